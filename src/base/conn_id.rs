@@ -1,0 +1,71 @@
+//! The name of a connection: a place in the connection table and the generation of its tenant.
+
+use std::fmt;
+
+/// Names one connection for the life of the process.
+///
+/// The index is the connection's place in the reactor's table, which is used again when the
+/// connection is gone; the generation then differs, so that a late event or a late effect reaches
+/// nobody instead of somebody else.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId {
+    index: u32,
+    generation: u32,
+}
+
+impl ConnId {
+    /// The connection at `index` of the table whose generation is `generation`.
+    #[must_use]
+    pub const fn new(index: u32, generation: u32) -> ConnId {
+        ConnId { index, generation }
+    }
+
+    /// The place in the connection table.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// The tenant of that place.
+    #[must_use]
+    pub const fn generation(self) -> u32 {
+        self.generation
+    }
+
+    /// Both in one number, for an event queue's token.
+    #[must_use]
+    pub const fn to_u64(self) -> u64 {
+        (self.generation as u64) << 32 | self.index as u64
+    }
+
+    /// The inverse of [`ConnId::to_u64`].
+    #[must_use]
+    pub const fn from_u64(token: u64) -> ConnId {
+        ConnId { index: token as u32, generation: (token >> 32) as u32 }
+    }
+}
+
+impl fmt::Display for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:x}", self.index, self.generation)
+    }
+}
+
+impl fmt::Debug for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_names_its_connection_again() {
+        for conn in [ConnId::new(0, 0), ConnId::new(7, 0x1a2b3c), ConnId::new(u32::MAX, u32::MAX)] {
+            assert_eq!(ConnId::from_u64(conn.to_u64()), conn);
+        }
+        assert_eq!(ConnId::new(7, 0x1a2b3c).to_string(), "7-1a2b3c");
+    }
+}

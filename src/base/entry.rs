@@ -1,0 +1,79 @@
+//! An entry of a room's log: what must survive.
+//!
+//! The store numbers it, the hub hands it on, the server encodes it; none of them changes it.
+
+use crate::base::{RoomId, Timestamp, UserId};
+use std::sync::Arc;
+
+/// One entry of one room's log, committed to the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The room.
+    pub room: RoomId,
+    /// Its place in the log: 1, 2, 3 … without a hole.
+    pub seq: u64,
+    /// When it was committed; never falls within a room.
+    pub ts: Timestamp,
+    /// What happened.
+    pub kind: EntryKind,
+}
+
+/// What an entry says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// Somebody said something.
+    Message {
+        /// Who said it.
+        from: UserId,
+        /// What.
+        body: Body,
+        /// The author's own id for it, for repeats.
+        cid: Option<Arc<str>>,
+    },
+    /// A user became a member.
+    Joined {
+        /// Who.
+        user: UserId,
+        /// Who brought them, if it was another.
+        by: Option<UserId>,
+    },
+    /// A user is no longer a member.
+    Left {
+        /// Who.
+        user: UserId,
+        /// Who removed them, if it was another.
+        by: Option<UserId>,
+    },
+}
+
+/// What a message says: what a repeat must say again to be one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// The text; may be empty.
+    pub text: Arc<str>,
+    /// JSON of the application's own, as it came: digits and order kept.
+    pub data: Option<Arc<str>>,
+    /// The `seq` of the entry that it answers.
+    pub reply_to: Option<u64>,
+}
+
+impl Entry {
+    /// Bytes that this entry takes, in memory and about as many as JSON; for budgets of pages.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        const ENVELOPE: usize = 160;
+        let body = match &self.kind {
+            EntryKind::Message { body, .. } => {
+                body.text.len() + body.data.as_ref().map_or(0, |data| data.len())
+            }
+            EntryKind::Joined { .. } | EntryKind::Left { .. } => 0,
+        };
+        ENVELOPE + body
+    }
+
+    /// Whether it is a message, which counts as unread to others.
+    #[must_use]
+    pub fn is_message(&self) -> bool {
+        matches!(self.kind, EntryKind::Message { .. })
+    }
+}

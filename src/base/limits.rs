@@ -1,0 +1,187 @@
+//! Every limit in one place: its unit, its default and its reason.
+//!
+//! A value in [`Limits`] is a configuration key, so that it can be set, and made tiny in tests.
+//! The constants above it are relations of the machine or of the design that nobody needs to set;
+//! protocol numbers that a clause of an RFC fixes stand beside the code that keeps the clause.
+
+/// Read in one call, from one connection, in one turn of the loop; also the bound on how much of
+/// one connection's input is handled before the others have theirs.
+pub const READ_BUFFER_BYTES: usize = 256 * 1024;
+/// Small frames are joined here as they leave, so that one call sends many.
+pub const SEND_BUFFER_BYTES: usize = 256 * 1024;
+/// Frames up to this size are joined (copied) as they leave, larger ones go by reference.
+pub const JOINED_FRAME_BYTES_MAX: usize = 1_024;
+/// Pieces in one `sendmsg`; Linux takes at most 1,024.
+pub const SEND_PIECES_MAX: usize = 256;
+/// Connections accepted in one turn before the established ones have theirs.
+pub const ACCEPTS_PER_TURN: usize = 64;
+/// Connections flushed in one turn; a fan-out to more goes on in the next one, in order.
+pub const FLUSHES_PER_TURN: usize = 1_024;
+/// Calls from other threads handled in one turn.
+pub const CALLS_PER_TURN: usize = 1_024;
+/// Calls from other threads that wait for the reactor; one more is refused.
+pub const CALLS_WAITING_MAX: usize = 65_536;
+/// Bytes of those calls.
+pub const CALL_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
+/// How long accepting pauses when the process has no file descriptor left.
+pub const ACCEPT_PAUSE_MS: u64 = 250;
+/// File descriptors that are not for connections: the store's, the reactor's own, standard ones.
+pub const FILES_RESERVED: u64 = 64;
+/// What a peer may still send after we have ended a connection, before it is cut.
+pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
+/// How long what waits may fail to move by [`STALL_BYTES`] (or to its end).
+pub const STALL_MS: u64 = 30_000;
+/// See [`STALL_MS`].
+pub const STALL_BYTES: u64 = 64 * 1024;
+/// Records that one transaction commits together.
+pub const BATCH_RECORDS_MAX: usize = 512;
+/// Commands that wait for the store's thread; one more is `overloaded`.
+pub const STORE_QUEUE_MAX: usize = 16_384;
+/// Bytes of the commands that wait for the store's thread.
+pub const STORE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Newest entries of each room that are kept in memory for cursors that are slightly behind.
+pub const ROOM_TAIL_ENTRIES: usize = 64;
+/// Bytes of them.
+pub const ROOM_TAIL_BYTES: usize = 64 * 1024;
+/// Requests of one connection that may wait for the store or for a handler; while so many do,
+/// nothing more is read from it.
+pub const REQUESTS_IN_FLIGHT_MAX: u16 = 64;
+/// Of those, the ones that may bring a page of history each: together less than an outbox.
+pub const PAGES_IN_FLIGHT_MAX: u16 = 2;
+/// JSON nested deeper is refused; the envelope's braces are the first level.
+pub const JSON_DEPTH_MAX: usize = 32;
+/// A user's id for a request, in bytes.
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
+/// A direct message's rooms in which one never wrote, as `hello` lists them: the newest so many.
+pub const UNWRITTEN_DIRECT_ROOMS_MAX: usize = 100;
+/// Others' read marks are told in rooms of up to so many members.
+pub const READ_MARK_MEMBERS_MAX: usize = 50;
+/// Nobody's typing is told in rooms of more members.
+pub const TYPING_MEMBERS_MAX: usize = 200;
+/// A user's typing in a room is told at most this often.
+pub const TYPING_EVERY_MS: u64 = 3_000;
+/// Typing that is not told again is over after this time.
+pub const TYPING_LASTS_MS: u64 = 6_000;
+/// Malformed requests within [`ABUSE_WINDOW_MS`] that end a connection with 4000.
+pub const MALFORMED_MAX: u32 = 50;
+/// Requests over the rate within [`ABUSE_WINDOW_MS`] that end a connection with 4103.
+pub const OVER_RATE_MAX: u32 = 100;
+/// See [`MALFORMED_MAX`] and [`OVER_RATE_MAX`].
+pub const ABUSE_WINDOW_MS: u64 = 10_000;
+/// Errors to requests without an `id` are sent at most this often, with a count.
+pub const ANONYMOUS_ERROR_EVERY_MS: u64 = 1_000;
+/// Text from outside is cut to this length before it is logged.
+pub const LOGGED_BYTES_MAX: usize = 64;
+/// Lines of one kind in the log within a second; more are counted and told as one.
+pub const LOGGED_PER_SECOND_MAX: u32 = 10;
+/// An orderly end of the server takes at most this time.
+pub const STOP_MS_MAX: u64 = 4_000;
+
+/// The limits that a configuration sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest message of a client, in bytes.
+    pub message_bytes: u64,
+    /// Fragments of a message.
+    pub fragments: u32,
+    /// Request head of HTTP, in bytes.
+    pub head_bytes: u32,
+    /// Lines in a request head.
+    pub headers: u32,
+    /// Text of a chat message after unescaping, in bytes.
+    pub text_bytes: u32,
+    /// `data` of a chat message, in bytes.
+    pub data_bytes: u32,
+    /// Client id of a message, in bytes.
+    pub cid_bytes: u32,
+    /// Title of a room, and display name of a user, in bytes.
+    pub title_bytes: u32,
+    /// Requests of a connection a second.
+    pub requests_per_second: u32,
+    /// Requests that a connection may send at once after a pause.
+    pub burst: u32,
+    /// Connections of a user.
+    pub connections_per_user: u32,
+    /// Connections of an address (IPv6: of a /64).
+    pub connections_per_address: u32,
+    /// Connections in all; the file limit may leave fewer.
+    pub connections: u32,
+    /// Rooms that a user created or joined.
+    pub rooms: u32,
+    /// Members of a room.
+    pub room_members: u32,
+    /// Members named in a `room:create`.
+    pub create_members: u32,
+    /// Entries of a page, of history or of a list.
+    pub page: u32,
+    /// Bytes of such a page, unless its first entry alone is larger.
+    pub page_bytes: u32,
+    /// What may wait for one connection, in bytes.
+    pub outbox_bytes: u32,
+    /// Below this an outbox is fed again, in bytes.
+    pub outbox_low_bytes: u32,
+    /// What may wait in all outboxes together, in bytes.
+    pub all_outboxes_bytes: usize,
+    /// From accept to the end of the request head, in ms.
+    pub handshake_timeout_ms: u64,
+    /// From the upgrade to a valid `auth`, in ms.
+    pub auth_timeout_ms: u64,
+    /// How far a token's times may be off, in seconds.
+    pub auth_leeway_s: u64,
+    /// Time without a complete frame after which a ping is sent, in ms.
+    pub heartbeat_interval_ms: u64,
+    /// Time that the peer then has, in ms.
+    pub heartbeat_timeout_ms: u64,
+    /// Time in which a message that has begun must end, in ms.
+    pub message_timeout_ms: u64,
+    /// For the other's Close and the drain after it, together, in ms.
+    pub closing_timeout_ms: u64,
+    /// From a user's last connection's end to the announcement, in ms.
+    pub presence_grace_ms: u64,
+    /// Shortest time between two announcements of presence, in ms; grows with the audience.
+    pub presence_window_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            message_bytes: 64 * 1024,
+            fragments: 1_024,
+            head_bytes: 8 * 1024,
+            headers: 64,
+            text_bytes: 16 * 1024,
+            data_bytes: 16 * 1024,
+            cid_bytes: 64,
+            title_bytes: 128,
+            requests_per_second: 10,
+            burst: 30,
+            connections_per_user: 20,
+            connections_per_address: 100,
+            connections: 1_000_000,
+            rooms: 1_000,
+            room_members: 10_000,
+            create_members: 200,
+            page: 200,
+            page_bytes: 256 * 1024,
+            outbox_bytes: 1024 * 1024,
+            outbox_low_bytes: 64 * 1024,
+            all_outboxes_bytes: 256 * 1024 * 1024,
+            handshake_timeout_ms: 10_000,
+            auth_timeout_ms: 10_000,
+            auth_leeway_s: 30,
+            heartbeat_interval_ms: 25_000,
+            heartbeat_timeout_ms: 10_000,
+            message_timeout_ms: 30_000,
+            closing_timeout_ms: 5_000,
+            presence_grace_ms: 5_000,
+            presence_window_ms: 250,
+        }
+    }
+}
+
+/// The window of presence grows to this with the audience.
+pub const PRESENCE_WINDOW_MS_MAX: u64 = 2_000;
+
+const _: () = assert!(JOINED_FRAME_BYTES_MAX < SEND_BUFFER_BYTES);
+const _: () = assert!(TYPING_EVERY_MS < TYPING_LASTS_MS);
+const _: () = assert!(SEND_PIECES_MAX <= 1_024);

@@ -1,0 +1,18 @@
+//! What every layer shares: moments, connection ids, names, entries of a room's log, outboxes,
+//! limits. It uses nothing of the project and does no I/O.
+
+pub mod conn_id;
+pub mod entry;
+pub mod limits;
+pub mod moment;
+pub mod names;
+pub mod outbox;
+pub mod seeded_hash;
+
+pub use conn_id::ConnId;
+pub use entry::{Body, Entry, EntryKind};
+pub use limits::Limits;
+pub use moment::{Moment, Timestamp};
+pub use names::{NameError, RoomId, UserId};
+pub use outbox::{Budget, Class, Frame, Outbox, Refused};
+pub use seeded_hash::SeededHash;

@@ -1,0 +1,412 @@
+//! What waits to be sent on one connection: whole frames, own or shared, in order.
+//!
+//! A frame keeps its class and its source while it waits, so that it can be refused, replaced or
+//! taken back; only one whose first byte has left must be finished. Knows nothing of sockets or of
+//! WebSocket: the reactor takes bytes from the front, whoever has something to say pushes at the
+//! back.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// What a waiting frame costs beside its bytes, counted towards the limits, so that many tiny
+/// frames are not free.
+pub const FRAME_OVERHEAD_BYTES: usize = 48;
+
+/// The source of frames that belong to no room.
+pub const NO_SOURCE: u32 = u32::MAX;
+
+/// Bytes ready for the wire.
+#[derive(Clone, Debug)]
+pub enum Frame {
+    /// This connection's alone.
+    Own(Box<[u8]>),
+    /// Encoded once for many connections.
+    Shared(Rc<[u8]>),
+}
+
+impl Frame {
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Frame::Own(bytes) => bytes,
+            Frame::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// What may happen to a frame when the outbox fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Ends or keeps the connection (Close, Ping, an HTTP answer): never refused.
+    Control,
+    /// Answers a ping: only the newest waits (RFC 6455 §5.5.3).
+    Pong,
+    /// Answers a request: never refused; instead nothing more is read while the outbox is full.
+    Reply,
+    /// An entry of a log: refused when the outbox is full, and fed from the log later.
+    Durable,
+    /// Typing, presence: refused when the outbox is half full.
+    Ephemeral,
+}
+
+/// The outbox had no room for a frame of this class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused;
+
+/// The bytes that all outboxes together hold, and may hold.
+#[derive(Debug)]
+pub struct Budget {
+    used: Cell<usize>,
+    limit: usize,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Rc<Budget> {
+        Rc::new(Budget { used: Cell::new(0), limit })
+    }
+
+    /// Bytes in use.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used.get()
+    }
+
+    /// Whether all is used up.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.used.get() >= self.limit
+    }
+}
+
+#[derive(Debug)]
+struct Item {
+    frame: Frame,
+    class: Class,
+    source: u32,
+}
+
+/// The queue of one connection.
+///
+/// Invariants: `front_sent` is less than the length of the first frame, or 0 if there is none;
+/// `waiting` is the sum of all frames' lengths and overheads; at most one frame of
+/// [`Class::Pong`] has not begun to leave.
+#[derive(Debug)]
+pub struct Outbox {
+    queue: VecDeque<Item>,
+    front_sent: u32,
+    limit: u32,
+    /// How many frames have left the front, ever (wrapping): a frame's place in the queue is its
+    /// number less this.
+    popped: u32,
+    /// The number of the pong that waits. Its place is known, so that a flood of pings does not
+    /// search the queue.
+    pong: Option<u32>,
+    waiting: usize,
+    budget: Rc<Budget>,
+}
+
+impl Outbox {
+    /// An empty outbox that is full at `limit` bytes, or when `budget` is spent.
+    #[must_use]
+    pub fn new(limit: u32, budget: Rc<Budget>) -> Outbox {
+        Outbox {
+            queue: VecDeque::new(),
+            front_sent: 0,
+            limit,
+            popped: 0,
+            pong: None,
+            waiting: 0,
+            budget,
+        }
+    }
+
+    /// An outbox with a limit of its own and no other beside it.
+    #[must_use]
+    pub fn alone(limit: u32) -> Outbox {
+        Outbox::new(limit, Budget::new(usize::MAX))
+    }
+
+    /// Queues a frame. `source` is the place that the frame is about (see
+    /// [`Outbox::take_back`]), or [`NO_SOURCE`].
+    ///
+    /// # Errors
+    /// [`Refused`] when there is no room for this class; nothing was queued. Frames of the classes
+    /// `Control`, `Pong` and `Reply` are always taken.
+    pub fn push(&mut self, frame: Frame, class: Class, source: u32) -> Result<(), Refused> {
+        let bytes = frame.bytes().len();
+        if bytes == 0 {
+            return Ok(());
+        }
+        let cost = bytes + FRAME_OVERHEAD_BYTES;
+        match class {
+            Class::Control | Class::Reply => {}
+            Class::Pong => {
+                if let Some(place) = self.place_of_waiting_pong() {
+                    let old = std::mem::replace(&mut self.queue[place].frame, frame);
+                    self.count_out(old.bytes().len() + FRAME_OVERHEAD_BYTES);
+                    self.count_in(cost);
+                    return Ok(());
+                }
+                self.pong = Some(self.popped.wrapping_add(self.queue.len() as u32));
+            }
+            Class::Durable => {
+                // A frame that is larger than the whole limit passes when nothing else waits.
+                let over = self.waiting + cost > self.limit as usize && self.waiting > 0;
+                if over || self.budget.is_spent() {
+                    return Err(Refused);
+                }
+            }
+            Class::Ephemeral => {
+                if self.waiting + cost > self.limit as usize / 2 || self.budget.is_spent() {
+                    return Err(Refused);
+                }
+            }
+        }
+        self.count_in(cost);
+        self.queue.push_back(Item { frame, class, source });
+        Ok(())
+    }
+
+    /// Whether so much waits that nothing more should be read from this connection.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.waiting >= self.limit as usize || (self.waiting > 0 && self.budget.is_spent())
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Bytes that wait, each frame's overhead included.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting
+    }
+
+    /// What waits, in order: each piece is a frame, the first without what has already left.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let mut skip = self.front_sent as usize;
+        self.queue.iter().map(move |item| {
+            let piece = &item.frame.bytes()[skip..];
+            skip = 0;
+            piece
+        })
+    }
+
+    /// Takes note that `sent` bytes have left.
+    ///
+    /// # Panics
+    /// If that is more than waits.
+    pub fn advance(&mut self, mut sent: usize) {
+        while sent > 0 {
+            let front = self.queue.front().expect("more bytes sent than were waiting");
+            let left = front.frame.bytes().len() - self.front_sent as usize;
+            if sent < left {
+                // A frame has at most 4 GiB: message_bytes and head_bytes are far below.
+                self.front_sent += sent as u32;
+                return;
+            }
+            sent -= left;
+            self.front_sent = 0;
+            let cost = front.frame.bytes().len() + FRAME_OVERHEAD_BYTES;
+            if self.pong == Some(self.popped) {
+                self.pong = None;
+            }
+            self.queue.pop_front();
+            self.popped = self.popped.wrapping_add(1);
+            self.count_out(cost);
+        }
+    }
+
+    /// Takes back all that waits from `source`, but for a frame that has begun to leave.
+    pub fn take_back(&mut self, source: u32) {
+        self.retain(|item| item.source != source);
+    }
+
+    /// Drops everything, also a frame that has begun to leave.
+    pub fn clear(&mut self) {
+        self.budget.used.set(self.budget.used.get() - self.waiting);
+        self.waiting = 0;
+        self.front_sent = 0;
+        self.pong = None;
+        self.queue.clear();
+    }
+
+    /// Gives an empty outbox the storage of another that is done with it.
+    pub fn lend_storage(&mut self, storage: &mut Vec<Storage>) {
+        if self.queue.capacity() == 0
+            && let Some(Storage(queue)) = storage.pop()
+        {
+            self.queue = queue;
+        }
+    }
+
+    /// Takes the storage of an empty outbox, so that an idle connection owns none.
+    pub fn reclaim_storage(&mut self, storage: &mut Vec<Storage>) {
+        /// Queues that are kept for the next turn.
+        const QUEUES_MAX: usize = 1_024;
+        /// Larger ones go back to the allocator.
+        const ITEMS_MAX: usize = 256;
+        if self.queue.is_empty() && self.queue.capacity() > 0 {
+            let queue = std::mem::take(&mut self.queue);
+            if storage.len() < QUEUES_MAX && queue.capacity() <= ITEMS_MAX {
+                storage.push(Storage(queue));
+            }
+        }
+    }
+
+    /// Where the pong waits that a newer one may replace: not one that has begun to leave.
+    fn place_of_waiting_pong(&self) -> Option<usize> {
+        let place = self.pong?.wrapping_sub(self.popped) as usize;
+        (place > 0 || self.front_sent == 0).then_some(place)
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Item) -> bool) {
+        let mut begun = self.front_sent > 0;
+        let mut freed = 0;
+        self.queue.retain(|item| {
+            let stays = std::mem::take(&mut begun) || keep(item);
+            if !stays {
+                freed += item.frame.bytes().len() + FRAME_OVERHEAD_BYTES;
+            }
+            stays
+        });
+        let pong = self.queue.iter().rposition(|item| item.class == Class::Pong);
+        self.pong = pong.map(|place| self.popped.wrapping_add(place as u32));
+        self.count_out(freed);
+    }
+
+    fn count_in(&mut self, cost: usize) {
+        self.waiting += cost;
+        self.budget.used.set(self.budget.used.get() + cost);
+    }
+
+    fn count_out(&mut self, cost: usize) {
+        self.waiting -= cost;
+        self.budget.used.set(self.budget.used.get() - cost);
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.budget.used.set(self.budget.used.get() - self.waiting);
+    }
+}
+
+/// The empty storage of an outbox between two uses.
+#[derive(Debug)]
+pub struct Storage(VecDeque<Item>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(text: &str) -> Frame {
+        Frame::Own(text.as_bytes().into())
+    }
+
+    fn text(outbox: &Outbox) -> String {
+        outbox.pieces().map(|piece| std::str::from_utf8(piece).unwrap()).collect()
+    }
+
+    #[test]
+    fn frames_leave_in_order_and_in_any_pieces() {
+        let mut outbox = Outbox::alone(1_000);
+        for frame in ["abc", "", "defg", "h"] {
+            outbox.push(own(frame), Class::Reply, NO_SOURCE).unwrap();
+        }
+        assert_eq!(text(&outbox), "abcdefgh");
+        for rest in ["bcdefgh", "cdefgh", "defgh", "efgh"] {
+            outbox.advance(1);
+            assert_eq!(text(&outbox), rest);
+        }
+        outbox.advance(4);
+        assert!(outbox.is_empty());
+        assert_eq!(outbox.waiting_bytes(), 0);
+    }
+
+    #[test]
+    fn each_class_has_its_room() {
+        let budget = Budget::new(10_000);
+        let mut outbox = Outbox::new(1_000, Rc::clone(&budget));
+        let frame = || Frame::Own(vec![0; 400].into());
+        assert_eq!(outbox.push(frame(), Class::Ephemeral, 1), Ok(()));
+        assert_eq!(outbox.push(frame(), Class::Ephemeral, 1), Err(Refused));
+        assert_eq!(outbox.push(frame(), Class::Durable, 1), Ok(()));
+        assert_eq!(outbox.push(frame(), Class::Durable, 1), Err(Refused));
+        assert!(!outbox.is_full());
+        assert_eq!(outbox.push(frame(), Class::Reply, 1), Ok(()));
+        assert!(outbox.is_full());
+        assert_eq!(outbox.push(frame(), Class::Control, 1), Ok(()));
+        assert_eq!(budget.used(), 4 * 448);
+        drop(outbox);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_spent_budget_refuses_what_can_wait_and_fills_every_outbox_that_holds_something() {
+        let budget = Budget::new(100);
+        let mut one = Outbox::new(1_000, Rc::clone(&budget));
+        let mut other = Outbox::new(1_000, Rc::clone(&budget));
+        one.push(own(&"x".repeat(60)), Class::Reply, NO_SOURCE).unwrap();
+        assert!(budget.is_spent());
+        assert!(one.is_full());
+        assert!(!other.is_full(), "an empty outbox is never full: its peer reads");
+        assert_eq!(other.push(own("y"), Class::Durable, 0), Err(Refused));
+        one.clear();
+        assert_eq!(other.push(own("y"), Class::Durable, 0), Ok(()));
+    }
+
+    #[test]
+    fn a_frame_over_the_limit_passes_an_empty_outbox() {
+        let mut outbox = Outbox::alone(100);
+        assert_eq!(outbox.push(own(&"x".repeat(500)), Class::Durable, 0), Ok(()));
+        assert_eq!(outbox.push(own("y"), Class::Durable, 0), Err(Refused));
+    }
+
+    #[test]
+    fn only_the_newest_pong_waits_but_one_that_has_begun_to_leave_is_finished() {
+        let mut outbox = Outbox::alone(1_000);
+        outbox.push(own("first"), Class::Pong, NO_SOURCE).unwrap();
+        outbox.push(own("second"), Class::Pong, NO_SOURCE).unwrap();
+        assert_eq!(text(&outbox), "second");
+        outbox.advance(1);
+        outbox.push(own("third"), Class::Pong, NO_SOURCE).unwrap();
+        outbox.push(own("fourth"), Class::Pong, NO_SOURCE).unwrap();
+        assert_eq!(text(&outbox), "econdfourth");
+    }
+
+    #[test]
+    fn a_source_is_taken_back_but_for_the_frame_that_has_begun_to_leave() {
+        let mut outbox = Outbox::alone(1_000);
+        for (frame, source) in [("a1", 1), ("b2", 2), ("c1", 1), ("d2", 2)] {
+            outbox.push(own(frame), Class::Durable, source).unwrap();
+        }
+        outbox.advance(1);
+        outbox.take_back(1);
+        assert_eq!(text(&outbox), "1b2d2");
+        outbox.take_back(2);
+        assert_eq!(text(&outbox), "1");
+        assert_eq!(outbox.waiting_bytes(), 2 + FRAME_OVERHEAD_BYTES);
+    }
+
+    #[test]
+    fn an_idle_outbox_owns_no_storage() {
+        let mut storage = Vec::new();
+        let mut outbox = Outbox::alone(1_000);
+        outbox.push(own("a"), Class::Reply, NO_SOURCE).unwrap();
+        outbox.reclaim_storage(&mut storage);
+        assert_eq!(storage.len(), 0, "what waits keeps its storage");
+        outbox.advance(1);
+        outbox.reclaim_storage(&mut storage);
+        assert_eq!((storage.len(), outbox.queue.capacity()), (1, 0));
+        outbox.lend_storage(&mut storage);
+        assert!(outbox.queue.capacity() > 0 && storage.is_empty());
+    }
+}

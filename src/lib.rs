@@ -1,0 +1,11 @@
+//! parlor: a chat and presence server, and the parts that it is made of. Lowest first:
+//!
+//! - [`base`]: ids, names, entries, moments, queues, limits
+//! - [`protocol`]: RFC 6455, bytes ⇄ events; no I/O, no clock
+#![cfg_attr(
+    feature = "reactor",
+    doc = "- [`reactor`]: moves bytes: the only sockets, the only clock (mio)"
+)]
+
+pub mod base;
+pub mod protocol;

@@ -1,0 +1,130 @@
+//! Status codes of a Close frame and its body (RFC 6455 §5.5.1, §7.4).
+//!
+//! Does not run the closing handshake: `endpoint/closing.rs` does.
+
+use crate::protocol::violation::Violation;
+
+/// Longest reason in a Close frame: a control frame's 125 bytes without the code's two
+/// (RFC 6455 §5.5).
+pub const REASON_BYTES_MAX: usize = 123;
+
+/// Why a WebSocket is closed (RFC 6455 §7.4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CloseCode(pub u16);
+
+impl CloseCode {
+    /// 1000: what the connection was for is done.
+    pub const NORMAL: CloseCode = CloseCode(1000);
+    /// 1001: a server goes down, or a browser leaves the page.
+    pub const GOING_AWAY: CloseCode = CloseCode(1001);
+    /// 1002: the other broke the protocol.
+    pub const PROTOCOL_ERROR: CloseCode = CloseCode(1002);
+    /// 1003: a kind of data that this end does not take.
+    pub const UNSUPPORTED_DATA: CloseCode = CloseCode(1003);
+    /// 1007: data that is not what its message says, as text that is not UTF-8.
+    pub const INVALID_PAYLOAD: CloseCode = CloseCode(1007);
+    /// 1008: against this end's rules.
+    pub const POLICY: CloseCode = CloseCode(1008);
+    /// 1009: a message too large to be handled.
+    pub const TOO_BIG: CloseCode = CloseCode(1009);
+    /// 1011: a server met what it did not expect.
+    pub const INTERNAL_ERROR: CloseCode = CloseCode(1011);
+    /// 1012: a server restarts.
+    pub const RESTART: CloseCode = CloseCode(1012);
+    /// 1013: try again later.
+    pub const TRY_AGAIN_LATER: CloseCode = CloseCode(1013);
+
+    /// Whether the code may stand in a frame: RFC 6455 §7.4.1 keeps 1004, 1005, 1006 and 1015 off
+    /// the wire; 1012–1014 are registered (§11.7); §7.4.2 leaves 3000–4999 to libraries and
+    /// applications and reserves the others.
+    #[must_use]
+    pub const fn may_be_sent(self) -> bool {
+        matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+}
+
+impl std::fmt::Debug for CloseCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl std::fmt::Display for CloseCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Reads a Close frame's body: nothing, or a code and a reason.
+///
+/// # Errors
+/// The [`Violation`] that the body is.
+pub fn parse_body(body: &[u8]) -> Result<(Option<CloseCode>, &str), Violation> {
+    match body {
+        [] => Ok((None, "")),
+        // RFC 6455 §5.5.1: if there is a body, its first two bytes must be a code.
+        [_] => Err(Violation::CloseBodyOneByte),
+        [high, low, reason @ ..] => {
+            let code = CloseCode(u16::from_be_bytes([*high, *low]));
+            if !code.may_be_sent() {
+                return Err(Violation::CloseCodeInvalid);
+            }
+            let reason = std::str::from_utf8(reason).map_err(|_| Violation::CloseReasonNotUtf8)?;
+            Ok((Some(code), reason))
+        }
+    }
+}
+
+/// Writes a Close frame's body. A reason that does not fit is cut, between two characters.
+#[must_use]
+pub fn body(code: Option<CloseCode>, reason: &str) -> Vec<u8> {
+    let Some(code) = code else { return Vec::new() };
+    let reason = &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)];
+    let mut body = Vec::with_capacity(2 + reason.len());
+    body.extend_from_slice(&code.0.to_be_bytes());
+    body.extend_from_slice(reason.as_bytes());
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_judged_as_section_7_4_says() {
+        for code in 0..=u16::MAX {
+            let allowed = match code {
+                0..=999 => false,
+                1000..=1003 | 1007..=1014 => true,
+                1004..=1006 | 1015..=2999 => false,
+                3000..=4999 => true,
+                5000.. => false,
+            };
+            assert_eq!(CloseCode(code).may_be_sent(), allowed, "{code}");
+            let body = code.to_be_bytes();
+            let expected = if allowed {
+                Ok((Some(CloseCode(code)), ""))
+            } else {
+                Err(Violation::CloseCodeInvalid)
+            };
+            assert_eq!(parse_body(&body), expected);
+        }
+    }
+
+    #[test]
+    fn a_body_is_empty_or_a_code_and_a_reason() {
+        assert_eq!(parse_body(b""), Ok((None, "")));
+        assert_eq!(parse_body(b"\x03"), Err(Violation::CloseBodyOneByte));
+        assert_eq!(parse_body(b"\x03\xe8bye"), Ok((Some(CloseCode::NORMAL), "bye")));
+        assert_eq!(parse_body(b"\x03\xe8\xff"), Err(Violation::CloseReasonNotUtf8));
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters() {
+        let reason = "é".repeat(100);
+        let written = body(Some(CloseCode::NORMAL), &reason);
+        assert_eq!(written.len(), 2 + 122);
+        assert_eq!(parse_body(&written).unwrap().1, "é".repeat(61));
+        assert_eq!(body(None, "unsaid"), b"");
+    }
+}

@@ -1,0 +1,352 @@
+//! The receiving half: bytes to events (RFC 6455 §5.2–§5.6, §6.2).
+//!
+//! A message that lies whole in the input is unmasked in place and handed out from there, without
+//! a copy; what comes in pieces is kept in a box that an idle connection does not own.
+
+use super::{EndpointLimits, Event, Role, Send};
+use crate::base::Outbox;
+use crate::protocol::assembler::Assembler;
+use crate::protocol::close;
+use crate::protocol::frame_header::HEADER_BYTES_MAX;
+use crate::protocol::{FrameHeader, Opcode, ProtocolError, Violation, mask};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Received bytes, and how many of them are used up.
+///
+/// ```text
+/// 0 <= used <= bytes.len()
+/// |  used up (unmasked in place)  |  still to be read  |
+/// 0                             used              bytes.len()
+/// ```
+#[derive(Debug)]
+pub struct Received<'b> {
+    bytes: &'b mut [u8],
+    used: usize,
+}
+
+impl<'b> Received<'b> {
+    /// Bytes just as they came. They are unmasked in place.
+    pub fn new(bytes: &'b mut [u8]) -> Received<'b> {
+        Received { bytes, used: 0 }
+    }
+
+    /// How many bytes are used up.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.used..]
+    }
+
+    /// Uses up at most `max` bytes: where they are.
+    fn take(&mut self, max: u64) -> Range<usize> {
+        let here = self.bytes.len() - self.used;
+        let len = usize::try_from(max).map_or(here, |max| max.min(here));
+        let start = self.used;
+        self.used += len;
+        start..self.used
+    }
+}
+
+/// The receiving half of an endpoint.
+#[derive(Debug)]
+pub struct Receive {
+    limits: Arc<EndpointLimits>,
+    /// Where the frame that is being read begins, counted from the first byte after the handshake.
+    frame_offset: u64,
+    stage: Stage,
+    role: Role,
+    /// Reserved bits that a negotiated extension gave a meaning on a message's first frame.
+    rsv_allowed: u8,
+    pieces: Option<Box<Pieces>>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// A header comes next; what there is of it is in `pieces`.
+    Header,
+    /// A frame's payload, of which `done` bytes came before.
+    Payload { header: FrameHeader, header_len: u8, done: u64 },
+    /// After a Close or a violation everything is ignored (RFC 6455 §1.4, §7.1.7): the state
+    /// cannot be left, so that nobody can forget it.
+    Discard,
+}
+
+/// What is kept between two inputs.
+#[derive(Debug, Default)]
+struct Pieces {
+    header: [u8; HEADER_BYTES_MAX],
+    header_len: u8,
+    control: Vec<u8>,
+    message: Assembler,
+}
+
+/// A message or a control frame that is whole and unmasked.
+struct Complete {
+    opcode: Opcode,
+    place: Place,
+    /// Bytes of its last frame, header included.
+    frame_len: u64,
+}
+
+enum Place {
+    Input(Range<usize>),
+    Control,
+    Message,
+}
+
+impl Receive {
+    pub(super) fn new(role: Role, limits: Arc<EndpointLimits>) -> Receive {
+        Receive {
+            limits,
+            frame_offset: 0,
+            stage: Stage::Header,
+            role,
+            rsv_allowed: 0,
+            pieces: None,
+        }
+    }
+
+    /// Lets the first frame of a message have these reserved bits, of
+    /// [`FrameHeader::rsv`](crate::protocol::FrameHeader): an extension was negotiated that gives
+    /// them a meaning (RFC 6455 §5.2, §9.2).
+    #[must_use]
+    pub fn with_reserved_bits(mut self, bits: u8) -> Receive {
+        self.rsv_allowed = bits;
+        self
+    }
+
+    /// Whether a frame or a message has begun and not ended.
+    #[must_use]
+    pub fn is_within_message(&self) -> bool {
+        matches!(self.stage, Stage::Payload { .. })
+            || self.pieces.as_ref().is_some_and(|p| p.header_len > 0 || p.message.begun().is_some())
+    }
+
+    /// See [`Endpoint::next_event`](super::Endpoint::next_event).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn next_event<'a>(
+        &'a mut self,
+        send: &mut Send,
+        input: &'a mut Received<'_>,
+        out: &mut Outbox,
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        let complete = match self.advance(input) {
+            Ok(Some(complete)) => complete,
+            Ok(None) => return Ok(None),
+            Err(violation) => return Err(self.fail(violation, send, out)),
+        };
+        let frame_offset = self.frame_offset;
+        self.frame_offset += complete.frame_len;
+        if complete.opcode == Opcode::Close {
+            self.stage = Stage::Discard;
+        }
+        let payload = match complete.place {
+            Place::Input(range) => &input.bytes[range],
+            Place::Control => self.pieces.as_ref().map_or(&[][..], |pieces| &pieces.control),
+            Place::Message => self.pieces.as_ref().map_or(&[][..], |pieces| pieces.message.whole()),
+        };
+        match judged(complete.opcode, payload) {
+            Ok(event) => {
+                answer(&event, send, out);
+                Ok(Some(event))
+            }
+            Err(violation) => {
+                self.stage = Stage::Discard;
+                send.fail(violation.close_code(), violation.sentence(), out);
+                Err(ProtocolError { violation, frame_offset })
+            }
+        }
+    }
+
+    /// Goes through `input` to the end of the next message or control frame.
+    fn advance(&mut self, input: &mut Received<'_>) -> Result<Option<Complete>, Violation> {
+        if let Some(pieces) = &mut self.pieces {
+            pieces.message.forget_whole();
+            if matches!(self.stage, Stage::Header) {
+                pieces.control = Vec::new();
+            }
+        }
+        loop {
+            match self.stage {
+                Stage::Discard => {
+                    input.take(u64::MAX);
+                    self.pieces = None;
+                    return Ok(None);
+                }
+                Stage::Header => {
+                    let Some((header, header_len)) = self.next_header(input)? else {
+                        self.release_when_idle();
+                        return Ok(None);
+                    };
+                    self.judge(&header)?;
+                    let whole = header.payload_len <= input.rest().len() as u64;
+                    let alone = header.fin && header.opcode != Opcode::Continuation;
+                    if whole && alone {
+                        let range = input.take(header.payload_len);
+                        unmask(&mut input.bytes[range.clone()], &header, 0);
+                        let frame_len = u64::from(header_len) + header.payload_len;
+                        let place = Place::Input(range);
+                        return Ok(Some(Complete { opcode: header.opcode, place, frame_len }));
+                    }
+                    if !header.opcode.is_control() {
+                        let fragments_max = self.limits.fragments;
+                        self.pieces().message.begin_frame(header.opcode, fragments_max)?;
+                    }
+                    self.stage = Stage::Payload { header, header_len, done: 0 };
+                }
+                Stage::Payload { header, header_len, done } => {
+                    let range = input.take(header.payload_len - done);
+                    let piece = &mut input.bytes[range];
+                    unmask(piece, &header, done);
+                    let done = done + piece.len() as u64;
+                    self.stage = Stage::Payload { header, header_len, done };
+                    let pieces = self.pieces();
+                    if header.opcode.is_control() {
+                        pieces.control.extend_from_slice(piece);
+                    } else {
+                        pieces.message.append(piece)?;
+                    }
+                    if done < header.payload_len {
+                        return Ok(None);
+                    }
+                    let frame_len = u64::from(header_len) + header.payload_len;
+                    if header.opcode.is_control() {
+                        self.stage = Stage::Header;
+                        let place = Place::Control;
+                        return Ok(Some(Complete { opcode: header.opcode, place, frame_len }));
+                    }
+                    if header.fin {
+                        let opcode = pieces.message.finish()?;
+                        self.stage = Stage::Header;
+                        return Ok(Some(Complete { opcode, place: Place::Message, frame_len }));
+                    }
+                    self.stage = Stage::Header;
+                    self.frame_offset += frame_len;
+                }
+            }
+        }
+    }
+
+    /// The next header, if it is all there; if not, what there is of it is kept.
+    fn next_header(
+        &mut self,
+        input: &mut Received<'_>,
+    ) -> Result<Option<(FrameHeader, u8)>, Violation> {
+        let kept = self.pieces.as_ref().map_or(0, |pieces| pieces.header_len);
+        if kept == 0 {
+            if let Some((header, len)) = FrameHeader::decode(input.rest())? {
+                input.take(len as u64);
+                return Ok(Some((header, len as u8)));
+            }
+            if input.rest().is_empty() {
+                return Ok(None);
+            }
+        }
+        let pieces = self.pieces.get_or_insert_default();
+        // Byte by byte: at most fourteen times, and no byte of the payload gets in.
+        while let [byte, ..] = *input.rest() {
+            input.take(1);
+            pieces.header[pieces.header_len as usize] = byte;
+            pieces.header_len += 1;
+            let begun = &pieces.header[..pieces.header_len as usize];
+            if let Some((header, len)) = FrameHeader::decode(begun)? {
+                pieces.header_len = 0;
+                return Ok(Some((header, len as u8)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Judges a header by the role, by what was negotiated, by the frames before it and by the
+    /// limits, before any byte of its payload is looked at or has a place.
+    fn judge(&self, header: &FrameHeader) -> Result<(), Violation> {
+        let begins_message = matches!(header.opcode, Opcode::Text | Opcode::Binary);
+        let rsv_allowed = if begins_message { self.rsv_allowed } else { 0 };
+        // RFC 6455 §5.2: reserved bits must be 0 unless an extension gave them a meaning.
+        if header.rsv & !rsv_allowed != 0 {
+            return Err(Violation::ReservedBits);
+        }
+        // RFC 6455 §5.1: a client masks every frame, a server none.
+        match (self.role, header.mask) {
+            (Role::Server, None) => return Err(Violation::MaskMissing),
+            (Role::Client, Some(_)) => return Err(Violation::MaskUnexpected),
+            (Role::Server, Some(_)) | (Role::Client, None) => {}
+        }
+        if header.opcode.is_control() {
+            return Ok(());
+        }
+        let message = self.pieces.as_ref().map(|pieces| &pieces.message);
+        let is_begun = message.is_some_and(|message| message.begun().is_some());
+        // RFC 6455 §5.4: the fragments of one message are not interleaved with another's.
+        match (header.opcode, is_begun) {
+            (Opcode::Continuation, false) => return Err(Violation::ContinuationWithoutStart),
+            (Opcode::Text | Opcode::Binary, true) => return Err(Violation::MessageWithinMessage),
+            _ => {}
+        }
+        // RFC 6455 §10.4: limits are kept for the frame and for the message over its fragments.
+        if header.payload_len > self.limits.frame_bytes {
+            return Err(Violation::FrameTooLarge);
+        }
+        let before = message.map_or(0, |message| message.len() as u64);
+        match before.checked_add(header.payload_len) {
+            Some(len) if len <= self.limits.message_bytes => Ok(()),
+            _ => Err(Violation::MessageTooLarge),
+        }
+    }
+
+    fn fail(&mut self, violation: Violation, send: &mut Send, out: &mut Outbox) -> ProtocolError {
+        self.stage = Stage::Discard;
+        self.pieces = None;
+        send.fail(violation.close_code(), violation.sentence(), out);
+        ProtocolError { violation, frame_offset: self.frame_offset }
+    }
+
+    fn pieces(&mut self) -> &mut Pieces {
+        self.pieces.get_or_insert_default()
+    }
+
+    fn release_when_idle(&mut self) {
+        let idle = self.pieces.as_ref().is_some_and(|p| p.header_len == 0 && p.message.is_idle());
+        if idle {
+            self.pieces = None;
+        }
+    }
+}
+
+fn unmask(piece: &mut [u8], header: &FrameHeader, done: u64) {
+    if let Some(key) = header.mask {
+        mask::apply(piece, key, done);
+    }
+}
+
+/// The event that a whole message or control frame is, if its payload may be what it is.
+fn judged(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, Violation> {
+    match opcode {
+        // RFC 6455 §8.1: text that is not UTF-8 fails the connection.
+        Opcode::Text => {
+            std::str::from_utf8(payload).map(Event::Text).map_err(|_| Violation::TextNotUtf8)
+        }
+        // A message's kind is that of its first frame: no event is a continuation.
+        Opcode::Binary | Opcode::Continuation => Ok(Event::Binary(payload)),
+        Opcode::Ping => Ok(Event::Ping(payload)),
+        Opcode::Pong => Ok(Event::Pong(payload)),
+        Opcode::Close => {
+            close::parse_body(payload).map(|(code, reason)| Event::Closed { code, reason })
+        }
+    }
+}
+
+/// What the RFC obliges this end to send.
+fn answer(event: &Event<'_>, send: &mut Send, out: &mut Outbox) {
+    match event {
+        Event::Ping(payload) => send.pong(payload, out),
+        Event::Closed { code, .. } => send.answer_close(*code, out),
+        Event::Text(_) | Event::Binary(_) | Event::Pong(_) => {}
+    }
+}

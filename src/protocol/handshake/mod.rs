@@ -1,0 +1,14 @@
+//! The opening handshake (RFC 6455 §4), both ends, and the HTTP/1.1 heads that it consists of.
+//!
+//! Does not read or write: heads come in as bytes, answers go out as bytes.
+
+pub mod accept_key;
+pub mod client;
+pub mod request;
+pub mod response;
+pub mod server;
+
+pub use accept_key::accept_key;
+pub use request::{HeadError, HeadReader, RequestHead};
+pub use response::{Refusal, Status};
+pub use server::Upgrade;

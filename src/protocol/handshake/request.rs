@@ -1,0 +1,304 @@
+//! The head of an HTTP/1.1 request (RFC 9112): found in the bytes, parsed, its fields looked up.
+//!
+//! Knows no WebSocket: `server` judges whether a head asks for one.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Why bytes are no request head that this end takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// It is longer than the limit.
+    TooLong,
+    /// It has more fields than the limit.
+    TooManyHeaders,
+    /// It breaks the grammar of RFC 9112.
+    Malformed(&'static str),
+}
+
+impl fmt::Display for HeadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HeadError::TooLong => "the request head is too long",
+            HeadError::TooManyHeaders => "the request head has too many header fields",
+            HeadError::Malformed(what) => what,
+        })
+    }
+}
+
+impl std::error::Error for HeadError {}
+
+/// Finds the end of a head that comes in pieces, each byte looked at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadReader {
+    looked_at: usize,
+}
+
+impl HeadReader {
+    /// The length of the head at the beginning of `bytes`, the empty line included; `Ok(None)` if
+    /// it is not all there. `bytes` are those of the last call and more behind them.
+    ///
+    /// # Errors
+    /// [`HeadError::TooLong`] when it does not end within `bytes_max`;
+    /// [`HeadError::Malformed`] at a line that ends in LF alone, or a NUL: what two readers could
+    /// read in two ways is not read at all (RFC 9112 §2.2, §11.2).
+    pub fn find_end(&mut self, bytes: &[u8], bytes_max: usize) -> Result<Option<usize>, HeadError> {
+        for (i, byte) in bytes.iter().enumerate().skip(self.looked_at) {
+            if i >= bytes_max {
+                return Err(HeadError::TooLong);
+            }
+            match byte {
+                b'\n' if i == 0 || bytes[i - 1] != b'\r' => {
+                    return Err(HeadError::Malformed("a line of the head does not end in CR LF"));
+                }
+                b'\n' if bytes[..=i].ends_with(b"\r\n\r\n") => return Ok(Some(i + 1)),
+                0 => return Err(HeadError::Malformed("the head has a NUL")),
+                _ => {}
+            }
+        }
+        self.looked_at = bytes.len();
+        Ok(None)
+    }
+}
+
+/// A parsed head.
+#[derive(Debug)]
+pub struct RequestHead<'b> {
+    /// The method, as `GET`.
+    pub method: &'b str,
+    /// The path, without its query; still percent-encoded.
+    pub path: &'b str,
+    /// What follows the path's `?`; may be empty.
+    pub query: &'b str,
+    /// The host that the request is for: of `Host`, or of an absolute-form target.
+    pub host: &'b str,
+    fields: Vec<httparse::Header<'b>>,
+}
+
+impl<'b> RequestHead<'b> {
+    /// Parses a head that [`HeadReader::find_end`] found whole.
+    ///
+    /// # Errors
+    /// [`HeadError`], `TooManyHeaders` with more than `headers_max` fields.
+    pub fn parse(bytes: &'b [u8], headers_max: usize) -> Result<RequestHead<'b>, HeadError> {
+        let mut fields = vec![httparse::EMPTY_HEADER; headers_max];
+        let mut request = httparse::Request::new(&mut fields);
+        match request.parse(bytes) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Ok(httparse::Status::Partial) => {
+                return Err(HeadError::Malformed("the head is not whole"));
+            }
+            Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooManyHeaders),
+            Err(_) => {
+                return Err(HeadError::Malformed("the head is not that of an HTTP request"));
+            }
+        }
+        // RFC 6455 §4.1: the version must be at least 1.1.
+        if request.version != Some(1) {
+            return Err(HeadError::Malformed("the HTTP version is not 1.1"));
+        }
+        let (Some(method), Some(target)) = (request.method, request.path) else {
+            return Err(HeadError::Malformed("the request line is not whole"));
+        };
+        let count = request.headers.len();
+        fields.truncate(count);
+        let mut head = RequestHead { method, path: "", query: "", host: "", fields };
+        let host = head.only("host")?.ok_or(HeadError::Malformed("the Host field is missing"))?;
+        let (authority, target) = split_target(target)?;
+        // RFC 9112 §3.2.2: an absolute-form target names the host again; two names would be two
+        // requests, to two readers.
+        if authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(host)) {
+            return Err(HeadError::Malformed("Host is not the host of the target"));
+        }
+        head.host = host;
+        (head.path, head.query) = target.split_once('?').unwrap_or((target, ""));
+        Ok(head)
+    }
+
+    /// The values of a field, in order; `name` in lower case. Values that are no visible ASCII are
+    /// left out.
+    pub fn all(&self, name: &'static str) -> impl Iterator<Item = &'b str> {
+        self.fields
+            .iter()
+            .filter(move |field| field.name.eq_ignore_ascii_case(name))
+            .filter_map(|field| std::str::from_utf8(field.value).ok())
+            .filter(|value| value.is_ascii())
+            .map(str::trim)
+    }
+
+    /// The value of a field that must not come twice.
+    ///
+    /// # Errors
+    /// [`HeadError::Malformed`] if it does, or if it is no visible ASCII.
+    pub fn only(&self, name: &'static str) -> Result<Option<&'b str>, HeadError> {
+        let mut lines = self.fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+        let Some(line) = lines.next() else {
+            return Ok(None);
+        };
+        if lines.next().is_some() {
+            return Err(HeadError::Malformed("a field comes twice that may come once"));
+        }
+        match std::str::from_utf8(line.value) {
+            Ok(value) if value.is_ascii() => Ok(Some(value.trim())),
+            _ => Err(HeadError::Malformed("the value of a field is not ASCII")),
+        }
+    }
+
+    /// Whether the list that a field is, over all of its lines, has `token`, in any case.
+    /// (`notupgrade` is not `upgrade`.)
+    #[must_use]
+    pub fn list_has(&self, name: &'static str, token: &str) -> bool {
+        self.all(name)
+            .flat_map(|value| value.split(','))
+            .any(|item| item.trim().eq_ignore_ascii_case(token))
+    }
+
+    /// Whether the head announces a body (RFC 9112 §6).
+    #[must_use]
+    pub fn announces_body(&self) -> bool {
+        let has_length = self
+            .fields
+            .iter()
+            .filter(|field| field.name.eq_ignore_ascii_case("content-length"))
+            .any(|field| field.value != b"0");
+        has_length
+            || self.fields.iter().any(|field| field.name.eq_ignore_ascii_case("transfer-encoding"))
+    }
+
+    /// The decoded value of the first `name=…` of the query; `None` if there is none or if it is
+    /// not UTF-8 in percent-encoding.
+    #[must_use]
+    pub fn query_value(&self, name: &str) -> Option<Cow<'b, str>> {
+        let pair = self.query.split('&').find_map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (key == name).then_some(value)
+        })?;
+        percent_decoded(pair)
+    }
+}
+
+/// The authority of an absolute-form target, and the target in origin form.
+fn split_target(target: &str) -> Result<(Option<&str>, &str), HeadError> {
+    if target.starts_with('/') {
+        return Ok((None, target));
+    }
+    let scheme_end = target.find("://").filter(|end| {
+        ["http", "https"].iter().any(|scheme| target[..*end].eq_ignore_ascii_case(scheme))
+    });
+    let Some(scheme_end) = scheme_end else {
+        return Err(HeadError::Malformed("the request target is neither a path nor an http URI"));
+    };
+    let rest = &target[scheme_end + 3..];
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let origin_form = if rest[end..].starts_with('/') { &rest[end..] } else { "/" };
+    Ok((Some(&rest[..end]), origin_form))
+}
+
+fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains(['%', '+']) {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        match first {
+            b'%' => {
+                let (digits, after) = rest.split_first_chunk::<2>()?;
+                let value = |digit: u8| (digit as char).to_digit(16);
+                bytes.push((value(digits[0])? * 16 + value(digits[1])?) as u8);
+                rest = after;
+            }
+            b'+' => bytes.push(b' '),
+            other => bytes.push(*other),
+        }
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(head: &str) -> Result<RequestHead<'_>, HeadError> {
+        RequestHead::parse(head.as_bytes(), 8)
+    }
+
+    #[test]
+    fn the_end_is_found_at_every_cut_and_each_byte_is_looked_at_once() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let bytes = [&head[..], b"more"].concat();
+        for cut in 0..bytes.len() {
+            let mut reader = HeadReader::default();
+            let early = reader.find_end(&bytes[..cut], 100).unwrap();
+            let found = early.or(reader.find_end(&bytes, 100).unwrap());
+            assert_eq!(found, Some(head.len()), "cut at {cut}");
+        }
+        let mut reader = HeadReader::default();
+        assert_eq!(reader.find_end(&bytes[..20], 100), Ok(None));
+        assert_eq!(reader.looked_at, 20);
+    }
+
+    #[test]
+    fn a_head_has_a_length_and_one_kind_of_line_end() {
+        let find = |bytes: &[u8], max| HeadReader::default().find_end(bytes, max);
+        let head = b"GET / HTTP/1.1\r\n\r\n";
+        assert_eq!(find(head, head.len()), Ok(Some(head.len())));
+        assert_eq!(find(head, head.len() - 1), Err(HeadError::TooLong));
+        assert!(matches!(find(b"GET / HTTP/1.1\nHost: a\n\n", 99), Err(HeadError::Malformed(_))));
+        assert!(matches!(find(b"GET / HTTP/1.1\r\n\n", 99), Err(HeadError::Malformed(_))));
+        assert!(matches!(find(b"GET /\0 HTTP/1.1\r\n", 99), Err(HeadError::Malformed(_))));
+        assert!(matches!(find(b"\n", 99), Err(HeadError::Malformed(_))));
+    }
+
+    #[test]
+    fn the_target_is_taken_apart() {
+        let head = parse("GET /ws?user=a%20b&token=x&x HTTP/1.1\r\nHost: h:1\r\n\r\n").unwrap();
+        assert_eq!((head.path, head.host), ("/ws", "h:1"));
+        assert_eq!(head.query_value("user").as_deref(), Some("a b"));
+        assert_eq!(head.query_value("x").as_deref(), Some(""));
+        assert_eq!(head.query_value("use"), None);
+        let bad = parse("GET /?user=%f0%zz HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        assert_eq!(bad.query_value("user"), None);
+        let absolute = parse("GET HTTP://h/a?b HTTP/1.1\r\nHost: H\r\n\r\n").unwrap();
+        assert_eq!((absolute.path, absolute.query), ("/a", "b"));
+        assert!(parse("GET http://other/ HTTP/1.1\r\nHost: h\r\n\r\n").is_err());
+        assert!(parse("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn what_is_ambiguous_is_refused() {
+        for head in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.0\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n folded\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: \u{e4}\r\n\r\n",
+            "GET / /x HTTP/1.1\r\nHost: a\r\n\r\n",
+        ] {
+            assert!(matches!(parse(head), Err(HeadError::Malformed(_))), "{head}");
+        }
+        let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: 1\r\n".repeat(8));
+        assert_eq!(parse(&many).unwrap_err(), HeadError::TooManyHeaders);
+    }
+
+    #[test]
+    fn a_list_is_read_over_all_of_its_lines() {
+        let head = parse("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive,\tUPGRADE\r\nConnection: x\r\n\r\n").unwrap();
+        assert!(head.list_has("connection", "upgrade") && head.list_has("connection", "x"));
+        let head = parse("GET / HTTP/1.1\r\nHost: a\r\nConnection: notupgrade\r\n\r\n").unwrap();
+        assert!(!head.list_has("connection", "upgrade"));
+    }
+
+    #[test]
+    fn a_body_is_seen() {
+        let with = |field: &str| {
+            parse(&format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n"))
+                .unwrap()
+                .announces_body()
+        };
+        assert!(with("Content-Length: 1") && with("Transfer-Encoding: chunked"));
+        assert!(!with("Content-Length: 0") && !with("X: y"));
+    }
+}

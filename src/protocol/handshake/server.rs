@@ -1,0 +1,250 @@
+//! The server's end of the opening handshake (RFC 6455 §4.2).
+
+use super::accept_key::{accept_key, is_key};
+use super::request::{HeadError, RequestHead};
+use super::response::{self, Refusal, Status};
+
+const VERSION: &str = "13";
+const UPGRADE_FIELDS: &[(&str, &str)] =
+    &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", VERSION)];
+
+/// A request for a WebSocket that keeps to RFC 6455 §4.2.1.
+#[derive(Debug)]
+pub struct Upgrade<'b> {
+    accept_key: String,
+    protocols: Vec<&'b str>,
+}
+
+impl<'b> Upgrade<'b> {
+    /// Whether a request asks for an upgrade at all, be it rightly or wrongly.
+    #[must_use]
+    pub fn is_asked_for(head: &RequestHead<'_>) -> bool {
+        head.all("upgrade").next().is_some() || head.all("sec-websocket-key").next().is_some()
+    }
+
+    /// Judges a request by RFC 6455 §4.2.1.
+    ///
+    /// # Errors
+    /// The [`Refusal`] to answer with; the TCP connection must be ended after it.
+    pub fn judge(head: &RequestHead<'b>) -> Result<Upgrade<'b>, Refusal> {
+        // §4.2.1, 1: a GET request of HTTP 1.1 or higher (`RequestHead` has seen the version).
+        if head.method != "GET" {
+            let mut refusal = Refusal::new(
+                Status::MethodNotAllowed,
+                "bad_request",
+                "a WebSocket begins with GET",
+            );
+            refusal.fields = &[("Allow", "GET")];
+            return Err(refusal);
+        }
+        if !Upgrade::is_asked_for(head) {
+            let mut refusal = Refusal::new(
+                Status::UpgradeRequired,
+                "bad_request",
+                "this is a WebSocket's path: ask for an upgrade",
+            );
+            refusal.fields = UPGRADE_FIELDS;
+            return Err(refusal);
+        }
+        // RFC 9112 §6: what follows the head would be read as frames here, as a body elsewhere.
+        if head.announces_body() {
+            return Err(bad("a request for a WebSocket has no body"));
+        }
+        // §4.2.1, 3 and 4.
+        if !head.list_has("upgrade", "websocket") {
+            return Err(bad("Upgrade does not list websocket"));
+        }
+        if !head.list_has("connection", "upgrade") {
+            return Err(bad("Connection does not list Upgrade"));
+        }
+        // §4.2.1, 6, and §4.2.2, 4: another version is refused with the one that is spoken here.
+        match only(head, "sec-websocket-version")? {
+            Some(VERSION) => {}
+            Some(_) => {
+                let mut refusal = Refusal::new(
+                    Status::UpgradeRequired,
+                    "unsupported",
+                    "only version 13 of WebSocket is spoken here",
+                );
+                refusal.fields = UPGRADE_FIELDS;
+                return Err(refusal);
+            }
+            None => {
+                let mut refusal = bad("Sec-WebSocket-Version is missing");
+                refusal.fields = &[("Sec-WebSocket-Version", VERSION)];
+                return Err(refusal);
+            }
+        }
+        // §4.2.1, 5; §11.3.1: the key comes once.
+        let key =
+            only(head, "sec-websocket-key")?.ok_or_else(|| bad("Sec-WebSocket-Key is missing"))?;
+        if !is_key(key) {
+            return Err(bad("Sec-WebSocket-Key is not the base64 of 16 bytes"));
+        }
+        let protocols = protocols(head)?;
+        Ok(Upgrade { accept_key: accept_key(key), protocols })
+    }
+
+    /// The subprotocols that the client offered, in its order of preference.
+    #[must_use]
+    pub fn protocols(&self) -> &[&'b str] {
+        &self.protocols
+    }
+
+    /// The answer that opens the WebSocket, with one of the offered subprotocols or none
+    /// (RFC 6455 §4.2.2: a server must not name one that was not offered). No extension is
+    /// accepted yet, which RFC 6455 §9.1 leaves to the server.
+    #[must_use]
+    pub fn accept(&self, protocol: Option<&str>) -> Vec<u8> {
+        let offered = protocol.filter(|protocol| self.protocols.contains(protocol));
+        debug_assert_eq!(offered, protocol, "a subprotocol that the client did not offer");
+        response::switching_protocols(&self.accept_key, offered)
+    }
+}
+
+/// RFC 6455 §4.1, 10: the offered subprotocols are tokens and each is offered once.
+fn protocols<'b>(head: &RequestHead<'b>) -> Result<Vec<&'b str>, Refusal> {
+    let mut protocols = Vec::new();
+    for value in head.all("sec-websocket-protocol") {
+        for protocol in value.split(',').map(str::trim) {
+            if !is_token(protocol) {
+                return Err(bad("Sec-WebSocket-Protocol is not a list of tokens"));
+            }
+            protocols.push(protocol);
+        }
+    }
+    let mut sorted = protocols.clone();
+    sorted.sort_unstable();
+    if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(bad("Sec-WebSocket-Protocol offers a subprotocol twice"));
+    }
+    Ok(protocols)
+}
+
+/// RFC 9110 §5.6.2.
+pub(super) fn is_token(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(allowed)
+}
+
+fn only<'b>(head: &RequestHead<'b>, name: &'static str) -> Result<Option<&'b str>, Refusal> {
+    head.only(name).map_err(Refusal::from)
+}
+
+fn bad(message: &str) -> Refusal {
+    Refusal::new(Status::BadRequest, "bad_request", message)
+}
+
+impl From<HeadError> for Refusal {
+    fn from(error: HeadError) -> Refusal {
+        let status = match error {
+            HeadError::TooLong | HeadError::TooManyHeaders => Status::HeaderFieldsTooLarge,
+            HeadError::Malformed(_) => Status::BadRequest,
+        };
+        Refusal::new(status, "bad_request", error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &[(&str, &str)] = &[
+        ("Host", "server.example.com"),
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Origin", "http://example.com"),
+        ("Sec-WebSocket-Protocol", "chat, superchat"),
+        ("Sec-WebSocket-Version", "13"),
+    ];
+
+    /// The status of the answer to the example of §1.2, with some fields replaced (or left out,
+    /// where the value is empty) and others added.
+    fn status(method: &str, changes: &[(&str, &str)]) -> String {
+        let mut text = format!("{method} /chat HTTP/1.1\r\n");
+        for (name, value) in GOOD {
+            if !changes.iter().any(|(changed, _)| changed == name) {
+                text += &format!("{name}: {value}\r\n");
+            }
+        }
+        for (name, value) in changes.iter().filter(|(_, value)| !value.is_empty()) {
+            text += &format!("{name}: {value}\r\n");
+        }
+        text += "\r\n";
+        let answer = RequestHead::parse(text.as_bytes(), 64)
+            .map_err(Refusal::from)
+            .and_then(|head| Upgrade::judge(&head).map(|upgrade| upgrade.accept(None)))
+            .unwrap_or_else(|refusal| refusal.to_bytes());
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[test]
+    fn the_example_of_section_1_2_is_accepted() {
+        assert!(status("GET", &[]).starts_with("HTTP/1.1 101 "));
+        for changes in [
+            &[("Upgrade", "WebSocket")][..],
+            &[("Upgrade", "h2c, websocket")],
+            &[("Connection", "keep-alive, upgrade")],
+            &[("Origin", "")],
+            &[("Sec-WebSocket-Protocol", "")],
+            &[("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")],
+            &[("Content-Length", "0")],
+        ] {
+            let answer = status("GET", changes);
+            assert!(
+                answer.starts_with("HTTP/1.1 101 ") && !answer.contains("Extensions"),
+                "{changes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_must_of_section_4_2_1_has_its_status() {
+        for (changes, expected) in [
+            (&[("Host", "")][..], "400"),
+            (&[("Upgrade", "")], "400"),
+            (&[("Upgrade", "websockets")], "400"),
+            (&[("Connection", "")], "400"),
+            (&[("Connection", "notupgrade")], "400"),
+            (&[("Sec-WebSocket-Key", "")], "400"),
+            (&[("Sec-WebSocket-Key", "c2hvcnQ=")], "400"),
+            (
+                &[
+                    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+                    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+                ],
+                "400",
+            ),
+            (&[("Sec-WebSocket-Version", "")], "400"),
+            (&[("Sec-WebSocket-Version", "13, 8")], "426"),
+            (&[("Sec-WebSocket-Version", "12")], "426"),
+            (&[("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Version", "13")], "400"),
+            (&[("Sec-WebSocket-Protocol", "a b")], "400"),
+            (&[("Sec-WebSocket-Protocol", "a, a")], "400"),
+            (&[("Content-Length", "5")], "400"),
+            (&[("Transfer-Encoding", "chunked")], "400"),
+            (&[("Upgrade", ""), ("Sec-WebSocket-Key", "")], "426"),
+        ] {
+            let answer = status("GET", changes);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{changes:?}: {answer}");
+            assert!(answer.contains("Connection: close\r\n"));
+            if expected == "426" {
+                assert!(answer.contains("Sec-WebSocket-Version: 13\r\n"));
+            }
+        }
+        assert!(status("POST", &[]).starts_with("HTTP/1.1 405 "));
+    }
+
+    #[test]
+    fn the_answer_names_one_of_the_offered_subprotocols() {
+        let text = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+                    Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b, c\r\n\r\n";
+        let head = RequestHead::parse(text.as_bytes(), 64).unwrap();
+        let upgrade = Upgrade::judge(&head).unwrap();
+        assert_eq!(upgrade.protocols(), ["a", "b", "c"]);
+        let answer = String::from_utf8(upgrade.accept(Some("b"))).unwrap();
+        assert!(answer.contains("\r\nSec-WebSocket-Protocol: b\r\n"));
+    }
+}

@@ -1,0 +1,21 @@
+//! The WebSocket protocol, RFC 6455, without I/O and without a clock: bytes in, events out.
+//!
+//! To read it, in this order: [`opcode`] → [`mask`] → [`frame_header`] → [`violation`] →
+//! [`assembler`] → [`endpoint`]; then [`close`], [`utf8`] and [`handshake`].
+
+pub mod assembler;
+pub mod close;
+pub mod endpoint;
+pub mod frame_header;
+pub mod handshake;
+pub mod mask;
+pub mod opcode;
+pub mod utf8;
+pub mod violation;
+
+pub use close::CloseCode;
+pub use endpoint::{Endpoint, EndpointLimits, Event, MaskKeys, Message, Received, Role};
+pub use frame_header::FrameHeader;
+pub use mask::MaskKey;
+pub use opcode::Opcode;
+pub use violation::{ProtocolError, Violation};

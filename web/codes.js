@@ -1,0 +1,80 @@
+// What close codes and refusals ask for, and how to say it to a person (wire protocol, "Closing" and "Refusals").
+// Codes that are not listed are judged by their range.
+
+/** What a close code asks of a client: `stop`, `token` (get a new one first) or `retry`. */
+export function verdict(code) {
+  if (code >= 4000 && code <= 4099) return 'stop';
+  if (code >= 4200 && code <= 4299) return 'token';
+  if (code === 1002 || code === 1003 || code === 1007 || code === 1009) return 'stop';
+  return 'retry';
+}
+
+const CLOSED = {
+  1001: 'The server was stopped.',
+  1002: 'The server and this page do not understand each other.',
+  1003: 'The server did not accept what this page sent.',
+  1006: 'The connection was lost.',
+  1007: 'The server did not accept what this page sent.',
+  1009: 'A message was too large for the server.',
+  1012: 'The server is restarting.',
+  1013: 'The server is busy.',
+  4000: 'The server took this page for a faulty client.',
+  4001: 'The server did not accept this link.',
+  4002: 'Signing in took too long.',
+  4003: 'You were disconnected by an operator.',
+  4004: 'This name already has as many windows open as the server allows.',
+  4005: 'This page is of another version than the server. Reload it.',
+  4101: 'The connection was too slow to keep up.',
+  4102: 'The connection fell silent.',
+  4103: 'This page was sending too fast.',
+  4104: 'The server is overloaded.',
+  4200: 'Your link has expired.',
+  4201: 'Your link was withdrawn.',
+};
+
+/** Why a connection ended, as a sentence. */
+export function closedBecause(code) {
+  return CLOSED[code] ?? {
+    stop: `The server ended the connection for good (code ${code}).`,
+    token: 'Your link is no longer valid.',
+    retry: 'The connection was lost.',
+  }[verdict(code)];
+}
+
+const REFUSED = {
+  bad_request: 'the server did not accept it',
+  conflict: 'that name is taken, or was used by a room that is gone',
+  disconnected: 'there is no connection at the moment',
+  duplicate_mismatch: 'it was sent before with another text',
+  forbidden: 'you may not do that here',
+  gone: 'it is no longer kept',
+  internal: 'the server had a problem',
+  not_member: 'you are not in this room',
+  no_such_room: 'there is no such room',
+  no_such_user: 'there is nobody of that name',
+  overloaded: 'the server is overloaded',
+  quota: 'the server\'s limit for that is reached',
+  rate_limited: 'that was too much in too short a time',
+  timeout: 'the server did not answer in time',
+  too_large: 'it is too long',
+  unavailable: 'the server cannot store anything at the moment',
+};
+
+/** A refusal by the server, or by the lack of one: `disconnected` and `timeout` are our own. */
+export class Refusal extends Error {
+  constructor(code, payload = {}) {
+    super(payload.message ?? code);
+    this.code = code;
+    this.retryAfter = Number.isFinite(payload.retry_after_ms) ? payload.retry_after_ms : 0;
+  }
+
+  /** Why, as the second half of a sentence. */
+  get because() {
+    return REFUSED[this.code] ?? this.message;
+  }
+
+  /** Whether the same request may succeed later. */
+  get passing() {
+    return ['rate_limited', 'unavailable', 'overloaded', 'internal', 'disconnected', 'timeout'].includes(this.code);
+  }
+}

@@ -1,0 +1,111 @@
+// The box one writes in: keys, its height, the room left, drafts by room, and telling that one types.
+// What is sent goes to the outbox; nothing here waits for the server.
+
+import { byteLength, setText } from './text.js';
+
+const TYPING_MS = 3_000;
+const TYPING_LASTS_MS = 6_000;
+const NEAR = 0.8;
+
+export class Composer {
+  #app;
+  #form = document.getElementById('composer');
+  #box = document.getElementById('message');
+  #counter = document.getElementById('counter');
+  #send = document.getElementById('send');
+  #drafts = new Map();
+  #told = { room: null, at: 0 };
+
+  constructor(app) {
+    this.#app = app;
+    this.#form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+    this.#box.addEventListener('keydown', (event) => this.#key(event));
+    this.#box.addEventListener('input', () => {
+      this.#fit();
+      this.#types();
+    });
+  }
+
+  focus() {
+    this.#box.focus({ preventScroll: true });
+  }
+
+  /** Another room is shown: its draft comes with it. */
+  room(room, before) {
+    if (before) this.#drafts.set(before.name, this.#box.value);
+    this.#box.value = (room && this.#drafts.get(room.name)) ?? '';
+    this.#fit();
+  }
+
+  draw() {
+    const { room } = this.#app;
+    this.#box.disabled = room === null;
+    const to = room === null ? '' : room.peer !== null ? `Message ${this.#app.presence.name(room.peer)}` : `Message ${room.title || room.name}`;
+    if (this.#box.placeholder !== to) {
+      this.#box.placeholder = to;
+      this.#box.setAttribute('aria-label', to);
+    }
+    this.#measure();
+  }
+
+  #key(event) {
+    if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      this.#submit();
+    } else if (event.key === 'PageUp' || event.key === 'PageDown') {
+      const log = document.getElementById('log');
+      log.scrollBy({ top: (event.key === 'PageUp' ? -0.85 : 0.85) * log.clientHeight });
+      event.preventDefault();
+    }
+  }
+
+  #submit() {
+    const text = this.#box.value.trim();
+    const { room } = this.#app;
+    if (text === '' || room === null || byteLength(text) > this.#limit) return;
+    this.#box.value = '';
+    this.#told = { room: null, at: 0 };
+    this.#fit();
+    this.#app.outbox.add(room, text);
+    this.#app.house.sent();
+  }
+
+  get #limit() {
+    return this.#app.limits.text_bytes ?? 16_384;
+  }
+
+  /** As high as its text, within what style.css allows. */
+  #fit() {
+    this.#box.style.height = 'auto';
+    this.#box.style.height = `${this.#box.scrollHeight}px`;
+    this.#measure();
+  }
+
+  #measure() {
+    const text = this.#box.value;
+    // A string of n units has at most 3n bytes: no need to count what is far from the limit.
+    const bytes = text.length * 3 < this.#limit * NEAR ? 0 : byteLength(text.trim());
+    const left = this.#limit - bytes;
+    const near = bytes >= this.#limit * NEAR;
+    setText(this.#counter, !near ? '' : left >= 0 ? `${left.toLocaleString('en')} bytes left` : `${(-left).toLocaleString('en')} bytes too long`);
+    this.#counter.classList.toggle('over', left < 0);
+    this.#send.disabled = text.trim() === '' || left < 0 || this.#app.room === null;
+    this.#box.toggleAttribute('aria-invalid', left < 0);
+  }
+
+  #types() {
+    const { room, connection } = this.#app;
+    if (room === null || room.draft || !connection.online) return;
+    const now = Date.now();
+    const since = this.#told.room === room ? now - this.#told.at : Infinity;
+    if (this.#box.value.trim() === '') {
+      if (since < TYPING_LASTS_MS) connection.requests.tell('chat:typing', { room: room.name, typing: false });
+      this.#told = { room, at: now - TYPING_LASTS_MS };
+    } else if (since >= TYPING_MS && connection.requests.tell('chat:typing', { room: room.name, typing: true })) {
+      this.#told = { room, at: now };
+    }
+  }
+}

@@ -1,0 +1,61 @@
+// What one sees before one is in: picking a name, being told how to get a link, or that nobody answers.
+// It does not sign in; it only finds out who wants to.
+
+import { waitCap } from './connection.js';
+import { session } from './session.js';
+import { isUserId, setText } from './text.js';
+
+const byId = (id) => document.getElementById(id);
+
+const LEADS = {
+  name: 'Who is coming in?',
+  link: 'This parlor opens with a personal link.',
+  unreachable: 'The server does not answer.',
+};
+
+/**
+ * Shows the door: `name` resolves to the name that was picked, `unreachable` when it is time to try again,
+ * `link` never, as the way in is another address.
+ */
+export function showDoor(kind, lead = LEADS[kind], attempt = 0) {
+  byId('house').hidden = true;
+  byId('door').hidden = false;
+  setText(byId('door-lead'), lead);
+  byId('door-name').hidden = kind !== 'name';
+  byId('door-link').hidden = kind !== 'link';
+  byId('door-retry').hidden = kind !== 'unreachable';
+  return { name: pickName, link: () => new Promise(() => {}), unreachable: () => waitOrRetry(attempt) }[kind]();
+}
+
+function pickName() {
+  const input = byId('name');
+  input.value ||= session.lastName ?? '';
+  input.focus();
+  input.select();
+  return new Promise((resolve) => {
+    input.addEventListener('input', () => input.setCustomValidity(''));
+    byId('door-name').addEventListener('submit', (event) => {
+      event.preventDefault();
+      const name = input.value.trim();
+      if (isUserId(name)) {
+        resolve(name);
+        return;
+      }
+      input.setCustomValidity('Letters, digits, and _ . @ - only, without spaces.');
+      input.reportValidity();
+    });
+  });
+}
+
+function waitOrRetry(attempt) {
+  const button = byId('door-retry');
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, 1000 + Math.random() * waitCap(attempt));
+    button.addEventListener('click', done, { once: true });
+    function done() {
+      clearTimeout(timer);
+      button.removeEventListener('click', done);
+      resolve();
+    }
+  });
+}

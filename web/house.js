@@ -1,0 +1,289 @@
+// The frame of the page once one is in: header, connection state, drawers, dialogs, keys, notices.
+// Messages are drawn by chatlog.js, the lists by lists.js, the box below by composer.js.
+
+import { ChatLog } from './chatlog.js';
+import { Composer } from './composer.js';
+import { Lists } from './lists.js';
+import { nextTheme, theme } from './theme.js';
+import { avatar, counted, el, icon, isRoomName, listed, setText } from './text.js';
+
+const byId = (id) => document.getElementById(id);
+const BLIP_MS = 1_200;
+const TOAST_MS = 7_000;
+const TYPING_NAMES_MAX = 3;
+
+const STATES = {
+  idle: 'Connecting',
+  connecting: 'Connecting',
+  authenticating: 'Connecting',
+  online: 'Live',
+  waiting: 'Reconnecting',
+  failed: 'Stopped',
+  closed: 'Signed out',
+};
+
+export class House {
+  #app;
+  #lists;
+  #composer;
+  #log;
+  #shown = null;
+  #opener = null;
+  #offlineSince = null;
+  #ticking = 0;
+  #narrow = matchMedia('(max-width: 760px)');
+  #medium = matchMedia('(max-width: 1080px)');
+
+  constructor(app) {
+    this.#app = app;
+    this.#lists = new Lists(app);
+    this.#composer = new Composer(app);
+    this.#log = new ChatLog(app);
+    byId('door').hidden = true;
+    byId('house').hidden = false;
+    this.#buttons();
+    this.#dialogs();
+    this.#keys();
+    for (const media of [this.#narrow, this.#medium]) media.addEventListener('change', () => this.closeDrawers(false));
+    this.closeDrawers(false);
+    this.#themeButton();
+    app.redraw?.('state');
+  }
+
+  get atEnd() {
+    return this.#log.atEnd;
+  }
+
+  draw(dirty) {
+    if (dirty.has('state')) this.#state();
+    if (dirty.has('state') || dirty.has('rooms') || dirty.has('people')) this.#header();
+    if (dirty.has('log') || dirty.has('people')) this.#log.draw();
+    if (dirty.has('rooms') || dirty.has('people')) this.#lists.drawRooms();
+    if (dirty.has('people')) this.#lists.drawPeople();
+    if (dirty.has('typing') || dirty.has('people')) this.#typing();
+    this.#composer.draw();
+  }
+
+  title() {
+    const { rooms, room } = this.#app;
+    const unread = rooms.unread;
+    document.title = `${unread > 0 ? `(${unread}) ` : ''}${room === null ? '' : `${this.#nameOf(room)} · `}parlor`;
+    byId('rail-badge').hidden = unread === 0 || (unread === room?.unread && room.unread > 0);
+  }
+
+  roomShown(room) {
+    this.#composer.room(room, this.#shown);
+    this.#shown = room;
+    this.#log.show(room);
+    this.focusMessage();
+  }
+
+  /** The person has just sent something: they want to see it. */
+  sent() {
+    this.#log.toEnd();
+  }
+
+  /** Puts the cursor into the message box, where that does not bring up a keyboard over half of the screen. */
+  focusMessage() {
+    if (matchMedia('(hover: hover) and (pointer: fine)').matches && !document.querySelector('dialog[open]')) this.#composer.focus();
+  }
+
+  toast(text) {
+    const node = el('p', { class: 'toast' }, text);
+    byId('toasts').append(node);
+    setTimeout(() => node.remove(), TOAST_MS);
+  }
+
+  closeDrawers(back = true) {
+    const open = byId('house').dataset.drawer !== undefined;
+    delete byId('house').dataset.drawer;
+    this.#drawers();
+    if (open && back) this.#opener?.focus();
+    this.#opener = null;
+  }
+
+  #nameOf(room) {
+    return room.peer === null ? room.title || room.name : this.#app.presence.name(room.peer);
+  }
+
+  #header() {
+    const { room, presence, user } = this.#app;
+    setText(byId('room-title'), room === null ? 'parlor' : this.#nameOf(room));
+    byId('room-title').dataset.kind = room === null ? 'none' : room.peer === null ? 'room' : 'direct';
+    let note = '';
+    if (room?.peer) note = presence.online === null ? '' : presence.isOnline(room.peer) ? 'online' : 'not online; they will find it here';
+    else if (room?.members) note = counted(room.members, 'member');
+    setText(byId('room-note'), note);
+    byId('leave').hidden = room === null || room.peer !== null;
+    const count = presence.online?.size ?? presence.count;
+    byId('people-open').setAttribute('aria-label', count === null || count === undefined ? 'People' : `People, ${count} online`);
+    if (user && byId('me').dataset.of !== user.id + user.name) {
+      byId('me').dataset.of = user.id + user.name;
+      byId('me').replaceChildren(avatar(user.id, user.name || user.id), el('bdi', {}, user.name || user.id));
+    }
+  }
+
+  /** The state in a word in the header; in a sentence below it once it lasts, as a blip need not move the page. */
+  #state() {
+    const { state } = this.#app.connection;
+    const node = byId('state');
+    node.dataset.state = state.name;
+    setText(node, STATES[state.name]);
+    clearInterval(this.#ticking);
+    if (state.name === 'online') {
+      this.#offlineSince = null;
+      byId('banner').hidden = true;
+      return;
+    }
+    this.#offlineSince ??= Date.now();
+    this.#banner();
+    this.#ticking = setInterval(() => this.#banner(), 250);
+  }
+
+  #banner() {
+    const { state } = this.#app.connection;
+    const banner = byId('banner');
+    const first = this.#app.user === null && state.name !== 'waiting';
+    banner.hidden = state.name !== 'failed' && (first || Date.now() - this.#offlineSince < BLIP_MS);
+    banner.dataset.state = state.name;
+    const waiting = state.name === 'waiting';
+    const stopped = state.name === 'failed';
+    const token = stopped && state.token;
+    setText(byId('banner-text'), waiting ? state.reason : token ? `${state.reason} Open a new link in this tab to go on.` : stopped ? state.reason : 'Connecting again…');
+    const seconds = waiting ? Math.max(0, Math.ceil((state.until - Date.now()) / 1000)) : 0;
+    setText(byId('banner-count'), waiting ? (seconds > 0 ? `Reconnecting in ${seconds} s` : 'Reconnecting now') : '');
+    byId('banner-retry').hidden = !(waiting || stopped) || token;
+    setText(byId('banner-retry'), stopped ? 'Connect again' : 'Retry now');
+  }
+
+  #typing() {
+    const { room, presence } = this.#app;
+    const who = room === null ? [] : presence.typing(room.name);
+    const node = byId('typing');
+    const names = who.slice(0, TYPING_NAMES_MAX).map((user) => presence.name(user));
+    const text = who.length === 0 ? '' : who.length > TYPING_NAMES_MAX ? 'Several people are typing' : `${listed(names)} ${who.length === 1 ? 'is' : 'are'} typing`;
+    if (node.dataset.text === text) return;
+    node.dataset.text = text;
+    node.replaceChildren(...(text ? [el('span', { class: 'dots', 'aria-hidden': 'true' }, el('i'), el('i'), el('i')), el('bdi', {}, text)] : []));
+  }
+
+  #buttons() {
+    byId('rail-open').addEventListener('click', (event) => this.#openDrawer('rail', event.currentTarget));
+    byId('people-open').addEventListener('click', (event) => this.#openDrawer('people', event.currentTarget));
+    for (const button of document.querySelectorAll('.drawer-close')) button.addEventListener('click', () => this.closeDrawers());
+    byId('scrim').addEventListener('click', () => this.closeDrawers());
+    byId('banner-retry').addEventListener('click', () => this.#app.connection.retryNow());
+    byId('sign-out').addEventListener('click', () => this.#app.signOut());
+    byId('theme').addEventListener('click', () => {
+      nextTheme();
+      this.#themeButton();
+    });
+    document.querySelector('.skip').addEventListener('click', (event) => {
+      event.preventDefault();
+      this.#composer.focus();
+    });
+  }
+
+  #themeButton() {
+    const choice = theme();
+    const label = `Colours: ${{ system: 'as the system has it', light: 'light', dark: 'dark' }[choice]}`;
+    byId('theme').replaceChildren(icon(choice));
+    byId('theme').setAttribute('aria-label', label);
+    byId('theme').title = label;
+  }
+
+  #openDrawer(which, opener) {
+    if (byId('house').dataset.drawer === which) {
+      this.closeDrawers();
+      return;
+    }
+    this.#opener = opener;
+    byId('house').dataset.drawer = which;
+    this.#drawers();
+    if (which === 'rail' && this.#app.connection.online) this.#app.rooms.list().catch(() => {});
+    byId(which).querySelector('.drawer-close').focus();
+  }
+
+  /** A drawer that is closed cannot be reached; while one is open, nothing else can. */
+  #drawers() {
+    const { drawer } = byId('house').dataset;
+    byId('rail').inert = this.#narrow.matches ? drawer !== 'rail' : drawer === 'people';
+    byId('people').inert = this.#medium.matches && drawer !== 'people';
+    document.querySelector('.hall').inert = drawer !== undefined;
+    byId('rail-open').setAttribute('aria-expanded', String(drawer === 'rail'));
+    byId('people-open').setAttribute('aria-expanded', String(drawer === 'people'));
+  }
+
+  #dialogs() {
+    for (const dialog of document.querySelectorAll('dialog')) {
+      dialog.addEventListener('click', (event) => {
+        if (event.target === dialog || event.target.closest('[data-close]')) dialog.close();
+      });
+    }
+    const openRoom = byId('room-dialog');
+    byId('new-room').addEventListener('click', () => {
+      byId('room-name').value = '';
+      setText(byId('room-error'), '');
+      openRoom.showModal();
+      byId('room-name').focus();
+    });
+    openRoom.querySelector('form').addEventListener('submit', async (event) => {
+      event.preventDefault();
+      const name = byId('room-name').value.trim().replace(/^#/, '');
+      if (!isRoomName(name)) {
+        setText(byId('room-error'), 'Letters, digits, and _ . @ : - only, without spaces; names that begin with dm: are kept for direct messages.');
+        return;
+      }
+      const refusal = await this.#app.enter(name);
+      if (refusal) setText(byId('room-error'), `That did not work: ${refusal.because ?? refusal.message}.`);
+      else openRoom.close();
+      if (!refusal) this.closeDrawers(false);
+      if (!refusal) this.focusMessage();
+    });
+    const leave = byId('leave-dialog');
+    byId('leave').addEventListener('click', () => {
+      const { room } = this.#app;
+      const again = room.open ? ' You can come back at any time.' : ' To come back, somebody must invite you.';
+      setText(byId('leave-text'), `You will no longer get messages from ${this.#nameOf(room)}.${again}`);
+      leave.showModal();
+    });
+    leave.querySelector('form').addEventListener('submit', async (event) => {
+      event.preventDefault();
+      leave.close();
+      const { room } = this.#app;
+      try {
+        await this.#app.rooms.leave(room.name);
+      } catch (refusal) {
+        this.toast(`You could not leave ${this.#nameOf(room)}: ${refusal.because ?? refusal.message}.`);
+      }
+    });
+    byId('help-open').addEventListener('click', () => this.#help());
+  }
+
+  #help() {
+    setText(byId('version'), this.#app.version ? `parlor ${this.#app.version}.` : '');
+    if (!byId('help').open) byId('help').showModal();
+  }
+
+  #keys() {
+    document.addEventListener('keydown', (event) => {
+      const writing = event.target.matches('input, textarea');
+      if ((event.key === '?' && !writing) || (event.key === '/' && event.ctrlKey)) {
+        event.preventDefault();
+        this.#help();
+      } else if (event.altKey && (event.key === 'ArrowUp' || event.key === 'ArrowDown')) {
+        event.preventDefault();
+        this.#neighbour(event.key === 'ArrowUp' ? -1 : 1);
+      } else if (event.key === 'Escape' && !document.querySelector('dialog[open]')) {
+        if (byId('house').dataset.drawer !== undefined) this.closeDrawers();
+        else this.#composer.focus();
+      }
+    });
+  }
+
+  #neighbour(step) {
+    const all = this.#app.rooms.ordered();
+    const at = all.indexOf(this.#app.room);
+    if (all.length > 0) this.#app.show(all[(at + step + all.length) % all.length]);
+  }
+}

@@ -1,0 +1,379 @@
+// The rooms one is in: their logs, marks and counts, and how they go on after a reconnection.
+// Every entry passes through `entry`, from a push and from history alike; nothing here touches the page.
+
+import { Refusal } from './codes.js';
+import { APPLIED, GAP, Log } from './log.js';
+
+const PAGE = 60;
+const FILL_PAGE = 200;
+const LIST_PAGE = 200;
+const LIST_PAGES_MAX = 10;
+const RESUME_ROOMS = 200;
+// Whoever was away for longer than this many entries starts from the newest page instead of reading them all.
+const CATCH_UP_MAX = 1000;
+const HELD_MAX = 1000;
+const ITEMS_MAX = 400;
+const ITEMS_KEPT = 200;
+
+const LOGGED = ['chat:message', 'chat:edited', 'chat:deleted', 'chat:reacted', 'room:joined', 'room:left'];
+
+/** The room of two people's direct messages. */
+export function directRoom(one, other) {
+  return `dm:${[one, other].sort().join(':')}`;
+}
+
+class Room {
+  title = '';
+  open = false;
+  members = null;
+  read = 0;
+  unread = 0;
+  /** The head up to which `unread` has counted already. */
+  counted = 0;
+  log = new Log();
+  /** A direct conversation in which nobody has written yet. */
+  draft = false;
+  loading = false;
+  problem = null;
+  held = [];
+  filling = false;
+  reading = false;
+
+  constructor(name, self) {
+    this.name = name;
+    const pair = name.startsWith('dm:') ? name.slice(3).split(':') : null;
+    this.peer = pair && (pair[0] === self ? pair[1] : pair[0]);
+  }
+}
+
+export class Rooms {
+  map = new Map();
+  /** Open rooms that one is not in, as `room:list` told. */
+  joinable = [];
+  invites = new Map();
+  self = null;
+  #epoch = null;
+  #ask;
+  #on;
+  #listing = null;
+  #listAgain = false;
+
+  /** `ask(type, payload, options)`; `on`: `changed(room)`, `listed()`, `own(cid)`, `spoke(room, user)`, `removed(room, payload)`, `keeps(room)`: whether its log is being looked at. */
+  constructor(ask, on) {
+    this.#ask = ask;
+    this.#on = on;
+  }
+
+  get(name) {
+    return this.map.get(name);
+  }
+
+  /** All rooms in the order of the list: rooms by title, then conversations by name. */
+  ordered() {
+    const key = (room) => (room.peer ?? (room.title || room.name)).toLowerCase();
+    return [...this.map.values()].sort((a, b) => (a.peer !== null) - (b.peer !== null) || key(a).localeCompare(key(b)));
+  }
+
+  get unread() {
+    let sum = 0;
+    for (const room of this.map.values()) sum += room.unread;
+    return sum;
+  }
+
+  /** A new connection: tells the server where each room goes on, and reloads what it cannot go on with. */
+  async resume(hello) {
+    this.self = hello.user.id;
+    if (this.#epoch !== null && this.#epoch !== hello.epoch) this.#forget();
+    this.#epoch = hello.epoch;
+    this.invites = new Map((hello.invites ?? []).map((invite) => [invite.room, invite]));
+    for (const known of hello.rooms) {
+      const room = this.#room(known.room);
+      room.draft = false;
+      this.#told(room, known);
+      if (room.log.last === null || known.head - room.log.last > CATCH_UP_MAX) room.log.begin(known.head);
+    }
+    const positions = [];
+    for (const room of this.map.values()) {
+      room.held = [];
+      if (!room.draft && room.log.last !== null) positions.push([room.name, room.log.last]);
+    }
+    for (let at = 0; at === 0 || at < positions.length; at += RESUME_ROOMS) {
+      const payload = { epoch: hello.epoch, rooms: Object.fromEntries(positions.slice(at, at + RESUME_ROOMS)) };
+      if (at + RESUME_ROOMS < positions.length) payload.more = true;
+      const { refused = {} } = await this.#ask('resume', payload);
+      for (const [name, { code }] of Object.entries(refused)) this.#refused(name, code);
+    }
+    this.#on.listed();
+  }
+
+  #refused(name, code) {
+    if (code === 'not_member') {
+      this.#remove(name, { reason: 'removed' });
+      return;
+    }
+    const room = this.#room(name);
+    room.log.reset();
+    // Nothing of this room comes until its history was asked for.
+    this.older(room);
+  }
+
+  /** Applies what a push or a history page carries, if it is of a room. Returns whether it was. */
+  push(type, payload) {
+    if (LOGGED.includes(type)) {
+      this.#entry(type, payload);
+    } else if (type === 'chat:read') {
+      if (payload.user === this.self) this.#readElsewhere(payload);
+    } else if (type === 'room:removed') {
+      this.#remove(payload.room, payload);
+    } else if (type === 'room:invited') {
+      this.invites.set(payload.room, payload);
+      this.#on.listed();
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  #entry(type, entry) {
+    if (entry.cid !== undefined) this.#on.own(entry.cid);
+    let room = this.map.get(entry.room);
+    if (room === undefined || room.draft) {
+      // A room that came to us by another window, by another's first direct message, or by an operator.
+      room = this.#room(entry.room);
+      room.draft = false;
+      room.log.begin(entry.seq - 1);
+      room.read = room.counted = entry.seq - 1;
+      this.list().catch(() => {});
+    }
+    const done = room.log.append(type, entry);
+    if (done === APPLIED) this.#applied(room, type, entry);
+    else if (done === GAP) this.#hold(room, type, entry);
+  }
+
+  #applied(room, type, entry) {
+    if (type === 'chat:message') {
+      this.#on.spoke(room, entry.from);
+      if (entry.from === this.self) {
+        room.read = Math.max(room.read, entry.seq);
+        if (entry.seq > room.counted) room.unread = 0;
+      } else if (entry.seq > room.counted && entry.seq > room.read && !entry.deleted) {
+        room.unread += 1;
+      }
+    } else if (type === 'chat:deleted' && entry.target > room.read && entry.seq > room.counted) {
+      room.unread = room.log.unreadAfter(room.read, this.self) ?? room.unread;
+    }
+    room.counted = Math.max(room.counted, entry.seq);
+    if (room.log.items.length > ITEMS_MAX && !this.#on.keeps(room)) room.log.trim(ITEMS_KEPT);
+    this.#on.changed(room);
+  }
+
+  #hold(room, type, entry) {
+    if (room.held.length < HELD_MAX) room.held.push({ type, payload: entry });
+    if (room.log.last !== null) this.#fill(room);
+  }
+
+  /** A hole: what is missing is fetched, then what was held is applied. */
+  async #fill(room) {
+    if (room.filling) return;
+    room.filling = true;
+    try {
+      while (room.held.some(({ payload }) => payload.seq > room.log.last + 1)) {
+        const before = room.log.last;
+        const page = await this.#ask('chat:history', { room: room.name, after: before, limit: FILL_PAGE });
+        for (const { type, payload } of page.entries) if (room.log.append(type, payload) === APPLIED) this.#applied(room, type, payload);
+        this.#release(room);
+        if (room.log.last === before) break;
+      }
+    } catch (error) {
+      if (error instanceof Refusal && error.code === 'gone') {
+        room.log.reset();
+        this.older(room);
+      }
+    } finally {
+      room.filling = false;
+    }
+  }
+
+  #release(room) {
+    const held = room.held.sort((a, b) => a.payload.seq - b.payload.seq);
+    room.held = [];
+    for (const { type, payload } of held) this.#entry(type, payload);
+  }
+
+  /** Loads the page before what is held, or the newest one. */
+  async older(room) {
+    if (room.loading || room.log.atStart) return;
+    room.loading = true;
+    room.problem = null;
+    this.#on.changed(room);
+    const newest = room.log.last === null;
+    const bound = newest ? {} : { before: room.log.first };
+    try {
+      const page = await this.#ask('chat:history', { room: room.name, ...bound, limit: PAGE });
+      for (const { payload } of page.entries) if (payload.cid !== undefined) this.#on.own(payload.cid);
+      if (newest && room.log.last === null) {
+        room.draft = false;
+        room.log.begin(page.head);
+        room.counted = Math.max(room.counted, page.head);
+      }
+      if (room.log.first !== null) room.log.prepend(page.entries, page.more);
+      this.#release(room);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (error.code === 'gone' || (room.draft && error.code === 'not_member')) room.log.atStart = true;
+      else if (error.code === 'not_member') this.#remove(room.name, { reason: 'removed' });
+      else room.problem = error;
+    } finally {
+      room.loading = false;
+      this.#on.changed(room);
+    }
+    // The log was given up while a page of it was on its way.
+    if (!newest && room.log.last === null && this.map.has(room.name)) this.older(room);
+  }
+
+  /** Joins an open room, or opens one of a name that nobody uses. */
+  async join(name) {
+    const reply = await this.#ask('room:join', { room: name });
+    const room = this.#room(reply.room ?? name);
+    room.draft = false;
+    this.#told(room, reply);
+    if (room.log.last === null) room.log.begin(reply.head);
+    this.invites.delete(name);
+    this.joinable = this.joinable.filter((other) => other.room !== name);
+    this.#on.listed();
+    this.list().catch(() => {});
+    return room;
+  }
+
+  /** Leaves a room for good, until one joins it again. */
+  async leave(name) {
+    await this.#ask('room:leave', { room: name });
+    this.#remove(name, { reason: 'left' });
+    this.list().catch(() => {});
+  }
+
+  /** The conversation with somebody, which need not exist yet. */
+  direct(user) {
+    const name = directRoom(this.self, user);
+    let room = this.map.get(name);
+    if (room === undefined) {
+      room = this.#room(name);
+      room.draft = true;
+      this.#on.listed();
+    }
+    return room;
+  }
+
+  /** A message of ours was stored: the first one makes a conversation real. */
+  stored(name, seq) {
+    const room = this.#room(name);
+    if (!room.draft) return;
+    room.draft = false;
+    if (room.log.last === null) room.log.begin(seq - 1);
+  }
+
+  /** Moves the read mark to the newest entry and tells the server, one such request at a time. */
+  async read(room) {
+    const { last } = room.log;
+    if (room.reading || room.draft || last === null || last <= room.read) return;
+    room.reading = true;
+    const before = room.read;
+    room.read = last;
+    room.unread = 0;
+    this.#on.changed(room);
+    try {
+      const { unread } = await this.#ask('chat:read', { room: room.name, seq: last });
+      if (Number.isInteger(unread) && room.read === last) room.unread = unread;
+    } catch {
+      // A connection that comes back says in its hello where the mark is.
+      room.read = before;
+    }
+    room.reading = false;
+    this.#on.changed(room);
+  }
+
+  #readElsewhere({ room: name, seq }) {
+    const room = this.map.get(name);
+    if (room === undefined || seq <= room.read) return;
+    room.read = seq;
+    if (room.log.last !== null && seq >= room.log.last) room.unread = 0;
+    else room.unread = room.log.unreadAfter(seq, this.self) ?? room.unread;
+    this.#on.changed(room);
+  }
+
+  /** Asks for one's own rooms, with their titles, and for those that one may join. */
+  list() {
+    if (this.#listing !== null) {
+      this.#listAgain = true;
+      return this.#listing;
+    }
+    this.#listing = this.#listAll().finally(() => {
+      this.#listing = null;
+      if (this.#listAgain) {
+        this.#listAgain = false;
+        this.list().catch(() => {});
+      }
+    });
+    return this.#listing;
+  }
+
+  async #listAll() {
+    await this.#pages({}, (listed) => {
+      const room = this.#room(listed.room);
+      room.draft = false;
+      this.#told(room, listed);
+      if (room.log.last === null && !room.loading) room.log.begin(listed.head);
+    });
+    const joinable = [];
+    await this.#pages({ open: true }, (listed) => joinable.push(listed));
+    this.joinable = joinable.filter((listed) => !this.map.has(listed.room));
+    this.#on.listed();
+  }
+
+  async #pages(filter, each) {
+    let after;
+    for (let page = 0; page < LIST_PAGES_MAX; page += 1) {
+      const reply = await this.#ask('room:list', { ...filter, ...(after && { after }), limit: LIST_PAGE });
+      reply.rooms.forEach(each);
+      after = reply.rooms.at(-1)?.room;
+      if (!reply.more || after === undefined) return;
+    }
+  }
+
+  /** Takes what the server says of a room now: it has counted everything up to `head`. */
+  #told(room, { title, open, members, head, read, unread }) {
+    if (title !== undefined) room.title = title ?? '';
+    if (open !== undefined) room.open = open;
+    if (Number.isInteger(members)) room.members = members;
+    // While a read mark of ours is on its way, the server's is older.
+    if (room.reading || !Number.isInteger(read)) return;
+    room.read = read;
+    room.unread = unread ?? 0;
+    room.counted = Math.max(head ?? 0, room.log.last ?? 0);
+  }
+
+  #room(name) {
+    let room = this.map.get(name);
+    if (room === undefined) {
+      room = new Room(name, this.self);
+      this.map.set(name, room);
+    }
+    return room;
+  }
+
+  #remove(name, why) {
+    const room = this.map.get(name);
+    if (room === undefined) return;
+    this.map.delete(name);
+    this.#on.removed(room, why);
+    this.#on.listed();
+  }
+
+  /** Another epoch: the numbers that we know mean nothing any more. */
+  #forget() {
+    for (const room of this.map.values()) {
+      room.log.reset();
+      room.read = room.unread = room.counted = 0;
+    }
+  }
+}

@@ -1,0 +1,67 @@
+// One row of the log, from an item to nodes: a message, or people coming and going.
+// It decides nothing about which rows there are.
+
+import { avatar, el, icon, linked, listed, timeNode } from './text.js';
+
+const QUOTE_LENGTH = 90;
+const NAMES_MAX = 5;
+
+/** The children of a message's row. */
+export function messageRow(app, item, continued, reply) {
+  const name = app.presence.name(item.from);
+  return [
+    continued ? el('span', { class: 'gutter' }, timeNode(item.ts)) : avatar(item.from, name),
+    el(
+      'div',
+      { class: 'body' },
+      el(
+        'header',
+        { class: continued ? 'unseen' : 'head' },
+        el('bdi', { class: 'author' }, name),
+        name !== item.from && el('bdi', { class: 'author-id' }, `@${item.from}`),
+        !continued && timeNode(item.ts),
+      ),
+      reply && quote(app, reply),
+      item.deleted
+        ? el('p', { class: 'text gone' }, 'This message was deleted.')
+        : el('div', { class: 'text', dir: 'auto' }, linked(item.text), item.edited > 0 && el('span', { class: 'edited' }, ' (edited)')),
+      item.reactions.size > 0 && reactions(app, item),
+      item.seq === null && status(app, item),
+    ),
+  ];
+}
+
+/** The children of a row that tells who came or went. */
+export function notesRow(app, notes) {
+  const names = [...new Set(notes.map((note) => app.presence.name(note.from)))];
+  const shown = names.length > NAMES_MAX ? [...names.slice(0, NAMES_MAX - 1), `${names.length - NAMES_MAX + 1} others`] : names;
+  return [el('bdi', {}, listed(shown)), notes[0].kind === 'room:joined' ? ' came in' : ' left'];
+}
+
+function quote(app, reply) {
+  const text = reply.deleted ? 'deleted' : [...(reply.text ?? '')].slice(0, QUOTE_LENGTH).join('');
+  return el('p', { class: 'quote', dir: 'auto' }, el('bdi', {}, app.presence.name(reply.from)), `: ${text}`);
+}
+
+function reactions(app, item) {
+  return el('ul', { class: 'reactions', 'aria-label': 'Reactions' }, [...item.reactions].map(([emoji, users]) => {
+    const names = listed([...users].map((user) => app.presence.name(user)));
+    return el('li', { title: names }, el('bdi', {}, emoji), ` ${users.size}`, el('span', { class: 'unseen' }, `, by ${names}`));
+  }));
+}
+
+/** How far a message is that the server has not confirmed. */
+function status(app, { cid, status: now, because }) {
+  if (now === 'failed') {
+    return el(
+      'div',
+      { class: 'status', role: 'alert' },
+      icon('alert'),
+      el('span', {}, `Not sent: ${because}.`),
+      el('button', { type: 'button', class: 'link', onclick: () => app.outbox.retry(cid) }, 'Try again'),
+      el('button', { type: 'button', class: 'link', onclick: () => app.outbox.discard(cid) }, 'Discard'),
+    );
+  }
+  if (now === 'acked') return null;
+  return el('span', { class: 'status', title: 'On its way' }, icon('clock'), el('span', { class: 'unseen' }, 'On its way'));
+}

@@ -1,0 +1,154 @@
+// Text into nodes, and values into text: elements, links, sizes, names, times.
+// What people wrote only ever becomes text nodes; nothing here parses markup.
+
+/** An element with properties (`class`, `dataset`, attributes) and children; `null` ones are left out. */
+export function el(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === 'class') node.className = value;
+    else if (name === 'dataset') Object.assign(node.dataset, value);
+    else if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? '' : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+/** One of the icons drawn in index.html. */
+export function icon(name) {
+  const ns = 'http://www.w3.org/2000/svg';
+  const svg = document.createElementNS(ns, 'svg');
+  svg.setAttribute('class', 'icon');
+  svg.setAttribute('aria-hidden', 'true');
+  const use = document.createElementNS(ns, 'use');
+  use.setAttribute('href', `#icon-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** Makes the children of `parent` exactly `nodes`, in order, and moves no more of them than it must. */
+export function arrange(parent, nodes) {
+  const wanted = new Set(nodes);
+  for (const child of [...parent.childNodes]) if (!wanted.has(child)) child.remove();
+  let at = parent.firstChild;
+  for (const node of nodes) {
+    if (node === at) at = at.nextSibling;
+    else parent.insertBefore(node, at);
+  }
+}
+
+/** Sets the text only if it is another, so that nothing is announced twice. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+const LINK = /\bhttps?:\/\/[^\s<>"]+/gi;
+
+/** The text as nodes, with `http` and `https` addresses made into links. */
+export function linked(text) {
+  const nodes = [];
+  let end = 0;
+  for (const match of text.matchAll(LINK)) {
+    const address = withoutTail(match[0]);
+    const href = safeAddress(address);
+    if (href === null) continue;
+    nodes.push(document.createTextNode(text.slice(end, match.index)));
+    nodes.push(el('a', { href, target: '_blank', rel: 'noopener noreferrer', dir: 'ltr' }, address));
+    end = match.index + address.length;
+  }
+  nodes.push(document.createTextNode(text.slice(end)));
+  return nodes;
+}
+
+/** Punctuation at the end of an address belongs to the sentence, and so does a bracket that it did not open. */
+function withoutTail(address) {
+  let open = 0;
+  for (const char of address) open += char === '(' ? 1 : char === ')' ? -1 : 0;
+  let length = address.length;
+  while (length > 0) {
+    const last = address[length - 1];
+    if (last === ')' && open < 0) open += 1;
+    else if (!/[.,;:!?'*_~\]}]/.test(last)) break;
+    length -= 1;
+  }
+  return address.slice(0, length);
+}
+
+function safeAddress(address) {
+  try {
+    const url = new URL(address);
+    return url.protocol === 'http:' || url.protocol === 'https:' ? url.href : null;
+  } catch {
+    return null;
+  }
+}
+
+const encoder = new TextEncoder();
+
+/** The length in bytes of UTF-8, which is what the server's limits count. */
+export function byteLength(text) {
+  return encoder.encode(text).length;
+}
+
+/** A new id for a message; `randomUUID` is missing on pages that came by plain HTTP from elsewhere. */
+export function newId() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** Whether the server takes this as a user id (wire protocol, "Opening"). */
+export function isUserId(text) {
+  return /^[A-Za-z0-9_.@-]{1,64}$/.test(text) && !/^\.+$/.test(text);
+}
+
+/** Whether the server takes this as the name of a room that one may open. */
+export function isRoomName(text) {
+  return /^[A-Za-z0-9_.@:-]{1,64}$/.test(text) && !/^\.+$/.test(text) && !text.startsWith('dm:');
+}
+
+/** One or two letters for an avatar. */
+export function initials(name) {
+  const words = name.split(/[\s._@:-]+/u).filter(Boolean);
+  const letters = words.length > 1 ? [words[0], words[1]].map((word) => [...word][0]) : [...(words[0] ?? '?')].slice(0, 2);
+  return letters.join('').toUpperCase();
+}
+
+/** An avatar: initials on one of twelve colours, the same for an id everywhere. */
+export function avatar(id, name, ...extra) {
+  let hash = 2166136261;
+  for (const byte of encoder.encode(id)) hash = Math.imul(hash ^ byte, 16777619) >>> 0;
+  return el('span', { class: `avatar tone-${hash % 12}`, 'aria-hidden': 'true' }, el('span', {}, initials(name)), ...extra);
+}
+
+const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
+const DAY = new Intl.DateTimeFormat('en', { weekday: 'long', day: 'numeric', month: 'long' });
+const DAY_AND_YEAR = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'long', year: 'numeric' });
+
+/** Hours and minutes, with the whole date for whoever asks. */
+export function timeNode(ts) {
+  const date = new Date(ts);
+  return el('time', { datetime: date.toISOString(), title: FULL.format(date) }, TIME.format(date));
+}
+
+/** The day of a moment, as it is called today. */
+export function dayName(ts, now = Date.now()) {
+  const day = new Date(ts).setHours(0, 0, 0, 0);
+  const away = Math.round((new Date(now).setHours(0, 0, 0, 0) - day) / 86_400_000);
+  if (away === 0) return 'Today';
+  if (away === 1) return 'Yesterday';
+  return (away > 0 && away < 180 ? DAY : DAY_AND_YEAR).format(day);
+}
+
+/** `1 message`, `2 messages`. */
+export function counted(count, one, many = `${one}s`) {
+  return `${count.toLocaleString('en')} ${count === 1 ? one : many}`;
+}
+
+/** `ada`, `ada and bob`, `ada, bob and eve`. */
+export function listed(words) {
+  if (words.length < 2) return words.join('');
+  return `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
+}
