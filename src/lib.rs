@@ -9,3 +9,7 @@
 
 pub mod base;
 pub mod protocol;
+#[cfg(feature = "reactor")]
+pub mod reactor;
+#[cfg(feature = "reactor")]
+pub mod server;

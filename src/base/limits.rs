@@ -12,7 +12,7 @@ pub const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// Frames up to this size are joined (copied) as they leave, larger ones go by reference.
 pub const JOINED_FRAME_BYTES_MAX: usize = 1_024;
 /// Pieces in one `sendmsg`; Linux takes at most 1,024.
-pub const SEND_PIECES_MAX: usize = 256;
+pub const SEND_PIECES_MAX: usize = 64;
 /// Connections accepted in one turn before the established ones have theirs.
 pub const ACCEPTS_PER_TURN: usize = 64;
 /// Connections flushed in one turn; a fan-out to more goes on in the next one, in order.

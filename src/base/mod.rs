@@ -1,6 +1,7 @@
 //! What every layer shares: moments, connection ids, names, entries of a room's log, outboxes,
 //! limits. It uses nothing of the project and does no I/O.
 
+pub mod chance;
 pub mod conn_id;
 pub mod entry;
 pub mod limits;
@@ -9,6 +10,7 @@ pub mod names;
 pub mod outbox;
 pub mod seeded_hash;
 
+pub use chance::Chance;
 pub use conn_id::ConnId;
 pub use entry::{Body, Entry, EntryKind};
 pub use limits::Limits;

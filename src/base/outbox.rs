@@ -89,39 +89,36 @@ struct Item {
     source: u32,
 }
 
-/// The queue of one connection.
+/// The storage of frames that wait. An outbox owns one only while something waits.
 ///
-/// Invariants: `front_sent` is less than the length of the first frame, or 0 if there is none;
-/// `waiting` is the sum of all frames' lengths and overheads; at most one frame of
-/// [`Class::Pong`] has not begun to leave.
-#[derive(Debug)]
-pub struct Outbox {
-    queue: VecDeque<Item>,
-    front_sent: u32,
-    limit: u32,
-    /// How many frames have left the front, ever (wrapping): a frame's place in the queue is its
-    /// number less this.
-    popped: u32,
+/// Invariants: `front_sent` is less than the length of the first frame, or 0 if there is none; at
+/// most one frame of [`Class::Pong`] has not begun to leave.
+#[derive(Debug, Default)]
+pub struct Storage {
+    items: VecDeque<Item>,
+    front_sent: usize,
+    /// How many frames have left the front, ever: a frame's place in the queue is its number less
+    /// this.
+    popped: u64,
     /// The number of the pong that waits. Its place is known, so that a flood of pings does not
     /// search the queue.
-    pong: Option<u32>,
+    pong: Option<u64>,
+}
+
+/// The queue of one connection. `waiting` is the sum of all frames' lengths and overheads.
+#[derive(Debug)]
+pub struct Outbox {
+    storage: Option<Box<Storage>>,
     waiting: usize,
     budget: Rc<Budget>,
+    limit: u32,
 }
 
 impl Outbox {
     /// An empty outbox that is full at `limit` bytes, or when `budget` is spent.
     #[must_use]
     pub fn new(limit: u32, budget: Rc<Budget>) -> Outbox {
-        Outbox {
-            queue: VecDeque::new(),
-            front_sent: 0,
-            limit,
-            popped: 0,
-            pong: None,
-            waiting: 0,
-            budget,
-        }
+        Outbox { storage: None, waiting: 0, budget, limit }
     }
 
     /// An outbox with a limit of its own and no other beside it.
@@ -145,13 +142,14 @@ impl Outbox {
         match class {
             Class::Control | Class::Reply => {}
             Class::Pong => {
-                if let Some(place) = self.place_of_waiting_pong() {
-                    let old = std::mem::replace(&mut self.queue[place].frame, frame);
+                let storage = self.storage.get_or_insert_default();
+                if let Some(waiting) = storage.waiting_pong() {
+                    let old = std::mem::replace(waiting, frame);
                     self.count_out(old.bytes().len() + FRAME_OVERHEAD_BYTES);
                     self.count_in(cost);
                     return Ok(());
                 }
-                self.pong = Some(self.popped.wrapping_add(self.queue.len() as u32));
+                storage.pong = Some(storage.popped + storage.items.len() as u64);
             }
             Class::Durable => {
                 // A frame that is larger than the whole limit passes when nothing else waits.
@@ -167,7 +165,8 @@ impl Outbox {
             }
         }
         self.count_in(cost);
-        self.queue.push_back(Item { frame, class, source });
+        let item = Item { frame, class, source };
+        self.storage.get_or_insert_default().items.push_back(item);
         Ok(())
     }
 
@@ -180,7 +179,7 @@ impl Outbox {
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.waiting == 0
     }
 
     /// Bytes that wait, each frame's overhead included.
@@ -191,8 +190,8 @@ impl Outbox {
 
     /// What waits, in order: each piece is a frame, the first without what has already left.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let mut skip = self.front_sent as usize;
-        self.queue.iter().map(move |item| {
+        let mut skip = self.storage.as_ref().map_or(0, |storage| storage.front_sent);
+        self.storage.iter().flat_map(|storage| &storage.items).map(move |item| {
             let piece = &item.frame.bytes()[skip..];
             skip = 0;
             piece
@@ -203,25 +202,13 @@ impl Outbox {
     ///
     /// # Panics
     /// If that is more than waits.
-    pub fn advance(&mut self, mut sent: usize) {
-        while sent > 0 {
-            let front = self.queue.front().expect("more bytes sent than were waiting");
-            let left = front.frame.bytes().len() - self.front_sent as usize;
-            if sent < left {
-                // A frame has at most 4 GiB: message_bytes and head_bytes are far below.
-                self.front_sent += sent as u32;
-                return;
-            }
-            sent -= left;
-            self.front_sent = 0;
-            let cost = front.frame.bytes().len() + FRAME_OVERHEAD_BYTES;
-            if self.pong == Some(self.popped) {
-                self.pong = None;
-            }
-            self.queue.pop_front();
-            self.popped = self.popped.wrapping_add(1);
-            self.count_out(cost);
-        }
+    pub fn advance(&mut self, sent: usize) {
+        let Some(storage) = &mut self.storage else {
+            assert_eq!(sent, 0, "more bytes sent than were waiting");
+            return;
+        };
+        let freed = storage.advance(sent);
+        self.count_out(freed);
     }
 
     /// Takes back all that waits from `source`, but for a frame that has begun to leave.
@@ -231,54 +218,45 @@ impl Outbox {
 
     /// Drops everything, also a frame that has begun to leave.
     pub fn clear(&mut self) {
-        self.budget.used.set(self.budget.used.get() - self.waiting);
-        self.waiting = 0;
-        self.front_sent = 0;
-        self.pong = None;
-        self.queue.clear();
+        self.count_out(self.waiting);
+        self.storage = None;
     }
 
-    /// Gives an empty outbox the storage of another that is done with it.
-    pub fn lend_storage(&mut self, storage: &mut Vec<Storage>) {
-        if self.queue.capacity() == 0
-            && let Some(Storage(queue)) = storage.pop()
-        {
-            self.queue = queue;
+    /// Gives an outbox without storage that of another that is done with it.
+    pub fn lend_storage(&mut self, pool: &mut Vec<Box<Storage>>) {
+        if self.storage.is_none() {
+            self.storage = pool.pop();
         }
     }
 
     /// Takes the storage of an empty outbox, so that an idle connection owns none.
-    pub fn reclaim_storage(&mut self, storage: &mut Vec<Storage>) {
-        /// Queues that are kept for the next turn.
-        const QUEUES_MAX: usize = 1_024;
+    pub fn reclaim_storage(&mut self, pool: &mut Vec<Box<Storage>>) {
+        /// Those that are kept for the next turn.
+        const POOL_MAX: usize = 1_024;
         /// Larger ones go back to the allocator.
         const ITEMS_MAX: usize = 256;
-        if self.queue.is_empty() && self.queue.capacity() > 0 {
-            let queue = std::mem::take(&mut self.queue);
-            if storage.len() < QUEUES_MAX && queue.capacity() <= ITEMS_MAX {
-                storage.push(Storage(queue));
-            }
+        if self.is_empty()
+            && let Some(storage) = self.storage.take()
+            && pool.len() < POOL_MAX
+            && storage.items.capacity() <= ITEMS_MAX
+        {
+            pool.push(storage);
         }
     }
 
-    /// Where the pong waits that a newer one may replace: not one that has begun to leave.
-    fn place_of_waiting_pong(&self) -> Option<usize> {
-        let place = self.pong?.wrapping_sub(self.popped) as usize;
-        (place > 0 || self.front_sent == 0).then_some(place)
-    }
-
     fn retain(&mut self, keep: impl Fn(&Item) -> bool) {
-        let mut begun = self.front_sent > 0;
+        let Some(storage) = &mut self.storage else { return };
+        let mut begun = storage.front_sent > 0;
         let mut freed = 0;
-        self.queue.retain(|item| {
+        storage.items.retain(|item| {
             let stays = std::mem::take(&mut begun) || keep(item);
             if !stays {
                 freed += item.frame.bytes().len() + FRAME_OVERHEAD_BYTES;
             }
             stays
         });
-        let pong = self.queue.iter().rposition(|item| item.class == Class::Pong);
-        self.pong = pong.map(|place| self.popped.wrapping_add(place as u32));
+        let pong = storage.items.iter().rposition(|item| item.class == Class::Pong);
+        storage.pong = pong.map(|place| storage.popped + place as u64);
         self.count_out(freed);
     }
 
@@ -299,9 +277,39 @@ impl Drop for Outbox {
     }
 }
 
-/// The empty storage of an outbox between two uses.
-#[derive(Debug)]
-pub struct Storage(VecDeque<Item>);
+impl Storage {
+    /// Takes `sent` bytes off the front; returns what the frames that are gone have counted.
+    fn advance(&mut self, mut sent: usize) -> usize {
+        let mut freed = 0;
+        while sent > 0 {
+            let front = self.items.front().expect("more bytes sent than were waiting");
+            let len = front.frame.bytes().len();
+            let left = len - self.front_sent;
+            if sent < left {
+                self.front_sent += sent;
+                break;
+            }
+            sent -= left;
+            freed += len + FRAME_OVERHEAD_BYTES;
+            self.front_sent = 0;
+            if self.pong == Some(self.popped) {
+                self.pong = None;
+            }
+            self.items.pop_front();
+            self.popped += 1;
+        }
+        freed
+    }
+
+    /// The pong that a newer one may replace: not one that has begun to leave.
+    fn waiting_pong(&mut self) -> Option<&mut Frame> {
+        let place = usize::try_from(self.pong? - self.popped).ok()?;
+        if place == 0 && self.front_sent > 0 {
+            return None;
+        }
+        self.items.get_mut(place).map(|item| &mut item.frame)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -405,8 +413,8 @@ mod tests {
         assert_eq!(storage.len(), 0, "what waits keeps its storage");
         outbox.advance(1);
         outbox.reclaim_storage(&mut storage);
-        assert_eq!((storage.len(), outbox.queue.capacity()), (1, 0));
+        assert!(storage.len() == 1 && outbox.storage.is_none());
         outbox.lend_storage(&mut storage);
-        assert!(outbox.queue.capacity() > 0 && storage.is_empty());
+        assert!(outbox.storage.is_some() && storage.is_empty());
     }
 }

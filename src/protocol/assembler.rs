@@ -49,7 +49,8 @@ impl Assembler {
     /// Takes note of a data frame that begins: the first of a message or a continuation.
     ///
     /// # Errors
-    /// [`Violation::TooManyFragments`] when it is one more than `fragments_max`.
+    /// [`Violation::TooManyFragments`] when it is one more than `fragments_max`; a message has at
+    /// least one.
     pub fn begin_frame(&mut self, opcode: Opcode, fragments_max: u32) -> Result<(), Violation> {
         if self.begun().is_none() {
             self.state = State::Begun(opcode);
@@ -57,7 +58,7 @@ impl Assembler {
         // RFC 6455 §5.4 lets a message have any number of fragments, empty ones too; each costs
         // work (§10.4), so that they have a limit of their own.
         self.fragments = self.fragments.saturating_add(1);
-        if self.fragments > fragments_max {
+        if self.fragments > fragments_max.max(1) {
             return Err(Violation::TooManyFragments);
         }
         Ok(())

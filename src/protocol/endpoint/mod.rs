@@ -44,7 +44,8 @@ pub struct EndpointLimits {
     pub frame_bytes: u64,
     /// Largest message, in bytes, over all of its fragments.
     pub message_bytes: u64,
-    /// Most fragments of a message; `u32::MAX` for no limit of their number.
+    /// Most fragments of a message; `u32::MAX` for no limit of their number. A message that is not
+    /// fragmented counts as one, which is always taken: 0 means 1.
     pub fragments: u32,
 }
 

@@ -68,8 +68,8 @@ pub struct Receive {
 enum Stage {
     /// A header comes next; what there is of it is in `pieces`.
     Header,
-    /// A frame's payload, of which `done` bytes came before.
-    Payload { header: FrameHeader, header_len: u8, done: u64 },
+    /// The rest of a frame's payload comes next; which frame is in `pieces`.
+    Payload,
     /// After a Close or a violation everything is ignored (RFC 6455 §1.4, §7.1.7): the state
     /// cannot be left, so that nobody can forget it.
     Discard,
@@ -80,8 +80,17 @@ enum Stage {
 struct Pieces {
     header: [u8; HEADER_BYTES_MAX],
     header_len: u8,
+    frame: Option<BegunFrame>,
     control: Vec<u8>,
     message: Assembler,
+}
+
+/// A frame of whose payload `done` bytes have come.
+#[derive(Clone, Copy, Debug)]
+struct BegunFrame {
+    header: FrameHeader,
+    header_len: u8,
+    done: u64,
 }
 
 /// A message or a control frame that is whole and unmasked.
@@ -122,7 +131,7 @@ impl Receive {
     /// Whether a frame or a message has begun and not ended.
     #[must_use]
     pub fn is_within_message(&self) -> bool {
-        matches!(self.stage, Stage::Payload { .. })
+        matches!(self.stage, Stage::Payload)
             || self.pieces.as_ref().is_some_and(|p| p.header_len > 0 || p.message.begun().is_some())
     }
 
@@ -194,39 +203,45 @@ impl Receive {
                         let place = Place::Input(range);
                         return Ok(Some(Complete { opcode: header.opcode, place, frame_len }));
                     }
+                    let fragments_max = self.limits.fragments;
+                    let pieces = self.pieces.get_or_insert_default();
                     if !header.opcode.is_control() {
-                        let fragments_max = self.limits.fragments;
-                        self.pieces().message.begin_frame(header.opcode, fragments_max)?;
+                        pieces.message.begin_frame(header.opcode, fragments_max)?;
                     }
-                    self.stage = Stage::Payload { header, header_len, done: 0 };
+                    pieces.frame = Some(BegunFrame { header, header_len, done: 0 });
+                    self.stage = Stage::Payload;
                 }
-                Stage::Payload { header, header_len, done } => {
+                Stage::Payload => {
+                    let pieces = self.pieces.get_or_insert_default();
+                    let Some(frame) = &mut pieces.frame else {
+                        self.stage = Stage::Header;
+                        continue;
+                    };
+                    let BegunFrame { header, header_len, done } = *frame;
                     let range = input.take(header.payload_len - done);
                     let piece = &mut input.bytes[range];
                     unmask(piece, &header, done);
-                    let done = done + piece.len() as u64;
-                    self.stage = Stage::Payload { header, header_len, done };
-                    let pieces = self.pieces();
+                    frame.done += piece.len() as u64;
+                    let is_whole = frame.done == header.payload_len;
                     if header.opcode.is_control() {
                         pieces.control.extend_from_slice(piece);
                     } else {
                         pieces.message.append(piece)?;
                     }
-                    if done < header.payload_len {
+                    if !is_whole {
                         return Ok(None);
                     }
+                    pieces.frame = None;
+                    self.stage = Stage::Header;
                     let frame_len = u64::from(header_len) + header.payload_len;
                     if header.opcode.is_control() {
-                        self.stage = Stage::Header;
                         let place = Place::Control;
                         return Ok(Some(Complete { opcode: header.opcode, place, frame_len }));
                     }
                     if header.fin {
                         let opcode = pieces.message.finish()?;
-                        self.stage = Stage::Header;
                         return Ok(Some(Complete { opcode, place: Place::Message, frame_len }));
                     }
-                    self.stage = Stage::Header;
                     self.frame_offset += frame_len;
                 }
             }
@@ -305,10 +320,6 @@ impl Receive {
         self.pieces = None;
         send.fail(violation.close_code(), violation.sentence(), out);
         ProtocolError { violation, frame_offset: self.frame_offset }
-    }
-
-    fn pieces(&mut self) -> &mut Pieces {
-        self.pieces.get_or_insert_default()
     }
 
     fn release_when_idle(&mut self) {

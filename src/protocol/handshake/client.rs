@@ -135,9 +135,9 @@ impl ClientHandshake {
         let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut response = httparse::Response::new(&mut fields);
         let head_len = match response.parse(answer) {
-            Ok(httparse::Status::Complete(len)) => len,
+            Ok(httparse::Status::Complete(len)) if len <= HEAD_BYTES_MAX => len,
             Ok(httparse::Status::Partial) if answer.len() < HEAD_BYTES_MAX => return Ok(None),
-            Ok(httparse::Status::Partial) | Err(_) => return Err(ClientError::NotHttp),
+            Ok(_) | Err(_) => return Err(ClientError::NotHttp),
         };
         if response.version != Some(1) {
             return Err(ClientError::NotHttp);
@@ -236,6 +236,24 @@ mod tests {
         }
         let endless = format!("{}X: {}", &ANSWER[..ANSWER.len() - 2], "x".repeat(16 * 1024));
         assert_eq!(handshake().judge(endless.as_bytes()), Err(ClientError::NotHttp));
+    }
+
+    #[test]
+    fn the_limit_of_the_answers_head_is_the_same_however_it_is_cut() {
+        let with_head_of = |bytes: usize| {
+            let filler = "x".repeat(bytes - ANSWER.len() - "X: \r\n".len());
+            format!("{}X: {filler}\r\n\r\n", &ANSWER[..ANSWER.len() - 2])
+        };
+        let cut = |answer: &str| {
+            let (mut cuts, handshake) = (answer.len() - 9..=answer.len(), handshake());
+            cuts.find_map(|cut| handshake.judge(&answer.as_bytes()[..cut]).transpose()).unwrap()
+        };
+        let (fits, too_long) = (with_head_of(16 * 1024), with_head_of(16 * 1024 + 1));
+        let opened = Opened { head_len: 16 * 1024, protocol: Some("chat".into()) };
+        assert_eq!(handshake().judge(fits.as_bytes()), Ok(Some(opened.clone())));
+        assert_eq!(cut(&fits), Ok(opened));
+        assert_eq!(handshake().judge(too_long.as_bytes()), Err(ClientError::NotHttp));
+        assert_eq!(cut(&too_long), Err(ClientError::NotHttp));
     }
 
     #[test]

@@ -112,6 +112,10 @@ impl<'b> RequestHead<'b> {
         }
         head.host = host;
         (head.path, head.query) = target.split_once('?').unwrap_or((target, ""));
+        // RFC 9112 §3.2.1: an absolute-form target without a path asks for "/".
+        if head.path.is_empty() {
+            head.path = "/";
+        }
         Ok(head)
     }
 
@@ -177,7 +181,7 @@ impl<'b> RequestHead<'b> {
     }
 }
 
-/// The authority of an absolute-form target, and the target in origin form.
+/// The authority of an absolute-form target; the path, which may be empty there, and the query.
 fn split_target(target: &str) -> Result<(Option<&str>, &str), HeadError> {
     if target.starts_with('/') {
         return Ok((None, target));
@@ -190,8 +194,7 @@ fn split_target(target: &str) -> Result<(Option<&str>, &str), HeadError> {
     };
     let rest = &target[scheme_end + 3..];
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let origin_form = if rest[end..].starts_with('/') { &rest[end..] } else { "/" };
-    Ok((Some(&rest[..end]), origin_form))
+    Ok((Some(&rest[..end]), &rest[end..]))
 }
 
 fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
@@ -262,6 +265,8 @@ mod tests {
         assert_eq!(bad.query_value("user"), None);
         let absolute = parse("GET HTTP://h/a?b HTTP/1.1\r\nHost: H\r\n\r\n").unwrap();
         assert_eq!((absolute.path, absolute.query), ("/a", "b"));
+        let no_path = parse("GET http://h?token=x HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        assert_eq!((no_path.path, no_path.query), ("/", "token=x"));
         assert!(parse("GET http://other/ HTTP/1.1\r\nHost: h\r\n\r\n").is_err());
         assert!(parse("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n").is_err());
     }

@@ -1,0 +1,42 @@
+//! A connection's socket and what the system last said of it.
+
+use mio::net::TcpStream;
+
+/// The reactor's own side of a connection; what a handler sees of it is in `io`.
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) stream: TcpStream,
+    /// Bytes that the handler has not used up yet; boxed once more, as hardly any connection has any.
+    #[allow(clippy::box_collection)]
+    pub(super) unread: Option<Box<Vec<u8>>>,
+    /// An event said that there is something to read, and no short read has said that there is not.
+    pub(super) is_readable: bool,
+    /// The system takes bytes, as far as is known.
+    pub(super) is_writable: bool,
+    /// The peer sends nothing more: a short read is not the end of what there is to hear.
+    pub(super) is_read_closed: bool,
+    /// Both directions are over.
+    pub(super) is_hung_up: bool,
+    /// It stands in the list of those to be read.
+    pub(super) is_in_ready_list: bool,
+    /// It waits for the budget of all outboxes.
+    pub(super) is_in_starved_list: bool,
+    /// The handler was told of its end.
+    pub(super) is_told: bool,
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream) -> Socket {
+        Socket {
+            stream,
+            unread: None,
+            is_readable: false,
+            is_writable: true,
+            is_read_closed: false,
+            is_hung_up: false,
+            is_in_ready_list: false,
+            is_in_starved_list: false,
+            is_told: false,
+        }
+    }
+}

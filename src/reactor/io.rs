@@ -1,0 +1,460 @@
+//! What a handler may do: plain data, no socket. The reactor carries out what stands here at the
+//! end of each turn; a simulator can do it in its place and drive the same handler.
+
+use super::timers::Timers;
+use crate::base::outbox::Storage;
+use crate::base::{Budget, Class, ConnId, Frame, Limits, Moment, Outbox, Refused, Timestamp};
+use slab::Slab;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// Why a connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCause {
+    /// The peer ended it.
+    PeerClosed,
+    /// The system reported an error on it, as a reset.
+    Failed,
+    /// [`Io::end`] was called, and all was sent, or the time for it was over.
+    Ended,
+    /// [`Io::cut`] was called, or the handler panicked in one of its events.
+    Cut,
+    /// The reactor stopped.
+    Stopped,
+}
+
+/// What connections mean. All calls come from the reactor's thread.
+///
+/// A panic in a call that concerns one connection is caught, and that connection is cut, unless
+/// [`Handler::is_poisoned`] says that more than this connection is at fault.
+pub trait Handler {
+    /// A connection was accepted.
+    fn opened(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr);
+
+    /// Bytes came, in the reactor's one read buffer: they are gone after the call. Returns how many
+    /// were used up; the rest is offered again when the connection may be read: not while it is
+    /// paused or its outbox is full. Leave some only then.
+    fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize;
+
+    /// The outbox fell below its low mark, having been above it or having refused something.
+    fn drained(&mut self, io: &mut Io, conn: ConnId) {
+        let _ = (io, conn);
+    }
+
+    /// What waits for the connection has not moved for
+    /// [`STALL_MS`](crate::base::limits::STALL_MS). End or cut it; otherwise it is cut.
+    fn stalled(&mut self, io: &mut Io, conn: ConnId) {
+        io.cut(conn);
+    }
+
+    /// The deadline that [`Io::set_deadline`] set has come, or a little before.
+    fn deadline(&mut self, io: &mut Io, conn: ConnId) {
+        let _ = (io, conn);
+    }
+
+    /// The connection is over: exactly once for each that was opened.
+    fn closed(&mut self, io: &mut Io, conn: ConnId, cause: CloseCause);
+
+    /// Another thread called [`Wake::wake`](super::Wake::wake).
+    fn woken(&mut self, io: &mut Io) {
+        let _ = io;
+    }
+
+    /// The moment that [`Io::wake_at`] set has come.
+    fn ticked(&mut self, io: &mut Io) {
+        let _ = io;
+    }
+
+    /// Whether a panic that was caught has left the handler's shared state in doubt: then the
+    /// reactor does not go on.
+    fn is_poisoned(&self) -> bool {
+        false
+    }
+}
+
+/// The handler's view of the connections: their outboxes, deadlines, ends.
+#[derive(Debug)]
+pub struct Io {
+    pub(super) now: Moment,
+    pub(super) timestamp: Timestamp,
+    pub(super) table: Slab<Slot>,
+    pub(super) timers: Timers,
+    pub(super) flushes: VecDeque<ConnId>,
+    pub(super) ends: Vec<ConnId>,
+    pub(super) resumed: Vec<ConnId>,
+    pub(super) tick_at: Moment,
+    pub(super) is_accepting: bool,
+    pub(super) stop_at: Option<Moment>,
+    /// Boxed as an outbox holds it: an idle one pays for a pointer, not for a queue.
+    #[allow(clippy::vec_box)]
+    storage: Vec<Box<Storage>>,
+    budget: Rc<Budget>,
+    outbox_bytes: u32,
+    closing_timeout_ms: u64,
+    generation: u32,
+}
+
+/// One connection, without its socket.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) outbox: Outbox,
+    pub(super) generation: u32,
+    pub(super) phase: Phase,
+    pub(super) is_flush_queued: bool,
+    pub(super) is_paused: bool,
+    /// Something was refused, or more than the low mark waits: the handler is told when it drains.
+    pub(super) tells_drained: bool,
+    /// The handler's deadline.
+    deadline: Moment,
+    /// While something waits: by when it must have moved.
+    pub(super) stall: Option<Box<Stall>>,
+    /// The earliest look that the timers have promised.
+    armed: Moment,
+}
+
+/// What waits must have moved by [`STALL_BYTES`](crate::base::limits::STALL_BYTES) or to its end
+/// by then.
+#[derive(Debug)]
+pub(super) struct Stall {
+    pub(super) deadline: Moment,
+    pub(super) moved: u64,
+}
+
+/// How far a connection's end is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    /// What waits is sent, then this end is shut down, then what still comes is thrown away until
+    /// the peer ends too: closing at once would make a reset of unread input, and the peer would
+    /// lose the last frames.
+    Ending(Box<Ending>),
+    /// To be dropped at once.
+    Cut,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ending {
+    pub(super) deadline: Moment,
+    pub(super) is_shut_down: bool,
+    pub(super) drained: usize,
+}
+
+impl Io {
+    /// No connections yet.
+    #[must_use]
+    pub fn new(limits: &Limits, now: Moment, timestamp: Timestamp) -> Io {
+        Io {
+            now,
+            timestamp,
+            table: Slab::new(),
+            timers: Timers::new(),
+            flushes: VecDeque::new(),
+            ends: Vec::new(),
+            resumed: Vec::new(),
+            tick_at: Moment::NEVER,
+            is_accepting: true,
+            stop_at: None,
+            storage: Vec::new(),
+            budget: Budget::new(limits.all_outboxes_bytes),
+            outbox_bytes: limits.outbox_bytes,
+            closing_timeout_ms: limits.closing_timeout_ms,
+            generation: 0,
+        }
+    }
+
+    /// The moment of this turn.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// The wall clock's time of this turn.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    /// How many connections there are, those that are ending included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Bytes that wait in all outboxes.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.budget.used()
+    }
+
+    /// The outbox of an open connection, which is flushed at the end of this turn; `None` when the
+    /// connection is gone or ending.
+    pub fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+        let slot = self.table.get_mut(conn.index())?;
+        if slot.generation != conn.generation() || slot.phase != Phase::Open {
+            return None;
+        }
+        if !slot.is_flush_queued {
+            slot.is_flush_queued = true;
+            self.flushes.push_back(conn);
+        }
+        slot.outbox.lend_storage(&mut self.storage);
+        Some(&mut slot.outbox)
+    }
+
+    /// Queues a frame for a connection.
+    ///
+    /// # Errors
+    /// [`Refused`] when there was no room for its class, and then
+    /// [`Handler::drained`] will be called when there is; also when the connection is gone.
+    pub fn push(
+        &mut self,
+        conn: ConnId,
+        frame: Frame,
+        class: Class,
+        source: u32,
+    ) -> Result<(), Refused> {
+        let pushed = self.outbox(conn).ok_or(Refused)?.push(frame, class, source);
+        if pushed.is_err()
+            && let Some(slot) = self.slot(conn)
+        {
+            slot.tells_drained = true;
+        }
+        pushed
+    }
+
+    /// Whether more should be taken from this connection now: it is open, not paused, and its
+    /// outbox is not full.
+    #[must_use]
+    pub fn may_read(&self, conn: ConnId) -> bool {
+        self.table.get(conn.index()).is_some_and(|slot| {
+            slot.generation == conn.generation()
+                && slot.phase == Phase::Open
+                && !slot.is_paused
+                && !slot.outbox.is_full()
+        })
+    }
+
+    /// Bytes that wait for this connection.
+    #[must_use]
+    pub fn outbox_bytes(&self, conn: ConnId) -> usize {
+        let slot = self.table.get(conn.index());
+        slot.filter(|slot| slot.generation == conn.generation())
+            .map_or(0, |slot| slot.outbox.waiting_bytes())
+    }
+
+    /// Stops reading from a connection, until [`Io::resume`].
+    pub fn pause(&mut self, conn: ConnId) {
+        if let Some(slot) = self.slot(conn) {
+            slot.is_paused = true;
+        }
+    }
+
+    /// Reads from a connection again.
+    pub fn resume(&mut self, conn: ConnId) {
+        if let Some(slot) = self.slot(conn)
+            && slot.is_paused
+        {
+            slot.is_paused = false;
+            self.resumed.push(conn);
+        }
+    }
+
+    /// Lets [`Handler::deadline`] be called at `at`, in place of what was set before;
+    /// [`Moment::NEVER`] for not at all.
+    pub fn set_deadline(&mut self, conn: ConnId, at: Moment) {
+        if let Some(slot) = self.slot(conn) {
+            slot.deadline = at;
+            self.arm(conn, at);
+        }
+    }
+
+    /// Lets [`Handler::deadline`] be called at `at`, or earlier if that was set before.
+    pub fn advance_deadline(&mut self, conn: ConnId, at: Moment) {
+        if let Some(slot) = self.slot(conn)
+            && at < slot.deadline
+        {
+            self.set_deadline(conn, at);
+        }
+    }
+
+    /// Lets [`Handler::ticked`] be called at `at`, or earlier if that was asked for.
+    pub fn wake_at(&mut self, at: Moment) {
+        self.tick_at = self.tick_at.min(at);
+    }
+
+    /// Ends a connection in order: what waits is sent, then the TCP connection is half-closed and
+    /// what the peer still sends is thrown away, bounded in bytes and time, until it ends too.
+    /// Nothing more is received from it.
+    pub fn end(&mut self, conn: ConnId) {
+        let deadline = self.now.plus_millis(self.closing_timeout_ms);
+        self.end_by(conn, deadline);
+    }
+
+    /// As [`Io::end`], with the moment at which it is over in any case.
+    pub fn end_by(&mut self, conn: ConnId, deadline: Moment) {
+        if let Some(slot) = self.slot(conn)
+            && slot.phase == Phase::Open
+        {
+            let ending = Ending { deadline, is_shut_down: false, drained: 0 };
+            slot.phase = Phase::Ending(Box::new(ending));
+            self.ends.push(conn);
+            self.arm(conn, deadline);
+        }
+    }
+
+    /// Drops a connection and all that waits for it at the end of this turn.
+    pub fn cut(&mut self, conn: ConnId) {
+        if let Some(slot) = self.slot(conn) {
+            slot.phase = Phase::Cut;
+            slot.outbox.clear();
+            self.ends.push(conn);
+        }
+    }
+
+    /// Accepts no more connections.
+    pub fn stop_accepting(&mut self) {
+        self.is_accepting = false;
+    }
+
+    /// Stops the reactor when all connections are over, at `at` in any case.
+    pub fn stop_by(&mut self, at: Moment) {
+        self.is_accepting = false;
+        self.stop_at = Some(self.stop_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// Takes a connection in: the reactor's, or a simulator's.
+    pub fn open(&mut self) -> ConnId {
+        self.generation = self.generation.wrapping_add(1);
+        let index = self.table.insert(Slot {
+            outbox: Outbox::new(self.outbox_bytes, Rc::clone(&self.budget)),
+            generation: self.generation,
+            phase: Phase::Open,
+            is_flush_queued: false,
+            is_paused: false,
+            tells_drained: false,
+            deadline: Moment::NEVER,
+            stall: None,
+            armed: Moment::NEVER,
+        });
+        // The table is bounded far below by the file limit.
+        ConnId::new(index as u32, self.generation)
+    }
+
+    pub(super) fn slot(&mut self, conn: ConnId) -> Option<&mut Slot> {
+        self.table.get_mut(conn.index()).filter(|slot| slot.generation == conn.generation())
+    }
+
+    pub(super) fn remove(&mut self, conn: ConnId) {
+        if self.slot(conn).is_some() {
+            self.table.remove(conn.index());
+        }
+    }
+
+    pub(super) fn reclaim_storage(&mut self, conn: ConnId) {
+        if let Some(slot) = self.table.get_mut(conn.index()) {
+            slot.outbox.reclaim_storage(&mut self.storage);
+        }
+    }
+
+    pub(super) fn is_budget_spent(&self) -> bool {
+        self.budget.is_spent()
+    }
+
+    /// Promises a look at `conn` by `at`.
+    pub(super) fn arm(&mut self, conn: ConnId, at: Moment) {
+        if at == Moment::NEVER {
+            return;
+        }
+        if let Some(slot) = self.table.get_mut(conn.index())
+            && at < slot.armed
+        {
+            slot.armed = at;
+            self.timers.insert(conn, at);
+        }
+    }
+
+    /// The timers' look at `conn`: what of it is due. Promises the next look.
+    pub(super) fn looked_at(&mut self, conn: ConnId) -> Due {
+        let now = self.now;
+        let Some(slot) = self.slot(conn) else { return Due::default() };
+        if slot.armed > now && slot.armed != Moment::NEVER {
+            // An older promise, made void by a newer one that is still to come.
+            return Due::default();
+        }
+        slot.armed = Moment::NEVER;
+        let end = match &slot.phase {
+            Phase::Ending(ending) => ending.deadline,
+            Phase::Open | Phase::Cut => Moment::NEVER,
+        };
+        let stall = slot.stall.as_ref().map_or(Moment::NEVER, |stall| stall.deadline);
+        let due = Due {
+            handler: slot.phase == Phase::Open && slot.deadline <= now,
+            stalled: slot.phase == Phase::Open && stall <= now,
+            ended: end <= now,
+        };
+        if due.handler {
+            slot.deadline = Moment::NEVER;
+        }
+        let next = slot.deadline.min(stall).min(end);
+        if !due.ended && !due.stalled {
+            self.arm(conn, next);
+        }
+        due
+    }
+}
+
+/// What is due for a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Due {
+    pub(super) handler: bool,
+    pub(super) stalled: bool,
+    pub(super) ended: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::outbox::NO_SOURCE;
+
+    fn io() -> Io {
+        Io::new(&Limits::default(), Moment::ZERO, Timestamp(0))
+    }
+
+    #[test]
+    fn a_late_effect_reaches_nobody_instead_of_the_next_tenant() {
+        let mut io = io();
+        let old = io.open();
+        io.remove(old);
+        let new = io.open();
+        assert_eq!(new.index(), old.index());
+        let frame = Frame::Own(b"late"[..].into());
+        assert_eq!(io.push(old, frame, Class::Reply, NO_SOURCE), Err(Refused));
+        io.cut(old);
+        io.set_deadline(old, Moment::from_millis(1));
+        assert!(io.may_read(new) && io.ends.is_empty() && io.outbox_bytes(new) == 0);
+    }
+
+    #[test]
+    fn a_deadline_that_moves_later_is_looked_at_once_more_and_not_called_early() {
+        let mut io = io();
+        let conn = io.open();
+        io.set_deadline(conn, Moment::from_millis(100));
+        io.set_deadline(conn, Moment::from_millis(500));
+        io.now = Moment::from_millis(128);
+        assert_eq!(io.looked_at(conn), Due::default());
+        io.now = Moment::from_millis(512);
+        assert_eq!(io.looked_at(conn), Due { handler: true, ..Due::default() });
+        assert_eq!(io.looked_at(conn), Due::default(), "it is called once");
+    }
+
+    #[test]
+    fn nothing_is_queued_for_a_connection_that_ends() {
+        let mut io = io();
+        let conn = io.open();
+        io.end(conn);
+        assert!(io.outbox(conn).is_none() && !io.may_read(conn));
+        io.end(conn);
+        assert_eq!(io.ends.len(), 1);
+    }
+}

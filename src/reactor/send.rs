@@ -1,0 +1,84 @@
+//! An outbox onto a socket: one call for all that waits, as a rule.
+
+use crate::base::Outbox;
+use crate::base::limits::{JOINED_FRAME_BYTES_MAX, SEND_PIECES_MAX};
+use mio::net::TcpStream;
+use std::io::{self, IoSlice, Write};
+
+/// What became of an outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) bytes: usize,
+    /// The system takes no more for now.
+    pub(super) is_blocked: bool,
+}
+
+/// Sends what waits until it is all gone or the system takes no more. Small frames are joined in
+/// `joined` (its capacity is the bound), large ones go by reference.
+pub(super) fn send(
+    stream: &mut TcpStream,
+    outbox: &mut Outbox,
+    joined: &mut Vec<u8>,
+) -> io::Result<Sent> {
+    let mut sent = Sent { bytes: 0, is_blocked: false };
+    while !outbox.is_empty() {
+        let (result, offered) = send_once(stream, outbox, joined);
+        match result {
+            Ok(len) => {
+                outbox.advance(len);
+                sent.bytes += len;
+                // Less than was offered: the socket's buffer is full, and an event will tell when
+                // it is not; one more call would only hear that again.
+                if len < offered {
+                    sent.is_blocked = true;
+                    return Ok(sent);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                sent.is_blocked = true;
+                return Ok(sent);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sent)
+}
+
+/// One call, and how many bytes it was offered.
+fn send_once(
+    stream: &mut TcpStream,
+    outbox: &Outbox,
+    joined: &mut Vec<u8>,
+) -> (io::Result<usize>, usize) {
+    // `TcpStream::write` is `send` with MSG_NOSIGNAL; `write_vectored` would be `writev`, which
+    // raises SIGPIPE in a host that embeds this.
+    let mut pieces = outbox.pieces();
+    if let (Some(only), None) = (pieces.next(), pieces.next()) {
+        return (stream.write(only), only.len());
+    }
+    joined.clear();
+    for piece in outbox.pieces() {
+        if piece.len() > JOINED_FRAME_BYTES_MAX {
+            return send_by_reference(stream, outbox);
+        }
+        if joined.len() + piece.len() > joined.capacity() {
+            break;
+        }
+        joined.extend_from_slice(piece);
+    }
+    (stream.write(joined), joined.len())
+}
+
+fn send_by_reference(stream: &TcpStream, outbox: &Outbox) -> (io::Result<usize>, usize) {
+    let mut slices: [IoSlice<'_>; SEND_PIECES_MAX] = std::array::from_fn(|_| IoSlice::new(&[]));
+    let mut count = 0;
+    let mut offered = 0;
+    for (slice, piece) in slices.iter_mut().zip(outbox.pieces()) {
+        *slice = IoSlice::new(piece);
+        count += 1;
+        offered += piece.len();
+    }
+    let socket = socket2::SockRef::from(stream);
+    (socket.send_vectored_with_flags(&slices[..count], libc::MSG_NOSIGNAL), offered)
+}

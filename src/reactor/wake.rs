@@ -1,0 +1,51 @@
+//! How other threads and signals wake the reactor out of its wait.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Wakes the reactor, from any thread; cheap to clone and to call again before it has woken.
+#[derive(Clone, Debug)]
+pub struct Wake {
+    waker: Arc<mio::Waker>,
+    is_pending: Arc<AtomicBool>,
+}
+
+impl Wake {
+    pub(super) fn new(waker: mio::Waker) -> Wake {
+        Wake { waker: Arc::new(waker), is_pending: Arc::new(AtomicBool::new(false)) }
+    }
+
+    /// Lets [`Handler::woken`](super::Handler::woken) be called soon: once, for however many calls
+    /// came before it. What the caller published before is visible to it.
+    pub fn wake(&self) {
+        if !self.is_pending.swap(true, Ordering::AcqRel)
+            && let Err(error) = self.waker.wake()
+        {
+            log::error!("cannot wake the reactor: {error}");
+        }
+    }
+
+    /// The reactor has woken; a later call of [`Wake::wake`] counts anew.
+    pub(super) fn acknowledge(&self) {
+        self.is_pending.store(false, Ordering::Release);
+    }
+}
+
+/// Calls `then` on a thread of its own whenever one of `signals` comes.
+///
+/// # Errors
+/// What the system says when a signal cannot be caught or the thread not be started.
+#[cfg(feature = "server")]
+pub fn on_signal(
+    signals: &[std::ffi::c_int],
+    then: impl Fn(std::ffi::c_int) + Send + 'static,
+) -> io::Result<()> {
+    let mut caught = signal_hook::iterator::Signals::new(signals)?;
+    std::thread::Builder::new().name("parlor-signals".into()).spawn(move || {
+        for signal in caught.forever() {
+            then(signal);
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! Ties the layers together.
+
+pub mod web;

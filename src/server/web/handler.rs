@@ -1,0 +1,386 @@
+//! The life of a connection: request head → WebSocket → closing handshake → end.
+
+use super::admission::{Address, Admission};
+use super::net::{Net, Sockets};
+use super::{Answer, Application, Over};
+use crate::base::outbox::NO_SOURCE;
+use crate::base::{Chance, Class, ConnId, Frame, Limits, Moment};
+use crate::protocol::endpoint::{Closing, Receive};
+use crate::protocol::handshake::{HeadReader, Refusal, RequestHead, Status};
+use crate::protocol::{CloseCode, Endpoint, EndpointLimits, Event, Message, Received};
+use crate::reactor::{CloseCause, Handler, Io};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// `wire.md`, "Closing": the peer answers no ping, or does not end its message.
+const HEARTBEAT: CloseCode = CloseCode(4102);
+
+/// An application on the reactor.
+#[derive(Debug)]
+pub struct Web<A> {
+    application: A,
+    connections: Vec<Option<Connection>>,
+    sockets: Sockets,
+    admission: Admission,
+    limits: Limits,
+    endpoint_limits: Arc<EndpointLimits>,
+    chance: Chance,
+}
+
+#[derive(Debug)]
+struct Connection {
+    conn: ConnId,
+    address: Address,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Head(Box<Head>),
+    Open(Open),
+    /// An HTTP answer or a Close was sent, or the peer has gone: what still comes is nobody's.
+    Over,
+}
+
+/// A request head that is not all there.
+#[derive(Debug)]
+struct Head {
+    peer: IpAddr,
+    reader: HeadReader,
+    bytes: Vec<u8>,
+    deadline: Moment,
+}
+
+/// An open WebSocket's receiving side.
+#[derive(Debug)]
+struct Open {
+    receive: Receive,
+    /// Whether the application has been told that it is over.
+    is_told: bool,
+    silence: Silence,
+}
+
+/// What is expected of the peer, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Silence {
+    /// Nothing yet: the last complete message or control frame came then.
+    Heard(Moment),
+    /// An answer to the ping that was sent then.
+    Pinged(Moment),
+    /// The rest of a message that has begun then.
+    Unfinished(Moment),
+}
+
+impl<A: Application> Web<A> {
+    /// `application`, with `seed` for jitter and for hashing.
+    pub fn new(application: A, limits: Limits, seed: u64) -> Web<A> {
+        let mut chance = Chance::new(seed);
+        Web {
+            application,
+            connections: Vec::new(),
+            sockets: Sockets::new(&limits),
+            admission: Admission::new(limits.connections_per_address, chance.next_u64()),
+            endpoint_limits: Arc::new(EndpointLimits {
+                frame_bytes: limits.message_bytes,
+                message_bytes: limits.message_bytes,
+                fragments: limits.fragments,
+            }),
+            limits,
+            chance,
+        }
+    }
+
+    /// Reads a request's head; returns how many of `bytes` belong to it.
+    fn read_head(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
+        let Some(Some(Connection { stage: Stage::Head(head), .. })) =
+            self.connections.get_mut(conn.index())
+        else {
+            return bytes.len();
+        };
+        let bytes_max = self.limits.head_bytes as usize;
+        let before = head.bytes.len();
+        // Of what came, no more is kept than a head may have.
+        let kept = bytes.len().min(bytes_max + 1 - before);
+        head.bytes.extend_from_slice(&bytes[..kept]);
+        let peer = head.peer;
+        let end = match head.reader.find_end(&head.bytes, bytes_max) {
+            Ok(Some(end)) => end,
+            Ok(None) => return bytes.len(),
+            Err(error) => {
+                self.respond(io, conn, Refusal::from(error).to_bytes());
+                return bytes.len();
+            }
+        };
+        let head_bytes = std::mem::take(&mut head.bytes);
+        let mut net = Net { io, sockets: &mut self.sockets };
+        let answer = match RequestHead::parse(&head_bytes[..end], self.limits.headers as usize) {
+            Ok(head) => self.application.request(&mut net, conn, peer, &head),
+            Err(error) => Refusal::from(error).into(),
+        };
+        match answer {
+            Answer::Respond(answer) => self.respond(io, conn, answer),
+            Answer::Open(answer) => self.open(io, conn, answer),
+        }
+        end - before
+    }
+
+    /// Sends an HTTP answer and ends the connection. RFC 9112 §9.6: in order, so that the answer is
+    /// not lost to a reset.
+    fn respond(&mut self, io: &mut Io, conn: ConnId, answer: Vec<u8>) {
+        if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
+            connection.stage = Stage::Over;
+        }
+        // The class is never refused.
+        let _ = io.push(conn, Frame::Own(answer.into()), Class::Control, NO_SOURCE);
+        io.end(conn);
+    }
+
+    fn open(&mut self, io: &mut Io, conn: ConnId, answer: Vec<u8>) {
+        let now = io.now();
+        let Endpoint { receive, send } = Endpoint::server(Arc::clone(&self.endpoint_limits));
+        if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
+            connection.stage =
+                Stage::Open(Open { receive, is_told: false, silence: Silence::Heard(now) });
+        }
+        self.sockets.put(conn, send);
+        let _ = io.push(conn, Frame::Own(answer.into()), Class::Control, NO_SOURCE);
+        io.set_deadline(
+            conn,
+            now.plus_millis(self.chance.about(self.limits.heartbeat_interval_ms)),
+        );
+        self.application.opened(&mut Net { io, sockets: &mut self.sockets }, conn);
+        self.tell_closed(io);
+    }
+
+    /// Reads frames; returns how many of `bytes` were used up.
+    fn read_frames(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
+        let all = bytes.len();
+        let now = io.now();
+        let mut input = Received::new(bytes);
+        while io.may_read(conn) {
+            let Some(Some(Connection { stage: Stage::Open(open), .. })) =
+                self.connections.get_mut(conn.index())
+            else {
+                return all;
+            };
+            let Some(sending) = self.sockets.get(conn) else { return all };
+            let Some(out) = io.outbox(conn) else { return all };
+            let over = match open.receive.next_event(&mut sending.half, &mut input, out) {
+                Ok(Some(Event::Text(text))) => {
+                    open.silence = Silence::Heard(now);
+                    if !open.is_told {
+                        let mut net = Net { io, sockets: &mut self.sockets };
+                        self.application.message(&mut net, conn, Message::Text(text));
+                    }
+                    None
+                }
+                Ok(Some(Event::Binary(bytes))) => {
+                    open.silence = Silence::Heard(now);
+                    if !open.is_told {
+                        let mut net = Net { io, sockets: &mut self.sockets };
+                        self.application.message(&mut net, conn, Message::Binary(bytes));
+                    }
+                    None
+                }
+                Ok(Some(Event::Ping(_) | Event::Pong(_))) => {
+                    open.silence = Silence::Heard(now);
+                    None
+                }
+                Ok(Some(Event::Closed { code, .. })) => Some(Over::ClosedByPeer(code)),
+                Ok(None) => {
+                    if open.receive.is_within_message()
+                        && !matches!(open.silence, Silence::Unfinished(_))
+                    {
+                        open.silence = Silence::Unfinished(now);
+                        io.advance_deadline(conn, now.plus_millis(self.limits.message_timeout_ms));
+                    }
+                    return all;
+                }
+                Err(error) => {
+                    log::debug!("{conn}: {error}");
+                    Some(Over::ClosedByUs(error.violation.close_code()))
+                }
+            };
+            self.tell_closed(io);
+            if let Some(over) = over {
+                self.is_over(io, conn, over);
+                io.end(conn);
+                return all;
+            }
+        }
+        input.used()
+    }
+
+    /// Tells the application of the WebSockets that it has closed itself.
+    fn tell_closed(&mut self, io: &mut Io) {
+        while let Some((conn, code)) = self.sockets.closing.pop() {
+            self.is_over(io, conn, Over::ClosedByUs(code));
+        }
+    }
+
+    fn is_over(&mut self, io: &mut Io, conn: ConnId, over: Over) {
+        if let Some(Some(Connection { stage: Stage::Open(open), .. })) =
+            self.connections.get_mut(conn.index())
+            && !std::mem::replace(&mut open.is_told, true)
+        {
+            self.application.closed(&mut Net { io, sockets: &mut self.sockets }, conn, over);
+        }
+    }
+
+    /// What is due for an open WebSocket: its closing handshake is late, its heartbeat, its
+    /// unfinished message, or something of the application's. Sets the next deadline.
+    fn deadline_of_open(&mut self, io: &mut Io, conn: ConnId) {
+        let now = io.now();
+        let limits = &self.limits;
+        let Some(Some(Connection { stage: Stage::Open(open), .. })) =
+            self.connections.get_mut(conn.index())
+        else {
+            return;
+        };
+        let Some(sending) = self.sockets.get(conn) else { return };
+        if let Closing::CloseSent { deadline } = sending.half.closing() {
+            if deadline <= now {
+                // RFC 6455 §7.1.1: the answer does not come; the time for the drain is used up too.
+                io.cut(conn);
+            } else {
+                io.set_deadline(conn, deadline);
+            }
+            return;
+        }
+        if !io.may_read(conn) {
+            // We do not listen: then the silence is not the peer's. Whether what waits for it moves
+            // is watched elsewhere.
+            open.silence = Silence::Heard(now);
+        }
+        let next = match open.silence {
+            Silence::Heard(since) => {
+                let interval = limits.heartbeat_interval_ms;
+                let ping_at = since.plus_millis(interval * 9 / 10);
+                if ping_at > now {
+                    // Spread over a fifth of the interval: a tenth less to a tenth more.
+                    ping_at.plus_millis(self.chance.below(interval / 5 + 1))
+                } else {
+                    if let Some(out) = io.outbox(conn) {
+                        let _ = sending.half.message(Message::Ping(b""), Class::Control, out);
+                    }
+                    open.silence = Silence::Pinged(now);
+                    now.plus_millis(limits.heartbeat_timeout_ms)
+                }
+            }
+            Silence::Pinged(since) => since.plus_millis(limits.heartbeat_timeout_ms),
+            Silence::Unfinished(since) => since.plus_millis(limits.message_timeout_ms),
+        };
+        if next <= now {
+            Net { io, sockets: &mut self.sockets }.close(conn, HEARTBEAT, "heartbeat");
+            self.tell_closed(io);
+            return;
+        }
+        let is_due = sending.deadline <= now;
+        if is_due {
+            sending.deadline = Moment::NEVER;
+        }
+        io.set_deadline(conn, next.min(sending.deadline));
+        if is_due {
+            self.application.deadline(&mut Net { io, sockets: &mut self.sockets }, conn);
+            self.tell_closed(io);
+        }
+    }
+}
+
+impl<A: Application> Handler for Web<A> {
+    fn opened(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr) {
+        if self.connections.len() <= conn.index() {
+            self.connections.resize_with(conn.index() + 1, || None);
+        }
+        let address = Address::of(peer.ip());
+        let deadline = io.now().plus_millis(self.limits.handshake_timeout_ms);
+        let head =
+            Head { peer: peer.ip(), reader: HeadReader::default(), bytes: Vec::new(), deadline };
+        self.connections[conn.index()] =
+            Some(Connection { conn, address, stage: Stage::Head(Box::new(head)) });
+        if self.admission.enter(address) {
+            io.set_deadline(conn, deadline);
+            return;
+        }
+        let mut refusal = Refusal::new(
+            Status::TooManyRequests,
+            "rate_limited",
+            "too many connections from your address",
+        );
+        refusal.fields = &[("Retry-After", "10")];
+        self.respond(io, conn, refusal.to_bytes());
+    }
+
+    fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
+        let Some(Some(connection)) = self.connections.get_mut(conn.index()) else {
+            return bytes.len();
+        };
+        match connection.stage {
+            Stage::Head(_) => {
+                let head_len = self.read_head(io, conn, bytes);
+                // What a client sends before it has our answer lies behind the head.
+                let early = &mut bytes[head_len..];
+                head_len + if early.is_empty() { 0 } else { self.read_frames(io, conn, early) }
+            }
+            Stage::Open(_) => self.read_frames(io, conn, bytes),
+            Stage::Over => bytes.len(),
+        }
+    }
+
+    fn drained(&mut self, io: &mut Io, conn: ConnId) {
+        self.application.drained(&mut Net { io, sockets: &mut self.sockets }, conn);
+        self.tell_closed(io);
+    }
+
+    fn stalled(&mut self, io: &mut Io, conn: ConnId) {
+        self.application.stalled(&mut Net { io, sockets: &mut self.sockets }, conn);
+        self.tell_closed(io);
+    }
+
+    fn deadline(&mut self, io: &mut Io, conn: ConnId) {
+        let now = io.now();
+        match self.connections.get_mut(conn.index()) {
+            Some(Some(Connection { stage: Stage::Head(head), .. })) => {
+                if head.deadline > now {
+                    io.set_deadline(conn, head.deadline);
+                } else if head.bytes.is_empty() {
+                    // It said nothing: it is told nothing.
+                    io.cut(conn);
+                } else {
+                    let refusal = Refusal::new(
+                        Status::RequestTimeout,
+                        "bad_request",
+                        "the request head took too long",
+                    );
+                    self.respond(io, conn, refusal.to_bytes());
+                }
+            }
+            Some(Some(Connection { stage: Stage::Open(_), .. })) => self.deadline_of_open(io, conn),
+            Some(Some(Connection { stage: Stage::Over, .. }) | None) | None => {}
+        }
+    }
+
+    fn closed(&mut self, io: &mut Io, conn: ConnId, _: CloseCause) {
+        self.is_over(io, conn, Over::Lost);
+        self.tell_closed(io);
+        self.sockets.forget(conn);
+        let place = self.connections.get_mut(conn.index());
+        if let Some(connection) = place.and_then(|place| place.take_if(|one| one.conn == conn)) {
+            self.admission.leave(connection.address);
+        }
+    }
+
+    fn woken(&mut self, io: &mut Io) {
+        self.application.woken(&mut Net { io, sockets: &mut self.sockets });
+        self.tell_closed(io);
+    }
+
+    fn ticked(&mut self, io: &mut Io) {
+        self.application.ticked(&mut Net { io, sockets: &mut self.sockets });
+        self.tell_closed(io);
+    }
+
+    fn is_poisoned(&self) -> bool {
+        self.application.is_poisoned()
+    }
+}

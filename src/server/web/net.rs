@@ -1,0 +1,175 @@
+//! What an application may do with its WebSockets.
+
+use crate::base::{Class, ConnId, Frame, Limits, Moment, Refused, Timestamp};
+use crate::protocol::endpoint::{Closing, Send};
+use crate::protocol::{CloseCode, Message};
+use crate::reactor::Io;
+
+/// The sending side of every open WebSocket.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    pub(super) sending: Vec<Option<Sending>>,
+    /// Those that the application closed, for which it is still to be told so.
+    pub(super) closing: Vec<(ConnId, CloseCode)>,
+    pub(super) closing_timeout_ms: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) half: Send,
+    pub(super) conn: ConnId,
+    pub(super) deadline: Moment,
+}
+
+impl Sockets {
+    pub(super) fn new(limits: &Limits) -> Sockets {
+        Sockets {
+            sending: Vec::new(),
+            closing: Vec::new(),
+            closing_timeout_ms: limits.closing_timeout_ms,
+        }
+    }
+
+    pub(super) fn get(&mut self, conn: ConnId) -> Option<&mut Sending> {
+        let sending = self.sending.get_mut(conn.index())?.as_mut();
+        sending.filter(|sending| sending.conn == conn)
+    }
+
+    pub(super) fn put(&mut self, conn: ConnId, half: Send) {
+        if self.sending.len() <= conn.index() {
+            self.sending.resize_with(conn.index() + 1, || None);
+        }
+        self.sending[conn.index()] = Some(Sending { half, conn, deadline: Moment::NEVER });
+    }
+
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        if self.get(conn).is_some() {
+            self.sending[conn.index()] = None;
+        }
+    }
+}
+
+/// The application's view of its connections.
+#[derive(Debug)]
+pub struct Net<'a> {
+    pub(super) io: &'a mut Io,
+    pub(super) sockets: &'a mut Sockets,
+}
+
+impl Net<'_> {
+    /// The moment of this turn.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.io.now()
+    }
+
+    /// The wall clock's time of this turn.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        self.io.timestamp()
+    }
+
+    /// How many connections there are, of every kind.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.io.connections()
+    }
+
+    /// Sends a message of its own to one connection; never refused while the WebSocket is open.
+    ///
+    /// # Errors
+    /// [`Refused`] when it is not.
+    pub fn send(&mut self, conn: ConnId, message: Message<'_>) -> Result<(), Refused> {
+        let sending = self.sockets.get(conn).ok_or(Refused)?;
+        let out = self.io.outbox(conn).ok_or(Refused)?;
+        sending.half.message(message, Class::Reply, out).map_err(|_| Refused)
+    }
+
+    /// Sends a frame that was encoded before, for instance by
+    /// [`shared_text`](crate::protocol::endpoint::shared_text).
+    ///
+    /// # Errors
+    /// [`Refused`] when the outbox has no room for `class`, and then [`Application::drained`]
+    /// (super::Application::drained) is called when it has; also when the WebSocket is not open.
+    pub fn push(
+        &mut self,
+        conn: ConnId,
+        frame: Frame,
+        class: Class,
+        source: u32,
+    ) -> Result<(), Refused> {
+        let sending = self.sockets.get(conn).ok_or(Refused)?;
+        if !sending.half.closing().may_send_data() {
+            return Err(Refused);
+        }
+        self.io.push(conn, frame, class, source)
+    }
+
+    /// Takes back what waits from `source` for this connection.
+    pub fn take_back(&mut self, conn: ConnId, source: u32) {
+        if let Some(out) = self.io.outbox(conn) {
+            out.take_back(source);
+        }
+    }
+
+    /// Bytes that wait for this connection.
+    #[must_use]
+    pub fn waiting_bytes(&self, conn: ConnId) -> usize {
+        self.io.outbox_bytes(conn)
+    }
+
+    /// Begins the closing handshake (RFC 6455 §7.1.2). No message of this connection reaches the
+    /// application any more; [`Application::closed`](super::Application::closed) comes next.
+    pub fn close(&mut self, conn: ConnId, code: CloseCode, reason: &str) {
+        let deadline = self.now().plus_millis(self.sockets.closing_timeout_ms);
+        let Some(sending) = self.sockets.get(conn) else { return };
+        if sending.half.closing() != Closing::Open {
+            return;
+        }
+        let Some(out) = self.io.outbox(conn) else { return };
+        sending.half.start_close(Some(code), reason, deadline, out);
+        self.sockets.closing.push((conn, code));
+        // Its answer is to be read, whatever the application thought of reading.
+        self.io.resume(conn);
+        self.io.set_deadline(conn, deadline);
+    }
+
+    /// Drops a connection and all that waits for it.
+    pub fn cut(&mut self, conn: ConnId) {
+        self.io.cut(conn);
+    }
+
+    /// Takes no more messages from a connection, until [`Net::resume`].
+    pub fn pause(&mut self, conn: ConnId) {
+        self.io.pause(conn);
+    }
+
+    /// Takes messages from a connection again.
+    pub fn resume(&mut self, conn: ConnId) {
+        self.io.resume(conn);
+    }
+
+    /// Lets [`Application::deadline`](super::Application::deadline) be called at `at`, in place of
+    /// what was set before.
+    pub fn set_deadline(&mut self, conn: ConnId, at: Moment) {
+        if let Some(sending) = self.sockets.get(conn) {
+            sending.deadline = at;
+            self.io.advance_deadline(conn, at);
+        }
+    }
+
+    /// Lets [`Application::ticked`](super::Application::ticked) be called at `at`, or earlier.
+    pub fn wake_at(&mut self, at: Moment) {
+        self.io.wake_at(at);
+    }
+
+    /// Accepts no more connections.
+    pub fn stop_accepting(&mut self) {
+        self.io.stop_accepting();
+    }
+
+    /// Stops serving when all connections are over, at `at` in any case.
+    pub fn stop_by(&mut self, at: Moment) {
+        self.io.stop_by(at);
+    }
+}
