@@ -8,8 +8,14 @@
 )]
 
 pub mod base;
+#[cfg(feature = "server")]
+pub mod cli;
+#[cfg(feature = "server")]
+pub mod hub;
 pub mod protocol;
 #[cfg(feature = "reactor")]
 pub mod reactor;
 #[cfg(feature = "reactor")]
 pub mod server;
+#[cfg(feature = "server")]
+pub mod store;

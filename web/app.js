@@ -11,9 +11,12 @@ import { House } from './house.js';
 
 const LOBBY = 'lobby';
 const ROOM_KEY = 'parlor.room';
+// A room that holds fewer items than this when it comes into view gets a page of its history.
+const ENOUGH = 40;
 const LIST_AGAIN_MS = 60_000;
 const ACK_MS = 2_000;
 const ACK_ROOMS_MAX = 100;
+const REMOVED = { removed: 'You were taken out of', banned: 'You were banned from', deleted: 'Somebody closed' };
 
 class App {
   /** The room that is shown, or null. */
@@ -21,6 +24,8 @@ class App {
   user = null;
   limits = {};
   version = '';
+  /** Whether one has been in a room, or found that there is none to be in. */
+  settled = false;
   #server;
   #dirty = new Set();
   #frame = 0;
@@ -146,6 +151,8 @@ class App {
     if (this.rooms.get(LOBBY)) this.show(this.rooms.get(LOBBY));
     else if (places.length > 0) this.show(this.rooms.ordered()[0]);
     else await this.enter(LOBBY);
+    this.settled = true;
+    this.redraw('log');
   }
 
   /** Goes into a room by name: one's own, an open one, or a new one. Resolves to a refusal, or null. */
@@ -167,7 +174,7 @@ class App {
   /** A room comes into view, or the connection comes back while it is: what is missing is asked for. */
   #fresh(room) {
     if (!this.connection.online) return;
-    if (room.problem !== null || room.log.items.length === 0) this.rooms.older(room);
+    if (room.problem !== null || room.log.items.length < ENOUGH) this.rooms.older(room);
     if (!room.draft) this.presence.learn(room.name);
     if (this.#presenceRoom() !== undefined) this.presence.list(room.name);
   }
@@ -194,15 +201,17 @@ class App {
   }
 
   #removed(room, { reason, by }) {
-    this.outbox?.drop(room.name);
+    const unsaid = this.outbox?.drop(room.name) ?? [];
     this.#acks.delete(room.name);
-    if (reason !== 'left') {
-      const what = { removed: 'You were taken out of', banned: 'You were banned from', deleted: 'Somebody closed' }[reason] ?? 'You are no longer in';
+    if (reason === 'reset') {
+      this.house.toast(`The server's log was lost or cut, and ${room.title || room.name} with it.`);
+    } else if (reason !== 'left') {
+      const what = REMOVED[reason] ?? 'You are no longer in';
       this.house.toast(`${what} ${room.title || room.name}${by && reason !== 'deleted' ? `, by ${this.presence.name(by)}` : ''}.`);
     }
-    if (room !== this.room) return;
-    const places = this.rooms.ordered();
-    this.show(this.rooms.get(LOBBY) ?? places[0] ?? null);
+    if (room === this.room) this.show(this.rooms.get(LOBBY) ?? this.rooms.ordered()[0] ?? null);
+    // Nobody's words are thrown away with a room.
+    if (unsaid.length > 0) this.house.giveBack(unsaid.join('\n'));
   }
 
   #state(state) {

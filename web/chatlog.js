@@ -2,7 +2,7 @@
 // At most ITEMS_MAX are in the page at once; scrolling moves that window through the log, and asks for more of it.
 
 import { arrange, counted, dayName, el, setText } from './text.js';
-import { messageRow, notesRow } from './rows.js';
+import { messageRow, notesRow, topContent } from './rows.js';
 
 const byId = (id) => document.getElementById(id);
 const ITEMS_MAX = 400;
@@ -11,6 +11,9 @@ const STEP = 100;
 const NEAR_PX = 400;
 const END_PX = 48;
 const GROUP_MS = 5 * 60_000;
+// Beyond this many the log itself gives up its oldest, while one is at its end.
+const LOG_MAX = 4000;
+const LOG_KEPT = 1000;
 
 export class ChatLog {
   /** Whether the newest is in view; it stays so when more comes. */
@@ -35,8 +38,8 @@ export class ChatLog {
       this.toEnd();
       app.house.focusMessage();
     });
-    new ResizeObserver(() => this.atEnd && this.#follow()).observe(this.#scroller);
-    new ResizeObserver(() => this.atEnd && this.#follow()).observe(this.#rows);
+    const resized = new ResizeObserver(() => this.atEnd && this.#follow());
+    for (const node of [this.#scroller, this.#rows, this.#top]) resized.observe(node);
   }
 
   show(room) {
@@ -60,12 +63,13 @@ export class ChatLog {
     const room = this.#room;
     if (room === null) {
       arrange(this.#rows, []);
-      this.#drawTop('none');
+      this.#drawTop(this.#app.settled ? 'none' : 'loading');
       this.#toEnd.hidden = true;
       return;
     }
     // What comes while nobody looks is marked for when they are back.
     if (this.#newAfter === null && room.unread > 0 && !(this.#app.attentive() && this.atEnd)) this.#newAfter = room.read;
+    if (this.atEnd && room.log.items.length > LOG_MAX) room.log.trim(LOG_KEPT);
     const items = this.#window();
     const pending = this.#to === null && this.#app.outbox ? this.#app.outbox.of(room.name) : [];
     const anchor = this.atEnd ? null : this.#anchor();
@@ -76,9 +80,12 @@ export class ChatLog {
     if (!fresh && !room.loading) this.#rows.setAttribute('aria-live', 'polite');
     this.#drawTop(this.#phase(items, pending));
     if (this.atEnd) this.#follow();
-    else if (anchor?.node.isConnected) this.#scroller.scrollTop = anchor.node.offsetTop - anchor.offset;
+    else if (anchor?.node.isConnected) this.#scroller.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
     this.#button();
     this.#look();
+    // Much can be edits and reactions: a page that does not fill the window asks for another.
+    const short = this.#scroller.scrollHeight <= this.#scroller.clientHeight;
+    if (short && this.#top.dataset.phase === 'more' && this.#app.connection.online) this.#app.rooms.older(room);
   }
 
   /** The items that are in the page, after moving the window as far as new ones ask for it. */
@@ -86,6 +93,7 @@ export class ChatLog {
     const { items } = this.#room.log;
     let from = this.#from === null ? Math.max(0, items.length - ITEMS_FIRST) : this.#room.log.indexFrom(this.#from);
     let to = this.#to === null ? items.length : this.#room.log.indexFrom(this.#to + 1);
+    if (this.atEnd) from = Math.min(from, Math.max(0, to - ITEMS_FIRST));
     if (to - from > ITEMS_MAX) {
       if (this.atEnd) from = to - ITEMS_MAX;
       else to = from + ITEMS_MAX;
@@ -123,18 +131,19 @@ export class ChatLog {
         before = { day, from: item.from, ts: item.ts };
       } else {
         const notes = [item];
-        while (items[at + 1]?.kind === item.kind && new Date(items[at + 1].ts).toDateString() === day && items[at + 1].seq <= (marked ? Infinity : this.#newAfter)) {
+        while (items[at + 1]?.kind === item.kind && new Date(items[at + 1].ts).toDateString() === day) {
           at += 1;
           notes.push(items[at]);
         }
-        nodes.push(this.#row(used, `s${item.seq}`, `${notes.length} ${this.#app.presence.names.size}`, () => notesRow(this.#app, notes), 'note'));
+        const stamp = notes.map((note) => this.#app.presence.name(note.from)).join('\n');
+        nodes.push(this.#row(used, `s${item.seq}`, stamp, () => notesRow(this.#app, notes), 'note'));
         before = { day };
       }
     }
     for (const item of pending) {
       const message = { ...item, kind: 'message', from: self, seq: null, reactions: new Map(), revision: 0 };
       nodes.push(this.#message(used, message, follows(before, message)));
-      before = { from: self, ts: item.ts };
+      before = item.status === 'failed' ? null : { from: self, ts: item.ts };
     }
     for (const key of this.#known.keys()) if (!used.has(key)) this.#known.delete(key);
     return nodes;
@@ -143,11 +152,13 @@ export class ChatLog {
   #message(used, item, continued) {
     const { presence } = this.#app;
     const reply = item.replyTo ? this.#room.log.item(item.replyTo) : undefined;
-    const stamp = [item.revision, item.seq === null ? item.status : 'kept', item.because, continued, presence.name(item.from), reply?.revision].join('\n');
+    const status = item.seq === null ? item.status : 'kept';
+    const stamp = [item.revision, status, item.because, continued, presence.name(item.from), reply?.revision].join('\n');
     const own = item.from === this.#app.user.id;
-    const classes = ['msg', continued && 'continued', own && 'own', item.seq === null && item.status].filter(Boolean).join(' ');
+    const classes = ['msg', continued && 'continued', own && 'own', item.seq === null && status].filter(Boolean).join(' ');
     // One's own message keeps its node from the first moment to the stored entry.
-    return this.#row(used, own && item.cid ? `c${item.cid}` : `s${item.seq}`, stamp, () => messageRow(this.#app, item, continued, reply), classes);
+    const key = own && item.cid ? `c${item.cid}` : `s${item.seq}`;
+    return this.#row(used, key, stamp, () => messageRow(this.#app, item, continued, reply), classes);
   }
 
   #row(used, key, stamp, make, classes) {
@@ -160,13 +171,13 @@ export class ChatLog {
     return node;
   }
 
+  /** What there is above the first message that is in the page. */
   #phase(items, pending) {
     const room = this.#room;
     if (room.problem !== null) return 'problem';
-    if (items.length === 0 && pending.length === 0) {
-      if (room.loading || !room.log.atStart) return 'loading';
-      return 'empty';
-    }
+    if (items.length === 0 && pending.length === 0 && (room.loading || !room.log.atStart)) return 'loading';
+    const whole = room.log.atStart && room.log.first <= 1;
+    if (whole && pending.length === 0 && room.log.items.every((item) => item.kind !== 'message')) return 'empty';
     if (room.log.atStart && this.#room.log.items[0]?.seq === items[0]?.seq) return 'start';
     return room.loading ? 'more-loading' : 'more';
   }
@@ -177,18 +188,7 @@ export class ChatLog {
     if (this.#top.dataset.kind === kind) return;
     this.#top.dataset.kind = kind;
     this.#top.dataset.phase = phase;
-    const room = this.#room;
-    const name = room && el('bdi', {}, room.title || (room.peer ? this.#app.presence.name(room.peer) : room.name));
-    const content = {
-      none: () => [el('p', { class: 'top-title' }, 'You are in no room.'), el('p', {}, 'Pick one from the list, or open one of your own.')],
-      loading: () => [el('div', { class: 'skeletons', 'aria-label': 'Loading messages', role: 'img' }, [1, 2, 3, 4, 5].map(() => el('div', { class: 'skeleton' }, el('i'), el('span', {}, el('b'), el('b')))))],
-      empty: () => [el('img', { src: '/icon.svg', alt: '', width: 64, height: 64 }), el('p', { class: 'top-title' }, 'It is quiet in here.'), el('p', {}, room.peer ? 'Nothing was said between you and ' : 'Be the first to say something in ', name, room.peer ? ' yet.' : '.')],
-      start: () => [el('p', { class: 'beginning' }, room.log.first > 1 ? 'Older messages are no longer kept.' : 'This is where ', room.log.first > 1 ? null : name, room.log.first > 1 ? null : ' begins.')],
-      more: () => [el('button', { type: 'button', class: 'secondary', onclick: () => this.#up() }, 'Show earlier messages')],
-      'more-loading': () => [el('p', { class: 'beginning' }, 'Fetching earlier messages…')],
-      problem: () => [el('p', { role: 'alert' }, `These messages could not be fetched: ${room.problem.because}.`), el('button', { type: 'button', class: 'secondary', onclick: () => this.#app.rooms.older(room) }, 'Try again')],
-    }[phase]();
-    this.#top.replaceChildren(...content);
+    this.#top.replaceChildren(...topContent(this.#app, this.#room, phase, () => this.#up()));
   }
 
   #button() {
@@ -203,11 +203,12 @@ export class ChatLog {
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
   }
 
-  /** The first row in view, and where it is, so that it can stay there. */
+  /** The first message in view, and where it is, so that it can stay there; the name of a day may move. */
   #anchor() {
-    const top = this.#scroller.scrollTop;
-    for (const node of this.#rows.children) {
-      if (node.offsetTop + node.offsetHeight > top) return { node, offset: node.offsetTop - top };
+    const { top } = this.#scroller.getBoundingClientRect();
+    for (const node of this.#rows.querySelectorAll('.msg, .note')) {
+      const box = node.getBoundingClientRect();
+      if (box.bottom > top) return { node, top: box.top };
     }
     return null;
   }

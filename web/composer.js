@@ -18,6 +18,7 @@ export class Composer {
 
   constructor(app) {
     this.#app = app;
+    this.#box.disabled = true;
     this.#form.addEventListener('submit', (event) => {
       event.preventDefault();
       this.#submit();
@@ -36,14 +37,22 @@ export class Composer {
   /** Another room is shown: its draft comes with it. */
   room(room, before) {
     if (before) this.#drafts.set(before.name, this.#box.value);
-    this.#box.value = (room && this.#drafts.get(room.name)) ?? '';
+    this.#box.disabled = room === null;
+    // What was given back while there was no room goes along into the next one.
+    const carried = before === null ? this.#box.value : '';
+    this.#box.value = [carried, room && this.#drafts.get(room.name)].filter(Boolean).join('\n');
+    this.#fit();
+  }
+
+  /** Puts a text before what is being written. */
+  bring(text) {
+    this.#box.value = [text, this.#box.value].filter(Boolean).join('\n');
     this.#fit();
   }
 
   draw() {
     const { room } = this.#app;
-    this.#box.disabled = room === null;
-    const to = room === null ? '' : room.peer !== null ? `Message ${this.#app.presence.name(room.peer)}` : `Message ${room.title || room.name}`;
+    const to = room === null ? 'Message' : `Message ${room.peer !== null ? this.#app.presence.name(room.peer) : room.title || room.name}`;
     if (this.#box.placeholder !== to) {
       this.#box.placeholder = to;
       this.#box.setAttribute('aria-label', to);
@@ -90,7 +99,8 @@ export class Composer {
     const bytes = text.length * 3 < this.#limit * NEAR ? 0 : byteLength(text.trim());
     const left = this.#limit - bytes;
     const near = bytes >= this.#limit * NEAR;
-    setText(this.#counter, !near ? '' : left >= 0 ? `${left.toLocaleString('en')} bytes left` : `${(-left).toLocaleString('en')} bytes too long`);
+    const said = `${Math.abs(left).toLocaleString('en')} bytes ${left < 0 ? 'too long' : 'left'}`;
+    setText(this.#counter, near ? said : '');
     this.#counter.classList.toggle('over', left < 0);
     this.#send.disabled = text.trim() === '' || left < 0 || this.#app.room === null;
     this.#box.toggleAttribute('aria-invalid', left < 0);

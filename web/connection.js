@@ -85,12 +85,6 @@ export class Connection {
     this.#enter({ name: 'closed' });
   }
 
-  /** Ends it for good because of what the application found out. */
-  fail(reason, token = false) {
-    this.#drop();
-    this.#enter({ name: 'failed', code: 0, reason, token });
-  }
-
   /** The person does not want to wait. */
   retryNow() {
     if (this.state.name === 'waiting' || this.state.name === 'failed') this.open();

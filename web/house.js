@@ -47,7 +47,6 @@ export class House {
     for (const media of [this.#narrow, this.#medium]) media.addEventListener('change', () => this.closeDrawers(false));
     this.closeDrawers(false);
     this.#themeButton();
-    app.redraw?.('state');
   }
 
   get atEnd() {
@@ -81,6 +80,12 @@ export class House {
   /** The person has just sent something: they want to see it. */
   sent() {
     this.#log.toEnd();
+  }
+
+  /** Puts what could not be sent back into the message box. */
+  giveBack(text) {
+    this.#composer.bring(text);
+    this.toast('What you had not sent is in the message box.');
   }
 
   /** Puts the cursor into the message box, where that does not bring up a keyboard over half of the screen. */
@@ -149,7 +154,8 @@ export class House {
     const waiting = state.name === 'waiting';
     const stopped = state.name === 'failed';
     const token = stopped && state.token;
-    setText(byId('banner-text'), waiting ? state.reason : token ? `${state.reason} Open a new link in this tab to go on.` : stopped ? state.reason : 'Connecting again…');
+    const reason = waiting || stopped ? state.reason : 'Connecting again…';
+    setText(byId('banner-text'), token ? `${reason} Open a new link in this tab to go on.` : reason);
     const seconds = waiting ? Math.max(0, Math.ceil((state.until - Date.now()) / 1000)) : 0;
     setText(byId('banner-count'), waiting ? (seconds > 0 ? `Reconnecting in ${seconds} s` : 'Reconnecting now') : '');
     byId('banner-retry').hidden = !(waiting || stopped) || token;
@@ -161,10 +167,13 @@ export class House {
     const who = room === null ? [] : presence.typing(room.name);
     const node = byId('typing');
     const names = who.slice(0, TYPING_NAMES_MAX).map((user) => presence.name(user));
-    const text = who.length === 0 ? '' : who.length > TYPING_NAMES_MAX ? 'Several people are typing' : `${listed(names)} ${who.length === 1 ? 'is' : 'are'} typing`;
+    let text = '';
+    if (who.length > TYPING_NAMES_MAX) text = 'Several people are typing';
+    else if (who.length > 0) text = `${listed(names)} ${who.length === 1 ? 'is' : 'are'} typing`;
     if (node.dataset.text === text) return;
     node.dataset.text = text;
-    node.replaceChildren(...(text ? [el('span', { class: 'dots', 'aria-hidden': 'true' }, el('i'), el('i'), el('i')), el('bdi', {}, text)] : []));
+    const dots = () => el('span', { class: 'dots', 'aria-hidden': 'true' }, el('i'), el('i'), el('i'));
+    node.replaceChildren(...(text ? [dots(), el('bdi', {}, text)] : []));
   }
 
   #buttons() {

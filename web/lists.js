@@ -61,8 +61,16 @@ export class Lists {
       stamp: [name, unread, current, there].join('\n'),
       make: () => el(
         'button',
-        { type: 'button', class: 'place', 'aria-current': current && 'true', dataset: { unread: unread > 0 ? 'yes' : 'no' }, onclick: () => this.#go(room) },
-        room.peer === null ? el('span', { class: 'hash', 'aria-hidden': 'true' }, '#') : avatar(room.peer, name, there && el('i', { class: 'lamp' })),
+        {
+          type: 'button',
+          class: 'place',
+          'aria-current': current && 'true',
+          dataset: { unread: unread > 0 ? 'yes' : 'no' },
+          onclick: () => this.#go(room),
+        },
+        room.peer === null
+          ? el('span', { class: 'hash', 'aria-hidden': 'true' }, '#')
+          : avatar(room.peer, name, there && el('i', { class: 'lamp' })),
         el('bdi', { class: 'place-name' }, name),
         there && el('span', { class: 'unseen' }, ', online'),
         unread > 0 && el('span', { class: 'badge' }, unread > 99 ? '99+' : String(unread), el('span', { class: 'unseen' }, ' unread')),
@@ -128,6 +136,11 @@ export class Lists {
       self ? el('span', { class: 'person-id' }, 'you') : name !== id && el('bdi', { class: 'person-id' }, `@${id}`),
     ];
     if (self) return el('span', { class: 'person' }, inside);
-    return el('button', { type: 'button', class: 'person', title: `Write to ${name}`, onclick: () => this.#go(rooms.direct(id)) }, inside, el('span', { class: 'unseen' }, ', write a direct message'));
+    return el(
+      'button',
+      { type: 'button', class: 'person', title: `Write to ${name}`, onclick: () => this.#go(rooms.direct(id)) },
+      inside,
+      el('span', { class: 'unseen' }, ', write a direct message'),
+    );
   }
 }

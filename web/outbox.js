@@ -72,10 +72,12 @@ export class Outbox {
     if (this.items.length !== before) this.#save();
   }
 
-  /** The room is gone, and with it the place to say these things. */
+  /** The room is gone, and with it the place to say these things: gives back what was never said. */
   drop(room) {
+    const unsaid = this.of(room).filter((item) => item.status !== 'acked').map((item) => item.text);
     this.items = this.items.filter((item) => item.room !== room);
     this.#save();
+    return unsaid;
   }
 
   #find(cid) {

@@ -123,6 +123,7 @@ export class Presence {
     this.#run += 1;
     this.#held = null;
     this.#version = 0;
+    this.count = null;
     this.#typing.clear();
     clearTimeout(this.#again);
     this.#again = 0;

@@ -37,6 +37,8 @@ class Room {
   problem = null;
   held = [];
   filling = false;
+  /** A head that the server told and that the log has yet to reach. */
+  target = 0;
   reading = false;
 
   constructor(name, self) {
@@ -58,7 +60,10 @@ export class Rooms {
   #listing = null;
   #listAgain = false;
 
-  /** `ask(type, payload, options)`; `on`: `changed(room)`, `listed()`, `own(cid)`, `spoke(room, user)`, `removed(room, payload)`, `keeps(room)`: whether its log is being looked at. */
+  /**
+   * `ask(type, payload, options)`; `on`: `changed(room)`, `listed()`, `own(cid)`, `spoke(room, user)`,
+   * `removed(room, why)`, and `keeps(room)`: whether its log is being looked at.
+   */
   constructor(ask, on) {
     this.#ask = ask;
     this.#on = on;
@@ -83,7 +88,7 @@ export class Rooms {
   /** A new connection: tells the server where each room goes on, and reloads what it cannot go on with. */
   async resume(hello) {
     this.self = hello.user.id;
-    if (this.#epoch !== null && this.#epoch !== hello.epoch) this.#forget();
+    if (this.#epoch !== null && this.#epoch !== hello.epoch) this.#forget(hello);
     this.#epoch = hello.epoch;
     this.invites = new Map((hello.invites ?? []).map((invite) => [invite.room, invite]));
     for (const known of hello.rooms) {
@@ -177,7 +182,7 @@ export class Rooms {
     if (room.filling) return;
     room.filling = true;
     try {
-      while (room.held.some(({ payload }) => payload.seq > room.log.last + 1)) {
+      while (room.log.last < room.target || room.held.some(({ payload }) => payload.seq > room.log.last + 1)) {
         const before = room.log.last;
         const page = await this.#ask('chat:history', { room: room.name, after: before, limit: FILL_PAGE });
         for (const { type, payload } of page.entries) if (room.log.append(type, payload) === APPLIED) this.#applied(room, type, payload);
@@ -191,6 +196,7 @@ export class Rooms {
       }
     } finally {
       room.filling = false;
+      room.target = 0;
     }
   }
 
@@ -213,11 +219,15 @@ export class Rooms {
       for (const { payload } of page.entries) if (payload.cid !== undefined) this.#on.own(payload.cid);
       if (newest && room.log.last === null) {
         room.draft = false;
-        room.log.begin(page.head);
-        room.counted = Math.max(room.counted, page.head);
+        // What counts as known is what came; should the page end before the head, the rest is fetched like a hole.
+        const end = page.entries.at(-1)?.payload.seq ?? page.head;
+        room.log.begin(end);
+        room.counted = Math.max(room.counted, end);
+        room.target = page.head;
       }
       if (room.log.first !== null) room.log.prepend(page.entries, page.more);
       this.#release(room);
+      if (room.log.last !== null && room.log.last < room.target) this.#fill(room);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       if (error.code === 'gone' || (room.draft && error.code === 'not_member')) room.log.atStart = true;
@@ -369,10 +379,13 @@ export class Rooms {
     this.#on.listed();
   }
 
-  /** Another epoch: the numbers that we know mean nothing any more. */
-  #forget() {
-    for (const room of this.map.values()) {
+  /** Another epoch: the numbers that we know mean nothing any more, and rooms may be gone with the log. */
+  #forget(hello) {
+    const there = new Set(hello.rooms.map((room) => room.room));
+    for (const room of [...this.map.values()]) {
+      if (room.peer === null && !there.has(room.name)) this.#remove(room.name, { reason: 'reset' });
       room.log.reset();
+      room.target = 0;
       room.read = room.unread = room.counted = 0;
     }
   }

@@ -1,4 +1,4 @@
-// One row of the log, from an item to nodes: a message, or people coming and going.
+// What stands in the log, as nodes: a message, people coming and going, and what is above the first of them.
 // It decides nothing about which rows there are.
 
 import { avatar, el, icon, linked, listed, timeNode } from './text.js';
@@ -36,6 +36,42 @@ export function notesRow(app, notes) {
   const names = [...new Set(notes.map((note) => app.presence.name(note.from)))];
   const shown = names.length > NAMES_MAX ? [...names.slice(0, NAMES_MAX - 1), `${names.length - NAMES_MAX + 1} others`] : names;
   return [el('bdi', {}, listed(shown)), notes[0].kind === 'room:joined' ? ' came in' : ' left'];
+}
+
+/** What stands above the first message: an invitation, the beginning, a way to more, or what went wrong. */
+export function topContent(app, room, phase, up) {
+  const name = room && el('bdi', {}, room.peer ? app.presence.name(room.peer) : room.title || room.name);
+  switch (phase) {
+    case 'none':
+      return [el('p', { class: 'top-title' }, 'You are in no room.'), el('p', {}, 'Pick one from the list, or open one of your own.')];
+    case 'loading':
+      return [el('div', { class: 'skeletons', 'aria-label': 'Loading messages', role: 'img' }, Array.from({ length: 5 }, skeleton))];
+    case 'empty':
+      return [
+        el('img', { src: '/icon.svg', alt: '', width: 64, height: 64 }),
+        el('p', { class: 'top-title' }, 'It is quiet in here.'),
+        room.peer
+          ? el('p', {}, 'Nothing was said between you and ', name, ' yet.')
+          : el('p', {}, 'Be the first to say something in ', name, '.'),
+      ];
+    case 'start':
+      return [room.log.first > 1
+        ? el('p', { class: 'beginning' }, 'Older messages are no longer kept.')
+        : el('p', { class: 'beginning' }, 'This is where ', name, ' begins.')];
+    case 'more':
+      return [el('button', { type: 'button', class: 'secondary', onclick: up }, 'Show earlier messages')];
+    case 'more-loading':
+      return [el('p', { class: 'beginning' }, 'Fetching earlier messages…')];
+    default:
+      return [
+        el('p', { role: 'alert' }, `These messages could not be fetched: ${room.problem.because}.`),
+        el('button', { type: 'button', class: 'secondary', onclick: () => app.rooms.older(room) }, 'Try again'),
+      ];
+  }
+}
+
+function skeleton() {
+  return el('div', { class: 'skeleton' }, el('i'), el('span', {}, el('b'), el('b')));
 }
 
 function quote(app, reply) {

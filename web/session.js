@@ -4,6 +4,7 @@
 const NAME = 'parlor.name';
 const TOKEN = 'parlor.token';
 const LAST_NAME = 'parlor.last-name';
+const ANSWER_MS_MAX = 10_000;
 
 function read(storage, key) {
   try {
@@ -58,7 +59,7 @@ export function takeToken() {
 
 /** What the server says of itself: `{open, version}`; rejects if it cannot be reached. */
 export async function askServer() {
-  const response = await fetch('/healthz', { cache: 'no-store', headers: { Accept: 'application/json' }, signal: AbortSignal.timeout(10_000) });
+  const response = await fetch('/healthz', { cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS_MAX) });
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
   const { open, version } = await response.json();
   return { open: open === true, version };

@@ -115,14 +115,20 @@ export function initials(name) {
   return letters.join('').toUpperCase();
 }
 
-/** An avatar: initials on one of twelve colours, the same for an id everywhere. */
+/** An avatar: initials on a colour that is the same for an id everywhere. */
 export function avatar(id, name, ...extra) {
   let hash = 2166136261;
-  for (const byte of encoder.encode(id)) hash = Math.imul(hash ^ byte, 16777619) >>> 0;
-  return el('span', { class: `avatar tone-${hash % 12}`, 'aria-hidden': 'true' }, el('span', {}, initials(name)), ...extra);
+  for (const byte of encoder.encode(id)) hash = Math.imul(hash ^ byte, 16777619);
+  // Names that differ in a letter should not differ in a shade.
+  hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b);
+  hash = (hash ^ (hash >>> 16)) >>> 0;
+  const node = el('span', { class: 'avatar', 'aria-hidden': 'true' }, el('span', {}, initials(name)), ...extra);
+  // By the object model, which the page's policy allows; a style attribute in markup it would not.
+  node.style.setProperty('--tone', String(hash % 360));
+  return node;
 }
 
-const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const TIME = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
 const DAY = new Intl.DateTimeFormat('en', { weekday: 'long', day: 'numeric', month: 'long' });
 const DAY_AND_YEAR = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'long', year: 'numeric' });

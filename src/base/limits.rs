@@ -126,8 +126,8 @@ pub struct Limits {
     pub handshake_timeout_ms: u64,
     /// From the upgrade to a valid `auth`, in ms.
     pub auth_timeout_ms: u64,
-    /// How far a token's times may be off, in seconds.
-    pub auth_leeway_s: u64,
+    /// How far a token's times may be off, in ms.
+    pub auth_leeway_ms: u64,
     /// Time without a complete frame after which a ping is sent, in ms.
     pub heartbeat_interval_ms: u64,
     /// Time that the peer then has, in ms.
@@ -168,7 +168,7 @@ impl Default for Limits {
             all_outboxes_bytes: 256 * 1024 * 1024,
             handshake_timeout_ms: 10_000,
             auth_timeout_ms: 10_000,
-            auth_leeway_s: 30,
+            auth_leeway_ms: 30_000,
             heartbeat_interval_ms: 25_000,
             heartbeat_timeout_ms: 10_000,
             message_timeout_ms: 30_000,

@@ -8,6 +8,7 @@ pub mod limits;
 pub mod moment;
 pub mod names;
 pub mod outbox;
+pub mod record;
 pub mod seeded_hash;
 
 pub use chance::Chance;
@@ -17,4 +18,5 @@ pub use limits::Limits;
 pub use moment::{Moment, Timestamp};
 pub use names::{NameError, RoomId, UserId};
 pub use outbox::{Budget, Class, Frame, Outbox, Refused};
+pub use record::{MemberState, Outcome, Query, Record, RoomState, Snapshot};
 pub use seeded_hash::SeededHash;

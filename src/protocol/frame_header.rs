@@ -115,6 +115,17 @@ impl FrameHeader {
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
+    /// Bytes of the header on the wire.
+    #[must_use]
+    pub const fn encoded_len(&self) -> usize {
+        let length_bytes = match self.payload_len {
+            0..=125 => 0,
+            126..=0xFFFF => 2,
+            _ => 8,
+        };
+        2 + length_bytes + if self.mask.is_some() { 4 } else { 0 }
+    }
+
     /// Writes the header, its length in the shortest form, to the end of `into`.
     pub fn encode(&self, into: &mut Vec<u8>) {
         let mask_bit = if self.mask.is_some() { MASK } else { 0 };
@@ -268,7 +279,7 @@ mod tests {
         #[test]
         fn what_is_encoded_decodes_to_itself_and_no_earlier(header in any_header()) {
             let bytes = encoded(header);
-            prop_assert!(bytes.len() <= HEADER_BYTES_MAX);
+            prop_assert!(bytes.len() <= HEADER_BYTES_MAX && bytes.len() == header.encoded_len());
             prop_assert_eq!(FrameHeader::decode(&bytes), Ok(Some((header, bytes.len()))));
             for end in 0..bytes.len() {
                 prop_assert_eq!(FrameHeader::decode(&bytes[..end]), Ok(None));

@@ -243,6 +243,16 @@ impl Io {
             .map_or(0, |slot| slot.outbox.waiting_bytes())
     }
 
+    /// Lets [`Handler::drained`] be called when less than the low mark waits: at the end of this
+    /// turn, if that is so already.
+    pub fn tell_drained(&mut self, conn: ConnId) {
+        if self.outbox(conn).is_some()
+            && let Some(slot) = self.slot(conn)
+        {
+            slot.tells_drained = true;
+        }
+    }
+
     /// Stops reading from a connection, until [`Io::resume`].
     pub fn pause(&mut self, conn: ConnId) {
         if let Some(slot) = self.slot(conn) {
@@ -300,6 +310,14 @@ impl Io {
             slot.phase = Phase::Ending(Box::new(ending));
             self.ends.push(conn);
             self.arm(conn, deadline);
+        }
+    }
+
+    /// Ends every connection that `keep` does not keep.
+    pub fn end_all_but(&mut self, keep: impl Fn(ConnId) -> bool) {
+        let all = self.table.iter().map(|(index, slot)| ConnId::new(index as u32, slot.generation));
+        for conn in all.filter(|conn| !keep(*conn)).collect::<Vec<_>>() {
+            self.end(conn);
         }
     }
 

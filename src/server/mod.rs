@@ -1,3 +1,41 @@
-//! Ties the layers together.
+//! Ties the layers together: HTTP and WebSockets on the reactor (`web`), and, on those, the chat
+//! server: sessions between the wire and the hub, the hub's effects onto outboxes and the store.
 
 pub mod web;
+
+#[cfg(feature = "server")]
+mod apply;
+#[cfg(feature = "server")]
+mod assets;
+#[cfg(feature = "server")]
+pub mod auth;
+#[cfg(feature = "server")]
+mod calls;
+#[cfg(feature = "server")]
+mod chat;
+#[cfg(feature = "server")]
+pub mod config;
+#[cfg(feature = "server")]
+mod dispatch;
+#[cfg(feature = "server")]
+mod encode;
+#[cfg(feature = "server")]
+pub mod handle;
+#[cfg(feature = "server")]
+mod http;
+#[cfg(feature = "server")]
+mod json;
+#[cfg(feature = "server")]
+mod request;
+#[cfg(feature = "server")]
+#[allow(clippy::module_inception)]
+mod server;
+#[cfg(feature = "server")]
+mod session;
+
+#[cfg(feature = "server")]
+pub use config::{Config, ConfigError};
+#[cfg(feature = "server")]
+pub use handle::{Access, Call, Caller, Handle, HandleError, Reply, Ticket};
+#[cfg(feature = "server")]
+pub use server::{Running, Server, ServerError};

@@ -15,7 +15,7 @@ mod tests;
 
 pub use closing::Closing;
 pub use receive::{Receive, Received};
-pub use send::{Message, NotSent, Send, shared_text};
+pub use send::{Message, NotSent, Send, own_text, shared_text};
 
 use crate::base::{Moment, Outbox};
 use crate::protocol::{CloseCode, MaskKey, ProtocolError};

@@ -5,7 +5,7 @@ use super::{MaskKeys, Role};
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, Frame, Moment, Outbox};
 use crate::protocol::close::{self, CloseCode};
-use crate::protocol::frame_header::{CONTROL_PAYLOAD_BYTES_MAX, HEADER_BYTES_MAX};
+use crate::protocol::frame_header::CONTROL_PAYLOAD_BYTES_MAX;
 use crate::protocol::{FrameHeader, Opcode, mask};
 
 /// Something to send, in one frame.
@@ -141,29 +141,38 @@ impl Send {
         let key = self.keys.as_mut().map(|keys| keys.next_key());
         let header =
             FrameHeader { fin: true, rsv: 0, opcode, mask: key, payload_len: payload.len() as u64 };
-        let mut bytes = Vec::with_capacity(HEADER_BYTES_MAX + payload.len());
-        header.encode(&mut bytes);
-        let payload_start = bytes.len();
-        bytes.extend_from_slice(payload);
+        let mut bytes = encoded(header, payload);
         if let Some(key) = key {
+            let payload_start = bytes.len() - payload.len();
             mask::apply(&mut bytes[payload_start..], key, 0);
         }
         Frame::Own(bytes.into())
     }
 }
 
-/// A server's frame for any number of recipients: unmasked, unfragmented, the same for all.
+fn encoded(header: FrameHeader, payload: &[u8]) -> Vec<u8> {
+    // Exactly as long as it will be: no byte is moved when it becomes a frame.
+    let mut bytes = Vec::with_capacity(header.encoded_len() + payload.len());
+    header.encode(&mut bytes);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+fn server_text(text: &str) -> Vec<u8> {
+    let payload_len = text.len() as u64;
+    let header = FrameHeader { fin: true, rsv: 0, opcode: Opcode::Text, mask: None, payload_len };
+    encoded(header, text.as_bytes())
+}
+
+/// A server's text message for one recipient.
+#[must_use]
+pub fn own_text(text: &str) -> Frame {
+    Frame::Own(server_text(text).into())
+}
+
+/// A server's text message for any number of recipients: a server's frames are not masked, so that
+/// they are the same for all.
 #[must_use]
 pub fn shared_text(text: &str) -> Frame {
-    let header = FrameHeader {
-        fin: true,
-        rsv: 0,
-        opcode: Opcode::Text,
-        mask: None,
-        payload_len: text.len() as u64,
-    };
-    let mut bytes = Vec::with_capacity(HEADER_BYTES_MAX + text.len());
-    header.encode(&mut bytes);
-    bytes.extend_from_slice(text.as_bytes());
-    Frame::Shared(bytes.into())
+    Frame::Shared(server_text(text).into())
 }

@@ -458,6 +458,17 @@ fn limits_are_judged_from_the_header_before_anything_is_kept() {
 }
 
 #[test]
+fn a_failed_endpoint_frees_what_it_kept_without_being_asked_again() {
+    let (mut server, mut out) = (server(), Outbox::alone(1_000));
+    feed(&mut server, &from_client(TEXT_BEGINS, &[b'a'; 100]), &mut out);
+    assert!(owns_pieces(&server));
+    let mut bad = from_client(TEXT, b"");
+    let error = server.next_event(&mut Received::new(&mut bad), &mut out).unwrap_err();
+    assert_eq!(error.violation, Violation::MessageWithinMessage);
+    assert!(!owns_pieces(&server));
+}
+
+#[test]
 fn an_announced_length_reserves_nothing() {
     // Whoever reserved what is promised here would have to take 2^63 − 1 bytes.
     let (mut endpoint, mut out) = (limited(u64::MAX, u64::MAX, 9), Outbox::alone(1_000));

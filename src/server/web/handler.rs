@@ -90,6 +90,16 @@ impl<A: Application> Web<A> {
         }
     }
 
+    /// The application.
+    pub fn application(&self) -> &A {
+        &self.application
+    }
+
+    /// The application, for what is to be done before or after the loop.
+    pub fn application_mut(&mut self) -> &mut A {
+        &mut self.application
+    }
+
     /// Reads a request's head; returns how many of `bytes` belong to it.
     fn read_head(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
         let Some(Some(Connection { stage: Stage::Head(head), .. })) =

@@ -112,6 +112,27 @@ impl Net<'_> {
         }
     }
 
+    /// Bytes that wait for all connections.
+    #[must_use]
+    pub fn all_waiting_bytes(&self) -> usize {
+        self.io.waiting_bytes()
+    }
+
+    /// Ends every connection that is no open WebSocket: for a server that stops.
+    pub fn end_others(&mut self) {
+        let sockets = &*self.sockets;
+        self.io.end_all_but(|conn| {
+            let sending = sockets.sending.get(conn.index()).and_then(Option::as_ref);
+            sending.is_some_and(|sending| sending.conn == conn)
+        });
+    }
+
+    /// Lets [`Application::drained`](super::Application::drained) be called when there is room in
+    /// this connection's outbox: at the end of this turn, if there is now.
+    pub fn tell_drained(&mut self, conn: ConnId) {
+        self.io.tell_drained(conn);
+    }
+
     /// Bytes that wait for this connection.
     #[must_use]
     pub fn waiting_bytes(&self, conn: ConnId) -> usize {

@@ -1,0 +1,214 @@
+//! The opening handshake with anybody, at both ends: nothing panics, the cuts do not matter, a
+//! WebSocket is opened only when every duty of RFC 6455 §4 is kept, and what is answered or asked
+//! is a head that another program can read.
+//!
+//! ```text
+//! byte 0     most bytes of a request's head, in units of 16
+//! byte 1     most header fields of a request
+//! bytes 2–3  lengths of the pieces, over and over (0 is 1)
+//! bytes 4…   the text: a request for the server, an answer for the client, and, line by line, the
+//!            host, the target, the subprotocol and a field's value for a request of the client
+//! ```
+
+use parlor::protocol::handshake::client::{ClientError, ClientHandshake, Opened, Request};
+use parlor::protocol::handshake::{HeadReader, Refusal, RequestHead, Upgrade, accept_key};
+
+/// Bytes before the text.
+pub(crate) const SETTINGS_BYTES: usize = 4;
+/// RFC 6455 §1.3: the answer to the key that the client here asks with.
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+const NONCE: [u8; 16] = *b"the sample nonce";
+const OFFERED: [&str; 2] = ["chat", "superchat"];
+
+/// What both ends made of a text.
+#[derive(Debug)]
+pub(crate) struct Verdicts {
+    /// The server's: `None` if the head is not whole.
+    pub(crate) server: Option<Result<(), Refusal>>,
+    /// The client's, as of an answer: `None` if the head is not whole.
+    pub(crate) client: Option<Result<Opened, ClientError>>,
+    /// The client's, as of what it shall ask for: `None` if the text is no four lines of UTF-8.
+    pub(crate) request: Option<Result<(), ClientError>>,
+}
+
+/// Asserts all that is said above; gives what came of the text, or nothing if there was none.
+pub(crate) fn handshake(data: &[u8]) -> Option<Verdicts> {
+    let (&[head_max, headers_max, piece_lens @ ..], text) =
+        data.split_first_chunk::<SETTINGS_BYTES>()?;
+    let (head_max, headers_max) = (usize::from(head_max) * 16, usize::from(headers_max));
+    Some(Verdicts {
+        server: at_server(text, head_max, headers_max, piece_lens),
+        client: at_client(text, piece_lens),
+        request: request(text),
+    })
+}
+
+/// Where the pieces end.
+fn ends(len: usize, piece_lens: [u8; 2]) -> impl Iterator<Item = usize> {
+    let mut lens = piece_lens.into_iter().cycle();
+    let next = move |end: &usize| Some(end + usize::from(lens.next()?.max(1)));
+    std::iter::successors(Some(0), next).take_while(move |end| *end < len).chain([len])
+}
+
+fn at_server(
+    text: &[u8],
+    head_max: usize,
+    headers_max: usize,
+    piece_lens: [u8; 2],
+) -> Option<Result<(), Refusal>> {
+    let whole = HeadReader::default().find_end(text, head_max).transpose();
+    let mut reader = HeadReader::default();
+    let in_pieces = ends(text.len(), piece_lens)
+        .find_map(|end| reader.find_end(&text[..end], head_max).transpose());
+    assert_eq!(in_pieces, whole);
+    let head = match whole? {
+        Ok(len) => &text[..len],
+        Err(error) => return Some(Err(refused(error.into()))),
+    };
+    assert!(head.len() <= head_max);
+    assert_eq!(head.windows(4).position(|end| end == b"\r\n\r\n"), Some(head.len() - 4));
+    assert!(RequestHead::parse(&head[..head.len() - 1], headers_max).is_err(), "not whole");
+    let parsed = match RequestHead::parse(head, headers_max) {
+        Ok(parsed) => parsed,
+        Err(error) => return Some(Err(refused(error.into()))),
+    };
+    assert!(parsed.path.starts_with('/') && !parsed.path.contains('?'));
+    let _ = parsed.query_value("token");
+    let upgrade = match Upgrade::judge(&parsed) {
+        Ok(upgrade) => upgrade,
+        Err(refusal) => return Some(Err(refused(refusal))),
+    };
+    let key = assert_request_keeps_its_duties(head);
+    for protocol in std::iter::once(None).chain(upgrade.protocols().iter().copied().map(Some)) {
+        let answer = Head::of(&upgrade.accept(protocol));
+        assert_eq!(answer.first, "HTTP/1.1 101 Switching Protocols");
+        assert_eq!(answer.body, "");
+        assert_eq!(answer.all("sec-websocket-accept"), [accept_key(&key)]);
+        assert_eq!(answer.all("sec-websocket-protocol"), Vec::from_iter(protocol));
+        assert_eq!(
+            (answer.all("upgrade"), answer.all("connection")),
+            (vec!["websocket"], vec!["Upgrade"])
+        );
+        assert_eq!(answer.fields.len(), 3 + usize::from(protocol.is_some()), "and no more");
+    }
+    Some(Ok(()))
+}
+
+/// Asserts that the answer to a refused request is one that another program can read.
+fn refused(refusal: Refusal) -> Refusal {
+    let answer = Head::of(&refusal.to_bytes());
+    let status = answer.first.strip_prefix("HTTP/1.1 ").unwrap();
+    assert!(["400 ", "405 ", "426 ", "431 "].iter().any(|code| status.starts_with(code)));
+    assert_eq!(answer.all("connection"), ["close"]);
+    assert_eq!(answer.all("content-length"), [answer.body.len().to_string()]);
+    let body = answer.body.trim_end();
+    assert!(body.starts_with(r#"{"error":{"code":""#) && body.ends_with(r#""}}"#));
+    assert!(!body.contains(|c: char| c.is_control()));
+    refusal
+}
+
+/// RFC 6455 §4.2.1, read off the lines of a head that was accepted; gives the key.
+fn assert_request_keeps_its_duties(bytes: &[u8]) -> String {
+    let head = Head::of(bytes);
+    assert!(head.first.starts_with("GET ") && head.first.ends_with(" HTTP/1.1"));
+    assert_eq!(head.all("host").len(), 1);
+    assert!(head.lists("upgrade", "websocket") && head.lists("connection", "upgrade"));
+    assert_eq!(head.all("sec-websocket-version"), ["13"]);
+    // What follows the head is frames, for everybody who reads it.
+    assert_eq!(head.all("transfer-encoding").len(), 0);
+    assert!(head.all("content-length").iter().all(|len| *len == "0"));
+    let keys = head.all("sec-websocket-key");
+    let [key] = keys[..] else { panic!("{} keys", keys.len()) };
+    // Sixteen bytes in base64: 21 digits of six bits, one of two bits, two that fill up.
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
+    assert!(key.len() == 24 && key.ends_with("=="));
+    assert!(key.bytes().take(22).all(is_digit) && b"AQgw".contains(&key.as_bytes()[21]));
+    key.to_owned()
+}
+
+fn at_client(text: &[u8], piece_lens: [u8; 2]) -> Option<Result<Opened, ClientError>> {
+    let request =
+        Request { host: "server.example.com", target: "/chat", protocols: &OFFERED, fields: &[] };
+    let handshake = ClientHandshake::new(request, NONCE).unwrap();
+    let whole = handshake.judge(text).transpose();
+    let in_pieces =
+        ends(text.len(), piece_lens).find_map(|end| handshake.judge(&text[..end]).transpose());
+    assert_eq!(in_pieces, whole);
+    if let Some(Ok(opened)) = &whole {
+        // RFC 6455 §4.1, what must be validated in the answer.
+        let head = Head::of(&text[..opened.head_len]);
+        assert!(head.first.starts_with("HTTP/1.1 101"));
+        assert_eq!(head.all("upgrade").len(), 1);
+        assert!(head.lists("upgrade", "websocket") && head.lists("connection", "upgrade"));
+        assert_eq!(head.all("sec-websocket-accept"), [ACCEPT]);
+        assert!(head.all("sec-websocket-extensions").iter().all(|value| value.is_empty()));
+        assert_eq!(head.all("sec-websocket-protocol"), Vec::from_iter(opened.protocol.as_deref()));
+        assert!(opened.protocol.iter().all(|protocol| OFFERED.contains(&protocol.as_str())));
+        assert_eq!(handshake.judge(&text[..opened.head_len - 1]), Ok(None), "not whole");
+    }
+    whole
+}
+
+/// A request that the client makes of anything is one head and no more, and our server takes it.
+fn request(text: &[u8]) -> Option<Result<(), ClientError>> {
+    let mut lines = std::str::from_utf8(text).ok()?.splitn(4, '\n');
+    let (host, target, protocol) = (lines.next()?, lines.next()?, lines.next()?);
+    let (protocols, fields) = ([protocol], [("X-Field", lines.next()?)]);
+    let request = Request { host, target, protocols: &protocols, fields: &fields };
+    let handshake = match ClientHandshake::new(request, NONCE) {
+        Ok(handshake) => handshake,
+        Err(error) => return Some(Err(error)),
+    };
+    let bytes = handshake.request();
+    assert_eq!(HeadReader::default().find_end(bytes, bytes.len()), Ok(Some(bytes.len())));
+    let head = RequestHead::parse(bytes, 16).expect("our server reads what our client asks");
+    assert_eq!(head.host, host);
+    assert_eq!(head.only("x-field"), Ok(Some(fields[0].1.trim())));
+    let upgrade = Upgrade::judge(&head).expect("our server takes what our client asks");
+    let answer = upgrade.accept(Some(protocol));
+    let opened = Opened { head_len: answer.len(), protocol: Some(protocol.to_owned()) };
+    assert_eq!(handshake.judge(&answer), Ok(Some(opened)));
+    Some(Ok(()))
+}
+
+/// A head and what follows it, taken apart without any of the code that is tried here.
+struct Head {
+    first: String,
+    /// Names in lower case.
+    fields: Vec<(String, String)>,
+    body: String,
+}
+
+impl Head {
+    /// Takes apart a head, asserting its form: lines, names that are tokens, an empty line.
+    fn of(bytes: &[u8]) -> Head {
+        // RFC 9112 §2.2: lines may come before the first; and a lone LF, in an answer, ends a line.
+        let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
+        let (head, body) = text.trim_start_matches('\n').split_once("\n\n").expect("an empty line");
+        let mut lines = head.split('\n');
+        let first = lines.next().unwrap_or_default().to_owned();
+        let fields = lines.map(|line| {
+            let (name, value) = line.split_once(':').expect("a colon");
+            let is_token_byte =
+                |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte);
+            assert!(!name.is_empty() && name.bytes().all(is_token_byte), "{name:?}");
+            assert!(!value.contains(|c: char| c.is_control()
+                && c != '\t'
+                && !('\u{80}'..='\u{9f}').contains(&c)));
+            (name.to_ascii_lowercase(), value.trim_matches([' ', '\t']).to_owned())
+        });
+        let fields = fields.collect();
+        Head { first, fields, body: body.to_owned() }
+    }
+
+    fn all(&self, name: &str) -> Vec<&str> {
+        let of_name = self.fields.iter().filter(|(field, _)| field == name);
+        of_name.map(|(_, value)| value.as_str()).collect()
+    }
+
+    fn lists(&self, name: &str, token: &str) -> bool {
+        let all = self.all(name);
+        let mut items = all.iter().flat_map(|value| value.split(','));
+        items.any(|item| item.trim_matches([' ', '\t']).eq_ignore_ascii_case(token))
+    }
+}

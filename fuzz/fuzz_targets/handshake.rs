@@ -1,0 +1,13 @@
+//! See `bodies/handshake.rs`.
+#![no_main]
+
+#[path = "../bodies/handshake.rs"]
+mod handshake;
+
+use handshake::Verdicts;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    if let Some(Verdicts { server, client, request }) = handshake::handshake(data) {
+        std::hint::black_box((server, client, request));
+    }
+});

@@ -1,0 +1,92 @@
+//! The command line of the `parlor` program.
+
+mod serve;
+mod token;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A lean chat and presence server.
+///
+/// Without a command it serves, as `parlor serve` does: on http://127.0.0.1:8080/ with an embedded
+/// database, for the people at this machine.
+#[derive(Debug, Parser)]
+#[command(name = "parlor", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve: the chat, its page and /healthz on one port
+    Serve(serve::ServeArgs),
+    /// Make a token that says who somebody is, or a link that signs in to the page
+    Token(token::TokenArgs),
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => serve::run(cli.serve),
+        Some(Command::Serve(args)) => serve::run(args),
+        Some(Command::Token(args)) => token::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { message, is_usage }) => {
+            eprintln!("parlor: {message}");
+            ExitCode::from(if is_usage { 2 } else { 1 })
+        }
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    /// It was asked for wrongly: status 2.
+    is_usage: bool,
+}
+
+impl Failure {
+    fn new(message: impl ToString) -> Failure {
+        Failure { message: message.to_string(), is_usage: false }
+    }
+
+    fn usage(message: impl ToString) -> Failure {
+        Failure { message: message.to_string(), is_usage: true }
+    }
+}
+
+/// The secret that the environment variable or a file gives.
+fn secret(file: Option<&std::path::Path>) -> Result<Option<crate::server::auth::Secret>, Failure> {
+    const VARIABLE: &str = "PARLOR_SECRET";
+    let variable = std::env::var_os(VARIABLE);
+    let (bytes, origin) = match (file, variable) {
+        (Some(_), Some(_)) => {
+            return Err(Failure::usage(format!(
+                "--secret-file and {VARIABLE} are both given: give one"
+            )));
+        }
+        (Some(path), None) => {
+            let bytes = std::fs::read(path).map_err(|error| {
+                Failure::new(format!("cannot read {}: {error}", path.display()))
+            })?;
+            (bytes, path.display().to_string())
+        }
+        (None, Some(text)) => (text.into_encoded_bytes(), VARIABLE.to_owned()),
+        (None, None) => return Ok(None),
+    };
+    crate::server::auth::Secret::new(&bytes).map(Some).map_err(|len| {
+        Failure::usage(format!(
+            "the secret in {origin} has {len} bytes, and needs at least {}: make one with \
+             `openssl rand -hex 32`",
+            crate::server::auth::SECRET_BYTES_MIN
+        ))
+    })
+}

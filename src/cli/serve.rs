@@ -1,0 +1,167 @@
+//! `parlor serve`.
+
+use super::{Failure, secret};
+use crate::reactor::on_signal;
+use crate::server::{Config, Server, ServerError};
+use crate::store::Place;
+use clap::Args;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+const SIGINT: i32 = libc::SIGINT;
+const SIGTERM: i32 = libc::SIGTERM;
+const SIGXFSZ: i32 = libc::SIGXFSZ;
+
+/// Options of `parlor serve`.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// Where to keep the data: a directory, or `:memory:` to keep nothing
+    /// [default: parlor in the user's data directory]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// A file with the secret, of at least 32 bytes, that signs tokens (HS256);
+    /// or give the secret itself in the environment variable PARLOR_SECRET
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+
+    /// Open mode, expressly: everybody is who they say. It is what a server without a secret on
+    /// a loopback address runs in; with a secret, or elsewhere, it is an error
+    #[arg(long)]
+    open: bool,
+
+    /// Let web pages from this origin connect, too, as `https://example.com` (may be repeated)
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+
+    /// What to log: off, error, warn, info, debug, trace; or by module, as
+    /// `info,parlor::store=debug`
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log: String,
+
+    /// Set a value of the configuration (may be repeated); `--set help` lists the keys
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
+    if args.set.iter().any(|assignment| assignment == "help") {
+        println!("keys and their defaults:\n{}", crate::server::config::keys_and_defaults());
+        return Ok(());
+    }
+    start_log(&args.log)?;
+    let config = config(args)?;
+    let (is_open, data) = (config.is_open(), config.data.clone());
+    // A write beyond the file size limit is then an error of the write, and not the process's end.
+    on_signal(&[SIGXFSZ], |_| {}).map_err(Failure::new)?;
+    let server = Server::bind(config).map_err(|error| match error {
+        ServerError::Config(_) => Failure::usage(error),
+        _ => Failure::new(error),
+    })?;
+    let handle = server.handle();
+    on_signal(&[SIGINT, SIGTERM], move |_| {
+        // It has stopped already: then there is nothing to stop.
+        let _ = handle.stop();
+    })
+    .map_err(Failure::new)?;
+    greet(is_open, &data, server.local_addr());
+    server.run().map_err(Failure::new)
+}
+
+/// Says on standard output what a user wants to know first.
+fn greet(is_open: bool, data: &Place, address: SocketAddr) {
+    let mut lines = String::new();
+    if is_open {
+        lines += "Open mode: there is no secret, everybody at this machine is who they say.\n";
+    } else {
+        lines += "Tokens are needed to sign in: `parlor token --user NAME --url` makes a link.\n";
+    }
+    match data {
+        Place::Directory(directory) => lines += &format!("Data: {}\n", directory.display()),
+        Place::Memory => lines += "Data: in memory, gone when this program ends\n",
+    }
+    lines += &format!("Chat: http://{}/\n", reachable(address));
+    // Nobody may be there to read it.
+    let _ = std::io::stdout().write_all(lines.as_bytes());
+    let _ = std::io::stdout().flush();
+}
+
+/// An address for a browser at this machine: an unspecified one is not.
+fn reachable(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    }
+}
+
+fn config(args: ServeArgs) -> Result<Config, Failure> {
+    let data = match args.data {
+        Some(path) if path.as_os_str() == ":memory:" => Place::Memory,
+        Some(path) => Place::Directory(path),
+        None => Place::Directory(default_data()?),
+    };
+    let mut config = Config::new(args.listen, data);
+    config.secret = secret(args.secret_file.as_deref())?;
+    for origin in &args.allow_origin {
+        let is_origin = ["http://", "https://"].iter().any(|scheme| {
+            origin.strip_prefix(scheme).is_some_and(|host| !host.is_empty() && !host.contains('/'))
+        });
+        if !is_origin {
+            return Err(Failure::usage(format!(
+                "--allow-origin {origin}: an origin is a scheme and a host, as https://example.com"
+            )));
+        }
+    }
+    config.allowed_origins = args.allow_origin;
+    for assignment in &args.set {
+        config
+            .set(assignment)
+            .map_err(|error| Failure::usage(format!("--set {assignment}: {error}")))?;
+    }
+    if args.open && config.secret.is_some() {
+        return Err(Failure::usage(
+            "--open asks for open mode, but there is a secret: give one of them",
+        ));
+    }
+    if args.open && !args.listen.ip().to_canonical().is_loopback() {
+        return Err(Failure::usage(format!(
+            "--open asks for open mode, which is for a loopback address, not for {}",
+            args.listen
+        )));
+    }
+    Ok(config)
+}
+
+/// The directory of the XDG Base Directory Specification.
+fn default_data() -> Result<PathBuf, Failure> {
+    let absolute =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    if let Some(data) = absolute("XDG_DATA_HOME") {
+        return Ok(data.join("parlor"));
+    }
+    match absolute("HOME") {
+        Some(home) => Ok(home.join(".local/share/parlor")),
+        None => Err(Failure::usage(
+            "there is no home directory: say with --data where to keep the data",
+        )),
+    }
+}
+
+fn start_log(filter: &str) -> Result<(), Failure> {
+    for item in filter.split(',') {
+        let level = item.split_once('=').map_or(item, |(_, level)| level).trim();
+        level.parse::<log::LevelFilter>().map_err(|_| {
+            Failure::usage(format!(
+                "--log {filter}: {level:?} is no level: off, error, warn, info, debug, trace"
+            ))
+        })?;
+    }
+    env_logger::Builder::new().parse_filters(filter).format_timestamp_millis().init();
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! `parlor token`.
+
+use super::{Failure, secret};
+use crate::base::UserId;
+use crate::reactor::Clock;
+use crate::server::auth::Claims;
+use clap::Args;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Options of `parlor token`.
+#[derive(Debug, Args)]
+pub(super) struct TokenArgs {
+    /// The user's id: 1 to 64 of A-Z a-z 0-9 _ . @ -
+    #[arg(long, value_name = "ID")]
+    user: String,
+
+    /// How long it is good, as 90s, 15m, 1h, 7d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_time)]
+    ttl: Duration,
+
+    /// Display name
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// Let the user do what admins may
+    #[arg(long)]
+    admin: bool,
+
+    /// Print a link that signs in to the page, of the server at this address
+    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "http://127.0.0.1:8080/")]
+    url: Option<String>,
+
+    /// A file with the secret; or give it in the environment variable PARLOR_SECRET
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
+    let secret = secret(args.secret_file.as_deref())?.ok_or_else(|| {
+        Failure::usage(
+            "a token is signed with the server's secret: give --secret-file or PARLOR_SECRET",
+        )
+    })?;
+    let user = UserId::parse(&args.user)
+        .map_err(|error| Failure::usage(format!("--user {:?} {error}", args.user)))?;
+    let now = Clock::timestamp().seconds();
+    let ttl = i64::try_from(args.ttl.as_secs()).unwrap_or(i64::MAX);
+    let claims = Claims {
+        sub: user.as_str().into(),
+        exp: Some(now.saturating_add(ttl).into()),
+        nbf: None,
+        iat: Some(now.into()),
+        name: args.name.clone(),
+        admin: args.admin,
+    };
+    let token = secret.sign(&claims).map_err(Failure::new)?;
+    match &args.url {
+        // In the fragment, which is not sent to the server and is in no log.
+        Some(url) => println!("{}/#token={token}", url.trim_end_matches('/')),
+        None => println!("{token}"),
+    }
+    Ok(())
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let (number, unit) =
+        text.split_at(text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
+    let seconds = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return Err(format!("{unit:?} is no unit: s, m, h or d")),
+    };
+    let number: u64 =
+        number.parse().map_err(|_| "a time is a number and a unit, as 1h".to_owned())?;
+    match number.checked_mul(seconds) {
+        Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
+        _ => Err("this time is not one".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_number_and_a_unit() {
+        assert_eq!(parse_time("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_time("15m"), Ok(Duration::from_secs(900)));
+        assert_eq!(parse_time("7d"), Ok(Duration::from_secs(7 * 86_400)));
+        for wrong in
+            ["", "h", "1w", "-1h", "0s", "1.5h", "99999999999999999999d", "999999999999999999d"]
+        {
+            assert!(parse_time(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A connection that has said whose it is: coming, going, and the order of its requests.
+
+use super::cursor::Cursor;
+use super::effect::{Effect, Effects};
+use super::hub::{Hub, Pending};
+use super::input::{Now, Request, RequestId};
+use super::room::RoomIx;
+use super::user::UserIx;
+use crate::base::limits::{
+    PAGES_IN_FLIGHT_MAX, REQUESTS_IN_FLIGHT_MAX, UNWRITTEN_DIRECT_ROOMS_MAX,
+};
+use crate::base::{ConnId, Record, UserId};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What the hub knows of a connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) conn: ConnId,
+    pub(super) user: UserIx,
+    /// A `resume` was announced, and its last piece has not come.
+    pub(super) is_resuming: bool,
+    /// A page to feed it with is on its way.
+    pub(super) is_loading: bool,
+    /// A presence change did not reach it.
+    pub(super) misses_presence: bool,
+    /// No more requests are taken from it.
+    is_held: bool,
+    /// A change of membership is among what waits for the store.
+    pub(super) has_barrier: bool,
+    /// Records and pages of its requests that wait for the store.
+    pub(super) writes: u16,
+    pub(super) pages: u16,
+    /// Rooms in which its cursor is behind, in the order of feeding.
+    #[allow(clippy::box_collection)]
+    pub(super) behind: Option<Box<VecDeque<RoomIx>>>,
+    /// A request that must see what those before it do.
+    deferred: Option<Box<(RequestId, Request)>>,
+}
+
+impl Hub {
+    pub(super) fn connected(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        id: UserId,
+        name: Option<Arc<str>>,
+        resumes: bool,
+        effects: &mut Effects,
+    ) {
+        let ix = self.user_ix(&id);
+        if self.users[ix.0 as usize].conns.len() >= self.settings.connections_per_user {
+            self.forget_if_unneeded(ix);
+            effects.push(Effect::TooMany { conn });
+            return;
+        }
+        let user = &mut self.users[ix.0 as usize];
+        if user.conns.is_empty() {
+            user.since = now.timestamp;
+        }
+        user.conns.push(conn);
+        if let Some(name) = name
+            && user.name.as_ref() != Some(&name)
+            && (user.name.is_some() || *name != *id.as_str())
+        {
+            user.name = Some(Arc::clone(&name));
+            let record = Record::Name { user: id.clone(), name };
+            let ticket = self.ticket(Pending::Nobody);
+            effects.push(Effect::Persist { ticket, record });
+        }
+        self.put_connection(Connection {
+            conn,
+            user: ix,
+            is_resuming: resumes,
+            is_loading: false,
+            misses_presence: false,
+            is_held: false,
+            has_barrier: false,
+            writes: 0,
+            pages: 0,
+            behind: None,
+            deferred: None,
+        });
+        // What is told of the rooms and the start of following are one moment.
+        let rooms = self.users[ix.0 as usize].rooms.clone();
+        for &room in &rooms {
+            self.follow(conn, room, resumes);
+        }
+        effects.push(Effect::Greet { conn, rooms: self.greeted_rooms(&id, &rooms) });
+        self.came(now, ix, effects);
+    }
+
+    /// The rooms of a connection's user, as a `hello` lists them.
+    #[must_use]
+    pub fn rooms_of(&self, conn: ConnId) -> Vec<super::effect::RoomSummary> {
+        let Some(connection) = self.connection(conn) else { return Vec::new() };
+        let user = &self.users[connection.user.0 as usize];
+        self.greeted_rooms(&user.id, &user.rooms)
+    }
+
+    /// The rooms of a `hello`: all, but of those direct messages in which one never wrote only the
+    /// newest.
+    fn greeted_rooms(&self, id: &UserId, rooms: &[RoomIx]) -> Vec<super::effect::RoomSummary> {
+        let mut listed = Vec::with_capacity(rooms.len());
+        let mut unwritten = Vec::new();
+        for ix in rooms {
+            let room = &self.rooms[ix.0 as usize];
+            let Some(member) = room.member(id) else { continue };
+            if room.name.is_direct() && !member.has_written {
+                unwritten.push(room);
+            } else {
+                listed.push(room);
+            }
+        }
+        unwritten.sort_by_key(|room| std::cmp::Reverse(room.ts));
+        listed.extend(unwritten.into_iter().take(UNWRITTEN_DIRECT_ROOMS_MAX));
+        listed.sort_by(|one, other| one.name.cmp(&other.name));
+        listed.into_iter().map(|room| room.summary(id)).collect()
+    }
+
+    /// Lets a connection follow a room from its head, or wait there for its `resume`.
+    pub(super) fn follow(&mut self, conn: ConnId, room: RoomIx, waits: bool) {
+        let room = &mut self.rooms[room.0 as usize];
+        let cursor = if waits { Cursor::Waiting { from: room.head } } else { Cursor::Live };
+        room.followers.insert(conn, cursor);
+    }
+
+    pub(super) fn disconnected(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
+        let Some(connection) = self.take_connection(conn) else { return };
+        let ix = connection.user;
+        let user = &mut self.users[ix.0 as usize];
+        user.conns.retain(|one| *one != conn);
+        let is_last = user.conns.is_empty();
+        let rooms = std::mem::take(&mut user.rooms);
+        for &room in &rooms {
+            self.rooms[room.0 as usize].followers.remove(&conn);
+            if is_last {
+                self.stop_typing(now, room, ix, effects);
+            }
+        }
+        self.users[ix.0 as usize].rooms = rooms;
+        if is_last {
+            self.went(now, ix, effects);
+        }
+    }
+
+    /// Takes a request, or lets it wait for those before it: what one connection sends without
+    /// waiting is handled as if in order. Messages may go side by side, the store keeps their
+    /// order; whatever shows or changes more waits until they are committed.
+    pub(super) fn requested(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        id: RequestId,
+        request: Request,
+        effects: &mut Effects,
+    ) {
+        let Some(connection) = self.connection_mut(conn) else { return };
+        let goes_along = matches!(request, Request::Send { .. } | Request::Typing(..));
+        if connection.writes > 0 && (connection.has_barrier || !goes_along) {
+            debug_assert!(connection.deferred.is_none(), "a request of a connection that is held");
+            connection.deferred = Some(Box::new((id, request)));
+        } else {
+            self.handle_request(now, conn, id, request, effects);
+        }
+        self.settle_hold(conn, effects);
+    }
+
+    /// Something of a connection has come back from the store: what waited for it goes on.
+    pub(super) fn settled(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
+        let Some(connection) = self.connection_mut(conn) else { return };
+        if connection.writes == 0 {
+            connection.has_barrier = false;
+            if let Some(deferred) = connection.deferred.take() {
+                let (id, request) = *deferred;
+                self.handle_request(now, conn, id, request, effects);
+            }
+        }
+        self.settle_hold(conn, effects);
+    }
+
+    fn settle_hold(&mut self, conn: ConnId, effects: &mut Effects) {
+        let Some(connection) = self.connection_mut(conn) else { return };
+        let holds = connection.deferred.is_some()
+            || connection.writes >= REQUESTS_IN_FLIGHT_MAX
+            || connection.pages >= PAGES_IN_FLIGHT_MAX;
+        if holds != connection.is_held {
+            connection.is_held = holds;
+            effects.push(if holds { Effect::Hold { conn } } else { Effect::Release { conn } });
+        }
+    }
+
+    pub(super) fn connection(&self, conn: ConnId) -> Option<&Connection> {
+        let connection = self.connections.get(conn.index())?.as_ref();
+        connection.filter(|connection| connection.conn == conn)
+    }
+
+    pub(super) fn connection_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
+        let connection = self.connections.get_mut(conn.index())?.as_mut();
+        connection.filter(|connection| connection.conn == conn)
+    }
+
+    fn put_connection(&mut self, connection: Connection) {
+        let index = connection.conn.index();
+        if self.connections.len() <= index {
+            self.connections.resize_with(index + 1, || None);
+        }
+        self.connections[index] = Some(connection);
+        self.connected += 1;
+    }
+
+    fn take_connection(&mut self, conn: ConnId) -> Option<Connection> {
+        let place = self.connections.get_mut(conn.index())?;
+        let connection = place.take_if(|connection| connection.conn == conn)?;
+        self.connected -= 1;
+        Some(connection)
+    }
+
+    pub(super) fn user_of(&self, conn: ConnId) -> Option<&UserId> {
+        self.connection(conn).map(|connection| &self.users[connection.user.0 as usize].id)
+    }
+}

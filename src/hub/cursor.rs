@@ -1,0 +1,186 @@
+//! A connection's place in a room's log, and how one that is behind is fed.
+//!
+//! A client that resumes and one that reads too slowly are the same case: their cursor is behind,
+//! they are fed from memory or the store as fast as they read, a page whenever their outbox has
+//! drained, and go live in the very turn in which the cursor reaches the head.
+
+use super::effect::{Effect, Effects};
+use super::hub::{Hub, Pending};
+use super::input::Now;
+use super::room::RoomIx;
+use crate::base::{ConnId, Entry, Query};
+use std::rc::Rc;
+
+/// A connection's place in a room's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cursor {
+    /// At the head: new entries are delivered as they are committed.
+    Live,
+    /// `next` and all after it are still to be delivered.
+    Behind { next: u64 },
+    /// The connection has announced a `resume` and not named this room yet; `from` is the head that
+    /// it was told.
+    Waiting { from: u64 },
+    /// The `resume` of this room was refused: nothing is delivered until the client has read its
+    /// history.
+    Refused,
+}
+
+impl Hub {
+    /// An entry did not fit: from there on the connection is fed.
+    pub(super) fn fell_behind(&mut self, conn: ConnId, room: RoomIx, seq: u64) {
+        let Some(cursor) = self.cursor(conn, room) else { return };
+        match cursor {
+            Cursor::Live => *cursor = Cursor::Behind { next: seq },
+            Cursor::Behind { next } => *next = seq.min(*next),
+            Cursor::Waiting { .. } | Cursor::Refused => return,
+        }
+        self.queue_for_feeding(conn, room);
+    }
+
+    /// Lets a connection follow a room from the entry after `seq`.
+    pub(super) fn follow_after(&mut self, conn: ConnId, room: RoomIx, seq: u64) {
+        let head = self.rooms[room.0 as usize].head;
+        let Some(cursor) = self.cursor(conn, room) else { return };
+        if seq >= head {
+            *cursor = Cursor::Live;
+        } else {
+            *cursor = Cursor::Behind { next: seq + 1 };
+            self.queue_for_feeding(conn, room);
+        }
+    }
+
+    fn queue_for_feeding(&mut self, conn: ConnId, room: RoomIx) {
+        if let Some(connection) = self.connection_mut(conn) {
+            let behind = connection.behind.get_or_insert_default();
+            if !behind.contains(&room) {
+                behind.push_back(room);
+            }
+        }
+    }
+
+    /// Feeds a connection up to a page, and asks to be told when there is room for more.
+    pub(super) fn feed(&mut self, conn: ConnId, effects: &mut Effects) {
+        let mut budget = self.settings.page_bytes;
+        while let Some(room) = self.next_behind(conn) {
+            let Some(&mut Cursor::Behind { next }) = self.cursor(conn, room) else {
+                self.drop_behind(conn, room);
+                continue;
+            };
+            let of_room = &self.rooms[room.0 as usize];
+            let Some(recent) = of_room.recent(next) else {
+                self.load_for_feeding(conn, room, next, effects);
+                return;
+            };
+            let mut page: Vec<Rc<Entry>> = Vec::new();
+            for entry in recent {
+                if entry.weight() > budget && !page.is_empty() {
+                    break;
+                }
+                budget = budget.saturating_sub(entry.weight());
+                page.push(Rc::clone(entry));
+            }
+            self.deliver_page(conn, room, page, effects);
+            if budget == 0 || matches!(self.cursor(conn, room), Some(Cursor::Behind { .. })) {
+                break;
+            }
+        }
+        if self.next_behind(conn).is_some() {
+            effects.push(Effect::TellDrained { conn });
+        }
+    }
+
+    fn load_for_feeding(&mut self, conn: ConnId, room: RoomIx, next: u64, effects: &mut Effects) {
+        let Some(connection) = self.connection_mut(conn) else { return };
+        if connection.is_loading {
+            return;
+        }
+        connection.is_loading = true;
+        let of_room = &self.rooms[room.0 as usize];
+        let query = Query {
+            room: of_room.name.clone(),
+            first: next,
+            last: of_room.head,
+            entries_max: self.settings.page,
+            bytes_max: self.settings.page_bytes,
+            from_end: false,
+        };
+        let ticket = self.ticket(Pending::Feed { conn, room });
+        effects.push(Effect::Load { ticket, query });
+    }
+
+    /// A page for feeding has come.
+    pub(super) fn loaded_for_feeding(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        room: RoomIx,
+        page: Option<Vec<Entry>>,
+        effects: &mut Effects,
+    ) {
+        const RETRY_MS: u64 = 1_000;
+        let Some(connection) = self.connection_mut(conn) else { return };
+        connection.is_loading = false;
+        let Some(page) = page else {
+            // The store cannot read for now: the cursor stays where it is.
+            self.feed_retries.push(conn);
+            effects.push(Effect::WakeAt(now.moment.plus_millis(RETRY_MS)));
+            return;
+        };
+        // Meanwhile the membership may have ended, or the cursor have moved.
+        if let Some(&mut Cursor::Behind { next }) = self.cursor(conn, room) {
+            let fitting = page.into_iter().skip_while(|entry| entry.seq < next);
+            let page: Vec<_> = fitting.map(Rc::new).collect();
+            if page.first().is_some_and(|entry| entry.seq == next) {
+                self.deliver_page(conn, room, page, effects);
+            }
+        }
+        if self.next_behind(conn).is_some() {
+            effects.push(Effect::TellDrained { conn });
+        }
+    }
+
+    /// Delivers consecutive entries to one connection, and moves its cursor.
+    fn deliver_page(
+        &mut self,
+        conn: ConnId,
+        room: RoomIx,
+        page: Vec<Rc<Entry>>,
+        effects: &mut Effects,
+    ) {
+        let Some(last) = page.last().map(|entry| entry.seq) else { return };
+        let Some(user) = self.user_of(conn).cloned() else { return };
+        for entry in page {
+            let notice = super::fan_out::entry_notice(&entry, room, &user);
+            effects.deliver(notice, [conn]);
+        }
+        let head = self.rooms[room.0 as usize].head;
+        if let Some(cursor) = self.cursor(conn, room) {
+            *cursor = if last >= head { Cursor::Live } else { Cursor::Behind { next: last + 1 } };
+        }
+        // To the end of the line: no room of many keeps the others waiting.
+        self.drop_behind(conn, room);
+        if last < head {
+            self.queue_for_feeding(conn, room);
+        }
+    }
+
+    fn next_behind(&self, conn: ConnId) -> Option<RoomIx> {
+        self.connection(conn)?.behind.as_ref()?.front().copied()
+    }
+
+    pub(super) fn drop_behind(&mut self, conn: ConnId, room: RoomIx) {
+        if let Some(connection) = self.connection_mut(conn)
+            && let Some(behind) = &mut connection.behind
+        {
+            behind.retain(|one| *one != room);
+            if behind.is_empty() {
+                connection.behind = None;
+            }
+        }
+    }
+
+    pub(super) fn cursor(&mut self, conn: ConnId, room: RoomIx) -> Option<&mut Cursor> {
+        self.rooms.get_mut(room.0 as usize)?.followers.get_mut(&conn)
+    }
+}

@@ -1,0 +1,354 @@
+//! What the hub wants done.
+
+use super::input::Origin;
+use crate::base::{ConnId, Entry, Moment, Query, Record, RoomId, Timestamp, UserId};
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The effects of one input, in order. Reused from input to input.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// What is to be done.
+    pub list: Vec<Effect>,
+    /// The recipients of all deliveries; each has a range of them.
+    pub recipients: Vec<ConnId>,
+}
+
+impl Effects {
+    /// Forgets what has been done.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.recipients.clear();
+    }
+
+    pub(super) fn push(&mut self, effect: Effect) {
+        self.list.push(effect);
+    }
+
+    /// Hands a notice to some connections.
+    pub(super) fn deliver(&mut self, notice: Notice, to: impl IntoIterator<Item = ConnId>) {
+        let start = self.recipients.len();
+        self.recipients.extend(to);
+        if self.recipients.len() > start {
+            let recipients = start..self.recipients.len();
+            self.push(Effect::Deliver { recipients, notice });
+        }
+    }
+}
+
+/// One thing to do.
+#[derive(Debug, PartialEq)]
+pub enum Effect {
+    /// Answer a request.
+    Answer {
+        /// Who waits for it.
+        origin: Origin,
+        /// What.
+        answer: Result<Answer, Refusal>,
+    },
+    /// Greet a connection, which has just been let in.
+    Greet {
+        /// Which.
+        conn: ConnId,
+        /// Its user's rooms.
+        rooms: Vec<RoomSummary>,
+    },
+    /// Hand a notice to connections: of [`Effects::recipients`], this range.
+    Deliver {
+        /// The range.
+        recipients: Range<usize>,
+        /// What.
+        notice: Notice,
+    },
+    /// Take back what waits for a connection from a room.
+    TakeBack {
+        /// The connection.
+        conn: ConnId,
+        /// The room.
+        source: u32,
+    },
+    /// Say when there is room in a connection's outbox.
+    TellDrained {
+        /// Which connection.
+        conn: ConnId,
+    },
+    /// Remember a record.
+    Persist {
+        /// For the outcome.
+        ticket: u64,
+        /// What.
+        record: Record,
+    },
+    /// Read a page.
+    Load {
+        /// For the outcome.
+        ticket: u64,
+        /// Which.
+        query: Query,
+    },
+    /// Take no more requests from a connection.
+    Hold {
+        /// Which.
+        conn: ConnId,
+    },
+    /// Take requests from a connection again.
+    Release {
+        /// Which.
+        conn: ConnId,
+    },
+    /// The user has as many connections as they may have: end this one.
+    TooMany {
+        /// Which.
+        conn: ConnId,
+    },
+    /// Give [`Input::Woken`](super::Input::Woken) at this moment.
+    WakeAt(Moment),
+}
+
+/// What is told without being asked.
+#[derive(Debug, PartialEq)]
+pub enum Notice {
+    /// An entry of a room's log.
+    Entry {
+        /// The entry.
+        entry: Rc<Entry>,
+        /// Whether the author's own id is told: to their own connections.
+        with_cid: bool,
+        /// The room, for [`Input::Behind`](super::Input::Behind) and [`Effect::TakeBack`].
+        source: u32,
+    },
+    /// Users are online.
+    Online {
+        /// Who.
+        users: Vec<UserId>,
+        /// Rises with each change.
+        version: u64,
+        /// Whether the recipient missed a change and should list again.
+        reset: bool,
+    },
+    /// Users are offline.
+    Offline {
+        /// Who.
+        users: Vec<UserId>,
+        /// Rises with each change.
+        version: u64,
+    },
+    /// A user is typing, or no longer.
+    Typing {
+        /// Where.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+        /// Whether.
+        typing: bool,
+        /// The room.
+        source: u32,
+    },
+    /// A user has read up to an entry.
+    Read {
+        /// Where.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+        /// Up to which.
+        seq: u64,
+        /// The room.
+        source: u32,
+    },
+    /// The recipient's user is no member of a room any more.
+    Removed {
+        /// Which.
+        room: RoomId,
+        /// By whom, if by another.
+        by: Option<UserId>,
+        /// Why: `left` or `removed`.
+        reason: &'static str,
+    },
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// A message is in the log.
+    Sent {
+        /// Where.
+        room: RoomId,
+        /// Its number.
+        seq: u64,
+        /// When.
+        ts: Timestamp,
+        /// Whether it was there before.
+        duplicate: bool,
+    },
+    /// One is a member.
+    Joined(RoomSummary),
+    /// A user is no member of a room any more.
+    Left {
+        /// Which.
+        room: RoomId,
+        /// The user, where it is another.
+        user: Option<UserId>,
+    },
+    /// Rooms.
+    Rooms {
+        /// Which.
+        rooms: Vec<RoomSummary>,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// Members of a room.
+    Members {
+        /// Who.
+        members: Vec<MemberInfo>,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// A page of a room's log.
+    History {
+        /// Which room.
+        room: RoomId,
+        /// The entries, oldest first.
+        entries: Vec<Rc<Entry>>,
+        /// Who asks: their own `cid`s are told.
+        asker: UserId,
+        /// The room's newest entry.
+        head: u64,
+        /// Whether there is more in the direction asked for.
+        more: bool,
+    },
+    /// Taken note of.
+    Noted,
+    /// One's read mark.
+    Read {
+        /// Where.
+        room: RoomId,
+        /// Up to which entry.
+        seq: u64,
+        /// How many messages are unread.
+        unread: u64,
+    },
+    /// Who is online.
+    Presence {
+        /// Who.
+        users: Vec<PresenceInfo>,
+        /// Of the last change that was announced.
+        version: u64,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// Where the rooms go on, and those that do not.
+    Resumed(Resumed),
+}
+
+/// The answer to a `resume`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resumed {
+    /// Room, position, newest entry.
+    pub rooms: Vec<(RoomId, u64, u64)>,
+    /// Room, reason, newest entry where the asker may know it.
+    pub refused: Vec<(RoomId, RefusalCode, Option<u64>)>,
+}
+
+/// A room as one user sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoomSummary {
+    /// Its name.
+    pub room: RoomId,
+    /// Its title; may be empty.
+    pub title: Arc<str>,
+    /// Whether anybody may join.
+    pub open: bool,
+    /// How many members it has.
+    pub members: usize,
+    /// Its newest entry.
+    pub head: u64,
+    /// Where the user is a member: up to which entry they have read, and how many messages are
+    /// unread.
+    pub read: Option<(u64, u64)>,
+}
+
+/// A member of a room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberInfo {
+    /// Who.
+    pub user: UserId,
+    /// Their display name, where it is not their id.
+    pub name: Option<Arc<str>>,
+    /// Whether they are online.
+    pub online: bool,
+    /// Whether the room is theirs.
+    pub owner: bool,
+    /// Up to which entry they have read.
+    pub read: u64,
+}
+
+/// Somebody who is online.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PresenceInfo {
+    /// Who.
+    pub user: UserId,
+    /// Their display name, where it is not their id.
+    pub name: Option<Arc<str>>,
+    /// By how many connections.
+    pub connections: usize,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Why a request was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The wire's code.
+    pub code: RefusalCode,
+    /// A sentence for people.
+    pub message: &'static str,
+    /// Which limit, where it is one.
+    pub limit: Option<u64>,
+}
+
+impl Refusal {
+    pub(super) const fn new(code: RefusalCode, message: &'static str) -> Refusal {
+        Refusal { code, message, limit: None }
+    }
+
+    /// The same to everybody who is no member, whether or not the room exists.
+    pub(super) const NOT_MEMBER: Refusal =
+        Refusal::new(RefusalCode::NotMember, "you are not a member of this room");
+}
+
+macro_rules! codes {
+    ($($name:ident, $text:literal, $doc:literal;)+) => {
+        /// The wire's codes of refusals.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum RefusalCode { $(#[doc = $doc] $name,)+ }
+
+        impl RefusalCode {
+            /// The code's name on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(RefusalCode::$name => $text,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    BadJson, "bad_json", "Not JSON, or JSON that may be read in two ways.";
+    BadRequest, "bad_request", "JSON, but not what this request needs.";
+    UnknownType, "unknown_type", "No request has this name.";
+    Unauthorized, "unauthorized", "One must say who one is, first.";
+    Forbidden, "forbidden", "Not with these rights.";
+    NotMember, "not_member", "No member of this room, whether or not it exists.";
+    NoSuchMessage, "no_such_message", "The room has no such message.";
+    TooLarge, "too_large", "More than a limit allows.";
+    RateLimited, "rate_limited", "Too many requests; later again.";
+    Quota, "quota", "As many as one may have.";
+    Conflict, "conflict", "It exists already, or is not the time for it.";
+    DuplicateMismatch, "duplicate_mismatch", "The same `cid` was used for another message.";
+    EpochChanged, "epoch_changed", "The positions are those of another life of the store.";
+    Gone, "gone", "Not in the log.";
+    Unavailable, "unavailable", "The store cannot write for now; nothing was stored.";
+    Overloaded, "overloaded", "Too much waits; nothing was stored.";
+    Internal, "internal", "A fault of this server.";
+}

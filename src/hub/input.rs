@@ -1,0 +1,196 @@
+//! What the hub is told.
+
+use crate::base::{Body, ConnId, Moment, Outcome, RoomId, Timestamp, UserId};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The time of an input, on both clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// For windows and graces.
+    pub moment: Moment,
+    /// For what people see.
+    pub timestamp: Timestamp,
+}
+
+/// A client's own name for its request, as it stood in its JSON; none if it wants no answer.
+pub type RequestId = Option<Rc<str>>;
+
+/// Who waits for the answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A connection.
+    Conn(ConnId, RequestId),
+    /// The embedding program, by the number of its call.
+    Call(u64),
+}
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Input {
+    /// A user has proved who they are on a connection.
+    Connected {
+        /// The connection.
+        conn: ConnId,
+        /// Who.
+        user: UserId,
+        /// The display name that came with the proof.
+        name: Option<Arc<str>>,
+        /// Whether the connection will say where it wants to go on.
+        resumes: bool,
+    },
+    /// A connection is over. One that the hub does not know is ignored.
+    Disconnected {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A connection asks for something.
+    Request {
+        /// Which.
+        conn: ConnId,
+        /// For the answer.
+        id: RequestId,
+        /// What.
+        request: Request,
+    },
+    /// The embedding program asks for something in a user's name.
+    Call {
+        /// For the answer.
+        call: u64,
+        /// Whose name.
+        user: UserId,
+        /// What.
+        request: Request,
+    },
+    /// What became of an [`Effect::Persist`](super::Effect::Persist) or
+    /// [`Effect::Load`](super::Effect::Load).
+    Outcome {
+        /// Its ticket.
+        ticket: u64,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// An entry did not fit the outbox of a connection: that cursor stays behind.
+    Behind {
+        /// The connection.
+        conn: ConnId,
+        /// The room, as [`Effect::Deliver`](super::Effect::Deliver) gave its source.
+        source: u32,
+        /// The entry.
+        seq: u64,
+    },
+    /// A presence change did not fit the outbox of a connection.
+    PresenceMissed {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// There is room in the outbox of a connection that was behind.
+    Drained {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A moment that [`Effect::WakeAt`](super::Effect::WakeAt) named has come.
+    Woken,
+}
+
+/// What a user asks for. Names and sizes have been checked.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// Say something in a room.
+    Send {
+        /// Where.
+        target: Target,
+        /// What.
+        body: Body,
+        /// The author's own id for it.
+        cid: Option<Arc<str>>,
+    },
+    /// Make a room.
+    Create {
+        /// Its name; one is made up if there is none.
+        room: Option<RoomId>,
+        /// Its title.
+        title: Option<Arc<str>>,
+        /// Whether anybody may join.
+        open: bool,
+        /// First members beside the owner.
+        members: Vec<UserId>,
+    },
+    /// Become a member.
+    Join(RoomId),
+    /// Be no member any more.
+    Leave(RoomId),
+    /// Make another a member. (The embedding program's.)
+    Add(RoomId, UserId),
+    /// Make another no member any more. (The embedding program's.)
+    Remove(RoomId, UserId),
+    /// List rooms.
+    ListRooms {
+        /// All that one may join or is in, in place of one's own.
+        open: bool,
+        /// Only those after this name.
+        after: Option<RoomId>,
+        /// Most rooms.
+        limit: usize,
+    },
+    /// List members of a room.
+    ListMembers {
+        /// Which room.
+        room: RoomId,
+        /// Only those after this id.
+        after: Option<UserId>,
+        /// Most members.
+        limit: usize,
+    },
+    /// Read a room's log.
+    History {
+        /// Which room.
+        room: RoomId,
+        /// Which part of it.
+        part: Part,
+        /// Most entries.
+        limit: usize,
+    },
+    /// Tell that one is typing, or no longer.
+    Typing(RoomId, bool),
+    /// Tell up to which entry one has read.
+    Read(RoomId, u64),
+    /// List who is online.
+    ListPresence {
+        /// Only members of this room.
+        room: Option<RoomId>,
+        /// Only those after this id.
+        after: Option<UserId>,
+        /// Most users.
+        limit: usize,
+    },
+    /// Say where each room is to go on.
+    Resume {
+        /// The epoch in which the positions were known.
+        epoch: String,
+        /// The last `seq` that is known of each room.
+        rooms: Vec<(RoomId, u64)>,
+        /// Whether another piece follows.
+        more: bool,
+    },
+}
+
+/// Where a message goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To a room.
+    Room(RoomId),
+    /// To a user.
+    User(UserId),
+}
+
+/// Which part of a room's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The newest page.
+    Newest,
+    /// The first page after an entry.
+    After(u64),
+    /// The last page before an entry.
+    Before(u64),
+}

@@ -1,0 +1,71 @@
+//! Lists: rooms and members, in pages, in the order of names.
+
+use super::effect::{Answer, MemberInfo, Refusal, RoomSummary};
+use super::hub::Hub;
+use super::request::Asker;
+use super::room::Room;
+use crate::base::{RoomId, UserId};
+use std::ops::Bound;
+
+impl Hub {
+    pub(super) fn list_rooms(
+        &self,
+        asker: &Asker,
+        open: bool,
+        after: Option<RoomId>,
+        limit: usize,
+    ) -> Answer {
+        let limit = limit.min(self.settings.page);
+        let is_after = |room: &Room| after.as_ref().is_none_or(|after| room.name > *after);
+        let of_user = self.user_by_id.get(&asker.user).map(|ix| &self.users[ix.0 as usize].rooms);
+        let mut found: Vec<&Room> = of_user
+            .into_iter()
+            .flatten()
+            .map(|ix| &self.rooms[ix.0 as usize])
+            .filter(|room| room.member(&asker.user).is_some() && is_after(room))
+            .filter(|room| !(open && room.name.is_direct()))
+            .collect();
+        if open {
+            let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let others = self
+                .open_rooms
+                .range::<RoomId, _>((start, Bound::Unbounded))
+                .map(|(_, ix)| &self.rooms[ix.0 as usize])
+                .filter(|room| room.member(&asker.user).is_none());
+            found.extend(others.take(limit + 1));
+        }
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        let more = found.len() > limit;
+        let rooms: Vec<RoomSummary> =
+            found.into_iter().take(limit).map(|room| room.summary(&asker.user)).collect();
+        Answer::Rooms { rooms, more }
+    }
+
+    pub(super) fn list_members(
+        &self,
+        asker: &Asker,
+        room: &RoomId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Answer, Refusal> {
+        let (_, room) = self.room_of_member(room, &asker.user).ok_or(Refusal::NOT_MEMBER)?;
+        let limit = limit.min(self.settings.page);
+        let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut found = room.members.range::<UserId, _>((start, Bound::Unbounded));
+        let members: Vec<MemberInfo> = found
+            .by_ref()
+            .take(limit)
+            .map(|(id, member)| {
+                let user = &self.users[member.user.0 as usize];
+                MemberInfo {
+                    user: id.clone(),
+                    name: user.name.clone(),
+                    online: user.is_online(),
+                    owner: room.owner.as_ref() == Some(id),
+                    read: member.read,
+                }
+            })
+            .collect();
+        Ok(Answer::Members { members, more: found.next().is_some() })
+    }
+}

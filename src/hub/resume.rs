@@ -1,0 +1,94 @@
+//! `resume`: each room goes on from where the client was, or is refused with the reason; never a
+//! part of a gap.
+
+use super::cursor::Cursor;
+use super::effect::{Answer, Effects, Refusal, RefusalCode, Resumed};
+use super::hub::Hub;
+use super::request::{Asker, answered};
+use crate::base::{ConnId, RoomId};
+
+impl Hub {
+    pub(super) fn resume(
+        &mut self,
+        asker: &Asker,
+        epoch: &str,
+        rooms: Vec<(RoomId, u64)>,
+        more: bool,
+        effects: &mut Effects,
+    ) {
+        let Some(conn) = asker.conn else { return };
+        if !self.connection(conn).is_some_and(|connection| connection.is_resuming) {
+            let refusal = Refusal::new(
+                RefusalCode::Conflict,
+                "a resume must be announced when connecting (?resume=1), and has one last piece",
+            );
+            effects.push(answered(asker, Err(refusal)));
+            return;
+        }
+        let is_same_life = epoch == &*self.epoch;
+        let mut resumed = Resumed::default();
+        for (room, seq) in rooms {
+            self.resume_room(asker, conn, room, seq, is_same_life, &mut resumed);
+        }
+        if !more {
+            self.resume_the_rest(conn);
+        }
+        // The answer first, then the entries.
+        effects.push(answered(asker, Ok(Answer::Resumed(resumed))));
+        self.feed(conn, effects);
+    }
+
+    fn resume_room(
+        &mut self,
+        asker: &Asker,
+        conn: ConnId,
+        name: RoomId,
+        seq: u64,
+        is_same_life: bool,
+        resumed: &mut Resumed,
+    ) {
+        let Some((ix, room)) = self.room_of_member(&name, &asker.user) else {
+            let code =
+                if is_same_life { RefusalCode::NotMember } else { RefusalCode::EpochChanged };
+            resumed.refused.push((name, code, None));
+            return;
+        };
+        let head = room.head;
+        let waits = matches!(room.followers.get(&conn), Some(Cursor::Waiting { .. }));
+        let refused = if !waits {
+            // Named before: a position is taken once.
+            Some(RefusalCode::Conflict)
+        } else if !is_same_life {
+            Some(RefusalCode::EpochChanged)
+        } else if seq > head {
+            // This log never had it.
+            Some(RefusalCode::Gone)
+        } else {
+            None
+        };
+        match refused {
+            Some(code) => {
+                if waits && let Some(cursor) = self.cursor(conn, ix) {
+                    *cursor = Cursor::Refused;
+                }
+                resumed.refused.push((name, code, Some(head)));
+            }
+            None => {
+                self.follow_after(conn, ix, seq);
+                resumed.rooms.push((name, seq, head));
+            }
+        }
+    }
+
+    /// After the last piece, rooms never named go on from the heads that `hello` gave.
+    fn resume_the_rest(&mut self, conn: ConnId) {
+        let Some(connection) = self.connection_mut(conn) else { return };
+        connection.is_resuming = false;
+        let user = connection.user;
+        for ix in self.users[user.0 as usize].rooms.clone() {
+            if let Some(&mut Cursor::Waiting { from }) = self.cursor(conn, ix) {
+                self.follow_after(conn, ix, from);
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Who is typing: told to the others in the room, never stored, never certain.
+
+use super::cursor::Cursor;
+use super::effect::{Answer, Effects, Notice, Refusal};
+use super::hub::Hub;
+use super::input::Now;
+use super::request::Asker;
+use super::room::RoomIx;
+use super::user::UserIx;
+use crate::base::RoomId;
+use crate::base::limits::{TYPING_EVERY_MS, TYPING_LASTS_MS, TYPING_MEMBERS_MAX};
+
+impl Hub {
+    pub(super) fn typing(
+        &mut self,
+        now: Now,
+        asker: &Asker,
+        name: &RoomId,
+        typing: bool,
+        effects: &mut Effects,
+    ) -> Result<Answer, Refusal> {
+        let (room, of_room) = self.room_of_member(name, &asker.user).ok_or(Refusal::NOT_MEMBER)?;
+        let Some(member) = of_room.member(&asker.user) else { return Err(Refusal::NOT_MEMBER) };
+        let user = member.user;
+        if !typing {
+            self.stop_typing(now, room, user, effects);
+        } else if of_room.members.len() <= TYPING_MEMBERS_MAX {
+            self.start_typing(now, room, user, effects);
+        }
+        Ok(Answer::Noted)
+    }
+
+    fn start_typing(&mut self, now: Now, room: RoomIx, user: UserIx, effects: &mut Effects) {
+        let typing = &mut self.rooms[room.0 as usize].typing;
+        typing.retain(|(_, told)| now.moment.millis_since(*told) < TYPING_LASTS_MS);
+        match typing.iter_mut().find(|(one, _)| *one == user) {
+            // More often than needed is answered and not told.
+            Some((_, told)) if now.moment.millis_since(*told) < TYPING_EVERY_MS => return,
+            Some((_, told)) => *told = now.moment,
+            None => typing.push((user, now.moment)),
+        }
+        self.tell_typing(room, user, true, effects);
+    }
+
+    /// Typing ends: by word, by a message, with the last connection or with the membership.
+    pub(super) fn stop_typing(
+        &mut self,
+        now: Now,
+        room: RoomIx,
+        user: UserIx,
+        effects: &mut Effects,
+    ) {
+        let typing = &mut self.rooms[room.0 as usize].typing;
+        let Some(place) = typing.iter().position(|(one, _)| *one == user) else { return };
+        let (_, told) = typing.swap_remove(place);
+        // Who was told so longer ago has forgotten it.
+        if now.moment.millis_since(told) < TYPING_LASTS_MS {
+            self.tell_typing(room, user, false, effects);
+        }
+    }
+
+    fn tell_typing(&self, room: RoomIx, user: UserIx, typing: bool, effects: &mut Effects) {
+        let of_room = &self.rooms[room.0 as usize];
+        let user = &self.users[user.0 as usize];
+        let others = of_room
+            .followers
+            .iter()
+            .filter(|(_, cursor)| matches!(cursor, Cursor::Live | Cursor::Behind { .. }))
+            .map(|(conn, _)| *conn)
+            .filter(|conn| !user.conns.contains(conn));
+        let name = of_room.name.clone();
+        let notice = Notice::Typing { room: name, user: user.id.clone(), typing, source: room.0 };
+        effects.deliver(notice, others);
+    }
+}

@@ -1,0 +1,61 @@
+//! A user: their connections, their rooms, and what was announced of them.
+
+use crate::base::{ConnId, Moment, Timestamp, UserId};
+use std::sync::Arc;
+
+/// The place of a user in the hub's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct UserIx(pub(super) u32);
+
+/// Somebody who is online, or a member of a room.
+#[derive(Debug)]
+pub(super) struct User {
+    pub(super) id: UserId,
+    /// Their display name, where it is not their id.
+    pub(super) name: Option<Arc<str>>,
+    pub(super) conns: Vec<ConnId>,
+    pub(super) rooms: Vec<super::room::RoomIx>,
+    /// Rooms that they created or joined themselves.
+    pub(super) own_rooms: u32,
+    /// Of the first of their connections.
+    pub(super) since: Timestamp,
+    /// What others were told last.
+    pub(super) is_announced: bool,
+    /// They stand in the list of changes.
+    pub(super) is_changed: bool,
+    /// They are told in the next announcement even if nothing differs: somebody has listed what
+    /// was true for a moment.
+    pub(super) is_forced: bool,
+    /// Until when their going is not told; [`Moment::NEVER`] while they are online or it was told.
+    pub(super) grace: Moment,
+}
+
+impl User {
+    pub(super) fn new(id: UserId) -> User {
+        User {
+            id,
+            name: None,
+            conns: Vec::new(),
+            rooms: Vec::new(),
+            own_rooms: 0,
+            since: Timestamp(0),
+            is_announced: false,
+            is_changed: false,
+            is_forced: false,
+            grace: Moment::NEVER,
+        }
+    }
+
+    pub(super) fn is_online(&self) -> bool {
+        !self.conns.is_empty()
+    }
+
+    /// Whether nothing needs this user to be remembered.
+    pub(super) fn is_forgettable(&self) -> bool {
+        self.conns.is_empty()
+            && self.rooms.is_empty()
+            && !self.is_announced
+            && !self.is_changed
+            && self.grace == Moment::NEVER
+    }
+}

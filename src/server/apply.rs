@@ -1,0 +1,180 @@
+//! The hub's effects, carried out: answers, deliveries, records.
+
+use super::chat::{Chat, TOO_MANY};
+use super::encode;
+use super::web::Net;
+use crate::base::limits::REQUESTS_IN_FLIGHT_MAX;
+use crate::base::{ConnId, Frame, Outcome, UserId};
+use crate::hub::{Effect, Effects, Input, Notice, Now, Origin};
+use crate::protocol::endpoint::{own_text, shared_text};
+
+impl Chat {
+    /// Hands an input to the hub and carries out what it wants, and what comes of that.
+    pub(super) fn decide(&mut self, net: &mut Net<'_>, input: Input) {
+        self.inputs.push_back(input);
+        while let Some(input) = self.inputs.pop_front() {
+            let now = Now { moment: net.now(), timestamp: net.timestamp() };
+            // A panic in here leaves the hub in doubt: then the process ends, and what was
+            // acknowledged is on disk.
+            self.is_deciding = true;
+            let mut effects = std::mem::take(&mut self.effects);
+            self.hub.handle(now, input, &mut effects);
+            self.apply(net, &effects);
+            effects.clear();
+            self.effects = effects;
+            self.is_deciding = false;
+        }
+    }
+
+    fn apply(&mut self, net: &mut Net<'_>, effects: &Effects) {
+        // Entries of a room after the first that did not fit must not overtake it.
+        let mut refused: Vec<(ConnId, u32)> = Vec::new();
+        for effect in &effects.list {
+            match effect {
+                Effect::Answer { origin: Origin::Call(call), answer } => {
+                    if let Some(ticket) = self.tickets.remove(call) {
+                        ticket.answer_with(match answer {
+                            Ok(answer) => Ok(answer.clone()),
+                            Err(refusal) => Err(refusal.clone()),
+                        });
+                    }
+                }
+                Effect::Answer { origin: Origin::Conn(conn, id), answer } => match (answer, id) {
+                    (Ok(answer), Some(id)) => {
+                        let text = encode::reply(id, |w| encode::answer(w, answer));
+                        self.say(net, *conn, &text);
+                    }
+                    (Ok(_), None) => {}
+                    (Err(refusal), id) => {
+                        let detail = encode::refusal_detail(refusal);
+                        let code = refusal.code.as_str();
+                        self.error(net, *conn, id.as_deref(), code, refusal.message, detail);
+                    }
+                },
+                Effect::Greet { conn, rooms } => {
+                    let text = encode::push("hello", |w| self.greeting(w, net, *conn, rooms));
+                    self.came(*conn);
+                    self.say(net, *conn, &text);
+                }
+                Effect::Deliver { recipients, notice } => {
+                    let recipients = &effects.recipients[recipients.clone()];
+                    self.deliver(net, recipients, notice, &mut refused);
+                }
+                Effect::TakeBack { conn, source } => net.take_back(*conn, *source),
+                Effect::TellDrained { conn } => net.tell_drained(*conn),
+                Effect::Persist { ticket, record } => {
+                    self.at_store += 1;
+                    let now = net.timestamp();
+                    if let Err(outcome) = self.store.write(*ticket, now, record.clone()) {
+                        self.came_back(*ticket, outcome);
+                    }
+                }
+                Effect::Load { ticket, query } => {
+                    self.at_store += 1;
+                    if let Err(outcome) = self.store.read(*ticket, query.clone()) {
+                        self.came_back(*ticket, outcome);
+                    }
+                }
+                Effect::Hold { conn } | Effect::Release { conn } => {
+                    let holds = matches!(effect, Effect::Hold { .. });
+                    if let Some(session) = self.session(*conn) {
+                        session.is_held = holds;
+                    }
+                    self.settle_pause(net, *conn);
+                }
+                Effect::TooMany { conn } => {
+                    self.close_with(net, *conn, TOO_MANY, "you have too many connections");
+                }
+                Effect::WakeAt(moment) => net.wake_at(*moment),
+            }
+        }
+    }
+
+    /// Encodes a notice once and hands it to all its recipients.
+    fn deliver(
+        &mut self,
+        net: &mut Net<'_>,
+        recipients: &[ConnId],
+        notice: &Notice,
+        refused: &mut Vec<(ConnId, u32)>,
+    ) {
+        let encoded = encode::notice(notice);
+        let frame = match recipients {
+            [_] => own_text(&encoded.text),
+            _ => shared_text(&encoded.text),
+        };
+        let Some((last, others)) = recipients.split_last() else { return };
+        let mut hand = |this: &mut Chat, conn: ConnId, frame: Frame| {
+            if !refused.is_empty() && refused.contains(&(conn, encoded.source)) {
+                return;
+            }
+            if net.push(conn, frame, encoded.class, encoded.source).is_ok() {
+                return;
+            }
+            match notice {
+                Notice::Entry { entry, source, .. } => {
+                    refused.push((conn, *source));
+                    let behind = Input::Behind { conn, source: *source, seq: entry.seq };
+                    this.inputs.push_back(behind);
+                }
+                Notice::Online { .. } | Notice::Offline { .. } => {
+                    this.inputs.push_back(Input::PresenceMissed { conn });
+                }
+                // The newest state wins, or the connection is gone.
+                Notice::Typing { .. } | Notice::Read { .. } | Notice::Removed { .. } => {}
+            }
+        };
+        for conn in others {
+            hand(self, *conn, frame.clone());
+        }
+        hand(self, *last, frame);
+    }
+
+    /// Takes what the store has answered.
+    pub(super) fn take_outcomes(&mut self, net: &mut Net<'_>) {
+        assert!(!self.store.has_died(), "the store's thread has ended by a fault");
+        for (ticket, outcome) in self.store.outcomes() {
+            self.at_store -= 1;
+            self.decide(net, Input::Outcome { ticket, outcome });
+        }
+    }
+
+    fn came_back(&mut self, ticket: u64, outcome: Outcome) {
+        self.at_store -= 1;
+        self.inputs.push_back(Input::Outcome { ticket, outcome });
+    }
+
+    /// Reads from a connection, or not: not while the hub holds it, while too many of its calls
+    /// wait for handlers, or while the server stops.
+    pub(super) fn settle_pause(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let is_stopping = self.stopping.is_some();
+        let Some(session) = self.session(conn) else { return };
+        if session.is_held || session.calls >= REQUESTS_IN_FLIGHT_MAX || is_stopping {
+            net.pause(conn);
+        } else {
+            net.resume(conn);
+        }
+    }
+
+    /// Takes note for the handles of a connection that was let in.
+    fn came(&mut self, conn: ConnId) {
+        let user = self.session(conn).and_then(|session| {
+            session.is_counted = true;
+            session.identity().map(|identity| identity.user.clone())
+        });
+        if let Some(user) = user {
+            *self.shared.online().entry(user).or_insert(0) += 1;
+        }
+    }
+
+    /// Takes note for the handles of a connection that is over.
+    pub(super) fn gone(&self, user: &UserId) {
+        let mut online = self.shared.online();
+        if let Some(count) = online.get_mut(user) {
+            *count -= 1;
+            if *count == 0 {
+                online.remove(user);
+            }
+        }
+    }
+}

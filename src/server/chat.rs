@@ -1,0 +1,352 @@
+//! The chat server as an application of WebSockets: sessions between the wire and the hub.
+
+use super::auth::Verifier;
+use super::config::Config;
+use super::encode;
+use super::handle::{Registered, Shared, TicketState};
+use super::http::{Routed, Rules, route};
+use super::json::Writer;
+use super::session::{Known, Phase, Session};
+use super::web::{Answer, Application, Message, Net, Over};
+use crate::base::outbox::NO_SOURCE;
+use crate::base::{Class, ConnId, Moment};
+use crate::hub::{Effects, Hub, Input};
+use crate::protocol::CloseCode;
+use crate::protocol::endpoint::own_text;
+use crate::protocol::handshake::RequestHead;
+use crate::store::Store;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The closes of the wire's own range, and their names.
+pub(super) const UNAUTHORIZED: (CloseCode, &str) = (CloseCode(4001), "unauthorized");
+pub(super) const AUTH_TIMEOUT: (CloseCode, &str) = (CloseCode(4002), "auth_timeout");
+pub(super) const TOO_MANY: (CloseCode, &str) = (CloseCode(4004), "too_many");
+pub(super) const BAD_CLIENT: (CloseCode, &str) = (CloseCode(4000), "bad_client");
+pub(super) const SLOW: (CloseCode, &str) = (CloseCode(4101), "slow");
+pub(super) const RATE: (CloseCode, &str) = (CloseCode(4103), "rate");
+pub(super) const TOKEN_EXPIRED: (CloseCode, &str) = (CloseCode(4200), "token_expired");
+
+/// How long before a token's end it is announced.
+const EXPIRY_NOTICE_MS: i64 = 60_000;
+
+/// The chat server.
+#[derive(Debug)]
+pub(super) struct Chat {
+    pub(super) config: Config,
+    pub(super) verifier: Verifier,
+    pub(super) hub: Hub,
+    pub(super) store: Store,
+    pub(super) shared: Arc<Shared>,
+    pub(super) handlers: HashMap<String, Registered>,
+    /// By the index of a [`ConnId`].
+    pub(super) sessions: Vec<Option<Session>>,
+    pub(super) inputs: VecDeque<Input>,
+    pub(super) effects: Effects,
+    /// Calls of the embedding program that wait for the hub's answer.
+    pub(super) tickets: HashMap<u64, Arc<TicketState>>,
+    pub(super) next_call: u64,
+    /// Records and pages that the store has not answered.
+    pub(super) at_store: usize,
+    pub(super) stopping: Option<Stopping>,
+    /// The hub or the store is at work: a panic now leaves them in doubt.
+    pub(super) is_deciding: bool,
+    pub(super) started: Moment,
+}
+
+/// How far an orderly end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stopping {
+    /// Nothing more is read; what the store has is awaited until then.
+    Committing { until: Moment },
+    /// Everybody has been told.
+    Closing,
+}
+
+impl Chat {
+    pub(super) fn new(config: Config, hub: Hub, store: Store, shared: Arc<Shared>) -> Chat {
+        let limits = &config.limits;
+        let verifier = Verifier::new(
+            config.secret.as_ref(),
+            limits.auth_leeway_ms,
+            limits.title_bytes as usize,
+        );
+        Chat {
+            verifier,
+            config,
+            hub,
+            store,
+            shared,
+            handlers: HashMap::new(),
+            sessions: Vec::new(),
+            inputs: VecDeque::new(),
+            effects: Effects::default(),
+            tickets: HashMap::new(),
+            next_call: 0,
+            at_store: 0,
+            stopping: None,
+            is_deciding: false,
+            started: Moment::ZERO,
+        }
+    }
+
+    pub(super) fn session(&mut self, conn: ConnId) -> Option<&mut Session> {
+        let session = self.sessions.get_mut(conn.index())?.as_mut();
+        session.filter(|session| session.conn == conn)
+    }
+
+    /// Lets somebody in whose identity is known.
+    fn let_in(&mut self, net: &mut Net<'_>, conn: ConnId, resumes: bool) {
+        let Some(identity) = self.session(conn).and_then(|session| session.identity().cloned())
+        else {
+            return;
+        };
+        self.arm(net, conn);
+        let (user, name) = (identity.user, identity.name);
+        self.decide(net, Input::Connected { conn, user, name, resumes });
+    }
+
+    /// A token that came as a message.
+    pub(super) fn authenticate(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        id: Option<&str>,
+        token: &str,
+        resumes: bool,
+    ) {
+        let verified = self.verifier.verify(token, net.timestamp());
+        let Some(session) = self.session(conn) else { return };
+        let known = session.identity().map(|identity| identity.user.clone());
+        match (verified, known) {
+            (Ok(identity), Some(known)) if identity.user == known => {
+                // The new token's rights replace the old ones, downwards too.
+                session.phase = Phase::Known(Box::new(Known { identity, is_expiry_told: false }));
+                self.arm(net, conn);
+                self.reply_to_auth(net, conn, id);
+            }
+            // A refresh that fails changes nothing.
+            (Ok(_), Some(_)) => {
+                self.refuse(net, conn, id, "unauthorized", "the token is another user's");
+            }
+            (Err(error), Some(_)) => {
+                self.refuse(net, conn, id, "unauthorized", &error.to_string());
+            }
+            (Ok(identity), None) => {
+                let Phase::Anonymous { resumes: announced, .. } = session.phase else { return };
+                session.phase = Phase::Known(Box::new(Known { identity, is_expiry_told: false }));
+                self.reply_to_auth(net, conn, id);
+                self.let_in(net, conn, resumes || announced);
+            }
+            (Err(error), None) => self.close_with(net, conn, UNAUTHORIZED, &error.to_string()),
+        }
+    }
+
+    fn reply_to_auth(&mut self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>) {
+        let Some(id) = id else { return };
+        let Some(identity) = self.session(conn).and_then(|session| session.identity().cloned())
+        else {
+            return;
+        };
+        let text = encode::reply(id, |w| {
+            w.text("user", identity.user.as_str());
+            if let Some(expires) = identity.expires {
+                w.number("expires", expires.0);
+            }
+        });
+        self.say(net, conn, &text);
+    }
+
+    /// Sends a text that is never refused.
+    pub(super) fn say(&self, net: &mut Net<'_>, conn: ConnId, text: &str) {
+        // Refused only when the WebSocket is not open any more: then nobody listens.
+        let _ = net.push(conn, own_text(text), Class::Reply, NO_SOURCE);
+    }
+
+    /// Says why a connection is closed, and closes it. Some proxies swallow the code: it is told
+    /// in an error before.
+    pub(super) fn close_with(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        (code, name): (CloseCode, &'static str),
+        message: &str,
+    ) {
+        let detail = encode::ErrorDetail { close: Some(code.0), ..encode::ErrorDetail::default() };
+        self.say(net, conn, &encode::error(None, name, message, detail));
+        net.close(conn, code, name);
+    }
+
+    /// Writes what `hello` and `info` say.
+    pub(super) fn greeting(
+        &self,
+        w: &mut Writer,
+        net: &Net<'_>,
+        conn: ConnId,
+        rooms: &[crate::hub::RoomSummary],
+    ) {
+        let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
+        let Some(identity) = session.and_then(Session::identity) else { return };
+        w.number("protocol", 1);
+        w.text("server", concat!("parlor/", env!("CARGO_PKG_VERSION")));
+        w.text("connection", &conn.to_string());
+        w.text("epoch", self.hub.epoch());
+        w.number("ts", net.timestamp().0);
+        w.object_in("user", |w| {
+            let id = identity.user.as_str();
+            w.text("id", id);
+            w.text("name", self.hub.name_of(&identity.user).unwrap_or(id));
+            w.flag("admin", identity.admin);
+        });
+        w.number("heartbeat_ms", self.config.limits.heartbeat_interval_ms);
+        w.object_in("limits", |w| encode::limits(w, &self.config.limits));
+        let is_durable = self.config.data != crate::store::Place::Memory;
+        w.text("durability", if is_durable { "disk" } else { "memory" });
+        w.text("presence", "everyone");
+        w.array("rooms", rooms, |w, room| w.object(|w| encode::summary(w, room)));
+    }
+
+    /// Sets a session's next deadline.
+    pub(super) fn arm(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let (now, timestamp) = (net.now(), net.timestamp());
+        let leeway_ms = self.verifier.leeway_ms();
+        let Some(session) = self.session(conn) else { return };
+        let of_phase = match &session.phase {
+            Phase::Anonymous { deadline, .. } => *deadline,
+            Phase::Known(known) => match known.identity.expires {
+                None => Moment::NEVER,
+                Some(expires) => {
+                    let last = if known.is_expiry_told { leeway_ms } else { -EXPIRY_NOTICE_MS };
+                    let left = expires.0.saturating_add(last).saturating_sub(timestamp.0);
+                    now.plus_millis(u64::try_from(left).unwrap_or(0))
+                }
+            },
+        };
+        let deadline = of_phase.min(session.anonymous_deadline());
+        if deadline != Moment::NEVER {
+            net.set_deadline(conn, deadline);
+        }
+    }
+}
+
+impl Application for Chat {
+    fn request(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        _: IpAddr,
+        head: &RequestHead<'_>,
+    ) -> Answer {
+        let rules = Rules {
+            verifier: &self.verifier,
+            allowed_origins: &self.config.allowed_origins,
+            now: net.timestamp(),
+        };
+        let (answer, identity, resumes) = match route(head, rules) {
+            Routed::Respond(answer) => return answer,
+            Routed::Open { head, identity, resumes } => (head, identity, resumes),
+        };
+        let deadline = net.now().plus_millis(self.config.limits.auth_timeout_ms);
+        let phase = match identity {
+            Some(identity) => Phase::Known(Box::new(Known { identity, is_expiry_told: false })),
+            None => Phase::Anonymous { deadline, resumes },
+        };
+        if self.sessions.len() <= conn.index() {
+            self.sessions.resize_with(conn.index() + 1, || None);
+        }
+        let mut session = Session::new(conn, phase);
+        session.is_announcing_resume = resumes;
+        self.sessions[conn.index()] = Some(session);
+        Answer::Open(answer)
+    }
+
+    fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let Some(session) = self.session(conn) else { return };
+        let resumes = session.is_announcing_resume;
+        match session.phase {
+            Phase::Anonymous { .. } => self.arm(net, conn),
+            Phase::Known(_) => self.let_in(net, conn, resumes),
+        }
+    }
+
+    fn message(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
+        self.received(net, conn, message);
+    }
+
+    fn closed(&mut self, net: &mut Net<'_>, conn: ConnId, over: Over) {
+        log::debug!("{conn}: over: {over:?}");
+        let place = self.sessions.get_mut(conn.index());
+        let session = place.and_then(|place| place.take_if(|session| session.conn == conn));
+        if let Some(session) = session.filter(|session| session.is_counted)
+            && let Some(identity) = session.identity()
+        {
+            self.gone(&identity.user);
+        }
+        self.decide(net, Input::Disconnected { conn });
+    }
+
+    fn deadline(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let (now, timestamp) = (net.now(), net.timestamp());
+        let leeway_ms = self.verifier.leeway_ms();
+        let Some(session) = self.session(conn) else { return };
+        let due = session.due_anonymous(now);
+        let mut tells_expiry = None;
+        match &mut session.phase {
+            Phase::Anonymous { deadline, .. } if *deadline <= now => {
+                self.close_with(net, conn, AUTH_TIMEOUT, "no token came in time");
+                return;
+            }
+            Phase::Anonymous { .. } => {}
+            Phase::Known(known) => {
+                if let Some(expires) = known.identity.expires {
+                    if timestamp.0 >= expires.0.saturating_add(leeway_ms) {
+                        self.close_with(net, conn, TOKEN_EXPIRED, "the token has expired");
+                        return;
+                    }
+                    if timestamp.0 >= expires.0 - EXPIRY_NOTICE_MS && !known.is_expiry_told {
+                        known.is_expiry_told = true;
+                        tells_expiry = Some(expires);
+                    }
+                }
+            }
+        }
+        if let Some((code, message, count)) = due {
+            let detail =
+                encode::ErrorDetail { count: Some(count), ..encode::ErrorDetail::default() };
+            self.say(net, conn, &encode::error(None, code, &message, detail));
+        }
+        if let Some(expires) = tells_expiry {
+            let text = encode::push("notice", |w| {
+                w.text("code", "token_expiring");
+                w.text("message", "send auth with a new token");
+                w.number("expires", expires.0);
+            });
+            self.say(net, conn, &text);
+        }
+        self.arm(net, conn);
+    }
+
+    fn drained(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        self.decide(net, Input::Drained { conn });
+    }
+
+    fn stalled(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        self.close_with(net, conn, SLOW, "what waits for you has not moved for long");
+    }
+
+    fn woken(&mut self, net: &mut Net<'_>) {
+        self.take_outcomes(net);
+        self.take_calls(net);
+        self.go_on_stopping(net);
+    }
+
+    fn ticked(&mut self, net: &mut Net<'_>) {
+        self.decide(net, Input::Woken);
+        self.go_on_stopping(net);
+    }
+
+    fn is_poisoned(&self) -> bool {
+        self.is_deciding
+    }
+}

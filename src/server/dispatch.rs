@@ -1,0 +1,213 @@
+//! A client's messages: who may send them now, and where they go.
+
+use super::chat::{BAD_CLIENT, Chat, RATE};
+use super::encode::{self, ErrorDetail};
+use super::handle::{Access, Call, Caller, Reply};
+use super::request::{Envelope, Fault};
+use super::web::{Message, Net};
+use crate::base::ConnId;
+use crate::hub::{Input, RefusalCode, RequestId};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+impl Chat {
+    pub(super) fn received(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
+        let now = net.now();
+        let limits = self.config.limits.clone();
+        let Some(session) = self.session(conn) else { return };
+        let rate = session.take_request(now, &limits);
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(_) | Message::Ping(_) => "",
+        };
+        let is_text = matches!(message, Message::Text(_));
+        let envelope = if is_text { Envelope::parse(text) } else { Err((None, binary())) };
+        if let Err(retry_after_ms) = rate {
+            let id = match &envelope {
+                Ok(envelope) => envelope.id.clone(),
+                Err((id, _)) => id.clone(),
+            };
+            self.over_rate(net, conn, id, retry_after_ms);
+            return;
+        }
+        match envelope {
+            Ok(envelope) => self.dispatch(net, conn, &envelope),
+            Err((id, fault)) => self.fault(net, conn, id, &fault),
+        }
+    }
+
+    fn over_rate(&mut self, net: &mut Net<'_>, conn: ConnId, id: RequestId, retry_after_ms: u64) {
+        let now = net.now();
+        let is_one_too_many = self.session(conn).is_some_and(|session| session.over_rate(now));
+        if is_one_too_many {
+            self.close_with(net, conn, RATE, "you kept sending while limited");
+            return;
+        }
+        let detail = ErrorDetail { retry_after_ms: Some(retry_after_ms), ..ErrorDetail::default() };
+        let code = RefusalCode::RateLimited.as_str();
+        self.error(net, conn, id.as_deref(), code, "too many requests", detail);
+    }
+
+    fn fault(&mut self, net: &mut Net<'_>, conn: ConnId, id: RequestId, fault: &Fault) {
+        let now = net.now();
+        let is_malformed = matches!(fault.code, RefusalCode::BadJson | RefusalCode::BadRequest);
+        let is_one_too_many =
+            is_malformed && self.session(conn).is_some_and(|session| session.malformed(now));
+        let detail = encode::fault_detail(fault);
+        self.error(net, conn, id.as_deref(), fault.code.as_str(), &fault.message, detail);
+        if is_one_too_many {
+            self.close_with(net, conn, BAD_CLIENT, "too many malformed requests");
+        }
+    }
+
+    fn dispatch(&mut self, net: &mut Net<'_>, conn: ConnId, envelope: &Envelope<'_>) {
+        let Some(session) = self.session(conn) else { return };
+        let caller = session.identity().map(|identity| Caller {
+            user: identity.user.clone(),
+            name: identity.name.clone(),
+            admin: identity.admin,
+        });
+        let id = envelope.id.as_deref();
+        if let Some(handler) = self.handlers.get(envelope.kind.as_ref()) {
+            let handler = handler.clone();
+            let refused = match (handler.access, &caller) {
+                (Access::Public, _) => None,
+                (Access::User | Access::Admin, None) => {
+                    Some(("unauthorized", "say who you are, first"))
+                }
+                (Access::User, Some(_)) => None,
+                (Access::Admin, Some(caller)) if caller.admin => None,
+                (Access::Admin, Some(_)) => Some(("forbidden", "this is for admins")),
+            };
+            match refused {
+                Some((code, message)) => self.refuse(net, conn, id, code, message),
+                None => self.call_handler(net, conn, envelope, caller, &handler.run),
+            }
+            return;
+        }
+        match envelope.kind.as_ref() {
+            "auth" => match envelope.auth() {
+                Ok((token, resumes)) => self.authenticate(net, conn, id, &token, resumes),
+                Err(fault) => self.fault(net, conn, envelope.id.clone(), &fault),
+            },
+            _ if caller.is_none() => {
+                self.refuse(net, conn, id, "unauthorized", "say who you are, first");
+            }
+            "ping" => {
+                let ts = net.timestamp().0;
+                self.reply(net, conn, id, |w| w.number("ts", ts));
+            }
+            "info" => self.info(net, conn, id),
+            _ => match envelope.request(&self.config.limits) {
+                Ok(Some(request)) => {
+                    let id = envelope.id.clone();
+                    self.decide(net, Input::Request { conn, id, request });
+                }
+                Ok(None) => self.refuse(net, conn, id, "unknown_type", "no request has this type"),
+                Err(fault) => self.fault(net, conn, envelope.id.clone(), &fault),
+            },
+        }
+    }
+
+    fn info(&mut self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>) {
+        let Some(id) = id else { return };
+        let is_admin = self
+            .session(conn)
+            .and_then(|session| session.identity())
+            .is_some_and(|identity| identity.admin);
+        let rooms = self.hub.rooms_of(conn);
+        let counts = self.hub.counts();
+        let text = encode::reply(id, |w| {
+            self.greeting(w, net, conn, &rooms);
+            w.number("uptime_ms", net.now().millis_since(self.started));
+            w.object_in("counts", |w| {
+                w.number("connections", counts.connections as u64);
+                w.number("online", counts.online as u64);
+                w.number("rooms", counts.rooms as u64);
+                if is_admin {
+                    w.number("waiting_at_store", self.at_store as u64);
+                    w.number("waiting_bytes", net.all_waiting_bytes() as u64);
+                }
+            });
+        });
+        self.say(net, conn, &text);
+    }
+
+    fn call_handler(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        envelope: &Envelope<'_>,
+        caller: Option<Caller>,
+        run: &Arc<dyn Fn(Call, Reply) + Send + Sync>,
+    ) {
+        let id = envelope.id.as_deref();
+        let Ok(payload) = serde_json::from_str(envelope.raw_payload) else {
+            self.refuse(net, conn, id, "bad_json", "the payload cannot be read");
+            return;
+        };
+        if let Some(session) = self.session(conn) {
+            session.calls += 1;
+        }
+        self.settle_pause(net, conn);
+        let reply = Reply::new(Arc::clone(&self.shared), conn, id.map(str::to_owned));
+        let kind = envelope.kind.clone().into_owned();
+        let call = Call { kind, payload, caller, connection: conn };
+        // A handler's panic is its own: its reply, which is dropped by it, answers `internal`.
+        if catch_unwind(AssertUnwindSafe(|| run(call, reply))).is_err() {
+            log::error!("the handler of {:?} has panicked", envelope.kind);
+        }
+        self.take_answers(net);
+    }
+
+    fn reply(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        id: Option<&str>,
+        payload: impl FnOnce(&mut super::json::Writer),
+    ) {
+        if let Some(id) = id {
+            self.say(net, conn, &encode::reply(id, payload));
+        }
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        id: Option<&str>,
+        code: &'static str,
+        message: &str,
+    ) {
+        self.error(net, conn, id, code, message, ErrorDetail::default());
+    }
+
+    /// Sends an error: at once where it answers an `id`, at most one a second where it does not.
+    pub(super) fn error(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        id: Option<&str>,
+        code: &'static str,
+        message: &str,
+        detail: ErrorDetail<'_>,
+    ) {
+        let now = net.now();
+        let Some(session) = self.session(conn) else { return };
+        if id.is_some() || session.anonymous_error(now, code, message) {
+            self.say(net, conn, &encode::error(id, code, message, detail));
+        } else {
+            self.arm(net, conn);
+        }
+    }
+}
+
+fn binary() -> Fault {
+    Fault {
+        code: RefusalCode::BadRequest,
+        message: "binary messages mean nothing here".into(),
+        field: None,
+        limit: None,
+    }
+}

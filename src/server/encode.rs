@@ -1,0 +1,329 @@
+//! What the hub says → the wire's JSON, once for all recipients.
+
+use super::json::Writer;
+use super::request::Fault;
+use crate::base::outbox::NO_SOURCE;
+use crate::base::{Class, Entry, EntryKind, Limits};
+use crate::hub::{Answer, Notice, Refusal, RefusalCode, Resumed, RoomSummary};
+
+/// A notice on the wire: its text, and what may happen to it while it waits.
+pub(super) struct Encoded {
+    pub(super) text: String,
+    pub(super) class: Class,
+    pub(super) source: u32,
+}
+
+/// A push.
+pub(super) fn notice(notice: &Notice) -> Encoded {
+    let (text, class, source) = match notice {
+        Notice::Entry { entry: of_log, with_cid, source } => {
+            (entry(of_log, *with_cid), Class::Durable, *source)
+        }
+        Notice::Online { users, version, reset } => {
+            let text = push("user:online", |w| {
+                w.array("users", users, |w, user| w.item(user.as_str()));
+                w.number("version", *version);
+                if *reset {
+                    w.flag("reset", true);
+                }
+            });
+            (text, Class::Ephemeral, NO_SOURCE)
+        }
+        Notice::Offline { users, version } => {
+            let text = push("user:offline", |w| {
+                w.array("users", users, |w, user| w.item(user.as_str()));
+                w.number("version", *version);
+            });
+            (text, Class::Ephemeral, NO_SOURCE)
+        }
+        Notice::Typing { room, user, typing, source } => {
+            let text = push("chat:typing", |w| {
+                w.text("room", room.as_str());
+                w.text("user", user.as_str());
+                w.flag("typing", *typing);
+            });
+            (text, Class::Ephemeral, *source)
+        }
+        Notice::Read { room, user, seq, source } => {
+            let text = push("chat:read", |w| {
+                w.text("room", room.as_str());
+                w.text("user", user.as_str());
+                w.number("seq", *seq);
+            });
+            (text, Class::Ephemeral, *source)
+        }
+        Notice::Removed { room, by, reason } => {
+            let text = push("room:removed", |w| {
+                w.text("room", room.as_str());
+                if let Some(by) = by {
+                    w.text("by", by.as_str());
+                }
+                w.text("reason", reason);
+            });
+            (text, Class::Reply, NO_SOURCE)
+        }
+    };
+    Encoded { text, class, source }
+}
+
+/// An entry of a log: the same envelope when it is pushed, replayed and in a history.
+pub(super) fn entry(entry: &Entry, with_cid: bool) -> String {
+    let (kind, who) = match &entry.kind {
+        EntryKind::Message { from, .. } => ("chat:message", from),
+        EntryKind::Joined { user, .. } => ("room:joined", user),
+        EntryKind::Left { user, .. } => ("room:left", user),
+    };
+    push(kind, |w| {
+        w.text("room", entry.room.as_str());
+        w.number("seq", entry.seq);
+        match &entry.kind {
+            EntryKind::Message { body, cid, .. } => {
+                w.text("from", who.as_str());
+                w.text("text", &body.text);
+                if let Some(data) = &body.data {
+                    w.raw("data", data);
+                }
+                if let Some(reply_to) = body.reply_to {
+                    w.number("reply_to", reply_to);
+                }
+                if let Some(cid) = cid.as_ref().filter(|_| with_cid) {
+                    w.text("cid", cid);
+                }
+            }
+            EntryKind::Joined { by, .. } | EntryKind::Left { by, .. } => {
+                w.text("user", who.as_str());
+                if let Some(by) = by {
+                    w.text("by", by.as_str());
+                }
+            }
+        }
+        w.number("ts", entry.ts.0);
+    })
+}
+
+/// `{"type":…,"payload":{…}}`
+pub(super) fn push(kind: &str, payload: impl FnOnce(&mut Writer)) -> String {
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("type", kind);
+        w.object_in("payload", payload);
+    });
+    writer.finish()
+}
+
+/// `{"type":…,"payload":…}`, with a payload that is JSON already.
+pub(super) fn push_raw(kind: &str, payload: &str) -> String {
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("type", kind);
+        w.raw("payload", payload);
+    });
+    writer.finish()
+}
+
+/// `{"type":"reply","id":…,"payload":{…}}`
+pub(super) fn reply(id: &str, payload: impl FnOnce(&mut Writer)) -> String {
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("type", "reply");
+        w.raw("id", id);
+        w.object_in("payload", payload);
+    });
+    writer.finish()
+}
+
+/// As [`reply`], with a payload that is JSON already.
+pub(super) fn reply_raw(id: &str, payload: &str) -> String {
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("type", "reply");
+        w.raw("id", id);
+        w.raw("payload", payload);
+    });
+    writer.finish()
+}
+
+/// What an error says beside its code and its sentence.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ErrorDetail<'a> {
+    pub(super) field: Option<&'a str>,
+    pub(super) limit: Option<u64>,
+    pub(super) retry_after_ms: Option<u64>,
+    pub(super) count: Option<u32>,
+    pub(super) close: Option<u16>,
+}
+
+/// `{"type":"error","id"?:…,"payload":{"code","message",…}}`
+pub(super) fn error(
+    id: Option<&str>,
+    code: &str,
+    message: &str,
+    detail: ErrorDetail<'_>,
+) -> String {
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("type", "error");
+        if let Some(id) = id {
+            w.raw("id", id);
+        }
+        w.object_in("payload", |w| {
+            w.text("code", code);
+            w.text("message", message);
+            if let Some(field) = detail.field {
+                w.text("field", field);
+            }
+            if let Some(limit) = detail.limit {
+                w.number("limit", limit);
+            }
+            if let Some(retry_after_ms) = detail.retry_after_ms {
+                w.number("retry_after_ms", retry_after_ms);
+            }
+            if let Some(count) = detail.count {
+                w.number("count", count);
+            }
+            if let Some(close) = detail.close {
+                w.number("close", close);
+            }
+        });
+    });
+    writer.finish()
+}
+
+/// When a refusal is worth another try, and how soon.
+pub(super) fn retry_after_ms(code: RefusalCode) -> Option<u64> {
+    const STORE_RETRY_MS: u64 = 1_000;
+    matches!(code, RefusalCode::Unavailable | RefusalCode::Overloaded).then_some(STORE_RETRY_MS)
+}
+
+pub(super) fn refusal_detail(refusal: &Refusal) -> ErrorDetail<'_> {
+    ErrorDetail {
+        limit: refusal.limit,
+        retry_after_ms: retry_after_ms(refusal.code),
+        ..ErrorDetail::default()
+    }
+}
+
+pub(super) fn fault_detail(fault: &Fault) -> ErrorDetail<'_> {
+    ErrorDetail { field: fault.field, limit: fault.limit, ..ErrorDetail::default() }
+}
+
+/// The payload of a reply.
+pub(super) fn answer(w: &mut Writer, answer: &Answer) {
+    match answer {
+        Answer::Sent { room, seq, ts, duplicate } => {
+            w.text("room", room.as_str());
+            w.number("seq", *seq);
+            w.number("ts", ts.0);
+            if *duplicate {
+                w.flag("duplicate", true);
+            }
+        }
+        Answer::Joined(room) => summary(w, room),
+        Answer::Left { room, user } => {
+            w.text("room", room.as_str());
+            if let Some(user) = user {
+                w.text("user", user.as_str());
+            }
+        }
+        Answer::Rooms { rooms, more } => {
+            w.array("rooms", rooms, |w, room| w.object(|w| summary(w, room)));
+            w.flag("more", *more);
+        }
+        Answer::Members { members, more } => {
+            w.array("members", members, |w, member| {
+                w.object(|w| {
+                    w.text("user", member.user.as_str());
+                    w.text("name", member.name.as_deref().unwrap_or(member.user.as_str()));
+                    w.flag("online", member.online);
+                    w.text("role", if member.owner { "owner" } else { "member" });
+                    w.number("read", member.read);
+                });
+            });
+            w.flag("more", *more);
+        }
+        Answer::History { room, entries, asker, head, more } => {
+            w.text("room", room.as_str());
+            w.array("entries", entries, |w, of_log| {
+                let from = match &of_log.kind {
+                    EntryKind::Message { from, .. } => Some(from),
+                    EntryKind::Joined { .. } | EntryKind::Left { .. } => None,
+                };
+                w.raw_item(&entry(of_log, from == Some(asker)));
+            });
+            w.number("head", *head);
+            w.flag("more", *more);
+        }
+        Answer::Noted => {}
+        Answer::Read { room, seq, unread } => {
+            w.text("room", room.as_str());
+            w.number("seq", *seq);
+            w.number("unread", *unread);
+        }
+        Answer::Presence { users, version, more } => {
+            w.array("users", users, |w, user| {
+                w.object(|w| {
+                    w.text("user", user.user.as_str());
+                    w.text("name", user.name.as_deref().unwrap_or(user.user.as_str()));
+                    w.number("connections", user.connections as u64);
+                    w.number("since", user.since.0);
+                });
+            });
+            w.number("version", *version);
+            w.flag("more", *more);
+        }
+        Answer::Resumed(resumed) => self::resumed(w, resumed),
+    }
+}
+
+fn resumed(w: &mut Writer, resumed: &Resumed) {
+    w.object_in("rooms", |w| {
+        for (room, from, head) in &resumed.rooms {
+            w.object_in(room.as_str(), |w| {
+                w.number("from", *from);
+                w.number("head", *head);
+            });
+        }
+    });
+    w.object_in("refused", |w| {
+        for (room, code, head) in &resumed.refused {
+            w.object_in(room.as_str(), |w| {
+                w.text("code", code.as_str());
+                if let Some(head) = head {
+                    if *code == RefusalCode::Gone {
+                        w.number("first", 1);
+                    }
+                    w.number("head", *head);
+                }
+            });
+        }
+    });
+}
+
+/// A room as one user sees it.
+pub(super) fn summary(w: &mut Writer, room: &RoomSummary) {
+    w.text("room", room.room.as_str());
+    w.text("title", &room.title);
+    w.flag("open", room.open);
+    w.number("members", room.members as u64);
+    w.number("head", room.head);
+    if let Some((read, unread)) = room.read {
+        w.number("read", read);
+        w.number("unread", unread);
+    }
+}
+
+/// The limits that a client can meet.
+pub(super) fn limits(w: &mut Writer, limits: &Limits) {
+    w.number("message_bytes", limits.message_bytes);
+    w.number("text_bytes", limits.text_bytes);
+    w.number("data_bytes", limits.data_bytes);
+    w.number("cid_bytes", limits.cid_bytes);
+    w.number("title_bytes", limits.title_bytes);
+    w.number("page", limits.page);
+    w.number("requests_per_second", limits.requests_per_second);
+    w.number("burst", limits.burst);
+    w.number("rooms", limits.rooms);
+    w.number("room_members", limits.room_members);
+    w.number("create_members", limits.create_members);
+    w.number("fragments", limits.fragments);
+}

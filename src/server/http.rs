@@ -1,0 +1,355 @@
+//! HTTP requests: the page, `/healthz`, and who may open a WebSocket.
+
+use super::assets::{CONTENT_SECURITY_POLICY, asset};
+use super::auth::{Identity, TokenError, Verifier};
+use super::json::Writer;
+use super::web::Answer;
+use crate::base::{Timestamp, UserId};
+use crate::protocol::handshake::response::respond;
+use crate::protocol::handshake::{Refusal, RequestHead, Status, Upgrade};
+
+/// The subprotocol that is spoken here.
+const SUBPROTOCOL: &str = "parlor.v1";
+/// Before a token among the offered subprotocols. Never echoed.
+const BEARER_PREFIX: &str = "bearer.";
+/// In open mode a request must be for one of these: no page elsewhere can make a name of its own
+/// point here (DNS rebinding).
+const OPEN_HOSTS: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
+
+/// What a request's head is judged by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules<'a> {
+    pub(super) verifier: &'a Verifier,
+    pub(super) allowed_origins: &'a [String],
+    pub(super) now: Timestamp,
+}
+
+/// What a request comes to.
+#[derive(Debug)]
+pub(super) enum Routed {
+    /// A whole answer.
+    Respond(Answer),
+    /// A WebSocket: the answer's head, who it is if that is known, and whether a `resume` follows.
+    Open { head: Vec<u8>, identity: Option<Identity>, resumes: bool },
+}
+
+/// Judges a request.
+pub(super) fn route(head: &RequestHead<'_>, rules: Rules<'_>) -> Routed {
+    if rules.verifier.is_open() && !is_open_host(head.host) {
+        return refuse(
+            Status::Forbidden,
+            "forbidden",
+            "in open mode this server answers to localhost alone",
+        );
+    }
+    let is_root = head.path == "/";
+    if head.path == "/ws" || (is_root && Upgrade::is_asked_for(head)) {
+        return match open(head, rules) {
+            Ok(opened) => opened,
+            Err(refusal) => Routed::Respond(refusal.into()),
+        };
+    }
+    if head.path == "/healthz" {
+        return serve(head, "application/json", healthz(rules.verifier.is_open()).as_bytes(), &[]);
+    }
+    let Some(asset) = asset(head.path) else {
+        return refuse(Status::NotFound, "not_found", "there is nothing here");
+    };
+    let fields = [
+        ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+        ("Cache-Control", "no-cache"),
+    ];
+    serve(head, asset.content_type, asset.body, &fields)
+}
+
+fn serve(
+    head: &RequestHead<'_>,
+    content_type: &str,
+    body: &[u8],
+    fields: &[(&str, &str)],
+) -> Routed {
+    let mut answer = respond(Status::Ok, content_type, fields, body);
+    match head.method {
+        "GET" => {}
+        // RFC 9110 §9.3.2: the same head, and no body.
+        "HEAD" => answer.truncate(answer.len() - body.len()),
+        _ => {
+            let mut refusal = Refusal::new(
+                Status::MethodNotAllowed,
+                "bad_request",
+                "this can be read, not changed",
+            );
+            refusal.fields = &[("Allow", "GET, HEAD")];
+            return Routed::Respond(refusal.into());
+        }
+    }
+    Routed::Respond(Answer::Respond(answer))
+}
+
+fn refuse(status: Status, code: &'static str, message: &str) -> Routed {
+    Routed::Respond(Refusal::new(status, code, message).into())
+}
+
+fn healthz(is_open: bool) -> String {
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("status", "ok");
+        w.flag("open", is_open);
+        w.text("version", env!("CARGO_PKG_VERSION"));
+    });
+    writer.finish()
+}
+
+fn open(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<Routed, Refusal> {
+    let upgrade = Upgrade::judge(head)?;
+    check_origin(head, rules.allowed_origins)?;
+    let identity =
+        if rules.verifier.is_open() { Some(named(head)?) } else { proved(head, &upgrade, rules)? };
+    let offered = upgrade.protocols().contains(&SUBPROTOCOL);
+    let resumes = head.query_value("resume").is_some_and(|value| value == "1");
+    Ok(Routed::Open { head: upgrade.accept(offered.then_some(SUBPROTOCOL)), identity, resumes })
+}
+
+fn is_open_host(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    OPEN_HOSTS.iter().any(|open| name.eq_ignore_ascii_case(open))
+}
+
+/// A page may connect to the host that it came from, or from an origin that is allowed. Programs
+/// send no `Origin`.
+fn check_origin(head: &RequestHead<'_>, allowed: &[String]) -> Result<(), Refusal> {
+    let forbidden =
+        || Refusal::new(Status::Forbidden, "forbidden", "this origin may not connect here");
+    let Some(origin) = head.only("origin").map_err(Refusal::from)? else { return Ok(()) };
+    let host = ["http://", "https://"].iter().find_map(|scheme| origin.strip_prefix(scheme));
+    let is_own = host.is_some_and(|host| host.eq_ignore_ascii_case(head.host));
+    let is_allowed =
+        origin != "null" && allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin));
+    if is_own || is_allowed { Ok(()) } else { Err(forbidden()) }
+}
+
+/// Open mode: everybody is who they say.
+fn named(head: &RequestHead<'_>) -> Result<Identity, Refusal> {
+    if !tokens(head, &[]).is_empty() || bearer(head).is_some() {
+        return Err(unauthorized(&TokenError::OpenMode.to_string()));
+    }
+    let name = head.query_value("user").filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| unauthorized("in open mode say who you are: ?user=NAME"))?;
+    let user = UserId::parse(&name).map_err(|error| {
+        Refusal::new(Status::BadRequest, "bad_request", format!("the user's name {error}"))
+    })?;
+    Ok(Identity { user, name: None, admin: false, expires: None })
+}
+
+/// Who the tokens say that it is, if there are any. A bad one is not made good by another that is
+/// right, and two must be of the same user.
+fn proved(
+    head: &RequestHead<'_>,
+    upgrade: &Upgrade<'_>,
+    rules: Rules<'_>,
+) -> Result<Option<Identity>, Refusal> {
+    let mut first: Option<Identity> = None;
+    for token in tokens(head, upgrade.protocols()) {
+        let identity = rules
+            .verifier
+            .verify(&token, rules.now)
+            .map_err(|error| unauthorized(&error.to_string()))?;
+        match &first {
+            Some(first) if first.user != identity.user => {
+                return Err(unauthorized("the tokens are those of different users"));
+            }
+            Some(_) => {}
+            None => first = Some(identity),
+        }
+    }
+    Ok(first)
+}
+
+/// The tokens of a request, in their order of rank.
+fn tokens(head: &RequestHead<'_>, protocols: &[&str]) -> Vec<String> {
+    let mut tokens = Vec::new();
+    if let Some(token) = bearer(head) {
+        tokens.push(token.to_owned());
+    }
+    if let Some(token) = head.query_value("token") {
+        tokens.push(token.into_owned());
+    }
+    let offered = protocols.iter().filter_map(|protocol| protocol.strip_prefix(BEARER_PREFIX));
+    tokens.extend(offered.map(str::to_owned));
+    if protocols.is_empty() {
+        let lines = head.all("sec-websocket-protocol").flat_map(|line| line.split(','));
+        let offered = lines.filter_map(|item| item.trim().strip_prefix(BEARER_PREFIX));
+        tokens.extend(offered.map(str::to_owned));
+    }
+    tokens
+}
+
+fn bearer<'b>(head: &RequestHead<'b>) -> Option<&'b str> {
+    let value = head.all("authorization").next()?;
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+fn unauthorized(message: &str) -> Refusal {
+    let mut refusal = Refusal::new(Status::Unauthorized, "unauthorized", message);
+    refusal.fields = &[("WWW-Authenticate", "Bearer")];
+    refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::auth::{Claims, Secret};
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+    fn secret() -> Secret {
+        Secret::new(&[b'k'; 32]).unwrap()
+    }
+
+    fn token(user: &str) -> String {
+        let claims: Claims =
+            serde_json::from_value(serde_json::json!({ "sub": user, "exp": 1_800_000_060 }))
+                .unwrap();
+        secret().sign(&claims).unwrap()
+    }
+
+    /// The status line of an answer, and who was let in.
+    fn ask(
+        secret: Option<&Secret>,
+        target: &str,
+        fields: &[(&str, &str)],
+    ) -> (String, Option<String>) {
+        let mut text = format!("GET {target} HTTP/1.1\r\n");
+        if !fields.iter().any(|(name, _)| *name == "Host") {
+            text += "Host: localhost:8080\r\n";
+        }
+        if target.starts_with("/ws") {
+            text += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        }
+        for (name, value) in fields {
+            text += &format!("{name}: {value}\r\n");
+        }
+        text += "\r\n";
+        let head = RequestHead::parse(text.as_bytes(), 64).unwrap();
+        let verifier = Verifier::new(secret, 30_000, 128);
+        let allowed_origins = vec!["https://app.example".to_owned()];
+        let rules = Rules { verifier: &verifier, allowed_origins: &allowed_origins, now: NOW };
+        match route(&head, rules) {
+            Routed::Respond(Answer::Respond(bytes)) | Routed::Respond(Answer::Open(bytes)) => {
+                (String::from_utf8(bytes).unwrap()[9..12].to_owned(), None)
+            }
+            Routed::Open { head, identity, .. } => {
+                let head = String::from_utf8(head).unwrap();
+                assert!(!head.contains("bearer"));
+                (head[9..12].to_owned(), identity.map(|identity| identity.user.to_string()))
+            }
+        }
+    }
+
+    fn status(secret: Option<&Secret>, target: &str, fields: &[(&str, &str)]) -> String {
+        ask(secret, target, fields).0
+    }
+
+    #[test]
+    fn open_mode_lets_in_by_name_and_takes_no_token() {
+        let name = |target: &str| ask(None, target, &[]);
+        assert_eq!(name("/ws?user=ada"), ("101".into(), Some("ada".into())));
+        assert_eq!(name("/ws").0, "401");
+        assert_eq!(name("/ws?user=").0, "401");
+        assert_eq!(name("/ws?user=a%20b").0, "400");
+        assert_eq!(name("/ws?user=ada&token=x").0, "401");
+        assert_eq!(status(None, "/ws?user=ada", &[("Authorization", "Bearer x")]), "401");
+        assert_eq!(
+            status(None, "/ws?user=ada", &[("Sec-WebSocket-Protocol", "parlor.v1, bearer.x")]),
+            "401"
+        );
+    }
+
+    #[test]
+    fn open_mode_answers_to_this_machine_alone_on_every_path() {
+        for host in ["localhost", "LOCALHOST:1", "127.0.0.1:8080", "[::1]", "[::1]:8080"] {
+            assert_eq!(status(None, "/healthz", &[("Host", host)]), "200", "{host}");
+        }
+        for host in [
+            "example.com",
+            "localhost.example.com",
+            "127.0.0.1.example.com:80",
+            "10.0.0.1",
+            "",
+            "localhost:x",
+        ] {
+            for target in ["/", "/healthz", "/ws?user=ada", "/nothing"] {
+                assert_eq!(status(None, target, &[("Host", host)]), "403", "{host} {target}");
+            }
+        }
+        assert_eq!(status(Some(&secret()), "/healthz", &[("Host", "example.com")]), "200");
+    }
+
+    #[test]
+    fn each_way_to_present_a_token_lets_in_and_a_bad_one_is_not_made_good() {
+        let secret = Some(secret());
+        let (ada, bob) = (token("ada"), token("bob"));
+        let bearer = format!("Bearer {ada}");
+        let protocol = format!("parlor.v1, bearer.{ada}");
+        let query = format!("/ws?token={ada}");
+        let good = ("101".to_owned(), Some("ada".to_owned()));
+        assert_eq!(ask(secret.as_ref(), "/ws", &[("Authorization", &bearer)]), good);
+        assert_eq!(ask(secret.as_ref(), &query, &[]), good);
+        assert_eq!(ask(secret.as_ref(), "/ws", &[("Sec-WebSocket-Protocol", &protocol)]), good);
+        assert_eq!(ask(secret.as_ref(), &query, &[("Authorization", &bearer)]), good);
+        assert_eq!(
+            ask(secret.as_ref(), "/ws", &[]),
+            ("101".to_owned(), None),
+            "auth may still come"
+        );
+        assert_eq!(ask(secret.as_ref(), "/ws?user=ada", &[]), ("101".to_owned(), None));
+        assert_eq!(status(secret.as_ref(), "/ws?token=", &[]), "401");
+        assert_eq!(status(secret.as_ref(), "/ws?token=x", &[("Authorization", &bearer)]), "401");
+        assert_eq!(status(secret.as_ref(), &query, &[("Authorization", "Bearer x")]), "401");
+        let of_bob = format!("/ws?token={bob}");
+        assert_eq!(status(secret.as_ref(), &of_bob, &[("Authorization", &bearer)]), "401");
+    }
+
+    #[test]
+    fn a_page_connects_from_its_own_host_or_an_allowed_origin() {
+        let from = |origin: &str| status(None, "/ws?user=ada", &[("Origin", origin)]);
+        for good in ["http://localhost:8080", "https://LOCALHOST:8080", "https://app.example"] {
+            assert_eq!(from(good), "101", "{good}");
+        }
+        for bad in [
+            "null",
+            "http://localhost",
+            "http://localhost:8081",
+            "http://evil.example",
+            "localhost:8080",
+            "https://app.example.evil",
+        ] {
+            assert_eq!(from(bad), "403", "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_page_is_served_with_its_policy_and_nothing_else_is_there() {
+        assert_eq!(status(None, "/", &[]), "200");
+        assert_eq!(status(None, "/app.js", &[]), "200");
+        assert_eq!(status(None, "/../Cargo.toml", &[]), "404");
+        let text = "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let head = RequestHead::parse(text.as_bytes(), 64).unwrap();
+        let verifier = Verifier::new(None, 0, 0);
+        let rules = Rules { verifier: &verifier, allowed_origins: &[], now: NOW };
+        let Routed::Respond(Answer::Respond(answer)) = route(&head, rules) else {
+            panic!("no answer")
+        };
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.contains("Content-Security-Policy: default-src 'none';"));
+        assert!(answer.ends_with("\r\n\r\n") && !answer.contains("Content-Length: 0\r\n"));
+    }
+}

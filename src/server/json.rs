@@ -1,0 +1,327 @@
+//! JSON, read strictly (RFC 8259, and no further) and written without a detour.
+//!
+//! `serde_json` judges the grammar. What it does not: nesting, names that come twice, and halves of
+//! surrogate pairs in what is handed on as it came.
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Why a text is not taken as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotJson {
+    /// It breaks the grammar.
+    Grammar,
+    /// It is nested deeper than the limit.
+    TooDeep,
+    /// A name comes twice.
+    NameTwice,
+    /// A `\uD800`–`\uDFFF` without its other half.
+    LoneSurrogate,
+}
+
+impl NotJson {
+    pub(super) const fn message(self) -> &'static str {
+        match self {
+            NotJson::Grammar => "the message is not JSON",
+            NotJson::TooDeep => "the JSON is nested too deeply",
+            NotJson::NameTwice => "a name comes twice in the JSON",
+            NotJson::LoneSurrogate => "the JSON has half of a surrogate pair",
+        }
+    }
+}
+
+/// Looks once over a text: no deeper than `depth_max`, no lone surrogates. Says nothing of the
+/// grammar.
+pub(super) fn scan(text: &str, depth_max: usize) -> Result<(), NotJson> {
+    let bytes = text.as_bytes();
+    let mut depth = 0usize;
+    let mut is_in_string = false;
+    let mut place = 0;
+    while let Some(&byte) = bytes.get(place) {
+        place += 1;
+        match (is_in_string, byte) {
+            (false, b'"') => is_in_string = true,
+            (false, b'{' | b'[') => {
+                depth += 1;
+                if depth > depth_max {
+                    return Err(NotJson::TooDeep);
+                }
+            }
+            (false, b'}' | b']') => depth = depth.saturating_sub(1),
+            (true, b'"') => is_in_string = false,
+            (true, b'\\') => {
+                if let Some(unit) = escaped_unit(bytes, place) {
+                    place += 5;
+                    match unit {
+                        0xD800..=0xDBFF => {
+                            let is_pair = bytes.get(place) == Some(&b'\\')
+                                && matches!(escaped_unit(bytes, place + 1), Some(0xDC00..=0xDFFF));
+                            if !is_pair {
+                                return Err(NotJson::LoneSurrogate);
+                            }
+                            place += 6;
+                        }
+                        0xDC00..=0xDFFF => return Err(NotJson::LoneSurrogate),
+                        _ => {}
+                    }
+                } else {
+                    place += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The number of the `uXXXX` at `place`, if one is there.
+fn escaped_unit(bytes: &[u8], place: usize) -> Option<u32> {
+    let [b'u', digits @ ..] = bytes.get(place..place + 5)? else { return None };
+    let digits = std::str::from_utf8(digits).ok()?;
+    u32::from_str_radix(digits, 16).ok()
+}
+
+/// An object's members, as they stand in the text.
+#[derive(Debug, Default)]
+pub(super) struct Object<'a>(Vec<(Cow<'a, str>, &'a str)>);
+
+impl<'a> Object<'a> {
+    /// Reads an object. `Ok(None)` for other JSON.
+    pub(super) fn parse(text: &'a str) -> Result<Option<Object<'a>>, NotJson> {
+        let raw: &RawValue = serde_json::from_str(text).map_err(|_| NotJson::Grammar)?;
+        if !raw.get().starts_with('{') {
+            return Ok(None);
+        }
+        let Object(mut members) = serde_json::from_str(raw.get()).map_err(|_| NotJson::Grammar)?;
+        // Sorted, so that a thousand names cost a thousand steps, and not their square.
+        members.sort_by(|(one, _), (other, _)| one.cmp(other));
+        if members.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Err(NotJson::NameTwice);
+        }
+        Ok(Some(Object(members)))
+    }
+
+    /// The value of a member, as it stands in the text.
+    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
+        let place = self.0.binary_search_by(|(one, _)| one.as_ref().cmp(name)).ok()?;
+        Some(self.0[place].1)
+    }
+
+    /// All members, in the order of their names.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), *value))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<'a>, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                #[derive(serde::Deserialize)]
+                struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+                let mut members = Vec::new();
+                while let Some((Name(name), value)) =
+                    map.next_entry::<Name<'de>, &'de RawValue>()?
+                {
+                    members.push((name, value.get()));
+                }
+                Ok(Object(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A JSON string's text; `None` if the value is no string.
+pub(super) fn string(raw: &str) -> Option<Cow<'_, str>> {
+    #[derive(serde::Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    serde_json::from_str(raw).ok().map(|Text(text)| text)
+}
+
+/// Writes JSON from left to right.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    text: Vec<u8>,
+    needs_comma: bool,
+}
+
+impl Writer {
+    pub(super) fn new() -> Writer {
+        Writer { text: Vec::with_capacity(256), needs_comma: false }
+    }
+
+    /// What was written.
+    pub(super) fn finish(self) -> String {
+        // All that is written is UTF-8.
+        String::from_utf8(self.text).unwrap_or_default()
+    }
+
+    /// An object as a value, or as the whole.
+    pub(super) fn object(&mut self, fill: impl FnOnce(&mut Writer)) {
+        self.comma();
+        self.enclosed(b'{', b'}', fill);
+    }
+
+    /// `name: {…}`
+    pub(super) fn object_in(&mut self, name: &str, fill: impl FnOnce(&mut Writer)) {
+        self.name(name);
+        self.enclosed(b'{', b'}', fill);
+    }
+
+    /// `name: [ … ]`, with `each` for every item.
+    pub(super) fn array<T>(
+        &mut self,
+        name: &str,
+        items: impl IntoIterator<Item = T>,
+        mut each: impl FnMut(&mut Writer, T),
+    ) {
+        self.name(name);
+        self.enclosed(b'[', b']', |writer| {
+            for item in items {
+                each(writer, item);
+            }
+        });
+    }
+
+    /// `name: "text"`
+    pub(super) fn text(&mut self, name: &str, text: &str) {
+        self.name(name);
+        self.quoted(text);
+    }
+
+    /// `"text"`, in an array.
+    pub(super) fn item(&mut self, text: &str) {
+        self.comma();
+        self.quoted(text);
+    }
+
+    /// `name: 7`
+    pub(super) fn number(&mut self, name: &str, number: impl Into<i128>) {
+        self.name(name);
+        self.text.extend_from_slice(number.into().to_string().as_bytes());
+    }
+
+    /// `name: true`
+    pub(super) fn flag(&mut self, name: &str, flag: bool) {
+        self.name(name);
+        self.text.extend_from_slice(if flag { b"true" } else { b"false" });
+    }
+
+    /// `name: …`, JSON as it came.
+    pub(super) fn raw(&mut self, name: &str, json: &str) {
+        self.name(name);
+        self.text.extend_from_slice(json.as_bytes());
+    }
+
+    /// JSON as it is, in an array.
+    pub(super) fn raw_item(&mut self, json: &str) {
+        self.comma();
+        self.text.extend_from_slice(json.as_bytes());
+    }
+
+    fn enclosed(&mut self, open: u8, close: u8, fill: impl FnOnce(&mut Writer)) {
+        self.text.push(open);
+        self.needs_comma = false;
+        fill(self);
+        self.text.push(close);
+        self.needs_comma = true;
+    }
+
+    fn name(&mut self, name: &str) {
+        self.comma();
+        self.quoted(name);
+        self.text.push(b':');
+    }
+
+    fn comma(&mut self) {
+        if std::mem::replace(&mut self.needs_comma, true) {
+            self.text.push(b',');
+        }
+    }
+
+    fn quoted(&mut self, text: &str) {
+        // Writing text to a Vec does not fail.
+        let _ = serde_json::to_writer(&mut self.text, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn nesting_has_a_limit_and_brackets_in_strings_do_not_count() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(scan(&nested(32), 32), Ok(()));
+        assert_eq!(scan(&nested(33), 32), Err(NotJson::TooDeep));
+        assert_eq!(scan(&format!("\"{}\"", "[".repeat(99)), 32), Ok(()));
+        assert_eq!(scan("\"\\\"[[\"", 1), Ok(()));
+    }
+
+    #[test]
+    fn halves_of_surrogate_pairs_are_found() {
+        for whole in
+            [r#""\ud83d\ude00""#, r#""\\ud83d""#, r#""\u00e4""#, r#""\uD83D\uDE00\uD83D\uDE00""#]
+        {
+            assert_eq!(scan(whole, 32), Ok(()), "{whole}");
+        }
+        for half in
+            [r#""\ud83d""#, r#""\ude00""#, r#""\ud83d\ud83d""#, r#""\ud83dx""#, r#""\\\ud83d""#]
+        {
+            assert_eq!(scan(half, 32), Err(NotJson::LoneSurrogate), "{half}");
+        }
+    }
+
+    #[test]
+    fn members_are_found_as_they_came_and_no_name_comes_twice() {
+        let object = Object::parse(r#" {"b": 1.50, "\u0061": [ "x" ]} "#).unwrap().unwrap();
+        assert_eq!(
+            (object.get("a"), object.get("b"), object.get("c")),
+            (Some(r#"[ "x" ]"#), Some("1.50"), None)
+        );
+        assert_eq!(Object::parse(r#"{"a":1,"\u0061":2}"#).unwrap_err(), NotJson::NameTwice);
+        assert!(Object::parse("[]").unwrap().is_none());
+        for wrong in ["", "{", "{}}", "{'a':1}", "{\"a\":01}", "{\"a\":NaN}", "{\"a\":1,}"] {
+            assert_eq!(Object::parse(wrong).unwrap_err(), NotJson::Grammar, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_json() {
+        let mut writer = Writer::new();
+        writer.object(|w| {
+            w.text("a\"", "b\n\u{1}");
+            w.number("n", -1);
+            w.array("list", [1, 2], |w, n| w.object(|w| w.number("n", n)));
+            w.object_in("o", |w| w.flag("f", true));
+            w.array("empty", [""; 0], |w, text| w.item(text));
+            w.raw("r", "[1.50]");
+        });
+        assert_eq!(
+            writer.finish(),
+            r#"{"a\"":"b\n\u0001","n":-1,"list":[{"n":1},{"n":2}],"o":{"f":true},"empty":[],"r":[1.50]}"#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_scan_never_fails_what_serde_json_takes_whole(text in any::<String>()) {
+            let json = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(scan(&json, 1), Ok(()));
+        }
+
+        #[test]
+        fn the_scan_survives_anything(text in "[\\\\\"ud8c0-9\\[\\]{}]{0,40}") {
+            let _ = scan(&text, 4);
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! A client's message → what it asks for (`wire.md`, "Envelope" and "Requests").
+
+use super::json::{NotJson, Object, scan, string};
+use crate::base::limits::{JSON_DEPTH_MAX, REQUEST_ID_BYTES_MAX};
+use crate::base::{Body, Limits, NameError, RoomId, UserId};
+use crate::hub::{Part, RefusalCode, Request, RequestId, Target};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Why a request is refused before anybody decides about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) code: RefusalCode,
+    pub(super) message: Cow<'static, str>,
+    /// Which member of the payload is wrong.
+    pub(super) field: Option<&'static str>,
+    /// Which limit, where it is one.
+    pub(super) limit: Option<u64>,
+}
+
+impl Fault {
+    fn bad_request(field: &'static str, message: impl Into<Cow<'static, str>>) -> Fault {
+        let field = Some(field);
+        Fault { code: RefusalCode::BadRequest, message: message.into(), field, limit: None }
+    }
+
+    fn too_large(field: &'static str, limit: u64) -> Fault {
+        let message = Cow::Borrowed("this is larger than it may be");
+        Fault { code: RefusalCode::TooLarge, message, field: Some(field), limit: Some(limit) }
+    }
+
+    fn bad_json(not_json: NotJson) -> Fault {
+        let message = Cow::Borrowed(not_json.message());
+        Fault { code: RefusalCode::BadJson, message, field: None, limit: None }
+    }
+}
+
+/// A message's envelope.
+#[derive(Debug)]
+pub(super) struct Envelope<'a> {
+    pub(super) id: RequestId,
+    pub(super) kind: Cow<'a, str>,
+    payload: Object<'a>,
+    /// The payload as it came.
+    pub(super) raw_payload: &'a str,
+}
+
+/// A fault, and the `id` of the request that has it, where it has one.
+pub(super) type Faulty = (RequestId, Fault);
+
+impl<'a> Envelope<'a> {
+    /// Reads an envelope.
+    pub(super) fn parse(text: &'a str) -> Result<Envelope<'a>, Faulty> {
+        let bad_json = |not_json| (None, Fault::bad_json(not_json));
+        scan(text, JSON_DEPTH_MAX).map_err(bad_json)?;
+        let envelope = Object::parse(text).map_err(bad_json)?;
+        let not_object = || (None, Fault::bad_request("type", "a request is a JSON object"));
+        let envelope = envelope.ok_or_else(not_object)?;
+        let id = match envelope.get("id") {
+            Some(raw) => Some(checked_id(raw).map_err(|fault| (None, fault))?),
+            None => None,
+        };
+        let fail = |fault| (id.clone(), fault);
+        let kind = envelope.get("type").and_then(string);
+        let kind =
+            kind.ok_or_else(|| fail(Fault::bad_request("type", "a request has a type, a string")))?;
+        let raw_payload = envelope.get("payload").unwrap_or("{}");
+        let payload =
+            Object::parse(raw_payload).map_err(|not_json| fail(Fault::bad_json(not_json)))?;
+        let payload = payload
+            .ok_or_else(|| fail(Fault::bad_request("payload", "the payload is an object")))?;
+        Ok(Envelope { id, kind, payload, raw_payload })
+    }
+
+    /// What the hub is asked for; `Ok(None)` if no request of the hub has this name.
+    pub(super) fn request(&self, limits: &Limits) -> Result<Option<Request>, Fault> {
+        let fields = Fields { payload: &self.payload, limits };
+        Ok(Some(match self.kind.as_ref() {
+            "chat:send" => fields.send()?,
+            "chat:history" => fields.history()?,
+            "chat:typing" => {
+                Request::Typing(fields.room()?, fields.flag("typing")?.unwrap_or(true))
+            }
+            "chat:read" => Request::Read(fields.room()?, fields.needed_number("seq")?),
+            "room:create" => fields.create()?,
+            "room:join" => Request::Join(fields.room()?),
+            "room:leave" => Request::Leave(fields.room()?),
+            "room:list" => Request::ListRooms {
+                open: fields.flag("open")?.unwrap_or(false),
+                after: fields.name("after", RoomId::parse)?,
+                limit: fields.limit()?,
+            },
+            "room:members" => Request::ListMembers {
+                room: fields.room()?,
+                after: fields.name("after", UserId::parse)?,
+                limit: fields.limit()?,
+            },
+            "presence:list" => Request::ListPresence {
+                room: fields.name("room", RoomId::parse)?,
+                after: fields.name("after", UserId::parse)?,
+                limit: fields.limit()?,
+            },
+            "resume" => fields.resume()?,
+            _ => return Ok(None),
+        }))
+    }
+
+    /// The token of an `auth`, and whether a `resume` will follow.
+    pub(super) fn auth(&self) -> Result<(Cow<'a, str>, bool), Fault> {
+        let token = self.payload.get("token").and_then(string);
+        let token =
+            token.ok_or_else(|| Fault::bad_request("token", "auth needs a token, a string"))?;
+        let resumes = match self.payload.get("resume") {
+            None | Some("null" | "false") => false,
+            Some("true") => true,
+            Some(_) => return Err(Fault::bad_request("resume", "this is true or false")),
+        };
+        Ok((token, resumes))
+    }
+}
+
+/// An `id` is a string of at most 64 bytes or an integer that every JSON reader holds exactly. It
+/// is kept as it came.
+fn checked_id(raw: &str) -> Result<std::rc::Rc<str>, Fault> {
+    const INTEGER_MAX: i64 = (1 << 53) - 1;
+    let is_good = if raw.starts_with('"') {
+        string(raw).is_some_and(|text| text.len() <= REQUEST_ID_BYTES_MAX)
+    } else {
+        raw.parse::<i64>().is_ok_and(|number| (-INTEGER_MAX..=INTEGER_MAX).contains(&number))
+    };
+    let message = "an id is a string of at most 64 bytes or an integer within 2^53 - 1";
+    if is_good { Ok(raw.into()) } else { Err(Fault::bad_request("id", message)) }
+}
+
+/// A payload's members, checked.
+struct Fields<'p, 'a> {
+    payload: &'p Object<'a>,
+    limits: &'p Limits,
+}
+
+impl<'a> Fields<'_, 'a> {
+    fn send(&self) -> Result<Request, Fault> {
+        let room = self.name("room", RoomId::parse)?;
+        let to = self.name("to", UserId::parse)?;
+        let target = match (room, to) {
+            (Some(room), None) => Target::Room(room),
+            (None, Some(user)) => Target::User(user),
+            (Some(_), Some(_)) => {
+                return Err(Fault::bad_request("to", "a message goes to a room or to a user"));
+            }
+            (None, None) => return Err(Fault::bad_request("room", "this is needed")),
+        };
+        let text = self.text("text")?.ok_or(Fault::bad_request("text", "this is needed"))?;
+        self.within("text", text.len(), self.limits.text_bytes)?;
+        let data = self.payload.get("data");
+        self.within("data", data.map_or(0, str::len), self.limits.data_bytes)?;
+        let cid = self.text("cid")?;
+        if let Some(cid) = &cid {
+            self.within("cid", cid.len(), self.limits.cid_bytes)?;
+            if cid.is_empty() {
+                return Err(Fault::bad_request("cid", "this is not empty, or not there"));
+            }
+        }
+        let body = Body {
+            text: Arc::from(text.as_ref()),
+            data: data.map(Arc::from),
+            reply_to: self.number("reply_to")?,
+        };
+        Ok(Request::Send { target, body, cid: cid.map(|cid| Arc::from(cid.as_ref())) })
+    }
+
+    fn create(&self) -> Result<Request, Fault> {
+        let title = self.text("title")?;
+        self.within(
+            "title",
+            title.as_ref().map_or(0, |title| title.len()),
+            self.limits.title_bytes,
+        )?;
+        let names: Vec<Cow<'_, str>> = match self.payload.get("members") {
+            None | Some("null") => Vec::new(),
+            Some(raw) => serde_json::from_str(raw)
+                .map_err(|_| Fault::bad_request("members", "this is a list of user ids"))?,
+        };
+        let limit = self.limits.create_members;
+        if names.len() > limit as usize {
+            return Err(Fault::too_large("members", u64::from(limit)));
+        }
+        let members = names
+            .iter()
+            .map(|name| UserId::parse(name).map_err(|error| bad_name("members", error)))
+            .collect::<Result<_, _>>()?;
+        Ok(Request::Create {
+            room: self.name("room", RoomId::parse)?,
+            title: title.map(|title| Arc::from(title.as_ref())),
+            open: self.flag("open")?.unwrap_or(false),
+            members,
+        })
+    }
+
+    fn history(&self) -> Result<Request, Fault> {
+        let part = match (self.number("after")?, self.number("before")?) {
+            (None, None) => Part::Newest,
+            (Some(seq), None) => Part::After(seq),
+            (None, Some(seq)) => Part::Before(seq),
+            (Some(_), Some(_)) => {
+                return Err(Fault::bad_request("before", "a page is after an entry or before one"));
+            }
+        };
+        Ok(Request::History { room: self.room()?, part, limit: self.limit()? })
+    }
+
+    fn resume(&self) -> Result<Request, Fault> {
+        let epoch = self.text("epoch")?.ok_or(Fault::bad_request("epoch", "this is needed"))?;
+        let message = "this is an object of rooms and positions";
+        let raw = self.payload.get("rooms").unwrap_or("{}");
+        let positions = match Object::parse(raw) {
+            Ok(Some(positions)) => positions,
+            Ok(None) => return Err(Fault::bad_request("rooms", message)),
+            Err(not_json) => return Err(Fault::bad_json(not_json)),
+        };
+        let mut rooms = Vec::new();
+        for (name, seq) in positions.members() {
+            let room = RoomId::parse(name).map_err(|error| bad_name("rooms", error))?;
+            let seq = seq.parse().map_err(|_| Fault::bad_request("rooms", message))?;
+            rooms.push((room, seq));
+        }
+        let more = self.flag("more")?.unwrap_or(false);
+        Ok(Request::Resume { epoch: epoch.into_owned(), rooms, more })
+    }
+
+    fn room(&self) -> Result<RoomId, Fault> {
+        self.name("room", RoomId::parse)?.ok_or(Fault::bad_request("room", "this is needed"))
+    }
+
+    fn limit(&self) -> Result<usize, Fault> {
+        match self.number("limit")? {
+            Some(0) => Err(Fault::bad_request("limit", "this is at least 1")),
+            Some(limit) => Ok(usize::try_from(limit).unwrap_or(usize::MAX)),
+            None => Ok(usize::MAX),
+        }
+    }
+
+    fn name<T>(
+        &self,
+        field: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, NameError>,
+    ) -> Result<Option<T>, Fault> {
+        let Some(text) = self.text(field)? else { return Ok(None) };
+        parse(&text).map(Some).map_err(|error| bad_name(field, error))
+    }
+
+    fn text(&self, field: &'static str) -> Result<Option<Cow<'a, str>>, Fault> {
+        match self.payload.get(field) {
+            None | Some("null") => Ok(None),
+            Some(raw) => match string(raw) {
+                Some(text) => Ok(Some(text)),
+                None => Err(Fault::bad_request(field, "this is a string")),
+            },
+        }
+    }
+
+    fn number(&self, field: &'static str) -> Result<Option<u64>, Fault> {
+        match self.payload.get(field) {
+            None | Some("null") => Ok(None),
+            Some(raw) => match raw.parse::<i64>() {
+                Ok(number) if number >= 0 => Ok(Some(number as u64)),
+                _ => Err(Fault::bad_request(field, "this is an integer from 0 on")),
+            },
+        }
+    }
+
+    fn needed_number(&self, field: &'static str) -> Result<u64, Fault> {
+        self.number(field)?.ok_or(Fault::bad_request(field, "this is needed"))
+    }
+
+    fn flag(&self, field: &'static str) -> Result<Option<bool>, Fault> {
+        match self.payload.get(field) {
+            None | Some("null") => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(Fault::bad_request(field, "this is true or false")),
+        }
+    }
+
+    fn within(&self, field: &'static str, len: usize, limit: u32) -> Result<(), Fault> {
+        if len > limit as usize { Err(Fault::too_large(field, u64::from(limit))) } else { Ok(()) }
+    }
+}
+
+fn bad_name(field: &'static str, error: NameError) -> Fault {
+    Fault::bad_request(field, format!("a name {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str) -> Result<Option<Request>, Fault> {
+        Envelope::parse(text).map_err(|(_, fault)| fault)?.request(&Limits::default())
+    }
+
+    fn fault_of(text: &str) -> (&'static str, Option<&'static str>) {
+        let fault = request(text).unwrap_err();
+        (fault.code.as_str(), fault.field)
+    }
+
+    #[test]
+    fn an_id_comes_back_as_it_came() {
+        for id in [r#""a""#, r#""\u0061""#, "7", "-9007199254740991", "9007199254740991", "-0"] {
+            let text = format!(r#"{{"type":"ping","id":{id}}}"#);
+            assert_eq!(Envelope::parse(&text).unwrap().id.as_deref(), Some(id));
+        }
+        let long = format!(r#""{}""#, "x".repeat(65));
+        for id in ["9007199254740992", "1.0", "1e3", "null", "true", "{}", "[]", long.as_str()] {
+            let text = format!(r#"{{"type":"ping","id":{id}}}"#);
+            let (id, fault) = Envelope::parse(&text).unwrap_err();
+            assert_eq!((id, fault.code, fault.field), (None, RefusalCode::BadRequest, Some("id")));
+        }
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_refused_by_its_name() {
+        assert_eq!(fault_of("{"), ("bad_json", None));
+        assert_eq!(fault_of(r#"{"type":"ping","type":"ping"}"#), ("bad_json", None));
+        assert_eq!(fault_of(r#"{"type":"ping","payload":{"a":1,"a":2}}"#), ("bad_json", None));
+        assert_eq!(
+            fault_of(r#"{"type":"chat:send","payload":{"data":"\ud800"}}"#),
+            ("bad_json", None)
+        );
+        assert_eq!(fault_of(&format!(r#"{{"payload":{}}}"#, "[".repeat(40))), ("bad_json", None));
+        assert_eq!(fault_of("[]"), ("bad_request", Some("type")));
+        assert_eq!(fault_of("{}"), ("bad_request", Some("type")));
+        assert_eq!(fault_of(r#"{"type":7}"#), ("bad_request", Some("type")));
+        assert_eq!(fault_of(r#"{"type":"ping","payload":[]}"#), ("bad_request", Some("payload")));
+        let (id, _) = Envelope::parse(r#"{"id":3,"type":"ping","payload":7}"#).unwrap_err();
+        assert_eq!(id.as_deref(), Some("3"));
+    }
+
+    #[test]
+    fn each_member_of_a_payload_is_checked() {
+        let send =
+            |payload: &str| fault_of(&format!(r#"{{"type":"chat:send","payload":{payload}}}"#));
+        assert_eq!(send("{}"), ("bad_request", Some("room")));
+        assert_eq!(send(r#"{"room":"a b","text":""}"#), ("bad_request", Some("room")));
+        assert_eq!(send(r#"{"room":"a","to":"b","text":""}"#), ("bad_request", Some("to")));
+        assert_eq!(send(r#"{"room":"a"}"#), ("bad_request", Some("text")));
+        assert_eq!(send(r#"{"room":"a","text":7}"#), ("bad_request", Some("text")));
+        assert_eq!(send(r#"{"room":"a","text":"","cid":""}"#), ("bad_request", Some("cid")));
+        assert_eq!(
+            send(r#"{"room":"a","text":"","reply_to":-1}"#),
+            ("bad_request", Some("reply_to"))
+        );
+        let long = format!(r#"{{"room":"a","text":"{}"}}"#, "x".repeat(16_385));
+        assert_eq!(send(&long), ("too_large", Some("text")));
+        let escaped = format!(
+            r#"{{"type":"chat:send","payload":{{"room":"a","text":"{}"}}}}"#,
+            "\\n".repeat(16_384)
+        );
+        assert!(request(&escaped).is_ok(), "bytes are counted after unescaping");
+        let history =
+            |payload: &str| fault_of(&format!(r#"{{"type":"chat:history","payload":{payload}}}"#));
+        assert_eq!(
+            history(r#"{"room":"a","after":1,"before":2}"#),
+            ("bad_request", Some("before"))
+        );
+        assert_eq!(history(r#"{"room":"a","limit":0}"#), ("bad_request", Some("limit")));
+    }
+
+    #[test]
+    fn data_is_handed_on_as_it_came() {
+        let text = r#"{"type":"chat:send","payload":{"room":"a","text":"\u00e4","data":{"b":1.50, "a":[]}}}"#;
+        let Ok(Some(Request::Send { body, .. })) = request(text) else { panic!("no message") };
+        assert_eq!(
+            (body.text.as_ref(), body.data.as_deref()),
+            ("ä", Some(r#"{"b":1.50, "a":[]}"#))
+        );
+    }
+}

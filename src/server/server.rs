@@ -1,0 +1,181 @@
+//! A server put together: reactor, store, hub, chat.
+
+use super::calls::FailCallsOnDrop;
+use super::chat::Chat;
+use super::config::{Config, ConfigError};
+use super::handle::{Handle, Shared};
+use super::web::Web;
+use crate::base::Chance;
+use crate::hub::{Hub, Settings};
+use crate::reactor::{Reactor, ReactorConfig};
+use crate::store::{OpenError, Store};
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::{fmt, io};
+
+/// Why a server could not start, or did not end well.
+#[derive(Debug)]
+pub enum ServerError {
+    /// The configuration contradicts itself.
+    Config(ConfigError),
+    /// The address cannot be listened on.
+    Listen(SocketAddr, io::Error),
+    /// The data cannot be opened.
+    Store(OpenError),
+    /// The system has no random numbers, or no thread, or the event loop failed.
+    System(io::Error),
+    /// The server's thread has panicked.
+    Panicked,
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServerError::Config(error) => error.fmt(f),
+            ServerError::Listen(address, error) if error.kind() == io::ErrorKind::AddrInUse => {
+                write!(
+                    f,
+                    "{address} is in use by another program: end that one, or take another port, for \
+                 instance --listen {}",
+                    suggestion(*address)
+                )
+            }
+            ServerError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            ServerError::Store(error) => error.fmt(f),
+            ServerError::System(error) => error.fmt(f),
+            ServerError::Panicked => {
+                f.write_str("the server has met a fault of its own and stopped")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+/// The next port, as another than the one that is taken.
+fn suggestion(address: SocketAddr) -> SocketAddr {
+    let port = address.port().checked_add(1).unwrap_or(8080);
+    SocketAddr::new(address.ip(), port)
+}
+
+/// A server that is bound and has its data open; [`Server::run`] serves.
+#[derive(Debug)]
+pub struct Server {
+    reactor: Reactor,
+    web: Web<Chat>,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Binds the address and opens the data.
+    ///
+    /// # Errors
+    /// [`ServerError`], with what to do about it.
+    pub fn bind(config: Config) -> Result<Server, ServerError> {
+        config.check().map_err(ServerError::Config)?;
+        let reactor_config = ReactorConfig { listen: config.listen, limits: config.limits.clone() };
+        let mut reactor = Reactor::bind(&reactor_config)
+            .map_err(|error| ServerError::Listen(config.listen, error))?;
+        let address = reactor.local_addr().map_err(ServerError::System)?;
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(|error| ServerError::System(io::Error::other(error)))?;
+        let mut chance = Chance::new(u64::from_le_bytes(seed));
+        const EPOCH_LEN: usize = 16;
+        let wake = reactor.wake();
+        let (store, snapshot) =
+            Store::open(&config.data, &chance.word(EPOCH_LEN), move || wake.wake())
+                .map_err(ServerError::Store)?;
+        let hub = Hub::new(Settings::from(&config.limits), snapshot, chance.next_u64());
+        let shared = Shared::new(reactor.wake());
+        let limits = config.limits.clone();
+        let mut chat = Chat::new(config, hub, store, shared);
+        chat.started = reactor.io().now();
+        let web = Web::new(chat, limits, chance.next_u64());
+        Ok(Server { reactor, web, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A handle for other threads, good before and while it runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle { shared: std::sync::Arc::clone(&self.web.application().shared) }
+    }
+
+    /// Serves on this thread until [`Handle::stop`]. What was acknowledged is on disk when it
+    /// returns.
+    ///
+    /// # Errors
+    /// [`ServerError::System`] when waiting for events fails.
+    pub fn run(mut self) -> Result<(), ServerError> {
+        let shared = std::sync::Arc::clone(&self.web.application().shared);
+        let _ = shared.reactor_thread.set(std::thread::current().id());
+        let _guard = FailCallsOnDrop(std::sync::Arc::clone(&shared));
+        let result = self.reactor.run(&mut self.web);
+        let chat = self.web.application_mut();
+        chat.store.close();
+        chat.fail_calls();
+        log::info!("stopped");
+        result.map_err(ServerError::System)
+    }
+
+    /// Binds, opens and serves on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Server::bind`].
+    pub fn start(config: Config) -> Result<Running, ServerError> {
+        let (to_starter, from_thread) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("parlor".into())
+            .spawn(move || {
+                let server = match Server::bind(config) {
+                    Ok(server) => server,
+                    Err(error) => {
+                        // The starter waits for just this.
+                        let _ = to_starter.send(Err(error));
+                        return Ok(());
+                    }
+                };
+                let _ = to_starter.send(Ok((server.handle(), server.local_addr())));
+                server.run()
+            })
+            .map_err(ServerError::System)?;
+        let (handle, address) = from_thread.recv().map_err(|_| ServerError::Panicked)??;
+        Ok(Running { handle, address, thread })
+    }
+}
+
+/// A server on a thread of its own.
+#[derive(Debug)]
+pub struct Running {
+    handle: Handle,
+    address: SocketAddr,
+    thread: JoinHandle<Result<(), ServerError>>,
+}
+
+impl Running {
+    /// Its handle.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until it has stopped.
+    ///
+    /// # Errors
+    /// How it ended, if not well.
+    pub fn join(self) -> Result<(), ServerError> {
+        self.thread.join().map_err(|_| ServerError::Panicked)?
+    }
+}

@@ -1,0 +1,237 @@
+//! What the server remembers of one WebSocket: who it is, how much it may ask, and what it did
+//! wrong.
+
+use super::auth::Identity;
+use crate::base::limits::{
+    ABUSE_WINDOW_MS, ANONYMOUS_ERROR_EVERY_MS, MALFORMED_MAX, OVER_RATE_MAX,
+};
+use crate::base::{ConnId, Limits, Moment};
+use std::sync::Arc;
+
+/// A session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) conn: ConnId,
+    pub(super) phase: Phase,
+    rate: Rate,
+    /// The hub takes no more requests for now.
+    pub(super) is_held: bool,
+    /// The URL announced a `resume`.
+    pub(super) is_announcing_resume: bool,
+    /// The handles count it among those online.
+    pub(super) is_counted: bool,
+    /// Calls of handlers that have not been answered.
+    pub(super) calls: u16,
+    abuse: Option<Box<Abuse>>,
+    anonymous: Option<Box<Anonymous>>,
+}
+
+/// How far a session is.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// It must say who it is by then.
+    Anonymous { deadline: Moment, resumes: bool },
+    /// It has said so.
+    Known(Box<Known>),
+}
+
+/// Somebody who has said who they are.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) identity: Identity,
+    /// The end of the token was announced.
+    pub(super) is_expiry_told: bool,
+}
+
+impl Session {
+    pub(super) fn new(conn: ConnId, phase: Phase) -> Session {
+        Session {
+            conn,
+            phase,
+            rate: Rate::default(),
+            is_held: false,
+            is_announcing_resume: false,
+            is_counted: false,
+            calls: 0,
+            abuse: None,
+            anonymous: None,
+        }
+    }
+
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        match &self.phase {
+            Phase::Anonymous { .. } => None,
+            Phase::Known(known) => Some(&known.identity),
+        }
+    }
+
+    /// Counts a request; over the rate it tells in how many ms the next one may come.
+    pub(super) fn take_request(&mut self, now: Moment, limits: &Limits) -> Result<(), u64> {
+        self.rate.take(now, limits.requests_per_second, limits.burst)
+    }
+
+    /// Counts a malformed request; tells whether it was one too many.
+    pub(super) fn malformed(&mut self, now: Moment) -> bool {
+        let abuse = self.abuse(now);
+        abuse.malformed += 1;
+        abuse.malformed >= MALFORMED_MAX
+    }
+
+    /// Counts a request over the rate; tells whether it was one too many.
+    pub(super) fn over_rate(&mut self, now: Moment) -> bool {
+        let abuse = self.abuse(now);
+        abuse.over_rate += 1;
+        abuse.over_rate >= OVER_RATE_MAX
+    }
+
+    fn abuse(&mut self, now: Moment) -> &mut Abuse {
+        let abuse = self.abuse.get_or_insert_default();
+        if now.millis_since(abuse.since) >= ABUSE_WINDOW_MS {
+            **abuse = Abuse { since: now, malformed: 0, over_rate: 0 };
+        }
+        abuse
+    }
+
+    /// An error that answers a request without an `id`: whether to send it now. If not, it is kept
+    /// for the end of the second, with a count.
+    pub(super) fn anonymous_error(
+        &mut self,
+        now: Moment,
+        code: &'static str,
+        message: &str,
+    ) -> bool {
+        match &mut self.anonymous {
+            Some(anonymous) if anonymous.until > now => {
+                anonymous.count += 1;
+                anonymous.code = code;
+                anonymous.message = message.into();
+                false
+            }
+            _ => {
+                let until = now.plus_millis(ANONYMOUS_ERROR_EVERY_MS);
+                self.anonymous =
+                    Some(Box::new(Anonymous { until, count: 0, code, message: "".into() }));
+                true
+            }
+        }
+    }
+
+    /// The errors that were kept, when their second is over.
+    pub(super) fn due_anonymous(&mut self, now: Moment) -> Option<(&'static str, Arc<str>, u32)> {
+        let anonymous = self.anonymous.as_mut().filter(|anonymous| anonymous.until <= now)?;
+        if anonymous.count == 0 {
+            self.anonymous = None;
+            return None;
+        }
+        let due = (anonymous.code, Arc::clone(&anonymous.message), anonymous.count);
+        anonymous.count = 0;
+        anonymous.until = now.plus_millis(ANONYMOUS_ERROR_EVERY_MS);
+        Some(due)
+    }
+
+    /// When errors that were kept are due.
+    pub(super) fn anonymous_deadline(&self) -> Moment {
+        match &self.anonymous {
+            Some(anonymous) if anonymous.count > 0 => anonymous.until,
+            _ => Moment::NEVER,
+        }
+    }
+}
+
+/// A rate with a burst, as one number: when the requests so far would have been spread out
+/// (the generic cell rate algorithm).
+#[derive(Debug, Default)]
+struct Rate {
+    spread_until_us: u64,
+}
+
+impl Rate {
+    fn take(&mut self, now: Moment, per_second: u32, burst: u32) -> Result<(), u64> {
+        let interval_us = (1_000_000 / u64::from(per_second)).max(1);
+        let now_us = now.as_millis().saturating_mul(1_000);
+        let spread_until_us = self.spread_until_us.max(now_us) + interval_us;
+        let allowed_us = now_us + interval_us * u64::from(burst);
+        if spread_until_us > allowed_us {
+            return Err((spread_until_us - allowed_us).div_ceil(1_000));
+        }
+        self.spread_until_us = spread_until_us;
+        Ok(())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Abuse {
+    since: Moment,
+    malformed: u32,
+    over_rate: u32,
+}
+
+#[derive(Debug)]
+struct Anonymous {
+    until: Moment,
+    count: u32,
+    code: &'static str,
+    message: Arc<str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Moment {
+        Moment::from_millis(millis)
+    }
+
+    fn session() -> Session {
+        let phase = Phase::Anonymous { deadline: Moment::NEVER, resumes: false };
+        Session::new(ConnId::new(0, 0), phase)
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate() {
+        let mut rate = Rate::default();
+        for _ in 0..30 {
+            assert_eq!(rate.take(at(1_000), 10, 30), Ok(()));
+        }
+        assert_eq!(rate.take(at(1_000), 10, 30), Err(100));
+        assert_eq!(rate.take(at(1_099), 10, 30), Err(1));
+        assert_eq!(rate.take(at(1_100), 10, 30), Ok(()));
+        assert_eq!(rate.take(at(1_100), 10, 30), Err(100));
+        for _ in 0..30 {
+            assert_eq!(
+                rate.take(at(60_000), 10, 30),
+                Ok(()),
+                "a pause makes the burst whole again"
+            );
+        }
+        assert!(rate.take(at(60_000), 10, 30).is_err());
+    }
+
+    #[test]
+    fn abuse_is_counted_within_its_window() {
+        let mut session = session();
+        for _ in 1..MALFORMED_MAX {
+            assert!(!session.malformed(at(20_000)));
+        }
+        assert!(!session.malformed(at(30_000)), "a new window");
+        for _ in 2..MALFORMED_MAX {
+            assert!(!session.malformed(at(30_001)));
+        }
+        assert!(session.malformed(at(30_002)));
+    }
+
+    #[test]
+    fn anonymous_errors_come_once_a_second_with_a_count() {
+        let mut session = session();
+        assert!(session.anonymous_error(at(0), "bad_json", "a"));
+        assert!(!session.anonymous_error(at(1), "bad_json", "b"));
+        assert!(!session.anonymous_error(at(2), "bad_request", "c"));
+        assert_eq!(session.anonymous_deadline(), at(1_000));
+        assert_eq!(session.due_anonymous(at(999)), None);
+        assert_eq!(session.due_anonymous(at(1_000)), Some(("bad_request", "c".into(), 2)));
+        assert!(!session.anonymous_error(at(1_500), "bad_json", "d"));
+        assert_eq!(session.due_anonymous(at(2_000)), Some(("bad_json", "d".into(), 1)));
+        assert_eq!(session.due_anonymous(at(3_000)), None);
+        assert!(session.anonymous_error(at(3_001), "bad_json", "e"));
+    }
+}

@@ -1,0 +1,14 @@
+//! Remembers: SQLite on one worker thread, group commit, entries numbered within the transaction.
+//!
+//! Below it is a file that the `sqlite3` shell opens (`docs/store.md` says what is in it). It
+//! decides nothing: what may be written was decided before.
+
+mod lock;
+mod queries;
+mod schema;
+#[allow(clippy::module_inception)]
+mod store;
+mod worker;
+
+pub use lock::LockError;
+pub use store::{OpenError, Place, Store};

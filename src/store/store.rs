@@ -1,0 +1,211 @@
+//! The reactor's end of the store: commands in, outcomes out, neither ever blocks.
+
+use super::lock::{DirectoryLock, LockError};
+use super::worker::{Answer, Command, Worker};
+use super::{queries, schema};
+use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
+use crate::base::{Outcome, Query, Record, Snapshot, Timestamp};
+use rusqlite::Connection;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Where a store keeps its data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the file `parlor.db` of this directory, which is made if it is not there.
+    Directory(PathBuf),
+    /// In memory: gone with the process.
+    Memory,
+}
+
+/// Why a store could not be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The directory could not be made.
+    Directory(PathBuf, std::io::Error),
+    /// The directory could not be locked.
+    Lock(LockError),
+    /// The file was written by a newer parlor.
+    Newer {
+        /// The file's version.
+        version: u32,
+    },
+    /// SQLite says no.
+    Database(rusqlite::Error),
+    /// The thread could not be started.
+    Thread(std::io::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::Directory(path, error) => {
+                write!(f, "cannot make the directory {}: {error}", path.display())
+            }
+            OpenError::Lock(error) => error.fmt(f),
+            OpenError::Newer { version } => write!(
+                f,
+                "the data was written by a newer parlor (schema version {version}, this one knows {}): \
+                 use that one, or another --data",
+                schema::VERSION
+            ),
+            OpenError::Database(error) => write!(f, "cannot open the database: {error}"),
+            OpenError::Thread(error) => write!(f, "cannot start the store's thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> OpenError {
+        OpenError::Database(error)
+    }
+}
+
+/// Wakes the reactor when the thread ends, however it ends: it looks then whether that was meant.
+struct Farewell<W: Fn()>(W);
+
+impl<W: Fn()> Drop for Farewell<W> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// A store, open for one server.
+#[derive(Debug)]
+pub struct Store {
+    commands: Option<SyncSender<Command>>,
+    answers: Arc<Mutex<Vec<Answer>>>,
+    waiting_bytes: usize,
+    failures_heard: u64,
+    thread: Option<JoinHandle<()>>,
+    _lock: Option<DirectoryLock>,
+}
+
+impl Store {
+    /// Opens the store in `place`, which gets `epoch` if it is new, and starts its thread. `wake`
+    /// is called from there whenever outcomes wait.
+    ///
+    /// # Errors
+    /// [`OpenError`], with what to do about it.
+    pub fn open(
+        place: &Place,
+        epoch: &str,
+        wake: impl Fn() + Clone + Send + 'static,
+    ) -> Result<(Store, Snapshot), OpenError> {
+        let (mut db, lock) = match place {
+            Place::Memory => (Connection::open_in_memory()?, None),
+            Place::Directory(directory) => {
+                std::fs::create_dir_all(directory)
+                    .map_err(|error| OpenError::Directory(directory.clone(), error))?;
+                let lock = DirectoryLock::take(directory).map_err(OpenError::Lock)?;
+                (Connection::open(directory.join("parlor.db"))?, Some(lock))
+            }
+        };
+        schema::configure(&db)?;
+        schema::migrate(&mut db, epoch)?.map_err(|version| OpenError::Newer { version })?;
+        let snapshot = queries::snapshot(&db)?;
+        // What a connection's statements need fits, so that none is prepared twice.
+        db.set_prepared_statement_cache_capacity(32);
+
+        let (commands, receiver) = sync_channel(STORE_QUEUE_MAX);
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let to_reactor = Arc::clone(&answers);
+        let wake_at_end = wake.clone();
+        let answer = move |new: Vec<Answer>| {
+            to_reactor.lock().unwrap_or_else(PoisonError::into_inner).extend(new);
+            wake();
+        };
+        let worker = Worker::new(db, receiver, Box::new(answer));
+        let farewell = Farewell(wake_at_end);
+        let thread = std::thread::Builder::new()
+            .name("parlor-store".into())
+            .spawn(move || {
+                let _farewell = farewell;
+                worker.run();
+            })
+            .map_err(OpenError::Thread)?;
+        let store = Store {
+            commands: Some(commands),
+            answers,
+            waiting_bytes: 0,
+            failures_heard: 0,
+            thread: Some(thread),
+            _lock: lock,
+        };
+        Ok((store, snapshot))
+    }
+
+    /// Hands a record to the store; its outcome comes with `ticket`.
+    ///
+    /// # Errors
+    /// [`Outcome::Overloaded`] when too much waits, [`Outcome::Unavailable`] when the store's
+    /// thread is gone.
+    pub fn write(&mut self, ticket: u64, now: Timestamp, record: Record) -> Result<(), Outcome> {
+        let failures_heard = self.failures_heard;
+        self.submit(Command::Write { ticket, now, record, failures_heard })
+    }
+
+    /// Asks for a page; it comes with `ticket`.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn read(&mut self, ticket: u64, query: Query) -> Result<(), Outcome> {
+        self.submit(Command::Read { ticket, query })
+    }
+
+    fn submit(&mut self, command: Command) -> Result<(), Outcome> {
+        let weight = command.weight();
+        if self.waiting_bytes + weight > STORE_QUEUE_BYTES_MAX {
+            return Err(Outcome::Overloaded);
+        }
+        let commands = self.commands.as_ref().ok_or(Outcome::Unavailable)?;
+        match commands.try_send(command) {
+            Ok(()) => {
+                self.waiting_bytes += weight;
+                Ok(())
+            }
+            Err(std::sync::mpsc::TrySendError::Full(_)) => Err(Outcome::Overloaded),
+            Err(std::sync::mpsc::TrySendError::Disconnected(_)) => Err(Outcome::Unavailable),
+        }
+    }
+
+    /// What has been answered since the last call, in the order of the commits.
+    pub fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
+        let answers =
+            std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut outcomes = Vec::with_capacity(answers.len());
+        for answer in answers {
+            self.waiting_bytes -= answer.weight;
+            self.failures_heard = self.failures_heard.max(answer.failures);
+            outcomes.push((answer.ticket, answer.outcome));
+        }
+        outcomes
+    }
+
+    /// Whether the store's thread has ended although nobody closed it: by a fault of ours.
+    #[must_use]
+    pub fn has_died(&self) -> bool {
+        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
+    /// Waits until all that was handed over is committed, and closes. Outcomes can still be taken.
+    pub fn close(&mut self) {
+        self.commands = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("the store's thread has panicked");
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

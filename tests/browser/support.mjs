@@ -1,0 +1,150 @@
+// What the browser tests and the screenshots share: finding Chromium, starting a server and ending it, signing in.
+// Every process that is started here is ended here, by its own handle.
+
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** The server's binary: `PARLOR_BIN`, or what `cargo build --release` makes. */
+export const PARLOR = process.env.PARLOR_BIN ?? join(ROOT, 'target/release/parlor');
+
+function chromiumPath() {
+  const named = [process.env.CHROMIUM, '/usr/bin/chromium'].find((path) => path && existsSync(path));
+  if (named) return named;
+  try {
+    return execFileSync('which', ['chromium'], { encoding: 'utf8' }).trim();
+  } catch {
+    throw new Error('No Chromium was found: apt-get install chromium, or name one in CHROMIUM.');
+  }
+}
+
+export function launch() {
+  return chromium.launch({
+    executablePath: chromiumPath(),
+    headless: true,
+    args: [
+      '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync',
+    ],
+  });
+}
+
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.on('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+export function temporaryDirectory() {
+  return mkdtempSync(join(tmpdir(), 'parlor-browser-'));
+}
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Asks again until it is true, or fails with a sentence that says what never came. */
+export async function eventually(what, condition, ms = 15_000) {
+  const end = Date.now() + ms;
+  let last;
+  while (Date.now() < end) {
+    try {
+      last = await condition();
+      if (last) return last;
+    } catch (error) {
+      last = error;
+    }
+    await sleep(50);
+  }
+  throw new Error(`${what}: not within ${ms} ms (last: ${last instanceof Error ? last.message : JSON.stringify(last)})`);
+}
+
+/** A server process on a fixed port and directory, which can be killed and started again. */
+export class Server {
+  #child = null;
+  #said = '';
+
+  constructor(port, data, extra = []) {
+    this.port = port;
+    this.data = data;
+    this.extra = extra;
+    this.url = `http://127.0.0.1:${port}`;
+  }
+
+  static async start(...extra) {
+    const server = new Server(await freePort(), temporaryDirectory(), extra);
+    await server.start();
+    return server;
+  }
+
+  async start() {
+    if (!existsSync(PARLOR)) throw new Error(`No server at ${PARLOR}: cargo build --release, or name one in PARLOR_BIN.`);
+    const args = ['serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.data, ...this.extra];
+    this.#child = spawn(PARLOR, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream.on('data', (bytes) => {
+        this.#said = (this.#said + bytes).slice(-4000);
+      });
+    }
+    await eventually('the server answers /healthz', async () => {
+      if (this.#child.exitCode !== null) throw new Error(`the server ended with ${this.#child.exitCode}: ${this.#said}`);
+      return (await fetch(`${this.url}/healthz`, { signal: AbortSignal.timeout(1000) })).ok;
+    }, 10_000);
+  }
+
+  /** Ends the process as a power failure would. */
+  async kill() {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await ended;
+  }
+
+  async end() {
+    await this.kill();
+    rmSync(this.data, { recursive: true, force: true });
+  }
+}
+
+/** Picks a name at the door and waits until the page is live. */
+export async function comeIn(page, url, name) {
+  await page.goto(url);
+  await page.getByLabel('Your name').fill(name);
+  await page.getByRole('button', { name: 'Come in' }).click();
+  await live(page);
+}
+
+export function live(page, ms = 15_000) {
+  return page.locator('#state[data-state="online"]').waitFor({ timeout: ms });
+}
+
+export async function joinRoom(page, room) {
+  await page.getByRole('button', { name: 'Open or join a room' }).click();
+  await page.getByLabel('Its name').fill(room);
+  await page.getByRole('button', { name: 'Go in' }).click();
+  await inRoom(page, room);
+}
+
+export function inRoom(page, room) {
+  return page.locator('#room-title', { hasText: new RegExp(`^${room}$`) }).waitFor();
+}
+
+export async function say(page, text) {
+  await page.locator('#message').fill(text);
+  await page.locator('#message').press('Enter');
+}
+
+/** The texts of the messages that are shown, from top to bottom. */
+export function texts(page) {
+  return page.locator('#log-rows .msg .text').allTextContents();
+}
