@@ -2,12 +2,15 @@
 //! edge-triggered. It knows connections and bytes, not WebSocket: what they mean is a
 //! [`Handler`]'s, who sees the world through [`Io`] and can run on a simulated one.
 
+mod accept;
 mod clock;
 mod connection;
+mod flush;
 mod io;
 mod listener;
 #[allow(clippy::module_inception)]
 mod reactor;
+mod read;
 mod send;
 mod timers;
 mod wake;

@@ -3,19 +3,14 @@
 
 use super::clock::Clock;
 use super::connection::Socket;
-use super::io::{CloseCause, Handler, Io, Phase, Stall};
-use super::listener::{Accepted, Listener, file_limit};
-use super::send::send;
+use super::io::{CloseCause, Handler, Io, Phase};
+use super::listener::{Listener, file_limit};
 use super::wake::Wake;
-use crate::base::limits::{
-    ACCEPTS_PER_TURN, DRAIN_BYTES_MAX, FILES_RESERVED, FLUSHES_PER_TURN, READ_BUFFER_BYTES,
-    SEND_BUFFER_BYTES, STALL_BYTES, STALL_MS,
-};
+use crate::base::limits::{FILES_RESERVED, READ_BUFFER_BYTES, SEND_BUFFER_BYTES};
 use crate::base::{ConnId, Limits, Moment};
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -36,24 +31,24 @@ pub struct ReactorConfig {
 /// The loop and all its sockets.
 #[derive(Debug)]
 pub struct Reactor {
-    poll: Poll,
-    clock: Clock,
+    pub(super) poll: Poll,
+    pub(super) clock: Clock,
     /// Until the handler stops accepting.
-    listener: Option<Listener>,
-    wake: Wake,
-    io: Io,
+    pub(super) listener: Option<Listener>,
+    pub(super) wake: Wake,
+    pub(super) io: Io,
     /// By the index of a [`ConnId`], as the table in `io`.
-    sockets: Vec<Option<Socket>>,
+    pub(super) sockets: Vec<Option<Socket>>,
     /// Connections with something to read; those that their budget has stopped come last.
-    ready: VecDeque<ConnId>,
+    pub(super) ready: VecDeque<ConnId>,
     /// Connections that wait for the budget of all outboxes.
-    starved: Vec<ConnId>,
-    due: Vec<ConnId>,
-    read_buffer: Vec<u8>,
-    send_buffer: Vec<u8>,
-    outbox_low_bytes: usize,
-    connections_max: usize,
-    exhausted_log: Moment,
+    pub(super) starved: Vec<ConnId>,
+    pub(super) due: Vec<ConnId>,
+    pub(super) read_buffer: Vec<u8>,
+    pub(super) send_buffer: Vec<u8>,
+    pub(super) outbox_low_bytes: usize,
+    pub(super) connections_max: usize,
+    pub(super) exhausted_log: Moment,
 }
 
 impl Reactor {
@@ -213,178 +208,6 @@ impl Reactor {
         }
     }
 
-    fn make_ready(&mut self, conn: ConnId) {
-        if let Some(Some(socket)) = self.sockets.get_mut(conn.index())
-            && (socket.is_readable || socket.unread.is_some())
-            && !socket.is_in_ready_list
-        {
-            socket.is_in_ready_list = true;
-            self.ready.push_back(conn);
-        }
-    }
-
-    fn accept(&mut self, handler: &mut impl Handler) {
-        if !self.io.is_accepting {
-            // Closed, so that whoever waits in the backlog is refused now and not at the end.
-            self.listener = None;
-        }
-        for _ in 0..ACCEPTS_PER_TURN {
-            let Some(listener) = &mut self.listener else { return };
-            if listener.paused_until.is_some_and(|until| until <= self.io.now) {
-                listener.paused_until = None;
-            }
-            if !listener.is_ready || listener.paused_until.is_some() {
-                return;
-            }
-            if self.io.table.len() >= self.connections_max {
-                listener.pause(self.io.now);
-                self.log_exhausted("all connections are taken");
-                return;
-            }
-            match listener.accept(self.io.now) {
-                Accepted::Connection(stream, peer) => self.take_in(handler, stream, peer),
-                Accepted::Nothing => return,
-                Accepted::Exhausted(error) => self.log_exhausted(&error.to_string()),
-            }
-        }
-    }
-
-    fn log_exhausted(&mut self, why: &str) {
-        const EVERY_MS: u64 = 10_000;
-        if self.exhausted_log <= self.io.now {
-            self.exhausted_log = self.io.now.plus_millis(EVERY_MS);
-            let open = self.io.table.len();
-            log::warn!(open; "cannot accept more connections for now, those that wait are taken when others go: {why}");
-        }
-    }
-
-    fn take_in(&mut self, handler: &mut impl Handler, mut stream: TcpStream, peer: SocketAddr) {
-        let conn = self.io.open();
-        // Both directions once and for all, edge-triggered: no further system call for interest.
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let token = Token(conn.to_u64() as usize);
-        if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
-            log::error!("cannot watch a connection: {error}");
-            self.io.remove(conn);
-            return;
-        }
-        if self.sockets.len() <= conn.index() {
-            self.sockets.resize_with(conn.index() + 1, || None);
-        }
-        self.sockets[conn.index()] = Some(Socket::new(stream));
-        self.guarded(handler, conn, |handler, io| handler.opened(io, conn, peer));
-    }
-
-    /// Gives every ready connection one read; who has more comes again in the next turn.
-    fn read(&mut self, handler: &mut impl Handler) {
-        while let Some(conn) = self.io.resumed.pop() {
-            self.make_ready(conn);
-        }
-        for _ in 0..self.ready.len() {
-            let Some(conn) = self.ready.pop_front() else { break };
-            if let Some(Some(socket)) = self.sockets.get_mut(conn.index()) {
-                socket.is_in_ready_list = false;
-            }
-            if self.io.slot(conn).is_some() {
-                self.read_one(handler, conn);
-            }
-        }
-    }
-
-    fn read_one(&mut self, handler: &mut impl Handler, conn: ConnId) {
-        let may_read = self.io.may_read(conn);
-        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
-        let is_open = self.io.table[conn.index()].phase == Phase::Open;
-        if is_open && !may_read {
-            if socket.is_hung_up {
-                // Nobody is there to read what waits: do not wait for it.
-                self.over(handler, conn, CloseCause::Failed);
-            } else {
-                self.starve(conn);
-            }
-            return;
-        }
-        if is_open && let Some(mut unread) = socket.unread.take() {
-            self.hand_over(handler, conn, &mut unread);
-            return;
-        }
-        match socket.stream.read(&mut self.read_buffer) {
-            Ok(0) => self.peer_closed(handler, conn),
-            Ok(len) => {
-                // A short read means drained, unless the end of the stream is to be heard, too.
-                socket.is_readable = len == self.read_buffer.len() || socket.is_read_closed;
-                match &mut self.io.table[conn.index()].phase {
-                    Phase::Open => {
-                        let mut buffer = std::mem::take(&mut self.read_buffer);
-                        self.hand_over(handler, conn, &mut buffer[..len]);
-                        self.read_buffer = buffer;
-                    }
-                    Phase::Ending(ending) => {
-                        ending.drained += len;
-                        if ending.drained > DRAIN_BYTES_MAX {
-                            self.over(handler, conn, CloseCause::Ended);
-                        } else {
-                            self.make_ready(conn);
-                        }
-                    }
-                    Phase::Cut => {}
-                }
-            }
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => socket.is_readable = false,
-                io::ErrorKind::Interrupted => self.make_ready(conn),
-                _ => self.over(handler, conn, CloseCause::Failed),
-            },
-        }
-    }
-
-    /// Hands bytes to the handler and keeps what it does not use up.
-    fn hand_over(&mut self, handler: &mut impl Handler, conn: ConnId, bytes: &mut [u8]) {
-        let used = self.guarded(handler, conn, |handler, io| handler.received(io, conn, bytes));
-        let is_open = self.io.slot(conn).is_some_and(|slot| slot.phase == Phase::Open);
-        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
-        if let Some(used) = used
-            && is_open
-            && used < bytes.len()
-        {
-            socket.unread = Some(Box::new(bytes[used..].to_vec()));
-        }
-        if self.io.may_read(conn) || !is_open {
-            self.make_ready(conn);
-        } else {
-            self.starve(conn);
-        }
-    }
-
-    /// Remembers a connection that may not be read because all outboxes together are full. (One
-    /// whose own is full comes back with its flush, one that is paused when it is resumed.)
-    fn starve(&mut self, conn: ConnId) {
-        if self.io.is_budget_spent()
-            && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
-            && !socket.is_in_starved_list
-        {
-            socket.is_in_starved_list = true;
-            self.starved.push(conn);
-        }
-    }
-
-    /// The peer has ended its direction. What waits for it is still sent.
-    fn peer_closed(&mut self, handler: &mut impl Handler, conn: ConnId) {
-        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
-        socket.is_readable = false;
-        let slot = &self.io.table[conn.index()];
-        let is_flushed = slot.outbox.is_empty();
-        match slot.phase {
-            Phase::Open if is_flushed => self.over(handler, conn, CloseCause::PeerClosed),
-            Phase::Open => {
-                self.io.end(conn);
-                self.tell(handler, conn, CloseCause::PeerClosed);
-            }
-            Phase::Ending(_) if is_flushed => self.over(handler, conn, CloseCause::Ended),
-            Phase::Ending(_) | Phase::Cut => {}
-        }
-    }
-
     fn fire(&mut self, handler: &mut impl Handler) {
         let now = self.io.now;
         if self.io.tick_at <= now {
@@ -415,92 +238,6 @@ impl Reactor {
         self.due = due;
     }
 
-    /// Sends what waits, for a bounded number of connections; the others come in the next turn.
-    fn flush(&mut self, handler: &mut impl Handler) {
-        for _ in 0..self.io.flushes.len().min(FLUSHES_PER_TURN) {
-            let Some(conn) = self.io.flushes.pop_front() else { break };
-            self.flush_one(handler, conn);
-        }
-        if !self.starved.is_empty() && !self.io.is_budget_spent() {
-            for conn in std::mem::take(&mut self.starved) {
-                if let Some(Some(socket)) = self.sockets.get_mut(conn.index())
-                    && self.io.slot(conn).is_some()
-                {
-                    socket.is_in_starved_list = false;
-                    self.make_ready(conn);
-                    self.drained(handler, conn);
-                }
-            }
-        }
-    }
-
-    fn flush_one(&mut self, handler: &mut impl Handler, conn: ConnId) {
-        let low = self.outbox_low_bytes;
-        let Some(slot) = self.io.slot(conn) else { return };
-        slot.is_flush_queued = false;
-        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
-        let was_full = slot.outbox.is_full();
-        slot.tells_drained |= slot.outbox.waiting_bytes() >= low;
-        if socket.is_writable {
-            match send(&mut socket.stream, &mut slot.outbox, &mut self.send_buffer) {
-                Ok(sent) => {
-                    socket.is_writable = !sent.is_blocked;
-                    if let Some(stall) = &mut slot.stall {
-                        stall.moved += sent.bytes as u64;
-                    }
-                }
-                Err(error) => {
-                    log::debug!("{conn}: cannot send: {error}");
-                    self.over(handler, conn, CloseCause::Failed);
-                    return;
-                }
-            }
-        }
-        let is_full = slot.outbox.is_full();
-        self.watch_stall(conn);
-        self.io.reclaim_storage(conn);
-        if was_full && !is_full {
-            self.make_ready(conn);
-        }
-        if self
-            .io
-            .slot(conn)
-            .is_some_and(|slot| slot.phase != Phase::Open && slot.outbox.is_empty())
-        {
-            self.io.ends.push(conn);
-        }
-        self.drained(handler, conn);
-    }
-
-    /// What waits must move by [`STALL_BYTES`] or to its end within [`STALL_MS`].
-    fn watch_stall(&mut self, conn: ConnId) {
-        let now = self.io.now;
-        let Some(slot) = self.io.slot(conn) else { return };
-        if slot.outbox.is_empty() {
-            slot.stall = None;
-        } else if slot.stall.as_ref().is_none_or(|stall| stall.moved >= STALL_BYTES) {
-            let deadline = now.plus_millis(STALL_MS);
-            slot.stall = Some(Box::new(Stall { deadline, moved: 0 }));
-            self.io.arm(conn, deadline);
-        }
-    }
-
-    /// Tells the handler that there is room again, if it was told before that there was none.
-    fn drained(&mut self, handler: &mut impl Handler, conn: ConnId) {
-        let low = self.outbox_low_bytes;
-        let is_spent = self.io.is_budget_spent();
-        let Some(slot) = self.io.slot(conn) else { return };
-        if slot.phase != Phase::Open || !slot.tells_drained || slot.outbox.waiting_bytes() >= low {
-            return;
-        }
-        if is_spent {
-            self.starve(conn);
-            return;
-        }
-        slot.tells_drained = false;
-        self.guarded(handler, conn, |handler, io| handler.drained(io, conn));
-    }
-
     /// Carries out the ends that the handler asked for.
     fn finish(&mut self, handler: &mut impl Handler) {
         for conn in std::mem::take(&mut self.io.ends) {
@@ -529,7 +266,7 @@ impl Reactor {
     }
 
     /// A connection is over: the handler is told, once, and the socket closed.
-    fn over(&mut self, handler: &mut impl Handler, conn: ConnId, cause: CloseCause) {
+    pub(super) fn over(&mut self, handler: &mut impl Handler, conn: ConnId, cause: CloseCause) {
         self.tell(handler, conn, cause);
         if let Some(socket) = self.sockets.get_mut(conn.index()) {
             *socket = None;
@@ -541,7 +278,7 @@ impl Reactor {
         }
     }
 
-    fn tell(&mut self, handler: &mut impl Handler, conn: ConnId, cause: CloseCause) {
+    pub(super) fn tell(&mut self, handler: &mut impl Handler, conn: ConnId, cause: CloseCause) {
         if let Some(Some(socket)) = self.sockets.get_mut(conn.index())
             && !std::mem::replace(&mut socket.is_told, true)
         {
@@ -550,7 +287,7 @@ impl Reactor {
     }
 
     /// Calls the handler for one connection. A panic is that connection's end and nobody else's.
-    fn guarded<H: Handler, R>(
+    pub(super) fn guarded<H: Handler, R>(
         &mut self,
         handler: &mut H,
         conn: ConnId,

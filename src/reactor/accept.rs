@@ -1,0 +1,69 @@
+//! Taking in new connections, in bounded portions.
+
+use super::connection::Socket;
+use super::io::Handler;
+use super::listener::Accepted;
+use super::reactor::Reactor;
+use crate::base::limits::ACCEPTS_PER_TURN;
+use mio::net::TcpStream;
+use mio::{Interest, Token};
+use std::net::SocketAddr;
+
+impl Reactor {
+    pub(super) fn accept(&mut self, handler: &mut impl Handler) {
+        if !self.io.is_accepting {
+            // Closed, so that whoever waits in the backlog is refused now and not at the end.
+            self.listener = None;
+        }
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(listener) = &mut self.listener else { return };
+            if listener.paused_until.is_some_and(|until| until <= self.io.now) {
+                listener.paused_until = None;
+            }
+            if !listener.is_ready || listener.paused_until.is_some() {
+                return;
+            }
+            if self.io.table.len() >= self.connections_max {
+                listener.pause(self.io.now);
+                self.log_exhausted("all connections are taken");
+                return;
+            }
+            match listener.accept(self.io.now) {
+                Accepted::Connection(stream, peer) => self.take_in(handler, stream, peer),
+                Accepted::Nothing => return,
+                Accepted::Exhausted(error) => self.log_exhausted(&error.to_string()),
+            }
+        }
+    }
+
+    pub(super) fn log_exhausted(&mut self, why: &str) {
+        const EVERY_MS: u64 = 10_000;
+        if self.exhausted_log <= self.io.now {
+            self.exhausted_log = self.io.now.plus_millis(EVERY_MS);
+            let open = self.io.table.len();
+            log::warn!(open; "cannot accept more connections for now, those that wait are taken when others go: {why}");
+        }
+    }
+
+    pub(super) fn take_in(
+        &mut self,
+        handler: &mut impl Handler,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+    ) {
+        let conn = self.io.open();
+        // Both directions once and for all, edge-triggered: no further system call for interest.
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let token = Token(conn.to_u64() as usize);
+        if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
+            log::error!("cannot watch a connection: {error}");
+            self.io.remove(conn);
+            return;
+        }
+        if self.sockets.len() <= conn.index() {
+            self.sockets.resize_with(conn.index() + 1, || None);
+        }
+        self.sockets[conn.index()] = Some(Socket::new(stream));
+        self.guarded(handler, conn, |handler, io| handler.opened(io, conn, peer));
+    }
+}

@@ -1,0 +1,95 @@
+//! Sending what waits, once for each connection at the end of a turn; who cannot keep up is watched.
+
+use super::io::{CloseCause, Handler, Phase, Stall};
+use super::reactor::Reactor;
+use super::send::send;
+use crate::base::ConnId;
+use crate::base::limits::{FLUSHES_PER_TURN, STALL_BYTES, STALL_MS};
+
+impl Reactor {
+    /// Sends what waits, for a bounded number of connections; the others come in the next turn.
+    pub(super) fn flush(&mut self, handler: &mut impl Handler) {
+        for _ in 0..self.io.flushes.len().min(FLUSHES_PER_TURN) {
+            let Some(conn) = self.io.flushes.pop_front() else { break };
+            self.flush_one(handler, conn);
+        }
+        if !self.starved.is_empty() && !self.io.is_budget_spent() {
+            for conn in std::mem::take(&mut self.starved) {
+                if let Some(Some(socket)) = self.sockets.get_mut(conn.index())
+                    && self.io.slot(conn).is_some()
+                {
+                    socket.is_in_starved_list = false;
+                    self.make_ready(conn);
+                    self.drained(handler, conn);
+                }
+            }
+        }
+    }
+
+    pub(super) fn flush_one(&mut self, handler: &mut impl Handler, conn: ConnId) {
+        let low = self.outbox_low_bytes;
+        let Some(slot) = self.io.slot(conn) else { return };
+        slot.is_flush_queued = false;
+        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
+        let was_full = slot.outbox.is_full();
+        slot.tells_drained |= slot.outbox.waiting_bytes() >= low;
+        if socket.is_writable {
+            match send(&mut socket.stream, &mut slot.outbox, &mut self.send_buffer) {
+                Ok(sent) => {
+                    socket.is_writable = !sent.is_blocked;
+                    if let Some(stall) = &mut slot.stall {
+                        stall.moved += sent.bytes as u64;
+                    }
+                }
+                Err(error) => {
+                    log::debug!("{conn}: cannot send: {error}");
+                    self.over(handler, conn, CloseCause::Failed);
+                    return;
+                }
+            }
+        }
+        let is_full = slot.outbox.is_full();
+        self.watch_stall(conn);
+        self.io.reclaim_storage(conn);
+        if was_full && !is_full {
+            self.make_ready(conn);
+        }
+        if self
+            .io
+            .slot(conn)
+            .is_some_and(|slot| slot.phase != Phase::Open && slot.outbox.is_empty())
+        {
+            self.io.ends.push(conn);
+        }
+        self.drained(handler, conn);
+    }
+
+    /// What waits must move by [`STALL_BYTES`] or to its end within [`STALL_MS`].
+    pub(super) fn watch_stall(&mut self, conn: ConnId) {
+        let now = self.io.now;
+        let Some(slot) = self.io.slot(conn) else { return };
+        if slot.outbox.is_empty() {
+            slot.stall = None;
+        } else if slot.stall.as_ref().is_none_or(|stall| stall.moved >= STALL_BYTES) {
+            let deadline = now.plus_millis(STALL_MS);
+            slot.stall = Some(Box::new(Stall { deadline, moved: 0 }));
+            self.io.arm(conn, deadline);
+        }
+    }
+
+    /// Tells the handler that there is room again, if it was told before that there was none.
+    pub(super) fn drained(&mut self, handler: &mut impl Handler, conn: ConnId) {
+        let low = self.outbox_low_bytes;
+        let is_spent = self.io.is_budget_spent();
+        let Some(slot) = self.io.slot(conn) else { return };
+        if slot.phase != Phase::Open || !slot.tells_drained || slot.outbox.waiting_bytes() >= low {
+            return;
+        }
+        if is_spent {
+            self.starve(conn);
+            return;
+        }
+        slot.tells_drained = false;
+        self.guarded(handler, conn, |handler, io| handler.drained(io, conn));
+    }
+}

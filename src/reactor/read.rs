@@ -1,0 +1,130 @@
+//! Reading, fairly: every ready connection has one read in a turn, and what that leaves unread is
+//! remembered; who may not be read keeps its bytes in the kernel.
+
+use super::io::{CloseCause, Handler, Phase};
+use super::reactor::Reactor;
+use crate::base::ConnId;
+use crate::base::limits::DRAIN_BYTES_MAX;
+use std::io::{self, Read};
+
+impl Reactor {
+    pub(super) fn make_ready(&mut self, conn: ConnId) {
+        if let Some(Some(socket)) = self.sockets.get_mut(conn.index())
+            && (socket.is_readable || socket.unread.is_some())
+            && !socket.is_in_ready_list
+        {
+            socket.is_in_ready_list = true;
+            self.ready.push_back(conn);
+        }
+    }
+
+    /// Gives every ready connection one read; who has more comes again in the next turn.
+    pub(super) fn read(&mut self, handler: &mut impl Handler) {
+        while let Some(conn) = self.io.resumed.pop() {
+            self.make_ready(conn);
+        }
+        for _ in 0..self.ready.len() {
+            let Some(conn) = self.ready.pop_front() else { break };
+            if let Some(Some(socket)) = self.sockets.get_mut(conn.index()) {
+                socket.is_in_ready_list = false;
+            }
+            if self.io.slot(conn).is_some() {
+                self.read_one(handler, conn);
+            }
+        }
+    }
+
+    pub(super) fn read_one(&mut self, handler: &mut impl Handler, conn: ConnId) {
+        let may_read = self.io.may_read(conn);
+        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
+        let is_open = self.io.table[conn.index()].phase == Phase::Open;
+        if is_open && !may_read {
+            if socket.is_hung_up {
+                // Nobody is there to read what waits: do not wait for it.
+                self.over(handler, conn, CloseCause::Failed);
+            } else {
+                self.starve(conn);
+            }
+            return;
+        }
+        if is_open && let Some(mut unread) = socket.unread.take() {
+            self.hand_over(handler, conn, &mut unread);
+            return;
+        }
+        match socket.stream.read(&mut self.read_buffer) {
+            Ok(0) => self.peer_closed(handler, conn),
+            Ok(len) => {
+                // A short read means drained, unless the end of the stream is to be heard, too.
+                socket.is_readable = len == self.read_buffer.len() || socket.is_read_closed;
+                match &mut self.io.table[conn.index()].phase {
+                    Phase::Open => {
+                        let mut buffer = std::mem::take(&mut self.read_buffer);
+                        self.hand_over(handler, conn, &mut buffer[..len]);
+                        self.read_buffer = buffer;
+                    }
+                    Phase::Ending(ending) => {
+                        ending.drained += len;
+                        if ending.drained > DRAIN_BYTES_MAX {
+                            self.over(handler, conn, CloseCause::Ended);
+                        } else {
+                            self.make_ready(conn);
+                        }
+                    }
+                    Phase::Cut => {}
+                }
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => socket.is_readable = false,
+                io::ErrorKind::Interrupted => self.make_ready(conn),
+                _ => self.over(handler, conn, CloseCause::Failed),
+            },
+        }
+    }
+
+    /// Hands bytes to the handler and keeps what it does not use up.
+    pub(super) fn hand_over(&mut self, handler: &mut impl Handler, conn: ConnId, bytes: &mut [u8]) {
+        let used = self.guarded(handler, conn, |handler, io| handler.received(io, conn, bytes));
+        let is_open = self.io.slot(conn).is_some_and(|slot| slot.phase == Phase::Open);
+        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
+        if let Some(used) = used
+            && is_open
+            && used < bytes.len()
+        {
+            socket.unread = Some(Box::new(bytes[used..].to_vec()));
+        }
+        if self.io.may_read(conn) || !is_open {
+            self.make_ready(conn);
+        } else {
+            self.starve(conn);
+        }
+    }
+
+    /// Remembers a connection that may not be read because all outboxes together are full. (One
+    /// whose own is full comes back with its flush, one that is paused when it is resumed.)
+    pub(super) fn starve(&mut self, conn: ConnId) {
+        if self.io.is_budget_spent()
+            && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
+            && !socket.is_in_starved_list
+        {
+            socket.is_in_starved_list = true;
+            self.starved.push(conn);
+        }
+    }
+
+    /// The peer has ended its direction. What waits for it is still sent.
+    pub(super) fn peer_closed(&mut self, handler: &mut impl Handler, conn: ConnId) {
+        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
+        socket.is_readable = false;
+        let slot = &self.io.table[conn.index()];
+        let is_flushed = slot.outbox.is_empty();
+        match slot.phase {
+            Phase::Open if is_flushed => self.over(handler, conn, CloseCause::PeerClosed),
+            Phase::Open => {
+                self.io.end(conn);
+                self.tell(handler, conn, CloseCause::PeerClosed);
+            }
+            Phase::Ending(_) if is_flushed => self.over(handler, conn, CloseCause::Ended),
+            Phase::Ending(_) | Phase::Cut => {}
+        }
+    }
+}

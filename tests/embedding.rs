@@ -1,0 +1,378 @@
+//! The library's side: a server on a thread, its handle, handlers of one's own. The client is the
+//! protocol's own endpoint over a plain socket; foreign clients are in `tests/clients`.
+
+use parlor::base::{ConnId, Outbox};
+use parlor::protocol::handshake::client::{ClientHandshake, Request};
+use parlor::protocol::{Endpoint, EndpointLimits, Event, MaskKeys, Message, Received};
+use parlor::server::auth::{Claims, Secret};
+use parlor::server::{Access, Config, Handle, HandleError, Running, Server};
+use parlor::store::Place;
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::mpsc;
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+const WAIT: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+struct Keys;
+
+impl MaskKeys for Keys {
+    fn next_key(&mut self) -> [u8; 4] {
+        [1, 2, 3, 4]
+    }
+}
+
+struct Client {
+    stream: TcpStream,
+    endpoint: Endpoint,
+    out: Outbox,
+    unread: Vec<u8>,
+    messages: Vec<Value>,
+}
+
+impl Client {
+    fn connect(server: &Running, target: &str) -> Client {
+        let mut stream = TcpStream::connect(server.local_addr()).unwrap();
+        stream.set_read_timeout(Some(WAIT)).unwrap();
+        let host = server.local_addr().to_string();
+        let request = Request { host: &host, target, protocols: &[], fields: &[] };
+        let handshake = ClientHandshake::new(request, *b"0123456789abcdef").unwrap();
+        stream.write_all(handshake.request()).unwrap();
+        let mut bytes = Vec::new();
+        let opened = loop {
+            if let Some(opened) = handshake.judge(&bytes).unwrap() {
+                break opened;
+            }
+            let mut buffer = [0; 4_096];
+            let len = stream.read(&mut buffer).unwrap();
+            assert!(len > 0, "the server hung up");
+            bytes.extend_from_slice(&buffer[..len]);
+        };
+        let endpoint = Endpoint::client(Arc::new(EndpointLimits::default()), Box::new(Keys));
+        let unread = bytes.split_off(opened.head_len);
+        let mut client =
+            Client { stream, endpoint, out: Outbox::alone(1 << 20), unread, messages: Vec::new() };
+        client.take();
+        client
+    }
+
+    fn take(&mut self) {
+        let mut bytes = std::mem::take(&mut self.unread);
+        let mut input = Received::new(&mut bytes);
+        while let Some(event) = self.endpoint.next_event(&mut input, &mut self.out).unwrap() {
+            if let Event::Text(text) = event {
+                self.messages.push(serde_json::from_str(text).unwrap());
+            }
+        }
+    }
+
+    fn send(&mut self, kind: &str, id: u64, payload: Value) {
+        let text = json!({ "type": kind, "id": id, "payload": payload }).to_string();
+        let out = &mut self.out;
+        self.endpoint.send.message(Message::Text(&text), parlor::base::Class::Reply, out).unwrap();
+        let bytes: Vec<u8> = out.pieces().flatten().copied().collect();
+        out.advance(bytes.len());
+        self.stream.write_all(&bytes).unwrap();
+    }
+
+    /// The next message for which `fits` holds; the others are dropped.
+    fn wait_for(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + WAIT;
+        loop {
+            if let Some(place) = self.messages.iter().position(&fits) {
+                return self.messages.drain(..=place).next_back().unwrap();
+            }
+            assert!(Instant::now() < end, "it did not come");
+            let mut buffer = [0; 65_536];
+            let len = self.stream.read(&mut buffer).expect("a message within the time");
+            assert!(len > 0, "the server hung up");
+            self.unread.extend_from_slice(&buffer[..len]);
+            self.take();
+        }
+    }
+
+    fn request(&mut self, kind: &str, id: u64, payload: Value) -> Value {
+        self.send(kind, id, payload);
+        self.wait_for(|message| message["id"] == id)
+    }
+
+    fn wait_for_type(&mut self, kind: &str) -> Value {
+        self.wait_for(|message| message["type"] == kind)
+    }
+}
+
+fn start() -> Running {
+    Server::start(config()).unwrap()
+}
+
+fn config() -> Config {
+    let mut config = Config::new("127.0.0.1:0".parse().unwrap(), Place::Memory);
+    // These clients do not answer a Close.
+    config.set("closing.timeout_ms=100").unwrap();
+    config
+}
+
+fn stop(server: Running) {
+    server.handle().stop().unwrap();
+    server.join().unwrap();
+}
+
+fn user(server: &Running, name: &str) -> Client {
+    let mut client = Client::connect(server, &format!("/ws?user={name}"));
+    client.wait_for_type("hello");
+    client
+}
+
+#[test]
+fn a_handler_answers_at_once_later_and_with_an_error() {
+    let server = start();
+    let handle = server.handle();
+    handle
+        .handle("now", Access::User, |call, reply| {
+            let caller = call.caller.unwrap();
+            reply.ok(json!({ "user": caller.user.as_str(), "got": call.payload })).unwrap();
+        })
+        .unwrap();
+    handle
+        .handle("later", Access::User, |_, reply| {
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(50));
+                reply.ok(json!({ "late": true })).unwrap();
+            });
+        })
+        .unwrap();
+    handle
+        .handle("no", Access::User, |_, reply| reply.error("full", "no seat is left").unwrap())
+        .unwrap();
+    handle.handle("forgotten", Access::User, |_, reply| drop(reply)).unwrap();
+    handle.handle("broken", Access::User, |_, _reply| panic!("a fault in a handler")).unwrap();
+    // It may replace one of the wire's own.
+    handle
+        .handle("ping", Access::Public, |_, reply| reply.ok(json!({ "own": 1 })).unwrap())
+        .unwrap();
+
+    let mut ada = user(&server, "ada");
+    let now = ada.request("now", 1, json!({ "a": [1, 2] }));
+    assert_eq!(now["payload"], json!({ "user": "ada", "got": { "a": [1, 2] } }));
+    ada.send("later", 2, json!({}));
+    let no = ada.request("no", 3, json!({}));
+    assert_eq!(
+        (no["type"].as_str(), no["payload"]["code"].as_str()),
+        (Some("error"), Some("full"))
+    );
+    assert_eq!(ada.wait_for(|message| message["id"] == 2)["payload"], json!({ "late": true }));
+    for (id, kind) in [(4, "forgotten"), (5, "broken")] {
+        assert_eq!(ada.request(kind, id, json!({}))["payload"]["code"], "internal", "{kind}");
+    }
+    assert_eq!(ada.request("ping", 6, json!({}))["payload"], json!({ "own": 1 }));
+    stop(server);
+}
+
+#[test]
+fn the_right_is_checked_before_the_handler_runs() {
+    let secret = Secret::new(&[b'k'; 32]).unwrap();
+    let token = |user: &str, admin: bool| {
+        let claims: Claims =
+            serde_json::from_value(json!({ "sub": user, "exp": 4_000_000_000u64, "admin": admin }))
+                .unwrap();
+        secret.sign(&claims).unwrap()
+    };
+    let mut config = config();
+    config.secret = Some(secret.clone());
+    let server = Server::start(config).unwrap();
+    let (ran, runs) = mpsc::channel();
+    for (kind, access) in
+        [("public", Access::Public), ("user", Access::User), ("admin", Access::Admin)]
+    {
+        let ran = ran.clone();
+        server
+            .handle()
+            .handle(kind, access, move |call, reply| {
+                ran.send((call.kind.clone(), call.caller.map(|caller| caller.user.to_string())))
+                    .unwrap();
+                reply.ok(json!({})).unwrap();
+            })
+            .unwrap();
+    }
+    let mut client = Client::connect(&server, "/ws");
+    assert_eq!(client.request("public", 1, json!({}))["type"], "reply");
+    assert_eq!(client.request("user", 2, json!({}))["payload"]["code"], "unauthorized");
+    assert_eq!(client.request("auth", 3, json!({ "token": token("ada", false) }))["type"], "reply");
+    assert_eq!(client.request("user", 4, json!({}))["type"], "reply");
+    assert_eq!(client.request("admin", 5, json!({}))["payload"]["code"], "forbidden");
+    // A refreshed token's rights replace the old ones.
+    assert_eq!(client.request("auth", 6, json!({ "token": token("ada", true) }))["type"], "reply");
+    assert_eq!(client.request("admin", 7, json!({}))["type"], "reply");
+    assert_eq!(
+        client.request("auth", 8, json!({ "token": token("bob", true) }))["payload"]["code"],
+        "unauthorized"
+    );
+    let ada = Some("ada".to_owned());
+    let expected =
+        [("public".to_owned(), None), ("user".to_owned(), ada.clone()), ("admin".to_owned(), ada)];
+    assert_eq!(runs.try_iter().collect::<Vec<_>>(), expected);
+    stop(server);
+}
+
+#[test]
+fn pushes_reach_the_connections_that_they_count() {
+    let server = start();
+    let handle = server.handle();
+    let (mut ada, mut ada_too, mut bob) =
+        (user(&server, "ada"), user(&server, "ada"), user(&server, "bob"));
+    assert_eq!(handle.send_to_user("ada", "note", &json!({ "n": 1 })), Ok(2));
+    assert_eq!(
+        handle.send_to_users(&["ada", "bob", "bob", "nobody"], "note", &json!({ "n": 2 })),
+        Ok(3)
+    );
+    assert_eq!(handle.broadcast("note", &json!({ "n": 3 })), Ok(3));
+    assert_eq!(handle.send_to_user("nobody", "note", &json!({})), Ok(0));
+    for (client, first) in [(&mut ada, 1), (&mut ada_too, 1), (&mut bob, 2)] {
+        for n in first..=3 {
+            assert_eq!(client.wait_for_type("note")["payload"]["n"], n);
+        }
+    }
+    assert_eq!((handle.is_online("ada"), handle.is_online("nobody")), (Ok(true), Ok(false)));
+    let online: Vec<String> =
+        handle.online_users().unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(online, ["ada", "bob"]);
+    for kind in ["", "reply", "chat:message", "user:online", "hello"] {
+        assert_eq!(handle.broadcast(kind, &json!({})), Err(HandleError::Type), "{kind}");
+    }
+    assert!(matches!(handle.is_online("a b"), Err(HandleError::Name(_))));
+    stop(server);
+}
+
+#[test]
+fn a_handler_may_use_the_handle_without_a_deadlock() {
+    let server = start();
+    let handle = server.handle();
+    let inner = handle.clone();
+    handle.handle("all", Access::User, move |_, reply| {
+        let reached = inner.broadcast("note", &json!({})).unwrap();
+        let online = inner.is_online("ada").unwrap() && inner.online_users().unwrap().len() == 1;
+        let waited = inner.publish("lobby", "ada", "hi", None).unwrap().wait(WAIT);
+        reply.ok(json!({ "reached": reached, "online": online, "waited": waited.unwrap_err().to_string() })).unwrap();
+    }).unwrap();
+    let mut ada = user(&server, "ada");
+    ada.request("room:join", 1, json!({ "room": "lobby" }));
+    let answer = ada.request("all", 2, json!({}));
+    assert_eq!(
+        (&answer["payload"]["reached"], &answer["payload"]["online"]),
+        (&json!(1), &json!(true))
+    );
+    assert_eq!(answer["payload"]["waited"], HandleError::WouldDeadlock.to_string());
+    // It was published all the same.
+    assert_eq!(ada.wait_for_type("chat:message")["payload"]["text"], "hi");
+    stop(server);
+}
+
+#[test]
+fn members_come_and_go_and_messages_are_published_in_a_users_name() {
+    let server = start();
+    let handle = server.handle();
+    let mut ada = user(&server, "ada");
+    let wait = |ticket: Result<parlor::server::Ticket, HandleError>| ticket.unwrap().wait(WAIT);
+    assert_eq!(wait(handle.join("team", "ada")).unwrap().1, 1);
+    assert_eq!(ada.wait_for_type("room:joined")["payload"]["user"], "ada");
+    let (room, seq) = wait(handle.publish("team", "ada", "hello", Some("c1"))).unwrap();
+    assert_eq!((room.as_str(), seq), ("team", 2));
+    assert_eq!(
+        wait(handle.publish("team", "ada", "hello", Some("c1"))).unwrap().1,
+        2,
+        "a repeat is harmless"
+    );
+    assert_eq!(ada.wait_for_type("chat:message")["payload"]["cid"], "c1");
+    let refused = wait(handle.publish("team", "bob", "hello", None)).unwrap_err();
+    assert!(matches!(refused, HandleError::Refused { code: "not_member", .. }), "{refused}");
+    wait(handle.remove("team", "ada")).unwrap();
+    assert_eq!(ada.wait_for_type("room:removed")["payload"]["room"], "team");
+    let refused = wait(handle.remove("team", "ada")).unwrap_err();
+    assert!(matches!(refused, HandleError::Refused { code: "not_member", .. }), "{refused}");
+    stop(server);
+}
+
+#[test]
+fn every_call_fails_once_the_server_has_stopped() {
+    let server = start();
+    let handle = server.handle();
+    stop(server);
+    let stopped = || Some(HandleError::Stopped);
+    assert_eq!(handle.broadcast("note", &json!({})).err(), stopped());
+    assert_eq!(handle.send_to_user("ada", "note", &json!({})).err(), stopped());
+    assert_eq!(handle.is_online("ada").err(), stopped());
+    assert_eq!(handle.online_users().err(), stopped());
+    assert_eq!(handle.join("a", "b").err(), stopped());
+    assert_eq!(handle.remove("a", "b").err(), stopped());
+    assert_eq!(handle.publish("a", "b", "", None).err(), stopped());
+    assert_eq!(handle.handle("x", Access::Public, |_, _| {}).err(), stopped());
+    assert_eq!(handle.stop().err(), stopped());
+}
+
+#[test]
+fn a_ticket_is_answered_also_when_the_server_stops_meanwhile() {
+    let server = start();
+    let handle = server.handle();
+    let tickets: Vec<_> =
+        (0..200).map(|n| handle.join("room", &format!("user{n}")).unwrap()).collect();
+    handle.stop().unwrap();
+    for ticket in tickets {
+        let result = ticket.wait(WAIT);
+        assert!(matches!(result, Ok(_) | Err(HandleError::Stopped)), "{result:?}");
+    }
+    server.join().unwrap();
+}
+
+#[test]
+fn calls_beyond_the_queue_fail_and_nothing_is_lost_in_silence() {
+    let server = start();
+    let handle: Handle = server.handle();
+    // The reactor is kept busy by a handler, so that the queue fills.
+    let (entered, leave) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let (at_entry, at_leave) = (Arc::clone(&entered), Arc::clone(&leave));
+    handle
+        .handle("block", Access::User, move |_, reply| {
+            at_entry.wait();
+            at_leave.wait();
+            reply.ok(json!({})).unwrap();
+        })
+        .unwrap();
+    let mut ada = user(&server, "ada");
+    ada.send("block", 1, json!({}));
+    entered.wait();
+    let payload = json!({ "text": "x".repeat(1_000_000) });
+    let mut accepted = 0u64;
+    let full = loop {
+        match handle.send_to_user("ada", "note", &payload) {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+        assert!(accepted < 100, "the queue has a bound in bytes");
+    };
+    assert_eq!(full, HandleError::Full);
+    leave.wait();
+    ada.wait_for(|message| message["id"] == 1);
+    ada.wait_for_type("note");
+    stop(server);
+}
+
+#[test]
+fn a_connection_id_is_told_to_handlers() {
+    let server = start();
+    let (told, connections) = mpsc::channel::<ConnId>();
+    server
+        .handle()
+        .handle("who", Access::Public, move |call, reply| {
+            told.send(call.connection).unwrap();
+            reply.ok(json!({})).unwrap();
+        })
+        .unwrap();
+    let mut client = Client::connect(&server, "/ws?user=ada");
+    let hello = client.wait_for_type("hello");
+    client.request("who", 1, json!({}));
+    assert_eq!(hello["payload"]["connection"], connections.recv().unwrap().to_string());
+    stop(server);
+}

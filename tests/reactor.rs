@@ -1,0 +1,326 @@
+//! The reactor through real sockets, with plain `std` ones at the other end.
+
+use parlor::base::outbox::NO_SOURCE;
+use parlor::base::{Class, ConnId, Frame, Limits, Moment};
+use parlor::reactor::{CloseCause, Handler, Io, Reactor, ReactorConfig, Wake};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+const WAIT: Duration = Duration::from_secs(10);
+
+/// What the handler saw.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Opened(ConnId),
+    Received(ConnId, usize),
+    Deadline(ConnId),
+    Closed(ConnId, CloseCause),
+}
+
+/// Does what the bytes say: `e…` echo, `b` boom, `x` end with a goodbye and leave the rest unread,
+/// `c` cut, `d` deadline in 100 ms, `p` pause for good, `s` stop.
+struct Obedient {
+    seen: Sender<Seen>,
+    told: Sender<usize>,
+}
+
+impl Handler for Obedient {
+    fn opened(&mut self, _: &mut Io, conn: ConnId, _: SocketAddr) {
+        let _ = self.seen.send(Seen::Opened(conn));
+    }
+
+    fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
+        let _ = self.seen.send(Seen::Received(conn, bytes.len()));
+        if !io.may_read(conn) {
+            return 0;
+        }
+        match bytes[0] {
+            b'b' => panic!("a fault in one connection"),
+            b'x' => {
+                let goodbye = Frame::Own(vec![b'.'; 100_000].into());
+                io.push(conn, goodbye, Class::Control, NO_SOURCE).unwrap();
+                io.end(conn);
+            }
+            b'c' => io.cut(conn),
+            b'd' => io.set_deadline(conn, io.now().plus_millis(100)),
+            b'p' => io.pause(conn),
+            b's' => io.stop_by(io.now().plus_millis(2_000)),
+            _ => {
+                let _ = io.push(conn, Frame::Own((&*bytes).into()), Class::Reply, NO_SOURCE);
+            }
+        }
+        bytes.len()
+    }
+
+    fn deadline(&mut self, _: &mut Io, conn: ConnId) {
+        let _ = self.seen.send(Seen::Deadline(conn));
+    }
+
+    fn closed(&mut self, _: &mut Io, conn: ConnId, cause: CloseCause) {
+        let _ = self.seen.send(Seen::Closed(conn, cause));
+    }
+
+    fn woken(&mut self, io: &mut Io) {
+        let _ = self.told.send(io.connections());
+        io.wake_at(io.now().plus_millis(50));
+    }
+
+    fn ticked(&mut self, io: &mut Io) {
+        let _ = self.told.send(1_000_000 + io.waiting_bytes());
+    }
+}
+
+struct Running {
+    address: SocketAddr,
+    seen: Receiver<Seen>,
+    told: Receiver<usize>,
+    wake: Wake,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(limits: Limits) -> Running {
+        let (seen, to_test) = channel();
+        let (told, numbers) = channel();
+        let (ready, is_ready) = channel();
+        let thread = std::thread::spawn(move || {
+            let listen = "127.0.0.1:0".parse().unwrap();
+            let mut reactor = Reactor::bind(&ReactorConfig { listen, limits }).unwrap();
+            ready.send((reactor.local_addr().unwrap(), reactor.wake())).unwrap();
+            reactor.run(&mut Obedient { seen, told }).unwrap();
+        });
+        let (address, wake) = is_ready.recv().unwrap();
+        Running { address, seen: to_test, told: numbers, wake, thread: Some(thread) }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(WAIT)).unwrap();
+        stream
+    }
+
+    fn opened(&self) -> ConnId {
+        loop {
+            if let Seen::Opened(conn) = self.next() {
+                return conn;
+            }
+        }
+    }
+
+    fn next(&self) -> Seen {
+        self.seen.recv_timeout(WAIT).expect("the handler is called within the time")
+    }
+
+    fn closed(&self) -> (ConnId, CloseCause) {
+        loop {
+            if let Seen::Closed(conn, cause) = self.next() {
+                return (conn, cause);
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(mut stream) = TcpStream::connect(self.address) {
+            let _ = stream.write_all(b"s");
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn echoes(stream: &mut TcpStream, bytes: &[u8]) {
+    stream.write_all(bytes).unwrap();
+    let mut back = vec![0; bytes.len()];
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(back, bytes);
+}
+
+#[test]
+fn every_connection_is_opened_and_closed_once_and_says_why() {
+    let server = Running::start(Limits::default());
+    let stream = server.connect();
+    let conn = server.opened();
+    drop(stream);
+    assert_eq!(server.closed(), (conn, CloseCause::PeerClosed));
+
+    let mut stream = server.connect();
+    let next = server.opened();
+    assert_eq!(next.index(), conn.index(), "the place is used again");
+    assert_ne!(next.generation(), conn.generation());
+    stream.write_all(b"c").unwrap();
+    assert_eq!(server.closed(), (next, CloseCause::Cut));
+    assert_eq!(stream.read(&mut [0; 8]).unwrap_or(0), 0);
+}
+
+#[test]
+fn a_fault_in_one_connection_never_reaches_another() {
+    let server = Running::start(Limits::default());
+    let (mut good, mut bad) = (server.connect(), server.connect());
+    echoes(&mut good, b"echo before");
+    bad.write_all(b"boom").unwrap();
+    let (_, cause) = server.closed();
+    assert_eq!(cause, CloseCause::Cut);
+    echoes(&mut good, b"echo after");
+}
+
+#[test]
+fn the_last_bytes_are_not_lost_to_a_reset_when_input_is_left_unread() {
+    let server = Running::start(Limits::default());
+    let mut stream = server.connect();
+    // Much more than is ever read: closing the socket at once would reset the connection.
+    stream.write_all(&[&b"x"[..], &[0; 600_000]].concat()).unwrap();
+    let mut goodbye = Vec::new();
+    stream.read_to_end(&mut goodbye).expect("an end, and no reset");
+    assert_eq!(goodbye.len(), 100_000);
+    drop(stream);
+    assert_eq!(server.closed().1, CloseCause::Ended);
+}
+
+#[test]
+fn an_end_does_not_wait_for_ever_for_the_peer() {
+    let limits = Limits { closing_timeout_ms: 200, ..Limits::default() };
+    let server = Running::start(limits);
+    let mut stream = server.connect();
+    stream.write_all(b"x").unwrap();
+    let start = Instant::now();
+    assert_eq!(server.closed().1, CloseCause::Ended);
+    assert!(start.elapsed() >= Duration::from_millis(150), "the peer had its time");
+}
+
+#[test]
+fn a_peer_that_ends_its_direction_still_gets_what_waits() {
+    let server = Running::start(Limits::default());
+    let mut stream = server.connect();
+    let bytes = vec![b'e'; 200_000];
+    stream.write_all(&bytes).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut back = Vec::new();
+    stream.read_to_end(&mut back).unwrap();
+    assert_eq!(back.len(), bytes.len());
+    assert_eq!(server.closed().1, CloseCause::PeerClosed);
+}
+
+#[test]
+fn a_busy_connection_does_not_starve_the_others_and_nothing_of_it_is_forgotten() {
+    let server = Running::start(Limits::default());
+    let mut busy = server.connect();
+    const BYTES: usize = 64 * 1024 * 1024;
+    let mut writer = busy.try_clone().unwrap();
+    let sender = std::thread::spawn(move || {
+        let chunk = vec![b'e'; 1024 * 1024];
+        for _ in 0..BYTES / chunk.len() {
+            writer.write_all(&chunk).unwrap();
+        }
+    });
+    let reader = std::thread::spawn(move || {
+        let mut left = BYTES;
+        let mut buffer = vec![0; 1024 * 1024];
+        while left > 0 {
+            let len = busy.read(&mut buffer).unwrap();
+            assert!(len > 0);
+            left -= len;
+        }
+    });
+    let mut quiet = server.connect();
+    let mut rounds = 0;
+    while !reader.is_finished() {
+        echoes(&mut quiet, b"echo");
+        rounds += 1;
+    }
+    assert!(rounds > 10, "the quiet one had {rounds} answers while the busy one had its own");
+    sender.join().unwrap();
+    reader.join().unwrap();
+}
+
+#[test]
+fn a_connection_whose_outbox_is_full_is_not_read_and_goes_on_when_it_is_not() {
+    let limits =
+        Limits { outbox_bytes: 64 * 1024, outbox_low_bytes: 8 * 1024, ..Limits::default() };
+    let server = Running::start(limits);
+    let mut stream = server.connect();
+    server.opened();
+    const BYTES: usize = 32 * 1024 * 1024;
+    let mut writer = stream.try_clone().unwrap();
+    let sender = std::thread::spawn(move || writer.write_all(&vec![b'e'; BYTES]).unwrap());
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(!sender.is_finished(), "all was taken although nothing was read back");
+    let received: usize = server
+        .seen
+        .try_iter()
+        .map(|seen| if let Seen::Received(_, len) = seen { len } else { 0 })
+        .sum();
+    assert!(received < BYTES, "the server has read on");
+    let mut left = BYTES;
+    let mut buffer = vec![0; 1024 * 1024];
+    while left > 0 {
+        left -= stream.read(&mut buffer).unwrap();
+    }
+    sender.join().unwrap();
+}
+
+#[test]
+fn a_paused_connection_whose_peer_is_gone_is_found_out() {
+    let server = Running::start(Limits::default());
+    let mut stream = server.connect();
+    stream.write_all(b"p").unwrap();
+    let conn = server.opened();
+    assert_eq!(server.next(), Seen::Received(conn, 1));
+    // More that is never read, then a reset.
+    stream.write_all(&[0; 100]).unwrap();
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    assert_eq!(server.closed(), (conn, CloseCause::Failed));
+}
+
+#[test]
+fn timers_fire_in_time_while_the_loop_is_never_idle() {
+    let server = Running::start(Limits::default());
+    let mut busy = server.connect();
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stopped = std::sync::Arc::clone(&stop);
+    let load = std::thread::spawn(move || {
+        while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+            echoes(&mut busy, &[b'e'; 1_000]);
+        }
+    });
+    let mut waiting: Vec<TcpStream> = (0..200).map(|_| server.connect()).collect();
+    for stream in &mut waiting {
+        stream.write_all(b"d").unwrap();
+    }
+    let start = Instant::now();
+    let mut fired = 0;
+    while fired < waiting.len() {
+        if let Seen::Deadline(_) = server.next() {
+            fired += 1;
+        }
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    load.join().unwrap();
+}
+
+#[test]
+fn another_thread_wakes_the_reactor_and_its_own_moment_comes() {
+    let server = Running::start(Limits::default());
+    let _one = server.connect();
+    server.opened();
+    server.wake.wake();
+    assert_eq!(server.told.recv_timeout(WAIT), Ok(1));
+    assert_eq!(server.told.recv_timeout(WAIT), Ok(1_000_000));
+    server.wake.wake();
+    assert_eq!(server.told.recv_timeout(WAIT), Ok(1));
+}
+
+#[test]
+fn a_moment_is_a_number_that_a_simulator_can_make() {
+    // The handler's view needs no socket.
+    let mut io = Io::new(&Limits::default(), Moment::from_millis(7), parlor::base::Timestamp(0));
+    let conn = io.open();
+    assert_eq!((io.now().as_millis(), io.connections(), io.may_read(conn)), (7, 1, true));
+}

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Installs what the tests need and does not have: from Debian, PyPI and npm.
+set -eu
+cd "$(dirname "$0")/.."
+
+need() { # need COMMAND PACKAGE
+    command -v "$1" >/dev/null 2>&1 && return
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+        echo "tests/setup.sh: $1 is missing: install it, on Debian by: apt-get install $2" >&2
+        exit 1
+    fi
+    echo "installing $2 for $1"
+    [ -n "${updated:-}" ] || apt-get update -qq
+    updated=1
+    # The second try is for a mirror that stumbled.
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null ||
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null
+}
+
+need chromium chromium
+need strace strace
+need sqlite3 sqlite3
+need node nodejs
+need npm npm
+need python3 python3
+
+venv=target/test-python
+if ! [ -x "$venv/bin/python" ]; then
+    python3 -m venv "$venv" 2>/dev/null || {
+        need ensurepip python3-venv
+        rm -rf "$venv"
+        python3 -m venv "$venv"
+    }
+fi
+wanted=$(cksum <tests/requirements.txt)
+if [ "$(cat "$venv/installed" 2>/dev/null || true)" != "$wanted" ]; then
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+    printf '%s\n' "$wanted" >"$venv/installed"
+fi
+if ! [ tests/node_modules/.package-lock.json -nt tests/package-lock.json ]; then
+    npm ci --prefix tests --no-audit --no-fund --silent
+    touch tests/node_modules/.package-lock.json
+fi
