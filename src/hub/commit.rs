@@ -60,7 +60,7 @@ impl Hub {
                 effects.push(answered(&asker, answer));
                 self.write_came(now, asker.conn, effects);
             }
-            Pending::Leave { origin, room, user, is_own, cursors } => {
+            Pending::Leave { origin, room, user, is_own } => {
                 let asker = self.asker(user.clone(), origin);
                 let answer = match outcome {
                     Outcome::Room { room: state, entries } => {
@@ -69,7 +69,7 @@ impl Hub {
                         Ok(Answer::Left { room: name, user: (!is_own).then_some(user) })
                     }
                     other => {
-                        self.stays(room, &user, cursors, effects);
+                        self.stays(room, &user, effects);
                         Err(refusal(&other))
                     }
                 };
@@ -233,25 +233,12 @@ impl Hub {
     }
 
     /// A membership was to end, and the store could not remember it: it goes on where it was.
-    fn stays(
-        &mut self,
-        room: RoomIx,
-        user: &UserId,
-        cursors: Vec<(ConnId, Cursor)>,
-        effects: &mut Effects,
-    ) {
+    fn stays(&mut self, room: RoomIx, user: &UserId, effects: &mut Effects) {
         if let Some(member) = self.rooms[room.0 as usize].members.get_mut(user) {
             member.is_leaving = false;
         }
-        for (conn, cursor) in cursors {
-            if self.connection(conn).is_none() {
-                continue;
-            }
-            self.rooms[room.0 as usize].followers.insert(conn, cursor);
-            if let Cursor::Behind { next } = cursor {
-                self.follow_after(conn, room, next - 1);
-                self.feed(conn, effects);
-            }
+        for conn in self.connections_of(user).to_vec() {
+            self.go_on(conn, room, effects);
         }
     }
 

@@ -84,7 +84,10 @@ impl Hub {
         // What is told of the rooms and the start of following are one moment.
         let rooms = self.users[ix.0 as usize].rooms.clone();
         for &room in &rooms {
-            self.follow(conn, room, resumes);
+            // Not one that they are leaving: that holds already.
+            if self.rooms[room.0 as usize].member(&id).is_some() {
+                self.follow(conn, room, resumes);
+            }
         }
         effects.push(Effect::Greet { conn, rooms: self.greeted_rooms(&id, &rooms) });
         self.came(now, ix, effects);

@@ -24,6 +24,20 @@ pub(super) enum Cursor {
     /// The `resume` of this room was refused: nothing is delivered until the client has read its
     /// history.
     Refused,
+    /// The membership is to end, which is not committed: nothing is delivered. If it does not end,
+    /// the cursor goes on at `next`, as it `was`.
+    Leaving { next: u64, was: Standing },
+}
+
+/// What a cursor was before its membership was to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Live or behind.
+    Following,
+    /// Waiting for the `resume`, from the entry before `next`.
+    Waiting,
+    /// Refused.
+    Refused,
 }
 
 impl Hub {
@@ -33,6 +47,10 @@ impl Hub {
         match cursor {
             Cursor::Live => *cursor = Cursor::Behind { next: seq },
             Cursor::Behind { next } => *next = seq.min(*next),
+            Cursor::Leaving { next, .. } => {
+                *next = seq.min(*next);
+                return;
+            }
             Cursor::Waiting { .. } | Cursor::Refused => return,
         }
         self.queue_for_feeding(conn, room);
@@ -47,6 +65,39 @@ impl Hub {
         } else {
             *cursor = Cursor::Behind { next: seq + 1 };
             self.queue_for_feeding(conn, room);
+        }
+    }
+
+    /// Stops a cursor where it is, as the membership is to end.
+    pub(super) fn halt(&mut self, conn: ConnId, room: RoomIx) {
+        let head = self.rooms[room.0 as usize].head;
+        self.drop_behind(conn, room);
+        let Some(cursor) = self.cursor(conn, room) else { return };
+        *cursor = match *cursor {
+            Cursor::Live => Cursor::Leaving { next: head + 1, was: Standing::Following },
+            Cursor::Behind { next } => Cursor::Leaving { next, was: Standing::Following },
+            Cursor::Waiting { from } => Cursor::Leaving { next: from + 1, was: Standing::Waiting },
+            Cursor::Refused => Cursor::Leaving { next: 0, was: Standing::Refused },
+            leaving @ Cursor::Leaving { .. } => leaving,
+        };
+    }
+
+    /// Lets a cursor go on, as the membership has not ended.
+    pub(super) fn go_on(&mut self, conn: ConnId, room: RoomIx, effects: &mut Effects) {
+        let Some(&mut Cursor::Leaving { next, was }) = self.cursor(conn, room) else { return };
+        let is_resuming = self.connection(conn).is_some_and(|connection| connection.is_resuming);
+        let stands = match was {
+            Standing::Following => {
+                self.follow_after(conn, room, next - 1);
+                self.feed(conn, effects);
+                return;
+            }
+            Standing::Waiting if is_resuming => Cursor::Waiting { from: next - 1 },
+            // Its resume came meanwhile, and was refused.
+            Standing::Waiting | Standing::Refused => Cursor::Refused,
+        };
+        if let Some(cursor) = self.cursor(conn, room) {
+            *cursor = stands;
         }
     }
 

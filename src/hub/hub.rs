@@ -1,7 +1,6 @@
 //! The state, and one match over the input.
 
 use super::connection::Connection;
-use super::cursor::Cursor;
 use super::effect::Effects;
 use super::input::{Input, Now, Origin, Part};
 use super::presence::Presence;
@@ -45,14 +44,8 @@ pub(super) enum Pending {
     Send { origin: Origin, author: UserId },
     /// A room that is created or joined.
     Join { origin: Origin, user: UserId },
-    /// A membership that ends, and where the member's connections were, in case it does not.
-    Leave {
-        origin: Origin,
-        room: RoomIx,
-        user: UserId,
-        is_own: bool,
-        cursors: Vec<(ConnId, Cursor)>,
-    },
+    /// A membership that ends.
+    Leave { origin: Origin, room: RoomIx, user: UserId, is_own: bool },
     /// A read mark.
     Read { origin: Origin, room: RoomIx, user: UserId },
     /// A page for who asked for it.

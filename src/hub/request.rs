@@ -169,9 +169,11 @@ impl Hub {
         effects: &mut Effects,
     ) -> Result<Option<Answer>, Refusal> {
         match self.room(name) {
-            Some((_, room)) => {
+            Some((ix, room)) => {
                 if room.member(&asker.user).is_some() {
-                    return Ok(Some(Answer::Joined(room.summary(&asker.user))));
+                    let summary = room.summary(&asker.user);
+                    self.follow_if_not(asker, ix);
+                    return Ok(Some(Answer::Joined(summary)));
                 }
                 if !room.is_open {
                     return Err(Refusal::NOT_MEMBER);
@@ -189,6 +191,17 @@ impl Hub {
         let pending = Pending::Join { origin: asker.origin.clone(), user };
         self.persist(asker, record, pending, true, effects);
         Ok(None)
+    }
+
+    /// A connection that came while its user was leaving does not follow the room; if the leaving
+    /// came to nothing, it does from the answer on that says so.
+    fn follow_if_not(&mut self, asker: &Asker, room: RoomIx) {
+        if let Some(conn) = asker.conn
+            && self.cursor(conn, room).is_none()
+        {
+            let waits = self.connection(conn).is_some_and(|connection| connection.is_resuming);
+            self.follow(conn, room, waits);
+        }
     }
 
     fn add(
@@ -237,12 +250,8 @@ impl Hub {
                 "a direct message has its two members for ever",
             ));
         }
-        let mut cursors = Vec::new();
         for conn in self.connections_of(user).to_vec() {
-            self.drop_behind(conn, room);
-            if let Some(cursor) = self.rooms[room.0 as usize].followers.remove(&conn) {
-                cursors.push((conn, self.fixed(cursor, room)));
-            }
+            self.halt(conn, room);
         }
         if let Some(member) = self.rooms[room.0 as usize].members.get_mut(user) {
             member.is_leaving = true;
@@ -251,18 +260,9 @@ impl Hub {
         let record = Record::Leave { room: name.clone(), user: user.clone(), by };
         let is_own = asker.conn.is_some();
         let origin = asker.origin.clone();
-        let pending = Pending::Leave { origin, room, user: user.clone(), is_own, cursors };
+        let pending = Pending::Leave { origin, room, user: user.clone(), is_own };
         self.persist(asker, record, pending, true, effects);
         Ok(None)
-    }
-
-    /// A cursor that does not move while it is put away.
-    fn fixed(&self, cursor: super::cursor::Cursor, room: RoomIx) -> super::cursor::Cursor {
-        use super::cursor::Cursor;
-        match cursor {
-            Cursor::Live => Cursor::Behind { next: self.rooms[room.0 as usize].head + 1 },
-            other => other,
-        }
     }
 
     fn history(
