@@ -100,8 +100,14 @@ impl World {
             let _ = wake.send(());
         })
         .unwrap();
-        // Small pages, so that feeding has edges.
-        let limits = Limits { page: 7, connections_per_user: 3, rooms: 100, ..Limits::default() };
+        // Small pages and little in memory, so that feeding has edges.
+        let limits = Limits {
+            page: 4,
+            tail_entries: 3,
+            connections_per_user: 3,
+            rooms: 100,
+            ..Limits::default()
+        };
         World {
             hub: Hub::new(Settings::from(&limits), snapshot, 7),
             store,

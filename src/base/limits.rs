@@ -39,10 +39,6 @@ pub const BATCH_RECORDS_MAX: usize = 512;
 pub const STORE_QUEUE_MAX: usize = 16_384;
 /// Bytes of the commands that wait for the store's thread.
 pub const STORE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Newest entries of each room that are kept in memory for cursors that are slightly behind.
-pub const ROOM_TAIL_ENTRIES: usize = 64;
-/// Bytes of them.
-pub const ROOM_TAIL_BYTES: usize = 64 * 1024;
 /// Requests of one connection that may wait for the store or for a handler; while so many do,
 /// nothing more is read from it.
 pub const REQUESTS_IN_FLIGHT_MAX: u16 = 64;
@@ -116,6 +112,10 @@ pub struct Limits {
     pub page: u32,
     /// Bytes of such a page, unless its first entry alone is larger.
     pub page_bytes: u32,
+    /// Newest entries of a room that are kept in memory for cursors that are slightly behind.
+    pub tail_entries: u32,
+    /// Bytes of them.
+    pub tail_bytes: u32,
     /// What may wait for one connection, in bytes.
     pub outbox_bytes: u32,
     /// Below this an outbox is fed again, in bytes.
@@ -163,6 +163,8 @@ impl Default for Limits {
             create_members: 200,
             page: 200,
             page_bytes: 256 * 1024,
+            tail_entries: 64,
+            tail_bytes: 64 * 1024,
             outbox_bytes: 1024 * 1024,
             outbox_low_bytes: 64 * 1024,
             all_outboxes_bytes: 256 * 1024 * 1024,

@@ -168,7 +168,7 @@ impl Hub {
         match &entry.kind {
             EntryKind::Message { from, .. } => {
                 let of_room = &mut self.rooms[room.0 as usize];
-                of_room.append(&entry);
+                of_room.append(&entry, &self.settings);
                 let messages = of_room.messages;
                 if let Some(member) = of_room.members.get_mut(from) {
                     member.read = entry.seq;
@@ -192,11 +192,11 @@ impl Hub {
                     let waits = self.connection(conn).is_some_and(|one| one.is_resuming);
                     self.follow(conn, room, waits);
                 }
-                self.rooms[room.0 as usize].append(&entry);
+                self.rooms[room.0 as usize].append(&entry, &self.settings);
                 self.add_member(room, ix, &member);
             }
             EntryKind::Left { user, by } => {
-                self.rooms[room.0 as usize].append(&entry);
+                self.rooms[room.0 as usize].append(&entry, &self.settings);
                 self.remove_member(now, room, user, by.as_ref(), effects);
             }
         }

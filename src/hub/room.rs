@@ -2,8 +2,8 @@
 
 use super::cursor::Cursor;
 use super::effect::RoomSummary;
+use super::hub::Settings;
 use super::user::UserIx;
-use crate::base::limits::{ROOM_TAIL_BYTES, ROOM_TAIL_ENTRIES};
 use crate::base::{ConnId, Entry, MemberState, Moment, RoomId, RoomState, Timestamp, UserId};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -82,15 +82,15 @@ impl Room {
         self.members.get(user).filter(|member| !member.is_leaving)
     }
 
-    /// Adds the newest entry.
-    pub(super) fn append(&mut self, entry: &Rc<Entry>) {
+    /// Adds the newest entry; of those in memory the oldest make room for it.
+    pub(super) fn append(&mut self, entry: &Rc<Entry>, settings: &Settings) {
         debug_assert_eq!(entry.seq, self.head + 1, "the store numbers without a hole");
         self.head = entry.seq;
         self.ts = entry.ts;
         self.messages += u64::from(entry.is_message());
         self.tail_bytes += entry.weight();
         self.tail.push_back(Rc::clone(entry));
-        while self.tail.len() > ROOM_TAIL_ENTRIES || self.tail_bytes > ROOM_TAIL_BYTES {
+        while self.tail.len() > settings.tail_entries || self.tail_bytes > settings.tail_bytes {
             let Some(oldest) = self.tail.pop_front() else { break };
             self.tail_bytes -= oldest.weight();
         }

@@ -115,6 +115,8 @@ keys! {
     "limits.create_members"          => create_members: u32, 0;
     "limits.page"                    => page: u32, 1;
     "limits.page_bytes"              => page_bytes: u32, 1;
+    "limits.tail_entries"            => tail_entries: u32, 0;
+    "limits.tail_bytes"              => tail_bytes: u32, 0;
     "limits.outbox_bytes"            => outbox_bytes: u32, 1_024;
     "limits.outbox_low_bytes"        => outbox_low_bytes: u32, 1;
     "limits.all_outboxes_bytes"      => all_outboxes_bytes: usize, 1_024;

@@ -1,0 +1,350 @@
+//! The store through its own interface: numbers, repeats, failures, what survives.
+
+use parlor::base::{
+    Body, EntryKind, MemberState, Outcome, Query, Record, RoomId, Snapshot, Timestamp, UserId,
+};
+use parlor::store::{LockError, OpenError, Place, Store};
+use std::io::{BufRead, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+struct Opened {
+    store: Store,
+    snapshot: Snapshot,
+    woken: Receiver<()>,
+    next: u64,
+}
+
+fn open(place: &Place) -> Opened {
+    let (wake, woken) = channel();
+    let (store, snapshot) = Store::open(place, "first", move || {
+        let _ = wake.send(());
+    })
+    .unwrap();
+    Opened { store, snapshot, woken, next: 0 }
+}
+
+impl Opened {
+    fn submit(&mut self, now: i64, record: Record) -> u64 {
+        self.next += 1;
+        self.store.write(self.next, Timestamp(now), record).unwrap();
+        self.next
+    }
+
+    fn outcomes(&mut self, count: usize) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        while outcomes.len() < count {
+            self.woken.recv_timeout(Duration::from_secs(10)).unwrap();
+            outcomes.extend(self.store.outcomes().into_iter().map(|(_, outcome)| outcome));
+        }
+        outcomes
+    }
+
+    fn write(&mut self, now: i64, record: Record) -> Outcome {
+        self.submit(now, record);
+        self.outcomes(1).remove(0)
+    }
+
+    fn read(&mut self, query: Query) -> Vec<u64> {
+        self.next += 1;
+        self.store.read(self.next, query).unwrap();
+        let Outcome::Page(page) = self.outcomes(1).remove(0) else { panic!("no page") };
+        page.iter().map(|entry| entry.seq).collect()
+    }
+}
+
+fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
+}
+
+fn room(id: &str) -> RoomId {
+    RoomId::parse(id).unwrap()
+}
+
+fn join(of: &str, who: &str) -> Record {
+    Record::Join { room: room(of), user: user(who), by: None, create: true }
+}
+
+fn leave(who: &str) -> Record {
+    Record::Leave { room: room("a"), user: user(who), by: None }
+}
+
+fn say(of: &str, who: &str, text: &str, cid: Option<&str>) -> Record {
+    let body = Body { text: text.into(), data: None, reply_to: None };
+    Record::Message { room: room(of), from: user(who), to: None, body, cid: cid.map(Into::into) }
+}
+
+/// Number, time, and whether it was there before.
+fn message(outcome: &Outcome) -> (u64, i64, bool) {
+    match outcome {
+        Outcome::Message { entry, is_duplicate, .. } => (entry.seq, entry.ts.0, *is_duplicate),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn page(first: u64, last: u64, entries_max: usize, from_end: bool) -> Query {
+    Query { room: room("a"), first, last, entries_max, bytes_max: 1 << 20, from_end }
+}
+
+#[test]
+fn entries_are_numbered_without_a_hole_and_time_never_falls() {
+    let mut opened = open(&Place::Memory);
+    opened.write(1_000, join("a", "ada"));
+    assert_eq!(message(&opened.write(2_000, say("a", "ada", "x", None))), (2, 2_000, false));
+    // The clock jumped back.
+    assert_eq!(message(&opened.write(500, say("a", "ada", "y", None))), (3, 2_000, false));
+    assert_eq!(message(&opened.write(2_001, say("a", "ada", "z", None))), (4, 2_001, false));
+    opened.write(0, join("b", "ada"));
+    let first_of_b = message(&opened.write(3_000, say("b", "ada", "x", None)));
+    assert_eq!(first_of_b.0, 2, "each room counts for itself");
+}
+
+#[test]
+fn a_repeat_gives_the_first_result_also_within_a_batch_and_uses_up_no_number() {
+    let mut opened = open(&Place::Memory);
+    opened.write(0, join("a", "ada"));
+    opened.write(0, join("a", "bob"));
+    // Handed over at once: most of them make up one batch.
+    for _ in 0..5 {
+        opened.submit(7, say("a", "ada", "x", Some("c1")));
+    }
+    opened.submit(8, say("a", "ada", "other", Some("c1")));
+    opened.submit(9, say("a", "bob", "x", Some("c1")));
+    let outcomes = opened.outcomes(7);
+    let messages: Vec<_> = outcomes.iter().take(5).map(message).collect();
+    assert_eq!(messages[0], (3, 7, false));
+    assert!(messages[1..].iter().all(|one| *one == (3, 7, true)), "{messages:?}");
+    assert_eq!(outcomes[5], Outcome::Mismatch);
+    assert_eq!(message(&outcomes[6]), (4, 9, false), "ids are each author's own");
+}
+
+#[test]
+fn what_was_answered_is_there_after_opening_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::Directory(folder.path().join("data"));
+    let mut opened = open(&place);
+    assert_eq!(opened.snapshot.epoch, "first");
+    let create = Record::Create {
+        room: room("a"),
+        title: Some("Room A".into()),
+        open: false,
+        owner: user("ada"),
+        members: vec![user("bob")],
+    };
+    opened.write(1, create.clone());
+    assert_eq!(opened.write(2, create), Outcome::Conflict);
+    opened.write(3, say("a", "ada", "hello", Some("c1")));
+    opened.write(4, say("a", "bob", "hi", None));
+    let read = |seq| Record::Read { room: room("a"), user: user("ada"), seq };
+    assert_eq!(opened.write(5, read(99)), Outcome::Read { seq: 4, messages: 2 });
+    assert_eq!(opened.write(5, read(1)), Outcome::Read { seq: 4, messages: 2 });
+    opened.write(6, Record::Name { user: user("ada"), name: "Ada".into() });
+    drop(opened);
+
+    let mut opened = open(&place);
+    assert_eq!(opened.snapshot.epoch, "first", "the epoch is the store's, for its life");
+    let state = &opened.snapshot.rooms[0];
+    assert_eq!((state.room.as_str(), &*state.title, state.is_open), ("a", "Room A", false));
+    assert_eq!((state.head, state.messages, state.ts), (4, 2, Timestamp(4)));
+    assert_eq!(state.owner, Some(user("ada")));
+    let member = |joined, is_own| MemberState {
+        joined,
+        read: 4,
+        read_messages: 2,
+        has_written: true,
+        is_own,
+    };
+    let members =
+        [(room("a"), user("ada"), member(1, true)), (room("a"), user("bob"), member(2, false))];
+    assert_eq!(opened.snapshot.members, members);
+    assert_eq!(opened.snapshot.names, [(user("ada"), "Ada".into())]);
+    assert_eq!(message(&opened.write(9, say("a", "ada", "hello", Some("c1")))), (3, 3, true));
+    assert_eq!(message(&opened.write(9, say("a", "ada", "again", None))).0, 5);
+}
+
+#[test]
+fn pages_are_the_logs_in_both_directions_and_within_their_bounds() {
+    let mut opened = open(&Place::Memory);
+    opened.write(0, join("a", "ada"));
+    for n in 2..=10 {
+        opened.write(n, say("a", "ada", &"x".repeat(100), None));
+    }
+    assert_eq!(opened.read(page(1, 10, 4, false)), [1, 2, 3, 4]);
+    assert_eq!(opened.read(page(1, 10, 4, true)), [7, 8, 9, 10]);
+    assert_eq!(opened.read(page(3, 5, 9, false)), [3, 4, 5]);
+    assert_eq!(opened.read(page(11, 20, 9, false)), [0; 0]);
+    assert_eq!(opened.read(page(1, u64::MAX, 2, true)), [9, 10]);
+    let small = Query { bytes_max: 600, ..page(2, 10, 9, false) };
+    assert_eq!(opened.read(small), [2, 3]);
+    let tiny = Query { bytes_max: 1, ..page(2, 10, 9, true) };
+    assert_eq!(opened.read(tiny), [10], "at least one");
+}
+
+#[test]
+fn a_page_shows_what_was_written_just_before_it() {
+    let mut opened = open(&Place::Memory);
+    opened.submit(0, join("a", "ada"));
+    for n in 0..20 {
+        opened.submit(n, say("a", "ada", "x", None));
+    }
+    opened.store.read(1_000, page(1, 100, 100, false)).unwrap();
+    let outcomes = opened.outcomes(22);
+    let Some(Outcome::Page(page)) = outcomes.last() else { panic!("the page comes last") };
+    assert_eq!(page.len(), 21);
+}
+
+#[test]
+fn coming_and_going_are_entries_and_an_owner_hands_over() {
+    let mut opened = open(&Place::Memory);
+    for name in ["ada", "bob", "cy"] {
+        opened.write(0, join("a", name));
+    }
+    let Outcome::Room { entries, .. } = opened.write(0, join("a", "bob")) else { panic!() };
+    assert_eq!(entries, [], "a member joins once");
+    let Outcome::Room { room: state, entries } = opened.write(1, leave("ada")) else { panic!() };
+    assert_eq!(state.owner, Some(user("bob")), "the member of longest standing");
+    let EntryKind::Left { user: gone, .. } = &entries[0].kind else { panic!() };
+    assert_eq!((gone.as_str(), entries[0].seq), ("ada", 4));
+    assert_eq!(opened.write(1, leave("ada")), Outcome::NotMember);
+    opened.write(1, leave("bob"));
+    let Outcome::Room { room: state, .. } = opened.write(1, leave("cy")) else { panic!() };
+    assert_eq!((state.owner, state.head), (None, 6), "a room outlives its last member");
+    let Outcome::Room { room: state, entries } = opened.write(2, join("a", "dee")) else {
+        panic!()
+    };
+    assert_eq!((state.owner, entries[0].seq), (Some(user("dee")), 7));
+    let strange = Record::Join { room: room("none"), user: user("ada"), by: None, create: false };
+    assert_eq!(opened.write(2, strange), Outcome::NotMember);
+}
+
+#[test]
+fn direct_messages_make_their_room_once() {
+    let mut opened = open(&Place::Memory);
+    let (ada, bob) = (user("ada"), user("bob"));
+    let direct = RoomId::direct(&ada, &bob);
+    let data = "{\"a\": 1.50}";
+    let send = |from: &UserId, to: &UserId| Record::Message {
+        room: direct.clone(),
+        from: from.clone(),
+        to: Some(to.clone()),
+        body: Body { text: "psst".into(), data: Some(data.into()), reply_to: None },
+        cid: None,
+    };
+    let Outcome::Message { entry, is_first, .. } = opened.write(0, send(&ada, &bob)) else {
+        panic!()
+    };
+    assert_eq!((entry.seq, is_first), (1, true));
+    let Outcome::Message { entry, is_first, .. } = opened.write(0, send(&bob, &ada)) else {
+        panic!()
+    };
+    assert_eq!((entry.seq, is_first), (2, false));
+    let EntryKind::Message { body, .. } = &entry.kind else { panic!() };
+    assert_eq!(body.data.as_deref(), Some(data), "data is kept as it came");
+}
+
+#[test]
+fn a_second_process_is_refused_and_told_of_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::Directory(folder.path().to_owned());
+    let opened = open(&place);
+    let error = Store::open(&place, "other", || {}).unwrap_err();
+    let OpenError::Lock(LockError::Held { pid, .. }) = &error else { panic!("{error}") };
+    assert_eq!(*pid, Some(std::process::id()));
+    assert!(error.to_string().contains(&format!("in use by process {}", std::process::id())));
+    drop(opened);
+    open(&place);
+}
+
+fn shell(file: &Path, sql: &str) -> String {
+    let output = std::process::Command::new("sqlite3")
+        .arg(file)
+        .arg(sql)
+        .output()
+        .expect("the sqlite3 shell is needed: apt-get install sqlite3");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn the_sqlite3_shell_reads_the_file_and_a_person_understands_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("parlor.db");
+    let mut opened = open(&Place::Directory(folder.path().to_owned()));
+    opened.write(5, join("a", "ada"));
+    opened.write(6, say("a", "ada", "hello", None));
+    // While the server runs, too.
+    let sql = "SELECT r.name, e.seq, e.kind, e.user, e.text \
+               FROM entries e JOIN rooms r ON r.id = e.room ORDER BY e.seq";
+    assert_eq!(shell(&file, sql), "a|1|joined|ada|\na|2|message|ada|hello");
+    drop(opened);
+    assert_eq!(shell(&file, "PRAGMA integrity_check"), "ok");
+    assert_eq!(shell(&file, "PRAGMA journal_mode"), "wal");
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::Directory(folder.path().to_owned());
+    drop(open(&place));
+    let file = folder.path().join("parlor.db");
+    let version = shell(&file, "PRAGMA user_version");
+    shell(&file, "PRAGMA user_version = 999");
+    let error = Store::open(&place, "other", || {}).unwrap_err();
+    assert!(matches!(error, OpenError::Newer { version: 999 }), "{error}");
+    shell(&file, &format!("PRAGMA user_version = {version}"));
+    open(&place);
+}
+
+#[test]
+fn a_database_that_cannot_be_written_stores_nothing_half_and_goes_on_when_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open(&Place::Directory(folder.path().to_owned()));
+    opened.write(0, join("a", "ada"));
+    // Another process holds the write lock: no batch can be committed.
+    let file = folder.path().join("parlor.db");
+    let mut other = std::process::Command::new("sqlite3")
+        .arg(&file)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the sqlite3 shell is needed: apt-get install sqlite3");
+    let mut to_other = other.stdin.take().unwrap();
+    let mut from_other = std::io::BufReader::new(other.stdout.take().unwrap());
+    to_other.write_all(b"BEGIN IMMEDIATE; SELECT 'held';\n").unwrap();
+    let mut line = String::new();
+    from_other.read_line(&mut line).unwrap();
+    assert_eq!(line, "held\n");
+
+    assert_eq!(opened.write(1, say("a", "ada", "lost", Some("c1"))), Outcome::Unavailable);
+    assert_eq!(opened.read(page(1, 9, 9, false)), [1], "what is there can be read");
+
+    to_other.write_all(b"ROLLBACK; SELECT 'free';\n").unwrap();
+    line.clear();
+    from_other.read_line(&mut line).unwrap();
+    drop(to_other);
+    other.wait().unwrap();
+    // The same message, sent again, is no repeat: nothing of the first was stored.
+    assert_eq!(message(&opened.write(2, say("a", "ada", "lost", Some("c1")))), (2, 2, false));
+}
+
+#[test]
+fn what_was_queued_behind_a_failed_batch_fails_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut opened = open(&Place::Directory(folder.path().to_owned()));
+    opened.write(0, join("a", "ada"));
+    let file = folder.path().join("parlor.db");
+    let trigger = "CREATE TRIGGER refuse BEFORE INSERT ON entries WHEN NEW.text = 'bad' \
+                   BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    shell(&file, trigger);
+    // The first fails its batch; the others were decided before that was heard of.
+    opened.submit(1, say("a", "ada", "bad", None));
+    for _ in 0..50 {
+        opened.submit(1, say("a", "ada", "good", None));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    let outcomes = opened.outcomes(51);
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Unavailable), "{outcomes:?}");
+    // From here on the failure has been heard of.
+    assert_eq!(message(&opened.write(2, say("a", "ada", "good", None))).0, 2);
+}
