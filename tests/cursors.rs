@@ -354,10 +354,10 @@ impl World {
                 }
                 if let Some(client) = self.clients.get_mut(conn) {
                     client.answers += 1;
-                    if let Ok(Answer::Joined(room)) = answer {
-                        if !client.positions.contains_key(&room.room) {
-                            client.joined.insert(room.room.clone());
-                        }
+                    if let Ok(Answer::Joined(room)) = answer
+                        && !client.positions.contains_key(&room.room)
+                    {
+                        client.joined.insert(room.room.clone());
                     }
                     if let Ok(Answer::History { room, head, .. }) = answer
                         && client.refused.remove(room)

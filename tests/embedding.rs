@@ -289,7 +289,8 @@ fn members_come_and_go_and_messages_are_published_in_a_users_name() {
     let refused = wait(handle.publish("team", "bob", "hello", None)).unwrap_err();
     assert!(matches!(refused, HandleError::Refused { code: "not_member", .. }), "{refused}");
     wait(handle.remove("team", "ada")).unwrap();
-    assert_eq!(ada.wait_for_type("room:removed")["payload"]["room"], "team");
+    let removed = ada.wait_for_type("room:removed");
+    assert_eq!(removed["payload"], json!({ "room": "team", "reason": "removed" }));
     let refused = wait(handle.remove("team", "ada")).unwrap_err();
     assert!(matches!(refused, HandleError::Refused { code: "not_member", .. }), "{refused}");
     stop(server);

@@ -63,7 +63,7 @@ fn room(id: &str) -> RoomId {
 }
 
 fn join(of: &str, who: &str) -> Record {
-    Record::Join { room: room(of), user: user(who), by: None, create: true }
+    Record::Join { room: room(of), user: user(who), by: None, is_own: true, create: true }
 }
 
 fn leave(who: &str) -> Record {
@@ -214,7 +214,13 @@ fn coming_and_going_are_entries_and_an_owner_hands_over() {
         panic!()
     };
     assert_eq!((state.owner, entries[0].seq), (Some(user("dee")), 7));
-    let strange = Record::Join { room: room("none"), user: user("ada"), by: None, create: false };
+    let strange = Record::Join {
+        room: room("none"),
+        user: user("ada"),
+        by: None,
+        is_own: true,
+        create: false,
+    };
     assert_eq!(opened.write(2, strange), Outcome::NotMember);
 }
 

@@ -6,6 +6,7 @@ import { Outbox } from './outbox.js';
 import { Presence } from './presence.js';
 import { Rooms } from './rooms.js';
 import { askServer, session, takeToken } from './session.js';
+import { isolated } from './text.js';
 import { showDoor } from './door.js';
 import { House } from './house.js';
 
@@ -14,9 +15,6 @@ const ROOM_KEY = 'parlor.room';
 // A room that holds fewer items than this when it comes into view gets a page of its history.
 const ENOUGH = 40;
 const LIST_AGAIN_MS = 60_000;
-const ACK_MS = 2_000;
-const ACK_ROOMS_MAX = 100;
-const REMOVED = { removed: 'You were taken out of', banned: 'You were banned from', deleted: 'Somebody closed' };
 
 class App {
   /** The room that is shown, or null. */
@@ -29,8 +27,6 @@ class App {
   #server;
   #dirty = new Set();
   #frame = 0;
-  #acks = new Map();
-  #acking = 0;
   #arrived = false;
 
   constructor(server) {
@@ -45,14 +41,15 @@ class App {
       onRefused: () => this.#refused(),
     });
     const ask = (type, payload, options) => this.connection.requests.ask(type, payload, options);
-    this.presence = new Presence(ask, (what) => this.redraw(what, 'rooms', 'title'));
+    this.presence = new Presence(ask, (what) => (what === 'people' ? this.redraw('people', 'rooms', 'title') : this.redraw(what)));
     this.rooms = new Rooms(ask, {
       changed: (room) => this.#roomChanged(room),
       listed: () => this.redraw('rooms', 'title', 'log'),
       own: (cid) => this.outbox?.shown(cid),
       spoke: (room, user) => this.presence.spoke(room.name, user),
       removed: (room, why) => this.#removed(room, why),
-      keeps: (room) => room === this.room,
+      // Of what nobody looks at, as of other rooms, only the end is kept.
+      keeps: (room) => room === this.room && (this.#visible() || !this.house.atEnd),
     });
     this.outbox = null;
     this.house = new House(this);
@@ -68,6 +65,7 @@ class App {
   show(room) {
     if (this.room === room) return;
     this.room = room;
+    this.settled ||= room !== null;
     try {
       if (room) sessionStorage.setItem(ROOM_KEY, room.name);
     } catch {
@@ -121,7 +119,9 @@ class App {
     this.user = hello.user;
     this.limits = hello.limits ?? {};
     this.presence.names.set(hello.user.id, hello.user.name || hello.user.id);
-    this.outbox ??= new Outbox(hello.user.id, (type, payload) => this.connection.requests.ask(type, payload), {
+    // What somebody says goes before what the page would like to know.
+    const say = (type, payload) => this.connection.requests.ask(type, payload, { first: true });
+    this.outbox ??= new Outbox(hello.user.id, say, {
       changed: () => this.redraw('log'),
       acked: (room, seq) => {
         this.rooms.stored(room, seq);
@@ -134,7 +134,7 @@ class App {
   async #online() {
     this.#arrived = true;
     this.outbox.online(true);
-    this.presence.list(this.#presenceRoom());
+    this.presence.list();
     this.rooms.list().catch(() => {});
     if (this.room !== null) {
       this.#fresh(this.room);
@@ -147,7 +147,8 @@ class App {
     } catch {
       // Storage is forbidden.
     }
-    if (this.room !== null) return;
+    // Whoever has left the last room, stays outside.
+    if (this.room !== null || this.settled) return;
     if (this.rooms.get(LOBBY)) this.show(this.rooms.get(LOBBY));
     else if (places.length > 0) this.show(this.rooms.ordered()[0]);
     else await this.enter(LOBBY);
@@ -166,50 +167,32 @@ class App {
     }
   }
 
-  #presenceRoom() {
-    const everyone = (this.connection.hello?.presence ?? 'everyone') === 'everyone';
-    return everyone ? undefined : this.room?.name;
-  }
-
   /** A room comes into view, or the connection comes back while it is: what is missing is asked for. */
   #fresh(room) {
     if (!this.connection.online) return;
     if (room.problem !== null || room.log.items.length < ENOUGH) this.rooms.older(room);
     if (!room.draft) this.presence.learn(room.name);
-    if (this.#presenceRoom() !== undefined) this.presence.list(room.name);
   }
 
   #roomChanged(room) {
     if (this.outbox !== null && room.log.last !== null) this.outbox.reached(room.name, room.log.last);
     if (room === this.room) this.redraw('log', 'rooms', 'title');
     else this.redraw('rooms', 'title');
-    if (!room.draft && room.log.last > (this.#acks.get(room.name) ?? 0)) this.#acknowledge();
-  }
-
-  /** Tells how far each room was received, all of them in one, and not often. */
-  #acknowledge() {
-    this.#acking ||= setTimeout(() => {
-      this.#acking = 0;
-      const moved = [...this.rooms.map.values()]
-        .filter((room) => !room.draft && room.log.last > (this.#acks.get(room.name) ?? 0))
-        .slice(0, ACK_ROOMS_MAX)
-        .map((room) => [room.name, room.log.last]);
-      if (moved.length === 0 || !this.connection.online) return;
-      if (!this.connection.requests.tell('chat:ack', { rooms: Object.fromEntries(moved) })) return;
-      for (const [name, seq] of moved) this.#acks.set(name, seq);
-    }, ACK_MS);
   }
 
   #removed(room, { reason, by }) {
     const unsaid = this.outbox?.drop(room.name) ?? [];
-    this.#acks.delete(room.name);
     if (reason === 'reset') {
-      this.house.toast(`The server's log was lost or cut, and ${room.title || room.name} with it.`);
+      this.house.toast('The server no longer has what it kept: rooms and messages are gone.');
     } else if (reason !== 'left') {
-      const what = REMOVED[reason] ?? 'You are no longer in';
-      this.house.toast(`${what} ${room.title || room.name}${by && reason !== 'deleted' ? `, by ${this.presence.name(by)}` : ''}.`);
+      const whoever = by ? `, by ${isolated(this.presence.name(by))}` : '';
+      this.house.toast(`You were taken out of ${isolated(room.title || room.name)}${whoever}.`);
     }
-    if (room === this.room) this.show(this.rooms.get(LOBBY) ?? this.rooms.ordered()[0] ?? null);
+    if (room === this.room) {
+      // After a loss of everything one begins anew, as whoever comes in for the first time.
+      if (reason === 'reset') this.settled = false;
+      this.show(reason === 'reset' ? null : this.rooms.get(LOBBY) ?? this.rooms.ordered()[0] ?? null);
+    }
     // Nobody's words are thrown away with a room.
     if (unsaid.length > 0) this.house.giveBack(unsaid.join('\n'));
   }
@@ -219,7 +202,6 @@ class App {
     else this.outbox?.online(false);
     if (state.name === 'waiting' || state.name === 'failed') {
       this.presence.lost();
-      this.#acks.clear();
     }
     if (state.name === 'failed' && state.token && !this.#arrived) {
       session.token = null;

@@ -83,7 +83,7 @@ export class ChatLog {
     else if (anchor?.node.isConnected) this.#scroller.scrollTop += anchor.node.getBoundingClientRect().top - anchor.top;
     this.#button();
     this.#look();
-    // Much can be edits and reactions: a page that does not fill the window asks for another.
+    // Much can be entries that take no place: a page that does not fill the window asks for another.
     const short = this.#scroller.scrollHeight <= this.#scroller.clientHeight;
     if (short && this.#top.dataset.phase === 'more' && this.#app.connection.online) this.#app.rooms.older(room);
   }
@@ -141,7 +141,7 @@ export class ChatLog {
       }
     }
     for (const item of pending) {
-      const message = { ...item, kind: 'message', from: self, seq: null, reactions: new Map(), revision: 0 };
+      const message = { ...item, kind: 'message', from: self, seq: null };
       nodes.push(this.#message(used, message, follows(before, message)));
       before = item.status === 'failed' ? null : { from: self, ts: item.ts };
     }
@@ -153,7 +153,7 @@ export class ChatLog {
     const { presence } = this.#app;
     const reply = item.replyTo ? this.#room.log.item(item.replyTo) : undefined;
     const status = item.seq === null ? item.status : 'kept';
-    const stamp = [item.revision, status, item.because, continued, presence.name(item.from), reply?.revision].join('\n');
+    const stamp = [status, item.because, continued, presence.name(item.from), reply && presence.name(reply.from)].join('\n');
     const own = item.from === this.#app.user.id;
     const classes = ['msg', continued && 'continued', own && 'own', item.seq === null && status].filter(Boolean).join(' ');
     // One's own message keeps its node from the first moment to the stored entry.
@@ -182,7 +182,7 @@ export class ChatLog {
     return room.loading ? 'more-loading' : 'more';
   }
 
-  /** What stands above the first message: an invitation, the beginning, a way to more, or what went wrong. */
+  /** What stands above the first message: a welcome, the beginning, a way to more, or what went wrong. */
   #drawTop(phase) {
     const kind = `${phase} ${this.#room?.name}`;
     if (this.#top.dataset.kind === kind) return;

@@ -1,7 +1,7 @@
 // The box one writes in: keys, its height, the room left, drafts by room, and telling that one types.
 // What is sent goes to the outbox; nothing here waits for the server.
 
-import { byteLength, setText } from './text.js';
+import { byteLength, sendable, setText } from './text.js';
 
 const TYPING_MS = 3_000;
 const TYPING_LASTS_MS = 6_000;
@@ -72,7 +72,7 @@ export class Composer {
   }
 
   #submit() {
-    const text = this.#box.value.trim();
+    const text = sendable(this.#box.value);
     const { room } = this.#app;
     if (text === '' || room === null || byteLength(text) > this.#limit) return;
     this.#box.value = '';

@@ -2,7 +2,7 @@
 // and comes back after a loss with full jitter, as the close code's range asks (wire protocol, "Closing").
 // It knows nothing of rooms: what to resume is asked of `onHello`.
 
-import { closedBecause, verdict } from './codes.js';
+import { Refusal, closedBecause, verdict } from './codes.js';
 import { Requests } from './requests.js';
 
 const OPENING_MS_MAX = 10_000;
@@ -34,7 +34,6 @@ export class Connection {
   #probedAt = 0;
   #tickedAt = 0;
   #announced = null;
-  #spread = 0;
   #attempt = 0;
   #opened = false;
   #opening = 0;
@@ -123,15 +122,14 @@ export class Connection {
     } catch {
       return;
     }
-    const { type, payload = {} } = message;
+    const { type } = message ?? {};
+    const payload = message?.payload ?? {};
     if (type === 'hello') {
       this.#welcome(payload);
     } else if (type === 'reply' || type === 'error') {
       if (type === 'error' && Number.isInteger(payload.close)) this.#announced = payload.close;
       this.requests.settle(message);
     } else {
-      // The field that carries the spread of a planned restart; a plain wait is taken for one, too.
-      if (type === 'notice' && payload.code === 'draining') this.#spread = payload.spread_ms ?? payload.retry_after_ms ?? 0;
       this.#options.onPush(type, payload);
     }
   }
@@ -145,8 +143,9 @@ export class Connection {
     this.#ticking = setInterval(() => this.#tick(), TICK_MS);
     try {
       await this.#options.onHello(hello);
-    } catch {
+    } catch (error) {
       if (socket === this.#socket) this.#lost(1006);
+      if (!(error instanceof Refusal)) throw error;
       return;
     }
     if (socket === this.#socket) this.#enter({ name: 'online', since: Date.now() });
@@ -184,10 +183,8 @@ export class Connection {
       return;
     }
     if (since !== null && Date.now() - since >= STABLE_MS) this.#attempt = 0;
-    const cap = this.#spread > 0 ? this.#spread : waitCap(this.#attempt);
-    this.#spread = 0;
+    const wait = Math.random() * waitCap(this.#attempt);
     this.#attempt += 1;
-    const wait = Math.random() * cap;
     this.#enter({ name: 'waiting', until: Date.now() + wait, attempt: this.#attempt, code, reason });
     this.#waiting = setTimeout(() => this.open(), wait);
     if (!this.#opened) this.#options.onRefused();

@@ -5,7 +5,7 @@ import { ChatLog } from './chatlog.js';
 import { Composer } from './composer.js';
 import { Lists } from './lists.js';
 import { nextTheme, theme } from './theme.js';
-import { avatar, counted, el, icon, isRoomName, listed, setText } from './text.js';
+import { avatar, counted, el, icon, isRoomName, isolated, listed, setText } from './text.js';
 
 const byId = (id) => document.getElementById(id);
 const BLIP_MS = 1_200;
@@ -94,6 +94,7 @@ export class House {
   }
 
   toast(text) {
+    if (byId('toasts').lastElementChild?.textContent === text) return;
     const node = el('p', { class: 'toast' }, text);
     byId('toasts').append(node);
     setTimeout(() => node.remove(), TOAST_MS);
@@ -120,8 +121,7 @@ export class House {
     else if (room?.members) note = counted(room.members, 'member');
     setText(byId('room-note'), note);
     byId('leave').hidden = room === null || room.peer !== null;
-    const count = presence.online?.size ?? presence.count;
-    byId('people-open').setAttribute('aria-label', count === null || count === undefined ? 'People' : `People, ${count} online`);
+    byId('people-open').setAttribute('aria-label', presence.online === null ? 'People' : `People, ${presence.online.size} online`);
     if (user && byId('me').dataset.of !== user.id + user.name) {
       byId('me').dataset.of = user.id + user.name;
       byId('me').replaceChildren(avatar(user.id, user.name || user.id), el('bdi', {}, user.name || user.id));
@@ -167,13 +167,12 @@ export class House {
     const who = room === null ? [] : presence.typing(room.name);
     const node = byId('typing');
     const names = who.slice(0, TYPING_NAMES_MAX).map((user) => presence.name(user));
-    let text = '';
-    if (who.length > TYPING_NAMES_MAX) text = 'Several people are typing';
-    else if (who.length > 0) text = `${listed(names)} ${who.length === 1 ? 'is' : 'are'} typing`;
-    if (node.dataset.text === text) return;
-    node.dataset.text = text;
+    const text = who.length > TYPING_NAMES_MAX ? ['Several people are typing'] : [...listed(names), who.length === 1 ? ' is typing' : ' are typing'];
+    const stamp = who.length > TYPING_NAMES_MAX ? '' : names.join('\n');
+    if (node.dataset.stamp === `${who.length} ${stamp}`) return;
+    node.dataset.stamp = `${who.length} ${stamp}`;
     const dots = () => el('span', { class: 'dots', 'aria-hidden': 'true' }, el('i'), el('i'), el('i'));
-    node.replaceChildren(...(text ? [dots(), el('bdi', {}, text)] : []));
+    node.replaceChildren(...(who.length > 0 ? [dots(), el('span', {}, text)] : []));
   }
 
   #buttons() {
@@ -250,20 +249,22 @@ export class House {
       if (!refusal) this.focusMessage();
     });
     const leave = byId('leave-dialog');
+    let leaving = null;
     byId('leave').addEventListener('click', () => {
-      const { room } = this.#app;
-      const again = room.open ? ' You can come back at any time.' : ' To come back, somebody must invite you.';
-      setText(byId('leave-text'), `You will no longer get messages from ${this.#nameOf(room)}.${again}`);
+      leaving = this.#app.room;
+      const again = leaving.open ? ' You can come back at any time.' : ' The room is not open: you cannot come back by yourself.';
+      setText(byId('leave-text'), `You will no longer get messages from ${isolated(this.#nameOf(leaving))}.${again}`);
       leave.showModal();
     });
     leave.querySelector('form').addEventListener('submit', async (event) => {
       event.preventDefault();
       leave.close();
-      const { room } = this.#app;
+      // Another window, or somebody else, may have been faster.
+      if (this.#app.rooms.get(leaving.name) !== leaving) return;
       try {
-        await this.#app.rooms.leave(room.name);
+        await this.#app.rooms.leave(leaving.name);
       } catch (refusal) {
-        this.toast(`You could not leave ${this.#nameOf(room)}: ${refusal.because ?? refusal.message}.`);
+        this.toast(`You could not leave ${isolated(this.#nameOf(leaving))}: ${refusal.because ?? refusal.message}.`);
       }
     });
     byId('help-open').addEventListener('click', () => this.#help());

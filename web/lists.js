@@ -1,8 +1,9 @@
 // The two lists beside the messages: rooms on one side, people on the other.
 // They draw what `rooms` and `presence` hold, and turn a press into a wish to the app.
 
-import { arrange, avatar, counted, el, icon } from './text.js';
+import { arrange, avatar, counted, el, icon, setText } from './text.js';
 
+const names = new Intl.Collator();
 const byId = (id) => document.getElementById(id);
 
 /** Nodes by key, made anew only when what they show has changed, so that focus stays where it is. */
@@ -41,12 +42,7 @@ export class Lists {
     const direct = all.filter((room) => room.peer !== null);
     byId('direct').hidden = direct.length === 0;
     this.#kept.direct.draw(byId('direct-list'), direct.map((room) => this.#room(room, presence.name(room.peer))));
-    const invites = [...rooms.invites.values()].filter((invite) => !rooms.get(invite.room));
-    const invited = new Set(invites.map((invite) => invite.room));
-    const open = [
-      ...invites.map((invite) => this.#joinable(invite, `${presence.name(invite.by)} invites you`)),
-      ...rooms.joinable.filter((room) => !invited.has(room.room)).map((room) => this.#joinable(room, counted(room.members ?? 0, 'member'))),
-    ];
+    const open = rooms.joinable.filter((room) => !rooms.get(room.room)).map((room) => this.#joinable(room, counted(room.members ?? 0, 'member')));
     byId('joinable').hidden = open.length === 0;
     this.#kept.joinable.draw(byId('joinable-list'), open);
   }
@@ -111,17 +107,21 @@ export class Lists {
     const note = byId('people-note');
     const title = byId('people-title');
     if (presence.online === null) {
-      title.textContent = presence.count === null ? 'Who is here' : `${presence.count.toLocaleString('en')} here`;
-      note.textContent = presence.count !== null ? 'There are too many people to list them all.' : connection.online ? 'Looking around…' : '';
+      setText(title, 'Who is here');
+      setText(note, connection.online ? 'Looking around…' : '');
       this.#kept.people.draw(byId('people-list'), []);
       return;
     }
     const self = user?.id;
     const people = [...presence.online]
       .map((id) => ({ id, name: presence.name(id) }))
-      .sort((a, b) => (b.id === self) - (a.id === self) || a.name.localeCompare(b.name) || (a.id < b.id ? -1 : 1));
-    title.textContent = `${people.length.toLocaleString('en')} here`;
-    note.textContent = !connection.online ? 'As it was when the connection was lost.' : people.length === 1 ? 'Nobody else is online. Whoever comes in is shown here.' : '';
+      .sort((a, b) => (b.id === self) - (a.id === self) || names.compare(a.name, b.name) || (a.id < b.id ? -1 : 1));
+    setText(title, `${people.length.toLocaleString('en')}${presence.partial ? ' and more' : ''} here`);
+    let said = '';
+    if (!connection.online) said = 'As it was when the connection was lost.';
+    else if (presence.partial) said = 'There are too many people to list them all.';
+    else if (people.length === 1) said = 'Nobody else is online. Whoever comes in is shown here.';
+    setText(note, said);
     this.#kept.people.draw(byId('people-list'), people.map(({ id, name }) => ({
       key: id,
       stamp: [name, id === self].join('\n'),

@@ -1,5 +1,5 @@
-// The part of one room's log that this page holds: without a hole from `first` to `last`, and what it shows.
-// It applies entries; it does not fetch any, and knows nothing of unread counts.
+// One room: what is known of it, and the part of its log that this page holds, without a hole from `first` to `last`.
+// It applies entries; it does not fetch any.
 
 /** What an entry turned out to be: applied, already known, or beyond something that is missing. */
 export const APPLIED = 'applied';
@@ -40,14 +40,10 @@ export class Log {
     this.last = entry.seq;
     const item = shown(type, entry);
     if (item) this.items.push(item);
-    else this.#change(type, entry);
     return APPLIED;
   }
 
-  /**
-   * Puts a page of older entries before what is held. Its messages carry their newest state already, so its edits,
-   * deletions and reactions are not applied again: an old reaction would bring back what was since taken away.
-   */
+  /** Puts a page of older entries before what is held. */
   prepend(entries, more) {
     const older = [];
     for (const { type, payload } of entries) {
@@ -86,56 +82,66 @@ export class Log {
     return low;
   }
 
-  /** How many messages of others, not deleted, come after `seq`; null if not all of them are held. */
+  /** How many messages of others come after `seq`; null if not all of them are held. */
   unreadAfter(seq, self) {
     if (this.first === null || this.first > seq + 1) return null;
     let count = 0;
     for (let at = this.indexFrom(seq + 1); at < this.items.length; at += 1) if (countsFor(this.items[at], self)) count += 1;
     return count;
   }
-
-  #change(type, entry) {
-    const item = this.item(entry.target);
-    if (item === undefined || item.kind !== 'message') return;
-    if (type === 'chat:edited' && !item.deleted && entry.seq > item.edited && !entry.deleted) {
-      item.text = entry.text ?? item.text;
-      item.edited = entry.seq;
-    } else if (type === 'chat:deleted') {
-      item.deleted = true;
-      item.text = '';
-      item.reactions.clear();
-    } else if (type === 'chat:reacted') {
-      const users = item.reactions.get(entry.emoji) ?? new Set();
-      if (entry.on === false) users.delete(entry.by);
-      else users.add(entry.by);
-      if (users.size > 0) item.reactions.set(entry.emoji, users);
-      else item.reactions.delete(entry.emoji);
-    }
-    item.revision += 1;
-  }
 }
 
 /** Whether an item is one that its reader, `self`, would call unread. */
 export function countsFor(item, self) {
-  return item.kind === 'message' && item.from !== self && !item.deleted;
+  return item.kind === 'message' && item.from !== self;
 }
 
-function shown(type, entry) {
-  if (type === 'room:joined' || type === 'room:left') {
-    return { kind: type, seq: entry.seq, from: entry.user, by: entry.by, ts: entry.ts, revision: 0 };
+/** What is shown of an entry; null for kinds that this page does not know: they only count as seen. */
+function shown(type, { seq, ts, from, user, text, cid, reply_to: replyTo }) {
+  if (type === 'room:joined' || type === 'room:left') return { kind: type, seq, from: user, ts };
+  if (type === 'chat:message') return { kind: 'message', seq, from, text: text ?? '', ts, cid, replyTo };
+  return null;
+}
+
+/**
+ * Whether a push is an entry of a room's log: those have a place in it and a time. One of a kind that is not known here
+ * is seen, too; otherwise it would look like a hole.
+ */
+export function isEntry({ room, seq, ts }) {
+  return typeof room === 'string' && Number.isInteger(seq) && Number.isInteger(ts);
+}
+
+/** The room of two people's direct messages. */
+export function directRoom(one, other) {
+  return `dm:${[one, other].sort().join(':')}`;
+}
+
+/** A room, its log, and where one is in it. */
+export class Room {
+  title = '';
+  open = false;
+  members = null;
+  read = 0;
+  unread = 0;
+  /** The head up to which `unread` has counted already. */
+  counted = 0;
+  log = new Log();
+  /** A direct conversation in which nobody has written yet. */
+  draft = false;
+  loading = false;
+  problem = null;
+  held = [];
+  filling = false;
+  /** A head that the server told and that the log has yet to reach. */
+  target = 0;
+  /** The read mark as the server knows it; `read` may be ahead of it. */
+  marked = 0;
+  marking = false;
+  markedAt = 0;
+
+  constructor(name, self) {
+    this.name = name;
+    const pair = name.startsWith('dm:') ? name.slice(3).split(':') : null;
+    this.peer = pair && (pair[0] === self ? pair[1] : pair[0]);
   }
-  if (type !== 'chat:message') return null;
-  return {
-    kind: 'message',
-    seq: entry.seq,
-    from: entry.from,
-    text: entry.deleted ? '' : entry.text ?? '',
-    ts: entry.ts,
-    cid: entry.cid,
-    edited: entry.edited ?? 0,
-    deleted: entry.deleted === true,
-    reactions: new Map(Object.entries(entry.reactions ?? {}).map(([emoji, users]) => [emoji, new Set(users)])),
-    replyTo: entry.reply_to,
-    revision: 0,
-  };
 }

@@ -4,20 +4,21 @@
 const PAGE = 200;
 const PAGES_MAX = 5;
 const TYPING_MS = 6_000;
-const NAMES_AGAIN_MS = 5_000;
+const AGAIN_MS = 4_000;
 
 export class Presence {
-  /** Ids of who is online; null where the server only tells how many (`count`), or nothing is known yet. */
+  /** Ids of who is online; null as long as nothing is known. */
   online = null;
-  count = null;
+  /** Whether there are more people than were listed. */
+  partial = false;
   names = new Map();
   #ask;
   #changed;
-  #scope = undefined;
   #version = 0;
   #held = null;
   #run = 0;
   #again = 0;
+  #learned = new Set();
   #typing = new Map();
   #expiring = 0;
 
@@ -31,19 +32,18 @@ export class Presence {
     return this.names.get(user) ?? user;
   }
 
-  /** Lists anew, of everybody or, where presence is told by room, of one. Versions hold within one connection. */
-  async list(room) {
+  /** Lists anew. Versions hold within one connection. */
+  async list() {
     this.#run += 1;
     const run = this.#run;
-    if (room !== this.#scope) this.online = this.count = null;
-    this.#scope = room;
     this.#held = [];
     const users = new Set();
     let version = null;
-    let after;
+    let more = true;
     try {
-      for (let page = 0; page < PAGES_MAX; page += 1) {
-        const reply = await this.#ask('presence:list', { ...(room && { room }), ...(after && { after }), limit: PAGE });
+      let after;
+      for (let page = 0; more && page < PAGES_MAX; page += 1) {
+        const reply = await this.#ask('presence:list', { ...(after && { after }), limit: PAGE });
         if (run !== this.#run) return;
         // The list's state is that of its first page: what changed while we turned the pages is in the pushes.
         version ??= reply.version;
@@ -52,22 +52,28 @@ export class Presence {
           this.#named(user, name);
         }
         after = reply.users.at(-1)?.user;
-        if (!reply.more || after === undefined) break;
+        more = reply.more && after !== undefined;
       }
-    } catch {
-      if (run === this.#run) this.#held = null;
+    } catch (refusal) {
+      if (run !== this.#run) return;
+      // What was held is lost: what is shown may be wrong, and is asked for again.
+      this.#held = null;
+      if (refusal.code !== 'disconnected') this.#listLater();
       return;
     }
     const held = this.#held;
     this.#held = null;
     this.#version = version ?? 0;
-    if (this.count === null) this.online = users;
+    this.online = users;
+    this.partial = more;
     for (const { type, payload } of held) this.push(type, payload);
     this.#changed('people');
   }
 
-  /** Learns what the members of a room are called. */
+  /** Learns what the members of a room are called, once in each connection. */
   async learn(room) {
+    if (this.#learned.has(room)) return;
+    this.#learned.add(room);
     const reply = await this.#ask('room:members', { room, limit: PAGE }).catch(() => null);
     for (const { user, name } of reply?.members ?? []) this.#named(user, name);
     if (reply) this.#changed('people');
@@ -79,29 +85,28 @@ export class Presence {
       this.#types(payload);
       return true;
     }
-    if (type !== 'user:online' && type !== 'user:offline' && type !== 'user:count') return false;
-    if ((payload.room ?? undefined) !== this.#scope) return true;
+    if (type !== 'user:online' && type !== 'user:offline') return false;
     if (this.#held !== null) {
       this.#held.push({ type, payload });
-      return true;
-    }
-    if (payload.version <= this.#version) return true;
-    this.#version = payload.version;
-    if (type === 'user:count') {
-      this.count = payload.online;
-      this.online = null;
     } else if (payload.reset) {
-      this.count = null;
-      this.list(this.#scope);
-    } else if (this.online !== null) {
-      for (const user of payload.users) {
-        if (type === 'user:online') this.online.add(user);
-        else this.online.delete(user);
-      }
-      if (type === 'user:online' && payload.users.some((user) => !this.names.has(user))) this.#namesLater();
+      // Some change did not reach us, whatever the version of those that did.
+      this.list();
+    } else if (payload.version > this.#version) {
+      this.#version = payload.version;
+      this.#apply(type, payload.users);
     }
-    this.#changed('people');
     return true;
+  }
+
+  #apply(type, users) {
+    if (this.online === null) return;
+    for (const user of users) {
+      if (type === 'user:online') this.online.add(user);
+      else this.online.delete(user);
+    }
+    // Pushes carry ids only; the names of people never seen come with the next list, asked for once for many.
+    if (type === 'user:online' && users.some((user) => !this.names.has(user))) this.#listLater();
+    this.#changed('people');
   }
 
   isOnline(user) {
@@ -123,7 +128,7 @@ export class Presence {
     this.#run += 1;
     this.#held = null;
     this.#version = 0;
-    this.count = null;
+    this.#learned.clear();
     this.#typing.clear();
     clearTimeout(this.#again);
     this.#again = 0;
@@ -161,12 +166,11 @@ export class Presence {
     this.names.set(user, name || user);
   }
 
-  /** Pushes carry ids only; the names of people never seen come with the next list, asked for once for many. */
-  #namesLater() {
+  #listLater() {
     if (this.#again !== 0) return;
     this.#again = setTimeout(() => {
       this.#again = 0;
-      this.list(this.#scope);
-    }, Math.random() * NAMES_AGAIN_MS);
+      this.list();
+    }, AGAIN_MS / 2 + (Math.random() * AGAIN_MS) / 2);
   }
 }

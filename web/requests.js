@@ -3,6 +3,7 @@
 // It does not repeat what failed, but for `rate_limited`: such a request was not looked at, so it keeps its place.
 
 import { Refusal } from './codes.js';
+import { byteLength } from './text.js';
 
 const ANSWER_MS_MAX = 20_000;
 const RATE_LIMITED_MAX = 8;
@@ -20,6 +21,7 @@ export class Requests {
   #filledAt = 0;
   #perSecond = 1;
   #burst = 1;
+  #bytesMax = Infinity;
   #pausedUntil = 0;
   #timer = 0;
 
@@ -32,6 +34,7 @@ export class Requests {
   open(limits = {}) {
     this.#perSecond = Math.max(0.2, (limits.requests_per_second ?? 10) * PACE);
     this.#burst = Math.max(1, (limits.burst ?? 30) - BURST_SPARE);
+    this.#bytesMax = limits.message_bytes ?? Infinity;
     this.#tokens = this.#burst;
     this.#filledAt = performance.now();
     this.#pausedUntil = 0;
@@ -119,11 +122,17 @@ export class Requests {
 
   #send(request) {
     const { id, type, payload } = request;
+    const text = JSON.stringify({ type, id, payload });
+    // The server would end the connection over it, and do so again whenever it is sent again.
+    if (text.length * 3 > this.#bytesMax && byteLength(text) > this.#bytesMax) {
+      request.reject(new Refusal('too_large'));
+      return;
+    }
     this.#waiting.set(id, request);
     request.timer = setTimeout(() => {
       this.#waiting.delete(id);
       request.reject(new Refusal('timeout'));
     }, ANSWER_MS_MAX);
-    this.#transmit(JSON.stringify({ type, id, payload }));
+    this.#transmit(text);
   }
 }

@@ -2,7 +2,7 @@
 // Every entry passes through `entry`, from a push and from history alike; nothing here touches the page.
 
 import { Refusal } from './codes.js';
-import { APPLIED, GAP, Log } from './log.js';
+import { APPLIED, GAP, Room, directRoom, isEntry } from './log.js';
 
 const PAGE = 60;
 const FILL_PAGE = 200;
@@ -15,44 +15,18 @@ const HELD_MAX = 1000;
 const ITEMS_MAX = 400;
 const ITEMS_KEPT = 200;
 
-const LOGGED = ['chat:message', 'chat:edited', 'chat:deleted', 'chat:reacted', 'room:joined', 'room:left'];
+const READ_EVERY_MS = 1000;
 
-/** The room of two people's direct messages. */
-export function directRoom(one, other) {
-  return `dm:${[one, other].sort().join(':')}`;
-}
+const names = new Intl.Collator(undefined, { sensitivity: 'base', numeric: true });
 
-class Room {
-  title = '';
-  open = false;
-  members = null;
-  read = 0;
-  unread = 0;
-  /** The head up to which `unread` has counted already. */
-  counted = 0;
-  log = new Log();
-  /** A direct conversation in which nobody has written yet. */
-  draft = false;
-  loading = false;
-  problem = null;
-  held = [];
-  filling = false;
-  /** A head that the server told and that the log has yet to reach. */
-  target = 0;
-  reading = false;
-
-  constructor(name, self) {
-    this.name = name;
-    const pair = name.startsWith('dm:') ? name.slice(3).split(':') : null;
-    this.peer = pair && (pair[0] === self ? pair[1] : pair[0]);
-  }
+function pause(ms) {
+  return ms > 0 ? new Promise((resolve) => setTimeout(resolve, ms)) : Promise.resolve();
 }
 
 export class Rooms {
   map = new Map();
   /** Open rooms that one is not in, as `room:list` told. */
   joinable = [];
-  invites = new Map();
   self = null;
   #epoch = null;
   #ask;
@@ -75,8 +49,8 @@ export class Rooms {
 
   /** All rooms in the order of the list: rooms by title, then conversations by name. */
   ordered() {
-    const key = (room) => (room.peer ?? (room.title || room.name)).toLowerCase();
-    return [...this.map.values()].sort((a, b) => (a.peer !== null) - (b.peer !== null) || key(a).localeCompare(key(b)));
+    const key = (room) => room.peer ?? (room.title || room.name);
+    return [...this.map.values()].sort((a, b) => (a.peer !== null) - (b.peer !== null) || names.compare(key(a), key(b)));
   }
 
   get unread() {
@@ -90,7 +64,6 @@ export class Rooms {
     this.self = hello.user.id;
     if (this.#epoch !== null && this.#epoch !== hello.epoch) this.#forget(hello);
     this.#epoch = hello.epoch;
-    this.invites = new Map((hello.invites ?? []).map((invite) => [invite.room, invite]));
     for (const known of hello.rooms) {
       const room = this.#room(known.room);
       room.draft = false;
@@ -124,15 +97,12 @@ export class Rooms {
 
   /** Applies what a push or a history page carries, if it is of a room. Returns whether it was. */
   push(type, payload) {
-    if (LOGGED.includes(type)) {
+    if (isEntry(payload)) {
       this.#entry(type, payload);
     } else if (type === 'chat:read') {
       if (payload.user === this.self) this.#readElsewhere(payload);
     } else if (type === 'room:removed') {
       this.#remove(payload.room, payload);
-    } else if (type === 'room:invited') {
-      this.invites.set(payload.room, payload);
-      this.#on.listed();
     } else {
       return false;
     }
@@ -147,7 +117,7 @@ export class Rooms {
       room = this.#room(entry.room);
       room.draft = false;
       room.log.begin(entry.seq - 1);
-      room.read = room.counted = entry.seq - 1;
+      room.read = room.marked = room.counted = entry.seq - 1;
       this.list().catch(() => {});
     }
     const done = room.log.append(type, entry);
@@ -160,12 +130,11 @@ export class Rooms {
       this.#on.spoke(room, entry.from);
       if (entry.from === this.self) {
         room.read = Math.max(room.read, entry.seq);
+        room.marked = Math.max(room.marked, entry.seq);
         if (entry.seq > room.counted) room.unread = 0;
-      } else if (entry.seq > room.counted && entry.seq > room.read && !entry.deleted) {
+      } else if (entry.seq > room.counted && entry.seq > room.read) {
         room.unread += 1;
       }
-    } else if (type === 'chat:deleted' && entry.target > room.read && entry.seq > room.counted) {
-      room.unread = room.log.unreadAfter(room.read, this.self) ?? room.unread;
     }
     room.counted = Math.max(room.counted, entry.seq);
     if (room.log.items.length > ITEMS_MAX && !this.#on.keeps(room)) room.log.trim(ITEMS_KEPT);
@@ -223,8 +192,9 @@ export class Rooms {
         const end = page.entries.at(-1)?.payload.seq ?? page.head;
         room.log.begin(end);
         room.counted = Math.max(room.counted, end);
-        room.target = page.head;
       }
+      // A room that was refused goes on from here: what came after our position is a hole like any other.
+      if (room.log.last !== null) room.target = Math.max(room.target, page.head);
       if (room.log.first !== null) room.log.prepend(page.entries, page.more);
       this.#release(room);
       if (room.log.last !== null && room.log.last < room.target) this.#fill(room);
@@ -248,7 +218,6 @@ export class Rooms {
     room.draft = false;
     this.#told(room, reply);
     if (room.log.last === null) room.log.begin(reply.head);
-    this.invites.delete(name);
     this.joinable = this.joinable.filter((other) => other.room !== name);
     this.#on.listed();
     this.list().catch(() => {});
@@ -276,36 +245,51 @@ export class Rooms {
 
   /** A message of ours was stored: the first one makes a conversation real. */
   stored(name, seq) {
-    const room = this.#room(name);
-    if (!room.draft) return;
+    const room = this.map.get(name);
+    if (!room?.draft) return;
     room.draft = false;
     if (room.log.last === null) room.log.begin(seq - 1);
   }
 
-  /** Moves the read mark to the newest entry and tells the server, one such request at a time. */
-  async read(room) {
+  /** All that is held of a room was read: the mark moves at once, the server is told so now and then. */
+  read(room) {
     const { last } = room.log;
-    if (room.reading || room.draft || last === null || last <= room.read) return;
-    room.reading = true;
-    const before = room.read;
-    room.read = last;
-    room.unread = 0;
-    this.#on.changed(room);
-    try {
-      const { unread } = await this.#ask('chat:read', { room: room.name, seq: last });
-      if (Number.isInteger(unread) && room.read === last) room.unread = unread;
-    } catch {
-      // A connection that comes back says in its hello where the mark is.
-      room.read = before;
+    if (room.draft || last === null) return;
+    if (last > room.read) {
+      room.read = last;
+      room.unread = 0;
+      this.#on.changed(room);
     }
-    room.reading = false;
-    this.#on.changed(room);
+    this.#mark(room);
+  }
+
+  /** Tells the server our read mark: one request at a time, and at most one a second. */
+  async #mark(room) {
+    if (room.marking || room.read <= room.marked) return;
+    room.marking = true;
+    let again = false;
+    await pause(room.markedAt + READ_EVERY_MS - Date.now());
+    const { read } = room;
+    try {
+      if (read > room.marked && this.map.get(room.name) === room) {
+        room.markedAt = Date.now();
+        await this.#ask('chat:read', { room: room.name, seq: read });
+        room.marked = Math.max(room.marked, read);
+        again = true;
+      }
+    } catch (refusal) {
+      // Without a connection there is nobody to tell; the next one begins with `look`ing.
+      again = refusal.passing && refusal.code !== 'disconnected';
+    }
+    room.marking = false;
+    if (again) this.#mark(room);
   }
 
   #readElsewhere({ room: name, seq }) {
     const room = this.map.get(name);
     if (room === undefined || seq <= room.read) return;
     room.read = seq;
+    room.marked = Math.max(room.marked, seq);
     if (room.log.last !== null && seq >= room.log.last) room.unread = 0;
     else room.unread = room.log.unreadAfter(seq, this.self) ?? room.unread;
     this.#on.changed(room);
@@ -332,7 +316,10 @@ export class Rooms {
       const room = this.#room(listed.room);
       room.draft = false;
       this.#told(room, listed);
-      if (room.log.last === null && !room.loading) room.log.begin(listed.head);
+      if (room.log.last !== null || room.loading) return;
+      // One that was refused, and whose history could not be had, is not followed until it can.
+      if (room.problem !== null) this.older(room);
+      else room.log.begin(listed.head);
     });
     const joinable = [];
     await this.#pages({ open: true }, (listed) => joinable.push(listed));
@@ -355,9 +342,10 @@ export class Rooms {
     if (title !== undefined) room.title = title ?? '';
     if (open !== undefined) room.open = open;
     if (Number.isInteger(members)) room.members = members;
-    // While a read mark of ours is on its way, the server's is older.
-    if (room.reading || !Number.isInteger(read)) return;
-    room.read = read;
+    if (!Number.isInteger(read)) return;
+    // While our own mark is on its way, what the server counts is older.
+    if (room.read > room.marked && room.read > read) return;
+    room.read = room.marked = read;
     room.unread = unread ?? 0;
     room.counted = Math.max(head ?? 0, room.log.last ?? 0);
   }
@@ -382,11 +370,17 @@ export class Rooms {
   /** Another epoch: the numbers that we know mean nothing any more, and rooms may be gone with the log. */
   #forget(hello) {
     const there = new Set(hello.rooms.map((room) => room.room));
-    for (const room of [...this.map.values()]) {
-      if (room.peer === null && !there.has(room.name)) this.#remove(room.name, { reason: 'reset' });
+    const gone = [];
+    for (const room of this.map.values()) {
       room.log.reset();
-      room.target = 0;
-      room.read = room.unread = room.counted = 0;
+      room.target = room.read = room.marked = room.unread = room.counted = 0;
+      if (there.has(room.name)) continue;
+      // A conversation can always be begun anew.
+      if (room.peer !== null) room.draft = true;
+      else gone.push(room);
     }
+    // All of them first: nobody is to be shown one that goes next.
+    for (const room of gone) this.map.delete(room.name);
+    for (const room of gone) this.#on.removed(room, { reason: 'reset' });
   }
 }

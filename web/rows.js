@@ -22,10 +22,7 @@ export function messageRow(app, item, continued, reply) {
         !continued && timeNode(item.ts),
       ),
       reply && quote(app, reply),
-      item.deleted
-        ? el('p', { class: 'text gone' }, 'This message was deleted.')
-        : el('div', { class: 'text', dir: 'auto' }, linked(item.text), item.edited > 0 && el('span', { class: 'edited' }, ' (edited)')),
-      item.reactions.size > 0 && reactions(app, item),
+      el('div', { class: 'text', dir: 'auto' }, linked(item.text)),
       item.seq === null && status(app, item),
     ),
   ];
@@ -35,10 +32,10 @@ export function messageRow(app, item, continued, reply) {
 export function notesRow(app, notes) {
   const names = [...new Set(notes.map((note) => app.presence.name(note.from)))];
   const shown = names.length > NAMES_MAX ? [...names.slice(0, NAMES_MAX - 1), `${names.length - NAMES_MAX + 1} others`] : names;
-  return [el('bdi', {}, listed(shown)), notes[0].kind === 'room:joined' ? ' came in' : ' left'];
+  return [...listed(shown), notes[0].kind === 'room:joined' ? ' came in' : ' left'];
 }
 
-/** What stands above the first message: an invitation, the beginning, a way to more, or what went wrong. */
+/** What stands above the first message: a welcome, the beginning, a way to more, or what went wrong. */
 export function topContent(app, room, phase, up) {
   const name = room && el('bdi', {}, room.peer ? app.presence.name(room.peer) : room.title || room.name);
   switch (phase) {
@@ -75,15 +72,8 @@ function skeleton() {
 }
 
 function quote(app, reply) {
-  const text = reply.deleted ? 'deleted' : [...(reply.text ?? '')].slice(0, QUOTE_LENGTH).join('');
+  const text = [...(reply.text ?? '')].slice(0, QUOTE_LENGTH).join('');
   return el('p', { class: 'quote', dir: 'auto' }, el('bdi', {}, app.presence.name(reply.from)), `: ${text}`);
-}
-
-function reactions(app, item) {
-  return el('ul', { class: 'reactions', 'aria-label': 'Reactions' }, [...item.reactions].map(([emoji, users]) => {
-    const names = listed([...users].map((user) => app.presence.name(user)));
-    return el('li', { title: names }, el('bdi', {}, emoji), ` ${users.size}`, el('span', { class: 'unseen' }, `, by ${names}`));
-  }));
 }
 
 /** How far a message is that the server has not confirmed. */

@@ -153,8 +153,18 @@ export function counted(count, one, many = `${one}s`) {
   return `${count.toLocaleString('en')} ${count === 1 ? one : many}`;
 }
 
-/** `ada`, `ada and bob`, `ada, bob and eve`. */
+/** `ada`, `ada and bob`, `ada, bob and eve`, as nodes: no name changes the direction of what stands beside it. */
 export function listed(words) {
-  if (words.length < 2) return words.join('');
-  return `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
+  const between = (at) => (at === 0 ? '' : at === words.length - 1 ? ' and ' : ', ');
+  return words.flatMap((word, at) => [between(at), el('bdi', {}, word)]);
+}
+
+/** A name within plain text, kept to itself (Unicode's first strong isolate) as `bdi` does among nodes. */
+export function isolated(name) {
+  return `\u2068${name}\u2069`;
+}
+
+/** What can be sent of what was written: no halves of characters, which are no text, and no control characters. */
+export function sendable(text) {
+  return text.replace(/\p{Surrogate}/gu, '\ufffd').replace(/[\0-\x08\x0b-\x1f\x7f]/g, '').trim();
 }

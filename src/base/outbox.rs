@@ -93,7 +93,7 @@ struct Item {
 ///
 /// Invariants: `front_sent` is less than the length of the first frame, or 0 if there is none; at
 /// most one frame of [`Class::Pong`] has not begun to leave.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Storage {
     items: VecDeque<Item>,
     front_sent: usize,
@@ -274,6 +274,15 @@ impl Outbox {
 impl Drop for Outbox {
     fn drop(&mut self) {
         self.budget.used.set(self.budget.used.get() - self.waiting);
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Storage {
+        /// A fan-out makes a queue for each recipient at once: most hold a frame or two.
+        const ITEMS_AT_FIRST: usize = 2;
+        let items = VecDeque::with_capacity(ITEMS_AT_FIRST);
+        Storage { items, front_sent: 0, popped: 0, pong: None }
     }
 }
 

@@ -44,6 +44,8 @@ pub enum Record {
         user: UserId,
         /// Who brings them, if it is another.
         by: Option<UserId>,
+        /// Whether they come by themselves, so that the room counts towards their quota.
+        is_own: bool,
         /// Whether the room may come into being by this.
         create: bool,
     },

@@ -52,7 +52,8 @@ impl Hub {
                 let asker = self.asker(user, origin);
                 let answer = match outcome {
                     Outcome::Room { room, entries } => {
-                        let ix = self.changed_room(now, room, entries, effects);
+                        let by_themselves = asker.conn.is_some();
+                        let ix = self.changed_room(now, room, entries, by_themselves, effects);
                         Ok(Answer::Joined(self.rooms[ix.0 as usize].summary(&asker.user)))
                     }
                     other => Err(refusal(&other)),
@@ -65,7 +66,7 @@ impl Hub {
                 let answer = match outcome {
                     Outcome::Room { room: state, entries } => {
                         let name = state.room.clone();
-                        self.changed_room(now, state, entries, effects);
+                        self.changed_room(now, state, entries, is_own, effects);
                         Ok(Answer::Left { room: name, user: (!is_own).then_some(user) })
                     }
                     other => {
@@ -111,7 +112,7 @@ impl Hub {
             duplicate: is_duplicate,
         };
         if !is_duplicate && let Some((room, _)) = self.room(&entry.room) {
-            self.apply(now, room, Rc::new(entry), effects);
+            self.apply(now, room, Rc::new(entry), true, effects);
         }
         Ok(answer)
     }
@@ -141,12 +142,13 @@ impl Hub {
         }
     }
 
-    /// A room was made, or its members have changed.
+    /// A room was made, or its members have changed: by themselves, or by the embedding program.
     fn changed_room(
         &mut self,
         now: Now,
         state: RoomState,
         entries: Vec<Entry>,
+        by_themselves: bool,
         effects: &mut Effects,
     ) -> RoomIx {
         let ix = match self.room(&state.room) {
@@ -158,13 +160,20 @@ impl Hub {
         };
         self.rooms[ix.0 as usize].owner = state.owner;
         for entry in entries {
-            self.apply(now, ix, Rc::new(entry), effects);
+            self.apply(now, ix, Rc::new(entry), by_themselves, effects);
         }
         ix
     }
 
     /// An entry is on disk: the state follows it, and those who follow the room get it.
-    fn apply(&mut self, now: Now, room: RoomIx, entry: Rc<Entry>, effects: &mut Effects) {
+    fn apply(
+        &mut self,
+        now: Now,
+        room: RoomIx,
+        entry: Rc<Entry>,
+        by_themselves: bool,
+        effects: &mut Effects,
+    ) {
         match &entry.kind {
             EntryKind::Message { from, .. } => {
                 let of_room = &mut self.rooms[room.0 as usize];
@@ -186,7 +195,7 @@ impl Hub {
                     read: entry.seq,
                     read_messages: of_room.messages,
                     has_written: false,
-                    is_own: by.is_none(),
+                    is_own: by_themselves && by.is_none(),
                 };
                 for conn in self.connections_of(user).to_vec() {
                     let waits = self.connection(conn).is_some_and(|one| one.is_resuming);
@@ -197,7 +206,9 @@ impl Hub {
             }
             EntryKind::Left { user, by } => {
                 self.rooms[room.0 as usize].append(&entry, &self.settings);
-                self.remove_member(now, room, user, by.as_ref(), effects);
+                let is_removed = !by_themselves || by.is_some();
+                let reason = if is_removed { "removed" } else { "left" };
+                self.remove_member(now, room, user, by.as_ref(), reason, effects);
             }
         }
         self.fan_out(room, &entry, effects);
@@ -209,6 +220,7 @@ impl Hub {
         room: RoomIx,
         user: &UserId,
         by: Option<&UserId>,
+        reason: &'static str,
         effects: &mut Effects,
     ) {
         let Some(member) = self.rooms[room.0 as usize].members.remove(user) else { return };
@@ -223,7 +235,7 @@ impl Hub {
         let notice = Notice::Removed {
             room: self.rooms[room.0 as usize].name.clone(),
             by: by.cloned(),
-            reason: if by.is_some() { "removed" } else { "left" },
+            reason,
         };
         effects.deliver(notice, conns);
         let of_user = &mut self.users[member.user.0 as usize];

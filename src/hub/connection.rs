@@ -58,6 +58,10 @@ impl Hub {
         if user.conns.is_empty() {
             user.since = now.timestamp;
         }
+        // Most users have one: no room for four.
+        if user.conns.is_empty() {
+            user.conns.reserve_exact(1);
+        }
         user.conns.push(conn);
         if let Some(name) = name
             && user.name.as_ref() != Some(&name)

@@ -303,13 +303,15 @@ pub struct Refusal {
     pub code: RefusalCode,
     /// A sentence for people.
     pub message: &'static str,
+    /// Which member of the payload is wrong.
+    pub field: Option<&'static str>,
     /// Which limit, where it is one.
     pub limit: Option<u64>,
 }
 
 impl Refusal {
     pub(super) const fn new(code: RefusalCode, message: &'static str) -> Refusal {
-        Refusal { code, message, limit: None }
+        Refusal { code, message, field: None, limit: None }
     }
 
     /// The same to everybody who is no member, whether or not the room exists.

@@ -49,11 +49,9 @@ impl Hub {
                 self.create(asker, room, title, open, members, effects)
             }
             Request::Join(room) => self.join(asker, &room, effects),
-            Request::Leave(room) => self.leave(asker, &room, &asker.user.clone(), None, effects),
+            Request::Leave(room) => self.leave(asker, &room, &asker.user, effects),
             Request::Add(room, user) => self.add(asker, room, user, effects),
-            Request::Remove(room, user) => {
-                self.leave(asker, &room, &user, Some(&asker.user), effects)
-            }
+            Request::Remove(room, user) => self.leave(asker, &room, &user, effects),
             Request::ListRooms { open, after, limit } => {
                 Ok(Some(self.list_rooms(asker, open, after, limit)))
             }
@@ -94,10 +92,9 @@ impl Hub {
         let (room, to) = match target {
             Target::Room(room) => (room, None),
             Target::User(user) if user == asker.user => {
-                return Err(Refusal::new(
-                    RefusalCode::BadRequest,
-                    "a direct message is to another",
-                ));
+                let message = "a direct message is to another";
+                let refusal = Refusal::new(RefusalCode::BadRequest, message);
+                return Err(Refusal { field: Some("to"), ..refusal });
             }
             Target::User(user) => (RoomId::direct(&asker.user, &user), Some(user)),
         };
@@ -186,8 +183,13 @@ impl Hub {
         }
         self.check_quota(&asker.user)?;
         let user = asker.user.clone();
-        let record =
-            Record::Join { room: name.clone(), user: user.clone(), by: None, create: true };
+        let record = Record::Join {
+            room: name.clone(),
+            user: user.clone(),
+            by: None,
+            is_own: true,
+            create: true,
+        };
         let pending = Pending::Join { origin: asker.origin.clone(), user };
         self.persist(asker, record, pending, true, effects);
         Ok(None)
@@ -224,8 +226,8 @@ impl Hub {
             let members = room.members.len();
             self.check_members(members + 1)?;
         }
-        let by = Some(asker.user.clone()).filter(|by| *by != user);
-        let record = Record::Join { room: name, user: user.clone(), by, create: true };
+        let record =
+            Record::Join { room: name, user: user.clone(), by: None, is_own: false, create: true };
         let pending = Pending::Join { origin: asker.origin.clone(), user };
         self.persist(asker, record, pending, true, effects);
         Ok(None)
@@ -238,7 +240,6 @@ impl Hub {
         asker: &Asker,
         name: &RoomId,
         user: &UserId,
-        by: Option<&UserId>,
         effects: &mut Effects,
     ) -> Result<Option<Answer>, Refusal> {
         let Some((room, of_room)) = self.room_of_member(name, user) else {
@@ -256,8 +257,7 @@ impl Hub {
         if let Some(member) = self.rooms[room.0 as usize].members.get_mut(user) {
             member.is_leaving = true;
         }
-        let by = by.filter(|by| *by != user).cloned();
-        let record = Record::Leave { room: name.clone(), user: user.clone(), by };
+        let record = Record::Leave { room: name.clone(), user: user.clone(), by: None };
         let is_own = asker.conn.is_some();
         let origin = asker.origin.clone();
         let pending = Pending::Leave { origin, room, user: user.clone(), is_own };
@@ -402,7 +402,7 @@ impl Hub {
 }
 
 fn quota(message: &'static str, limit: u64) -> Refusal {
-    Refusal { code: RefusalCode::Quota, message, limit: Some(limit) }
+    Refusal { code: RefusalCode::Quota, message, field: None, limit: Some(limit) }
 }
 
 pub(super) fn answered(asker: &Asker, answer: Result<Answer, Refusal>) -> Effect {

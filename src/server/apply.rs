@@ -160,7 +160,7 @@ impl Chat {
     fn came(&mut self, conn: ConnId) {
         let user = self.session(conn).and_then(|session| {
             session.is_counted = true;
-            session.identity().map(|identity| identity.user.clone())
+            session.known().map(|known| known.user.clone())
         });
         if let Some(user) = user {
             *self.shared.online().entry(user).or_insert(0) += 1;

@@ -1,6 +1,6 @@
 //! The chat server as an application of WebSockets: sessions between the wire and the hub.
 
-use super::auth::Verifier;
+use super::auth::{Identity, Verifier};
 use super::config::Config;
 use super::encode;
 use super::handle::{Registered, Shared, TicketState};
@@ -97,13 +97,9 @@ impl Chat {
     }
 
     /// Lets somebody in whose identity is known.
-    fn let_in(&mut self, net: &mut Net<'_>, conn: ConnId, resumes: bool) {
-        let Some(identity) = self.session(conn).and_then(|session| session.identity().cloned())
-        else {
-            return;
-        };
+    fn let_in(&mut self, net: &mut Net<'_>, conn: ConnId, identity: Identity, resumes: bool) {
         self.arm(net, conn);
-        let (user, name) = (identity.user, identity.name);
+        let Identity { user, name, .. } = identity;
         self.decide(net, Input::Connected { conn, user, name, resumes });
     }
 
@@ -118,11 +114,11 @@ impl Chat {
     ) {
         let verified = self.verifier.verify(token, net.timestamp());
         let Some(session) = self.session(conn) else { return };
-        let known = session.identity().map(|identity| identity.user.clone());
+        let known = session.known().map(|known| known.user.clone());
         match (verified, known) {
             (Ok(identity), Some(known)) if identity.user == known => {
                 // The new token's rights replace the old ones, downwards too.
-                session.phase = Phase::Known(Box::new(Known { identity, is_expiry_told: false }));
+                session.phase = Phase::Known(Known::from(&identity));
                 self.arm(net, conn);
                 self.reply_to_auth(net, conn, id);
             }
@@ -135,9 +131,9 @@ impl Chat {
             }
             (Ok(identity), None) => {
                 let Phase::Anonymous { resumes: announced, .. } = session.phase else { return };
-                session.phase = Phase::Known(Box::new(Known { identity, is_expiry_told: false }));
+                session.phase = Phase::Known(Known::from(&identity));
                 self.reply_to_auth(net, conn, id);
-                self.let_in(net, conn, resumes || announced);
+                self.let_in(net, conn, identity, resumes || announced);
             }
             (Err(error), None) => self.close_with(net, conn, UNAUTHORIZED, &error.to_string()),
         }
@@ -145,13 +141,12 @@ impl Chat {
 
     fn reply_to_auth(&mut self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>) {
         let Some(id) = id else { return };
-        let Some(identity) = self.session(conn).and_then(|session| session.identity().cloned())
-        else {
+        let Some(known) = self.session(conn).and_then(|session| session.known().cloned()) else {
             return;
         };
         let text = encode::reply(id, |w| {
-            w.text("user", identity.user.as_str());
-            if let Some(expires) = identity.expires {
+            w.text("user", known.user.as_str());
+            if let Some(expires) = known.expires {
                 w.number("expires", expires.0);
             }
         });
@@ -187,17 +182,17 @@ impl Chat {
         rooms: &[crate::hub::RoomSummary],
     ) {
         let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
-        let Some(identity) = session.and_then(Session::identity) else { return };
+        let Some(known) = session.and_then(Session::known) else { return };
         w.number("protocol", 1);
         w.text("server", concat!("parlor/", env!("CARGO_PKG_VERSION")));
         w.text("connection", &conn.to_string());
         w.text("epoch", self.hub.epoch());
         w.number("ts", net.timestamp().0);
         w.object_in("user", |w| {
-            let id = identity.user.as_str();
+            let id = known.user.as_str();
             w.text("id", id);
-            w.text("name", self.hub.name_of(&identity.user).unwrap_or(id));
-            w.flag("admin", identity.admin);
+            w.text("name", self.hub.name_of(&known.user).unwrap_or(id));
+            w.flag("admin", known.admin);
         });
         w.number("heartbeat_ms", self.config.limits.heartbeat_interval_ms);
         w.object_in("limits", |w| encode::limits(w, &self.config.limits));
@@ -214,7 +209,7 @@ impl Chat {
         let Some(session) = self.session(conn) else { return };
         let of_phase = match &session.phase {
             Phase::Anonymous { deadline, .. } => *deadline,
-            Phase::Known(known) => match known.identity.expires {
+            Phase::Known(known) => match known.expires {
                 None => Moment::NEVER,
                 Some(expires) => {
                     let last = if known.is_expiry_told { leeway_ms } else { -EXPIRY_NOTICE_MS };
@@ -248,8 +243,8 @@ impl Application for Chat {
             Routed::Open { head, identity, resumes } => (head, identity, resumes),
         };
         let deadline = net.now().plus_millis(self.config.limits.auth_timeout_ms);
-        let phase = match identity {
-            Some(identity) => Phase::Known(Box::new(Known { identity, is_expiry_told: false })),
+        let phase = match &identity {
+            Some(identity) => Phase::Known(Known::from(identity)),
             None => Phase::Anonymous { deadline, resumes },
         };
         if self.sessions.len() <= conn.index() {
@@ -257,6 +252,7 @@ impl Application for Chat {
         }
         let mut session = Session::new(conn, phase);
         session.is_announcing_resume = resumes;
+        session.arriving = identity.map(Box::new);
         self.sessions[conn.index()] = Some(session);
         Answer::Open(answer)
     }
@@ -264,9 +260,9 @@ impl Application for Chat {
     fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let Some(session) = self.session(conn) else { return };
         let resumes = session.is_announcing_resume;
-        match session.phase {
-            Phase::Anonymous { .. } => self.arm(net, conn),
-            Phase::Known(_) => self.let_in(net, conn, resumes),
+        match session.arriving.take() {
+            None => self.arm(net, conn),
+            Some(identity) => self.let_in(net, conn, *identity, resumes),
         }
     }
 
@@ -279,9 +275,9 @@ impl Application for Chat {
         let place = self.sessions.get_mut(conn.index());
         let session = place.and_then(|place| place.take_if(|session| session.conn == conn));
         if let Some(session) = session.filter(|session| session.is_counted)
-            && let Some(identity) = session.identity()
+            && let Some(known) = session.known()
         {
-            self.gone(&identity.user);
+            self.gone(&known.user);
         }
         self.decide(net, Input::Disconnected { conn });
     }
@@ -299,7 +295,7 @@ impl Application for Chat {
             }
             Phase::Anonymous { .. } => {}
             Phase::Known(known) => {
-                if let Some(expires) = known.identity.expires {
+                if let Some(expires) = known.expires {
                     if timestamp.0 >= expires.0.saturating_add(leeway_ms) {
                         self.close_with(net, conn, TOKEN_EXPIRED, "the token has expired");
                         return;
@@ -311,9 +307,7 @@ impl Application for Chat {
                 }
             }
         }
-        if let Some((code, message, count)) = due {
-            let detail =
-                encode::ErrorDetail { count: Some(count), ..encode::ErrorDetail::default() };
+        if let Some((code, message, detail)) = due {
             self.say(net, conn, &encode::error(None, code, &message, detail));
         }
         if let Some(expires) = tells_expiry {

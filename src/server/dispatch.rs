@@ -62,10 +62,11 @@ impl Chat {
 
     fn dispatch(&mut self, net: &mut Net<'_>, conn: ConnId, envelope: &Envelope<'_>) {
         let Some(session) = self.session(conn) else { return };
-        let caller = session.identity().map(|identity| Caller {
-            user: identity.user.clone(),
-            name: identity.name.clone(),
-            admin: identity.admin,
+        let known = session.known().cloned();
+        let caller = known.map(|known| Caller {
+            name: self.hub.name_of(&known.user).map(Arc::from),
+            admin: known.admin,
+            user: known.user,
         });
         let id = envelope.id.as_deref();
         if let Some(handler) = self.handlers.get(envelope.kind.as_ref()) {
@@ -111,10 +112,8 @@ impl Chat {
 
     fn info(&mut self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>) {
         let Some(id) = id else { return };
-        let is_admin = self
-            .session(conn)
-            .and_then(|session| session.identity())
-            .is_some_and(|identity| identity.admin);
+        let is_admin =
+            self.session(conn).and_then(|session| session.known()).is_some_and(|known| known.admin);
         let rooms = self.hub.rooms_of(conn);
         let counts = self.hub.counts();
         let text = encode::reply(id, |w| {
@@ -191,11 +190,11 @@ impl Chat {
         id: Option<&str>,
         code: &'static str,
         message: &str,
-        detail: ErrorDetail<'_>,
+        detail: ErrorDetail,
     ) {
         let now = net.now();
         let Some(session) = self.session(conn) else { return };
-        if id.is_some() || session.anonymous_error(now, code, message) {
+        if id.is_some() || session.anonymous_error(now, code, message, detail) {
             self.say(net, conn, &encode::error(id, code, message, detail));
         } else {
             self.arm(net, conn);
@@ -207,7 +206,7 @@ fn binary() -> Fault {
     Fault {
         code: RefusalCode::BadRequest,
         message: "binary messages mean nothing here".into(),
-        field: None,
+        field: Some("type"),
         limit: None,
     }
 }

@@ -144,9 +144,9 @@ pub(super) fn reply_raw(id: &str, payload: &str) -> String {
 }
 
 /// What an error says beside its code and its sentence.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ErrorDetail<'a> {
-    pub(super) field: Option<&'a str>,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ErrorDetail {
+    pub(super) field: Option<&'static str>,
     pub(super) limit: Option<u64>,
     pub(super) retry_after_ms: Option<u64>,
     pub(super) count: Option<u32>,
@@ -154,12 +154,7 @@ pub(super) struct ErrorDetail<'a> {
 }
 
 /// `{"type":"error","id"?:…,"payload":{"code","message",…}}`
-pub(super) fn error(
-    id: Option<&str>,
-    code: &str,
-    message: &str,
-    detail: ErrorDetail<'_>,
-) -> String {
+pub(super) fn error(id: Option<&str>, code: &str, message: &str, detail: ErrorDetail) -> String {
     let mut writer = Writer::new();
     writer.object(|w| {
         w.text("type", "error");
@@ -195,15 +190,16 @@ pub(super) fn retry_after_ms(code: RefusalCode) -> Option<u64> {
     matches!(code, RefusalCode::Unavailable | RefusalCode::Overloaded).then_some(STORE_RETRY_MS)
 }
 
-pub(super) fn refusal_detail(refusal: &Refusal) -> ErrorDetail<'_> {
+pub(super) fn refusal_detail(refusal: &Refusal) -> ErrorDetail {
     ErrorDetail {
+        field: refusal.field,
         limit: refusal.limit,
         retry_after_ms: retry_after_ms(refusal.code),
         ..ErrorDetail::default()
     }
 }
 
-pub(super) fn fault_detail(fault: &Fault) -> ErrorDetail<'_> {
+pub(super) fn fault_detail(fault: &Fault) -> ErrorDetail {
     ErrorDetail { field: fault.field, limit: fault.limit, ..ErrorDetail::default() }
 }
 

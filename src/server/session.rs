@@ -2,10 +2,11 @@
 //! wrong.
 
 use super::auth::Identity;
+use super::encode::ErrorDetail;
 use crate::base::limits::{
     ABUSE_WINDOW_MS, ANONYMOUS_ERROR_EVERY_MS, MALFORMED_MAX, OVER_RATE_MAX,
 };
-use crate::base::{ConnId, Limits, Moment};
+use crate::base::{ConnId, Limits, Moment, Timestamp, UserId};
 use std::sync::Arc;
 
 /// A session.
@@ -16,6 +17,8 @@ pub(super) struct Session {
     rate: Rate,
     /// The hub takes no more requests for now.
     pub(super) is_held: bool,
+    /// Who it is, from the request's head to the first turn as a WebSocket.
+    pub(super) arriving: Option<Box<Identity>>,
     /// The URL announced a `resume`.
     pub(super) is_announcing_resume: bool,
     /// The handles count it among those online.
@@ -32,15 +35,28 @@ pub(super) enum Phase {
     /// It must say who it is by then.
     Anonymous { deadline: Moment, resumes: bool },
     /// It has said so.
-    Known(Box<Known>),
+    Known(Known),
 }
 
-/// Somebody who has said who they are.
-#[derive(Debug)]
+/// Somebody who has said who they are. Their display name is the hub's.
+#[derive(Clone, Debug)]
 pub(super) struct Known {
-    pub(super) identity: Identity,
+    pub(super) user: UserId,
+    pub(super) admin: bool,
     /// The end of the token was announced.
     pub(super) is_expiry_told: bool,
+    pub(super) expires: Option<Timestamp>,
+}
+
+impl From<&Identity> for Known {
+    fn from(identity: &Identity) -> Known {
+        Known {
+            user: identity.user.clone(),
+            admin: identity.admin,
+            is_expiry_told: false,
+            expires: identity.expires,
+        }
+    }
 }
 
 impl Session {
@@ -50,6 +66,7 @@ impl Session {
             phase,
             rate: Rate::default(),
             is_held: false,
+            arriving: None,
             is_announcing_resume: false,
             is_counted: false,
             calls: 0,
@@ -58,10 +75,10 @@ impl Session {
         }
     }
 
-    pub(super) fn identity(&self) -> Option<&Identity> {
+    pub(super) fn known(&self) -> Option<&Known> {
         match &self.phase {
             Phase::Anonymous { .. } => None,
-            Phase::Known(known) => Some(&known.identity),
+            Phase::Known(known) => Some(known),
         }
     }
 
@@ -99,31 +116,37 @@ impl Session {
         now: Moment,
         code: &'static str,
         message: &str,
+        detail: ErrorDetail,
     ) -> bool {
         match &mut self.anonymous {
             Some(anonymous) if anonymous.until > now => {
                 anonymous.count += 1;
                 anonymous.code = code;
                 anonymous.message = message.into();
+                anonymous.detail = detail;
                 false
             }
             _ => {
                 let until = now.plus_millis(ANONYMOUS_ERROR_EVERY_MS);
                 self.anonymous =
-                    Some(Box::new(Anonymous { until, count: 0, code, message: "".into() }));
+                    Some(Box::new(Anonymous { until, count: 0, code, message: "".into(), detail }));
                 true
             }
         }
     }
 
     /// The errors that were kept, when their second is over.
-    pub(super) fn due_anonymous(&mut self, now: Moment) -> Option<(&'static str, Arc<str>, u32)> {
+    pub(super) fn due_anonymous(
+        &mut self,
+        now: Moment,
+    ) -> Option<(&'static str, Arc<str>, ErrorDetail)> {
         let anonymous = self.anonymous.as_mut().filter(|anonymous| anonymous.until <= now)?;
         if anonymous.count == 0 {
             self.anonymous = None;
             return None;
         }
-        let due = (anonymous.code, Arc::clone(&anonymous.message), anonymous.count);
+        let detail = ErrorDetail { count: Some(anonymous.count), ..anonymous.detail };
+        let due = (anonymous.code, Arc::clone(&anonymous.message), detail);
         anonymous.count = 0;
         anonymous.until = now.plus_millis(ANONYMOUS_ERROR_EVERY_MS);
         Some(due)
@@ -172,6 +195,8 @@ struct Anonymous {
     count: u32,
     code: &'static str,
     message: Arc<str>,
+    /// Of the newest.
+    detail: ErrorDetail,
 }
 
 #[cfg(test)]
@@ -222,16 +247,17 @@ mod tests {
 
     #[test]
     fn anonymous_errors_come_once_a_second_with_a_count() {
+        let count = |count| ErrorDetail { count: Some(count), ..ErrorDetail::default() };
         let mut session = session();
-        assert!(session.anonymous_error(at(0), "bad_json", "a"));
-        assert!(!session.anonymous_error(at(1), "bad_json", "b"));
-        assert!(!session.anonymous_error(at(2), "bad_request", "c"));
+        assert!(session.anonymous_error(at(0), "bad_json", "a", ErrorDetail::default()));
+        assert!(!session.anonymous_error(at(1), "bad_json", "b", ErrorDetail::default()));
+        assert!(!session.anonymous_error(at(2), "bad_request", "c", ErrorDetail::default()));
         assert_eq!(session.anonymous_deadline(), at(1_000));
         assert_eq!(session.due_anonymous(at(999)), None);
-        assert_eq!(session.due_anonymous(at(1_000)), Some(("bad_request", "c".into(), 2)));
-        assert!(!session.anonymous_error(at(1_500), "bad_json", "d"));
-        assert_eq!(session.due_anonymous(at(2_000)), Some(("bad_json", "d".into(), 1)));
+        assert_eq!(session.due_anonymous(at(1_000)), Some(("bad_request", "c".into(), count(2))));
+        assert!(!session.anonymous_error(at(1_500), "bad_json", "d", ErrorDetail::default()));
+        assert_eq!(session.due_anonymous(at(2_000)), Some(("bad_json", "d".into(), count(1))));
         assert_eq!(session.due_anonymous(at(3_000)), None);
-        assert!(session.anonymous_error(at(3_001), "bad_json", "e"));
+        assert!(session.anonymous_error(at(3_001), "bad_json", "e", ErrorDetail::default()));
     }
 }

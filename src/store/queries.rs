@@ -26,15 +26,15 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
             }
             let mut row =
                 insert_room(db, room, title.as_deref().unwrap_or(""), *open, Some(owner))?;
-            let mut entries = vec![join(db, now, &mut row, owner, None)?];
+            let mut entries = vec![join(db, now, &mut row, owner, None, true)?];
             for member in members.iter().filter(|member| *member != owner) {
                 if find_member(db, row.id, member)?.is_none() {
-                    entries.push(join(db, now, &mut row, member, Some(owner))?);
+                    entries.push(join(db, now, &mut row, member, Some(owner), false)?);
                 }
             }
             Ok(Outcome::Room { room: row.state, entries })
         }
-        Record::Join { room, user, by, create } => {
+        Record::Join { room, user, by, is_own, create } => {
             let mut row = match find_room(db, room)? {
                 Some(row) => row,
                 None if *create => insert_room(db, room, "", true, Some(user))?,
@@ -46,7 +46,7 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
             if row.state.owner.is_none() {
                 set_owner(db, &mut row, Some(user))?;
             }
-            let entries = vec![join(db, now, &mut row, user, by.as_ref())?];
+            let entries = vec![join(db, now, &mut row, user, by.as_ref(), *is_own)?];
             Ok(Outcome::Room { room: row.state, entries })
         }
         Record::Leave { room, user, by } => {
@@ -177,6 +177,7 @@ fn join(
     row: &mut RoomRow,
     user: &UserId,
     by: Option<&UserId>,
+    is_own: bool,
 ) -> Result<Entry> {
     let kind = EntryKind::Joined { user: user.clone(), by: by.cloned() };
     let entry = append(db, now, row, kind)?;
@@ -185,7 +186,7 @@ fn join(
         read: entry.seq,
         read_messages: row.state.messages,
         has_written: false,
-        is_own: by.is_none(),
+        is_own,
     };
     insert_member(db, row.id, user, &member)?;
     Ok(entry)

@@ -8,7 +8,7 @@ use crate::base::{Outcome, Query, Record, Snapshot, Timestamp};
 use rusqlite::Connection;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -78,8 +78,9 @@ impl<W: Fn()> Drop for Farewell<W> {
 /// A store, open for one server.
 #[derive(Debug)]
 pub struct Store {
-    commands: Option<SyncSender<Command>>,
+    commands: Option<Sender<Command>>,
     answers: Arc<Mutex<Vec<Answer>>>,
+    waiting: usize,
     waiting_bytes: usize,
     failures_heard: u64,
     thread: Option<JoinHandle<()>>,
@@ -112,7 +113,8 @@ impl Store {
         // What a connection's statements need fits, so that none is prepared twice.
         db.set_prepared_statement_cache_capacity(32);
 
-        let (commands, receiver) = sync_channel(STORE_QUEUE_MAX);
+        // Bounded by `submit`: a bounded channel would own the memory of its full length.
+        let (commands, receiver) = channel();
         let answers = Arc::new(Mutex::new(Vec::new()));
         let to_reactor = Arc::clone(&answers);
         let wake_at_end = wake.clone();
@@ -132,6 +134,7 @@ impl Store {
         let store = Store {
             commands: Some(commands),
             answers,
+            waiting: 0,
             waiting_bytes: 0,
             failures_heard: 0,
             thread: Some(thread),
@@ -160,18 +163,14 @@ impl Store {
 
     fn submit(&mut self, command: Command) -> Result<(), Outcome> {
         let weight = command.weight();
-        if self.waiting_bytes + weight > STORE_QUEUE_BYTES_MAX {
+        if self.waiting >= STORE_QUEUE_MAX || self.waiting_bytes + weight > STORE_QUEUE_BYTES_MAX {
             return Err(Outcome::Overloaded);
         }
         let commands = self.commands.as_ref().ok_or(Outcome::Unavailable)?;
-        match commands.try_send(command) {
-            Ok(()) => {
-                self.waiting_bytes += weight;
-                Ok(())
-            }
-            Err(std::sync::mpsc::TrySendError::Full(_)) => Err(Outcome::Overloaded),
-            Err(std::sync::mpsc::TrySendError::Disconnected(_)) => Err(Outcome::Unavailable),
-        }
+        commands.send(command).map_err(|_| Outcome::Unavailable)?;
+        self.waiting += 1;
+        self.waiting_bytes += weight;
+        Ok(())
     }
 
     /// What has been answered since the last call, in the order of the commits.
@@ -180,6 +179,7 @@ impl Store {
             std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner));
         let mut outcomes = Vec::with_capacity(answers.len());
         for answer in answers {
+            self.waiting -= 1;
             self.waiting_bytes -= answer.weight;
             self.failures_heard = self.failures_heard.max(answer.failures);
             outcomes.push((answer.ticket, answer.outcome));

@@ -5,63 +5,10 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import WebSocket from 'ws';
-import { PARLOR, Server, comeIn, eventually, inRoom, joinRoom, launch, live, say, sleep, temporaryDirectory, texts } from './support.mjs';
-
-const LIMIT = { timeout: 90_000 };
-// What Chromium itself writes to the console while there is no server.
-const WHILE_DOWN = /WebSocket connection to .* failed|net::ERR_|Failed to load resource/;
-
-let browser;
-before(async () => {
-  browser = await launch();
-}, { timeout: 30_000 });
-after(() => browser?.close());
-
-/** Starts a server, hands out windows that watch for errors, and ends all of it. */
-function scene(name, options, run) {
-  test(name, LIMIT, async () => {
-    const server = await Server.start(...(options.args ?? []));
-    const contexts = [];
-    const complaints = [];
-    const open = async (context) => {
-      const own = context ?? (await browser.newContext());
-      if (!context) contexts.push(own);
-      const page = await own.newPage();
-      page.on('console', (message) => {
-        if (message.type() !== 'error') return;
-        if (options.goesDown && WHILE_DOWN.test(message.text())) return;
-        complaints.push(`console: ${message.text()}`);
-      });
-      page.on('pageerror', (error) => complaints.push(`error: ${error.stack}`));
-      page.on('dialog', (dialog) => {
-        complaints.push(`dialog: ${dialog.message()}`);
-        dialog.dismiss();
-      });
-      return page;
-    };
-    try {
-      await run({ server, open });
-      assert.deepEqual(complaints, [], 'the console stays clean');
-    } finally {
-      await Promise.all(contexts.map((context) => context.close()));
-      await server.end();
-    }
-  });
-}
-
-async function shows(page, expected) {
-  await eventually(`the messages are ${JSON.stringify(expected)}`, async () => {
-    const seen = await texts(page);
-    if (JSON.stringify(seen) !== JSON.stringify(expected)) throw new Error(JSON.stringify(seen));
-    return true;
-  });
-}
-
-function acknowledged(page) {
-  return eventually('everything is acknowledged', async () => (await page.locator('.msg:is(.queued, .sent)').count()) === 0);
-}
+import { LIMIT, acknowledged, newContext, scene, shows } from './scene.mjs';
+import { PARLOR, Server, comeIn, eventually, inRoom, joinRoom, live, say, sleep, temporaryDirectory, texts } from './support.mjs';
 
 scene('two people see each other, each other\'s typing and each other\'s messages', {}, async ({ server, open }) => {
   const [ada, bob] = [await open(), await open()];
@@ -180,7 +127,7 @@ test('a link signs in and leaves the address bar; without one the page says how 
   const secret = join(keys, 'secret');
   writeFileSync(secret, 'a secret of more than thirty-two bytes, for a test only\n', { mode: 0o600 });
   const server = await Server.start('--secret-file', secret);
-  const context = await browser.newContext();
+  const context = await newContext();
   const complaints = [];
   try {
     const page = await context.newPage();
@@ -202,7 +149,7 @@ test('a link signs in and leaves the address bar; without one the page says how 
     await shows(page, ['signed in']);
     assert.deepEqual(complaints, []);
 
-    const stranger = await browser.newContext();
+    const stranger = await newContext();
     try {
       const other = await stranger.newPage();
       await other.goto(`${server.url}/#token=${token.slice(0, -4)}AAAA`);

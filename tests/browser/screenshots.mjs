@@ -63,11 +63,11 @@ for (const [size, viewport] of Object.entries(SIZES)) {
     let refuse = false;
     await page.routeWebSocket(/\/ws/, (socket) => {
       if (refuse) {
-        socket.close({ code: 4104 });
+        socket.close();
         return;
       }
       socket.connectToServer();
-      cut = () => socket.close({ code: 4104 });
+      cut = () => socket.close();
     });
 
     await page.goto(url);

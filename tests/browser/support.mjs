@@ -88,7 +88,8 @@ export class Server {
 
   async start() {
     if (!existsSync(PARLOR)) throw new Error(`No server at ${PARLOR}: cargo build --release, or name one in PARLOR_BIN.`);
-    const args = ['serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.data, ...this.extra];
+    const data = this.extra.includes('--data') ? [] : ['--data', this.data];
+    const args = ['serve', '--listen', `127.0.0.1:${this.port}`, ...data, ...this.extra];
     this.#child = spawn(PARLOR, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream.on('data', (bytes) => {
