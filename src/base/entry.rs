@@ -25,8 +25,8 @@ pub enum EntryKind {
     Message {
         /// Who said it.
         from: UserId,
-        /// What.
-        body: Body,
+        /// What. Boxed, as the other kinds have nothing of its size.
+        body: Box<Body>,
         /// The author's own id for it, for repeats.
         cid: Option<Arc<str>>,
     },

@@ -93,7 +93,7 @@ struct Item {
 ///
 /// Invariants: `front_sent` is less than the length of the first frame, or 0 if there is none; at
 /// most one frame of [`Class::Pong`] has not begun to leave.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Storage {
     items: VecDeque<Item>,
     front_sent: usize,
@@ -105,10 +105,20 @@ pub struct Storage {
     pong: Option<u64>,
 }
 
+/// What waits. A fan-out gives one frame to each of many connections: that one needs no storage.
+#[derive(Debug, Default)]
+enum Queue {
+    #[default]
+    Empty,
+    /// None of its bytes has left.
+    One(Item),
+    Many(Box<Storage>),
+}
+
 /// The queue of one connection. `waiting` is the sum of all frames' lengths and overheads.
 #[derive(Debug)]
 pub struct Outbox {
-    storage: Option<Box<Storage>>,
+    queue: Queue,
     waiting: usize,
     budget: Rc<Budget>,
     limit: u32,
@@ -118,7 +128,7 @@ impl Outbox {
     /// An empty outbox that is full at `limit` bytes, or when `budget` is spent.
     #[must_use]
     pub fn new(limit: u32, budget: Rc<Budget>) -> Outbox {
-        Outbox { storage: None, waiting: 0, budget, limit }
+        Outbox { queue: Queue::Empty, waiting: 0, budget, limit }
     }
 
     /// An outbox with a limit of its own and no other beside it.
@@ -142,7 +152,7 @@ impl Outbox {
         match class {
             Class::Control | Class::Reply => {}
             Class::Pong => {
-                let storage = self.storage.get_or_insert_default();
+                let storage = self.storage();
                 if let Some(waiting) = storage.waiting_pong() {
                     let old = std::mem::replace(waiting, frame);
                     self.count_out(old.bytes().len() + FRAME_OVERHEAD_BYTES);
@@ -166,7 +176,11 @@ impl Outbox {
         }
         self.count_in(cost);
         let item = Item { frame, class, source };
-        self.storage.get_or_insert_default().items.push_back(item);
+        if matches!(self.queue, Queue::Empty) {
+            self.queue = Queue::One(item);
+        } else {
+            self.storage().items.push_back(item);
+        }
         Ok(())
     }
 
@@ -190,12 +204,19 @@ impl Outbox {
 
     /// What waits, in order: each piece is a frame, the first without what has already left.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        let mut skip = self.storage.as_ref().map_or(0, |storage| storage.front_sent);
-        self.storage.iter().flat_map(|storage| &storage.items).map(move |item| {
-            let piece = &item.frame.bytes()[skip..];
-            skip = 0;
-            piece
-        })
+        let (one, storage) = match &self.queue {
+            Queue::Empty => (None, None),
+            Queue::One(item) => (Some(item), None),
+            Queue::Many(storage) => (None, Some(storage)),
+        };
+        let mut skip = storage.map_or(0, |storage| storage.front_sent);
+        one.into_iter().chain(storage.into_iter().flat_map(|storage| &storage.items)).map(
+            move |item| {
+                let piece = &item.frame.bytes()[skip..];
+                skip = 0;
+                piece
+            },
+        )
     }
 
     /// Takes note that `sent` bytes have left.
@@ -203,12 +224,16 @@ impl Outbox {
     /// # Panics
     /// If that is more than waits.
     pub fn advance(&mut self, sent: usize) {
-        let Some(storage) = &mut self.storage else {
-            assert_eq!(sent, 0, "more bytes sent than were waiting");
+        if let Queue::One(item) = &self.queue
+            && item.frame.bytes().len() == sent
+        {
+            self.clear();
             return;
-        };
-        let freed = storage.advance(sent);
-        self.count_out(freed);
+        }
+        if sent > 0 {
+            let freed = self.storage().advance(sent);
+            self.count_out(freed);
+        }
     }
 
     /// Takes back all that waits from `source`, but for a frame that has begun to leave.
@@ -219,24 +244,30 @@ impl Outbox {
     /// Drops everything, also a frame that has begun to leave.
     pub fn clear(&mut self) {
         self.count_out(self.waiting);
-        self.storage = None;
+        match &mut self.queue {
+            Queue::Many(storage) => storage.clear(),
+            Queue::Empty | Queue::One(_) => self.queue = Queue::Empty,
+        }
     }
 
-    /// Gives an outbox without storage that of another that is done with it.
+    /// Gives an outbox in which a frame waits the storage of another that is done with it, for
+    /// those that come behind it.
     pub fn lend_storage(&mut self, pool: &mut Vec<Box<Storage>>) {
-        if self.storage.is_none() {
-            self.storage = pool.pop();
+        if matches!(self.queue, Queue::One(_))
+            && let Some(storage) = pool.pop()
+        {
+            self.move_into(storage);
         }
     }
 
     /// Takes the storage of an empty outbox, so that an idle connection owns none.
     pub fn reclaim_storage(&mut self, pool: &mut Vec<Box<Storage>>) {
         /// Those that are kept for the next turn.
-        const POOL_MAX: usize = 1_024;
+        const POOL_MAX: usize = 256;
         /// Larger ones go back to the allocator.
-        const ITEMS_MAX: usize = 256;
+        const ITEMS_MAX: usize = 32;
         if self.is_empty()
-            && let Some(storage) = self.storage.take()
+            && let Queue::Many(storage) = std::mem::take(&mut self.queue)
             && pool.len() < POOL_MAX
             && storage.items.capacity() <= ITEMS_MAX
         {
@@ -244,8 +275,32 @@ impl Outbox {
         }
     }
 
+    /// The storage, which is made if there is none.
+    fn storage(&mut self) -> &mut Storage {
+        if !matches!(self.queue, Queue::Many(_)) {
+            self.move_into(Box::default());
+        }
+        match &mut self.queue {
+            Queue::Many(storage) => storage,
+            Queue::Empty | Queue::One(_) => unreachable!("it was moved into storage just now"),
+        }
+    }
+
+    fn move_into(&mut self, mut storage: Box<Storage>) {
+        if let Queue::One(item) = std::mem::take(&mut self.queue) {
+            if item.class == Class::Pong {
+                storage.pong = Some(storage.popped);
+            }
+            storage.items.push_back(item);
+        }
+        self.queue = Queue::Many(storage);
+    }
+
     fn retain(&mut self, keep: impl Fn(&Item) -> bool) {
-        let Some(storage) = &mut self.storage else { return };
+        if self.is_empty() {
+            return;
+        }
+        let storage = self.storage();
         let mut begun = storage.front_sent > 0;
         let mut freed = 0;
         storage.items.retain(|item| {
@@ -277,16 +332,13 @@ impl Drop for Outbox {
     }
 }
 
-impl Default for Storage {
-    fn default() -> Storage {
-        /// A fan-out makes a queue for each recipient at once: most hold a frame or two.
-        const ITEMS_AT_FIRST: usize = 2;
-        let items = VecDeque::with_capacity(ITEMS_AT_FIRST);
-        Storage { items, front_sent: 0, popped: 0, pong: None }
-    }
-}
-
 impl Storage {
+    fn clear(&mut self) {
+        self.items.clear();
+        self.front_sent = 0;
+        self.pong = None;
+    }
+
     /// Takes `sent` bytes off the front; returns what the frames that are gone have counted.
     fn advance(&mut self, mut sent: usize) -> usize {
         let mut freed = 0;
@@ -418,12 +470,16 @@ mod tests {
         let mut storage = Vec::new();
         let mut outbox = Outbox::alone(1_000);
         outbox.push(own("a"), Class::Reply, NO_SOURCE).unwrap();
+        assert!(matches!(outbox.queue, Queue::One(_)), "a single frame needs none");
+        outbox.push(own("b"), Class::Reply, NO_SOURCE).unwrap();
         outbox.reclaim_storage(&mut storage);
         assert_eq!(storage.len(), 0, "what waits keeps its storage");
-        outbox.advance(1);
+        outbox.advance(2);
         outbox.reclaim_storage(&mut storage);
-        assert!(storage.len() == 1 && outbox.storage.is_none());
+        assert!(storage.len() == 1 && matches!(outbox.queue, Queue::Empty));
+        outbox.push(own("c"), Class::Reply, NO_SOURCE).unwrap();
         outbox.lend_storage(&mut storage);
-        assert!(outbox.storage.is_some() && storage.is_empty());
+        assert!(matches!(outbox.queue, Queue::Many(_)) && storage.is_empty());
+        assert_eq!(text(&outbox), "c");
     }
 }

@@ -209,6 +209,7 @@ impl Chat {
         let Some(session) = self.session(conn) else { return };
         let of_phase = match &session.phase {
             Phase::Anonymous { deadline, .. } => *deadline,
+            Phase::Arriving(_) => Moment::NEVER,
             Phase::Known(known) => match known.expires {
                 None => Moment::NEVER,
                 Some(expires) => {
@@ -243,8 +244,8 @@ impl Application for Chat {
             Routed::Open { head, identity, resumes } => (head, identity, resumes),
         };
         let deadline = net.now().plus_millis(self.config.limits.auth_timeout_ms);
-        let phase = match &identity {
-            Some(identity) => Phase::Known(Known::from(identity)),
+        let phase = match identity {
+            Some(identity) => Phase::Arriving(Box::new(identity)),
             None => Phase::Anonymous { deadline, resumes },
         };
         if self.sessions.len() <= conn.index() {
@@ -252,7 +253,6 @@ impl Application for Chat {
         }
         let mut session = Session::new(conn, phase);
         session.is_announcing_resume = resumes;
-        session.arriving = identity.map(Box::new);
         self.sessions[conn.index()] = Some(session);
         Answer::Open(answer)
     }
@@ -260,10 +260,13 @@ impl Application for Chat {
     fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let Some(session) = self.session(conn) else { return };
         let resumes = session.is_announcing_resume;
-        match session.arriving.take() {
-            None => self.arm(net, conn),
-            Some(identity) => self.let_in(net, conn, *identity, resumes),
-        }
+        let Phase::Arriving(identity) = &session.phase else {
+            self.arm(net, conn);
+            return;
+        };
+        let identity = Identity::clone(identity);
+        session.phase = Phase::Known(Known::from(&identity));
+        self.let_in(net, conn, identity, resumes);
     }
 
     fn message(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
@@ -293,7 +296,7 @@ impl Application for Chat {
                 self.close_with(net, conn, AUTH_TIMEOUT, "no token came in time");
                 return;
             }
-            Phase::Anonymous { .. } => {}
+            Phase::Anonymous { .. } | Phase::Arriving(_) => {}
             Phase::Known(known) => {
                 if let Some(expires) = known.expires {
                     if timestamp.0 >= expires.0.saturating_add(leeway_ms) {

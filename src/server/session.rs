@@ -17,8 +17,6 @@ pub(super) struct Session {
     rate: Rate,
     /// The hub takes no more requests for now.
     pub(super) is_held: bool,
-    /// Who it is, from the request's head to the first turn as a WebSocket.
-    pub(super) arriving: Option<Box<Identity>>,
     /// The URL announced a `resume`.
     pub(super) is_announcing_resume: bool,
     /// The handles count it among those online.
@@ -34,7 +32,9 @@ pub(super) struct Session {
 pub(super) enum Phase {
     /// It must say who it is by then.
     Anonymous { deadline: Moment, resumes: bool },
-    /// It has said so.
+    /// It has said so in the request's head.
+    Arriving(Box<Identity>),
+    /// It has said so, and the hub has heard of it.
     Known(Known),
 }
 
@@ -66,7 +66,6 @@ impl Session {
             phase,
             rate: Rate::default(),
             is_held: false,
-            arriving: None,
             is_announcing_resume: false,
             is_counted: false,
             calls: 0,
@@ -77,7 +76,7 @@ impl Session {
 
     pub(super) fn known(&self) -> Option<&Known> {
         match &self.phase {
-            Phase::Anonymous { .. } => None,
+            Phase::Anonymous { .. } | Phase::Arriving(_) => None,
             Phase::Known(known) => Some(known),
         }
     }

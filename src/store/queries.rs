@@ -103,12 +103,13 @@ fn write_message(
             .optional()?;
         if let Some(entry) = first {
             let is_same =
-                matches!(&entry.kind, EntryKind::Message { body: first, .. } if first == body);
+                matches!(&entry.kind, EntryKind::Message { body: first, .. } if **first == *body);
             let duplicate = Outcome::Message { entry, is_duplicate: true, is_first: false };
             return Ok(if is_same { duplicate } else { Outcome::Mismatch });
         }
     }
-    let kind = EntryKind::Message { from: from.clone(), body: body.clone(), cid: cid.cloned() };
+    let kind =
+        EntryKind::Message { from: from.clone(), body: Box::new(body.clone()), cid: cid.cloned() };
     let entry = append(db, now, &mut row, kind)?;
     // Whoever writes has read what came before.
     db.prepare_cached(
@@ -369,11 +370,11 @@ fn entry(room: &RoomId, row: &Row<'_>) -> Result<Entry> {
     let kind = match row.get_ref(2)?.as_str()? {
         "message" => EntryKind::Message {
             from: user,
-            body: Body {
+            body: Box::new(Body {
                 text: shared(5)?.unwrap_or_default(),
                 data: shared(6)?,
                 reply_to: row.get::<_, Option<i64>>(7)?.map(|seq| seq.max(0) as u64),
-            },
+            }),
             cid: shared(8)?,
         },
         "joined" => EntryKind::Joined { user, by },
