@@ -17,6 +17,10 @@ pub const SEND_PIECES_MAX: usize = 64;
 pub const ACCEPTS_PER_TURN: usize = 64;
 /// Connections flushed in one turn; a fan-out to more goes on in the next one, in order.
 pub const FLUSHES_PER_TURN: usize = 1_024;
+/// Deliveries after which the store's further answers wait for the next turn: so many frames are
+/// queued at most before those of the turn before are sent, and a busy large room does not keep
+/// the others waiting.
+pub const DELIVERIES_PER_TURN: usize = 16_384;
 /// Calls from other threads handled in one turn.
 pub const CALLS_PER_TURN: usize = 1_024;
 /// Calls from other threads that wait for the reactor; one more is refused.
@@ -27,8 +31,10 @@ pub const CALL_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
 pub const ACCEPT_PAUSE_MS: u64 = 250;
 /// File descriptors that are not for connections: the store's, the reactor's own, standard ones.
 pub const FILES_RESERVED: u64 = 64;
-/// What a peer may still send after we have ended a connection, before it is cut.
-pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
+/// What a peer may still send after we have ended a connection, before it is cut: it may be in the
+/// middle of a message that was refused for its size, and must hear why before it is reset. The
+/// closing timeout bounds it, too.
+pub const DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long what waits may fail to move by [`STALL_BYTES`] (or to its end).
 pub const STALL_MS: u64 = 30_000;
 /// See [`STALL_MS`].
@@ -163,7 +169,7 @@ impl Default for Limits {
             create_members: 200,
             page: 200,
             page_bytes: 256 * 1024,
-            tail_entries: 32,
+            tail_entries: 16,
             tail_bytes: 32 * 1024,
             outbox_bytes: 1024 * 1024,
             outbox_low_bytes: 64 * 1024,

@@ -4,6 +4,7 @@
 pub mod chance;
 pub mod conn_id;
 pub mod entry;
+pub mod few;
 pub mod limits;
 pub mod moment;
 pub mod names;
@@ -14,6 +15,7 @@ pub mod seeded_hash;
 pub use chance::Chance;
 pub use conn_id::ConnId;
 pub use entry::{Body, Entry, EntryKind};
+pub use few::Few;
 pub use limits::Limits;
 pub use moment::{Moment, Timestamp};
 pub use names::{NameError, RoomId, UserId};

@@ -63,10 +63,10 @@ pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
         ServerError::Config(_) => Failure::usage(error),
         _ => Failure::new(error),
     })?;
-    let handle = server.handle();
+    let stopper = server.stopper();
     on_signal(&[SIGINT, SIGTERM], move |_| {
         // It has stopped already: then there is nothing to stop.
-        let _ = handle.stop();
+        let _ = stopper.stop();
     })
     .map_err(Failure::new)?;
     greet(is_open, &data, server.local_addr());

@@ -49,18 +49,14 @@ impl Hub {
         effects: &mut Effects,
     ) {
         let ix = self.user_ix(&id);
-        if self.users[ix.0 as usize].conns.len() >= self.settings.connections_per_user {
+        if self.users[ix.0 as usize].conns.as_slice().len() >= self.settings.connections_per_user {
             self.forget_if_unneeded(ix);
             effects.push(Effect::TooMany { conn });
             return;
         }
         let user = &mut self.users[ix.0 as usize];
-        if user.conns.is_empty() {
+        if !user.is_online() {
             user.since = now.timestamp;
-        }
-        // Most users have one: no room for four.
-        if user.conns.is_empty() {
-            user.conns.reserve_exact(1);
         }
         user.conns.push(conn);
         if let Some(name) = name
@@ -86,7 +82,7 @@ impl Hub {
             deferred: None,
         });
         // What is told of the rooms and the start of following are one moment.
-        let rooms = self.users[ix.0 as usize].rooms.clone();
+        let rooms = self.users[ix.0 as usize].rooms.as_slice().to_vec();
         for &room in &rooms {
             // Not one that they are leaving: that holds already.
             if self.rooms[room.0 as usize].member(&id).is_some() {
@@ -102,7 +98,7 @@ impl Hub {
     pub fn rooms_of(&self, conn: ConnId) -> Vec<super::effect::RoomSummary> {
         let Some(connection) = self.connection(conn) else { return Vec::new() };
         let user = &self.users[connection.user.0 as usize];
-        self.greeted_rooms(&user.id, &user.rooms)
+        self.greeted_rooms(&user.id, user.rooms.as_slice())
     }
 
     /// The rooms of a `hello`: all, but of those direct messages in which one never wrote only the
@@ -137,15 +133,14 @@ impl Hub {
         let ix = connection.user;
         let user = &mut self.users[ix.0 as usize];
         user.conns.retain(|one| *one != conn);
-        let is_last = user.conns.is_empty();
-        let rooms = std::mem::take(&mut user.rooms);
+        let is_last = !user.is_online();
+        let rooms = user.rooms.as_slice().to_vec();
         for &room in &rooms {
             self.rooms[room.0 as usize].followers.remove(&conn);
             if is_last {
                 self.stop_typing(now, room, ix, effects);
             }
         }
-        self.users[ix.0 as usize].rooms = rooms;
         if is_last {
             self.went(now, ix, effects);
         }

@@ -177,7 +177,7 @@ impl Hub {
     /// The connections of a user.
     #[must_use]
     pub fn connections_of(&self, user: &UserId) -> &[ConnId] {
-        self.user_by_id.get(user).map_or(&[], |ix| &self.users[ix.0 as usize].conns)
+        self.user_by_id.get(user).map_or(&[], |ix| self.users[ix.0 as usize].conns.as_slice())
     }
 
     /// All connections that have said whose they are.

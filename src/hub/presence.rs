@@ -30,7 +30,7 @@ impl Hub {
     /// A connection of a user came; if it is their first, they are online.
     pub(super) fn came(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {
         let user = &mut self.users[ix.0 as usize];
-        if user.conns.len() > 1 {
+        if user.conns.as_slice().len() > 1 {
             return;
         }
         self.presence.online.insert(user.id.clone(), ix);
@@ -158,7 +158,7 @@ impl Hub {
                 PresenceInfo {
                     user: user.id.clone(),
                     name: user.name.clone(),
-                    connections: user.conns.len(),
+                    connections: user.conns.as_slice().len(),
                     since: user.since,
                 }
             })

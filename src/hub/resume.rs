@@ -85,7 +85,7 @@ impl Hub {
         let Some(connection) = self.connection_mut(conn) else { return };
         connection.is_resuming = false;
         let user = connection.user;
-        for ix in self.users[user.0 as usize].rooms.clone() {
+        for ix in self.users[user.0 as usize].rooms.as_slice().to_vec() {
             if let Some(&mut Cursor::Waiting { from }) = self.cursor(conn, ix) {
                 self.follow_after(conn, ix, from);
             }

@@ -67,7 +67,7 @@ impl Hub {
             .iter()
             .filter(|(_, cursor)| matches!(cursor, Cursor::Live | Cursor::Behind { .. }))
             .map(|(conn, _)| *conn)
-            .filter(|conn| !user.conns.contains(conn));
+            .filter(|conn| !user.conns.as_slice().contains(conn));
         let name = of_room.name.clone();
         let notice = Notice::Typing { room: name, user: user.id.clone(), typing, source: room.0 };
         effects.deliver(notice, others);

@@ -1,6 +1,6 @@
 //! A user: their connections, their rooms, and what was announced of them.
 
-use crate::base::{ConnId, Moment, Timestamp, UserId};
+use crate::base::{ConnId, Few, Moment, Timestamp, UserId};
 use std::sync::Arc;
 
 /// The place of a user in the hub's table.
@@ -13,8 +13,8 @@ pub(super) struct User {
     pub(super) id: UserId,
     /// Their display name, where it is not their id.
     pub(super) name: Option<Arc<str>>,
-    pub(super) conns: Vec<ConnId>,
-    pub(super) rooms: Vec<super::room::RoomIx>,
+    pub(super) conns: Few<ConnId>,
+    pub(super) rooms: Few<super::room::RoomIx>,
     /// Rooms that they created or joined themselves.
     pub(super) own_rooms: u32,
     /// Of the first of their connections.
@@ -35,8 +35,8 @@ impl User {
         User {
             id,
             name: None,
-            conns: Vec::new(),
-            rooms: Vec::new(),
+            conns: Few::new(),
+            rooms: Few::new(),
             own_rooms: 0,
             since: Timestamp(0),
             is_announced: false,
@@ -47,13 +47,13 @@ impl User {
     }
 
     pub(super) fn is_online(&self) -> bool {
-        !self.conns.is_empty()
+        !self.conns.as_slice().is_empty()
     }
 
     /// Whether nothing needs this user to be remembered.
     pub(super) fn is_forgettable(&self) -> bool {
-        self.conns.is_empty()
-            && self.rooms.is_empty()
+        self.conns.as_slice().is_empty()
+            && self.rooms.as_slice().is_empty()
             && !self.is_announced
             && !self.is_changed
             && self.grace == Moment::NEVER

@@ -3,7 +3,7 @@
 use super::chat::{Chat, TOO_MANY};
 use super::encode;
 use super::web::Net;
-use crate::base::limits::REQUESTS_IN_FLIGHT_MAX;
+use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
 use crate::base::{ConnId, Frame, Outcome, UserId};
 use crate::hub::{Effect, Effects, Input, Notice, Now, Origin};
 use crate::protocol::endpoint::{own_text, shared_text};
@@ -103,6 +103,7 @@ impl Chat {
             [_] => own_text(&encoded.text),
             _ => shared_text(&encoded.text),
         };
+        self.deliveries += recipients.len();
         let Some((last, others)) = recipients.split_last() else { return };
         let mut hand = |this: &mut Chat, conn: ConnId, frame: Frame| {
             if !refused.is_empty() && refused.contains(&(conn, encoded.source)) {
@@ -133,10 +134,15 @@ impl Chat {
     /// Takes what the store has answered.
     pub(super) fn take_outcomes(&mut self, net: &mut Net<'_>) {
         assert!(!self.store.has_died(), "the store's thread has ended by a fault");
-        for (ticket, outcome) in self.store.outcomes() {
+        self.outcomes.extend(self.store.outcomes());
+        self.deliveries = 0;
+        while self.deliveries < DELIVERIES_PER_TURN {
+            let Some((ticket, outcome)) = self.outcomes.pop_front() else { return };
             self.at_store -= 1;
             self.decide(net, Input::Outcome { ticket, outcome });
         }
+        // The rest in the next turn, when these have been sent.
+        self.shared.wake.wake();
     }
 
     fn came_back(&mut self, ticket: u64, outcome: Outcome) {
@@ -162,7 +168,7 @@ impl Chat {
             session.is_counted = true;
             session.known().map(|known| known.user.clone())
         });
-        if let Some(user) = user {
+        if let Some(user) = user.filter(|_| self.shared.has_handles()) {
             *self.shared.online().entry(user).or_insert(0) += 1;
         }
     }

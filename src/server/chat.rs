@@ -9,7 +9,7 @@ use super::json::Writer;
 use super::session::{Known, Phase, Session};
 use super::web::{Answer, Application, Message, Net, Over};
 use crate::base::outbox::NO_SOURCE;
-use crate::base::{Class, ConnId, Moment};
+use crate::base::{Class, ConnId, Moment, Outcome};
 use crate::hub::{Effects, Hub, Input};
 use crate::protocol::CloseCode;
 use crate::protocol::endpoint::own_text;
@@ -47,6 +47,10 @@ pub(super) struct Chat {
     /// Calls of the embedding program that wait for the hub's answer.
     pub(super) tickets: HashMap<u64, Arc<TicketState>>,
     pub(super) next_call: u64,
+    /// What the store has answered and the hub has not heard yet.
+    pub(super) outcomes: VecDeque<(u64, Outcome)>,
+    /// Frames that were handed to connections in this turn.
+    pub(super) deliveries: usize,
     /// Records and pages that the store has not answered.
     pub(super) at_store: usize,
     pub(super) stopping: Option<Stopping>,
@@ -84,6 +88,8 @@ impl Chat {
             effects: Effects::default(),
             tickets: HashMap::new(),
             next_call: 0,
+            outcomes: VecDeque::new(),
+            deliveries: 0,
             at_store: 0,
             stopping: None,
             is_deciding: false,

@@ -9,6 +9,7 @@ use crate::reactor::Wake;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
@@ -224,6 +225,8 @@ pub(super) struct Shared {
     online: Mutex<BTreeMap<UserId, usize>>,
     pub(super) wake: Wake,
     pub(super) reactor_thread: OnceLock<ThreadId>,
+    /// Whether anybody can ask who is online.
+    has_handles: AtomicBool,
 }
 
 impl Shared {
@@ -233,6 +236,7 @@ impl Shared {
             online: Mutex::default(),
             wake,
             reactor_thread: OnceLock::new(),
+            has_handles: AtomicBool::new(false),
         })
     }
 
@@ -244,6 +248,16 @@ impl Shared {
 
     pub(super) fn online(&self) -> MutexGuard<'_, BTreeMap<UserId, usize>> {
         self.online.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who is online is kept for handles only. All of them stem from one that was made before the
+    /// server began to run.
+    pub(super) fn has_handles(&self) -> bool {
+        self.has_handles.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn stop(&self) -> Result<(), HandleError> {
+        self.call(Command::Stop)
     }
 
     fn call(&self, command: Command) -> Result<(), HandleError> {
@@ -332,7 +346,28 @@ pub struct Handle {
     pub(super) shared: Arc<Shared>,
 }
 
+/// Stops a server, from any thread, and can do nothing else.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Stopper {
+    /// As [`Handle::stop`].
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`] if it has stopped already.
+    pub fn stop(&self) -> Result<(), HandleError> {
+        self.shared.stop()
+    }
+}
+
 impl Handle {
+    pub(super) fn new(shared: &Arc<Shared>) -> Handle {
+        shared.has_handles.store(true, Ordering::Relaxed);
+        Handle { shared: Arc::clone(shared) }
+    }
+
     /// Registers a function for a message type. It may replace one of the wire's own requests. It
     /// runs on the reactor's thread: what takes long belongs on another, with the [`Reply`].
     ///
@@ -463,7 +498,7 @@ impl Handle {
     /// # Errors
     /// [`HandleError::Stopped`] if it has stopped already.
     pub fn stop(&self) -> Result<(), HandleError> {
-        self.shared.call(Command::Stop)
+        self.shared.stop()
     }
 
     fn ask(&self, user: UserId, request: Request) -> Result<Ticket, HandleError> {

@@ -36,6 +36,6 @@ mod session;
 #[cfg(feature = "server")]
 pub use config::{Config, ConfigError};
 #[cfg(feature = "server")]
-pub use handle::{Access, Call, Caller, Handle, HandleError, Reply, Ticket};
+pub use handle::{Access, Call, Caller, Handle, HandleError, Reply, Stopper, Ticket};
 #[cfg(feature = "server")]
 pub use server::{Running, Server, ServerError};

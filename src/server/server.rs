@@ -3,7 +3,7 @@
 use super::calls::FailCallsOnDrop;
 use super::chat::Chat;
 use super::config::{Config, ConfigError};
-use super::handle::{Handle, Shared};
+use super::handle::{Handle, Shared, Stopper};
 use super::web::Web;
 use crate::base::Chance;
 use crate::hub::{Hub, Settings};
@@ -104,7 +104,14 @@ impl Server {
     /// A handle for other threads, good before and while it runs.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle { shared: std::sync::Arc::clone(&self.web.application().shared) }
+        Handle::new(&self.web.application().shared)
+    }
+
+    /// What stops it and does nothing else: it costs less than a [`Handle`], for which the server
+    /// keeps an index of who is online.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper { shared: std::sync::Arc::clone(&self.web.application().shared) }
     }
 
     /// Serves on this thread until [`Handle::stop`]. What was acknowledged is on disk when it

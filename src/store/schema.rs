@@ -81,7 +81,7 @@ pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "foreign_keys", true)?;
     // Pages kept in memory, in KiB.
-    db.pragma_update(None, "cache_size", -512)?;
+    db.pragma_update(None, "cache_size", -256)?;
     // After a checkpoint the write-ahead log is cut to this, in bytes: a burst does not keep its
     // disk for ever.
     db.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;

@@ -61,7 +61,7 @@ impl Worker {
 
     /// Works until the other end of the commands is gone; what waited by then is done.
     pub(super) fn run(mut self) {
-        let mut batch = Vec::with_capacity(BATCH_RECORDS_MAX);
+        let mut batch = Vec::new();
         while let Ok(first) = self.commands.recv() {
             batch.push(first);
             // Whatever has come while the last batch was committed makes up the next one.

@@ -169,15 +169,18 @@ impl<'b> RequestHead<'b> {
             || self.fields.iter().any(|field| field.name.eq_ignore_ascii_case("transfer-encoding"))
     }
 
-    /// The decoded value of the first `name=…` of the query; `None` if there is none or if it is
-    /// not UTF-8 in percent-encoding.
+    /// The decoded value of the first `name=…` of the query, if there is one.
+    ///
+    /// # Errors
+    /// [`HeadError::Malformed`] within, if it is not UTF-8 in percent-encoding.
     #[must_use]
-    pub fn query_value(&self, name: &str) -> Option<Cow<'b, str>> {
+    pub fn query_value(&self, name: &str) -> Option<Result<Cow<'b, str>, HeadError>> {
         let pair = self.query.split('&').find_map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             (key == name).then_some(value)
         })?;
-        percent_decoded(pair)
+        let malformed = HeadError::Malformed("a value of the query is not UTF-8, percent-encoded");
+        Some(percent_decoded(pair).ok_or(malformed))
     }
 }
 
@@ -258,11 +261,11 @@ mod tests {
     fn the_target_is_taken_apart() {
         let head = parse("GET /ws?user=a%20b&token=x&x HTTP/1.1\r\nHost: h:1\r\n\r\n").unwrap();
         assert_eq!((head.path, head.host), ("/ws", "h:1"));
-        assert_eq!(head.query_value("user").as_deref(), Some("a b"));
-        assert_eq!(head.query_value("x").as_deref(), Some(""));
+        assert_eq!(head.query_value("user"), Some(Ok("a b".into())));
+        assert_eq!(head.query_value("x"), Some(Ok("".into())));
         assert_eq!(head.query_value("use"), None);
         let bad = parse("GET /?user=%f0%zz HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
-        assert_eq!(bad.query_value("user"), None);
+        assert!(matches!(bad.query_value("user"), Some(Err(HeadError::Malformed(_)))));
         let absolute = parse("GET HTTP://h/a?b HTTP/1.1\r\nHost: H\r\n\r\n").unwrap();
         assert_eq!((absolute.path, absolute.query), ("/a", "b"));
         let no_path = parse("GET http://h?token=x HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
