@@ -19,4 +19,6 @@ pub use clock::Clock;
 pub use io::{CloseCause, Handler, Io};
 pub use listener::file_limit;
 pub use reactor::{Reactor, ReactorConfig};
-pub use wake::{Wake, on_signal};
+pub use wake::Wake;
+#[cfg(feature = "server")]
+pub use wake::on_signal;

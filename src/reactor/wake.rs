@@ -1,6 +1,5 @@
 //! How other threads and signals wake the reactor out of its wait.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -40,7 +39,7 @@ impl Wake {
 pub fn on_signal(
     signals: &[std::ffi::c_int],
     then: impl Fn(std::ffi::c_int) + Send + 'static,
-) -> io::Result<()> {
+) -> std::io::Result<()> {
     let mut caught = signal_hook::iterator::Signals::new(signals)?;
     std::thread::Builder::new().name("parlor-signals".into()).spawn(move || {
         for signal in caught.forever() {

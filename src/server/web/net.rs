@@ -89,8 +89,8 @@ impl Net<'_> {
     /// [`shared_text`](crate::protocol::endpoint::shared_text).
     ///
     /// # Errors
-    /// [`Refused`] when the outbox has no room for `class`, and then [`Application::drained`]
-    /// (super::Application::drained) is called when it has; also when the WebSocket is not open.
+    /// [`Refused`] when the outbox has no room for `class`, and then
+    /// [`Application::drained`](super::Application::drained) is called when it has; also when the WebSocket is not open.
     pub fn push(
         &mut self,
         conn: ConnId,
