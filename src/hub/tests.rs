@@ -1,1 +1,510 @@
+//! The hub's rules, one by one, against a store that answers at once. What random users make of
+//! them together is in `tests/cursors.rs`.
 
+use super::*;
+use crate::base::{
+    Body, ConnId, Entry, EntryKind, Limits, MemberState, Moment, Outcome, Record, RoomId,
+    RoomState, Snapshot, Timestamp, UserId,
+};
+use std::collections::HashMap;
+
+/// A hub and as much of a store as its rules need.
+struct World {
+    hub: Hub,
+    now: Now,
+    effects: Effects,
+    rooms: HashMap<RoomId, RoomState>,
+    fails: bool,
+    next_conn: u32,
+    wakes: Vec<Moment>,
+    /// What was told while time passed.
+    told: Vec<(Vec<ConnId>, String)>,
+}
+
+fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
+}
+
+fn room(id: &str) -> RoomId {
+    RoomId::parse(id).unwrap()
+}
+
+fn say(to: &str, text: &str) -> Request {
+    let body = Body { text: text.into(), data: None, reply_to: None };
+    Request::Send { target: Target::Room(room(to)), body, cid: None }
+}
+
+impl World {
+    fn new(limits: Limits) -> World {
+        let snapshot = Snapshot { epoch: "epoch".into(), ..Snapshot::default() };
+        World {
+            hub: Hub::new(Settings::from(&limits), snapshot, 1),
+            now: Now::default(),
+            effects: Effects::default(),
+            rooms: HashMap::new(),
+            fails: false,
+            next_conn: 0,
+            wakes: Vec::new(),
+            told: Vec::new(),
+        }
+    }
+
+    fn connect(&mut self, id: &str) -> ConnId {
+        self.next_conn += 1;
+        let conn = ConnId::new(self.next_conn, self.next_conn);
+        self.input(Input::Connected { conn, user: user(id), name: None, resumes: false });
+        conn
+    }
+
+    /// Hands over an input, and the store's answers; all effects of it are left in `effects`.
+    fn input(&mut self, input: Input) {
+        self.effects.clear();
+        self.hub.handle(self.now, input, &mut self.effects);
+        let mut seen = 0;
+        while let Some(effect) = self.effects.list.get(seen) {
+            seen += 1;
+            match effect {
+                Effect::Persist { ticket, record } => {
+                    let (ticket, record) = (*ticket, record.clone());
+                    let outcome =
+                        if self.fails { Outcome::Unavailable } else { self.write(&record) };
+                    self.hub.handle(
+                        self.now,
+                        Input::Outcome { ticket, outcome },
+                        &mut self.effects,
+                    );
+                }
+                Effect::WakeAt(at) => self.wakes.push(*at),
+                _ => {}
+            }
+        }
+    }
+
+    fn write(&mut self, record: &Record) -> Outcome {
+        match record {
+            Record::Message { room, from, to, body, cid } => {
+                let is_first = !self.rooms.contains_key(room) && to.is_some();
+                let body = Box::new(body.clone());
+                let kind = EntryKind::Message { from: from.clone(), body, cid: cid.clone() };
+                let entry = self.append(room, kind);
+                Outcome::Message { entry, is_duplicate: false, is_first }
+            }
+            Record::Create { room, owner, members, open, .. } => {
+                self.state(room).is_open = *open;
+                self.state(room).owner = Some(owner.clone());
+                let mut entries = vec![self.append(room, joined(owner, None))];
+                for member in members {
+                    entries.push(self.append(room, joined(member, Some(owner))));
+                }
+                Outcome::Room { room: self.state(room).clone(), entries }
+            }
+            Record::Join { room, user, by, .. } => {
+                let is_new = !self.rooms.contains_key(room);
+                if is_new {
+                    self.state(room).owner = Some(user.clone());
+                }
+                let entries = vec![self.append(room, joined(user, by.as_ref()))];
+                Outcome::Room { room: self.state(room).clone(), entries }
+            }
+            Record::Leave { room, user, by } => {
+                let kind = EntryKind::Left { user: user.clone(), by: by.clone() };
+                let entries = vec![self.append(room, kind)];
+                Outcome::Room { room: self.state(room).clone(), entries }
+            }
+            Record::Read { room, seq, .. } => {
+                // All entries but the joins are messages here, and the joins come first.
+                let joins = self.state(room).head - self.state(room).messages;
+                Outcome::Read { seq: *seq, messages: seq.saturating_sub(joins) }
+            }
+            Record::Name { .. } => Outcome::Named,
+        }
+    }
+
+    fn state(&mut self, room: &RoomId) -> &mut RoomState {
+        self.rooms.entry(room.clone()).or_insert_with(|| RoomState {
+            room: room.clone(),
+            title: "".into(),
+            is_open: true,
+            owner: None,
+            head: 0,
+            messages: 0,
+            ts: Timestamp(0),
+        })
+    }
+
+    fn append(&mut self, room: &RoomId, kind: EntryKind) -> Entry {
+        let ts = self.now.timestamp;
+        let state = self.state(room);
+        state.head += 1;
+        state.messages += u64::from(matches!(kind, EntryKind::Message { .. }));
+        Entry { room: room.clone(), seq: state.head, ts, kind }
+    }
+
+    fn request(&mut self, conn: ConnId, request: Request) -> Result<Answer, RefusalCode> {
+        self.input(Input::Request { conn, id: Some("1".into()), request });
+        let answer = self.effects.list.iter().find_map(|effect| match effect {
+            Effect::Answer { answer, .. } => Some(answer.clone()),
+            _ => None,
+        });
+        answer.expect("an answer").map_err(|refusal| refusal.code)
+    }
+
+    /// Lets time pass, and gives the hub the moments that it asked for.
+    fn wait(&mut self, millis: u64) {
+        let end = self.now.moment.plus_millis(millis);
+        let mut told = Vec::new();
+        loop {
+            let due = self.wakes.iter().copied().filter(|at| *at <= end).min();
+            let Some(due) = due else { break };
+            self.wakes.retain(|at| *at != due);
+            self.now.moment = due.max(self.now.moment);
+            self.input(Input::Woken);
+            told.append(&mut self.notices());
+        }
+        self.now.moment = end;
+        self.told = told;
+    }
+
+    /// Who was told what, by the last input.
+    fn notices(&mut self) -> Vec<(Vec<ConnId>, String)> {
+        let recipients = &self.effects.recipients;
+        let deliveries = self.effects.list.iter().filter_map(|effect| match effect {
+            Effect::Deliver { recipients: range, notice } => {
+                Some((recipients[range.clone()].to_vec(), short(notice)))
+            }
+            _ => None,
+        });
+        deliveries.collect()
+    }
+}
+
+fn joined(user: &UserId, by: Option<&UserId>) -> EntryKind {
+    EntryKind::Joined { user: user.clone(), by: by.cloned() }
+}
+
+fn short(notice: &Notice) -> String {
+    let names = |users: &[UserId]| users.iter().map(UserId::as_str).collect::<Vec<_>>().join(",");
+    match notice {
+        Notice::Entry { entry, .. } => format!("{} {}", entry.room, entry.seq),
+        Notice::Online { users, version, reset } => {
+            format!("online {} v{version}{}", names(users), if *reset { " reset" } else { "" })
+        }
+        Notice::Offline { users, version } => format!("offline {} v{version}", names(users)),
+        Notice::Typing { user, typing, .. } => format!("{user} types: {typing}"),
+        Notice::Read { user, seq, .. } => format!("{user} read {seq}"),
+        Notice::Removed { room, reason, .. } => format!("removed from {room}: {reason}"),
+    }
+}
+
+impl World {
+    fn told(&self) -> Vec<&str> {
+        self.told.iter().map(|(_, what)| what.as_str()).collect()
+    }
+}
+
+#[test]
+fn coming_and_going_is_told_once_a_window_and_after_the_grace() {
+    let mut world = World::new(Limits::default());
+    let ada = world.connect("ada");
+    let bob = world.connect("bob");
+    let bob_too = world.connect("bob");
+    world.wait(249);
+    assert_eq!(world.told(), [""; 0]);
+    world.wait(1);
+    assert_eq!(world.told, [(vec![ada, bob, bob_too], "online ada,bob v1".to_owned())]);
+    world.input(Input::Disconnected { conn: bob });
+    world.wait(60_000);
+    assert_eq!(world.told(), [""; 0], "one connection of two");
+    world.input(Input::Disconnected { conn: bob_too });
+    world.wait(4_999);
+    assert_eq!(world.told(), [""; 0]);
+    world.wait(251);
+    assert_eq!(world.told, [(vec![ada], "offline bob v2".to_owned())]);
+}
+
+#[test]
+fn a_reload_is_not_seen_unless_somebody_listed_meanwhile() {
+    let mut world = World::new(Limits::default());
+    let ada = world.connect("ada");
+    let bob = world.connect("bob");
+    world.wait(1_000);
+    world.input(Input::Disconnected { conn: bob });
+    world.wait(1_000);
+    let bob = world.connect("bob");
+    world.wait(60_000);
+    assert_eq!(world.told(), [""; 0]);
+
+    world.input(Input::Disconnected { conn: bob });
+    let list = Request::ListPresence { room: None, after: None, limit: 9 };
+    let Ok(Answer::Presence { users, version, .. }) = world.request(ada, list) else { panic!() };
+    assert_eq!((users.len(), version), (1, 1), "the state of now");
+    world.connect("bob");
+    world.wait(60_000);
+    assert_eq!(world.told(), ["online bob v2"], "or ada would believe for ever that bob is gone");
+}
+
+#[test]
+fn the_late_end_of_an_old_connection_takes_nobody_offline() {
+    let mut world = World::new(Limits::default());
+    let old = world.connect("ada");
+    world.connect("ada");
+    world.wait(1_000);
+    world.input(Input::Disconnected { conn: old });
+    world.input(Input::Disconnected { conn: old });
+    world.wait(60_000);
+    assert_eq!(world.told(), [""; 0]);
+    assert_eq!(world.hub.counts().online, 1);
+}
+
+#[test]
+fn who_missed_a_change_is_told_to_list_again() {
+    let mut world = World::new(Limits::default());
+    let ada = world.connect("ada");
+    world.wait(1_000);
+    world.input(Input::PresenceMissed { conn: ada });
+    world.input(Input::Drained { conn: ada });
+    assert_eq!(world.notices(), [(vec![ada], "online  v1 reset".to_owned())]);
+    world.input(Input::Drained { conn: ada });
+    assert_eq!(world.notices(), []);
+}
+
+#[test]
+fn presence_is_listed_in_pages_and_by_room() {
+    let mut world = World::new(Limits::default());
+    let conns: Vec<ConnId> = ["ada", "bob", "cy", "dee"].map(|id| world.connect(id)).into();
+    world.request(conns[0], Request::Join(room("lobby"))).unwrap();
+    world.request(conns[2], Request::Join(room("lobby"))).unwrap();
+    let mut list = |of: Option<&str>, after: Option<&str>, limit| {
+        let request = Request::ListPresence { room: of.map(room), after: after.map(user), limit };
+        let Ok(Answer::Presence { users, more, .. }) = world.request(conns[0], request) else {
+            panic!()
+        };
+        (users.iter().map(|one| one.user.to_string()).collect::<Vec<_>>().join(","), more)
+    };
+    assert_eq!(list(None, None, 3), ("ada,bob,cy".into(), true));
+    assert_eq!(list(None, Some("cy"), 3), ("dee".into(), false));
+    assert_eq!(list(Some("lobby"), None, 9), ("ada,cy".into(), false));
+    assert_eq!(list(Some("lobby"), None, 1), ("ada".into(), true));
+}
+
+#[test]
+fn typing_is_told_to_the_others_not_too_often_and_ends() {
+    let mut world = World::new(Limits::default());
+    let (ada, ada_too, bob) = (world.connect("ada"), world.connect("ada"), world.connect("bob"));
+    for conn in [ada, bob] {
+        world.request(conn, Request::Join(room("lobby"))).unwrap();
+    }
+    let start = Request::Typing(room("lobby"), true);
+    let told = |what: &str| vec![(vec![bob], what.to_owned())];
+    world.request(ada, start.clone()).unwrap();
+    assert_eq!(world.notices(), told("ada types: true"));
+    world.wait(2_999);
+    world.request(ada, start.clone()).unwrap();
+    assert_eq!(world.notices(), [], "answered, and not told");
+    world.wait(1);
+    world.request(ada_too, start.clone()).unwrap();
+    assert_eq!(world.notices(), told("ada types: true"));
+    world.request(ada, say("lobby", "done")).unwrap();
+    assert!(world.notices().contains(&(vec![bob], "ada types: false".to_owned())));
+    // Who was told so too long ago has forgotten it.
+    world.wait(10_000);
+    world.request(ada, start.clone()).unwrap();
+    world.wait(6_000);
+    world.request(ada, Request::Typing(room("lobby"), false)).unwrap();
+    assert_eq!(world.notices(), []);
+    // The end of the last connection ends it at once.
+    world.request(ada, start).unwrap();
+    world.input(Input::Disconnected { conn: ada });
+    assert_eq!(world.notices(), []);
+    world.input(Input::Disconnected { conn: ada_too });
+    assert_eq!(world.notices(), told("ada types: false"));
+}
+
+#[test]
+fn unread_counts_the_others_messages_after_the_mark() {
+    let mut world = World::new(Limits::default());
+    let (ada, bob) = (world.connect("ada"), world.connect("bob"));
+    for conn in [ada, bob] {
+        world.request(conn, Request::Join(room("lobby"))).unwrap();
+    }
+    let unread = |world: &mut World, conn| {
+        let list = Request::ListRooms { open: false, after: None, limit: 9 };
+        let Ok(Answer::Rooms { rooms, .. }) = world.request(conn, list) else { panic!() };
+        rooms[0].read.unwrap()
+    };
+    assert_eq!(unread(&mut world, ada), (1, 0), "bob's coming is no message");
+    for text in ["a", "b", "c"] {
+        world.request(bob, say("lobby", text)).unwrap();
+    }
+    assert_eq!((unread(&mut world, ada), unread(&mut world, bob)), ((1, 3), (5, 0)));
+    let read = world.request(ada, Request::Read(room("lobby"), 4)).unwrap();
+    assert_eq!(read, Answer::Read { room: room("lobby"), seq: 4, unread: 1 });
+    assert_eq!(world.notices(), [(vec![ada, bob], "ada read 4".to_owned())]);
+    let back = world.request(ada, Request::Read(room("lobby"), 2)).unwrap();
+    assert_eq!(back, Answer::Read { room: room("lobby"), seq: 4, unread: 1 }, "only ever forward");
+    world.request(ada, say("lobby", "mine")).unwrap();
+    assert_eq!(unread(&mut world, ada), (6, 0), "sending moves one's own mark");
+    let beyond = world.request(ada, Request::Read(room("lobby"), u64::MAX)).unwrap();
+    assert_eq!(beyond, Answer::Read { room: room("lobby"), seq: 6, unread: 0 });
+}
+
+#[test]
+fn a_stranger_is_answered_the_same_whether_or_not_the_room_exists() {
+    let mut world = World::new(Limits::default());
+    let (ada, eve) = (world.connect("ada"), world.connect("eve"));
+    let closed =
+        Request::Create { room: Some(room("closed")), title: None, open: false, members: vec![] };
+    world.request(ada, closed).unwrap();
+    let of = |name: &str| {
+        let name = room(name);
+        [
+            Request::Leave(name.clone()),
+            Request::ListMembers { room: name.clone(), after: None, limit: 9 },
+            Request::History { room: name.clone(), part: Part::Newest, limit: 9 },
+            Request::Typing(name.clone(), true),
+            Request::Read(name.clone(), 1),
+            Request::ListPresence { room: Some(name.clone()), after: None, limit: 9 },
+            say(name.as_str(), "hello"),
+        ]
+    };
+    for (existing, missing) in of("closed").into_iter().zip(of("missing")) {
+        assert_eq!(world.request(eve, existing), Err(RefusalCode::NotMember));
+        assert_eq!(world.request(eve, missing), Err(RefusalCode::NotMember));
+    }
+    assert_eq!(world.request(eve, Request::Join(room("closed"))), Err(RefusalCode::NotMember));
+    assert_eq!(world.request(eve, Request::Join(room("dm:ada:bob"))), Err(RefusalCode::NotMember));
+    let Ok(Answer::Rooms { rooms, .. }) =
+        world.request(eve, Request::ListRooms { open: true, after: None, limit: 9 })
+    else {
+        panic!()
+    };
+    assert_eq!(rooms, []);
+}
+
+#[test]
+fn open_rooms_are_listed_with_ones_own_in_pages_and_never_direct_messages() {
+    let mut world = World::new(Limits::default());
+    let (ada, bob) = (world.connect("ada"), world.connect("bob"));
+    for name in ["b", "d", "f"] {
+        world.request(ada, Request::Join(room(name))).unwrap();
+    }
+    let own = Request::Create { room: Some(room("c")), title: None, open: false, members: vec![] };
+    world.request(bob, own).unwrap();
+    let body = Body { text: "psst".into(), data: None, reply_to: None };
+    let direct = Request::Send { target: Target::User(user("ada")), body, cid: None };
+    world.request(bob, direct).unwrap();
+    let mut list = |open, after: Option<&str>, limit| {
+        let request = Request::ListRooms { open, after: after.map(room), limit };
+        let Ok(Answer::Rooms { rooms, more }) = world.request(bob, request) else { panic!() };
+        (rooms.iter().map(|one| one.room.to_string()).collect::<Vec<_>>().join(" "), more)
+    };
+    assert_eq!(list(true, None, 9), ("b c d f".into(), false));
+    assert_eq!(list(true, None, 2), ("b c".into(), true));
+    assert_eq!(list(true, Some("c"), 2), ("d f".into(), false));
+    assert_eq!(list(false, None, 9), ("c dm:ada:bob".into(), false));
+}
+
+#[test]
+fn limits_of_rooms_and_members_and_connections_are_kept() {
+    let limits = Limits { rooms: 2, room_members: 2, connections_per_user: 2, ..Limits::default() };
+    let mut world = World::new(limits);
+    let (ada, bob, cy) = (world.connect("ada"), world.connect("bob"), world.connect("cy"));
+    world.connect("ada");
+    world.connect("ada");
+    assert!(world.effects.list.iter().any(|effect| matches!(effect, Effect::TooMany { .. })));
+    for conn in [ada, bob] {
+        world.request(conn, Request::Join(room("a"))).unwrap();
+    }
+    assert_eq!(world.request(cy, Request::Join(room("a"))), Err(RefusalCode::Quota));
+    world.request(ada, Request::Join(room("b"))).unwrap();
+    assert_eq!(world.request(ada, Request::Join(room("c"))), Err(RefusalCode::Quota));
+    assert!(
+        world.request(ada, Request::Join(room("b"))).is_ok(),
+        "a member joins again for nothing"
+    );
+    // To be brought into a room counts towards nobody's quota.
+    let with_ada = Request::Create {
+        room: Some(room("d")),
+        title: None,
+        open: false,
+        members: vec![user("ada")],
+    };
+    world.request(bob, with_ada).unwrap();
+    world.request(ada, Request::Leave(room("b"))).unwrap();
+    assert!(world.request(ada, Request::Join(room("e"))).is_ok());
+    let many = Request::Create {
+        room: Some(room("f")),
+        title: None,
+        open: false,
+        members: vec![user("x"), user("y")],
+    };
+    assert_eq!(world.request(cy, many), Err(RefusalCode::Quota));
+}
+
+#[test]
+fn what_cannot_be_stored_changes_nothing() {
+    let mut world = World::new(Limits::default());
+    let (ada, bob) = (world.connect("ada"), world.connect("bob"));
+    for conn in [ada, bob] {
+        world.request(conn, Request::Join(room("lobby"))).unwrap();
+    }
+    world.fails = true;
+    for request in [say("lobby", "lost"), Request::Leave(room("lobby")), Request::Join(room("new"))]
+    {
+        assert_eq!(world.request(bob, request), Err(RefusalCode::Unavailable));
+        assert_eq!(world.notices(), []);
+    }
+    world.fails = false;
+    world.request(ada, say("lobby", "kept")).unwrap();
+    let told: Vec<ConnId> = world.notices().into_iter().flat_map(|(conns, _)| conns).collect();
+    assert_eq!(told, [ada, bob], "bob is a member still");
+    assert_eq!(world.hub.counts().rooms, 1);
+}
+
+#[test]
+fn nothing_of_a_connection_or_a_guest_is_left_behind() {
+    let mut world = World::new(Limits::default());
+    for round in 0..50 {
+        let conn = world.connect(&format!("guest{round}"));
+        world.request(conn, Request::Join(room("lobby"))).unwrap();
+        world.request(conn, Request::Typing(room("lobby"), true)).unwrap();
+        world.request(conn, Request::Leave(room("lobby"))).unwrap();
+        world.input(Input::Disconnected { conn });
+    }
+    world.wait(60_000);
+    assert_eq!(world.hub.users.len(), 0);
+    assert_eq!(world.hub.user_by_id.len(), 0);
+    assert_eq!(world.hub.connected, 0);
+    assert_eq!(world.hub.pending.len(), 0);
+    let lobby = &world.hub.rooms[0];
+    assert!(lobby.members.is_empty() && lobby.followers.is_empty() && lobby.typing.is_empty());
+}
+
+#[test]
+fn a_hub_goes_on_where_the_snapshot_says() {
+    let state = RoomState {
+        room: room("lobby"),
+        title: "Lobby".into(),
+        is_open: true,
+        owner: Some(user("ada")),
+        head: 9,
+        messages: 7,
+        ts: Timestamp(5),
+    };
+    let member =
+        MemberState { joined: 1, read: 4, read_messages: 3, has_written: true, is_own: true };
+    let snapshot = Snapshot {
+        epoch: "epoch".into(),
+        rooms: vec![state],
+        members: vec![(room("lobby"), user("ada"), member)],
+        names: vec![(user("ada"), "Ada".into())],
+    };
+    let mut hub = Hub::new(Settings::from(&Limits::default()), snapshot, 1);
+    let mut effects = Effects::default();
+    let conn = ConnId::new(0, 1);
+    let input = Input::Connected { conn, user: user("ada"), name: None, resumes: false };
+    hub.handle(Now::default(), input, &mut effects);
+    let Some(Effect::Greet { rooms, .. }) = effects.list.first() else { panic!("no greeting") };
+    assert_eq!((rooms[0].head, rooms[0].read, rooms[0].members), (9, Some((4, 4)), 1));
+    assert_eq!(hub.name_of(&user("ada")), Some("Ada"));
+}
