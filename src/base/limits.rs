@@ -35,9 +35,7 @@ pub const FILES_RESERVED: u64 = 64;
 /// middle of a message that was refused for its size, and must hear why before it is reset. The
 /// closing timeout bounds it, too.
 pub const DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// How long what waits may fail to move by [`STALL_BYTES`] (or to its end).
-pub const STALL_MS: u64 = 30_000;
-/// See [`STALL_MS`].
+/// What waits for a peer must move by so much (or to its end) within the stall timeout.
 pub const STALL_BYTES: u64 = 64 * 1024;
 /// Records that one transaction commits together.
 pub const BATCH_RECORDS_MAX: usize = 512;
@@ -128,6 +126,8 @@ pub struct Limits {
     pub outbox_low_bytes: u32,
     /// What may wait in all outboxes together, in bytes.
     pub all_outboxes_bytes: usize,
+    /// What waits for a connection must move by 64 KiB, or to its end, in this time, in ms.
+    pub stall_timeout_ms: u64,
     /// From accept to the end of the request head, in ms.
     pub handshake_timeout_ms: u64,
     /// From the upgrade to a valid `auth`, in ms.
@@ -174,6 +174,7 @@ impl Default for Limits {
             outbox_bytes: 1024 * 1024,
             outbox_low_bytes: 64 * 1024,
             all_outboxes_bytes: 256 * 1024 * 1024,
+            stall_timeout_ms: 30_000,
             handshake_timeout_ms: 10_000,
             auth_timeout_ms: 10_000,
             auth_leeway_ms: 30_000,

@@ -4,7 +4,7 @@ use super::io::{CloseCause, Handler, Phase, Stall};
 use super::reactor::Reactor;
 use super::send::send;
 use crate::base::ConnId;
-use crate::base::limits::{FLUSHES_PER_TURN, STALL_BYTES, STALL_MS};
+use crate::base::limits::{FLUSHES_PER_TURN, STALL_BYTES};
 
 impl Reactor {
     /// Sends what waits, for a bounded number of connections; the others come in the next turn.
@@ -64,14 +64,14 @@ impl Reactor {
         self.drained(handler, conn);
     }
 
-    /// What waits must move by [`STALL_BYTES`] or to its end within [`STALL_MS`].
+    /// What waits must move by [`STALL_BYTES`] or to its end within the stall timeout.
     pub(super) fn watch_stall(&mut self, conn: ConnId) {
-        let now = self.io.now;
+        let (now, stall_timeout_ms) = (self.io.now, self.io.stall_timeout_ms);
         let Some(slot) = self.io.slot(conn) else { return };
         if slot.outbox.is_empty() {
             slot.stall = None;
         } else if slot.stall.as_ref().is_none_or(|stall| stall.moved >= STALL_BYTES) {
-            let deadline = now.plus_millis(STALL_MS);
+            let deadline = now.plus_millis(stall_timeout_ms);
             slot.stall = Some(Box::new(Stall { deadline, moved: 0 }));
             self.io.arm(conn, deadline);
         }

@@ -42,8 +42,8 @@ pub trait Handler {
         let _ = (io, conn);
     }
 
-    /// What waits for the connection has not moved for
-    /// [`STALL_MS`](crate::base::limits::STALL_MS). End or cut it; otherwise it is cut.
+    /// What waits for the connection has not moved within the stall timeout. The default cuts it;
+    /// whatever else is done ends it by a deadline of its own.
     fn stalled(&mut self, io: &mut Io, conn: ConnId) {
         io.cut(conn);
     }
@@ -92,6 +92,7 @@ pub struct Io {
     budget: Rc<Budget>,
     outbox_bytes: u32,
     closing_timeout_ms: u64,
+    pub(super) stall_timeout_ms: u64,
     generation: u32,
 }
 
@@ -159,6 +160,7 @@ impl Io {
             budget: Budget::new(limits.all_outboxes_bytes),
             outbox_bytes: limits.outbox_bytes,
             closing_timeout_ms: limits.closing_timeout_ms,
+            stall_timeout_ms: limits.stall_timeout_ms,
             generation: 0,
         }
     }

@@ -230,9 +230,6 @@ impl Reactor {
                     slot.stall = None;
                 }
                 self.guarded(handler, conn, |handler, io| handler.stalled(io, conn));
-                if self.io.slot(conn).is_some_and(|slot| slot.phase == Phase::Open) {
-                    self.io.cut(conn);
-                }
             }
         }
         self.due = due;

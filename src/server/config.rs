@@ -120,6 +120,7 @@ keys! {
     "limits.outbox_bytes"            => outbox_bytes: u32, 1_024;
     "limits.outbox_low_bytes"        => outbox_low_bytes: u32, 1;
     "limits.all_outboxes_bytes"      => all_outboxes_bytes: usize, 1_024;
+    "limits.stall_timeout_ms"        => stall_timeout_ms: u64, 1;
     "limits.head_bytes"              => head_bytes: u32, 64;
     "limits.headers"                 => headers: u32, 1;
     "handshake.timeout_ms"           => handshake_timeout_ms: u64, 1;
