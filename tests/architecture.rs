@@ -158,6 +158,19 @@ fn no_source_is_larger_than_a_reader_can_hold() {
 }
 
 #[test]
+fn every_key_of_the_configuration_is_in_the_reference_with_its_default() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md");
+    let reference = fs::read_to_string(path).unwrap();
+    let missing: Vec<String> = parlor::server::config::keys_and_defaults()
+        .lines()
+        .filter_map(|line| line.trim().split_once('='))
+        .map(|(key, default)| format!("| `{key}` | {default} |"))
+        .filter(|row| !reference.contains(row.as_str()))
+        .collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+#[test]
 fn the_repository_names_no_machine() {
     let tracked = std::process::Command::new("git")
         .args(["ls-files", "-z"])
