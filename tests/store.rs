@@ -5,6 +5,7 @@ use parlor::base::{
 };
 use parlor::store::{LockError, OpenError, Place, Store};
 use std::io::{BufRead, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -124,6 +125,8 @@ fn what_was_answered_is_there_after_opening_again() {
     let folder = tempfile::tempdir().unwrap();
     let place = Place::Directory(folder.path().join("data"));
     let mut opened = open(&place);
+    let mode = folder.path().join("data").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "nobody else may look in");
     assert_eq!(opened.snapshot.epoch, "first");
     let create = Record::Create {
         room: room("a"),

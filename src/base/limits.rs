@@ -70,10 +70,6 @@ pub const OVER_RATE_MAX: u32 = 100;
 pub const ABUSE_WINDOW_MS: u64 = 10_000;
 /// Errors to requests without an `id` are sent at most this often, with a count.
 pub const ANONYMOUS_ERROR_EVERY_MS: u64 = 1_000;
-/// Text from outside is cut to this length before it is logged.
-pub const LOGGED_BYTES_MAX: usize = 64;
-/// Lines of one kind in the log within a second; more are counted and told as one.
-pub const LOGGED_PER_SECOND_MAX: u32 = 10;
 /// An orderly end of the server takes at most this time.
 pub const STOP_MS_MAX: u64 = 4_000;
 

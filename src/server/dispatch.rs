@@ -13,9 +13,10 @@ use std::sync::Arc;
 impl Chat {
     pub(super) fn received(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
         let now = net.now();
-        let limits = self.config.limits.clone();
+        let (per_second, burst) =
+            (self.config.limits.requests_per_second, self.config.limits.burst);
         let Some(session) = self.session(conn) else { return };
-        let rate = session.take_request(now, &limits);
+        let rate = session.take_request(now, per_second, burst);
         let text = match message {
             Message::Text(text) => text,
             Message::Binary(_) | Message::Ping(_) => "",

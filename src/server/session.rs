@@ -6,7 +6,7 @@ use super::encode::ErrorDetail;
 use crate::base::limits::{
     ABUSE_WINDOW_MS, ANONYMOUS_ERROR_EVERY_MS, MALFORMED_MAX, OVER_RATE_MAX,
 };
-use crate::base::{ConnId, Limits, Moment, Timestamp, UserId};
+use crate::base::{ConnId, Moment, Timestamp, UserId};
 use std::sync::Arc;
 
 /// A session.
@@ -82,8 +82,13 @@ impl Session {
     }
 
     /// Counts a request; over the rate it tells in how many ms the next one may come.
-    pub(super) fn take_request(&mut self, now: Moment, limits: &Limits) -> Result<(), u64> {
-        self.rate.take(now, limits.requests_per_second, limits.burst)
+    pub(super) fn take_request(
+        &mut self,
+        now: Moment,
+        per_second: u32,
+        burst: u32,
+    ) -> Result<(), u64> {
+        self.rate.take(now, per_second, burst)
     }
 
     /// Counts a malformed request; tells whether it was one too many.

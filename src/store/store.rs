@@ -7,6 +7,7 @@ use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
 use crate::base::{Outcome, Query, Record, Snapshot, Timestamp};
 use rusqlite::Connection;
 use std::fmt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -101,7 +102,11 @@ impl Store {
         let (mut db, lock) = match place {
             Place::Memory => (Connection::open_in_memory()?, None),
             Place::Directory(directory) => {
-                std::fs::create_dir_all(directory)
+                // What people say to each other is not for other users of the machine.
+                std::fs::DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(directory)
                     .map_err(|error| OpenError::Directory(directory.clone(), error))?;
                 let lock = DirectoryLock::take(directory).map_err(OpenError::Lock)?;
                 (Connection::open(directory.join("parlor.db"))?, Some(lock))
