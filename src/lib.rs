@@ -19,3 +19,11 @@ pub mod reactor;
 pub mod server;
 #[cfg(feature = "server")]
 pub mod store;
+
+// The programs in the documents compile.
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../docs/embedding-rust.md")]
+mod embedding {}

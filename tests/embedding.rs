@@ -286,6 +286,10 @@ fn members_come_and_go_and_messages_are_published_in_a_users_name() {
         "a repeat is harmless"
     );
     assert_eq!(ada.wait_for_type("chat:message")["payload"]["cid"], "c1");
+    let too_large = handle.publish("team", "ada", &"x".repeat(16_385), None).unwrap_err();
+    assert_eq!(too_large, HandleError::Size { what: "text", limit: 16_384 });
+    let no_cid = handle.publish("team", "ada", "hello", Some("")).unwrap_err();
+    assert_eq!(no_cid, HandleError::Size { what: "cid", limit: 64 });
     let refused = wait(handle.publish("team", "bob", "hello", None)).unwrap_err();
     assert!(matches!(refused, HandleError::Refused { code: "not_member", .. }), "{refused}");
     wait(handle.remove("team", "ada")).unwrap();
@@ -324,6 +328,31 @@ fn a_ticket_is_answered_also_when_the_server_stops_meanwhile() {
         let result = ticket.wait(WAIT);
         assert!(matches!(result, Ok(_) | Err(HandleError::Stopped)), "{result:?}");
     }
+    server.join().unwrap();
+}
+
+#[test]
+fn what_was_called_before_the_stop_is_carried_out_and_told() {
+    let server = start();
+    let handle = server.handle();
+    let mut ada = user(&server, "ada");
+    let joined = handle.join("room", "bot").unwrap();
+    let said = handle.publish("room", "bot", "goodbye", None).unwrap();
+    assert_eq!(handle.send_to_user("ada", "note", &json!({ "n": 1 })), Ok(1));
+    handle.stop().unwrap();
+    // Between the stop's call and its beginning: carried out, or told that it is not.
+    let late = handle.send_to_user("ada", "note", &json!({ "n": 2 }));
+    assert_eq!(ada.wait_for_type("note")["payload"]["n"], 1);
+    if late.is_ok() {
+        assert_eq!(ada.wait_for_type("note")["payload"]["n"], 2);
+    }
+    assert!(joined.wait(WAIT).is_ok());
+    // It was asked for before the membership was committed, or after it.
+    let said = said.wait(WAIT);
+    assert!(
+        matches!(said, Ok(_) | Err(HandleError::Refused { code: "not_member", .. })),
+        "{said:?}"
+    );
     server.join().unwrap();
 }
 

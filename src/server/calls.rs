@@ -87,9 +87,16 @@ impl Chat {
         }
         log::info!(connections = net.connections(); "stopping");
         let until = net.now().plus_millis(STOP_MS_MAX / 2);
-        self.stopping = Some(Stopping::Committing { until });
-        net.stop_by(net.now().plus_millis(STOP_MS_MAX));
+        let end = net.now().plus_millis(STOP_MS_MAX);
+        self.stopping = Some(Stopping::Committing { until, end });
+        net.stop_accepting();
         net.wake_at(until);
+        // Whatever was called before this is carried out, and what comes later is told that it is
+        // not: no call is lost in silence.
+        let accepted = self.shared.queue().stop();
+        for command in accepted {
+            self.carry_out(net, command);
+        }
         for conn in self.sessions.iter().flatten().map(|session| session.conn).collect::<Vec<_>>() {
             self.settle_pause(net, conn);
         }
@@ -97,7 +104,7 @@ impl Chat {
     }
 
     pub(super) fn go_on_stopping(&mut self, net: &mut Net<'_>) {
-        let Some(Stopping::Committing { until }) = self.stopping else { return };
+        let Some(Stopping::Committing { until, end }) = self.stopping else { return };
         if self.at_store > 0 && net.now() < until {
             return;
         }
@@ -107,6 +114,7 @@ impl Chat {
         }
         // Those that are no WebSockets yet, or are ending, have nothing to wait for.
         net.end_others();
+        net.stop_by(end);
     }
 
     /// After the loop: every call that was not carried out is told so.

@@ -62,8 +62,8 @@ pub(super) struct Chat {
 /// How far an orderly end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stopping {
-    /// Nothing more is read; what the store has is awaited until then.
-    Committing { until: Moment },
+    /// Nothing more is read; what the store has is awaited until then. All is over at the end.
+    Committing { until: Moment, end: Moment },
     /// Everybody has been told.
     Closing,
 }

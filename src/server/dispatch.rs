@@ -63,27 +63,23 @@ impl Chat {
 
     fn dispatch(&mut self, net: &mut Net<'_>, conn: ConnId, envelope: &Envelope<'_>) {
         let Some(session) = self.session(conn) else { return };
-        let known = session.known().cloned();
-        let caller = known.map(|known| Caller {
-            name: self.hub.name_of(&known.user).map(Arc::from),
-            admin: known.admin,
-            user: known.user,
-        });
+        let is_known = session.known().is_some();
+        let is_admin = session.known().is_some_and(|known| known.admin);
         let id = envelope.id.as_deref();
         if let Some(handler) = self.handlers.get(envelope.kind.as_ref()) {
             let handler = handler.clone();
-            let refused = match (handler.access, &caller) {
+            let refused = match (handler.access, is_known) {
                 (Access::Public, _) => None,
-                (Access::User | Access::Admin, None) => {
+                (Access::User | Access::Admin, false) => {
                     Some(("unauthorized", "say who you are, first"))
                 }
-                (Access::User, Some(_)) => None,
-                (Access::Admin, Some(caller)) if caller.admin => None,
-                (Access::Admin, Some(_)) => Some(("forbidden", "this is for admins")),
+                (Access::User, true) => None,
+                (Access::Admin, true) if is_admin => None,
+                (Access::Admin, true) => Some(("forbidden", "this is for admins")),
             };
             match refused {
                 Some((code, message)) => self.refuse(net, conn, id, code, message),
-                None => self.call_handler(net, conn, envelope, caller, &handler.run),
+                None => self.call_handler(net, conn, envelope, &handler.run),
             }
             return;
         }
@@ -92,7 +88,7 @@ impl Chat {
                 Ok((token, resumes)) => self.authenticate(net, conn, id, &token, resumes),
                 Err(fault) => self.fault(net, conn, envelope.id.clone(), &fault),
             },
-            _ if caller.is_none() => {
+            _ if !is_known => {
                 self.refuse(net, conn, id, "unauthorized", "say who you are, first");
             }
             "ping" => {
@@ -138,7 +134,6 @@ impl Chat {
         net: &mut Net<'_>,
         conn: ConnId,
         envelope: &Envelope<'_>,
-        caller: Option<Caller>,
         run: &Arc<dyn Fn(Call, Reply) + Send + Sync>,
     ) {
         let id = envelope.id.as_deref();
@@ -151,6 +146,12 @@ impl Chat {
         }
         self.settle_pause(net, conn);
         let reply = Reply::new(Arc::clone(&self.shared), conn, id.map(str::to_owned));
+        let known = self.session(conn).and_then(|session| session.known().cloned());
+        let caller = known.map(|known| Caller {
+            name: self.hub.name_of(&known.user).map(Arc::from),
+            admin: known.admin,
+            user: known.user,
+        });
         let kind = envelope.kind.clone().into_owned();
         let call = Call { kind, payload, caller, connection: conn };
         // A handler's panic is its own: its reply, which is dropped by it, answers `internal`.

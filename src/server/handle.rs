@@ -3,7 +3,7 @@
 //! a handler, too.
 
 use crate::base::limits::{CALL_BYTES_WAITING_MAX, CALLS_WAITING_MAX};
-use crate::base::{Body, ConnId, NameError, RoomId, UserId};
+use crate::base::{Body, ConnId, Limits, NameError, RoomId, UserId};
 use crate::hub::{Answer, Refusal, Request, Target};
 use crate::reactor::Wake;
 use serde_json::Value;
@@ -25,6 +25,13 @@ pub enum HandleError {
     Name(NameError),
     /// A message type is one of the wire's own, or empty.
     Type,
+    /// A text or a `cid` is larger than its limit, or a `cid` is empty.
+    Size {
+        /// Which.
+        what: &'static str,
+        /// Most bytes.
+        limit: usize,
+    },
     /// The server refused it: the wire's code, and a sentence.
     Refused {
         /// As `not_member`.
@@ -47,6 +54,8 @@ impl fmt::Display for HandleError {
             HandleError::Type => {
                 f.write_str("this message type belongs to the server's own protocol")
             }
+            HandleError::Size { what: "cid", limit } => write!(f, "a cid has 1 to {limit} bytes"),
+            HandleError::Size { what, limit } => write!(f, "a {what} has at most {limit} bytes"),
             HandleError::Refused { code, message } => write!(f, "{code}: {message}"),
             HandleError::Timeout => f.write_str("the server has not answered in time"),
             HandleError::WouldDeadlock => f.write_str("a handler must not wait for the server"),
@@ -225,17 +234,21 @@ pub(super) struct Shared {
     online: Mutex<BTreeMap<UserId, usize>>,
     pub(super) wake: Wake,
     pub(super) reactor_thread: OnceLock<ThreadId>,
+    text_bytes_max: usize,
+    cid_bytes_max: usize,
     /// Whether anybody can ask who is online.
     has_handles: AtomicBool,
 }
 
 impl Shared {
-    pub(super) fn new(wake: Wake) -> Arc<Shared> {
+    pub(super) fn new(wake: Wake, limits: &Limits) -> Arc<Shared> {
         Arc::new(Shared {
             queue: Mutex::default(),
             online: Mutex::default(),
             wake,
             reactor_thread: OnceLock::new(),
+            text_bytes_max: limits.text_bytes as usize,
+            cid_bytes_max: limits.cid_bytes as usize,
             has_handles: AtomicBool::new(false),
         })
     }
@@ -489,6 +502,13 @@ impl Handle {
     ) -> Result<Ticket, HandleError> {
         let user = UserId::parse(user)?;
         let target = Target::Room(RoomId::parse(room)?);
+        let (text_max, cid_max) = (self.shared.text_bytes_max, self.shared.cid_bytes_max);
+        if text.len() > text_max {
+            return Err(HandleError::Size { what: "text", limit: text_max });
+        }
+        if cid.is_some_and(|cid| cid.is_empty() || cid.len() > cid_max) {
+            return Err(HandleError::Size { what: "cid", limit: cid_max });
+        }
         let body = Body { text: text.into(), data: None, reply_to: None };
         self.ask(user, Request::Send { target, body, cid: cid.map(Arc::from) })
     }

@@ -1,4 +1,4 @@
-//! A client's message → what it asks for (`wire.md`, "Envelope" and "Requests").
+//! A client's message → what it asks for (`docs/protocol.md`).
 
 use super::json::{NotJson, Object, scan, string};
 use crate::base::limits::{JSON_DEPTH_MAX, REQUEST_ID_BYTES_MAX};

@@ -87,7 +87,7 @@ impl Server {
             Store::open(&config.data, &chance.word(EPOCH_LEN), move || wake.wake())
                 .map_err(ServerError::Store)?;
         let hub = Hub::new(Settings::from(&config.limits), snapshot, chance.next_u64());
-        let shared = Shared::new(reactor.wake());
+        let shared = Shared::new(reactor.wake(), &config.limits);
         let limits = config.limits.clone();
         let mut chat = Chat::new(config, hub, store, shared);
         chat.started = reactor.io().now();

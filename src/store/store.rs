@@ -7,7 +7,8 @@ use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
 use crate::base::{Outcome, Query, Record, Snapshot, Timestamp};
 use rusqlite::Connection;
 use std::fmt;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::File;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +26,7 @@ pub enum Place {
 /// Why a store could not be opened.
 #[derive(Debug)]
 pub enum OpenError {
-    /// The directory could not be made.
+    /// The directory or the file could not be made.
     Directory(PathBuf, std::io::Error),
     /// The directory could not be locked.
     Lock(LockError),
@@ -44,7 +45,7 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             OpenError::Directory(path, error) => {
-                write!(f, "cannot make the directory {}: {error}", path.display())
+                write!(f, "cannot make {}: {error}", path.display())
             }
             OpenError::Lock(error) => error.fmt(f),
             OpenError::Newer { version } => write!(
@@ -109,7 +110,15 @@ impl Store {
                     .create(directory)
                     .map_err(|error| OpenError::Directory(directory.clone(), error))?;
                 let lock = DirectoryLock::take(directory).map_err(OpenError::Lock)?;
-                (Connection::open(directory.join("parlor.db"))?, Some(lock))
+                let file = directory.join("parlor.db");
+                // Made here, as SQLite would let everybody read it; its other files follow it.
+                File::options()
+                    .append(true)
+                    .create(true)
+                    .mode(0o600)
+                    .open(&file)
+                    .map_err(|error| OpenError::Directory(file.clone(), error))?;
+                (Connection::open(&file)?, Some(lock))
             }
         };
         schema::configure(&db)?;

@@ -12,7 +12,7 @@ use crate::reactor::{CloseCause, Handler, Io};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-/// `wire.md`, "Closing": the peer answers no ping, or does not end its message.
+/// `docs/protocol.md`, "Closing": the peer answers no ping, or does not end its message.
 const HEARTBEAT: CloseCode = CloseCode(4102);
 
 /// An application on the reactor.

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Measures what an idle connection costs: the growth of the process's memory (VmRSS) by 5,000 of
+them, divided by their number, in a fresh process after a warm-up of 100.
+
+    python3 tests/measure/memory.py echo
+    python3 tests/measure/memory.py chat
+
+`echo`: WebSockets that have said nothing.
+
+`chat`: each connection is a user of its own, a member of one room of 50. Measured twice. First all
+is new to the server: users, rooms, memberships and connections. Then the server is started again on
+the same data, so that it knows users, rooms and memberships before the first connection comes: what
+grows then are the connections. Each time everybody is told of everybody's coming, and what is told
+is read before memory is looked at.
+"""
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+from common import HOST, connect, echo_binary, frame, free_port, machine, parlor_binary, start, stop
+
+WARM = 100
+ROOM_MEMBERS = 50
+#: What is told of presence comes at most this far apart.
+QUIET_SECONDS = 2.5
+
+
+def resident(process):
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise SystemExit("the server is gone")
+
+
+def settle(clients):
+    """Reads whatever comes, until nothing more does."""
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < QUIET_SECONDS:
+        for client in clients:
+            try:
+                while client.recv(1 << 20):
+                    quiet_since = time.monotonic()
+            except BlockingIOError:
+                pass
+        time.sleep(0.05)
+
+
+def idle(port, paths, first_message=None):
+    """Open connections, one for each of `paths`. With `first_message` each sends one and waits
+    for the reply."""
+    clients = []
+    for number, path in enumerate(paths):
+        client, rest = connect(port, path)
+        if first_message is not None:
+            client.sendall(frame(first_message(path, number)))
+            while b'"type":"reply"' not in rest:
+                piece = client.recv(65_536)
+                if not piece or b'"type":"error"' in piece:
+                    raise SystemExit(f"refused: {piece.decode(errors='replace')}")
+                rest += piece
+        client.setblocking(False)
+        clients.append(client)
+    return clients
+
+
+def grown(process, port, warm, paths, first_message=None):
+    """Bytes for each connection to `paths`."""
+    held = idle(port, warm, first_message)
+    try:
+        settle(held)
+        before = resident(process)
+        held += idle(port, paths, first_message)
+        settle(held)
+        return (resident(process) - before) / len(paths)
+    finally:
+        for client in held:
+            client.close()
+
+
+def echo(count):
+    port = free_port()
+    process = start([echo_binary(), f"{HOST}:{port}"], port)
+    try:
+        each = grown(process, port, ["/"] * WARM, ["/"] * count)
+    finally:
+        stop(process)
+    print(f"echo: {each:.0f} bytes for an idle connection")
+
+
+def join(path, number):
+    kind = "warm" if "warm" in path else "room"
+    payload = {"room": f"{kind}{number // ROOM_MEMBERS}"}
+    return json.dumps({"type": "room:join", "id": 1, "payload": payload}).encode()
+
+
+def chat(count):
+    with tempfile.TemporaryDirectory(prefix="parlor-measure-") as data:
+
+        def serve(**how):
+            port = free_port()
+            command = [parlor_binary(), "serve", "--listen", f"{HOST}:{port}", "--data", data]
+            command += ["--log", "warn", "--set", "limits.connections_per_address=20000"]
+            process = start(command, port)
+            warm = [f"/ws?user=warm{number}" for number in range(WARM)]
+            users = [f"/ws?user=user{number}" for number in range(count)]
+            try:
+                return grown(process, port, warm, users, **how)
+            finally:
+                stop(process)
+
+        everything = serve(first_message=join)
+        connection = serve()
+    print(f"chat: {connection:.0f} bytes for an idle connection of a user in a room of 50")
+    print(f"chat: {everything:.0f} bytes for such a connection, its user and its membership")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Memory for each idle connection")
+    parser.add_argument("server", choices=["echo", "chat"])
+    parser.add_argument("--connections", type=int, default=5_000)
+    arguments = parser.parse_args()
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = arguments.connections + WARM + 100
+    if files < needed:
+        if 0 <= most < needed:
+            raise SystemExit(f"{needed} open files are needed, and {most} are allowed: ulimit -n")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
+    print(f"{machine()}; {arguments.connections} connections")
+    {"echo": echo, "chat": chat}[arguments.server](arguments.connections)
+
+
+if __name__ == "__main__":
+    main()
