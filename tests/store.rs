@@ -232,6 +232,25 @@ fn coming_and_going_are_entries_and_an_owner_hands_over() {
 }
 
 #[test]
+fn nobody_comes_into_a_closed_room_by_themselves_also_while_it_is_being_made() {
+    let mut opened = open(&Place::Memory);
+    let create = Record::Create {
+        room: room("a"),
+        title: None,
+        open: false,
+        owner: user("ada"),
+        members: vec![],
+    };
+    // Decided before the room was there.
+    opened.submit(0, create);
+    opened.submit(0, join("a", "mallory"));
+    assert_eq!(opened.outcomes(2)[1], Outcome::NotMember);
+    let brought =
+        Record::Join { room: room("a"), user: user("bob"), by: None, is_own: false, create: true };
+    assert!(matches!(opened.write(1, brought), Outcome::Room { .. }));
+}
+
+#[test]
 fn direct_messages_make_their_room_once() {
     let mut opened = open(&Place::Memory);
     let (ada, bob) = (user("ada"), user("bob"));

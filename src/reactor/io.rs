@@ -381,16 +381,20 @@ impl Io {
         self.budget.is_spent()
     }
 
-    /// Promises a look at `conn` by `at`.
+    /// Promises a look at `conn` for `at`. What is remembered is the look that the wheel really has,
+    /// which may be before `at`: a deadline beyond the wheel, or one that was set after a long sleep
+    /// before the wheel has moved on.
     pub(super) fn arm(&mut self, conn: ConnId, at: Moment) {
         if at == Moment::NEVER {
             return;
         }
+        let look = self.timers.look_for(at);
         if let Some(slot) = self.table.get_mut(conn.index())
-            && at < slot.armed
+            && slot.generation == conn.generation()
+            && look < slot.armed
         {
-            slot.armed = at;
-            self.timers.insert(conn, at);
+            slot.armed = look;
+            self.timers.insert(conn, look);
         }
     }
 
@@ -466,6 +470,52 @@ mod tests {
         io.now = Moment::from_millis(512);
         assert_eq!(io.looked_at(conn), Due { handler: true, ..Due::default() });
         assert_eq!(io.looked_at(conn), Due::default(), "it is called once");
+    }
+
+    /// Lets time pass in steps; tells when the handler's deadline was due.
+    fn due_at(io: &mut Io, conn: ConnId, steps: &[u64]) -> Option<u64> {
+        for &millis in steps {
+            io.now = Moment::from_millis(millis);
+            let mut due = Vec::new();
+            io.timers.advance(io.now, &mut due);
+            if due.into_iter().any(|one| one == conn && io.looked_at(one).handler) {
+                return Some(millis);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn a_deadline_that_is_set_after_a_long_sleep_is_met() {
+        let mut io = io();
+        // A turn begins, and the wheel has not moved on yet.
+        io.now = Moment::from_millis(45_000);
+        let conn = io.open();
+        io.set_deadline(conn, Moment::from_millis(55_000));
+        let steps: Vec<u64> = (45_000..70_000).step_by(32).collect();
+        let due = due_at(&mut io, conn, &steps).expect("it is met");
+        assert!((55_000..55_100).contains(&due), "{due}");
+    }
+
+    #[test]
+    fn a_deadline_beyond_the_wheel_is_met() {
+        for after in [32_000, 33_000, 60_000, 600_000] {
+            let mut io = io();
+            let conn = io.open();
+            io.set_deadline(conn, Moment::from_millis(after));
+            // Only as often as the wheel asks for it.
+            let mut steps = Vec::new();
+            while let Some(next) = io.timers.next() {
+                steps.push(next.as_millis());
+                if let Some(due) = due_at(&mut io, conn, &[next.as_millis()]) {
+                    assert!((after..after + 100).contains(&due), "{due}");
+                    steps.clear();
+                    break;
+                }
+                assert!(steps.len() < 100);
+            }
+            assert!(steps.is_empty(), "a deadline {after} ms away was not met");
+        }
     }
 
     #[test]

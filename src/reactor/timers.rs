@@ -27,10 +27,15 @@ impl Timers {
         Timers { slots: (0..TICKS).map(|_| Vec::new()).collect(), occupied: [0; WORDS], tick: 0 }
     }
 
-    /// Looks at `conn` at `at`, or a little later, or once a turn before it.
-    pub(super) fn insert(&mut self, conn: ConnId, at: Moment) {
+    /// When a look for `at` would be: then or a little later, or once a turn of the wheel before it.
+    pub(super) fn look_for(&self, at: Moment) -> Moment {
         let tick = at.as_millis().div_ceil(TICK_MS).clamp(self.tick + 1, self.tick + TICKS - 1);
-        let slot = (tick % TICKS) as usize;
+        Moment::from_millis(tick * TICK_MS)
+    }
+
+    /// Looks at `conn` at `look`, which [`Timers::look_for`] has told.
+    pub(super) fn insert(&mut self, conn: ConnId, look: Moment) {
+        let slot = (look.as_millis() / TICK_MS % TICKS) as usize;
         self.slots[slot].push(conn);
         self.occupied[slot / 64] |= 1 << (slot % 64);
     }
@@ -81,8 +86,10 @@ mod tests {
     fn nothing_fires_early_within_a_turn_and_all_fire_in_time() {
         let mut timers = Timers::new();
         let mut due = Vec::new();
-        timers.insert(conn(1), Moment::from_millis(100));
-        timers.insert(conn(2), Moment::from_millis(10_000));
+        let look = timers.look_for(Moment::from_millis(100));
+        timers.insert(conn(1), look);
+        let look = timers.look_for(Moment::from_millis(10_000));
+        timers.insert(conn(2), look);
         assert_eq!(timers.next(), Some(Moment::from_millis(128)));
         timers.advance(Moment::from_millis(99), &mut due);
         assert_eq!(due, []);
@@ -96,7 +103,8 @@ mod tests {
     #[test]
     fn a_deadline_beyond_the_wheel_is_looked_at_once_a_turn() {
         let mut timers = Timers::new();
-        timers.insert(conn(1), Moment::NEVER);
+        let look = timers.look_for(Moment::NEVER);
+        timers.insert(conn(1), look);
         assert_eq!(timers.next(), Some(Moment::from_millis((TICKS - 1) * TICK_MS)));
     }
 
@@ -104,7 +112,8 @@ mod tests {
     fn a_deadline_in_the_past_fires_at_the_next_tick() {
         let mut timers = Timers::new();
         timers.advance(Moment::from_millis(5_000), &mut Vec::new());
-        timers.insert(conn(1), Moment::from_millis(1));
+        let look = timers.look_for(Moment::from_millis(1));
+        timers.insert(conn(1), look);
         let next = timers.next().unwrap();
         assert!(next.as_millis() <= 5_000 + 2 * TICK_MS);
         let mut due = Vec::new();
@@ -121,7 +130,8 @@ mod tests {
             let mut timers = Timers::new();
             timers.advance(Moment::from_millis(start), &mut Vec::new());
             for (i, after) in deadlines.iter().enumerate() {
-                timers.insert(conn(i as u32), Moment::from_millis(start + after));
+                let look = timers.look_for(Moment::from_millis(start + after));
+                timers.insert(conn(i as u32), look);
             }
             let mut seen = Vec::new();
             while let Some(next) = timers.next() {

@@ -43,6 +43,10 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
             if find_member(db, row.id, user)?.is_some() {
                 return Ok(Outcome::Room { room: row.state, entries: Vec::new() });
             }
+            // The room may have come into being after this was decided.
+            if *is_own && !row.state.is_open {
+                return Ok(Outcome::NotMember);
+            }
             if row.state.owner.is_none() {
                 set_owner(db, &mut row, Some(user))?;
             }
