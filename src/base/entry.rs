@@ -58,13 +58,13 @@ pub struct Body {
 }
 
 impl Entry {
-    /// Bytes that this entry takes, in memory and about as many as JSON; for budgets of pages.
+    /// Bytes that this entry takes as JSON, about; for budgets of pages.
     #[must_use]
     pub fn weight(&self) -> usize {
         const ENVELOPE: usize = 160;
         let body = match &self.kind {
             EntryKind::Message { body, .. } => {
-                body.text.len() + body.data.as_ref().map_or(0, |data| data.len())
+                escaped_len(&body.text) + body.data.as_ref().map_or(0, |data| data.len())
             }
             EntryKind::Joined { .. } | EntryKind::Left { .. } => 0,
         };
@@ -75,5 +75,28 @@ impl Entry {
     #[must_use]
     pub fn is_message(&self) -> bool {
         matches!(self.kind, EntryKind::Message { .. })
+    }
+}
+
+/// Bytes of a text in a JSON string.
+fn escaped_len(text: &str) -> usize {
+    let of_byte = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(of_byte).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_weighs_what_it_has_as_json() {
+        for text in ["plain", "äöü", "\u{1}\u{1}", "\"\\\n\t"] {
+            let json = serde_json::to_string(text).unwrap();
+            assert_eq!(escaped_len(text), json.len() - 2, "{text:?}");
+        }
     }
 }

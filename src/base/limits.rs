@@ -7,12 +7,25 @@
 /// Read in one call, from one connection, in one turn of the loop; also the bound on how much of
 /// one connection's input is handled before the others have theirs.
 pub const READ_BUFFER_BYTES: usize = 256 * 1024;
+/// What the system may hold for one connection's peer to read (Linux doubles it).
+pub const SOCKET_SEND_BYTES: usize = 256 * 1024;
 /// Small frames are joined here as they leave, so that one call sends many.
 pub const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// Frames up to this size are joined (copied) as they leave, larger ones go by reference.
 pub const JOINED_FRAME_BYTES_MAX: usize = 1_024;
 /// Pieces in one `sendmsg`; Linux takes at most 1,024.
 pub const SEND_PIECES_MAX: usize = 64;
+/// Messages and control frames of one connection that are handled in one turn; the rest of what was
+/// read waits for the next one.
+pub const EVENTS_PER_READ: usize = 1_024;
+/// How long the answer to a connection that its address may not have is waited for.
+pub const REFUSED_END_MS: u64 = 250;
+/// Pages that the store reads between two batches of records.
+pub const READS_PER_BATCH: usize = 8;
+/// What a read is counted as while it waits for the store: a quarter of its largest page.
+pub const READ_WEIGHT_SHARE: usize = 4;
+/// A failure of the store is logged at most this often; how many there were is told.
+pub const FAILURE_LOG_EVERY_MS: i64 = 1_000;
 /// Connections accepted in one turn before the established ones have theirs.
 pub const ACCEPTS_PER_TURN: usize = 64;
 /// Connections flushed in one turn; a fan-out to more goes on in the next one, in order.
@@ -104,6 +117,10 @@ pub struct Limits {
     pub connections: u32,
     /// Rooms that a user created or joined.
     pub rooms: u32,
+    /// Direct messages' rooms in which a user wrote.
+    pub direct_rooms: u32,
+    /// Rooms in all, those of direct messages included.
+    pub all_rooms: u32,
     /// Members of a room.
     pub room_members: u32,
     /// Members named in a `room:create`.
@@ -161,6 +178,8 @@ impl Default for Limits {
             connections_per_address: 100,
             connections: 1_000_000,
             rooms: 1_000,
+            direct_rooms: 10_000,
+            all_rooms: 1_000_000,
             room_members: 10_000,
             create_members: 200,
             page: 200,

@@ -162,9 +162,10 @@ impl Outbox {
                 storage.pong = Some(storage.popped + storage.items.len() as u64);
             }
             Class::Durable => {
-                // A frame that is larger than the whole limit passes when nothing else waits.
-                let over = self.waiting + cost > self.limit as usize && self.waiting > 0;
-                if over || self.budget.is_spent() {
+                // When nothing else waits a frame passes: one that is larger than the whole limit
+                // would never, and whoever reads must not pay for those who do not.
+                let over = self.waiting + cost > self.limit as usize || self.budget.is_spent();
+                if over && self.waiting > 0 {
                     return Err(Refused);
                 }
             }
@@ -427,6 +428,8 @@ mod tests {
         assert!(budget.is_spent());
         assert!(one.is_full());
         assert!(!other.is_full(), "an empty outbox is never full: its peer reads");
+        assert_eq!(other.push(own("y"), Class::Ephemeral, 0), Err(Refused));
+        assert_eq!(other.push(own("y"), Class::Durable, 0), Ok(()), "whoever reads is served");
         assert_eq!(other.push(own("y"), Class::Durable, 0), Err(Refused));
         one.clear();
         assert_eq!(other.push(own("y"), Class::Durable, 0), Ok(()));

@@ -50,6 +50,12 @@ impl Hub {
             }
             Pending::Join { origin, user } => {
                 let asker = self.asker(user, origin);
+                let ix = self.user_by_id.get(&asker.user).copied();
+                if let Some(ix) = ix.filter(|_| matches!(asker.origin, Origin::Conn(..))) {
+                    let user = &mut self.users[ix.0 as usize];
+                    user.pending_rooms = user.pending_rooms.saturating_sub(1);
+                    self.forget_if_unneeded(ix);
+                }
                 let answer = match outcome {
                     Outcome::Room { room, entries } => {
                         let by_themselves = asker.conn.is_some();
@@ -182,8 +188,11 @@ impl Hub {
                 if let Some(member) = of_room.members.get_mut(from) {
                     member.read = entry.seq;
                     member.read_messages = messages;
-                    member.has_written = true;
+                    let is_first = !std::mem::replace(&mut member.has_written, true);
                     let user = member.user;
+                    if is_first && entry.room.is_direct() {
+                        self.users[user.0 as usize].direct_rooms += 1;
+                    }
                     self.stop_typing(now, room, user, effects);
                 }
             }

@@ -172,9 +172,16 @@ impl Hub {
         const RETRY_MS: u64 = 1_000;
         let Some(connection) = self.connection_mut(conn) else { return };
         connection.is_loading = false;
-        let Some(page) = page else {
-            // The store cannot read for now: the cursor stays where it is.
-            self.feed_retries.push(conn);
+        // What the cursor needs is not there when the store cannot read for now: it stays.
+        let next = match self.cursor(conn, room) {
+            Some(&mut Cursor::Behind { next }) => Some(next),
+            _ => None,
+        };
+        let has_next = |page: &Vec<Entry>| page.iter().any(|entry| Some(entry.seq) == next);
+        let Some(page) = page.filter(|page| next.is_none() || has_next(page)) else {
+            if !self.feed_retries.contains(&conn) {
+                self.feed_retries.push(conn);
+            }
             effects.push(Effect::WakeAt(now.moment.plus_millis(RETRY_MS)));
             return;
         };

@@ -16,6 +16,8 @@ use std::rc::Rc;
 pub struct Settings {
     pub(super) connections_per_user: usize,
     pub(super) rooms: u32,
+    pub(super) direct_rooms: u32,
+    pub(super) all_rooms: usize,
     pub(super) room_members: usize,
     pub(super) page: usize,
     pub(super) tail_entries: usize,
@@ -30,6 +32,8 @@ impl From<&Limits> for Settings {
         Settings {
             connections_per_user: limits.connections_per_user as usize,
             rooms: limits.rooms,
+            direct_rooms: limits.direct_rooms,
+            all_rooms: limits.all_rooms as usize,
             room_members: limits.room_members as usize,
             page: limits.page as usize,
             tail_entries: limits.tail_entries as usize,
@@ -222,11 +226,13 @@ impl Hub {
         let id = self.users[user.0 as usize].id.clone();
         let of_room = &mut self.rooms[room.0 as usize];
         let is_new = !of_room.members.contains_key(&id);
+        let has_written = of_room.name.is_direct() && state.has_written;
         of_room.add_member(id, user, state);
         if is_new {
             let user = &mut self.users[user.0 as usize];
             user.rooms.push(room);
             user.own_rooms += u32::from(state.is_own);
+            user.direct_rooms += u32::from(has_written);
         }
     }
 

@@ -10,6 +10,7 @@ mod connection;
 mod cursor;
 mod effect;
 mod fan_out;
+mod history;
 #[allow(clippy::module_inception)]
 mod hub;
 mod input;

@@ -2,10 +2,9 @@
 
 use super::effect::{Answer, Effect, Effects, Refusal, RefusalCode};
 use super::hub::{Hub, Pending};
-use super::input::{Now, Origin, Part, Request, RequestId, Target};
+use super::input::{Now, Origin, Request, RequestId, Target};
 use super::room::RoomIx;
-use crate::base::{Body, ConnId, Query, Record, RoomId, UserId};
-use std::rc::Rc;
+use crate::base::{Body, ConnId, Record, RoomId, UserId};
 use std::sync::Arc;
 
 /// Who asks, and who waits for the answer.
@@ -111,6 +110,14 @@ impl Hub {
         }
         // A direct message's room comes into being by its first message: rights widen.
         let is_barrier = known.is_none();
+        if is_barrier {
+            self.check_all_rooms()?;
+            let limit = self.settings.direct_rooms;
+            let ix = self.user_by_id.get(&asker.user);
+            if ix.is_some_and(|ix| self.users[ix.0 as usize].direct_rooms >= limit) {
+                return Err(quota("you write to as many people as one may", u64::from(limit)));
+            }
+        }
         let record = Record::Message { room, from: asker.user.clone(), to, body, cid };
         let pending = Pending::Send { origin: asker.origin.clone(), author: asker.user.clone() };
         self.persist(asker, record, pending, is_barrier, effects);
@@ -148,10 +155,21 @@ impl Hub {
             },
         };
         self.check_quota(&asker.user)?;
+        self.check_all_rooms()?;
         members.retain(|member| *member != asker.user);
         members.sort();
         members.dedup();
         self.check_members(members.len() + 1)?;
+        // Others may not fill somebody's list without end.
+        let most = 2 * self.settings.rooms as usize + self.settings.direct_rooms as usize;
+        let is_full = |member: &UserId| {
+            let ix = self.user_by_id.get(member);
+            ix.is_some_and(|ix| self.users[ix.0 as usize].rooms.as_slice().len() >= most)
+        };
+        if members.iter().any(is_full) {
+            return Err(quota("one of the members is in as many rooms as one may be", most as u64));
+        }
+        self.count_pending(&asker.user);
         let owner = asker.user.clone();
         let record = Record::Create { room, title, open, owner, members };
         let pending = Pending::Join { origin: asker.origin.clone(), user: asker.user.clone() };
@@ -179,9 +197,10 @@ impl Hub {
                 self.check_members(members + 1)?;
             }
             None if name.is_direct() => return Err(Refusal::NOT_MEMBER),
-            None => {}
+            None => self.check_all_rooms()?,
         }
         self.check_quota(&asker.user)?;
+        self.count_pending(&asker.user);
         let user = asker.user.clone();
         let record = Record::Join {
             room: name.clone(),
@@ -265,86 +284,6 @@ impl Hub {
         Ok(None)
     }
 
-    fn history(
-        &mut self,
-        asker: &Asker,
-        name: &RoomId,
-        part: Part,
-        limit: usize,
-        effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
-        let (room, of_room) = self.room_of_member(name, &asker.user).ok_or(Refusal::NOT_MEMBER)?;
-        let limit = limit.min(self.settings.page);
-        let head = of_room.head;
-        let (first, last, from_end) = match part {
-            Part::Newest => (1, head, true),
-            Part::Before(seq) => (1, head.min(seq.saturating_sub(1)), true),
-            Part::After(seq) => (seq.saturating_add(1), head, false),
-        };
-        if first > last {
-            return Ok(Some(self.history_answer(asker, room, Vec::new(), part)));
-        }
-        // The newest page is in memory as a rule.
-        let oldest = of_room.oldest_recent();
-        let from =
-            if from_end { first.max((last + 1).saturating_sub(limit as u64)) } else { first };
-        if from >= oldest {
-            let recent = of_room.recent(from).into_iter().flatten();
-            let page = recent.take_while(|entry| entry.seq <= last).take(limit);
-            let page: Vec<_> = page.map(Rc::clone).collect();
-            return Ok(Some(self.history_answer(asker, room, page, part)));
-        }
-        let query = Query {
-            room: name.clone(),
-            first,
-            last,
-            entries_max: limit,
-            bytes_max: self.settings.page_bytes,
-            from_end,
-        };
-        let pending = Pending::History {
-            origin: asker.origin.clone(),
-            room,
-            asker: asker.user.clone(),
-            part,
-        };
-        let ticket = self.ticket(pending);
-        if let Some(connection) = asker.conn.and_then(|conn| self.connection_mut(conn)) {
-            connection.pages += 1;
-        }
-        effects.push(Effect::Load { ticket, query });
-        Ok(None)
-    }
-
-    /// A page for who asked, of now: with it a room whose `resume` was refused goes live, from the
-    /// head that it tells.
-    pub(super) fn history_answer(
-        &mut self,
-        asker: &Asker,
-        room: RoomIx,
-        entries: Vec<Rc<crate::base::Entry>>,
-        part: Part,
-    ) -> Answer {
-        if let Some(conn) = asker.conn
-            && let Some(cursor) = self.cursor(conn, room)
-            && *cursor == super::cursor::Cursor::Refused
-        {
-            *cursor = super::cursor::Cursor::Live;
-        }
-        let of_room = &self.rooms[room.0 as usize];
-        let more = match part {
-            Part::Newest | Part::Before(_) => entries.first().is_some_and(|entry| entry.seq > 1),
-            Part::After(_) => entries.last().is_some_and(|entry| entry.seq < of_room.head),
-        };
-        Answer::History {
-            room: of_room.name.clone(),
-            entries,
-            asker: asker.user.clone(),
-            head: of_room.head,
-            more,
-        }
-    }
-
     fn read(
         &mut self,
         asker: &Asker,
@@ -385,9 +324,25 @@ impl Hub {
     fn check_quota(&self, user: &UserId) -> Result<(), Refusal> {
         let limit = self.settings.rooms;
         let ix = self.user_by_id.get(user);
-        let own_rooms = ix.map_or(0, |ix| self.users[ix.0 as usize].own_rooms);
-        if own_rooms >= limit {
+        let user = ix.map(|ix| &self.users[ix.0 as usize]);
+        // Those on their way to the store count: asking twenty times at once gives no twenty rooms.
+        if user.is_some_and(|user| user.own_rooms + user.pending_rooms >= limit) {
             return Err(quota("you are in as many rooms as one may be", u64::from(limit)));
+        }
+        Ok(())
+    }
+
+    /// A room that a user asked for is on its way to the store.
+    fn count_pending(&mut self, user: &UserId) {
+        if let Some(ix) = self.user_by_id.get(user) {
+            self.users[ix.0 as usize].pending_rooms += 1;
+        }
+    }
+
+    fn check_all_rooms(&self) -> Result<(), Refusal> {
+        if self.rooms.len() >= self.settings.all_rooms {
+            let message = "this server has as many rooms as it may have";
+            return Err(Refusal::new(RefusalCode::Overloaded, message));
         }
         Ok(())
     }

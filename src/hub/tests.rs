@@ -442,6 +442,38 @@ fn limits_of_rooms_and_members_and_connections_are_kept() {
 }
 
 #[test]
+fn rooms_that_are_on_their_way_to_the_store_count() {
+    let limits = Limits { rooms: 2, all_rooms: 3, direct_rooms: 1, ..Limits::default() };
+    let mut world = World::new(limits);
+    let conns = [world.connect("ada"), world.connect("ada"), world.connect("ada")];
+    // Nobody hands these on to the store.
+    let mut effects = Effects::default();
+    for (conn, name) in conns.into_iter().zip(["a", "b", "c"]) {
+        let request = Request::Join(room(name));
+        world.hub.handle(world.now, Input::Request { conn, id: None, request }, &mut effects);
+    }
+    let refused = effects.list.iter().any(|effect| {
+        matches!(effect, Effect::Answer { answer: Err(refusal), .. } if refusal.code == RefusalCode::Quota)
+    });
+    assert!(refused, "the third of two rooms");
+
+    let bob = world.connect("bob");
+    let direct = |to: &str| {
+        let body = Body { text: "psst".into(), data: None, reply_to: None };
+        Request::Send { target: Target::User(user(to)), body, cid: None }
+    };
+    world.request(bob, direct("cy")).unwrap();
+    assert!(world.request(bob, direct("cy")).is_ok());
+    assert_eq!(world.request(bob, direct("dee")), Err(RefusalCode::Quota));
+    for name in ["x", "y"] {
+        world.request(bob, Request::Join(room(name))).unwrap();
+    }
+    let eve = world.connect("eve");
+    assert_eq!(world.request(eve, Request::Join(room("z"))), Err(RefusalCode::Overloaded));
+    assert_eq!(world.request(eve, direct("ada")), Err(RefusalCode::Overloaded));
+}
+
+#[test]
 fn what_cannot_be_stored_changes_nothing() {
     let mut world = World::new(Limits::default());
     let (ada, bob) = (world.connect("ada"), world.connect("bob"));

@@ -17,6 +17,10 @@ pub(super) struct User {
     pub(super) rooms: Few<super::room::RoomIx>,
     /// Rooms that they created or joined themselves.
     pub(super) own_rooms: u32,
+    /// Rooms that they asked to create or join, which is not committed.
+    pub(super) pending_rooms: u32,
+    /// Rooms of direct messages in which they wrote.
+    pub(super) direct_rooms: u32,
     /// Of the first of their connections.
     pub(super) since: Timestamp,
     /// What others were told last.
@@ -38,6 +42,8 @@ impl User {
             conns: Few::new(),
             rooms: Few::new(),
             own_rooms: 0,
+            pending_rooms: 0,
+            direct_rooms: 0,
             since: Timestamp(0),
             is_announced: false,
             is_changed: false,
@@ -54,6 +60,7 @@ impl User {
     pub(super) fn is_forgettable(&self) -> bool {
         self.conns.as_slice().is_empty()
             && self.rooms.as_slice().is_empty()
+            && self.pending_rooms == 0
             && !self.is_announced
             && !self.is_changed
             && self.grace == Moment::NEVER

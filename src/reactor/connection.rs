@@ -6,9 +6,8 @@ use mio::net::TcpStream;
 #[derive(Debug)]
 pub(super) struct Socket {
     pub(super) stream: TcpStream,
-    /// Bytes that the handler has not used up yet; boxed once more, as hardly any connection has any.
-    #[allow(clippy::box_collection)]
-    pub(super) unread: Option<Box<Vec<u8>>>,
+    /// What the handler has not used up yet.
+    pub(super) unread: Option<Box<Unread>>,
     /// An event said that there is something to read, and no short read has said that there is not.
     pub(super) is_readable: bool,
     /// The system takes bytes, as far as is known.
@@ -39,4 +38,11 @@ impl Socket {
             is_told: false,
         }
     }
+}
+
+/// Bytes that were read and not used up yet: those from `start` on.
+#[derive(Debug)]
+pub(super) struct Unread {
+    pub(super) bytes: Vec<u8>,
+    pub(super) start: usize,
 }

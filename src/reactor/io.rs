@@ -33,8 +33,8 @@ pub trait Handler {
     fn opened(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr);
 
     /// Bytes came, in the reactor's one read buffer: they are gone after the call. Returns how many
-    /// were used up; the rest is offered again when the connection may be read: not while it is
-    /// paused or its outbox is full. Leave some only then.
+    /// were used up; the rest is offered again in the next turn in which the connection may be read:
+    /// not while it is paused or its outbox is full.
     fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize;
 
     /// The outbox fell below its low mark, having been above it or having refused something.

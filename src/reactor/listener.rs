@@ -2,7 +2,7 @@
 //! of file descriptors.
 
 use crate::base::Moment;
-use crate::base::limits::ACCEPT_PAUSE_MS;
+use crate::base::limits::{ACCEPT_PAUSE_MS, SOCKET_SEND_BYTES};
 use mio::net::{TcpListener, TcpStream};
 use std::io;
 use std::net::SocketAddr;
@@ -36,6 +36,8 @@ impl Listener {
         socket.set_nonblocking(true)?;
         // Inherited by what is accepted: one call less for each connection.
         socket.set_tcp_nodelay(true)?;
+        // Or the system gives a slow reader up to 4 MiB more, outside of every budget.
+        socket.set_send_buffer_size(SOCKET_SEND_BYTES)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         let socket = TcpListener::from_std(socket.into());

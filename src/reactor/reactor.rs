@@ -142,6 +142,7 @@ impl Reactor {
             || !self.io.flushes.is_empty()
             || !self.io.ends.is_empty()
             || !self.io.resumed.is_empty()
+            || (!self.starved.is_empty() && !self.io.is_budget_spent())
             || accepts;
         if has_work {
             return Some(Duration::ZERO);

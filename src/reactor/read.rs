@@ -1,11 +1,15 @@
 //! Reading, fairly: every ready connection has one read in a turn, and what that leaves unread is
 //! remembered; who may not be read keeps its bytes in the kernel.
 
+use super::connection::Unread;
 use super::io::{CloseCause, Handler, Phase};
 use super::reactor::Reactor;
 use crate::base::ConnId;
 use crate::base::limits::DRAIN_BYTES_MAX;
 use std::io::{self, Read};
+
+/// Gone connections among the starved ones that are not worth a search.
+const STARVED_SLACK: usize = 64;
 
 impl Reactor {
     pub(super) fn make_ready(&mut self, conn: ConnId) {
@@ -48,7 +52,12 @@ impl Reactor {
             return;
         }
         if is_open && let Some(mut unread) = socket.unread.take() {
-            self.hand_over(handler, conn, &mut unread);
+            let Unread { bytes, start } = &mut *unread;
+            *start += self.hand_over(handler, conn, &mut bytes[*start..]);
+            if *start < bytes.len() {
+                self.keep_unread(conn, unread);
+            }
+            self.come_again(conn);
             return;
         }
         match socket.stream.read(&mut self.read_buffer) {
@@ -59,8 +68,13 @@ impl Reactor {
                 match &mut self.io.table[conn.index()].phase {
                     Phase::Open => {
                         let mut buffer = std::mem::take(&mut self.read_buffer);
-                        self.hand_over(handler, conn, &mut buffer[..len]);
+                        let used = self.hand_over(handler, conn, &mut buffer[..len]);
+                        if used < len {
+                            let bytes = buffer[used..len].to_vec();
+                            self.keep_unread(conn, Box::new(Unread { bytes, start: 0 }));
+                        }
                         self.read_buffer = buffer;
+                        self.come_again(conn);
                     }
                     Phase::Ending(ending) => {
                         ending.drained += len;
@@ -81,17 +95,25 @@ impl Reactor {
         }
     }
 
-    /// Hands bytes to the handler and keeps what it does not use up.
-    pub(super) fn hand_over(&mut self, handler: &mut impl Handler, conn: ConnId, bytes: &mut [u8]) {
+    /// Hands bytes to the handler; returns how many it has used up.
+    fn hand_over(&mut self, handler: &mut impl Handler, conn: ConnId, bytes: &mut [u8]) -> usize {
+        let all = bytes.len();
         let used = self.guarded(handler, conn, |handler, io| handler.received(io, conn, bytes));
-        let is_open = self.io.slot(conn).is_some_and(|slot| slot.phase == Phase::Open);
-        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
-        if let Some(used) = used
-            && is_open
-            && used < bytes.len()
+        used.map_or(all, |used| used.min(all))
+    }
+
+    /// Keeps what was not used up, for as long as the connection is open.
+    fn keep_unread(&mut self, conn: ConnId, unread: Box<Unread>) {
+        if self.io.slot(conn).is_some_and(|slot| slot.phase == Phase::Open)
+            && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
         {
-            socket.unread = Some(Box::new(bytes[used..].to_vec()));
+            socket.unread = Some(unread);
         }
+    }
+
+    /// Lets a connection have its next turn, if there is something for it.
+    fn come_again(&mut self, conn: ConnId) {
+        let is_open = self.io.slot(conn).is_some_and(|slot| slot.phase == Phase::Open);
         if self.io.may_read(conn) || !is_open {
             self.make_ready(conn);
         } else {
@@ -108,6 +130,11 @@ impl Reactor {
         {
             socket.is_in_starved_list = true;
             self.starved.push(conn);
+            // Those that are gone meanwhile are forgotten before they are many.
+            if self.starved.len() > 2 * self.io.table.len() + STARVED_SLACK {
+                let Reactor { io, starved, .. } = self;
+                starved.retain(|conn| io.slot(*conn).is_some());
+            }
         }
     }
 

@@ -111,6 +111,8 @@ keys! {
     "limits.connections_per_user"    => connections_per_user: u32, 1;
     "limits.connections_per_address" => connections_per_address: u32, 1;
     "limits.rooms"                   => rooms: u32, 0;
+    "limits.direct_rooms"            => direct_rooms: u32, 0;
+    "limits.all_rooms"               => all_rooms: u32, 1;
     "limits.room_members"            => room_members: u32, 1;
     "limits.create_members"          => create_members: u32, 0;
     "limits.page"                    => page: u32, 1;

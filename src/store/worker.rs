@@ -1,10 +1,13 @@
 //! The store's thread: takes what waits, commits it together, answers.
 
 use super::queries;
-use crate::base::limits::BATCH_RECORDS_MAX;
+use crate::base::limits::{
+    BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, READ_WEIGHT_SHARE, READS_PER_BATCH,
+};
 use crate::base::{Outcome, Query, Record, Timestamp};
 use rusqlite::{Connection, TransactionBehavior};
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::collections::VecDeque;
+use std::sync::mpsc::Receiver;
 
 /// What the thread is asked.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ impl Command {
     pub(super) fn weight(&self) -> usize {
         match self {
             Command::Write { record, .. } => record.weight(),
-            Command::Read { .. } => 0,
+            Command::Read { query, .. } => query.bytes_max / READ_WEIGHT_SHARE,
         }
     }
 }
@@ -48,6 +51,8 @@ pub(super) struct Worker {
     /// Hands answers to the reactor and wakes it.
     pub(super) answer: Box<dyn Fn(Vec<Answer>) + Send>,
     failures: u64,
+    /// When the next failure is logged.
+    failure_log: Timestamp,
 }
 
 impl Worker {
@@ -56,23 +61,42 @@ impl Worker {
         commands: Receiver<Command>,
         answer: Box<dyn Fn(Vec<Answer>) + Send>,
     ) -> Worker {
-        Worker { db, commands, answer, failures: 0 }
+        Worker { db, commands, answer, failures: 0, failure_log: Timestamp(i64::MIN) }
     }
 
     /// Works until the other end of the commands is gone; what waited by then is done.
     pub(super) fn run(mut self) {
         let mut batch = Vec::new();
-        while let Ok(first) = self.commands.recv() {
-            batch.push(first);
+        let mut reads = VecDeque::new();
+        loop {
+            // While pages are still to be read it does not wait for more to do.
+            let first = if reads.is_empty() {
+                self.commands.recv().ok()
+            } else {
+                self.commands.try_recv().ok()
+            };
+            if first.is_none() && reads.is_empty() {
+                break;
+            }
             // Whatever has come while the last batch was committed makes up the next one.
-            while batch.len() < BATCH_RECORDS_MAX {
-                match self.commands.try_recv() {
-                    Ok(command) => batch.push(command),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            let more = std::iter::from_fn(|| self.commands.try_recv().ok());
+            for command in first.into_iter().chain(more).take(BATCH_RECORDS_MAX) {
+                match command {
+                    Command::Write { .. } => batch.push(command),
+                    Command::Read { .. } => reads.push_back(command),
                 }
             }
-            let answers = self.work(&mut batch);
-            (self.answer)(answers);
+            // Records first, and answered at once: nobody's message waits for others' pages. A page
+            // shows what was asked for before it, and is committed.
+            let answers = self.write(&mut batch);
+            if !answers.is_empty() {
+                (self.answer)(answers);
+            }
+            let count = reads.len().min(READS_PER_BATCH);
+            let pages: Vec<Answer> = reads.drain(..count).map(|read| self.read(read)).collect();
+            if !pages.is_empty() {
+                (self.answer)(pages);
+            }
         }
         // A clean end leaves one file: the write-ahead log goes into the database.
         if let Err(error) = self.db.pragma_query(None, "wal_checkpoint", |_| Ok(())) {
@@ -80,37 +104,34 @@ impl Worker {
         }
     }
 
-    /// Writes first, then reads: a page shows what is committed, that of this batch included.
-    fn work(&mut self, batch: &mut Vec<Command>) -> Vec<Answer> {
-        let weights: Vec<usize> = batch.iter().map(Command::weight).collect();
-        let mut answers = Vec::with_capacity(batch.len());
-        let outcomes = self.write(batch);
-        let mut written = outcomes.into_iter();
-        let mut reads = Vec::new();
-        for (command, weight) in batch.drain(..).zip(weights) {
-            match command {
-                Command::Write { ticket, .. } => {
-                    let outcome = written.next().unwrap_or(Outcome::Unavailable);
-                    answers.push(Answer { ticket, outcome, weight, failures: self.failures });
-                }
-                Command::Read { ticket, query } => reads.push((ticket, query)),
+    fn read(&mut self, command: Command) -> Answer {
+        let weight = command.weight();
+        let Command::Read { ticket, query } = command else {
+            unreachable!("records are not among the reads")
+        };
+        let outcome = match queries::read(&self.db, &query) {
+            Ok(entries) => Outcome::Page(entries),
+            Err(error) => {
+                log::error!("the store cannot read room {}: {error}", query.room);
+                Outcome::Unavailable
             }
-        }
-        for (ticket, query) in reads {
-            let outcome = match queries::read(&self.db, &query) {
-                Ok(entries) => Outcome::Page(entries),
-                Err(error) => {
-                    log::error!("the store cannot read room {}: {error}", query.room);
-                    Outcome::Unavailable
-                }
-            };
-            answers.push(Answer { ticket, outcome, weight: 0, failures: self.failures });
-        }
-        answers
+        };
+        Answer { ticket, outcome, weight, failures: self.failures }
+    }
+
+    fn write(&mut self, batch: &mut Vec<Command>) -> Vec<Answer> {
+        let outcomes = self.outcomes(batch);
+        let failures = self.failures;
+        let answers = batch.drain(..).zip(outcomes).map(|(command, outcome)| {
+            let weight = command.weight();
+            let (Command::Write { ticket, .. } | Command::Read { ticket, .. }) = command;
+            Answer { ticket, outcome, weight, failures }
+        });
+        answers.collect()
     }
 
     /// One outcome for each record, in order. If one cannot be committed, none is.
-    fn write(&mut self, batch: &[Command]) -> Vec<Outcome> {
+    fn outcomes(&mut self, batch: &[Command]) -> Vec<Outcome> {
         let records: Vec<_> = batch
             .iter()
             .filter_map(|command| match command {
@@ -127,7 +148,12 @@ impl Worker {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 self.failures += 1;
-                log::error!(records = records.len(); "the store cannot write, nothing was stored: {error}");
+                let now = records[0].0;
+                if now.0 >= self.failure_log.0 {
+                    self.failure_log = Timestamp(now.0.saturating_add(FAILURE_LOG_EVERY_MS));
+                    let failures = self.failures;
+                    log::error!(failures; "the store cannot write, nothing was stored: {error}");
+                }
                 vec![Outcome::Unavailable; records.len()]
             }
         }

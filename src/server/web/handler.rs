@@ -3,6 +3,7 @@
 use super::admission::{Address, Admission};
 use super::net::{Net, Sockets};
 use super::{Answer, Application, Over};
+use crate::base::limits::{EVENTS_PER_READ, REFUSED_END_MS};
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Chance, Class, ConnId, Frame, Limits, Moment};
 use crate::protocol::endpoint::{Closing, Receive};
@@ -167,7 +168,9 @@ impl<A: Application> Web<A> {
         let all = bytes.len();
         let now = io.now();
         let mut input = Received::new(bytes);
-        while io.may_read(conn) {
+        let mut events = 0;
+        while io.may_read(conn) && events < EVENTS_PER_READ {
+            events += 1;
             let Some(Some(Connection { stage: Stage::Open(open), .. })) =
                 self.connections.get_mut(conn.index())
             else {
@@ -193,7 +196,10 @@ impl<A: Application> Web<A> {
                     None
                 }
                 Ok(Some(Event::Ping(_) | Event::Pong(_))) => {
-                    open.silence = Silence::Heard(now);
+                    // Control frames between fragments do not make a message's time longer.
+                    if !open.receive.is_within_message() {
+                        open.silence = Silence::Heard(now);
+                    }
                     None
                 }
                 Ok(Some(Event::Closed { code, .. })) => Some(Over::ClosedByPeer(code)),
@@ -318,7 +324,13 @@ impl<A: Application> Handler for Web<A> {
             "too many connections from your address",
         );
         refusal.fields = &[("Retry-After", "10")];
-        self.respond(io, conn, refusal.to_bytes());
+        if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
+            connection.stage = Stage::Over;
+        }
+        let answer = Frame::Own(refusal.to_bytes().into());
+        let _ = io.push(conn, answer, Class::Control, NO_SOURCE);
+        // Not for long: or those whom one address may not have would fill the table.
+        io.end_by(conn, io.now().plus_millis(REFUSED_END_MS));
     }
 
     fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {

@@ -1,0 +1,92 @@
+//! Pages of a room's log for those who ask: from memory where they are there, from the store else.
+
+use super::cursor::Cursor;
+use super::effect::{Answer, Effect, Effects, Refusal};
+use super::hub::{Hub, Pending};
+use super::input::Part;
+use super::request::Asker;
+use super::room::RoomIx;
+use crate::base::{Entry, Query, RoomId};
+use std::rc::Rc;
+
+impl Hub {
+    pub(super) fn history(
+        &mut self,
+        asker: &Asker,
+        name: &RoomId,
+        part: Part,
+        limit: usize,
+        effects: &mut Effects,
+    ) -> Result<Option<Answer>, Refusal> {
+        let (room, of_room) = self.room_of_member(name, &asker.user).ok_or(Refusal::NOT_MEMBER)?;
+        let limit = limit.min(self.settings.page);
+        let head = of_room.head;
+        let (first, last, from_end) = match part {
+            Part::Newest => (1, head, true),
+            Part::Before(seq) => (1, head.min(seq.saturating_sub(1)), true),
+            Part::After(seq) => (seq.saturating_add(1), head, false),
+        };
+        if first > last {
+            return Ok(Some(self.history_answer(asker, room, Vec::new(), part)));
+        }
+        // The newest page is in memory as a rule.
+        let oldest = of_room.oldest_recent();
+        let from =
+            if from_end { first.max((last + 1).saturating_sub(limit as u64)) } else { first };
+        if from >= oldest {
+            let recent = of_room.recent(from).into_iter().flatten();
+            let page = recent.take_while(|entry| entry.seq <= last).take(limit);
+            let page: Vec<_> = page.map(Rc::clone).collect();
+            return Ok(Some(self.history_answer(asker, room, page, part)));
+        }
+        let query = Query {
+            room: name.clone(),
+            first,
+            last,
+            entries_max: limit,
+            bytes_max: self.settings.page_bytes,
+            from_end,
+        };
+        let pending = Pending::History {
+            origin: asker.origin.clone(),
+            room,
+            asker: asker.user.clone(),
+            part,
+        };
+        let ticket = self.ticket(pending);
+        if let Some(connection) = asker.conn.and_then(|conn| self.connection_mut(conn)) {
+            connection.pages += 1;
+        }
+        effects.push(Effect::Load { ticket, query });
+        Ok(None)
+    }
+
+    /// A page for who asked, of now: with it a room whose `resume` was refused goes live, from the
+    /// head that it tells.
+    pub(super) fn history_answer(
+        &mut self,
+        asker: &Asker,
+        room: RoomIx,
+        entries: Vec<Rc<Entry>>,
+        part: Part,
+    ) -> Answer {
+        if let Some(conn) = asker.conn
+            && let Some(cursor) = self.cursor(conn, room)
+            && *cursor == Cursor::Refused
+        {
+            *cursor = Cursor::Live;
+        }
+        let of_room = &self.rooms[room.0 as usize];
+        let more = match part {
+            Part::Newest | Part::Before(_) => entries.first().is_some_and(|entry| entry.seq > 1),
+            Part::After(_) => entries.last().is_some_and(|entry| entry.seq < of_room.head),
+        };
+        Answer::History {
+            room: of_room.name.clone(),
+            entries,
+            asker: asker.user.clone(),
+            head: of_room.head,
+            more,
+        }
+    }
+}
