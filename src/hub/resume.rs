@@ -1,7 +1,7 @@
 //! `resume`: each room goes on from where the client was, or is refused with the reason; never a
 //! part of a gap.
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Standing};
 use super::effect::{Answer, Effects, Refusal, RefusalCode, Resumed};
 use super::hub::Hub;
 use super::request::{Asker, answered};
@@ -50,6 +50,12 @@ impl Hub {
         let Some((ix, room)) = self.room_of_member(&name, &asker.user) else {
             let code =
                 if is_same_life { RefusalCode::NotMember } else { RefusalCode::EpochChanged };
+            // One that the user is leaving stays refused, also if the leaving comes to nothing.
+            if let Some((ix, _)) = self.room(&name)
+                && let Some(Cursor::Leaving { was, .. }) = self.cursor(conn, ix)
+            {
+                *was = Standing::Refused;
+            }
             resumed.refused.push((name, code, None));
             return;
         };

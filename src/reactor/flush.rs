@@ -85,7 +85,8 @@ impl Reactor {
         if slot.phase != Phase::Open || !slot.tells_drained || slot.outbox.waiting_bytes() >= low {
             return;
         }
-        if is_spent {
+        // Whoever has read all goes on, a frame at a time, whatever the others hold.
+        if is_spent && !slot.outbox.is_empty() {
             self.starve(conn);
             return;
         }
