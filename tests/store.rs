@@ -202,6 +202,29 @@ fn a_page_shows_what_was_written_just_before_it() {
 }
 
 #[test]
+fn a_record_does_not_wait_for_the_pages_that_others_asked_for() {
+    const PAGES: u64 = 300;
+    let mut opened = open(&Place::Memory);
+    opened.write(0, join("a", "ada"));
+    for n in 0..200 {
+        opened.submit(n, say("a", "ada", &"x".repeat(1_000), None));
+    }
+    opened.outcomes(200);
+    let query = Query { bytes_max: 250_000, ..page(1, 200, 200, false) };
+    for n in 0..PAGES {
+        opened.store.read(1_000 + n, query.clone()).unwrap();
+    }
+    opened.store.write(5, Timestamp(1), say("a", "ada", "quick", None)).unwrap();
+    let mut order = Vec::new();
+    while order.len() < PAGES as usize + 1 {
+        opened.woken.recv_timeout(Duration::from_secs(10)).unwrap();
+        order.extend(opened.store.outcomes().into_iter().map(|(ticket, _)| ticket));
+    }
+    let place = order.iter().position(|ticket| *ticket == 5).unwrap();
+    assert!(place < PAGES as usize / 2, "{place} pages came before it");
+}
+
+#[test]
 fn coming_and_going_are_entries_and_an_owner_hands_over() {
     let mut opened = open(&Place::Memory);
     for name in ["ada", "bob", "cy"] {
