@@ -319,6 +319,7 @@ pub(super) fn limits(w: &mut Writer, limits: &Limits) {
     w.number("requests_per_second", limits.requests_per_second);
     w.number("burst", limits.burst);
     w.number("rooms", limits.rooms);
+    w.number("direct_rooms", limits.direct_rooms);
     w.number("room_members", limits.room_members);
     w.number("create_members", limits.create_members);
     w.number("fragments", limits.fragments);
