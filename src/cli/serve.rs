@@ -17,7 +17,7 @@ const SIGXFSZ: i32 = libc::SIGXFSZ;
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     /// Where to listen
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_address)]
     listen: SocketAddr,
 
     /// Where to keep the data: a directory, or `:memory:` to keep nothing
@@ -79,7 +79,11 @@ fn greet(is_open: bool, data: &Place, address: SocketAddr) {
     if is_open {
         lines += "Open mode: there is no secret, everybody at this machine is who they say.\n";
     } else {
-        lines += "Tokens are needed to sign in: `parlor token --user NAME --url` makes a link.\n";
+        lines += &format!(
+            "Tokens are needed to sign in. A link: `parlor token --user NAME --url http://{}/`, \
+             with the same secret.\n",
+            reachable(address)
+        );
     }
     match data {
         Place::Directory(directory) => lines += &format!("Data: {}\n", directory.display()),
@@ -164,4 +168,8 @@ fn start_log(filter: &str) -> Result<(), Failure> {
     }
     env_logger::Builder::new().parse_filters(filter).format_timestamp_millis().init();
     Ok(())
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "an IP address and a port are needed, as 127.0.0.1:8080".to_owned())
 }

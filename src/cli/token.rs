@@ -1,7 +1,7 @@
 //! `parlor token`.
 
 use super::{Failure, secret};
-use crate::base::UserId;
+use crate::base::{Limits, UserId};
 use crate::reactor::Clock;
 use crate::server::auth::Claims;
 use clap::Args;
@@ -27,7 +27,8 @@ pub(super) struct TokenArgs {
     #[arg(long)]
     admin: bool,
 
-    /// Print a link that signs in to the page, of the server at this address
+    /// Print a link that signs in to the page of the server at this address; without one, at
+    /// http://127.0.0.1:8080/
     #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "http://127.0.0.1:8080/")]
     url: Option<String>,
 
@@ -44,6 +45,17 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
     })?;
     let user = UserId::parse(&args.user)
         .map_err(|error| Failure::usage(format!("--user {:?} {error}", args.user)))?;
+    let name_max = Limits::default().title_bytes as usize;
+    if args.name.as_ref().is_some_and(|name| name.len() > name_max) {
+        return Err(Failure::usage(format!("--name has at most {name_max} bytes")));
+    }
+    let is_url = |url: &String| {
+        let host = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+        host.is_some_and(|host| !host.is_empty()) && !url.contains('#')
+    };
+    if args.url.as_ref().is_some_and(|url| !is_url(url)) {
+        return Err(Failure::usage("--url is a server's address, as http://127.0.0.1:8080/"));
+    }
     let now = Clock::timestamp().seconds();
     let ttl = i64::try_from(args.ttl.as_secs()).unwrap_or(i64::MAX);
     let claims = Claims {
@@ -77,7 +89,7 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         number.parse().map_err(|_| "a time is a number and a unit, as 1h".to_owned())?;
     match number.checked_mul(seconds) {
         Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
-        _ => Err("this time is not one".to_owned()),
+        _ => Err("a time is at least 1s, and not longer than can be counted".to_owned()),
     }
 }
 

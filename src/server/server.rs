@@ -8,7 +8,7 @@ use super::web::Web;
 use crate::base::Chance;
 use crate::hub::{Hub, Settings};
 use crate::reactor::{Reactor, ReactorConfig};
-use crate::store::{OpenError, Store};
+use crate::store::{LockError, OpenError, Store};
 use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -21,6 +21,9 @@ pub enum ServerError {
     Config(ConfigError),
     /// The address cannot be listened on.
     Listen(SocketAddr, io::Error),
+    /// The address cannot be listened on, and another process holds the data: most likely this server
+    /// runs already.
+    Twice(SocketAddr, LockError),
     /// The data cannot be opened.
     Store(OpenError),
     /// The system has no random numbers, or no thread, or the event loop failed.
@@ -42,6 +45,12 @@ impl fmt::Display for ServerError {
                 )
             }
             ServerError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            ServerError::Twice(address, held) => write!(
+                f,
+                "{held}, and {address} is in use: this server runs already. Another one beside it \
+                 needs another --data and another port, for instance --listen {}",
+                suggestion(*address)
+            ),
             ServerError::Store(error) => error.fmt(f),
             ServerError::System(error) => error.fmt(f),
             ServerError::Panicked => {
@@ -75,8 +84,13 @@ impl Server {
     pub fn bind(config: Config) -> Result<Server, ServerError> {
         config.check().map_err(ServerError::Config)?;
         let reactor_config = ReactorConfig { listen: config.listen, limits: config.limits.clone() };
-        let mut reactor = Reactor::bind(&reactor_config)
-            .map_err(|error| ServerError::Listen(config.listen, error))?;
+        let mut reactor = Reactor::bind(&reactor_config).map_err(|error| {
+            // Started twice: then the data say by whom the address is taken.
+            match Store::held_by_another(&config.data) {
+                Some(held) => ServerError::Twice(config.listen, held),
+                None => ServerError::Listen(config.listen, error),
+            }
+        })?;
         let address = reactor.local_addr().map_err(ServerError::System)?;
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| ServerError::System(io::Error::other(error)))?;

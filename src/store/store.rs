@@ -45,7 +45,7 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             OpenError::Directory(path, error) => {
-                write!(f, "cannot make {}: {error}", path.display())
+                write!(f, "cannot keep data in {}: {error}", path.display())
             }
             OpenError::Lock(error) => error.fmt(f),
             OpenError::Newer { version } => write!(
@@ -155,6 +155,19 @@ impl Store {
             _lock: lock,
         };
         Ok((store, snapshot))
+    }
+
+    /// Whether another process holds the data, and which: for a message that says so.
+    #[must_use]
+    pub fn held_by_another(place: &Place) -> Option<LockError> {
+        let Place::Directory(directory) = place else { return None };
+        if !directory.is_dir() {
+            return None;
+        }
+        match DirectoryLock::take(directory) {
+            Err(error @ LockError::Held { .. }) => Some(error),
+            Ok(_) | Err(LockError::Io(..)) => None,
+        }
     }
 
     /// Hands a record to the store; its outcome comes with `ticket`.
