@@ -7,6 +7,7 @@ use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
 use crate::base::{ConnId, Frame, Outcome, UserId};
 use crate::hub::{Effect, Effects, Input, Notice, Now, Origin};
 use crate::protocol::endpoint::{own_text, shared_text};
+use std::collections::BTreeSet;
 
 impl Chat {
     /// Hands an input to the hub and carries out what it wants, and what comes of that.
@@ -28,7 +29,7 @@ impl Chat {
 
     fn apply(&mut self, net: &mut Net<'_>, effects: &Effects) {
         // Entries of a room after the first that did not fit must not overtake it.
-        let mut refused: Vec<(ConnId, u32)> = Vec::new();
+        let mut refused: BTreeSet<(ConnId, u32)> = BTreeSet::new();
         for effect in &effects.list {
             match effect {
                 Effect::Answer { origin: Origin::Call(call), answer } => {
@@ -96,7 +97,7 @@ impl Chat {
         net: &mut Net<'_>,
         recipients: &[ConnId],
         notice: &Notice,
-        refused: &mut Vec<(ConnId, u32)>,
+        refused: &mut BTreeSet<(ConnId, u32)>,
     ) {
         let encoded = encode::notice(notice);
         let frame = match recipients {
@@ -106,7 +107,7 @@ impl Chat {
         self.deliveries += recipients.len();
         let Some((last, others)) = recipients.split_last() else { return };
         let mut hand = |this: &mut Chat, conn: ConnId, frame: Frame| {
-            if !refused.is_empty() && refused.contains(&(conn, encoded.source)) {
+            if refused.contains(&(conn, encoded.source)) {
                 return;
             }
             if net.push(conn, frame, encoded.class, encoded.source).is_ok() {
@@ -114,7 +115,7 @@ impl Chat {
             }
             match notice {
                 Notice::Entry { entry, source, .. } => {
-                    refused.push((conn, *source));
+                    refused.insert((conn, *source));
                     let behind = Input::Behind { conn, source: *source, seq: entry.seq };
                     this.inputs.push_back(behind);
                 }
