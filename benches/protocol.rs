@@ -188,6 +188,6 @@ fn handshake_judge(bencher: Bencher) {
         let len = HeadReader::default().find_end(request, 16 * 1024).unwrap().unwrap();
         let head = RequestHead::parse(&request[..len], 64).unwrap();
         let upgrade = Upgrade::judge(&head).unwrap();
-        upgrade.accept(upgrade.protocols().first().copied())
+        upgrade.accept(upgrade.protocols().first().copied(), None)
     });
 }

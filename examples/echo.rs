@@ -1,9 +1,11 @@
 //! A WebSocket echo server on parlor's reactor.
 //!
-//! Run: `cargo run --release --example echo -- 127.0.0.1:9001`
+//! Run: `cargo run --release --example echo -- 127.0.0.1:9001`. A number after the address is from
+//! how many bytes on messages are compressed, for clients that offer it; without one it is 1,024.
 
 use parlor::base::{ConnId, Limits};
-use parlor::server::web::{self, Application, Message, Net};
+use parlor::protocol::deflate::CodecsConfig;
+use parlor::server::web::{self, Application, Message, Net, WebConfig};
 use std::net::SocketAddr;
 
 struct Echo;
@@ -20,11 +22,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address: SocketAddr = address.parse()?;
     let limits = Limits {
         message_bytes: 16 * 1024 * 1024,
-        fragments: 65_536,
+        fragments: 131_072,
         connections_per_address: u32::MAX,
         ..Limits::default()
     };
     println!("echo: ws://{address}/");
-    web::serve(address, limits, Echo)?;
+    let mut compression = CodecsConfig { context_takeover: true, ..CodecsConfig::default() };
+    if let Some(threshold) = std::env::args().nth(2) {
+        compression.threshold_bytes = threshold.parse()?;
+    }
+    let compression = Some(compression);
+    web::serve(address, WebConfig { limits, compression }, Echo)?;
     Ok(())
 }

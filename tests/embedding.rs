@@ -38,7 +38,7 @@ impl Client {
         let mut stream = TcpStream::connect(server.local_addr()).unwrap();
         stream.set_read_timeout(Some(WAIT)).unwrap();
         let host = server.local_addr().to_string();
-        let request = Request { host: &host, target, protocols: &[], fields: &[] };
+        let request = Request { host: &host, target, protocols: &[], deflate: &[], fields: &[] };
         let handshake = ClientHandshake::new(request, *b"0123456789abcdef").unwrap();
         stream.write_all(handshake.request()).unwrap();
         let mut bytes = Vec::new();
@@ -72,7 +72,7 @@ impl Client {
     fn send(&mut self, kind: &str, id: u64, payload: Value) {
         let text = json!({ "type": kind, "id": id, "payload": payload }).to_string();
         let out = &mut self.out;
-        self.endpoint.send.message(Message::Text(&text), parlor::base::Class::Reply, out).unwrap();
+        self.endpoint.send.message(Message::Text(&text), out).unwrap();
         let bytes: Vec<u8> = out.pieces().flatten().copied().collect();
         out.advance(bytes.len());
         self.stream.write_all(&bytes).unwrap();

@@ -3,7 +3,7 @@
 
 use parlor::base::{ConnId, Limits};
 use parlor::reactor::{Reactor, ReactorConfig};
-use parlor::server::web::{Application, Message, Net, Web};
+use parlor::server::web::{Application, Message, Net, Web, WebConfig};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::net::TcpStream;
@@ -42,7 +42,7 @@ fn running_out_of_files_neither_spins_nor_forgets_the_backlog() {
         let mut reactor =
             Reactor::bind(&ReactorConfig { listen, limits: Limits::default() }).unwrap();
         ready.send(reactor.local_addr().unwrap()).unwrap();
-        reactor.run(&mut Web::new(Silent, Limits::default(), 1)).unwrap();
+        reactor.run(&mut Web::new(Silent, WebConfig::default(), 1)).unwrap();
     });
     let address = is_ready.recv().unwrap();
     assert!(ask(&TcpStream::connect(address).unwrap()).contains(" 426 "));

@@ -1,16 +1,26 @@
 //! The protocol, tried with conversations that nobody thought of: an endpoint says the same
-//! however its bytes are cut, it says what a slow and plain model of RFC 6455 says
-//! (`fuzz/bodies/model.rs`), and two endpoints understand each other.
+//! however its bytes are cut, it says what a slow and plain model of RFC 6455 and RFC 7692 says
+//! (`fuzz/bodies/model.rs`) and hears what somebody else's implementation hears
+//! (`fuzz/bodies/independent.rs`), and two endpoints understand each other.
 
 #[path = "../fuzz/bodies/conversation.rs"]
 mod conversation;
+#[path = "../fuzz/bodies/independent.rs"]
+mod independent;
 #[path = "../fuzz/bodies/model.rs"]
 mod model;
+#[path = "../fuzz/bodies/slow_header.rs"]
+mod slow_header;
+#[path = "../fuzz/bodies/slow_inflate.rs"]
+mod slow_inflate;
 
 use conversation::{CountedKeys, Outcome, Seen, Settings, drain, endpoint, run};
+use miniz_oxide::deflate::core::{
+    CompressorOxide, TDEFLFlush, compress_to_output, create_comp_flags_from_zip_params,
+};
 use parlor::base::{Class, Moment, Outbox};
-use parlor::protocol::endpoint::Closing;
-use parlor::protocol::frame_header::RSV1;
+use parlor::protocol::deflate::{Parameters, RSV1};
+use parlor::protocol::endpoint::{Broadcast, Closing};
 use parlor::protocol::{
     CloseCode, Endpoint, EndpointLimits, FrameHeader, MaskKeys, Message, Opcode, Received, Role,
     mask,
@@ -35,24 +45,60 @@ impl Sent {
     }
 }
 
-/// A valid conversation: the frames, and the events that they are.
+/// A valid conversation: the frames, the events that they are, and what was agreed of compression.
 #[derive(Clone, Debug, Default)]
 struct Conversation {
     frames: Vec<Sent>,
     events: Vec<Seen>,
+    deflate: Option<Parameters>,
 }
 
 /// What a conversation is made of.
 #[derive(Clone, Debug)]
 enum Part {
     Control(Seen),
-    /// A message, where it is cut into fragments, and the control frames that follow its first
-    /// fragments, one each.
+    /// A message, how it is compressed if it may be, where it is cut into fragments, and the control
+    /// frames that follow its first fragments, one each.
     Data {
         message: Seen,
+        compression: Option<Compression>,
         cuts: Vec<Index>,
         between: Vec<Seen>,
     },
+}
+
+/// How a sender compresses, and whether it marks the last block.
+#[derive(Clone, Copy, Debug)]
+struct Compression {
+    level: i32,
+    is_final: bool,
+}
+
+fn compression() -> impl Strategy<Value = Compression> {
+    (0i32..=10, any::<bool>()).prop_map(|(level, is_final)| Compression { level, is_final })
+}
+
+impl Compression {
+    /// RFC 7692 §7.2.1, by `miniz_oxide`: a compressor that shares no line with the one that is
+    /// tried here. `stream` is that of the message before, where it lives on.
+    fn compress(self, payload: &[u8], stream: &mut CompressorOxide) -> Vec<u8> {
+        let mut compressed = Vec::new();
+        let flush = if self.is_final { TDEFLFlush::Finish } else { TDEFLFlush::Sync };
+        compress_to_output(stream, payload, flush, |bytes| {
+            compressed.extend_from_slice(bytes);
+            true
+        });
+        if self.is_final {
+            compressed.push(0x00);
+        } else {
+            compressed.truncate(compressed.len() - 4);
+        }
+        compressed
+    }
+
+    fn stream(self) -> CompressorOxide {
+        CompressorOxide::new(create_comp_flags_from_zip_params(self.level, -15, 0))
+    }
 }
 
 fn control() -> impl Strategy<Value = Seen> {
@@ -75,8 +121,10 @@ fn message() -> impl Strategy<Value = Seen> {
 }
 
 fn part() -> impl Strategy<Value = Part> {
-    let data = (message(), vec(any::<Index>(), 0..4), vec(control(), 0..4))
-        .prop_map(|(message, cuts, between)| Part::Data { message, cuts, between });
+    let compression = proptest::option::weighted(0.7, compression());
+    let data = (message(), compression, vec(any::<Index>(), 0..4), vec(control(), 0..4)).prop_map(
+        |(message, compression, cuts, between)| Part::Data { message, compression, cuts, between },
+    );
     prop_oneof![1 => control().prop_map(Part::Control), 3 => data]
 }
 
@@ -102,12 +150,36 @@ fn payload(event: &Seen) -> (Opcode, Vec<u8>) {
 }
 
 impl Conversation {
-    fn of(parts: Vec<Part>, close: Option<Seen>) -> Conversation {
-        let mut conversation = Conversation::default();
+    /// Messages are compressed if `deflate` says whether the context is taken over.
+    fn of(parts: Vec<Part>, close: Option<Seen>, deflate: Option<bool>) -> Conversation {
+        let deflate = deflate.map(|takes_over| Parameters {
+            server_no_context_takeover: !takes_over,
+            client_no_context_takeover: !takes_over,
+            server_max_window_bits: 15,
+            client_max_window_bits: 15,
+        });
+        let mut conversation = Conversation { deflate, ..Conversation::default() };
+        // One stream for all messages, until one of them has ended it.
+        let mut stream = None;
         for part in parts {
             match part {
                 Part::Control(event) => conversation.say(event),
-                Part::Data { message, cuts, between } => conversation.tell(message, &cuts, between),
+                Part::Data { message, compression, cuts, between } => {
+                    let (opcode, mut payload) = payload(&message);
+                    let compression = compression.filter(|_| deflate.is_some());
+                    if let Some(compression) = compression {
+                        let stream = stream.get_or_insert_with(|| compression.stream());
+                        payload = compression.compress(&payload, stream);
+                    }
+                    if deflate.is_some_and(|agreed| agreed.server_no_context_takeover)
+                        || compression.is_some_and(|compression| compression.is_final)
+                    {
+                        stream = None;
+                    }
+                    let rsv = if compression.is_some() { RSV1 } else { 0 };
+                    conversation.tell(opcode, rsv, &payload, &cuts, between);
+                    conversation.events.push(message);
+                }
             }
         }
         if let Some(close) = close {
@@ -124,22 +196,27 @@ impl Conversation {
     }
 
     /// A message in fragments.
-    fn tell(&mut self, message: Seen, cuts: &[Index], between: Vec<Seen>) {
-        let (opcode, payload) = payload(&message);
+    fn tell(
+        &mut self,
+        opcode: Opcode,
+        rsv: u8,
+        payload: &[u8],
+        cuts: &[Index],
+        between: Vec<Seen>,
+    ) {
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(payload.len() + 1)).collect();
         cuts.sort_unstable();
         let starts = [0].into_iter().chain(cuts.iter().copied());
         let ends = cuts.iter().copied().chain([payload.len()]);
         let mut between = between.into_iter();
         for (i, (start, end)) in starts.zip(ends).enumerate() {
-            let opcode = if i == 0 { opcode } else { Opcode::Continuation };
+            let (opcode, rsv) = if i == 0 { (opcode, rsv) } else { (Opcode::Continuation, 0) };
             let fin = i == cuts.len();
-            self.frames.push(Sent { fin, rsv: 0, opcode, payload: payload[start..end].to_vec() });
+            self.frames.push(Sent { fin, rsv, opcode, payload: payload[start..end].to_vec() });
             if !fin && let Some(control) = between.next() {
                 self.say(control);
             }
         }
-        self.events.push(message);
     }
 
     /// As the other end of one with `role` would write it.
@@ -162,8 +239,9 @@ prop_compose! {
     fn conversation()(
         parts in vec(part(), 0..5),
         close in proptest::option::of(close()),
+        deflate in proptest::option::of(any::<bool>()),
     ) -> Conversation {
-        Conversation::of(parts, close)
+        Conversation::of(parts, close, deflate)
     }
 }
 
@@ -172,22 +250,39 @@ fn role() -> impl Strategy<Value = Role> {
 }
 
 /// An end with roomy limits.
-fn roomy(role: Role, has_closed: bool) -> Settings {
-    Settings { role, rsv_allowed: 0, has_closed, limits: EndpointLimits::default() }
+fn roomy(role: Role, deflate: Option<Parameters>, has_closed: bool) -> Settings {
+    Settings { role, deflate, has_closed, limits: EndpointLimits::default() }
+}
+
+prop_compose! {
+    /// Anything that may be agreed upon.
+    fn parameters()(
+        server_no_context_takeover: bool,
+        client_no_context_takeover: bool,
+        server_max_window_bits in 8u8..=15,
+        client_max_window_bits in 8u8..=15,
+    ) -> Parameters {
+        Parameters {
+            server_no_context_takeover,
+            client_no_context_takeover,
+            server_max_window_bits,
+            client_max_window_bits,
+        }
+    }
 }
 
 prop_compose! {
     /// An end with any limits: mostly so small that they are met.
     fn any_settings()(
         role in role(),
-        rsv_allowed in prop_oneof![3 => Just(0), 1 => Just(RSV1), 1 => 0u8..8],
+        deflate in proptest::option::of(parameters()),
         has_closed: bool,
         frame_bytes in prop_oneof![0u64..200, Just(u64::MAX)],
         message_bytes in prop_oneof![0u64..200, Just(u64::MAX)],
         fragments in prop_oneof![0u32..5, Just(u32::MAX)],
     ) -> Settings {
         let limits = EndpointLimits { frame_bytes, message_bytes, fragments };
-        Settings { role, rsv_allowed, has_closed, limits }
+        Settings { role, deflate, has_closed, limits }
     }
 }
 
@@ -293,7 +388,8 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![1 => vec(any::<u8>(), 0..60), 3 => frames.prop_map(|frames| frames.concat())]
 }
 
-/// Asserts that the endpoint says to `stream` what the model says, however it is cut.
+/// Asserts that the endpoint says to `stream` what the model says, however it is cut, and hears what
+/// another implementation hears.
 fn assert_is_the_model(
     settings: &Settings,
     stream: &[u8],
@@ -303,6 +399,9 @@ fn assert_is_the_model(
     prop_assert_eq!(&run(settings, [stream]), &model, "whole");
     prop_assert_eq!(&run(settings, pieces(stream, lens)), &model, "in pieces");
     prop_assert_eq!(&run(settings, stream.chunks(1)), &model, "byte by byte");
+    if settings.deflate.is_none() {
+        independent::assert_agrees(settings, stream);
+    }
     Ok(model)
 }
 
@@ -319,7 +418,7 @@ proptest! {
         has_closed: bool,
         lens in lens(),
     ) {
-        let settings = roomy(role, has_closed);
+        let settings = roomy(role, conversation.deflate, has_closed);
         let stream = conversation.encoded_for(role);
         let outcome = assert_is_the_model(&settings, &stream, &lens)?;
         prop_assert_eq!(outcome.error, None);
@@ -329,10 +428,11 @@ proptest! {
     #[test]
     fn valid_conversations_meet_any_limits_as_the_model_says(
         mut conversation in conversation(),
-        settings in any_settings(),
+        mut settings in any_settings(),
         rsv in vec((any::<Index>(), 0u8..8), 0..2),
         lens in lens(),
     ) {
+        settings.deflate = conversation.deflate.or(settings.deflate);
         for (frame, rsv) in rsv {
             if !conversation.frames.is_empty() {
                 let frame = frame.index(conversation.frames.len());
@@ -354,7 +454,7 @@ proptest! {
         for mutation in &mutations {
             mutate(&mut stream, mutation);
         }
-        let roomy = roomy(settings.role, settings.has_closed);
+        let roomy = roomy(settings.role, conversation.deflate, settings.has_closed);
         assert_is_the_model(if is_roomy { &roomy } else { &settings }, &stream, &lens)?;
     }
 
@@ -374,6 +474,8 @@ proptest! {
 #[derive(Clone, Debug)]
 enum Act {
     Send(Seen),
+    /// As to many, in the class of what may be refused.
+    Broadcast(Seen),
     Close(Option<u16>),
     /// Some of what the other has sent arrives.
     Hear(usize),
@@ -383,6 +485,7 @@ fn act() -> impl Strategy<Value = Act> {
     let ping = vec(any::<u8>(), 0..130).prop_map(Seen::Ping);
     prop_oneof![
         6 => message().prop_map(Act::Send),
+        3 => message().prop_map(Act::Broadcast),
         2 => ping.prop_map(Act::Send),
         1 => proptest::option::of(3000u16..4000).prop_map(Act::Close),
         8 => prop_oneof![0usize..20, 0usize..100_000].prop_map(Act::Hear),
@@ -403,10 +506,10 @@ struct End {
 }
 
 impl End {
-    fn new(role: Role) -> End {
+    fn new(role: Role, deflate: Option<Parameters>) -> End {
         let mut out = Outbox::alone(1 << 20);
         End {
-            endpoint: endpoint(&roomy(role, false), &mut out),
+            endpoint: endpoint(&roomy(role, deflate, false), &mut out),
             out,
             wire: VecDeque::new(),
             heard: Vec::new(),
@@ -423,7 +526,7 @@ impl End {
             other => panic!("{other:?} is not sent"),
         };
         let was_open = self.endpoint.send.closing() == Closing::Open;
-        let taken = self.endpoint.send.message(message, Class::Reply, &mut self.out).is_ok();
+        let taken = self.endpoint.send.message(message, &mut self.out).is_ok();
         assert_eq!(taken, was_open);
         if taken {
             self.said.push(match event {
@@ -433,6 +536,21 @@ impl End {
                 }
                 other => other,
             });
+        }
+    }
+
+    fn broadcast(&mut self, event: Seen) {
+        let mut broadcast = Broadcast::new(match &event {
+            Seen::Text(text) => Message::Text(text),
+            Seen::Binary(bytes) => Message::Binary(bytes),
+            other => panic!("{other:?} is for one"),
+        });
+        let was_open = self.endpoint.send.closing() == Closing::Open;
+        let Endpoint { send, .. } = &mut self.endpoint;
+        let taken = send.broadcast(&mut broadcast, Class::Ephemeral, 1, &mut self.out).is_ok();
+        assert!(was_open || !taken);
+        if taken {
+            self.said.push(event);
         }
     }
 
@@ -470,13 +588,16 @@ proptest! {
     #[test]
     fn two_endpoints_hear_what_the_other_says_in_order_and_close_together(
         acts in vec((any::<bool>(), act()), 0..30),
+        deflate in proptest::option::of(parameters()),
     ) {
-        let (mut server, mut client) = (End::new(Role::Server), End::new(Role::Client));
+        let mut server = End::new(Role::Server, deflate);
+        let mut client = End::new(Role::Client, deflate);
         for (is_server, act) in acts {
             let (end, other) =
                 if is_server { (&mut server, &mut client) } else { (&mut client, &mut server) };
             match act {
                 Act::Send(event) => end.send(event),
+                Act::Broadcast(event) => end.broadcast(event),
                 Act::Close(code) => end.close(code),
                 Act::Hear(len) => {
                     deliver(other, end);

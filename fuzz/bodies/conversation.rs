@@ -1,17 +1,18 @@
 //! One end of a WebSocket that is given bytes in pieces, and all that comes of it.
 
 use parlor::base::{Moment, Outbox};
+use parlor::protocol::deflate::{Codecs, CodecsConfig, Deflate, Parameters};
 use parlor::protocol::{
     CloseCode, Endpoint, EndpointLimits, Event, MaskKey, MaskKeys, ProtocolError, Received, Role,
 };
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// What an end is like before the first byte comes.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) role: Role,
-    /// As in `FrameHeader::rsv`.
-    pub(crate) rsv_allowed: u8,
+    /// What was agreed of permessage-deflate, if it was.
+    pub(crate) deflate: Option<Parameters>,
     /// Whether this end has sent a Close before anything came.
     pub(crate) has_closed: bool,
     pub(crate) limits: EndpointLimits,
@@ -62,6 +63,11 @@ impl MaskKeys for CountedKeys {
     }
 }
 
+/// For all endpoints, so that it would show if one left something behind for the next. Whatever can
+/// be compressed is.
+static CODECS: LazyLock<Arc<Codecs>> =
+    LazyLock::new(|| Codecs::new(CodecsConfig { threshold_bytes: 0, ..CodecsConfig::default() }));
+
 /// An endpoint with these settings; what it has sent already is in the outbox.
 pub(crate) fn endpoint(settings: &Settings, out: &mut Outbox) -> Endpoint {
     let limits = Arc::new(settings.limits.clone());
@@ -69,7 +75,12 @@ pub(crate) fn endpoint(settings: &Settings, out: &mut Outbox) -> Endpoint {
         Role::Server => Endpoint::server(limits),
         Role::Client => Endpoint::client(limits, Box::new(CountedKeys::default())),
     };
-    endpoint.receive = endpoint.receive.with_reserved_bits(settings.rsv_allowed);
+    if let Some(agreed) = &settings.deflate {
+        endpoint = endpoint.with_deflate(match settings.role {
+            Role::Server => Deflate::server(agreed, &CODECS),
+            Role::Client => Deflate::client(agreed, &CODECS),
+        });
+    }
     if settings.has_closed {
         endpoint.send.start_close(Some(CloseCode::NORMAL), "", Moment::NEVER, out);
     }

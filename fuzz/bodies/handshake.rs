@@ -1,6 +1,7 @@
 //! The opening handshake with anybody, at both ends: nothing panics, the cuts do not matter, a
-//! WebSocket is opened only when every duty of RFC 6455 §4 is kept, and what is answered or asked
-//! is a head that another program can read.
+//! WebSocket is opened only when every duty of RFC 6455 §4 is kept, permessage-deflate is agreed
+//! upon only as RFC 7692 §7.1 lets it, and what is answered or asked is a head that another program
+//! can read.
 //!
 //! ```text
 //! byte 0     most bytes of a request's head, in units of 16
@@ -10,8 +11,11 @@
 //!            host, the target, the subprotocol and a field's value for a request of the client
 //! ```
 
+use crate::slow_negotiation::{self as slow, Element};
+use parlor::protocol::deflate::{Codecs, CodecsConfig, Offer, offer};
 use parlor::protocol::handshake::client::{ClientError, ClientHandshake, Opened, Request};
 use parlor::protocol::handshake::{HeadReader, Refusal, RequestHead, Upgrade, accept_key};
+use std::sync::{Arc, LazyLock};
 
 /// Bytes before the text.
 pub(crate) const SETTINGS_BYTES: usize = 4;
@@ -19,6 +23,27 @@ pub(crate) const SETTINGS_BYTES: usize = 4;
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const NONCE: [u8; 16] = *b"the sample nonce";
 const OFFERED: [&str; 2] = ["chat", "superchat"];
+/// What a client offers that offers compression.
+const DEFLATE: [Offer; 2] = [
+    Offer {
+        server_no_context_takeover: true,
+        client_no_context_takeover: false,
+        server_max_window_bits: Some(12),
+        client_max_window_bits: Some(None),
+    },
+    Offer {
+        server_no_context_takeover: false,
+        client_no_context_takeover: true,
+        server_max_window_bits: None,
+        client_max_window_bits: Some(Some(10)),
+    },
+];
+/// A server's that takes over no context, and one's that does.
+static CODECS: LazyLock<[Arc<Codecs>; 2]> = LazyLock::new(|| {
+    [false, true].map(|context_takeover| {
+        Codecs::new(CodecsConfig { context_takeover, ..CodecsConfig::default() })
+    })
+});
 
 /// What both ends made of a text.
 #[derive(Debug)]
@@ -76,22 +101,57 @@ fn at_server(
     let _ = parsed.query_value("token");
     let upgrade = match Upgrade::judge(&parsed) {
         Ok(upgrade) => upgrade,
-        Err(refusal) => return Some(Err(refused(refusal))),
+        Err(refusal) => {
+            if refusal.message == "Sec-WebSocket-Extensions is not a list of extensions" {
+                assert_eq!(extensions(&Head::of(head)), None);
+            }
+            return Some(Err(refused(refusal)));
+        }
     };
     let key = assert_request_keeps_its_duties(head);
-    for protocol in std::iter::once(None).chain(upgrade.protocols().iter().copied().map(Some)) {
-        let answer = Head::of(&upgrade.accept(protocol));
-        assert_eq!(answer.first, "HTTP/1.1 101 Switching Protocols");
-        assert_eq!(answer.body, "");
-        assert_eq!(answer.all("sec-websocket-accept"), [accept_key(&key)]);
-        assert_eq!(answer.all("sec-websocket-protocol"), Vec::from_iter(protocol));
-        assert_eq!(
-            (answer.all("upgrade"), answer.all("connection")),
-            (vec!["websocket"], vec!["Upgrade"])
-        );
+    let offered = extensions(&Head::of(head)).expect("a list is refused that is none");
+    let protocols = || upgrade.protocols().iter().copied().map(Some);
+    for protocol in std::iter::once(None).chain(protocols()) {
+        let answer = Head::of(&upgrade.accept(protocol, None).answer);
+        assert_is_accepted(&answer, &key, protocol);
         assert_eq!(answer.fields.len(), 3 + usize::from(protocol.is_some()), "and no more");
     }
+    for codecs in &*CODECS {
+        let accepted = upgrade.accept(None, Some(codecs));
+        let answer = Head::of(&accepted.answer);
+        assert_is_accepted(&answer, &key, None);
+        let agreed = offer::answer(upgrade.extensions(), codecs);
+        let named = agreed.as_ref().map(|(agreed, text)| (*agreed, text.as_str()));
+        assert_eq!(
+            answer.all("sec-websocket-extensions"),
+            Vec::from_iter(named.map(|named| named.1))
+        );
+        assert_eq!(answer.fields.len(), 3 + usize::from(named.is_some()), "and no more");
+        assert_eq!(accepted.deflate.is_some(), named.is_some());
+        drop(accepted);
+        let config = codecs.config();
+        let room = config.context_takeover.then_some(config.windows_bytes);
+        slow::assert_answer_is_right(&offered, room, named);
+    }
     Some(Ok(()))
+}
+
+/// RFC 6455 §4.2.2, 5.
+fn assert_is_accepted(answer: &Head, key: &str, protocol: Option<&str>) {
+    assert_eq!(answer.first, "HTTP/1.1 101 Switching Protocols");
+    assert_eq!(answer.body, "");
+    assert_eq!(answer.all("sec-websocket-accept"), [accept_key(key)]);
+    assert_eq!(answer.all("sec-websocket-protocol"), Vec::from_iter(protocol));
+    assert_eq!(
+        (answer.all("upgrade"), answer.all("connection")),
+        (vec!["websocket"], vec!["Upgrade"])
+    );
+}
+
+/// The extensions of all lines of the field; `None` if one of them is no list.
+fn extensions(head: &Head) -> Option<Vec<Element>> {
+    let lists = head.all("sec-websocket-extensions").into_iter().map(slow::list);
+    lists.collect::<Option<Vec<_>>>().map(|lists| lists.concat())
 }
 
 /// Asserts that the answer to a refused request is one that another program can read.
@@ -126,9 +186,29 @@ fn assert_request_keeps_its_duties(bytes: &[u8]) -> String {
     key.to_owned()
 }
 
+/// A client that offers compression, and one that does not: they differ in that.
 fn at_client(text: &[u8], piece_lens: [u8; 2]) -> Option<Result<Opened, ClientError>> {
-    let request =
-        Request { host: "server.example.com", target: "/chat", protocols: &OFFERED, fields: &[] };
+    let plain = judged_by_client(text, piece_lens, &[]);
+    let compressing = judged_by_client(text, piece_lens, &DEFLATE);
+    match (&plain, &compressing) {
+        (Some(Err(ClientError::Extension)), Some(_)) => {}
+        (plain, compressing) => assert_eq!(plain, compressing),
+    }
+    compressing
+}
+
+fn judged_by_client(
+    text: &[u8],
+    piece_lens: [u8; 2],
+    offers: &[Offer],
+) -> Option<Result<Opened, ClientError>> {
+    let request = Request {
+        host: "server.example.com",
+        target: "/chat",
+        protocols: &OFFERED,
+        deflate: offers,
+        fields: &[],
+    };
     let handshake = ClientHandshake::new(request, NONCE).unwrap();
     let whole = handshake.judge(text).transpose();
     let in_pieces =
@@ -141,7 +221,12 @@ fn at_client(text: &[u8], piece_lens: [u8; 2]) -> Option<Result<Opened, ClientEr
         assert_eq!(head.all("upgrade").len(), 1);
         assert!(head.lists("upgrade", "websocket") && head.lists("connection", "upgrade"));
         assert_eq!(head.all("sec-websocket-accept"), [ACCEPT]);
-        assert!(head.all("sec-websocket-extensions").iter().all(|value| value.is_empty()));
+        let agreed = head.all("sec-websocket-extensions").into_iter().map(|line| {
+            let list = slow::list(line).expect("an answer is a list");
+            let [element] = &list[..] else { panic!("one extension: {line}") };
+            slow::agreed(offers, element).expect("the answer accepts one of the offers")
+        });
+        assert_eq!(Vec::from_iter(agreed), Vec::from_iter(opened.deflate));
         assert_eq!(head.all("sec-websocket-protocol"), Vec::from_iter(opened.protocol.as_deref()));
         assert!(opened.protocol.iter().all(|protocol| OFFERED.contains(&protocol.as_str())));
         assert_eq!(handshake.judge(&text[..opened.head_len - 1]), Ok(None), "not whole");
@@ -154,7 +239,8 @@ fn request(text: &[u8]) -> Option<Result<(), ClientError>> {
     let mut lines = std::str::from_utf8(text).ok()?.splitn(4, '\n');
     let (host, target, protocol) = (lines.next()?, lines.next()?, lines.next()?);
     let (protocols, fields) = ([protocol], [("X-Field", lines.next()?)]);
-    let request = Request { host, target, protocols: &protocols, fields: &fields };
+    let request =
+        Request { host, target, protocols: &protocols, deflate: &DEFLATE, fields: &fields };
     let handshake = match ClientHandshake::new(request, NONCE) {
         Ok(handshake) => handshake,
         Err(error) => return Some(Err(error)),
@@ -165,9 +251,17 @@ fn request(text: &[u8]) -> Option<Result<(), ClientError>> {
     assert_eq!(head.host, host);
     assert_eq!(head.only("x-field"), Ok(Some(fields[0].1.trim())));
     let upgrade = Upgrade::judge(&head).expect("our server takes what our client asks");
-    let answer = upgrade.accept(Some(protocol));
-    let opened = Opened { head_len: answer.len(), protocol: Some(protocol.to_owned()) };
-    assert_eq!(handshake.judge(&answer), Ok(Some(opened)));
+    for codecs in [None, Some(&CODECS[0]), Some(&CODECS[1])] {
+        let answer = upgrade.accept(Some(protocol), codecs).answer;
+        let deflate = codecs.and_then(|codecs| offer::answer(upgrade.extensions(), codecs));
+        assert_eq!(deflate.is_some(), codecs.is_some());
+        let opened = Opened {
+            head_len: answer.len(),
+            protocol: Some(protocol.to_owned()),
+            deflate: deflate.map(|(agreed, _)| agreed),
+        };
+        assert_eq!(handshake.judge(&answer), Ok(Some(opened)));
+    }
     Some(Ok(()))
 }
 

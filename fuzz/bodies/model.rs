@@ -7,11 +7,14 @@
 //! whole, reserved bits, mask, place in the message, limits, payload.
 
 use crate::conversation::{CountedKeys, Outcome, Seen, Settings};
+use crate::slow_header::{Header, header};
+use crate::slow_inflate::SlowInflater;
 use parlor::protocol::{MaskKeys, ProtocolError, Role, Violation};
 
 /// A message that has begun.
 struct Begun {
     is_text: bool,
+    is_compressed: bool,
     payload: Vec<u8>,
     fragments: u32,
 }
@@ -21,6 +24,8 @@ struct Model<'s> {
     outcome: Outcome,
     keys: CountedKeys,
     has_closed: bool,
+    /// Where permessage-deflate was agreed.
+    inflater: Option<SlowInflater>,
 }
 
 /// How much of a text there is.
@@ -31,15 +36,6 @@ enum Text {
     Impossible,
 }
 
-struct Header {
-    fin: bool,
-    rsv: u8,
-    opcode: u8,
-    key: Option<[u8; 4]>,
-    header_len: usize,
-    payload_len: u64,
-}
-
 /// All that must come of a stream.
 pub(crate) fn outcome(settings: &Settings, stream: &[u8]) -> Outcome {
     let mut model = Model {
@@ -47,6 +43,14 @@ pub(crate) fn outcome(settings: &Settings, stream: &[u8]) -> Outcome {
         outcome: Outcome::default(),
         keys: CountedKeys::default(),
         has_closed: false,
+        inflater: settings.deflate.map(|agreed| match settings.role {
+            Role::Server => {
+                SlowInflater::new(!agreed.client_no_context_takeover, agreed.client_max_window_bits)
+            }
+            Role::Client => {
+                SlowInflater::new(!agreed.server_no_context_takeover, agreed.server_max_window_bits)
+            }
+        }),
     };
     if settings.has_closed {
         model.close(&1000u16.to_be_bytes());
@@ -89,6 +93,7 @@ impl Model<'_> {
                 opcode => {
                     let message = begun.get_or_insert(Begun {
                         is_text: opcode == 1,
+                        is_compressed: header.rsv & 4 != 0,
                         payload: Vec::new(),
                         fragments: 0,
                     });
@@ -98,6 +103,21 @@ impl Model<'_> {
                     }
                     message.payload.extend(payload);
                     let ends = header.fin && is_whole;
+                    // RFC 7692 §6.2: what is compressed is judged when it is whole.
+                    if message.is_compressed && !ends {
+                        if !is_whole {
+                            return Ok(());
+                        }
+                        *frame_offset += header.header_len + here;
+                        continue;
+                    }
+                    if message.is_compressed {
+                        let inflater = self.inflater.as_mut().unwrap();
+                        let bytes_max = self.settings.limits.message_bytes;
+                        message.payload = inflater
+                            .inflate(&message.payload, bytes_max)
+                            .map_err(|defect| defect.violation())?;
+                    }
                     if message.is_text {
                         match text(&message.payload) {
                             Text::Impossible => return Err(Violation::TextNotUtf8),
@@ -126,14 +146,14 @@ impl Model<'_> {
     fn judge(&self, header: &Header, begun: Option<&Begun>) -> Result<(), Violation> {
         let limits = &self.settings.limits;
         let is_data = header.opcode < 8;
-        let rsv_allowed = match header.opcode {
-            1 | 2 => self.settings.rsv_allowed,
-            _ => 0,
-        };
-        for bit in [4, 2, 1] {
-            if header.rsv & bit != 0 && rsv_allowed & bit == 0 {
-                return Err(Violation::ReservedBits);
-            }
+        // §5.2: RSV2 and RSV3 have no meaning, RSV1 has one where RFC 7692 was agreed upon.
+        let is_marked = header.rsv & 4 != 0;
+        if header.rsv & 3 != 0 || is_marked && self.settings.deflate.is_none() {
+            return Err(Violation::ReservedBits);
+        }
+        // RFC 7692 §6.1: on the first frame of a message.
+        if is_marked && !matches!(header.opcode, 1 | 2) {
+            return Err(Violation::CompressedBitMisplaced);
         }
         match self.settings.role {
             Role::Server if header.key.is_none() => return Err(Violation::MaskMissing),
@@ -146,12 +166,18 @@ impl Model<'_> {
         if matches!(header.opcode, 1 | 2) && begun.is_some() {
             return Err(Violation::MessageWithinMessage);
         }
-        if is_data && header.payload_len > limits.frame_bytes {
+        // What cannot be compressed grows: by an eighth and 64 bytes at most.
+        let is_compressed = is_marked || begun.is_some_and(|message| message.is_compressed);
+        let bytes_max = |limit: u64| match u128::from(limit) {
+            limit if is_compressed => limit + limit / 8 + 64,
+            limit => limit,
+        };
+        if is_data && u128::from(header.payload_len) > bytes_max(limits.frame_bytes) {
             return Err(Violation::FrameTooLarge);
         }
         let before = begun.map_or(0, |message| message.payload.len());
         let message_len = u128::from(header.payload_len) + before as u128;
-        if is_data && message_len > u128::from(limits.message_bytes) {
+        if is_data && message_len > bytes_max(limits.message_bytes) {
             return Err(Violation::MessageTooLarge);
         }
         Ok(())
@@ -208,47 +234,6 @@ impl Model<'_> {
             }
         }
     }
-}
-
-/// §5.2: the header at the beginning of `bytes`; `None` if it is not all there.
-fn header(bytes: &[u8]) -> Result<Option<Header>, Violation> {
-    let Some(&first) = bytes.first() else { return Ok(None) };
-    let opcode = first % 16;
-    let is_control = opcode >= 8;
-    if ![0, 1, 2, 8, 9, 10].contains(&opcode) {
-        return Err(Violation::ReservedOpcode);
-    }
-    let fin = first >= 128;
-    if is_control && !fin {
-        return Err(Violation::ControlFragmented);
-    }
-    let Some(&second) = bytes.get(1) else { return Ok(None) };
-    let (is_masked, short_len) = (second >= 128, second % 128);
-    if is_control && short_len > 125 {
-        return Err(Violation::ControlTooLong);
-    }
-    let len_bytes = match short_len {
-        126 => 2,
-        127 => 8,
-        _ => 0,
-    };
-    let Some(extended) = bytes.get(2..2 + len_bytes) else { return Ok(None) };
-    let extended = extended.iter().fold(0, |len, byte| len * 256 + u64::from(*byte));
-    let payload_len = match short_len {
-        126 if extended < 126 => return Err(Violation::LengthNotMinimal),
-        127 if extended >= 1 << 63 => return Err(Violation::LengthTopBit),
-        127 if extended < 65_536 => return Err(Violation::LengthNotMinimal),
-        126 | 127 => extended,
-        short => u64::from(short),
-    };
-    let key_start = 2 + len_bytes;
-    let key = match (is_masked, bytes.get(key_start..key_start + 4)) {
-        (false, _) => None,
-        (true, None) => return Ok(None),
-        (true, Some(key)) => Some([key[0], key[1], key[2], key[3]]),
-    };
-    let header_len = key_start + if is_masked { 4 } else { 0 };
-    Ok(Some(Header { fin, rsv: first / 16 % 8, opcode, key, header_len, payload_len }))
 }
 
 /// The grammar of RFC 3629 §4, row by row.

@@ -3,6 +3,8 @@
 
 #[path = "../bodies/handshake.rs"]
 mod handshake;
+#[path = "../bodies/slow_negotiation.rs"]
+mod slow_negotiation;
 
 use handshake::Verdicts;
 

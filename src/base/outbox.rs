@@ -1,5 +1,8 @@
 //! What waits to be sent on one connection: whole frames, own or shared, in order.
 //!
+//! While a connection's input is handled its outbox has the loop's one buffer for sending, and what
+//! it answers is written there, one behind the other: no memory of its own, one call for all.
+//!
 //! A frame keeps its class and its source while it waits, so that it can be refused, replaced or
 //! taken back; only one whose first byte has left must be finished. Knows nothing of sockets or of
 //! WebSocket: the reactor takes bytes from the front, whoever has something to say pushes at the
@@ -115,9 +118,13 @@ enum Queue {
     Many(Box<Storage>),
 }
 
-/// The queue of one connection. `waiting` is the sum of all frames' lengths and overheads.
+/// The queue of one connection. `waiting` is the sum of all frames' lengths and overheads, but for
+/// what is in the lent buffer: that lies before all that is in the queue.
 #[derive(Debug)]
 pub struct Outbox {
+    // Boxed: a connection that is not being handled pays for a pointer.
+    #[allow(clippy::box_collection)]
+    lent: Option<Box<Vec<u8>>>,
     queue: Queue,
     waiting: usize,
     budget: Rc<Budget>,
@@ -128,7 +135,7 @@ impl Outbox {
     /// An empty outbox that is full at `limit` bytes, or when `budget` is spent.
     #[must_use]
     pub fn new(limit: u32, budget: Rc<Budget>) -> Outbox {
-        Outbox { queue: Queue::Empty, waiting: 0, budget, limit }
+        Outbox { lent: None, queue: Queue::Empty, waiting: 0, budget, limit }
     }
 
     /// An outbox with a limit of its own and no other beside it.
@@ -185,6 +192,72 @@ impl Outbox {
         Ok(())
     }
 
+    /// Queues a frame of this connection's own, of a class that is never refused. `write` appends its
+    /// `len` bytes to what is there.
+    #[inline]
+    pub fn push_own(&mut self, len: usize, class: Class, write: impl FnOnce(&mut Vec<u8>)) {
+        debug_assert!(matches!(class, Class::Control | Class::Pong | Class::Reply));
+        if let Some(lent) = &mut self.lent
+            && self.waiting == 0
+            && lent.capacity() - lent.len() >= len
+        {
+            write(lent);
+            return;
+        }
+        self.queue_own(len, class, write);
+    }
+
+    fn queue_own(&mut self, len: usize, class: Class, write: impl FnOnce(&mut Vec<u8>)) {
+        // Exactly as long as it will be: no byte is moved when it becomes a frame.
+        let mut bytes = Vec::with_capacity(len);
+        write(&mut bytes);
+        // These classes are never refused.
+        let _ = self.push(Frame::Own(bytes.into()), class, NO_SOURCE);
+    }
+
+    /// Lends a buffer for what is answered next, if nothing waits: its capacity is the bound. What
+    /// was in it is gone.
+    #[allow(clippy::box_collection)]
+    pub fn lend_buffer(&mut self, buffer: &mut Option<Box<Vec<u8>>>) {
+        if self.is_queue_empty() && self.lent.is_none() {
+            self.lent = buffer.take();
+            if let Some(lent) = &mut self.lent {
+                lent.clear();
+            }
+        }
+    }
+
+    /// Takes the lent buffer back, with what was answered: it must be sent before what is queued,
+    /// or be put back.
+    #[allow(clippy::box_collection)]
+    pub fn take_buffer(&mut self) -> Option<Box<Vec<u8>>> {
+        self.lent.take()
+    }
+
+    /// Queues before everything else what the system did not take of a lent buffer. The first of it
+    /// may be the rest of a frame: it is never taken back.
+    pub fn put_back(&mut self, unsent: &[u8]) {
+        if unsent.is_empty() {
+            return;
+        }
+        self.count_in(unsent.len() + FRAME_OVERHEAD_BYTES);
+        let frame = Frame::Own(unsent.into());
+        let item = Item { frame, class: Class::Reply, source: NO_SOURCE };
+        if matches!(self.queue, Queue::Empty) {
+            self.queue = Queue::One(item);
+            return;
+        }
+        let storage = self.storage();
+        storage.items.push_front(item);
+        storage.pong = storage.pong.map(|number| number + 1);
+    }
+
+    /// Whether nothing is queued, whatever is in a lent buffer.
+    #[must_use]
+    pub fn is_queue_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
     /// Whether so much waits that nothing more should be read from this connection.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -194,13 +267,13 @@ impl Outbox {
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.waiting == 0
+        self.waiting == 0 && self.lent.as_ref().is_none_or(|lent| lent.is_empty())
     }
 
     /// Bytes that wait, each frame's overhead included.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
-        self.waiting
+        self.waiting + self.lent.as_ref().map_or(0, |lent| lent.len())
     }
 
     /// What waits, in order: each piece is a frame, the first without what has already left.
@@ -211,23 +284,34 @@ impl Outbox {
             Queue::Many(storage) => (None, Some(storage)),
         };
         let mut skip = storage.map_or(0, |storage| storage.front_sent);
-        one.into_iter().chain(storage.into_iter().flat_map(|storage| &storage.items)).map(
-            move |item| {
+        let lent = self.lent.iter().map(|lent| &lent[..]).filter(|bytes| !bytes.is_empty());
+        let queued = one
+            .into_iter()
+            .chain(storage.into_iter().flat_map(|storage| &storage.items))
+            .map(move |item| {
                 let piece = &item.frame.bytes()[skip..];
                 skip = 0;
                 piece
-            },
-        )
+            });
+        lent.chain(queued)
     }
 
-    /// Takes note that `sent` bytes have left.
+    /// Takes note that `sent` bytes have left, of what is queued.
     ///
     /// # Panics
     /// If that is more than waits.
     pub fn advance(&mut self, sent: usize) {
-        if let Queue::One(item) = &self.queue
-            && item.frame.bytes().len() == sent
-        {
+        debug_assert!(self.lent.as_ref().is_none_or(|lent| lent.is_empty()));
+        // All of it, as a rule.
+        let is_all = match &self.queue {
+            Queue::Empty => sent == 0,
+            Queue::One(item) => item.frame.bytes().len() == sent,
+            Queue::Many(storage) => {
+                let overheads = storage.items.len() * FRAME_OVERHEAD_BYTES;
+                storage.front_sent + sent + overheads == self.waiting
+            }
+        };
+        if is_all {
             self.clear();
             return;
         }
@@ -244,6 +328,9 @@ impl Outbox {
 
     /// Drops everything, also a frame that has begun to leave.
     pub fn clear(&mut self) {
+        if let Some(lent) = &mut self.lent {
+            lent.clear();
+        }
         self.count_out(self.waiting);
         match &mut self.queue {
             Queue::Many(storage) => storage.clear(),
@@ -263,11 +350,12 @@ impl Outbox {
 
     /// Takes the storage of an empty outbox, so that an idle connection owns none.
     pub fn reclaim_storage(&mut self, pool: &mut Vec<Box<Storage>>) {
-        /// Those that are kept for the next turn.
-        const POOL_MAX: usize = 256;
+        /// Those that are kept for the next turn: as many as it may take to tell a large room, with
+        /// 1.3 KiB each.
+        const POOL_MAX: usize = 2_048;
         /// Larger ones go back to the allocator.
         const ITEMS_MAX: usize = 32;
-        if self.is_empty()
+        if self.is_queue_empty()
             && let Queue::Many(storage) = std::mem::take(&mut self.queue)
             && pool.len() < POOL_MAX
             && storage.items.capacity() <= ITEMS_MAX
@@ -298,7 +386,7 @@ impl Outbox {
     }
 
     fn retain(&mut self, keep: impl Fn(&Item) -> bool) {
-        if self.is_empty() {
+        if self.is_queue_empty() {
             return;
         }
         let storage = self.storage();
@@ -484,5 +572,47 @@ mod tests {
         outbox.lend_storage(&mut storage);
         assert!(matches!(outbox.queue, Queue::Many(_)) && storage.is_empty());
         assert_eq!(text(&outbox), "c");
+    }
+
+    #[test]
+    fn what_is_answered_goes_into_a_lent_buffer_as_long_as_nothing_waits_and_there_is_room() {
+        let budget = Budget::new(10_000);
+        let mut outbox = Outbox::new(1_000, Rc::clone(&budget));
+        let mut used = Vec::with_capacity(8);
+        used.push(b'z');
+        let mut buffer = Some(Box::new(used));
+        outbox.lend_buffer(&mut buffer);
+        assert!(buffer.is_none());
+        let answer = |outbox: &mut Outbox, text: &str, class| {
+            outbox.push_own(text.len(), class, |bytes| bytes.extend_from_slice(text.as_bytes()));
+        };
+        answer(&mut outbox, "abc", Class::Reply);
+        answer(&mut outbox, "de", Class::Pong);
+        assert!(outbox.is_queue_empty() && !outbox.is_empty());
+        assert_eq!((outbox.waiting_bytes(), budget.used()), (5, 0));
+        // No room: from here on everything is queued, in order.
+        answer(&mut outbox, "fghi", Class::Reply);
+        answer(&mut outbox, "j", Class::Pong);
+        answer(&mut outbox, "k", Class::Pong);
+        assert_eq!(text(&outbox), "abcdefghik");
+        let sent = outbox.take_buffer().unwrap();
+        assert_eq!(&sent[..], b"abcde");
+        outbox.put_back(&sent[3..]);
+        assert_eq!(text(&outbox), "defghik");
+        answer(&mut outbox, "l", Class::Pong);
+        assert_eq!(text(&outbox), "defghil", "the pong that waits is still known");
+        outbox.take_back(NO_SOURCE - 1);
+        outbox.advance(7);
+        assert!(outbox.is_empty());
+        assert_eq!(budget.used(), 0);
+        // Nothing is lent to one in which something waits; and what is dropped is dropped there, too.
+        outbox.put_back(b"x");
+        let mut buffer = Some(sent);
+        outbox.lend_buffer(&mut buffer);
+        assert!(buffer.is_some());
+        outbox.clear();
+        outbox.lend_buffer(&mut buffer);
+        outbox.clear();
+        assert!(outbox.is_empty() && outbox.take_buffer().is_some());
     }
 }

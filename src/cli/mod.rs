@@ -1,5 +1,6 @@
 //! The command line of the `parlor` program.
 
+pub mod decode;
 mod serve;
 mod token;
 
@@ -25,6 +26,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Make a token that says who somebody is, or a link that signs in to the page
     Token(token::TokenArgs),
+    /// Say what every byte of a WebSocket stream means, with the clause of the RFC
+    Decode(decode::DecodeArgs),
 }
 
 /// Runs the program.
@@ -35,6 +38,7 @@ pub fn main() -> ExitCode {
         None => serve::run(cli.serve),
         Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Token(args)) => token::run(&args),
+        Some(Command::Decode(args)) => decode::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

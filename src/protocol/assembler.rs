@@ -1,7 +1,7 @@
 //! A message in the making: fragments joined, text checked as it comes (RFC 6455 §5.4, §8.1).
 //!
-//! Takes payloads that are unmasked already; knows nothing of headers. Memory grows with the
-//! bytes that came, never with those that were announced.
+//! Takes payloads that are unmasked already; knows nothing of headers and does not inflate. Memory
+//! grows with the bytes that came, never with those that were announced.
 
 use crate::protocol::utf8::Utf8Validator;
 use crate::protocol::{Opcode, Violation};
@@ -13,6 +13,7 @@ pub struct Assembler {
     bytes: Vec<u8>,
     utf8: Utf8Validator,
     fragments: u32,
+    is_compressed: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,17 @@ impl Assembler {
             State::Begun(opcode) => Some(opcode),
             State::Empty | State::Whole => None,
         }
+    }
+
+    /// Whether what is being assembled was compressed (RFC 7692 §6): then its bytes are no text yet.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.is_compressed
+    }
+
+    /// Takes note that the message that begins is compressed.
+    pub fn mark_compressed(&mut self) {
+        self.is_compressed = true;
     }
 
     /// Bytes of the message that are here.
@@ -69,7 +81,7 @@ impl Assembler {
     /// # Errors
     /// [`Violation::TextNotUtf8`] at the first byte that no text can have there.
     pub fn append(&mut self, piece: &[u8]) -> Result<(), Violation> {
-        if self.state == State::Begun(Opcode::Text) {
+        if self.state == State::Begun(Opcode::Text) && !self.is_compressed {
             self.utf8.feed(piece).map_err(|_| Violation::TextNotUtf8)?;
         }
         self.bytes.extend_from_slice(piece);
@@ -97,11 +109,14 @@ impl Assembler {
         &self.bytes
     }
 
-    /// Frees a message that was handed out.
-    pub fn forget_whole(&mut self) {
-        if self.state == State::Whole {
-            *self = Assembler::default();
-        }
+    /// Puts a message in the place of the one that has ended: the same, inflated.
+    pub fn put_whole(&mut self, bytes: Vec<u8>) {
+        *self = Assembler { state: State::Whole, bytes, ..Assembler::default() };
+    }
+
+    /// Lets go of a message that was handed out: its bytes, if there is one.
+    pub fn forget_whole(&mut self) -> Option<Vec<u8>> {
+        (self.state == State::Whole).then(|| std::mem::take(self).bytes)
     }
 
     /// Whether nothing is here that must be kept.
@@ -126,7 +141,7 @@ mod tests {
         assembler.append(b"\xac").unwrap();
         assert_eq!(assembler.finish(), Ok(Opcode::Text));
         assert_eq!(assembler.whole(), "a€".as_bytes());
-        assembler.forget_whole();
+        assert_eq!(assembler.forget_whole().as_deref(), Some("a€".as_bytes()));
         assert!(assembler.is_idle() && assembler.is_empty());
     }
 

@@ -55,6 +55,29 @@ impl std::fmt::Display for CloseCode {
     }
 }
 
+/// What a code means (RFC 6455 §7.4.1, §7.4.2, §11.7), in a few words.
+#[must_use]
+pub const fn meaning(code: u16) -> &'static str {
+    match code {
+        1000 => "normal closure",
+        1001 => "going away",
+        1002 => "protocol error",
+        1003 => "unsupported data",
+        1004..=1006 | 1015 => "reserved, never in a frame",
+        1007 => "invalid payload data",
+        1008 => "policy violation",
+        1009 => "message too big",
+        1010 => "an extension is missing",
+        1011 => "internal error",
+        1012 => "service restart",
+        1013 => "try again later",
+        1014 => "bad gateway",
+        3000..=3999 => "a library's or framework's",
+        4000..=4999 => "the application's own",
+        _ => "not to be used",
+    }
+}
+
 /// Reads a Close frame's body: nothing, or a code and a reason.
 ///
 /// # Errors

@@ -127,18 +127,19 @@ impl FrameHeader {
     }
 
     /// Writes the header, its length in the shortest form, to the end of `into`.
+    #[inline]
     pub fn encode(&self, into: &mut Vec<u8>) {
         let mask_bit = if self.mask.is_some() { MASK } else { 0 };
         let fin_bit = if self.fin { FIN } else { 0 };
-        into.push(fin_bit | (self.rsv << 4) & RSV | self.opcode.bits());
+        let first = fin_bit | (self.rsv << 4) & RSV | self.opcode.bits();
         match self.payload_len {
-            length @ 0..=125 => into.push(mask_bit | length as u8),
+            length @ 0..=125 => into.extend_from_slice(&[first, mask_bit | length as u8]),
             length @ 126..=0xFFFF => {
-                into.push(mask_bit | LENGTH_IN_2_BYTES);
-                into.extend_from_slice(&(length as u16).to_be_bytes());
+                let [a, b] = (length as u16).to_be_bytes();
+                into.extend_from_slice(&[first, mask_bit | LENGTH_IN_2_BYTES, a, b]);
             }
             length => {
-                into.push(mask_bit | LENGTH_IN_8_BYTES);
+                into.extend_from_slice(&[first, mask_bit | LENGTH_IN_8_BYTES]);
                 into.extend_from_slice(&length.to_be_bytes());
             }
         }

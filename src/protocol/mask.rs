@@ -12,22 +12,16 @@ pub type MaskKey = [u8; 4];
 /// memory, without `unsafe`. How much slower `key[i & 3]`
 /// byte by byte is stands in `benches/README.md`.
 pub fn apply(payload: &mut [u8], key: MaskKey, offset: u64) {
-    let key = turned(key, offset);
-    let [a, b, c, d] = key;
-    let wide_key = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    // The key as it meets the byte at `offset`.
+    let key = u32::from_le_bytes(key).rotate_right(8 * (offset % 4) as u32);
+    let wide_key = u64::from(key) << 32 | u64::from(key);
     let (words, rest) = payload.as_chunks_mut::<8>();
     for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ wide_key).to_ne_bytes();
+        *word = (u64::from_le_bytes(*word) ^ wide_key).to_le_bytes();
     }
-    for (byte, key_byte) in rest.iter_mut().zip([a, b, c, d, a, b, c, d]) {
+    for (byte, key_byte) in rest.iter_mut().zip(wide_key.to_le_bytes()) {
         *byte ^= key_byte;
     }
-}
-
-/// The key as it meets the byte at `offset`.
-fn turned(mut key: MaskKey, offset: u64) -> MaskKey {
-    key.rotate_left((offset % 4) as usize);
-    key
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 //! To read it, in this order: [`opcode`] → [`mask`] → [`frame_header`] → [`violation`] →
 //! [`assembler`] → [`endpoint`]; then [`close`], [`utf8`] and [`handshake`].
 
+pub mod annotate;
 pub mod assembler;
 pub mod close;
+pub mod deflate;
 pub mod endpoint;
 pub mod frame_header;
 pub mod handshake;

@@ -51,6 +51,9 @@ violations! {
     CloseCodeInvalid,         "RFC 6455 §7.4",   PROTOCOL_ERROR,  "the status code of a Close frame must not be sent";
     CloseReasonNotUtf8,       "RFC 6455 §5.5.1", INVALID_PAYLOAD, "the reason of a Close frame is not UTF-8";
     TextNotUtf8,              "RFC 6455 §8.1",   INVALID_PAYLOAD, "a text message is not UTF-8";
+    CompressedBitMisplaced,   "RFC 7692 §6.1",   PROTOCOL_ERROR,  "the bit that marks compressed messages is set on a frame that does not begin one";
+    NotDeflate,               "RFC 7692 §7.2.2", INVALID_PAYLOAD, "a compressed message is not whole DEFLATE data";
+    TooManyFinalBlocks,       "RFC 6455 §10.4",  TOO_BIG,         "a compressed message has more final blocks than this end takes";
     FrameTooLarge,            "RFC 6455 §10.4",  TOO_BIG,         "a frame is larger than this end takes";
     MessageTooLarge,          "RFC 6455 §10.4",  TOO_BIG,         "a message is larger than this end takes";
     TooManyFragments,         "RFC 6455 §10.4",  TOO_BIG,         "a message has more fragments than this end takes";
@@ -86,7 +89,10 @@ mod tests {
     #[test]
     fn every_row_has_a_clause_a_code_that_may_be_sent_and_a_reason_that_fits() {
         for violation in Violation::ALL {
-            assert!(violation.clause().starts_with("RFC 6455 §"));
+            assert!(
+                violation.clause().starts_with("RFC 6455 §")
+                    || violation.clause().starts_with("RFC 7692 §")
+            );
             assert!(violation.close_code().may_be_sent());
             assert!(violation.sentence().len() <= crate::protocol::close::REASON_BYTES_MAX);
         }

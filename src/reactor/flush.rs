@@ -2,7 +2,7 @@
 
 use super::io::{CloseCause, Handler, Phase, Stall};
 use super::reactor::Reactor;
-use super::send::send;
+use super::send::{send, send_bytes};
 use crate::base::ConnId;
 use crate::base::limits::{FLUSHES_PER_TURN, STALL_BYTES};
 
@@ -34,7 +34,9 @@ impl Reactor {
         let was_full = slot.outbox.is_full();
         slot.tells_drained |= slot.outbox.waiting_bytes() >= low;
         if socket.is_writable {
-            match send(&mut socket.stream, &mut slot.outbox, &mut self.send_buffer) {
+            // It is lent only while input is handled.
+            let Some(joined) = &mut self.send_buffer else { return };
+            match send(&mut socket.stream, &mut slot.outbox, joined) {
                 Ok(sent) => {
                     socket.is_writable = !sent.is_blocked;
                     if let Some(stall) = &mut slot.stall {
@@ -62,6 +64,41 @@ impl Reactor {
             self.io.ends.push(conn);
         }
         self.drained(handler, conn);
+    }
+
+    /// Sends at once what was answered to a connection's input; what the system does not take waits
+    /// in its outbox.
+    #[allow(clippy::box_collection)]
+    pub(super) fn send_answers(
+        &mut self,
+        handler: &mut impl Handler,
+        conn: ConnId,
+        answers: Box<Vec<u8>>,
+    ) {
+        if !answers.is_empty()
+            && let Some(slot) = self.io.slot(conn)
+            && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
+            && slot.phase != Phase::Cut
+        {
+            let sent =
+                if socket.is_writable { send_bytes(&mut socket.stream, &answers) } else { Ok(0) };
+            match sent {
+                Ok(sent) if sent == answers.len() => {}
+                Ok(sent) => {
+                    socket.is_writable = false;
+                    slot.outbox.put_back(&answers[sent..]);
+                    // As everything that waits, it is watched from the end of the turn on.
+                    if !std::mem::replace(&mut slot.is_flush_queued, true) {
+                        self.io.flushes.push_back(conn);
+                    }
+                }
+                Err(error) => {
+                    log::debug!("{conn}: cannot send: {error}");
+                    self.over(handler, conn, CloseCause::Failed);
+                }
+            }
+        }
+        self.send_buffer = Some(answers);
     }
 
     /// What waits must move by [`STALL_BYTES`] or to its end within the stall timeout.

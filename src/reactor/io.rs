@@ -89,6 +89,8 @@ pub struct Io {
     /// Boxed as an outbox holds it: an idle one pays for a pointer, not for a queue.
     #[allow(clippy::vec_box)]
     storage: Vec<Box<Storage>>,
+    /// The connection whose input is being handled: what is queued for it is looked after then.
+    reading: Option<ConnId>,
     budget: Rc<Budget>,
     outbox_bytes: u32,
     closing_timeout_ms: u64,
@@ -138,7 +140,15 @@ pub(super) enum Phase {
 pub(super) struct Ending {
     pub(super) deadline: Moment,
     pub(super) is_shut_down: bool,
+    /// The peer may still send something, which is thrown away before the socket is closed.
+    pub(super) drains: bool,
     pub(super) drained: usize,
+}
+
+impl Slot {
+    fn may_read(&self) -> bool {
+        self.phase == Phase::Open && !self.is_paused && !self.outbox.is_full()
+    }
 }
 
 impl Io {
@@ -157,6 +167,7 @@ impl Io {
             is_accepting: true,
             stop_at: None,
             storage: Vec::new(),
+            reading: None,
             budget: Budget::new(limits.all_outboxes_bytes),
             outbox_bytes: limits.outbox_bytes,
             closing_timeout_ms: limits.closing_timeout_ms,
@@ -196,7 +207,7 @@ impl Io {
         if slot.generation != conn.generation() || slot.phase != Phase::Open {
             return None;
         }
-        if !slot.is_flush_queued {
+        if !slot.is_flush_queued && self.reading != Some(conn) {
             slot.is_flush_queued = true;
             self.flushes.push_back(conn);
         }
@@ -229,12 +240,22 @@ impl Io {
     /// outbox is not full.
     #[must_use]
     pub fn may_read(&self, conn: ConnId) -> bool {
-        self.table.get(conn.index()).is_some_and(|slot| {
-            slot.generation == conn.generation()
-                && slot.phase == Phase::Open
-                && !slot.is_paused
-                && !slot.outbox.is_full()
-        })
+        self.table
+            .get(conn.index())
+            .is_some_and(|slot| slot.generation == conn.generation() && slot.may_read())
+    }
+
+    /// As [`Io::outbox`], if more should be taken from this connection now.
+    pub fn outbox_to_read(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+        let slot = self.table.get_mut(conn.index())?;
+        if slot.generation != conn.generation() || !slot.may_read() {
+            return None;
+        }
+        if !slot.is_flush_queued && self.reading != Some(conn) {
+            slot.is_flush_queued = true;
+            self.flushes.push_back(conn);
+        }
+        Some(&mut slot.outbox)
     }
 
     /// Bytes that wait for this connection.
@@ -303,12 +324,24 @@ impl Io {
         self.end_by(conn, deadline);
     }
 
+    /// Ends a connection whose peer has said its last and knows that this end answers it: what waits
+    /// is sent, and the TCP connection closed without waiting for the peer to end it, too. Should
+    /// something more come, it is answered by a reset.
+    pub fn close(&mut self, conn: ConnId) {
+        let deadline = self.now.plus_millis(self.closing_timeout_ms);
+        self.begin_end(conn, deadline, false);
+    }
+
     /// As [`Io::end`], with the moment at which it is over in any case.
     pub fn end_by(&mut self, conn: ConnId, deadline: Moment) {
+        self.begin_end(conn, deadline, true);
+    }
+
+    fn begin_end(&mut self, conn: ConnId, deadline: Moment, drains: bool) {
         if let Some(slot) = self.slot(conn)
             && slot.phase == Phase::Open
         {
-            let ending = Ending { deadline, is_shut_down: false, drained: 0 };
+            let ending = Ending { deadline, is_shut_down: false, drains, drained: 0 };
             slot.phase = Phase::Ending(Box::new(ending));
             self.ends.push(conn);
             self.arm(conn, deadline);
@@ -363,6 +396,29 @@ impl Io {
 
     pub(super) fn slot(&mut self, conn: ConnId) -> Option<&mut Slot> {
         self.table.get_mut(conn.index()).filter(|slot| slot.generation == conn.generation())
+    }
+
+    /// Lends the loop's buffer for sending to a connection whose input is handled next.
+    #[allow(clippy::box_collection)]
+    pub(super) fn begin_reading(&mut self, conn: ConnId, buffer: &mut Option<Box<Vec<u8>>>) {
+        self.reading = Some(conn);
+        if let Some(slot) = self.slot(conn) {
+            slot.outbox.lend_buffer(buffer);
+        }
+    }
+
+    /// Takes the buffer back, if it was lent, with what is to be sent at once; and has the rest of
+    /// what was done for the connection looked after at the end of the turn.
+    #[allow(clippy::box_collection)]
+    pub(super) fn end_reading(&mut self, conn: ConnId) -> Option<Box<Vec<u8>>> {
+        self.reading = None;
+        let slot = self.table.get_mut(conn.index())?;
+        let is_left = !slot.outbox.is_queue_empty() || slot.tells_drained;
+        if is_left && !slot.is_flush_queued {
+            slot.is_flush_queued = true;
+            self.flushes.push_back(conn);
+        }
+        slot.outbox.take_buffer()
     }
 
     pub(super) fn remove(&mut self, conn: ConnId) {

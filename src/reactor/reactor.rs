@@ -45,7 +45,9 @@ pub struct Reactor {
     pub(super) starved: Vec<ConnId>,
     pub(super) due: Vec<ConnId>,
     pub(super) read_buffer: Vec<u8>,
-    pub(super) send_buffer: Vec<u8>,
+    /// Lent to the connection whose input is being handled.
+    #[allow(clippy::box_collection)]
+    pub(super) send_buffer: Option<Box<Vec<u8>>>,
     pub(super) outbox_low_bytes: usize,
     pub(super) connections_max: usize,
     pub(super) exhausted_log: Moment,
@@ -75,7 +77,7 @@ impl Reactor {
             starved: Vec::new(),
             due: Vec::new(),
             read_buffer: vec![0; READ_BUFFER_BYTES],
-            send_buffer: Vec::with_capacity(SEND_BUFFER_BYTES),
+            send_buffer: Some(Box::new(Vec::with_capacity(SEND_BUFFER_BYTES))),
             outbox_low_bytes: config.limits.outbox_low_bytes as usize,
             connections_max: usize::try_from(files.min(u64::from(config.limits.connections)))
                 .unwrap_or(usize::MAX),
@@ -247,8 +249,14 @@ impl Reactor {
                 Phase::Ending(_) if !slot.outbox.is_empty() => {}
                 Phase::Ending(ending) if ending.is_shut_down => {}
                 Phase::Ending(ending) => {
-                    ending.is_shut_down = true;
                     let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { continue };
+                    // Closing with something unread would make a reset of it.
+                    let is_read = !socket.is_readable && socket.unread.is_none();
+                    if !ending.drains && is_read {
+                        self.over(handler, conn, CloseCause::Ended);
+                        continue;
+                    }
+                    ending.is_shut_down = true;
                     socket.unread = None;
                     let is_told = socket.is_told;
                     if socket.stream.shutdown(Shutdown::Write).is_err() || is_told {

@@ -95,10 +95,14 @@ impl Reactor {
         }
     }
 
-    /// Hands bytes to the handler; returns how many it has used up.
+    /// Hands bytes to the handler, and sends what it answers; returns how many it has used up.
     fn hand_over(&mut self, handler: &mut impl Handler, conn: ConnId, bytes: &mut [u8]) -> usize {
         let all = bytes.len();
+        self.io.begin_reading(conn, &mut self.send_buffer);
         let used = self.guarded(handler, conn, |handler, io| handler.received(io, conn, bytes));
+        if let Some(answers) = self.io.end_reading(conn) {
+            self.send_answers(handler, conn, answers);
+        }
         used.map_or(all, |used| used.min(all))
     }
 

@@ -45,6 +45,17 @@ pub(super) fn send(
     Ok(sent)
 }
 
+/// Sends bytes in one call: how many the system took.
+pub(super) fn send_bytes(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match stream.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 /// One call, and how many bytes it was offered.
 fn send_once(
     stream: &mut TcpStream,

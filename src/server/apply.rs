@@ -4,9 +4,10 @@ use super::chat::{Chat, TOO_MANY};
 use super::encode;
 use super::web::Net;
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
-use crate::base::{ConnId, Frame, Outcome, UserId};
+use crate::base::{ConnId, Outcome, UserId};
 use crate::hub::{Effect, Effects, Input, Notice, Now, Origin};
-use crate::protocol::endpoint::{own_text, shared_text};
+use crate::protocol::Message;
+use crate::protocol::endpoint::Broadcast;
 use std::collections::BTreeSet;
 
 impl Chat {
@@ -100,36 +101,28 @@ impl Chat {
         refused: &mut BTreeSet<(ConnId, u32)>,
     ) {
         let encoded = encode::notice(notice);
-        let frame = match recipients {
-            [_] => own_text(&encoded.text),
-            _ => shared_text(&encoded.text),
-        };
+        let mut broadcast = Broadcast::new(Message::Text(&encoded.text));
         self.deliveries += recipients.len();
-        let Some((last, others)) = recipients.split_last() else { return };
-        let mut hand = |this: &mut Chat, conn: ConnId, frame: Frame| {
+        for &conn in recipients {
             if refused.contains(&(conn, encoded.source)) {
-                return;
+                continue;
             }
-            if net.push(conn, frame, encoded.class, encoded.source).is_ok() {
-                return;
+            if net.broadcast(conn, &mut broadcast, encoded.class, encoded.source).is_ok() {
+                continue;
             }
             match notice {
                 Notice::Entry { entry, source, .. } => {
                     refused.insert((conn, *source));
                     let behind = Input::Behind { conn, source: *source, seq: entry.seq };
-                    this.inputs.push_back(behind);
+                    self.inputs.push_back(behind);
                 }
                 Notice::Online { .. } | Notice::Offline { .. } => {
-                    this.inputs.push_back(Input::PresenceMissed { conn });
+                    self.inputs.push_back(Input::PresenceMissed { conn });
                 }
                 // The newest state wins, or the connection is gone.
                 Notice::Typing { .. } | Notice::Read { .. } | Notice::Removed { .. } => {}
             }
-        };
-        for conn in others {
-            hand(self, *conn, frame.clone());
         }
-        hand(self, *last, frame);
     }
 
     /// Takes what the store has answered.

@@ -9,7 +9,8 @@ use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, ConnId};
 use crate::hub::Input;
 use crate::protocol::CloseCode;
-use crate::protocol::endpoint::shared_text;
+use crate::protocol::Message;
+use crate::protocol::endpoint::Broadcast;
 use std::sync::Arc;
 
 impl Chat {
@@ -29,7 +30,8 @@ impl Chat {
     fn carry_out(&mut self, net: &mut Net<'_>, command: Command) {
         match command {
             Command::Push { to, kind, payload } => {
-                let frame = shared_text(&encode::push_raw(&kind, &payload));
+                let text = encode::push_raw(&kind, &payload);
+                let mut broadcast = Broadcast::new(Message::Text(&text));
                 let conns: Vec<ConnId> = match to {
                     Recipients::All => self.hub.all_connections().collect(),
                     Recipients::Users(users) => users
@@ -41,7 +43,7 @@ impl Chat {
                 for conn in conns {
                     // A connection that is full, or that has gone since the call counted it, is
                     // not reached.
-                    let _ = net.push(conn, frame.clone(), Class::Durable, NO_SOURCE);
+                    let _ = net.broadcast(conn, &mut broadcast, Class::Durable, NO_SOURCE);
                 }
             }
             Command::Ask { user, request, ticket } => {

@@ -8,11 +8,9 @@ use super::http::{Routed, Rules, route};
 use super::json::Writer;
 use super::session::{Known, Phase, Session};
 use super::web::{Answer, Application, Message, Net, Over};
-use crate::base::outbox::NO_SOURCE;
-use crate::base::{Class, ConnId, Moment, Outcome};
+use crate::base::{ConnId, Moment, Outcome};
 use crate::hub::{Effects, Hub, Input};
 use crate::protocol::CloseCode;
-use crate::protocol::endpoint::own_text;
 use crate::protocol::handshake::RequestHead;
 use crate::store::Store;
 use std::collections::{HashMap, VecDeque};
@@ -162,7 +160,7 @@ impl Chat {
     /// Sends a text that is never refused.
     pub(super) fn say(&self, net: &mut Net<'_>, conn: ConnId, text: &str) {
         // Refused only when the WebSocket is not open any more: then nobody listens.
-        let _ = net.push(conn, own_text(text), Class::Reply, NO_SOURCE);
+        let _ = net.send(conn, Message::Text(text));
     }
 
     /// Says why a connection is closed, and closes it. Some proxies swallow the code: it is told
@@ -247,7 +245,9 @@ impl Application for Chat {
         };
         let (answer, identity, resumes) = match route(head, rules) {
             Routed::Respond(answer) => return answer,
-            Routed::Open { head, identity, resumes } => (head, identity, resumes),
+            Routed::Open { upgrade, protocol, identity, resumes } => {
+                (net.accept(&upgrade, protocol), identity, resumes)
+            }
         };
         let deadline = net.now().plus_millis(self.config.limits.auth_timeout_ms);
         let phase = match identity {
@@ -260,7 +260,7 @@ impl Application for Chat {
         let mut session = Session::new(conn, phase);
         session.is_announcing_resume = resumes;
         self.sessions[conn.index()] = Some(session);
-        Answer::Open(answer)
+        answer
     }
 
     fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {

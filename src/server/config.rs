@@ -2,6 +2,7 @@
 
 use super::auth::Secret;
 use crate::base::Limits;
+use crate::protocol::deflate::CodecsConfig;
 use crate::store::Place;
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,8 +18,19 @@ pub struct Config {
     pub secret: Option<Secret>,
     /// Origins of web pages that may connect beside the server's own, as `https://example.com`.
     pub allowed_origins: Vec<String>,
+    /// permessage-deflate (RFC 7692).
+    pub compression: Compression,
     /// All limits.
     pub limits: Limits,
+}
+
+/// Whether messages are compressed for clients that offer it, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compression {
+    /// Whether it is agreed to.
+    pub enabled: bool,
+    /// How.
+    pub codecs: CodecsConfig,
 }
 
 impl Config {
@@ -30,6 +42,7 @@ impl Config {
             data,
             secret: None,
             allowed_origins: Vec::new(),
+            compression: Compression::default(),
             limits: Limits::default(),
         }
     }
@@ -62,12 +75,10 @@ impl Config {
         let (key, value) = (key.trim(), value.trim());
         let known = KEYS.iter().find(|known| known.name == key);
         let known = known.ok_or_else(|| ConfigError::UnknownKey(key.to_owned()))?;
-        let number: u64 = value
-            .parse()
-            .ok()
-            .filter(|number| (known.min..=known.max).contains(number))
+        let number = known
+            .parse(value)
             .ok_or_else(|| ConfigError::BadValue { key: known.name, value: value.to_owned() })?;
-        (known.set)(&mut self.limits, number);
+        (known.set)(self, number);
         // The low mark is below the limit, or nothing would ever be above it.
         self.limits.outbox_low_bytes =
             self.limits.outbox_low_bytes.min(self.limits.outbox_bytes / 2);
@@ -75,73 +86,107 @@ impl Config {
     }
 }
 
-/// A key of the configuration.
+/// A key of the configuration. A flag is kept as 0 or 1.
 struct Key {
     name: &'static str,
-    min: u64,
-    max: u64,
-    get: fn(&Limits) -> u64,
-    set: fn(&mut Limits, u64),
+    kind: Kind,
+    get: fn(&Config) -> u64,
+    set: fn(&mut Config, u64),
+}
+
+enum Kind {
+    /// An integer within these bounds.
+    Number(u64, u64),
+    /// `true` or `false`.
+    Flag,
+}
+
+impl Key {
+    fn parse(&self, value: &str) -> Option<u64> {
+        match self.kind {
+            Kind::Number(min, max) => {
+                value.parse().ok().filter(|number| (min..=max).contains(number))
+            }
+            Kind::Flag => value.parse::<bool>().ok().map(u64::from),
+        }
+    }
+
+    fn shown(&self, config: &Config) -> String {
+        let number = (self.get)(config);
+        match self.kind {
+            Kind::Number(..) => number.to_string(),
+            Kind::Flag => (number == 1).to_string(),
+        }
+    }
 }
 
 macro_rules! keys {
-    ($($name:literal => $field:ident: $type:ty, $min:literal;)+) => {
+    ($($name:literal => $($field:ident).+: $type:ident $(, $min:literal $(..= $max:literal)?)?;)+) => {
         /// Every key, in the order in which they are listed.
         const KEYS: &[Key] = &[$(Key {
             name: $name,
-            min: $min,
-            max: <$type>::MAX as u64,
-            get: |limits| limits.$field as u64,
+            kind: keys!(@kind $type $(, $min $(..= $max)?)?),
+            get: |config| config.$($field).+ as u64,
             // Within the type's range: `Config::set` has checked.
-            set: |limits, number| limits.$field = number as $type,
+            set: |config, number| config.$($field).+ = keys!(@value $type number),
         },)+];
     };
+    (@kind bool) => { Kind::Flag };
+    (@kind $type:ident, $min:literal) => { Kind::Number($min, $type::MAX as u64) };
+    (@kind $type:ident, $min:literal ..= $max:literal) => { Kind::Number($min, $max) };
+    (@value bool $number:ident) => { $number == 1 };
+    (@value $type:ident $number:ident) => { $number as $type };
 }
 
 keys! {
-    "limits.requests_per_second"     => requests_per_second: u32, 1;
-    "limits.burst"                   => burst: u32, 1;
-    "limits.message_bytes"           => message_bytes: u64, 1;
-    "limits.text_bytes"              => text_bytes: u32, 0;
-    "limits.data_bytes"              => data_bytes: u32, 0;
-    "limits.cid_bytes"               => cid_bytes: u32, 1;
-    "limits.title_bytes"             => title_bytes: u32, 0;
-    "limits.fragments"               => fragments: u32, 1;
-    "limits.connections"             => connections: u32, 1;
-    "limits.connections_per_user"    => connections_per_user: u32, 1;
-    "limits.connections_per_address" => connections_per_address: u32, 1;
-    "limits.rooms"                   => rooms: u32, 0;
-    "limits.direct_rooms"            => direct_rooms: u32, 0;
-    "limits.all_rooms"               => all_rooms: u32, 1;
-    "limits.room_members"            => room_members: u32, 1;
-    "limits.create_members"          => create_members: u32, 0;
-    "limits.page"                    => page: u32, 1;
-    "limits.page_bytes"              => page_bytes: u32, 1;
-    "limits.tail_entries"            => tail_entries: u32, 0;
-    "limits.tail_bytes"              => tail_bytes: u32, 0;
-    "limits.outbox_bytes"            => outbox_bytes: u32, 1_024;
-    "limits.outbox_low_bytes"        => outbox_low_bytes: u32, 1;
-    "limits.all_outboxes_bytes"      => all_outboxes_bytes: usize, 1_024;
-    "limits.stall_timeout_ms"        => stall_timeout_ms: u64, 1;
-    "limits.head_bytes"              => head_bytes: u32, 64;
-    "limits.headers"                 => headers: u32, 1;
-    "handshake.timeout_ms"           => handshake_timeout_ms: u64, 1;
-    "auth.timeout_ms"                => auth_timeout_ms: u64, 1;
-    "auth.leeway_ms"                 => auth_leeway_ms: u64, 0;
-    "heartbeat.interval_ms"          => heartbeat_interval_ms: u64, 10;
-    "heartbeat.timeout_ms"           => heartbeat_timeout_ms: u64, 1;
-    "heartbeat.message_timeout_ms"   => message_timeout_ms: u64, 1;
-    "closing.timeout_ms"             => closing_timeout_ms: u64, 1;
-    "presence.grace_ms"              => presence_grace_ms: u64, 0;
-    "presence.window_ms"             => presence_window_ms: u64, 1;
+    "limits.requests_per_second"     => limits.requests_per_second: u32, 1;
+    "limits.burst"                   => limits.burst: u32, 1;
+    "limits.message_bytes"           => limits.message_bytes: u64, 1;
+    "limits.text_bytes"              => limits.text_bytes: u32, 0;
+    "limits.data_bytes"              => limits.data_bytes: u32, 0;
+    "limits.cid_bytes"               => limits.cid_bytes: u32, 1;
+    "limits.title_bytes"             => limits.title_bytes: u32, 0;
+    "limits.fragments"               => limits.fragments: u32, 1;
+    "limits.connections"             => limits.connections: u32, 1;
+    "limits.connections_per_user"    => limits.connections_per_user: u32, 1;
+    "limits.connections_per_address" => limits.connections_per_address: u32, 1;
+    "limits.rooms"                   => limits.rooms: u32, 0;
+    "limits.direct_rooms"            => limits.direct_rooms: u32, 0;
+    "limits.all_rooms"               => limits.all_rooms: u32, 1;
+    "limits.room_members"            => limits.room_members: u32, 1;
+    "limits.create_members"          => limits.create_members: u32, 0;
+    "limits.page"                    => limits.page: u32, 1;
+    "limits.page_bytes"              => limits.page_bytes: u32, 1;
+    "limits.tail_entries"            => limits.tail_entries: u32, 0;
+    "limits.tail_bytes"              => limits.tail_bytes: u32, 0;
+    "limits.outbox_bytes"            => limits.outbox_bytes: u32, 1_024;
+    "limits.outbox_low_bytes"        => limits.outbox_low_bytes: u32, 1;
+    "limits.all_outboxes_bytes"      => limits.all_outboxes_bytes: usize, 1_024;
+    "limits.stall_timeout_ms"        => limits.stall_timeout_ms: u64, 1;
+    "limits.head_bytes"              => limits.head_bytes: u32, 64;
+    "limits.headers"                 => limits.headers: u32, 1;
+    "handshake.timeout_ms"           => limits.handshake_timeout_ms: u64, 1;
+    "auth.timeout_ms"                => limits.auth_timeout_ms: u64, 1;
+    "auth.leeway_ms"                 => limits.auth_leeway_ms: u64, 0;
+    "heartbeat.interval_ms"          => limits.heartbeat_interval_ms: u64, 10;
+    "heartbeat.timeout_ms"           => limits.heartbeat_timeout_ms: u64, 1;
+    "heartbeat.message_timeout_ms"   => limits.message_timeout_ms: u64, 1;
+    "closing.timeout_ms"             => limits.closing_timeout_ms: u64, 1;
+    "presence.grace_ms"              => limits.presence_grace_ms: u64, 0;
+    "presence.window_ms"             => limits.presence_window_ms: u64, 1;
+    "compression.enabled"            => compression.enabled: bool;
+    "compression.level"              => compression.codecs.level: u8, 0..=9;
+    "compression.threshold_bytes"    => compression.codecs.threshold_bytes: u32, 0;
+    "compression.context_takeover"   => compression.codecs.context_takeover: bool;
+    "compression.windows_bytes"      => compression.codecs.windows_bytes: usize, 0;
 }
 
 /// Every key and its default, a line each.
 #[must_use]
 pub fn keys_and_defaults() -> String {
-    let defaults = Limits::default();
+    let defaults = Config::new(SocketAddr::from(([127, 0, 0, 1], 0)), Place::Memory);
     let lines: Vec<String> =
-        KEYS.iter().map(|key| format!("  {}={}", key.name, (key.get)(&defaults))).collect();
+        KEYS.iter().map(|key| format!("  {}={}", key.name, key.shown(&defaults))).collect();
     lines.join("\n")
 }
 
@@ -175,9 +220,14 @@ impl fmt::Display for ConfigError {
             }
             ConfigError::NoValue(text) => write!(f, "{text:?} is not of the form KEY=VALUE"),
             ConfigError::BadValue { key, value } => {
-                let range = KEYS.iter().find(|known| known.name == *key);
-                let (min, max) = range.map_or((0, u64::MAX), |known| (known.min, known.max));
-                write!(f, "{key} is an integer from {min} to {max}, not {value:?}")
+                match KEYS.iter().find(|known| known.name == *key).map(|known| &known.kind) {
+                    Some(Kind::Number(min, max)) => {
+                        write!(f, "{key} is an integer from {min} to {max}, not {value:?}")
+                    }
+                    Some(Kind::Flag) | None => {
+                        write!(f, "{key} is true or false, not {value:?}")
+                    }
+                }
             }
             ConfigError::OpenElsewhere(address) => write!(
                 f,
@@ -203,12 +253,16 @@ mod tests {
     fn every_key_sets_its_own_value_and_no_other() {
         for key in KEYS {
             let mut config = config("127.0.0.1:0");
-            let before: Vec<u64> = KEYS.iter().map(|key| (key.get)(&config.limits)).collect();
-            let value = (key.get)(&config.limits) + 1;
-            config.set(&format!("{}={value}", key.name)).unwrap();
+            let before: Vec<u64> = KEYS.iter().map(|key| (key.get)(&config)).collect();
+            let value = (key.get)(&config) + 1;
+            let text = match key.kind {
+                Kind::Number(..) => value.to_string(),
+                Kind::Flag => "true".to_owned(),
+            };
+            config.set(&format!("{}={text}", key.name)).unwrap();
             for (other, before) in KEYS.iter().zip(before) {
                 let expected = if other.name == key.name { value } else { before };
-                assert_eq!((other.get)(&config.limits), expected, "{} by {}", other.name, key.name);
+                assert_eq!((other.get)(&config), expected, "{} by {}", other.name, key.name);
             }
         }
     }
@@ -224,6 +278,8 @@ mod tests {
             "limits.burst=-1",
             "limits.burst=0",
             "limits.burst=4294967296",
+            "compression.enabled=1",
+            "compression.level=10",
         ] {
             assert!(config.set(wrong).is_err(), "{wrong}");
         }

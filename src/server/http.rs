@@ -26,15 +26,21 @@ pub(super) struct Rules<'a> {
 
 /// What a request comes to.
 #[derive(Debug)]
-pub(super) enum Routed {
+pub(super) enum Routed<'b> {
     /// A whole answer.
     Respond(Answer),
-    /// A WebSocket: the answer's head, who it is if that is known, and whether a `resume` follows.
-    Open { head: Vec<u8>, identity: Option<Identity>, resumes: bool },
+    /// A WebSocket: the request for it, the subprotocol to answer, who it is if that is known, and
+    /// whether a `resume` follows.
+    Open {
+        upgrade: Upgrade<'b>,
+        protocol: Option<&'static str>,
+        identity: Option<Identity>,
+        resumes: bool,
+    },
 }
 
 /// Judges a request.
-pub(super) fn route(head: &RequestHead<'_>, rules: Rules<'_>) -> Routed {
+pub(super) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     if rules.verifier.is_open() && !is_open_host(head.host) {
         return refuse(
             Status::Forbidden,
@@ -48,6 +54,10 @@ pub(super) fn route(head: &RequestHead<'_>, rules: Rules<'_>) -> Routed {
             Ok(opened) => opened,
             Err(refusal) => Routed::Respond(refusal.into()),
         };
+    }
+    // RFC 6455 §4.2.2, 4: a service that is not there is an HTTP error, not the page.
+    if Upgrade::is_asked_for(head) {
+        return refuse(Status::NotFound, "not_found", "there is no WebSocket here: ask for /ws");
     }
     if head.path == "/healthz" {
         return serve(head, "application/json", healthz(rules.verifier.is_open()).as_bytes(), &[]);
@@ -70,7 +80,7 @@ fn serve(
     content_type: &str,
     body: &[u8],
     fields: &[(&str, &str)],
-) -> Routed {
+) -> Routed<'static> {
     let mut answer = respond(Status::Ok, content_type, fields, body);
     match head.method {
         "GET" => {}
@@ -89,7 +99,7 @@ fn serve(
     Routed::Respond(Answer::Respond(answer))
 }
 
-fn refuse(status: Status, code: &'static str, message: &str) -> Routed {
+fn refuse(status: Status, code: &'static str, message: &str) -> Routed<'static> {
     Routed::Respond(Refusal::new(status, code, message).into())
 }
 
@@ -103,15 +113,15 @@ fn healthz(is_open: bool) -> String {
     writer.finish()
 }
 
-fn open(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<Routed, Refusal> {
+fn open<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Result<Routed<'b>, Refusal> {
     let upgrade = Upgrade::judge(head)?;
     check_origin(head, rules.allowed_origins)?;
     let identity =
         if rules.verifier.is_open() { Some(named(head)?) } else { proved(head, &upgrade, rules)? };
-    let offered = upgrade.protocols().contains(&SUBPROTOCOL);
+    let protocol = upgrade.protocols().contains(&SUBPROTOCOL).then_some(SUBPROTOCOL);
     let resumes =
         head.query_value("resume").is_some_and(|value| value.is_ok_and(|value| value == "1"));
-    Ok(Routed::Open { head: upgrade.accept(offered.then_some(SUBPROTOCOL)), identity, resumes })
+    Ok(Routed::Open { upgrade, protocol, identity, resumes })
 }
 
 fn is_open_host(host: &str) -> bool {
@@ -241,11 +251,12 @@ mod tests {
         let allowed_origins = vec!["https://app.example".to_owned()];
         let rules = Rules { verifier: &verifier, allowed_origins: &allowed_origins, now: NOW };
         match route(&head, rules) {
-            Routed::Respond(Answer::Respond(bytes)) | Routed::Respond(Answer::Open(bytes)) => {
+            Routed::Respond(Answer::Respond(bytes)) => {
                 (String::from_utf8(bytes).unwrap()[9..12].to_owned(), None)
             }
-            Routed::Open { head, identity, .. } => {
-                let head = String::from_utf8(head).unwrap();
+            Routed::Respond(Answer::Open(_)) => panic!("a WebSocket is opened by its own answer"),
+            Routed::Open { upgrade, protocol, identity, .. } => {
+                let head = String::from_utf8(upgrade.accept(protocol, None).answer).unwrap();
                 assert!(!head.contains("bearer"));
                 (head[9..12].to_owned(), identity.map(|identity| identity.user.to_string()))
             }

@@ -148,36 +148,36 @@ pub(super) fn string(raw: &str) -> Option<Cow<'_, str>> {
 
 /// Writes JSON from left to right.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     text: Vec<u8>,
     needs_comma: bool,
 }
 
 impl Writer {
-    pub(super) fn new() -> Writer {
+    pub(crate) fn new() -> Writer {
         Writer { text: Vec::with_capacity(256), needs_comma: false }
     }
 
     /// What was written.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         // All that is written is UTF-8.
         String::from_utf8(self.text).unwrap_or_default()
     }
 
     /// An object as a value, or as the whole.
-    pub(super) fn object(&mut self, fill: impl FnOnce(&mut Writer)) {
+    pub(crate) fn object(&mut self, fill: impl FnOnce(&mut Writer)) {
         self.comma();
         self.enclosed(b'{', b'}', fill);
     }
 
     /// `name: {…}`
-    pub(super) fn object_in(&mut self, name: &str, fill: impl FnOnce(&mut Writer)) {
+    pub(crate) fn object_in(&mut self, name: &str, fill: impl FnOnce(&mut Writer)) {
         self.name(name);
         self.enclosed(b'{', b'}', fill);
     }
 
     /// `name: [ … ]`, with `each` for every item.
-    pub(super) fn array<T>(
+    pub(crate) fn array<T>(
         &mut self,
         name: &str,
         items: impl IntoIterator<Item = T>,
@@ -192,37 +192,37 @@ impl Writer {
     }
 
     /// `name: "text"`
-    pub(super) fn text(&mut self, name: &str, text: &str) {
+    pub(crate) fn text(&mut self, name: &str, text: &str) {
         self.name(name);
         self.quoted(text);
     }
 
     /// `"text"`, in an array.
-    pub(super) fn item(&mut self, text: &str) {
+    pub(crate) fn item(&mut self, text: &str) {
         self.comma();
         self.quoted(text);
     }
 
     /// `name: 7`
-    pub(super) fn number(&mut self, name: &str, number: impl Into<i128>) {
+    pub(crate) fn number(&mut self, name: &str, number: impl Into<i128>) {
         self.name(name);
         self.text.extend_from_slice(number.into().to_string().as_bytes());
     }
 
     /// `name: true`
-    pub(super) fn flag(&mut self, name: &str, flag: bool) {
+    pub(crate) fn flag(&mut self, name: &str, flag: bool) {
         self.name(name);
         self.text.extend_from_slice(if flag { b"true" } else { b"false" });
     }
 
     /// `name: …`, JSON as it came.
-    pub(super) fn raw(&mut self, name: &str, json: &str) {
+    pub(crate) fn raw(&mut self, name: &str, json: &str) {
         self.name(name);
         self.text.extend_from_slice(json.as_bytes());
     }
 
     /// JSON as it is, in an array.
-    pub(super) fn raw_item(&mut self, json: &str) {
+    pub(crate) fn raw_item(&mut self, json: &str) {
         self.comma();
         self.text.extend_from_slice(json.as_bytes());
     }

@@ -24,9 +24,9 @@ pub mod handle;
 #[cfg(feature = "server")]
 mod http;
 #[cfg(feature = "server")]
-mod json;
+pub(crate) mod json;
 #[cfg(feature = "server")]
-mod request;
+pub mod request;
 #[cfg(feature = "server")]
 #[allow(clippy::module_inception)]
 mod server;

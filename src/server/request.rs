@@ -9,13 +9,15 @@ use std::sync::Arc;
 
 /// Why a request is refused before anybody decides about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) code: RefusalCode,
-    pub(super) message: Cow<'static, str>,
+pub struct Fault {
+    /// For programs.
+    pub code: RefusalCode,
+    /// For people.
+    pub message: Cow<'static, str>,
     /// Which member of the payload is wrong.
-    pub(super) field: Option<&'static str>,
+    pub field: Option<&'static str>,
     /// Which limit, where it is one.
-    pub(super) limit: Option<u64>,
+    pub limit: Option<u64>,
 }
 
 impl Fault {
@@ -37,20 +39,27 @@ impl Fault {
 
 /// A message's envelope.
 #[derive(Debug)]
-pub(super) struct Envelope<'a> {
-    pub(super) id: RequestId,
-    pub(super) kind: Cow<'a, str>,
+pub struct Envelope<'a> {
+    /// Its `id`, if it has one: then it is answered.
+    pub id: RequestId,
+    /// Its `type`.
+    pub kind: Cow<'a, str>,
     payload: Object<'a>,
     /// The payload as it came.
-    pub(super) raw_payload: &'a str,
+    pub raw_payload: &'a str,
 }
 
 /// A fault, and the `id` of the request that has it, where it has one.
-pub(super) type Faulty = (RequestId, Fault);
+pub type Faulty = (RequestId, Fault);
 
 impl<'a> Envelope<'a> {
     /// Reads an envelope.
-    pub(super) fn parse(text: &'a str) -> Result<Envelope<'a>, Faulty> {
+    ///
+    /// # Errors
+    /// A [`Fault`]: `bad_json` for what is no JSON, is nested deeper than
+    /// [`JSON_DEPTH_MAX`], names a member twice or has half of a surrogate pair; `bad_request` for
+    /// what is no request.
+    pub fn parse(text: &'a str) -> Result<Envelope<'a>, Faulty> {
         let bad_json = |not_json| (None, Fault::bad_json(not_json));
         scan(text, JSON_DEPTH_MAX).map_err(bad_json)?;
         let envelope = Object::parse(text).map_err(bad_json)?;
@@ -73,7 +82,11 @@ impl<'a> Envelope<'a> {
     }
 
     /// What the hub is asked for; `Ok(None)` if no request of the hub has this name.
-    pub(super) fn request(&self, limits: &Limits) -> Result<Option<Request>, Fault> {
+    ///
+    /// # Errors
+    /// A [`Fault`]: `bad_request` for a member that is missing or not what it should be,
+    /// `too_large` for one that is over its limit.
+    pub fn request(&self, limits: &Limits) -> Result<Option<Request>, Fault> {
         let fields = Fields { payload: &self.payload, limits };
         Ok(Some(match self.kind.as_ref() {
             "chat:send" => fields.send()?,

@@ -4,7 +4,7 @@ use super::calls::FailCallsOnDrop;
 use super::chat::Chat;
 use super::config::{Config, ConfigError};
 use super::handle::{Handle, Shared, Stopper};
-use super::web::Web;
+use super::web::{Web, WebConfig};
 use crate::base::Chance;
 use crate::hub::{Hub, Settings};
 use crate::reactor::{Reactor, ReactorConfig};
@@ -102,10 +102,13 @@ impl Server {
                 .map_err(ServerError::Store)?;
         let hub = Hub::new(Settings::from(&config.limits), snapshot, chance.next_u64());
         let shared = Shared::new(reactor.wake(), &config.limits);
-        let limits = config.limits.clone();
+        let web_config = WebConfig {
+            limits: config.limits.clone(),
+            compression: config.compression.enabled.then_some(config.compression.codecs),
+        };
         let mut chat = Chat::new(config, hub, store, shared);
         chat.started = reactor.io().now();
-        let web = Web::new(chat, limits, chance.next_u64());
+        let web = Web::new(chat, web_config, chance.next_u64());
         Ok(Server { reactor, web, address })
     }
 

@@ -71,24 +71,26 @@ def stop(process, number=signal.SIGTERM):
             process.wait()
 
 
-def frame(payload):
+def frame(payload, rsv=0):
     """A masked text frame. The key is always the same: nobody is attacked here."""
     length = len(payload)
     if length > 65_535:
         raise ValueError("this long a message is not needed here")
     form = struct.pack("!B", 0x80 | length) if length < 126 else struct.pack("!BH", 0xFE, length)
     masked = bytes(byte ^ KEY[place & 3] for place, byte in enumerate(payload))
-    return bytes([0x80 | TEXT]) + form + KEY + masked
+    return bytes([0x80 | rsv << 4 | TEXT]) + form + KEY + masked
 
 
-def connect(port, path="/"):
-    """An open WebSocket: its socket, and what came behind the answer's head."""
+def connect(port, path="/", offer=None):
+    """An open WebSocket: its socket, and what came behind the answer's head. `offer` are the
+    extensions that it offers, and must be agreed to."""
+    extensions = f"Sec-WebSocket-Extensions: {offer}\r\n" if offer else ""
     client = socket.create_connection((HOST, port), PATIENCE)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     request = (
         f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        "Sec-WebSocket-Version: 13\r\n\r\n"
+        f"Sec-WebSocket-Version: 13\r\n{extensions}\r\n"
     )
     client.sendall(request.encode())
     answer = b""
@@ -100,6 +102,8 @@ def connect(port, path="/"):
     head, _, rest = answer.partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 101 "):
         raise SystemExit(f"the upgrade was refused: {answer.decode(errors='replace')}")
+    if (b"permessage-deflate" in head) != bool(offer):
+        raise SystemExit(f"another agreement than was wished for: {head.decode()}")
     return client, rest
 
 

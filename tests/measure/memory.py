@@ -3,9 +3,14 @@
 them, divided by their number, in a fresh process after a warm-up of 100.
 
     python3 tests/measure/memory.py echo
+    python3 tests/measure/memory.py compression
     python3 tests/measure/memory.py chat
 
 `echo`: WebSockets that have said nothing.
+
+`compression`: the same, where permessage-deflate was agreed upon: with no context takeover; with
+it, before the first message; and with it when 40 KiB have gone each way. Then with no context
+takeover and the same 40 KiB, after which nothing is left of them.
 
 `chat`: each connection is a user of its own, a member of one room of 50. Measured twice. First all
 is new to the server: users, rooms, memberships and connections. Then the server is started again on
@@ -19,6 +24,7 @@ import json
 import resource
 import tempfile
 import time
+import zlib
 from pathlib import Path
 
 from common import HOST, connect, echo_binary, frame, free_port, machine, parlor_binary, start, stop
@@ -49,12 +55,14 @@ def settle(clients):
         time.sleep(0.05)
 
 
-def idle(port, paths, first_message=None):
+def idle(port, paths, first_message=None, offer=None, exchange=None):
     """Open connections, one for each of `paths`. With `first_message` each sends one and waits
     for the reply."""
     clients = []
     for number, path in enumerate(paths):
-        client, rest = connect(port, path)
+        client, rest = connect(port, path, offer)
+        if exchange is not None:
+            exchange(client)
         if first_message is not None:
             client.sendall(frame(first_message(path, number)))
             while b'"type":"reply"' not in rest:
@@ -67,13 +75,13 @@ def idle(port, paths, first_message=None):
     return clients
 
 
-def grown(process, port, warm, paths, first_message=None):
+def grown(process, port, warm, paths, first_message=None, **how):
     """Bytes for each connection to `paths`."""
-    held = idle(port, warm, first_message)
+    held = idle(port, warm, first_message, **how)
     try:
         settle(held)
         before = resident(process)
-        held += idle(port, paths, first_message)
+        held += idle(port, paths, first_message, **how)
         settle(held)
         return (resident(process) - before) / len(paths)
     finally:
@@ -81,14 +89,46 @@ def grown(process, port, warm, paths, first_message=None):
             client.close()
 
 
-def echo(count):
+def of_echo(count, **how):
     port = free_port()
     process = start([echo_binary(), f"{HOST}:{port}"], port)
     try:
-        each = grown(process, port, ["/"] * WARM, ["/"] * count)
+        return grown(process, port, ["/"] * WARM, ["/"] * count, **how)
     finally:
         stop(process)
-    print(f"echo: {each:.0f} bytes for an idle connection")
+
+
+def echo(count):
+    print(f"echo: {of_echo(count):.0f} bytes for an idle connection")
+
+
+def talk(client):
+    """Sends 40 KiB that can be compressed, as one message, and reads their echo."""
+    deflater = zlib.compressobj(6, zlib.DEFLATED, -15)
+    message = b"".join(b"%d words, " % number for number in range(4_000))[: 40 * 1024]
+    payload = (deflater.compress(message) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    client.sendall(frame(payload, rsv=4))
+    got = b""
+    while len(got) < 4 or len(got) < 4 + int.from_bytes(got[2:4], "big"):
+        piece = client.recv(65_536)
+        if not piece:
+            raise SystemExit("the connection ended within the echo")
+        got += piece
+
+
+def compression(count):
+    takes_over = "permessage-deflate"
+    alone = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+    # 64 KiB for each connection: more than the server lets windows come to by default.
+    few = min(count, 900)
+    for name, connections, how in (
+        ("no context takeover", count, {"offer": alone}),
+        ("no context takeover, after 40 KiB each way", few, {"offer": alone, "exchange": talk}),
+        ("context takeover", few, {"offer": takes_over}),
+        ("context takeover, after 40 KiB each way", few, {"offer": takes_over, "exchange": talk}),
+    ):
+        each = of_echo(connections, **how)
+        print(f"{name}: {each:.0f} bytes for an idle connection ({connections})")
 
 
 def join(path, number):
@@ -120,7 +160,7 @@ def chat(count):
 
 def main():
     parser = argparse.ArgumentParser(description="Memory for each idle connection")
-    parser.add_argument("server", choices=["echo", "chat"])
+    parser.add_argument("server", choices=["echo", "compression", "chat"])
     parser.add_argument("--connections", type=int, default=5_000)
     arguments = parser.parse_args()
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -130,7 +170,7 @@ def main():
             raise SystemExit(f"{needed} open files are needed, and {most} are allowed: ulimit -n")
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
     print(f"{machine()}; {arguments.connections} connections")
-    {"echo": echo, "chat": chat}[arguments.server](arguments.connections)
+    {"echo": echo, "compression": compression, "chat": chat}[arguments.server](arguments.connections)
 
 
 if __name__ == "__main__":

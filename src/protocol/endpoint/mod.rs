@@ -11,13 +11,16 @@ mod receive;
 mod send;
 
 #[cfg(test)]
+mod deflate_tests;
+#[cfg(test)]
 mod tests;
 
 pub use closing::Closing;
 pub use receive::{Receive, Received};
-pub use send::{Message, NotSent, Send, own_text, shared_text};
+pub use send::{Broadcast, Message, NotSent, Send};
 
 use crate::base::{Moment, Outbox};
+use crate::protocol::deflate::Deflate;
 use crate::protocol::{CloseCode, MaskKey, ProtocolError};
 use std::sync::Arc;
 
@@ -41,8 +44,9 @@ pub trait MaskKeys: std::fmt::Debug + std::marker::Send {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointLimits {
     /// Largest payload of a frame, in bytes. Judged from the header, before anything is allocated.
+    /// A compressed one may be an eighth and 64 bytes longer: what is not compressible grows.
     pub frame_bytes: u64,
-    /// Largest message, in bytes, over all of its fragments.
+    /// Largest message, in bytes, over all of its fragments and after inflating.
     pub message_bytes: u64,
     /// Most fragments of a message; `u32::MAX` for no limit of their number. A message that is not
     /// fragmented counts as one, which is always taken: 0 means 1.
@@ -103,6 +107,15 @@ impl Endpoint {
     #[must_use]
     pub fn client(limits: Arc<EndpointLimits>, keys: Box<dyn MaskKeys>) -> Endpoint {
         Endpoint { receive: Receive::new(Role::Client, limits), send: Send::client(keys) }
+    }
+
+    /// Compresses, and takes compressed messages, as was agreed in the opening handshake
+    /// (RFC 7692).
+    #[must_use]
+    pub fn with_deflate(mut self, deflate: Deflate) -> Endpoint {
+        self.receive.inflate_with(deflate.inflater);
+        self.send.compress_with(deflate.compressor);
+        self
     }
 
     /// The next event in `input`; `Ok(None)` when all of it is used up. Call it until then: what

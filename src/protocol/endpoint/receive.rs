@@ -1,12 +1,15 @@
-//! The receiving half: bytes to events (RFC 6455 §5.2–§5.6, §6.2).
+//! The receiving half: bytes to events (RFC 6455 §5.2–§5.6, §6.2; RFC 7692 §6.2).
 //!
 //! A message that lies whole in the input is unmasked in place and handed out from there, without
-//! a copy; what comes in pieces is kept in a box that an idle connection does not own.
+//! a copy; what comes in pieces, or is inflated, is kept in a box that an idle connection does not
+//! own.
 
 use super::{EndpointLimits, Event, Role, Send};
 use crate::base::Outbox;
 use crate::protocol::assembler::Assembler;
 use crate::protocol::close;
+use crate::protocol::deflate::inflate::compressed_bytes_max;
+use crate::protocol::deflate::{Inflater, RSV1};
 use crate::protocol::frame_header::HEADER_BYTES_MAX;
 use crate::protocol::{FrameHeader, Opcode, ProtocolError, Violation, mask};
 use std::ops::Range;
@@ -59,8 +62,8 @@ pub struct Receive {
     frame_offset: u64,
     stage: Stage,
     role: Role,
-    /// Reserved bits that a negotiated extension gave a meaning on a message's first frame.
-    rsv_allowed: u8,
+    /// Where permessage-deflate was negotiated.
+    inflater: Option<Box<Inflater>>,
     pieces: Option<Box<Pieces>>,
 }
 
@@ -114,18 +117,14 @@ impl Receive {
             frame_offset: 0,
             stage: Stage::Header,
             role,
-            rsv_allowed: 0,
+            inflater: None,
             pieces: None,
         }
     }
 
-    /// Lets the first frame of a message have these reserved bits, of
-    /// [`FrameHeader::rsv`](crate::protocol::FrameHeader): an extension was negotiated that gives
-    /// them a meaning (RFC 6455 §5.2, §9.2).
-    #[must_use]
-    pub fn with_reserved_bits(mut self, bits: u8) -> Receive {
-        self.rsv_allowed = bits;
-        self
+    /// Takes compressed messages from now on: permessage-deflate was negotiated.
+    pub(super) fn inflate_with(&mut self, inflater: Inflater) {
+        self.inflater = Some(Box::new(inflater));
     }
 
     /// Whether a frame or a message has begun and not ended.
@@ -133,6 +132,13 @@ impl Receive {
     pub fn is_within_message(&self) -> bool {
         matches!(self.stage, Stage::Payload)
             || self.pieces.as_ref().is_some_and(|p| p.header_len > 0 || p.message.begun().is_some())
+    }
+
+    /// Whether nothing is kept between two inputs: no part of a frame, no message that was handed
+    /// out. Then an input that is used up has no further event.
+    #[must_use]
+    pub fn keeps_nothing(&self) -> bool {
+        self.pieces.is_none()
     }
 
     /// See [`Endpoint::next_event`](super::Endpoint::next_event).
@@ -176,7 +182,13 @@ impl Receive {
     /// Goes through `input` to the end of the next message or control frame.
     fn advance(&mut self, input: &mut Received<'_>) -> Result<Option<Complete>, Violation> {
         if let Some(pieces) = &mut self.pieces {
-            pieces.message.forget_whole();
+            let is_inflated = self.inflater.is_some() && !pieces.message.is_compressed();
+            if let Some(bytes) = pieces.message.forget_whole()
+                && is_inflated
+                && let Some(inflater) = &mut self.inflater
+            {
+                inflater.give_back(bytes);
+            }
             if matches!(self.stage, Stage::Header) {
                 pieces.control = Vec::new();
             }
@@ -200,13 +212,22 @@ impl Receive {
                         let range = input.take(header.payload_len);
                         unmask(&mut input.bytes[range.clone()], &header, 0);
                         let frame_len = u64::from(header_len) + header.payload_len;
-                        let place = Place::Input(range);
+                        let place = if is_compressed(&header) {
+                            let message = self.inflated(&input.bytes[range])?;
+                            self.pieces.get_or_insert_default().message.put_whole(message);
+                            Place::Message
+                        } else {
+                            Place::Input(range)
+                        };
                         return Ok(Some(Complete { opcode: header.opcode, place, frame_len }));
                     }
                     let fragments_max = self.limits.fragments;
                     let pieces = self.pieces.get_or_insert_default();
                     if !header.opcode.is_control() {
                         pieces.message.begin_frame(header.opcode, fragments_max)?;
+                        if is_compressed(&header) {
+                            pieces.message.mark_compressed();
+                        }
                     }
                     pieces.frame = Some(BegunFrame { header, header_len, done: 0 });
                     self.stage = Stage::Payload;
@@ -240,6 +261,9 @@ impl Receive {
                     }
                     if header.fin {
                         let opcode = pieces.message.finish()?;
+                        if pieces.message.is_compressed() {
+                            self.inflate_whole()?;
+                        }
                         return Ok(Some(Complete { opcode, place: Place::Message, frame_len }));
                     }
                     self.frame_offset += frame_len;
@@ -281,11 +305,15 @@ impl Receive {
     /// Judges a header by the role, by what was negotiated, by the frames before it and by the
     /// limits, before any byte of its payload is looked at or has a place.
     fn judge(&self, header: &FrameHeader) -> Result<(), Violation> {
-        let begins_message = matches!(header.opcode, Opcode::Text | Opcode::Binary);
-        let rsv_allowed = if begins_message { self.rsv_allowed } else { 0 };
         // RFC 6455 §5.2: reserved bits must be 0 unless an extension gave them a meaning.
-        if header.rsv & !rsv_allowed != 0 {
+        let with_meaning = if self.inflater.is_some() { RSV1 } else { 0 };
+        if header.rsv & !with_meaning != 0 {
             return Err(Violation::ReservedBits);
+        }
+        // RFC 7692 §6.1: control frames and fragments after the first must not have it.
+        let begins_message = matches!(header.opcode, Opcode::Text | Opcode::Binary);
+        if is_compressed(header) && !begins_message {
+            return Err(Violation::CompressedBitMisplaced);
         }
         // RFC 6455 §5.1: a client masks every frame, a server none.
         match (self.role, header.mask) {
@@ -305,14 +333,37 @@ impl Receive {
             _ => {}
         }
         // RFC 6455 §10.4: limits are kept for the frame and for the message over its fragments.
-        if header.payload_len > self.limits.frame_bytes {
+        let EndpointLimits { mut frame_bytes, mut message_bytes, .. } = *self.limits;
+        if is_compressed(header) || message.is_some_and(Assembler::is_compressed) {
+            // What it comes to is seen when it is inflated.
+            frame_bytes = compressed_bytes_max(frame_bytes);
+            message_bytes = compressed_bytes_max(message_bytes);
+        }
+        if header.payload_len > frame_bytes {
             return Err(Violation::FrameTooLarge);
         }
         let before = message.map_or(0, |message| message.len() as u64);
         match before.checked_add(header.payload_len) {
-            Some(len) if len <= self.limits.message_bytes => Ok(()),
+            Some(len) if len <= message_bytes => Ok(()),
             _ => Err(Violation::MessageTooLarge),
         }
+    }
+
+    /// RFC 7692 §6.2: inflates a message that is whole.
+    fn inflated(&mut self, payload: &[u8]) -> Result<Vec<u8>, Violation> {
+        // Without the extension no frame has the bit: `judge` has seen to it.
+        let inflater = self.inflater.as_mut().ok_or(Violation::ReservedBits)?;
+        inflater.inflate(payload, self.limits.message_bytes)
+    }
+
+    /// Inflates the message that came in pieces.
+    fn inflate_whole(&mut self) -> Result<(), Violation> {
+        if let Some(mut pieces) = self.pieces.take() {
+            let message = self.inflated(pieces.message.whole())?;
+            pieces.message.put_whole(message);
+            self.pieces = Some(pieces);
+        }
+        Ok(())
     }
 
     fn fail(&mut self, violation: Violation, send: &mut Send, out: &mut Outbox) -> ProtocolError {
@@ -328,6 +379,10 @@ impl Receive {
             self.pieces = None;
         }
     }
+}
+
+fn is_compressed(header: &FrameHeader) -> bool {
+    header.rsv & RSV1 != 0
 }
 
 fn unmask(piece: &mut [u8], header: &FrameHeader, done: u64) {

@@ -1,12 +1,14 @@
-//! The sending half: messages to frames (RFC 6455 §6.1), and the Close frame in its turn (§7.1.2).
+//! The sending half: messages to frames (RFC 6455 §6.1, RFC 7692 §6.1), and the Close frame in its
+//! turn (RFC 6455 §7.1.2).
 
 use super::closing::Closing;
 use super::{MaskKeys, Role};
-use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, Frame, Moment, Outbox};
 use crate::protocol::close::{self, CloseCode};
+use crate::protocol::deflate::RSV1;
+use crate::protocol::deflate::compress::{Compressor, Forms, compress_for_many};
 use crate::protocol::frame_header::CONTROL_PAYLOAD_BYTES_MAX;
-use crate::protocol::{FrameHeader, Opcode, mask};
+use crate::protocol::{FrameHeader, MaskKey, Opcode, mask};
 
 /// Something to send, in one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,23 +29,37 @@ pub struct NotSent;
 /// The sending half of an endpoint.
 #[derive(Debug)]
 pub struct Send {
-    keys: Option<Box<dyn MaskKeys>>,
     closing: Closing,
+    /// A server's end without compression has none: most connections pay for a pointer.
+    extra: Option<Box<Extra>>,
+}
+
+/// What a client's end has, and one that compresses.
+#[derive(Debug, Default)]
+struct Extra {
+    keys: Option<Box<dyn MaskKeys>>,
+    compressor: Option<Compressor>,
 }
 
 impl Send {
     pub(super) fn server() -> Send {
-        Send { keys: None, closing: Closing::Open }
+        Send { closing: Closing::Open, extra: None }
     }
 
     pub(super) fn client(keys: Box<dyn MaskKeys>) -> Send {
-        Send { keys: Some(keys), closing: Closing::Open }
+        let extra = Extra { keys: Some(keys), compressor: None };
+        Send { closing: Closing::Open, extra: Some(Box::new(extra)) }
+    }
+
+    pub(super) fn compress_with(&mut self, compressor: Compressor) {
+        self.extra.get_or_insert_default().compressor = Some(compressor);
     }
 
     /// Which end this is.
     #[must_use]
     pub fn role(&self) -> Role {
-        if self.keys.is_some() { Role::Client } else { Role::Server }
+        let has_keys = self.extra.as_ref().is_some_and(|extra| extra.keys.is_some());
+        if has_keys { Role::Client } else { Role::Server }
     }
 
     /// How far the closing handshake is.
@@ -52,29 +68,58 @@ impl Send {
         self.closing
     }
 
-    /// Queues `message` as one frame.
+    /// Queues `message` as one frame, which is never refused for want of room.
+    ///
+    /// # Errors
+    /// [`NotSent`] after a Close.
+    pub fn message(&mut self, message: Message<'_>, out: &mut Outbox) -> Result<(), NotSent> {
+        if !self.closing.may_send_data() {
+            return Err(NotSent);
+        }
+        let (opcode, payload) = message.parts();
+        match message {
+            Message::Ping(_) => self.push(opcode, payload, Class::Control, out),
+            Message::Text(_) | Message::Binary(_) => self.push_data(opcode, payload, out),
+        }
+        Ok(())
+    }
+
+    /// Queues a message that others get, too, or that may be refused or taken back
+    /// ([`Outbox::push`]).
     ///
     /// # Errors
     /// [`NotSent`] after a Close, and when `out` has no room for `class`.
-    pub fn message(
+    pub fn broadcast(
         &mut self,
-        message: Message<'_>,
+        broadcast: &mut Broadcast<'_>,
         class: Class,
+        source: u32,
         out: &mut Outbox,
     ) -> Result<(), NotSent> {
         if !self.closing.may_send_data() {
             return Err(NotSent);
         }
-        let (opcode, payload) = match message {
-            Message::Text(text) => (Opcode::Text, text.as_bytes()),
-            Message::Binary(bytes) => (Opcode::Binary, bytes),
-            Message::Ping(bytes) => {
-                let len = bytes.len().min(CONTROL_PAYLOAD_BYTES_MAX as usize);
-                (Opcode::Ping, &bytes[..len])
+        let frame = match self.extra.as_deref_mut() {
+            None => broadcast.plain(),
+            Some(Extra { keys: None, compressor: None }) => broadcast.plain(),
+            Some(Extra { keys: None, compressor: Some(compressor) }) => {
+                let (frame, is_compressed) = broadcast.compressed(compressor);
+                if is_compressed {
+                    compressor.forget_window();
+                }
+                frame
+            }
+            // RFC 6455 §5.3: what a client sends is masked with a key of its own, and like nobody
+            // else's.
+            Some(Extra { keys: Some(_), compressor: _ }) => {
+                let (opcode, payload) = broadcast.message.parts();
+                let own = Own::new(opcode, 0, self.next_key(), payload);
+                let mut bytes = Vec::with_capacity(own.len());
+                own.write(&mut bytes);
+                Frame::Own(bytes.into())
             }
         };
-        let frame = self.frame(opcode, payload);
-        out.push(frame, class, NO_SOURCE).map_err(|_| NotSent)
+        out.push(frame, class, source).map_err(|_| NotSent)
     }
 
     /// Begins the closing handshake (RFC 6455 §7.1.2): queues a Close frame and waits for the
@@ -116,9 +161,7 @@ impl Send {
     /// Close was received before; of several only the newest needs an answer.
     pub(super) fn pong(&mut self, payload: &[u8], out: &mut Outbox) {
         if self.closing != Closing::Closed {
-            let frame = self.frame(Opcode::Pong, payload);
-            // Pongs are never refused: at most one waits.
-            let _ = out.push(frame, Class::Pong, NO_SOURCE);
+            self.push(Opcode::Pong, payload, Class::Pong, out);
         }
     }
 
@@ -131,48 +174,130 @@ impl Send {
     }
 
     fn close_frame(&mut self, code: Option<CloseCode>, reason: &str, out: &mut Outbox) {
-        let frame = self.frame(Opcode::Close, &close::body(code, reason));
-        // Control frames are never refused.
-        let _ = out.push(frame, Class::Control, NO_SOURCE);
+        self.push(Opcode::Close, &close::body(code, reason), Class::Control, out);
     }
 
-    fn frame(&mut self, opcode: Opcode, payload: &[u8]) -> Frame {
-        // RFC 6455 §5.1, §5.3: a client masks each frame, with a fresh key.
-        let key = self.keys.as_mut().map(|keys| keys.next_key());
-        let header =
-            FrameHeader { fin: true, rsv: 0, opcode, mask: key, payload_len: payload.len() as u64 };
-        let mut bytes = encoded(header, payload);
-        if let Some(key) = key {
-            let payload_start = bytes.len() - payload.len();
-            mask::apply(&mut bytes[payload_start..], key, 0);
+    /// A message's one frame, compressed if that was negotiated and is worth it.
+    fn push_data(&mut self, opcode: Opcode, payload: &[u8], out: &mut Outbox) {
+        if let Some(Extra { keys, compressor: Some(compressor) }) = self.extra.as_deref_mut() {
+            let key = keys.as_mut().map(|keys| keys.next_key());
+            let pushed = compressor.compress(payload, |body| {
+                Own::new(opcode, RSV1, key, body).push(Class::Reply, out);
+            });
+            if pushed.is_none() {
+                Own::new(opcode, 0, key, payload).push(Class::Reply, out);
+            }
+            return;
         }
-        Frame::Own(bytes.into())
+        self.push(opcode, payload, Class::Reply, out);
+    }
+
+    #[inline]
+    fn push(&mut self, opcode: Opcode, payload: &[u8], class: Class, out: &mut Outbox) {
+        Own::new(opcode, 0, self.next_key(), payload).push(class, out);
+    }
+
+    /// RFC 6455 §5.1, §5.3: a client masks each frame, with a fresh key.
+    #[inline]
+    fn next_key(&mut self) -> Option<MaskKey> {
+        let keys = self.extra.as_deref_mut()?.keys.as_mut()?;
+        Some(keys.next_key())
     }
 }
 
-fn encoded(header: FrameHeader, payload: &[u8]) -> Vec<u8> {
-    // Exactly as long as it will be: no byte is moved when it becomes a frame.
-    let mut bytes = Vec::with_capacity(header.encoded_len() + payload.len());
-    header.encode(&mut bytes);
-    bytes.extend_from_slice(payload);
-    bytes
+/// A frame of one connection's own, before it is written.
+struct Own<'p> {
+    header: FrameHeader,
+    payload: &'p [u8],
 }
 
-fn server_text(text: &str) -> Vec<u8> {
-    let payload_len = text.len() as u64;
-    let header = FrameHeader { fin: true, rsv: 0, opcode: Opcode::Text, mask: None, payload_len };
-    encoded(header, text.as_bytes())
+impl<'p> Own<'p> {
+    #[inline]
+    fn new(opcode: Opcode, rsv: u8, mask: Option<MaskKey>, payload: &'p [u8]) -> Own<'p> {
+        let payload_len = payload.len() as u64;
+        Own { header: FrameHeader { fin: true, rsv, opcode, mask, payload_len }, payload }
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.header.encoded_len() + self.payload.len()
+    }
+
+    #[inline]
+    fn push(self, class: Class, out: &mut Outbox) {
+        out.push_own(self.len(), class, |bytes| self.write(bytes));
+    }
+
+    #[inline]
+    fn write(&self, bytes: &mut Vec<u8>) {
+        self.header.encode(bytes);
+        let start = bytes.len();
+        bytes.extend_from_slice(self.payload);
+        if let Some(key) = self.header.mask {
+            mask::apply(&mut bytes[start..], key, 0);
+        }
+    }
 }
 
-/// A server's text message for one recipient.
-#[must_use]
-pub fn own_text(text: &str) -> Frame {
-    Frame::Own(server_text(text).into())
+/// A server's frame for any number of connections.
+fn shared(opcode: Opcode, rsv: u8, payload: &[u8]) -> Frame {
+    let own = Own::new(opcode, rsv, None, payload);
+    let mut bytes = Vec::with_capacity(own.len());
+    own.write(&mut bytes);
+    Frame::Shared(bytes.into())
 }
 
-/// A server's text message for any number of recipients: a server's frames are not masked, so that
-/// they are the same for all.
-#[must_use]
-pub fn shared_text(text: &str) -> Frame {
-    Frame::Shared(server_text(text).into())
+/// One message for any number of a server's connections. A server's frames are not masked
+/// (RFC 6455 §5.1), so that they are the same for all: encoded once, and compressed once for each
+/// size of window that was negotiated.
+#[derive(Debug)]
+pub struct Broadcast<'m> {
+    message: Message<'m>,
+    plain: Option<Frame>,
+    /// For each size of window: not tried yet, or not worth it, or a frame.
+    compressed: Forms<Option<Frame>>,
+}
+
+impl<'m> Broadcast<'m> {
+    /// Nothing is encoded before somebody gets it.
+    #[must_use]
+    pub fn new(message: Message<'m>) -> Broadcast<'m> {
+        Broadcast { message, plain: None, compressed: Forms::default() }
+    }
+
+    fn plain(&mut self) -> Frame {
+        let (opcode, payload) = self.message.parts();
+        let make = || shared(opcode, 0, payload);
+        self.plain.get_or_insert_with(make).clone()
+    }
+
+    /// The form for one connection, and whether it is a compressed one.
+    fn compressed(&mut self, compressor: &Compressor) -> (Frame, bool) {
+        let (opcode, payload) = self.message.parts();
+        let form = compressor.form().filter(|_| !opcode.is_control());
+        let Some(form) = form else { return (self.plain(), false) };
+        if self.compressed[form].is_none() {
+            let make = |body: &[u8]| shared(opcode, RSV1, body);
+            let made = compress_for_many(compressor.codecs(), form, payload, make);
+            self.compressed[form] = Some(made);
+        }
+        match &self.compressed[form] {
+            Some(Some(frame)) => (frame.clone(), true),
+            // It is not worth it.
+            Some(None) | None => (self.plain(), false),
+        }
+    }
+}
+
+impl<'m> Message<'m> {
+    fn parts(self) -> (Opcode, &'m [u8]) {
+        match self {
+            Message::Text(text) => (Opcode::Text, text.as_bytes()),
+            Message::Binary(bytes) => (Opcode::Binary, bytes),
+            Message::Ping(bytes) => {
+                let len = bytes.len().min(CONTROL_PAYLOAD_BYTES_MAX as usize);
+                (Opcode::Ping, &bytes[..len])
+            }
+        }
+    }
 }

@@ -5,26 +5,28 @@
 
 use super::*;
 use crate::base::Class;
+use crate::base::outbox::NO_SOURCE;
 use crate::protocol::Violation;
 
 /// The key of RFC 6455 §5.7.
 const KEY: MaskKey = [0x37, 0xfa, 0x21, 0x3d];
 /// RFC 6455 §5.7: a masked "Hello".
-const HELLO: [u8; 11] = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+pub(super) const HELLO: [u8; 11] =
+    [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
 /// RFC 6455 §5.7: an unmasked "Hello".
 const HELLO_UNMASKED: [u8; 7] = [0x81, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f];
 const LATER: Moment = Moment::from_millis(5_000);
 
 /// First bytes of frames.
-const TEXT: u8 = 0x81;
-const TEXT_BEGINS: u8 = 0x01;
-const BINARY: u8 = 0x82;
+pub(super) const TEXT: u8 = 0x81;
+pub(super) const TEXT_BEGINS: u8 = 0x01;
+pub(super) const BINARY: u8 = 0x82;
 const BINARY_BEGINS: u8 = 0x02;
-const GOES_ON: u8 = 0x00;
-const ENDS: u8 = 0x80;
-const CLOSE: u8 = 0x88;
-const PING: u8 = 0x89;
-const PONG: u8 = 0x8A;
+pub(super) const GOES_ON: u8 = 0x00;
+pub(super) const ENDS: u8 = 0x80;
+pub(super) const CLOSE: u8 = 0x88;
+pub(super) const PING: u8 = 0x89;
+pub(super) const PONG: u8 = 0x8A;
 
 #[derive(Debug)]
 struct OneKey;
@@ -37,7 +39,7 @@ impl MaskKeys for OneKey {
 
 /// An [`Event`] that owns what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Seen {
+pub(super) enum Seen {
     Text(String),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
@@ -57,15 +59,15 @@ impl From<Event<'_>> for Seen {
     }
 }
 
-fn text(text: &str) -> Seen {
+pub(super) fn text(text: &str) -> Seen {
     Seen::Text(text.to_owned())
 }
 
-fn server() -> Endpoint {
+pub(super) fn server() -> Endpoint {
     Endpoint::server(Arc::default())
 }
 
-fn client() -> Endpoint {
+pub(super) fn client() -> Endpoint {
     Endpoint::client(Arc::default(), Box::new(OneKey))
 }
 
@@ -74,7 +76,7 @@ fn limited(frame_bytes: u64, message_bytes: u64, fragments: u32) -> Endpoint {
 }
 
 /// A client's frame: `first` and the payload, masked with [`KEY`].
-fn from_client(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn from_client(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = from_server(first, b"");
     frame[1] = 0x80;
     match payload.len() {
@@ -90,7 +92,7 @@ fn from_client(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A server's frame with a short payload.
-fn from_server(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn from_server(first: u8, payload: &[u8]) -> Vec<u8> {
     assert!(payload.len() <= 125);
     [&[first, payload.len() as u8], payload].concat()
 }
@@ -100,7 +102,7 @@ fn close_body(code: u16, reason: &str) -> Vec<u8> {
 }
 
 /// Gives all of `bytes` to `endpoint`: the events, and the error if there was one.
-fn feed(
+pub(super) fn feed(
     endpoint: &mut Endpoint,
     bytes: &[u8],
     out: &mut Outbox,
@@ -119,12 +121,12 @@ fn feed(
     (events, failure)
 }
 
-fn sent(out: &Outbox) -> Vec<u8> {
+pub(super) fn sent(out: &Outbox) -> Vec<u8> {
     out.pieces().flatten().copied().collect()
 }
 
 /// Asserts what comes of `bytes` however they are cut: the events, the error, what is sent.
-fn assert_comes_of(
+pub(super) fn assert_comes_of(
     make: impl Fn() -> Endpoint,
     bytes: &[u8],
     events: &[Seen],
@@ -160,7 +162,7 @@ fn assert_server_hears(bytes: &[u8], events: &[Seen], answer: &[u8]) {
 
 /// Asserts that `bad`, after a good message, fails a server's connection as a row of the table
 /// says. The frame that is at fault begins `at` bytes into `bad`.
-fn assert_fails(
+pub(super) fn assert_fails(
     make: impl Fn() -> Endpoint,
     bad: &[u8],
     at: u64,
@@ -180,13 +182,13 @@ fn assert_fails(
     feed(&mut endpoint, &bytes, &mut out);
     assert_eq!(endpoint.send.closing(), Closing::Closed);
     assert_eq!(feed(&mut endpoint, &[&HELLO[..], bad].concat(), &mut out), (vec![], None));
-    let more = endpoint.send.message(Message::Text("more"), Class::Reply, &mut out);
+    let more = endpoint.send.message(Message::Text("more"), &mut out);
     assert_eq!((more, sent(&out)), (Err(NotSent), close));
     assert!(!owns_pieces(&endpoint));
 }
 
 /// Whether the endpoint keeps anything on the heap for what it receives.
-fn owns_pieces(endpoint: &Endpoint) -> bool {
+pub(super) fn owns_pieces(endpoint: &Endpoint) -> bool {
     let shown = format!("{:?}", endpoint.receive);
     assert!(shown.contains("pieces: "), "the field that holds the pieces has another name");
     !shown.contains("pieces: None")
@@ -198,16 +200,19 @@ fn owns_pieces(endpoint: &Endpoint) -> bool {
 fn client_reads_the_unmasked_hello_of_section_5_7_and_server_writes_it() {
     assert_comes_of(client, &HELLO_UNMASKED, &[text("Hello")], None, b"");
     let mut out = Outbox::alone(1_000);
-    server().send.message(Message::Text("Hello"), Class::Reply, &mut out).unwrap();
+    server().send.message(Message::Text("Hello"), &mut out).unwrap();
     assert_eq!(sent(&out), HELLO_UNMASKED);
-    assert_eq!(shared_text("Hello").bytes(), HELLO_UNMASKED);
+    let mut others = Outbox::alone(1_000);
+    let mut hello = Broadcast::new(Message::Text("Hello"));
+    server().send.broadcast(&mut hello, Class::Durable, NO_SOURCE, &mut others).unwrap();
+    assert_eq!(sent(&others), HELLO_UNMASKED);
 }
 
 #[test]
 fn server_reads_the_masked_hello_of_section_5_7_and_client_writes_it() {
     assert_server_hears(&HELLO, &[text("Hello")], b"");
     let mut out = Outbox::alone(1_000);
-    client().send.message(Message::Text("Hello"), Class::Reply, &mut out).unwrap();
+    client().send.message(Message::Text("Hello"), &mut out).unwrap();
     assert_eq!(sent(&out), HELLO);
 }
 
@@ -224,7 +229,7 @@ fn client_answers_the_ping_of_section_5_7_with_the_pong_of_section_5_7() {
     assert_comes_of(client, &ping, &[Seen::Ping(b"Hello".to_vec())], None, &pong);
     assert_server_hears(&pong, &[Seen::Pong(b"Hello".to_vec())], b"");
     let mut out = Outbox::alone(1_000);
-    server().send.message(Message::Ping(b"Hello"), Class::Control, &mut out).unwrap();
+    server().send.message(Message::Ping(b"Hello"), &mut out).unwrap();
     assert_eq!(sent(&out), ping);
 }
 
@@ -234,7 +239,7 @@ fn client_reads_the_256_bytes_of_section_5_7_and_server_writes_them() {
     let bytes = [&[0x82, 0x7E, 0x01, 0x00], &payload[..]].concat();
     assert_comes_of(client, &bytes, &[Seen::Binary(payload.clone())], None, b"");
     let mut out = Outbox::alone(1_000);
-    server().send.message(Message::Binary(&payload), Class::Reply, &mut out).unwrap();
+    server().send.message(Message::Binary(&payload), &mut out).unwrap();
     assert_eq!(sent(&out), bytes);
 }
 
@@ -251,7 +256,7 @@ fn client_reads_the_64_kib_of_section_5_7_and_server_writes_them() {
         assert!(seen == [Seen::Binary(payload.clone())], "in pieces of {piece_len}");
     }
     let mut out = Outbox::alone(1_000);
-    server().send.message(Message::Binary(&payload), Class::Reply, &mut out).unwrap();
+    server().send.message(Message::Binary(&payload), &mut out).unwrap();
     assert!(sent(&out) == bytes);
 }
 
@@ -483,37 +488,6 @@ fn an_announced_length_reserves_nothing() {
     assert_eq!(feed(&mut endpoint, &header, &mut out), (vec![], None));
 }
 
-// Reserved bits (RFC 6455 §5.2, §9.2).
-
-#[test]
-fn negotiated_bits_stand_on_the_first_frame_of_a_message_only() {
-    const RSV1: u8 = 0x40;
-    let make = || {
-        let mut endpoint = server();
-        endpoint.receive = endpoint.receive.with_reserved_bits(crate::protocol::frame_header::RSV1);
-        endpoint
-    };
-    let bytes = [
-        from_client(TEXT | RSV1, b"a"),
-        from_client(BINARY | RSV1, b"b"),
-        from_client(TEXT_BEGINS | RSV1, b"c"),
-        from_client(ENDS, b"d"),
-        from_client(TEXT, b"e"),
-    ];
-    let events = [text("a"), Seen::Binary(b"b".to_vec()), text("cd"), text("e")];
-    assert_comes_of(make, &bytes.concat(), &events, None, b"");
-
-    let (clause, code) = ("RFC 6455 §5.2", 1002);
-    for first in [CLOSE | RSV1, PING | RSV1, PONG | RSV1, TEXT | 0x20, TEXT | 0x10, TEXT | 0x60] {
-        let bad = from_client(first, b"");
-        assert_fails(make, &bad, 0, Violation::ReservedBits, clause, code);
-    }
-    for first in [GOES_ON | RSV1, ENDS | RSV1] {
-        let bad = [from_client(TEXT_BEGINS | RSV1, b""), from_client(first, b"")].concat();
-        assert_fails(make, &bad, 6, Violation::ReservedBits, clause, code);
-    }
-}
-
 // Masking (RFC 6455 §5.1, §5.3).
 
 #[test]
@@ -528,7 +502,7 @@ fn client_masks_every_frame_with_the_next_key_and_server_masks_none() {
     }
     let say = |mut endpoint: Endpoint, ping: &[u8]| {
         let mut out = Outbox::alone(1_000);
-        endpoint.send.message(Message::Binary(&[0; 5]), Class::Reply, &mut out).unwrap();
+        endpoint.send.message(Message::Binary(&[0; 5]), &mut out).unwrap();
         feed(&mut endpoint, ping, &mut out);
         endpoint.send.start_close(None, "unsaid without a code", LATER, &mut out);
         sent(&out)
@@ -662,7 +636,7 @@ fn a_flood_of_pings_leaves_the_newest_pong_alone() {
 #[test]
 fn a_ping_of_ours_is_cut_to_125_bytes() {
     let mut out = Outbox::alone(1_000);
-    server().send.message(Message::Ping(&[7; 126]), Class::Control, &mut out).unwrap();
+    server().send.message(Message::Ping(&[7; 126]), &mut out).unwrap();
     assert_eq!(sent(&out), from_server(PING, &[7; 125]));
 }
 
@@ -729,7 +703,7 @@ fn an_answered_close_closes_both_halves() {
     assert_eq!(server.deadline(), None);
     assert!(!owns_pieces(&server));
     server.send.start_close(Some(CloseCode::NORMAL), "", LATER, &mut out);
-    let more = server.send.message(Message::Binary(b"more"), Class::Reply, &mut out);
+    let more = server.send.message(Message::Binary(b"more"), &mut out);
     assert_eq!((more, sent(&out)), (Err(NotSent), from_server(CLOSE, b"")));
     assert_eq!(server.deadline(), None, "nothing is waited for after an answered Close");
 }
@@ -738,11 +712,11 @@ fn an_answered_close_closes_both_halves() {
 fn our_close_waits_for_the_others_and_no_data_follows_it() {
     let (mut server, mut out) = (server(), Outbox::alone(1_000));
     assert_eq!(server.deadline(), None);
-    server.send.message(Message::Text("a"), Class::Reply, &mut out).unwrap();
+    server.send.message(Message::Text("a"), &mut out).unwrap();
     server.send.start_close(Some(CloseCode::GOING_AWAY), "down", LATER, &mut out);
     assert_eq!(server.deadline(), Some(LATER));
     for message in [Message::Text("b"), Message::Binary(b"b"), Message::Ping(b"b")] {
-        assert_eq!(server.send.message(message, Class::Control, &mut out), Err(NotSent));
+        assert_eq!(server.send.message(message, &mut out), Err(NotSent));
     }
     let before = [from_server(TEXT, b"a"), from_server(CLOSE, &close_body(1001, "down"))].concat();
     assert_eq!(sent(&out), before);
@@ -828,9 +802,10 @@ fn a_reason_of_ours_is_cut_to_fit_a_control_frame() {
 #[test]
 fn a_message_that_the_outbox_refuses_is_not_sent_and_a_close_is_never_refused() {
     let (mut server, mut out) = (server(), Outbox::alone(10));
-    let refused = server.send.message(Message::Text("hello"), Class::Ephemeral, &mut out);
+    let mut hello = Broadcast::new(Message::Text("hello"));
+    let refused = server.send.broadcast(&mut hello, Class::Ephemeral, NO_SOURCE, &mut out);
     assert_eq!((refused, sent(&out)), (Err(NotSent), vec![]));
-    server.send.message(Message::Text("hello"), Class::Reply, &mut out).unwrap();
+    server.send.message(Message::Text("hello"), &mut out).unwrap();
     server.send.start_close(None, "", LATER, &mut out);
     let expected = [from_server(TEXT, b"hello"), from_server(CLOSE, b"")].concat();
     assert_eq!(sent(&out), expected);

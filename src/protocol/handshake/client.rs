@@ -3,7 +3,9 @@
 //! Redirects and demands for authentication are reported, not followed.
 
 use super::accept_key::{accept_key, key};
+use super::extensions;
 use super::server::is_token;
+use crate::protocol::deflate::{Offer, Parameters, offer};
 use std::fmt;
 
 /// A request for a WebSocket, and what the answer must be.
@@ -12,6 +14,7 @@ pub struct ClientHandshake {
     request: Vec<u8>,
     accept: String,
     protocols: Vec<String>,
+    deflate: Vec<Offer>,
 }
 
 /// What to ask for.
@@ -23,6 +26,9 @@ pub struct Request<'a> {
     pub target: &'a str,
     /// Subprotocols, in order of preference.
     pub protocols: &'a [&'a str],
+    /// Offers of permessage-deflate, in order of preference (RFC 7692 §5.2); none for messages that
+    /// are never compressed.
+    pub deflate: &'a [Offer],
     /// Further header fields, as `Authorization`.
     pub fields: &'a [(&'a str, &'a str)],
 }
@@ -42,7 +48,7 @@ pub enum ClientError {
     Connection,
     /// RFC 6455 §4.1: `Sec-WebSocket-Accept` does not answer our key.
     Accept,
-    /// RFC 6455 §4.1: an extension that was not asked for.
+    /// RFC 6455 §4.1, RFC 7692 §7.1: an extension that was not offered, or not as it was offered.
     Extension,
     /// RFC 6455 §4.1: a subprotocol that was not asked for.
     Protocol,
@@ -58,7 +64,7 @@ impl fmt::Display for ClientError {
             ClientError::Connection => f.write_str("the answer's Connection does not list Upgrade"),
             ClientError::Accept => f.write_str("the answer's Sec-WebSocket-Accept is not right"),
             ClientError::Extension => {
-                f.write_str("the answer has an extension that was not offered")
+                f.write_str("the answer has an extension that was not offered so")
             }
             ClientError::Protocol => {
                 f.write_str("the answer has a subprotocol that was not offered")
@@ -76,6 +82,9 @@ pub struct Opened {
     pub head_len: usize,
     /// The subprotocol that the server chose.
     pub protocol: Option<String>,
+    /// What was agreed of permessage-deflate, for
+    /// [`Deflate::client`](crate::protocol::deflate::Deflate::client).
+    pub deflate: Option<Parameters>,
 }
 
 impl ClientHandshake {
@@ -89,7 +98,9 @@ impl ClientHandshake {
         if request.host.is_empty() || !visible(request.host) {
             return bad("the host is empty or has characters that must not stand in a head");
         }
-        if !request.target.starts_with('/') || !visible(request.target) {
+        // RFC 6455 §3: a WebSocket's URI has no fragment.
+        let has_fragment = request.target.contains('#');
+        if !request.target.starts_with('/') || !visible(request.target) || has_fragment {
             return bad("the target is no path, or has characters that must be percent-encoded");
         }
         let key = key(nonce);
@@ -101,13 +112,30 @@ impl ClientHandshake {
         if !request.protocols.iter().all(|protocol| is_token(protocol)) {
             return bad("a subprotocol is no token");
         }
+        // RFC 6455 §4.1, 10: each is asked for once.
+        let mut earlier = request.protocols.iter().enumerate();
+        if earlier.any(|(i, protocol)| request.protocols[..i].contains(protocol)) {
+            return bad("a subprotocol is asked for twice");
+        }
         if !request.protocols.is_empty() {
             head += &format!("Sec-WebSocket-Protocol: {}\r\n", request.protocols.join(", "));
+        }
+        if !request.deflate.iter().all(Offer::is_valid) {
+            return bad("a window has 8 to 15 bits");
+        }
+        if !request.deflate.is_empty() {
+            let offers: Vec<String> = request.deflate.iter().map(Offer::to_field).collect();
+            head += &format!("Sec-WebSocket-Extensions: {}\r\n", offers.join(", "));
         }
         for (name, value) in request.fields {
             let printable = value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
             if !is_token(name) || !printable {
                 return bad("a header field has characters that must not stand in it");
+            }
+            if is_of_the_handshake(name) {
+                return bad(
+                    "a header field is one that the handshake writes itself, or must not have",
+                );
             }
             head += &format!("{name}: {value}\r\n");
         }
@@ -116,6 +144,7 @@ impl ClientHandshake {
             request: head.into_bytes(),
             accept: accept_key(&key),
             protocols: request.protocols.iter().map(|&protocol| protocol.to_owned()).collect(),
+            deflate: request.deflate.to_vec(),
         })
     }
 
@@ -166,9 +195,13 @@ impl ClientHandshake {
         if only("sec-websocket-accept") != Some(self.accept.as_str()) {
             return Err(ClientError::Accept);
         }
-        if values("sec-websocket-extensions").any(|value| !value.is_empty()) {
-            return Err(ClientError::Extension);
-        }
+        // RFC 6455 §11.3.2: in an answer the field stands once.
+        let deflate = match values("sec-websocket-extensions").count() {
+            0 => None,
+            _ => Some(only("sec-websocket-extensions").and_then(|line| self.deflate(line)))
+                .map(|agreed| agreed.ok_or(ClientError::Extension))
+                .transpose()?,
+        };
         let protocol = match values("sec-websocket-protocol").count() {
             0 => None,
             _ => match only("sec-websocket-protocol") {
@@ -178,19 +211,43 @@ impl ClientHandshake {
                 _ => return Err(ClientError::Protocol),
             },
         };
-        Ok(Some(Opened { head_len, protocol }))
+        Ok(Some(Opened { head_len, protocol, deflate }))
     }
+
+    /// What an answer's extensions agree to: one, which was offered.
+    fn deflate(&self, line: &str) -> Option<Parameters> {
+        match &extensions::parse(line).ok()?[..] {
+            [only] => offer::agreed(&self.deflate, only).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a field stands in the request already (RFC 6455 §4.1; §11.3: the handshake's own come
+/// once), or would announce a body.
+fn is_of_the_handshake(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with("sec-websocket-")
+        || matches!(
+            name.as_str(),
+            "host" | "upgrade" | "connection" | "content-length" | "transfer-encoding"
+        )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::{Chance, Outbox};
+    use crate::protocol::deflate::{Codecs, CodecsConfig, Deflate};
+    use crate::protocol::{Endpoint, MaskKey, MaskKeys, Message};
+    use std::sync::Arc;
 
     fn handshake() -> ClientHandshake {
         let request = Request {
             host: "server.example.com",
             target: "/chat",
             protocols: &["chat", "superchat"],
+            deflate: &[],
             fields: &[("Origin", "http://example.com")],
         };
         ClientHandshake::new(request, *b"the sample nonce").unwrap()
@@ -201,7 +258,8 @@ mod tests {
 
     #[test]
     fn the_example_of_section_1_3_opens() {
-        let opened = Opened { head_len: ANSWER.len(), protocol: Some("chat".into()) };
+        let opened =
+            Opened { head_len: ANSWER.len(), protocol: Some("chat".into()), deflate: None };
         let bytes = format!("{ANSWER}\u{1}frames");
         assert_eq!(handshake().judge(bytes.as_bytes()), Ok(Some(opened)));
         for end in 0..ANSWER.len() {
@@ -214,7 +272,7 @@ mod tests {
         let handshake = handshake();
         let head = super::super::RequestHead::parse(handshake.request(), 64).unwrap();
         let upgrade = super::super::Upgrade::judge(&head).unwrap();
-        assert_eq!(upgrade.accept(Some("chat")), ANSWER.as_bytes());
+        assert_eq!(upgrade.accept(Some("chat"), None).answer, ANSWER.as_bytes());
     }
 
     #[test]
@@ -239,6 +297,136 @@ mod tests {
     }
 
     #[test]
+    fn what_an_answer_must_have_is_not_missing_and_does_not_come_twice() {
+        let without = |line: &str| handshake().judge(ANSWER.replacen(line, "", 1).as_bytes());
+        let twice =
+            |line: &str| handshake().judge(ANSWER.replacen(line, &line.repeat(2), 1).as_bytes());
+        let accept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+        assert_eq!(without("Upgrade: websocket\r\n"), Err(ClientError::Upgrade));
+        assert_eq!(without("Connection: Upgrade\r\n"), Err(ClientError::Connection));
+        assert_eq!(without(accept), Err(ClientError::Accept));
+        assert_eq!(twice(accept), Err(ClientError::Accept));
+        assert_eq!(twice("Sec-WebSocket-Protocol: chat\r\n"), Err(ClientError::Protocol));
+    }
+
+    #[test]
+    fn case_and_space_in_an_answer_mean_nothing() {
+        for (written, also) in [
+            ("Upgrade: websocket", "UPGRADE:WebSocket"),
+            ("Connection: Upgrade", "connection: keep-alive,\tupgrade"),
+            ("Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "Accept: \t s3pPLMBiTxaQ9kYGzzhZRbK+xOo= \t"),
+        ] {
+            let answer = ANSWER.replacen(written, also, 1);
+            assert!(matches!(handshake().judge(answer.as_bytes()), Ok(Some(_))), "{also}");
+        }
+    }
+
+    #[test]
+    fn a_subprotocol_that_is_no_token_is_not_asked_for() {
+        for protocol in ["", "a b", "a,b", "a=b", "\"a\"", "caf\u{e9}"] {
+            let protocols = &["chat", protocol];
+            let request = Request { host: "a", target: "/", protocols, deflate: &[], fields: &[] };
+            let refused = ClientHandshake::new(request, [0; 16]).unwrap_err();
+            assert!(matches!(refused, ClientError::BadRequest(_)), "{protocol}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_asked_for_twice() {
+        let new = |protocols: &[&str], fields: &[(&str, &str)]| {
+            let request = Request { host: "a", target: "/", protocols, deflate: &[], fields };
+            ClientHandshake::new(request, [0; 16]).map(drop)
+        };
+        assert!(new(&["chat", "Chat"], &[("Origin", "a"), ("Cookie", "b")]).is_ok());
+        assert!(new(&["chat", "x", "chat"], &[]).is_err());
+        for name in [
+            "Host",
+            "UPGRADE",
+            "Connection",
+            "Sec-WebSocket-Key",
+            "sec-websocket-version",
+            "Sec-WebSocket-Protocol",
+            "Sec-WebSocket-Extensions",
+            "Content-Length",
+            "Transfer-Encoding",
+        ] {
+            assert!(new(&[], &[(name, "1")]).is_err(), "{name}");
+        }
+    }
+
+    /// What comes of an answer's extensions, when permessage-deflate was offered and nothing else.
+    fn agreed(field: &str) -> Result<Option<Parameters>, ClientError> {
+        let offers = &[Offer { client_max_window_bits: Some(None), ..Offer::default() }];
+        let request =
+            Request { host: "a", target: "/", protocols: &[], deflate: offers, fields: &[] };
+        let handshake = ClientHandshake::new(request, *b"the sample nonce").unwrap();
+        let asked = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+        assert!(handshake.request().windows(asked.len()).any(|line| line == asked));
+        let answer = ANSWER.replacen("Sec-WebSocket-Protocol: chat\r\n", field, 1);
+        handshake.judge(answer.as_bytes()).map(|opened| opened.unwrap().deflate)
+    }
+
+    #[test]
+    fn an_answer_takes_the_one_extension_that_was_offered_or_none() {
+        const FIELD: &str = "Sec-WebSocket-Extensions: ";
+        assert_eq!(agreed(""), Ok(None));
+        let one = format!("{FIELD}permessage-deflate\r\n");
+        assert!(matches!(agreed(&one), Ok(Some(_))));
+        assert_eq!(agreed(&one.repeat(2)), Err(ClientError::Extension));
+        for wrong in [
+            "",
+            "x-other",
+            "permessage-deflate, x-other",
+            "x-other, permessage-deflate",
+            "permessage-deflate, permessage-deflate",
+            "permessage-deflate;",
+            "permessage-deflate; =1",
+            "permessage-deflate; unknown",
+            "permessage-deflate; client_max_window_bits=\"1 0\"",
+            "caf\u{e9}",
+        ] {
+            let refused = agreed(&format!("{FIELD}{wrong}\r\n"));
+            assert_eq!(refused, Err(ClientError::Extension), "{wrong}");
+        }
+    }
+
+    #[derive(Debug)]
+    struct ZeroKey;
+
+    impl MaskKeys for ZeroKey {
+        fn next_key(&mut self) -> MaskKey {
+            [0; 4]
+        }
+    }
+
+    #[test]
+    fn a_client_compresses_as_the_answer_says() {
+        let lens_of_two = |parameters: &str| {
+            let field = format!("Sec-WebSocket-Extensions: permessage-deflate{parameters}\r\n");
+            let agreed = agreed(&field).unwrap().unwrap();
+            let codecs =
+                Codecs::new(CodecsConfig { threshold_bytes: 0, ..CodecsConfig::default() });
+            let mut client = Endpoint::client(Arc::default(), Box::new(ZeroKey))
+                .with_deflate(Deflate::client(&agreed, &codecs));
+            let mut chance = Chance::new(1);
+            let noise: Vec<u8> = (0..600).map(|_| chance.next_u64() as u8).collect();
+            let message = noise.repeat(2);
+            [(); 2].map(|()| {
+                let mut out = Outbox::alone(10_000);
+                client.send.message(Message::Binary(&message), &mut out).unwrap();
+                out.pieces().map(<[u8]>::len).sum::<usize>()
+            })
+        };
+        let [first, again] = lens_of_two("");
+        assert!(first < 700 && again < 100, "each looks back: {first}, {again}");
+        let [first, again] = lens_of_two("; client_max_window_bits=9");
+        assert!(first > 1_200 && again > 1_200, "not over 600 bytes: {first}, {again}");
+        let [first, again] = lens_of_two("; client_no_context_takeover");
+        assert!(first < 700, "{first}");
+        assert_eq!(first, again, "each begins with an empty window");
+    }
+
+    #[test]
     fn the_limit_of_the_answers_head_is_the_same_however_it_is_cut() {
         let with_head_of = |bytes: usize| {
             let filler = "x".repeat(bytes - ANSWER.len() - "X: \r\n".len());
@@ -249,7 +437,7 @@ mod tests {
             cuts.find_map(|cut| handshake.judge(&answer.as_bytes()[..cut]).transpose()).unwrap()
         };
         let (fits, too_long) = (with_head_of(16 * 1024), with_head_of(16 * 1024 + 1));
-        let opened = Opened { head_len: 16 * 1024, protocol: Some("chat".into()) };
+        let opened = Opened { head_len: 16 * 1024, protocol: Some("chat".into()), deflate: None };
         assert_eq!(handshake().judge(fits.as_bytes()), Ok(Some(opened.clone())));
         assert_eq!(cut(&fits), Ok(opened));
         assert_eq!(handshake().judge(too_long.as_bytes()), Err(ClientError::NotHttp));
@@ -259,11 +447,16 @@ mod tests {
     #[test]
     fn nothing_is_injected_into_the_request() {
         let new = |host, target, fields: &[(&str, &str)]| {
-            ClientHandshake::new(Request { host, target, protocols: &[], fields }, [0; 16]).is_err()
+            ClientHandshake::new(
+                Request { host, target, protocols: &[], deflate: &[], fields },
+                [0; 16],
+            )
+            .is_err()
         };
         assert!(new("a\r\nX: y", "/", &[]));
         assert!(new("a", "/ HTTP/1.1\r\n", &[]));
         assert!(new("a", "x", &[]));
+        assert!(new("a", "/x#y", &[]));
         assert!(new("a", "/", &[("X", "y\r\nZ: 1")]));
         assert!(new("a", "/", &[("X Y", "z")]));
         assert!(!new("a", "/", &[("X", "y z")]));

@@ -43,21 +43,24 @@ impl HeadReader {
     /// [`HeadError::Malformed`] at a line that ends in LF alone, or a NUL: what two readers could
     /// read in two ways is not read at all (RFC 9112 §2.2, §11.2).
     pub fn find_end(&mut self, bytes: &[u8], bytes_max: usize) -> Result<Option<usize>, HeadError> {
-        for (i, byte) in bytes.iter().enumerate().skip(self.looked_at) {
-            if i >= bytes_max {
-                return Err(HeadError::TooLong);
+        let here = &bytes[..bytes.len().min(bytes_max)];
+        let mut place = self.looked_at.min(here.len());
+        while place < here.len() {
+            let line_end = here[place..].iter().position(|byte| *byte == b'\n');
+            let looked_at = line_end.map_or(here.len(), |len| place + len + 1);
+            if here[place..looked_at].contains(&0) {
+                return Err(HeadError::Malformed("the head has a NUL"));
             }
-            match byte {
-                b'\n' if i == 0 || bytes[i - 1] != b'\r' => {
-                    return Err(HeadError::Malformed("a line of the head does not end in CR LF"));
-                }
-                b'\n' if bytes[..=i].ends_with(b"\r\n\r\n") => return Ok(Some(i + 1)),
-                0 => return Err(HeadError::Malformed("the head has a NUL")),
-                _ => {}
+            if line_end.is_some() && !here[..looked_at].ends_with(b"\r\n") {
+                return Err(HeadError::Malformed("a line of the head does not end in CR LF"));
             }
+            if here[..looked_at].ends_with(b"\r\n\r\n") {
+                return Ok(Some(looked_at));
+            }
+            place = looked_at;
         }
-        self.looked_at = bytes.len();
-        Ok(None)
+        self.looked_at = place;
+        if bytes.len() > bytes_max { Err(HeadError::TooLong) } else { Ok(None) }
     }
 }
 
@@ -104,6 +107,14 @@ impl<'b> RequestHead<'b> {
         fields.truncate(count);
         let mut head = RequestHead { method, path: "", query: "", host: "", fields };
         let host = head.only("host")?.ok_or(HeadError::Malformed("the Host field is missing"))?;
+        // RFC 9112 §3.2: a host that cannot be one is refused, as a missing one is.
+        if !host.bytes().all(is_host_byte) {
+            return Err(HeadError::Malformed("Host is no host"));
+        }
+        // RFC 9112 §3.2: a target has no fragment, and nothing that is not ASCII.
+        if target.contains('#') || !target.is_ascii() {
+            return Err(HeadError::Malformed("the request target has what no URI may have there"));
+        }
         let (authority, target) = split_target(target)?;
         // RFC 9112 §3.2.2: an absolute-form target names the host again; two names would be two
         // requests, to two readers.
@@ -130,6 +141,12 @@ impl<'b> RequestHead<'b> {
             .map(str::trim)
     }
 
+    /// The values of a field, in order, one for each of its lines; `name` in lower case.
+    pub fn lines(&self, name: &'static str) -> impl Iterator<Item = Result<&'b str, HeadError>> {
+        let lines = self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
+        lines.map(|line| ascii(line.value))
+    }
+
     /// The value of a field that must not come twice.
     ///
     /// # Errors
@@ -142,10 +159,7 @@ impl<'b> RequestHead<'b> {
         if lines.next().is_some() {
             return Err(HeadError::Malformed("a field comes twice that may come once"));
         }
-        match std::str::from_utf8(line.value) {
-            Ok(value) if value.is_ascii() => Ok(Some(value.trim())),
-            _ => Err(HeadError::Malformed("the value of a field is not ASCII")),
-        }
+        ascii(line.value).map(Some)
     }
 
     /// Whether the list that a field is, over all of its lines, has `token`, in any case.
@@ -181,6 +195,18 @@ impl<'b> RequestHead<'b> {
         })?;
         let malformed = HeadError::Malformed("a value of the query is not UTF-8, percent-encoded");
         Some(percent_decoded(pair).ok_or(malformed))
+    }
+}
+
+/// RFC 3986 §3.2.2, §3.2.3: what a host and its port are written with.
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
+}
+
+fn ascii(value: &[u8]) -> Result<&str, HeadError> {
+    match std::str::from_utf8(value) {
+        Ok(value) if value.is_ascii() => Ok(value.trim()),
+        _ => Err(HeadError::Malformed("the value of a field is not ASCII")),
     }
 }
 
@@ -283,6 +309,11 @@ mod tests {
             "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n folded\r\n\r\n",
             "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: \u{e4}\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
+            "GET /#a HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /\u{e4} HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET / /x HTTP/1.1\r\nHost: a\r\n\r\n",
         ] {
             assert!(matches!(parse(head), Err(HeadError::Malformed(_))), "{head}");

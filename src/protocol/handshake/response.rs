@@ -107,15 +107,22 @@ pub fn respond(
 }
 
 /// RFC 6455 §4.2.2: the answer that opens the WebSocket. `protocol` must be one that the client
-/// offered.
+/// offered, `extensions` what answers its offers.
 #[must_use]
-pub fn switching_protocols(accept_key: &str, protocol: Option<&str>) -> Vec<u8> {
+pub fn switching_protocols(
+    accept_key: &str,
+    protocol: Option<&str>,
+    extensions: Option<&str>,
+) -> Vec<u8> {
     let mut head = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept_key}\r\n"
     );
     if let Some(protocol) = protocol {
         let _ = write!(head, "Sec-WebSocket-Protocol: {protocol}\r\n");
+    }
+    if let Some(extensions) = extensions {
+        let _ = write!(head, "Sec-WebSocket-Extensions: {extensions}\r\n");
     }
     head.push_str("\r\n");
     head.into_bytes()
@@ -142,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_answer_of_section_1_3() {
-        let answer = switching_protocols("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", Some("chat"));
+        let answer = switching_protocols("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", Some("chat"), None);
         assert_eq!(
             String::from_utf8(answer).unwrap(),
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

@@ -1,8 +1,11 @@
 //! The server's end of the opening handshake (RFC 6455 §4.2).
 
 use super::accept_key::{accept_key, is_key};
+use super::extensions::{self, Extension};
 use super::request::{HeadError, RequestHead};
 use super::response::{self, Refusal, Status};
+use crate::protocol::deflate::{Codecs, Deflate, offer};
+use std::sync::Arc;
 
 const VERSION: &str = "13";
 const UPGRADE_FIELDS: &[(&str, &str)] =
@@ -13,6 +16,17 @@ const UPGRADE_FIELDS: &[(&str, &str)] =
 pub struct Upgrade<'b> {
     accept_key: String,
     protocols: Vec<&'b str>,
+    extensions: Vec<Extension<'b>>,
+}
+
+/// An accepted request.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The answer's head: what follows it are frames.
+    pub answer: Vec<u8>,
+    /// For [`Endpoint::with_deflate`](crate::protocol::Endpoint::with_deflate), if compression was
+    /// agreed upon.
+    pub deflate: Option<Deflate>,
 }
 
 impl<'b> Upgrade<'b> {
@@ -82,7 +96,8 @@ impl<'b> Upgrade<'b> {
             return Err(bad("Sec-WebSocket-Key is not the base64 of 16 bytes"));
         }
         let protocols = protocols(head)?;
-        Ok(Upgrade { accept_key: accept_key(key), protocols })
+        let extensions = extensions(head)?;
+        Ok(Upgrade { accept_key: accept_key(key), protocols, extensions })
     }
 
     /// The subprotocols that the client offered, in its order of preference.
@@ -91,22 +106,43 @@ impl<'b> Upgrade<'b> {
         &self.protocols
     }
 
-    /// The answer that opens the WebSocket, with one of the offered subprotocols or none
-    /// (RFC 6455 §4.2.2: a server must not name one that was not offered). No extension is
-    /// accepted yet, which RFC 6455 §9.1 leaves to the server.
+    /// The extensions that the client offered, in its order of preference.
     #[must_use]
-    pub fn accept(&self, protocol: Option<&str>) -> Vec<u8> {
+    pub fn extensions(&self) -> &[Extension<'b>] {
+        &self.extensions
+    }
+
+    /// Accepts the request, with one of the offered subprotocols or none (RFC 6455 §4.2.2: a server
+    /// must not name one that was not offered), and with permessage-deflate if that was offered and
+    /// there are `codecs` for it. Other extensions are declined by not being named (§9.1).
+    #[must_use]
+    pub fn accept(&self, protocol: Option<&str>, codecs: Option<&Arc<Codecs>>) -> Accepted {
         let offered = protocol.filter(|protocol| self.protocols.contains(protocol));
         debug_assert_eq!(offered, protocol, "a subprotocol that the client did not offer");
-        response::switching_protocols(&self.accept_key, offered)
+        let agreed = codecs
+            .and_then(|codecs| Some((codecs, offer::answer(&self.extensions, codecs)?)))
+            .map(|(codecs, (agreed, field))| (Deflate::server(&agreed, codecs), field));
+        let (deflate, field) = agreed.unzip();
+        let answer = response::switching_protocols(&self.accept_key, offered, field.as_deref());
+        Accepted { answer, deflate }
     }
+}
+
+/// RFC 6455 §9.1: a field that does not keep to the grammar fails the connection.
+fn extensions<'b>(head: &RequestHead<'b>) -> Result<Vec<Extension<'b>>, Refusal> {
+    let mut all = Vec::new();
+    for line in head.lines("sec-websocket-extensions") {
+        let list = extensions::parse(line?).map_err(|malformed| bad(&malformed.to_string()))?;
+        all.extend(list);
+    }
+    Ok(all)
 }
 
 /// RFC 6455 §4.1, 10: the offered subprotocols are tokens and each is offered once.
 fn protocols<'b>(head: &RequestHead<'b>) -> Result<Vec<&'b str>, Refusal> {
     let mut protocols = Vec::new();
-    for value in head.all("sec-websocket-protocol") {
-        for protocol in value.split(',').map(str::trim) {
+    for line in head.lines("sec-websocket-protocol") {
+        for protocol in line?.split(',').map(str::trim) {
             if !is_token(protocol) {
                 return Err(bad("Sec-WebSocket-Protocol is not a list of tokens"));
             }
@@ -174,7 +210,7 @@ mod tests {
         text += "\r\n";
         let answer = RequestHead::parse(text.as_bytes(), 64)
             .map_err(Refusal::from)
-            .and_then(|head| Upgrade::judge(&head).map(|upgrade| upgrade.accept(None)))
+            .and_then(|head| Upgrade::judge(&head).map(|upgrade| upgrade.accept(None, None).answer))
             .unwrap_or_else(|refusal| refusal.to_bytes());
         String::from_utf8(answer).unwrap()
     }
@@ -222,6 +258,10 @@ mod tests {
             (&[("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Version", "13")], "400"),
             (&[("Sec-WebSocket-Protocol", "a b")], "400"),
             (&[("Sec-WebSocket-Protocol", "a, a")], "400"),
+            (&[("Sec-WebSocket-Protocol", "caf\u{e9}")], "400"),
+            (&[("Sec-WebSocket-Extensions", "a b")], "400"),
+            (&[("Sec-WebSocket-Extensions", "permessage-deflate; =")], "400"),
+            (&[("Sec-WebSocket-Extensions", "caf\u{e9}")], "400"),
             (&[("Content-Length", "5")], "400"),
             (&[("Transfer-Encoding", "chunked")], "400"),
             (&[("Upgrade", ""), ("Sec-WebSocket-Key", "")], "426"),
@@ -244,7 +284,7 @@ mod tests {
         let head = RequestHead::parse(text.as_bytes(), 64).unwrap();
         let upgrade = Upgrade::judge(&head).unwrap();
         assert_eq!(upgrade.protocols(), ["a", "b", "c"]);
-        let answer = String::from_utf8(upgrade.accept(Some("b"))).unwrap();
+        let answer = String::from_utf8(upgrade.accept(Some("b"), None).answer).unwrap();
         assert!(answer.contains("\r\nSec-WebSocket-Protocol: b\r\n"));
     }
 }

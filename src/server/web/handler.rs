@@ -2,12 +2,12 @@
 
 use super::admission::{Address, Admission};
 use super::net::{Net, Sockets};
-use super::{Answer, Application, Over};
+use super::{Answer, Application, Over, WebConfig};
 use crate::base::limits::{EVENTS_PER_READ, REFUSED_END_MS};
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Chance, Class, ConnId, Frame, Limits, Moment};
 use crate::protocol::endpoint::{Closing, Receive};
-use crate::protocol::handshake::{HeadReader, Refusal, RequestHead, Status};
+use crate::protocol::handshake::{Accepted, HeadReader, Refusal, RequestHead, Status};
 use crate::protocol::{CloseCode, Endpoint, EndpointLimits, Event, Message, Received};
 use crate::reactor::{CloseCause, Handler, Io};
 use std::net::{IpAddr, SocketAddr};
@@ -74,12 +74,14 @@ enum Silence {
 
 impl<A: Application> Web<A> {
     /// `application`, with `seed` for jitter and for hashing.
-    pub fn new(application: A, limits: Limits, seed: u64) -> Web<A> {
+    pub fn new(application: A, config: WebConfig, seed: u64) -> Web<A> {
+        let sockets = Sockets::new(&config);
+        let limits = config.limits;
         let mut chance = Chance::new(seed);
         Web {
             application,
             connections: Vec::new(),
-            sockets: Sockets::new(&limits),
+            sockets,
             admission: Admission::new(limits.connections_per_address, chance.next_u64()),
             endpoint_limits: Arc::new(EndpointLimits {
                 frame_bytes: limits.message_bytes,
@@ -110,27 +112,35 @@ impl<A: Application> Web<A> {
         };
         let bytes_max = self.limits.head_bytes as usize;
         let before = head.bytes.len();
-        // Of what came, no more is kept than a head may have.
-        let kept = bytes.len().min(bytes_max + 1 - before);
-        head.bytes.extend_from_slice(&bytes[..kept]);
         let peer = head.peer;
-        let end = match head.reader.find_end(&head.bytes, bytes_max) {
+        // A head that comes whole, as most do, is read where it lies.
+        let mut kept = std::mem::take(&mut head.bytes);
+        let here = if before == 0 {
+            bytes
+        } else {
+            // Of what came, no more is kept than a head may have.
+            kept.extend_from_slice(&bytes[..bytes.len().min(bytes_max + 1 - before)]);
+            &kept
+        };
+        let end = match head.reader.find_end(here, bytes_max) {
             Ok(Some(end)) => end,
-            Ok(None) => return bytes.len(),
+            Ok(None) => {
+                head.bytes = if before == 0 { bytes.to_vec() } else { kept };
+                return bytes.len();
+            }
             Err(error) => {
                 self.respond(io, conn, Refusal::from(error).to_bytes());
                 return bytes.len();
             }
         };
-        let head_bytes = std::mem::take(&mut head.bytes);
         let mut net = Net { io, sockets: &mut self.sockets };
-        let answer = match RequestHead::parse(&head_bytes[..end], self.limits.headers as usize) {
+        let answer = match RequestHead::parse(&here[..end], self.limits.headers as usize) {
             Ok(head) => self.application.request(&mut net, conn, peer, &head),
             Err(error) => Refusal::from(error).into(),
         };
         match answer {
             Answer::Respond(answer) => self.respond(io, conn, answer),
-            Answer::Open(answer) => self.open(io, conn, answer),
+            Answer::Open(accepted) => self.open(io, conn, accepted),
         }
         end - before
     }
@@ -138,6 +148,11 @@ impl<A: Application> Web<A> {
     /// Sends an HTTP answer and ends the connection. RFC 9112 §9.6: in order, so that the answer is
     /// not lost to a reset.
     fn respond(&mut self, io: &mut Io, conn: ConnId, answer: Vec<u8>) {
+        // RFC 6455 §7.1.7: what fails before there is a WebSocket is logged, too.
+        if log::log_enabled!(log::Level::Debug) {
+            let end = answer.iter().position(|byte| *byte == b'\r').unwrap_or(0);
+            log::debug!("{conn}: answered {}", String::from_utf8_lossy(&answer[..end]));
+        }
         if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
             connection.stage = Stage::Over;
         }
@@ -146,9 +161,14 @@ impl<A: Application> Web<A> {
         io.end(conn);
     }
 
-    fn open(&mut self, io: &mut Io, conn: ConnId, answer: Vec<u8>) {
+    fn open(&mut self, io: &mut Io, conn: ConnId, accepted: Accepted) {
         let now = io.now();
-        let Endpoint { receive, send } = Endpoint::server(Arc::clone(&self.endpoint_limits));
+        let Accepted { answer, deflate } = accepted;
+        let mut endpoint = Endpoint::server(Arc::clone(&self.endpoint_limits));
+        if let Some(deflate) = deflate {
+            endpoint = endpoint.with_deflate(deflate);
+        }
+        let Endpoint { receive, send } = endpoint;
         if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
             connection.stage =
                 Stage::Open(Open { receive, is_told: false, silence: Silence::Heard(now) });
@@ -168,16 +188,14 @@ impl<A: Application> Web<A> {
         let all = bytes.len();
         let now = io.now();
         let mut input = Received::new(bytes);
-        let mut events = 0;
-        while io.may_read(conn) && events < EVENTS_PER_READ {
-            events += 1;
+        for _ in 0..EVENTS_PER_READ {
+            let Some(out) = io.outbox_to_read(conn) else { break };
             let Some(Some(Connection { stage: Stage::Open(open), .. })) =
                 self.connections.get_mut(conn.index())
             else {
                 return all;
             };
             let Some(sending) = self.sockets.get(conn) else { return all };
-            let Some(out) = io.outbox(conn) else { return all };
             let over = match open.receive.next_event(&mut sending.half, &mut input, out) {
                 Ok(Some(Event::Text(text))) => {
                     open.silence = Silence::Heard(now);
@@ -217,11 +235,21 @@ impl<A: Application> Web<A> {
                     Some(Over::ClosedByUs(error.violation.close_code()))
                 }
             };
+            // The next call would only say so.
+            let is_done = input.used() == all && open.receive.keeps_nothing();
             self.tell_closed(io);
             if let Some(over) = over {
                 self.is_over(io, conn, over);
-                io.end(conn);
+                // RFC 6455 §7.1.1: in order, and what may still come is thrown away. After a Close
+                // nothing does.
+                match over {
+                    Over::ClosedByPeer(_) if input.used() == all => io.close(conn),
+                    Over::ClosedByPeer(_) | Over::ClosedByUs(_) | Over::Lost => io.end(conn),
+                }
                 return all;
+            }
+            if is_done {
+                break;
             }
         }
         input.used()
@@ -277,7 +305,7 @@ impl<A: Application> Web<A> {
                     ping_at.plus_millis(self.chance.below(interval / 5 + 1))
                 } else {
                     if let Some(out) = io.outbox(conn) {
-                        let _ = sending.half.message(Message::Ping(b""), Class::Control, out);
+                        let _ = sending.half.message(Message::Ping(b""), out);
                     }
                     open.silence = Silence::Pinged(now);
                     now.plus_millis(limits.heartbeat_timeout_ms)
@@ -327,6 +355,10 @@ impl<A: Application> Handler for Web<A> {
         if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
             connection.stage = Stage::Over;
         }
+        log::debug!(
+            "{conn}: {} connections of an address are too many",
+            self.limits.connections_per_address
+        );
         let answer = Frame::Own(refusal.to_bytes().into());
         let _ = io.push(conn, answer, Class::Control, NO_SOURCE);
         // Not for long: or those whom one address may not have would fill the table.

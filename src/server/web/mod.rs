@@ -13,7 +13,8 @@ pub use net::Net;
 
 use crate::base::{ConnId, Limits};
 use crate::protocol::CloseCode;
-use crate::protocol::handshake::{Refusal, RequestHead, Upgrade};
+use crate::protocol::deflate::CodecsConfig;
+use crate::protocol::handshake::{Accepted, Refusal, RequestHead, Upgrade};
 use crate::reactor::{Reactor, ReactorConfig};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -23,8 +24,8 @@ pub use crate::protocol::Message;
 /// How a request is answered.
 #[derive(Debug)]
 pub enum Answer {
-    /// Opens a WebSocket, with the answer's head (see [`Upgrade::accept`]).
-    Open(Vec<u8>),
+    /// Opens a WebSocket: see [`Net::accept`].
+    Open(Accepted),
     /// Sends a whole HTTP answer and ends the connection.
     Respond(Vec<u8>),
 }
@@ -33,6 +34,15 @@ impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Answer {
         Answer::Respond(refusal.to_bytes())
     }
+}
+
+/// What connections are given and may do.
+#[derive(Clone, Debug, Default)]
+pub struct WebConfig {
+    /// All limits.
+    pub limits: Limits,
+    /// permessage-deflate, for clients that offer it; `None` for no compression.
+    pub compression: Option<CodecsConfig>,
 }
 
 /// Why a WebSocket is over.
@@ -57,9 +67,9 @@ pub trait Application {
         peer: IpAddr,
         head: &RequestHead<'_>,
     ) -> Answer {
-        let _ = (net, conn, peer);
+        let _ = (conn, peer);
         match Upgrade::judge(head) {
-            Ok(upgrade) => Answer::Open(upgrade.accept(None)),
+            Ok(upgrade) => net.accept(&upgrade, None),
             Err(refusal) => refusal.into(),
         }
     }
@@ -113,11 +123,16 @@ pub trait Application {
 ///
 /// # Errors
 /// What the system says, as that the address is taken.
-pub fn serve(listen: SocketAddr, limits: Limits, application: impl Application) -> io::Result<()> {
-    let mut reactor = Reactor::bind(&ReactorConfig { listen, limits: limits.clone() })?;
+pub fn serve(
+    listen: SocketAddr,
+    config: WebConfig,
+    application: impl Application,
+) -> io::Result<()> {
+    let limits = config.limits.clone();
+    let mut reactor = Reactor::bind(&ReactorConfig { listen, limits })?;
     log::info!("listening on {}", reactor.local_addr()?);
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
-    let mut web = Web::new(application, limits, u64::from_le_bytes(seed));
+    let mut web = Web::new(application, config, u64::from_le_bytes(seed));
     reactor.run(&mut web)
 }

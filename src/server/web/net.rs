@@ -1,9 +1,13 @@
 //! What an application may do with its WebSockets.
 
-use crate::base::{Class, ConnId, Frame, Limits, Moment, Refused, Timestamp};
-use crate::protocol::endpoint::{Closing, Send};
+use super::{Answer, WebConfig};
+use crate::base::{Class, ConnId, Moment, Refused, Timestamp};
+use crate::protocol::deflate::Codecs;
+use crate::protocol::endpoint::{Broadcast, Closing, Send};
+use crate::protocol::handshake::Upgrade;
 use crate::protocol::{CloseCode, Message};
 use crate::reactor::Io;
+use std::sync::Arc;
 
 /// The sending side of every open WebSocket.
 #[derive(Debug)]
@@ -12,6 +16,8 @@ pub(super) struct Sockets {
     /// Those that the application closed, for which it is still to be told so.
     pub(super) closing: Vec<(ConnId, CloseCode)>,
     pub(super) closing_timeout_ms: u64,
+    /// Where compression is agreed to.
+    codecs: Option<Arc<Codecs>>,
 }
 
 #[derive(Debug)]
@@ -22,11 +28,12 @@ pub(super) struct Sending {
 }
 
 impl Sockets {
-    pub(super) fn new(limits: &Limits) -> Sockets {
+    pub(super) fn new(config: &WebConfig) -> Sockets {
         Sockets {
             sending: Vec::new(),
             closing: Vec::new(),
-            closing_timeout_ms: limits.closing_timeout_ms,
+            closing_timeout_ms: config.limits.closing_timeout_ms,
+            codecs: config.compression.map(Codecs::new),
         }
     }
 
@@ -75,6 +82,13 @@ impl Net<'_> {
         self.io.connections()
     }
 
+    /// Opens a WebSocket, with one of the offered subprotocols or none, and with compression if
+    /// both ends want it.
+    #[must_use]
+    pub fn accept(&self, upgrade: &Upgrade<'_>, protocol: Option<&str>) -> Answer {
+        Answer::Open(upgrade.accept(protocol, self.sockets.codecs.as_ref()))
+    }
+
     /// Sends a message of its own to one connection; never refused while the WebSocket is open.
     ///
     /// # Errors
@@ -82,19 +96,20 @@ impl Net<'_> {
     pub fn send(&mut self, conn: ConnId, message: Message<'_>) -> Result<(), Refused> {
         let sending = self.sockets.get(conn).ok_or(Refused)?;
         let out = self.io.outbox(conn).ok_or(Refused)?;
-        sending.half.message(message, Class::Reply, out).map_err(|_| Refused)
+        sending.half.message(message, out).map_err(|_| Refused)
     }
 
-    /// Sends a frame that was encoded before, for instance by
-    /// [`shared_text`](crate::protocol::endpoint::shared_text).
+    /// Sends a message that others get, too, or that may be taken back: to each of them by a call
+    /// of its own, with the same `broadcast`.
     ///
     /// # Errors
     /// [`Refused`] when the outbox has no room for `class`, and then
-    /// [`Application::drained`](super::Application::drained) is called when it has; also when the WebSocket is not open.
-    pub fn push(
+    /// [`Application::drained`](super::Application::drained) is called when it has; also when the
+    /// WebSocket is not open.
+    pub fn broadcast(
         &mut self,
         conn: ConnId,
-        frame: Frame,
+        broadcast: &mut Broadcast<'_>,
         class: Class,
         source: u32,
     ) -> Result<(), Refused> {
@@ -102,7 +117,11 @@ impl Net<'_> {
         if !sending.half.closing().may_send_data() {
             return Err(Refused);
         }
-        self.io.push(conn, frame, class, source)
+        let out = self.io.outbox(conn).ok_or(Refused)?;
+        sending.half.broadcast(broadcast, class, source, out).map_err(|_| {
+            self.io.tell_drained(conn);
+            Refused
+        })
     }
 
     /// Takes back what waits from `source` for this connection.

@@ -1,0 +1,11 @@
+//! See `bodies/header.rs`.
+#![no_main]
+
+#[path = "../bodies/header.rs"]
+mod header;
+#[path = "../bodies/slow_header.rs"]
+mod slow_header;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let _ = header::header(data);
+});

@@ -1,0 +1,65 @@
+//! permessage-deflate (RFC 7692): messages compressed by DEFLATE (RFC 1951).
+//!
+//! To read it, in this order: [`offer`] (what two ends agree upon) → [`inflate`] → [`compress`];
+//! `window` and `codecs` are what those two work with. The algorithm itself is `flate2`'s.
+//!
+//! A message is compressed and inflated whole, by a codec that all connections of a [`Codecs`]
+//! share: it is made anew for each message and given the connection's window, if that is taken over
+//! from message to message. So a connection that takes over no context owns nothing, and one that
+//! does owns its window, at most 32 KiB for each direction, where a codec of its own would be ten
+//! times that.
+
+mod codecs;
+pub mod compress;
+pub mod inflate;
+pub mod offer;
+mod window;
+
+pub use codecs::{Codecs, CodecsConfig};
+pub use compress::Compressor;
+pub use inflate::Inflater;
+pub use offer::{Offer, Parameters};
+
+use std::sync::Arc;
+
+/// The name under which the extension is negotiated (RFC 7692 §7).
+pub const NAME: &str = "permessage-deflate";
+
+/// The reserved bit that says that a message is compressed, RSV1 (RFC 7692 §6), as in
+/// [`FrameHeader::rsv`](crate::protocol::FrameHeader::rsv).
+pub const RSV1: u8 = 0b100;
+
+/// What a sender takes off the end of a compressed message, and a receiver puts back: the length of
+/// an empty block without compression (RFC 7692 §7.2.1, §7.2.2).
+const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
+
+/// What one connection compresses and inflates with.
+#[derive(Debug)]
+pub struct Deflate {
+    pub(super) compressor: Compressor,
+    pub(super) inflater: Inflater,
+}
+
+impl Deflate {
+    /// The server's side of what was agreed.
+    #[must_use]
+    pub fn server(agreed: &Parameters, codecs: &Arc<Codecs>) -> Deflate {
+        Deflate::new(agreed.of_server(), agreed.of_client(), codecs)
+    }
+
+    /// The client's side of what was agreed.
+    #[must_use]
+    pub fn client(agreed: &Parameters, codecs: &Arc<Codecs>) -> Deflate {
+        Deflate::new(agreed.of_client(), agreed.of_server(), codecs)
+    }
+
+    fn new(ours: offer::Direction, theirs: offer::Direction, codecs: &Arc<Codecs>) -> Deflate {
+        Deflate {
+            compressor: Compressor::new(ours, Arc::clone(codecs)),
+            inflater: Inflater::new(theirs, Arc::clone(codecs)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
