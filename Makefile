@@ -11,22 +11,22 @@ help: ## what can be made
 run: ## serve, with the embedded database
 	cargo run --release --locked
 
-test: test-rust test-clients test-browser test-fuzz ## install what the tests need and run them all
-	@echo "all tests passed$$(cat target/left-out 2>/dev/null || true)"
+test: test-rust test-clients test-browser test-autobahn test-fuzz ## install what the tests need and run them all
+	@echo "all tests passed$$(cat target/left-out.* 2>/dev/null || true)"
 
 lint: ## formatting, lints and documentation, warnings denied
 	cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --lib -- -D warnings
-	cargo clippy --locked --no-default-features --features reactor --lib --example echo -- -D warnings
+	cargo clippy --locked --no-default-features --features reactor --lib --example echo --example fan_out --example autobahn_client -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
 setup: ## install what the tests need: from Debian, PyPI and npm
 	sh tests/setup.sh
 
 binaries:
-	cargo build --release --locked --bin parlor --example echo --example bot
+	cargo build --release --locked --bin parlor --example echo --example bot --example fan_out --example autobahn_client
 
 test-rust: ## unit tests, property tests, architecture, embedding
 	cargo test --locked --quiet
@@ -39,10 +39,19 @@ test-clients: setup binaries ## Python websockets and Node ws against the progra
 test-browser: setup binaries ## two windows of Chromium
 	node --test tests/browser/*.test.mjs
 
-test-fuzz: ## each fuzz target for 30 s, where there is a nightly toolchain
-	@mkdir -p target && rm -f target/left-out
-	sh fuzz/run.sh 30 || { status=$$?; [ $$status -eq 3 ] || exit $$status; \
-	    echo ', but for the fuzz targets: they need the nightly toolchain' >target/left-out; }
+test-autobahn: binaries ## a part of the Autobahn testsuite, where there is a Python 2.7
+	@mkdir -p target && rm -f target/left-out.autobahn
+	python3 tests/autobahn/test_judge.py
+	python3 tests/autobahn/run.py --cases subset || { status=$$?; [ $$status -eq 3 ] || exit $$status; \
+	    printf '; left out: the Autobahn testsuite, which needs Python 2.7' >target/left-out.autobahn; }
+
+autobahn: binaries ## all of the Autobahn testsuite; writes the table of docs/conformance.md
+	python3 tests/autobahn/run.py --table
+
+test-fuzz: ## each fuzz target for 15 s, where there is a nightly toolchain
+	@mkdir -p target && rm -f target/left-out.fuzz
+	sh fuzz/run.sh 15 || { status=$$?; [ $$status -eq 3 ] || exit $$status; \
+	    printf '; left out: the fuzz targets, which need the nightly toolchain' >target/left-out.fuzz; }
 
 fuzz: ## each fuzz target for SECONDS (60)
 	sh fuzz/run.sh $(SECONDS)
@@ -50,4 +59,5 @@ fuzz: ## each fuzz target for SECONDS (60)
 bench-smoke: ## what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
-.PHONY: help run test lint setup binaries test-rust test-clients test-browser test-fuzz fuzz bench-smoke
+.PHONY: help run test lint setup binaries test-rust test-clients test-browser test-autobahn autobahn \
+	test-fuzz fuzz bench-smoke
