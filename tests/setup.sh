@@ -19,6 +19,7 @@ need() { # need COMMAND PACKAGE
 
 need chromium chromium
 need strace strace
+need valgrind valgrind
 need sqlite3 sqlite3
 need node nodejs
 need npm npm

@@ -61,6 +61,8 @@ pub const STORE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const REQUESTS_IN_FLIGHT_MAX: u16 = 64;
 /// Of those, the ones that may bring a page of history each: together less than an outbox.
 pub const PAGES_IN_FLIGHT_MAX: u16 = 2;
+/// Subprotocols that a request for a WebSocket may offer: they are compared with each other.
+pub const SUBPROTOCOLS_MAX: usize = 64;
 /// JSON nested deeper is refused; the envelope's braces are the first level.
 pub const JSON_DEPTH_MAX: usize = 32;
 /// A user's id for a request, in bytes.

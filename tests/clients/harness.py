@@ -1,7 +1,7 @@
 """Starts servers for tests, and speaks to them: a WebSocket client on a bare socket that can break
 every rule, one that knows parlor's JSON, and tokens of every kind.
 
-Set PARLOR_BIN and PARLOR_ECHO to test other binaries than those in target/release.
+Set PARLOR_BIN, PARLOR_ECHO and PARLOR_FAN_OUT to test other binaries than those in target/release.
 """
 
 import base64
@@ -56,6 +56,11 @@ def parlor_binary():
 def echo_binary():
     how = "cargo build --release --example echo"
     return binary("PARLOR_ECHO", "target/release/examples/echo", how)
+
+
+def fan_out_binary():
+    how = "cargo build --release --example fan_out"
+    return binary("PARLOR_FAN_OUT", "target/release/examples/fan_out", how)
 
 
 def tool(name, how):
@@ -236,9 +241,15 @@ class Servers:
         path.chmod(0o600)
         return path
 
-    def echo(self):
+    def echo(self, wrapper=()):
+        return self._example("echo", echo_binary(), wrapper)
+
+    def fan_out(self):
+        return self._example("fan_out", fan_out_binary())
+
+    def _example(self, name, program, wrapper=()):
         port = free_port()
-        server = Server([echo_binary(), f"{HOST}:{port}"], port, "echo", _port_answers)
+        server = Server([*wrapper, program, f"{HOST}:{port}"], port, name, _port_answers)
         self._started.append(server)
         return server
 

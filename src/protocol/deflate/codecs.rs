@@ -15,6 +15,9 @@ pub(super) const WINDOW_SIZES: usize = (WINDOW_BITS_MAX - COMPRESSOR_BITS_MIN) a
 /// A buffer that has grown larger goes back to the allocator.
 const SPARE_BYTES_MAX: usize = 256 * 1024;
 
+/// What is inflated in one call, and looked at before the next.
+const CHUNK_BYTES: usize = 16 * 1024;
+
 /// What a server, or a client, wants of permessage-deflate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodecsConfig {
@@ -56,7 +59,11 @@ pub struct Codecs {
 pub(super) struct Tools {
     compressors: [Option<Compress>; WINDOW_SIZES],
     inflater: Option<Decompress>,
+    /// Where a message is compressed: all of it is initialised, and only its beginning means
+    /// something. (The library would initialise the spare capacity of a vector for each call.)
     compressed: Vec<u8>,
+    /// Where the inflater writes a chunk, in the same way.
+    chunk: Vec<u8>,
     spare: Vec<u8>,
 }
 
@@ -117,36 +124,28 @@ impl Tools {
         if !window.is_empty() {
             compressor.set_dictionary(window).ok()?;
         }
-        let compressed = &mut self.compressed;
-        compressed.clear();
-        compressed.shrink_to(SPARE_BYTES_MAX);
         // RFC 7692 §7.2.1: an empty block without compression at the end, and its last four bytes
-        // left out. Not worth it when it needs as much room as the payload.
-        compressed.reserve(payload.len() + TAIL.len() + 1);
-        let mut read = 0;
-        loop {
-            let before = compressor.total_in();
-            compressor.compress_vec(&payload[read..], compressed, FlushCompress::Sync).ok()?;
-            read += (compressor.total_in() - before) as usize;
-            if read == payload.len() && compressed.len() < compressed.capacity() {
-                break;
-            }
-            if compressed.len() > payload.len() + TAIL.len() {
-                return None;
-            }
-            compressed.reserve(TAIL.len() + 2);
+        // left out. What needs more room than the payload and those is not worth it: then the room
+        // is used up, and one byte of it stays free otherwise.
+        let room = payload.len() + TAIL.len() + 1;
+        if self.compressed.len() < room || self.compressed.len() > SPARE_BYTES_MAX {
+            self.compressed = vec![0; room];
         }
-        let body = compressed.strip_suffix(&TAIL)?;
+        let room = &mut self.compressed[..room];
+        compressor.compress(payload, room, FlushCompress::Sync).ok()?;
+        let written = compressor.total_out() as usize;
+        let is_all = compressor.total_in() as usize == payload.len() && written < room.len();
+        let body = room[..written].strip_suffix(&TAIL).filter(|_| is_all)?;
         (body.len() < payload.len()).then_some(body)
     }
 
-    /// The inflater, as new.
-    pub(super) fn inflater(&mut self) -> &mut Decompress {
+    /// The inflater, as the message before has left it, and where it writes.
+    pub(super) fn inflater(&mut self) -> (&mut Decompress, &mut [u8]) {
         let inflater = self
             .inflater
             .get_or_insert_with(|| Decompress::new_with_window_bits(false, WINDOW_BITS_MAX));
-        inflater.reset(false);
-        inflater
+        self.chunk.resize(CHUNK_BYTES, 0);
+        (inflater, &mut self.chunk)
     }
 
     /// An empty buffer for an inflated message.

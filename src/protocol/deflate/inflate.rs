@@ -10,9 +10,6 @@ use crate::protocol::Violation;
 use flate2::{Decompress, FlushDecompress, Status};
 use std::sync::Arc;
 
-/// The first room that is made for a message; it grows twofold from there.
-const CHUNK_BYTES_MIN: usize = 1_024;
-
 /// Blocks marked as the last one that a message may have: each begins a new stream, with the whole
 /// window put in its place. A sender that marks them at all makes one a message, or one a fragment.
 const FINAL_BLOCKS_MAX: usize = 64;
@@ -83,7 +80,8 @@ fn inflate(
     message: &mut Vec<u8>,
 ) -> Result<(), Violation> {
     let bytes_max = usize::try_from(message_bytes).unwrap_or(usize::MAX);
-    let mut run = Run { inflater: tools.inflater(), window, bytes_max, message };
+    let (inflater, chunk) = tools.inflater();
+    let mut run = Run { inflater, chunk, window, bytes_max, message };
     run.begin()?;
     let mut is_ended = run.feed(payload)?;
     let mut final_blocks = 0;
@@ -112,6 +110,7 @@ fn inflate(
 /// One message on its way through the inflater.
 struct Run<'r> {
     inflater: &'r mut Decompress,
+    chunk: &'r mut [u8],
     window: &'r [u8],
     bytes_max: usize,
     message: &'r mut Vec<u8>,
@@ -144,26 +143,23 @@ impl Run<'_> {
     /// given back.
     fn feed<'i>(&mut self, mut input: &'i [u8]) -> Result<Option<&'i [u8]>, Violation> {
         loop {
-            if self.message.len() == self.message.capacity() {
-                // One byte more than there may be: whoever has more to say needs it.
-                let left = self.bytes_max.saturating_sub(self.message.len()).saturating_add(1);
-                let more = self.message.len().max(CHUNK_BYTES_MIN).min(left);
-                self.message.reserve_exact(more);
-            }
-            let before = self.inflater.total_in();
-            let status = self.inflater.decompress_vec(input, self.message, FlushDecompress::Sync);
-            // Before what went wrong behind it, so that the room that happened to be there decides
-            // nothing.
-            if self.message.len() > self.bytes_max {
+            let (read, written) = (self.inflater.total_in(), self.inflater.total_out());
+            let status = self.inflater.decompress(input, self.chunk, FlushDecompress::Sync);
+            let (read, written) =
+                (self.inflater.total_in() - read, self.inflater.total_out() - written);
+            let inflated = &self.chunk[..written as usize];
+            // Before what went wrong behind it: how much is written in a call decides nothing.
+            if self.message.len() + inflated.len() > self.bytes_max {
                 return Err(Violation::MessageTooLarge);
             }
+            self.message.extend_from_slice(inflated);
             let status = status.map_err(|_| Violation::NotDeflate)?;
-            input = &input[(self.inflater.total_in() - before) as usize..];
+            input = &input[read as usize..];
             if status == Status::StreamEnd {
                 return Ok(Some(input));
             }
             // Room is left, so that nothing more can come of what was read.
-            if self.message.len() < self.message.capacity() {
+            if inflated.len() < self.chunk.len() {
                 return if input.is_empty() { Ok(None) } else { Err(Violation::NotDeflate) };
             }
         }

@@ -4,6 +4,7 @@ use super::accept_key::{accept_key, is_key};
 use super::extensions::{self, Extension};
 use super::request::{HeadError, RequestHead};
 use super::response::{self, Refusal, Status};
+use crate::base::limits::SUBPROTOCOLS_MAX;
 use crate::protocol::deflate::{Codecs, Deflate, offer};
 use std::sync::Arc;
 
@@ -149,6 +150,9 @@ fn protocols<'b>(head: &RequestHead<'b>) -> Result<Vec<&'b str>, Refusal> {
             protocols.push(protocol);
         }
     }
+    if protocols.len() > SUBPROTOCOLS_MAX {
+        return Err(bad("Sec-WebSocket-Protocol offers too many subprotocols"));
+    }
     let mut sorted = protocols.clone();
     sorted.sort_unstable();
     if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -274,6 +278,11 @@ mod tests {
             }
         }
         assert!(status("POST", &[]).starts_with("HTTP/1.1 405 "));
+        for (count, expected) in [(SUBPROTOCOLS_MAX, "101"), (SUBPROTOCOLS_MAX + 1, "400")] {
+            let many: Vec<String> = (0..count).map(|number| format!("p{number}")).collect();
+            let answer = status("GET", &[("Sec-WebSocket-Protocol", &many.join(","))]);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{count}");
+        }
     }
 
     #[test]
