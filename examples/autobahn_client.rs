@@ -7,10 +7,11 @@
 //! It is parlor's protocol over a socket that blocks: no reactor, one connection at a time.
 
 use parlor::base::Outbox;
+use parlor::client::{SystemKeys, system_nonce};
 use parlor::protocol::deflate::{Codecs, CodecsConfig, Deflate, Offer};
 use parlor::protocol::endpoint::{Closing, Send};
 use parlor::protocol::handshake::client::{ClientHandshake, Request};
-use parlor::protocol::{Endpoint, EndpointLimits, Event, MaskKey, MaskKeys, Message, Received};
+use parlor::protocol::{Endpoint, EndpointLimits, Event, Message, Received};
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -22,18 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// Each echo is written at once, so that no more than one waits.
 const OUTBOX_BYTES: u32 = 16 * 1024 * 1024;
-
-/// RFC 6455 §10.3: masking keys come from the system's random source.
-#[derive(Debug)]
-struct SystemKeys;
-
-impl MaskKeys for SystemKeys {
-    fn next_key(&mut self) -> MaskKey {
-        let mut key = MaskKey::default();
-        getrandom::fill(&mut key).expect("the system has a random source");
-        key
-    }
-}
 
 /// A WebSocket that is open, and the bytes that came behind the answer's head.
 struct Opened {
@@ -49,15 +38,13 @@ fn open(host: &str, target: &str) -> Result<Opened, Box<dyn Error>> {
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
 
-    let mut nonce = [0; 16];
-    getrandom::fill(&mut nonce)?;
     // Two offers of permessage-deflate (RFC 7692 §5.2): the suite takes the second when it wants a
     // client that takes over no context.
     let takes_over = Offer { client_max_window_bits: Some(None), ..Offer::default() };
     let forgets = Offer { client_no_context_takeover: true, ..takes_over };
     let deflate = &[takes_over, forgets];
     let request = Request { host, target, protocols: &[], deflate, fields: &[] };
-    let handshake = ClientHandshake::new(request, nonce)?;
+    let handshake = ClientHandshake::new(request, system_nonce())?;
     stream.write_all(handshake.request())?;
     let mut answer = Vec::new();
     let opened = loop {
@@ -71,7 +58,8 @@ fn open(host: &str, target: &str) -> Result<Opened, Box<dyn Error>> {
             break opened;
         }
     };
-    let mut endpoint = Endpoint::client(Arc::new(EndpointLimits::default()), Box::new(SystemKeys));
+    let mut endpoint =
+        Endpoint::client(Arc::new(EndpointLimits::default()), Box::new(SystemKeys::new()));
     if let Some(agreed) = opened.deflate {
         // Whatever its size: it is to be tested.
         let codecs = Codecs::new(CodecsConfig { threshold_bytes: 0, ..CodecsConfig::default() });

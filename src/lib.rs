@@ -4,12 +4,16 @@
 //! - [`protocol`]: RFC 6455, bytes ⇄ events; no I/O, no clock
 #![cfg_attr(
     feature = "reactor",
-    doc = "- [`reactor`]: moves bytes: the only sockets, the only clock (mio)"
+    doc = "- [`reactor`]: moves bytes: the only sockets, the only clock (mio)\n\
+           - [`client`]: what a client takes from the system\n\
+           - [`server`]: WebSockets on the reactor, and the chat server"
 )]
 
 pub mod base;
 #[cfg(feature = "server")]
 pub mod cli;
+#[cfg(feature = "reactor")]
+pub mod client;
 #[cfg(feature = "server")]
 pub mod hub;
 pub mod protocol;

@@ -11,6 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["base"]),
     ("reactor", &["base"]),
     ("server", &["base", "protocol", "hub", "store", "reactor"]),
+    ("client", &["base", "protocol", "reactor"]),
     ("cli", &["base", "protocol", "hub", "store", "reactor", "server"]),
 ];
 
@@ -27,7 +28,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("httparse", &["protocol/handshake/"]),
     ("jsonwebtoken", &["server/auth.rs"]),
     ("serde_json", &["server/"]),
-    ("getrandom", &["server/server.rs", "server/web/mod.rs"]),
+    ("getrandom", &["client/", "server/server.rs", "server/web/mod.rs"]),
     ("clap", &["cli/"]),
     ("env_logger", &["cli/"]),
     ("println!", &["cli/"]),

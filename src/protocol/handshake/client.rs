@@ -40,8 +40,17 @@ pub enum ClientError {
     BadRequest(&'static str),
     /// The answer is no HTTP/1.1 response, or its head is too large.
     NotHttp,
-    /// The server answered with this status and not with 101.
+    /// The server answered with this status and not with 101: 401 asks for credentials, and is the
+    /// program's to answer with another request.
     Status(u16),
+    /// The server sends the client elsewhere, which is not followed: the answer to a request with
+    /// credentials could send them anywhere.
+    Redirect {
+        /// The status, of 300 to 399.
+        status: u16,
+        /// The `Location`, as it came.
+        location: String,
+    },
     /// RFC 6455 §4.1: `Upgrade` is not `websocket`.
     Upgrade,
     /// RFC 6455 §4.1: `Connection` does not list `Upgrade`.
@@ -60,6 +69,9 @@ impl fmt::Display for ClientError {
             ClientError::BadRequest(what) => f.write_str(what),
             ClientError::NotHttp => f.write_str("the answer is no HTTP/1.1 response"),
             ClientError::Status(status) => write!(f, "the server answered with status {status}"),
+            ClientError::Redirect { status, location } => {
+                write!(f, "the server answered with status {status} and names {location:?} instead")
+            }
             ClientError::Upgrade => f.write_str("the answer's Upgrade is not websocket"),
             ClientError::Connection => f.write_str("the answer's Connection does not list Upgrade"),
             ClientError::Accept => f.write_str("the answer's Sec-WebSocket-Accept is not right"),
@@ -173,7 +185,16 @@ impl ClientHandshake {
         }
         match response.code {
             Some(101) => {}
-            Some(status) => return Err(ClientError::Status(status)),
+            Some(status) => {
+                let mut fields = response.headers.iter();
+                let location = fields.find(|f| f.name.eq_ignore_ascii_case("location"));
+                return Err(match location.map(|field| String::from_utf8_lossy(field.value)) {
+                    Some(location) if (300..400).contains(&status) => {
+                        ClientError::Redirect { status, location: location.into_owned() }
+                    }
+                    _ => ClientError::Status(status),
+                });
+            }
             None => return Err(ClientError::NotHttp),
         }
         let values = |name: &'static str| {
@@ -280,6 +301,11 @@ mod tests {
         for (right, wrong, error) in [
             ("HTTP/1.1 101", "HTTP/1.1 401", ClientError::Status(401)),
             ("HTTP/1.1 101", "HTTP/1.1 302", ClientError::Status(302)),
+            (
+                "HTTP/1.1 101 Switching Protocols",
+                "HTTP/1.1 307 Temporary Redirect\r\nlocation: wss://b/",
+                ClientError::Redirect { status: 307, location: "wss://b/".into() },
+            ),
             ("HTTP/1.1", "HTTP/1.0", ClientError::NotHttp),
             ("HTTP/1.1", "SSH-2.0", ClientError::NotHttp),
             ("Upgrade: websocket", "Upgrade: h2c", ClientError::Upgrade),
