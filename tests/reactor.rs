@@ -324,3 +324,92 @@ fn a_moment_is_a_number_that_a_simulator_can_make() {
     let conn = io.open();
     assert_eq!((io.now().as_millis(), io.connections(), io.may_read(conn)), (7, 1, true));
 }
+
+/// Answers each byte with itself into the buffer that is lent, and tells everybody else with a
+/// frame of theirs.
+struct Mixed {
+    open: Vec<ConnId>,
+}
+
+impl Handler for Mixed {
+    fn opened(&mut self, _: &mut Io, conn: ConnId, _: SocketAddr) {
+        self.open.push(conn);
+    }
+
+    fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
+        for &other in self.open.iter().filter(|other| **other != conn) {
+            for byte in &*bytes {
+                let told = Frame::Own([byte.to_ascii_uppercase()].into());
+                let _ = io.push(other, told, Class::Reply, NO_SOURCE);
+            }
+        }
+        if bytes[0] == b's' {
+            io.stop_by(io.now().plus_millis(2_000));
+        }
+        if let Some(out) = io.outbox(conn) {
+            for byte in &*bytes {
+                out.push_own(1, Class::Reply, |into| into.push(*byte));
+            }
+        }
+        bytes.len()
+    }
+
+    fn closed(&mut self, _: &mut Io, conn: ConnId, _: CloseCause) {
+        self.open.retain(|one| *one != conn);
+    }
+}
+
+#[test]
+fn answers_that_share_a_buffer_reach_whom_they_answer_and_nobody_else() {
+    const CLIENTS: usize = 8;
+    const ROUNDS: usize = 200;
+    let (ready, is_ready) = channel();
+    let thread = std::thread::spawn(move || {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let config = ReactorConfig { listen, limits: Limits::default() };
+        let mut reactor = Reactor::bind(&config).unwrap();
+        ready.send(reactor.local_addr().unwrap()).unwrap();
+        reactor.run(&mut Mixed { open: Vec::new() }).unwrap();
+    });
+    let address = is_ready.recv().unwrap();
+    let mut clients: Vec<TcpStream> = (0..CLIENTS)
+        .map(|_| {
+            let stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(WAIT)).unwrap();
+            stream
+        })
+        .collect();
+    // Everybody is there before anybody speaks.
+    std::thread::sleep(Duration::from_millis(200));
+    // Small answers, which are held, and some that are not.
+    let say = |client: usize, round: usize| vec![b'a' + client as u8; 1 + round % 7 * 400];
+    let said: usize = (0..ROUNDS).map(|round| say(0, round).len()).sum();
+    let readers: Vec<_> = clients
+        .iter()
+        .map(|client| {
+            let mut stream = client.try_clone().unwrap();
+            std::thread::spawn(move || {
+                let mut all = vec![0; said * CLIENTS];
+                stream.read_exact(&mut all).unwrap();
+                all
+            })
+        })
+        .collect();
+    for round in 0..ROUNDS {
+        for (client, stream) in clients.iter_mut().enumerate() {
+            stream.write_all(&say(client, round)).unwrap();
+        }
+    }
+    for (client, reader) in readers.into_iter().enumerate() {
+        let all = reader.join().unwrap();
+        for other in 0..CLIENTS as u8 {
+            let own = usize::from(other) == client;
+            let letter = if own { b'a' + other } else { b'A' + other };
+            let count = all.iter().filter(|byte| **byte == letter).count();
+            assert_eq!(count, said, "of {} for {client}", letter as char);
+        }
+    }
+    clients[0].write_all(b"s").unwrap();
+    drop(clients);
+    thread.join().unwrap();
+}

@@ -5,12 +5,20 @@
 //! protocol numbers that a clause of an RFC fixes stand beside the code that keeps the clause.
 
 /// Read in one call, from one connection, in one turn of the loop; also the bound on how much of
-/// one connection's input is handled before the others have theirs.
-pub const READ_BUFFER_BYTES: usize = 256 * 1024;
+/// one connection's input is handled before the others have theirs. Not a power of two: sixteen
+/// messages of 16 KiB come with their headers.
+pub const READ_BUFFER_BYTES: usize = 260 * 1024;
 /// What the system may hold for one connection's peer to read (Linux doubles it).
 pub const SOCKET_SEND_BYTES: usize = 256 * 1024;
-/// Small frames are joined here as they leave, so that one call sends many.
-pub const SEND_BUFFER_BYTES: usize = 256 * 1024;
+/// Answers are written here, and small frames joined as they leave, so that one call sends many. As
+/// much as is read at once, so that all of it can be answered at once.
+pub const SEND_BUFFER_BYTES: usize = 260 * 1024;
+/// Answers up to this size wait until everybody's input of a turn was read: to read from all and
+/// then to send to all is faster than to do both for each. Larger ones leave at once, as long as
+/// they are in the processor's cache.
+pub const ANSWERS_HELD_BYTES_MAX: usize = 1_024;
+/// Where those two buffers begin within a page of memory.
+pub const BUFFER_PAGE_OFFSET: usize = 2_032;
 /// Frames up to this size are joined (copied) as they leave, larger ones go by reference.
 pub const JOINED_FRAME_BYTES_MAX: usize = 1_024;
 /// Pieces in one `sendmsg`; Linux takes at most 1,024.
@@ -40,6 +48,9 @@ pub const CALLS_PER_TURN: usize = 1_024;
 pub const CALLS_WAITING_MAX: usize = 65_536;
 /// Bytes of those calls.
 pub const CALL_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
+/// Connections that the tables have room for from the beginning: memory that is reserved and not
+/// used, so that a table that grows leaves no holes behind.
+pub const CONNECTIONS_RESERVED: usize = 16 * 1024;
 /// How long accepting pauses when the process has no file descriptor left.
 pub const ACCEPT_PAUSE_MS: u64 = 250;
 /// File descriptors that are not for connections: the store's, the reactor's own, standard ones.

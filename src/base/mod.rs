@@ -9,6 +9,7 @@ pub mod limits;
 pub mod moment;
 pub mod names;
 pub mod outbox;
+mod page_buffer;
 pub mod record;
 pub mod seeded_hash;
 
@@ -20,5 +21,6 @@ pub use limits::Limits;
 pub use moment::{Moment, Timestamp};
 pub use names::{NameError, RoomId, UserId};
 pub use outbox::{Budget, Class, Frame, Outbox, Refused};
+pub use page_buffer::PageBuffer;
 pub use record::{MemberState, Outcome, Query, Record, RoomState, Snapshot};
 pub use seeded_hash::SeededHash;

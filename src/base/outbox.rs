@@ -8,6 +8,7 @@
 //! WebSocket: the reactor takes bytes from the front, whoever has something to say pushes at the
 //! back.
 
+use super::PageBuffer;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -106,6 +107,8 @@ pub struct Storage {
     /// The number of the pong that waits. Its place is known, so that a flood of pings does not
     /// search the queue.
     pong: Option<u64>,
+    /// A buffer that was lent before anything was queued.
+    lent: Option<Box<PageBuffer>>,
 }
 
 /// What waits. A fan-out gives one frame to each of many connections: that one needs no storage.
@@ -113,6 +116,8 @@ pub struct Storage {
 enum Queue {
     #[default]
     Empty,
+    /// Nothing is queued, and the connection's input is being handled.
+    Lent(Box<PageBuffer>),
     /// None of its bytes has left.
     One(Item),
     Many(Box<Storage>),
@@ -122,9 +127,6 @@ enum Queue {
 /// what is in the lent buffer: that lies before all that is in the queue.
 #[derive(Debug)]
 pub struct Outbox {
-    // Boxed: a connection that is not being handled pays for a pointer.
-    #[allow(clippy::box_collection)]
-    lent: Option<Box<Vec<u8>>>,
     queue: Queue,
     waiting: usize,
     budget: Rc<Budget>,
@@ -135,7 +137,7 @@ impl Outbox {
     /// An empty outbox that is full at `limit` bytes, or when `budget` is spent.
     #[must_use]
     pub fn new(limit: u32, budget: Rc<Budget>) -> Outbox {
-        Outbox { lent: None, queue: Queue::Empty, waiting: 0, budget, limit }
+        Outbox { queue: Queue::Empty, waiting: 0, budget, limit }
     }
 
     /// An outbox with a limit of its own and no other beside it.
@@ -197,11 +199,13 @@ impl Outbox {
     #[inline]
     pub fn push_own(&mut self, len: usize, class: Class, write: impl FnOnce(&mut Vec<u8>)) {
         debug_assert!(matches!(class, Class::Control | Class::Pong | Class::Reply));
-        if let Some(lent) = &mut self.lent
-            && self.waiting == 0
-            && lent.capacity() - lent.len() >= len
-        {
-            write(lent);
+        let lent = match &mut self.queue {
+            Queue::Lent(lent) => Some(lent),
+            Queue::Many(storage) if self.waiting == 0 => storage.lent.as_mut(),
+            Queue::Many(_) | Queue::Empty | Queue::One(_) => None,
+        };
+        if let Some(lent) = lent.filter(|lent| lent.room() >= len) {
+            write(lent.vec());
             return;
         }
         self.queue_own(len, class, write);
@@ -216,22 +220,30 @@ impl Outbox {
     }
 
     /// Lends a buffer for what is answered next, if nothing waits: its capacity is the bound. What
-    /// was in it is gone.
-    #[allow(clippy::box_collection)]
-    pub fn lend_buffer(&mut self, buffer: &mut Option<Box<Vec<u8>>>) {
-        if self.is_queue_empty() && self.lent.is_none() {
-            self.lent = buffer.take();
-            if let Some(lent) = &mut self.lent {
-                lent.clear();
-            }
+    /// is in it is somebody else's: what is this connection's begins at the buffer's mark.
+    pub fn lend_buffer(&mut self, buffer: &mut Option<Box<PageBuffer>>) {
+        if !self.is_queue_empty() || self.lent().is_some() {
+            return;
+        }
+        let Some(mut lent) = buffer.take() else { return };
+        lent.mark();
+        match &mut self.queue {
+            Queue::Many(storage) => storage.lent = Some(lent),
+            Queue::Empty | Queue::Lent(_) | Queue::One(_) => self.queue = Queue::Lent(lent),
         }
     }
 
     /// Takes the lent buffer back, with what was answered: it must be sent before what is queued,
     /// or be put back.
-    #[allow(clippy::box_collection)]
-    pub fn take_buffer(&mut self) -> Option<Box<Vec<u8>>> {
-        self.lent.take()
+    pub fn take_buffer(&mut self) -> Option<Box<PageBuffer>> {
+        match &mut self.queue {
+            Queue::Lent(_) => match std::mem::take(&mut self.queue) {
+                Queue::Lent(lent) => Some(lent),
+                Queue::Empty | Queue::One(_) | Queue::Many(_) => None,
+            },
+            Queue::Many(storage) => storage.lent.take(),
+            Queue::Empty | Queue::One(_) => None,
+        }
     }
 
     /// Queues before everything else what the system did not take of a lent buffer. The first of it
@@ -267,24 +279,25 @@ impl Outbox {
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.waiting == 0 && self.lent.as_ref().is_none_or(|lent| lent.is_empty())
+        self.waiting == 0 && self.lent().is_none_or(|lent| lent.marked().is_empty())
     }
 
     /// Bytes that wait, each frame's overhead included.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
-        self.waiting + self.lent.as_ref().map_or(0, |lent| lent.len())
+        self.waiting + self.lent().map_or(0, |lent| lent.marked().len())
     }
 
     /// What waits, in order: each piece is a frame, the first without what has already left.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let (one, storage) = match &self.queue {
-            Queue::Empty => (None, None),
+            Queue::Empty | Queue::Lent(_) => (None, None),
             Queue::One(item) => (Some(item), None),
             Queue::Many(storage) => (None, Some(storage)),
         };
         let mut skip = storage.map_or(0, |storage| storage.front_sent);
-        let lent = self.lent.iter().map(|lent| &lent[..]).filter(|bytes| !bytes.is_empty());
+        let lent =
+            self.lent().into_iter().map(PageBuffer::marked).filter(|bytes| !bytes.is_empty());
         let queued = one
             .into_iter()
             .chain(storage.into_iter().flat_map(|storage| &storage.items))
@@ -301,10 +314,10 @@ impl Outbox {
     /// # Panics
     /// If that is more than waits.
     pub fn advance(&mut self, sent: usize) {
-        debug_assert!(self.lent.as_ref().is_none_or(|lent| lent.is_empty()));
+        debug_assert!(self.lent().is_none_or(|lent| lent.marked().is_empty()));
         // All of it, as a rule.
         let is_all = match &self.queue {
-            Queue::Empty => sent == 0,
+            Queue::Empty | Queue::Lent(_) => sent == 0,
             Queue::One(item) => item.frame.bytes().len() == sent,
             Queue::Many(storage) => {
                 let overheads = storage.items.len() * FRAME_OVERHEAD_BYTES;
@@ -328,11 +341,9 @@ impl Outbox {
 
     /// Drops everything, also a frame that has begun to leave.
     pub fn clear(&mut self) {
-        if let Some(lent) = &mut self.lent {
-            lent.clear();
-        }
         self.count_out(self.waiting);
         match &mut self.queue {
+            Queue::Lent(lent) => lent.clear_marked(),
             Queue::Many(storage) => storage.clear(),
             Queue::Empty | Queue::One(_) => self.queue = Queue::Empty,
         }
@@ -356,11 +367,21 @@ impl Outbox {
         /// Larger ones go back to the allocator.
         const ITEMS_MAX: usize = 32;
         if self.is_queue_empty()
+            && self.lent().is_none()
             && let Queue::Many(storage) = std::mem::take(&mut self.queue)
             && pool.len() < POOL_MAX
             && storage.items.capacity() <= ITEMS_MAX
         {
             pool.push(storage);
+        }
+    }
+
+    /// The buffer that is lent, if one is.
+    fn lent(&self) -> Option<&PageBuffer> {
+        match &self.queue {
+            Queue::Lent(lent) => Some(lent),
+            Queue::Many(storage) => storage.lent.as_deref(),
+            Queue::Empty | Queue::One(_) => None,
         }
     }
 
@@ -371,16 +392,22 @@ impl Outbox {
         }
         match &mut self.queue {
             Queue::Many(storage) => storage,
-            Queue::Empty | Queue::One(_) => unreachable!("it was moved into storage just now"),
+            Queue::Empty | Queue::Lent(_) | Queue::One(_) => {
+                unreachable!("it was moved into storage just now")
+            }
         }
     }
 
     fn move_into(&mut self, mut storage: Box<Storage>) {
-        if let Queue::One(item) = std::mem::take(&mut self.queue) {
-            if item.class == Class::Pong {
-                storage.pong = Some(storage.popped);
+        match std::mem::take(&mut self.queue) {
+            Queue::One(item) => {
+                if item.class == Class::Pong {
+                    storage.pong = Some(storage.popped);
+                }
+                storage.items.push_back(item);
             }
-            storage.items.push_back(item);
+            Queue::Lent(lent) => storage.lent = Some(lent),
+            Queue::Empty | Queue::Many(_) => {}
         }
         self.queue = Queue::Many(storage);
     }
@@ -426,6 +453,9 @@ impl Storage {
         self.items.clear();
         self.front_sent = 0;
         self.pong = None;
+        if let Some(lent) = &mut self.lent {
+            lent.clear_marked();
+        }
     }
 
     /// Takes `sent` bytes off the front; returns what the frames that are gone have counted.
@@ -578,8 +608,8 @@ mod tests {
     fn what_is_answered_goes_into_a_lent_buffer_as_long_as_nothing_waits_and_there_is_room() {
         let budget = Budget::new(10_000);
         let mut outbox = Outbox::new(1_000, Rc::clone(&budget));
-        let mut used = Vec::with_capacity(8);
-        used.push(b'z');
+        let mut used = PageBuffer::new(9, 0);
+        used.vec().push(b'z');
         let mut buffer = Some(Box::new(used));
         outbox.lend_buffer(&mut buffer);
         assert!(buffer.is_none());
@@ -596,8 +626,8 @@ mod tests {
         answer(&mut outbox, "k", Class::Pong);
         assert_eq!(text(&outbox), "abcdefghik");
         let sent = outbox.take_buffer().unwrap();
-        assert_eq!(&sent[..], b"abcde");
-        outbox.put_back(&sent[3..]);
+        assert_eq!((sent.content(), sent.marked()), (&b"zabcde"[..], &b"abcde"[..]));
+        outbox.put_back(&sent.marked()[3..]);
         assert_eq!(text(&outbox), "defghik");
         answer(&mut outbox, "l", Class::Pong);
         assert_eq!(text(&outbox), "defghil", "the pong that waits is still known");

@@ -4,6 +4,7 @@ use super::connection::Socket;
 use super::io::Handler;
 use super::listener::Accepted;
 use super::reactor::Reactor;
+use crate::base::ConnId;
 use crate::base::limits::ACCEPTS_PER_TURN;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
@@ -52,10 +53,10 @@ impl Reactor {
         peer: SocketAddr,
     ) {
         let conn = self.io.open();
-        // Both directions once and for all, edge-triggered: no further system call for interest.
-        let interest = Interest::READABLE | Interest::WRITABLE;
+        // Edge-triggered, and once and for all for most: that the system takes bytes again is asked
+        // for when it first does not.
         let token = Token(conn.to_u64() as usize);
-        if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
+        if let Err(error) = self.poll.registry().register(&mut stream, token, Interest::READABLE) {
             log::error!("cannot watch a connection: {error}");
             self.io.remove(conn);
             return;
@@ -65,5 +66,21 @@ impl Reactor {
         }
         self.sockets[conn.index()] = Some(Socket::new(stream));
         self.guarded(handler, conn, |handler, io| handler.opened(io, conn, peer));
+    }
+
+    /// The system takes no more bytes of a connection for now: has it tell when it does.
+    pub(super) fn watch_for_writing(&mut self, conn: ConnId) {
+        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
+        socket.is_writable = false;
+        if std::mem::replace(&mut socket.is_watched_for_writing, true) {
+            return;
+        }
+        let (token, both) =
+            (Token(conn.to_u64() as usize), Interest::READABLE | Interest::WRITABLE);
+        // If it takes some by now, this says so at once.
+        if let Err(error) = self.poll.registry().reregister(&mut socket.stream, token, both) {
+            log::error!("cannot watch a connection: {error}");
+            self.io.cut(conn);
+        }
     }
 }

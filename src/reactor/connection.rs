@@ -6,12 +6,14 @@ use mio::net::TcpStream;
 #[derive(Debug)]
 pub(super) struct Socket {
     pub(super) stream: TcpStream,
-    /// What the handler has not used up yet.
-    pub(super) unread: Option<Box<Unread>>,
+    /// The handler has not used up all that was read: the rest is in the reactor's map.
+    pub(super) has_unread: bool,
     /// An event said that there is something to read, and no short read has said that there is not.
     pub(super) is_readable: bool,
     /// The system takes bytes, as far as is known.
     pub(super) is_writable: bool,
+    /// The system tells when it takes bytes again: asked for when it first did not.
+    pub(super) is_watched_for_writing: bool,
     /// The peer sends nothing more: a short read is not the end of what there is to hear.
     pub(super) is_read_closed: bool,
     /// Both directions are over.
@@ -28,9 +30,10 @@ impl Socket {
     pub(super) fn new(stream: TcpStream) -> Socket {
         Socket {
             stream,
-            unread: None,
+            has_unread: false,
             is_readable: false,
             is_writable: true,
+            is_watched_for_writing: false,
             is_read_closed: false,
             is_hung_up: false,
             is_in_ready_list: false,

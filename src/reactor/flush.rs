@@ -3,12 +3,14 @@
 use super::io::{CloseCause, Handler, Phase, Stall};
 use super::reactor::Reactor;
 use super::send::{send, send_bytes};
-use crate::base::ConnId;
-use crate::base::limits::{FLUSHES_PER_TURN, STALL_BYTES};
+use crate::base::limits::{ANSWERS_HELD_BYTES_MAX, FLUSHES_PER_TURN, STALL_BYTES};
+use crate::base::{ConnId, PageBuffer};
 
 impl Reactor {
     /// Sends what waits, for a bounded number of connections; the others come in the next turn.
     pub(super) fn flush(&mut self, handler: &mut impl Handler) {
+        // Before anything else of theirs, which came later.
+        self.send_answers(handler);
         for _ in 0..self.io.flushes.len().min(FLUSHES_PER_TURN) {
             let Some(conn) = self.io.flushes.pop_front() else { break };
             self.flush_one(handler, conn);
@@ -33,12 +35,15 @@ impl Reactor {
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
         let was_full = slot.outbox.is_full();
         slot.tells_drained |= slot.outbox.waiting_bytes() >= low;
+        let mut is_blocked = false;
         if socket.is_writable {
             // It is lent only while input is handled.
             let Some(joined) = &mut self.send_buffer else { return };
-            match send(&mut socket.stream, &mut slot.outbox, joined) {
+            let sent = send(&mut socket.stream, &mut slot.outbox, joined);
+            joined.clear();
+            match sent {
                 Ok(sent) => {
-                    socket.is_writable = !sent.is_blocked;
+                    is_blocked = sent.is_blocked;
                     if let Some(stall) = &mut slot.stall {
                         stall.moved += sent.bytes as u64;
                     }
@@ -51,6 +56,9 @@ impl Reactor {
             }
         }
         let is_full = slot.outbox.is_full();
+        if is_blocked {
+            self.watch_for_writing(conn);
+        }
         self.watch_stall(conn);
         self.io.reclaim_storage(conn);
         if was_full && !is_full {
@@ -66,31 +74,56 @@ impl Reactor {
         self.drained(handler, conn);
     }
 
-    /// Sends at once what was answered to a connection's input; what the system does not take waits
-    /// in its outbox.
-    #[allow(clippy::box_collection)]
-    pub(super) fn send_answers(
+    /// Takes the buffer back in which a connection's input was answered. Small answers wait until
+    /// the input of the others was read, too.
+    pub(super) fn take_answers(
         &mut self,
         handler: &mut impl Handler,
         conn: ConnId,
-        answers: Box<Vec<u8>>,
+        mut buffer: Box<PageBuffer>,
     ) {
-        if !answers.is_empty()
-            && let Some(slot) = self.io.slot(conn)
+        match buffer.marked().len() {
+            0 => {}
+            1..=ANSWERS_HELD_BYTES_MAX => self.answers.push((conn, buffer.content().len())),
+            _ => {
+                self.send_answer(handler, conn, buffer.marked());
+                buffer.clear_marked();
+            }
+        }
+        self.send_buffer = Some(buffer);
+    }
+
+    /// Sends the answers that were held.
+    pub(super) fn send_answers(&mut self, handler: &mut impl Handler) {
+        let Some(mut buffer) = self.send_buffer.take() else { return };
+        let mut answers = std::mem::take(&mut self.answers);
+        let mut start = 0;
+        for (conn, end) in answers.drain(..) {
+            self.send_answer(handler, conn, &buffer.content()[start..end]);
+            start = end;
+        }
+        self.answers = answers;
+        buffer.clear();
+        self.send_buffer = Some(buffer);
+    }
+
+    /// Sends what a connection was answered; what the system does not take waits in its outbox.
+    fn send_answer(&mut self, handler: &mut impl Handler, conn: ConnId, bytes: &[u8]) {
+        if let Some(slot) = self.io.slot(conn)
             && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
             && slot.phase != Phase::Cut
         {
             let sent =
-                if socket.is_writable { send_bytes(&mut socket.stream, &answers) } else { Ok(0) };
+                if socket.is_writable { send_bytes(&mut socket.stream, bytes) } else { Ok(0) };
             match sent {
-                Ok(sent) if sent == answers.len() => {}
+                Ok(sent) if sent == bytes.len() => {}
                 Ok(sent) => {
-                    socket.is_writable = false;
-                    slot.outbox.put_back(&answers[sent..]);
+                    slot.outbox.put_back(&bytes[sent..]);
                     // As everything that waits, it is watched from the end of the turn on.
                     if !std::mem::replace(&mut slot.is_flush_queued, true) {
                         self.io.flushes.push_back(conn);
                     }
+                    self.watch_for_writing(conn);
                 }
                 Err(error) => {
                     log::debug!("{conn}: cannot send: {error}");
@@ -98,7 +131,6 @@ impl Reactor {
                 }
             }
         }
-        self.send_buffer = Some(answers);
     }
 
     /// What waits must move by [`STALL_BYTES`] or to its end within the stall timeout.

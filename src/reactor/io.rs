@@ -2,8 +2,11 @@
 //! end of each turn; a simulator can do it in its place and drive the same handler.
 
 use super::timers::Timers;
+use crate::base::limits::CONNECTIONS_RESERVED;
 use crate::base::outbox::Storage;
-use crate::base::{Budget, Class, ConnId, Frame, Limits, Moment, Outbox, Refused, Timestamp};
+use crate::base::{
+    Budget, Class, ConnId, Frame, Limits, Moment, Outbox, PageBuffer, Refused, Timestamp,
+};
 use slab::Slab;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -158,7 +161,7 @@ impl Io {
         Io {
             now,
             timestamp,
-            table: Slab::new(),
+            table: Slab::with_capacity(CONNECTIONS_RESERVED),
             timers: Timers::new(),
             flushes: VecDeque::new(),
             ends: Vec::new(),
@@ -399,8 +402,7 @@ impl Io {
     }
 
     /// Lends the loop's buffer for sending to a connection whose input is handled next.
-    #[allow(clippy::box_collection)]
-    pub(super) fn begin_reading(&mut self, conn: ConnId, buffer: &mut Option<Box<Vec<u8>>>) {
+    pub(super) fn begin_reading(&mut self, conn: ConnId, buffer: &mut Option<Box<PageBuffer>>) {
         self.reading = Some(conn);
         if let Some(slot) = self.slot(conn) {
             slot.outbox.lend_buffer(buffer);
@@ -409,8 +411,7 @@ impl Io {
 
     /// Takes the buffer back, if it was lent, with what is to be sent at once; and has the rest of
     /// what was done for the connection looked after at the end of the turn.
-    #[allow(clippy::box_collection)]
-    pub(super) fn end_reading(&mut self, conn: ConnId) -> Option<Box<Vec<u8>>> {
+    pub(super) fn end_reading(&mut self, conn: ConnId) -> Option<Box<PageBuffer>> {
         self.reading = None;
         let slot = self.table.get_mut(conn.index())?;
         let is_left = !slot.outbox.is_queue_empty() || slot.tells_drained;

@@ -2,14 +2,16 @@
 //! most and bounded, so that none starves the others.
 
 use super::clock::Clock;
-use super::connection::Socket;
+use super::connection::{Socket, Unread};
 use super::io::{CloseCause, Handler, Io, Phase};
 use super::listener::{Listener, file_limit};
 use super::wake::Wake;
-use crate::base::limits::{FILES_RESERVED, READ_BUFFER_BYTES, SEND_BUFFER_BYTES};
-use crate::base::{ConnId, Limits, Moment};
+use crate::base::limits::{
+    BUFFER_PAGE_OFFSET, CONNECTIONS_RESERVED, FILES_RESERVED, READ_BUFFER_BYTES, SEND_BUFFER_BYTES,
+};
+use crate::base::{ConnId, Limits, Moment, PageBuffer};
 use mio::{Events, Interest, Poll, Token};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -43,11 +45,14 @@ pub struct Reactor {
     pub(super) ready: VecDeque<ConnId>,
     /// Connections that wait for the budget of all outboxes.
     pub(super) starved: Vec<ConnId>,
+    /// What handlers have not used up yet: of paused connections, and of those that said much.
+    pub(super) unread: BTreeMap<ConnId, Unread>,
     pub(super) due: Vec<ConnId>,
-    pub(super) read_buffer: Vec<u8>,
+    pub(super) read_buffer: PageBuffer,
     /// Lent to the connection whose input is being handled.
-    #[allow(clippy::box_collection)]
-    pub(super) send_buffer: Option<Box<Vec<u8>>>,
+    pub(super) send_buffer: Option<Box<PageBuffer>>,
+    /// Whose answers lie in that buffer, one behind the other, and where each ends.
+    pub(super) answers: Vec<(ConnId, usize)>,
     pub(super) outbox_low_bytes: usize,
     pub(super) connections_max: usize,
     pub(super) exhausted_log: Moment,
@@ -72,12 +77,14 @@ impl Reactor {
             clock,
             listener: Some(listener),
             wake,
-            sockets: Vec::new(),
+            sockets: Vec::with_capacity(CONNECTIONS_RESERVED),
             ready: VecDeque::new(),
             starved: Vec::new(),
+            unread: BTreeMap::new(),
             due: Vec::new(),
-            read_buffer: vec![0; READ_BUFFER_BYTES],
-            send_buffer: Some(Box::new(Vec::with_capacity(SEND_BUFFER_BYTES))),
+            read_buffer: PageBuffer::new(READ_BUFFER_BYTES, BUFFER_PAGE_OFFSET),
+            send_buffer: Some(Box::new(PageBuffer::new(SEND_BUFFER_BYTES, BUFFER_PAGE_OFFSET))),
+            answers: Vec::new(),
             outbox_low_bytes: config.limits.outbox_low_bytes as usize,
             connections_max: usize::try_from(files.min(u64::from(config.limits.connections)))
                 .unwrap_or(usize::MAX),
@@ -251,13 +258,14 @@ impl Reactor {
                 Phase::Ending(ending) => {
                     let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { continue };
                     // Closing with something unread would make a reset of it.
-                    let is_read = !socket.is_readable && socket.unread.is_none();
+                    let is_read = !socket.is_readable && !socket.has_unread;
                     if !ending.drains && is_read {
                         self.over(handler, conn, CloseCause::Ended);
                         continue;
                     }
                     ending.is_shut_down = true;
-                    socket.unread = None;
+                    socket.has_unread = false;
+                    self.unread.remove(&conn);
                     let is_told = socket.is_told;
                     if socket.stream.shutdown(Shutdown::Write).is_err() || is_told {
                         self.over(handler, conn, CloseCause::Ended);
@@ -274,8 +282,10 @@ impl Reactor {
     /// A connection is over: the handler is told, once, and the socket closed.
     pub(super) fn over(&mut self, handler: &mut impl Handler, conn: ConnId, cause: CloseCause) {
         self.tell(handler, conn, cause);
-        if let Some(socket) = self.sockets.get_mut(conn.index()) {
-            *socket = None;
+        if let Some(socket) = self.sockets.get_mut(conn.index())
+            && socket.take().is_some_and(|socket| socket.has_unread)
+        {
+            self.unread.remove(&conn);
         }
         self.io.remove(conn);
         // A file descriptor is free: whoever waits in the backlog need not wait for the timer.

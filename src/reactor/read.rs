@@ -5,7 +5,7 @@ use super::connection::Unread;
 use super::io::{CloseCause, Handler, Phase};
 use super::reactor::Reactor;
 use crate::base::ConnId;
-use crate::base::limits::DRAIN_BYTES_MAX;
+use crate::base::limits::{DRAIN_BYTES_MAX, SEND_BUFFER_BYTES};
 use std::io::{self, Read};
 
 /// Gone connections among the starved ones that are not worth a search.
@@ -14,7 +14,7 @@ const STARVED_SLACK: usize = 64;
 impl Reactor {
     pub(super) fn make_ready(&mut self, conn: ConnId) {
         if let Some(Some(socket)) = self.sockets.get_mut(conn.index())
-            && (socket.is_readable || socket.unread.is_some())
+            && (socket.is_readable || socket.has_unread)
             && !socket.is_in_ready_list
         {
             socket.is_in_ready_list = true;
@@ -51,27 +51,31 @@ impl Reactor {
             }
             return;
         }
-        if is_open && let Some(mut unread) = socket.unread.take() {
-            let Unread { bytes, start } = &mut *unread;
-            *start += self.hand_over(handler, conn, &mut bytes[*start..]);
-            if *start < bytes.len() {
-                self.keep_unread(conn, unread);
+        if is_open && std::mem::take(&mut socket.has_unread) {
+            if let Some(mut unread) = self.unread.remove(&conn) {
+                let Unread { bytes, start } = &mut unread;
+                *start += self.hand_over(handler, conn, &mut bytes[*start..]);
+                if *start < bytes.len() {
+                    self.keep_unread(conn, unread);
+                }
             }
             self.come_again(conn);
             return;
         }
-        match socket.stream.read(&mut self.read_buffer) {
+        let room = self.read_buffer.whole();
+        let room_len = room.len();
+        match socket.stream.read(room) {
             Ok(0) => self.peer_closed(handler, conn),
             Ok(len) => {
                 // A short read means drained, unless the end of the stream is to be heard, too.
-                socket.is_readable = len == self.read_buffer.len() || socket.is_read_closed;
+                socket.is_readable = len == room_len || socket.is_read_closed;
                 match &mut self.io.table[conn.index()].phase {
                     Phase::Open => {
                         let mut buffer = std::mem::take(&mut self.read_buffer);
-                        let used = self.hand_over(handler, conn, &mut buffer[..len]);
+                        let used = self.hand_over(handler, conn, &mut buffer.whole()[..len]);
                         if used < len {
-                            let bytes = buffer[used..len].to_vec();
-                            self.keep_unread(conn, Box::new(Unread { bytes, start: 0 }));
+                            let bytes = buffer.content()[used..len].to_vec();
+                            self.keep_unread(conn, Unread { bytes, start: 0 });
                         }
                         self.read_buffer = buffer;
                         self.come_again(conn);
@@ -95,23 +99,28 @@ impl Reactor {
         }
     }
 
-    /// Hands bytes to the handler, and sends what it answers; returns how many it has used up.
+    /// Hands bytes to the handler, and sees to what it answers; returns how many it has used up.
     fn hand_over(&mut self, handler: &mut impl Handler, conn: ConnId, bytes: &mut [u8]) -> usize {
         let all = bytes.len();
+        // Whoever comes next shall have room, too.
+        if self.send_buffer.as_ref().is_some_and(|buffer| buffer.room() < SEND_BUFFER_BYTES / 2) {
+            self.send_answers(handler);
+        }
         self.io.begin_reading(conn, &mut self.send_buffer);
         let used = self.guarded(handler, conn, |handler, io| handler.received(io, conn, bytes));
-        if let Some(answers) = self.io.end_reading(conn) {
-            self.send_answers(handler, conn, answers);
+        if let Some(buffer) = self.io.end_reading(conn) {
+            self.take_answers(handler, conn, buffer);
         }
         used.map_or(all, |used| used.min(all))
     }
 
     /// Keeps what was not used up, for as long as the connection is open.
-    fn keep_unread(&mut self, conn: ConnId, unread: Box<Unread>) {
+    fn keep_unread(&mut self, conn: ConnId, unread: Unread) {
         if self.io.slot(conn).is_some_and(|slot| slot.phase == Phase::Open)
             && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
         {
-            socket.unread = Some(unread);
+            socket.has_unread = true;
+            self.unread.insert(conn, unread);
         }
     }
 

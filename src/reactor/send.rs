@@ -1,7 +1,7 @@
 //! An outbox onto a socket: one call for all that waits, as a rule.
 
-use crate::base::Outbox;
 use crate::base::limits::{JOINED_FRAME_BYTES_MAX, SEND_PIECES_MAX};
+use crate::base::{Outbox, PageBuffer};
 use mio::net::TcpStream;
 use std::io::{self, IoSlice, Write};
 
@@ -18,7 +18,7 @@ pub(super) struct Sent {
 pub(super) fn send(
     stream: &mut TcpStream,
     outbox: &mut Outbox,
-    joined: &mut Vec<u8>,
+    joined: &mut PageBuffer,
 ) -> io::Result<Sent> {
     let mut sent = Sent { bytes: 0, is_blocked: false };
     while !outbox.is_empty() {
@@ -60,7 +60,7 @@ pub(super) fn send_bytes(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usi
 fn send_once(
     stream: &mut TcpStream,
     outbox: &Outbox,
-    joined: &mut Vec<u8>,
+    joined: &mut PageBuffer,
 ) -> (io::Result<usize>, usize) {
     // `TcpStream::write` is `send` with MSG_NOSIGNAL; `write_vectored` would be `writev`, which
     // raises SIGPIPE in a host that embeds this.
@@ -73,12 +73,12 @@ fn send_once(
         if piece.len() > JOINED_FRAME_BYTES_MAX {
             return send_by_reference(stream, outbox);
         }
-        if joined.len() + piece.len() > joined.capacity() {
+        if joined.room() < piece.len() {
             break;
         }
-        joined.extend_from_slice(piece);
+        joined.vec().extend_from_slice(piece);
     }
-    (stream.write(joined), joined.len())
+    (stream.write(joined.content()), joined.content().len())
 }
 
 fn send_by_reference(stream: &TcpStream, outbox: &Outbox) -> (io::Result<usize>, usize) {

@@ -3,9 +3,8 @@
 use super::admission::{Address, Admission};
 use super::net::{Net, Sockets};
 use super::{Answer, Application, Over, WebConfig};
-use crate::base::limits::{EVENTS_PER_READ, REFUSED_END_MS};
-use crate::base::outbox::NO_SOURCE;
-use crate::base::{Chance, Class, ConnId, Frame, Limits, Moment};
+use crate::base::limits::{CONNECTIONS_RESERVED, EVENTS_PER_READ, REFUSED_END_MS};
+use crate::base::{Chance, Class, ConnId, Limits, Moment};
 use crate::protocol::endpoint::{Closing, Receive};
 use crate::protocol::handshake::{Accepted, HeadReader, Refusal, RequestHead, Status};
 use crate::protocol::{CloseCode, Endpoint, EndpointLimits, Event, Message, Received};
@@ -58,18 +57,20 @@ struct Open {
     receive: Receive,
     /// Whether the application has been told that it is over.
     is_told: bool,
-    silence: Silence,
+    // Not within `expected`: it would make the struct a word larger.
+    expected: Expected,
+    since: Moment,
 }
 
-/// What is expected of the peer, and since when.
+/// What is expected of the peer, since [`Open::since`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Silence {
+enum Expected {
     /// Nothing yet: the last complete message or control frame came then.
-    Heard(Moment),
+    Nothing,
     /// An answer to the ping that was sent then.
-    Pinged(Moment),
+    Answer,
     /// The rest of a message that has begun then.
-    Unfinished(Moment),
+    Rest,
 }
 
 impl<A: Application> Web<A> {
@@ -80,7 +81,7 @@ impl<A: Application> Web<A> {
         let mut chance = Chance::new(seed);
         Web {
             application,
-            connections: Vec::new(),
+            connections: Vec::with_capacity(CONNECTIONS_RESERVED),
             sockets,
             admission: Admission::new(limits.connections_per_address, chance.next_u64()),
             endpoint_limits: Arc::new(EndpointLimits {
@@ -156,8 +157,7 @@ impl<A: Application> Web<A> {
         if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
             connection.stage = Stage::Over;
         }
-        // The class is never refused.
-        let _ = io.push(conn, Frame::Own(answer.into()), Class::Control, NO_SOURCE);
+        say(io, conn, &answer);
         io.end(conn);
     }
 
@@ -170,11 +170,15 @@ impl<A: Application> Web<A> {
         }
         let Endpoint { receive, send } = endpoint;
         if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
-            connection.stage =
-                Stage::Open(Open { receive, is_told: false, silence: Silence::Heard(now) });
+            connection.stage = Stage::Open(Open {
+                receive,
+                is_told: false,
+                expected: Expected::Nothing,
+                since: now,
+            });
         }
         self.sockets.put(conn, send);
-        let _ = io.push(conn, Frame::Own(answer.into()), Class::Control, NO_SOURCE);
+        say(io, conn, &answer);
         io.set_deadline(
             conn,
             now.plus_millis(self.chance.about(self.limits.heartbeat_interval_ms)),
@@ -198,7 +202,7 @@ impl<A: Application> Web<A> {
             let Some(sending) = self.sockets.get(conn) else { return all };
             let over = match open.receive.next_event(&mut sending.half, &mut input, out) {
                 Ok(Some(Event::Text(text))) => {
-                    open.silence = Silence::Heard(now);
+                    (open.expected, open.since) = (Expected::Nothing, now);
                     if !open.is_told {
                         let mut net = Net { io, sockets: &mut self.sockets };
                         self.application.message(&mut net, conn, Message::Text(text));
@@ -206,7 +210,7 @@ impl<A: Application> Web<A> {
                     None
                 }
                 Ok(Some(Event::Binary(bytes))) => {
-                    open.silence = Silence::Heard(now);
+                    (open.expected, open.since) = (Expected::Nothing, now);
                     if !open.is_told {
                         let mut net = Net { io, sockets: &mut self.sockets };
                         self.application.message(&mut net, conn, Message::Binary(bytes));
@@ -216,16 +220,14 @@ impl<A: Application> Web<A> {
                 Ok(Some(Event::Ping(_) | Event::Pong(_))) => {
                     // Control frames between fragments do not make a message's time longer.
                     if !open.receive.is_within_message() {
-                        open.silence = Silence::Heard(now);
+                        (open.expected, open.since) = (Expected::Nothing, now);
                     }
                     None
                 }
                 Ok(Some(Event::Closed { code, .. })) => Some(Over::ClosedByPeer(code)),
                 Ok(None) => {
-                    if open.receive.is_within_message()
-                        && !matches!(open.silence, Silence::Unfinished(_))
-                    {
-                        open.silence = Silence::Unfinished(now);
+                    if open.receive.is_within_message() && open.expected != Expected::Rest {
+                        (open.expected, open.since) = (Expected::Rest, now);
                         io.advance_deadline(conn, now.plus_millis(self.limits.message_timeout_ms));
                     }
                     return all;
@@ -294,10 +296,11 @@ impl<A: Application> Web<A> {
         if !io.may_read(conn) {
             // We do not listen: then the silence is not the peer's. Whether what waits for it moves
             // is watched elsewhere.
-            open.silence = Silence::Heard(now);
+            (open.expected, open.since) = (Expected::Nothing, now);
         }
-        let next = match open.silence {
-            Silence::Heard(since) => {
+        let since = open.since;
+        let next = match open.expected {
+            Expected::Nothing => {
                 let interval = limits.heartbeat_interval_ms;
                 let ping_at = since.plus_millis(interval * 9 / 10);
                 if ping_at > now {
@@ -307,12 +310,12 @@ impl<A: Application> Web<A> {
                     if let Some(out) = io.outbox(conn) {
                         let _ = sending.half.message(Message::Ping(b""), out);
                     }
-                    open.silence = Silence::Pinged(now);
+                    (open.expected, open.since) = (Expected::Answer, now);
                     now.plus_millis(limits.heartbeat_timeout_ms)
                 }
             }
-            Silence::Pinged(since) => since.plus_millis(limits.heartbeat_timeout_ms),
-            Silence::Unfinished(since) => since.plus_millis(limits.message_timeout_ms),
+            Expected::Answer => since.plus_millis(limits.heartbeat_timeout_ms),
+            Expected::Rest => since.plus_millis(limits.message_timeout_ms),
         };
         if next <= now {
             Net { io, sockets: &mut self.sockets }.close(conn, HEARTBEAT, "heartbeat");
@@ -328,6 +331,13 @@ impl<A: Application> Web<A> {
             self.application.deadline(&mut Net { io, sockets: &mut self.sockets }, conn);
             self.tell_closed(io);
         }
+    }
+}
+
+/// Sends a head, or a whole answer of HTTP.
+fn say(io: &mut Io, conn: ConnId, answer: &[u8]) {
+    if let Some(out) = io.outbox(conn) {
+        out.push_own(answer.len(), Class::Control, |bytes| bytes.extend_from_slice(answer));
     }
 }
 
@@ -359,8 +369,7 @@ impl<A: Application> Handler for Web<A> {
             "{conn}: {} connections of an address are too many",
             self.limits.connections_per_address
         );
-        let answer = Frame::Own(refusal.to_bytes().into());
-        let _ = io.push(conn, answer, Class::Control, NO_SOURCE);
+        say(io, conn, &refusal.to_bytes());
         // Not for long: or those whom one address may not have would fill the table.
         io.end_by(conn, io.now().plus_millis(REFUSED_END_MS));
     }

@@ -1,6 +1,7 @@
 //! What an application may do with its WebSockets.
 
 use super::{Answer, WebConfig};
+use crate::base::limits::CONNECTIONS_RESERVED;
 use crate::base::{Class, ConnId, Moment, Refused, Timestamp};
 use crate::protocol::deflate::Codecs;
 use crate::protocol::endpoint::{Broadcast, Closing, Send};
@@ -30,7 +31,7 @@ pub(super) struct Sending {
 impl Sockets {
     pub(super) fn new(config: &WebConfig) -> Sockets {
         Sockets {
-            sending: Vec::new(),
+            sending: Vec::with_capacity(CONNECTIONS_RESERVED),
             closing: Vec::new(),
             closing_timeout_ms: config.limits.closing_timeout_ms,
             codecs: config.compression.map(Codecs::new),
