@@ -17,6 +17,7 @@ test: test-rust test-clients test-browser test-autobahn test-fuzz ## install wha
 lint: ## formatting, lints and documentation, warnings denied
 	cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
+	cargo fmt --check --manifest-path benches/peers/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --lib -- -D warnings
 	cargo clippy --locked --no-default-features --features reactor --lib --example echo --example fan_out --example autobahn_client -- -D warnings
@@ -56,8 +57,14 @@ test-fuzz: ## each fuzz target for 15 s, where there is a nightly toolchain
 fuzz: ## each fuzz target for SECONDS (60)
 	sh fuzz/run.sh $(SECONDS)
 
+bench: ## parlor beside other servers and the least that one can do; some ten minutes, needs Node
+	cargo build --release --locked --no-default-features --features reactor --example echo --example fan_out
+	npm ci --silent --prefix benches/peers/node
+	cargo build --release --locked --manifest-path benches/peers/Cargo.toml
+	cargo run --release --locked --manifest-path benches/peers/Cargo.toml --bin bench -- $(BENCH)
+
 bench-smoke: ## what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
 .PHONY: help run test lint setup binaries test-rust test-clients test-browser test-autobahn autobahn \
-	test-fuzz fuzz bench-smoke
+	test-fuzz fuzz bench bench-smoke
