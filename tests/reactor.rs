@@ -337,10 +337,11 @@ impl Handler for Mixed {
     }
 
     fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
-        for &other in self.open.iter().filter(|other| **other != conn) {
-            for byte in &*bytes {
-                let told = Frame::Own([byte.to_ascii_uppercase()].into());
-                let _ = io.push(other, told, Class::Reply, NO_SOURCE);
+        for byte in &*bytes {
+            // The same frames for all, so that what is joined for one is right for the next.
+            let told = Frame::Shared([byte.to_ascii_uppercase()].into());
+            for &other in self.open.iter().filter(|other| **other != conn) {
+                let _ = io.push(other, told.clone(), Class::Reply, NO_SOURCE);
             }
         }
         if bytes[0] == b's' {

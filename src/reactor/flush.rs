@@ -2,7 +2,7 @@
 
 use super::io::{CloseCause, Handler, Phase, Stall};
 use super::reactor::Reactor;
-use super::send::{send, send_bytes};
+use super::send::{Joined, send, send_bytes};
 use crate::base::limits::{ANSWERS_HELD_BYTES_MAX, FLUSHES_PER_TURN, STALL_BYTES};
 use crate::base::{ConnId, PageBuffer};
 
@@ -14,6 +14,10 @@ impl Reactor {
         for _ in 0..self.io.flushes.len().min(FLUSHES_PER_TURN) {
             let Some(conn) = self.io.flushes.pop_front() else { break };
             self.flush_one(handler, conn);
+        }
+        self.joined_frames.clear();
+        if let Some(buffer) = &mut self.send_buffer {
+            buffer.clear();
         }
         if !self.starved.is_empty() && !self.io.is_budget_spent() {
             for conn in std::mem::take(&mut self.starved) {
@@ -28,7 +32,7 @@ impl Reactor {
         }
     }
 
-    pub(super) fn flush_one(&mut self, handler: &mut impl Handler, conn: ConnId) {
+    fn flush_one(&mut self, handler: &mut impl Handler, conn: ConnId) {
         let low = self.outbox_low_bytes;
         let Some(slot) = self.io.slot(conn) else { return };
         slot.is_flush_queued = false;
@@ -38,10 +42,9 @@ impl Reactor {
         let mut is_blocked = false;
         if socket.is_writable {
             // It is lent only while input is handled.
-            let Some(joined) = &mut self.send_buffer else { return };
-            let sent = send(&mut socket.stream, &mut slot.outbox, joined);
-            joined.clear();
-            match sent {
+            let Some(buffer) = &mut self.send_buffer else { return };
+            let mut joined = Joined { buffer, frames: &mut self.joined_frames };
+            match send(&mut socket.stream, &mut slot.outbox, &mut joined) {
                 Ok(sent) => {
                     is_blocked = sent.is_blocked;
                     if let Some(stall) = &mut slot.stall {

@@ -84,9 +84,10 @@ impl<'b> RequestHead<'b> {
     /// # Errors
     /// [`HeadError`], `TooManyHeaders` with more than `headers_max` fields.
     pub fn parse(bytes: &'b [u8], headers_max: usize) -> Result<RequestHead<'b>, HeadError> {
-        let mut fields = vec![httparse::EMPTY_HEADER; headers_max];
-        let mut request = httparse::Request::new(&mut fields);
-        match request.parse(bytes) {
+        // Room for as many as there may be, and nothing written into it before they are.
+        let mut room = Box::new_uninit_slice(headers_max);
+        let mut request = httparse::Request::new(&mut []);
+        match request.parse_with_uninit_headers(bytes, &mut room) {
             Ok(httparse::Status::Complete(_)) => {}
             Ok(httparse::Status::Partial) => {
                 return Err(HeadError::Malformed("the head is not whole"));
@@ -103,8 +104,7 @@ impl<'b> RequestHead<'b> {
         let (Some(method), Some(target)) = (request.method, request.path) else {
             return Err(HeadError::Malformed("the request line is not whole"));
         };
-        let count = request.headers.len();
-        fields.truncate(count);
+        let fields = request.headers.to_vec();
         let mut head = RequestHead { method, path: "", query: "", host: "", fields };
         let host = head.only("host")?.ok_or(HeadError::Malformed("the Host field is missing"))?;
         // RFC 9112 §3.2: a host that cannot be one is refused, as a missing one is.

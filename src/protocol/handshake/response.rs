@@ -114,10 +114,13 @@ pub fn switching_protocols(
     protocol: Option<&str>,
     extensions: Option<&str>,
 ) -> Vec<u8> {
-    let mut head = format!(
+    let mut head = String::with_capacity(256);
+    head.push_str(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept_key}\r\n"
+         Sec-WebSocket-Accept: ",
     );
+    head.push_str(accept_key);
+    head.push_str("\r\n");
     if let Some(protocol) = protocol {
         let _ = write!(head, "Sec-WebSocket-Protocol: {protocol}\r\n");
     }
