@@ -23,6 +23,8 @@ struct FanOut {
     users: BTreeMap<String, Members>,
     /// Whose a connection is, if it is a user's.
     user_of: BTreeMap<ConnId, String>,
+    /// What one read has brought for everybody: it leaves together.
+    texts: Vec<String>,
 }
 
 /// Connections, sorted: they are gone through for each message, and come and go once.
@@ -42,9 +44,8 @@ impl Members {
         }
     }
 
-    /// Sends one message to all of them.
-    fn tell(&self, net: &mut Net<'_>, message: Message<'_>) {
-        let mut broadcast = Broadcast::new(message);
+    /// Sends the same to all of them.
+    fn tell(&self, net: &mut Net<'_>, mut broadcast: Broadcast<'_>) {
         for &conn in &self.0 {
             if net.broadcast(conn, &mut broadcast, Class::Durable, NO_SOURCE).is_err() {
                 // Who reads so slowly that a message does not fit would have a hole: it goes
@@ -81,11 +82,19 @@ impl Application for FanOut {
                 if let Some((user, body)) = text.split_once(' ')
                     && let Some(recipients) = self.users.get(user)
                 {
-                    recipients.tell(net, Message::Text(body));
+                    recipients.tell(net, Broadcast::new(Message::Text(body)));
                 }
             }
-            _ => self.everybody.tell(net, message),
+            Message::Text(text) => self.texts.push(text.to_owned()),
+            Message::Binary(_) | Message::Ping(_) => {
+                self.tell_texts(net);
+                self.everybody.tell(net, Broadcast::new(message));
+            }
         }
+    }
+
+    fn caught_up(&mut self, net: &mut Net<'_>, _: ConnId) {
+        self.tell_texts(net);
     }
 
     fn closed(&mut self, _: &mut Net<'_>, conn: ConnId, _: Over) {
@@ -96,6 +105,17 @@ impl Application for FanOut {
             if conns.0.is_empty() {
                 self.users.remove(&user);
             }
+        }
+    }
+}
+
+impl FanOut {
+    /// Tells everybody what one read has brought, in one go: each connection is looked at once.
+    fn tell_texts(&mut self, net: &mut Net<'_>) {
+        let texts = std::mem::take(&mut self.texts);
+        let messages: Vec<Message<'_>> = texts.iter().map(|text| Message::Text(text)).collect();
+        if let [first, more @ ..] = &messages[..] {
+            self.everybody.tell(net, Broadcast::several(*first, more));
         }
     }
 }

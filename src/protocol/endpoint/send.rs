@@ -112,11 +112,7 @@ impl Send {
             // RFC 6455 §5.3: what a client sends is masked with a key of its own, and like nobody
             // else's.
             Some(Extra { keys: Some(_), compressor: _ }) => {
-                let (opcode, payload) = broadcast.message.parts();
-                let own = Own::new(opcode, 0, self.next_key(), payload);
-                let mut bytes = Vec::with_capacity(own.len());
-                own.write(&mut bytes);
-                Frame::Own(bytes.into())
+                Frame::Own(broadcast.bytes(|| self.next_key()).into())
             }
         };
         out.push(frame, class, source).map_err(|_| NotSent)
@@ -239,20 +235,13 @@ impl<'p> Own<'p> {
     }
 }
 
-/// A server's frame for any number of connections.
-fn shared(opcode: Opcode, rsv: u8, payload: &[u8]) -> Frame {
-    let own = Own::new(opcode, rsv, None, payload);
-    let mut bytes = Vec::with_capacity(own.len());
-    own.write(&mut bytes);
-    Frame::Shared(bytes.into())
-}
-
-/// One message for any number of a server's connections. A server's frames are not masked
-/// (RFC 6455 §5.1), so that they are the same for all: encoded once, and compressed once for each
-/// size of window that was negotiated.
+/// One message, or several that belong together, for any number of a server's connections. A
+/// server's frames are not masked (RFC 6455 §5.1), so that they are the same for all: encoded once,
+/// and compressed once for each size of window that was negotiated.
 #[derive(Debug)]
 pub struct Broadcast<'m> {
     message: Message<'m>,
+    more: &'m [Message<'m>],
     plain: Option<Frame>,
     /// For each size of window: not tried yet, or not worth it, or a frame.
     compressed: Forms<Option<Frame>>,
@@ -262,30 +251,68 @@ impl<'m> Broadcast<'m> {
     /// Nothing is encoded before somebody gets it.
     #[must_use]
     pub fn new(message: Message<'m>) -> Broadcast<'m> {
-        Broadcast { message, plain: None, compressed: Forms::default() }
+        Broadcast::several(message, &[])
+    }
+
+    /// Several messages, which are queued, and refused, together.
+    #[must_use]
+    pub fn several(message: Message<'m>, more: &'m [Message<'m>]) -> Broadcast<'m> {
+        Broadcast { message, more, plain: None, compressed: Forms::default() }
+    }
+
+    fn messages(&self) -> impl Iterator<Item = (Opcode, &'m [u8])> {
+        std::iter::once(self.message).chain(self.more.iter().copied()).map(Message::parts)
+    }
+
+    /// All messages' frames, without compression.
+    fn bytes(&self, mut next_key: impl FnMut() -> Option<MaskKey>) -> Vec<u8> {
+        let frames = self.messages().map(|(opcode, payload)| Own::new(opcode, 0, None, payload));
+        // With room for keys, where there are any.
+        let len = frames.map(|own| own.len() + size_of::<MaskKey>()).sum();
+        let mut bytes = Vec::with_capacity(len);
+        for (opcode, payload) in self.messages() {
+            Own::new(opcode, 0, next_key(), payload).write(&mut bytes);
+        }
+        bytes
     }
 
     fn plain(&mut self) -> Frame {
-        let (opcode, payload) = self.message.parts();
-        let make = || shared(opcode, 0, payload);
-        self.plain.get_or_insert_with(make).clone()
+        let make = || Frame::Shared(self.bytes(|| None).into());
+        match &self.plain {
+            Some(frame) => frame.clone(),
+            None => self.plain.insert(make()).clone(),
+        }
     }
 
     /// The form for one connection, and whether it is a compressed one.
     fn compressed(&mut self, compressor: &Compressor) -> (Frame, bool) {
-        let (opcode, payload) = self.message.parts();
-        let form = compressor.form().filter(|_| !opcode.is_control());
-        let Some(form) = form else { return (self.plain(), false) };
+        let Some(form) = compressor.form() else { return (self.plain(), false) };
         if self.compressed[form].is_none() {
-            let make = |body: &[u8]| shared(opcode, RSV1, body);
-            let made = compress_for_many(compressor.codecs(), form, payload, make);
-            self.compressed[form] = Some(made);
+            self.compressed[form] = Some(self.compress(compressor, form));
         }
         match &self.compressed[form] {
             Some(Some(frame)) => (frame.clone(), true),
             // It is not worth it.
             Some(None) | None => (self.plain(), false),
         }
+    }
+
+    /// All messages' frames, compressed where it is worth it; `None` if that is nowhere.
+    fn compress(&self, compressor: &Compressor, form: usize) -> Option<Frame> {
+        let (mut bytes, mut is_worth_it) = (Vec::new(), false);
+        for (opcode, payload) in self.messages() {
+            let mut write = |rsv, body: &[u8]| Own::new(opcode, rsv, None, body).write(&mut bytes);
+            let codecs = compressor.codecs();
+            let done = match opcode.is_control() {
+                true => None,
+                false => compress_for_many(codecs, form, payload, |body| write(RSV1, body)),
+            };
+            match done {
+                Some(()) => is_worth_it = true,
+                None => write(0, payload),
+            }
+        }
+        is_worth_it.then(|| Frame::Shared(bytes.into()))
     }
 }
 

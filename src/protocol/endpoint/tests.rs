@@ -811,6 +811,25 @@ fn a_message_that_the_outbox_refuses_is_not_sent_and_a_close_is_never_refused() 
     assert_eq!(sent(&out), expected);
 }
 
+#[test]
+fn several_messages_of_a_broadcast_are_as_many_frames_and_refused_together() {
+    let more = [Message::Binary(b"b"), Message::Ping(b"c")];
+    let expected = [from_server(TEXT, b"a"), from_server(BINARY, b"b"), from_server(PING, b"c")];
+    for (limit, is_sent) in [(1_000, true), (80, false)] {
+        let mut broadcast = Broadcast::several(Message::Text("a"), &more);
+        let mut out = Outbox::alone(limit);
+        let pushed = server().send.broadcast(&mut broadcast, Class::Ephemeral, NO_SOURCE, &mut out);
+        assert_eq!(pushed.is_ok(), is_sent);
+        assert_eq!(sent(&out), if is_sent { expected.concat() } else { vec![] });
+    }
+    // A client masks each of them.
+    let mut broadcast = Broadcast::several(Message::Text("a"), &more);
+    let mut out = Outbox::alone(1_000);
+    client().send.broadcast(&mut broadcast, Class::Reply, NO_SOURCE, &mut out).unwrap();
+    let masked = [from_client(TEXT, b"a"), from_client(BINARY, b"b"), from_client(PING, b"c")];
+    assert_eq!(sent(&out), masked.concat());
+}
+
 // What it costs.
 
 #[test]

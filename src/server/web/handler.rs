@@ -192,18 +192,20 @@ impl<A: Application> Web<A> {
         let all = bytes.len();
         let now = io.now();
         let mut input = Received::new(bytes);
+        let mut has_messages = false;
         for _ in 0..EVENTS_PER_READ {
             let Some(out) = io.outbox_to_read(conn) else { break };
             let Some(Some(Connection { stage: Stage::Open(open), .. })) =
                 self.connections.get_mut(conn.index())
             else {
-                return all;
+                break;
             };
-            let Some(sending) = self.sockets.get(conn) else { return all };
+            let Some(sending) = self.sockets.get(conn) else { break };
             let over = match open.receive.next_event(&mut sending.half, &mut input, out) {
                 Ok(Some(Event::Text(text))) => {
                     (open.expected, open.since) = (Expected::Nothing, now);
                     if !open.is_told {
+                        has_messages = true;
                         let mut net = Net { io, sockets: &mut self.sockets };
                         self.application.message(&mut net, conn, Message::Text(text));
                     }
@@ -212,6 +214,7 @@ impl<A: Application> Web<A> {
                 Ok(Some(Event::Binary(bytes))) => {
                     (open.expected, open.since) = (Expected::Nothing, now);
                     if !open.is_told {
+                        has_messages = true;
                         let mut net = Net { io, sockets: &mut self.sockets };
                         self.application.message(&mut net, conn, Message::Binary(bytes));
                     }
@@ -230,7 +233,7 @@ impl<A: Application> Web<A> {
                         (open.expected, open.since) = (Expected::Rest, now);
                         io.advance_deadline(conn, now.plus_millis(self.limits.message_timeout_ms));
                     }
-                    return all;
+                    break;
                 }
                 Err(error) => {
                     log::debug!("{conn}: {error}");
@@ -241,6 +244,7 @@ impl<A: Application> Web<A> {
             let is_done = input.used() == all && open.receive.keeps_nothing();
             self.tell_closed(io);
             if let Some(over) = over {
+                self.caught_up(io, conn, has_messages);
                 self.is_over(io, conn, over);
                 // RFC 6455 §7.1.1: in order, and what may still come is thrown away. After a Close
                 // nothing does.
@@ -254,7 +258,15 @@ impl<A: Application> Web<A> {
                 break;
             }
         }
+        self.caught_up(io, conn, has_messages);
         input.used()
+    }
+
+    fn caught_up(&mut self, io: &mut Io, conn: ConnId, has_messages: bool) {
+        if has_messages {
+            self.application.caught_up(&mut Net { io, sockets: &mut self.sockets }, conn);
+            self.tell_closed(io);
+        }
     }
 
     /// Tells the application of the WebSockets that it has closed itself.

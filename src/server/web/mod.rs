@@ -82,6 +82,12 @@ pub trait Application {
     /// A message came, whole.
     fn message(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>);
 
+    /// All messages that one read has brought from this connection were handed over: what was kept
+    /// of them to be handed on together is handed on now.
+    fn caught_up(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let _ = (net, conn);
+    }
+
     /// The WebSocket is over: exactly once for each that was opened, and before the TCP connection
     /// is, so that nothing more is sent to it.
     fn closed(&mut self, net: &mut Net<'_>, conn: ConnId, over: Over) {
