@@ -396,7 +396,7 @@ fn judged(opcode: Opcode, payload: &[u8]) -> Result<Event<'_>, Violation> {
     match opcode {
         // RFC 6455 §8.1: text that is not UTF-8 fails the connection.
         Opcode::Text => {
-            std::str::from_utf8(payload).map(Event::Text).map_err(|_| Violation::TextNotUtf8)
+            simdutf8::basic::from_utf8(payload).map(Event::Text).map_err(|_| Violation::TextNotUtf8)
         }
         // A message's kind is that of its first frame: no event is a continuation.
         Opcode::Binary | Opcode::Continuation => Ok(Event::Binary(payload)),
