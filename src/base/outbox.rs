@@ -309,36 +309,6 @@ impl Outbox {
         lent.chain(queued)
     }
 
-    /// Whether just these shared frames wait, in this order, and none of their bytes has left.
-    #[must_use]
-    pub fn waits_for_just(&self, frames: &[Rc<[u8]>]) -> bool {
-        let Queue::Many(storage) = &self.queue else { return false };
-        storage.front_sent == 0
-            && storage.items.len() == frames.len()
-            && storage.items.iter().zip(frames).all(|(item, frame)| match &item.frame {
-                Frame::Shared(shared) => Rc::ptr_eq(shared, frame),
-                Frame::Own(_) => false,
-            })
-    }
-
-    /// The frames that wait, if there are several, all are shared and none of their bytes has left.
-    pub fn all_shared(&self, frames: &mut Vec<Rc<[u8]>>) {
-        frames.clear();
-        let Queue::Many(storage) = &self.queue else { return };
-        if storage.front_sent > 0 || storage.items.len() < 2 {
-            return;
-        }
-        for item in &storage.items {
-            match &item.frame {
-                Frame::Shared(shared) => frames.push(Rc::clone(shared)),
-                Frame::Own(_) => {
-                    frames.clear();
-                    return;
-                }
-            }
-        }
-    }
-
     /// Takes note that `sent` bytes have left, of what is queued.
     ///
     /// # Panics

@@ -2,7 +2,7 @@
 
 use super::io::{CloseCause, Handler, Phase, Stall};
 use super::reactor::Reactor;
-use super::send::{Joined, send, send_bytes};
+use super::send::{send, send_bytes};
 use crate::base::limits::{ANSWERS_HELD_BYTES_MAX, FLUSHES_PER_TURN, STALL_BYTES};
 use crate::base::{ConnId, PageBuffer};
 
@@ -15,7 +15,6 @@ impl Reactor {
             let Some(conn) = self.io.flushes.pop_front() else { break };
             self.flush_one(handler, conn);
         }
-        self.joined_frames.clear();
         if let Some(buffer) = &mut self.send_buffer {
             buffer.clear();
         }
@@ -42,9 +41,8 @@ impl Reactor {
         let mut is_blocked = false;
         if socket.is_writable {
             // It is lent only while input is handled.
-            let Some(buffer) = &mut self.send_buffer else { return };
-            let mut joined = Joined { buffer, frames: &mut self.joined_frames };
-            match send(&mut socket.stream, &mut slot.outbox, &mut joined) {
+            let Some(joined) = &mut self.send_buffer else { return };
+            match send(&mut socket.stream, &mut slot.outbox, joined) {
                 Ok(sent) => {
                     is_blocked = sent.is_blocked;
                     if let Some(stall) = &mut slot.stall {

@@ -15,7 +15,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::rc::Rc;
 use std::time::Duration;
 
 const LISTENER: Token = Token(usize::MAX);
@@ -54,8 +53,6 @@ pub struct Reactor {
     pub(super) send_buffer: Option<Box<PageBuffer>>,
     /// Whose answers lie in that buffer, one behind the other, and where each ends.
     pub(super) answers: Vec<(ConnId, usize)>,
-    /// See [`Joined`](super::send::Joined).
-    pub(super) joined_frames: Vec<Rc<[u8]>>,
     pub(super) outbox_low_bytes: usize,
     pub(super) connections_max: usize,
     pub(super) exhausted_log: Moment,
@@ -88,7 +85,6 @@ impl Reactor {
             read_buffer: PageBuffer::new(READ_BUFFER_BYTES, BUFFER_PAGE_OFFSET),
             send_buffer: Some(Box::new(PageBuffer::new(SEND_BUFFER_BYTES, BUFFER_PAGE_OFFSET))),
             answers: Vec::new(),
-            joined_frames: Vec::new(),
             outbox_low_bytes: config.limits.outbox_low_bytes as usize,
             connections_max: usize::try_from(files.min(u64::from(config.limits.connections)))
                 .unwrap_or(usize::MAX),

@@ -4,7 +4,6 @@ use crate::base::limits::{JOINED_FRAME_BYTES_MAX, SEND_PIECES_MAX};
 use crate::base::{Outbox, PageBuffer};
 use mio::net::TcpStream;
 use std::io::{self, IoSlice, Write};
-use std::rc::Rc;
 
 /// What became of an outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,22 +13,12 @@ pub(super) struct Sent {
     pub(super) is_blocked: bool,
 }
 
-/// Small frames that are joined, and which they are: after a burst to many the next connection waits
-/// for the same ones.
-#[derive(Debug)]
-pub(super) struct Joined<'b> {
-    pub(super) buffer: &'b mut PageBuffer,
-    /// The frames in `buffer`, if all are shared and nothing else is in it. That they are held here
-    /// makes a frame the same as another by its place.
-    pub(super) frames: &'b mut Vec<Rc<[u8]>>,
-}
-
 /// Sends what waits until it is all gone or the system takes no more. Small frames are joined in
 /// `joined` (its capacity is the bound), large ones go by reference.
 pub(super) fn send(
     stream: &mut TcpStream,
     outbox: &mut Outbox,
-    joined: &mut Joined<'_>,
+    joined: &mut PageBuffer,
 ) -> io::Result<Sent> {
     let mut sent = Sent { bytes: 0, is_blocked: false };
     while !outbox.is_empty() {
@@ -71,7 +60,7 @@ pub(super) fn send_bytes(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usi
 fn send_once(
     stream: &mut TcpStream,
     outbox: &Outbox,
-    joined: &mut Joined<'_>,
+    joined: &mut PageBuffer,
 ) -> (io::Result<usize>, usize) {
     // `TcpStream::write` is `send` with MSG_NOSIGNAL; `write_vectored` would be `writev`, which
     // raises SIGPIPE in a host that embeds this.
@@ -79,27 +68,17 @@ fn send_once(
     if let (Some(only), None) = (pieces.next(), pieces.next()) {
         return (stream.write(only), only.len());
     }
-    let Joined { buffer, frames } = joined;
-    if !frames.is_empty() && outbox.waits_for_just(frames) {
-        return (stream.write(buffer.content()), buffer.content().len());
-    }
-    buffer.clear();
-    frames.clear();
-    let mut is_all = true;
+    joined.clear();
     for piece in outbox.pieces() {
         if piece.len() > JOINED_FRAME_BYTES_MAX {
             return send_by_reference(stream, outbox);
         }
-        if buffer.room() < piece.len() {
-            is_all = false;
+        if joined.room() < piece.len() {
             break;
         }
-        buffer.vec().extend_from_slice(piece);
+        joined.vec().extend_from_slice(piece);
     }
-    if is_all {
-        outbox.all_shared(frames);
-    }
-    (stream.write(buffer.content()), buffer.content().len())
+    (stream.write(joined.content()), joined.content().len())
 }
 
 fn send_by_reference(stream: &TcpStream, outbox: &Outbox) -> (io::Result<usize>, usize) {
