@@ -17,8 +17,6 @@ pub const SEND_BUFFER_BYTES: usize = 260 * 1024;
 /// then to send to all is faster than to do both for each. Larger ones leave at once, as long as
 /// they are in the processor's cache.
 pub const ANSWERS_HELD_BYTES_MAX: usize = 1_024;
-/// Where those two buffers begin within a page of memory.
-pub const BUFFER_PAGE_OFFSET: usize = 2_032;
 /// Frames up to this size are joined (copied) as they leave, larger ones go by reference.
 pub const JOINED_FRAME_BYTES_MAX: usize = 1_024;
 /// Pieces in one `sendmsg`; Linux takes at most 1,024.

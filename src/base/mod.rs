@@ -1,6 +1,7 @@
 //! What every layer shares: moments, connection ids, names, entries of a room's log, outboxes,
 //! limits. It uses nothing of the project and does no I/O.
 
+mod buffer;
 pub mod chance;
 pub mod conn_id;
 pub mod entry;
@@ -9,10 +10,10 @@ pub mod limits;
 pub mod moment;
 pub mod names;
 pub mod outbox;
-mod page_buffer;
 pub mod record;
 pub mod seeded_hash;
 
+pub use buffer::Buffer;
 pub use chance::Chance;
 pub use conn_id::ConnId;
 pub use entry::{Body, Entry, EntryKind};
@@ -21,6 +22,5 @@ pub use limits::Limits;
 pub use moment::{Moment, Timestamp};
 pub use names::{NameError, RoomId, UserId};
 pub use outbox::{Budget, Class, Frame, Outbox, Refused};
-pub use page_buffer::PageBuffer;
 pub use record::{MemberState, Outcome, Query, Record, RoomState, Snapshot};
 pub use seeded_hash::SeededHash;

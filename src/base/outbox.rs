@@ -8,7 +8,7 @@
 //! WebSocket: the reactor takes bytes from the front, whoever has something to say pushes at the
 //! back.
 
-use super::PageBuffer;
+use super::Buffer;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -108,7 +108,7 @@ pub struct Storage {
     /// search the queue.
     pong: Option<u64>,
     /// A buffer that was lent before anything was queued.
-    lent: Option<Box<PageBuffer>>,
+    lent: Option<Box<Buffer>>,
 }
 
 /// What waits. A fan-out gives one frame to each of many connections: that one needs no storage.
@@ -117,7 +117,7 @@ enum Queue {
     #[default]
     Empty,
     /// Nothing is queued, and the connection's input is being handled.
-    Lent(Box<PageBuffer>),
+    Lent(Box<Buffer>),
     /// None of its bytes has left.
     One(Item),
     Many(Box<Storage>),
@@ -221,7 +221,7 @@ impl Outbox {
 
     /// Lends a buffer for what is answered next, if nothing waits: its capacity is the bound. What
     /// is in it is somebody else's: what is this connection's begins at the buffer's mark.
-    pub fn lend_buffer(&mut self, buffer: &mut Option<Box<PageBuffer>>) {
+    pub fn lend_buffer(&mut self, buffer: &mut Option<Box<Buffer>>) {
         if !self.is_queue_empty() || self.lent().is_some() {
             return;
         }
@@ -235,7 +235,7 @@ impl Outbox {
 
     /// Takes the lent buffer back, with what was answered: it must be sent before what is queued,
     /// or be put back.
-    pub fn take_buffer(&mut self) -> Option<Box<PageBuffer>> {
+    pub fn take_buffer(&mut self) -> Option<Box<Buffer>> {
         match &mut self.queue {
             Queue::Lent(_) => match std::mem::take(&mut self.queue) {
                 Queue::Lent(lent) => Some(lent),
@@ -296,8 +296,7 @@ impl Outbox {
             Queue::Many(storage) => (None, Some(storage)),
         };
         let mut skip = storage.map_or(0, |storage| storage.front_sent);
-        let lent =
-            self.lent().into_iter().map(PageBuffer::marked).filter(|bytes| !bytes.is_empty());
+        let lent = self.lent().into_iter().map(Buffer::marked).filter(|bytes| !bytes.is_empty());
         let queued = one
             .into_iter()
             .chain(storage.into_iter().flat_map(|storage| &storage.items))
@@ -377,7 +376,7 @@ impl Outbox {
     }
 
     /// The buffer that is lent, if one is.
-    fn lent(&self) -> Option<&PageBuffer> {
+    fn lent(&self) -> Option<&Buffer> {
         match &self.queue {
             Queue::Lent(lent) => Some(lent),
             Queue::Many(storage) => storage.lent.as_deref(),
@@ -608,7 +607,7 @@ mod tests {
     fn what_is_answered_goes_into_a_lent_buffer_as_long_as_nothing_waits_and_there_is_room() {
         let budget = Budget::new(10_000);
         let mut outbox = Outbox::new(1_000, Rc::clone(&budget));
-        let mut used = PageBuffer::new(9, 0);
+        let mut used = Buffer::new(9);
         used.vec().push(b'z');
         let mut buffer = Some(Box::new(used));
         outbox.lend_buffer(&mut buffer);

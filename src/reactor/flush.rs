@@ -4,7 +4,7 @@ use super::io::{CloseCause, Handler, Phase, Stall};
 use super::reactor::Reactor;
 use super::send::{send, send_bytes};
 use crate::base::limits::{ANSWERS_HELD_BYTES_MAX, FLUSHES_PER_TURN, STALL_BYTES};
-use crate::base::{ConnId, PageBuffer};
+use crate::base::{Buffer, ConnId};
 
 impl Reactor {
     /// Sends what waits, for a bounded number of connections; the others come in the next turn.
@@ -81,7 +81,7 @@ impl Reactor {
         &mut self,
         handler: &mut impl Handler,
         conn: ConnId,
-        mut buffer: Box<PageBuffer>,
+        mut buffer: Box<Buffer>,
     ) {
         match buffer.marked().len() {
             0 => {}

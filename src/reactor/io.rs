@@ -5,7 +5,7 @@ use super::timers::Timers;
 use crate::base::limits::CONNECTIONS_RESERVED;
 use crate::base::outbox::Storage;
 use crate::base::{
-    Budget, Class, ConnId, Frame, Limits, Moment, Outbox, PageBuffer, Refused, Timestamp,
+    Budget, Buffer, Class, ConnId, Frame, Limits, Moment, Outbox, Refused, Timestamp,
 };
 use slab::Slab;
 use std::collections::VecDeque;
@@ -402,7 +402,7 @@ impl Io {
     }
 
     /// Lends the loop's buffer for sending to a connection whose input is handled next.
-    pub(super) fn begin_reading(&mut self, conn: ConnId, buffer: &mut Option<Box<PageBuffer>>) {
+    pub(super) fn begin_reading(&mut self, conn: ConnId, buffer: &mut Option<Box<Buffer>>) {
         self.reading = Some(conn);
         if let Some(slot) = self.slot(conn) {
             slot.outbox.lend_buffer(buffer);
@@ -411,7 +411,7 @@ impl Io {
 
     /// Takes the buffer back, if it was lent, with what is to be sent at once; and has the rest of
     /// what was done for the connection looked after at the end of the turn.
-    pub(super) fn end_reading(&mut self, conn: ConnId) -> Option<Box<PageBuffer>> {
+    pub(super) fn end_reading(&mut self, conn: ConnId) -> Option<Box<Buffer>> {
         self.reading = None;
         let slot = self.table.get_mut(conn.index())?;
         let is_left = !slot.outbox.is_queue_empty() || slot.tells_drained;

@@ -7,9 +7,9 @@ use super::io::{CloseCause, Handler, Io, Phase};
 use super::listener::{Listener, file_limit};
 use super::wake::Wake;
 use crate::base::limits::{
-    BUFFER_PAGE_OFFSET, CONNECTIONS_RESERVED, FILES_RESERVED, READ_BUFFER_BYTES, SEND_BUFFER_BYTES,
+    CONNECTIONS_RESERVED, FILES_RESERVED, READ_BUFFER_BYTES, SEND_BUFFER_BYTES,
 };
-use crate::base::{ConnId, Limits, Moment, PageBuffer};
+use crate::base::{Buffer, ConnId, Limits, Moment};
 use mio::{Events, Interest, Poll, Token};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -48,9 +48,9 @@ pub struct Reactor {
     /// What handlers have not used up yet: of paused connections, and of those that said much.
     pub(super) unread: BTreeMap<ConnId, Unread>,
     pub(super) due: Vec<ConnId>,
-    pub(super) read_buffer: PageBuffer,
+    pub(super) read_buffer: Vec<u8>,
     /// Lent to the connection whose input is being handled.
-    pub(super) send_buffer: Option<Box<PageBuffer>>,
+    pub(super) send_buffer: Option<Box<Buffer>>,
     /// Whose answers lie in that buffer, one behind the other, and where each ends.
     pub(super) answers: Vec<(ConnId, usize)>,
     pub(super) outbox_low_bytes: usize,
@@ -82,8 +82,8 @@ impl Reactor {
             starved: Vec::new(),
             unread: BTreeMap::new(),
             due: Vec::new(),
-            read_buffer: PageBuffer::new(READ_BUFFER_BYTES, BUFFER_PAGE_OFFSET),
-            send_buffer: Some(Box::new(PageBuffer::new(SEND_BUFFER_BYTES, BUFFER_PAGE_OFFSET))),
+            read_buffer: vec![0; READ_BUFFER_BYTES],
+            send_buffer: Some(Box::new(Buffer::new(SEND_BUFFER_BYTES))),
             answers: Vec::new(),
             outbox_low_bytes: config.limits.outbox_low_bytes as usize,
             connections_max: usize::try_from(files.min(u64::from(config.limits.connections)))

@@ -62,19 +62,17 @@ impl Reactor {
             self.come_again(conn);
             return;
         }
-        let room = self.read_buffer.whole();
-        let room_len = room.len();
-        match socket.stream.read(room) {
+        match socket.stream.read(&mut self.read_buffer) {
             Ok(0) => self.peer_closed(handler, conn),
             Ok(len) => {
                 // A short read means drained, unless the end of the stream is to be heard, too.
-                socket.is_readable = len == room_len || socket.is_read_closed;
+                socket.is_readable = len == self.read_buffer.len() || socket.is_read_closed;
                 match &mut self.io.table[conn.index()].phase {
                     Phase::Open => {
                         let mut buffer = std::mem::take(&mut self.read_buffer);
-                        let used = self.hand_over(handler, conn, &mut buffer.whole()[..len]);
+                        let used = self.hand_over(handler, conn, &mut buffer[..len]);
                         if used < len {
-                            let bytes = buffer.content()[used..len].to_vec();
+                            let bytes = buffer[used..len].to_vec();
                             self.keep_unread(conn, Unread { bytes, start: 0 });
                         }
                         self.read_buffer = buffer;

@@ -1,7 +1,7 @@
 //! An outbox onto a socket: one call for all that waits, as a rule.
 
 use crate::base::limits::{JOINED_FRAME_BYTES_MAX, SEND_PIECES_MAX};
-use crate::base::{Outbox, PageBuffer};
+use crate::base::{Buffer, Outbox};
 use mio::net::TcpStream;
 use std::io::{self, IoSlice, Write};
 
@@ -18,7 +18,7 @@ pub(super) struct Sent {
 pub(super) fn send(
     stream: &mut TcpStream,
     outbox: &mut Outbox,
-    joined: &mut PageBuffer,
+    joined: &mut Buffer,
 ) -> io::Result<Sent> {
     let mut sent = Sent { bytes: 0, is_blocked: false };
     while !outbox.is_empty() {
@@ -60,7 +60,7 @@ pub(super) fn send_bytes(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usi
 fn send_once(
     stream: &mut TcpStream,
     outbox: &Outbox,
-    joined: &mut PageBuffer,
+    joined: &mut Buffer,
 ) -> (io::Result<usize>, usize) {
     // `TcpStream::write` is `send` with MSG_NOSIGNAL; `write_vectored` would be `writev`, which
     // raises SIGPIPE in a host that embeds this.
