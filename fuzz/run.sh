@@ -7,8 +7,8 @@
 # and is not counted.
 #
 # What libFuzzer finds goes to fuzz/target/corpus; the committed seeds in fuzz/corpus are only
-# read. Words that a target likes are in fuzz/dictionaries. A crash is left in fuzz/artifacts and
-# ends this with libFuzzer's status.
+# read. Words that a target likes are in fuzz/dictionaries. A crash is left in fuzz/artifacts, and
+# ends this with cargo-fuzz's status, 1.
 # Exit status 2: wrong use; 3: there is no nightly toolchain.
 set -eu
 

@@ -3,7 +3,8 @@
 //! opening handshake, every way in which DEFLATE data can be wrong, and every request of the chat.
 //!
 //! A file is named after its meaning; `length_not_minimal.bin` is the one that must fail with
-//! [`Violation::LengthNotMinimal`]. What a fuzzer has found beside these is named after its hash.
+//! [`Violation::LengthNotMinimal`]. What a fuzzer has found beside these, each for something that no
+//! other file reaches, is in `found`, named after its hash.
 
 #[path = "../fuzz/bodies/conversation.rs"]
 mod conversation;
@@ -55,16 +56,14 @@ fn entries(folder: &Path) -> BTreeMap<String, PathBuf> {
     named.collect()
 }
 
-/// The files of a target, by name.
-fn all_files(target: &str) -> BTreeMap<String, Vec<u8>> {
-    let files = entries(&fuzz("corpus").join(target)).into_iter();
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = entries(folder).into_iter().filter(|(_, path)| path.is_file());
     files.map(|(name, path)| (name, std::fs::read(path).unwrap())).collect()
 }
 
-/// Those of them that have a name.
+/// The files of a target that have a name, by that.
 fn corpus(target: &str) -> BTreeMap<String, Vec<u8>> {
-    let is_hash = |name: &str| name.len() == 40 && name.bytes().all(|b| b.is_ascii_hexdigit());
-    all_files(target).into_iter().filter(|(name, _)| !is_hash(name)).collect()
+    files(&fuzz("corpus").join(target))
 }
 
 /// `LengthNotMinimal` is `length_not_minimal`.
@@ -85,11 +84,13 @@ fn each_target_has_a_corpus_and_all_that_it_asserts_is_true_of_each_file() {
     let corpora: Vec<String> = entries(&fuzz("corpus")).into_keys().collect();
     assert_eq!(targets, corpora);
     for target in targets {
-        let files = all_files(&target);
-        assert!(files.len() > 10, "{target} has {} files", files.len());
-        for (name, data) in files {
+        let named = corpus(&target);
+        let found = fuzz("corpus").join(&target).join("found");
+        let found = if found.exists() { files(&found) } else { BTreeMap::new() };
+        assert!(named.len() > 10, "{target} has {} files", named.len());
+        for (name, data) in named.into_iter().chain(found) {
             let replayed = std::panic::catch_unwind(|| replay(&target, &data));
-            assert!(replayed.is_ok(), "fuzz/corpus/{target}/{name}");
+            assert!(replayed.is_ok(), "fuzz/corpus/{target}: {name}");
         }
     }
 }
@@ -218,15 +219,25 @@ fn frames_are_read_as_the_model_reads_them_and_every_violation_is_reached() {
     let reached: BTreeMap<&str, Option<Violation>> = files
         .iter()
         .map(|(name, data)| {
-            let outcome = endpoint::endpoint(data).expect("settings");
+            let outcome = endpoint::endpoint(data).expect("settings").outcome;
             (name.as_str(), outcome.error.map(|error| error.violation))
         })
         .collect();
     for violation in Violation::ALL {
-        let name = file_name(*violation);
+        let name = file_name(violation);
         assert_eq!(reached.get(name.as_str()), Some(&Some(*violation)), "{name}.bin");
     }
     assert!(reached.values().any(Option::is_none), "good streams are among them");
+}
+
+#[test]
+fn the_other_implementation_takes_what_the_list_says_and_nothing_else() {
+    let verdicts = corpus("endpoint").into_values().filter_map(|data| endpoint::endpoint(&data));
+    let taken: Vec<Violation> = verdicts.filter_map(|verdict| verdict.taken).collect();
+    for violation in independent::LENIENT {
+        assert!(taken.contains(violation), "it does not take {violation:?} any more");
+    }
+    assert!(taken.iter().all(|violation| independent::LENIENT.contains(violation)));
 }
 
 #[test]
@@ -275,6 +286,9 @@ fn each_request_has_the_verdict_that_its_name_says() {
         ("refused_host_missing", "the Host field is missing"),
         ("refused_host_twice", "a field comes twice that may come once"),
         ("refused_host_not_ascii", "the value of a field is not ASCII"),
+        ("refused_host", "Host is no host"),
+        ("refused_target_with_fragment", "the request target has what no URI may have there"),
+        ("refused_protocols_too_many", "Sec-WebSocket-Protocol offers too many subprotocols"),
         ("refused_host_of_another_target", "Host is not the host of the target"),
         ("refused_target", "the request target is neither a path nor an http URI"),
         ("refused_method", "a WebSocket begins with GET"),
@@ -315,7 +329,8 @@ fn each_answer_has_the_verdict_that_its_name_says() {
     for (name, error) in [
         ("answer_not_http", ClientError::NotHttp),
         ("answer_http_1_0", ClientError::NotHttp),
-        ("answer_status", ClientError::Status(302)),
+        ("answer_status", ClientError::Status(401)),
+        ("answer_redirect", ClientError::Redirect { status: 302, location: "/elsewhere".into() }),
         ("answer_upgrade", ClientError::Upgrade),
         ("answer_connection", ClientError::Connection),
         ("answer_accept", ClientError::Accept),
@@ -333,16 +348,22 @@ fn what_the_client_is_told_to_ask_for_has_the_verdict_that_its_name_says() {
     for (name, data) in corpus("handshake") {
         let Verdicts { request, .. } = handshake::handshake(&data).expect("settings");
         let sentence = match name.as_str() {
-            "asked" => {
+            "asked" | "asked_of_several_protocols" => {
                 assert_eq!(request, Some(Ok(())));
                 continue;
             }
-            "asked_host" => "the host is empty or has characters that must not stand in a head",
+            "asked_host" | "asked_host_that_is_none" => {
+                "the host is empty or has characters that must not stand in a head"
+            }
             "asked_target" => {
                 "the target is no path, or has characters that must be percent-encoded"
             }
             "asked_protocol" => "a subprotocol is no token",
+            "asked_protocol_twice" => "a subprotocol is asked for twice",
             "asked_field" => "a header field has characters that must not stand in it",
+            "asked_field_of_the_handshake" => {
+                "a header field is one that the handshake writes itself, or must not have"
+            }
             _ => continue,
         };
         assert_eq!(request, Some(Err(ClientError::BadRequest(sentence))), "{name}.bin");

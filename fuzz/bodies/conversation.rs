@@ -96,8 +96,11 @@ pub(crate) fn run<'p>(settings: &Settings, pieces: impl IntoIterator<Item = &'p 
     for piece in pieces {
         let mut bytes = piece.to_vec();
         let mut input = Received::new(&mut bytes);
+        let mut is_done = false;
         loop {
             let next = endpoint.next_event(&mut input, &mut out).map(|e| e.map(Seen::from));
+            assert!(!is_done || next == Ok(None), "{next:?} out of nothing");
+            is_done = endpoint.receive.keeps_nothing() && input.used() == piece.len();
             drain(&mut out, &mut outcome.sent);
             match next {
                 Ok(Some(event)) => outcome.events.push(event),

@@ -14,15 +14,23 @@ use crate::conversation::{Outcome, Settings, run};
 use crate::independent;
 use crate::model;
 use parlor::protocol::deflate::Parameters;
-use parlor::protocol::{EndpointLimits, Role};
+use parlor::protocol::{EndpointLimits, Role, Violation};
 
 /// Bytes before the stream.
 pub(crate) const SETTINGS_BYTES: usize = 8;
 
+/// What came of a stream.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) outcome: Outcome,
+    /// The violation that the other implementation has taken.
+    pub(crate) taken: Option<Violation>,
+}
+
 /// Asserts all that is said above; gives what came of the stream, or nothing if there was none.
-pub(crate) fn endpoint(data: &[u8]) -> Option<Outcome> {
-    let (settings_bytes, stream) = data.split_first_chunk::<SETTINGS_BYTES>()?;
-    let [flags, frame, message, fragments, piece_lens @ ..] = *settings_bytes;
+pub(crate) fn endpoint(data: &[u8]) -> Option<Verdict> {
+    let (&[flags, frame, message, fragments, piece_lens @ ..], stream) =
+        data.split_first_chunk::<SETTINGS_BYTES>()?;
     let window_bits = if flags & 0x10 != 0 { 8 } else { 15 };
     let unit = if flags & 0x20 != 0 { 1_024 } else { 1 };
     let settings = Settings {
@@ -39,10 +47,11 @@ pub(crate) fn endpoint(data: &[u8]) -> Option<Outcome> {
     assert_eq!(run(&settings, pieces(stream, piece_lens)), whole, "{piece_lens:?}: {settings:?}");
     assert_eq!(run(&settings, stream.chunks(1)), whole, "byte by byte: {settings:?}");
     assert_eq!(model::outcome(&settings, stream), whole, "the model: {settings:?}");
-    if settings.deflate.is_none() {
-        independent::assert_agrees(&settings, stream);
-    }
-    Some(whole)
+    let taken = match settings.deflate {
+        Some(_) => None,
+        None => independent::assert_agrees(&settings, stream),
+    };
+    Some(Verdict { outcome: whole, taken })
 }
 
 /// The same for both directions: an endpoint that only receives shows only one.

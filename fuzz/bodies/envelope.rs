@@ -132,11 +132,17 @@ fn asked(text: &str) -> Asked {
 }
 
 fn assert_serde_agrees(text: &str, node: &Result<Node, slow::Defect>) {
+    /// An object with this name is something else to `serde_json::Value`: what the text behind it
+    /// says.
+    const PRIVATE: &str = "$serde_json::private::RawValue";
     let theirs = serde_json::from_str::<serde_json::Value>(text);
     match (node, theirs) {
         (Ok(_), Ok(_)) | (Err(_), Err(_)) | (Err(slow::Defect::TooDeep), Ok(_)) => {}
+        (Ok(node), Err(_)) if slow::has_name(node, PRIVATE) => {}
         // It makes doubles of numbers; we hand them on as they came.
-        (Ok(_), Err(error)) => assert!(error.to_string().starts_with("number out of range")),
+        (Ok(_), Err(error)) => {
+            assert!(error.to_string().starts_with("number out of range"), "{error}: {text}");
+        }
         (Err(defect), Ok(_)) => panic!("serde_json takes what is refused for {defect:?}: {text}"),
     }
 }

@@ -13,11 +13,14 @@ use tungstenite::protocol::{Role as TheirRole, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
 /// What it takes although it must not.
-const LENIENT: &[Violation] = &[
-    // RFC 6455 §5.2, "the minimal number of bytes MUST be used": it does not look.
+pub(crate) const LENIENT: &[Violation] = &[
+    // RFC 6455 §5.2: it does not look whether a length has its shortest form.
     Violation::LengthNotMinimal,
-    // RFC 6455 §7.4: it takes any code, and gives 1002 to its caller and in its answer in the place
-    // of one that must not be sent.
+    // RFC 6455 §5.5: for the same reason it takes a control frame of at most 125 bytes whose length
+    // is in the long form, of which ours says that it is too long as soon as the form shows.
+    Violation::ControlTooLong,
+    // RFC 6455 §7.4: it takes any code; in the place of one that must not be sent it gives 1002 to
+    // its caller and in its answer.
     Violation::CloseCodeInvalid,
 ];
 
@@ -34,8 +37,9 @@ enum End {
     Failed(Error),
 }
 
-/// Asserts all that is said above, of a stream that is not compressed.
-pub(crate) fn assert_agrees(settings: &Settings, stream: &[u8]) {
+/// Asserts all that is said above, of a stream that is not compressed; gives the violation that it
+/// has taken, if it has.
+pub(crate) fn assert_agrees(settings: &Settings, stream: &[u8]) -> Option<Violation> {
     // What only one of the two has a limit for has none here.
     let settings = Settings {
         deflate: None,
@@ -51,7 +55,7 @@ pub(crate) fn assert_agrees(settings: &Settings, stream: &[u8]) {
     let same = ours.events.iter().zip(&theirs).take_while(|(our, their)| is_same(our, their));
     let same = same.count();
     assert_eq!(same, ours.events.len().min(theirs.len()), "{ours:?}: {theirs:?}");
-    match ours.error {
+    let taken = match ours.error {
         None => {
             assert_eq!(ours.events.len(), theirs.len(), "{ours:?}: {theirs:?}");
             let is_closed = matches!(ours.events.last(), Some(Seen::Closed(..)));
@@ -60,6 +64,7 @@ pub(crate) fn assert_agrees(settings: &Settings, stream: &[u8]) {
                 End::Waiting => assert!(!is_closed, "{ours:?}"),
                 End::Failed(error) => panic!("it fails with {error}: {ours:?}"),
             }
+            None
         }
         Some(ProtocolError { violation, frame_offset }) => {
             assert!(theirs.len() >= ours.events.len(), "{ours:?}: {theirs:?}");
@@ -72,12 +77,14 @@ pub(crate) fn assert_agrees(settings: &Settings, stream: &[u8]) {
                 End::Closed => panic!("it takes what ours does not: {ours:?}: {theirs:?}"),
             }
             assert!(is_lenient || theirs.len() == ours.events.len(), "{ours:?}: {theirs:?}");
+            (theirs.len() > ours.events.len()).then_some(violation)
         }
-    }
+    };
     // It sends no Pong after its own Close, and masks with keys of chance.
     if !settings.has_closed && settings.role == Role::Server && ours.error.is_none() {
         assert_eq!(pongs(&sent), pongs(&ours.sent));
     }
+    taken
 }
 
 /// The lengths of a frame's header and payload, by which it is judged if they are all there.
@@ -103,11 +110,9 @@ fn is_whole(frame: &[u8]) -> bool {
 }
 
 fn is_lenient(violation: Violation, frame: &[u8]) -> bool {
-    // RFC 6455 §5.5: the long form of a length says by itself that the payload of a control frame is
-    // too long, or that the length is not minimal.
-    let is_long_form_of_short = violation == Violation::ControlTooLong
-        && lengths(frame).is_some_and(|(_, payload_len)| payload_len <= 125);
-    LENIENT.contains(&violation) || is_long_form_of_short
+    let is_really_too_long = violation == Violation::ControlTooLong
+        && lengths(frame).is_none_or(|(_, payload_len)| payload_len > 125);
+    LENIENT.contains(&violation) && !is_really_too_long
 }
 
 fn is_same(ours: &Seen, theirs: &Seen) -> bool {

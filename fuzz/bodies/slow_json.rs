@@ -47,6 +47,17 @@ pub(crate) fn has_name_twice(members: &[(String, Node)]) -> bool {
     members.iter().enumerate().any(|(i, (name, _))| members[..i].iter().any(|(n, _)| n == name))
 }
 
+/// Whether a member anywhere has this name.
+pub(crate) fn has_name(node: &Node, wanted: &str) -> bool {
+    match &node.kind {
+        Kind::Word | Kind::Number | Kind::Text(_) => false,
+        Kind::Array(items) => items.iter().any(|item| has_name(item, wanted)),
+        Kind::Object(members) => {
+            members.iter().any(|(name, value)| name == wanted || has_name(value, wanted))
+        }
+    }
+}
+
 struct Reader<'t> {
     text: &'t str,
     place: usize,

@@ -1,5 +1,6 @@
 //! See `bodies/deflate_offer.rs`.
 #![no_main]
+#![allow(dead_code, reason = "the tests look at more than a target does")]
 
 #[path = "../bodies/deflate_offer.rs"]
 mod deflate_offer;

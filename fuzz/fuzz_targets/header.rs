@@ -1,5 +1,6 @@
 //! See `bodies/header.rs`.
 #![no_main]
+#![allow(dead_code, reason = "the tests look at more than a target does")]
 
 #[path = "../bodies/header.rs"]
 mod header;
