@@ -8,6 +8,9 @@
 
 #[path = "../fuzz/bodies/conversation.rs"]
 mod conversation;
+#[cfg(feature = "server")]
+#[path = "../fuzz/bodies/decode.rs"]
+mod decode;
 #[path = "../fuzz/bodies/deflate_offer.rs"]
 mod deflate_offer;
 #[path = "../fuzz/bodies/endpoint.rs"]
@@ -97,6 +100,10 @@ fn each_target_has_a_corpus_and_all_that_it_asserts_is_true_of_each_file() {
 
 fn replay(target: &str, data: &[u8]) {
     match target {
+        #[cfg(feature = "server")]
+        "decode" => drop(decode::decode(data)),
+        #[cfg(not(feature = "server"))]
+        "decode" => {}
         "deflate_offer" => drop(deflate_offer::deflate_offer(data)),
         "endpoint" => drop(endpoint::endpoint(data)),
         #[cfg(feature = "server")]
@@ -367,5 +374,42 @@ fn what_the_client_is_told_to_ask_for_has_the_verdict_that_its_name_says() {
             _ => continue,
         };
         assert_eq!(request, Some(Err(ClientError::BadRequest(sentence))), "{name}.bin");
+    }
+}
+
+#[cfg(feature = "server")]
+#[test]
+fn each_stream_that_is_decoded_ends_as_its_name_says() {
+    let files = corpus("decode");
+    let decoded = |name: &str| {
+        let data = files.get(name).unwrap_or_else(|| panic!("{name}.bin is missing"));
+        decode::decode(data).expect("settings")
+    };
+    for (name, violation) in [
+        ("length_not_minimal", Violation::LengthNotMinimal),
+        ("masked_from_a_server", Violation::MaskUnexpected),
+        ("unmasked_from_a_client", Violation::MaskMissing),
+        ("close_of_one_byte", Violation::CloseBodyOneByte),
+        ("close_code_invalid", Violation::CloseCodeInvalid),
+        ("text_not_utf8_early", Violation::TextNotUtf8),
+        ("reserved_opcode", Violation::ReservedOpcode),
+        ("compressed_not_negotiated", Violation::ReservedBits),
+        ("not_deflate", Violation::NotDeflate),
+    ] {
+        let error = decoded(name).violation.unwrap_or_else(|| panic!("{name} is no violation"));
+        assert_eq!(error.violation, violation, "{name}.bin");
+    }
+    for name in ["payload_missing", "head_begun", "length_in_eight_bytes_begun"] {
+        assert!(decoded(name).unfinished.is_some(), "{name}.bin");
+    }
+    for (name, event) in [
+        ("hello_masked", "Text(\"Hello\")"),
+        ("hello_from_a_server", "Text(\"Hello\")"),
+        ("compressed_in_fragments", "Text(\"Hello\")"),
+        ("character_cut_between_fragments", "Text(\"é\")"),
+        ("request_and_a_frame", "Text(\"Hello\")"),
+        ("answer_and_a_frame", "Ping([])"),
+    ] {
+        assert_eq!(decoded(name).events, [event], "{name}.bin");
     }
 }
