@@ -97,11 +97,10 @@ fn inflate(
     }
     // RFC 7692 §7.2.2: the four bytes that the sender took away. They are a block's length and mean
     // nothing themselves, and the message is whole if another block may follow them. Whatever else
-    // comes of them, also one byte too many, comes of a block that was cut.
+    // comes of that, also a byte too many, comes of a block that was cut.
     let len = run.message.len();
-    let cut = |_| Violation::NotDeflate;
-    let tail = run.feed(&TAIL).map_err(cut)?;
-    let end = run.feed(&LAST_BLOCK).map_err(cut)?;
+    let tail = run.feed(&TAIL)?;
+    let end = run.feed(&LAST_BLOCK).map_err(|_| Violation::NotDeflate)?;
     if tail.is_none() && end == Some(&[]) && run.message.len() == len {
         Ok(())
     } else {

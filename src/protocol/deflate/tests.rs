@@ -84,9 +84,10 @@ fn what_is_not_whole_is_refused() {
 
 #[test]
 fn what_is_cut_is_not_too_large() {
-    // A stored block of four bytes more than there are: the four that are put back would be its.
-    let cut = [0x00, 0x09, 0x00, 0xf6, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f];
-    for limit in [5, 8, 9, 1_000] {
+    // A stored block of six bytes more than there are: the four that are put back would be its, and
+    // those of the block that asks whether all is whole.
+    let cut = [0x00, 0x0b, 0x00, 0xf4, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f];
+    for limit in [9, 10, 11, 1_000] {
         assert_eq!(inflater(ALONE).inflate(&cut, limit), Err(Violation::NotDeflate), "{limit}");
     }
     assert_eq!(inflater(ALONE).inflate(&cut, 4), Err(Violation::MessageTooLarge));
