@@ -3,6 +3,7 @@
 .SUFFIXES:
 
 SECONDS = 60
+FUZZ_SECONDS = 15
 PYTHON = target/test-python/bin/python
 
 help: ## what can be made
@@ -51,11 +52,11 @@ autobahn: binaries ## all of the Autobahn testsuite; writes the table of docs/co
 
 test-fuzz: ## each fuzz target for 15 s, where there is a nightly toolchain
 	@mkdir -p target && rm -f target/left-out.fuzz
-	sh fuzz/run.sh 15 || { status=$$?; [ $$status -eq 3 ] || exit $$status; \
+	sh fuzz/run.sh $(FUZZ_SECONDS) || { status=$$?; [ $$status -eq 3 ] || exit $$status; \
 	    printf '; left out: the fuzz targets, which need the nightly toolchain' >target/left-out.fuzz; }
 
-fuzz: ## each fuzz target for SECONDS (60)
-	sh fuzz/run.sh $(SECONDS)
+fuzz: ## each fuzz target, or TARGETS, for SECONDS (60)
+	sh fuzz/run.sh $(SECONDS) $(TARGETS)
 
 bench: ## parlor beside other servers and the least that one can do; some ten minutes, needs Node
 	cargo build --release --locked --no-default-features --features reactor --example echo --example fan_out

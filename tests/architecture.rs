@@ -143,6 +143,9 @@ fn the_product_has_no_async_runtime() {
     ] {
         assert!(!names.contains(&runtime), "{runtime} is in the product's tree");
     }
+    for other in ["tungstenite", "miniz_oxide"] {
+        assert!(!names.contains(&other), "{other} is for tests, and in the product's tree");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A client's message to the chat server: its envelope is read as the plain reader of JSON reads
-//! it, it is refused where that refuses it, and where `serde_json` does; and the same message,
-//! written otherwise, asks for the same.
+//! it, it is refused where that refuses it, and where `serde_json` does; a handler gets what stands
+//! in it; and the same message, written otherwise, asks for the same.
 //!
 //! All bytes are the message.
 
@@ -25,6 +25,10 @@ pub(crate) fn envelope(data: &[u8]) -> Option<Result<(Said, Asked), Code>> {
     assert_serde_agrees(text, &node);
     let judged = judged(text);
     assert_eq!(judged, plainly(text, &node), "{text}");
+    if let Ok(envelope) = Envelope::parse(text) {
+        let payload = slow::read(envelope.raw_payload).expect("it is JSON");
+        assert_eq!(envelope.payload(), slow::value(envelope.raw_payload, &payload), "{text}");
+    }
     let asked = asked(text);
     if let Ok(node) = &node {
         let (how, other) = (How { text }, &mut String::new());

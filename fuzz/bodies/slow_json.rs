@@ -1,6 +1,6 @@
 //! RFC 8259 as plainly as it can be read, and what this server asks beyond it: no more than 32
 //! levels, no half of a surrogate pair. It shares no code with `server::json`, which it is there to
-//! contradict, nor with the library that that uses.
+//! contradict, nor, but for numbers, with the library that that uses.
 
 use std::ops::Range;
 
@@ -45,6 +45,26 @@ pub(crate) fn read(text: &str) -> Result<Node, Defect> {
 /// Whether a name comes twice.
 pub(crate) fn has_name_twice(members: &[(String, Node)]) -> bool {
     members.iter().enumerate().any(|(i, (name, _))| members[..i].iter().any(|(n, _)| n == name))
+}
+
+/// The value in the form that programs get; `None` if a number is no double.
+pub(crate) fn value(text: &str, node: &Node) -> Option<serde_json::Value> {
+    use serde_json::{Map, Value};
+    Some(match &node.kind {
+        // These have no names: nothing of them is read otherwise.
+        Kind::Word | Kind::Number => serde_json::from_str(&text[node.place.clone()]).ok()?,
+        Kind::Text(text) => Value::String(text.clone()),
+        Kind::Array(items) => {
+            Value::Array(items.iter().map(|item| value(text, item)).collect::<Option<_>>()?)
+        }
+        Kind::Object(members) => {
+            let mut map = Map::new();
+            for (name, member) in members {
+                map.insert(name.clone(), value(text, member)?);
+            }
+            Value::Object(map)
+        }
+    })
 }
 
 /// Whether a member anywhere has this name.

@@ -137,7 +137,7 @@ impl Chat {
         run: &Arc<dyn Fn(Call, Reply) + Send + Sync>,
     ) {
         let id = envelope.id.as_deref();
-        let Ok(payload) = serde_json::from_str(envelope.raw_payload) else {
+        let Some(payload) = envelope.payload() else {
             self.refuse(net, conn, id, "bad_json", "the payload cannot be read");
             return;
         };

@@ -3,7 +3,8 @@
 //! `serde_json` judges the grammar. What it does not: nesting, names that come twice, and halves of
 //! surrogate pairs in what is handed on as it came.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -144,6 +145,61 @@ pub(super) fn string(raw: &str) -> Option<Cow<'_, str>> {
     #[derive(serde::Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     serde_json::from_str(raw).ok().map(|Text(text)| text)
+}
+
+/// JSON as a value, for a handler; `None` if a number in it is no double.
+///
+/// `Value` has a reader of its own, which takes an object with a private name of the library for the
+/// JSON that stands in a text behind it: there, a client could write past every rule of this file.
+pub(super) fn value(raw: &str) -> Option<Value> {
+    serde_json::from_str(raw).ok().map(|Plain(value)| value)
+}
+
+struct Plain(Value);
+
+impl<'de> Deserialize<'de> for Plain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Plain, D::Error> {
+        struct AsItStands;
+        impl<'de> Visitor<'de> for AsItStands {
+            type Value = Plain;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+            fn visit_unit<E>(self) -> Result<Plain, E> {
+                Ok(Plain(Value::Null))
+            }
+            fn visit_bool<E>(self, flag: bool) -> Result<Plain, E> {
+                Ok(Plain(flag.into()))
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<Plain, E> {
+                Ok(Plain(number.into()))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Plain, E> {
+                Ok(Plain(number.into()))
+            }
+            fn visit_f64<E>(self, number: f64) -> Result<Plain, E> {
+                Ok(Plain(number.into()))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Plain, E> {
+                Ok(Plain(text.into()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Plain, A::Error> {
+                let mut items = Vec::new();
+                while let Some(Plain(item)) = seq.next_element()? {
+                    items.push(item);
+                }
+                Ok(Plain(items.into()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Plain, A::Error> {
+                let mut members = serde_json::Map::new();
+                while let Some((name, Plain(value))) = map.next_entry()? {
+                    members.insert(name, value);
+                }
+                Ok(Plain(members.into()))
+            }
+        }
+        deserializer.deserialize_any(AsItStands)
+    }
 }
 
 /// Writes JSON from left to right.

@@ -107,7 +107,7 @@ impl ClientHandshake {
     pub fn new(request: Request<'_>, nonce: [u8; 16]) -> Result<ClientHandshake, ClientError> {
         let bad = |what| Err(ClientError::BadRequest(what));
         let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-        if request.host.is_empty() || !visible(request.host) {
+        if request.host.is_empty() || !request.host.bytes().all(super::request::is_host_byte) {
             return bad("the host is empty or has characters that must not stand in a head");
         }
         // RFC 6455 §3: a WebSocket's URI has no fragment.

@@ -199,7 +199,7 @@ impl<'b> RequestHead<'b> {
 }
 
 /// RFC 3986 §3.2.2, §3.2.3: what a host and its port are written with.
-fn is_host_byte(byte: u8) -> bool {
+pub(super) fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
 }
 
