@@ -217,12 +217,27 @@ describe('ws and the echo server', () => {
     assert.deepEqual(client.pongs, ['within']);
   });
 
-  scene('a client that offers compression is understood without', here, async (keep) => {
-    const client = await keep(Client.open(server, '/', { perMessageDeflate: true }));
-    assert.equal(client.socket.extensions, '');
-    client.socket.send('again and again '.repeat(1_000));
-    assert.equal(await client.next(), 'again and again '.repeat(1_000));
-  });
+  for (const offer of [
+    true,
+    { serverNoContextTakeover: true, clientNoContextTakeover: true },
+    { serverMaxWindowBits: 9, clientMaxWindowBits: 10 },
+    { serverMaxWindowBits: 12, clientNoContextTakeover: true, threshold: 0 },
+  ]) {
+    scene(`messages are compressed both ways with ${JSON.stringify(offer)}`, here, async (keep) => {
+      const client = await keep(Client.open(server, '/', { perMessageDeflate: offer }));
+      assert.match(client.socket.extensions, /^permessage-deflate/);
+      for (const message of ['again and again '.repeat(1_000), 'short', '', 'x'.repeat(300_000), 'again and again '.repeat(9_000)]) {
+        client.socket.send(message);
+        assert.equal(await client.next(), message);
+      }
+      const noise = randomBytes(100_003);
+      client.socket.send(noise);
+      assert.deepEqual(await client.next(), noise);
+      client.socket.send('frag', { fin: false });
+      client.socket.send('ments '.repeat(1_000), { fin: true });
+      assert.equal(await client.next(), `frag${'ments '.repeat(1_000)}`);
+    });
+  }
 
   scene('subprotocols that nobody speaks are not accepted', here, async () => {
     const opening = Client.open(server, '/', { protocols: ['soap'] });
