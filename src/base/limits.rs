@@ -24,6 +24,9 @@ pub const SEND_PIECES_MAX: usize = 64;
 /// Messages and control frames of one connection that are handled in one turn; the rest of what was
 /// read waits for the next one.
 pub const EVENTS_PER_READ: usize = 1_024;
+/// Bytes of one connection's messages after which the rest of what was read waits for the next turn:
+/// compressed, a read may be a thousand times as large as it came.
+pub const MESSAGE_BYTES_PER_READ: usize = 1024 * 1024;
 /// How long the answer to a connection that its address may not have is waited for.
 pub const REFUSED_END_MS: u64 = 250;
 /// Pages that the store reads between two batches of records.

@@ -3,7 +3,9 @@
 use super::admission::{Address, Admission};
 use super::net::{Net, Sockets};
 use super::{Answer, Application, Over, WebConfig};
-use crate::base::limits::{CONNECTIONS_RESERVED, EVENTS_PER_READ, REFUSED_END_MS};
+use crate::base::limits::{
+    CONNECTIONS_RESERVED, EVENTS_PER_READ, MESSAGE_BYTES_PER_READ, REFUSED_END_MS,
+};
 use crate::base::{Chance, Class, ConnId, Limits, Moment};
 use crate::protocol::endpoint::{Closing, Receive};
 use crate::protocol::handshake::{Accepted, HeadReader, Refusal, RequestHead, Status};
@@ -192,7 +194,7 @@ impl<A: Application> Web<A> {
         let all = bytes.len();
         let now = io.now();
         let mut input = Received::new(bytes);
-        let mut has_messages = false;
+        let (mut has_messages, mut message_bytes) = (false, 0);
         for _ in 0..EVENTS_PER_READ {
             let Some(out) = io.outbox_to_read(conn) else { break };
             let Some(Some(Connection { stage: Stage::Open(open), .. })) =
@@ -203,6 +205,7 @@ impl<A: Application> Web<A> {
             let Some(sending) = self.sockets.get(conn) else { break };
             let over = match open.receive.next_event(&mut sending.half, &mut input, out) {
                 Ok(Some(Event::Text(text))) => {
+                    message_bytes += text.len();
                     (open.expected, open.since) = (Expected::Nothing, now);
                     if !open.is_told {
                         has_messages = true;
@@ -212,6 +215,7 @@ impl<A: Application> Web<A> {
                     None
                 }
                 Ok(Some(Event::Binary(bytes))) => {
+                    message_bytes += bytes.len();
                     (open.expected, open.since) = (Expected::Nothing, now);
                     if !open.is_told {
                         has_messages = true;
@@ -254,7 +258,7 @@ impl<A: Application> Web<A> {
                 }
                 return all;
             }
-            if is_done {
+            if is_done || message_bytes >= MESSAGE_BYTES_PER_READ {
                 break;
             }
         }
