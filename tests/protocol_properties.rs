@@ -157,8 +157,7 @@ impl Conversation {
         let deflate = deflate.map(|takes_over| Parameters {
             server_no_context_takeover: !takes_over,
             client_no_context_takeover: !takes_over,
-            server_max_window_bits: 15,
-            client_max_window_bits: 15,
+            ..Parameters::default()
         });
         let mut conversation = Conversation { deflate, ..Conversation::default() };
         // One stream for all messages, until one of them has ended it.

@@ -25,8 +25,7 @@ fn bomb() -> Vec<u8> {
     let each_alone = Parameters {
         server_no_context_takeover: true,
         client_no_context_takeover: true,
-        server_max_window_bits: 15,
-        client_max_window_bits: 15,
+        ..Parameters::default()
     };
     let deflate = Deflate::server(&each_alone, &Codecs::new(CodecsConfig::default()));
     let mut sender = Endpoint::server(Default::default()).with_deflate(deflate);

@@ -79,12 +79,7 @@ fn plainly(stream: &[u8], reading: Reading, head_len: u64) -> (Vec<String>, Opti
     let message_bytes = if reading.inflate { INFLATED_BYTES_MAX } else { u64::MAX };
     let limits =
         Arc::new(EndpointLimits { frame_bytes: u64::MAX, message_bytes, fragments: u32::MAX });
-    let agreed = Parameters {
-        server_no_context_takeover: false,
-        client_no_context_takeover: false,
-        server_max_window_bits: 15,
-        client_max_window_bits: 15,
-    };
+    let agreed = Parameters::default();
     let codecs = Codecs::new(CodecsConfig::default());
     let (mut endpoint, deflate) = match reading.from {
         Role::Client => (Endpoint::server(limits), Deflate::server(&agreed, &codecs)),

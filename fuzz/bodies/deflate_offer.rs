@@ -1,6 +1,7 @@
 //! What two ends agree upon of permessage-deflate, with anybody: a line of the field is read as the
 //! plain reader reads it; the server's answer to any offers keeps RFC 7692 §7.1, and the client
-//! takes only what §7.1 lets it; and when ours speak with each other, both agree upon the same.
+//! takes only what §7.1 lets it; and when ours speak with each other, the client uses no more than
+//! the server keeps, and just that where there was one offer.
 //!
 //! ```text
 //! byte 0     bit 0: the server takes over context; bits 1–2: how many offers the client makes
@@ -139,7 +140,17 @@ fn between_ours(offers: &[Offer], codecs: &Arc<Codecs>) -> Option<Parameters> {
     let accepted = upgrade.accept(None, Some(codecs));
     assert_eq!(accepted.deflate.is_some(), at_server.is_some());
     let opened = handshake.judge(&accepted.answer).expect("our client takes our server's answer");
-    assert_eq!(opened.unwrap().deflate, at_server, "{offers:?}");
+    let at_client = opened.unwrap().deflate;
+    assert_eq!(at_client.is_some(), at_server.is_some(), "{offers:?}");
+    if let (Some(client), Some(server)) = (at_client, at_server) {
+        assert_eq!(client.of_server(), server.of_server(), "{offers:?}");
+        let (uses, may) = (client.of_client(), server.of_client());
+        assert!(uses.no_context_takeover || !may.no_context_takeover, "{offers:?}");
+        assert!(uses.max_window_bits <= may.max_window_bits, "{offers:?}");
+        if offers.len() == 1 {
+            assert_eq!(client, server, "{offers:?}");
+        }
+    }
     at_server
 }
 

@@ -274,7 +274,10 @@ fn request(text: &[u8]) -> Option<Result<(), ClientError>> {
         let opened = Opened {
             head_len: answer.len(),
             protocol: Some(protocol.to_owned()),
-            deflate: deflate.map(|(agreed, _)| agreed),
+            deflate: deflate.map(|(_, field)| {
+                let list = slow::list(&field).expect("an answer is a list");
+                slow::agreed(&DEFLATE, &list[0]).expect("our client takes what our server answers")
+            }),
         };
         assert_eq!(handshake.judge(&answer), Ok(Some(opened)));
     }

@@ -157,7 +157,17 @@ fn accepted(offer: &Offer, told: &Offer) -> Option<Parameters> {
 /// What a client makes of an answer's one element.
 pub(crate) fn agreed(offers: &[Offer], answer: &Element) -> Option<Parameters> {
     let told = read(answer)?;
-    offers.iter().find_map(|offer| accepted(offer, &told))
+    let mut kept: Option<Parameters> = None;
+    for offer in offers {
+        let Some(one) = accepted(offer, &told) else { continue };
+        let kept = kept.get_or_insert(one);
+        // The server may mean any that it accepts: nothing is used that one of them renounces.
+        kept.client_no_context_takeover |= one.client_no_context_takeover;
+        if one.client_max_window_bits < kept.client_max_window_bits {
+            kept.client_max_window_bits = one.client_max_window_bits;
+        }
+    }
+    kept
 }
 
 /// Asserts that our server may give this answer to these offers, and that it is the one we want:

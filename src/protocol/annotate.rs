@@ -81,12 +81,7 @@ impl<'s> Frames<'s> {
         let frame_bytes = u64::MAX;
         let limits = Arc::new(EndpointLimits { frame_bytes, message_bytes, fragments: u32::MAX });
         // Whoever takes over a context reads those who do not, too; and so with windows.
-        let agreed = Parameters {
-            server_no_context_takeover: false,
-            client_no_context_takeover: false,
-            server_max_window_bits: 15,
-            client_max_window_bits: 15,
-        };
+        let agreed = Parameters::default();
         let codecs = Codecs::new(CodecsConfig::default());
         let (mut endpoint, deflate) = match reading.from {
             Role::Client => (Endpoint::server(limits), Deflate::server(&agreed, &codecs)),

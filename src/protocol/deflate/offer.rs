@@ -38,6 +38,18 @@ pub struct Direction {
     pub max_window_bits: u8,
 }
 
+/// What a bare `permessage-deflate` agrees to: contexts are taken over, in windows of 32 KiB.
+impl Default for Parameters {
+    fn default() -> Parameters {
+        Parameters {
+            server_no_context_takeover: false,
+            client_no_context_takeover: false,
+            server_max_window_bits: WINDOW_BITS_MAX,
+            client_max_window_bits: WINDOW_BITS_MAX,
+        }
+    }
+}
+
 impl Parameters {
     /// What the server sends keeps to this.
     #[must_use]
@@ -143,6 +155,26 @@ impl Offer {
             client_max_window_bits,
         })
     }
+
+    /// Whether a server that answered `told` may mean this offer.
+    fn is_accepted_by(&self, told: &Offer) -> bool {
+        // RFC 7692 §7.1.1.1 and §7.1.2.1: a server accepts what it is asked for by saying it;
+        // §7.1.2.2: it limits only a client that lets it.
+        let takeover = !self.server_no_context_takeover || told.server_no_context_takeover;
+        let server_bits = match (self.server_max_window_bits, told.server_max_window_bits) {
+            (Some(asked), Some(told)) => told <= asked,
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        let client_bits = match (self.client_max_window_bits, told.client_max_window_bits.flatten())
+        {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(None), Some(_)) => true,
+            (Some(Some(most)), Some(told)) => told <= most,
+        };
+        takeover && server_bits && client_bits
+    }
 }
 
 /// The server's answer to the extensions that a client offers, if there is one that it takes: what
@@ -180,6 +212,9 @@ impl std::error::Error for BadAnswer {}
 
 /// Judges a server's answer by the offers that it answers.
 ///
+/// Where it accepts several of them, the server does not say which it means, and may rely on what
+/// any of them told it about the client (RFC 7692 §7.1.1.2, §7.1.2.2). So the client keeps to all.
+///
 /// # Errors
 /// [`BadAnswer`] when it has a parameter that is not defined, comes twice, has no valid value, or
 /// when none of the offers is accepted by it.
@@ -192,35 +227,24 @@ pub fn agreed(offers: &[Offer], answer: &Extension<'_>) -> Result<Parameters, Ba
     if told.client_max_window_bits == Some(None) {
         return Err(BadAnswer);
     }
-    let client_max_window_bits = told.client_max_window_bits.flatten();
-    let is_accepted = |offer: &&Offer| {
-        // §7.1.1.1 and §7.1.2.1: a server accepts what it is asked for by saying it; §7.1.2.2: it
-        // limits only a client that lets it.
-        let takeover = !offer.server_no_context_takeover || told.server_no_context_takeover;
-        let server_bits = match (offer.server_max_window_bits, told.server_max_window_bits) {
-            (Some(asked), Some(told)) => told <= asked,
-            (Some(_), None) => false,
-            (None, _) => true,
-        };
-        let client_bits = match (offer.client_max_window_bits, client_max_window_bits) {
-            (_, None) => true,
-            (None, Some(_)) => false,
-            (Some(None), Some(_)) => true,
-            (Some(Some(most)), Some(told)) => told <= most,
-        };
-        takeover && server_bits && client_bits
-    };
-    let offer = offers.iter().find(is_accepted).ok_or(BadAnswer)?;
-    Ok(Parameters {
+    let plain = Parameters::default();
+    let mut kept = Parameters {
         server_no_context_takeover: told.server_no_context_takeover,
-        // A client that told that it is not going to, does not.
-        client_no_context_takeover: told.client_no_context_takeover
-            || offer.client_no_context_takeover,
-        server_max_window_bits: told.server_max_window_bits.unwrap_or(WINDOW_BITS_MAX),
-        client_max_window_bits: client_max_window_bits
-            .or(offer.client_max_window_bits.flatten())
-            .unwrap_or(WINDOW_BITS_MAX),
-    })
+        client_no_context_takeover: told.client_no_context_takeover,
+        server_max_window_bits: told.server_max_window_bits.unwrap_or(plain.server_max_window_bits),
+        client_max_window_bits: told
+            .client_max_window_bits
+            .flatten()
+            .unwrap_or(plain.client_max_window_bits),
+    };
+    let mut accepted = offers.iter().filter(|offer| offer.is_accepted_by(&told)).peekable();
+    accepted.peek().ok_or(BadAnswer)?;
+    for offer in accepted {
+        kept.client_no_context_takeover |= offer.client_no_context_takeover;
+        let hint = offer.client_max_window_bits.flatten().unwrap_or(WINDOW_BITS_MAX);
+        kept.client_max_window_bits = kept.client_max_window_bits.min(hint);
+    }
+    Ok(kept)
 }
 
 fn field(server_no: bool, client_no: bool, server_bits: Option<u8>) -> String {

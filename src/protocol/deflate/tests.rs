@@ -276,6 +276,12 @@ fn a_client_takes_only_what_it_offered() {
         (&[CLIENT_NO], PLAIN, Some((false, true, 15, 15))),
         // Any of several.
         (&[SERVER_NO, PLAIN], PLAIN, Some((false, false, 15, 15))),
+        // Of several that it accepts, the server may mean any: the client keeps to all.
+        (&[PLAIN, CLIENT_NO], PLAIN, Some((false, true, 15, 15))),
+        (&[PLAIN, CLIENT_10, CLIENT_NO], PLAIN, Some((false, true, 15, 10))),
+        (&[CLIENT_ANY, CLIENT_10], CLIENT_10, Some((false, false, 15, 10))),
+        (&[SERVER_NO, CLIENT_NO], SERVER_NO, Some((true, true, 15, 15))),
+        (&[SERVER_NO, SERVER_10, PLAIN], SERVER_10, Some((false, false, 10, 15))),
         (
             &[SERVER_NO, CLIENT_10],
             "permessage-deflate; client_max_window_bits=8",
