@@ -2,7 +2,8 @@
 
 use super::chat::{Chat, Stopping};
 use super::encode::{self, ErrorDetail};
-use super::handle::{Command, HandleError, Recipients};
+use super::handle::HandleError;
+use super::shared::{Command, Recipients, Shared};
 use super::web::Net;
 use crate::base::limits::{CALLS_PER_TURN, STOP_MS_MAX};
 use crate::base::outbox::NO_SOURCE;
@@ -135,7 +136,7 @@ impl Chat {
 }
 
 /// A server that has panicked answers its callers all the same.
-pub(super) struct FailCallsOnDrop(pub(super) Arc<super::handle::Shared>);
+pub(super) struct FailCallsOnDrop(pub(super) Arc<Shared>);
 
 impl Drop for FailCallsOnDrop {
     fn drop(&mut self) {

@@ -3,10 +3,12 @@
 use super::auth::{Identity, Verifier};
 use super::config::Config;
 use super::encode;
-use super::handle::{Registered, Shared, TicketState};
+use super::handler::Registered;
 use super::http::{Routed, Rules, route};
 use super::json::Writer;
 use super::session::{Known, Phase, Session};
+use super::shared::Shared;
+use super::ticket::TicketState;
 use super::web::{Answer, Application, Message, Net, Over};
 use crate::base::{ConnId, Moment, Outcome};
 use crate::hub::{Effects, Hub, Input};

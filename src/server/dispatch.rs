@@ -2,7 +2,7 @@
 
 use super::chat::{BAD_CLIENT, Chat, RATE};
 use super::encode::{self, ErrorDetail};
-use super::handle::{Access, Call, Caller, Reply};
+use super::handler::{Access, Call, Caller, Reply};
 use super::request::{Envelope, Fault};
 use super::web::{Message, Net};
 use crate::base::ConnId;

@@ -22,6 +22,8 @@ mod encode;
 #[cfg(feature = "server")]
 pub mod handle;
 #[cfg(feature = "server")]
+pub mod handler;
+#[cfg(feature = "server")]
 mod http;
 #[cfg(feature = "server")]
 pub(crate) mod json;
@@ -32,10 +34,18 @@ pub mod request;
 mod server;
 #[cfg(feature = "server")]
 mod session;
+#[cfg(feature = "server")]
+mod shared;
+#[cfg(feature = "server")]
+pub mod ticket;
 
 #[cfg(feature = "server")]
 pub use config::{Config, ConfigError};
 #[cfg(feature = "server")]
-pub use handle::{Access, Call, Caller, Handle, HandleError, Reply, Stopper, Ticket};
+pub use handle::{Handle, HandleError, Stopper};
+#[cfg(feature = "server")]
+pub use handler::{Access, Call, Caller, Reply};
 #[cfg(feature = "server")]
 pub use server::{Running, Server, ServerError};
+#[cfg(feature = "server")]
+pub use ticket::Ticket;

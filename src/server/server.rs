@@ -3,7 +3,8 @@
 use super::calls::FailCallsOnDrop;
 use super::chat::Chat;
 use super::config::{Config, ConfigError};
-use super::handle::{Handle, Shared, Stopper};
+use super::handle::{Handle, Stopper};
+use super::shared::Shared;
 use super::web::{Web, WebConfig};
 use crate::base::Chance;
 use crate::hub::{Hub, Settings};
