@@ -34,6 +34,34 @@ scene('two people see each other, each other\'s typing and each other\'s message
   await eventually('bob is gone', async () => (await ada.locator('.person', { hasText: 'bob' }).count()) === 0);
 });
 
+for (const takeover of [true, false]) {
+  const args = ['--set', 'compression.enabled=true', '--set', 'compression.threshold_bytes=64', '--set', `compression.context_takeover=${takeover}`];
+  scene(`a browser's compression is agreed to, ${takeover ? 'with' : 'without'} what was said before`, { args }, async ({ server, open }) => {
+    const [ada, bob] = [await open(), await open()];
+    const answers = [];
+    const client = await ada.context().newCDPSession(ada);
+    client.on('Network.webSocketHandshakeResponseReceived', ({ response }) => answers.push(response.headers));
+    await client.send('Network.enable');
+    await comeIn(ada, server.url, 'ada');
+    await comeIn(bob, server.url, 'bob');
+    const names = Object.entries(answers[0]).map(([name, value]) => [name.toLowerCase(), value]);
+    const agreed = new Map(names).get('sec-websocket-extensions');
+    assert.match(agreed, /^permessage-deflate/);
+    assert.equal(/client_no_context_takeover/.test(agreed), !takeover, agreed);
+    await joinRoom(ada, 'tea');
+    await joinRoom(bob, 'tea');
+    const said = [];
+    for (const line of ['one two three '.repeat(20), 'one two three '.repeat(900), 'äöü 😀 '.repeat(60), 'short']) {
+      for (const page of [ada, bob]) {
+        said.push(`${said.length} ${line}`.trim());
+        await say(page, said.at(-1));
+        await shows(ada, said);
+      }
+    }
+    await shows(bob, said);
+  });
+}
+
 scene('what was acknowledged is there exactly once and in order after the server was killed', { goesDown: true }, async ({ server, open }) => {
   const [ada, bob] = [await open(), await open()];
   await comeIn(ada, server.url, 'ada');
