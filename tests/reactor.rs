@@ -339,7 +339,7 @@ impl Handler for Mixed {
     fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
         for byte in &*bytes {
             // The same frames for all, so that what is joined for one is right for the next.
-            let told = Frame::Shared([byte.to_ascii_uppercase()].into());
+            let told = Frame::shared(vec![byte.to_ascii_uppercase()]);
             for &other in self.open.iter().filter(|other| **other != conn) {
                 let _ = io.push(other, told.clone(), Class::Reply, NO_SOURCE);
             }

@@ -9,7 +9,7 @@
 //! back.
 
 use super::Buffer;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -26,16 +26,47 @@ pub enum Frame {
     /// This connection's alone.
     Own(Box<[u8]>),
     /// Encoded once for many connections.
-    Shared(Rc<[u8]>),
+    Shared(Rc<SharedBytes>),
+}
+
+/// Bytes that wait for many connections and lie in memory once: the budget of all outboxes counts
+/// them once, each outbox counts them towards its own limit.
+#[derive(Debug)]
+pub struct SharedBytes {
+    bytes: Vec<u8>,
+    /// The budget that counts them, from the first outbox on.
+    budget: OnceCell<Rc<Budget>>,
+}
+
+impl Drop for SharedBytes {
+    fn drop(&mut self) {
+        if let Some(budget) = self.budget.get() {
+            budget.count_out(self.bytes.len());
+        }
+    }
 }
 
 impl Frame {
+    /// A frame for many connections: its clones share the bytes.
+    #[must_use]
+    pub fn shared(bytes: Vec<u8>) -> Frame {
+        Frame::Shared(Rc::new(SharedBytes { bytes, budget: OnceCell::new() }))
+    }
+
     /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match self {
             Frame::Own(bytes) => bytes,
-            Frame::Shared(bytes) => bytes,
+            Frame::Shared(shared) => &shared.bytes,
+        }
+    }
+
+    /// Bytes that are not this frame's alone.
+    fn shared_len(&self) -> usize {
+        match self {
+            Frame::Own(_) => 0,
+            Frame::Shared(shared) => shared.bytes.len(),
         }
     }
 }
@@ -84,6 +115,14 @@ impl Budget {
     pub fn is_spent(&self) -> bool {
         self.used.get() >= self.limit
     }
+
+    fn count_in(&self, bytes: usize) {
+        self.used.set(self.used.get() + bytes);
+    }
+
+    fn count_out(&self, bytes: usize) {
+        self.used.set(self.used.get() - bytes);
+    }
 }
 
 #[derive(Debug)]
@@ -129,6 +168,8 @@ enum Queue {
 pub struct Outbox {
     queue: Queue,
     waiting: usize,
+    /// Of these, the bytes of shared frames.
+    shared: usize,
     budget: Rc<Budget>,
     limit: u32,
 }
@@ -137,7 +178,7 @@ impl Outbox {
     /// An empty outbox that is full at `limit` bytes, or when `budget` is spent.
     #[must_use]
     pub fn new(limit: u32, budget: Rc<Budget>) -> Outbox {
-        Outbox { queue: Queue::Empty, waiting: 0, budget, limit }
+        Outbox { queue: Queue::Empty, waiting: 0, shared: 0, budget, limit }
     }
 
     /// An outbox with a limit of its own and no other beside it.
@@ -163,8 +204,9 @@ impl Outbox {
             Class::Pong => {
                 let storage = self.storage();
                 if let Some(waiting) = storage.waiting_pong() {
+                    let cost = Cost::of(&frame);
                     let old = std::mem::replace(waiting, frame);
-                    self.count_out(old.bytes().len() + FRAME_OVERHEAD_BYTES);
+                    self.count_out(Cost::of(&old));
                     self.count_in(cost);
                     return Ok(());
                 }
@@ -184,7 +226,13 @@ impl Outbox {
                 }
             }
         }
-        self.count_in(cost);
+        if let Frame::Shared(shared) = &frame {
+            shared.budget.get_or_init(|| {
+                self.budget.count_in(bytes);
+                Rc::clone(&self.budget)
+            });
+        }
+        self.count_in(Cost::of(&frame));
         let item = Item { frame, class, source };
         if matches!(self.queue, Queue::Empty) {
             self.queue = Queue::One(item);
@@ -252,8 +300,8 @@ impl Outbox {
         if unsent.is_empty() {
             return;
         }
-        self.count_in(unsent.len() + FRAME_OVERHEAD_BYTES);
         let frame = Frame::Own(unsent.into());
+        self.count_in(Cost::of(&frame));
         let item = Item { frame, class: Class::Reply, source: NO_SOURCE };
         if matches!(self.queue, Queue::Empty) {
             self.queue = Queue::One(item);
@@ -340,7 +388,7 @@ impl Outbox {
 
     /// Drops everything, also a frame that has begun to leave.
     pub fn clear(&mut self) {
-        self.count_out(self.waiting);
+        self.count_out(Cost { waiting: self.waiting, shared: self.shared });
         match &mut self.queue {
             Queue::Lent(lent) => lent.clear_marked(),
             Queue::Many(storage) => storage.clear(),
@@ -417,11 +465,11 @@ impl Outbox {
         }
         let storage = self.storage();
         let mut begun = storage.front_sent > 0;
-        let mut freed = 0;
+        let mut freed = Cost::default();
         storage.items.retain(|item| {
             let stays = std::mem::take(&mut begun) || keep(item);
             if !stays {
-                freed += item.frame.bytes().len() + FRAME_OVERHEAD_BYTES;
+                freed.add(Cost::of(&item.frame));
             }
             stays
         });
@@ -430,20 +478,42 @@ impl Outbox {
         self.count_out(freed);
     }
 
-    fn count_in(&mut self, cost: usize) {
-        self.waiting += cost;
-        self.budget.used.set(self.budget.used.get() + cost);
+    fn count_in(&mut self, cost: Cost) {
+        self.waiting += cost.waiting;
+        self.shared += cost.shared;
+        self.budget.count_in(cost.waiting - cost.shared);
     }
 
-    fn count_out(&mut self, cost: usize) {
-        self.waiting -= cost;
-        self.budget.used.set(self.budget.used.get() - cost);
+    fn count_out(&mut self, cost: Cost) {
+        self.waiting -= cost.waiting;
+        self.shared -= cost.shared;
+        self.budget.count_out(cost.waiting - cost.shared);
     }
 }
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        self.budget.used.set(self.budget.used.get() - self.waiting);
+        self.budget.count_out(self.waiting - self.shared);
+    }
+}
+
+/// What frames count for: all of it towards an outbox's own limit, what is not shared towards the
+/// budget of all.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    waiting: usize,
+    shared: usize,
+}
+
+impl Cost {
+    fn of(frame: &Frame) -> Cost {
+        let waiting = frame.bytes().len() + FRAME_OVERHEAD_BYTES;
+        Cost { waiting, shared: frame.shared_len() }
+    }
+
+    fn add(&mut self, other: Cost) {
+        self.waiting += other.waiting;
+        self.shared += other.shared;
     }
 }
 
@@ -458,8 +528,8 @@ impl Storage {
     }
 
     /// Takes `sent` bytes off the front; returns what the frames that are gone have counted.
-    fn advance(&mut self, mut sent: usize) -> usize {
-        let mut freed = 0;
+    fn advance(&mut self, mut sent: usize) -> Cost {
+        let mut freed = Cost::default();
         while sent > 0 {
             let front = self.items.front().expect("more bytes sent than were waiting");
             let len = front.frame.bytes().len();
@@ -469,7 +539,7 @@ impl Storage {
                 break;
             }
             sent -= left;
-            freed += len + FRAME_OVERHEAD_BYTES;
+            freed.add(Cost::of(&front.frame));
             self.front_sent = 0;
             if self.pong == Some(self.popped) {
                 self.pong = None;

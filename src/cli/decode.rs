@@ -84,7 +84,7 @@ fn stream(args: &DecodeArgs) -> Result<Vec<u8>, Failure> {
         Some(path) => {
             let file = std::fs::File::open(path);
             let read = file.and_then(|file| file.take(INPUT_BYTES_MAX + 1).read_to_end(&mut bytes));
-            (path.display().to_string(), read)
+            (path.display().to_string().escape_debug().to_string(), read)
         }
         None => {
             let read = io::stdin().lock().take(INPUT_BYTES_MAX + 1).read_to_end(&mut bytes);

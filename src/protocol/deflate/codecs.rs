@@ -3,6 +3,7 @@
 use super::TAIL;
 use super::offer::WINDOW_BITS_MAX;
 use flate2::{Compress, Compression, Decompress, FlushCompress};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -106,6 +107,13 @@ impl Codecs {
     }
 }
 
+/// More than a compressed message comes to at any level and with any window: a byte of it takes
+/// nine bits at most (RFC 1951 §3.2.6), and a block of stored bytes has five beside its own.
+fn most_bytes(payload_len: usize) -> usize {
+    const BLOCK_BYTES_MIN: usize = 64;
+    payload_len + payload_len / 8 + payload_len / BLOCK_BYTES_MIN + 64
+}
+
 impl Tools {
     /// Compresses `payload` for a window of 2^`bits` bytes in which `window` lies already; `None`
     /// when that makes it no smaller.
@@ -125,18 +133,35 @@ impl Tools {
             compressor.set_dictionary(window).ok()?;
         }
         // RFC 7692 §7.2.1: an empty block without compression at the end, and its last four bytes
-        // left out. What needs more room than the payload and those is not worth it: then the room
-        // is used up, and one byte of it stays free otherwise.
-        let room = payload.len() + TAIL.len() + 1;
-        if self.compressed.len() < room || self.compressed.len() > SPARE_BYTES_MAX {
+        // left out. There is room for what cannot be made smaller, too: a compressor that is left
+        // in the middle of a message is not made new by its reset.
+        let room = most_bytes(payload.len());
+        if self.compressed.len() < room {
             self.compressed = vec![0; room];
         }
         let room = &mut self.compressed[..room];
-        compressor.compress(payload, room, FlushCompress::Sync).ok()?;
+        // A fault of the library's is met here, where it costs one message its compression: a
+        // broadcast's would cost everybody the server.
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            compressor.compress(payload, room, FlushCompress::Sync).is_ok()
+        }));
         let written = compressor.total_out() as usize;
-        let is_all = compressor.total_in() as usize == payload.len() && written < room.len();
-        let body = room[..written].strip_suffix(&TAIL).filter(|_| is_all)?;
+        let is_all = matches!(done, Ok(true))
+            && compressor.total_in() as usize == payload.len()
+            && written < room.len();
+        if !is_all {
+            self.compressors[place] = None;
+            return None;
+        }
+        let body = room[..written].strip_suffix(&TAIL)?;
         (body.len() < payload.len()).then_some(body)
+    }
+
+    /// What a large message has taken goes back to the allocator.
+    pub(super) fn tidy(&mut self) {
+        if self.compressed.len() > SPARE_BYTES_MAX {
+            self.compressed = Vec::new();
+        }
     }
 
     /// The inflater, as the message before has left it, and where it writes.

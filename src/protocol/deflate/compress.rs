@@ -37,8 +37,10 @@ impl Compressor {
         }
         let before = window.as_ref().map_or(&[][..], |window| window.bytes());
         let mut tools = codecs.tools();
-        let made = then(tools.compress(payload, before, *bits, codecs.config().level)?);
+        let made = tools.compress(payload, before, *bits, codecs.config().level).map(then);
+        tools.tidy();
         drop(tools);
+        let made = made?;
         // RFC 7692 §7.2.3.2: the window moves over compressed messages, in the order of sending.
         if let Some(window) = window {
             window.slide(payload);
@@ -81,5 +83,7 @@ pub(crate) fn compress_for_many<R>(
     }
     let bits = COMPRESSOR_BITS_MIN + u8::try_from(form).ok()?;
     let mut tools = codecs.tools();
-    Some(then(tools.compress(payload, &[], bits, codecs.config().level)?))
+    let made = tools.compress(payload, &[], bits, codecs.config().level).map(then);
+    tools.tidy();
+    made
 }

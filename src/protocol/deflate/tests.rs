@@ -313,6 +313,39 @@ fn any_message() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+#[test]
+fn noise_that_is_sent_as_it_is_leaves_nothing_behind_in_the_shared_compressor() {
+    let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut noise = |len: usize| -> Vec<u8> {
+        let mut byte = || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed as u8
+        };
+        (0..len).map(|_| byte()).collect()
+    };
+    for level in 0..=9 {
+        for max_window_bits in 9..=15 {
+            let codecs = codecs(0, level);
+            let agreed = Direction { no_context_takeover: true, max_window_bits };
+            let mut compressor = Compressor::new(agreed, Arc::clone(&codecs));
+            let mut inflater = Inflater::new(agreed, Arc::clone(&codecs));
+            for round in 0..20 {
+                let message = noise(1_000 * (1 + round % 16));
+                let small = compressor.compress(&message, <[u8]>::to_vec);
+                assert_eq!(small, None, "level {level}, {max_window_bits} bits, round {round}");
+            }
+            let text = b"hello ".repeat(500);
+            let small = compressor.compress(&text, <[u8]>::to_vec);
+            assert_eq!(small.is_none(), level == 0, "level 0 stores");
+            if let Some(small) = small {
+                assert_eq!(inflater.inflate(&small, 1 << 20).as_deref(), Ok(&text[..]));
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 

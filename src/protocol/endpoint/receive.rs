@@ -179,20 +179,25 @@ impl Receive {
         }
     }
 
+    /// Lets go of the bytes of the last event, which the next call would do: for an end that is not
+    /// going to ask for it soon.
+    pub fn let_go(&mut self) {
+        let Some(pieces) = &mut self.pieces else { return };
+        let is_inflated = self.inflater.is_some() && !pieces.message.is_compressed();
+        if let Some(bytes) = pieces.message.forget_whole()
+            && is_inflated
+            && let Some(inflater) = &mut self.inflater
+        {
+            inflater.give_back(bytes);
+        }
+        if matches!(self.stage, Stage::Header) {
+            pieces.control = Vec::new();
+        }
+    }
+
     /// Goes through `input` to the end of the next message or control frame.
     fn advance(&mut self, input: &mut Received<'_>) -> Result<Option<Complete>, Violation> {
-        if let Some(pieces) = &mut self.pieces {
-            let is_inflated = self.inflater.is_some() && !pieces.message.is_compressed();
-            if let Some(bytes) = pieces.message.forget_whole()
-                && is_inflated
-                && let Some(inflater) = &mut self.inflater
-            {
-                inflater.give_back(bytes);
-            }
-            if matches!(self.stage, Stage::Header) {
-                pieces.control = Vec::new();
-            }
-        }
+        self.let_go();
         loop {
             match self.stage {
                 Stage::Discard => {

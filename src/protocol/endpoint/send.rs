@@ -277,7 +277,7 @@ impl<'m> Broadcast<'m> {
     }
 
     fn plain(&mut self) -> Frame {
-        let make = || Frame::Shared(self.bytes(|| None).into());
+        let make = || Frame::shared(self.bytes(|| None));
         match &self.plain {
             Some(frame) => frame.clone(),
             None => self.plain.insert(make()).clone(),
@@ -312,7 +312,7 @@ impl<'m> Broadcast<'m> {
                 None => write(0, payload),
             }
         }
-        is_worth_it.then(|| Frame::Shared(bytes.into()))
+        is_worth_it.then(|| Frame::shared(bytes))
     }
 }
 

@@ -143,11 +143,17 @@ fn extensions<'b>(head: &RequestHead<'b>) -> Result<Vec<Extension<'b>>, Refusal>
 fn protocols<'b>(head: &RequestHead<'b>) -> Result<Vec<&'b str>, Refusal> {
     let mut protocols = Vec::new();
     for line in head.lines("sec-websocket-protocol") {
-        for protocol in line?.split(',').map(str::trim) {
+        let before = protocols.len();
+        // RFC 9110 §5.6.1.2: empty elements mean nothing, but a list has at least one that is not.
+        let named = line?.split(',').map(str::trim).filter(|protocol| !protocol.is_empty());
+        for protocol in named {
             if !is_token(protocol) {
                 return Err(bad("Sec-WebSocket-Protocol is not a list of tokens"));
             }
             protocols.push(protocol);
+        }
+        if protocols.len() == before {
+            return Err(bad("Sec-WebSocket-Protocol names no subprotocol"));
         }
     }
     if protocols.len() > SUBPROTOCOLS_MAX {
@@ -260,6 +266,7 @@ mod tests {
             (&[("Sec-WebSocket-Version", "13, 8")], "426"),
             (&[("Sec-WebSocket-Version", "12")], "426"),
             (&[("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Version", "13")], "400"),
+            (&[("Sec-WebSocket-Protocol", " , ")], "400"),
             (&[("Sec-WebSocket-Protocol", "a b")], "400"),
             (&[("Sec-WebSocket-Protocol", "a, a")], "400"),
             (&[("Sec-WebSocket-Protocol", "caf\u{e9}")], "400"),
@@ -278,6 +285,9 @@ mod tests {
             }
         }
         assert!(status("POST", &[]).starts_with("HTTP/1.1 405 "));
+        // RFC 9110 §5.6.1.2.
+        let with_empty = status("GET", &[("Sec-WebSocket-Protocol", ", a,, b ,")]);
+        assert!(with_empty.starts_with("HTTP/1.1 101 "), "{with_empty}");
         for (count, expected) in [(SUBPROTOCOLS_MAX, "101"), (SUBPROTOCOLS_MAX + 1, "400")] {
             let many: Vec<String> = (0..count).map(|number| format!("p{number}")).collect();
             let answer = status("GET", &[("Sec-WebSocket-Protocol", &many.join(","))]);

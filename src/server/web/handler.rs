@@ -196,7 +196,11 @@ impl<A: Application> Web<A> {
         let mut input = Received::new(bytes);
         let (mut has_messages, mut message_bytes) = (false, 0);
         for _ in 0..EVENTS_PER_READ {
-            let Some(out) = io.outbox_to_read(conn) else { break };
+            let Some(out) = io.outbox_to_read(conn) else {
+                // It may be long until it is read on.
+                self.let_go(conn);
+                break;
+            };
             let Some(Some(Connection { stage: Stage::Open(open), .. })) =
                 self.connections.get_mut(conn.index())
             else {
@@ -258,12 +262,24 @@ impl<A: Application> Web<A> {
                 }
                 return all;
             }
-            if is_done || message_bytes >= MESSAGE_BYTES_PER_READ {
+            if is_done {
+                break;
+            }
+            if message_bytes >= MESSAGE_BYTES_PER_READ {
+                self.let_go(conn);
                 break;
             }
         }
         self.caught_up(io, conn, has_messages);
         input.used()
+    }
+
+    fn let_go(&mut self, conn: ConnId) {
+        if let Some(Some(Connection { stage: Stage::Open(open), .. })) =
+            self.connections.get_mut(conn.index())
+        {
+            open.receive.let_go();
+        }
     }
 
     fn caught_up(&mut self, io: &mut Io, conn: ConnId, has_messages: bool) {

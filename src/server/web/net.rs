@@ -90,6 +90,12 @@ impl Net<'_> {
         Answer::Open(upgrade.accept(protocol, self.sockets.codecs.as_ref()))
     }
 
+    /// Whether messages can be sent to this connection: its WebSocket is open, and no Close was sent.
+    #[must_use]
+    pub fn is_open(&mut self, conn: ConnId) -> bool {
+        self.sockets.get(conn).is_some_and(|sending| sending.half.closing().may_send_data())
+    }
+
     /// Sends a message of its own to one connection; never refused while the WebSocket is open.
     ///
     /// # Errors
