@@ -232,7 +232,7 @@ class TestFrames:
 
 def test_a_message_is_not_kept_once_its_answer_waits(servers):
     """Clients that send one message of 16 MiB and do not read the answer: each costs its answer."""
-    count, size = 4, 16 * MIB
+    count, size = 8, 16 * MIB
     server = servers.echo()
     before = server.memory("VmRSS")
     crowd = [Raw(server, receive_buffer=4_096) for _ in range(count)]
@@ -241,7 +241,8 @@ def test_a_message_is_not_kept_once_its_answer_waits(servers):
         for raw in crowd:
             raw.send(message)
         deadline = time.monotonic() + 20
-        most = count * (size + 2 * MIB) + 8 * MIB
+        # Two more than there are may be in the allocator's hands.
+        most = (count + 2) * (size + MIB) + 8 * MIB
         while (grown := server.memory("VmRSS") - before) < count * (size - 8 * MIB):
             assert time.monotonic() < deadline, f"{grown:,} bytes: no answer waits"
             time.sleep(0.05)
