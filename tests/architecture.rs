@@ -32,7 +32,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli/"]),
     ("env_logger", &["cli/"]),
     ("println!", &["cli/"]),
-    ("catch_unwind", &["reactor/reactor.rs", "server/dispatch.rs"]),
+    ("catch_unwind", &["protocol/deflate/codecs.rs", "reactor/reactor.rs", "server/dispatch.rs"]),
     ("unsafe ", &[]),
     ("todo!", &[]),
     ("unimplemented!", &[]),

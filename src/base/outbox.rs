@@ -9,67 +9,12 @@
 //! back.
 
 use super::Buffer;
-use std::cell::{Cell, OnceCell};
+use super::frame::{Budget, Cost, FRAME_OVERHEAD_BYTES, Frame};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// What a waiting frame costs beside its bytes, counted towards the limits, so that many tiny
-/// frames are not free.
-pub const FRAME_OVERHEAD_BYTES: usize = 48;
-
 /// The source of frames that belong to no room.
 pub const NO_SOURCE: u32 = u32::MAX;
-
-/// Bytes ready for the wire.
-#[derive(Clone, Debug)]
-pub enum Frame {
-    /// This connection's alone.
-    Own(Box<[u8]>),
-    /// Encoded once for many connections.
-    Shared(Rc<SharedBytes>),
-}
-
-/// Bytes that wait for many connections and lie in memory once: the budget of all outboxes counts
-/// them once, each outbox counts them towards its own limit.
-#[derive(Debug)]
-pub struct SharedBytes {
-    bytes: Vec<u8>,
-    /// The budget that counts them, from the first outbox on.
-    budget: OnceCell<Rc<Budget>>,
-}
-
-impl Drop for SharedBytes {
-    fn drop(&mut self) {
-        if let Some(budget) = self.budget.get() {
-            budget.count_out(self.bytes.len());
-        }
-    }
-}
-
-impl Frame {
-    /// A frame for many connections: its clones share the bytes.
-    #[must_use]
-    pub fn shared(bytes: Vec<u8>) -> Frame {
-        Frame::Shared(Rc::new(SharedBytes { bytes, budget: OnceCell::new() }))
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        match self {
-            Frame::Own(bytes) => bytes,
-            Frame::Shared(shared) => &shared.bytes,
-        }
-    }
-
-    /// Bytes that are not this frame's alone.
-    fn shared_len(&self) -> usize {
-        match self {
-            Frame::Own(_) => 0,
-            Frame::Shared(shared) => shared.bytes.len(),
-        }
-    }
-}
 
 /// What may happen to a frame when the outbox fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,41 +34,6 @@ pub enum Class {
 /// The outbox had no room for a frame of this class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused;
-
-/// The bytes that all outboxes together hold, and may hold.
-#[derive(Debug)]
-pub struct Budget {
-    used: Cell<usize>,
-    limit: usize,
-}
-
-impl Budget {
-    /// A budget of `limit` bytes.
-    #[must_use]
-    pub fn new(limit: usize) -> Rc<Budget> {
-        Rc::new(Budget { used: Cell::new(0), limit })
-    }
-
-    /// Bytes in use.
-    #[must_use]
-    pub fn used(&self) -> usize {
-        self.used.get()
-    }
-
-    /// Whether all is used up.
-    #[must_use]
-    pub fn is_spent(&self) -> bool {
-        self.used.get() >= self.limit
-    }
-
-    fn count_in(&self, bytes: usize) {
-        self.used.set(self.used.get() + bytes);
-    }
-
-    fn count_out(&self, bytes: usize) {
-        self.used.set(self.used.get() - bytes);
-    }
-}
 
 #[derive(Debug)]
 struct Item {
@@ -226,12 +136,7 @@ impl Outbox {
                 }
             }
         }
-        if let Frame::Shared(shared) = &frame {
-            shared.budget.get_or_init(|| {
-                self.budget.count_in(bytes);
-                Rc::clone(&self.budget)
-            });
-        }
+        frame.count_bytes_in(&self.budget);
         self.count_in(Cost::of(&frame));
         let item = Item { frame, class, source };
         if matches!(self.queue, Queue::Empty) {
@@ -494,26 +399,6 @@ impl Outbox {
 impl Drop for Outbox {
     fn drop(&mut self) {
         self.budget.count_out(self.waiting - self.shared);
-    }
-}
-
-/// What frames count for: all of it towards an outbox's own limit, what is not shared towards the
-/// budget of all.
-#[derive(Clone, Copy, Debug, Default)]
-struct Cost {
-    waiting: usize,
-    shared: usize,
-}
-
-impl Cost {
-    fn of(frame: &Frame) -> Cost {
-        let waiting = frame.bytes().len() + FRAME_OVERHEAD_BYTES;
-        Cost { waiting, shared: frame.shared_len() }
-    }
-
-    fn add(&mut self, other: Cost) {
-        self.waiting += other.waiting;
-        self.shared += other.shared;
     }
 }
 

@@ -7,37 +7,34 @@ use crate::base::limits::{
     CONNECTIONS_RESERVED, EVENTS_PER_READ, MESSAGE_BYTES_PER_READ, REFUSED_END_MS,
 };
 use crate::base::{Chance, Class, ConnId, Limits, Moment};
-use crate::protocol::endpoint::{Closing, Receive};
+use crate::protocol::endpoint::Receive;
 use crate::protocol::handshake::{Accepted, HeadReader, Refusal, RequestHead, Status};
-use crate::protocol::{CloseCode, Endpoint, EndpointLimits, Event, Message, Received};
+use crate::protocol::{Endpoint, EndpointLimits, Event, Message, Received};
 use crate::reactor::{CloseCause, Handler, Io};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-/// `docs/protocol.md`, "Closing": the peer answers no ping, or does not end its message.
-const HEARTBEAT: CloseCode = CloseCode(4102);
-
 /// An application on the reactor.
 #[derive(Debug)]
 pub struct Web<A> {
-    application: A,
-    connections: Vec<Option<Connection>>,
-    sockets: Sockets,
+    pub(super) application: A,
+    pub(super) connections: Vec<Option<Connection>>,
+    pub(super) sockets: Sockets,
     admission: Admission,
-    limits: Limits,
+    pub(super) limits: Limits,
     endpoint_limits: Arc<EndpointLimits>,
-    chance: Chance,
+    pub(super) chance: Chance,
 }
 
 #[derive(Debug)]
-struct Connection {
+pub(super) struct Connection {
     conn: ConnId,
     address: Address,
-    stage: Stage,
+    pub(super) stage: Stage,
 }
 
 #[derive(Debug)]
-enum Stage {
+pub(super) enum Stage {
     Head(Box<Head>),
     Open(Open),
     /// An HTTP answer or a Close was sent, or the peer has gone: what still comes is nobody's.
@@ -46,7 +43,7 @@ enum Stage {
 
 /// A request head that is not all there.
 #[derive(Debug)]
-struct Head {
+pub(super) struct Head {
     peer: IpAddr,
     reader: HeadReader,
     bytes: Vec<u8>,
@@ -55,18 +52,18 @@ struct Head {
 
 /// An open WebSocket's receiving side.
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     receive: Receive,
     /// Whether the application has been told that it is over.
     is_told: bool,
     // Not within `expected`: it would make the struct a word larger.
-    expected: Expected,
-    since: Moment,
+    pub(super) expected: Expected,
+    pub(super) since: Moment,
 }
 
 /// What is expected of the peer, since [`Open::since`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expected {
+pub(super) enum Expected {
     /// Nothing yet: the last complete message or control frame came then.
     Nothing,
     /// An answer to the ping that was sent then.
@@ -290,7 +287,7 @@ impl<A: Application> Web<A> {
     }
 
     /// Tells the application of the WebSockets that it has closed itself.
-    fn tell_closed(&mut self, io: &mut Io) {
+    pub(super) fn tell_closed(&mut self, io: &mut Io) {
         while let Some((conn, code)) = self.sockets.closing.pop() {
             self.is_over(io, conn, Over::ClosedByUs(code));
         }
@@ -302,66 +299,6 @@ impl<A: Application> Web<A> {
             && !std::mem::replace(&mut open.is_told, true)
         {
             self.application.closed(&mut Net { io, sockets: &mut self.sockets }, conn, over);
-        }
-    }
-
-    /// What is due for an open WebSocket: its closing handshake is late, its heartbeat, its
-    /// unfinished message, or something of the application's. Sets the next deadline.
-    fn deadline_of_open(&mut self, io: &mut Io, conn: ConnId) {
-        let now = io.now();
-        let limits = &self.limits;
-        let Some(Some(Connection { stage: Stage::Open(open), .. })) =
-            self.connections.get_mut(conn.index())
-        else {
-            return;
-        };
-        let Some(sending) = self.sockets.get(conn) else { return };
-        if let Closing::CloseSent { deadline } = sending.half.closing() {
-            if deadline <= now {
-                // RFC 6455 §7.1.1: the answer does not come; the time for the drain is used up too.
-                io.cut(conn);
-            } else {
-                io.set_deadline(conn, deadline);
-            }
-            return;
-        }
-        if !io.may_read(conn) {
-            // We do not listen: then the silence is not the peer's. Whether what waits for it moves
-            // is watched elsewhere.
-            (open.expected, open.since) = (Expected::Nothing, now);
-        }
-        let since = open.since;
-        let next = match open.expected {
-            Expected::Nothing => {
-                let interval = limits.heartbeat_interval_ms;
-                let ping_at = since.plus_millis(interval * 9 / 10);
-                if ping_at > now {
-                    // Spread over a fifth of the interval: a tenth less to a tenth more.
-                    ping_at.plus_millis(self.chance.below(interval / 5 + 1))
-                } else {
-                    if let Some(out) = io.outbox(conn) {
-                        let _ = sending.half.message(Message::Ping(b""), out);
-                    }
-                    (open.expected, open.since) = (Expected::Answer, now);
-                    now.plus_millis(limits.heartbeat_timeout_ms)
-                }
-            }
-            Expected::Answer => since.plus_millis(limits.heartbeat_timeout_ms),
-            Expected::Rest => since.plus_millis(limits.message_timeout_ms),
-        };
-        if next <= now {
-            Net { io, sockets: &mut self.sockets }.close(conn, HEARTBEAT, "heartbeat");
-            self.tell_closed(io);
-            return;
-        }
-        let is_due = sending.deadline <= now;
-        if is_due {
-            sending.deadline = Moment::NEVER;
-        }
-        io.set_deadline(conn, next.min(sending.deadline));
-        if is_due {
-            self.application.deadline(&mut Net { io, sockets: &mut self.sockets }, conn);
-            self.tell_closed(io);
         }
     }
 }

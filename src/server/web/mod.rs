@@ -6,6 +6,7 @@
 
 mod admission;
 mod handler;
+mod heartbeat;
 mod net;
 
 pub use handler::Web;

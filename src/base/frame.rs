@@ -1,0 +1,124 @@
+//! Bytes that wait to be sent, of one connection or the same for many, and what they count for.
+
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
+
+/// What a waiting frame costs beside its bytes, counted towards the limits, so that many tiny
+/// frames are not free.
+pub const FRAME_OVERHEAD_BYTES: usize = 48;
+
+/// Bytes ready for the wire.
+#[derive(Clone, Debug)]
+pub enum Frame {
+    /// This connection's alone.
+    Own(Box<[u8]>),
+    /// Encoded once for many connections.
+    Shared(Rc<SharedBytes>),
+}
+
+/// Bytes that wait for many connections and lie in memory once: the budget of all outboxes counts
+/// them once, each outbox counts them towards its own limit.
+#[derive(Debug)]
+pub struct SharedBytes {
+    bytes: Vec<u8>,
+    /// The budget that counts them, from the first outbox on.
+    budget: OnceCell<Rc<Budget>>,
+}
+
+impl Drop for SharedBytes {
+    fn drop(&mut self) {
+        if let Some(budget) = self.budget.get() {
+            budget.count_out(self.bytes.len());
+        }
+    }
+}
+
+impl Frame {
+    /// A frame for many connections: its clones share the bytes.
+    #[must_use]
+    pub fn shared(bytes: Vec<u8>) -> Frame {
+        Frame::Shared(Rc::new(SharedBytes { bytes, budget: OnceCell::new() }))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Frame::Own(bytes) => bytes,
+            Frame::Shared(shared) => &shared.bytes,
+        }
+    }
+
+    /// Lets the first budget that such a frame meets count the bytes that are shared: once.
+    pub(super) fn count_bytes_in(&self, budget: &Rc<Budget>) {
+        if let Frame::Shared(shared) = self {
+            shared.budget.get_or_init(|| {
+                budget.count_in(shared.bytes.len());
+                Rc::clone(budget)
+            });
+        }
+    }
+
+    /// Bytes that are not this frame's alone.
+    fn shared_len(&self) -> usize {
+        match self {
+            Frame::Own(_) => 0,
+            Frame::Shared(shared) => shared.bytes.len(),
+        }
+    }
+}
+
+/// The bytes that all outboxes together hold, and may hold.
+#[derive(Debug)]
+pub struct Budget {
+    used: Cell<usize>,
+    limit: usize,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Rc<Budget> {
+        Rc::new(Budget { used: Cell::new(0), limit })
+    }
+
+    /// Bytes in use.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used.get()
+    }
+
+    /// Whether all is used up.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.used.get() >= self.limit
+    }
+
+    pub(super) fn count_in(&self, bytes: usize) {
+        self.used.set(self.used.get() + bytes);
+    }
+
+    pub(super) fn count_out(&self, bytes: usize) {
+        self.used.set(self.used.get() - bytes);
+    }
+}
+
+/// What frames count for: all of it towards an outbox's own limit, what is not shared towards the
+/// budget of all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cost {
+    pub(super) waiting: usize,
+    pub(super) shared: usize,
+}
+
+impl Cost {
+    pub(super) fn of(frame: &Frame) -> Cost {
+        let waiting = frame.bytes().len() + FRAME_OVERHEAD_BYTES;
+        Cost { waiting, shared: frame.shared_len() }
+    }
+
+    pub(super) fn add(&mut self, other: Cost) {
+        self.waiting += other.waiting;
+        self.shared += other.shared;
+    }
+}
