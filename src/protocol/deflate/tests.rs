@@ -188,6 +188,10 @@ fn a_server_answers_each_offer_as_it_may() {
     ] {
         assert_eq!(answer(offers, false), expected, "{offers}");
     }
+    // RFC 7692 §7.3: what nobody asked to be small is not.
+    let offers = extensions::parse("permessage-deflate; client_max_window_bits").unwrap();
+    let (agreed, _) = offer::answer(&offers, &codecs(0, 6)).unwrap();
+    assert_eq!((agreed.server_max_window_bits, agreed.client_max_window_bits), (15, 15));
 }
 
 #[test]

@@ -205,6 +205,38 @@ fn a_broadcast_is_one_frame_for_all_that_agreed_to_the_same() {
 }
 
 #[test]
+fn a_control_frame_among_several_that_are_compressed_is_not() {
+    let words = "words ".repeat(50);
+    let more = [Message::Ping(words.as_bytes()), Message::Text(&words)];
+    let mut broadcast = Broadcast::several(Message::Text(&words), &more);
+    let mut out = Outbox::alone(10_000);
+    let mut server = compressing();
+    server.send.broadcast(&mut broadcast, Class::Durable, NO_SOURCE, &mut out).unwrap();
+    let firsts: Vec<u8> = frames(&out).iter().map(|(first, _)| *first).collect();
+    assert_eq!(firsts, [TEXT | COMPRESSED, PING, TEXT | COMPRESSED]);
+}
+
+#[test]
+fn a_client_masks_each_compressed_message_with_a_key_of_its_own() {
+    let keys = Box::new(super::tests::Counted(0));
+    let deflate = Deflate::client(&EACH_ALONE, &codecs());
+    let mut client = Endpoint::client(Arc::default(), keys).with_deflate(deflate);
+    let mut out = Outbox::alone(10_000);
+    let words = "words ".repeat(50);
+    for _ in 0..3 {
+        client.send.message(Message::Text(&words), &mut out).unwrap();
+    }
+    let bytes = sent(&out);
+    let mut rest = &bytes[..];
+    let mut keys = Vec::new();
+    while let Some((header, len)) = FrameHeader::decode(rest).unwrap() {
+        keys.push(header.mask.unwrap()[0]);
+        rest = &rest[len + header.payload_len as usize..];
+    }
+    assert_eq!(keys, [0x10, 0x20, 0x30]);
+}
+
+#[test]
 fn what_may_be_taken_back_leaves_no_trace_in_a_window_that_is_taken_over() {
     let codecs = codecs();
     let mut server = server().with_deflate(Deflate::server(&TAKES_OVER, &codecs));

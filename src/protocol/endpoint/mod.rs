@@ -119,7 +119,12 @@ impl Endpoint {
     }
 
     /// The next event in `input`; `Ok(None)` when all of it is used up. Call it until then: what
-    /// it gives may be borrowed from `input`.
+    /// it gives may be borrowed from `input`, and is borrowed from this endpoint. Whoever answers
+    /// a message while it is at hand calls it by the halves:
+    /// `endpoint.receive.next_event(&mut endpoint.send, …)`, and then `endpoint.send.message(…)`.
+    ///
+    /// After [`Event::Closed`] and after an error what is in `out` is still to be sent; a server
+    /// then ends TCP (RFC 6455 §7.1.1).
     ///
     /// # Errors
     /// A [`ProtocolError`] when the other end broke the protocol. The Close frame with the

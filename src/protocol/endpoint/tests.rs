@@ -31,6 +31,17 @@ pub(super) const PONG: u8 = 0x8A;
 #[derive(Debug)]
 struct OneKey;
 
+/// Another key each time.
+#[derive(Debug)]
+pub(super) struct Counted(pub(super) u8);
+
+impl MaskKeys for Counted {
+    fn next_key(&mut self) -> MaskKey {
+        self.0 += 0x10;
+        [self.0, self.0 + 1, self.0 + 2, self.0 + 3]
+    }
+}
+
 impl MaskKeys for OneKey {
     fn next_key(&mut self) -> MaskKey {
         KEY
@@ -492,14 +503,6 @@ fn an_announced_length_reserves_nothing() {
 
 #[test]
 fn client_masks_every_frame_with_the_next_key_and_server_masks_none() {
-    #[derive(Debug)]
-    struct Counted(u8);
-    impl MaskKeys for Counted {
-        fn next_key(&mut self) -> MaskKey {
-            self.0 += 0x10;
-            [self.0, self.0 + 1, self.0 + 2, self.0 + 3]
-        }
-    }
     let say = |mut endpoint: Endpoint, ping: &[u8]| {
         let mut out = Outbox::alone(1_000);
         endpoint.send.message(Message::Binary(&[0; 5]), &mut out).unwrap();
@@ -828,6 +831,13 @@ fn several_messages_of_a_broadcast_are_as_many_frames_and_refused_together() {
     client().send.broadcast(&mut broadcast, Class::Reply, NO_SOURCE, &mut out).unwrap();
     let masked = [from_client(TEXT, b"a"), from_client(BINARY, b"b"), from_client(PING, b"c")];
     assert_eq!(sent(&out), masked.concat());
+    let mut broadcast = Broadcast::several(Message::Binary(&[0]), &[Message::Binary(&[0])]);
+    let (mut client, mut out) =
+        (Endpoint::client(Arc::default(), Box::new(Counted(0))), Outbox::alone(1_000));
+    client.send.broadcast(&mut broadcast, Class::Reply, NO_SOURCE, &mut out).unwrap();
+    let each_by_its_own =
+        [[0x82, 0x81, 0x10, 0x11, 0x12, 0x13, 0x10], [0x82, 0x81, 0x20, 0x21, 0x22, 0x23, 0x20]];
+    assert_eq!(sent(&out), each_by_its_own.concat());
 }
 
 // What it costs.

@@ -348,6 +348,19 @@ mod tests {
     }
 
     #[test]
+    fn the_key_is_the_nonce_and_the_answer_is_to_that_key_to_the_letter() {
+        let request = Request { host: "a", target: "/", protocols: &[], deflate: &[], fields: &[] };
+        let other = ClientHandshake::new(request, [7; 16]).unwrap();
+        let line = b"\r\nSec-WebSocket-Key: BwcHBwcHBwcHBwcHBwcHBw==\r\n";
+        assert!(other.request().windows(line.len()).any(|bytes| bytes == line));
+        let plain = ANSWER.replacen("Sec-WebSocket-Protocol: chat\r\n", "", 1);
+        assert_eq!(other.judge(plain.as_bytes()), Err(ClientError::Accept), "another's answer");
+        let lower =
+            ANSWER.replacen("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "S3PPLMBITXAQ9KYGZZHZRBK+XOO=", 1);
+        assert_eq!(handshake().judge(lower.as_bytes()), Err(ClientError::Accept));
+    }
+
+    #[test]
     fn a_subprotocol_that_is_no_token_is_not_asked_for() {
         for protocol in ["", "a b", "a,b", "a=b", "\"a\"", "caf\u{e9}"] {
             let protocols = &["chat", protocol];

@@ -290,8 +290,14 @@ mod tests {
         assert_eq!(head.query_value("user"), Some(Ok("a b".into())));
         assert_eq!(head.query_value("x"), Some(Ok("".into())));
         assert_eq!(head.query_value("use"), None);
-        let bad = parse("GET /?user=%f0%zz HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
-        assert!(matches!(bad.query_value("user"), Some(Err(HeadError::Malformed(_)))));
+        for wrong in ["%f0%zz", "%ff", "a%c3", "%ed%a0%80", "%c0%af"] {
+            let text = format!("GET /?user={wrong} HTTP/1.1\r\nHost: h\r\n\r\n");
+            let bad = parse(&text).unwrap();
+            assert!(
+                matches!(bad.query_value("user"), Some(Err(HeadError::Malformed(_)))),
+                "{wrong}"
+            );
+        }
         let absolute = parse("GET HTTP://h/a?b HTTP/1.1\r\nHost: H\r\n\r\n").unwrap();
         assert_eq!((absolute.path, absolute.query), ("/a", "b"));
         let no_path = parse("GET http://h?token=x HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();

@@ -114,12 +114,11 @@ impl<'b> Upgrade<'b> {
     }
 
     /// Accepts the request, with one of the offered subprotocols or none (RFC 6455 §4.2.2: a server
-    /// must not name one that was not offered), and with permessage-deflate if that was offered and
+    /// must not name one that was not offered: then it is none), and with permessage-deflate if that was offered and
     /// there are `codecs` for it. Other extensions are declined by not being named (§9.1).
     #[must_use]
     pub fn accept(&self, protocol: Option<&str>, codecs: Option<&Arc<Codecs>>) -> Accepted {
         let offered = protocol.filter(|protocol| self.protocols.contains(protocol));
-        debug_assert_eq!(offered, protocol, "a subprotocol that the client did not offer");
         let agreed = codecs
             .and_then(|codecs| Some((codecs, offer::answer(&self.extensions, codecs)?)))
             .map(|(codecs, (agreed, field))| (Deflate::server(&agreed, codecs), field));
@@ -305,5 +304,9 @@ mod tests {
         assert_eq!(upgrade.protocols(), ["a", "b", "c"]);
         let answer = String::from_utf8(upgrade.accept(Some("b"), None).answer).unwrap();
         assert!(answer.contains("\r\nSec-WebSocket-Protocol: b\r\n"));
+        for protocol in [None, Some("d"), Some("A"), Some("")] {
+            let answer = String::from_utf8(upgrade.accept(protocol, None).answer).unwrap();
+            assert!(!answer.to_lowercase().contains("sec-websocket-protocol"), "{protocol:?}");
+        }
     }
 }
