@@ -20,7 +20,7 @@ lint: ## formatting, lints and documentation, warnings denied
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo fmt --check --manifest-path benches/peers/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --no-default-features --lib -- -D warnings
+	cargo clippy --locked --no-default-features --lib --example parse_frames --example serve_blocking -- -D warnings
 	cargo clippy --locked --no-default-features --features reactor --lib --example echo --example fan_out --example autobahn_client -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
@@ -28,7 +28,7 @@ setup: ## install what the tests need: from Debian, PyPI and npm
 	sh tests/setup.sh
 
 binaries:
-	cargo build --release --locked --bin parlor --example echo --example bot --example fan_out --example autobahn_client
+	cargo build --release --locked --bin parlor --example echo --example bot --example fan_out --example autobahn_client --example serve_blocking
 
 test-rust: ## unit tests, property tests, architecture, embedding
 	cargo test --locked --quiet

@@ -16,10 +16,12 @@ use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longer silence than any case has means that the suite hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// No case takes longer: whoever is no suite must not keep this program for ever.
+const CASE_MAX: Duration = Duration::from_secs(300);
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// Each echo is written at once, so that no more than one waits.
 const OUTBOX_BYTES: u32 = 16 * 1024 * 1024;
@@ -80,7 +82,11 @@ fn converse(
     let mut buffer = vec![0; READ_BUFFER_BYTES];
     let mut len = early.len();
     buffer[..len].copy_from_slice(&early);
+    let begun = Instant::now();
     loop {
+        if begun.elapsed() > CASE_MAX {
+            return Err(format!("{target} has not ended after {} s", CASE_MAX.as_secs()).into());
+        }
         let mut input = Received::new(&mut buffer[..len]);
         loop {
             match endpoint.receive.next_event(&mut endpoint.send, &mut input, &mut out) {

@@ -19,19 +19,19 @@ impl Application for Echo {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".into());
-    let address: SocketAddr = address.parse()?;
+    let address: SocketAddr = address.parse().map_err(|error| format!("{address}: {error}"))?;
     let limits = Limits {
         message_bytes: 16 * 1024 * 1024,
         fragments: 131_072,
         connections_per_address: u32::MAX,
         ..Limits::default()
     };
-    println!("echo: ws://{address}/");
     let mut compression = CodecsConfig { context_takeover: true, ..CodecsConfig::default() };
     if let Some(threshold) = std::env::args().nth(2) {
         compression.threshold_bytes = threshold.parse()?;
     }
     let compression = Some(compression);
-    web::serve(address, WebConfig { limits, compression }, Echo)?;
+    let config = WebConfig { limits, compression };
+    web::serve(address, config, Echo, |address| println!("echo: ws://{address}/"))?;
     Ok(())
 }

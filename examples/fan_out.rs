@@ -272,15 +272,17 @@ impl FanOut {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9002".into());
-    let address: SocketAddr = address.parse()?;
+    let address: SocketAddr = address.parse().map_err(|error| format!("{address}: {error}"))?;
     let limits = Limits {
         message_bytes: 1024 * 1024,
         connections_per_address: u32::MAX,
         ..Limits::default()
     };
-    println!("fan_out: ws://{address}/");
     // Agreed to with clients that offer it.
     let compression = Some(CodecsConfig::default());
-    web::serve(address, WebConfig { limits, compression }, FanOut::default())?;
+    let config = WebConfig { limits, compression };
+    web::serve(address, config, FanOut::default(), |address| {
+        println!("fan_out: ws://{address}/");
+    })?;
     Ok(())
 }

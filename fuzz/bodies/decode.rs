@@ -47,7 +47,7 @@ fn said(stream: &[u8], reading: Reading) -> (Decoded, Option<usize>) {
             assert!(!bytes.is_empty() && !meaning.is_empty() && clause.starts_with("RFC "));
             said += bytes.len() as u64;
         }
-        Note::Ignored { offset, len } => {
+        Note::Ignored { offset, len, .. } => {
             assert_eq!((offset, offset + len), (said, stream.len() as u64));
             said = stream.len() as u64;
         }

@@ -216,11 +216,11 @@ impl Row {
                 meaning: format!("unfinished: {what}"),
                 clause: "",
             },
-            Note::Ignored { offset, len } => Row {
+            Note::Ignored { offset, len, clause } => Row {
                 offset: *offset,
                 bytes: "..".to_owned(),
                 meaning: format!("{len} more, not read: the connection is over"),
-                clause: "RFC 6455 §1.4",
+                clause,
             },
             Note::Event(_) => return None,
         })
@@ -316,7 +316,7 @@ fn print_json(stream: &[u8], reading: Reading, out: &mut dyn Write) -> io::Resul
             }),
         )),
         Note::Unfinished(what) => ends.push(("unfinished", object(|w| w.text("what", &what)))),
-        Note::Ignored { offset, len } => ends.push((
+        Note::Ignored { offset, len, .. } => ends.push((
             "ignored",
             object(|w| {
                 w.number("offset", offset);

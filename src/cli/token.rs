@@ -15,7 +15,7 @@ pub(super) struct TokenArgs {
     #[arg(long, value_name = "ID")]
     user: String,
 
-    /// How long it is good, as 90s, 15m, 1h, 7d
+    /// How long it is good, as 90s, 15m, 1h, 7d; a number alone is seconds
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_time)]
     ttl: Duration,
 

@@ -52,6 +52,8 @@ pub enum Note<'n> {
         offset: u64,
         /// How many there are.
         len: u64,
+        /// By which clause: of what follows a Close, or a violation.
+        clause: &'static str,
     },
 }
 
@@ -159,7 +161,7 @@ impl<'s> Frames<'s> {
         let is_closed = header.opcode == Opcode::Close;
         if is_closed {
             // RFC 6455 §5.5.1: nothing follows a Close.
-            self.ignore(note);
+            self.ignore("RFC 6455 §1.4", note);
         }
         !is_closed
     }
@@ -249,7 +251,7 @@ impl<'s> Frames<'s> {
                 Err(mut error) => {
                     error.frame_offset += self.head_len;
                     note(Note::Violation(error));
-                    self.ignore(note);
+                    self.ignore("RFC 6455 §7.1.7", note);
                     return false;
                 }
             }
@@ -258,10 +260,10 @@ impl<'s> Frames<'s> {
         }
     }
 
-    fn ignore(&mut self, note: &mut dyn FnMut(Note<'_>)) {
+    fn ignore(&mut self, clause: &'static str, note: &mut dyn FnMut(Note<'_>)) {
         let len = (self.stream.len() - self.at) as u64;
         if len > 0 {
-            note(Note::Ignored { offset: self.at as u64, len });
+            note(Note::Ignored { offset: self.at as u64, len, clause });
         }
     }
 }
@@ -377,7 +379,7 @@ mod tests {
                 Note::Event(event) => format!("{event:?}"),
                 Note::Violation(error) => format!("! {error}"),
                 Note::Unfinished(what) => format!("… {what}"),
-                Note::Ignored { offset, len } => format!("{offset} ignored {len}"),
+                Note::Ignored { offset, len, .. } => format!("{offset} ignored {len}"),
             });
         });
         lines
@@ -467,7 +469,7 @@ mod tests {
                     assert_eq!(bytes, &stream[said as usize..][..bytes.len()]);
                     said += bytes.len() as u64;
                 }
-                Note::Ignored { offset, len } => {
+                Note::Ignored { offset, len, .. } => {
                     assert!(offset >= said, "what was said is not ignored");
                     said = offset + len;
                 }

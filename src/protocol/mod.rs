@@ -1,7 +1,8 @@
 //! The WebSocket protocol, RFC 6455, without I/O and without a clock: bytes in, events out.
 //!
 //! To read it, in this order: [`opcode`] → [`mask`] → [`frame_header`] → [`violation`] →
-//! [`assembler`] → [`endpoint`]; then [`close`], [`utf8`] and [`handshake`].
+//! [`assembler`] → [`endpoint`]; then [`close`], [`utf8`], [`handshake`] and [`deflate`]
+//! (RFC 7692). How they go together in a server of one's own: `examples/serve_blocking.rs`.
 
 pub mod annotate;
 pub mod assembler;

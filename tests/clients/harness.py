@@ -63,6 +63,11 @@ def fan_out_binary():
     return binary("PARLOR_FAN_OUT", "target/release/examples/fan_out", how)
 
 
+def serve_blocking_binary():
+    how = "cargo build --release --example serve_blocking"
+    return binary("PARLOR_SERVE_BLOCKING", "target/release/examples/serve_blocking", how)
+
+
 def tool(name, how):
     """The path of a program that a test needs; fails, and says how to get it, if it is not there."""
     path = shutil.which(name)
@@ -246,6 +251,9 @@ class Servers:
 
     def fan_out(self):
         return self._example("fan_out", fan_out_binary())
+
+    def serve_blocking(self):
+        return self._example("serve_blocking", serve_blocking_binary())
 
     def _example(self, name, program, wrapper=()):
         port = free_port()

@@ -126,7 +126,8 @@ pub trait Application {
     }
 }
 
-/// Listens on `listen` and serves `application` on this thread, for ever.
+/// Listens on `listen` and serves `application` on this thread, for ever; `bound` is told the address
+/// as soon as connections are accepted there.
 ///
 /// # Errors
 /// What the system says, as that the address is taken.
@@ -134,10 +135,13 @@ pub fn serve(
     listen: SocketAddr,
     config: WebConfig,
     application: impl Application,
+    bound: impl FnOnce(SocketAddr),
 ) -> io::Result<()> {
     let limits = config.limits.clone();
     let mut reactor = Reactor::bind(&ReactorConfig { listen, limits })?;
-    log::info!("listening on {}", reactor.local_addr()?);
+    let address = reactor.local_addr()?;
+    log::info!("listening on {address}");
+    bound(address);
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
     let mut web = Web::new(application, config, u64::from_le_bytes(seed));
