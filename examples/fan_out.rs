@@ -8,7 +8,9 @@
 //! Nothing is kept to be read later, so that all wait for whoever is behind: while somebody has no
 //! room for a message nothing more is read. Who takes nothing for two seconds meanwhile goes.
 //!
-//! Run: `cargo run --release --example fan_out -- 127.0.0.1:9002`
+//! Run: `cargo run --release --example fan_out -- 127.0.0.1:9002`. A number after the address is
+//! from how many bytes on messages are compressed, for clients that offer it; without one it is
+//! 1,024.
 
 use parlor::base::outbox::NO_SOURCE;
 use parlor::base::{Class, ConnId, Limits, Moment};
@@ -278,9 +280,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         connections_per_address: u32::MAX,
         ..Limits::default()
     };
-    // Agreed to with clients that offer it.
-    let compression = Some(CodecsConfig::default());
-    let config = WebConfig { limits, compression };
+    let mut compression = CodecsConfig::default();
+    if let Some(threshold) = std::env::args().nth(2) {
+        compression.threshold_bytes = threshold.parse()?;
+    }
+    let config = WebConfig { limits, compression: Some(compression) };
     web::serve(address, config, FanOut::default(), |address| {
         println!("fan_out: ws://{address}/");
     })?;

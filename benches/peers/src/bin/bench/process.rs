@@ -45,7 +45,9 @@ impl ServerProcess {
         let mut command = server.command(options, workload);
         command.arg(address.to_string()).stdin(Stdio::null()).stdout(Stdio::null());
         if options.deflate {
-            command.arg("--deflate");
+            // Parlor's examples take from how many bytes on they compress.
+            let is_parlor = matches!(server, Server::Parlor | Server::Before);
+            command.arg(if is_parlor { "0" } else { "--deflate" });
         }
         let child = start(&mut command, options.server_core, options)?;
         let mut process = ServerProcess { child, address };
