@@ -450,8 +450,16 @@ class TestWork:
         if "echo" not in self.idle:
             self.idle["echo"] = self.echo_count(b"")
         size, stream = STREAMS[name]
-        counts = [self.idle["echo"], *(self.echo_count(stream(n)) for n in (size, 2 * size))]
-        assert_linear(counts, name)
+        # How much is answered at once is a matter of who runs when: on a busy machine the one may
+        # be lucky and the other not. What is not linear is so each time.
+        for is_last in (False, False, True):
+            counts = [self.idle["echo"], *(self.echo_count(stream(n)) for n in (size, 2 * size))]
+            try:
+                assert_linear(counts, name)
+                return
+            except AssertionError:
+                if is_last:
+                    raise
 
     def heads_count(self, fields):
         with harness.Servers() as servers:
