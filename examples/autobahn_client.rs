@@ -96,7 +96,7 @@ fn converse(
                 // outbox; the server's own, and the end, are still to come.
                 Err(_violation) => {}
             }
-            flush(&mut stream, &mut out)?;
+            out.write_to(&mut stream)?;
         }
         // Once the closing handshake is done the suite may cut the connection.
         let is_closed = endpoint.send.closing() == Closing::Closed;
@@ -108,16 +108,6 @@ fn converse(
             return Ok(());
         }
     }
-}
-
-fn flush(stream: &mut TcpStream, out: &mut Outbox) -> io::Result<()> {
-    let mut sent = 0;
-    for piece in out.pieces() {
-        stream.write_all(piece)?;
-        sent += piece.len();
-    }
-    out.advance(sent);
-    Ok(())
 }
 
 fn echo(event: Event<'_>, send: &mut Send, out: &mut Outbox) {

@@ -6,7 +6,7 @@
 //! there are, the sender's too.
 //!
 //! Nothing is kept to be read later, so that all wait for whoever is behind: while somebody has no
-//! room for a message nothing more is read. Who takes nothing for two seconds meanwhile goes.
+//! room for a message nothing more is read. Who takes less than 16 KiB in two seconds meanwhile goes.
 //!
 //! Run: `cargo run --release --example fan_out -- 127.0.0.1:9002`. A number after the address is
 //! from how many bytes on messages are compressed, for clients that offer it; without one it is

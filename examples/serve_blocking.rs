@@ -47,16 +47,6 @@ fn judge(head: &[u8], codecs: &Arc<Codecs>) -> Result<Accepted, Refusal> {
     Ok(Upgrade::judge(&head)?.accept(None, Some(codecs)))
 }
 
-fn flush(stream: &mut TcpStream, out: &mut Outbox) -> io::Result<()> {
-    let mut sent = 0;
-    for piece in out.pieces() {
-        stream.write_all(piece)?;
-        sent += piece.len();
-    }
-    out.advance(sent);
-    Ok(())
-}
-
 fn serve(mut stream: TcpStream, codecs: &Arc<Codecs>) -> io::Result<()> {
     let Some((head, mut bytes)) = read_head(&mut stream)? else { return Ok(()) };
     let Accepted { answer, deflate } = match judge(&head, codecs) {
@@ -92,9 +82,9 @@ fn serve(mut stream: TcpStream, codecs: &Arc<Codecs>) -> io::Result<()> {
                 // and the server ends TCP (RFC 6455 §7.1.1).
                 Ok(Some(Event::Closed { .. })) | Err(_) => break true,
             }
-            flush(&mut stream, &mut out)?;
+            out.write_to(&mut stream)?;
         };
-        flush(&mut stream, &mut out)?;
+        out.write_to(&mut stream)?;
         if is_over {
             stream.shutdown(std::net::Shutdown::Write)?;
             // Until the peer has ended, too: a reset would take the Close from it.

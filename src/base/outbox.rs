@@ -11,6 +11,7 @@
 use super::Buffer;
 use super::frame::{Budget, Cost, FRAME_OVERHEAD_BYTES, Frame};
 use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
 use std::rc::Rc;
 
 /// The source of frames that belong to no room.
@@ -108,13 +109,13 @@ impl Outbox {
         if bytes == 0 {
             return Ok(());
         }
-        let cost = bytes + FRAME_OVERHEAD_BYTES;
+        let cost = Cost::of(&frame);
         match class {
             Class::Control | Class::Reply => {}
             Class::Pong => {
+                frame.count_bytes_in(&self.budget);
                 let storage = self.storage();
                 if let Some(waiting) = storage.waiting_pong() {
-                    let cost = Cost::of(&frame);
                     let old = std::mem::replace(waiting, frame);
                     self.count_out(Cost::of(&old));
                     self.count_in(cost);
@@ -125,19 +126,20 @@ impl Outbox {
             Class::Durable => {
                 // When nothing else waits a frame passes: one that is larger than the whole limit
                 // would never, and whoever reads must not pay for those who do not.
-                let over = self.waiting + cost > self.limit as usize || self.budget.is_spent();
+                let over =
+                    self.waiting + cost.waiting > self.limit as usize || self.budget.is_spent();
                 if over && self.waiting > 0 {
                     return Err(Refused);
                 }
             }
             Class::Ephemeral => {
-                if self.waiting + cost > self.limit as usize / 2 || self.budget.is_spent() {
+                if self.waiting + cost.waiting > self.limit as usize / 2 || self.budget.is_spent() {
                     return Err(Refused);
                 }
             }
         }
         frame.count_bytes_in(&self.budget);
-        self.count_in(Cost::of(&frame));
+        self.count_in(cost);
         let item = Item { frame, class, source };
         if matches!(self.queue, Queue::Empty) {
             self.queue = Queue::One(item);
@@ -283,6 +285,25 @@ impl Outbox {
         if sent > 0 {
             let freed = self.storage().advance(sent);
             self.count_out(freed);
+        }
+    }
+
+    /// Writes what waits, for a connection that nobody else takes from. What `to` does not take still
+    /// waits, and may be tried again.
+    ///
+    /// # Errors
+    /// As [`Write::write`]; [`ErrorKind::WriteZero`] if it takes nothing.
+    pub fn write_to(&mut self, to: &mut impl Write) -> io::Result<()> {
+        loop {
+            let Some(written) = self.pieces().next().map(|piece| to.write(piece)) else {
+                return Ok(());
+            };
+            match written {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(sent) => self.advance(sent),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -505,6 +526,60 @@ mod tests {
         assert_eq!(other.push(own("y"), Class::Durable, 0), Err(Refused));
         one.clear();
         assert_eq!(other.push(own("y"), Class::Durable, 0), Ok(()));
+    }
+
+    #[test]
+    fn what_waits_for_many_counts_once_towards_the_budget_and_for_each_towards_its_limit() {
+        let budget = Budget::new(10_000);
+        let mut outboxes =
+            [1_000, 1_000, 1_000, 90].map(|limit| Outbox::new(limit, Rc::clone(&budget)));
+        let frame = Frame::shared(vec![7; 40]);
+        for outbox in &mut outboxes {
+            outbox.push(frame.clone(), Class::Durable, 5).unwrap();
+            assert_eq!(outbox.waiting_bytes(), 40 + FRAME_OVERHEAD_BYTES);
+        }
+        let [one, other, third, small] = &mut outboxes;
+        assert_eq!(small.push(frame.clone(), Class::Durable, 5), Err(Refused));
+        assert_eq!(budget.used(), 40 + 4 * FRAME_OVERHEAD_BYTES);
+        // By each way in which a frame leaves.
+        one.advance(30);
+        assert_eq!(budget.used(), 40 + 4 * FRAME_OVERHEAD_BYTES, "it has begun to leave");
+        one.advance(10);
+        other.take_back(5);
+        third.clear();
+        assert_eq!(budget.used(), 40 + FRAME_OVERHEAD_BYTES);
+        drop(frame);
+        assert_eq!(budget.used(), 40 + FRAME_OVERHEAD_BYTES, "one still has it");
+        drop(outboxes);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_a_writer_does_not_take_waits() {
+        struct Some3(Vec<u8>);
+        impl Write for Some3 {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                if self.0.len() >= 7 {
+                    return Err(ErrorKind::WouldBlock.into());
+                }
+                let len = bytes.len().min(3);
+                self.0.extend(&bytes[..len]);
+                Ok(len)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut outbox = Outbox::alone(1_000);
+        for frame in ["abcd", "efgh", "ij"] {
+            outbox.push(own(frame), Class::Reply, NO_SOURCE).unwrap();
+        }
+        let mut to = Some3(Vec::new());
+        assert_eq!(outbox.write_to(&mut to).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!((&to.0[..], text(&outbox).as_str()), (&b"abcdefg"[..], "hij"));
+        outbox.write_to(&mut to.0).unwrap();
+        assert_eq!((&to.0[..], outbox.is_empty()), (&b"abcdefghij"[..], true));
     }
 
     #[test]
