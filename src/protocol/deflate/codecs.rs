@@ -110,8 +110,10 @@ impl Codecs {
 /// More than a compressed message comes to at any level and with any window: a byte of it takes
 /// nine bits at most (RFC 1951 §3.2.6), and a block of stored bytes has five beside its own.
 fn most_bytes(payload_len: usize) -> usize {
-    const BLOCK_BYTES_MIN: usize = 64;
-    payload_len + payload_len / 8 + payload_len / BLOCK_BYTES_MIN + 64
+    /// A block has more than this for each five; what is less is in the bytes at the end.
+    const BLOCK_BYTES_MIN: usize = 320;
+    const ENDS: usize = 64;
+    payload_len + payload_len / 8 + payload_len / BLOCK_BYTES_MIN * 5 + ENDS
 }
 
 impl Tools {
@@ -183,6 +185,38 @@ impl Tools {
         if buffer.capacity() > self.spare.capacity() && buffer.capacity() <= SPARE_BYTES_MAX {
             buffer.clear();
             self.spare = buffer;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_what_does_not_become_smaller() {
+        let mut seed = 7_u64;
+        let mut byte = || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed as u8
+        };
+        // Bytes that a fixed code needs nine bits for are the worst at level 1.
+        let noise: Vec<u8> = (0..40_000).map(|_| byte()).collect();
+        let nine_bits: Vec<u8> = noise.iter().map(|byte| byte | 0x90).collect();
+        for level in 0..=9 {
+            for bits in COMPRESSOR_BITS_MIN..=WINDOW_BITS_MAX {
+                let mut tools = Tools::default();
+                for len in [0, 1, 5, 511, 4_000, 40_000] {
+                    for payload in [&noise[..len], &nine_bits[..len]] {
+                        tools.compress(payload, &[], bits, level);
+                        let place = usize::from(bits - COMPRESSOR_BITS_MIN);
+                        let is_kept = tools.compressors[place].is_some();
+                        assert!(is_kept, "level {level}, {bits} bits, {len} bytes");
+                    }
+                }
+            }
         }
     }
 }
