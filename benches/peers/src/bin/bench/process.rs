@@ -3,6 +3,7 @@
 use crate::Fallible;
 use crate::options::Options;
 use crate::servers::{Server, sibling};
+use parlor_peers::cpu_time;
 use parlor_peers::workload::Workload;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::fs;
@@ -63,13 +64,7 @@ impl ServerProcess {
 
     /// Processor time of all threads; exact while they wait.
     pub(crate) fn cpu_time(&self) -> Fallible<Duration> {
-        let mut nanos = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let text = fs::read_to_string(task?.path().join("schedstat"))?;
-            let first = text.split_whitespace().next().unwrap_or_default();
-            nanos += first.parse::<u64>()?;
-        }
-        Ok(Duration::from_nanos(nanos))
+        Ok(cpu_time::of_process(self.child.id())?)
     }
 
     /// Memory that it has, in bytes.

@@ -3,13 +3,13 @@
 
 use crate::content::{self, Template};
 use crate::incoming::{Came, Expected, Incoming};
-use crate::latency::Latency;
 use crate::{Done, Fallible, Options, PATIENCE};
 use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use parlor_peers::frame;
 use parlor_peers::handshake;
+use parlor_peers::latency::Latency;
 use parlor_peers::workload::Workload;
 use std::io::{ErrorKind, Read, Write};
 use std::rc::Rc;

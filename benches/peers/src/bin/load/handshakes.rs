@@ -1,10 +1,10 @@
 //! Connections that are opened and closed in order: request, answer, Close, Close, and the server
 //! ends the TCP connection (RFC 6455 §7.1.1).
 
-use crate::latency::Latency;
 use crate::{Done, Fallible, PATIENCE, content};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use parlor_peers::latency::Latency;
 use parlor_peers::{frame, handshake};
 use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};

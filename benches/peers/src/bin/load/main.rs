@@ -15,11 +15,10 @@ mod content;
 mod flights;
 mod handshakes;
 mod incoming;
-mod latency;
 
 use flights::Flights;
 use handshakes::Handshakes;
-use latency::Latency;
+use parlor_peers::latency::Latency;
 use parlor_peers::workload::Workload;
 use std::error::Error;
 use std::fmt;

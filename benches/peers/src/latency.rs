@@ -5,7 +5,7 @@ use std::time::Duration;
 const STEPS: u32 = 16;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Latency {
+pub struct Latency {
     counts: Vec<u64>,
     total: u64,
 }
@@ -17,7 +17,7 @@ impl Default for Latency {
 }
 
 impl Latency {
-    pub(crate) fn note(&mut self, time: Duration) {
+    pub fn note(&mut self, time: Duration) {
         let nanos = (time.as_nanos() as u64).max(u64::from(STEPS));
         let power = nanos.ilog2();
         let step = (nanos >> (power - STEPS.ilog2())) as u32 - STEPS;
@@ -26,7 +26,7 @@ impl Latency {
     }
 
     /// The time within which this part of all were done, in ns; 0 if there were none.
-    pub(crate) fn quantile(&self, part: f64) -> u64 {
+    pub fn quantile(&self, part: f64) -> u64 {
         let wanted = (self.total as f64 * part).ceil() as u64;
         let mut seen = 0;
         for (place, count) in self.counts.iter().enumerate() {
