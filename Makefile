@@ -7,7 +7,7 @@ FUZZ_SECONDS = 15
 PYTHON = target/test-python/bin/python
 
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
 
 run: ## serve, with the embedded database
 	cargo run --release --locked
@@ -64,8 +64,13 @@ bench: ## parlor beside other servers and the least that one can do; some ten mi
 	cargo build --release --locked --manifest-path benches/peers/Cargo.toml
 	cargo run --release --locked --manifest-path benches/peers/Cargo.toml --bin bench -- $(BENCH)
 
+# Debian: apt-get install redis-server nats-server strace. It starts them itself: they need not be services.
+bench-durability: ## parlor on a disk and in memory beside Redis Streams and NATS JetStream; some five minutes
+	cargo build --release --locked --bin parlor
+	cargo run --release --locked --manifest-path benches/peers/Cargo.toml --bin durability -- $(DURABILITY)
+
 bench-smoke: ## what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
 .PHONY: help run test lint setup binaries test-rust test-clients test-browser test-autobahn autobahn \
-	test-fuzz fuzz bench bench-smoke
+	test-fuzz fuzz bench bench-durability bench-smoke
