@@ -35,6 +35,8 @@ pub(crate) struct Slice {
     pub(crate) done: Done,
     /// Of the server.
     pub(crate) cpu_time: Duration,
+    /// By the server, to the disk.
+    pub(crate) written_bytes: u64,
 }
 
 /// One server with one number of senders.
@@ -128,9 +130,10 @@ fn slice(
 ) -> Fallible<Slice> {
     let mut load = open(options, process, senders, number)?;
     load.work(WARM)?;
-    let before = process.cpu_time()?;
+    let (cpu_before, written_before) = (process.cpu_time()?, process.written_bytes()?);
     let done = load.work(options.slice)?;
-    Ok(Slice { done, cpu_time: process.cpu_time()? - before })
+    let cpu_time = process.cpu_time()? - cpu_before;
+    Ok(Slice { done, cpu_time, written_bytes: process.written_bytes()? - written_before })
 }
 
 struct SliceNumbers(u32);

@@ -30,9 +30,10 @@ pub(crate) fn report(
 
 fn details(measured: &Measured) -> String {
     let mut text =
-        "| senders | server | on disk | acknowledged a second | to the acknowledgement, \
-        p50, p99 | to the receiver, p50, p99 | messages for each fsync | CPU for each message, \
-        server and load |\n| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |\n"
+        "| senders | server | on disk | acknowledged a second | send to acknowledgement: \
+        p50, p99 (µs) | send to receipt: p50, p99 (µs) | messages for each fsync | bytes written \
+        for each message | CPU for each message: server, load (µs) |\n\
+        | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
             .to_owned();
     for row in &measured.rows {
         let median = |figure: &dyn Fn(&Slice) -> f64| {
@@ -40,14 +41,14 @@ fn details(measured: &Measured) -> String {
         };
         let both = |latency: &dyn Fn(&Slice) -> &Latency| {
             let at = |part| median(&|slice| latency(slice).quantile(part) as f64 / 1e3);
-            format!("{:.0}, {:.0} µs", at(0.5), at(0.99))
+            format!("{:.0}, {:.0}", at(0.5), at(0.99))
         };
         let per_message =
-            |time: &dyn Fn(&Slice) -> f64| median(&|s| time(s) * 1e6 / s.done.count as f64);
+            |figure: &dyn Fn(&Slice) -> f64| median(&|s| figure(s) / s.done.count as f64);
         let rate = Spread::of(rates(row));
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {:.0} ({:.0}–{:.0}) | {} | {} | {} | {:.1}, {:.1} µs |",
+            "| {} | {} | {} | {:.0} ({:.0}–{:.0}) | {} | {} | {} | {:.0} | {:.1}, {:.1} |",
             row.senders,
             row.server,
             if row.server.is_durable() { "yes" } else { "no" },
@@ -57,8 +58,9 @@ fn details(measured: &Measured) -> String {
             both(&|slice| &slice.done.acknowledged),
             both(&|slice| &slice.done.received),
             row.messages_per_call.map_or("–".into(), |messages| format!("{messages:.1}")),
-            per_message(&|slice| slice.cpu_time.as_secs_f64()),
-            per_message(&|slice| slice.done.load_cpu.as_secs_f64()),
+            per_message(&|slice| slice.written_bytes as f64),
+            per_message(&|slice| slice.cpu_time.as_secs_f64() * 1e6),
+            per_message(&|slice| slice.done.load_cpu.as_secs_f64() * 1e6),
         );
     }
     text

@@ -173,6 +173,13 @@ impl ServerProcess {
         Ok(cpu_time::of_process(self.child.id())?)
     }
 
+    /// Bytes that the system has written to the disk, or is to write, for this process.
+    pub(crate) fn written_bytes(&self) -> Fallible<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/io", self.child.id()))?;
+        let bytes = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+        Ok(bytes.ok_or("no write_bytes")?.parse()?)
+    }
+
     /// Calls until now that wait for the disk. One that is interrupted has two lines, of which the
     /// second has no parenthesis behind the name.
     pub(crate) fn disk_calls(&self) -> Fallible<usize> {
