@@ -70,7 +70,7 @@ fn rates(row: &Row) -> Vec<f64> {
     row.slices.iter().map(|slice| slice.done.per_second()).collect()
 }
 
-/// Slices of the same round are compared.
+/// Slices of the same round are compared; empty if none of the pairs was measured.
 fn ratios(measured: &Measured, options: &Options) -> String {
     let mut text = "| acknowledged a second |".to_owned();
     for senders in &options.senders {
@@ -79,6 +79,7 @@ fn ratios(measured: &Measured, options: &Options) -> String {
     text += " |\n| --- |";
     text += &" ---: |".repeat(options.senders.len());
     text += " --- |\n";
+    let head_len = text.len();
     for (one, other, meaning) in RATIOS {
         let ratio = |&senders: &usize| {
             let rates = |wanted| {
@@ -97,7 +98,7 @@ fn ratios(measured: &Measured, options: &Options) -> String {
         }
         let _ = writeln!(text, " {meaning} |");
     }
-    text
+    if text.len() == head_len { String::new() } else { text }
 }
 
 /// How it was measured, with what, and how fast the disk was meanwhile.
