@@ -97,6 +97,8 @@ pub const OVER_RATE_MAX: u32 = 100;
 pub const ABUSE_WINDOW_MS: u64 = 10_000;
 /// Errors to requests without an `id` are sent at most this often, with a count.
 pub const ANONYMOUS_ERROR_EVERY_MS: u64 = 1_000;
+/// Tokens of one request, in whichever ways they are presented: each costs a signature to check.
+pub const TOKENS_PER_REQUEST_MAX: usize = 4;
 /// An orderly end of the server takes at most this time.
 pub const STOP_MS_MAX: u64 = 4_000;
 

@@ -4,6 +4,7 @@ use super::assets::{CONTENT_SECURITY_POLICY, asset};
 use super::auth::{Identity, TokenError, Verifier};
 use super::json::Writer;
 use super::web::Answer;
+use crate::base::limits::TOKENS_PER_REQUEST_MAX;
 use crate::base::{Timestamp, UserId};
 use crate::protocol::handshake::response::respond;
 use crate::protocol::handshake::{Refusal, RequestHead, Status, Upgrade};
@@ -150,7 +151,7 @@ fn check_origin(head: &RequestHead<'_>, allowed: &[String]) -> Result<(), Refusa
 
 /// Open mode: everybody is who they say.
 fn named(head: &RequestHead<'_>) -> Result<Identity, Refusal> {
-    if !tokens(head, &[]).is_empty() || bearer(head).is_some() {
+    if !tokens(head, &[])?.is_empty() {
         return Err(unauthorized(&TokenError::OpenMode.to_string()));
     }
     let bad = |why: String| Refusal::new(Status::BadRequest, "bad_request", why);
@@ -170,7 +171,11 @@ fn proved(
     rules: Rules<'_>,
 ) -> Result<Option<Identity>, Refusal> {
     let mut first = None;
-    for token in tokens(head, upgrade.protocols()) {
+    let tokens = tokens(head, upgrade.protocols())?;
+    if tokens.len() > TOKENS_PER_REQUEST_MAX {
+        return Err(unauthorized("these are too many tokens"));
+    }
+    for token in tokens {
         let verified = rules.verifier.verify(&token, rules.now);
         let identity = verified.map_err(|error| unauthorized(&error.to_string()))?;
         first = first.or(Some(identity));
@@ -178,16 +183,13 @@ fn proved(
     Ok(first)
 }
 
-/// The tokens of a request, in their order of rank.
-fn tokens(head: &RequestHead<'_>, protocols: &[&str]) -> Vec<String> {
-    let mut tokens = Vec::new();
-    if let Some(token) = bearer(head) {
-        tokens.push(token.to_owned());
-    }
-    if let Some(token) = head.query_value("token") {
-        // One that cannot be decoded is a bad one.
-        tokens.push(token.unwrap_or_default().into_owned());
-    }
+/// The tokens of a request, in their order of rank. Each that is there counts, however often its way
+/// is used: whoever looks at another one than we do must not be led astray.
+fn tokens(head: &RequestHead<'_>, protocols: &[&str]) -> Result<Vec<String>, Refusal> {
+    let mut tokens: Vec<String> = bearer(head)?.map(str::to_owned).into_iter().collect();
+    // One that cannot be decoded is a bad one.
+    let of_query = head.query_values("token");
+    tokens.extend(of_query.map(|token| token.unwrap_or_default().into_owned()));
     let offered = protocols.iter().filter_map(|protocol| protocol.strip_prefix(BEARER_PREFIX));
     tokens.extend(offered.map(str::to_owned));
     if protocols.is_empty() {
@@ -195,13 +197,15 @@ fn tokens(head: &RequestHead<'_>, protocols: &[&str]) -> Vec<String> {
         let offered = lines.filter_map(|item| item.trim().strip_prefix(BEARER_PREFIX));
         tokens.extend(offered.map(str::to_owned));
     }
-    tokens
+    Ok(tokens)
 }
 
-fn bearer<'b>(head: &RequestHead<'b>) -> Option<&'b str> {
-    let value = head.all("authorization").next()?;
-    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+/// The token of the `Authorization` field, which comes once (RFC 9110 §5.3). Another scheme than
+/// `Bearer` (RFC 6750 §2.1) is for somebody else, a proxy perhaps.
+fn bearer<'b>(head: &RequestHead<'b>) -> Result<Option<&'b str>, Refusal> {
+    let Some(value) = head.only("authorization").map_err(Refusal::from)? else { return Ok(None) };
+    let (scheme, token) = value.split_once([' ', '\t']).unwrap_or((value, ""));
+    Ok(scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()))
 }
 
 fn unauthorized(message: &str) -> Refusal {
@@ -332,6 +336,42 @@ mod tests {
             "the first decides"
         );
         assert_eq!(status(secret.as_ref(), "/ws?token=%ff", &[]), "401");
+    }
+
+    #[test]
+    fn every_token_is_judged_however_often_a_way_is_used() {
+        let secret = secret();
+        let ask = |target: &str, fields: &[(&str, &str)]| ask(Some(&secret), target, fields).0;
+        let (ada, bob) = (token("ada"), token("bob"));
+        assert_eq!(ask(&format!("/ws?token={ada}&token={bob}"), &[]), "101");
+        for second in ["token=x", "token=", "token", "token=%ff"] {
+            assert_eq!(ask(&format!("/ws?token={ada}&a=b&{second}"), &[]), "401", "{second}");
+        }
+        let offered = |second: &str| format!("bearer.{ada}, parlor.v1, bearer.{second}");
+        assert_eq!(ask("/ws", &[("Sec-WebSocket-Protocol", &offered(&bob))]), "101");
+        assert_eq!(ask("/ws", &[("Sec-WebSocket-Protocol", &offered("x"))]), "401");
+        let many = |count: usize| format!("/ws?a=b{}", format!("&token={ada}").repeat(count));
+        assert_eq!(ask(&many(TOKENS_PER_REQUEST_MAX), &[]), "101");
+        assert_eq!(ask(&many(TOKENS_PER_REQUEST_MAX + 1), &[]), "401");
+    }
+
+    #[test]
+    fn the_authorization_field_comes_once_and_other_schemes_are_for_others() {
+        let secret = secret();
+        let ask = |fields: &[(&str, &str)]| ask(Some(&secret), "/ws", fields);
+        let ada = token("ada");
+        let bearer = format!("Bearer {ada}");
+        assert_eq!(ask(&[("Authorization", &bearer), ("authorization", &bearer)]).0, "400");
+        assert_eq!(ask(&[("Authorization", "Bearer é")]).0, "400");
+        for bad in ["Bearer", "Bearer ", "bearer\tx", "BEARER x", &format!("{bearer}, {bearer}")] {
+            assert_eq!(ask(&[("Authorization", bad)]).0, "401", "{bad}");
+        }
+        let good = ("101".to_owned(), Some("ada".to_owned()));
+        for scheme in ["Bearer ", "bearer  ", "BEARER\t"] {
+            assert_eq!(ask(&[("Authorization", &format!("{scheme}{ada}"))]), good, "{scheme}");
+        }
+        let nobody = ("101".to_owned(), None);
+        assert_eq!(ask(&[("Authorization", "Basic YTpi")]), nobody, "auth may still come");
     }
 
     #[test]

@@ -189,12 +189,23 @@ impl<'b> RequestHead<'b> {
     /// [`HeadError::Malformed`] within, if it is not UTF-8 in percent-encoding.
     #[must_use]
     pub fn query_value(&self, name: &str) -> Option<Result<Cow<'b, str>, HeadError>> {
-        let pair = self.query.split('&').find_map(|pair| {
+        self.query_values(name).next()
+    }
+
+    /// The decoded values of all `name=…` of the query, in order.
+    ///
+    /// # Errors
+    /// As [`RequestHead::query_value`].
+    pub fn query_values(
+        &self,
+        name: &str,
+    ) -> impl Iterator<Item = Result<Cow<'b, str>, HeadError>> {
+        let pairs = self.query.split('&').filter_map(move |pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             (key == name).then_some(value)
-        })?;
+        });
         let malformed = HeadError::Malformed("a value of the query is not UTF-8, percent-encoded");
-        Some(percent_decoded(pair).ok_or(malformed))
+        pairs.map(move |value| percent_decoded(value).ok_or(malformed))
     }
 }
 
