@@ -97,8 +97,22 @@ pub const OVER_RATE_MAX: u32 = 100;
 pub const ABUSE_WINDOW_MS: u64 = 10_000;
 /// Errors to requests without an `id` are sent at most this often, with a count.
 pub const ANONYMOUS_ERROR_EVERY_MS: u64 = 1_000;
+/// A token, in bytes: several times what the claims of people come to.
+pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Tokens of one request, in whichever ways they are presented: each costs a signature to check.
 pub const TOKENS_PER_REQUEST_MAX: usize = 4;
+/// A token's own id (`jti`), in bytes: twice a hash in hexadecimal digits.
+pub const JTI_BYTES_MAX: usize = 128;
+/// Revocations that are kept, of tokens and of users together: some 20 MB.
+pub const REVOCATIONS_MAX: usize = 100_000;
+/// A file with a key or a set of keys, in bytes.
+pub const KEY_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Files with keys.
+pub const KEY_FILES_MAX: usize = 16;
+/// Keys of all files together: a token's is looked for among all.
+pub const KEYS_MAX: usize = 64;
+/// A key's name (`kid`), in bytes.
+pub const KID_BYTES_MAX: usize = 128;
 /// An orderly end of the server takes at most this time.
 pub const STOP_MS_MAX: u64 = 4_000;
 

@@ -4,6 +4,7 @@ pub mod decode;
 mod serve;
 mod token;
 
+use crate::server::auth::{KeyProblem, Secret};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -67,30 +68,12 @@ impl Failure {
     }
 }
 
-/// The secret that the environment variable or a file gives.
-fn secret(file: Option<&std::path::Path>) -> Result<Option<crate::server::auth::Secret>, Failure> {
-    const VARIABLE: &str = "PARLOR_SECRET";
-    let variable = std::env::var_os(VARIABLE);
-    let (bytes, origin) = match (file, variable) {
-        (Some(_), Some(_)) => {
-            return Err(Failure::usage(format!(
-                "--secret-file and {VARIABLE} are both given: give one"
-            )));
-        }
-        (Some(path), None) => {
-            let bytes = std::fs::read(path).map_err(|error| {
-                Failure::new(format!("cannot read {}: {error}", path.display()))
-            })?;
-            (bytes, path.display().to_string())
-        }
-        (None, Some(text)) => (text.into_encoded_bytes(), VARIABLE.to_owned()),
-        (None, None) => return Ok(None),
-    };
-    crate::server::auth::Secret::new(&bytes).map(Some).map_err(|len| {
-        Failure::usage(format!(
-            "the secret in {origin} has {len} bytes, and needs at least {}: make one with \
-             `openssl rand -hex 32`",
-            crate::server::auth::SECRET_BYTES_MIN
-        ))
+const SECRET_VARIABLE: &str = "PARLOR_SECRET";
+
+/// The secret that the environment variable gives.
+fn secret_of_environment() -> Result<Option<Secret>, Failure> {
+    let Some(text) = std::env::var_os(SECRET_VARIABLE) else { return Ok(None) };
+    Secret::new(text.as_encoded_bytes()).map(Some).map_err(|len| {
+        Failure::usage(format!("{SECRET_VARIABLE}: {}", KeyProblem::SecretShort(len)))
     })
 }

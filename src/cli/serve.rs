@@ -1,7 +1,8 @@
 //! `parlor serve`.
 
-use super::{Failure, secret};
+use super::{Failure, secret_of_environment};
 use crate::reactor::on_signal;
+use crate::server::auth::KeyFile;
 use crate::server::{Config, Server, ServerError};
 use crate::store::Place;
 use clap::Args;
@@ -30,8 +31,14 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 
-    /// Open mode, expressly: everybody is who they say. It is what a server without a secret on
-    /// a loopback address runs in; with a secret, or elsewhere, it is an error
+    /// A file with the public key of somebody who signs tokens (PEM: RS256, ES256 or EdDSA by its
+    /// kind), or with a set of keys (JWKS); for the tokens with a `kid`, a PEM file's is given
+    /// before it (may be repeated)
+    #[arg(long, value_name = "[KID=]FILE", value_parser = parse_key_file)]
+    key_file: Vec<KeyFile>,
+
+    /// Open mode, expressly: everybody is who they say. It is what a server without a secret and
+    /// without keys on a loopback address runs in; with one, or elsewhere, it is an error
     #[arg(long)]
     open: bool,
 
@@ -111,7 +118,9 @@ fn config(args: ServeArgs) -> Result<Config, Failure> {
         None => Place::Directory(default_data()?),
     };
     let mut config = Config::new(args.listen, data);
-    config.secret = secret(args.secret_file.as_deref())?;
+    config.secret = secret_of_environment()?;
+    config.secret_file = args.secret_file;
+    config.key_files = args.key_file;
     for origin in &args.allow_origin {
         let is_origin = ["http://", "https://"].iter().any(|scheme| {
             origin.strip_prefix(scheme).is_some_and(|host| !host.is_empty() && !host.contains('/'))
@@ -128,9 +137,9 @@ fn config(args: ServeArgs) -> Result<Config, Failure> {
             .set(assignment)
             .map_err(|error| Failure::usage(format!("--set {assignment}: {error}")))?;
     }
-    if args.open && config.secret.is_some() {
+    if args.open && !config.is_open() {
         return Err(Failure::usage(
-            "--open asks for open mode, but there is a secret: give one of them",
+            "--open asks for open mode, but there is a secret or a key: give one of them",
         ));
     }
     if args.open && !args.listen.ip().to_canonical().is_loopback() {
@@ -168,6 +177,10 @@ fn start_log(filter: &str) -> Result<(), Failure> {
     }
     env_logger::Builder::new().parse_filters(filter).format_timestamp_millis().init();
     Ok(())
+}
+
+fn parse_key_file(text: &str) -> Result<KeyFile, String> {
+    KeyFile::parse(text).ok_or_else(|| "a file is needed, or a kid, `=` and a file".to_owned())
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {

@@ -1,9 +1,9 @@
 //! `parlor token`.
 
-use super::{Failure, secret};
+use super::{Failure, SECRET_VARIABLE, secret_of_environment};
 use crate::base::{Limits, UserId};
 use crate::reactor::Clock;
-use crate::server::auth::Claims;
+use crate::server::auth::{Claims, SigningKey};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,11 +38,7 @@ pub(super) struct TokenArgs {
 }
 
 pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
-    let secret = secret(args.secret_file.as_deref())?.ok_or_else(|| {
-        Failure::usage(
-            "a token is signed with the server's secret: give --secret-file or PARLOR_SECRET",
-        )
-    })?;
+    let key = key(args)?;
     let user = UserId::parse(&args.user)
         .map_err(|error| Failure::usage(format!("--user {:?} {error}", args.user)))?;
     let name_max = Limits::default().title_bytes as usize;
@@ -61,18 +57,39 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
     let claims = Claims {
         sub: user.as_str().into(),
         exp: Some(now.saturating_add(ttl).into()),
-        nbf: None,
         iat: Some(now.into()),
         name: args.name.clone(),
         admin: args.admin,
+        ..Claims::default()
     };
-    let token = secret.sign(&claims).map_err(Failure::new)?;
+    let token = key.sign(&claims, None).map_err(Failure::new)?;
     match &args.url {
         // In the fragment, which is not sent to the server and is in no log.
         Some(url) => println!("{}/#token={token}", url.trim_end_matches('/')),
         None => println!("{token}"),
     }
     Ok(())
+}
+
+/// What signs: a secret's file, or the secret of the environment.
+fn key(args: &TokenArgs) -> Result<SigningKey, Failure> {
+    let variable = secret_of_environment()?;
+    let key = match (&args.secret_file, &variable) {
+        (Some(path), None) => SigningKey::from_secret_file(path),
+        (None, Some(secret)) => Ok(SigningKey::from_secret(secret)),
+        (None, None) => {
+            return Err(Failure::usage(format!(
+                "a token is signed with the server's secret: give --secret-file or \
+                 {SECRET_VARIABLE}"
+            )));
+        }
+        (Some(_), Some(_)) => {
+            return Err(Failure::usage(format!(
+                "--secret-file and {SECRET_VARIABLE} are both given: give one"
+            )));
+        }
+    };
+    key.map_err(Failure::usage)
 }
 
 fn parse_time(text: &str) -> Result<Duration, String> {

@@ -69,13 +69,13 @@ pub(super) enum Stopping {
 }
 
 impl Chat {
-    pub(super) fn new(config: Config, hub: Hub, store: Store, shared: Arc<Shared>) -> Chat {
-        let limits = &config.limits;
-        let verifier = Verifier::new(
-            config.secret.as_ref(),
-            limits.auth_leeway_ms,
-            limits.title_bytes as usize,
-        );
+    pub(super) fn new(
+        config: Config,
+        verifier: Verifier,
+        hub: Hub,
+        store: Store,
+        shared: Arc<Shared>,
+    ) -> Chat {
         Chat {
             verifier,
             config,
@@ -311,7 +311,9 @@ impl Application for Chat {
                         self.close_with(net, conn, TOKEN_EXPIRED, "the token has expired");
                         return;
                     }
-                    if timestamp.0 >= expires.0 - EXPIRY_NOTICE_MS && !known.is_expiry_told {
+                    if timestamp.0 >= expires.0.saturating_sub(EXPIRY_NOTICE_MS)
+                        && !known.is_expiry_told
+                    {
                         known.is_expiry_told = true;
                         tells_expiry = Some(expires);
                     }

@@ -1,11 +1,12 @@
 //! The configuration: its keys, and what must hold between them.
 
-use super::auth::Secret;
+use super::auth::{Expected, KeyError, KeyFile, KeySources, Secret};
 use crate::base::Limits;
 use crate::protocol::deflate::CodecsConfig;
 use crate::store::Place;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// What a server needs to know.
 #[derive(Clone, Debug)]
@@ -14,8 +15,16 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the data is kept.
     pub data: Place,
-    /// Signs tokens; with none it is open mode.
+    /// A secret that signs tokens. Without it and without a file below it is open mode.
     pub secret: Option<Secret>,
+    /// A file with that secret.
+    pub secret_file: Option<PathBuf>,
+    /// Files with the public keys of those who sign tokens, or with sets of keys.
+    pub key_files: Vec<KeyFile>,
+    /// Whom tokens must be for (`aud`); none: for anybody.
+    pub audience: Option<String>,
+    /// Whom tokens must be from (`iss`); none: from anybody.
+    pub issuer: Option<String>,
     /// Origins of web pages that may connect beside the server's own, as `https://example.com`.
     pub allowed_origins: Vec<String>,
     /// permessage-deflate (RFC 7692).
@@ -41,6 +50,10 @@ impl Config {
             listen,
             data,
             secret: None,
+            secret_file: None,
+            key_files: Vec::new(),
+            audience: None,
+            issuer: None,
             allowed_origins: Vec::new(),
             compression: Compression::default(),
             limits: Limits::default(),
@@ -50,16 +63,41 @@ impl Config {
     /// Whether everybody is who they say.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.secret.is_none()
+        self.key_sources().is_empty()
+    }
+
+    /// Where the keys come from that tokens are judged by.
+    #[must_use]
+    pub fn key_sources(&self) -> KeySources {
+        KeySources {
+            secret: self.secret.clone(),
+            secret_file: self.secret_file.clone(),
+            key_files: self.key_files.clone(),
+        }
+    }
+
+    /// What is expected of a token beside its signature.
+    #[must_use]
+    pub fn expected(&self) -> Expected {
+        Expected {
+            audience: self.audience.clone(),
+            issuer: self.issuer.clone(),
+            leeway_ms: self.limits.auth_leeway_ms,
+            name_bytes_max: self.limits.title_bytes as usize,
+        }
     }
 
     /// Checks what must hold between the values.
     ///
     /// # Errors
-    /// [`ConfigError::OpenElsewhere`] without a secret on an address that is not this machine's own.
+    /// [`ConfigError::OpenElsewhere`] without a key on an address that is not this machine's own;
+    /// [`ConfigError::TwoSecrets`].
     pub fn check(&self) -> Result<(), ConfigError> {
         if self.is_open() && !self.listen.ip().to_canonical().is_loopback() {
             return Err(ConfigError::OpenElsewhere(self.listen));
+        }
+        if self.secret.is_some() && self.secret_file.is_some() {
+            return Err(ConfigError::TwoSecrets);
         }
         Ok(())
     }
@@ -73,6 +111,10 @@ impl Config {
             .split_once('=')
             .ok_or_else(|| ConfigError::NoValue(assignment.to_owned()))?;
         let (key, value) = (key.trim(), value.trim());
+        if let Some(known) = TEXT_KEYS.iter().find(|known| known.name == key) {
+            let bad = || ConfigError::BadValue { key: known.name, value: value.to_owned() };
+            return (known.set)(self, value).ok_or_else(bad);
+        }
         let known = KEYS.iter().find(|known| known.name == key);
         let known = known.ok_or_else(|| ConfigError::UnknownKey(key.to_owned()))?;
         let number = known
@@ -181,12 +223,63 @@ keys! {
     "compression.windows_bytes"      => compression.codecs.windows_bytes: usize, 0;
 }
 
+/// A key whose value is a text; an empty one takes it away.
+struct TextKey {
+    name: &'static str,
+    wants: &'static str,
+    get: fn(&Config) -> String,
+    set: fn(&mut Config, &str) -> Option<()>,
+}
+
+/// Those keys, in the order in which they are listed.
+const TEXT_KEYS: &[TextKey] = &[
+    TextKey {
+        name: "auth.secret_file",
+        wants: "a file",
+        get: |config| config.secret_file.iter().map(|path| path.display().to_string()).collect(),
+        set: |config, text| {
+            config.secret_file = (!text.is_empty()).then(|| text.into());
+            Some(())
+        },
+    },
+    TextKey {
+        name: "auth.key_files",
+        wants: "a list of files with commas between them, each FILE or KID=FILE",
+        get: |config| config.key_files.iter().map(KeyFile::to_string).collect::<Vec<_>>().join(","),
+        set: |config, text| {
+            let files = text.split(',').filter(|_| !text.is_empty()).map(str::trim);
+            config.key_files = files.map(KeyFile::parse).collect::<Option<_>>()?;
+            Some(())
+        },
+    },
+    TextKey {
+        name: "auth.audience",
+        wants: "a text",
+        get: |config| config.audience.clone().unwrap_or_default(),
+        set: |config, text| {
+            config.audience = (!text.is_empty()).then(|| text.to_owned());
+            Some(())
+        },
+    },
+    TextKey {
+        name: "auth.issuer",
+        wants: "a text",
+        get: |config| config.issuer.clone().unwrap_or_default(),
+        set: |config, text| {
+            config.issuer = (!text.is_empty()).then(|| text.to_owned());
+            Some(())
+        },
+    },
+];
+
 /// Every key and its default, a line each.
 #[must_use]
 pub fn keys_and_defaults() -> String {
     let defaults = Config::new(SocketAddr::from(([127, 0, 0, 1], 0)), Place::Memory);
+    let numbers = KEYS.iter().map(|key| (key.name, key.shown(&defaults)));
+    let texts = TEXT_KEYS.iter().map(|key| (key.name, (key.get)(&defaults)));
     let lines: Vec<String> =
-        KEYS.iter().map(|key| format!("  {}={}", key.name, key.shown(&defaults))).collect();
+        numbers.chain(texts).map(|(name, value)| format!("  {name}={value}")).collect();
     lines.join("\n")
 }
 
@@ -206,6 +299,10 @@ pub enum ConfigError {
     },
     /// Open mode on an address that others reach.
     OpenElsewhere(SocketAddr),
+    /// A secret is given, and a file with one.
+    TwoSecrets,
+    /// The keys cannot be read, or are none.
+    Keys(KeyError),
 }
 
 impl fmt::Display for ConfigError {
@@ -220,6 +317,9 @@ impl fmt::Display for ConfigError {
             }
             ConfigError::NoValue(text) => write!(f, "{text:?} is not of the form KEY=VALUE"),
             ConfigError::BadValue { key, value } => {
+                if let Some(text) = TEXT_KEYS.iter().find(|known| known.name == *key) {
+                    return write!(f, "{key} is {}, not {value:?}", text.wants);
+                }
                 match KEYS.iter().find(|known| known.name == *key).map(|known| &known.kind) {
                     Some(Kind::Number(min, max)) => {
                         write!(f, "{key} is an integer from {min} to {max}, not {value:?}")
@@ -232,9 +332,14 @@ impl fmt::Display for ConfigError {
             ConfigError::OpenElsewhere(address) => write!(
                 f,
                 "refusing to listen on {address} without a secret: everybody who reaches it could be \
-                 anybody.\nGive it a secret of at least 32 bytes (--secret-file FILE, or PARLOR_SECRET), \
-                 or listen on 127.0.0.1"
+                 anybody.\nGive it a secret of at least 32 bytes (--secret-file FILE, or PARLOR_SECRET) or \
+                 the public keys of those who sign tokens (--key-file FILE), or listen on 127.0.0.1"
             ),
+            ConfigError::TwoSecrets => f.write_str(
+                "a secret (PARLOR_SECRET) and a file with a secret (--secret-file) are both \
+                 given: give one",
+            ),
+            ConfigError::Keys(error) => error.fmt(f),
         }
     }
 }
@@ -265,6 +370,34 @@ mod tests {
                 assert_eq!((other.get)(&config), expected, "{} by {}", other.name, key.name);
             }
         }
+    }
+
+    #[test]
+    fn a_key_of_text_sets_its_own_value_and_an_empty_one_takes_it_away() {
+        let shown =
+            |config: &Config| TEXT_KEYS.iter().map(|key| (key.get)(config)).collect::<Vec<_>>();
+        for (place, key) in TEXT_KEYS.iter().enumerate() {
+            let mut config = config("127.0.0.1:0");
+            let mut expected = shown(&config);
+            config.set(&format!("{}= a=b,./c=d ", key.name)).unwrap();
+            expected[place] = "a=b,./c=d".to_owned();
+            assert_eq!(shown(&config), expected);
+            assert_eq!(
+                config.is_open(),
+                !key.name.ends_with("file") && !key.name.ends_with("files")
+            );
+            config.set(&format!("{}=", key.name)).unwrap();
+            assert_eq!(shown(&config).concat(), "");
+            assert!(config.is_open());
+        }
+        let mut config = config("127.0.0.1:0");
+        for wrong in ["=a", "a=", "a,,b", ","] {
+            let error = config.set(&format!("auth.key_files={wrong}")).unwrap_err().to_string();
+            assert!(error.contains("KID=FILE"), "{error}");
+        }
+        config.secret = Secret::new(&[b'x'; 32]).ok();
+        config.secret_file = Some("secret".into());
+        assert!(matches!(config.check(), Err(ConfigError::TwoSecrets)));
     }
 
     #[test]

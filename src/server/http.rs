@@ -160,7 +160,7 @@ fn named(head: &RequestHead<'_>) -> Result<Identity, Refusal> {
         .ok_or_else(|| unauthorized("in open mode say who you are: ?user=NAME"))?
         .map_err(|error| bad(error.to_string()))?;
     let user = UserId::parse(&name).map_err(|error| bad(format!("the user's name {error}")))?;
-    Ok(Identity { user, name: None, admin: false, expires: None })
+    Ok(Identity { user, name: None, admin: false, expires: None, jti: None, issued: None })
 }
 
 /// Who the first token says that it is, if there are any. A bad one is not made good by another that
@@ -217,7 +217,7 @@ fn unauthorized(message: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::auth::{Claims, Secret};
+    use crate::server::auth::{Claims, Expected, Keys, Secret};
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -251,7 +251,9 @@ mod tests {
         }
         text += "\r\n";
         let head = RequestHead::parse(text.as_bytes(), 64).unwrap();
-        let verifier = Verifier::new(secret, 30_000, 128);
+        let expected = Expected { leeway_ms: 30_000, name_bytes_max: 128, ..Expected::default() };
+        let keys = secret.map_or(Keys::none(), Keys::from_secret);
+        let verifier = Verifier::new(keys, expected);
         let allowed_origins = vec!["https://app.example".to_owned()];
         let rules = Rules { verifier: &verifier, allowed_origins: &allowed_origins, now: NOW };
         match route(&head, rules) {
@@ -405,7 +407,7 @@ mod tests {
         assert_eq!(status(None, "/../Cargo.toml", &[]), "404");
         let text = "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n";
         let head = RequestHead::parse(text.as_bytes(), 64).unwrap();
-        let verifier = Verifier::new(None, 0, 0);
+        let verifier = Verifier::new(Keys::none(), Expected::default());
         let rules = Rules { verifier: &verifier, allowed_origins: &[], now: NOW };
         let Routed::Respond(Answer::Respond(answer)) = route(&head, rules) else {
             panic!("no answer")

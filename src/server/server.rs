@@ -1,5 +1,6 @@
 //! A server put together: reactor, store, hub, chat.
 
+use super::auth::Verifier;
 use super::calls::FailCallsOnDrop;
 use super::chat::Chat;
 use super::config::{Config, ConfigError};
@@ -84,6 +85,12 @@ impl Server {
     /// [`ServerError`], with what to do about it.
     pub fn bind(config: Config) -> Result<Server, ServerError> {
         config.check().map_err(ServerError::Config)?;
+        let keys = config.key_sources().read();
+        let keys = keys.map_err(|error| ServerError::Config(ConfigError::Keys(error)))?;
+        if !keys.is_empty() {
+            log::info!("keys: {keys}");
+        }
+        let verifier = Verifier::new(keys, config.expected());
         let reactor_config = ReactorConfig { listen: config.listen, limits: config.limits.clone() };
         let mut reactor = Reactor::bind(&reactor_config).map_err(|error| {
             // Started twice: then the data say by whom the address is taken.
@@ -107,7 +114,7 @@ impl Server {
             limits: config.limits.clone(),
             compression: config.compression.enabled.then_some(config.compression.codecs),
         };
-        let mut chat = Chat::new(config, hub, store, shared);
+        let mut chat = Chat::new(config, verifier, hub, store, shared);
         chat.started = reactor.io().now();
         let web = Web::new(chat, web_config, chance.next_u64());
         Ok(Server { reactor, web, address })

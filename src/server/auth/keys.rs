@@ -1,0 +1,163 @@
+//! The keys that tokens are judged by, and which of them a token means.
+
+use super::key::{Algorithm, Key};
+use super::key_error::KeyProblem;
+use super::{Secret, TokenError};
+use crate::base::limits::{KEYS_MAX, KID_BYTES_MAX};
+use std::fmt;
+
+/// The keys that tokens are judged by: at most [`KEYS_MAX`], no two with the same `kid`, and for
+/// each algorithm at most one without. So a token means one key, and one signature is checked.
+#[derive(Clone, Debug, Default)]
+pub struct Keys(Vec<Key>);
+
+impl Keys {
+    /// None: open mode.
+    #[must_use]
+    pub fn none() -> Keys {
+        Keys::default()
+    }
+
+    /// A secret alone, without a `kid`.
+    #[must_use]
+    pub fn from_secret(secret: &Secret) -> Keys {
+        // A secret has its length already.
+        Keys(Key::secret(secret.bytes()).into_iter().collect())
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn add(&mut self, key: Key) -> Result<(), KeyProblem> {
+        if self.0.len() >= KEYS_MAX {
+            return Err(KeyProblem::Keys);
+        }
+        match &key.kid {
+            Some(kid) if !(1..=KID_BYTES_MAX).contains(&kid.len()) => return Err(KeyProblem::Kid),
+            Some(_) if self.0.iter().any(|other| other.kid == key.kid) => {
+                return Err(KeyProblem::KidTwice);
+            }
+            Some(_) => {}
+            None if self.nameless(key.algorithm).is_some() => {
+                return Err(KeyProblem::NamelessTwice(key.algorithm));
+            }
+            None => {}
+        }
+        self.0.push(key);
+        Ok(())
+    }
+
+    /// The key that a token means, by what its header says.
+    ///
+    /// With a `kid` it is the key of that name or none. Without one it is the key of its algorithm
+    /// that has no name, or the only one of its algorithm. RFC 8725 §3.1: the key must be for the
+    /// algorithm that the header names; so the public half of an RSA key is never a secret.
+    pub(super) fn select(
+        &self,
+        algorithm: Algorithm,
+        kid: Option<&str>,
+    ) -> Result<&Key, TokenError> {
+        let key = match kid {
+            Some(_) => self.0.iter().find(|key| key.kid.as_deref() == kid),
+            None => self.nameless(algorithm).or_else(|| self.only(algorithm)),
+        };
+        let key = key.ok_or(TokenError::UnknownKey)?;
+        if key.algorithm == algorithm { Ok(key) } else { Err(TokenError::Invalid) }
+    }
+
+    fn nameless(&self, algorithm: Algorithm) -> Option<&Key> {
+        self.0.iter().find(|key| key.kid.is_none() && key.algorithm == algorithm)
+    }
+
+    fn only(&self, algorithm: Algorithm) -> Option<&Key> {
+        let mut keys = self.0.iter().filter(|key| key.algorithm == algorithm);
+        keys.next().filter(|_| keys.next().is_none())
+    }
+}
+
+/// What there is: algorithms and `kid`s, nothing of the keys.
+impl fmt::Display for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.len())?;
+        for (key, before) in self.0.iter().zip([": "].into_iter().chain(std::iter::repeat(", "))) {
+            write!(f, "{before}{key}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(kid: Option<&str>) -> Key {
+        Key::secret(&[b'k'; 32]).unwrap().named(kid.map(Into::into))
+    }
+
+    fn ed25519(kid: Option<&str>) -> Key {
+        let x = b"\xd7\x5a\x98\x01\x82\xb1\x0a\xb7\xd5\x4b\xfe\xd3\xc9\x64\x07\x3a\
+                  \x0e\xe1\x72\xf3\xda\xa6\x23\x25\xaf\x02\x1a\x68\xf7\x07\x51\x1a";
+        Key::ed25519(x).unwrap().named(kid.map(Into::into))
+    }
+
+    fn keys(all: impl IntoIterator<Item = Key>) -> Keys {
+        let mut keys = Keys::none();
+        for key in all {
+            keys.add(key).unwrap();
+        }
+        keys
+    }
+
+    /// What is selected, as it is shown.
+    fn selected(keys: &Keys, algorithm: Algorithm, kid: Option<&str>) -> String {
+        keys.select(algorithm, kid).map_or_else(|error| format!("{error:?}"), Key::to_string)
+    }
+
+    #[test]
+    fn a_kid_means_its_own_key_alone_and_for_its_own_algorithm() {
+        let keys = keys([secret(Some("a")), secret(Some("b")), ed25519(Some("c"))]);
+        use Algorithm::{EdDsa, Es256, Hs256};
+        assert_eq!(selected(&keys, Hs256, Some("b")), "HS256 \"b\"");
+        assert_eq!(selected(&keys, EdDsa, Some("c")), "EdDSA \"c\"");
+        assert_eq!(selected(&keys, Hs256, Some("c")), "Invalid");
+        assert_eq!(selected(&keys, EdDsa, Some("a")), "Invalid");
+        for unknown in ["", "B", "d", "../a"] {
+            assert_eq!(selected(&keys, Hs256, Some(unknown)), "UnknownKey");
+        }
+        assert_eq!(selected(&keys, EdDsa, None), "EdDSA \"c\"", "the only one");
+        assert_eq!(selected(&keys, Hs256, None), "UnknownKey", "one of two");
+        assert_eq!(selected(&keys, Es256, None), "UnknownKey");
+    }
+
+    #[test]
+    fn the_key_without_a_name_is_for_tokens_without_a_kid() {
+        let keys = keys([secret(None), secret(Some("a")), ed25519(None)]);
+        assert_eq!(selected(&keys, Algorithm::Hs256, None), "HS256 without a kid");
+        assert_eq!(selected(&keys, Algorithm::EdDsa, None), "EdDSA without a kid");
+        assert_eq!(selected(&keys, Algorithm::Hs256, Some("a")), "HS256 \"a\"");
+        assert_eq!(selected(&keys, Algorithm::Hs256, Some("z")), "UnknownKey");
+        assert_eq!(keys.to_string(), "3: HS256 without a kid, HS256 \"a\", EdDSA without a kid");
+    }
+
+    #[test]
+    fn what_would_leave_it_open_which_key_is_meant_is_refused() {
+        let mut both = keys([secret(Some("a")), secret(None)]);
+        assert!(matches!(both.add(ed25519(Some("a"))), Err(KeyProblem::KidTwice)));
+        assert!(matches!(both.add(secret(None)), Err(KeyProblem::NamelessTwice(_))));
+        assert!(matches!(both.add(secret(Some(""))), Err(KeyProblem::Kid)));
+        let long = "x".repeat(KID_BYTES_MAX + 1);
+        assert!(matches!(both.add(secret(Some(&long))), Err(KeyProblem::Kid)));
+        assert!(both.add(secret(Some(&long[1..]))).is_ok());
+        let mut full = keys((0..KEYS_MAX).map(|number| secret(Some(&number.to_string()))));
+        assert!(matches!(full.add(ed25519(None)), Err(KeyProblem::Keys)));
+    }
+}

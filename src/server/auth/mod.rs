@@ -1,0 +1,31 @@
+//! Who somebody is: JSON Web Tokens (RFC 7519), checked and made.
+//!
+//! [`KeySources`] says where keys are, and reads them: a secret, PEM files, JWKS files. [`Keys`] are
+//! what came of it; a token selects one of them, and the key decides which algorithm it is for,
+//! never the token. [`Verifier`] judges a token by the keys, by its claims and by
+//! [`Revocations`]; a token's times are judged against the time that is handed in. [`SigningKey`]
+//! makes tokens. Nothing here follows an address that stands in a token.
+
+mod claims;
+mod jwks;
+mod key;
+mod key_error;
+mod key_sources;
+mod keys;
+mod pem;
+mod revocations;
+mod secret;
+mod signing_key;
+mod token_error;
+mod verifier;
+
+pub use claims::{Claims, Identity};
+pub use key::Algorithm;
+pub use key_error::{KeyError, KeyProblem};
+pub use key_sources::{KeyFile, KeySources};
+pub use keys::Keys;
+pub use revocations::Revocations;
+pub use secret::{SECRET_BYTES_MIN, Secret};
+pub use signing_key::{SignError, SigningKey};
+pub use token_error::TokenError;
+pub use verifier::{Expected, Verifier};

@@ -1,0 +1,131 @@
+//! Tokens that are good no more before their time is over: an index in memory, which knows nothing
+//! of where revocations are kept.
+
+use crate::base::limits::REVOCATIONS_MAX;
+use crate::base::{Timestamp, UserId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What was revoked: single tokens by their `jti`, and users' tokens by the time of issue.
+///
+/// At most [`REVOCATIONS_MAX`] of both together. Nothing falls out by itself: a revocation that is
+/// forgotten lets a token in again.
+#[derive(Clone, Debug, Default)]
+pub struct Revocations {
+    tokens: BTreeSet<Arc<str>>,
+    /// All tokens of a user that were issued at or before this time.
+    users: BTreeMap<UserId, Timestamp>,
+}
+
+impl Revocations {
+    /// Revokes the token with this `jti`; tells whether there was room. One that is revoked already
+    /// needs none.
+    #[must_use]
+    pub fn insert_token(&mut self, jti: &Arc<str>) -> bool {
+        if self.tokens.contains(jti) {
+            return true;
+        }
+        if self.len() >= REVOCATIONS_MAX {
+            return false;
+        }
+        self.tokens.insert(Arc::clone(jti))
+    }
+
+    /// Revokes all tokens of a user that were issued at or before `before`; tells whether there was
+    /// room. The later of two times holds: what is revoked stays revoked.
+    #[must_use]
+    pub fn insert_user(&mut self, user: &UserId, before: Timestamp) -> bool {
+        if let Some(already) = self.users.get_mut(user) {
+            *already = before.max(*already);
+            return true;
+        }
+        if self.len() >= REVOCATIONS_MAX {
+            return false;
+        }
+        self.users.insert(user.clone(), before);
+        true
+    }
+
+    /// Whether a token of `user` with this `jti`, issued then, is revoked. One that does not say
+    /// when it was issued counts as issued in 1970: it could hide from a revocation otherwise.
+    #[must_use]
+    pub fn is_revoked(&self, user: &UserId, jti: Option<&str>, issued: Option<Timestamp>) -> bool {
+        let issued = issued.unwrap_or(Timestamp(0));
+        jti.is_some_and(|jti| self.tokens.contains(jti))
+            || self.users.get(user).is_some_and(|before| issued <= *before)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tokens.len() + self.users.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(id: &str) -> UserId {
+        UserId::parse(id).unwrap()
+    }
+
+    fn at(millis: i64) -> Option<Timestamp> {
+        Some(Timestamp(millis))
+    }
+
+    #[test]
+    fn a_token_is_revoked_by_its_jti_whoever_has_it() {
+        let mut revocations = Revocations::default();
+        assert!(revocations.insert_token(&"t-1".into()));
+        assert!(revocations.is_revoked(&user("ada"), Some("t-1"), at(5)));
+        assert!(revocations.is_revoked(&user("bob"), Some("t-1"), None));
+        assert!(!revocations.is_revoked(&user("ada"), Some("t-2"), at(5)));
+        assert!(!revocations.is_revoked(&user("ada"), Some("T-1"), at(5)));
+        assert!(!revocations.is_revoked(&user("ada"), None, None));
+    }
+
+    #[test]
+    fn a_users_tokens_are_revoked_up_to_and_at_a_time() {
+        let mut revocations = Revocations::default();
+        assert!(revocations.insert_user(&user("ada"), Timestamp(1_000)));
+        assert!(revocations.is_revoked(&user("ada"), None, at(1_000)));
+        assert!(revocations.is_revoked(&user("ada"), Some("t"), at(-1)));
+        assert!(!revocations.is_revoked(&user("ada"), None, at(1_001)));
+        assert!(!revocations.is_revoked(&user("Ada"), None, at(1)), "ids differ by case");
+        assert!(revocations.is_revoked(&user("ada"), None, None), "no iat is no way around it");
+    }
+
+    #[test]
+    fn the_later_time_holds() {
+        let mut revocations = Revocations::default();
+        for before in [5, 9, 7] {
+            assert!(revocations.insert_user(&user("ada"), Timestamp(before)));
+        }
+        assert!(revocations.is_revoked(&user("ada"), None, at(9)));
+        assert_eq!(revocations.len(), 1);
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_and_a_repeat_needs_none() {
+        let mut revocations = Revocations::default();
+        assert!(revocations.is_empty());
+        assert!(revocations.insert_user(&user("ada"), Timestamp(1)));
+        for number in 1..REVOCATIONS_MAX {
+            assert!(revocations.insert_token(&number.to_string().into()));
+        }
+        assert_eq!(revocations.len(), REVOCATIONS_MAX);
+        assert!(!revocations.insert_token(&"more".into()));
+        assert!(!revocations.insert_user(&user("bob"), Timestamp(1)));
+        assert!(!revocations.is_revoked(&user("bob"), Some("more"), None), "not half of it");
+        assert!(revocations.insert_token(&"1".into()));
+        assert!(revocations.insert_user(&user("ada"), Timestamp(2)));
+        assert!(revocations.is_revoked(&user("ada"), None, at(2)));
+    }
+}

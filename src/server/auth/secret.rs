@@ -1,0 +1,52 @@
+//! The secret that signs tokens with HS256, and judges them.
+
+use super::{Claims, SignError, SigningKey};
+use std::fmt;
+use std::sync::Arc;
+
+/// A secret has at least as many bytes as HS256's hash (RFC 7518 §3.2).
+pub const SECRET_BYTES_MIN: usize = 32;
+
+/// A secret that signs tokens.
+#[derive(Clone)]
+pub struct Secret(Arc<[u8]>);
+
+impl Secret {
+    /// Takes a secret; white space around it, as a file's last newline, does not belong to it.
+    ///
+    /// # Errors
+    /// The number of its bytes, if there are fewer than [`SECRET_BYTES_MIN`].
+    pub fn new(bytes: &[u8]) -> Result<Secret, usize> {
+        let bytes = bytes.trim_ascii();
+        if bytes.len() < SECRET_BYTES_MIN { Err(bytes.len()) } else { Ok(Secret(bytes.into())) }
+    }
+
+    /// Makes a token.
+    ///
+    /// # Errors
+    /// [`SignError`], if the claims cannot be written down.
+    pub fn sign(&self, claims: &Claims) -> Result<String, SignError> {
+        SigningKey::from_secret(self).sign(claims, None)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_has_its_length_and_is_not_printed() {
+        assert_eq!(Secret::new(b" short \n").unwrap_err(), 5);
+        assert_eq!(format!("{:?}", Secret::new(&[b'k'; 32]).unwrap()), "Secret(…)");
+    }
+}

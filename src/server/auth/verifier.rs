@@ -1,0 +1,146 @@
+//! The judge of tokens: the signature by the keys, the claims by what is expected of them, and
+//! whether it was revoked.
+
+use super::claims::millis;
+use super::key::Algorithm;
+use super::{Claims, Identity, Keys, Revocations, TokenError};
+use crate::base::limits::{JTI_BYTES_MAX, TOKEN_BYTES_MAX};
+use crate::base::{Timestamp, UserId};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// What is expected of a token beside its signature.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Whom it must be for; none: for anybody.
+    pub audience: Option<String>,
+    /// Whom it must be from; none: from anybody.
+    pub issuer: Option<String>,
+    /// How far its times may be off, in ms.
+    pub leeway_ms: u64,
+    /// Longest display name, in bytes.
+    pub name_bytes_max: usize,
+}
+
+/// Judges tokens.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    keys: Keys,
+    expected: Expected,
+    leeway_ms: i64,
+    revocations: Revocations,
+}
+
+impl Verifier {
+    /// Takes tokens signed with one of `keys`; with none it is open mode, which takes no tokens.
+    #[must_use]
+    pub fn new(keys: Keys, expected: Expected) -> Verifier {
+        let leeway_ms = i64::try_from(expected.leeway_ms).unwrap_or(i64::MAX);
+        Verifier { keys, expected, leeway_ms, revocations: Revocations::default() }
+    }
+
+    /// Judges by other keys from now on. Who was let in by the old ones stays, and what was revoked
+    /// stays revoked.
+    pub fn replace_keys(&mut self, keys: Keys) {
+        self.keys = keys;
+    }
+
+    /// What was revoked.
+    #[must_use]
+    pub fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
+    /// What was revoked, to revoke more.
+    pub fn revocations_mut(&mut self) -> &mut Revocations {
+        &mut self.revocations
+    }
+
+    /// Whether there is no key, so that everybody is who they say.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// How long a token is good after its `exp`, in ms.
+    #[must_use]
+    pub fn leeway_ms(&self) -> i64 {
+        self.leeway_ms
+    }
+
+    /// Judges a token at `now`: at most one signature is checked.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Identity, TokenError> {
+        if self.is_open() {
+            return Err(TokenError::OpenMode);
+        }
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(TokenError::Invalid);
+        }
+        // Nothing of the header is believed but which key is meant: not its jwk, jku, x5c or x5u.
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
+        // RFC 7515 §4.1.11: what is critical must be understood, and no extension is.
+        if header.crit.is_some() {
+            return Err(TokenError::Invalid);
+        }
+        let algorithm = Algorithm::from_library(header.alg).ok_or(TokenError::Invalid)?;
+        let claims = self.keys.select(algorithm, header.kid.as_deref())?.open(token)?;
+        self.judge(claims, now)
+    }
+
+    fn judge(&self, claims: Claims, now: Timestamp) -> Result<Identity, TokenError> {
+        let expires = millis(claims.exp.as_ref().ok_or(TokenError::NoExpiry)?);
+        if now.0 >= expires.saturating_add(self.leeway_ms) {
+            return Err(TokenError::Expired);
+        }
+        let from = claims.nbf.as_ref().map(millis);
+        if from.is_some_and(|from| now.0.saturating_add(self.leeway_ms) < from) {
+            return Err(TokenError::NotYet);
+        }
+        if let Some(audience) = &self.expected.audience
+            && !is_for(claims.aud.as_ref(), audience)
+        {
+            return Err(TokenError::Audience);
+        }
+        if self.expected.issuer.is_some() && self.expected.issuer != claims.iss {
+            return Err(TokenError::Issuer);
+        }
+        let user = match &claims.sub {
+            Value::String(text) => UserId::parse(text),
+            // 1 and "1" are one user.
+            Value::Number(number) if number.is_i64() || number.is_u64() => {
+                UserId::parse(&number.to_string())
+            }
+            _ => return Err(TokenError::Invalid),
+        };
+        let user = user.map_err(TokenError::Subject)?;
+        if claims.name.as_ref().is_some_and(|name| name.len() > self.expected.name_bytes_max) {
+            return Err(TokenError::Name);
+        }
+        if claims.jti.as_ref().is_some_and(|jti| jti.len() > JTI_BYTES_MAX) {
+            return Err(TokenError::Id);
+        }
+        let issued = claims.iat.as_ref().map(|iat| Timestamp(millis(iat)));
+        if self.revocations.is_revoked(&user, claims.jti.as_deref(), issued) {
+            return Err(TokenError::Revoked);
+        }
+        let name = claims.name.filter(|name| !name.is_empty()).map(Arc::from);
+        let jti = claims.jti.map(Arc::from);
+        let expires = Some(Timestamp(expires));
+        Ok(Identity { user, name, admin: claims.admin, expires, jti, issued })
+    }
+}
+
+/// RFC 7519 §4.1.3: `aud` is one, or a list of them.
+fn is_for(aud: Option<&Value>, audience: &str) -> bool {
+    match aud {
+        Some(Value::String(one)) => one == audience,
+        Some(Value::Array(list)) => list.iter().any(|one| one.as_str() == Some(audience)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
