@@ -5,7 +5,7 @@ use parlor::base::{ConnId, Outbox};
 use parlor::protocol::handshake::client::{ClientHandshake, Request};
 use parlor::protocol::{Endpoint, EndpointLimits, Event, MaskKeys, Message, Received};
 use parlor::server::auth::{Claims, Secret};
-use parlor::server::{Access, Config, Handle, HandleError, Running, Server};
+use parlor::server::{Access, Config, Handle, HandleError, KeyReadError, Running, Server};
 use parlor::store::Place;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -215,6 +215,35 @@ fn the_right_is_checked_before_the_handler_runs() {
         [("public".to_owned(), None), ("user".to_owned(), ada.clone()), ("admin".to_owned(), ada)];
     assert_eq!(runs.try_iter().collect::<Vec<_>>(), expected);
     stop(server);
+}
+
+#[test]
+fn keys_are_read_again_and_who_is_there_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    let token = |letter: u8| {
+        let exp = Some(4_000_000_000u64.into());
+        let claims = Claims { sub: "ada".into(), exp, ..Claims::default() };
+        Secret::new(&[letter; 32]).unwrap().sign(&claims).unwrap()
+    };
+    std::fs::write(&path, [b'a'; 32]).unwrap();
+    let server = Server::start(Config { secret_file: Some(path.clone()), ..config() }).unwrap();
+    let mut ada = Client::connect(&server, &format!("/ws?token={}", token(b'a')));
+    let mut refresh = |id, letter| {
+        ada.request("auth", id, json!({ "token": token(letter) }))["type"].as_str() == Some("reply")
+    };
+    assert!(refresh(1, b'a') && !refresh(2, b'b'));
+    std::fs::write(&path, [b'b'; 32]).unwrap();
+    assert_eq!(server.key_reader().read().unwrap(), "1: HS256 without a kid");
+    assert!(!refresh(3, b'a') && refresh(4, b'b'));
+    std::fs::write(&path, "short").unwrap();
+    let error = server.key_reader().read().unwrap_err().to_string();
+    assert!(error.contains("5 bytes"), "{error}");
+    assert!(refresh(5, b'b'), "the old keys stay");
+    let key_reader = server.key_reader();
+    stop(server);
+    std::fs::write(&path, [b'b'; 32]).unwrap();
+    assert!(matches!(key_reader.read(), Err(KeyReadError::Server(HandleError::Stopped))));
 }
 
 #[test]

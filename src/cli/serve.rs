@@ -10,6 +10,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+const SIGHUP: i32 = libc::SIGHUP;
 const SIGINT: i32 = libc::SIGINT;
 const SIGTERM: i32 = libc::SIGTERM;
 const SIGXFSZ: i32 = libc::SIGXFSZ;
@@ -33,7 +34,7 @@ pub(super) struct ServeArgs {
 
     /// A file with the public key of somebody who signs tokens (PEM: RS256, ES256 or EdDSA by its
     /// kind), or with a set of keys (JWKS); for the tokens with a `kid`, a PEM file's is given
-    /// before it (may be repeated)
+    /// before it (may be repeated). SIGHUP reads the files again
     #[arg(long, value_name = "[KID=]FILE", value_parser = parse_key_file)]
     key_file: Vec<KeyFile>,
 
@@ -70,10 +71,19 @@ pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
         ServerError::Config(_) => Failure::usage(error),
         _ => Failure::new(error),
     })?;
-    let stopper = server.stopper();
-    on_signal(&[SIGINT, SIGTERM], move |_| {
-        // It has stopped already: then there is nothing to stop.
-        let _ = stopper.stop();
+    let (stopper, key_reader) = (server.stopper(), server.key_reader());
+    // In open mode there is nothing to read again, and a terminal that is closed ends the program.
+    let signals = [SIGINT, SIGTERM, SIGHUP];
+    let signals = if is_open { &signals[..2] } else { &signals[..] };
+    on_signal(signals, move |signal| match signal {
+        SIGHUP => match key_reader.read() {
+            Ok(keys) => log::info!("keys, read again: {keys}"),
+            Err(error) => log::error!("keys, not read again, the old ones stay: {error}"),
+        },
+        _ => {
+            // It has stopped already: then there is nothing to stop.
+            let _ = stopper.stop();
+        }
     })
     .map_err(Failure::new)?;
     greet(is_open, &data, server.local_addr());

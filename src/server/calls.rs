@@ -56,6 +56,7 @@ impl Chat {
             Command::Register { kind, handler } => {
                 self.handlers.insert(kind, handler);
             }
+            Command::ReplaceKeys(keys) => self.verifier.replace_keys(keys),
             Command::Stop => self.stop(net),
         }
     }

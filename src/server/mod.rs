@@ -28,6 +28,8 @@ mod http;
 #[cfg(feature = "server")]
 pub(crate) mod json;
 #[cfg(feature = "server")]
+mod key_reader;
+#[cfg(feature = "server")]
 pub mod request;
 #[cfg(feature = "server")]
 #[allow(clippy::module_inception)]
@@ -45,6 +47,8 @@ pub use config::{Config, ConfigError};
 pub use handle::{Handle, HandleError, Stopper};
 #[cfg(feature = "server")]
 pub use handler::{Access, Call, Caller, Reply};
+#[cfg(feature = "server")]
+pub use key_reader::{KeyReadError, KeyReader};
 #[cfg(feature = "server")]
 pub use server::{Running, Server, ServerError};
 #[cfg(feature = "server")]

@@ -5,6 +5,7 @@ use super::calls::FailCallsOnDrop;
 use super::chat::Chat;
 use super::config::{Config, ConfigError};
 use super::handle::{Handle, Stopper};
+use super::key_reader::KeyReader;
 use super::shared::Shared;
 use super::web::{Web, WebConfig};
 use crate::base::Chance;
@@ -139,6 +140,13 @@ impl Server {
         Stopper { shared: std::sync::Arc::clone(&self.web.application().shared) }
     }
 
+    /// What reads the keys again while it runs.
+    #[must_use]
+    pub fn key_reader(&self) -> KeyReader {
+        let chat = self.web.application();
+        KeyReader::new(chat.config.key_sources(), std::sync::Arc::clone(&chat.shared))
+    }
+
     /// Serves on this thread until [`Handle::stop`]. What was acknowledged is on disk when it
     /// returns.
     ///
@@ -173,12 +181,14 @@ impl Server {
                         return Ok(());
                     }
                 };
-                let _ = to_starter.send(Ok((server.handle(), server.local_addr())));
+                let started = (server.handle(), server.key_reader(), server.local_addr());
+                let _ = to_starter.send(Ok(started));
                 server.run()
             })
             .map_err(ServerError::System)?;
-        let (handle, address) = from_thread.recv().map_err(|_| ServerError::Panicked)??;
-        Ok(Running { handle, address, thread })
+        let started = from_thread.recv().map_err(|_| ServerError::Panicked)?;
+        let (handle, key_reader, address) = started?;
+        Ok(Running { handle, key_reader, address, thread })
     }
 }
 
@@ -186,6 +196,7 @@ impl Server {
 #[derive(Debug)]
 pub struct Running {
     handle: Handle,
+    key_reader: KeyReader,
     address: SocketAddr,
     thread: JoinHandle<Result<(), ServerError>>,
 }
@@ -195,6 +206,12 @@ impl Running {
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// What reads its keys again.
+    #[must_use]
+    pub fn key_reader(&self) -> KeyReader {
+        self.key_reader.clone()
     }
 
     /// Where it listens.

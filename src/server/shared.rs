@@ -1,6 +1,7 @@
 //! What the reactor's thread and all others have in common: a bounded queue of calls, the answers of
 //! handlers, and who is online.
 
+use super::auth::Keys;
 use super::handle::HandleError;
 use super::handler::{HandlerResult, Registered};
 use super::ticket::TicketState;
@@ -19,6 +20,7 @@ pub(super) enum Command {
     Push { to: Recipients, kind: String, payload: String },
     Ask { user: UserId, request: Request, ticket: Arc<TicketState> },
     Register { kind: String, handler: Registered },
+    ReplaceKeys(Keys),
     Stop,
 }
 
@@ -57,7 +59,10 @@ fn weight(command: &Command) -> usize {
         }
         Command::Push { kind, payload, .. } => kind.len() + payload.len(),
         Command::Ask { request: Request::Send { body, .. }, .. } => body.text.len(),
-        Command::Ask { .. } | Command::Register { .. } | Command::Stop => 64,
+        Command::Ask { .. }
+        | Command::Register { .. }
+        | Command::ReplaceKeys(_)
+        | Command::Stop => 64,
     }
 }
 
