@@ -98,7 +98,7 @@ fn greet(is_open: bool, data: &Place, address: SocketAddr) {
     } else {
         lines += &format!(
             "Tokens are needed to sign in. A link: `parlor token --user NAME --url http://{}/`, \
-             with the same secret.\n",
+             with the same secret, or with --key and a private key.\n",
             reachable(address)
         );
     }

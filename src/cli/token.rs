@@ -1,6 +1,7 @@
 //! `parlor token`.
 
 use super::{Failure, SECRET_VARIABLE, secret_of_environment};
+use crate::base::limits::{JTI_BYTES_MAX, KID_BYTES_MAX};
 use crate::base::{Limits, UserId};
 use crate::reactor::Clock;
 use crate::server::auth::{Claims, SigningKey};
@@ -35,6 +36,27 @@ pub(super) struct TokenArgs {
     /// A file with the secret; or give it in the environment variable PARLOR_SECRET
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
+
+    /// In place of a secret: a PEM file with a private key, which signs with RS256, ES256 or EdDSA
+    /// by its kind
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+
+    /// The name of the key, by which the server finds it
+    #[arg(long, value_name = "KID")]
+    kid: Option<String>,
+
+    /// Whom the token is for (may be repeated)
+    #[arg(long, value_name = "AUDIENCE")]
+    aud: Vec<String>,
+
+    /// Whom the token is from
+    #[arg(long, value_name = "ISSUER")]
+    iss: Option<String>,
+
+    /// The token's own id, by which it can be revoked
+    #[arg(long, value_name = "ID")]
+    jti: Option<String>,
 }
 
 pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
@@ -44,6 +66,13 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
     let name_max = Limits::default().title_bytes as usize;
     if args.name.as_ref().is_some_and(|name| name.len() > name_max) {
         return Err(Failure::usage(format!("--name has at most {name_max} bytes")));
+    }
+    let is_kid = |kid: &String| (1..=KID_BYTES_MAX).contains(&kid.len());
+    if args.kid.as_ref().is_some_and(|kid| !is_kid(kid)) {
+        return Err(Failure::usage(format!("--kid has 1 to {KID_BYTES_MAX} bytes")));
+    }
+    if args.jti.as_ref().is_some_and(|jti| jti.len() > JTI_BYTES_MAX) {
+        return Err(Failure::usage(format!("--jti has at most {JTI_BYTES_MAX} bytes")));
     }
     let is_url = |url: &String| {
         let host = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
@@ -57,12 +86,19 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
     let claims = Claims {
         sub: user.as_str().into(),
         exp: Some(now.saturating_add(ttl).into()),
+        nbf: None,
         iat: Some(now.into()),
+        aud: match args.aud.as_slice() {
+            [] => None,
+            [one] => Some(one.as_str().into()),
+            several => Some(several.into()),
+        },
+        iss: args.iss.clone(),
+        jti: args.jti.clone(),
         name: args.name.clone(),
         admin: args.admin,
-        ..Claims::default()
     };
-    let token = key.sign(&claims, None).map_err(Failure::new)?;
+    let token = key.sign(&claims, args.kid.as_deref()).map_err(Failure::new)?;
     match &args.url {
         // In the fragment, which is not sent to the server and is in no log.
         Some(url) => println!("{}/#token={token}", url.trim_end_matches('/')),
@@ -71,21 +107,22 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What signs: a secret's file, or the secret of the environment.
+/// What signs: one of a private key, a secret's file, and the secret of the environment.
 fn key(args: &TokenArgs) -> Result<SigningKey, Failure> {
     let variable = secret_of_environment()?;
-    let key = match (&args.secret_file, &variable) {
-        (Some(path), None) => SigningKey::from_secret_file(path),
-        (None, Some(secret)) => Ok(SigningKey::from_secret(secret)),
-        (None, None) => {
+    let key = match (&args.key, &args.secret_file, &variable) {
+        (Some(path), None, None) => SigningKey::from_file(path),
+        (None, Some(path), None) => SigningKey::from_secret_file(path),
+        (None, None, Some(secret)) => Ok(SigningKey::from_secret(secret)),
+        (None, None, None) => {
             return Err(Failure::usage(format!(
-                "a token is signed with the server's secret: give --secret-file or \
-                 {SECRET_VARIABLE}"
+                "a token is signed with the server's secret, or with a private key: give \
+                 --secret-file, {SECRET_VARIABLE} or --key"
             )));
         }
-        (Some(_), Some(_)) => {
+        _ => {
             return Err(Failure::usage(format!(
-                "--secret-file and {SECRET_VARIABLE} are both given: give one"
+                "of --key, --secret-file and {SECRET_VARIABLE} several are given: give one"
             )));
         }
     };
