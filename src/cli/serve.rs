@@ -33,8 +33,8 @@ pub(super) struct ServeArgs {
     secret_file: Option<PathBuf>,
 
     /// A file with the public key of somebody who signs tokens (PEM: RS256, ES256 or EdDSA by its
-    /// kind), or with a set of keys (JWKS); for the tokens with a `kid`, a PEM file's is given
-    /// before it (may be repeated). SIGHUP reads the files again
+    /// kind), or with a set of keys (JWKS). With KID= before it a PEM file's key is for the tokens
+    /// with that `kid` (may be repeated). SIGHUP reads the files again
     #[arg(long, value_name = "[KID=]FILE", value_parser = parse_key_file)]
     key_file: Vec<KeyFile>,
 
