@@ -74,7 +74,15 @@ class TestStart:
     def test_help_names_the_options(self):
         done = run_parlor("serve", "--help")
         assert done.returncode == 0
-        for option in ("--listen", "--data", "--secret-file", "--open", "--log", "--set"):
+        for option in (
+            "--listen",
+            "--data",
+            "--secret-file",
+            "--key-file",
+            "--open",
+            "--log",
+            "--set",
+        ):
             assert option in done.stdout
         assert "127.0.0.1:8080" in done.stdout and "PARLOR_SECRET" in done.stdout
         assert all(len(line) <= 100 for line in done.stdout.splitlines())
