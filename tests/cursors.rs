@@ -137,7 +137,7 @@ impl World {
         }
         client.requests += 1;
         let id = Some("1".into());
-        self.input(Input::Request { conn, id, request });
+        self.input(Input::Request { conn, is_admin: false, id, request });
     }
 
     fn run(&mut self, op: Op) {
@@ -265,7 +265,9 @@ impl World {
                 Command::Write(ticket, record) => {
                     self.store.write(ticket, self.now.timestamp, record).unwrap()
                 }
-                Command::Read(ticket, query) => self.store.read(ticket, query).unwrap(),
+                Command::Read(ticket, query) => {
+                    self.store.read(ticket, self.now.timestamp, query).unwrap()
+                }
             }
             self.woken.recv().unwrap();
             for (ticket, outcome) in self.store.outcomes() {
@@ -312,7 +314,7 @@ impl World {
             Effect::Load { ticket, query } => {
                 self.queue.push_back(Command::Read(*ticket, query.clone()))
             }
-            Effect::Greet { conn, rooms } => {
+            Effect::Greet { conn, rooms, .. } => {
                 let client = self.clients.get_mut(conn).unwrap();
                 for room in rooms {
                     let of = if client.waits_for_resume {
@@ -366,13 +368,14 @@ impl World {
                         client.positions.insert(room.clone(), *head);
                     }
                     if let Ok(Answer::Resumed(resumed)) = answer {
-                        for (room, ..) in &resumed.refused {
+                        for parlor::hub::NotResumed { room, .. } in &resumed.refused {
                             client.positions.remove(room);
                             client.refused.insert(room.clone());
                         }
                     }
                 }
             }
+            Effect::TooSlow { conn } => panic!("{conn}: all is kept"),
             Effect::WakeAt(at) => self.wake_at.push(*at),
             Effect::Answer { .. } | Effect::TakeBack { .. } => {}
         }

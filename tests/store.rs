@@ -49,7 +49,7 @@ impl Opened {
 
     fn read(&mut self, query: Query) -> Vec<u64> {
         self.next += 1;
-        self.store.read(self.next, query).unwrap();
+        self.store.read(self.next, Timestamp(0), query).unwrap();
         let Outcome::Page(page) = self.outcomes(1).remove(0) else { panic!("no page") };
         page.iter().map(|entry| entry.seq).collect()
     }
@@ -144,8 +144,8 @@ fn what_was_answered_is_there_after_opening_again() {
     opened.write(3, say("a", "ada", "hello", Some("c1")));
     opened.write(4, say("a", "bob", "hi", None));
     let read = |seq| Record::Read { room: room("a"), user: user("ada"), seq };
-    assert_eq!(opened.write(5, read(99)), Outcome::Read { seq: 4, messages: 2 });
-    assert_eq!(opened.write(5, read(1)), Outcome::Read { seq: 4, messages: 2 });
+    assert_eq!(opened.write(5, read(99)), Outcome::Read { seq: 4, messages: 2, deleted: 0 });
+    assert_eq!(opened.write(5, read(1)), Outcome::Read { seq: 4, messages: 2, deleted: 0 });
     opened.write(6, Record::Name { user: user("ada"), name: "Ada".into() });
     drop(opened);
 
@@ -159,6 +159,8 @@ fn what_was_answered_is_there_after_opening_again() {
         joined,
         read: 4,
         read_messages: 2,
+        deleted_unread: 0,
+        delivered: joined,
         has_written: true,
         is_own,
     };
@@ -195,7 +197,7 @@ fn a_page_shows_what_was_written_just_before_it() {
     for n in 0..20 {
         opened.submit(n, say("a", "ada", "x", None));
     }
-    opened.store.read(1_000, page(1, 100, 100, false)).unwrap();
+    opened.store.read(1_000, Timestamp(0), page(1, 100, 100, false)).unwrap();
     let outcomes = opened.outcomes(22);
     let Some(Outcome::Page(page)) = outcomes.last() else { panic!("the page comes last") };
     assert_eq!(page.len(), 21);
@@ -212,7 +214,7 @@ fn a_record_does_not_wait_for_the_pages_that_others_asked_for() {
     opened.outcomes(200);
     let query = Query { bytes_max: 250_000, ..page(1, 200, 200, false) };
     for n in 0..PAGES {
-        opened.store.read(1_000 + n, query.clone()).unwrap();
+        opened.store.read(1_000 + n, Timestamp(0), query.clone()).unwrap();
     }
     opened.store.write(5, Timestamp(1), say("a", "ada", "quick", None)).unwrap();
     let mut order = Vec::new();
@@ -344,6 +346,9 @@ fn a_file_of_a_newer_version_is_left_alone() {
     drop(open(&place));
     let file = folder.path().join("parlor.db");
     let version = shell(&file, "PRAGMA user_version");
+    shell(&file, "PRAGMA user_version = 1");
+    let error = Store::open(&place, "other", || {}).unwrap_err();
+    assert!(matches!(error, OpenError::Older { version: 1 }), "{error}");
     shell(&file, "PRAGMA user_version = 999");
     let error = Store::open(&place, "other", || {}).unwrap_err();
     assert!(matches!(error, OpenError::Newer { version: 999 }), "{error}");

@@ -29,6 +29,35 @@ pub enum EntryKind {
         body: Box<Body>,
         /// The author's own id for it, for repeats.
         cid: Option<Arc<str>>,
+        /// What became of it since; none while it is as it was sent.
+        changes: Option<Box<Changes>>,
+    },
+    /// A message's author has changed its text.
+    Edited {
+        /// The message's `seq`.
+        target: u64,
+        /// The new text; none once the message is deleted.
+        text: Option<Arc<str>>,
+        /// Who.
+        by: UserId,
+    },
+    /// A message was deleted.
+    Deleted {
+        /// The message's `seq`.
+        target: u64,
+        /// Who: the author, the room's owner or an admin.
+        by: UserId,
+    },
+    /// A user has reacted to a message, or taken that back.
+    Reacted {
+        /// The message's `seq`.
+        target: u64,
+        /// With what.
+        emoji: Arc<str>,
+        /// Whether it holds from here on.
+        on: bool,
+        /// Who.
+        by: UserId,
     },
     /// A user became a member.
     Joined {
@@ -57,16 +86,31 @@ pub struct Body {
     pub reply_to: Option<u64>,
 }
 
+/// What became of a message after it was sent: with it a message in a history has its newest state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The `seq` of its newest edit. The text is that edit's.
+    pub edited: Option<u64>,
+    /// The `seq` of the entry that deleted it. Text and data are gone, and so are reactions.
+    pub deleted: Option<u64>,
+    /// Reactions in the order in which their first came; of each the first
+    /// [`REACTION_USERS_MAX`](super::limits::REACTION_USERS_MAX) users.
+    pub reactions: Vec<(Arc<str>, Vec<UserId>)>,
+}
+
 impl Entry {
     /// Bytes that this entry takes as JSON, about; for budgets of pages.
     #[must_use]
     pub fn weight(&self) -> usize {
         const ENVELOPE: usize = 160;
         let body = match &self.kind {
-            EntryKind::Message { body, .. } => {
-                escaped_len(&body.text) + body.data.as_ref().map_or(0, |data| data.len())
+            EntryKind::Message { body, changes, .. } => {
+                let data = body.data.as_ref().map_or(0, |data| data.len());
+                escaped_len(&body.text) + data + changes.as_ref().map_or(0, |one| one.weight())
             }
-            EntryKind::Joined { .. } | EntryKind::Left { .. } => 0,
+            EntryKind::Edited { text, .. } => text.as_ref().map_or(0, |text| escaped_len(text)),
+            EntryKind::Reacted { emoji, .. } => escaped_len(emoji),
+            EntryKind::Deleted { .. } | EntryKind::Joined { .. } | EntryKind::Left { .. } => 0,
         };
         ENVELOPE + body
     }
@@ -75,6 +119,20 @@ impl Entry {
     #[must_use]
     pub fn is_message(&self) -> bool {
         matches!(self.kind, EntryKind::Message { .. })
+    }
+}
+
+impl Changes {
+    fn weight(&self) -> usize {
+        const MARKS: usize = 64;
+        let of_users = |users: &[UserId]| -> usize {
+            users.iter().map(|user| user.as_str().len() + "\"\",".len()).sum()
+        };
+        let reactions = self.reactions.iter();
+        MARKS
+            + reactions
+                .map(|(emoji, users)| escaped_len(emoji) + "\"\":[],".len() + of_users(users))
+                .sum::<usize>()
     }
 }
 

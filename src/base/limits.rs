@@ -81,8 +81,14 @@ pub const JSON_DEPTH_MAX: usize = 32;
 pub const REQUEST_ID_BYTES_MAX: usize = 64;
 /// A direct message's rooms in which one never wrote, as `hello` lists them: the newest so many.
 pub const UNWRITTEN_DIRECT_ROOMS_MAX: usize = 100;
-/// Others' read marks are told in rooms of up to so many members.
-pub const READ_MARK_MEMBERS_MAX: usize = 50;
+/// Others' marks, of reading and of delivery, are told in rooms of up to so many members.
+pub const MARKS_MEMBERS_MAX: usize = 50;
+/// Different reactions to one message.
+pub const REACTIONS_PER_MESSAGE_MAX: usize = 20;
+/// Users of each reaction that a message in a history names: the first ones.
+pub const REACTION_USERS_MAX: usize = 20;
+/// Entries that the store removes from the beginning of a log in one transaction.
+pub const TRIM_ENTRIES_MAX: u64 = 4_096;
 /// Nobody's typing is told in rooms of more members.
 pub const TYPING_MEMBERS_MAX: usize = 200;
 /// A user's typing in a room is told at most this often.
@@ -133,6 +139,8 @@ pub struct Limits {
     pub data_bytes: u32,
     /// Client id of a message, in bytes.
     pub cid_bytes: u32,
+    /// Reaction, in bytes.
+    pub emoji_bytes: u32,
     /// Title of a room, and display name of a user, in bytes.
     pub title_bytes: u32,
     /// Requests of a connection a second.
@@ -153,6 +161,8 @@ pub struct Limits {
     pub all_rooms: u32,
     /// Members of a room.
     pub room_members: u32,
+    /// Rooms to which a user is invited.
+    pub invites: u32,
     /// Members named in a `room:create`.
     pub create_members: u32,
     /// Entries of a page, of history or of a list.
@@ -201,6 +211,7 @@ impl Default for Limits {
             text_bytes: 16 * 1024,
             data_bytes: 16 * 1024,
             cid_bytes: 64,
+            emoji_bytes: 32,
             title_bytes: 128,
             requests_per_second: 10,
             burst: 30,
@@ -211,6 +222,7 @@ impl Default for Limits {
             direct_rooms: 10_000,
             all_rooms: 1_000_000,
             room_members: 10_000,
+            invites: 100,
             create_members: 200,
             page: 200,
             page_bytes: 256 * 1024,

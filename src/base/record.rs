@@ -22,6 +22,41 @@ pub enum Record {
         /// answered with the first one's entry.
         cid: Option<Arc<str>>,
     },
+    /// A message's author changes its text.
+    Edit {
+        /// The room.
+        room: RoomId,
+        /// The message.
+        target: u64,
+        /// The new text.
+        text: Arc<str>,
+        /// Who.
+        by: UserId,
+    },
+    /// A message is deleted.
+    Delete {
+        /// The room.
+        room: RoomId,
+        /// The message.
+        target: u64,
+        /// Who.
+        by: UserId,
+        /// Whether they may delete others' messages, too.
+        is_moderator: bool,
+    },
+    /// A user reacts to a message, or takes that back.
+    React {
+        /// The room.
+        room: RoomId,
+        /// The message.
+        target: u64,
+        /// With what.
+        emoji: Arc<str>,
+        /// Whether it is to hold.
+        on: bool,
+        /// Who.
+        by: UserId,
+    },
     /// A new room.
     Create {
         /// Its name.
@@ -35,6 +70,22 @@ pub enum Record {
         /// Further members.
         members: Vec<UserId>,
     },
+    /// What a room is like changes; what is not there stays.
+    Update {
+        /// The room.
+        room: RoomId,
+        /// Its title.
+        title: Option<Arc<str>>,
+        /// Whether anybody may join.
+        open: Option<bool>,
+        /// Its owner, a member.
+        owner: Option<UserId>,
+    },
+    /// A room ends. Its name stays taken, as its numbers must not be used twice.
+    End {
+        /// The room.
+        room: RoomId,
+    },
     /// A user becomes a member of a room; a room that does not exist becomes an open one of theirs,
     /// unless another brings them.
     Join {
@@ -44,10 +95,20 @@ pub enum Record {
         user: UserId,
         /// Who brings them, if it is another.
         by: Option<UserId>,
-        /// Whether they come by themselves, so that the room counts towards their quota.
+        /// Whether they come by themselves: then the room must be open or they invited, and it
+        /// counts towards their quota.
         is_own: bool,
         /// Whether the room may come into being by this.
         create: bool,
+    },
+    /// A user may join a room that is not open.
+    Invite {
+        /// The room.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+        /// Who says so.
+        by: UserId,
     },
     /// A user is no longer a member of a room.
     Leave {
@@ -58,6 +119,22 @@ pub enum Record {
         /// Who removes them, if it is another.
         by: Option<UserId>,
     },
+    /// A user is no longer a member of a room, nor invited, and cannot join it.
+    Ban {
+        /// The room.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+        /// Who says so.
+        by: UserId,
+    },
+    /// A user can join a room again.
+    Unban {
+        /// The room.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+    },
     /// A user has read a room up to an entry.
     Read {
         /// The room.
@@ -67,12 +144,29 @@ pub enum Record {
         /// Up to which entry.
         seq: u64,
     },
+    /// A user's connection has received rooms up to an entry each.
+    Delivered {
+        /// Who.
+        user: UserId,
+        /// The rooms and the entries.
+        marks: Vec<(RoomId, u64)>,
+    },
     /// A user's display name.
     Name {
         /// Who.
         user: UserId,
         /// The name.
         name: Arc<str>,
+    },
+    /// The oldest entries of a room are not kept any more: some at a time
+    /// ([`TRIM_ENTRIES_MAX`](super::limits::TRIM_ENTRIES_MAX)).
+    Trim {
+        /// The room.
+        room: RoomId,
+        /// Those before this entry.
+        before: u64,
+        /// And those that were committed no later than this.
+        older_than: Timestamp,
     },
 }
 
@@ -81,16 +175,28 @@ impl Record {
     #[must_use]
     pub fn weight(&self) -> usize {
         const FIXED: usize = 256;
-        match self {
-            Record::Message { body, .. } => {
-                FIXED + body.text.len() + body.data.as_ref().map_or(0, |data| data.len())
+        const NAME: usize = 80;
+        FIXED
+            + match self {
+                Record::Message { body, .. } => {
+                    body.text.len() + body.data.as_ref().map_or(0, |data| data.len())
+                }
+                Record::Edit { text, .. } => text.len(),
+                Record::Create { members, .. } => members.len() * NAME,
+                Record::Delivered { marks, .. } => marks.len() * NAME,
+                Record::Update { title, .. } => title.as_ref().map_or(0, |title| title.len()),
+                Record::Name { name, .. } => name.len(),
+                Record::Delete { .. }
+                | Record::React { .. }
+                | Record::End { .. }
+                | Record::Join { .. }
+                | Record::Invite { .. }
+                | Record::Leave { .. }
+                | Record::Ban { .. }
+                | Record::Unban { .. }
+                | Record::Read { .. }
+                | Record::Trim { .. } => 0,
             }
-            Record::Create { members, .. } => FIXED + members.len() * 80,
-            Record::Join { .. }
-            | Record::Leave { .. }
-            | Record::Read { .. }
-            | Record::Name { .. } => FIXED,
-        }
     }
 }
 
@@ -126,6 +232,26 @@ pub enum Outcome {
     },
     /// The same id was used for another message.
     Mismatch,
+    /// A message was changed.
+    Changed {
+        /// The entry that says so.
+        entry: Entry,
+        /// The message as it is now.
+        target: Entry,
+    },
+    /// Nothing had to change: this entry made it so.
+    Unchanged {
+        /// Its number.
+        seq: u64,
+        /// When it was committed.
+        ts: Timestamp,
+    },
+    /// The room has no such message, or not any more.
+    NoSuchMessage,
+    /// The message is another's.
+    Forbidden,
+    /// The message has as many different reactions as it may have.
+    Full,
     /// The room, as it is now, and the entries that made it so.
     Room {
         /// The room.
@@ -133,7 +259,7 @@ pub enum Outcome {
         /// The new entries; none if nothing had to change.
         entries: Vec<Entry>,
     },
-    /// A room of this name exists already.
+    /// A room of this name exists already, or did.
     Conflict,
     /// The room does not exist, or the user is no member of it.
     NotMember,
@@ -143,11 +269,26 @@ pub enum Outcome {
         seq: u64,
         /// How many messages there are up to that entry.
         messages: u64,
+        /// How many of those after it are deleted.
+        deleted: u64,
     },
-    /// The name is remembered.
-    Named,
-    /// The entries of a page, in the order of the log.
+    /// It is remembered.
+    Done,
+    /// What is left of a room's log.
+    Trimmed {
+        /// The `seq` of the oldest entry that is kept; one more than the head if there is none.
+        first: u64,
+        /// When that was committed.
+        first_ts: Timestamp,
+        /// How many messages there were before it.
+        messages: u64,
+        /// How many of the messages from it on are deleted.
+        deleted: u64,
+    },
+    /// The entries of a page, in the order of the log, without a hole.
     Page(Vec<Entry>),
+    /// What is asked for is damaged on the disk, and not shown to anybody.
+    Damaged,
     /// Nothing was stored: the store cannot write, or read, for now.
     Unavailable,
     /// Nothing was stored: too much waits for the store.
@@ -163,14 +304,42 @@ pub struct RoomState {
     pub title: Arc<str>,
     /// Whether anybody may join.
     pub is_open: bool,
+    /// It has ended: only its name and its numbers are left.
+    pub is_ended: bool,
     /// Its owner; none for direct messages, and when the last member has left.
     pub owner: Option<UserId>,
     /// The `seq` of its newest entry; 0 with none.
     pub head: u64,
-    /// How many of its entries are messages.
+    /// How many of its entries are messages, those included that are not kept any more.
     pub messages: u64,
     /// When its newest entry was committed.
     pub ts: Timestamp,
+    /// The `seq` of its oldest entry that is kept; one more than `head` if there is none.
+    pub first: u64,
+    /// When that was committed.
+    pub first_ts: Timestamp,
+    /// How many messages there were before it.
+    pub first_messages: u64,
+}
+
+impl RoomState {
+    /// A room without an entry.
+    #[must_use]
+    pub fn new(room: RoomId, title: Arc<str>, is_open: bool, owner: Option<UserId>) -> RoomState {
+        RoomState {
+            room,
+            title,
+            is_open,
+            is_ended: false,
+            owner,
+            head: 0,
+            messages: 0,
+            ts: Timestamp(0),
+            first: 1,
+            first_ts: Timestamp(0),
+            first_messages: 0,
+        }
+    }
 }
 
 /// A member of a room.
@@ -182,10 +351,25 @@ pub struct MemberState {
     pub read: u64,
     /// How many messages there are up to that entry.
     pub read_messages: u64,
+    /// How many messages after it are deleted.
+    pub deleted_unread: u64,
+    /// Up to which entry a connection of theirs has received the log.
+    pub delivered: u64,
     /// Whether they ever wrote there.
     pub has_written: bool,
     /// Whether they came by themselves: the room counts towards their quota.
     pub is_own: bool,
+}
+
+/// Somebody may join a room that is not open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invite {
+    /// The room.
+    pub room: RoomId,
+    /// Who.
+    pub user: UserId,
+    /// Who says so.
+    pub by: UserId,
 }
 
 /// What a store remembers beside the logs: what a hub begins with.
@@ -193,10 +377,14 @@ pub struct MemberState {
 pub struct Snapshot {
     /// Names the store's life: it changes only when a log was really lost or cut.
     pub epoch: String,
-    /// All rooms.
+    /// All rooms, also those that have ended.
     pub rooms: Vec<RoomState>,
     /// All members.
     pub members: Vec<(RoomId, UserId, MemberState)>,
     /// Display names.
     pub names: Vec<(UserId, Arc<str>)>,
+    /// Who may join rooms that are not open.
+    pub invites: Vec<Invite>,
+    /// Who cannot join which room.
+    pub bans: Vec<(RoomId, UserId)>,
 }

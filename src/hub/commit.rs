@@ -1,13 +1,13 @@
 //! What became of records and pages: only now is anything shown to anybody.
 
-use super::cursor::Cursor;
 use super::effect::{Answer, Effect, Effects, Notice, Refusal, RefusalCode};
 use super::hub::{Hub, Pending};
-use super::input::{Now, Origin};
+use super::input::{Now, Origin, Part};
+use super::manage::Reason;
 use super::request::{Asker, answered};
-use super::room::{Room, RoomIx};
-use crate::base::limits::READ_MARK_MEMBERS_MAX;
-use crate::base::{ConnId, Entry, EntryKind, MemberState, Outcome, RoomState, UserId};
+use super::room::{Member, RoomIx};
+use crate::base::limits::REACTIONS_PER_MESSAGE_MAX;
+use crate::base::{ConnId, Outcome, UserId};
 use std::rc::Rc;
 
 impl Hub {
@@ -30,11 +30,17 @@ impl Hub {
             }
             Pending::History { origin, room, asker, part } => {
                 let asker = self.asker(asker, origin);
-                let still_member = self.rooms[room.0 as usize].member(&asker.user).is_some();
+                let of_room = &self.rooms[room.0 as usize];
+                let is_member = of_room.member(&asker.user).is_some();
+                let first = of_room.first;
+                let is_gone = matches!(part, Part::After(seq) if seq.saturating_add(1) < first);
                 let answer = match outcome {
-                    _ if !still_member => Err(Refusal::NOT_MEMBER),
+                    _ if !is_member => Err(Refusal::NOT_MEMBER),
+                    // It has been removed while it was asked for.
+                    _ if is_gone => Err(Refusal::gone(first)),
                     Outcome::Page(page) => {
-                        let entries = page.into_iter().map(Rc::new).collect();
+                        let kept = page.into_iter().filter(|entry| entry.seq >= first);
+                        let entries = kept.map(Rc::new).collect();
                         Ok(self.history_answer(&asker, room, entries, part))
                     }
                     other => Err(refusal(&other)),
@@ -48,8 +54,17 @@ impl Hub {
                 effects.push(answered(&asker, answer));
                 self.write_came(now, asker.conn, effects);
             }
-            Pending::Join { origin, user } => {
+            Pending::Change { origin, room, asker } => {
+                let asker = self.asker(asker, origin);
+                let answer = self.changed(now, room, &asker.user, outcome, effects);
+                effects.push(answered(&asker, answer));
+                self.write_came(now, asker.conn, effects);
+            }
+            Pending::Join { origin, user, room } => {
                 let asker = self.asker(user, origin);
+                if let Some(room) = room {
+                    self.rooms[room.0 as usize].pending_members -= 1;
+                }
                 let ix = self.user_by_id.get(&asker.user).copied();
                 if let Some(ix) = ix.filter(|_| matches!(asker.origin, Origin::Conn(..))) {
                     let user = &mut self.users[ix.0 as usize];
@@ -67,15 +82,23 @@ impl Hub {
                 effects.push(answered(&asker, answer));
                 self.write_came(now, asker.conn, effects);
             }
-            Pending::Leave { origin, room, user, is_own } => {
+            Pending::Leave { origin, room, user, by, reason } => {
                 let asker = self.asker(user.clone(), origin);
                 let answer = match outcome {
                     Outcome::Room { room: state, entries } => {
                         let name = state.room.clone();
-                        self.changed_room(now, state, entries, is_own, effects);
-                        Ok(Answer::Left { room: name, user: (!is_own).then_some(user) })
+                        if reason == Reason::Banned {
+                            self.drop_invite(room, &user);
+                        }
+                        self.changed_room(now, state, entries, reason == Reason::Left, effects);
+                        self.membership_ended(now, room, &user, by, reason, effects);
+                        let is_other = reason != Reason::Left;
+                        Ok(Answer::Done { room: name, user: is_other.then_some(user) })
                     }
                     other => {
+                        if reason == Reason::Banned {
+                            self.lift_ban(room, &user);
+                        }
                         self.stays(room, &user, effects);
                         Err(refusal(&other))
                     }
@@ -83,6 +106,57 @@ impl Hub {
                 effects.push(answered(&asker, answer));
                 self.write_came(now, asker.conn, effects);
             }
+            Pending::Invite { origin, room, user, by } => {
+                let asker = self.asker(by.clone(), origin);
+                let answer = match outcome {
+                    Outcome::Done => Ok(self.invited(room, user, &by, effects)),
+                    other => Err(refusal(&other)),
+                };
+                effects.push(answered(&asker, answer));
+                self.write_came(now, asker.conn, effects);
+            }
+            Pending::Unban { origin, room, user } => {
+                let asker = self.asker(user.clone(), origin);
+                let answer = match outcome {
+                    Outcome::Done => {
+                        self.lift_ban(room, &user);
+                        let room = self.rooms[room.0 as usize].name.clone();
+                        Ok(Answer::Done { room, user: Some(user) })
+                    }
+                    other => Err(refusal(&other)),
+                };
+                effects.push(answered(&asker, answer));
+                self.write_came(now, asker.conn, effects);
+            }
+            Pending::Update { origin, user } => {
+                let asker = self.asker(user, origin);
+                let answer = match outcome {
+                    Outcome::Room { room, .. } => Ok(self.updated(&asker.user, room)),
+                    other => Err(refusal(&other)),
+                };
+                effects.push(answered(&asker, answer));
+                self.write_came(now, asker.conn, effects);
+            }
+            Pending::End { origin, room, by } => {
+                let conn = match &origin {
+                    Origin::Conn(conn, _) => Some(*conn),
+                    Origin::Call(_) => None,
+                };
+                let answer = self.ended(room, by, &outcome, effects);
+                effects.push(Effect::Answer { origin, answer });
+                self.write_came(now, conn, effects);
+                self.trim_due(now, effects);
+            }
+            Pending::Delivered { origin, user, marks } => {
+                let asker = self.asker(user, origin);
+                let answer = match outcome {
+                    Outcome::Done => Ok(self.delivered(&asker.user, marks, effects)),
+                    other => Err(refusal(&other)),
+                };
+                effects.push(answered(&asker, answer));
+                self.write_came(now, asker.conn, effects);
+            }
+            Pending::Trim { room } => self.trimmed(now, room, &outcome, effects),
             Pending::Read { origin, room, user } => {
                 let asker = self.asker(user, origin);
                 let answer = self.read_mark(room, &asker.user, outcome, effects);
@@ -107,8 +181,11 @@ impl Hub {
         if is_first {
             self.new_direct_room(&entry);
         }
+        let room = self.room_ix(&entry.room);
         // Membership is checked again before an old result is told.
-        if is_duplicate && self.room_of_member(&entry.room, author).is_none() {
+        let is_member =
+            room.is_some_and(|room| self.rooms[room.0 as usize].member(author).is_some());
+        if is_duplicate && !is_member {
             return Err(Refusal::NOT_MEMBER);
         }
         let answer = Answer::Sent {
@@ -117,119 +194,50 @@ impl Hub {
             ts: entry.ts,
             duplicate: is_duplicate,
         };
-        if !is_duplicate && let Some((room, _)) = self.room(&entry.room) {
+        if !is_duplicate && let Some(room) = room {
             self.apply(now, room, Rc::new(entry), true, effects);
         }
         Ok(answer)
     }
 
-    /// The room of two users' direct messages has come into being by the first of them.
-    fn new_direct_room(&mut self, first: &Entry) {
-        let room = self.add_room(Room::new(RoomState {
-            room: first.room.clone(),
-            title: "".into(),
-            is_open: false,
-            owner: None,
-            head: 0,
-            messages: 0,
-            ts: first.ts,
-        }));
-        let name = first.room.as_str();
-        let ids =
-            name.strip_prefix(crate::base::names::DM_PREFIX).and_then(|ids| ids.split_once(':'));
-        for id in ids.map(|(one, other)| [one, other]).into_iter().flatten() {
-            let Ok(id) = UserId::parse(id) else { continue };
-            let user = self.user_ix(&id);
-            self.add_member(room, user, &MemberState::default());
-            for conn in self.connections_of(&id).to_vec() {
-                let waits = self.connection(conn).is_some_and(|connection| connection.is_resuming);
-                self.follow(conn, room, waits);
-            }
-        }
-    }
-
-    /// A room was made, or its members have changed: by themselves, or by the embedding program.
-    fn changed_room(
-        &mut self,
-        now: Now,
-        state: RoomState,
-        entries: Vec<Entry>,
-        by_themselves: bool,
-        effects: &mut Effects,
-    ) -> RoomIx {
-        let ix = match self.room(&state.room) {
-            Some((ix, _)) => ix,
-            None => {
-                let head = state.head - entries.len() as u64;
-                self.add_room(Room::new(RoomState { head, ..state.clone() }))
-            }
-        };
-        self.rooms[ix.0 as usize].owner = state.owner;
-        for entry in entries {
-            self.apply(now, ix, Rc::new(entry), by_themselves, effects);
-        }
-        ix
-    }
-
-    /// An entry is on disk: the state follows it, and those who follow the room get it.
-    fn apply(
+    /// A message was changed, or was as it should be already.
+    fn changed(
         &mut self,
         now: Now,
         room: RoomIx,
-        entry: Rc<Entry>,
-        by_themselves: bool,
+        asker: &UserId,
+        outcome: Outcome,
         effects: &mut Effects,
-    ) {
-        match &entry.kind {
-            EntryKind::Message { from, .. } => {
-                let of_room = &mut self.rooms[room.0 as usize];
-                of_room.append(&entry, &self.settings);
-                let messages = of_room.messages;
-                if let Some(member) = of_room.members.get_mut(from) {
-                    member.read = entry.seq;
-                    member.read_messages = messages;
-                    let is_first = !std::mem::replace(&mut member.has_written, true);
-                    let user = member.user;
-                    if is_first && entry.room.is_direct() {
-                        self.users[user.0 as usize].direct_rooms += 1;
-                    }
-                    self.stop_typing(now, room, user, effects);
-                }
+    ) -> Result<Answer, Refusal> {
+        let name = self.rooms[room.0 as usize].name.clone();
+        match outcome {
+            Outcome::Changed { entry, target } => {
+                let (seq, ts) = (entry.seq, entry.ts);
+                self.rooms[room.0 as usize].replace(target);
+                self.apply(now, room, Rc::new(entry), true, effects);
+                Ok(Answer::Changed { room: name, seq, ts, duplicate: false })
             }
-            EntryKind::Joined { user, by } => {
-                let ix = self.user_ix(user);
-                let of_room = &mut self.rooms[room.0 as usize];
-                let member = MemberState {
-                    joined: entry.seq,
-                    read: entry.seq,
-                    read_messages: of_room.messages,
-                    has_written: false,
-                    is_own: by_themselves && by.is_none(),
-                };
-                for conn in self.connections_of(user).to_vec() {
-                    let waits = self.connection(conn).is_some_and(|one| one.is_resuming);
-                    self.follow(conn, room, waits);
-                }
-                self.rooms[room.0 as usize].append(&entry, &self.settings);
-                self.add_member(room, ix, &member);
+            // Membership is checked again before an old result is told.
+            Outcome::Unchanged { .. } if self.rooms[room.0 as usize].member(asker).is_none() => {
+                Err(Refusal::NOT_MEMBER)
             }
-            EntryKind::Left { user, by } => {
-                self.rooms[room.0 as usize].append(&entry, &self.settings);
-                let is_removed = !by_themselves || by.is_some();
-                let reason = if is_removed { "removed" } else { "left" };
-                self.remove_member(now, room, user, by.as_ref(), reason, effects);
+            Outcome::Unchanged { seq, ts } => {
+                Ok(Answer::Changed { room: name, seq, ts, duplicate: true })
             }
+            Outcome::Forbidden => {
+                Err(Refusal::new(RefusalCode::Forbidden, "the message is another's"))
+            }
+            other => Err(refusal(&other)),
         }
-        self.fan_out(room, &entry, effects);
     }
 
-    fn remove_member(
+    fn membership_ended(
         &mut self,
         now: Now,
         room: RoomIx,
         user: &UserId,
-        by: Option<&UserId>,
-        reason: &'static str,
+        by: Option<UserId>,
+        reason: Reason,
         effects: &mut Effects,
     ) {
         let Some(member) = self.rooms[room.0 as usize].members.remove(user) else { return };
@@ -241,12 +249,14 @@ impl Hub {
             // What is queued is theirs no more, either.
             effects.push(Effect::TakeBack { conn, source: room.0 });
         }
-        let notice = Notice::Removed {
-            room: self.rooms[room.0 as usize].name.clone(),
-            by: by.cloned(),
-            reason,
-        };
+        let name = self.rooms[room.0 as usize].name.clone();
+        let notice = Notice::Removed { room: name, by, reason: reason.as_str() };
         effects.deliver(notice, conns);
+        self.no_member_of(room, &member);
+    }
+
+    /// A room is none of a user's any more.
+    pub(super) fn no_member_of(&mut self, room: RoomIx, member: &Member) {
         let of_user = &mut self.users[member.user.0 as usize];
         of_user.rooms.retain(|one| *one != room);
         of_user.own_rooms -= u32::from(member.is_own);
@@ -261,44 +271,6 @@ impl Hub {
         for conn in self.connections_of(user).to_vec() {
             self.go_on(conn, room, effects);
         }
-    }
-
-    fn read_mark(
-        &mut self,
-        room: RoomIx,
-        user: &UserId,
-        outcome: Outcome,
-        effects: &mut Effects,
-    ) -> Result<Answer, Refusal> {
-        let (seq, messages) = match outcome {
-            Outcome::Read { seq, messages } => (seq, messages),
-            other => return Err(refusal(&other)),
-        };
-        let of_room = &mut self.rooms[room.0 as usize];
-        let Some(member) = of_room.members.get_mut(user) else { return Err(Refusal::NOT_MEMBER) };
-        let has_moved = seq > member.read;
-        if has_moved {
-            member.read = seq;
-            member.read_messages = messages;
-        }
-        let of_room = &self.rooms[room.0 as usize];
-        let Some(member) = of_room.member(user) else { return Err(Refusal::NOT_MEMBER) };
-        let (seq, unread, name) = (member.read, of_room.unread(member), of_room.name.clone());
-        if has_moved {
-            let own = self.connections_of(user);
-            let tells_others = of_room.members.len() <= READ_MARK_MEMBERS_MAX;
-            let told: Vec<ConnId> = of_room
-                .followers
-                .iter()
-                .filter(|(_, cursor)| matches!(cursor, Cursor::Live | Cursor::Behind { .. }))
-                .map(|(conn, _)| *conn)
-                .filter(|conn| tells_others || own.contains(conn))
-                .collect();
-            let notice =
-                Notice::Read { room: name.clone(), user: user.clone(), seq, source: room.0 };
-            effects.deliver(notice, told);
-        }
-        Ok(Answer::Read { room: name, seq, unread })
     }
 
     fn write_came(&mut self, now: Now, conn: Option<ConnId>, effects: &mut Effects) {
@@ -322,12 +294,22 @@ impl Hub {
             Origin::Conn(conn, _) => Some(*conn),
             Origin::Call(_) => None,
         };
-        Asker { user, conn, origin }
+        Asker { user, conn, origin, is_admin: false }
     }
 }
 
-fn refusal(outcome: &Outcome) -> Refusal {
+pub(super) fn refusal(outcome: &Outcome) -> Refusal {
     match outcome {
+        Outcome::NoSuchMessage => Refusal::NO_SUCH_MESSAGE,
+        Outcome::Forbidden => Refusal::BANNED,
+        Outcome::Full => Refusal::quota(
+            "the message has as many different reactions as one may have",
+            REACTIONS_PER_MESSAGE_MAX as u64,
+        ),
+        Outcome::Damaged => Refusal::new(
+            RefusalCode::Internal,
+            "what is needed for this is damaged on the server's disk",
+        ),
         Outcome::Mismatch => Refusal::new(
             RefusalCode::DuplicateMismatch,
             "this cid was used before for another message",
@@ -343,9 +325,12 @@ fn refusal(outcome: &Outcome) -> Refusal {
             "the store cannot be used for now; nothing was stored",
         ),
         Outcome::Message { .. }
+        | Outcome::Changed { .. }
+        | Outcome::Unchanged { .. }
         | Outcome::Room { .. }
         | Outcome::Read { .. }
-        | Outcome::Named
+        | Outcome::Done
+        | Outcome::Trimmed { .. }
         | Outcome::Page(_) => {
             Refusal::new(RefusalCode::Internal, "the store answered what was not asked")
         }

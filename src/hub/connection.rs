@@ -35,7 +35,7 @@ pub(super) struct Connection {
     #[allow(clippy::box_collection)]
     pub(super) behind: Option<Box<VecDeque<RoomIx>>>,
     /// A request that must see what those before it do.
-    deferred: Option<Box<(RequestId, Request)>>,
+    deferred: Option<Box<(bool, RequestId, Request)>>,
 }
 
 impl Hub {
@@ -89,7 +89,10 @@ impl Hub {
                 self.follow(conn, room, resumes);
             }
         }
-        effects.push(Effect::Greet { conn, rooms: self.greeted_rooms(&id, &rooms) });
+        let rooms = self.greeted_rooms(&id, &rooms);
+        let invites = self.invites_of(&id);
+        effects.push(Effect::Greet { conn, rooms, invites });
+        self.trim_due(now, effects);
         self.came(now, ix, effects);
     }
 
@@ -99,6 +102,12 @@ impl Hub {
         let Some(connection) = self.connection(conn) else { return Vec::new() };
         let user = &self.users[connection.user.0 as usize];
         self.greeted_rooms(&user.id, user.rooms.as_slice())
+    }
+
+    /// The invitations of a connection's user, as a `hello` lists them.
+    #[must_use]
+    pub fn invites_to(&self, conn: ConnId) -> Vec<super::effect::InviteInfo> {
+        self.user_of(conn).map_or_else(Vec::new, |user| self.invites_of(user))
     }
 
     /// The rooms of a `hello`: all, but of those direct messages in which one never wrote only the
@@ -153,6 +162,7 @@ impl Hub {
         &mut self,
         now: Now,
         conn: ConnId,
+        is_admin: bool,
         id: RequestId,
         request: Request,
         effects: &mut Effects,
@@ -161,9 +171,9 @@ impl Hub {
         let goes_along = matches!(request, Request::Send { .. } | Request::Typing(..));
         if connection.writes > 0 && (connection.has_barrier || !goes_along) {
             debug_assert!(connection.deferred.is_none(), "a request of a connection that is held");
-            connection.deferred = Some(Box::new((id, request)));
+            connection.deferred = Some(Box::new((is_admin, id, request)));
         } else {
-            self.handle_request(now, conn, id, request, effects);
+            self.handle_request(now, conn, is_admin, id, request, effects);
         }
         self.settle_hold(conn, effects);
     }
@@ -174,8 +184,8 @@ impl Hub {
         if connection.writes == 0 {
             connection.has_barrier = false;
             if let Some(deferred) = connection.deferred.take() {
-                let (id, request) = *deferred;
-                self.handle_request(now, conn, id, request, effects);
+                let (is_admin, id, request) = *deferred;
+                self.handle_request(now, conn, is_admin, id, request, effects);
             }
         }
         self.settle_hold(conn, effects);

@@ -119,6 +119,10 @@ impl Hub {
                 continue;
             };
             let of_room = &self.rooms[room.0 as usize];
+            if next < of_room.first {
+                effects.push(Effect::TooSlow { conn });
+                return;
+            }
             let Some(recent) = of_room.recent(next) else {
                 self.load_for_feeding(conn, room, next, effects);
                 return;
@@ -177,6 +181,10 @@ impl Hub {
             Some(&mut Cursor::Behind { next }) => Some(next),
             _ => None,
         };
+        if next.is_some_and(|next| next < self.rooms[room.0 as usize].first) {
+            effects.push(Effect::TooSlow { conn });
+            return;
+        }
         let has_next = |page: &Vec<Entry>| page.iter().any(|entry| Some(entry.seq) == next);
         let Some(page) = page.filter(|page| next.is_none() || has_next(page)) else {
             if !self.feed_retries.contains(&conn) {

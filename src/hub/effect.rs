@@ -53,6 +53,8 @@ pub enum Effect {
         conn: ConnId,
         /// Its user's rooms.
         rooms: Vec<RoomSummary>,
+        /// The rooms to which its user is invited.
+        invites: Vec<InviteInfo>,
     },
     /// Hand a notice to connections: of [`Effects::recipients`], this range.
     Deliver {
@@ -99,6 +101,11 @@ pub enum Effect {
     },
     /// The user has as many connections as they may have: end this one.
     TooMany {
+        /// Which.
+        conn: ConnId,
+    },
+    /// The connection has fallen behind what a room keeps: end it.
+    TooSlow {
         /// Which.
         conn: ConnId,
     },
@@ -156,13 +163,26 @@ pub enum Notice {
         /// The room.
         source: u32,
     },
+    /// A user has received a room up to an entry.
+    Delivered {
+        /// Where.
+        room: RoomId,
+        /// Who.
+        user: UserId,
+        /// Up to which.
+        seq: u64,
+        /// The room.
+        source: u32,
+    },
+    /// The recipient's user may join a room.
+    Invited(InviteInfo),
     /// The recipient's user is no member of a room any more.
     Removed {
         /// Which.
         room: RoomId,
         /// By whom, if by another.
         by: Option<UserId>,
-        /// Why: `left` or `removed`.
+        /// Why: `left`, `removed`, `banned` or `deleted`.
         reason: &'static str,
     },
 }
@@ -183,13 +203,26 @@ pub enum Answer {
     },
     /// One is a member.
     Joined(RoomSummary),
-    /// A user is no member of a room any more.
-    Left {
-        /// Which.
+    /// A message is changed, or needed no change.
+    Changed {
+        /// Where.
+        room: RoomId,
+        /// The entry that made it so.
+        seq: u64,
+        /// When that was committed.
+        ts: Timestamp,
+        /// Whether it was so before.
+        duplicate: bool,
+    },
+    /// A user is no member of a room any more, or invited, or banned, or banned no more.
+    Done {
+        /// Which room.
         room: RoomId,
         /// The user, where it is another.
         user: Option<UserId>,
     },
+    /// The room, as it is now.
+    Room(RoomSummary),
     /// Rooms.
     Rooms {
         /// Which.
@@ -246,8 +279,19 @@ pub enum Answer {
 pub struct Resumed {
     /// Room, position, newest entry.
     pub rooms: Vec<(RoomId, u64, u64)>,
-    /// Room, reason, newest entry where the asker may know it.
-    pub refused: Vec<(RoomId, RefusalCode, Option<u64>)>,
+    /// Rooms that do not go on.
+    pub refused: Vec<NotResumed>,
+}
+
+/// A room that does not go on from where the asker was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotResumed {
+    /// Which.
+    pub room: RoomId,
+    /// Why.
+    pub code: RefusalCode,
+    /// The oldest entry that is kept and the newest one, where the asker may know them.
+    pub kept: Option<(u64, u64)>,
 }
 
 /// A room as one user sees it.
@@ -268,6 +312,17 @@ pub struct RoomSummary {
     pub read: Option<(u64, u64)>,
 }
 
+/// A room to which a user is invited.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InviteInfo {
+    /// Its name.
+    pub room: RoomId,
+    /// Its title; may be empty.
+    pub title: Arc<str>,
+    /// Who has invited them.
+    pub by: UserId,
+}
+
 /// A member of a room.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemberInfo {
@@ -281,6 +336,8 @@ pub struct MemberInfo {
     pub owner: bool,
     /// Up to which entry they have read.
     pub read: u64,
+    /// Up to which entry they have received the log.
+    pub delivered: u64,
 }
 
 /// Somebody who is online.
@@ -307,11 +364,37 @@ pub struct Refusal {
     pub field: Option<&'static str>,
     /// Which limit, where it is one.
     pub limit: Option<u64>,
+    /// The oldest entry that is kept, where older ones are asked for.
+    pub first: Option<u64>,
 }
 
 impl Refusal {
     pub(super) const fn new(code: RefusalCode, message: &'static str) -> Refusal {
-        Refusal { code, message, field: None, limit: None }
+        Refusal { code, message, field: None, limit: None, first: None }
+    }
+
+    pub(super) const NO_SUCH_MESSAGE: Refusal =
+        Refusal::new(RefusalCode::NoSuchMessage, "there is no such message, or not any more");
+
+    /// Of the rooms that two people have for themselves.
+    pub(super) const DIRECT: Refusal =
+        Refusal::new(RefusalCode::Forbidden, "a direct message has its two members for ever");
+
+    pub(super) const BANNED: Refusal =
+        Refusal::new(RefusalCode::Forbidden, "the user is banned from this room");
+
+    pub(super) const fn bad_request(field: &'static str, message: &'static str) -> Refusal {
+        let refusal = Refusal::new(RefusalCode::BadRequest, message);
+        Refusal { field: Some(field), ..refusal }
+    }
+
+    pub(super) const fn quota(message: &'static str, limit: u64) -> Refusal {
+        Refusal { limit: Some(limit), ..Refusal::new(RefusalCode::Quota, message) }
+    }
+
+    pub(super) const fn gone(first: u64) -> Refusal {
+        let refusal = Refusal::new(RefusalCode::Gone, "entries so old are not kept any more");
+        Refusal { first: Some(first), ..refusal }
     }
 
     /// The same to everybody who is no member, whether or not the room exists.
@@ -342,6 +425,8 @@ codes! {
     Unauthorized, "unauthorized", "One must say who one is, first.";
     Forbidden, "forbidden", "Not with these rights.";
     NotMember, "not_member", "No member of this room, whether or not it exists.";
+    NoSuchRoom, "no_such_room", "There is no such room: for admins.";
+    NoSuchUser, "no_such_user", "No such user is meant here.";
     NoSuchMessage, "no_such_message", "The room has no such message.";
     TooLarge, "too_large", "More than a limit allows.";
     RateLimited, "rate_limited", "Too many requests; later again.";

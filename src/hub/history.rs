@@ -18,12 +18,13 @@ impl Hub {
         limit: usize,
         effects: &mut Effects,
     ) -> Result<Option<Answer>, Refusal> {
-        let (room, of_room) = self.room_of_member(name, &asker.user).ok_or(Refusal::NOT_MEMBER)?;
+        let (room, of_room) = self.room_of_member(asker, name)?;
         let limit = limit.min(self.settings.page);
-        let head = of_room.head;
+        let (head, kept) = (of_room.head, of_room.first);
         let (first, last, from_end) = match part {
-            Part::Newest => (1, head, true),
-            Part::Before(seq) => (1, head.min(seq.saturating_sub(1)), true),
+            Part::Newest => (kept, head, true),
+            Part::Before(seq) => (kept, head.min(seq.saturating_sub(1)), true),
+            Part::After(seq) if seq.saturating_add(1) < kept => return Err(Refusal::gone(kept)),
             Part::After(seq) => (seq.saturating_add(1), head, false),
         };
         if first > last {
@@ -78,7 +79,9 @@ impl Hub {
         }
         let of_room = &self.rooms[room.0 as usize];
         let more = match part {
-            Part::Newest | Part::Before(_) => entries.first().is_some_and(|entry| entry.seq > 1),
+            Part::Newest | Part::Before(_) => {
+                entries.first().is_some_and(|entry| entry.seq > of_room.first)
+            }
             Part::After(_) => entries.last().is_some_and(|entry| entry.seq < of_room.head),
         };
         Answer::History {

@@ -2,9 +2,13 @@
 
 use super::connection::Connection;
 use super::effect::Effects;
+use super::effect::Refusal;
 use super::input::{Input, Now, Origin, Part};
+use super::keep::{Keeping, Retentions};
+use super::manage::Reason;
 use super::presence::Presence;
-use super::room::{Room, RoomIx};
+use super::request::Asker;
+use super::room::{Life, Room, RoomIx};
 use super::user::{User, UserIx};
 use crate::base::{Chance, ConnId, Limits, MemberState, RoomId, SeededHash, Snapshot, UserId};
 use slab::Slab;
@@ -19,6 +23,10 @@ pub struct Settings {
     pub(super) direct_rooms: u32,
     pub(super) all_rooms: usize,
     pub(super) room_members: usize,
+    pub(super) invites: usize,
+    /// Whether everybody may make rooms, or admins alone.
+    pub(super) anyone_creates: bool,
+    pub(super) retentions: Retentions,
     pub(super) page: usize,
     pub(super) tail_entries: usize,
     pub(super) tail_bytes: usize,
@@ -35,6 +43,9 @@ impl From<&Limits> for Settings {
             direct_rooms: limits.direct_rooms,
             all_rooms: limits.all_rooms as usize,
             room_members: limits.room_members as usize,
+            invites: limits.invites as usize,
+            anyone_creates: true,
+            retentions: Retentions::default(),
             page: limits.page as usize,
             tail_entries: limits.tail_entries as usize,
             tail_bytes: limits.tail_bytes as usize,
@@ -45,15 +56,45 @@ impl From<&Limits> for Settings {
     }
 }
 
+impl Settings {
+    /// Lets admins alone make rooms.
+    #[must_use]
+    pub fn admins_create(mut self) -> Settings {
+        self.anyone_creates = false;
+        self
+    }
+
+    /// Says how much of the rooms' logs is kept.
+    #[must_use]
+    pub fn keep(mut self, retentions: Retentions) -> Settings {
+        self.retentions = retentions;
+        self
+    }
+}
+
 /// What waits for an outcome of the store.
 #[derive(Debug)]
 pub(super) enum Pending {
     /// A message.
     Send { origin: Origin, author: UserId },
-    /// A room that is created or joined.
-    Join { origin: Origin, user: UserId },
+    /// A change of a message.
+    Change { origin: Origin, room: RoomIx, asker: UserId },
+    /// A room that is created, or joined: then it was there already if it is named.
+    Join { origin: Origin, user: UserId, room: Option<RoomIx> },
     /// A membership that ends.
-    Leave { origin: Origin, room: RoomIx, user: UserId, is_own: bool },
+    Leave { origin: Origin, room: RoomIx, user: UserId, by: Option<UserId>, reason: Reason },
+    /// An invitation.
+    Invite { origin: Origin, room: RoomIx, user: UserId, by: UserId },
+    /// The end of a ban.
+    Unban { origin: Origin, room: RoomIx, user: UserId },
+    /// What a room is like.
+    Update { origin: Origin, user: UserId },
+    /// The end of a room.
+    End { origin: Origin, room: RoomIx, by: Option<UserId> },
+    /// Marks of delivery.
+    Delivered { origin: Origin, user: UserId, marks: Vec<(RoomId, u64)> },
+    /// Entries that are not kept any more.
+    Trim { room: RoomIx },
     /// A read mark.
     Read { origin: Origin, room: RoomIx, user: UserId },
     /// A page for who asked for it.
@@ -75,6 +116,29 @@ pub struct Counts {
     pub rooms: usize,
 }
 
+/// All that a hub holds, by its kinds: what stays when everybody has gone is a leak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Users who are online, or members or invited somewhere.
+    pub users: usize,
+    /// Connections.
+    pub connections: usize,
+    /// Rooms, also those that have ended.
+    pub rooms: usize,
+    /// Members of all rooms.
+    pub members: usize,
+    /// Cursors in all rooms.
+    pub followers: usize,
+    /// Rooms in which cursors of connections are behind.
+    pub behind: usize,
+    /// Requests that wait for the store.
+    pub pending: usize,
+    /// Invitations and bans.
+    pub permits: usize,
+    /// Whoever is typing.
+    pub typing: usize,
+}
+
 /// Users, rooms, presence: who may do what, and who gets what.
 #[derive(Debug)]
 pub struct Hub {
@@ -94,6 +158,9 @@ pub struct Hub {
     pub(super) presence: Presence,
     /// Connections whose feeding is to be tried again.
     pub(super) feed_retries: Vec<ConnId>,
+    pub(super) keeping: Keeping,
+    /// Rooms that have not ended.
+    pub(super) live_rooms: usize,
     next_ticket: u64,
 }
 
@@ -117,6 +184,8 @@ impl Hub {
             pending: HashMap::with_hasher(hash),
             presence: Presence::default(),
             feed_retries: Vec::new(),
+            keeping: Keeping::default(),
+            live_rooms: 0,
             next_ticket: 0,
         };
         for state in snapshot.rooms {
@@ -132,6 +201,23 @@ impl Hub {
                 hub.users[ix.0 as usize].name = Some(name);
             }
         }
+        for invite in snapshot.invites {
+            if let Some(&room) = hub.room_by_id.get(&invite.room) {
+                hub.add_invite(room, &invite.user, invite.by);
+            }
+        }
+        for (room, user) in snapshot.bans {
+            if let Some(room) = hub.room_by_id.get(&room) {
+                hub.rooms[room.0 as usize].permits().bans.insert(user);
+            }
+        }
+        let rooms: Vec<RoomIx> = hub.room_by_id.values().copied().collect();
+        for room in rooms {
+            match hub.rooms[room.0 as usize].life {
+                Life::Ended => hub.trim_later(room),
+                Life::Live | Life::Ending => hub.keep(room),
+            }
+        }
         hub
     }
 
@@ -142,7 +228,9 @@ impl Hub {
                 self.connected(now, conn, user, name, resumes, effects);
             }
             Input::Disconnected { conn } => self.disconnected(now, conn, effects),
-            Input::Request { conn, id, request } => self.requested(now, conn, id, request, effects),
+            Input::Request { conn, is_admin, id, request } => {
+                self.requested(now, conn, is_admin, id, request, effects);
+            }
             Input::Call { call, user, request } => self.called(now, call, user, request, effects),
             Input::Outcome { ticket, outcome } => self.outcome(now, ticket, outcome, effects),
             Input::Behind { conn, source, seq } => self.fell_behind(conn, RoomIx(source), seq),
@@ -167,8 +255,32 @@ impl Hub {
         Counts {
             connections: self.connected,
             online: self.presence.online.len(),
-            rooms: self.rooms.len(),
+            rooms: self.live_rooms,
         }
+    }
+
+    /// All that there is, counted through.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let mut census = Census {
+            users: self.users.len().max(self.user_by_id.len()),
+            rooms: self.rooms.len(),
+            pending: self.pending.len(),
+            ..Census::default()
+        };
+        for connection in self.connections.iter().flatten() {
+            census.connections += 1;
+            census.behind += connection.behind.as_ref().map_or(0, |behind| behind.len());
+        }
+        for (_, room) in &self.rooms {
+            census.members += room.members.len();
+            census.followers += room.followers.len();
+            census.typing += room.typing.len();
+            if let Some(permits) = &room.permits {
+                census.permits += permits.invites.len() + permits.bans.len();
+            }
+        }
+        census
     }
 
     /// A user's display name, where it is not their id.
@@ -194,6 +306,7 @@ impl Hub {
             self.feed(conn, effects);
         }
         self.presence_due(now, effects);
+        self.trim_due(now, effects);
     }
 
     pub(super) fn ticket(&mut self, pending: Pending) -> u64 {
@@ -202,18 +315,32 @@ impl Hub {
         self.next_ticket
     }
 
-    pub(super) fn room(&self, id: &RoomId) -> Option<(RoomIx, &Room)> {
-        let ix = *self.room_by_id.get(id)?;
-        Some((ix, &self.rooms[ix.0 as usize]))
+    /// The place of a room, also of one that is ending or has ended.
+    pub(super) fn room_ix(&self, id: &RoomId) -> Option<RoomIx> {
+        self.room_by_id.get(id).copied()
     }
 
-    /// The room, if the user is a member; a stranger cannot tell whether it exists.
-    pub(super) fn room_of_member(&self, id: &RoomId, user: &UserId) -> Option<(RoomIx, &Room)> {
-        self.room(id).filter(|(_, room)| room.member(user).is_some())
+    pub(super) fn room(&self, id: &RoomId) -> Option<(RoomIx, &Room)> {
+        let ix = self.room_ix(id)?;
+        Some((ix, &self.rooms[ix.0 as usize])).filter(|(_, room)| room.life == Life::Live)
+    }
+
+    /// The room, if the asker is a member; a stranger cannot tell whether it exists.
+    pub(super) fn room_of_member(
+        &self,
+        asker: &Asker,
+        id: &RoomId,
+    ) -> Result<(RoomIx, &Room), Refusal> {
+        let Some((ix, room)) = self.room(id) else { return Err(asker.stranger()) };
+        match room.member(&asker.user) {
+            Some(_) => Ok((ix, room)),
+            None => Err(Refusal::NOT_MEMBER),
+        }
     }
 
     pub(super) fn add_room(&mut self, room: Room) -> RoomIx {
         let (name, is_open) = (room.name.clone(), room.is_open);
+        self.live_rooms += usize::from(room.life == Life::Live);
         let ix = RoomIx(self.rooms.insert(room) as u32);
         if is_open {
             self.open_rooms.insert(name.clone(), ix);

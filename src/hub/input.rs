@@ -48,12 +48,14 @@ pub enum Input {
     Request {
         /// Which.
         conn: ConnId,
+        /// Whether its user has an admin's rights.
+        is_admin: bool,
         /// For the answer.
         id: RequestId,
         /// What.
         request: Request,
     },
-    /// The embedding program asks for something in a user's name.
+    /// The embedding program asks for something in a user's name, with an admin's rights.
     Call {
         /// For the answer.
         call: u64,
@@ -105,6 +107,33 @@ pub enum Request {
         /// The author's own id for it.
         cid: Option<Arc<str>>,
     },
+    /// Change what one has said.
+    Edit {
+        /// Where.
+        room: RoomId,
+        /// Which message.
+        seq: u64,
+        /// What it says from here on.
+        text: Arc<str>,
+    },
+    /// Delete a message.
+    Delete {
+        /// Where.
+        room: RoomId,
+        /// Which message.
+        seq: u64,
+    },
+    /// React to a message, or take that back.
+    React {
+        /// Where.
+        room: RoomId,
+        /// To which message.
+        seq: u64,
+        /// With what.
+        emoji: Arc<str>,
+        /// Whether it is to hold.
+        on: bool,
+    },
     /// Make a room.
     Create {
         /// Its name; one is made up if there is none.
@@ -120,10 +149,29 @@ pub enum Request {
     Join(RoomId),
     /// Be no member any more.
     Leave(RoomId),
+    /// Let another join a room that is not open.
+    Invite(RoomId, UserId),
     /// Make another a member. (The embedding program's.)
     Add(RoomId, UserId),
-    /// Make another no member any more. (The embedding program's.)
+    /// Make another no member any more.
     Remove(RoomId, UserId),
+    /// Make another no member any more, and keep them from joining.
+    Ban(RoomId, UserId),
+    /// Let another join again.
+    Unban(RoomId, UserId),
+    /// Change what a room is like.
+    Update {
+        /// Which room.
+        room: RoomId,
+        /// Its title, if it changes.
+        title: Option<Arc<str>>,
+        /// Whether anybody may join, if that changes.
+        open: Option<bool>,
+        /// Its owner, if that changes.
+        owner: Option<UserId>,
+    },
+    /// End a room.
+    End(RoomId),
     /// List rooms.
     ListRooms {
         /// All that one may join or is in, in place of one's own.
@@ -155,6 +203,14 @@ pub enum Request {
     Typing(RoomId, bool),
     /// Tell up to which entry one has read.
     Read(RoomId, u64),
+    /// Tell up to which entries one has received rooms.
+    Ack {
+        /// The rooms and the entries.
+        marks: Vec<(RoomId, u64)>,
+        /// Whether it is about one room, of which one must be a member; of several, those of which
+        /// one is none are passed over.
+        is_one: bool,
+    },
     /// List who is online.
     ListPresence {
         /// Only members of this room.

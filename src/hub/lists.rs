@@ -32,7 +32,8 @@ impl Hub {
                 .open_rooms
                 .range::<RoomId, _>((start, Bound::Unbounded))
                 .map(|(_, ix)| &self.rooms[ix.0 as usize])
-                .filter(|room| room.member(&asker.user).is_none());
+                .filter(|room| room.life == super::room::Life::Live)
+                .filter(|room| room.member(&asker.user).is_none() && !room.is_banned(&asker.user));
             found.extend(others.take(limit + 1));
         }
         found.sort_by(|one, other| one.name.cmp(&other.name));
@@ -49,7 +50,7 @@ impl Hub {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Answer, Refusal> {
-        let (_, room) = self.room_of_member(room, &asker.user).ok_or(Refusal::NOT_MEMBER)?;
+        let (_, room) = self.room_of_member(asker, room)?;
         let limit = limit.min(self.settings.page);
         let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut found = room.members.range::<UserId, _>((start, Bound::Unbounded));
@@ -64,6 +65,7 @@ impl Hub {
                     online: user.is_online(),
                     owner: room.owner.as_ref() == Some(id),
                     read: member.read,
+                    delivered: member.delivered,
                 }
             })
             .collect();

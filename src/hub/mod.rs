@@ -5,6 +5,8 @@
 //! To find who gets a chat message: [`Hub::handle`] → `commit::Hub::committed` →
 //! `fan_out::Hub::fan_out`.
 
+mod apply;
+mod changes;
 mod commit;
 mod connection;
 mod cursor;
@@ -14,7 +16,10 @@ mod history;
 #[allow(clippy::module_inception)]
 mod hub;
 mod input;
+mod keep;
 mod lists;
+mod manage;
+mod marks;
 mod presence;
 mod request;
 mod resume;
@@ -22,12 +27,10 @@ mod room;
 mod typing;
 mod user;
 
-#[cfg(test)]
-mod tests;
-
 pub use effect::{
-    Answer, Effect, Effects, MemberInfo, Notice, PresenceInfo, Refusal, RefusalCode, Resumed,
-    RoomSummary,
+    Answer, Effect, Effects, InviteInfo, MemberInfo, NotResumed, Notice, PresenceInfo, Refusal,
+    RefusalCode, Resumed, RoomSummary,
 };
-pub use hub::{Counts, Hub, Settings};
+pub use hub::{Census, Counts, Hub, Settings};
 pub use input::{Input, Now, Origin, Part, Request, RequestId, Target};
+pub use keep::{Retention, Retentions};

@@ -144,8 +144,7 @@ impl Hub {
         let mut found: Box<dyn Iterator<Item = UserIx>> = match room {
             None => Box::new(self.presence.online.range::<UserId, _>(range).map(|(_, ix)| *ix)),
             Some(room) => {
-                let (_, room) =
-                    self.room_of_member(&room, &asker.user).ok_or(Refusal::NOT_MEMBER)?;
+                let (_, room) = self.room_of_member(asker, &room)?;
                 Box::new(room.members.range::<UserId, _>(range).map(|(_, member)| member.user))
             }
         };

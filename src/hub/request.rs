@@ -13,6 +13,23 @@ pub(super) struct Asker {
     pub(super) user: UserId,
     pub(super) conn: Option<ConnId>,
     pub(super) origin: Origin,
+    pub(super) is_admin: bool,
+}
+
+impl Asker {
+    /// The refusal of a room that the asker cannot know of: admins are told the truth.
+    pub(super) const fn stranger(&self) -> Refusal {
+        if self.is_admin && self.conn.is_some() {
+            Refusal::new(RefusalCode::NoSuchRoom, "there is no such room")
+        } else {
+            Refusal::NOT_MEMBER
+        }
+    }
+
+    /// Who has done it; nobody in person if it is the embedding program.
+    pub(super) fn by(&self) -> Option<UserId> {
+        self.conn.map(|_| self.user.clone())
+    }
 }
 
 impl Hub {
@@ -20,12 +37,14 @@ impl Hub {
         &mut self,
         now: Now,
         conn: ConnId,
+        is_admin: bool,
         id: RequestId,
         request: Request,
         effects: &mut Effects,
     ) {
         let Some(user) = self.user_of(conn).cloned() else { return };
-        let asker = Asker { user, conn: Some(conn), origin: Origin::Conn(conn, id) };
+        let origin = Origin::Conn(conn, id);
+        let asker = Asker { user, conn: Some(conn), origin, is_admin };
         self.dispatch(now, &asker, request, effects);
     }
 
@@ -37,7 +56,7 @@ impl Hub {
         request: Request,
         effects: &mut Effects,
     ) {
-        let asker = Asker { user, conn: None, origin: Origin::Call(call) };
+        let asker = Asker { user, conn: None, origin: Origin::Call(call), is_admin: true };
         self.dispatch(now, &asker, request, effects);
     }
 
@@ -48,9 +67,22 @@ impl Hub {
                 self.create(asker, room, title, open, members, effects)
             }
             Request::Join(room) => self.join(asker, &room, effects),
-            Request::Leave(room) => self.leave(asker, &room, &asker.user, effects),
+            Request::Edit { room, seq, text } => self.edit(asker, &room, seq, text, effects),
+            Request::Delete { room, seq } => self.delete(asker, &room, seq, effects),
+            Request::React { room, seq, emoji, on } => {
+                self.react(asker, &room, seq, emoji, on, effects)
+            }
+            Request::Leave(room) => self.leave(asker, &room, effects),
             Request::Add(room, user) => self.add(asker, room, user, effects),
-            Request::Remove(room, user) => self.leave(asker, &room, &user, effects),
+            Request::Invite(room, user) => self.invite(asker, &room, user, effects),
+            Request::Remove(room, user) => self.remove(asker, &room, user, effects),
+            Request::Ban(room, user) => self.ban(asker, &room, user, effects),
+            Request::Unban(room, user) => self.unban(asker, &room, user, effects),
+            Request::Update { room, title, open, owner } => {
+                self.update(asker, &room, title, open, owner, effects)
+            }
+            Request::End(room) => self.end_room(asker, &room, effects),
+            Request::Ack { marks, is_one } => self.ack(asker, marks, is_one, effects),
             Request::ListRooms { open, after, limit } => {
                 Ok(Some(self.list_rooms(asker, open, after, limit)))
             }
@@ -91,17 +123,16 @@ impl Hub {
         let (room, to) = match target {
             Target::Room(room) => (room, None),
             Target::User(user) if user == asker.user => {
-                let message = "a direct message is to another";
-                let refusal = Refusal::new(RefusalCode::BadRequest, message);
-                return Err(Refusal { field: Some("to"), ..refusal });
+                return Err(Refusal::bad_request("to", "a direct message is to another"));
             }
             Target::User(user) => (RoomId::direct(&asker.user, &user), Some(user)),
         };
-        let known = self.room_of_member(&room, &asker.user);
-        if known.is_none() && to.is_none() {
-            return Err(Refusal::NOT_MEMBER);
-        }
-        let head = known.map_or(0, |(_, room)| room.head);
+        let known = match self.room_of_member(asker, &room) {
+            Ok((_, room)) => Some(room),
+            Err(refusal) if to.is_none() => return Err(refusal),
+            Err(_) => None,
+        };
+        let head = known.map_or(0, |room| room.head);
         if body.reply_to.is_some_and(|seq| seq == 0 || seq > head) {
             return Err(Refusal::new(
                 RefusalCode::NoSuchMessage,
@@ -115,7 +146,10 @@ impl Hub {
             let limit = self.settings.direct_rooms;
             let ix = self.user_by_id.get(&asker.user);
             if ix.is_some_and(|ix| self.users[ix.0 as usize].direct_rooms >= limit) {
-                return Err(quota("you write to as many people as one may", u64::from(limit)));
+                return Err(Refusal::quota(
+                    "you write to as many people as one may",
+                    u64::from(limit),
+                ));
             }
         }
         let record = Record::Message { room, from: asker.user.clone(), to, body, cid };
@@ -134,6 +168,10 @@ impl Hub {
         effects: &mut Effects,
     ) -> Result<Option<Answer>, Refusal> {
         const NAME_LEN: usize = 12;
+        if !self.settings.anyone_creates && !asker.is_admin {
+            let message = "rooms are made by admins here";
+            return Err(Refusal::new(RefusalCode::Forbidden, message));
+        }
         let room = match room {
             Some(room) if room.is_direct() => {
                 return Err(Refusal::new(
@@ -141,14 +179,14 @@ impl Hub {
                     "names that begin with dm: are reserved",
                 ));
             }
-            Some(room) if self.room(&room).is_some() => {
+            Some(room) if self.room_ix(&room).is_some() => {
                 return Err(Refusal::new(RefusalCode::Conflict, "a room of this name exists"));
             }
             Some(room) => room,
             None => loop {
                 let name = RoomId::parse(&self.chance.word(NAME_LEN));
                 if let Ok(name) = name
-                    && self.room(&name).is_none()
+                    && self.room_ix(&name).is_none()
                 {
                     break name;
                 }
@@ -167,12 +205,16 @@ impl Hub {
             ix.is_some_and(|ix| self.users[ix.0 as usize].rooms.as_slice().len() >= most)
         };
         if members.iter().any(is_full) {
-            return Err(quota("one of the members is in as many rooms as one may be", most as u64));
+            return Err(Refusal::quota(
+                "one of the members is in as many rooms as one may be",
+                most as u64,
+            ));
         }
         self.count_pending(&asker.user);
         let owner = asker.user.clone();
         let record = Record::Create { room, title, open, owner, members };
-        let pending = Pending::Join { origin: asker.origin.clone(), user: asker.user.clone() };
+        let user = asker.user.clone();
+        let pending = Pending::Join { origin: asker.origin.clone(), user, room: None };
         self.persist(asker, record, pending, true, effects);
         Ok(None)
     }
@@ -190,17 +232,27 @@ impl Hub {
                     self.follow_if_not(asker, ix);
                     return Ok(Some(Answer::Joined(summary)));
                 }
-                if !room.is_open {
+                let is_invited = room.is_invited(&asker.user);
+                if !room.is_open && !is_invited {
                     return Err(Refusal::NOT_MEMBER);
                 }
-                let members = room.members.len();
+                if room.is_banned(&asker.user) {
+                    return Err(Refusal::BANNED);
+                }
+                let members = room.members.len() + room.pending_members as usize;
                 self.check_members(members + 1)?;
             }
-            None if name.is_direct() => return Err(Refusal::NOT_MEMBER),
+            // Its name stays taken.
+            None if self.room_ix(name).is_some() => return Err(Refusal::NOT_MEMBER),
+            None if name.is_direct() => return Err(asker.stranger()),
+            None if !self.settings.anyone_creates && !asker.is_admin => {
+                return Err(Refusal::NOT_MEMBER);
+            }
             None => self.check_all_rooms()?,
         }
         self.check_quota(&asker.user)?;
         self.count_pending(&asker.user);
+        let room = self.count_pending_member(name);
         let user = asker.user.clone();
         let record = Record::Join {
             room: name.clone(),
@@ -209,9 +261,16 @@ impl Hub {
             is_own: true,
             create: true,
         };
-        let pending = Pending::Join { origin: asker.origin.clone(), user };
+        let pending = Pending::Join { origin: asker.origin.clone(), user, room };
         self.persist(asker, record, pending, true, effects);
         Ok(None)
+    }
+
+    /// A user is on their way to the store to become a member of a room that is there.
+    fn count_pending_member(&mut self, name: &RoomId) -> Option<RoomIx> {
+        let room = self.room_ix(name)?;
+        self.rooms[room.0 as usize].pending_members += 1;
+        Some(room)
     }
 
     /// A connection that came while its user was leaving does not follow the room; if the leaving
@@ -233,79 +292,31 @@ impl Hub {
         effects: &mut Effects,
     ) -> Result<Option<Answer>, Refusal> {
         if name.is_direct() {
-            return Err(Refusal::new(
-                RefusalCode::Forbidden,
-                "a direct message has its two members for ever",
-            ));
+            return Err(Refusal::DIRECT);
         }
-        if let Some((_, room)) = self.room(&name) {
-            if room.member(&user).is_some() {
-                return Ok(Some(Answer::Joined(room.summary(&user))));
+        match self.room(&name) {
+            Some((_, room)) => {
+                if room.member(&user).is_some() {
+                    return Ok(Some(Answer::Joined(room.summary(&user))));
+                }
+                if room.is_banned(&user) {
+                    return Err(Refusal::BANNED);
+                }
+                let members = room.members.len() + room.pending_members as usize;
+                self.check_members(members + 1)?;
             }
-            let members = room.members.len();
-            self.check_members(members + 1)?;
+            None if self.room_ix(&name).is_some() => return Err(Refusal::NOT_MEMBER),
+            None => self.check_all_rooms()?,
         }
+        let room = self.count_pending_member(&name);
         let record =
             Record::Join { room: name, user: user.clone(), by: None, is_own: false, create: true };
-        let pending = Pending::Join { origin: asker.origin.clone(), user };
+        let pending = Pending::Join { origin: asker.origin.clone(), user, room };
         self.persist(asker, record, pending, true, effects);
         Ok(None)
     }
 
-    /// Ends a membership. It holds from here: nothing more of the room is told to the member's
-    /// connections, unless the store cannot remember it.
-    fn leave(
-        &mut self,
-        asker: &Asker,
-        name: &RoomId,
-        user: &UserId,
-        effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
-        let Some((room, of_room)) = self.room_of_member(name, user) else {
-            return Err(Refusal::NOT_MEMBER);
-        };
-        if of_room.name.is_direct() {
-            return Err(Refusal::new(
-                RefusalCode::Forbidden,
-                "a direct message has its two members for ever",
-            ));
-        }
-        for conn in self.connections_of(user).to_vec() {
-            self.halt(conn, room);
-        }
-        if let Some(member) = self.rooms[room.0 as usize].members.get_mut(user) {
-            member.is_leaving = true;
-        }
-        let record = Record::Leave { room: name.clone(), user: user.clone(), by: None };
-        let is_own = asker.conn.is_some();
-        let origin = asker.origin.clone();
-        let pending = Pending::Leave { origin, room, user: user.clone(), is_own };
-        self.persist(asker, record, pending, true, effects);
-        Ok(None)
-    }
-
-    fn read(
-        &mut self,
-        asker: &Asker,
-        name: &RoomId,
-        seq: u64,
-        effects: &mut Effects,
-    ) -> Result<Option<Answer>, Refusal> {
-        let (room, of_room) = self.room_of_member(name, &asker.user).ok_or(Refusal::NOT_MEMBER)?;
-        let Some(member) = of_room.member(&asker.user) else { return Err(Refusal::NOT_MEMBER) };
-        let seq = seq.min(of_room.head);
-        if seq <= member.read {
-            let (seq, unread) = (member.read, of_room.unread(member));
-            return Ok(Some(Answer::Read { room: name.clone(), seq, unread }));
-        }
-        let user = asker.user.clone();
-        let record = Record::Read { room: name.clone(), user: user.clone(), seq };
-        let pending = Pending::Read { origin: asker.origin.clone(), room, user };
-        self.persist(asker, record, pending, false, effects);
-        Ok(None)
-    }
-
-    fn persist(
+    pub(super) fn persist(
         &mut self,
         asker: &Asker,
         record: Record,
@@ -327,7 +338,7 @@ impl Hub {
         let user = ix.map(|ix| &self.users[ix.0 as usize]);
         // Those on their way to the store count: asking twenty times at once gives no twenty rooms.
         if user.is_some_and(|user| user.own_rooms + user.pending_rooms >= limit) {
-            return Err(quota("you are in as many rooms as one may be", u64::from(limit)));
+            return Err(Refusal::quota("you are in as many rooms as one may be", u64::from(limit)));
         }
         Ok(())
     }
@@ -340,6 +351,7 @@ impl Hub {
     }
 
     fn check_all_rooms(&self) -> Result<(), Refusal> {
+        // Those that have ended count: their names are kept.
         if self.rooms.len() >= self.settings.all_rooms {
             let message = "this server has as many rooms as it may have";
             return Err(Refusal::new(RefusalCode::Overloaded, message));
@@ -350,14 +362,13 @@ impl Hub {
     fn check_members(&self, members: usize) -> Result<(), Refusal> {
         let limit = self.settings.room_members;
         if members > limit {
-            return Err(quota("the room has as many members as one may have", limit as u64));
+            return Err(Refusal::quota(
+                "the room has as many members as one may have",
+                limit as u64,
+            ));
         }
         Ok(())
     }
-}
-
-fn quota(message: &'static str, limit: u64) -> Refusal {
-    Refusal { code: RefusalCode::Quota, message, field: None, limit: Some(limit) }
 }
 
 pub(super) fn answered(asker: &Asker, answer: Result<Answer, Refusal>) -> Effect {

@@ -2,7 +2,7 @@
 //! part of a gap.
 
 use super::cursor::{Cursor, Standing};
-use super::effect::{Answer, Effects, Refusal, RefusalCode, Resumed};
+use super::effect::{Answer, Effects, NotResumed, Refusal, RefusalCode, Resumed};
 use super::hub::Hub;
 use super::request::{Asker, answered};
 use crate::base::{ConnId, RoomId};
@@ -47,27 +47,27 @@ impl Hub {
         is_same_life: bool,
         resumed: &mut Resumed,
     ) {
-        let Some((ix, room)) = self.room_of_member(&name, &asker.user) else {
+        let Ok((ix, room)) = self.room_of_member(asker, &name) else {
             let code =
                 if is_same_life { RefusalCode::NotMember } else { RefusalCode::EpochChanged };
             // One that the user is leaving stays refused, also if the leaving comes to nothing.
-            if let Some((ix, _)) = self.room(&name)
+            if let Some(ix) = self.room_ix(&name)
                 && let Some(Cursor::Leaving { was, .. }) = self.cursor(conn, ix)
             {
                 *was = Standing::Refused;
             }
-            resumed.refused.push((name, code, None));
+            resumed.refused.push(NotResumed { room: name, code, kept: None });
             return;
         };
-        let head = room.head;
+        let (first, head) = (room.first, room.head);
         let waits = matches!(room.followers.get(&conn), Some(Cursor::Waiting { .. }));
         let refused = if !waits {
             // Named before: a position is taken once.
             Some(RefusalCode::Conflict)
         } else if !is_same_life {
             Some(RefusalCode::EpochChanged)
-        } else if seq > head {
-            // This log never had it.
+        } else if seq > head || seq.saturating_add(1) < first {
+            // This log never had it, or has a part of the gap not any more.
             Some(RefusalCode::Gone)
         } else {
             None
@@ -77,7 +77,8 @@ impl Hub {
                 if waits && let Some(cursor) = self.cursor(conn, ix) {
                     *cursor = Cursor::Refused;
                 }
-                resumed.refused.push((name, code, Some(head)));
+                let kept = Some((first, head));
+                resumed.refused.push(NotResumed { room: name, code, kept });
             }
             None => {
                 self.follow_after(conn, ix, seq);

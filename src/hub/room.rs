@@ -4,8 +4,10 @@ use super::cursor::Cursor;
 use super::effect::RoomSummary;
 use super::hub::Settings;
 use super::user::UserIx;
-use crate::base::{ConnId, Entry, MemberState, Moment, RoomId, RoomState, Timestamp, UserId};
-use std::collections::{BTreeMap, VecDeque};
+use crate::base::{
+    ConnId, Entry, EntryKind, MemberState, Moment, RoomId, RoomState, Timestamp, UserId,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -23,6 +25,17 @@ pub(super) struct Room {
     pub(super) head: u64,
     pub(super) messages: u64,
     pub(super) ts: Timestamp,
+    /// The oldest entry that is kept; those before it are shown to nobody.
+    pub(super) first: u64,
+    /// The oldest entry that is on disk, and when it was committed.
+    pub(super) stored_first: u64,
+    pub(super) first_ts: Timestamp,
+    /// Entries are being removed from its beginning.
+    pub(super) is_trimming: bool,
+    pub(super) life: Life,
+    /// Users who are on their way to the store to become members.
+    pub(super) pending_members: u32,
+    pub(super) permits: Option<Box<Permits>>,
     pub(super) members: BTreeMap<UserId, Member>,
     /// The connections of its members, each with its place in the log.
     pub(super) followers: BTreeMap<ConnId, Cursor>,
@@ -33,6 +46,25 @@ pub(super) struct Room {
     pub(super) typing: Vec<(UserIx, Moment)>,
 }
 
+/// Whether there is a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// There is.
+    Live,
+    /// Its end was decided, and is not committed: rights that narrow hold from the decision.
+    Ending,
+    /// Only its name is left, which stays taken.
+    Ended,
+}
+
+/// Who may join although the room is not open, and who may not although it is.
+#[derive(Debug, Default)]
+pub(super) struct Permits {
+    /// Who, and by whom.
+    pub(super) invites: BTreeMap<UserId, UserId>,
+    pub(super) bans: BTreeSet<UserId>,
+}
+
 /// A member.
 #[derive(Debug)]
 pub(super) struct Member {
@@ -41,6 +73,9 @@ pub(super) struct Member {
     /// How many messages there are up to `read`.
     pub(super) read_messages: u64,
     pub(super) has_written: bool,
+    /// How many messages after `read` are deleted.
+    pub(super) deleted_unread: u64,
+    pub(super) delivered: u64,
     /// They came by themselves: the room counts towards their quota.
     pub(super) is_own: bool,
     /// They have asked to leave, which is not committed: rights that narrow hold from the decision.
@@ -57,6 +92,13 @@ impl Room {
             head: state.head,
             messages: state.messages,
             ts: state.ts,
+            first: state.first,
+            stored_first: state.first,
+            first_ts: state.first_ts,
+            is_trimming: false,
+            life: if state.is_ended { Life::Ended } else { Life::Live },
+            pending_members: 0,
+            permits: None,
             members: BTreeMap::new(),
             followers: BTreeMap::new(),
             tail: VecDeque::new(),
@@ -70,6 +112,8 @@ impl Room {
             user,
             read: state.read,
             read_messages: state.read_messages,
+            deleted_unread: state.deleted_unread,
+            delivered: state.delivered,
             has_written: state.has_written,
             is_own: state.is_own,
             is_leaving: false,
@@ -77,14 +121,74 @@ impl Room {
         self.members.insert(id, member);
     }
 
-    /// The member, unless they are leaving.
+    /// The member, unless they are leaving, or the room is ending.
     pub(super) fn member(&self, user: &UserId) -> Option<&Member> {
-        self.members.get(user).filter(|member| !member.is_leaving)
+        let is_live = self.life == Life::Live;
+        self.members.get(user).filter(|member| is_live && !member.is_leaving)
+    }
+
+    pub(super) fn is_owner(&self, user: &UserId) -> bool {
+        self.owner.as_ref() == Some(user) && self.member(user).is_some()
+    }
+
+    pub(super) fn is_banned(&self, user: &UserId) -> bool {
+        self.permits.as_ref().is_some_and(|permits| permits.bans.contains(user))
+    }
+
+    pub(super) fn is_invited(&self, user: &UserId) -> bool {
+        self.permits.as_ref().is_some_and(|permits| permits.invites.contains_key(user))
+    }
+
+    pub(super) fn permits(&mut self) -> &mut Permits {
+        self.permits.get_or_insert_default()
+    }
+
+    /// A message in memory has changed: this is what it is now. Its edits lose their text with it.
+    pub(super) fn replace(&mut self, target: Entry) {
+        let is_deleted = matches!(&target.kind,
+            EntryKind::Message { changes: Some(changes), .. } if changes.deleted.is_some());
+        let (seq, mut target) = (target.seq, Some(Rc::new(target)));
+        for entry in &mut self.tail {
+            let old = entry.weight();
+            if entry.seq == seq {
+                if let Some(target) = target.take() {
+                    *entry = target;
+                }
+            } else if is_deleted
+                && let EntryKind::Edited { target, text: Some(_), .. } = &entry.kind
+                && *target == seq
+            {
+                let mut blank = Entry::clone(entry);
+                if let EntryKind::Edited { text, .. } = &mut blank.kind {
+                    *text = None;
+                }
+                *entry = Rc::new(blank);
+            }
+            self.tail_bytes = self.tail_bytes + entry.weight() - old;
+        }
+    }
+
+    /// Forgets all but the name and the numbers.
+    pub(super) fn end(&mut self) {
+        self.life = Life::Ended;
+        self.title = "".into();
+        self.owner = None;
+        self.is_open = false;
+        self.permits = None;
+        self.members.clear();
+        self.followers.clear();
+        self.tail = VecDeque::new();
+        self.tail_bytes = 0;
+        self.typing = Vec::new();
+        self.first = self.head + 1;
     }
 
     /// Adds the newest entry; of those in memory the oldest make room for it.
     pub(super) fn append(&mut self, entry: &Rc<Entry>, settings: &Settings) {
         debug_assert_eq!(entry.seq, self.head + 1, "the store numbers without a hole");
+        if self.stored_first == entry.seq {
+            self.first_ts = entry.ts;
+        }
         self.head = entry.seq;
         self.ts = entry.ts;
         self.messages += u64::from(entry.is_message());
@@ -108,10 +212,10 @@ impl Room {
         self.head + 1 - self.tail.len() as u64
     }
 
-    /// How many messages others have sent after a member's read mark. One's own are never after
+    /// How many messages after a member's read mark there are that are not deleted. One's own are never after
     /// it: sending moves the mark.
     pub(super) fn unread(&self, member: &Member) -> u64 {
-        self.messages.saturating_sub(member.read_messages)
+        self.messages.saturating_sub(member.read_messages).saturating_sub(member.deleted_unread)
     }
 
     pub(super) fn summary(&self, user: &UserId) -> RoomSummary {

@@ -19,7 +19,7 @@ impl Hub {
         typing: bool,
         effects: &mut Effects,
     ) -> Result<Answer, Refusal> {
-        let (room, of_room) = self.room_of_member(name, &asker.user).ok_or(Refusal::NOT_MEMBER)?;
+        let (room, of_room) = self.room_of_member(asker, name)?;
         let Some(member) = of_room.member(&asker.user) else { return Err(Refusal::NOT_MEMBER) };
         let user = member.user;
         if !typing {

@@ -21,6 +21,8 @@ pub(super) struct User {
     pub(super) pending_rooms: u32,
     /// Rooms of direct messages in which they wrote.
     pub(super) direct_rooms: u32,
+    /// Rooms to which they are invited.
+    pub(super) invites: Few<super::room::RoomIx>,
     /// Of the first of their connections.
     pub(super) since: Timestamp,
     /// What others were told last.
@@ -44,6 +46,7 @@ impl User {
             own_rooms: 0,
             pending_rooms: 0,
             direct_rooms: 0,
+            invites: Few::new(),
             since: Timestamp(0),
             is_announced: false,
             is_changed: false,
@@ -60,6 +63,7 @@ impl User {
     pub(super) fn is_forgettable(&self) -> bool {
         self.conns.as_slice().is_empty()
             && self.rooms.as_slice().is_empty()
+            && self.invites.as_slice().is_empty()
             && self.pending_rooms == 0
             && !self.is_announced
             && !self.is_changed

@@ -1,6 +1,6 @@
 //! The hub's effects, carried out: answers, deliveries, records.
 
-use super::chat::{Chat, TOO_MANY};
+use super::chat::{Chat, SLOW, TOO_MANY};
 use super::encode;
 use super::web::Net;
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
@@ -53,8 +53,9 @@ impl Chat {
                         self.error(net, *conn, id.as_deref(), code, refusal.message, detail);
                     }
                 },
-                Effect::Greet { conn, rooms } => {
-                    let text = encode::push("hello", |w| self.greeting(w, net, *conn, rooms));
+                Effect::Greet { conn, rooms, invites } => {
+                    let text =
+                        encode::push("hello", |w| self.greeting(w, net, *conn, rooms, invites));
                     self.came(*conn);
                     self.say(net, *conn, &text);
                 }
@@ -67,14 +68,15 @@ impl Chat {
                 Effect::Persist { ticket, record } => {
                     self.at_store += 1;
                     let now = net.timestamp();
-                    if let Err(outcome) = self.store.write(*ticket, now, record.clone()) {
-                        self.came_back(*ticket, outcome);
+                    if let Err(reason) = self.store.write(*ticket, now, record.clone()) {
+                        self.came_back(*ticket, reason.into());
                     }
                 }
                 Effect::Load { ticket, query } => {
                     self.at_store += 1;
-                    if let Err(outcome) = self.store.read(*ticket, query.clone()) {
-                        self.came_back(*ticket, outcome);
+                    let now = net.timestamp();
+                    if let Err(reason) = self.store.read(*ticket, now, query.clone()) {
+                        self.came_back(*ticket, reason.into());
                     }
                 }
                 Effect::Hold { conn } | Effect::Release { conn } => {
@@ -86,6 +88,10 @@ impl Chat {
                 }
                 Effect::TooMany { conn } => {
                     self.close_with(net, *conn, TOO_MANY, "you have too many connections");
+                }
+                Effect::TooSlow { conn } => {
+                    let message = "what you have not read is not kept any more";
+                    self.close_with(net, *conn, SLOW, message);
                 }
                 Effect::WakeAt(moment) => net.wake_at(*moment),
             }
@@ -120,7 +126,11 @@ impl Chat {
                     self.inputs.push_back(Input::PresenceMissed { conn });
                 }
                 // The newest state wins, or the connection is gone.
-                Notice::Typing { .. } | Notice::Read { .. } | Notice::Removed { .. } => {}
+                Notice::Typing { .. }
+                | Notice::Read { .. }
+                | Notice::Delivered { .. }
+                | Notice::Invited(_)
+                | Notice::Removed { .. } => {}
             }
         }
     }

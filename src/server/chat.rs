@@ -186,6 +186,7 @@ impl Chat {
         net: &Net<'_>,
         conn: ConnId,
         rooms: &[crate::hub::RoomSummary],
+        invites: &[crate::hub::InviteInfo],
     ) {
         let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
         let Some(known) = session.and_then(Session::known) else { return };
@@ -206,6 +207,7 @@ impl Chat {
         w.text("durability", if is_durable { "disk" } else { "memory" });
         w.text("presence", "everyone");
         w.array("rooms", rooms, |w, room| w.object(|w| encode::summary(w, room)));
+        w.array("invites", invites, |w, invite| w.object(|w| encode::invite(w, invite)));
     }
 
     /// Sets a session's next deadline.

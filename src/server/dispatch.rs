@@ -99,7 +99,7 @@ impl Chat {
             _ => match envelope.request(&self.config.limits) {
                 Ok(Some(request)) => {
                     let id = envelope.id.clone();
-                    self.decide(net, Input::Request { conn, id, request });
+                    self.decide(net, Input::Request { conn, is_admin, id, request });
                 }
                 Ok(None) => self.refuse(net, conn, id, "unknown_type", "no request has this type"),
                 Err(fault) => self.fault(net, conn, envelope.id.clone(), &fault),
@@ -111,10 +111,10 @@ impl Chat {
         let Some(id) = id else { return };
         let is_admin =
             self.session(conn).and_then(|session| session.known()).is_some_and(|known| known.admin);
-        let rooms = self.hub.rooms_of(conn);
+        let (rooms, invites) = (self.hub.rooms_of(conn), self.hub.invites_to(conn));
         let counts = self.hub.counts();
         let text = encode::reply(id, |w| {
-            self.greeting(w, net, conn, &rooms);
+            self.greeting(w, net, conn, &rooms, &invites);
             w.number("uptime_ms", net.now().millis_since(self.started));
             w.object_in("counts", |w| {
                 w.number("connections", counts.connections as u64);

@@ -3,8 +3,10 @@
 use super::json::Writer;
 use super::request::Fault;
 use crate::base::outbox::NO_SOURCE;
-use crate::base::{Class, Entry, EntryKind, Limits};
-use crate::hub::{Answer, Notice, Refusal, RefusalCode, Resumed, RoomSummary};
+use crate::base::{Changes, Class, Entry, EntryKind, Limits};
+use crate::hub::{
+    Answer, InviteInfo, NotResumed, Notice, Refusal, RefusalCode, Resumed, RoomSummary,
+};
 
 /// A notice on the wire: its text, and what may happen to it while it waits.
 pub(super) struct Encoded {
@@ -52,6 +54,17 @@ pub(super) fn notice(notice: &Notice) -> Encoded {
             });
             (text, Class::Ephemeral, *source)
         }
+        Notice::Delivered { room, user, seq, source } => {
+            let text = push("chat:delivered", |w| {
+                w.text("room", room.as_str());
+                w.text("user", user.as_str());
+                w.number("seq", *seq);
+            });
+            (text, Class::Ephemeral, *source)
+        }
+        Notice::Invited(info) => {
+            (push("room:invited", |w| invite(w, info)), Class::Reply, NO_SOURCE)
+        }
         Notice::Removed { room, by, reason } => {
             let text = push("room:removed", |w| {
                 w.text("room", room.as_str());
@@ -70,6 +83,9 @@ pub(super) fn notice(notice: &Notice) -> Encoded {
 pub(super) fn entry(entry: &Entry, with_cid: bool) -> String {
     let (kind, who) = match &entry.kind {
         EntryKind::Message { from, .. } => ("chat:message", from),
+        EntryKind::Edited { by, .. } => ("chat:edited", by),
+        EntryKind::Deleted { by, .. } => ("chat:deleted", by),
+        EntryKind::Reacted { by, .. } => ("chat:reacted", by),
         EntryKind::Joined { user, .. } => ("room:joined", user),
         EntryKind::Left { user, .. } => ("room:left", user),
     };
@@ -77,11 +93,19 @@ pub(super) fn entry(entry: &Entry, with_cid: bool) -> String {
         w.text("room", entry.room.as_str());
         w.number("seq", entry.seq);
         match &entry.kind {
-            EntryKind::Message { body, cid, .. } => {
+            EntryKind::Message { body, cid, changes, .. } => {
                 w.text("from", who.as_str());
-                w.text("text", &body.text);
-                if let Some(data) = &body.data {
-                    w.raw("data", data);
+                let changes = changes.as_deref();
+                if changes.is_some_and(|changes| changes.deleted.is_some()) {
+                    w.flag("deleted", true);
+                } else {
+                    w.text("text", &body.text);
+                    if let Some(data) = &body.data {
+                        w.raw("data", data);
+                    }
+                }
+                if let Some(changes) = changes {
+                    self::changes(w, changes);
                 }
                 if let Some(reply_to) = body.reply_to {
                     w.number("reply_to", reply_to);
@@ -89,6 +113,24 @@ pub(super) fn entry(entry: &Entry, with_cid: bool) -> String {
                 if let Some(cid) = cid.as_ref().filter(|_| with_cid) {
                     w.text("cid", cid);
                 }
+            }
+            EntryKind::Edited { target, text, .. } => {
+                w.number("target", *target);
+                match text {
+                    Some(text) => w.text("text", text),
+                    None => w.flag("deleted", true),
+                }
+                w.text("by", who.as_str());
+            }
+            EntryKind::Deleted { target, .. } => {
+                w.number("target", *target);
+                w.text("by", who.as_str());
+            }
+            EntryKind::Reacted { target, emoji, on, .. } => {
+                w.number("target", *target);
+                w.text("emoji", emoji);
+                w.flag("on", *on);
+                w.text("by", who.as_str());
             }
             EntryKind::Joined { by, .. } | EntryKind::Left { by, .. } => {
                 w.text("user", who.as_str());
@@ -99,6 +141,20 @@ pub(super) fn entry(entry: &Entry, with_cid: bool) -> String {
         }
         w.number("ts", entry.ts.0);
     })
+}
+
+/// What became of a message since it was sent.
+fn changes(w: &mut Writer, changes: &Changes) {
+    if let Some(edited) = changes.edited {
+        w.number("edited", edited);
+    }
+    if !changes.reactions.is_empty() {
+        w.object_in("reactions", |w| {
+            for (emoji, users) in &changes.reactions {
+                w.array(emoji, users, |w, user| w.item(user.as_str()));
+            }
+        });
+    }
 }
 
 /// `{"type":…,"payload":{…}}`
@@ -149,6 +205,8 @@ pub(super) struct ErrorDetail {
     pub(super) field: Option<&'static str>,
     pub(super) limit: Option<u64>,
     pub(super) retry_after_ms: Option<u64>,
+    /// The oldest entry that is kept.
+    pub(super) first: Option<u64>,
     pub(super) count: Option<u32>,
     pub(super) close: Option<u16>,
 }
@@ -173,6 +231,9 @@ pub(super) fn error(id: Option<&str>, code: &str, message: &str, detail: ErrorDe
             if let Some(retry_after_ms) = detail.retry_after_ms {
                 w.number("retry_after_ms", retry_after_ms);
             }
+            if let Some(first) = detail.first {
+                w.number("first", first);
+            }
             if let Some(count) = detail.count {
                 w.number("count", count);
             }
@@ -194,6 +255,7 @@ pub(super) fn refusal_detail(refusal: &Refusal) -> ErrorDetail {
     ErrorDetail {
         field: refusal.field,
         limit: refusal.limit,
+        first: refusal.first,
         retry_after_ms: retry_after_ms(refusal.code),
         ..ErrorDetail::default()
     }
@@ -214,8 +276,16 @@ pub(super) fn answer(w: &mut Writer, answer: &Answer) {
                 w.flag("duplicate", true);
             }
         }
-        Answer::Joined(room) => summary(w, room),
-        Answer::Left { room, user } => {
+        Answer::Changed { room, seq, ts, duplicate } => {
+            w.text("room", room.as_str());
+            w.number("seq", *seq);
+            w.number("ts", ts.0);
+            if *duplicate {
+                w.flag("duplicate", true);
+            }
+        }
+        Answer::Joined(room) | Answer::Room(room) => summary(w, room),
+        Answer::Done { room, user } => {
             w.text("room", room.as_str());
             if let Some(user) = user {
                 w.text("user", user.as_str());
@@ -233,6 +303,7 @@ pub(super) fn answer(w: &mut Writer, answer: &Answer) {
                     w.flag("online", member.online);
                     w.text("role", if member.owner { "owner" } else { "member" });
                     w.number("read", member.read);
+                    w.number("delivered", member.delivered);
                 });
             });
             w.flag("more", *more);
@@ -242,7 +313,11 @@ pub(super) fn answer(w: &mut Writer, answer: &Answer) {
             w.array("entries", entries, |w, of_log| {
                 let from = match &of_log.kind {
                     EntryKind::Message { from, .. } => Some(from),
-                    EntryKind::Joined { .. } | EntryKind::Left { .. } => None,
+                    EntryKind::Edited { .. }
+                    | EntryKind::Deleted { .. }
+                    | EntryKind::Reacted { .. }
+                    | EntryKind::Joined { .. }
+                    | EntryKind::Left { .. } => None,
                 };
                 w.raw_item(&entry(of_log, from == Some(asker)));
             });
@@ -281,12 +356,12 @@ fn resumed(w: &mut Writer, resumed: &Resumed) {
         }
     });
     w.object_in("refused", |w| {
-        for (room, code, head) in &resumed.refused {
+        for NotResumed { room, code, kept } in &resumed.refused {
             w.object_in(room.as_str(), |w| {
                 w.text("code", code.as_str());
-                if let Some(head) = head {
+                if let Some((first, head)) = kept {
                     if *code == RefusalCode::Gone {
-                        w.number("first", 1);
+                        w.number("first", *first);
                     }
                     w.number("head", *head);
                 }
@@ -308,12 +383,20 @@ pub(super) fn summary(w: &mut Writer, room: &RoomSummary) {
     }
 }
 
+/// An invitation.
+pub(super) fn invite(w: &mut Writer, invite: &InviteInfo) {
+    w.text("room", invite.room.as_str());
+    w.text("title", &invite.title);
+    w.text("by", invite.by.as_str());
+}
+
 /// The limits that a client can meet.
 pub(super) fn limits(w: &mut Writer, limits: &Limits) {
     w.number("message_bytes", limits.message_bytes);
     w.number("text_bytes", limits.text_bytes);
     w.number("data_bytes", limits.data_bytes);
     w.number("cid_bytes", limits.cid_bytes);
+    w.number("emoji_bytes", limits.emoji_bytes);
     w.number("title_bytes", limits.title_bytes);
     w.number("page", limits.page);
     w.number("requests_per_second", limits.requests_per_second);
@@ -322,5 +405,6 @@ pub(super) fn limits(w: &mut Writer, limits: &Limits) {
     w.number("direct_rooms", limits.direct_rooms);
     w.number("room_members", limits.room_members);
     w.number("create_members", limits.create_members);
+    w.number("invites", limits.invites);
     w.number("fragments", limits.fragments);
 }

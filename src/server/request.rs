@@ -90,14 +90,31 @@ impl<'a> Envelope<'a> {
         let fields = Fields { payload: &self.payload, limits };
         Ok(Some(match self.kind.as_ref() {
             "chat:send" => fields.send()?,
+            "chat:edit" => fields.edit()?,
+            "chat:delete" => {
+                Request::Delete { room: fields.room()?, seq: fields.needed_number("seq")? }
+            }
+            "chat:react" => fields.react()?,
             "chat:history" => fields.history()?,
             "chat:typing" => {
                 Request::Typing(fields.room()?, fields.flag("typing")?.unwrap_or(true))
             }
             "chat:read" => Request::Read(fields.room()?, fields.needed_number("seq")?),
+            "chat:ack" => fields.ack()?,
             "room:create" => fields.create()?,
             "room:join" => Request::Join(fields.room()?),
             "room:leave" => Request::Leave(fields.room()?),
+            "room:invite" => Request::Invite(fields.room()?, fields.user()?),
+            "room:remove" => Request::Remove(fields.room()?, fields.user()?),
+            "room:ban" => Request::Ban(fields.room()?, fields.user()?),
+            "room:unban" => Request::Unban(fields.room()?, fields.user()?),
+            "room:update" => Request::Update {
+                room: fields.room()?,
+                title: fields.title()?,
+                open: fields.flag("open")?,
+                owner: fields.name("owner", UserId::parse)?,
+            },
+            "room:delete" => Request::End(fields.room()?),
             "room:list" => Request::ListRooms {
                 open: fields.flag("open")?.unwrap_or(false),
                 after: fields.name("after", RoomId::parse)?,
@@ -169,8 +186,7 @@ impl<'a> Fields<'_, 'a> {
             }
             (None, None) => return Err(Fault::bad_request("room", "this is needed")),
         };
-        let text = self.text("text")?.ok_or(Fault::bad_request("text", "this is needed"))?;
-        self.within("text", text.len(), self.limits.text_bytes)?;
+        let text = self.said()?;
         let data = self.payload.get("data");
         self.within("data", data.map_or(0, str::len), self.limits.data_bytes)?;
         let cid = self.text("cid")?;
@@ -180,21 +196,56 @@ impl<'a> Fields<'_, 'a> {
                 return Err(Fault::bad_request("cid", "this is not empty, or not there"));
             }
         }
-        let body = Body {
-            text: Arc::from(text.as_ref()),
-            data: data.map(Arc::from),
-            reply_to: self.number("reply_to")?,
-        };
+        let body = Body { text, data: data.map(Arc::from), reply_to: self.number("reply_to")? };
         Ok(Request::Send { target, body, cid: cid.map(|cid| Arc::from(cid.as_ref())) })
     }
 
-    fn create(&self) -> Result<Request, Fault> {
+    /// What somebody says.
+    fn said(&self) -> Result<Arc<str>, Fault> {
+        let text = self.text("text")?.ok_or(Fault::bad_request("text", "this is needed"))?;
+        self.within("text", text.len(), self.limits.text_bytes)?;
+        Ok(text.as_ref().into())
+    }
+
+    fn edit(&self) -> Result<Request, Fault> {
+        let (room, seq) = (self.room()?, self.needed_number("seq")?);
+        Ok(Request::Edit { room, seq, text: self.said()? })
+    }
+
+    fn react(&self) -> Result<Request, Fault> {
+        let (room, seq) = (self.room()?, self.needed_number("seq")?);
+        let emoji = self.text("emoji")?.ok_or(Fault::bad_request("emoji", "this is needed"))?;
+        self.within("emoji", emoji.len(), self.limits.emoji_bytes)?;
+        if emoji.is_empty() || emoji.chars().any(char::is_control) {
+            let message = "this is not empty and has no control characters";
+            return Err(Fault::bad_request("emoji", message));
+        }
+        let on = self.flag("on")?.unwrap_or(true);
+        Ok(Request::React { room, seq, emoji: emoji.as_ref().into(), on })
+    }
+
+    fn ack(&self) -> Result<Request, Fault> {
+        if self.payload.get("rooms").is_none() {
+            let marks = vec![(self.room()?, self.needed_number("seq")?)];
+            return Ok(Request::Ack { marks, is_one: true });
+        }
+        if self.payload.get("room").is_some() {
+            return Err(Fault::bad_request("rooms", "an ack is of one room or of several"));
+        }
+        Ok(Request::Ack { marks: self.positions()?, is_one: false })
+    }
+
+    fn title(&self) -> Result<Option<Arc<str>>, Fault> {
         let title = self.text("title")?;
         self.within(
             "title",
             title.as_ref().map_or(0, |title| title.len()),
             self.limits.title_bytes,
         )?;
+        Ok(title.map(|title| Arc::from(title.as_ref())))
+    }
+
+    fn create(&self) -> Result<Request, Fault> {
         let names: Vec<Cow<'_, str>> = match self.payload.get("members") {
             None | Some("null") => Vec::new(),
             Some(raw) => serde_json::from_str(raw)
@@ -210,7 +261,7 @@ impl<'a> Fields<'_, 'a> {
             .collect::<Result<_, _>>()?;
         Ok(Request::Create {
             room: self.name("room", RoomId::parse)?,
-            title: title.map(|title| Arc::from(title.as_ref())),
+            title: self.title()?,
             open: self.flag("open")?.unwrap_or(false),
             members,
         })
@@ -230,6 +281,13 @@ impl<'a> Fields<'_, 'a> {
 
     fn resume(&self) -> Result<Request, Fault> {
         let epoch = self.text("epoch")?.ok_or(Fault::bad_request("epoch", "this is needed"))?;
+        let rooms = self.positions()?;
+        let more = self.flag("more")?.unwrap_or(false);
+        Ok(Request::Resume { epoch: epoch.into_owned(), rooms, more })
+    }
+
+    /// Rooms, and an entry of each.
+    fn positions(&self) -> Result<Vec<(RoomId, u64)>, Fault> {
         let message = "this is an object of rooms and positions";
         let raw = self.payload.get("rooms").unwrap_or("{}");
         let positions = match Object::parse(raw) {
@@ -243,8 +301,11 @@ impl<'a> Fields<'_, 'a> {
             let seq = seq.parse().map_err(|_| Fault::bad_request("rooms", message))?;
             rooms.push((room, seq));
         }
-        let more = self.flag("more")?.unwrap_or(false);
-        Ok(Request::Resume { epoch: epoch.into_owned(), rooms, more })
+        Ok(rooms)
+    }
+
+    fn user(&self) -> Result<UserId, Fault> {
+        self.name("user", UserId::parse)?.ok_or(Fault::bad_request("user", "this is needed"))
     }
 
     fn room(&self) -> Result<RoomId, Fault> {

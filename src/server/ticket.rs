@@ -24,7 +24,7 @@ impl TicketState {
         self.answer(match answer {
             Ok(Answer::Sent { room, seq, .. }) => Ok((room, seq)),
             Ok(Answer::Joined(room)) => Ok((room.room, room.head)),
-            Ok(Answer::Left { room, .. }) => Ok((room, 0)),
+            Ok(Answer::Done { room, .. }) => Ok((room, 0)),
             Ok(_) => Err(HandleError::Refused {
                 code: "internal",
                 message: "an answer to what was not asked",

@@ -4,11 +4,15 @@
 //! decides nothing: what may be written was decided before.
 
 mod lock;
-mod queries;
+mod marks;
+mod messages;
+mod pages;
+mod rows;
 mod schema;
 #[allow(clippy::module_inception)]
 mod store;
 mod worker;
+mod write;
 
 pub use lock::LockError;
-pub use store::{OpenError, Place, Store};
+pub use store::{NotTaken, OpenError, Place, Store};

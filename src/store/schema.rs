@@ -1,85 +1,145 @@
-//! The tables, and how a file of an older version becomes one of this.
+//! The tables, and how the database is used.
 
 use rusqlite::{Connection, TransactionBehavior};
 
-/// One step each, never changed after a release: a file of version n needs those from n on.
-const MIGRATIONS: &[&str] = &["
+/// The version of files that this program writes. Files before the first release have a lower one
+/// and are not read.
+pub(super) const VERSION: u32 = 2;
+
+/// Each row has a checksum of its other columns, see `rows`.
+const TABLES: &str = "
     -- What belongs to the whole: 'epoch' names this store's life.
     CREATE TABLE meta (
         key   TEXT PRIMARY KEY,
-        value TEXT NOT NULL
+        value TEXT NOT NULL,
+        sum   INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 
     CREATE TABLE rooms (
-        id       INTEGER PRIMARY KEY,
-        name     TEXT    NOT NULL UNIQUE,
-        title    TEXT    NOT NULL DEFAULT '',
-        open     INTEGER NOT NULL,            -- 1: anybody may join
-        owner    TEXT,
-        head     INTEGER NOT NULL DEFAULT 0,  -- seq of the newest entry
-        messages INTEGER NOT NULL DEFAULT 0,  -- how many entries are messages
-        ts       INTEGER NOT NULL DEFAULT 0   -- of the newest entry, ms since 1970
+        id             INTEGER PRIMARY KEY,
+        name           TEXT    NOT NULL UNIQUE,
+        title          TEXT    NOT NULL DEFAULT '',
+        open           INTEGER NOT NULL DEFAULT 0,  -- 1: anybody may join
+        ended          INTEGER NOT NULL DEFAULT 0,  -- 1: only its name and its numbers are left
+        owner          TEXT,
+        head           INTEGER NOT NULL DEFAULT 0,  -- seq of the newest entry
+        messages       INTEGER NOT NULL DEFAULT 0,  -- how many entries are, or were, messages
+        ts             INTEGER NOT NULL DEFAULT 0,  -- of the newest entry, ms since 1970
+        first          INTEGER NOT NULL DEFAULT 1,  -- seq of the oldest entry that is kept
+        first_ts       INTEGER NOT NULL DEFAULT 0,  -- when that was committed
+        first_messages INTEGER NOT NULL DEFAULT 0,  -- how many messages there were before it
+        sum            INTEGER NOT NULL
     ) STRICT;
 
     CREATE TABLE members (
-        room          INTEGER NOT NULL REFERENCES rooms (id),
-        user          TEXT    NOT NULL,
-        joined        INTEGER NOT NULL,             -- seq of the entry by which they came; 0: direct messages
-        read          INTEGER NOT NULL DEFAULT 0,   -- seq up to which they have read
-        read_messages INTEGER NOT NULL DEFAULT 0,   -- how many messages that is
-        has_written   INTEGER NOT NULL DEFAULT 0,
-        own           INTEGER NOT NULL,             -- 1: created or joined by themselves
+        room           INTEGER NOT NULL REFERENCES rooms (id),
+        user           TEXT    NOT NULL,
+        joined         INTEGER NOT NULL,  -- seq of the entry by which they came; 0: direct messages
+        read           INTEGER NOT NULL,  -- seq up to which they have read
+        read_messages  INTEGER NOT NULL,  -- how many messages that is
+        deleted_unread INTEGER NOT NULL,  -- how many messages after it are deleted
+        delivered      INTEGER NOT NULL,  -- seq up to which they have received the log
+        has_written    INTEGER NOT NULL,
+        own            INTEGER NOT NULL,  -- 1: created or joined by themselves
+        sum            INTEGER NOT NULL,
         PRIMARY KEY (room, user)
     ) STRICT, WITHOUT ROWID;
 
-    -- The rooms' logs: seq is 1, 2, 3 … in each, without a hole.
+    -- Who may join a room that is not open, and who cannot join a room.
+    CREATE TABLE invites (
+        room INTEGER NOT NULL REFERENCES rooms (id),
+        user TEXT    NOT NULL,
+        by   TEXT    NOT NULL,
+        sum  INTEGER NOT NULL,
+        PRIMARY KEY (room, user)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE bans (
+        room INTEGER NOT NULL REFERENCES rooms (id),
+        user TEXT    NOT NULL,
+        by   TEXT    NOT NULL,
+        sum  INTEGER NOT NULL,
+        PRIMARY KEY (room, user)
+    ) STRICT, WITHOUT ROWID;
+
+    -- The rooms' logs: from rooms.first to rooms.head, without a hole.
     CREATE TABLE entries (
         room     INTEGER NOT NULL REFERENCES rooms (id),
         seq      INTEGER NOT NULL,
-        ts       INTEGER NOT NULL,            -- ms since 1970; never falls within a room
-        kind     TEXT    NOT NULL CHECK (kind IN ('message', 'joined', 'left')),
-        user     TEXT    NOT NULL,            -- the author, or whoever came or went
-        by       TEXT,                        -- who brought or removed them
-        text     TEXT,
-        data     TEXT,                        -- JSON as it came
+        ts       INTEGER NOT NULL,  -- ms since 1970; never falls within a room
+        kind     TEXT    NOT NULL
+                 CHECK (kind IN ('message', 'edited', 'deleted', 'reacted', 'joined', 'left')),
+        user     TEXT    NOT NULL,  -- who did it, or whoever came or went
+        by       TEXT,              -- who brought or removed them
+        text     TEXT,              -- of a message: its newest; NULL once it is deleted
+        data     TEXT,              -- JSON as it came
         reply_to INTEGER,
-        cid      TEXT,                        -- the author's own id, for repeats
-        messages INTEGER NOT NULL,            -- how many messages there are up to here
+        target   INTEGER,           -- seq of the message that was changed
+        emoji    TEXT,
+        is_on    INTEGER,           -- 0: a reaction was taken back
+        cid      TEXT,              -- the author's own id, for repeats
+        digest   INTEGER,           -- of what was sent with it
+        messages INTEGER NOT NULL,  -- how many messages there are up to here
+        edited   INTEGER,           -- seq of a message's newest edit
+        deleted  INTEGER,           -- seq of the entry that deleted it
+        sum      INTEGER NOT NULL,
         PRIMARY KEY (room, seq)
     ) STRICT, WITHOUT ROWID;
 
     CREATE UNIQUE INDEX entries_by_cid ON entries (room, user, cid) WHERE cid IS NOT NULL;
+    CREATE INDEX entries_by_target ON entries (room, target, kind, user, emoji)
+        WHERE target IS NOT NULL;
+    CREATE INDEX entries_deleted ON entries (room, seq) WHERE deleted IS NOT NULL;
+
+    -- The reactions that hold.
+    CREATE TABLE reactions (
+        room   INTEGER NOT NULL REFERENCES rooms (id),
+        target INTEGER NOT NULL,  -- seq of the message
+        emoji  TEXT    NOT NULL,
+        user   TEXT    NOT NULL,
+        seq    INTEGER NOT NULL,  -- of the entry by which it came
+        sum    INTEGER NOT NULL,
+        PRIMARY KEY (room, target, emoji, user)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE INDEX reactions_in_order ON reactions (room, target, emoji, seq);
 
     CREATE TABLE users (
         id   TEXT PRIMARY KEY,
-        name TEXT NOT NULL
+        name TEXT NOT NULL,
+        sum  INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
-"];
+";
 
-/// Brings a database to this version. A new one gets `epoch`.
-pub(super) fn migrate(db: &mut Connection, epoch: &str) -> rusqlite::Result<Result<(), u32>> {
+/// Makes the tables of a new database, which gets `epoch`; gives the version of one that is not of
+/// this version.
+pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Result<(), u32>> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: u32 = transaction.query_row("PRAGMA user_version", (), |row| row.get(0))?;
-    let Some(missing) = MIGRATIONS.get(version as usize..) else { return Ok(Err(version)) };
-    for step in missing {
-        transaction.execute_batch(step)?;
+    match version {
+        VERSION => {}
+        0 => {
+            transaction.execute_batch(TABLES)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+            transaction.execute(
+                "INSERT INTO meta (key, value, sum) \
+                 VALUES ('epoch', ?1, row_sum('meta', 'epoch', ?1))",
+                (epoch,),
+            )?;
+        }
+        other => return Ok(Err(other)),
     }
-    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as u32)?;
-    transaction
-        .execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('epoch', ?1)", (epoch,))?;
     transaction.commit()?;
     Ok(Ok(()))
 }
-
-/// The version of files that this program writes.
-pub(super) const VERSION: usize = MIGRATIONS.len();
 
 /// How the database is used: acknowledged means on disk.
 pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     // In WAL mode FULL means that each commit waits for the log to be on disk.
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
-    db.pragma_update(None, "foreign_keys", true)?;
+    // What was deleted is overwritten.
+    db.pragma_update(None, "secure_delete", true)?;
     // Pages kept in memory, in KiB.
     db.pragma_update(None, "cache_size", -256)?;
     // After a checkpoint the write-ahead log is cut to this, in bytes: a burst does not keep its

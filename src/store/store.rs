@@ -2,14 +2,14 @@
 
 use super::lock::{DirectoryLock, LockError};
 use super::worker::{Answer, Command, Worker};
-use super::{queries, schema};
+use super::{pages, rows, schema};
 use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
 use crate::base::{Outcome, Query, Record, Snapshot, Timestamp};
 use rusqlite::Connection;
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -35,6 +35,13 @@ pub enum OpenError {
         /// The file's version.
         version: u32,
     },
+    /// The file was written before the first release.
+    Older {
+        /// The file's version.
+        version: u32,
+    },
+    /// The file is not what was written: what is wrong. Nothing of it is shown to anybody.
+    Damaged(PathBuf, String),
     /// SQLite says no.
     Database(rusqlite::Error),
     /// The thread could not be started.
@@ -54,6 +61,16 @@ impl fmt::Display for OpenError {
                  use that one, or another --data",
                 schema::VERSION
             ),
+            OpenError::Older { version } => write!(
+                f,
+                "the data was written before the first release (schema version {version}), and \
+                 cannot be read any more: use another --data"
+            ),
+            OpenError::Damaged(file, what) => write!(
+                f,
+                "{} is damaged: {what}. Nothing was changed: bring back a backup (docs/store.md)",
+                file.display()
+            ),
             OpenError::Database(error) => write!(f, "cannot open the database: {error}"),
             OpenError::Thread(error) => write!(f, "cannot start the store's thread: {error}"),
         }
@@ -66,6 +83,45 @@ impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> OpenError {
         OpenError::Database(error)
     }
+}
+
+/// Why a store takes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotTaken {
+    /// Too much waits.
+    Overloaded,
+    /// Its thread is gone.
+    Unavailable,
+}
+
+impl From<NotTaken> for Outcome {
+    fn from(reason: NotTaken) -> Outcome {
+        match reason {
+            NotTaken::Overloaded => Outcome::Overloaded,
+            NotTaken::Unavailable => Outcome::Unavailable,
+        }
+    }
+}
+
+/// Makes a database ready, and reads all but its logs.
+fn begin(db: &mut Connection, epoch: &str) -> Result<Snapshot, OpenError> {
+    rows::add_row_sum(db)?;
+    schema::configure(db)?;
+    schema::prepare(db, epoch)?.map_err(|version| {
+        let is_newer = version > schema::VERSION;
+        if is_newer { OpenError::Newer { version } } else { OpenError::Older { version } }
+    })?;
+    Ok(pages::snapshot(db)?)
+}
+
+/// How many bytes a file has fewer than SQLite wrote, when its write-ahead log is empty.
+fn missing_bytes(db: &Connection, file: &Path) -> Result<Option<u64>, OpenError> {
+    // What is in the write-ahead log need not be in the file yet.
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
+    let pages: u64 = db.query_row("PRAGMA page_count", (), |row| row.get::<_, u32>(0))?.into();
+    let page_bytes: u64 = db.query_row("PRAGMA page_size", (), |row| row.get::<_, u32>(0))?.into();
+    let found = file.metadata().map_err(|error| OpenError::Directory(file.into(), error))?.len();
+    Ok((pages * page_bytes).checked_sub(found).filter(|missing| *missing > 0))
 }
 
 /// Wakes the reactor when the thread ends, however it ends: it looks then whether that was meant.
@@ -100,8 +156,8 @@ impl Store {
         epoch: &str,
         wake: impl Fn() + Clone + Send + 'static,
     ) -> Result<(Store, Snapshot), OpenError> {
-        let (mut db, lock) = match place {
-            Place::Memory => (Connection::open_in_memory()?, None),
+        let (mut db, lock, file) = match place {
+            Place::Memory => (Connection::open_in_memory()?, None, PathBuf::from(":memory:")),
             Place::Directory(directory) => {
                 // What people say to each other is not for other users of the machine.
                 std::fs::DirBuilder::new()
@@ -118,12 +174,21 @@ impl Store {
                     .mode(0o600)
                     .open(&file)
                     .map_err(|error| OpenError::Directory(file.clone(), error))?;
-                (Connection::open(&file)?, Some(lock))
+                (Connection::open(&file)?, Some(lock), file)
             }
         };
-        schema::configure(&db)?;
-        schema::migrate(&mut db, epoch)?.map_err(|version| OpenError::Newer { version })?;
-        let snapshot = queries::snapshot(&db)?;
+        let snapshot = begin(&mut db, epoch).map_err(|error| match error {
+            OpenError::Database(error) if rows::is_damage(&error) => {
+                OpenError::Damaged(file.clone(), error.to_string())
+            }
+            other => other,
+        })?;
+        if lock.is_some()
+            && let Some(missing) = missing_bytes(&db, &file)?
+        {
+            let what = format!("its last {missing} bytes are not there");
+            return Err(OpenError::Damaged(file, what));
+        }
         // What a connection's statements need fits, so that none is prepared twice.
         db.set_prepared_statement_cache_capacity(32);
 
@@ -173,9 +238,8 @@ impl Store {
     /// Hands a record to the store; its outcome comes with `ticket`.
     ///
     /// # Errors
-    /// [`Outcome::Overloaded`] when too much waits, [`Outcome::Unavailable`] when the store's
-    /// thread is gone.
-    pub fn write(&mut self, ticket: u64, now: Timestamp, record: Record) -> Result<(), Outcome> {
+    /// [`NotTaken`]: nothing will be stored.
+    pub fn write(&mut self, ticket: u64, now: Timestamp, record: Record) -> Result<(), NotTaken> {
         let failures_heard = self.failures_heard;
         self.submit(Command::Write { ticket, now, record, failures_heard })
     }
@@ -184,17 +248,17 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::write`].
-    pub fn read(&mut self, ticket: u64, query: Query) -> Result<(), Outcome> {
-        self.submit(Command::Read { ticket, query })
+    pub fn read(&mut self, ticket: u64, now: Timestamp, query: Query) -> Result<(), NotTaken> {
+        self.submit(Command::Read { ticket, now, query })
     }
 
-    fn submit(&mut self, command: Command) -> Result<(), Outcome> {
+    fn submit(&mut self, command: Command) -> Result<(), NotTaken> {
         let weight = command.weight();
         if self.waiting >= STORE_QUEUE_MAX || self.waiting_bytes + weight > STORE_QUEUE_BYTES_MAX {
-            return Err(Outcome::Overloaded);
+            return Err(NotTaken::Overloaded);
         }
-        let commands = self.commands.as_ref().ok_or(Outcome::Unavailable)?;
-        commands.send(command).map_err(|_| Outcome::Unavailable)?;
+        let commands = self.commands.as_ref().ok_or(NotTaken::Unavailable)?;
+        commands.send(command).map_err(|_| NotTaken::Unavailable)?;
         self.waiting += 1;
         self.waiting_bytes += weight;
         Ok(())

@@ -1,6 +1,6 @@
 //! The store's thread: takes what waits, commits it together, answers.
 
-use super::queries;
+use super::{pages, rows, write};
 use crate::base::limits::{
     BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, READ_WEIGHT_SHARE, READS_PER_BATCH,
 };
@@ -21,6 +21,7 @@ pub(super) enum Command {
     },
     Read {
         ticket: u64,
+        now: Timestamp,
         query: Query,
     },
 }
@@ -106,14 +107,14 @@ impl Worker {
 
     fn read(&mut self, command: Command) -> Answer {
         let weight = command.weight();
-        let Command::Read { ticket, query } = command else {
+        let Command::Read { ticket, now, query } = command else {
             unreachable!("records are not among the reads")
         };
-        let outcome = match queries::read(&self.db, &query) {
-            Ok(entries) => Outcome::Page(entries),
+        let outcome = match pages::read(&self.db, &query) {
+            Ok(outcome) => outcome,
             Err(error) => {
-                log::error!("the store cannot read room {}: {error}", query.room);
-                Outcome::Unavailable
+                self.log_failure(now, &format!("cannot read room {}: {error}", query.room));
+                if rows::is_damage(&error) { Outcome::Damaged } else { Outcome::Unavailable }
             }
         };
         Answer { ticket, outcome, weight, failures: self.failures }
@@ -144,31 +145,55 @@ impl Worker {
         if records.is_empty() {
             return Vec::new();
         }
-        match self.commit(&records) {
-            Ok(outcomes) => outcomes,
-            Err(error) => {
-                self.failures += 1;
-                let now = records[0].0;
-                if now.0 >= self.failure_log.0 {
-                    self.failure_log = Timestamp(now.0.saturating_add(FAILURE_LOG_EVERY_MS));
-                    let failures = self.failures;
-                    log::error!(failures; "the store cannot write, nothing was stored: {error}");
-                }
-                vec![Outcome::Unavailable; records.len()]
+        let committed = match self.commit(&records, false) {
+            Err(error) if rows::is_damage(&error) => {
+                self.log_failure(records[0].0, &format!("has damaged data: {error}"));
+                self.commit(&records, true)
             }
+            other => other,
+        };
+        committed.unwrap_or_else(|error| {
+            self.failures += 1;
+            self.log_failure(records[0].0, &format!("cannot write, nothing was stored: {error}"));
+            vec![Outcome::Unavailable; records.len()]
+        })
+    }
+
+    /// Logs a failure, but no more than one a second.
+    fn log_failure(&mut self, now: Timestamp, what: &str) {
+        if now.0 >= self.failure_log.0 {
+            self.failure_log = Timestamp(now.0.saturating_add(FAILURE_LOG_EVERY_MS));
+            let failures = self.failures;
+            log::error!(failures; "the store {what}");
         }
     }
 
-    fn commit(&mut self, records: &[(Timestamp, &Record, u64)]) -> rusqlite::Result<Vec<Outcome>> {
+    /// Commits records together. If it `spares` the others, one that meets damaged data is left
+    /// out, which costs a savepoint for each.
+    fn commit(
+        &mut self,
+        records: &[(Timestamp, &Record, u64)],
+        spares: bool,
+    ) -> rusqlite::Result<Vec<Outcome>> {
         let failures = self.failures;
-        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut outcomes = Vec::with_capacity(records.len());
         for (now, record, failures_heard) in records {
             // It was decided in the belief that what is before it would be stored.
             outcomes.push(if *failures_heard < failures {
                 Outcome::Unavailable
+            } else if spares {
+                let savepoint = transaction.savepoint()?;
+                match write::write(&savepoint, *now, record) {
+                    Ok(outcome) => {
+                        savepoint.commit()?;
+                        outcome
+                    }
+                    Err(error) if rows::is_damage(&error) => Outcome::Damaged,
+                    Err(error) => return Err(error),
+                }
             } else {
-                queries::write(&transaction, *now, record)?
+                write::write(&transaction, *now, record)?
             });
         }
         transaction.commit()?;

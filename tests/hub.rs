@@ -1,19 +1,25 @@
 //! The hub's rules, one by one, against a store that answers at once. What random users make of
 //! them together is in `tests/cursors.rs`.
 
-use super::*;
-use crate::base::{
-    Body, ConnId, Entry, EntryKind, Limits, MemberState, Moment, Outcome, Record, RoomId,
-    RoomState, Snapshot, Timestamp, UserId,
-};
-use std::collections::HashMap;
+#[path = "simulation/model_store.rs"]
+mod model_store;
 
-/// A hub and as much of a store as its rules need.
+use model_store::ModelStore;
+use parlor::base::{
+    Body, ConnId, Limits, MemberState, Moment, Outcome, RoomId, RoomState, Snapshot, Timestamp,
+    UserId,
+};
+use parlor::hub::{
+    Answer, Census, Effect, Effects, Hub, Input, Notice, Now, Part, RefusalCode, Request, Settings,
+    Target,
+};
+
+/// A hub, and a store as its rules say.
 struct World {
     hub: Hub,
     now: Now,
     effects: Effects,
-    rooms: HashMap<RoomId, RoomState>,
+    store: ModelStore,
     fails: bool,
     next_conn: u32,
     wakes: Vec<Moment>,
@@ -36,12 +42,12 @@ fn say(to: &str, text: &str) -> Request {
 
 impl World {
     fn new(limits: Limits) -> World {
-        let snapshot = Snapshot { epoch: "epoch".into(), ..Snapshot::default() };
+        let store = ModelStore::new("epoch");
         World {
-            hub: Hub::new(Settings::from(&limits), snapshot, 1),
+            hub: Hub::new(Settings::from(&limits), store.snapshot(), 1),
+            store,
             now: Now::default(),
             effects: Effects::default(),
-            rooms: HashMap::new(),
             fails: false,
             next_conn: 0,
             wakes: Vec::new(),
@@ -66,13 +72,19 @@ impl World {
             match effect {
                 Effect::Persist { ticket, record } => {
                     let (ticket, record) = (*ticket, record.clone());
-                    let outcome =
-                        if self.fails { Outcome::Unavailable } else { self.write(&record) };
-                    self.hub.handle(
-                        self.now,
-                        Input::Outcome { ticket, outcome },
-                        &mut self.effects,
-                    );
+                    let outcome = if self.fails {
+                        Outcome::Unavailable
+                    } else {
+                        self.store.write(self.now.timestamp, &record)
+                    };
+                    let input = Input::Outcome { ticket, outcome };
+                    self.hub.handle(self.now, input, &mut self.effects);
+                }
+                Effect::Load { ticket, query } => {
+                    let (ticket, query) = (*ticket, query.clone());
+                    let outcome = self.store.read(&query);
+                    let input = Input::Outcome { ticket, outcome };
+                    self.hub.handle(self.now, input, &mut self.effects);
                 }
                 Effect::WakeAt(at) => self.wakes.push(*at),
                 _ => {}
@@ -80,68 +92,17 @@ impl World {
         }
     }
 
-    fn write(&mut self, record: &Record) -> Outcome {
-        match record {
-            Record::Message { room, from, to, body, cid } => {
-                let is_first = !self.rooms.contains_key(room) && to.is_some();
-                let body = Box::new(body.clone());
-                let kind = EntryKind::Message { from: from.clone(), body, cid: cid.clone() };
-                let entry = self.append(room, kind);
-                Outcome::Message { entry, is_duplicate: false, is_first }
-            }
-            Record::Create { room, owner, members, open, .. } => {
-                self.state(room).is_open = *open;
-                self.state(room).owner = Some(owner.clone());
-                let mut entries = vec![self.append(room, joined(owner, None))];
-                for member in members {
-                    entries.push(self.append(room, joined(member, Some(owner))));
-                }
-                Outcome::Room { room: self.state(room).clone(), entries }
-            }
-            Record::Join { room, user, by, .. } => {
-                let is_new = !self.rooms.contains_key(room);
-                if is_new {
-                    self.state(room).owner = Some(user.clone());
-                }
-                let entries = vec![self.append(room, joined(user, by.as_ref()))];
-                Outcome::Room { room: self.state(room).clone(), entries }
-            }
-            Record::Leave { room, user, by } => {
-                let kind = EntryKind::Left { user: user.clone(), by: by.clone() };
-                let entries = vec![self.append(room, kind)];
-                Outcome::Room { room: self.state(room).clone(), entries }
-            }
-            Record::Read { room, seq, .. } => {
-                // All entries but the joins are messages here, and the joins come first.
-                let joins = self.state(room).head - self.state(room).messages;
-                Outcome::Read { seq: *seq, messages: seq.saturating_sub(joins) }
-            }
-            Record::Name { .. } => Outcome::Named,
-        }
-    }
-
-    fn state(&mut self, room: &RoomId) -> &mut RoomState {
-        self.rooms.entry(room.clone()).or_insert_with(|| RoomState {
-            room: room.clone(),
-            title: "".into(),
-            is_open: true,
-            owner: None,
-            head: 0,
-            messages: 0,
-            ts: Timestamp(0),
-        })
-    }
-
-    fn append(&mut self, room: &RoomId, kind: EntryKind) -> Entry {
-        let ts = self.now.timestamp;
-        let state = self.state(room);
-        state.head += 1;
-        state.messages += u64::from(matches!(kind, EntryKind::Message { .. }));
-        Entry { room: room.clone(), seq: state.head, ts, kind }
-    }
-
     fn request(&mut self, conn: ConnId, request: Request) -> Result<Answer, RefusalCode> {
-        self.input(Input::Request { conn, id: Some("1".into()), request });
+        self.request_as(conn, false, request)
+    }
+
+    fn request_as(
+        &mut self,
+        conn: ConnId,
+        is_admin: bool,
+        request: Request,
+    ) -> Result<Answer, RefusalCode> {
+        self.input(Input::Request { conn, is_admin, id: Some("1".into()), request });
         let answer = self.effects.list.iter().find_map(|effect| match effect {
             Effect::Answer { answer, .. } => Some(answer.clone()),
             _ => None,
@@ -178,10 +139,6 @@ impl World {
     }
 }
 
-fn joined(user: &UserId, by: Option<&UserId>) -> EntryKind {
-    EntryKind::Joined { user: user.clone(), by: by.cloned() }
-}
-
 fn short(notice: &Notice) -> String {
     let names = |users: &[UserId]| users.iter().map(UserId::as_str).collect::<Vec<_>>().join(",");
     match notice {
@@ -192,6 +149,8 @@ fn short(notice: &Notice) -> String {
         Notice::Offline { users, version } => format!("offline {} v{version}", names(users)),
         Notice::Typing { user, typing, .. } => format!("{user} types: {typing}"),
         Notice::Read { user, seq, .. } => format!("{user} read {seq}"),
+        Notice::Delivered { user, seq, .. } => format!("{user} received {seq}"),
+        Notice::Invited(invite) => format!("invited to {} by {}", invite.room, invite.by),
         Notice::Removed { room, reason, .. } => format!("removed from {room}: {reason}"),
     }
 }
@@ -450,7 +409,8 @@ fn rooms_that_are_on_their_way_to_the_store_count() {
     let mut effects = Effects::default();
     for (conn, name) in conns.into_iter().zip(["a", "b", "c"]) {
         let request = Request::Join(room(name));
-        world.hub.handle(world.now, Input::Request { conn, id: None, request }, &mut effects);
+        let input = Input::Request { conn, is_admin: false, id: None, request };
+        world.hub.handle(world.now, input, &mut effects);
     }
     let refused = effects.list.iter().any(|effect| {
         matches!(effect, Effect::Answer { answer: Err(refusal), .. } if refusal.code == RefusalCode::Quota)
@@ -504,32 +464,28 @@ fn nothing_of_a_connection_or_a_guest_is_left_behind() {
         world.input(Input::Disconnected { conn });
     }
     world.wait(60_000);
-    assert_eq!(world.hub.users.len(), 0);
-    assert_eq!(world.hub.user_by_id.len(), 0);
-    assert_eq!(world.hub.connected, 0);
-    assert_eq!(world.hub.pending.len(), 0);
-    let lobby = &world.hub.rooms[0];
-    assert!(lobby.members.is_empty() && lobby.followers.is_empty() && lobby.typing.is_empty());
+    assert_eq!(world.hub.census(), Census { rooms: 1, ..Census::default() });
 }
 
 #[test]
 fn a_hub_goes_on_where_the_snapshot_says() {
-    let state = RoomState {
-        room: room("lobby"),
-        title: "Lobby".into(),
-        is_open: true,
-        owner: Some(user("ada")),
-        head: 9,
-        messages: 7,
-        ts: Timestamp(5),
+    let state = RoomState::new(room("lobby"), "Lobby".into(), true, Some(user("ada")));
+    let state = RoomState { head: 9, messages: 7, ts: Timestamp(5), ..state };
+    let member = MemberState {
+        joined: 1,
+        read: 4,
+        read_messages: 3,
+        deleted_unread: 1,
+        delivered: 4,
+        has_written: true,
+        is_own: true,
     };
-    let member =
-        MemberState { joined: 1, read: 4, read_messages: 3, has_written: true, is_own: true };
     let snapshot = Snapshot {
         epoch: "epoch".into(),
         rooms: vec![state],
         members: vec![(room("lobby"), user("ada"), member)],
         names: vec![(user("ada"), "Ada".into())],
+        ..Snapshot::default()
     };
     let mut hub = Hub::new(Settings::from(&Limits::default()), snapshot, 1);
     let mut effects = Effects::default();
@@ -537,6 +493,6 @@ fn a_hub_goes_on_where_the_snapshot_says() {
     let input = Input::Connected { conn, user: user("ada"), name: None, resumes: false };
     hub.handle(Now::default(), input, &mut effects);
     let Some(Effect::Greet { rooms, .. }) = effects.list.first() else { panic!("no greeting") };
-    assert_eq!((rooms[0].head, rooms[0].read, rooms[0].members), (9, Some((4, 4)), 1));
+    assert_eq!((rooms[0].head, rooms[0].read, rooms[0].members), (9, Some((4, 3)), 1));
     assert_eq!(hub.name_of(&user("ada")), Some("Ada"));
 }

@@ -1,0 +1,124 @@
+//! Entries that are on disk, taken into the state and shown to those who follow their room.
+
+use super::effect::Effects;
+use super::hub::Hub;
+use super::input::Now;
+use super::room::{Room, RoomIx};
+use crate::base::{Entry, EntryKind, MemberState, RoomState, UserId};
+use std::rc::Rc;
+
+impl Hub {
+    /// The room of two users' direct messages has come into being by the first of them.
+    pub(super) fn new_direct_room(&mut self, first: &Entry) {
+        let state = RoomState::new(first.room.clone(), "".into(), false, None);
+        let room = self.add_room(Room::new(RoomState { ts: first.ts, ..state }));
+        let name = first.room.as_str();
+        let ids =
+            name.strip_prefix(crate::base::names::DM_PREFIX).and_then(|ids| ids.split_once(':'));
+        for id in ids.map(|(one, other)| [one, other]).into_iter().flatten() {
+            let Ok(id) = UserId::parse(id) else { continue };
+            let user = self.user_ix(&id);
+            self.add_member(room, user, &MemberState::default());
+            for conn in self.connections_of(&id).to_vec() {
+                let waits = self.connection(conn).is_some_and(|connection| connection.is_resuming);
+                self.follow(conn, room, waits);
+            }
+        }
+    }
+
+    /// A room was made, or its members have changed: by themselves, or by the embedding program.
+    pub(super) fn changed_room(
+        &mut self,
+        now: Now,
+        state: RoomState,
+        entries: Vec<Entry>,
+        by_themselves: bool,
+        effects: &mut Effects,
+    ) -> RoomIx {
+        let ix = match self.room_ix(&state.room) {
+            Some(ix) => ix,
+            None => {
+                let head = state.head - entries.len() as u64;
+                self.add_room(Room::new(RoomState { head, ..state.clone() }))
+            }
+        };
+        self.rooms[ix.0 as usize].owner = state.owner;
+        for entry in entries {
+            self.apply(now, ix, Rc::new(entry), by_themselves, effects);
+        }
+        ix
+    }
+
+    /// An entry is on disk: the state follows it, and those who follow the room get it.
+    pub(super) fn apply(
+        &mut self,
+        now: Now,
+        room: RoomIx,
+        entry: Rc<Entry>,
+        by_themselves: bool,
+        effects: &mut Effects,
+    ) {
+        match &entry.kind {
+            EntryKind::Message { from, .. } => {
+                let of_room = &mut self.rooms[room.0 as usize];
+                of_room.append(&entry, &self.settings);
+                let messages = of_room.messages;
+                if let Some(member) = of_room.members.get_mut(from) {
+                    member.read = entry.seq;
+                    member.read_messages = messages;
+                    member.deleted_unread = 0;
+                    let is_first = !std::mem::replace(&mut member.has_written, true);
+                    let user = member.user;
+                    if is_first && entry.room.is_direct() {
+                        self.users[user.0 as usize].direct_rooms += 1;
+                    }
+                    self.stop_typing(now, room, user, effects);
+                }
+            }
+            EntryKind::Edited { .. } | EntryKind::Reacted { .. } => {
+                self.rooms[room.0 as usize].append(&entry, &self.settings);
+            }
+            EntryKind::Deleted { target, .. } => {
+                let of_room = &mut self.rooms[room.0 as usize];
+                of_room.append(&entry, &self.settings);
+                for member in of_room.members.values_mut().filter(|member| member.read < *target) {
+                    member.deleted_unread += 1;
+                }
+            }
+            EntryKind::Joined { user, by } => {
+                self.drop_invite(room, user);
+                let ix = self.user_ix(user);
+                let of_room = &mut self.rooms[room.0 as usize];
+                let member = MemberState {
+                    joined: entry.seq,
+                    read: entry.seq,
+                    read_messages: of_room.messages,
+                    deleted_unread: 0,
+                    delivered: entry.seq,
+                    has_written: false,
+                    is_own: by_themselves && by.is_none(),
+                };
+                for conn in self.connections_of(user).to_vec() {
+                    let waits = self.connection(conn).is_some_and(|one| one.is_resuming);
+                    self.follow(conn, room, waits);
+                }
+                self.rooms[room.0 as usize].append(&entry, &self.settings);
+                self.add_member(room, ix, &member);
+                // A ban was decided meanwhile, and holds already.
+                if self.rooms[room.0 as usize].is_banned(user) {
+                    for conn in self.connections_of(user).to_vec() {
+                        self.halt(conn, room);
+                    }
+                    if let Some(member) = self.rooms[room.0 as usize].members.get_mut(user) {
+                        member.is_leaving = true;
+                    }
+                }
+            }
+            EntryKind::Left { .. } => {
+                self.rooms[room.0 as usize].append(&entry, &self.settings);
+            }
+        }
+        self.keep(room);
+        self.fan_out(room, &entry, effects);
+    }
+}

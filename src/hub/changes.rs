@@ -1,0 +1,84 @@
+//! What becomes of a message after it was sent: edits, deletion, reactions. Whether it is there, and
+//! whose it is, the store knows, which changes it in the same transaction.
+
+use super::effect::{Answer, Effects, Refusal};
+use super::hub::{Hub, Pending};
+use super::request::Asker;
+use super::room::RoomIx;
+use crate::base::{Record, RoomId};
+use std::sync::Arc;
+
+/// What became of a request so far: an answer, or none yet as the store is asked.
+type Done = Result<Option<Answer>, Refusal>;
+
+impl Hub {
+    pub(super) fn edit(
+        &mut self,
+        asker: &Asker,
+        name: &RoomId,
+        target: u64,
+        text: Arc<str>,
+        effects: &mut Effects,
+    ) -> Done {
+        let room = self.room_of_message(asker, name, target)?;
+        let by = asker.user.clone();
+        let record = Record::Edit { room: name.clone(), target, text, by };
+        self.change(asker, room, record, effects)
+    }
+
+    pub(super) fn delete(
+        &mut self,
+        asker: &Asker,
+        name: &RoomId,
+        target: u64,
+        effects: &mut Effects,
+    ) -> Done {
+        let room = self.room_of_message(asker, name, target)?;
+        let is_owner = self.rooms[room.0 as usize].is_owner(&asker.user);
+        let is_moderator = is_owner || asker.is_admin;
+        let by = asker.user.clone();
+        let record = Record::Delete { room: name.clone(), target, by, is_moderator };
+        self.change(asker, room, record, effects)
+    }
+
+    pub(super) fn react(
+        &mut self,
+        asker: &Asker,
+        name: &RoomId,
+        target: u64,
+        emoji: Arc<str>,
+        on: bool,
+        effects: &mut Effects,
+    ) -> Done {
+        let room = self.room_of_message(asker, name, target)?;
+        let by = asker.user.clone();
+        let record = Record::React { room: name.clone(), target, emoji, on, by };
+        self.change(asker, room, record, effects)
+    }
+
+    fn room_of_message(
+        &self,
+        asker: &Asker,
+        name: &RoomId,
+        target: u64,
+    ) -> Result<RoomIx, Refusal> {
+        let (room, of_room) = self.room_of_member(asker, name)?;
+        if !(of_room.first..=of_room.head).contains(&target) {
+            return Err(Refusal::NO_SUCH_MESSAGE);
+        }
+        Ok(room)
+    }
+
+    fn change(
+        &mut self,
+        asker: &Asker,
+        room: RoomIx,
+        record: Record,
+        effects: &mut Effects,
+    ) -> Done {
+        let pending =
+            Pending::Change { origin: asker.origin.clone(), room, asker: asker.user.clone() };
+        self.persist(asker, record, pending, false, effects);
+        Ok(None)
+    }
+}

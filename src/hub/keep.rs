@@ -1,0 +1,165 @@
+//! How much of a room's log is kept: by count and by age. What is not kept is shown to nobody from
+//! the moment on in which that is decided; the store removes it later, some at a time.
+
+use super::effect::Effects;
+use super::hub::{Hub, Pending};
+use super::input::Now;
+use super::room::{Life, RoomIx};
+use crate::base::{Outcome, Record, RoomId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// How much of a log is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Newest entries.
+    pub entries: u64,
+    /// How old an entry may become, in ms.
+    pub age_ms: u64,
+}
+
+impl Retention {
+    /// Everything.
+    pub const ALL: Retention = Retention { entries: u64::MAX, age_ms: u64::MAX };
+}
+
+/// How much of each room's log is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retentions {
+    /// Of those without their own.
+    pub default: Retention,
+    /// Of some rooms, by name.
+    pub rooms: BTreeMap<RoomId, Retention>,
+}
+
+impl Default for Retentions {
+    fn default() -> Retentions {
+        Retentions { default: Retention::ALL, rooms: BTreeMap::new() }
+    }
+}
+
+impl Retentions {
+    fn of(&self, room: &RoomId) -> Retention {
+        self.rooms.get(room).copied().unwrap_or(self.default)
+    }
+}
+
+/// What is still to be removed.
+#[derive(Debug, Default)]
+pub(super) struct Keeping {
+    /// Rooms with entries on disk that are not kept any more.
+    due: VecDeque<RoomIx>,
+    in_flight: usize,
+    /// When the oldest entry of each room whose entries age is too old.
+    aging: BTreeSet<(Timestamp, RoomIx)>,
+}
+
+/// Rooms from which the store removes entries at the same time.
+const TRIMS_IN_FLIGHT_MAX: usize = 4;
+/// How long a wait for an entry's age may be, as clocks jump; and after a failure.
+const LOOK_AGAIN_MS: u64 = 60_000;
+const RETRY_MS: u64 = 1_000;
+/// So much of what is kept may be removed later: a removal for every entry would double the
+/// store's work.
+const SLACK_SHARE: u64 = 16;
+
+impl Hub {
+    /// A room's log has grown, or been read at the start: its oldest entries may have to go.
+    pub(super) fn keep(&mut self, room: RoomIx) {
+        let of_room = &mut self.rooms[room.0 as usize];
+        let kept = self.settings.retentions.of(&of_room.name);
+        let newest = of_room.head.saturating_sub(kept.entries).saturating_add(1);
+        of_room.first = of_room.first.max(newest);
+        let excess = of_room.first - of_room.stored_first;
+        if excess > 0 && excess >= kept.entries / SLACK_SHARE {
+            self.trim_later(room);
+        }
+        self.watch_age(room);
+    }
+
+    /// Remembers when the oldest entry of a room is too old.
+    fn watch_age(&mut self, room: RoomIx) {
+        let of_room = &self.rooms[room.0 as usize];
+        let kept = self.settings.retentions.of(&of_room.name);
+        if kept.age_ms == u64::MAX || of_room.life == Life::Ended {
+            return;
+        }
+        if of_room.stored_first <= of_room.head {
+            let age_ms = i64::try_from(kept.age_ms).unwrap_or(i64::MAX);
+            let due = Timestamp(of_room.first_ts.0.saturating_add(age_ms));
+            self.keeping.aging.insert((due, room));
+        }
+    }
+
+    pub(super) fn trim_later(&mut self, room: RoomIx) {
+        let of_room = &mut self.rooms[room.0 as usize];
+        if !of_room.is_trimming && of_room.stored_first <= of_room.head {
+            of_room.is_trimming = true;
+            self.keeping.due.push_back(room);
+        }
+    }
+
+    /// Asks the store to remove what is due.
+    pub(super) fn trim_due(&mut self, now: Now, effects: &mut Effects) {
+        while let Some(&(due, room)) = self.keeping.aging.first() {
+            if due > now.timestamp {
+                let left = u64::try_from(due.0 - now.timestamp.0).unwrap_or(0);
+                let wake = now.moment.plus_millis(left.min(LOOK_AGAIN_MS));
+                effects.push(super::effect::Effect::WakeAt(wake));
+                break;
+            }
+            self.keeping.aging.pop_first();
+            self.trim_later(room);
+        }
+        while self.keeping.in_flight < TRIMS_IN_FLIGHT_MAX
+            && let Some(room) = self.keeping.due.pop_front()
+        {
+            self.keeping.in_flight += 1;
+            let of_room = &self.rooms[room.0 as usize];
+            let kept = self.settings.retentions.of(&of_room.name);
+            let age_ms = i64::try_from(kept.age_ms).unwrap_or(i64::MAX);
+            let record = Record::Trim {
+                room: of_room.name.clone(),
+                before: of_room.first,
+                older_than: Timestamp(now.timestamp.0.saturating_sub(age_ms)),
+            };
+            let ticket = self.ticket(Pending::Trim { room });
+            effects.push(super::effect::Effect::Persist { ticket, record });
+        }
+    }
+
+    /// What is left of a room's log.
+    pub(super) fn trimmed(
+        &mut self,
+        now: Now,
+        room: RoomIx,
+        outcome: &Outcome,
+        effects: &mut Effects,
+    ) {
+        self.keeping.in_flight -= 1;
+        self.rooms[room.0 as usize].is_trimming = false;
+        let Outcome::Trimmed { first, first_ts, messages, deleted } = *outcome else {
+            // It is tried again, unless the room cannot be read at all.
+            if !matches!(outcome, Outcome::Damaged) {
+                self.trim_later(room);
+                effects.push(super::effect::Effect::WakeAt(now.moment.plus_millis(RETRY_MS)));
+            }
+            return;
+        };
+        let of_room = &mut self.rooms[room.0 as usize];
+        of_room.stored_first = first;
+        of_room.first_ts = first_ts;
+        of_room.first = of_room.first.max(first);
+        for member in of_room.members.values_mut().filter(|member| member.read < first - 1) {
+            member.read = first - 1;
+            member.read_messages = messages;
+            member.deleted_unread = deleted;
+        }
+        let is_ended = of_room.life == Life::Ended;
+        if is_ended {
+            self.trim_later(room);
+        } else {
+            self.keep(room);
+        }
+        self.trim_due(now, effects);
+    }
+}

@@ -1,0 +1,355 @@
+//! What owners and admins do: who may come in, who must go, what a room is like, and its end.
+
+use super::effect::{Answer, Effect, Effects, InviteInfo, Notice, Refusal, RefusalCode};
+use super::hub::{Hub, Pending};
+use super::request::Asker;
+use super::room::{Life, Room, RoomIx};
+use crate::base::{ConnId, Outcome, Record, RoomId, RoomState, UserId};
+use std::sync::Arc;
+
+/// What became of a request so far: an answer, or none yet as the store is asked.
+type Done = Result<Option<Answer>, Refusal>;
+
+impl Hub {
+    /// A room that the asker may manage: their own, or any for an admin.
+    fn managed_room(&self, asker: &Asker, name: &RoomId) -> Result<(RoomIx, &Room), Refusal> {
+        let Some((ix, room)) = self.room(name) else { return Err(asker.stranger()) };
+        let is_member = room.member(&asker.user).is_some();
+        if !asker.is_admin && !is_member {
+            return Err(Refusal::NOT_MEMBER);
+        }
+        if name.is_direct() {
+            return Err(Refusal::DIRECT);
+        }
+        if !asker.is_admin && !room.is_owner(&asker.user) {
+            let message = "this is for the room's owner";
+            return Err(Refusal::new(RefusalCode::Forbidden, message));
+        }
+        Ok((ix, room))
+    }
+
+    pub(super) fn invite(
+        &mut self,
+        asker: &Asker,
+        name: &RoomId,
+        user: UserId,
+        effects: &mut Effects,
+    ) -> Done {
+        let (room, of_room) = self.managed_room(asker, name)?;
+        if of_room.is_banned(&user) {
+            let message = "the user is banned from this room";
+            return Err(Refusal::new(RefusalCode::Conflict, message));
+        }
+        if of_room.member(&user).is_some() || of_room.is_invited(&user) {
+            return Ok(Some(Answer::Done { room: name.clone(), user: Some(user) }));
+        }
+        let limit = self.settings.room_members;
+        let of_room_invites = of_room.permits.as_ref().map_or(0, |permits| permits.invites.len());
+        if of_room_invites >= limit {
+            return Err(Refusal::quota(
+                "the room has as many invitations as one may have",
+                limit as u64,
+            ));
+        }
+        let limit = self.settings.invites;
+        let ix = self.user_by_id.get(&user);
+        if ix.is_some_and(|ix| self.users[ix.0 as usize].invites.as_slice().len() >= limit) {
+            return Err(Refusal::quota(
+                "the user has as many invitations as one may have",
+                limit as u64,
+            ));
+        }
+        let by = asker.user.clone();
+        let record = Record::Invite { room: name.clone(), user: user.clone(), by: by.clone() };
+        let pending = Pending::Invite { origin: asker.origin.clone(), room, user, by };
+        self.persist(asker, record, pending, true, effects);
+        Ok(None)
+    }
+
+    /// An invitation is on disk.
+    pub(super) fn invited(
+        &mut self,
+        room: RoomIx,
+        user: UserId,
+        by: &UserId,
+        effects: &mut Effects,
+    ) -> Answer {
+        let answer = Answer::Done {
+            room: self.rooms[room.0 as usize].name.clone(),
+            user: Some(user.clone()),
+        };
+        // Meanwhile they may have come in another way, or the room have ended.
+        let of_room = &self.rooms[room.0 as usize];
+        if of_room.life != Life::Live || of_room.members.contains_key(&user) {
+            return answer;
+        }
+        self.add_invite(room, &user, by.clone());
+        let info = self.invite_info(room, by);
+        effects.deliver(Notice::Invited(info), self.connections_of(&user).to_vec());
+        answer
+    }
+
+    pub(super) fn add_invite(&mut self, room: RoomIx, user: &UserId, by: UserId) {
+        let ix = self.user_ix(user);
+        self.rooms[room.0 as usize].permits().invites.insert(user.clone(), by);
+        let of_user = &mut self.users[ix.0 as usize].invites;
+        if !of_user.as_slice().contains(&room) {
+            of_user.push(room);
+        }
+    }
+
+    /// An invitation is used, or void.
+    pub(super) fn drop_invite(&mut self, room: RoomIx, user: &UserId) {
+        let Some(permits) = &mut self.rooms[room.0 as usize].permits else { return };
+        permits.invites.remove(user);
+        if permits.invites.is_empty() && permits.bans.is_empty() {
+            self.rooms[room.0 as usize].permits = None;
+        }
+        if let Some(&ix) = self.user_by_id.get(user) {
+            self.users[ix.0 as usize].invites.retain(|one| *one != room);
+            self.forget_if_unneeded(ix);
+        }
+    }
+
+    pub(super) fn invites_of(&self, user: &UserId) -> Vec<InviteInfo> {
+        let Some(ix) = self.user_by_id.get(user) else { return Vec::new() };
+        let invites = self.users[ix.0 as usize].invites.as_slice().iter();
+        let mut invites: Vec<InviteInfo> = invites
+            .filter_map(|room| {
+                let of_room = &self.rooms[room.0 as usize];
+                let by = of_room.permits.as_ref()?.invites.get(user)?;
+                (of_room.life == Life::Live).then(|| self.invite_info(*room, by))
+            })
+            .collect();
+        invites.sort_by(|one, other| one.room.cmp(&other.room));
+        invites
+    }
+
+    fn invite_info(&self, room: RoomIx, by: &UserId) -> InviteInfo {
+        let of_room = &self.rooms[room.0 as usize];
+        let (name, title) = (of_room.name.clone(), Arc::clone(&of_room.title));
+        InviteInfo { room: name, title, by: by.clone() }
+    }
+
+    pub(super) fn leave(&mut self, asker: &Asker, name: &RoomId, effects: &mut Effects) -> Done {
+        let (room, _) = self.room_of_member(asker, name)?;
+        if name.is_direct() {
+            return Err(Refusal::DIRECT);
+        }
+        let record = Record::Leave { room: name.clone(), user: asker.user.clone(), by: None };
+        let user = asker.user.clone();
+        self.end_membership(asker, room, user, None, Reason::Left, record, effects);
+        Ok(None)
+    }
+
+    pub(super) fn remove(
+        &mut self,
+        asker: &Asker,
+        name: &RoomId,
+        user: UserId,
+        effects: &mut Effects,
+    ) -> Done {
+        let (room, of_room) = self.managed_room(asker, name)?;
+        if of_room.member(&user).is_none() {
+            let message = "the user is no member of this room";
+            return Err(Refusal::new(RefusalCode::NoSuchUser, message));
+        }
+        let by = asker.by();
+        let record = Record::Leave { room: name.clone(), user: user.clone(), by: by.clone() };
+        self.end_membership(asker, room, user, by, Reason::Removed, record, effects);
+        Ok(None)
+    }
+
+    pub(super) fn ban(
+        &mut self,
+        asker: &Asker,
+        name: &RoomId,
+        user: UserId,
+        effects: &mut Effects,
+    ) -> Done {
+        let (room, of_room) = self.managed_room(asker, name)?;
+        if user == asker.user {
+            return Err(Refusal::bad_request("user", "one cannot ban oneself"));
+        }
+        if of_room.is_banned(&user) && !of_room.members.contains_key(&user) {
+            return Ok(Some(Answer::Done { room: name.clone(), user: Some(user) }));
+        }
+        let limit = self.settings.room_members;
+        if of_room.permits.as_ref().is_some_and(|permits| permits.bans.len() >= limit) {
+            return Err(Refusal::quota("the room has as many bans as one may have", limit as u64));
+        }
+        let by = asker.user.clone();
+        let record = Record::Ban { room: name.clone(), user: user.clone(), by: by.clone() };
+        // It holds from here.
+        self.rooms[room.0 as usize].permits().bans.insert(user.clone());
+        self.end_membership(asker, room, user, Some(by), Reason::Banned, record, effects);
+        Ok(None)
+    }
+
+    pub(super) fn unban(
+        &mut self,
+        asker: &Asker,
+        name: &RoomId,
+        user: UserId,
+        effects: &mut Effects,
+    ) -> Done {
+        let (room, of_room) = self.managed_room(asker, name)?;
+        if !of_room.is_banned(&user) {
+            return Ok(Some(Answer::Done { room: name.clone(), user: Some(user) }));
+        }
+        let record = Record::Unban { room: name.clone(), user: user.clone() };
+        let pending = Pending::Unban { origin: asker.origin.clone(), room, user };
+        self.persist(asker, record, pending, true, effects);
+        Ok(None)
+    }
+
+    pub(super) fn lift_ban(&mut self, room: RoomIx, user: &UserId) {
+        let of_room = &mut self.rooms[room.0 as usize];
+        let Some(permits) = &mut of_room.permits else { return };
+        permits.bans.remove(user);
+        if permits.invites.is_empty() && permits.bans.is_empty() {
+            of_room.permits = None;
+        }
+    }
+
+    /// Ends a membership. It holds from here: nothing more of the room is told to the member's
+    /// connections, unless the store cannot remember it.
+    #[allow(clippy::too_many_arguments)]
+    fn end_membership(
+        &mut self,
+        asker: &Asker,
+        room: RoomIx,
+        user: UserId,
+        by: Option<UserId>,
+        reason: Reason,
+        record: Record,
+        effects: &mut Effects,
+    ) {
+        for conn in self.connections_of(&user).to_vec() {
+            self.halt(conn, room);
+        }
+        if let Some(member) = self.rooms[room.0 as usize].members.get_mut(&user) {
+            member.is_leaving = true;
+        }
+        let origin = asker.origin.clone();
+        let pending = Pending::Leave { origin, room, user, by, reason };
+        self.persist(asker, record, pending, true, effects);
+    }
+
+    pub(super) fn update(
+        &mut self,
+        asker: &Asker,
+        name: &RoomId,
+        title: Option<Arc<str>>,
+        open: Option<bool>,
+        owner: Option<UserId>,
+        effects: &mut Effects,
+    ) -> Done {
+        let (_, of_room) = self.managed_room(asker, name)?;
+        if let Some(owner) = &owner
+            && of_room.member(owner).is_none()
+        {
+            let message = "the new owner is no member of this room";
+            return Err(Refusal {
+                field: Some("owner"),
+                ..Refusal::new(RefusalCode::NoSuchUser, message)
+            });
+        }
+        let record = Record::Update { room: name.clone(), title, open, owner };
+        let pending = Pending::Update { origin: asker.origin.clone(), user: asker.user.clone() };
+        self.persist(asker, record, pending, true, effects);
+        Ok(None)
+    }
+
+    /// What a room is like is on disk.
+    pub(super) fn updated(&mut self, user: &UserId, state: RoomState) -> Answer {
+        let Some(ix) = self.room_ix(&state.room) else { return Answer::Noted };
+        let of_room = &mut self.rooms[ix.0 as usize];
+        of_room.title = state.title;
+        of_room.owner = state.owner;
+        of_room.is_open = state.is_open;
+        if state.is_open {
+            self.open_rooms.insert(state.room, ix);
+        } else {
+            self.open_rooms.remove(&state.room);
+        }
+        Answer::Room(self.rooms[ix.0 as usize].summary(user))
+    }
+
+    /// Ends a room. It holds from here, as [`Hub::end_membership`] for all of its members.
+    pub(super) fn end_room(&mut self, asker: &Asker, name: &RoomId, effects: &mut Effects) -> Done {
+        let (room, of_room) = self.managed_room(asker, name)?;
+        let followers: Vec<ConnId> = of_room.followers.keys().copied().collect();
+        for conn in followers {
+            self.halt(conn, room);
+        }
+        self.rooms[room.0 as usize].life = Life::Ending;
+        let record = Record::End { room: name.clone() };
+        let pending = Pending::End { origin: asker.origin.clone(), room, by: asker.by() };
+        self.persist(asker, record, pending, true, effects);
+        Ok(None)
+    }
+
+    /// What became of a room's end.
+    pub(super) fn ended(
+        &mut self,
+        room: RoomIx,
+        by: Option<UserId>,
+        outcome: &Outcome,
+        effects: &mut Effects,
+    ) -> Result<Answer, Refusal> {
+        let followers: Vec<ConnId> =
+            self.rooms[room.0 as usize].followers.keys().copied().collect();
+        let Outcome::Room { .. } = outcome else {
+            self.rooms[room.0 as usize].life = Life::Live;
+            for conn in followers {
+                self.go_on(conn, room, effects);
+            }
+            return Err(super::commit::refusal(outcome));
+        };
+        for &conn in &followers {
+            self.drop_behind(conn, room);
+            effects.push(Effect::TakeBack { conn, source: room.0 });
+        }
+        let of_room = &mut self.rooms[room.0 as usize];
+        let name = of_room.name.clone();
+        let members = std::mem::take(&mut of_room.members);
+        let permits = of_room.permits.take();
+        of_room.end();
+        self.live_rooms -= 1;
+        self.open_rooms.remove(&name);
+        let notice = Notice::Removed { room: name.clone(), by, reason: Reason::Deleted.as_str() };
+        effects.deliver(notice, followers);
+        for member in members.into_values() {
+            self.no_member_of(room, &member);
+        }
+        for user in permits.into_iter().flat_map(|permits| permits.invites.into_keys()) {
+            if let Some(&ix) = self.user_by_id.get(&user) {
+                self.users[ix.0 as usize].invites.retain(|one| *one != room);
+                self.forget_if_unneeded(ix);
+            }
+        }
+        self.trim_later(room);
+        Ok(Answer::Done { room: name, user: None })
+    }
+}
+
+/// Why somebody is no member of a room any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    Left,
+    Removed,
+    Banned,
+    Deleted,
+}
+
+impl Reason {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Reason::Left => "left",
+            Reason::Removed => "removed",
+            Reason::Banned => "banned",
+            Reason::Deleted => "deleted",
+        }
+    }
+}

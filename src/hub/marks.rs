@@ -1,0 +1,132 @@
+//! How far members have read and received a room's log. Marks only ever move forward, and are on
+//! disk before anybody is told.
+
+use super::cursor::Cursor;
+use super::effect::{Answer, Effects, Notice, Refusal};
+use super::hub::{Hub, Pending};
+use super::request::Asker;
+use super::room::RoomIx;
+use crate::base::limits::MARKS_MEMBERS_MAX;
+use crate::base::{ConnId, Outcome, Record, RoomId, UserId};
+
+impl Hub {
+    pub(super) fn read(
+        &mut self,
+        asker: &Asker,
+        name: &RoomId,
+        seq: u64,
+        effects: &mut Effects,
+    ) -> Result<Option<Answer>, Refusal> {
+        let (room, of_room) = self.room_of_member(asker, name)?;
+        let Some(member) = of_room.member(&asker.user) else { return Err(Refusal::NOT_MEMBER) };
+        let seq = seq.min(of_room.head);
+        if seq <= member.read || seq < of_room.first {
+            let (seq, unread) = (member.read, of_room.unread(member));
+            return Ok(Some(Answer::Read { room: name.clone(), seq, unread }));
+        }
+        let user = asker.user.clone();
+        let record = Record::Read { room: name.clone(), user: user.clone(), seq };
+        let pending = Pending::Read { origin: asker.origin.clone(), room, user };
+        self.persist(asker, record, pending, false, effects);
+        Ok(None)
+    }
+
+    /// What became of a read mark.
+    pub(super) fn read_mark(
+        &mut self,
+        room: RoomIx,
+        user: &UserId,
+        outcome: Outcome,
+        effects: &mut Effects,
+    ) -> Result<Answer, Refusal> {
+        let (seq, messages, deleted) = match outcome {
+            Outcome::Read { seq, messages, deleted } => (seq, messages, deleted),
+            other => return Err(super::commit::refusal(&other)),
+        };
+        let of_room = &mut self.rooms[room.0 as usize];
+        let Some(member) = of_room.members.get_mut(user) else { return Err(Refusal::NOT_MEMBER) };
+        let has_moved = seq > member.read;
+        if has_moved {
+            member.read = seq;
+            member.read_messages = messages;
+            member.deleted_unread = deleted;
+        }
+        let of_room = &self.rooms[room.0 as usize];
+        let Some(member) = of_room.member(user) else { return Err(Refusal::NOT_MEMBER) };
+        let (seq, unread, name) = (member.read, of_room.unread(member), of_room.name.clone());
+        if has_moved {
+            let tells_others = of_room.members.len() <= MARKS_MEMBERS_MAX;
+            let told = self.told_of_mark(room, user, tells_others);
+            let notice =
+                Notice::Read { room: name.clone(), user: user.clone(), seq, source: room.0 };
+            effects.deliver(notice, told);
+        }
+        Ok(Answer::Read { room: name, seq, unread })
+    }
+
+    pub(super) fn ack(
+        &mut self,
+        asker: &Asker,
+        marks: Vec<(RoomId, u64)>,
+        is_one: bool,
+        effects: &mut Effects,
+    ) -> Result<Option<Answer>, Refusal> {
+        let mut moved = Vec::new();
+        for (name, seq) in marks {
+            match self.room_of_member(asker, &name) {
+                Ok((_, room)) => {
+                    let seq = seq.min(room.head);
+                    if room.member(&asker.user).is_some_and(|member| seq > member.delivered) {
+                        moved.push((name, seq));
+                    }
+                }
+                Err(refusal) if is_one => return Err(refusal),
+                // They may have left it, or been removed, while this was on its way.
+                Err(_) => {}
+            }
+        }
+        if moved.is_empty() {
+            return Ok(Some(Answer::Noted));
+        }
+        let user = asker.user.clone();
+        let record = Record::Delivered { user: user.clone(), marks: moved.clone() };
+        let pending = Pending::Delivered { origin: asker.origin.clone(), user, marks: moved };
+        self.persist(asker, record, pending, false, effects);
+        Ok(None)
+    }
+
+    /// Marks of delivery are on disk.
+    pub(super) fn delivered(
+        &mut self,
+        user: &UserId,
+        marks: Vec<(RoomId, u64)>,
+        effects: &mut Effects,
+    ) -> Answer {
+        for (name, seq) in marks {
+            let Some(room) = self.room_ix(&name) else { continue };
+            let of_room = &mut self.rooms[room.0 as usize];
+            let Some(member) = of_room.members.get_mut(user) else { continue };
+            if seq <= member.delivered {
+                continue;
+            }
+            member.delivered = seq;
+            if of_room.members.len() <= MARKS_MEMBERS_MAX && of_room.member(user).is_some() {
+                let told = self.told_of_mark(room, user, true);
+                let notice =
+                    Notice::Delivered { room: name, user: user.clone(), seq, source: room.0 };
+                effects.deliver(notice, told);
+            }
+        }
+        Answer::Noted
+    }
+
+    fn told_of_mark(&self, room: RoomIx, user: &UserId, tells_others: bool) -> Vec<ConnId> {
+        let own = self.connections_of(user);
+        let followers = self.rooms[room.0 as usize].followers.iter();
+        followers
+            .filter(|(_, cursor)| matches!(cursor, Cursor::Live | Cursor::Behind { .. }))
+            .map(|(conn, _)| *conn)
+            .filter(|conn| tells_others || own.contains(conn))
+            .collect()
+    }
+}

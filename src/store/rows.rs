@@ -1,0 +1,323 @@
+//! Rows: what they say, and whether they still say what was written.
+//!
+//! Each row has a checksum in its column `sum`, of all its other columns. Whatever is read is
+//! compared with it: what the disk has changed is never taken for what somebody said.
+
+use crate::base::{
+    Body, Entry, EntryKind, MemberState, NameError, RoomId, RoomState, Timestamp, UserId,
+};
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::{Type, ValueRef};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Result, Row, params};
+use sha1::{Digest, Sha1};
+use std::sync::Arc;
+
+/// Adds the function `row_sum(table, column, …)` to a connection's SQL: the first eight bytes of
+/// the SHA-1 of its arguments, each with its type and length.
+pub(super) fn add_row_sum(db: &Connection) -> Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8
+        | FunctionFlags::SQLITE_DETERMINISTIC
+        | FunctionFlags::SQLITE_INNOCUOUS;
+    db.create_scalar_function("row_sum", -1, flags, |context| {
+        let values = (0..context.len()).map(|index| context.get_raw(index));
+        Ok(sum(values))
+    })
+}
+
+fn sum<'a>(values: impl Iterator<Item = ValueRef<'a>>) -> i64 {
+    let mut hash = Sha1::new();
+    for value in values {
+        let number;
+        let (kind, bytes): (u8, &[u8]) = match value {
+            ValueRef::Null => (0, &[]),
+            ValueRef::Integer(integer) => {
+                number = integer.to_le_bytes();
+                (1, &number)
+            }
+            ValueRef::Real(real) => {
+                number = real.to_le_bytes();
+                (2, &number)
+            }
+            ValueRef::Text(text) => (3, text),
+            ValueRef::Blob(blob) => (4, blob),
+        };
+        hash.update([kind]);
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    }
+    let digest = hash.finalize();
+    let first = digest.first_chunk::<8>().copied().unwrap_or_default();
+    i64::from_le_bytes(first)
+}
+
+/// Of what a message was when it was sent, for repeats that come after an edit or a deletion.
+pub(super) fn digest(body: &Body) -> i64 {
+    let text = |text: &Option<Arc<str>>| text.as_ref().map(|text| text.as_bytes().to_vec());
+    let data = text(&body.data);
+    let reply_to = body.reply_to.map_or(ValueRef::Null, |seq| ValueRef::Integer(seq as i64));
+    let data = data.as_deref().map_or(ValueRef::Null, ValueRef::Text);
+    sum([ValueRef::Text(body.text.as_bytes()), data, reply_to].into_iter())
+}
+
+/// A room's row.
+#[derive(Clone, Debug)]
+pub(super) struct RoomRow {
+    pub(super) id: i64,
+    pub(super) state: RoomState,
+}
+
+pub(super) const ROOM: &str = "id, name, title, open, ended, owner, head, messages, ts, first, \
+     first_ts, first_messages, sum = row_sum('rooms', id, name, title, open, ended, owner, head, \
+     messages, ts, first, first_ts, first_messages)";
+
+/// A room, if there is or was one of this name.
+pub(super) fn find_room(db: &Connection, room: &RoomId) -> Result<Option<RoomRow>> {
+    db.prepare_cached(
+        "SELECT id, name, title, open, ended, owner, head, messages, ts, first, first_ts, \
+         first_messages, sum = row_sum('rooms', id, name, title, open, ended, owner, head, \
+         messages, ts, first, first_ts, first_messages) FROM rooms WHERE name = ?1",
+    )?
+    .query_row([room.as_str()], room_row)
+    .optional()
+}
+
+/// A room that has not ended.
+pub(super) fn find_live_room(db: &Connection, room: &RoomId) -> Result<Option<RoomRow>> {
+    Ok(find_room(db, room)?.filter(|row| !row.state.is_ended))
+}
+
+/// Reads the columns [`ROOM`].
+pub(super) fn room_row(row: &Row<'_>) -> Result<RoomRow> {
+    check(row, 12, "a room")?;
+    let owner: Option<String> = row.get(5)?;
+    let state = RoomState {
+        room: parsed(RoomId::parse(row.get_ref(1)?.as_str()?))?,
+        title: row.get_ref(2)?.as_str()?.into(),
+        is_open: row.get(3)?,
+        is_ended: row.get(4)?,
+        owner: owner.map(|owner| parsed(UserId::parse(&owner))).transpose()?,
+        head: unsigned(row, 6)?,
+        messages: unsigned(row, 7)?,
+        ts: Timestamp(row.get(8)?),
+        first: unsigned(row, 9)?,
+        first_ts: Timestamp(row.get(10)?),
+        first_messages: unsigned(row, 11)?,
+    };
+    Ok(RoomRow { id: row.get(0)?, state })
+}
+
+pub(super) fn insert_room(
+    db: &Connection,
+    room: &RoomId,
+    title: &str,
+    open: bool,
+    owner: Option<&UserId>,
+) -> Result<RoomRow> {
+    db.prepare_cached("INSERT INTO rooms (name, sum) VALUES (?1, 0)")?.execute([room.as_str()])?;
+    let state = RoomState::new(room.clone(), title.into(), open, owner.cloned());
+    let row = RoomRow { id: db.last_insert_rowid(), state };
+    save_room(db, &row)?;
+    Ok(row)
+}
+
+/// Writes a room's state into its row.
+pub(super) fn save_room(db: &Connection, row: &RoomRow) -> Result<()> {
+    let state = &row.state;
+    db.prepare_cached(
+        "UPDATE rooms SET title = ?3, open = ?4, ended = ?5, owner = ?6, head = ?7, messages = ?8, \
+         ts = ?9, first = ?10, first_ts = ?11, first_messages = ?12, \
+         sum = row_sum('rooms', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) WHERE id = ?1",
+    )?
+    .execute(params![
+        row.id,
+        state.room.as_str(),
+        &*state.title,
+        state.is_open,
+        state.is_ended,
+        state.owner.as_ref().map(UserId::as_str),
+        state.head as i64,
+        state.messages as i64,
+        state.ts.0,
+        state.first as i64,
+        state.first_ts.0,
+        state.first_messages as i64,
+    ])?;
+    Ok(())
+}
+
+pub(super) fn find_member(
+    db: &Connection,
+    room: i64,
+    user: &UserId,
+) -> Result<Option<MemberState>> {
+    db.prepare_cached(
+        "SELECT joined, read, read_messages, deleted_unread, delivered, has_written, own, \
+         sum = row_sum('members', room, user, joined, read, read_messages, deleted_unread, \
+         delivered, has_written, own) FROM members WHERE room = ?1 AND user = ?2",
+    )?
+    .query_row(params![room, user.as_str()], |row| member(row, 0))
+    .optional()
+}
+
+/// Reads `joined, read, read_messages, deleted_unread, delivered, has_written, own` and the check.
+pub(super) fn member(row: &Row<'_>, first: usize) -> Result<MemberState> {
+    check(row, first + 7, "a membership")?;
+    Ok(MemberState {
+        joined: unsigned(row, first)?,
+        read: unsigned(row, first + 1)?,
+        read_messages: unsigned(row, first + 2)?,
+        deleted_unread: unsigned(row, first + 3)?,
+        delivered: unsigned(row, first + 4)?,
+        has_written: row.get(first + 5)?,
+        is_own: row.get(first + 6)?,
+    })
+}
+
+/// Writes a member's row, new or not.
+pub(super) fn save_member(
+    db: &Connection,
+    room: i64,
+    user: &UserId,
+    member: &MemberState,
+) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO members (room, user, joined, read, read_messages, deleted_unread, delivered, \
+         has_written, own, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
+         row_sum('members', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)) \
+         ON CONFLICT (room, user) DO UPDATE SET joined = excluded.joined, read = excluded.read, \
+         read_messages = excluded.read_messages, deleted_unread = excluded.deleted_unread, \
+         delivered = excluded.delivered, has_written = excluded.has_written, own = excluded.own, \
+         sum = excluded.sum",
+    )?
+    .execute(params![
+        room,
+        user.as_str(),
+        member.joined as i64,
+        member.read as i64,
+        member.read_messages as i64,
+        member.deleted_unread as i64,
+        member.delivered as i64,
+        member.has_written,
+        member.is_own,
+    ])?;
+    Ok(())
+}
+
+/// The columns of an entry that [`entry`] reads.
+macro_rules! entry_columns {
+    () => {
+        "seq, ts, kind, user, by, text, data, reply_to, target, emoji, is_on, cid, digest, \
+         messages, edited, deleted, sum = row_sum('entries', room, seq, ts, kind, user, by, text, \
+         data, reply_to, target, emoji, is_on, cid, digest, messages, edited, deleted)"
+    };
+}
+pub(super) use entry_columns;
+
+/// An entry's row. Reactions to it are in another table.
+pub(super) struct EntryRow {
+    pub(super) entry: Entry,
+    /// How many messages there are up to it.
+    pub(super) messages: u64,
+    pub(super) digest: Option<i64>,
+    pub(super) edited: Option<u64>,
+    pub(super) deleted: Option<u64>,
+}
+
+/// Reads the columns of `entry_columns!`.
+pub(super) fn entry(room: &RoomId, row: &Row<'_>) -> Result<EntryRow> {
+    check(row, 16, "an entry")?;
+    let user = parsed(UserId::parse(row.get_ref(3)?.as_str()?))?;
+    let by: Option<String> = row.get(4)?;
+    let by = by.map(|by| parsed(UserId::parse(&by))).transpose()?;
+    let shared = |column| -> Result<Option<Arc<str>>> {
+        Ok(row.get_ref(column)?.as_str_or_null()?.map(Arc::from))
+    };
+    let target = || optional(row, 8)?.ok_or_else(|| damaged("an entry without its target".into()));
+    let kind = match row.get_ref(2)?.as_str()? {
+        "message" => EntryKind::Message {
+            from: user,
+            body: Box::new(Body {
+                text: shared(5)?.unwrap_or_default(),
+                data: shared(6)?,
+                reply_to: optional(row, 7)?,
+            }),
+            cid: shared(11)?,
+            changes: None,
+        },
+        "edited" => EntryKind::Edited { target: target()?, text: shared(5)?, by: user },
+        "deleted" => EntryKind::Deleted { target: target()?, by: user },
+        "reacted" => EntryKind::Reacted {
+            target: target()?,
+            emoji: shared(9)?.unwrap_or_default(),
+            on: row.get(10)?,
+            by: user,
+        },
+        "joined" => EntryKind::Joined { user, by },
+        "left" => EntryKind::Left { user, by },
+        other => return Err(damaged(format!("an entry of kind {other}"))),
+    };
+    let entry =
+        Entry { room: room.clone(), seq: unsigned(row, 0)?, ts: Timestamp(row.get(1)?), kind };
+    Ok(EntryRow {
+        entry,
+        messages: unsigned(row, 13)?,
+        digest: row.get(12)?,
+        edited: optional(row, 14)?,
+        deleted: optional(row, 15)?,
+    })
+}
+
+/// One entry of a room, without the reactions to it.
+pub(super) fn find_entry(db: &Connection, row: &RoomRow, seq: u64) -> Result<Option<EntryRow>> {
+    let Ok(seq) = i64::try_from(seq) else { return Ok(None) };
+    db.prepare_cached(concat!(
+        "SELECT ",
+        entry_columns!(),
+        " FROM entries WHERE room = ?1 AND seq = ?2"
+    ))?
+    .query_row(params![row.id, seq], |found| entry(&row.state.room, found))
+    .optional()
+}
+
+/// Compares a row with its checksum.
+pub(super) fn check(row: &Row<'_>, column: usize, what: &str) -> Result<()> {
+    if row.get::<_, Option<bool>>(column)? == Some(true) {
+        return Ok(());
+    }
+    Err(damaged(format!("{what} is not what was written")))
+}
+
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| damaged(format!("the number {number}")))
+}
+
+fn optional(row: &Row<'_>, column: usize) -> Result<Option<u64>> {
+    let number: Option<i64> = row.get(column)?;
+    let unsigned =
+        |number| u64::try_from(number).map_err(|_| damaged(format!("the number {number}")));
+    number.map(unsigned).transpose()
+}
+
+pub(super) fn parsed<T>(name: std::result::Result<T, NameError>) -> Result<T> {
+    name.map_err(|error| damaged(format!("a name that {error}")))
+}
+
+/// The file has something that this program never writes.
+pub(super) fn damaged(what: String) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, what.into())
+}
+
+/// Whether an error says that the file is damaged, and not that it cannot be used for now.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => {
+            matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        }
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::Utf8Error(..) => true,
+        _ => false,
+    }
+}
