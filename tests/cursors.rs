@@ -376,6 +376,7 @@ impl World {
                 }
             }
             Effect::TooSlow { conn } => panic!("{conn}: all is kept"),
+            Effect::Revoked { .. } => panic!("nobody revokes"),
             Effect::WakeAt(at) => self.wake_at.push(*at),
             Effect::Answer { .. } | Effect::TakeBack { .. } => {}
         }

@@ -143,10 +143,11 @@ fn short(notice: &Notice) -> String {
     let names = |users: &[UserId]| users.iter().map(UserId::as_str).collect::<Vec<_>>().join(",");
     match notice {
         Notice::Entry { entry, .. } => format!("{} {}", entry.room, entry.seq),
-        Notice::Online { users, version, reset } => {
+        Notice::Online { users, version, reset, .. } => {
             format!("online {} v{version}{}", names(users), if *reset { " reset" } else { "" })
         }
-        Notice::Offline { users, version } => format!("offline {} v{version}", names(users)),
+        Notice::Count { online, version, .. } => format!("{online} online v{version}"),
+        Notice::Offline { users, version, .. } => format!("offline {} v{version}", names(users)),
         Notice::Typing { user, typing, .. } => format!("{user} types: {typing}"),
         Notice::Read { user, seq, .. } => format!("{user} read {seq}"),
         Notice::Delivered { user, seq, .. } => format!("{user} received {seq}"),
@@ -495,4 +496,120 @@ fn a_hub_goes_on_where_the_snapshot_says() {
     let Some(Effect::Greet { rooms, .. }) = effects.list.first() else { panic!("no greeting") };
     assert_eq!((rooms[0].head, rooms[0].read, rooms[0].members), (9, Some((4, 3)), 1));
     assert_eq!(hub.name_of(&user("ada")), Some("Ada"));
+}
+
+fn log_of(world: &World, name: &str) -> Vec<u64> {
+    world.store.log(&room(name)).iter().map(|entry| entry.seq).collect()
+}
+
+#[test]
+fn a_room_that_has_ended_is_removed_some_at_a_time_also_after_a_start() {
+    let mut world = World::new(Limits::default());
+    let ada = world.connect("ada");
+    world.request(ada, Request::Join(room("doomed"))).unwrap();
+    for _ in 0..20 {
+        world.request(ada, say("doomed", "x")).unwrap();
+    }
+    world.store.write(Timestamp(0), &parlor::base::Record::End { room: room("doomed") });
+    assert_eq!(log_of(&world, "doomed").len(), 21, "the log is still there");
+    world.hub = Hub::new(Settings::from(&Limits::default()), world.store.snapshot(), 2);
+    world.connect("bob");
+    assert_eq!(log_of(&world, "doomed"), [0; 0]);
+    world.wait(200_000);
+    assert_eq!(world.hub.counts().rooms, 0);
+}
+
+#[test]
+fn a_room_whose_end_cannot_be_stored_goes_on() {
+    let mut world = World::new(Limits::default());
+    let (ada, bob) = (world.connect("ada"), world.connect("bob"));
+    for conn in [ada, bob] {
+        world.request(conn, Request::Join(room("tea"))).unwrap();
+    }
+    world.fails = true;
+    assert_eq!(world.request(ada, Request::End(room("tea"))), Err(RefusalCode::Unavailable));
+    let ban = Request::Ban(room("tea"), user("bob"));
+    assert_eq!(world.request(ada, ban), Err(RefusalCode::Unavailable));
+    world.fails = false;
+    world.request(bob, say("tea", "still here")).unwrap();
+    let told: Vec<ConnId> = world.notices().into_iter().flat_map(|(conns, _)| conns).collect();
+    assert_eq!(told, [ada, bob]);
+}
+
+#[test]
+fn a_ban_that_is_decided_while_somebody_joins_holds_for_them() {
+    let mut world = World::new(Limits::default());
+    let (ada, bob) = (world.connect("ada"), world.connect("bob"));
+    world.request(ada, Request::Join(room("tea"))).unwrap();
+    // The store is slow: both are on their way to it.
+    let mut effects = Effects::default();
+    let requests =
+        [(bob, Request::Join(room("tea"))), (ada, Request::Ban(room("tea"), user("bob")))];
+    for (conn, request) in requests {
+        let input = Input::Request { conn, is_admin: false, id: Some("1".into()), request };
+        world.hub.handle(world.now, input, &mut effects);
+    }
+    let records: Vec<_> = effects
+        .list
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Persist { ticket, record } => Some((*ticket, record.clone())),
+            _ => None,
+        })
+        .collect();
+    let mut shown_to_bob = 0;
+    for (ticket, record) in records {
+        let outcome = world.store.write(world.now.timestamp, &record);
+        world.effects.clear();
+        world.hub.handle(world.now, Input::Outcome { ticket, outcome }, &mut world.effects);
+        let entries = world.notices().into_iter().filter(|(_, what)| what.starts_with("tea "));
+        shown_to_bob += entries.filter(|(conns, _)| conns.contains(&bob)).count();
+    }
+    assert_eq!(shown_to_bob, 0, "nothing of the room is shown to who was banned");
+    assert_eq!(world.request(bob, say("tea", "x")), Err(RefusalCode::NotMember));
+    assert_eq!(world.request(bob, Request::Join(room("tea"))), Err(RefusalCode::Forbidden));
+}
+
+#[test]
+fn joins_that_are_on_their_way_count_as_members() {
+    let limits = Limits { room_members: 3, ..Limits::default() };
+    let mut world = World::new(limits);
+    let ada = world.connect("ada");
+    world.request(ada, Request::Join(room("tea"))).unwrap();
+    let others: Vec<ConnId> = (0..5).map(|n| world.connect(&format!("other{n}"))).collect();
+    let mut effects = Effects::default();
+    for conn in others {
+        let request = Request::Join(room("tea"));
+        let input = Input::Request { conn, is_admin: false, id: Some("1".into()), request };
+        world.hub.handle(world.now, input, &mut effects);
+    }
+    let joins = |effect: &&Effect| matches!(effect, Effect::Persist { .. });
+    assert_eq!(effects.list.iter().filter(joins).count(), 2);
+}
+
+#[test]
+fn ten_thousand_who_come_at_once_cost_each_a_few_pushes() {
+    let mut world = World::new(Limits::default());
+    let first = world.connect("first");
+    world.wait(3_000);
+    for n in 0..10_000 {
+        world.connect(&format!("user{n}"));
+        if n % 1_000 == 999 {
+            // All within a second.
+            let mut told = std::mem::take(&mut world.told);
+            world.wait(100);
+            told.append(&mut world.told);
+            world.told = told;
+        }
+    }
+    let mut told = std::mem::take(&mut world.told);
+    world.wait(5_000);
+    told.append(&mut world.told);
+    let to_first: Vec<&str> = told
+        .iter()
+        .filter(|(conns, _)| conns.contains(&first))
+        .map(|(_, what)| what.as_str())
+        .collect();
+    assert!(to_first.len() <= 4, "{} pushes", to_first.len());
+    assert!(to_first.last().is_some_and(|what| what.starts_with("10001 online")), "{to_first:?}");
 }

@@ -5,7 +5,7 @@
 mod model_store;
 
 use model_store::ModelStore;
-use parlor::base::{Body, Outcome, Query, Record, RoomId, Snapshot, Timestamp, UserId};
+use parlor::base::{Body, Outcome, Query, Record, Revocation, RoomId, Snapshot, Timestamp, UserId};
 use parlor::store::{Place, Store};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
@@ -103,6 +103,12 @@ fn any_record() -> impl Strategy<Value = Record> {
         2 => (any_user(), proptest::collection::vec((any_room(), 0u64..30), 0..4))
             .prop_map(|(user, marks)| Record::Delivered { user, marks }),
         1 => (any_user(), any_text()).prop_map(|(user, name)| Record::Name { user, name }),
+        1 => (any_user(), 0i64..9, any_text(), any::<bool>()).prop_map(|(user, before, jti, is_user)| {
+            Record::Revoke(match is_user {
+                true => Revocation::User(user, Timestamp(before)),
+                false => Revocation::Token(jti),
+            })
+        }),
         1 => (any_room(), 0u64..12, 0i64..60).prop_map(|(room, before, older)| {
             Record::Trim { room, before, older_than: Timestamp(older) }
         }),

@@ -5,7 +5,7 @@
 //! All bytes are the message.
 
 use crate::slow_json::{self as slow, Kind, Node};
-use parlor::base::Limits;
+use parlor::base::{Limits, Timestamp};
 use parlor::hub::{Request, RequestId};
 use parlor::server::request::{Envelope, Fault};
 use std::fmt::Write;
@@ -129,7 +129,7 @@ fn asked(text: &str) -> Asked {
     // What data may come to depends on how it is written.
     let limits = Limits { data_bytes: u32::MAX, ..Limits::default() };
     let Ok(envelope) = Envelope::parse(text) else { return Ok(None) };
-    match envelope.request(&limits) {
+    match envelope.request(&limits, Timestamp(0)) {
         Ok(request) => Ok(request.as_ref().map(discriminant)),
         Err(fault) => Err(code(&fault)),
     }

@@ -197,6 +197,9 @@ pub struct Limits {
     pub closing_timeout_ms: u64,
     /// From a user's last connection's end to the announcement, in ms.
     pub presence_grace_ms: u64,
+    /// People of an audience above which only their number is told; below nine tenths of it the
+    /// lists are back.
+    pub presence_listed_people: u32,
     /// Shortest time between two announcements of presence, in ms; grows with the audience.
     pub presence_window_ms: u64,
 }
@@ -240,6 +243,7 @@ impl Default for Limits {
             message_timeout_ms: 30_000,
             closing_timeout_ms: 5_000,
             presence_grace_ms: 5_000,
+            presence_listed_people: 500,
             presence_window_ms: 250,
         }
     }

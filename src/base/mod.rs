@@ -24,5 +24,5 @@ pub use limits::Limits;
 pub use moment::{Moment, Timestamp};
 pub use names::{NameError, RoomId, UserId};
 pub use outbox::{Class, Outbox, Refused};
-pub use record::{Invite, MemberState, Outcome, Query, Record, RoomState, Snapshot};
+pub use record::{Invite, MemberState, Outcome, Query, Record, Revocation, RoomState, Snapshot};
 pub use seeded_hash::SeededHash;

@@ -158,6 +158,8 @@ pub enum Record {
         /// The name.
         name: Arc<str>,
     },
+    /// Tokens are good no more, although their time is not over.
+    Revoke(Revocation),
     /// The oldest entries of a room are not kept any more: some at a time
     /// ([`TRIM_ENTRIES_MAX`](super::limits::TRIM_ENTRIES_MAX)).
     Trim {
@@ -195,6 +197,7 @@ impl Record {
                 | Record::Ban { .. }
                 | Record::Unban { .. }
                 | Record::Read { .. }
+                | Record::Revoke(_)
                 | Record::Trim { .. } => 0,
             }
     }
@@ -372,6 +375,15 @@ pub struct Invite {
     pub by: UserId,
 }
 
+/// Tokens that are good no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// The one with this `jti`.
+    Token(Arc<str>),
+    /// Those of a user that were issued at this time or before it.
+    User(UserId, Timestamp),
+}
+
 /// What a store remembers beside the logs: what a hub begins with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -387,4 +399,6 @@ pub struct Snapshot {
     pub invites: Vec<Invite>,
     /// Who cannot join which room.
     pub bans: Vec<(RoomId, UserId)>,
+    /// Tokens that are good no more.
+    pub revocations: Vec<Revocation>,
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 impl Hub {
     /// The room of two users' direct messages has come into being by the first of them.
-    pub(super) fn new_direct_room(&mut self, first: &Entry) {
+    pub(super) fn new_direct_room(&mut self, now: Now, first: &Entry, effects: &mut Effects) {
         let state = RoomState::new(first.room.clone(), "".into(), false, None);
         let room = self.add_room(Room::new(RoomState { ts: first.ts, ..state }));
         let name = first.room.as_str();
@@ -19,6 +19,7 @@ impl Hub {
             let Ok(id) = UserId::parse(id) else { continue };
             let user = self.user_ix(&id);
             self.add_member(room, user, &MemberState::default());
+            self.tell_of_newcomer(now, room, user, effects);
             for conn in self.connections_of(&id).to_vec() {
                 let waits = self.connection(conn).is_some_and(|connection| connection.is_resuming);
                 self.follow(conn, room, waits);
@@ -104,6 +105,7 @@ impl Hub {
                 }
                 self.rooms[room.0 as usize].append(&entry, &self.settings);
                 self.add_member(room, ix, &member);
+                self.tell_of_newcomer(now, room, ix, effects);
                 // A ban was decided meanwhile, and holds already.
                 if self.rooms[room.0 as usize].is_banned(user) {
                     for conn in self.connections_of(user).to_vec() {

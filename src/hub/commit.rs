@@ -156,6 +156,17 @@ impl Hub {
                 effects.push(answered(&asker, answer));
                 self.write_came(now, asker.conn, effects);
             }
+            Pending::Revoke { origin, revocation } => {
+                let conn = match &origin {
+                    Origin::Conn(conn, _) => Some(*conn),
+                    Origin::Call(_) => None,
+                };
+                effects.push(match outcome {
+                    Outcome::Done => Effect::Revoked { origin, revocation },
+                    other => Effect::Answer { origin, answer: Err(refusal(&other)) },
+                });
+                self.write_came(now, conn, effects);
+            }
             Pending::Trim { room } => self.trimmed(now, room, &outcome, effects),
             Pending::Read { origin, room, user } => {
                 let asker = self.asker(user, origin);
@@ -179,7 +190,7 @@ impl Hub {
             other => return Err(refusal(&other)),
         };
         if is_first {
-            self.new_direct_room(&entry);
+            self.new_direct_room(now, &entry, effects);
         }
         let room = self.room_ix(&entry.room);
         // Membership is checked again before an old result is told.
@@ -260,6 +271,7 @@ impl Hub {
         let of_user = &mut self.users[member.user.0 as usize];
         of_user.rooms.retain(|one| *one != room);
         of_user.own_rooms -= u32::from(member.is_own);
+        self.went_out_of(room, member.user);
         self.forget_if_unneeded(member.user);
     }
 

@@ -168,7 +168,8 @@ impl Hub {
         effects: &mut Effects,
     ) {
         let Some(connection) = self.connection_mut(conn) else { return };
-        let goes_along = matches!(request, Request::Send { .. } | Request::Typing(..));
+        let goes_along =
+            matches!(request, Request::Send { .. } | Request::Typing(..) | Request::Ack { .. });
         if connection.writes > 0 && (connection.has_barrier || !goes_along) {
             debug_assert!(connection.deferred.is_none(), "a request of a connection that is held");
             connection.deferred = Some(Box::new((is_admin, id, request)));

@@ -1,7 +1,7 @@
 //! What the hub wants done.
 
 use super::input::Origin;
-use crate::base::{ConnId, Entry, Moment, Query, Record, RoomId, Timestamp, UserId};
+use crate::base::{ConnId, Entry, Moment, Query, Record, Revocation, RoomId, Timestamp, UserId};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -104,6 +104,13 @@ pub enum Effect {
         /// Which.
         conn: ConnId,
     },
+    /// Tokens are good no more: see to it, and answer with how many connections have ended by it.
+    Revoked {
+        /// Who waits for the answer.
+        origin: Origin,
+        /// Which.
+        revocation: Revocation,
+    },
     /// The connection has fallen behind what a room keeps: end it.
     TooSlow {
         /// Which.
@@ -131,8 +138,11 @@ pub enum Notice {
         users: Vec<UserId>,
         /// Rises with each change.
         version: u64,
-        /// Whether the recipient missed a change and should list again.
+        /// Whether the recipient should list again, as it missed a change, or as lists are back
+        /// where only counts were told.
         reset: bool,
+        /// The room in which that is told, with its source; none if it is told to everybody.
+        room: Option<(RoomId, u32)>,
     },
     /// Users are offline.
     Offline {
@@ -140,6 +150,17 @@ pub enum Notice {
         users: Vec<UserId>,
         /// Rises with each change.
         version: u64,
+        /// As of [`Notice::Online`].
+        room: Option<(RoomId, u32)>,
+    },
+    /// So many users are online that only their number is told.
+    Count {
+        /// How many.
+        online: usize,
+        /// Rises with each change.
+        version: u64,
+        /// As of [`Notice::Online`].
+        room: Option<(RoomId, u32)>,
     },
     /// A user is typing, or no longer.
     Typing {

@@ -6,11 +6,13 @@ use super::effect::Refusal;
 use super::input::{Input, Now, Origin, Part};
 use super::keep::{Keeping, Retentions};
 use super::manage::Reason;
-use super::presence::Presence;
+use super::presence::{Presence, Scope};
 use super::request::Asker;
 use super::room::{Life, Room, RoomIx};
 use super::user::{User, UserIx};
-use crate::base::{Chance, ConnId, Limits, MemberState, RoomId, SeededHash, Snapshot, UserId};
+use crate::base::{
+    Chance, ConnId, Limits, MemberState, Revocation, RoomId, SeededHash, Snapshot, UserId,
+};
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -33,6 +35,9 @@ pub struct Settings {
     pub(super) page_bytes: usize,
     pub(super) grace_ms: u64,
     pub(super) window_ms: u64,
+    pub(super) presence: Scope,
+    /// Above so many people only their number is told.
+    pub(super) listed_people: usize,
 }
 
 impl From<&Limits> for Settings {
@@ -52,6 +57,8 @@ impl From<&Limits> for Settings {
             page_bytes: limits.page_bytes as usize,
             grace_ms: limits.presence_grace_ms,
             window_ms: limits.presence_window_ms,
+            presence: Scope::Everyone,
+            listed_people: limits.presence_listed_people as usize,
         }
     }
 }
@@ -61,6 +68,13 @@ impl Settings {
     #[must_use]
     pub fn admins_create(mut self) -> Settings {
         self.anyone_creates = false;
+        self
+    }
+
+    /// Says who is told who is online.
+    #[must_use]
+    pub fn presence(mut self, scope: Scope) -> Settings {
+        self.presence = scope;
         self
     }
 
@@ -93,6 +107,8 @@ pub(super) enum Pending {
     End { origin: Origin, room: RoomIx, by: Option<UserId> },
     /// Marks of delivery.
     Delivered { origin: Origin, user: UserId, marks: Vec<(RoomId, u64)> },
+    /// Tokens that are good no more.
+    Revoke { origin: Origin, revocation: Revocation },
     /// Entries that are not kept any more.
     Trim { room: RoomIx },
     /// A read mark.
@@ -356,10 +372,11 @@ impl Hub {
         let has_written = of_room.name.is_direct() && state.has_written;
         of_room.add_member(id, user, state);
         if is_new {
-            let user = &mut self.users[user.0 as usize];
-            user.rooms.push(room);
-            user.own_rooms += u32::from(state.is_own);
-            user.direct_rooms += u32::from(has_written);
+            let of_user = &mut self.users[user.0 as usize];
+            of_user.rooms.push(room);
+            of_user.own_rooms += u32::from(state.is_own);
+            of_user.direct_rooms += u32::from(has_written);
+            self.came_into(room, user);
         }
     }
 

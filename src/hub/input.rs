@@ -1,6 +1,6 @@
 //! What the hub is told.
 
-use crate::base::{Body, ConnId, Moment, Outcome, RoomId, Timestamp, UserId};
+use crate::base::{Body, ConnId, Moment, Outcome, Revocation, RoomId, Timestamp, UserId};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -211,6 +211,8 @@ pub enum Request {
         /// one is none are passed over.
         is_one: bool,
     },
+    /// Make tokens good no more.
+    Revoke(Revocation),
     /// List who is online.
     ListPresence {
         /// Only members of this room.

@@ -146,6 +146,7 @@ impl Hub {
             return;
         };
         let of_room = &mut self.rooms[room.0 as usize];
+        let has_moved = first > of_room.stored_first;
         of_room.stored_first = first;
         of_room.first_ts = first_ts;
         of_room.first = of_room.first.max(first);
@@ -154,11 +155,12 @@ impl Hub {
             member.read_messages = messages;
             member.deleted_unread = deleted;
         }
-        let is_ended = of_room.life == Life::Ended;
-        if is_ended {
-            self.trim_later(room);
-        } else {
-            self.keep(room);
+        // Were nothing to go any more, to ask again at once would be to ask for ever.
+        if has_moved {
+            match of_room.life {
+                Life::Ended => self.trim_later(room),
+                Life::Live | Life::Ending => self.keep(room),
+            }
         }
         self.trim_due(now, effects);
     }

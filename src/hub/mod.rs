@@ -34,3 +34,4 @@ pub use effect::{
 pub use hub::{Census, Counts, Hub, Settings};
 pub use input::{Input, Now, Origin, Part, Request, RequestId, Target};
 pub use keep::{Retention, Retentions};
+pub use presence::Scope;

@@ -1,29 +1,111 @@
 //! Who is online, told as changes: at most one list of those who came and one of those who went
-//! in a window, however many changes there were.
+//! in a window, however many changes there were; a count alone where they are many.
 
-use super::effect::{Answer, Effect, Effects, Notice, PresenceInfo, Refusal};
+use super::cursor::Cursor;
+use super::effect::{Answer, Effect, Effects, Notice, PresenceInfo, Refusal, RefusalCode};
 use super::hub::Hub;
 use super::input::Now;
 use super::request::Asker;
+use super::room::RoomIx;
 use super::user::UserIx;
 use crate::base::limits::PRESENCE_WINDOW_MS_MAX;
 use crate::base::{ConnId, Moment, RoomId, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-/// What the hub remembers of presence, beside each user's own.
+/// Who is told who is online.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Everybody.
+    #[default]
+    Everyone,
+    /// Those who share a room with them.
+    Rooms,
+    /// Nobody.
+    Off,
+}
+
+impl Scope {
+    /// Its name on the wire and in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scope::Everyone => "everyone",
+            Scope::Rooms => "rooms",
+            Scope::Off => "off",
+        }
+    }
+}
+
+/// What the hub remembers of presence, beside each user's and each room's own.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     /// Who has a connection, in the order of lists.
     pub(super) online: BTreeMap<UserId, UserIx>,
     /// Who is to be told in the next announcement.
     changed: Vec<UserIx>,
+    /// Who has come into a room since, where that is told.
+    joined: Vec<(RoomIx, UserIx)>,
     /// Who has gone, and until when that is not told.
     graced: BTreeSet<(Moment, UserIx)>,
     /// When the window of the changes closes.
     window_end: Option<Moment>,
     /// Of the last announcement.
     version: u64,
+    /// How often somebody has listed who is online.
+    lists: u64,
+    /// As it was announced.
+    tally: Tally,
+}
+
+/// How many are online in an audience, as it was announced.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    announced: usize,
+    /// They are so many that only their number is told.
+    is_counting: bool,
+}
+
+/// What becomes of an announcement.
+enum Form {
+    Lists,
+    /// Only the number.
+    Count,
+    /// The lists are back, and are to be asked for.
+    Reset,
+}
+
+impl Tally {
+    fn count(&mut self, is_online: bool) {
+        self.announced =
+            if is_online { self.announced + 1 } else { self.announced.saturating_sub(1) };
+    }
+
+    /// How an audience of so many is told; with some slack, so that it does not go back and forth.
+    fn form(&mut self, people_max: usize) -> Form {
+        let was_counting = self.is_counting;
+        let back_below = people_max - people_max / 10;
+        self.is_counting =
+            if was_counting { self.announced >= back_below } else { self.announced > people_max };
+        match (was_counting, self.is_counting) {
+            (_, true) => Form::Count,
+            (true, false) => Form::Reset,
+            (false, false) => Form::Lists,
+        }
+    }
+}
+
+/// Who came and who went.
+#[derive(Default)]
+struct Changes {
+    online: Vec<UserId>,
+    offline: Vec<UserId>,
+}
+
+impl Changes {
+    fn add(&mut self, user: &UserId, is_online: bool) {
+        if is_online { &mut self.online } else { &mut self.offline }.push(user.clone());
+    }
 }
 
 impl Hub {
@@ -34,12 +116,17 @@ impl Hub {
             return;
         }
         self.presence.online.insert(user.id.clone(), ix);
+        for room in user.rooms.as_slice() {
+            self.rooms[room.0 as usize].online.insert(user.id.clone(), ix);
+        }
         if user.grace != Moment::NEVER {
             self.presence.graced.remove(&(user.grace, ix));
             user.grace = Moment::NEVER;
+        } else if !user.is_changed {
+            user.lists_before = self.presence.lists;
         }
         // Back within the grace: nobody saw them go, unless they listed meanwhile.
-        if !user.is_announced || user.is_forced {
+        if !user.is_announced || self.presence.lists > user.lists_before {
             self.mark_changed(now, ix, effects);
         }
     }
@@ -49,9 +136,52 @@ impl Hub {
         let grace = now.moment.plus_millis(self.settings.grace_ms);
         let user = &mut self.users[ix.0 as usize];
         self.presence.online.remove(&user.id);
+        for room in user.rooms.as_slice() {
+            self.rooms[room.0 as usize].online.remove(&user.id);
+        }
+        if !user.is_changed {
+            user.lists_before = self.presence.lists;
+        }
         user.grace = grace;
         self.presence.graced.insert((grace, ix));
         effects.push(Effect::WakeAt(grace));
+    }
+
+    /// Somebody has become a member of a room.
+    pub(super) fn came_into(&mut self, room: RoomIx, ix: UserIx) {
+        let user = &self.users[ix.0 as usize];
+        let of_room = &mut self.rooms[room.0 as usize];
+        if user.is_online() {
+            of_room.online.insert(user.id.clone(), ix);
+        }
+        if user.is_announced {
+            of_room.tally.count(true);
+        }
+    }
+
+    /// That they are online is told to those who are in the room already.
+    pub(super) fn tell_of_newcomer(
+        &mut self,
+        now: Now,
+        room: RoomIx,
+        ix: UserIx,
+        effects: &mut Effects,
+    ) {
+        if self.settings.presence == Scope::Rooms && self.users[ix.0 as usize].is_announced {
+            self.presence.joined.push((room, ix));
+            self.open_window(now, effects);
+        }
+    }
+
+    /// Somebody is no member of a room any more.
+    pub(super) fn went_out_of(&mut self, room: RoomIx, ix: UserIx) {
+        let user = &self.users[ix.0 as usize];
+        let of_room = &mut self.rooms[room.0 as usize];
+        of_room.online.remove(&user.id);
+        if user.is_announced {
+            of_room.tally.count(false);
+        }
+        self.presence.joined.retain(|joined| *joined != (room, ix));
     }
 
     fn mark_changed(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {
@@ -60,6 +190,10 @@ impl Hub {
             return;
         }
         self.presence.changed.push(ix);
+        self.open_window(now, effects);
+    }
+
+    fn open_window(&mut self, now: Now, effects: &mut Effects) {
         if self.presence.window_end.is_none() {
             let end = now.moment.plus_millis(self.window_ms());
             self.presence.window_end = Some(end);
@@ -95,31 +229,99 @@ impl Hub {
 
     fn announce(&mut self, effects: &mut Effects) {
         self.presence.window_end = None;
-        let (mut online, mut offline) = (Vec::new(), Vec::new());
+        let mut of_all = Changes::default();
+        let mut of_rooms: BTreeMap<RoomIx, Changes> = BTreeMap::new();
+        for (room, ix) in std::mem::take(&mut self.presence.joined) {
+            let user = &self.users[ix.0 as usize];
+            // Whoever has changed since is in the list below.
+            if !user.is_changed && user.is_announced {
+                of_rooms.entry(room).or_default().add(&user.id, true);
+            }
+        }
         for ix in std::mem::take(&mut self.presence.changed) {
             let user = &mut self.users[ix.0 as usize];
             user.is_changed = false;
             // Within the grace one counts as online: one's going is told at its end.
             let is_online = user.is_online() || user.grace != Moment::NEVER;
-            if is_online != user.is_announced || user.is_forced {
-                if is_online { &mut online } else { &mut offline }.push(user.id.clone());
-            }
+            let is_new = is_online != user.is_announced;
+            // Somebody may have listed what was true for a moment.
+            let is_told = is_new || self.presence.lists > user.lists_before;
             user.is_announced = is_online;
-            user.is_forced = false;
+            if is_new {
+                self.presence.tally.count(is_online);
+                for room in user.rooms.as_slice() {
+                    self.rooms[room.0 as usize].tally.count(is_online);
+                }
+            }
+            match self.settings.presence {
+                Scope::Everyone if is_told => of_all.add(&user.id, is_online),
+                Scope::Rooms if is_told => {
+                    for room in user.rooms.as_slice() {
+                        of_rooms.entry(*room).or_default().add(&user.id, is_online);
+                    }
+                }
+                Scope::Everyone | Scope::Rooms | Scope::Off => {}
+            }
             self.forget_if_unneeded(ix);
         }
-        online.sort();
-        offline.sort();
-        let audience: Vec<ConnId> = self.all_connections().collect();
-        if !offline.is_empty() {
-            self.presence.version += 1;
-            let notice = Notice::Offline { users: offline, version: self.presence.version };
-            effects.deliver(notice, audience.iter().copied());
+        let people_max = self.settings.listed_people;
+        if self.settings.presence == Scope::Everyone {
+            let audience: Vec<ConnId> = self.all_connections().collect();
+            let form = self.presence.tally.form(people_max);
+            let online = self.presence.tally.announced;
+            self.tell_changes(None, of_all, form, online, &audience, effects);
         }
-        if !online.is_empty() {
-            self.presence.version += 1;
-            let version = self.presence.version;
-            effects.deliver(Notice::Online { users: online, version, reset: false }, audience);
+        for (room, changes) in of_rooms {
+            let of_room = &mut self.rooms[room.0 as usize];
+            let (form, online) = (of_room.tally.form(people_max), of_room.tally.announced);
+            let audience: Vec<ConnId> = of_room
+                .followers
+                .iter()
+                .filter(|(_, cursor)| matches!(cursor, Cursor::Live | Cursor::Behind { .. }))
+                .map(|(conn, _)| *conn)
+                .collect();
+            self.tell_changes(Some(room), changes, form, online, &audience, effects);
+        }
+    }
+
+    fn tell_changes(
+        &mut self,
+        room: Option<RoomIx>,
+        mut changes: Changes,
+        form: Form,
+        online: usize,
+        audience: &[ConnId],
+        effects: &mut Effects,
+    ) {
+        if changes.online.is_empty() && changes.offline.is_empty() {
+            return;
+        }
+        let room = room.map(|room| (self.rooms[room.0 as usize].name.clone(), room.0));
+        let mut tell = |notice: Notice| effects.deliver(notice, audience.iter().copied());
+        match form {
+            Form::Lists => {
+                changes.online.sort();
+                changes.offline.sort();
+                if !changes.offline.is_empty() {
+                    self.presence.version += 1;
+                    let (users, version) = (changes.offline, self.presence.version);
+                    tell(Notice::Offline { users, version, room: room.clone() });
+                }
+                if !changes.online.is_empty() {
+                    self.presence.version += 1;
+                    let (users, version) = (changes.online, self.presence.version);
+                    tell(Notice::Online { users, version, reset: false, room });
+                }
+            }
+            Form::Count => {
+                self.presence.version += 1;
+                tell(Notice::Count { online, version: self.presence.version, room });
+            }
+            Form::Reset => {
+                self.presence.version += 1;
+                let version = self.presence.version;
+                tell(Notice::Online { users: Vec::new(), version, reset: true, room });
+            }
         }
     }
 
@@ -133,36 +335,59 @@ impl Hub {
         limit: usize,
     ) -> Result<Answer, Refusal> {
         let limit = limit.min(self.settings.page);
-        for ix in &self.presence.changed {
-            self.users[ix.0 as usize].is_forced = true;
-        }
-        for (_, ix) in &self.presence.graced {
-            self.users[ix.0 as usize].is_forced = true;
-        }
         let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let range: (Bound<&UserId>, Bound<&UserId>) = (start, Bound::Unbounded);
-        let mut found: Box<dyn Iterator<Item = UserIx>> = match room {
-            None => Box::new(self.presence.online.range::<UserId, _>(range).map(|(_, ix)| *ix)),
-            Some(room) => {
+        let after_it = |online: &BTreeMap<UserId, UserIx>| -> Vec<UserIx> {
+            online.range::<UserId, _>(range).map(|(_, ix)| *ix).take(limit + 1).collect()
+        };
+        let mut found = match (room, self.settings.presence) {
+            (Some(room), scope) => {
                 let (_, room) = self.room_of_member(asker, &room)?;
-                Box::new(room.members.range::<UserId, _>(range).map(|(_, member)| member.user))
+                if scope == Scope::Off { Vec::new() } else { after_it(&room.online) }
+            }
+            (None, Scope::Everyone) => after_it(&self.presence.online),
+            (None, Scope::Rooms) => {
+                let ix = self.user_by_id.get(&asker.user);
+                let rooms = ix.map_or(&[][..], |ix| self.users[ix.0 as usize].rooms.as_slice());
+                let mut all: BTreeMap<&UserId, UserIx> = BTreeMap::new();
+                for room in rooms {
+                    let room = &self.rooms[room.0 as usize];
+                    if room.member(&asker.user).is_some() {
+                        all.extend(
+                            room.online
+                                .range::<UserId, _>(range)
+                                .take(limit + 1)
+                                .map(|(id, ix)| (id, *ix)),
+                        );
+                    }
+                }
+                // Alone in no room one is still online.
+                if self.presence.online.contains_key(&asker.user)
+                    && after.as_ref().is_none_or(|after| asker.user > *after)
+                    && let Some(ix) = ix
+                {
+                    all.insert(&asker.user, *ix);
+                }
+                all.into_values().take(limit + 1).collect()
+            }
+            (None, Scope::Off) => Vec::new(),
+        };
+        if self.settings.presence == Scope::Off {
+            return Err(Refusal::new(RefusalCode::Forbidden, "who is online is not told here"));
+        }
+        self.presence.lists += 1;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let info = |ix: UserIx| {
+            let user = &self.users[ix.0 as usize];
+            PresenceInfo {
+                user: user.id.clone(),
+                name: user.name.clone(),
+                connections: user.conns.as_slice().len(),
+                since: user.since,
             }
         };
-        let mut online = found.by_ref().filter(|ix| self.users[ix.0 as usize].is_online());
-        let users: Vec<PresenceInfo> = online
-            .by_ref()
-            .take(limit)
-            .map(|ix| {
-                let user = &self.users[ix.0 as usize];
-                PresenceInfo {
-                    user: user.id.clone(),
-                    name: user.name.clone(),
-                    connections: user.conns.as_slice().len(),
-                    since: user.since,
-                }
-            })
-            .collect();
-        let more = online.next().is_some();
+        let users = found.into_iter().map(info).collect();
         Ok(Answer::Presence { users, version: self.presence.version, more })
     }
 
@@ -178,7 +403,13 @@ impl Hub {
         if let Some(connection) = self.connection_mut(conn)
             && std::mem::take(&mut connection.misses_presence)
         {
-            let notice = Notice::Online { users: Vec::new(), version, reset: true };
+            let Tally { announced: online, is_counting } = self.presence.tally;
+            let is_counting = is_counting && self.settings.presence == Scope::Everyone;
+            let notice = if is_counting {
+                Notice::Count { online, version, room: None }
+            } else {
+                Notice::Online { users: Vec::new(), version, reset: true, room: None }
+            };
             effects.deliver(notice, [conn]);
         }
     }

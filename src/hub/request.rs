@@ -4,7 +4,7 @@ use super::effect::{Answer, Effect, Effects, Refusal, RefusalCode};
 use super::hub::{Hub, Pending};
 use super::input::{Now, Origin, Request, RequestId, Target};
 use super::room::RoomIx;
-use crate::base::{Body, ConnId, Record, RoomId, UserId};
+use crate::base::{Body, ConnId, Record, Revocation, RoomId, UserId};
 use std::sync::Arc;
 
 /// Who asks, and who waits for the answer.
@@ -82,6 +82,7 @@ impl Hub {
                 self.update(asker, &room, title, open, owner, effects)
             }
             Request::End(room) => self.end_room(asker, &room, effects),
+            Request::Revoke(revocation) => self.revoke(asker, revocation, effects),
             Request::Ack { marks, is_one } => self.ack(asker, marks, is_one, effects),
             Request::ListRooms { open, after, limit } => {
                 Ok(Some(self.list_rooms(asker, open, after, limit)))
@@ -313,6 +314,21 @@ impl Hub {
             Record::Join { room: name, user: user.clone(), by: None, is_own: false, create: true };
         let pending = Pending::Join { origin: asker.origin.clone(), user, room };
         self.persist(asker, record, pending, true, effects);
+        Ok(None)
+    }
+
+    fn revoke(
+        &mut self,
+        asker: &Asker,
+        revocation: Revocation,
+        effects: &mut Effects,
+    ) -> Result<Option<Answer>, Refusal> {
+        if !asker.is_admin {
+            return Err(Refusal::new(RefusalCode::Forbidden, "this is for admins"));
+        }
+        let record = Record::Revoke(revocation.clone());
+        let pending = Pending::Revoke { origin: asker.origin.clone(), revocation };
+        self.persist(asker, record, pending, false, effects);
         Ok(None)
     }
 

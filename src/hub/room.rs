@@ -3,6 +3,7 @@
 use super::cursor::Cursor;
 use super::effect::RoomSummary;
 use super::hub::Settings;
+use super::presence::Tally;
 use super::user::UserIx;
 use crate::base::{
     ConnId, Entry, EntryKind, MemberState, Moment, RoomId, RoomState, Timestamp, UserId,
@@ -39,6 +40,9 @@ pub(super) struct Room {
     pub(super) members: BTreeMap<UserId, Member>,
     /// The connections of its members, each with its place in the log.
     pub(super) followers: BTreeMap<ConnId, Cursor>,
+    /// Members who are online, in the order of lists, and how many that were announced.
+    pub(super) online: BTreeMap<UserId, UserIx>,
+    pub(super) tally: Tally,
     /// The newest entries, without a hole up to `head`.
     tail: VecDeque<Rc<Entry>>,
     tail_bytes: usize,
@@ -92,7 +96,8 @@ impl Room {
             head: state.head,
             messages: state.messages,
             ts: state.ts,
-            first: state.first,
+            // Of one that has ended nothing is kept, whatever is still on disk.
+            first: if state.is_ended { state.head + 1 } else { state.first },
             stored_first: state.first,
             first_ts: state.first_ts,
             is_trimming: false,
@@ -101,6 +106,8 @@ impl Room {
             permits: None,
             members: BTreeMap::new(),
             followers: BTreeMap::new(),
+            online: BTreeMap::new(),
+            tally: Tally::default(),
             tail: VecDeque::new(),
             tail_bytes: 0,
             typing: Vec::new(),
@@ -176,6 +183,8 @@ impl Room {
         self.is_open = false;
         self.permits = None;
         self.members.clear();
+        self.online.clear();
+        self.tally = Tally::default();
         self.followers.clear();
         self.tail = VecDeque::new();
         self.tail_bytes = 0;

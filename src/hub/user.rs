@@ -29,9 +29,10 @@ pub(super) struct User {
     pub(super) is_announced: bool,
     /// They stand in the list of changes.
     pub(super) is_changed: bool,
-    /// They are told in the next announcement even if nothing differs: somebody has listed what
-    /// was true for a moment.
-    pub(super) is_forced: bool,
+    /// How often had been listed who is online when they last came or went out of quiet: if it was
+    /// since, they are told even if nothing differs, as somebody has seen what was true for a
+    /// moment.
+    pub(super) lists_before: u64,
     /// Until when their going is not told; [`Moment::NEVER`] while they are online or it was told.
     pub(super) grace: Moment,
 }
@@ -50,7 +51,7 @@ impl User {
             since: Timestamp(0),
             is_announced: false,
             is_changed: false,
-            is_forced: false,
+            lists_before: 0,
             grace: Moment::NEVER,
         }
     }

@@ -89,6 +89,7 @@ impl Chat {
                 Effect::TooMany { conn } => {
                     self.close_with(net, *conn, TOO_MANY, "you have too many connections");
                 }
+                Effect::Revoked { origin, revocation } => self.revoked(net, origin, revocation),
                 Effect::TooSlow { conn } => {
                     let message = "what you have not read is not kept any more";
                     self.close_with(net, *conn, SLOW, message);
@@ -122,7 +123,7 @@ impl Chat {
                     let behind = Input::Behind { conn, source: *source, seq: entry.seq };
                     self.inputs.push_back(behind);
                 }
-                Notice::Online { .. } | Notice::Offline { .. } => {
+                Notice::Online { .. } | Notice::Offline { .. } | Notice::Count { .. } => {
                     self.inputs.push_back(Input::PresenceMissed { conn });
                 }
                 // The newest state wins, or the connection is gone.

@@ -27,6 +27,7 @@ pub(super) const BAD_CLIENT: (CloseCode, &str) = (CloseCode(4000), "bad_client")
 pub(super) const SLOW: (CloseCode, &str) = (CloseCode(4101), "slow");
 pub(super) const RATE: (CloseCode, &str) = (CloseCode(4103), "rate");
 pub(super) const TOKEN_EXPIRED: (CloseCode, &str) = (CloseCode(4200), "token_expired");
+pub(super) const TOKEN_REVOKED: (CloseCode, &str) = (CloseCode(4201), "token_revoked");
 
 /// How long before a token's end it is announced.
 const EXPIRY_NOTICE_MS: i64 = 60_000;
@@ -205,7 +206,7 @@ impl Chat {
         w.object_in("limits", |w| encode::limits(w, &self.config.limits));
         let is_durable = self.config.data != crate::store::Place::Memory;
         w.text("durability", if is_durable { "disk" } else { "memory" });
-        w.text("presence", "everyone");
+        w.text("presence", self.config.presence.as_str());
         w.array("rooms", rooms, |w, room| w.object(|w| encode::summary(w, room)));
         w.array("invites", invites, |w, invite| w.object(|w| encode::invite(w, invite)));
     }

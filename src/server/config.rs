@@ -1,7 +1,9 @@
 //! The configuration: its keys, and what must hold between them.
 
 use super::auth::{Expected, KeyError, KeyFile, KeySources, Secret};
-use crate::base::Limits;
+use super::kept::{kept, kept_text};
+use crate::base::{Limits, RoomId};
+use crate::hub::{Retentions, Scope, Settings};
 use crate::protocol::deflate::CodecsConfig;
 use crate::store::Place;
 use std::fmt;
@@ -29,8 +31,24 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// permessage-deflate (RFC 7692).
     pub compression: Compression,
+    /// Who is told who is online.
+    pub presence: Scope,
+    /// Who may make rooms.
+    pub rooms_create: Creators,
+    /// How much of the rooms' logs is kept.
+    pub retention: Retentions,
     /// All limits.
     pub limits: Limits,
+}
+
+/// Who may make rooms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Creators {
+    /// Everybody.
+    #[default]
+    Anyone,
+    /// Admins.
+    Admin,
 }
 
 /// Whether messages are compressed for clients that offer it, and how.
@@ -56,6 +74,9 @@ impl Config {
             issuer: None,
             allowed_origins: Vec::new(),
             compression: Compression::default(),
+            presence: Scope::default(),
+            rooms_create: Creators::default(),
+            retention: Retentions::default(),
             limits: Limits::default(),
         }
     }
@@ -84,6 +105,17 @@ impl Config {
             issuer: self.issuer.clone(),
             leeway_ms: self.limits.auth_leeway_ms,
             name_bytes_max: self.limits.title_bytes as usize,
+        }
+    }
+
+    /// What of it the hub goes by.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let settings = Settings::from(&self.limits);
+        let settings = settings.presence(self.presence).keep(self.retention.clone());
+        match self.rooms_create {
+            Creators::Anyone => settings,
+            Creators::Admin => settings.admins_create(),
         }
     }
 
@@ -187,6 +219,7 @@ keys! {
     "limits.text_bytes"              => limits.text_bytes: u32, 0;
     "limits.data_bytes"              => limits.data_bytes: u32, 0;
     "limits.cid_bytes"               => limits.cid_bytes: u32, 1;
+    "limits.emoji_bytes"             => limits.emoji_bytes: u32, 1;
     "limits.title_bytes"             => limits.title_bytes: u32, 0;
     "limits.fragments"               => limits.fragments: u32, 1;
     "limits.connections"             => limits.connections: u32, 1;
@@ -196,6 +229,7 @@ keys! {
     "limits.direct_rooms"            => limits.direct_rooms: u32, 0;
     "limits.all_rooms"               => limits.all_rooms: u32, 1;
     "limits.room_members"            => limits.room_members: u32, 1;
+    "limits.invites"                 => limits.invites: u32, 0;
     "limits.create_members"          => limits.create_members: u32, 0;
     "limits.page"                    => limits.page: u32, 1;
     "limits.page_bytes"              => limits.page_bytes: u32, 1;
@@ -216,6 +250,7 @@ keys! {
     "closing.timeout_ms"             => limits.closing_timeout_ms: u64, 1;
     "presence.grace_ms"              => limits.presence_grace_ms: u64, 0;
     "presence.window_ms"             => limits.presence_window_ms: u64, 1;
+    "presence.listed_people"         => limits.presence_listed_people: u32, 1;
     "compression.enabled"            => compression.enabled: bool;
     "compression.level"              => compression.codecs.level: u8, 0..=9;
     "compression.threshold_bytes"    => compression.codecs.threshold_bytes: u32, 0;
@@ -258,6 +293,58 @@ const TEXT_KEYS: &[TextKey] = &[
         get: |config| config.audience.clone().unwrap_or_default(),
         set: |config, text| {
             config.audience = (!text.is_empty()).then(|| text.to_owned());
+            Some(())
+        },
+    },
+    TextKey {
+        name: "presence.scope",
+        wants: "everyone, rooms or off",
+        get: |config| config.presence.as_str().to_owned(),
+        set: |config, text| {
+            let scopes = [Scope::Everyone, Scope::Rooms, Scope::Off];
+            config.presence = scopes.into_iter().find(|scope| scope.as_str() == text)?;
+            Some(())
+        },
+    },
+    TextKey {
+        name: "rooms.create",
+        wants: "anyone or admin",
+        get: |config| match config.rooms_create {
+            Creators::Anyone => "anyone".to_owned(),
+            Creators::Admin => "admin".to_owned(),
+        },
+        set: |config, text| {
+            config.rooms_create = match text {
+                "anyone" => Creators::Anyone,
+                "admin" => Creators::Admin,
+                _ => return None,
+            };
+            Some(())
+        },
+    },
+    TextKey {
+        name: "retention.default",
+        wants: "ENTRIES/AGE_MS, each a number from 1 on or all",
+        get: |config| kept_text(config.retention.default),
+        set: |config, text| {
+            config.retention.default = kept(text)?;
+            Some(())
+        },
+    },
+    TextKey {
+        name: "retention.rooms",
+        wants: "a list of ROOM=ENTRIES/AGE_MS with commas between them",
+        get: |config| {
+            let rooms = config.retention.rooms.iter();
+            let rooms = rooms.map(|(room, of_room)| format!("{room}={}", kept_text(*of_room)));
+            rooms.collect::<Vec<_>>().join(",")
+        },
+        set: |config, text| {
+            let rooms = text.split(',').filter(|_| !text.is_empty()).map(|one| {
+                let (room, of_room) = one.trim().split_once('=')?;
+                Some((RoomId::parse(room).ok()?, kept(of_room)?))
+            });
+            config.retention.rooms = rooms.collect::<Option<_>>()?;
             Some(())
         },
     },
@@ -376,7 +463,8 @@ mod tests {
     fn a_key_of_text_sets_its_own_value_and_an_empty_one_takes_it_away() {
         let shown =
             |config: &Config| TEXT_KEYS.iter().map(|key| (key.get)(config)).collect::<Vec<_>>();
-        for (place, key) in TEXT_KEYS.iter().enumerate() {
+        let keys = TEXT_KEYS.iter().enumerate();
+        for (place, key) in keys.filter(|(_, key)| key.name.starts_with("auth.")) {
             let mut config = config("127.0.0.1:0");
             let mut expected = shown(&config);
             config.set(&format!("{}= a=b,./c=d ", key.name)).unwrap();
@@ -387,8 +475,23 @@ mod tests {
                 !key.name.ends_with("file") && !key.name.ends_with("files")
             );
             config.set(&format!("{}=", key.name)).unwrap();
-            assert_eq!(shown(&config).concat(), "");
+            assert_eq!((key.get)(&config), "");
             assert!(config.is_open());
+        }
+        for (key, values, wrong) in [
+            ("presence.scope", &["everyone", "rooms", "off"][..], "nobody"),
+            ("rooms.create", &["anyone", "admin"], "owner"),
+            ("retention.default", &["all/all", "10/all", "all/60000"], "0/all"),
+            ("retention.rooms", &["", "a:b=10/all,tea=all/1"], "a b=1/1"),
+        ] {
+            let of_name = TEXT_KEYS.iter().find(|known| known.name == key).unwrap();
+            for value in values {
+                let mut config = config("127.0.0.1:0");
+                config.set(&format!("{key}={value}")).unwrap();
+                assert_eq!((of_name.get)(&config), *value);
+            }
+            let error = config("127.0.0.1:0").set(&format!("{key}={wrong}")).unwrap_err();
+            assert!(matches!(error, ConfigError::BadValue { .. }), "{key}={wrong}");
         }
         let mut config = config("127.0.0.1:0");
         for wrong in ["=a", "a=", "a,,b", ","] {

@@ -3,10 +3,11 @@
 use super::chat::{BAD_CLIENT, Chat, RATE};
 use super::encode::{self, ErrorDetail};
 use super::handler::{Access, Call, Caller, Reply};
-use super::request::{Envelope, Fault};
+use super::request::{Envelope, Fault, TYPES};
 use super::web::{Message, Net};
 use crate::base::ConnId;
-use crate::hub::{Input, RefusalCode, RequestId};
+use crate::base::limits::REVOCATIONS_MAX;
+use crate::hub::{Input, RefusalCode, Request, RequestId};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -96,7 +97,15 @@ impl Chat {
                 self.reply(net, conn, id, |w| w.number("ts", ts));
             }
             "info" => self.info(net, conn, id),
-            _ => match envelope.request(&self.config.limits) {
+            _ => match envelope.request(&self.config.limits, net.timestamp()) {
+                Ok(Some(Request::Revoke(revocation)))
+                    if is_admin && !self.verifier.revocations().has_room_for(&revocation) =>
+                {
+                    let limit = Some(REVOCATIONS_MAX as u64);
+                    let detail = ErrorDetail { limit, ..ErrorDetail::default() };
+                    let message = "as many revocations as there may be";
+                    self.error(net, conn, id, RefusalCode::Quota.as_str(), message, detail);
+                }
                 Ok(Some(request)) => {
                     let id = envelope.id.clone();
                     self.decide(net, Input::Request { conn, is_admin, id, request });
@@ -115,6 +124,7 @@ impl Chat {
         let counts = self.hub.counts();
         let text = encode::reply(id, |w| {
             self.greeting(w, net, conn, &rooms, &invites);
+            w.array("types", TYPES, |w, kind| w.item(kind));
             w.number("uptime_ms", net.now().millis_since(self.started));
             w.object_in("counts", |w| {
                 w.number("connections", counts.connections as u64);

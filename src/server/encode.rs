@@ -3,7 +3,7 @@
 use super::json::Writer;
 use super::request::Fault;
 use crate::base::outbox::NO_SOURCE;
-use crate::base::{Changes, Class, Entry, EntryKind, Limits};
+use crate::base::{Changes, Class, Entry, EntryKind, Limits, RoomId};
 use crate::hub::{
     Answer, InviteInfo, NotResumed, Notice, Refusal, RefusalCode, Resumed, RoomSummary,
 };
@@ -21,22 +21,32 @@ pub(super) fn notice(notice: &Notice) -> Encoded {
         Notice::Entry { entry: of_log, with_cid, source } => {
             (entry(of_log, *with_cid), Class::Durable, *source)
         }
-        Notice::Online { users, version, reset } => {
+        Notice::Online { users, version, reset, room } => {
             let text = push("user:online", |w| {
+                presence_room(w, room);
                 w.array("users", users, |w, user| w.item(user.as_str()));
                 w.number("version", *version);
                 if *reset {
                     w.flag("reset", true);
                 }
             });
-            (text, Class::Ephemeral, NO_SOURCE)
+            (text, Class::Ephemeral, presence_source(room))
         }
-        Notice::Offline { users, version } => {
+        Notice::Offline { users, version, room } => {
             let text = push("user:offline", |w| {
+                presence_room(w, room);
                 w.array("users", users, |w, user| w.item(user.as_str()));
                 w.number("version", *version);
             });
-            (text, Class::Ephemeral, NO_SOURCE)
+            (text, Class::Ephemeral, presence_source(room))
+        }
+        Notice::Count { online, version, room } => {
+            let text = push("user:count", |w| {
+                presence_room(w, room);
+                w.number("online", *online as u64);
+                w.number("version", *version);
+            });
+            (text, Class::Ephemeral, presence_source(room))
         }
         Notice::Typing { room, user, typing, source } => {
             let text = push("chat:typing", |w| {
@@ -77,6 +87,16 @@ pub(super) fn notice(notice: &Notice) -> Encoded {
         }
     };
     Encoded { text, class, source }
+}
+
+fn presence_room(w: &mut Writer, room: &Option<(RoomId, u32)>) {
+    if let Some((room, _)) = room {
+        w.text("room", room.as_str());
+    }
+}
+
+fn presence_source(room: &Option<(RoomId, u32)>) -> u32 {
+    room.as_ref().map_or(NO_SOURCE, |(_, source)| *source)
 }
 
 /// An entry of a log: the same envelope when it is pushed, replayed and in a history.

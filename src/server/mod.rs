@@ -28,9 +28,13 @@ mod http;
 #[cfg(feature = "server")]
 pub(crate) mod json;
 #[cfg(feature = "server")]
+mod kept;
+#[cfg(feature = "server")]
 mod key_reader;
 #[cfg(feature = "server")]
 pub mod request;
+#[cfg(feature = "server")]
+mod revoke;
 #[cfg(feature = "server")]
 #[allow(clippy::module_inception)]
 mod server;

@@ -1,8 +1,8 @@
 //! A client's message → what it asks for (`docs/protocol.md`).
 
 use super::json::{NotJson, Object, scan, string, value};
-use crate::base::limits::{JSON_DEPTH_MAX, REQUEST_ID_BYTES_MAX};
-use crate::base::{Body, Limits, NameError, RoomId, UserId};
+use crate::base::limits::{JSON_DEPTH_MAX, JTI_BYTES_MAX, REQUEST_ID_BYTES_MAX};
+use crate::base::{Body, Limits, NameError, Revocation, RoomId, Timestamp, UserId};
 use crate::hub::{Part, RefusalCode, Request, RequestId, Target};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -36,6 +36,35 @@ impl Fault {
         Fault { code: RefusalCode::BadJson, message, field: None, limit: None }
     }
 }
+
+/// Every request that there is, by its `type`.
+pub const TYPES: &[&str] = &[
+    "auth",
+    "auth:revoke",
+    "chat:ack",
+    "chat:delete",
+    "chat:edit",
+    "chat:history",
+    "chat:react",
+    "chat:read",
+    "chat:send",
+    "chat:typing",
+    "info",
+    "ping",
+    "presence:list",
+    "resume",
+    "room:ban",
+    "room:create",
+    "room:delete",
+    "room:invite",
+    "room:join",
+    "room:leave",
+    "room:list",
+    "room:members",
+    "room:remove",
+    "room:unban",
+    "room:update",
+];
 
 /// A message's envelope.
 #[derive(Debug)]
@@ -86,8 +115,8 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// A [`Fault`]: `bad_request` for a member that is missing or not what it should be,
     /// `too_large` for one that is over its limit.
-    pub fn request(&self, limits: &Limits) -> Result<Option<Request>, Fault> {
-        let fields = Fields { payload: &self.payload, limits };
+    pub fn request(&self, limits: &Limits, now: Timestamp) -> Result<Option<Request>, Fault> {
+        let fields = Fields { payload: &self.payload, limits, now };
         Ok(Some(match self.kind.as_ref() {
             "chat:send" => fields.send()?,
             "chat:edit" => fields.edit()?,
@@ -101,6 +130,7 @@ impl<'a> Envelope<'a> {
             }
             "chat:read" => Request::Read(fields.room()?, fields.needed_number("seq")?),
             "chat:ack" => fields.ack()?,
+            "auth:revoke" => fields.revoke()?,
             "room:create" => fields.create()?,
             "room:join" => Request::Join(fields.room()?),
             "room:leave" => Request::Leave(fields.room()?),
@@ -172,6 +202,7 @@ fn checked_id(raw: &str) -> Result<std::rc::Rc<str>, Fault> {
 struct Fields<'p, 'a> {
     payload: &'p Object<'a>,
     limits: &'p Limits,
+    now: Timestamp,
 }
 
 impl<'a> Fields<'_, 'a> {
@@ -233,6 +264,29 @@ impl<'a> Fields<'_, 'a> {
             return Err(Fault::bad_request("rooms", "an ack is of one room or of several"));
         }
         Ok(Request::Ack { marks: self.positions()?, is_one: false })
+    }
+
+    /// What is to be revoked; of a user's tokens those issued until now, if it is not said.
+    fn revoke(&self) -> Result<Request, Fault> {
+        let (jti, user) = (self.text("jti")?, self.name("user", UserId::parse)?);
+        let before = self.number("before")?;
+        Ok(Request::Revoke(match (jti, user) {
+            (Some(jti), None) => {
+                self.within("jti", jti.len(), JTI_BYTES_MAX as u32)?;
+                if before.is_some() {
+                    return Err(Fault::bad_request("before", "this is of a user's tokens"));
+                }
+                Revocation::Token(jti.as_ref().into())
+            }
+            (None, Some(user)) => {
+                let before = before.map(|ms| Timestamp(i64::try_from(ms).unwrap_or(i64::MAX)));
+                Revocation::User(user, before.unwrap_or(self.now))
+            }
+            (Some(_), Some(_)) => {
+                return Err(Fault::bad_request("user", "a revocation is of a token or of a user"));
+            }
+            (None, None) => return Err(Fault::bad_request("jti", "this or user is needed")),
+        }))
     }
 
     fn title(&self) -> Result<Option<Arc<str>>, Fault> {
@@ -376,12 +430,24 @@ mod tests {
     use super::*;
 
     fn request(text: &str) -> Result<Option<Request>, Fault> {
-        Envelope::parse(text).map_err(|(_, fault)| fault)?.request(&Limits::default())
+        Envelope::parse(text).map_err(|(_, fault)| fault)?.request(&Limits::default(), Timestamp(0))
     }
 
     fn fault_of(text: &str) -> (&'static str, Option<&'static str>) {
         let fault = request(text).unwrap_err();
         (fault.code.as_str(), fault.field)
+    }
+
+    #[test]
+    fn every_type_that_is_named_is_known() {
+        for kind in TYPES {
+            let text = format!(r#"{{"type":"{kind}"}}"#);
+            let envelope = Envelope::parse(&text).unwrap();
+            let request = envelope.request(&Limits::default(), Timestamp(0));
+            let is_elsewhere = ["auth", "ping", "info"].contains(kind);
+            assert_eq!(matches!(request, Ok(None)), is_elsewhere, "{kind}");
+        }
+        assert!(TYPES.is_sorted(), "in the order of names");
     }
 
     #[test]

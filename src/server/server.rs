@@ -8,8 +8,8 @@ use super::handle::{Handle, Stopper};
 use super::key_reader::KeyReader;
 use super::shared::Shared;
 use super::web::{Web, WebConfig};
-use crate::base::Chance;
-use crate::hub::{Hub, Settings};
+use crate::base::{Chance, Revocation};
+use crate::hub::Hub;
 use crate::reactor::{Reactor, ReactorConfig};
 use crate::store::{LockError, OpenError, Store};
 use std::net::SocketAddr;
@@ -91,7 +91,7 @@ impl Server {
         if !keys.is_empty() {
             log::info!("keys: {keys}");
         }
-        let verifier = Verifier::new(keys, config.expected());
+        let mut verifier = Verifier::new(keys, config.expected());
         let reactor_config = ReactorConfig { listen: config.listen, limits: config.limits.clone() };
         let mut reactor = Reactor::bind(&reactor_config).map_err(|error| {
             // Started twice: then the data say by whom the address is taken.
@@ -109,7 +109,19 @@ impl Server {
         let (store, snapshot) =
             Store::open(&config.data, &chance.word(EPOCH_LEN), move || wake.wake())
                 .map_err(ServerError::Store)?;
-        let hub = Hub::new(Settings::from(&config.limits), snapshot, chance.next_u64());
+        for revocation in &snapshot.revocations {
+            let has_room = match revocation {
+                Revocation::Token(jti) => verifier.revocations_mut().insert_token(jti),
+                Revocation::User(user, before) => {
+                    verifier.revocations_mut().insert_user(user, *before)
+                }
+            };
+            // More than may be: to forget one would let somebody in.
+            if !has_room {
+                return Err(ServerError::System(io::Error::other("too many revocations")));
+            }
+        }
+        let hub = Hub::new(config.settings(), snapshot, chance.next_u64());
         let shared = Shared::new(reactor.wake(), &config.limits);
         let web_config = WebConfig {
             limits: config.limits.clone(),

@@ -46,6 +46,9 @@ pub(super) struct Known {
     /// The end of the token was announced.
     pub(super) is_expiry_told: bool,
     pub(super) expires: Option<Timestamp>,
+    /// Of the token on which this stands.
+    pub(super) jti: Option<Arc<str>>,
+    pub(super) issued: Option<Timestamp>,
 }
 
 impl From<&Identity> for Known {
@@ -55,6 +58,8 @@ impl From<&Identity> for Known {
             admin: identity.admin,
             is_expiry_told: false,
             expires: identity.expires,
+            jti: identity.jti.clone(),
+            issued: identity.issued,
         }
     }
 }

@@ -5,7 +5,10 @@ use super::rows::{
     room_row,
 };
 use crate::base::limits::{REACTION_USERS_MAX, REACTIONS_PER_MESSAGE_MAX};
-use crate::base::{Changes, Entry, EntryKind, Invite, Outcome, Query, RoomId, Snapshot, UserId};
+use crate::base::{
+    Changes, Entry, EntryKind, Invite, Outcome, Query, Revocation, RoomId, Snapshot, Timestamp,
+    UserId,
+};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::sync::Arc;
 
@@ -176,8 +179,22 @@ pub(super) fn snapshot(db: &Connection) -> Result<Snapshot> {
             room_and_user(row)
         })?
         .collect::<Result<_>>()?;
+    let revocations = db
+        .prepare(
+            "SELECT kind, key, before, sum = row_sum('revocations', kind, key, before) \
+             FROM revocations ORDER BY kind, key",
+        )?
+        .query_map((), |row| {
+            check(row, 3, "a revocation")?;
+            let key = row.get_ref(1)?.as_str()?;
+            Ok(match row.get_ref(0)?.as_str()? {
+                "token" => Revocation::Token(key.into()),
+                _ => Revocation::User(parsed(UserId::parse(key))?, Timestamp(row.get(2)?)),
+            })
+        })?
+        .collect::<Result<_>>()?;
     let rooms = rooms.into_iter().map(|row| row.state).collect();
-    Ok(Snapshot { epoch, rooms, members, names, invites, bans })
+    Ok(Snapshot { epoch, rooms, members, names, invites, bans, revocations })
 }
 
 /// The first two columns.

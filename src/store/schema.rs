@@ -104,6 +104,15 @@ const TABLES: &str = "
 
     CREATE INDEX reactions_in_order ON reactions (room, target, emoji, seq);
 
+    -- Tokens that are good no more: kind 'token', key a jti; kind 'user', key a user id.
+    CREATE TABLE revocations (
+        kind   TEXT    NOT NULL CHECK (kind IN ('token', 'user')),
+        key    TEXT    NOT NULL,
+        before INTEGER NOT NULL,  -- those issued by then, ms since 1970; 0 for a token
+        sum    INTEGER NOT NULL,
+        PRIMARY KEY (kind, key)
+    ) STRICT, WITHOUT ROWID;
+
     CREATE TABLE users (
         id   TEXT PRIMARY KEY,
         name TEXT NOT NULL,

@@ -5,8 +5,8 @@
 
 use parlor::base::limits::{REACTION_USERS_MAX, REACTIONS_PER_MESSAGE_MAX, TRIM_ENTRIES_MAX};
 use parlor::base::{
-    Body, Changes, Entry, EntryKind, Invite, MemberState, Outcome, Query, Record, RoomId,
-    RoomState, Snapshot, Timestamp, UserId,
+    Body, Changes, Entry, EntryKind, Invite, MemberState, Outcome, Query, Record, Revocation,
+    RoomId, RoomState, Snapshot, Timestamp, UserId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub(crate) struct ModelStore {
     /// In the order in which they came into being.
     rooms: Vec<ModelRoom>,
     names: BTreeMap<UserId, Arc<str>>,
+    revoked_tokens: BTreeSet<Arc<str>>,
+    revoked_users: BTreeMap<UserId, Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -167,6 +169,16 @@ impl ModelStore {
             }
             Record::Name { user, name } => {
                 self.names.insert(user.clone(), Arc::clone(name));
+                Outcome::Done
+            }
+            Record::Revoke(revocation) => {
+                match revocation {
+                    Revocation::Token(jti) => drop(self.revoked_tokens.insert(Arc::clone(jti))),
+                    Revocation::User(user, before) => {
+                        let already = self.revoked_users.entry(user.clone()).or_insert(*before);
+                        *already = (*before).max(*already);
+                    }
+                }
                 Outcome::Done
             }
             Record::Create { room, title, open, owner, members } => {
@@ -331,6 +343,10 @@ impl ModelStore {
             }
             snapshot.bans.extend(room.bans.iter().map(|user| (name.clone(), user.clone())));
         }
+        let tokens = self.revoked_tokens.iter().map(|jti| Revocation::Token(Arc::clone(jti)));
+        let users = self.revoked_users.iter();
+        let users = users.map(|(user, before)| Revocation::User(user.clone(), *before));
+        snapshot.revocations = tokens.chain(users).collect();
         snapshot.names =
             self.names.iter().map(|(user, name)| (user.clone(), Arc::clone(name))).collect();
         snapshot

@@ -2,7 +2,7 @@
 //! of where revocations are kept.
 
 use crate::base::limits::REVOCATIONS_MAX;
-use crate::base::{Timestamp, UserId};
+use crate::base::{Revocation, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -44,6 +44,16 @@ impl Revocations {
         }
         self.users.insert(user.clone(), before);
         true
+    }
+
+    /// Whether there is room for one more, or it is there already.
+    #[must_use]
+    pub fn has_room_for(&self, revocation: &Revocation) -> bool {
+        let is_there = match revocation {
+            Revocation::Token(jti) => self.tokens.contains(jti),
+            Revocation::User(user, _) => self.users.contains_key(user),
+        };
+        is_there || self.len() < REVOCATIONS_MAX
     }
 
     /// Whether a token of `user` with this `jti`, issued then, is revoked. One that does not say

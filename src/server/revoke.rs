@@ -1,0 +1,37 @@
+//! Tokens that are good no more: whoever stands on one goes.
+
+use super::chat::{Chat, TOKEN_REVOKED};
+use super::encode;
+use super::session::Session;
+use super::web::Net;
+use crate::base::{ConnId, Revocation};
+use crate::hub::Origin;
+
+impl Chat {
+    /// A revocation is on disk: nobody comes in by such a token any more, and who did goes.
+    pub(super) fn revoked(&mut self, net: &mut Net<'_>, origin: &Origin, revocation: &Revocation) {
+        // There was room when it was asked for. Were it used up since, a start would find the rest.
+        let _ = match revocation {
+            Revocation::Token(jti) => self.verifier.revocations_mut().insert_token(jti),
+            Revocation::User(user, before) => {
+                self.verifier.revocations_mut().insert_user(user, *before)
+            }
+        };
+        let revocations = self.verifier.revocations();
+        let stands_on_it = |session: &&Session| {
+            session.known().is_some_and(|known| {
+                let is_token = known.expires.is_some();
+                is_token && revocations.is_revoked(&known.user, known.jti.as_deref(), known.issued)
+            })
+        };
+        let sessions = self.sessions.iter().flatten();
+        let ended: Vec<ConnId> = sessions.filter(stands_on_it).map(|one| one.conn).collect();
+        if let Origin::Conn(conn, Some(id)) = origin {
+            let text = encode::reply(id, |w| w.number("closed", ended.len() as u64));
+            self.say(net, *conn, &text);
+        }
+        for conn in ended {
+            self.close_with(net, conn, TOKEN_REVOKED, "the token was revoked");
+        }
+    }
+}
