@@ -1,8 +1,10 @@
 //! The layer of WebSockets on the reactor, driven without one: plain calls, no socket.
 
-use parlor::base::{ConnId, Limits, Moment, Timestamp};
+use parlor::base::{Class, ConnId, Limits, Moment, Timestamp};
 use parlor::protocol::deflate::{Codecs, CodecsConfig, Deflate, Parameters};
-use parlor::protocol::{Endpoint, Message};
+use parlor::protocol::endpoint::Broadcast;
+use parlor::protocol::{CloseCode, Endpoint, Message};
+use parlor::reactor::simulated::SimulatedReactor;
 use parlor::reactor::{Handler, Io};
 use parlor::server::web::{Application, Net, Web, WebConfig};
 
@@ -60,4 +62,80 @@ fn what_a_read_comes_to_when_it_is_inflated_is_bounded() {
         assert_eq!((web.application().messages, start), (2 * turn, 2 * turn * bomb.len()));
     }
     assert_eq!(start, bytes.len());
+}
+
+/// What a connection is told while nothing of what waits for it leaves.
+struct Filling {
+    is_told: usize,
+}
+
+impl Application for Filling {
+    fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let mut small = Broadcast::new(Message::Text("of a room"));
+        net.broadcast(conn, &mut small, Class::Durable, 7).unwrap();
+        net.send(conn, Message::Text("of its own")).unwrap();
+        self.fill(net, conn);
+    }
+
+    fn message(&mut self, net: &mut Net<'_>, conn: ConnId, _: Message<'_>) {
+        net.close(conn, CloseCode(4000), "bye");
+    }
+
+    fn drained(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        self.is_told += 1;
+        self.fill(net, conn);
+    }
+}
+
+impl Filling {
+    /// Less than the low mark waits, and this does not fit beside it.
+    fn fill(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let text = "x".repeat(1_000);
+        let mut large = Broadcast::new(Message::Text(&text));
+        let _ = net.broadcast(conn, &mut large, Class::Durable, 7);
+    }
+}
+
+/// A WebSocket of which the system takes no byte more than the answer's head, and what was sent.
+fn stuck() -> (SimulatedReactor, Web<Filling>, ConnId) {
+    let limits = Limits { outbox_bytes: 1_024, outbox_low_bytes: 512, ..Limits::default() };
+    let config = WebConfig { limits: limits.clone(), compression: None };
+    let mut web = Web::new(Filling { is_told: 0 }, config, 1);
+    let mut reactor = SimulatedReactor::new(&limits, Moment::ZERO, Timestamp(0));
+    let conn = reactor.connect(&mut web, "127.0.0.1:1".parse().unwrap(), 0);
+    reactor.arrive(
+        conn,
+        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    );
+    for _ in 0..9 {
+        reactor.turn(&mut web);
+    }
+    (reactor, web, conn)
+}
+
+#[test]
+fn what_does_not_fit_is_not_tried_again_before_something_has_left() {
+    let (mut reactor, mut web, conn) = stuck();
+    assert!(web.application().is_told <= 1, "{}", web.application().is_told);
+    assert!(reactor.next_turn() > Moment::ZERO, "the loop does not wait");
+    reactor.make_room(conn, 10_000);
+    for _ in 0..3 {
+        reactor.turn(&mut web);
+    }
+    let (sent, _) = reactor.fetch(conn);
+    assert!(sent.ends_with(&[b'x'; 1_000]), "and it is tried then");
+}
+
+#[test]
+fn what_waits_of_places_is_taken_back_when_the_application_hears_of_it_no_more() {
+    let (mut reactor, mut web, conn) = stuck();
+    reactor.arrive(conn, b"\x81\x80\0\0\0\0");
+    reactor.turn(&mut web);
+    reactor.make_room(conn, 10_000);
+    reactor.turn(&mut web);
+    let (sent, _) = reactor.fetch(conn);
+    let has = |text: &[u8]| sent.windows(text.len()).any(|part| part == text);
+    assert!(has(b"of its own") && sent.ends_with(b"\x88\x05\x0f\xa0bye"));
+    assert!(!has(b"of a room"));
 }

@@ -312,6 +312,11 @@ impl Outbox {
         self.retain(|item| item.source != source);
     }
 
+    /// Takes back all that waits from any source, but for a frame that has begun to leave.
+    pub fn take_back_all(&mut self) {
+        self.retain(|item| item.source == NO_SOURCE);
+    }
+
     /// Drops everything, also a frame that has begun to leave.
     pub fn clear(&mut self) {
         self.count_out(Cost { waiting: self.waiting, shared: self.shared });

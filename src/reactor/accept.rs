@@ -4,13 +4,12 @@ use super::connection::Socket;
 use super::io::Handler;
 use super::listener::Accepted;
 use super::reactor::Reactor;
+use super::system::{Machine, System};
 use crate::base::ConnId;
 use crate::base::limits::ACCEPTS_PER_TURN;
-use mio::net::TcpStream;
-use mio::{Interest, Token};
 use std::net::SocketAddr;
 
-impl Reactor {
+impl Reactor<Machine> {
     pub(super) fn accept(&mut self, handler: &mut impl Handler) {
         if !self.io.is_accepting {
             // Closed, so that whoever waits in the backlog is refused now and not at the end.
@@ -30,7 +29,9 @@ impl Reactor {
                 return;
             }
             match listener.accept(self.io.now) {
-                Accepted::Connection(stream, peer) => self.take_in(handler, stream, peer),
+                Accepted::Connection(stream, peer) => {
+                    self.take_in(handler, stream, peer);
+                }
                 Accepted::Nothing => return,
                 Accepted::Exhausted(error) => self.log_exhausted(&error.to_string()),
             }
@@ -45,27 +46,27 @@ impl Reactor {
             log::warn!(open; "cannot accept more connections for now, those that wait are taken when others go: {why}");
         }
     }
+}
 
+impl<S: System> Reactor<S> {
     pub(super) fn take_in(
         &mut self,
         handler: &mut impl Handler,
-        mut stream: TcpStream,
+        mut stream: S::Stream,
         peer: SocketAddr,
-    ) {
+    ) -> ConnId {
         let conn = self.io.open();
-        // Edge-triggered, and once and for all for most: that the system takes bytes again is asked
-        // for when it first does not.
-        let token = Token(conn.to_u64() as usize);
-        if let Err(error) = self.poll.registry().register(&mut stream, token, Interest::READABLE) {
+        if let Err(error) = self.system.watch_reading(&mut stream, conn) {
             log::error!("cannot watch a connection: {error}");
             self.io.remove(conn);
-            return;
+            return conn;
         }
         if self.sockets.len() <= conn.index() {
             self.sockets.resize_with(conn.index() + 1, || None);
         }
         self.sockets[conn.index()] = Some(Socket::new(stream));
         self.guarded(handler, conn, |handler, io| handler.opened(io, conn, peer));
+        conn
     }
 
     /// The system takes no more bytes of a connection for now: has it tell when it does.
@@ -75,10 +76,7 @@ impl Reactor {
         if std::mem::replace(&mut socket.is_watched_for_writing, true) {
             return;
         }
-        let (token, both) =
-            (Token(conn.to_u64() as usize), Interest::READABLE | Interest::WRITABLE);
-        // If it takes some by now, this says so at once.
-        if let Err(error) = self.poll.registry().reregister(&mut socket.stream, token, both) {
+        if let Err(error) = self.system.watch_writing(&mut socket.stream, conn) {
             log::error!("cannot watch a connection: {error}");
             self.io.cut(conn);
         }

@@ -1,11 +1,9 @@
 //! A connection's socket and what the system last said of it.
 
-use mio::net::TcpStream;
-
 /// The reactor's own side of a connection; what a handler sees of it is in `io`.
 #[derive(Debug)]
-pub(super) struct Socket {
-    pub(super) stream: TcpStream,
+pub(super) struct Socket<T> {
+    pub(super) stream: T,
     /// The handler has not used up all that was read: the rest is in the reactor's map.
     pub(super) has_unread: bool,
     /// An event said that there is something to read, and no short read has said that there is not.
@@ -26,8 +24,8 @@ pub(super) struct Socket {
     pub(super) is_told: bool,
 }
 
-impl Socket {
-    pub(super) fn new(stream: TcpStream) -> Socket {
+impl<T> Socket<T> {
+    pub(super) fn new(stream: T) -> Socket<T> {
         Socket {
             stream,
             has_unread: false,

@@ -3,10 +3,11 @@
 use super::io::{CloseCause, Handler, Phase, Stall};
 use super::reactor::Reactor;
 use super::send::{send, send_bytes};
+use super::system::System;
 use crate::base::limits::{ANSWERS_HELD_BYTES_MAX, FLUSHES_PER_TURN, STALL_BYTES};
 use crate::base::{Buffer, ConnId};
 
-impl Reactor {
+impl<S: System> Reactor<S> {
     /// Sends what waits, for a bounded number of connections; the others come in the next turn.
     pub(super) fn flush(&mut self, handler: &mut impl Handler) {
         // Before anything else of theirs, which came later.
@@ -152,6 +153,7 @@ impl Reactor {
         let low = self.outbox_low_bytes;
         let is_spent = self.io.is_budget_spent();
         let Some(slot) = self.io.slot(conn) else { return };
+        let low = low.min(slot.refused_at as usize);
         if slot.phase != Phase::Open || !slot.tells_drained || slot.outbox.waiting_bytes() >= low {
             return;
         }
@@ -161,6 +163,7 @@ impl Reactor {
             return;
         }
         slot.tells_drained = false;
+        slot.refused_at = u32::MAX;
         self.guarded(handler, conn, |handler, io| handler.drained(io, conn));
     }
 }

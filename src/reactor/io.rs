@@ -111,6 +111,9 @@ pub(super) struct Slot {
     pub(super) is_paused: bool,
     /// Something was refused, or more than the low mark waits: the handler is told when it drains.
     pub(super) tells_drained: bool,
+    /// What waited when something was refused, if that is less than the low mark: there is no more
+    /// room before it has moved.
+    pub(super) refused_at: u32,
     /// The handler's deadline.
     deadline: Moment,
     /// While something waits: by when it must have moved.
@@ -231,10 +234,8 @@ impl Io {
         source: u32,
     ) -> Result<(), Refused> {
         let pushed = self.outbox(conn).ok_or(Refused)?.push(frame, class, source);
-        if pushed.is_err()
-            && let Some(slot) = self.slot(conn)
-        {
-            slot.tells_drained = true;
+        if pushed.is_err() {
+            self.refused(conn);
         }
         pushed
     }
@@ -276,6 +277,16 @@ impl Io {
             && let Some(slot) = self.slot(conn)
         {
             slot.tells_drained = true;
+        }
+    }
+
+    /// An outbox has had no room for something: lets [`Handler::drained`] be called when less waits
+    /// than now, and less than the low mark.
+    pub fn refused(&mut self, conn: ConnId) {
+        self.tell_drained(conn);
+        if let Some(slot) = self.slot(conn) {
+            let waiting = u32::try_from(slot.outbox.waiting_bytes()).unwrap_or(u32::MAX);
+            slot.refused_at = slot.refused_at.min(waiting.max(1));
         }
     }
 
@@ -389,6 +400,7 @@ impl Io {
             is_flush_queued: false,
             is_paused: false,
             tells_drained: false,
+            refused_at: u32::MAX,
             deadline: Moment::NEVER,
             stall: None,
             armed: Moment::NEVER,

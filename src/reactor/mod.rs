@@ -12,6 +12,8 @@ mod listener;
 mod reactor;
 mod read;
 mod send;
+pub mod simulated;
+mod system;
 mod timers;
 mod wake;
 
@@ -19,6 +21,7 @@ pub use clock::Clock;
 pub use io::{CloseCause, Handler, Io};
 pub use listener::file_limit;
 pub use reactor::{Reactor, ReactorConfig};
+pub use system::{Machine, Stream, System};
 pub use wake::Wake;
 #[cfg(feature = "server")]
 pub use wake::on_signal;

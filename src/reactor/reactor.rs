@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::connection::{Socket, Unread};
 use super::io::{CloseCause, Handler, Io, Phase};
 use super::listener::{Listener, file_limit};
+use super::system::{Machine, Readiness, Stream, System};
 use super::wake::Wake;
 use crate::base::limits::{
     CONNECTIONS_RESERVED, FILES_RESERVED, READ_BUFFER_BYTES, SEND_BUFFER_BYTES,
@@ -13,7 +14,7 @@ use crate::base::{Buffer, ConnId, Limits, Moment};
 use mio::{Events, Interest, Poll, Token};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
@@ -32,15 +33,15 @@ pub struct ReactorConfig {
 
 /// The loop and all its sockets.
 #[derive(Debug)]
-pub struct Reactor {
-    pub(super) poll: Poll,
+pub struct Reactor<S: System = Machine> {
+    pub(super) system: S,
     pub(super) clock: Clock,
     /// Until the handler stops accepting.
     pub(super) listener: Option<Listener>,
     pub(super) wake: Wake,
     pub(super) io: Io,
     /// By the index of a [`ConnId`], as the table in `io`.
-    pub(super) sockets: Vec<Option<Socket>>,
+    pub(super) sockets: Vec<Option<Socket<S::Stream>>>,
     /// Connections with something to read; those that their budget has stopped come last.
     pub(super) ready: VecDeque<ConnId>,
     /// Connections that wait for the budget of all outboxes.
@@ -58,7 +59,7 @@ pub struct Reactor {
     pub(super) exhausted_log: Moment,
 }
 
-impl Reactor {
+impl Reactor<Machine> {
     /// Binds and listens.
     ///
     /// # Errors
@@ -71,24 +72,12 @@ impl Reactor {
         let clock = Clock::start();
         let files =
             file_limit().map_or(u64::MAX, |limit| limit.saturating_sub(FILES_RESERVED).max(1));
+        let io = Io::new(&config.limits, clock.now(), Clock::timestamp());
         Ok(Reactor {
-            poll,
-            io: Io::new(&config.limits, clock.now(), Clock::timestamp()),
-            clock,
             listener: Some(listener),
-            wake,
-            sockets: Vec::with_capacity(CONNECTIONS_RESERVED),
-            ready: VecDeque::new(),
-            starved: Vec::new(),
-            unread: BTreeMap::new(),
-            due: Vec::new(),
-            read_buffer: vec![0; READ_BUFFER_BYTES],
-            send_buffer: Some(Box::new(Buffer::new(SEND_BUFFER_BYTES))),
-            answers: Vec::new(),
-            outbox_low_bytes: config.limits.outbox_low_bytes as usize,
             connections_max: usize::try_from(files.min(u64::from(config.limits.connections)))
                 .unwrap_or(usize::MAX),
-            exhausted_log: Moment::ZERO,
+            ..Reactor::new(Machine { poll }, clock, wake, io, &config.limits)
         })
     }
 
@@ -119,7 +108,7 @@ impl Reactor {
     pub fn run(&mut self, handler: &mut impl Handler) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         loop {
-            match self.poll.poll(&mut events, self.timeout()) {
+            match self.system.poll.poll(&mut events, self.timeout()) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -128,15 +117,7 @@ impl Reactor {
             self.io.timestamp = Clock::timestamp();
             let woken = self.note(&events);
             self.accept(handler);
-            if woken {
-                handler.woken(&mut self.io);
-            }
-            self.read(handler);
-            self.fire(handler);
-            self.flush(handler);
-            self.finish(handler);
-            if self.is_over() {
-                self.stop(handler);
+            if self.turn(handler, woken) {
                 return Ok(());
             }
         }
@@ -147,23 +128,10 @@ impl Reactor {
         let paused_until = self.listener.as_ref().and_then(|listener| listener.paused_until);
         let accepts = self.listener.as_ref().is_some_and(|listener| listener.is_ready)
             && paused_until.is_none();
-        let has_work = !self.ready.is_empty()
-            || !self.io.flushes.is_empty()
-            || !self.io.ends.is_empty()
-            || !self.io.resumed.is_empty()
-            || (!self.starved.is_empty() && !self.io.is_budget_spent())
-            || accepts;
-        if has_work {
+        if accepts || self.has_work() {
             return Some(Duration::ZERO);
         }
-        let next = self
-            .io
-            .timers
-            .next()
-            .unwrap_or(Moment::NEVER)
-            .min(self.io.tick_at)
-            .min(paused_until.unwrap_or(Moment::NEVER))
-            .min(self.io.stop_at.unwrap_or(Moment::NEVER));
+        let next = self.next_due().min(paused_until.unwrap_or(Moment::NEVER));
         // One millisecond more than is left: waking a moment early would mean to wait again.
         (next != Moment::NEVER).then(|| next - self.clock.now() + Duration::from_millis(1))
     }
@@ -184,25 +152,92 @@ impl Reactor {
                 }
                 Token(token) => {
                     let conn = ConnId::from_u64(token as u64);
-                    // The connection may be gone, its place taken by another: a late event.
-                    if self.io.slot(conn).is_none() {
-                        continue;
-                    }
-                    let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { continue };
-                    socket.is_read_closed |= event.is_read_closed();
-                    socket.is_hung_up |=
-                        event.is_error() || event.is_read_closed() && event.is_write_closed();
-                    if event.is_readable() || event.is_read_closed() || event.is_error() {
-                        socket.is_readable = true;
-                        self.make_ready(conn);
-                    }
-                    if event.is_writable() || event.is_write_closed() {
-                        self.writable(conn);
-                    }
+                    let readiness = Readiness {
+                        is_readable: event.is_readable(),
+                        is_writable: event.is_writable(),
+                        is_read_closed: event.is_read_closed(),
+                        is_write_closed: event.is_write_closed(),
+                        is_error: event.is_error(),
+                    };
+                    self.note_one(conn, readiness);
                 }
             }
         }
         woken
+    }
+}
+
+impl<S: System> Reactor<S> {
+    /// A loop without a connection.
+    pub(super) fn new(system: S, clock: Clock, wake: Wake, io: Io, limits: &Limits) -> Reactor<S> {
+        Reactor {
+            system,
+            clock,
+            listener: None,
+            wake,
+            io,
+            sockets: Vec::with_capacity(CONNECTIONS_RESERVED),
+            ready: VecDeque::new(),
+            starved: Vec::new(),
+            unread: BTreeMap::new(),
+            due: Vec::new(),
+            read_buffer: vec![0; READ_BUFFER_BYTES],
+            send_buffer: Some(Box::new(Buffer::new(SEND_BUFFER_BYTES))),
+            answers: Vec::new(),
+            outbox_low_bytes: limits.outbox_low_bytes as usize,
+            connections_max: usize::MAX,
+            exhausted_log: Moment::ZERO,
+        }
+    }
+
+    /// What follows on what the system said. Tells whether all is over.
+    pub(super) fn turn(&mut self, handler: &mut impl Handler, is_woken: bool) -> bool {
+        if is_woken {
+            handler.woken(&mut self.io);
+        }
+        self.read(handler);
+        self.fire(handler);
+        self.flush(handler);
+        self.finish(handler);
+        let is_over = self.is_over();
+        if is_over {
+            self.stop(handler);
+        }
+        is_over
+    }
+
+    /// Whether something is left from the last turn.
+    pub(super) fn has_work(&self) -> bool {
+        !self.ready.is_empty()
+            || !self.io.flushes.is_empty()
+            || !self.io.ends.is_empty()
+            || !self.io.resumed.is_empty()
+            || (!self.starved.is_empty() && !self.io.is_budget_spent())
+    }
+
+    /// When something is due next.
+    pub(super) fn next_due(&self) -> Moment {
+        let timers = self.io.timers.next().unwrap_or(Moment::NEVER);
+        timers.min(self.io.tick_at).min(self.io.stop_at.unwrap_or(Moment::NEVER))
+    }
+
+    pub(super) fn note_one(&mut self, conn: ConnId, readiness: Readiness) {
+        // The connection may be gone, its place taken by another: a late event.
+        if self.io.slot(conn).is_none() {
+            return;
+        }
+        let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
+        let Readiness { is_readable, is_writable, is_read_closed, is_write_closed, is_error } =
+            readiness;
+        socket.is_read_closed |= is_read_closed;
+        socket.is_hung_up |= is_error || is_read_closed && is_write_closed;
+        if is_readable || is_read_closed || is_error {
+            socket.is_readable = true;
+            self.make_ready(conn);
+        }
+        if is_writable || is_write_closed {
+            self.writable(conn);
+        }
     }
 
     fn writable(&mut self, conn: ConnId) {
@@ -267,7 +302,7 @@ impl Reactor {
                     socket.has_unread = false;
                     self.unread.remove(&conn);
                     let is_told = socket.is_told;
-                    if socket.stream.shutdown(Shutdown::Write).is_err() || is_told {
+                    if socket.stream.end().is_err() || is_told {
                         self.over(handler, conn, CloseCause::Ended);
                     } else {
                         // Reading until the peer's end; what has come already makes no new event.
@@ -312,7 +347,7 @@ impl Reactor {
         let io = &mut self.io;
         match catch_unwind(AssertUnwindSafe(|| call(handler, io))) {
             Ok(returned) => Some(returned),
-            Err(panic) if handler.is_poisoned() => resume_unwind(panic),
+            Err(panic) if !S::CATCHES_PANICS || handler.is_poisoned() => resume_unwind(panic),
             Err(_) => {
                 log::error!("{conn}: a fault in handling this connection; it is cut");
                 self.io.cut(conn);

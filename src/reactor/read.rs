@@ -4,6 +4,7 @@
 use super::connection::Unread;
 use super::io::{CloseCause, Handler, Phase};
 use super::reactor::Reactor;
+use super::system::System;
 use crate::base::ConnId;
 use crate::base::limits::{DRAIN_BYTES_MAX, SEND_BUFFER_BYTES};
 use std::io::{self, Read};
@@ -11,7 +12,7 @@ use std::io::{self, Read};
 /// Gone connections among the starved ones that are not worth a search.
 const STARVED_SLACK: usize = 64;
 
-impl Reactor {
+impl<S: System> Reactor<S> {
     pub(super) fn make_ready(&mut self, conn: ConnId) {
         if let Some(Some(socket)) = self.sockets.get_mut(conn.index())
             && (socket.is_readable || socket.has_unread)

@@ -1,9 +1,9 @@
 //! An outbox onto a socket: one call for all that waits, as a rule.
 
+use super::system::Stream;
 use crate::base::limits::{JOINED_FRAME_BYTES_MAX, SEND_PIECES_MAX};
 use crate::base::{Buffer, Outbox};
-use mio::net::TcpStream;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 
 /// What became of an outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) struct Sent {
 /// Sends what waits until it is all gone or the system takes no more. Small frames are joined in
 /// `joined` (its capacity is the bound), large ones go by reference.
 pub(super) fn send(
-    stream: &mut TcpStream,
+    stream: &mut impl Stream,
     outbox: &mut Outbox,
     joined: &mut Buffer,
 ) -> io::Result<Sent> {
@@ -46,7 +46,7 @@ pub(super) fn send(
 }
 
 /// Sends bytes in one call: how many the system took.
-pub(super) fn send_bytes(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+pub(super) fn send_bytes(stream: &mut impl Stream, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match stream.write(bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
@@ -58,12 +58,10 @@ pub(super) fn send_bytes(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usi
 
 /// One call, and how many bytes it was offered.
 fn send_once(
-    stream: &mut TcpStream,
+    stream: &mut impl Stream,
     outbox: &Outbox,
     joined: &mut Buffer,
 ) -> (io::Result<usize>, usize) {
-    // `TcpStream::write` is `send` with MSG_NOSIGNAL; `write_vectored` would be `writev`, which
-    // raises SIGPIPE in a host that embeds this.
     let mut pieces = outbox.pieces();
     if let (Some(only), None) = (pieces.next(), pieces.next()) {
         return (stream.write(only), only.len());
@@ -81,7 +79,7 @@ fn send_once(
     (stream.write(joined.content()), joined.content().len())
 }
 
-fn send_by_reference(stream: &TcpStream, outbox: &Outbox) -> (io::Result<usize>, usize) {
+fn send_by_reference(stream: &mut impl Stream, outbox: &Outbox) -> (io::Result<usize>, usize) {
     let mut slices: [IoSlice<'_>; SEND_PIECES_MAX] = std::array::from_fn(|_| IoSlice::new(&[]));
     let mut count = 0;
     let mut offered = 0;
@@ -90,6 +88,5 @@ fn send_by_reference(stream: &TcpStream, outbox: &Outbox) -> (io::Result<usize>,
         count += 1;
         offered += piece.len();
     }
-    let socket = socket2::SockRef::from(stream);
-    (socket.send_vectored_with_flags(&slices[..count], libc::MSG_NOSIGNAL), offered)
+    (stream.write_pieces(&slices[..count]), offered)
 }

@@ -6,23 +6,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Wakes the reactor, from any thread; cheap to clone and to call again before it has woken.
 #[derive(Clone, Debug)]
 pub struct Wake {
-    waker: Arc<mio::Waker>,
+    /// None where nobody sleeps: a simulator looks by itself.
+    waker: Option<Arc<mio::Waker>>,
     is_pending: Arc<AtomicBool>,
 }
 
 impl Wake {
     pub(super) fn new(waker: mio::Waker) -> Wake {
-        Wake { waker: Arc::new(waker), is_pending: Arc::new(AtomicBool::new(false)) }
+        Wake { waker: Some(Arc::new(waker)), is_pending: Arc::new(AtomicBool::new(false)) }
+    }
+
+    /// Of a simulator, which asks [`Wake::is_pending`].
+    pub(super) fn of_nobody() -> Wake {
+        Wake { waker: None, is_pending: Arc::new(AtomicBool::new(false)) }
     }
 
     /// Lets [`Handler::woken`](super::Handler::woken) be called soon: once, for however many calls
     /// came before it. What the caller published before is visible to it.
     pub fn wake(&self) {
         if !self.is_pending.swap(true, Ordering::AcqRel)
-            && let Err(error) = self.waker.wake()
+            && let Some(waker) = &self.waker
+            && let Err(error) = waker.wake()
         {
             log::error!("cannot wake the reactor: {error}");
         }
+    }
+
+    /// Whether somebody called [`Wake::wake`] since the last look.
+    pub(super) fn is_pending(&self) -> bool {
+        self.is_pending.load(Ordering::Acquire)
     }
 
     /// The reactor has woken; a later call of [`Wake::wake`] counts anew.

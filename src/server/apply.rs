@@ -8,9 +8,10 @@ use crate::base::{ConnId, Outcome, UserId};
 use crate::hub::{Effect, Effects, Input, Notice, Now, Origin};
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
+use crate::store::Backend;
 use std::collections::BTreeSet;
 
-impl Chat {
+impl<S: Backend> Chat<S> {
     /// Hands an input to the hub and carries out what it wants, and what comes of that.
     pub(super) fn decide(&mut self, net: &mut Net<'_>, input: Input) {
         self.inputs.push_back(input);

@@ -12,9 +12,10 @@ use crate::hub::Input;
 use crate::protocol::CloseCode;
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
+use crate::store::Backend;
 use std::sync::Arc;
 
-impl Chat {
+impl<S: Backend> Chat<S> {
     /// Carries out calls of other threads, a bounded number in a turn.
     pub(super) fn take_calls(&mut self, net: &mut Net<'_>) {
         self.take_answers(net);

@@ -1,6 +1,6 @@
 //! The chat server as an application of WebSockets: sessions between the wire and the hub.
 
-use super::auth::{Identity, Verifier};
+use super::auth::{Identity, Keys, Verifier};
 use super::config::Config;
 use super::encode;
 use super::handler::Registered;
@@ -9,12 +9,13 @@ use super::json::Writer;
 use super::session::{Known, Phase, Session};
 use super::shared::Shared;
 use super::ticket::TicketState;
-use super::web::{Answer, Application, Message, Net, Over};
-use crate::base::{ConnId, Moment, Outcome};
+use super::web::{Answer, Application, Message, Net, Over, Web, WebConfig};
+use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot};
 use crate::hub::{Effects, Hub, Input};
 use crate::protocol::CloseCode;
 use crate::protocol::handshake::RequestHead;
-use crate::store::Store;
+use crate::reactor::Wake;
+use crate::store::{Backend, Store};
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,13 +33,13 @@ pub(super) const TOKEN_REVOKED: (CloseCode, &str) = (CloseCode(4201), "token_rev
 /// How long before a token's end it is announced.
 const EXPIRY_NOTICE_MS: i64 = 60_000;
 
-/// The chat server.
+/// The chat server, on a store: [`Server`](super::Server) puts it on the real one, and on sockets.
 #[derive(Debug)]
-pub(super) struct Chat {
+pub struct Chat<S = Store> {
     pub(super) config: Config,
     pub(super) verifier: Verifier,
     pub(super) hub: Hub,
-    pub(super) store: Store,
+    pub(super) store: S,
     pub(super) shared: Arc<Shared>,
     pub(super) handlers: HashMap<String, Registered>,
     /// By the index of a [`ConnId`].
@@ -69,14 +70,47 @@ pub(super) enum Stopping {
     Closing,
 }
 
-impl Chat {
-    pub(super) fn new(
+impl<S: Backend> Chat<S> {
+    /// What answers requests and speaks with WebSockets, from what the store remembers: everything
+    /// but the sockets and the store's own work. `config` has been checked, `keys` are what its
+    /// sources have; `started` is now. `seed` is for hashing, jitter and made-up names: with the same
+    /// one and the same calls it does the same.
+    pub fn build(
         config: Config,
-        verifier: Verifier,
-        hub: Hub,
-        store: Store,
-        shared: Arc<Shared>,
-    ) -> Chat {
+        keys: Keys,
+        (store, snapshot): (S, Snapshot),
+        wake: Wake,
+        started: Moment,
+        seed: u64,
+    ) -> Web<Chat<S>> {
+        let mut verifier = Verifier::new(keys, config.expected());
+        for revocation in &snapshot.revocations {
+            let has_room = verifier.revocations_mut().insert(revocation);
+            debug_assert!(has_room, "whoever opened the store has counted them");
+        }
+        let mut chance = Chance::new(seed);
+        let hub = Hub::new(config.settings(), snapshot, chance.next_u64());
+        let shared = Shared::new(wake, &config.limits);
+        let web_config = WebConfig {
+            limits: config.limits.clone(),
+            compression: config.compression.enabled.then_some(config.compression.codecs),
+        };
+        let mut chat = Chat::new(config, verifier, hub, store, shared);
+        chat.started = started;
+        Web::new(chat, web_config, chance.next_u64())
+    }
+
+    /// Its store.
+    pub fn store(&mut self) -> &mut S {
+        &mut self.store
+    }
+
+    /// The state of rooms and users.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    fn new(config: Config, verifier: Verifier, hub: Hub, store: S, shared: Arc<Shared>) -> Chat<S> {
         Chat {
             verifier,
             config,
@@ -235,7 +269,7 @@ impl Chat {
     }
 }
 
-impl Application for Chat {
+impl<S: Backend> Application for Chat<S> {
     fn request(
         &mut self,
         net: &mut Net<'_>,

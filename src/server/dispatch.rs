@@ -8,10 +8,11 @@ use super::web::{Message, Net};
 use crate::base::ConnId;
 use crate::base::limits::REVOCATIONS_MAX;
 use crate::hub::{Input, RefusalCode, Request, RequestId};
+use crate::store::Backend;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-impl Chat {
+impl<S: Backend> Chat<S> {
     pub(super) fn received(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
         let now = net.now();
         let (per_second, burst) =

@@ -30,7 +30,10 @@ pub(super) fn notice(notice: &Notice) -> Encoded {
                     w.flag("reset", true);
                 }
             });
-            (text, Class::Ephemeral, presence_source(room))
+            // It says that one was refused, and must not be refused for ever: while all outboxes
+            // together are full nothing passing passes, and it would be tried again in each turn.
+            let class = if *reset { Class::Durable } else { Class::Ephemeral };
+            (text, class, presence_source(room))
         }
         Notice::Offline { users, version, room } => {
             let text = push("user:offline", |w| {

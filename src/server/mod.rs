@@ -46,6 +46,8 @@ mod shared;
 pub mod ticket;
 
 #[cfg(feature = "server")]
+pub use chat::Chat;
+#[cfg(feature = "server")]
 pub use config::{Config, ConfigError};
 #[cfg(feature = "server")]
 pub use handle::{Handle, HandleError, Stopper};

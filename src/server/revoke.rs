@@ -6,17 +6,13 @@ use super::session::Session;
 use super::web::Net;
 use crate::base::{ConnId, Revocation};
 use crate::hub::Origin;
+use crate::store::Backend;
 
-impl Chat {
+impl<S: Backend> Chat<S> {
     /// A revocation is on disk: nobody comes in by such a token any more, and who did goes.
     pub(super) fn revoked(&mut self, net: &mut Net<'_>, origin: &Origin, revocation: &Revocation) {
         // There was room when it was asked for. Were it used up since, a start would find the rest.
-        let _ = match revocation {
-            Revocation::Token(jti) => self.verifier.revocations_mut().insert_token(jti),
-            Revocation::User(user, before) => {
-                self.verifier.revocations_mut().insert_user(user, *before)
-            }
-        };
+        let _ = self.verifier.revocations_mut().insert(revocation);
         let revocations = self.verifier.revocations();
         let stands_on_it = |session: &&Session| {
             session.known().is_some_and(|known| {

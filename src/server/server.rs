@@ -1,15 +1,13 @@
 //! A server put together: reactor, store, hub, chat.
 
-use super::auth::Verifier;
 use super::calls::FailCallsOnDrop;
 use super::chat::Chat;
 use super::config::{Config, ConfigError};
 use super::handle::{Handle, Stopper};
 use super::key_reader::KeyReader;
-use super::shared::Shared;
-use super::web::{Web, WebConfig};
-use crate::base::{Chance, Revocation};
-use crate::hub::Hub;
+use super::web::Web;
+use crate::base::Chance;
+use crate::base::limits::REVOCATIONS_MAX;
 use crate::reactor::{Reactor, ReactorConfig};
 use crate::store::{LockError, OpenError, Store};
 use std::net::SocketAddr;
@@ -91,7 +89,6 @@ impl Server {
         if !keys.is_empty() {
             log::info!("keys: {keys}");
         }
-        let mut verifier = Verifier::new(keys, config.expected());
         let reactor_config = ReactorConfig { listen: config.listen, limits: config.limits.clone() };
         let mut reactor = Reactor::bind(&reactor_config).map_err(|error| {
             // Started twice: then the data say by whom the address is taken.
@@ -106,30 +103,15 @@ impl Server {
         let mut chance = Chance::new(u64::from_le_bytes(seed));
         const EPOCH_LEN: usize = 16;
         let wake = reactor.wake();
-        let (store, snapshot) =
-            Store::open(&config.data, &chance.word(EPOCH_LEN), move || wake.wake())
-                .map_err(ServerError::Store)?;
-        for revocation in &snapshot.revocations {
-            let has_room = match revocation {
-                Revocation::Token(jti) => verifier.revocations_mut().insert_token(jti),
-                Revocation::User(user, before) => {
-                    verifier.revocations_mut().insert_user(user, *before)
-                }
-            };
-            // More than may be: to forget one would let somebody in.
-            if !has_room {
-                return Err(ServerError::System(io::Error::other("too many revocations")));
-            }
+        let opened = Store::open(&config.data, &chance.word(EPOCH_LEN), move || wake.wake())
+            .map_err(ServerError::Store)?;
+        // To forget one would let somebody in.
+        if opened.1.revocations.len() > REVOCATIONS_MAX {
+            let error = io::Error::other("the store has more revocations than there may be");
+            return Err(ServerError::System(error));
         }
-        let hub = Hub::new(config.settings(), snapshot, chance.next_u64());
-        let shared = Shared::new(reactor.wake(), &config.limits);
-        let web_config = WebConfig {
-            limits: config.limits.clone(),
-            compression: config.compression.enabled.then_some(config.compression.codecs),
-        };
-        let mut chat = Chat::new(config, verifier, hub, store, shared);
-        chat.started = reactor.io().now();
-        let web = Web::new(chat, web_config, chance.next_u64());
+        let (wake, started) = (reactor.wake(), reactor.io().now());
+        let web = Chat::build(config, keys, opened, wake, started, chance.next_u64());
         Ok(Server { reactor, web, address })
     }
 

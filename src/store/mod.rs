@@ -3,6 +3,7 @@
 //! Below it is a file that the `sqlite3` shell opens (`docs/store.md` says what is in it). It
 //! decides nothing: what may be written was decided before.
 
+mod backend;
 mod lock;
 mod marks;
 mod messages;
@@ -14,5 +15,6 @@ mod store;
 mod worker;
 mod write;
 
+pub use backend::Backend;
 pub use lock::LockError;
 pub use store::{NotTaken, OpenError, Place, Store};

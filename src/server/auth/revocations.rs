@@ -18,6 +18,15 @@ pub struct Revocations {
 }
 
 impl Revocations {
+    /// Takes a revocation of either kind; tells whether there was room.
+    #[must_use]
+    pub fn insert(&mut self, revocation: &Revocation) -> bool {
+        match revocation {
+            Revocation::Token(jti) => self.insert_token(jti),
+            Revocation::User(user, before) => self.insert_user(user, *before),
+        }
+    }
+
     /// Revokes the token with this `jti`; tells whether there was room. One that is revoked already
     /// needs none.
     #[must_use]

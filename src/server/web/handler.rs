@@ -9,7 +9,7 @@ use crate::base::limits::{
 use crate::base::{Chance, Class, ConnId, Limits, Moment};
 use crate::protocol::endpoint::Receive;
 use crate::protocol::handshake::{Accepted, HeadReader, Refusal, RequestHead, Status};
-use crate::protocol::{Endpoint, EndpointLimits, Event, Message, Received};
+use crate::protocol::{CloseCode, Endpoint, EndpointLimits, Event, Message, Received};
 use crate::reactor::{CloseCause, Handler, Io};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -298,6 +298,13 @@ impl<A: Application> Web<A> {
             self.connections.get_mut(conn.index())
             && !std::mem::replace(&mut open.is_told, true)
         {
+            // The application cannot take anything back any more, whatever becomes of the rights of
+            // whom it is for. When the server stops, nothing becomes of them.
+            if over != Over::ClosedByUs(CloseCode::GOING_AWAY)
+                && let Some(out) = io.outbox(conn)
+            {
+                out.take_back_all();
+            }
             self.application.closed(&mut Net { io, sockets: &mut self.sockets }, conn, over);
         }
     }

@@ -126,7 +126,7 @@ impl Net<'_> {
         }
         let out = self.io.outbox(conn).ok_or(Refused)?;
         sending.half.broadcast(broadcast, class, source, out).map_err(|_| {
-            self.io.tell_drained(conn);
+            self.io.refused(conn);
             Refused
         })
     }

@@ -1,0 +1,269 @@
+//! The loop on a system that is made up: for simulators and tests. Time, bytes, ends and failures
+//! come from whoever drives it; reading, flushing, stalls, timers and ends are the real reactor's
+//! own code.
+
+use super::clock::Clock;
+use super::io::{Handler, Io};
+use super::reactor::Reactor;
+use super::system::{Readiness, Stream, System};
+use super::wake::Wake;
+use crate::base::{ConnId, Limits, Moment, Timestamp};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// How far the server's end of a connection is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerEnd {
+    /// Bytes may come.
+    #[default]
+    Open,
+    /// Nothing more is sent.
+    Ended,
+    /// The socket is closed.
+    Closed,
+    /// The socket was closed with bytes unread: the peer gets a reset, and may lose what it has
+    /// not read.
+    Reset,
+}
+
+/// What the two ends of a connection share: the system's buffers.
+#[derive(Debug, Default)]
+struct Wire {
+    /// What has come and was not read.
+    arrived: Vec<u8>,
+    peer_ended: bool,
+    is_reset: bool,
+    /// What was sent, and not fetched by the driver.
+    sent: Vec<u8>,
+    /// How many bytes more the system takes.
+    room: usize,
+    is_watched_for_writing: bool,
+    end: ServerEnd,
+}
+
+/// A connection's stream, as the loop sees it.
+#[derive(Debug)]
+pub struct SimulatedStream(Rc<RefCell<Wire>>);
+
+impl Read for SimulatedStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wire = &mut *self.0.borrow_mut();
+        if wire.is_reset {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if wire.arrived.is_empty() && !wire.peer_ended {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let len = wire.arrived.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&wire.arrived[..len]);
+        wire.arrived.drain(..len);
+        Ok(len)
+    }
+}
+
+impl Write for SimulatedStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let wire = &mut *self.0.borrow_mut();
+        if wire.is_reset {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if wire.room == 0 && !bytes.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let len = bytes.len().min(wire.room);
+        wire.room -= len;
+        wire.sent.extend_from_slice(&bytes[..len]);
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for SimulatedStream {
+    fn write_pieces(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut taken = 0;
+        for piece in pieces {
+            match self.write(piece) {
+                Ok(len) => taken += len,
+                Err(error) if taken == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(taken)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        let wire = &mut *self.0.borrow_mut();
+        if wire.is_reset {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        wire.end = ServerEnd::Ended;
+        Ok(())
+    }
+}
+
+impl Drop for SimulatedStream {
+    fn drop(&mut self) {
+        let wire = &mut *self.0.borrow_mut();
+        wire.end = if wire.arrived.is_empty() { ServerEnd::Closed } else { ServerEnd::Reset };
+    }
+}
+
+/// Watches nothing: whoever drives it says what is to be told.
+#[derive(Debug)]
+pub struct Simulation;
+
+impl System for Simulation {
+    type Stream = SimulatedStream;
+    const CATCHES_PANICS: bool = false;
+
+    fn watch_reading(&mut self, _: &mut SimulatedStream, _: ConnId) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn watch_writing(&mut self, stream: &mut SimulatedStream, _: ConnId) -> io::Result<()> {
+        stream.0.borrow_mut().is_watched_for_writing = true;
+        Ok(())
+    }
+}
+
+/// A reactor whose connections, clocks and turns are its driver's.
+#[derive(Debug)]
+pub struct SimulatedReactor {
+    reactor: Reactor<Simulation>,
+    wires: BTreeMap<ConnId, Rc<RefCell<Wire>>>,
+}
+
+impl SimulatedReactor {
+    /// One without connections, at this time.
+    #[must_use]
+    pub fn new(limits: &Limits, now: Moment, timestamp: Timestamp) -> SimulatedReactor {
+        let io = Io::new(limits, now, timestamp);
+        let reactor = Reactor::new(Simulation, Clock::start(), Wake::of_nobody(), io, limits);
+        SimulatedReactor { reactor, wires: BTreeMap::new() }
+    }
+
+    /// As [`Reactor::wake`].
+    #[must_use]
+    pub fn wake(&self) -> Wake {
+        self.reactor.wake.clone()
+    }
+
+    /// As [`Reactor::io`].
+    pub fn io(&mut self) -> &mut Io {
+        &mut self.reactor.io
+    }
+
+    /// Lets it be this time, on both clocks. The monotonic one does not go back.
+    pub fn set_time(&mut self, now: Moment, timestamp: Timestamp) {
+        self.reactor.io.now = self.reactor.io.now.max(now);
+        self.reactor.io.timestamp = timestamp;
+    }
+
+    /// When the next turn is due: at once when something is left to do or somebody has woken it.
+    #[must_use]
+    pub fn next_turn(&self) -> Moment {
+        if self.reactor.wake.is_pending() || self.reactor.has_work() {
+            return self.reactor.io.now;
+        }
+        self.reactor.next_due().max(self.reactor.io.now)
+    }
+
+    /// A turn of the loop. Tells whether all is over.
+    pub fn turn(&mut self, handler: &mut impl Handler) -> bool {
+        let is_woken = self.reactor.wake.is_pending();
+        self.reactor.wake.acknowledge();
+        self.reactor.turn(handler, is_woken)
+    }
+
+    /// Whether new connections are accepted.
+    #[must_use]
+    pub fn is_accepting(&self) -> bool {
+        self.reactor.io.is_accepting
+    }
+
+    /// A connection comes, of which the system takes `room` bytes for now.
+    pub fn connect(&mut self, handler: &mut impl Handler, peer: SocketAddr, room: usize) -> ConnId {
+        let wire = Rc::new(RefCell::new(Wire { room, ..Wire::default() }));
+        let conn = self.reactor.take_in(handler, SimulatedStream(Rc::clone(&wire)), peer);
+        self.wires.insert(conn, wire);
+        conn
+    }
+
+    /// Bytes come for a connection. Those for one that is closed are answered by a reset.
+    pub fn arrive(&mut self, conn: ConnId, bytes: &[u8]) {
+        let Some(wire) = self.wires.get(&conn) else { return };
+        {
+            let wire = &mut *wire.borrow_mut();
+            if matches!(wire.end, ServerEnd::Closed | ServerEnd::Reset) {
+                wire.end = ServerEnd::Reset;
+                return;
+            }
+            wire.arrived.extend(bytes);
+        }
+        self.reactor.note_one(conn, Readiness { is_readable: true, ..Readiness::default() });
+    }
+
+    /// The peer sends nothing more.
+    pub fn peer_ends(&mut self, conn: ConnId) {
+        let Some(wire) = self.wires.get(&conn) else { return };
+        wire.borrow_mut().peer_ended = true;
+        let readiness =
+            Readiness { is_readable: true, is_read_closed: true, ..Readiness::default() };
+        self.reactor.note_one(conn, readiness);
+    }
+
+    /// The connection is gone: whatever came and was not read is lost.
+    pub fn reset(&mut self, conn: ConnId) {
+        let Some(wire) = self.wires.get(&conn) else { return };
+        wire.borrow_mut().is_reset = true;
+        let readiness = Readiness {
+            is_readable: true,
+            is_writable: true,
+            is_read_closed: true,
+            is_write_closed: true,
+            is_error: true,
+        };
+        self.reactor.note_one(conn, readiness);
+    }
+
+    /// The system takes so many bytes more of a connection's.
+    pub fn make_room(&mut self, conn: ConnId, bytes: usize) {
+        let Some(wire) = self.wires.get(&conn) else { return };
+        let tells = {
+            let wire = &mut *wire.borrow_mut();
+            let was_full = wire.room == 0;
+            wire.room += bytes;
+            was_full && wire.is_watched_for_writing
+        };
+        if tells {
+            self.reactor.note_one(conn, Readiness { is_writable: true, ..Readiness::default() });
+        }
+    }
+
+    /// Those that have sent something, or ended, since it was fetched last.
+    pub fn senders(&self) -> impl Iterator<Item = ConnId> {
+        let has_news = |wire: &Rc<RefCell<Wire>>| {
+            let wire = wire.borrow();
+            !wire.sent.is_empty() || wire.end != ServerEnd::Open
+        };
+        self.wires.iter().filter(move |(_, wire)| has_news(wire)).map(|(conn, _)| *conn)
+    }
+
+    /// Fetches what a connection has sent, and tells how far its end is.
+    pub fn fetch(&mut self, conn: ConnId) -> (Vec<u8>, ServerEnd) {
+        let Some(wire) = self.wires.get(&conn) else { return (Vec::new(), ServerEnd::Closed) };
+        let wire = &mut *wire.borrow_mut();
+        (std::mem::take(&mut wire.sent), wire.end)
+    }
+
+    /// Nobody will ask for a connection that is closed any more.
+    pub fn forget(&mut self, conn: ConnId) {
+        self.wires.remove(&conn);
+    }
+}

@@ -1,0 +1,51 @@
+//! What a server needs of a store.
+
+use super::store::{NotTaken, Store};
+use crate::base::{Outcome, Query, Record, Timestamp};
+
+/// Remembers records and reads pages, without ever blocking: what becomes of them is told later, in
+/// the order of the commits. [`Store`] is the real one; a simulator has its own.
+pub trait Backend {
+    /// As [`Store::write`].
+    ///
+    /// # Errors
+    /// [`NotTaken`]: nothing will be stored.
+    fn write(&mut self, ticket: u64, now: Timestamp, record: Record) -> Result<(), NotTaken>;
+
+    /// As [`Store::read`].
+    ///
+    /// # Errors
+    /// As [`Backend::write`].
+    fn read(&mut self, ticket: u64, now: Timestamp, query: Query) -> Result<(), NotTaken>;
+
+    /// As [`Store::outcomes`].
+    fn outcomes(&mut self) -> Vec<(u64, Outcome)>;
+
+    /// As [`Store::has_died`].
+    fn has_died(&self) -> bool;
+
+    /// As [`Store::close`].
+    fn close(&mut self);
+}
+
+impl Backend for Store {
+    fn write(&mut self, ticket: u64, now: Timestamp, record: Record) -> Result<(), NotTaken> {
+        Store::write(self, ticket, now, record)
+    }
+
+    fn read(&mut self, ticket: u64, now: Timestamp, query: Query) -> Result<(), NotTaken> {
+        Store::read(self, ticket, now, query)
+    }
+
+    fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
+        Store::outcomes(self)
+    }
+
+    fn has_died(&self) -> bool {
+        Store::has_died(self)
+    }
+
+    fn close(&mut self) {
+        Store::close(self);
+    }
+}

@@ -1,0 +1,509 @@
+//! Watches what everybody sees on the wire, and says when it cannot be right.
+//!
+//! It knows requests, answers and pushes, and from the [`Ledger`] when what was committed; it does
+//! not know what the server thinks.
+
+use super::ledger::Ledger;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was asked, as far as the answer is judged by it.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) what: What,
+    pub(crate) room: String,
+    /// One's read mark there is at least this.
+    pub(crate) floor: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Send {
+        cid: String,
+    },
+    Change,
+    Join,
+    History {
+        after: Option<u64>,
+        before: Option<u64>,
+    },
+    Resume {
+        positions: BTreeMap<String, u64>,
+        is_last: bool,
+    },
+    Read,
+    Members,
+    Presence,
+    Create,
+    /// Anything, with an `id`.
+    Plain,
+    /// Anything, with an `id` or without.
+    Other,
+}
+
+/// Of a room, on one connection: which entry may be pushed next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follow {
+    From(u64),
+    /// One of two, as a join's answer may come before or behind one's own entry.
+    Either(u64, u64),
+    /// Nothing before the `resume`; the head that was told.
+    Waiting(u64),
+    Refused,
+    /// A membership that was to end, and may go on somewhere.
+    Open,
+}
+
+/// What one connection has been told.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    pub(crate) user: String,
+    follows: BTreeMap<String, Follow>,
+    is_resuming: bool,
+    pub(crate) asked: BTreeMap<u64, Asked>,
+    answered: BTreeSet<u64>,
+    version: u64,
+    marks: BTreeMap<(String, String), u64>,
+    floors: BTreeMap<String, u64>,
+    pub(crate) is_greeted: bool,
+}
+
+/// What an entry says for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fact {
+    kind: String,
+    who: String,
+    target: u64,
+    detail: String,
+    ts: i64,
+}
+
+#[derive(Debug)]
+struct Said {
+    text: String,
+    seq: Option<u64>,
+    repeats: u64,
+}
+
+/// What all connections together have been told.
+#[derive(Debug, Default)]
+pub(crate) struct Checker {
+    facts: BTreeMap<String, BTreeMap<u64, Fact>>,
+    /// Texts of messages as they were sent, and of edits.
+    texts: BTreeMap<(String, u64), String>,
+    said: BTreeMap<(String, String, String), Said>,
+    acked: BTreeMap<(String, u64), String>,
+    /// The furthest read marks that anybody was told.
+    marks: BTreeMap<(String, String), u64>,
+    pub(crate) repeats: u64,
+}
+
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}"))
+}
+
+fn number(value: &Value, name: &str) -> u64 {
+    value[name].as_u64().unwrap_or_else(|| panic!("no {name} in {value}"))
+}
+
+impl Session {
+    pub(crate) fn new(user: &str, resumes: bool, checker: &Checker) -> Session {
+        let of_user = checker.marks.iter().filter(|((_, of), _)| of == user);
+        Session {
+            user: user.to_owned(),
+            is_resuming: resumes,
+            floors: of_user.map(|((room, _), seq)| (room.clone(), *seq)).collect(),
+            ..Session::default()
+        }
+    }
+
+    /// A request leaves the client.
+    pub(crate) fn asks(&mut self, id: u64, asked: Asked) {
+        self.asked.insert(id, asked);
+    }
+
+    /// The request that a reply or an error answers, if it names one.
+    pub(crate) fn answered(&mut self, message: &Value) -> Option<(u64, Asked)> {
+        if message.get("id").is_none() {
+            assert_eq!(text(message, "type"), "error", "an answer to nobody");
+            return None;
+        }
+        let id = number(message, "id");
+        assert!(self.answered.insert(id), "request {id} was answered twice");
+        let asked = self.asked.remove(&id);
+        Some((id, asked.unwrap_or_else(|| panic!("nobody asked {id}"))))
+    }
+
+    pub(crate) fn is_refused(&self, room: &str) -> bool {
+        self.follows.get(room) == Some(&Follow::Refused)
+    }
+}
+
+impl Checker {
+    pub(crate) fn says(&mut self, user: &str, room: &str, cid: &str, text: &str) {
+        let key = (user.to_owned(), room.to_owned(), cid.to_owned());
+        let said = Said { text: text.to_owned(), seq: None, repeats: 0 };
+        self.said.entry(key).or_insert(said);
+    }
+
+    pub(crate) fn floor(&self, room: &str, user: &str) -> u64 {
+        self.marks.get(&(room.to_owned(), user.to_owned())).copied().unwrap_or(0)
+    }
+
+    fn mark(&mut self, room: &str, user: &str, seq: u64) {
+        let mark = self.marks.entry((room.to_owned(), user.to_owned())).or_insert(0);
+        *mark = (*mark).max(seq);
+    }
+
+    /// The first push of a connection.
+    pub(crate) fn greeted(&mut self, session: &mut Session, payload: &Value) {
+        assert!(!session.is_greeted, "greeted twice");
+        session.is_greeted = true;
+        for room in payload["rooms"].as_array().expect("a list of rooms") {
+            let (name, head) = (text(room, "room"), number(room, "head"));
+            let follow =
+                if session.is_resuming { Follow::Waiting(head) } else { Follow::From(head + 1) };
+            session.follows.insert(name.to_owned(), follow);
+            let (read, floor) = (number(room, "read"), session.floors.get(name).copied());
+            let floor = floor.unwrap_or(0);
+            assert!(read >= floor, "the read mark of {name} went from {floor} back to {read}");
+            self.mark(name, &session.user, read);
+        }
+    }
+
+    /// An entry, pushed or in a history; `turn` is when it left the server.
+    fn entry(&mut self, ledger: &Ledger, session: &Session, message: &Value, turn: u64) {
+        let (kind, payload) = (text(message, "type"), &message["payload"]);
+        let (room, seq) = (text(payload, "room"), number(payload, "seq"));
+        let heard = ledger.heard_at(room, seq);
+        assert!(
+            heard.is_some_and(|heard| heard <= turn),
+            "{room} {seq} left in turn {turn}, and was committed in {heard:?}"
+        );
+        let who = ["from", "by", "user"].iter().find_map(|name| payload[*name].as_str());
+        let who = match kind {
+            "room:joined" | "room:left" => payload["user"].as_str(),
+            _ => who,
+        };
+        let detail = match kind {
+            "chat:reacted" => format!("{} {}", payload["emoji"], payload["on"]),
+            "chat:message" => payload["reply_to"].to_string(),
+            "room:joined" | "room:left" => payload["by"].to_string(),
+            _ => String::new(),
+        };
+        let fact = Fact {
+            kind: kind.to_owned(),
+            who: who.unwrap_or_else(|| panic!("nobody is in {message}")).to_owned(),
+            target: payload["target"].as_u64().unwrap_or(0),
+            detail,
+            ts: payload["ts"].as_i64().expect("a time"),
+        };
+        let facts = self.facts.entry(room.to_owned()).or_default();
+        if let Some(known) = facts.get(&seq) {
+            assert_eq!(*known, fact, "{room} {seq} is not the same for all");
+        } else {
+            let near = [facts.range(..seq).next_back(), facts.range(seq + 1..).next()];
+            if let Some((_, before)) = near[0] {
+                assert!(before.ts <= fact.ts, "time goes back in {room} at {seq}");
+            }
+            if let Some((_, after)) = near[1] {
+                assert!(fact.ts <= after.ts, "time goes back in {room} behind {seq}");
+            }
+            facts.insert(seq, fact.clone());
+        }
+        self.texts(session, &fact, payload, room, seq);
+    }
+
+    fn texts(&mut self, session: &Session, fact: &Fact, payload: &Value, room: &str, seq: u64) {
+        let is_deleted = payload["deleted"] == Value::Bool(true);
+        assert!(!(is_deleted && payload.get("text").is_some()), "a deleted text in {payload}");
+        match (fact.kind.as_str(), is_deleted) {
+            ("chat:edited", false) => {
+                let said = text(payload, "text").to_owned();
+                let known =
+                    self.texts.entry((room.to_owned(), seq)).or_insert_with(|| said.clone());
+                assert_eq!(*known, said, "edit {seq} of {room}");
+            }
+            ("chat:message", false) => {
+                let version = payload["edited"].as_u64().unwrap_or(seq);
+                let said = text(payload, "text").to_owned();
+                let key = (room.to_owned(), version);
+                let known = self.texts.entry(key).or_insert_with(|| said.clone());
+                assert_eq!(*known, said, "message {seq} of {room} as of {version}");
+            }
+            _ => {}
+        }
+        if let Some(cid) = payload["cid"].as_str() {
+            assert_eq!(fact.who, session.user, "a cid is told to another: {payload}");
+            self.stored(&session.user, room, cid, seq);
+        }
+    }
+
+    /// A message stands at `seq`: nowhere else, then.
+    fn stored(&mut self, user: &str, room: &str, cid: &str, seq: u64) {
+        let key = (user.to_owned(), room.to_owned(), cid.to_owned());
+        let said = self.said.get_mut(&key);
+        let said = said.unwrap_or_else(|| panic!("nobody has said {cid} in {room}"));
+        let known = *said.seq.get_or_insert(seq);
+        assert_eq!(known, seq, "{cid} of {user} is twice in {room}");
+    }
+
+    /// An entry of a log is pushed.
+    pub(crate) fn pushed(
+        &mut self,
+        ledger: &Ledger,
+        session: &mut Session,
+        message: &Value,
+        turn: u64,
+    ) {
+        let payload = &message["payload"];
+        let (room, seq) = (text(payload, "room"), number(payload, "seq"));
+        self.entry(ledger, session, message, turn);
+        assert!(
+            ledger.may_be_told(room, &session.user, turn),
+            "{room} {seq} left for {} in turn {turn}, who is no member",
+            session.user
+        );
+        let is_own_join = message["type"] == "room:joined" && payload["user"] == session.user;
+        let is_new_direct = room.starts_with("dm:") && seq == 1;
+        match session.follows.get(room) {
+            Some(Follow::From(next)) => {
+                assert_eq!(seq, *next, "a hole or a repeat in {room}, or a wrong order");
+            }
+            Some(Follow::Either(one, other)) => {
+                let is_it = seq == *one || seq == *other || is_own_join;
+                assert!(is_it, "{room} goes on with {seq}");
+            }
+            Some(Follow::Open) if !session.is_resuming => {}
+            Some(Follow::Waiting(from)) if !session.is_resuming => {
+                assert_eq!(seq, from + 1, "a hole or a repeat in {room}");
+            }
+            Some(Follow::Waiting(_) | Follow::Refused | Follow::Open) => {
+                panic!("{room} {seq} is pushed before it was asked for")
+            }
+            None => assert!(
+                (is_own_join || is_new_direct) && !session.is_resuming,
+                "{room} {seq} is pushed to {}, who does not follow it",
+                session.user
+            ),
+        }
+        session.follows.insert(room.to_owned(), Follow::From(seq + 1));
+        if is_own_join {
+            self.mark(room, &session.user, seq);
+        }
+    }
+
+    /// Something passing about a room is pushed: typing, marks.
+    pub(crate) fn passing(
+        &mut self,
+        ledger: &Ledger,
+        session: &mut Session,
+        message: &Value,
+        turn: u64,
+    ) {
+        let payload = &message["payload"];
+        let (room, user) = (text(payload, "room"), text(payload, "user"));
+        assert!(
+            ledger.may_be_told(room, &session.user, turn),
+            "{message} left for {} in turn {turn}, who is no member",
+            session.user
+        );
+        // One who follows from an entry that is still on its way hears of others before.
+        let follow = session.follows.get(room);
+        let is_silent = match follow {
+            Some(Follow::Waiting(_)) => session.is_resuming,
+            Some(Follow::Refused) => true,
+            _ => false,
+        };
+        assert!(!is_silent, "{message} before {room} was asked for");
+        if message["type"] != "chat:typing" {
+            let seq = number(payload, "seq");
+            let heard = ledger.heard_at(room, seq);
+            assert!(heard.is_some_and(|heard| heard <= turn), "{message} before its commit");
+            if message["type"] == "chat:read" {
+                let key = (room.to_owned(), user.to_owned());
+                let before = session.marks.insert(key, seq).unwrap_or(0);
+                assert!(seq > before, "{user}'s read mark in {room} went from {before} to {seq}");
+                self.mark(room, user, seq);
+            }
+        } else {
+            assert_ne!(user, session.user, "one's own typing");
+        }
+    }
+
+    /// The end of a membership is told.
+    pub(crate) fn removed(&mut self, session: &mut Session, payload: &Value) {
+        let room = text(payload, "room");
+        session.follows.remove(room);
+        session.marks.retain(|(of, _), _| of != room);
+    }
+
+    /// A change of presence is told.
+    pub(crate) fn presence(&mut self, session: &mut Session, payload: &Value) {
+        let version = number(payload, "version");
+        let is_reset = payload["reset"] == Value::Bool(true);
+        let least = session.version + u64::from(!is_reset);
+        assert!(version >= least, "presence went from {} to {version}", session.version);
+        session.version = version;
+    }
+
+    /// A request was granted.
+    pub(crate) fn granted(
+        &mut self,
+        ledger: &Ledger,
+        session: &mut Session,
+        asked: &Asked,
+        payload: &Value,
+        turn: u64,
+    ) {
+        let user = session.user.clone();
+        let is_heard = |room: &str, seq: u64| {
+            seq == 0 || ledger.heard_at(room, seq).is_some_and(|heard| heard <= turn)
+        };
+        match &asked.what {
+            What::Send { cid } => {
+                let (room, seq) = (text(payload, "room"), number(payload, "seq"));
+                assert!(is_heard(room, seq), "answered before the commit: {payload}");
+                self.stored(&user, room, cid, seq);
+                if payload["duplicate"] == Value::Bool(true) {
+                    self.repeats += 1;
+                    let key = (user.clone(), room.to_owned(), cid.clone());
+                    let said = self.said.get_mut(&key).expect("it was said");
+                    said.repeats += 1;
+                    assert!(
+                        said.repeats <= ledger.good_repeats(room, &user, cid),
+                        "the first result of {cid} was told to {user}, who is no member of {room}"
+                    );
+                }
+                self.acked.insert((room.to_owned(), seq), cid.clone());
+                self.mark(room, &user, seq);
+            }
+            What::Change => {
+                let (room, seq) = (text(payload, "room"), number(payload, "seq"));
+                assert!(is_heard(room, seq), "answered before the commit: {payload}");
+            }
+            What::Join => {
+                let (room, head) = (text(payload, "room"), number(payload, "head"));
+                assert!(is_heard(room, head), "answered before the commit: {payload}");
+                let either = Follow::Either(head, head + 1);
+                match session.follows.get(room) {
+                    None | Some(Follow::Open) => {
+                        session.follows.insert(room.to_owned(), either);
+                    }
+                    Some(_) => {}
+                }
+            }
+            What::History { after, before } => {
+                self.history(ledger, session, payload, (*after, *before), turn);
+            }
+            What::Resume { positions, is_last } => {
+                for (room, place) in payload["rooms"].as_object().expect("rooms") {
+                    let from = number(place, "from");
+                    assert_eq!(positions.get(room), Some(&from), "{room} goes on elsewhere");
+                    assert!(is_heard(room, number(place, "head")), "resumed beyond the commit");
+                    session.follows.insert(room.clone(), Follow::From(from + 1));
+                }
+                for (room, refusal) in payload["refused"].as_object().expect("refused") {
+                    assert!(positions.contains_key(room), "{room} is refused, and was not named");
+                    match refusal["code"].as_str() {
+                        Some("gone" | "epoch_changed") => {
+                            session.follows.insert(room.clone(), Follow::Refused);
+                        }
+                        _ => {
+                            session.follows.remove(room);
+                        }
+                    }
+                }
+                session.is_resuming &= !is_last;
+            }
+            What::Read => {
+                let (room, seq) = (text(payload, "room"), number(payload, "seq"));
+                let floor = asked.floor;
+                assert!(seq >= floor, "the read mark of {room} went from {floor} back to {seq}");
+                self.mark(room, &user, seq);
+            }
+            What::Members => {
+                for member in payload["members"].as_array().expect("members") {
+                    self.mark(&asked.room, text(member, "user"), number(member, "read"));
+                }
+            }
+            What::Create => {
+                let (room, head) = (text(payload, "room"), number(payload, "head"));
+                assert!(is_heard(room, head), "answered before the commit: {payload}");
+                // One's own entry is the first.
+                session.follows.entry(room.to_owned()).or_insert(Follow::From(1));
+            }
+            What::Presence | What::Plain | What::Other => {}
+        }
+    }
+
+    fn history(
+        &mut self,
+        ledger: &Ledger,
+        session: &mut Session,
+        payload: &Value,
+        (after, before): (Option<u64>, Option<u64>),
+        turn: u64,
+    ) {
+        let (room, head) = (text(payload, "room"), number(payload, "head"));
+        let heard = ledger.heard_at(room, head);
+        let is_heard = head == 0 || heard.is_some_and(|heard| heard <= turn);
+        assert!(is_heard, "a head before its commit: {room} {head}");
+        let entries = payload["entries"].as_array().expect("entries");
+        let mut last = None;
+        for entry in entries {
+            let seq = number(&entry["payload"], "seq");
+            assert!(last.is_none_or(|last| seq == last + 1), "a hole in a page of {room} at {seq}");
+            last = Some(seq);
+            self.entry(ledger, session, entry, turn);
+            assert!(
+                ledger.may_have_read(room, &session.user, seq, turn),
+                "{} read {room} {seq}, and was no member",
+                session.user
+            );
+        }
+        let first = entries.first().map(|entry| number(&entry["payload"], "seq"));
+        let more = payload["more"].as_bool().expect("more");
+        match (after, before) {
+            (Some(after), _) => {
+                assert!(first.is_none_or(|first| first == after + 1), "a page of {room} skips");
+                assert_eq!(more, last.unwrap_or(after.max(head)) < head, "the end of {room}");
+            }
+            (None, Some(before)) => {
+                let end = before.saturating_sub(1).min(head);
+                assert!(last.unwrap_or(end) <= end, "a page of {room} skips");
+            }
+            // The head is that of the answer, the page that of a moment before.
+            (None, None) => assert!(last.unwrap_or(0) <= head, "the newest page of {room}"),
+        }
+        if session.is_refused(room) {
+            session.follows.insert(room.to_owned(), Follow::From(head + 1));
+        } else {
+            session.follows.entry(room.to_owned()).or_insert(Follow::Open);
+        }
+    }
+
+    /// At the end, when somebody has read all that a room has: nothing that was acknowledged is
+    /// missing.
+    pub(crate) fn whole(&self, room: &str, head: u64) {
+        let empty = BTreeMap::new();
+        let facts = self.facts.get(room).unwrap_or(&empty);
+        for seq in 1..=head {
+            assert!(facts.contains_key(&seq), "nobody has seen {room} {seq}");
+        }
+        for ((_, seq), cid) in self.acked.iter().filter(|((of, _), _)| of == room) {
+            assert!(*seq <= head, "{cid} was acknowledged as {room} {seq}, and is lost");
+            assert_eq!(facts[seq].kind, "chat:message", "{cid} is something else");
+            let key = (facts[seq].who.clone(), room.to_owned(), cid.clone());
+            let said = self.said.get(&key).unwrap_or_else(|| panic!("{cid} is another's"));
+            assert_eq!(said.seq, Some(*seq));
+            if let Some(first) = self.texts.get(&(room.to_owned(), *seq)) {
+                assert_eq!(*first, said.text, "{cid} says something else");
+            }
+        }
+    }
+
+    pub(crate) fn acked(&self) -> u64 {
+        self.acked.len() as u64
+    }
+}

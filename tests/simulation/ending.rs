@@ -1,0 +1,185 @@
+//! The end of a run: nothing goes wrong any more, everybody gets what is theirs, and all that is
+//! left is what was there at the beginning.
+
+use super::checker::What;
+use super::client::Client;
+use super::world::{Event, World};
+use parlor::hub::{Hub, Settings};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+impl World {
+    /// Plays a run to its end.
+    pub(crate) fn plays(&mut self) {
+        // In some worlds so much goes wrong that nobody can do anything for long.
+        const SCRIPT_MS_MAX: u64 = 200_000;
+        let end = self.now + SCRIPT_MS_MAX;
+        self.run_until(end, |world| world.actions_left == 0);
+        self.becomes_quiet();
+        self.catches_up();
+        self.sees_who_is_there();
+        self.reads_all();
+        self.everybody_goes();
+        let shelf = self.shelf.borrow();
+        self.coverage.add("entries", shelf.ledger.entries);
+        self.coverage.add("acknowledged", self.checker.acked());
+        self.coverage.add("repeats", self.checker.repeats);
+        self.coverage.add("turns", self.turn);
+        self.coverage.add("simulated seconds", self.now / 1_000);
+    }
+
+    fn becomes_quiet(&mut self) {
+        self.trace(|| "all is quiet".to_owned());
+        self.is_quiet = true;
+        {
+            let shelf = &mut *self.shelf.borrow_mut();
+            (shelf.is_full, shelf.queue_max) = (false, usize::MAX);
+        }
+        self.at(self.now, Event::Start);
+        for index in 0..self.clients.len() {
+            self.with(index, |world, client| {
+                if client.is_rogue {
+                    client.has_gone = true;
+                    if let Some(link) = client.link {
+                        world.hangs_up(link, false);
+                        world.loses(client, false);
+                    }
+                }
+            });
+        }
+        for link in &mut self.links {
+            link.paused_until = 0;
+            (link.up.cut_after, link.down.cut_after) = (None, None);
+        }
+    }
+
+    /// What clients do by themselves at the end.
+    pub(crate) fn looks_after_quietly(&mut self, client: &mut Client) {
+        let is_listing = client.session.asked.values().any(|asked| asked.what == What::Presence);
+        if !client.view.is_known && !is_listing {
+            self.lists_presence(client);
+        }
+        for (room, after) in client.reads.clone() {
+            let is_asked = client.session.asked.values().any(|asked| {
+                asked.room == room && matches!(asked.what, What::History { after: Some(_), .. })
+            });
+            if !is_asked && self.may_ask(client) {
+                let what = What::History { after: Some(after), before: None };
+                let payload = json!({"room": room, "after": after});
+                self.asks(client, "chat:history", payload, what, &room);
+            }
+        }
+    }
+
+    fn behaving(&self) -> impl Iterator<Item = &Client> {
+        self.clients.iter().filter(|client| !client.is_rogue)
+    }
+
+    fn is_caught_up(&self) -> bool {
+        self.behaving().all(|client| {
+            client.is_ready
+                && client.unsent.is_empty()
+                && client.under_way.is_empty()
+                && client.refused.is_empty()
+                && client.reads.is_empty()
+                && client.view.is_known
+        })
+    }
+
+    fn catches_up(&mut self) {
+        const MOST_MS: u64 = 400_000;
+        let is_caught_up = self.run_until(self.now + MOST_MS, World::is_caught_up);
+        if !is_caught_up {
+            let late: Vec<String> = self
+                .behaving()
+                .map(|client| {
+                    format!(
+                        "c{}: ready {}, unsent {:?}, under way {:?}, refused {:?}, reads {:?}, view {}",
+                        client.index,
+                        client.is_ready,
+                        client.unsent,
+                        client.under_way,
+                        client.refused,
+                        client.reads,
+                        client.view.is_known
+                    )
+                })
+                .collect();
+            panic!("not everybody has caught up:\n{}", late.join("\n"));
+        }
+    }
+
+    /// Old connections end, windows close: then everybody knows who is there.
+    fn sees_who_is_there(&mut self) {
+        const REST_MS: u64 = 120_000;
+        const WINDOW_MS: u64 = 12_000;
+        self.run_until(self.now + REST_MS, |_| false);
+        self.catches_up();
+        self.run_until(self.now + WINDOW_MS, |_| false);
+        self.catches_up();
+        let there: BTreeSet<String> = self.behaving().map(|client| client.user.clone()).collect();
+        for client in self.behaving() {
+            assert_eq!(client.view.online, there, "who is online, as c{} knows it", client.index);
+        }
+        let connections = self.server.as_mut().map(|server| server.reactor.io().connections());
+        assert_eq!(connections, Some(self.behaving().count()), "connections of the server");
+    }
+
+    /// Everybody comes anew, and reads all that they may.
+    fn reads_all(&mut self) {
+        for index in 0..self.clients.len() {
+            self.with(index, |world, client| {
+                if let Some(link) = client.link {
+                    world.hangs_up(link, false);
+                    world.loses(client, true);
+                    client.forgets();
+                }
+            });
+        }
+        self.catches_up();
+        let members = self.shelf.borrow().ledger.memberships();
+        let mut told = BTreeSet::new();
+        for client in self.behaving() {
+            for (room, head) in &client.rooms {
+                told.insert((room.clone(), client.user.clone()));
+                assert_eq!(*head, self.shelf.borrow().ledger.head(room), "the head of {room}");
+            }
+        }
+        let expected: BTreeSet<(String, String)> =
+            members.into_iter().filter(|(_, user)| user.starts_with('u')).collect();
+        assert_eq!(told, expected, "who is in which room");
+        for client in self.clients.iter_mut().filter(|client| !client.is_rogue) {
+            client.reads = client.rooms.keys().map(|room| (room.clone(), 0)).collect();
+        }
+        self.catches_up();
+        let mut read = BTreeSet::new();
+        for client in self.behaving() {
+            for (room, head) in &client.has_read {
+                read.insert((room.clone(), *head));
+            }
+        }
+        for (room, head) in read {
+            self.checker.whole(&room, head);
+        }
+    }
+
+    fn everybody_goes(&mut self) {
+        const REST_MS: u64 = 40_000;
+        for index in 0..self.clients.len() {
+            self.with(index, |world, client| {
+                client.has_gone = true;
+                if let Some(link) = client.link {
+                    world.hangs_up(link, false);
+                    world.loses(client, false);
+                }
+            });
+        }
+        self.run_until(self.now + REST_MS, |_| false);
+        let server = self.server.as_mut().expect("it lives");
+        assert_eq!(server.reactor.io().connections(), 0, "connections that are left");
+        assert_eq!(server.reactor.io().waiting_bytes(), 0, "bytes that wait for nobody");
+        let snapshot = self.shelf.borrow().snapshot();
+        let fresh = Hub::new(Settings::from(&self.plan.limits), snapshot, 1).census();
+        assert_eq!(server.web.application().hub().census(), fresh, "what is left in memory");
+    }
+}

@@ -1,0 +1,222 @@
+//! When things happened, as the store saw it: what was committed, when the server heard of it, and
+//! what it had decided before. The checker compares what was seen on the wire with these times; what
+//! was said it knows from the wire alone.
+
+use parlor::base::{Entry, EntryKind, Outcome, Record, RoomId, UserId};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    rooms: BTreeMap<String, RoomLedger>,
+    /// Memberships that are to end, by decision: room and user.
+    leaving: BTreeSet<(String, String)>,
+    ending: BTreeSet<String>,
+    /// How many repeats the server heard of while their author was a member.
+    good_repeats: BTreeMap<(String, String, String), u64>,
+    pub(crate) entries: u64,
+}
+
+#[derive(Debug, Default)]
+struct RoomLedger {
+    /// The turn in which the server heard of each entry; none if it has not.
+    heard: Vec<Option<u64>>,
+    members: BTreeMap<String, Vec<Stay>>,
+    ended: Option<u64>,
+}
+
+/// A membership: the entries that begin and end it, and when the server heard of these.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stay {
+    joined: u64,
+    joined_heard: Option<u64>,
+    left: Option<u64>,
+    left_heard: Option<u64>,
+}
+
+fn entries_of(outcome: &Outcome) -> &[Entry] {
+    match outcome {
+        Outcome::Message { entry, is_duplicate: false, .. } | Outcome::Changed { entry, .. } => {
+            std::slice::from_ref(entry)
+        }
+        Outcome::Room { entries, .. } => entries,
+        _ => &[],
+    }
+}
+
+impl Ledger {
+    /// A record was handed over: rights that narrow hold from here.
+    pub(crate) fn decided(&mut self, record: &Record) {
+        match record {
+            Record::Leave { room, user, .. } | Record::Ban { room, user, .. } => {
+                self.leaving.insert((room.to_string(), user.to_string()));
+            }
+            Record::End { room } => {
+                self.ending.insert(room.to_string());
+            }
+            _ => {}
+        }
+    }
+
+    /// A record was committed.
+    pub(crate) fn committed(&mut self, outcome: &Outcome, record: &Record, _: u64) {
+        if let (Record::End { room }, Outcome::Room { .. }) = (record, outcome) {
+            self.rooms.entry(room.to_string()).or_default().ended = Some(u64::MAX);
+        }
+        for entry in entries_of(outcome) {
+            self.entries += 1;
+            let room = self.rooms.entry(entry.room.to_string()).or_default();
+            room.heard.push(None);
+            let expected = room.heard.len() as u64;
+            assert_eq!(entry.seq, expected, "the store skips a number of {}", entry.room);
+            match &entry.kind {
+                EntryKind::Joined { user, .. } => room.joins(user.as_str(), entry.seq),
+                EntryKind::Left { user, .. } => {
+                    if let Some(stay) = room.stay(user.as_str()) {
+                        stay.left = Some(entry.seq);
+                    }
+                }
+                EntryKind::Message { .. } if entry.seq == 1 && entry.room.is_direct() => {
+                    for user in entry.room.as_str()["dm:".len()..].split(':') {
+                        room.joins(user, 0);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The server hears what became of a record.
+    pub(crate) fn heard(&mut self, outcome: &Outcome, record: &Record, turn: u64) {
+        match (record, outcome) {
+            (Record::End { room }, Outcome::Room { .. }) => {
+                self.rooms.entry(room.to_string()).or_default().ended = Some(turn);
+            }
+            (Record::End { room }, _) => {
+                self.ending.remove(room.as_str());
+            }
+            (Record::Leave { room, user, .. } | Record::Ban { room, user, .. }, outcome)
+                if !matches!(outcome, Outcome::Room { .. }) =>
+            {
+                self.leaving.remove(&(room.to_string(), user.to_string()));
+            }
+            (
+                Record::Message { room, from, cid: Some(cid), .. },
+                Outcome::Message { is_duplicate: true, .. },
+            ) if self.is_member(room, from) => {
+                let key = (room.to_string(), from.to_string(), cid.to_string());
+                *self.good_repeats.entry(key).or_insert(0) += 1;
+            }
+            _ => {}
+        }
+        for entry in entries_of(outcome) {
+            let Some(room) = self.rooms.get_mut(entry.room.as_str()) else { continue };
+            room.heard[entry.seq as usize - 1] = Some(turn);
+            if let EntryKind::Joined { user, .. } | EntryKind::Left { user, .. } = &entry.kind {
+                self.leaving.remove(&(entry.room.to_string(), user.to_string()));
+            }
+            room.hear(entry.seq, turn);
+        }
+    }
+
+    /// The server begins anew, with all that was committed.
+    pub(crate) fn restarted(&mut self, turn: u64) {
+        self.leaving.clear();
+        self.ending.clear();
+        for room in self.rooms.values_mut() {
+            for at in 0..room.heard.len() {
+                if room.heard[at].is_none() {
+                    room.heard[at] = Some(turn);
+                    room.hear(at as u64 + 1, turn);
+                }
+            }
+            if room.ended == Some(u64::MAX) {
+                room.ended = Some(turn);
+            }
+        }
+    }
+
+    fn is_member(&self, room: &RoomId, user: &UserId) -> bool {
+        let (name, user) = (room.to_string(), user.to_string());
+        let Some(of_room) = self.rooms.get(&name) else { return false };
+        let is_in = of_room.ended.is_none() && !self.ending.contains(&name);
+        let stay = of_room.members.get(&user).and_then(|stays| stays.last());
+        let is_member =
+            stay.is_some_and(|stay| stay.joined_heard.is_some() && stay.left_heard.is_none());
+        is_in && is_member && !self.leaving.contains(&(name, user))
+    }
+
+    /// How many repeats may have been answered with the first result.
+    pub(crate) fn good_repeats(&self, room: &str, user: &str, cid: &str) -> u64 {
+        let key = (room.to_owned(), user.to_owned(), cid.to_owned());
+        self.good_repeats.get(&key).copied().unwrap_or(0)
+    }
+
+    /// When the server heard of an entry, if it has.
+    pub(crate) fn heard_at(&self, room: &str, seq: u64) -> Option<u64> {
+        let place = usize::try_from(seq.checked_sub(1)?).ok()?;
+        *self.rooms.get(room)?.heard.get(place)?
+    }
+
+    /// Whether something of a room may leave the server for a user in this turn.
+    pub(crate) fn may_be_told(&self, room: &str, user: &str, turn: u64) -> bool {
+        let Some(room) = self.rooms.get(room) else { return false };
+        if room.ended.is_some_and(|ended| turn >= ended) {
+            return false;
+        }
+        let Some(stays) = room.members.get(user) else { return false };
+        stays.iter().any(|stay| {
+            stay.joined_heard.is_some_and(|heard| heard <= turn)
+                && stay.left_heard.is_none_or(|heard| turn < heard)
+        })
+    }
+
+    /// Whether a user was ever shown an entry by right: they were a member when it was there.
+    pub(crate) fn may_have_read(&self, room: &str, user: &str, seq: u64, turn: u64) -> bool {
+        let stays = self.rooms.get(room).and_then(|room| room.members.get(user));
+        stays.into_iter().flatten().any(|stay| {
+            stay.joined_heard.is_some_and(|heard| heard <= turn)
+                && stay.left.is_none_or(|left| seq < left)
+        })
+    }
+
+    /// Who are members of which rooms, by what is committed.
+    pub(crate) fn memberships(&self) -> BTreeSet<(String, String)> {
+        let mut found = BTreeSet::new();
+        for (name, room) in self.rooms.iter().filter(|(_, room)| room.ended.is_none()) {
+            for (user, stays) in &room.members {
+                if stays.last().is_some_and(|stay| stay.left.is_none()) {
+                    found.insert((name.clone(), user.clone()));
+                }
+            }
+        }
+        found
+    }
+
+    /// The newest entry of a room.
+    pub(crate) fn head(&self, room: &str) -> u64 {
+        self.rooms.get(room).map_or(0, |room| room.heard.len() as u64)
+    }
+}
+
+impl RoomLedger {
+    fn joins(&mut self, user: &str, seq: u64) {
+        let stay = Stay { joined: seq, joined_heard: None, left: None, left_heard: None };
+        self.members.entry(user.to_owned()).or_default().push(stay);
+    }
+
+    fn stay(&mut self, user: &str) -> Option<&mut Stay> {
+        self.members.get_mut(user)?.last_mut()
+    }
+
+    fn hear(&mut self, seq: u64, turn: u64) {
+        for stay in self.members.values_mut().flatten() {
+            // A direct message's room begins with its first message.
+            if stay.joined == seq || (stay.joined == 0 && seq == 1) {
+                stay.joined_heard = Some(turn);
+            }
+            if stay.left == Some(seq) {
+                stay.left_heard = Some(turn);
+            }
+        }
+    }
+}

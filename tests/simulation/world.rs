@@ -1,0 +1,681 @@
+//! The world of one run: clocks, the network, the server's lives, and what goes wrong. Everything
+//! happens in an order that the seed decides.
+
+use super::checker::Checker;
+use super::client::Client;
+use super::coverage::Coverage;
+use super::dice::Dice;
+use super::net::{Link, Parcel};
+use super::plan::Plan;
+use super::store::{Shelf, SimulatedStore};
+use parlor::base::{ConnId, Moment, SeededHash, Timestamp};
+use parlor::protocol::deflate::Codecs;
+use parlor::reactor::Wake;
+use parlor::reactor::simulated::{ServerEnd, SimulatedReactor};
+use parlor::server::auth::{Claims, Keys, Secret};
+use parlor::server::web::Web;
+use parlor::server::{Chat, Config};
+use parlor::store::Place;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Something that is to happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Event {
+    /// Somebody does something.
+    Act,
+    /// Clients look after what is late.
+    Tick,
+    Connect(usize),
+    /// A connection reaches the server.
+    Open(usize),
+    Up(usize),
+    Down(usize),
+    /// An end of a connection that is cut is told so.
+    ServerTold(usize),
+    ClientTold(usize),
+    Store,
+    Kill,
+    Start,
+    Cut,
+    StopReading,
+    StoreFailure,
+    StoreFull(bool),
+    StoreSlow(bool),
+    WallJump,
+    Sleep,
+}
+
+/// The server, while it lives.
+pub(crate) struct Server {
+    pub(crate) reactor: SimulatedReactor,
+    pub(crate) web: Web<Chat<SimulatedStore>>,
+    wake: Wake,
+    links: BTreeMap<ConnId, usize>,
+}
+
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) dice: Dice,
+    /// Milliseconds since the beginning.
+    pub(crate) now: u64,
+    wall_offset: i64,
+    pub(crate) turn: u64,
+    events: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    order: u64,
+    pub(crate) server: Option<Server>,
+    pub(crate) shelf: Rc<RefCell<Shelf>>,
+    is_store_at_work: bool,
+    store_fails: u64,
+    is_store_slow: bool,
+    pub(crate) links: Vec<Link>,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) checker: Checker,
+    pub(crate) coverage: Coverage,
+    config: Config,
+    keys: Keys,
+    secret: Secret,
+    pub(crate) tokens: BTreeMap<String, (String, i64)>,
+    pub(crate) codecs: Option<Arc<Codecs>>,
+    parsed: HashMap<Box<str>, Rc<Value>, SeededHash>,
+    /// Names of rooms that somebody may know.
+    pub(crate) rooms: BTreeSet<String>,
+    pub(crate) invited: BTreeSet<(String, String)>,
+    pub(crate) actions_left: u64,
+    pub(crate) texts: u64,
+    /// Nothing goes wrong any more.
+    pub(crate) is_quiet: bool,
+    /// How many events there were.
+    happened: u64,
+    is_tracing: bool,
+}
+
+/// More than any run has.
+const EVENTS_MAX: u64 = 1_000_000;
+
+const START_OF_TIME: i64 = 1_800_000_000_000;
+
+impl World {
+    pub(crate) fn new(seed: u64, is_tracing: bool) -> World {
+        let mut dice = Dice::new(seed);
+        let plan = Plan::draw(&mut dice);
+        let secret =
+            Secret::new(b"a secret of the simulator, 32 bytes").expect("it is long enough");
+        let mut config = Config::new(SocketAddr::from(([127, 0, 0, 1], 80)), Place::Memory);
+        config.limits = plan.limits.clone();
+        config.secret = (!plan.is_open_mode).then(|| secret.clone());
+        config.compression.enabled = plan.compression;
+        config.compression.codecs.threshold_bytes = 100;
+        let keys = config.key_sources().read().expect("keys");
+        let shelf = Rc::new(RefCell::new(Shelf::new("epoch", is_tracing)));
+        let mut clients = Vec::new();
+        for (user, devices) in plan.devices.iter().enumerate() {
+            for _ in 0..*devices {
+                let is_admin = user == 0 && !plan.is_open_mode;
+                clients.push(Client::new(clients.len(), format!("u{user}"), is_admin, false));
+            }
+        }
+        for rogue in 0..plan.rogues {
+            clients.push(Client::new(clients.len(), format!("x{rogue}"), false, true));
+        }
+        let mut world = World {
+            now: 0,
+            wall_offset: 0,
+            turn: 0,
+            events: BinaryHeap::new(),
+            order: 0,
+            server: None,
+            shelf,
+            is_store_at_work: false,
+            store_fails: 0,
+            is_store_slow: false,
+            links: Vec::new(),
+            clients,
+            checker: Checker::default(),
+            coverage: Coverage::default(),
+            config,
+            keys,
+            secret,
+            tokens: BTreeMap::new(),
+            codecs: None,
+            parsed: HashMap::with_hasher(SeededHash::new(seed)),
+            rooms: (0..5).map(|room| format!("r{room}")).collect(),
+            invited: BTreeSet::new(),
+            actions_left: plan.actions,
+            texts: 0,
+            is_quiet: false,
+            happened: 0,
+            is_tracing,
+            plan,
+            dice,
+        };
+        world.trace(|| format!("seed {seed}"));
+        let plan = format!("{:?}", world.plan);
+        world.trace(|| plan);
+        world.starts();
+        for client in 0..world.clients.len() {
+            let at = world.dice.range(0, 500);
+            world.at(at, Event::Connect(client));
+        }
+        world.at(1, Event::Act);
+        world.at(50, Event::Tick);
+        let faults = [
+            (world.plan.cut_ms, Event::Cut),
+            (world.plan.kill_ms, Event::Kill),
+            (world.plan.stop_reading_ms, Event::StopReading),
+            (world.plan.store_failure_ms, Event::StoreFailure),
+            (world.plan.store_full_ms, Event::StoreFull(true)),
+            (world.plan.store_slow_ms, Event::StoreSlow(true)),
+            (world.plan.wall_jump_ms, Event::WallJump),
+            (world.plan.sleep_ms, Event::Sleep),
+        ];
+        for (mean, fault) in faults {
+            world.again(mean, fault);
+        }
+        world
+    }
+
+    /// Says what happens, if somebody wants to know.
+    pub(crate) fn trace(&self, what: impl FnOnce() -> String) {
+        if self.is_tracing {
+            println!("{:>8} ms, turn {:>6}: {}", self.now, self.turn, what());
+        }
+    }
+
+    pub(crate) fn at(&mut self, at: u64, event: Event) {
+        self.order += 1;
+        self.events.push(Reverse((at, self.order, event)));
+    }
+
+    /// Lets a fault happen again, in this time on the mean.
+    fn again(&mut self, mean_ms: u64, fault: Event) {
+        if mean_ms > 0 {
+            let wait = self.dice.range(mean_ms / 4, mean_ms * 7 / 4);
+            self.at(self.now + wait, fault);
+        }
+    }
+
+    pub(crate) fn wall(&self) -> Timestamp {
+        Timestamp(START_OF_TIME + self.now as i64 + self.wall_offset)
+    }
+
+    /// A token as good as new.
+    pub(crate) fn token(&mut self, user: &str, is_admin: bool) -> String {
+        if self.plan.is_open_mode {
+            return "none".to_owned();
+        }
+        let now_s = self.wall().0 / 1_000;
+        let lasts_s = if self.is_quiet { 86_400 } else { self.plan.token_lasts_s as i64 };
+        if let Some((token, expires)) = self.tokens.get(user)
+            && *expires > now_s + lasts_s / 4
+        {
+            return token.clone();
+        }
+        let expires = now_s + lasts_s;
+        let claims = Claims {
+            sub: user.into(),
+            exp: Some(expires.into()),
+            name: Some(format!("The {user}")),
+            admin: is_admin,
+            ..Claims::default()
+        };
+        let token = self.secret.sign(&claims).expect("a token");
+        self.tokens.insert(user.to_owned(), (token.clone(), expires));
+        token
+    }
+
+    /// JSON that came from the server. What many are told is read once.
+    pub(crate) fn parse(&mut self, text: &str) -> Rc<Value> {
+        if let Some(known) = self.parsed.get(text) {
+            return Rc::clone(known);
+        }
+        let value = Rc::new(serde_json::from_str(text).expect("the server sends JSON"));
+        if !text.starts_with("{\"type\":\"reply\"") {
+            self.parsed.insert(text.into(), Rc::clone(&value));
+        }
+        value
+    }
+
+    /// Runs until `is_done`, or until `end`; tells whether it was done.
+    pub(crate) fn run_until(&mut self, end: u64, mut is_done: impl FnMut(&World) -> bool) -> bool {
+        loop {
+            let due = self.server.as_ref().map_or(Moment::NEVER, |one| one.reactor.next_turn());
+            let next = self.events.peek().map_or(u64::MAX, |Reverse((at, ..))| *at);
+            let next = next.min(due.as_millis()).max(self.now);
+            if next > end {
+                self.now = end;
+                return is_done(self);
+            }
+            self.now = next;
+            while let Some(Reverse((at, _, event))) = self.events.peek().copied()
+                && at <= self.now
+            {
+                self.events.pop();
+                self.happened += 1;
+                assert!(self.happened < EVENTS_MAX, "a run without end");
+                self.happens(event);
+            }
+            self.serves();
+            if is_done(self) {
+                return true;
+            }
+        }
+    }
+
+    fn happens(&mut self, event: Event) {
+        match event {
+            Event::Act => self.somebody_acts(),
+            Event::Tick => self.ticks(),
+            Event::Connect(client) => self.with(client, |world, client| {
+                if client.link.is_none() && !client.has_gone {
+                    world.connects(client);
+                }
+            }),
+            Event::Open(link) => self.opens(link),
+            Event::Up(link) => self.arrives_up(link),
+            Event::Down(link) => self.arrives_down(link),
+            Event::ServerTold(link) => {
+                if let (Some(conn), Some(server)) = (self.links[link].conn, &mut self.server) {
+                    server.reactor.reset(conn);
+                }
+            }
+            Event::ClientTold(link) => self.tell_client(link, Parcel::Reset),
+            Event::Store => self.store_works(),
+            Event::Start => self.starts(),
+            _ if self.is_quiet => {}
+            Event::Kill => self.kills(),
+            Event::Cut => self.cuts_one(),
+            Event::StopReading => {
+                if let Some(link) = self.any_link() {
+                    let wait = self.dice.skewed(100, 12_000);
+                    self.links[link].paused_until = self.now + wait;
+                    self.coverage.count("slow readers");
+                    self.trace(|| format!("link {link}: nothing is read for {wait} ms"));
+                }
+                self.again(self.plan.stop_reading_ms, Event::StopReading);
+            }
+            Event::StoreFailure => {
+                self.store_fails = self.dice.range(1, 3);
+                self.again(self.plan.store_failure_ms, Event::StoreFailure);
+            }
+            Event::StoreFull(begins) => {
+                self.coverage.add("full disks", u64::from(begins));
+                self.shelf.borrow_mut().is_full = begins;
+                if begins {
+                    let wait = self.dice.skewed(200, 5_000);
+                    self.at(self.now + wait, Event::StoreFull(false));
+                } else {
+                    self.again(self.plan.store_full_ms, Event::StoreFull(true));
+                }
+            }
+            Event::StoreSlow(begins) => {
+                self.coverage.add("slow disks", u64::from(begins));
+                self.is_store_slow = begins;
+                let is_short = begins && self.dice.one_in(3);
+                self.shelf.borrow_mut().queue_max = if is_short { 3 } else { usize::MAX };
+                self.coverage.add("short queues of the store", u64::from(is_short));
+                if begins {
+                    let wait = self.dice.skewed(200, 8_000);
+                    self.at(self.now + wait, Event::StoreSlow(false));
+                } else {
+                    self.again(self.plan.store_slow_ms, Event::StoreSlow(true));
+                }
+            }
+            Event::WallJump => {
+                let far = self.dice.skewed(100, 4_000_000) as i64;
+                self.wall_offset += if self.dice.one_in(2) { far } else { -far };
+                self.coverage.count("jumps of the wall clock");
+                self.trace(|| format!("the wall clock is {} ms off", self.wall_offset));
+                self.again(self.plan.wall_jump_ms, Event::WallJump);
+            }
+            Event::Sleep => {
+                self.now += self.dice.skewed(500, 100_000);
+                self.coverage.count("sleeps");
+                self.trace(|| "the machine has slept".to_owned());
+                self.again(self.plan.sleep_ms, Event::Sleep);
+            }
+        }
+    }
+
+    /// Takes a client out to do something with it and the world.
+    pub(crate) fn with(&mut self, index: usize, act: impl FnOnce(&mut World, &mut Client)) {
+        let mut client = std::mem::take(&mut self.clients[index]);
+        act(self, &mut client);
+        self.clients[index] = client;
+    }
+
+    // The server.
+
+    fn starts(&mut self) {
+        if self.server.is_some() {
+            return;
+        }
+        let (now, timestamp) = (Moment::from_millis(self.now), self.wall());
+        let reactor = SimulatedReactor::new(&self.plan.limits, now, timestamp);
+        let snapshot = self.shelf.borrow().snapshot();
+        let store = SimulatedStore(Rc::clone(&self.shelf));
+        let wake = reactor.wake();
+        let web = Chat::build(
+            self.config.clone(),
+            self.keys.clone(),
+            (store, snapshot),
+            wake.clone(),
+            now,
+            self.dice.seed(),
+        );
+        self.trace(|| "the server starts".to_owned());
+        self.server = Some(Server { reactor, web, wake, links: BTreeMap::new() });
+    }
+
+    /// Turns of the loop, until it would wait.
+    fn serves(&mut self) {
+        const TURNS_MAX: u64 = 2_000;
+        let first = self.turn;
+        let (now, wall) = (Moment::from_millis(self.now), self.wall());
+        loop {
+            let Some(server) = &mut self.server else { return };
+            if server.reactor.next_turn() > now {
+                return;
+            }
+            self.turn += 1;
+            assert!(self.turn - first < TURNS_MAX, "the loop spins");
+            self.shelf.borrow_mut().turn = self.turn;
+            server.reactor.set_time(now, wall);
+            server.reactor.turn(&mut server.web);
+            self.departs();
+            self.set_store_to_work();
+        }
+    }
+
+    /// What the server has sent is on its way.
+    fn departs(&mut self) {
+        let Some(server) = &mut self.server else { return };
+        let senders: Vec<ConnId> = server.reactor.senders().collect();
+        for conn in senders {
+            let Some(server) = &mut self.server else { return };
+            let (bytes, end) = server.reactor.fetch(conn);
+            let Some(&link) = server.links.get(&conn) else { continue };
+            let is_over = matches!(end, ServerEnd::Closed | ServerEnd::Reset);
+            if is_over {
+                server.reactor.forget(conn);
+                server.links.remove(&conn);
+            }
+            if !bytes.is_empty() {
+                self.links[link].departures.pass(&bytes, self.turn);
+                self.ship(link, false, Parcel::Bytes(bytes));
+            }
+            if is_over {
+                self.links[link].conn = None;
+            }
+            if end != ServerEnd::Open && !self.links[link].server_has_ended {
+                self.links[link].server_has_ended = true;
+                let parcel = if end == ServerEnd::Reset { Parcel::Reset } else { Parcel::End };
+                self.ship(link, false, parcel);
+            }
+        }
+    }
+
+    fn kills(&mut self) {
+        self.again(self.plan.kill_ms, Event::Kill);
+        let Some(server) = self.server.take() else { return };
+        self.coverage.count("kills");
+        {
+            let shelf = &mut *self.shelf.borrow_mut();
+            if self.dice.one_in(2) {
+                // The last batch is on disk, and nobody hears of it.
+                let most = self.dice.range(1, 20) as usize;
+                shelf.work(most, false);
+            }
+            shelf.crash();
+        }
+        self.trace(|| "the server is killed".to_owned());
+        for link in server.links.into_values() {
+            self.links[link].conn = None;
+            let wait = self.dice.skewed(0, 400);
+            self.at(self.now + wait, Event::ClientTold(link));
+        }
+        let wait = self.dice.skewed(1, 3_000);
+        self.at(self.now + wait, Event::Start);
+    }
+
+    // The store.
+
+    fn set_store_to_work(&mut self) {
+        if self.is_store_at_work || !self.shelf.borrow().has_work() {
+            return;
+        }
+        self.is_store_at_work = true;
+        let wait = match (self.is_store_slow && !self.is_quiet, self.plan.store_ms) {
+            (true, _) => self.dice.range(50, 1_500),
+            (false, 0) => 0,
+            (false, mean) => self.dice.range(0, mean * 2),
+        };
+        self.at(self.now + wait, Event::Store);
+    }
+
+    fn store_works(&mut self) {
+        self.is_store_at_work = false;
+        let fails = self.store_fails > 0 && !self.is_quiet;
+        let most = self.dice.range(1, self.plan.batch_max) as usize;
+        if self.shelf.borrow_mut().work(most, fails) {
+            self.store_fails = self.store_fails.saturating_sub(1);
+            self.coverage.count("failed batches");
+            self.trace(|| "a batch fails".to_owned());
+        }
+        if let Some(server) = &self.server {
+            server.wake.wake();
+        }
+        self.set_store_to_work();
+    }
+
+    // The network.
+
+    fn any_link(&mut self) -> Option<usize> {
+        let open: Vec<usize> = (0..self.links.len())
+            .rev()
+            .take(60)
+            .filter(|link| !self.links[*link].is_left && self.links[*link].conn.is_some())
+            .collect();
+        if open.is_empty() { None } else { Some(*self.dice.pick(&open)) }
+    }
+
+    pub(crate) fn open_link(&mut self, client: usize) -> usize {
+        self.links.push(Link::new(client));
+        let link = self.links.len() - 1;
+        let at = self.now + self.latency();
+        self.links[link].up.last_at = at;
+        self.at(at, Event::Open(link));
+        link
+    }
+
+    fn latency(&mut self) -> u64 {
+        if self.is_quiet {
+            return 1;
+        }
+        let spike = if self.dice.one_in(50) { self.dice.range(0, 2_000) } else { 0 };
+        self.dice.range(0, self.plan.latency_ms * 2) + spike
+    }
+
+    fn opens(&mut self, link: usize) {
+        let window = self.dice.range(self.plan.window_bytes / 2, self.plan.window_bytes) as usize;
+        let Some(server) = self.server.as_mut().filter(|server| server.reactor.is_accepting())
+        else {
+            self.coverage.count("connections refused");
+            self.tell_client(link, Parcel::Reset);
+            return;
+        };
+        let peer = SocketAddr::from(([10, 0, 0, self.links[link].client as u8], 4_000));
+        let wall = Timestamp(START_OF_TIME + self.now as i64 + self.wall_offset);
+        server.reactor.set_time(Moment::from_millis(self.now), wall);
+        let conn = server.reactor.connect(&mut server.web, peer, window);
+        server.links.insert(conn, link);
+        self.links[link].conn = Some(conn);
+    }
+
+    /// A client's bytes go on their way.
+    pub(crate) fn sends(&mut self, link: usize, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.ship(link, true, Parcel::Bytes(bytes));
+        }
+    }
+
+    /// A client lets go of a connection.
+    pub(crate) fn hangs_up(&mut self, link: usize, is_known: bool) {
+        self.links[link].is_left = true;
+        if !is_known {
+            let parcel = if self.dice.one_in(2) { Parcel::End } else { Parcel::Reset };
+            self.ship(link, true, parcel);
+        }
+    }
+
+    fn ship(&mut self, link: usize, is_up: bool, parcel: Parcel) {
+        let mut pieces = vec![parcel];
+        if let Some(Parcel::Bytes(bytes)) = pieces.first_mut()
+            && bytes.len() > 1
+            && !self.is_quiet
+            && self.dice.one_in(self.plan.split_one_in)
+        {
+            let mut rest = std::mem::take(bytes);
+            let is_slow = self.dice.one_in(8) && rest.len() < 200;
+            pieces.clear();
+            while rest.len() > 1 && pieces.len() < 200 {
+                let at = if is_slow { 1 } else { self.dice.range(1, rest.len() as u64) as usize };
+                let behind = rest.split_off(at);
+                pieces.push(Parcel::Bytes(std::mem::replace(&mut rest, behind)));
+            }
+            if !rest.is_empty() {
+                pieces.push(Parcel::Bytes(rest));
+            }
+            self.coverage.count("splits");
+        }
+        for mut parcel in pieces {
+            if self.way(link, is_up).is_dead {
+                return;
+            }
+            let mut is_cut = false;
+            if let Parcel::Bytes(bytes) = &mut parcel
+                && let Some(left) = &mut self.way(link, is_up).cut_after
+            {
+                is_cut = bytes.len() > *left;
+                bytes.truncate(*left);
+                *left -= bytes.len();
+            }
+            let wait = self.latency();
+            let now = self.now;
+            let way = self.way(link, is_up);
+            way.last_at = way.last_at.max(now + wait);
+            way.parcels.push_back(parcel);
+            let at = way.last_at;
+            self.at(at, if is_up { Event::Up(link) } else { Event::Down(link) });
+            if is_cut {
+                self.is_cut(link);
+                return;
+            }
+        }
+    }
+
+    fn way(&mut self, link: usize, is_up: bool) -> &mut super::net::Way {
+        let link = &mut self.links[link];
+        if is_up { &mut link.up } else { &mut link.down }
+    }
+
+    /// A connection is to be cut, behind some byte.
+    fn cuts_one(&mut self) {
+        self.again(self.plan.cut_ms, Event::Cut);
+        let Some(link) = self.any_link() else { return };
+        let after = self.dice.skewed(0, 1_500) as usize;
+        let is_up = self.dice.one_in(2);
+        self.way(link, is_up).cut_after = Some(after);
+        if self.dice.one_in(8) {
+            self.is_cut(link);
+        }
+    }
+
+    /// Nothing passes any more; each end hears of it sooner or later, or never.
+    fn is_cut(&mut self, link: usize) {
+        if std::mem::replace(&mut self.links[link].is_cut, true) || self.links[link].is_left {
+            return;
+        }
+        self.coverage.count("cuts");
+        let way = self.dice.below(4);
+        self.trace(|| format!("link {link} is cut, way {way}"));
+        (self.links[link].up.is_dead, self.links[link].down.is_dead) = (true, true);
+        let (server_at, client_at) = match way {
+            // Both at once, or nearly.
+            0 => (self.dice.skewed(0, 200), self.dice.skewed(0, 200)),
+            // The client at once; the old connection's end comes late, and so does what it sent.
+            1 => {
+                self.coverage.count("late ends of old connections");
+                let late = self.dice.skewed(500, 20_000);
+                self.links[link].late_until = self.now + self.dice.range(0, late);
+                (late, self.dice.skewed(0, 50))
+            }
+            // The server alone.
+            2 => (self.dice.skewed(0, 200), u64::MAX),
+            _ => {
+                self.coverage.count("half-dead connections");
+                (u64::MAX, u64::MAX)
+            }
+        };
+        if server_at != u64::MAX {
+            self.at(self.now + server_at, Event::ServerTold(link));
+        }
+        if client_at != u64::MAX {
+            self.at(self.now + client_at, Event::ClientTold(link));
+        }
+    }
+
+    fn arrives_up(&mut self, link: usize) {
+        if self.now < self.links[link].late_until {
+            let at = self.links[link].late_until;
+            self.at(at, Event::Up(link));
+            return;
+        }
+        let Some(parcel) = self.links[link].up.parcels.pop_front() else { return };
+        let Some(server) = &mut self.server else { return };
+        let Some(conn) = self.links[link].conn else {
+            if matches!(parcel, Parcel::Bytes(_)) && !self.links[link].is_left {
+                // The server has closed it: what comes is answered by a reset.
+                self.tell_client(link, Parcel::Reset);
+            }
+            return;
+        };
+        match parcel {
+            Parcel::Bytes(bytes) => server.reactor.arrive(conn, &bytes),
+            Parcel::End => server.reactor.peer_ends(conn),
+            Parcel::Reset => server.reactor.reset(conn),
+        }
+    }
+
+    fn arrives_down(&mut self, link: usize) {
+        if self.now < self.links[link].paused_until && !self.is_quiet {
+            let at = self.links[link].paused_until;
+            self.at(at, Event::Down(link));
+            return;
+        }
+        let Some(parcel) = self.links[link].down.parcels.pop_front() else { return };
+        if let (Parcel::Bytes(bytes), Some(conn), Some(server)) =
+            (&parcel, self.links[link].conn, &mut self.server)
+        {
+            server.reactor.make_room(conn, bytes.len());
+        }
+        self.tell_client(link, parcel);
+    }
+
+    fn tell_client(&mut self, link: usize, parcel: Parcel) {
+        if self.links[link].is_left {
+            return;
+        }
+        let client = self.links[link].client;
+        self.with(client, |world, client| {
+            if client.link == Some(link) {
+                world.receives(client, parcel);
+            }
+        });
+    }
+}
