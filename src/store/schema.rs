@@ -130,14 +130,15 @@ pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Resu
         0 => {
             transaction.execute_batch(TABLES)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
-            transaction.execute(
-                "INSERT INTO meta (key, value, sum) \
-                 VALUES ('epoch', ?1, row_sum('meta', 'epoch', ?1))",
-                (epoch,),
-            )?;
         }
         other => return Ok(Err(other)),
     }
+    // A new one has none, and neither has one of which somebody wants a new life.
+    transaction.execute(
+        "INSERT OR IGNORE INTO meta (key, value, sum) \
+         VALUES ('epoch', ?1, row_sum('meta', 'epoch', ?1))",
+        (epoch,),
+    )?;
     transaction.commit()?;
     Ok(Ok(()))
 }
