@@ -150,6 +150,10 @@ impl Hub {
         effects: &mut Effects,
     ) -> Done {
         let (room, of_room) = self.managed_room(asker, name)?;
+        // The embedding program asks in this user's name.
+        if of_room.member(&user).is_none() && asker.conn.is_none() {
+            return Err(Refusal::NOT_MEMBER);
+        }
         if of_room.member(&user).is_none() {
             let message = "the user is no member of this room";
             return Err(Refusal::new(RefusalCode::NoSuchUser, message));
