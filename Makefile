@@ -4,6 +4,7 @@
 
 SECONDS = 60
 FUZZ_SECONDS = 15
+SEEDS = 2000
 PYTHON = target/test-python/bin/python
 
 help: ## what can be made
@@ -12,7 +13,7 @@ help: ## what can be made
 run: ## serve, with the embedded database
 	cargo run --release --locked
 
-test: test-rust test-clients test-browser test-autobahn test-fuzz ## install what the tests need and run them all
+test: test-rust sim test-clients test-browser test-autobahn test-fuzz ## install what the tests need and run them all
 	@echo "all tests passed$$(cat target/left-out.* 2>/dev/null || true)"
 
 lint: ## formatting, lints and documentation, warnings denied
@@ -33,6 +34,13 @@ binaries:
 test-rust: ## unit tests, property tests, architecture, embedding
 	cargo test --locked --quiet
 	cargo test --locked --quiet --no-default-features --lib --test protocol_properties --test corpus_replay
+
+sim: ## the simulator: SEEDS (2000, n or from..to); one with all that happens: SEED=n TRACE=1
+	SEEDS='$(SEEDS)' SEED='$(SEED)' TRACE='$(TRACE)' \
+	    cargo test --quiet --locked --profile simulation --test simulation
+
+sim-mutants: ## bugs put in one at a time, and the seed by which the simulator finds each
+	SEEDS='$(SEEDS)' sh tests/simulation/mutants.sh
 
 test-clients: setup binaries ## Python websockets and Node ws against the programs; kill -9, strace, full disk
 	$(PYTHON) -m pytest -q -p no:cacheprovider tests/clients
@@ -72,5 +80,5 @@ bench-durability: ## parlor on a disk and in memory beside Redis Streams and NAT
 bench-smoke: ## what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
-.PHONY: help run test lint setup binaries test-rust test-clients test-browser test-autobahn autobahn \
+.PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients test-browser test-autobahn autobahn \
 	test-fuzz fuzz bench bench-durability bench-smoke

@@ -73,8 +73,7 @@ pub(crate) struct Session {
 struct Fact {
     kind: String,
     who: String,
-    target: u64,
-    detail: String,
+    details: Vec<Value>,
     ts: i64,
 }
 
@@ -90,7 +89,7 @@ struct Said {
 pub(crate) struct Checker {
     facts: BTreeMap<String, BTreeMap<u64, Fact>>,
     /// Texts of messages as they were sent, and of edits.
-    texts: BTreeMap<(String, u64), String>,
+    texts: BTreeMap<String, BTreeMap<u64, String>>,
     said: BTreeMap<(String, String, String), Said>,
     acked: BTreeMap<(String, u64), String>,
     /// The furthest read marks that anybody was told.
@@ -185,56 +184,63 @@ impl Checker {
             "room:joined" | "room:left" => payload["user"].as_str(),
             _ => who,
         };
-        let detail = match kind {
-            "chat:reacted" => format!("{} {}", payload["emoji"], payload["on"]),
-            "chat:message" => payload["reply_to"].to_string(),
-            "room:joined" | "room:left" => payload["by"].to_string(),
-            _ => String::new(),
+        let who = who.unwrap_or_else(|| panic!("nobody is in {message}"));
+        let details: &[&str] = match kind {
+            "chat:reacted" => &["target", "emoji", "on"],
+            "chat:edited" | "chat:deleted" => &["target"],
+            "chat:message" => &["reply_to"],
+            _ => &["by"],
         };
-        let fact = Fact {
-            kind: kind.to_owned(),
-            who: who.unwrap_or_else(|| panic!("nobody is in {message}")).to_owned(),
-            target: payload["target"].as_u64().unwrap_or(0),
-            detail,
-            ts: payload["ts"].as_i64().expect("a time"),
-        };
-        let facts = self.facts.entry(room.to_owned()).or_default();
-        if let Some(known) = facts.get(&seq) {
-            assert_eq!(*known, fact, "{room} {seq} is not the same for all");
+        let ts = payload["ts"].as_i64().expect("a time");
+        if let Some(known) = self.facts.get(room).and_then(|facts| facts.get(&seq)) {
+            let is_same = known.kind == kind
+                && known.who == who
+                && known.ts == ts
+                && details.iter().zip(&known.details).all(|(name, known)| payload[*name] == *known);
+            assert!(is_same, "{room} {seq} is not the same for all: {known:?} and {message}");
         } else {
-            let near = [facts.range(..seq).next_back(), facts.range(seq + 1..).next()];
-            if let Some((_, before)) = near[0] {
-                assert!(before.ts <= fact.ts, "time goes back in {room} at {seq}");
-            }
-            if let Some((_, after)) = near[1] {
-                assert!(fact.ts <= after.ts, "time goes back in {room} behind {seq}");
-            }
-            facts.insert(seq, fact.clone());
+            let facts = self.facts.entry(room.to_owned()).or_default();
+            let before = facts.range(..seq).next_back();
+            assert!(
+                before.is_none_or(|(_, one)| one.ts <= ts),
+                "time goes back in {room} at {seq}"
+            );
+            let after = facts.range(seq + 1..).next();
+            assert!(after.is_none_or(|(_, one)| ts <= one.ts), "time goes back in {room} at {seq}");
+            let details = details.iter().map(|name| payload[*name].clone()).collect();
+            let fact = Fact { kind: kind.to_owned(), who: who.to_owned(), details, ts };
+            facts.insert(seq, fact);
         }
-        self.texts(session, &fact, payload, room, seq);
+        self.texts(session, (kind, who), payload, room, seq);
     }
 
-    fn texts(&mut self, session: &Session, fact: &Fact, payload: &Value, room: &str, seq: u64) {
+    fn texts(
+        &mut self,
+        session: &Session,
+        (kind, who): (&str, &str),
+        payload: &Value,
+        room: &str,
+        seq: u64,
+    ) {
         let is_deleted = payload["deleted"] == Value::Bool(true);
         assert!(!(is_deleted && payload.get("text").is_some()), "a deleted text in {payload}");
-        match (fact.kind.as_str(), is_deleted) {
-            ("chat:edited", false) => {
-                let said = text(payload, "text").to_owned();
-                let known =
-                    self.texts.entry((room.to_owned(), seq)).or_insert_with(|| said.clone());
-                assert_eq!(*known, said, "edit {seq} of {room}");
+        let version = match (kind, is_deleted) {
+            ("chat:edited", false) => Some(seq),
+            ("chat:message", false) => Some(payload["edited"].as_u64().unwrap_or(seq)),
+            _ => None,
+        };
+        if let Some(version) = version {
+            let said = text(payload, "text");
+            match self.texts.get(room).and_then(|texts| texts.get(&version)) {
+                Some(known) => assert_eq!(known, said, "{seq} of {room} as of {version}"),
+                None => {
+                    let texts = self.texts.entry(room.to_owned()).or_default();
+                    texts.insert(version, said.to_owned());
+                }
             }
-            ("chat:message", false) => {
-                let version = payload["edited"].as_u64().unwrap_or(seq);
-                let said = text(payload, "text").to_owned();
-                let key = (room.to_owned(), version);
-                let known = self.texts.entry(key).or_insert_with(|| said.clone());
-                assert_eq!(*known, said, "message {seq} of {room} as of {version}");
-            }
-            _ => {}
         }
         if let Some(cid) = payload["cid"].as_str() {
-            assert_eq!(fact.who, session.user, "a cid is told to another: {payload}");
+            assert_eq!(who, session.user, "a cid is told to another: {payload}");
             self.stored(&session.user, room, cid, seq);
         }
     }
@@ -287,7 +293,12 @@ impl Checker {
                 session.user
             ),
         }
-        session.follows.insert(room.to_owned(), Follow::From(seq + 1));
+        match session.follows.get_mut(room) {
+            Some(follow) => *follow = Follow::From(seq + 1),
+            None => {
+                session.follows.insert(room.to_owned(), Follow::From(seq + 1));
+            }
+        }
         if is_own_join {
             self.mark(room, &session.user, seq);
         }
@@ -497,7 +508,7 @@ impl Checker {
             let key = (facts[seq].who.clone(), room.to_owned(), cid.clone());
             let said = self.said.get(&key).unwrap_or_else(|| panic!("{cid} is another's"));
             assert_eq!(said.seq, Some(*seq));
-            if let Some(first) = self.texts.get(&(room.to_owned(), *seq)) {
+            if let Some(first) = self.texts.get(room).and_then(|texts| texts.get(seq)) {
                 assert_eq!(*first, said.text, "{cid} says something else");
             }
         }

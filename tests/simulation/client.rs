@@ -363,8 +363,14 @@ impl World {
             "chat:message" | "chat:edited" | "chat:deleted" | "chat:reacted" | "room:joined"
             | "room:left" => {
                 self.checker.pushed(ledger, session, message, turn);
-                let room = payload["room"].as_str().expect("a room").to_owned();
-                client.rooms.insert(room, payload["seq"].as_u64().expect("a seq"));
+                let room = payload["room"].as_str().expect("a room");
+                let seq = payload["seq"].as_u64().expect("a seq");
+                match client.rooms.get_mut(room) {
+                    Some(position) => *position = seq,
+                    None => {
+                        client.rooms.insert(room.to_owned(), seq);
+                    }
+                }
             }
             "chat:typing" | "chat:read" | "chat:delivered" => {
                 self.checker.passing(ledger, session, message, turn);

@@ -66,7 +66,7 @@ impl Plan {
             handshake_timeout_ms: 3_000,
             auth_timeout_ms: 3_000,
             auth_leeway_ms: *dice.pick(&[0, 2_000, 30_000]),
-            heartbeat_interval_ms: *dice.pick(&[2_000, 5_000, 25_000]),
+            heartbeat_interval_ms: *dice.pick(&[2_000, 25_000, 25_000]),
             heartbeat_timeout_ms: *dice.pick(&[2_000, 10_000]),
             message_timeout_ms: 5_000,
             closing_timeout_ms: 2_000,

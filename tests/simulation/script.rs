@@ -71,6 +71,22 @@ enum Action {
     Reload,
 }
 
+/// How long a client waits for anything.
+const PATIENCE_MS: u64 = 9_000;
+
+impl Client {
+    /// Whether it has something to look after.
+    fn is_lacking(&self, now: u64, is_quiet: bool) -> bool {
+        let waits = !self.is_ready || !self.under_way.is_empty();
+        self.link.is_some()
+            && (waits && now > self.last_heard + PATIENCE_MS
+                || !self.unsent.is_empty()
+                || !self.refused.is_empty()
+                || is_quiet && (!self.view.is_known || !self.reads.is_empty())
+                || !is_quiet && now > self.last_heard + PATIENCE_MS / 3)
+    }
+}
+
 impl World {
     pub(crate) fn somebody_acts(&mut self) {
         if self.actions_left == 0 {
@@ -331,15 +347,16 @@ impl World {
 
     /// What clients do by themselves.
     pub(crate) fn ticks(&mut self) {
-        const EVERY_MS: u64 = 100;
         for index in 0..self.clients.len() {
-            self.with(index, |world, client| world.looks_after(client));
+            if self.clients[index].is_lacking(self.now, self.is_quiet) {
+                self.with(index, |world, client| world.looks_after(client));
+            }
         }
-        self.at(self.now + EVERY_MS, Event::Tick);
+        let every_ms = if self.is_quiet { 300 } else { 100 };
+        self.at(self.now + every_ms, Event::Tick);
     }
 
     fn looks_after(&mut self, client: &mut Client) {
-        const PATIENCE_MS: u64 = 9_000;
         let Some(link) = client.link else { return };
         let waits = !client.is_ready || !client.under_way.is_empty();
         if waits && self.now > client.last_heard + PATIENCE_MS {
@@ -352,7 +369,8 @@ impl World {
         if !client.is_ready {
             return;
         }
-        if self.may_ask(client) && self.now > client.last_heard + PATIENCE_MS / 3 {
+        if self.may_ask(client) && self.now > client.last_heard + PATIENCE_MS / 3 && !self.is_quiet
+        {
             // Whether anybody is there.
             if client.under_way.is_empty() {
                 self.asks(client, "ping", json!({}), What::Plain, "");

@@ -1,0 +1,44 @@
+#!/bin/sh
+# Puts each of the bugs in mutants/ into a copy of the sources, one at a time, and shows by which
+# seed the simulator finds it. Fails if one is not found within SEEDS (2000).
+#
+#   sh tests/simulation/mutants.sh [name]...
+set -eu
+cd "$(dirname "$0")/../.."
+root=$PWD
+seeds=${SEEDS:-2000}
+target=${CARGO_TARGET_DIR:-$root/target}
+# Always the same place: the copy is built anew only where it differs. What it is built into is its
+# own, as cargo would take the copy for the original; what others have made begins there.
+copy=$target/mutants/tree
+built=$target/mutants/target
+mkdir -p "$copy"
+if [ ! -d "$built" ] && [ -d "$target/simulation" ]; then
+    mkdir -p "$built/simulation"
+    (cd "$target/simulation" && tar --exclude=./incremental -cf - .) | tar -xf - -C "$built/simulation"
+fi
+export CARGO_TARGET_DIR="$built"
+missed=0
+echo "| bug | found by seed | as |"
+echo "| --- | --- | --- |"
+for patch in tests/simulation/mutants/*.patch; do
+    name=$(basename "$patch" .patch)
+    case " ${*:-$name} " in *" $name "*) ;; *) continue ;; esac
+    git ls-files -z --cached --others --exclude-standard | tar --null -cf - -T - | tar -xf - -C "$copy"
+    (cd "$copy" && patch -sp1 <"$root/$patch")
+    # A file that has come back has an old time: cargo goes by times.
+    sed -n 's/^+++ b\///p' "$patch" | while read -r file; do touch "$copy/$file"; done
+    (cd "$copy" && cargo build --quiet --locked --profile simulation --test simulation)
+    found=$(cd "$copy" && SEEDS=$seeds FIRST=1 cargo test --quiet --locked --profile simulation --test simulation 2>/dev/null |
+        grep -A 2 'FAILED' | head -n 3) || true
+    seed=$(printf '%s\n' "$found" | sed -n 's/^seed \([0-9]*\) FAILED.*/\1/p' | head -n 1)
+    why=$(printf '%s\n' "$found" | sed -n 2p | cut -c 1-100)
+    if [ -z "$seed" ]; then
+        missed=$((missed + 1))
+        seed="NOT within $seeds"
+    fi
+    echo "| $name | $seed | $why |"
+    # The bug goes: the next copy brings the file back.
+    sed -n 's/^+++ b\///p' "$patch" | while read -r file; do cp "$root/$file" "$copy/$file"; done
+done
+[ "$missed" -eq 0 ]
