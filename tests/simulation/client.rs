@@ -349,6 +349,7 @@ impl World {
     }
 
     fn hears(&mut self, client: &mut Client, message: &Rc<Value>, turn: u64) {
+        self.coverage.count("messages received");
         let payload = &message["payload"];
         let shelf = Rc::clone(&self.shelf);
         let shelf = shelf.borrow();

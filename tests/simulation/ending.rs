@@ -25,6 +25,8 @@ impl World {
         self.coverage.add("acknowledged", self.checker.acked());
         self.coverage.add("repeats", self.checker.repeats);
         self.coverage.add("turns", self.turn);
+        self.coverage.add("events", self.happened);
+        self.coverage.add("connections", self.links.len() as u64);
         self.coverage.add("simulated seconds", self.now / 1_000);
     }
 

@@ -91,7 +91,7 @@ pub(crate) struct World {
     /// Nothing goes wrong any more.
     pub(crate) is_quiet: bool,
     /// How many events there were.
-    happened: u64,
+    pub(crate) happened: u64,
     is_tracing: bool,
 }
 
