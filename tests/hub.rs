@@ -69,6 +69,7 @@ impl World {
         let mut seen = 0;
         while let Some(effect) = self.effects.list.get(seen) {
             seen += 1;
+            assert!(seen < 10_000, "effects without end");
             match effect {
                 Effect::Persist { ticket, record } => {
                     let (ticket, record) = (*ticket, record.clone());
