@@ -5,7 +5,9 @@
 mod model_store;
 
 use model_store::ModelStore;
-use parlor::base::{Body, Outcome, Query, Record, Revocation, RoomId, Snapshot, Timestamp, UserId};
+use parlor::base::{
+    Body, EntryKind, Outcome, Query, Record, Revocation, RoomId, Snapshot, Timestamp, UserId,
+};
 use parlor::store::{Place, Store};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
@@ -51,6 +53,11 @@ fn any_body() -> impl Strategy<Value = Body> {
     (any_text(), data, reply_to).prop_map(|(text, data, reply_to)| Body { text, data, reply_to })
 }
 
+/// As a rule one of few, so that they meet.
+fn any_emoji() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => 0u8..3, 1 => 0u8..24]
+}
+
 fn any_record() -> impl Strategy<Value = Record> {
     let target = 1u64..24;
     prop_oneof![
@@ -69,7 +76,7 @@ fn any_record() -> impl Strategy<Value = Record> {
         2 => (any_room(), target.clone(), any_user(), any::<bool>()).prop_map(
             |(room, target, by, is_moderator)| Record::Delete { room, target, by, is_moderator }
         ),
-        4 => (any_room(), target.clone(), 0u8..24, any::<bool>(), any_user()).prop_map(
+        6 => (any_room(), target.clone(), any_emoji(), any::<bool>(), any_user()).prop_map(
             |(room, target, emoji, on, by)| {
                 let emoji = char::from_u32(0x1F600 + u32::from(emoji)).unwrap().to_string();
                 Record::React { room, target, emoji: emoji.into(), on, by }
@@ -186,6 +193,7 @@ impl Both {
         let (ticket, now) = (self.next, Timestamp(self.now));
         match step {
             Step::Write(record) => {
+                let record = self.aimed(record);
                 self.expected.push((ticket, self.model.write(now, &record)));
                 self.store.as_mut().unwrap().write(ticket, now, record).unwrap();
             }
@@ -214,6 +222,34 @@ impl Both {
                 self.reopened();
             }
         }
+    }
+
+    /// The record, as a rule about one of the newest messages that there are: what is about none is
+    /// refused, and tells little.
+    fn aimed(&self, mut record: Record) -> Record {
+        const RAW_ONE_IN: u64 = 8;
+        let is_reaction = matches!(record, Record::React { .. });
+        let (Record::Edit { room, target, by, .. }
+        | Record::Delete { room, target, by, .. }
+        | Record::React { room, target, by, .. }) = &mut record
+        else {
+            return record;
+        };
+        let newest = self.model.log(room).into_iter().rev().filter_map(|entry| match entry.kind {
+            EntryKind::Message { from, .. } => Some((entry.seq, from)),
+            _ => None,
+        });
+        let newest: Vec<(u64, UserId)> = newest.take(3).collect();
+        let number = *target;
+        if number % RAW_ONE_IN != 0 && !newest.is_empty() {
+            let (seq, author) = &newest[number as usize % newest.len()];
+            *target = *seq;
+            // Others may react; what else they do is refused.
+            if !is_reaction && number % 3 != 0 {
+                *by = author.clone();
+            }
+        }
+        record
     }
 
     fn reopened(&mut self) {
