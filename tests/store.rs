@@ -408,3 +408,16 @@ fn what_was_queued_behind_a_failed_batch_fails_too() {
     // From here on the failure has been heard of.
     assert_eq!(message(&opened.write(2, say("a", "ada", "good", None))).0, 2);
 }
+
+#[test]
+fn a_member_is_not_invited_any_more() {
+    let mut opened = open(&Place::Memory);
+    opened.write(1, join("a", "ada"));
+    opened.write(2, join("a", "bob"));
+    // It was decided before bob had come.
+    opened.write(3, Record::Invite { room: room("a"), user: user("bob"), by: user("ada") });
+    opened.write(4, leave("bob"));
+    let (title, open) = (None, Some(false));
+    opened.write(5, Record::Update { room: room("a"), title, open, owner: None });
+    assert_eq!(opened.write(6, join("a", "bob")), Outcome::NotMember);
+}

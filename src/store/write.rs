@@ -38,7 +38,10 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
         }
         Record::Invite { room, user, by } => {
             let Some(row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-            put(db, Permit::Invite, row.id, user, by)?;
+            // They may have come in another way meanwhile: nothing is left to come back to later.
+            if find_member(db, row.id, user)?.is_none() {
+                put(db, Permit::Invite, row.id, user, by)?;
+            }
             Ok(Outcome::Done)
         }
         Record::Leave { room, user, by } => {

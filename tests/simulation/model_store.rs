@@ -469,7 +469,9 @@ fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Outcome {
             Outcome::Room { room: room.state.clone(), entries: Vec::new() }
         }
         Record::Invite { user, by, .. } => {
-            room.invites.insert(user.clone(), by.clone());
+            if !room.members.contains_key(user) {
+                room.invites.insert(user.clone(), by.clone());
+            }
             Outcome::Done
         }
         Record::Leave { user, by, .. } => {
