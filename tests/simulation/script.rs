@@ -75,6 +75,11 @@ enum Action {
 const PATIENCE_MS: u64 = 9_000;
 
 impl Client {
+    /// After so long it asks whether anybody is there.
+    fn silence_ms(is_quiet: bool) -> u64 {
+        if is_quiet { PATIENCE_MS * 2 / 3 } else { PATIENCE_MS / 3 }
+    }
+
     /// Whether it has something to look after.
     fn is_lacking(&self, now: u64, is_quiet: bool) -> bool {
         let waits = !self.is_ready || !self.under_way.is_empty();
@@ -83,7 +88,7 @@ impl Client {
                 || !self.unsent.is_empty()
                 || !self.refused.is_empty()
                 || is_quiet && (!self.view.is_known || !self.reads.is_empty())
-                || !is_quiet && now > self.last_heard + PATIENCE_MS / 3)
+                || now > self.last_heard + Client::silence_ms(is_quiet))
     }
 }
 
@@ -369,7 +374,7 @@ impl World {
         if !client.is_ready {
             return;
         }
-        if self.may_ask(client) && self.now > client.last_heard + PATIENCE_MS / 3 && !self.is_quiet
+        if self.may_ask(client) && self.now > client.last_heard + Client::silence_ms(self.is_quiet)
         {
             // Whether anybody is there.
             if client.under_way.is_empty() {
