@@ -420,9 +420,11 @@ impl Checker {
                         Some("gone" | "epoch_changed") => {
                             session.follows.insert(room.clone(), Follow::Refused);
                         }
-                        _ => {
+                        Some("not_member") => {
                             session.follows.remove(room);
                         }
+                        // It was named before, and goes on as was said then.
+                        _ => {}
                     }
                 }
                 session.is_resuming &= !is_last;
