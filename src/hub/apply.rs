@@ -121,6 +121,7 @@ impl Hub {
             }
         }
         self.keep(room);
+        self.trim_due(now, effects);
         self.fan_out(room, &entry, effects);
     }
 }
