@@ -572,6 +572,41 @@ fn a_ban_that_is_decided_while_somebody_joins_holds_for_them() {
 }
 
 #[test]
+fn of_two_bans_the_one_that_can_be_stored_holds() {
+    for first_fails in [true, false] {
+        let mut world = World::new(Limits::default());
+        let (ada, bob, root) = (world.connect("ada"), world.connect("bob"), world.connect("root"));
+        world.request(ada, Request::Join(room("tea"))).unwrap();
+        world.request(bob, Request::Join(room("tea"))).unwrap();
+        let mut effects = Effects::default();
+        for (conn, is_admin) in [(ada, false), (root, true)] {
+            let request = Request::Ban(room("tea"), user("bob"));
+            let input = Input::Request { conn, is_admin, id: Some("1".into()), request };
+            world.hub.handle(world.now, input, &mut effects);
+        }
+        let records = effects.list.iter().filter_map(|effect| match effect {
+            Effect::Persist { ticket, record } => Some((*ticket, record)),
+            _ => None,
+        });
+        let mut is_first = true;
+        for (ticket, record) in records {
+            let outcome = if is_first == first_fails {
+                Outcome::Unavailable
+            } else {
+                world.store.write(world.now.timestamp, record)
+            };
+            is_first = false;
+            world.effects.clear();
+            world.hub.handle(world.now, Input::Outcome { ticket, outcome }, &mut world.effects);
+            assert_eq!(world.request(bob, say("tea", "x")), Err(RefusalCode::NotMember));
+        }
+        assert_eq!(world.request(bob, Request::Join(room("tea"))), Err(RefusalCode::Forbidden));
+        world.request(ada, Request::Unban(room("tea"), user("bob"))).unwrap();
+        world.request(bob, Request::Join(room("tea"))).unwrap();
+    }
+}
+
+#[test]
 fn joins_that_are_on_their_way_count_as_members() {
     let limits = Limits { room_members: 3, ..Limits::default() };
     let mut world = World::new(limits);

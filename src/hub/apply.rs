@@ -106,13 +106,15 @@ impl Hub {
                 self.rooms[room.0 as usize].append(&entry, &self.settings);
                 self.add_member(room, ix, &member);
                 self.tell_of_newcomer(now, room, ix, effects);
-                // A ban was decided meanwhile, and holds already.
-                if self.rooms[room.0 as usize].is_banned(user) {
+                // A ban was decided meanwhile, and holds already: its outcome is still to come.
+                let of_room = &mut self.rooms[room.0 as usize];
+                let bans_in_flight = of_room.ban(user).map_or(0, |ban| ban.in_flight);
+                if let Some(member) = of_room.members.get_mut(user) {
+                    member.endings = bans_in_flight;
+                }
+                if bans_in_flight > 0 {
                     for conn in self.connections_of(user).to_vec() {
                         self.halt(conn, room);
-                    }
-                    if let Some(member) = self.rooms[room.0 as usize].members.get_mut(user) {
-                        member.is_leaving = true;
                     }
                 }
             }

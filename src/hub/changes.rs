@@ -4,7 +4,7 @@
 use super::effect::{Answer, Effects, Refusal};
 use super::hub::{Hub, Pending};
 use super::request::Asker;
-use super::room::RoomIx;
+use super::room::{Room, RoomIx};
 use crate::base::{Record, RoomId};
 use std::sync::Arc;
 
@@ -33,7 +33,14 @@ impl Hub {
         target: u64,
         effects: &mut Effects,
     ) -> Done {
-        let room = self.room_of_message(asker, name, target)?;
+        // Admins may delete what they cannot read.
+        let room = if asker.is_admin {
+            let (room, of_room) = self.room(name).ok_or(asker.stranger())?;
+            has_entry(of_room, target)?;
+            room
+        } else {
+            self.room_of_message(asker, name, target)?
+        };
         let is_owner = self.rooms[room.0 as usize].is_owner(&asker.user);
         let is_moderator = is_owner || asker.is_admin;
         let by = asker.user.clone();
@@ -63,9 +70,7 @@ impl Hub {
         target: u64,
     ) -> Result<RoomIx, Refusal> {
         let (room, of_room) = self.room_of_member(asker, name)?;
-        if !(of_room.first..=of_room.head).contains(&target) {
-            return Err(Refusal::NO_SUCH_MESSAGE);
-        }
+        has_entry(of_room, target)?;
         Ok(room)
     }
 
@@ -76,9 +81,17 @@ impl Hub {
         record: Record,
         effects: &mut Effects,
     ) -> Done {
-        let pending =
-            Pending::Change { origin: asker.origin.clone(), room, asker: asker.user.clone() };
+        let pending = Pending::Change {
+            origin: asker.origin.clone(),
+            room,
+            asker: asker.user.clone(),
+            is_admin: asker.is_admin && matches!(record, Record::Delete { .. }),
+        };
         self.persist(asker, record, pending, false, effects);
         Ok(None)
     }
+}
+
+fn has_entry(room: &Room, seq: u64) -> Result<(), Refusal> {
+    if (room.first..=room.head).contains(&seq) { Ok(()) } else { Err(Refusal::NO_SUCH_MESSAGE) }
 }

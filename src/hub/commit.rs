@@ -54,9 +54,9 @@ impl Hub {
                 effects.push(answered(&asker, answer));
                 self.write_came(now, asker.conn, effects);
             }
-            Pending::Change { origin, room, asker } => {
-                let asker = self.asker(asker, origin);
-                let answer = self.changed(now, room, &asker.user, outcome, effects);
+            Pending::Change { origin, room, asker, is_admin } => {
+                let asker = Asker { is_admin, ..self.asker(asker, origin) };
+                let answer = self.changed(now, room, &asker, outcome, effects);
                 effects.push(answered(&asker, answer));
                 self.write_came(now, asker.conn, effects);
             }
@@ -88,6 +88,7 @@ impl Hub {
                     Outcome::Room { room: state, entries } => {
                         let name = state.room.clone();
                         if reason == Reason::Banned {
+                            self.ban_came_back(room, &user, true);
                             self.drop_invite(room, &user);
                         }
                         self.changed_room(now, state, entries, reason == Reason::Left, effects);
@@ -97,7 +98,7 @@ impl Hub {
                     }
                     other => {
                         if reason == Reason::Banned {
-                            self.lift_ban(room, &user);
+                            self.ban_came_back(room, &user, false);
                         }
                         self.stays(room, &user, effects);
                         Err(refusal(&other))
@@ -216,7 +217,7 @@ impl Hub {
         &mut self,
         now: Now,
         room: RoomIx,
-        asker: &UserId,
+        asker: &Asker,
         outcome: Outcome,
         effects: &mut Effects,
     ) -> Result<Answer, Refusal> {
@@ -228,11 +229,12 @@ impl Hub {
                 self.apply(now, room, Rc::new(entry), true, effects);
                 Ok(Answer::Changed { room: name, seq, ts, duplicate: false })
             }
-            // Membership is checked again before an old result is told.
-            Outcome::Unchanged { .. } if self.rooms[room.0 as usize].member(asker).is_none() => {
-                Err(Refusal::NOT_MEMBER)
-            }
             Outcome::Unchanged { seq, ts } => {
+                // Membership is checked again before an old result is told.
+                let is_member = self.rooms[room.0 as usize].member(&asker.user).is_some();
+                if !is_member && !asker.is_admin {
+                    return Err(Refusal::NOT_MEMBER);
+                }
                 Ok(Answer::Changed { room: name, seq, ts, duplicate: true })
             }
             Outcome::Forbidden => {
@@ -278,7 +280,11 @@ impl Hub {
     /// A membership was to end, and the store could not remember it: it goes on where it was.
     fn stays(&mut self, room: RoomIx, user: &UserId, effects: &mut Effects) {
         if let Some(member) = self.rooms[room.0 as usize].members.get_mut(user) {
-            member.is_leaving = false;
+            member.endings = member.endings.saturating_sub(1);
+            // Another end of it may be on its way to the store.
+            if member.endings > 0 {
+                return;
+            }
         }
         for conn in self.connections_of(user).to_vec() {
             self.go_on(conn, room, effects);

@@ -8,7 +8,7 @@ use super::keep::{Keeping, Retentions};
 use super::manage::Reason;
 use super::presence::{Presence, Scope};
 use super::request::Asker;
-use super::room::{Life, Room, RoomIx};
+use super::room::{Ban, Life, Room, RoomIx};
 use super::user::{User, UserIx};
 use crate::base::{
     Chance, ConnId, Limits, MemberState, Revocation, RoomId, SeededHash, Snapshot, UserId,
@@ -92,7 +92,7 @@ pub(super) enum Pending {
     /// A message.
     Send { origin: Origin, author: UserId },
     /// A change of a message.
-    Change { origin: Origin, room: RoomIx, asker: UserId },
+    Change { origin: Origin, room: RoomIx, asker: UserId, is_admin: bool },
     /// A room that is created, or joined: then it was there already if it is named.
     Join { origin: Origin, user: UserId, room: Option<RoomIx> },
     /// A membership that ends.
@@ -224,7 +224,8 @@ impl Hub {
         }
         for (room, user) in snapshot.bans {
             if let Some(room) = hub.room_by_id.get(&room) {
-                hub.rooms[room.0 as usize].permits().bans.insert(user);
+                let bans = &mut hub.rooms[room.0 as usize].permits().bans;
+                bans.insert(user, Ban { is_stored: true, in_flight: 0 });
             }
         }
         let rooms: Vec<RoomIx> = hub.room_by_id.values().copied().collect();

@@ -175,7 +175,8 @@ impl Hub {
         if user == asker.user {
             return Err(Refusal::bad_request("user", "one cannot ban oneself"));
         }
-        if of_room.is_banned(&user) && !of_room.members.contains_key(&user) {
+        let is_stored = of_room.ban(&user).is_some_and(|ban| ban.is_stored);
+        if is_stored && !of_room.members.contains_key(&user) {
             return Ok(Some(Answer::Done { room: name.clone(), user: Some(user) }));
         }
         let limit = self.settings.room_members;
@@ -185,7 +186,8 @@ impl Hub {
         let by = asker.user.clone();
         let record = Record::Ban { room: name.clone(), user: user.clone(), by: by.clone() };
         // It holds from here.
-        self.rooms[room.0 as usize].permits().bans.insert(user.clone());
+        let bans = &mut self.rooms[room.0 as usize].permits().bans;
+        bans.entry(user.clone()).or_default().in_flight += 1;
         self.end_membership(asker, room, user, Some(by), Reason::Banned, record, effects);
         Ok(None)
     }
@@ -207,10 +209,30 @@ impl Hub {
         Ok(None)
     }
 
+    /// A ban is on disk, or could not be put there.
+    pub(super) fn ban_came_back(&mut self, room: RoomIx, user: &UserId, is_stored: bool) {
+        let Some(permits) = &mut self.rooms[room.0 as usize].permits else { return };
+        let Some(ban) = permits.bans.get_mut(user) else { return };
+        ban.in_flight = ban.in_flight.saturating_sub(1);
+        ban.is_stored |= is_stored;
+        self.drop_void_ban(room, user);
+    }
+
+    /// The end of a ban is on disk. One that was decided since holds.
     pub(super) fn lift_ban(&mut self, room: RoomIx, user: &UserId) {
+        let Some(permits) = &mut self.rooms[room.0 as usize].permits else { return };
+        if let Some(ban) = permits.bans.get_mut(user) {
+            ban.is_stored = false;
+            self.drop_void_ban(room, user);
+        }
+    }
+
+    fn drop_void_ban(&mut self, room: RoomIx, user: &UserId) {
         let of_room = &mut self.rooms[room.0 as usize];
         let Some(permits) = &mut of_room.permits else { return };
-        permits.bans.remove(user);
+        if permits.bans.get(user).is_some_and(|ban| !ban.is_stored && ban.in_flight == 0) {
+            permits.bans.remove(user);
+        }
         if permits.invites.is_empty() && permits.bans.is_empty() {
             of_room.permits = None;
         }
@@ -233,7 +255,7 @@ impl Hub {
             self.halt(conn, room);
         }
         if let Some(member) = self.rooms[room.0 as usize].members.get_mut(&user) {
-            member.is_leaving = true;
+            member.endings += 1;
         }
         let origin = asker.origin.clone();
         let pending = Pending::Leave { origin, room, user, by, reason };

@@ -121,12 +121,13 @@ impl Hub {
     }
 
     fn told_of_mark(&self, room: RoomIx, user: &UserId, tells_others: bool) -> Vec<ConnId> {
-        let own = self.connections_of(user);
-        let followers = self.rooms[room.0 as usize].followers.iter();
-        followers
-            .filter(|(_, cursor)| matches!(cursor, Cursor::Live | Cursor::Behind { .. }))
-            .map(|(conn, _)| *conn)
-            .filter(|conn| tells_others || own.contains(conn))
-            .collect()
+        let followers = &self.rooms[room.0 as usize].followers;
+        let is_told = |cursor: &Cursor| matches!(cursor, Cursor::Live | Cursor::Behind { .. });
+        if tells_others {
+            followers.iter().filter(|(_, cursor)| is_told(cursor)).map(|(conn, _)| *conn).collect()
+        } else {
+            let own = self.connections_of(user).iter();
+            own.filter(|conn| followers.get(conn).is_some_and(is_told)).copied().collect()
+        }
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Presence {
     /// Who is to be told in the next announcement.
     changed: Vec<UserIx>,
     /// Who has come into a room since, where that is told.
-    joined: Vec<(RoomIx, UserIx)>,
+    joined: BTreeSet<(RoomIx, UserIx)>,
     /// Who has gone, and until when that is not told.
     graced: BTreeSet<(Moment, UserIx)>,
     /// When the window of the changes closes.
@@ -168,7 +168,7 @@ impl Hub {
         effects: &mut Effects,
     ) {
         if self.settings.presence == Scope::Rooms && self.users[ix.0 as usize].is_announced {
-            self.presence.joined.push((room, ix));
+            self.presence.joined.insert((room, ix));
             self.open_window(now, effects);
         }
     }
@@ -181,7 +181,7 @@ impl Hub {
         if user.is_announced {
             of_room.tally.count(false);
         }
-        self.presence.joined.retain(|joined| *joined != (room, ix));
+        self.presence.joined.remove(&(room, ix));
     }
 
     fn mark_changed(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {

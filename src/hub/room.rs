@@ -8,7 +8,7 @@ use super::user::UserIx;
 use crate::base::{
     ConnId, Entry, EntryKind, MemberState, Moment, RoomId, RoomState, Timestamp, UserId,
 };
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -66,7 +66,15 @@ pub(super) enum Life {
 pub(super) struct Permits {
     /// Who, and by whom.
     pub(super) invites: BTreeMap<UserId, UserId>,
-    pub(super) bans: BTreeSet<UserId>,
+    pub(super) bans: BTreeMap<UserId, Ban>,
+}
+
+/// A ban, which holds from the moment on in which it is decided.
+#[derive(Debug, Default)]
+pub(super) struct Ban {
+    pub(super) is_stored: bool,
+    /// How often it is on its way to the store.
+    pub(super) in_flight: u32,
 }
 
 /// A member.
@@ -82,8 +90,9 @@ pub(super) struct Member {
     pub(super) delivered: u64,
     /// They came by themselves: the room counts towards their quota.
     pub(super) is_own: bool,
-    /// They have asked to leave, which is not committed: rights that narrow hold from the decision.
-    pub(super) is_leaving: bool,
+    /// So many ends of the membership are decided and not committed: rights that narrow hold from
+    /// the decision.
+    pub(super) endings: u32,
 }
 
 impl Room {
@@ -123,7 +132,7 @@ impl Room {
             delivered: state.delivered,
             has_written: state.has_written,
             is_own: state.is_own,
-            is_leaving: false,
+            endings: 0,
         };
         self.members.insert(id, member);
     }
@@ -131,7 +140,7 @@ impl Room {
     /// The member, unless they are leaving, or the room is ending.
     pub(super) fn member(&self, user: &UserId) -> Option<&Member> {
         let is_live = self.life == Life::Live;
-        self.members.get(user).filter(|member| is_live && !member.is_leaving)
+        self.members.get(user).filter(|member| is_live && member.endings == 0)
     }
 
     pub(super) fn is_owner(&self, user: &UserId) -> bool {
@@ -139,7 +148,11 @@ impl Room {
     }
 
     pub(super) fn is_banned(&self, user: &UserId) -> bool {
-        self.permits.as_ref().is_some_and(|permits| permits.bans.contains(user))
+        self.permits.as_ref().is_some_and(|permits| permits.bans.contains_key(user))
+    }
+
+    pub(super) fn ban(&self, user: &UserId) -> Option<&Ban> {
+        self.permits.as_ref()?.bans.get(user)
     }
 
     pub(super) fn is_invited(&self, user: &UserId) -> bool {

@@ -147,7 +147,7 @@ TABLE = {
     ),
     "chat:delete": (
         {"room": "{closed}", "seq": "{members_seq}"},
-        {"stranger": "not_member", "member": "ok", "owner": "ok", "admin": "not_member"},
+        {"stranger": "not_member", "member": "ok", "owner": "ok", "admin": "ok"},
         [({"room": "{closed}", "seq": 1}, "no_such_message"), ({"seq": 1}, "bad_request")],
     ),
     "chat:react": (
