@@ -143,6 +143,10 @@ pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Resu
     Ok(Ok(()))
 }
 
+/// Pages kept in memory, in KiB; it is used as far as there is something to keep. A batch goes to a
+/// few pages of each room in it.
+const CACHE_KIB: i64 = 8 * 1024;
+
 /// How the database is used: acknowledged means on disk.
 pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     // In WAL mode FULL means that each commit waits for the log to be on disk.
@@ -150,8 +154,9 @@ pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "synchronous", "FULL")?;
     // What was deleted is overwritten.
     db.pragma_update(None, "secure_delete", true)?;
-    // Pages kept in memory, in KiB.
-    db.pragma_update(None, "cache_size", -256)?;
+    db.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    // A page that a batch changes leaves memory once, when it is committed.
+    db.pragma_update(None, "cache_spill", false)?;
     // After a checkpoint the write-ahead log is cut to this, in bytes: a burst does not keep its
     // disk for ever.
     db.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
