@@ -572,6 +572,36 @@ fn a_ban_that_is_decided_while_somebody_joins_holds_for_them() {
 }
 
 #[test]
+fn who_joins_while_they_are_banned_misses_nothing_if_the_ban_cannot_be_stored() {
+    let mut world = World::new(Limits::default());
+    let (ada, bob) = (world.connect("ada"), world.connect("bob"));
+    world.request(ada, Request::Join(room("tea"))).unwrap();
+    let mut effects = Effects::default();
+    let requests =
+        [(bob, Request::Join(room("tea"))), (ada, Request::Ban(room("tea"), user("bob")))];
+    for (conn, request) in requests {
+        let input = Input::Request { conn, is_admin: false, id: Some("1".into()), request };
+        world.hub.handle(world.now, input, &mut effects);
+    }
+    let records = effects.list.iter().filter_map(|effect| match effect {
+        Effect::Persist { ticket, record } => Some((*ticket, record)),
+        _ => None,
+    });
+    let mut shown = Vec::new();
+    for (at, (ticket, record)) in records.enumerate() {
+        let outcome = match at {
+            0 => world.store.write(world.now.timestamp, record),
+            _ => Outcome::Unavailable,
+        };
+        world.effects.clear();
+        world.hub.handle(world.now, Input::Outcome { ticket, outcome }, &mut world.effects);
+        shown.extend(world.notices().into_iter().filter(|(conns, _)| conns.contains(&bob)));
+    }
+    let shown: Vec<&str> = shown.iter().map(|(_, what)| what.as_str()).collect();
+    assert_eq!(shown, ["tea 2"], "one's own coming is the first entry that one sees");
+}
+
+#[test]
 fn of_two_bans_the_one_that_can_be_stored_holds() {
     for first_fails in [true, false] {
         let mut world = World::new(Limits::default());

@@ -3,7 +3,7 @@
 use super::effect::Effects;
 use super::hub::Hub;
 use super::input::Now;
-use super::room::{Room, RoomIx};
+use super::room::{Life, Room, RoomIx};
 use crate::base::{Entry, EntryKind, MemberState, RoomState, UserId};
 use std::rc::Rc;
 
@@ -99,24 +99,23 @@ impl Hub {
                     has_written: false,
                     is_own: by_themselves && by.is_none(),
                 };
+                // A ban, or the room's end, was decided meanwhile and holds already. Should it come to
+                // nothing, the cursors go on with this entry.
+                let bans_in_flight = of_room.ban(user).map_or(0, |ban| ban.in_flight);
+                let is_ending = bans_in_flight > 0 || of_room.life == Life::Ending;
                 for conn in self.connections_of(user).to_vec() {
                     let waits = self.connection(conn).is_some_and(|one| one.is_resuming);
                     self.follow(conn, room, waits);
-                }
-                self.rooms[room.0 as usize].append(&entry, &self.settings);
-                self.add_member(room, ix, &member);
-                self.tell_of_newcomer(now, room, ix, effects);
-                // A ban was decided meanwhile, and holds already: its outcome is still to come.
-                let of_room = &mut self.rooms[room.0 as usize];
-                let bans_in_flight = of_room.ban(user).map_or(0, |ban| ban.in_flight);
-                if let Some(member) = of_room.members.get_mut(user) {
-                    member.endings = bans_in_flight;
-                }
-                if bans_in_flight > 0 {
-                    for conn in self.connections_of(user).to_vec() {
+                    if is_ending {
                         self.halt(conn, room);
                     }
                 }
+                self.rooms[room.0 as usize].append(&entry, &self.settings);
+                self.add_member(room, ix, &member);
+                if let Some(member) = self.rooms[room.0 as usize].members.get_mut(user) {
+                    member.endings = bans_in_flight;
+                }
+                self.tell_of_newcomer(now, room, ix, effects);
             }
             EntryKind::Left { .. } => {
                 self.rooms[room.0 as usize].append(&entry, &self.settings);

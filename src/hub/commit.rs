@@ -281,10 +281,6 @@ impl Hub {
     fn stays(&mut self, room: RoomIx, user: &UserId, effects: &mut Effects) {
         if let Some(member) = self.rooms[room.0 as usize].members.get_mut(user) {
             member.endings = member.endings.saturating_sub(1);
-            // Another end of it may be on its way to the store.
-            if member.endings > 0 {
-                return;
-            }
         }
         for conn in self.connections_of(user).to_vec() {
             self.go_on(conn, room, effects);

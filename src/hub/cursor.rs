@@ -85,6 +85,11 @@ impl Hub {
     /// Lets a cursor go on, as the membership has not ended.
     pub(super) fn go_on(&mut self, conn: ConnId, room: RoomIx, effects: &mut Effects) {
         let Some(&mut Cursor::Leaving { next, was }) = self.cursor(conn, room) else { return };
+        // Another end, of the membership or of the room, may be on its way to the store.
+        let of_room = &self.rooms[room.0 as usize];
+        if self.user_of(conn).is_none_or(|user| of_room.member(user).is_none()) {
+            return;
+        }
         let is_resuming = self.connection(conn).is_some_and(|connection| connection.is_resuming);
         let stands = match was {
             Standing::Following => {

@@ -4,6 +4,7 @@
 //! not know what the server thinks.
 
 use super::ledger::Ledger;
+use parlor::hub::Retention;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,14 +80,16 @@ struct Fact {
 
 #[derive(Debug)]
 struct Said {
-    text: String,
+    /// Under one `cid`; the first one, unless that is kept no more.
+    texts: Vec<String>,
     seq: Option<u64>,
     repeats: u64,
 }
 
 /// What all connections together have been told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Checker {
+    kept: Retention,
     facts: BTreeMap<String, BTreeMap<u64, Fact>>,
     /// Texts of messages as they were sent, and of edits.
     texts: BTreeMap<String, BTreeMap<u64, String>>,
@@ -139,10 +142,25 @@ impl Session {
 }
 
 impl Checker {
+    pub(crate) fn new(kept: Retention) -> Checker {
+        Checker {
+            kept,
+            facts: BTreeMap::new(),
+            texts: BTreeMap::new(),
+            said: BTreeMap::new(),
+            acked: BTreeMap::new(),
+            marks: BTreeMap::new(),
+            repeats: 0,
+        }
+    }
+
     pub(crate) fn says(&mut self, user: &str, room: &str, cid: &str, text: &str) {
         let key = (user.to_owned(), room.to_owned(), cid.to_owned());
-        let said = Said { text: text.to_owned(), seq: None, repeats: 0 };
-        self.said.entry(key).or_insert(said);
+        let said = self.said.entry(key);
+        let said = said.or_insert(Said { texts: Vec::new(), seq: None, repeats: 0 });
+        if !said.texts.iter().any(|known| known == text) {
+            said.texts.push(text.to_owned());
+        }
     }
 
     pub(crate) fn floor(&self, room: &str, user: &str) -> u64 {
@@ -211,11 +229,12 @@ impl Checker {
             let fact = Fact { kind: kind.to_owned(), who: who.to_owned(), details, ts };
             facts.insert(seq, fact);
         }
-        self.texts(session, (kind, who), payload, room, seq);
+        self.texts(ledger, session, (kind, who), payload, room, seq);
     }
 
     fn texts(
         &mut self,
+        ledger: &Ledger,
         session: &Session,
         (kind, who): (&str, &str),
         payload: &Value,
@@ -241,17 +260,19 @@ impl Checker {
         }
         if let Some(cid) = payload["cid"].as_str() {
             assert_eq!(who, session.user, "a cid is told to another: {payload}");
-            self.stored(&session.user, room, cid, seq);
+            self.stored(ledger, &session.user, room, cid, seq);
         }
     }
 
-    /// A message stands at `seq`: nowhere else, then.
-    fn stored(&mut self, user: &str, room: &str, cid: &str, seq: u64) {
+    /// A message stands at `seq`: nowhere else, then, unless one of two places is kept no more.
+    fn stored(&mut self, ledger: &Ledger, user: &str, room: &str, cid: &str, seq: u64) {
         let key = (user.to_owned(), room.to_owned(), cid.to_owned());
         let said = self.said.get_mut(&key);
         let said = said.unwrap_or_else(|| panic!("nobody has said {cid} in {room}"));
         let known = *said.seq.get_or_insert(seq);
-        assert_eq!(known, seq, "{cid} of {user} is twice in {room}");
+        let is_gone = known.min(seq) < ledger.first(room);
+        assert!(known == seq || is_gone, "{cid} of {user} is twice in {room}: {known}, {seq}");
+        said.seq = Some(known.max(seq));
     }
 
     /// An entry of a log is pushed.
@@ -375,7 +396,7 @@ impl Checker {
             What::Send { cid } => {
                 let (room, seq) = (text(payload, "room"), number(payload, "seq"));
                 assert!(is_heard(room, seq), "answered before the commit: {payload}");
-                self.stored(&user, room, cid, seq);
+                self.stored(ledger, &user, room, cid, seq);
                 if payload["duplicate"] == Value::Bool(true) {
                     self.repeats += 1;
                     let key = (user.clone(), room.to_owned(), cid.clone());
@@ -417,7 +438,13 @@ impl Checker {
                 for (room, refusal) in payload["refused"].as_object().expect("refused") {
                     assert!(positions.contains_key(room), "{room} is refused, and was not named");
                     match refusal["code"].as_str() {
-                        Some("gone" | "epoch_changed") => {
+                        Some(code @ ("gone" | "epoch_changed")) => {
+                            if code == "gone" {
+                                let (first, head) =
+                                    (number(refusal, "first"), number(refusal, "head"));
+                                let is_gone = positions[room] + 1 < first || positions[room] > head;
+                                assert!(is_gone, "{room} is kept: {refusal}");
+                            }
                             session.follows.insert(room.clone(), Follow::Refused);
                         }
                         Some("not_member") => {
@@ -468,6 +495,8 @@ impl Checker {
             let seq = number(&entry["payload"], "seq");
             assert!(last.is_none_or(|last| seq == last + 1), "a hole in a page of {room} at {seq}");
             last = Some(seq);
+            let is_kept = seq.saturating_add(self.kept.entries) > head;
+            assert!(is_kept, "{room} {seq} is shown, and not kept: the head is {head}");
             self.entry(ledger, session, entry, turn);
             assert!(
                 ledger.may_have_read(room, &session.user, seq, turn),
@@ -497,21 +526,36 @@ impl Checker {
     }
 
     /// At the end, when somebody has read all that a room has: nothing that was acknowledged is
-    /// missing.
-    pub(crate) fn whole(&self, room: &str, head: u64) {
+    /// missing, but what was to be kept no more. `newest` is the latest that a clock ever was.
+    pub(crate) fn whole(
+        &self,
+        ledger: &Ledger,
+        room: &str,
+        (first, head): (u64, u64),
+        newest: i64,
+    ) {
         let empty = BTreeMap::new();
         let facts = self.facts.get(room).unwrap_or(&empty);
-        for seq in 1..=head {
+        for seq in first..=head {
             assert!(facts.contains_key(&seq), "nobody has seen {room} {seq}");
         }
-        for ((_, seq), cid) in self.acked.iter().filter(|((of, _), _)| of == room) {
+        if let Some(gone) = first.checked_sub(1).filter(|gone| *gone > 0) {
+            let is_beyond = gone.saturating_add(self.kept.entries) <= head;
+            let age_ms = i64::try_from(self.kept.age_ms).unwrap_or(i64::MAX);
+            let is_old = facts.get(&gone).is_none_or(|one| one.ts.saturating_add(age_ms) <= newest);
+            assert!(is_beyond || is_old, "{room} {gone} is gone, and should be kept");
+        }
+        let acked = self.acked.iter().filter(|((of, seq), _)| of == room && *seq >= first);
+        for ((_, seq), cid) in acked {
             assert!(*seq <= head, "{cid} was acknowledged as {room} {seq}, and is lost");
             assert_eq!(facts[seq].kind, "chat:message", "{cid} is something else");
             let key = (facts[seq].who.clone(), room.to_owned(), cid.clone());
             let said = self.said.get(&key).unwrap_or_else(|| panic!("{cid} is another's"));
             assert_eq!(said.seq, Some(*seq));
-            if let Some(first) = self.texts.get(room).and_then(|texts| texts.get(seq)) {
-                assert_eq!(*first, said.text, "{cid} says something else");
+            if let Some(sent) = self.texts.get(room).and_then(|texts| texts.get(seq)) {
+                // Once the first one is gone, another may have taken its `cid`.
+                let could_be = if ledger.first(room) == 1 { &said.texts[..1] } else { &said.texts };
+                assert!(could_be.contains(sent), "{cid} says something else");
             }
         }
     }

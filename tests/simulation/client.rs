@@ -72,7 +72,9 @@ pub(crate) struct Client {
     pub(crate) view: View,
     /// Pages of a room's history that are being read, at the end.
     pub(crate) reads: BTreeMap<String, u64>,
-    pub(crate) has_read: BTreeMap<String, u64>,
+    pub(crate) has_read: BTreeMap<String, (u64, u64)>,
+    /// The first entry of what is read of a room.
+    reads_from: BTreeMap<String, u64>,
     rate: (u64, u64),
     pub(crate) has_gone: bool,
     outbox: Option<Outbox>,
@@ -98,6 +100,7 @@ impl Client {
         self.rooms.clear();
         self.epoch.clear();
         self.has_read.clear();
+        self.reads_from.clear();
     }
 
     /// What the endpoint wants sent.
@@ -518,7 +521,8 @@ impl World {
                     if payload["more"] == true {
                         client.reads.insert(room, last);
                     } else {
-                        client.has_read.insert(room, head);
+                        let from = client.reads_from.remove(&room).unwrap_or(1);
+                        client.has_read.insert(room, (from, head));
                     }
                 }
             }
@@ -556,8 +560,18 @@ impl World {
                 self.hangs_up(link, false);
                 self.loses(client, true);
             }
-            What::History { .. } => {
-                client.reads.remove(&asked.room);
+            What::History { after, .. } => {
+                let read = client.reads.remove(&asked.room);
+                if code == "gone" {
+                    self.coverage.count("gone");
+                    let first = payload["first"].as_u64().expect("what is kept");
+                    let after = after.expect("only what comes behind an entry can be gone");
+                    assert!(after + 1 < first, "{} has what is behind {after}", asked.room);
+                    if read.is_some() {
+                        client.reads.insert(asked.room.clone(), first - 1);
+                        client.reads_from.insert(asked.room.clone(), first);
+                    }
+                }
             }
             What::Presence => client.view = View::default(),
             _ => {}

@@ -4,7 +4,7 @@
 use super::checker::What;
 use super::client::Client;
 use super::world::{Event, World};
-use parlor::hub::{Hub, Settings};
+use parlor::hub::{Census, Hub, Retentions, Settings};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -156,12 +156,13 @@ impl World {
         self.catches_up();
         let mut read = BTreeSet::new();
         for client in self.behaving() {
-            for (room, head) in &client.has_read {
-                read.insert((room.clone(), *head));
+            for (room, kept) in &client.has_read {
+                read.insert((room.clone(), *kept));
             }
         }
-        for (room, head) in read {
-            self.checker.whole(&room, head);
+        let shelf = self.shelf.borrow();
+        for (room, kept) in read {
+            self.checker.whole(&shelf.ledger, &room, kept, self.latest_wall().0);
         }
     }
 
@@ -177,11 +178,21 @@ impl World {
             });
         }
         self.run_until(self.now + REST_MS, |_| false);
+        // What has become too old at this moment may be on its way to the store.
+        self.run_until(self.now + REST_MS, |world| {
+            world.census().is_some_and(|one| one.pending == 0)
+        });
         let server = self.server.as_mut().expect("it lives");
         assert_eq!(server.reactor.io().connections(), 0, "connections that are left");
         assert_eq!(server.reactor.io().waiting_bytes(), 0, "bytes that wait for nobody");
         let snapshot = self.shelf.borrow().snapshot();
-        let fresh = Hub::new(Settings::from(&self.plan.limits), snapshot, 1).census();
-        assert_eq!(server.web.application().hub().census(), fresh, "what is left in memory");
+        let kept = Retentions { default: self.plan.kept, ..Retentions::default() };
+        let settings = Settings::from(&self.plan.limits).keep(kept);
+        let fresh = Hub::new(settings, snapshot, 1).census();
+        assert_eq!(self.census(), Some(fresh), "what is left in memory");
+    }
+
+    fn census(&self) -> Option<Census> {
+        self.server.as_ref().map(|server| server.web.application().hub().census())
     }
 }

@@ -22,6 +22,8 @@ struct RoomLedger {
     heard: Vec<Option<u64>>,
     members: BTreeMap<String, Vec<Stay>>,
     ended: Option<u64>,
+    /// So many of the oldest entries are removed.
+    removed: u64,
 }
 
 /// A membership: the entries that begin and end it, and when the server heard of these.
@@ -61,6 +63,11 @@ impl Ledger {
     pub(crate) fn committed(&mut self, outcome: &Outcome, record: &Record, _: u64) {
         if let (Record::End { room }, Outcome::Room { .. }) = (record, outcome) {
             self.rooms.entry(room.to_string()).or_default().ended = Some(u64::MAX);
+        }
+        if let (Record::Trim { room, .. }, Outcome::Trimmed { first, .. }) = (record, outcome) {
+            let removed = &mut self.rooms.entry(room.to_string()).or_default().removed;
+            assert!(*first > *removed, "what was removed of {room} has come back");
+            *removed = first - 1;
         }
         for entry in entries_of(outcome) {
             self.entries += 1;
@@ -190,6 +197,11 @@ impl Ledger {
             }
         }
         found
+    }
+
+    /// The oldest entry of a room that is on disk.
+    pub(crate) fn first(&self, room: &str) -> u64 {
+        self.rooms.get(room).map_or(1, |room| room.removed + 1)
     }
 
     /// The newest entry of a room.

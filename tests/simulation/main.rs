@@ -40,6 +40,7 @@ const FAULTS: &[&str] = &[
     "cuts",
     "failed batches",
     "full disks",
+    "gone",
     "half-dead connections",
     "jumps of the wall clock",
     "kills",

@@ -3,6 +3,7 @@
 
 use super::dice::Dice;
 use parlor::base::Limits;
+use parlor::hub::Retention;
 
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -26,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) is_open_mode: bool,
     pub(crate) text_bytes: u64,
     pub(crate) limits: Limits,
+    /// Of each room's log.
+    pub(crate) kept: Retention,
     /// Faults, each a mean time between two of them, in ms; 0 for never.
     pub(crate) cut_ms: u64,
     pub(crate) kill_ms: u64,
@@ -75,6 +78,10 @@ impl Plan {
             rooms: *dice.pick(&[5, 1_000]),
             ..Limits::default()
         };
+        let kept = Retention {
+            entries: if dice.one_in(4) { dice.range(1, 40) } else { u64::MAX },
+            age_ms: if dice.one_in(6) { dice.range(1_000, 40_000) } else { u64::MAX },
+        };
         Plan {
             users,
             devices,
@@ -91,6 +98,7 @@ impl Plan {
             is_open_mode: dice.one_in(5),
             text_bytes: *dice.pick(&[20, 60, 400]),
             limits,
+            kept,
             cut_ms,
             kill_ms,
             stop_reading_ms,

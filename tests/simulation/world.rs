@@ -65,6 +65,8 @@ pub(crate) struct World {
     /// Milliseconds since the beginning.
     pub(crate) now: u64,
     wall_offset: i64,
+    /// The latest that the wall clock was before it last jumped.
+    latest_wall: Timestamp,
     pub(crate) turn: u64,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     order: u64,
@@ -108,6 +110,7 @@ impl World {
             Secret::new(b"a secret of the simulator, 32 bytes").expect("it is long enough");
         let mut config = Config::new(SocketAddr::from(([127, 0, 0, 1], 80)), Place::Memory);
         config.limits = plan.limits.clone();
+        config.retention.default = plan.kept;
         config.secret = (!plan.is_open_mode).then(|| secret.clone());
         config.compression.enabled = plan.compression;
         config.compression.codecs.threshold_bytes = 100;
@@ -126,6 +129,7 @@ impl World {
         let mut world = World {
             now: 0,
             wall_offset: 0,
+            latest_wall: Timestamp(0),
             turn: 0,
             events: BinaryHeap::new(),
             order: 0,
@@ -136,7 +140,7 @@ impl World {
             is_store_slow: false,
             links: Vec::new(),
             clients,
-            checker: Checker::default(),
+            checker: Checker::new(plan.kept),
             coverage: Coverage::default(),
             config,
             keys,
@@ -198,6 +202,11 @@ impl World {
             let wait = self.dice.range(mean_ms / 4, mean_ms * 7 / 4);
             self.at(self.now + wait, fault);
         }
+    }
+
+    /// The latest that the wall clock ever was.
+    pub(crate) fn latest_wall(&self) -> Timestamp {
+        self.latest_wall.max(self.wall())
     }
 
     pub(crate) fn wall(&self) -> Timestamp {
@@ -328,6 +337,7 @@ impl World {
             }
             Event::WallJump => {
                 let far = self.dice.skewed(100, 4_000_000) as i64;
+                self.latest_wall = self.latest_wall.max(self.wall());
                 self.wall_offset += if self.dice.one_in(2) { far } else { -far };
                 self.coverage.count("jumps of the wall clock");
                 self.trace(|| format!("the wall clock is {} ms off", self.wall_offset));
