@@ -2,7 +2,8 @@
 // At most ITEMS_MAX are in the page at once; scrolling moves that window through the log, and asks for more of it.
 
 import { arrange, counted, dayName, el, setText } from './text.js';
-import { messageRow, notesRow, topContent } from './rows.js';
+import { countsFor } from './log.js';
+import { messageRow, notesRow, reactionNodes, topContent } from './rows.js';
 
 const byId = (id) => document.getElementById(id);
 const ITEMS_MAX = 400;
@@ -121,7 +122,7 @@ export class ChatLog {
         nodes.push(this.#row(used, `day ${day}`, dayName(item.ts), () => [el('span', {}, dayName(item.ts))], 'day'));
         before = null;
       }
-      if (!marked && item.seq > this.#newAfter && item.kind === 'message' && item.from !== self) {
+      if (!marked && item.seq > this.#newAfter && countsFor(item, self)) {
         nodes.push(this.#row(used, 'new', 'new', () => [el('span', {}, 'New')], 'new'));
         marked = true;
         before = null;
@@ -153,12 +154,24 @@ export class ChatLog {
     const { presence } = this.#app;
     const reply = item.replyTo ? this.#room.log.item(item.replyTo) : undefined;
     const status = item.seq === null ? item.status : 'kept';
-    const stamp = [status, item.because, continued, presence.name(item.from), reply && presence.name(reply.from)].join('\n');
+    const said = (one) => one && [one.text, one.deleted, one.edited, presence.name(one.from)];
+    const stamp = JSON.stringify([status, item.because, continued, said(item), said(reply)]);
     const own = item.from === this.#app.user.id;
     const classes = ['msg', continued && 'continued', own && 'own', item.seq === null && status].filter(Boolean).join(' ');
     // One's own message keeps its node from the first moment to the stored entry.
     const key = own && item.cid ? `c${item.cid}` : `s${item.seq}`;
-    return this.#row(used, key, stamp, () => messageRow(this.#app, item, continued, reply), classes);
+    const node = this.#row(used, key, stamp, () => messageRow(this.#app, item, continued, reply), classes);
+    this.#reactions(node.querySelector('.reactions'), item);
+    return node;
+  }
+
+  /** Apart from the message, which is not to be read out again for them. */
+  #reactions(list, { reactions = new Map() }) {
+    const stamp = JSON.stringify([...reactions].map(([emoji, { users, more }]) => [emoji, more, users.map((user) => this.#app.presence.name(user))]));
+    if ((list.dataset.stamp ?? '[]') === stamp) return;
+    list.dataset.stamp = stamp;
+    list.hidden = reactions.size === 0;
+    list.replaceChildren(...reactionNodes(this.#app, reactions));
   }
 
   #row(used, key, stamp, make, classes) {

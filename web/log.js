@@ -1,10 +1,16 @@
 // One room: what is known of it, and the part of its log that this page holds, without a hole from `first` to `last`.
-// It applies entries; it does not fetch any.
+// It applies entries; it does not fetch any. Messages come as they are when the server is asked, so an entry that
+// changes one may be known by it already: to apply an entry again changes nothing.
 
 /** What an entry turned out to be: applied, already known, or beyond something that is missing. */
 export const APPLIED = 'applied';
 export const KNOWN = 'known';
 export const GAP = 'gap';
+
+// So many of the newest changes are kept for messages that are on their way.
+const RECENT_MAX = 256;
+// So many of those who reacted are named in a history, of each reaction.
+const NAMED_MAX = 20;
 
 export class Log {
   /** The smallest `seq` that is covered, or null as long as nothing is known. */
@@ -15,6 +21,8 @@ export class Log {
   atStart = false;
   /** Messages, arrivals and departures, by `seq`. */
   items = [];
+  /** The newest changes, of whatever message, oldest first. */
+  #recent = [];
 
   /** Starts behind `head`: what is older can be put before it. */
   begin(head) {
@@ -22,6 +30,7 @@ export class Log {
     this.last = head;
     this.atStart = head === 0;
     this.items = [];
+    this.#recent = [];
   }
 
   /** Forgets everything, the position included. */
@@ -30,6 +39,7 @@ export class Log {
     this.last = null;
     this.atStart = false;
     this.items = [];
+    this.#recent = [];
   }
 
   /** Applies one entry at the end, in the order of the log. */
@@ -39,11 +49,17 @@ export class Log {
     // The position moves before anybody is told: a handler that fails must not make the entry come again.
     this.last = entry.seq;
     const item = shown(type, entry);
-    if (item) this.items.push(item);
+    // What comes as deleted is never counted as unread, and its deletion follows.
+    if (item) this.items.push(Object.assign(item, { uncounted: item.deleted === true }));
+    else if (CHANGES.has(type)) this.#changed(type, entry);
     return APPLIED;
   }
 
-  /** Puts a page of older entries before what is held. */
+  /**
+   * Puts a page of older entries before what is held. The changes in it are those of messages in it, which show them,
+   * or of older ones, which will: they are not applied, as newer ones may have followed. But what came while the page
+   * was on its way need not be in it.
+   */
   prepend(entries, more) {
     const older = [];
     for (const { type, payload } of entries) {
@@ -51,9 +67,18 @@ export class Log {
       const item = shown(type, payload);
       if (item) older.push(item);
     }
+    const bySeq = new Map(older.map((item) => [item.seq, item]));
+    for (const { type, entry } of this.#recent) change(bySeq.get(entry.target), type, entry);
     this.items = [...older, ...this.items];
     if (entries.length > 0) this.first = Math.min(this.first, entries[0].payload.seq);
     this.atStart = !more || this.first <= 1;
+  }
+
+  /** A change at the end: of a message that is held, or of one that may be when its page comes. */
+  #changed(type, entry) {
+    change(this.item(entry.target), type, entry);
+    this.#recent.push({ type, entry });
+    if (this.#recent.length > RECENT_MAX) this.#recent.shift();
   }
 
   /** Gives up the oldest items, but for the newest `keep`. */
@@ -93,14 +118,50 @@ export class Log {
 
 /** Whether an item is one that its reader, `self`, would call unread. */
 export function countsFor(item, self) {
-  return item.kind === 'message' && item.from !== self;
+  return item.kind === 'message' && !item.deleted && item.from !== self;
 }
 
-/** What is shown of an entry; null for kinds that this page does not know: they only count as seen. */
-function shown(type, { seq, ts, from, user, text, cid, reply_to: replyTo }) {
+/**
+ * What is shown of an entry; null for those that only change another, and for kinds that this page does not know: they
+ * only count as seen.
+ */
+function shown(type, { seq, ts, from, user, text, cid, reply_to: replyTo, edited, deleted, reactions }) {
   if (type === 'room:joined' || type === 'room:left') return { kind: type, seq, from: user, ts };
-  if (type === 'chat:message') return { kind: 'message', seq, from, text: text ?? '', ts, cid, replyTo };
-  return null;
+  if (type !== 'chat:message') return null;
+  const item = { kind: 'message', seq, from, text: text ?? '', ts, cid, replyTo, edited: edited ?? 0, deleted: false, reactions: new Map() };
+  if (deleted) remove(item);
+  else for (const [emoji, users] of Object.entries(reactions ?? {})) item.reactions.set(emoji, { users: [...users], more: users.length >= NAMED_MAX });
+  return item;
+}
+
+const CHANGES = new Map([['chat:edited', edit], ['chat:deleted', remove], ['chat:reacted', react]]);
+
+/** Applies a change to its message, if there is one; what was deleted stays so. */
+function change(item, type, entry) {
+  if (item?.kind === 'message' && !item.deleted) CHANGES.get(type)(item, entry);
+}
+
+/** An edit of what was deleted since has no text: the deletion follows. */
+function edit(item, { seq, text, deleted }) {
+  if (deleted || seq <= item.edited) return;
+  item.text = text ?? '';
+  item.edited = seq;
+}
+
+function remove(item) {
+  item.deleted = true;
+  item.text = '';
+  item.edited = 0;
+  item.reactions.clear();
+}
+
+function react(item, { emoji, on, by }) {
+  const { users, more } = item.reactions.get(emoji) ?? { users: [], more: false };
+  const others = users.filter((user) => user !== by);
+  if (on && others.length < users.length) return;
+  if (on) item.reactions.set(emoji, { users: [...users, by], more });
+  else if (others.length > 0 || more) item.reactions.set(emoji, { users: others, more });
+  else item.reactions.delete(emoji);
 }
 
 /**

@@ -126,13 +126,17 @@ export class Rooms {
   }
 
   #applied(room, type, entry) {
-    if (type === 'chat:message') {
+    if (type === 'chat:deleted') {
+      // One's own are read.
+      const was = entry.seq > room.counted && entry.target > room.read && !room.log.item(entry.target)?.uncounted;
+      if (was) room.unread = Math.max(0, room.unread - 1);
+    } else if (type === 'chat:message') {
       this.#on.spoke(room, entry.from);
       if (entry.from === this.self) {
         room.read = Math.max(room.read, entry.seq);
         room.marked = Math.max(room.marked, entry.seq);
         if (entry.seq > room.counted) room.unread = 0;
-      } else if (entry.seq > room.counted && entry.seq > room.read) {
+      } else if (entry.seq > room.counted && entry.seq > room.read && !entry.deleted) {
         room.unread += 1;
       }
     }

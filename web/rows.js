@@ -1,10 +1,11 @@
 // What stands in the log, as nodes: a message, people coming and going, and what is above the first of them.
 // It decides nothing about which rows there are.
 
-import { avatar, el, icon, linked, listed, timeNode } from './text.js';
+import { avatar, el, icon, isolated, linked, listed, sentence, timeNode } from './text.js';
 
 const QUOTE_LENGTH = 90;
 const NAMES_MAX = 5;
+const DELETED = 'This message was deleted.';
 
 /** The children of a message's row. */
 export function messageRow(app, item, continued, reply) {
@@ -22,10 +23,29 @@ export function messageRow(app, item, continued, reply) {
         !continued && timeNode(item.ts),
       ),
       reply && quote(app, reply),
-      el('div', { class: 'text', dir: 'auto' }, linked(item.text)),
+      item.deleted ? el('div', { class: 'text deleted' }, DELETED) : said(item),
+      el('ul', { class: 'reactions', 'aria-label': 'Reactions', 'aria-live': 'off', hidden: true }),
       item.seq === null && status(app, item),
     ),
   ];
+}
+
+/** What was said, and that it said something else before. */
+function said({ text, edited }) {
+  if (!edited) return el('div', { class: 'text', dir: 'auto' }, linked(text));
+  // A part with a direction of its own has no say in that of the whole.
+  const mark = el('span', { class: 'edited', dir: 'ltr' }, 'edited');
+  return el('div', { class: 'said', dir: 'auto' }, el('span', { class: 'text' }, linked(text)), ' ', mark);
+}
+
+/** Each reaction, with how many gave it, and who. */
+export function reactionNodes(app, reactions) {
+  return [...reactions].map(([emoji, { users, more }]) => {
+    const names = users.map((user) => app.presence.name(user));
+    const title = `${isolated(emoji)} from ${sentence([...names.map(isolated), ...(more ? ['perhaps others'] : [])])}`;
+    const count = `${users.length}${more ? '+' : ''}`;
+    return el('li', { title }, el('span', { class: 'unseen' }, title), el('span', { 'aria-hidden': 'true' }, el('bdi', {}, emoji), ` ${count}`));
+  });
 }
 
 /** The children of a row that tells who came or went. */
@@ -72,7 +92,7 @@ function skeleton() {
 }
 
 function quote(app, reply) {
-  const text = [...(reply.text ?? '')].slice(0, QUOTE_LENGTH).join('');
+  const text = reply.deleted ? DELETED : [...(reply.text ?? '')].slice(0, QUOTE_LENGTH).join('');
   return el('p', { class: 'quote', dir: 'auto' }, el('bdi', {}, app.presence.name(reply.from)), `: ${text}`);
 }
 

@@ -159,6 +159,11 @@ export function listed(words) {
   return words.flatMap((word, at) => [between(at), el('bdi', {}, word)]);
 }
 
+/** The same as plain text. */
+export function sentence(words) {
+  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
+}
+
 /** A name within plain text, kept to itself (Unicode's first strong isolate) as `bdi` does among nodes. */
 export function isolated(name) {
   return `\u2068${name}\u2069`;
