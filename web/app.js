@@ -1,6 +1,7 @@
 // The page's beginning and its wiring: who is at the door, what is connected to what, what must be drawn again.
 // It holds no state of rooms, people or messages itself, and draws nothing.
 
+import { removedBecause } from './codes.js';
 import { Connection } from './connection.js';
 import { Outbox } from './outbox.js';
 import { Presence } from './presence.js';
@@ -47,6 +48,8 @@ class App {
       listed: () => this.redraw('rooms', 'title', 'log'),
       own: (cid) => this.outbox?.shown(cid),
       spoke: (room, user) => this.presence.spoke(room.name, user),
+      moved: (user) => this.presence.moved(user === this.user?.id),
+      invited: ({ room, title, by }) => this.house.toast(`${isolated(this.presence.name(by))} invites you to ${isolated(title || room)}.`),
       removed: (room, why) => this.#removed(room, why),
       // Of what nobody looks at, as of other rooms, only the end is kept.
       keeps: (room) => room === this.room && (this.#visible() || !this.house.atEnd),
@@ -118,6 +121,7 @@ class App {
     }
     this.user = hello.user;
     this.limits = hello.limits ?? {};
+    this.presence.begin(hello.presence);
     this.presence.names.set(hello.user.id, hello.user.name || hello.user.id);
     // What somebody says goes before what the page would like to know.
     const say = (type, payload) => this.connection.requests.ask(type, payload, { first: true });
@@ -181,12 +185,13 @@ class App {
   }
 
   #removed(room, { reason, by }) {
+    this.presence.left(room.name);
     const unsaid = this.outbox?.drop(room.name) ?? [];
     if (reason === 'reset') {
       this.house.toast('The server no longer has what it kept: rooms and messages are gone.');
     } else if (reason !== 'left') {
-      const whoever = by ? `, by ${isolated(this.presence.name(by))}` : '';
-      this.house.toast(`You were taken out of ${isolated(room.title || room.name)}${whoever}.`);
+      const whoever = by && by !== this.user.id ? `, by ${isolated(this.presence.name(by))}` : '';
+      this.house.toast(`${removedBecause(reason, isolated(room.title || room.name))}${whoever}.`);
     }
     if (room === this.room) {
       // After a loss of everything one begins anew, as whoever comes in for the first time.

@@ -24,6 +24,7 @@ const CLOSED = {
   4102: 'The connection fell silent.',
   4103: 'This page was sending too fast.',
   4200: 'Your link has expired.',
+  4201: 'Your link was withdrawn.',
 };
 
 /** Why a connection ended, as a sentence. */
@@ -33,6 +34,20 @@ export function closedBecause(code) {
     token: 'Your link is no longer valid.',
     retry: 'The connection was lost.',
   }[verdict(code)];
+}
+
+/** Why one is in a room no more, as a sentence without its end. */
+export function removedBecause(reason, room) {
+  switch (reason) {
+    case 'deleted':
+      return `${room} was closed for good`;
+    case 'banned':
+      return `You were banned from ${room}`;
+    case 'removed':
+      return `You were taken out of ${room}`;
+    default:
+      return `You are no longer in ${room}`;
+  }
 }
 
 const REFUSED = {

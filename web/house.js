@@ -117,11 +117,12 @@ export class House {
     setText(byId('room-title'), room === null ? 'parlor' : this.#nameOf(room));
     byId('room-title').dataset.kind = room === null ? 'none' : room.peer === null ? 'room' : 'direct';
     let note = '';
-    if (room?.peer) note = presence.online === null ? '' : presence.isOnline(room.peer) ? 'online' : 'not online; they will find it here';
+    if (room?.peer && presence.isOnline(room.peer)) note = 'online';
+    else if (room?.peer && presence.isOffline(room.peer, !room.draft)) note = 'not online; they will find it here';
     else if (room?.members) note = counted(room.members, 'member');
     setText(byId('room-note'), note);
     byId('leave').hidden = room === null || room.peer !== null;
-    byId('people-open').setAttribute('aria-label', presence.online === null ? 'People' : `People, ${presence.online.size} online`);
+    byId('people-open').setAttribute('aria-label', presence.number === null ? 'People' : `People, ${presence.number.people}${presence.number.more ? ' and more' : ''} online`);
     if (user && byId('me').dataset.of !== user.id + user.name) {
       byId('me').dataset.of = user.id + user.name;
       byId('me').replaceChildren(avatar(user.id, user.name || user.id), el('bdi', {}, user.name || user.id));

@@ -1,9 +1,10 @@
 // The two lists beside the messages: rooms on one side, people on the other.
 // They draw what `rooms` and `presence` hold, and turn a press into a wish to the app.
 
-import { arrange, avatar, counted, el, icon, setText } from './text.js';
+import { arrange, avatar, counted, el, icon, isolated, setText } from './text.js';
 
 const names = new Intl.Collator();
+const TOO_MANY = 'There are too many people to list them all.';
 const byId = (id) => document.getElementById(id);
 
 /** Nodes by key, made anew only when what they show has changed, so that focus stays where it is. */
@@ -42,9 +43,13 @@ export class Lists {
     const direct = all.filter((room) => room.peer !== null);
     byId('direct').hidden = direct.length === 0;
     this.#kept.direct.draw(byId('direct-list'), direct.map((room) => this.#room(room, presence.name(room.peer))));
-    const open = rooms.joinable.filter((room) => !rooms.get(room.room)).map((room) => this.#joinable(room, counted(room.members ?? 0, 'member')));
-    byId('joinable').hidden = open.length === 0;
-    this.#kept.joinable.draw(byId('joinable-list'), open);
+    const invited = [...rooms.invites.values()].filter(({ room }) => !rooms.get(room));
+    const invites = invited.map((room) => this.#joinable(room, `invited by ${isolated(presence.name(room.by))}`, 'invited'));
+    const open = rooms.joinable
+      .filter(({ room }) => !rooms.get(room) && !rooms.invites.has(room))
+      .map((room) => this.#joinable(room, counted(room.members ?? 0, 'member')));
+    byId('joinable').hidden = invites.length + open.length === 0;
+    this.#kept.joinable.draw(byId('joinable-list'), [...invites, ...open]);
   }
 
   #room(room, name = room.title || room.name) {
@@ -74,14 +79,14 @@ export class Lists {
     };
   }
 
-  #joinable(room, note) {
+  #joinable(room, note, kind = '') {
     const name = room.title || room.room;
     return {
       key: room.room,
       stamp: [name, note].join('\n'),
       make: () => el(
         'button',
-        { type: 'button', class: 'place open', onclick: () => this.#join(room.room), title: `Join ${name}` },
+        { type: 'button', class: `place open ${kind}`, onclick: () => this.#join(room.room), title: `Join ${name}` },
         icon('door'),
         el('span', { class: 'unseen' }, 'Join '),
         el('bdi', { class: 'place-name' }, name),
@@ -106,9 +111,12 @@ export class Lists {
     const { presence, connection, user, rooms } = this.#app;
     const note = byId('people-note');
     const title = byId('people-title');
+    const { number, scope } = presence;
+    setText(title, number === null ? 'Who is here' : `${number.people.toLocaleString('en')}${number.more ? ' and more' : ''} here`);
     if (presence.online === null) {
-      setText(title, 'Who is here');
-      setText(note, connection.online ? 'Looking around…' : '');
+      if (scope === 'off') setText(note, 'This server does not tell who is here.');
+      else if (!connection.online) setText(note, '');
+      else setText(note, number === null ? 'Looking around…' : TOO_MANY);
       this.#kept.people.draw(byId('people-list'), []);
       return;
     }
@@ -116,10 +124,10 @@ export class Lists {
     const people = [...presence.online]
       .map((id) => ({ id, name: presence.name(id) }))
       .sort((a, b) => (b.id === self) - (a.id === self) || names.compare(a.name, b.name) || (a.id < b.id ? -1 : 1));
-    setText(title, `${people.length.toLocaleString('en')}${presence.partial ? ' and more' : ''} here`);
     let said = '';
     if (!connection.online) said = 'As it was when the connection was lost.';
-    else if (presence.partial) said = 'There are too many people to list them all.';
+    else if (presence.partial) said = TOO_MANY;
+    else if (people.length === 1 && scope === 'rooms') said = 'Nobody else of your rooms is online. Whoever comes in is shown here.';
     else if (people.length === 1) said = 'Nobody else is online. Whoever comes in is shown here.';
     setText(note, said);
     this.#kept.people.draw(byId('people-list'), people.map(({ id, name }) => ({

@@ -1,16 +1,21 @@
 // Who is online, what people are called, and who is typing.
 // Lists come in pages, changes as pushes with a version; only what is newer than what is known is applied.
+// Where people are many only their number is told: then it is not known who they are.
 
 const PAGE = 200;
 const PAGES_MAX = 5;
 const TYPING_MS = 6_000;
 const AGAIN_MS = 4_000;
+const SOON_MS = 300;
+const PUSHES = ['user:online', 'user:offline', 'user:count'];
 
 export class Presence {
   /** Ids of who is online; null as long as nothing is known. */
   online = null;
   /** Whether there are more people than were listed. */
   partial = false;
+  /** Of whom the server tells: `everyone`, `rooms` (those with whom one shares a room) or `off`. */
+  scope = 'everyone';
   names = new Map();
   #ask;
   #changed;
@@ -19,6 +24,8 @@ export class Presence {
   #run = 0;
   #again = 0;
   #learned = new Set();
+  /** How many are online, where only that is told: by room, `''` for all. */
+  #counts = new Map();
   #typing = new Map();
   #expiring = 0;
 
@@ -32,8 +39,25 @@ export class Presence {
     return this.names.get(user) ?? user;
   }
 
+  /** A new connection: of whom it tells. */
+  begin(scope = 'everyone') {
+    this.scope = scope;
+    if (scope !== 'off') return;
+    this.#counts.clear();
+    this.#unknown();
+  }
+
+  /** How many are online, and whether it is at least so many; null as long as nothing is known. */
+  get number() {
+    if (this.online !== null) return { people: this.online.size, more: this.partial };
+    if (this.#counts.size === 0) return null;
+    // Of rooms that share people the largest is what is certain.
+    return { people: Math.max(...this.#counts.values()), more: !this.#counts.has('') };
+  }
+
   /** Lists anew. Versions hold within one connection. */
   async list() {
+    if (this.scope === 'off') return;
     this.#run += 1;
     const run = this.#run;
     this.#held = [];
@@ -58,7 +82,8 @@ export class Presence {
       if (run !== this.#run) return;
       // What was held is lost: what is shown may be wrong, and is asked for again.
       this.#held = null;
-      if (refusal.code !== 'disconnected') this.#listLater();
+      if (refusal.code === 'forbidden') this.begin('off');
+      else if (refusal.code !== 'disconnected') this.#listLater();
       return;
     }
     const held = this.#held;
@@ -66,6 +91,7 @@ export class Presence {
     this.#version = version ?? 0;
     this.online = users;
     this.partial = more;
+    this.#counts.clear();
     for (const { type, payload } of held) this.push(type, payload);
     this.#changed('people');
   }
@@ -85,32 +111,77 @@ export class Presence {
       this.#types(payload);
       return true;
     }
-    if (type !== 'user:online' && type !== 'user:offline') return false;
+    if (!PUSHES.includes(type)) return false;
     if (this.#held !== null) {
       this.#held.push({ type, payload });
     } else if (payload.reset) {
-      // Some change did not reach us, whatever the version of those that did.
-      this.list();
+      // Some change did not reach us, whatever the version of those that did; or the lists are back.
+      this.#back(payload.room);
     } else if (payload.version > this.#version) {
       this.#version = payload.version;
-      this.#apply(type, payload.users);
+      this.#apply(type, payload);
     }
     return true;
   }
 
-  #apply(type, users) {
-    if (this.online === null) return;
-    for (const user of users) {
-      if (type === 'user:online') this.online.add(user);
-      else this.online.delete(user);
+  #apply(type, { users, online, room = '' }) {
+    if (type === 'user:count') {
+      this.#counts.set(room, online);
+      this.#unknown();
+    } else if (this.#counts.has(room)) {
+      this.#back(room);
+    } else if (this.online !== null) {
+      this.#move(type, users);
     }
-    // Pushes carry ids only; the names of people never seen come with the next list, asked for once for many.
-    if (type === 'user:online' && users.some((user) => !this.names.has(user))) this.#listLater();
+  }
+
+  #move(type, users) {
+    if (type === 'user:online') {
+      for (const user of users) this.online.add(user);
+      // Pushes carry ids only; the names of people never seen come with the next list, asked for once for many.
+      if (users.some((user) => !this.names.has(user))) this.#listLater();
+    } else {
+      // Who goes is told of in each room that they are in, so that once is enough.
+      for (const user of users) this.online.delete(user);
+    }
     this.#changed('people');
+  }
+
+  /** Of a room, or of all, lists are told again: they are worth asking for when there is none that is only counted. */
+  #back(room) {
+    if (room) this.#counts.delete(room);
+    else this.#counts.clear();
+    if (this.#counts.size === 0) this.list();
+    else this.#changed('people');
+  }
+
+  #unknown() {
+    this.online = null;
+    this.partial = false;
+    clearTimeout(this.#again);
+    this.#again = 0;
+    this.#changed('people');
+  }
+
+  /** Somebody came into one of our rooms or left it: it may be that we are told of others now. */
+  moved(self) {
+    // Of who comes in we are told, of those that we come to, or that have left all our rooms, not.
+    if (this.scope === 'rooms') this.#listLater(self ? SOON_MS : AGAIN_MS);
+  }
+
+  /** We are in this room no more. */
+  left(room) {
+    if (this.#counts.has(room)) this.#back(room);
+    else this.moved(true);
   }
 
   isOnline(user) {
     return this.online?.has(user) ?? false;
+  }
+
+  /** Whether it is certain that somebody is not online; `shared`: whether we share a room with them. */
+  isOffline(user, shared) {
+    return this.online !== null && !this.partial && !this.online.has(user) && (shared || this.scope === 'everyone');
   }
 
   /** Who types in a room, the longest first. */
@@ -130,6 +201,7 @@ export class Presence {
     this.#version = 0;
     this.#learned.clear();
     this.#typing.clear();
+    this.#counts.clear();
     clearTimeout(this.#again);
     this.#again = 0;
     this.#changed('typing');
@@ -166,11 +238,12 @@ export class Presence {
     this.names.set(user, name || user);
   }
 
-  #listLater() {
+  #listLater(within = AGAIN_MS) {
     if (this.#again !== 0) return;
     this.#again = setTimeout(() => {
       this.#again = 0;
-      this.list();
-    }, AGAIN_MS / 2 + (Math.random() * AGAIN_MS) / 2);
+      // While people are only counted, a list would be void with the next change.
+      if (this.#counts.size === 0) this.list();
+    }, within / 2 + (Math.random() * within) / 2);
   }
 }

@@ -27,6 +27,8 @@ export class Rooms {
   map = new Map();
   /** Open rooms that one is not in, as `room:list` told. */
   joinable = [];
+  /** Rooms that one may join as one was invited, by name: `{room, title, by}`. */
+  invites = new Map();
   self = null;
   #epoch = null;
   #ask;
@@ -36,7 +38,8 @@ export class Rooms {
 
   /**
    * `ask(type, payload, options)`; `on`: `changed(room)`, `listed()`, `own(cid)`, `spoke(room, user)`,
-   * `removed(room, why)`, and `keeps(room)`: whether its log is being looked at.
+   * `moved(user)` who came into a room or left one, `invited(invite)`, `removed(room, why)`, and `keeps(room)`: whether
+   * its log is being looked at.
    */
   constructor(ask, on) {
     this.#ask = ask;
@@ -64,6 +67,7 @@ export class Rooms {
     this.self = hello.user.id;
     if (this.#epoch !== null && this.#epoch !== hello.epoch) this.#forget(hello);
     this.#epoch = hello.epoch;
+    this.#invited(hello.invites);
     for (const known of hello.rooms) {
       const room = this.#room(known.room);
       room.draft = false;
@@ -86,7 +90,7 @@ export class Rooms {
 
   #refused(name, code) {
     if (code === 'not_member') {
-      this.#remove(name, { reason: 'removed' });
+      this.#remove(name, { reason: 'unknown' });
       return;
     }
     const room = this.#room(name);
@@ -103,6 +107,11 @@ export class Rooms {
       if (payload.user === this.self) this.#readElsewhere(payload);
     } else if (type === 'room:removed') {
       this.#remove(payload.room, payload);
+    } else if (type === 'room:invited') {
+      if (this.map.has(payload.room)) return true;
+      this.invites.set(payload.room, payload);
+      this.#on.invited(payload);
+      this.#on.listed();
     } else {
       return false;
     }
@@ -130,6 +139,8 @@ export class Rooms {
       // One's own are read.
       const was = entry.seq > room.counted && entry.target > room.read && !room.log.item(entry.target)?.uncounted;
       if (was) room.unread = Math.max(0, room.unread - 1);
+    } else if (type === 'room:joined' || type === 'room:left') {
+      this.#on.moved(entry.user);
     } else if (type === 'chat:message') {
       this.#on.spoke(room, entry.from);
       if (entry.from === this.self) {
@@ -205,7 +216,7 @@ export class Rooms {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       if (error.code === 'gone' || (room.draft && error.code === 'not_member')) room.log.atStart = true;
-      else if (error.code === 'not_member') this.#remove(room.name, { reason: 'removed' });
+      else if (error.code === 'not_member') this.#remove(room.name, { reason: 'unknown' });
       else room.problem = error;
     } finally {
       room.loading = false;
@@ -215,14 +226,19 @@ export class Rooms {
     if (!newest && room.log.last === null && this.map.has(room.name)) this.older(room);
   }
 
-  /** Joins an open room, or opens one of a name that nobody uses. */
+  /** Joins an open room or one to which one was invited, or opens one of a name that nobody uses. */
   async join(name) {
-    const reply = await this.#ask('room:join', { room: name });
+    const reply = await this.#ask('room:join', { room: name }).catch((refusal) => {
+      // The room has ended, or one is banned from it: so has the invitation.
+      if (['not_member', 'forbidden'].includes(refusal.code)) this.invites.delete(name);
+      throw refusal;
+    });
     const room = this.#room(reply.room ?? name);
     room.draft = false;
     this.#told(room, reply);
     if (room.log.last === null) room.log.begin(reply.head);
     this.joinable = this.joinable.filter((other) => other.room !== name);
+    this.#on.moved(this.self);
     this.#on.listed();
     this.list().catch(() => {});
     return room;
@@ -328,7 +344,13 @@ export class Rooms {
     const joinable = [];
     await this.#pages({ open: true }, (listed) => joinable.push(listed));
     this.joinable = joinable.filter((listed) => !this.map.has(listed.room));
+    // Nobody tells that an invitation is void.
+    if (this.invites.size > 0) this.#invited((await this.#ask('info')).invites);
     this.#on.listed();
+  }
+
+  #invited(invites = []) {
+    this.invites = new Map(invites.map((invite) => [invite.room, invite]));
   }
 
   async #pages(filter, each) {
@@ -359,6 +381,7 @@ export class Rooms {
     if (room === undefined) {
       room = new Room(name, this.self);
       this.map.set(name, room);
+      this.invites.delete(name);
     }
     return room;
   }
