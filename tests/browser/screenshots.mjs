@@ -1,9 +1,10 @@
 // Pictures of the page as it is: node screenshots.mjs DIR URL, with a server in open mode at URL.
-// Light and dark, on a phone and on a desk: sign-in, an empty room, a full one, and while reconnecting.
+// Light and dark, on a phone and on a desk: sign-in, an empty room, a full one with messages that were changed, and
+// while reconnecting.
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { comeIn, joinRoom, launch, say, sleep } from './support.mjs';
+import { Program, comeIn, joinRoom, launch, say, sleep } from './support.mjs';
 
 const [directory, url] = process.argv.slice(2);
 if (!url) {
@@ -27,6 +28,13 @@ const TALK = [
   ['ada', 'Everything that matters is right above you. It will still be there after the next power cut, too: what the server has answered for is on its disk, and what it has not is on its way from here.'],
   ['linus', 'Reading now.'],
 ];
+// What became of them: whose, a part of the text, the request, and who asks for it.
+const CHANGES = [
+  ['ada', 'next power cut, too', 'chat:react', { emoji: '🕯️' }, 'bob', 'grace', 'linus'],
+  ['ada', 'next power cut, too', 'chat:react', { emoji: '👍' }, 'linus'],
+  ['bob', 'read all week.', 'chat:delete', {}, 'bob'],
+  ['grace', 'what it is: text.', 'chat:edit', { text: 'I pasted <b>markup</b> & it stays what it is: plain text.' }, 'grace'],
+];
 
 const browser = await launch();
 const run = Date.now().toString(36);
@@ -48,6 +56,17 @@ for (const [name, text] of TALK) {
   await say(guests[name], text);
   await guests.ada.locator('.msg').nth(before).waitFor();
 }
+const programs = {};
+for (const name of ['bob', 'grace', 'linus']) programs[name] = await Program.connect(url, name);
+const { entries } = await programs.bob.ask('chat:history', { room: full });
+for (const [author, part, type, change, ...people] of CHANGES) {
+  const { payload } = entries.find(({ payload: { from, text } }) => from === author && text?.includes(part));
+  for (const name of people) await programs[name].ask(type, { room: full, seq: payload.seq, ...change });
+}
+await programs.bob.ask('room:create', { room: `salon-${run}`, title: 'The salon' });
+await programs.bob.ask('room:invite', { room: `salon-${run}`, user: 'ada' });
+for (const program of Object.values(programs)) program.end();
+
 await joinRoom(guests.bob, 'kitchen');
 await joinRoom(guests.bob, 'library');
 await guests.bob.locator('#room-list .place', { hasText: 'lobby' }).click();

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import WebSocket from 'ws';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -148,4 +149,44 @@ export async function say(page, text) {
 /** The texts of the messages that are shown, from top to bottom. */
 export function texts(page) {
   return page.locator('#log-rows .msg .text').allTextContents();
+}
+
+/** Another program: somebody on a socket of their own, who can ask for what the page has no buttons for. */
+export class Program {
+  #waiting = new Map();
+  #lastId = 0;
+
+  static async connect(url, user) {
+    const program = new Program();
+    program.socket = new WebSocket(`${url.replace('http', 'ws')}/ws?user=${user}`);
+    await new Promise((resolve, reject) => {
+      program.socket.on('error', reject);
+      program.socket.on('message', (data) => {
+        const { type, id, payload } = JSON.parse(data);
+        if (type === 'hello') resolve();
+        else program.#settle(type, id, payload);
+      });
+    });
+    return program;
+  }
+
+  #settle(type, id, payload) {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (type === 'reply') waiting?.resolve(payload);
+    else waiting?.reject(new Error(`${payload.code}: ${payload.message}`));
+  }
+
+  ask(type, payload = {}) {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.socket.send(JSON.stringify({ type, id, payload }));
+    });
+  }
+
+  end() {
+    this.socket.terminate();
+  }
 }
