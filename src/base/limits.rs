@@ -87,6 +87,9 @@ pub const MARKS_MEMBERS_MAX: usize = 50;
 pub const REACTIONS_PER_MESSAGE_MAX: usize = 20;
 /// Users of each reaction that a message in a history names: the first ones.
 pub const REACTION_USERS_MAX: usize = 20;
+/// A message with more reactions is shown by an index, which does not tell if one of them is
+/// missing; up to so many are all read and counted.
+pub const REACTIONS_COUNTED_MAX: u64 = 400;
 /// Entries that the store removes from the beginning of a log in one transaction.
 pub const TRIM_ENTRIES_MAX: u64 = 4_096;
 /// Nobody's typing is told in rooms of more members.

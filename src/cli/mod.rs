@@ -1,11 +1,13 @@
 //! The command line of the `parlor` program.
 
+mod data;
 pub mod decode;
 mod serve;
 mod token;
 
 use crate::server::auth::{KeyProblem, Secret};
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// A lean chat and presence server.
@@ -27,6 +29,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Make a token that says who somebody is, or a link that signs in to the page
     Token(token::TokenArgs),
+    /// Check, move, back up, bring back and repair the data
+    Data(data::DataArgs),
     /// Say what every byte of a WebSocket stream means, with the clause of the RFC
     Decode(decode::DecodeArgs),
 }
@@ -39,6 +43,7 @@ pub fn main() -> ExitCode {
         None => serve::run(cli.serve),
         Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Token(args)) => token::run(&args),
+        Some(Command::Data(args)) => data::run(args),
         Some(Command::Decode(args)) => decode::run(&args),
     };
     match result {
@@ -76,4 +81,19 @@ fn secret_of_environment() -> Result<Option<Secret>, Failure> {
     Secret::new(text.as_encoded_bytes()).map(Some).map_err(|len| {
         Failure::usage(format!("{SECRET_VARIABLE}: {}", KeyProblem::SecretShort(len)))
     })
+}
+
+/// The directory of the XDG Base Directory Specification.
+fn default_data() -> Result<PathBuf, Failure> {
+    let absolute =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    if let Some(data) = absolute("XDG_DATA_HOME") {
+        return Ok(data.join("parlor"));
+    }
+    match absolute("HOME") {
+        Some(home) => Ok(home.join(".local/share/parlor")),
+        None => Err(Failure::usage(
+            "there is no home directory: say with --data where to keep the data",
+        )),
+    }
 }

@@ -1,6 +1,6 @@
 //! `parlor serve`.
 
-use super::{Failure, secret_of_environment};
+use super::{Failure, default_data, secret_of_environment};
 use crate::reactor::on_signal;
 use crate::server::auth::KeyFile;
 use crate::server::{Config, Server, ServerError};
@@ -159,21 +159,6 @@ fn config(args: ServeArgs) -> Result<Config, Failure> {
         )));
     }
     Ok(config)
-}
-
-/// The directory of the XDG Base Directory Specification.
-fn default_data() -> Result<PathBuf, Failure> {
-    let absolute =
-        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    if let Some(data) = absolute("XDG_DATA_HOME") {
-        return Ok(data.join("parlor"));
-    }
-    match absolute("HOME") {
-        Some(home) => Ok(home.join(".local/share/parlor")),
-        None => Err(Failure::usage(
-            "there is no home directory: say with --data where to keep the data",
-        )),
-    }
 }
 
 fn start_log(filter: &str) -> Result<(), Failure> {

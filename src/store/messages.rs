@@ -1,9 +1,10 @@
 //! Messages, and what becomes of them: sent, edited, deleted, reacted to.
 
 use super::pages;
+use super::repeats::find_repeat;
 use super::rows::{
-    EntryRow, RoomRow, damaged, digest, entry, entry_columns, find_entry, find_live_room,
-    find_member, find_room, insert_room, save_member, save_room,
+    EntryRow, RoomRow, damaged, digest, find_entry, find_live_room, find_member, find_room,
+    insert_room, save_member, save_room,
 };
 use crate::base::limits::REACTIONS_PER_MESSAGE_MAX;
 use crate::base::{Body, Entry, EntryKind, MemberState, Outcome, RoomId, Timestamp, UserId};
@@ -26,7 +27,8 @@ pub(super) fn send(
         (Some(row), _) => row,
         (None, None) => return Ok(Outcome::NotMember),
         (None, Some(to)) => {
-            let row = insert_room(db, room, "", false, None)?;
+            let mut row = insert_room(db, room, "", false, None)?;
+            row.people = if from == to { 1 } else { 2 };
             for user in [from, to] {
                 save_member(db, row.id, user, &MemberState::default())?;
             }
@@ -61,31 +63,6 @@ pub(super) fn send(
     Ok(Outcome::Message { entry, is_duplicate: false, is_first })
 }
 
-fn find_repeat(
-    db: &Connection,
-    row: &RoomRow,
-    from: &UserId,
-    cid: &Arc<str>,
-) -> Result<Option<EntryRow>> {
-    let found = db
-        .prepare_cached(concat!(
-            "SELECT ",
-            entry_columns!(),
-            " FROM entries WHERE room = ?1 AND user = ?2 AND cid = ?3"
-        ))?
-        .query_row(params![row.id, from.as_str(), &**cid], |found| entry(&row.state.room, found))
-        .optional()?;
-    // An index that leads to another entry is damaged.
-    let leads_there = |found: &EntryRow| {
-        matches!(&found.entry.kind,
-        EntryKind::Message { from: by, cid: Some(of), .. } if by == from && of == cid)
-    };
-    match found {
-        Some(found) if !leads_there(&found) => Err(damaged("the index of client ids".into())),
-        found => Ok(found),
-    }
-}
-
 pub(super) fn edit(
     db: &Connection,
     now: Timestamp,
@@ -110,7 +87,7 @@ pub(super) fn edit(
     db.prepare_cached(
         "UPDATE entries SET text = ?3, edited = ?4, \
          sum = row_sum('entries', room, seq, ts, kind, user, by, ?3, data, reply_to, target, emoji, \
-         is_on, cid, digest, messages, ?4, deleted) WHERE room = ?1 AND seq = ?2",
+         is_on, cid, digest, messages, ?4, deleted, reacted) WHERE room = ?1 AND seq = ?2",
     )?
     .execute(params![row.id, target as i64, &**text, entry.seq as i64])?;
     changed(db, &row, target, entry)
@@ -138,19 +115,19 @@ pub(super) fn delete(
     let entry = append(db, now, &mut row, EntryKind::Deleted { target, by: by.clone() }, None)?;
     let (room, target_seq, seq) = (row.id, target as i64, entry.seq as i64);
     db.prepare_cached(
-        "UPDATE entries SET text = NULL, data = NULL, deleted = ?3, \
+        "UPDATE entries SET text = NULL, data = NULL, deleted = ?3, reacted = 0, \
          sum = row_sum('entries', room, seq, ts, kind, user, by, NULL, NULL, reply_to, target, \
-         emoji, is_on, cid, digest, messages, edited, ?3) WHERE room = ?1 AND seq = ?2",
+         emoji, is_on, cid, digest, messages, edited, ?3, 0) WHERE room = ?1 AND seq = ?2",
     )?
     .execute(params![room, target_seq, seq])?;
     // What it said before is gone, too. A row that is damaged stays so, and is shown to nobody.
     db.prepare_cached(
         "UPDATE entries SET text = NULL, \
          sum = row_sum('entries', room, seq, ts, kind, user, by, NULL, data, reply_to, target, \
-         emoji, is_on, cid, digest, messages, edited, deleted) \
+         emoji, is_on, cid, digest, messages, edited, deleted, reacted) \
          WHERE room = ?1 AND target = ?2 AND kind = 'edited' \
          AND sum = row_sum('entries', room, seq, ts, kind, user, by, text, data, reply_to, target, \
-         emoji, is_on, cid, digest, messages, edited, deleted)",
+         emoji, is_on, cid, digest, messages, edited, deleted, reacted)",
     )?
     .execute(params![room, target_seq])?;
     db.prepare_cached("DELETE FROM reactions WHERE room = ?1 AND target = ?2")?
@@ -221,6 +198,13 @@ pub(super) fn react(
         )?
         .execute(key)?;
     }
+    db.prepare_cached(
+        "UPDATE entries SET reacted = reacted + ?3, \
+         sum = row_sum('entries', room, seq, ts, kind, user, by, text, data, reply_to, target, \
+         emoji, is_on, cid, digest, messages, edited, deleted, reacted + ?3) \
+         WHERE room = ?1 AND seq = ?2",
+    )?
+    .execute(params![room_id, message, if on { 1 } else { -1 }])?;
     changed(db, &row, target, entry)
 }
 
@@ -296,7 +280,7 @@ pub(super) fn append(
          is_on, cid, digest, messages, sum) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
          row_sum('entries', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
-         NULL, NULL))",
+         NULL, NULL, 0))",
     )?
     .execute(params![
         row.id,

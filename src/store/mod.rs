@@ -4,10 +4,13 @@
 //! decides nothing: what may be written was decided before.
 
 mod backend;
+mod cut;
+pub mod data;
 mod lock;
 mod marks;
 mod messages;
 mod pages;
+mod repeats;
 mod rows;
 mod schema;
 #[allow(clippy::module_inception)]
@@ -18,3 +21,6 @@ mod write;
 pub use backend::Backend;
 pub use lock::LockError;
 pub use store::{NotTaken, OpenError, Place, Store};
+
+#[cfg(test)]
+mod plans;

@@ -1,10 +1,10 @@
 //! What is read: pages of logs, and at the start all but the logs.
 
 use super::rows::{
-    EntryRow, ROOM, RoomRow, check, damaged, entry, entry_columns, find_live_room, member, parsed,
-    room_row,
+    EntryRow, RoomRow, check, damaged, entry, entry_columns, find_live_room, member, meta, parsed,
+    room_columns, room_row,
 };
-use crate::base::limits::{REACTION_USERS_MAX, REACTIONS_PER_MESSAGE_MAX};
+use crate::base::limits::{REACTION_USERS_MAX, REACTIONS_COUNTED_MAX, REACTIONS_PER_MESSAGE_MAX};
 use crate::base::{
     Changes, Entry, EntryKind, Invite, Outcome, Query, Revocation, RoomId, Snapshot, Timestamp,
     UserId,
@@ -65,9 +65,9 @@ pub(super) fn read(db: &Connection, query: &Query) -> Result<Outcome> {
 
 /// An entry with what became of it since.
 pub(super) fn with_changes(db: &Connection, room: i64, found: EntryRow) -> Result<Entry> {
-    let EntryRow { mut entry, edited, deleted, .. } = found;
+    let EntryRow { mut entry, edited, deleted, reacted, .. } = found;
     if let EntryKind::Message { changes, .. } = &mut entry.kind {
-        let reactions = reactions(db, room, entry.seq)?;
+        let reactions = reactions(db, room, entry.seq, reacted)?;
         if edited.is_some() || deleted.is_some() || !reactions.is_empty() {
             *changes = Some(Box::new(Changes { edited, deleted, reactions }));
         }
@@ -95,7 +95,50 @@ pub(super) fn emojis(db: &Connection, room: i64, target: u64) -> Result<Vec<Arc<
     Ok(emojis)
 }
 
-fn reactions(db: &Connection, room: i64, target: u64) -> Result<Vec<(Arc<str>, Vec<UserId>)>> {
+type Reactions = Vec<(Arc<str>, Vec<UserId>)>;
+
+/// The reactions to a message, of which there are `count`.
+fn reactions(db: &Connection, room: i64, target: u64, count: u64) -> Result<Reactions> {
+    match count {
+        0 => Ok(Vec::new()),
+        1..=REACTIONS_COUNTED_MAX => counted_reactions(db, room, target, count),
+        _ => many_reactions(db, room, target),
+    }
+}
+
+/// Reads them all, so that one that is missing is noticed.
+fn counted_reactions(db: &Connection, room: i64, target: u64, count: u64) -> Result<Reactions> {
+    let mut statement = db.prepare_cached(
+        "SELECT seq, emoji, user, sum = row_sum('reactions', room, target, emoji, user, seq) \
+         FROM reactions WHERE room = ?1 AND target = ?2 LIMIT ?3",
+    )?;
+    let mut rows = statement.query(params![room, target as i64, count as i64 + 1])?;
+    let mut all: Vec<(i64, Arc<str>, UserId)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        check(row, 3, "a reaction")?;
+        let user = parsed(UserId::parse(row.get_ref(2)?.as_str()?))?;
+        all.push((row.get(0)?, row.get_ref(1)?.as_str()?.into(), user));
+    }
+    all.sort();
+    // No two came by one entry.
+    all.dedup_by_key(|(seq, ..)| *seq);
+    if all.len() as u64 != count {
+        let found = all.len();
+        return Err(damaged(format!("{found} reactions, and there should be {count}")));
+    }
+    let mut found: Reactions = Vec::new();
+    for (_, emoji, user) in all {
+        match found.iter_mut().find(|(one, _)| *one == emoji) {
+            Some((_, users)) if users.len() < REACTION_USERS_MAX => users.push(user),
+            Some(_) => {}
+            None => found.push((emoji, vec![user])),
+        }
+    }
+    Ok(found)
+}
+
+/// Reads the first of each: a reaction of thousands costs no more than one of a few.
+fn many_reactions(db: &Connection, room: i64, target: u64) -> Result<Reactions> {
     let mut users_of = db.prepare_cached(
         "SELECT user, seq, sum = row_sum('reactions', room, target, emoji, user, seq) \
          FROM reactions WHERE room = ?1 AND target = ?2 AND emoji = ?3 ORDER BY seq LIMIT ?4",
@@ -118,18 +161,12 @@ fn reactions(db: &Connection, room: i64, target: u64) -> Result<Vec<(Arc<str>, V
 
 /// Reads all but the logs; of these it sees that their newest entries are there.
 pub(super) fn snapshot(db: &Connection) -> Result<Snapshot> {
-    let epoch = db.query_row(
-        "SELECT value, sum = row_sum('meta', key, value) FROM meta WHERE key = 'epoch'",
-        (),
-        |row| {
-            check(row, 1, "the epoch")?;
-            row.get(0)
-        },
-    )?;
+    let epoch = meta(db, "epoch")?;
     let rooms: Vec<RoomRow> = db
-        .prepare(&format!("SELECT {ROOM} FROM rooms ORDER BY id"))?
+        .prepare(concat!("SELECT ", room_columns!(), " FROM rooms ORDER BY id"))?
         .query_map((), room_row)?
         .collect::<Result<_>>()?;
+    are_all(db, "rooms", rooms.iter().map(|row| row.id))?;
     let mut newest = db.prepare("SELECT max(seq) FROM entries WHERE room = ?1")?;
     for row in rooms.iter().filter(|row| row.state.head >= row.state.first) {
         let found: Option<i64> = newest.query_row([row.id], |found| found.get(0))?;
@@ -138,19 +175,43 @@ pub(super) fn snapshot(db: &Connection) -> Result<Snapshot> {
             return Err(damaged(format!("the newest entries of room {name} are not there")));
         }
     }
-    let members = db
-        .prepare(
-            "SELECT r.name, m.user, m.joined, m.read, m.read_messages, m.deleted_unread, \
-             m.delivered, m.has_written, m.own, m.sum = row_sum('members', m.room, m.user, \
-             m.joined, m.read, m.read_messages, m.deleted_unread, m.delivered, m.has_written, \
-             m.own) FROM members m JOIN rooms r ON r.id = m.room ORDER BY m.room, m.user",
-        )?
-        .query_map((), |row| {
-            let (room, user) = room_and_user(row)?;
-            Ok((room, user, member(row, 2)?))
-        })?
-        .collect::<Result<_>>()?;
-    let names = db
+    // By an index, which may be damaged although the rooms are not.
+    let mut by_name = db.prepare("SELECT id FROM rooms WHERE name = ?1")?;
+    for row in &rooms {
+        let name = row.state.room.as_str();
+        let found: Option<i64> = by_name.query_row([name], |found| found.get(0)).optional()?;
+        if found != Some(row.id) {
+            return Err(damaged(format!("room {name} is not found by its name")));
+        }
+    }
+    let mut people = People::new(&rooms);
+    let members = people.read(
+        db,
+        "SELECT room, user, joined, read, read_messages, deleted_unread, delivered, has_written, \
+         own, sum = row_sum('members', room, user, joined, read, read_messages, deleted_unread, \
+         delivered, has_written, own) FROM members ORDER BY room, user",
+        |room, user, row| Ok((room, user, member(row, 2)?)),
+    )?;
+    let invites = people.read(
+        db,
+        "SELECT room, user, by, sum = row_sum('invites', room, user, by) FROM invites \
+         ORDER BY room, user",
+        |room, user, row| {
+            check(row, 3, "an invitation")?;
+            Ok(Invite { room, user, by: parsed(UserId::parse(row.get_ref(2)?.as_str()?))? })
+        },
+    )?;
+    let bans = people.read(
+        db,
+        "SELECT room, user, by, sum = row_sum('bans', room, user, by) FROM bans \
+         ORDER BY room, user",
+        |room, user, row| {
+            check(row, 3, "a ban")?;
+            Ok((room, user))
+        },
+    )?;
+    people.are_all()?;
+    let names: Vec<(UserId, Arc<str>)> = db
         .prepare("SELECT id, name, sum = row_sum('users', id, name) FROM users ORDER BY id")?
         .query_map((), |row| {
             check(row, 2, "a user")?;
@@ -158,27 +219,7 @@ pub(super) fn snapshot(db: &Connection) -> Result<Snapshot> {
             Ok((user, Arc::from(row.get_ref(1)?.as_str()?)))
         })?
         .collect::<Result<_>>()?;
-    let invites = db
-        .prepare(
-            "SELECT r.name, i.user, i.by, i.sum = row_sum('invites', i.room, i.user, i.by) \
-             FROM invites i JOIN rooms r ON r.id = i.room ORDER BY i.room, i.user",
-        )?
-        .query_map((), |row| {
-            check(row, 3, "an invitation")?;
-            let (room, user) = room_and_user(row)?;
-            Ok(Invite { room, user, by: parsed(UserId::parse(row.get_ref(2)?.as_str()?))? })
-        })?
-        .collect::<Result<_>>()?;
-    let bans = db
-        .prepare(
-            "SELECT r.name, b.user, b.sum = row_sum('bans', b.room, b.user, b.by) \
-             FROM bans b JOIN rooms r ON r.id = b.room ORDER BY b.room, b.user",
-        )?
-        .query_map((), |row| {
-            check(row, 2, "a ban")?;
-            room_and_user(row)
-        })?
-        .collect::<Result<_>>()?;
+    are_all(db, "users", names.iter().map(|(user, _)| user))?;
     let revocations = db
         .prepare(
             "SELECT kind, key, before, sum = row_sum('revocations', kind, key, before) \
@@ -197,9 +238,70 @@ pub(super) fn snapshot(db: &Connection) -> Result<Snapshot> {
     Ok(Snapshot { epoch, rooms, members, names, invites, bans, revocations })
 }
 
-/// The first two columns.
-fn room_and_user(row: &rusqlite::Row<'_>) -> Result<(RoomId, UserId)> {
-    let room = parsed(RoomId::parse(row.get_ref(0)?.as_str()?))?;
-    let user = parsed(UserId::parse(row.get_ref(1)?.as_str()?))?;
-    Ok((room, user))
+/// Whether a table has as many rows as it should, each once.
+fn are_all<T: PartialOrd>(
+    db: &Connection,
+    table: &str,
+    keys: impl Iterator<Item = T>,
+) -> Result<()> {
+    let (mut count, mut last) = (0u64, None);
+    for key in keys {
+        if last.as_ref().is_some_and(|last| *last >= key) {
+            return Err(damaged(format!("the order of the {table}")));
+        }
+        (count, last) = (count + 1, Some(key));
+    }
+    let expected = meta(db, table)?;
+    if expected == count.to_string() {
+        return Ok(());
+    }
+    Err(damaged(format!("there are {count} {table}, and there should be {expected}")))
+}
+
+/// The rows of members, invites and bans: what is missing is noticed, as their rooms know how many
+/// there are.
+struct People<'a> {
+    rooms: &'a [RoomRow],
+    counts: Vec<u64>,
+}
+
+impl<'a> People<'a> {
+    fn new(rooms: &'a [RoomRow]) -> People<'a> {
+        People { rooms, counts: vec![0; rooms.len()] }
+    }
+
+    /// Reads a table whose first columns are the room and the user, in their order.
+    fn read<T>(
+        &mut self,
+        db: &Connection,
+        sql: &str,
+        parse: impl Fn(RoomId, UserId, &rusqlite::Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut statement = db.prepare(sql)?;
+        let mut rows = statement.query(())?;
+        let (mut found, mut last) = (Vec::new(), None);
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            let user = parsed(UserId::parse(row.get_ref(1)?.as_str()?))?;
+            let key = Some((id, user.clone()));
+            let place = self.rooms.binary_search_by_key(&id, |room| room.id);
+            let (Ok(place), true) = (place, last < key) else {
+                return Err(damaged(format!("{user} is in no room, or twice in one")));
+            };
+            last = key;
+            found.push(parse(self.rooms[place].state.room.clone(), user, row)?);
+            self.counts[place] += 1;
+        }
+        Ok(found)
+    }
+
+    fn are_all(&self) -> Result<()> {
+        for (row, found) in self.rooms.iter().zip(&self.counts) {
+            if row.people != *found {
+                let name = &row.state.room;
+                return Err(damaged(format!("a row of a member of room {name} is not there")));
+            }
+        }
+        Ok(())
+    }
 }

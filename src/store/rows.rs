@@ -64,21 +64,26 @@ pub(super) fn digest(body: &Body) -> i64 {
 pub(super) struct RoomRow {
     pub(super) id: i64,
     pub(super) state: RoomState,
+    /// How many rows of members, invites and bans there are: of one that is missing nothing else
+    /// would tell.
+    pub(super) people: u64,
 }
 
-pub(super) const ROOM: &str = "id, name, title, open, ended, owner, head, messages, ts, first, \
-     first_ts, first_messages, sum = row_sum('rooms', id, name, title, open, ended, owner, head, \
-     messages, ts, first, first_ts, first_messages)";
+/// The columns of a room that [`room_row`] reads.
+macro_rules! room_columns {
+    () => {
+        "id, name, title, open, ended, owner, head, messages, ts, first, first_ts, \
+         first_messages, people, sum = row_sum('rooms', id, name, title, open, ended, owner, head, \
+         messages, ts, first, first_ts, first_messages, people)"
+    };
+}
+pub(super) use room_columns;
 
 /// A room, if there is or was one of this name.
 pub(super) fn find_room(db: &Connection, room: &RoomId) -> Result<Option<RoomRow>> {
-    db.prepare_cached(
-        "SELECT id, name, title, open, ended, owner, head, messages, ts, first, first_ts, \
-         first_messages, sum = row_sum('rooms', id, name, title, open, ended, owner, head, \
-         messages, ts, first, first_ts, first_messages) FROM rooms WHERE name = ?1",
-    )?
-    .query_row([room.as_str()], room_row)
-    .optional()
+    db.prepare_cached(concat!("SELECT ", room_columns!(), " FROM rooms WHERE name = ?1"))?
+        .query_row([room.as_str()], room_row)
+        .optional()
 }
 
 /// A room that has not ended.
@@ -86,9 +91,9 @@ pub(super) fn find_live_room(db: &Connection, room: &RoomId) -> Result<Option<Ro
     Ok(find_room(db, room)?.filter(|row| !row.state.is_ended))
 }
 
-/// Reads the columns [`ROOM`].
+/// Reads the columns of `room_columns!`.
 pub(super) fn room_row(row: &Row<'_>) -> Result<RoomRow> {
-    check(row, 12, "a room")?;
+    check(row, 13, "a room")?;
     let owner: Option<String> = row.get(5)?;
     let state = RoomState {
         room: parsed(RoomId::parse(row.get_ref(1)?.as_str()?))?,
@@ -103,7 +108,7 @@ pub(super) fn room_row(row: &Row<'_>) -> Result<RoomRow> {
         first_ts: Timestamp(row.get(10)?),
         first_messages: unsigned(row, 11)?,
     };
-    Ok(RoomRow { id: row.get(0)?, state })
+    Ok(RoomRow { id: row.get(0)?, state, people: unsigned(row, 12)? })
 }
 
 pub(super) fn insert_room(
@@ -114,8 +119,9 @@ pub(super) fn insert_room(
     owner: Option<&UserId>,
 ) -> Result<RoomRow> {
     db.prepare_cached("INSERT INTO rooms (name, sum) VALUES (?1, 0)")?.execute([room.as_str()])?;
+    count_one(db, "rooms")?;
     let state = RoomState::new(room.clone(), title.into(), open, owner.cloned());
-    let row = RoomRow { id: db.last_insert_rowid(), state };
+    let row = RoomRow { id: db.last_insert_rowid(), state, people: 0 };
     save_room(db, &row)?;
     Ok(row)
 }
@@ -126,7 +132,8 @@ pub(super) fn save_room(db: &Connection, row: &RoomRow) -> Result<()> {
     db.prepare_cached(
         "UPDATE rooms SET title = ?3, open = ?4, ended = ?5, owner = ?6, head = ?7, messages = ?8, \
          ts = ?9, first = ?10, first_ts = ?11, first_messages = ?12, \
-         sum = row_sum('rooms', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) WHERE id = ?1",
+         people = ?13, sum = row_sum('rooms', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
+         ?13) WHERE id = ?1",
     )?
     .execute(params![
         row.id,
@@ -141,8 +148,31 @@ pub(super) fn save_room(db: &Connection, row: &RoomRow) -> Result<()> {
         state.first as i64,
         state.first_ts.0,
         state.first_messages as i64,
+        row.people as i64,
     ])?;
     Ok(())
+}
+
+/// Counts a new row of a table of which `meta` knows how many it has.
+pub(super) fn count_one(db: &Connection, table: &str) -> Result<()> {
+    let counted = db
+        .prepare_cached(
+            "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT), \
+             sum = row_sum('meta', key, CAST(CAST(value AS INTEGER) + 1 AS TEXT)) \
+             WHERE key = ?1 AND sum = row_sum('meta', key, value)",
+        )?
+        .execute([table])?;
+    if counted == 1 { Ok(()) } else { Err(damaged(format!("the number of {table}"))) }
+}
+
+/// A value of `meta`.
+pub(super) fn meta(db: &Connection, key: &str) -> Result<String> {
+    let sql = "SELECT value, sum = row_sum('meta', key, value) FROM meta WHERE key = ?1";
+    let found = db.query_row(sql, [key], |row| {
+        check(row, 1, "what belongs to the whole")?;
+        row.get(0)
+    });
+    found.optional()?.ok_or_else(|| damaged(format!("there is no {key}")))
 }
 
 pub(super) fn find_member(
@@ -207,8 +237,9 @@ pub(super) fn save_member(
 macro_rules! entry_columns {
     () => {
         "seq, ts, kind, user, by, text, data, reply_to, target, emoji, is_on, cid, digest, \
-         messages, edited, deleted, sum = row_sum('entries', room, seq, ts, kind, user, by, text, \
-         data, reply_to, target, emoji, is_on, cid, digest, messages, edited, deleted)"
+         messages, edited, deleted, reacted, sum = row_sum('entries', room, seq, ts, kind, user, by, \
+         text, data, reply_to, target, emoji, is_on, cid, digest, messages, edited, deleted, \
+         reacted)"
     };
 }
 pub(super) use entry_columns;
@@ -221,11 +252,13 @@ pub(super) struct EntryRow {
     pub(super) digest: Option<i64>,
     pub(super) edited: Option<u64>,
     pub(super) deleted: Option<u64>,
+    /// How many reactions to it hold.
+    pub(super) reacted: u64,
 }
 
 /// Reads the columns of `entry_columns!`.
 pub(super) fn entry(room: &RoomId, row: &Row<'_>) -> Result<EntryRow> {
-    check(row, 16, "an entry")?;
+    check(row, 17, "an entry")?;
     let user = parsed(UserId::parse(row.get_ref(3)?.as_str()?))?;
     let by: Option<String> = row.get(4)?;
     let by = by.map(|by| parsed(UserId::parse(&by))).transpose()?;
@@ -264,19 +297,25 @@ pub(super) fn entry(room: &RoomId, row: &Row<'_>) -> Result<EntryRow> {
         digest: row.get(12)?,
         edited: optional(row, 14)?,
         deleted: optional(row, 15)?,
+        reacted: unsigned(row, 16)?,
     })
 }
 
 /// One entry of a room, without the reactions to it.
 pub(super) fn find_entry(db: &Connection, row: &RoomRow, seq: u64) -> Result<Option<EntryRow>> {
-    let Ok(seq) = i64::try_from(seq) else { return Ok(None) };
-    db.prepare_cached(concat!(
-        "SELECT ",
-        entry_columns!(),
-        " FROM entries WHERE room = ?1 AND seq = ?2"
-    ))?
-    .query_row(params![row.id, seq], |found| entry(&row.state.room, found))
-    .optional()
+    if !(row.state.first..=row.state.head).contains(&seq) {
+        return Ok(None);
+    }
+    let found = db
+        .prepare_cached(concat!(
+            "SELECT ",
+            entry_columns!(),
+            " FROM entries WHERE room = ?1 AND seq = ?2"
+        ))?
+        .query_row(params![row.id, seq as i64], |found| entry(&row.state.room, found))
+        .optional()?;
+    // Logs have no holes: what is not found is damaged, and not nothing.
+    found.map(Some).ok_or_else(|| damaged(format!("{} has no entry {seq}", row.state.room)))
 }
 
 /// Compares a row with its checksum.
@@ -292,7 +331,7 @@ pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
     u64::try_from(number).map_err(|_| damaged(format!("the number {number}")))
 }
 
-fn optional(row: &Row<'_>, column: usize) -> Result<Option<u64>> {
+pub(super) fn optional(row: &Row<'_>, column: usize) -> Result<Option<u64>> {
     let number: Option<i64> = row.get(column)?;
     let unsigned =
         |number| u64::try_from(number).map_err(|_| damaged(format!("the number {number}")));
@@ -306,6 +345,14 @@ pub(super) fn parsed<T>(name: std::result::Result<T, NameError>) -> Result<T> {
 /// The file has something that this program never writes.
 pub(super) fn damaged(what: String) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, what.into())
+}
+
+/// What an error says: of damage what is wrong, without how it was come by.
+pub(super) fn what(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(_, _, inner) => inner.to_string(),
+        other => other.to_string(),
+    }
 }
 
 /// Whether an error says that the file is damaged, and not that it cannot be used for now.

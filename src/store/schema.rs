@@ -8,7 +8,8 @@ pub(super) const VERSION: u32 = 2;
 
 /// Each row has a checksum of its other columns, see `rows`.
 const TABLES: &str = "
-    -- What belongs to the whole: 'epoch' names this store's life.
+    -- What belongs to the whole: 'epoch' names this store's life; 'rooms' and 'users' are how many
+    -- rows these tables have.
     CREATE TABLE meta (
         key   TEXT PRIMARY KEY,
         value TEXT NOT NULL,
@@ -28,6 +29,7 @@ const TABLES: &str = "
         first          INTEGER NOT NULL DEFAULT 1,  -- seq of the oldest entry that is kept
         first_ts       INTEGER NOT NULL DEFAULT 0,  -- when that was committed
         first_messages INTEGER NOT NULL DEFAULT 0,  -- how many messages there were before it
+        people         INTEGER NOT NULL DEFAULT 0,  -- rows of members, invites and bans
         sum            INTEGER NOT NULL
     ) STRICT;
 
@@ -82,6 +84,7 @@ const TABLES: &str = "
         messages INTEGER NOT NULL,  -- how many messages there are up to here
         edited   INTEGER,           -- seq of a message's newest edit
         deleted  INTEGER,           -- seq of the entry that deleted it
+        reacted  INTEGER NOT NULL DEFAULT 0,  -- how many reactions to it hold
         sum      INTEGER NOT NULL,
         PRIMARY KEY (room, seq)
     ) STRICT, WITHOUT ROWID;
@@ -130,15 +133,15 @@ pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Resu
         0 => {
             transaction.execute_batch(TABLES)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
+            for (key, value) in [("epoch", epoch), ("rooms", "0"), ("users", "0")] {
+                transaction.execute(
+                    "INSERT INTO meta (key, value, sum) VALUES (?1, ?2, row_sum('meta', ?1, ?2))",
+                    (key, value),
+                )?;
+            }
         }
         other => return Ok(Err(other)),
     }
-    // A new one has none, and neither has one of which somebody wants a new life.
-    transaction.execute(
-        "INSERT OR IGNORE INTO meta (key, value, sum) \
-         VALUES ('epoch', ?1, row_sum('meta', 'epoch', ?1))",
-        (epoch,),
-    )?;
     transaction.commit()?;
     Ok(Ok(()))
 }
@@ -152,6 +155,8 @@ pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     // In WAL mode FULL means that each commit waits for the log to be on disk.
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
+    // A page that is read is looked at more closely: a damaged one is not made sense of.
+    db.pragma_update(None, "cell_size_check", true)?;
     // What was deleted is overwritten.
     db.pragma_update(None, "secure_delete", true)?;
     db.pragma_update(None, "cache_size", -CACHE_KIB)?;

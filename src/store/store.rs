@@ -1,8 +1,9 @@
 //! The reactor's end of the store: commands in, outcomes out, neither ever blocks.
 
+use super::data::FILE_NAME;
 use super::lock::{DirectoryLock, LockError};
 use super::worker::{Answer, Command, Worker};
-use super::{pages, rows, schema};
+use super::{cut, pages, rows, schema};
 use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
 use crate::base::{Outcome, Query, Record, Snapshot, Timestamp};
 use rusqlite::Connection;
@@ -68,7 +69,8 @@ impl fmt::Display for OpenError {
             ),
             OpenError::Damaged(file, what) => write!(
                 f,
-                "{} is damaged: {what}. Nothing was changed: bring back a backup (docs/store.md)",
+                "{} is damaged: {what}. Nothing was changed. Bring back a backup (`parlor data \
+                 restore`), or keep what is sound (`parlor data repair`): docs/store.md",
                 file.display()
             ),
             OpenError::Database(error) => write!(f, "cannot open the database: {error}"),
@@ -118,10 +120,7 @@ fn begin(db: &mut Connection, epoch: &str) -> Result<Snapshot, OpenError> {
 fn missing_bytes(db: &Connection, file: &Path) -> Result<Option<u64>, OpenError> {
     // What is in the write-ahead log need not be in the file yet.
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
-    let pages: u64 = db.query_row("PRAGMA page_count", (), |row| row.get::<_, u32>(0))?.into();
-    let page_bytes: u64 = db.query_row("PRAGMA page_size", (), |row| row.get::<_, u32>(0))?.into();
-    let found = file.metadata().map_err(|error| OpenError::Directory(file.into(), error))?.len();
-    Ok((pages * page_bytes).checked_sub(found).filter(|missing| *missing > 0))
+    Ok(cut::missing_of(db, file)?)
 }
 
 /// Wakes the reactor when the thread ends, however it ends: it looks then whether that was meant.
@@ -166,7 +165,7 @@ impl Store {
                     .create(directory)
                     .map_err(|error| OpenError::Directory(directory.clone(), error))?;
                 let lock = DirectoryLock::take(directory).map_err(OpenError::Lock)?;
-                let file = directory.join("parlor.db");
+                let file = directory.join(FILE_NAME);
                 // Made here, as SQLite would let everybody read it; its other files follow it.
                 File::options()
                     .append(true)
@@ -179,7 +178,7 @@ impl Store {
         };
         let snapshot = begin(&mut db, epoch).map_err(|error| match error {
             OpenError::Database(error) if rows::is_damage(&error) => {
-                OpenError::Damaged(file.clone(), error.to_string())
+                OpenError::Damaged(file.clone(), cut::what(&file, &error))
             }
             other => other,
         })?;

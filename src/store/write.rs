@@ -4,8 +4,8 @@
 use super::marks;
 use super::messages::{self, append};
 use super::rows::{
-    RoomRow, damaged, find_live_room, find_member, find_room, insert_room, parsed, save_member,
-    save_room,
+    RoomRow, count_one, damaged, find_live_room, find_member, find_room, insert_room, parsed,
+    save_member, save_room,
 };
 use crate::base::{EntryKind, MemberState, Outcome, Record, Revocation, RoomId, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension, Result, params};
@@ -37,10 +37,13 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
             join(db, now, room, user, &how)
         }
         Record::Invite { room, user, by } => {
-            let Some(row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-            // They may have come in another way meanwhile: nothing is left to come back to later.
-            if find_member(db, row.id, user)?.is_none() {
-                put(db, Permit::Invite, row.id, user, by)?;
+            let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
+            // They may have come in another way, or been banned, after this was decided.
+            let is_void =
+                find_member(db, row.id, user)?.is_some() || has(db, Permit::Ban, row.id, user)?;
+            if !is_void {
+                put(db, Permit::Invite, &mut row, user, by)?;
+                save_room(db, &row)?;
             }
             Ok(Outcome::Done)
         }
@@ -58,13 +61,15 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
                 Some(_) => vec![leave(db, now, &mut row, user, Some(by))?],
                 None => Vec::new(),
             };
-            take(db, Permit::Invite, row.id, user)?;
-            put(db, Permit::Ban, row.id, user, by)?;
+            take(db, Permit::Invite, &mut row, user)?;
+            put(db, Permit::Ban, &mut row, user, by)?;
+            save_room(db, &row)?;
             Ok(Outcome::Room { room: row.state, entries })
         }
         Record::Unban { room, user } => {
-            let Some(row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-            take(db, Permit::Ban, row.id, user)?;
+            let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
+            take(db, Permit::Ban, &mut row, user)?;
+            save_room(db, &row)?;
             Ok(Outcome::Done)
         }
         Record::Read { room, user, seq } => marks::read(db, room, user, *seq),
@@ -86,6 +91,13 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
             Ok(Outcome::Done)
         }
         Record::Name { user, name } => {
+            let known: Option<i64> = db
+                .prepare_cached("SELECT sum FROM users WHERE id = ?1")?
+                .query_row([user.as_str()], |row| row.get(0))
+                .optional()?;
+            if known.is_none() {
+                count_one(db, "users")?;
+            }
             db.prepare_cached(
                 "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2)) \
                  ON CONFLICT (id) DO UPDATE SET name = excluded.name, sum = excluded.sum",
@@ -153,6 +165,7 @@ fn end(db: &Connection, room: &RoomId) -> Result<Outcome> {
     row.state.is_ended = true;
     row.state.owner = None;
     row.state.title = "".into();
+    row.people = 0;
     save_room(db, &row)?;
     Ok(Outcome::Room { room: row.state, entries: Vec::new() })
 }
@@ -187,7 +200,7 @@ fn join(
     if how.is_own && !row.state.is_open && !has(db, Permit::Invite, row.id, user)? {
         return Ok(Outcome::NotMember);
     }
-    take(db, Permit::Invite, row.id, user)?;
+    take(db, Permit::Invite, &mut row, user)?;
     if row.state.owner.is_none() {
         row.state.owner = Some(user.clone());
     }
@@ -204,6 +217,7 @@ fn become_member(
     is_own: bool,
 ) -> Result<crate::base::Entry> {
     let kind = EntryKind::Joined { user: user.clone(), by: by.cloned() };
+    row.people += 1;
     let entry = append(db, now, row, kind, None)?;
     let member = MemberState {
         joined: entry.seq,
@@ -227,6 +241,7 @@ fn leave(
 ) -> Result<crate::base::Entry> {
     db.prepare_cached("DELETE FROM members WHERE room = ?1 AND user = ?2")?
         .execute(params![row.id, user.as_str()])?;
+    row.people = row.people.saturating_sub(1);
     if row.state.owner.as_ref() == Some(user) {
         let heir: Option<String> = db
             .prepare_cached("SELECT user FROM members WHERE room = ?1 ORDER BY joined LIMIT 1")?
@@ -244,7 +259,15 @@ enum Permit {
     Ban,
 }
 
-fn put(db: &Connection, permit: Permit, room: i64, user: &UserId, by: &UserId) -> Result<()> {
+/// The row of the room has to be saved after it.
+fn put(
+    db: &Connection,
+    permit: Permit,
+    row: &mut RoomRow,
+    user: &UserId,
+    by: &UserId,
+) -> Result<()> {
+    row.people += u64::from(!has(db, permit, row.id, user)?);
     let sql = match permit {
         Permit::Invite => {
             "INSERT OR REPLACE INTO invites (room, user, by, sum) \
@@ -255,16 +278,18 @@ fn put(db: &Connection, permit: Permit, room: i64, user: &UserId, by: &UserId) -
              VALUES (?1, ?2, ?3, row_sum('bans', ?1, ?2, ?3))"
         }
     };
-    db.prepare_cached(sql)?.execute(params![room, user.as_str(), by.as_str()])?;
+    db.prepare_cached(sql)?.execute(params![row.id, user.as_str(), by.as_str()])?;
     Ok(())
 }
 
-fn take(db: &Connection, permit: Permit, room: i64, user: &UserId) -> Result<()> {
+/// The row of the room has to be saved after it.
+fn take(db: &Connection, permit: Permit, row: &mut RoomRow, user: &UserId) -> Result<()> {
     let sql = match permit {
         Permit::Invite => "DELETE FROM invites WHERE room = ?1 AND user = ?2",
         Permit::Ban => "DELETE FROM bans WHERE room = ?1 AND user = ?2",
     };
-    db.prepare_cached(sql)?.execute(params![room, user.as_str()])?;
+    let gone = db.prepare_cached(sql)?.execute(params![row.id, user.as_str()])?;
+    row.people = row.people.saturating_sub(gone as u64);
     Ok(())
 }
 

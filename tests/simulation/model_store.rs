@@ -469,7 +469,7 @@ fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Outcome {
             Outcome::Room { room: room.state.clone(), entries: Vec::new() }
         }
         Record::Invite { user, by, .. } => {
-            if !room.members.contains_key(user) {
+            if !room.members.contains_key(user) && !room.bans.contains(user) {
                 room.invites.insert(user.clone(), by.clone());
             }
             Outcome::Done

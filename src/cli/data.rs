@@ -1,0 +1,249 @@
+//! `parlor data`: a store as a whole, beside serving.
+
+use super::{Failure, default_data};
+use crate::base::Chance;
+use crate::server::json::Writer;
+use crate::store::data::{self, Checked, Counts, DataError, Fault};
+use clap::{Args, Subcommand};
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Bytes of lines that are read and written at once.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// As of a new store: letters and digits of an epoch.
+const EPOCH_LEN: usize = 16;
+
+/// Options of `parlor data`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The data are those of --data DIR, as `parlor serve` keeps them, or without it those in the user's data \
+directory. `check`, `export` and `backup` read, also while a server runs; `import`, `restore` and \
+`repair` refuse while one holds the directory. The status is 0, 1 if it failed or faults were found, \
+and 2 if it was asked for wrongly.")]
+pub(super) struct DataArgs {
+    #[command(subcommand)]
+    command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DataCommand {
+    /// Verify every rule of a store; print each fault on a line of its own
+    Check {
+        /// A database's file, as a backup; or a directory
+        #[arg(conflicts_with = "data")]
+        file: Option<PathBuf>,
+        /// The directory with the data
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// Print an object of JSON for each fault, and one with `"summary"` at the end
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write all of a store as lines of JSON
+    Export {
+        /// The file, which must not be there; standard output if it is - or not given
+        file: Option<PathBuf>,
+        /// The directory with the data
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+    /// Make a store from the lines of an export, whole and checked, or nothing
+    Import {
+        /// The lines; - is standard input
+        file: PathBuf,
+        /// The directory for the data, which must have none
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Go on with the export's epoch: nothing was written to the old store since, and nobody
+        /// will use it again
+        #[arg(long)]
+        keep_epoch: bool,
+    },
+    /// Copy a store to a file, also while a server writes to it, and check the copy
+    Backup {
+        /// The file, which must not be there
+        file: PathBuf,
+        /// The directory with the data
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+    /// Bring back a backup, once it is checked, with a new epoch; the old file gets another name
+    Restore {
+        /// The file of a backup
+        backup: PathBuf,
+        /// The directory for the data
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Keep what is sound of a damaged store, with a new epoch; the old file gets another name
+    Repair {
+        /// The directory with the data
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+}
+
+pub(super) fn run(args: DataArgs) -> Result<(), Failure> {
+    match args.command {
+        DataCommand::Check { file, data, json } => {
+            let path = file.map_or_else(|| place(data), Ok)?;
+            check(&path, json)
+        }
+        DataCommand::Export { file, data } => export(&place(data)?, file.as_deref()),
+        DataCommand::Import { file, data, keep_epoch } => import(&file, &data, keep_epoch),
+        DataCommand::Backup { file, data } => {
+            let mut print = Printer { is_json: false };
+            let done = data::backup(&place(data)?, &file, &mut |fault| print.fault(&fault))?;
+            if done.faults > 0 {
+                let what = format!("{} is a copy of damaged data, see above", file.display());
+                return Err(Failure::new(what));
+            }
+            println!("{}: {}", file.display(), summary(&done));
+            Ok(())
+        }
+        DataCommand::Restore { backup, data } => {
+            let done = data::restore(&backup, &data, &new_epoch()?)?;
+            println!("{}: {}", data.display(), summary(&done.checked));
+            tell_of_old(done.old.as_deref());
+            Ok(())
+        }
+        DataCommand::Repair { data } => {
+            let done = data::repair(&data, &new_epoch()?, &mut |lost| println!("{lost}"))?;
+            println!("{}: {}", data.display(), summary(&done.checked));
+            tell_of_old(done.old.as_deref());
+            Ok(())
+        }
+    }
+}
+
+fn place(data: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    data.map_or_else(default_data, Ok)
+}
+
+fn check(path: &Path, is_json: bool) -> Result<(), Failure> {
+    let mut print = Printer { is_json };
+    let done = data::check(path, &mut |fault| print.fault(&fault))?;
+    print.summary(&done);
+    match done.faults {
+        0 => Ok(()),
+        _ => Err(Failure::new(format!("{} is not sound", path.display()))),
+    }
+}
+
+fn export(path: &Path, file: Option<&Path>) -> Result<(), Failure> {
+    let Some(file) = file.filter(|file| file.as_os_str() != "-") else {
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
+        data::export(path, &mut out)?;
+        return Ok(());
+    };
+    let failed = |error: io::Error| Failure::new(format!("{}: {error}", file.display()));
+    // What people say to each other is not for other users of the machine.
+    let made = File::options().write(true).create_new(true).mode(0o600).open(file);
+    let made = made.map_err(failed)?;
+    let mut out = BufWriter::with_capacity(BUFFER_BYTES, &made);
+    let written = data::export(path, &mut out).map_err(Failure::from);
+    let written = written.and_then(|counts| made.sync_all().map_err(failed).map(|()| counts));
+    match written {
+        Ok(counts) => {
+            println!("{}: {}", file.display(), contents(&counts));
+            Ok(())
+        }
+        Err(error) => {
+            drop(out);
+            // A part of an export is of no use.
+            let _ = std::fs::remove_file(file);
+            Err(error)
+        }
+    }
+}
+
+fn import(file: &Path, data: &Path, keep_epoch: bool) -> Result<(), Failure> {
+    let epoch = if keep_epoch { None } else { Some(new_epoch()?) };
+    let counts = if file.as_os_str() == "-" {
+        data::import(&mut io::stdin().lock(), data, epoch.as_deref())?
+    } else {
+        let input = File::open(file)
+            .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
+        let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
+        data::import(&mut input, data, epoch.as_deref())?
+    };
+    println!("{}: {}", data.display(), contents(&counts));
+    Ok(())
+}
+
+fn new_epoch() -> Result<String, Failure> {
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(Failure::new)?;
+    Ok(Chance::new(u64::from_le_bytes(seed)).word(EPOCH_LEN))
+}
+
+struct Printer {
+    is_json: bool,
+}
+
+impl Printer {
+    fn fault(&mut self, fault: &Fault) {
+        if !self.is_json {
+            println!("{fault}");
+            return;
+        }
+        let mut writer = Writer::new();
+        writer.object(|writer| {
+            if let Some(room) = &fault.room {
+                writer.text("room", room);
+            }
+            writer.text("fault", &fault.what);
+        });
+        println!("{}", writer.finish());
+    }
+
+    fn summary(&mut self, done: &Checked) {
+        if !self.is_json {
+            println!("{}", summary(done));
+            return;
+        }
+        let mut writer = Writer::new();
+        writer.object(|writer| {
+            writer.object_in("summary", |writer| {
+                writer.text("epoch", &done.epoch);
+                writer.number("rooms", done.rooms);
+                writer.number("members", done.members);
+                writer.number("entries", done.entries);
+                writer.number("faults", done.faults);
+            });
+        });
+        println!("{}", writer.finish());
+    }
+}
+
+fn summary(done: &Checked) -> String {
+    let Checked { epoch, rooms, members, entries, faults } = done;
+    let found = match faults {
+        0 => "sound".to_owned(),
+        1 => "1 fault".to_owned(),
+        faults => format!("{faults} faults"),
+    };
+    format!("{rooms} rooms, {members} members, {entries} entries, epoch {epoch}: {found}")
+}
+
+fn contents(counts: &Counts) -> String {
+    let Counts { users, rooms, members, invites, bans, entries } = counts;
+    format!(
+        "{rooms} rooms, {members} members, {entries} entries, {invites} invitations, {bans} bans, \
+         {users} names"
+    )
+}
+
+fn tell_of_old(old: Option<&Path>) {
+    if let Some(old) = old {
+        println!("The store that was there is {} now", old.display());
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Failure {
+        Failure::new(error)
+    }
+}

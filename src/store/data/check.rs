@@ -1,0 +1,258 @@
+//! Whether a store keeps every rule: its file, its tables, the logs of its rooms.
+//!
+//! It reads once through the logs, in one read transaction, and keeps of a room no more than its
+//! people, those who ever came or wrote, and the numbers of its deleted messages. It changes
+//! nothing, and goes on behind a fault as far as it can.
+
+use super::check_log::check_log;
+use super::check_people::check_people;
+use super::{DataError, Result, database_of, of_this_version, open_read_only};
+use crate::base::{RoomId, UserId};
+use crate::store::cut::{self, missing_of};
+use crate::store::rows::{self, RoomRow, meta, parsed, room_columns, room_row};
+use rusqlite::{Connection, Row};
+use std::fmt;
+use std::path::Path;
+
+/// Faults that SQLite's own check tells at most.
+const SQLITE_FAULTS_MAX: u32 = 1_000;
+
+/// A rule that a store breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// In which room, if it is in one.
+    pub room: Option<String>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.room {
+            Some(room) => write!(f, "{room}: {}", self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
+
+/// What was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// The store's epoch; empty if that could not be read.
+    pub epoch: String,
+    /// Rooms, those included that have ended.
+    pub rooms: u64,
+    /// Memberships.
+    pub members: u64,
+    /// Entries of all logs.
+    pub entries: u64,
+    /// How many faults were found.
+    pub faults: u64,
+}
+
+/// Checks all of a store, of its directory or of its file, also while a server uses it. Each fault
+/// is handed to `report` as it is found.
+///
+/// # Errors
+/// [`DataError`], if it cannot be read for another reason than damage; damage is a fault.
+pub fn check(path: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
+    let file = database_of(path)?;
+    let mut checker = Checker { report, done: Checked::default() };
+    let opened = open_read_only(&file).and_then(|db| {
+        // All that is read from here on is of one moment.
+        db.execute_batch("BEGIN")?;
+        of_this_version(&db)?;
+        Ok(db)
+    });
+    match opened {
+        Ok(db) => checker.all(&db, &file)?,
+        Err(DataError::Database(error)) if rows::is_damage(&error) => {
+            checker.fault(None, format!("the file cannot be read: {}", cut::what(&file, &error)));
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(checker.done)
+}
+
+/// What the parts of a check share.
+pub(super) struct Checker<'a> {
+    report: &'a mut dyn FnMut(Fault),
+    pub(super) done: Checked,
+}
+
+impl Checker<'_> {
+    pub(super) fn fault(&mut self, room: Option<&RoomId>, what: String) {
+        self.done.faults += 1;
+        (self.report)(Fault { room: room.map(|room| room.as_str().to_owned()), what });
+    }
+
+    /// Does a part of the check: damage by which it ends is a fault, and what comes behind it is
+    /// not checked.
+    pub(super) fn part(
+        &mut self,
+        room: Option<&RoomId>,
+        what: &str,
+        part: impl FnOnce(&mut Self) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        match part(self) {
+            Err(error) if rows::is_damage(&error) => {
+                self.fault(room, format!("{what} cannot be read: {}", rows::what(&error)));
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// The value of a row, or a fault.
+    pub(super) fn sound<T>(
+        &mut self,
+        room: Option<&RoomId>,
+        read: rusqlite::Result<T>,
+        what: impl FnOnce() -> String,
+    ) -> rusqlite::Result<Option<T>> {
+        match read {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if rows::is_damage(&error) => {
+                let why = match rows::what(&error) {
+                    why if why.ends_with("not what was written") => String::new(),
+                    why => format!(" ({why})"),
+                };
+                self.fault(room, format!("{} is not what was written{why}", what()));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn all(&mut self, db: &Connection, file: &Path) -> rusqlite::Result<()> {
+        if let Some(missing) = missing_of(db, file)? {
+            self.fault(None, format!("the last {missing} bytes of the file are not there"));
+        }
+        self.part(None, "the file", |checker| checker.file(db))?;
+        self.part(None, "the epoch", |checker| {
+            checker.done.epoch = meta(db, "epoch")?;
+            if checker.done.epoch.is_empty() {
+                checker.fault(None, "the epoch is empty".into());
+            }
+            Ok(())
+        })?;
+        self.part(None, "the users", |checker| checker.users(db))?;
+        self.part(None, "the rooms", |checker| checker.rooms(db))
+    }
+
+    /// SQLite's own rules, and rows of no room.
+    fn file(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let mut statement = db.prepare(&format!("PRAGMA integrity_check({SQLITE_FAULTS_MAX})"))?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let said: String = row.get(0)?;
+            if said != "ok" {
+                self.fault(None, format!("SQLite says: {}", said.trim().replace('\n', "; ")));
+            }
+        }
+        let mut statement =
+            db.prepare("SELECT \"table\", count(*) FROM pragma_foreign_key_check GROUP BY 1")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let (table, count): (String, u32) = (row.get(0)?, row.get(1)?);
+            self.fault(None, format!("{table}: {count} rows are of no room"));
+        }
+        Ok(())
+    }
+
+    fn users(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let mut statement =
+            db.prepare("SELECT id, sum = row_sum('users', id, name) FROM users ORDER BY id")?;
+        let mut rows = statement.query(())?;
+        let mut count = 0u64;
+        while let Some(row) = rows.next()? {
+            count += 1;
+            let read = rows::check(row, 1, "").and_then(|()| text_of(row, 0));
+            let read = read.and_then(|id| parsed(UserId::parse(&id)));
+            self.sound(None, read, || format!("the name of user {}", shown(row, 0)))?;
+        }
+        self.counted(db, "users", count)
+    }
+
+    fn counted(&mut self, db: &Connection, table: &str, count: u64) -> rusqlite::Result<()> {
+        let expected = meta(db, table)?;
+        if expected != count.to_string() {
+            self.fault(None, format!("there are {count} {table}, and there should be {expected}"));
+        }
+        Ok(())
+    }
+
+    fn rooms(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let mut statement =
+            db.prepare(concat!("SELECT ", room_columns!(), " FROM rooms ORDER BY id"))?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            self.done.rooms += 1;
+            let read = room_row(row);
+            let name = || format!("the row of room {}, whose log is not checked,", shown(row, 1));
+            if let Some(room) = self.sound(None, read, name)? {
+                self.room(db, &room)?;
+            }
+        }
+        self.counted(db, "rooms", self.done.rooms)
+    }
+
+    fn room(&mut self, db: &Connection, row: &RoomRow) -> rusqlite::Result<()> {
+        let name = &row.state.room;
+        let mut seen = None;
+        self.part(Some(name), "the log", |checker| {
+            seen = Some(check_log(checker, db, row)?);
+            Ok(())
+        })?;
+        self.part(Some(name), "the reactions", |checker| checker.reactions(db, row))?;
+        self.part(Some(name), "the members", |checker| {
+            check_people(checker, db, row, seen.as_ref())
+        })
+    }
+
+    /// Each reaction that holds is one of the log. That none is missing is seen in the log.
+    fn reactions(&mut self, db: &Connection, row: &RoomRow) -> rusqlite::Result<()> {
+        let room = Some(&row.state.room);
+        let mut statement = db.prepare_cached(
+            "SELECT r.target, r.user, r.sum = row_sum('reactions', r.room, r.target, r.emoji, \
+             r.user, r.seq), e.kind IS 'reacted' AND e.target = r.target AND e.emoji = r.emoji \
+             AND e.user = r.user AND e.is_on = 1 \
+             FROM reactions r LEFT JOIN entries e ON e.room = r.room AND e.seq = r.seq \
+             WHERE r.room = ?1",
+        )?;
+        let mut rows = statement.query([row.id])?;
+        while let Some(found) = rows.next()? {
+            let read = rows::check(found, 2, "").and_then(|()| found.get::<_, Option<bool>>(3));
+            let what = || format!("a reaction to message {}", shown(found, 0));
+            if let Some(of_log) = self.sound(room, read, what)?
+                && of_log != Some(true)
+            {
+                let (target, user) = (shown(found, 0), shown(found, 1));
+                self.fault(
+                    room,
+                    format!("a reaction of {user} to message {target} is not one of the log"),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn text_of(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    row.get(column)
+}
+
+/// A value as a person is told of it, whatever it is: damage may have made it anything.
+pub(super) fn shown(row: &Row<'_>, column: usize) -> String {
+    /// Characters of it.
+    const SHOWN_MAX: usize = 80;
+    use rusqlite::types::ValueRef;
+    match row.get_ref(column) {
+        Ok(ValueRef::Integer(number)) => number.to_string(),
+        Ok(ValueRef::Text(text) | ValueRef::Blob(text)) => {
+            let text = String::from_utf8_lossy(text);
+            text.chars().take(SHOWN_MAX).flat_map(char::escape_default).collect()
+        }
+        _ => "?".into(),
+    }
+}

@@ -1,0 +1,256 @@
+//! Files that take a store's place, and copies of stores.
+
+use super::check::{Checked, Fault, check};
+use super::{DataError, FILE_NAME, Result, damaged, database_of, open_sound};
+use crate::store::lock::DirectoryLock;
+use crate::store::{rows, schema};
+use rusqlite::Connection;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Faults that are told when a new store is refused for them.
+const FAULTS_TOLD_MAX: usize = 10;
+/// Names that are tried for a file that is put aside.
+const ASIDE_MAX: u32 = 10_000;
+
+/// A store that is being made beside the one that is there, or where there is none. What is not
+/// whole when it is dropped leaves nothing behind.
+pub(super) struct NewStore {
+    directory: PathBuf,
+    /// Until it has taken its place.
+    file: Option<PathBuf>,
+    is_directory_new: bool,
+    lock: Option<DirectoryLock>,
+}
+
+impl NewStore {
+    /// In a directory that has no store, or is not there.
+    pub(super) fn begin_empty(directory: &Path) -> Result<NewStore> {
+        let is_directory_new = !directory.exists();
+        let new = NewStore::begin(directory, is_directory_new)?;
+        let file = directory.join(FILE_NAME);
+        if file.exists() { Err(DataError::Exists(file)) } else { Ok(new) }
+    }
+
+    /// In a directory that has a store, or none.
+    pub(super) fn begin_beside(directory: &Path) -> Result<NewStore> {
+        NewStore::begin(directory, !directory.exists())
+    }
+
+    fn begin(directory: &Path, is_directory_new: bool) -> Result<NewStore> {
+        let mut builder = std::fs::DirBuilder::new();
+        let made = builder.recursive(true).mode(0o700).create(directory);
+        made.map_err(|error| DataError::File(directory.to_owned(), error))?;
+        let mut new =
+            NewStore { directory: directory.to_owned(), file: None, is_directory_new, lock: None };
+        // Nobody else uses the directory until the new store is in its place.
+        new.lock = Some(DirectoryLock::take(directory)?);
+        let file = directory.join("parlor.db.new");
+        // What is left of one that was killed is of no use.
+        remove(&file)?;
+        create_private(&file)?;
+        new.file = Some(file);
+        Ok(new)
+    }
+
+    fn file(&self) -> &Path {
+        self.file.as_deref().unwrap_or(&self.directory)
+    }
+
+    /// Makes the tables and calls `fill`, all in one transaction.
+    pub(super) fn fill<T>(&mut self, fill: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let mut db = self.open()?;
+        // It gets its own when it is filled.
+        schema::prepare(&mut db, "")?.map_err(|_| DataError::Exists(self.file().to_owned()))?;
+        let transaction = db.transaction()?;
+        let filled = fill(&transaction)?;
+        transaction.commit()?;
+        db.close().map_err(|(_, error)| error)?;
+        Ok(filled)
+    }
+
+    /// Copies another store, which gets `epoch`.
+    pub(super) fn copy(&mut self, from: &Path, epoch: &str) -> Result<()> {
+        vacuum(from, self.file())?;
+        let db = self.open()?;
+        db.execute(
+            "UPDATE meta SET value = ?1, sum = row_sum('meta', key, ?1) WHERE key = 'epoch'",
+            [epoch],
+        )?;
+        db.close().map_err(|(_, error)| error)?;
+        Ok(())
+    }
+
+    /// To be written without a journal: what is not whole is thrown away.
+    fn open(&self) -> Result<Connection> {
+        let db = Connection::open(self.file())?;
+        rows::add_row_sum(&db)?;
+        db.pragma_update(None, "journal_mode", "OFF")?;
+        db.pragma_update(None, "synchronous", "OFF")?;
+        db.pragma_update(None, "cache_size", -64 * 1024)?;
+        db.set_prepared_statement_cache_capacity(32);
+        Ok(db)
+    }
+
+    /// Whether it keeps the rules, by [`check`].
+    pub(super) fn check(&self) -> Result<Checked> {
+        let mut first: Vec<Fault> = Vec::new();
+        let checked = check(self.file(), &mut |fault| {
+            if first.len() < FAULTS_TOLD_MAX {
+                first.push(fault);
+            }
+        })?;
+        if checked.faults == 0 {
+            Ok(checked)
+        } else {
+            Err(DataError::Faults(first, checked.faults))
+        }
+    }
+
+    /// Puts aside the store that is there, and takes its place. Gives the name that the old one
+    /// has now.
+    pub(super) fn take_its_place(mut self) -> Result<Option<PathBuf>> {
+        let Some(new) = self.file.clone() else { return Ok(None) };
+        sync(&new)?;
+        let place = self.directory.join(FILE_NAME);
+        let mut aside = None;
+        if place.exists() {
+            fold_log(&place);
+            let name = self.aside()?;
+            let failed = |error| DataError::File(place.clone(), error);
+            // It has both names until the new one has its own: it is never away.
+            std::fs::hard_link(&place, &name).map_err(failed)?;
+            // What is left of its log, if that is damaged, belongs to it.
+            for ending in ["-wal", "-shm"] {
+                let (from, to) = (with(&place, ending), with(&name, ending));
+                if from.exists() {
+                    std::fs::rename(&from, to).map_err(failed)?;
+                }
+            }
+            aside = Some(name);
+        }
+        std::fs::rename(&new, &place).map_err(|error| DataError::File(place.clone(), error))?;
+        self.file = None;
+        sync(&self.directory)?;
+        Ok(aside)
+    }
+
+    /// The first free name for the old store.
+    fn aside(&self) -> Result<PathBuf> {
+        let names =
+            (1..ASIDE_MAX).map(|number| self.directory.join(format!("parlor.db.old-{number}")));
+        let mut free = names.filter(|name| !name.exists());
+        free.next().ok_or_else(|| DataError::Exists(self.directory.join("parlor.db.old-1")))
+    }
+}
+
+impl Drop for NewStore {
+    fn drop(&mut self) {
+        let Some(file) = self.file.take() else { return };
+        // Nothing can be done where it fails.
+        for ending in ["", "-journal", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(with(&file, ending));
+        }
+        if self.is_directory_new && self.lock.is_some() {
+            let _ = std::fs::remove_file(self.directory.join("parlor.lock"));
+            let _ = std::fs::remove_dir(&self.directory);
+        }
+    }
+}
+
+/// Copies a store to a new file, as it is at one moment, also while a server uses it; checks the
+/// copy, and reports its faults.
+///
+/// # Errors
+/// [`DataError`]; then there is no copy. One with faults is kept: there may be no better one.
+pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
+    let from = database_of(from)?;
+    if to.exists() {
+        return Err(DataError::Exists(to.to_owned()));
+    }
+    create_private(to)?;
+    let copied = vacuum(&from, to).and_then(|()| sync(to));
+    if let Err(error) = copied {
+        let _ = std::fs::remove_file(to);
+        return Err(error);
+    }
+    // The name is to last, too.
+    if let Some(directory) = to.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        sync(directory)?;
+    }
+    check(to, report)
+}
+
+/// What was restored.
+#[derive(Debug)]
+pub struct Restored {
+    /// Of the store that is there now.
+    pub checked: Checked,
+    /// The name that the store has now that was there before.
+    pub old: Option<PathBuf>,
+}
+
+/// Puts a copy of a backup in a directory, with a new epoch: what was said since is not there any
+/// more, and its numbers will be used again.
+///
+/// # Errors
+/// [`DataError`]; then nothing is changed.
+pub fn restore(backup: &Path, directory: &Path, epoch: &str) -> Result<Restored> {
+    let backup = database_of(backup)?;
+    let mut new = NewStore::begin_beside(directory)?;
+    new.copy(&backup, epoch)?;
+    let checked = new.check()?;
+    Ok(Restored { checked, old: new.take_its_place()? })
+}
+
+/// Copies all that is in a database to an empty file.
+fn vacuum(from: &Path, to: &Path) -> Result<()> {
+    let db = open_sound(from)?;
+    let name = to.to_str().ok_or_else(|| {
+        DataError::File(to.to_owned(), io::Error::other("its name is not in UTF-8"))
+    })?;
+    db.execute("VACUUM INTO ?1", [name]).map_err(|error| damaged(from, error.into()))?;
+    Ok(())
+}
+
+/// Lets SQLite bring what is in a database's write-ahead log into its file. Where it cannot, the
+/// log stays what it is.
+fn fold_log(file: &Path) {
+    if let Ok(db) = Connection::open(file) {
+        let _ = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()));
+    }
+}
+
+fn with(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn create_private(file: &Path) -> Result<()> {
+    let created = File::options().write(true).create_new(true).mode(0o600).open(file);
+    match created {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(DataError::Exists(file.to_owned()))
+        }
+        Err(error) => Err(DataError::File(file.to_owned(), error)),
+    }
+}
+
+fn remove(file: &Path) -> Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(DataError::File(file.to_owned(), error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What was written is on the disk. Also for directories: a name is then, too.
+fn sync(path: &Path) -> Result<()> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|error| DataError::File(path.to_owned(), error))
+}

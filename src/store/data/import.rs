@@ -1,0 +1,250 @@
+//! A store from lines of JSON: whole and checked, or not at all.
+
+use super::derived::derive;
+use super::files::NewStore;
+use super::lines::{Counts, EntryLine, FORMAT, LINE_BYTES_MAX, Line, MemberLine, RoomLine};
+use super::{DataError, Result};
+use crate::store::rows;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::io::{BufRead, Read};
+use std::path::Path;
+
+/// Makes a store in `directory`, which must have none, from the lines of an export. It gets
+/// `epoch`, or that of the export.
+///
+/// # Errors
+/// [`DataError`]; then there is nothing of it in the directory, nor the directory if it was not
+/// there before.
+pub fn import(
+    input: &mut dyn BufRead,
+    directory: &Path,
+    new_epoch: Option<&str>,
+) -> Result<Counts> {
+    let mut new = NewStore::begin_empty(directory)?;
+    let counts = new.fill(|db| {
+        let mut reader = Reader { db, room: None, counts: Counts::default(), is_begun: false };
+        let counts = reader.read_all(input, new_epoch)?;
+        derive(db)?;
+        Ok(counts)
+    })?;
+    new.check()?;
+    new.take_its_place()?;
+    Ok(counts)
+}
+
+struct Reader<'a> {
+    db: &'a Connection,
+    /// The room that came last, whose lines are likely next.
+    room: Option<(String, i64)>,
+    counts: Counts,
+    is_begun: bool,
+}
+
+impl Reader<'_> {
+    fn read_all(&mut self, input: &mut dyn BufRead, new_epoch: Option<&str>) -> Result<Counts> {
+        let (mut line, mut number) = (Vec::new(), 0);
+        loop {
+            number += 1;
+            let fail = |what: &str| DataError::Line(number, what.to_owned());
+            line.clear();
+            let read = Read::take(&mut *input, LINE_BYTES_MAX).read_until(b'\n', &mut line);
+            read.map_err(|error| fail(&format!("cannot be read: {error}")))?;
+            if line.is_empty() {
+                return Err(fail("the last line, which says how many there are, is not there"));
+            }
+            if line.last() != Some(&b'\n') && line.len() as u64 >= LINE_BYTES_MAX {
+                return Err(fail("longer than any line of an export"));
+            }
+            let parsed = Line::parse(&line).map_err(|what| fail(&what))?;
+            if let Line::End(counts) = parsed {
+                line.clear();
+                if Read::take(&mut *input, 1).read_until(b'\n', &mut line).unwrap_or(1) > 0 {
+                    return Err(fail("something comes behind the last line"));
+                }
+                if counts != self.counts {
+                    let came = &self.counts;
+                    return Err(fail(&format!("{counts:?} should have come, and {came:?} did")));
+                }
+                return Ok(counts);
+            }
+            self.put(parsed, new_epoch).map_err(|error| match error {
+                DataError::Database(error) if is_of_the_line(&error) => {
+                    DataError::Line(number, error.to_string())
+                }
+                DataError::Line(_, what) => DataError::Line(number, what),
+                other => other,
+            })?;
+        }
+    }
+
+    fn put(&mut self, line: Line<'_>, new_epoch: Option<&str>) -> Result<()> {
+        let is_first = matches!(line, Line::Store(_));
+        if is_first == self.is_begun {
+            return Err(wrong("the first line, and no other, says `store`"));
+        }
+        match line {
+            Line::Store(store) => {
+                if store.format != FORMAT {
+                    return Err(wrong("a form that this program does not know"));
+                }
+                self.is_begun = true;
+                let epoch = new_epoch.unwrap_or(&store.epoch);
+                self.db.execute("UPDATE meta SET value = ?1 WHERE key = 'epoch'", [epoch])?;
+            }
+            Line::User(user) => {
+                self.counts.users += 1;
+                self.db
+                    .prepare_cached(
+                        "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2))",
+                    )?
+                    .execute((&*user.id, &*user.name))?;
+            }
+            Line::Room(room) => self.room(&room)?,
+            Line::Member(member) => {
+                self.counts.members += 1;
+                let id = self.find(&member.room)?;
+                self.member(id, &member)?;
+            }
+            Line::Invite(invite) => {
+                self.counts.invites += 1;
+                let id = self.find(&invite.room)?;
+                self.db
+                    .prepare_cached(
+                        "INSERT INTO invites (room, user, by, sum) \
+                         VALUES (?1, ?2, ?3, row_sum('invites', ?1, ?2, ?3))",
+                    )?
+                    .execute((id, &*invite.user, &*invite.by))?;
+            }
+            Line::Ban(ban) => {
+                self.counts.bans += 1;
+                let id = self.find(&ban.room)?;
+                self.db
+                    .prepare_cached(
+                        "INSERT INTO bans (room, user, by, sum) \
+                         VALUES (?1, ?2, ?3, row_sum('bans', ?1, ?2, ?3))",
+                    )?
+                    .execute((id, &*ban.user, &*ban.by))?;
+            }
+            Line::Entry(entry) => {
+                self.counts.entries += 1;
+                let id = self.find(&entry.room)?;
+                self.entry(id, &entry)?;
+            }
+            // It ends the reading, see above.
+            Line::End(_) => {}
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, name: &str) -> Result<i64> {
+        if let Some((last, id)) = &self.room
+            && last == name
+        {
+            return Ok(*id);
+        }
+        let id: Option<i64> = self
+            .db
+            .prepare_cached("SELECT id FROM rooms WHERE name = ?1")?
+            .query_row([name], |row| row.get(0))
+            .optional()?;
+        let id = id.ok_or_else(|| wrong("its room has not come yet"))?;
+        self.room = Some((name.to_owned(), id));
+        Ok(id)
+    }
+
+    fn room(&mut self, room: &RoomLine<'_>) -> Result<()> {
+        self.counts.rooms += 1;
+        // Its checksum comes when it is known how many people it has.
+        self.db
+            .prepare_cached(
+                "INSERT INTO rooms (name, title, open, ended, owner, head, messages, ts, first, \
+                 first_ts, first_messages, sum) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0)",
+            )?
+            .execute(params![
+                room.room,
+                room.title,
+                room.open,
+                room.ended,
+                room.owner,
+                room.head,
+                room.messages,
+                room.ts,
+                room.first,
+                room.first_ts,
+                room.first_messages,
+            ])?;
+        self.room = Some((room.room.clone().into_owned(), self.db.last_insert_rowid()));
+        Ok(())
+    }
+
+    fn member(&self, room: i64, member: &MemberLine<'_>) -> Result<()> {
+        self.db
+            .prepare_cached(
+                "INSERT INTO members (room, user, joined, read, read_messages, deleted_unread, \
+                 delivered, has_written, own, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, \
+                 row_sum('members', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9))",
+            )?
+            .execute(params![
+                room,
+                member.user,
+                member.joined,
+                member.read,
+                member.read_messages,
+                member.deleted_unread,
+                member.delivered,
+                member.has_written,
+                member.own,
+            ])?;
+        Ok(())
+    }
+
+    fn entry(&self, room: i64, entry: &EntryLine<'_>) -> Result<()> {
+        let digest = match &entry.digest {
+            None => None,
+            Some(digits) if digits.len() == 16 => {
+                let bits = u64::from_str_radix(digits, 16);
+                Some(bits.map_err(|_| wrong("a digest has 16 hexadecimal digits"))?.cast_signed())
+            }
+            Some(_) => return Err(wrong("a digest has 16 hexadecimal digits")),
+        };
+        self.db.prepare_cached(INSERT_ENTRY)?.execute(params![
+            room,
+            entry.seq,
+            entry.ts,
+            entry.kind,
+            entry.user,
+            entry.by,
+            entry.text,
+            entry.data,
+            entry.reply_to,
+            entry.target,
+            entry.emoji,
+            entry.on,
+            entry.cid,
+            digest,
+            entry.messages,
+            entry.edited,
+            entry.deleted,
+        ])?;
+        Ok(())
+    }
+}
+
+/// All columns of an entry but how many reactions to it hold.
+pub(super) const INSERT_ENTRY: &str = "INSERT INTO entries (room, seq, ts, kind, user, by, text, \
+     data, reply_to, target, emoji, is_on, cid, digest, messages, edited, deleted, sum) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+     row_sum('entries', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
+     ?17, 0))";
+
+/// Something in a line; its number is added where it is known.
+fn wrong(what: &str) -> DataError {
+    DataError::Line(0, what.to_owned())
+}
+
+/// Whether the database refuses what a line says, and not to work.
+fn is_of_the_line(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
+        || rows::is_damage(error)
+}

@@ -1,0 +1,165 @@
+//! The lines of an export: `docs/store.md` has them for people.
+//!
+//! What can be told from the rest is not in them: reactions that hold, and numbers of rows.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// The form of the lines. A program refuses one that it does not know.
+pub(super) const FORMAT: u32 = 1;
+/// Bytes of a line that is read: more than the largest message has, escaped, by any limits.
+pub(super) const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+type Text<'a> = Cow<'a, str>;
+
+/// One line: an object with one member, which says what it is.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Line<'a> {
+    /// The first one.
+    #[serde(borrow)]
+    Store(StoreLine<'a>),
+    #[serde(borrow)]
+    User(UserLine<'a>),
+    #[serde(borrow)]
+    Room(RoomLine<'a>),
+    #[serde(borrow)]
+    Member(MemberLine<'a>),
+    #[serde(borrow)]
+    Invite(PermitLine<'a>),
+    #[serde(borrow)]
+    Ban(PermitLine<'a>),
+    #[serde(borrow)]
+    Entry(Box<EntryLine<'a>>),
+    /// The last one: without it, something is missing.
+    End(Counts),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoreLine<'a> {
+    pub(super) format: u32,
+    #[serde(borrow)]
+    pub(super) epoch: Text<'a>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserLine<'a> {
+    #[serde(borrow)]
+    pub(super) id: Text<'a>,
+    #[serde(borrow)]
+    pub(super) name: Text<'a>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RoomLine<'a> {
+    #[serde(borrow)]
+    pub(super) room: Text<'a>,
+    #[serde(borrow)]
+    pub(super) title: Text<'a>,
+    pub(super) open: bool,
+    pub(super) ended: bool,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(super) owner: Option<Text<'a>>,
+    pub(super) head: i64,
+    pub(super) messages: i64,
+    pub(super) ts: i64,
+    pub(super) first: i64,
+    pub(super) first_ts: i64,
+    pub(super) first_messages: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MemberLine<'a> {
+    #[serde(borrow)]
+    pub(super) room: Text<'a>,
+    #[serde(borrow)]
+    pub(super) user: Text<'a>,
+    pub(super) joined: i64,
+    pub(super) read: i64,
+    pub(super) read_messages: i64,
+    pub(super) deleted_unread: i64,
+    pub(super) delivered: i64,
+    pub(super) has_written: bool,
+    pub(super) own: bool,
+}
+
+/// An invitation or a ban.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PermitLine<'a> {
+    #[serde(borrow)]
+    pub(super) room: Text<'a>,
+    #[serde(borrow)]
+    pub(super) user: Text<'a>,
+    #[serde(borrow)]
+    pub(super) by: Text<'a>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EntryLine<'a> {
+    #[serde(borrow)]
+    pub(super) room: Text<'a>,
+    pub(super) seq: i64,
+    pub(super) ts: i64,
+    #[serde(borrow)]
+    pub(super) kind: Text<'a>,
+    #[serde(borrow)]
+    pub(super) user: Text<'a>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(super) by: Option<Text<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(super) text: Option<Text<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(super) data: Option<Text<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reply_to: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) target: Option<i64>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(super) emoji: Option<Text<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) on: Option<bool>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(super) cid: Option<Text<'a>>,
+    /// In hexadecimal digits: JSON's numbers are not exact in all programs.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(super) digest: Option<Text<'a>>,
+    pub(super) messages: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) edited: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) deleted: Option<i64>,
+}
+
+/// How many lines of each kind there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Counts {
+    pub users: u64,
+    pub rooms: u64,
+    pub members: u64,
+    pub invites: u64,
+    pub bans: u64,
+    pub entries: u64,
+}
+
+impl Line<'_> {
+    /// The line, with its end.
+    pub(super) fn write(&self, into: &mut Vec<u8>) -> serde_json::Result<()> {
+        into.clear();
+        serde_json::to_writer(&mut *into, self)?;
+        into.push(b'\n');
+        Ok(())
+    }
+
+    /// Reads a line.
+    pub(super) fn parse(text: &[u8]) -> Result<Line<'_>, String> {
+        serde_json::from_slice(text).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,162 @@
+//! What is done to a store as a whole, beside serving: checking it, moving it as lines of JSON,
+//! copying it while it is in use, bringing a copy back, keeping what is sound of a damaged one.
+//!
+//! It never writes into a store that is there: a new file is made beside it, and takes its place
+//! when it is whole and checked.
+
+mod check;
+mod check_log;
+mod check_people;
+mod derived;
+mod export;
+mod files;
+mod import;
+mod lines;
+mod repair;
+mod salvage;
+mod salvage_people;
+mod tolerant;
+
+pub use check::{Checked, Fault, check};
+pub use export::export;
+pub use files::{Restored, backup, restore};
+pub use import::import;
+pub use lines::Counts;
+pub use repair::{Repaired, repair};
+
+use super::lock::LockError;
+use super::store::OpenError;
+use super::{cut, rows, schema};
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
+
+/// The database's name in a data directory.
+pub(super) const FILE_NAME: &str = "parlor.db";
+/// Pages kept in memory while all of a store is read, in KiB.
+const CACHE_KIB: i64 = 16 * 1024;
+
+/// Why something could not be done to a store.
+#[derive(Debug)]
+pub enum DataError {
+    /// There is no store there.
+    NoStore(PathBuf),
+    /// A file is there already, and is never written over.
+    Exists(PathBuf),
+    /// A file or a directory could not be used.
+    File(PathBuf, io::Error),
+    /// The output could not be written.
+    Output(io::Error),
+    /// It could not be opened, or another process holds it.
+    Open(OpenError),
+    /// It is damaged: what is wrong.
+    Damaged(PathBuf, String),
+    /// The new store would break the rules: the first faults, and how many there are.
+    Faults(Vec<Fault>, u64),
+    /// A line of an import is not what it should be.
+    Line(u64, String),
+    /// SQLite says no.
+    Database(rusqlite::Error),
+}
+
+impl fmt::Display for DataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DataError::NoStore(path) => write!(f, "there is no store in {}", path.display()),
+            DataError::Exists(path) => {
+                write!(f, "{} is there already, and is not written over", path.display())
+            }
+            DataError::File(path, error) => write!(f, "{}: {error}", path.display()),
+            DataError::Output(error) => write!(f, "cannot write: {error}"),
+            DataError::Open(error) => error.fmt(f),
+            DataError::Damaged(path, what) => write!(f, "{} is damaged: {what}", path.display()),
+            DataError::Faults(first, count) => {
+                write!(f, "nothing was changed, as the data break the rules of a store:")?;
+                for fault in first {
+                    write!(f, "\n  {fault}")?;
+                }
+                match count.saturating_sub(first.len() as u64) {
+                    0 => Ok(()),
+                    more => write!(f, "\n  and {more} more"),
+                }
+            }
+            DataError::Line(number, what) => write!(f, "line {number}: {what}"),
+            DataError::Database(error) => write!(f, "the database: {}", rows::what(error)),
+        }
+    }
+}
+
+impl std::error::Error for DataError {}
+
+impl From<rusqlite::Error> for DataError {
+    fn from(error: rusqlite::Error) -> DataError {
+        DataError::Database(error)
+    }
+}
+
+impl From<OpenError> for DataError {
+    fn from(error: OpenError) -> DataError {
+        DataError::Open(error)
+    }
+}
+
+impl From<LockError> for DataError {
+    fn from(error: LockError) -> DataError {
+        DataError::Open(OpenError::Lock(error))
+    }
+}
+
+/// A result of this module.
+pub type Result<T> = std::result::Result<T, DataError>;
+
+/// The database's file: of a directory the one in it, and otherwise the path itself.
+fn database_of(path: &Path) -> Result<PathBuf> {
+    let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
+    if file.is_file() { Ok(file) } else { Err(DataError::NoStore(path.to_owned())) }
+}
+
+/// Opens a database that is only read, also while a server uses it.
+fn open_read_only(file: &Path) -> Result<Connection> {
+    let db = open_untouched(file)?;
+    set_up(&db)?;
+    Ok(db)
+}
+
+/// Opens a database, and reads nothing of it yet.
+fn open_untouched(file: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Ok(Connection::open_with_flags(file, flags)?)
+}
+
+fn set_up(db: &Connection) -> rusqlite::Result<()> {
+    rows::add_row_sum(db)?;
+    db.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    db.set_prepared_statement_cache_capacity(32);
+    Ok(())
+}
+
+/// Opens a database of this version that is only read; one that cannot be read is damaged.
+fn open_sound(file: &Path) -> Result<Connection> {
+    let opened = open_read_only(file).and_then(|db| of_this_version(&db).map(|()| db));
+    opened.map_err(|error| damaged(file, error))
+}
+
+/// Tells damage from other errors.
+fn damaged(file: &Path, error: DataError) -> DataError {
+    match error {
+        DataError::Database(error) if rows::is_damage(&error) => {
+            DataError::Damaged(file.to_owned(), cut::what(file, &error))
+        }
+        other => other,
+    }
+}
+
+/// Whether the database is of the version that this program knows.
+fn of_this_version(db: &Connection) -> Result<()> {
+    let version: u32 = db.query_row("PRAGMA user_version", (), |row| row.get(0))?;
+    match version {
+        schema::VERSION => Ok(()),
+        version if version > schema::VERSION => Err(OpenError::Newer { version }.into()),
+        version => Err(OpenError::Older { version }.into()),
+    }
+}

@@ -1,0 +1,50 @@
+//! Keeps what is sound of a damaged store.
+//!
+//! A new file is made from what can be read and is what was written: of each room's log the longest
+//! piece without a hole. What its members and messages say, and the log does not any more, is
+//! written at its end again: somebody came or went, a text was changed or deleted.
+
+use super::check::{Checked, Fault};
+use super::derived::derive;
+use super::files::NewStore;
+use super::salvage::{Salvage, salvage_file};
+use super::{DataError, FILE_NAME, Result, database_of};
+use crate::store::rows;
+use std::path::{Path, PathBuf};
+
+/// What was repaired.
+#[derive(Debug)]
+pub struct Repaired {
+    /// Of the store that is there now.
+    pub checked: Checked,
+    /// The name of the damaged file.
+    pub old: Option<PathBuf>,
+}
+
+/// Makes a sound store of what is sound of that in `directory`, with a new epoch, and hands to
+/// `lost` what is not there any more.
+///
+/// # Errors
+/// [`DataError`]; then nothing is changed.
+pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(Fault)) -> Result<Repaired> {
+    let file = database_of(&directory.join(FILE_NAME))?;
+    let mut new = NewStore::begin_beside(directory)?;
+    let damaged = |error: rusqlite::Error| match rows::is_damage(&error) {
+        true => DataError::Damaged(
+            file.clone(),
+            format!("{}, and nothing can be kept", rows::what(&error)),
+        ),
+        false => DataError::Database(error),
+    };
+    let old = salvage_file(&file).map_err(damaged)?;
+    new.fill(|db| {
+        db.execute("UPDATE meta SET value = ?1 WHERE key = 'epoch'", [epoch])?;
+        let mut salvage = Salvage { old: &old, new: db, lost };
+        salvage.all().map_err(damaged)?;
+        derive(db)?;
+        Ok(())
+    })?;
+    drop(old);
+    let checked = new.check()?;
+    Ok(Repaired { checked, old: new.take_its_place()? })
+}

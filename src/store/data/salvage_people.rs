@@ -1,0 +1,140 @@
+//! What can be kept of the people of a room of a damaged store.
+
+use super::check::shown;
+use super::salvage::{Room, Salvage};
+use super::tolerant::{Sql, each, tolerated};
+use crate::base::{EntryKind, MemberState, UserId};
+use crate::store::rows::{check, member, parsed, save_member};
+use rusqlite::{Row, params};
+use std::collections::BTreeMap;
+
+impl Salvage<'_> {
+    /// Members, invitations and bans whose rows are what was written, and members of whom the log
+    /// says so.
+    pub(super) fn people(&mut self, room: &mut Room) -> Sql<()> {
+        let name = room.row.state.room.clone();
+        let (mut members, mut damaged) = (BTreeMap::new(), Vec::new());
+        let read = each(
+            self.old,
+            "SELECT user, joined, read, read_messages, deleted_unread, delivered, has_written, \
+             own, sum = row_sum('members', room, user, joined, read, read_messages, \
+             deleted_unread, delivered, has_written, own) FROM members WHERE room = ?1 \
+             ORDER BY user",
+            &[&room.old_id],
+            |row| {
+                let read = member(row, 1).and_then(|state| Ok((user_of(row, 0)?, state)));
+                match tolerated(read)? {
+                    Some((user, state)) => drop(members.insert(user, state)),
+                    None => damaged.push(shown(row, 0)),
+                }
+                Ok(())
+            },
+        );
+        if tolerated(read)?.is_none() {
+            self.lost(Some(&name), "some of its members cannot be read".into());
+        }
+        if name.is_direct() {
+            for user in name.as_str().split(':').skip(1).filter_map(|id| UserId::parse(id).ok()) {
+                members.entry(user).or_default();
+            }
+        } else {
+            self.by_the_log(room, &mut members, &damaged);
+        }
+        for (user, mut state) in members.clone() {
+            room.set_marks(self.new, &user, &mut state)?;
+            save_member(self.new, room.row.id, &user, &state)?;
+        }
+        let longest = members.iter().min_by_key(|(_, state)| state.joined);
+        let owner = &mut room.row.state.owner;
+        if !owner.as_ref().is_some_and(|owner| members.contains_key(owner)) {
+            let heir = longest.map(|(user, _)| user.clone());
+            *owner = heir.filter(|_| !name.is_direct());
+        }
+        self.permits(room, &members)
+    }
+
+    /// Brings members and log together: what the rows say is what was last; the log says what is
+    /// not known of rows that are damaged.
+    fn by_the_log(
+        &mut self,
+        room: &mut Room,
+        members: &mut BTreeMap<UserId, MemberState>,
+        damaged: &[String],
+    ) {
+        let name = room.row.state.room.clone();
+        let of_log = |room: &Room, user: &UserId| {
+            let person = room.users.get(user);
+            person.filter(|person| person.is_in == Some(true)).and_then(|person| person.joined)
+        };
+        let end = room.end;
+        for (user, state) in members.iter_mut().filter(|(_, state)| state.joined > end) {
+            state.joined = match of_log(room, user) {
+                Some(joined) => joined,
+                // The entry by which they came is lost.
+                None => room.write_again(EntryKind::Joined { user: user.clone(), by: None }) as u64,
+            };
+        }
+        let users: Vec<UserId> = room.users.keys().cloned().collect();
+        for user in users {
+            let joined = of_log(room, &user).filter(|_| !members.contains_key(&user));
+            let Some(joined) = joined else { continue };
+            if room.is_tail_whole || damaged.iter().any(|one| one == user.as_str()) {
+                self.lost(Some(&name), format!("how far {user} has read is lost"));
+                let state = MemberState { joined, read: joined, ..MemberState::default() };
+                members.insert(user, state);
+            } else {
+                // They went by an entry that is lost.
+                room.write_again(EntryKind::Left { user, by: None });
+            }
+        }
+        for user in damaged.iter().filter(|user| !members.contains_key(user.as_str())) {
+            self.lost(Some(&name), format!("the membership of {user} is lost"));
+        }
+    }
+
+    fn permits(&mut self, room: &Room, members: &BTreeMap<UserId, MemberState>) -> Sql<()> {
+        let mut lost = Vec::new();
+        let new = self.new;
+        for (what, select, insert) in [
+            (
+                "invitation",
+                "SELECT user, by, sum = row_sum('invites', room, user, by) FROM invites \
+                 WHERE room = ?1 ORDER BY user",
+                "INSERT INTO invites (room, user, by, sum) \
+                 VALUES (?1, ?2, ?3, row_sum('invites', ?1, ?2, ?3))",
+            ),
+            (
+                "ban",
+                "SELECT user, by, sum = row_sum('bans', room, user, by) FROM bans \
+                 WHERE room = ?1 ORDER BY user",
+                "INSERT INTO bans (room, user, by, sum) \
+                 VALUES (?1, ?2, ?3, row_sum('bans', ?1, ?2, ?3))",
+            ),
+        ] {
+            let read = each(self.old, select, &[&room.old_id], |row| {
+                let read =
+                    check(row, 2, "").and_then(|()| Ok((user_of(row, 0)?, user_of(row, 1)?)));
+                match tolerated(read)? {
+                    Some((user, _)) if members.contains_key(&user) => {}
+                    Some((user, by)) => {
+                        let mut insert = new.prepare_cached(insert)?;
+                        insert.execute(params![room.row.id, user.as_str(), by.as_str()])?;
+                    }
+                    None => lost.push(format!("the {what} of {} is lost", shown(row, 0))),
+                }
+                Ok(())
+            });
+            if tolerated(read)?.is_none() {
+                lost.push(format!("some {what}s cannot be read"));
+            }
+        }
+        for what in lost {
+            self.lost(Some(&room.row.state.room), what);
+        }
+        Ok(())
+    }
+}
+
+fn user_of(row: &Row<'_>, column: usize) -> Sql<UserId> {
+    parsed(UserId::parse(row.get_ref(column)?.as_str()?))
+}

@@ -1,0 +1,71 @@
+//! Reading what may be damaged: what cannot be read is passed over.
+
+use crate::store::rows::is_damage;
+use rusqlite::{Connection, Row};
+
+pub(super) type Sql<T> = rusqlite::Result<T>;
+
+/// Where to read on behind a place that cannot be read: further away each time.
+pub(super) struct Skip {
+    start: Option<i64>,
+    last: i64,
+    step: i64,
+    pub(super) has_failed: bool,
+}
+
+impl Skip {
+    pub(super) fn new(start: i64) -> Skip {
+        Skip { start: Some(start), last: start - 1, step: 1, has_failed: false }
+    }
+
+    pub(super) fn next_start(&self) -> Option<i64> {
+        self.start
+    }
+
+    pub(super) fn came_to(&mut self, key: i64) {
+        if key > self.last {
+            (self.last, self.step) = (key, 1);
+        }
+    }
+
+    /// Whether there is more to try, once a reading has ended.
+    pub(super) fn goes_on(&mut self, read: &Sql<()>) -> Sql<bool> {
+        match read {
+            Ok(()) => return Ok(false),
+            Err(error) if is_damage(error) => {}
+            Err(error) => {
+                return Err(rusqlite::Error::ToSqlConversionFailure(error.to_string().into()));
+            }
+        }
+        self.has_failed = true;
+        self.start = self.last.checked_add(self.step);
+        // Beyond the largest number there is nothing.
+        let Some(next) = self.step.checked_mul(2) else { return Ok(false) };
+        self.step = next;
+        Ok(self.start.is_some())
+    }
+}
+
+/// Hands each row that can be read to `row`.
+pub(super) fn each(
+    db: &Connection,
+    sql: &str,
+    params: &[&dyn rusqlite::ToSql],
+    mut row: impl FnMut(&Row<'_>) -> Sql<()>,
+) -> Sql<()> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    while let Some(found) = rows.next()? {
+        row(found)?;
+    }
+    Ok(())
+}
+
+/// What was read; None if it is damaged.
+pub(super) fn tolerated<T>(read: Sql<T>) -> Sql<Option<T>> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if is_damage(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,94 @@
+//! Any record that a hub could hand to a store, and many that it would not.
+
+use parlor::base::{Body, Record, RoomId, Timestamp, UserId};
+use proptest::prelude::*;
+
+fn user(number: u8) -> UserId {
+    UserId::parse(["ada", "bob", "cy", "dee"][usize::from(number) % 4]).unwrap()
+}
+
+fn room(number: u8) -> RoomId {
+    RoomId::parse(["tea", "Tea", "a:b"][usize::from(number) % 3]).unwrap()
+}
+
+fn any_user() -> impl Strategy<Value = UserId> {
+    (0u8..4).prop_map(user)
+}
+
+pub(crate) fn any_room() -> impl Strategy<Value = RoomId> {
+    (0u8..3).prop_map(room)
+}
+
+fn any_text() -> impl Strategy<Value = std::sync::Arc<str>> {
+    prop_oneof![Just(""), Just("x"), Just("ä\u{0}\"\\"), Just("hello"), Just("hello again")]
+        .prop_map(Into::into)
+}
+
+fn any_body() -> impl Strategy<Value = Body> {
+    let data = prop_oneof![Just(None), Just(Some("{\"a\": 1.50}".into()))];
+    let reply_to = prop_oneof![3 => Just(None), 1 => (1u64..20).prop_map(Some)];
+    (any_text(), data, reply_to).prop_map(|(text, data, reply_to)| Body { text, data, reply_to })
+}
+
+/// As a rule one of few, so that they meet.
+fn any_emoji() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => 0u8..3, 1 => 0u8..24]
+}
+
+pub(crate) fn any_record() -> impl Strategy<Value = Record> {
+    let target = 1u64..24;
+    prop_oneof![
+        8 => (any_room(), any_user(), any_body(), proptest::option::of(0u8..4)).prop_map(
+            |(room, from, body, cid)| {
+                let cid = cid.map(|cid| format!("c{cid}").into());
+                Record::Message { room, from, to: None, body, cid }
+            }
+        ),
+        2 => (any_user(), any_user(), any_body()).prop_map(|(from, to, body)| {
+            let room = RoomId::direct(&from, &to);
+            Record::Message { room, from, to: Some(to), body, cid: None }
+        }),
+        3 => (any_room(), target.clone(), any_text(), any_user())
+            .prop_map(|(room, target, text, by)| Record::Edit { room, target, text, by }),
+        2 => (any_room(), target.clone(), any_user(), any::<bool>()).prop_map(
+            |(room, target, by, is_moderator)| Record::Delete { room, target, by, is_moderator }
+        ),
+        6 => (any_room(), target.clone(), any_emoji(), any::<bool>(), any_user()).prop_map(
+            |(room, target, emoji, on, by)| {
+                let emoji = char::from_u32(0x1F600 + u32::from(emoji)).unwrap().to_string();
+                Record::React { room, target, emoji: emoji.into(), on, by }
+            }
+        ),
+        1 => (any_room(), any_text(), any::<bool>(), any_user(), any_user()).prop_map(
+            |(room, title, open, owner, member)| {
+                let members = vec![member];
+                Record::Create { room, title: Some(title), open, owner, members }
+            }
+        ),
+        6 => (any_room(), any_user(), proptest::option::of(any_user()), any::<bool>()).prop_map(
+            |(room, user, by, create)| {
+                let is_own = by.is_none();
+                Record::Join { room, user, by, is_own, create }
+            }
+        ),
+        1 => (any_room(), proptest::option::of(any_text()), proptest::option::of(any::<bool>()),
+            proptest::option::of(any_user()))
+            .prop_map(|(room, title, open, owner)| Record::Update { room, title, open, owner }),
+        1 => any_room().prop_map(|room| Record::End { room }),
+        2 => (any_room(), any_user(), any_user())
+            .prop_map(|(room, user, by)| Record::Invite { room, user, by }),
+        2 => (any_room(), any_user(), proptest::option::of(any_user()))
+            .prop_map(|(room, user, by)| Record::Leave { room, user, by }),
+        1 => (any_room(), any_user(), any_user())
+            .prop_map(|(room, user, by)| Record::Ban { room, user, by }),
+        1 => (any_room(), any_user()).prop_map(|(room, user)| Record::Unban { room, user }),
+        3 => (any_room(), any_user(), 0u64..30)
+            .prop_map(|(room, user, seq)| Record::Read { room, user, seq }),
+        2 => (any_user(), proptest::collection::vec((any_room(), 0u64..30), 0..4))
+            .prop_map(|(user, marks)| Record::Delivered { user, marks }),
+        1 => (any_user(), any_text()).prop_map(|(user, name)| Record::Name { user, name }),
+        1 => (any_room(), 0u64..12, 0i64..60).prop_map(|(room, before, older)| {
+            Record::Trim { room, before, older_than: Timestamp(older) }
+        }),
+    ]
+}

@@ -1,0 +1,392 @@
+//! Damaged files: whatever is read of them is what was written, or an error.
+//!
+//! `PARLOR_SEED` is the seed of the places, `PARLOR_FLIPS` how many there are.
+
+use parlor::base::{Body, Chance, Outcome, Query, Record, RoomId, Snapshot, Timestamp, UserId};
+use parlor::store::{Place, Store, data};
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+const ROOMS: [&str; 4] = ["tea", "den", "lobby", "attic"];
+const USERS: [&str; 8] = ["ada", "bob", "cy", "dee", "eve", "fay", "gus", "hal"];
+
+fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
+}
+
+fn room(id: &str) -> RoomId {
+    RoomId::parse(id).unwrap()
+}
+
+fn env(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// What a store is asked.
+#[derive(Clone, Debug)]
+enum Ask {
+    Write(Record),
+    Read(Query),
+}
+
+/// Opens a store and asks it; None if it cannot be opened.
+fn ask(directory: &Path, asks: &[Ask]) -> Option<(Snapshot, Vec<Outcome>)> {
+    let (wake, woken) = channel();
+    let place = Place::Directory(directory.to_owned());
+    let opened = Store::open(&place, "another", move || {
+        let _ = wake.send(());
+    });
+    let (mut store, snapshot) = opened.ok()?;
+    let mut outcomes = vec![Outcome::Done; asks.len()];
+    for (ticket, ask) in (0..).zip(asks) {
+        let now = Timestamp(1_000_000 + ticket as i64);
+        match ask.clone() {
+            Ask::Write(record) => store.write(ticket, now, record),
+            Ask::Read(query) => store.read(ticket, now, query),
+        }
+        .unwrap();
+    }
+    let mut count = 0;
+    while count < asks.len() {
+        woken.recv_timeout(Duration::from_secs(30)).expect("the store hangs, or has panicked");
+        assert!(!store.has_died(), "the store's thread has panicked");
+        for (ticket, outcome) in store.outcomes() {
+            outcomes[ticket as usize] = outcome;
+            count += 1;
+        }
+    }
+    Some((snapshot, outcomes))
+}
+
+/// A store with all that there may be.
+fn well_filled() -> Vec<Ask> {
+    let mut chance = Chance::new(1);
+    let mut records = Vec::new();
+    let any_user = |chance: &mut Chance| user(USERS[chance.below(8) as usize]);
+    for (number, name) in ROOMS.iter().enumerate() {
+        records.push(Record::Create {
+            room: room(name),
+            title: Some(format!("The {name}").into()),
+            open: number % 2 == 0,
+            owner: user("ada"),
+            members: USERS[1..6].iter().map(|id| user(id)).collect(),
+        });
+        let by = user("ada");
+        records.push(Record::Invite { room: room(name), user: user("gus"), by: by.clone() });
+        records.push(Record::Ban { room: room(name), user: user("hal"), by });
+    }
+    for id in USERS {
+        records.push(Record::Name { user: user(id), name: format!("{id} Lovelace").into() });
+    }
+    for number in 0..700 {
+        let room = room(ROOMS[chance.below(4) as usize]);
+        let by = any_user(&mut chance);
+        let target = 7 + chance.below(150);
+        records.push(match chance.below(20) {
+            0..=9 => {
+                let text =
+                    format!("message {number} {}", chance.word(chance.clone().below(90) as usize));
+                let data =
+                    (chance.below(4) == 0).then(|| format!("{{\"number\": {number}}}").into());
+                let reply_to = (chance.below(4) == 0).then_some(target);
+                let cid = (chance.below(4) > 0).then(|| chance.word(16).into());
+                let body = Body { text: text.into(), data, reply_to };
+                Record::Message { room, from: by, to: None, body, cid }
+            }
+            10 | 11 => Record::Message {
+                room: RoomId::direct(&by, &user("zoe")),
+                from: by,
+                to: Some(user("zoe")),
+                body: Body { text: chance.word(40).into(), data: None, reply_to: None },
+                cid: Some(chance.word(16).into()),
+            },
+            12 | 13 => Record::Edit { room, target, text: format!("edit {number}").into(), by },
+            14 => Record::Delete { room, target, by, is_moderator: true },
+            15..=17 => {
+                let emoji = ["+", "-", "?"][chance.below(3) as usize].into();
+                Record::React { room, target, emoji, on: chance.below(4) > 0, by }
+            }
+            18 => Record::Read { room, user: by, seq: target },
+            _ => Record::Delivered { user: by, marks: vec![(room, target)] },
+        });
+    }
+    records.push(Record::Trim { room: room("attic"), before: 20, older_than: Timestamp(0) });
+    records.push(Record::End { room: room("den") });
+    records.into_iter().map(Ask::Write).collect()
+}
+
+/// Pages of all logs in both directions, repeats of all messages, edits and reactions that change
+/// nothing, and at last read marks.
+fn questions(records: &[Ask], outcomes: &[Outcome]) -> Vec<Ask> {
+    let mut asks = Vec::new();
+    let mut direct: Vec<RoomId> = Vec::new();
+    for (ask, outcome) in records.iter().zip(outcomes) {
+        let Ask::Write(record) = ask else { continue };
+        match record {
+            Record::Message { room, cid, .. } => {
+                if cid.is_some() {
+                    asks.push(ask.clone());
+                }
+                if room.is_direct() && !direct.contains(room) {
+                    direct.push(room.clone());
+                }
+            }
+            Record::Delete { .. } if matches!(outcome, Outcome::Changed { .. }) => {
+                asks.push(ask.clone());
+            }
+            _ => {}
+        }
+    }
+    let mut pages = Vec::new();
+    for room in ROOMS.iter().map(|name| room(name)).chain(direct) {
+        for from_end in [false, true] {
+            // Those of direct messages are short.
+            let mut first = if room.is_direct() { 220 } else { 0 };
+            while first < 220 {
+                let last = first + 12;
+                let (room, entries_max, bytes_max) = (room.clone(), 13, 60_000);
+                pages.push(Ask::Read(Query {
+                    room,
+                    first,
+                    last,
+                    entries_max,
+                    bytes_max,
+                    from_end,
+                }));
+                first += 13;
+            }
+            let (room, entries_max, bytes_max) = (room.clone(), 200, 8_000);
+            pages.push(Ask::Read(Query {
+                room,
+                first: 0,
+                last: u64::MAX,
+                entries_max,
+                bytes_max,
+                from_end,
+            }));
+        }
+    }
+    // Pages before the records, as marks move by these.
+    pages.extend(asks);
+    for (name, id) in ROOMS.iter().zip(["bob", "cy", "dee", "eve"]) {
+        let (room, user) = (room(name), user(id));
+        pages.push(Ask::Write(Record::Read { room, user, seq: 100 }));
+    }
+    pages
+}
+
+struct World {
+    folder: tempfile::TempDir,
+    bytes: Vec<u8>,
+    asks: Vec<Ask>,
+    snapshot: Snapshot,
+    truth: Vec<Outcome>,
+    lines: Vec<u8>,
+}
+
+impl World {
+    fn new() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("sound");
+        let records = well_filled();
+        let (_, outcomes) = ask(&directory, &records).unwrap();
+        let bytes = std::fs::read(directory.join("parlor.db")).unwrap();
+        // Of the repeats, those that change nothing: what was trimmed away is none.
+        let mut asks = questions(&records, &outcomes);
+        let (_, truth) = ask(&directory, &asks).unwrap();
+        let mut outcomes = truth.into_iter();
+        asks.retain(|_| {
+            let outcome = outcomes.next().unwrap();
+            !matches!(
+                outcome,
+                Outcome::Message { is_duplicate: false, .. } | Outcome::Changed { .. }
+            )
+        });
+        std::fs::write(directory.join("parlor.db"), &bytes).unwrap();
+        let (snapshot, truth) = ask(&directory, &asks).unwrap();
+        let sound = folder.path().join("copy.db");
+        std::fs::write(&sound, &bytes).unwrap();
+        let mut lines = Vec::new();
+        data::export(&sound, &mut lines).unwrap();
+        for (ask, outcome) in asks.iter().zip(&truth) {
+            assert!(!matches!(outcome, Outcome::Damaged | Outcome::Unavailable), "{ask:?}");
+        }
+        let repeats = truth
+            .iter()
+            .filter(|outcome| matches!(outcome, Outcome::Message { is_duplicate: true, .. }));
+        assert!(repeats.count() > 200, "enough repeats");
+        World { folder, bytes, asks, snapshot, truth, lines }
+    }
+
+    /// What happened with a damaged file.
+    fn try_out(&self, name: &str, bytes: &[u8]) -> Result<Seen, String> {
+        let directory = self.folder.path().join(name);
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir(&directory).unwrap();
+        let file = directory.join("parlor.db");
+        std::fs::write(&file, bytes).unwrap();
+        let mut faults = 0;
+        let checked = data::check(&file, &mut |_| faults += 1);
+        let is_sound = checked.is_ok() && faults == 0;
+        let mut lines = Vec::new();
+        match data::export(&file, &mut lines) {
+            Ok(_) if lines != self.lines => return Err("the export is another".into()),
+            Err(error) if is_sound => return Err(format!("sound, and not exported: {error}")),
+            _ => {}
+        }
+        for ending in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(directory.join(format!("parlor.db{ending}")));
+        }
+        let Some((snapshot, outcomes)) = ask(&directory, &self.asks) else {
+            return if is_sound {
+                Err("sound, and not opened".into())
+            } else {
+                Ok(Seen::NotOpened)
+            };
+        };
+        if snapshot != self.snapshot {
+            return Err("the snapshot is another".into());
+        }
+        let mut seen = if is_sound { Seen::Nothing } else { Seen::ByTheCheck };
+        for ((ask, outcome), truth) in self.asks.iter().zip(&outcomes).zip(&self.truth) {
+            match outcome {
+                Outcome::Damaged | Outcome::Unavailable if is_sound => {
+                    return Err(format!("sound, and {outcome:?} to {ask:?}"));
+                }
+                Outcome::Damaged | Outcome::Unavailable => seen = Seen::Reading,
+                outcome if outcome == truth => {}
+                outcome => return Err(format!("{ask:?}:\n{outcome:?}\ninstead of\n{truth:?}")),
+            }
+        }
+        Ok(seen)
+    }
+}
+
+/// Where damage was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Nothing,
+    NotOpened,
+    Reading,
+    ByTheCheck,
+}
+
+/// Calls `work` for all numbers, on as many threads as there are processors; gives what failed.
+fn in_parallel(count: u32, work: impl Fn(u32, &str) -> Option<String> + Sync) -> Vec<String> {
+    let next = AtomicU32::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|thread| {
+                let (next, work) = (&next, &work);
+                scope.spawn(move || {
+                    let mut failed = Vec::new();
+                    loop {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        if number >= count {
+                            return failed;
+                        }
+                        failed.extend(work(number, &thread.to_string()));
+                    }
+                })
+            })
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn a_flipped_bit_is_never_served() {
+    let world = World::new();
+    let seed = env("PARLOR_SEED", 7);
+    let flips = env("PARLOR_FLIPS", 1_000) as u32;
+    let counts: [AtomicU32; 4] = Default::default();
+    let failed = in_parallel(flips, |number, name| {
+        let mut chance = Chance::new(seed.wrapping_mul(1 << 32).wrapping_add(number.into()));
+        let (place, bit) = (chance.below(world.bytes.len() as u64), chance.below(8));
+        let mut bytes = world.bytes.clone();
+        bytes[place as usize] ^= 1 << bit;
+        match world.try_out(name, &bytes) {
+            Ok(seen) => {
+                counts[seen as usize].fetch_add(1, Ordering::Relaxed);
+                None
+            }
+            Err(what) => Some(format!("seed {seed}, flip {number}: bit {bit} at {place}: {what}")),
+        }
+    });
+    println!(
+        "{flips} flips in {} KiB; seen nothing, not opened, in reading, by the check alone: {counts:?}",
+        world.bytes.len() / 1024
+    );
+    assert!(failed.is_empty(), "{} of {flips}:\n{}", failed.len(), failed.join("\n"));
+}
+
+#[test]
+fn a_cut_is_said_at_the_start_wherever_it_is() {
+    let world = World::new();
+    const PAGE: usize = 4_096;
+    let len = world.bytes.len();
+    let mut chance = Chance::new(env("PARLOR_SEED", 7));
+    let mut cuts: Vec<usize> = (1..len / PAGE).map(|page| page * PAGE).collect();
+    cuts.extend((0..100).map(|_| 1 + chance.below(len as u64 - 1) as usize));
+    let failed = in_parallel(cuts.len() as u32, |number, name| {
+        let cut = cuts[number as usize];
+        match world.try_out(name, &world.bytes[..cut]) {
+            Ok(Seen::NotOpened) => None,
+            other => Some(format!("cut at {cut} of {len}: {other:?}")),
+        }
+    });
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn what_is_kept_of_a_damaged_file_is_sound_and_was_there() {
+    let world = World::new();
+    let seed = env("PARLOR_SEED", 7);
+    let lines = String::from_utf8(world.lines.clone()).unwrap();
+    let truth: std::collections::HashSet<&str> =
+        lines.lines().filter(|line| line.contains("\"text\"")).collect();
+    let len = world.bytes.len() as u64;
+    let repaired = AtomicU32::new(0);
+    let failed = in_parallel(150, |number, name| {
+        let mut chance = Chance::new(seed.wrapping_mul(1 << 32).wrapping_add(number.into()));
+        let mut bytes = world.bytes.clone();
+        if number % 2 == 0 {
+            bytes.truncate(chance.below(len) as usize);
+        } else {
+            for _ in 0..3 {
+                let place = 4_096 + chance.below(len - 4_096);
+                bytes[place as usize] ^= 1 << chance.below(8);
+            }
+        }
+        let directory = world.folder.path().join(format!("repair-{name}"));
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(directory.join("parlor.db"), &bytes).unwrap();
+        match data::repair(&directory, "second", &mut |_| {}) {
+            Ok(_) => {}
+            // Some damage is beyond help; then nothing is changed.
+            Err(data::DataError::Damaged(..)) => {
+                let is_same = std::fs::read(directory.join("parlor.db")).unwrap() == bytes;
+                return (!is_same).then(|| format!("{number}: the file was changed"));
+            }
+            Err(error) => return Some(format!("{number}: {error}")),
+        }
+        repaired.fetch_add(1, Ordering::Relaxed);
+        let mut kept = Vec::new();
+        data::export(&directory, &mut kept).unwrap();
+        let kept = String::from_utf8(kept).unwrap();
+        let invented = kept.lines().find(|line| {
+            line.contains("\"kind\":\"message\"")
+                && line.contains("\"text\"")
+                && !line.contains("\"edited\"")
+                && !truth.contains(line)
+        });
+        invented.map(|line| format!("{number}: {line} was never there"))
+    });
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    let repaired = repaired.into_inner();
+    assert!(repaired > 100, "{repaired} of 150 were repaired");
+}
