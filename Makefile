@@ -5,6 +5,7 @@
 SECONDS = 60
 FUZZ_SECONDS = 15
 SEEDS = 2000
+ROUNDS = 200
 PYTHON = target/test-python/bin/python
 
 help: ## what can be made
@@ -46,6 +47,9 @@ test-clients: setup binaries ## Python websockets and Node ws against the progra
 	$(PYTHON) -m pytest -q -p no:cacheprovider tests/clients
 	node --test tests/clients/*.test.mjs
 
+kill: setup binaries ## kill -9 under load, ROUNDS (200) times
+	PARLOR_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/clients/test_kill.py
+
 test-browser: setup binaries ## two windows of Chromium
 	node --test tests/browser/*.test.mjs
 
@@ -80,5 +84,5 @@ bench-durability: ## parlor on a disk and in memory beside Redis Streams and NAT
 bench-smoke: ## what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
-.PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients test-browser test-autobahn autobahn \
-	test-fuzz fuzz bench bench-durability bench-smoke
+.PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients kill test-browser test-autobahn \
+	autobahn test-fuzz fuzz bench bench-durability bench-smoke

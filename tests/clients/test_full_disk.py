@@ -155,3 +155,87 @@ def test_it_stops_in_order_although_it_is_full(full, servers):
     server = servers.parlor(data=server.data)
     with Chat(server, "ada") as ada:
         assert texts(ada) == acknowledged
+
+
+@pytest.mark.seconds(90)
+def test_a_full_disk_comes_and_goes_and_what_was_acknowledged_stays(servers):
+    """Four times, under messages, edits, deletions, reactions and read marks."""
+    server = servers.parlor(preexec=small_files)
+    infinite = (resource.RLIM_INFINITY,) * 2
+    #: seq → the text that is acknowledged; None is deleted. And what of others is refused.
+    expected, refusals, read = {}, 0, 0
+    with Chat(server, "ada") as ada, Chat(server, "bob") as bob:
+        ada.join("lobby")
+        bob.join("lobby")
+        epoch, number = ada.hello["epoch"], 0
+
+        def turn(room_left):
+            """One request of each kind; gives whether all were stored."""
+            nonlocal number, refusals, read
+            number += 1
+            stored = True
+
+            def attempt(connection, kind, **payload):
+                nonlocal stored, refusals
+                try:
+                    return connection.request(kind, room="lobby", **payload)
+                except Refused as refused:
+                    assert refused.code == "unavailable", refused
+                    assert not room_left, f"there is room, and {kind} is refused"
+                    stored, refusals = False, refusals + 1
+                    return None
+
+            text = f"{number} " + "x" * 5_000
+            sent = attempt(ada, "chat:send", text=text, cid=f"c{number}")
+            if sent:
+                expected[sent["seq"]] = text
+            alive = [seq for seq, text in expected.items() if text is not None]
+            if alive and attempt(ada, "chat:edit", seq=alive[-1], text=f"{number} edited"):
+                expected[alive[-1]] = f"{number} edited"
+            if alive:
+                attempt(bob, "chat:react", seq=alive[-1], emoji="+", on=number % 2 == 0)
+            if len(alive) > 5 and attempt(ada, "chat:delete", seq=alive[0]):
+                expected[alive[0]] = None
+            newest = max(expected, default=0)
+            if newest and attempt(bob, "chat:read", seq=newest):
+                read = newest
+            return stored
+
+        for _ in range(4):
+            # Until nothing is stored any more, not even small things.
+            while turn(room_left=False):
+                assert number < 5_000, "the store never was full"
+            for _ in range(10):
+                turn(room_left=False)
+            resource.prlimit(server.pid, resource.RLIMIT_FSIZE, infinite)
+            deadline = time.monotonic() + 5
+            while not turn(room_left=False):
+                assert time.monotonic() < deadline, "it can write again, and does not"
+            for _ in range(10):
+                turn(room_left=True)
+            size = (server.data / "parlor.db").stat().st_size
+            log = (server.data / "parlor.db-wal").stat().st_size
+            limit = max(size, log) + 64 * 1024
+            resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, infinite)
+    assert refusals > 40
+    server.kill()
+    checked = harness.run_parlor("data", "check", "--data", server.data, seconds=20)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    server = servers.parlor(data=server.data)
+    with Chat(server, "bob") as bob:
+        assert bob.hello["epoch"] == epoch
+        (lobby,) = (room for room in bob.hello["rooms"] if room["room"] == "lobby")
+        assert lobby["read"] >= read
+        found, after = {}, 0
+        while True:
+            page = bob.history("lobby", after=after)
+            for entry in page["entries"]:
+                after += 1
+                assert entry["payload"]["seq"] == after
+                if entry["type"] == "chat:message":
+                    payload = entry["payload"]
+                    found[after] = None if payload.get("deleted") else payload["text"]
+            if not page["more"]:
+                break
+        assert found == expected

@@ -1,6 +1,7 @@
 """kill -9 under load, again and again: what was acknowledged is there, once and in order.
 
-A failure prints its seed; PARLOR_SEED=… repeats the moments of the kills and the choices of the
+Senders write, edit, delete and react; followers resume and read. After each kill `parlor data check`
+finds nothing. PARLOR_ROUNDS is how often it is killed (`make kill ROUNDS=200`). A failure prints its seed; PARLOR_SEED=… repeats the moments of the kills and the choices of the
 clients (the machine's own timing it cannot repeat).
 """
 
@@ -16,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 
 import harness
 
-ROUNDS = 24
+ROUNDS = int(os.environ.get("PARLOR_ROUNDS") or 20)
 ROOMS = ("lobby", "den")
 SENDERS, FOLLOWERS = 4, 2
 WINDOW = 16
@@ -31,7 +32,7 @@ class World:
         self.servers, self.chance = servers, random.Random(seed)
         self.server = servers.parlor()
         self.port, self.data = self.server.port, self.server.data
-        self.epoch, self.is_over, self.reconnections = None, False, 0
+        self.epoch, self.is_over, self.reconnections, self.checks = None, False, 0, 0
 
     def open(self, user, **query):
         return connect(
@@ -55,6 +56,7 @@ class World:
 
     async def kill_and_restart(self):
         await asyncio.to_thread(self.server.kill)
+        await asyncio.to_thread(self.check)
         # Sometimes it is killed while it comes up, too.
         for _ in range(self.chance.choice([0, 0, 0, 1, 2])):
             moment = self.chance.random() * 0.03
@@ -62,6 +64,11 @@ class World:
         self.server = await asyncio.to_thread(
             lambda: self.servers.parlor(data=self.data, port=self.port)
         )
+
+    def check(self):
+        checked = harness.run_parlor("data", "check", "--data", self.data, seconds=20)
+        assert checked.returncode == 0, f"after a kill: {checked.stdout}{checked.stderr}"
+        self.checks += 1
 
     def _start_and_kill(self, moment):
         deadline = time.monotonic() + moment
@@ -81,7 +88,11 @@ class Sender:
         self.unacknowledged = {}
         #: cid → (room, seq, text)
         self.acknowledged = {}
-        self.number, self.repeats = 0, 0
+        #: (room, seq) → what its author has made of it since: text, deleted, reactions.
+        self.states = {}
+        #: Changes that are not acknowledged, in order: id → (room, seq, kind, members).
+        self.changes = {}
+        self.number, self.repeats, self.changed = 0, 0, 0
         self.is_drained = False
 
     async def run(self):
@@ -100,6 +111,8 @@ class Sender:
                     in_flight = set()
                     for cid in self.unacknowledged:
                         await self.send(socket, cid, in_flight)
+                    for id in self.changes:
+                        await self.send_change(socket, id, in_flight)
                     await self.converse(socket, in_flight)
             except CUT:
                 await asyncio.sleep(0.005 + self.chance.random() * 0.02)
@@ -110,9 +123,62 @@ class Sender:
         in_flight.add(cid)
         await socket.send(json.dumps({"type": "chat:send", "id": cid, "payload": payload}))
 
+    async def send_change(self, socket, id, in_flight):
+        room, seq, kind, members = self.changes[id]
+        in_flight.add(id)
+        payload = {"room": room, "seq": seq, **members}
+        await socket.send(json.dumps({"type": f"chat:{kind}", "id": id, "payload": payload}))
+
+    def change(self):
+        """Decides on a change of one of the newest own messages that none is under way for."""
+        busy = {(room, seq) for room, seq, _, _ in self.changes.values()}
+        recent = list(self.acknowledged.values())[-30:]
+        free = [
+            (room, seq, text)
+            for room, seq, text in recent
+            if (room, seq) not in busy and not self.state(room, seq, text)["deleted"]
+        ]
+        if not free:
+            return None
+        room, seq, text = self.chance.choice(free)
+        self.changed += 1
+        id = f"change {self.user} {self.changed}"
+        kind = self.chance.choice(["edit", "edit", "react", "react", "delete"])
+        members = {
+            "edit": {"text": f"{text.split()[0]} edit {self.changed}"},
+            "react": {
+                "emoji": self.chance.choice(["+", "-"]),
+                "on": self.chance.random() < 0.7,
+            },
+            "delete": {},
+        }[kind]
+        self.changes[id] = (room, seq, kind, members)
+        return id
+
+    def state(self, room, seq, text):
+        first = {"text": text, "deleted": False, "reactions": set()}
+        return self.states.setdefault((room, seq), first)
+
+    def acknowledge(self, id):
+        room, seq, kind, members = self.changes.pop(id)
+        state = self.states[room, seq]
+        if kind == "edit":
+            state["text"] = members["text"]
+        elif kind == "delete":
+            state.update(text=None, deleted=True, reactions=set())
+        elif members["on"]:
+            state["reactions"].add(members["emoji"])
+        else:
+            state["reactions"].discard(members["emoji"])
+
     async def converse(self, socket, in_flight):
         while not self.is_drained:
             while len(in_flight) < WINDOW and not self.world.is_over:
+                if self.acknowledged and self.chance.random() < 0.25:
+                    id = self.change()
+                    if id is not None:
+                        await self.send_change(socket, id, in_flight)
+                        continue
                 if self.acknowledged and self.chance.random() < 0.03:
                     cid = self.chance.choice(list(self.acknowledged)[-50:])
                     if cid in in_flight:
@@ -138,7 +204,9 @@ class Sender:
         if cid.startswith("join "):
             return
         in_flight.discard(cid)
-        if cid in self.acknowledged:
+        if cid in self.changes:
+            self.acknowledge(cid)
+        elif cid in self.acknowledged:
             assert payload["duplicate"] is True, f"{cid} was acknowledged before"
             assert payload["seq"] == self.acknowledged[cid][1], f"{cid} has another place now"
         else:
@@ -153,6 +221,8 @@ class Follower:
     def __init__(self, world, user, seed):
         self.world, self.user, self.chance = world, user, random.Random(seed)
         self.logs = {room: [] for room in ROOMS}
+        #: room → up to where it has said that it has read, and was answered.
+        self.read = dict.fromkeys(ROOMS, 0)
 
     async def run(self):
         while True:
@@ -176,13 +246,24 @@ class Follower:
             if message.get("id") == "r":
                 assert message["type"] == "reply", message
                 assert not payload["refused"], f"what was shown is not there any more: {payload}"
-            elif "seq" in payload and message["type"] != "chat:read":
+            elif str(message.get("id")).startswith("read "):
+                assert message["type"] == "reply", message
+                room, seq = payload["room"], int(message["id"].split()[2])
+                assert payload["seq"] >= seq, f"{self.user} has read {seq}, and is told {payload}"
+                self.read[room] = max(self.read[room], seq)
+            elif "seq" in payload and message["type"] not in ("chat:read", "chat:delivered"):
                 log = self.logs[payload["room"]]
                 assert payload["seq"] == len(log) + 1, (
                     f"{self.user} has {len(log)} of {payload['room']}, and is shown {payload['seq']}"
                 )
                 payload.pop("cid", None)
                 log.append(message)
+                if self.chance.random() < 0.05:
+                    room, seq = payload["room"], len(log)
+                    request = {"room": room, "seq": seq}
+                    id = f"read {room} {seq}"
+                    text = json.dumps({"type": "chat:read", "id": id, "payload": request})
+                    await socket.send(text)
 
 
 async def ordeal(world, senders, followers, kills):
@@ -236,7 +317,41 @@ async def whole_log(world, room):
                 return entries
 
 
-@pytest.mark.seconds(150)
+def folded(entries):
+    """The newest state of each message of a log, as a client has it that applies each entry."""
+    messages = {}
+    for entry in entries:
+        kind, payload = entry["type"], entry["payload"]
+        if kind == "chat:message":
+            reactions = payload.get("reactions", {})
+            messages[payload["seq"]] = {
+                "from": payload["from"],
+                "text": payload.get("text"),
+                "edited": payload.get("edited", 0),
+                "deleted": payload.get("deleted", False),
+                "reactions": {(emoji, user) for emoji, users in reactions.items() for user in users},
+            }
+            continue
+        message = messages.get(payload.get("target"))
+        if message is None or message["deleted"]:
+            continue
+        if kind == "chat:edited" and payload.get("deleted"):
+            # Its text is gone, and the entry that deleted the message is still to come.
+            continue
+        if kind == "chat:edited" and payload["seq"] > message["edited"]:
+            message.update(text=payload["text"], edited=payload["seq"])
+        elif kind == "chat:deleted":
+            message.update(text=None, deleted=True, reactions=set())
+        elif kind == "chat:reacted":
+            change = message["reactions"].add if payload["on"] else message["reactions"].discard
+            change((payload["emoji"], payload["by"]))
+    for message in messages.values():
+        if message["deleted"]:
+            message.update(text=None, edited=0)
+    return messages
+
+
+@pytest.mark.seconds(120 + 5 * ROUNDS)
 def test_what_was_acknowledged_survives_kill_9_once_and_in_order(servers):
     seed = int(os.environ.get("PARLOR_SEED") or random.randrange(1 << 32))
     print(f"seed {seed}: PARLOR_SEED={seed} repeats it")
@@ -251,44 +366,62 @@ def test_what_was_acknowledged_survives_kill_9_once_and_in_order(servers):
     kills = [chance.choice([0.1, 0.5, 1.0, 2.0]) * chance.random() + 0.05 for _ in range(ROUNDS)]
     logs = asyncio.run(ordeal(world, senders, followers, kills))
 
+    messages = {room: folded(entries) for room, entries in logs.items()}
     for room, entries in logs.items():
         assert [entry["payload"]["seq"] for entry in entries] == list(range(1, len(entries) + 1)), (
             f"{room}: a hole in seq, or a seq twice"
         )
         times = [entry["payload"]["ts"] for entry in entries]
         assert times == sorted(times), f"{room}: a ts falls"
+
+        def outline(entry):
+            names = ("seq", "ts", "from", "user", "by", "target", "emoji", "on", "reply_to")
+            return entry["type"], *(entry["payload"].get(name) for name in names)
+
         for follower in followers:
-            seen = [json.loads(json.dumps(entry)) for entry in entries]
-            for entry in seen:
-                entry["payload"].pop("cid", None)
-            assert follower.logs[room] == seen, f"{follower.user} saw another log of {room}"
-    total = repeats = 0
+            seen = follower.logs[room]
+            assert [*map(outline, seen)] == [*map(outline, entries)], (
+                f"{follower.user} saw another log of {room}"
+            )
+            assert folded(seen) == messages[room], f"{follower.user} has other messages in {room}"
+    for follower in followers:
+        with harness.Chat(world.server, follower.user) as again:
+            marks = {one["room"]: one["read"] for one in again.hello["rooms"]}
+            for room in ROOMS:
+                assert follower.read[room] > 0, "nothing was read"
+                assert follower.read[room] <= marks[room] <= len(logs[room]), (
+                    f"{follower.user} has read {follower.read[room]} of {room}, not {marks[room]}"
+                )
+    total = repeats = changes = 0
     for sender in senders:
-        assert not sender.unacknowledged
-        for cid, (room, seq, text) in sender.acknowledged.items():
-            payload = logs[room][seq - 1]["payload"]
-            assert (payload["from"], payload["text"]) == (sender.user, text), (
-                f"{cid} is not at {seq}"
-            )
-        for room in ROOMS:
-            own = [
-                entry["payload"]["text"]
-                for entry in logs[room]
-                if entry["payload"].get("from") == sender.user
-            ]
-            numbers = [int(text.split()[0]) for text in own]
-            assert numbers == sorted(set(numbers)), (
-                f"{sender.user} in {room}: twice, or out of order"
-            )
+        assert not sender.unacknowledged and not sender.changes
+        last = dict.fromkeys(ROOMS, 0)
+        by_number = sorted(sender.acknowledged.items(), key=lambda one: int(one[0].split("-")[1]))
+        for cid, (room, seq, text) in by_number:
+            assert seq > last[room], f"{cid} is out of order"
+            last[room] = seq
+            state = sender.state(room, seq, text)
+            message = messages[room][seq]
+            found = {emoji for emoji, user in message["reactions"] if user == sender.user}
+            assert (message["from"], message["text"], message["deleted"], found) == (
+                sender.user,
+                state["text"],
+                state["deleted"],
+                state["reactions"],
+            ), f"{cid} at {seq} of {room} is not as it was acknowledged"
         stored = sum(
-            entry["payload"].get("from") == sender.user
-            for entries in logs.values()
-            for entry in entries
+            message["from"] == sender.user
+            for of_room in messages.values()
+            for message in of_room.values()
         )
         assert stored == len(sender.acknowledged) == sender.number
         total, repeats = total + stored, repeats + sender.repeats
+        changes += sender.changed
+    assert world.server.stop() == 0
+    world.check()
     print(
-        f"{ROUNDS} kills, {total} messages, {repeats} repeated at will, {world.reconnections} connections"
+        f"{ROUNDS} kills, {world.checks} checks, {total} messages, {changes} changes, "
+        f"{repeats} repeated at will, {world.reconnections} connections"
     )
-    assert total > ROUNDS * 20, "too little load to show anything"
+    assert total > ROUNDS * 20 and changes > ROUNDS * 5, "too little load to show anything"
     assert world.reconnections > ROUNDS * (SENDERS + FOLLOWERS) / 2

@@ -1,0 +1,207 @@
+"""A server on a damaged file: what it serves is what was written, and a cut is said at the start.
+
+tests/store_damage.rs does so with a thousand flips; here is the whole program."""
+
+import random
+import shutil
+import subprocess
+
+import pytest
+
+import harness
+from harness import Chat, Refused
+
+ROOMS = ("tea", "den")
+FLIPS = 40
+SEED = 11
+
+
+def history(connection, room, **direction):
+    """All pages of a room: entries by seq; those of pages that are refused are not there."""
+    found, place = {}, 0
+    while True:
+        try:
+            page = connection.history(room, after=place, limit=20)
+        except Refused as refused:
+            if refused.code == "gone":
+                place = refused.payload["first"] - 1
+                continue
+            assert refused.code in ("unavailable", "internal"), refused
+            place += 20
+            if place > 400:
+                return found
+            continue
+        for entry in page["entries"]:
+            found[entry["payload"]["seq"]] = entry
+            place = entry["payload"]["seq"]
+        if not page["more"]:
+            return found
+
+
+@pytest.fixture(scope="module")
+def filled(module_servers):
+    """A directory with a store, and what is in it."""
+    server = module_servers.parlor()
+    chance = random.Random(SEED)
+    with Chat(server, "ada") as ada, Chat(server, "bob") as bob:
+        for room in ROOMS:
+            ada.join(room)
+            bob.join(room)
+            said = []
+            for number in range(150):
+                who = chance.choice([ada, bob])
+                text = f"{number} " + "x" * chance.randrange(80)
+                seq = who.say(room, text, cid=f"{room}-{number}")["seq"]
+                said.append((who, seq))
+            for who, seq in chance.sample(said, 30):
+                who.request("chat:edit", room=room, seq=seq, text=f"edit of {seq}")
+            for who, seq in chance.sample(said, 20):
+                who.request("chat:delete", room=room, seq=seq)
+            for _, seq in chance.sample(said, 30):
+                try:
+                    ada.request("chat:react", room=room, seq=seq, emoji="+")
+                except Refused as refused:
+                    assert refused.code == "no_such_message"
+    assert server.stop() == 0
+    server = module_servers.parlor(data=server.data)
+    with Chat(server, "ada") as ada:
+        truth = {room: history(ada, room) for room in ROOMS}
+        hello = ada.hello
+    assert server.stop() == 0
+    return server.data, truth, hello
+
+
+def copied(servers, filled):
+    data = servers.directory()
+    shutil.copy(filled[0] / "parlor.db", data / "parlor.db")
+    return data
+
+
+def start(data):
+    """A server that is to end by itself at its start."""
+    return harness.run_parlor("serve", "--listen", "127.0.0.1:0", "--data", data, seconds=10)
+
+
+def test_a_cut_file_is_said_at_the_start_and_repaired(servers, filled):
+    data = copied(servers, filled)
+    file = data / "parlor.db"
+    whole = file.stat().st_size
+    for length in (whole - 1, whole - 4_096, whole * 3 // 4):
+        file.write_bytes((filled[0] / "parlor.db").read_bytes()[:length])
+        ended = start(data)
+        assert ended.returncode == 1
+        assert f"{file} is damaged" in ended.stderr and "parlor data repair" in ended.stderr
+        assert f"its last {whole - length} bytes are not there" in ended.stderr
+        assert file.stat().st_size == length, "nothing is changed"
+    repaired = harness.run_parlor("data", "repair", "--data", data, seconds=20)
+    assert repaired.returncode == 0, repaired.stderr
+    assert "are lost" in repaired.stdout
+    server = servers.parlor(data=data)
+    with Chat(server, "ada") as ada:
+        assert ada.hello["epoch"] != filled[2]["epoch"]
+        for room in ROOMS:
+            kept = history(ada, room)
+            for seq, entry in kept.items():
+                # What a repair has written again, and what it could not keep, is another.
+                of_truth = filled[1][room].get(seq, {})
+                if entry["type"] == "chat:message" and of_truth.get("type") == "chat:message":
+                    assert entry["payload"]["from"] == of_truth["payload"]["from"]
+        ada.say("tea", "it goes on")
+
+
+@pytest.mark.seconds(120)
+def test_a_flipped_bit_is_never_served(servers, filled):
+    _, truth, hello = filled
+    chance = random.Random(SEED)
+    seen = {"refused at the start": 0, "refused in reading": 0, "nothing": 0}
+    for flip in range(FLIPS):
+        data = copied(servers, filled)
+        file = data / "parlor.db"
+        content = bytearray(file.read_bytes())
+        place, bit = chance.randrange(len(content)), chance.randrange(8)
+        content[place] ^= 1 << bit
+        file.write_bytes(content)
+        where = f"flip {flip}: bit {bit} at {place}"
+        checked = harness.run_parlor("data", "check", "--data", data, seconds=20)
+        assert checked.returncode in (0, 1), f"{where}: {checked.stderr}"
+        for leftover in ("parlor.db-wal", "parlor.db-shm"):
+            (data / leftover).unlink(missing_ok=True)
+        port = harness.free_port()
+
+        def is_up_or_over(server):
+            return server.process.poll() is not None or harness._is_healthy(server)
+
+        server = servers.parlor(data=data, port=port, is_ready=is_up_or_over)
+        if not server.is_running():
+            assert server.process.returncode == 1, where
+            assert checked.returncode == 1, f"{where}: the check finds nothing"
+            seen["refused at the start"] += 1
+            continue
+        with Chat(server, "ada") as ada:
+            assert ada.hello["epoch"] == hello["epoch"], where
+            assert ada.hello["rooms"] == hello["rooms"], where
+            served = {room: history(ada, room) for room in ROOMS}
+        for room in ROOMS:
+            for seq, entry in served[room].items():
+                assert entry == truth[room][seq], f"{where}: {room} {seq}"
+        is_whole = served == truth
+        assert is_whole or checked.returncode == 1, f"{where}: the check finds nothing"
+        seen["nothing" if is_whole else "refused in reading"] += 1
+        server.kill()
+    print(seen)
+    assert seen["refused in reading"] > 2, seen
+
+
+def test_data_commands_go_on_while_a_server_runs_or_say_that_it_does(servers):
+    server = servers.parlor()
+    folder = servers.directory()
+    with Chat(server, "ada") as ada:
+        ada.join("tea")
+        ada.say("tea", "hello")
+        for command in (
+            ("check", "--data", server.data),
+            ("check", "--json", "--data", server.data),
+            ("export", folder / "lines", "--data", server.data),
+            ("backup", folder / "backup.db", "--data", server.data),
+            ("check", folder / "backup.db"),
+        ):
+            done = harness.run_parlor("data", *command)
+            assert done.returncode == 0, f"{command}: {done.stderr}"
+            # What is written later is in none of them.
+            ada.say("tea", "later")
+        for command in (
+            ("import", folder / "lines", "--data", server.data),
+            ("restore", folder / "backup.db", "--data", server.data),
+            ("repair", "--data", server.data),
+        ):
+            done = harness.run_parlor("data", *command)
+            assert done.returncode == 1, command
+            assert f"is in use by process {server.pid}" in done.stderr
+        for command in (("export", folder / "lines"), ("backup", folder / "backup.db")):
+            done = harness.run_parlor("data", *command, "--data", server.data)
+            assert done.returncode == 1 and "exists" in done.stderr or "already" in done.stderr
+        epoch = ada.hello["epoch"]
+    assert server.stop() == 0
+    for file in (folder / "lines", folder / "backup.db"):
+        assert file.stat().st_mode & 0o777 == 0o600
+    moved = folder / "moved"
+    for arguments, is_same in ((("--keep-epoch",), True), ((), False)):
+        shutil.rmtree(moved, ignore_errors=True)
+        done = harness.run_parlor("data", "import", folder / "lines", "--data", moved, *arguments)
+        assert done.returncode == 0, done.stderr
+        again = servers.parlor(data=moved)
+        with Chat(again, "ada") as ada:
+            assert (ada.hello["epoch"] == epoch) is is_same
+            assert ada.history("tea")["head"] >= 2
+        assert again.stop() == 0
+    done = harness.run_parlor("data", "restore", folder / "backup.db", "--data", server.data)
+    assert done.returncode == 0, done.stderr
+    again = servers.parlor(data=server.data)
+    with Chat(again, "ada") as ada:
+        assert ada.hello["epoch"] != epoch
+    # A pipe, from one to the other.
+    piped = folder / "piped"
+    parlor = f"'{harness.parlor_binary()}' data"
+    pipe = f"{parlor} export - --data '{moved}' | {parlor} import - --data '{piped}'"
+    assert subprocess.run(["sh", "-c", pipe], capture_output=True, timeout=20).returncode == 0
+    assert harness.run_parlor("data", "check", "--data", piped).returncode == 0
