@@ -644,3 +644,28 @@ fn repair_makes_up_for_damaged_rows_where_the_log_knows() {
     assert_eq!(lost, [""; 0]);
     assert!(lines.contains(r#""kind":"reacted""#));
 }
+
+#[test]
+fn repair_changes_nothing_where_the_schema_of_what_it_keeps_is_damaged() {
+    // What `meta` says is told from the rest.
+    for (table, is_needed) in [("bans", true), ("entries", true), ("meta", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        small(folder.path());
+        let file = folder.path().join("parlor.db");
+        shell(
+            &file,
+            &format!(
+                "PRAGMA writable_schema = ON; \
+                 UPDATE sqlite_schema SET sql = replace(sql, 'sum ', 'sun ') WHERE name = '{table}'"
+            ),
+        );
+        let before = std::fs::read(&file).unwrap();
+        match persistently(|| data::repair(folder.path(), "second", &mut |_| {})) {
+            Err(DataError::Damaged(..)) if is_needed => {
+                assert_eq!(std::fs::read(&file).unwrap(), before);
+            }
+            Ok(_) if !is_needed => {}
+            other => panic!("{table}: {other:?}"),
+        }
+    }
+}

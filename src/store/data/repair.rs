@@ -29,7 +29,10 @@ pub struct Repaired {
 pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(Fault)) -> Result<Repaired> {
     let file = database_of(&directory.join(FILE_NAME))?;
     let mut new = NewStore::begin_beside(directory)?;
-    let damaged = |error: rusqlite::Error| match rows::is_damage(&error) {
+    // A statement that SQLite does not understand has met a damaged schema.
+    let is_of_schema =
+        |error: &rusqlite::Error| matches!(error, rusqlite::Error::SqlInputError { .. });
+    let damaged = |error: rusqlite::Error| match rows::is_damage(&error) || is_of_schema(&error) {
         true => DataError::Damaged(
             file.clone(),
             format!("{}, and nothing can be kept", rows::what(&error)),

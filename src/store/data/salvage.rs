@@ -79,7 +79,7 @@ impl Salvage<'_> {
                 rooms.push(id);
                 Ok(())
             });
-            if !skip.goes_on(&read)? {
+            if !skip.goes_on(read)? {
                 break;
             }
         }
@@ -257,7 +257,7 @@ impl Salvage<'_> {
                 }
                 Ok(())
             });
-            if !skip.goes_on(&read)? {
+            if !skip.goes_on(read)? {
                 break;
             }
             current = None;

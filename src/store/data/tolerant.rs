@@ -29,13 +29,9 @@ impl Skip {
     }
 
     /// Whether there is more to try, once a reading has ended.
-    pub(super) fn goes_on(&mut self, read: &Sql<()>) -> Sql<bool> {
-        match read {
-            Ok(()) => return Ok(false),
-            Err(error) if is_damage(error) => {}
-            Err(error) => {
-                return Err(rusqlite::Error::ToSqlConversionFailure(error.to_string().into()));
-            }
+    pub(super) fn goes_on(&mut self, read: Sql<()>) -> Sql<bool> {
+        if tolerated(read)?.is_some() {
+            return Ok(false);
         }
         self.has_failed = true;
         self.start = self.last.checked_add(self.step);
