@@ -2,7 +2,9 @@
 //!
 //! `PARLOR_SEED` is the seed of the places, `PARLOR_FLIPS` how many there are.
 
-use parlor::base::{Body, Chance, Outcome, Query, Record, RoomId, Snapshot, Timestamp, UserId};
+use parlor::base::{
+    Body, Chance, Outcome, Query, Record, Revocation, RoomId, Snapshot, Timestamp, UserId,
+};
 use parlor::store::{Place, Store, data};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,6 +13,8 @@ use std::time::Duration;
 
 const ROOMS: [&str; 4] = ["tea", "den", "lobby", "attic"];
 const USERS: [&str; 8] = ["ada", "bob", "cy", "dee", "eve", "fay", "gus", "hal"];
+
+const REVOCATIONS: usize = 150;
 
 fn user(id: &str) -> UserId {
     UserId::parse(id).unwrap()
@@ -80,6 +84,13 @@ fn well_filled() -> Vec<Ask> {
     for id in USERS {
         records.push(Record::Name { user: user(id), name: format!("{id} Lovelace").into() });
     }
+    // More than a page of them.
+    for number in 0..REVOCATIONS {
+        records.push(Record::Revoke(match number % 3 {
+            0 => Revocation::User(user(&format!("guest{number}")), Timestamp(number as i64)),
+            _ => Revocation::Token(chance.word(24).into()),
+        }));
+    }
     for number in 0..700 {
         let room = room(ROOMS[chance.below(4) as usize]);
         let by = any_user(&mut chance);
@@ -117,8 +128,8 @@ fn well_filled() -> Vec<Ask> {
     records.into_iter().map(Ask::Write).collect()
 }
 
-/// Pages of all logs in both directions, repeats of all messages, edits and reactions that change
-/// nothing, and at last read marks.
+/// Pages of all logs in both directions, repeats of all messages, edits, reactions and revocations
+/// that change nothing, and at last read marks.
 fn questions(records: &[Ask], outcomes: &[Outcome]) -> Vec<Ask> {
     let mut asks = Vec::new();
     let mut direct: Vec<RoomId> = Vec::new();
@@ -133,6 +144,7 @@ fn questions(records: &[Ask], outcomes: &[Outcome]) -> Vec<Ask> {
                     direct.push(room.clone());
                 }
             }
+            Record::Revoke(_) => asks.push(ask.clone()),
             Record::Delete { .. } if matches!(outcome, Outcome::Changed { .. }) => {
                 asks.push(ask.clone());
             }
@@ -175,6 +187,10 @@ fn questions(records: &[Ask], outcomes: &[Outcome]) -> Vec<Ask> {
         pages.push(Ask::Write(Record::Read { room, user, seq: 100 }));
     }
     pages
+}
+
+fn is_revocation(line: &str) -> bool {
+    line.starts_with("{\"revocation\"")
 }
 
 struct World {
@@ -347,7 +363,7 @@ fn what_is_kept_of_a_damaged_file_is_sound_and_was_there() {
     let seed = env("PARLOR_SEED", 7);
     let lines = String::from_utf8(world.lines.clone()).unwrap();
     let truth: std::collections::HashSet<&str> =
-        lines.lines().filter(|line| line.contains("\"text\"")).collect();
+        lines.lines().filter(|line| line.contains("\"text\"") || is_revocation(line)).collect();
     let len = world.bytes.len() as u64;
     let repaired = AtomicU32::new(0);
     let failed = in_parallel(150, |number, name| {
@@ -365,7 +381,9 @@ fn what_is_kept_of_a_damaged_file_is_sound_and_was_there() {
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir(&directory).unwrap();
         std::fs::write(directory.join("parlor.db"), &bytes).unwrap();
-        match data::repair(&directory, "second", &mut |_| {}) {
+        let mut has_told = false;
+        let mut lost = |fault: data::Fault| has_told |= fault.what.contains("revocation");
+        match data::repair(&directory, "second", &mut lost) {
             Ok(_) => {}
             // Some damage is beyond help; then nothing is changed.
             Err(data::DataError::Damaged(..)) => {
@@ -379,11 +397,14 @@ fn what_is_kept_of_a_damaged_file_is_sound_and_was_there() {
         data::export(&directory, &mut kept).unwrap();
         let kept = String::from_utf8(kept).unwrap();
         let invented = kept.lines().find(|line| {
-            line.contains("\"kind\":\"message\"")
+            let is_message = line.contains("\"kind\":\"message\"")
                 && line.contains("\"text\"")
-                && !line.contains("\"edited\"")
-                && !truth.contains(line)
+                && !line.contains("\"edited\"");
+            (is_message || is_revocation(line)) && !truth.contains(line)
         });
+        if kept.lines().filter(|line| is_revocation(line)).count() < REVOCATIONS && !has_told {
+            return Some(format!("{number}: revocations are lost, and nobody is told"));
+        }
         invented.map(|line| format!("{number}: {line} was never there"))
     });
     assert!(failed.is_empty(), "{}", failed.join("\n"));

@@ -4,7 +4,7 @@
 mod any_record;
 
 use any_record::any_record;
-use parlor::base::{Body, Outcome, Record, RoomId, Snapshot, Timestamp, UserId};
+use parlor::base::{Body, Outcome, Record, Revocation, RoomId, Snapshot, Timestamp, UserId};
 use parlor::store::data::{self, DataError, Fault};
 use parlor::store::{LockError, OpenError, Place, Store};
 use proptest::prelude::*;
@@ -155,6 +155,10 @@ fn small(directory: &Path) {
             Record::Ban { room: tea(), user: user("eve"), by: ada.clone() },
             Record::Name { user: ada.clone(), name: "Ada".into() },
             Record::Message { room: direct, from: ada, to: Some(bob), body, cid: None },
+            Record::Revoke(Revocation::Token("t-1".into())),
+            Record::Revoke(Revocation::User(user("eve"), Timestamp(70))),
+            // An earlier time takes nothing back.
+            Record::Revoke(Revocation::User(user("eve"), Timestamp(60))),
         ],
     );
     for outcome in outcomes {
@@ -179,6 +183,8 @@ fn an_export_has_a_line_for_each_thing() {
     let lines: Vec<&str> = lines.lines().collect();
     assert_eq!(lines[0], r#"{"store":{"format":1,"epoch":"epoch"}}"#);
     assert_eq!(lines[1], r#"{"user":{"id":"ada","name":"Ada"}}"#);
+    assert_eq!(lines[2], r#"{"revocation":{"kind":"token","key":"t-1","before":0}}"#);
+    assert_eq!(lines[3], r#"{"revocation":{"kind":"user","key":"eve","before":70}}"#);
     for line in [
         r#"{"room":{"room":"tea","title":"","open":true,"ended":false,"owner":"ada","head":10,"messages":3,"ts":10,"first":1,"first_ts":1,"first_messages":0}}"#,
         r#"{"member":{"room":"tea","user":"bob","joined":2,"read":6,"read_messages":3,"deleted_unread":0,"delivered":2,"has_written":true,"own":true}}"#,
@@ -190,7 +196,7 @@ fn an_export_has_a_line_for_each_thing() {
     ] {
         assert!(lines.contains(&line), "{line} is not in\n{lines:#?}");
     }
-    let end = r#"{"end":{"users":1,"rooms":2,"members":4,"invites":1,"bans":1,"entries":11}}"#;
+    let end = r#"{"end":{"users":1,"revocations":2,"rooms":2,"members":4,"invites":1,"bans":1,"entries":11}}"#;
     assert_eq!(lines.last(), Some(&end));
 }
 
@@ -345,6 +351,13 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("dm:ada:bob", "dm:ada", "dm:ada: its name is not one of two users"),
     ("dm:ada:bob", "dm:ada:cy", "dm:ada:cy: its members are not the two of its name"),
     (r#""epoch":"epoch""#, r#""epoch":"""#, "the epoch is empty"),
+    // Revocations.
+    (
+        r#""kind":"token","key":"t-1","before":0"#,
+        r#""kind":"token","key":"t-1","before":5"#,
+        "the revocation of token t-1 is not what was written",
+    ),
+    (r#""key":"eve""#, r#""key":"e ve""#, "the revocation of user e ve is not what was written"),
     // Names.
     (r#"{"id":"ada""#, r#"{"id":"a da""#, "the name of user a da is not what was written"),
     (
@@ -381,18 +394,31 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "line 2: the first line",
     ),
     ("{\"store\":{\"format\":1,\"epoch\":\"epoch\"}}\n", "", "line 1: the first line"),
-    (r#""title":"""#, r#""titel":"""#, "line 3: unknown field `titel`"),
+    (r#""title":"""#, r#""titel":"""#, "line 5: unknown field `titel`"),
     (
         r#"{"member":{"room":"tea""#,
         r#"{"member":{"room":"coffee""#,
-        "line 4: its room has not come yet",
+        "line 6: its room has not come yet",
     ),
-    (r#""entries":11"#, r#""entries":12"#, "line 22: Counts"),
-    (r#""kind":"left""#, r#""kind":"gone""#, "line 17: CHECK constraint failed"),
-    (r#""cid":"c2""#, r#""cid":"c1""#, "line 11: UNIQUE constraint failed"),
-    (r#""seq":2,"#, r#""seq":1,"#, "line 9: UNIQUE constraint failed"),
-    (r#""digest":""#, r#""digest":"0"#, "line 10: a digest has 16 hexadecimal digits"),
-    ("}}\n{\"end\"", "}}\n{\"and\"", "line 22: unknown variant"),
+    (
+        r#"{"user":{"id":"ada","name":"Ada"}}"#,
+        r#"{"revocation":{"kind":"room","key":"tea","before":0}}"#,
+        "line 2: CHECK constraint failed",
+    ),
+    (
+        r#""kind":"user","key":"eve","before":70"#,
+        r#""kind":"token","key":"t-1","before":0"#,
+        "line 4: UNIQUE constraint failed",
+    ),
+    (r#""key":"t-1","before":0"#, r#""key":"t-1""#, "line 3: missing field `before`"),
+    (r#""revocations":2,"#, "", "line 24: missing field `revocations`"),
+    (r#""revocations":2,"#, r#""revocations":3,"#, "line 24: Counts"),
+    (r#""entries":11"#, r#""entries":12"#, "line 24: Counts"),
+    (r#""kind":"left""#, r#""kind":"gone""#, "line 19: CHECK constraint failed"),
+    (r#""cid":"c2""#, r#""cid":"c1""#, "line 13: UNIQUE constraint failed"),
+    (r#""seq":2,"#, r#""seq":1,"#, "line 11: UNIQUE constraint failed"),
+    (r#""digest":""#, r#""digest":"0"#, "line 12: a digest has 16 hexadecimal digits"),
+    ("}}\n{\"end\"", "}}\n{\"and\"", "line 24: unknown variant"),
 ];
 
 #[test]
@@ -414,7 +440,7 @@ fn lines_that_are_none_of_an_export_leave_nothing_behind() {
     }
     let more = format!("{lines}{{}}\n");
     let error = import(&more, &target, None).unwrap_err();
-    assert_eq!(error.to_string(), "line 22: something comes behind the last line");
+    assert_eq!(error.to_string(), "line 24: something comes behind the last line");
 }
 
 #[test]
@@ -466,6 +492,22 @@ fn a_row_that_is_not_what_was_written_is_told_and_not_handed_on() {
             "tea: there are 3 rows of members, invitations and bans, and the room says 4",
         ),
         ("DELETE FROM users", "there are 0 users, and there should be 1"),
+        (
+            "UPDATE revocations SET before = 60 WHERE kind = 'user'",
+            "the revocation of user eve is not what was written",
+        ),
+        (
+            "UPDATE revocations SET key = 't-2' WHERE kind = 'token'",
+            "the revocation of token t-2 is not what was written",
+        ),
+        (
+            "DELETE FROM revocations WHERE kind = 'token'",
+            "there are 1 revocations, and there should be 2",
+        ),
+        (
+            "DELETE FROM meta WHERE key = 'revocations'",
+            "the revocations cannot be read: there is no revocations",
+        ),
         ("DELETE FROM entries WHERE seq = 7", "tea: entry 7 is not there"),
         ("DELETE FROM entries WHERE seq > 7", "tea: entries 8 to 10 are not there"),
         ("DELETE FROM rooms WHERE name = 'tea'", "members: 2 rows are of no room"),
@@ -486,6 +528,14 @@ fn a_row_that_is_not_what_was_written_is_told_and_not_handed_on() {
             // They are not in an export, as the log has them.
             Ok(_) if is_reaction || passes_over => {}
             other => panic!("{sql}: {other:?}"),
+        }
+        // Logs are not read through at the start.
+        if !sql.contains("entries") && !is_reaction {
+            let place = Place::Directory(directory);
+            let opened = persistently(|| Ok(Store::open(&place, "another", || {}).map(drop)?));
+            let Err(DataError::Open(OpenError::Damaged(..))) = opened else {
+                panic!("{sql}: {opened:?}")
+            };
         }
     }
 }
@@ -668,4 +718,20 @@ fn repair_changes_nothing_where_the_schema_of_what_it_keeps_is_damaged() {
             other => panic!("{table}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn repair_keeps_revocations_and_says_which_are_lost() {
+    let of_token = r#"{"revocation":{"kind":"token","key":"t-1","before":0}}"#;
+    let of_user = r#"{"revocation":{"kind":"user","key":"eve","before":70}}"#;
+    let (lost, lines) = repaired("UPDATE revocations SET before = 60 WHERE kind = 'user'");
+    assert_eq!(lost, ["the revocation of user eve is lost"]);
+    assert!(lines.contains(of_token) && !lines.contains(r#""key":"eve""#), "{lines}");
+    let (lost, lines) = repaired("DELETE FROM revocations WHERE kind = 'token'");
+    assert_eq!(lost, ["some revocations are lost"]);
+    assert!(lines.contains(of_user) && !lines.contains("t-1"), "{lines}");
+    // How many there should be is not known: what is there is kept.
+    let (lost, lines) = repaired("UPDATE meta SET value = 'x' WHERE key = 'revocations'");
+    assert_eq!(lost, [""; 0]);
+    assert!(lines.contains(of_user) && lines.contains(of_token), "{lines}");
 }

@@ -229,10 +229,10 @@ fn summary(done: &Checked) -> String {
 }
 
 fn contents(counts: &Counts) -> String {
-    let Counts { users, rooms, members, invites, bans, entries } = counts;
+    let Counts { users, revocations, rooms, members, invites, bans, entries } = counts;
     format!(
         "{rooms} rooms, {members} members, {entries} entries, {invites} invitations, {bans} bans, \
-         {users} names"
+         {users} names, {revocations} revocations"
     )
 }
 

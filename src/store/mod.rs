@@ -11,6 +11,7 @@ mod marks;
 mod messages;
 mod pages;
 mod repeats;
+mod revocations;
 mod rows;
 mod schema;
 #[allow(clippy::module_inception)]

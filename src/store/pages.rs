@@ -1,14 +1,12 @@
 //! What is read: pages of logs, and at the start all but the logs.
 
+use super::revocations::{columns, revocations};
 use super::rows::{
     EntryRow, RoomRow, check, damaged, entry, entry_columns, find_live_room, member, meta, parsed,
     room_columns, room_row,
 };
 use crate::base::limits::{REACTION_USERS_MAX, REACTIONS_COUNTED_MAX, REACTIONS_PER_MESSAGE_MAX};
-use crate::base::{
-    Changes, Entry, EntryKind, Invite, Outcome, Query, Revocation, RoomId, Snapshot, Timestamp,
-    UserId,
-};
+use crate::base::{Changes, Entry, EntryKind, Invite, Outcome, Query, RoomId, Snapshot, UserId};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::sync::Arc;
 
@@ -220,20 +218,9 @@ pub(super) fn snapshot(db: &Connection) -> Result<Snapshot> {
         })?
         .collect::<Result<_>>()?;
     are_all(db, "users", names.iter().map(|(user, _)| user))?;
-    let revocations = db
-        .prepare(
-            "SELECT kind, key, before, sum = row_sum('revocations', kind, key, before) \
-             FROM revocations ORDER BY kind, key",
-        )?
-        .query_map((), |row| {
-            check(row, 3, "a revocation")?;
-            let key = row.get_ref(1)?.as_str()?;
-            Ok(match row.get_ref(0)?.as_str()? {
-                "token" => Revocation::Token(key.into()),
-                _ => Revocation::User(parsed(UserId::parse(key))?, Timestamp(row.get(2)?)),
-            })
-        })?
-        .collect::<Result<_>>()?;
+    let revocations = revocations(db)?;
+    let keys = revocations.iter().map(columns).map(|(kind, key, _)| (kind, key));
+    are_all(db, "revocations", keys)?;
     let rooms = rooms.into_iter().map(|row| row.state).collect();
     Ok(Snapshot { epoch, rooms, members, names, invites, bans, revocations })
 }

@@ -8,8 +8,8 @@ pub(super) const VERSION: u32 = 2;
 
 /// Each row has a checksum of its other columns, see `rows`.
 const TABLES: &str = "
-    -- What belongs to the whole: 'epoch' names this store's life; 'rooms' and 'users' are how many
-    -- rows these tables have.
+    -- What belongs to the whole: 'epoch' names this store's life; 'rooms', 'users' and
+    -- 'revocations' are how many rows these tables have.
     CREATE TABLE meta (
         key   TEXT PRIMARY KEY,
         value TEXT NOT NULL,
@@ -133,10 +133,11 @@ pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Resu
         0 => {
             transaction.execute_batch(TABLES)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
-            for (key, value) in [("epoch", epoch), ("rooms", "0"), ("users", "0")] {
+            let counts = ["rooms", "users", "revocations"].map(|table| (table, "0"));
+            for row in [("epoch", epoch)].into_iter().chain(counts) {
                 transaction.execute(
                     "INSERT INTO meta (key, value, sum) VALUES (?1, ?2, row_sum('meta', ?1, ?2))",
-                    (key, value),
+                    row,
                 )?;
             }
         }

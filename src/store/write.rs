@@ -3,11 +3,12 @@
 
 use super::marks;
 use super::messages::{self, append};
+use super::revocations;
 use super::rows::{
     RoomRow, count_one, damaged, find_live_room, find_member, find_room, insert_room, parsed,
     save_member, save_room,
 };
-use crate::base::{EntryKind, MemberState, Outcome, Record, Revocation, RoomId, Timestamp, UserId};
+use crate::base::{EntryKind, MemberState, Outcome, Record, RoomId, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use std::sync::Arc;
 
@@ -75,21 +76,7 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
         Record::Read { room, user, seq } => marks::read(db, room, user, *seq),
         Record::Delivered { user, marks } => marks::delivered(db, user, marks),
         Record::Trim { room, before, older_than } => marks::trim(db, room, *before, *older_than),
-        Record::Revoke(revocation) => {
-            let (kind, key, before) = match revocation {
-                Revocation::Token(jti) => ("token", &**jti, 0),
-                Revocation::User(user, before) => ("user", user.as_str(), before.0),
-            };
-            // The later of two times holds.
-            db.prepare_cached(
-                "INSERT INTO revocations (kind, key, before, sum) \
-                 VALUES (?1, ?2, ?3, row_sum('revocations', ?1, ?2, ?3)) \
-                 ON CONFLICT (kind, key) DO UPDATE SET before = excluded.before, \
-                 sum = excluded.sum WHERE excluded.before > before",
-            )?
-            .execute(params![kind, key, before])?;
-            Ok(Outcome::Done)
-        }
+        Record::Revoke(revocation) => revocations::revoke(db, revocation),
         Record::Name { user, name } => {
             let known: Option<i64> = db
                 .prepare_cached("SELECT sum FROM users WHERE id = ?1")?

@@ -1,6 +1,6 @@
 //! Any record that a hub could hand to a store, and many that it would not.
 
-use parlor::base::{Body, Record, RoomId, Timestamp, UserId};
+use parlor::base::{Body, Record, Revocation, RoomId, Timestamp, UserId};
 use proptest::prelude::*;
 
 fn user(number: u8) -> UserId {
@@ -87,6 +87,12 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
         2 => (any_user(), proptest::collection::vec((any_room(), 0u64..30), 0..4))
             .prop_map(|(user, marks)| Record::Delivered { user, marks }),
         1 => (any_user(), any_text()).prop_map(|(user, name)| Record::Name { user, name }),
+        1 => (any_user(), 0i64..9, any_text(), any::<bool>()).prop_map(|(user, before, jti, is_user)| {
+            Record::Revoke(match is_user {
+                true => Revocation::User(user, Timestamp(before)),
+                false => Revocation::Token(jti),
+            })
+        }),
         1 => (any_room(), 0u64..12, 0i64..60).prop_map(|(room, before, older)| {
             Record::Trim { room, before, older_than: Timestamp(older) }
         }),

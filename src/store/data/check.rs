@@ -9,6 +9,7 @@ use super::check_people::check_people;
 use super::{DataError, Result, database_of, of_this_version, open_read_only};
 use crate::base::{RoomId, UserId};
 use crate::store::cut::{self, missing_of};
+use crate::store::revocations::{revocation, revocation_columns};
 use crate::store::rows::{self, RoomRow, meta, parsed, room_columns, room_row};
 use rusqlite::{Connection, Row};
 use std::fmt;
@@ -137,6 +138,7 @@ impl Checker<'_> {
             Ok(())
         })?;
         self.part(None, "the users", |checker| checker.users(db))?;
+        self.part(None, "the revocations", |checker| checker.revocations(db))?;
         self.part(None, "the rooms", |checker| checker.rooms(db))
     }
 
@@ -172,6 +174,19 @@ impl Checker<'_> {
             self.sound(None, read, || format!("the name of user {}", shown(row, 0)))?;
         }
         self.counted(db, "users", count)
+    }
+
+    fn revocations(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let sql = concat!("SELECT ", revocation_columns!(), " FROM revocations ORDER BY kind, key");
+        let mut statement = db.prepare(sql)?;
+        let mut rows = statement.query(())?;
+        let mut count = 0u64;
+        while let Some(row) = rows.next()? {
+            count += 1;
+            let what = || format!("the revocation of {} {}", shown(row, 0), shown(row, 1));
+            self.sound(None, revocation(row), what)?;
+        }
+        self.counted(db, "revocations", count)
     }
 
     fn counted(&mut self, db: &Connection, table: &str, count: u64) -> rusqlite::Result<()> {

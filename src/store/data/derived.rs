@@ -31,6 +31,8 @@ pub(super) fn derive(db: &Connection) -> Result<()> {
              messages, ts, first, first_ts, first_messages, people);
          UPDATE meta SET value = (SELECT CAST(count(*) AS TEXT) FROM rooms) WHERE key = 'rooms';
          UPDATE meta SET value = (SELECT CAST(count(*) AS TEXT) FROM users) WHERE key = 'users';
+         UPDATE meta SET value = (SELECT CAST(count(*) AS TEXT) FROM revocations)
+             WHERE key = 'revocations';
          UPDATE meta SET sum = row_sum('meta', key, value);",
     )
 }

@@ -1,9 +1,11 @@
 //! A store as lines of JSON: all that it has, each thing in a line.
 
 use super::lines::{
-    Counts, EntryLine, FORMAT, Line, MemberLine, PermitLine, RoomLine, StoreLine, UserLine,
+    Counts, EntryLine, FORMAT, Line, MemberLine, PermitLine, RevocationLine, RoomLine, StoreLine,
+    UserLine,
 };
 use super::{DataError, Result, damaged, database_of, open_sound};
+use crate::store::revocations::{columns, revocation, revocation_columns};
 use crate::store::rows::{self, check, entry_columns, meta, room_columns, room_row};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Statement};
@@ -49,6 +51,7 @@ impl Writer<'_> {
             self.put(&Line::User(UserLine { id: text(row, 0)?, name: text(row, 1)? }))?;
             self.counts.users += 1;
         }
+        self.revocations(db)?;
         let mut of_room = OfRoom::prepare(db)?;
         let mut rooms =
             db.prepare(concat!("SELECT ", room_columns!(), " FROM rooms ORDER BY id"))?;
@@ -81,7 +84,8 @@ impl Writer<'_> {
                 return Err(rows::damaged(format!("some of room {room} is not there")).into());
             }
         }
-        for (table, count) in [("users", self.counts.users), ("rooms", self.counts.rooms)] {
+        let Counts { users, revocations, rooms, .. } = self.counts;
+        for (table, count) in [("users", users), ("revocations", revocations), ("rooms", rooms)] {
             if meta(db, table)? != count.to_string() {
                 return Err(rows::damaged(format!("some {table} are not there")).into());
             }
@@ -89,6 +93,20 @@ impl Writer<'_> {
         let counts = self.counts.clone();
         self.put(&Line::End(counts))?;
         self.out.flush().map_err(DataError::Output)
+    }
+
+    fn revocations(&mut self, db: &Connection) -> Result<()> {
+        let sql = concat!("SELECT ", revocation_columns!(), " FROM revocations ORDER BY kind, key");
+        let mut statement = db.prepare(sql)?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let revocation = revocation(row)?;
+            let (kind, key, before) = columns(&revocation);
+            let line = RevocationLine { kind: kind.into(), key: key.into(), before };
+            self.put(&Line::Revocation(line))?;
+            self.counts.revocations += 1;
+        }
+        Ok(())
     }
 
     fn of_room(&mut self, of_room: &mut OfRoom<'_>, id: i64, room: &str) -> Result<()> {

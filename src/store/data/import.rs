@@ -99,6 +99,15 @@ impl Reader<'_> {
                     )?
                     .execute((&*user.id, &*user.name))?;
             }
+            Line::Revocation(revocation) => {
+                self.counts.revocations += 1;
+                self.db
+                    .prepare_cached(
+                        "INSERT INTO revocations (kind, key, before, sum) \
+                         VALUES (?1, ?2, ?3, row_sum('revocations', ?1, ?2, ?3))",
+                    )?
+                    .execute((&*revocation.kind, &*revocation.key, revocation.before))?;
+            }
             Line::Room(room) => self.room(&room)?,
             Line::Member(member) => {
                 self.counts.members += 1;

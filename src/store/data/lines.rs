@@ -22,6 +22,8 @@ pub(super) enum Line<'a> {
     #[serde(borrow)]
     User(UserLine<'a>),
     #[serde(borrow)]
+    Revocation(RevocationLine<'a>),
+    #[serde(borrow)]
     Room(RoomLine<'a>),
     #[serde(borrow)]
     Member(MemberLine<'a>),
@@ -50,6 +52,16 @@ pub(super) struct UserLine<'a> {
     pub(super) id: Text<'a>,
     #[serde(borrow)]
     pub(super) name: Text<'a>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RevocationLine<'a> {
+    #[serde(borrow)]
+    pub(super) kind: Text<'a>,
+    #[serde(borrow)]
+    pub(super) key: Text<'a>,
+    pub(super) before: i64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -142,6 +154,7 @@ pub(super) struct EntryLine<'a> {
 #[allow(missing_docs)]
 pub struct Counts {
     pub users: u64,
+    pub revocations: u64,
     pub rooms: u64,
     pub members: u64,
     pub invites: u64,

@@ -15,6 +15,7 @@ mod lines;
 mod repair;
 mod salvage;
 mod salvage_people;
+mod salvage_revocations;
 mod tolerant;
 
 pub use check::{Checked, Fault, check};

@@ -26,7 +26,7 @@ pub(super) fn salvage_file(file: &Path) -> Sql<Connection> {
     db.pragma_update(None, "writable_schema", true)?;
     set_up(&db)?;
     of_this_version(&db).map_err(into_sql)?;
-    for table in ["rooms", "members", "invites", "bans", "entries", "users"] {
+    for table in ["rooms", "members", "invites", "bans", "entries", "users", "revocations"] {
         // Its first page is beyond the end.
         if db.prepare(&format!("SELECT 1 FROM {table}")).is_err() {
             return Err(damaged(format!("there are no {table}")));
@@ -68,6 +68,7 @@ impl Salvage<'_> {
     /// Copies what is sound.
     pub(super) fn all(&mut self) -> Sql<()> {
         self.users()?;
+        self.revocations()?;
         let mut rooms = Vec::new();
         let sql = "SELECT id FROM rooms WHERE id >= ?1 ORDER BY id";
         // Behind a place that cannot be read it goes on, further and further away.

@@ -1,0 +1,65 @@
+//! Tokens that are good no more: their rows.
+
+use super::rows::{check, count_one, damaged, parsed};
+use crate::base::{Outcome, Revocation, Timestamp, UserId};
+use rusqlite::{Connection, OptionalExtension, Result, Row};
+
+/// The columns of a revocation that [`revocation`] reads.
+macro_rules! revocation_columns {
+    () => {
+        "kind, key, before, sum = row_sum('revocations', kind, key, before)"
+    };
+}
+pub(super) use revocation_columns;
+
+/// Reads the columns of `revocation_columns!`.
+pub(super) fn revocation(row: &Row<'_>) -> Result<Revocation> {
+    check(row, 3, "a revocation")?;
+    let (key, before) = (row.get_ref(1)?.as_str()?, row.get(2)?);
+    match row.get_ref(0)?.as_str()? {
+        "token" if before == 0 => Ok(Revocation::Token(key.into())),
+        "user" => Ok(Revocation::User(parsed(UserId::parse(key))?, Timestamp(before))),
+        _ => Err(damaged("a revocation of neither a token nor a user".into())),
+    }
+}
+
+/// The columns `kind`, `key` and `before`.
+pub(super) fn columns(revocation: &Revocation) -> (&'static str, &str, i64) {
+    match revocation {
+        Revocation::Token(jti) => ("token", jti, 0),
+        Revocation::User(user, before) => ("user", user.as_str(), before.0),
+    }
+}
+
+/// All of them, those of tokens first.
+pub(super) fn revocations(db: &Connection) -> Result<Vec<Revocation>> {
+    db.prepare(concat!("SELECT ", revocation_columns!(), " FROM revocations ORDER BY kind, key"))?
+        .query_map((), revocation)?
+        .collect()
+}
+
+pub(super) fn revoke(db: &Connection, revocation: &Revocation) -> Result<Outcome> {
+    let (kind, key, before) = columns(revocation);
+    let sql =
+        concat!("SELECT ", revocation_columns!(), " FROM revocations WHERE kind = ?1 AND key = ?2");
+    let known = db.prepare_cached(sql)?.query_row((kind, key), self::revocation).optional()?;
+    match known {
+        // The later of two times holds.
+        Some(known) if columns(&known).2 >= before => return Ok(Outcome::Done),
+        Some(_) => {}
+        None => count_one(db, "revocations")?,
+    }
+    put(db, revocation)?;
+    Ok(Outcome::Done)
+}
+
+/// Writes a row, new or not; it is not counted.
+pub(super) fn put(db: &Connection, revocation: &Revocation) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO revocations (kind, key, before, sum) \
+         VALUES (?1, ?2, ?3, row_sum('revocations', ?1, ?2, ?3)) \
+         ON CONFLICT (kind, key) DO UPDATE SET before = excluded.before, sum = excluded.sum",
+    )?
+    .execute(columns(revocation))?;
+    Ok(())
+}
