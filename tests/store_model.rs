@@ -9,7 +9,7 @@ mod model_store;
 use any_record::{any_record, any_room};
 use model_store::ModelStore;
 use parlor::base::{EntryKind, Outcome, Query, Record, Snapshot, Timestamp, UserId};
-use parlor::store::{Place, Store};
+use parlor::store::{Place, Store, data};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
@@ -160,6 +160,10 @@ impl Both {
     fn reopened(&mut self) {
         let (store, snapshot, woken) = open(&self.directory());
         assert_eq!(sorted(snapshot), sorted(self.model.snapshot()));
+        // Also what nobody is shown is as it should be: what belongs to a message that is gone, too.
+        let mut faults = Vec::new();
+        data::check(&self.directory(), &mut |fault| faults.push(fault.to_string())).unwrap();
+        assert_eq!(faults, [""; 0]);
         self.store = Some(store);
         self.woken = woken;
     }
