@@ -6,9 +6,9 @@ mod any_record;
 #[path = "simulation/model_store.rs"]
 mod model_store;
 
-use any_record::{any_record, any_room};
+use any_record::{aimed, any_record, any_room};
 use model_store::ModelStore;
-use parlor::base::{EntryKind, Outcome, Query, Record, Snapshot, Timestamp, UserId};
+use parlor::base::{Outcome, Query, Record, Snapshot, Timestamp};
 use parlor::store::{Place, Store, data};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
@@ -98,7 +98,7 @@ impl Both {
         let (ticket, now) = (self.next, Timestamp(self.now));
         match step {
             Step::Write(record) => {
-                let record = self.aimed(record);
+                let record = aimed(record, &self.model);
                 self.expected.push((ticket, self.model.write(now, &record)));
                 self.store.as_mut().unwrap().write(ticket, now, record).unwrap();
             }
@@ -127,34 +127,6 @@ impl Both {
                 self.reopened();
             }
         }
-    }
-
-    /// The record, as a rule about one of the newest messages that there are: what is about none is
-    /// refused, and tells little.
-    fn aimed(&self, mut record: Record) -> Record {
-        const RAW_ONE_IN: u64 = 8;
-        let is_reaction = matches!(record, Record::React { .. });
-        let (Record::Edit { room, target, by, .. }
-        | Record::Delete { room, target, by, .. }
-        | Record::React { room, target, by, .. }) = &mut record
-        else {
-            return record;
-        };
-        let newest = self.model.log(room).into_iter().rev().filter_map(|entry| match entry.kind {
-            EntryKind::Message { from, .. } => Some((entry.seq, from)),
-            _ => None,
-        });
-        let newest: Vec<(u64, UserId)> = newest.take(3).collect();
-        let number = *target;
-        if number % RAW_ONE_IN != 0 && !newest.is_empty() {
-            let (seq, author) = &newest[number as usize % newest.len()];
-            *target = *seq;
-            // Others may react; what else they do is refused.
-            if !is_reaction && number % 3 != 0 {
-                *by = author.clone();
-            }
-        }
-        record
     }
 
     fn reopened(&mut self) {

@@ -1,6 +1,7 @@
 //! Any record that a hub could hand to a store, and many that it would not.
 
-use parlor::base::{Body, Record, Revocation, RoomId, Timestamp, UserId};
+use crate::model_store::ModelStore;
+use parlor::base::{Body, EntryKind, Record, Revocation, RoomId, Timestamp, UserId};
 use proptest::prelude::*;
 
 fn user(number: u8) -> UserId {
@@ -97,4 +98,32 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
             Record::Trim { room, before, older_than: Timestamp(older) }
         }),
     ]
+}
+
+/// The record, as a rule about one of the newest messages that there are in `model`: what is about
+/// none is refused, and tells little.
+pub(crate) fn aimed(mut record: Record, model: &ModelStore) -> Record {
+    const RAW_ONE_IN: u64 = 8;
+    let is_reaction = matches!(record, Record::React { .. });
+    let (Record::Edit { room, target, by, .. }
+    | Record::Delete { room, target, by, .. }
+    | Record::React { room, target, by, .. }) = &mut record
+    else {
+        return record;
+    };
+    let newest = model.log(room).into_iter().rev().filter_map(|entry| match entry.kind {
+        EntryKind::Message { from, .. } => Some((entry.seq, from)),
+        _ => None,
+    });
+    let newest: Vec<(u64, UserId)> = newest.take(3).collect();
+    let number = *target;
+    if number % RAW_ONE_IN != 0 && !newest.is_empty() {
+        let (seq, author) = &newest[number as usize % newest.len()];
+        *target = *seq;
+        // Others may react; what else they do is refused.
+        if !is_reaction && number % 3 != 0 {
+            *by = author.clone();
+        }
+    }
+    record
 }
