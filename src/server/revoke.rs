@@ -11,8 +11,7 @@ use crate::store::Backend;
 impl<S: Backend> Chat<S> {
     /// A revocation is on disk: nobody comes in by such a token any more, and who did goes.
     pub(super) fn revoked(&mut self, net: &mut Net<'_>, origin: &Origin, revocation: &Revocation) {
-        // There was room when it was asked for. Were it used up since, a start would find the rest.
-        let _ = self.verifier.revocations_mut().insert(revocation);
+        self.verifier.revocations_mut().insert(revocation);
         let revocations = self.verifier.revocations();
         let stands_on_it = |session: &&Session| {
             session.known().is_some_and(|known| {

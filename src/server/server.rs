@@ -7,7 +7,6 @@ use super::handle::{Handle, Stopper};
 use super::key_reader::KeyReader;
 use super::web::Web;
 use crate::base::Chance;
-use crate::base::limits::REVOCATIONS_MAX;
 use crate::reactor::{Reactor, ReactorConfig};
 use crate::store::{LockError, OpenError, Store};
 use std::net::SocketAddr;
@@ -105,11 +104,6 @@ impl Server {
         let wake = reactor.wake();
         let opened = Store::open(&config.data, &chance.word(EPOCH_LEN), move || wake.wake())
             .map_err(ServerError::Store)?;
-        // To forget one would let somebody in.
-        if opened.1.revocations.len() > REVOCATIONS_MAX {
-            let error = io::Error::other("the store has more revocations than there may be");
-            return Err(ServerError::System(error));
-        }
         let (wake, started) = (reactor.wake(), reactor.io().now());
         let web = Chat::build(config, keys, opened, wake, started, chance.next_u64());
         Ok(Server { reactor, web, address })

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 /// What was revoked: single tokens by their `jti`, and users' tokens by the time of issue.
 ///
-/// At most [`REVOCATIONS_MAX`] of both together. Nothing falls out by itself: a revocation that is
-/// forgotten lets a token in again.
+/// Whoever asks for one more asks [`Revocations::has_room_for`] first, which bounds both together by
+/// [`REVOCATIONS_MAX`]; what is stored is taken in any case: those that were on their way to the store
+/// at the same time may come to more. Nothing falls out by itself: a revocation that is forgotten
+/// lets a token in again.
 #[derive(Clone, Debug, Default)]
 pub struct Revocations {
     tokens: BTreeSet<Arc<str>>,
@@ -18,41 +20,18 @@ pub struct Revocations {
 }
 
 impl Revocations {
-    /// Takes a revocation of either kind; tells whether there was room.
-    #[must_use]
-    pub fn insert(&mut self, revocation: &Revocation) -> bool {
+    /// Takes a revocation that is stored. Of two times of a user the later one holds: what is revoked
+    /// stays revoked.
+    pub fn insert(&mut self, revocation: &Revocation) {
         match revocation {
-            Revocation::Token(jti) => self.insert_token(jti),
-            Revocation::User(user, before) => self.insert_user(user, *before),
+            Revocation::Token(jti) => {
+                self.tokens.insert(Arc::clone(jti));
+            }
+            Revocation::User(user, before) => {
+                let known = self.users.entry(user.clone()).or_insert(*before);
+                *known = (*known).max(*before);
+            }
         }
-    }
-
-    /// Revokes the token with this `jti`; tells whether there was room. One that is revoked already
-    /// needs none.
-    #[must_use]
-    pub fn insert_token(&mut self, jti: &Arc<str>) -> bool {
-        if self.tokens.contains(jti) {
-            return true;
-        }
-        if self.len() >= REVOCATIONS_MAX {
-            return false;
-        }
-        self.tokens.insert(Arc::clone(jti))
-    }
-
-    /// Revokes all tokens of a user that were issued at or before `before`; tells whether there was
-    /// room. The later of two times holds: what is revoked stays revoked.
-    #[must_use]
-    pub fn insert_user(&mut self, user: &UserId, before: Timestamp) -> bool {
-        if let Some(already) = self.users.get_mut(user) {
-            *already = before.max(*already);
-            return true;
-        }
-        if self.len() >= REVOCATIONS_MAX {
-            return false;
-        }
-        self.users.insert(user.clone(), before);
-        true
     }
 
     /// Whether there is room for one more, or it is there already.
@@ -102,7 +81,7 @@ mod tests {
     #[test]
     fn a_token_is_revoked_by_its_jti_whoever_has_it() {
         let mut revocations = Revocations::default();
-        assert!(revocations.insert_token(&"t-1".into()));
+        revocations.insert(&Revocation::Token("t-1".into()));
         assert!(revocations.is_revoked(&user("ada"), Some("t-1"), at(5)));
         assert!(revocations.is_revoked(&user("bob"), Some("t-1"), None));
         assert!(!revocations.is_revoked(&user("ada"), Some("t-2"), at(5)));
@@ -113,7 +92,7 @@ mod tests {
     #[test]
     fn a_users_tokens_are_revoked_up_to_and_at_a_time() {
         let mut revocations = Revocations::default();
-        assert!(revocations.insert_user(&user("ada"), Timestamp(1_000)));
+        revocations.insert(&Revocation::User(user("ada"), Timestamp(1_000)));
         assert!(revocations.is_revoked(&user("ada"), None, at(1_000)));
         assert!(revocations.is_revoked(&user("ada"), Some("t"), at(-1)));
         assert!(!revocations.is_revoked(&user("ada"), None, at(1_001)));
@@ -125,7 +104,7 @@ mod tests {
     fn the_later_time_holds() {
         let mut revocations = Revocations::default();
         for before in [5, 9, 7] {
-            assert!(revocations.insert_user(&user("ada"), Timestamp(before)));
+            revocations.insert(&Revocation::User(user("ada"), Timestamp(before)));
         }
         assert!(revocations.is_revoked(&user("ada"), None, at(9)));
         assert_eq!(revocations.len(), 1);
@@ -135,16 +114,20 @@ mod tests {
     fn there_is_room_for_so_many_and_a_repeat_needs_none() {
         let mut revocations = Revocations::default();
         assert!(revocations.is_empty());
-        assert!(revocations.insert_user(&user("ada"), Timestamp(1)));
+        let (token, other) = (|jti: &str| Revocation::Token(jti.into()), user("bob"));
+        revocations.insert(&Revocation::User(user("ada"), Timestamp(1)));
         for number in 1..REVOCATIONS_MAX {
-            assert!(revocations.insert_token(&number.to_string().into()));
+            let one = token(&number.to_string());
+            assert!(revocations.has_room_for(&one));
+            revocations.insert(&one);
         }
         assert_eq!(revocations.len(), REVOCATIONS_MAX);
-        assert!(!revocations.insert_token(&"more".into()));
-        assert!(!revocations.insert_user(&user("bob"), Timestamp(1)));
-        assert!(!revocations.is_revoked(&user("bob"), Some("more"), None), "not half of it");
-        assert!(revocations.insert_token(&"1".into()));
-        assert!(revocations.insert_user(&user("ada"), Timestamp(2)));
-        assert!(revocations.is_revoked(&user("ada"), None, at(2)));
+        assert!(!revocations.has_room_for(&token("more")));
+        assert!(!revocations.has_room_for(&Revocation::User(other, Timestamp(1))));
+        assert!(revocations.has_room_for(&token("1")));
+        assert!(revocations.has_room_for(&Revocation::User(user("ada"), Timestamp(2))));
+        // It was on its way to the store when the last room was taken: it holds all the same.
+        revocations.insert(&token("more"));
+        assert!(revocations.is_revoked(&user("bob"), Some("more"), None));
     }
 }

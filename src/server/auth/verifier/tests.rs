@@ -2,7 +2,7 @@
 
 use super::super::{KeyFile, KeySources, Secret, SigningKey};
 use super::*;
-use crate::base::NameError;
+use crate::base::{NameError, Revocation};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
@@ -240,10 +240,11 @@ fn a_revoked_token_is_refused_also_after_the_keys_were_replaced() {
     let old = token(header, r#"{"sub":"ada","exp":1800000060,"iat":1799999990,"jti":"t-1"}"#);
     let new = token(header, r#"{"sub":"ada","exp":1800000060,"iat":1799999999}"#);
     assert!(verifier.verify(&old, NOW).is_ok());
-    assert!(verifier.revocations_mut().insert_token(&"t-1".into()));
+    verifier.revocations_mut().insert(&Revocation::Token("t-1".into()));
     assert_eq!(verifier.verify(&old, NOW), Err(TokenError::Revoked));
     let ada = UserId::parse("ada").unwrap();
-    assert!(verifier.revocations_mut().insert_user(&ada, Timestamp(1_799_999_998_999)));
+    let until = Revocation::User(ada, Timestamp(1_799_999_998_999));
+    verifier.revocations_mut().insert(&until);
     assert!(verifier.verify(&new, NOW).is_ok());
     assert_eq!(verifier.verify(&token(header, GOOD), NOW), Err(TokenError::Revoked), "no iat");
     verifier.replace_keys(Keys::from_secret(&secret()));
