@@ -159,6 +159,8 @@ pub enum Notice {
         online: usize,
         /// Rises with each change.
         version: u64,
+        /// Whether the recipient missed one.
+        again: bool,
         /// As of [`Notice::Online`].
         room: Option<(RoomId, u32)>,
     },

@@ -315,7 +315,8 @@ impl Hub {
             }
             Form::Count => {
                 self.presence.version += 1;
-                tell(Notice::Count { online, version: self.presence.version, room });
+                let version = self.presence.version;
+                tell(Notice::Count { online, version, again: false, room });
             }
             Form::Reset => {
                 self.presence.version += 1;
@@ -399,14 +400,16 @@ impl Hub {
     }
 
     pub(super) fn presence_caught_up(&mut self, conn: ConnId, effects: &mut Effects) {
-        let version = self.presence.version;
         if let Some(connection) = self.connection_mut(conn)
             && std::mem::take(&mut connection.misses_presence)
         {
             let Tally { announced: online, is_counting } = self.presence.tally;
             let is_counting = is_counting && self.settings.presence == Scope::Everyone;
+            // A number is taken for news by its version, also where another one had room since.
+            self.presence.version += u64::from(is_counting);
+            let version = self.presence.version;
             let notice = if is_counting {
-                Notice::Count { online, version, room: None }
+                Notice::Count { online, version, again: true, room: None }
             } else {
                 Notice::Online { users: Vec::new(), version, reset: true, room: None }
             };

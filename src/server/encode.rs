@@ -43,13 +43,14 @@ pub(super) fn notice(notice: &Notice) -> Encoded {
             });
             (text, Class::Ephemeral, presence_source(room))
         }
-        Notice::Count { online, version, room } => {
+        Notice::Count { online, version, again, room } => {
             let text = push("user:count", |w| {
                 presence_room(w, room);
                 w.number("online", *online as u64);
                 w.number("version", *version);
             });
-            (text, Class::Ephemeral, presence_source(room))
+            let class = if *again { Class::Durable } else { Class::Ephemeral };
+            (text, class, presence_source(room))
         }
         Notice::Typing { room, user, typing, source } => {
             let text = push("chat:typing", |w| {

@@ -4,7 +4,7 @@
 //! not know what the server thinks.
 
 use super::ledger::Ledger;
-use parlor::hub::Retention;
+use parlor::hub::{Retention, Scope};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,6 +90,7 @@ struct Said {
 #[derive(Debug)]
 pub(crate) struct Checker {
     kept: Retention,
+    scope: Scope,
     facts: BTreeMap<String, BTreeMap<u64, Fact>>,
     /// Texts of messages as they were sent, and of edits.
     texts: BTreeMap<String, BTreeMap<u64, String>>,
@@ -136,15 +137,26 @@ impl Session {
         Some((id, asked.unwrap_or_else(|| panic!("nobody asked {id}"))))
     }
 
+    /// Whether nothing of a room may be told. One who follows from an entry that is still on its way
+    /// hears of others before.
+    fn is_silent(&self, room: &str) -> bool {
+        match self.follows.get(room) {
+            Some(Follow::Waiting(_)) => self.is_resuming,
+            Some(Follow::Refused) => true,
+            _ => false,
+        }
+    }
+
     pub(crate) fn is_refused(&self, room: &str) -> bool {
         self.follows.get(room) == Some(&Follow::Refused)
     }
 }
 
 impl Checker {
-    pub(crate) fn new(kept: Retention) -> Checker {
+    pub(crate) fn new(kept: Retention, scope: Scope) -> Checker {
         Checker {
             kept,
+            scope,
             facts: BTreeMap::new(),
             texts: BTreeMap::new(),
             said: BTreeMap::new(),
@@ -340,14 +352,7 @@ impl Checker {
             "{message} left for {} in turn {turn}, who is no member",
             session.user
         );
-        // One who follows from an entry that is still on its way hears of others before.
-        let follow = session.follows.get(room);
-        let is_silent = match follow {
-            Some(Follow::Waiting(_)) => session.is_resuming,
-            Some(Follow::Refused) => true,
-            _ => false,
-        };
-        assert!(!is_silent, "{message} before {room} was asked for");
+        assert!(!session.is_silent(room), "{message} before {room} was asked for");
         if message["type"] != "chat:typing" {
             let seq = number(payload, "seq");
             let heard = ledger.heard_at(room, seq);
@@ -371,7 +376,23 @@ impl Checker {
     }
 
     /// A change of presence is told.
-    pub(crate) fn presence(&mut self, session: &mut Session, payload: &Value) {
+    pub(crate) fn presence(
+        &mut self,
+        ledger: &Ledger,
+        session: &mut Session,
+        payload: &Value,
+        turn: u64,
+    ) {
+        assert_ne!(self.scope, Scope::Off, "{payload} is told to {}", session.user);
+        if let Some(room) = payload["room"].as_str() {
+            assert_eq!(self.scope, Scope::Rooms);
+            assert!(!session.is_silent(room), "{payload} before {room} was asked for");
+            assert!(
+                ledger.may_be_told(room, &session.user, turn),
+                "{payload} left for {} in turn {turn}, who is no member",
+                session.user
+            );
+        }
         let version = number(payload, "version");
         let is_reset = payload["reset"] == Value::Bool(true);
         let least = session.version + u64::from(!is_reset);

@@ -390,9 +390,15 @@ impl World {
                 self.invited.insert((client.user.clone(), room));
             }
             "user:online" | "user:offline" => {
-                self.checker.presence(session, payload);
+                self.checker.presence(ledger, session, payload, turn);
                 drop(shelf);
                 self.presence_changes(client, message);
+            }
+            "user:count" => {
+                self.coverage.count("people counted");
+                self.checker.presence(ledger, session, payload, turn);
+                // What it knew is void.
+                client.view = View::default();
             }
             "notice" => {
                 if payload["code"] == "token_expiring"

@@ -2,9 +2,9 @@
 //! left is what was there at the beginning.
 
 use super::checker::What;
-use super::client::Client;
+use super::client::{Client, View};
 use super::world::{Event, World};
-use parlor::hub::{Census, Hub, Retentions, Settings};
+use parlor::hub::{Census, Hub, Retentions, Scope, Settings};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -58,7 +58,8 @@ impl World {
     /// What clients do by themselves at the end.
     pub(crate) fn looks_after_quietly(&mut self, client: &mut Client) {
         let is_listing = client.session.asked.values().any(|asked| asked.what == What::Presence);
-        if !client.view.is_known && !is_listing {
+        let is_told = self.plan.presence != Scope::Off;
+        if is_told && !client.view.is_known && !is_listing {
             self.lists_presence(client);
         }
         for (room, after) in client.reads.clone() {
@@ -84,7 +85,7 @@ impl World {
                 && client.under_way.is_empty()
                 && client.refused.is_empty()
                 && client.reads.is_empty()
-                && client.view.is_known
+                && (client.view.is_known || self.plan.presence == Scope::Off)
         })
     }
 
@@ -119,9 +120,29 @@ impl World {
         self.catches_up();
         self.run_until(self.now + WINDOW_MS, |_| false);
         self.catches_up();
+        if self.plan.presence == Scope::Rooms {
+            // Who leaves a room is seen no more by those in it, and nobody is told: they list again.
+            for client in &mut self.clients {
+                client.view = View::default();
+            }
+            self.catches_up();
+        }
         let there: BTreeSet<String> = self.behaving().map(|client| client.user.clone()).collect();
+        let members = self.shelf.borrow().ledger.memberships();
+        let shares = |one: &String, other: &String| {
+            one == other
+                || members.iter().any(|(room, user)| {
+                    user == one && members.contains(&(room.clone(), other.clone()))
+                })
+        };
         for client in self.behaving() {
-            assert_eq!(client.view.online, there, "who is online, as c{} knows it", client.index);
+            let is_seen = |user: &&String| match self.plan.presence {
+                Scope::Everyone => true,
+                Scope::Rooms => shares(&client.user, user),
+                Scope::Off => false,
+            };
+            let seen: BTreeSet<String> = there.iter().filter(is_seen).cloned().collect();
+            assert_eq!(client.view.online, seen, "who is online, as c{} knows it", client.index);
         }
         let connections = self.server.as_mut().map(|server| server.reactor.io().connections());
         assert_eq!(connections, Some(self.behaving().count()), "connections of the server");

@@ -47,6 +47,7 @@ const FAULTS: &[&str] = &[
     "late ends of old connections",
     "misdeeds",
     "no token",
+    "people counted",
     "presence resets",
     "rate limited",
     "refusals",

@@ -3,7 +3,7 @@
 
 use super::dice::Dice;
 use parlor::base::Limits;
-use parlor::hub::Retention;
+use parlor::hub::{Retention, Scope};
 
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -27,6 +27,7 @@ pub(crate) struct Plan {
     pub(crate) is_open_mode: bool,
     pub(crate) text_bytes: u64,
     pub(crate) limits: Limits,
+    pub(crate) presence: Scope,
     /// Of each room's log.
     pub(crate) kept: Retention,
     /// Faults, each a mean time between two of them, in ms; 0 for never.
@@ -75,6 +76,7 @@ impl Plan {
             closing_timeout_ms: 2_000,
             presence_grace_ms: *dice.pick(&[0, 500, 5_000]),
             presence_window_ms: *dice.pick(&[1, 100, 250]),
+            presence_listed_people: *dice.pick(&[2, 500, 500]),
             rooms: *dice.pick(&[5, 1_000]),
             ..Limits::default()
         };
@@ -98,6 +100,7 @@ impl Plan {
             is_open_mode: dice.one_in(5),
             text_bytes: *dice.pick(&[20, 60, 400]),
             limits,
+            presence: *dice.pick(&[Scope::Everyone, Scope::Everyone, Scope::Rooms, Scope::Off]),
             kept,
             cut_ms,
             kill_ms,

@@ -111,6 +111,7 @@ impl World {
         let mut config = Config::new(SocketAddr::from(([127, 0, 0, 1], 80)), Place::Memory);
         config.limits = plan.limits.clone();
         config.retention.default = plan.kept;
+        config.presence = plan.presence;
         config.secret = (!plan.is_open_mode).then(|| secret.clone());
         config.compression.enabled = plan.compression;
         config.compression.codecs.threshold_bytes = 100;
@@ -140,7 +141,7 @@ impl World {
             is_store_slow: false,
             links: Vec::new(),
             clients,
-            checker: Checker::new(plan.kept),
+            checker: Checker::new(plan.kept, plan.presence),
             coverage: Coverage::default(),
             config,
             keys,
