@@ -230,6 +230,23 @@ fn who_missed_a_change_is_told_to_list_again() {
 }
 
 #[test]
+fn who_missed_a_number_is_told_it_again_as_news() {
+    let limits = Limits { presence_listed_people: 1, ..Limits::default() };
+    let mut world = World::new(limits);
+    let ada = world.connect("ada");
+    world.connect("bob");
+    world.wait(1_000);
+    assert_eq!(world.told(), ["2 online v1"]);
+    world.input(Input::PresenceMissed { conn: ada });
+    world.input(Input::Drained { conn: ada });
+    assert_eq!(world.notices(), [(vec![ada], "2 online v2".to_owned())]);
+    let again = world.effects.list.iter().any(|effect| {
+        matches!(effect, Effect::Deliver { notice: Notice::Count { again: true, .. }, .. })
+    });
+    assert!(again, "it is not among what may be dropped");
+}
+
+#[test]
 fn presence_is_listed_in_pages_and_by_room() {
     let mut world = World::new(Limits::default());
     let conns: Vec<ConnId> = ["ada", "bob", "cy", "dee"].map(|id| world.connect(id)).into();
