@@ -92,6 +92,11 @@ pub const REACTION_USERS_MAX: usize = 20;
 pub const REACTIONS_COUNTED_MAX: u64 = 400;
 /// Entries that the store removes from the beginning of a log in one transaction.
 pub const TRIM_ENTRIES_MAX: u64 = 4_096;
+/// Rooms that a user may make in a day, if they may not be in more of them: a room that is left, or has
+/// ended, stays, as its name does.
+pub const ROOMS_MADE_A_DAY: u32 = 1_000;
+/// Users who have made rooms within the last day.
+pub const MAKERS_MAX: usize = 100_000;
 /// Nobody's typing is told in rooms of more members.
 pub const TYPING_MEMBERS_MAX: usize = 200;
 /// A user's typing in a room is told at most this often.

@@ -5,11 +5,13 @@ use super::effect::Effects;
 use super::effect::Refusal;
 use super::input::{Input, Now, Origin, Part};
 use super::keep::{Keeping, Retentions};
+use super::makers::Makers;
 use super::manage::Reason;
 use super::presence::{Presence, Scope};
 use super::request::Asker;
 use super::room::{Ban, Life, Room, RoomIx};
 use super::user::{User, UserIx};
+use crate::base::limits::ROOMS_MADE_A_DAY;
 use crate::base::{
     Chance, ConnId, Limits, MemberState, Revocation, RoomId, SeededHash, Snapshot, UserId,
 };
@@ -175,6 +177,7 @@ pub struct Hub {
     /// Connections whose feeding is to be tried again.
     pub(super) feed_retries: Vec<ConnId>,
     pub(super) keeping: Keeping,
+    pub(super) makers: Makers,
     /// Rooms that have not ended.
     pub(super) live_rooms: usize,
     next_ticket: u64,
@@ -186,6 +189,7 @@ impl Hub {
     pub fn new(settings: Settings, snapshot: Snapshot, seed: u64) -> Hub {
         let mut chance = Chance::new(seed);
         let hash = SeededHash::new(chance.next_u64());
+        let rooms_a_day = settings.rooms.max(ROOMS_MADE_A_DAY);
         let mut hub = Hub {
             settings,
             epoch: snapshot.epoch.into(),
@@ -201,6 +205,7 @@ impl Hub {
             presence: Presence::default(),
             feed_retries: Vec::new(),
             keeping: Keeping::default(),
+            makers: Makers::new(rooms_a_day, hash),
             live_rooms: 0,
             next_ticket: 0,
         };

@@ -2,16 +2,14 @@
 //! in a window, however many changes there were; a count alone where they are many.
 
 use super::cursor::Cursor;
-use super::effect::{Answer, Effect, Effects, Notice, PresenceInfo, Refusal, RefusalCode};
+use super::effect::{Effect, Effects, Notice};
 use super::hub::Hub;
 use super::input::Now;
-use super::request::Asker;
 use super::room::RoomIx;
 use super::user::UserIx;
 use crate::base::limits::PRESENCE_WINDOW_MS_MAX;
-use crate::base::{ConnId, Moment, RoomId, UserId};
+use crate::base::{ConnId, Moment, UserId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 
 /// Who is told who is online.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,9 +49,9 @@ pub(super) struct Presence {
     /// When the window of the changes closes.
     window_end: Option<Moment>,
     /// Of the last announcement.
-    version: u64,
+    pub(super) version: u64,
     /// How often somebody has listed who is online.
-    lists: u64,
+    pub(super) lists: u64,
     /// As it was announced.
     tally: Tally,
 }
@@ -324,72 +322,6 @@ impl Hub {
                 tell(Notice::Online { users: Vec::new(), version, reset: true, room });
             }
         }
-    }
-
-    /// Who is online now. Whoever changes within the window, or is in the grace, is told of again
-    /// even if nothing differs then: the asker has seen what the others have not.
-    pub(super) fn list_presence(
-        &mut self,
-        asker: &Asker,
-        room: Option<RoomId>,
-        after: Option<UserId>,
-        limit: usize,
-    ) -> Result<Answer, Refusal> {
-        let limit = limit.min(self.settings.page);
-        let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let range: (Bound<&UserId>, Bound<&UserId>) = (start, Bound::Unbounded);
-        let after_it = |online: &BTreeMap<UserId, UserIx>| -> Vec<UserIx> {
-            online.range::<UserId, _>(range).map(|(_, ix)| *ix).take(limit + 1).collect()
-        };
-        let mut found = match (room, self.settings.presence) {
-            (Some(room), scope) => {
-                let (_, room) = self.room_of_member(asker, &room)?;
-                if scope == Scope::Off { Vec::new() } else { after_it(&room.online) }
-            }
-            (None, Scope::Everyone) => after_it(&self.presence.online),
-            (None, Scope::Rooms) => {
-                let ix = self.user_by_id.get(&asker.user);
-                let rooms = ix.map_or(&[][..], |ix| self.users[ix.0 as usize].rooms.as_slice());
-                let mut all: BTreeMap<&UserId, UserIx> = BTreeMap::new();
-                for room in rooms {
-                    let room = &self.rooms[room.0 as usize];
-                    if room.member(&asker.user).is_some() {
-                        all.extend(
-                            room.online
-                                .range::<UserId, _>(range)
-                                .take(limit + 1)
-                                .map(|(id, ix)| (id, *ix)),
-                        );
-                    }
-                }
-                // Alone in no room one is still online.
-                if self.presence.online.contains_key(&asker.user)
-                    && after.as_ref().is_none_or(|after| asker.user > *after)
-                    && let Some(ix) = ix
-                {
-                    all.insert(&asker.user, *ix);
-                }
-                all.into_values().take(limit + 1).collect()
-            }
-            (None, Scope::Off) => Vec::new(),
-        };
-        if self.settings.presence == Scope::Off {
-            return Err(Refusal::new(RefusalCode::Forbidden, "who is online is not told here"));
-        }
-        self.presence.lists += 1;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let info = |ix: UserIx| {
-            let user = &self.users[ix.0 as usize];
-            PresenceInfo {
-                user: user.id.clone(),
-                name: user.name.clone(),
-                connections: user.conns.as_slice().len(),
-                since: user.since,
-            }
-        };
-        let users = found.into_iter().map(info).collect();
-        Ok(Answer::Presence { users, version: self.presence.version, more })
     }
 
     /// A change did not reach a connection: it is to list again when there is room.

@@ -4,6 +4,7 @@ use super::effect::{Answer, Effect, Effects, Refusal, RefusalCode};
 use super::hub::{Hub, Pending};
 use super::input::{Now, Origin, Request, RequestId, Target};
 use super::room::RoomIx;
+use crate::base::limits::ROOMS_MADE_A_DAY;
 use crate::base::{Body, ConnId, Record, Revocation, RoomId, UserId};
 use std::sync::Arc;
 
@@ -64,9 +65,9 @@ impl Hub {
         let done = match request {
             Request::Send { target, body, cid } => self.send(asker, target, body, cid, effects),
             Request::Create { room, title, open, members } => {
-                self.create(asker, room, title, open, members, effects)
+                self.create(now, asker, room, title, open, members, effects)
             }
-            Request::Join(room) => self.join(asker, &room, effects),
+            Request::Join(room) => self.join(now, asker, &room, effects),
             Request::Edit { room, seq, text } => self.edit(asker, &room, seq, text, effects),
             Request::Delete { room, seq } => self.delete(asker, &room, seq, effects),
             Request::React { room, seq, emoji, on } => {
@@ -159,8 +160,10 @@ impl Hub {
         Ok(None)
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn create(
         &mut self,
+        now: Now,
         asker: &Asker,
         room: Option<RoomId>,
         title: Option<Arc<str>>,
@@ -211,6 +214,7 @@ impl Hub {
                 most as u64,
             ));
         }
+        self.check_made(now, asker)?;
         self.count_pending(&asker.user);
         let owner = asker.user.clone();
         let record = Record::Create { room, title, open, owner, members };
@@ -222,6 +226,7 @@ impl Hub {
 
     fn join(
         &mut self,
+        now: Now,
         asker: &Asker,
         name: &RoomId,
         effects: &mut Effects,
@@ -252,6 +257,9 @@ impl Hub {
             None => self.check_all_rooms()?,
         }
         self.check_quota(&asker.user)?;
+        if self.room_ix(name).is_none() {
+            self.check_made(now, asker)?;
+        }
         self.count_pending(&asker.user);
         let room = self.count_pending_member(name);
         let user = asker.user.clone();
@@ -357,6 +365,15 @@ impl Hub {
             return Err(Refusal::quota("you are in as many rooms as one may be", u64::from(limit)));
         }
         Ok(())
+    }
+
+    /// Somebody is about to make a room. Admins may make as many as there is room for.
+    fn check_made(&mut self, now: Now, asker: &Asker) -> Result<(), Refusal> {
+        if asker.is_admin || self.makers.may_make(now.moment, &asker.user) {
+            return Ok(());
+        }
+        let limit = self.settings.rooms.max(ROOMS_MADE_A_DAY);
+        Err(Refusal::quota("you have made as many rooms as one may in a day", u64::from(limit)))
     }
 
     /// A room that a user asked for is on its way to the store.

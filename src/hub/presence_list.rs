@@ -1,0 +1,98 @@
+//! Who is online now, for those who ask: a page at a time, in the order of ids.
+
+use super::effect::{Answer, PresenceInfo, Refusal, RefusalCode};
+use super::hub::Hub;
+use super::presence::Scope;
+use super::request::Asker;
+use super::user::UserIx;
+use crate::base::{RoomId, UserId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+impl Hub {
+    /// Who is online now. Whoever changes within the window, or is in the grace, is told of again
+    /// even if nothing differs then: the asker has seen what the others have not.
+    pub(super) fn list_presence(
+        &mut self,
+        asker: &Asker,
+        room: Option<RoomId>,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Answer, Refusal> {
+        let limit = limit.min(self.settings.page);
+        let after = after.as_ref();
+        let mut found = match (room, self.settings.presence) {
+            (Some(room), scope) => {
+                let (_, room) = self.room_of_member(asker, &room)?;
+                if scope == Scope::Off {
+                    Vec::new()
+                } else {
+                    page(&room.online, after, limit + 1).map(|(_, ix)| *ix).collect()
+                }
+            }
+            (None, Scope::Everyone) => {
+                let online = page(&self.presence.online, after, limit + 1);
+                online.map(|(_, ix)| *ix).collect()
+            }
+            (None, Scope::Rooms) => self.known_people(&asker.user, after, limit + 1),
+            (None, Scope::Off) => Vec::new(),
+        };
+        if self.settings.presence == Scope::Off {
+            return Err(Refusal::new(RefusalCode::Forbidden, "who is online is not told here"));
+        }
+        self.presence.lists += 1;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let info = |ix: UserIx| {
+            let user = &self.users[ix.0 as usize];
+            PresenceInfo {
+                user: user.id.clone(),
+                name: user.name.clone(),
+                connections: user.conns.as_slice().len(),
+                since: user.since,
+            }
+        };
+        let users = found.into_iter().map(info).collect();
+        Ok(Answer::Presence { users, version: self.presence.version, more })
+    }
+
+    /// Those who are online and share a room with somebody, and they themselves. Of two ways the
+    /// shorter one: through all who are online, or through the pages of each room, as one may be in
+    /// many rooms with the same people.
+    fn known_people(&self, user: &UserId, after: Option<&UserId>, most: usize) -> Vec<UserIx> {
+        let Some(own) = self.user_by_id.get(user) else { return Vec::new() };
+        let of_user = self.users[own.0 as usize].rooms.as_slice();
+        let is_in =
+            |room: &&super::room::RoomIx| self.rooms[room.0 as usize].member(user).is_some();
+        let rooms: BTreeSet<super::room::RoomIx> = of_user.iter().filter(is_in).copied().collect();
+        let of_rooms: usize =
+            rooms.iter().map(|room| self.rooms[room.0 as usize].online.len().min(most)).sum();
+        if of_rooms > self.presence.online.len() {
+            let shares = |ix: &UserIx| {
+                let theirs = self.users[ix.0 as usize].rooms.as_slice();
+                ix == own || theirs.iter().any(|room| rooms.contains(room))
+            };
+            let online = page(&self.presence.online, after, usize::MAX).map(|(_, ix)| *ix);
+            return online.filter(shares).take(most).collect();
+        }
+        let mut all: BTreeMap<&UserId, UserIx> = BTreeMap::new();
+        for room in rooms {
+            let online = &self.rooms[room.0 as usize].online;
+            all.extend(page(online, after, most).map(|(id, ix)| (id, *ix)));
+        }
+        // Alone in no room one is still online.
+        if self.presence.online.contains_key(user) && after.is_none_or(|after| user > after) {
+            all.insert(&self.users[own.0 as usize].id, *own);
+        }
+        all.into_values().take(most).collect()
+    }
+}
+
+fn page<'a>(
+    online: &'a BTreeMap<UserId, UserIx>,
+    after: Option<&UserId>,
+    most: usize,
+) -> impl Iterator<Item = (&'a UserId, &'a UserIx)> {
+    let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+    online.range::<UserId, _>((start, Bound::Unbounded)).take(most)
+}
