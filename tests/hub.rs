@@ -10,8 +10,8 @@ use parlor::base::{
     UserId,
 };
 use parlor::hub::{
-    Answer, Census, Effect, Effects, Hub, Input, Notice, Now, Part, RefusalCode, Request, Settings,
-    Target,
+    Answer, Census, Effect, Effects, Hub, Input, Notice, Now, Part, RefusalCode, Request,
+    Retention, Retentions, Settings, Target,
 };
 
 /// A hub, and a store as its rules say.
@@ -42,9 +42,13 @@ fn say(to: &str, text: &str) -> Request {
 
 impl World {
     fn new(limits: Limits) -> World {
+        World::with(Settings::from(&limits))
+    }
+
+    fn with(settings: Settings) -> World {
         let store = ModelStore::new("epoch");
         World {
-            hub: Hub::new(Settings::from(&limits), store.snapshot(), 1),
+            hub: Hub::new(settings, store.snapshot(), 1),
             store,
             now: Now::default(),
             effects: Effects::default(),
@@ -651,6 +655,55 @@ fn of_two_bans_the_one_that_can_be_stored_holds() {
         world.request(ada, Request::Unban(room("tea"), user("bob"))).unwrap();
         world.request(bob, Request::Join(room("tea"))).unwrap();
     }
+}
+
+#[test]
+fn marks_and_counts_are_of_what_is_kept_also_before_the_rest_is_removed() {
+    let kept = Retention { entries: 160, age_ms: u64::MAX };
+    let kept = Retentions { default: kept, ..Retentions::default() };
+    let mut world = World::with(Settings::from(&Limits::default()).keep(kept));
+    let (ada, bob) = (world.connect("ada"), world.connect("bob"));
+    world.request(ada, Request::Join(room("tea"))).unwrap();
+    world.request(bob, Request::Join(room("tea"))).unwrap();
+    for number in 0..200 {
+        world.request(ada, say("tea", &number.to_string())).unwrap();
+        let list = Request::ListRooms { open: false, after: None, limit: 1 };
+        let Ok(Answer::Rooms { rooms, .. }) = world.request(bob, list) else { panic!("no list") };
+        let (read, unread) = rooms[0].read.unwrap();
+        assert_eq!(read, 2.max(rooms[0].head.saturating_sub(160)), "at {number}");
+        assert_eq!(unread, (number + 1).min(160), "at {number}");
+        let after = Request::History { room: room("tea"), part: Part::After(read), limit: 1 };
+        assert!(world.request(bob, after).is_ok(), "what is unread can be read");
+    }
+}
+
+#[test]
+fn the_newest_page_reaches_up_to_the_head_also_if_it_took_long() {
+    let mut world = World::new(Limits { tail_entries: 8, ..Limits::default() });
+    let ada = world.connect("ada");
+    world.request(ada, Request::Join(room("tea"))).unwrap();
+    for number in 0..30 {
+        world.request(ada, say("tea", &number.to_string())).unwrap();
+    }
+    // The page is on its way from the store while more is said.
+    let part = Part::Newest;
+    let request = Request::History { room: room("tea"), part, limit: 20 };
+    let input = Input::Request { conn: ada, is_admin: false, id: Some("1".into()), request };
+    let mut effects = Effects::default();
+    world.hub.handle(world.now, input, &mut effects);
+    let Some(Effect::Load { ticket, query }) = effects.list.first() else { panic!("a page") };
+    let outcome = world.store.read(query);
+    for number in 0..5 {
+        world.request(ada, say("tea", &number.to_string())).unwrap();
+    }
+    world.input(Input::Outcome { ticket: *ticket, outcome });
+    let Some(Effect::Answer { answer: Ok(Answer::History { entries, head, .. }), .. }) =
+        world.effects.list.first()
+    else {
+        panic!("an answer")
+    };
+    let seqs: Vec<u64> = entries.iter().map(|entry| entry.seq).collect();
+    assert_eq!((*head, seqs), (36, (17..=36).collect()));
 }
 
 #[test]

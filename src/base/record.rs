@@ -279,8 +279,10 @@ pub enum Outcome {
     Done,
     /// What is left of a room's log.
     Trimmed {
-        /// The `seq` of the oldest entry that is kept; one more than the head if there is none.
+        /// The `seq` of the oldest entry that is there; one more than the head if there is none.
         first: u64,
+        /// That of the oldest one that is to be kept: what is before it goes next.
+        kept_from: u64,
         /// When that was committed.
         first_ts: Timestamp,
         /// How many messages there were before it.

@@ -28,7 +28,7 @@ impl Hub {
                 };
                 self.loaded_for_feeding(now, conn, room, page, effects);
             }
-            Pending::History { origin, room, asker, part } => {
+            Pending::History { origin, room, asker, part, limit } => {
                 let asker = self.asker(asker, origin);
                 let of_room = &self.rooms[room.0 as usize];
                 let is_member = of_room.member(&asker.user).is_some();
@@ -39,8 +39,7 @@ impl Hub {
                     // It has been removed while it was asked for.
                     _ if is_gone => Err(Refusal::gone(first)),
                     Outcome::Page(page) => {
-                        let kept = page.into_iter().filter(|entry| entry.seq >= first);
-                        let entries = kept.map(Rc::new).collect();
+                        let entries = self.page_of_now(room, page, part, limit);
                         Ok(self.history_answer(&asker, room, entries, part))
                     }
                     other => Err(refusal(&other)),

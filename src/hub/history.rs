@@ -53,6 +53,7 @@ impl Hub {
             room,
             asker: asker.user.clone(),
             part,
+            limit,
         };
         let ticket = self.ticket(pending);
         if let Some(connection) = asker.conn.and_then(|conn| self.connection_mut(conn)) {
@@ -60,6 +61,35 @@ impl Hub {
         }
         effects.push(Effect::Load { ticket, query });
         Ok(None)
+    }
+
+    /// A page has come from the store. The newest one reaches up to the head of now, where what was
+    /// said since is in memory.
+    pub(super) fn page_of_now(
+        &self,
+        room: RoomIx,
+        page: Vec<Entry>,
+        part: Part,
+        limit: usize,
+    ) -> Vec<Rc<Entry>> {
+        let of_room = &self.rooms[room.0 as usize];
+        let kept = page.into_iter().filter(|entry| entry.seq >= of_room.first);
+        let mut entries: Vec<Rc<Entry>> = kept.map(Rc::new).collect();
+        if part == Part::Newest
+            && let Some(last) = entries.last().map(|entry| entry.seq)
+            && let Some(since) = of_room.recent(last + 1)
+        {
+            entries.extend(since.map(Rc::clone));
+            let mut budget = self.settings.page_bytes;
+            let fits = |entry: &&Rc<Entry>| {
+                let is_within = entry.weight() <= budget;
+                budget = budget.saturating_sub(entry.weight());
+                is_within
+            };
+            let count = entries.iter().rev().take(limit).take_while(fits).count().max(1);
+            entries.drain(..entries.len() - count);
+        }
+        entries
     }
 
     /// A page for who asked, of now: with it a room whose `resume` was refused goes live, from the

@@ -116,7 +116,7 @@ pub(super) enum Pending {
     /// A read mark.
     Read { origin: Origin, room: RoomIx, user: UserId },
     /// A page for who asked for it.
-    History { origin: Origin, room: RoomIx, asker: UserId, part: Part },
+    History { origin: Origin, room: RoomIx, asker: UserId, part: Part, limit: usize },
     /// A page for a cursor that is behind.
     Feed { conn: ConnId, room: RoomIx },
     /// Nobody waits.

@@ -137,7 +137,7 @@ impl Hub {
     ) {
         self.keeping.in_flight -= 1;
         self.rooms[room.0 as usize].is_trimming = false;
-        let Outcome::Trimmed { first, first_ts, messages, deleted } = *outcome else {
+        let Outcome::Trimmed { first, kept_from, first_ts, messages, deleted } = *outcome else {
             // It is tried again, unless the room cannot be read at all.
             if !matches!(outcome, Outcome::Damaged) {
                 self.trim_later(room);
@@ -149,7 +149,7 @@ impl Hub {
         let has_moved = first > of_room.stored_first;
         of_room.stored_first = first;
         of_room.first_ts = first_ts;
-        of_room.first = of_room.first.max(first);
+        of_room.first = of_room.first.max(first).max(kept_from);
         for member in of_room.members.values_mut().filter(|member| member.read < first - 1) {
             member.read = first - 1;
             member.read_messages = messages;

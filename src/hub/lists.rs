@@ -64,7 +64,7 @@ impl Hub {
                     name: user.name.clone(),
                     online: user.is_online(),
                     owner: room.owner.as_ref() == Some(id),
-                    read: member.read,
+                    read: room.read_of(member),
                     delivered: member.delivered,
                 }
             })

@@ -21,7 +21,7 @@ impl Hub {
         let Some(member) = of_room.member(&asker.user) else { return Err(Refusal::NOT_MEMBER) };
         let seq = seq.min(of_room.head);
         if seq <= member.read || seq < of_room.first {
-            let (seq, unread) = (member.read, of_room.unread(member));
+            let (seq, unread) = (of_room.read_of(member), of_room.unread(member));
             return Ok(Some(Answer::Read { room: name.clone(), seq, unread }));
         }
         let user = asker.user.clone();
@@ -53,7 +53,8 @@ impl Hub {
         }
         let of_room = &self.rooms[room.0 as usize];
         let Some(member) = of_room.member(user) else { return Err(Refusal::NOT_MEMBER) };
-        let (seq, unread, name) = (member.read, of_room.unread(member), of_room.name.clone());
+        let (seq, unread) = (of_room.read_of(member), of_room.unread(member));
+        let name = of_room.name.clone();
         if has_moved {
             let tells_others = of_room.members.len() <= MARKS_MEMBERS_MAX;
             let told = self.told_of_mark(room, user, tells_others);

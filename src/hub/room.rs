@@ -237,7 +237,14 @@ impl Room {
     /// How many messages after a member's read mark there are that are not deleted. One's own are never after
     /// it: sending moves the mark.
     pub(super) fn unread(&self, member: &Member) -> u64 {
-        self.messages.saturating_sub(member.read_messages).saturating_sub(member.deleted_unread)
+        let unread = self.messages.saturating_sub(member.read_messages);
+        // What is not kept any more is not unread, also while the store still has it.
+        unread.saturating_sub(member.deleted_unread).min(self.head + 1 - self.first)
+    }
+
+    /// Up to which entry a member has read: never before what is kept.
+    pub(super) fn read_of(&self, member: &Member) -> u64 {
+        member.read.max(self.first - 1)
     }
 
     pub(super) fn summary(&self, user: &UserId) -> RoomSummary {
@@ -247,7 +254,7 @@ impl Room {
             open: self.is_open,
             members: self.members.len(),
             head: self.head,
-            read: self.member(user).map(|member| (member.read, self.unread(member))),
+            read: self.member(user).map(|member| (self.read_of(member), self.unread(member))),
         }
     }
 }

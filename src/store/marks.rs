@@ -1,11 +1,11 @@
 //! How far members have read and received, and how much of a log is kept.
 
 use super::rows::{
-    damaged, find_entry, find_live_room, find_member, find_room, save_member, save_room,
+    RoomRow, damaged, find_entry, find_live_room, find_member, find_room, save_member, save_room,
 };
 use crate::base::limits::TRIM_ENTRIES_MAX;
 use crate::base::{Outcome, RoomId, Timestamp, UserId};
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{Connection, Result, params};
 
 pub(super) fn read(db: &Connection, room: &RoomId, user: &UserId, seq: u64) -> Result<Outcome> {
     let Some(row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
@@ -64,19 +64,12 @@ pub(super) fn trim(
     older_than: Timestamp,
 ) -> Result<Outcome> {
     let Some(mut row) = find_room(db, room)? else { return Ok(Outcome::NotMember) };
-    let state = &mut row.state;
+    let state = &row.state;
     let end = state.head + 1;
     let most = (state.first + TRIM_ENTRIES_MAX).min(end);
-    // Times never fall within a room.
-    let newer: Option<i64> = db
-        .prepare_cached(
-            "SELECT seq FROM entries WHERE room = ?1 AND seq >= ?2 AND seq < ?3 AND ts > ?4 \
-             ORDER BY seq LIMIT 1",
-        )?
-        .query_row(params![row.id, state.first as i64, most as i64, older_than.0], |row| row.get(0))
-        .optional()?;
-    let older = newer.map_or(most, |seq| seq.max(0) as u64);
-    let first = before.max(older).min(most);
+    let newer = first_newer(db, &row, older_than)?;
+    let kept_from = before.max(newer).min(end);
+    let first = kept_from.min(most);
     if first > state.first {
         let last_gone = find_entry(db, &row, first - 1)?;
         let last_gone = last_gone.ok_or_else(|| damaged(format!("{room} has a hole")))?;
@@ -109,8 +102,26 @@ pub(super) fn trim(
     ])?;
     Ok(Outcome::Trimmed {
         first: row.state.first,
+        kept_from,
         first_ts: row.state.first_ts,
         messages: row.state.first_messages,
         deleted,
     })
+}
+
+/// The first entry that is newer than a time, or one more than the head: times never fall within a
+/// room.
+fn first_newer(db: &Connection, row: &RoomRow, older_than: Timestamp) -> Result<u64> {
+    let (mut low, mut high) = (row.state.first, row.state.head + 1);
+    // As a rule nothing is too old.
+    if low >= high || row.state.first_ts > older_than {
+        return Ok(low);
+    }
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let entry = find_entry(db, row, middle)?;
+        let entry = entry.ok_or_else(|| damaged(format!("{} has a hole", row.state.room)))?;
+        if entry.entry.ts > older_than { high = middle } else { low = middle + 1 }
+    }
+    Ok(low)
 }

@@ -510,6 +510,9 @@ fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Outcome {
 }
 
 fn trim(room: &mut ModelRoom, before: u64, older_than: Timestamp) -> Outcome {
+    let newer = room.log.values().find(|stored| stored.entry.ts > older_than);
+    let end = room.state.head + 1;
+    let kept_from = newer.map_or(end, |newer| newer.entry.seq).max(before).min(end);
     for _ in 0..TRIM_ENTRIES_MAX {
         let Some(oldest) = room.log.first_entry() else { break };
         if *oldest.key() >= before && oldest.get().entry.ts > older_than {
@@ -528,5 +531,5 @@ fn trim(room: &mut ModelRoom, before: u64, older_than: Timestamp) -> Outcome {
         member.deleted_unread = deleted;
     }
     let (first_ts, messages) = (room.state.first_ts, room.state.first_messages);
-    Outcome::Trimmed { first, first_ts, messages, deleted }
+    Outcome::Trimmed { first, kept_from, first_ts, messages, deleted }
 }
