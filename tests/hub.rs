@@ -707,6 +707,68 @@ fn the_newest_page_reaches_up_to_the_head_also_if_it_took_long() {
 }
 
 #[test]
+fn an_invitation_can_be_declined_and_taken_back() {
+    let mut world = World::new(Limits::default());
+    let (ada, bob) = (world.connect("ada"), world.connect("bob"));
+    let create = |name: &str| Request::Create {
+        room: Some(room(name)),
+        title: None,
+        open: false,
+        members: Vec::new(),
+    };
+    for (name, by) in [("tea", bob), ("den", ada)] {
+        world.request(ada, create(name)).unwrap();
+        world.request(ada, Request::Invite(room(name), user("bob"))).unwrap();
+        let (end, told) = if by == bob {
+            (Request::Leave(room(name)), "left")
+        } else {
+            (Request::Remove(room(name), user("bob")), "removed")
+        };
+        world.request(by, end.clone()).unwrap();
+        let told = format!("removed from {name}: {told}");
+        assert_eq!(world.notices(), [(vec![bob], told)]);
+        assert_eq!(world.request(bob, Request::Join(room(name))), Err(RefusalCode::NotMember));
+        let again = if by == bob { RefusalCode::NotMember } else { RefusalCode::NoSuchUser };
+        assert_eq!(world.request(by, end), Err(again));
+        let Ok(Answer::Info { invites, .. }) = world.request(bob, Request::Info) else { panic!() };
+        assert_eq!(invites, []);
+    }
+    assert_eq!(world.hub.census().permits, 0);
+}
+
+#[test]
+fn what_is_about_entries_that_are_on_their_way_waits_for_them() {
+    let mut world = World::new(Limits::default());
+    let ada = world.connect("ada");
+    world.request(ada, Request::Join(room("tea"))).unwrap();
+    let reply_to = |seq: u64| {
+        let body = Body { text: "x".into(), data: None, reply_to: Some(seq) };
+        Request::Send { target: Target::Room(room("tea")), body, cid: None }
+    };
+    let ack = |seq: u64| Request::Ack { marks: vec![(room("tea"), seq)], is_one: true };
+    for (request, waits) in [
+        (say("tea", "y"), false),
+        (reply_to(1), false),
+        (reply_to(2), true),
+        (ack(1), false),
+        (ack(2), true),
+        (Request::Info, true),
+    ] {
+        let mut world_effects = Effects::default();
+        let mut hub = Hub::new(Settings::from(&Limits::default()), world.store.snapshot(), 1);
+        let conn = ConnId::new(1, 1);
+        let connected = Input::Connected { conn, user: user("ada"), name: None, resumes: false };
+        hub.handle(world.now, connected, &mut world_effects);
+        for request in [say("tea", "x"), request.clone()] {
+            let input = Input::Request { conn, is_admin: false, id: Some("1".into()), request };
+            hub.handle(world.now, input, &mut world_effects);
+        }
+        let holds = world_effects.list.contains(&Effect::Hold { conn });
+        assert_eq!(holds, waits, "{request:?}");
+    }
+}
+
+#[test]
 fn joins_that_are_on_their_way_count_as_members() {
     let limits = Limits { room_members: 3, ..Limits::default() };
     let mut world = World::new(limits);

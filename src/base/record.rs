@@ -110,6 +110,13 @@ pub enum Record {
         /// Who says so.
         by: UserId,
     },
+    /// An invitation is declined, or taken back.
+    Uninvite {
+        /// The room.
+        room: RoomId,
+        /// Who was invited.
+        user: UserId,
+    },
     /// A user is no longer a member of a room.
     Leave {
         /// The room.
@@ -193,6 +200,7 @@ impl Record {
                 | Record::End { .. }
                 | Record::Join { .. }
                 | Record::Invite { .. }
+                | Record::Uninvite { .. }
                 | Record::Leave { .. }
                 | Record::Ban { .. }
                 | Record::Unban { .. }

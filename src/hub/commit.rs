@@ -115,6 +115,15 @@ impl Hub {
                 effects.push(answered(&asker, answer));
                 self.write_came(now, asker.conn, effects);
             }
+            Pending::Uninvite { origin, room, user, by } => {
+                let asker = self.asker(user.clone(), origin);
+                let answer = match outcome {
+                    Outcome::Done => Ok(self.uninvited(room, &user, by, effects)),
+                    other => Err(refusal(&other)),
+                };
+                effects.push(answered(&asker, answer));
+                self.write_came(now, asker.conn, effects);
+            }
             Pending::Unban { origin, room, user } => {
                 let asker = self.asker(user.clone(), origin);
                 let answer = match outcome {

@@ -3,13 +3,13 @@
 use super::cursor::Cursor;
 use super::effect::{Effect, Effects};
 use super::hub::{Hub, Pending};
-use super::input::{Now, Request, RequestId};
+use super::input::{Now, Request, RequestId, Target};
 use super::room::RoomIx;
 use super::user::UserIx;
 use crate::base::limits::{
     PAGES_IN_FLIGHT_MAX, REQUESTS_IN_FLIGHT_MAX, UNWRITTEN_DIRECT_ROOMS_MAX,
 };
-use crate::base::{ConnId, Record, UserId};
+use crate::base::{ConnId, Record, RoomId, UserId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -97,17 +97,10 @@ impl Hub {
     }
 
     /// The rooms of a connection's user, as a `hello` lists them.
-    #[must_use]
-    pub fn rooms_of(&self, conn: ConnId) -> Vec<super::effect::RoomSummary> {
+    pub(super) fn rooms_of(&self, conn: ConnId) -> Vec<super::effect::RoomSummary> {
         let Some(connection) = self.connection(conn) else { return Vec::new() };
         let user = &self.users[connection.user.0 as usize];
         self.greeted_rooms(&user.id, user.rooms.as_slice())
-    }
-
-    /// The invitations of a connection's user, as a `hello` lists them.
-    #[must_use]
-    pub fn invites_to(&self, conn: ConnId) -> Vec<super::effect::InviteInfo> {
-        self.user_of(conn).map_or_else(Vec::new, |user| self.invites_of(user))
     }
 
     /// The rooms of a `hello`: all, but of those direct messages in which one never wrote only the
@@ -167,9 +160,8 @@ impl Hub {
         request: Request,
         effects: &mut Effects,
     ) {
+        let goes_along = self.goes_along(conn, &request);
         let Some(connection) = self.connection_mut(conn) else { return };
-        let goes_along =
-            matches!(request, Request::Send { .. } | Request::Typing(..) | Request::Ack { .. });
         if connection.writes > 0 && (connection.has_barrier || !goes_along) {
             debug_assert!(connection.deferred.is_none(), "a request of a connection that is held");
             connection.deferred = Some(Box::new((is_admin, id, request)));
@@ -177,6 +169,23 @@ impl Hub {
             self.handle_request(now, conn, is_admin, id, request, effects);
         }
         self.settle_hold(conn, effects);
+    }
+
+    /// Whether a request means the same before as after what is on its way to the store: those about
+    /// entries that are not there yet do not.
+    fn goes_along(&self, conn: ConnId, request: &Request) -> bool {
+        let head = |room: &RoomId| self.room(room).map_or(0, |(_, room)| room.head);
+        match request {
+            Request::Typing(..) => true,
+            Request::Ack { marks, .. } => marks.iter().all(|(room, seq)| *seq <= head(room)),
+            Request::Send { target, body, .. } => body.reply_to.is_none_or(|seq| match target {
+                Target::Room(room) => seq <= head(room),
+                Target::User(other) => {
+                    self.user_of(conn).is_some_and(|own| seq <= head(&RoomId::direct(own, other)))
+                }
+            }),
+            _ => false,
+        }
     }
 
     /// Something of a connection has come back from the store: what waited for it goes on.

@@ -273,6 +273,13 @@ pub enum Answer {
         /// Whether there is more in the direction asked for.
         more: bool,
     },
+    /// The asker's rooms and invitations, as a greeting has them.
+    Info {
+        /// Rooms.
+        rooms: Vec<RoomSummary>,
+        /// Invitations.
+        invites: Vec<InviteInfo>,
+    },
     /// Taken note of.
     Noted,
     /// One's read mark.
@@ -353,8 +360,8 @@ pub struct MemberInfo {
     pub user: UserId,
     /// Their display name, where it is not their id.
     pub name: Option<Arc<str>>,
-    /// Whether they are online.
-    pub online: bool,
+    /// Whether they are online; none where nobody is told who is.
+    pub online: Option<bool>,
     /// Whether the room is theirs.
     pub owner: bool,
     /// Up to which entry they have read.

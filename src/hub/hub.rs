@@ -101,6 +101,8 @@ pub(super) enum Pending {
     Leave { origin: Origin, room: RoomIx, user: UserId, by: Option<UserId>, reason: Reason },
     /// An invitation.
     Invite { origin: Origin, room: RoomIx, user: UserId, by: UserId },
+    /// The end of an invitation, by whom it was for or by another.
+    Uninvite { origin: Origin, room: RoomIx, user: UserId, by: Option<UserId> },
     /// The end of a ban.
     Unban { origin: Origin, room: RoomIx, user: UserId },
     /// What a room is like.

@@ -213,6 +213,8 @@ pub enum Request {
     },
     /// Make tokens good no more.
     Revoke(Revocation),
+    /// Say what a greeting says, as of now.
+    Info,
     /// List who is online.
     ListPresence {
         /// Only members of this room.

@@ -2,6 +2,7 @@
 
 use super::effect::{Answer, MemberInfo, Refusal, RoomSummary};
 use super::hub::Hub;
+use super::presence::Scope;
 use super::request::Asker;
 use super::room::Room;
 use crate::base::{RoomId, UserId};
@@ -54,6 +55,7 @@ impl Hub {
         let limit = limit.min(self.settings.page);
         let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut found = room.members.range::<UserId, _>((start, Bound::Unbounded));
+        let tells_online = self.settings.presence != Scope::Off;
         let members: Vec<MemberInfo> = found
             .by_ref()
             .take(limit)
@@ -62,7 +64,7 @@ impl Hub {
                 MemberInfo {
                     user: id.clone(),
                     name: user.name.clone(),
-                    online: user.is_online(),
+                    online: tells_online.then(|| user.is_online()),
                     owner: room.owner.as_ref() == Some(id),
                     read: room.read_of(member),
                     delivered: member.delivered,

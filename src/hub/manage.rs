@@ -111,6 +111,40 @@ impl Hub {
         }
     }
 
+    fn uninvite(
+        &mut self,
+        asker: &Asker,
+        room: RoomIx,
+        name: &RoomId,
+        user: UserId,
+        by: Option<UserId>,
+        effects: &mut Effects,
+    ) {
+        let record = Record::Uninvite { room: name.clone(), user: user.clone() };
+        let pending = Pending::Uninvite { origin: asker.origin.clone(), room, user, by };
+        self.persist(asker, record, pending, true, effects);
+    }
+
+    /// The end of an invitation is on disk.
+    pub(super) fn uninvited(
+        &mut self,
+        room: RoomIx,
+        user: &UserId,
+        by: Option<UserId>,
+        effects: &mut Effects,
+    ) -> Answer {
+        self.drop_invite(room, user);
+        let of_room = &self.rooms[room.0 as usize];
+        let (name, is_other) = (of_room.name.clone(), by.is_some());
+        // Meanwhile they may have come in.
+        if of_room.life == Life::Live && !of_room.members.contains_key(user) {
+            let reason = if is_other { Reason::Removed } else { Reason::Left };
+            let notice = Notice::Removed { room: name.clone(), by, reason: reason.as_str() };
+            effects.deliver(notice, self.connections_of(user).to_vec());
+        }
+        Answer::Done { room: name, user: is_other.then(|| user.clone()) }
+    }
+
     pub(super) fn invites_of(&self, user: &UserId) -> Vec<InviteInfo> {
         let Some(ix) = self.user_by_id.get(user) else { return Vec::new() };
         let invites = self.users[ix.0 as usize].invites.as_slice().iter();
@@ -132,6 +166,14 @@ impl Hub {
     }
 
     pub(super) fn leave(&mut self, asker: &Asker, name: &RoomId, effects: &mut Effects) -> Done {
+        // Whoever is invited, and does not want to come, says so by leaving.
+        if let Some((room, of_room)) = self.room(name)
+            && of_room.member(&asker.user).is_none()
+            && of_room.is_invited(&asker.user)
+        {
+            self.uninvite(asker, room, name, asker.user.clone(), None, effects);
+            return Ok(None);
+        }
         let (room, _) = self.room_of_member(asker, name)?;
         if name.is_direct() {
             return Err(Refusal::DIRECT);
@@ -150,6 +192,10 @@ impl Hub {
         effects: &mut Effects,
     ) -> Done {
         let (room, of_room) = self.managed_room(asker, name)?;
+        if of_room.member(&user).is_none() && of_room.is_invited(&user) {
+            self.uninvite(asker, room, name, user, asker.by(), effects);
+            return Ok(None);
+        }
         // The embedding program asks in this user's name.
         if of_room.member(&user).is_none() && asker.conn.is_none() {
             return Err(Refusal::NOT_MEMBER);

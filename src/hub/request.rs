@@ -98,6 +98,10 @@ impl Hub {
                 self.typing(now, asker, &room, typing, effects).map(Some)
             }
             Request::Read(room, seq) => self.read(asker, &room, seq, effects),
+            Request::Info => Ok(asker.conn.map(|conn| Answer::Info {
+                rooms: self.rooms_of(conn),
+                invites: self.invites_of(&asker.user),
+            })),
             Request::ListPresence { room, after, limit } => {
                 self.list_presence(asker, room, after, limit).map(Some)
             }

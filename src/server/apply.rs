@@ -5,7 +5,7 @@ use super::encode;
 use super::web::Net;
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
 use crate::base::{ConnId, Outcome, UserId};
-use crate::hub::{Effect, Effects, Input, Notice, Now, Origin};
+use crate::hub::{Answer, Effect, Effects, Input, Notice, Now, Origin};
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
 use crate::store::Backend;
@@ -43,6 +43,9 @@ impl<S: Backend> Chat<S> {
                     }
                 }
                 Effect::Answer { origin: Origin::Conn(conn, id), answer } => match (answer, id) {
+                    (Ok(Answer::Info { rooms, invites }), Some(id)) => {
+                        self.info(net, *conn, id, rooms, invites);
+                    }
                     (Ok(answer), Some(id)) => {
                         let text = encode::reply(id, |w| encode::answer(w, answer));
                         self.say(net, *conn, &text);

@@ -53,6 +53,8 @@ pub struct Chat<S = Store> {
     pub(super) outcomes: VecDeque<(u64, Outcome)>,
     /// Frames that were handed to connections in this turn.
     pub(super) deliveries: usize,
+    /// The hub has looked once for what is due since before the start.
+    has_begun: bool,
     /// Records and pages that the store has not answered.
     pub(super) at_store: usize,
     pub(super) stopping: Option<Stopping>,
@@ -124,6 +126,7 @@ impl<S: Backend> Chat<S> {
             next_call: 0,
             outcomes: VecDeque::new(),
             deliveries: 0,
+            has_begun: false,
             at_store: 0,
             stopping: None,
             is_deciding: false,
@@ -379,6 +382,10 @@ impl<S: Backend> Application for Chat<S> {
     }
 
     fn woken(&mut self, net: &mut Net<'_>) {
+        // The first time before anybody is greeted: what became too old while nobody served goes.
+        if !std::mem::replace(&mut self.has_begun, true) {
+            self.decide(net, Input::Woken);
+        }
         self.take_outcomes(net);
         self.take_calls(net);
         self.go_on_stopping(net);

@@ -7,7 +7,7 @@ use super::request::{Envelope, Fault, TYPES};
 use super::web::{Message, Net};
 use crate::base::ConnId;
 use crate::base::limits::REVOCATIONS_MAX;
-use crate::hub::{Input, RefusalCode, Request, RequestId};
+use crate::hub::{Input, InviteInfo, RefusalCode, Request, RequestId, RoomSummary, Scope};
 use crate::store::Backend;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -97,7 +97,10 @@ impl<S: Backend> Chat<S> {
                 let ts = net.timestamp().0;
                 self.reply(net, conn, id, |w| w.number("ts", ts));
             }
-            "info" => self.info(net, conn, id),
+            "info" => {
+                let id = envelope.id.clone();
+                self.decide(net, Input::Request { conn, is_admin, id, request: Request::Info });
+            }
             _ => match envelope.request(&self.config.limits, net.timestamp()) {
                 Ok(Some(Request::Revoke(revocation)))
                     if is_admin && !self.verifier.revocations().has_room_for(&revocation) =>
@@ -117,19 +120,27 @@ impl<S: Backend> Chat<S> {
         }
     }
 
-    fn info(&mut self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>) {
-        let Some(id) = id else { return };
+    /// Answers `info`.
+    pub(super) fn info(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        id: &str,
+        rooms: &[RoomSummary],
+        invites: &[InviteInfo],
+    ) {
         let is_admin =
             self.session(conn).and_then(|session| session.known()).is_some_and(|known| known.admin);
-        let (rooms, invites) = (self.hub.rooms_of(conn), self.hub.invites_to(conn));
         let counts = self.hub.counts();
         let text = encode::reply(id, |w| {
-            self.greeting(w, net, conn, &rooms, &invites);
+            self.greeting(w, net, conn, rooms, invites);
             w.array("types", TYPES, |w, kind| w.item(kind));
             w.number("uptime_ms", net.now().millis_since(self.started));
             w.object_in("counts", |w| {
                 w.number("connections", counts.connections as u64);
-                w.number("online", counts.online as u64);
+                if is_admin || self.config.presence != Scope::Off {
+                    w.number("online", counts.online as u64);
+                }
                 w.number("rooms", counts.rooms as u64);
                 if is_admin {
                     w.number("waiting_at_store", self.at_store as u64);

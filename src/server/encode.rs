@@ -324,7 +324,9 @@ pub(super) fn answer(w: &mut Writer, answer: &Answer) {
                 w.object(|w| {
                     w.text("user", member.user.as_str());
                     w.text("name", member.name.as_deref().unwrap_or(member.user.as_str()));
-                    w.flag("online", member.online);
+                    if let Some(online) = member.online {
+                        w.flag("online", online);
+                    }
                     w.text("role", if member.owner { "owner" } else { "member" });
                     w.number("read", member.read);
                     w.number("delivered", member.delivered);
@@ -347,6 +349,10 @@ pub(super) fn answer(w: &mut Writer, answer: &Answer) {
             });
             w.number("head", *head);
             w.flag("more", *more);
+        }
+        Answer::Info { rooms, invites } => {
+            w.array("rooms", rooms, |w, room| w.object(|w| summary(w, room)));
+            w.array("invites", invites, |w, one| w.object(|w| invite(w, one)));
         }
         Answer::Noted => {}
         Answer::Read { room, seq, unread } => {

@@ -105,6 +105,8 @@ impl Server {
         let opened = Store::open(&config.data, &chance.word(EPOCH_LEN), move || wake.wake())
             .map_err(ServerError::Store)?;
         let (wake, started) = (reactor.wake(), reactor.io().now());
+        // Once at the beginning, see `Chat::woken`.
+        wake.wake();
         let web = Chat::build(config, keys, opened, wake, started, chance.next_u64());
         Ok(Server { reactor, web, address })
     }

@@ -48,6 +48,12 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
             }
             Ok(Outcome::Done)
         }
+        Record::Uninvite { room, user } => {
+            let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
+            take(db, Permit::Invite, &mut row, user)?;
+            save_room(db, &row)?;
+            Ok(Outcome::Done)
+        }
         Record::Leave { room, user, by } => {
             let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
             if find_member(db, row.id, user)?.is_none() {

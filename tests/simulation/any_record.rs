@@ -83,6 +83,7 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
         1 => (any_room(), any_user(), any_user())
             .prop_map(|(room, user, by)| Record::Ban { room, user, by }),
         1 => (any_room(), any_user()).prop_map(|(room, user)| Record::Unban { room, user }),
+        1 => (any_room(), any_user()).prop_map(|(room, user)| Record::Uninvite { room, user }),
         3 => (any_room(), any_user(), 0u64..30)
             .prop_map(|(room, user, seq)| Record::Read { room, user, seq }),
         2 => (any_user(), proptest::collection::vec((any_room(), 0u64..30), 0..4))

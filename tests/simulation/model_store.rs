@@ -245,6 +245,7 @@ impl ModelStore {
             | Record::Leave { room, .. }
             | Record::Ban { room, .. }
             | Record::Unban { room, .. }
+            | Record::Uninvite { room, .. }
             | Record::Read { room, .. } => match self.live(room) {
                 Some(room) => in_room(room, now, record),
                 None => Outcome::NotMember,
@@ -487,6 +488,10 @@ fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Outcome {
             room.invites.remove(user);
             room.bans.insert(user.clone());
             Outcome::Room { room: room.state.clone(), entries }
+        }
+        Record::Uninvite { user, .. } => {
+            room.invites.remove(user);
+            Outcome::Done
         }
         Record::Unban { user, .. } => {
             room.bans.remove(user);
