@@ -15,6 +15,8 @@ pub(crate) struct Asked {
     pub(crate) room: String,
     /// One's read mark there is at least this.
     pub(crate) floor: u64,
+    /// When, in ms.
+    pub(crate) at: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,12 @@ pub(crate) enum What {
     Members,
     Presence,
     Create,
+    Auth {
+        jti: String,
+    },
+    Revoke {
+        jti: String,
+    },
     /// Anything, with an `id`.
     Plain,
     /// Anything, with an `id` or without.
@@ -494,7 +502,11 @@ impl Checker {
                 // One's own entry is the first.
                 session.follows.entry(room.to_owned()).or_insert(Follow::From(1));
             }
-            What::Presence | What::Plain | What::Other => {}
+            What::Presence
+            | What::Auth { .. }
+            | What::Revoke { .. }
+            | What::Plain
+            | What::Other => {}
         }
     }
 

@@ -79,6 +79,11 @@ pub(crate) struct Client {
     pub(crate) has_gone: bool,
     outbox: Option<Outbox>,
     says_token: bool,
+    /// Of the token that it shows, and of that on which its session stands.
+    shown_jti: String,
+    shows_late: bool,
+    pub(crate) jti: String,
+    connected_at: u64,
     refreshed_at: u64,
 }
 
@@ -136,6 +141,9 @@ impl World {
         }
         let mut target = String::from(if resumes { "/ws?resume=1" } else { "/ws?resume=0" });
         let token = self.token(&client.user, client.is_admin);
+        (client.shown_jti, client.jti) = (token.jti, String::new());
+        client.connected_at = self.now;
+        let token = token.text;
         let (bearer, authorization);
         let (mut protocols, mut fields): (Vec<&str>, Vec<(&str, &str)>) = (Vec::new(), Vec::new());
         let way = if self.plan.is_open_mode { 9 } else { self.dice.below(4) };
@@ -164,6 +172,7 @@ impl World {
         self.trace(|| {
             format!("c{} connects as {}, link {link}, way {way}", client.index, client.user)
         });
+        client.shows_late = way == 3;
         client.says_token = way == 3 || (way < 3 && self.dice.one_in(10));
         client.next_id = 1;
     }
@@ -229,6 +238,9 @@ impl World {
             if client.says_token {
                 // Whoever has said it in the head says it twice: a refresh.
                 let token = self.token(&client.user, client.is_admin);
+                if client.shows_late {
+                    client.shown_jti.clone_from(&token.jti);
+                }
                 if self.dice.one_in(20) {
                     self.coverage.count("no token");
                 } else {
@@ -236,8 +248,8 @@ impl World {
                     self.asks(
                         client,
                         "auth",
-                        json!({"token": token, "resume": resume}),
-                        What::Other,
+                        json!({"token": token.text, "resume": resume}),
+                        What::Auth { jti: token.jti },
                         "",
                     );
                 }
@@ -291,10 +303,12 @@ impl World {
             Some(4102) => "closes: heartbeat",
             Some(4103) => "closes: rate",
             Some(4200) => "closes: token_expired",
+            Some(4201) => "closes: token_revoked",
             _ => "closes: others",
         };
         self.coverage.count(name);
-        if matches!(name, "closes: token_expired" | "closes: unauthorized") {
+        let is_of_token = ["token_expired", "token_revoked", "unauthorized"];
+        if is_of_token.iter().any(|end| name.ends_with(end)) {
             self.tokens.remove(&client.user);
         }
         if !client.is_rogue {
@@ -329,7 +343,8 @@ impl World {
                 What::Send { cid } => Some(cid.clone()),
                 _ => None,
             };
-            client.session.asks(id, Asked { what, room: room.to_owned(), floor });
+            let asked = Asked { what, room: room.to_owned(), floor, at: self.now };
+            client.session.asks(id, asked);
             client.under_way.insert(id, cid);
         }
         let (every, _) = client.rate;
@@ -362,6 +377,8 @@ impl World {
             "hello" => {
                 self.checker.greeted(session, payload);
                 drop(shelf);
+                client.jti.clone_from(&client.shown_jti);
+                self.stands(client, client.connected_at, "hello");
                 self.greeted(client, payload);
             }
             "chat:message" | "chat:edited" | "chat:deleted" | "chat:reacted" | "room:joined"
@@ -410,7 +427,8 @@ impl World {
                     self.coverage.count("tokens refreshed");
                     self.tokens.remove(&client.user);
                     let token = self.token(&client.user, client.is_admin);
-                    self.asks(client, "auth", json!({ "token": token }), What::Other, "");
+                    let payload = json!({ "token": token.text });
+                    self.asks(client, "auth", payload, What::Auth { jti: token.jti }, "");
                 }
             }
             "reply" => {
@@ -418,6 +436,7 @@ impl World {
                 let (id, asked) = answered.expect("a reply has an id");
                 self.checker.granted(ledger, session, &asked, payload, turn);
                 drop(shelf);
+                self.stands(client, asked.at, "a reply");
                 client.under_way.remove(&id);
                 self.granted(client, &asked, payload);
             }
@@ -436,6 +455,18 @@ impl World {
                 }
             }
             other => panic!("an unknown push: {other}"),
+        }
+    }
+
+    /// Nobody is served who asks after their token was revoked.
+    fn stands(&self, client: &Client, asked_at: u64, what: &str) {
+        if let Some(told) = self.revoked.get(&client.jti) {
+            assert!(
+                asked_at <= *told,
+                "{what} for c{}, whose token {} was revoked",
+                client.index,
+                client.jti
+            );
         }
     }
 
@@ -533,6 +564,11 @@ impl World {
                 }
             }
             What::Presence => self.presence_listed(client, payload),
+            What::Auth { jti } => client.jti.clone_from(jti),
+            What::Revoke { jti } => {
+                self.coverage.count("revocations");
+                self.revoked.entry(jti.clone()).or_insert(self.now);
+            }
             What::Change | What::Read | What::Members | What::Plain | What::Other => {}
         }
     }

@@ -53,6 +53,7 @@ const FAULTS: &[&str] = &[
     "refusals",
     "repeats",
     "resumes",
+    "revocations",
     "short queues of the store",
     "sleeps",
     "slow disks",

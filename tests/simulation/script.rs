@@ -28,6 +28,7 @@ const ACTIONS: &[(u64, Action)] = &[
     (3, Action::Unban),
     (3, Action::Update),
     (1, Action::End),
+    (3, Action::Revoke),
     (2, Action::Ping),
     (2, Action::Info),
     (10, Action::Repeat),
@@ -59,6 +60,7 @@ enum Action {
     Unban,
     Update,
     End,
+    Revoke,
     Ping,
     Info,
     /// Something that was acknowledged is sent again.
@@ -302,6 +304,14 @@ impl World {
             Action::End => {
                 if self.dice.one_in(3) {
                     self.asks(client, "room:delete", on_room, What::Other, &room);
+                }
+            }
+            Action::Revoke => {
+                let other = self.dice.below(self.clients.len());
+                let jti = self.clients[other].jti.clone();
+                if !jti.is_empty() && (client.is_admin || self.dice.one_in(10)) {
+                    let payload = json!({ "jti": jti });
+                    self.asks(client, "auth:revoke", payload, What::Revoke { jti }, "");
                 }
             }
             Action::Ping => self.asks(client, "ping", json!({}), What::Other, ""),

@@ -51,6 +51,14 @@ pub(crate) enum Event {
     Sleep,
 }
 
+/// A token, and what it says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Token {
+    pub(crate) text: String,
+    pub(crate) jti: String,
+    expires_s: i64,
+}
+
 /// The server, while it lives.
 pub(crate) struct Server {
     pub(crate) reactor: SimulatedReactor,
@@ -82,7 +90,10 @@ pub(crate) struct World {
     config: Config,
     keys: Keys,
     secret: Secret,
-    pub(crate) tokens: BTreeMap<String, (String, i64)>,
+    pub(crate) tokens: BTreeMap<String, Token>,
+    tokens_made: u64,
+    /// Tokens that are good no more, by `jti`, and when an admin was told that it is so.
+    pub(crate) revoked: BTreeMap<String, u64>,
     pub(crate) codecs: Option<Arc<Codecs>>,
     parsed: HashMap<Box<str>, Rc<Value>, SeededHash>,
     /// Names of rooms that somebody may know.
@@ -147,6 +158,8 @@ impl World {
             keys,
             secret,
             tokens: BTreeMap::new(),
+            tokens_made: 0,
+            revoked: BTreeMap::new(),
             codecs: None,
             parsed: HashMap::with_hasher(SeededHash::new(seed)),
             rooms: (0..5).map(|room| format!("r{room}")).collect(),
@@ -215,27 +228,31 @@ impl World {
     }
 
     /// A token as good as new.
-    pub(crate) fn token(&mut self, user: &str, is_admin: bool) -> String {
+    pub(crate) fn token(&mut self, user: &str, is_admin: bool) -> Token {
         if self.plan.is_open_mode {
-            return "none".to_owned();
+            return Token { text: "none".to_owned(), ..Token::default() };
         }
         let now_s = self.wall().0 / 1_000;
         let lasts_s = if self.is_quiet { 86_400 } else { self.plan.token_lasts_s as i64 };
-        if let Some((token, expires)) = self.tokens.get(user)
-            && *expires > now_s + lasts_s / 4
+        if let Some(token) = self.tokens.get(user)
+            && token.expires_s > now_s + lasts_s / 4
         {
             return token.clone();
         }
-        let expires = now_s + lasts_s;
+        let expires_s = now_s + lasts_s;
+        self.tokens_made += 1;
+        let jti = format!("j{}", self.tokens_made);
         let claims = Claims {
             sub: user.into(),
-            exp: Some(expires.into()),
+            exp: Some(expires_s.into()),
+            jti: Some(jti.clone()),
             name: Some(format!("The {user}")),
             admin: is_admin,
             ..Claims::default()
         };
-        let token = self.secret.sign(&claims).expect("a token");
-        self.tokens.insert(user.to_owned(), (token.clone(), expires));
+        let text = self.secret.sign(&claims).expect("a token");
+        let token = Token { text, jti, expires_s };
+        self.tokens.insert(user.to_owned(), token.clone());
         token
     }
 
