@@ -26,8 +26,8 @@ for patch in tests/simulation/mutants/*.patch; do
     case " ${*:-$name} " in *" $name "*) ;; *) continue ;; esac
     git ls-files -z --cached --others --exclude-standard | tar --null -cf - -T - | tar -xf - -C "$copy"
     (cd "$copy" && patch -sp1 <"$root/$patch")
-    # A file that has come back has an old time: cargo goes by times.
-    sed -n 's/^+++ b\///p' "$patch" | while read -r file; do touch "$copy/$file"; done
+    # Cargo goes by times, and a file that has come back from the bug before has an old one.
+    sed -n 's/^+++ b\///p' tests/simulation/mutants/*.patch | while read -r file; do touch "$copy/$file"; done
     (cd "$copy" && cargo build --quiet --locked --profile simulation --test simulation)
     found=$(cd "$copy" && SEEDS=$seeds FIRST=1 cargo test --quiet --locked --profile simulation --test simulation 2>/dev/null |
         grep -A 2 'FAILED' | head -n 3) || true
