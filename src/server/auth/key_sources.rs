@@ -7,6 +7,7 @@ use super::{Keys, Secret, jwks, pem};
 use crate::base::limits::{KEY_FILE_BYTES_MAX, KEY_FILES_MAX};
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
@@ -115,7 +116,11 @@ impl KeyFile {
 pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, KeyProblem> {
     let mut bytes = Vec::new();
     let read = || -> io::Result<usize> {
-        let file = File::open(path)?;
+        // Nobody may ever write to the other end of a pipe, and who waits for that cannot stop.
+        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
         file.take(KEY_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)
     };
     let len = { read }().map_err(KeyProblem::Read)?;
@@ -185,6 +190,10 @@ mod tests {
         assert!(!said.contains("kk"));
         fs::remove_file(&path).unwrap();
         assert!(of_file.read().unwrap_err().to_string().contains("cannot be read"));
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let said = of_file.read().unwrap_err().to_string();
+        assert!(said.contains("it is no regular file"), "{said}");
         let given = KeySources { secret: Secret::new(&[b'k'; 32]).ok(), ..of_file };
         assert!(!given.is_empty() && KeySources::default().is_empty());
         assert!(KeySources { secret_file: None, ..given }.read().is_ok());
