@@ -238,7 +238,9 @@ fn contents(counts: &Counts) -> String {
 
 fn tell_of_old(old: Option<&Path>) {
     if let Some(old) = old {
-        println!("The store that was there is {} now", old.display());
+        let is_file = !old.to_string_lossy().ends_with("-wal");
+        let what = if is_file { "The store that was there" } else { "What was left of a store" };
+        println!("{what} is {} now", old.display());
     }
 }
 

@@ -4,7 +4,6 @@
 //! decides nothing: what may be written was decided before.
 
 mod backend;
-mod cut;
 pub mod data;
 mod lock;
 mod marks;
@@ -16,6 +15,8 @@ mod rows;
 mod schema;
 #[allow(clippy::module_inception)]
 mod store;
+mod wal;
+mod whole;
 mod worker;
 mod write;
 

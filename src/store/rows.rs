@@ -359,7 +359,9 @@ pub(super) fn what(error: &rusqlite::Error) -> String {
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     match error {
         rusqlite::Error::SqliteFailure(failure, _) => {
-            matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            // A page that is read beyond the end of the file: it was cut.
+            failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ
+                || matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
         }
         rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::IntegralValueOutOfRange(..)

@@ -123,12 +123,16 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// The version of a file; 0 of one that is new.
+pub(super) fn version(db: &Connection) -> rusqlite::Result<u32> {
+    db.query_row("PRAGMA user_version", (), |row| row.get(0))
+}
+
 /// Makes the tables of a new database, which gets `epoch`; gives the version of one that is not of
 /// this version.
 pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Result<(), u32>> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let version: u32 = transaction.query_row("PRAGMA user_version", (), |row| row.get(0))?;
-    match version {
+    match version(&transaction)? {
         VERSION => {}
         0 => {
             transaction.execute_batch(TABLES)?;
@@ -154,10 +158,14 @@ const CACHE_KIB: i64 = 8 * 1024;
 /// Pages of 4 KiB in the write-ahead log, 16 MiB: some 50 ms of reading after a crash.
 const LOG_PAGES: u32 = 4_096;
 
-/// How the database is used: acknowledged means on disk.
+/// Makes the file one with a write-ahead log, if it is not.
+pub(super) fn use_write_ahead_log(db: &Connection) -> rusqlite::Result<()> {
+    db.pragma_update(None, "journal_mode", "WAL")
+}
+
+/// How the database is used: acknowledged means on disk. It writes nothing.
 pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
-    // In WAL mode FULL means that each commit waits for the log to be on disk.
-    db.pragma_update(None, "journal_mode", "WAL")?;
+    // With a write-ahead log FULL means that each commit waits for the log to be on disk.
     db.pragma_update(None, "synchronous", "FULL")?;
     // A page that is read is looked at more closely: a damaged one is not made sense of.
     db.pragma_update(None, "cell_size_check", true)?;

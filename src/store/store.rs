@@ -2,11 +2,13 @@
 
 use super::data::FILE_NAME;
 use super::lock::{DirectoryLock, LockError};
+use super::whole::{self, Served};
 use super::worker::{Answer, Command, Worker};
-use super::{cut, pages, rows, schema};
+use super::{pages, rows, schema};
 use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
 use crate::base::{Outcome, Query, Record, Snapshot, Timestamp};
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -105,22 +107,46 @@ impl From<NotTaken> for Outcome {
     }
 }
 
-/// Makes a database ready, and reads all but its logs.
+/// Makes a database ready, and reads all but its logs. What is there is read before anything is
+/// written: nothing is changed by a server that refuses to start.
 fn begin(db: &mut Connection, epoch: &str) -> Result<Snapshot, OpenError> {
     rows::add_row_sum(db)?;
     schema::configure(db)?;
-    schema::prepare(db, epoch)?.map_err(|version| {
+    let wrong_version = |version| {
         let is_newer = version > schema::VERSION;
         if is_newer { OpenError::Newer { version } } else { OpenError::Older { version } }
-    })?;
-    Ok(pages::snapshot(db)?)
+    };
+    let found = match schema::version(db)? {
+        0 => None,
+        schema::VERSION => Some(pages::snapshot(db)?),
+        other => return Err(wrong_version(other)),
+    };
+    schema::use_write_ahead_log(db)?;
+    match found {
+        Some(snapshot) => Ok(snapshot),
+        None => {
+            schema::prepare(db, epoch)?.map_err(wrong_version)?;
+            Ok(pages::snapshot(db)?)
+        }
+    }
 }
 
-/// How many bytes a file has fewer than SQLite wrote, when its write-ahead log is empty.
-fn missing_bytes(db: &Connection, file: &Path) -> Result<Option<u64>, OpenError> {
-    // What is in the write-ahead log need not be in the file yet.
-    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
-    Ok(cut::missing_of(db, file)?)
+/// Opens the database of a directory that is held; files that are not whole, or not of one store,
+/// are left as they are.
+fn open_in(directory: &Path) -> Result<(Connection, Served), OpenError> {
+    let file = directory.join(FILE_NAME);
+    let failed = |error| OpenError::Directory(file.clone(), error);
+    whole::settle(&file).map_err(failed)?;
+    if let Some(fault) = whole::fault(&file).map_err(failed)? {
+        return Err(OpenError::Damaged(file.clone(), fault.to_string()));
+    }
+    let has_log = whole::log_beside(&file).is_some();
+    // Made here, as SQLite would let everybody read it; its other files follow it.
+    File::options().append(true).create(true).mode(0o600).open(&file).map_err(failed)?;
+    let db = Connection::open(&file)?;
+    // If what is read now is damaged, its log is not brought into it and deleted by closing it.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
+    Ok((db, Served::new(&file)))
 }
 
 /// Wakes the reactor when the thread ends, however it ends: it looks then whether that was meant.
@@ -141,6 +167,7 @@ pub struct Store {
     waiting_bytes: usize,
     failures_heard: u64,
     thread: Option<JoinHandle<()>>,
+    _served: Option<Served>,
     _lock: Option<DirectoryLock>,
 }
 
@@ -155,8 +182,8 @@ impl Store {
         epoch: &str,
         wake: impl Fn() + Clone + Send + 'static,
     ) -> Result<(Store, Snapshot), OpenError> {
-        let (mut db, lock, file) = match place {
-            Place::Memory => (Connection::open_in_memory()?, None, PathBuf::from(":memory:")),
+        let (mut db, served, lock) = match place {
+            Place::Memory => (Connection::open_in_memory()?, None, None),
             Place::Directory(directory) => {
                 // What people say to each other is not for other users of the machine.
                 std::fs::DirBuilder::new()
@@ -165,29 +192,19 @@ impl Store {
                     .create(directory)
                     .map_err(|error| OpenError::Directory(directory.clone(), error))?;
                 let lock = DirectoryLock::take(directory).map_err(OpenError::Lock)?;
-                let file = directory.join(FILE_NAME);
-                // Made here, as SQLite would let everybody read it; its other files follow it.
-                File::options()
-                    .append(true)
-                    .create(true)
-                    .mode(0o600)
-                    .open(&file)
-                    .map_err(|error| OpenError::Directory(file.clone(), error))?;
-                (Connection::open(&file)?, Some(lock), file)
+                let (db, served) = open_in(directory)?;
+                (db, Some(served), Some(lock))
             }
         };
-        let snapshot = begin(&mut db, epoch).map_err(|error| match error {
-            OpenError::Database(error) if rows::is_damage(&error) => {
-                OpenError::Damaged(file.clone(), cut::what(&file, &error))
+        let snapshot = begin(&mut db, epoch).map_err(|error| match (place, error) {
+            (Place::Directory(directory), OpenError::Database(error))
+                if rows::is_damage(&error) =>
+            {
+                OpenError::Damaged(directory.join(FILE_NAME), rows::what(&error))
             }
-            other => other,
+            (_, other) => other,
         })?;
-        if lock.is_some()
-            && let Some(missing) = missing_bytes(&db, &file)?
-        {
-            let what = format!("its last {missing} bytes are not there");
-            return Err(OpenError::Damaged(file, what));
-        }
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         // What a connection's statements need fits, so that none is prepared twice.
         db.set_prepared_statement_cache_capacity(32);
 
@@ -216,6 +233,7 @@ impl Store {
             waiting_bytes: 0,
             failures_heard: 0,
             thread: Some(thread),
+            _served: served,
             _lock: lock,
         };
         Ok((store, snapshot))

@@ -205,3 +205,119 @@ def test_data_commands_go_on_while_a_server_runs_or_say_that_it_does(servers):
     pipe = f"{parlor} export - --data '{moved}' | {parlor} import - --data '{piped}'"
     assert subprocess.run(["sh", "-c", pipe], capture_output=True, timeout=20).returncode == 0
     assert harness.run_parlor("data", "check", "--data", piped).returncode == 0
+
+
+#: What a kill may come before or behind, of what moves files.
+MOVES = "?link,linkat,?rename,?renameat,renameat2,?unlink,unlinkat"
+
+
+def stored(data):
+    """The files that are a store, or were one, with what is in them."""
+    names = sorted(name for name in data.iterdir() if not name.name.endswith(("-shm", ".lock")))
+    return {name.name: name.read_bytes() for name in names}
+
+
+def laid_out(servers, files):
+    data = servers.directory()
+    for name, content in files.items():
+        (data / name).write_bytes(content)
+    return data
+
+
+@pytest.fixture(scope="module")
+def killed(module_servers):
+    """The files that a kill leaves, a backup that is older, and an export of it."""
+    server = module_servers.parlor()
+    folder = module_servers.directory()
+    with Chat(server, "ada") as ada:
+        ada.join("tea")
+        for number in range(100):
+            ada.say("tea", f"before {number} " + "x" * 500)
+        server.stop()
+    server = module_servers.parlor(data=server.data)
+    for command in (("backup", folder / "backup.db"), ("export", folder / "lines")):
+        done = harness.run_parlor("data", *command, "--data", server.data)
+        assert done.returncode == 0, done.stderr
+    with Chat(server, "ada") as ada:
+        for number in range(10):
+            ada.say("tea", f"later {number} " + "x" * 500)
+    server.kill()
+    return stored(server.data), folder
+
+
+def said(servers, data):
+    """What is served: the number of messages; None if it is refused as damaged."""
+    port = harness.free_port()
+
+    def is_up_or_over(server):
+        return server.process.poll() is not None or harness._is_healthy(server)
+
+    server = servers.parlor(data=data, port=port, is_ready=is_up_or_over)
+    if not server.is_running():
+        return None
+    with Chat(server, "ada") as ada:
+        texts = [entry["payload"].get("text") for entry in history(ada, "tea").values()]
+    assert server.stop() == 0
+    return sum(text is not None for text in texts)
+
+
+def test_files_that_are_not_one_whole_store_are_refused_and_left_as_they_are(servers, killed):
+    files, folder = killed
+    cut = {**files, "parlor.db": files["parlor.db"][: 10 * 4_096]}
+    empty = {**files, "parlor.db": b""}
+    gone = {"parlor.db-wal": files["parlor.db-wal"]}
+    for broken, words in (
+        (cut, " bytes are not there"),
+        (empty, "it is empty, and its log parlor.db-wal is not"),
+        (gone, "it is not there, and its log parlor.db-wal is"),
+    ):
+        data = laid_out(servers, broken)
+        # The second start finds what the first one found.
+        for _ in range(2):
+            ended = start(data)
+            assert ended.returncode == 1
+            assert words in ended.stderr and "parlor data restore" in ended.stderr
+            checked = harness.run_parlor("data", "check", "--data", data)
+            assert checked.returncode == 1 and words in checked.stdout, checked.stdout
+            assert stored(data) == broken, "something was changed"
+        imported = harness.run_parlor("data", "import", folder / "lines", "--data", data)
+        assert imported.returncode == 1 and stored(data) == broken, imported.stderr
+        done = harness.run_parlor("data", "restore", folder / "backup.db", "--data", data)
+        assert done.returncode == 0 and "parlor.db.old-1" in done.stdout, done.stderr
+        aside = {name.replace("parlor.db", "parlor.db.old-1"): broken[name] for name in broken}
+        assert {name: stored(data).get(name) for name in aside} == aside, "it is put aside"
+        assert said(servers, data) == 100
+
+
+@pytest.mark.seconds(240)
+def test_a_kill_at_any_step_of_a_restore_leaves_the_old_store_or_the_new_one(servers, killed):
+    files, folder = killed
+    strace = harness.tool("strace", "install it (Debian and Ubuntu: apt-get install strace)")
+    cut = {**files, "parlor.db": files["parlor.db"][: 10 * 4_096]}
+    for before, old in ((files, 110), (cut, None)):
+        seen = []
+        for step in range(1, 50):
+            data = laid_out(servers, before)
+            # fmt: off
+            command = [strace, "-f", "-qq", "-o", "/dev/null", "-e", f"trace={MOVES}",
+                       "-e", f"inject={MOVES}:signal=KILL:when={step}",
+                       harness.parlor_binary(), "data", "restore", folder / "backup.db",
+                       "--data", data]
+            # fmt: on
+            done = subprocess.run([str(word) for word in command], capture_output=True, timeout=30)
+            left = stored(data)
+            count = said(servers, data)
+            assert count in (old, 100), f"step {step}: {count} messages"
+            if count is None:
+                # As it was, beside what it is put aside as.
+                assert {name: left.get(name) for name in before} == before, f"step {step}"
+                again = harness.run_parlor(
+                    "data", "restore", folder / "backup.db", "--data", data, seconds=20
+                )
+                assert again.returncode == 0, f"step {step}: {again.stderr}"
+                assert said(servers, data) == 100, f"step {step}"
+            seen.append(count)
+            if done.returncode == 0:
+                break
+        assert seen == sorted(seen, key=lambda count: count == 100), seen
+        assert seen[0] == old and seen[-1] == 100 and 3 < len(seen) < 49, seen

@@ -8,7 +8,6 @@ use super::check_log::check_log;
 use super::check_people::check_people;
 use super::{DataError, Result, database_of, of_this_version, open_read_only};
 use crate::base::{RoomId, UserId};
-use crate::store::cut::{self, missing_of};
 use crate::store::revocations::{revocation, revocation_columns};
 use crate::store::rows::{self, RoomRow, meta, parsed, room_columns, room_row};
 use rusqlite::{Connection, Row};
@@ -66,10 +65,11 @@ pub fn check(path: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
         Ok(db)
     });
     match opened {
-        Ok(db) => checker.all(&db, &file)?,
+        Ok(db) => checker.all(&db)?,
         Err(DataError::Database(error)) if rows::is_damage(&error) => {
-            checker.fault(None, format!("the file cannot be read: {}", cut::what(&file, &error)));
+            checker.fault(None, format!("the file cannot be read: {}", rows::what(&error)));
         }
+        Err(DataError::Damaged(_, what)) => checker.fault(None, format!("the file: {what}")),
         Err(error) => return Err(error),
     }
     Ok(checker.done)
@@ -125,10 +125,7 @@ impl Checker<'_> {
         }
     }
 
-    fn all(&mut self, db: &Connection, file: &Path) -> rusqlite::Result<()> {
-        if let Some(missing) = missing_of(db, file)? {
-            self.fault(None, format!("the last {missing} bytes of the file are not there"));
-        }
+    fn all(&mut self, db: &Connection) -> rusqlite::Result<()> {
         self.part(None, "the file", |checker| checker.file(db))?;
         self.part(None, "the epoch", |checker| {
             checker.done.epoch = meta(db, "epoch")?;

@@ -3,6 +3,7 @@
 use super::check::{Checked, Fault, check};
 use super::{DataError, FILE_NAME, Result, damaged, database_of, open_sound};
 use crate::store::lock::DirectoryLock;
+use crate::store::whole::{self, INDEX, JOURNAL, WAL, identity, with};
 use crate::store::{rows, schema};
 use rusqlite::Connection;
 use std::fs::File;
@@ -10,6 +11,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+/// The name of a store that is being made.
+const NEW_NAME: &str = "parlor.db.new";
 /// Faults that are told when a new store is refused for them.
 const FAULTS_TOLD_MAX: usize = 10;
 /// Names that are tried for a file that is put aside.
@@ -28,18 +31,21 @@ pub(super) struct NewStore {
 impl NewStore {
     /// In a directory that has no store, or is not there.
     pub(super) fn begin_empty(directory: &Path) -> Result<NewStore> {
-        let is_directory_new = !directory.exists();
-        let new = NewStore::begin(directory, is_directory_new)?;
-        let file = directory.join(FILE_NAME);
-        if file.exists() { Err(DataError::Exists(file)) } else { Ok(new) }
+        let new = NewStore::hold(directory)?;
+        refuse_what_is_there(&directory.join(FILE_NAME))?;
+        new.begin()
     }
 
     /// In a directory that has a store, or none.
     pub(super) fn begin_beside(directory: &Path) -> Result<NewStore> {
-        NewStore::begin(directory, !directory.exists())
+        let new = NewStore::hold(directory)?;
+        let file = directory.join(FILE_NAME);
+        whole::settle(&file).map_err(|error| DataError::File(file, error))?;
+        new.begin()
     }
 
-    fn begin(directory: &Path, is_directory_new: bool) -> Result<NewStore> {
+    fn hold(directory: &Path) -> Result<NewStore> {
+        let is_directory_new = !directory.exists();
         let mut builder = std::fs::DirBuilder::new();
         let made = builder.recursive(true).mode(0o700).create(directory);
         made.map_err(|error| DataError::File(directory.to_owned(), error))?;
@@ -47,12 +53,18 @@ impl NewStore {
             NewStore { directory: directory.to_owned(), file: None, is_directory_new, lock: None };
         // Nobody else uses the directory until the new store is in its place.
         new.lock = Some(DirectoryLock::take(directory)?);
-        let file = directory.join("parlor.db.new");
-        // What is left of one that was killed is of no use.
-        remove(&file)?;
-        create_private(&file)?;
-        new.file = Some(file);
         Ok(new)
+    }
+
+    fn begin(mut self) -> Result<NewStore> {
+        let file = self.directory.join(NEW_NAME);
+        // What is left of one that was killed is of no use.
+        for ending in ["", WAL, JOURNAL, INDEX] {
+            remove(&with(&file, ending))?;
+        }
+        create_private(&file)?;
+        self.file = Some(file);
+        Ok(self)
     }
 
     fn file(&self) -> &Path {
@@ -109,40 +121,69 @@ impl NewStore {
         }
     }
 
-    /// Puts aside the store that is there, and takes its place. Gives the name that the old one
-    /// has now.
+    /// Puts aside what is there of a store, and takes its place. Gives the name that the old one
+    /// has now; of one whose file is gone, that of its log.
+    ///
+    /// A kill leaves the old store with its log, or the new one: what is there gets its other name
+    /// beside the one that it has, the new file takes its place in one step, and only then the old
+    /// log's first name goes. [`whole::settle`] does that after a kill in between.
     pub(super) fn take_its_place(mut self) -> Result<Option<PathBuf>> {
         let Some(new) = self.file.clone() else { return Ok(None) };
         sync(&new)?;
         let place = self.directory.join(FILE_NAME);
-        let mut aside = None;
-        if place.exists() {
+        // Then it is one file. One that is damaged stays as it is.
+        if place.exists() && matches!(whole::fault(&place), Ok(None)) {
             fold_log(&place);
-            let name = self.aside()?;
-            let failed = |error| DataError::File(place.clone(), error);
-            // It has both names until the new one has its own: it is never away.
-            std::fs::hard_link(&place, &name).map_err(failed)?;
-            // What is left of its log, if that is damaged, belongs to it.
-            for ending in ["-wal", "-shm"] {
-                let (from, to) = (with(&place, ending), with(&name, ending));
-                if from.exists() {
-                    std::fs::rename(&from, to).map_err(failed)?;
-                }
-            }
-            aside = Some(name);
         }
+        let aside = self.put_aside(&place)?;
         std::fs::rename(&new, &place).map_err(|error| DataError::File(place.clone(), error))?;
         self.file = None;
+        sync(&self.directory)?;
+        for ending in [WAL, INDEX] {
+            remove(&with(&place, ending))?;
+        }
         sync(&self.directory)?;
         Ok(aside)
     }
 
-    /// The first free name for the old store.
-    fn aside(&self) -> Result<PathBuf> {
-        let names =
+    /// Gives what is there its other name.
+    fn put_aside(&self, place: &Path) -> Result<Option<PathBuf>> {
+        let is_there = |ending: &&str| match with(place, ending).symlink_metadata() {
+            // An empty log is none.
+            Ok(found) => ending.is_empty() || found.len() > 0,
+            Err(_) => false,
+        };
+        let endings: Vec<&str> = ["", WAL, JOURNAL].into_iter().filter(is_there).collect();
+        let Some(first) = endings.first() else { return Ok(None) };
+        let name = self.aside(place)?;
+        for ending in &endings {
+            let (from, to) = (with(place, ending), with(&name, ending));
+            match std::fs::hard_link(&from, &to) {
+                // By a run that was killed: see `aside`.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => other.map_err(|error| DataError::File(from, error))?,
+            }
+        }
+        sync(&self.directory)?;
+        // The new file has no log that says whose this is; all that it would undo in the old one is
+        // that it was to have such a log.
+        remove(&with(place, JOURNAL))?;
+        Ok(Some(with(&name, first)))
+    }
+
+    /// The first name that is free for what is there, or that it has already.
+    fn aside(&self, place: &Path) -> Result<PathBuf> {
+        let is_usable = |name: &PathBuf| {
+            ["", WAL, JOURNAL, INDEX].into_iter().all(|ending| {
+                let (old, now) = (with(name, ending), with(place, ending));
+                old.symlink_metadata().is_err()
+                    || (identity(&old).is_some() && identity(&old) == identity(&now))
+            })
+        };
+        let mut names =
             (1..ASIDE_MAX).map(|number| self.directory.join(format!("parlor.db.old-{number}")));
-        let mut free = names.filter(|name| !name.exists());
-        free.next().ok_or_else(|| DataError::Exists(self.directory.join("parlor.db.old-1")))
+        let free = names.find(is_usable);
+        free.ok_or_else(|| DataError::Exists(self.directory.join("parlor.db.old-1")))
     }
 }
 
@@ -150,7 +191,7 @@ impl Drop for NewStore {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
         // Nothing can be done where it fails.
-        for ending in ["", "-journal", "-wal", "-shm"] {
+        for ending in ["", JOURNAL, WAL, INDEX] {
             let _ = std::fs::remove_file(with(&file, ending));
         }
         if self.is_directory_new && self.lock.is_some() {
@@ -167,9 +208,7 @@ impl Drop for NewStore {
 /// [`DataError`]; then there is no copy. One with faults is kept: there may be no better one.
 pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
     let from = database_of(from)?;
-    if to.exists() {
-        return Err(DataError::Exists(to.to_owned()));
-    }
+    refuse_what_is_there(to)?;
     create_private(to)?;
     let copied = vacuum(&from, to).and_then(|()| sync(to));
     if let Err(error) = copied {
@@ -199,6 +238,11 @@ pub struct Restored {
 /// [`DataError`]; then nothing is changed.
 pub fn restore(backup: &Path, directory: &Path, epoch: &str) -> Result<Restored> {
     let backup = database_of(backup)?;
+    for own in [FILE_NAME, NEW_NAME] {
+        if identity(&backup).is_some_and(|file| identity(&directory.join(own)) == Some(file)) {
+            return Err(DataError::Itself(backup));
+        }
+    }
     let mut new = NewStore::begin_beside(directory)?;
     new.copy(&backup, epoch)?;
     let checked = new.check()?;
@@ -223,10 +267,13 @@ fn fold_log(file: &Path) {
     }
 }
 
-fn with(file: &Path, ending: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
+/// No new file is made where one is, or where the log of one is: it would be taken for the new
+/// one's.
+fn refuse_what_is_there(file: &Path) -> Result<()> {
+    if file.symlink_metadata().is_ok() {
+        return Err(DataError::Exists(file.to_owned()));
+    }
+    whole::log_beside(file).map_or(Ok(()), |log| Err(DataError::LeftOver(log)))
 }
 
 fn create_private(file: &Path) -> Result<()> {

@@ -27,7 +27,8 @@ pub use repair::{Repaired, repair};
 
 use super::lock::LockError;
 use super::store::OpenError;
-use super::{cut, rows, schema};
+use super::whole::{self, Fault as FileFault};
+use super::{rows, schema};
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
@@ -44,6 +45,10 @@ pub enum DataError {
     NoStore(PathBuf),
     /// A file is there already, and is never written over.
     Exists(PathBuf),
+    /// A log is there already, of a file that is gone.
+    LeftOver(PathBuf),
+    /// What is to be brought back is a part of what it would take the place of.
+    Itself(PathBuf),
     /// A file or a directory could not be used.
     File(PathBuf, io::Error),
     /// The output could not be written.
@@ -67,6 +72,17 @@ impl fmt::Display for DataError {
             DataError::Exists(path) => {
                 write!(f, "{} is there already, and is not written over", path.display())
             }
+            DataError::LeftOver(path) => write!(
+                f,
+                "{} is left of a store whose file is gone, and would be taken for the new one's: \
+                 move it away",
+                path.display()
+            ),
+            DataError::Itself(path) => write!(
+                f,
+                "{} is a part of the data that it would take the place of: copy it elsewhere first",
+                path.display()
+            ),
             DataError::File(path, error) => write!(f, "{}: {error}", path.display()),
             DataError::Output(error) => write!(f, "cannot write: {error}"),
             DataError::Open(error) => error.fmt(f),
@@ -113,11 +129,20 @@ pub type Result<T> = std::result::Result<T, DataError>;
 /// The database's file: of a directory the one in it, and otherwise the path itself.
 fn database_of(path: &Path) -> Result<PathBuf> {
     let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
-    if file.is_file() { Ok(file) } else { Err(DataError::NoStore(path.to_owned())) }
+    let is_there = file.is_file() || whole::log_beside(&file).is_some();
+    if is_there { Ok(file) } else { Err(DataError::NoStore(path.to_owned())) }
+}
+
+/// What is wrong with the files of a database, before SQLite sees them.
+fn fault_of_files(file: &Path) -> Result<Option<FileFault>> {
+    whole::fault(file).map_err(|error| DataError::File(file.to_owned(), error))
 }
 
 /// Opens a database that is only read, also while a server uses it.
 fn open_read_only(file: &Path) -> Result<Connection> {
+    if let Some(fault) = fault_of_files(file)? {
+        return Err(DataError::Damaged(file.to_owned(), fault.to_string()));
+    }
     let db = open_untouched(file)?;
     set_up(&db)?;
     Ok(db)
@@ -146,7 +171,7 @@ fn open_sound(file: &Path) -> Result<Connection> {
 fn damaged(file: &Path, error: DataError) -> DataError {
     match error {
         DataError::Database(error) if rows::is_damage(&error) => {
-            DataError::Damaged(file.to_owned(), cut::what(file, &error))
+            DataError::Damaged(file.to_owned(), rows::what(&error))
         }
         other => other,
     }
@@ -154,8 +179,7 @@ fn damaged(file: &Path, error: DataError) -> DataError {
 
 /// Whether the database is of the version that this program knows.
 fn of_this_version(db: &Connection) -> Result<()> {
-    let version: u32 = db.query_row("PRAGMA user_version", (), |row| row.get(0))?;
-    match version {
+    match schema::version(db)? {
         schema::VERSION => Ok(()),
         version if version > schema::VERSION => Err(OpenError::Newer { version }.into()),
         version => Err(OpenError::Older { version }.into()),

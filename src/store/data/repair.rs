@@ -8,7 +8,7 @@ use super::check::{Checked, Fault};
 use super::derived::derive;
 use super::files::NewStore;
 use super::salvage::{Salvage, salvage_file};
-use super::{DataError, FILE_NAME, Result, database_of};
+use super::{DataError, FILE_NAME, FileFault, Result, database_of, fault_of_files};
 use crate::store::rows;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,16 @@ pub struct Repaired {
 pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(Fault)) -> Result<Repaired> {
     let file = database_of(&directory.join(FILE_NAME))?;
     let mut new = NewStore::begin_beside(directory)?;
+    match fault_of_files(&file)? {
+        // What is before the cut may be sound.
+        None | Some(FileFault::Cut(_)) => {}
+        Some(fault @ FileFault::NotItsLog(_)) => {
+            return Err(DataError::Damaged(file, fault.to_string()));
+        }
+        Some(fault @ (FileFault::Gone(_) | FileFault::Empty(_))) => {
+            return Err(DataError::Damaged(file, format!("{fault}; nothing can be kept")));
+        }
+    }
     // A statement that SQLite does not understand has met a damaged schema.
     let is_of_schema =
         |error: &rusqlite::Error| matches!(error, rusqlite::Error::SqlInputError { .. });

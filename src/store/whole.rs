@@ -1,0 +1,205 @@
+//! Whether the files of a store are whole and belong together, before SQLite sees them.
+//!
+//! SQLite takes any log that lies beside a file for that file's own, deletes it if the file is
+//! empty, and does not miss the end of a file that has a log. So this is asked first, and without
+//! SQLite: nothing is changed by it.
+
+use super::wal::{self, number};
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// How the name of a file's write-ahead log ends.
+pub(super) const WAL: &str = "-wal";
+/// How that of a rollback journal ends, which SQLite has while it makes a file one with a
+/// write-ahead log.
+pub(super) const JOURNAL: &str = "-journal";
+/// How that of the write-ahead log's index ends: it is made anew when it is missing.
+pub(super) const INDEX: &str = "-shm";
+/// SQLite's locks are on this byte of a file; the page that has it is never written.
+const LOCKS_AT: u64 = 0x4000_0000;
+
+/// Why files are not a whole store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The file is not there, and its log is.
+    Gone(PathBuf),
+    /// The file is empty, and its log is not.
+    Empty(PathBuf),
+    /// The log is of another file.
+    NotItsLog(PathBuf),
+    /// The last bytes of the file are not there.
+    Cut(u64),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Gone(log) => {
+                write!(f, "it is not there, and its log {} is", name_of(log))
+            }
+            Fault::Empty(log) => write!(f, "it is empty, and its log {} is not", name_of(log)),
+            Fault::NotItsLog(log) => write!(
+                f,
+                "{} beside it is the log of another file, and must be moved away",
+                name_of(log)
+            ),
+            Fault::Cut(bytes) => write!(f, "its last {bytes} bytes are not there"),
+        }
+    }
+}
+
+fn name_of(log: &Path) -> impl fmt::Display {
+    log.file_name().unwrap_or(log.as_os_str()).display()
+}
+
+/// The name of a file that belongs to another.
+pub(super) fn with(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// A log that lies beside a file, or where that was, and is not empty.
+pub(super) fn log_beside(file: &Path) -> Option<PathBuf> {
+    let has_something = |log: &PathBuf| log.metadata().is_ok_and(|log| log.len() > 0);
+    [WAL, JOURNAL].into_iter().map(|ending| with(file, ending)).find(has_something)
+}
+
+/// What is wrong with a database's files; None if nothing is, or there is none. Also while a
+/// server uses them.
+pub(super) fn fault(file: &Path) -> io::Result<Option<Fault>> {
+    // SQLite looks for the log beside the file that a link leads to.
+    let file = &file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    if Served::is(file) {
+        return Ok(None);
+    }
+    // In this order: what a server moves from the log to the file meanwhile is found in one of them.
+    let head = Head::read(file)?;
+    let bytes_before = bytes_of(file)?.unwrap_or(0);
+    let log = with(file, WAL);
+    let committed = wal::committed(&log, bytes_before)?;
+    let bytes = match (bytes_of(file)?, log_beside(file)) {
+        (None, log) => return Ok(log.map(Fault::Gone)),
+        // While a file is made, it is empty and has a journal.
+        (Some(0), Some(found)) if found == log => return Ok(Some(Fault::Empty(log))),
+        (Some(0), _) => return Ok(None),
+        (Some(bytes), _) => bytes,
+    };
+    let needed = match (committed, head) {
+        // Looked at once more: a server may have given it its first log meanwhile.
+        (Some(_), Some(head)) if head.never_had_a_log && is_without_log(file)? => {
+            return Ok(Some(Fault::NotItsLog(log)));
+        }
+        // What the log has need not be in the file: a kill may come when it was half brought there.
+        (Some(log), _) => {
+            let is_needed = |page: &u32| {
+                let holds_locks = u64::from(*page) == LOCKS_AT / log.page_bytes + 1;
+                !log.beyond.contains(page) && !holds_locks
+            };
+            let in_file = bytes / log.page_bytes;
+            let mut beyond = (1..=log.pages).rev().take_while(|page| u64::from(*page) > in_file);
+            beyond.find(is_needed).map_or(0, u64::from) * log.page_bytes
+        }
+        (None, Some(head)) => head.file_bytes,
+        (None, None) => 0,
+    };
+    Ok(needed.checked_sub(bytes).filter(|missing| *missing > 0).map(Fault::Cut))
+}
+
+/// Ends what a kill has interrupted when a new store had just taken the place of an old one: the
+/// old one's log, which has its other name already, leaves the new file.
+pub(super) fn settle(file: &Path) -> io::Result<()> {
+    let Some(Fault::NotItsLog(log)) = fault(file)? else { return Ok(()) };
+    let (Some(folder), Some(own)) = (log.parent(), identity(&log)) else { return Ok(()) };
+    for entry in folder.read_dir()? {
+        let other = entry?.path();
+        if other != log && identity(&other) == Some(own) {
+            return std::fs::remove_file(&log);
+        }
+    }
+    Ok(())
+}
+
+/// Which file it is, by whatever name.
+pub(super) fn identity(file: &Path) -> Option<(u64, u64)> {
+    file.metadata().ok().map(|file| (file.dev(), file.ino()))
+}
+
+fn metadata(file: &Path) -> io::Result<Option<Metadata>> {
+    match file.metadata() {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_without_log(file: &Path) -> io::Result<bool> {
+    Ok(Head::read(file)?.is_some_and(|head| head.never_had_a_log))
+}
+
+fn bytes_of(file: &Path) -> io::Result<Option<u64>> {
+    Ok(metadata(file)?.map(|file| file.len()))
+}
+
+/// What the head of a database says (SQLite's file format, 1.3).
+struct Head {
+    /// Nothing was ever written to it by way of a write-ahead log.
+    never_had_a_log: bool,
+    /// How long the file was when the head was written; 0 if that is not said.
+    file_bytes: u64,
+}
+
+impl Head {
+    /// None if there is none.
+    fn read(file: &Path) -> io::Result<Option<Head>> {
+        if !metadata(file)?.is_some_and(|file| file.is_file()) {
+            return Ok(None);
+        }
+        let mut head = Vec::new();
+        File::open(file)?.take(100).read_to_end(&mut head)?;
+        if head.len() < 100 || !head.starts_with(b"SQLite format 3\0") {
+            return Ok(None);
+        }
+        let page_bytes = match number(&head, 16) >> 16 {
+            1 => 65_536,
+            bytes => u64::from(bytes),
+        };
+        // The count of pages is right where these two are equal.
+        let is_right = number(&head, 24) == number(&head, 92);
+        let pages = if is_right { u64::from(number(&head, 28)) } else { 0 };
+        Ok(Some(Head { never_had_a_log: head[18..20] == [1, 1], file_bytes: pages * page_bytes }))
+    }
+}
+
+/// Files that a server of this process has open.
+static SERVED: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
+
+/// A file is open in a server of this process, which has looked at it before. It must not be opened
+/// beside SQLite: to close it again would let go of SQLite's locks on it, which are the process's.
+#[derive(Debug)]
+pub(super) struct Served(Option<(u64, u64)>);
+
+impl Served {
+    pub(super) fn new(file: &Path) -> Served {
+        let served = identity(file);
+        SERVED.lock().unwrap_or_else(PoisonError::into_inner).extend(served);
+        Served(served)
+    }
+
+    fn is(file: &Path) -> bool {
+        let served = SERVED.lock().unwrap_or_else(PoisonError::into_inner);
+        identity(file).is_some_and(|file| served.contains(&file))
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let mut served = SERVED.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = served.iter().position(|file| Some(*file) == self.0);
+        place.map(|place| served.swap_remove(place));
+    }
+}
