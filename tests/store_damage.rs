@@ -101,7 +101,7 @@ fn well_filled() -> Vec<Ask> {
                     format!("message {number} {}", chance.word(chance.clone().below(90) as usize));
                 let data =
                     (chance.below(4) == 0).then(|| format!("{{\"number\": {number}}}").into());
-                let reply_to = (chance.below(4) == 0).then_some(target);
+                let reply_to = (chance.below(4) == 0).then_some(1 + target % 6);
                 let cid = (chance.below(4) > 0).then(|| chance.word(16).into());
                 let body = Body { text: text.into(), data, reply_to };
                 Record::Message { room, from: by, to: None, body, cid }

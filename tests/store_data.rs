@@ -376,6 +376,59 @@ const WRONG: &[(&str, &str, &str)] = &[
         "the revocation of token t-1 is not what was written",
     ),
     (r#""key":"eve""#, r#""key":"e ve""#, "the revocation of user e ve is not what was written"),
+    // What a server would not take.
+    (
+        r#""data":"{\"a\": 1.50}""#,
+        r#""data":"1,\"from\":\"root\"""#,
+        "dm:ada:bob: the data of message 1 are not JSON as it is sent",
+    ),
+    (
+        r#""data":"{\"a\": 1.50}""#,
+        r#""data":" 1""#,
+        "dm:ada:bob: the data of message 1 are not JSON as it is sent",
+    ),
+    (
+        r#""data":"{\"a\": 1.50}""#,
+        r#""data":"\"\\ud800\"""#,
+        "dm:ada:bob: the data of message 1 are not JSON as it is sent",
+    ),
+    (
+        r#""data":"{\"a\": 1.50}""#,
+        r#""data":"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[0]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]""#,
+        "dm:ada:bob: the data of message 1 are not JSON as it is sent",
+    ),
+    (
+        r#""text":"two","#,
+        r#""text":"two","reply_to":0,"#,
+        "tea: message 4 answers entry 0, which is not before it",
+    ),
+    (
+        r#""text":"two","#,
+        r#""text":"two","reply_to":4,"#,
+        "tea: message 4 answers entry 4, which is not before it",
+    ),
+    (r#""cid":"c2""#, r#""cid":"""#, "tea: the client id of message 4 is empty or too long"),
+    (
+        r#""emoji":"+""#,
+        r#""emoji":"""#,
+        "tea: the reaction of entry 7 is empty, too long, or has control characters",
+    ),
+    (
+        r#""emoji":"+""#,
+        r#""emoji":"\u0007""#,
+        "tea: the reaction of entry 7 is empty, too long, or has control characters",
+    ),
+    (
+        r#"{"invite":{"room":"tea","user":"dee","by":"ada"}}"#,
+        r#"{"invite":{"room":"tea","user":"dee","by":""}}"#,
+        "tea: an invitation of dee is by , which is no user's id",
+    ),
+    (
+        r#"{"ban":{"room":"tea","user":"eve","by":"ada"}}"#,
+        r#"{"ban":{"room":"tea","user":"eve","by":"a da"}}"#,
+        "tea: a ban of eve is by a da, which is no user's id",
+    ),
+    (r#""epoch":"epoch""#, r#""epoch":"e\u0000""#, "the epoch is none that a server would make"),
     // Names.
     (r#"{"id":"ada""#, r#"{"id":"a da""#, "the name of user a da is not what was written"),
     (
@@ -438,6 +491,38 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (r#""digest":""#, r#""digest":"0"#, "line 12: a digest has 16 hexadecimal digits"),
     ("}}\n{\"end\"", "}}\n{\"and\"", "line 24: unknown variant"),
 ];
+
+#[test]
+fn what_is_longer_than_any_server_takes_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    small(&folder.path().join("data"));
+    let lines = exported(&folder.path().join("data"));
+    for (number, (before, fault)) in [
+        (r#""title":""#, "tea: its title is too long"),
+        (r#""name":"Ada"#, "the name of user ada is too long"),
+        (r#""cid":"c2"#, "tea: the client id of message 4 is empty or too long"),
+        (r#""emoji":"+"#, "tea: the reaction of entry 7 is empty, too long, or has control"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let target = folder.path().join(number.to_string());
+        let lengthened = |to: usize| {
+            let len = before.rsplit('"').next().unwrap_or_default().len();
+            lines.replacen(before, &format!("{before}{}", "x".repeat(to - len)), 1)
+        };
+        let error = import(&lengthened(4_097), &target, None).unwrap_err();
+        assert!(error.to_string().contains(fault), "{before}: {error}");
+        import(&lengthened(4_096), &target, None).unwrap();
+    }
+    let long = lines.replace(r#""key":"t-1""#, &format!(r#""key":"{}""#, "x".repeat(129)));
+    let error = import(&long, &folder.path().join("jti"), None).unwrap_err();
+    assert!(error.to_string().contains("xxx has too long a name"), "{error}");
+    // As deep as it may be in a message.
+    let nested = format!(r#""data":"{}{}""#, "[".repeat(30), "]".repeat(30));
+    let lines = lines.replace(r#""data":"{\"a\": 1.50}""#, &nested);
+    import(&lines, &folder.path().join("deep"), None).unwrap();
+}
 
 #[test]
 fn lines_that_are_none_of_an_export_leave_nothing_behind() {

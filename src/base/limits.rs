@@ -77,6 +77,9 @@ pub const PAGES_IN_FLIGHT_MAX: u16 = 2;
 pub const SUBPROTOCOLS_MAX: usize = 64;
 /// JSON nested deeper is refused; the envelope's braces are the first level.
 pub const JSON_DEPTH_MAX: usize = 32;
+/// What `limits.cid_bytes`, `limits.emoji_bytes` and `limits.title_bytes` may be set to at most, and
+/// so what is sound of a store at most, whatever the limits were when it came.
+pub const SHORT_TEXT_BYTES_MAX: u32 = 4_096;
 /// A user's id for a request, in bytes.
 pub const REQUEST_ID_BYTES_MAX: usize = 64;
 /// A direct message's rooms in which one never wrote, as `hello` lists them: the newest so many.

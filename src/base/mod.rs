@@ -7,6 +7,7 @@ pub mod conn_id;
 pub mod entry;
 pub mod few;
 pub mod frame;
+pub mod json;
 pub mod limits;
 pub mod moment;
 pub mod names;

@@ -123,7 +123,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError::OpenElsewhere`] without a key on an address that is not this machine's own;
-    /// [`ConfigError::TwoSecrets`].
+    /// [`ConfigError::TwoSecrets`]; [`ConfigError::BadValue`] of a number that is out of its bounds.
     pub fn check(&self) -> Result<(), ConfigError> {
         if self.is_open() && !self.listen.ip().to_canonical().is_loopback() {
             return Err(ConfigError::OpenElsewhere(self.listen));
@@ -131,7 +131,11 @@ impl Config {
         if self.secret.is_some() && self.secret_file.is_some() {
             return Err(ConfigError::TwoSecrets);
         }
-        Ok(())
+        // An embedding program sets them without `set`.
+        let outside = KEYS.iter().find(|key| !key.is_within(self));
+        outside.map_or(Ok(()), |key| {
+            Err(ConfigError::BadValue { key: key.name, value: key.shown(self) })
+        })
     }
 
     /// Sets a value by its key, as `--set limits.burst=100`.
@@ -185,6 +189,14 @@ impl Key {
         }
     }
 
+    fn is_within(&self, config: &Config) -> bool {
+        let number = (self.get)(config);
+        match self.kind {
+            Kind::Number(min, max) => (min..=max).contains(&number),
+            Kind::Flag => true,
+        }
+    }
+
     fn shown(&self, config: &Config) -> String {
         let number = (self.get)(config);
         match self.kind {
@@ -218,9 +230,9 @@ keys! {
     "limits.message_bytes"           => limits.message_bytes: u64, 1;
     "limits.text_bytes"              => limits.text_bytes: u32, 0;
     "limits.data_bytes"              => limits.data_bytes: u32, 0;
-    "limits.cid_bytes"               => limits.cid_bytes: u32, 1;
-    "limits.emoji_bytes"             => limits.emoji_bytes: u32, 1;
-    "limits.title_bytes"             => limits.title_bytes: u32, 0;
+    "limits.cid_bytes"               => limits.cid_bytes: u32, 1..=4_096;
+    "limits.emoji_bytes"             => limits.emoji_bytes: u32, 1..=4_096;
+    "limits.title_bytes"             => limits.title_bytes: u32, 0..=4_096;
     "limits.fragments"               => limits.fragments: u32, 1;
     "limits.connections"             => limits.connections: u32, 1;
     "limits.connections_per_user"    => limits.connections_per_user: u32, 1;

@@ -105,6 +105,10 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
 /// none is refused, and tells little.
 pub(crate) fn aimed(mut record: Record, model: &ModelStore) -> Record {
     const RAW_ONE_IN: u64 = 8;
+    if let Record::Message { room, body, .. } = &mut record {
+        let head = model.log(room).last().map_or(0, |entry| entry.seq);
+        body.reply_to = body.reply_to.filter(|seq| *seq <= head);
+    }
     let is_reaction = matches!(record, Record::React { .. });
     let (Record::Edit { room, target, by, .. }
     | Record::Delete { room, target, by, .. }

@@ -6,8 +6,10 @@
 
 use super::check_log::check_log;
 use super::check_people::check_people;
+use super::check_values::{is_epoch, is_short};
 use super::{DataError, Result, database_of, of_this_version, open_read_only};
-use crate::base::{RoomId, UserId};
+use crate::base::limits::JTI_BYTES_MAX;
+use crate::base::{Revocation, RoomId, UserId};
 use crate::store::revocations::{revocation, revocation_columns};
 use crate::store::rows::{self, RoomRow, meta, parsed, room_columns, room_row};
 use rusqlite::{Connection, Row};
@@ -131,6 +133,8 @@ impl Checker<'_> {
             checker.done.epoch = meta(db, "epoch")?;
             if checker.done.epoch.is_empty() {
                 checker.fault(None, "the epoch is empty".into());
+            } else if !is_epoch(&checker.done.epoch) {
+                checker.fault(None, "the epoch is none that a server would make".into());
             }
             Ok(())
         })?;
@@ -161,14 +165,18 @@ impl Checker<'_> {
 
     fn users(&mut self, db: &Connection) -> rusqlite::Result<()> {
         let mut statement =
-            db.prepare("SELECT id, sum = row_sum('users', id, name) FROM users ORDER BY id")?;
+            db.prepare("SELECT id, sum = row_sum('users', id, name), name FROM users ORDER BY id")?;
         let mut rows = statement.query(())?;
         let mut count = 0u64;
         while let Some(row) = rows.next()? {
             count += 1;
             let read = rows::check(row, 1, "").and_then(|()| text_of(row, 0));
             let read = read.and_then(|id| parsed(UserId::parse(&id)));
-            self.sound(None, read, || format!("the name of user {}", shown(row, 0)))?;
+            let what = || format!("the name of user {}", shown(row, 0));
+            let Some(user) = self.sound(None, read, what)? else { continue };
+            if !is_short(row.get_ref(2)?.as_str().unwrap_or_default()) {
+                self.fault(None, format!("the name of user {user} is too long"));
+            }
         }
         self.counted(db, "users", count)
     }
@@ -181,7 +189,12 @@ impl Checker<'_> {
         while let Some(row) = rows.next()? {
             count += 1;
             let what = || format!("the revocation of {} {}", shown(row, 0), shown(row, 1));
-            self.sound(None, revocation(row), what)?;
+            if let Some(Revocation::Token(jti)) = self.sound(None, revocation(row), what)?
+                && jti.len() > JTI_BYTES_MAX
+            {
+                let jti = shown(row, 1);
+                self.fault(None, format!("the revocation of token {jti} has too long a name"));
+            }
         }
         self.counted(db, "revocations", count)
     }

@@ -94,6 +94,7 @@ impl Log<'_, '_> {
             return Ok(());
         };
         self.numbers(&read);
+        self.checker.values(&read.entry);
         let is_null = |column| Ok::<_, rusqlite::Error>(found.get_ref(column)? == ValueRef::Null);
         let nulls = Nulls { text: is_null(5)?, data: is_null(6)?, cid: is_null(11)? };
         match &read.entry.kind {

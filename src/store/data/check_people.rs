@@ -2,6 +2,7 @@
 
 use super::check::{Checker, shown, text_of};
 use super::check_log::{Person, Seen};
+use super::check_values::is_short;
 use crate::base::{MemberState, RoomId, UserId};
 use crate::store::rows::{RoomRow, check, member, parsed, unsigned};
 use rusqlite::{Connection, OptionalExtension, Result, params};
@@ -19,13 +20,15 @@ pub(super) fn check_people(
     people.permits(
         "an invitation",
         "SELECT user, sum = row_sum('invites', room, user, by), EXISTS (SELECT 1 FROM members m \
-         WHERE m.room = p.room AND m.user = p.user) FROM invites p WHERE room = ?1 ORDER BY user",
+         WHERE m.room = p.room AND m.user = p.user), by FROM invites p WHERE room = ?1 \
+         ORDER BY user",
     )?;
     people.permits(
         "a ban",
         "SELECT user, sum = row_sum('bans', room, user, by), EXISTS (SELECT 1 FROM members m \
          WHERE m.room = p.room AND m.user = p.user) OR EXISTS (SELECT 1 FROM invites i \
-         WHERE i.room = p.room AND i.user = p.user) FROM bans p WHERE room = ?1 ORDER BY user",
+         WHERE i.room = p.room AND i.user = p.user), by FROM bans p WHERE room = ?1 \
+         ORDER BY user",
     )?;
     people.room();
     Ok(())
@@ -180,6 +183,10 @@ impl People<'_, '_> {
             let Some(user) = self.checker.sound(Some(&self.row.state.room), read, name)? else {
                 continue;
             };
+            if text_of(found, 3).map_or(true, |by| UserId::parse(&by).is_err()) {
+                let by = shown(found, 3);
+                self.fault(format!("{what} of {user} is by {by}, which is no user's id"));
+            }
             if found.get(2)? {
                 self.fault(format!("there is {what} of {user}, who is a member or invited"));
             }
@@ -197,6 +204,9 @@ impl People<'_, '_> {
             self.fault(format!(
                 "there are {rows} rows of members, invitations and bans, and the room says {says}"
             ));
+        }
+        if !is_short(&state.title) {
+            self.fault("its title is too long".into());
         }
         if state.is_ended {
             if rows > 0 || owner.is_some() || !state.title.is_empty() {

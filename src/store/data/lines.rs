@@ -2,7 +2,10 @@
 //!
 //! What can be told from the rest is not in them: reactions that hold, and numbers of rows.
 
+use crate::base::json::scan;
+use crate::base::limits::JSON_DEPTH_MAX;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// The form of the lines. A program refuses one that it does not know.
@@ -160,6 +163,15 @@ pub struct Counts {
     pub invites: u64,
     pub bans: u64,
     pub entries: u64,
+}
+
+/// Whether a message's `data` is what a server takes: JSON, one value, with nothing around it, as
+/// deep as it may be within an envelope and a payload, without halves of surrogate pairs.
+pub(super) fn is_data(text: &str) -> bool {
+    const AROUND_IT: usize = 2;
+    let value: serde_json::Result<&RawValue> = serde_json::from_str(text);
+    value.is_ok_and(|value| value.get().len() == text.len())
+        && scan(text, JSON_DEPTH_MAX - AROUND_IT).is_ok()
 }
 
 impl Line<'_> {

@@ -7,6 +7,7 @@
 mod check;
 mod check_log;
 mod check_people;
+mod check_values;
 mod derived;
 mod export;
 mod files;
