@@ -472,6 +472,22 @@ mod tests {
     }
 
     #[test]
+    fn short_texts_are_as_long_as_a_sound_store_may_have_them_however_they_are_set() {
+        use crate::base::limits::SHORT_TEXT_BYTES_MAX;
+        let max = u64::from(SHORT_TEXT_BYTES_MAX);
+        for name in ["limits.cid_bytes", "limits.emoji_bytes", "limits.title_bytes"] {
+            let mut config = config("127.0.0.1:0");
+            config.set(&format!("{name}={max}")).unwrap();
+            assert!(config.check().is_ok());
+            config.set(&format!("{name}={}", max + 1)).unwrap_err();
+            let key = KEYS.iter().find(|key| key.name == name).unwrap();
+            (key.set)(&mut config, max + 1);
+            let Err(ConfigError::BadValue { key, .. }) = config.check() else { panic!("{name}") };
+            assert_eq!(key, name);
+        }
+    }
+
+    #[test]
     fn a_key_of_text_sets_its_own_value_and_an_empty_one_takes_it_away() {
         let shown =
             |config: &Config| TEXT_KEYS.iter().map(|key| (key.get)(config)).collect::<Vec<_>>();

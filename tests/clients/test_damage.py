@@ -5,6 +5,7 @@ tests/store_damage.rs does so with a thousand flips; here is the whole program."
 import random
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -82,6 +83,17 @@ def start(data):
     return harness.run_parlor("serve", "--listen", "127.0.0.1:0", "--data", data, seconds=10)
 
 
+def up_or_over(servers, data):
+    """A server that serves, or has ended by itself at its start."""
+
+    def is_up_or_over(server):
+        while server.process.poll() is None and not harness._is_healthy(server):
+            time.sleep(0.01)
+        return True
+
+    return servers.parlor(data=data, is_ready=is_up_or_over)
+
+
 def test_a_cut_file_is_said_at_the_start_and_repaired(servers, filled):
     data = copied(servers, filled)
     file = data / "parlor.db"
@@ -126,12 +138,7 @@ def test_a_flipped_bit_is_never_served(servers, filled):
         assert checked.returncode in (0, 1), f"{where}: {checked.stderr}"
         for leftover in ("parlor.db-wal", "parlor.db-shm"):
             (data / leftover).unlink(missing_ok=True)
-        port = harness.free_port()
-
-        def is_up_or_over(server):
-            return server.process.poll() is not None or harness._is_healthy(server)
-
-        server = servers.parlor(data=data, port=port, is_ready=is_up_or_over)
+        server = up_or_over(servers, data)
         if not server.is_running():
             assert server.process.returncode == 1, where
             assert checked.returncode == 1, f"{where}: the check finds nothing"
@@ -247,12 +254,7 @@ def killed(module_servers):
 
 def said(servers, data):
     """What is served: the number of messages; None if it is refused as damaged."""
-    port = harness.free_port()
-
-    def is_up_or_over(server):
-        return server.process.poll() is not None or harness._is_healthy(server)
-
-    server = servers.parlor(data=data, port=port, is_ready=is_up_or_over)
+    server = up_or_over(servers, data)
     if not server.is_running():
         return None
     with Chat(server, "ada") as ada:
