@@ -155,7 +155,7 @@ pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Resu
 /// few pages of each room in it.
 const CACHE_KIB: i64 = 8 * 1024;
 
-/// Pages of 4 KiB in the write-ahead log, 16 MiB: some 50 ms of reading after a crash.
+/// Pages of 4 KiB in the write-ahead log: 16 MiB, which a start after a crash has to read.
 const LOG_PAGES: u32 = 4_096;
 
 /// Makes the file one with a write-ahead log, if it is not.
