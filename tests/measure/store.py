@@ -85,7 +85,7 @@ def write_lines(path, messages, rooms):
                     messages=message,
                 )
             entries, members = entries + each + 5, members + 5
-        counts = {"users": 0, "rooms": rooms, "members": members}
+        counts = {"users": 0, "revocations": 0, "rooms": rooms, "members": members}
         put("end", **counts, invites=0, bans=0, entries=entries)
 
 
