@@ -32,10 +32,14 @@ struct Server {
 }
 
 fn serve(directory: &Path) -> Result<Server, DataError> {
+    serve_with(directory, "first")
+}
+
+fn serve_with(directory: &Path, epoch: &str) -> Result<Server, DataError> {
     persistently(|| {
         let (wake, woken) = channel();
         let place = Place::Directory(directory.to_owned());
-        let (store, snapshot) = Store::open(&place, "first", move || {
+        let (store, snapshot) = Store::open(&place, epoch, move || {
             let _ = wake.send(());
         })?;
         Ok(Server { store, woken, epoch: snapshot.epoch })
@@ -348,4 +352,28 @@ fn a_part_of_a_store_is_not_brought_back_in_its_own_place() {
         assert!(matches!(error, DataError::Itself(_)), "{error}");
         assert_eq!(files(&directory), before);
     }
+}
+
+#[test]
+fn a_log_that_is_damaged_in_its_middle_gives_a_new_epoch_once_and_is_a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = killed(&folder.path().join("first"));
+    let whole = laid_out(folder.path().join("whole"), &files);
+    assert_eq!(faults(&whole), [""; 0]);
+    assert_eq!(serve_with(&whole, "second").unwrap().epoch, "first", "a kill loses nothing");
+    let log = files.get_mut("parlor.db-wal").unwrap();
+    let middle = log.len() / 2;
+    log[middle] ^= 1;
+    let damaged = laid_out(folder.path().join("damaged"), &files);
+    let told = faults(&damaged);
+    assert!(told[0].starts_with("the write-ahead log is damaged at byte "), "{told:?}");
+    let mut server = serve_with(&damaged, "second").unwrap();
+    assert_eq!(server.epoch, "second", "numbers are used again");
+    server.say("after", 3);
+    // Killed again: what lies behind the new end of the log is not taken for lost once more.
+    let again = laid_out(folder.path().join("again"), &self::files(&damaged));
+    assert_eq!(serve_with(&again, "third").unwrap().epoch, "second");
+    drop(server);
+    assert_eq!(serve_with(&damaged, "third").unwrap().epoch, "second");
+    assert_eq!(faults(&damaged), [""; 0]);
 }

@@ -158,6 +158,15 @@ const CACHE_KIB: i64 = 8 * 1024;
 /// Pages of 4 KiB in the write-ahead log: 16 MiB, which a start after a crash has to read.
 const LOG_PAGES: u32 = 4_096;
 
+/// Gives a store another epoch.
+pub(super) fn set_epoch(db: &Connection, epoch: &str) -> rusqlite::Result<()> {
+    db.execute(
+        "UPDATE meta SET value = ?1, sum = row_sum('meta', key, ?1) WHERE key = 'epoch'",
+        [epoch],
+    )?;
+    Ok(())
+}
+
 /// Makes the file one with a write-ahead log, if it is not.
 pub(super) fn use_write_ahead_log(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "WAL")

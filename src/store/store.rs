@@ -109,7 +109,11 @@ impl From<NotTaken> for Outcome {
 
 /// Makes a database ready, and reads all but its logs. What is there is read before anything is
 /// written: nothing is changed by a server that refuses to start.
-fn begin(db: &mut Connection, epoch: &str) -> Result<Snapshot, OpenError> {
+fn begin(
+    db: &mut Connection,
+    epoch: &str,
+    log_damaged_at: Option<u64>,
+) -> Result<Snapshot, OpenError> {
     rows::add_row_sum(db)?;
     schema::configure(db)?;
     let wrong_version = |version| {
@@ -123,7 +127,19 @@ fn begin(db: &mut Connection, epoch: &str) -> Result<Snapshot, OpenError> {
     };
     schema::use_write_ahead_log(db)?;
     match found {
-        Some(snapshot) => Ok(snapshot),
+        Some(mut snapshot) => {
+            if let Some(at) = log_damaged_at {
+                log::error!(
+                    at; "the write-ahead log is damaged: what was committed behind that is lost, \
+                    and the epoch is a new one, as its numbers will be used again"
+                );
+                schema::set_epoch(db, epoch)?;
+                // What lies behind it is not to be taken for lost once more.
+                db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
+                snapshot.epoch = epoch.to_owned();
+            }
+            Ok(snapshot)
+        }
         None => {
             schema::prepare(db, epoch)?.map_err(wrong_version)?;
             Ok(pages::snapshot(db)?)
@@ -133,7 +149,7 @@ fn begin(db: &mut Connection, epoch: &str) -> Result<Snapshot, OpenError> {
 
 /// Opens the database of a directory that is held; files that are not whole, or not of one store,
 /// are left as they are.
-fn open_in(directory: &Path) -> Result<(Connection, Served), OpenError> {
+fn open_in(directory: &Path) -> Result<(Connection, Served, Option<u64>), OpenError> {
     let file = directory.join(FILE_NAME);
     let failed = |error| OpenError::Directory(file.clone(), error);
     whole::settle(&file).map_err(failed)?;
@@ -141,12 +157,13 @@ fn open_in(directory: &Path) -> Result<(Connection, Served), OpenError> {
         return Err(OpenError::Damaged(file.clone(), fault.to_string()));
     }
     let has_log = whole::log_beside(&file).is_some();
+    let log_damaged_at = whole::log_damaged_at(&file).map_err(failed)?;
     // Made here, as SQLite would let everybody read it; its other files follow it.
     File::options().append(true).create(true).mode(0o600).open(&file).map_err(failed)?;
     let db = Connection::open(&file)?;
     // If what is read now is damaged, its log is not brought into it and deleted by closing it.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
-    Ok((db, Served::new(&file)))
+    Ok((db, Served::new(&file), log_damaged_at))
 }
 
 /// Wakes the reactor when the thread ends, however it ends: it looks then whether that was meant.
@@ -182,8 +199,8 @@ impl Store {
         epoch: &str,
         wake: impl Fn() + Clone + Send + 'static,
     ) -> Result<(Store, Snapshot), OpenError> {
-        let (mut db, served, lock) = match place {
-            Place::Memory => (Connection::open_in_memory()?, None, None),
+        let (mut db, log_damaged_at, served, lock) = match place {
+            Place::Memory => (Connection::open_in_memory()?, None, None, None),
             Place::Directory(directory) => {
                 // What people say to each other is not for other users of the machine.
                 std::fs::DirBuilder::new()
@@ -192,11 +209,12 @@ impl Store {
                     .create(directory)
                     .map_err(|error| OpenError::Directory(directory.clone(), error))?;
                 let lock = DirectoryLock::take(directory).map_err(OpenError::Lock)?;
-                let (db, served) = open_in(directory)?;
-                (db, Some(served), Some(lock))
+                let (db, served, log_damaged_at) = open_in(directory)?;
+                (db, log_damaged_at, Some(served), Some(lock))
             }
         };
-        let snapshot = begin(&mut db, epoch).map_err(|error| match (place, error) {
+        let begun = begin(&mut db, epoch, log_damaged_at);
+        let snapshot = begun.map_err(|error| match (place, error) {
             (Place::Directory(directory), OpenError::Database(error))
                 if rows::is_damage(&error) =>
             {

@@ -73,6 +73,56 @@ fn read(log: &mut impl Read, file_bytes: u64) -> io::Result<Option<Committed>> {
     Ok(pages.map(|pages| Committed { page_bytes, pages, beyond }))
 }
 
+/// Where a log is not what was written although more was committed behind that, which SQLite does
+/// not take then: a byte of it, or none.
+///
+/// A frame that is not whole at the end is what a kill leaves, and so are frames behind it that end no
+/// transaction.
+pub(super) fn damaged_at(log: &Path) -> io::Result<Option<u64>> {
+    let file = match File::open(log) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let found = damage(&mut BufReader::with_capacity(256 * 1024, &file))?;
+    let Some((head, at)) = found else { return Ok(None) };
+    // A server may have begun the log anew meanwhile.
+    let mut now = [0; HEAD_BYTES];
+    let is_same = filled(&mut File::open(log)?, &mut now)? && now == head;
+    Ok(is_same.then_some(at))
+}
+
+fn damage(log: &mut impl Read) -> io::Result<Option<([u8; HEAD_BYTES], u64)>> {
+    let mut head = [0; HEAD_BYTES];
+    if !filled(log, &mut head)? {
+        return Ok(None);
+    }
+    let page_bytes = number(&head, 8);
+    let is_size = page_bytes.is_power_of_two() && (512..=65_536).contains(&page_bytes);
+    let mut sum = Sum { is_big_endian: number(&head, 0) & 1 == 1, one: 0, two: 0 };
+    sum.add(&head[..24]);
+    if number(&head, 0) & !1 != MAGIC || !is_size || !sum.is(&head[24..]) {
+        // The head is written at once, before any frame.
+        return Ok(Some((head, 0)));
+    }
+    let mut frame = vec![0; FRAME_HEAD_BYTES + page_bytes as usize];
+    let (mut at, mut bad) = (HEAD_BYTES as u64, None);
+    while filled(log, &mut frame)? {
+        let is_of_this_log = frame[8..16] == head[16..24];
+        if bad.is_none() {
+            sum.add(&frame[..8]);
+            sum.add(&frame[FRAME_HEAD_BYTES..]);
+            if number(&frame, 0) == 0 || !is_of_this_log || !sum.is(&frame[16..24]) {
+                bad = Some(at);
+            }
+        } else if is_of_this_log && number(&frame, 4) > 0 {
+            return Ok(bad.map(|bad| (head, bad)));
+        }
+        at += frame.len() as u64;
+    }
+    Ok(None)
+}
+
 /// Whether there was so much to read.
 fn filled(from: &mut impl Read, into: &mut [u8]) -> io::Result<bool> {
     match from.read_exact(into) {
@@ -152,5 +202,36 @@ mod tests {
             counts.push(cut.map_or(0, |committed| committed.pages));
         }
         assert!(counts.is_sorted() && counts[0] == 0 && counts.last() < Some(&pages));
+    }
+
+    #[test]
+    fn damage_before_a_commit_is_seen_and_what_a_kill_leaves_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.db");
+        let db = Connection::open(&file).unwrap();
+        db.execute_batch(
+            "PRAGMA page_size = 1024; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;
+             CREATE TABLE x (y); INSERT INTO x VALUES (1); INSERT INTO x VALUES (2);
+             INSERT INTO x VALUES (3);",
+        )
+        .unwrap();
+        let bytes = std::fs::read(folder.path().join("x.db-wal")).unwrap();
+        let frame = FRAME_HEAD_BYTES + 1_024;
+        let frames = (bytes.len() - HEAD_BYTES) / frame;
+        let found = |bytes: &[u8]| damage(&mut &bytes[..]).unwrap().map(|(_, at)| at);
+        for place in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[place] ^= 16;
+            let in_frame = place.saturating_sub(HEAD_BYTES) / frame;
+            let expected = match place {
+                ..HEAD_BYTES => Some(0),
+                _ if in_frame + 1 == frames => None,
+                _ => Some((HEAD_BYTES + in_frame * frame) as u64),
+            };
+            assert_eq!(found(&changed), expected, "byte {place}");
+        }
+        for len in 0..bytes.len() {
+            assert_eq!(found(&bytes[..len]), None, "cut to {len}");
+        }
     }
 }

@@ -110,6 +110,16 @@ pub(super) fn fault(file: &Path) -> io::Result<Option<Fault>> {
     Ok(needed.checked_sub(bytes).filter(|missing| *missing > 0).map(Fault::Cut))
 }
 
+/// Where the log beside a file is not what was written, so that what was committed behind that is
+/// lost.
+pub(super) fn log_damaged_at(file: &Path) -> io::Result<Option<u64>> {
+    let file = &file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    if Served::is(file) {
+        return Ok(None);
+    }
+    wal::damaged_at(&with(file, WAL))
+}
+
 /// Ends what a kill has interrupted when a new store had just taken the place of an old one: the
 /// old one's log, which has its other name already, leaves the new file.
 pub(super) fn settle(file: &Path) -> io::Result<()> {

@@ -12,6 +12,7 @@ use crate::base::limits::JTI_BYTES_MAX;
 use crate::base::{Revocation, RoomId, UserId};
 use crate::store::revocations::{revocation, revocation_columns};
 use crate::store::rows::{self, RoomRow, meta, parsed, room_columns, room_row};
+use crate::store::whole;
 use rusqlite::{Connection, Row};
 use std::fmt;
 use std::path::Path;
@@ -60,6 +61,13 @@ pub struct Checked {
 pub fn check(path: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
     let file = database_of(path)?;
     let mut checker = Checker { report, done: Checked::default() };
+    let damaged_at = whole::log_damaged_at(&file);
+    if let Some(at) = damaged_at.map_err(|error| DataError::File(file.clone(), error))? {
+        let what = format!(
+            "the write-ahead log is damaged at byte {at}, and what was committed behind that is lost"
+        );
+        checker.fault(None, what);
+    }
     let opened = open_read_only(&file).and_then(|db| {
         // All that is read from here on is of one moment.
         db.execute_batch("BEGIN")?;

@@ -87,10 +87,7 @@ impl NewStore {
     pub(super) fn copy(&mut self, from: &Path, epoch: &str) -> Result<()> {
         vacuum(from, self.file())?;
         let db = self.open()?;
-        db.execute(
-            "UPDATE meta SET value = ?1, sum = row_sum('meta', key, ?1) WHERE key = 'epoch'",
-            [epoch],
-        )?;
+        schema::set_epoch(&db, epoch)?;
         db.close().map_err(|(_, error)| error)?;
         Ok(())
     }
