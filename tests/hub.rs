@@ -734,6 +734,20 @@ fn an_invitation_can_be_declined_and_taken_back() {
         assert_eq!(invites, []);
     }
     assert_eq!(world.hub.census().permits, 0);
+    // Whatever else ends it is told, too.
+    for (end, told) in [
+        (Request::Ban(room("tea"), user("bob")), "removed from tea: banned"),
+        (Request::End(room("den")), "removed from den: deleted"),
+    ] {
+        let (Request::Ban(name, _) | Request::End(name)) = &end else { unreachable!() };
+        world.request(ada, Request::Invite(name.clone(), user("bob"))).unwrap();
+        world.request(ada, end).unwrap();
+        let notices = world.notices();
+        assert!(
+            notices.iter().any(|(conns, what)| conns.contains(&bob) && what == told),
+            "{notices:?}"
+        );
+    }
 }
 
 #[test]

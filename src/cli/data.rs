@@ -18,8 +18,8 @@ const EPOCH_LEN: usize = 16;
 /// Options of `parlor data`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The data are those of --data DIR, as `parlor serve` keeps them, or without it those in the user's data \
-directory. `check`, `export` and `backup` read, also while a server runs; `import`, `restore` and \
+The data are those of --data DIR, as `parlor serve` keeps them; `check`, `export` and `backup` take those in \
+the user's data directory without it. `check`, `export` and `backup` read, also while a server runs; `import`, `restore` and \
 `repair` refuse while one holds the directory. The status is 0, 1 if it failed or faults were found, \
 and 2 if it was asked for wrongly.")]
 pub(super) struct DataArgs {
@@ -141,7 +141,10 @@ fn export(path: &Path, file: Option<&Path>) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new(format!("{}: {error}", file.display()));
     // What people say to each other is not for other users of the machine.
     let made = File::options().write(true).create_new(true).mode(0o600).open(file);
-    let made = made.map_err(failed)?;
+    let made = made.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => DataError::Exists(file.to_owned()).into(),
+        _ => failed(error),
+    })?;
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, &made);
     let written = data::export(path, &mut out).map_err(Failure::from);
     let written = written.and_then(|counts| made.sync_all().map_err(failed).map(|()| counts));

@@ -88,7 +88,7 @@ impl Hub {
                         let name = state.room.clone();
                         if reason == Reason::Banned {
                             self.ban_came_back(room, &user, true);
-                            self.drop_invite(room, &user);
+                            self.invite_ended(room, &user, by.clone(), reason, effects);
                         }
                         self.changed_room(now, state, entries, reason == Reason::Left, effects);
                         self.membership_ended(now, room, &user, by, reason, effects);

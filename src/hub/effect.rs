@@ -411,7 +411,7 @@ impl Refusal {
         Refusal::new(RefusalCode::Forbidden, "a direct message has its two members for ever");
 
     pub(super) const BANNED: Refusal =
-        Refusal::new(RefusalCode::Forbidden, "the user is banned from this room");
+        Refusal::new(RefusalCode::Forbidden, "banned from this room");
 
     pub(super) const fn bad_request(field: &'static str, message: &'static str) -> Refusal {
         let refusal = Refusal::new(RefusalCode::BadRequest, message);

@@ -133,16 +133,30 @@ impl Hub {
         by: Option<UserId>,
         effects: &mut Effects,
     ) -> Answer {
-        self.drop_invite(room, user);
+        let reason = if by.is_some() { Reason::Removed } else { Reason::Left };
+        let is_other = by.is_some();
+        self.invite_ended(room, user, by, reason, effects);
+        let name = self.rooms[room.0 as usize].name.clone();
+        Answer::Done { room: name, user: is_other.then(|| user.clone()) }
+    }
+
+    /// An invitation has ended otherwise than by coming in: whom it was for is told.
+    pub(super) fn invite_ended(
+        &mut self,
+        room: RoomIx,
+        user: &UserId,
+        by: Option<UserId>,
+        reason: Reason,
+        effects: &mut Effects,
+    ) {
         let of_room = &self.rooms[room.0 as usize];
-        let (name, is_other) = (of_room.name.clone(), by.is_some());
         // Meanwhile they may have come in.
-        if of_room.life == Life::Live && !of_room.members.contains_key(user) {
-            let reason = if is_other { Reason::Removed } else { Reason::Left };
-            let notice = Notice::Removed { room: name.clone(), by, reason: reason.as_str() };
+        if of_room.is_invited(user) && !of_room.members.contains_key(user) {
+            let name = of_room.name.clone();
+            let notice = Notice::Removed { room: name, by, reason: reason.as_str() };
             effects.deliver(notice, self.connections_of(user).to_vec());
         }
-        Answer::Done { room: name, user: is_other.then(|| user.clone()) }
+        self.drop_invite(room, user);
     }
 
     pub(super) fn invites_of(&self, user: &UserId) -> Vec<InviteInfo> {
@@ -390,12 +404,16 @@ impl Hub {
         of_room.end();
         self.live_rooms -= 1;
         self.open_rooms.remove(&name);
+        let invited: Vec<UserId> =
+            permits.into_iter().flat_map(|permits| permits.invites.into_keys()).collect();
+        let of_invited = invited.iter().flat_map(|user| self.connections_of(user));
+        let told: Vec<ConnId> = followers.iter().chain(of_invited).copied().collect();
         let notice = Notice::Removed { room: name.clone(), by, reason: Reason::Deleted.as_str() };
-        effects.deliver(notice, followers);
+        effects.deliver(notice, told);
         for member in members.into_values() {
             self.no_member_of(room, &member);
         }
-        for user in permits.into_iter().flat_map(|permits| permits.invites.into_keys()) {
+        for user in invited {
             if let Some(&ix) = self.user_by_id.get(&user) {
                 self.users[ix.0 as usize].invites.retain(|one| *one != room);
                 self.forget_if_unneeded(ix);

@@ -83,6 +83,11 @@ fn seeds(text: &str) -> Option<Range<u64>> {
     }
 }
 
+fn misread(wanted: &str, found: &str) -> ExitCode {
+    println!("{wanted}, and not {found:?}");
+    ExitCode::FAILURE
+}
+
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
         let text = info.to_string();
@@ -91,7 +96,7 @@ fn main() -> ExitCode {
     let setting = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let is_tracing = setting("TRACE").is_some();
     if let Some(seed) = setting("SEED") {
-        let seed = seed.parse().expect("SEED is a number");
+        let Ok(seed) = seed.parse() else { return misread("SEED is a number", &seed) };
         return match play(seed, is_tracing) {
             Ok(coverage) => {
                 println!("seed {seed} is fine: {coverage:?}");
@@ -106,7 +111,9 @@ fn main() -> ExitCode {
     // Without optimisation a few are as many as one wants to wait for.
     let default = if cfg!(debug_assertions) { "20" } else { "200" };
     let seeds = setting("SEEDS").unwrap_or_else(|| default.to_owned());
-    let seeds = self::seeds(&seeds).expect("SEEDS is n or from..to");
+    let Some(seeds) = self::seeds(&seeds).filter(|seeds| !seeds.is_empty()) else {
+        return misread("SEEDS is a number of seeds, or from..to", &seeds);
+    };
     let threads = setting("THREADS").map_or(2, |text| text.parse().expect("THREADS is a number"));
     let stops_at_first = setting("FIRST").is_some();
     run(seeds, threads, stops_at_first)
