@@ -14,6 +14,8 @@ const FRAME_HEAD_BYTES: usize = 24;
 /// The first number of a log, but for its last bit.
 const MAGIC: u32 = 0x377f_0682;
 const FORMAT: u32 = 3_007_000;
+/// Bytes that are read at once.
+const BUFFER_BYTES: usize = 256 * 1024;
 
 /// What the committed transactions of a log come to.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,49 +30,10 @@ pub(super) struct Committed {
 /// Reads a log, beside a file of `file_bytes`. None if it is not there, or SQLite would not take
 /// anything of it.
 pub(super) fn committed(log: &Path, file_bytes: u64) -> io::Result<Option<Committed>> {
-    match File::open(log) {
-        Ok(log) => read(&mut BufReader::with_capacity(256 * 1024, log), file_bytes),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+    match open(log)? {
+        Some(log) => pages_of(&mut BufReader::with_capacity(BUFFER_BYTES, log), file_bytes),
+        None => Ok(None),
     }
-}
-
-fn read(log: &mut impl Read, file_bytes: u64) -> io::Result<Option<Committed>> {
-    let mut head = [0; HEAD_BYTES];
-    if !filled(log, &mut head)? {
-        return Ok(None);
-    }
-    let page_bytes = number(&head, 8);
-    let is_size = page_bytes.is_power_of_two() && (512..=65_536).contains(&page_bytes);
-    if number(&head, 0) & !1 != MAGIC || !is_size || number(&head, 4) != FORMAT {
-        return Ok(None);
-    }
-    let mut sum = Sum { is_big_endian: number(&head, 0) & 1 == 1, one: 0, two: 0 };
-    sum.add(&head[..24]);
-    if !sum.is(&head[24..]) {
-        return Ok(None);
-    }
-    let page_bytes = u64::from(page_bytes);
-    let in_file = file_bytes / page_bytes;
-    let (mut beyond, mut of_transaction) = (BTreeSet::new(), Vec::new());
-    let mut pages = None;
-    let mut frame = vec![0; FRAME_HEAD_BYTES + page_bytes as usize];
-    while filled(log, &mut frame)? {
-        let (page, pages_after) = (number(&frame, 0), number(&frame, 4));
-        sum.add(&frame[..8]);
-        sum.add(&frame[FRAME_HEAD_BYTES..]);
-        if page == 0 || frame[8..16] != head[16..24] || !sum.is(&frame[16..24]) {
-            break;
-        }
-        if u64::from(page) > in_file {
-            of_transaction.push(page);
-        }
-        if pages_after > 0 {
-            pages = Some(pages_after);
-            beyond.extend(of_transaction.drain(..));
-        }
-    }
-    Ok(pages.map(|pages| Committed { page_bytes, pages, beyond }))
 }
 
 /// Where a log is not what was written although more was committed behind that, which SQLite does
@@ -79,12 +42,8 @@ fn read(log: &mut impl Read, file_bytes: u64) -> io::Result<Option<Committed>> {
 /// A frame that is not whole at the end is what a kill leaves, and so are frames behind it that end no
 /// transaction.
 pub(super) fn damaged_at(log: &Path) -> io::Result<Option<u64>> {
-    let file = match File::open(log) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let found = damage(&mut BufReader::with_capacity(256 * 1024, &file))?;
+    let Some(file) = open(log)? else { return Ok(None) };
+    let found = damage_of(&mut BufReader::with_capacity(BUFFER_BYTES, file))?;
     let Some((head, at)) = found else { return Ok(None) };
     // A server may have begun the log anew meanwhile.
     let mut now = [0; HEAD_BYTES];
@@ -92,35 +51,116 @@ pub(super) fn damaged_at(log: &Path) -> io::Result<Option<u64>> {
     Ok(is_same.then_some(at))
 }
 
-fn damage(log: &mut impl Read) -> io::Result<Option<([u8; HEAD_BYTES], u64)>> {
+fn open(log: &Path) -> io::Result<Option<File>> {
+    match File::open(log) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn pages_of(log: &mut impl Read, file_bytes: u64) -> io::Result<Option<Committed>> {
     let mut head = [0; HEAD_BYTES];
     if !filled(log, &mut head)? {
         return Ok(None);
     }
-    let page_bytes = number(&head, 8);
-    let is_size = page_bytes.is_power_of_two() && (512..=65_536).contains(&page_bytes);
-    let mut sum = Sum { is_big_endian: number(&head, 0) & 1 == 1, one: 0, two: 0 };
-    sum.add(&head[..24]);
-    if number(&head, 0) & !1 != MAGIC || !is_size || !sum.is(&head[24..]) {
-        // The head is written at once, before any frame.
-        return Ok(Some((head, 0)));
+    let Some(mut frames) = Frames::new(log, &head) else { return Ok(None) };
+    let page_bytes = frames.page_bytes();
+    let in_file = file_bytes / page_bytes;
+    let (mut beyond, mut of_transaction) = (BTreeSet::new(), Vec::new());
+    let mut pages = None;
+    while let Some(frame) = frames.next()?.filter(|frame| frame.is_right) {
+        if u64::from(frame.page) > in_file {
+            of_transaction.push(frame.page);
+        }
+        if frame.pages_after > 0 {
+            pages = Some(frame.pages_after);
+            beyond.extend(of_transaction.drain(..));
+        }
     }
-    let mut frame = vec![0; FRAME_HEAD_BYTES + page_bytes as usize];
+    Ok(pages.map(|pages| Committed { page_bytes, pages, beyond }))
+}
+
+fn damage_of(log: &mut impl Read) -> io::Result<Option<([u8; HEAD_BYTES], u64)>> {
+    let mut head = [0; HEAD_BYTES];
+    if !filled(log, &mut head)? {
+        return Ok(None);
+    }
+    let Some(mut frames) = Frames::new(log, &head) else {
+        // It is written at once, before any frame. Nothing but zeros was never written.
+        let has_frames = filled(log, &mut [0; FRAME_HEAD_BYTES])?;
+        return Ok((has_frames && head != [0; HEAD_BYTES]).then_some((head, 0)));
+    };
     let (mut at, mut bad) = (HEAD_BYTES as u64, None);
-    while filled(log, &mut frame)? {
-        let is_of_this_log = frame[8..16] == head[16..24];
-        if bad.is_none() {
-            sum.add(&frame[..8]);
-            sum.add(&frame[FRAME_HEAD_BYTES..]);
-            if number(&frame, 0) == 0 || !is_of_this_log || !sum.is(&frame[16..24]) {
-                bad = Some(at);
-            }
-        } else if is_of_this_log && number(&frame, 4) > 0 {
+    while let Some(frame) = frames.next()? {
+        if bad.is_some() && frame.is_of_this_log && frame.pages_after > 0 {
             return Ok(bad.map(|bad| (head, bad)));
         }
-        at += frame.len() as u64;
+        if !frame.is_right {
+            bad = bad.or(Some(at));
+        }
+        at += FRAME_HEAD_BYTES as u64 + frames.page_bytes();
     }
     Ok(None)
+}
+
+/// One frame of a log.
+struct Frame {
+    page: u32,
+    /// Pages of the database after it, if it ends a transaction.
+    pages_after: u32,
+    /// It is no frame of what was written to the file before.
+    is_of_this_log: bool,
+    /// So are it and all before it, each as it was written.
+    is_right: bool,
+}
+
+/// The frames behind a head, one after the other.
+struct Frames<'a, R> {
+    log: &'a mut R,
+    salts: [u8; 8],
+    sum: Sum,
+    /// Whether all until now were right.
+    is_right: bool,
+    frame: Vec<u8>,
+}
+
+impl<'a, R: Read> Frames<'a, R> {
+    /// None if the head is not what SQLite writes.
+    fn new(log: &'a mut R, head: &[u8; HEAD_BYTES]) -> Option<Frames<'a, R>> {
+        let page_bytes = number(head, 8);
+        let is_size = page_bytes.is_power_of_two() && (512..=65_536).contains(&page_bytes);
+        if number(head, 0) & !1 != MAGIC || !is_size || number(head, 4) != FORMAT {
+            return None;
+        }
+        let mut sum = Sum { is_big_endian: number(head, 0) & 1 == 1, one: 0, two: 0 };
+        sum.add(&head[..24]);
+        let salts = *head[16..].first_chunk()?;
+        let frame = vec![0; FRAME_HEAD_BYTES + page_bytes as usize];
+        sum.is(&head[24..]).then_some(Frames { log, salts, sum, is_right: true, frame })
+    }
+
+    fn page_bytes(&self) -> u64 {
+        (self.frame.len() - FRAME_HEAD_BYTES) as u64
+    }
+
+    /// None at the end, also within a frame.
+    fn next(&mut self) -> io::Result<Option<Frame>> {
+        if !filled(self.log, &mut self.frame)? {
+            return Ok(None);
+        }
+        let (head, page) = self.frame.split_at(FRAME_HEAD_BYTES);
+        let is_of_this_log = head[8..16] == self.salts;
+        self.sum.add(&head[..8]);
+        self.sum.add(page);
+        self.is_right &= number(head, 0) > 0 && is_of_this_log && self.sum.is(&head[16..]);
+        Ok(Some(Frame {
+            page: number(head, 0),
+            pages_after: number(head, 4),
+            is_of_this_log,
+            is_right: self.is_right,
+        }))
+    }
 }
 
 /// Whether there was so much to read.
@@ -195,10 +235,10 @@ mod tests {
         let bytes = std::fs::read(&log).unwrap();
         let mut counts = Vec::new();
         for len in (0..before as usize).step_by(97) {
-            let cut = read(&mut &bytes[..len], 0).unwrap();
+            let cut = pages_of(&mut &bytes[..len], 0).unwrap();
             let mut changed = bytes.clone();
             changed[len] ^= 4;
-            assert_eq!(read(&mut &changed[..], 0).unwrap(), cut, "at {len}");
+            assert_eq!(pages_of(&mut &changed[..], 0).unwrap(), cut, "at {len}");
             counts.push(cut.map_or(0, |committed| committed.pages));
         }
         assert!(counts.is_sorted() && counts[0] == 0 && counts.last() < Some(&pages));
@@ -218,7 +258,7 @@ mod tests {
         let bytes = std::fs::read(folder.path().join("x.db-wal")).unwrap();
         let frame = FRAME_HEAD_BYTES + 1_024;
         let frames = (bytes.len() - HEAD_BYTES) / frame;
-        let found = |bytes: &[u8]| damage(&mut &bytes[..]).unwrap().map(|(_, at)| at);
+        let found = |bytes: &[u8]| damage_of(&mut &bytes[..]).unwrap().map(|(_, at)| at);
         for place in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[place] ^= 16;
