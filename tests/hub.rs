@@ -6,8 +6,8 @@ mod model_store;
 
 use model_store::ModelStore;
 use parlor::base::{
-    Body, ConnId, Limits, MemberState, Moment, Outcome, RoomId, RoomState, Snapshot, Timestamp,
-    UserId,
+    Body, ConnId, Limits, MemberState, Moment, Outcome, Record, RoomId, RoomState, Snapshot,
+    Timestamp, UserId,
 };
 use parlor::hub::{
     Answer, Census, Effect, Effects, Hub, Input, Notice, Now, Part, RefusalCode, Request,
@@ -95,6 +95,29 @@ impl World {
                 _ => {}
             }
         }
+    }
+
+    /// Asks for all of this while the store is slow: what is on its way to it then, in order.
+    fn on_their_way<const N: usize>(
+        &mut self,
+        requests: [(ConnId, bool, Request); N],
+    ) -> Vec<(u64, Record)> {
+        let mut effects = Effects::default();
+        for (conn, is_admin, request) in requests {
+            let input = Input::Request { conn, is_admin, id: Some("1".into()), request };
+            self.hub.handle(self.now, input, &mut effects);
+        }
+        let records = effects.list.into_iter().filter_map(|effect| match effect {
+            Effect::Persist { ticket, record } => Some((ticket, record)),
+            _ => None,
+        });
+        records.collect()
+    }
+
+    /// What became of one of these; all effects of it are left in `effects`.
+    fn comes_back(&mut self, ticket: u64, outcome: Outcome) {
+        self.effects.clear();
+        self.hub.handle(self.now, Input::Outcome { ticket, outcome }, &mut self.effects);
     }
 
     fn request(&mut self, conn: ConnId, request: Request) -> Result<Answer, RefusalCode> {
@@ -563,27 +586,14 @@ fn a_ban_that_is_decided_while_somebody_joins_holds_for_them() {
     let mut world = World::new(Limits::default());
     let (ada, bob) = (world.connect("ada"), world.connect("bob"));
     world.request(ada, Request::Join(room("tea"))).unwrap();
-    // The store is slow: both are on their way to it.
-    let mut effects = Effects::default();
-    let requests =
-        [(bob, Request::Join(room("tea"))), (ada, Request::Ban(room("tea"), user("bob")))];
-    for (conn, request) in requests {
-        let input = Input::Request { conn, is_admin: false, id: Some("1".into()), request };
-        world.hub.handle(world.now, input, &mut effects);
-    }
-    let records: Vec<_> = effects
-        .list
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::Persist { ticket, record } => Some((*ticket, record.clone())),
-            _ => None,
-        })
-        .collect();
+    let records = world.on_their_way([
+        (bob, false, Request::Join(room("tea"))),
+        (ada, false, Request::Ban(room("tea"), user("bob"))),
+    ]);
     let mut shown_to_bob = 0;
     for (ticket, record) in records {
         let outcome = world.store.write(world.now.timestamp, &record);
-        world.effects.clear();
-        world.hub.handle(world.now, Input::Outcome { ticket, outcome }, &mut world.effects);
+        world.comes_back(ticket, outcome);
         let entries = world.notices().into_iter().filter(|(_, what)| what.starts_with("tea "));
         shown_to_bob += entries.filter(|(conns, _)| conns.contains(&bob)).count();
     }
@@ -597,25 +607,17 @@ fn who_joins_while_they_are_banned_misses_nothing_if_the_ban_cannot_be_stored() 
     let mut world = World::new(Limits::default());
     let (ada, bob) = (world.connect("ada"), world.connect("bob"));
     world.request(ada, Request::Join(room("tea"))).unwrap();
-    let mut effects = Effects::default();
-    let requests =
-        [(bob, Request::Join(room("tea"))), (ada, Request::Ban(room("tea"), user("bob")))];
-    for (conn, request) in requests {
-        let input = Input::Request { conn, is_admin: false, id: Some("1".into()), request };
-        world.hub.handle(world.now, input, &mut effects);
-    }
-    let records = effects.list.iter().filter_map(|effect| match effect {
-        Effect::Persist { ticket, record } => Some((*ticket, record)),
-        _ => None,
-    });
+    let records = world.on_their_way([
+        (bob, false, Request::Join(room("tea"))),
+        (ada, false, Request::Ban(room("tea"), user("bob"))),
+    ]);
     let mut shown = Vec::new();
-    for (at, (ticket, record)) in records.enumerate() {
+    for (at, (ticket, record)) in records.into_iter().enumerate() {
         let outcome = match at {
-            0 => world.store.write(world.now.timestamp, record),
+            0 => world.store.write(world.now.timestamp, &record),
             _ => Outcome::Unavailable,
         };
-        world.effects.clear();
-        world.hub.handle(world.now, Input::Outcome { ticket, outcome }, &mut world.effects);
+        world.comes_back(ticket, outcome);
         shown.extend(world.notices().into_iter().filter(|(conns, _)| conns.contains(&bob)));
     }
     let shown: Vec<&str> = shown.iter().map(|(_, what)| what.as_str()).collect();
@@ -629,26 +631,15 @@ fn of_two_bans_the_one_that_can_be_stored_holds() {
         let (ada, bob, root) = (world.connect("ada"), world.connect("bob"), world.connect("root"));
         world.request(ada, Request::Join(room("tea"))).unwrap();
         world.request(bob, Request::Join(room("tea"))).unwrap();
-        let mut effects = Effects::default();
-        for (conn, is_admin) in [(ada, false), (root, true)] {
-            let request = Request::Ban(room("tea"), user("bob"));
-            let input = Input::Request { conn, is_admin, id: Some("1".into()), request };
-            world.hub.handle(world.now, input, &mut effects);
-        }
-        let records = effects.list.iter().filter_map(|effect| match effect {
-            Effect::Persist { ticket, record } => Some((*ticket, record)),
-            _ => None,
-        });
-        let mut is_first = true;
-        for (ticket, record) in records {
-            let outcome = if is_first == first_fails {
+        let ban = Request::Ban(room("tea"), user("bob"));
+        let records = world.on_their_way([(ada, false, ban.clone()), (root, true, ban)]);
+        for (at, (ticket, record)) in records.into_iter().enumerate() {
+            let outcome = if (at == 0) == first_fails {
                 Outcome::Unavailable
             } else {
-                world.store.write(world.now.timestamp, record)
+                world.store.write(world.now.timestamp, &record)
             };
-            is_first = false;
-            world.effects.clear();
-            world.hub.handle(world.now, Input::Outcome { ticket, outcome }, &mut world.effects);
+            world.comes_back(ticket, outcome);
             assert_eq!(world.request(bob, say("tea", "x")), Err(RefusalCode::NotMember));
         }
         assert_eq!(world.request(bob, Request::Join(room("tea"))), Err(RefusalCode::Forbidden));

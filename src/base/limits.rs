@@ -120,7 +120,7 @@ pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 pub const TOKENS_PER_REQUEST_MAX: usize = 4;
 /// A token's own id (`jti`), in bytes: twice a hash in hexadecimal digits.
 pub const JTI_BYTES_MAX: usize = 128;
-/// Revocations that are kept, of tokens and of users together: some 20 MB.
+/// Revocations that are kept, of tokens and of users together.
 pub const REVOCATIONS_MAX: usize = 100_000;
 /// A file with a key or a set of keys, in bytes.
 pub const KEY_FILE_BYTES_MAX: u64 = 64 * 1024;

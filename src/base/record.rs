@@ -191,12 +191,12 @@ impl Record {
                     body.text.len() + body.data.as_ref().map_or(0, |data| data.len())
                 }
                 Record::Edit { text, .. } => text.len(),
+                Record::React { emoji, .. } => emoji.len(),
                 Record::Create { members, .. } => members.len() * NAME,
                 Record::Delivered { marks, .. } => marks.len() * NAME,
                 Record::Update { title, .. } => title.as_ref().map_or(0, |title| title.len()),
                 Record::Name { name, .. } => name.len(),
                 Record::Delete { .. }
-                | Record::React { .. }
                 | Record::End { .. }
                 | Record::Join { .. }
                 | Record::Invite { .. }
