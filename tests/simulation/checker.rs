@@ -109,6 +109,38 @@ pub(crate) struct Checker {
     pub(crate) repeats: u64,
 }
 
+/// The codes of `docs/protocol.md`: of refusals, and of errors that close.
+const REFUSALS: &[&str] = &[
+    "bad_json",
+    "bad_request",
+    "unknown_type",
+    "unauthorized",
+    "forbidden",
+    "not_member",
+    "no_such_room",
+    "no_such_user",
+    "no_such_message",
+    "too_large",
+    "quota",
+    "conflict",
+    "duplicate_mismatch",
+    "gone",
+    "rate_limited",
+    "unavailable",
+    "overloaded",
+    "internal",
+];
+const CLOSES: &[(&str, u64)] = &[
+    ("bad_client", 4000),
+    ("unauthorized", 4001),
+    ("auth_timeout", 4002),
+    ("too_many", 4004),
+    ("slow", 4101),
+    ("rate", 4103),
+    ("token_expired", 4200),
+    ("token_revoked", 4201),
+];
+
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
     value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}"))
 }
@@ -406,6 +438,18 @@ impl Checker {
         let least = session.version + u64::from(!is_reset);
         assert!(version >= least, "presence went from {} to {version}", session.version);
         session.version = version;
+    }
+
+    /// Something was refused, or the connection is about to be closed.
+    pub(crate) fn refused(payload: &Value) {
+        let code = text(payload, "code");
+        assert!(!text(payload, "message").is_empty(), "a refusal without a sentence: {payload}");
+        match payload["close"].as_u64() {
+            Some(close) => assert!(CLOSES.contains(&(code, close)), "{payload}"),
+            None => assert!(REFUSALS.contains(&code), "{payload}"),
+        }
+        let is_later = ["rate_limited", "unavailable", "overloaded"].contains(&code);
+        assert_eq!(payload["retry_after_ms"].is_u64(), is_later, "{payload}");
     }
 
     /// A request was granted.

@@ -1,7 +1,7 @@
 //! One connection of a user after the other, as our clients make them: it says where it wants to go
 //! on, sends again what was not acknowledged, paces itself, and comes back.
 
-use super::checker::{Asked, Session, What};
+use super::checker::{Asked, Checker, Session, What};
 use super::dice::Dice;
 use super::net::Parcel;
 use super::world::World;
@@ -444,6 +444,7 @@ impl World {
                 let answered = session.answered(message);
                 drop(shelf);
                 self.coverage.count("refusals");
+                Checker::refused(payload);
                 if payload["close"].is_u64() {
                     return;
                 }
