@@ -624,6 +624,57 @@ fn who_joins_while_they_are_banned_misses_nothing_if_the_ban_cannot_be_stored() 
     assert_eq!(shown, ["tea 2"], "one's own coming is the first entry that one sees");
 }
 
+/// Ada is leaving the room, which cannot be stored; meanwhile her other connection, which is to say
+/// where it goes on, has sent its `resume`. Gives that connection, after Ada has stayed.
+fn resumed_while_leaving(world: &mut World, named: &[(RoomId, u64)]) -> ConnId {
+    let ada = world.connect("ada");
+    world.request(ada, Request::Join(room("tea"))).unwrap();
+    world.request(ada, say("tea", "1")).unwrap();
+    world.next_conn += 1;
+    let other = ConnId::new(world.next_conn, world.next_conn);
+    let of_ada = Input::Connected { conn: other, user: user("ada"), name: None, resumes: true };
+    world.input(of_ada);
+    let leaving = world.on_their_way([(ada, false, Request::Leave(room("tea")))]);
+    let resume = Request::Resume { epoch: "epoch".into(), rooms: named.to_vec(), more: false };
+    let Ok(Answer::Resumed(resumed)) = world.request(other, resume) else { panic!("no answer") };
+    assert_eq!(resumed.refused.len(), named.len(), "while she leaves she is no member");
+    world.comes_back(leaving[0].0, Outcome::Unavailable);
+    other
+}
+
+#[test]
+fn who_was_refused_while_leaving_follows_a_room_again_once_they_join_it() {
+    let mut world = World::new(Limits::default());
+    let other = resumed_while_leaving(&mut world, &[(room("tea"), 1)]);
+    let bob = world.connect("bob");
+    world.request(bob, Request::Join(room("tea"))).unwrap();
+    let told = world.notices();
+    assert!(
+        told.iter().all(|(conns, _)| !conns.contains(&other)),
+        "told before it asked: {told:?}"
+    );
+    let Ok(Answer::Joined(joined)) = world.request(other, Request::Join(room("tea"))) else {
+        panic!("no answer")
+    };
+    world.request(bob, say("tea", "2")).unwrap();
+    let next = format!("tea {}", joined.head + 1);
+    let told = world.notices();
+    assert!(told.iter().any(|(conns, what)| conns.contains(&other) && *what == next), "{told:?}");
+}
+
+#[test]
+fn a_room_that_the_resume_did_not_name_goes_on_if_leaving_it_came_to_nothing() {
+    let mut world = World::new(Limits::default());
+    let other = resumed_while_leaving(&mut world, &[]);
+    let bob = world.connect("bob");
+    world.request(bob, Request::Join(room("tea"))).unwrap();
+    let told = world.notices();
+    assert!(
+        told.iter().any(|(conns, what)| conns.contains(&other) && *what == "tea 3"),
+        "{told:?}"
+    );
+}
+
 #[test]
 fn of_two_bans_the_one_that_can_be_stored_holds() {
     for first_fails in [true, false] {

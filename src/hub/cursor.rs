@@ -92,14 +92,14 @@ impl Hub {
         }
         let is_resuming = self.connection(conn).is_some_and(|connection| connection.is_resuming);
         let stands = match was {
-            Standing::Following => {
+            Standing::Waiting if is_resuming => Cursor::Waiting { from: next - 1 },
+            Standing::Refused => Cursor::Refused,
+            // Also one whose last piece of a `resume` came meanwhile and did not name the room.
+            Standing::Following | Standing::Waiting => {
                 self.follow_after(conn, room, next - 1);
                 self.feed(conn, effects);
                 return;
             }
-            Standing::Waiting if is_resuming => Cursor::Waiting { from: next - 1 },
-            // Its resume came meanwhile, and was refused.
-            Standing::Waiting | Standing::Refused => Cursor::Refused,
         };
         if let Some(cursor) = self.cursor(conn, room) {
             *cursor = stands;

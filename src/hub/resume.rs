@@ -50,11 +50,15 @@ impl Hub {
         let Ok((ix, room)) = self.room_of_member(asker, &name) else {
             let code =
                 if is_same_life { RefusalCode::NotMember } else { RefusalCode::EpochChanged };
-            // One that the user is leaving stays refused, also if the leaving comes to nothing.
+            // One that the user is leaving stays refused, also if the leaving comes to nothing: to a
+            // client that was told that it is no member it is a room to join, else one to read anew.
             if let Some(ix) = self.room_ix(&name)
                 && let Some(Cursor::Leaving { was, .. }) = self.cursor(conn, ix)
             {
                 *was = Standing::Refused;
+                if is_same_life {
+                    self.rooms[ix.0 as usize].followers.remove(&conn);
+                }
             }
             resumed.refused.push(NotResumed { room: name, code, kept: None });
             return;
