@@ -14,6 +14,8 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /** The server's binary: `PARLOR_BIN`, or what `cargo build --release` makes. */
 export const PARLOR = process.env.PARLOR_BIN ?? join(ROOT, 'target/release/parlor');
+/** What the server gets of the environment: its variables are the server's configuration. */
+const ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PARLOR_')));
 
 function chromiumPath() {
   const named = [process.env.CHROMIUM, '/usr/bin/chromium'].find((path) => path && existsSync(path));
@@ -91,7 +93,7 @@ export class Server {
     if (!existsSync(PARLOR)) throw new Error(`No server at ${PARLOR}: cargo build --release, or name one in PARLOR_BIN.`);
     const data = this.extra.includes('--data') ? [] : ['--data', this.data];
     const args = ['serve', '--listen', `127.0.0.1:${this.port}`, ...data, ...this.extra];
-    this.#child = spawn(PARLOR, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(PARLOR, args, { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream.on('data', (bytes) => {
         this.#said = (this.#said + bytes).slice(-4000);

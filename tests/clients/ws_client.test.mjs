@@ -53,7 +53,9 @@ class Server {
     server.port = port;
     server.directory = directory;
     server.said = '';
-    server.process = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    // The server's variables are its configuration.
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PARLOR_')));
+    server.process = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [server.process.stdout, server.process.stderr]) {
       stream.on('data', (bytes) => (server.said += bytes));
     }

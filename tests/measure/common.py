@@ -43,7 +43,8 @@ def free_port():
 
 def start(command, port):
     """Starts a server and waits until it accepts."""
-    environment = {name: value for name, value in os.environ.items() if name != "PARLOR_SECRET"}
+    kept = (name for name in os.environ if not name.startswith("PARLOR_"))
+    environment = {name: os.environ[name] for name in kept}
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment
     )
