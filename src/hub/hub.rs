@@ -80,6 +80,11 @@ impl Settings {
         self
     }
 
+    /// Rooms that a user may make in a day.
+    pub(super) fn rooms_a_day(&self) -> u32 {
+        self.rooms.max(ROOMS_MADE_A_DAY)
+    }
+
     /// Says how much of the rooms' logs is kept.
     #[must_use]
     pub fn keep(mut self, retentions: Retentions) -> Settings {
@@ -191,7 +196,7 @@ impl Hub {
     pub fn new(settings: Settings, snapshot: Snapshot, seed: u64) -> Hub {
         let mut chance = Chance::new(seed);
         let hash = SeededHash::new(chance.next_u64());
-        let rooms_a_day = settings.rooms.max(ROOMS_MADE_A_DAY);
+        let rooms_a_day = settings.rooms_a_day();
         let mut hub = Hub {
             settings,
             epoch: snapshot.epoch.into(),
@@ -243,6 +248,15 @@ impl Hub {
             }
         }
         hub
+    }
+
+    /// Goes by other settings from now on: whoever is in stays in. How much of logs is kept and who is
+    /// told of presence stay as they were, as what is there was made by them.
+    pub fn reconfigure(&mut self, settings: Settings) {
+        self.makers.set_rooms_a_day(settings.rooms_a_day());
+        let presence = self.settings.presence;
+        let retentions = std::mem::take(&mut self.settings.retentions);
+        self.settings = Settings { presence, retentions, ..settings };
     }
 
     /// Takes an input, and adds what is to be done to `effects`. It never fails.

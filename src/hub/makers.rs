@@ -24,9 +24,14 @@ impl Makers {
         const PRUNE_AT_FIRST: usize = 1_024;
         Makers {
             until: HashMap::with_hasher(hash),
-            share_ms: DAY_MS / u64::from(rooms_a_day.max(1)),
+            share_ms: share_ms(rooms_a_day),
             prune_at: PRUNE_AT_FIRST,
         }
+    }
+
+    /// So many from now on. What was made counts as it did then.
+    pub(super) fn set_rooms_a_day(&mut self, rooms_a_day: u32) {
+        self.share_ms = share_ms(rooms_a_day);
     }
 
     /// Counts a room; tells whether it may be made.
@@ -46,6 +51,11 @@ impl Makers {
         self.until.insert(user.clone(), until);
         true
     }
+}
+
+/// What of a day each of them takes.
+fn share_ms(rooms_a_day: u32) -> u64 {
+    DAY_MS / u64::from(rooms_a_day.max(1))
 }
 
 #[cfg(test)]

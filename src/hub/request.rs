@@ -4,7 +4,6 @@ use super::effect::{Answer, Effect, Effects, Refusal, RefusalCode};
 use super::hub::{Hub, Pending};
 use super::input::{Now, Origin, Request, RequestId, Target};
 use super::room::RoomIx;
-use crate::base::limits::ROOMS_MADE_A_DAY;
 use crate::base::{Body, ConnId, Record, Revocation, RoomId, UserId};
 use std::sync::Arc;
 
@@ -376,7 +375,7 @@ impl Hub {
         if asker.is_admin || self.makers.may_make(now.moment, &asker.user) {
             return Ok(());
         }
-        let limit = self.settings.rooms.max(ROOMS_MADE_A_DAY);
+        let limit = self.settings.rooms_a_day();
         Err(Refusal::quota("you have made as many rooms as one may in a day", u64::from(limit)))
     }
 

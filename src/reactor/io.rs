@@ -182,6 +182,12 @@ impl Io {
         }
     }
 
+    /// Waits that begin from now on go by these timeouts. Of the other limits an outbox has its own.
+    pub fn set_timeouts(&mut self, limits: &Limits) {
+        self.closing_timeout_ms = limits.closing_timeout_ms;
+        self.stall_timeout_ms = limits.stall_timeout_ms;
+    }
+
     /// The moment of this turn.
     #[must_use]
     pub fn now(&self) -> Moment {

@@ -35,7 +35,7 @@ impl Verifier {
     /// Takes tokens signed with one of `keys`; with none it is open mode, which takes no tokens.
     #[must_use]
     pub fn new(keys: Keys, expected: Expected) -> Verifier {
-        let leeway_ms = i64::try_from(expected.leeway_ms).unwrap_or(i64::MAX);
+        let leeway_ms = leeway_ms(&expected);
         Verifier { keys, expected, leeway_ms, revocations: Revocations::default() }
     }
 
@@ -43,6 +43,12 @@ impl Verifier {
     /// stays revoked.
     pub fn replace_keys(&mut self, keys: Keys) {
         self.keys = keys;
+    }
+
+    /// Expects something else of tokens from now on. Who was let in stays.
+    pub fn expect(&mut self, expected: Expected) {
+        self.leeway_ms = leeway_ms(&expected);
+        self.expected = expected;
     }
 
     /// What was revoked.
@@ -131,6 +137,10 @@ impl Verifier {
         let expires = Some(Timestamp(expires));
         Ok(Identity { user, name, admin: claims.admin, expires, jti, issued })
     }
+}
+
+fn leeway_ms(expected: &Expected) -> i64 {
+    i64::try_from(expected.leeway_ms).unwrap_or(i64::MAX)
 }
 
 /// RFC 7519 §4.1.3: `aud` is one, or a list of them.

@@ -32,6 +32,11 @@ impl Admission {
         Admission { counts: HashMap::with_hasher(SeededHash::new(seed)), connections_per_address }
     }
 
+    /// So many from now on; those that are open stay.
+    pub(super) fn set_limit(&mut self, connections_per_address: u32) {
+        self.connections_per_address = connections_per_address;
+    }
+
     /// Counts a connection in, and tells whether the address may have it.
     pub(super) fn enter(&mut self, address: Address) -> bool {
         let count = self.counts.entry(address).or_insert(0);
@@ -73,6 +78,9 @@ mod tests {
         assert!(admission.enter(one));
         assert!(!admission.enter(one));
         assert!(admission.enter(address("10.0.0.2")));
+        admission.set_limit(3);
+        assert!(admission.enter(one));
+        admission.leave(one);
         for address in [one, one, address("10.0.0.2")] {
             admission.leave(address);
         }

@@ -83,11 +83,7 @@ impl<A: Application> Web<A> {
             connections: Vec::with_capacity(CONNECTIONS_RESERVED),
             sockets,
             admission: Admission::new(limits.connections_per_address, chance.next_u64()),
-            endpoint_limits: Arc::new(EndpointLimits {
-                frame_bytes: limits.message_bytes,
-                message_bytes: limits.message_bytes,
-                fragments: limits.fragments,
-            }),
+            endpoint_limits: of_endpoints(&limits),
             limits,
             chance,
         }
@@ -101,6 +97,12 @@ impl<A: Application> Web<A> {
     /// The application, for what is to be done before or after the loop.
     pub fn application_mut(&mut self) -> &mut A {
         &mut self.application
+    }
+
+    fn set_limits(&mut self, limits: Limits) {
+        self.admission.set_limit(limits.connections_per_address);
+        self.endpoint_limits = of_endpoints(&limits);
+        self.limits = limits;
     }
 
     /// Reads a request's head; returns how many of `bytes` belong to it.
@@ -310,6 +312,14 @@ impl<A: Application> Web<A> {
     }
 }
 
+fn of_endpoints(limits: &Limits) -> Arc<EndpointLimits> {
+    Arc::new(EndpointLimits {
+        frame_bytes: limits.message_bytes,
+        message_bytes: limits.message_bytes,
+        fragments: limits.fragments,
+    })
+}
+
 /// Sends a head, or a whole answer of HTTP.
 fn say(io: &mut Io, conn: ConnId, answer: &[u8]) {
     if let Some(out) = io.outbox(conn) {
@@ -411,6 +421,9 @@ impl<A: Application> Handler for Web<A> {
 
     fn woken(&mut self, io: &mut Io) {
         self.application.woken(&mut Net { io, sockets: &mut self.sockets });
+        if let Some(limits) = self.sockets.new_limits.take() {
+            self.set_limits(*limits);
+        }
         self.tell_closed(io);
     }
 

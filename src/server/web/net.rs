@@ -2,7 +2,7 @@
 
 use super::{Answer, WebConfig};
 use crate::base::limits::CONNECTIONS_RESERVED;
-use crate::base::{Class, ConnId, Moment, Refused, Timestamp};
+use crate::base::{Class, ConnId, Limits, Moment, Refused, Timestamp};
 use crate::protocol::deflate::Codecs;
 use crate::protocol::endpoint::{Broadcast, Closing, Send};
 use crate::protocol::handshake::Upgrade;
@@ -17,6 +17,8 @@ pub(super) struct Sockets {
     /// Those that the application closed, for which it is still to be told so.
     pub(super) closing: Vec<(ConnId, CloseCode)>,
     pub(super) closing_timeout_ms: u64,
+    /// What the application has set, and is not gone by yet.
+    pub(super) new_limits: Option<Box<Limits>>,
     /// Where compression is agreed to.
     codecs: Option<Arc<Codecs>>,
 }
@@ -34,6 +36,7 @@ impl Sockets {
             sending: Vec::with_capacity(CONNECTIONS_RESERVED),
             closing: Vec::new(),
             closing_timeout_ms: config.limits.closing_timeout_ms,
+            new_limits: None,
             codecs: config.compression.map(Codecs::new),
         }
     }
@@ -208,6 +211,16 @@ impl Net<'_> {
     /// Lets [`Application::ticked`](super::Application::ticked) be called at `at`, or earlier.
     pub fn wake_at(&mut self, at: Moment) {
         self.io.wake_at(at);
+    }
+
+    /// Goes by other limits, in [`Application::woken`](super::Application::woken): from the end of
+    /// that call on. Those of messages are for WebSockets that are opened then, those of addresses for
+    /// connections that come then, and waits that have begun end as they were set. The limits of
+    /// outboxes, and the number of connections, stay as they are.
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.io.set_timeouts(limits);
+        self.sockets.closing_timeout_ms = limits.closing_timeout_ms;
+        self.sockets.new_limits = Some(Box::new(limits.clone()));
     }
 
     /// Accepts no more connections.
