@@ -5,7 +5,7 @@ use parlor::base::{ConnId, Outbox};
 use parlor::protocol::handshake::client::{ClientHandshake, Request};
 use parlor::protocol::{Endpoint, EndpointLimits, Event, MaskKeys, Message, Received};
 use parlor::server::auth::{Claims, Secret};
-use parlor::server::{Access, Config, Handle, HandleError, KeyReadError, Running, Server};
+use parlor::server::{Access, Config, Handle, HandleError, ReloadError, Running, Server};
 use parlor::store::Place;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -234,16 +234,61 @@ fn keys_are_read_again_and_who_is_there_stays() {
     };
     assert!(refresh(1, b'a') && !refresh(2, b'b'));
     std::fs::write(&path, [b'b'; 32]).unwrap();
-    assert_eq!(server.key_reader().read().unwrap(), "1: HS256 without a kid");
+    let reloader = server.reloader();
+    let read = || reloader.reload(&reloader.config());
+    let reloaded = read().unwrap();
+    assert_eq!(reloaded.keys, "1: HS256 without a kid");
+    assert!(reloaded.taken.is_empty() && reloaded.waiting.is_empty(), "{reloaded:?}");
     assert!(!refresh(3, b'a') && refresh(4, b'b'));
     std::fs::write(&path, "short").unwrap();
-    let error = server.key_reader().read().unwrap_err().to_string();
+    let error = read().unwrap_err().to_string();
     assert!(error.contains("5 bytes"), "{error}");
     assert!(refresh(5, b'b'), "the old keys stay");
-    let key_reader = server.key_reader();
     stop(server);
     std::fs::write(&path, [b'b'; 32]).unwrap();
-    assert!(matches!(key_reader.read(), Err(KeyReadError::Server(HandleError::Stopped))));
+    assert!(matches!(read(), Err(ReloadError::Server(HandleError::Stopped))));
+}
+
+#[test]
+fn another_configuration_is_taken_as_far_as_it_can_be_or_not_at_all() {
+    let server = start();
+    let (reloader, handle) = (server.reloader(), server.handle());
+    let mut ada = user(&server, "ada");
+    ada.request("room:join", 1, json!({ "room": "tea" }));
+    let mut config = reloader.config();
+    config.set("limits.text_bytes=3").unwrap();
+    config.set("limits.outbox_bytes=4096").unwrap();
+    config.secret_file = Some("nowhere".into());
+    let secret_waits = reloader.reload(&config).unwrap();
+    let names = |changes: &[parlor::server::Change]| -> Vec<&'static str> {
+        changes.iter().map(|change| change.key).collect()
+    };
+    assert_eq!(names(&secret_waits.taken), ["limits.text_bytes"]);
+    assert_eq!(
+        names(&secret_waits.waiting),
+        ["limits.outbox_bytes", "limits.outbox_low_bytes", "auth.secret_file"],
+        "open mode stays open mode"
+    );
+    assert_eq!(secret_waits.keys, "");
+    assert_eq!(secret_waits.taken[0].to_string(), "limits.text_bytes: \"3\", was \"16384\"");
+    // For connections that are open, and for handles.
+    let send = |id, text: &str| ("chat:send", id, json!({ "room": "tea", "text": text }));
+    let (kind, id, payload) = send(2, "four");
+    assert_eq!(ada.request(kind, id, payload)["payload"]["limit"], 3);
+    assert_eq!(
+        handle.publish("tea", "ada", "four", None).unwrap_err().to_string(),
+        "a text has at most 3 bytes"
+    );
+    // What is wrong changes nothing, neither what else it says.
+    let mut wrong = reloader.config();
+    wrong.limits.text_bytes = 100;
+    wrong.limits.cid_bytes = 0;
+    assert!(matches!(reloader.reload(&wrong), Err(ReloadError::Config(_))));
+    let (kind, id, payload) = send(3, "four");
+    assert_eq!(ada.request(kind, id, payload)["payload"]["limit"], 3);
+    assert_eq!(reloader.config().limits.text_bytes, 3);
+    assert_eq!(reloader.config().limits.outbox_bytes, 1024 * 1024);
+    stop(server);
 }
 
 #[test]

@@ -130,6 +130,10 @@ pub const KEY_FILES_MAX: usize = 16;
 pub const KEYS_MAX: usize = 64;
 /// A key's name (`kid`), in bytes.
 pub const KID_BYTES_MAX: usize = 128;
+/// The configuration's file, in bytes: ten times the commented example.
+pub const CONFIG_FILE_BYTES_MAX: u64 = 256 * 1024;
+/// What is wrong with a configuration is told up to so many times; of more their number.
+pub const CONFIG_FAULTS_MAX: usize = 100;
 /// An orderly end of the server takes at most this time.
 pub const STOP_MS_MAX: u64 = 4_000;
 

@@ -1,11 +1,14 @@
 //! The command line of the `parlor` program.
 
+mod config;
 mod data;
 pub mod decode;
+mod log;
 mod serve;
 mod token;
 
 use crate::server::auth::{KeyProblem, Secret};
+use crate::server::config::SECRET_VARIABLE;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,6 +30,8 @@ struct Cli {
 enum Command {
     /// Serve: the chat, its page and /healthz on one port
     Serve(serve::ServeArgs),
+    /// Print a commented configuration with every key, or check what is configured
+    Config(config::ConfigArgs),
     /// Make a token that says who somebody is, or a link that signs in to the page
     Token(token::TokenArgs),
     /// Check, move, back up, bring back and repair the data
@@ -42,6 +47,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         None => serve::run(cli.serve),
         Some(Command::Serve(args)) => serve::run(args),
+        Some(Command::Config(args)) => config::run(args),
         Some(Command::Token(args)) => token::run(&args),
         Some(Command::Data(args)) => data::run(args),
         Some(Command::Decode(args)) => decode::run(&args),
@@ -72,8 +78,6 @@ impl Failure {
         Failure { message: message.to_string(), is_usage: true }
     }
 }
-
-const SECRET_VARIABLE: &str = "PARLOR_SECRET";
 
 /// The secret that the environment variable gives.
 fn secret_of_environment() -> Result<Option<Secret>, Failure> {

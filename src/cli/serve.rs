@@ -1,14 +1,15 @@
 //! `parlor serve`.
 
-use super::{Failure, default_data, secret_of_environment};
+use super::Failure;
+use super::config::SourceArgs;
+use super::log::ProgramLog;
 use crate::reactor::on_signal;
-use crate::server::auth::KeyFile;
-use crate::server::{Config, Server, ServerError};
+use crate::server::config::{Sources, keys_and_defaults};
+use crate::server::{Reloaded, Reloader, Server, ServerError};
 use crate::store::Place;
 use clap::Args;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 const SIGHUP: i32 = libc::SIGHUP;
 const SIGINT: i32 = libc::SIGINT;
@@ -18,52 +19,21 @@ const SIGXFSZ: i32 = libc::SIGXFSZ;
 /// Options of `parlor serve`.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Where to listen
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_address)]
-    listen: SocketAddr,
-
-    /// Where to keep the data: a directory, or `:memory:` to keep nothing
-    /// [default: parlor in the user's data directory]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-
-    /// A file with the secret, of at least 32 bytes, that signs tokens (HS256);
-    /// or give the secret itself in the environment variable PARLOR_SECRET
-    #[arg(long, value_name = "FILE")]
-    secret_file: Option<PathBuf>,
-
-    /// A file with the public key of somebody who signs tokens (PEM: RS256, ES256 or EdDSA by its
-    /// kind), or with a set of keys (JWKS). With KID= before it a PEM file's key is for the tokens
-    /// with that `kid` (may be repeated). SIGHUP reads the files again
-    #[arg(long, value_name = "[KID=]FILE", value_parser = parse_key_file)]
-    key_file: Vec<KeyFile>,
-
-    /// Open mode, expressly: everybody is who they say. It is what a server without a secret and
-    /// without keys on a loopback address runs in; with one, or elsewhere, it is an error
-    #[arg(long)]
-    open: bool,
-
-    /// Let web pages from this origin connect, too, as `https://example.com` (may be repeated)
-    #[arg(long, value_name = "ORIGIN")]
-    allow_origin: Vec<String>,
-
-    /// What to log: off, error, warn, info, debug, trace; or by module, as
-    /// `info,parlor::store=debug`
-    #[arg(long, value_name = "FILTER", default_value = "info")]
-    log: String,
-
-    /// Set a value of the configuration (may be repeated); `--set help` lists the keys
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    sources: SourceArgs,
 }
 
 pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
-    if args.set.iter().any(|assignment| assignment == "help") {
-        println!("keys and their defaults:\n{}", crate::server::config::keys_and_defaults());
+    if args.sources.asks_for_keys() {
+        println!("keys and their defaults:\n{}", keys_and_defaults());
         return Ok(());
     }
-    start_log(&args.log)?;
-    let config = config(args)?;
+    let sources = args.sources.sources();
+    let config = sources.read().map_err(Failure::usage)?.config;
+    let log = ProgramLog::start(&config.log_level);
+    if let Some(file) = &sources.file {
+        log::info!("configuration: {}", file.display());
+    }
     let (is_open, data) = (config.is_open(), config.data.clone());
     // A write beyond the file size limit is then an error of the write, and not the process's end.
     on_signal(&[SIGXFSZ], |_| {}).map_err(Failure::new)?;
@@ -71,15 +41,14 @@ pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
         ServerError::Config(_) => Failure::usage(error),
         _ => Failure::new(error),
     })?;
-    let (stopper, key_reader) = (server.stopper(), server.key_reader());
-    // In open mode there is nothing to read again, and a terminal that is closed ends the program.
+    let (stopper, reloader) = (server.stopper(), server.reloader());
+    // In open mode without a file there is nothing to read again, and a terminal that is closed ends
+    // the program.
     let signals = [SIGINT, SIGTERM, SIGHUP];
-    let signals = if is_open { &signals[..2] } else { &signals[..] };
+    let is_hangup_the_end = is_open && sources.file.is_none();
+    let signals = if is_hangup_the_end { &signals[..2] } else { &signals[..] };
     on_signal(signals, move |signal| match signal {
-        SIGHUP => match key_reader.read() {
-            Ok(keys) => log::info!("keys, read again: {keys}"),
-            Err(error) => log::error!("keys, not read again, the old ones stay: {error}"),
-        },
+        SIGHUP => read_again(&sources, &reloader, &log),
         _ => {
             // It has stopped already: then there is nothing to stop.
             let _ = stopper.stop();
@@ -88,6 +57,43 @@ pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
     .map_err(Failure::new)?;
     greet(is_open, &data, server.local_addr());
     server.run().map_err(Failure::new)
+}
+
+/// Reads the configuration and the keys again, and says in the log what came of it.
+fn read_again(sources: &Sources, reloader: &Reloader, log: &ProgramLog) {
+    let config = match sources.read() {
+        Ok(loaded) => loaded.config,
+        Err(faults) => {
+            for fault in faults.iter() {
+                log::error!("configuration: {fault}");
+            }
+            log::error!("configuration and keys, not read again, the old ones stay");
+            return;
+        }
+    };
+    match reloader.reload(&config) {
+        Ok(Reloaded { taken, waiting, keys }) => {
+            // By the old filter: a log that becomes silent says so.
+            for change in &taken {
+                log::info!("configuration: {change}");
+            }
+            log.refilter(&config.log_level);
+            for change in &waiting {
+                log::warn!("configuration: {change}: this needs a restart");
+            }
+            log::info!(
+                "configuration, read again: {} taken, {} waiting",
+                taken.len(),
+                waiting.len()
+            );
+            if !keys.is_empty() {
+                log::info!("keys, read again: {keys}");
+            }
+        }
+        Err(error) => {
+            log::error!("configuration and keys, not read again, the old ones stay: {error}");
+        }
+    }
 }
 
 /// Says on standard output what a user wants to know first.
@@ -119,65 +125,4 @@ fn reachable(address: SocketAddr) -> String {
     } else {
         address.to_string()
     }
-}
-
-fn config(args: ServeArgs) -> Result<Config, Failure> {
-    let data = match args.data {
-        Some(path) if path.as_os_str() == ":memory:" => Place::Memory,
-        Some(path) => Place::Directory(path),
-        None => Place::Directory(default_data()?),
-    };
-    let mut config = Config::new(args.listen, data);
-    config.secret = secret_of_environment()?;
-    config.secret_file = args.secret_file;
-    config.key_files = args.key_file;
-    for origin in &args.allow_origin {
-        let is_origin = ["http://", "https://"].iter().any(|scheme| {
-            origin.strip_prefix(scheme).is_some_and(|host| !host.is_empty() && !host.contains('/'))
-        });
-        if !is_origin {
-            return Err(Failure::usage(format!(
-                "--allow-origin {origin}: an origin is a scheme and a host, as https://example.com"
-            )));
-        }
-    }
-    config.allowed_origins = args.allow_origin;
-    for assignment in &args.set {
-        config
-            .set(assignment)
-            .map_err(|error| Failure::usage(format!("--set {assignment}: {error}")))?;
-    }
-    if args.open && !config.is_open() {
-        return Err(Failure::usage(
-            "--open asks for open mode, but there is a secret or a key: give one of them",
-        ));
-    }
-    if args.open && !args.listen.ip().to_canonical().is_loopback() {
-        return Err(Failure::usage(format!(
-            "--open asks for open mode, which is for a loopback address, not for {}",
-            args.listen
-        )));
-    }
-    Ok(config)
-}
-
-fn start_log(filter: &str) -> Result<(), Failure> {
-    for item in filter.split(',') {
-        let level = item.split_once('=').map_or(item, |(_, level)| level).trim();
-        level.parse::<log::LevelFilter>().map_err(|_| {
-            Failure::usage(format!(
-                "--log {filter}: {level:?} is no level: off, error, warn, info, debug, trace"
-            ))
-        })?;
-    }
-    env_logger::Builder::new().parse_filters(filter).format_timestamp_millis().init();
-    Ok(())
-}
-
-fn parse_key_file(text: &str) -> Result<KeyFile, String> {
-    KeyFile::parse(text).ok_or_else(|| "a file is needed, or a kid, `=` and a file".to_owned())
-}
-
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "an IP address and a port are needed, as 127.0.0.1:8080".to_owned())
 }

@@ -57,7 +57,7 @@ impl<S: Backend> Chat<S> {
             Command::Register { kind, handler } => {
                 self.handlers.insert(kind, handler);
             }
-            Command::ReplaceKeys(keys) => self.verifier.replace_keys(keys),
+            Command::Reconfigure(config, keys) => self.reconfigure(net, *config, keys),
             Command::Stop => self.stop(net),
         }
     }

@@ -91,7 +91,7 @@ impl<S: Backend> Chat<S> {
         }
         let mut chance = Chance::new(seed);
         let hub = Hub::new(config.settings(), snapshot, chance.next_u64());
-        let shared = Shared::new(wake, &config.limits);
+        let shared = Shared::new(wake, &config);
         let web_config = WebConfig {
             limits: config.limits.clone(),
             compression: config.compression.enabled.then_some(config.compression.codecs),

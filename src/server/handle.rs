@@ -217,7 +217,7 @@ impl Handle {
     ) -> Result<Ticket, HandleError> {
         let user = UserId::parse(user)?;
         let target = Target::Room(RoomId::parse(room)?);
-        let (text_max, cid_max) = (self.shared.text_bytes_max, self.shared.cid_bytes_max);
+        let (text_max, cid_max) = self.shared.text_and_cid_bytes_max();
         if text.len() > text_max {
             return Err(HandleError::Size { what: "text", limit: text_max });
         }

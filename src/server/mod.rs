@@ -28,9 +28,7 @@ mod http;
 #[cfg(feature = "server")]
 pub(crate) mod json;
 #[cfg(feature = "server")]
-mod kept;
-#[cfg(feature = "server")]
-mod key_reader;
+mod reload;
 #[cfg(feature = "server")]
 pub mod request;
 #[cfg(feature = "server")]
@@ -43,6 +41,8 @@ mod session;
 #[cfg(feature = "server")]
 mod shared;
 #[cfg(feature = "server")]
+mod small_file;
+#[cfg(feature = "server")]
 pub mod ticket;
 
 #[cfg(feature = "server")]
@@ -54,7 +54,7 @@ pub use handle::{Handle, HandleError, Stopper};
 #[cfg(feature = "server")]
 pub use handler::{Access, Call, Caller, Reply};
 #[cfg(feature = "server")]
-pub use key_reader::{KeyReadError, KeyReader};
+pub use reload::{Change, ReloadError, Reloaded, Reloader};
 #[cfg(feature = "server")]
 pub use server::{Running, Server, ServerError};
 #[cfg(feature = "server")]

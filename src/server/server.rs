@@ -4,7 +4,7 @@ use super::calls::FailCallsOnDrop;
 use super::chat::Chat;
 use super::config::{Config, ConfigError};
 use super::handle::{Handle, Stopper};
-use super::key_reader::KeyReader;
+use super::reload::Reloader;
 use super::web::Web;
 use crate::base::Chance;
 use crate::reactor::{Reactor, ReactorConfig};
@@ -130,11 +130,10 @@ impl Server {
         Stopper { shared: std::sync::Arc::clone(&self.web.application().shared) }
     }
 
-    /// What reads the keys again while it runs.
+    /// What changes its configuration while it runs, and reads its keys again.
     #[must_use]
-    pub fn key_reader(&self) -> KeyReader {
-        let chat = self.web.application();
-        KeyReader::new(chat.config.key_sources(), std::sync::Arc::clone(&chat.shared))
+    pub fn reloader(&self) -> Reloader {
+        Reloader::new(std::sync::Arc::clone(&self.web.application().shared))
     }
 
     /// Serves on this thread until [`Handle::stop`]. What was acknowledged is on disk when it
@@ -171,14 +170,14 @@ impl Server {
                         return Ok(());
                     }
                 };
-                let started = (server.handle(), server.key_reader(), server.local_addr());
+                let started = (server.handle(), server.reloader(), server.local_addr());
                 let _ = to_starter.send(Ok(started));
                 server.run()
             })
             .map_err(ServerError::System)?;
         let started = from_thread.recv().map_err(|_| ServerError::Panicked)?;
-        let (handle, key_reader, address) = started?;
-        Ok(Running { handle, key_reader, address, thread })
+        let (handle, reloader, address) = started?;
+        Ok(Running { handle, reloader, address, thread })
     }
 }
 
@@ -186,7 +185,7 @@ impl Server {
 #[derive(Debug)]
 pub struct Running {
     handle: Handle,
-    key_reader: KeyReader,
+    reloader: Reloader,
     address: SocketAddr,
     thread: JoinHandle<Result<(), ServerError>>,
 }
@@ -198,10 +197,10 @@ impl Running {
         self.handle.clone()
     }
 
-    /// What reads its keys again.
+    /// What changes its configuration, and reads its keys again.
     #[must_use]
-    pub fn key_reader(&self) -> KeyReader {
-        self.key_reader.clone()
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// Where it listens.

@@ -2,6 +2,7 @@
 //! handlers, and who is online.
 
 use super::auth::Keys;
+use super::config::Config;
 use super::handle::HandleError;
 use super::handler::{HandlerResult, Registered};
 use super::ticket::TicketState;
@@ -10,7 +11,7 @@ use crate::base::{ConnId, Limits, UserId};
 use crate::hub::Request;
 use crate::reactor::Wake;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
@@ -20,7 +21,7 @@ pub(super) enum Command {
     Push { to: Recipients, kind: String, payload: String },
     Ask { user: UserId, request: Request, ticket: Arc<TicketState> },
     Register { kind: String, handler: Registered },
-    ReplaceKeys(Keys),
+    Reconfigure(Box<Config>, Keys),
     Stop,
 }
 
@@ -61,7 +62,7 @@ fn weight(command: &Command) -> usize {
         Command::Ask { request: Request::Send { body, .. }, .. } => body.text.len(),
         Command::Ask { .. }
         | Command::Register { .. }
-        | Command::ReplaceKeys(_)
+        | Command::Reconfigure(..)
         | Command::Stop => 64,
     }
 }
@@ -74,21 +75,25 @@ pub(super) struct Shared {
     online: Mutex<BTreeMap<UserId, usize>>,
     pub(super) wake: Wake,
     pub(super) reactor_thread: OnceLock<ThreadId>,
-    pub(super) text_bytes_max: usize,
-    pub(super) cid_bytes_max: usize,
+    /// The configuration, as of the last call that changes it. Whoever changes it holds it until
+    /// the call is in the queue: two changes come one after the other.
+    pub(super) config: Mutex<Config>,
+    text_bytes_max: AtomicU32,
+    cid_bytes_max: AtomicU32,
     /// Whether anybody can ask who is online.
     has_handles: AtomicBool,
 }
 
 impl Shared {
-    pub(super) fn new(wake: Wake, limits: &Limits) -> Arc<Shared> {
+    pub(super) fn new(wake: Wake, config: &Config) -> Arc<Shared> {
         Arc::new(Shared {
             queue: Mutex::default(),
             online: Mutex::default(),
             wake,
             reactor_thread: OnceLock::new(),
-            text_bytes_max: limits.text_bytes as usize,
-            cid_bytes_max: limits.cid_bytes as usize,
+            config: Mutex::new(config.clone()),
+            text_bytes_max: AtomicU32::new(config.limits.text_bytes),
+            cid_bytes_max: AtomicU32::new(config.limits.cid_bytes),
             has_handles: AtomicBool::new(false),
         })
     }
@@ -101,6 +106,17 @@ impl Shared {
 
     pub(super) fn online(&self) -> MutexGuard<'_, BTreeMap<UserId, usize>> {
         self.online.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Most bytes of a text, and of a `cid`.
+    pub(super) fn text_and_cid_bytes_max(&self) -> (usize, usize) {
+        let bytes = |of: &AtomicU32| of.load(Ordering::Relaxed) as usize;
+        (bytes(&self.text_bytes_max), bytes(&self.cid_bytes_max))
+    }
+
+    pub(super) fn set_limits(&self, limits: &Limits) {
+        self.text_bytes_max.store(limits.text_bytes, Ordering::Relaxed);
+        self.cid_bytes_max.store(limits.cid_bytes, Ordering::Relaxed);
     }
 
     /// Who is online is kept for handles only. All of them stem from one that was made before the

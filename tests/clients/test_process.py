@@ -135,22 +135,9 @@ class TestRefusals:
         # An empty variable is a mistake more often than a wish for open mode.
         refused("--listen", f"{HOST}:{free_port()}", "--data", data, env={"PARLOR_SECRET": ""})
 
-    def test_an_unknown_key_lists_the_right_ones(self, servers):
+    def test_an_unknown_key_names_the_nearest(self, servers):
         said = refused("--set", "limits.bursts=1", "--data", servers.directory())
-        assert "limits.bursts" in said
-        for key in (
-            "limits.requests_per_second",
-            "limits.burst",
-            "limits.connections_per_user",
-            "heartbeat.interval_ms",
-            "auth.timeout_ms",
-            "auth.leeway_ms",
-            "handshake.timeout_ms",
-            "closing.timeout_ms",
-            "presence.grace_ms",
-            "presence.window_ms",
-        ):
-            assert key in said, key
+        assert "limits.bursts" in said and "did you mean limits.burst?" in said
 
     @pytest.mark.parametrize(
         "value", ["limits.burst", "limits.burst=", "limits.burst=-1", "limits.burst=many"]

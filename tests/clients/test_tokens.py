@@ -493,7 +493,7 @@ class TestRotation:
                 path.unlink(missing_ok=True)
                 if text is not None:
                     write(path, text)
-                read_again(server, "keys, not read again, the old ones stay: ")
+                read_again(server, "configuration and keys, not read again, the old ones stay")
                 assert (name, status(server, key.token())) == (name, 101)
                 assert status(server, other.token()) == 401
             ada.settle()

@@ -5,11 +5,9 @@ use super::key::Key;
 use super::key_error::{KeyError, KeyProblem};
 use super::{Keys, Secret, jwks, pem};
 use crate::base::limits::{KEY_FILE_BYTES_MAX, KEY_FILES_MAX};
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use crate::server::small_file;
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::{fmt, io};
 
 /// Where the keys come from.
 #[derive(Clone, Debug, Default)]
@@ -114,17 +112,8 @@ impl KeyFile {
 
 /// A whole file, if it is as small as a key file is.
 pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, KeyProblem> {
-    let mut bytes = Vec::new();
-    let read = || -> io::Result<usize> {
-        // Nobody may ever write to the other end of a pipe, and who waits for that cannot stop.
-        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is no regular file"));
-        }
-        file.take(KEY_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)
-    };
-    let len = { read }().map_err(KeyProblem::Read)?;
-    if len as u64 > KEY_FILE_BYTES_MAX { Err(KeyProblem::FileSize) } else { Ok(bytes) }
+    let read = small_file::read(path, KEY_FILE_BYTES_MAX).map_err(KeyProblem::Read)?;
+    read.ok_or(KeyProblem::FileSize)
 }
 
 #[cfg(test)]

@@ -1,0 +1,163 @@
+//! `parlor config`, and the flags that are short forms of keys.
+
+use super::{Failure, default_data};
+use crate::server::config::{Assignment, CONFIG_VARIABLE, Given, Sources, example};
+use clap::Args;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The file that is read where none is named, if it is there.
+const FILE: &str = "parlor.toml";
+
+/// The flags of every command that reads the configuration.
+#[derive(Debug, Args)]
+pub(super) struct SourceArgs {
+    /// Read the configuration from this file [default: what PARLOR_CONFIG names, or ./parlor.toml if
+    /// it is there]; `parlor config` prints one with every key
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+
+    /// Where to keep the data: a directory, or `:memory:` to keep nothing
+    /// [default: parlor in the user's data directory]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+
+    /// A file with the secret, of at least 32 bytes, that signs tokens (HS256);
+    /// or give the secret itself in the environment variable PARLOR_SECRET
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<String>,
+
+    /// A file with the public key of somebody who signs tokens (PEM: RS256, ES256 or EdDSA by its
+    /// kind), or with a set of keys (JWKS). With KID= before it a PEM file's key is for the tokens
+    /// with that `kid` (may be repeated). SIGHUP reads the files again
+    #[arg(long, value_name = "[KID=]FILE")]
+    key_file: Vec<String>,
+
+    /// Open mode, expressly: everybody is who they say. It is what a server without a secret and
+    /// without keys on a loopback address runs in; with one, or elsewhere, it is an error
+    #[arg(long)]
+    open: bool,
+
+    /// Let web pages from this origin connect, too, as `https://example.com` (may be repeated)
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+
+    /// What to log: off, error, warn, info, debug, trace; or by module, as
+    /// `info,parlor::store=debug` [default: info]
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+
+    /// Set a key of the configuration (may be repeated); `--set help` lists the keys
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl SourceArgs {
+    /// Whether the keys are to be listed, and nothing else.
+    pub(super) fn asks_for_keys(&self) -> bool {
+        self.set.iter().any(|assignment| assignment == "help")
+    }
+
+    /// What the configuration is read from: these flags, this process's environment, and the file
+    /// that one of both names.
+    pub(super) fn sources(self) -> Sources {
+        let variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+        let of_variable = || {
+            let variable = variables.iter().find(|(name, _)| name == CONFIG_VARIABLE);
+            variable.map(|(_, path)| PathBuf::from(path))
+        };
+        let here = || Path::new(FILE).symlink_metadata().is_ok().then(|| PathBuf::from(FILE));
+        let file = self.config.clone().or_else(of_variable).or_else(here).map(Arc::from);
+        // Without a home the configuration must say it, and is told so if it does not.
+        let default_data = default_data().unwrap_or_default();
+        Sources { default_data, file, variables, flags: self.flags() }
+    }
+
+    fn flags(self) -> Vec<Assignment> {
+        let text = |flag, key, text: Option<String>| {
+            let flag = |text: &String| format!("{flag} {text}");
+            text.map(|text| Assignment {
+                flag: flag(&text),
+                key: Some(key),
+                value: Given::Text(text),
+            })
+        };
+        let list = |flag: &str, key, items: Vec<String>| {
+            let is_given = !items.is_empty();
+            let flag = format!("{flag} {}", items.join(" "));
+            is_given.then_some(Assignment { flag, key: Some(key), value: Given::List(items) })
+        };
+        let open = self.open.then(|| Assignment {
+            flag: "--open".to_owned(),
+            key: Some("auth.open"),
+            value: Given::Text(true.to_string()),
+        });
+        let short = [
+            text("--listen", "listen", self.listen),
+            text("--data", "data", self.data),
+            text("--secret-file", "auth.secret_file", self.secret_file),
+            list("--key-file", "auth.key_files", self.key_file),
+            open,
+            list("--allow-origin", "http.allowed_origins", self.allow_origin),
+            text("--log", "log.level", self.log),
+        ];
+        let set = self.set.into_iter().map(|assignment| Assignment {
+            flag: format!("--set {assignment}"),
+            key: None,
+            value: Given::Text(assignment),
+        });
+        short.into_iter().flatten().chain(set).collect()
+    }
+}
+
+/// Options of `parlor config`.
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    /// Read everything as `parlor serve` would, and say what is wrong, or what differs from the
+    /// defaults and where that stands. FILE is as with --config
+    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "show")]
+    check: Option<Option<PathBuf>>,
+
+    /// Print the configuration that `parlor serve` would have, with where its values come from
+    #[arg(long)]
+    show: bool,
+
+    #[command(flatten)]
+    sources: SourceArgs,
+}
+
+pub(super) fn run(mut args: ConfigArgs) -> Result<(), Failure> {
+    if args.check.is_none() && !args.show {
+        print(&example());
+        return Ok(());
+    }
+    let checks = args.check.is_some();
+    if let Some(Some(file)) = args.check.take() {
+        if args.sources.config.is_some() {
+            return Err(Failure::usage("--check FILE and --config FILE are both given: give one"));
+        }
+        args.sources.config = Some(file);
+    }
+    let loaded = args.sources.sources().read().map_err(Failure::usage)?;
+    if checks {
+        let mut lines = "ok\n".to_owned();
+        for (key, origin) in loaded.differences() {
+            lines += &format!("{} = {} ({origin})\n", key.name(), key.shown(&loaded.config));
+        }
+        print(&lines);
+    } else {
+        print(&loaded.to_toml());
+    }
+    Ok(())
+}
+
+fn print(text: &str) {
+    // Nobody may be there to read it.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

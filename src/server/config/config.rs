@@ -1,0 +1,193 @@
+//! What a server needs to know, and what must hold between the values.
+
+use super::error::ConfigError;
+use super::key::{Given, Key};
+use super::keys::{find, keys, nearest};
+use crate::base::Limits;
+use crate::hub::{Retentions, Scope, Settings};
+use crate::protocol::deflate::CodecsConfig;
+use crate::server::auth::{Expected, KeyFile, KeySources, Secret};
+use crate::store::Place;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// What a server needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 for one that is free.
+    pub listen: SocketAddr,
+    /// Where the data is kept.
+    pub data: Place,
+    /// Whether open mode is asked for expressly: then it is an error if there is a key.
+    pub is_open_asked: bool,
+    /// A secret that signs tokens. Without it and without a file below it is open mode.
+    pub secret: Option<Secret>,
+    /// A file with that secret.
+    pub secret_file: Option<PathBuf>,
+    /// Files with the public keys of those who sign tokens, or with sets of keys.
+    pub key_files: Vec<KeyFile>,
+    /// Whom tokens must be for (`aud`); none: for anybody.
+    pub audience: Option<String>,
+    /// Whom tokens must be from (`iss`); none: from anybody.
+    pub issuer: Option<String>,
+    /// Origins of web pages that may connect beside the server's own, as `https://example.com`.
+    pub allowed_origins: Vec<String>,
+    /// permessage-deflate (RFC 7692).
+    pub compression: Compression,
+    /// Who is told who is online.
+    pub presence: Scope,
+    /// Who may make rooms.
+    pub rooms_create: Creators,
+    /// How much of the rooms' logs is kept.
+    pub retention: Retentions,
+    /// What is logged, as `info,parlor::store=debug`. It is for the program that sets a logger, as
+    /// `parlor` does; the library itself sets none.
+    pub log_level: String,
+    /// All limits.
+    pub limits: Limits,
+}
+
+/// Who may make rooms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Creators {
+    /// Everybody.
+    #[default]
+    Anyone,
+    /// Admins.
+    Admin,
+}
+
+/// Whether messages are compressed for clients that offer it, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compression {
+    /// Whether it is agreed to.
+    pub enabled: bool,
+    /// How.
+    pub codecs: CodecsConfig,
+}
+
+impl Config {
+    /// A server on `listen` with `data`, without a secret, with default limits.
+    #[must_use]
+    pub fn new(listen: SocketAddr, data: Place) -> Config {
+        Config {
+            listen,
+            data,
+            is_open_asked: false,
+            secret: None,
+            secret_file: None,
+            key_files: Vec::new(),
+            audience: None,
+            issuer: None,
+            allowed_origins: Vec::new(),
+            compression: Compression::default(),
+            presence: Scope::default(),
+            rooms_create: Creators::default(),
+            retention: Retentions::default(),
+            log_level: "info".to_owned(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Whether everybody is who they say.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.key_sources().is_empty()
+    }
+
+    /// Where the keys come from that tokens are judged by.
+    #[must_use]
+    pub fn key_sources(&self) -> KeySources {
+        KeySources {
+            secret: self.secret.clone(),
+            secret_file: self.secret_file.clone(),
+            key_files: self.key_files.clone(),
+        }
+    }
+
+    /// What is expected of a token beside its signature.
+    #[must_use]
+    pub fn expected(&self) -> Expected {
+        Expected {
+            audience: self.audience.clone(),
+            issuer: self.issuer.clone(),
+            leeway_ms: self.limits.auth_leeway_ms,
+            name_bytes_max: self.limits.title_bytes as usize,
+        }
+    }
+
+    /// What of it the hub goes by.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let settings = Settings::from(&self.limits);
+        let settings = settings.presence(self.presence).keep(self.retention.clone());
+        match self.rooms_create {
+            Creators::Anyone => settings,
+            Creators::Admin => settings.admins_create(),
+        }
+    }
+
+    /// All that contradicts itself, or is out of its bounds.
+    #[must_use]
+    pub fn contradictions(&self) -> Vec<ConfigError> {
+        let mut found = Vec::new();
+        let is_elsewhere = !self.listen.ip().to_canonical().is_loopback();
+        if self.is_open() && is_elsewhere {
+            found.push(match self.is_open_asked {
+                true => ConfigError::OpenAskedElsewhere(self.listen),
+                false => ConfigError::OpenElsewhere(self.listen),
+            });
+        }
+        if self.is_open_asked && !self.is_open() {
+            found.push(ConfigError::OpenWithKeys);
+        }
+        if self.secret.is_some() && self.secret_file.is_some() {
+            found.push(ConfigError::TwoSecrets);
+        }
+        if matches!(&self.data, Place::Directory(directory) if directory.as_path() == Path::new(""))
+        {
+            found.push(ConfigError::NoData);
+        }
+        // An embedding program sets them without `set`.
+        let outside = keys().iter().filter(|key| !key.is_within(self));
+        found.extend(
+            outside.map(|key| ConfigError::BadValue { key: key.name, value: key.shown(self) }),
+        );
+        found
+    }
+
+    /// Checks what must hold between the values.
+    ///
+    /// # Errors
+    /// The first of [`Config::contradictions`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.contradictions().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Sets a value by its key, as `limits.burst=100`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: nothing has changed.
+    pub fn set(&mut self, assignment: &str) -> Result<(), ConfigError> {
+        let (key, given) = split(assignment)?;
+        key.assign(self, &given)?;
+        self.settle();
+        Ok(())
+    }
+
+    /// The low mark is below the limit, or nothing would ever be above it.
+    pub(super) fn settle(&mut self) {
+        self.limits.outbox_low_bytes =
+            self.limits.outbox_low_bytes.min(self.limits.outbox_bytes / 2);
+    }
+}
+
+/// A key and its value, of `KEY=VALUE`.
+pub(super) fn split(assignment: &str) -> Result<(&'static Key, Given), ConfigError> {
+    let (name, value) =
+        assignment.split_once('=').ok_or_else(|| ConfigError::NoValue(assignment.to_owned()))?;
+    let name = name.trim();
+    let unknown = || ConfigError::UnknownKey { name: name.to_owned(), nearest: nearest(name) };
+    let key = find(name).ok_or_else(unknown)?;
+    Ok((key, Given::Text(value.trim().to_owned())))
+}

@@ -1,0 +1,207 @@
+//! What is wrong with a configuration, and where that stands.
+
+use super::keys::find;
+use super::origin::Origin;
+use crate::base::limits::{CONFIG_FAULTS_MAX, CONFIG_FILE_BYTES_MAX};
+use crate::server::auth::KeyError;
+use std::net::SocketAddr;
+use std::{fmt, io};
+
+/// What is wrong with a configuration.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// No key, or no table, has this name.
+    UnknownKey {
+        /// What was given.
+        name: String,
+        /// What was most likely meant.
+        nearest: Option<String>,
+    },
+    /// No key has this variable.
+    UnknownVariable {
+        /// The one that was most likely meant.
+        nearest: Option<String>,
+    },
+    /// There is no `=`.
+    NoValue(String),
+    /// The value is not one of this key's.
+    BadValue {
+        /// The key.
+        key: &'static str,
+        /// What was given.
+        value: String,
+    },
+    /// An entry of a table is not one of this table's.
+    BadEntry {
+        /// The table.
+        table: &'static str,
+        /// The entry's name.
+        entry: String,
+        /// What is needed.
+        wants: &'static str,
+    },
+    /// What a variable has is not UTF-8.
+    NotUnicode,
+    /// The file cannot be read.
+    Read(io::Error),
+    /// The file has more than [`CONFIG_FILE_BYTES_MAX`] bytes.
+    FileSize,
+    /// The file is not TOML.
+    Syntax(String),
+    /// Open mode on an address that others reach.
+    OpenElsewhere(SocketAddr),
+    /// Open mode is asked for, on such an address.
+    OpenAskedElsewhere(SocketAddr),
+    /// Open mode is asked for, and there is a key.
+    OpenWithKeys,
+    /// A secret is given, and a file with one.
+    TwoSecrets,
+    /// No directory for the data is named.
+    NoData,
+    /// The keys that judge tokens cannot be read, or are none.
+    Keys(KeyError),
+}
+
+impl ConfigError {
+    /// The key that it is about, if it is about one.
+    pub(super) fn key(&self) -> Option<&'static str> {
+        match self {
+            ConfigError::BadValue { key, .. } => Some(key),
+            ConfigError::BadEntry { table, .. } => Some(table),
+            ConfigError::OpenElsewhere(_) => Some("listen"),
+            ConfigError::OpenAskedElsewhere(_) | ConfigError::OpenWithKeys => Some("auth.open"),
+            ConfigError::TwoSecrets => Some("auth.secret_file"),
+            ConfigError::NoData => Some("data"),
+            ConfigError::UnknownKey { .. }
+            | ConfigError::UnknownVariable { .. }
+            | ConfigError::NoValue(_)
+            | ConfigError::NotUnicode
+            | ConfigError::Read(_)
+            | ConfigError::FileSize
+            | ConfigError::Syntax(_)
+            | ConfigError::Keys(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::UnknownKey { name, nearest } => {
+                write!(f, "no key is called {name:?}: ")?;
+                suggestion(f, nearest.as_deref())
+            }
+            ConfigError::UnknownVariable { nearest } => {
+                f.write_str("no key has this variable: ")?;
+                suggestion(f, nearest.as_deref())
+            }
+            ConfigError::NoValue(text) => write!(f, "{text:?} is not of the form KEY=VALUE"),
+            ConfigError::BadValue { key, value } => {
+                let wants = find(key).map(|key| key.wants()).unwrap_or_default();
+                write!(f, "{key} is {wants}; not {value}")
+            }
+            ConfigError::BadEntry { table, entry, wants } => {
+                write!(f, "{table}: {entry:?}: {wants}")
+            }
+            ConfigError::NotUnicode => f.write_str("its value is not UTF-8"),
+            ConfigError::Read(error) => write!(f, "cannot be read: {error}"),
+            ConfigError::FileSize => {
+                write!(f, "has more than {CONFIG_FILE_BYTES_MAX} bytes: this is no configuration")
+            }
+            ConfigError::Syntax(message) => write!(f, "this is not TOML: {message}"),
+            ConfigError::OpenElsewhere(address) => write!(
+                f,
+                "refusing to listen on {address} without a secret: everybody who reaches it could be \
+                 anybody.\nGive it a secret of at least 32 bytes (--secret-file FILE, or PARLOR_SECRET) or \
+                 the public keys of those who sign tokens (--key-file FILE), or listen on 127.0.0.1"
+            ),
+            ConfigError::OpenAskedElsewhere(address) => write!(
+                f,
+                "open mode is asked for (auth.open, --open), which is for a loopback address, not for \
+                 {address}"
+            ),
+            ConfigError::OpenWithKeys => f.write_str(
+                "open mode is asked for (auth.open, --open), but there is a secret or a key: give one of them",
+            ),
+            ConfigError::TwoSecrets => f.write_str(
+                "a secret (PARLOR_SECRET) and a file with a secret (--secret-file) are both \
+                 given: give one",
+            ),
+            ConfigError::NoData => f.write_str(
+                "there is no home directory: say with --data, or data, where to keep the data",
+            ),
+            ConfigError::Keys(error) => error.fmt(f),
+        }
+    }
+}
+
+fn suggestion(f: &mut fmt::Formatter<'_>, nearest: Option<&str>) -> fmt::Result {
+    match nearest {
+        Some(nearest) => write!(f, "did you mean {nearest}?"),
+        None => f.write_str("`parlor config` lists all keys"),
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What is wrong, and where.
+#[derive(Debug)]
+pub struct ConfigFault {
+    /// Where.
+    pub origin: Origin,
+    /// What.
+    pub error: ConfigError,
+}
+
+impl fmt::Display for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.origin, &self.error) {
+            // It names its file itself, or what it says is of several values.
+            (Origin::Whole, error) | (_, error @ ConfigError::Keys(_)) => error.fmt(f),
+            (origin, error) => write!(f, "{origin}: {error}"),
+        }
+    }
+}
+
+/// All that is wrong: the first [`CONFIG_FAULTS_MAX`], and how many more there are.
+#[derive(Debug, Default)]
+pub struct ConfigFaults {
+    list: Vec<ConfigFault>,
+    more: usize,
+}
+
+impl ConfigFaults {
+    /// What is wrong.
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigFault> {
+        self.list.iter()
+    }
+
+    /// Whether nothing is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) fn push(&mut self, origin: Origin, error: ConfigError) {
+        if self.list.len() < CONFIG_FAULTS_MAX {
+            self.list.push(ConfigFault { origin, error });
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+impl fmt::Display for ConfigFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, fault) in self.list.iter().enumerate() {
+            let line_end = if place == 0 { "" } else { "\n" };
+            write!(f, "{line_end}{fault}")?;
+        }
+        if self.more > 0 {
+            write!(f, "\n… and {} more", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigFaults {}

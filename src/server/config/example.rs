@@ -1,0 +1,154 @@
+//! The configuration as TOML: the commented example with the defaults, and any other with where its
+//! values come from.
+
+use super::config::Config;
+use super::environment::variable;
+use super::key::{Key, Kind};
+use super::keys::keys;
+use super::sources::Loaded;
+use crate::store::Place;
+use std::fmt::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// The program's port where nothing else is said.
+const PORT: u16 = 8080;
+
+/// What is so where nobody says otherwise. Where the data is kept is left to the user's directories.
+pub(super) fn defaults() -> Config {
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
+    Config::new(listen, Place::Directory("".into()))
+}
+
+/// Every key and its default, a line each.
+#[must_use]
+pub fn keys_and_defaults() -> String {
+    let defaults = defaults();
+    let lines = keys().iter().map(|key| format!("  {}={}", key.name, key.shown(&defaults)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+const HEAD: &str = "\
+# parlor.toml: every key, with its default. Take the # away from a line to change it.
+#
+# parlor reads --config FILE, or the file that PARLOR_CONFIG names, or ./parlor.toml if it is there.
+# The variable that stands with each key goes before the file, a flag before both. SIGHUP reads the
+# file again: (live) is gone by at once, (new connections) by those, (restart) at the next start.
+# `parlor config --check FILE` says what is wrong.
+";
+
+/// A `parlor.toml` with every key, its default, and what it is for: keys are commented out, with no
+/// space behind the `#`.
+#[must_use]
+pub fn example() -> String {
+    let defaults = defaults();
+    let mut text = HEAD.to_owned();
+    each(&mut text, |text, key| {
+        text.push('\n');
+        for line in wrapped(key.about).into_iter().chain(wrapped(&hint(key))) {
+            let _ = writeln!(text, "# {line}");
+        }
+        if let Kind::Section(section) = &key.kind {
+            let _ = writeln!(text, "[{}]\n#   {}", key.name, section.example);
+            return;
+        }
+        let (_, name) = path(key);
+        let _ = writeln!(text, "#{name} = {}", value(key, &defaults));
+    });
+    text
+}
+
+/// A configuration, with where its values come from that are not the defaults. Of secrets only the
+/// files' names are in it.
+#[must_use]
+pub(super) fn whole(loaded: &Loaded) -> String {
+    let mut text = String::new();
+    each(&mut text, |text, key| {
+        let origin = loaded.origins.get(key.name);
+        let origin = origin.map(|origin| format!("  # {origin}")).unwrap_or_default();
+        // A comment of TOML has none.
+        let origin = origin.replace(char::is_control, "?");
+        if let Kind::Section(section) = &key.kind {
+            let _ = writeln!(text, "\n[{}]{origin}", key.name);
+            for line in (section.write)(&loaded.config) {
+                let _ = writeln!(text, "{line}");
+            }
+            return;
+        }
+        let (_, name) = path(key);
+        let _ = writeln!(text, "{name} = {}{origin}", value(key, &loaded.config));
+    });
+    text
+}
+
+/// Writes every key, under the head of its table.
+fn each(text: &mut String, mut write: impl FnMut(&mut String, &Key)) {
+    let mut current = "";
+    for key in keys() {
+        let (table, _) = path(key);
+        let is_section = matches!(key.kind, Kind::Section(_));
+        if table != current && !is_section {
+            let _ = writeln!(text, "\n[{table}]");
+            current = table;
+        }
+        if is_section {
+            current = key.name;
+        }
+        write(text, key);
+    }
+}
+
+/// The key's table, and its name there.
+fn path(key: &Key) -> (&'static str, &'static str) {
+    key.name.rsplit_once('.').unwrap_or(("", key.name))
+}
+
+fn hint(key: &Key) -> String {
+    let mut wants = key.wants();
+    if let Some(first) = wants.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    format!("{wants}. {} ({})", variable(key.name), key.effect)
+}
+
+/// A value in TOML. Of a section it is its entries, which are lines of their own.
+fn value(key: &Key, config: &Config) -> String {
+    match &key.kind {
+        Kind::Number { .. } | Kind::Flag { .. } => key.shown(config),
+        Kind::Text { .. } | Kind::Section(_) => quoted(&key.shown(config)),
+        Kind::List { get, .. } => {
+            let items: Vec<String> = get(config).iter().map(|item| quoted(item)).collect();
+            format!("[{}]", items.join(", "))
+        }
+    }
+}
+
+/// A basic string of TOML.
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            letter if letter.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(letter));
+            }
+            letter => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Lines of a comment.
+fn wrapped(text: &str) -> Vec<String> {
+    const LINE_LEN_MAX: usize = 98;
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().filter(|line| line.chars().count() + word.len() < LINE_LEN_MAX);
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => line.extend([" ", word]),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

@@ -1,0 +1,269 @@
+//! A key of the configuration: what it is for, which values it takes, when a change of it is gone
+//! by. Which keys there are stands in the table beside this.
+
+use super::config::Config;
+use super::error::ConfigError;
+use super::file::Document;
+use std::fmt;
+use toml::Spanned;
+use toml::de::{DeInteger, DeValue};
+
+/// A key.
+#[derive(Debug)]
+pub struct Key {
+    pub(super) name: &'static str,
+    pub(super) effect: Effect,
+    /// What it is for: a sentence.
+    pub(super) about: &'static str,
+    pub(super) kind: Kind,
+}
+
+/// When a value that has changed is gone by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// When the configuration is read again, also for connections that are open. Waits that have
+    /// begun end as they were set.
+    Live,
+    /// Then, for connections that are opened from then on.
+    Opened,
+    /// When the program is started again.
+    Restart,
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Effect::Live => "live",
+            Effect::Opened => "new connections",
+            Effect::Restart => "restart",
+        })
+    }
+}
+
+/// What the values of a key are. `get` and `set` are of the whole configuration; a `set` that is
+/// handed what it cannot take returns `None`, and has changed nothing.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// An integer within bounds.
+    Number {
+        unit: &'static str,
+        min: u64,
+        max: u64,
+        get: fn(&Config) -> u64,
+        set: fn(&mut Config, u64),
+    },
+    /// `true` or `false`.
+    Flag { get: fn(&Config) -> bool, set: fn(&mut Config, bool) },
+    /// A text.
+    Text {
+        wants: &'static str,
+        get: fn(&Config) -> String,
+        set: fn(&mut Config, &str) -> Option<()>,
+    },
+    /// Several texts: an array in a file, elsewhere with commas between them.
+    List {
+        wants: &'static str,
+        get: fn(&Config) -> Vec<String>,
+        set: fn(&mut Config, &[&str]) -> Option<()>,
+    },
+    /// A table of a file, with entries of its own kind.
+    Section(Section),
+}
+
+/// A table whose entries are no keys of ours but names that a user gives, or an array of tables.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) wants: &'static str,
+    /// Entries, as an example.
+    pub(super) example: &'static str,
+    /// Reads the table, or the array of them. What is wrong is told to the document, with its place.
+    pub(super) read: fn(&mut Config, &Spanned<DeValue<'_>>, &mut Document<'_>),
+    /// Writes the entries, a line each.
+    pub(super) write: fn(&Config) -> Vec<String>,
+    /// The whole in one text, as other sources give it.
+    pub(super) get: fn(&Config) -> String,
+    pub(super) set: fn(&mut Config, &str) -> Option<()>,
+}
+
+/// A value as a flag or a variable gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// A text, whatever the key's kind is.
+    Text(String),
+    /// Several texts, for a list.
+    List(Vec<String>),
+}
+
+impl Key {
+    /// Its name, as `limits.burst`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// When a changed value is gone by.
+    #[must_use]
+    pub fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    /// What it is for: a sentence.
+    #[must_use]
+    pub fn about(&self) -> &'static str {
+        self.about
+    }
+
+    /// What its values are, with bounds and unit.
+    #[must_use]
+    pub fn wants(&self) -> String {
+        match &self.kind {
+            Kind::Number { unit, min, max, .. } => {
+                let unit = if unit.is_empty() { String::new() } else { format!(" ({unit})") };
+                if *max > i64::MAX.unsigned_abs() {
+                    format!("an integer from {min} on{unit}")
+                } else {
+                    format!("an integer from {min} to {max}{unit}")
+                }
+            }
+            Kind::Flag { .. } => "true or false".to_owned(),
+            Kind::Text { wants, .. } | Kind::List { wants, .. } => (*wants).to_owned(),
+            Kind::Section(section) => section.wants.to_owned(),
+        }
+    }
+
+    /// Its value in `config`, as `--set` takes it.
+    #[must_use]
+    pub fn shown(&self, config: &Config) -> String {
+        match &self.kind {
+            Kind::Number { get, .. } => get(config).to_string(),
+            Kind::Flag { get, .. } => get(config).to_string(),
+            Kind::Text { get, .. } => get(config),
+            Kind::List { get, .. } => get(config).join(","),
+            Kind::Section(section) => (section.get)(config),
+        }
+    }
+
+    /// Sets it to what a flag or a variable gives.
+    pub(super) fn assign(&self, config: &mut Config, given: &Given) -> Result<(), ConfigError> {
+        let done = match (&self.kind, given) {
+            (Kind::Number { min, max, set, .. }, Given::Text(text)) => {
+                let number = text.parse().ok().filter(|number| (min..=max).contains(&number));
+                number.map(|number| set(config, number))
+            }
+            (Kind::Flag { set, .. }, Given::Text(text)) => {
+                text.parse().ok().map(|flag| set(config, flag))
+            }
+            (Kind::Text { set, .. }, Given::Text(text)) => set(config, text),
+            (Kind::Section(section), Given::Text(text)) => (section.set)(config, text),
+            (Kind::List { set, .. }, Given::Text(text)) => {
+                let items: Vec<&str> =
+                    text.split(',').filter(|_| !text.is_empty()).map(str::trim).collect();
+                set(config, &items)
+            }
+            (Kind::List { set, .. }, Given::List(items)) => {
+                set(config, &items.iter().map(String::as_str).collect::<Vec<_>>())
+            }
+            (_, Given::List(_)) => None,
+        };
+        done.ok_or_else(|| self.refuses(given.to_string()))
+    }
+
+    /// Sets it to what a file has.
+    pub(super) fn read(
+        &self,
+        config: &mut Config,
+        value: &Spanned<DeValue<'_>>,
+        document: &mut Document<'_>,
+    ) {
+        let done = match (&self.kind, value.get_ref()) {
+            (Kind::Section(section), _) => {
+                (section.read)(config, value, document);
+                return;
+            }
+            (Kind::Number { min, max, set, .. }, DeValue::Integer(number)) => {
+                let number = integer(number).filter(|number| (min..=max).contains(&number));
+                number.map(|number| set(config, number))
+            }
+            (Kind::Flag { set, .. }, DeValue::Boolean(flag)) => {
+                set(config, *flag);
+                Some(())
+            }
+            (Kind::Text { set, .. }, DeValue::String(text)) => set(config, text),
+            (Kind::List { set, .. }, DeValue::Array(items)) => {
+                let texts: Option<Vec<&str>> =
+                    items.iter().map(|item| item.get_ref().as_str()).collect();
+                texts.and_then(|texts| set(config, &texts))
+            }
+            (
+                Kind::Number { .. } | Kind::Flag { .. } | Kind::Text { .. } | Kind::List { .. },
+                _,
+            ) => None,
+        };
+        if done.is_none() {
+            document.fault(value.span(), self.refuses(described(value.get_ref())));
+        }
+    }
+
+    /// Copies its value from one configuration to another.
+    pub(in crate::server) fn copy(&self, from: &Config, to: &mut Config) {
+        let done = match &self.kind {
+            Kind::Number { get, set, .. } => {
+                set(to, get(from));
+                Some(())
+            }
+            Kind::Flag { get, set } => {
+                set(to, get(from));
+                Some(())
+            }
+            Kind::Text { get, set, .. } => set(to, &get(from)),
+            Kind::List { get, set, .. } => {
+                let items = get(from);
+                set(to, &items.iter().map(String::as_str).collect::<Vec<_>>())
+            }
+            Kind::Section(section) => (section.set)(to, &(section.get)(from)),
+        };
+        debug_assert!(done.is_some(), "{} does not take what it shows", self.name);
+    }
+
+    /// Whether a number is within its bounds: an embedding program sets fields without keys.
+    pub(super) fn is_within(&self, config: &Config) -> bool {
+        match &self.kind {
+            Kind::Number { min, max, get, .. } => (*min..=*max).contains(&get(config)),
+            Kind::Flag { .. } | Kind::Text { .. } | Kind::List { .. } | Kind::Section(_) => true,
+        }
+    }
+
+    fn refuses(&self, value: String) -> ConfigError {
+        ConfigError::BadValue { key: self.name, value }
+    }
+}
+
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Given::Text(text) => write!(f, "{text:?}"),
+            Given::List(items) => write!(f, "{items:?}"),
+        }
+    }
+}
+
+/// An integer of a file that is not negative.
+pub(super) fn integer(number: &DeInteger<'_>) -> Option<u64> {
+    u64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+/// A value of a file, for an error.
+pub(super) fn described(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("{text:?}"),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::Float(_) => "a number with a fraction".to_owned(),
+        DeValue::Datetime(_) => "a date".to_owned(),
+        DeValue::Array(items) => {
+            let items = items.iter().map(|item| described(item.get_ref()));
+            format!("[{}]", items.collect::<Vec<_>>().join(", "))
+        }
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}

@@ -1,0 +1,353 @@
+//! The one table of all keys. A key is a row; the tables of `parlor.toml` are written in this order.
+
+use super::config::Creators;
+use super::key::{
+    Effect::{Live, Opened, Restart},
+    Key, Kind,
+};
+use super::retention::{self, kept, kept_text};
+use super::suggest;
+use crate::hub::Scope;
+use crate::server::auth::KeyFile;
+use crate::store::Place;
+
+/// All keys, in the order in which they are listed.
+#[must_use]
+pub fn keys() -> &'static [Key] {
+    KEYS
+}
+
+/// The key of a name.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// Whether there are keys in this table.
+pub(super) fn is_table(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// The key or the table that somebody most likely meant.
+pub(super) fn nearest(name: &str) -> Option<String> {
+    let tables = KEYS.iter().filter_map(|key| key.name.rsplit_once('.')).map(|(table, _)| table);
+    let names = KEYS.iter().map(|key| key.name).chain(tables);
+    suggest::nearest(name, names).map(str::to_owned)
+}
+
+/// A number, in one of the fields of the configuration.
+macro_rules! number {
+    ($name:literal, $effect:ident, $unit:literal,
+     $($field:ident).+: $type:ident, $min:literal $(..= $max:literal)?, $about:literal) => {
+        Key {
+            name: $name,
+            effect: $effect,
+            about: $about,
+            kind: Kind::Number {
+                unit: $unit,
+                min: $min,
+                max: number!(@max $type $($max)?),
+                get: |config| config.$($field).+ as u64,
+                // Within the type's range: whoever sets it has compared it with `max`.
+                set: |config, number| config.$($field).+ = number as $type,
+            },
+        }
+    };
+    (@max $type:ident) => { $type::MAX as u64 };
+    (@max $type:ident $max:literal) => { $max };
+}
+
+macro_rules! flag {
+    ($name:literal, $effect:ident, $($field:ident).+, $about:literal) => {
+        Key {
+            name: $name,
+            effect: $effect,
+            about: $about,
+            kind: Kind::Flag {
+                get: |config| config.$($field).+,
+                set: |config, flag| config.$($field).+ = flag,
+            },
+        }
+    };
+}
+
+/// A text that may be missing: an empty one takes it away.
+macro_rules! option {
+    ($name:literal, $effect:ident, $wants:literal, $field:ident, $about:literal) => {
+        Key {
+            name: $name,
+            effect: $effect,
+            about: $about,
+            kind: Kind::Text {
+                wants: $wants,
+                get: |config| {
+                    config
+                        .$field
+                        .iter()
+                        .map(|value| crate::server::config::keys::text(value))
+                        .collect()
+                },
+                set: |config, text| {
+                    config.$field = (!text.is_empty()).then(|| text.into());
+                    Some(())
+                },
+            },
+        }
+    };
+}
+
+fn text(value: &(impl AsRef<std::ffi::OsStr> + ?Sized)) -> String {
+    value.as_ref().to_string_lossy().into_owned()
+}
+
+#[rustfmt::skip]
+const KEYS: &[Key] = &[
+    LISTEN,
+    DATA,
+    number!("limits.requests_per_second", Live, "requests", limits.requests_per_second: u32, 1,
+        "Requests of a connection a second."),
+    number!("limits.burst", Live, "requests", limits.burst: u32, 1,
+        "Requests that a connection may send at once after a pause."),
+    number!("limits.message_bytes", Opened, "bytes", limits.message_bytes: u64, 1,
+        "Largest message of a client, also when it is inflated."),
+    number!("limits.text_bytes", Live, "bytes", limits.text_bytes: u32, 0,
+        "Text of a chat message, after unescaping."),
+    number!("limits.data_bytes", Live, "bytes", limits.data_bytes: u32, 0,
+        "`data` of a chat message, as it came."),
+    number!("limits.cid_bytes", Live, "bytes", limits.cid_bytes: u32, 1..=4_096,
+        "Client id of a message."),
+    number!("limits.emoji_bytes", Live, "bytes", limits.emoji_bytes: u32, 1..=4_096,
+        "A reaction."),
+    number!("limits.title_bytes", Live, "bytes", limits.title_bytes: u32, 0..=4_096,
+        "Title of a room, and display name of a user."),
+    number!("limits.fragments", Opened, "fragments", limits.fragments: u32, 1,
+        "Fragments of a message."),
+    number!("limits.connections", Restart, "connections", limits.connections: u32, 1,
+        "Connections in all; the limit on open files may leave fewer."),
+    number!("limits.connections_per_user", Live, "connections", limits.connections_per_user: u32, 1,
+        "Connections of a user; those that are open stay."),
+    number!("limits.connections_per_address", Live, "connections", limits.connections_per_address: u32, 1,
+        "Connections of an address (IPv6: of a /64); those that are open stay."),
+    number!("limits.rooms", Live, "rooms", limits.rooms: u32, 0,
+        "Rooms that a user has created or joined, and may make in a day (there never under 1000)."),
+    number!("limits.direct_rooms", Live, "rooms", limits.direct_rooms: u32, 0,
+        "Direct conversations in which a user wrote."),
+    number!("limits.all_rooms", Live, "rooms", limits.all_rooms: u32, 1,
+        "Rooms in all, direct conversations and ended ones included."),
+    number!("limits.room_members", Live, "members", limits.room_members: u32, 1,
+        "Members of a room; also its invitations, and its bans."),
+    number!("limits.invites", Live, "rooms", limits.invites: u32, 0,
+        "Rooms to which a user is invited."),
+    number!("limits.create_members", Live, "members", limits.create_members: u32, 0,
+        "Members named in a `room:create`."),
+    number!("limits.page", Live, "entries", limits.page: u32, 1,
+        "Entries of a page, of a log or a list."),
+    number!("limits.page_bytes", Live, "bytes", limits.page_bytes: u32, 1,
+        "Bytes of a page of a log, unless its one entry is larger."),
+    number!("limits.tail_entries", Live, "entries", limits.tail_entries: u32, 0,
+        "Newest entries of a room that are kept in memory."),
+    number!("limits.tail_bytes", Live, "bytes", limits.tail_bytes: u32, 0,
+        "Bytes of them."),
+    number!("limits.outbox_bytes", Restart, "bytes", limits.outbox_bytes: u32, 1_024,
+        "What may wait for a connection."),
+    number!("limits.outbox_low_bytes", Restart, "bytes", limits.outbox_low_bytes: u32, 1,
+        "Below this a connection that was behind is fed again; at most half of outbox_bytes."),
+    number!("limits.all_outboxes_bytes", Restart, "bytes", limits.all_outboxes_bytes: usize, 1_024,
+        "What may wait for all connections together; what is the same for many counts once."),
+    number!("limits.stall_timeout_ms", Live, "ms", limits.stall_timeout_ms: u64, 1,
+        "In this time what waits for a connection must move by 64 KiB, or to its end."),
+    number!("limits.head_bytes", Live, "bytes", limits.head_bytes: u32, 64,
+        "Head of an HTTP request."),
+    number!("limits.headers", Live, "fields", limits.headers: u32, 1,
+        "Fields in the head of an HTTP request."),
+    number!("handshake.timeout_ms", Live, "ms", limits.handshake_timeout_ms: u64, 1,
+        "From the TCP connection to the end of the request's head."),
+    flag!("auth.open", Restart, is_open_asked,
+        "Open mode, expressly: everybody is who they say. With a key, or elsewhere than on a loopback \
+         address, it is an error."),
+    option!("auth.secret_file", Live, "a file's name, or empty for none", secret_file,
+        "A file with the secret that signs tokens (HS256), of at least 32 bytes."),
+    KEY_FILES,
+    option!("auth.audience", Live, "a text, or empty for anybody", audience,
+        "Whom tokens must be for (aud)."),
+    option!("auth.issuer", Live, "a text, or empty for anybody", issuer,
+        "Whom tokens must be from (iss)."),
+    number!("auth.leeway_ms", Live, "ms", limits.auth_leeway_ms: u64, 0,
+        "How far a token's times may be off."),
+    number!("auth.timeout_ms", Live, "ms", limits.auth_timeout_ms: u64, 1,
+        "From the upgrade to a valid `auth`."),
+    ORIGINS,
+    number!("heartbeat.interval_ms", Live, "ms", limits.heartbeat_interval_ms: u64, 10,
+        "Silence of a connection after which a ping is sent."),
+    number!("heartbeat.timeout_ms", Live, "ms", limits.heartbeat_timeout_ms: u64, 1,
+        "How long its answer is waited for."),
+    number!("heartbeat.message_timeout_ms", Live, "ms", limits.message_timeout_ms: u64, 1,
+        "From a message's beginning to its end."),
+    number!("closing.timeout_ms", Live, "ms", limits.closing_timeout_ms: u64, 1,
+        "For the closing handshake and the drain after it, together."),
+    SCOPE,
+    number!("presence.grace_ms", Live, "ms", limits.presence_grace_ms: u64, 0,
+        "From the end of a user's last connection to the announcement."),
+    number!("presence.window_ms", Live, "ms", limits.presence_window_ms: u64, 1,
+        "Shortest time between two announcements; it grows with the audience."),
+    number!("presence.listed_people", Live, "people", limits.presence_listed_people: u32, 1,
+        "People of an audience above which only their number is told."),
+    CREATORS,
+    RETENTION,
+    Key {
+        name: "retention.rooms",
+        effect: Restart,
+        about: "How much of the logs of single rooms is kept.",
+        kind: Kind::Section(retention::ROOMS),
+    },
+    flag!("compression.enabled", Restart, compression.enabled,
+        "Whether messages are compressed for clients that offer it (permessage-deflate, RFC 7692)."),
+    number!("compression.level", Restart, "", compression.codecs.level: u8, 0..=9,
+        "0 (stored), 1 (fast) to 9 (small)."),
+    number!("compression.threshold_bytes", Restart, "bytes", compression.codecs.threshold_bytes: u32, 0,
+        "Smaller messages are not compressed."),
+    flag!("compression.context_takeover", Restart, compression.codecs.context_takeover,
+        "Whether a message is compressed with what the ones before it had."),
+    number!("compression.windows_bytes", Restart, "bytes", compression.codecs.windows_bytes: usize, 0,
+        "What the windows of all connections may come to; beyond it no context is taken over."),
+    LOG_LEVEL,
+];
+
+const LISTEN: Key = Key {
+    name: "listen",
+    effect: Restart,
+    about: "Where to listen.",
+    kind: Kind::Text {
+        wants: "an IP address and a port, as 127.0.0.1:8080; port 0 for one that is free",
+        get: |config| config.listen.to_string(),
+        set: |config, text| {
+            config.listen = text.parse().ok()?;
+            Some(())
+        },
+    },
+};
+
+const DATA: Key = Key {
+    name: "data",
+    effect: Restart,
+    about: "Where the data is kept.",
+    kind: Kind::Text {
+        wants: "a directory, :memory: to keep nothing, or empty for parlor in the user's data directory",
+        get: |config| match &config.data {
+            Place::Directory(directory) => text(directory),
+            Place::Memory => ":memory:".to_owned(),
+        },
+        set: |config, text| {
+            config.data = match text {
+                ":memory:" => Place::Memory,
+                directory => Place::Directory(directory.into()),
+            };
+            Some(())
+        },
+    },
+};
+
+const KEY_FILES: Key = Key {
+    name: "auth.key_files",
+    effect: Live,
+    about: "Files with public keys of those who sign tokens (PEM), or with sets of keys (JWKS).",
+    kind: Kind::List {
+        wants: "a list of files, each FILE or KID=FILE",
+        get: |config| config.key_files.iter().map(KeyFile::to_string).collect(),
+        set: |config, files| {
+            config.key_files =
+                files.iter().map(|file| KeyFile::parse(file)).collect::<Option<_>>()?;
+            Some(())
+        },
+    },
+};
+
+const ORIGINS: Key = Key {
+    name: "http.allowed_origins",
+    effect: Live,
+    about: "Origins of web pages that may connect beside the server's own.",
+    kind: Kind::List {
+        wants: "a list of origins, each a scheme and a host, as https://example.com",
+        get: |config| config.allowed_origins.clone(),
+        set: |config, origins| {
+            if !origins.iter().all(|origin| is_origin(origin)) {
+                return None;
+            }
+            config.allowed_origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
+            Some(())
+        },
+    },
+};
+
+fn is_origin(text: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| {
+        text.strip_prefix(scheme).is_some_and(|host| !host.is_empty() && !host.contains('/'))
+    })
+}
+
+const SCOPE: Key = Key {
+    name: "presence.scope",
+    effect: Restart,
+    about: "Who is told who is online: everyone, those with a room in common, or nobody.",
+    kind: Kind::Text {
+        wants: "everyone, rooms or off",
+        get: |config| config.presence.as_str().to_owned(),
+        set: |config, text| {
+            let scopes = [Scope::Everyone, Scope::Rooms, Scope::Off];
+            config.presence = scopes.into_iter().find(|scope| scope.as_str() == text)?;
+            Some(())
+        },
+    },
+};
+
+const CREATORS: Key = Key {
+    name: "rooms.create",
+    effect: Live,
+    about: "Who may make rooms.",
+    kind: Kind::Text {
+        wants: "anyone or admin",
+        get: |config| match config.rooms_create {
+            Creators::Anyone => "anyone".to_owned(),
+            Creators::Admin => "admin".to_owned(),
+        },
+        set: |config, text| {
+            config.rooms_create = match text {
+                "anyone" => Creators::Anyone,
+                "admin" => Creators::Admin,
+                _ => return None,
+            };
+            Some(())
+        },
+    },
+};
+
+const RETENTION: Key = Key {
+    name: "retention.default",
+    effect: Restart,
+    about: "How much of a room's log is kept: the newest so many entries, none older than that.",
+    kind: Kind::Text {
+        wants: "ENTRIES/AGE_MS, each a number from 1 on or all",
+        get: |config| kept_text(config.retention.default),
+        set: |config, text| {
+            config.retention.default = kept(text)?;
+            Some(())
+        },
+    },
+};
+
+const LOG_LEVEL: Key = Key {
+    name: "log.level",
+    effect: Live,
+    about: "What the program logs, in all or by module, as info,parlor::store=debug.",
+    kind: Kind::Text {
+        wants: "off, error, warn, info, debug or trace, or a list of such with commas between them, \
+                each of a MODULE=",
+        get: |config| config.log_level.clone(),
+        set: |config, text| {
+            let is_level = |item: &str| {
+                let level = item.split_once('=').map_or(item, |(_, level)| level).trim();
+                level.parse::<log::LevelFilter>().is_ok()
+            };
+            text.split(',').all(is_level).then(|| config.log_level = text.to_owned())
+        },
+    },
+};

@@ -1,0 +1,29 @@
+//! The configuration: its keys, what must hold between them, and the sources that they come from.
+//!
+//! [`keys`] is the one table of all keys. `parlor.toml`, the environment and the flags of the program
+//! are read by it, the commented example and the reference are written by it. [`Sources`] puts a
+//! [`Config`] together, and tells of all that is wrong, and where that stands.
+
+#[allow(clippy::module_inception)]
+mod config;
+mod environment;
+mod error;
+mod example;
+mod file;
+mod key;
+mod keys;
+mod origin;
+mod retention;
+mod sources;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Compression, Config, Creators};
+pub use environment::{CONFIG_VARIABLE, SECRET_VARIABLE, variable};
+pub use error::{ConfigError, ConfigFault, ConfigFaults};
+pub use example::{example, keys_and_defaults};
+pub use key::{Effect, Given, Key};
+pub use keys::keys;
+pub use origin::{Origin, Origins};
+pub use sources::{Assignment, Loaded, Sources};

@@ -1,0 +1,75 @@
+//! Where a value of the configuration comes from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where a value stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A place in a file; line and column count from 1, the column in characters.
+    File {
+        /// The file.
+        path: Arc<Path>,
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+    },
+    /// A file as a whole.
+    WholeFile(Arc<Path>),
+    /// A variable of the environment.
+    Variable(String),
+    /// A flag, with what belongs to it.
+    Flag(String),
+    /// What the values come to together.
+    Whole,
+}
+
+/// Where the values of keys come from that are not the defaults', by the keys' names.
+pub type Origins = BTreeMap<&'static str, Origin>;
+
+impl Origin {
+    /// The place of the byte at `offset` of a file's text.
+    pub(super) fn in_file(path: &Arc<Path>, text: &str, offset: usize) -> Origin {
+        let before = text.get(..offset).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Origin::File {
+            path: Arc::clone(path),
+            line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::File { path, line, column } => {
+                write!(f, "{}:{line}:{column}", path.display())
+            }
+            Origin::WholeFile(path) => path.display().fmt(f),
+            Origin::Variable(name) | Origin::Flag(name) => f.write_str(name),
+            Origin::Whole => f.write_str("the configuration"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_its_line_and_its_column_in_characters() {
+        let path: Arc<Path> = Path::new("a.toml").into();
+        let text = "é = 1\nüb = 2\n";
+        let shown = |offset| Origin::in_file(&path, text, offset).to_string();
+        assert_eq!(shown(0), "a.toml:1:1");
+        assert_eq!(shown(text.find('1').unwrap()), "a.toml:1:5");
+        assert_eq!(shown(text.find('b').unwrap()), "a.toml:2:2");
+        assert_eq!(shown(text.len()), "a.toml:3:1");
+        assert_eq!(shown(1), "a.toml:3:1", "a place within a character is none");
+        assert_eq!(shown(text.len() + 1), "a.toml:3:1");
+    }
+}

@@ -1,0 +1,130 @@
+//! How a configuration says how much of a log is kept: `1000/86400000` for the newest thousand
+//! entries of a day, `all/all` for everything; and the table of the rooms with a word of their own.
+
+use super::config::Config;
+use super::error::ConfigError;
+use super::example::quoted;
+use super::file::Document;
+use super::key::{Section, described, integer};
+use crate::base::RoomId;
+use crate::hub::Retention;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// `[retention.rooms]`: names of rooms, and how much of each is kept.
+pub(super) const ROOMS: Section = Section {
+    wants: "a table of rooms, each with { entries = …, age_ms = … } or \"ENTRIES/AGE_MS\"; elsewhere a \
+            list of ROOM=ENTRIES/AGE_MS with commas between them",
+    example: "lobby = { entries = 1000, age_ms = 86400000 }",
+    read,
+    write,
+    get: |config| {
+        let rooms = config.retention.rooms.iter();
+        let rooms = rooms.map(|(room, of_room)| format!("{room}={}", kept_text(*of_room)));
+        rooms.collect::<Vec<_>>().join(",")
+    },
+    set: |config, text| {
+        let rooms = text.split(',').filter(|_| !text.is_empty()).map(|one| {
+            let (room, of_room) = one.trim().split_once('=')?;
+            Some((RoomId::parse(room).ok()?, kept(of_room)?))
+        });
+        config.retention.rooms = rooms.collect::<Option<_>>()?;
+        Some(())
+    },
+};
+
+const TABLE: &str = "retention.rooms";
+
+fn read(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Document<'_>) {
+    let DeValue::Table(rooms) = value.get_ref() else {
+        let value_text = described(value.get_ref());
+        let error = ConfigError::BadValue { key: TABLE, value: value_text };
+        return document.fault(value.span(), error);
+    };
+    config.retention.rooms.clear();
+    for (name, of_room) in rooms {
+        let bad = |wants| ConfigError::BadEntry {
+            table: TABLE,
+            entry: name.get_ref().to_string(),
+            wants,
+        };
+        match (RoomId::parse(name.get_ref()), kept_value(of_room.get_ref())) {
+            (Ok(room), Some(kept)) => {
+                config.retention.rooms.insert(room, kept);
+            }
+            (Err(_), _) => document.fault(name.span(), bad("a room's name is needed")),
+            (_, None) => document.fault(
+                of_room.span(),
+                bad("{ entries = …, age_ms = … } is needed, each a number from 1 on or \"all\""),
+            ),
+        }
+    }
+}
+
+/// `"1000/all"`, or `{ entries = 1000 }`: what is not said is all.
+fn kept_value(value: &DeValue<'_>) -> Option<Retention> {
+    match value {
+        DeValue::String(text) => kept(text),
+        DeValue::Table(members) => {
+            let is_known = |name: &str| matches!(name, "entries" | "age_ms");
+            let all_known = members.iter().all(|(name, _)| is_known(name.get_ref()));
+            let (entries, age_ms) = (member(members, "entries")?, member(members, "age_ms")?);
+            (all_known && !members.is_empty()).then_some(Retention { entries, age_ms })
+        }
+        DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_) => None,
+    }
+}
+
+fn member(members: &DeTable<'_>, name: &str) -> Option<u64> {
+    match members.get(name).map(Spanned::get_ref) {
+        None => Some(u64::MAX),
+        Some(DeValue::Integer(number)) => integer(number).filter(|number| *number > 0),
+        Some(DeValue::String(text)) if text == "all" => Some(u64::MAX),
+        Some(_) => None,
+    }
+}
+
+fn write(config: &Config) -> Vec<String> {
+    let rooms = config.retention.rooms.iter();
+    let line = |(room, of_room): (&RoomId, &Retention)| {
+        format!("{} = {}", quoted(room.as_str()), quoted(&kept_text(*of_room)))
+    };
+    rooms.map(line).collect()
+}
+
+pub(super) fn kept(text: &str) -> Option<Retention> {
+    let (entries, age_ms) = text.split_once('/')?;
+    let number = |text: &str| match text.trim() {
+        "all" => Some(u64::MAX),
+        digits => digits.parse().ok().filter(|number| *number > 0),
+    };
+    Some(Retention { entries: number(entries)?, age_ms: number(age_ms)? })
+}
+
+/// Writes one.
+pub(super) fn kept_text(kept: Retention) -> String {
+    let text = |number: u64| match number {
+        u64::MAX => "all".to_owned(),
+        number => number.to_string(),
+    };
+    format!("{}/{}", text(kept.entries), text(kept.age_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for text in ["all/all", "1000/all", "all/86400000", "1/1"] {
+            assert_eq!(kept(text).map(kept_text).as_deref(), Some(text));
+        }
+        for text in ["", "all", "0/all", "all/0", "-1/all", "1/2/3", "x/1"] {
+            assert_eq!(kept(text), None, "{text}");
+        }
+    }
+}

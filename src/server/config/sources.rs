@@ -1,0 +1,123 @@
+//! All sources of the configuration, in the order of their rank: defaults, file, environment, flags.
+
+use super::config::{Config, split};
+use super::environment;
+use super::error::{ConfigError, ConfigFaults};
+use super::example::{defaults, whole};
+use super::file::read_file;
+use super::key::{Given, Key};
+use super::keys::{find, keys, nearest};
+use super::origin::{Origin, Origins};
+use crate::server::auth::Keys;
+use crate::store::Place;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What the configuration is read from, at the start and again: a higher one of these replaces what
+/// a lower one says, the defaults being the lowest.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Where the data is kept if nobody says so; an empty path if there is no such place.
+    pub default_data: PathBuf,
+    /// The file.
+    pub file: Option<Arc<Path>>,
+    /// The environment; what is not ours is passed over.
+    pub variables: Vec<(OsString, OsString)>,
+    /// The flags, in their order.
+    pub flags: Vec<Assignment>,
+}
+
+/// What a flag says.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    /// The flag with what belongs to it, as an error names it.
+    pub flag: String,
+    /// Its key; none if that stands in the value, as `limits.burst=100`.
+    pub key: Option<&'static str>,
+    /// The value.
+    pub value: Given,
+}
+
+/// A configuration that has been read from its sources.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What they come to.
+    pub config: Config,
+    /// Where those values come from that a source has given.
+    pub origins: Origins,
+    /// What the key files have.
+    pub keys: Keys,
+}
+
+impl Sources {
+    /// Reads all of them, the key files too, and checks what they come to. It waits for the disk.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn read(&self) -> Result<Loaded, ConfigFaults> {
+        let mut config = defaults();
+        let (mut origins, mut faults) = (Origins::new(), ConfigFaults::default());
+        if let Some(path) = &self.file {
+            read_file(path, &mut config, &mut origins, &mut faults);
+        }
+        environment::read(&self.variables, &mut config, &mut origins, &mut faults);
+        for flag in &self.flags {
+            flag.apply(&mut config, &mut origins, &mut faults);
+        }
+        if config.data == Place::Directory("".into()) {
+            config.data = Place::Directory(self.default_data.clone());
+        }
+        config.settle();
+        for error in config.contradictions() {
+            let origin = error.key().and_then(|key| origins.get(key)).cloned();
+            faults.push(origin.unwrap_or(Origin::Whole), error);
+        }
+        match config.key_sources().read() {
+            Ok(keys) if faults.is_empty() => Ok(Loaded { config, origins, keys }),
+            Ok(_) => Err(faults),
+            Err(error) => {
+                faults.push(Origin::Whole, ConfigError::Keys(error));
+                Err(faults)
+            }
+        }
+    }
+}
+
+impl Assignment {
+    fn apply(&self, config: &mut Config, origins: &mut Origins, faults: &mut ConfigFaults) {
+        let origin = Origin::Flag(self.flag.clone());
+        let named = match (self.key, &self.value) {
+            (None, Given::Text(text)) => split(text),
+            (None, Given::List(items)) => Err(ConfigError::NoValue(items.join(","))),
+            (Some(name), value) => find(name).map(|key| (key, value.clone())).ok_or_else(|| {
+                ConfigError::UnknownKey { name: name.to_owned(), nearest: nearest(name) }
+            }),
+        };
+        let set = named.and_then(|(key, given)| key.assign(config, &given).map(|()| key));
+        match set {
+            Ok(key) => {
+                origins.insert(key.name, origin);
+            }
+            Err(error) => faults.push(origin, error),
+        }
+    }
+}
+
+impl Loaded {
+    /// The configuration as TOML, with where its values come from that are not the defaults. Of
+    /// secrets only the files' names are in it.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        whole(self)
+    }
+
+    /// The keys whose values are not the defaults, and where each comes from.
+    pub fn differences(&self) -> impl Iterator<Item = (&'static Key, &Origin)> {
+        let defaults = defaults();
+        keys().iter().filter_map(move |key| {
+            let origin = self.origins.get(key.name)?;
+            (key.shown(&self.config) != key.shown(&defaults)).then_some((key, origin))
+        })
+    }
+}

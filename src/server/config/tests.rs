@@ -1,0 +1,435 @@
+//! The table of keys, and every source and error of a configuration.
+
+use super::environment::variable;
+use super::example::defaults;
+use super::key::Kind;
+use super::keys::{find, is_table};
+use super::*;
+use crate::base::limits::{CONFIG_FAULTS_MAX, CONFIG_FILE_BYTES_MAX, SHORT_TEXT_BYTES_MAX};
+use crate::hub::Scope;
+use crate::server::auth::Secret;
+use crate::store::Place;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn config(listen: &str) -> Config {
+    Config::new(listen.parse().unwrap(), Place::Memory)
+}
+
+fn shown(config: &Config) -> Vec<String> {
+    keys().iter().map(|key| key.shown(config)).collect()
+}
+
+/// What sources come to: a file, variables, and flags of `--set`. An error has `FILE` where the
+/// file's name stands.
+fn read(text: &str, variables: &[(&str, &str)], flags: &[&str]) -> Result<Loaded, String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let sources = Sources {
+        default_data: "home".into(),
+        file: Some(file.path().into()),
+        variables: variables.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        flags: flags
+            .iter()
+            .map(|text| Assignment {
+                flag: format!("--set {text}"),
+                key: None,
+                value: Given::Text((*text).to_owned()),
+            })
+            .collect(),
+    };
+    let shown = file.path().display().to_string();
+    sources.read().map_err(|faults| faults.to_string().replace(&shown, "FILE"))
+}
+
+fn read_file(text: &str) -> Result<Loaded, String> {
+    read(text, &[], &[])
+}
+
+#[test]
+fn every_key_sets_its_own_value_and_no_other() {
+    for (place, key) in keys().iter().enumerate() {
+        let mut config = defaults();
+        let mut expected = shown(&config);
+        let value = match &key.kind {
+            Kind::Number { get, .. } => (get(&config) + 1).to_string(),
+            Kind::Flag { get, .. } => (!get(&config)).to_string(),
+            Kind::Text { .. } | Kind::List { .. } | Kind::Section(_) => match key.name {
+                "listen" => "[::1]:1",
+                "data" => ":memory:",
+                "http.allowed_origins" => "http://a,https://b:1",
+                "presence.scope" => "rooms",
+                "rooms.create" => "admin",
+                "retention.default" => "10/all",
+                "retention.rooms" => "a:b=10/all,tea=all/1",
+                "log.level" => "warn,parlor::store=debug",
+                name if name.starts_with("auth.") => "a=b,./c=d",
+                name => panic!("{name} has no other value in this test"),
+            }
+            .to_owned(),
+        };
+        config.set(&format!("{} = {value} ", key.name)).unwrap();
+        expected[place] = value;
+        assert_eq!(shown(&config), expected);
+        let mut copy = defaults();
+        key.copy(&config, &mut copy);
+        assert_eq!(shown(&copy), expected);
+    }
+}
+
+#[test]
+fn tables_of_keys_lie_together_and_variables_are_different() {
+    let tables: Vec<&str> =
+        keys().iter().map(|key| key.name.rsplit_once('.').map_or("", |(table, _)| table)).collect();
+    let mut seen = tables.clone();
+    seen.dedup();
+    assert_eq!(seen.len(), tables.iter().collect::<BTreeSet<_>>().len(), "{seen:?}");
+    let variables: BTreeSet<String> = keys().iter().map(|key| variable(key.name)).collect();
+    assert_eq!(variables.len(), keys().len());
+    assert!(variables.contains("PARLOR_LIMITS_BURST") && variables.contains("PARLOR_LISTEN"));
+    assert!(is_table("limits") && !is_table("limit") && !is_table("limits.burst"));
+}
+
+#[test]
+fn short_texts_are_as_long_as_a_sound_store_may_have_them_however_they_are_set() {
+    let max = u64::from(SHORT_TEXT_BYTES_MAX);
+    for name in ["limits.cid_bytes", "limits.emoji_bytes", "limits.title_bytes"] {
+        let mut config = config("127.0.0.1:0");
+        config.set(&format!("{name}={max}")).unwrap();
+        assert!(config.check().is_ok());
+        config.set(&format!("{name}={}", max + 1)).unwrap_err();
+        let Kind::Number { set, .. } = find(name).unwrap().kind else { panic!("{name}") };
+        set(&mut config, max + 1);
+        let Err(ConfigError::BadValue { key, .. }) = config.check() else { panic!("{name}") };
+        assert_eq!(key, name);
+    }
+}
+
+#[test]
+fn an_empty_text_takes_a_value_away() {
+    for key in keys().iter().filter(|key| key.name.starts_with("auth.")) {
+        if !matches!(key.kind, Kind::Text { .. } | Kind::List { .. }) {
+            continue;
+        }
+        let mut config = config("127.0.0.1:0");
+        config.set(&format!("{}=a.pem", key.name)).unwrap();
+        assert_eq!(key.shown(&config), "a.pem");
+        assert_eq!(config.is_open(), !key.name.contains("file"));
+        config.set(&format!("{}=", key.name)).unwrap();
+        assert_eq!(key.shown(&config), "");
+        assert!(config.is_open());
+    }
+}
+
+#[test]
+fn a_wrong_value_says_what_is_wanted() {
+    for (wrong, wanted) in [
+        ("limits.burst=", "an integer from 1 to 4294967295 (requests); not \"\""),
+        ("limits.burst=-1", "integer"),
+        ("limits.burst=0", "from 1"),
+        ("limits.burst=4294967296", "to 4294967295"),
+        ("limits.message_bytes=0", "an integer from 1 on (bytes)"),
+        ("compression.enabled=1", "compression.enabled is true or false; not \"1\""),
+        ("compression.level=10", "from 0 to 9;"),
+        ("presence.scope=nobody", "everyone, rooms or off"),
+        ("rooms.create=owner", "anyone or admin"),
+        ("retention.default=0/all", "ENTRIES/AGE_MS"),
+        ("retention.rooms=a b=1/1", "ROOM=ENTRIES/AGE_MS"),
+        ("auth.key_files==a", "KID=FILE"),
+        ("auth.key_files=a=", "KID=FILE"),
+        ("auth.key_files=a,,b", "KID=FILE"),
+        ("auth.key_files=,", "KID=FILE"),
+        ("http.allowed_origins=*", "https://example.com"),
+        ("http.allowed_origins=http://a/b", "https://example.com"),
+        ("listen=localhost:1", "127.0.0.1:8080"),
+        ("log.level=loud", "trace"),
+        ("log.level=info,parlor=loud", "trace"),
+        ("limits.burst", "is not of the form KEY=VALUE"),
+        ("limits.bursts=1", "\"limits.bursts\": did you mean limits.burst?"),
+        ("unheard.of=1", "`parlor config` lists all keys"),
+    ] {
+        let mut config = config("127.0.0.1:0");
+        let error = config.set(wrong).unwrap_err().to_string();
+        assert!(error.contains(wanted), "{wrong}: {error}");
+        assert_eq!(shown(&config), shown(&self::config("127.0.0.1:0")), "nothing has changed");
+    }
+}
+
+#[test]
+fn open_mode_is_for_this_machine_alone() {
+    for good in ["127.0.0.1:0", "127.9.9.9:1", "[::1]:1"] {
+        assert!(config(good).check().is_ok(), "{good}");
+    }
+    for bad in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1"] {
+        let mut config = config(bad);
+        assert!(config.check().unwrap_err().to_string().contains("--secret-file"), "{bad}");
+        config.secret = Some(Secret::new(&[b'x'; 32]).unwrap());
+        assert!(config.check().is_ok());
+        config.is_open_asked = true;
+        assert!(matches!(config.check(), Err(ConfigError::OpenWithKeys)));
+        config.secret_file = Some("secret".into());
+        assert_eq!(config.contradictions().len(), 2, "all that is wrong is told");
+    }
+}
+
+#[test]
+fn the_example_without_its_comment_signs_is_the_defaults() {
+    let text = example();
+    let is_key = |line: &str| line.starts_with('#') && !line.starts_with("# ") && line != "#";
+    let plain: Vec<&str> =
+        text.lines().map(|line| if is_key(line) { &line[1..] } else { line }).collect();
+    let count = text.lines().filter(|line| is_key(line)).count();
+    let sections = keys().iter().filter(|key| matches!(key.kind, Kind::Section(_))).count();
+    assert_eq!(count + sections, keys().len());
+    assert!(text.lines().all(|line| line.chars().count() <= 100));
+    for example in [plain.join("\n"), text.clone()] {
+        let loaded = read_file(&example).unwrap();
+        let mut expected = defaults();
+        expected.data = Place::Directory("home".into());
+        assert_eq!(shown(&loaded.config), shown(&expected));
+        assert!(
+            loaded.differences().all(|(key, _)| key.name == "data"),
+            "decided by whoever reads"
+        );
+    }
+    for key in keys() {
+        assert!(plain.iter().any(|line| line.contains(&variable(key.name))), "{}", key.name);
+    }
+}
+
+#[test]
+fn what_is_shown_is_read_back() {
+    let values = [
+        "listen=[::1]:1",
+        "auth.audience=\"a\\b\u{7}é\"",
+        "retention.rooms=a:b=10/all,tea=all/1",
+        "http.allowed_origins=http://a,https://b:1",
+        "log.level=warn",
+    ];
+    let loaded = read("", &[], &values).unwrap();
+    let again = read_file(&loaded.to_toml()).unwrap();
+    assert_eq!(shown(&loaded.config), shown(&again.config));
+    assert!(loaded.to_toml().contains("level = \"warn\"  # --set log.level=warn\n"));
+}
+
+#[test]
+fn each_source_goes_before_the_ones_below_it() {
+    let file = "[limits]\nburst = 2\nrooms = 2\npage = 2\n[retention.rooms]\na = \"1/1\"\n";
+    let variables = [("PARLOR_LIMITS_ROOMS", "3"), ("PARLOR_LIMITS_PAGE", " 3 "), ("HOME", "x")];
+    let loaded = read(file, &variables, &["limits.page=4", "limits.page=5"]).unwrap();
+    let limits = &loaded.config.limits;
+    assert_eq!((limits.burst, limits.rooms, limits.page, limits.invites), (2, 3, 5, 100));
+    let origins: Vec<String> = loaded
+        .differences()
+        .map(|(key, origin)| {
+            let line = origin.to_string();
+            let line = line.rsplit_once('/').map_or(line.as_str(), |(_, name)| name);
+            format!("{} {}", key.name(), line.split_once(':').map_or(line, |(_, place)| place))
+        })
+        .collect();
+    assert_eq!(
+        origins,
+        [
+            "limits.burst 2:1",
+            "limits.rooms PARLOR_LIMITS_ROOMS",
+            "limits.page --set limits.page=5",
+            "retention.rooms 1"
+        ]
+        .map(|line| line.replace("retention.rooms 1", "retention.rooms 5:12"))
+    );
+    let replaced = read(file, &[("PARLOR_RETENTION_ROOMS", "b=all/2")], &[]).unwrap();
+    assert_eq!(find("retention.rooms").unwrap().shown(&replaced.config), "b=all/2");
+}
+
+#[test]
+fn a_low_mark_is_below_its_limit_in_whichever_order_they_are_set() {
+    let loaded = read(
+        "[limits]\noutbox_low_bytes = 4096\noutbox_bytes = 2048\n",
+        &[("PARLOR_LIMITS_OUTBOX_BYTES", "10000")],
+        &[],
+    );
+    assert_eq!(loaded.unwrap().config.limits.outbox_low_bytes, 4_096);
+    let loaded = read_file("[limits]\noutbox_low_bytes = 4096\noutbox_bytes = 2048\n");
+    assert_eq!(loaded.unwrap().config.limits.outbox_low_bytes, 1_024);
+}
+
+#[test]
+fn a_file_has_numbers_flags_texts_lists_and_tables() {
+    let text = r#"
+        listen = "127.0.0.1:1"
+        data = ":memory:"
+        limits.burst = 1_0
+        limits.rooms = 0x10
+        compression = { enabled = true, level = 1 }
+        [http]
+        allowed_origins = ["https://a", "http://b:1"]
+        [presence]
+        scope = "off"
+        [retention]
+        default = "10/all"
+        [retention.rooms]
+        tea = { entries = 10 }
+        "a:b" = { age_ms = 1_000, entries = "all" }
+        "c" = "1/2"
+    "#;
+    let config = read_file(text).unwrap().config;
+    assert_eq!((config.limits.burst, config.limits.rooms), (10, 16));
+    assert!(config.compression.enabled && config.compression.codecs.level == 1);
+    assert_eq!(config.allowed_origins, ["https://a", "http://b:1"]);
+    assert_eq!((config.presence, config.data), (Scope::Off, Place::Memory));
+    assert_eq!(config.listen.port(), 1);
+    let rooms = find("retention.rooms").unwrap();
+    let mut expected = defaults();
+    expected.set("retention.rooms=a:b=all/1000,c=1/2,tea=10/all").unwrap();
+    let config = read_file(text).unwrap().config;
+    assert_eq!(rooms.shown(&config), rooms.shown(&expected));
+}
+
+#[test]
+fn all_that_is_wrong_in_a_file_is_told_with_its_place() {
+    for (text, said) in [
+        ("burst = 1", "FILE:1:1: no key is called \"burst\": did you mean limits.burst?"),
+        (
+            "[limits]\n bursts = 1",
+            "FILE:2:2: no key is called \"limits.bursts\": did you mean limits.burst?",
+        ),
+        ("[limit]\nburst = 1", "FILE:1:2: no key is called \"limit\": did you mean limits?"),
+        (
+            "[[handlers]]\nurl = 1",
+            "FILE:1:3: no key is called \"handlers\": `parlor config` lists all keys",
+        ),
+        ("limits = 1", "FILE:1:1: no key is called \"limits\""),
+        ("\"limits.burst\" = 1", "did you mean limits.burst?"),
+        (
+            "[limits.burst]\nx = 1",
+            "FILE:1:1: limits.burst is an integer from 1 to 4294967295 (requests); not a table",
+        ),
+        ("limits.burst = \"1\"", "not \"1\""),
+        ("limits.burst = 1.5", "not a number with a fraction"),
+        ("limits.burst = -1", "not -1"),
+        ("limits.burst = 99999999999", "not 99999999999"),
+        ("limits.burst = true", "not true"),
+        ("limits.burst = 2026-01-01", "not a date"),
+        ("compression.enabled = 1", "FILE:1:23: compression.enabled is true or false; not 1"),
+        ("log.level = 3", "not 3"),
+        ("auth.key_files = \"a.pem\"", "auth.key_files is a list of files"),
+        ("auth.key_files = [\"a.pem\", 3]", "not [\"a.pem\", 3]"),
+        ("retention.rooms = 3", "retention.rooms is a table of rooms"),
+        (
+            "[retention.rooms]\n\"a b\" = \"1/1\"",
+            "FILE:2:1: retention.rooms: \"a b\": a room's name is needed",
+        ),
+        ("[retention.rooms]\na = { entry = 1 }", "FILE:2:5: retention.rooms: \"a\": { entries"),
+        ("[retention.rooms]\na = { entries = 0 }", "age_ms = … } is needed"),
+        ("[retention.rooms]\na = {}", "age_ms = … } is needed"),
+        ("[retention.rooms]\na = 1", "age_ms = … } is needed"),
+        ("limits.burst = ", "FILE:1:16: this is not TOML: "),
+        ("limits.burst = 1\nlimits.burst = 2", "FILE:2:8: this is not TOML: "),
+        ("auth.secret_file = \"nowhere/secret\"", "nowhere/secret: cannot be read"),
+        ("listen = \"0.0.0.0:1\"", "FILE:1:1: refusing to listen on 0.0.0.0:1 without a secret"),
+        (
+            "auth.open = true\nlisten = \"0.0.0.0:1\"",
+            "FILE:1:6: open mode is asked for (auth.open, --open), which is for a loopback",
+        ),
+    ] {
+        let error = read_file(text).unwrap_err();
+        assert!(error.contains(said), "{text}\n{error}\n{said}");
+    }
+    let error = read("a = 1\nlisten = 2\n", &[("PARLOR_X", "1")], &["b=1", "listen"]).unwrap_err();
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines.len(), 5, "{error}");
+    assert!(lines[0].starts_with("FILE:1:1: ") && lines[1].starts_with("FILE:2:10: listen is "));
+    assert!(lines[2].starts_with("PARLOR_X: no key has this variable"));
+    assert!(lines[3].starts_with("--set b=1: ") && lines[4].starts_with("--set listen: "));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_or_is_none_is_an_error() {
+    let bytes = |bytes: &[u8]| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let sources = Sources { file: Some(file.path().into()), ..Sources::default() };
+        sources.read().unwrap_err().to_string()
+    };
+    assert!(bytes(b"listen = \"a\"\n  \xff").contains(":2:3: this is not TOML: it is not UTF-8"));
+    let large = vec![b'#'; CONFIG_FILE_BYTES_MAX as usize + 1];
+    assert!(bytes(&large).contains("has more than 262144 bytes"));
+    for path in ["/nowhere/parlor.toml", "/dev/null", "/"] {
+        let sources = Sources { file: Some(Path::new(path).into()), ..Sources::default() };
+        let error = sources.read().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{path}: cannot be read: ")), "{error}");
+    }
+    let many: String =
+        (0..CONFIG_FAULTS_MAX + 7).map(|number| format!("x{number} = 1\n")).collect();
+    let error = read_file(&many).unwrap_err();
+    assert_eq!(error.lines().count(), CONFIG_FAULTS_MAX + 1);
+    assert!(error.ends_with("… and 7 more"));
+}
+
+#[test]
+fn a_variable_is_a_key_or_an_error_that_names_the_nearest() {
+    let secret = "a secret of more than thirty-two bytes";
+    let loaded = read("", &[("PARLOR_SECRET", secret), ("PARLOR_CONFIG", "x")], &[]).unwrap();
+    assert!(loaded.config.secret.is_some() && loaded.keys.to_string().starts_with("1: HS256"));
+    for of_a_service in ["PARLOR_SERVICE_HOST", "PARLOR_PORT", "PARLOR_PORT_8080_TCP", "PARLORS"] {
+        assert!(read("", &[(of_a_service, "tcp://10.0.0.1:8080")], &[]).is_ok(), "{of_a_service}");
+    }
+    for (name, value, said) in [
+        (
+            "PARLOR_LIMIT_BURST",
+            "1",
+            "PARLOR_LIMIT_BURST: no key has this variable: did you mean PARLOR_LIMITS_BURST?",
+        ),
+        ("PARLOR_SECRETS", "1", "did you mean PARLOR_SECRET?"),
+        ("PARLOR_UNHEARD_OF", "1", "`parlor config` lists all keys"),
+        ("PARLOR_LIMITS_BURST", "many", "PARLOR_LIMITS_BURST: limits.burst is an integer"),
+        ("PARLOR_SECRET", "", "PARLOR_SECRET: the secret has 0 bytes, and needs at least 32"),
+    ] {
+        let error = read("", &[(name, value)], &[]).unwrap_err();
+        assert!(error.contains(said), "{error}");
+    }
+    use std::os::unix::ffi::OsStringExt;
+    let bytes = std::ffi::OsString::from_vec(b"\xff".to_vec());
+    let sources =
+        Sources { variables: vec![("PARLOR_AUTH_ISSUER".into(), bytes)], ..Sources::default() };
+    assert!(sources.read().unwrap_err().to_string().contains("its value is not UTF-8"));
+}
+
+#[test]
+fn where_no_place_for_the_data_is_known_one_must_be_named() {
+    let error = Sources::default().read().unwrap_err().to_string();
+    assert!(error.contains("--data"), "{error}");
+    let variables = vec![("PARLOR_DATA".into(), "here".into())];
+    let loaded = Sources { variables, ..Sources::default() }.read().unwrap();
+    assert_eq!(loaded.config.data, Place::Directory("here".into()));
+}
+
+/// A row for each key, as `docs/operations.md` has them.
+fn reference() -> String {
+    let defaults = defaults();
+    let row = |key: &Key| {
+        let default = key.shown(&defaults);
+        let default = if default.is_empty() { default } else { format!("`{default}`") };
+        format!(
+            "| `{}` | `{}` | {default} | {} | {} | {} |\n",
+            key.name(),
+            variable(key.name()),
+            key.wants(),
+            key.effect(),
+            key.about()
+        )
+    };
+    keys().iter().map(row).collect()
+}
+
+#[test]
+fn the_reference_has_every_key_as_the_table_does() {
+    let rows = reference();
+    let file = include_str!("../../../docs/operations.md");
+    let of_file: String = file
+        .lines()
+        .filter(|line| line.starts_with("| `") && line.contains("` | `PARLOR_"))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    assert_eq!(of_file, rows, "the table of docs/operations.md is to be:\n{rows}");
+}
