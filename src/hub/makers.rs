@@ -78,6 +78,17 @@ mod tests {
     }
 
     #[test]
+    fn another_number_is_for_the_rooms_that_are_made_from_then_on() {
+        let mut makers = Makers::new(2, SeededHash::new(1));
+        let ada = UserId::parse("ada").unwrap();
+        let now = Moment::from_millis(5);
+        assert!(makers.may_make(now, &ada));
+        makers.set_rooms_a_day(4);
+        assert!(makers.may_make(now, &ada) && makers.may_make(now, &ada));
+        assert!(!makers.may_make(now, &ada), "half a day and two quarters");
+    }
+
+    #[test]
     fn who_has_waited_long_enough_is_forgotten() {
         let mut makers = Makers::new(1_000, SeededHash::new(1));
         let user = |number: u64| UserId::parse(&format!("u{number}")).unwrap();

@@ -11,6 +11,7 @@ use crate::server::auth::Secret;
 use crate::store::Place;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 fn config(listen: &str) -> Config {
     Config::new(listen.parse().unwrap(), Place::Memory)
@@ -402,6 +403,20 @@ fn where_no_place_for_the_data_is_known_one_must_be_named() {
     let variables = vec![("PARLOR_DATA".into(), "here".into())];
     let loaded = Sources { variables, ..Sources::default() }.read().unwrap();
     assert_eq!(loaded.config.data, Place::Directory("here".into()));
+}
+
+#[test]
+fn the_example_of_the_documents_is_a_configuration() {
+    let document = include_str!("../../../docs/operations.md");
+    let block = document.split("```").find_map(|block| block.strip_prefix("toml\n")).unwrap();
+    let path: Arc<Path> = Path::new("parlor.toml").into();
+    let (mut config, mut origins, mut faults) =
+        (defaults(), Origins::new(), ConfigFaults::default());
+    file::read_text(&path, block, &mut config, &mut origins, &mut faults);
+    assert_eq!(faults.to_string(), "");
+    let given = block.lines().filter(|line| line.contains('=')).count();
+    assert_eq!(origins.len(), given - 1, "of the rooms there are two");
+    assert!(config.check().is_ok());
 }
 
 /// A row for each key, as `docs/operations.md` has them.
