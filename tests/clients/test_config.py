@@ -281,6 +281,8 @@ class TestReadingAgain:
                 assert next(frame.code for frame in frames if frame.opcode == harness.CLOSE) == 4004
             path.write_text("[limits]\nconnections_per_address = 2\n")
             hang_up(server, "2 taken")
+            # The log says what was handed over; what is answered after it was gone by.
+            ada.settle()
             with harness.Raw(server, open=False) as fourth:
                 assert fourth.read_answer().status == 429
             ada.settle()
