@@ -16,6 +16,7 @@ const CLOSED = {
   1006: 'The connection was lost.',
   1007: 'The server did not accept what this page sent.',
   1009: 'A message was too large for the server.',
+  1012: 'The server restarts.',
   4000: 'The server took this page for a faulty client.',
   4001: 'The server did not accept this link.',
   4002: 'Signing in took too long.',

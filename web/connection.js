@@ -34,6 +34,7 @@ export class Connection {
   #probedAt = 0;
   #tickedAt = 0;
   #announced = null;
+  #spread = 0;
   #attempt = 0;
   #opened = false;
   #opening = 0;
@@ -62,6 +63,7 @@ export class Connection {
     this.#socket = socket;
     this.#startedAt = Date.now();
     this.#announced = null;
+    this.#spread = 0;
     this.#opened = false;
     this.#enter({ name: 'connecting' });
     this.#opening = setTimeout(() => this.#lost(1006), OPENING_MS_MAX);
@@ -130,6 +132,8 @@ export class Connection {
       if (type === 'error' && Number.isInteger(payload.close)) this.#announced = payload.close;
       this.requests.settle(message);
     } else {
+      // A restart: not everybody is to come back at once.
+      if (type === 'notice' && payload.code === 'draining') this.#spread = Number(payload.spread_ms) || 0;
       this.#options.onPush(type, payload);
     }
   }
@@ -183,7 +187,7 @@ export class Connection {
       return;
     }
     if (since !== null && Date.now() - since >= STABLE_MS) this.#attempt = 0;
-    const wait = Math.random() * waitCap(this.#attempt);
+    const wait = Math.random() * (this.#spread || waitCap(this.#attempt));
     this.#attempt += 1;
     this.#enter({ name: 'waiting', until: Date.now() + wait, attempt: this.#attempt, code, reason });
     this.#waiting = setTimeout(() => this.open(), wait);

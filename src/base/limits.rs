@@ -134,8 +134,17 @@ pub const KID_BYTES_MAX: usize = 128;
 pub const CONFIG_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// What is wrong with a configuration is told up to so many times; of more their number.
 pub const CONFIG_FAULTS_MAX: usize = 100;
-/// An orderly end of the server takes at most this time.
+/// An orderly end of the server takes at most this time, from the signal on.
 pub const STOP_MS_MAX: u64 = 4_000;
+/// Of that, how long a restart is announced before anybody is closed.
+pub const DRAIN_NOTICE_MS: u64 = 500;
+/// Clients that are to come back in a second after a restart: several times as many could, while the
+/// others that a machine serves have theirs.
+pub const RETURNS_PER_SECOND: u64 = 500;
+/// The shortest time over which they are spread.
+pub const SPREAD_MS_MIN: u64 = 1_000;
+/// The longest one.
+pub const SPREAD_MS_MAX: u64 = 60_000;
 
 /// The limits that a configuration sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -270,3 +279,4 @@ pub const PRESENCE_WINDOW_MS_MAX: u64 = 2_000;
 const _: () = assert!(JOINED_FRAME_BYTES_MAX < SEND_BUFFER_BYTES);
 const _: () = assert!(TYPING_EVERY_MS < TYPING_LASTS_MS);
 const _: () = assert!(SEND_PIECES_MAX <= 1_024);
+const _: () = assert!(DRAIN_NOTICE_MS < STOP_MS_MAX / 2);

@@ -49,10 +49,9 @@ pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
     let signals = if is_hangup_the_end { &signals[..2] } else { &signals[..] };
     on_signal(signals, move |signal| match signal {
         SIGHUP => read_again(&sources, &reloader, &log),
-        _ => {
-            // It has stopped already: then there is nothing to stop.
-            let _ = stopper.stop();
-        }
+        // It has stopped already: then there is nothing to stop.
+        SIGTERM => drop(stopper.restart()),
+        _ => drop(stopper.stop()),
     })
     .map_err(Failure::new)?;
     greet(is_open, &data, server.local_addr());

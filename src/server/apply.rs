@@ -162,7 +162,7 @@ impl<S: Backend> Chat<S> {
     /// Reads from a connection, or not: not while the hub holds it, while too many of its calls
     /// wait for handlers, or while the server stops.
     pub(super) fn settle_pause(&mut self, net: &mut Net<'_>, conn: ConnId) {
-        let is_stopping = self.stopping.is_some();
+        let is_stopping = self.is_stopping();
         let Some(session) = self.session(conn) else { return };
         if session.is_held || session.calls >= REQUESTS_IN_FLIGHT_MAX || is_stopping {
             net.pause(conn);

@@ -1,15 +1,14 @@
-//! What the embedding program asks of the reactor's thread, and the orderly end.
+//! What the embedding program asks of the reactor's thread.
 
-use super::chat::{Chat, Stopping};
+use super::chat::Chat;
 use super::encode::{self, ErrorDetail};
 use super::handle::HandleError;
 use super::shared::{Command, Recipients, Shared};
 use super::web::Net;
-use crate::base::limits::{CALLS_PER_TURN, STOP_MS_MAX};
+use crate::base::limits::CALLS_PER_TURN;
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, ConnId};
 use crate::hub::Input;
-use crate::protocol::CloseCode;
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
 use crate::store::Backend;
@@ -29,7 +28,7 @@ impl<S: Backend> Chat<S> {
         self.shared.wake.wake();
     }
 
-    fn carry_out(&mut self, net: &mut Net<'_>, command: Command) {
+    pub(super) fn carry_out(&mut self, net: &mut Net<'_>, command: Command) {
         match command {
             Command::Push { to, kind, payload } => {
                 let text = encode::push_raw(&kind, &payload);
@@ -58,7 +57,7 @@ impl<S: Backend> Chat<S> {
                 self.handlers.insert(kind, handler);
             }
             Command::Reconfigure(config, keys) => self.reconfigure(net, *config, keys),
-            Command::Stop => self.stop(net),
+            Command::Stop(end) => self.stop(net, end),
         }
     }
 
@@ -82,44 +81,6 @@ impl<S: Backend> Chat<S> {
                 }
             }
         }
-    }
-
-    /// Begins the orderly end: no more connections and requests; what the store has is committed
-    /// and answered; then everybody is told.
-    fn stop(&mut self, net: &mut Net<'_>) {
-        if self.stopping.is_some() {
-            return;
-        }
-        log::info!(connections = net.connections(); "stopping");
-        let until = net.now().plus_millis(STOP_MS_MAX / 2);
-        let end = net.now().plus_millis(STOP_MS_MAX);
-        self.stopping = Some(Stopping::Committing { until, end });
-        net.stop_accepting();
-        net.wake_at(until);
-        // Whatever was called before this is carried out, and what comes later is told that it is
-        // not: no call is lost in silence.
-        let accepted = self.shared.queue().stop();
-        for command in accepted {
-            self.carry_out(net, command);
-        }
-        for conn in self.sessions.iter().flatten().map(|session| session.conn).collect::<Vec<_>>() {
-            self.settle_pause(net, conn);
-        }
-        self.go_on_stopping(net);
-    }
-
-    pub(super) fn go_on_stopping(&mut self, net: &mut Net<'_>) {
-        let Some(Stopping::Committing { until, end }) = self.stopping else { return };
-        if self.at_store > 0 && net.now() < until {
-            return;
-        }
-        self.stopping = Some(Stopping::Closing);
-        for conn in self.sessions.iter().flatten().map(|session| session.conn).collect::<Vec<_>>() {
-            net.close(conn, CloseCode::GOING_AWAY, "the server stops");
-        }
-        // Those that are no WebSockets yet, or are ending, have nothing to wait for.
-        net.end_others();
-        net.stop_by(end);
     }
 
     /// After the loop: every call that was not carried out is told so.

@@ -2,6 +2,7 @@
 
 use super::auth::{Identity, Keys, Verifier};
 use super::config::Config;
+use super::drain::Stopping;
 use super::encode;
 use super::handler::Registered;
 use super::http::{Routed, Rules, route};
@@ -13,7 +14,7 @@ use super::web::{Answer, Application, Message, Net, Over, Web, WebConfig};
 use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot};
 use crate::hub::{Effects, Hub, Input};
 use crate::protocol::CloseCode;
-use crate::protocol::handshake::RequestHead;
+use crate::protocol::handshake::{Refusal, RequestHead, Status};
 use crate::reactor::Wake;
 use crate::store::{Backend, Store};
 use std::collections::{HashMap, VecDeque};
@@ -61,15 +62,6 @@ pub struct Chat<S = Store> {
     /// The hub or the store is at work: a panic now leaves them in doubt.
     pub(super) is_deciding: bool,
     pub(super) started: Moment,
-}
-
-/// How far an orderly end is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stopping {
-    /// Nothing more is read; what the store has is awaited until then. All is over at the end.
-    Committing { until: Moment, end: Moment },
-    /// Everybody has been told.
-    Closing,
 }
 
 impl<S: Backend> Chat<S> {
@@ -271,6 +263,14 @@ impl<S: Backend> Chat<S> {
     }
 }
 
+/// Nobody new is let in: another server will be here soon.
+fn restarting() -> Refusal {
+    let message = "the server restarts: come back in a moment";
+    let mut refusal = Refusal::new(Status::ServiceUnavailable, "overloaded", message);
+    refusal.fields = &[("Retry-After", "2")];
+    refusal
+}
+
 impl<S: Backend> Application for Chat<S> {
     fn request(
         &mut self,
@@ -286,6 +286,7 @@ impl<S: Backend> Application for Chat<S> {
         };
         let (answer, identity, resumes) = match route(head, rules) {
             Routed::Respond(answer) => return answer,
+            Routed::Open { .. } if self.is_draining() => return restarting().into(),
             Routed::Open { upgrade, protocol, identity, resumes } => {
                 (net.accept(&upgrade, protocol), identity, resumes)
             }

@@ -2,6 +2,7 @@
 //! out. No call waits for the reactor but [`Ticket::wait`], so that all of them may be made inside
 //! a handler, too.
 
+use super::drain::End;
 use super::handler::{Access, Call, Registered, Reply};
 use super::shared::{Command, Recipients, Shared};
 use super::ticket::{Ticket, TicketState};
@@ -86,7 +87,15 @@ impl Stopper {
     /// # Errors
     /// [`HandleError::Stopped`] if it has stopped already.
     pub fn stop(&self) -> Result<(), HandleError> {
-        self.shared.stop()
+        self.shared.stop(End::ForGood)
+    }
+
+    /// As [`Handle::restart`].
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`] if it has stopped already.
+    pub fn restart(&self) -> Result<(), HandleError> {
+        self.shared.stop(End::Restart)
     }
 }
 
@@ -233,7 +242,16 @@ impl Handle {
     /// # Errors
     /// [`HandleError::Stopped`] if it has stopped already.
     pub fn stop(&self) -> Result<(), HandleError> {
-        self.shared.stop()
+        self.shared.stop(End::ForGood)
+    }
+
+    /// Stops the server for another to take its place: as [`Handle::stop`], but everybody is told
+    /// before (`notice draining`) over how much time to come back, and closed with 1012.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`] if it has stopped already.
+    pub fn restart(&self) -> Result<(), HandleError> {
+        self.shared.stop(End::Restart)
     }
 
     fn ask(&self, user: UserId, request: Request) -> Result<Ticket, HandleError> {

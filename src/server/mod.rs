@@ -18,6 +18,8 @@ pub mod config;
 #[cfg(feature = "server")]
 mod dispatch;
 #[cfg(feature = "server")]
+mod drain;
+#[cfg(feature = "server")]
 mod encode;
 #[cfg(feature = "server")]
 pub mod handle;

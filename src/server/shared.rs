@@ -3,6 +3,7 @@
 
 use super::auth::Keys;
 use super::config::Config;
+use super::drain::End;
 use super::handle::HandleError;
 use super::handler::{HandlerResult, Registered};
 use super::ticket::TicketState;
@@ -22,7 +23,7 @@ pub(super) enum Command {
     Ask { user: UserId, request: Request, ticket: Arc<TicketState> },
     Register { kind: String, handler: Registered },
     Reconfigure(Box<Config>, Keys),
-    Stop,
+    Stop(End),
 }
 
 #[derive(Debug)]
@@ -63,7 +64,7 @@ fn weight(command: &Command) -> usize {
         Command::Ask { .. }
         | Command::Register { .. }
         | Command::Reconfigure(..)
-        | Command::Stop => 64,
+        | Command::Stop(_) => 64,
     }
 }
 
@@ -133,8 +134,8 @@ impl Shared {
         self.queue().is_stopped
     }
 
-    pub(super) fn stop(&self) -> Result<(), HandleError> {
-        self.call(Command::Stop)
+    pub(super) fn stop(&self, why: End) -> Result<(), HandleError> {
+        self.call(Command::Stop(why))
     }
 
     pub(super) fn call(&self, command: Command) -> Result<(), HandleError> {

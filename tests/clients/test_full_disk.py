@@ -150,7 +150,7 @@ def test_after_a_restart_all_that_was_acknowledged_is_there_and_nothing_else(ful
 def test_it_stops_in_order_although_it_is_full(full, servers):
     server, ada, bob, acknowledged, _ = full
     server.signal(signal.SIGTERM)
-    assert ada.closed() == 1001
+    assert ada.closed() == 1012
     assert server.process.wait(harness.STOP_SECONDS) == 0
     server = servers.parlor(data=server.data)
     with Chat(server, "ada") as ada:

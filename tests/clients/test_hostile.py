@@ -202,7 +202,7 @@ class TestFrames:
         try:
             for raw in opened:
                 raw.read_message()
-            server.signal(signal.SIGTERM)
+            server.signal(signal.SIGINT)
             for raw in opened:
                 raw.send_frame(CLOSE, close_body(1000))
             for raw in opened:

@@ -195,7 +195,7 @@ class TestRestart:
         with Chat(server, "ada") as ada, Chat(server, "bob"):
             ada.push("user:online", where=lambda payload: "bob" in payload["users"])
             assert server.stop() == 0
-            assert ada.closed() == 1001
+            assert ada.closed() == 1012
             assert ada.pushed("user:offline", settle=False) == []
 
 

@@ -168,8 +168,9 @@ class TestRefusals:
 
 
 class TestEnd:
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_it_closes_with_1001_and_leaves_with_0_within_5_s(self, servers, number):
+    @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 1012), (signal.SIGINT, 1001)])
+    def test_it_closes_everybody_and_leaves_with_0_within_5_s(self, servers, number, code):
+        """SIGTERM is for a restart, SIGINT for good."""
         server = servers.parlor()
         with Chat(server, "ada") as ada, Raw(server, "/ws?user=bob"):
             # One that answers no Close, and one that has not even sent a head.
@@ -178,9 +179,33 @@ class TestEnd:
                 ada.join("lobby")
                 start = time.monotonic()
                 server.signal(number)
-                assert ada.closed() == 1001
+                assert ada.closed() == code
                 assert server.process.wait(6) == 0
                 assert time.monotonic() - start < 5
+            notices = [notice["code"] for _, notice in ada.pushed("notice", settle=False)]
+            assert notices == (["draining"] if code == 1012 else [])
+
+    def test_a_restart_is_announced_and_served_on_until_it_comes(self, servers):
+        server = servers.parlor()
+        with Chat(server, "ada") as ada:
+            ada.join("lobby")
+            server.signal(signal.SIGTERM)
+            notice = ada.push("notice")
+            assert notice["code"] == "draining"
+            assert 1_000 <= notice["spread_ms"] <= 60_000
+            assert ada.say("lobby", "still here")["seq"] == 2
+            assert self.status_of_an_upgrade(server) == 503
+            assert ada.closed() == 1012
+        assert server.process.wait(6) == 0
+        server = servers.parlor(data=server.data)
+        with Chat(server, "ada") as ada:
+            (said,) = [e for e in ada.history("lobby")["entries"] if e["type"] == "chat:message"]
+            assert (said["payload"]["seq"], said["payload"]["text"]) == (2, "still here")
+
+    def test_without_anybody_there_it_ends_at_once(self, servers):
+        server = servers.parlor()
+        assert server.stop() == 0
+        assert "draining" not in server.output()
 
     def test_a_second_signal_does_no_harm(self, servers):
         server = servers.parlor()
@@ -229,7 +254,7 @@ class TestEnd:
                         waiting[ada.send("chat:send", room="lobby", text=str(number))] = str(number)
                     ada.gather(0.002)
             except harness.ConnectionClosed as closed:
-                assert closed.rcvd is not None and closed.rcvd.code == 1001
+                assert closed.rcvd is not None and closed.rcvd.code == 1012
             for id, text in waiting.items():
                 message = ada._answers.get(str(id))
                 if message and message["type"] == "reply":

@@ -302,7 +302,8 @@ impl<A: Application> Web<A> {
         {
             // The application cannot take anything back any more, whatever becomes of the rights of
             // whom it is for. When the server stops, nothing becomes of them.
-            if over != Over::ClosedByUs(CloseCode::GOING_AWAY)
+            let is_stopping = [CloseCode::GOING_AWAY, CloseCode::RESTART];
+            if !is_stopping.map(Over::ClosedByUs).contains(&over)
                 && let Some(out) = io.outbox(conn)
             {
                 out.take_back_all();
