@@ -179,6 +179,8 @@ fn short(notice: &Notice) -> String {
         Notice::Typing { user, typing, .. } => format!("{user} types: {typing}"),
         Notice::Read { user, seq, .. } => format!("{user} read {seq}"),
         Notice::Delivered { user, seq, .. } => format!("{user} received {seq}"),
+        Notice::Event { stream, event, .. } => format!("{stream} {}", event.seq),
+        Notice::Unsubscribed { streams } => format!("no more of {streams:?}"),
         Notice::Invited(invite) => format!("invited to {} by {}", invite.room, invite.by),
         Notice::Removed { room, reason, .. } => format!("removed from {room}: {reason}"),
     }

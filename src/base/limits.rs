@@ -106,6 +106,22 @@ pub const TYPING_MEMBERS_MAX: usize = 200;
 pub const TYPING_EVERY_MS: u64 = 3_000;
 /// Typing that is not told again is over after this time.
 pub const TYPING_LASTS_MS: u64 = 6_000;
+/// Subscriptions of a connection that have a filter.
+pub const FILTERS_PER_CONNECTION_MAX: usize = 16;
+/// Different filters of a stream: each is asked for each event.
+pub const FILTERS_PER_STREAM_MAX: usize = 256;
+/// Values in a filter's `in`.
+pub const FILTER_VALUES_MAX: usize = 64;
+/// Reference tokens in a filter's JSON pointer.
+pub const FILTER_DEPTH_MAX: usize = 8;
+/// Conditions of a filter.
+pub const FILTER_CONDITIONS_MAX: usize = 16;
+/// Streams that a configuration declares: a name is looked for among all patterns.
+pub const DECLARATIONS_MAX: usize = 1_000;
+/// Events that a log may be declared to keep.
+pub const STREAM_EVENTS_MAX: u32 = 1_000_000;
+/// Events a second that a rate may allow; more is no rate.
+pub const STREAM_RATE_MAX: u32 = 1_000;
 /// Malformed requests within [`ABUSE_WINDOW_MS`] that end a connection with 4000.
 pub const MALFORMED_MAX: u32 = 50;
 /// Requests over the rate within [`ABUSE_WINDOW_MS`] that end a connection with 4103.
@@ -120,6 +136,8 @@ pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 pub const TOKENS_PER_REQUEST_MAX: usize = 4;
 /// A token's own id (`jti`), in bytes: twice a hash in hexadecimal digits.
 pub const JTI_BYTES_MAX: usize = 128;
+/// Patterns of streams in a claim of a token: a name is looked for among all of them.
+pub const CLAIM_PATTERNS_MAX: usize = 256;
 /// Revocations that are kept, of tokens and of users together.
 pub const REVOCATIONS_MAX: usize = 100_000;
 /// A file with a key or a set of keys, in bytes.
@@ -224,6 +242,12 @@ pub struct Limits {
     /// People of an audience above which only their number is told; below nine tenths of it the
     /// lists are back.
     pub presence_listed_people: u32,
+    /// Streams that a connection watches.
+    pub subscriptions: u32,
+    /// Streams in all, those of families included.
+    pub streams: u32,
+    /// What is kept of one stream's events, in bytes, unless the newest alone is larger.
+    pub stream_bytes: u32,
     /// Shortest time between two announcements of presence, in ms; grows with the audience.
     pub presence_window_ms: u64,
 }
@@ -268,6 +292,9 @@ impl Default for Limits {
             closing_timeout_ms: 5_000,
             presence_grace_ms: 5_000,
             presence_listed_people: 500,
+            subscriptions: 100,
+            streams: 10_000,
+            stream_bytes: 16 * 1024 * 1024,
             presence_window_ms: 250,
         }
     }

@@ -1,10 +1,10 @@
-//! Names of users and rooms, checked once where they come in.
+//! Names of users, rooms and streams, checked once where they come in.
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-/// Longest user id, and longest name of a room that is no direct message, in bytes.
+/// Longest user id, longest name of a stream and of a room that is no direct message, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 /// Longest name of a direct message's room: `dm:`, two user ids and a `:`, in bytes.
 pub const DM_BYTES_MAX: usize = 3 + NAME_BYTES_MAX + 1 + NAME_BYTES_MAX;
@@ -29,7 +29,9 @@ impl fmt::Display for NameError {
         f.write_str(match self {
             NameError::Empty => "is empty",
             NameError::TooLong => "is too long",
-            NameError::Character => "has a character outside of A-Z a-z 0-9 _ . @ - (rooms: and :)",
+            NameError::Character => {
+                "has a character outside of A-Z a-z 0-9 _ . @ - (rooms and streams: and :)"
+            }
             NameError::DotsAlone => "consists of dots alone",
         })
     }
@@ -45,6 +47,24 @@ pub struct UserId(Arc<str>);
 /// and may have 132 bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomId(Arc<str>);
+
+/// A stream's name: as a user's id, and `:`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(Arc<str>);
+
+impl StreamId {
+    /// Checks `text` and makes it a stream's name.
+    pub fn parse(text: &str) -> Result<StreamId, NameError> {
+        check(text, NAME_BYTES_MAX, true)?;
+        Ok(StreamId(text.into()))
+    }
+
+    /// The stream's name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl UserId {
     /// Checks `text` and makes it an id.
@@ -128,6 +148,7 @@ macro_rules! as_text {
 }
 as_text!(UserId);
 as_text!(RoomId);
+as_text!(StreamId);
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,10 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
 use std::rc::Rc;
 
-/// The source of frames that belong to no room.
+/// Frames that an event of a higher priority may go before: what it costs is bounded.
+const OVERTAKEN_FRAMES_MAX: usize = 256;
+
+/// The source of frames that belong to no room and no stream.
 pub const NO_SOURCE: u32 = u32::MAX;
 
 /// What may happen to a frame when the outbox fills.
@@ -30,6 +33,32 @@ pub enum Class {
     Durable,
     /// Typing, presence: refused when the outbox is half full.
     Ephemeral,
+    /// An event of a stream: refused when the outbox is full, half full or a quarter full, by its
+    /// priority, and fed later. It goes before events of a lower priority that wait.
+    Stream(Priority),
+}
+
+/// What of several streams goes first when a connection is slow, and what is given up last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Given up first.
+    Low,
+    /// In between.
+    #[default]
+    Normal,
+    /// Before the events of others.
+    High,
+}
+
+impl Priority {
+    /// The share of an outbox that such events may fill.
+    const fn share(self, limit: usize) -> usize {
+        match self {
+            Priority::Low => limit / 4,
+            Priority::Normal => limit / 2,
+            Priority::High => limit,
+        }
+    }
 }
 
 /// The outbox had no room for a frame of this class.
@@ -132,6 +161,14 @@ impl Outbox {
                     return Err(Refused);
                 }
             }
+            Class::Stream(priority) => {
+                let share = priority.share(self.limit as usize);
+                let over = self.waiting + cost.waiting > share || self.budget.is_spent();
+                // As above: an image may be larger than the share.
+                if over && self.waiting > 0 {
+                    return Err(Refused);
+                }
+            }
             Class::Ephemeral => {
                 if self.waiting + cost.waiting > self.limit as usize / 2 || self.budget.is_spent() {
                     return Err(Refused);
@@ -144,7 +181,7 @@ impl Outbox {
         if matches!(self.queue, Queue::Empty) {
             self.queue = Queue::One(item);
         } else {
-            self.storage().items.push_back(item);
+            self.storage().add(item);
         }
         Ok(())
     }
@@ -429,6 +466,22 @@ impl Drop for Outbox {
 }
 
 impl Storage {
+    /// Queues an item: at the end, or before the events at the end that are of a lower priority. Those
+    /// of one stream are of one priority, so that they keep their order.
+    fn add(&mut self, item: Item) {
+        let mut place = self.items.len();
+        if let Class::Stream(priority) = item.class {
+            // The first frame may have begun to leave.
+            let first = place.saturating_sub(OVERTAKEN_FRAMES_MAX).max(1);
+            while place > first
+                && matches!(self.items[place - 1].class, Class::Stream(other) if other < priority)
+            {
+                place -= 1;
+            }
+        }
+        self.items.insert(place, item);
+    }
+
     fn clear(&mut self) {
         self.items.clear();
         self.front_sent = 0;

@@ -3,6 +3,7 @@
 use super::{Failure, SECRET_VARIABLE, secret_of_environment};
 use crate::base::limits::{JTI_BYTES_MAX, KID_BYTES_MAX};
 use crate::base::{Limits, UserId};
+use crate::hub::streams::Pattern;
 use crate::reactor::Clock;
 use crate::server::auth::{Claims, SigningKey};
 use clap::Args;
@@ -27,6 +28,14 @@ pub(super) struct TokenArgs {
     /// Let the user do what admins may
     #[arg(long)]
     admin: bool,
+
+    /// Let the user publish to streams of this pattern, as `state` or `sensor:*` (may be repeated)
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    publish: Vec<String>,
+
+    /// Let the user watch streams of this pattern alone (may be repeated)
+    #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
+    subscribe: Vec<String>,
 
     /// Print a link that signs in to the page of the server at this address; without one, at
     /// http://127.0.0.1:8080/
@@ -97,6 +106,8 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
         jti: args.jti.clone(),
         name: args.name.clone(),
         admin: args.admin,
+        publish: (!args.publish.is_empty()).then(|| args.publish.clone()),
+        subscribe: (!args.subscribe.is_empty()).then(|| args.subscribe.clone()),
     };
     let token = key.sign(&claims, args.kid.as_deref()).map_err(Failure::new)?;
     match &args.url {
@@ -105,6 +116,10 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
         None => println!("{token}"),
     }
     Ok(())
+}
+
+fn parse_pattern(text: &str) -> Result<String, String> {
+    Pattern::parse(text).map(|_| text.to_owned()).map_err(|error| format!("a pattern {error}"))
 }
 
 /// What signs: one of a private key, a secret's file, and the secret of the environment.

@@ -1,7 +1,11 @@
 //! What the hub wants done.
 
 use super::input::Origin;
-use crate::base::{ConnId, Entry, Moment, Query, Record, Revocation, RoomId, Timestamp, UserId};
+use super::streams::{Declaration, Form, Subscribed};
+use crate::base::{
+    ConnId, Entry, Event, Moment, Query, Record, Revocation, RoomId, StreamId, Timestamp, UserId,
+};
+use std::borrow::Cow;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -197,6 +201,27 @@ pub enum Notice {
         /// The room.
         source: u32,
     },
+    /// An event of a stream.
+    Event {
+        /// The stream.
+        stream: StreamId,
+        /// What it is declared to be.
+        declaration: Rc<Declaration>,
+        /// The event.
+        event: Rc<Event>,
+        /// The `seq` that was sent to the recipients before; 0 if none was.
+        prev: u64,
+        /// How they are told.
+        form: Form,
+        /// The stream, for [`Input::EventMissed`](super::Input::EventMissed) and
+        /// [`Effect::TakeBack`].
+        source: u32,
+    },
+    /// The recipient may not watch some streams any more.
+    Unsubscribed {
+        /// Which.
+        streams: Vec<StreamId>,
+    },
     /// The recipient's user may join a room.
     Invited(InviteInfo),
     /// The recipient's user is no member of a room any more.
@@ -302,6 +327,19 @@ pub enum Answer {
     },
     /// Where the rooms go on, and those that do not.
     Resumed(Resumed),
+    /// Streams that are watched from here on.
+    Subscribed(Vec<Subscribed>),
+    /// Streams that are not watched any more.
+    Unsubscribed(Vec<StreamId>),
+    /// An event is in its stream.
+    Published {
+        /// Which.
+        stream: StreamId,
+        /// Its number.
+        seq: u64,
+        /// When.
+        ts: Timestamp,
+    },
 }
 
 /// The answer to a `resume`.
@@ -391,7 +429,7 @@ pub struct Refusal {
     /// A sentence for people.
     pub message: &'static str,
     /// Which member of the payload is wrong.
-    pub field: Option<&'static str>,
+    pub field: Option<Cow<'static, str>>,
     /// Which limit, where it is one.
     pub limit: Option<u64>,
     /// The oldest entry that is kept, where older ones are asked for.
@@ -414,17 +452,17 @@ impl Refusal {
         Refusal::new(RefusalCode::Forbidden, "banned from this room");
 
     pub(super) const fn bad_request(field: &'static str, message: &'static str) -> Refusal {
-        let refusal = Refusal::new(RefusalCode::BadRequest, message);
-        Refusal { field: Some(field), ..refusal }
+        let field = Some(Cow::Borrowed(field));
+        Refusal { code: RefusalCode::BadRequest, message, field, limit: None, first: None }
     }
 
     pub(super) const fn quota(message: &'static str, limit: u64) -> Refusal {
-        Refusal { limit: Some(limit), ..Refusal::new(RefusalCode::Quota, message) }
+        Refusal { code: RefusalCode::Quota, message, field: None, limit: Some(limit), first: None }
     }
 
     pub(super) const fn gone(first: u64) -> Refusal {
-        let refusal = Refusal::new(RefusalCode::Gone, "entries so old are not kept any more");
-        Refusal { first: Some(first), ..refusal }
+        let message = "entries so old are not kept any more";
+        Refusal { code: RefusalCode::Gone, message, field: None, limit: None, first: Some(first) }
     }
 
     /// The same to everybody who is no member, whether or not the room exists.
@@ -457,6 +495,7 @@ codes! {
     NotMember, "not_member", "No member of this room, whether or not it exists.";
     NoSuchRoom, "no_such_room", "There is no such room: for admins.";
     NoSuchUser, "no_such_user", "No such user is meant here.";
+    NoSuchStream, "no_such_stream", "No stream is declared that has this name.";
     NoSuchMessage, "no_such_message", "The room has no such message.";
     TooLarge, "too_large", "More than a limit allows.";
     RateLimited, "rate_limited", "Too many requests; later again.";

@@ -10,6 +10,7 @@ use super::manage::Reason;
 use super::presence::{Presence, Scope};
 use super::request::Asker;
 use super::room::{Ban, Life, Room, RoomIx};
+use super::streams::{StreamSettings, Streams};
 use super::user::{User, UserIx};
 use crate::base::limits::ROOMS_MADE_A_DAY;
 use crate::base::{
@@ -40,6 +41,7 @@ pub struct Settings {
     pub(super) presence: Scope,
     /// Above so many people only their number is told.
     pub(super) listed_people: usize,
+    pub(super) streams: StreamSettings,
 }
 
 impl From<&Limits> for Settings {
@@ -61,6 +63,7 @@ impl From<&Limits> for Settings {
             window_ms: limits.presence_window_ms,
             presence: Scope::Everyone,
             listed_people: limits.presence_listed_people as usize,
+            streams: StreamSettings::new(Vec::new(), |_| None, limits),
         }
     }
 }
@@ -83,6 +86,13 @@ impl Settings {
     /// Rooms that a user may make in a day.
     pub(super) fn rooms_a_day(&self) -> u32 {
         self.rooms.max(ROOMS_MADE_A_DAY)
+    }
+
+    /// Says which streams there are.
+    #[must_use]
+    pub fn streams(mut self, streams: StreamSettings) -> Settings {
+        self.streams = streams;
+        self
     }
 
     /// Says how much of the rooms' logs is kept.
@@ -162,6 +172,10 @@ pub struct Census {
     pub permits: usize,
     /// Whoever is typing.
     pub typing: usize,
+    /// Subscriptions to streams.
+    pub subscriptions: usize,
+    /// What else is remembered for them: filters, connections that watch, rates that hold back.
+    pub of_subscriptions: usize,
 }
 
 /// Users, rooms, presence: who may do what, and who gets what.
@@ -185,6 +199,7 @@ pub struct Hub {
     pub(super) feed_retries: Vec<ConnId>,
     pub(super) keeping: Keeping,
     pub(super) makers: Makers,
+    pub(super) streams: Streams,
     /// Rooms that have not ended.
     pub(super) live_rooms: usize,
     next_ticket: u64,
@@ -197,6 +212,7 @@ impl Hub {
         let mut chance = Chance::new(seed);
         let hash = SeededHash::new(chance.next_u64());
         let rooms_a_day = settings.rooms_a_day();
+        let streams = Streams::new(settings.streams.clone(), chance.next_u64());
         let mut hub = Hub {
             settings,
             epoch: snapshot.epoch.into(),
@@ -213,6 +229,7 @@ impl Hub {
             feed_retries: Vec::new(),
             keeping: Keeping::default(),
             makers: Makers::new(rooms_a_day, hash),
+            streams,
             live_rooms: 0,
             next_ticket: 0,
         };
@@ -251,11 +268,13 @@ impl Hub {
     }
 
     /// Goes by other settings from now on: whoever is in stays in. How much of logs is kept and who is
-    /// told of presence stay as they were, as what is there was made by them.
+    /// told of presence stay as they were, as what is there was made by them. The streams that are
+    /// there go by theirs from [`Input::Redeclared`] on.
     pub fn reconfigure(&mut self, settings: Settings) {
         self.makers.set_rooms_a_day(settings.rooms_a_day());
         let presence = self.settings.presence;
         let retentions = std::mem::take(&mut self.settings.retentions);
+        self.streams.settings = settings.streams.clone();
         self.settings = Settings { presence, retentions, ..settings };
     }
 
@@ -265,7 +284,10 @@ impl Hub {
             Input::Connected { conn, user, name, resumes } => {
                 self.connected(now, conn, user, name, resumes, effects);
             }
-            Input::Disconnected { conn } => self.disconnected(now, conn, effects),
+            Input::Disconnected { conn } => {
+                self.disconnected(now, conn, effects);
+                self.streams.gone(now, conn, effects);
+            }
             Input::Request { conn, is_admin, id, request } => {
                 self.requested(now, conn, is_admin, id, request, effects);
             }
@@ -273,9 +295,31 @@ impl Hub {
             Input::Outcome { ticket, outcome } => self.outcome(now, ticket, outcome, effects),
             Input::Behind { conn, source, seq } => self.fell_behind(conn, RoomIx(source), seq),
             Input::PresenceMissed { conn } => self.presence_missed(conn),
+            Input::Subscribe { by: (conn, id), rights, form, asks } => {
+                let by = (conn, Origin::Conn(conn, id));
+                self.streams.subscribe(now, by, &rights, form, asks, effects);
+            }
+            Input::Unsubscribe { by: (conn, id), streams } => {
+                let by = (conn, Origin::Conn(conn, id));
+                self.streams.unsubscribe(now, by, &streams, effects);
+            }
+            Input::StreamAck { by: (conn, id), stream, seq } => {
+                self.streams.ack((conn, Origin::Conn(conn, id)), &stream, seq, effects);
+            }
+            Input::Publish { origin, publisher, stream, data } => {
+                self.streams.publish(now, origin, &publisher, &stream, data, effects);
+            }
+            Input::RightsChanged { conn, rights } => {
+                self.streams.rights_changed(now, conn, &rights, effects);
+            }
+            Input::Redeclared => self.streams.redeclare(now, effects),
+            Input::EventMissed { conn, source, seq, prev } => {
+                self.streams.missed(conn, source, seq, prev);
+            }
             Input::Drained { conn } => {
                 self.feed(conn, effects);
                 self.presence_caught_up(conn, effects);
+                self.streams.drained(now, conn, effects);
             }
             Input::Woken => self.woken(now, effects),
         }
@@ -300,7 +344,10 @@ impl Hub {
     /// All that there is, counted through.
     #[must_use]
     pub fn census(&self) -> Census {
+        let (subscriptions, of_subscriptions) = self.streams.census();
         let mut census = Census {
+            subscriptions,
+            of_subscriptions,
             users: self.users.len().max(self.user_by_id.len()),
             rooms: self.rooms.len(),
             pending: self.pending.len(),
@@ -319,6 +366,12 @@ impl Hub {
             }
         }
         census
+    }
+
+    /// The streams, and who watches them.
+    #[must_use]
+    pub fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// A user's display name, where it is not their id.
@@ -345,6 +398,7 @@ impl Hub {
         }
         self.presence_due(now, effects);
         self.trim_due(now, effects);
+        self.streams.wake(now, effects);
     }
 
     pub(super) fn ticket(&mut self, pending: Pending) -> u64 {

@@ -1,6 +1,9 @@
 //! What the hub is told.
 
-use crate::base::{Body, ConnId, Moment, Outcome, Revocation, RoomId, Timestamp, UserId};
+use super::streams::{Ask, Form, Publisher, Rights};
+use crate::base::{
+    Body, ConnId, Data, Moment, Outcome, Revocation, RoomId, StreamId, Timestamp, UserId,
+};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -63,6 +66,64 @@ pub enum Input {
         user: UserId,
         /// What.
         request: Request,
+    },
+    /// A connection wants to watch streams. It need not be a user's.
+    Subscribe {
+        /// Which, and for the answer.
+        by: (ConnId, RequestId),
+        /// What it may watch.
+        rights: Rc<Rights>,
+        /// How it is told.
+        form: Form,
+        /// What it wants.
+        asks: Vec<Ask>,
+    },
+    /// A connection wants to watch streams no more.
+    Unsubscribe {
+        /// Which, and for the answer.
+        by: (ConnId, RequestId),
+        /// The streams.
+        streams: Vec<StreamId>,
+    },
+    /// A subscriber says up to where they have come in a stream.
+    StreamAck {
+        /// Which, and for the answer.
+        by: (ConnId, RequestId),
+        /// The stream.
+        stream: StreamId,
+        /// The event.
+        seq: u64,
+    },
+    /// An event for a stream.
+    Publish {
+        /// Who waits for the answer.
+        origin: Origin,
+        /// By whose right.
+        publisher: Publisher,
+        /// The stream.
+        stream: StreamId,
+        /// The event's data: JSON that is sound, or bytes.
+        data: Data,
+    },
+    /// What a connection may watch has changed.
+    RightsChanged {
+        /// Which.
+        conn: ConnId,
+        /// What it may watch now.
+        rights: Rc<Rights>,
+    },
+    /// Streams may be declared otherwise than they were.
+    Redeclared,
+    /// An event did not fit the outbox of a connection.
+    EventMissed {
+        /// Which.
+        conn: ConnId,
+        /// The stream, as [`Effect::Deliver`](super::Effect::Deliver) gave its source.
+        source: u32,
+        /// The event.
+        seq: u64,
+        /// The one that it had before.
+        prev: u64,
     },
     /// What became of an [`Effect::Persist`](super::Effect::Persist) or
     /// [`Effect::Load`](super::Effect::Load).

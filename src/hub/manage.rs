@@ -337,7 +337,7 @@ impl Hub {
         {
             let message = "the new owner is no member of this room";
             return Err(Refusal {
-                field: Some("owner"),
+                field: Some("owner".into()),
                 ..Refusal::new(RefusalCode::NoSuchUser, message)
             });
         }

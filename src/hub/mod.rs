@@ -26,6 +26,7 @@ mod presence_list;
 mod request;
 mod resume;
 mod room;
+pub mod streams;
 mod typing;
 mod user;
 

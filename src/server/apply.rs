@@ -1,7 +1,8 @@
 //! The hub's effects, carried out: answers, deliveries, records.
 
 use super::chat::{Chat, SLOW, TOO_MANY};
-use super::encode;
+use super::encode::{self, Body};
+use super::streams::subscribed;
 use super::web::Net;
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
 use crate::base::{ConnId, Outcome, UserId};
@@ -50,11 +51,15 @@ impl<S: Backend> Chat<S> {
                         let text = encode::reply(id, |w| encode::answer(w, answer));
                         self.say(net, *conn, &text);
                     }
+                    (Ok(Answer::Subscribed(streams)), None) => {
+                        let text = encode::push("subscribed", |w| subscribed(w, streams));
+                        self.say(net, *conn, &text);
+                    }
                     (Ok(_), None) => {}
                     (Err(refusal), id) => {
                         let detail = encode::refusal_detail(refusal);
                         let code = refusal.code.as_str();
-                        self.error(net, *conn, id.as_deref(), code, refusal.message, detail);
+                        self.error(net, *conn, id.as_deref(), code, refusal.message, &detail);
                     }
                 },
                 Effect::Greet { conn, rooms, invites } => {
@@ -112,7 +117,10 @@ impl<S: Backend> Chat<S> {
         refused: &mut BTreeSet<(ConnId, u32)>,
     ) {
         let encoded = encode::notice(notice);
-        let mut broadcast = Broadcast::new(Message::Text(&encoded.text));
+        let mut broadcast = Broadcast::new(match &encoded.body {
+            Body::Text(text) => Message::Text(text),
+            Body::Binary(bytes) => Message::Binary(bytes),
+        });
         self.deliveries += recipients.len();
         for &conn in recipients {
             if refused.contains(&(conn, encoded.source)) {
@@ -127,6 +135,11 @@ impl<S: Backend> Chat<S> {
                     let behind = Input::Behind { conn, source: *source, seq: entry.seq };
                     self.inputs.push_back(behind);
                 }
+                Notice::Event { event, prev, source, .. } => {
+                    refused.insert((conn, *source));
+                    let (source, seq, prev) = (*source, event.seq, *prev);
+                    self.inputs.push_back(Input::EventMissed { conn, source, seq, prev });
+                }
                 Notice::Online { .. } | Notice::Offline { .. } | Notice::Count { .. } => {
                     self.inputs.push_back(Input::PresenceMissed { conn });
                 }
@@ -134,6 +147,7 @@ impl<S: Backend> Chat<S> {
                 Notice::Typing { .. }
                 | Notice::Read { .. }
                 | Notice::Delivered { .. }
+                | Notice::Unsubscribed { .. }
                 | Notice::Invited(_)
                 | Notice::Removed { .. } => {}
             }

@@ -76,7 +76,7 @@ impl<S: Backend> Chat<S> {
                 (Ok(_), None) => {}
                 (Err((code, message)), id) => {
                     let text =
-                        encode::error(id.as_deref(), &code, &message, ErrorDetail::default());
+                        encode::error(id.as_deref(), &code, &message, &ErrorDetail::default());
                     self.say(net, conn, &text);
                 }
             }

@@ -9,6 +9,7 @@ use super::http::{Routed, Rules, route};
 use super::json::Writer;
 use super::session::{Known, Phase, Session};
 use super::shared::Shared;
+use super::streams::largest_binary;
 use super::ticket::TicketState;
 use super::web::{Answer, Application, Message, Net, Over, Web, WebConfig};
 use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot};
@@ -19,6 +20,7 @@ use crate::reactor::Wake;
 use crate::store::{Backend, Store};
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// The closes of the wire's own range, and their names.
@@ -47,6 +49,8 @@ pub struct Chat<S = Store> {
     pub(super) sessions: Vec<Option<Session>>,
     pub(super) inputs: VecDeque<Input>,
     pub(super) effects: Effects,
+    /// The largest message that publishes to a stream of bytes; 0 if there is none.
+    pub(super) largest_binary: u64,
     /// Calls of the embedding program that wait for the hub's answer.
     pub(super) tickets: HashMap<u64, Arc<TicketState>>,
     pub(super) next_call: u64,
@@ -104,6 +108,7 @@ impl<S: Backend> Chat<S> {
     }
 
     fn new(config: Config, verifier: Verifier, hub: Hub, store: S, shared: Arc<Shared>) -> Chat<S> {
+        let largest_binary = largest_binary(&config.streams);
         Chat {
             verifier,
             config,
@@ -114,6 +119,7 @@ impl<S: Backend> Chat<S> {
             sessions: Vec::new(),
             inputs: VecDeque::new(),
             effects: Effects::default(),
+            largest_binary,
             tickets: HashMap::new(),
             next_call: 0,
             outcomes: VecDeque::new(),
@@ -131,9 +137,16 @@ impl<S: Backend> Chat<S> {
         session.filter(|session| session.conn == conn)
     }
 
+    /// Who a connection has said that it is.
+    pub(super) fn known(&self, conn: ConnId) -> Option<&Known> {
+        let session = self.sessions.get(conn.index())?.as_ref();
+        session.filter(|session| session.conn == conn)?.known()
+    }
+
     /// Lets somebody in whose identity is known.
     fn let_in(&mut self, net: &mut Net<'_>, conn: ConnId, identity: Identity, resumes: bool) {
         self.arm(net, conn);
+        self.widen(net, conn);
         let Identity { user, name, .. } = identity;
         self.decide(net, Input::Connected { conn, user, name, resumes });
     }
@@ -153,9 +166,14 @@ impl<S: Backend> Chat<S> {
         match (verified, known) {
             (Ok(identity), Some(known)) if identity.user == known => {
                 // The new token's rights replace the old ones, downwards too.
-                session.phase = Phase::Known(Known::from(&identity));
+                let is_widened = session.known().is_some_and(|known| known.is_widened);
+                let known = Known { is_widened, ..Known::from(&identity) };
+                let rights = Rc::clone(&known.rights);
+                session.phase = Phase::Known(known);
                 self.arm(net, conn);
                 self.reply_to_auth(net, conn, id);
+                self.widen(net, conn);
+                self.decide(net, Input::RightsChanged { conn, rights });
             }
             // A refresh that fails changes nothing.
             (Ok(_), Some(_)) => {
@@ -204,7 +222,7 @@ impl<S: Backend> Chat<S> {
         message: &str,
     ) {
         let detail = encode::ErrorDetail { close: Some(code.0), ..encode::ErrorDetail::default() };
-        self.say(net, conn, &encode::error(None, name, message, detail));
+        self.say(net, conn, &encode::error(None, name, message, &detail));
         net.close(conn, code, name);
     }
 
@@ -361,7 +379,7 @@ impl<S: Backend> Application for Chat<S> {
             }
         }
         if let Some((code, message, detail)) = due {
-            self.say(net, conn, &encode::error(None, code, &message, detail));
+            self.say(net, conn, &encode::error(None, code, &message, &detail));
         }
         if let Some(expires) = tells_expiry {
             let text = encode::push("notice", |w| {

@@ -4,10 +4,12 @@ use super::chat::{BAD_CLIENT, Chat, RATE};
 use super::encode::{self, ErrorDetail};
 use super::handler::{Access, Call, Caller, Reply};
 use super::request::{Envelope, Fault, TYPES};
+use super::streams::stream;
 use super::web::{Message, Net};
 use crate::base::ConnId;
 use crate::base::limits::REVOCATIONS_MAX;
 use crate::hub::{Input, InviteInfo, RefusalCode, Request, RequestId, RoomSummary, Scope};
+use crate::protocol::CloseCode;
 use crate::store::Backend;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,12 +21,22 @@ impl<S: Backend> Chat<S> {
             (self.config.limits.requests_per_second, self.config.limits.burst);
         let Some(session) = self.session(conn) else { return };
         let rate = session.take_request(now, per_second, burst);
-        let text = match message {
-            Message::Text(text) => text,
-            Message::Binary(_) | Message::Ping(_) => "",
+        let (text, bytes) = match message {
+            Message::Text(text) => (text, None),
+            Message::Binary(bytes) => ("", Some(bytes)),
+            Message::Ping(_) => return,
         };
-        let is_text = matches!(message, Message::Text(_));
-        let envelope = if is_text { Envelope::parse(text) } else { Err((None, binary())) };
+        // Whoever publishes bytes may send more than this, but no more of text than others.
+        if text.len() as u64 > self.config.limits.message_bytes {
+            net.close(conn, CloseCode::TOO_BIG, "");
+            return;
+        }
+        if let (Some(bytes), Ok(())) = (bytes, &rate)
+            && self.publish_bytes(net, conn, bytes)
+        {
+            return;
+        }
+        let envelope = if bytes.is_none() { Envelope::parse(text) } else { Err((None, binary())) };
         if let Err(retry_after_ms) = rate {
             let id = match &envelope {
                 Ok(envelope) => envelope.id.clone(),
@@ -48,16 +60,16 @@ impl<S: Backend> Chat<S> {
         }
         let detail = ErrorDetail { retry_after_ms: Some(retry_after_ms), ..ErrorDetail::default() };
         let code = RefusalCode::RateLimited.as_str();
-        self.error(net, conn, id.as_deref(), code, "too many requests", detail);
+        self.error(net, conn, id.as_deref(), code, "too many requests", &detail);
     }
 
-    fn fault(&mut self, net: &mut Net<'_>, conn: ConnId, id: RequestId, fault: &Fault) {
+    pub(super) fn fault(&mut self, net: &mut Net<'_>, conn: ConnId, id: RequestId, fault: &Fault) {
         let now = net.now();
         let is_malformed = matches!(fault.code, RefusalCode::BadJson | RefusalCode::BadRequest);
         let is_one_too_many =
             is_malformed && self.session(conn).is_some_and(|session| session.malformed(now));
         let detail = encode::fault_detail(fault);
-        self.error(net, conn, id.as_deref(), fault.code.as_str(), &fault.message, detail);
+        self.error(net, conn, id.as_deref(), fault.code.as_str(), &fault.message, &detail);
         if is_one_too_many {
             self.close_with(net, conn, BAD_CLIENT, "too many malformed requests");
         }
@@ -108,13 +120,13 @@ impl<S: Backend> Chat<S> {
                     let limit = Some(REVOCATIONS_MAX as u64);
                     let detail = ErrorDetail { limit, ..ErrorDetail::default() };
                     let message = "as many revocations as there may be";
-                    self.error(net, conn, id, RefusalCode::Quota.as_str(), message, detail);
+                    self.error(net, conn, id, RefusalCode::Quota.as_str(), message, &detail);
                 }
                 Ok(Some(request)) => {
                     let id = envelope.id.clone();
                     self.decide(net, Input::Request { conn, is_admin, id, request });
                 }
-                Ok(None) => self.refuse(net, conn, id, "unknown_type", "no request has this type"),
+                Ok(None) => self.stream_request(net, conn, envelope),
                 Err(fault) => self.fault(net, conn, envelope.id.clone(), &fault),
             },
         }
@@ -134,7 +146,8 @@ impl<S: Backend> Chat<S> {
         let counts = self.hub.counts();
         let text = encode::reply(id, |w| {
             self.greeting(w, net, conn, rooms, invites);
-            w.array("types", TYPES, |w, kind| w.item(kind));
+            w.array("types", self.types(conn), |w, kind| w.item(kind));
+            w.array("streams", self.streams_for(conn), |w, one| w.object(|w| stream(w, one)));
             w.number("uptime_ms", net.now().millis_since(self.started));
             w.object_in("counts", |w| {
                 w.number("connections", counts.connections as u64);
@@ -149,6 +162,22 @@ impl<S: Backend> Chat<S> {
             });
         });
         self.say(net, conn, &text);
+    }
+
+    /// The types of requests that a connection may send: the wire's, and those of handlers.
+    fn types(&self, conn: ConnId) -> Vec<&str> {
+        let known = self.known(conn);
+        let may_call = |access: Access| match access {
+            Access::Public => true,
+            Access::User => known.is_some(),
+            Access::Admin => known.is_some_and(|known| known.admin),
+        };
+        let own = self.handlers.iter().filter(|(_, handler)| may_call(handler.access));
+        let mut types: Vec<&str> =
+            own.map(|(kind, _)| kind.as_str()).chain(TYPES.iter().copied()).collect();
+        types.sort_unstable();
+        types.dedup();
+        types
     }
 
     fn call_handler(
@@ -203,7 +232,7 @@ impl<S: Backend> Chat<S> {
         code: &'static str,
         message: &str,
     ) {
-        self.error(net, conn, id, code, message, ErrorDetail::default());
+        self.error(net, conn, id, code, message, &ErrorDetail::default());
     }
 
     /// Sends an error: at once where it answers an `id`, at most one a second where it does not.
@@ -214,7 +243,7 @@ impl<S: Backend> Chat<S> {
         id: Option<&str>,
         code: &'static str,
         message: &str,
-        detail: ErrorDetail,
+        detail: &ErrorDetail,
     ) {
         let now = net.now();
         let Some(session) = self.session(conn) else { return };
@@ -229,7 +258,9 @@ impl<S: Backend> Chat<S> {
 fn binary() -> Fault {
     Fault {
         code: RefusalCode::BadRequest,
-        message: "binary messages mean nothing here".into(),
+        message:
+            "a binary message publishes to a stream of bytes: n, n bytes of its name, the data"
+                .into(),
         field: Some("type"),
         limit: None,
     }

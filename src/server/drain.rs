@@ -64,7 +64,8 @@ impl<S: Backend> Chat<S> {
         let spread_ms = spread_ms(conns.len());
         log::info!(connections = net.connections(), spread_ms; "draining");
         let until = net.now().plus_millis(DRAIN_NOTICE_MS);
-        self.stopping = Some(Stopping::Announced { until, end: net.now().plus_millis(STOP_MS_MAX) });
+        self.stopping =
+            Some(Stopping::Announced { until, end: net.now().plus_millis(STOP_MS_MAX) });
         net.wake_at(until);
         let text = encode::push("notice", |w| {
             w.text("code", "draining");

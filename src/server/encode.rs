@@ -1,23 +1,36 @@
 //! What the hub says → the wire's JSON, once for all recipients.
 
+use super::entry::entry;
 use super::json::Writer;
 use super::request::Fault;
+use super::streams;
 use crate::base::outbox::NO_SOURCE;
-use crate::base::{Changes, Class, Entry, EntryKind, Limits, RoomId};
+use crate::base::{Class, EntryKind, Limits, RoomId};
 use crate::hub::{
     Answer, InviteInfo, NotResumed, Notice, Refusal, RefusalCode, Resumed, RoomSummary,
 };
+use std::borrow::Cow;
 
-/// A notice on the wire: its text, and what may happen to it while it waits.
+/// A notice on the wire: its message, and what may happen to it while it waits.
 pub(super) struct Encoded {
-    pub(super) text: String,
+    pub(super) body: Body,
     pub(super) class: Class,
     pub(super) source: u32,
+}
+
+/// What a message of ours says.
+pub(super) enum Body {
+    Text(String),
+    Binary(Vec<u8>),
 }
 
 /// A push.
 pub(super) fn notice(notice: &Notice) -> Encoded {
     let (text, class, source) = match notice {
+        Notice::Event { stream, declaration, event, prev, form, source } => {
+            return streams::event(stream, declaration, event, *prev, *form, *source);
+        }
+        Notice::Unsubscribed { streams } => return streams::unsubscribed(streams),
         Notice::Entry { entry: of_log, with_cid, source } => {
             (entry(of_log, *with_cid), Class::Durable, *source)
         }
@@ -90,7 +103,7 @@ pub(super) fn notice(notice: &Notice) -> Encoded {
             (text, Class::Reply, NO_SOURCE)
         }
     };
-    Encoded { text, class, source }
+    Encoded { body: Body::Text(text), class, source }
 }
 
 fn presence_room(w: &mut Writer, room: &Option<(RoomId, u32)>) {
@@ -101,84 +114,6 @@ fn presence_room(w: &mut Writer, room: &Option<(RoomId, u32)>) {
 
 fn presence_source(room: &Option<(RoomId, u32)>) -> u32 {
     room.as_ref().map_or(NO_SOURCE, |(_, source)| *source)
-}
-
-/// An entry of a log: the same envelope when it is pushed, replayed and in a history.
-pub(super) fn entry(entry: &Entry, with_cid: bool) -> String {
-    let (kind, who) = match &entry.kind {
-        EntryKind::Message { from, .. } => ("chat:message", from),
-        EntryKind::Edited { by, .. } => ("chat:edited", by),
-        EntryKind::Deleted { by, .. } => ("chat:deleted", by),
-        EntryKind::Reacted { by, .. } => ("chat:reacted", by),
-        EntryKind::Joined { user, .. } => ("room:joined", user),
-        EntryKind::Left { user, .. } => ("room:left", user),
-    };
-    push(kind, |w| {
-        w.text("room", entry.room.as_str());
-        w.number("seq", entry.seq);
-        match &entry.kind {
-            EntryKind::Message { body, cid, changes, .. } => {
-                w.text("from", who.as_str());
-                let changes = changes.as_deref();
-                if changes.is_some_and(|changes| changes.deleted.is_some()) {
-                    w.flag("deleted", true);
-                } else {
-                    w.text("text", &body.text);
-                    if let Some(data) = &body.data {
-                        w.raw("data", data);
-                    }
-                }
-                if let Some(changes) = changes {
-                    self::changes(w, changes);
-                }
-                if let Some(reply_to) = body.reply_to {
-                    w.number("reply_to", reply_to);
-                }
-                if let Some(cid) = cid.as_ref().filter(|_| with_cid) {
-                    w.text("cid", cid);
-                }
-            }
-            EntryKind::Edited { target, text, .. } => {
-                w.number("target", *target);
-                match text {
-                    Some(text) => w.text("text", text),
-                    None => w.flag("deleted", true),
-                }
-                w.text("by", who.as_str());
-            }
-            EntryKind::Deleted { target, .. } => {
-                w.number("target", *target);
-                w.text("by", who.as_str());
-            }
-            EntryKind::Reacted { target, emoji, on, .. } => {
-                w.number("target", *target);
-                w.text("emoji", emoji);
-                w.flag("on", *on);
-                w.text("by", who.as_str());
-            }
-            EntryKind::Joined { by, .. } | EntryKind::Left { by, .. } => {
-                w.text("user", who.as_str());
-                if let Some(by) = by {
-                    w.text("by", by.as_str());
-                }
-            }
-        }
-        w.number("ts", entry.ts.0);
-    })
-}
-
-/// What became of a message since it was sent.
-fn changes(w: &mut Writer, changes: &Changes) {
-    if let Some(edited) = changes.edited {
-        w.number("edited", edited);
-    }
-    if !changes.reactions.is_empty() {
-        w.object_in("reactions", |w| {
-            for (emoji, users) in &changes.reactions {
-                w.array(emoji, users, |w, user| w.item(user.as_str()));
-            }
-        });
-    }
 }
 
 /// `{"type":…,"payload":{…}}`
@@ -224,9 +159,9 @@ pub(super) fn reply_raw(id: &str, payload: &str) -> String {
 }
 
 /// What an error says beside its code and its sentence.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ErrorDetail {
-    pub(super) field: Option<&'static str>,
+    pub(super) field: Option<Cow<'static, str>>,
     pub(super) limit: Option<u64>,
     pub(super) retry_after_ms: Option<u64>,
     /// The oldest entry that is kept.
@@ -236,7 +171,7 @@ pub(super) struct ErrorDetail {
 }
 
 /// `{"type":"error","id"?:…,"payload":{"code","message",…}}`
-pub(super) fn error(id: Option<&str>, code: &str, message: &str, detail: ErrorDetail) -> String {
+pub(super) fn error(id: Option<&str>, code: &str, message: &str, detail: &ErrorDetail) -> String {
     let mut writer = Writer::new();
     writer.object(|w| {
         w.text("type", "error");
@@ -246,7 +181,7 @@ pub(super) fn error(id: Option<&str>, code: &str, message: &str, detail: ErrorDe
         w.object_in("payload", |w| {
             w.text("code", code);
             w.text("message", message);
-            if let Some(field) = detail.field {
+            if let Some(field) = &detail.field {
                 w.text("field", field);
             }
             if let Some(limit) = detail.limit {
@@ -277,7 +212,7 @@ pub(super) fn retry_after_ms(code: RefusalCode) -> Option<u64> {
 
 pub(super) fn refusal_detail(refusal: &Refusal) -> ErrorDetail {
     ErrorDetail {
-        field: refusal.field,
+        field: refusal.field.clone(),
         limit: refusal.limit,
         first: refusal.first,
         retry_after_ms: retry_after_ms(refusal.code),
@@ -286,7 +221,11 @@ pub(super) fn refusal_detail(refusal: &Refusal) -> ErrorDetail {
 }
 
 pub(super) fn fault_detail(fault: &Fault) -> ErrorDetail {
-    ErrorDetail { field: fault.field, limit: fault.limit, ..ErrorDetail::default() }
+    ErrorDetail {
+        field: fault.field.map(Cow::Borrowed),
+        limit: fault.limit,
+        ..ErrorDetail::default()
+    }
 }
 
 /// The payload of a reply.
@@ -373,6 +312,15 @@ pub(super) fn answer(w: &mut Writer, answer: &Answer) {
             w.flag("more", *more);
         }
         Answer::Resumed(resumed) => self::resumed(w, resumed),
+        Answer::Subscribed(subscribed) => streams::subscribed(w, subscribed),
+        Answer::Unsubscribed(ended) => {
+            w.array("streams", ended, |w, stream| w.item(stream.as_str()));
+        }
+        Answer::Published { stream, seq, ts } => {
+            w.text("stream", stream.as_str());
+            w.number("seq", *seq);
+            w.number("ts", ts.0);
+        }
     }
 }
 
@@ -437,4 +385,5 @@ pub(super) fn limits(w: &mut Writer, limits: &Limits) {
     w.number("create_members", limits.create_members);
     w.number("invites", limits.invites);
     w.number("fragments", limits.fragments);
+    w.number("subscriptions", limits.subscriptions);
 }

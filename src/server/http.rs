@@ -6,6 +6,7 @@ use super::json::Writer;
 use super::web::Answer;
 use crate::base::limits::TOKENS_PER_REQUEST_MAX;
 use crate::base::{Timestamp, UserId};
+use crate::hub::streams::{Pattern, Rights};
 use crate::protocol::handshake::response::respond;
 use crate::protocol::handshake::{Refusal, RequestHead, Status, Upgrade};
 
@@ -160,7 +161,13 @@ fn named(head: &RequestHead<'_>) -> Result<Identity, Refusal> {
         .ok_or_else(|| unauthorized("in open mode say who you are: ?user=NAME"))?
         .map_err(|error| bad(error.to_string()))?;
     let user = UserId::parse(&name).map_err(|error| bad(format!("the user's name {error}")))?;
-    Ok(Identity { user, name: None, admin: false, expires: None, jti: None, issued: None })
+    // There is no token to say which streams one may publish to.
+    let rights = Rights {
+        is_user: true,
+        publish: Pattern::parse("*").ok().map(|all| vec![all]),
+        ..Rights::default()
+    };
+    Ok(Identity { user, name: None, admin: false, rights, expires: None, jti: None, issued: None })
 }
 
 /// Who the first token says that it is, if there are any. A bad one is not made good by another that

@@ -3,6 +3,7 @@
 //! `serde_json` judges the grammar. What it does not: nesting, names that come twice, and halves of
 //! surrogate pairs in what is handed on as it came.
 
+use crate::base::Tree;
 pub(super) use crate::base::json::{NotJson, scan};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -74,57 +75,80 @@ pub(super) fn string(raw: &str) -> Option<Cow<'_, str>> {
 }
 
 /// JSON as a value, for a handler; `None` if a number in it is no double.
-///
-/// `Value` has a reader of its own, which takes an object with a private name of the library for the
-/// JSON that stands in a text behind it: there, a client could write past every rule of this file.
 pub(super) fn value(raw: &str) -> Option<Value> {
-    serde_json::from_str(raw).ok().map(|Plain(value)| value)
+    tree(raw).map(plain_value)
 }
 
-struct Plain(Value);
+fn plain_value(tree: Tree) -> Value {
+    match tree {
+        Tree::Null => Value::Null,
+        Tree::Bool(flag) => flag.into(),
+        Tree::Integer(number) => number.into(),
+        Tree::Natural(number) => number.into(),
+        Tree::Double(number) => number.into(),
+        Tree::Text(text) => text.into_string().into(),
+        Tree::Array(items) => items.into_iter().map(plain_value).collect::<Vec<_>>().into(),
+        Tree::Object(members) => {
+            let members =
+                members.into_iter().map(|(name, value)| (name.into(), plain_value(value)));
+            Value::Object(members.collect())
+        }
+    }
+}
 
-impl<'de> Deserialize<'de> for Plain {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Plain, D::Error> {
-        struct AsItStands;
-        impl<'de> Visitor<'de> for AsItStands {
-            type Value = Plain;
+/// JSON, read; `None` if a number in it is no double.
+///
+/// serde_json's own `Value` has a reader that takes an object with a private name of the library for the
+/// JSON that stands in a text behind it: there, a client could write past every rule of this file.
+pub(super) fn tree(raw: &str) -> Option<Tree> {
+    serde_json::from_str(raw).ok().map(|AsItStands(tree)| tree)
+}
+
+struct AsItStands(Tree);
+
+impl<'de> Deserialize<'de> for AsItStands {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<AsItStands, D::Error> {
+        struct AnyJson;
+        impl<'de> Visitor<'de> for AnyJson {
+            type Value = AsItStands;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("JSON")
             }
-            fn visit_unit<E>(self) -> Result<Plain, E> {
-                Ok(Plain(Value::Null))
+            fn visit_unit<E>(self) -> Result<AsItStands, E> {
+                Ok(AsItStands(Tree::Null))
             }
-            fn visit_bool<E>(self, flag: bool) -> Result<Plain, E> {
-                Ok(Plain(flag.into()))
+            fn visit_bool<E>(self, flag: bool) -> Result<AsItStands, E> {
+                Ok(AsItStands(Tree::Bool(flag)))
             }
-            fn visit_i64<E>(self, number: i64) -> Result<Plain, E> {
-                Ok(Plain(number.into()))
+            fn visit_i64<E>(self, number: i64) -> Result<AsItStands, E> {
+                Ok(AsItStands(Tree::Integer(number)))
             }
-            fn visit_u64<E>(self, number: u64) -> Result<Plain, E> {
-                Ok(Plain(number.into()))
+            fn visit_u64<E>(self, number: u64) -> Result<AsItStands, E> {
+                let small = i64::try_from(number).map(Tree::Integer);
+                Ok(AsItStands(small.unwrap_or(Tree::Natural(number))))
             }
-            fn visit_f64<E>(self, number: f64) -> Result<Plain, E> {
-                Ok(Plain(number.into()))
+            fn visit_f64<E>(self, number: f64) -> Result<AsItStands, E> {
+                Ok(AsItStands(Tree::Double(number)))
             }
-            fn visit_str<E>(self, text: &str) -> Result<Plain, E> {
-                Ok(Plain(text.into()))
+            fn visit_str<E>(self, text: &str) -> Result<AsItStands, E> {
+                Ok(AsItStands(Tree::Text(text.into())))
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Plain, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<AsItStands, A::Error> {
                 let mut items = Vec::new();
-                while let Some(Plain(item)) = seq.next_element()? {
+                while let Some(AsItStands(item)) = seq.next_element()? {
                     items.push(item);
                 }
-                Ok(Plain(items.into()))
+                Ok(AsItStands(Tree::Array(items)))
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Plain, A::Error> {
-                let mut members = serde_json::Map::new();
-                while let Some((name, Plain(value))) = map.next_entry()? {
-                    members.insert(name, value);
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AsItStands, A::Error> {
+                let mut members = Vec::new();
+                while let Some((name, AsItStands(value))) = map.next_entry::<String, _>()? {
+                    members.push((name.into(), value));
                 }
-                Ok(Plain(members.into()))
+                Ok(AsItStands(Tree::Object(members)))
             }
         }
-        deserializer.deserialize_any(AsItStands)
+        deserializer.deserialize_any(AnyJson)
     }
 }
 

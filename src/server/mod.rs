@@ -22,6 +22,8 @@ mod drain;
 #[cfg(feature = "server")]
 mod encode;
 #[cfg(feature = "server")]
+mod entry;
+#[cfg(feature = "server")]
 pub mod handle;
 #[cfg(feature = "server")]
 pub mod handler;
@@ -44,6 +46,8 @@ mod session;
 mod shared;
 #[cfg(feature = "server")]
 mod small_file;
+#[cfg(feature = "server")]
+mod streams;
 #[cfg(feature = "server")]
 pub mod ticket;
 

@@ -6,7 +6,9 @@ use super::chat::Chat;
 use super::config::{Config, ConfigError, Effect, keys};
 use super::handle::HandleError;
 use super::shared::{Command, Shared};
+use super::streams::largest_binary;
 use super::web::Net;
+use crate::hub::Input;
 use crate::store::Backend;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -123,7 +125,9 @@ impl<S: Backend> Chat<S> {
         self.hub.reconfigure(config.settings());
         self.shared.set_limits(&config.limits);
         net.set_limits(&config.limits);
+        self.largest_binary = largest_binary(&config.streams);
         self.config = config;
+        self.decide(net, Input::Redeclared);
     }
 }
 

@@ -21,12 +21,12 @@ pub struct Fault {
 }
 
 impl Fault {
-    fn bad_request(field: &'static str, message: impl Into<Cow<'static, str>>) -> Fault {
+    pub(super) fn bad_request(field: &'static str, message: impl Into<Cow<'static, str>>) -> Fault {
         let field = Some(field);
         Fault { code: RefusalCode::BadRequest, message: message.into(), field, limit: None }
     }
 
-    fn too_large(field: &'static str, limit: u64) -> Fault {
+    pub(super) fn too_large(field: &'static str, limit: u64) -> Fault {
         let message = Cow::Borrowed("this is larger than it may be");
         Fault { code: RefusalCode::TooLarge, message, field: Some(field), limit: Some(limit) }
     }
@@ -52,6 +52,7 @@ pub const TYPES: &[&str] = &[
     "info",
     "ping",
     "presence:list",
+    "publish",
     "resume",
     "room:ban",
     "room:create",
@@ -64,6 +65,9 @@ pub const TYPES: &[&str] = &[
     "room:remove",
     "room:unban",
     "room:update",
+    "stream:ack",
+    "subscribe",
+    "unsubscribe",
 ];
 
 /// A message's envelope.
@@ -116,7 +120,7 @@ impl<'a> Envelope<'a> {
     /// A [`Fault`]: `bad_request` for a member that is missing or not what it should be,
     /// `too_large` for one that is over its limit.
     pub fn request(&self, limits: &Limits, now: Timestamp) -> Result<Option<Request>, Fault> {
-        let fields = Fields { payload: &self.payload, limits, now };
+        let fields = self.fields(limits, now);
         Ok(Some(match self.kind.as_ref() {
             "chat:send" => fields.send()?,
             "chat:edit" => fields.edit()?,
@@ -165,6 +169,11 @@ impl<'a> Envelope<'a> {
         }))
     }
 
+    /// The payload's members, to be checked.
+    pub(super) fn fields<'p>(&'p self, limits: &'p Limits, now: Timestamp) -> Fields<'p, 'a> {
+        Fields { payload: &self.payload, limits, now }
+    }
+
     /// The payload, for a handler of the embedding program; `None` if a number in it is no double.
     #[must_use]
     pub fn payload(&self) -> Option<serde_json::Value> {
@@ -199,9 +208,9 @@ fn checked_id(raw: &str) -> Result<std::rc::Rc<str>, Fault> {
 }
 
 /// A payload's members, checked.
-struct Fields<'p, 'a> {
-    payload: &'p Object<'a>,
-    limits: &'p Limits,
+pub(super) struct Fields<'p, 'a> {
+    pub(super) payload: &'p Object<'a>,
+    pub(super) limits: &'p Limits,
     now: Timestamp,
 }
 
@@ -374,7 +383,7 @@ impl<'a> Fields<'_, 'a> {
         }
     }
 
-    fn name<T>(
+    pub(super) fn name<T>(
         &self,
         field: &'static str,
         parse: impl FnOnce(&str) -> Result<T, NameError>,
@@ -383,7 +392,7 @@ impl<'a> Fields<'_, 'a> {
         parse(&text).map(Some).map_err(|error| bad_name(field, error))
     }
 
-    fn text(&self, field: &'static str) -> Result<Option<Cow<'a, str>>, Fault> {
+    pub(super) fn text(&self, field: &'static str) -> Result<Option<Cow<'a, str>>, Fault> {
         match self.payload.get(field) {
             None | Some("null") => Ok(None),
             Some(raw) => match string(raw) {
@@ -393,7 +402,7 @@ impl<'a> Fields<'_, 'a> {
         }
     }
 
-    fn number(&self, field: &'static str) -> Result<Option<u64>, Fault> {
+    pub(super) fn number(&self, field: &'static str) -> Result<Option<u64>, Fault> {
         match self.payload.get(field) {
             None | Some("null") => Ok(None),
             Some(raw) => match raw.parse::<i64>() {
@@ -403,11 +412,11 @@ impl<'a> Fields<'_, 'a> {
         }
     }
 
-    fn needed_number(&self, field: &'static str) -> Result<u64, Fault> {
+    pub(super) fn needed_number(&self, field: &'static str) -> Result<u64, Fault> {
         self.number(field)?.ok_or(Fault::bad_request(field, "this is needed"))
     }
 
-    fn flag(&self, field: &'static str) -> Result<Option<bool>, Fault> {
+    pub(super) fn flag(&self, field: &'static str) -> Result<Option<bool>, Fault> {
         match self.payload.get(field) {
             None | Some("null") => Ok(None),
             Some("true") => Ok(Some(true)),
@@ -421,7 +430,7 @@ impl<'a> Fields<'_, 'a> {
     }
 }
 
-fn bad_name(field: &'static str, error: NameError) -> Fault {
+pub(super) fn bad_name(field: &'static str, error: NameError) -> Fault {
     Fault::bad_request(field, format!("a name {error}"))
 }
 
@@ -444,7 +453,9 @@ mod tests {
             let text = format!(r#"{{"type":"{kind}"}}"#);
             let envelope = Envelope::parse(&text).unwrap();
             let request = envelope.request(&Limits::default(), Timestamp(0));
-            let is_elsewhere = ["auth", "ping", "info"].contains(kind);
+            let is_elsewhere =
+                ["auth", "ping", "info", "publish", "stream:ack", "subscribe", "unsubscribe"]
+                    .contains(kind);
             assert_eq!(matches!(request, Ok(None)), is_elsewhere, "{kind}");
         }
         assert!(TYPES.is_sorted(), "in the order of names");

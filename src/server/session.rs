@@ -7,6 +7,8 @@ use crate::base::limits::{
     ABUSE_WINDOW_MS, ANONYMOUS_ERROR_EVERY_MS, MALFORMED_MAX, OVER_RATE_MAX,
 };
 use crate::base::{ConnId, Moment, Timestamp, UserId};
+use crate::hub::streams::Rights;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A session.
@@ -43,6 +45,10 @@ pub(super) enum Phase {
 pub(super) struct Known {
     pub(super) user: UserId,
     pub(super) admin: bool,
+    /// What they may do with streams.
+    pub(super) rights: Rc<Rights>,
+    /// It may send larger messages than others.
+    pub(super) is_widened: bool,
     /// The end of the token was announced.
     pub(super) is_expiry_told: bool,
     pub(super) expires: Option<Timestamp>,
@@ -56,6 +62,8 @@ impl From<&Identity> for Known {
         Known {
             user: identity.user.clone(),
             admin: identity.admin,
+            rights: Rc::new(identity.rights.clone()),
+            is_widened: false,
             is_expiry_told: false,
             expires: identity.expires,
             jti: identity.jti.clone(),
@@ -125,18 +133,19 @@ impl Session {
         now: Moment,
         code: &'static str,
         message: &str,
-        detail: ErrorDetail,
+        detail: &ErrorDetail,
     ) -> bool {
         match &mut self.anonymous {
             Some(anonymous) if anonymous.until > now => {
                 anonymous.count += 1;
                 anonymous.code = code;
                 anonymous.message = message.into();
-                anonymous.detail = detail;
+                anonymous.detail = detail.clone();
                 false
             }
             _ => {
                 let until = now.plus_millis(ANONYMOUS_ERROR_EVERY_MS);
+                let detail = detail.clone();
                 self.anonymous =
                     Some(Box::new(Anonymous { until, count: 0, code, message: "".into(), detail }));
                 true
@@ -154,7 +163,7 @@ impl Session {
             self.anonymous = None;
             return None;
         }
-        let detail = ErrorDetail { count: Some(anonymous.count), ..anonymous.detail };
+        let detail = ErrorDetail { count: Some(anonymous.count), ..anonymous.detail.clone() };
         let due = (anonymous.code, Arc::clone(&anonymous.message), detail);
         anonymous.count = 0;
         anonymous.until = now.plus_millis(ANONYMOUS_ERROR_EVERY_MS);
@@ -258,15 +267,15 @@ mod tests {
     fn anonymous_errors_come_once_a_second_with_a_count() {
         let count = |count| ErrorDetail { count: Some(count), ..ErrorDetail::default() };
         let mut session = session();
-        assert!(session.anonymous_error(at(0), "bad_json", "a", ErrorDetail::default()));
-        assert!(!session.anonymous_error(at(1), "bad_json", "b", ErrorDetail::default()));
-        assert!(!session.anonymous_error(at(2), "bad_request", "c", ErrorDetail::default()));
+        assert!(session.anonymous_error(at(0), "bad_json", "a", &ErrorDetail::default()));
+        assert!(!session.anonymous_error(at(1), "bad_json", "b", &ErrorDetail::default()));
+        assert!(!session.anonymous_error(at(2), "bad_request", "c", &ErrorDetail::default()));
         assert_eq!(session.anonymous_deadline(), at(1_000));
         assert_eq!(session.due_anonymous(at(999)), None);
         assert_eq!(session.due_anonymous(at(1_000)), Some(("bad_request", "c".into(), count(2))));
-        assert!(!session.anonymous_error(at(1_500), "bad_json", "d", ErrorDetail::default()));
+        assert!(!session.anonymous_error(at(1_500), "bad_json", "d", &ErrorDetail::default()));
         assert_eq!(session.due_anonymous(at(2_000)), Some(("bad_json", "d".into(), count(1))));
         assert_eq!(session.due_anonymous(at(3_000)), None);
-        assert!(session.anonymous_error(at(3_001), "bad_json", "e", ErrorDetail::default()));
+        assert!(session.anonymous_error(at(3_001), "bad_json", "e", &ErrorDetail::default()));
     }
 }

@@ -548,7 +548,7 @@ class Chat:
             proxy=None,
             legacy=True,
         )
-        self._pushes, self._answers = deque(), {}
+        self._pushes, self._answers, self._binaries = deque(), {}, deque()
         #: The newest messages as they came.
         self.texts = deque(maxlen=100)
         self.hello = self.push("hello") if hello else None
@@ -565,6 +565,9 @@ class Chat:
     def _receive(self, deadline):
         """Takes in one message, or raises TimeoutError."""
         text = self.socket.recv(timeout=max(0.0, deadline - time.monotonic()))
+        if isinstance(text, bytes):
+            self._binaries.append(text)
+            return
         self.texts.append(text)
         message = json.loads(text)
         assert set(message) <= {"type", "id", "payload"}, f"another envelope: {text[:300]}"
@@ -637,6 +640,16 @@ class Chat:
             except TimeoutError:
                 had = [message["type"] for message in self._pushes][-20:]
                 raise AssertionError(f"no {kind} within {seconds} s, but {had}") from None
+
+    def binary(self, seconds=PATIENCE):
+        """The next binary message."""
+        deadline = time.monotonic() + seconds
+        while not self._binaries:
+            try:
+                self._receive(deadline)
+            except TimeoutError:
+                raise AssertionError(f"no binary message within {seconds} s") from None
+        return self._binaries.popleft()
 
     def settle(self):
         """What the server has pushed until now is here."""

@@ -185,7 +185,58 @@ TABLE = {
         ],
     ),
     "presence:list": ({"room": "{closed}"}, MEMBERS_ONLY, [({"limit": 0}, "bad_request")]),
+    "subscribe": (
+        {"stream": "state", "filter": {"/a": {"in": [1]}}, "max_rate": 30},
+        EVERYBODY,
+        [
+            ({}, "bad_request"),
+            ({"stream": "a b"}, "bad_request"),
+            ({"stream": "state", "streams": ["state"]}, "bad_request"),
+            ({"stream": "state", "filter": {"a": 1}}, "bad_request"),
+            ({"stream": "state", "max_rate": 0}, "bad_request"),
+            ({"stream": "state", "epoch": "x"}, "bad_request"),
+            ({"streams": ["state"] * 101}, "too_large"),
+            ({"streams": [f"many:{number}" for number in range(100)]}, "quota"),
+            ({"stream": "nothing"}, "no_such_stream"),
+            ({"stream": "secret"}, "forbidden"),
+        ],
+    ),
+    "unsubscribe": (
+        {"streams": ["state", "nothing"]},
+        EVERYBODY,
+        [({}, "bad_request"), ({"streams": []}, "bad_request"), ({"stream": 7}, "bad_request")],
+    ),
+    "publish": (
+        {"stream": "state", "data": {"a": 1}},
+        {"stranger": "forbidden", "member": "forbidden", "owner": "ok", "admin": "ok"},
+        [
+            ({"stream": "state"}, "bad_request"),
+            ({"data": 1}, "bad_request"),
+            ({"stream": "state", "data": {"b": 1}}, "bad_request"),
+            ({"stream": "state", "data": {"a": "x" * 1_000}}, "too_large"),
+            ({"stream": "nothing", "data": 1}, "no_such_stream"),
+            ({"stream": "secret", "data": 1}, "forbidden"),
+        ],
+    ),
+    "stream:ack": (
+        {"stream": "state", "seq": 0},
+        EVERYBODY,
+        [
+            ({"stream": "state"}, "bad_request"),
+            ({"stream": "state", "seq": 1_000_000}, "bad_request"),
+            ({"stream": "secret", "seq": 0}, "conflict"),
+            ({"stream": "nothing", "seq": 0}, "no_such_stream"),
+        ],
+    ),
 }
+
+#: Streams that are declared, and who may publish to them.
+STREAMS = """{
+    state = { publish = true, ack = true, max_bytes = 500, members = { a = "any" } },
+    secret = { publish = true, read = "admin" },
+    "many:{n}" = { publish = true },
+}"""
+PUBLISH = {"owner": ["state", "many:*"]}
 
 CALLERS = ("stranger", "member", "owner", "admin")
 
@@ -196,11 +247,14 @@ class Scene:
     def __init__(self, servers):
         self.numbers = itertools.count(1)
         secret = ("--secret-file", servers.secret_file())
-        self.server = servers.parlor(*secret, set={"retention.rooms": "short=3/all"})
+        self.server = servers.parlor(
+            *secret, set={"retention.rooms": "short=3/all", "streams": STREAMS.replace("\n", " ")}
+        )
         self.people = {
-            who: Chat(self.server, token=harness.token(who, admin=who == "admin"))
-            for who in (*CALLERS, "guest")
+            who: Chat(self.server, token=self.token(who)) for who in (*CALLERS, "guest")
         }
+        for who in CALLERS:
+            self.people[who].request("subscribe", streams=["state", "many:0"])
         owner, member = self.people["owner"], self.people["member"]
         self.names = {
             "room": "open-room", "closed": "closed-room", "doomed": "doomed", "left": "left",
@@ -224,14 +278,19 @@ class Scene:
         self.names["owners_seq"], self.names["deleted_seq"] = said[0]["seq"], said[1]["seq"]
         self.names["members_seq"] = member.request("chat:send", room="closed-room", text="m")["seq"]
 
+    def token(self, who):
+        return harness.token(who, admin=who == "admin", publish=PUBLISH.get(who))
+
     def before(self, kind, who):
         """What the row needs anew for each caller."""
-        owner, self.names["token"] = self.people["owner"], harness.token(who, admin=who == "admin")
+        owner, self.names["token"] = self.people["owner"], self.token(who)
         number = next(self.numbers)
         self.names["new"] = f"new-{number}"
         if kind == "room:leave":
             self.names["left"] = f"left-{number}"
             owner.request("room:create", room=f"left-{number}", members=["member"])
+        if kind in ("unsubscribe", "stream:ack"):
+            self.people[who].request("subscribe", stream="state")
         if kind == "room:delete":
             self.names["doomed"] = f"doomed-{number}"
             owner.request("room:create", room=f"doomed-{number}", members=["member"])

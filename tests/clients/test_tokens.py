@@ -131,7 +131,7 @@ class TestRightTokens:
 
     def test_other_claims_and_what_a_header_says_of_keys_are_not_looked_at(self, server):
         head = {"jku": "http://127.0.0.1:1/", "x5u": "file:///etc/passwd", "typ": "at+jwt"}
-        jwt = good(NAMED["RS256"], head=head, publish=["*"], subscribe=7, scope="admin")
+        jwt = good(NAMED["RS256"], head=head, roles=["admin"], scope="admin")
         assert let_in(server, "header", jwt) == "ada"
 
     def test_times_may_have_fractions(self, server):

@@ -127,6 +127,11 @@ impl Receive {
         self.inflater = Some(Box::new(inflater));
     }
 
+    /// Takes other limits from here on: the next header is judged by them.
+    pub fn set_limits(&mut self, limits: Arc<EndpointLimits>) {
+        self.limits = limits;
+    }
+
     /// Whether a frame or a message has begun and not ended.
     #[must_use]
     pub fn is_within_message(&self) -> bool {

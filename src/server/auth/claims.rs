@@ -1,6 +1,7 @@
 //! What a token says, and who that makes somebody.
 
 use crate::base::{Timestamp, UserId};
+use crate::hub::streams::Rights;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -41,6 +42,12 @@ pub struct Claims {
     /// Whether the user may do what admins may.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub admin: bool,
+    /// Streams that they may publish to: a list of patterns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<Vec<String>>,
+    /// Streams that they may watch: a list of patterns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscribe: Option<Vec<String>>,
 }
 
 /// Claims that are an object, as RFC 7519 §4 has them: `Claims` alone can also be read from a list.
@@ -76,6 +83,8 @@ pub struct Identity {
     pub name: Option<Arc<str>>,
     /// Whether they may do what admins may.
     pub admin: bool,
+    /// What they may do with streams.
+    pub rights: Rights,
     /// Until when that holds; none in open mode.
     pub expires: Option<Timestamp>,
     /// The id of the token that they proved it with.
@@ -136,13 +145,16 @@ mod tests {
             r#"{"sub":"a","admin":"true"}"#,
             r#"{"sub":"a","admin":1}"#,
             r#"{"sub":"a","name":7}"#,
+            r#"{"sub":"a","publish":"x"}"#,
+            r#"{"sub":"a","subscribe":[7]}"#,
+            r#"{"sub":"a","subscribe":7}"#,
             r#"{}"#,
             r#"["a",1]"#,
             "null",
         ] {
             assert!(serde_json::from_str::<ClaimsSet>(wrong).is_err(), "{wrong}");
         }
-        let others = r#"{"sub":"a","publish":["x"],"subscribe":7,"roles":{"admin":true}}"#;
+        let others = r#"{"sub":"a","roles":{"admin":true},"scope":7}"#;
         assert!(!serde_json::from_str::<ClaimsSet>(others).unwrap().0.admin);
     }
 }

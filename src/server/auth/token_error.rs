@@ -28,6 +28,8 @@ pub enum TokenError {
     Name,
     /// Its `jti` is too long.
     Id,
+    /// Its `publish` or `subscribe` is no list of patterns of streams.
+    Streams,
     /// It was revoked.
     Revoked,
     /// No key is configured: nobody could have made it.
@@ -49,6 +51,7 @@ impl fmt::Display for TokenError {
             }
             TokenError::Name => "the token's name is too long",
             TokenError::Id => "the token's jti is too long",
+            TokenError::Streams => "the token's publish or subscribe is no list of stream patterns",
             TokenError::Revoked => "the token was revoked",
             TokenError::OpenMode => "this server has no secret and takes no tokens: use ?user=NAME",
         })

@@ -4,8 +4,9 @@
 use super::claims::millis;
 use super::key::Algorithm;
 use super::{Claims, Identity, Keys, Revocations, TokenError};
-use crate::base::limits::{JTI_BYTES_MAX, TOKEN_BYTES_MAX};
+use crate::base::limits::{CLAIM_PATTERNS_MAX, JTI_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::base::{Timestamp, UserId};
+use crate::hub::streams::{Pattern, Rights};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -132,15 +133,31 @@ impl Verifier {
         if self.revocations.is_revoked(&user, claims.jti.as_deref(), issued) {
             return Err(TokenError::Revoked);
         }
+        let rights = Rights {
+            is_user: true,
+            is_admin: claims.admin,
+            publish: patterns(claims.publish)?,
+            subscribe: patterns(claims.subscribe)?,
+        };
         let name = claims.name.filter(|name| !name.is_empty()).map(Arc::from);
         let jti = claims.jti.map(Arc::from);
         let expires = Some(Timestamp(expires));
-        Ok(Identity { user, name, admin: claims.admin, expires, jti, issued })
+        Ok(Identity { user, name, admin: claims.admin, rights, expires, jti, issued })
     }
 }
 
 fn leeway_ms(expected: &Expected) -> i64 {
     i64::try_from(expected.leeway_ms).unwrap_or(i64::MAX)
+}
+
+/// A claim that lists patterns of streams.
+fn patterns(claim: Option<Vec<String>>) -> Result<Option<Vec<Pattern>>, TokenError> {
+    let Some(texts) = claim else { return Ok(None) };
+    if texts.len() > CLAIM_PATTERNS_MAX {
+        return Err(TokenError::Streams);
+    }
+    let patterns = texts.iter().map(|text| Pattern::parse(text));
+    patterns.collect::<Result<_, _>>().map(Some).map_err(|_| TokenError::Streams)
 }
 
 /// RFC 7519 §4.1.3: `aud` is one, or a list of them.

@@ -3,13 +3,17 @@
 use super::error::ConfigError;
 use super::key::{Given, Key};
 use super::keys::{find, keys, nearest};
+use super::streams;
 use crate::base::Limits;
+use crate::hub::streams::{Declaration, StreamSettings};
 use crate::hub::{Retentions, Scope, Settings};
 use crate::protocol::deflate::CodecsConfig;
 use crate::server::auth::{Expected, KeyFile, KeySources, Secret};
+use crate::server::json::tree;
 use crate::store::Place;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// What a server needs to know.
 #[derive(Clone, Debug)]
@@ -40,6 +44,8 @@ pub struct Config {
     pub rooms_create: Creators,
     /// How much of the rooms' logs is kept.
     pub retention: Retentions,
+    /// Streams, in the order in which a name is looked for.
+    pub streams: Vec<Declaration>,
     /// What is logged, as `info,parlor::store=debug`. It is for the program that sets a logger, as
     /// `parlor` does; the library itself sets none.
     pub log_level: String,
@@ -84,6 +90,7 @@ impl Config {
             presence: Scope::default(),
             rooms_create: Creators::default(),
             retention: Retentions::default(),
+            streams: Vec::new(),
             log_level: "info".to_owned(),
             limits: Limits::default(),
         }
@@ -120,7 +127,10 @@ impl Config {
     #[must_use]
     pub fn settings(&self) -> Settings {
         let settings = Settings::from(&self.limits);
+        let declarations = self.streams.iter().cloned().map(Rc::new).collect();
+        let streams = StreamSettings::new(declarations, tree, &self.limits);
         let settings = settings.presence(self.presence).keep(self.retention.clone());
+        let settings = settings.streams(streams);
         match self.rooms_create {
             Creators::Anyone => settings,
             Creators::Admin => settings.admins_create(),
@@ -148,6 +158,7 @@ impl Config {
         {
             found.push(ConfigError::NoData);
         }
+        found.extend(streams::contradictions(&self.streams));
         // An embedding program sets them without `set`.
         let outside = keys().iter().filter(|key| !key.is_within(self));
         found.extend(

@@ -40,6 +40,13 @@ pub enum ConfigError {
         /// What is needed.
         wants: &'static str,
     },
+    /// A stream is not declared as it should be.
+    BadStream {
+        /// Its name.
+        stream: String,
+        /// What is wrong.
+        wants: String,
+    },
     /// What a variable has is not UTF-8.
     NotUnicode,
     /// The file cannot be read.
@@ -68,6 +75,7 @@ impl ConfigError {
         match self {
             ConfigError::BadValue { key, .. } => Some(key),
             ConfigError::BadEntry { table, .. } => Some(table),
+            ConfigError::BadStream { .. } => Some("streams"),
             ConfigError::OpenElsewhere(_) => Some("listen"),
             ConfigError::OpenAskedElsewhere(_) | ConfigError::OpenWithKeys => Some("auth.open"),
             ConfigError::TwoSecrets => Some("auth.secret_file"),
@@ -103,6 +111,7 @@ impl fmt::Display for ConfigError {
             ConfigError::BadEntry { table, entry, wants } => {
                 write!(f, "{table}: {entry:?}: {wants}")
             }
+            ConfigError::BadStream { stream, wants } => write!(f, "stream {stream:?}: {wants}"),
             ConfigError::NotUnicode => f.write_str("its value is not UTF-8"),
             ConfigError::Read(error) => write!(f, "cannot be read: {error}"),
             ConfigError::FileSize => {

@@ -6,7 +6,7 @@ use super::key::{
     Key, Kind,
 };
 use super::retention::{self, kept, kept_text};
-use super::suggest;
+use super::{streams, suggest};
 use crate::hub::Scope;
 use crate::server::auth::KeyFile;
 use crate::store::Place;
@@ -139,6 +139,12 @@ const KEYS: &[Key] = &[
         "Rooms to which a user is invited."),
     number!("limits.create_members", Live, "members", limits.create_members: u32, 0,
         "Members named in a `room:create`."),
+    number!("limits.subscriptions", Live, "streams", limits.subscriptions: u32, 0,
+        "Streams that a connection watches."),
+    number!("limits.streams", Live, "streams", limits.streams: u32, 0,
+        "Streams in all, those of families included."),
+    number!("limits.stream_bytes", Live, "bytes", limits.stream_bytes: u32, 1,
+        "What is kept of one stream's events, unless the newest alone is larger."),
     number!("limits.page", Live, "entries", limits.page: u32, 1,
         "Entries of a page, of a log or a list."),
     number!("limits.page_bytes", Live, "bytes", limits.page_bytes: u32, 1,
@@ -198,6 +204,12 @@ const KEYS: &[Key] = &[
         effect: Restart,
         about: "How much of the logs of single rooms is kept.",
         kind: Kind::Section(retention::ROOMS),
+    },
+    Key {
+        name: "streams",
+        effect: Live,
+        about: "Streams: named sources of updates that people only watch (docs/streams.md).",
+        kind: Kind::Section(streams::STREAMS),
     },
     flag!("compression.enabled", Restart, compression.enabled,
         "Whether messages are compressed for clients that offer it (permessage-deflate, RFC 7692)."),

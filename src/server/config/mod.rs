@@ -15,6 +15,7 @@ mod keys;
 mod origin;
 mod retention;
 mod sources;
+mod streams;
 mod suggest;
 #[cfg(test)]
 mod tests;

@@ -63,6 +63,10 @@ fn every_key_sets_its_own_value_and_no_other() {
                 "rooms.create" => "admin",
                 "retention.default" => "10/all",
                 "retention.rooms" => "a:b=10/all,tea=all/1",
+                "streams" => {
+                    "{ \"a\" = { keep = 7, publish = true, read = \"users\", \
+                     priority = \"normal\", max_bytes = 9 } }"
+                }
                 "log.level" => "warn,parlor::store=debug",
                 name if name.starts_with("auth.") => "a=b,./c=d",
                 name => panic!("{name} has no other value in this test"),
@@ -80,8 +84,15 @@ fn every_key_sets_its_own_value_and_no_other() {
 
 #[test]
 fn tables_of_keys_lie_together_and_variables_are_different() {
-    let tables: Vec<&str> =
-        keys().iter().map(|key| key.name.rsplit_once('.').map_or("", |(table, _)| table)).collect();
+    let tables: Vec<&str> = keys()
+        .iter()
+        .map(|key| match (&key.kind, key.name.rsplit_once('.')) {
+            (_, Some((table, _))) => table,
+            // It is a table itself.
+            (Kind::Section(_), None) => key.name,
+            (_, None) => "",
+        })
+        .collect();
     let mut seen = tables.clone();
     seen.dedup();
     assert_eq!(seen.len(), tables.iter().collect::<BTreeSet<_>>().len(), "{seen:?}");

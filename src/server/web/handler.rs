@@ -288,10 +288,29 @@ impl<A: Application> Web<A> {
         }
     }
 
-    /// Tells the application of the WebSockets that it has closed itself.
+    /// Takes over the limits that the application has set, and tells it of the WebSockets that it has
+    /// closed itself.
     pub(super) fn tell_closed(&mut self, io: &mut Io) {
+        while let Some((conn, bytes)) = self.sockets.widened.pop() {
+            self.widen(conn, bytes);
+        }
         while let Some((conn, code)) = self.sockets.closing.pop() {
             self.is_over(io, conn, Over::ClosedByUs(code));
+        }
+    }
+
+    fn widen(&mut self, conn: ConnId, bytes: u64) {
+        if let Some(Some(Connection { stage: Stage::Open(open), conn: own, .. })) =
+            self.connections.get_mut(conn.index())
+            && *own == conn
+        {
+            let usual = &self.endpoint_limits;
+            open.receive.set_limits(if bytes <= usual.message_bytes {
+                Arc::clone(usual)
+            } else {
+                let fragments = usual.fragments;
+                Arc::new(EndpointLimits { frame_bytes: bytes, message_bytes: bytes, fragments })
+            });
         }
     }
 

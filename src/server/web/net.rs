@@ -16,6 +16,8 @@ pub(super) struct Sockets {
     pub(super) sending: Vec<Option<Sending>>,
     /// Those that the application closed, for which it is still to be told so.
     pub(super) closing: Vec<(ConnId, CloseCode)>,
+    /// Those that may send larger messages from here on, and how large.
+    pub(super) widened: Vec<(ConnId, u64)>,
     pub(super) closing_timeout_ms: u64,
     /// What the application has set, and is not gone by yet.
     pub(super) new_limits: Option<Box<Limits>>,
@@ -35,6 +37,7 @@ impl Sockets {
         Sockets {
             sending: Vec::with_capacity(CONNECTIONS_RESERVED),
             closing: Vec::new(),
+            widened: Vec::new(),
             closing_timeout_ms: config.limits.closing_timeout_ms,
             new_limits: None,
             codecs: config.compression.map(Codecs::new),
@@ -182,6 +185,12 @@ impl Net<'_> {
         // Its answer is to be read, whatever the application thought of reading.
         self.io.resume(conn);
         self.io.set_deadline(conn, deadline);
+    }
+
+    /// Takes messages of up to `bytes` from a connection, or of `limits.message_bytes` if that is more:
+    /// its next frame is judged by it.
+    pub fn take_messages_up_to(&mut self, conn: ConnId, bytes: u64) {
+        self.sockets.widened.push((conn, bytes));
     }
 
     /// Drops a connection and all that waits for it.

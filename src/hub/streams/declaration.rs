@@ -1,0 +1,214 @@
+//! What a stream is: declared once, by the configuration or the embedding program.
+
+use super::pattern::Pattern;
+use crate::base::{Priority, Tree};
+use std::sync::Arc;
+
+/// A declared stream, or, by a pattern, a family of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Declaration {
+    /// Its name.
+    pub pattern: Pattern,
+    /// What is kept of it.
+    pub keep: Keep,
+    /// The path at which those who speak nothing watch it, with the placeholders of its name.
+    pub path: Option<Arc<str>>,
+    /// The `type` of its events there; none: its name.
+    pub kind: Option<Arc<str>>,
+    /// Whether its data are bytes in place of JSON.
+    pub binary: bool,
+    /// Whether its subscribers say up to where they have come (`stream:ack`).
+    pub ack: bool,
+    /// Who may watch it.
+    pub read: Readers,
+    /// Whether clients publish: those whose token names it, and admins.
+    pub publish: bool,
+    /// Whether the embedding program publishes.
+    pub program: bool,
+    /// Its place among what waits for a connection.
+    pub priority: Priority,
+    /// Most events a second for a subscriber who does not ask for a rate; none: all.
+    pub max_rate: Option<u32>,
+    /// Most events a second for any subscriber; none: all.
+    pub max_rate_ceiling: Option<u32>,
+    /// Largest data, in bytes.
+    pub max_bytes: u32,
+    /// What its data must have.
+    pub members: Vec<Member>,
+}
+
+/// What is kept of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// The newest event: a state.
+    Latest,
+    /// The newest so many: a log.
+    Log(u32),
+}
+
+impl Keep {
+    /// How many events.
+    #[must_use]
+    pub const fn events(self) -> usize {
+        match self {
+            Keep::Latest => 1,
+            Keep::Log(events) => events as usize,
+        }
+    }
+}
+
+/// Who may watch a stream, unless their token says less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Readers {
+    /// Everybody, guests included.
+    Public,
+    /// Whoever has said who they are.
+    #[default]
+    Users,
+    /// Admins.
+    Admin,
+}
+
+/// A member that a stream's data must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name, for whoever is told that it is missing.
+    pub name: Arc<str>,
+    /// What it must be.
+    pub kind: Kind,
+}
+
+/// The kinds of JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any of them.
+    Any,
+    /// `true` or `false`.
+    Bool,
+    /// A number.
+    Number,
+    /// A number without a fraction.
+    Integer,
+    /// A string.
+    Text,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+impl Kind {
+    /// All, by their names in the configuration.
+    pub const ALL: &[(&str, Kind)] = &[
+        ("any", Kind::Any),
+        ("boolean", Kind::Bool),
+        ("number", Kind::Number),
+        ("integer", Kind::Integer),
+        ("string", Kind::Text),
+        ("array", Kind::Array),
+        ("object", Kind::Object),
+    ];
+
+    /// Whether a value is of this kind.
+    #[must_use]
+    pub fn has(self, value: &Tree) -> bool {
+        match self {
+            Kind::Any => true,
+            Kind::Bool => matches!(value, Tree::Bool(_)),
+            Kind::Number => {
+                matches!(value, Tree::Integer(_) | Tree::Natural(_) | Tree::Double(_))
+            }
+            Kind::Integer => match value {
+                Tree::Integer(_) | Tree::Natural(_) => true,
+                Tree::Double(number) => number.fract() == 0.0,
+                _ => false,
+            },
+            Kind::Text => matches!(value, Tree::Text(_)),
+            Kind::Array => matches!(value, Tree::Array(_)),
+            Kind::Object => matches!(value, Tree::Object(_)),
+        }
+    }
+}
+
+impl Declaration {
+    /// A state that users may watch and nobody feeds yet.
+    #[must_use]
+    pub fn new(pattern: Pattern) -> Declaration {
+        Declaration {
+            pattern,
+            keep: Keep::Latest,
+            path: None,
+            kind: None,
+            binary: false,
+            ack: false,
+            read: Readers::Users,
+            publish: false,
+            program: false,
+            priority: Priority::Normal,
+            max_rate: None,
+            max_rate_ceiling: None,
+            max_bytes: 64 * 1024,
+            members: Vec::new(),
+        }
+    }
+
+    /// Whether anything can feed it.
+    #[must_use]
+    pub fn has_source(&self) -> bool {
+        self.publish || self.program
+    }
+
+    /// The member that data lack, or that is of another kind there.
+    #[must_use]
+    pub fn missing(&self, data: &Tree) -> Option<&Member> {
+        self.members.iter().find(|member| {
+            let Tree::Object(members) = data else { return true };
+            let found = members.iter().find(|(name, _)| **name == *member.name);
+            !found.is_some_and(|(_, value)| member.kind.has(value))
+        })
+    }
+
+    /// The rate of a subscriber who asks for `asked` events a second.
+    pub(super) fn rate(&self, asked: Option<u32>) -> Option<u32> {
+        let wanted = asked.or(self.max_rate);
+        match (wanted, self.max_rate_ceiling) {
+            (Some(wanted), Some(ceiling)) => Some(wanted.min(ceiling)),
+            (None, ceiling) => ceiling,
+            (wanted, None) => wanted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscriber_gets_the_rate_that_they_ask_for_up_to_the_ceiling() {
+        let mut state = Declaration::new(Pattern::parse("state").unwrap());
+        assert_eq!((state.rate(None), state.rate(Some(30))), (None, Some(30)));
+        state.max_rate = Some(10);
+        assert_eq!((state.rate(None), state.rate(Some(30))), (Some(10), Some(30)));
+        state.max_rate_ceiling = Some(20);
+        assert_eq!((state.rate(None), state.rate(Some(30))), (Some(10), Some(20)));
+        state.max_rate = None;
+        assert_eq!((state.rate(None), state.rate(Some(5))), (Some(20), Some(5)));
+    }
+
+    #[test]
+    fn data_has_the_members_that_it_must_have() {
+        let mut state = Declaration::new(Pattern::parse("state").unwrap());
+        let member = |name: &str, kind| Member { name: name.into(), kind };
+        state.members = vec![member("x", Kind::Integer), member("on", Kind::Bool)];
+        let missing = |members: Vec<(Box<str>, Tree)>| {
+            state.missing(&Tree::Object(members)).map(|member| member.name.to_string())
+        };
+        let on = || ("on".into(), Tree::Bool(true));
+        assert_eq!(missing(vec![("x".into(), Tree::Integer(1)), on()]), None);
+        assert_eq!(missing(vec![("x".into(), Tree::Double(2.0)), on()]), None);
+        assert_eq!(missing(vec![("x".into(), Tree::Double(2.5)), on()]), Some("x".into()));
+        assert_eq!(missing(vec![on()]), Some("x".into()));
+        assert_eq!(missing(vec![("x".into(), Tree::Integer(1))]), Some("on".into()));
+        assert!(state.missing(&Tree::Array(Vec::new())).is_some());
+    }
+}

@@ -1,0 +1,173 @@
+//! Feeding those who are not at the head: held back by their rate, too slow, or newly come.
+
+use super::declaration::Keep;
+use super::stream::StreamIx;
+use super::subscribe::of_source;
+use super::table::Streams;
+use crate::base::{ConnId, Priority};
+use crate::hub::effect::{Effect, Effects};
+use crate::hub::input::Now;
+use std::cmp::Reverse;
+use std::rc::Rc;
+
+/// What became of feeding a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fed {
+    /// It is at the head, or its rate holds it back.
+    Done,
+    /// There is more, for when the outbox has drained.
+    More,
+    /// What it needs is not kept any more.
+    TooSlow,
+}
+
+impl Streams {
+    /// An event did not fit the outbox of a connection: it goes on from there when there is room.
+    pub(in crate::hub) fn missed(&mut self, conn: ConnId, source: u32, seq: u64, prev: u64) {
+        let ix = of_source(source);
+        let Some(subscription) = self.subscription(conn, ix) else { return };
+        if seq <= subscription.position {
+            (subscription.position, subscription.sent) = (seq - 1, prev);
+        }
+        self.queue_behind(conn, ix);
+    }
+
+    fn queue_behind(&mut self, conn: ConnId, ix: StreamIx) {
+        if let Some(watching) = self.watching.get_mut(&conn)
+            && !watching.behind.contains(&ix)
+        {
+            watching.behind.push_back(ix);
+        }
+    }
+
+    /// There is room in a connection's outbox.
+    pub(in crate::hub) fn drained(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
+        let Some(watching) = self.watching.get_mut(&conn) else { return };
+        if watching.behind.is_empty() {
+            return;
+        }
+        let mut behind: Vec<StreamIx> = std::mem::take(&mut watching.behind).into();
+        // Stable: those of one priority keep their order, so that no stream of many starves another.
+        behind.sort_by_key(|ix| Reverse(self.priority(*ix)));
+        let mut room = self.settings.page_bytes;
+        let mut left = Vec::new();
+        for ix in behind {
+            if room == 0 {
+                left.push(ix);
+                continue;
+            }
+            match self.feed(now, conn, ix, &mut room, effects) {
+                Fed::Done => {}
+                Fed::More => left.push(ix),
+                Fed::TooSlow => {
+                    effects.push(Effect::TooSlow { conn });
+                    return;
+                }
+            }
+        }
+        if left.is_empty() {
+            return;
+        }
+        for ix in left {
+            self.queue_behind(conn, ix);
+        }
+        effects.push(Effect::TellDrained { conn });
+    }
+
+    fn priority(&self, ix: StreamIx) -> Priority {
+        self.streams.get(ix.0 as usize).map_or(Priority::Low, |stream| stream.declaration.priority)
+    }
+
+    /// Feeds a subscription that has just begun, or whose time has come.
+    pub(super) fn catch_up(&mut self, now: Now, conn: ConnId, ix: StreamIx, effects: &mut Effects) {
+        let mut room = self.settings.page_bytes;
+        match self.feed(now, conn, ix, &mut room, effects) {
+            Fed::Done => {}
+            Fed::More => {
+                self.queue_behind(conn, ix);
+                effects.push(Effect::TellDrained { conn });
+            }
+            Fed::TooSlow => effects.push(Effect::TooSlow { conn }),
+        }
+    }
+
+    /// Sends what is kept after a subscription's position: a page at most, by its rate.
+    fn feed(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        ix: StreamIx,
+        room: &mut usize,
+        effects: &mut Effects,
+    ) -> Fed {
+        loop {
+            let Some(stream) = self.streams.get_mut(ix.0 as usize) else { return Fed::Done };
+            let (first, head, keep) = (stream.first(), stream.head, stream.declaration.keep);
+            let Some(subscription) = stream.subscribers.get_mut(&conn) else { return Fed::Done };
+            if subscription.position >= head {
+                return Fed::Done;
+            }
+            if subscription.position + 1 < first {
+                // A state skips, and so does what has a rate; else nothing is left out in silence.
+                if keep != Keep::Latest && subscription.pace.is_none() {
+                    return Fed::TooSlow;
+                }
+                subscription.position = first - 1;
+            }
+            let (position, filter) = (subscription.position, subscription.filter);
+            let is_due = subscription.is_due(now.moment);
+            let Some(event) = stream.after(position).cloned() else { return Fed::Done };
+            if filter.is_some() {
+                let tree = self.tree(&event);
+                if !self.streams[ix.0 as usize].passes(filter, tree.as_ref()) {
+                    if let Some(subscription) = self.subscription(conn, ix) {
+                        subscription.position = event.seq;
+                    }
+                    continue;
+                }
+            }
+            if !is_due {
+                self.hold_back(conn, ix, effects);
+                return Fed::Done;
+            }
+            if *room == 0 {
+                return Fed::More;
+            }
+            *room = room.saturating_sub(event.data.len().max(1));
+            let Some(subscription) = self.subscription(conn, ix) else { return Fed::Done };
+            let (prev, form) = (subscription.send(event.seq, now.moment), subscription.form);
+            let notice = self.notice(ix, &Rc::clone(&event), prev, form);
+            effects.deliver(notice, [conn]);
+        }
+    }
+
+    /// Lets a subscription wait until its rate lets it go on.
+    pub(super) fn hold_back(&mut self, conn: ConnId, ix: StreamIx, effects: &mut Effects) {
+        let Some(subscription) = self.subscription(conn, ix) else { return };
+        let Some(pace) = subscription.pace.filter(|_| subscription.due.is_none()) else { return };
+        let at = pace.next();
+        subscription.due = Some(at);
+        self.due.insert((at, conn, ix));
+        effects.push(Effect::WakeAt(at));
+    }
+
+    /// Feeds those whose time has come.
+    pub(in crate::hub) fn wake(&mut self, now: Now, effects: &mut Effects) {
+        while let Some(&(at, conn, ix)) = self.due.first() {
+            if at > now.moment {
+                effects.push(Effect::WakeAt(at));
+                return;
+            }
+            self.due.pop_first();
+            if let Some(subscription) = self.subscription(conn, ix) {
+                subscription.due = None;
+            }
+            // Whoever is too slow waits for room, not for time.
+            let is_behind =
+                self.watching.get(&conn).is_some_and(|watching| watching.behind.contains(&ix));
+            if !is_behind {
+                self.catch_up(now, conn, ix, effects);
+            }
+        }
+    }
+}

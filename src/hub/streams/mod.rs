@@ -1,0 +1,26 @@
+//! Streams: named sources of updates that people only watch. One table of them and of who watches
+//! what, beside rooms, users and presence, of which it knows nothing.
+//!
+//! A subscription is a position, as a cursor is one in a room's log: whoever is at the head is told
+//! each event as it is published, whoever is not (too slow, or held back by a rate) is fed from
+//! what is kept, and goes live in the very turn in which the position reaches the head. Of a state
+//! only the newest event is kept, so that a slow subscriber skips to it.
+
+mod declaration;
+mod feed;
+mod filter;
+mod pattern;
+mod publish;
+mod rate;
+mod rights;
+mod stream;
+mod subscribe;
+mod table;
+
+pub use declaration::{Declaration, Keep, Kind, Member, Readers};
+pub use filter::{Compare, Condition, Filter, Order};
+pub use pattern::{Pattern, PatternError};
+pub use publish::Publisher;
+pub use rights::Rights;
+pub use subscribe::{Ask, Form, Snapshot, Subscribed};
+pub use table::{StreamSettings, Streams};

@@ -1,0 +1,152 @@
+//! An event comes: it is kept, and told to whoever is at the head.
+
+use super::declaration::Declaration;
+use super::rights::Rights;
+use super::stream::StreamIx;
+use super::subscribe::{Form, source};
+use super::table::Streams;
+use crate::base::{ConnId, Data, Event, StreamId, Tree};
+use crate::hub::effect::{Answer, Effect, Effects, Notice, Refusal, RefusalCode};
+use crate::hub::input::{Now, Origin};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Who publishes.
+#[derive(Clone, Debug)]
+pub enum Publisher {
+    /// A client, with these rights.
+    Client(Rc<Rights>),
+    /// The embedding program, or another source that is declared.
+    Source,
+}
+
+impl Streams {
+    pub(in crate::hub) fn publish(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        publisher: &Publisher,
+        name: &StreamId,
+        data: Data,
+        effects: &mut Effects,
+    ) {
+        let answer = self.published(now, publisher, name, data, effects);
+        effects.push(Effect::Answer { origin, answer });
+    }
+
+    fn published(
+        &mut self,
+        now: Now,
+        publisher: &Publisher,
+        name: &StreamId,
+        data: Data,
+        effects: &mut Effects,
+    ) -> Result<Answer, Refusal> {
+        let declaration = match publisher {
+            Publisher::Client(rights) => self.to_publish(name, rights)?,
+            Publisher::Source => self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?,
+        };
+        let tree = self.judge(declaration, &data)?;
+        let ix = self.obtain(name)?;
+        let event = self.append(now, ix, data, tree, effects);
+        Ok(Answer::Published { stream: name.clone(), seq: event.seq, ts: event.ts })
+    }
+
+    /// Whether data are what a stream wants; JSON comes back read, where somebody will look into it.
+    fn judge(&self, declaration: &Declaration, data: &Data) -> Result<Option<Tree>, Refusal> {
+        if data.len() > declaration.max_bytes as usize {
+            let refusal = Refusal::new(RefusalCode::TooLarge, "this is larger than it may be");
+            let limit = Some(u64::from(declaration.max_bytes));
+            return Err(Refusal { field: Some("data".into()), limit, ..refusal });
+        }
+        match (data, declaration.binary) {
+            (Data::Json(text), false) => {
+                let unread = Refusal::bad_request("data", "a number in it is too large");
+                let tree = (self.settings.read_json)(text).ok_or(unread)?;
+                let Some(member) = declaration.missing(&tree) else { return Ok(Some(tree)) };
+                let message = "the stream wants this member, of the kind that it declares";
+                let refusal = Refusal::new(RefusalCode::BadRequest, message);
+                Err(Refusal { field: Some(member.name.to_string().into()), ..refusal })
+            }
+            (Data::Binary(_), true) => Ok(None),
+            (Data::Json(_), true) => {
+                Err(Refusal::bad_request("data", "this stream is one of bytes, not of JSON"))
+            }
+            (Data::Binary(_), false) => {
+                Err(Refusal::bad_request("data", "this stream is one of JSON, not of bytes"))
+            }
+        }
+    }
+
+    fn append(
+        &mut self,
+        now: Now,
+        ix: StreamIx,
+        data: Data,
+        tree: Option<Tree>,
+        effects: &mut Effects,
+    ) -> Rc<Event> {
+        let bytes_max = self.settings.stream_bytes;
+        let stream = &mut self.streams[ix.0 as usize];
+        let before = stream.head;
+        let event = stream.append(now.timestamp, data, bytes_max);
+        // Each filter is asked once, however many have it.
+        let passes: Vec<Option<bool>> = {
+            let most = stream.filters.iter().map(|(ix, _)| ix + 1).max().unwrap_or(0);
+            let mut passes = vec![None; most];
+            if let Some(tree) = &tree {
+                for (ix, shared) in &stream.filters {
+                    passes[ix] = Some(shared.filter.passes(tree));
+                }
+            }
+            passes
+        };
+        let mut held = Vec::new();
+        let mut groups: BTreeMap<(u64, bool), Vec<ConnId>> = BTreeMap::new();
+        for (conn, subscription) in &mut stream.subscribers {
+            // Whoever is behind is fed, by their rate or when their outbox has drained.
+            if subscription.position != before {
+                continue;
+            }
+            if subscription.filter.is_some_and(|filter| passes[filter.0] != Some(true)) {
+                subscription.position = event.seq;
+            } else if subscription.is_due(now.moment) {
+                let prev = subscription.send(event.seq, now.moment);
+                let is_plain = subscription.form == Form::Plain;
+                groups.entry((prev, is_plain)).or_default().push(*conn);
+            } else {
+                held.push(*conn);
+            }
+        }
+        for ((prev, is_plain), conns) in groups {
+            let form = if is_plain { Form::Plain } else { Form::Envelope };
+            let notice = self.notice(ix, &event, prev, form);
+            effects.deliver(notice, conns);
+        }
+        for conn in held {
+            self.hold_back(conn, ix, effects);
+        }
+        self.touch(now.moment, ix);
+        event
+    }
+
+    pub(super) fn notice(&self, ix: StreamIx, event: &Rc<Event>, prev: u64, form: Form) -> Notice {
+        let stream = &self.streams[ix.0 as usize];
+        Notice::Event {
+            stream: stream.name.clone(),
+            declaration: Rc::clone(&stream.declaration),
+            event: Rc::clone(event),
+            prev,
+            form,
+            source: source(ix),
+        }
+    }
+
+    /// An event's JSON, read; `None` for bytes.
+    pub(super) fn tree(&self, event: &Event) -> Option<Tree> {
+        match &event.data {
+            Data::Json(text) => (self.settings.read_json)(text),
+            Data::Binary(_) => None,
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! How often a subscriber is told.
+
+use crate::base::Moment;
+
+/// At most so many events a second, evenly: the moment from which on the next may go. A tick that
+/// comes late is made up for by the one after it, never by more than one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    interval_us: u64,
+    next_us: u64,
+}
+
+impl Pace {
+    /// `per_second` is at least 1.
+    pub(super) fn new(per_second: u32) -> Pace {
+        Pace { interval_us: (1_000_000 / u64::from(per_second.max(1))).max(1), next_us: 0 }
+    }
+
+    /// When the next may go; now, if it has come.
+    pub(super) fn next(&self) -> Moment {
+        Moment::from_millis(self.next_us.div_ceil(1_000))
+    }
+
+    pub(super) fn is_due(&self, now: Moment) -> bool {
+        self.next() <= now
+    }
+
+    /// One goes now.
+    pub(super) fn take(&mut self, now: Moment) {
+        let now_us = now.as_millis().saturating_mul(1_000);
+        let earliest = now_us.saturating_sub(self.interval_us);
+        self.next_us = self.next_us.max(earliest) + self.interval_us;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thirty_a_second_are_thirty_although_ticks_come_late() {
+        let mut pace = Pace::new(30);
+        let mut gone = 0;
+        // Ticks of 32 ms, as the reactor's wheel has them.
+        for now in (0..10_000).step_by(32).map(Moment::from_millis) {
+            if pace.is_due(now) {
+                pace.take(now);
+                gone += 1;
+            }
+        }
+        assert!((299..=302).contains(&gone), "{gone} in ten seconds");
+    }
+
+    #[test]
+    fn a_pause_is_not_saved_up() {
+        let mut pace = Pace::new(10);
+        let now = Moment::from_millis(60_000);
+        let gone = (0..100)
+            .filter(|_| {
+                pace.is_due(now) && {
+                    pace.take(now);
+                    true
+                }
+            })
+            .count();
+        assert!(gone <= 2, "{gone} at once");
+    }
+}

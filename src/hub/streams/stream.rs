@@ -1,0 +1,189 @@
+//! One stream: what is kept of it, and who watches it.
+
+use super::declaration::Declaration;
+use super::filter::Filter;
+use super::rate::Pace;
+use super::subscribe::Form;
+use crate::base::{ConnId, Data, Event, Moment, StreamId, Timestamp, Tree};
+use slab::Slab;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+/// The place of a stream in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct StreamIx(pub(super) u32);
+
+/// The place of a filter among a stream's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FilterIx(pub(super) usize);
+
+/// A stream.
+///
+/// Invariant: the events that are kept are those after `head - events.len()`, without a hole.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) name: StreamId,
+    pub(super) declaration: Rc<Declaration>,
+    pub(super) epoch: Rc<str>,
+    pub(super) head: u64,
+    events: VecDeque<Rc<Event>>,
+    bytes: usize,
+    pub(super) filters: Slab<SharedFilter>,
+    pub(super) subscribers: BTreeMap<ConnId, Subscription>,
+    /// Since when nobody has watched it or published to it, if it is one of a family.
+    pub(super) idle_since: Option<Moment>,
+}
+
+/// A filter, and how many subscribers have it.
+#[derive(Debug)]
+pub(super) struct SharedFilter {
+    pub(super) filter: Rc<Filter>,
+    pub(super) users: usize,
+}
+
+/// Somebody who watches a stream.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) form: Form,
+    pub(super) filter: Option<FilterIx>,
+    pub(super) pace: Option<Pace>,
+    /// Up to where the stream was looked through for it: at the head it is live.
+    pub(super) position: u64,
+    /// The last event that was sent to it.
+    pub(super) sent: u64,
+    /// Up to where it says that it has come.
+    pub(super) acked: u64,
+    /// When it is to be fed, as its rate says; it is among what is due then.
+    pub(super) due: Option<Moment>,
+}
+
+impl Stream {
+    pub(super) fn new(name: StreamId, declaration: Rc<Declaration>, epoch: Rc<str>) -> Stream {
+        Stream {
+            name,
+            declaration,
+            epoch,
+            head: 0,
+            events: VecDeque::new(),
+            bytes: 0,
+            filters: Slab::new(),
+            subscribers: BTreeMap::new(),
+            idle_since: None,
+        }
+    }
+
+    /// The oldest event that is kept; beyond the head if none is.
+    pub(super) fn first(&self) -> u64 {
+        self.head + 1 - self.events.len() as u64
+    }
+
+    pub(super) fn newest(&self) -> Option<&Rc<Event>> {
+        self.events.back()
+    }
+
+    /// The first event after `seq` that is kept.
+    pub(super) fn after(&self, seq: u64) -> Option<&Rc<Event>> {
+        let skip = (seq + 1).saturating_sub(self.first());
+        self.events.get(usize::try_from(skip).ok()?)
+    }
+
+    /// The newest events, newest first.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = &Rc<Event>> {
+        self.events.iter().rev()
+    }
+
+    /// Adds an event, and lets go of those that are too many.
+    pub(super) fn append(&mut self, ts: Timestamp, data: Data, bytes_max: usize) -> Rc<Event> {
+        let ts = self.newest().map_or(ts, |newest| newest.ts.max(ts));
+        self.head += 1;
+        let event = Rc::new(Event { seq: self.head, ts, data });
+        self.bytes += event.data.len();
+        self.events.push_back(Rc::clone(&event));
+        self.trim(bytes_max);
+        event
+    }
+
+    /// Lets go of the events that are too many.
+    pub(super) fn trim(&mut self, bytes_max: usize) {
+        while self.events.len() > self.declaration.keep.events()
+            || (self.bytes > bytes_max && self.events.len() > 1)
+        {
+            let oldest = self.events.pop_front();
+            self.bytes -= oldest.map_or(0, |oldest| oldest.data.len());
+        }
+    }
+
+    /// The place of a filter; it counts as used once more.
+    pub(super) fn use_filter(&mut self, filter: Rc<Filter>) -> FilterIx {
+        let known = self.filters.iter_mut().find(|(_, known)| known.filter == filter);
+        if let Some((ix, known)) = known {
+            known.users += 1;
+            return FilterIx(ix);
+        }
+        FilterIx(self.filters.insert(SharedFilter { filter, users: 1 }))
+    }
+
+    pub(super) fn remove_subscriber(&mut self, conn: ConnId) -> Option<Subscription> {
+        let subscription = self.subscribers.remove(&conn)?;
+        if let Some(FilterIx(ix)) = subscription.filter {
+            self.filters[ix].users -= 1;
+            if self.filters[ix].users == 0 {
+                self.filters.remove(ix);
+            }
+        }
+        Some(subscription)
+    }
+
+    /// Whether an event is for whoever has this filter.
+    pub(super) fn passes(&self, filter: Option<FilterIx>, data: Option<&Tree>) -> bool {
+        match (filter, data) {
+            (None, _) => true,
+            (Some(FilterIx(ix)), Some(data)) => self.filters[ix].filter.passes(data),
+            (Some(_), None) => false,
+        }
+    }
+}
+
+impl Subscription {
+    pub(super) fn is_due(&self, now: Moment) -> bool {
+        self.pace.is_none_or(|pace| pace.is_due(now))
+    }
+
+    /// An event goes to it; returns the one before.
+    pub(super) fn send(&mut self, seq: u64, now: Moment) -> u64 {
+        self.position = seq;
+        if let Some(pace) = &mut self.pace {
+            pace.take(now);
+        }
+        std::mem::replace(&mut self.sent, seq)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::streams::{Keep, Pattern};
+
+    #[test]
+    fn of_a_log_the_newest_are_kept_by_number_and_by_bytes() {
+        let mut declaration = Declaration::new(Pattern::parse("log").unwrap());
+        declaration.keep = Keep::Log(3);
+        let name = StreamId::parse("log").unwrap();
+        let mut stream = Stream::new(name, Rc::new(declaration), "e".into());
+        assert_eq!((stream.first(), stream.after(0)), (1, None));
+        let add = |stream: &mut Stream, bytes: usize, ts| {
+            stream.append(Timestamp(ts), Data::Json("x".repeat(bytes).into()), 100);
+        };
+        for _ in 0..5 {
+            add(&mut stream, 10, 7);
+        }
+        assert_eq!((stream.head, stream.first()), (5, 3));
+        assert_eq!(stream.after(0).map(|event| event.seq), Some(3));
+        assert_eq!(stream.after(3).map(|event| event.seq), Some(4));
+        assert_eq!(stream.after(5), None);
+        add(&mut stream, 90, 6);
+        assert_eq!((stream.first(), stream.newest().unwrap().ts), (5, Timestamp(7)));
+        add(&mut stream, 200, 8);
+        assert_eq!((stream.first(), stream.head), (7, 7), "one stays, however large");
+    }
+}

@@ -1,0 +1,363 @@
+//! Beginning and ending to watch.
+
+use super::filter::Filter;
+use super::rate::Pace;
+use super::rights::Rights;
+use super::stream::{Stream, StreamIx, Subscription};
+use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
+use crate::base::limits::{FILTERS_PER_CONNECTION_MAX, FILTERS_PER_STREAM_MAX};
+use crate::base::{ConnId, Event, StreamId};
+use crate::hub::effect::{Answer, Effect, Effects, Notice, Refusal, RefusalCode};
+use crate::hub::input::{Now, Origin};
+use std::rc::Rc;
+
+/// What somebody wants of a stream.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Which stream.
+    pub stream: StreamId,
+    /// Only these events.
+    pub filter: Option<Rc<Filter>>,
+    /// At most so many a second, from 1 on.
+    pub max_rate: Option<u32>,
+    /// From the event after this one on.
+    pub since: Option<u64>,
+    /// The life of the stream in which `since` was known; none: this one.
+    pub epoch: Option<Box<str>>,
+}
+
+/// How a subscriber is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// In the wire's envelope.
+    Envelope,
+    /// By a stream's own path, for those who speak nothing.
+    Plain,
+}
+
+/// A subscription, as its reply tells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subscribed {
+    /// The stream.
+    pub stream: StreamId,
+    /// Its newest event.
+    pub seq: u64,
+    /// Its life.
+    pub epoch: Rc<str>,
+    /// What is kept of it, where that comes with the reply.
+    pub snapshot: Option<Snapshot>,
+    /// Whether what was missed since a position follows, where one was asked for.
+    pub replayed: Option<bool>,
+}
+
+/// What is kept of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Snapshot {
+    /// The newest event of a state.
+    Latest(Rc<Event>),
+    /// The newest events of a log, oldest first.
+    Log(Vec<Rc<Event>>),
+}
+
+impl Snapshot {
+    fn bytes(&self) -> usize {
+        match self {
+            Snapshot::Latest(event) => event.data.len(),
+            Snapshot::Log(events) => events.iter().map(|event| event.data.len()).sum(),
+        }
+    }
+}
+
+impl Streams {
+    /// Lets a connection watch streams: all that it asks for, or none.
+    pub(in crate::hub) fn subscribe(
+        &mut self,
+        now: Now,
+        (conn, origin): (ConnId, Origin),
+        rights: &Rights,
+        form: Form,
+        asks: Vec<Ask>,
+        effects: &mut Effects,
+    ) {
+        if let Err(refusal) = self.check(conn, rights, &asks) {
+            effects.push(Effect::Answer { origin, answer: Err(refusal) });
+            return;
+        }
+        let mut told = Vec::with_capacity(asks.len());
+        let mut begun = Vec::with_capacity(asks.len());
+        // A snapshot is a part of the reply as long as the reply stays small; else it is the first event.
+        let mut room = self.settings.page_bytes;
+        for ask in asks {
+            match self.begin(now, conn, form, ask, &mut room, effects) {
+                Ok((ix, subscribed)) => {
+                    told.push(subscribed);
+                    begun.push(ix);
+                }
+                Err(refusal) => {
+                    // Of a family there may be no room for one more.
+                    for ix in begun {
+                        self.end(now, conn, ix, effects);
+                    }
+                    effects.push(Effect::Answer { origin, answer: Err(refusal) });
+                    return;
+                }
+            }
+        }
+        let answer = Ok(Answer::Subscribed(told));
+        effects.push(Effect::Answer { origin, answer });
+        for ix in begun {
+            self.catch_up(now, conn, ix, effects);
+        }
+    }
+
+    fn check(&self, conn: ConnId, rights: &Rights, asks: &[Ask]) -> Result<(), Refusal> {
+        let watching = self.watching.get(&conn);
+        let (mut subscriptions, mut filters) =
+            watching.map_or((0, 0), |watching| (watching.streams.len(), watching.filters));
+        for ask in asks {
+            let name = ask.stream.as_str();
+            let declaration = self.declaration(&ask.stream).ok_or(NO_SUCH_STREAM)?;
+            if !rights.may_watch(declaration, name) {
+                return Err(FORBIDDEN);
+            }
+            if ask.filter.is_some() && declaration.binary {
+                let message = "a stream of bytes has nothing to filter by";
+                return Err(Refusal::bad_request("filter", message));
+            }
+            let ix = self.ix(&ask.stream);
+            let before = ix.and_then(|ix| self.streams[ix.0 as usize].subscribers.get(&conn));
+            subscriptions += usize::from(before.is_none());
+            let had_filter = before.is_some_and(|before| before.filter.is_some());
+            filters = filters + usize::from(ask.filter.is_some()) - usize::from(had_filter);
+            let of_stream = ix.map(|ix| &self.streams[ix.0 as usize].filters);
+            if let (Some(filter), Some(known)) = (&ask.filter, of_stream)
+                && known.len() >= FILTERS_PER_STREAM_MAX
+                && !known.iter().any(|(_, known)| known.filter == *filter)
+            {
+                let limit = FILTERS_PER_STREAM_MAX as u64;
+                return Err(Refusal::quota("this stream has as many filters as it may", limit));
+            }
+        }
+        if filters > FILTERS_PER_CONNECTION_MAX {
+            let limit = FILTERS_PER_CONNECTION_MAX as u64;
+            return Err(Refusal::quota("as many filters as a connection may have", limit));
+        }
+        let limit = self.settings.subscriptions;
+        if subscriptions > limit {
+            let message = "as many streams as a connection may watch";
+            return Err(Refusal::quota(message, limit as u64));
+        }
+        Ok(())
+    }
+
+    fn begin(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        form: Form,
+        ask: Ask,
+        room: &mut usize,
+        effects: &mut Effects,
+    ) -> Result<(StreamIx, Subscribed), Refusal> {
+        let ix = self.obtain(&ask.stream)?;
+        // What waits of an earlier subscription would come behind the snapshot of this one.
+        self.end(now, conn, ix, effects);
+        let ix = self.obtain(&ask.stream)?;
+        let stream = &mut self.streams[ix.0 as usize];
+        let filter = ask.filter.map(|filter| stream.use_filter(filter));
+        let is_this_life = ask.epoch.as_deref().is_none_or(|epoch| *epoch == *stream.epoch);
+        let replayed = ask
+            .since
+            .map(|since| is_this_life && since <= stream.head && since + 1 >= stream.first());
+        let mut subscription = Subscription {
+            form,
+            filter,
+            pace: stream.declaration.rate(ask.max_rate).map(Pace::new),
+            position: 0,
+            sent: 0,
+            acked: 0,
+            due: None,
+        };
+        let mut snapshot = None;
+        match (replayed, ask.since) {
+            (Some(true), Some(since)) => {
+                (subscription.position, subscription.sent) = (since, since);
+            }
+            _ => {
+                let whole = self.snapshot(ix, &subscription);
+                let stream = &self.streams[ix.0 as usize];
+                let fits = form == Form::Envelope
+                    && !stream.declaration.binary
+                    && whole.as_ref().is_none_or(|whole| whole.bytes() <= *room);
+                if fits {
+                    *room -= whole.as_ref().map_or(0, Snapshot::bytes);
+                    subscription.position = stream.head;
+                    subscription.sent = if whole.is_some() { stream.head } else { 0 };
+                    if whole.is_some() {
+                        subscription.send(stream.head, now.moment);
+                    }
+                    snapshot = whole;
+                } else {
+                    subscription.position = stream.first() - 1;
+                }
+            }
+        }
+        let stream = &mut self.streams[ix.0 as usize];
+        stream.subscribers.insert(conn, subscription);
+        let subscribed = Subscribed {
+            stream: stream.name.clone(),
+            seq: stream.head,
+            epoch: Rc::clone(&stream.epoch),
+            snapshot,
+            replayed,
+        };
+        let watching = self.watching.entry(conn).or_default();
+        watching.streams.insert(ix);
+        watching.filters += usize::from(filter.is_some());
+        self.touch(now.moment, ix);
+        Ok((ix, subscribed))
+    }
+
+    /// What is kept of a stream and passes a subscription's filter: of a log the newest events that
+    /// fit a page.
+    fn snapshot(&self, ix: StreamIx, subscription: &Subscription) -> Option<Snapshot> {
+        let stream = &self.streams[ix.0 as usize];
+        let passes = |event: &Rc<Event>| {
+            let tree = subscription.filter.and_then(|_| self.tree(event));
+            stream.passes(subscription.filter, tree.as_ref())
+        };
+        if stream.declaration.keep == super::declaration::Keep::Latest {
+            return stream.newest().filter(|event| passes(event)).cloned().map(Snapshot::Latest);
+        }
+        let mut room = self.settings.page_bytes;
+        let mut events = Vec::new();
+        for event in stream.newest_first().filter(|event| passes(event)) {
+            if event.data.len() > room && !events.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(event.data.len());
+            events.push(Rc::clone(event));
+        }
+        events.reverse();
+        if events.is_empty() { None } else { Some(Snapshot::Log(events)) }
+    }
+
+    /// Ends the watching of streams; of those that are not watched nothing is said.
+    pub(in crate::hub) fn unsubscribe(
+        &mut self,
+        now: Now,
+        (conn, origin): (ConnId, Origin),
+        names: &[StreamId],
+        effects: &mut Effects,
+    ) {
+        let mut ended = Vec::new();
+        for name in names {
+            if let Some(ix) = self.ix(name)
+                && self.end(now, conn, ix, effects)
+            {
+                ended.push(name.clone());
+            }
+        }
+        effects.push(Effect::Answer { origin, answer: Ok(Answer::Unsubscribed(ended)) });
+    }
+
+    /// Ends a subscription; whether there was one.
+    pub(super) fn end(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        ix: StreamIx,
+        effects: &mut Effects,
+    ) -> bool {
+        let Some(subscription) = self.streams[ix.0 as usize].remove_subscriber(conn) else {
+            return false;
+        };
+        if let Some(due) = subscription.due {
+            self.due.remove(&(due, conn, ix));
+        }
+        if let Some(watching) = self.watching.get_mut(&conn) {
+            watching.streams.remove(&ix);
+            watching.behind.retain(|one| *one != ix);
+            watching.filters -= usize::from(subscription.filter.is_some());
+            if watching.streams.is_empty() {
+                self.watching.remove(&conn);
+            }
+        }
+        effects.push(Effect::TakeBack { conn, source: source(ix) });
+        self.touch(now.moment, ix);
+        self.forget_if_empty(ix);
+        true
+    }
+
+    /// A connection is over.
+    pub(in crate::hub) fn gone(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
+        let Some(watching) = self.watching.get(&conn) else { return };
+        for ix in watching.streams.clone() {
+            self.end(now, conn, ix, effects);
+        }
+    }
+
+    /// The rights of a connection are others: what it may not watch any more ends, and it is told so.
+    pub(in crate::hub) fn rights_changed(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        rights: &Rights,
+        effects: &mut Effects,
+    ) {
+        let Some(watching) = self.watching.get(&conn) else { return };
+        let is_lost = |ix: &StreamIx| {
+            let stream = &self.streams[ix.0 as usize];
+            !rights.may_watch(&stream.declaration, stream.name.as_str())
+        };
+        let lost: Vec<StreamIx> = watching.streams.iter().copied().filter(is_lost).collect();
+        let mut streams = Vec::with_capacity(lost.len());
+        for ix in lost {
+            streams.push(self.streams[ix.0 as usize].name.clone());
+            self.end(now, conn, ix, effects);
+        }
+        if !streams.is_empty() {
+            effects.deliver(Notice::Unsubscribed { streams }, [conn]);
+        }
+    }
+
+    /// A subscriber says up to where they have come.
+    pub(in crate::hub) fn ack(
+        &mut self,
+        (conn, origin): (ConnId, Origin),
+        name: &StreamId,
+        seq: u64,
+        effects: &mut Effects,
+    ) {
+        let answer = self.acked(conn, name, seq).map(|()| Answer::Noted);
+        effects.push(Effect::Answer { origin, answer });
+    }
+
+    fn acked(&mut self, conn: ConnId, name: &StreamId, seq: u64) -> Result<(), Refusal> {
+        let ix = self.ix(name).ok_or(NO_SUCH_STREAM)?;
+        let Stream { declaration, subscribers, .. } = &mut self.streams[ix.0 as usize];
+        let not_watched = Refusal::new(RefusalCode::Conflict, "you do not watch this stream");
+        let subscription = subscribers.get_mut(&conn).ok_or(not_watched)?;
+        if !declaration.ack {
+            let message = "this stream does not ask for it";
+            return Err(Refusal::bad_request("stream", message));
+        }
+        if seq > subscription.sent {
+            return Err(Refusal::bad_request("seq", "this was not sent yet"));
+        }
+        subscription.acked = subscription.acked.max(seq);
+        Ok(())
+    }
+}
+
+/// The source of a stream's frames in an outbox. Rooms have the other half.
+pub(super) const fn source(ix: StreamIx) -> u32 {
+    STREAM_SOURCES | ix.0
+}
+
+/// The stream whose frames have this source.
+pub(super) const fn of_source(source: u32) -> StreamIx {
+    StreamIx(source & !STREAM_SOURCES)
+}
+
+const STREAM_SOURCES: u32 = 1 << 31;

@@ -1,0 +1,246 @@
+//! The table of streams, and of what each connection watches.
+
+use super::declaration::Declaration;
+use super::rights::Rights;
+use super::stream::{Stream, StreamIx};
+use crate::base::{Chance, ConnId, Limits, Moment, SeededHash, StreamId, Tree};
+use crate::hub::effect::{Effects, Notice, Refusal, RefusalCode};
+use crate::hub::input::Now;
+use slab::Slab;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::rc::Rc;
+
+/// What of the configuration the streams go by.
+#[derive(Clone, Debug)]
+pub struct StreamSettings {
+    /// What is declared, in the order in which a name is looked for.
+    pub declarations: Vec<Rc<Declaration>>,
+    /// Reads JSON that is known to be sound. An argument, so that no library is bound to here.
+    pub read_json: fn(&str) -> Option<Tree>,
+    pub(super) subscriptions: usize,
+    pub(super) all_streams: usize,
+    pub(super) stream_bytes: usize,
+    pub(super) page_bytes: usize,
+}
+
+impl StreamSettings {
+    /// These declarations, with the bounds of `limits`.
+    #[must_use]
+    pub fn new(
+        declarations: Vec<Rc<Declaration>>,
+        read_json: fn(&str) -> Option<Tree>,
+        limits: &Limits,
+    ) -> StreamSettings {
+        StreamSettings {
+            declarations,
+            read_json,
+            subscriptions: limits.subscriptions as usize,
+            all_streams: limits.streams as usize,
+            stream_bytes: limits.stream_bytes as usize,
+            page_bytes: limits.page_bytes as usize,
+        }
+    }
+}
+
+/// What a connection watches.
+#[derive(Debug, Default)]
+pub(super) struct Watching {
+    pub(super) streams: BTreeSet<StreamIx>,
+    /// Those whose events did not fit its outbox, to be fed when it has drained.
+    pub(super) behind: VecDeque<StreamIx>,
+    /// How many of its subscriptions have a filter.
+    pub(super) filters: usize,
+}
+
+/// All streams, and who watches them.
+#[derive(Debug)]
+pub struct Streams {
+    pub(in crate::hub) settings: StreamSettings,
+    pub(super) chance: Chance,
+    pub(super) streams: Slab<Stream>,
+    by_name: HashMap<StreamId, StreamIx, SeededHash>,
+    pub(super) watching: HashMap<ConnId, Watching, SeededHash>,
+    /// Subscriptions that their rate holds back, and until when.
+    pub(super) due: BTreeSet<(Moment, ConnId, StreamIx)>,
+    /// Streams of a family that nobody watches, the longest idle first.
+    idle: BTreeSet<(Moment, StreamIx)>,
+}
+
+impl Streams {
+    /// The streams that are declared by their name, each with a life of its own.
+    #[must_use]
+    pub(in crate::hub) fn new(settings: StreamSettings, seed: u64) -> Streams {
+        let mut chance = Chance::new(seed);
+        let hash = SeededHash::new(chance.next_u64());
+        let mut streams = Streams {
+            settings,
+            chance,
+            streams: Slab::new(),
+            by_name: HashMap::with_hasher(hash),
+            watching: HashMap::with_hasher(hash),
+            due: BTreeSet::new(),
+            idle: BTreeSet::new(),
+        };
+        streams.add_named();
+        streams
+    }
+
+    /// The streams that are declared by their name are there from the beginning.
+    fn add_named(&mut self) {
+        for declaration in self.settings.declarations.clone() {
+            if !declaration.pattern.is_open()
+                && let Ok(name) = StreamId::parse(declaration.pattern.as_str())
+                && !self.by_name.contains_key(&name)
+            {
+                self.add(name, declaration);
+            }
+        }
+    }
+
+    /// Goes by the declarations of now. A stream that is declared no more, or has turned from JSON to
+    /// bytes, ends with all that is kept of it, and whoever watches it is told so.
+    pub(in crate::hub) fn redeclare(&mut self, now: Now, effects: &mut Effects) {
+        let all: Vec<StreamIx> = self.streams.iter().map(|(ix, _)| StreamIx(ix as u32)).collect();
+        for ix in all {
+            let Some(stream) = self.streams.get_mut(ix.0 as usize) else { continue };
+            let name = stream.name.as_str();
+            let mut declarations = self.settings.declarations.iter();
+            let found = declarations.find(|declaration| declaration.pattern.fits(name));
+            match found {
+                Some(found) if found.binary == stream.declaration.binary => {
+                    stream.declaration = Rc::clone(found);
+                    stream.trim(self.settings.stream_bytes);
+                }
+                Some(_) | None => {
+                    let conns: Vec<ConnId> = stream.subscribers.keys().copied().collect();
+                    let streams = vec![stream.name.clone()];
+                    for &conn in &conns {
+                        self.end(now, conn, ix, effects);
+                    }
+                    effects.deliver(Notice::Unsubscribed { streams }, conns);
+                    if self.streams.contains(ix.0 as usize) {
+                        self.forget(ix);
+                    }
+                }
+            }
+        }
+        self.add_named();
+    }
+
+    /// How many streams there are, and how many subscriptions.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let subscriptions = self.watching.values().map(|watching| watching.streams.len());
+        (self.streams.len(), subscriptions.sum())
+    }
+
+    /// What a stream of this name is declared to be.
+    #[must_use]
+    pub fn declaration(&self, name: &StreamId) -> Option<&Rc<Declaration>> {
+        if let Some(ix) = self.by_name.get(name) {
+            return Some(&self.streams[ix.0 as usize].declaration);
+        }
+        let mut declarations = self.settings.declarations.iter();
+        declarations.find(|declaration| declaration.pattern.fits(name.as_str()))
+    }
+
+    /// What a stream of this name is declared to be, for somebody who wants to publish to it.
+    ///
+    /// # Errors
+    /// `no_such_stream`; `forbidden` without the right.
+    pub fn to_publish(&self, name: &StreamId, rights: &Rights) -> Result<&Declaration, Refusal> {
+        let declaration = self.declaration(name).ok_or(NO_SUCH_STREAM)?;
+        if rights.may_publish(declaration, name.as_str()) {
+            return Ok(declaration);
+        }
+        // Whoever may not even watch it is not told that it is there.
+        Err(if rights.may_watch(declaration, name.as_str()) {
+            Refusal::new(RefusalCode::Forbidden, "you may not publish to this stream")
+        } else {
+            FORBIDDEN
+        })
+    }
+
+    pub(super) fn ix(&self, name: &StreamId) -> Option<StreamIx> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The stream of this name, which comes into being if a family has it.
+    pub(super) fn obtain(&mut self, name: &StreamId) -> Result<StreamIx, Refusal> {
+        if let Some(ix) = self.ix(name) {
+            return Ok(ix);
+        }
+        let declaration = Rc::clone(self.declaration(name).ok_or(NO_SUCH_STREAM)?);
+        if self.streams.len() >= self.settings.all_streams && !self.drop_idle() {
+            let limit = self.settings.all_streams as u64;
+            return Err(Refusal::quota("there are as many streams as there may be", limit));
+        }
+        Ok(self.add(name.clone(), declaration))
+    }
+
+    fn add(&mut self, name: StreamId, declaration: Rc<Declaration>) -> StreamIx {
+        const EPOCH_LEN: usize = 16;
+        let epoch = self.chance.word(EPOCH_LEN).into();
+        let stream = Stream::new(name.clone(), declaration, epoch);
+        let ix = StreamIx(self.streams.insert(stream) as u32);
+        self.by_name.insert(name, ix);
+        ix
+    }
+
+    /// Takes note that a stream was used; whether it is idle from now on is seen by who watches it.
+    pub(super) fn touch(&mut self, now: Moment, ix: StreamIx) {
+        let stream = &mut self.streams[ix.0 as usize];
+        if let Some(since) = stream.idle_since.take() {
+            self.idle.remove(&(since, ix));
+        }
+        if stream.declaration.pattern.is_open() && stream.subscribers.is_empty() {
+            stream.idle_since = Some(now);
+            self.idle.insert((now, ix));
+        }
+    }
+
+    /// Forgets the stream of a family that was idle for the longest time: should it come again, it has
+    /// another epoch.
+    fn drop_idle(&mut self) -> bool {
+        let Some((_, ix)) = self.idle.pop_first() else { return false };
+        self.forget(ix);
+        true
+    }
+
+    /// Forgets a stream that nobody watches and that has no events.
+    pub(super) fn forget_if_empty(&mut self, ix: StreamIx) {
+        let stream = &self.streams[ix.0 as usize];
+        if stream.head == 0 && stream.idle_since.is_some() {
+            self.forget(ix);
+        }
+    }
+
+    fn forget(&mut self, ix: StreamIx) {
+        let stream = self.streams.remove(ix.0 as usize);
+        if let Some(since) = stream.idle_since {
+            self.idle.remove(&(since, ix));
+        }
+        self.by_name.remove(&stream.name);
+    }
+
+    /// The subscription of a connection to a stream.
+    pub(super) fn subscription(
+        &mut self,
+        conn: ConnId,
+        ix: StreamIx,
+    ) -> Option<&mut super::stream::Subscription> {
+        self.streams.get_mut(ix.0 as usize)?.subscribers.get_mut(&conn)
+    }
+
+    /// For a census: subscriptions, and what else is remembered for them.
+    pub(in crate::hub) fn census(&self) -> (usize, usize) {
+        let subscriptions = self.streams.iter().map(|(_, stream)| stream.subscribers.len()).sum();
+        let filters: usize = self.streams.iter().map(|(_, stream)| stream.filters.len()).sum();
+        (subscriptions, filters + self.watching.len() + self.due.len())
+    }
+}
+
+pub(super) const NO_SUCH_STREAM: Refusal =
+    Refusal::new(RefusalCode::NoSuchStream, "there is no such stream");
+pub(super) const FORBIDDEN: Refusal =
+    Refusal::new(RefusalCode::Forbidden, "you may not watch this stream");

@@ -1,0 +1,328 @@
+//! `[streams]`: what is declared of each, and what must hold between that.
+
+use super::config::Config;
+use super::error::ConfigError;
+use super::example::quoted;
+use super::file::Document;
+use super::key::{Section, described, integer};
+use super::suggest;
+use crate::base::limits::{DECLARATIONS_MAX, STREAM_EVENTS_MAX, STREAM_RATE_MAX};
+use crate::base::{Priority, StreamId};
+use crate::hub::streams::{Declaration, Keep, Kind, Member, Pattern, Readers};
+use std::fmt::Write;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// `[streams]`: names or patterns, and what each is.
+pub(super) const STREAMS: Section = Section {
+    wants: "a table of streams, each a table with keep, publish, read, binary, ack, priority, max_rate, \
+            max_rate_ceiling, max_bytes, members; elsewhere the same as an inline table of TOML",
+    example: "\"sensor:{id}\" = { keep = 100, publish = true, read = \"public\" }",
+    read,
+    write: |config| config.streams.iter().map(line).collect(),
+    get: |config| {
+        let lines: Vec<String> = config.streams.iter().map(line).collect();
+        if lines.is_empty() { String::new() } else { format!("{{ {} }}", lines.join(", ")) }
+    },
+    set: |config, text| {
+        config.streams = if text.is_empty() { Vec::new() } else { inline(text)? };
+        Some(())
+    },
+};
+
+const TABLE: &str = "streams";
+
+/// The members of a stream's table.
+const MEMBERS: &[&str] = &[
+    "keep",
+    "publish",
+    "program",
+    "read",
+    "binary",
+    "ack",
+    "priority",
+    "max_rate",
+    "max_rate_ceiling",
+    "max_bytes",
+    "members",
+];
+
+const PRIORITIES: &[(&str, Priority)] =
+    &[("low", Priority::Low), ("normal", Priority::Normal), ("high", Priority::High)];
+const READERS: &[(&str, Readers)] =
+    &[("public", Readers::Public), ("users", Readers::Users), ("admin", Readers::Admin)];
+
+fn read(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Document<'_>) {
+    let DeValue::Table(streams) = value.get_ref() else {
+        let value_text = described(value.get_ref());
+        let error = ConfigError::BadValue { key: TABLE, value: value_text };
+        return document.fault(value.span(), error);
+    };
+    config.streams.clear();
+    for (name, of_stream) in streams {
+        match declaration(name.get_ref(), of_stream.get_ref()) {
+            Ok(declaration) => config.streams.push(declaration),
+            Err(faults) => {
+                for (span, wants) in faults {
+                    let entry = name.get_ref().to_string();
+                    let error = ConfigError::BadStream { stream: entry, wants };
+                    document.fault(span.unwrap_or(name.span()), error);
+                }
+            }
+        }
+    }
+}
+
+/// Reads the table as a flag or a variable gives it.
+fn inline(text: &str) -> Option<Vec<Declaration>> {
+    let text = format!("{TABLE} = {text}");
+    let (table, errors) = DeTable::parse_recoverable(&text);
+    let mut members = table.get_ref().iter();
+    let (Some((name, value)), None, true) = (members.next(), members.next(), errors.is_empty())
+    else {
+        return None;
+    };
+    let DeValue::Table(streams) = value.get_ref() else { return None };
+    let read = |(name, of_stream): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+        declaration(
+            <std::borrow::Cow<'_, str> as AsRef<str>>::as_ref(name.get_ref()),
+            of_stream.get_ref(),
+        )
+        .ok()
+    };
+    if name.get_ref() != TABLE { None } else { streams.iter().map(read).collect() }
+}
+
+type Faults = Vec<(Option<std::ops::Range<usize>>, String)>;
+
+/// One declaration, or all that is wrong with it, and where, if that is not its name.
+fn declaration(name: &str, value: &DeValue<'_>) -> Result<Declaration, Faults> {
+    let pattern = match Pattern::parse(name) {
+        Ok(pattern) => pattern,
+        Err(error) => return Err(vec![(None, format!("a stream's name {error}"))]),
+    };
+    let DeValue::Table(members) = value else {
+        return Err(vec![(
+            None,
+            "a table is needed, as { keep = \"latest\", publish = true }".into(),
+        )]);
+    };
+    let mut declaration = Declaration::new(pattern);
+    let mut faults = Faults::new();
+    for (name, value) in members {
+        if let Err(wants) = member(&mut declaration, name.get_ref(), value.get_ref()) {
+            let span =
+                if MEMBERS.contains(&name.get_ref().as_ref()) { value.span() } else { name.span() };
+            faults.push((Some(span), wants));
+        }
+    }
+    if faults.is_empty() { Ok(declaration) } else { Err(faults) }
+}
+
+fn member(into: &mut Declaration, name: &str, value: &DeValue<'_>) -> Result<(), String> {
+    match name {
+        "keep" => into.keep = keep(value)?,
+        "publish" => into.publish = flag(name, value)?,
+        "program" => into.program = flag(name, value)?,
+        "binary" => into.binary = flag(name, value)?,
+        "ack" => into.ack = flag(name, value)?,
+        "read" => into.read = one_of(name, READERS, value)?,
+        "priority" => into.priority = one_of(name, PRIORITIES, value)?,
+        "max_rate" => into.max_rate = Some(number(name, STREAM_RATE_MAX, value)?),
+        "max_rate_ceiling" => into.max_rate_ceiling = Some(number(name, STREAM_RATE_MAX, value)?),
+        "max_bytes" => into.max_bytes = number(name, u32::MAX, value)?,
+        "members" => into.members = kinds(value)?,
+        other => {
+            let known = suggest::nearest(other, MEMBERS.iter().copied());
+            let hint = known.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
+            return Err(format!("{other:?} is none of {}{hint}", MEMBERS.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+fn keep(value: &DeValue<'_>) -> Result<Keep, String> {
+    match value {
+        DeValue::String(text) if text == "latest" => Ok(Keep::Latest),
+        DeValue::Integer(_) => number("keep", STREAM_EVENTS_MAX, value).map(Keep::Log),
+        _ => Err(format!(
+            "keep is \"latest\", or how many events from 1 to {STREAM_EVENTS_MAX}; not {}",
+            described(value)
+        )),
+    }
+}
+
+fn flag(name: &str, value: &DeValue<'_>) -> Result<bool, String> {
+    match value {
+        DeValue::Boolean(flag) => Ok(*flag),
+        _ => Err(format!("{name} is true or false; not {}", described(value))),
+    }
+}
+
+fn number(name: &str, max: u32, value: &DeValue<'_>) -> Result<u32, String> {
+    let read = match value {
+        DeValue::Integer(number) => integer(number).and_then(|number| u32::try_from(number).ok()),
+        _ => None,
+    };
+    read.filter(|number| (1..=max).contains(number))
+        .ok_or_else(|| format!("{name} is an integer from 1 to {max}; not {}", described(value)))
+}
+
+fn one_of<T: Copy>(name: &str, all: &[(&str, T)], value: &DeValue<'_>) -> Result<T, String> {
+    let text = value.as_str();
+    let known = all.iter().find(|(known, _)| Some(*known) == text);
+    known.map(|(_, one)| *one).ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+        format!("{name} is one of {}; not {}", names.join(", "), described(value))
+    })
+}
+
+fn kinds(value: &DeValue<'_>) -> Result<Vec<Member>, String> {
+    let DeValue::Table(members) = value else {
+        return Err("members is a table of names and kinds, as { x = \"number\" }".to_owned());
+    };
+    let read = |(name, kind): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+        let name: &std::borrow::Cow<'_, str> = name.get_ref();
+        let kind = one_of(name, Kind::ALL, kind.get_ref())?;
+        Ok(Member { name: name.as_ref().into(), kind })
+    };
+    members.iter().map(read).collect()
+}
+
+/// A declaration as the table of a file has it.
+fn line(declaration: &Declaration) -> String {
+    let name_of = |all: &[(&'static str, Priority)]| {
+        all.iter().find(|(_, one)| *one == declaration.priority).map_or("", |(name, _)| *name)
+    };
+    let readers = READERS.iter().find(|(_, one)| *one == declaration.read);
+    let mut text = format!("{} = {{ keep = ", quoted(declaration.pattern.as_str()));
+    // Writing to a text does not fail.
+    let _ = match declaration.keep {
+        Keep::Latest => write!(text, "\"latest\""),
+        Keep::Log(events) => write!(text, "{events}"),
+    };
+    for (name, is_so) in [
+        ("publish", declaration.publish),
+        ("program", declaration.program),
+        ("binary", declaration.binary),
+        ("ack", declaration.ack),
+    ] {
+        if is_so {
+            let _ = write!(text, ", {name} = true");
+        }
+    }
+    let _ = write!(text, ", read = \"{}\"", readers.map_or("", |(name, _)| *name));
+    let _ = write!(text, ", priority = \"{}\"", name_of(PRIORITIES));
+    for (name, rate) in
+        [("max_rate", declaration.max_rate), ("max_rate_ceiling", declaration.max_rate_ceiling)]
+    {
+        if let Some(rate) = rate {
+            let _ = write!(text, ", {name} = {rate}");
+        }
+    }
+    let _ = write!(text, ", max_bytes = {}", declaration.max_bytes);
+    if !declaration.members.is_empty() {
+        let members = declaration.members.iter().map(|member| {
+            let kind = Kind::ALL.iter().find(|(_, kind)| *kind == member.kind);
+            format!("{} = \"{}\"", quoted(&member.name), kind.map_or("", |(name, _)| *name))
+        });
+        let _ = write!(text, ", members = {{ {} }}", members.collect::<Vec<_>>().join(", "));
+    }
+    text + " }"
+}
+
+/// What contradicts itself, or could never work.
+pub(super) fn contradictions(streams: &[Declaration]) -> Vec<ConfigError> {
+    let mut found = Vec::new();
+    let mut fault = |stream: &Declaration, wants: &str| {
+        let stream = stream.pattern.as_str().to_owned();
+        found.push(ConfigError::BadStream { stream, wants: wants.to_owned() });
+    };
+    for (place, stream) in streams.iter().enumerate() {
+        if !stream.has_source() {
+            fault(
+                stream,
+                "nothing can feed it: say publish = true (clients whose token names it), or program = \
+                 true (the embedding program)",
+            );
+        }
+        if stream.pattern.as_str().ends_with('*') {
+            fault(stream, "a declared name is a text or has {name} for a segment, and no star");
+        }
+        if !stream.pattern.is_open() && StreamId::parse(stream.pattern.as_str()).is_err() {
+            fault(stream, "this is no name that a stream can have");
+        }
+        if stream.binary && !stream.members.is_empty() {
+            fault(stream, "a stream of bytes has no members");
+        }
+        if place >= DECLARATIONS_MAX {
+            fault(stream, "these are too many streams");
+            break;
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = r#"{ "a:{id}" = { keep = 7, publish = true, read = "public", binary = false, ack = true, priority = "high", max_rate = 30, max_rate_ceiling = 60, max_bytes = 1000, members = { x = "number" } }, b = { program = true, keep = "latest" } }"#;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let read = inline(WHOLE).unwrap();
+        assert_eq!(read.len(), 2);
+        let written: Vec<String> = read.iter().map(line).collect();
+        let again = inline(&format!("{{ {} }}", written.join(", "))).unwrap();
+        assert_eq!(read, again);
+        let first = &read[0];
+        assert_eq!(
+            (first.keep, first.max_rate, first.max_rate_ceiling),
+            (Keep::Log(7), Some(30), Some(60))
+        );
+        assert_eq!(
+            (first.read, first.priority, first.max_bytes),
+            (Readers::Public, Priority::High, 1_000)
+        );
+        assert_eq!(first.members, [Member { name: "x".into(), kind: Kind::Number }]);
+        assert!(contradictions(&read).is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_says_what_is_wanted() {
+        for (stream, wanted) in [
+            ("keep = 0", "keep is"),
+            ("keep = \"all\"", "keep is"),
+            ("publish = 1", "true or false"),
+            ("read = \"nobody\"", "public, users, admin"),
+            ("priority = \"urgent\"", "low, normal, high"),
+            ("max_rate = 0", "1 to 1000"),
+            ("max_bytes = -1", "integer from 1"),
+            ("members = { x = \"float\" }", "boolean"),
+            ("members = 7", "table of names"),
+            ("keeep = 7", "did you mean keep?"),
+        ] {
+            let text = format!("s = {{ {stream} }}");
+            let (table, _) = DeTable::parse_recoverable(&text);
+            let (name, value) = table.get_ref().iter().next().unwrap();
+            let faults = declaration(name.get_ref(), value.get_ref()).unwrap_err();
+            assert!(faults[0].1.contains(wanted), "{stream}: {faults:?}");
+        }
+        assert!(inline("{ s = 7 }").is_none() && inline("{ \"a b\" = {} }").is_none());
+        assert!(inline("{} }").is_none() && inline("7").is_none());
+    }
+
+    #[test]
+    fn a_stream_that_nothing_can_feed_is_an_error() {
+        let streams = inline(r#"{ lonely = { keep = "latest" }, "x:*" = { publish = true } }"#);
+        let found = contradictions(&streams.unwrap());
+        let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert!(
+            texts[0].contains("lonely") && texts[0].contains("nothing can feed it"),
+            "{texts:?}"
+        );
+        assert!(texts[1].contains("no star"), "{texts:?}");
+        assert_eq!(texts.len(), 2);
+    }
+}

@@ -1,0 +1,128 @@
+//! Requests about streams: from the wire to the hub.
+
+use super::ask::{StreamRequest, stream_request};
+use crate::base::names::NAME_BYTES_MAX;
+use crate::base::{ConnId, Data, StreamId};
+use crate::hub::streams::{Declaration, Form, Publisher};
+use crate::hub::{Input, Origin};
+use crate::server::Chat;
+use crate::server::request::Envelope;
+use crate::server::session::Phase;
+use crate::server::web::Net;
+use crate::store::Backend;
+use std::rc::Rc;
+
+impl<S: Backend> Chat<S> {
+    /// A request that is none of the hub's other ones.
+    pub(in crate::server) fn stream_request(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        envelope: &Envelope<'_>,
+    ) {
+        let id = envelope.id.clone();
+        let fields = envelope.fields(&self.config.limits, net.timestamp());
+        let request = match stream_request(envelope, &fields) {
+            Ok(Some(request)) => request,
+            Ok(None) => {
+                self.refuse(net, conn, id.as_deref(), "unknown_type", "no request has this type");
+                return;
+            }
+            Err(fault) => {
+                self.fault(net, conn, id, &fault);
+                return;
+            }
+        };
+        let known = self.session(conn).and_then(|session| session.known());
+        let Some(rights) = known.map(|known| Rc::clone(&known.rights)) else { return };
+        let input = match request {
+            StreamRequest::Subscribe(asks) => {
+                Input::Subscribe { by: (conn, id), rights, form: Form::Envelope, asks }
+            }
+            StreamRequest::Unsubscribe(streams) => Input::Unsubscribe { by: (conn, id), streams },
+            StreamRequest::Ack(stream, seq) => Input::StreamAck { by: (conn, id), stream, seq },
+            StreamRequest::Publish(stream, data) => Input::Publish {
+                origin: Origin::Conn(conn, id),
+                publisher: Publisher::Client(rights),
+                stream,
+                data,
+            },
+        };
+        self.decide(net, input);
+    }
+
+    /// The declared streams that a connection may watch.
+    pub(in crate::server) fn streams_for(&self, conn: ConnId) -> Vec<(&Declaration, bool)> {
+        let Some(known) = self.known(conn) else { return Vec::new() };
+        let of_all = self.config.streams.iter().filter_map(|declaration| {
+            let name = declaration.pattern.as_str();
+            let may_publish = known.rights.may_publish(declaration, name);
+            known.rights.may_watch(declaration, name).then_some((declaration, may_publish))
+        });
+        of_all.collect()
+    }
+
+    /// A binary message: a byte n, n bytes of a stream's name, the data. Returns whether it is one.
+    pub(in crate::server) fn publish_bytes(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        message: &[u8],
+    ) -> bool {
+        let known = self.session(conn).and_then(|session| session.known());
+        let Some(rights) = known.map(|known| Rc::clone(&known.rights)) else { return false };
+        let Some((stream, data)) = named(message) else { return false };
+        self.decide(
+            net,
+            Input::Publish {
+                origin: Origin::Conn(conn, None),
+                publisher: Publisher::Client(rights),
+                stream,
+                data: Data::Binary(data.into()),
+            },
+        );
+        true
+    }
+
+    /// Lets a connection send what its rights are for: a message of bytes may be larger than others.
+    pub(in crate::server) fn widen(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let (largest, usual) = (self.largest_binary, self.config.limits.message_bytes);
+        let phase = self.session(conn).map(|session| &mut session.phase);
+        let Some(Phase::Known(known)) = phase else { return };
+        let publishes = known.rights.publish.is_some() || known.rights.is_admin;
+        let is_widened = publishes && largest > usual;
+        if is_widened != std::mem::replace(&mut known.is_widened, is_widened) {
+            net.take_messages_up_to(conn, if is_widened { largest } else { usual });
+        }
+    }
+}
+
+/// The largest message that publishes to one of these streams.
+pub(in crate::server) fn largest_binary(declarations: &[Declaration]) -> u64 {
+    let of_bytes = declarations.iter().filter(|one| one.binary && one.publish);
+    let largest = of_bytes.map(|one| u64::from(one.max_bytes)).max();
+    largest.map_or(0, |bytes| 1 + NAME_BYTES_MAX as u64 + bytes)
+}
+
+fn named(message: &[u8]) -> Option<(StreamId, &[u8])> {
+    let (len, rest) = message.split_first()?;
+    let (name, data) = rest.split_at_checked(usize::from(*len))?;
+    Some((StreamId::parse(std::str::from_utf8(name).ok()?).ok()?, data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_bytes_names_its_stream() {
+        let read = |message: &'static [u8]| {
+            named(message).map(|(stream, data)| (stream.to_string(), data))
+        };
+        assert_eq!(read(b"\x03cam\x00\xff"), Some(("cam".to_owned(), &b"\x00\xff"[..])));
+        assert_eq!(read(b"\x03cam"), Some(("cam".to_owned(), &b""[..])));
+        for wrong in [&b""[..], b"\x00data", b"\x04cam", b"\x03c m", b"\x01\xff", b"\xff"] {
+            assert_eq!(read(wrong), None, "{wrong:?}");
+        }
+    }
+}

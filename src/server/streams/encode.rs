@@ -1,0 +1,161 @@
+//! Events → the wire, once for all who were sent the same before.
+
+use crate::base::outbox::NO_SOURCE;
+use crate::base::{Class, Data, Event, StreamId, Timestamp};
+use crate::hub::streams::{Declaration, Form, Keep, Snapshot, Subscribed};
+use crate::server::encode::{Body, Encoded, push};
+use crate::server::json::Writer;
+
+/// An event, as its subscribers are told it. `prev` is what they were sent before.
+pub(in crate::server) fn event(
+    stream: &StreamId,
+    declaration: &Declaration,
+    event: &Event,
+    prev: u64,
+    form: Form,
+    source: u32,
+) -> Encoded {
+    let body = match (&event.data, form) {
+        (Data::Json(data), Form::Envelope) => Body::Text(push("event", |w| {
+            w.text("stream", stream.as_str());
+            w.number("seq", event.seq);
+            w.number("prev", prev);
+            w.raw("data", data);
+            w.number("ts", event.ts.0);
+        })),
+        (Data::Json(data), Form::Plain) => {
+            let kind = declaration.kind.as_deref().unwrap_or(stream.as_str());
+            Body::Text(plain(kind, data, event.ts))
+        }
+        (Data::Binary(data), Form::Envelope) => Body::Binary(named(stream, event.seq, data)),
+        (Data::Binary(data), Form::Plain) => Body::Binary(data.to_vec()),
+    };
+    Encoded { body, class: Class::Stream(declaration.priority), source }
+}
+
+/// An event of bytes: a byte n, n bytes of the stream's name, eight of `seq`, the data.
+fn named(stream: &StreamId, seq: u64, data: &[u8]) -> Vec<u8> {
+    let name = stream.as_str().as_bytes();
+    let mut bytes = Vec::with_capacity(1 + name.len() + 8 + data.len());
+    // A name has at most 64 bytes.
+    bytes.push(name.len() as u8);
+    bytes.extend_from_slice(name);
+    bytes.extend_from_slice(&seq.to_be_bytes());
+    bytes.extend_from_slice(data);
+    bytes
+}
+
+/// An event for those who speak nothing.
+fn plain(kind: &str, data: &str, ts: Timestamp) -> String {
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("type", kind);
+        w.raw("data", data);
+        w.text("timestamp", &rfc3339(ts));
+    });
+    writer.finish()
+}
+
+/// RFC 3339, in UTC, to the millisecond.
+fn rfc3339(ts: Timestamp) -> String {
+    // What is beyond the year 9999 is no time that this server has seen.
+    let time = jiff::Timestamp::from_millisecond(ts.0).unwrap_or_default();
+    format!("{time:.3}")
+}
+
+/// A stream that somebody may watch, and whether they may publish to it.
+pub(in crate::server) fn stream(w: &mut Writer, (declaration, may_publish): (&Declaration, bool)) {
+    w.text("stream", declaration.pattern.as_str());
+    match declaration.keep {
+        Keep::Latest => w.text("keep", "latest"),
+        Keep::Log(events) => w.number("keep", events),
+    }
+    w.flag("binary", declaration.binary);
+    w.flag("publish", may_publish);
+    w.number("max_bytes", declaration.max_bytes);
+}
+
+/// The streams that are not watched any more, as the rights are others.
+pub(in crate::server) fn unsubscribed(streams: &[StreamId]) -> Encoded {
+    let text = push("notice", |w| {
+        w.text("code", "unsubscribed");
+        w.text("message", "you may not watch these streams any more");
+        w.array("streams", streams, |w, stream| w.item(stream.as_str()));
+    });
+    Encoded { body: Body::Text(text), class: Class::Reply, source: NO_SOURCE }
+}
+
+/// What the reply to `subscribe` says.
+pub(in crate::server) fn subscribed(w: &mut Writer, streams: &[Subscribed]) {
+    w.array("streams", streams, |w, one| {
+        w.object(|w| {
+            w.text("stream", one.stream.as_str());
+            w.number("seq", one.seq);
+            w.text("epoch", &one.epoch);
+            match &one.snapshot {
+                Some(Snapshot::Latest(event)) => {
+                    if let Data::Json(data) = &event.data {
+                        w.raw("snapshot", data);
+                    }
+                }
+                Some(Snapshot::Log(events)) => w.array("snapshot", events, |w, event| {
+                    w.object(|w| {
+                        w.number("seq", event.seq);
+                        if let Data::Json(data) = &event.data {
+                            w.raw("data", data);
+                        }
+                        w.number("ts", event.ts.0);
+                    });
+                }),
+                None => {}
+            }
+            if let Some(replayed) = one.replayed {
+                w.flag("replayed", replayed);
+            }
+        });
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::streams::Pattern;
+    use std::sync::Arc;
+
+    fn told(data: Data, form: Form) -> Encoded {
+        let stream = StreamId::parse("sensor:1").unwrap();
+        let mut declaration = Declaration::new(Pattern::parse("sensor:{id}").unwrap());
+        declaration.kind = Some("reading".into());
+        let of_stream = Event { seq: 258, ts: Timestamp(1_763_618_400_123), data };
+        event(&stream, &declaration, &of_stream, 256, form, 7)
+    }
+
+    #[test]
+    fn an_event_has_its_place_and_the_one_before() {
+        let Body::Text(text) = told(Data::Json("{\"t\": 1.50}".into()), Form::Envelope).body else {
+            panic!("JSON goes as text")
+        };
+        assert_eq!(
+            text,
+            "{\"type\":\"event\",\"payload\":{\"stream\":\"sensor:1\",\"seq\":258,\"prev\":256,\
+             \"data\":{\"t\": 1.50},\"ts\":1763618400123}}"
+        );
+    }
+
+    #[test]
+    fn who_speaks_nothing_gets_type_data_and_time() {
+        let Body::Text(text) = told(Data::Json("7".into()), Form::Plain).body else {
+            panic!("JSON goes as text")
+        };
+        assert_eq!(text, r#"{"type":"reading","data":7,"timestamp":"2025-11-20T06:00:00.123Z"}"#);
+    }
+
+    #[test]
+    fn bytes_come_behind_the_name_and_the_number() {
+        let data = || Data::Binary(Arc::from(&b"\x00\xff"[..]));
+        let Body::Binary(bytes) = told(data(), Form::Envelope).body else { panic!("bytes") };
+        assert_eq!(bytes, b"\x08sensor:1\0\0\0\0\0\0\x01\x02\x00\xff");
+        let Body::Binary(bytes) = told(data(), Form::Plain).body else { panic!("bytes") };
+        assert_eq!(bytes, b"\x00\xff");
+    }
+}

@@ -1,0 +1,360 @@
+"""Streams: snapshot first and then every change, filters, rates, replays, rights and bytes."""
+
+import json
+import signal
+import struct
+import time
+
+import pytest
+
+import harness
+from harness import BINARY, TEXT, Chat, Raw, frame
+
+CONFIG = """
+[streams]
+state = { keep = "latest", publish = true, read = "public" }
+news = { keep = 5, publish = true }
+orders = { keep = 100, publish = true, ack = true, read = "admin" }
+cam = { keep = "latest", publish = true, binary = true, max_bytes = 400_000 }
+clip = { keep = 3, publish = true, binary = true, max_bytes = 1000 }
+paced = { keep = "latest", publish = true, max_rate = 10, max_rate_ceiling = 20 }
+pose = { keep = "latest", publish = true, members = { x = "number", name = "string" } }
+"sensor:{id}" = { keep = "latest", publish = true, max_bytes = 200 }
+"""
+
+
+@pytest.fixture(scope="module")
+def streams(module_servers):
+    """A server with a secret, and these streams."""
+    return start(module_servers, CONFIG)
+
+
+def start(servers, config, **how):
+    path = servers.directory() / "parlor.toml"
+    path.write_text(config)
+    server = servers.parlor(
+        "--config", path, "--secret-file", servers.secret_file(), **how
+    )
+    server.config = path
+    return server
+
+
+def opened(server, user, **claims):
+    return Chat(server, token=harness.token(user, **claims))
+
+
+def publisher(server, *patterns):
+    return opened(server, "pat", publish=list(patterns) or ["*"])
+
+
+def subscribed(connection, stream, **how):
+    (one,) = connection.request("subscribe", stream=stream, **how)["streams"]
+    assert one["stream"] == stream
+    return one
+
+
+def events(connection, count, stream=None):
+    """The next events, as (seq, prev, data)."""
+    found = []
+    for _ in range(count):
+        payload = connection.push("event")
+        assert stream is None or payload["stream"] == stream
+        found.append((payload["seq"], payload["prev"], payload["data"]))
+    return found
+
+
+def events_to(connection, last):
+    """The `seq`s of all events up to this one."""
+    seen = [connection.push("event")["seq"]]
+    while seen[-1] < last:
+        seen.append(connection.push("event")["seq"])
+    return seen
+
+
+class TestState:
+    def test_the_snapshot_comes_first_and_then_every_change(self, streams):
+        with publisher(streams) as pat, opened(streams, "eve") as eve:
+            first = pat.request("publish", stream="sensor:a", data={"t": 1})
+            assert (first["stream"], first["seq"]) == ("sensor:a", 1)
+            known = subscribed(eve, "sensor:a")
+            assert (known["seq"], known["snapshot"]) == (1, {"t": 1})
+            for value in range(2, 6):
+                pat.request("publish", stream="sensor:a", data={"t": value})
+            assert events(eve, 4) == [(n, n - 1, {"t": n}) for n in range(2, 6)]
+
+    def test_without_a_value_there_is_no_snapshot(self, streams):
+        with opened(streams, "eve") as eve:
+            known = subscribed(eve, "sensor:never")
+            assert known["seq"] == 0 and "snapshot" not in known
+
+    def test_data_is_handed_on_as_it_came(self, streams):
+        with publisher(streams) as pat, opened(streams, "eve") as eve:
+            subscribed(eve, "sensor:raw")
+            raw = '{"b": 1.50, "a": [ ], "long": 12345678901234567890}'
+            pat.raw('{"type":"publish","id":"p","payload":{"stream":"sensor:raw","data":%s}}' % raw)
+            eve.push("event")
+            assert raw in eve.texts[-1]
+
+    def test_who_reads_slowly_skips_to_the_newest(self, servers):
+        server = start(
+            servers,
+            '[streams]\nbig = { keep = "latest", publish = true, max_bytes = 60_000 }',
+            set={"limits.outbox_bytes": 200_000},
+        )
+        token = harness.token("eve")
+        with Raw(server, f"/ws?token={token}", receive_buffer=4096) as eve, publisher(server) as pat:
+            eve.read_message()
+            eve.send(frame(TEXT, '{"type":"subscribe","id":1,"payload":{"stream":"big"}}'))
+            eve.read_message()
+            for number in range(1, 201):
+                pat.request("publish", stream="big", data={"n": number, "x": "y" * 50_000})
+            seen, prev = [], 0
+            while not seen or seen[-1] < 200:
+                payload = json.loads(eve.read_message().payload)["payload"]
+                assert payload["prev"] == prev and payload["seq"] == payload["data"]["n"]
+                prev = payload["seq"]
+                seen.append(prev)
+            assert len(seen) < 150, "nothing was skipped: the test tests nothing"
+            assert seen == sorted(set(seen))
+
+    def test_unsubscribe_ends_it(self, streams):
+        with publisher(streams) as pat, opened(streams, "eve") as eve:
+            subscribed(eve, "sensor:u")
+            assert eve.request("unsubscribe", stream="sensor:u") == {"streams": ["sensor:u"]}
+            assert eve.request("unsubscribe", stream="sensor:u") == {"streams": []}
+            pat.request("publish", stream="sensor:u", data=1)
+            assert eve.pushed("event") == []
+
+    def test_without_an_id_it_is_answered_by_a_push(self, streams):
+        with publisher(streams) as pat, opened(streams, "eve") as eve:
+            pat.request("publish", stream="sensor:push", data=7)
+            eve.raw('{"type":"subscribe","payload":{"streams":["sensor:push","state"]}}')
+            told = eve.push("subscribed")["streams"]
+            assert [one["stream"] for one in told] == ["sensor:push", "state"]
+            assert told[0]["snapshot"] == 7
+
+
+class TestLog:
+    def test_a_newcomer_gets_what_is_kept_and_who_was_away_what_they_missed(self, streams):
+        with publisher(streams) as pat, opened(streams, "eve") as eve:
+            for number in range(1, 9):
+                pat.request("publish", stream="news", data=number)
+            known = subscribed(eve, "news")
+            assert [(one["seq"], one["data"]) for one in known["snapshot"]] == [
+                (number, number) for number in range(4, 9)
+            ]
+            with opened(streams, "bob") as bob:
+                back = subscribed(bob, "news", since=5, epoch=known["epoch"])
+                assert back["replayed"] is True and "snapshot" not in back
+                assert events(bob, 3) == [(n, n - 1, n) for n in (6, 7, 8)]
+            for how in ({"since": 2}, {"since": 99}, {"since": 8, "epoch": "another"}):
+                with opened(streams, "cy") as cy:
+                    back = subscribed(cy, "news", **how)
+                    assert back["replayed"] is False and len(back["snapshot"]) == 5
+
+    def test_every_start_gives_a_stream_another_epoch(self, servers):
+        server = start(servers, CONFIG)
+        with opened(server, "eve") as eve:
+            before = subscribed(eve, "news")["epoch"]
+        server.stop()
+        server = start(servers, CONFIG, data=server.data)
+        with opened(server, "eve") as eve:
+            assert subscribed(eve, "news")["epoch"] != before
+
+    def test_a_subscriber_says_up_to_where_it_has_come(self, streams):
+        with publisher(streams) as pat, opened(streams, "root", admin=True) as root:
+            subscribed(root, "orders")
+            pat.request("publish", stream="orders", data=1)
+            root.push("event")
+            assert root.request("stream:ack", stream="orders", seq=1) == {}
+            assert root.refused("stream:ack", stream="orders", seq=2) == "bad_request"
+            subscribed(root, "news")
+            assert root.refused("stream:ack", stream="news", seq=0) == "bad_request"
+            assert root.refused("stream:ack", stream="pose", seq=0) == "conflict"
+
+
+class TestFilter:
+    def test_only_what_fits_comes(self, streams):
+        with publisher(streams) as pat, opened(streams, "eve") as eve:
+            subscribed(eve, "sensor:f", filter={"/kind": "temp", "/v": {"ge": 10}})
+            for value in ({"kind": "temp", "v": 9}, {"kind": "temp", "v": 10}, {"kind": "x", "v": 11}):
+                pat.request("publish", stream="sensor:f", data=value)
+            pat.request("publish", stream="sensor:f", data={"kind": "temp", "v": 12.5})
+            assert [(seq, prev) for seq, prev, _ in events(eve, 2)] == [(2, 0), (4, 2)]
+            known = subscribed(eve, "sensor:f", filter={"/v": 1})
+            assert known["seq"] == 4 and "snapshot" not in known
+
+    def test_filters_have_limits(self, streams):
+        with opened(streams, "eve") as eve:
+            deep = {"/a" * 9: 1}
+            assert eve.refused("subscribe", stream="sensor:f", filter=deep) == "too_large"
+            many = {"/a": {"in": list(range(65))}}
+            assert eve.refused("subscribe", stream="sensor:f", filter=many) == "too_large"
+            for number in range(16):
+                subscribed(eve, f"sensor:{number}", filter={"/n": number})
+            assert eve.refused("subscribe", stream="state", filter={"/n": 1}) == "quota"
+            subscribed(eve, "sensor:0", filter={"/n": 17})
+            subscribed(eve, "sensor:0")
+            subscribed(eve, "state", filter={"/n": 1})
+
+
+class TestRate:
+    def test_thirty_a_second_are_thirty_and_the_newest_comes_last(self, servers):
+        server = start(servers, '[streams]\nfast = { keep = "latest", publish = true }')
+        with publisher(server) as pat, opened(server, "eve") as eve:
+            subscribed(eve, "fast", max_rate=30)
+            begun, number = time.monotonic(), 0
+            while time.monotonic() < begun + 2:
+                number += 1
+                pat.request("publish", stream="fast", data=number)
+                time.sleep(0.004)
+            seen = events_to(eve, number)
+            took = time.monotonic() - begun
+            assert seen == sorted(set(seen)) and seen[-1] == number
+            assert len(seen) <= 30 * took + 2
+            assert len(seen) >= min(0.8 * 30 * 2, 0.5 * number)
+
+    def test_the_stream_has_a_rate_and_a_ceiling(self, streams):
+        with publisher(streams) as pat, opened(streams, "eve") as eve, opened(streams, "bob") as bob:
+            subscribed(eve, "paced")
+            subscribed(bob, "paced", max_rate=1000)
+            begun = time.monotonic()
+            while time.monotonic() < begun + 1.5:
+                last = pat.request("publish", stream="paced", data=0)["seq"]
+                time.sleep(0.005)
+            counts = [len(events_to(connection, last)) for connection in (eve, bob)]
+            took = time.monotonic() - begun
+            assert counts[0] <= 10 * took + 2 and counts[1] <= 20 * took + 2
+            assert counts[1] > counts[0]
+
+
+class TestRights:
+    def test_who_may_watch_and_who_may_publish(self, streams):
+        with opened(streams, "eve") as eve:
+            assert eve.refused("subscribe", stream="orders") == "forbidden"
+            assert eve.refused("subscribe", stream="nothing") == "no_such_stream"
+            assert eve.refused("subscribe", streams=["state", "orders"]) == "forbidden"
+            assert eve.refused("publish", stream="state", data=1) == "forbidden"
+            assert eve.refused("publish", stream="nothing", data=1) == "no_such_stream"
+        with opened(streams, "eve", subscribe=["sensor:*"], publish=["sensor:{id}"]) as eve:
+            assert eve.refused("subscribe", stream="state") == "forbidden"
+            subscribed(eve, "sensor:r")
+            assert eve.refused("publish", stream="state", data=1) == "forbidden"
+            eve.request("publish", stream="sensor:r", data=1)
+        with opened(streams, "root", admin=True) as root:
+            subscribed(root, "orders")
+            root.request("publish", stream="state", data=1)
+
+    def test_a_refreshed_token_with_fewer_rights_ends_what_it_does_not_allow(self, streams):
+        with publisher(streams) as pat, opened(streams, "eve") as eve:
+            subscribed(eve, "sensor:x")
+            subscribed(eve, "state")
+            eve.request("auth", token=harness.token("eve", subscribe=["state"]))
+            notice = eve.push("notice")
+            assert (notice["code"], notice["streams"]) == ("unsubscribed", ["sensor:x"])
+            pat.request("publish", stream="sensor:x", data=1)
+            pat.request("publish", stream="state", data=1)
+            assert [payload["stream"] for _, payload in eve.pushed("event")] == ["state"]
+
+    def test_claims_that_are_no_patterns_make_a_token_bad(self, streams):
+        for claims in ({"publish": "state"}, {"subscribe": ["a b"]}, {"publish": [7]}):
+            with Raw(streams, f"/ws?token={harness.token('eve', **claims)}", open=False) as raw:
+                raw.send(harness.request_head(f"/ws?token={harness.token('eve', **claims)}"))
+                assert raw.read_answer().status == 401
+
+    def test_in_open_mode_everybody_publishes(self, servers):
+        path = servers.directory() / "parlor.toml"
+        path.write_text(CONFIG)
+        server = servers.parlor("--config", path)
+        with Chat(server, "ada") as ada:
+            ada.request("publish", stream="state", data=1)
+            assert ada.refused("subscribe", stream="orders") == "forbidden"
+
+
+class TestData:
+    def test_what_a_stream_declares_it_has(self, streams):
+        with publisher(streams) as pat:
+            pat.request("publish", stream="pose", data={"x": 1.5, "name": "a", "more": []})
+            for data, field in (
+                ({"x": "1", "name": "a"}, "x"),
+                ({"x": 1}, "name"),
+                ([], "name"),
+            ):
+                refusal = pat.refusal("publish", stream="pose", data=data)
+                assert (refusal["code"], refusal["field"]) == ("bad_request", field)
+
+    def test_data_has_the_size_that_is_declared(self, streams):
+        with publisher(streams) as pat:
+            pat.request("publish", stream="sensor:size", data="x" * 198)
+            refusal = pat.refusal("publish", stream="sensor:size", data="x" * 199)
+            assert (refusal["code"], refusal["limit"]) == ("too_large", 200)
+
+
+class TestBinary:
+    def test_a_frame_of_video_passes_while_chat_stays_small(self, streams):
+        image = bytes(range(256)) * 1_200
+        with publisher(streams) as pat, opened(streams, "eve") as eve:
+            subscribed(eve, "cam")
+            pat.socket.send(b"\x03cam" + image)
+            assert eve.binary() == b"\x03cam" + struct.pack("!Q", 1) + image
+            with opened(streams, "bob") as bob:
+                assert subscribed(bob, "cam")["seq"] == 1
+                assert bob.binary() == b"\x03cam" + struct.pack("!Q", 1) + image
+            pat.raw(json.dumps({"type": "ping", "payload": {"x": "y" * 70_000}}))
+            assert pat.closed() == 1009
+
+    def test_who_may_not_publish_bytes_has_the_usual_limit(self, streams):
+        with opened(streams, "eve") as eve:
+            eve.socket.send(b"\x03cam" + bytes(70_000))
+            assert eve.closed() == 1009
+
+    def test_a_message_of_bytes_that_publishes_nothing_is_refused(self, streams):
+        with publisher(streams) as pat:
+            for message, code in (
+                (b"", "bad_request"),
+                (b"\x09short", "bad_request"),
+                (b"\x05statex", "bad_request"),
+                (b"\x04nonex", "no_such_stream"),
+                (b"\x04clip" + bytes(1001), "too_large"),
+            ):
+                pat.socket.send(message)
+                assert pat.push("error")["code"] == code, message
+                time.sleep(1.1)
+            assert pat.refused("publish", stream="clip", data=1) == "bad_request"
+
+    def test_of_a_log_of_bytes_all_that_is_kept_comes(self, streams):
+        with publisher(streams) as pat, opened(streams, "eve") as eve:
+            for number in range(5):
+                pat.socket.send(b"\x04clip" + bytes([number]))
+            pat.request("ping")
+            assert subscribed(eve, "clip")["seq"] == 5
+            got = [eve.binary() for _ in range(3)]
+            assert got == [b"\x04clip" + struct.pack("!Q", n + 1) + bytes([n]) for n in (2, 3, 4)]
+
+
+class TestConfiguration:
+    def test_a_stream_that_nothing_can_feed_is_an_error(self, servers):
+        path = servers.directory() / "parlor.toml"
+        path.write_text('[streams]\nlonely = { keep = "latest" }\n')
+        run = harness.run_parlor("config", "--check", path)
+        assert run.returncode == 2
+        assert "lonely" in run.stderr + run.stdout and "nothing can feed it" in run.stderr + run.stdout
+
+    def test_a_hangup_declares_streams_anew(self, servers):
+        server = start(servers, CONFIG)
+        with publisher(server) as pat, opened(server, "eve") as eve:
+            subscribed(eve, "state")
+            before = subscribed(eve, "news")["epoch"]
+            pat.request("publish", stream="news", data=1)
+            eve.push("event")
+            server.config.write_text(
+                '[streams]\nnews = { keep = 2, publish = true }\nlate = { publish = true }\n'
+            )
+            server.signal(signal.SIGHUP)
+            notice = eve.push("notice")
+            assert (notice["code"], notice["streams"]) == ("unsubscribed", ["state"])
+            assert eve.refused("subscribe", stream="state") == "no_such_stream"
+            pat.request("publish", stream="news", data=2)
+            assert eve.push("event")["seq"] == 2
+            assert subscribed(eve, "news")["epoch"] == before
+            assert subscribed(eve, "late")["seq"] == 0

@@ -1,0 +1,392 @@
+//! Streams against a slow, obvious model: whoever watches a stream gets a snapshot and then every
+//! change in order, with gaps only where they are declared.
+
+use parlor::base::{
+    Chance, ConnId, Data, Limits, Moment, Snapshot as Stored, StreamId, Timestamp, Tree,
+};
+use parlor::hub::streams::{
+    Ask, Compare, Condition, Declaration, Filter, Form, Keep, Pattern, Publisher, Rights, Snapshot,
+    StreamSettings,
+};
+use parlor::hub::{
+    Answer, Census, Effect, Effects, Hub, Input, Notice, Now, Origin, RefusalCode, Settings,
+};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+const STREAMS: &[&str] = &["state", "log", "slow:1", "slow:2"];
+const LOG_EVENTS: u32 = 6;
+
+fn declarations() -> Vec<Rc<Declaration>> {
+    let declare = |pattern: &str, keep, max_rate| {
+        let mut declaration = Declaration::new(Pattern::parse(pattern).unwrap());
+        (declaration.keep, declaration.max_rate) = (keep, max_rate);
+        (declaration.publish, declaration.ack) = (true, true);
+        Rc::new(declaration)
+    };
+    vec![
+        declare("state", Keep::Latest, None),
+        declare("log", Keep::Log(LOG_EVENTS), None),
+        declare("slow:{id}", Keep::Log(LOG_EVENTS), Some(10)),
+    ]
+}
+
+/// Data here are integers.
+fn read(text: &str) -> Option<Tree> {
+    text.parse().ok().map(Tree::Integer)
+}
+
+fn number(data: &Data) -> i64 {
+    match data {
+        Data::Json(text) => text.parse().unwrap(),
+        Data::Binary(_) => panic!("there are no bytes here"),
+    }
+}
+
+fn stream(name: &str) -> StreamId {
+    StreamId::parse(name).unwrap()
+}
+
+/// Only numbers from `bound` on.
+fn from(bound: i64) -> Rc<Filter> {
+    let compare =
+        Compare::Ordered(parlor::hub::streams::Order::GreaterOrEqual, Tree::Integer(bound));
+    Rc::new(Filter::new(vec![Condition::new("", compare).unwrap()]))
+}
+
+/// What one subscriber knows.
+#[derive(Debug, Default)]
+struct Watcher {
+    /// The last event that came, and all that did.
+    last: u64,
+    seen: BTreeSet<u64>,
+    bound: Option<i64>,
+    /// Events up to here are of no concern: they were before the subscription.
+    from: u64,
+    is_paced: bool,
+    times: Vec<u64>,
+}
+
+struct World {
+    hub: Hub,
+    effects: Effects,
+    now: u64,
+    wake: BTreeSet<u64>,
+    /// All that was ever published.
+    published: BTreeMap<&'static str, Vec<i64>>,
+    watchers: BTreeMap<(usize, &'static str), Watcher>,
+    /// Frames that fit the outbox of each connection before it is full.
+    room: BTreeMap<usize, usize>,
+    wants_room: BTreeSet<usize>,
+    too_slow: BTreeSet<usize>,
+}
+
+impl World {
+    fn new() -> World {
+        let limits = Limits::default();
+        let settings = StreamSettings::new(declarations(), read, &limits);
+        let settings = Settings::from(&limits).streams(settings);
+        World {
+            hub: Hub::new(settings, Stored::default(), 7),
+            effects: Effects::default(),
+            now: 1_000,
+            wake: BTreeSet::new(),
+            published: BTreeMap::new(),
+            watchers: BTreeMap::new(),
+            room: BTreeMap::new(),
+            wants_room: BTreeSet::new(),
+            too_slow: BTreeSet::new(),
+        }
+    }
+
+    fn conn(of: usize) -> ConnId {
+        ConnId::new(of as u32, 1)
+    }
+
+    fn rights() -> Rc<Rights> {
+        let publish = Some(vec![Pattern::parse("*").unwrap()]);
+        Rc::new(Rights { is_user: true, publish, ..Rights::default() })
+    }
+
+    /// Hands an input to the hub, and does what it wants; returns the answers.
+    fn give(&mut self, input: Input) -> Vec<Result<Answer, RefusalCode>> {
+        let mut answers = Vec::new();
+        let mut inputs = vec![input];
+        while !inputs.is_empty() {
+            let input = inputs.remove(0);
+            let now = Now {
+                moment: Moment::from_millis(self.now),
+                timestamp: Timestamp(self.now as i64),
+            };
+            let mut effects = std::mem::take(&mut self.effects);
+            effects.clear();
+            self.hub.handle(now, input, &mut effects);
+            let mut refused = BTreeSet::new();
+            for effect in &effects.list {
+                match effect {
+                    Effect::Answer { answer, .. } => {
+                        if let Ok(Answer::Subscribed(streams)) = answer {
+                            self.subscribed(streams);
+                        }
+                        answers.push(answer.clone().map_err(|refusal| refusal.code));
+                    }
+                    Effect::Deliver { recipients, notice } => {
+                        let Notice::Event { stream, event, prev, source, .. } = notice else {
+                            panic!("{notice:?}")
+                        };
+                        for conn in &effects.recipients[recipients.clone()] {
+                            let of = conn.index();
+                            let room = self.room.entry(of).or_insert(3);
+                            if refused.contains(&(of, *source)) {
+                            } else if *room == 0 {
+                                refused.insert((of, *source));
+                                self.wants_room.insert(of);
+                                let (source, seq, prev) = (*source, event.seq, *prev);
+                                let missed = Input::EventMissed { conn: *conn, source, seq, prev };
+                                inputs.push(missed);
+                            } else {
+                                *room -= 1;
+                                self.told(
+                                    of,
+                                    stream.as_str(),
+                                    event.seq,
+                                    *prev,
+                                    number(&event.data),
+                                );
+                            }
+                        }
+                    }
+                    Effect::TellDrained { conn } => {
+                        self.wants_room.insert(conn.index());
+                    }
+                    Effect::WakeAt(at) => {
+                        self.wake.insert(at.as_millis());
+                    }
+                    Effect::TooSlow { conn } => {
+                        self.too_slow.insert(conn.index());
+                    }
+                    Effect::TakeBack { .. } => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            self.effects = effects;
+        }
+        // Whoever is closed for being slow is gone with all that it watched.
+        for of in std::mem::take(&mut self.too_slow) {
+            let lagging = self.watchers.iter().any(|((one, name), watcher)| {
+                *one == of && *name == "log" && {
+                    let head = self.published.get(name).map_or(0, Vec::len) as u64;
+                    watcher.seen.iter().max().copied().unwrap_or(watcher.from)
+                        < head.saturating_sub(u64::from(LOG_EVENTS))
+                }
+            });
+            assert!(lagging, "closed for being slow without a reason");
+            self.watchers.retain(|(one, _), _| *one != of);
+            self.give(Input::Disconnected { conn: World::conn(of) });
+        }
+        answers
+    }
+
+    fn subscribed(&mut self, streams: &[parlor::hub::streams::Subscribed]) {
+        for one in streams {
+            let name = STREAMS.iter().find(|name| **name == one.stream.as_str()).unwrap();
+            let published = self.published.get(name).cloned().unwrap_or_default();
+            assert_eq!(one.seq as usize, published.len(), "the head of {name}");
+            let Some(watcher) = self
+                .watchers
+                .iter_mut()
+                .find(|((_, of), watcher)| of == name && watcher.from == u64::MAX)
+            else {
+                continue;
+            };
+            let watcher = watcher.1;
+            let passes =
+                |seq: u64| watcher.bound.is_none_or(|bound| published[seq as usize - 1] >= bound);
+            match &one.snapshot {
+                Some(Snapshot::Latest(event)) => {
+                    assert_eq!(
+                        (event.seq, number(&event.data)),
+                        (one.seq, published[one.seq as usize - 1])
+                    );
+                    assert!(passes(event.seq));
+                }
+                Some(Snapshot::Log(events)) => {
+                    let first = one.seq.saturating_sub(u64::from(LOG_EVENTS)) + 1;
+                    let wanted: Vec<u64> = (first..=one.seq).filter(|seq| passes(*seq)).collect();
+                    assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), wanted);
+                }
+                None => {}
+            }
+            watcher.from = if one.replayed == Some(true) { watcher.last } else { one.seq };
+            if one.replayed != Some(true) {
+                watcher.last = if one.snapshot.is_some() { one.seq } else { 0 };
+            }
+            if watcher.is_paced && one.snapshot.is_some() {
+                watcher.times.push(self.now);
+            }
+        }
+    }
+
+    fn told(&mut self, of: usize, name: &str, seq: u64, prev: u64, data: i64) {
+        let name = STREAMS.iter().find(|one| **one == name).unwrap();
+        let watcher = self.watchers.get_mut(&(of, name)).expect("somebody who watches");
+        assert_eq!(self.published[name][seq as usize - 1], data, "{name} {seq}");
+        assert!(seq > watcher.from && watcher.seen.insert(seq), "{name} {seq} of {of}, again");
+        assert!(
+            watcher.seen.iter().next_back() == Some(&seq),
+            "{name} {seq} of {of}, out of order"
+        );
+        assert_eq!(prev, watcher.last, "{name} {seq} of {of}: what was sent before");
+        assert!(watcher.bound.is_none_or(|bound| data >= bound), "what the filter keeps out");
+        watcher.last = seq;
+        if watcher.is_paced {
+            watcher.times.push(self.now);
+        }
+    }
+
+    fn publish(&mut self, name: &'static str, data: i64) {
+        self.published.entry(name).or_default().push(data);
+        let seq = self.published[name].len() as u64;
+        let answers = self.give(Input::Publish {
+            origin: Origin::Call(1),
+            publisher: Publisher::Client(World::rights()),
+            stream: stream(name),
+            data: Data::Json(data.to_string().into()),
+        });
+        let ts = Timestamp(self.now as i64);
+        assert_eq!(answers, [Ok(Answer::Published { stream: stream(name), seq, ts })]);
+    }
+
+    fn subscribe(&mut self, of: usize, name: &'static str, bound: Option<i64>, since: Option<u64>) {
+        let head = self.published.get(name).map_or(0, Vec::len) as u64;
+        let first = head.saturating_sub(u64::from(LOG_EVENTS.min(if name == "state" {
+            1
+        } else {
+            LOG_EVENTS
+        }))) + 1;
+        let watcher = Watcher {
+            last: since.unwrap_or(0),
+            bound,
+            from: u64::MAX,
+            is_paced: name.starts_with("slow"),
+            ..Watcher::default()
+        };
+        self.watchers.insert((of, name), watcher);
+        let ask = Ask {
+            stream: stream(name),
+            filter: bound.map(from),
+            max_rate: None,
+            since,
+            epoch: None,
+        };
+        let answers = self.give(Input::Subscribe {
+            by: (World::conn(of), Some("1".into())),
+            rights: World::rights(),
+            form: Form::Envelope,
+            asks: vec![ask],
+        });
+        let [Ok(Answer::Subscribed(streams))] = &answers[..] else { panic!("{answers:?}") };
+        let expected = since.map(|since| since <= head && since + 1 >= first);
+        assert_eq!(streams[0].replayed, expected, "{name} since {since:?} of {head}");
+    }
+
+    fn unsubscribe(&mut self, of: usize, name: &'static str) {
+        let was = self.watchers.remove(&(of, name)).is_some();
+        let by = (World::conn(of), Some("1".into()));
+        let answers = self.give(Input::Unsubscribe { by, streams: vec![stream(name)] });
+        let [Ok(Answer::Unsubscribed(ended))] = &answers[..] else { panic!("{answers:?}") };
+        assert_eq!(ended.len(), usize::from(was));
+    }
+
+    fn disconnect(&mut self, of: usize) {
+        self.watchers.retain(|(one, _), _| *one != of);
+        self.wants_room.remove(&of);
+        self.room.remove(&of);
+        self.give(Input::Disconnected { conn: World::conn(of) });
+    }
+
+    fn drain(&mut self, of: usize, frames: usize) {
+        *self.room.entry(of).or_insert(3) += frames;
+        if self.wants_room.remove(&of) {
+            self.give(Input::Drained { conn: World::conn(of) });
+        }
+    }
+
+    fn wait(&mut self, millis: u64) {
+        let end = self.now + millis;
+        while let Some(at) = self.wake.first().copied().filter(|at| *at <= end) {
+            self.wake.pop_first();
+            self.now = self.now.max(at);
+            self.give(Input::Woken);
+        }
+        self.now = end;
+    }
+
+    /// Everybody reads all there is, and all the time that is needed passes.
+    fn settle(&mut self) {
+        for _ in 0..200 {
+            for of in 0..3 {
+                self.drain(of, 50);
+            }
+            self.wait(100);
+        }
+        for ((of, name), watcher) in &self.watchers {
+            let published = self.published.get(name).cloned().unwrap_or_default();
+            let head = published.len() as u64;
+            let wanted: Vec<u64> = (watcher.from + 1..=head)
+                .filter(|seq| {
+                    watcher.bound.is_none_or(|bound| published[*seq as usize - 1] >= bound)
+                })
+                .collect();
+            let seen: Vec<u64> = watcher.seen.iter().copied().collect();
+            match *name {
+                "log" => assert_eq!(seen, wanted, "of {name}, {of} has seen"),
+                "state" if watcher.bound.is_none() => {
+                    assert_eq!(seen.last(), wanted.last(), "of {name}, {of} has seen last");
+                }
+                _ => assert!(seen.iter().all(|seq| wanted.contains(seq))),
+            }
+            if name.starts_with("slow") {
+                assert_eq!(seen.last(), wanted.last(), "of {name}, {of} has seen last");
+                for (place, start) in watcher.times.iter().enumerate() {
+                    let within = watcher.times[place..].iter().filter(|at| **at < start + 1_000);
+                    assert!(within.count() <= 11, "more than ten a second: {:?}", watcher.times);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn everybody_sees_what_they_should_in_order(seed in any::<u64>()) {
+        let mut chance = Chance::new(seed);
+        let mut world = World::new();
+        for _ in 0..150 {
+            let of = chance.below(3) as usize;
+            let name = STREAMS[chance.below(STREAMS.len() as u64) as usize];
+            match chance.below(12) {
+                0..5 => world.publish(name, chance.below(10) as i64),
+                5 => {
+                    let bound = (chance.below(2) == 0).then(|| chance.below(10) as i64);
+                    let head = world.published.get(name).map_or(0, Vec::len) as u64;
+                    let since = (chance.below(2) == 0).then(|| chance.below(head + 2));
+                    world.subscribe(of, name, bound, since);
+                }
+                6 => world.unsubscribe(of, name),
+                7 if chance.below(4) == 0 => world.disconnect(of),
+                7..10 => world.drain(of, chance.below(4) as usize),
+                _ => world.wait(chance.below(150)),
+            }
+        }
+        world.settle();
+        for of in 0..3 {
+            world.disconnect(of);
+        }
+        world.wait(10_000);
+        prop_assert_eq!(world.hub.census(), Census::default());
+    }
+}
