@@ -6,8 +6,6 @@ pub mod web;
 #[cfg(feature = "server")]
 mod apply;
 #[cfg(feature = "server")]
-mod assets;
-#[cfg(feature = "server")]
 pub mod auth;
 #[cfg(feature = "server")]
 mod calls;

@@ -18,7 +18,7 @@ macro_rules! assets {
         pub(super) const ASSETS: &[Asset] = &[$(Asset {
             path: $path,
             content_type: $content_type,
-            body: include_bytes!(concat!("../../web/", $file)),
+            body: include_bytes!(concat!("../../../web/", $file)),
         },)+];
     };
 }

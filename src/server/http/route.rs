@@ -1,14 +1,14 @@
-//! HTTP requests: the page, `/healthz`, and who may open a WebSocket.
+//! Where a request goes: to the page, to `/healthz`, or to a WebSocket, and who may open one.
 
 use super::assets::{CONTENT_SECURITY_POLICY, asset};
-use super::auth::{Identity, TokenError, Verifier};
-use super::json::Writer;
-use super::web::Answer;
 use crate::base::limits::TOKENS_PER_REQUEST_MAX;
 use crate::base::{Timestamp, UserId};
 use crate::hub::streams::{Pattern, Rights};
 use crate::protocol::handshake::response::respond;
 use crate::protocol::handshake::{Refusal, RequestHead, Status, Upgrade};
+use crate::server::auth::{Identity, TokenError, Verifier};
+use crate::server::json::Writer;
+use crate::server::web::Answer;
 
 /// The subprotocol that is spoken here.
 const SUBPROTOCOL: &str = "parlor.v1";
@@ -20,15 +20,15 @@ const OPEN_HOSTS: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
 
 /// What a request's head is judged by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rules<'a> {
-    pub(super) verifier: &'a Verifier,
-    pub(super) allowed_origins: &'a [String],
-    pub(super) now: Timestamp,
+pub(in crate::server) struct Rules<'a> {
+    pub(in crate::server) verifier: &'a Verifier,
+    pub(in crate::server) allowed_origins: &'a [String],
+    pub(in crate::server) now: Timestamp,
 }
 
 /// What a request comes to.
 #[derive(Debug)]
-pub(super) enum Routed<'b> {
+pub(in crate::server) enum Routed<'b> {
     /// A whole answer.
     Respond(Answer),
     /// A WebSocket: the request for it, the subprotocol to answer, who it is if that is known, and
@@ -42,7 +42,7 @@ pub(super) enum Routed<'b> {
 }
 
 /// Judges a request.
-pub(super) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
+pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     if rules.verifier.is_open() && !is_open_host(head.host) {
         return refuse(
             Status::Forbidden,
