@@ -17,10 +17,12 @@ use parlor::base::{Class, ConnId, Limits, Moment};
 use parlor::protocol::CloseCode;
 use parlor::protocol::deflate::CodecsConfig;
 use parlor::protocol::endpoint::Broadcast;
-use parlor::protocol::handshake::{RequestHead, Upgrade};
-use parlor::server::web::{self, Answer, Application, Message, Net, Over, WebConfig};
+use parlor::protocol::handshake::{Response, Upgrade};
+use parlor::server::web::{
+    self, Answer, Application, Exchange, Message, Net, Over, Request, WebConfig,
+};
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// How long somebody for whom the others wait may take nothing, in ms.
 const PATIENCE_MS: u64 = 2_000;
@@ -80,16 +82,11 @@ impl Members {
 }
 
 impl Application for FanOut {
-    fn request(
-        &mut self,
-        net: &mut Net<'_>,
-        conn: ConnId,
-        _: IpAddr,
-        head: &RequestHead<'_>,
-    ) -> Answer {
+    fn request(&mut self, net: &mut Net<'_>, exchange: Exchange, request: &Request<'_>) -> Answer {
+        let (conn, head) = (exchange.conn(), request.head);
         let upgrade = match Upgrade::judge(head) {
             Ok(upgrade) => upgrade,
-            Err(refusal) => return refusal.into(),
+            Err(refusal) => return Answer::Respond(Response { ends: true, ..refusal.into() }),
         };
         if let Some(user) = head.path.strip_prefix("/u/") {
             self.users.entry(user.into()).or_default().insert(conn);

@@ -27,6 +27,18 @@ pub const EVENTS_PER_READ: usize = 1_024;
 /// Bytes of one connection's messages after which the rest of what was read waits for the next turn:
 /// compressed, a read may be a thousand times as large as it came.
 pub const MESSAGE_BYTES_PER_READ: usize = 1024 * 1024;
+/// Requests of HTTP that one connection has sent at once and that are handled in one turn; the rest of
+/// what was read waits for the next one.
+pub const REQUESTS_PER_READ: usize = 64;
+/// What all bodies of HTTP requests that are not whole may hold together.
+pub const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A chunk's size and its extensions, in bytes.
+pub const CHUNK_LINE_BYTES_MAX: usize = 256;
+/// The extensions of all chunks of a body, in bytes: a chunk of one byte could have as many again and
+/// again.
+pub const CHUNK_EXTENSIONS_BYTES_MAX: usize = 4 * 1024;
+/// The lines behind the last chunk of a body, in bytes. They mean nothing here.
+pub const TRAILER_BYTES_MAX: usize = 4 * 1024;
 /// How long the answer to a connection that its address may not have is waited for.
 pub const REFUSED_END_MS: u64 = 250;
 /// Pages that the store reads between two batches of records.
@@ -223,8 +235,14 @@ pub struct Limits {
     pub all_outboxes_bytes: usize,
     /// What waits for a connection must move by 64 KiB, or to its end, in this time, in ms.
     pub stall_timeout_ms: u64,
-    /// From accept to the end of the request head, in ms.
+    /// From accept, or from the first byte of a later request, to the end of the request head, in ms.
     pub handshake_timeout_ms: u64,
+    /// Body of an HTTP request, in bytes.
+    pub http_body_bytes: u32,
+    /// From the end of an HTTP request's head to that of its body, in ms.
+    pub http_body_timeout_ms: u64,
+    /// From an HTTP answer to the next request's first byte, in ms.
+    pub http_idle_timeout_ms: u64,
     /// From the upgrade to a valid `auth`, in ms.
     pub auth_timeout_ms: u64,
     /// How far a token's times may be off, in ms.
@@ -284,6 +302,9 @@ impl Default for Limits {
             all_outboxes_bytes: 256 * 1024 * 1024,
             stall_timeout_ms: 30_000,
             handshake_timeout_ms: 10_000,
+            http_body_bytes: 1024 * 1024,
+            http_body_timeout_ms: 30_000,
+            http_idle_timeout_ms: 75_000,
             auth_timeout_ms: 10_000,
             auth_leeway_ms: 30_000,
             heartbeat_interval_ms: 25_000,

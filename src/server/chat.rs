@@ -11,15 +11,14 @@ use super::session::{Known, Phase, Session};
 use super::shared::Shared;
 use super::streams::largest_binary;
 use super::ticket::TicketState;
-use super::web::{Answer, Application, Message, Net, Over, Web, WebConfig};
+use super::web::{Answer, Application, Exchange, Message, Net, Over, Request, Web, WebConfig};
 use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot};
 use crate::hub::{Effects, Hub, Input};
 use crate::protocol::CloseCode;
-use crate::protocol::handshake::{Refusal, RequestHead, Status};
+use crate::protocol::handshake::{Refusal, Status};
 use crate::reactor::Wake;
 use crate::store::{Backend, Store};
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -290,20 +289,15 @@ fn restarting() -> Refusal {
 }
 
 impl<S: Backend> Application for Chat<S> {
-    fn request(
-        &mut self,
-        net: &mut Net<'_>,
-        conn: ConnId,
-        _: IpAddr,
-        head: &RequestHead<'_>,
-    ) -> Answer {
+    fn request(&mut self, net: &mut Net<'_>, exchange: Exchange, request: &Request<'_>) -> Answer {
+        let conn = exchange.conn();
         let rules = Rules {
             verifier: &self.verifier,
             allowed_origins: &self.config.allowed_origins,
             now: net.timestamp(),
         };
-        let (answer, identity, resumes) = match route(head, rules) {
-            Routed::Respond(answer) => return answer,
+        let (answer, identity, resumes) = match route(request.head, rules) {
+            Routed::Respond(response) => return Answer::Respond(response),
             Routed::Open { .. } if self.is_draining() => return restarting().into(),
             Routed::Open { upgrade, protocol, identity, resumes } => {
                 (net.accept(&upgrade, protocol), identity, resumes)

@@ -11,5 +11,5 @@ pub mod server;
 
 pub use accept_key::accept_key;
 pub use request::{HeadError, HeadReader, RequestHead};
-pub use response::{Refusal, Status};
+pub use response::{Manner, Refusal, Response, Status};
 pub use server::{Accepted, Upgrade};

@@ -73,8 +73,11 @@ pub struct RequestHead<'b> {
     pub path: &'b str,
     /// What follows the path's `?`; may be empty.
     pub query: &'b str,
-    /// The host that the request is for: of `Host`, or of an absolute-form target.
+    /// The host that the request is for: of `Host`, which is also that of an absolute-form target;
+    /// empty where HTTP/1.0 has none.
     pub host: &'b str,
+    /// Whether the version is HTTP/1.0, and not 1.1.
+    pub is_http_1_0: bool,
     fields: Vec<httparse::Header<'b>>,
 }
 
@@ -97,16 +100,18 @@ impl<'b> RequestHead<'b> {
                 return Err(HeadError::Malformed("the head is not that of an HTTP request"));
             }
         }
-        // RFC 6455 §4.1: the version must be at least 1.1.
-        if request.version != Some(1) {
-            return Err(HeadError::Malformed("the HTTP version is not 1.1"));
-        }
+        let is_http_1_0 = request.version == Some(0);
         let (Some(method), Some(target)) = (request.method, request.path) else {
             return Err(HeadError::Malformed("the request line is not whole"));
         };
         let fields = request.headers.to_vec();
-        let mut head = RequestHead { method, path: "", query: "", host: "", fields };
-        let host = head.only("host")?.ok_or(HeadError::Malformed("the Host field is missing"))?;
+        let mut head = RequestHead { method, path: "", query: "", host: "", is_http_1_0, fields };
+        // RFC 9112 §3.2: only HTTP/1.0 may do without.
+        let host = match head.only("host")? {
+            Some(host) => host,
+            None if is_http_1_0 => "",
+            None => return Err(HeadError::Malformed("the Host field is missing")),
+        };
         // RFC 9112 §3.2: a host that cannot be one is refused, as a missing one is.
         if !host.bytes().all(is_host_byte) {
             return Err(HeadError::Malformed("Host is no host"));
@@ -169,6 +174,13 @@ impl<'b> RequestHead<'b> {
         self.all(name)
             .flat_map(|value| value.split(','))
             .any(|item| item.trim().eq_ignore_ascii_case(token))
+    }
+
+    /// Whether the connection goes on after the answer, if that is for the client to say (RFC 9112
+    /// §9.3): one of HTTP/1.0 has one request.
+    #[must_use]
+    pub fn keeps_alive(&self) -> bool {
+        !self.is_http_1_0 && !self.list_has("connection", "close")
     }
 
     /// Whether the head announces a body (RFC 9112 §6).
@@ -322,7 +334,9 @@ mod tests {
         for head in [
             "GET / HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
-            "GET / HTTP/1.0\r\nHost: a\r\n\r\n",
+            "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.2\r\nHost: a\r\n\r\n",
+            "GET /\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n folded\r\n\r\n",
             "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: \u{e4}\r\n\r\n",
@@ -337,6 +351,16 @@ mod tests {
         }
         let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: 1\r\n".repeat(8));
         assert_eq!(parse(&many).unwrap_err(), HeadError::TooManyHeaders);
+    }
+
+    #[test]
+    fn the_version_and_the_client_say_whether_the_connection_goes_on() {
+        let with = |text: &str| parse(text).unwrap().keeps_alive();
+        assert!(with("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert!(!with("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n"));
+        assert!(!with("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
+        let old = parse("GET / HTTP/1.0\r\n\r\n").unwrap();
+        assert!(old.is_http_1_0 && old.host.is_empty());
     }
 
     #[test]

@@ -1,51 +1,53 @@
 //! The answers to a request: 101, and what refuses (RFC 6455 §4.2.2, RFC 9110 §15).
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
-/// An HTTP status that this server sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// 200
-    Ok,
-    /// 400
-    BadRequest,
-    /// 401
-    Unauthorized,
-    /// 403
-    Forbidden,
-    /// 404
-    NotFound,
-    /// 405
-    MethodNotAllowed,
-    /// 408
-    RequestTimeout,
-    /// 426
-    UpgradeRequired,
-    /// 429
-    TooManyRequests,
-    /// 431
-    HeaderFieldsTooLarge,
-    /// 503
-    ServiceUnavailable,
+macro_rules! statuses {
+    ($($name:ident, $line:literal;)+) => {
+        /// An HTTP status that this server sends (RFC 9110 §15).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Status { $(#[doc = $line] $name,)+ }
+
+        impl Status {
+            /// The number and its phrase, as in a status line.
+            #[must_use]
+            pub const fn line(self) -> &'static str {
+                match self { $(Status::$name => $line,)+ }
+            }
+        }
+    };
+}
+
+statuses! {
+    Ok, "200 OK";
+    Created, "201 Created";
+    Accepted, "202 Accepted";
+    NoContent, "204 No Content";
+    NotModified, "304 Not Modified";
+    BadRequest, "400 Bad Request";
+    Unauthorized, "401 Unauthorized";
+    Forbidden, "403 Forbidden";
+    NotFound, "404 Not Found";
+    MethodNotAllowed, "405 Method Not Allowed";
+    RequestTimeout, "408 Request Timeout";
+    Conflict, "409 Conflict";
+    Gone, "410 Gone";
+    ContentTooLarge, "413 Content Too Large";
+    ExpectationFailed, "417 Expectation Failed";
+    UpgradeRequired, "426 Upgrade Required";
+    TooManyRequests, "429 Too Many Requests";
+    HeaderFieldsTooLarge, "431 Request Header Fields Too Large";
+    InternalServerError, "500 Internal Server Error";
+    NotImplemented, "501 Not Implemented";
+    ServiceUnavailable, "503 Service Unavailable";
 }
 
 impl Status {
-    /// The number and its phrase, as in a status line.
-    #[must_use]
-    pub const fn line(self) -> &'static str {
-        match self {
-            Status::Ok => "200 OK",
-            Status::BadRequest => "400 Bad Request",
-            Status::Unauthorized => "401 Unauthorized",
-            Status::Forbidden => "403 Forbidden",
-            Status::NotFound => "404 Not Found",
-            Status::MethodNotAllowed => "405 Method Not Allowed",
-            Status::RequestTimeout => "408 Request Timeout",
-            Status::UpgradeRequired => "426 Upgrade Required",
-            Status::TooManyRequests => "429 Too Many Requests",
-            Status::HeaderFieldsTooLarge => "431 Request Header Fields Too Large",
-            Status::ServiceUnavailable => "503 Service Unavailable",
-        }
+    /// RFC 9110 §15.3.5, §15.4.5: whether an answer of this status has no content, whatever it is
+    /// asked for.
+    const fn has_no_content(self) -> bool {
+        matches!(self, Status::NoContent | Status::NotModified)
     }
 }
 
@@ -71,39 +73,107 @@ impl Refusal {
         Refusal { status, code, message: message.into(), fields: &[] }
     }
 
-    /// The whole answer, with a JSON body `{"error":{"code","message"}}`.
+    /// The whole answer, with a JSON body `{"error":{"code","message"}}`; the connection ends after
+    /// it.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let body = format!(
-            "{{\"error\":{{\"code\":\"{}\",\"message\":\"{}\"}}}}\n",
-            self.code,
-            json_escaped(&self.message)
-        );
-        respond(self.status, "application/json", self.fields, body.as_bytes())
+        Response::from(self.clone()).to_bytes(Manner { is_head: false, ends: true, date: None })
     }
 }
 
-/// A whole answer that ends its connection.
-#[must_use]
-pub fn respond(
-    status: Status,
-    content_type: &str,
-    fields: &[(&str, &str)],
-    body: &[u8],
-) -> Vec<u8> {
-    let mut head = format!(
-        "HTTP/1.1 {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close\r\n",
-        status.line(),
-        body.len()
-    );
-    for (name, value) in fields {
-        // Writing to a String does not fail.
-        let _ = write!(head, "{name}: {value}\r\n");
+/// A whole answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status.
+    pub status: Status,
+    /// What the content is.
+    pub content_type: &'static str,
+    /// Further header fields. What stands here is the server's own: no line end, nothing of a
+    /// client's that was not judged.
+    pub fields: Vec<(&'static str, Cow<'static, str>)>,
+    /// The content.
+    pub body: Cow<'static, [u8]>,
+    /// Whether the TCP connection ends after it, whatever the client wishes.
+    pub ends: bool,
+}
+
+/// How an answer is sent: that is the request's and the connection's matter.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner<'d> {
+    /// RFC 9110 §9.3.2: the request's method was HEAD, so that the content is left out.
+    pub is_head: bool,
+    /// The TCP connection ends after it.
+    pub ends: bool,
+    /// The time of it (RFC 9110 §6.6.1), if the clock is known.
+    pub date: Option<&'d str>,
+}
+
+impl Response {
+    /// An answer with content.
+    #[must_use]
+    pub fn new(
+        status: Status,
+        content_type: &'static str,
+        body: impl Into<Cow<'static, [u8]>>,
+    ) -> Response {
+        let (fields, body) = (Vec::new(), body.into());
+        Response { status, content_type, fields, body, ends: false }
     }
-    head.push_str("\r\n");
-    let mut bytes = head.into_bytes();
-    bytes.extend_from_slice(body);
-    bytes
+
+    /// With one more header field.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    /// The bytes of the head, the empty line included, and those of the content that follows it.
+    #[must_use]
+    pub fn pieces(&self, manner: Manner<'_>) -> (Vec<u8>, &[u8]) {
+        let mut head = String::with_capacity(256);
+        // Writing to a String does not fail.
+        let _ = write!(head, "HTTP/1.1 {}\r\n", self.status.line());
+        let has_content = !self.status.has_no_content();
+        if has_content {
+            // RFC 9110 §9.3.2: to HEAD it is that of the content which GET would have brought.
+            let (kind, len) = (self.content_type, self.body.len());
+            let _ = write!(head, "Content-Type: {kind}\r\nContent-Length: {len}\r\n");
+        }
+        if manner.ends {
+            head.push_str("Connection: close\r\n");
+        }
+        if let Some(date) = manner.date {
+            let _ = write!(head, "Date: {date}\r\n");
+        }
+        for (name, value) in &self.fields {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        head.push_str("\r\n");
+        let content = if has_content && !manner.is_head { &*self.body } else { &[] };
+        (head.into_bytes(), content)
+    }
+
+    /// All of it, in one piece.
+    #[must_use]
+    pub fn to_bytes(&self, manner: Manner<'_>) -> Vec<u8> {
+        let (head, content) = self.pieces(manner);
+        [&head, content].concat()
+    }
+}
+
+impl From<Refusal> for Response {
+    fn from(refusal: Refusal) -> Response {
+        let body = format!(
+            "{{\"error\":{{\"code\":\"{}\",\"message\":\"{}\"}}}}\n",
+            refusal.code,
+            json_escaped(&refusal.message)
+        );
+        let own = |(name, value): &(&'static str, &'static str)| (*name, Cow::Borrowed(*value));
+        let fields = refusal.fields.iter().map(own).collect();
+        let response =
+            Response::new(refusal.status, "application/json", Cow::Owned(body.into_bytes()));
+        Response { fields, ..response }
+    }
 }
 
 /// RFC 6455 §4.2.2: the answer that opens the WebSocket. `protocol` must be one that the client
@@ -158,6 +228,23 @@ mod tests {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn an_answer_to_head_and_one_without_content_are_heads_alone() {
+        let manner = Manner { is_head: false, ends: false, date: Some("now") };
+        let answer = Response::new(Status::Ok, "text/plain", b"hello".as_slice()).with("A", "b");
+        let get = String::from_utf8(answer.to_bytes(manner)).unwrap();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\
+                    Date: now\r\nA: b\r\n\r\n";
+        assert_eq!(get, format!("{head}hello"));
+        let of_head = answer.to_bytes(Manner { is_head: true, ..manner });
+        assert_eq!(String::from_utf8(of_head).unwrap(), head);
+        for status in [Status::NoContent, Status::NotModified] {
+            let bytes = Response { status, ..answer.clone() }.to_bytes(manner);
+            let text = String::from_utf8(bytes).unwrap();
+            assert!(text.ends_with("\r\nDate: now\r\nA: b\r\n\r\n") && !text.contains("Content-"));
+        }
     }
 
     #[test]

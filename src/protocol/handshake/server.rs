@@ -42,7 +42,10 @@ impl<'b> Upgrade<'b> {
     /// # Errors
     /// The [`Refusal`] to answer with; the TCP connection must be ended after it.
     pub fn judge(head: &RequestHead<'b>) -> Result<Upgrade<'b>, Refusal> {
-        // §4.2.1, 1: a GET request of HTTP 1.1 or higher (`RequestHead` has seen the version).
+        // §4.2.1, 1: a GET request of HTTP 1.1 or higher.
+        if head.is_http_1_0 {
+            return Err(bad("the HTTP version is not 1.1"));
+        }
         if head.method != "GET" {
             let mut refusal = Refusal::new(
                 Status::MethodNotAllowed,

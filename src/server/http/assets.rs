@@ -1,5 +1,8 @@
 //! The embedded page and the headers that keep it safe.
 
+use sha1::{Digest, Sha1};
+use std::sync::LazyLock;
+
 /// Nothing from elsewhere, nothing inline: what users write cannot become a program.
 pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
     style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
@@ -51,9 +54,20 @@ assets! {
     "/theme.js", "theme.js", JS;
 }
 
-/// The file at a path.
-pub(super) fn asset(path: &str) -> Option<&'static Asset> {
-    ASSETS.iter().find(|asset| asset.path == path)
+/// A strong validator of each file's content (RFC 9110 §8.8.3), in the order of [`ASSETS`].
+static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let tag = |asset: &Asset| {
+        let digits = Sha1::digest(asset.body).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits: String = digits;
+        format!("\"{digits}\"")
+    };
+    ASSETS.iter().map(tag).collect()
+});
+
+/// The file at a path, and its entity tag.
+pub(super) fn asset(path: &str) -> Option<(&'static Asset, &'static str)> {
+    let place = ASSETS.iter().position(|asset| asset.path == path)?;
+    Some((&ASSETS[place], TAGS.get(place)?))
 }
 
 #[cfg(test)]

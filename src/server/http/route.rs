@@ -4,11 +4,9 @@ use super::assets::{CONTENT_SECURITY_POLICY, asset};
 use crate::base::limits::TOKENS_PER_REQUEST_MAX;
 use crate::base::{Timestamp, UserId};
 use crate::hub::streams::{Pattern, Rights};
-use crate::protocol::handshake::response::respond;
-use crate::protocol::handshake::{Refusal, RequestHead, Status, Upgrade};
+use crate::protocol::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
 use crate::server::auth::{Identity, TokenError, Verifier};
 use crate::server::json::Writer;
-use crate::server::web::Answer;
 
 /// The subprotocol that is spoken here.
 const SUBPROTOCOL: &str = "parlor.v1";
@@ -30,7 +28,7 @@ pub(in crate::server) struct Rules<'a> {
 #[derive(Debug)]
 pub(in crate::server) enum Routed<'b> {
     /// A whole answer.
-    Respond(Answer),
+    Respond(Response),
     /// A WebSocket: the request for it, the subprotocol to answer, who it is if that is known, and
     /// whether a `resume` follows.
     Open {
@@ -44,61 +42,63 @@ pub(in crate::server) enum Routed<'b> {
 /// Judges a request.
 pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     if rules.verifier.is_open() && !is_open_host(head.host) {
-        return refuse(
-            Status::Forbidden,
-            "forbidden",
-            "in open mode this server answers to localhost alone",
-        );
+        let message = "in open mode this server answers to localhost alone";
+        let refusal = Refusal::new(Status::Forbidden, "forbidden", message);
+        // Whoever asks for another host may be led here by a name that is not ours.
+        return Routed::Respond(Response { ends: true, ..refusal.into() });
     }
     let is_root = head.path == "/";
     if head.path == "/ws" || (is_root && Upgrade::is_asked_for(head)) {
         return match open(head, rules) {
             Ok(opened) => opened,
-            Err(refusal) => Routed::Respond(refusal.into()),
+            // Whatever was wanted here, it was no HTTP.
+            Err(refusal) => Routed::Respond(Response { ends: true, ..refusal.into() }),
         };
     }
     // RFC 6455 §4.2.2, 4: a service that is not there is an HTTP error, not the page.
     if Upgrade::is_asked_for(head) {
         return refuse(Status::NotFound, "not_found", "there is no WebSocket here: ask for /ws");
     }
-    if head.path == "/healthz" {
-        return serve(head, "application/json", healthz(rules.verifier.is_open()).as_bytes(), &[]);
-    }
-    let Some(asset) = asset(head.path) else {
+    let Some(mut response) = get(head, rules) else {
         return refuse(Status::NotFound, "not_found", "there is nothing here");
     };
+    if !["GET", "HEAD"].contains(&head.method) {
+        let mut refusal =
+            Refusal::new(Status::MethodNotAllowed, "bad_request", "this can be read, not changed");
+        refusal.fields = &[("Allow", "GET, HEAD")];
+        response = refusal.into();
+    }
+    Routed::Respond(response)
+}
+
+/// What is there to be read.
+fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> {
+    if head.path == "/healthz" {
+        let body = healthz(rules.verifier.is_open()).into_bytes();
+        let response = Response::new(Status::Ok, "application/json", body);
+        return Some(response.with("Cache-Control", "no-store"));
+    }
+    let (asset, tag) = asset(head.path)?;
+    let mut response = Response::new(Status::Ok, asset.content_type, asset.body);
+    if has_it(head, tag) {
+        response.status = Status::NotModified;
+    }
+    // It may be kept, and is asked for again each time: a new build is seen at once.
     let fields = [
         ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
         ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "no-referrer"),
         ("Cross-Origin-Opener-Policy", "same-origin"),
         ("Cache-Control", "no-cache"),
+        ("ETag", tag),
     ];
-    serve(head, asset.content_type, asset.body, &fields)
+    Some(fields.into_iter().fold(response, |response, (name, value)| response.with(name, value)))
 }
 
-fn serve(
-    head: &RequestHead<'_>,
-    content_type: &str,
-    body: &[u8],
-    fields: &[(&str, &str)],
-) -> Routed<'static> {
-    let mut answer = respond(Status::Ok, content_type, fields, body);
-    match head.method {
-        "GET" => {}
-        // RFC 9110 §9.3.2: the same head, and no body.
-        "HEAD" => answer.truncate(answer.len() - body.len()),
-        _ => {
-            let mut refusal = Refusal::new(
-                Status::MethodNotAllowed,
-                "bad_request",
-                "this can be read, not changed",
-            );
-            refusal.fields = &[("Allow", "GET, HEAD")];
-            return Routed::Respond(refusal.into());
-        }
-    }
-    Routed::Respond(Answer::Respond(answer))
+/// RFC 9110 §13.1.2: whether the client has what it asks for already.
+fn has_it(head: &RequestHead<'_>, tag: &str) -> bool {
+    let mut items = head.all("if-none-match").flat_map(|line| line.split(',')).map(str::trim);
+    items.any(|item| item == "*" || item.strip_prefix("W/").unwrap_or(item) == tag)
 }
 
 fn refuse(status: Status, code: &'static str, message: &str) -> Routed<'static> {
@@ -264,10 +264,7 @@ mod tests {
         let allowed_origins = vec!["https://app.example".to_owned()];
         let rules = Rules { verifier: &verifier, allowed_origins: &allowed_origins, now: NOW };
         match route(&head, rules) {
-            Routed::Respond(Answer::Respond(bytes)) => {
-                (String::from_utf8(bytes).unwrap()[9..12].to_owned(), None)
-            }
-            Routed::Respond(Answer::Open(_)) => panic!("a WebSocket is opened by its own answer"),
+            Routed::Respond(response) => (response.status.line()[..3].to_owned(), None),
             Routed::Open { upgrade, protocol, identity, .. } => {
                 let head = String::from_utf8(upgrade.accept(protocol, None).answer).unwrap();
                 assert!(!head.contains("bearer"));
@@ -412,15 +409,30 @@ mod tests {
         assert_eq!(status(None, "/", &[]), "200");
         assert_eq!(status(None, "/app.js", &[]), "200");
         assert_eq!(status(None, "/../Cargo.toml", &[]), "404");
-        let text = "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-        let head = RequestHead::parse(text.as_bytes(), 64).unwrap();
         let verifier = Verifier::new(Keys::none(), Expected::default());
         let rules = Rules { verifier: &verifier, allowed_origins: &[], now: NOW };
-        let Routed::Respond(Answer::Respond(answer)) = route(&head, rules) else {
-            panic!("no answer")
+        let get = |method: &str, fields: &str| {
+            let text = format!("{method} / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+            let head = RequestHead::parse(text.as_bytes(), 64).unwrap();
+            let Routed::Respond(response) = route(&head, rules) else { panic!("no answer") };
+            response
         };
-        let answer = String::from_utf8(answer).unwrap();
-        assert!(answer.contains("Content-Security-Policy: default-src 'none';"));
-        assert!(answer.ends_with("\r\n\r\n") && !answer.contains("Content-Length: 0\r\n"));
+        let page = get("GET", "");
+        let field = |response: &Response, name: &str| {
+            let found = response.fields.iter().find(|(field, _)| *field == name);
+            found.map(|(_, value)| value.to_string())
+        };
+        let policy = field(&page, "Content-Security-Policy").unwrap();
+        assert!(policy.starts_with("default-src 'none';"));
+        assert_eq!(get("HEAD", ""), page);
+        assert_eq!(get("DELETE", "").status, Status::MethodNotAllowed);
+        let tag = field(&page, "ETag").unwrap();
+        let has = |tags: &str| get("GET", &format!("If-None-Match: {tags}\r\n")).status;
+        for known in [tag.clone(), format!("\"x\", W/{tag}"), "*".to_owned()] {
+            assert_eq!(has(&known), Status::NotModified, "{known}");
+        }
+        for other in ["\"x\"", "x", &tag[1..], ""] {
+            assert_eq!(has(other), Status::Ok, "{other}");
+        }
     }
 }

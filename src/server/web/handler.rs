@@ -1,17 +1,19 @@
-//! The life of a connection: request head → WebSocket → closing handshake → end.
+//! The life of a connection: requests → WebSocket → closing handshake → end.
 
 use super::admission::{Address, Admission};
-use super::net::{Net, Sockets};
-use super::{Answer, Application, Over, WebConfig};
+use super::exchange::{Http, say};
+use super::framing::BodyRoom;
+use super::net::{Done, Net, Sockets};
+use super::{Application, Over, WebConfig};
 use crate::base::limits::{
-    CONNECTIONS_RESERVED, EVENTS_PER_READ, MESSAGE_BYTES_PER_READ, REFUSED_END_MS,
+    BODIES_BYTES_MAX, CONNECTIONS_RESERVED, EVENTS_PER_READ, MESSAGE_BYTES_PER_READ, REFUSED_END_MS,
 };
-use crate::base::{Chance, Class, ConnId, Limits, Moment};
+use crate::base::{Chance, ConnId, Limits, Moment};
 use crate::protocol::endpoint::Receive;
-use crate::protocol::handshake::{Accepted, HeadReader, Refusal, RequestHead, Status};
+use crate::protocol::handshake::{Accepted, Refusal, Status};
 use crate::protocol::{CloseCode, Endpoint, EndpointLimits, Event, Message, Received};
 use crate::reactor::{CloseCause, Handler, Io};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// An application on the reactor.
@@ -23,31 +25,24 @@ pub struct Web<A> {
     admission: Admission,
     pub(super) limits: Limits,
     endpoint_limits: Arc<EndpointLimits>,
+    /// For the bodies of requests that are not whole.
+    pub(super) body_room: BodyRoom,
     pub(super) chance: Chance,
 }
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    conn: ConnId,
+    pub(super) conn: ConnId,
     address: Address,
     pub(super) stage: Stage,
 }
 
 #[derive(Debug)]
 pub(super) enum Stage {
-    Head(Box<Head>),
+    Http(Box<Http>),
     Open(Open),
     /// An HTTP answer or a Close was sent, or the peer has gone: what still comes is nobody's.
     Over,
-}
-
-/// A request head that is not all there.
-#[derive(Debug)]
-pub(super) struct Head {
-    peer: IpAddr,
-    reader: HeadReader,
-    bytes: Vec<u8>,
-    deadline: Moment,
 }
 
 /// An open WebSocket's receiving side.
@@ -84,6 +79,7 @@ impl<A: Application> Web<A> {
             sockets,
             admission: Admission::new(limits.connections_per_address, chance.next_u64()),
             endpoint_limits: of_endpoints(&limits),
+            body_room: BodyRoom::new(BODIES_BYTES_MAX),
             limits,
             chance,
         }
@@ -105,64 +101,7 @@ impl<A: Application> Web<A> {
         self.limits = limits;
     }
 
-    /// Reads a request's head; returns how many of `bytes` belong to it.
-    fn read_head(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
-        let Some(Some(Connection { stage: Stage::Head(head), .. })) =
-            self.connections.get_mut(conn.index())
-        else {
-            return bytes.len();
-        };
-        let bytes_max = self.limits.head_bytes as usize;
-        let before = head.bytes.len();
-        let peer = head.peer;
-        // A head that comes whole, as most do, is read where it lies.
-        let mut kept = std::mem::take(&mut head.bytes);
-        let here = if before == 0 {
-            bytes
-        } else {
-            // Of what came, no more is kept than a head may have.
-            kept.extend_from_slice(&bytes[..bytes.len().min(bytes_max + 1 - before)]);
-            &kept
-        };
-        let end = match head.reader.find_end(here, bytes_max) {
-            Ok(Some(end)) => end,
-            Ok(None) => {
-                head.bytes = if before == 0 { bytes.to_vec() } else { kept };
-                return bytes.len();
-            }
-            Err(error) => {
-                self.respond(io, conn, Refusal::from(error).to_bytes());
-                return bytes.len();
-            }
-        };
-        let mut net = Net { io, sockets: &mut self.sockets };
-        let answer = match RequestHead::parse(&here[..end], self.limits.headers as usize) {
-            Ok(head) => self.application.request(&mut net, conn, peer, &head),
-            Err(error) => Refusal::from(error).into(),
-        };
-        match answer {
-            Answer::Respond(answer) => self.respond(io, conn, answer),
-            Answer::Open(accepted) => self.open(io, conn, accepted),
-        }
-        end - before
-    }
-
-    /// Sends an HTTP answer and ends the connection. RFC 9112 §9.6: in order, so that the answer is
-    /// not lost to a reset.
-    fn respond(&mut self, io: &mut Io, conn: ConnId, answer: Vec<u8>) {
-        // RFC 6455 §7.1.7: what fails before there is a WebSocket is logged, too.
-        if log::log_enabled!(log::Level::Debug) {
-            let end = answer.iter().position(|byte| *byte == b'\r').unwrap_or(0);
-            log::debug!("{conn}: answered {}", String::from_utf8_lossy(&answer[..end]));
-        }
-        if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
-            connection.stage = Stage::Over;
-        }
-        say(io, conn, &answer);
-        io.end(conn);
-    }
-
-    fn open(&mut self, io: &mut Io, conn: ConnId, accepted: Accepted) {
+    pub(super) fn open(&mut self, io: &mut Io, conn: ConnId, accepted: Accepted) {
         let now = io.now();
         let Accepted { answer, deflate } = accepted;
         let mut endpoint = Endpoint::server(Arc::clone(&self.endpoint_limits));
@@ -179,13 +118,13 @@ impl<A: Application> Web<A> {
             });
         }
         self.sockets.put(conn, send);
-        say(io, conn, &answer);
+        say(io, conn, &answer, b"");
         io.set_deadline(
             conn,
             now.plus_millis(self.chance.about(self.limits.heartbeat_interval_ms)),
         );
         self.application.opened(&mut Net { io, sockets: &mut self.sockets }, conn);
-        self.tell_closed(io);
+        self.settle(io);
     }
 
     /// Reads frames; returns how many of `bytes` were used up.
@@ -249,7 +188,7 @@ impl<A: Application> Web<A> {
             };
             // The next call would only say so.
             let is_done = input.used() == all && open.receive.keeps_nothing();
-            self.tell_closed(io);
+            self.settle(io);
             if let Some(over) = over {
                 self.caught_up(io, conn, has_messages);
                 self.is_over(io, conn, over);
@@ -284,18 +223,19 @@ impl<A: Application> Web<A> {
     fn caught_up(&mut self, io: &mut Io, conn: ConnId, has_messages: bool) {
         if has_messages {
             self.application.caught_up(&mut Net { io, sockets: &mut self.sockets }, conn);
-            self.tell_closed(io);
+            self.settle(io);
         }
     }
 
-    /// Takes over the limits that the application has set, and tells it of the WebSockets that it has
-    /// closed itself.
-    pub(super) fn tell_closed(&mut self, io: &mut Io) {
-        while let Some((conn, bytes)) = self.sockets.widened.pop() {
-            self.widen(conn, bytes);
-        }
-        while let Some((conn, code)) = self.sockets.closing.pop() {
-            self.is_over(io, conn, Over::ClosedByUs(code));
+    /// Sees to what the application has done to connections in its last call: it is told of the
+    /// WebSockets that it has closed itself, and its answers leave.
+    pub(super) fn settle(&mut self, io: &mut Io) {
+        while let Some(done) = self.sockets.done.pop_front() {
+            match done {
+                Done::Closed(conn, code) => self.is_over(io, conn, Over::ClosedByUs(code)),
+                Done::Widened(conn, bytes) => self.widen(conn, bytes),
+                Done::Answered(exchange, response) => self.answered(io, exchange, &response),
+            }
         }
     }
 
@@ -340,13 +280,6 @@ fn of_endpoints(limits: &Limits) -> Arc<EndpointLimits> {
     })
 }
 
-/// Sends a head, or a whole answer of HTTP.
-fn say(io: &mut Io, conn: ConnId, answer: &[u8]) {
-    if let Some(out) = io.outbox(conn) {
-        out.push_own(answer.len(), Class::Control, |bytes| bytes.extend_from_slice(answer));
-    }
-}
-
 impl<A: Application> Handler for Web<A> {
     fn opened(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr) {
         if self.connections.len() <= conn.index() {
@@ -354,10 +287,9 @@ impl<A: Application> Handler for Web<A> {
         }
         let address = Address::of(peer.ip());
         let deadline = io.now().plus_millis(self.limits.handshake_timeout_ms);
-        let head =
-            Head { peer: peer.ip(), reader: HeadReader::default(), bytes: Vec::new(), deadline };
+        let http = Http::new(peer.ip(), deadline);
         self.connections[conn.index()] =
-            Some(Connection { conn, address, stage: Stage::Head(Box::new(head)) });
+            Some(Connection { conn, address, stage: Stage::Http(Box::new(http)) });
         if self.admission.enter(address) {
             io.set_deadline(conn, deadline);
             return;
@@ -375,7 +307,7 @@ impl<A: Application> Handler for Web<A> {
             "{conn}: {} connections of an address are too many",
             self.limits.connections_per_address
         );
-        say(io, conn, &refusal.to_bytes());
+        say(io, conn, &refusal.to_bytes(), b"");
         // Not for long: or those whom one address may not have would fill the table.
         io.end_by(conn, io.now().plus_millis(REFUSED_END_MS));
     }
@@ -385,11 +317,17 @@ impl<A: Application> Handler for Web<A> {
             return bytes.len();
         };
         match connection.stage {
-            Stage::Head(_) => {
-                let head_len = self.read_head(io, conn, bytes);
-                // What a client sends before it has our answer lies behind the head.
-                let early = &mut bytes[head_len..];
-                head_len + if early.is_empty() { 0 } else { self.read_frames(io, conn, early) }
+            Stage::Http(_) => {
+                let used = self.read_requests(io, conn, bytes);
+                match self.connections.get(conn.index()) {
+                    Some(Some(Connection { stage: Stage::Http(_), .. })) => used,
+                    // What a client sends before it has our answer lies behind the head.
+                    Some(Some(Connection { stage: Stage::Open(_), .. })) => {
+                        let early = &mut bytes[used..];
+                        used + if early.is_empty() { 0 } else { self.read_frames(io, conn, early) }
+                    }
+                    Some(Some(Connection { stage: Stage::Over, .. }) | None) | None => bytes.len(),
+                }
             }
             Stage::Open(_) => self.read_frames(io, conn, bytes),
             Stage::Over => bytes.len(),
@@ -398,32 +336,24 @@ impl<A: Application> Handler for Web<A> {
 
     fn drained(&mut self, io: &mut Io, conn: ConnId) {
         self.application.drained(&mut Net { io, sockets: &mut self.sockets }, conn);
-        self.tell_closed(io);
+        self.settle(io);
     }
 
     fn stalled(&mut self, io: &mut Io, conn: ConnId) {
+        if let Some(Some(Connection { stage: Stage::Http(_), .. })) =
+            self.connections.get(conn.index())
+        {
+            // Nobody waits for an answer that is not read.
+            io.cut(conn);
+            return;
+        }
         self.application.stalled(&mut Net { io, sockets: &mut self.sockets }, conn);
-        self.tell_closed(io);
+        self.settle(io);
     }
 
     fn deadline(&mut self, io: &mut Io, conn: ConnId) {
-        let now = io.now();
-        match self.connections.get_mut(conn.index()) {
-            Some(Some(Connection { stage: Stage::Head(head), .. })) => {
-                if head.deadline > now {
-                    io.set_deadline(conn, head.deadline);
-                } else if head.bytes.is_empty() {
-                    // It said nothing: it is told nothing.
-                    io.cut(conn);
-                } else {
-                    let refusal = Refusal::new(
-                        Status::RequestTimeout,
-                        "bad_request",
-                        "the request head took too long",
-                    );
-                    self.respond(io, conn, refusal.to_bytes());
-                }
-            }
+        match self.connections.get(conn.index()) {
+            Some(Some(Connection { stage: Stage::Http(_), .. })) => self.deadline_of_http(io, conn),
             Some(Some(Connection { stage: Stage::Open(_), .. })) => self.deadline_of_open(io, conn),
             Some(Some(Connection { stage: Stage::Over, .. }) | None) | None => {}
         }
@@ -431,7 +361,7 @@ impl<A: Application> Handler for Web<A> {
 
     fn closed(&mut self, io: &mut Io, conn: ConnId, _: CloseCause) {
         self.is_over(io, conn, Over::Lost);
-        self.tell_closed(io);
+        self.settle(io);
         self.sockets.forget(conn);
         let place = self.connections.get_mut(conn.index());
         if let Some(connection) = place.and_then(|place| place.take_if(|one| one.conn == conn)) {
@@ -444,12 +374,12 @@ impl<A: Application> Handler for Web<A> {
         if let Some(limits) = self.sockets.new_limits.take() {
             self.set_limits(*limits);
         }
-        self.tell_closed(io);
+        self.settle(io);
     }
 
     fn ticked(&mut self, io: &mut Io) {
         self.application.ticked(&mut Net { io, sockets: &mut self.sockets });
-        self.tell_closed(io);
+        self.settle(io);
     }
 
     fn is_poisoned(&self) -> bool {

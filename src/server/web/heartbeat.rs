@@ -57,7 +57,7 @@ impl<A: Application> Web<A> {
         };
         if next <= now {
             Net { io, sockets: &mut self.sockets }.close(conn, HEARTBEAT, "heartbeat");
-            self.tell_closed(io);
+            self.settle(io);
             return;
         }
         let is_due = sending.deadline <= now;
@@ -67,7 +67,7 @@ impl<A: Application> Web<A> {
         io.set_deadline(conn, next.min(sending.deadline));
         if is_due {
             self.application.deadline(&mut Net { io, sockets: &mut self.sockets }, conn);
-            self.tell_closed(io);
+            self.settle(io);
         }
     }
 }

@@ -1,21 +1,25 @@
 //! HTTP request heads and WebSockets on the reactor: what every server here is built on, the chat
 //! server and `examples/echo.rs` alike.
 //!
-//! It reads the head, lets the [`Application`] answer, runs the endpoint, the heartbeat and the
+//! It reads requests, lets the [`Application`] answer, runs the endpoint, the heartbeat and the
 //! closing handshake, and keeps the limits of addresses. What messages mean is the application's.
 
 mod admission;
+mod date;
+mod exchange;
+mod framing;
 mod handler;
 mod heartbeat;
 mod net;
 
+pub use exchange::{Exchange, Request};
 pub use handler::Web;
 pub use net::Net;
 
 use crate::base::{ConnId, Limits};
 use crate::protocol::CloseCode;
 use crate::protocol::deflate::CodecsConfig;
-use crate::protocol::handshake::{Accepted, Refusal, RequestHead, Upgrade};
+use crate::protocol::handshake::{Accepted, Refusal, RequestHead, Response, Upgrade};
 use crate::reactor::{Reactor, ReactorConfig};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -27,13 +31,16 @@ pub use crate::protocol::Message;
 pub enum Answer {
     /// Opens a WebSocket: see [`Net::accept`].
     Open(Accepted),
-    /// Sends a whole HTTP answer and ends the connection.
-    Respond(Vec<u8>),
+    /// A whole answer. The connection goes on as the client wishes, unless the answer ends it; one that
+    /// asked for an upgrade ends.
+    Respond(Response),
+    /// The answer comes by [`Net::answer`]. Until then nothing more is read from this connection.
+    Later,
 }
 
 impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Answer {
-        Answer::Respond(refusal.to_bytes())
+        Answer::Respond(refusal.into())
     }
 }
 
@@ -60,19 +67,26 @@ pub enum Over {
 
 /// What a server does with WebSockets. All calls come from the reactor's thread.
 pub trait Application {
-    /// A request's head came. The default opens a WebSocket on every path.
-    fn request(
+    /// A request came, with its body. The default opens a WebSocket on every path, and ends the
+    /// connection of whoever wants something else.
+    fn request(&mut self, net: &mut Net<'_>, exchange: Exchange, request: &Request<'_>) -> Answer {
+        let _ = exchange;
+        match Upgrade::judge(request.head) {
+            Ok(upgrade) => net.accept(&upgrade, None),
+            Err(refusal) => Answer::Respond(Response { ends: true, ..refusal.into() }),
+        }
+    }
+
+    /// A request's head came, and most of its body is still to come: an answer in place of waiting for
+    /// it, which ends the connection. The default waits.
+    fn before_body(
         &mut self,
         net: &mut Net<'_>,
-        conn: ConnId,
         peer: IpAddr,
         head: &RequestHead<'_>,
-    ) -> Answer {
-        let _ = (conn, peer);
-        match Upgrade::judge(head) {
-            Ok(upgrade) => net.accept(&upgrade, None),
-            Err(refusal) => refusal.into(),
-        }
+    ) -> Option<Response> {
+        let _ = (net, peer, head);
+        None
     }
 
     /// The WebSocket is open.

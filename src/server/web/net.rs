@@ -1,28 +1,38 @@
 //! What an application may do with its WebSockets.
 
-use super::{Answer, WebConfig};
+use super::{Answer, Exchange, WebConfig};
 use crate::base::limits::CONNECTIONS_RESERVED;
 use crate::base::{Class, ConnId, Limits, Moment, Refused, Timestamp};
 use crate::protocol::deflate::Codecs;
 use crate::protocol::endpoint::{Broadcast, Closing, Send};
-use crate::protocol::handshake::Upgrade;
+use crate::protocol::handshake::{Response, Upgrade};
 use crate::protocol::{CloseCode, Message};
 use crate::reactor::Io;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The sending side of every open WebSocket.
 #[derive(Debug)]
 pub(super) struct Sockets {
     pub(super) sending: Vec<Option<Sending>>,
-    /// Those that the application closed, for which it is still to be told so.
-    pub(super) closing: Vec<(ConnId, CloseCode)>,
-    /// Those that may send larger messages from here on, and how large.
-    pub(super) widened: Vec<(ConnId, u64)>,
+    /// What the application has done in this call, and is to be seen to after it.
+    pub(super) done: VecDeque<Done>,
     pub(super) closing_timeout_ms: u64,
     /// What the application has set, and is not gone by yet.
     pub(super) new_limits: Option<Box<Limits>>,
     /// Where compression is agreed to.
     codecs: Option<Arc<Codecs>>,
+}
+
+/// What the application has done to a connection.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// It has closed a WebSocket, and is still to be told so.
+    Closed(ConnId, CloseCode),
+    /// It lets a WebSocket's peer send messages of another size.
+    Widened(ConnId, u64),
+    /// It has answered a request that waits for it.
+    Answered(Exchange, Box<Response>),
 }
 
 #[derive(Debug)]
@@ -36,8 +46,7 @@ impl Sockets {
     pub(super) fn new(config: &WebConfig) -> Sockets {
         Sockets {
             sending: Vec::with_capacity(CONNECTIONS_RESERVED),
-            closing: Vec::new(),
-            widened: Vec::new(),
+            done: VecDeque::new(),
             closing_timeout_ms: config.limits.closing_timeout_ms,
             new_limits: None,
             codecs: config.compression.map(Codecs::new),
@@ -94,6 +103,12 @@ impl Net<'_> {
     #[must_use]
     pub fn accept(&self, upgrade: &Upgrade<'_>, protocol: Option<&str>) -> Answer {
         Answer::Open(upgrade.accept(protocol, self.sockets.codecs.as_ref()))
+    }
+
+    /// Answers a request for which [`Answer::Later`] was said, once. A request that has been answered,
+    /// or whose connection has gone, is passed over.
+    pub fn answer(&mut self, exchange: Exchange, response: Response) {
+        self.sockets.done.push_back(Done::Answered(exchange, Box::new(response)));
     }
 
     /// Whether messages can be sent to this connection: its WebSocket is open, and no Close was sent.
@@ -181,7 +196,7 @@ impl Net<'_> {
         }
         let Some(out) = self.io.outbox(conn) else { return };
         sending.half.start_close(Some(code), reason, deadline, out);
-        self.sockets.closing.push((conn, code));
+        self.sockets.done.push_back(Done::Closed(conn, code));
         // Its answer is to be read, whatever the application thought of reading.
         self.io.resume(conn);
         self.io.set_deadline(conn, deadline);
@@ -190,7 +205,7 @@ impl Net<'_> {
     /// Takes messages of up to `bytes` from a connection, or of `limits.message_bytes` if that is more:
     /// its next frame is judged by it.
     pub fn take_messages_up_to(&mut self, conn: ConnId, bytes: u64) {
-        self.sockets.widened.push((conn, bytes));
+        self.sockets.done.push_back(Done::Widened(conn, bytes));
     }
 
     /// Drops a connection and all that waits for it.

@@ -1,0 +1,394 @@
+//! A connection while it speaks HTTP/1.1 (RFC 9112): requests in, one after the other, and their
+//! answers out in the same order.
+//!
+//! While a request is being answered nothing more of its connection is parsed. What a request means
+//! is the application's.
+
+use super::date::http_date;
+use super::framing::{BodyReader, Framing};
+use super::handler::{Connection, Stage, Web};
+use super::{Answer, Application, Net};
+use crate::base::limits::REQUESTS_PER_READ;
+use crate::base::{Class, ConnId, Moment};
+use crate::protocol::handshake::{
+    HeadError, HeadReader, Manner, Refusal, RequestHead, Response, Status, Upgrade,
+};
+use crate::reactor::Io;
+use std::net::IpAddr;
+
+/// Names one request and its answer: an answer for a request that is gone reaches nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Exchange {
+    conn: ConnId,
+    number: u32,
+}
+
+impl Exchange {
+    /// The connection. It is that of the WebSocket, if the request opens one.
+    #[must_use]
+    pub const fn conn(self) -> ConnId {
+        self.conn
+    }
+}
+
+/// A request, whole.
+#[derive(Debug)]
+pub struct Request<'b> {
+    /// From where it came.
+    pub peer: IpAddr,
+    /// Its head.
+    pub head: &'b RequestHead<'b>,
+    /// Its content, of at most `http.body_bytes`; empty for one that asks for an upgrade.
+    pub body: &'b [u8],
+}
+
+/// The state of a connection that speaks HTTP.
+#[derive(Debug)]
+pub(super) struct Http {
+    peer: IpAddr,
+    /// How many requests have come.
+    count: u32,
+    step: Step,
+    deadline: Moment,
+}
+
+/// What comes next.
+#[derive(Debug)]
+enum Step {
+    /// A head, of which this has come.
+    Head(HeadReader, Vec<u8>),
+    /// The body that belongs to this head.
+    Body(Vec<u8>, BodyReader),
+    /// The answer, which the application owes.
+    Answer(Owed),
+}
+
+/// How an answer is to be sent that the application owes.
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    is_head: bool,
+    ends: bool,
+}
+
+impl Step {
+    fn begin() -> Step {
+        Step::Head(HeadReader::default(), Vec::new())
+    }
+}
+
+impl Http {
+    /// A connection whose first request is to have its head by `deadline`.
+    pub(super) fn new(peer: IpAddr, deadline: Moment) -> Http {
+        Http { peer, count: 0, step: Step::begin(), deadline }
+    }
+}
+
+impl<A: Application> Web<A> {
+    fn http(&mut self, conn: ConnId) -> Option<&mut Http> {
+        match self.connections.get_mut(conn.index()) {
+            Some(Some(Connection { stage: Stage::Http(http), .. })) => Some(http),
+            _ => None,
+        }
+    }
+
+    /// Reads requests; returns how many of `bytes` were used up. What is left belongs to a WebSocket,
+    /// or waits until what came before it is answered.
+    pub(super) fn read_requests(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
+        let mut used = 0;
+        for _ in 0..REQUESTS_PER_READ {
+            if used == bytes.len() || !io.may_read(conn) {
+                break;
+            }
+            let rest = &bytes[used..];
+            used += match self.http(conn).map(|http| &http.step) {
+                Some(Step::Head(..)) => self.read_head(io, conn, rest),
+                Some(Step::Body(..)) => self.read_body(io, conn, rest),
+                Some(Step::Answer(_)) | None => break,
+            };
+        }
+        used
+    }
+
+    /// Reads a head; returns how many of `bytes` belong to the request, as far as it is read here.
+    fn read_head(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
+        let bytes_max = self.limits.head_bytes as usize;
+        let deadline = io.now().plus_millis(self.limits.handshake_timeout_ms);
+        let Some(http) = self.http(conn) else { return bytes.len() };
+        let Step::Head(reader, kept) = &mut http.step else { return 0 };
+        let before = kept.len();
+        // A head that comes whole, as most do, is read where it lies.
+        let mut joined = std::mem::take(kept);
+        let here = if before == 0 {
+            bytes
+        } else {
+            // Of what came, no more is kept than a head may have.
+            joined.extend_from_slice(&bytes[..bytes.len().min(bytes_max + 1 - before)]);
+            &joined
+        };
+        match reader.find_end(here, bytes_max) {
+            Ok(Some(end)) => {
+                let used = end - before;
+                used + self.head_came(io, conn, &here[..end], &bytes[used..])
+            }
+            Ok(None) => {
+                *kept = if before == 0 { bytes.to_vec() } else { joined };
+                // The first one's time began with the connection.
+                if before == 0 && http.count > 0 {
+                    http.deadline = deadline;
+                    io.set_deadline(conn, deadline);
+                }
+                bytes.len()
+            }
+            Err(error) => self.refuse(io, conn, error, bytes),
+        }
+    }
+
+    /// A head is whole; `rest` follows it. Returns how much of that is its body.
+    fn head_came(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8], rest: &[u8]) -> usize {
+        let head = match RequestHead::parse(bytes, self.limits.headers as usize) {
+            Ok(head) => head,
+            Err(error) => return self.refuse(io, conn, error, rest),
+        };
+        if let Some(http) = self.http(conn) {
+            http.count = http.count.wrapping_add(1);
+        }
+        // What follows is frames, or nothing that is read.
+        if Upgrade::is_asked_for(&head) {
+            self.ask(io, conn, &head, b"");
+            return 0;
+        }
+        let expects = match expects_continue(&head) {
+            Ok(expects) => expects,
+            Err(refusal) => return self.refuse(io, conn, refusal, rest),
+        };
+        match Framing::of(&head) {
+            Ok(Framing::Length(0)) => {
+                self.ask(io, conn, &head, b"");
+                0
+            }
+            // A body that came whole is read where it lies.
+            Ok(Framing::Length(len)) if len <= rest.len().min(self.body_bytes_max()) as u64 => {
+                let len = len as usize;
+                self.ask(io, conn, &head, &rest[..len]);
+                len
+            }
+            Ok(framing) => {
+                let asks_for_it = expects && rest.is_empty();
+                match self.begin_body(io, conn, bytes, &head, framing, asks_for_it) {
+                    Ok(()) => 0,
+                    Err(response) => self.refuse(io, conn, *response, rest),
+                }
+            }
+            Err(refusal) => self.refuse(io, conn, refusal, rest),
+        }
+    }
+
+    fn body_bytes_max(&self) -> usize {
+        self.limits.http_body_bytes as usize
+    }
+
+    /// Waits for a body, if it is one that the application will want.
+    fn begin_body(
+        &mut self,
+        io: &mut Io,
+        conn: ConnId,
+        bytes: &[u8],
+        head: &RequestHead<'_>,
+        framing: Framing,
+        asks_for_it: bool,
+    ) -> Result<(), Box<Response>> {
+        let body = BodyReader::new(framing, self.body_bytes_max(), &self.body_room)
+            .map_err(|error| Box::new(Refusal::from(error).into()))?;
+        let deadline = io.now().plus_millis(self.limits.http_body_timeout_ms);
+        let Some(peer) = self.http(conn).map(|http| http.peer) else { return Ok(()) };
+        let net = &mut Net { io, sockets: &mut self.sockets };
+        if let Some(response) = self.application.before_body(net, peer, head) {
+            return Err(Box::new(response));
+        }
+        if asks_for_it {
+            // RFC 9110 §10.1.1: the client waits for this before it sends the body.
+            say(io, conn, b"HTTP/1.1 100 Continue\r\n\r\n", b"");
+        }
+        if let Some(http) = self.http(conn) {
+            http.step = Step::Body(bytes.to_vec(), body);
+            http.deadline = deadline;
+            io.set_deadline(conn, deadline);
+        }
+        Ok(())
+    }
+
+    /// Reads a body; returns how many of `bytes` belong to it.
+    fn read_body(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
+        let headers_max = self.limits.headers as usize;
+        let Some(http) = self.http(conn) else { return bytes.len() };
+        let Step::Body(_, body) = &mut http.step else { return 0 };
+        let used = match body.read(bytes) {
+            Ok(used) => used,
+            Err(error) => return self.refuse(io, conn, Refusal::from(error), bytes),
+        };
+        if body.is_whole()
+            && let Step::Body(head, body) = std::mem::replace(&mut http.step, Step::begin())
+        {
+            match RequestHead::parse(&head, headers_max) {
+                Ok(head) => self.ask(io, conn, &head, body.bytes()),
+                Err(error) => return self.refuse(io, conn, error, bytes),
+            }
+        }
+        used
+    }
+
+    /// A request is whole: the application answers it, at once or later.
+    fn ask(&mut self, io: &mut Io, conn: ConnId, head: &RequestHead<'_>, body: &[u8]) {
+        let Some(http) = self.http(conn) else { return };
+        http.step = Step::Answer(Owed {
+            is_head: head.method == "HEAD",
+            // A refused upgrade ends the connection: a proxy may have begun to tunnel.
+            ends: !head.keeps_alive() || Upgrade::is_asked_for(head),
+        });
+        http.deadline = Moment::NEVER;
+        let (exchange, peer) = (Exchange { conn, number: http.count }, http.peer);
+        let net = &mut Net { io, sockets: &mut self.sockets };
+        match self.application.request(net, exchange, &Request { peer, head, body }) {
+            Answer::Open(accepted) => self.open(io, conn, accepted),
+            Answer::Respond(response) => self.respond(io, conn, &response),
+            Answer::Later => {}
+        }
+        self.settle(io);
+        if self.http(conn).is_some_and(|http| matches!(http.step, Step::Answer(_))) {
+            io.pause(conn);
+        }
+    }
+
+    /// The application has answered a request that waits for it, or has waited.
+    pub(super) fn answered(&mut self, io: &mut Io, exchange: Exchange, response: &Response) {
+        let Exchange { conn, number } = exchange;
+        if self
+            .http(conn)
+            .is_some_and(|http| http.count == number && matches!(http.step, Step::Answer(_)))
+        {
+            self.respond(io, conn, response);
+        }
+    }
+
+    /// Refuses what cannot be read as a request: what follows could be anything, and is not looked
+    /// at. Returns how many of `bytes` that uses up: all.
+    fn refuse(
+        &mut self,
+        io: &mut Io,
+        conn: ConnId,
+        why: impl Into<Unreadable>,
+        bytes: &[u8],
+    ) -> usize {
+        let Unreadable(response) = why.into();
+        self.respond(io, conn, &Response { ends: true, ..response });
+        bytes.len()
+    }
+
+    /// Sends an answer. Then the next request may come, or the connection ends: in order, so that the
+    /// answer is not lost to a reset (RFC 9112 §9.6).
+    fn respond(&mut self, io: &mut Io, conn: ConnId, response: &Response) {
+        let (now, idle_timeout_ms) = (io.now(), self.limits.http_idle_timeout_ms);
+        // RFC 6455 §7.1.7: what fails before there is a WebSocket is logged, too.
+        log::debug!("{conn}: answered {}", response.status.line());
+        let Some(http) = self.http(conn) else { return };
+        let owed = match http.step {
+            Step::Answer(owed) => owed,
+            Step::Head(..) | Step::Body(..) => Owed { is_head: false, ends: true },
+        };
+        let ends = owed.ends || response.ends;
+        let date = http_date(io.timestamp());
+        let manner = Manner { is_head: owed.is_head, ends, date: Some(&date) };
+        let (head, content) = response.pieces(manner);
+        say(io, conn, &head, content);
+        if ends {
+            self.end_http(io, conn);
+            return;
+        }
+        http.step = Step::begin();
+        http.deadline = now.plus_millis(idle_timeout_ms);
+        io.set_deadline(conn, http.deadline);
+        io.resume(conn);
+    }
+
+    fn end_http(&mut self, io: &mut Io, conn: ConnId) {
+        if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
+            connection.stage = Stage::Over;
+        }
+        io.end(conn);
+    }
+
+    /// What is due for a connection that speaks HTTP: the rest of a head or a body, or another
+    /// request.
+    pub(super) fn deadline_of_http(&mut self, io: &mut Io, conn: ConnId) {
+        let now = io.now();
+        let idle_timeout_ms = self.limits.http_idle_timeout_ms;
+        let Some(http) = self.http(conn) else { return };
+        if http.deadline <= now && (!io.may_read(conn) || io.outbox_bytes(conn) > 0) {
+            // It is busy with an answer, or we do not listen: whether that moves is watched elsewhere.
+            http.deadline = now.plus_millis(idle_timeout_ms);
+        }
+        if http.deadline > now {
+            io.set_deadline(conn, http.deadline);
+            return;
+        }
+        let late = match &http.step {
+            // It said nothing: it is told nothing.
+            Step::Head(_, bytes) if bytes.is_empty() && http.count == 0 => {
+                io.cut(conn);
+                return;
+            }
+            Step::Head(_, bytes) if bytes.is_empty() => {
+                self.end_http(io, conn);
+                return;
+            }
+            Step::Head(..) => "the request head took too long",
+            Step::Body(..) => "the request body took too long",
+            Step::Answer(_) => return,
+        };
+        self.refuse(io, conn, Refusal::new(Status::RequestTimeout, "bad_request", late), b"");
+    }
+}
+
+/// Why bytes are no request, as an answer.
+struct Unreadable(Response);
+
+impl From<HeadError> for Unreadable {
+    fn from(error: HeadError) -> Unreadable {
+        Refusal::from(error).into()
+    }
+}
+
+impl From<Refusal> for Unreadable {
+    fn from(refusal: Refusal) -> Unreadable {
+        Unreadable(refusal.into())
+    }
+}
+
+impl From<Response> for Unreadable {
+    fn from(response: Response) -> Unreadable {
+        Unreadable(response)
+    }
+}
+
+/// Whether the client waits for a word before it sends the body (RFC 9110 §10.1.1).
+fn expects_continue(head: &RequestHead<'_>) -> Result<bool, Refusal> {
+    match head.only("expect")? {
+        None => Ok(false),
+        Some(expected) if expected.eq_ignore_ascii_case("100-continue") => Ok(!head.is_http_1_0),
+        Some(_) => Err(Refusal::new(
+            Status::ExpectationFailed,
+            "bad_request",
+            "of expectations only 100-continue is known here",
+        )),
+    }
+}
+
+/// Sends a head and what follows it.
+pub(super) fn say(io: &mut Io, conn: ConnId, head: &[u8], content: &[u8]) {
+    if let Some(out) = io.outbox(conn) {
+        out.push_own(head.len() + content.len(), Class::Control, |bytes| {
+            bytes.extend_from_slice(head);
+            bytes.extend_from_slice(content);
+        });
+    }
+}
