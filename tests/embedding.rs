@@ -463,6 +463,84 @@ fn calls_beyond_the_queue_fail_and_nothing_is_lost_in_silence() {
     stop(server);
 }
 
+/// Makes a call over HTTP; gives the status and what the content says.
+fn call(server: &Running, kind: &str, user: &str, payload: &Value) -> (u16, Value) {
+    let mut stream = TcpStream::connect(server.local_addr()).unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
+    let body = payload.to_string();
+    write!(
+        stream,
+        "POST /api/v1/call/{kind}?{user} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
+}
+
+#[test]
+fn handlers_answer_calls_over_http_at_once_and_later_and_with_codes_of_their_own() {
+    let server = start();
+    let handle = server.handle();
+    handle
+        .handle("who", Access::Public, |call, reply| {
+            assert_eq!(call.connection, None);
+            let user = call.caller.map(|caller| caller.user.to_string());
+            reply.ok(json!({ "user": user, "of": call.payload["of"] })).unwrap();
+        })
+        .unwrap();
+    handle
+        .handle("later", Access::User, |_, reply| {
+            std::thread::spawn(move || reply.ok(json!({ "late": true })).unwrap());
+        })
+        .unwrap();
+    handle.handle("own", Access::User, |_, reply| reply.error("too_blue", "no").unwrap()).unwrap();
+    handle.handle("none", Access::User, |_, reply| drop(reply)).unwrap();
+    handle.handle("fault", Access::User, |_, _| panic!("a fault of its own")).unwrap();
+    handle.handle("admins", Access::Admin, |_, _| unreachable!()).unwrap();
+    // In place of one of the wire's own that no call could be.
+    handle.handle("auth", Access::User, |_, reply| reply.ok(json!({})).unwrap()).unwrap();
+    let answer = |kind: &str| call(&server, kind, "user=ada", &json!({ "of": 7 }));
+    assert_eq!(answer("who"), (200, json!({ "user": "ada", "of": 7 })));
+    assert_eq!(call(&server, "who", "", &json!({})), (200, json!({ "user": null, "of": null })));
+    assert_eq!(answer("later"), (200, json!({ "late": true })));
+    assert_eq!(answer("auth"), (200, json!({})));
+    for (kind, status, code) in [
+        ("own", 400, "too_blue"),
+        ("none", 500, "internal"),
+        ("fault", 500, "internal"),
+        ("admins", 403, "forbidden"),
+        ("nowhere", 404, "unknown_type"),
+    ] {
+        let (got, body) = answer(kind);
+        assert_eq!((got, body["error"]["code"].as_str()), (status, Some(code)), "{kind}");
+    }
+    assert_eq!(call(&server, "later", "", &json!({})).0, 401);
+    stop(server);
+}
+
+#[test]
+fn a_call_over_http_that_waits_when_the_server_stops_is_told_so() {
+    let server = start();
+    let (held, replies) = mpsc::channel();
+    server
+        .handle()
+        .handle("held", Access::User, move |_, reply| held.send(reply).unwrap())
+        .unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| call(&server, "held", "user=ada", &json!({})));
+        let reply = replies.recv_timeout(WAIT).unwrap();
+        server.handle().stop().unwrap();
+        let (status, body) = waiting.join().unwrap();
+        assert_eq!((status, body["error"]["code"].as_str()), (503, Some("unavailable")));
+        drop(reply);
+    });
+    server.join().unwrap();
+}
+
 #[test]
 fn a_connection_id_is_told_to_handlers() {
     let server = start();
@@ -470,7 +548,7 @@ fn a_connection_id_is_told_to_handlers() {
     server
         .handle()
         .handle("who", Access::Public, move |call, reply| {
-            told.send(call.connection).unwrap();
+            told.send(call.connection.unwrap()).unwrap();
             reply.ok(json!({})).unwrap();
         })
         .unwrap();

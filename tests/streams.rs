@@ -5,8 +5,8 @@ use parlor::base::{
     Chance, ConnId, Data, Limits, Moment, Snapshot as Stored, StreamId, Timestamp, Tree,
 };
 use parlor::hub::streams::{
-    Ask, Compare, Condition, Declaration, Filter, Form, Keep, Pattern, Publisher, Rights, Snapshot,
-    StreamSettings,
+    Ask, Compare, Condition, Declaration, Filter, Form, Keep, Pattern, Publisher, Snapshot,
+    StreamRights, StreamSettings,
 };
 use parlor::hub::{
     Answer, Census, Effect, Effects, Hub, Input, Notice, Now, Origin, RefusalCode, Settings,
@@ -104,9 +104,9 @@ impl World {
         ConnId::new(of as u32, 1)
     }
 
-    fn rights() -> Rc<Rights> {
+    fn rights() -> Rc<StreamRights> {
         let publish = Some(vec![Pattern::parse("*").unwrap()]);
-        Rc::new(Rights { is_user: true, publish, ..Rights::default() })
+        Rc::new(StreamRights { is_user: true, publish, ..StreamRights::default() })
     }
 
     /// Hands an input to the hub, and does what it wants; returns the answers.

@@ -32,6 +32,18 @@ impl ConnId {
         self.generation
     }
 
+    /// The inverse of its text, as in `7-1a2b3c`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<ConnId> {
+        let (index, generation) = text.split_once('-')?;
+        let conn = ConnId {
+            index: index.parse().ok()?,
+            generation: u32::from_str_radix(generation, 16).ok()?,
+        };
+        // Each has one text.
+        (conn.to_string() == text).then_some(conn)
+    }
+
     /// Both in one number, for an event queue's token.
     #[must_use]
     pub const fn to_u64(self) -> u64 {
@@ -67,5 +79,9 @@ mod tests {
             assert_eq!(ConnId::from_u64(conn.to_u64()), conn);
         }
         assert_eq!(ConnId::new(7, 0x1a2b3c).to_string(), "7-1a2b3c");
+        assert_eq!(ConnId::parse("7-1a2b3c"), Some(ConnId::new(7, 0x1a2b3c)));
+        for wrong in ["", "7", "7-", "-1", "07-1", "+7-1", "7-01", "7-A", "7-100000000", "7-1-1"] {
+            assert_eq!(ConnId::parse(wrong), None, "{wrong}");
+        }
     }
 }

@@ -142,6 +142,14 @@ pub const OVER_RATE_MAX: u32 = 100;
 pub const ABUSE_WINDOW_MS: u64 = 10_000;
 /// Errors to requests without an `id` are sent at most this often, with a count.
 pub const ANONYMOUS_ERROR_EVERY_MS: u64 = 1_000;
+/// Users named in one push of an admin's.
+pub const PUSH_USERS_MAX: usize = 1_000;
+/// Requests of HTTP that wait for the store or for a handler.
+pub const HTTP_CALLS_MAX: usize = 16_384;
+/// Users and addresses whose requests of HTTP are counted at one time.
+pub const HTTP_RATES_MAX: usize = 65_536;
+/// How long a store that has refused to write is taken for one that cannot, if it is not asked again.
+pub const STORE_REFUSED_MS: u64 = 5_000;
 /// A token, in bytes: several times what the claims of people come to.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Tokens of one request, in whichever ways they are presented: each costs a signature to check.

@@ -59,20 +59,19 @@ impl Hub {
                 effects.push(answered(&asker, answer));
                 self.write_came(now, asker.conn, effects);
             }
-            Pending::Join { origin, user, room } => {
+            Pending::Join { origin, user, room, by_themselves } => {
                 let asker = self.asker(user, origin);
                 if let Some(room) = room {
                     self.rooms[room.0 as usize].pending_members -= 1;
                 }
                 let ix = self.user_by_id.get(&asker.user).copied();
-                if let Some(ix) = ix.filter(|_| matches!(asker.origin, Origin::Conn(..))) {
+                if let Some(ix) = ix.filter(|_| by_themselves) {
                     let user = &mut self.users[ix.0 as usize];
                     user.pending_rooms = user.pending_rooms.saturating_sub(1);
                     self.forget_if_unneeded(ix);
                 }
                 let answer = match outcome {
                     Outcome::Room { room, entries } => {
-                        let by_themselves = asker.conn.is_some();
                         let ix = self.changed_room(now, room, entries, by_themselves, effects);
                         Ok(Answer::Joined(self.rooms[ix.0 as usize].summary(&asker.user)))
                     }
@@ -316,7 +315,7 @@ impl Hub {
             Origin::Conn(conn, _) => Some(*conn),
             Origin::Call(_) => None,
         };
-        Asker { user, conn, origin, is_admin: false }
+        Asker { user, conn, origin, is_admin: false, is_program: false }
     }
 }
 

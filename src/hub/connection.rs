@@ -96,10 +96,10 @@ impl Hub {
         self.came(now, ix, effects);
     }
 
-    /// The rooms of a connection's user, as a `hello` lists them.
-    pub(super) fn rooms_of(&self, conn: ConnId) -> Vec<super::effect::RoomSummary> {
-        let Some(connection) = self.connection(conn) else { return Vec::new() };
-        let user = &self.users[connection.user.0 as usize];
+    /// The rooms of a user, as a `hello` lists them.
+    pub(super) fn rooms_of(&self, user: &UserId) -> Vec<super::effect::RoomSummary> {
+        let Some(ix) = self.user_by_id.get(user) else { return Vec::new() };
+        let user = &self.users[ix.0 as usize];
         self.greeted_rooms(&user.id, user.rooms.as_slice())
     }
 

@@ -496,6 +496,7 @@ codes! {
     NoSuchRoom, "no_such_room", "There is no such room: for admins.";
     NoSuchUser, "no_such_user", "No such user is meant here.";
     NoSuchStream, "no_such_stream", "No stream is declared that has this name.";
+    NoSuchConnection, "no_such_connection", "There is no such connection.";
     NoSuchMessage, "no_such_message", "The room has no such message.";
     TooLarge, "too_large", "More than a limit allows.";
     RateLimited, "rate_limited", "Too many requests; later again.";

@@ -111,7 +111,7 @@ pub(super) enum Pending {
     /// A change of a message.
     Change { origin: Origin, room: RoomIx, asker: UserId, is_admin: bool },
     /// A room that is created, or joined: then it was there already if it is named.
-    Join { origin: Origin, user: UserId, room: Option<RoomIx> },
+    Join { origin: Origin, user: UserId, room: Option<RoomIx>, by_themselves: bool },
     /// A membership that ends.
     Leave { origin: Origin, room: RoomIx, user: UserId, by: Option<UserId>, reason: Reason },
     /// An invitation.
@@ -291,7 +291,9 @@ impl Hub {
             Input::Request { conn, is_admin, id, request } => {
                 self.requested(now, conn, is_admin, id, request, effects);
             }
-            Input::Call { call, user, request } => self.called(now, call, user, request, effects),
+            Input::Call { call, user, rights, request } => {
+                self.called(now, call, user, rights, request, effects);
+            }
             Input::Outcome { ticket, outcome } => self.outcome(now, ticket, outcome, effects),
             Input::Behind { conn, source, seq } => self.fell_behind(conn, RoomIx(source), seq),
             Input::PresenceMissed { conn } => self.presence_missed(conn),
@@ -372,24 +374,6 @@ impl Hub {
     #[must_use]
     pub fn streams(&self) -> &Streams {
         &self.streams
-    }
-
-    /// A user's display name, where it is not their id.
-    #[must_use]
-    pub fn name_of(&self, user: &UserId) -> Option<&str> {
-        let ix = self.user_by_id.get(user)?;
-        self.users[ix.0 as usize].name.as_deref()
-    }
-
-    /// The connections of a user.
-    #[must_use]
-    pub fn connections_of(&self, user: &UserId) -> &[ConnId] {
-        self.user_by_id.get(user).map_or(&[], |ix| self.users[ix.0 as usize].conns.as_slice())
-    }
-
-    /// All connections that have said whose they are.
-    pub fn all_connections(&self) -> impl Iterator<Item = ConnId> {
-        self.connections.iter().flatten().map(|connection| connection.conn)
     }
 
     fn woken(&mut self, now: Now, effects: &mut Effects) {

@@ -1,6 +1,6 @@
 //! What the hub is told.
 
-use super::streams::{Ask, Form, Publisher, Rights};
+use super::streams::{Ask, Form, Publisher, StreamRights};
 use crate::base::{
     Body, ConnId, Data, Moment, Outcome, Revocation, RoomId, StreamId, Timestamp, UserId,
 };
@@ -24,8 +24,19 @@ pub type RequestId = Option<Rc<str>>;
 pub enum Origin {
     /// A connection.
     Conn(ConnId, RequestId),
-    /// The embedding program, by the number of its call.
+    /// Whoever has made a call that came on no connection, by its number.
     Call(u64),
+}
+
+/// With which rights a call is made that comes on no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// A user's own.
+    User,
+    /// An admin's.
+    Admin,
+    /// The embedding program's: those of an admin, and nobody in person is told to have used them.
+    Program,
 }
 
 /// One thing that happened.
@@ -58,12 +69,14 @@ pub enum Input {
         /// What.
         request: Request,
     },
-    /// The embedding program asks for something in a user's name, with an admin's rights.
+    /// Somebody asks for something on no connection: the embedding program, or a request of HTTP.
     Call {
         /// For the answer.
         call: u64,
-        /// Whose name.
+        /// In whose name.
         user: UserId,
+        /// With which rights.
+        rights: Rights,
         /// What.
         request: Request,
     },
@@ -72,7 +85,7 @@ pub enum Input {
         /// Which, and for the answer.
         by: (ConnId, RequestId),
         /// What it may watch.
-        rights: Rc<Rights>,
+        rights: Rc<StreamRights>,
         /// How it is told.
         form: Form,
         /// What it wants.
@@ -110,7 +123,7 @@ pub enum Input {
         /// Which.
         conn: ConnId,
         /// What it may watch now.
-        rights: Rc<Rights>,
+        rights: Rc<StreamRights>,
     },
     /// Streams may be declared otherwise than they were.
     Redeclared,
@@ -212,7 +225,7 @@ pub enum Request {
     Leave(RoomId),
     /// Let another join a room that is not open.
     Invite(RoomId, UserId),
-    /// Make another a member. (The embedding program's.)
+    /// Make another a member. (For admins and the embedding program.)
     Add(RoomId, UserId),
     /// Make another no member any more.
     Remove(RoomId, UserId),
@@ -233,6 +246,8 @@ pub enum Request {
     },
     /// End a room.
     End(RoomId),
+    /// Say what a room is like.
+    Room(RoomId),
     /// List rooms.
     ListRooms {
         /// All that one may join or is in, in place of one's own.

@@ -44,6 +44,17 @@ impl Hub {
         Answer::Rooms { rooms, more }
     }
 
+    /// What a room is like, for its members, those who may join and admins.
+    pub(super) fn room_info(&self, asker: &Asker, name: &RoomId) -> Result<Answer, Refusal> {
+        let Some((_, room)) = self.room(name) else { return Err(asker.stranger()) };
+        let user = &asker.user;
+        let may_join = (room.is_open || room.is_invited(user)) && !room.is_banned(user);
+        if room.member(user).is_none() && !may_join && !asker.is_admin {
+            return Err(Refusal::NOT_MEMBER);
+        }
+        Ok(Answer::Room(room.summary(user)))
+    }
+
     pub(super) fn list_members(
         &self,
         asker: &Asker,

@@ -211,7 +211,7 @@ impl Hub {
             return Ok(None);
         }
         // The embedding program asks in this user's name.
-        if of_room.member(&user).is_none() && asker.conn.is_none() {
+        if of_room.member(&user).is_none() && asker.is_program {
             return Err(Refusal::NOT_MEMBER);
         }
         if of_room.member(&user).is_none() {

@@ -18,6 +18,7 @@ mod hub;
 mod input;
 mod keep;
 mod lists;
+mod look;
 mod makers;
 mod manage;
 mod marks;
@@ -35,6 +36,6 @@ pub use effect::{
     RefusalCode, Resumed, RoomSummary,
 };
 pub use hub::{Census, Counts, Hub, Settings};
-pub use input::{Input, Now, Origin, Part, Request, RequestId, Target};
+pub use input::{Input, Now, Origin, Part, Request, RequestId, Rights, Target};
 pub use keep::{Retention, Retentions};
 pub use presence::Scope;

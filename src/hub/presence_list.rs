@@ -1,6 +1,6 @@
 //! Who is online now, for those who ask: a page at a time, in the order of ids.
 
-use super::effect::{Answer, PresenceInfo, Refusal, RefusalCode};
+use super::effect::{Answer, Refusal, RefusalCode};
 use super::hub::Hub;
 use super::presence::Scope;
 use super::request::Asker;
@@ -43,16 +43,7 @@ impl Hub {
         self.presence.lists += 1;
         let more = found.len() > limit;
         found.truncate(limit);
-        let info = |ix: UserIx| {
-            let user = &self.users[ix.0 as usize];
-            PresenceInfo {
-                user: user.id.clone(),
-                name: user.name.clone(),
-                connections: user.conns.as_slice().len(),
-                since: user.since,
-            }
-        };
-        let users = found.into_iter().map(info).collect();
+        let users = found.into_iter().map(|ix| self.presence_of(ix)).collect();
         Ok(Answer::Presence { users, version: self.presence.version, more })
     }
 
@@ -88,7 +79,7 @@ impl Hub {
     }
 }
 
-fn page<'a>(
+pub(super) fn page<'a>(
     online: &'a BTreeMap<UserId, UserIx>,
     after: Option<&UserId>,
     most: usize,

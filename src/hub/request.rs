@@ -2,7 +2,7 @@
 
 use super::effect::{Answer, Effect, Effects, Refusal, RefusalCode};
 use super::hub::{Hub, Pending};
-use super::input::{Now, Origin, Request, RequestId, Target};
+use super::input::{Now, Origin, Request, RequestId, Rights, Target};
 use super::room::RoomIx;
 use crate::base::{Body, ConnId, Record, Revocation, RoomId, UserId};
 use std::sync::Arc;
@@ -14,12 +14,14 @@ pub(super) struct Asker {
     pub(super) conn: Option<ConnId>,
     pub(super) origin: Origin,
     pub(super) is_admin: bool,
+    /// It is the embedding program, in the user's name.
+    pub(super) is_program: bool,
 }
 
 impl Asker {
     /// The refusal of a room that the asker cannot know of: admins are told the truth.
     pub(super) const fn stranger(&self) -> Refusal {
-        if self.is_admin && self.conn.is_some() {
+        if self.is_admin && !self.is_program {
             Refusal::new(RefusalCode::NoSuchRoom, "there is no such room")
         } else {
             Refusal::NOT_MEMBER
@@ -28,7 +30,7 @@ impl Asker {
 
     /// Who has done it; nobody in person if it is the embedding program.
     pub(super) fn by(&self) -> Option<UserId> {
-        self.conn.map(|_| self.user.clone())
+        (!self.is_program).then(|| self.user.clone())
     }
 }
 
@@ -44,7 +46,7 @@ impl Hub {
     ) {
         let Some(user) = self.user_of(conn).cloned() else { return };
         let origin = Origin::Conn(conn, id);
-        let asker = Asker { user, conn: Some(conn), origin, is_admin };
+        let asker = Asker { user, conn: Some(conn), origin, is_admin, is_program: false };
         self.dispatch(now, &asker, request, effects);
     }
 
@@ -53,10 +55,16 @@ impl Hub {
         now: Now,
         call: u64,
         user: UserId,
+        rights: Rights,
         request: Request,
         effects: &mut Effects,
     ) {
-        let asker = Asker { user, conn: None, origin: Origin::Call(call), is_admin: true };
+        let (is_admin, is_program) = match rights {
+            Rights::User => (false, false),
+            Rights::Admin => (true, false),
+            Rights::Program => (true, true),
+        };
+        let asker = Asker { user, conn: None, origin: Origin::Call(call), is_admin, is_program };
         self.dispatch(now, &asker, request, effects);
     }
 
@@ -97,10 +105,11 @@ impl Hub {
                 self.typing(now, asker, &room, typing, effects).map(Some)
             }
             Request::Read(room, seq) => self.read(asker, &room, seq, effects),
-            Request::Info => Ok(asker.conn.map(|conn| Answer::Info {
-                rooms: self.rooms_of(conn),
+            Request::Info => Ok(Some(Answer::Info {
+                rooms: self.rooms_of(&asker.user),
                 invites: self.invites_of(&asker.user),
             })),
+            Request::Room(room) => self.room_info(asker, &room).map(Some),
             Request::ListPresence { room, after, limit } => {
                 self.list_presence(asker, room, after, limit).map(Some)
             }
@@ -222,7 +231,8 @@ impl Hub {
         let owner = asker.user.clone();
         let record = Record::Create { room, title, open, owner, members };
         let user = asker.user.clone();
-        let pending = Pending::Join { origin: asker.origin.clone(), user, room: None };
+        let origin = asker.origin.clone();
+        let pending = Pending::Join { origin, user, room: None, by_themselves: true };
         self.persist(asker, record, pending, true, effects);
         Ok(None)
     }
@@ -273,7 +283,8 @@ impl Hub {
             is_own: true,
             create: true,
         };
-        let pending = Pending::Join { origin: asker.origin.clone(), user, room };
+        let origin = asker.origin.clone();
+        let pending = Pending::Join { origin, user, room, by_themselves: true };
         self.persist(asker, record, pending, true, effects);
         Ok(None)
     }
@@ -321,9 +332,11 @@ impl Hub {
             None => self.check_all_rooms()?,
         }
         let room = self.count_pending_member(&name);
+        let by = asker.by();
         let record =
-            Record::Join { room: name, user: user.clone(), by: None, is_own: false, create: true };
-        let pending = Pending::Join { origin: asker.origin.clone(), user, room };
+            Record::Join { room: name, user: user.clone(), by, is_own: false, create: true };
+        let origin = asker.origin.clone();
+        let pending = Pending::Join { origin, user, room, by_themselves: false };
         self.persist(asker, record, pending, true, effects);
         Ok(None)
     }
@@ -381,9 +394,8 @@ impl Hub {
 
     /// A room that a user asked for is on its way to the store.
     fn count_pending(&mut self, user: &UserId) {
-        if let Some(ix) = self.user_by_id.get(user) {
-            self.users[ix.0 as usize].pending_rooms += 1;
-        }
+        let ix = self.user_ix(user);
+        self.users[ix.0 as usize].pending_rooms += 1;
     }
 
     fn check_all_rooms(&self) -> Result<(), Refusal> {

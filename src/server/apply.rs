@@ -36,35 +36,35 @@ impl<S: Backend> Chat<S> {
         for effect in &effects.list {
             match effect {
                 Effect::Answer { origin: Origin::Call(call), answer } => {
-                    if let Some(ticket) = self.tickets.remove(call) {
-                        ticket.answer_with(match answer {
-                            Ok(answer) => Ok(answer.clone()),
-                            Err(refusal) => Err(refusal.clone()),
-                        });
+                    self.call_answered(net, *call, answer);
+                }
+                Effect::Answer { origin: origin @ Origin::Conn(conn, id), answer } => {
+                    match (answer, id) {
+                        (Ok(Answer::Info { rooms, invites }), Some(id)) => {
+                            let text =
+                                encode::reply(id, |w| self.info(w, net, origin, rooms, invites));
+                            self.say(net, *conn, &text);
+                        }
+                        (Ok(answer), Some(id)) => {
+                            let text = encode::reply(id, |w| encode::answer(w, answer));
+                            self.say(net, *conn, &text);
+                        }
+                        (Ok(Answer::Subscribed(streams)), None) => {
+                            let text = encode::push("subscribed", |w| subscribed(w, streams));
+                            self.say(net, *conn, &text);
+                        }
+                        (Ok(_), None) => {}
+                        (Err(refusal), id) => {
+                            let detail = encode::refusal_detail(refusal);
+                            let code = refusal.code.as_str();
+                            self.error(net, *conn, id.as_deref(), code, refusal.message, &detail);
+                        }
                     }
                 }
-                Effect::Answer { origin: Origin::Conn(conn, id), answer } => match (answer, id) {
-                    (Ok(Answer::Info { rooms, invites }), Some(id)) => {
-                        self.info(net, *conn, id, rooms, invites);
-                    }
-                    (Ok(answer), Some(id)) => {
-                        let text = encode::reply(id, |w| encode::answer(w, answer));
-                        self.say(net, *conn, &text);
-                    }
-                    (Ok(Answer::Subscribed(streams)), None) => {
-                        let text = encode::push("subscribed", |w| subscribed(w, streams));
-                        self.say(net, *conn, &text);
-                    }
-                    (Ok(_), None) => {}
-                    (Err(refusal), id) => {
-                        let detail = encode::refusal_detail(refusal);
-                        let code = refusal.code.as_str();
-                        self.error(net, *conn, id.as_deref(), code, refusal.message, &detail);
-                    }
-                },
                 Effect::Greet { conn, rooms, invites } => {
+                    let origin = Origin::Conn(*conn, None);
                     let text =
-                        encode::push("hello", |w| self.greeting(w, net, *conn, rooms, invites));
+                        encode::push("hello", |w| self.greeting(w, net, &origin, rooms, invites));
                     self.came(*conn);
                     self.say(net, *conn, &text);
                 }
@@ -162,6 +162,11 @@ impl<S: Backend> Chat<S> {
         while self.deliveries < DELIVERIES_PER_TURN {
             let Some((ticket, outcome)) = self.outcomes.pop_front() else { return };
             self.at_store -= 1;
+            match outcome {
+                Outcome::Unavailable => self.store_refused = Some(net.now()),
+                Outcome::Page(_) => {}
+                _ => self.store_refused = None,
+            }
             self.decide(net, Input::Outcome { ticket, outcome });
         }
         // The rest in the next turn, when these have been sent.

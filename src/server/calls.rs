@@ -3,18 +3,37 @@
 use super::chat::Chat;
 use super::encode::{self, ErrorDetail};
 use super::handle::HandleError;
+use super::handler::Asking;
+use super::http::HttpCall;
 use super::shared::{Command, Recipients, Shared};
+use super::ticket::TicketState;
 use super::web::Net;
 use crate::base::limits::CALLS_PER_TURN;
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, ConnId};
-use crate::hub::Input;
+use crate::hub::{Input, Rights};
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
 use crate::store::Backend;
 use std::sync::Arc;
 
+/// Who waits for the answer to a call.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// The embedding program.
+    Ticket(Arc<TicketState>),
+    /// A request of HTTP.
+    Http(Box<HttpCall>),
+}
+
 impl<S: Backend> Chat<S> {
+    /// A number for a call.
+    pub(super) fn new_call(&mut self, waiting: Waiting) -> u64 {
+        self.next_call += 1;
+        self.calls.insert(self.next_call, waiting);
+        self.next_call
+    }
+
     /// Carries out calls of other threads, a bounded number in a turn.
     pub(super) fn take_calls(&mut self, net: &mut Net<'_>) {
         self.take_answers(net);
@@ -48,10 +67,8 @@ impl<S: Backend> Chat<S> {
                 }
             }
             Command::Ask { user, request, ticket } => {
-                self.next_call += 1;
-                let call = self.next_call;
-                self.tickets.insert(call, ticket);
-                self.decide(net, Input::Call { call, user, request });
+                let call = self.new_call(Waiting::Ticket(ticket));
+                self.decide(net, Input::Call { call, user, rights: Rights::Program, request });
             }
             Command::Register { kind, handler } => {
                 self.handlers.insert(kind, handler);
@@ -64,7 +81,14 @@ impl<S: Backend> Chat<S> {
     /// Hands on what handlers have answered.
     pub(super) fn take_answers(&mut self, net: &mut Net<'_>) {
         let answers = std::mem::take(&mut self.shared.queue().answers);
-        for (conn, id, result) in answers {
+        for (asking, result) in answers {
+            let (conn, id) = match asking {
+                Asking::Conn(conn, id) => (conn, id),
+                Asking::Call(call) => {
+                    self.call_handled(net, call, &result);
+                    continue;
+                }
+            };
             if let Some(session) = self.session(conn) {
                 session.calls = session.calls.saturating_sub(1);
                 self.settle_pause(net, conn);
@@ -83,6 +107,19 @@ impl<S: Backend> Chat<S> {
         }
     }
 
+    /// Refuses the calls over HTTP that still wait, for a handler, when the server ends.
+    pub(super) fn refuse_http_calls(&mut self, net: &mut Net<'_>) {
+        let is_http = |(call, waiting): (&u64, &Waiting)| {
+            matches!(waiting, Waiting::Http(_)).then_some(*call)
+        };
+        let mut left: Vec<u64> = self.calls.iter().filter_map(is_http).collect();
+        left.sort_unstable();
+        for call in left {
+            let detail = ErrorDetail { retry_after_ms: Some(1_000), ..ErrorDetail::default() };
+            self.call_refused(net, call, "unavailable", "the server stops", detail);
+        }
+    }
+
     /// After the loop: every call that was not carried out is told so.
     pub(super) fn fail_calls(&mut self) {
         let left = self.shared.queue().stop();
@@ -91,8 +128,12 @@ impl<S: Backend> Chat<S> {
                 ticket.answer(Err(HandleError::Stopped));
             }
         }
-        for (_, ticket) in self.tickets.drain() {
-            ticket.answer(Err(HandleError::Stopped));
+        for (_, waiting) in self.calls.drain() {
+            match waiting {
+                Waiting::Ticket(ticket) => ticket.answer(Err(HandleError::Stopped)),
+                // Its connection has ended with the loop.
+                Waiting::Http(_) => {}
+            }
         }
         self.shared.online().clear();
     }

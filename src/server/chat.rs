@@ -1,30 +1,33 @@
 //! The chat server as an application of WebSockets: sessions between the wire and the hub.
 
 use super::auth::{Identity, Keys, Verifier};
+use super::calls::Waiting;
 use super::config::Config;
 use super::drain::Stopping;
 use super::encode;
 use super::handler::Registered;
-use super::http::{Routed, Rules, route};
+use super::http::{Rates, Readiness, Routed, Rules, route};
 use super::json::Writer;
 use super::session::{Known, Phase, Session};
 use super::shared::Shared;
 use super::streams::largest_binary;
-use super::ticket::TicketState;
 use super::web::{Answer, Application, Exchange, Message, Net, Over, Request, Web, WebConfig};
+use crate::base::limits::STORE_REFUSED_MS;
 use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot};
-use crate::hub::{Effects, Hub, Input};
+use crate::hub::{Effects, Hub, Input, Origin};
 use crate::protocol::CloseCode;
-use crate::protocol::handshake::{Refusal, Status};
+use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
 use crate::reactor::Wake;
 use crate::store::{Backend, Store};
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// The closes of the wire's own range, and their names.
 pub(super) const UNAUTHORIZED: (CloseCode, &str) = (CloseCode(4001), "unauthorized");
 pub(super) const AUTH_TIMEOUT: (CloseCode, &str) = (CloseCode(4002), "auth_timeout");
+pub(super) const KICKED: (CloseCode, &str) = (CloseCode(4003), "kicked");
 pub(super) const TOO_MANY: (CloseCode, &str) = (CloseCode(4004), "too_many");
 pub(super) const BAD_CLIENT: (CloseCode, &str) = (CloseCode(4000), "bad_client");
 pub(super) const SLOW: (CloseCode, &str) = (CloseCode(4101), "slow");
@@ -50,9 +53,12 @@ pub struct Chat<S = Store> {
     pub(super) effects: Effects,
     /// The largest message that publishes to a stream of bytes; 0 if there is none.
     pub(super) largest_binary: u64,
-    /// Calls of the embedding program that wait for the hub's answer.
-    pub(super) tickets: HashMap<u64, Arc<TicketState>>,
+    /// Calls that came on no connection and wait for an answer.
+    pub(super) calls: HashMap<u64, Waiting>,
     pub(super) next_call: u64,
+    pub(super) rates: Rates,
+    /// When the store last refused to write, if it has taken nothing since.
+    pub(super) store_refused: Option<Moment>,
     /// What the store has answered and the hub has not heard yet.
     pub(super) outcomes: VecDeque<(u64, Outcome)>,
     /// Frames that were handed to connections in this turn.
@@ -91,9 +97,11 @@ impl<S: Backend> Chat<S> {
             limits: config.limits.clone(),
             compression: config.compression.enabled.then_some(config.compression.codecs),
         };
-        let mut chat = Chat::new(config, verifier, hub, store, shared);
+        let web_seed = chance.next_u64();
+        let rates = Rates::new(chance.next_u64());
+        let mut chat = Chat::new(config, verifier, hub, store, shared, rates);
         chat.started = started;
-        Web::new(chat, web_config, chance.next_u64())
+        Web::new(chat, web_config, web_seed)
     }
 
     /// Its store.
@@ -106,7 +114,14 @@ impl<S: Backend> Chat<S> {
         &self.hub
     }
 
-    fn new(config: Config, verifier: Verifier, hub: Hub, store: S, shared: Arc<Shared>) -> Chat<S> {
+    fn new(
+        config: Config,
+        verifier: Verifier,
+        hub: Hub,
+        store: S,
+        shared: Arc<Shared>,
+        rates: Rates,
+    ) -> Chat<S> {
         let largest_binary = largest_binary(&config.streams);
         Chat {
             verifier,
@@ -119,8 +134,10 @@ impl<S: Backend> Chat<S> {
             inputs: VecDeque::new(),
             effects: Effects::default(),
             largest_binary,
-            tickets: HashMap::new(),
+            calls: HashMap::new(),
             next_call: 0,
+            rates,
+            store_refused: None,
             outcomes: VecDeque::new(),
             deliveries: 0,
             has_begun: false,
@@ -134,12 +151,6 @@ impl<S: Backend> Chat<S> {
     pub(super) fn session(&mut self, conn: ConnId) -> Option<&mut Session> {
         let session = self.sessions.get_mut(conn.index())?.as_mut();
         session.filter(|session| session.conn == conn)
-    }
-
-    /// Who a connection has said that it is.
-    pub(super) fn known(&self, conn: ConnId) -> Option<&Known> {
-        let session = self.sessions.get(conn.index())?.as_ref();
-        session.filter(|session| session.conn == conn)?.known()
     }
 
     /// Lets somebody in whose identity is known.
@@ -162,6 +173,7 @@ impl<S: Backend> Chat<S> {
         let verified = self.verifier.verify(token, net.timestamp());
         let Some(session) = self.session(conn) else { return };
         let known = session.known().map(|known| known.user.clone());
+        let (code, detail) = (UNAUTHORIZED.1, encode::ErrorDetail::default());
         match (verified, known) {
             (Ok(identity), Some(known)) if identity.user == known => {
                 // The new token's rights replace the old ones, downwards too.
@@ -176,10 +188,10 @@ impl<S: Backend> Chat<S> {
             }
             // A refresh that fails changes nothing.
             (Ok(_), Some(_)) => {
-                self.refuse(net, conn, id, "unauthorized", "the token is another user's");
+                self.error(net, conn, id, code, "the token is another user's", &detail);
             }
             (Err(error), Some(_)) => {
-                self.refuse(net, conn, id, "unauthorized", &error.to_string());
+                self.error(net, conn, id, code, &error.to_string(), &detail);
             }
             (Ok(identity), None) => {
                 let Phase::Anonymous { resumes: announced, .. } = session.phase else { return };
@@ -230,22 +242,23 @@ impl<S: Backend> Chat<S> {
         &self,
         w: &mut Writer,
         net: &Net<'_>,
-        conn: ConnId,
+        origin: &Origin,
         rooms: &[crate::hub::RoomSummary],
         invites: &[crate::hub::InviteInfo],
     ) {
-        let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
-        let Some(known) = session.and_then(Session::known) else { return };
+        let Some(person) = self.person(origin) else { return };
         w.number("protocol", 1);
         w.text("server", concat!("parlor/", env!("CARGO_PKG_VERSION")));
-        w.text("connection", &conn.to_string());
+        if let Origin::Conn(conn, _) = origin {
+            w.text("connection", &conn.to_string());
+        }
         w.text("epoch", self.hub.epoch());
         w.number("ts", net.timestamp().0);
         w.object_in("user", |w| {
-            let id = known.user.as_str();
+            let id = person.user.as_str();
             w.text("id", id);
-            w.text("name", self.hub.name_of(&known.user).unwrap_or(id));
-            w.flag("admin", known.admin);
+            w.text("name", self.hub.name_of(&person.user).unwrap_or(id));
+            w.flag("admin", person.is_admin);
         });
         w.number("heartbeat_ms", self.config.limits.heartbeat_interval_ms);
         w.object_in("limits", |w| encode::limits(w, &self.config.limits));
@@ -254,6 +267,22 @@ impl<S: Backend> Chat<S> {
         w.text("presence", self.config.presence.as_str());
         w.array("rooms", rooms, |w, room| w.object(|w| encode::summary(w, room)));
         w.array("invites", invites, |w, invite| w.object(|w| encode::invite(w, invite)));
+    }
+
+    fn rules(&self, net: &Net<'_>) -> Rules<'_> {
+        let refused_lately = |at: Moment| net.now().millis_since(at) < STORE_REFUSED_MS;
+        let readiness = match (self.stopping, self.store_refused) {
+            (Some(_), _) => Readiness::Stopping,
+            (None, Some(at)) if refused_lately(at) => Readiness::StoreRefuses,
+            (None, _) => Readiness::Ready,
+        };
+        Rules {
+            verifier: &self.verifier,
+            admin_token: self.config.admin_token.as_ref(),
+            allowed_origins: &self.config.allowed_origins,
+            now: net.timestamp(),
+            readiness,
+        }
     }
 
     /// Sets a session's next deadline.
@@ -291,13 +320,9 @@ fn restarting() -> Refusal {
 impl<S: Backend> Application for Chat<S> {
     fn request(&mut self, net: &mut Net<'_>, exchange: Exchange, request: &Request<'_>) -> Answer {
         let conn = exchange.conn();
-        let rules = Rules {
-            verifier: &self.verifier,
-            allowed_origins: &self.config.allowed_origins,
-            now: net.timestamp(),
-        };
-        let (answer, identity, resumes) = match route(request.head, rules) {
+        let (answer, identity, resumes) = match route(request.head, self.rules(net)) {
             Routed::Respond(response) => return Answer::Respond(response),
+            Routed::Call(call) => return self.call(net, exchange, request, &call),
             Routed::Open { .. } if self.is_draining() => return restarting().into(),
             Routed::Open { upgrade, protocol, identity, resumes } => {
                 (net.accept(&upgrade, protocol), identity, resumes)
@@ -315,6 +340,19 @@ impl<S: Backend> Application for Chat<S> {
         session.is_announcing_resume = resumes;
         self.sessions[conn.index()] = Some(session);
         answer
+    }
+
+    fn before_body(
+        &mut self,
+        net: &mut Net<'_>,
+        _: IpAddr,
+        head: &RequestHead<'_>,
+    ) -> Option<Response> {
+        // Nobody's content is waited for but of those who may make a call.
+        match route(head, self.rules(net)) {
+            Routed::Respond(response) => Some(response),
+            Routed::Call(_) | Routed::Open { .. } => None,
+        }
     }
 
     fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {

@@ -1,18 +1,33 @@
-//! A client's messages: who may send them now, and where they go.
+//! A client's requests, on a connection or by a call: who may send them now, and where they go.
 
+use super::calls::Waiting;
 use super::chat::{BAD_CLIENT, Chat, RATE};
 use super::encode::{self, ErrorDetail};
-use super::handler::{Access, Call, Caller, Reply};
-use super::request::{Envelope, Fault, TYPES};
+use super::handler::{Access, Asking, Call, Caller, Reply};
+use super::json::Writer;
+use super::request::{ADMIN_PREFIX, Envelope, Fault, OF_A_CONNECTION, TYPES};
 use super::streams::stream;
 use super::web::{Message, Net};
-use crate::base::ConnId;
 use crate::base::limits::REVOCATIONS_MAX;
-use crate::hub::{Input, InviteInfo, RefusalCode, Request, RequestId, RoomSummary, Scope};
+use crate::base::{ConnId, UserId};
+use crate::hub::streams::StreamRights;
+use crate::hub::{
+    Input, InviteInfo, Origin, RefusalCode, Request, RequestId, Rights, RoomSummary, Scope,
+};
 use crate::protocol::CloseCode;
 use crate::store::Backend;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
+
+/// Who asks for something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Person {
+    pub(super) user: UserId,
+    pub(super) is_admin: bool,
+    /// What they may do with streams.
+    pub(super) streams: Rc<StreamRights>,
+}
 
 impl<S: Backend> Chat<S> {
     pub(super) fn received(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
@@ -46,8 +61,11 @@ impl<S: Backend> Chat<S> {
             return;
         }
         match envelope {
-            Ok(envelope) => self.dispatch(net, conn, &envelope),
-            Err((id, fault)) => self.fault(net, conn, id, &fault),
+            Ok(envelope) => {
+                let origin = Origin::Conn(conn, envelope.id.clone());
+                self.dispatch(net, &origin, &envelope);
+            }
+            Err((id, fault)) => self.fault(net, &Origin::Conn(conn, id), &fault),
         }
     }
 
@@ -63,23 +81,41 @@ impl<S: Backend> Chat<S> {
         self.error(net, conn, id.as_deref(), code, "too many requests", &detail);
     }
 
-    pub(super) fn fault(&mut self, net: &mut Net<'_>, conn: ConnId, id: RequestId, fault: &Fault) {
-        let now = net.now();
-        let is_malformed = matches!(fault.code, RefusalCode::BadJson | RefusalCode::BadRequest);
-        let is_one_too_many =
-            is_malformed && self.session(conn).is_some_and(|session| session.malformed(now));
+    pub(super) fn fault(&mut self, net: &mut Net<'_>, origin: &Origin, fault: &Fault) {
         let detail = encode::fault_detail(fault);
-        self.error(net, conn, id.as_deref(), fault.code.as_str(), &fault.message, &detail);
-        if is_one_too_many {
-            self.close_with(net, conn, BAD_CLIENT, "too many malformed requests");
+        self.refuse_with(net, origin, fault.code.as_str(), &fault.message, detail);
+        let is_malformed = matches!(fault.code, RefusalCode::BadJson | RefusalCode::BadRequest);
+        if let Origin::Conn(conn, _) = origin
+            && is_malformed
+        {
+            let now = net.now();
+            if self.session(*conn).is_some_and(|session| session.malformed(now)) {
+                self.close_with(net, *conn, BAD_CLIENT, "too many malformed requests");
+            }
         }
     }
 
-    fn dispatch(&mut self, net: &mut Net<'_>, conn: ConnId, envelope: &Envelope<'_>) {
-        let Some(session) = self.session(conn) else { return };
-        let is_known = session.known().is_some();
-        let is_admin = session.known().is_some_and(|known| known.admin);
-        let id = envelope.id.as_deref();
+    /// Who asks; none who has not said who they are.
+    pub(super) fn person(&self, origin: &Origin) -> Option<Person> {
+        match origin {
+            Origin::Conn(conn, _) => {
+                let session = self.sessions.get(conn.index())?.as_ref();
+                let known = session.filter(|session| session.conn == *conn)?.known()?;
+                let streams = Rc::clone(&known.rights);
+                Some(Person { user: known.user.clone(), is_admin: known.admin, streams })
+            }
+            Origin::Call(call) => match self.calls.get(call)? {
+                Waiting::Http(call) => call.caller.clone(),
+                Waiting::Ticket(_) => None,
+            },
+        }
+    }
+
+    /// Carries out a request, on a connection or by a call: whoever has sent it, and however.
+    pub(super) fn dispatch(&mut self, net: &mut Net<'_>, origin: &Origin, envelope: &Envelope<'_>) {
+        let person = self.person(origin);
+        let (is_known, is_admin) =
+            (person.is_some(), person.as_ref().is_some_and(|person| person.is_admin));
         if let Some(handler) = self.handlers.get(envelope.kind.as_ref()) {
             let handler = handler.clone();
             let refused = match (handler.access, is_known) {
@@ -92,26 +128,48 @@ impl<S: Backend> Chat<S> {
                 (Access::Admin, true) => Some(("forbidden", "this is for admins")),
             };
             match refused {
-                Some((code, message)) => self.refuse(net, conn, id, code, message),
-                None => self.call_handler(net, conn, envelope, &handler.run),
+                Some((code, message)) => self.refuse(net, origin, code, message),
+                None => self.call_handler(net, origin, person, envelope, &handler.run),
             }
             return;
         }
-        match envelope.kind.as_ref() {
-            "auth" => match envelope.auth() {
-                Ok((token, resumes)) => self.authenticate(net, conn, id, &token, resumes),
-                Err(fault) => self.fault(net, conn, envelope.id.clone(), &fault),
-            },
-            _ if !is_known => {
-                self.refuse(net, conn, id, "unauthorized", "say who you are, first");
+        match (envelope.kind.as_ref(), origin) {
+            (kind, Origin::Call(_)) if OF_A_CONNECTION.contains(&kind) => {
+                let field = Some("type".into());
+                let detail = ErrorDetail { field, ..ErrorDetail::default() };
+                let message = "this acts on a WebSocket's own connection";
+                self.refuse_with(net, origin, "bad_request", message, detail);
             }
+            ("auth", Origin::Conn(conn, id)) => match envelope.auth() {
+                Ok((token, resumes)) => {
+                    self.authenticate(net, *conn, id.as_deref(), &token, resumes);
+                }
+                Err(fault) => self.fault(net, origin, &fault),
+            },
+            (kind, _) => match person {
+                Some(person) => self.request(net, origin, &person, kind, envelope),
+                None => self.refuse(net, origin, "unauthorized", "say who you are, first"),
+            },
+        }
+    }
+
+    fn request(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        person: &Person,
+        kind: &str,
+        envelope: &Envelope<'_>,
+    ) {
+        let is_admin = person.is_admin;
+        match kind {
             "ping" => {
                 let ts = net.timestamp().0;
-                self.reply(net, conn, id, |w| w.number("ts", ts));
+                self.reply(net, origin, |w| w.number("ts", ts));
             }
-            "info" => {
-                let id = envelope.id.clone();
-                self.decide(net, Input::Request { conn, is_admin, id, request: Request::Info });
+            "info" => self.ask_hub(net, origin, person, Request::Info),
+            _ if kind.starts_with(ADMIN_PREFIX) && !is_admin => {
+                self.refuse(net, origin, "forbidden", "this is for admins");
             }
             _ => match envelope.request(&self.config.limits, net.timestamp()) {
                 Ok(Some(Request::Revoke(revocation)))
@@ -120,57 +178,66 @@ impl<S: Backend> Chat<S> {
                     let limit = Some(REVOCATIONS_MAX as u64);
                     let detail = ErrorDetail { limit, ..ErrorDetail::default() };
                     let message = "as many revocations as there may be";
-                    self.error(net, conn, id, RefusalCode::Quota.as_str(), message, &detail);
+                    let code = RefusalCode::Quota.as_str();
+                    self.refuse_with(net, origin, code, message, detail);
                 }
-                Ok(Some(request)) => {
-                    let id = envelope.id.clone();
-                    self.decide(net, Input::Request { conn, is_admin, id, request });
-                }
-                Ok(None) => self.stream_request(net, conn, envelope),
-                Err(fault) => self.fault(net, conn, envelope.id.clone(), &fault),
+                Ok(Some(request)) => self.ask_hub(net, origin, person, request),
+                Ok(None) => self.stream_request(net, origin, person, envelope),
+                Err(fault) => self.fault(net, origin, &fault),
             },
         }
     }
 
-    /// Answers `info`.
+    fn ask_hub(&mut self, net: &mut Net<'_>, origin: &Origin, person: &Person, request: Request) {
+        let is_admin = person.is_admin;
+        let input = match origin {
+            Origin::Conn(conn, id) => {
+                Input::Request { conn: *conn, is_admin, id: id.clone(), request }
+            }
+            Origin::Call(call) => {
+                let rights = if is_admin { Rights::Admin } else { Rights::User };
+                Input::Call { call: *call, user: person.user.clone(), rights, request }
+            }
+        };
+        self.decide(net, input);
+    }
+
+    /// Writes what `info` answers.
     pub(super) fn info(
-        &mut self,
-        net: &mut Net<'_>,
-        conn: ConnId,
-        id: &str,
+        &self,
+        w: &mut Writer,
+        net: &Net<'_>,
+        origin: &Origin,
         rooms: &[RoomSummary],
         invites: &[InviteInfo],
     ) {
-        let is_admin =
-            self.session(conn).and_then(|session| session.known()).is_some_and(|known| known.admin);
+        let is_admin = self.person(origin).is_some_and(|person| person.is_admin);
         let counts = self.hub.counts();
-        let text = encode::reply(id, |w| {
-            self.greeting(w, net, conn, rooms, invites);
-            w.array("types", self.types(conn), |w, kind| w.item(kind));
-            w.array("streams", self.streams_for(conn), |w, one| w.object(|w| stream(w, one)));
-            w.number("uptime_ms", net.now().millis_since(self.started));
-            w.object_in("counts", |w| {
-                w.number("connections", counts.connections as u64);
-                if is_admin || self.config.presence != Scope::Off {
-                    w.number("online", counts.online as u64);
-                }
-                w.number("rooms", counts.rooms as u64);
-                if is_admin {
-                    w.number("waiting_at_store", self.at_store as u64);
-                    w.number("waiting_bytes", net.all_waiting_bytes() as u64);
-                }
-            });
+        self.greeting(w, net, origin, rooms, invites);
+        let person = self.person(origin);
+        w.array("types", self.types(person.as_ref()), |w, kind| w.item(kind));
+        let streams = person.as_ref().map(|person| self.streams_for(person));
+        w.array("streams", streams.unwrap_or_default(), |w, one| w.object(|w| stream(w, one)));
+        w.number("uptime_ms", net.now().millis_since(self.started));
+        w.object_in("counts", |w| {
+            w.number("connections", counts.connections as u64);
+            if is_admin || self.config.presence != Scope::Off {
+                w.number("online", counts.online as u64);
+            }
+            w.number("rooms", counts.rooms as u64);
+            if is_admin {
+                w.number("waiting_at_store", self.at_store as u64);
+                w.number("waiting_bytes", net.all_waiting_bytes() as u64);
+            }
         });
-        self.say(net, conn, &text);
     }
 
-    /// The types of requests that a connection may send: the wire's, and those of handlers.
-    fn types(&self, conn: ConnId) -> Vec<&str> {
-        let known = self.known(conn);
+    /// The types of requests that somebody may send: the wire's, and those of handlers.
+    fn types(&self, person: Option<&Person>) -> Vec<&str> {
         let may_call = |access: Access| match access {
             Access::Public => true,
-            Access::User => known.is_some(),
-            Access::Admin => known.is_some_and(|known| known.admin),
+            Access::User => person.is_some(),
+            Access::Admin => person.is_some_and(|person| person.is_admin),
         };
         let own = self.handlers.iter().filter(|(_, handler)| may_call(handler.access));
         let mut types: Vec<&str> =
@@ -183,28 +250,33 @@ impl<S: Backend> Chat<S> {
     fn call_handler(
         &mut self,
         net: &mut Net<'_>,
-        conn: ConnId,
+        origin: &Origin,
+        person: Option<Person>,
         envelope: &Envelope<'_>,
         run: &Arc<dyn Fn(Call, Reply) + Send + Sync>,
     ) {
-        let id = envelope.id.as_deref();
         let Some(payload) = envelope.payload() else {
-            self.refuse(net, conn, id, "bad_json", "the payload cannot be read");
+            self.refuse(net, origin, "bad_json", "the payload cannot be read");
             return;
         };
-        if let Some(session) = self.session(conn) {
-            session.calls += 1;
-        }
-        self.settle_pause(net, conn);
-        let reply = Reply::new(Arc::clone(&self.shared), conn, id.map(str::to_owned));
-        let known = self.session(conn).and_then(|session| session.known().cloned());
-        let caller = known.map(|known| Caller {
-            name: self.hub.name_of(&known.user).map(Arc::from),
-            admin: known.admin,
-            user: known.user,
+        let (asking, connection) = match origin {
+            Origin::Conn(conn, id) => {
+                if let Some(session) = self.session(*conn) {
+                    session.calls += 1;
+                }
+                self.settle_pause(net, *conn);
+                (Asking::Conn(*conn, id.as_deref().map(str::to_owned)), Some(*conn))
+            }
+            Origin::Call(call) => (Asking::Call(*call), None),
+        };
+        let reply = Reply::new(Arc::clone(&self.shared), asking);
+        let caller = person.map(|person| Caller {
+            name: self.hub.name_of(&person.user).map(Arc::from),
+            admin: person.is_admin,
+            user: person.user,
         });
         let kind = envelope.kind.clone().into_owned();
-        let call = Call { kind, payload, caller, connection: conn };
+        let call = Call { kind, payload, caller, connection };
         // A handler's panic is its own: its reply, which is dropped by it, answers `internal`.
         if catch_unwind(AssertUnwindSafe(|| run(call, reply))).is_err() {
             log::error!("the handler of {:?} has panicked", envelope.kind);
@@ -212,27 +284,53 @@ impl<S: Backend> Chat<S> {
         self.take_answers(net);
     }
 
-    fn reply(
+    /// Answers a request.
+    pub(super) fn reply(
         &mut self,
         net: &mut Net<'_>,
-        conn: ConnId,
-        id: Option<&str>,
-        payload: impl FnOnce(&mut super::json::Writer),
+        origin: &Origin,
+        payload: impl FnOnce(&mut Writer),
     ) {
-        if let Some(id) = id {
-            self.say(net, conn, &encode::reply(id, payload));
+        match origin {
+            Origin::Conn(conn, Some(id)) => self.say(net, *conn, &encode::reply(id, payload)),
+            Origin::Conn(_, None) => {}
+            Origin::Call(call) => self.call_replied(net, *call, encode::payload(payload)),
         }
     }
 
+    /// As [`Chat::reply`], with a payload that is JSON already.
+    pub(super) fn reply_raw(&mut self, net: &mut Net<'_>, origin: &Origin, payload: String) {
+        match origin {
+            Origin::Conn(conn, Some(id)) => self.say(net, *conn, &encode::reply_raw(id, &payload)),
+            Origin::Conn(_, None) => {}
+            Origin::Call(call) => self.call_replied(net, *call, payload),
+        }
+    }
+
+    /// Refuses a request.
     pub(super) fn refuse(
         &mut self,
         net: &mut Net<'_>,
-        conn: ConnId,
-        id: Option<&str>,
+        origin: &Origin,
         code: &'static str,
         message: &str,
     ) {
-        self.error(net, conn, id, code, message, &ErrorDetail::default());
+        self.refuse_with(net, origin, code, message, ErrorDetail::default());
+    }
+
+    /// Refuses a request, with more than a code and a sentence.
+    pub(super) fn refuse_with(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        code: &'static str,
+        message: &str,
+        detail: ErrorDetail,
+    ) {
+        match origin {
+            Origin::Conn(conn, id) => self.error(net, *conn, id.as_deref(), code, message, &detail),
+            Origin::Call(call) => self.call_refused(net, *call, code, message, detail),
+        }
     }
 
     /// Sends an error: at once where it answers an `id`, at most one a second where it does not.

@@ -109,6 +109,7 @@ impl<S: Backend> Chat<S> {
                 if self.at_store == 0 || until <= net.now() =>
             {
                 self.stopping = Some(Stopping::Closing);
+                self.refuse_http_calls(net);
                 let (code, reason) = match why {
                     End::ForGood => (CloseCode::GOING_AWAY, "the server stops"),
                     End::Restart => (CloseCode::RESTART, "the server restarts"),

@@ -2,14 +2,14 @@
 
 use super::entry::entry;
 use super::json::Writer;
-use super::request::Fault;
 use super::streams;
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, EntryKind, Limits, RoomId};
 use crate::hub::{
-    Answer, InviteInfo, NotResumed, Notice, Refusal, RefusalCode, Resumed, RoomSummary,
+    Answer, InviteInfo, NotResumed, Notice, PresenceInfo, RefusalCode, Resumed, RoomSummary,
 };
-use std::borrow::Cow;
+
+pub(super) use super::error::{ErrorDetail, error, fault_detail, refusal_detail};
 
 /// A notice on the wire: its message, and what may happen to it while it waits.
 pub(super) struct Encoded {
@@ -147,6 +147,13 @@ pub(super) fn reply(id: &str, payload: impl FnOnce(&mut Writer)) -> String {
     writer.finish()
 }
 
+/// `{…}`: a reply's payload alone.
+pub(super) fn payload(payload: impl FnOnce(&mut Writer)) -> String {
+    let mut writer = Writer::new();
+    writer.object(payload);
+    writer.finish()
+}
+
 /// As [`reply`], with a payload that is JSON already.
 pub(super) fn reply_raw(id: &str, payload: &str) -> String {
     let mut writer = Writer::new();
@@ -156,76 +163,6 @@ pub(super) fn reply_raw(id: &str, payload: &str) -> String {
         w.raw("payload", payload);
     });
     writer.finish()
-}
-
-/// What an error says beside its code and its sentence.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ErrorDetail {
-    pub(super) field: Option<Cow<'static, str>>,
-    pub(super) limit: Option<u64>,
-    pub(super) retry_after_ms: Option<u64>,
-    /// The oldest entry that is kept.
-    pub(super) first: Option<u64>,
-    pub(super) count: Option<u32>,
-    pub(super) close: Option<u16>,
-}
-
-/// `{"type":"error","id"?:…,"payload":{"code","message",…}}`
-pub(super) fn error(id: Option<&str>, code: &str, message: &str, detail: &ErrorDetail) -> String {
-    let mut writer = Writer::new();
-    writer.object(|w| {
-        w.text("type", "error");
-        if let Some(id) = id {
-            w.raw("id", id);
-        }
-        w.object_in("payload", |w| {
-            w.text("code", code);
-            w.text("message", message);
-            if let Some(field) = &detail.field {
-                w.text("field", field);
-            }
-            if let Some(limit) = detail.limit {
-                w.number("limit", limit);
-            }
-            if let Some(retry_after_ms) = detail.retry_after_ms {
-                w.number("retry_after_ms", retry_after_ms);
-            }
-            if let Some(first) = detail.first {
-                w.number("first", first);
-            }
-            if let Some(count) = detail.count {
-                w.number("count", count);
-            }
-            if let Some(close) = detail.close {
-                w.number("close", close);
-            }
-        });
-    });
-    writer.finish()
-}
-
-/// When a refusal is worth another try, and how soon.
-pub(super) fn retry_after_ms(code: RefusalCode) -> Option<u64> {
-    const STORE_RETRY_MS: u64 = 1_000;
-    matches!(code, RefusalCode::Unavailable | RefusalCode::Overloaded).then_some(STORE_RETRY_MS)
-}
-
-pub(super) fn refusal_detail(refusal: &Refusal) -> ErrorDetail {
-    ErrorDetail {
-        field: refusal.field.clone(),
-        limit: refusal.limit,
-        first: refusal.first,
-        retry_after_ms: retry_after_ms(refusal.code),
-        ..ErrorDetail::default()
-    }
-}
-
-pub(super) fn fault_detail(fault: &Fault) -> ErrorDetail {
-    ErrorDetail {
-        field: fault.field.map(Cow::Borrowed),
-        limit: fault.limit,
-        ..ErrorDetail::default()
-    }
 }
 
 /// The payload of a reply.
@@ -300,14 +237,7 @@ pub(super) fn answer(w: &mut Writer, answer: &Answer) {
             w.number("unread", *unread);
         }
         Answer::Presence { users, version, more } => {
-            w.array("users", users, |w, user| {
-                w.object(|w| {
-                    w.text("user", user.user.as_str());
-                    w.text("name", user.name.as_deref().unwrap_or(user.user.as_str()));
-                    w.number("connections", user.connections as u64);
-                    w.number("since", user.since.0);
-                });
-            });
+            w.array("users", users, |w, user| w.object(|w| presence(w, user)));
             w.number("version", *version);
             w.flag("more", *more);
         }
@@ -322,6 +252,14 @@ pub(super) fn answer(w: &mut Writer, answer: &Answer) {
             w.number("ts", ts.0);
         }
     }
+}
+
+/// Somebody who is online.
+pub(super) fn presence(w: &mut Writer, user: &PresenceInfo) {
+    w.text("user", user.user.as_str());
+    w.text("name", user.name.as_deref().unwrap_or(user.user.as_str()));
+    w.number("connections", user.connections as u64);
+    w.number("since", user.since.0);
 }
 
 fn resumed(w: &mut Writer, resumed: &Resumed) {

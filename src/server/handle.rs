@@ -266,9 +266,10 @@ impl Handle {
 }
 
 /// A push of the application's has none of the wire's own names or prefixes.
-fn check_kind(kind: &str) -> Result<(), HandleError> {
+pub(super) fn check_kind(kind: &str) -> Result<(), HandleError> {
     const NAMES: &[&str] = &["reply", "error", "hello", "notice", "event", "subscribed", "auth"];
-    const PREFIXES: &[&str] = &["chat:", "room:", "user:", "presence:", "auth:", "stream:"];
+    const PREFIXES: &[&str] =
+        &["admin:", "chat:", "room:", "user:", "presence:", "auth:", "stream:"];
     let is_wires = NAMES.contains(&kind) || PREFIXES.iter().any(|prefix| kind.starts_with(prefix));
     if kind.is_empty() || is_wires { Err(HandleError::Type) } else { Ok(()) }
 }

@@ -38,8 +38,8 @@ pub struct Call {
     pub payload: Value,
     /// Who sent it; none before `auth`.
     pub caller: Option<Caller>,
-    /// On which connection.
-    pub connection: ConnId,
+    /// On which connection; none if it came as a request of HTTP.
+    pub connection: Option<ConnId>,
 }
 
 type HandlerFn = dyn Fn(Call, Reply) + Send + Sync;
@@ -62,14 +62,13 @@ impl fmt::Debug for Registered {
 #[derive(Debug)]
 pub struct Reply {
     shared: Arc<Shared>,
-    conn: ConnId,
-    id: Option<String>,
+    to: Asking,
     is_answered: bool,
 }
 
 impl Reply {
-    pub(super) fn new(shared: Arc<Shared>, conn: ConnId, id: Option<String>) -> Reply {
-        Reply { shared, conn, id, is_answered: false }
+    pub(super) fn new(shared: Arc<Shared>, to: Asking) -> Reply {
+        Reply { shared, to, is_answered: false }
     }
 
     /// Answers with a payload, an object.
@@ -94,8 +93,8 @@ impl Reply {
         if queue.is_stopped {
             return Err(HandleError::Stopped);
         }
-        // Not counted against the queue: each connection has a bounded number of these in flight.
-        queue.answers.push((self.conn, self.id.take(), result));
+        // Not counted against the queue: there is a bounded number of these in flight.
+        queue.answers.push((self.to.clone(), result));
         drop(queue);
         self.shared.wake.wake();
         Ok(())
@@ -109,6 +108,15 @@ impl Drop for Reply {
             let _ = self.answer(Err(("internal".to_owned(), message)));
         }
     }
+}
+
+/// Who waits for a handler's answer, as another thread may know it.
+#[derive(Clone, Debug)]
+pub(super) enum Asking {
+    /// A connection, and its own name for the request, if it wants an answer.
+    Conn(ConnId, Option<String>),
+    /// A call, by its number.
+    Call(u64),
 }
 
 /// A payload as JSON, or a code and a sentence.

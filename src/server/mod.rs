@@ -4,6 +4,8 @@
 pub mod web;
 
 #[cfg(feature = "server")]
+mod admin;
+#[cfg(feature = "server")]
 mod apply;
 #[cfg(feature = "server")]
 pub mod auth;
@@ -21,6 +23,8 @@ mod drain;
 mod encode;
 #[cfg(feature = "server")]
 mod entry;
+#[cfg(feature = "server")]
+mod error;
 #[cfg(feature = "server")]
 pub mod handle;
 #[cfg(feature = "server")]

@@ -31,7 +31,7 @@ impl Fault {
         Fault { code: RefusalCode::TooLarge, message, field: Some(field), limit: Some(limit) }
     }
 
-    fn bad_json(not_json: NotJson) -> Fault {
+    pub(super) fn bad_json(not_json: NotJson) -> Fault {
         let message = Cow::Borrowed(not_json.message());
         Fault { code: RefusalCode::BadJson, message, field: None, limit: None }
     }
@@ -39,6 +39,12 @@ impl Fault {
 
 /// Every request that there is, by its `type`.
 pub const TYPES: &[&str] = &[
+    "admin:add",
+    "admin:connections",
+    "admin:disconnect",
+    "admin:push",
+    "admin:user",
+    "admin:users",
     "auth",
     "auth:revoke",
     "chat:ack",
@@ -57,6 +63,7 @@ pub const TYPES: &[&str] = &[
     "room:ban",
     "room:create",
     "room:delete",
+    "room:info",
     "room:invite",
     "room:join",
     "room:leave",
@@ -69,6 +76,13 @@ pub const TYPES: &[&str] = &[
     "subscribe",
     "unsubscribe",
 ];
+
+/// How the types of requests begin that are for admins.
+pub(super) const ADMIN_PREFIX: &str = "admin:";
+
+/// Requests that act on the WebSocket on which they come: no call over HTTP can.
+pub(super) const OF_A_CONNECTION: &[&str] =
+    &["auth", "resume", "stream:ack", "subscribe", "unsubscribe"];
 
 /// A message's envelope.
 #[derive(Debug)]
@@ -114,6 +128,19 @@ impl<'a> Envelope<'a> {
         Ok(Envelope { id, kind, payload, raw_payload })
     }
 
+    /// The envelope of a call: a type, and the payload as it came; nothing is an empty one.
+    ///
+    /// # Errors
+    /// As [`Envelope::parse`], of which the payload's own nesting is one level less.
+    pub fn of_call(kind: &'a str, payload: &'a str) -> Result<Envelope<'a>, Fault> {
+        let payload = if payload.trim_ascii().is_empty() { "{}" } else { payload };
+        scan(payload, JSON_DEPTH_MAX - 1).map_err(Fault::bad_json)?;
+        let members = Object::parse(payload).map_err(Fault::bad_json)?;
+        let not_object = || Fault::bad_request("payload", "the payload is an object");
+        let members = members.ok_or_else(not_object)?;
+        Ok(Envelope { id: None, kind: kind.into(), payload: members, raw_payload: payload })
+    }
+
     /// What the hub is asked for; `Ok(None)` if no request of the hub has this name.
     ///
     /// # Errors
@@ -136,6 +163,8 @@ impl<'a> Envelope<'a> {
             "chat:ack" => fields.ack()?,
             "auth:revoke" => fields.revoke()?,
             "room:create" => fields.create()?,
+            "admin:add" => Request::Add(fields.room()?, fields.user()?),
+            "room:info" => Request::Room(fields.room()?),
             "room:join" => Request::Join(fields.room()?),
             "room:leave" => Request::Leave(fields.room()?),
             "room:invite" => Request::Invite(fields.room()?, fields.user()?),
@@ -309,19 +338,8 @@ impl<'a> Fields<'_, 'a> {
     }
 
     fn create(&self) -> Result<Request, Fault> {
-        let names: Vec<Cow<'_, str>> = match self.payload.get("members") {
-            None | Some("null") => Vec::new(),
-            Some(raw) => serde_json::from_str(raw)
-                .map_err(|_| Fault::bad_request("members", "this is a list of user ids"))?,
-        };
-        let limit = self.limits.create_members;
-        if names.len() > limit as usize {
-            return Err(Fault::too_large("members", u64::from(limit)));
-        }
-        let members = names
-            .iter()
-            .map(|name| UserId::parse(name).map_err(|error| bad_name("members", error)))
-            .collect::<Result<_, _>>()?;
+        let limit = self.limits.create_members as usize;
+        let members = self.names("members", limit, UserId::parse)?.unwrap_or_default();
         Ok(Request::Create {
             room: self.name("room", RoomId::parse)?,
             title: self.title()?,
@@ -367,20 +385,39 @@ impl<'a> Fields<'_, 'a> {
         Ok(rooms)
     }
 
-    fn user(&self) -> Result<UserId, Fault> {
+    pub(super) fn user(&self) -> Result<UserId, Fault> {
         self.name("user", UserId::parse)?.ok_or(Fault::bad_request("user", "this is needed"))
     }
 
-    fn room(&self) -> Result<RoomId, Fault> {
+    pub(super) fn room(&self) -> Result<RoomId, Fault> {
         self.name("room", RoomId::parse)?.ok_or(Fault::bad_request("room", "this is needed"))
     }
 
-    fn limit(&self) -> Result<usize, Fault> {
+    pub(super) fn limit(&self) -> Result<usize, Fault> {
         match self.number("limit")? {
             Some(0) => Err(Fault::bad_request("limit", "this is at least 1")),
             Some(limit) => Ok(usize::try_from(limit).unwrap_or(usize::MAX)),
             None => Ok(usize::MAX),
         }
+    }
+
+    /// A list of names.
+    pub(super) fn names<T>(
+        &self,
+        field: &'static str,
+        limit: usize,
+        parse: impl Fn(&str) -> Result<T, NameError>,
+    ) -> Result<Option<Vec<T>>, Fault> {
+        let names: Vec<Cow<'_, str>> = match self.payload.get(field) {
+            None | Some("null") => return Ok(None),
+            Some(raw) => serde_json::from_str(raw)
+                .map_err(|_| Fault::bad_request(field, "this is a list of names"))?,
+        };
+        if names.len() > limit {
+            return Err(Fault::too_large(field, limit as u64));
+        }
+        let names = names.iter().map(|name| parse(name).map_err(|error| bad_name(field, error)));
+        names.collect::<Result<_, _>>().map(Some)
     }
 
     pub(super) fn name<T>(
@@ -425,7 +462,7 @@ impl<'a> Fields<'_, 'a> {
         }
     }
 
-    fn within(&self, field: &'static str, len: usize, limit: u32) -> Result<(), Fault> {
+    pub(super) fn within(&self, field: &'static str, len: usize, limit: u32) -> Result<(), Fault> {
         if len > limit as usize { Err(Fault::too_large(field, u64::from(limit))) } else { Ok(()) }
     }
 }
@@ -453,9 +490,11 @@ mod tests {
             let text = format!(r#"{{"type":"{kind}"}}"#);
             let envelope = Envelope::parse(&text).unwrap();
             let request = envelope.request(&Limits::default(), Timestamp(0));
+            let is_admins = kind.starts_with(ADMIN_PREFIX) && *kind != "admin:add";
             let is_elsewhere =
                 ["auth", "ping", "info", "publish", "stream:ack", "subscribe", "unsubscribe"]
-                    .contains(kind);
+                    .contains(kind)
+                    || is_admins;
             assert_eq!(matches!(request, Ok(None)), is_elsewhere, "{kind}");
         }
         assert!(TYPES.is_sorted(), "in the order of names");

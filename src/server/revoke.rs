@@ -1,7 +1,6 @@
 //! Tokens that are good no more: whoever stands on one goes.
 
 use super::chat::{Chat, TOKEN_REVOKED};
-use super::encode;
 use super::session::Session;
 use super::web::Net;
 use crate::base::{ConnId, Revocation};
@@ -21,10 +20,7 @@ impl<S: Backend> Chat<S> {
         };
         let sessions = self.sessions.iter().flatten();
         let ended: Vec<ConnId> = sessions.filter(stands_on_it).map(|one| one.conn).collect();
-        if let Origin::Conn(conn, Some(id)) = origin {
-            let text = encode::reply(id, |w| w.number("closed", ended.len() as u64));
-            self.say(net, *conn, &text);
-        }
+        self.reply(net, origin, |w| w.number("closed", ended.len() as u64));
         for conn in ended {
             self.close_with(net, conn, TOKEN_REVOKED, "the token was revoked");
         }

@@ -81,8 +81,12 @@ impl Server {
     ///
     /// # Errors
     /// [`ServerError`], with what to do about it.
-    pub fn bind(config: Config) -> Result<Server, ServerError> {
+    pub fn bind(mut config: Config) -> Result<Server, ServerError> {
         config.check().map_err(ServerError::Config)?;
+        let admin_token = config.read_admin_token();
+        config.admin_token =
+            admin_token.map_err(|error| ServerError::Config(ConfigError::Keys(error)))?;
+        config.admin_token_file = None;
         let keys = config.key_sources().read();
         let keys = keys.map_err(|error| ServerError::Config(ConfigError::Keys(error)))?;
         if !keys.is_empty() {

@@ -7,7 +7,7 @@ use crate::base::limits::{
     ABUSE_WINDOW_MS, ANONYMOUS_ERROR_EVERY_MS, MALFORMED_MAX, OVER_RATE_MAX,
 };
 use crate::base::{ConnId, Moment, Timestamp, UserId};
-use crate::hub::streams::Rights;
+use crate::hub::streams::StreamRights;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub(super) struct Known {
     pub(super) user: UserId,
     pub(super) admin: bool,
     /// What they may do with streams.
-    pub(super) rights: Rc<Rights>,
+    pub(super) rights: Rc<StreamRights>,
     /// It may send larger messages than others.
     pub(super) is_widened: bool,
     /// The end of the token was announced.
@@ -182,12 +182,18 @@ impl Session {
 /// A rate with a burst, as one number: when the requests so far would have been spread out
 /// (the generic cell rate algorithm).
 #[derive(Debug, Default)]
-struct Rate {
+pub(super) struct Rate {
     spread_until_us: u64,
 }
 
 impl Rate {
-    fn take(&mut self, now: Moment, per_second: u32, burst: u32) -> Result<(), u64> {
+    /// Whether its burst is whole: then it remembers nothing.
+    pub(super) fn is_at_rest(&self, now: Moment) -> bool {
+        self.spread_until_us <= now.as_millis().saturating_mul(1_000)
+    }
+
+    /// Counts one; over the rate it tells in how many ms the next one may come.
+    pub(super) fn take(&mut self, now: Moment, per_second: u32, burst: u32) -> Result<(), u64> {
         let interval_us = (1_000_000 / u64::from(per_second)).max(1);
         let now_us = now.as_millis().saturating_mul(1_000);
         let spread_until_us = self.spread_until_us.max(now_us) + interval_us;

@@ -5,10 +5,10 @@ use super::auth::Keys;
 use super::config::Config;
 use super::drain::End;
 use super::handle::HandleError;
-use super::handler::{HandlerResult, Registered};
+use super::handler::{Asking, HandlerResult, Registered};
 use super::ticket::TicketState;
 use crate::base::limits::{CALL_BYTES_WAITING_MAX, CALLS_WAITING_MAX};
-use crate::base::{ConnId, Limits, UserId};
+use crate::base::{Limits, UserId};
 use crate::hub::Request;
 use crate::reactor::Wake;
 use std::collections::{BTreeMap, VecDeque};
@@ -35,7 +35,7 @@ pub(super) enum Recipients {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub(super) commands: VecDeque<Command>,
-    pub(super) answers: Vec<(ConnId, Option<String>, HandlerResult)>,
+    pub(super) answers: Vec<(Asking, HandlerResult)>,
     bytes: usize,
     pub(super) is_stopped: bool,
 }

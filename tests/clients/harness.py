@@ -177,16 +177,25 @@ class Server:
     def open_files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
-    def http(self, path, method="GET", headers=None):
+    def http(self, path, method="GET", headers=None, body=None):
         """One HTTP request; gives status, header fields (names in lower case) and body."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE)
         try:
-            connection.request(method, path, headers=headers or {})
+            connection.request(method, path, body=body, headers=headers or {})
             answer = connection.getresponse()
             fields = {name.lower(): value for name, value in answer.getheaders()}
             return answer.status, fields, answer.read()
         finally:
             connection.close()
+
+    def api(self, method, path, payload=None, token=None, headers=None):
+        """A call of the API below /api/v1/; gives status and what the answer's JSON says."""
+        body = None if payload is None else json.dumps(payload).encode()
+        headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
+        status, fields, text = self.http(f"/api/v1/{path}", method, headers, body)
+        assert fields["content-type"] == "application/json" or status == 204
+        assert fields["cache-control"] == "no-store" and fields["vary"] == "Origin"
+        return status, json.loads(text) if text else None
 
     def url(self, user=None, **query):
         query = {"user": user, **query} if user is not None else query

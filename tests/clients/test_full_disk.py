@@ -76,6 +76,10 @@ def test_what_cannot_be_written_is_unavailable_and_not_stored(full):
         with pytest.raises(Refused, match="unavailable"):
             ada.answer(id)
     assert ada.refused("chat:send", to="eve", text=text) == "unavailable"
+    status, fields, body = server.http("/readyz")
+    assert (status, fields["retry-after"]) == (503, "1") and b'"unavailable"' in body
+    sent = server.api("POST", "rooms/lobby/messages?user=ada", {"text": text})
+    assert (sent[0], sent[1]["error"]["code"]) == (503, "unavailable")
     assert texts(ada) == acknowledged
     shown = [payload["text"] for payload in bob.messages("lobby")]
     assert shown == acknowledged, "nobody is shown what is not stored"
@@ -128,6 +132,7 @@ def test_when_it_can_write_again_it_does(full):
     server, ada, bob, acknowledged, (cid, text) = full
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
     sent = say_until_it_works(ada, text, cid)
+    assert server.http("/readyz")[0] == 200
     assert sent["seq"] == len(acknowledged) + 3, "what failed used up no number"
     assert "duplicate" not in sent, "what was refused was not stored"
     assert ada.say("lobby", text, cid=cid) == {**sent, "duplicate": True}

@@ -13,11 +13,64 @@ MEMBERS_ONLY = {"stranger": "not_member", "member": "ok", "owner": "ok", "admin"
 OWNERS = {"stranger": "not_member", "member": "forbidden", "owner": "ok", "admin": "ok"}
 EVERYBODY = dict.fromkeys(("stranger", "member", "owner", "admin"), "ok")
 
+ADMINS = {"stranger": "forbidden", "member": "forbidden", "owner": "forbidden", "admin": "ok"}
+
 LONG = "x" * 65
 
 #: Each request: a payload for each caller ({room}, {closed}, {seq} … are filled in), what each
 #: caller is answered, and payloads that are refused to the owner, with the code.
 TABLE = {
+    "admin:add": (
+        {"room": "{closed}", "user": "{member}"},
+        ADMINS,
+        [
+            ({"room": "{closed}", "user": "{banned}"}, "forbidden"),
+            ({"room": "{direct}", "user": "{guest}"}, "forbidden"),
+            ({"room": "{ended}", "user": "{guest}"}, "not_member"),
+            ({"room": "{closed}"}, "bad_request"),
+            ({"user": "{guest}"}, "bad_request"),
+        ],
+    ),
+    "admin:connections": (
+        {},
+        ADMINS,
+        [({"limit": 0}, "bad_request"), ({"after": "x"}, "bad_request")],
+    ),
+    "admin:disconnect": (
+        {"user": "{victim}"},
+        ADMINS,
+        [
+            ({"connection": "9999-1"}, "no_such_connection"),
+            ({"connection": "x"}, "bad_request"),
+            ({"connection": "9999-1", "user": "x"}, "bad_request"),
+            ({}, "bad_request"),
+        ],
+    ),
+    "admin:push": (
+        {"users": ["{victim}"], "type": "a.note", "payload": {}},
+        ADMINS,
+        [
+            ({"users": ["a b"], "type": "x"}, "bad_request"),
+            ({"users": ["x"] * 1_001, "type": "x"}, "too_large"),
+            ({"room": "{missing}", "type": "x"}, "no_such_room"),
+            ({"connection": "9999-1", "type": "x"}, "no_such_connection"),
+            ({"user": "x", "room": "y", "type": "x"}, "bad_request"),
+            ({"type": "x"}, "bad_request"),
+            ({"all": False, "type": "x"}, "bad_request"),
+            ({"user": "x", "type": ""}, "bad_request"),
+            ({"user": "x", "type": "hello"}, "bad_request"),
+            ({"user": "x", "type": "chat:message"}, "bad_request"),
+            ({"user": "x"}, "bad_request"),
+            ({"user": "x", "type": "x", "payload": []}, "bad_request"),
+        ],
+    ),
+    "admin:user": ({"user": "{owner}"}, ADMINS, [({"user": "unseen"}, "no_such_user"), ({}, "bad_request")]),
+    "admin:users": ({}, ADMINS, [({"limit": 0}, "bad_request"), ({"after": "a b"}, "bad_request")]),
+    "room:info": (
+        {"room": "{closed}"},
+        {**MEMBERS_ONLY, "admin": "ok"},
+        [({"room": "{missing}"}, "not_member"), ({"room": "{ended}"}, "not_member"), ({}, "bad_request")],
+    ),
     "ping": ({}, EVERYBODY, []),
     "info": ({}, EVERYBODY, []),
     "resume": (
@@ -356,7 +409,8 @@ def test_nobody_yet_is_told_to_say_who_they_are(scene, kind):
 
 @pytest.mark.parametrize("kind", sorted(TABLE))
 def test_each_refusal_has_its_code(scene, kind):
-    caller = "admin" if kind == "auth:revoke" else "owner"
+    is_admins = kind == "auth:revoke" or kind.startswith("admin:")
+    caller = "admin" if is_admins else "owner"
     for payload, code in TABLE[kind][2]:
         scene.before(kind, caller)
         assert scene.outcome(scene.people[caller], kind, payload) == code, payload

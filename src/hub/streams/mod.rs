@@ -21,6 +21,6 @@ pub use declaration::{Declaration, Keep, Kind, Member, Readers};
 pub use filter::{Compare, Condition, Filter, Order};
 pub use pattern::{Pattern, PatternError};
 pub use publish::Publisher;
-pub use rights::Rights;
+pub use rights::StreamRights;
 pub use subscribe::{Ask, Form, Snapshot, Subscribed};
 pub use table::{StreamSettings, Streams};

@@ -1,7 +1,7 @@
 //! An event comes: it is kept, and told to whoever is at the head.
 
 use super::declaration::Declaration;
-use super::rights::Rights;
+use super::rights::StreamRights;
 use super::stream::StreamIx;
 use super::subscribe::{Form, source};
 use super::table::Streams;
@@ -15,7 +15,7 @@ use std::rc::Rc;
 #[derive(Clone, Debug)]
 pub enum Publisher {
     /// A client, with these rights.
-    Client(Rc<Rights>),
+    Client(Rc<StreamRights>),
     /// The embedding program, or another source that is declared.
     Source,
 }

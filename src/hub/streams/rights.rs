@@ -5,7 +5,7 @@ use super::pattern::Pattern;
 
 /// What somebody may do with streams, by who they are and by what their token says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rights {
+pub struct StreamRights {
     /// They have said who they are: no guest.
     pub is_user: bool,
     /// They have an admin's rights.
@@ -18,7 +18,7 @@ pub struct Rights {
     pub subscribe: Option<Vec<Pattern>>,
 }
 
-impl Rights {
+impl StreamRights {
     /// Whether they may watch a stream of this name.
     #[must_use]
     pub fn may_watch(&self, declaration: &Declaration, name: &str) -> bool {

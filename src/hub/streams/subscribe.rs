@@ -2,7 +2,7 @@
 
 use super::filter::Filter;
 use super::rate::Pace;
-use super::rights::Rights;
+use super::rights::StreamRights;
 use super::stream::{Stream, StreamIx, Subscription};
 use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
 use crate::base::limits::{FILTERS_PER_CONNECTION_MAX, FILTERS_PER_STREAM_MAX};
@@ -74,7 +74,7 @@ impl Streams {
         &mut self,
         now: Now,
         (conn, origin): (ConnId, Origin),
-        rights: &Rights,
+        rights: &StreamRights,
         form: Form,
         asks: Vec<Ask>,
         effects: &mut Effects,
@@ -110,7 +110,7 @@ impl Streams {
         }
     }
 
-    fn check(&self, conn: ConnId, rights: &Rights, asks: &[Ask]) -> Result<(), Refusal> {
+    fn check(&self, conn: ConnId, rights: &StreamRights, asks: &[Ask]) -> Result<(), Refusal> {
         let watching = self.watching.get(&conn);
         let (mut subscriptions, mut filters) =
             watching.map_or((0, 0), |watching| (watching.streams.len(), watching.filters));
@@ -302,7 +302,7 @@ impl Streams {
         &mut self,
         now: Now,
         conn: ConnId,
-        rights: &Rights,
+        rights: &StreamRights,
         effects: &mut Effects,
     ) {
         let Some(watching) = self.watching.get(&conn) else { return };

@@ -1,7 +1,7 @@
 //! The table of streams, and of what each connection watches.
 
 use super::declaration::Declaration;
-use super::rights::Rights;
+use super::rights::StreamRights;
 use super::stream::{Stream, StreamIx};
 use crate::base::{Chance, ConnId, Limits, Moment, SeededHash, StreamId, Tree};
 use crate::hub::effect::{Effects, Notice, Refusal, RefusalCode};
@@ -148,7 +148,11 @@ impl Streams {
     ///
     /// # Errors
     /// `no_such_stream`; `forbidden` without the right.
-    pub fn to_publish(&self, name: &StreamId, rights: &Rights) -> Result<&Declaration, Refusal> {
+    pub fn to_publish(
+        &self,
+        name: &StreamId,
+        rights: &StreamRights,
+    ) -> Result<&Declaration, Refusal> {
         let declaration = self.declaration(name).ok_or(NO_SUCH_STREAM)?;
         if rights.may_publish(declaration, name.as_str()) {
             return Ok(declaration);

@@ -249,7 +249,18 @@ fn split_target(target: &str) -> Result<(Option<&str>, &str), HeadError> {
     Ok((Some(&rest[..end]), &rest[end..]))
 }
 
+/// A segment of a path, decoded (RFC 3986 §2.1); `None` if it is not UTF-8 in percent-encoding. A `+` is
+/// one there.
+#[must_use]
+pub fn percent_decoded_path(text: &str) -> Option<Cow<'_, str>> {
+    decoded(text, b'+')
+}
+
 fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
+    decoded(text, b' ')
+}
+
+fn decoded(text: &str, plus: u8) -> Option<Cow<'_, str>> {
     if !text.contains(['%', '+']) {
         return Some(Cow::Borrowed(text));
     }
@@ -264,7 +275,7 @@ fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
                 bytes.push((value(digits[0])? * 16 + value(digits[1])?) as u8);
                 rest = after;
             }
-            b'+' => bytes.push(b' '),
+            b'+' => bytes.push(plus),
             other => bytes.push(*other),
         }
     }

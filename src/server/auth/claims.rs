@@ -1,7 +1,7 @@
 //! What a token says, and who that makes somebody.
 
 use crate::base::{Timestamp, UserId};
-use crate::hub::streams::Rights;
+use crate::hub::streams::StreamRights;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -84,7 +84,7 @@ pub struct Identity {
     /// Whether they may do what admins may.
     pub admin: bool,
     /// What they may do with streams.
-    pub rights: Rights,
+    pub rights: StreamRights,
     /// Until when that holds; none in open mode.
     pub expires: Option<Timestamp>,
     /// The id of the token that they proved it with.

@@ -6,6 +6,7 @@
 //! [`Revocations`]; a token's times are judged against the time that is handed in. [`SigningKey`]
 //! makes tokens. Nothing here follows an address that stands in a token.
 
+mod admin_token;
 mod claims;
 mod jwks;
 mod key;
@@ -19,6 +20,7 @@ mod signing_key;
 mod token_error;
 mod verifier;
 
+pub use admin_token::AdminToken;
 pub use claims::{Claims, Identity};
 pub use key::Algorithm;
 pub use key_error::{KeyError, KeyProblem};

@@ -6,7 +6,7 @@ use super::key::Algorithm;
 use super::{Claims, Identity, Keys, Revocations, TokenError};
 use crate::base::limits::{CLAIM_PATTERNS_MAX, JTI_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::base::{Timestamp, UserId};
-use crate::hub::streams::{Pattern, Rights};
+use crate::hub::streams::{Pattern, StreamRights};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -133,7 +133,7 @@ impl Verifier {
         if self.revocations.is_revoked(&user, claims.jti.as_deref(), issued) {
             return Err(TokenError::Revoked);
         }
-        let rights = Rights {
+        let rights = StreamRights {
             is_user: true,
             is_admin: claims.admin,
             publish: patterns(claims.publish)?,

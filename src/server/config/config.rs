@@ -8,7 +8,7 @@ use crate::base::Limits;
 use crate::hub::streams::{Declaration, StreamSettings};
 use crate::hub::{Retentions, Scope, Settings};
 use crate::protocol::deflate::CodecsConfig;
-use crate::server::auth::{Expected, KeyFile, KeySources, Secret};
+use crate::server::auth::{AdminToken, Expected, KeyError, KeyFile, KeySources, Secret};
 use crate::server::json::tree;
 use crate::store::Place;
 use std::net::SocketAddr;
@@ -30,6 +30,10 @@ pub struct Config {
     pub secret_file: Option<PathBuf>,
     /// Files with the public keys of those who sign tokens, or with sets of keys.
     pub key_files: Vec<KeyFile>,
+    /// The token of those who run the server, for calls over HTTP.
+    pub admin_token: Option<AdminToken>,
+    /// A file with that token.
+    pub admin_token_file: Option<PathBuf>,
     /// Whom tokens must be for (`aud`); none: for anybody.
     pub audience: Option<String>,
     /// Whom tokens must be from (`iss`); none: from anybody.
@@ -83,6 +87,8 @@ impl Config {
             secret: None,
             secret_file: None,
             key_files: Vec::new(),
+            admin_token: None,
+            admin_token_file: None,
             audience: None,
             issuer: None,
             allowed_origins: Vec::new(),
@@ -109,6 +115,17 @@ impl Config {
             secret: self.secret.clone(),
             secret_file: self.secret_file.clone(),
             key_files: self.key_files.clone(),
+        }
+    }
+
+    /// The admin token, if there is one. It waits for the disk.
+    ///
+    /// # Errors
+    /// [`KeyError`]: what is wrong with its file.
+    pub fn read_admin_token(&self) -> Result<Option<AdminToken>, KeyError> {
+        match &self.admin_token_file {
+            Some(path) => AdminToken::read(path).map(Some),
+            None => Ok(self.admin_token.clone()),
         }
     }
 
@@ -153,6 +170,9 @@ impl Config {
         }
         if self.secret.is_some() && self.secret_file.is_some() {
             found.push(ConfigError::TwoSecrets);
+        }
+        if self.admin_token.is_some() && self.admin_token_file.is_some() {
+            found.push(ConfigError::TwoAdminTokens);
         }
         if matches!(&self.data, Place::Directory(directory) if directory.as_path() == Path::new(""))
         {

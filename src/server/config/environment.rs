@@ -6,13 +6,15 @@ use super::key::Given;
 use super::keys::keys;
 use super::origin::{Origin, Origins};
 use super::suggest;
-use crate::server::auth::{KeyError, KeyProblem, Secret};
+use crate::server::auth::{AdminToken, KeyError, KeyProblem, Secret};
 use std::ffi::OsString;
 
 /// What the names of our variables begin with.
 const PREFIX: &str = "PARLOR_";
 /// The secret that signs tokens.
 pub const SECRET_VARIABLE: &str = "PARLOR_SECRET";
+/// The token of those who run the server.
+pub const ADMIN_TOKEN_VARIABLE: &str = "PARLOR_ADMIN_TOKEN";
 /// The configuration's file.
 pub const CONFIG_VARIABLE: &str = "PARLOR_CONFIG";
 
@@ -42,9 +44,17 @@ pub(super) fn read(
             continue;
         }
         let origin = Origin::Variable(name.to_string());
-        if name == SECRET_VARIABLE {
-            match Secret::new(value.as_encoded_bytes()) {
-                Ok(secret) => config.secret = Some(secret),
+        let bytes = value.as_encoded_bytes();
+        let special = if name == SECRET_VARIABLE {
+            Some(Secret::new(bytes).map(|secret| config.secret = Some(secret)))
+        } else if name == ADMIN_TOKEN_VARIABLE {
+            Some(AdminToken::new(bytes).map(|token| config.admin_token = Some(token)))
+        } else {
+            None
+        };
+        if let Some(set) = special {
+            match set {
+                Ok(()) => {}
                 Err(len) => {
                     let (problem, origin_text) = (KeyProblem::SecretShort(len), name.to_string());
                     let error = KeyError { origin: origin_text, key: None, problem };
@@ -54,7 +64,7 @@ pub(super) fn read(
             continue;
         }
         let Some(key) = keys().iter().zip(&names).find(|(_, known)| **known == *name) else {
-            let special = [SECRET_VARIABLE, CONFIG_VARIABLE];
+            let special = [SECRET_VARIABLE, ADMIN_TOKEN_VARIABLE, CONFIG_VARIABLE];
             let known = names.iter().map(String::as_str).chain(special);
             let nearest = suggest::nearest(&name, known).map(str::to_owned);
             faults.push(origin, ConfigError::UnknownVariable { nearest });

@@ -63,6 +63,8 @@ pub enum ConfigError {
     OpenWithKeys,
     /// A secret is given, and a file with one.
     TwoSecrets,
+    /// An admin token is given, and a file with one.
+    TwoAdminTokens,
     /// No directory for the data is named.
     NoData,
     /// The keys that judge tokens cannot be read, or are none.
@@ -79,6 +81,7 @@ impl ConfigError {
             ConfigError::OpenElsewhere(_) => Some("listen"),
             ConfigError::OpenAskedElsewhere(_) | ConfigError::OpenWithKeys => Some("auth.open"),
             ConfigError::TwoSecrets => Some("auth.secret_file"),
+            ConfigError::TwoAdminTokens => Some("auth.admin_token_file"),
             ConfigError::NoData => Some("data"),
             ConfigError::UnknownKey { .. }
             | ConfigError::UnknownVariable { .. }
@@ -131,6 +134,10 @@ impl fmt::Display for ConfigError {
             ),
             ConfigError::OpenWithKeys => f.write_str(
                 "open mode is asked for (auth.open, --open), but there is a secret or a key: give one of them",
+            ),
+            ConfigError::TwoAdminTokens => f.write_str(
+                "an admin token (PARLOR_ADMIN_TOKEN) and a file with one (auth.admin_token_file) are \
+                 both given: give one",
             ),
             ConfigError::TwoSecrets => f.write_str(
                 "a secret (PARLOR_SECRET) and a file with a secret (--secret-file) are both \

@@ -173,6 +173,8 @@ const KEYS: &[Key] = &[
     option!("auth.secret_file", Live, "a file's name, or empty for none", secret_file,
         "A file with the secret that signs tokens (HS256), of at least 32 bytes."),
     KEY_FILES,
+    option!("auth.admin_token_file", Restart, "a file's name, or empty for none", admin_token_file,
+        "A file with the token of those who run the server, of at least 32 bytes, for calls over HTTP."),
     option!("auth.audience", Live, "a text, or empty for anybody", audience,
         "Whom tokens must be for (aud)."),
     option!("auth.issuer", Live, "a text, or empty for anybody", issuer,

@@ -21,7 +21,7 @@ mod suggest;
 mod tests;
 
 pub use config::{Compression, Config, Creators};
-pub use environment::{CONFIG_VARIABLE, SECRET_VARIABLE, variable};
+pub use environment::{ADMIN_TOKEN_VARIABLE, CONFIG_VARIABLE, SECRET_VARIABLE, variable};
 pub use error::{ConfigError, ConfigFault, ConfigFaults};
 pub use example::{example, keys_and_defaults};
 pub use key::{Effect, Given, Key};

@@ -1,6 +1,16 @@
-//! HTTP beside the WebSockets, on the same port: the page, `/healthz`, and who may open a WebSocket.
+//! HTTP beside the WebSockets, on the same port: the page, who may open a WebSocket, and the API, each
+//! call of which is a request that a WebSocket may send, too.
 
+mod api;
 mod assets;
+mod call;
+mod identity;
+mod origin;
+mod rates;
 mod route;
+mod routes;
+mod status;
 
-pub(super) use route::{Routed, Rules, route};
+pub(super) use call::HttpCall;
+pub(super) use rates::Rates;
+pub(super) use route::{Readiness, Routed, Rules, route};

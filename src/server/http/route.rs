@@ -1,27 +1,39 @@
 //! Where a request goes: to the page, to `/healthz`, or to a WebSocket, and who may open one.
 
+use super::api::{ApiCall, judge};
 use super::assets::{CONTENT_SECURITY_POLICY, asset};
-use crate::base::limits::TOKENS_PER_REQUEST_MAX;
-use crate::base::{Timestamp, UserId};
-use crate::hub::streams::{Pattern, Rights};
+use super::identity::{named, proved};
+use super::origin::check_origin;
+use super::routes::PREFIX;
+use crate::base::Timestamp;
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
-use crate::server::auth::{Identity, TokenError, Verifier};
+use crate::server::auth::{AdminToken, Identity, Verifier};
 use crate::server::json::Writer;
 
 /// The subprotocol that is spoken here.
 const SUBPROTOCOL: &str = "parlor.v1";
-/// Before a token among the offered subprotocols. Never echoed.
-const BEARER_PREFIX: &str = "bearer.";
 /// In open mode a request must be for one of these: no page elsewhere can make a name of its own
 /// point here (DNS rebinding).
 const OPEN_HOSTS: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
+
+/// Whether the server can do what it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Readiness {
+    Ready,
+    /// It is about to end.
+    Stopping,
+    /// The store has refused to write, just now.
+    StoreRefuses,
+}
 
 /// What a request's head is judged by.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::server) struct Rules<'a> {
     pub(in crate::server) verifier: &'a Verifier,
+    pub(in crate::server) admin_token: Option<&'a AdminToken>,
     pub(in crate::server) allowed_origins: &'a [String],
     pub(in crate::server) now: Timestamp,
+    pub(in crate::server) readiness: Readiness,
 }
 
 /// What a request comes to.
@@ -29,6 +41,8 @@ pub(in crate::server) struct Rules<'a> {
 pub(in crate::server) enum Routed<'b> {
     /// A whole answer.
     Respond(Response),
+    /// A call of the API.
+    Call(Box<ApiCall>),
     /// A WebSocket: the request for it, the subprotocol to answer, who it is if that is known, and
     /// whether a `resume` follows.
     Open {
@@ -59,6 +73,12 @@ pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> 
     if Upgrade::is_asked_for(head) {
         return refuse(Status::NotFound, "not_found", "there is no WebSocket here: ask for /ws");
     }
+    if let Some(path) = head.path.strip_prefix(PREFIX) {
+        return match judge(head, path, rules) {
+            Ok(call) => Routed::Call(Box::new(call)),
+            Err(response) => Routed::Respond(*response),
+        };
+    }
     let Some(mut response) = get(head, rules) else {
         return refuse(Status::NotFound, "not_found", "there is nothing here");
     };
@@ -77,6 +97,9 @@ fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> {
         let body = healthz(rules.verifier.is_open()).into_bytes();
         let response = Response::new(Status::Ok, "application/json", body);
         return Some(response.with("Cache-Control", "no-store"));
+    }
+    if head.path == "/readyz" {
+        return Some(readyz(rules.readiness).with("Cache-Control", "no-store"));
     }
     let (asset, tag) = asset(head.path)?;
     let mut response = Response::new(Status::Ok, asset.content_type, asset.body);
@@ -115,6 +138,32 @@ fn healthz(is_open: bool) -> String {
     writer.finish()
 }
 
+fn readyz(readiness: Readiness) -> Response {
+    match readiness.refusal() {
+        Some(refusal) => refusal.into(),
+        None => Response::new(Status::Ok, "application/json", b"{\"status\":\"ready\"}".as_slice()),
+    }
+}
+
+impl Readiness {
+    /// Why no more calls are taken, if none are.
+    pub(super) fn stopping(self) -> Option<Refusal> {
+        self.refusal().filter(|_| self == Readiness::Stopping)
+    }
+
+    /// Why it cannot, if it cannot.
+    pub(super) fn refusal(self) -> Option<Refusal> {
+        let message = match self {
+            Readiness::Ready => return None,
+            Readiness::Stopping => "the server stops",
+            Readiness::StoreRefuses => "the store refuses to write",
+        };
+        let mut refusal = Refusal::new(Status::ServiceUnavailable, "unavailable", message);
+        refusal.fields = &[("Retry-After", "1")];
+        Some(refusal)
+    }
+}
+
 fn open<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Result<Routed<'b>, Refusal> {
     let upgrade = Upgrade::judge(head)?;
     check_origin(head, rules.allowed_origins)?;
@@ -134,99 +183,18 @@ fn is_open_host(host: &str) -> bool {
     OPEN_HOSTS.iter().any(|open| name.eq_ignore_ascii_case(open))
 }
 
-/// A page may connect to the host that it came from, or from an origin that is allowed. Programs
-/// send no `Origin`.
-fn check_origin(head: &RequestHead<'_>, allowed: &[String]) -> Result<(), Refusal> {
-    let forbidden =
-        || Refusal::new(Status::Forbidden, "forbidden", "this origin may not connect here");
-    let Some(origin) = head.only("origin").map_err(Refusal::from)? else { return Ok(()) };
-    // A scheme's own port may be named or not.
-    let is_own = [("http://", ":80"), ("https://", ":443")].iter().any(|(scheme, port)| {
-        let bare = |host: &'_ str| host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
-        origin.strip_prefix(scheme).is_some_and(|host| bare(host) == bare(head.host))
-    });
-    let is_allowed =
-        origin != "null" && allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin));
-    if is_own || is_allowed { Ok(()) } else { Err(forbidden()) }
-}
-
-/// Open mode: everybody is who they say.
-fn named(head: &RequestHead<'_>) -> Result<Identity, Refusal> {
-    if !tokens(head, &[])?.is_empty() {
-        return Err(unauthorized(&TokenError::OpenMode.to_string()));
-    }
-    let bad = |why: String| Refusal::new(Status::BadRequest, "bad_request", why);
-    let name = head
-        .query_value("user")
-        .ok_or_else(|| unauthorized("in open mode say who you are: ?user=NAME"))?
-        .map_err(|error| bad(error.to_string()))?;
-    let user = UserId::parse(&name).map_err(|error| bad(format!("the user's name {error}")))?;
-    // There is no token to say which streams one may publish to.
-    let rights = Rights {
-        is_user: true,
-        publish: Pattern::parse("*").ok().map(|all| vec![all]),
-        ..Rights::default()
-    };
-    Ok(Identity { user, name: None, admin: false, rights, expires: None, jti: None, issued: None })
-}
-
-/// Who the first token says that it is, if there are any. A bad one is not made good by another that
-/// is right.
-fn proved(
-    head: &RequestHead<'_>,
-    upgrade: &Upgrade<'_>,
-    rules: Rules<'_>,
-) -> Result<Option<Identity>, Refusal> {
-    let mut first = None;
-    let tokens = tokens(head, upgrade.protocols())?;
-    if tokens.len() > TOKENS_PER_REQUEST_MAX {
-        return Err(unauthorized("these are too many tokens"));
-    }
-    for token in tokens {
-        let verified = rules.verifier.verify(&token, rules.now);
-        let identity = verified.map_err(|error| unauthorized(&error.to_string()))?;
-        first = first.or(Some(identity));
-    }
-    Ok(first)
-}
-
-/// The tokens of a request, in their order of rank. Each that is there counts, however often its way
-/// is used: whoever looks at another one than we do must not be led astray.
-fn tokens(head: &RequestHead<'_>, protocols: &[&str]) -> Result<Vec<String>, Refusal> {
-    let mut tokens: Vec<String> = bearer(head)?.map(str::to_owned).into_iter().collect();
-    // One that cannot be decoded is a bad one.
-    let of_query = head.query_values("token");
-    tokens.extend(of_query.map(|token| token.unwrap_or_default().into_owned()));
-    let offered = protocols.iter().filter_map(|protocol| protocol.strip_prefix(BEARER_PREFIX));
-    tokens.extend(offered.map(str::to_owned));
-    if protocols.is_empty() {
-        let lines = head.all("sec-websocket-protocol").flat_map(|line| line.split(','));
-        let offered = lines.filter_map(|item| item.trim().strip_prefix(BEARER_PREFIX));
-        tokens.extend(offered.map(str::to_owned));
-    }
-    Ok(tokens)
-}
-
-/// The token of the `Authorization` field, which comes once (RFC 9110 §5.3). Another scheme than
-/// `Bearer` (RFC 6750 §2.1) is for somebody else, a proxy perhaps.
-fn bearer<'b>(head: &RequestHead<'b>) -> Result<Option<&'b str>, Refusal> {
-    let Some(value) = head.only("authorization").map_err(Refusal::from)? else { return Ok(None) };
-    let (scheme, token) = value.split_once([' ', '\t']).unwrap_or((value, ""));
-    Ok(scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()))
-}
-
-fn unauthorized(message: &str) -> Refusal {
-    let mut refusal = Refusal::new(Status::Unauthorized, "unauthorized", message);
-    refusal.fields = &[("WWW-Authenticate", "Bearer")];
-    refusal
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::limits::TOKENS_PER_REQUEST_MAX;
     use crate::server::auth::{Claims, Expected, Keys, Secret};
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+    fn rules<'a>(verifier: &'a Verifier, allowed_origins: &'a [String]) -> Rules<'a> {
+        let readiness = Readiness::Ready;
+        Rules { verifier, admin_token: None, allowed_origins, now: NOW, readiness }
+    }
 
     fn secret() -> Secret {
         Secret::new(&[b'k'; 32]).unwrap()
@@ -262,9 +230,10 @@ mod tests {
         let keys = secret.map_or(Keys::none(), Keys::from_secret);
         let verifier = Verifier::new(keys, expected);
         let allowed_origins = vec!["https://app.example".to_owned()];
-        let rules = Rules { verifier: &verifier, allowed_origins: &allowed_origins, now: NOW };
+        let rules = rules(&verifier, &allowed_origins);
         match route(&head, rules) {
             Routed::Respond(response) => (response.status.line()[..3].to_owned(), None),
+            Routed::Call(_) => panic!("a call of the API"),
             Routed::Open { upgrade, protocol, identity, .. } => {
                 let head = String::from_utf8(upgrade.accept(protocol, None).answer).unwrap();
                 assert!(!head.contains("bearer"));
@@ -410,7 +379,7 @@ mod tests {
         assert_eq!(status(None, "/app.js", &[]), "200");
         assert_eq!(status(None, "/../Cargo.toml", &[]), "404");
         let verifier = Verifier::new(Keys::none(), Expected::default());
-        let rules = Rules { verifier: &verifier, allowed_origins: &[], now: NOW };
+        let rules = rules(&verifier, &[]);
         let get = |method: &str, fields: &str| {
             let text = format!("{method} / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
             let head = RequestHead::parse(text.as_bytes(), 64).unwrap();

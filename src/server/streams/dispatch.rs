@@ -6,6 +6,7 @@ use crate::base::{ConnId, Data, StreamId};
 use crate::hub::streams::{Declaration, Form, Publisher};
 use crate::hub::{Input, Origin};
 use crate::server::Chat;
+use crate::server::dispatch::Person;
 use crate::server::request::Envelope;
 use crate::server::session::Phase;
 use crate::server::web::Net;
@@ -17,47 +18,48 @@ impl<S: Backend> Chat<S> {
     pub(in crate::server) fn stream_request(
         &mut self,
         net: &mut Net<'_>,
-        conn: ConnId,
+        origin: &Origin,
+        person: &Person,
         envelope: &Envelope<'_>,
     ) {
-        let id = envelope.id.clone();
         let fields = envelope.fields(&self.config.limits, net.timestamp());
         let request = match stream_request(envelope, &fields) {
             Ok(Some(request)) => request,
-            Ok(None) => {
-                self.refuse(net, conn, id.as_deref(), "unknown_type", "no request has this type");
-                return;
-            }
-            Err(fault) => {
-                self.fault(net, conn, id, &fault);
-                return;
-            }
+            Ok(None) => return self.administer(net, origin, &envelope.kind, envelope),
+            Err(fault) => return self.fault(net, origin, &fault),
         };
-        let known = self.session(conn).and_then(|session| session.known());
-        let Some(rights) = known.map(|known| Rc::clone(&known.rights)) else { return };
-        let input = match request {
-            StreamRequest::Subscribe(asks) => {
-                Input::Subscribe { by: (conn, id), rights, form: Form::Envelope, asks }
-            }
-            StreamRequest::Unsubscribe(streams) => Input::Unsubscribe { by: (conn, id), streams },
-            StreamRequest::Ack(stream, seq) => Input::StreamAck { by: (conn, id), stream, seq },
-            StreamRequest::Publish(stream, data) => Input::Publish {
-                origin: Origin::Conn(conn, id),
+        let rights = Rc::clone(&person.streams);
+        let input = match (request, origin) {
+            (StreamRequest::Publish(stream, data), _) => Input::Publish {
+                origin: origin.clone(),
                 publisher: Publisher::Client(rights),
                 stream,
                 data,
             },
+            (StreamRequest::Subscribe(asks), Origin::Conn(conn, id)) => {
+                let by = (*conn, id.clone());
+                Input::Subscribe { by, rights, form: Form::Envelope, asks }
+            }
+            (StreamRequest::Unsubscribe(streams), Origin::Conn(conn, id)) => {
+                Input::Unsubscribe { by: (*conn, id.clone()), streams }
+            }
+            (StreamRequest::Ack(stream, seq), Origin::Conn(conn, id)) => {
+                Input::StreamAck { by: (*conn, id.clone()), stream, seq }
+            }
+            (_, Origin::Call(_)) => {
+                let message = "this acts on a WebSocket's own connection";
+                return self.refuse(net, origin, "bad_request", message);
+            }
         };
         self.decide(net, input);
     }
 
-    /// The declared streams that a connection may watch.
-    pub(in crate::server) fn streams_for(&self, conn: ConnId) -> Vec<(&Declaration, bool)> {
-        let Some(known) = self.known(conn) else { return Vec::new() };
+    /// The declared streams that somebody may watch, and whether they may publish to them.
+    pub(in crate::server) fn streams_for(&self, person: &Person) -> Vec<(&Declaration, bool)> {
         let of_all = self.config.streams.iter().filter_map(|declaration| {
             let name = declaration.pattern.as_str();
-            let may_publish = known.rights.may_publish(declaration, name);
-            known.rights.may_watch(declaration, name).then_some((declaration, may_publish))
+            let may_publish = person.streams.may_publish(declaration, name);
+            person.streams.may_watch(declaration, name).then_some((declaration, may_publish))
         });
         of_all.collect()
     }

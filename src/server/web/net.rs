@@ -33,6 +33,8 @@ pub(super) enum Done {
     Widened(ConnId, u64),
     /// It has answered a request that waits for it.
     Answered(Exchange, Box<Response>),
+    /// It has ended every connection that is no open WebSocket.
+    EndOthers,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,13 @@ impl Sockets {
             self.sending.resize_with(conn.index() + 1, || None);
         }
         self.sending[conn.index()] = Some(Sending { half, conn, deadline: Moment::NEVER });
+    }
+
+    pub(super) fn end_others(&self, io: &mut Io) {
+        io.end_all_but(|conn| {
+            let sending = self.sending.get(conn.index()).and_then(Option::as_ref);
+            sending.is_some_and(|sending| sending.conn == conn)
+        });
     }
 
     pub(super) fn forget(&mut self, conn: ConnId) {
@@ -165,13 +174,10 @@ impl Net<'_> {
         self.io.waiting_bytes()
     }
 
-    /// Ends every connection that is no open WebSocket: for a server that stops.
+    /// Ends every connection that is no open WebSocket, with what it has been answered: for a server
+    /// that stops.
     pub fn end_others(&mut self) {
-        let sockets = &*self.sockets;
-        self.io.end_all_but(|conn| {
-            let sending = sockets.sending.get(conn.index()).and_then(Option::as_ref);
-            sending.is_some_and(|sending| sending.conn == conn)
-        });
+        self.sockets.done.push_back(Done::EndOthers);
     }
 
     /// Lets [`Application::drained`](super::Application::drained) be called when there is room in

@@ -1,0 +1,70 @@
+//! What the server itself may see of the hub: for its pushes, its lists for admins, its answers.
+
+use super::effect::PresenceInfo;
+use super::hub::Hub;
+use super::presence_list::page;
+use super::user::UserIx;
+use crate::base::{ConnId, RoomId, UserId};
+
+impl Hub {
+    /// A user's display name, where it is not their id.
+    #[must_use]
+    pub fn name_of(&self, user: &UserId) -> Option<&str> {
+        let ix = self.user_by_id.get(user)?;
+        self.users[ix.0 as usize].name.as_deref()
+    }
+
+    /// The connections of a user.
+    #[must_use]
+    pub fn connections_of(&self, user: &UserId) -> &[ConnId] {
+        self.user_by_id.get(user).map_or(&[], |ix| self.users[ix.0 as usize].conns.as_slice())
+    }
+
+    /// All connections that have said whose they are.
+    pub fn all_connections(&self) -> impl Iterator<Item = ConnId> {
+        self.connections.iter().flatten().map(|connection| connection.conn)
+    }
+
+    /// The connections that follow a room; none if there is no such room.
+    pub fn followers_of(&self, room: &RoomId) -> Option<impl Iterator<Item = ConnId>> {
+        self.room(room).map(|(_, room)| room.followers.keys().copied())
+    }
+
+    /// Whether there is such a room.
+    #[must_use]
+    pub fn has_room(&self, room: &RoomId) -> bool {
+        self.room(room).is_some()
+    }
+
+    /// Whose connection this is.
+    #[must_use]
+    pub fn user_on(&self, conn: ConnId) -> Option<&UserId> {
+        self.user_of(conn)
+    }
+
+    /// Who is online, in the order of ids, and whether there are more than `limit`, whoever else is
+    /// told so.
+    #[must_use]
+    pub fn online(&self, after: Option<&UserId>, limit: usize) -> (Vec<PresenceInfo>, bool) {
+        let limit = limit.min(self.settings.page);
+        let mut found = page(&self.presence.online, after, limit + 1);
+        let users = found.by_ref().take(limit).map(|(_, ix)| self.presence_of(*ix)).collect();
+        (users, found.next().is_some())
+    }
+
+    /// A user who is online, or whom the hub knows as a member or by an invitation.
+    #[must_use]
+    pub fn known_user(&self, user: &UserId) -> Option<PresenceInfo> {
+        self.user_by_id.get(user).map(|ix| self.presence_of(*ix))
+    }
+
+    pub(super) fn presence_of(&self, ix: UserIx) -> PresenceInfo {
+        let user = &self.users[ix.0 as usize];
+        PresenceInfo {
+            user: user.id.clone(),
+            name: user.name.clone(),
+            connections: user.conns.as_slice().len(),
+            since: user.since,
+        }
+    }
+}

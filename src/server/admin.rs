@@ -1,0 +1,227 @@
+//! What admins ask of the server itself: who is here, on which connections, a push, an end.
+
+use super::chat::{Chat, KICKED};
+use super::encode;
+use super::handle::check_kind;
+use super::json::Writer;
+use super::request::{Envelope, Fault, Fields};
+use super::web::Net;
+use crate::base::limits::PUSH_USERS_MAX;
+use crate::base::outbox::NO_SOURCE;
+use crate::base::{Class, ConnId, RoomId, UserId};
+use crate::hub::{Origin, RefusalCode};
+use crate::protocol::Message;
+use crate::protocol::endpoint::Broadcast;
+use crate::store::Backend;
+
+/// Something that an admin asks for.
+#[derive(Debug)]
+enum Operation {
+    Connections { after: Option<ConnId>, limit: usize },
+    Disconnect(Whom),
+    Push { to: Whom, kind: String, payload: String },
+    User(UserId),
+    Users { after: Option<UserId>, limit: usize },
+}
+
+/// Whose connections are meant.
+#[derive(Debug)]
+enum Whom {
+    All,
+    Connection(ConnId),
+    Users(Vec<UserId>),
+    Room(RoomId),
+}
+
+impl<S: Backend> Chat<S> {
+    /// Carries out what an admin asks for.
+    pub(super) fn administer(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        kind: &str,
+        envelope: &Envelope<'_>,
+    ) {
+        let fields = envelope.fields(&self.config.limits, net.timestamp());
+        match operation(kind, &fields) {
+            Ok(Some(Operation::Connections { after, limit })) => {
+                self.list_connections(net, origin, after, limit);
+            }
+            Ok(Some(Operation::Disconnect(whom))) => self.disconnect(net, origin, &whom),
+            Ok(Some(Operation::Push { to, kind, payload })) => {
+                let text = encode::push_raw(&kind, &payload);
+                match self.connections_of(&to) {
+                    Ok(conns) => {
+                        let reached = push_to(net, &conns, &text);
+                        self.reply(net, origin, |w| w.number("reached", reached as u64));
+                    }
+                    Err((code, message)) => self.refuse(net, origin, code.as_str(), message),
+                }
+            }
+            Ok(Some(Operation::User(user))) => self.show_user(net, origin, &user),
+            Ok(Some(Operation::Users { after, limit })) => {
+                let (users, more) = self.hub.online(after.as_ref(), limit);
+                self.reply(net, origin, |w| {
+                    w.array("users", &users, |w, user| w.object(|w| encode::presence(w, user)));
+                    w.flag("more", more);
+                });
+            }
+            Ok(None) => {
+                let code = RefusalCode::UnknownType.as_str();
+                self.refuse(net, origin, code, "no request has this type");
+            }
+            Err(fault) => self.fault(net, origin, &fault),
+        }
+    }
+
+    fn list_connections(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        after: Option<ConnId>,
+        limit: usize,
+    ) {
+        let limit = limit.min(self.config.limits.page as usize);
+        let start = after.map_or(0, |conn| conn.index() + 1);
+        let here = self.sessions.get(start..).into_iter().flatten().flatten();
+        let mut here = here.filter_map(|session| Some((session.conn, session.known()?)));
+        let listed: Vec<_> = here.by_ref().take(limit).collect();
+        let mut payload = Writer::new();
+        payload.object(|w| {
+            w.array("connections", listed, |w, (conn, known)| {
+                w.object(|w| {
+                    w.text("connection", &conn.to_string());
+                    w.text("user", known.user.as_str());
+                    w.flag("admin", known.admin);
+                    w.number("waiting_bytes", net.waiting_bytes(conn) as u64);
+                });
+            });
+            w.flag("more", here.next().is_some());
+        });
+        self.reply_raw(net, origin, payload.finish());
+    }
+
+    fn disconnect(&mut self, net: &mut Net<'_>, origin: &Origin, whom: &Whom) {
+        match self.connections_of(whom) {
+            Ok(conns) => {
+                // Before one's own end.
+                self.reply(net, origin, |w| w.number("closed", conns.len() as u64));
+                for conn in conns {
+                    self.close_with(net, conn, KICKED, "an admin has ended this connection");
+                }
+            }
+            Err((code, message)) => self.refuse(net, origin, code.as_str(), message),
+        }
+    }
+
+    fn show_user(&mut self, net: &mut Net<'_>, origin: &Origin, user: &UserId) {
+        let Some(info) = self.hub.known_user(user) else {
+            let code = RefusalCode::NoSuchUser.as_str();
+            self.refuse(net, origin, code, "nobody of this id is online or in a room");
+            return;
+        };
+        let conns = self.hub.connections_of(user).to_vec();
+        self.reply(net, origin, |w| {
+            w.text("user", user.as_str());
+            w.text("name", info.name.as_deref().unwrap_or(user.as_str()));
+            w.flag("online", !conns.is_empty());
+            if !conns.is_empty() {
+                w.number("since", info.since.0);
+            }
+            w.array("connections", &conns, |w, conn| w.item(&conn.to_string()));
+        });
+    }
+
+    fn connections_of(&self, whom: &Whom) -> Result<Vec<ConnId>, (RefusalCode, &'static str)> {
+        match whom {
+            Whom::All => Ok(self.hub.all_connections().collect()),
+            Whom::Users(users) => {
+                let of_users = users.iter().flat_map(|user| self.hub.connections_of(user));
+                Ok(of_users.copied().collect())
+            }
+            Whom::Connection(conn) => match self.hub.user_on(*conn) {
+                Some(_) => Ok(vec![*conn]),
+                None => Err((RefusalCode::NoSuchConnection, "there is no such connection")),
+            },
+            Whom::Room(room) => {
+                let followers = self.hub.followers_of(room).map(Iterator::collect);
+                followers.ok_or((RefusalCode::NoSuchRoom, "there is no such room"))
+            }
+        }
+    }
+}
+
+/// Hands a push to connections; tells how many have taken it. One that is full, or whose closing has
+/// begun, does not.
+fn push_to(net: &mut Net<'_>, conns: &[ConnId], text: &str) -> usize {
+    let mut broadcast = Broadcast::new(Message::Text(text));
+    let reach =
+        |conn: &&ConnId| net.broadcast(**conn, &mut broadcast, Class::Durable, NO_SOURCE).is_ok();
+    conns.iter().filter(reach).count()
+}
+
+fn operation(kind: &str, fields: &Fields<'_, '_>) -> Result<Option<Operation>, Fault> {
+    Ok(Some(match kind {
+        "admin:connections" => {
+            Operation::Connections { after: connection(fields, "after")?, limit: fields.limit()? }
+        }
+        "admin:disconnect" => match (connection(fields, "connection")?, user(fields)?) {
+            (Some(conn), None) => Operation::Disconnect(Whom::Connection(conn)),
+            (None, Some(user)) => Operation::Disconnect(Whom::Users(vec![user])),
+            _ => {
+                return Err(Fault::bad_request(
+                    "user",
+                    "this or connection is needed, one of them",
+                ));
+            }
+        },
+        "admin:push" => push(fields)?,
+        "admin:user" => Operation::User(fields.user()?),
+        "admin:users" => {
+            Operation::Users { after: fields.name("after", UserId::parse)?, limit: fields.limit()? }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn push(fields: &Fields<'_, '_>) -> Result<Operation, Fault> {
+    let kind = fields.text("type")?.unwrap_or_default().into_owned();
+    if check_kind(&kind).is_err() {
+        return Err(Fault::bad_request("type", "this is a type, and none of the wire's own"));
+    }
+    let payload = fields.payload.get("payload").unwrap_or("{}");
+    if !payload.starts_with('{') {
+        return Err(Fault::bad_request("payload", "the payload is an object"));
+    }
+    let limit = fields.limits.message_bytes;
+    if (kind.len() + payload.len()) as u64 > limit {
+        return Err(Fault::too_large("payload", limit));
+    }
+    let mut whom = Vec::new();
+    whom.extend(connection(fields, "connection")?.map(Whom::Connection));
+    whom.extend(user(fields)?.map(|user| Whom::Users(vec![user])));
+    whom.extend(fields.names("users", PUSH_USERS_MAX, UserId::parse)?.map(|mut users| {
+        users.sort();
+        users.dedup();
+        Whom::Users(users)
+    }));
+    whom.extend(fields.name("room", RoomId::parse)?.map(Whom::Room));
+    whom.extend(fields.flag("all")?.filter(|all| *all).map(|_| Whom::All));
+    match (whom.pop(), whom.is_empty()) {
+        (Some(to), true) => Ok(Operation::Push { to, kind, payload: payload.to_owned() }),
+        _ => Err(Fault::bad_request(
+            "users",
+            "one of connection, user, users, room and all is needed",
+        )),
+    }
+}
+
+fn user(fields: &Fields<'_, '_>) -> Result<Option<UserId>, Fault> {
+    fields.name("user", UserId::parse)
+}
+
+fn connection(fields: &Fields<'_, '_>, field: &'static str) -> Result<Option<ConnId>, Fault> {
+    let Some(text) = fields.text(field)? else { return Ok(None) };
+    let conn = ConnId::parse(&text);
+    conn.map(Some).ok_or(Fault::bad_request(field, "this is a connection, as hello names it"))
+}

@@ -1,0 +1,63 @@
+//! The token of those who run the server, for calls over HTTP: a secret that is shown as it is.
+
+use super::key_error::{KeyError, KeyProblem};
+use super::key_sources::read_bounded;
+use super::secret::SECRET_BYTES_MIN;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The admin token.
+#[derive(Clone)]
+pub struct AdminToken(Arc<[u8]>);
+
+impl AdminToken {
+    /// Takes a token; white space around it, as a file's last newline, does not belong to it.
+    ///
+    /// # Errors
+    /// The number of its bytes, if there are fewer than [`SECRET_BYTES_MIN`].
+    pub fn new(bytes: &[u8]) -> Result<AdminToken, usize> {
+        let bytes = bytes.trim_ascii();
+        if bytes.len() < SECRET_BYTES_MIN { Err(bytes.len()) } else { Ok(AdminToken(bytes.into())) }
+    }
+
+    /// Reads a token from a file.
+    ///
+    /// # Errors
+    /// [`KeyError`], as of a file with a secret.
+    pub fn read(path: &Path) -> Result<AdminToken, KeyError> {
+        let bytes = read_bounded(path);
+        let token =
+            bytes.and_then(|bytes| AdminToken::new(&bytes).map_err(KeyProblem::SecretShort));
+        token.map_err(|why| KeyError::new(path.display(), why))
+    }
+
+    /// Whether this is it. How long that takes tells nothing but the lengths.
+    #[must_use]
+    pub fn is(&self, presented: &str) -> bool {
+        verify_slices_are_equal(&self.0, presented.as_bytes()).is_ok()
+    }
+}
+
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdminToken(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_itself_alone_and_is_not_printed() {
+        let token = AdminToken::new(b" 0123456789abcdef0123456789abcdef\n").unwrap();
+        assert!(token.is("0123456789abcdef0123456789abcdef"));
+        for other in ["", "0123456789abcdef0123456789abcdeF", "0123456789abcdef0123456789abcdef0"] {
+            assert!(!token.is(other), "{other}");
+        }
+        assert_eq!(format!("{token:?}"), "AdminToken(…)");
+        assert_eq!(AdminToken::new(b"short").unwrap_err(), 5);
+    }
+}

@@ -1,0 +1,194 @@
+//! A call of the API: from a request of HTTP to a request that a WebSocket could have sent.
+
+use super::identity::{Caller, caller, unauthorized};
+use super::origin::{Whence, check_origin, preflight, shared_with, whence};
+use super::route::Rules;
+use super::routes::{Choice, Found, Route, find};
+use crate::base::RoomId;
+use crate::base::limits::JSON_DEPTH_MAX;
+use crate::hub::Hub;
+use crate::protocol::handshake::request::percent_decoded_path;
+use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
+use crate::server::dispatch::Person;
+use crate::server::json::{Object, Writer, scan, string};
+use crate::server::request::Fault;
+
+/// A call whose head was judged.
+#[derive(Debug)]
+pub(in crate::server) struct ApiCall {
+    pub(super) route: &'static Route,
+    /// What stands for the braces of the path.
+    params: Vec<(&'static str, String)>,
+    pub(super) caller: Caller,
+    /// The origin that may see the answer, where that is not this host's own.
+    pub(super) shared_with: Option<Box<str>>,
+}
+
+/// Judges the head of a call; `path` is what follows the prefix. An error is the whole answer.
+pub(super) fn judge(
+    head: &RequestHead<'_>,
+    path: &str,
+    rules: Rules<'_>,
+) -> Result<ApiCall, Box<Response>> {
+    let origin = match whence(head, rules.allowed_origins) {
+        Ok(Whence::Allowed(origin)) => Some(origin),
+        Ok(Whence::Own | Whence::Foreign) | Err(_) => None,
+    };
+    let judged = judge_head(head, path, rules);
+    judged
+        .map(|call| ApiCall { shared_with: origin.map(Box::from), ..call })
+        .map_err(|response| Box::new(shared_with(*response, origin)))
+}
+
+fn judge_head(
+    head: &RequestHead<'_>,
+    path: &str,
+    rules: Rules<'_>,
+) -> Result<ApiCall, Box<Response>> {
+    let refused = |refusal: Refusal| Box::new(Response::from(refusal));
+    let (route, params) = match find(head.method, path) {
+        Found::Call(route, params) => (route, params),
+        Found::Other(methods) if head.method == "OPTIONS" => {
+            let answer = preflight(head, rules.allowed_origins, &methods);
+            return Err(Box::new(answer.unwrap_or_else(Response::from)));
+        }
+        Found::Other(methods) => {
+            let message = "this path has other methods";
+            let refusal = Refusal::new(Status::MethodNotAllowed, "bad_request", message);
+            return Err(Box::new(Response::from(refusal).with("Allow", methods)));
+        }
+        Found::Nothing => {
+            let refusal = Refusal::new(Status::NotFound, "not_found", "there is nothing here");
+            return Err(refused(refusal));
+        }
+    };
+    if let Some(refusal) = rules.readiness.stopping() {
+        return Err(refused(refusal));
+    }
+    if route.method != "GET" {
+        check_origin(head, rules.allowed_origins).map_err(refused)?;
+    }
+    let caller = caller(head, rules).map_err(refused)?;
+    // What is for everybody only a handler of the embedding program says.
+    if caller == Caller::Nobody && route.choice != Choice::Path {
+        let message = if rules.verifier.is_open() {
+            "in open mode say who you are: ?user=NAME"
+        } else {
+            "say who you are: Authorization: Bearer TOKEN"
+        };
+        return Err(refused(unauthorized(message)));
+    }
+    let decoded = |(name, text): (&'static str, String)| {
+        let text = percent_decoded_path(&text).map(|text| (name, text.into_owned()));
+        let message = "a segment of the path is not UTF-8, percent-encoded";
+        text.ok_or_else(|| refused(Refusal::new(Status::BadRequest, "bad_request", message)))
+    };
+    let params = params.into_iter().map(decoded).collect::<Result<_, _>>()?;
+    Ok(ApiCall { route, params, caller, shared_with: None })
+}
+
+impl ApiCall {
+    /// Which request it is.
+    pub(super) fn kind(&self, hub: &Hub) -> &str {
+        let types = self.route.types;
+        let at = |place: usize| types.get(place).copied().unwrap_or_default();
+        let person = self.caller.person();
+        let is_admin = person.is_some_and(|person| person.is_admin);
+        match self.route.choice {
+            Choice::One => at(0),
+            Choice::Path => self.param("type"),
+            Choice::ByRights => at(usize::from(!is_admin)),
+            Choice::ByRoom => {
+                let room = RoomId::parse(self.param("room"));
+                at(usize::from(room.is_ok_and(|room| hub.has_room(&room))))
+            }
+            Choice::ByUser if is_admin && types.len() > 2 => at(2),
+            Choice::ByUser => {
+                let is_own = |person: &Person| person.user.as_str() == self.param("user");
+                at(usize::from(!person.is_some_and(is_own)))
+            }
+        }
+    }
+
+    fn param(&self, name: &str) -> &str {
+        let found = self.params.iter().find(|(one, _)| *one == name);
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// The payload of the request: members of the path, of the query and of the content, in this
+    /// order of rank.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the query, or of the content.
+    pub(super) fn payload(&self, head: &RequestHead<'_>, body: &str) -> Result<String, Fault> {
+        let route = self.route;
+        let is_empty = body.trim_ascii().is_empty();
+        let body = if is_empty || !route.has_body { "{}" } else { body };
+        if route.choice == Choice::Path {
+            return Ok(body.to_owned());
+        }
+        scan(body, JSON_DEPTH_MAX - 1).map_err(Fault::bad_json)?;
+        let members = Object::parse(body).map_err(Fault::bad_json)?;
+        let members = members
+            .ok_or_else(|| Fault::bad_request("payload", "the request's content is an object"))?;
+        let texts = route.texts.iter().map(|name| query(head, name, false));
+        let plain = route.plain.iter().map(|name| query(head, name, true));
+        let queried: Vec<_> = texts.chain(plain).collect::<Result<_, Fault>>()?;
+        let key = idempotency_key(head, route, &members)?;
+        let mut writer = Writer::new();
+        writer.object(|w| {
+            for (name, value) in &self.params {
+                w.text(name, value);
+            }
+            for (name, value, is_plain) in queried.iter().flatten() {
+                if *is_plain { w.raw(name, value) } else { w.text(name, value) }
+            }
+            if let Some(key) = &key {
+                w.text("cid", key);
+            }
+            let is_of_path = |name: &str| self.params.iter().any(|(one, _)| *one == name);
+            for (name, value) in members.members().filter(|(name, _)| !is_of_path(name)) {
+                w.raw(name, value);
+            }
+        });
+        Ok(writer.finish())
+    }
+}
+
+/// A member that the query has: its name, its value, and whether that is JSON as it is.
+fn query(
+    head: &RequestHead<'_>,
+    name: &'static str,
+    is_plain: bool,
+) -> Result<Option<(&'static str, String, bool)>, Fault> {
+    let malformed = || Fault::bad_request(name, "this is not what it should be in a query");
+    let Some(value) = head.query_value(name) else { return Ok(None) };
+    let value = value.map_err(|_| malformed())?.into_owned();
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let is_json = ["true", "false"].contains(&value.as_str())
+        || (is_number && (value.len() == 1 || !value.starts_with('0')));
+    if is_plain && !is_json { Err(malformed()) } else { Ok(Some((name, value, is_plain))) }
+}
+
+/// A message's own id, where it comes in the head: `Idempotency-Key: "…"`, with or without quotes.
+fn idempotency_key(
+    head: &RequestHead<'_>,
+    route: &Route,
+    members: &Object<'_>,
+) -> Result<Option<String>, Fault> {
+    if route.types != ["chat:send"] {
+        return Ok(None);
+    }
+    let bad = |message: &'static str| Fault::bad_request("cid", message);
+    let key = head.only("idempotency-key");
+    let Some(key) = key.map_err(|_| bad("Idempotency-Key comes once, in ASCII"))? else {
+        return Ok(None);
+    };
+    let quoted = key.strip_prefix('"').and_then(|key| key.strip_suffix('"'));
+    let key = quoted.unwrap_or(key);
+    match members.get("cid").map(string) {
+        None => Ok(Some(key.to_owned())),
+        Some(Some(cid)) if cid == key => Ok(None),
+        Some(_) => Err(bad("cid and Idempotency-Key differ")),
+    }
+}

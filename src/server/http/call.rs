@@ -1,0 +1,210 @@
+//! Calls of the API on their way: begun here, answered when the hub or a handler has.
+
+use super::api::ApiCall;
+use super::identity::Caller;
+use super::origin::shared_with;
+use super::rates::Asker;
+use super::status::status_of;
+use crate::base::limits::HTTP_CALLS_MAX;
+use crate::hub::{Answer as HubAnswer, Origin, Refusal};
+use crate::protocol::handshake::{Response, Status};
+use crate::server::calls::Waiting;
+use crate::server::chat::Chat;
+use crate::server::dispatch::Person;
+use crate::server::encode::{self, ErrorDetail};
+use crate::server::error::error_body;
+use crate::server::handler::HandlerResult;
+use crate::server::request::{Envelope, Fault};
+use crate::server::web::{Answer, Exchange, Net, Request};
+use crate::store::Backend;
+
+/// A call that waits for its answer.
+#[derive(Debug)]
+pub(in crate::server) struct HttpCall {
+    exchange: Exchange,
+    pub(in crate::server) caller: Option<Person>,
+    /// The status of a good answer.
+    success: Status,
+    shared_with: Option<Box<str>>,
+}
+
+impl<S: Backend> Chat<S> {
+    /// Makes a call; its answer comes when there is one.
+    pub(in crate::server) fn call(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        request: &Request<'_>,
+        call: &ApiCall,
+    ) -> Answer {
+        match self.begin_call(net, exchange, request, call) {
+            Ok(()) => Answer::Later,
+            Err(response) => Answer::Respond(shared_with(*response, call.shared_with.as_deref())),
+        }
+    }
+
+    fn begin_call(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        request: &Request<'_>,
+        call: &ApiCall,
+    ) -> Result<(), Box<Response>> {
+        self.count_call(net, request, &call.caller)?;
+        let faulty = |fault: Fault| {
+            let detail = encode::fault_detail(&fault);
+            Box::new(refused(fault.code.as_str(), &fault.message, detail))
+        };
+        let body = str::from_utf8(request.body).map_err(|_| {
+            let message = "the request's content is not UTF-8";
+            Box::new(refused("bad_json", message, ErrorDetail::default()))
+        })?;
+        let kind = call.kind(&self.hub).to_owned();
+        let payload = call.payload(request.head, body).map_err(faulty)?;
+        let envelope = Envelope::of_call(&kind, &payload).map_err(faulty)?;
+        let success = match kind.as_str() {
+            "room:create" | "chat:send" if call.route.creates => Status::Created,
+            // They are asked, and are no member yet.
+            "room:invite" if !call.route.types.is_empty() => Status::Accepted,
+            _ => Status::Ok,
+        };
+        let number = self.new_call(Waiting::Http(Box::new(HttpCall {
+            exchange,
+            caller: call.caller.person().cloned(),
+            success,
+            shared_with: call.shared_with.clone(),
+        })));
+        self.dispatch(net, &Origin::Call(number), &envelope);
+        Ok(())
+    }
+
+    /// Counts a call towards the rate of whoever makes it. The admin token has none.
+    fn count_call(
+        &mut self,
+        net: &Net<'_>,
+        request: &Request<'_>,
+        caller: &Caller,
+    ) -> Result<(), Box<Response>> {
+        if self.calls.len() >= HTTP_CALLS_MAX {
+            let detail = ErrorDetail { retry_after_ms: Some(1_000), ..ErrorDetail::default() };
+            return Err(Box::new(refused("overloaded", "too many calls wait", detail)));
+        }
+        let asker = match caller {
+            Caller::Token(_) => return Ok(()),
+            Caller::User(person) => Asker::User(person.user.clone()),
+            Caller::Nobody => Asker::at(request.peer),
+        };
+        let limits = &self.config.limits;
+        let (per_second, burst) = (limits.requests_per_second, limits.burst);
+        self.rates.take(asker, net.now(), per_second, burst).map_err(|retry_after_ms| {
+            let retry_after_ms = Some(retry_after_ms);
+            let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
+            Box::new(refused("rate_limited", "too many requests", detail))
+        })
+    }
+
+    /// The hub has answered a call.
+    pub(in crate::server) fn call_answered(
+        &mut self,
+        net: &mut Net<'_>,
+        call: u64,
+        answer: &Result<HubAnswer, Refusal>,
+    ) {
+        if let Some(Waiting::Ticket(_)) = self.calls.get(&call) {
+            if let Some(Waiting::Ticket(ticket)) = self.calls.remove(&call) {
+                ticket.answer_with(answer.clone());
+            }
+            return;
+        }
+        match answer {
+            Ok(HubAnswer::Info { rooms, invites }) => {
+                let origin = Origin::Call(call);
+                let payload = encode::payload(|w| self.info(w, net, &origin, rooms, invites));
+                self.call_replied(net, call, payload);
+            }
+            Ok(answer) => {
+                // It was there before: nothing was created.
+                if let HubAnswer::Sent { duplicate: true, .. } = answer
+                    && let Some(Waiting::Http(call)) = self.calls.get_mut(&call)
+                {
+                    call.success = Status::Ok;
+                }
+                self.call_replied(net, call, encode::payload(|w| encode::answer(w, answer)));
+            }
+            Err(refusal) => {
+                let detail = encode::refusal_detail(refusal);
+                self.call_refused(net, call, refusal.code.as_str(), refusal.message, detail);
+            }
+        }
+    }
+
+    /// A call is answered with a payload.
+    pub(in crate::server) fn call_replied(
+        &mut self,
+        net: &mut Net<'_>,
+        call: u64,
+        payload: String,
+    ) {
+        self.finish(net, call, |call| json(call.success, payload));
+    }
+
+    /// A call is refused.
+    pub(in crate::server) fn call_refused(
+        &mut self,
+        net: &mut Net<'_>,
+        call: u64,
+        code: &str,
+        message: &str,
+        detail: ErrorDetail,
+    ) {
+        self.finish(net, call, |_| refused(code, message, detail));
+    }
+
+    /// A handler of the embedding program has answered a call.
+    pub(in crate::server) fn call_handled(
+        &mut self,
+        net: &mut Net<'_>,
+        call: u64,
+        result: &HandlerResult,
+    ) {
+        match result {
+            Ok(payload) => self.call_replied(net, call, payload.clone()),
+            Err((code, message)) => {
+                self.call_refused(net, call, code, message, ErrorDetail::default());
+            }
+        }
+    }
+
+    fn finish(
+        &mut self,
+        net: &mut Net<'_>,
+        call: u64,
+        response: impl FnOnce(&HttpCall) -> Response,
+    ) {
+        if let Some(Waiting::Http(call)) = self.calls.remove(&call) {
+            let response = shared_with(response(&call), call.shared_with.as_deref());
+            net.answer(call.exchange, response);
+        }
+    }
+}
+
+/// A refusal, with the same members as on a socket, and what HTTP says beside them.
+fn refused(code: &str, message: &str, detail: ErrorDetail) -> Response {
+    let status = status_of(code);
+    let response = json(status, error_body(code, message, &detail));
+    let response = match detail.retry_after_ms {
+        // RFC 9110 §10.2.3: whole seconds.
+        Some(millis) => response.with("Retry-After", millis.div_ceil(1_000).max(1).to_string()),
+        None => response,
+    };
+    // RFC 9110 §15.5.2.
+    if status == Status::Unauthorized {
+        return response.with("WWW-Authenticate", "Bearer");
+    }
+    response
+}
+
+fn json(status: Status, mut text: String) -> Response {
+    text.push('\n');
+    Response::new(status, "application/json", text.into_bytes())
+}

@@ -1,0 +1,146 @@
+//! Who sends a request: by a token, in open mode by a name.
+
+use super::route::Rules;
+use crate::base::UserId;
+use crate::base::limits::TOKENS_PER_REQUEST_MAX;
+use crate::hub::streams::{Pattern, StreamRights};
+use crate::protocol::handshake::{Refusal, RequestHead, Status, Upgrade};
+use crate::server::auth::{Identity, TokenError};
+use crate::server::dispatch::Person;
+use std::rc::Rc;
+
+/// Before a token among the offered subprotocols. Never echoed.
+const BEARER_PREFIX: &str = "bearer.";
+/// In whose name the admin token acts, if it does not say.
+const ADMIN: &str = "admin";
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Caller {
+    /// Somebody who has not said who they are.
+    Nobody,
+    /// A user.
+    User(Person),
+    /// Whoever has the admin token, in a user's name.
+    Token(Person),
+}
+
+impl Caller {
+    pub(super) fn person(&self) -> Option<&Person> {
+        match self {
+            Caller::Nobody => None,
+            Caller::User(person) | Caller::Token(person) => Some(person),
+        }
+    }
+}
+
+/// Who makes a call of the API. Only the `Authorization` field counts, and in open mode the name in
+/// the query.
+pub(super) fn caller(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<Caller, Refusal> {
+    let token = bearer(head)?;
+    if let Some(token) = token
+        && rules.admin_token.is_some_and(|admin| admin.is(token))
+    {
+        let user = match user_of_query(head)? {
+            Some(user) => user,
+            None => UserId::parse(ADMIN).map_err(|error| bad(error.to_string()))?,
+        };
+        let streams =
+            Rc::new(StreamRights { is_user: true, is_admin: true, ..StreamRights::default() });
+        return Ok(Caller::Token(Person { user, is_admin: true, streams }));
+    }
+    let verified = token.map(|token| rules.verifier.verify(token, rules.now)).transpose();
+    let identity = verified.map_err(|error| unauthorized(&error.to_string()))?;
+    match identity {
+        Some(Identity { user, admin, rights, .. }) => {
+            Ok(Caller::User(Person { user, is_admin: admin, streams: Rc::new(rights) }))
+        }
+        None if rules.verifier.is_open() => Ok(match user_of_query(head)? {
+            Some(user) => {
+                let streams = Rc::new(rights_in_open_mode());
+                Caller::User(Person { user, is_admin: false, streams })
+            }
+            None => Caller::Nobody,
+        }),
+        None => Ok(Caller::Nobody),
+    }
+}
+
+fn user_of_query(head: &RequestHead<'_>) -> Result<Option<UserId>, Refusal> {
+    let Some(name) = head.query_value("user") else { return Ok(None) };
+    let name = name.map_err(|error| bad(error.to_string()))?;
+    let user = UserId::parse(&name).map_err(|error| bad(format!("the user's name {error}")))?;
+    Ok(Some(user))
+}
+
+fn bad(why: String) -> Refusal {
+    Refusal::new(Status::BadRequest, "bad_request", why)
+}
+
+/// Open mode: everybody is who they say.
+pub(super) fn named(head: &RequestHead<'_>) -> Result<Identity, Refusal> {
+    if !tokens(head, &[])?.is_empty() {
+        return Err(unauthorized(&TokenError::OpenMode.to_string()));
+    }
+    let user = user_of_query(head)?;
+    let user = user.ok_or_else(|| unauthorized("in open mode say who you are: ?user=NAME"))?;
+    let rights = rights_in_open_mode();
+    Ok(Identity { user, name: None, admin: false, rights, expires: None, jti: None, issued: None })
+}
+
+/// There is no token to say which streams one may publish to.
+fn rights_in_open_mode() -> StreamRights {
+    let publish = Pattern::parse("*").ok().map(|all| vec![all]);
+    StreamRights { is_user: true, publish, ..StreamRights::default() }
+}
+
+/// Who the first token says that it is, if there are any. A bad one is not made good by another that
+/// is right.
+pub(super) fn proved(
+    head: &RequestHead<'_>,
+    upgrade: &Upgrade<'_>,
+    rules: Rules<'_>,
+) -> Result<Option<Identity>, Refusal> {
+    let mut first = None;
+    let tokens = tokens(head, upgrade.protocols())?;
+    if tokens.len() > TOKENS_PER_REQUEST_MAX {
+        return Err(unauthorized("these are too many tokens"));
+    }
+    for token in tokens {
+        let verified = rules.verifier.verify(&token, rules.now);
+        let identity = verified.map_err(|error| unauthorized(&error.to_string()))?;
+        first = first.or(Some(identity));
+    }
+    Ok(first)
+}
+
+/// The tokens of a request, in their order of rank. Each that is there counts, however often its way
+/// is used: whoever looks at another one than we do must not be led astray.
+fn tokens(head: &RequestHead<'_>, protocols: &[&str]) -> Result<Vec<String>, Refusal> {
+    let mut tokens: Vec<String> = bearer(head)?.map(str::to_owned).into_iter().collect();
+    // One that cannot be decoded is a bad one.
+    let of_query = head.query_values("token");
+    tokens.extend(of_query.map(|token| token.unwrap_or_default().into_owned()));
+    let offered = protocols.iter().filter_map(|protocol| protocol.strip_prefix(BEARER_PREFIX));
+    tokens.extend(offered.map(str::to_owned));
+    if protocols.is_empty() {
+        let lines = head.all("sec-websocket-protocol").flat_map(|line| line.split(','));
+        let offered = lines.filter_map(|item| item.trim().strip_prefix(BEARER_PREFIX));
+        tokens.extend(offered.map(str::to_owned));
+    }
+    Ok(tokens)
+}
+
+/// The token of the `Authorization` field, which comes once (RFC 9110 §5.3). Another scheme than
+/// `Bearer` (RFC 6750 §2.1) is for somebody else, a proxy perhaps.
+pub(super) fn bearer<'b>(head: &RequestHead<'b>) -> Result<Option<&'b str>, Refusal> {
+    let Some(value) = head.only("authorization").map_err(Refusal::from)? else { return Ok(None) };
+    let (scheme, token) = value.split_once([' ', '\t']).unwrap_or((value, ""));
+    Ok(scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()))
+}
+
+pub(super) fn unauthorized(message: &str) -> Refusal {
+    let mut refusal = Refusal::new(Status::Unauthorized, "unauthorized", message);
+    refusal.fields = &[("WWW-Authenticate", "Bearer")];
+    refusal
+}

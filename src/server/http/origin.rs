@@ -1,0 +1,80 @@
+//! From which page a request comes (RFC 6454), and what a page elsewhere is told (CORS).
+
+use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
+
+/// From where a request comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whence<'b> {
+    /// From a program, which sends no `Origin`, or from a page of this host.
+    Own,
+    /// From a page elsewhere that may.
+    Allowed(&'b str),
+    /// From any other page.
+    Foreign,
+}
+
+/// From where a request comes; `null` is a page of nowhere.
+pub(super) fn whence<'b>(
+    head: &RequestHead<'b>,
+    allowed: &[String],
+) -> Result<Whence<'b>, Refusal> {
+    let Some(origin) = head.only("origin").map_err(Refusal::from)? else { return Ok(Whence::Own) };
+    // A scheme's own port may be named or not.
+    let is_own = [("http://", ":80"), ("https://", ":443")].iter().any(|(scheme, port)| {
+        let bare = |host: &'_ str| host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
+        origin.strip_prefix(scheme).is_some_and(|host| bare(host) == bare(head.host))
+    });
+    let is_allowed =
+        origin != "null" && allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin));
+    Ok(match (is_own, is_allowed) {
+        (true, _) => Whence::Own,
+        (false, true) => Whence::Allowed(origin),
+        (false, false) => Whence::Foreign,
+    })
+}
+
+/// A page may connect to the host that it came from, or from an origin that is allowed, and so it may
+/// change something.
+pub(super) fn check_origin(head: &RequestHead<'_>, allowed: &[String]) -> Result<(), Refusal> {
+    match whence(head, allowed)? {
+        Whence::Own | Whence::Allowed(_) => Ok(()),
+        Whence::Foreign => Err(foreign()),
+    }
+}
+
+fn foreign() -> Refusal {
+    Refusal::new(Status::Forbidden, "forbidden", "this origin may not connect here")
+}
+
+/// What a page of an allowed origin is let see of an answer of the API, and nobody may keep.
+pub(super) fn shared_with(response: Response, origin: Option<&str>) -> Response {
+    // The answer to another origin is another.
+    let response = response.with("Cache-Control", "no-store").with("Vary", "Origin");
+    match origin {
+        None => response,
+        Some(origin) => response
+            .with("Access-Control-Allow-Origin", origin.to_owned())
+            .with("Access-Control-Expose-Headers", "Retry-After"),
+    }
+}
+
+/// The answer to `OPTIONS`, for a path with these methods: a browser asks so before a page's call.
+pub(super) fn preflight(
+    head: &RequestHead<'_>,
+    allowed: &[String],
+    methods: &str,
+) -> Result<Response, Refusal> {
+    let response =
+        Response::new(Status::NoContent, "text/plain", &[][..]).with("Allow", methods.to_owned());
+    if head.only("access-control-request-method")?.is_none() {
+        return Ok(response);
+    }
+    match whence(head, allowed)? {
+        Whence::Foreign => Err(foreign()),
+        // No credentials: a token is in a header that the page itself sets.
+        Whence::Own | Whence::Allowed(_) => Ok(response
+            .with("Access-Control-Allow-Methods", methods.to_owned())
+            .with("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key")
+            .with("Access-Control-Max-Age", "600")),
+    }
+}
