@@ -2,6 +2,8 @@
 # Installs what the tests need and does not have: from Debian, PyPI and npm.
 set -eu
 cd "$(dirname "$0")/.."
+# Where Debian has nginx.
+PATH=$PATH:/usr/sbin
 
 need() { # need COMMAND PACKAGE
     command -v "$1" >/dev/null 2>&1 && return
@@ -21,6 +23,8 @@ need chromium chromium
 need strace strace
 need valgrind valgrind
 need sqlite3 sqlite3
+need curl curl
+need nginx nginx-light
 need node nodejs
 need npm npm
 need python3 python3

@@ -70,7 +70,7 @@ def serve_blocking_binary():
 
 def tool(name, how):
     """The path of a program that a test needs; fails, and says how to get it, if it is not there."""
-    path = shutil.which(name)
+    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if path is None:
         pytest.fail(f"{name} is missing: {how}", pytrace=False)
     return path

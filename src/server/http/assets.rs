@@ -55,14 +55,14 @@ assets! {
 }
 
 /// A strong validator of each file's content (RFC 9110 §8.8.3), in the order of [`ASSETS`].
-static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let tag = |asset: &Asset| {
-        let digits = Sha1::digest(asset.body).iter().map(|byte| format!("{byte:02x}")).collect();
-        let digits: String = digits;
-        format!("\"{digits}\"")
-    };
-    ASSETS.iter().map(tag).collect()
-});
+static TAGS: LazyLock<Vec<String>> =
+    LazyLock::new(|| ASSETS.iter().map(|asset| tag(asset.body)).collect());
+
+/// A strong entity tag of a content.
+pub(super) fn tag(content: &[u8]) -> String {
+    let digits: String = Sha1::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{digits}\"")
+}
 
 /// The file at a path, and its entity tag.
 pub(super) fn asset(path: &str) -> Option<(&'static Asset, &'static str)> {

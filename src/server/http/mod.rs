@@ -5,6 +5,7 @@ mod api;
 mod assets;
 mod call;
 mod identity;
+mod openapi;
 mod origin;
 mod rates;
 mod route;

@@ -3,6 +3,7 @@
 use super::api::{ApiCall, judge};
 use super::assets::{CONTENT_SECURITY_POLICY, asset};
 use super::identity::{named, proved};
+use super::openapi;
 use super::origin::check_origin;
 use super::routes::PREFIX;
 use crate::base::Timestamp;
@@ -73,7 +74,9 @@ pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> 
     if Upgrade::is_asked_for(head) {
         return refuse(Status::NotFound, "not_found", "there is no WebSocket here: ask for /ws");
     }
-    if let Some(path) = head.path.strip_prefix(PREFIX) {
+    if let Some(path) = head.path.strip_prefix(PREFIX)
+        && head.path != openapi::PATH
+    {
         return match judge(head, path, rules) {
             Ok(call) => Routed::Call(Box::new(call)),
             Err(response) => Routed::Respond(*response),
@@ -100,6 +103,13 @@ fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> {
     }
     if head.path == "/readyz" {
         return Some(readyz(rules.readiness).with("Cache-Control", "no-store"));
+    }
+    if head.path == openapi::PATH {
+        let status = if has_it(head, &openapi::TAG) { Status::NotModified } else { Status::Ok };
+        let response = Response::new(status, "application/json", openapi::DOCUMENT.as_bytes());
+        return Some(
+            response.with("Cache-Control", "no-cache").with("ETag", openapi::TAG.as_str()),
+        );
     }
     let (asset, tag) = asset(head.path)?;
     let mut response = Response::new(Status::Ok, asset.content_type, asset.body);
