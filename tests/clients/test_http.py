@@ -165,6 +165,27 @@ class TestBodies:
             assert answer.status == 200
             assert read(client).status == 200
 
+    @pytest.mark.parametrize("chunk", [None, 1 << 20, 65_535, 999])
+    def test_a_content_as_large_as_it_may_be_is_read(self, server, chunk):
+        content = b"{" + b" " * ((1 << 20) - 2) + b"}"
+        if chunk is None:
+            request = post(f"Content-Length: {len(content)}", body=content)
+        else:
+            pieces = [content[at : at + chunk] for at in range(0, len(content), chunk)]
+            body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+            request = post("Transfer-Encoding: chunked", body=body + b"0\r\n\r\n")
+        with raw(server) as client:
+            for _ in range(3):
+                client.send(request, GET)
+                assert read(client).status == 200
+                assert read(client).status == 200
+
+    def test_whoever_may_not_make_a_call_is_told_before_its_content(self, server):
+        for path, status in (("/api/v1/push", 401), ("/api/v1/rooms/x", 405), ("/nowhere", 404)):
+            with raw(server) as client:
+                client.send(post("Content-Length: 1000000").replace(CALL.encode(), path.encode()))
+                assert client.read_answer().status == status
+
     def test_a_client_that_expects_it_is_told_to_go_on(self, server):
         with raw(server) as client:
             client.send(post("Expect: 100-continue", "Content-Length: 5"))
