@@ -13,6 +13,7 @@ from harness import HOST, PATIENCE, Raw
 #: A call that takes a content.
 CALL = "/api/v1/call/ping?user=ada"
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+PUT = b"PUT /api/v1/rooms/half?user=ada HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def raw(server):
@@ -78,11 +79,27 @@ class TestConnections:
             assert client.read_answer().status == 200
 
     def test_a_client_that_ends_its_half_is_answered(self, server):
+        # What is answered at once, and what waits for the store.
+        for number, request in enumerate((GET, PUT) * 10):
+            with raw(server) as client:
+                client.send(request.replace(b"half", b"half-%d" % number))
+                client.socket.shutdown(socket.SHUT_WR)
+                assert read(client).status in (200, 201)
+                client.expect_end()
+
+    def test_a_client_that_goes_before_its_answer_leaves_nothing_behind(self, server):
+        idle = server.open_files()
+        for number in range(50):
+            with raw(server) as client:
+                client.send(PUT.replace(b"half", b"gone-%d" % number) * 3)
+                client.reset()
+        deadline = time.monotonic() + PATIENCE
+        while server.open_files() > idle and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert server.open_files() <= idle
         with raw(server) as client:
             client.send(GET)
-            client.socket.shutdown(socket.SHUT_WR)
             assert read(client).status == 200
-            client.expect_end()
 
     def test_an_idle_connection_ends_without_a_word(self, module_servers):
         server = module_servers.parlor(set={"http.idle_timeout_ms": 200})
