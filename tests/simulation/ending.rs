@@ -125,19 +125,19 @@ impl World {
             links = self.clients.iter().map(|client| client.link).collect();
             self.run_until(self.now + WINDOW_MS, |_| false);
             self.catches_up();
+            if self.plan.presence == Scope::Rooms {
+                // Who leaves a room is seen no more by those in it, and nobody is told: they list again.
+                for client in &mut self.clients {
+                    client.view = View::default();
+                }
+                self.catches_up();
+            }
             if self.clients.iter().map(|client| client.link).eq(links.iter().copied()) {
                 break;
             }
         }
         let is_calm = self.clients.iter().map(|client| client.link).eq(links);
         assert!(is_calm, "connections end although all is well");
-        if self.plan.presence == Scope::Rooms {
-            // Who leaves a room is seen no more by those in it, and nobody is told: they list again.
-            for client in &mut self.clients {
-                client.view = View::default();
-            }
-            self.catches_up();
-        }
         let there: BTreeSet<String> = self.behaving().map(|client| client.user.clone()).collect();
         let members = self.shelf.borrow().ledger.memberships();
         let shares = |one: &String, other: &String| {
