@@ -1,7 +1,7 @@
 //! What the hub wants done.
 
 use super::input::Origin;
-use super::streams::{Declaration, Form, Subscribed};
+use super::streams::{Declaration, Form, StreamInfo, Subscribed, SubscriberInfo};
 use crate::base::{
     ConnId, Entry, Event, Moment, Query, Record, Revocation, RoomId, StreamId, Timestamp, UserId,
 };
@@ -331,6 +331,26 @@ pub enum Answer {
     Subscribed(Vec<Subscribed>),
     /// Streams that are not watched any more.
     Unsubscribed(Vec<StreamId>),
+    /// Streams.
+    Streams {
+        /// Which.
+        streams: Vec<StreamInfo>,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// One stream, with its newest event.
+    Stream(Box<StreamInfo>),
+    /// Who watches a stream.
+    Subscribers {
+        /// Which.
+        stream: StreamId,
+        /// Its newest event.
+        seq: u64,
+        /// Who.
+        subscribers: Vec<SubscriberInfo>,
+        /// Whether there are more.
+        more: bool,
+    },
     /// An event is in its stream.
     Published {
         /// Which.

@@ -308,6 +308,9 @@ impl Hub {
             Input::StreamAck { by: (conn, id), stream, seq } => {
                 self.streams.ack((conn, Origin::Conn(conn, id)), &stream, seq, effects);
             }
+            Input::LookAtStreams { origin, rights, query } => {
+                self.streams.look(origin, &rights, query, effects);
+            }
             Input::Publish { origin, publisher, stream, data } => {
                 self.streams.publish(now, origin, &publisher, &stream, data, effects);
             }

@@ -1,6 +1,6 @@
 //! What the hub is told.
 
-use super::streams::{Ask, Form, Publisher, StreamRights};
+use super::streams::{Ask, Form, Publisher, StreamQuery, StreamRights};
 use crate::base::{
     Body, ConnId, Data, Moment, Outcome, Revocation, RoomId, StreamId, Timestamp, UserId,
 };
@@ -106,6 +106,15 @@ pub enum Input {
         stream: StreamId,
         /// The event.
         seq: u64,
+    },
+    /// Somebody wants to know something of streams.
+    LookAtStreams {
+        /// Who waits for the answer.
+        origin: Origin,
+        /// What they may watch.
+        rights: Rc<StreamRights>,
+        /// What they want to know.
+        query: StreamQuery,
     },
     /// An event for a stream.
     Publish {

@@ -220,7 +220,10 @@ fn user(fields: &Fields<'_, '_>) -> Result<Option<UserId>, Fault> {
     fields.name("user", UserId::parse)
 }
 
-fn connection(fields: &Fields<'_, '_>, field: &'static str) -> Result<Option<ConnId>, Fault> {
+pub(super) fn connection(
+    fields: &Fields<'_, '_>,
+    field: &'static str,
+) -> Result<Option<ConnId>, Fault> {
     let Some(text) = fields.text(field)? else { return Ok(None) };
     let conn = ConnId::parse(&text);
     conn.map(Some).ok_or(Fault::bad_request(field, "this is a connection, as hello names it"))

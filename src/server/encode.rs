@@ -246,6 +246,19 @@ pub(super) fn answer(w: &mut Writer, answer: &Answer) {
         Answer::Unsubscribed(ended) => {
             w.array("streams", ended, |w, stream| w.item(stream.as_str()));
         }
+        Answer::Streams { streams, more } => {
+            w.array("streams", streams, |w, one| w.object(|w| streams::info(w, one)));
+            w.flag("more", *more);
+        }
+        Answer::Stream(stream) => streams::newest(w, stream),
+        Answer::Subscribers { stream, seq, subscribers, more } => {
+            w.text("stream", stream.as_str());
+            w.number("seq", *seq);
+            w.array("subscribers", subscribers, |w, one| {
+                w.object(|w| streams::subscriber(w, one));
+            });
+            w.flag("more", *more);
+        }
         Answer::Published { stream, seq, ts } => {
             w.text("stream", stream.as_str());
             w.number("seq", *seq);

@@ -73,6 +73,9 @@ pub const TYPES: &[&str] = &[
     "room:unban",
     "room:update",
     "stream:ack",
+    "stream:get",
+    "stream:list",
+    "stream:subscribers",
     "subscribe",
     "unsubscribe",
 ];
@@ -491,10 +494,10 @@ mod tests {
             let envelope = Envelope::parse(&text).unwrap();
             let request = envelope.request(&Limits::default(), Timestamp(0));
             let is_admins = kind.starts_with(ADMIN_PREFIX) && *kind != "admin:add";
-            let is_elsewhere =
-                ["auth", "ping", "info", "publish", "stream:ack", "subscribe", "unsubscribe"]
-                    .contains(kind)
-                    || is_admins;
+            let is_elsewhere = ["auth", "ping", "info", "publish", "subscribe", "unsubscribe"]
+                .contains(kind)
+                || kind.starts_with("stream:")
+                || is_admins;
             assert_eq!(matches!(request, Ok(None)), is_elsewhere, "{kind}");
         }
         assert!(TYPES.is_sorted(), "in the order of names");

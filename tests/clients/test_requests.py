@@ -271,6 +271,17 @@ TABLE = {
             ({"stream": "secret", "data": 1}, "forbidden"),
         ],
     ),
+    "stream:list": ({"limit": 5}, EVERYBODY, [({"limit": 0}, "bad_request"), ({"after": 7}, "bad_request")]),
+    "stream:get": (
+        {"stream": "state"},
+        EVERYBODY,
+        [({}, "bad_request"), ({"stream": "nothing"}, "no_such_stream"), ({"stream": "secret"}, "forbidden")],
+    ),
+    "stream:subscribers": (
+        {"stream": "state"},
+        {"stranger": "forbidden", "member": "forbidden", "owner": "forbidden", "admin": "ok"},
+        [({}, "bad_request"), ({"stream": "state", "after": "x"}, "bad_request"), ({"stream": "nothing"}, "no_such_stream")],
+    ),
     "stream:ack": (
         {"stream": "state", "seq": 0},
         EVERYBODY,
@@ -409,7 +420,7 @@ def test_nobody_yet_is_told_to_say_who_they_are(scene, kind):
 
 @pytest.mark.parametrize("kind", sorted(TABLE))
 def test_each_refusal_has_its_code(scene, kind):
-    is_admins = kind == "auth:revoke" or kind.startswith("admin:")
+    is_admins = kind in ("auth:revoke", "stream:subscribers") or kind.startswith("admin:")
     caller = "admin" if is_admins else "owner"
     for payload, code in TABLE[kind][2]:
         scene.before(kind, caller)

@@ -358,3 +358,79 @@ class TestConfiguration:
             assert eve.push("event")["seq"] == 2
             assert subscribed(eve, "news")["epoch"] == before
             assert subscribed(eve, "late")["seq"] == 0
+
+
+class TestHttp:
+    def test_a_backend_publishes_and_reads_the_newest(self, streams):
+        token = harness.token("back", publish=["sensor:*"])
+        with opened(streams, "eve") as eve:
+            subscribed(eve, "sensor:h")
+            status, answer = streams.api("POST", "streams/sensor:h", {"t": 1}, token)
+            assert (status, answer["stream"], answer["seq"]) == (200, "sensor:h", 1)
+            assert streams.api("POST", "streams/sensor:h", {"data": [2]}, token)[1]["seq"] == 2
+            assert [data for _, _, data in events(eve, 2)] == [{"t": 1}, [2]]
+        status, answer = streams.api("GET", "streams/sensor:h", token=token)
+        assert (status, answer["seq"], answer["data"]) == (200, 2, [2])
+        assert "data" not in streams.api("GET", "streams/sensor:none", token=token)[1]
+        names = [one["stream"] for one in streams.api("GET", "streams", token=token)[1]["streams"]]
+        assert "sensor:h" in names and "orders" not in names and names == sorted(names)
+        page = streams.api("GET", "streams?limit=1&after=paced", token=token)[1]
+        assert [one["stream"] for one in page["streams"]] == ["pose"] and page["more"] is True
+
+    def test_each_refusal_has_its_status(self, streams):
+        eve, pat = harness.token("eve"), harness.token("pat", publish=["*"])
+        for method, path, body, token, status, code in (
+            ("GET", "streams/nothing", None, eve, 404, "no_such_stream"),
+            ("GET", "streams/orders", None, eve, 403, "forbidden"),
+            ("GET", "streams/state/subscribers", None, eve, 403, "forbidden"),
+            ("GET", "streams/a%20b", None, eve, 400, "bad_request"),
+            ("POST", "streams/state", 1, eve, 403, "forbidden"),
+            ("POST", "streams/pose", {"x": 1}, pat, 400, "bad_request"),
+            ("POST", "streams/sensor:b", "x" * 300, pat, 413, "too_large"),
+            ("POST", "streams/nothing", 1, pat, 404, "no_such_stream"),
+            ("POST", "streams/state", 1, None, 401, "unauthorized"),
+            ("GET", "streams", None, None, 401, "unauthorized"),
+        ):
+            got, answer = streams.api(method, path, body, token)
+            assert (got, answer["error"]["code"]) == (status, code), path
+        bearer = {"Authorization": f"Bearer {pat}"}
+        for body in (b"", b"{", b'{"a":1,"a":2}', b"\xff"):
+            status, _, answer = streams.http("/api/v1/streams/state", "POST", bearer, body)
+            assert status == 400 and b"bad_" in answer, body
+
+    def test_bytes_go_in_and_come_out_as_they_are(self, streams):
+        bearer = {"Authorization": f"Bearer {harness.token('pat', publish=['*'])}"}
+        image = bytes(range(256)) * 1_000
+        typed = {**bearer, "Content-Type": "image/jpeg"}
+        with opened(streams, "eve") as eve:
+            subscribed(eve, "cam")
+            status, _, answer = streams.http("/api/v1/streams/cam", "POST", typed, image)
+            assert status == 200
+            seq = json.loads(answer)["seq"]
+            name = b"\x03cam" + struct.pack("!Q", seq)
+            while not (message := eve.binary()).startswith(name):
+                pass
+            assert message == name + image
+        status, fields, body = streams.http("/api/v1/streams/cam", headers=bearer)
+        assert (status, body, fields["parlor-seq"]) == (200, image, str(seq))
+        assert fields["content-type"] == "application/octet-stream"
+        too_large = bytes(400_001)
+        assert streams.http("/api/v1/streams/cam", "POST", typed, too_large)[0] == 413
+
+    def test_an_admin_sees_who_watches_and_how_far_they_are(self, streams):
+        root = harness.token("root", admin=True)
+        with opened(streams, "root", admin=True) as one, publisher(streams) as pat:
+            before = subscribed(one, "orders")["seq"]
+            for number in range(3):
+                pat.request("publish", stream="orders", data=number)
+            one.push("event", where=lambda payload: payload["seq"] == before + 3)
+            one.request("stream:ack", stream="orders", seq=before + 1)
+            status, answer = streams.api("GET", "streams/orders/subscribers", token=root)
+            assert (status, answer["seq"]) == (200, before + 3)
+            (seen,) = answer["subscribers"]
+            assert seen == {
+                "connection": one.hello["connection"],
+                "sent": before + 3,
+                "acked": before + 1,
+                "lag": 2,
+            }

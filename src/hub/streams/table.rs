@@ -21,6 +21,7 @@ pub struct StreamSettings {
     pub(super) all_streams: usize,
     pub(super) stream_bytes: usize,
     pub(super) page_bytes: usize,
+    pub(super) page: usize,
 }
 
 impl StreamSettings {
@@ -38,6 +39,7 @@ impl StreamSettings {
             all_streams: limits.streams as usize,
             stream_bytes: limits.stream_bytes as usize,
             page_bytes: limits.page_bytes as usize,
+            page: limits.page as usize,
         }
     }
 }

@@ -123,6 +123,9 @@ impl ApiCall {
     pub(super) fn payload(&self, head: &RequestHead<'_>, body: &str) -> Result<String, Fault> {
         let route = self.route;
         let is_empty = body.trim_ascii().is_empty();
+        if route.types == ["publish"] {
+            return self.published(body);
+        }
         let body = if is_empty || !route.has_body { "{}" } else { body };
         if route.choice == Choice::Path {
             return Ok(body.to_owned());
@@ -150,6 +153,30 @@ impl ApiCall {
             for (name, value) in members.members().filter(|(name, _)| !is_of_path(name)) {
                 w.raw(name, value);
             }
+        });
+        Ok(writer.finish())
+    }
+}
+
+impl ApiCall {
+    /// The stream that the content goes to as it is, if it publishes to one.
+    pub(super) fn stream(&self) -> Option<&str> {
+        (self.route.types == ["publish"]).then(|| self.param("stream"))
+    }
+
+    /// The payload of a `publish`, whose data the content is: as it is, or as the only member of an
+    /// object, `data`, which is what the request on a socket has.
+    fn published(&self, body: &str) -> Result<String, Fault> {
+        const AROUND_IT: usize = 2;
+        let body = body.trim_ascii();
+        scan(body, JSON_DEPTH_MAX - AROUND_IT).map_err(Fault::bad_json)?;
+        let members = Object::parse(body).map_err(Fault::bad_json)?;
+        let only = members.as_ref().filter(|members| members.members().count() == 1);
+        let data = only.and_then(|members| members.get("data")).unwrap_or(body);
+        let mut writer = Writer::new();
+        writer.object(|w| {
+            w.text("stream", self.param("stream"));
+            w.raw("data", data);
         });
         Ok(writer.finish())
     }

@@ -5,6 +5,7 @@ use super::identity::Caller;
 use super::origin::shared_with;
 use super::rates::Asker;
 use super::status::status_of;
+use super::streams::bytes_of;
 use crate::base::limits::HTTP_CALLS_MAX;
 use crate::hub::{Answer as HubAnswer, Origin, Refusal};
 use crate::protocol::handshake::{Response, Status};
@@ -21,11 +22,11 @@ use crate::store::Backend;
 /// A call that waits for its answer.
 #[derive(Debug)]
 pub(in crate::server) struct HttpCall {
-    exchange: Exchange,
+    pub(super) exchange: Exchange,
     pub(in crate::server) caller: Option<Person>,
     /// The status of a good answer.
-    success: Status,
-    shared_with: Option<Box<str>>,
+    pub(super) success: Status,
+    pub(super) shared_with: Option<Box<str>>,
 }
 
 impl<S: Backend> Chat<S> {
@@ -55,6 +56,9 @@ impl<S: Backend> Chat<S> {
             let detail = encode::fault_detail(&fault);
             Box::new(refused(fault.code.as_str(), &fault.message, detail))
         };
+        if let Some(done) = self.begin_publish(net, exchange, request, call) {
+            return done;
+        }
         let body = str::from_utf8(request.body).map_err(|_| {
             let message = "the request's content is not UTF-8";
             Box::new(refused("bad_json", message, ErrorDetail::default()))
@@ -122,6 +126,9 @@ impl<S: Backend> Chat<S> {
                 let payload = encode::payload(|w| self.info(w, net, &origin, rooms, invites));
                 self.call_replied(net, call, payload);
             }
+            Ok(HubAnswer::Stream(info)) if info.declaration.binary => {
+                self.finish(net, call, |_| bytes_of(info));
+            }
             Ok(answer) => {
                 // It was there before: nothing was created.
                 if let HubAnswer::Sent { duplicate: true, .. } = answer
@@ -175,7 +182,7 @@ impl<S: Backend> Chat<S> {
         }
     }
 
-    fn finish(
+    pub(super) fn finish(
         &mut self,
         net: &mut Net<'_>,
         call: u64,

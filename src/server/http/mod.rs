@@ -11,6 +11,7 @@ mod rates;
 mod route;
 mod routes;
 mod status;
+mod streams;
 
 pub(super) use call::HttpCall;
 pub(super) use rates::Rates;

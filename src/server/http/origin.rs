@@ -54,7 +54,7 @@ pub(super) fn shared_with(response: Response, origin: Option<&str>) -> Response 
         None => response,
         Some(origin) => response
             .with("Access-Control-Allow-Origin", origin.to_owned())
-            .with("Access-Control-Expose-Headers", "Retry-After"),
+            .with("Access-Control-Expose-Headers", "Parlor-Seq, Retry-After"),
     }
 }
 

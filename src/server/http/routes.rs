@@ -76,6 +76,10 @@ routes! {
     DELETE "rooms/{room}/members/{user}"  ByUser   ["room:leave", "room:remove"];
     GET    "rooms/{room}/messages"        One      ["chat:history"] [; "after" "before" "limit"];
     POST   "rooms/{room}/messages"        One      ["chat:send"] body + creates;
+    GET    "streams"                      One      ["stream:list"] ["after"; "limit"];
+    GET    "streams/{stream}"             One      ["stream:get"];
+    POST   "streams/{stream}"             One      ["publish"] body;
+    GET    "streams/{stream}/subscribers" One      ["stream:subscribers"] ["after"; "limit"];
 }
 
 /// What a path comes to.

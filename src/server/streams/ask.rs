@@ -3,7 +3,8 @@
 use super::filter::filter;
 use crate::base::limits::STREAM_RATE_MAX;
 use crate::base::{Data, StreamId};
-use crate::hub::streams::Ask;
+use crate::hub::streams::{Ask, StreamQuery};
+use crate::server::admin::connection;
 use crate::server::json::tree;
 use crate::server::request::{Envelope, Fault, Fields, bad_name};
 use std::borrow::Cow;
@@ -16,6 +17,7 @@ pub(super) enum StreamRequest {
     Unsubscribe(Vec<StreamId>),
     Publish(StreamId, Data),
     Ack(StreamId, u64),
+    Look(StreamQuery),
 }
 
 /// Reads a request; `Ok(None)` if it is none about streams.
@@ -31,6 +33,16 @@ pub(super) fn stream_request(
             let data = data.ok_or(Fault::bad_request("data", "this is needed"))?;
             StreamRequest::Publish(stream(fields)?, Data::Json(data.into()))
         }
+        "stream:list" => StreamRequest::Look(StreamQuery::List {
+            after: fields.name("after", StreamId::parse)?,
+            limit: fields.limit()?,
+        }),
+        "stream:get" => StreamRequest::Look(StreamQuery::Newest(stream(fields)?)),
+        "stream:subscribers" => StreamRequest::Look(StreamQuery::Subscribers {
+            stream: stream(fields)?,
+            after: connection(fields, "after")?,
+            limit: fields.limit()?,
+        }),
         "stream:ack" => StreamRequest::Ack(stream(fields)?, fields.needed_number("seq")?),
         _ => return Ok(None),
     }))

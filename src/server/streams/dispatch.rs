@@ -36,6 +36,9 @@ impl<S: Backend> Chat<S> {
                 stream,
                 data,
             },
+            (StreamRequest::Look(query), _) => {
+                Input::LookAtStreams { origin: origin.clone(), rights, query }
+            }
             (StreamRequest::Subscribe(asks), Origin::Conn(conn, id)) => {
                 let by = (*conn, id.clone());
                 Input::Subscribe { by, rights, form: Form::Envelope, asks }

@@ -2,7 +2,9 @@
 
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, Data, Event, StreamId, Timestamp};
-use crate::hub::streams::{Declaration, Form, Keep, Snapshot, Subscribed};
+use crate::hub::streams::{
+    Declaration, Form, Keep, Snapshot, StreamInfo, Subscribed, SubscriberInfo,
+};
 use crate::server::encode::{Body, Encoded, push};
 use crate::server::json::Writer;
 
@@ -63,13 +65,50 @@ fn rfc3339(ts: Timestamp) -> String {
     format!("{time:.3}")
 }
 
-/// A stream that somebody may watch, and whether they may publish to it.
-pub(in crate::server) fn stream(w: &mut Writer, (declaration, may_publish): (&Declaration, bool)) {
-    w.text("stream", declaration.pattern.as_str());
+/// A stream, as it is now.
+pub(in crate::server) fn info(w: &mut Writer, info: &StreamInfo) {
+    w.text("stream", info.stream.as_str());
+    keep(w, &info.declaration);
+    w.flag("binary", info.declaration.binary);
+    w.number("seq", info.seq);
+    if let Some(epoch) = &info.epoch {
+        w.text("epoch", epoch);
+    }
+    if let Some(newest) = &info.newest {
+        w.number("ts", newest.ts.0);
+    }
+    w.number("subscribers", info.subscribers as u64);
+}
+
+/// A stream, with its newest data.
+pub(in crate::server) fn newest(w: &mut Writer, info: &StreamInfo) {
+    self::info(w, info);
+    if let Some(Data::Json(data)) = info.newest.as_ref().map(|newest| &newest.data) {
+        w.raw("data", data);
+    }
+}
+
+/// Somebody who watches a stream.
+pub(in crate::server) fn subscriber(w: &mut Writer, one: &SubscriberInfo) {
+    w.text("connection", &one.conn.to_string());
+    w.number("sent", one.sent);
+    if let Some(acked) = one.acked {
+        w.number("acked", acked);
+    }
+    w.number("lag", one.lag);
+}
+
+fn keep(w: &mut Writer, declaration: &Declaration) {
     match declaration.keep {
         Keep::Latest => w.text("keep", "latest"),
         Keep::Log(events) => w.number("keep", events),
     }
+}
+
+/// A stream that somebody may watch, and whether they may publish to it.
+pub(in crate::server) fn stream(w: &mut Writer, (declaration, may_publish): (&Declaration, bool)) {
+    w.text("stream", declaration.pattern.as_str());
+    keep(w, declaration);
     w.flag("binary", declaration.binary);
     w.flag("publish", may_publish);
     w.number("max_bytes", declaration.max_bytes);

@@ -6,4 +6,4 @@ mod encode;
 mod filter;
 
 pub(super) use dispatch::largest_binary;
-pub(super) use encode::{event, stream, subscribed, unsubscribed};
+pub(super) use encode::{event, info, newest, stream, subscribed, subscriber, unsubscribed};

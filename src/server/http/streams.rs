@@ -1,0 +1,62 @@
+//! Streams of bytes over HTTP: contents that are no JSON.
+
+use super::api::ApiCall;
+use super::call::HttpCall;
+use crate::base::{Data, StreamId};
+use crate::hub::streams::{Publisher, StreamInfo, StreamRights};
+use crate::hub::{Input, Origin};
+use crate::protocol::handshake::{Response, Status};
+use crate::server::calls::Waiting;
+use crate::server::chat::Chat;
+use crate::server::web::{Exchange, Net, Request};
+use crate::store::Backend;
+use std::rc::Rc;
+
+impl<S: Backend> Chat<S> {
+    /// Publishes a content of any type to a stream of bytes; `None` if the call is for something
+    /// else.
+    pub(super) fn begin_publish(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        request: &Request<'_>,
+        call: &ApiCall,
+    ) -> Option<Result<(), Box<Response>>> {
+        let stream = StreamId::parse(call.stream()?).ok()?;
+        if !self.hub.streams().declaration(&stream)?.binary {
+            return None;
+        }
+        let person = call.caller.person();
+        let rights = match person {
+            Some(person) => Rc::clone(&person.streams),
+            None => Rc::new(StreamRights::default()),
+        };
+        let number = self.new_call(Waiting::Http(Box::new(HttpCall {
+            exchange,
+            caller: person.cloned(),
+            success: Status::Ok,
+            shared_with: call.shared_with.clone(),
+        })));
+        self.decide(
+            net,
+            Input::Publish {
+                origin: Origin::Call(number),
+                publisher: Publisher::Client(rights),
+                stream,
+                data: Data::Binary(request.body.into()),
+            },
+        );
+        Some(Ok(()))
+    }
+}
+
+/// The newest data of a stream of bytes, with its number; nothing, if there was none.
+pub(super) fn bytes_of(info: &StreamInfo) -> Response {
+    let bytes = match info.newest.as_ref().map(|newest| &newest.data) {
+        Some(Data::Binary(bytes)) => bytes.to_vec(),
+        Some(Data::Json(_)) | None => Vec::new(),
+    };
+    let status = if info.newest.is_some() { Status::Ok } else { Status::NoContent };
+    let response = Response::new(status, "application/octet-stream", bytes);
+    response.with("Parlor-Seq", info.seq.to_string()).with("X-Content-Type-Options", "nosniff")
+}
