@@ -268,6 +268,12 @@ pub struct Limits {
     /// People of an audience above which only their number is told; below nine tenths of it the
     /// lists are back.
     pub presence_listed_people: u32,
+    /// Guests in all.
+    pub guests: u32,
+    /// Requests of a guest's connection a second.
+    pub guest_requests_per_second: u32,
+    /// Requests that a guest's connection may send at once after a pause.
+    pub guest_burst: u32,
     /// Streams that a connection watches.
     pub subscriptions: u32,
     /// Streams in all, those of families included.
@@ -321,6 +327,9 @@ impl Default for Limits {
             closing_timeout_ms: 5_000,
             presence_grace_ms: 5_000,
             presence_listed_people: 500,
+            guests: 10_000,
+            guest_requests_per_second: 2,
+            guest_burst: 10,
             subscriptions: 100,
             streams: 10_000,
             stream_bytes: 16 * 1024 * 1024,

@@ -49,6 +49,8 @@ impl<S: Backend> Chat<S> {
                             let text = encode::reply(id, |w| encode::answer(w, answer));
                             self.say(net, *conn, &text);
                         }
+                        (Ok(Answer::Subscribed(_)), None) if self.is_watching(*conn) => {}
+                        (Err(_), None) if self.is_watching(*conn) => self.end_watching(net, *conn),
                         (Ok(Answer::Subscribed(streams)), None) => {
                             let text = encode::push("subscribed", |w| subscribed(w, streams));
                             self.say(net, *conn, &text);
@@ -123,6 +125,10 @@ impl<S: Backend> Chat<S> {
         });
         self.deliveries += recipients.len();
         for &conn in recipients {
+            if matches!(notice, Notice::Unsubscribed { .. }) && self.is_watching(conn) {
+                self.end_watching(net, conn);
+                continue;
+            }
             if refused.contains(&(conn, encoded.source)) {
                 continue;
             }

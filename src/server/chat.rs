@@ -1,6 +1,6 @@
 //! The chat server as an application of WebSockets: sessions between the wire and the hub.
 
-use super::auth::{Identity, Keys, Verifier};
+use super::auth::{Keys, Verifier};
 use super::calls::Waiting;
 use super::config::Config;
 use super::drain::Stopping;
@@ -8,9 +8,9 @@ use super::encode;
 use super::handler::Registered;
 use super::http::{Rates, Readiness, Routed, Rules, route};
 use super::json::Writer;
-use super::session::{Known, Phase, Session};
+use super::session::{Arriving, Known, Phase, Session};
 use super::shared::Shared;
-use super::streams::largest_binary;
+use super::streams::{guest, largest_binary};
 use super::web::{Answer, Application, Exchange, Message, Net, Over, Request, Web, WebConfig};
 use crate::base::limits::STORE_REFUSED_MS;
 use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot};
@@ -21,7 +21,6 @@ use crate::reactor::Wake;
 use crate::store::{Backend, Store};
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// The closes of the wire's own range, and their names.
@@ -51,6 +50,8 @@ pub struct Chat<S = Store> {
     pub(super) sessions: Vec<Option<Session>>,
     pub(super) inputs: VecDeque<Input>,
     pub(super) effects: Effects,
+    /// How many guests are here.
+    pub(super) guests: usize,
     /// The largest message that publishes to a stream of bytes; 0 if there is none.
     pub(super) largest_binary: u64,
     /// Calls that came on no connection and wait for an answer.
@@ -133,6 +134,7 @@ impl<S: Backend> Chat<S> {
             sessions: Vec::new(),
             inputs: VecDeque::new(),
             effects: Effects::default(),
+            guests: 0,
             largest_binary,
             calls: HashMap::new(),
             next_call: 0,
@@ -151,70 +153,6 @@ impl<S: Backend> Chat<S> {
     pub(super) fn session(&mut self, conn: ConnId) -> Option<&mut Session> {
         let session = self.sessions.get_mut(conn.index())?.as_mut();
         session.filter(|session| session.conn == conn)
-    }
-
-    /// Lets somebody in whose identity is known.
-    fn let_in(&mut self, net: &mut Net<'_>, conn: ConnId, identity: Identity, resumes: bool) {
-        self.arm(net, conn);
-        self.widen(net, conn);
-        let Identity { user, name, .. } = identity;
-        self.decide(net, Input::Connected { conn, user, name, resumes });
-    }
-
-    /// A token that came as a message.
-    pub(super) fn authenticate(
-        &mut self,
-        net: &mut Net<'_>,
-        conn: ConnId,
-        id: Option<&str>,
-        token: &str,
-        resumes: bool,
-    ) {
-        let verified = self.verifier.verify(token, net.timestamp());
-        let Some(session) = self.session(conn) else { return };
-        let known = session.known().map(|known| known.user.clone());
-        let (code, detail) = (UNAUTHORIZED.1, encode::ErrorDetail::default());
-        match (verified, known) {
-            (Ok(identity), Some(known)) if identity.user == known => {
-                // The new token's rights replace the old ones, downwards too.
-                let is_widened = session.known().is_some_and(|known| known.is_widened);
-                let known = Known { is_widened, ..Known::from(&identity) };
-                let rights = Rc::clone(&known.rights);
-                session.phase = Phase::Known(known);
-                self.arm(net, conn);
-                self.reply_to_auth(net, conn, id);
-                self.widen(net, conn);
-                self.decide(net, Input::RightsChanged { conn, rights });
-            }
-            // A refresh that fails changes nothing.
-            (Ok(_), Some(_)) => {
-                self.error(net, conn, id, code, "the token is another user's", &detail);
-            }
-            (Err(error), Some(_)) => {
-                self.error(net, conn, id, code, &error.to_string(), &detail);
-            }
-            (Ok(identity), None) => {
-                let Phase::Anonymous { resumes: announced, .. } = session.phase else { return };
-                session.phase = Phase::Known(Known::from(&identity));
-                self.reply_to_auth(net, conn, id);
-                self.let_in(net, conn, identity, resumes || announced);
-            }
-            (Err(error), None) => self.close_with(net, conn, UNAUTHORIZED, &error.to_string()),
-        }
-    }
-
-    fn reply_to_auth(&mut self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>) {
-        let Some(id) = id else { return };
-        let Some(known) = self.session(conn).and_then(|session| session.known().cloned()) else {
-            return;
-        };
-        let text = encode::reply(id, |w| {
-            w.text("user", known.user.as_str());
-            if let Some(expires) = known.expires {
-                w.number("expires", expires.0);
-            }
-        });
-        self.say(net, conn, &text);
     }
 
     /// Sends a text that is never refused.
@@ -259,6 +197,9 @@ impl<S: Backend> Chat<S> {
             w.text("id", id);
             w.text("name", self.hub.name_of(&person.user).unwrap_or(id));
             w.flag("admin", person.is_admin);
+            if person.is_guest {
+                w.flag("anonymous", true);
+            }
         });
         w.number("heartbeat_ms", self.config.limits.heartbeat_interval_ms);
         w.object_in("limits", |w| encode::limits(w, &self.config.limits));
@@ -281,6 +222,8 @@ impl<S: Backend> Chat<S> {
             admin_token: self.config.admin_token.as_ref(),
             allowed_origins: &self.config.allowed_origins,
             now: net.timestamp(),
+            streams: &self.config.streams,
+            lets_guests_in: self.config.lets_guests_in,
             readiness,
         }
     }
@@ -317,21 +260,34 @@ fn restarting() -> Refusal {
     refusal
 }
 
+fn too_many_guests() -> Refusal {
+    let message = "there are as many guests as there may be";
+    let mut refusal = Refusal::new(Status::TooManyRequests, "rate_limited", message);
+    refusal.fields = &[("Retry-After", "10")];
+    refusal
+}
+
 impl<S: Backend> Application for Chat<S> {
     fn request(&mut self, net: &mut Net<'_>, exchange: Exchange, request: &Request<'_>) -> Answer {
         let conn = exchange.conn();
-        let (answer, identity, resumes) = match route(request.head, self.rules(net)) {
+        let (answer, opening) = match route(request.head, self.rules(net)) {
             Routed::Respond(response) => return Answer::Respond(response),
             Routed::Call(call) => return self.call(net, exchange, request, &call),
             Routed::Open { .. } if self.is_draining() => return restarting().into(),
-            Routed::Open { upgrade, protocol, identity, resumes } => {
-                (net.accept(&upgrade, protocol), identity, resumes)
+            Routed::Open { is_guest: true, .. } if !self.take_guest() => {
+                return too_many_guests().into();
+            }
+            Routed::Open { upgrade, protocol, identity, is_guest, resumes, watches } => {
+                let identity = if is_guest { guest(conn) } else { identity };
+                (net.accept(&upgrade, protocol), (identity, is_guest, resumes, watches))
             }
         };
+        let (identity, is_guest, resumes, watches) = opening;
+        let watches = watches.map(Box::new);
         let deadline = net.now().plus_millis(self.config.limits.auth_timeout_ms);
         let phase = match identity {
-            Some(identity) => Phase::Arriving(Box::new(identity)),
-            None => Phase::Anonymous { deadline, resumes },
+            Some(identity) => Phase::Arriving(Box::new(Arriving { identity, is_guest, watches })),
+            None => Phase::Anonymous { deadline, resumes, watches },
         };
         if self.sessions.len() <= conn.index() {
             self.sessions.resize_with(conn.index() + 1, || None);
@@ -358,16 +314,21 @@ impl<S: Backend> Application for Chat<S> {
     fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let Some(session) = self.session(conn) else { return };
         let resumes = session.is_announcing_resume;
-        let Phase::Arriving(identity) = &session.phase else {
+        let Phase::Arriving(arriving) = &mut session.phase else {
             self.arm(net, conn);
             return;
         };
-        let identity = Identity::clone(identity);
-        session.phase = Phase::Known(Known::from(&identity));
+        let identity = arriving.identity.clone();
+        let (is_guest, watches) = (arriving.is_guest, arriving.watches.take());
+        let known = Known { is_guest, watches, ..Known::from(&identity) };
+        session.phase = Phase::Known(known);
         self.let_in(net, conn, identity, resumes);
     }
 
     fn message(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
+        if self.is_watching(conn) {
+            return self.overhear(net, conn);
+        }
         self.received(net, conn, message);
     }
 
@@ -375,6 +336,12 @@ impl<S: Backend> Application for Chat<S> {
         log::debug!("{conn}: over: {over:?}");
         let place = self.sessions.get_mut(conn.index());
         let session = place.and_then(|place| place.take_if(|session| session.conn == conn));
+        let is_guest = |session: &Session| match &session.phase {
+            Phase::Anonymous { .. } => false,
+            Phase::Arriving(arriving) => arriving.is_guest,
+            Phase::Known(known) => known.is_guest,
+        };
+        self.guests -= usize::from(session.as_ref().is_some_and(is_guest));
         if let Some(session) = session.filter(|session| session.is_counted)
             && let Some(known) = session.known()
         {

@@ -25,6 +25,8 @@ use std::sync::Arc;
 pub(super) struct Person {
     pub(super) user: UserId,
     pub(super) is_admin: bool,
+    /// They have not said who they are.
+    pub(super) is_guest: bool,
     /// What they may do with streams.
     pub(super) streams: Rc<StreamRights>,
 }
@@ -32,9 +34,12 @@ pub(super) struct Person {
 impl<S: Backend> Chat<S> {
     pub(super) fn received(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
         let now = net.now();
-        let (per_second, burst) =
-            (self.config.limits.requests_per_second, self.config.limits.burst);
+        let limits = &self.config.limits;
+        let of_users = (limits.requests_per_second, limits.burst);
+        let of_guests = (limits.guest_requests_per_second, limits.guest_burst);
         let Some(session) = self.session(conn) else { return };
+        let is_guest = session.known().is_some_and(|known| known.is_guest);
+        let (per_second, burst) = if is_guest { of_guests } else { of_users };
         let rate = session.take_request(now, per_second, burst);
         let (text, bytes) = match message {
             Message::Text(text) => (text, None),
@@ -102,7 +107,8 @@ impl<S: Backend> Chat<S> {
                 let session = self.sessions.get(conn.index())?.as_ref();
                 let known = session.filter(|session| session.conn == *conn)?.known()?;
                 let streams = Rc::clone(&known.rights);
-                Some(Person { user: known.user.clone(), is_admin: known.admin, streams })
+                let (user, is_guest) = (known.user.clone(), known.is_guest);
+                Some(Person { user, is_admin: known.admin, is_guest, streams })
             }
             Origin::Call(call) => match self.calls.get(call)? {
                 Waiting::Http(call) => call.caller.clone(),
@@ -114,8 +120,8 @@ impl<S: Backend> Chat<S> {
     /// Carries out a request, on a connection or by a call: whoever has sent it, and however.
     pub(super) fn dispatch(&mut self, net: &mut Net<'_>, origin: &Origin, envelope: &Envelope<'_>) {
         let person = self.person(origin);
-        let (is_known, is_admin) =
-            (person.is_some(), person.as_ref().is_some_and(|person| person.is_admin));
+        let is_known = person.as_ref().is_some_and(|person| !person.is_guest);
+        let is_admin = person.as_ref().is_some_and(|person| person.is_admin);
         if let Some(handler) = self.handlers.get(envelope.kind.as_ref()) {
             let handler = handler.clone();
             let refused = match (handler.access, is_known) {
@@ -129,7 +135,10 @@ impl<S: Backend> Chat<S> {
             };
             match refused {
                 Some((code, message)) => self.refuse(net, origin, code, message),
-                None => self.call_handler(net, origin, person, envelope, &handler.run),
+                None => {
+                    let person = person.filter(|person| !person.is_guest);
+                    self.call_handler(net, origin, person, envelope, &handler.run);
+                }
             }
             return;
         }
@@ -147,6 +156,9 @@ impl<S: Backend> Chat<S> {
                 Err(fault) => self.fault(net, origin, &fault),
             },
             (kind, _) => match person {
+                Some(person) if person.is_guest => {
+                    self.guest_request(net, origin, &person, envelope);
+                }
                 Some(person) => self.request(net, origin, &person, kind, envelope),
                 None => self.refuse(net, origin, "unauthorized", "say who you are, first"),
             },
@@ -236,7 +248,7 @@ impl<S: Backend> Chat<S> {
     fn types(&self, person: Option<&Person>) -> Vec<&str> {
         let may_call = |access: Access| match access {
             Access::Public => true,
-            Access::User => person.is_some(),
+            Access::User => person.is_some_and(|person| !person.is_guest),
             Access::Admin => person.is_some_and(|person| person.is_admin),
         };
         let own = self.handlers.iter().filter(|(_, handler)| may_call(handler.access));

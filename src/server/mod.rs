@@ -47,6 +47,8 @@ mod session;
 #[cfg(feature = "server")]
 mod shared;
 #[cfg(feature = "server")]
+mod sign_in;
+#[cfg(feature = "server")]
 mod small_file;
 #[cfg(feature = "server")]
 mod streams;

@@ -6,7 +6,7 @@ use super::encode::ErrorDetail;
 use crate::base::limits::{
     ABUSE_WINDOW_MS, ANONYMOUS_ERROR_EVERY_MS, MALFORMED_MAX, OVER_RATE_MAX,
 };
-use crate::base::{ConnId, Moment, Timestamp, UserId};
+use crate::base::{ConnId, Moment, StreamId, Timestamp, UserId};
 use crate::hub::streams::StreamRights;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,12 +32,22 @@ pub(super) struct Session {
 /// How far a session is.
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// It must say who it is by then.
-    Anonymous { deadline: Moment, resumes: bool },
+    /// It must say who it is by then; on a stream's own path it will watch that.
+    Anonymous { deadline: Moment, resumes: bool, watches: Option<Box<StreamId>> },
     /// It has said so in the request's head.
-    Arriving(Box<Identity>),
+    Arriving(Box<Arriving>),
     /// It has said so, and the hub has heard of it.
     Known(Known),
+}
+
+/// Somebody who is let in as soon as the WebSocket is open.
+#[derive(Debug)]
+pub(super) struct Arriving {
+    pub(super) identity: Identity,
+    /// It is a guest: the identity is a name that was made up.
+    pub(super) is_guest: bool,
+    /// The stream on whose own path it came.
+    pub(super) watches: Option<Box<StreamId>>,
 }
 
 /// Somebody who has said who they are. Their display name is the hub's.
@@ -47,6 +57,10 @@ pub(super) struct Known {
     pub(super) admin: bool,
     /// What they may do with streams.
     pub(super) rights: Rc<StreamRights>,
+    /// They have not said who they are, and were let in as a guest. The hub does not know them.
+    pub(super) is_guest: bool,
+    /// The stream on whose own path they came: they speak nothing, and the hub does not know them.
+    pub(super) watches: Option<Box<StreamId>>,
     /// It may send larger messages than others.
     pub(super) is_widened: bool,
     /// The end of the token was announced.
@@ -63,6 +77,8 @@ impl From<&Identity> for Known {
             user: identity.user.clone(),
             admin: identity.admin,
             rights: Rc::new(identity.rights.clone()),
+            is_guest: false,
+            watches: None,
             is_widened: false,
             is_expiry_told: false,
             expires: identity.expires,
@@ -232,7 +248,7 @@ mod tests {
     }
 
     fn session() -> Session {
-        let phase = Phase::Anonymous { deadline: Moment::NEVER, resumes: false };
+        let phase = Phase::Anonymous { deadline: Moment::NEVER, resumes: false, watches: None };
         Session::new(ConnId::new(0, 0), phase)
     }
 

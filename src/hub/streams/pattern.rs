@@ -102,6 +102,14 @@ impl Pattern {
             || self.segments.iter().any(|segment| matches!(segment, Segment::Any(_)))
     }
 
+    /// The names of its placeholders, in their order.
+    pub fn placeholders(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Text(_) => None,
+            Segment::Any(name) => Some(&**name),
+        })
+    }
+
     /// Whether a name fits.
     #[must_use]
     pub fn fits(&self, name: &str) -> bool {

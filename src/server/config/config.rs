@@ -38,6 +38,8 @@ pub struct Config {
     pub audience: Option<String>,
     /// Whom tokens must be from (`iss`); none: from anybody.
     pub issuer: Option<String>,
+    /// Whether those are let in who do not say who they are: as guests, to what is public.
+    pub lets_guests_in: bool,
     /// Origins of web pages that may connect beside the server's own, as `https://example.com`.
     pub allowed_origins: Vec<String>,
     /// permessage-deflate (RFC 7692).
@@ -91,6 +93,7 @@ impl Config {
             admin_token_file: None,
             audience: None,
             issuer: None,
+            lets_guests_in: false,
             allowed_origins: Vec::new(),
             compression: Compression::default(),
             presence: Scope::default(),

@@ -9,14 +9,16 @@ use super::suggest;
 use crate::base::limits::{DECLARATIONS_MAX, STREAM_EVENTS_MAX, STREAM_RATE_MAX};
 use crate::base::{Priority, StreamId};
 use crate::hub::streams::{Declaration, Keep, Kind, Member, Pattern, Readers};
+use crate::server::streams::path_fault;
 use std::fmt::Write;
+use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// `[streams]`: names or patterns, and what each is.
 pub(super) const STREAMS: Section = Section {
     wants: "a table of streams, each a table with keep, publish, read, binary, ack, priority, max_rate, \
-            max_rate_ceiling, max_bytes, members; elsewhere the same as an inline table of TOML",
+            max_rate_ceiling, max_bytes, members, path, type; elsewhere the same as an inline table of TOML",
     example: "\"sensor:{id}\" = { keep = 100, publish = true, read = \"public\" }",
     read,
     write: |config| config.streams.iter().map(line).collect(),
@@ -32,6 +34,9 @@ pub(super) const STREAMS: Section = Section {
 
 const TABLE: &str = "streams";
 
+/// A path, or a type of messages.
+const TEXT_BYTES_MAX: usize = 128;
+
 /// The members of a stream's table.
 const MEMBERS: &[&str] = &[
     "keep",
@@ -45,6 +50,8 @@ const MEMBERS: &[&str] = &[
     "max_rate_ceiling",
     "max_bytes",
     "members",
+    "path",
+    "type",
 ];
 
 const PRIORITIES: &[(&str, Priority)] =
@@ -132,6 +139,8 @@ fn member(into: &mut Declaration, name: &str, value: &DeValue<'_>) -> Result<(),
         "max_rate_ceiling" => into.max_rate_ceiling = Some(number(name, STREAM_RATE_MAX, value)?),
         "max_bytes" => into.max_bytes = number(name, u32::MAX, value)?,
         "members" => into.members = kinds(value)?,
+        "path" => into.path = Some(text(name, value)?),
+        "type" => into.kind = Some(text(name, value)?),
         other => {
             let known = suggest::nearest(other, MEMBERS.iter().copied());
             let hint = known.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
@@ -157,6 +166,13 @@ fn flag(name: &str, value: &DeValue<'_>) -> Result<bool, String> {
         DeValue::Boolean(flag) => Ok(*flag),
         _ => Err(format!("{name} is true or false; not {}", described(value))),
     }
+}
+
+fn text(name: &str, value: &DeValue<'_>) -> Result<Arc<str>, String> {
+    let text = value.as_str().filter(|text| (1..=TEXT_BYTES_MAX).contains(&text.len()));
+    let wants =
+        || format!("{name} is a text of 1 to {TEXT_BYTES_MAX} bytes; not {}", described(value));
+    text.map(Arc::from).ok_or_else(wants)
 }
 
 fn number(name: &str, max: u32, value: &DeValue<'_>) -> Result<u32, String> {
@@ -201,6 +217,11 @@ fn line(declaration: &Declaration) -> String {
         Keep::Latest => write!(text, "\"latest\""),
         Keep::Log(events) => write!(text, "{events}"),
     };
+    for (name, value) in [("path", &declaration.path), ("type", &declaration.kind)] {
+        if let Some(value) = value {
+            let _ = write!(text, ", {name} = {}", quoted(value));
+        }
+    }
     for (name, is_so) in [
         ("publish", declaration.publish),
         ("program", declaration.program),
@@ -255,6 +276,13 @@ pub(super) fn contradictions(streams: &[Declaration]) -> Vec<ConfigError> {
         if stream.binary && !stream.members.is_empty() {
             fault(stream, "a stream of bytes has no members");
         }
+        if let Some(wrong) = path_fault(stream) {
+            fault(stream, wrong);
+        }
+        let is_taken = |other: &Declaration| stream.path.is_some() && other.path == stream.path;
+        if streams[..place].iter().any(is_taken) {
+            fault(stream, "another stream has this path");
+        }
         if place >= DECLARATIONS_MAX {
             fault(stream, "these are too many streams");
             break;
@@ -267,7 +295,7 @@ pub(super) fn contradictions(streams: &[Declaration]) -> Vec<ConfigError> {
 mod tests {
     use super::*;
 
-    const WHOLE: &str = r#"{ "a:{id}" = { keep = 7, publish = true, read = "public", binary = false, ack = true, priority = "high", max_rate = 30, max_rate_ceiling = 60, max_bytes = 1000, members = { x = "number" } }, b = { program = true, keep = "latest" } }"#;
+    const WHOLE: &str = r#"{ "a:{id}" = { keep = 7, publish = true, read = "public", binary = false, ack = true, priority = "high", max_rate = 30, max_rate_ceiling = 60, max_bytes = 1000, members = { x = "number" }, path = "/a/{id}", type = "reading" }, b = { program = true, keep = "latest" } }"#;
 
     #[test]
     fn what_is_written_is_read() {

@@ -96,7 +96,7 @@ impl<S: Backend> Chat<S> {
         let asker = match caller {
             Caller::Token(_) => return Ok(()),
             Caller::User(person) => Asker::User(person.user.clone()),
-            Caller::Nobody => Asker::at(request.peer),
+            Caller::Nobody | Caller::Guest(_) => Asker::at(request.peer),
         };
         let limits = &self.config.limits;
         let (per_second, burst) = (limits.requests_per_second, limits.burst);

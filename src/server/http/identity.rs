@@ -11,6 +11,8 @@ use std::rc::Rc;
 
 /// Before a token among the offered subprotocols. Never echoed.
 const BEARER_PREFIX: &str = "bearer.";
+/// The name of whoever calls without one.
+const GUEST: &str = "guest";
 /// In whose name the admin token acts, if it does not say.
 const ADMIN: &str = "admin";
 
@@ -19,6 +21,8 @@ const ADMIN: &str = "admin";
 pub(in crate::server) enum Caller {
     /// Somebody who has not said who they are.
     Nobody,
+    /// The same, where guests are let in.
+    Guest(Person),
     /// A user.
     User(Person),
     /// Whoever has the admin token, in a user's name.
@@ -29,7 +33,7 @@ impl Caller {
     pub(super) fn person(&self) -> Option<&Person> {
         match self {
             Caller::Nobody => None,
-            Caller::User(person) | Caller::Token(person) => Some(person),
+            Caller::Guest(person) | Caller::User(person) | Caller::Token(person) => Some(person),
         }
     }
 }
@@ -47,23 +51,35 @@ pub(super) fn caller(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<Caller,
         };
         let streams =
             Rc::new(StreamRights { is_user: true, is_admin: true, ..StreamRights::default() });
-        return Ok(Caller::Token(Person { user, is_admin: true, streams }));
+        return Ok(Caller::Token(Person { user, is_admin: true, is_guest: false, streams }));
     }
     let verified = token.map(|token| rules.verifier.verify(token, rules.now)).transpose();
     let identity = verified.map_err(|error| unauthorized(&error.to_string()))?;
     match identity {
-        Some(Identity { user, admin, rights, .. }) => {
-            Ok(Caller::User(Person { user, is_admin: admin, streams: Rc::new(rights) }))
-        }
+        Some(Identity { user, admin, rights, .. }) => Ok(Caller::User(Person {
+            user,
+            is_admin: admin,
+            is_guest: false,
+            streams: Rc::new(rights),
+        })),
         None if rules.verifier.is_open() => Ok(match user_of_query(head)? {
             Some(user) => {
                 let streams = Rc::new(rights_in_open_mode());
-                Caller::User(Person { user, is_admin: false, streams })
+                Caller::User(Person { user, is_admin: false, is_guest: false, streams })
             }
-            None => Caller::Nobody,
+            None => nobody(rules),
         }),
-        None => Ok(Caller::Nobody),
+        None => Ok(nobody(rules)),
     }
+}
+
+/// Who says nothing of themselves.
+fn nobody(rules: Rules<'_>) -> Caller {
+    let user = UserId::parse(GUEST).ok().filter(|_| rules.lets_guests_in);
+    user.map_or(Caller::Nobody, |user| {
+        let streams = Rc::new(StreamRights::default());
+        Caller::Guest(Person { user, is_admin: false, is_guest: true, streams })
+    })
 }
 
 fn user_of_query(head: &RequestHead<'_>) -> Result<Option<UserId>, Refusal> {

@@ -2,14 +2,16 @@
 
 use super::api::{ApiCall, judge};
 use super::assets::{CONTENT_SECURITY_POLICY, asset};
-use super::identity::{named, proved};
+use super::identity::{named, proved, unauthorized};
 use super::openapi;
 use super::origin::check_origin;
 use super::routes::PREFIX;
-use crate::base::Timestamp;
+use crate::base::{StreamId, Timestamp};
+use crate::hub::streams::{Declaration, StreamRights};
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
 use crate::server::auth::{AdminToken, Identity, Verifier};
 use crate::server::json::Writer;
+use crate::server::streams::stream_at;
 
 /// The subprotocol that is spoken here.
 const SUBPROTOCOL: &str = "parlor.v1";
@@ -34,6 +36,10 @@ pub(in crate::server) struct Rules<'a> {
     pub(in crate::server) admin_token: Option<&'a AdminToken>,
     pub(in crate::server) allowed_origins: &'a [String],
     pub(in crate::server) now: Timestamp,
+    /// The streams, some of which have paths of their own.
+    pub(in crate::server) streams: &'a [Declaration],
+    /// Whether guests are let in.
+    pub(in crate::server) lets_guests_in: bool,
     pub(in crate::server) readiness: Readiness,
 }
 
@@ -44,13 +50,15 @@ pub(in crate::server) enum Routed<'b> {
     Respond(Response),
     /// A call of the API.
     Call(Box<ApiCall>),
-    /// A WebSocket: the request for it, the subprotocol to answer, who it is if that is known, and
-    /// whether a `resume` follows.
+    /// A WebSocket: the request for it, the subprotocol to answer, who it is if that is known (or a
+    /// guest), whether a `resume` follows, and the stream whose own path it is.
     Open {
         upgrade: Upgrade<'b>,
         protocol: Option<&'static str>,
         identity: Option<Identity>,
+        is_guest: bool,
         resumes: bool,
+        watches: Option<StreamId>,
     },
 }
 
@@ -63,15 +71,17 @@ pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> 
         return Routed::Respond(Response { ends: true, ..refusal.into() });
     }
     let is_root = head.path == "/";
-    if head.path == "/ws" || (is_root && Upgrade::is_asked_for(head)) {
-        return match open(head, rules) {
+    let asks = Upgrade::is_asked_for(head);
+    let watched = if asks { stream_at(head.path, rules.streams) } else { None };
+    if head.path == "/ws" || (is_root && asks) || watched.is_some() {
+        return match open(head, rules, watched) {
             Ok(opened) => opened,
             // Whatever was wanted here, it was no HTTP.
             Err(refusal) => Routed::Respond(Response { ends: true, ..refusal.into() }),
         };
     }
     // RFC 6455 §4.2.2, 4: a service that is not there is an HTTP error, not the page.
-    if Upgrade::is_asked_for(head) {
+    if asks {
         return refuse(Status::NotFound, "not_found", "there is no WebSocket here: ask for /ws");
     }
     if let Some(path) = head.path.strip_prefix(PREFIX)
@@ -174,15 +184,41 @@ impl Readiness {
     }
 }
 
-fn open<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Result<Routed<'b>, Refusal> {
+fn open<'b>(
+    head: &RequestHead<'b>,
+    rules: Rules<'_>,
+    watched: Option<(StreamId, &Declaration)>,
+) -> Result<Routed<'b>, Refusal> {
     let upgrade = Upgrade::judge(head)?;
     check_origin(head, rules.allowed_origins)?;
-    let identity =
-        if rules.verifier.is_open() { Some(named(head)?) } else { proved(head, &upgrade, rules)? };
+    let is_set = |name: &str| {
+        head.query_value(name).is_some_and(|value| value.is_ok_and(|value| value == "1"))
+    };
+    let may_be_guest = rules.lets_guests_in && (watched.is_some() || is_set("anonymous"));
+    let identity = if !rules.verifier.is_open() {
+        proved(head, &upgrade, rules)?
+    } else if may_be_guest && head.query_value("user").is_none() {
+        None
+    } else {
+        Some(named(head)?)
+    };
+    let is_guest = may_be_guest && identity.is_none();
+    if let Some((stream, declaration)) = &watched {
+        let nobody = StreamRights::default();
+        let rights = identity.as_ref().map_or(&nobody, |identity| &identity.rights);
+        // Whoever still may say who they are is judged then.
+        let is_known = identity.is_some() || is_guest;
+        if is_known && !rights.may_watch(declaration, stream.as_str()) {
+            let message = "you may not watch this stream";
+            return Err(match identity {
+                Some(_) => Refusal::new(Status::Forbidden, "forbidden", message),
+                None => unauthorized("this stream is not public: say who you are"),
+            });
+        }
+    }
     let protocol = upgrade.protocols().contains(&SUBPROTOCOL).then_some(SUBPROTOCOL);
-    let resumes =
-        head.query_value("resume").is_some_and(|value| value.is_ok_and(|value| value == "1"));
-    Ok(Routed::Open { upgrade, protocol, identity, resumes })
+    let (resumes, watches) = (is_set("resume"), watched.map(|(stream, _)| stream));
+    Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes, watches })
 }
 
 fn is_open_host(host: &str) -> bool {
@@ -203,7 +239,15 @@ mod tests {
 
     fn rules<'a>(verifier: &'a Verifier, allowed_origins: &'a [String]) -> Rules<'a> {
         let readiness = Readiness::Ready;
-        Rules { verifier, admin_token: None, allowed_origins, now: NOW, readiness }
+        Rules {
+            verifier,
+            admin_token: None,
+            allowed_origins,
+            now: NOW,
+            streams: &[],
+            lets_guests_in: false,
+            readiness,
+        }
     }
 
     fn secret() -> Secret {

@@ -4,6 +4,10 @@ mod ask;
 mod dispatch;
 mod encode;
 mod filter;
+mod path;
+mod watch;
 
 pub(super) use dispatch::largest_binary;
 pub(super) use encode::{event, info, newest, stream, subscribed, subscriber, unsubscribed};
+pub(super) use path::{path_fault, stream_at};
+pub(super) use watch::guest;

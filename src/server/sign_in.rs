@@ -1,0 +1,90 @@
+//! Tokens that come as messages, and letting in whom they are of.
+
+use super::auth::Identity;
+use super::chat::{Chat, UNAUTHORIZED};
+use super::encode;
+use super::session::{Known, Phase};
+use super::web::Net;
+use crate::base::ConnId;
+use crate::hub::Input;
+use crate::store::Backend;
+use std::rc::Rc;
+
+impl<S: Backend> Chat<S> {
+    /// Lets somebody in whose identity is known.
+    pub(super) fn let_in(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        identity: Identity,
+        resumes: bool,
+    ) {
+        self.arm(net, conn);
+        self.widen(net, conn);
+        if self.let_in_beside(net, conn) {
+            return;
+        }
+        let Identity { user, name, .. } = identity;
+        self.decide(net, Input::Connected { conn, user, name, resumes });
+    }
+
+    /// A token that came as a message.
+    pub(super) fn authenticate(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        id: Option<&str>,
+        token: &str,
+        resumes: bool,
+    ) {
+        let verified = self.verifier.verify(token, net.timestamp());
+        let Some(session) = self.session(conn) else { return };
+        let known = session.known().map(|known| known.user.clone());
+        let (code, detail) = (UNAUTHORIZED.1, encode::ErrorDetail::default());
+        match (verified, known) {
+            (Ok(identity), Some(known)) if identity.user == known => {
+                // The new token's rights replace the old ones, downwards too.
+                let is_widened = session.known().is_some_and(|known| known.is_widened);
+                let known = Known { is_widened, ..Known::from(&identity) };
+                let rights = Rc::clone(&known.rights);
+                session.phase = Phase::Known(known);
+                self.arm(net, conn);
+                self.reply_to_auth(net, conn, id);
+                self.widen(net, conn);
+                self.decide(net, Input::RightsChanged { conn, rights });
+            }
+            // A refresh that fails changes nothing.
+            (Ok(_), Some(_)) => {
+                self.error(net, conn, id, code, "the token is another user's", &detail);
+            }
+            (Err(error), Some(_)) => {
+                self.error(net, conn, id, code, &error.to_string(), &detail);
+            }
+            (Ok(identity), None) => {
+                let Phase::Anonymous { resumes: announced, watches, .. } = &mut session.phase
+                else {
+                    return;
+                };
+                let (announced, watches) = (*announced, watches.take());
+                session.phase = Phase::Known(Known { watches, ..Known::from(&identity) });
+                self.reply_to_auth(net, conn, id);
+                self.let_in(net, conn, identity, resumes || announced);
+            }
+            (Err(error), None) => self.close_with(net, conn, UNAUTHORIZED, &error.to_string()),
+        }
+    }
+
+    fn reply_to_auth(&mut self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>) {
+        let Some(id) = id else { return };
+        let Some(known) = self.session(conn).and_then(|session| session.known().cloned()) else {
+            return;
+        };
+        let text = encode::reply(id, |w| {
+            w.text("user", known.user.as_str());
+            if let Some(expires) = known.expires {
+                w.number("expires", expires.0);
+            }
+        });
+        self.say(net, conn, &text);
+    }
+}

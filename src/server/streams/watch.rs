@@ -1,0 +1,111 @@
+//! Those who only watch: clients of a stream's own path, who speak nothing, and guests.
+
+use crate::base::{ConnId, UserId};
+use crate::hub::streams::{Ask, Form, StreamRights};
+use crate::hub::{Input, Origin};
+use crate::server::Chat;
+use crate::server::auth::Identity;
+use crate::server::chat::{KICKED, RATE};
+use crate::server::dispatch::Person;
+use crate::server::encode;
+use crate::server::request::Envelope;
+use crate::server::session::Known;
+use crate::server::web::Net;
+use crate::store::Backend;
+
+/// The name of a guest: their connection's, so that no two have one.
+pub(in crate::server) fn guest(conn: ConnId) -> Option<Identity> {
+    let user = UserId::parse(&format!("guest-{conn}")).ok()?;
+    let rights = StreamRights::default();
+    Some(Identity {
+        user,
+        name: None,
+        admin: false,
+        rights,
+        expires: None,
+        jti: None,
+        issued: None,
+    })
+}
+
+impl<S: Backend> Chat<S> {
+    /// Lets in somebody whom the hub does not know: whoever watches by a stream's own path, and
+    /// guests. Returns whether it is one of them.
+    pub(in crate::server) fn let_in_beside(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
+        let known = self.session(conn).and_then(|session| session.known().cloned());
+        let Some(Known { watches, is_guest, rights, .. }) = known else { return false };
+        if let Some(stream) = watches {
+            let ask =
+                Ask { stream: *stream, filter: None, max_rate: None, since: None, epoch: None };
+            let (by, form) = ((conn, None), Form::Plain);
+            self.decide(net, Input::Subscribe { by, rights, form, asks: vec![ask] });
+        } else if is_guest {
+            let origin = Origin::Conn(conn, None);
+            let text = encode::push("hello", |w| self.greeting(w, net, &origin, &[], &[]));
+            self.say(net, conn, &text);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Whether a connection only watches a stream, by its own path.
+    pub(in crate::server) fn is_watching(&self, conn: ConnId) -> bool {
+        let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
+        let known =
+            session.filter(|session| session.conn == conn).and_then(|session| session.known());
+        known.is_some_and(|known| known.watches.is_some())
+    }
+
+    /// What somebody sends who speaks nothing: it counts towards the rate, and is ignored.
+    pub(in crate::server) fn overhear(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let now = net.now();
+        let (per_second, burst) =
+            (self.config.limits.requests_per_second, self.config.limits.burst);
+        let Some(session) = self.session(conn) else { return };
+        let is_over = session.take_request(now, per_second, burst).is_err();
+        if is_over && session.over_rate(now) {
+            let (code, name) = RATE;
+            net.close(conn, code, name);
+        }
+    }
+
+    /// The stream has ended, or cannot be watched: who speaks nothing has nothing more to wait for.
+    pub(in crate::server) fn end_watching(&self, net: &mut Net<'_>, conn: ConnId) {
+        let (code, name) = KICKED;
+        net.close(conn, code, name);
+    }
+
+    /// A request of a guest, who may look at what is public.
+    pub(in crate::server) fn guest_request(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        person: &Person,
+        envelope: &Envelope<'_>,
+    ) {
+        match envelope.kind.as_ref() {
+            "ping" => {
+                let ts = net.timestamp().0;
+                self.reply(net, origin, |w| w.number("ts", ts));
+            }
+            "info" => {
+                let payload = encode::payload(|w| self.info(w, net, origin, &[], &[]));
+                self.reply_raw(net, origin, payload);
+            }
+            kind if ["subscribe", "unsubscribe", "publish"].contains(&kind)
+                || kind.starts_with("stream:") =>
+            {
+                self.stream_request(net, origin, person, envelope);
+            }
+            _ => self.refuse(net, origin, "forbidden", "guests may only watch public streams"),
+        }
+    }
+
+    /// Whether one more guest may come; then they count.
+    pub(in crate::server) fn take_guest(&mut self) -> bool {
+        let has_room = self.guests < self.config.limits.guests as usize;
+        self.guests += usize::from(has_room);
+        has_room
+    }
+}

@@ -1,0 +1,179 @@
+"""Guests, and streams' own paths: for those who have not said who they are, or speak nothing."""
+
+import json
+import re
+import time
+
+import pytest
+
+import harness
+from harness import Chat
+from test_streams import opened, publisher, start, subscribed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+CONFIG = """
+[auth]
+anonymous = true
+
+[streams]
+state = { publish = true, read = "public", path = "/ws/state", type = "state_update" }
+log = { keep = 3, publish = true, read = "public", path = "/ws/log" }
+inner = { publish = true, path = "/ws/inner" }
+cam = { publish = true, binary = true, read = "public", path = "/ws/cam" }
+"adw-state:{id}" = { publish = true, read = "public", path = "/ws/adw-state/{id}" }
+"""
+
+
+@pytest.fixture(scope="module")
+def server(module_servers):
+    limits = {"limits.guest_requests_per_second": 1_000, "limits.guest_burst": 1_000}
+    return start(module_servers, CONFIG, set=limits)
+
+
+def plain(server, path, **how):
+    """A client that knows nothing of parlor."""
+    return connect(f"ws://{harness.HOST}:{server.port}{path}", proxy=None, **how)
+
+
+def told(socket):
+    return json.loads(socket.recv(harness.PATIENCE))
+
+
+class TestPath:
+    def test_the_snapshot_and_then_every_change_comes_by_itself(self, server):
+        with publisher(server) as pat:
+            pat.request("publish", stream="state", data={"n": 1})
+            with plain(server, "/ws/state") as one:
+                first = told(one)
+                assert (first["type"], first["data"]) == ("state_update", {"n": 1})
+                assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["timestamp"])
+                assert set(first) == {"type", "data", "timestamp"}
+                pat.request("publish", stream="state", data={"n": 2})
+                assert told(one)["data"] == {"n": 2}
+
+    def test_of_a_log_all_that_is_kept_comes(self, server):
+        with publisher(server) as pat:
+            for number in range(5):
+                pat.request("publish", stream="log", data=number)
+            with plain(server, "/ws/log") as one:
+                assert [told(one)["data"] for _ in range(3)] == [2, 3, 4]
+                pat.request("publish", stream="log", data=5)
+                after = told(one)
+                assert (after["type"], after["data"]) == ("log", 5)
+
+    def test_a_family_has_a_path_for_each(self, server):
+        with publisher(server) as pat:
+            with plain(server, "/ws/adw-state/7") as seven, plain(server, "/ws/adw-state/8") as eight:
+                pat.request("publish", stream="adw-state:8", data="eight")
+                assert told(eight)["data"] == "eight"
+                pat.request("publish", stream="adw-state:7", data="seven")
+                assert told(seven)["data"] == "seven"
+
+    def test_bytes_come_as_they_are(self, server):
+        with publisher(server) as pat:
+            pat.socket.send(b"\x03cam\x00\xff")
+            pat.request("ping")
+            with plain(server, "/ws/cam") as one:
+                assert one.recv(harness.PATIENCE) == b"\x00\xff"
+
+    def test_what_they_send_is_ignored_until_it_is_too_much(self, servers):
+        server = start(
+            servers, CONFIG, roomy=False, set={"limits.requests_per_second": 1, "limits.burst": 5}
+        )
+        with publisher(server) as pat, plain(server, "/ws/state") as one:
+            for text in ("hello", '{"type":"subscribe","id":1}', b"\x00"):
+                one.send(text)
+            pat.request("publish", stream="state", data=1)
+            assert told(one)["data"] == 1
+            with pytest.raises(ConnectionClosed) as closed:
+                for _ in range(200):
+                    one.send("more")
+                one.recv(harness.PATIENCE)
+            assert closed.value.rcvd.code == 4103
+
+    def test_who_may_not_watch_is_refused_before_the_upgrade(self, server):
+        for path, status in (
+            ("/ws/inner", 401),
+            ("/ws/inner?token=none", 401),
+            (f"/ws/inner?token={harness.token('eve', subscribe=['state'])}", 403),
+            ("/ws/adw-state/", 404),
+            ("/ws/other", 404),
+        ):
+            with pytest.raises(InvalidStatus) as refused:
+                plain(server, path)
+            assert refused.value.response.status_code == status, path
+        with publisher(server) as pat:
+            pat.request("publish", stream="inner", data=1)
+        with plain(server, f"/ws/inner?token={harness.token('eve')}") as eve:
+            assert told(eve)["data"] == 1
+
+    def test_without_guests_a_token_may_still_come_as_the_first_message(self, servers):
+        server = start(servers, CONFIG.replace("anonymous = true", ""))
+        with publisher(server) as pat, plain(server, "/ws/state") as one:
+            pat.request("publish", stream="state", data=1)
+            one.send(json.dumps({"type": "auth", "payload": {"token": harness.token("eve")}}))
+            assert told(one)["data"] == 1
+
+
+class TestGuest:
+    def test_a_guest_sees_what_is_public_and_nothing_else(self, server):
+        with Chat(server, anonymous=1) as guest, publisher(server) as pat:
+            user = guest.hello["user"]
+            assert user["anonymous"] is True and user["id"].startswith("guest-")
+            assert guest.hello["rooms"] == []
+            known = subscribed(guest, "state")
+            pat.request("publish", stream="state", data={"new": known["seq"]})
+            assert guest.push("event")["data"] == {"new": known["seq"]}
+            assert guest.refused("subscribe", stream="inner") == "forbidden"
+            assert guest.refused("publish", stream="state", data=1) == "forbidden"
+            names = [one["stream"] for one in guest.request("stream:list")["streams"]]
+            assert "state" in names and "inner" not in names
+            assert "ts" in guest.request("ping")
+            assert [one["stream"] for one in guest.request("info")["streams"]]
+            for kind in ("room:join", "chat:send", "presence:list", "room:list", "auth:revoke"):
+                assert guest.refused(kind, room="lobby") == "forbidden"
+
+    def test_no_two_guests_have_one_name_and_nobody_sees_them(self, server):
+        with opened(server, "ada") as ada, Chat(server, anonymous=1) as one, Chat(
+            server, anonymous=1
+        ) as other:
+            assert one.hello["user"]["id"] != other.hello["user"]["id"]
+            users = [user["user"] for user in ada.request("presence:list")["users"]]
+            assert "ada" in users and not any(user.startswith("guest") for user in users)
+
+    def test_over_http_they_see_what_is_public(self, server):
+        assert server.api("GET", "streams/state")[0] == 200
+        assert server.api("GET", "streams/inner")[0] == 403
+        assert server.api("POST", "streams/state", 1)[0] == 403
+        assert server.api("GET", "rooms")[0] == 403
+
+    def test_without_the_key_nobody_is_a_guest(self, servers):
+        server = start(servers, CONFIG.replace("anonymous = true", "anonymous = false"))
+        with Chat(server, hello=False, anonymous=1) as nobody:
+            assert nobody.refused("subscribe", stream="state") == "unauthorized"
+        assert server.api("GET", "streams/state")[0] == 401
+
+    def test_guests_have_limits_of_their_own(self, servers):
+        limits = {"limits.guests": 2, "limits.guest_requests_per_second": 1, "limits.guest_burst": 3}
+        server = start(servers, CONFIG, set=limits)
+        with Chat(server, anonymous=1) as one, Chat(server, anonymous=1), opened(server, "eve"):
+            with pytest.raises(InvalidStatus) as refused:
+                plain(server, "/ws/state")
+            assert refused.value.response.status_code == 429
+            for _ in range(3):
+                one.request("ping")
+            assert one.refused("ping") == "rate_limited"
+        # Their places are free again.
+        deadline = time.monotonic() + harness.PATIENCE
+        while not comes_in(server):
+            assert time.monotonic() < deadline, "guests who have gone still count"
+            time.sleep(0.02)
+
+
+def comes_in(server):
+    try:
+        plain(server, "/ws/state").close()
+        return True
+    except InvalidStatus:
+        return False
