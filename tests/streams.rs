@@ -348,7 +348,12 @@ impl World {
                 _ => assert!(seen.iter().all(|seq| wanted.contains(seq))),
             }
             if name.starts_with("slow") {
-                assert_eq!(seen.last(), wanted.last(), "of {name}, {of} has seen last");
+                // What a filter lets through may have left the log before the rate let it go; the newest event
+                // has not.
+                let is_newest = wanted.last() == Some(&head);
+                if is_newest || watcher.bound.is_none() {
+                    assert_eq!(seen.last(), wanted.last(), "of {name}, {of} has seen last");
+                }
                 for (place, start) in watcher.times.iter().enumerate() {
                     let within = watcher.times[place..].iter().filter(|at| **at < start + 1_000);
                     assert!(within.count() <= 11, "more than ten a second: {:?}", watcher.times);

@@ -280,6 +280,8 @@ pub struct Limits {
     pub streams: u32,
     /// What is kept of one stream's events, in bytes, unless the newest alone is larger.
     pub stream_bytes: u32,
+    /// What is kept of all streams' events together, in bytes.
+    pub all_streams_bytes: usize,
     /// Shortest time between two announcements of presence, in ms; grows with the audience.
     pub presence_window_ms: u64,
 }
@@ -333,6 +335,7 @@ impl Default for Limits {
             subscriptions: 100,
             streams: 10_000,
             stream_bytes: 16 * 1024 * 1024,
+            all_streams_bytes: 256 * 1024 * 1024,
             presence_window_ms: 250,
         }
     }

@@ -434,3 +434,45 @@ class TestHttp:
                 "acked": before + 1,
                 "lag": 2,
             }
+
+
+class TestBounds:
+    def test_what_is_kept_of_all_streams_has_a_bound(self, servers):
+        config = """
+            [streams]
+            fixed = { keep = 1000, publish = true }
+            "many:{id}" = { keep = 1000, publish = true }
+        """
+        server = start(servers, config, set={"limits.all_streams_bytes": 40_000})
+        with publisher(server) as pat, opened(server, "eve") as eve:
+            first = pat.request("publish", stream="many:0", data="x" * 9_000)
+            assert first["seq"] == 1
+            epoch = subscribed(eve, "many:0")["epoch"]
+            eve.request("unsubscribe", stream="many:0")
+            for number in range(1, 6):
+                pat.request("publish", stream=f"many:{number}", data="x" * 9_000)
+            # The one that nobody had used for the longest time has gone.
+            known = subscribed(eve, "many:0")
+            assert known["seq"] == 0 and known["epoch"] != epoch
+            for _ in range(3):
+                pat.request("publish", stream="fixed", data="x" * 9_000)
+            for _ in range(10):
+                last = pat.send("publish", stream="fixed", data="x" * 9_000)
+            with pytest.raises(harness.Refused) as refused:
+                pat.answer(last)
+            assert refused.value.payload["code"] == "overloaded"
+
+    def test_a_filter_that_nothing_passes_costs_no_more_than_a_page_at_a_time(self, servers):
+        config = '[streams]\nlog = { keep = 100_000, publish = true }'
+        server = start(servers, config, set={"limits.page_bytes": 2_000})
+        with publisher(server) as pat, opened(server, "eve") as eve:
+            for number in range(300):
+                pat.send("publish", stream="log", data={"n": number, "x": "y" * 90})
+            pat.request("ping")
+            known = subscribed(eve, "log", filter={"/n": 5})
+            assert known["seq"] == 300 and "snapshot" not in known
+            back = subscribed(eve, "log", since=0, filter={"/n": {"in": [5, 299]}})
+            assert back["replayed"] is True
+            assert [(seq, prev) for seq, prev, _ in events(eve, 2)] == [(6, 0), (300, 6)]
+            pat.request("publish", stream="log", data={"n": 299})
+            assert events(eve, 1)[0][:2] == (301, 300)

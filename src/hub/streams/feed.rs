@@ -117,12 +117,18 @@ impl Streams {
             let (position, filter) = (subscription.position, subscription.filter);
             let is_due = subscription.is_due(now.moment);
             let Some(event) = stream.after(position).cloned() else { return Fed::Done };
+            if *room == 0 {
+                return Fed::More;
+            }
+            // Also what is only looked into has its price.
+            let weight = event.data.len().max(1);
             if filter.is_some() {
                 let tree = self.tree(&event);
                 if !self.streams[ix.0 as usize].passes(filter, tree.as_ref()) {
                     if let Some(subscription) = self.subscription(conn, ix) {
                         subscription.position = event.seq;
                     }
+                    *room = room.saturating_sub(weight);
                     continue;
                 }
             }
@@ -130,10 +136,7 @@ impl Streams {
                 self.hold_back(conn, ix, effects);
                 return Fed::Done;
             }
-            if *room == 0 {
-                return Fed::More;
-            }
-            *room = room.saturating_sub(event.data.len().max(1));
+            *room = room.saturating_sub(weight);
             let Some(subscription) = self.subscription(conn, ix) else { return Fed::Done };
             let (prev, form) = (subscription.send(event.seq, now.moment), subscription.form);
             let notice = self.notice(ix, &Rc::clone(&event), prev, form);

@@ -48,6 +48,7 @@ impl Streams {
         };
         let tree = self.judge(declaration, &data)?;
         let ix = self.obtain(name)?;
+        self.make_room(ix, data.len())?;
         let event = self.append(now, ix, data, tree, effects);
         Ok(Answer::Published { stream: name.clone(), seq: event.seq, ts: event.ts })
     }
@@ -89,7 +90,11 @@ impl Streams {
         let bytes_max = self.settings.stream_bytes;
         let stream = &mut self.streams[ix.0 as usize];
         let before = stream.head;
+        let bytes = stream.bytes();
         let event = stream.append(now.timestamp, data, bytes_max);
+        let grown = stream.bytes();
+        self.kept_bytes = self.kept_bytes + grown - bytes;
+        let stream = &mut self.streams[ix.0 as usize];
         // Each filter is asked once, however many have it.
         let passes: Vec<Option<bool>> = {
             let most = stream.filters.iter().map(|(ix, _)| ix + 1).max().unwrap_or(0);

@@ -72,6 +72,11 @@ impl Stream {
         }
     }
 
+    /// Bytes of what is kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The oldest event that is kept; beyond the head if none is.
     pub(super) fn first(&self) -> u64 {
         self.head + 1 - self.events.len() as u64

@@ -218,8 +218,8 @@ impl Streams {
         Ok((ix, subscribed))
     }
 
-    /// What is kept of a stream and passes a subscription's filter: of a log the newest events that
-    /// fit a page.
+    /// What is kept of a stream and passes a subscription's filter: of a log among the newest events
+    /// that fit a page, so that no more than that is ever looked into at once.
     fn snapshot(&self, ix: StreamIx, subscription: &Subscription) -> Option<Snapshot> {
         let stream = &self.streams[ix.0 as usize];
         let passes = |event: &Rc<Event>| {
@@ -231,12 +231,15 @@ impl Streams {
         }
         let mut room = self.settings.page_bytes;
         let mut events = Vec::new();
-        for event in stream.newest_first().filter(|event| passes(event)) {
-            if event.data.len() > room && !events.is_empty() {
+        for event in stream.newest_first() {
+            let weight = event.data.len().max(1);
+            if weight > room && room < self.settings.page_bytes {
                 break;
             }
-            room = room.saturating_sub(event.data.len());
-            events.push(Rc::clone(event));
+            room = room.saturating_sub(weight);
+            if passes(event) {
+                events.push(Rc::clone(event));
+            }
         }
         events.reverse();
         if events.is_empty() { None } else { Some(Snapshot::Log(events)) }

@@ -20,6 +20,7 @@ pub struct StreamSettings {
     pub(super) subscriptions: usize,
     pub(super) all_streams: usize,
     pub(super) stream_bytes: usize,
+    pub(super) all_streams_bytes: usize,
     pub(super) page_bytes: usize,
     pub(super) page: usize,
 }
@@ -38,6 +39,7 @@ impl StreamSettings {
             subscriptions: limits.subscriptions as usize,
             all_streams: limits.streams as usize,
             stream_bytes: limits.stream_bytes as usize,
+            all_streams_bytes: limits.all_streams_bytes,
             page_bytes: limits.page_bytes as usize,
             page: limits.page as usize,
         }
@@ -60,6 +62,8 @@ pub struct Streams {
     pub(in crate::hub) settings: StreamSettings,
     pub(super) chance: Chance,
     pub(super) streams: Slab<Stream>,
+    /// Bytes of what is kept of all of them.
+    pub(super) kept_bytes: usize,
     by_name: HashMap<StreamId, StreamIx, SeededHash>,
     pub(super) watching: HashMap<ConnId, Watching, SeededHash>,
     /// Subscriptions that their rate holds back, and until when.
@@ -78,6 +82,7 @@ impl Streams {
             settings,
             chance,
             streams: Slab::new(),
+            kept_bytes: 0,
             by_name: HashMap::with_hasher(hash),
             watching: HashMap::with_hasher(hash),
             due: BTreeSet::new(),
@@ -111,7 +116,9 @@ impl Streams {
             match found {
                 Some(found) if found.binary == stream.declaration.binary => {
                     stream.declaration = Rc::clone(found);
+                    let before = stream.bytes();
                     stream.trim(self.settings.stream_bytes);
+                    self.kept_bytes -= before - stream.bytes();
                 }
                 Some(_) | None => {
                     let conns: Vec<ConnId> = stream.subscribers.keys().copied().collect();
@@ -213,6 +220,19 @@ impl Streams {
         true
     }
 
+    /// Makes room for so many bytes more: what of a family nobody has used for long goes for it.
+    pub(super) fn make_room(&mut self, keep: StreamIx, bytes: usize) -> Result<(), Refusal> {
+        let limit = self.settings.all_streams_bytes;
+        while self.kept_bytes + bytes > limit {
+            let is_own = self.idle.first().is_none_or(|(_, ix)| *ix == keep);
+            if is_own || !self.drop_idle() {
+                let message = "as much is kept of all streams as may be";
+                return Err(Refusal::new(RefusalCode::Overloaded, message));
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets a stream that nobody watches and that has no events.
     pub(super) fn forget_if_empty(&mut self, ix: StreamIx) {
         let stream = &self.streams[ix.0 as usize];
@@ -223,6 +243,7 @@ impl Streams {
 
     fn forget(&mut self, ix: StreamIx) {
         let stream = self.streams.remove(ix.0 as usize);
+        self.kept_bytes -= stream.bytes();
         if let Some(since) = stream.idle_since {
             self.idle.remove(&(since, ix));
         }

@@ -151,6 +151,8 @@ const KEYS: &[Key] = &[
         "Streams in all, those of families included."),
     number!("limits.stream_bytes", Live, "bytes", limits.stream_bytes: u32, 1,
         "What is kept of one stream's events, unless the newest alone is larger."),
+    number!("limits.all_streams_bytes", Live, "bytes", limits.all_streams_bytes: usize, 1_024,
+        "What is kept of all streams' events together."),
     number!("limits.page", Live, "entries", limits.page: u32, 1,
         "Entries of a page, of a log or a list."),
     number!("limits.page_bytes", Live, "bytes", limits.page_bytes: u32, 1,
