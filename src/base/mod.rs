@@ -4,6 +4,7 @@
 mod buffer;
 pub mod chance;
 pub mod conn_id;
+pub mod counters;
 pub mod entry;
 pub mod event;
 pub mod few;
@@ -20,6 +21,7 @@ pub mod tree;
 pub use buffer::Buffer;
 pub use chance::Chance;
 pub use conn_id::ConnId;
+pub use counters::{Histogram, LoopCounters, StoreCounters};
 pub use entry::{Body, Changes, Entry, EntryKind};
 pub use event::{Data, Event};
 pub use few::Few;

@@ -502,6 +502,9 @@ macro_rules! codes {
             pub const fn as_str(self) -> &'static str {
                 match self { $(RefusalCode::$name => $text,)+ }
             }
+
+            /// All codes.
+            pub const ALL: &[RefusalCode] = &[$(RefusalCode::$name),+];
         }
     };
 }

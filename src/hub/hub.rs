@@ -141,7 +141,7 @@ pub(super) enum Pending {
 }
 
 /// How much there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Connections that have said whose they are.
     pub connections: usize,
@@ -149,6 +149,10 @@ pub struct Counts {
     pub online: usize,
     /// Rooms.
     pub rooms: usize,
+    /// Streams that there are now.
+    pub streams: usize,
+    /// How many streams the connections watch, all together.
+    pub subscriptions: usize,
 }
 
 /// All that a hub holds, by its kinds: what stays when everybody has gone is a leak.
@@ -339,10 +343,13 @@ impl Hub {
     /// How much there is.
     #[must_use]
     pub fn counts(&self) -> Counts {
+        let (streams, subscriptions) = self.streams.counts();
         Counts {
             connections: self.connected,
             online: self.presence.online.len(),
             rooms: self.live_rooms,
+            streams,
+            subscriptions,
         }
     }
 

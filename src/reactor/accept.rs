@@ -56,6 +56,7 @@ impl<S: System> Reactor<S> {
         peer: SocketAddr,
     ) -> ConnId {
         let conn = self.io.open();
+        self.io.counters.accepted += 1;
         if let Err(error) = self.system.watch_reading(&mut stream, conn) {
             log::error!("cannot watch a connection: {error}");
             self.io.remove(conn);

@@ -1,7 +1,7 @@
 //! The only place that asks what time it is.
 
 use crate::base::{Moment, Timestamp};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Both clocks of the machine: the monotonic one for deadlines, the wall's for `ts` and tokens.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +19,13 @@ impl Clock {
     /// Milliseconds since the clock began.
     #[must_use]
     pub fn now(&self) -> Moment {
-        Moment::ZERO + self.start.elapsed()
+        Moment::ZERO + self.elapsed()
+    }
+
+    /// How long ago the clock began: for what is shorter than a moment.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
     }
 
     /// The wall clock's time; 0 before 1970.

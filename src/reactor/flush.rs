@@ -39,15 +39,16 @@ impl<S: System> Reactor<S> {
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
         let was_full = slot.outbox.is_full();
         slot.tells_drained |= slot.outbox.waiting_bytes() >= low;
-        let mut is_blocked = false;
+        let (mut is_blocked, mut sent_bytes) = (false, 0);
         if socket.is_writable {
             // It is lent only while input is handled.
             let Some(joined) = &mut self.send_buffer else { return };
             match send(&mut socket.stream, &mut slot.outbox, joined) {
                 Ok(sent) => {
                     is_blocked = sent.is_blocked;
+                    sent_bytes = sent.bytes as u64;
                     if let Some(stall) = &mut slot.stall {
-                        stall.moved += sent.bytes as u64;
+                        stall.moved += sent_bytes;
                     }
                 }
                 Err(error) => {
@@ -58,6 +59,7 @@ impl<S: System> Reactor<S> {
             }
         }
         let is_full = slot.outbox.is_full();
+        self.io.counters.bytes_sent += sent_bytes;
         if is_blocked {
             self.watch_for_writing(conn);
         }
@@ -118,13 +120,14 @@ impl<S: System> Reactor<S> {
             let sent =
                 if socket.is_writable { send_bytes(&mut socket.stream, bytes) } else { Ok(0) };
             match sent {
-                Ok(sent) if sent == bytes.len() => {}
+                Ok(sent) if sent == bytes.len() => self.io.counters.bytes_sent += sent as u64,
                 Ok(sent) => {
                     slot.outbox.put_back(&bytes[sent..]);
                     // As everything that waits, it is watched from the end of the turn on.
                     if !std::mem::replace(&mut slot.is_flush_queued, true) {
                         self.io.flushes.push_back(conn);
                     }
+                    self.io.counters.bytes_sent += sent as u64;
                     self.watch_for_writing(conn);
                 }
                 Err(error) => {

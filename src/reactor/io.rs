@@ -5,7 +5,7 @@ use super::timers::Timers;
 use crate::base::limits::CONNECTIONS_RESERVED;
 use crate::base::outbox::Storage;
 use crate::base::{
-    Budget, Buffer, Class, ConnId, Frame, Limits, Moment, Outbox, Refused, Timestamp,
+    Budget, Buffer, Class, ConnId, Frame, Limits, LoopCounters, Moment, Outbox, Refused, Timestamp,
 };
 use slab::Slab;
 use std::collections::VecDeque;
@@ -99,6 +99,7 @@ pub struct Io {
     closing_timeout_ms: u64,
     pub(super) stall_timeout_ms: u64,
     generation: u32,
+    pub(super) counters: LoopCounters,
 }
 
 /// One connection, without its socket.
@@ -179,6 +180,7 @@ impl Io {
             closing_timeout_ms: limits.closing_timeout_ms,
             stall_timeout_ms: limits.stall_timeout_ms,
             generation: 0,
+            counters: LoopCounters::default(),
         }
     }
 
@@ -204,6 +206,12 @@ impl Io {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.table.len()
+    }
+
+    /// What the loop has counted.
+    #[must_use]
+    pub fn counters(&self) -> &LoopCounters {
+        &self.counters
     }
 
     /// Bytes that wait in all outboxes.

@@ -96,6 +96,12 @@ impl Reactor<Machine> {
         self.wake.clone()
     }
 
+    /// Its clock, for others who measure time.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// The handler's view, for what it does before the loop begins.
     pub fn io(&mut self) -> &mut Io {
         &mut self.io
@@ -113,11 +119,16 @@ impl Reactor<Machine> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
-            self.io.now = self.clock.now();
+            let begun = self.clock.elapsed();
+            self.io.now = Moment::ZERO + begun;
             self.io.timestamp = Clock::timestamp();
             let woken = self.note(&events);
             self.accept(handler);
-            if self.turn(handler, woken) {
+            let is_over = self.turn(handler, woken);
+            let took = self.clock.elapsed().saturating_sub(begun);
+            let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            self.io.counters.turns.observe(took_us);
+            if is_over {
                 return Ok(());
             }
         }

@@ -106,8 +106,11 @@ impl Server {
         let mut chance = Chance::new(u64::from_le_bytes(seed));
         const EPOCH_LEN: usize = 16;
         let wake = reactor.wake();
-        let opened = Store::open(&config.data, &chance.word(EPOCH_LEN), move || wake.wake())
-            .map_err(ServerError::Store)?;
+        let clock = reactor.clock();
+        let epoch = chance.word(EPOCH_LEN);
+        let (wake, elapsed) = (move || wake.wake(), move || clock.elapsed());
+        let opened =
+            Store::open_timed(&config.data, &epoch, wake, elapsed).map_err(ServerError::Store)?;
         let (wake, started) = (reactor.wake(), reactor.io().now());
         // Once at the beginning, see `Chat::woken`.
         wake.wake();

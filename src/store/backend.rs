@@ -1,7 +1,7 @@
 //! What a server needs of a store.
 
 use super::store::{NotTaken, Store};
-use crate::base::{Outcome, Query, Record, Timestamp};
+use crate::base::{Outcome, Query, Record, StoreCounters, Timestamp};
 
 /// Remembers records and reads pages, without ever blocking: what becomes of them is told later, in
 /// the order of the commits. [`Store`] is the real one; a simulator has its own.
@@ -21,6 +21,11 @@ pub trait Backend {
     /// As [`Store::outcomes`].
     fn outcomes(&mut self) -> Vec<(u64, Outcome)>;
 
+    /// As [`Store::counters`]. One that counts nothing has nothing to tell.
+    fn counters(&self) -> StoreCounters {
+        StoreCounters::default()
+    }
+
     /// As [`Store::has_died`].
     fn has_died(&self) -> bool;
 
@@ -39,6 +44,10 @@ impl Backend for Store {
 
     fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
         Store::outcomes(self)
+    }
+
+    fn counters(&self) -> StoreCounters {
+        Store::counters(self)
     }
 
     fn has_died(&self) -> bool {

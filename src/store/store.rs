@@ -6,7 +6,7 @@ use super::whole::{self, Served};
 use super::worker::{Answer, Command, Worker};
 use super::{pages, rows, schema};
 use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
-use crate::base::{Outcome, Query, Record, Snapshot, Timestamp};
+use crate::base::{Outcome, Query, Record, Snapshot, StoreCounters, Timestamp};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use std::fmt;
@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Where a store keeps its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,11 +176,18 @@ impl<W: Fn()> Drop for Farewell<W> {
     }
 }
 
+/// What the thread has told, and was not fetched yet.
+#[derive(Debug, Default)]
+struct Told {
+    answers: Vec<Answer>,
+    counters: StoreCounters,
+}
+
 /// A store, open for one server.
 #[derive(Debug)]
 pub struct Store {
     commands: Option<Sender<Command>>,
-    answers: Arc<Mutex<Vec<Answer>>>,
+    told: Arc<Mutex<Told>>,
     waiting: usize,
     waiting_bytes: usize,
     failures_heard: u64,
@@ -198,6 +206,20 @@ impl Store {
         place: &Place,
         epoch: &str,
         wake: impl Fn() + Clone + Send + 'static,
+    ) -> Result<(Store, Snapshot), OpenError> {
+        Store::open_timed(place, epoch, wake, || Duration::ZERO)
+    }
+
+    /// As [`Store::open`], with a clock by which the thread measures how long transactions take:
+    /// how long ago it began.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_timed(
+        place: &Place,
+        epoch: &str,
+        wake: impl Fn() + Clone + Send + 'static,
+        clock: impl Fn() -> Duration + Send + 'static,
     ) -> Result<(Store, Snapshot), OpenError> {
         let (mut db, log_damaged_at, served, lock) = match place {
             Place::Memory => (Connection::open_in_memory()?, None, None, None),
@@ -228,14 +250,17 @@ impl Store {
 
         // Bounded by `submit`: a bounded channel would own the memory of its full length.
         let (commands, receiver) = channel();
-        let answers = Arc::new(Mutex::new(Vec::new()));
-        let to_reactor = Arc::clone(&answers);
+        let told = Arc::new(Mutex::new(Told::default()));
+        let to_reactor = Arc::clone(&told);
         let wake_at_end = wake.clone();
-        let answer = move |new: Vec<Answer>| {
-            to_reactor.lock().unwrap_or_else(PoisonError::into_inner).extend(new);
+        let answer = move |new: Vec<Answer>, counters: &StoreCounters| {
+            let mut told = to_reactor.lock().unwrap_or_else(PoisonError::into_inner);
+            told.answers.extend(new);
+            told.counters.clone_from(counters);
+            drop(told);
             wake();
         };
-        let worker = Worker::new(db, receiver, Box::new(answer));
+        let worker = Worker::new(db, receiver, Box::new(answer), Box::new(clock));
         let farewell = Farewell(wake_at_end);
         let thread = std::thread::Builder::new()
             .name("parlor-store".into())
@@ -246,7 +271,7 @@ impl Store {
             .map_err(OpenError::Thread)?;
         let store = Store {
             commands: Some(commands),
-            answers,
+            told,
             waiting: 0,
             waiting_bytes: 0,
             failures_heard: 0,
@@ -301,8 +326,9 @@ impl Store {
 
     /// What has been answered since the last call, in the order of the commits.
     pub fn outcomes(&mut self) -> Vec<(u64, Outcome)> {
-        let answers =
-            std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let answers = std::mem::take(&mut told.answers);
+        drop(told);
         let mut outcomes = Vec::with_capacity(answers.len());
         for answer in answers {
             self.waiting -= 1;
@@ -311,6 +337,12 @@ impl Store {
             outcomes.push((answer.ticket, answer.outcome));
         }
         outcomes
+    }
+
+    /// What the store's thread has counted, as of its last answer.
+    #[must_use]
+    pub fn counters(&self) -> StoreCounters {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).counters.clone()
     }
 
     /// Whether the store's thread has ended although nobody closed it: by a fault of ours.

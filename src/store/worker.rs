@@ -4,10 +4,11 @@ use super::{pages, rows, write};
 use crate::base::limits::{
     BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, READ_WEIGHT_SHARE, READS_PER_BATCH,
 };
-use crate::base::{Outcome, Query, Record, Timestamp};
+use crate::base::{Outcome, Query, Record, StoreCounters, Timestamp};
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 /// What the thread is asked.
 #[derive(Debug)]
@@ -46,12 +47,16 @@ pub(super) struct Answer {
     pub(super) failures: u64,
 }
 
+type AnswerFn = dyn Fn(Vec<Answer>, &StoreCounters) + Send;
+
 pub(super) struct Worker {
     pub(super) db: Connection,
     pub(super) commands: Receiver<Command>,
-    /// Hands answers to the reactor and wakes it.
-    pub(super) answer: Box<dyn Fn(Vec<Answer>) + Send>,
-    failures: u64,
+    /// Hands answers to the reactor, with what was counted by then, and wakes it.
+    pub(super) answer: Box<AnswerFn>,
+    /// How long ago it began; only differences count.
+    clock: Box<dyn Fn() -> Duration + Send>,
+    counters: StoreCounters,
     /// When the next failure is logged.
     failure_log: Timestamp,
 }
@@ -60,9 +65,11 @@ impl Worker {
     pub(super) fn new(
         db: Connection,
         commands: Receiver<Command>,
-        answer: Box<dyn Fn(Vec<Answer>) + Send>,
+        answer: Box<AnswerFn>,
+        clock: Box<dyn Fn() -> Duration + Send>,
     ) -> Worker {
-        Worker { db, commands, answer, failures: 0, failure_log: Timestamp(i64::MIN) }
+        let counters = StoreCounters::default();
+        Worker { db, commands, answer, clock, counters, failure_log: Timestamp(i64::MIN) }
     }
 
     /// Works until the other end of the commands is gone; what waited by then is done.
@@ -91,12 +98,12 @@ impl Worker {
             // shows what was asked for before it, and is committed.
             let answers = self.write(&mut batch);
             if !answers.is_empty() {
-                (self.answer)(answers);
+                (self.answer)(answers, &self.counters);
             }
             let count = reads.len().min(READS_PER_BATCH);
             let pages: Vec<Answer> = reads.drain(..count).map(|read| self.read(read)).collect();
             if !pages.is_empty() {
-                (self.answer)(pages);
+                (self.answer)(pages, &self.counters);
             }
         }
         // A clean end leaves one file: the write-ahead log goes into the database.
@@ -117,12 +124,13 @@ impl Worker {
                 if rows::is_damage(&error) { Outcome::Damaged } else { Outcome::Unavailable }
             }
         };
-        Answer { ticket, outcome, weight, failures: self.failures }
+        self.counters.pages += 1;
+        Answer { ticket, outcome, weight, failures: self.counters.failures }
     }
 
     fn write(&mut self, batch: &mut Vec<Command>) -> Vec<Answer> {
         let outcomes = self.outcomes(batch);
-        let failures = self.failures;
+        let failures = self.counters.failures;
         let answers = batch.drain(..).zip(outcomes).map(|(command, outcome)| {
             let weight = command.weight();
             let (Command::Write { ticket, .. } | Command::Read { ticket, .. }) = command;
@@ -145,6 +153,7 @@ impl Worker {
         if records.is_empty() {
             return Vec::new();
         }
+        let begun = (self.clock)();
         let committed = match self.commit(&records, false) {
             Err(error) if rows::is_damage(&error) => {
                 self.log_failure(records[0].0, &format!("has damaged data: {error}"));
@@ -152,8 +161,11 @@ impl Worker {
             }
             other => other,
         };
+        let took = (self.clock)().saturating_sub(begun);
+        self.counters.commits.observe(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.counters.batches.observe(records.len() as u64);
         committed.unwrap_or_else(|error| {
-            self.failures += 1;
+            self.counters.failures += 1;
             self.log_failure(records[0].0, &format!("cannot write, nothing was stored: {error}"));
             vec![Outcome::Unavailable; records.len()]
         })
@@ -163,7 +175,7 @@ impl Worker {
     fn log_failure(&mut self, now: Timestamp, what: &str) {
         if now.0 >= self.failure_log.0 {
             self.failure_log = Timestamp(now.0.saturating_add(FAILURE_LOG_EVERY_MS));
-            let failures = self.failures;
+            let failures = self.counters.failures;
             log::error!(failures; "the store {what}");
         }
     }
@@ -175,7 +187,7 @@ impl Worker {
         records: &[(Timestamp, &Record, u64)],
         spares: bool,
     ) -> rusqlite::Result<Vec<Outcome>> {
-        let failures = self.failures;
+        let failures = self.counters.failures;
         let mut transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut outcomes = Vec::with_capacity(records.len());
         for (now, record, failures_heard) in records {

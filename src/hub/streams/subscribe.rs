@@ -212,7 +212,7 @@ impl Streams {
             replayed,
         };
         let watching = self.watching.entry(conn).or_default();
-        watching.streams.insert(ix);
+        self.subscriptions += usize::from(watching.streams.insert(ix));
         watching.filters += usize::from(filter.is_some());
         self.touch(now.moment, ix);
         Ok((ix, subscribed))
@@ -279,7 +279,7 @@ impl Streams {
             self.due.remove(&(due, conn, ix));
         }
         if let Some(watching) = self.watching.get_mut(&conn) {
-            watching.streams.remove(&ix);
+            self.subscriptions -= usize::from(watching.streams.remove(&ix));
             watching.behind.retain(|one| *one != ix);
             watching.filters -= usize::from(subscription.filter.is_some());
             if watching.streams.is_empty() {

@@ -66,6 +66,8 @@ pub struct Streams {
     pub(super) kept_bytes: usize,
     by_name: HashMap<StreamId, StreamIx, SeededHash>,
     pub(super) watching: HashMap<ConnId, Watching, SeededHash>,
+    /// How many streams they watch, all together.
+    pub(super) subscriptions: usize,
     /// Subscriptions that their rate holds back, and until when.
     pub(super) due: BTreeSet<(Moment, ConnId, StreamIx)>,
     /// Streams of a family that nobody watches, the longest idle first.
@@ -85,6 +87,7 @@ impl Streams {
             kept_bytes: 0,
             by_name: HashMap::with_hasher(hash),
             watching: HashMap::with_hasher(hash),
+            subscriptions: 0,
             due: BTreeSet::new(),
             idle: BTreeSet::new(),
         };
@@ -139,8 +142,7 @@ impl Streams {
     /// How many streams there are, and how many subscriptions.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        let subscriptions = self.watching.values().map(|watching| watching.streams.len());
-        (self.streams.len(), subscriptions.sum())
+        (self.streams.len(), self.subscriptions)
     }
 
     /// What a stream of this name is declared to be.

@@ -260,6 +260,12 @@ impl<'m> Broadcast<'m> {
         Broadcast { message, more, plain: None, compressed: Forms::default() }
     }
 
+    /// How many messages it is.
+    #[must_use]
+    pub const fn messages_count(&self) -> usize {
+        1 + self.more.len()
+    }
+
     fn messages(&self) -> impl Iterator<Item = (Opcode, &'m [u8])> {
         std::iter::once(self.message).chain(self.more.iter().copied()).map(Message::parts)
     }

@@ -15,6 +15,9 @@ macro_rules! statuses {
             pub const fn line(self) -> &'static str {
                 match self { $(Status::$name => $line,)+ }
             }
+
+            /// All statuses, each at the place that its value as a number is.
+            pub const ALL: &[Status] = &[$(Status::$name),+];
         }
     };
 }

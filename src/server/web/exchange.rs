@@ -250,7 +250,12 @@ impl<A: Application> Web<A> {
         let net = &mut Net { io, sockets: &mut self.sockets };
         match self.application.request(net, exchange, &Request { peer, head, body }) {
             Answer::Open(accepted) => self.open(io, conn, accepted),
-            Answer::Respond(response) => self.respond(io, conn, &response),
+            Answer::Respond(response) => {
+                if Upgrade::is_asked_for(head) {
+                    self.sockets.counters.upgrades_refused.count(response.status);
+                }
+                self.respond(io, conn, &response);
+            }
             Answer::Later => {}
         }
         self.settle(io);
@@ -290,6 +295,7 @@ impl<A: Application> Web<A> {
         let (now, idle_timeout_ms) = (io.now(), self.limits.http_idle_timeout_ms);
         // RFC 6455 §7.1.7: what fails before there is a WebSocket is logged, too.
         log::debug!("{conn}: answered {}", response.status.line());
+        self.sockets.counters.responses.count(response.status);
         let Some(http) = self.http(conn) else { return };
         let owed = match http.step {
             Step::Answer(owed) => owed,

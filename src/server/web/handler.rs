@@ -151,6 +151,7 @@ impl<A: Application> Web<A> {
                     (open.expected, open.since) = (Expected::Nothing, now);
                     if !open.is_told {
                         has_messages = true;
+                        self.sockets.counters.messages_received += 1;
                         let mut net = Net { io, sockets: &mut self.sockets };
                         self.application.message(&mut net, conn, Message::Text(text));
                     }
@@ -161,6 +162,7 @@ impl<A: Application> Web<A> {
                     (open.expected, open.since) = (Expected::Nothing, now);
                     if !open.is_told {
                         has_messages = true;
+                        self.sockets.counters.messages_received += 1;
                         let mut net = Net { io, sockets: &mut self.sockets };
                         self.application.message(&mut net, conn, Message::Binary(bytes));
                     }
@@ -301,6 +303,8 @@ impl<A: Application> Handler for Web<A> {
             "too many connections from your address",
         );
         refusal.fields = &[("Retry-After", "10")];
+        self.sockets.counters.over_address_limit += 1;
+        self.sockets.counters.responses.count(refusal.status);
         if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
             connection.stage = Stage::Over;
         }

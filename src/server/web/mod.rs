@@ -5,6 +5,7 @@
 //! closing handshake, and keeps the limits of addresses. What messages mean is the application's.
 
 mod admission;
+mod counters;
 mod date;
 mod exchange;
 mod framing;
@@ -12,6 +13,7 @@ mod handler;
 mod heartbeat;
 mod net;
 
+pub use counters::{Statuses, WebCounters};
 pub use exchange::{Exchange, Request};
 pub use handler::Web;
 pub use net::Net;

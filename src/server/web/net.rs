@@ -1,8 +1,8 @@
 //! What an application may do with its WebSockets.
 
-use super::{Answer, Exchange, WebConfig};
+use super::{Answer, Exchange, WebConfig, WebCounters};
 use crate::base::limits::CONNECTIONS_RESERVED;
-use crate::base::{Class, ConnId, Limits, Moment, Refused, Timestamp};
+use crate::base::{Class, ConnId, Limits, LoopCounters, Moment, Refused, Timestamp};
 use crate::protocol::deflate::Codecs;
 use crate::protocol::endpoint::{Broadcast, Closing, Send};
 use crate::protocol::handshake::{Response, Upgrade};
@@ -20,6 +20,7 @@ pub(super) struct Sockets {
     pub(super) closing_timeout_ms: u64,
     /// What the application has set, and is not gone by yet.
     pub(super) new_limits: Option<Box<Limits>>,
+    pub(super) counters: WebCounters,
     /// Where compression is agreed to.
     codecs: Option<Arc<Codecs>>,
 }
@@ -51,6 +52,7 @@ impl Sockets {
             done: VecDeque::new(),
             closing_timeout_ms: config.limits.closing_timeout_ms,
             new_limits: None,
+            counters: WebCounters::default(),
             codecs: config.compression.map(Codecs::new),
         }
     }
@@ -65,6 +67,8 @@ impl Sockets {
             self.sending.resize_with(conn.index() + 1, || None);
         }
         self.sending[conn.index()] = Some(Sending { half, conn, deadline: Moment::NEVER });
+        self.counters.websockets += 1;
+        self.counters.websockets_opened += 1;
     }
 
     pub(super) fn end_others(&self, io: &mut Io) {
@@ -77,6 +81,7 @@ impl Sockets {
     pub(super) fn forget(&mut self, conn: ConnId) {
         if self.get(conn).is_some() {
             self.sending[conn.index()] = None;
+            self.counters.websockets -= 1;
         }
     }
 }
@@ -107,6 +112,18 @@ impl Net<'_> {
         self.io.connections()
     }
 
+    /// What connections and WebSockets have been counted for.
+    #[must_use]
+    pub fn counters(&self) -> &WebCounters {
+        &self.sockets.counters
+    }
+
+    /// What the loop has counted.
+    #[must_use]
+    pub fn loop_counters(&self) -> &LoopCounters {
+        self.io.counters()
+    }
+
     /// Opens a WebSocket, with one of the offered subprotocols or none, and with compression if
     /// both ends want it.
     #[must_use]
@@ -133,7 +150,9 @@ impl Net<'_> {
     pub fn send(&mut self, conn: ConnId, message: Message<'_>) -> Result<(), Refused> {
         let sending = self.sockets.get(conn).ok_or(Refused)?;
         let out = self.io.outbox(conn).ok_or(Refused)?;
-        sending.half.message(message, out).map_err(|_| Refused)
+        sending.half.message(message, out).map_err(|_| Refused)?;
+        self.sockets.counters.messages_sent += u64::from(!matches!(message, Message::Ping(_)));
+        Ok(())
     }
 
     /// Sends a message that others get, too, or that may be taken back: to each of them by a call
@@ -158,7 +177,9 @@ impl Net<'_> {
         sending.half.broadcast(broadcast, class, source, out).map_err(|_| {
             self.io.refused(conn);
             Refused
-        })
+        })?;
+        self.sockets.counters.messages_sent += broadcast.messages_count() as u64;
+        Ok(())
     }
 
     /// Takes back what waits from `source` for this connection.

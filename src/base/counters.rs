@@ -1,0 +1,125 @@
+//! What is counted for whoever watches a server: plain numbers of the thread that counts them.
+//!
+//! Counting costs an addition, and no more. How the numbers are shown is not known here.
+
+/// Upper bounds of durations in microseconds: 50 µs to 10 s.
+pub const DURATION_BOUNDS_US: [u64; 16] = [
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 2_500_000, 10_000_000,
+];
+
+/// Upper bounds of the records of a transaction.
+pub const BATCH_BOUNDS: [u64; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+
+/// How many values fell within each of some bounds, and their sum.
+#[derive(Clone, Debug)]
+pub struct Histogram<const N: usize> {
+    bounds: &'static [u64; N],
+    /// Of each bound: values that are above the one before it, and not above this one.
+    within: [u64; N],
+    above: u64,
+    sum: u64,
+}
+
+impl<const N: usize> Histogram<N> {
+    /// Nothing was counted yet. `bounds` rise.
+    #[must_use]
+    pub const fn new(bounds: &'static [u64; N]) -> Histogram<N> {
+        Histogram { bounds, within: [0; N], above: 0, sum: 0 }
+    }
+
+    /// Counts a value, in the unit of the bounds.
+    pub fn observe(&mut self, value: u64) {
+        let place = self.bounds.partition_point(|bound| *bound < value);
+        *self.within.get_mut(place).unwrap_or(&mut self.above) += 1;
+        self.sum = self.sum.saturating_add(value);
+    }
+
+    /// Each bound, and how many values are at most that and above the one before it.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.bounds.iter().copied().zip(self.within)
+    }
+
+    /// Values above all bounds.
+    #[must_use]
+    pub const fn above(&self) -> u64 {
+        self.above
+    }
+
+    /// All values together.
+    #[must_use]
+    pub const fn sum(&self) -> u64 {
+        self.sum
+    }
+}
+
+/// What the loop counts.
+#[derive(Clone, Debug)]
+pub struct LoopCounters {
+    /// Connections that were accepted.
+    pub accepted: u64,
+    /// Bytes that were read from connections.
+    pub bytes_received: u64,
+    /// Bytes that the system took to be sent.
+    pub bytes_sent: u64,
+    /// How long turns took without their wait, in µs.
+    pub turns: Histogram<16>,
+}
+
+impl Default for LoopCounters {
+    fn default() -> LoopCounters {
+        LoopCounters {
+            accepted: 0,
+            bytes_received: 0,
+            bytes_sent: 0,
+            turns: Histogram::new(&DURATION_BOUNDS_US),
+        }
+    }
+}
+
+/// What a store counts.
+#[derive(Clone, Debug)]
+pub struct StoreCounters {
+    /// Records of the transactions.
+    pub batches: Histogram<10>,
+    /// How long the transactions took, in µs.
+    pub commits: Histogram<16>,
+    /// Transactions that could not be committed.
+    pub failures: u64,
+    /// Pages that were read.
+    pub pages: u64,
+}
+
+impl Default for StoreCounters {
+    fn default() -> StoreCounters {
+        StoreCounters {
+            batches: Histogram::new(&BATCH_BOUNDS),
+            commits: Histogram::new(&DURATION_BOUNDS_US),
+            failures: 0,
+            pages: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_counted_at_the_first_bound_that_it_does_not_pass() {
+        let mut histogram = Histogram::new(&[1, 10, 100]);
+        for value in [0, 1, 2, 10, 11, 100, 101, u64::MAX] {
+            histogram.observe(value);
+        }
+        let buckets: Vec<(u64, u64)> = histogram.buckets().collect();
+        assert_eq!(buckets, [(1, 2), (10, 2), (100, 2)]);
+        assert_eq!((histogram.above(), histogram.sum()), (2, u64::MAX));
+    }
+
+    #[test]
+    fn bounds_rise_and_reach_the_largest_batch() {
+        assert!(DURATION_BOUNDS_US.is_sorted_by(|a, b| a < b));
+        assert!(BATCH_BOUNDS.is_sorted_by(|a, b| a < b));
+        assert_eq!(BATCH_BOUNDS.last(), Some(&(crate::base::limits::BATCH_RECORDS_MAX as u64)));
+    }
+}

@@ -1,0 +1,62 @@
+//! What the WebSockets' server counts, as plain numbers.
+
+use crate::protocol::handshake::Status;
+
+/// Numbers of answers, by their status.
+#[derive(Clone, Debug)]
+pub struct Statuses([u64; Status::ALL.len()]);
+
+impl Default for Statuses {
+    fn default() -> Statuses {
+        Statuses([0; Status::ALL.len()])
+    }
+}
+
+impl Statuses {
+    /// Counts one.
+    pub(super) fn count(&mut self, status: Status) {
+        if let Some(count) = self.0.get_mut(status as usize) {
+            *count += 1;
+        }
+    }
+
+    /// Each status, and how many there were.
+    pub fn iter(&self) -> impl Iterator<Item = (Status, u64)> {
+        Status::ALL.iter().copied().zip(self.0)
+    }
+}
+
+/// What was counted since the start.
+#[derive(Clone, Debug, Default)]
+pub struct WebCounters {
+    /// WebSockets whose TCP connection is open now, those that are closing included.
+    pub websockets: u64,
+    /// WebSockets that were opened.
+    pub websockets_opened: u64,
+    /// Connections that were refused as their address had too many.
+    pub over_address_limit: u64,
+    /// Messages that came whole.
+    pub messages_received: u64,
+    /// Messages that were queued to be sent, for each of their recipients.
+    pub messages_sent: u64,
+    /// Answers to requests of HTTP, of which 101 is none.
+    pub responses: Statuses,
+    /// Of these, answers to requests for a WebSocket.
+    pub upgrades_refused: Statuses,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_counted_as_itself() {
+        for status in Status::ALL {
+            let mut statuses = Statuses::default();
+            statuses.count(*status);
+            let counted: Vec<(Status, u64)> =
+                statuses.iter().filter(|(_, count)| *count > 0).collect();
+            assert_eq!(counted, [(*status, 1)]);
+        }
+    }
+}
