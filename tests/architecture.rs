@@ -33,6 +33,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli/"]),
     ("env_logger", &["cli/"]),
     ("toml::", &["server/config/"]),
+    ("prometheus_client", &["server/metrics/"]),
     ("println!", &["cli/"]),
     ("catch_unwind", &["protocol/deflate/codecs.rs", "reactor/reactor.rs", "server/dispatch.rs"]),
     ("unsafe ", &[]),

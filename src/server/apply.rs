@@ -9,7 +9,7 @@ use crate::base::{ConnId, Outcome, UserId};
 use crate::hub::{Answer, Effect, Effects, Input, Notice, Now, Origin};
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
-use crate::store::Backend;
+use crate::store::{Backend, NotTaken};
 use std::collections::BTreeSet;
 
 impl<S: Backend> Chat<S> {
@@ -39,6 +39,9 @@ impl<S: Backend> Chat<S> {
                     self.call_answered(net, *call, answer);
                 }
                 Effect::Answer { origin: origin @ Origin::Conn(conn, id), answer } => {
+                    if answer.is_ok() {
+                        self.counters.answered();
+                    }
                     match (answer, id) {
                         (Ok(Answer::Info { rooms, invites }), Some(id)) => {
                             let text =
@@ -80,14 +83,14 @@ impl<S: Backend> Chat<S> {
                     self.at_store += 1;
                     let now = net.timestamp();
                     if let Err(reason) = self.store.write(*ticket, now, record.clone()) {
-                        self.came_back(*ticket, reason.into());
+                        self.came_back(*ticket, reason);
                     }
                 }
                 Effect::Load { ticket, query } => {
                     self.at_store += 1;
                     let now = net.timestamp();
                     if let Err(reason) = self.store.read(*ticket, now, query.clone()) {
-                        self.came_back(*ticket, reason.into());
+                        self.came_back(*ticket, reason);
                     }
                 }
                 Effect::Hold { conn } | Effect::Release { conn } => {
@@ -168,6 +171,7 @@ impl<S: Backend> Chat<S> {
         while self.deliveries < DELIVERIES_PER_TURN {
             let Some((ticket, outcome)) = self.outcomes.pop_front() else { return };
             self.at_store -= 1;
+            self.counters.came_of_it(&outcome);
             match outcome {
                 Outcome::Unavailable => self.store_refused = Some(net.now()),
                 Outcome::Page(_) => {}
@@ -179,9 +183,10 @@ impl<S: Backend> Chat<S> {
         self.shared.wake.wake();
     }
 
-    fn came_back(&mut self, ticket: u64, outcome: Outcome) {
+    fn came_back(&mut self, ticket: u64, reason: NotTaken) {
         self.at_store -= 1;
-        self.inputs.push_back(Input::Outcome { ticket, outcome });
+        self.counters.not_taken(reason);
+        self.inputs.push_back(Input::Outcome { ticket, outcome: reason.into() });
     }
 
     /// Reads from a connection, or not: not while the hub holds it, while too many of its calls

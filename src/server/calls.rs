@@ -93,6 +93,10 @@ impl<S: Backend> Chat<S> {
                 session.calls = session.calls.saturating_sub(1);
                 self.settle_pause(net, conn);
             }
+            match &result {
+                Ok(_) => self.counters.answered(),
+                Err((code, _)) => self.counters.refused(code),
+            }
             match (result, id) {
                 (Ok(payload), Some(id)) => {
                     self.say(net, conn, &encode::reply_raw(&id, &payload));

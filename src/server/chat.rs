@@ -3,20 +3,21 @@
 use super::auth::{Keys, Verifier};
 use super::calls::Waiting;
 use super::config::Config;
-use super::drain::Stopping;
+use super::drain::{Stopping, restarting};
 use super::encode;
 use super::handler::Registered;
 use super::http::{Rates, Readiness, Routed, Rules, route};
 use super::json::Writer;
+use super::metrics::Counters;
 use super::session::{Arriving, Known, Phase, Session};
 use super::shared::Shared;
-use super::streams::{guest, largest_binary};
+use super::streams::{guest, largest_binary, too_many_guests};
 use super::web::{Answer, Application, Exchange, Message, Net, Over, Request, Web, WebConfig};
 use crate::base::limits::STORE_REFUSED_MS;
 use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot};
 use crate::hub::{Effects, Hub, Input, Origin};
 use crate::protocol::CloseCode;
-use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
+use crate::protocol::handshake::{RequestHead, Response};
 use crate::reactor::Wake;
 use crate::store::{Backend, Store};
 use std::collections::{HashMap, VecDeque};
@@ -60,6 +61,7 @@ pub struct Chat<S = Store> {
     pub(super) rates: Rates,
     /// When the store last refused to write, if it has taken nothing since.
     pub(super) store_refused: Option<Moment>,
+    pub(super) counters: Counters,
     /// What the store has answered and the hub has not heard yet.
     pub(super) outcomes: VecDeque<(u64, Outcome)>,
     /// Frames that were handed to connections in this turn.
@@ -140,6 +142,7 @@ impl<S: Backend> Chat<S> {
             next_call: 0,
             rates,
             store_refused: None,
+            counters: Counters::default(),
             outcomes: VecDeque::new(),
             deliveries: 0,
             has_begun: false,
@@ -225,6 +228,7 @@ impl<S: Backend> Chat<S> {
             streams: &self.config.streams,
             lets_guests_in: self.config.lets_guests_in,
             readiness,
+            are_metrics_public: self.config.metrics_public,
         }
     }
 
@@ -252,26 +256,12 @@ impl<S: Backend> Chat<S> {
     }
 }
 
-/// Nobody new is let in: another server will be here soon.
-fn restarting() -> Refusal {
-    let message = "the server restarts: come back in a moment";
-    let mut refusal = Refusal::new(Status::ServiceUnavailable, "overloaded", message);
-    refusal.fields = &[("Retry-After", "2")];
-    refusal
-}
-
-fn too_many_guests() -> Refusal {
-    let message = "there are as many guests as there may be";
-    let mut refusal = Refusal::new(Status::TooManyRequests, "rate_limited", message);
-    refusal.fields = &[("Retry-After", "10")];
-    refusal
-}
-
 impl<S: Backend> Application for Chat<S> {
     fn request(&mut self, net: &mut Net<'_>, exchange: Exchange, request: &Request<'_>) -> Answer {
         let conn = exchange.conn();
         let (answer, opening) = match route(request.head, self.rules(net)) {
             Routed::Respond(response) => return Answer::Respond(response),
+            Routed::Metrics => return Answer::Respond(self.metrics(net)),
             Routed::Call(call) => return self.call(net, exchange, request, &call),
             Routed::Open { .. } if self.is_draining() => return restarting().into(),
             Routed::Open { is_guest: true, .. } if !self.take_guest() => {
@@ -307,7 +297,7 @@ impl<S: Backend> Application for Chat<S> {
         // Nobody's content is waited for but of those who may make a call.
         match route(head, self.rules(net)) {
             Routed::Respond(response) => Some(response),
-            Routed::Call(_) | Routed::Open { .. } => None,
+            Routed::Call(_) | Routed::Open { .. } | Routed::Metrics => None,
         }
     }
 
@@ -334,6 +324,7 @@ impl<S: Backend> Application for Chat<S> {
 
     fn closed(&mut self, net: &mut Net<'_>, conn: ConnId, over: Over) {
         log::debug!("{conn}: over: {over:?}");
+        self.counters.closed(over);
         let place = self.sessions.get_mut(conn.index());
         let session = place.and_then(|place| place.take_if(|session| session.conn == conn));
         let is_guest = |session: &Session| match &session.phase {

@@ -78,6 +78,7 @@ impl<S: Backend> Chat<S> {
         let now = net.now();
         let is_one_too_many = self.session(conn).is_some_and(|session| session.over_rate(now));
         if is_one_too_many {
+            self.counters.refused(RefusalCode::RateLimited.as_str());
             self.close_with(net, conn, RATE, "you kept sending while limited");
             return;
         }
@@ -304,8 +305,12 @@ impl<S: Backend> Chat<S> {
         payload: impl FnOnce(&mut Writer),
     ) {
         match origin {
-            Origin::Conn(conn, Some(id)) => self.say(net, *conn, &encode::reply(id, payload)),
-            Origin::Conn(_, None) => {}
+            Origin::Conn(conn, id) => {
+                self.counters.answered();
+                if let Some(id) = id {
+                    self.say(net, *conn, &encode::reply(id, payload));
+                }
+            }
             Origin::Call(call) => self.call_replied(net, *call, encode::payload(payload)),
         }
     }
@@ -313,8 +318,12 @@ impl<S: Backend> Chat<S> {
     /// As [`Chat::reply`], with a payload that is JSON already.
     pub(super) fn reply_raw(&mut self, net: &mut Net<'_>, origin: &Origin, payload: String) {
         match origin {
-            Origin::Conn(conn, Some(id)) => self.say(net, *conn, &encode::reply_raw(id, &payload)),
-            Origin::Conn(_, None) => {}
+            Origin::Conn(conn, id) => {
+                self.counters.answered();
+                if let Some(id) = id {
+                    self.say(net, *conn, &encode::reply_raw(id, &payload));
+                }
+            }
             Origin::Call(call) => self.call_replied(net, *call, payload),
         }
     }
@@ -356,6 +365,7 @@ impl<S: Backend> Chat<S> {
         detail: &ErrorDetail,
     ) {
         let now = net.now();
+        self.counters.refused(code);
         let Some(session) = self.session(conn) else { return };
         if id.is_some() || session.anonymous_error(now, code, message, detail) {
             self.say(net, conn, &encode::error(id, code, message, detail));

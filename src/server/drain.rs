@@ -10,6 +10,7 @@ use crate::base::limits::{
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, ConnId, Moment};
 use crate::protocol::endpoint::Broadcast;
+use crate::protocol::handshake::{Refusal, Status};
 use crate::protocol::{CloseCode, Message};
 use crate::store::Backend;
 
@@ -134,6 +135,14 @@ impl<S: Backend> Chat<S> {
 fn spread_ms(connections: usize) -> u64 {
     let needed = (connections as u64).saturating_mul(1_000) / RETURNS_PER_SECOND;
     needed.clamp(SPREAD_MS_MIN, SPREAD_MS_MAX)
+}
+
+/// Nobody new is let in: another server will be here soon.
+pub(super) fn restarting() -> Refusal {
+    let message = "the server restarts: come back in a moment";
+    let mut refusal = Refusal::new(Status::ServiceUnavailable, "overloaded", message);
+    refusal.fields = &[("Retry-After", "2")];
+    refusal
 }
 
 #[cfg(test)]

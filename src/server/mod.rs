@@ -34,6 +34,8 @@ mod http;
 #[cfg(feature = "server")]
 pub(crate) mod json;
 #[cfg(feature = "server")]
+mod metrics;
+#[cfg(feature = "server")]
 mod reload;
 #[cfg(feature = "server")]
 pub mod request;

@@ -75,6 +75,7 @@ impl<S: Backend> Chat<S> {
     }
 
     fn reply_to_auth(&mut self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>) {
+        self.counters.answered();
         let Some(id) = id else { return };
         let Some(known) = self.session(conn).and_then(|session| session.known().cloned()) else {
             return;

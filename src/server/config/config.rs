@@ -42,6 +42,8 @@ pub struct Config {
     pub lets_guests_in: bool,
     /// Origins of web pages that may connect beside the server's own, as `https://example.com`.
     pub allowed_origins: Vec<String>,
+    /// Whether everybody may read the metrics, and not admins alone.
+    pub metrics_public: bool,
     /// permessage-deflate (RFC 7692).
     pub compression: Compression,
     /// Who is told who is online.
@@ -95,6 +97,7 @@ impl Config {
             issuer: None,
             lets_guests_in: false,
             allowed_origins: Vec::new(),
+            metrics_public: false,
             compression: Compression::default(),
             presence: Scope::default(),
             rooms_create: Creators::default(),

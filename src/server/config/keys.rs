@@ -201,6 +201,8 @@ const KEYS: &[Key] = &[
         "From the head of an HTTP request to the end of its content."),
     number!("http.idle_timeout_ms", Live, "ms", limits.http_idle_timeout_ms: u64, 1,
         "From an answer to the next request on an HTTP connection."),
+    flag!("metrics.public", Live, metrics_public,
+        "Whether everybody may read /metrics: without it, admins, and in open mode everybody."),
     number!("heartbeat.interval_ms", Live, "ms", limits.heartbeat_interval_ms: u64, 10,
         "Silence of a connection after which a ping is sent."),
     number!("heartbeat.timeout_ms", Live, "ms", limits.heartbeat_timeout_ms: u64, 1,

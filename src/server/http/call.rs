@@ -18,6 +18,7 @@ use crate::server::handler::HandlerResult;
 use crate::server::request::{Envelope, Fault};
 use crate::server::web::{Answer, Exchange, Net, Request};
 use crate::store::Backend;
+use std::borrow::Cow;
 
 /// A call that waits for its answer.
 #[derive(Debug)]
@@ -40,7 +41,12 @@ impl<S: Backend> Chat<S> {
     ) -> Answer {
         match self.begin_call(net, exchange, request, call) {
             Ok(()) => Answer::Later,
-            Err(response) => Answer::Respond(shared_with(*response, call.shared_with.as_deref())),
+            Err(unfit) => {
+                let Unfit { code, message, detail } = *unfit;
+                self.counters.refused(code);
+                let response = refused(code, &message, detail);
+                Answer::Respond(shared_with(response, call.shared_with.as_deref()))
+            }
         }
     }
 
@@ -50,22 +56,18 @@ impl<S: Backend> Chat<S> {
         exchange: Exchange,
         request: &Request<'_>,
         call: &ApiCall,
-    ) -> Result<(), Box<Response>> {
+    ) -> Result<(), Box<Unfit>> {
         self.count_call(net, request, &call.caller)?;
-        let faulty = |fault: Fault| {
-            let detail = encode::fault_detail(&fault);
-            Box::new(refused(fault.code.as_str(), &fault.message, detail))
-        };
-        if let Some(done) = self.begin_publish(net, exchange, request, call) {
-            return done;
+        if self.begin_publish(net, exchange, request, call) {
+            return Ok(());
         }
         let body = str::from_utf8(request.body).map_err(|_| {
             let message = "the request's content is not UTF-8";
-            Box::new(refused("bad_json", message, ErrorDetail::default()))
+            Unfit::new("bad_json", message, ErrorDetail::default())
         })?;
         let kind = call.kind(&self.hub).to_owned();
-        let payload = call.payload(request.head, body).map_err(faulty)?;
-        let envelope = Envelope::of_call(&kind, &payload).map_err(faulty)?;
+        let payload = call.payload(request.head, body)?;
+        let envelope = Envelope::of_call(&kind, &payload)?;
         let success = match kind.as_str() {
             "room:create" | "chat:send" if call.route.creates => Status::Created,
             // They are asked, and are no member yet.
@@ -88,10 +90,10 @@ impl<S: Backend> Chat<S> {
         net: &Net<'_>,
         request: &Request<'_>,
         caller: &Caller,
-    ) -> Result<(), Box<Response>> {
+    ) -> Result<(), Box<Unfit>> {
         if self.calls.len() >= HTTP_CALLS_MAX {
             let detail = ErrorDetail { retry_after_ms: Some(1_000), ..ErrorDetail::default() };
-            return Err(Box::new(refused("overloaded", "too many calls wait", detail)));
+            return Err(Unfit::new("overloaded", "too many calls wait", detail));
         }
         let asker = match caller {
             Caller::Token(_) => return Ok(()),
@@ -103,7 +105,7 @@ impl<S: Backend> Chat<S> {
         self.rates.take(asker, net.now(), per_second, burst).map_err(|retry_after_ms| {
             let retry_after_ms = Some(retry_after_ms);
             let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
-            Box::new(refused("rate_limited", "too many requests", detail))
+            Unfit::new("rate_limited", "too many requests", detail)
         })
     }
 
@@ -115,6 +117,10 @@ impl<S: Backend> Chat<S> {
         answer: &Result<HubAnswer, Refusal>,
     ) {
         if let Some(Waiting::Ticket(_)) = self.calls.get(&call) {
+            match answer {
+                Ok(_) => self.counters.answered(),
+                Err(refusal) => self.counters.refused(refusal.code.as_str()),
+            }
             if let Some(Waiting::Ticket(ticket)) = self.calls.remove(&call) {
                 ticket.answer_with(answer.clone());
             }
@@ -152,6 +158,7 @@ impl<S: Backend> Chat<S> {
         call: u64,
         payload: String,
     ) {
+        self.counters.answered();
         self.finish(net, call, |call| json(call.success, payload));
     }
 
@@ -164,6 +171,7 @@ impl<S: Backend> Chat<S> {
         message: &str,
         detail: ErrorDetail,
     ) {
+        self.counters.refused(code);
         self.finish(net, call, |_| refused(code, message, detail));
     }
 
@@ -192,6 +200,26 @@ impl<S: Backend> Chat<S> {
             let response = shared_with(response(&call), call.shared_with.as_deref());
             net.answer(call.exchange, response);
         }
+    }
+}
+
+/// Why a call does not even reach the hub or a handler.
+struct Unfit {
+    code: &'static str,
+    message: Cow<'static, str>,
+    detail: ErrorDetail,
+}
+
+impl Unfit {
+    fn new(code: &'static str, message: &'static str, detail: ErrorDetail) -> Box<Unfit> {
+        Box::new(Unfit { code, message: message.into(), detail })
+    }
+}
+
+impl From<Fault> for Box<Unfit> {
+    fn from(fault: Fault) -> Box<Unfit> {
+        let detail = encode::fault_detail(&fault);
+        Box::new(Unfit { code: fault.code.as_str(), message: fault.message, detail })
     }
 }
 

@@ -29,7 +29,8 @@ mod tests {
             }
         }
         let calls = ROUTES.iter().map(|route| format!("{} {PREFIX}{}", route.method, route.path));
-        let others = [PATH, "/healthz", "/readyz"].map(|path| format!("GET {path}"));
+        let others = [PATH, "/healthz", "/readyz", super::super::route::METRICS_PATH]
+            .map(|path| format!("GET {path}"));
         assert_eq!(described, calls.chain(others).collect());
     }
 

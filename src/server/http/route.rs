@@ -2,7 +2,7 @@
 
 use super::api::{ApiCall, judge};
 use super::assets::{CONTENT_SECURITY_POLICY, asset};
-use super::identity::{named, proved, unauthorized};
+use super::identity::{caller, named, proved, unauthorized};
 use super::openapi;
 use super::origin::check_origin;
 use super::routes::PREFIX;
@@ -13,6 +13,8 @@ use crate::server::auth::{AdminToken, Identity, Verifier};
 use crate::server::json::Writer;
 use crate::server::streams::stream_at;
 
+/// Where the metrics are.
+pub(super) const METRICS_PATH: &str = "/metrics";
 /// The subprotocol that is spoken here.
 const SUBPROTOCOL: &str = "parlor.v1";
 /// In open mode a request must be for one of these: no page elsewhere can make a name of its own
@@ -41,6 +43,8 @@ pub(in crate::server) struct Rules<'a> {
     /// Whether guests are let in.
     pub(in crate::server) lets_guests_in: bool,
     pub(in crate::server) readiness: Readiness,
+    /// Whether everybody may read the metrics.
+    pub(in crate::server) are_metrics_public: bool,
 }
 
 /// What a request comes to.
@@ -48,6 +52,8 @@ pub(in crate::server) struct Rules<'a> {
 pub(in crate::server) enum Routed<'b> {
     /// A whole answer.
     Respond(Response),
+    /// The metrics, for somebody who may read them.
+    Metrics,
     /// A call of the API.
     Call(Box<ApiCall>),
     /// A WebSocket: the request for it, the subprotocol to answer, who it is if that is known (or a
@@ -92,16 +98,25 @@ pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> 
             Err(response) => Routed::Respond(*response),
         };
     }
-    let Some(mut response) = get(head, rules) else {
+    let is_read = ["GET", "HEAD"].contains(&head.method);
+    if head.path == METRICS_PATH {
+        return match may_read_metrics(head, rules) {
+            _ if !is_read => Routed::Respond(not_changed_here()),
+            Ok(()) => Routed::Metrics,
+            Err(refusal) => Routed::Respond(refusal.into()),
+        };
+    }
+    let Some(response) = get(head, rules) else {
         return refuse(Status::NotFound, "not_found", "there is nothing here");
     };
-    if !["GET", "HEAD"].contains(&head.method) {
-        let mut refusal =
-            Refusal::new(Status::MethodNotAllowed, "bad_request", "this can be read, not changed");
-        refusal.fields = &[("Allow", "GET, HEAD")];
-        response = refusal.into();
-    }
-    Routed::Respond(response)
+    Routed::Respond(if is_read { response } else { not_changed_here() })
+}
+
+fn not_changed_here() -> Response {
+    let message = "this can be read, not changed";
+    let mut refusal = Refusal::new(Status::MethodNotAllowed, "bad_request", message);
+    refusal.fields = &[("Allow", "GET, HEAD")];
+    refusal.into()
 }
 
 /// What is there to be read.
@@ -136,6 +151,21 @@ fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> {
         ("ETag", tag),
     ];
     Some(fields.into_iter().fold(response, |response, (name, value)| response.with(name, value)))
+}
+
+/// Admins may read the metrics; everybody in open mode, which is on a loopback address alone, and
+/// where the configuration says so.
+fn may_read_metrics(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<(), Refusal> {
+    if rules.are_metrics_public {
+        return Ok(());
+    }
+    let caller = caller(head, rules)?;
+    match caller.person() {
+        Some(person) if person.is_admin => Ok(()),
+        _ if rules.verifier.is_open() => Ok(()),
+        Some(_) => Err(Refusal::new(Status::Forbidden, "forbidden", "this is for admins")),
+        None => Err(unauthorized("say who you are: Authorization: Bearer TOKEN")),
+    }
 }
 
 /// RFC 9110 §13.1.2: whether the client has what it asks for already.
@@ -247,6 +277,7 @@ mod tests {
             streams: &[],
             lets_guests_in: false,
             readiness,
+            are_metrics_public: false,
         }
     }
 
@@ -288,6 +319,7 @@ mod tests {
         match route(&head, rules) {
             Routed::Respond(response) => (response.status.line()[..3].to_owned(), None),
             Routed::Call(_) => panic!("a call of the API"),
+            Routed::Metrics => ("200".to_owned(), None),
             Routed::Open { upgrade, protocol, identity, .. } => {
                 let head = String::from_utf8(upgrade.accept(protocol, None).answer).unwrap();
                 assert!(!head.contains("bearer"));
@@ -401,6 +433,23 @@ mod tests {
         }
         let nobody = ("101".to_owned(), None);
         assert_eq!(ask(&[("Authorization", "Basic YTpi")]), nobody, "auth may still come");
+    }
+
+    #[test]
+    fn the_metrics_are_for_admins_where_there_are_tokens() {
+        let secret = secret();
+        let claims = serde_json::json!({ "sub": "eve", "exp": 1_800_000_060, "admin": true });
+        let claims: Claims = serde_json::from_value(claims).unwrap();
+        let admin = format!("Bearer {}", secret.sign(&claims).unwrap());
+        let user = format!("Bearer {}", token("ada"));
+        let with = |bearer: &str| status(Some(&secret), "/metrics", &[("Authorization", bearer)]);
+        assert_eq!(with(&admin), "200");
+        assert_eq!(with(&user), "403");
+        assert_eq!(with("Bearer x"), "401");
+        let of_query = format!("/metrics?user=admin&token={}", &admin["Bearer ".len()..]);
+        assert_eq!(status(Some(&secret), &of_query, &[]), "401", "a token is in its field alone");
+        assert_eq!(status(None, "/metrics", &[]), "200");
+        assert_eq!(status(None, "/metrics", &[("Host", "example.com")]), "403");
     }
 
     #[test]

@@ -13,19 +13,19 @@ use crate::store::Backend;
 use std::rc::Rc;
 
 impl<S: Backend> Chat<S> {
-    /// Publishes a content of any type to a stream of bytes; `None` if the call is for something
-    /// else.
+    /// Publishes a content of any type to a stream of bytes. Returns whether the call is for that.
     pub(super) fn begin_publish(
         &mut self,
         net: &mut Net<'_>,
         exchange: Exchange,
         request: &Request<'_>,
         call: &ApiCall,
-    ) -> Option<Result<(), Box<Response>>> {
-        let stream = StreamId::parse(call.stream()?).ok()?;
-        if !self.hub.streams().declaration(&stream)?.binary {
-            return None;
-        }
+    ) -> bool {
+        let stream = call.stream().and_then(|name| StreamId::parse(name).ok());
+        let is_binary = |stream: &StreamId| {
+            self.hub.streams().declaration(stream).is_some_and(|declaration| declaration.binary)
+        };
+        let Some(stream) = stream.filter(is_binary) else { return false };
         let person = call.caller.person();
         let rights = match person {
             Some(person) => Rc::clone(&person.streams),
@@ -46,7 +46,7 @@ impl<S: Backend> Chat<S> {
                 data: Data::Binary(request.body.into()),
             },
         );
-        Some(Ok(()))
+        true
     }
 }
 

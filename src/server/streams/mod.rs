@@ -10,4 +10,4 @@ mod watch;
 pub(super) use dispatch::largest_binary;
 pub(super) use encode::{event, info, newest, stream, subscribed, subscriber, unsubscribed};
 pub(super) use path::{path_fault, stream_at};
-pub(super) use watch::guest;
+pub(super) use watch::{guest, too_many_guests};

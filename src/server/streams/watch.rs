@@ -3,6 +3,7 @@
 use crate::base::{ConnId, UserId};
 use crate::hub::streams::{Ask, Form, StreamRights};
 use crate::hub::{Input, Origin};
+use crate::protocol::handshake::{Refusal, Status};
 use crate::server::Chat;
 use crate::server::auth::Identity;
 use crate::server::chat::{KICKED, RATE};
@@ -26,6 +27,14 @@ pub(in crate::server) fn guest(conn: ConnId) -> Option<Identity> {
         jti: None,
         issued: None,
     })
+}
+
+/// Why no more guests are let in.
+pub(in crate::server) fn too_many_guests() -> Refusal {
+    let message = "there are as many guests as there may be";
+    let mut refusal = Refusal::new(Status::TooManyRequests, "rate_limited", message);
+    refusal.fields = &[("Retry-After", "10")];
+    refusal
 }
 
 impl<S: Backend> Chat<S> {

@@ -1,0 +1,148 @@
+//! What the chat server counts: plain numbers in closed sets. No name that a client chose is among
+//! them.
+
+use crate::base::Outcome;
+use crate::hub::RefusalCode;
+use crate::server::web::Over;
+use crate::store::NotTaken;
+
+/// The close codes that are told apart: those of RFC 6455 §7.4.1 and §11.7, and the wire's own
+/// (`docs/protocol.md`, "Closing").
+pub(super) const CLOSE_CODES: [u16; 24] = [
+    1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 4000, 4001,
+    4002, 4003, 4004, 4101, 4102, 4103, 4200, 4201,
+];
+/// RFC 6455 §7.1.5: the peer's Close had no code.
+const NO_CODE: u16 = 1005;
+/// RFC 6455 §7.1.5: there was no Close.
+const LOST: u16 = 1006;
+
+/// Numbers of WebSockets that are over, by their code.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Closes {
+    of_code: [u64; CLOSE_CODES.len()],
+    other: u64,
+}
+
+impl Closes {
+    fn count(&mut self, code: u16) {
+        let place = CLOSE_CODES.iter().position(|known| *known == code);
+        let count = place.and_then(|place| self.of_code.get_mut(place));
+        *count.unwrap_or(&mut self.other) += 1;
+    }
+
+    /// Each code, `None` for all others, and how many there were.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Option<u16>, u64)> {
+        let known = CLOSE_CODES.iter().copied().map(Some).zip(self.of_code);
+        known.chain([(None, self.other)])
+    }
+}
+
+/// What was counted since the start.
+#[derive(Clone, Debug, Default)]
+pub(in crate::server) struct Counters {
+    /// Requests that were answered well.
+    pub(super) requests_ok: u64,
+    /// Requests that were refused, by [`RefusalCode::ALL`].
+    refused: [u64; RefusalCode::ALL.len()],
+    /// Those that were refused with a code that a handler of the embedding program made up.
+    pub(super) refused_otherwise: u64,
+    /// WebSockets that were closed from the other end, or lost.
+    pub(super) closed_by_client: Closes,
+    /// WebSockets that were closed from this end.
+    pub(super) closed_by_server: Closes,
+    /// What the store did not take: too much waited.
+    pub(super) store_overloaded: u64,
+    /// What the store could not write or read.
+    pub(super) store_unavailable: u64,
+    /// What the store found damaged.
+    pub(super) store_damaged: u64,
+}
+
+impl Counters {
+    /// A request was answered well.
+    pub(in crate::server) fn answered(&mut self) {
+        self.requests_ok += 1;
+    }
+
+    /// A request was refused.
+    pub(in crate::server) fn refused(&mut self, code: &str) {
+        let place = RefusalCode::ALL.iter().position(|known| known.as_str() == code);
+        let count = place.and_then(|place| self.refused.get_mut(place));
+        *count.unwrap_or(&mut self.refused_otherwise) += 1;
+    }
+
+    /// Each code, and how many requests were refused with it.
+    pub(super) fn refusals(&self) -> impl Iterator<Item = (RefusalCode, u64)> {
+        RefusalCode::ALL.iter().copied().zip(self.refused)
+    }
+
+    /// A WebSocket is over.
+    pub(in crate::server) fn closed(&mut self, over: Over) {
+        match over {
+            Over::ClosedByPeer(code) => {
+                self.closed_by_client.count(code.map_or(NO_CODE, |code| code.0));
+            }
+            Over::ClosedByUs(code) => self.closed_by_server.count(code.0),
+            Over::Lost => self.closed_by_client.count(LOST),
+        }
+    }
+
+    /// The store has not taken something.
+    pub(in crate::server) fn not_taken(&mut self, reason: NotTaken) {
+        match reason {
+            NotTaken::Overloaded => self.store_overloaded += 1,
+            NotTaken::Unavailable => self.store_unavailable += 1,
+        }
+    }
+
+    /// The store has answered.
+    pub(in crate::server) fn came_of_it(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Unavailable => self.store_unavailable += 1,
+            Outcome::Damaged => self.store_damaged += 1,
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::CloseCode;
+
+    #[test]
+    fn what_is_in_no_closed_set_is_other() {
+        let mut counters = Counters::default();
+        counters.refused("rate_limited");
+        counters.refused("made up by a handler");
+        let limited = |(code, count): (RefusalCode, u64)| (count > 0).then_some(code);
+        assert_eq!(
+            counters.refusals().filter_map(limited).collect::<Vec<_>>(),
+            [RefusalCode::RateLimited]
+        );
+        assert_eq!(counters.refused_otherwise, 1);
+        counters.closed(Over::ClosedByPeer(Some(CloseCode(4999))));
+        counters.closed(Over::ClosedByPeer(None));
+        counters.closed(Over::Lost);
+        counters.closed(Over::ClosedByUs(CloseCode(4103)));
+        let of = |closes: &Closes| closes.iter().filter(|(_, n)| *n > 0).collect::<Vec<_>>();
+        assert_eq!(of(&counters.closed_by_client), [(Some(1005), 1), (Some(1006), 1), (None, 1)]);
+        assert_eq!(of(&counters.closed_by_server), [(Some(4103), 1)]);
+    }
+
+    #[test]
+    fn every_close_code_of_the_wire_is_told_apart() {
+        let document = include_str!("../../../docs/protocol.md");
+        let (_, closing) = document.split_once("\n## Closing").unwrap();
+        let rows = closing.lines().take_while(|line| !line.starts_with("## "));
+        let codes: Vec<u16> = rows
+            .filter_map(|row| row.strip_prefix("| ")?.split_once(" |")?.0.parse().ok())
+            .collect();
+        assert!(codes.len() >= 15, "{codes:?}");
+        for code in codes {
+            assert!(CLOSE_CODES.contains(&code), "{code}");
+        }
+        assert!(CLOSE_CODES.is_sorted());
+    }
+}

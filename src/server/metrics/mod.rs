@@ -1,0 +1,8 @@
+//! What is counted for whoever watches the server, and its text for Prometheus. `docs/operations.md`
+//! lists all of it.
+
+mod counters;
+mod page;
+mod snapshot;
+
+pub(super) use counters::Counters;

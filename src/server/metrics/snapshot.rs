@@ -1,0 +1,306 @@
+//! All numbers of a moment, and what they are called.
+
+use super::counters::{Closes, Counters};
+use super::page::{CONTENT_TYPE, Page};
+use crate::base::{LoopCounters, StoreCounters};
+use crate::hub::Counts;
+use crate::protocol::handshake::{Response, Status};
+use crate::server::chat::Chat;
+use crate::server::web::{Net, WebCounters};
+use crate::store::Backend;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, text};
+use prometheus_client::registry::Registry;
+use std::borrow::Cow;
+use std::fmt::Error;
+
+/// Before the name of each metric.
+const PREFIX: &str = "parlor";
+
+/// What was counted by now, and how much there is.
+#[derive(Debug, Default)]
+struct Snapshot {
+    of_loop: LoopCounters,
+    of_web: WebCounters,
+    of_chat: Counters,
+    of_store: StoreCounters,
+    counts: Counts,
+    connections: u64,
+    waiting_bytes: u64,
+    waiting_at_store: u64,
+    uptime_ms: u64,
+}
+
+impl<S: Backend> Chat<S> {
+    /// The answer to `GET /metrics`.
+    pub(in crate::server) fn metrics(&self, net: &Net<'_>) -> Response {
+        let snapshot = Snapshot {
+            of_loop: net.loop_counters().clone(),
+            of_web: net.counters().clone(),
+            of_chat: self.counters.clone(),
+            of_store: self.store.counters(),
+            counts: self.hub.counts(),
+            connections: net.connections() as u64,
+            waiting_bytes: net.all_waiting_bytes() as u64,
+            waiting_at_store: self.at_store as u64,
+            uptime_ms: net.now().millis_since(self.started),
+        };
+        let body = snapshot.text().into_bytes();
+        Response::new(Status::Ok, CONTENT_TYPE, body).with("Cache-Control", "no-store")
+    }
+}
+
+impl Snapshot {
+    fn text(self) -> String {
+        let mut registry = Registry::with_prefix(PREFIX);
+        registry.register_collector(Box::new(self));
+        let mut text = String::new();
+        // Writing to a string does not fail; and no metric's name or label has what has no place there.
+        if let Err(error) = text::encode(&mut text, &registry) {
+            log::error!("the metrics could not be written: {error}");
+        }
+        text
+    }
+
+    fn connections(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let WebCounters { websockets, websockets_opened, over_address_limit, .. } = self.of_web;
+        page.gauges(
+            "connections",
+            "Connections that are open, by what they speak. Those that are ending are counted.",
+            [
+                ([("kind", "websocket")], websockets),
+                ([("kind", "http")], self.connections.saturating_sub(websockets)),
+            ],
+        )?;
+        page.counter(
+            "connections_accepted",
+            "TCP connections that were accepted.",
+            self.of_loop.accepted,
+        )?;
+        page.counters(
+            "connections_refused",
+            "Connections that were refused: their address has too many, or for this reason there is no WebSocket.",
+            [([("reason", "address_limit")], over_address_limit)].into_iter().chain(
+                self.upgrades_refused().map(|(reason, count)| ([("reason", reason)], count)),
+            ),
+        )?;
+        page.counter("websockets_opened", "WebSockets that were opened.", websockets_opened)?;
+        let closes = |by: &'static str, closes: &Closes| {
+            let of_code = |code: Option<u16>| match code {
+                Some(code) => Cow::Owned(code.to_string()),
+                None => Cow::Borrowed("other"),
+            };
+            closes
+                .iter()
+                .map(|(code, count)| ([("by", Cow::Borrowed(by)), ("code", of_code(code))], count))
+                .collect::<Vec<_>>()
+        };
+        let mut closed = closes("client", &self.of_chat.closed_by_client);
+        closed.extend(closes("server", &self.of_chat.closed_by_server));
+        page.counters(
+            "websockets_closed",
+            "WebSockets that are over, by who ended them and the close code: 1005 a Close without a code, 1006 no Close.",
+            closed,
+        )
+    }
+
+    /// Why there was no WebSocket, by what the status of the answer says.
+    fn upgrades_refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        const REASONS: [(Status, &str); 5] = [
+            (Status::BadRequest, "bad_request"),
+            (Status::Unauthorized, "unauthorized"),
+            (Status::Forbidden, "forbidden"),
+            (Status::NotFound, "not_found"),
+            (Status::ServiceUnavailable, "draining"),
+        ];
+        let refused = || self.of_web.upgrades_refused.iter();
+        let reasons = REASONS.into_iter().map(move |(status, reason)| {
+            let counts = refused().filter(|(one, _)| *one == status).map(|(_, count)| count);
+            (reason, counts.sum())
+        });
+        let is_other = |(status, _): &(Status, u64)| REASONS.iter().all(|(one, _)| one != status);
+        let other = refused().filter(is_other).map(|(_, count)| count).sum();
+        reasons.chain([("other", other)])
+    }
+
+    fn traffic(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        page.counter(
+            "messages_received",
+            "WebSocket messages that came whole.",
+            self.of_web.messages_received,
+        )?;
+        page.counter(
+            "messages_sent",
+            "WebSocket messages that were queued to be sent, for each recipient.",
+            self.of_web.messages_sent,
+        )?;
+        page.counter(
+            "received_bytes",
+            "Bytes read from connections, of all that they speak.",
+            self.of_loop.bytes_received,
+        )?;
+        page.counter(
+            "sent_bytes",
+            "Bytes sent on connections, of all that they speak.",
+            self.of_loop.bytes_sent,
+        )?;
+        page.gauge(
+            "outbox_waiting_bytes",
+            "Bytes that wait to be sent on all connections; what is the same for many counts once.",
+            self.waiting_bytes,
+        )?;
+        let of_chat = &self.of_chat;
+        let refused = of_chat.refusals().map(|(code, count)| (code.as_str(), count));
+        let outcomes = [("ok", of_chat.requests_ok)]
+            .into_iter()
+            .chain(refused)
+            .chain([("other", of_chat.refused_otherwise)]);
+        page.counters(
+            "requests",
+            "Requests on WebSockets and calls over HTTP, by their outcome: ok, or the code of the refusal; other for a handler's own.",
+            outcomes.map(|(outcome, count)| ([("outcome", outcome)], count)),
+        )?;
+        page.counters(
+            "http_responses",
+            "Answers to requests of HTTP, by status.",
+            self.of_web
+                .responses
+                .iter()
+                .map(|(status, count)| ([("status", number(status))], count)),
+        )
+    }
+
+    fn state(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let Counts { online, rooms, streams, subscriptions, .. } = self.counts;
+        page.gauge("users_online", "Users who are online.", online as u64)?;
+        page.gauge("rooms", "Rooms.", rooms as u64)?;
+        page.gauge("streams", "Streams that there are now.", streams as u64)?;
+        page.gauge(
+            "subscriptions",
+            "Streams that are watched, counted for each connection.",
+            subscriptions as u64,
+        )
+    }
+
+    fn store(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let StoreCounters { batches, commits, failures, pages } = &self.of_store;
+        page.gauge(
+            "store_queue",
+            "Records and pages that the store was asked for and has not answered.",
+            self.waiting_at_store,
+        )?;
+        page.histogram("store_batch_records", "Records of a transaction.", batches)?;
+        page.durations(
+            "store_commit_seconds",
+            "Time of a transaction, from its beginning to its commit.",
+            commits,
+        )?;
+        page.counter("store_failures", "Transactions that could not be committed.", *failures)?;
+        page.counter("store_pages_read", "Pages of logs that were read.", *pages)?;
+        let Counters { store_overloaded, store_unavailable, store_damaged, .. } = self.of_chat;
+        page.counters(
+            "store_refusals",
+            "Records and pages that the store has refused: too much waited, it failed, or the data is damaged.",
+            [
+                ([("reason", "overloaded")], store_overloaded),
+                ([("reason", "unavailable")], store_unavailable),
+                ([("reason", "damaged")], store_damaged),
+            ],
+        )
+    }
+
+    fn process(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        page.durations(
+            "loop_turn_seconds",
+            "Time of a turn of the loop without its wait: for so long everybody else waits.",
+            &self.of_loop.turns,
+        )?;
+        page.seconds("uptime_seconds", "Time since the server was started.", self.uptime_ms)?;
+        page.gauges(
+            "build_info",
+            "1, with the version as a label.",
+            [([("version", env!("CARGO_PKG_VERSION"))], 1)],
+        )
+    }
+}
+
+/// The number of a status.
+fn number(status: Status) -> &'static str {
+    status.line().split(' ').next().unwrap_or_default()
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let page = &mut Page(encoder);
+        self.connections(page)?;
+        self.traffic(page)?;
+        self.state(page)?;
+        self.store(page)?;
+        self.process(page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Histogram;
+
+    /// `| name | type | help |` for each metric, as its samples are called.
+    fn rows(text: &str) -> Vec<String> {
+        let mut rows = Vec::new();
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            let Some(described) = line.strip_prefix("# HELP ") else { continue };
+            let (name, help) = described.split_once(' ').unwrap();
+            let of_type = lines.next().unwrap().strip_prefix("# TYPE ").unwrap();
+            let kind = of_type.strip_prefix(name).unwrap().trim_start();
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            let sample = text.lines().find(|line| line.starts_with(&format!("{name}{suffix}{{")));
+            let labels: Vec<&str> = sample
+                .and_then(|line| line.split_once('{')?.1.split_once('}'))
+                .map(|(labels, _)| labels.split(',').map(|label| label.split('=').next().unwrap()))
+                .map(Iterator::collect)
+                .unwrap_or_default();
+            let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+            rows.push(format!("| `{name}{suffix}` | {kind} | {} | {help} |", labels.join(", ")));
+        }
+        rows
+    }
+
+    #[test]
+    fn the_documents_list_every_metric_and_no_other() {
+        let rows = rows(&Snapshot::default().text());
+        assert!(rows.len() > 20, "{rows:?}");
+        let document = include_str!("../../../docs/operations.md");
+        let described: Vec<&str> =
+            document.lines().filter(|line| line.starts_with("| `parlor_")).collect();
+        assert_eq!(
+            described,
+            rows,
+            "the table of docs/operations.md is to be:\n{}",
+            rows.join("\n")
+        );
+    }
+
+    #[test]
+    fn a_histogram_is_cumulative_and_in_seconds() {
+        let mut snapshot = Snapshot::default();
+        snapshot.of_store.commits = Histogram::new(&crate::base::counters::DURATION_BOUNDS_US);
+        for took_us in [40, 50, 60, 2_000_000, 20_000_000] {
+            snapshot.of_store.commits.observe(took_us);
+        }
+        let text = snapshot.text();
+        for line in [
+            "parlor_store_commit_seconds_count 5",
+            "parlor_store_commit_seconds_sum 22.00015",
+            r#"parlor_store_commit_seconds_bucket{le="0.00005"} 2"#,
+            r#"parlor_store_commit_seconds_bucket{le="0.0001"} 3"#,
+            r#"parlor_store_commit_seconds_bucket{le="1.0"} 3"#,
+            r#"parlor_store_commit_seconds_bucket{le="2.5"} 4"#,
+            r#"parlor_store_commit_seconds_bucket{le="+Inf"} 5"#,
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line} is missing:\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}
