@@ -386,6 +386,8 @@ proptest! {
                 7..10 => world.drain(of, chance.below(4) as usize),
                 _ => world.wait(chance.below(150)),
             }
+            let (counts, census) = (world.hub.counts(), world.hub.census());
+            prop_assert_eq!(counts.subscriptions, census.subscriptions);
         }
         world.settle();
         for of in 0..3 {
