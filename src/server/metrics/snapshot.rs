@@ -157,7 +157,7 @@ impl Snapshot {
             .chain([("other", of_chat.refused_otherwise)]);
         page.counters(
             "requests",
-            "Requests on WebSockets and calls over HTTP, by their outcome: ok, or the code of the refusal; other for a handler's own.",
+            "Requests on WebSockets, over HTTP and of an embedding program, by their outcome: ok, or the code of the refusal; other for a handler's own.",
             outcomes.map(|(outcome, count)| ([("outcome", outcome)], count)),
         )?;
         page.counters(
