@@ -173,7 +173,7 @@ class TestGuest:
 
 def comes_in(server):
     try:
-        plain(server, "/ws/state").close()
-        return True
+        with plain(server, "/ws/state"):
+            return True
     except InvalidStatus:
         return False

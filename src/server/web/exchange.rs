@@ -86,7 +86,10 @@ impl Http {
 impl<A: Application> Web<A> {
     fn http(&mut self, conn: ConnId) -> Option<&mut Http> {
         match self.connections.get_mut(conn.index()) {
-            Some(Some(Connection { stage: Stage::Http(http), .. })) => Some(http),
+            // An answer may come for one that has gone, whose place is another's now.
+            Some(Some(Connection { stage: Stage::Http(http), conn: own, .. })) if *own == conn => {
+                Some(http)
+            }
             _ => None,
         }
     }
