@@ -558,3 +558,42 @@ fn a_connection_id_is_told_to_handlers() {
     assert_eq!(hello["payload"]["connection"], connections.recv().unwrap().to_string());
     stop(server);
 }
+
+#[test]
+fn a_stream_of_the_programs_is_fed_from_any_thread_and_no_other_is() {
+    use parlor::hub::streams::{Declaration, Keep, Member, Pattern};
+    let declare = |name: &str, program: bool| {
+        let mut declaration = Declaration::new(Pattern::parse(name).unwrap());
+        (declaration.keep, declaration.program, declaration.publish) =
+            (Keep::Log(100), program, !program);
+        declaration
+    };
+    let mut pose = declare("pose", true);
+    pose.members = vec![Member { name: "x".into(), kind: parlor::hub::streams::Kind::Number }];
+    let mut config = Config::new("127.0.0.1:0".parse().unwrap(), Place::Memory);
+    config.streams = vec![pose, declare("others", false)];
+    let server = Server::start(config).unwrap();
+    let mut ada = Client::connect(&server, "/ws?user=ada");
+    ada.send("subscribe", 1, json!({ "streams": ["pose", "others"] }));
+    ada.wait_for(|message| message["id"] == 1);
+    let publisher = server.handle();
+    std::thread::spawn(move || {
+        publisher.publish_event("others", &json!(1)).unwrap();
+        publisher.publish_event("pose", &json!({ "y": 1 })).unwrap();
+        publisher.publish_bytes("pose", b"x").unwrap();
+        for x in 0..20 {
+            publisher.publish_event("pose", &json!({ "x": x })).unwrap();
+        }
+        assert!(matches!(publisher.publish_event("a b", &json!(1)), Err(HandleError::Name(_))));
+    })
+    .join()
+    .unwrap();
+    for x in 0..20 {
+        let event = ada.wait_for(|message| message["type"] == "event");
+        assert_eq!(event["payload"]["stream"], "pose");
+        assert_eq!(event["payload"]["seq"], x + 1);
+        assert_eq!(event["payload"]["data"], json!({ "x": x }));
+    }
+    server.handle().stop().unwrap();
+    server.join().unwrap();
+}

@@ -11,7 +11,8 @@ use super::web::Net;
 use crate::base::limits::CALLS_PER_TURN;
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, ConnId};
-use crate::hub::{Input, Rights};
+use crate::hub::streams::Publisher;
+use crate::hub::{Input, Origin, Rights};
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
 use crate::store::Backend;
@@ -22,6 +23,8 @@ use std::sync::Arc;
 pub(super) enum Waiting {
     /// The embedding program.
     Ticket(Arc<TicketState>),
+    /// Nobody: the embedding program has only said something.
+    Nobody,
     /// A request of HTTP.
     Http(Box<HttpCall>),
 }
@@ -69,6 +72,12 @@ impl<S: Backend> Chat<S> {
             Command::Ask { user, request, ticket } => {
                 let call = self.new_call(Waiting::Ticket(ticket));
                 self.decide(net, Input::Call { call, user, rights: Rights::Program, request });
+            }
+            Command::Publish { stream, data } => {
+                // Nobody waits for the answer: what the stream does not take is counted.
+                let call = self.new_call(Waiting::Nobody);
+                let (origin, publisher) = (Origin::Call(call), Publisher::Program);
+                self.decide(net, Input::Publish { origin, publisher, stream, data });
             }
             Command::Register { kind, handler } => {
                 self.handlers.insert(kind, handler);
@@ -135,8 +144,8 @@ impl<S: Backend> Chat<S> {
         for (_, waiting) in self.calls.drain() {
             match waiting {
                 Waiting::Ticket(ticket) => ticket.answer(Err(HandleError::Stopped)),
-                // Its connection has ended with the loop.
-                Waiting::Http(_) => {}
+                // Its connection has ended with the loop, or nobody waits.
+                Waiting::Http(_) | Waiting::Nobody => {}
             }
         }
         self.shared.online().clear();

@@ -113,7 +113,7 @@ impl<S: Backend> Chat<S> {
             }
             Origin::Call(call) => match self.calls.get(call)? {
                 Waiting::Http(call) => call.caller.clone(),
-                Waiting::Ticket(_) => None,
+                Waiting::Ticket(_) | Waiting::Nobody => None,
             },
         }
     }

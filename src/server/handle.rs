@@ -6,7 +6,7 @@ use super::drain::End;
 use super::handler::{Access, Call, Registered, Reply};
 use super::shared::{Command, Recipients, Shared};
 use super::ticket::{Ticket, TicketState};
-use crate::base::{Body, NameError, RoomId, UserId};
+use crate::base::{Body, Data, NameError, RoomId, StreamId, UserId};
 use crate::hub::{Request, Target};
 use serde_json::Value;
 use std::fmt;
@@ -235,6 +235,25 @@ impl Handle {
         }
         let body = Body { text: text.into(), data: None, reply_to: None };
         self.ask(user, Request::Send { target, body, cid: cid.map(Arc::from) })
+    }
+
+    /// Publishes an event to a stream that is declared with `program`. What the stream does not take, as
+    /// data that lack a member, is counted and told to nobody.
+    ///
+    /// # Errors
+    /// [`HandleError`]: nothing was published.
+    pub fn publish_event(&self, stream: &str, data: &Value) -> Result<(), HandleError> {
+        let (stream, data) = (StreamId::parse(stream)?, Data::Json(data.to_string().into()));
+        self.shared.call(Command::Publish { stream, data })
+    }
+
+    /// As [`Handle::publish_event`], to a stream of bytes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn publish_bytes(&self, stream: &str, bytes: &[u8]) -> Result<(), HandleError> {
+        let (stream, data) = (StreamId::parse(stream)?, Data::Binary(bytes.into()));
+        self.shared.call(Command::Publish { stream, data })
     }
 
     /// Stops the server: in order, within five seconds. Calls made before it are carried out.

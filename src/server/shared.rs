@@ -8,7 +8,7 @@ use super::handle::HandleError;
 use super::handler::{Asking, HandlerResult, Registered};
 use super::ticket::TicketState;
 use crate::base::limits::{CALL_BYTES_WAITING_MAX, CALLS_WAITING_MAX};
-use crate::base::{Limits, UserId};
+use crate::base::{Data, Limits, StreamId, UserId};
 use crate::hub::Request;
 use crate::reactor::Wake;
 use std::collections::{BTreeMap, VecDeque};
@@ -21,6 +21,7 @@ use std::thread::ThreadId;
 pub(super) enum Command {
     Push { to: Recipients, kind: String, payload: String },
     Ask { user: UserId, request: Request, ticket: Arc<TicketState> },
+    Publish { stream: StreamId, data: Data },
     Register { kind: String, handler: Registered },
     Reconfigure(Box<Config>, Keys),
     Stop(End),
@@ -61,6 +62,7 @@ fn weight(command: &Command) -> usize {
         }
         Command::Push { kind, payload, .. } => kind.len() + payload.len(),
         Command::Ask { request: Request::Send { body, .. }, .. } => body.text.len(),
+        Command::Publish { data, .. } => 64 + data.len(),
         Command::Ask { .. }
         | Command::Register { .. }
         | Command::Reconfigure(..)

@@ -16,8 +16,8 @@ use std::rc::Rc;
 pub enum Publisher {
     /// A client, with these rights.
     Client(Rc<StreamRights>),
-    /// The embedding program, or another source that is declared.
-    Source,
+    /// The embedding program, where the stream takes it from there.
+    Program,
 }
 
 impl Streams {
@@ -44,7 +44,14 @@ impl Streams {
     ) -> Result<Answer, Refusal> {
         let declaration = match publisher {
             Publisher::Client(rights) => self.to_publish(name, rights)?,
-            Publisher::Source => self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?,
+            Publisher::Program => {
+                let declaration = self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?;
+                if !declaration.program {
+                    let message = "this stream is not one of the program's";
+                    return Err(Refusal::new(RefusalCode::Forbidden, message));
+                }
+                declaration
+            }
         };
         let tree = self.judge(declaration, &data)?;
         let ix = self.obtain(name)?;
