@@ -369,7 +369,7 @@ test('one connection too many of a user is closed with 4004 and the reason told'
   }
 });
 
-test('a client resumes after kill -9, and is closed with 1001 when the server stops', LIMIT, async () => {
+test('a client resumes after kill -9, and is closed with 1012 when the server restarts', LIMIT, async () => {
   let server = await Server.parlor();
   try {
     const ada = await Chat.enter(server, 'ada');
@@ -389,7 +389,9 @@ test('a client resumes after kill -9, and is closed with 1001 when the server st
       assert.deepEqual([message.seq, message.text], [seq, String(seq - 2)]);
     }
     server.process.kill('SIGTERM');
-    assert.equal((await inTime('the close', again.closed)).code, 1001);
+    const { code, spread_ms: spread } = await again.push('notice');
+    assert.deepEqual([code, spread >= 1000], ['draining', true]);
+    assert.equal((await inTime('the close', again.closed)).code, 1012);
     assert.equal(await inTime('the end of the process', server.ended), 0);
   } finally {
     await server.end();
