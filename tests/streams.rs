@@ -104,9 +104,8 @@ impl World {
         ConnId::new(of as u32, 1)
     }
 
-    fn rights() -> Rc<StreamRights> {
-        let publish = Some(vec![Pattern::parse("*").unwrap()]);
-        Rc::new(StreamRights { is_user: true, publish, ..StreamRights::default() })
+    fn rights() -> StreamRights {
+        StreamRights { is_user: true, publishes_all: true, ..StreamRights::default() }
     }
 
     /// Hands an input to the hub, and does what it wants; returns the answers.

@@ -85,7 +85,7 @@ pub enum Input {
         /// Which, and for the answer.
         by: (ConnId, RequestId),
         /// What it may watch.
-        rights: Rc<StreamRights>,
+        rights: StreamRights,
         /// How it is told.
         form: Form,
         /// What it wants.
@@ -112,7 +112,7 @@ pub enum Input {
         /// Who waits for the answer.
         origin: Origin,
         /// What they may watch.
-        rights: Rc<StreamRights>,
+        rights: StreamRights,
         /// What they want to know.
         query: StreamQuery,
     },
@@ -132,7 +132,7 @@ pub enum Input {
         /// Which.
         conn: ConnId,
         /// What it may watch now.
-        rights: Rc<StreamRights>,
+        rights: StreamRights,
     },
     /// Streams may be declared otherwise than they were.
     Redeclared,

@@ -17,7 +17,6 @@ use crate::hub::{
 use crate::protocol::CloseCode;
 use crate::store::Backend;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// Who asks for something.
@@ -28,7 +27,7 @@ pub(super) struct Person {
     /// They have not said who they are.
     pub(super) is_guest: bool,
     /// What they may do with streams.
-    pub(super) streams: Rc<StreamRights>,
+    pub(super) streams: StreamRights,
 }
 
 impl<S: Backend> Chat<S> {
@@ -107,7 +106,7 @@ impl<S: Backend> Chat<S> {
             Origin::Conn(conn, _) => {
                 let session = self.sessions.get(conn.index())?.as_ref();
                 let known = session.filter(|session| session.conn == *conn)?.known()?;
-                let streams = Rc::clone(&known.rights);
+                let streams = known.rights.clone();
                 let (user, is_guest) = (known.user.clone(), known.is_guest);
                 Some(Person { user, is_admin: known.admin, is_guest, streams })
             }

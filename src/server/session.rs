@@ -8,7 +8,6 @@ use crate::base::limits::{
 };
 use crate::base::{ConnId, Moment, StreamId, Timestamp, UserId};
 use crate::hub::streams::StreamRights;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// A session.
@@ -56,7 +55,7 @@ pub(super) struct Known {
     pub(super) user: UserId,
     pub(super) admin: bool,
     /// What they may do with streams.
-    pub(super) rights: Rc<StreamRights>,
+    pub(super) rights: StreamRights,
     /// They have not said who they are, and were let in as a guest. The hub does not know them.
     pub(super) is_guest: bool,
     /// The stream on whose own path they came: they speak nothing, and the hub does not know them.
@@ -76,7 +75,7 @@ impl From<&Identity> for Known {
         Known {
             user: identity.user.clone(),
             admin: identity.admin,
-            rights: Rc::new(identity.rights.clone()),
+            rights: identity.rights.clone(),
             is_guest: false,
             watches: None,
             is_widened: false,

@@ -8,7 +8,6 @@ use super::web::Net;
 use crate::base::ConnId;
 use crate::hub::Input;
 use crate::store::Backend;
-use std::rc::Rc;
 
 impl<S: Backend> Chat<S> {
     /// Lets somebody in whose identity is known.
@@ -46,7 +45,7 @@ impl<S: Backend> Chat<S> {
                 // The new token's rights replace the old ones, downwards too.
                 let is_widened = session.known().is_some_and(|known| known.is_widened);
                 let known = Known { is_widened, ..Known::from(&identity) };
-                let rights = Rc::clone(&known.rights);
+                let rights = known.rights.clone();
                 session.phase = Phase::Known(known);
                 self.arm(net, conn);
                 self.reply_to_auth(net, conn, id);

@@ -23,6 +23,6 @@ pub use filter::{Compare, Condition, Filter, Order};
 pub use pattern::{Pattern, PatternError};
 pub use publish::Publisher;
 pub use query::{StreamInfo, StreamQuery, SubscriberInfo};
-pub use rights::StreamRights;
+pub use rights::{StreamClaims, StreamRights};
 pub use subscribe::{Ask, Form, Snapshot, Subscribed};
 pub use table::{StreamSettings, Streams};

@@ -15,7 +15,7 @@ use std::rc::Rc;
 #[derive(Clone, Debug)]
 pub enum Publisher {
     /// A client, with these rights.
-    Client(Rc<StreamRights>),
+    Client(StreamRights),
     /// The embedding program, where the stream takes it from there.
     Program,
 }

@@ -6,7 +6,7 @@ use super::key::Algorithm;
 use super::{Claims, Identity, Keys, Revocations, TokenError};
 use crate::base::limits::{CLAIM_PATTERNS_MAX, JTI_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::base::{Timestamp, UserId};
-use crate::hub::streams::{Pattern, StreamRights};
+use crate::hub::streams::{Pattern, StreamClaims, StreamRights};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -136,8 +136,8 @@ impl Verifier {
         let rights = StreamRights {
             is_user: true,
             is_admin: claims.admin,
-            publish: patterns(claims.publish)?,
-            subscribe: patterns(claims.subscribe)?,
+            publishes_all: claims.admin,
+            claims: stream_claims(claims.publish, claims.subscribe)?.map(Arc::new),
         };
         let name = claims.name.filter(|name| !name.is_empty()).map(Arc::from);
         let jti = claims.jti.map(Arc::from);
@@ -148,6 +148,17 @@ impl Verifier {
 
 fn leeway_ms(expected: &Expected) -> i64 {
     i64::try_from(expected.leeway_ms).unwrap_or(i64::MAX)
+}
+
+/// What the claims say of streams, if they say anything.
+fn stream_claims(
+    publish: Option<Vec<String>>,
+    subscribe: Option<Vec<String>>,
+) -> Result<Option<StreamClaims>, TokenError> {
+    if publish.is_none() && subscribe.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(StreamClaims { publish: patterns(publish)?, subscribe: patterns(subscribe)? }))
 }
 
 /// A claim that lists patterns of streams.

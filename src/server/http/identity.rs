@@ -3,11 +3,10 @@
 use super::route::Rules;
 use crate::base::UserId;
 use crate::base::limits::TOKENS_PER_REQUEST_MAX;
-use crate::hub::streams::{Pattern, StreamRights};
+use crate::hub::streams::StreamRights;
 use crate::protocol::handshake::{Refusal, RequestHead, Status, Upgrade};
 use crate::server::auth::{Identity, TokenError};
 use crate::server::dispatch::Person;
-use std::rc::Rc;
 
 /// Before a token among the offered subprotocols. Never echoed.
 const BEARER_PREFIX: &str = "bearer.";
@@ -49,22 +48,23 @@ pub(super) fn caller(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<Caller,
             Some(user) => user,
             None => UserId::parse(ADMIN).map_err(|error| bad(error.to_string()))?,
         };
-        let streams =
-            Rc::new(StreamRights { is_user: true, is_admin: true, ..StreamRights::default() });
+        let streams = StreamRights {
+            is_user: true,
+            is_admin: true,
+            publishes_all: true,
+            ..StreamRights::default()
+        };
         return Ok(Caller::Token(Person { user, is_admin: true, is_guest: false, streams }));
     }
     let verified = token.map(|token| rules.verifier.verify(token, rules.now)).transpose();
     let identity = verified.map_err(|error| unauthorized(&error.to_string()))?;
     match identity {
-        Some(Identity { user, admin, rights, .. }) => Ok(Caller::User(Person {
-            user,
-            is_admin: admin,
-            is_guest: false,
-            streams: Rc::new(rights),
-        })),
+        Some(Identity { user, admin, rights, .. }) => {
+            Ok(Caller::User(Person { user, is_admin: admin, is_guest: false, streams: rights }))
+        }
         None if rules.verifier.is_open() => Ok(match user_of_query(head)? {
             Some(user) => {
-                let streams = Rc::new(rights_in_open_mode());
+                let streams = rights_in_open_mode();
                 Caller::User(Person { user, is_admin: false, is_guest: false, streams })
             }
             None => nobody(rules),
@@ -77,7 +77,7 @@ pub(super) fn caller(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<Caller,
 fn nobody(rules: Rules<'_>) -> Caller {
     let user = UserId::parse(GUEST).ok().filter(|_| rules.lets_guests_in);
     user.map_or(Caller::Nobody, |user| {
-        let streams = Rc::new(StreamRights::default());
+        let streams = StreamRights::default();
         Caller::Guest(Person { user, is_admin: false, is_guest: true, streams })
     })
 }
@@ -106,8 +106,7 @@ pub(super) fn named(head: &RequestHead<'_>) -> Result<Identity, Refusal> {
 
 /// There is no token to say which streams one may publish to.
 fn rights_in_open_mode() -> StreamRights {
-    let publish = Pattern::parse("*").ok().map(|all| vec![all]);
-    StreamRights { is_user: true, publish, ..StreamRights::default() }
+    StreamRights { is_user: true, publishes_all: true, ..StreamRights::default() }
 }
 
 /// Who the first token says that it is, if there are any. A bad one is not made good by another that

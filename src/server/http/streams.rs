@@ -10,7 +10,6 @@ use crate::server::calls::Waiting;
 use crate::server::chat::Chat;
 use crate::server::web::{Exchange, Net, Request};
 use crate::store::Backend;
-use std::rc::Rc;
 
 impl<S: Backend> Chat<S> {
     /// Publishes a content of any type to a stream of bytes. Returns whether the call is for that.
@@ -27,10 +26,7 @@ impl<S: Backend> Chat<S> {
         };
         let Some(stream) = stream.filter(is_binary) else { return false };
         let person = call.caller.person();
-        let rights = match person {
-            Some(person) => Rc::clone(&person.streams),
-            None => Rc::new(StreamRights::default()),
-        };
+        let rights = person.map_or_else(StreamRights::default, |person| person.streams.clone());
         let number = self.new_call(Waiting::Http(Box::new(HttpCall {
             exchange,
             caller: person.cloned(),

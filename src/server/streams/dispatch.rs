@@ -11,7 +11,6 @@ use crate::server::request::Envelope;
 use crate::server::session::Phase;
 use crate::server::web::Net;
 use crate::store::Backend;
-use std::rc::Rc;
 
 impl<S: Backend> Chat<S> {
     /// A request that is none of the hub's other ones.
@@ -28,7 +27,7 @@ impl<S: Backend> Chat<S> {
             Ok(None) => return self.administer(net, origin, &envelope.kind, envelope),
             Err(fault) => return self.fault(net, origin, &fault),
         };
-        let rights = Rc::clone(&person.streams);
+        let rights = person.streams.clone();
         let input = match (request, origin) {
             (StreamRequest::Publish(stream, data), _) => Input::Publish {
                 origin: origin.clone(),
@@ -75,7 +74,7 @@ impl<S: Backend> Chat<S> {
         message: &[u8],
     ) -> bool {
         let known = self.session(conn).and_then(|session| session.known());
-        let Some(rights) = known.map(|known| Rc::clone(&known.rights)) else { return false };
+        let Some(rights) = known.map(|known| known.rights.clone()) else { return false };
         let Some((stream, data)) = named(message) else { return false };
         self.decide(
             net,
@@ -94,8 +93,7 @@ impl<S: Backend> Chat<S> {
         let (largest, usual) = (self.largest_binary, self.config.limits.message_bytes);
         let phase = self.session(conn).map(|session| &mut session.phase);
         let Some(Phase::Known(known)) = phase else { return };
-        let publishes = known.rights.publish.is_some() || known.rights.is_admin;
-        let is_widened = publishes && largest > usual;
+        let is_widened = known.rights.may_publish_some() && largest > usual;
         if is_widened != std::mem::replace(&mut known.is_widened, is_widened) {
             net.take_messages_up_to(conn, if is_widened { largest } else { usual });
         }
