@@ -7,6 +7,7 @@ use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
 use crate::base::{ConnId, Event, StreamId};
 use crate::hub::effect::{Answer, Effect, Effects, Refusal, RefusalCode};
 use crate::hub::input::Origin;
+use std::ops::Bound;
 use std::rc::Rc;
 
 /// What somebody wants to know.
@@ -82,15 +83,13 @@ impl Streams {
 
     fn list(&self, rights: &StreamRights, after: Option<&StreamId>, limit: usize) -> Answer {
         let limit = limit.min(self.settings.page);
-        let of_all = self.streams.iter().map(|(_, stream)| stream);
-        let mut seen: Vec<&Stream> = of_all
-            .filter(|stream| after.is_none_or(|after| stream.name > *after))
-            .filter(|stream| rights.may_watch(&stream.declaration, stream.name.as_str()))
-            .collect();
-        seen.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        let more = seen.len() > limit;
-        let streams = seen.into_iter().take(limit).map(Stream::info).collect();
-        Answer::Streams { streams, more }
+        let from = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let named = self.by_name.range::<StreamId, _>(from);
+        let mut seen = named
+            .map(|(_, ix)| &self.streams[ix.0 as usize])
+            .filter(|stream| rights.may_watch(&stream.declaration, stream.name.as_str()));
+        let streams = seen.by_ref().take(limit).map(Stream::info).collect();
+        Answer::Streams { streams, more: seen.next().is_some() }
     }
 
     fn newest(&self, rights: &StreamRights, name: &StreamId) -> Result<Answer, Refusal> {

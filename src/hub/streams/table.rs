@@ -7,7 +7,7 @@ use crate::base::{Chance, ConnId, Limits, Moment, SeededHash, StreamId, Tree};
 use crate::hub::effect::{Effects, Notice, Refusal, RefusalCode};
 use crate::hub::input::Now;
 use slab::Slab;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
 /// What of the configuration the streams go by.
@@ -64,7 +64,8 @@ pub struct Streams {
     pub(super) streams: Slab<Stream>,
     /// Bytes of what is kept of all of them.
     pub(super) kept_bytes: usize,
-    by_name: HashMap<StreamId, StreamIx, SeededHash>,
+    /// In the order in which they are listed.
+    pub(super) by_name: BTreeMap<StreamId, StreamIx>,
     pub(super) watching: HashMap<ConnId, Watching, SeededHash>,
     /// How many streams they watch, all together.
     pub(super) subscriptions: usize,
@@ -85,7 +86,7 @@ impl Streams {
             chance,
             streams: Slab::new(),
             kept_bytes: 0,
-            by_name: HashMap::with_hasher(hash),
+            by_name: BTreeMap::new(),
             watching: HashMap::with_hasher(hash),
             subscriptions: 0,
             due: BTreeSet::new(),
