@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         compression.threshold_bytes = threshold.parse()?;
     }
     let compression = Some(compression);
-    let config = WebConfig { limits, compression };
+    let config = WebConfig { limits, compression, ..WebConfig::default() };
     web::serve(address, config, Echo, |address| println!("echo: ws://{address}/"))?;
     Ok(())
 }

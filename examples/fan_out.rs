@@ -281,7 +281,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(threshold) = std::env::args().nth(2) {
         compression.threshold_bytes = threshold.parse()?;
     }
-    let config = WebConfig { limits, compression: Some(compression) };
+    let config = WebConfig { limits, compression: Some(compression), ..WebConfig::default() };
     web::serve(address, config, FanOut::default(), |address| {
         println!("fan_out: ws://{address}/");
     })?;

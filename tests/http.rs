@@ -56,7 +56,8 @@ struct World {
 
 impl World {
     fn new(limits: &Limits, answers_late: bool) -> World {
-        let config = WebConfig { limits: limits.clone(), compression: None };
+        let config =
+            WebConfig { limits: limits.clone(), compression: None, ..WebConfig::default() };
         let mut web = Web::new(Mirror { answers_late, ..Mirror::default() }, config, 1);
         let mut reactor = SimulatedReactor::new(limits, Moment::ZERO, Timestamp(0));
         let conn = reactor.connect(&mut web, "127.0.0.1:1".parse().unwrap(), usize::MAX);
@@ -315,7 +316,7 @@ const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 #[test]
 fn answers_come_in_order_and_nothing_is_parsed_before_its_turn() {
     let limits = Limits::default();
-    let config = WebConfig { limits: limits.clone(), compression: None };
+    let config = WebConfig { limits: limits.clone(), compression: None, ..WebConfig::default() };
     let mut web = Web::new(Mirror { answers_late: true, ..Mirror::default() }, config, 1);
     let mut reactor = SimulatedReactor::new(&limits, Moment::ZERO, Timestamp(0));
     let conn = reactor.connect(&mut web, "127.0.0.1:1".parse().unwrap(), usize::MAX);
@@ -341,7 +342,7 @@ fn answers_come_in_order_and_nothing_is_parsed_before_its_turn() {
 #[test]
 fn an_answer_for_a_connection_that_has_gone_reaches_nobody() {
     let limits = Limits::default();
-    let config = WebConfig { limits: limits.clone(), compression: None };
+    let config = WebConfig { limits: limits.clone(), compression: None, ..WebConfig::default() };
     let mut web = Web::new(Mirror { answers_late: true, ..Mirror::default() }, config, 1);
     let mut reactor = SimulatedReactor::new(&limits, Moment::ZERO, Timestamp(0));
     let peer = "127.0.0.1:1".parse().unwrap();
@@ -415,7 +416,7 @@ fn each_wait_has_its_end() {
 #[test]
 fn whoever_reads_no_answers_is_not_asked_for_more_and_goes() {
     let limits = Limits { outbox_bytes: 2_048, outbox_low_bytes: 512, ..Limits::default() };
-    let config = WebConfig { limits: limits.clone(), compression: None };
+    let config = WebConfig { limits: limits.clone(), compression: None, ..WebConfig::default() };
     let mut web = Web::new(Mirror::default(), config, 1);
     let mut reactor = SimulatedReactor::new(&limits, Moment::ZERO, Timestamp(0));
     let conn = reactor.connect(&mut web, "127.0.0.1:1".parse().unwrap(), 0);

@@ -25,6 +25,7 @@ need valgrind valgrind
 need sqlite3 sqlite3
 need curl curl
 need nginx nginx-light
+need haproxy haproxy
 need node nodejs
 need npm npm
 need python3 python3

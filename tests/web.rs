@@ -44,7 +44,8 @@ fn bomb() -> Vec<u8> {
 fn what_a_read_comes_to_when_it_is_inflated_is_bounded() {
     let limits = Limits { message_bytes: 1024 * 1024, ..Limits::default() };
     let mut io = Io::new(&limits, Moment::ZERO, Timestamp(0));
-    let config = WebConfig { limits, compression: Some(CodecsConfig::default()) };
+    let config =
+        WebConfig { limits, compression: Some(CodecsConfig::default()), ..WebConfig::default() };
     let mut web = Web::new(Counting::default(), config, 1);
     let conn = io.open();
     web.opened(&mut io, conn, ([127, 0, 0, 1], 1).into());
@@ -99,7 +100,7 @@ impl Filling {
 /// A WebSocket of which the system takes no byte more than the answer's head, and what was sent.
 fn stuck() -> (SimulatedReactor, Web<Filling>, ConnId) {
     let limits = Limits { outbox_bytes: 1_024, outbox_low_bytes: 512, ..Limits::default() };
-    let config = WebConfig { limits: limits.clone(), compression: None };
+    let config = WebConfig { limits: limits.clone(), compression: None, ..WebConfig::default() };
     let mut web = Web::new(Filling { is_told: 0 }, config, 1);
     let mut reactor = SimulatedReactor::new(&limits, Moment::ZERO, Timestamp(0));
     let conn = reactor.connect(&mut web, "127.0.0.1:1".parse().unwrap(), 0);

@@ -168,6 +168,13 @@ pub const KEY_FILES_MAX: usize = 16;
 pub const KEYS_MAX: usize = 64;
 /// A key's name (`kid`), in bytes.
 pub const KID_BYTES_MAX: usize = 128;
+/// A header of the PROXY protocol, in bytes: several times what addresses and the fields of TLS come to.
+pub const PROXY_HEADER_BYTES_MAX: usize = 2 * 1024;
+/// Addresses and networks in a list of proxies: each connection's is looked for among all of them.
+pub const PROXIES_MAX: usize = 256;
+/// Addresses whose connections of the last minutes are counted at one time. One for which there is no
+/// room is not: whoever has more addresses than these has what each of them may have in any case.
+pub const ADDRESSES_COUNTED_MAX: usize = 65_536;
 /// The configuration's file, in bytes: ten times the commented example.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// What is wrong with a configuration is told up to so many times; of more their number.
@@ -213,6 +220,10 @@ pub struct Limits {
     pub connections_per_user: u32,
     /// Connections of an address (IPv6: of a /64).
     pub connections_per_address: u32,
+    /// Connections that an address (IPv6: a /64) may open in a minute; 0: as many as it likes. None by
+    /// default: any number is wrong for somebody behind an address that many share, and how many are
+    /// open at once is limited anyhow.
+    pub connections_per_address_minute: u32,
     /// Connections in all; the file limit may leave fewer.
     pub connections: u32,
     /// Rooms that a user created or joined.
@@ -302,6 +313,7 @@ impl Default for Limits {
             burst: 30,
             connections_per_user: 20,
             connections_per_address: 100,
+            connections_per_address_minute: 0,
             connections: 1_000_000,
             rooms: 1_000,
             direct_rooms: 10_000,

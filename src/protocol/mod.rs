@@ -3,6 +3,7 @@
 //! To read it, in this order: [`opcode`] → [`mask`] → [`frame_header`] → [`violation`] →
 //! [`assembler`] → [`endpoint`]; then [`close`], [`utf8`], [`handshake`] and [`deflate`]
 //! (RFC 7692). How they go together in a server of one's own: `examples/serve_blocking.rs`.
+//! What a proxy in front may say before all of it is [`proxy_header`].
 
 pub mod annotate;
 pub mod assembler;
@@ -13,6 +14,7 @@ pub mod frame_header;
 pub mod handshake;
 pub mod mask;
 pub mod opcode;
+pub mod proxy_header;
 pub mod utf8;
 pub mod violation;
 
@@ -21,4 +23,5 @@ pub use endpoint::{Endpoint, EndpointLimits, Event, MaskKeys, Message, Received,
 pub use frame_header::FrameHeader;
 pub use mask::MaskKey;
 pub use opcode::Opcode;
+pub use proxy_header::{ProxyHeader, ProxyHeaderError};
 pub use violation::{ProtocolError, Violation};

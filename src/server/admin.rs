@@ -93,6 +93,9 @@ impl<S: Backend> Chat<S> {
                     w.text("connection", &conn.to_string());
                     w.text("user", known.user.as_str());
                     w.flag("admin", known.admin);
+                    if let Some(address) = net.address(conn) {
+                        w.text("address", &address);
+                    }
                     w.number("waiting_bytes", net.waiting_bytes(conn) as u64);
                 });
             });

@@ -99,6 +99,7 @@ impl<S: Backend> Chat<S> {
         let web_config = WebConfig {
             limits: config.limits.clone(),
             compression: config.compression.enabled.then_some(config.compression.codecs),
+            proxies: config.proxies.clone(),
         };
         let web_seed = chance.next_u64();
         let rates = Rates::new(chance.next_u64());
@@ -213,7 +214,7 @@ impl<S: Backend> Chat<S> {
         w.array("invites", invites, |w, invite| w.object(|w| encode::invite(w, invite)));
     }
 
-    fn rules(&self, net: &Net<'_>) -> Rules<'_> {
+    fn rules(&self, net: &Net<'_>, is_elsewhere: bool) -> Rules<'_> {
         let refused_lately = |at: Moment| net.now().millis_since(at) < STORE_REFUSED_MS;
         let readiness = match (self.stopping, self.store_refused) {
             (Some(_), _) => Readiness::Stopping,
@@ -225,6 +226,7 @@ impl<S: Backend> Chat<S> {
             admin_token: self.config.admin_token.as_ref(),
             allowed_origins: &self.config.allowed_origins,
             now: net.timestamp(),
+            is_elsewhere,
             streams: &self.config.streams,
             lets_guests_in: self.config.lets_guests_in,
             readiness,
@@ -259,7 +261,8 @@ impl<S: Backend> Chat<S> {
 impl<S: Backend> Application for Chat<S> {
     fn request(&mut self, net: &mut Net<'_>, exchange: Exchange, request: &Request<'_>) -> Answer {
         let conn = exchange.conn();
-        let (answer, opening) = match route(request.head, self.rules(net)) {
+        let is_elsewhere = request.is_by_proxy && !request.peer.is_loopback();
+        let (answer, opening) = match route(request.head, self.rules(net, is_elsewhere)) {
             Routed::Respond(response) => return Answer::Respond(response),
             Routed::Metrics => return Answer::Respond(self.metrics(net)),
             Routed::Call(call) => return self.call(net, exchange, request, &call),
@@ -295,7 +298,7 @@ impl<S: Backend> Application for Chat<S> {
         head: &RequestHead<'_>,
     ) -> Option<Response> {
         // Nobody's content is waited for but of those who may make a call.
-        match route(head, self.rules(net)) {
+        match route(head, self.rules(net, false)) {
             Routed::Respond(response) => Some(response),
             Routed::Call(_) | Routed::Open { .. } | Routed::Metrics => None,
         }

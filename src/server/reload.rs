@@ -124,7 +124,7 @@ impl<S: Backend> Chat<S> {
         self.verifier.expect(config.expected());
         self.hub.reconfigure(config.settings());
         self.shared.set_limits(&config.limits);
-        net.set_limits(&config.limits);
+        net.set_limits(&config.limits, &config.proxies);
         self.largest_binary = largest_binary(&config.streams);
         self.config = config;
         self.decide(net, Input::Redeclared);

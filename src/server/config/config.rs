@@ -10,6 +10,7 @@ use crate::hub::{Retentions, Scope, Settings};
 use crate::protocol::deflate::CodecsConfig;
 use crate::server::auth::{AdminToken, Expected, KeyError, KeyFile, KeySources, Secret};
 use crate::server::json::tree;
+use crate::server::web::Proxies;
 use crate::store::Place;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,8 @@ pub struct Config {
     pub lets_guests_in: bool,
     /// Origins of web pages that may connect beside the server's own, as `https://example.com`.
     pub allowed_origins: Vec<String>,
+    /// Who in front is believed when they say from where a connection or a request comes.
+    pub proxies: Proxies,
     /// Whether everybody may read the metrics, and not admins alone.
     pub metrics_public: bool,
     /// permessage-deflate (RFC 7692).
@@ -97,6 +100,7 @@ impl Config {
             issuer: None,
             lets_guests_in: false,
             allowed_origins: Vec::new(),
+            proxies: Proxies::default(),
             metrics_public: false,
             compression: Compression::default(),
             presence: Scope::default(),

@@ -6,7 +6,7 @@ use super::key::{
     Key, Kind,
 };
 use super::retention::{self, kept, kept_text};
-use super::{streams, suggest};
+use super::{proxies, streams, suggest};
 use crate::hub::Scope;
 use crate::server::auth::KeyFile;
 use crate::store::Place;
@@ -127,6 +127,8 @@ const KEYS: &[Key] = &[
         "Connections of a user; those that are open stay."),
     number!("limits.connections_per_address", Live, "connections", limits.connections_per_address: u32, 1,
         "Connections of an address (IPv6: of a /64); those that are open stay."),
+    number!("limits.connections_per_address_minute", Live, "connections", limits.connections_per_address_minute: u32, 0,
+        "Connections that an address (IPv6: a /64) may open in a minute; 0: as many as it likes."),
     number!("limits.rooms", Live, "rooms", limits.rooms: u32, 0,
         "Rooms that a user has created or joined, and may make in a day (there never under 1000)."),
     number!("limits.direct_rooms", Live, "rooms", limits.direct_rooms: u32, 0,
@@ -201,6 +203,8 @@ const KEYS: &[Key] = &[
         "From the head of an HTTP request to the end of its content."),
     number!("http.idle_timeout_ms", Live, "ms", limits.http_idle_timeout_ms: u64, 1,
         "From an answer to the next request on an HTTP connection."),
+    proxies::TRUSTED,
+    proxies::PROTOCOL,
     flag!("metrics.public", Live, metrics_public,
         "Whether everybody may read /metrics: without it, admins, and in open mode everybody."),
     number!("heartbeat.interval_ms", Live, "ms", limits.heartbeat_interval_ms: u64, 10,

@@ -13,6 +13,7 @@ mod file;
 mod key;
 mod keys;
 mod origin;
+mod proxies;
 mod retention;
 mod sources;
 mod streams;

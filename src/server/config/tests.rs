@@ -60,6 +60,8 @@ fn every_key_sets_its_own_value_and_no_other() {
                 "data" => ":memory:",
                 "http.allowed_origins" => "http://a,https://b:1",
                 "presence.scope" => "rooms",
+                "proxies.trusted" => "127.0.0.1,10.0.0.0/8,::1",
+                "proxies.protocol" => "2001:db8::/32",
                 "rooms.create" => "admin",
                 "retention.default" => "10/all",
                 "retention.rooms" => "a:b=10/all,tea=all/1",

@@ -38,6 +38,8 @@ pub(in crate::server) struct Rules<'a> {
     pub(in crate::server) admin_token: Option<&'a AdminToken>,
     pub(in crate::server) allowed_origins: &'a [String],
     pub(in crate::server) now: Timestamp,
+    /// A proxy says that it comes from another machine.
+    pub(in crate::server) is_elsewhere: bool,
     /// The streams, some of which have paths of their own.
     pub(in crate::server) streams: &'a [Declaration],
     /// Whether guests are let in.
@@ -70,8 +72,13 @@ pub(in crate::server) enum Routed<'b> {
 
 /// Judges a request.
 pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
-    if rules.verifier.is_open() && !is_open_host(head.host) {
-        let message = "in open mode this server answers to localhost alone";
+    // A proxy on a loopback address, which may be asked from anywhere, makes nobody a local user.
+    if rules.verifier.is_open() && (rules.is_elsewhere || !is_open_host(head.host)) {
+        let message = if rules.is_elsewhere {
+            "in open mode this server answers to its own machine alone"
+        } else {
+            "in open mode this server answers to localhost alone"
+        };
         let refusal = Refusal::new(Status::Forbidden, "forbidden", message);
         // Whoever asks for another host may be led here by a name that is not ours.
         return Routed::Respond(Response { ends: true, ..refusal.into() });
@@ -274,6 +281,7 @@ mod tests {
             admin_token: None,
             allowed_origins,
             now: NOW,
+            is_elsewhere: false,
             streams: &[],
             lets_guests_in: false,
             readiness,

@@ -63,7 +63,7 @@ impl Snapshot {
     }
 
     fn connections(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        let WebCounters { websockets, websockets_opened, over_address_limit, .. } = self.of_web;
+        let WebCounters { websockets, websockets_opened, .. } = self.of_web;
         page.gauges(
             "connections",
             "Connections that are open, by what they speak. Those that are ending are counted.",
@@ -79,10 +79,15 @@ impl Snapshot {
         )?;
         page.counters(
             "connections_refused",
-            "Connections that were refused: their address has too many, or for this reason there is no WebSocket.",
-            [([("reason", "address_limit")], over_address_limit)].into_iter().chain(
-                self.upgrades_refused().map(|(reason, count)| ([("reason", reason)], count)),
-            ),
+            "Connections that were refused: their address has too many, or opened too many in a minute, a proxy has not said from where they come as it should, or for this reason there is no WebSocket.",
+            [
+                ("address_limit", self.of_web.over_address_limit),
+                ("address_minute_limit", self.of_web.over_address_minute_limit),
+                ("proxy", self.of_web.bad_proxy_headers),
+            ]
+            .into_iter()
+            .chain(self.upgrades_refused())
+            .map(|(reason, count)| ([("reason", reason)], count)),
         )?;
         page.counter("websockets_opened", "WebSockets that were opened.", websockets_opened)?;
         let closes = |by: &'static str, closes: &Closes| {

@@ -35,6 +35,10 @@ pub struct WebCounters {
     pub websockets_opened: u64,
     /// Connections that were refused as their address had too many.
     pub over_address_limit: u64,
+    /// Connections that were refused as their address had opened too many within a minute.
+    pub over_address_minute_limit: u64,
+    /// Connections that were refused for what a proxy has said of them, or has not.
+    pub bad_proxy_headers: u64,
     /// Messages that came whole.
     pub messages_received: u64,
     /// Messages that were queued to be sent, for each of their recipients.

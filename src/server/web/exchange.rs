@@ -10,6 +10,7 @@ use super::handler::{Connection, Stage, Web};
 use super::{Answer, Application, Net};
 use crate::base::limits::REQUESTS_PER_READ;
 use crate::base::{Class, ConnId, Moment};
+use crate::protocol::ProxyHeader;
 use crate::protocol::handshake::{
     HeadError, HeadReader, Manner, Refusal, RequestHead, Response, Status, Upgrade,
 };
@@ -34,8 +35,10 @@ impl Exchange {
 /// A request, whole.
 #[derive(Debug)]
 pub struct Request<'b> {
-    /// From where it came.
+    /// From where it came: whom a proxy names that is believed, or the other end.
     pub peer: IpAddr,
+    /// Whether a proxy has named it.
+    pub is_by_proxy: bool,
     /// Its head.
     pub head: &'b RequestHead<'b>,
     /// Its content, of at most `http.body_bytes`; empty for one that asks for an upgrade.
@@ -45,16 +48,20 @@ pub struct Request<'b> {
 /// The state of a connection that speaks HTTP.
 #[derive(Debug)]
 pub(super) struct Http {
-    peer: IpAddr,
+    /// The other end, or whom it named before the first request.
+    pub(super) peer: IpAddr,
+    pub(super) is_by_proxy: bool,
     /// How many requests have come.
-    count: u32,
-    step: Step,
+    pub(super) count: u32,
+    pub(super) step: Step,
     deadline: Moment,
 }
 
 /// What comes next.
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
+    /// The header of a proxy that begins with one, of which this has come.
+    Proxy(Vec<u8>),
     /// A head, of which this has come.
     Head(HeadReader, Vec<u8>),
     /// The body that belongs to this head.
@@ -65,26 +72,28 @@ enum Step {
 
 /// How an answer is to be sent that the application owes.
 #[derive(Clone, Copy, Debug)]
-struct Owed {
+pub(super) struct Owed {
     is_head: bool,
     ends: bool,
 }
 
 impl Step {
-    fn begin() -> Step {
+    pub(super) fn begin() -> Step {
         Step::Head(HeadReader::default(), Vec::new())
     }
 }
 
 impl Http {
-    /// A connection whose first request is to have its head by `deadline`.
-    pub(super) fn new(peer: IpAddr, deadline: Moment) -> Http {
-        Http { peer, count: 0, step: Step::begin(), deadline }
+    /// A connection whose first request is to have its head by `deadline`, and which begins with the
+    /// header of a proxy or not.
+    pub(super) fn new(peer: IpAddr, deadline: Moment, has_proxy_header: bool) -> Http {
+        let step = if has_proxy_header { Step::Proxy(Vec::new()) } else { Step::begin() };
+        Http { peer, is_by_proxy: false, count: 0, step, deadline }
     }
 }
 
 impl<A: Application> Web<A> {
-    fn http(&mut self, conn: ConnId) -> Option<&mut Http> {
+    pub(super) fn http(&mut self, conn: ConnId) -> Option<&mut Http> {
         match self.connections.get_mut(conn.index()) {
             // An answer may come for one that has gone, whose place is another's now.
             Some(Some(Connection { stage: Stage::Http(http), conn: own, .. })) if *own == conn => {
@@ -104,6 +113,7 @@ impl<A: Application> Web<A> {
             }
             let rest = &bytes[used..];
             used += match self.http(conn).map(|http| &http.step) {
+                Some(Step::Proxy(_)) => self.read_proxy_header(io, conn, rest),
                 Some(Step::Head(..)) => self.read_head(io, conn, rest),
                 Some(Step::Body(..)) => self.read_body(io, conn, rest),
                 Some(Step::Answer(_)) | None => break,
@@ -119,6 +129,9 @@ impl<A: Application> Web<A> {
         let Some(http) = self.http(conn) else { return bytes.len() };
         let Step::Head(reader, kept) = &mut http.step else { return 0 };
         let before = kept.len();
+        if before == 0 && http.count == 0 && ProxyHeader::begins(bytes) {
+            return self.refuse_proxy(io, conn, bytes);
+        }
         // A head that comes whole, as most do, is read where it lies.
         let mut joined = std::mem::take(kept);
         let here = if before == 0 {
@@ -203,7 +216,7 @@ impl<A: Application> Web<A> {
         let body = BodyReader::new(framing, self.body_bytes_max(), &self.body_room)
             .map_err(|error| Box::new(Refusal::from(error).into()))?;
         let deadline = io.now().plus_millis(self.limits.http_body_timeout_ms);
-        let Some(peer) = self.http(conn).map(|http| http.peer) else { return Ok(()) };
+        let (peer, _) = self.client_of(conn, head).map_err(Box::new)?;
         let net = &mut Net { io, sockets: &mut self.sockets };
         if let Some(response) = self.application.before_body(net, peer, head) {
             return Err(Box::new(response));
@@ -249,9 +262,13 @@ impl<A: Application> Web<A> {
             ends: !head.keeps_alive() || Upgrade::is_asked_for(head),
         });
         http.deadline = Moment::NEVER;
-        let (exchange, peer) = (Exchange { conn, number: http.count }, http.peer);
+        let exchange = Exchange { conn, number: http.count };
+        let (peer, is_by_proxy) = match self.admit_request(io, conn, head) {
+            Ok(client) => client,
+            Err(response) => return self.respond(io, conn, &response),
+        };
         let net = &mut Net { io, sockets: &mut self.sockets };
-        match self.application.request(net, exchange, &Request { peer, head, body }) {
+        match self.application.request(net, exchange, &Request { peer, is_by_proxy, head, body }) {
             Answer::Open(accepted) => self.open(io, conn, accepted),
             Answer::Respond(response) => {
                 if Upgrade::is_asked_for(head) {
@@ -280,7 +297,7 @@ impl<A: Application> Web<A> {
 
     /// Refuses what cannot be read as a request: what follows could be anything, and is not looked
     /// at. Returns how many of `bytes` that uses up: all.
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         io: &mut Io,
         conn: ConnId,
@@ -302,7 +319,7 @@ impl<A: Application> Web<A> {
         let Some(http) = self.http(conn) else { return };
         let owed = match http.step {
             Step::Answer(owed) => owed,
-            Step::Head(..) | Step::Body(..) => Owed { is_head: false, ends: true },
+            Step::Proxy(_) | Step::Head(..) | Step::Body(..) => Owed { is_head: false, ends: true },
         };
         let ends = owed.ends || response.ends;
         let date = http_date(io.timestamp());
@@ -342,6 +359,11 @@ impl<A: Application> Web<A> {
         }
         let late = match &http.step {
             // It said nothing: it is told nothing.
+            Step::Proxy(bytes) if bytes.is_empty() => {
+                io.cut(conn);
+                return;
+            }
+            Step::Proxy(_) => "the PROXY header took too long",
             Step::Head(_, bytes) if bytes.is_empty() && http.count == 0 => {
                 io.cut(conn);
                 return;
@@ -359,7 +381,7 @@ impl<A: Application> Web<A> {
 }
 
 /// Why bytes are no request, as an answer.
-struct Unreadable(Response);
+pub(super) struct Unreadable(Response);
 
 impl From<HeadError> for Unreadable {
     fn from(error: HeadError) -> Unreadable {

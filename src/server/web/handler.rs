@@ -1,16 +1,17 @@
 //! The life of a connection: requests → WebSocket → closing handshake → end.
 
-use super::admission::{Address, Admission};
+use super::admission::Admission;
 use super::exchange::{Http, say};
 use super::framing::BodyRoom;
 use super::net::{Done, Net, Sockets};
+use super::proxies::Proxies;
 use super::{Application, Over, WebConfig};
 use crate::base::limits::{
-    BODIES_BYTES_MAX, CONNECTIONS_RESERVED, EVENTS_PER_READ, MESSAGE_BYTES_PER_READ, REFUSED_END_MS,
+    BODIES_BYTES_MAX, CONNECTIONS_RESERVED, EVENTS_PER_READ, MESSAGE_BYTES_PER_READ,
 };
 use crate::base::{Chance, ConnId, Limits, Moment};
 use crate::protocol::endpoint::Receive;
-use crate::protocol::handshake::{Accepted, Refusal, Status};
+use crate::protocol::handshake::Accepted;
 use crate::protocol::{CloseCode, Endpoint, EndpointLimits, Event, Message, Received};
 use crate::reactor::{CloseCause, Handler, Io};
 use std::net::SocketAddr;
@@ -22,7 +23,8 @@ pub struct Web<A> {
     pub(super) application: A,
     pub(super) connections: Vec<Option<Connection>>,
     pub(super) sockets: Sockets,
-    admission: Admission,
+    pub(super) admission: Admission,
+    pub(super) proxies: Proxies,
     pub(super) limits: Limits,
     endpoint_limits: Arc<EndpointLimits>,
     /// For the bodies of requests that are not whole.
@@ -33,7 +35,6 @@ pub struct Web<A> {
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) conn: ConnId,
-    address: Address,
     pub(super) stage: Stage,
 }
 
@@ -77,7 +78,8 @@ impl<A: Application> Web<A> {
             application,
             connections: Vec::with_capacity(CONNECTIONS_RESERVED),
             sockets,
-            admission: Admission::new(limits.connections_per_address, chance.next_u64()),
+            admission: Admission::new(&limits, chance.next_u64()),
+            proxies: config.proxies,
             endpoint_limits: of_endpoints(&limits),
             body_room: BodyRoom::new(BODIES_BYTES_MAX),
             limits,
@@ -96,7 +98,7 @@ impl<A: Application> Web<A> {
     }
 
     fn set_limits(&mut self, limits: Limits) {
-        self.admission.set_limit(limits.connections_per_address);
+        self.admission.set_limits(&limits);
         self.endpoint_limits = of_endpoints(&limits);
         self.limits = limits;
     }
@@ -288,33 +290,17 @@ impl<A: Application> Handler for Web<A> {
         if self.connections.len() <= conn.index() {
             self.connections.resize_with(conn.index() + 1, || None);
         }
-        let address = Address::of(peer.ip());
+        let peer = peer.ip();
         let deadline = io.now().plus_millis(self.limits.handshake_timeout_ms);
-        let http = Http::new(peer.ip(), deadline);
+        let is_named_later = self.proxies.speaks_protocol(peer);
+        let http = Http::new(peer, deadline, is_named_later);
         self.connections[conn.index()] =
-            Some(Connection { conn, address, stage: Stage::Http(Box::new(http)) });
-        if self.admission.enter(address) {
-            io.set_deadline(conn, deadline);
-            return;
+            Some(Connection { conn, stage: Stage::Http(Box::new(http)) });
+        self.sockets.arrived(conn);
+        io.set_deadline(conn, deadline);
+        if !is_named_later {
+            self.arrived(io, conn, peer);
         }
-        let mut refusal = Refusal::new(
-            Status::TooManyRequests,
-            "rate_limited",
-            "too many connections from your address",
-        );
-        refusal.fields = &[("Retry-After", "10")];
-        self.sockets.counters.over_address_limit += 1;
-        self.sockets.counters.responses.count(refusal.status);
-        if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
-            connection.stage = Stage::Over;
-        }
-        log::debug!(
-            "{conn}: {} connections of an address are too many",
-            self.limits.connections_per_address
-        );
-        say(io, conn, &refusal.to_bytes(), b"");
-        // Not for long: or those whom one address may not have would fill the table.
-        io.end_by(conn, io.now().plus_millis(REFUSED_END_MS));
     }
 
     fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
@@ -369,15 +355,18 @@ impl<A: Application> Handler for Web<A> {
         self.settle(io);
         self.sockets.forget(conn);
         let place = self.connections.get_mut(conn.index());
-        if let Some(connection) = place.and_then(|place| place.take_if(|one| one.conn == conn)) {
-            self.admission.leave(connection.address);
+        if place.and_then(|place| place.take_if(|one| one.conn == conn)).is_some()
+            && let Some(address) = self.sockets.left(conn)
+        {
+            self.admission.leave(address);
         }
     }
 
     fn woken(&mut self, io: &mut Io) {
         self.application.woken(&mut Net { io, sockets: &mut self.sockets });
-        if let Some(limits) = self.sockets.new_limits.take() {
-            self.set_limits(*limits);
+        if let Some((limits, proxies)) = self.sockets.new_limits.take().map(|new| *new) {
+            self.set_limits(limits);
+            self.proxies = proxies;
         }
         self.settle(io);
     }

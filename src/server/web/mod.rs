@@ -12,11 +12,14 @@ mod framing;
 mod handler;
 mod heartbeat;
 mod net;
+mod proxied;
+mod proxies;
 
 pub use counters::{Statuses, WebCounters};
 pub use exchange::{Exchange, Request};
 pub use handler::Web;
 pub use net::Net;
+pub use proxies::{Network, NotANetwork, Proxies};
 
 use crate::base::{ConnId, Limits};
 use crate::protocol::CloseCode;
@@ -53,6 +56,8 @@ pub struct WebConfig {
     pub limits: Limits,
     /// permessage-deflate, for clients that offer it; `None` for no compression.
     pub compression: Option<CodecsConfig>,
+    /// Who is believed when they say from where a connection or a request comes.
+    pub proxies: Proxies,
 }
 
 /// Why a WebSocket is over.

@@ -1,6 +1,7 @@
 //! What an application may do with its WebSockets.
 
-use super::{Answer, Exchange, WebConfig, WebCounters};
+use super::admission::Address;
+use super::{Answer, Exchange, Proxies, WebConfig, WebCounters};
 use crate::base::limits::CONNECTIONS_RESERVED;
 use crate::base::{Class, ConnId, Limits, LoopCounters, Moment, Refused, Timestamp};
 use crate::protocol::deflate::Codecs;
@@ -19,7 +20,10 @@ pub(super) struct Sockets {
     pub(super) done: VecDeque<Done>,
     pub(super) closing_timeout_ms: u64,
     /// What the application has set, and is not gone by yet.
-    pub(super) new_limits: Option<Box<Limits>>,
+    pub(super) new_limits: Option<Box<(Limits, Proxies)>>,
+    /// By the index of a [`ConnId`]: the address as which each connection is counted, once that is
+    /// known.
+    addresses: Vec<Option<Address>>,
     pub(super) counters: WebCounters,
     /// Where compression is agreed to.
     codecs: Option<Arc<Codecs>>,
@@ -52,6 +56,7 @@ impl Sockets {
             done: VecDeque::new(),
             closing_timeout_ms: config.limits.closing_timeout_ms,
             new_limits: None,
+            addresses: Vec::with_capacity(CONNECTIONS_RESERVED),
             counters: WebCounters::default(),
             codecs: config.compression.map(Codecs::new),
         }
@@ -69,6 +74,31 @@ impl Sockets {
         self.sending[conn.index()] = Some(Sending { half, conn, deadline: Moment::NEVER });
         self.counters.websockets += 1;
         self.counters.websockets_opened += 1;
+    }
+
+    /// A connection that is not counted as an address's yet.
+    pub(super) fn arrived(&mut self, conn: ConnId) {
+        if self.addresses.len() <= conn.index() {
+            self.addresses.resize_with(conn.index() + 1, || None);
+        }
+        self.addresses[conn.index()] = None;
+    }
+
+    /// As which address a connection is counted.
+    pub(super) fn address(&self, conn: ConnId) -> Option<Address> {
+        self.addresses.get(conn.index()).copied().flatten()
+    }
+
+    /// From now on a connection is counted as this address's.
+    pub(super) fn set_address(&mut self, conn: ConnId, address: Address) {
+        if let Some(place) = self.addresses.get_mut(conn.index()) {
+            *place = Some(address);
+        }
+    }
+
+    /// A connection has gone; tells as which address it was counted.
+    pub(super) fn left(&mut self, conn: ConnId) -> Option<Address> {
+        self.addresses.get_mut(conn.index()).and_then(Option::take)
     }
 
     pub(super) fn end_others(&self, io: &mut Io) {
@@ -110,6 +140,13 @@ impl Net<'_> {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.io.connections()
+    }
+
+    /// From where an open connection comes, as it is counted: an IPv4 address, or the /64 of an IPv6
+    /// one. None if a trusted proxy has not said so.
+    #[must_use]
+    pub fn address(&self, conn: ConnId) -> Option<String> {
+        self.sockets.address(conn).map(|address| address.to_string())
     }
 
     /// What connections and WebSockets have been counted for.
@@ -267,11 +304,12 @@ impl Net<'_> {
     /// Goes by other limits, in [`Application::woken`](super::Application::woken): from the end of
     /// that call on. Those of messages are for WebSockets that are opened then, those of addresses for
     /// connections that come then, and waits that have begun end as they were set. The limits of
-    /// outboxes, and the number of connections, stay as they are.
-    pub fn set_limits(&mut self, limits: &Limits) {
+    /// outboxes, and the number of connections, stay as they are. `proxies` are believed by the
+    /// connections that come then, and by all later requests.
+    pub fn set_limits(&mut self, limits: &Limits, proxies: &Proxies) {
         self.io.set_timeouts(limits);
         self.sockets.closing_timeout_ms = limits.closing_timeout_ms;
-        self.sockets.new_limits = Some(Box::new(limits.clone()));
+        self.sockets.new_limits = Some(Box::new((limits.clone(), proxies.clone())));
     }
 
     /// Accepts no more connections.

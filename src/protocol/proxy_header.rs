@@ -1,0 +1,295 @@
+//! What a proxy says of a connection before that connection's first byte: the PROXY protocol,
+//! version 2 (HAProxy's `proxy-protocol.txt`, §2.2). Bytes in, the client's address out.
+//!
+//! Version 1, which is a line of text, is recognised and not spoken. Whom to believe is not judged
+//! here. Checksums that a header may have (`PP2_TYPE_CRC32C`) are not compared: TCP has its own.
+
+use crate::base::limits::PROXY_HEADER_BYTES_MAX;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// proxy-protocol.txt §2.2: what a header begins with. No request of HTTP does.
+pub const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+/// proxy-protocol.txt §2.1: what one of version 1 begins with.
+const SIGNATURE_1: &[u8; 6] = b"PROXY ";
+/// The signature, version and command, family and transport, two bytes of length.
+const HEAD_LEN: usize = SIGNATURE.len() + 4;
+
+/// A header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProxyHeader {
+    /// From where the client comes; none if the connection is the proxy's own, as for its checks of
+    /// health, or comes over what has no such addresses.
+    pub source: Option<IpAddr>,
+}
+
+/// Why bytes are no header that this end takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyHeaderError {
+    /// They begin with something else.
+    Missing,
+    /// It is one of version 1.
+    Version1,
+    /// It has more than [`PROXY_HEADER_BYTES_MAX`] bytes.
+    TooLong,
+    /// It breaks the format.
+    Malformed(&'static str),
+}
+
+impl ProxyHeader {
+    /// The header at the beginning of `bytes`, and its length; `Ok(None)` if it is not all there.
+    ///
+    /// # Errors
+    /// [`ProxyHeaderError`], as soon as the bytes that are there tell, whatever may follow.
+    pub fn decode(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHeaderError> {
+        let seen = bytes.len().min(SIGNATURE.len());
+        if bytes[..seen] != SIGNATURE[..seen] {
+            return Err(other_than_version_2(bytes));
+        }
+        // Each is judged as soon as it is there: the same fault is found however the bytes were cut.
+        let Some(&command) = bytes.get(SIGNATURE.len()) else { return Ok(None) };
+        let is_local = match command {
+            0x20 => true,
+            0x21 => false,
+            _ if command >> 4 != 2 => {
+                return Err(ProxyHeaderError::Malformed("the version is not 2"));
+            }
+            _ => return Err(ProxyHeaderError::Malformed("the command is unknown")),
+        };
+        let Some(&family) = bytes.get(SIGNATURE.len() + 1) else { return Ok(None) };
+        let addresses = match family {
+            // proxy-protocol.txt §2.2: LOCAL says nothing of addresses, whatever stands here.
+            _ if is_local => Addresses::Unknown,
+            // UNSPEC, and streams and datagrams of AF_UNIX: no addresses as this server counts them.
+            0x00 | 0x31 | 0x32 => Addresses::Unknown,
+            0x11 => Addresses::Inet,
+            0x21 => Addresses::Inet6,
+            _ => return Err(ProxyHeaderError::Malformed("the connection is not one of TCP")),
+        };
+        let Some(&[high, low]) = bytes.get(SIGNATURE.len() + 2..HEAD_LEN) else { return Ok(None) };
+        let len = HEAD_LEN + usize::from(u16::from_be_bytes([high, low]));
+        if len > PROXY_HEADER_BYTES_MAX {
+            return Err(ProxyHeaderError::TooLong);
+        }
+        if len - HEAD_LEN < addresses.len() {
+            return Err(ProxyHeaderError::Malformed("there is no room for the addresses"));
+        }
+        let Some(body) = bytes.get(HEAD_LEN..len) else { return Ok(None) };
+        let source = addresses.source(body);
+        if source.is_some() {
+            check_fields(&body[addresses.len()..])?;
+        }
+        Ok(Some((ProxyHeader { source }, len)))
+    }
+
+    /// Whether `bytes` begin as a header does, of version 1 or 2: for those who must not send one.
+    #[must_use]
+    pub fn begins(bytes: &[u8]) -> bool {
+        bytes.starts_with(SIGNATURE) || bytes.starts_with(SIGNATURE_1)
+    }
+}
+
+fn other_than_version_2(bytes: &[u8]) -> ProxyHeaderError {
+    let seen = bytes.len().min(SIGNATURE_1.len());
+    // The shortest way to tell it from `PUT` and `POST`.
+    const TOLD_APART: usize = 2;
+    if seen >= TOLD_APART && bytes[..seen] == SIGNATURE_1[..seen] {
+        ProxyHeaderError::Version1
+    } else {
+        ProxyHeaderError::Missing
+    }
+}
+
+/// What stands where the addresses are.
+#[derive(Clone, Copy, Debug)]
+enum Addresses {
+    Unknown,
+    Inet,
+    Inet6,
+}
+
+impl Addresses {
+    /// Two addresses and two ports.
+    const fn len(self) -> usize {
+        match self {
+            Addresses::Unknown => 0,
+            Addresses::Inet => 2 * 4 + 2 * 2,
+            Addresses::Inet6 => 2 * 16 + 2 * 2,
+        }
+    }
+
+    /// The client's.
+    fn source(self, body: &[u8]) -> Option<IpAddr> {
+        match self {
+            Addresses::Unknown => None,
+            Addresses::Inet => body.first_chunk::<4>().map(|v4| Ipv4Addr::from(*v4).into()),
+            Addresses::Inet6 => {
+                body.first_chunk::<16>().map(|v6| Ipv6Addr::from(*v6).to_canonical())
+            }
+        }
+    }
+}
+
+/// proxy-protocol.txt §2.2: fields of a type, a length and a value fill what follows the addresses.
+/// They mean nothing here.
+fn check_fields(mut fields: &[u8]) -> Result<(), ProxyHeaderError> {
+    while let [_, high, low, rest @ ..] = fields {
+        let len = usize::from(u16::from_be_bytes([*high, *low]));
+        fields = rest.get(len..).ok_or(ProxyHeaderError::Malformed("a field ends too late"))?;
+    }
+    if fields.is_empty() {
+        Ok(())
+    } else {
+        Err(ProxyHeaderError::Malformed("a field has no length"))
+    }
+}
+
+impl fmt::Display for ProxyHeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ProxyHeaderError::Missing => {
+                "from this proxy a connection begins with a header of the PROXY protocol, version 2"
+            }
+            ProxyHeaderError::Version1 => "of the PROXY protocol only version 2 is spoken here",
+            ProxyHeaderError::TooLong => "the PROXY header is too long",
+            ProxyHeaderError::Malformed(what) => what,
+        })
+    }
+}
+
+impl std::error::Error for ProxyHeaderError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    /// A header with this command, family and body.
+    fn header(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(body.len()).unwrap().to_be_bytes();
+        [&SIGNATURE[..], &[command, family], &len, body].concat()
+    }
+
+    fn inet(fields: &[u8]) -> Vec<u8> {
+        let addresses = [203, 0, 113, 7, 10, 0, 0, 1, 0x12, 0x34, 0, 80];
+        header(0x21, 0x11, &[&addresses[..], fields].concat())
+    }
+
+    fn source(bytes: &[u8]) -> Option<String> {
+        let (header, len) = ProxyHeader::decode(bytes).unwrap().unwrap();
+        assert_eq!(len, bytes.len());
+        header.source.map(|source| source.to_string())
+    }
+
+    #[test]
+    fn the_client_is_who_the_header_names() {
+        assert_eq!(source(&inet(b"")).as_deref(), Some("203.0.113.7"));
+        let mut body = [0; 36];
+        body[..2].copy_from_slice(&[0x20, 0x01]);
+        body[15] = 7;
+        assert_eq!(source(&header(0x21, 0x21, &body)).as_deref(), Some("2001::7"));
+        // An IPv4 address in the clothes of IPv6.
+        body[..16].copy_from_slice(&"::ffff:192.0.2.9".parse::<Ipv6Addr>().unwrap().octets());
+        assert_eq!(source(&header(0x21, 0x21, &body)).as_deref(), Some("192.0.2.9"));
+    }
+
+    #[test]
+    fn fields_behind_the_addresses_are_passed_over() {
+        let fields = [&[0x05, 0, 3][..], b"abc", &[0xE0, 0, 0]].concat();
+        assert_eq!(source(&inet(&fields)).as_deref(), Some("203.0.113.7"));
+        for wrong in [&[5][..], &[5, 0], &[5, 0, 1], &[5, 0, 0, 5], &[5, 0xFF, 0xFF, 0]] {
+            let decoded = ProxyHeader::decode(&inet(wrong));
+            assert!(matches!(decoded, Err(ProxyHeaderError::Malformed(_))), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_of_the_proxys_own_names_nobody() {
+        assert_eq!(source(&header(0x20, 0x00, b"")), None);
+        assert_eq!(source(&header(0x20, 0x11, b"anything")), None);
+        assert_eq!(source(&header(0x21, 0x00, b"anything")), None);
+        assert_eq!(source(&header(0x21, 0x31, &[0; 216])), None);
+    }
+
+    #[test]
+    fn all_other_commands_and_families_are_refused() {
+        for byte in 0..=u8::MAX {
+            let command = ProxyHeader::decode(&header(byte, 0x11, &[0; 12]));
+            assert_eq!(command.is_ok(), [0x20, 0x21].contains(&byte), "{byte:x}");
+            let family = ProxyHeader::decode(&header(0x21, byte, &[0; 216 + 3]));
+            let known = [0x00, 0x11, 0x21, 0x31, 0x32].contains(&byte);
+            assert_eq!(family.is_ok(), known, "{byte:x}: {family:?}");
+        }
+        for (family, len) in [(0x11, 11), (0x21, 35)] {
+            let short = ProxyHeader::decode(&header(0x21, family, &vec![0; len]));
+            assert!(matches!(short, Err(ProxyHeaderError::Malformed(_))), "{family:x}");
+        }
+    }
+
+    #[test]
+    fn a_header_is_as_long_as_it_may_be_and_no_longer() {
+        let of = |len: usize| ProxyHeader::decode(&header(0x20, 0, &vec![0; len - HEAD_LEN]));
+        assert!(of(PROXY_HEADER_BYTES_MAX).is_ok());
+        assert_eq!(of(PROXY_HEADER_BYTES_MAX + 1), Err(ProxyHeaderError::TooLong));
+        // Judged by what it says, before it comes.
+        let announced = [&SIGNATURE[..], &[0x21, 0x11, 0xFF, 0xFF]].concat();
+        assert_eq!(ProxyHeader::decode(&announced), Err(ProxyHeaderError::TooLong));
+    }
+
+    #[test]
+    fn what_is_no_header_is_told_at_once() {
+        for (bytes, error) in [
+            (&b"GET / HTTP/1.1\r\n"[..], ProxyHeaderError::Missing),
+            (b"P", ProxyHeaderError::Missing),
+            (b"POST / HTTP/1.1\r\n", ProxyHeaderError::Missing),
+            (b"\r\n\r\nG", ProxyHeaderError::Missing),
+            (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n", ProxyHeaderError::Version1),
+        ] {
+            assert_eq!(ProxyHeader::decode(bytes), Err(error));
+        }
+        assert_eq!(ProxyHeader::decode(b""), Ok(None));
+        assert!(ProxyHeader::begins(&inet(b"")) && ProxyHeader::begins(b"PROXY UNKNOWN\r\n"));
+        assert!(!ProxyHeader::begins(b"PROPFIND / HTTP/1.1") && !ProxyHeader::begins(b"\r\n"));
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_mean_the_same_however_they_are_cut(
+            command in prop_oneof![8 => Just(0x21u8), 2 => Just(0x20), 1 => any::<u8>()],
+            family in prop_oneof![4 => Just(0x11u8), 4 => Just(0x21), 1 => any::<u8>()],
+            body in vec(any::<u8>(), 0..80),
+            announced in prop_oneof![4 => Just(None), 1 => any::<u16>().prop_map(Some)],
+            rest in vec(any::<u8>(), 0..20),
+        ) {
+            let mut bytes = header(command, family, &body);
+            if let Some(len) = announced {
+                bytes[14..16].copy_from_slice(&len.to_be_bytes());
+            }
+            bytes.extend(rest);
+            let whole = ProxyHeader::decode(&bytes);
+            let mut first = None;
+            for cut in 0..=bytes.len() {
+                match ProxyHeader::decode(&bytes[..cut]) {
+                    Ok(None) => prop_assert_eq!(first, None),
+                    told => {
+                        let told = Some(told);
+                        prop_assert!(first.is_none() || first == told);
+                        first = told;
+                    }
+                }
+            }
+            prop_assert_eq!(first.unwrap_or(Ok(None)), whole);
+            if let Ok(Some((_, len))) = whole {
+                prop_assert!(len <= bytes.len() && len <= PROXY_HEADER_BYTES_MAX);
+            }
+        }
+
+        #[test]
+        fn no_bytes_are_too_strange(bytes in vec(any::<u8>(), 0..300)) {
+            let _ = ProxyHeader::decode(&bytes);
+            let signed = [&SIGNATURE[..], &bytes].concat();
+            let _ = ProxyHeader::decode(&signed);
+        }
+    }
+}
