@@ -148,6 +148,9 @@ pub const PUSH_USERS_MAX: usize = 1_000;
 pub const HTTP_CALLS_MAX: usize = 16_384;
 /// Users and addresses whose requests of HTTP are counted at one time.
 pub const HTTP_RATES_MAX: usize = 65_536;
+/// Users whose requests over all of their connections are counted at one time: more than a machine has
+/// connections for, within the seconds for which each is remembered.
+pub const USER_RATES_MAX: usize = 1_000_000;
 /// How long a store that has refused to write is taken for one that cannot, if it is not asked again.
 pub const STORE_REFUSED_MS: u64 = 5_000;
 /// A token, in bytes: several times what the claims of people come to.
@@ -216,6 +219,19 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Requests that a connection may send at once after a pause.
     pub burst: u32,
+    /// Messages of a connection in a minute, and calls of a user over HTTP; 0: as many as their rate
+    /// lets pass.
+    pub messages_per_minute: u32,
+    /// Requests of a user a second, over all of their connections and over HTTP together; 0: as many as
+    /// each of these may.
+    pub user_requests_per_second: u32,
+    /// Requests that a user may send at once after a pause, over all of their connections.
+    pub user_burst: u32,
+    /// Bytes of a WebSocket that are read in a second; 0: as many as come. Beyond it the connection is
+    /// left unread for a while: nothing is lost, and TCP tells its peer.
+    pub bytes_per_second: u32,
+    /// Bytes that are read at once after a pause. A read more may come with them.
+    pub bytes_burst: u32,
     /// Connections of a user.
     pub connections_per_user: u32,
     /// Connections of an address (IPv6: of a /64).
@@ -311,6 +327,11 @@ impl Default for Limits {
             title_bytes: 128,
             requests_per_second: 10,
             burst: 30,
+            messages_per_minute: 0,
+            user_requests_per_second: 0,
+            user_burst: 100,
+            bytes_per_second: 0,
+            bytes_burst: 1024 * 1024,
             connections_per_user: 20,
             connections_per_address: 100,
             connections_per_address_minute: 0,

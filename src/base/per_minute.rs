@@ -44,7 +44,7 @@ impl PerMinute {
     /// Whether nothing is remembered any more.
     #[must_use]
     pub fn is_at_rest(&self, now: Moment) -> bool {
-        now.millis_since(self.since) >= 2 * MINUTE_MS
+        (self.count, self.before) == (0, 0) || now.millis_since(self.since) >= 2 * MINUTE_MS
     }
 }
 

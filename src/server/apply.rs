@@ -190,11 +190,12 @@ impl<S: Backend> Chat<S> {
     }
 
     /// Reads from a connection, or not: not while the hub holds it, while too many of its calls
-    /// wait for handlers, or while the server stops.
+    /// wait for handlers, while it has sent too many bytes, or while the server stops.
     pub(super) fn settle_pause(&mut self, net: &mut Net<'_>, conn: ConnId) {
-        let is_stopping = self.is_stopping();
+        let (is_stopping, now) = (self.is_stopping(), net.now());
         let Some(session) = self.session(conn) else { return };
-        if session.is_held || session.calls >= REQUESTS_IN_FLIGHT_MAX || is_stopping {
+        let is_busy = session.is_held || session.calls >= REQUESTS_IN_FLIGHT_MAX;
+        if is_busy || session.unread_until() > now || is_stopping {
             net.pause(conn);
         } else {
             net.resume(conn);

@@ -13,7 +13,7 @@ use super::session::{Arriving, Known, Phase, Session};
 use super::shared::Shared;
 use super::streams::{guest, largest_binary, too_many_guests};
 use super::web::{Answer, Application, Exchange, Message, Net, Over, Request, Web, WebConfig};
-use crate::base::limits::STORE_REFUSED_MS;
+use crate::base::limits::{HTTP_RATES_MAX, STORE_REFUSED_MS, USER_RATES_MAX};
 use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot};
 use crate::hub::{Effects, Hub, Input, Origin};
 use crate::protocol::CloseCode;
@@ -58,7 +58,10 @@ pub struct Chat<S = Store> {
     /// Calls that came on no connection and wait for an answer.
     pub(super) calls: HashMap<u64, Waiting>,
     pub(super) next_call: u64,
+    /// Of calls over HTTP.
     pub(super) rates: Rates,
+    /// Of users, over all that they send.
+    pub(super) user_rates: Rates,
     /// When the store last refused to write, if it has taken nothing since.
     pub(super) store_refused: Option<Moment>,
     pub(super) counters: Counters,
@@ -102,8 +105,7 @@ impl<S: Backend> Chat<S> {
             proxies: config.proxies.clone(),
         };
         let web_seed = chance.next_u64();
-        let rates = Rates::new(chance.next_u64());
-        let mut chat = Chat::new(config, verifier, hub, store, shared, rates);
+        let mut chat = Chat::new(config, verifier, hub, store, shared, chance.next_u64());
         chat.started = started;
         Web::new(chat, web_config, web_seed)
     }
@@ -124,7 +126,7 @@ impl<S: Backend> Chat<S> {
         hub: Hub,
         store: S,
         shared: Arc<Shared>,
-        rates: Rates,
+        rates_seed: u64,
     ) -> Chat<S> {
         let largest_binary = largest_binary(&config.streams);
         Chat {
@@ -141,7 +143,8 @@ impl<S: Backend> Chat<S> {
             largest_binary,
             calls: HashMap::new(),
             next_call: 0,
-            rates,
+            rates: Rates::new(HTTP_RATES_MAX, rates_seed),
+            user_rates: Rates::new(USER_RATES_MAX, rates_seed),
             store_refused: None,
             counters: Counters::default(),
             outcomes: VecDeque::new(),
@@ -206,7 +209,7 @@ impl<S: Backend> Chat<S> {
             }
         });
         w.number("heartbeat_ms", self.config.limits.heartbeat_interval_ms);
-        w.object_in("limits", |w| encode::limits(w, &self.config.limits));
+        w.object_in("limits", |w| encode::limits(w, &self.limits_for(origin)));
         let is_durable = self.config.data != crate::store::Place::Memory;
         w.text("durability", if is_durable { "disk" } else { "memory" });
         w.text("presence", self.config.presence.as_str());
@@ -251,7 +254,9 @@ impl<S: Backend> Chat<S> {
                 }
             },
         };
+        let unread_until = Some(session.unread_until()).filter(|until| *until > now);
         let deadline = of_phase.min(session.anonymous_deadline());
+        let deadline = unread_until.map_or(deadline, |until| deadline.min(until));
         if deadline != Moment::NEVER {
             net.set_deadline(conn, deadline);
         }
@@ -325,6 +330,10 @@ impl<S: Backend> Application for Chat<S> {
         self.received(net, conn, message);
     }
 
+    fn took_bytes(&mut self, net: &mut Net<'_>, conn: ConnId, bytes: usize) {
+        self.spend_bytes(net, conn, bytes);
+    }
+
     fn closed(&mut self, net: &mut Net<'_>, conn: ConnId, over: Over) {
         log::debug!("{conn}: over: {over:?}");
         self.counters.closed(over);
@@ -371,6 +380,8 @@ impl<S: Backend> Application for Chat<S> {
                 }
             }
         }
+        // It may have been left unread until now.
+        self.settle_pause(net, conn);
         if let Some((code, message, detail)) = due {
             self.say(net, conn, &encode::error(None, code, &message, &detail));
         }

@@ -5,6 +5,7 @@ use super::chat::{BAD_CLIENT, Chat, RATE};
 use super::encode::{self, ErrorDetail};
 use super::handler::{Access, Asking, Call, Caller, Reply};
 use super::json::Writer;
+use super::pace::TooSoon;
 use super::request::{ADMIN_PREFIX, Envelope, Fault, OF_A_CONNECTION, TYPES};
 use super::streams::stream;
 use super::web::{Message, Net};
@@ -32,14 +33,7 @@ pub(super) struct Person {
 
 impl<S: Backend> Chat<S> {
     pub(super) fn received(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
-        let now = net.now();
-        let limits = &self.config.limits;
-        let of_users = (limits.requests_per_second, limits.burst);
-        let of_guests = (limits.guest_requests_per_second, limits.guest_burst);
-        let Some(session) = self.session(conn) else { return };
-        let is_guest = session.known().is_some_and(|known| known.is_guest);
-        let (per_second, burst) = if is_guest { of_guests } else { of_users };
-        let rate = session.take_request(now, per_second, burst);
+        let rate = self.take_message(net.now(), conn);
         let (text, bytes) = match message {
             Message::Text(text) => (text, None),
             Message::Binary(bytes) => ("", Some(bytes)),
@@ -56,12 +50,12 @@ impl<S: Backend> Chat<S> {
             return;
         }
         let envelope = if bytes.is_none() { Envelope::parse(text) } else { Err((None, binary())) };
-        if let Err(retry_after_ms) = rate {
+        if let Err(too_soon) = rate {
             let id = match &envelope {
                 Ok(envelope) => envelope.id.clone(),
                 Err((id, _)) => id.clone(),
             };
-            self.over_rate(net, conn, id, retry_after_ms);
+            self.over_rate(net, conn, id, too_soon);
             return;
         }
         match envelope {
@@ -73,8 +67,10 @@ impl<S: Backend> Chat<S> {
         }
     }
 
-    fn over_rate(&mut self, net: &mut Net<'_>, conn: ConnId, id: RequestId, retry_after_ms: u64) {
+    fn over_rate(&mut self, net: &mut Net<'_>, conn: ConnId, id: RequestId, too_soon: TooSoon) {
         let now = net.now();
+        let TooSoon { limit, message, retry_after_ms } = too_soon;
+        self.counters.limited(limit);
         let is_one_too_many = self.session(conn).is_some_and(|session| session.over_rate(now));
         if is_one_too_many {
             self.counters.refused(RefusalCode::RateLimited.as_str());
@@ -83,7 +79,7 @@ impl<S: Backend> Chat<S> {
         }
         let detail = ErrorDetail { retry_after_ms: Some(retry_after_ms), ..ErrorDetail::default() };
         let code = RefusalCode::RateLimited.as_str();
-        self.error(net, conn, id.as_deref(), code, "too many requests", &detail);
+        self.error(net, conn, id.as_deref(), code, message, &detail);
     }
 
     pub(super) fn fault(&mut self, net: &mut Net<'_>, origin: &Origin, fault: &Fault) {

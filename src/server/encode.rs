@@ -337,4 +337,15 @@ pub(super) fn limits(w: &mut Writer, limits: &Limits) {
     w.number("invites", limits.invites);
     w.number("fragments", limits.fragments);
     w.number("subscriptions", limits.subscriptions);
+    if limits.messages_per_minute > 0 {
+        w.number("messages_per_minute", limits.messages_per_minute);
+    }
+    if limits.user_requests_per_second > 0 {
+        w.number("user_requests_per_second", limits.user_requests_per_second);
+        w.number("user_burst", limits.user_burst);
+    }
+    if limits.bytes_per_second > 0 {
+        w.number("bytes_per_second", limits.bytes_per_second);
+        w.number("bytes_burst", limits.bytes_burst);
+    }
 }

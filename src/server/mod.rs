@@ -36,6 +36,8 @@ pub(crate) mod json;
 #[cfg(feature = "server")]
 mod metrics;
 #[cfg(feature = "server")]
+mod pace;
+#[cfg(feature = "server")]
 mod reload;
 #[cfg(feature = "server")]
 pub mod request;

@@ -6,7 +6,7 @@ use super::encode::ErrorDetail;
 use crate::base::limits::{
     ABUSE_WINDOW_MS, ANONYMOUS_ERROR_EVERY_MS, MALFORMED_MAX, OVER_RATE_MAX,
 };
-use crate::base::{ConnId, Moment, StreamId, Timestamp, UserId};
+use crate::base::{ConnId, Moment, PerMinute, StreamId, Timestamp, UserId};
 use crate::hub::streams::StreamRights;
 use std::sync::Arc;
 
@@ -24,7 +24,8 @@ pub(super) struct Session {
     pub(super) is_counted: bool,
     /// Calls of handlers that have not been answered.
     pub(super) calls: u16,
-    abuse: Option<Box<Abuse>>,
+    /// Most connections have none.
+    tally: Option<Box<Tally>>,
     anonymous: Option<Box<Anonymous>>,
 }
 
@@ -97,7 +98,7 @@ impl Session {
             is_announcing_resume: false,
             is_counted: false,
             calls: 0,
-            abuse: None,
+            tally: None,
             anonymous: None,
         }
     }
@@ -134,11 +135,39 @@ impl Session {
     }
 
     fn abuse(&mut self, now: Moment) -> &mut Abuse {
-        let abuse = self.abuse.get_or_insert_default();
+        let abuse = &mut self.tally.get_or_insert_default().abuse;
         if now.millis_since(abuse.since) >= ABUSE_WINDOW_MS {
-            **abuse = Abuse { since: now, malformed: 0, over_rate: 0 };
+            *abuse = Abuse { since: now, malformed: 0, over_rate: 0 };
         }
         abuse
+    }
+
+    /// Counts a message towards those of a minute, where they are limited; over it it tells in how many
+    /// ms the next one may come.
+    pub(super) fn take_message(&mut self, now: Moment, per_minute: u32) -> Result<(), u64> {
+        if per_minute == 0 {
+            return Ok(());
+        }
+        self.tally.get_or_insert_default().minute.take(now, per_minute)
+    }
+
+    /// Counts bytes that were read; tells whether nothing is to be read for a while because of them.
+    pub(super) fn spend_bytes(
+        &mut self,
+        now: Moment,
+        bytes: usize,
+        per_second: u32,
+        burst: u32,
+    ) -> bool {
+        let tally = self.tally.get_or_insert_default();
+        let wait_ms = tally.bytes.spend(now, bytes as u64, per_second, burst);
+        tally.unread_until = now.plus_millis(wait_ms);
+        wait_ms > 0
+    }
+
+    /// Until when nothing is read from it, as it has sent too many bytes.
+    pub(super) fn unread_until(&self) -> Moment {
+        self.tally.as_ref().map_or(Moment::ZERO, |tally| tally.unread_until)
     }
 
     /// An error that answers a request without an `id`: whether to send it now. If not, it is kept
@@ -219,6 +248,25 @@ impl Rate {
         self.spread_until_us = spread_until_us;
         Ok(())
     }
+
+    /// Counts an amount that has come already; tells for how many ms no more may.
+    fn spend(&mut self, now: Moment, amount: u64, per_second: u32, burst: u32) -> u64 {
+        let us = |amount: u64| amount.saturating_mul(1_000_000).div_ceil(u64::from(per_second));
+        let now_us = now.as_millis().saturating_mul(1_000);
+        self.spread_until_us = self.spread_until_us.max(now_us).saturating_add(us(amount));
+        let allowed_us = now_us.saturating_add(us(u64::from(burst)));
+        self.spread_until_us.saturating_sub(allowed_us).div_ceil(1_000)
+    }
+}
+
+/// What is counted of a connection that is not as quiet as most, or is limited in more ways.
+#[derive(Debug, Default)]
+struct Tally {
+    abuse: Abuse,
+    minute: PerMinute,
+    bytes: Rate,
+    /// So many bytes came that nothing is read before then.
+    unread_until: Moment,
 }
 
 #[derive(Debug, Default)]
@@ -269,6 +317,30 @@ mod tests {
             );
         }
         assert!(rate.take(at(60_000), 10, 30).is_err());
+    }
+
+    #[test]
+    fn an_amount_that_came_is_paid_off_by_waiting() {
+        let mut rate = Rate::default();
+        assert_eq!(rate.spend(at(1_000), 3_000, 1_000, 3_000), 0);
+        assert_eq!(rate.spend(at(1_000), 500, 1_000, 3_000), 500);
+        assert_eq!(rate.spend(at(1_500), 0, 1_000, 3_000), 0);
+        assert_eq!(rate.spend(at(1_500), 1, 1_000, 3_000), 1);
+        assert_eq!(
+            rate.spend(at(60_000), 4_000, 1_000, 3_000),
+            1_000,
+            "a pause is a burst's worth"
+        );
+        assert_eq!(rate.spend(at(60_000), u64::MAX, 1, u32::MAX).min(1), 1, "it does not overflow");
+    }
+
+    #[test]
+    fn a_quiet_connection_owns_no_tally() {
+        let mut session = session();
+        assert_eq!(session.take_message(at(0), 0), Ok(()));
+        assert!(session.tally.is_none() && session.unread_until() == Moment::ZERO);
+        assert_eq!(session.take_message(at(0), 1), Ok(()));
+        assert!(session.take_message(at(0), 1).is_err());
     }
 
     #[test]

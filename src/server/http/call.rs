@@ -100,12 +100,12 @@ impl<S: Backend> Chat<S> {
             Caller::User(person) => Asker::User(person.user.clone()),
             Caller::Nobody | Caller::Guest(_) => Asker::at(request.peer),
         };
-        let limits = &self.config.limits;
-        let (per_second, burst) = (limits.requests_per_second, limits.burst);
-        self.rates.take(asker, net.now(), per_second, burst).map_err(|retry_after_ms| {
-            let retry_after_ms = Some(retry_after_ms);
+        let limits = self.config.limits.clone();
+        self.take_call(net.now(), asker, &limits).map_err(|too_soon| {
+            self.counters.limited(too_soon.limit);
+            let retry_after_ms = Some(too_soon.retry_after_ms);
             let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
-            Unfit::new("rate_limited", "too many requests", detail)
+            Unfit::new("rate_limited", too_soon.message, detail)
         })
     }
 

@@ -14,5 +14,5 @@ mod status;
 mod streams;
 
 pub(super) use call::HttpCall;
-pub(super) use rates::Rates;
+pub(super) use rates::{Allowance, Asker, Held, Rates};
 pub(super) use route::{Readiness, Routed, Rules, route};

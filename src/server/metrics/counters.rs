@@ -12,6 +12,14 @@ pub(super) const CLOSE_CODES: [u16; 24] = [
     1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 4000, 4001,
     4002, 4003, 4004, 4101, 4102, 4103, 4200, 4201,
 ];
+/// The limits that are told apart where they bite, by the last part of their key.
+pub(super) const LIMITS: [&str; 5] = [
+    "bytes_per_second",
+    "guest_requests_per_second",
+    "messages_per_minute",
+    "requests_per_second",
+    "user_requests_per_second",
+];
 /// RFC 6455 §7.1.5: the peer's Close had no code.
 const NO_CODE: u16 = 1005;
 /// RFC 6455 §7.1.5: there was no Close.
@@ -47,6 +55,8 @@ pub(in crate::server) struct Counters {
     refused: [u64; RefusalCode::ALL.len()],
     /// Those that were refused with a code that a handler of the embedding program made up.
     pub(super) refused_otherwise: u64,
+    /// How often each of [`LIMITS`] bit.
+    limited: [u64; LIMITS.len()],
     /// WebSockets that were closed from the other end, or lost.
     pub(super) closed_by_client: Closes,
     /// WebSockets that were closed from this end.
@@ -75,6 +85,19 @@ impl Counters {
     /// Each code, and how many requests were refused with it.
     pub(super) fn refusals(&self) -> impl Iterator<Item = (RefusalCode, u64)> {
         RefusalCode::ALL.iter().copied().zip(self.refused)
+    }
+
+    /// A limit bit: the last part of its key. One that is not told apart is not counted here.
+    pub(in crate::server) fn limited(&mut self, limit: &str) {
+        let place = LIMITS.iter().position(|known| *known == limit);
+        if let Some(count) = place.and_then(|place| self.limited.get_mut(place)) {
+            *count += 1;
+        }
+    }
+
+    /// Each limit, and how often it bit.
+    pub(super) fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        LIMITS.into_iter().zip(self.limited)
     }
 
     /// A WebSocket is over.

@@ -166,6 +166,11 @@ impl Snapshot {
             outcomes.map(|(outcome, count)| ([("outcome", outcome)], count)),
         )?;
         page.counters(
+            "limited",
+            "How often a limit bit, by the last part of its key: requests that were refused for it, and reads that were put off.",
+            of_chat.limits().map(|(limit, count)| ([("limit", limit)], count)),
+        )?;
+        page.counters(
             "http_responses",
             "Answers to requests of HTTP, by status.",
             self.of_web

@@ -69,11 +69,9 @@ impl<S: Backend> Chat<S> {
     /// What somebody sends who speaks nothing: it counts towards the rate, and is ignored.
     pub(in crate::server) fn overhear(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let now = net.now();
-        let (per_second, burst) =
-            (self.config.limits.requests_per_second, self.config.limits.burst);
-        let Some(session) = self.session(conn) else { return };
-        let is_over = session.take_request(now, per_second, burst).is_err();
-        if is_over && session.over_rate(now) {
+        let Err(too_soon) = self.take_message(now, conn) else { return };
+        self.counters.limited(too_soon.limit);
+        if self.session(conn).is_some_and(|session| session.over_rate(now)) {
             let (code, name) = RATE;
             net.close(conn, code, name);
         }

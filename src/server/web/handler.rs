@@ -129,6 +129,15 @@ impl<A: Application> Web<A> {
         self.settle(io);
     }
 
+    /// Reads frames, and tells the application of how many bytes; returns their number.
+    fn take_frames(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
+        let used = self.read_frames(io, conn, bytes);
+        if used > 0 {
+            self.application.took_bytes(&mut Net { io, sockets: &mut self.sockets }, conn, used);
+        }
+        used
+    }
+
     /// Reads frames; returns how many of `bytes` were used up.
     fn read_frames(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
         let all = bytes.len();
@@ -315,12 +324,12 @@ impl<A: Application> Handler for Web<A> {
                     // What a client sends before it has our answer lies behind the head.
                     Some(Some(Connection { stage: Stage::Open(_), .. })) => {
                         let early = &mut bytes[used..];
-                        used + if early.is_empty() { 0 } else { self.read_frames(io, conn, early) }
+                        used + if early.is_empty() { 0 } else { self.take_frames(io, conn, early) }
                     }
                     Some(Some(Connection { stage: Stage::Over, .. }) | None) | None => bytes.len(),
                 }
             }
-            Stage::Open(_) => self.read_frames(io, conn, bytes),
+            Stage::Open(_) => self.take_frames(io, conn, bytes),
             Stage::Over => bytes.len(),
         }
     }

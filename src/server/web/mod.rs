@@ -104,6 +104,11 @@ pub trait Application {
     /// A message came, whole.
     fn message(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>);
 
+    /// So many bytes of an open WebSocket were read, control frames and all.
+    fn took_bytes(&mut self, net: &mut Net<'_>, conn: ConnId, bytes: usize) {
+        let _ = (net, conn, bytes);
+    }
+
     /// All messages that one read has brought from this connection were handed over: what was kept
     /// of them to be handed on together is handed on now.
     fn caught_up(&mut self, net: &mut Net<'_>, conn: ConnId) {

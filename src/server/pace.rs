@@ -1,0 +1,138 @@
+//! How fast somebody may ask: on a connection, by second and by minute, and as a user over all
+//! connections and HTTP; and how many bytes of a connection are read.
+//!
+//! A request too many is refused, as its sender can wait. Bytes too many are left unread for a while, as
+//! they are parts of messages: TCP tells the sender to wait, and nothing is lost.
+
+use super::chat::Chat;
+use super::http::{Allowance, Asker, Held};
+use super::web::Net;
+use crate::base::{ConnId, Limits, Moment, UserId};
+use crate::hub::Origin;
+use crate::store::Backend;
+
+/// What a request is refused for that came too soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooSoon {
+    /// The last part of the limit's key.
+    pub(super) limit: &'static str,
+    /// For people.
+    pub(super) message: &'static str,
+    pub(super) retry_after_ms: u64,
+}
+
+impl TooSoon {
+    fn new(limit: &'static str, message: &'static str, retry_after_ms: u64) -> TooSoon {
+        TooSoon { limit, message, retry_after_ms }
+    }
+
+    fn of_a_minute(retry_after_ms: u64) -> TooSoon {
+        let message = "too many messages within a minute";
+        TooSoon::new("messages_per_minute", message, retry_after_ms)
+    }
+}
+
+const TOO_MANY: &str = "too many requests";
+
+impl<S: Backend> Chat<S> {
+    /// The limits that hold on a connection.
+    pub(super) fn limits_on(&self, _: ConnId) -> &Limits {
+        &self.config.limits
+    }
+
+    /// The limits that hold for whoever waits for an answer, as they are told.
+    pub(super) fn limits_for(&self, origin: &Origin) -> Limits {
+        let limits = match origin {
+            Origin::Conn(conn, _) => self.limits_on(*conn),
+            Origin::Call(_) => &self.config.limits,
+        };
+        let mut limits = limits.clone();
+        if self.person(origin).is_some_and(|person| person.is_guest) {
+            limits.requests_per_second = limits.guest_requests_per_second;
+            limits.burst = limits.guest_burst;
+        }
+        limits
+    }
+
+    /// Counts a message of a connection, or tells what it is refused for.
+    pub(super) fn take_message(&mut self, now: Moment, conn: ConnId) -> Result<(), TooSoon> {
+        let limits = self.limits_on(conn);
+        let of_users = ("requests_per_second", limits.requests_per_second, limits.burst);
+        let of_guests =
+            ("guest_requests_per_second", limits.guest_requests_per_second, limits.guest_burst);
+        let per_minute = limits.messages_per_minute;
+        let of_all = (limits.user_requests_per_second, limits.user_burst);
+        let Some(session) = self.session(conn) else { return Ok(()) };
+        let is_guest = session.known().is_some_and(|known| known.is_guest);
+        let (limit, per_second, burst) = if is_guest { of_guests } else { of_users };
+        session
+            .take_request(now, per_second, burst)
+            .map_err(|retry_after_ms| TooSoon::new(limit, TOO_MANY, retry_after_ms))?;
+        session.take_message(now, per_minute).map_err(TooSoon::of_a_minute)?;
+        let user = session.known().filter(|known| of_all.0 > 0 && !known.is_guest);
+        match user.map(|known| known.user.clone()) {
+            Some(user) => self.take_of_user(now, user, of_all),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a call over HTTP, or tells what it is refused for.
+    pub(super) fn take_call(
+        &mut self,
+        now: Moment,
+        asker: Asker,
+        limits: &Limits,
+    ) -> Result<(), TooSoon> {
+        let allowance = Allowance {
+            per_second: limits.requests_per_second,
+            burst: limits.burst,
+            per_minute: limits.messages_per_minute,
+        };
+        let user = match &asker {
+            Asker::User(user) if limits.user_requests_per_second > 0 => Some(user.clone()),
+            Asker::User(_) | Asker::Address(_) => None,
+        };
+        self.rates.take(asker, now, allowance).map_err(|held| match held {
+            Held::Second(wait_ms) => TooSoon::new("requests_per_second", TOO_MANY, wait_ms),
+            Held::Minute(wait_ms) => TooSoon::of_a_minute(wait_ms),
+        })?;
+        match user {
+            Some(user) => {
+                self.take_of_user(now, user, (limits.user_requests_per_second, limits.user_burst))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a request of a user, from wherever it came.
+    fn take_of_user(
+        &mut self,
+        now: Moment,
+        user: UserId,
+        (per_second, burst): (u32, u32),
+    ) -> Result<(), TooSoon> {
+        let allowance = Allowance { per_second, burst, per_minute: 0 };
+        self.user_rates.take(Asker::User(user), now, allowance).map_err(|held| {
+            let (Held::Second(wait_ms) | Held::Minute(wait_ms)) = held;
+            let message = "too many requests on all of your connections together";
+            TooSoon::new("user_requests_per_second", message, wait_ms)
+        })
+    }
+
+    /// Counts bytes that were read from a connection. If they were too many, it is not read for a
+    /// while.
+    pub(super) fn spend_bytes(&mut self, net: &mut Net<'_>, conn: ConnId, bytes: usize) {
+        let limits = self.limits_on(conn);
+        let (per_second, burst) = (limits.bytes_per_second, limits.bytes_burst);
+        if per_second == 0 {
+            return;
+        }
+        let now = net.now();
+        let Some(session) = self.session(conn) else { return };
+        if session.spend_bytes(now, bytes, per_second, burst) {
+            self.counters.limited("bytes_per_second");
+            self.settle_pause(net, conn);
+            self.arm(net, conn);
+        }
+    }
+}
