@@ -151,6 +151,8 @@ pub const HTTP_RATES_MAX: usize = 65_536;
 /// Users whose requests over all of their connections are counted at one time: more than a machine has
 /// connections for, within the seconds for which each is remembered.
 pub const USER_RATES_MAX: usize = 1_000_000;
+/// Users for whom other limits hold than for all, in a configuration.
+pub const USER_EXCEPTIONS_MAX: usize = 10_000;
 /// How long a store that has refused to write is taken for one that cannot, if it is not asked again.
 pub const STORE_REFUSED_MS: u64 = 5_000;
 /// A token, in bytes: several times what the claims of people come to.

@@ -18,6 +18,7 @@ pub mod per_minute;
 pub mod record;
 pub mod seeded_hash;
 pub mod tree;
+pub mod user_limits;
 
 pub use buffer::Buffer;
 pub use chance::Chance;
@@ -35,3 +36,4 @@ pub use per_minute::PerMinute;
 pub use record::{Invite, MemberState, Outcome, Query, Record, Revocation, RoomState, Snapshot};
 pub use seeded_hash::SeededHash;
 pub use tree::Tree;
+pub use user_limits::{UserLimit, UserLimits};

@@ -2,7 +2,8 @@
 
 use super::{Failure, SECRET_VARIABLE, secret_of_environment};
 use crate::base::limits::{JTI_BYTES_MAX, KID_BYTES_MAX};
-use crate::base::{Limits, UserId};
+use crate::base::user_limits::NotALimit;
+use crate::base::{Limits, UserId, UserLimit, UserLimits};
 use crate::hub::streams::Pattern;
 use crate::reactor::Clock;
 use crate::server::auth::{Claims, SigningKey};
@@ -36,6 +37,11 @@ pub(super) struct TokenArgs {
     /// Let the user watch streams of this pattern alone (may be repeated)
     #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
     subscribe: Vec<String>,
+
+    /// Ask for a limit for this user, as `burst=100`: less than for others, or more where the server's
+    /// limits.claims lets it (may be repeated)
+    #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = parse_limit)]
+    limits: Vec<(String, u32)>,
 
     /// Print a link that signs in to the page of the server at this address; without one, at
     /// http://127.0.0.1:8080/
@@ -108,6 +114,10 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
         admin: args.admin,
         publish: (!args.publish.is_empty()).then(|| args.publish.clone()),
         subscribe: (!args.subscribe.is_empty()).then(|| args.subscribe.clone()),
+        limits: (!args.limits.is_empty()).then(|| {
+            let named = args.limits.iter().map(|(name, value)| (name.clone(), (*value).into()));
+            named.collect()
+        }),
     };
     let token = key.sign(&claims, args.kid.as_deref()).map_err(Failure::new)?;
     match &args.url {
@@ -120,6 +130,17 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
 
 fn parse_pattern(text: &str) -> Result<String, String> {
     Pattern::parse(text).map(|_| text.to_owned()).map_err(|error| format!("a pattern {error}"))
+}
+
+fn parse_limit(text: &str) -> Result<(String, u32), String> {
+    let known = || UserLimit::ALL.iter().map(UserLimit::name).collect::<Vec<_>>().join(", ");
+    let (name, value) = text.split_once('=').ok_or("this is NAME=NUMBER, as burst=100")?;
+    let value: u32 = value.parse().map_err(|_| format!("{value:?} is no number"))?;
+    UserLimits::default().set(name, value).map_err(|error| match error {
+        NotALimit::Unknown => format!("{name:?} is none of {}", known()),
+        NotALimit::Below(min) => format!("{name} is at least {min}"),
+    })?;
+    Ok((name.to_owned(), value))
 }
 
 /// What signs: one of a private key, a secret's file, and the secret of the environment.

@@ -49,7 +49,9 @@ impl Hub {
         effects: &mut Effects,
     ) {
         let ix = self.user_ix(&id);
-        if self.users[ix.0 as usize].conns.as_slice().len() >= self.settings.connections_per_user {
+        let connections_max = self.quotas_of(&id).connections;
+        if self.users[ix.0 as usize].conns.as_slice().len() >= connections_max as usize {
+            self.forget_quotas(ix);
             self.forget_if_unneeded(ix);
             effects.push(Effect::TooMany { conn });
             return;
@@ -144,6 +146,7 @@ impl Hub {
             }
         }
         if is_last {
+            self.forget_quotas(ix);
             self.went(now, ix, effects);
         }
     }

@@ -8,6 +8,7 @@ use super::keep::{Keeping, Retentions};
 use super::makers::Makers;
 use super::manage::Reason;
 use super::presence::{Presence, Scope};
+use super::quotas::Quotas;
 use super::request::Asker;
 use super::room::{Ban, Life, Room, RoomIx};
 use super::streams::{StreamSettings, Streams};
@@ -23,9 +24,7 @@ use std::rc::Rc;
 /// What of the configuration the hub goes by.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub(super) connections_per_user: usize,
-    pub(super) rooms: u32,
-    pub(super) direct_rooms: u32,
+    pub(super) quotas: Quotas,
     pub(super) all_rooms: usize,
     pub(super) room_members: usize,
     pub(super) invites: usize,
@@ -47,9 +46,7 @@ pub struct Settings {
 impl From<&Limits> for Settings {
     fn from(limits: &Limits) -> Settings {
         Settings {
-            connections_per_user: limits.connections_per_user as usize,
-            rooms: limits.rooms,
-            direct_rooms: limits.direct_rooms,
+            quotas: Quotas::from(limits),
             all_rooms: limits.all_rooms as usize,
             room_members: limits.room_members as usize,
             invites: limits.invites as usize,
@@ -85,7 +82,7 @@ impl Settings {
 
     /// Rooms that a user may make in a day.
     pub(super) fn rooms_a_day(&self) -> u32 {
-        self.rooms.max(ROOMS_MADE_A_DAY)
+        self.quotas.rooms.max(ROOMS_MADE_A_DAY)
     }
 
     /// Says which streams there are.
@@ -204,6 +201,8 @@ pub struct Hub {
     pub(super) keeping: Keeping,
     pub(super) makers: Makers,
     pub(super) streams: Streams,
+    /// Those for whom other quotas hold than for all.
+    pub(super) quotas: HashMap<UserId, Quotas, SeededHash>,
     /// Rooms that have not ended.
     pub(super) live_rooms: usize,
     next_ticket: u64,
@@ -234,6 +233,7 @@ impl Hub {
             keeping: Keeping::default(),
             makers: Makers::new(rooms_a_day, hash),
             streams,
+            quotas: HashMap::with_hasher(hash),
             live_rooms: 0,
             next_ticket: 0,
         };

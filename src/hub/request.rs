@@ -3,6 +3,7 @@
 use super::effect::{Answer, Effect, Effects, Refusal, RefusalCode};
 use super::hub::{Hub, Pending};
 use super::input::{Now, Origin, Request, RequestId, Rights, Target};
+use super::quotas::Quotas;
 use super::room::RoomIx;
 use crate::base::{Body, ConnId, Record, Revocation, RoomId, UserId};
 use std::sync::Arc;
@@ -157,7 +158,7 @@ impl Hub {
         let is_barrier = known.is_none();
         if is_barrier {
             self.check_all_rooms()?;
-            let limit = self.settings.direct_rooms;
+            let limit = self.quotas_of(&asker.user).direct_rooms;
             let ix = self.user_by_id.get(&asker.user);
             if ix.is_some_and(|ix| self.users[ix.0 as usize].direct_rooms >= limit) {
                 return Err(Refusal::quota(
@@ -215,7 +216,8 @@ impl Hub {
         members.dedup();
         self.check_members(members.len() + 1)?;
         // Others may not fill somebody's list without end.
-        let most = 2 * self.settings.rooms as usize + self.settings.direct_rooms as usize;
+        let Quotas { rooms, direct_rooms, .. } = self.settings.quotas;
+        let most = 2 * rooms as usize + direct_rooms as usize;
         let is_full = |member: &UserId| {
             let ix = self.user_by_id.get(member);
             ix.is_some_and(|ix| self.users[ix.0 as usize].rooms.as_slice().len() >= most)
@@ -373,7 +375,7 @@ impl Hub {
     }
 
     fn check_quota(&self, user: &UserId) -> Result<(), Refusal> {
-        let limit = self.settings.rooms;
+        let limit = self.quotas_of(user).rooms;
         let ix = self.user_by_id.get(user);
         let user = ix.map(|ix| &self.users[ix.0 as usize]);
         // Those on their way to the store count: asking twenty times at once gives no twenty rooms.

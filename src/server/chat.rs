@@ -209,7 +209,7 @@ impl<S: Backend> Chat<S> {
             }
         });
         w.number("heartbeat_ms", self.config.limits.heartbeat_interval_ms);
-        w.object_in("limits", |w| encode::limits(w, &self.limits_for(origin)));
+        w.object_in("limits", |w| encode::limits(w, &self.limits_told(&person)));
         let is_durable = self.config.data != crate::store::Place::Memory;
         w.text("durability", if is_durable { "disk" } else { "memory" });
         w.text("presence", self.config.presence.as_str());
@@ -230,6 +230,7 @@ impl<S: Backend> Chat<S> {
             allowed_origins: &self.config.allowed_origins,
             now: net.timestamp(),
             is_elsewhere,
+            limits: (&self.config.limits, &self.config.exceptions),
             streams: &self.config.streams,
             lets_guests_in: self.config.lets_guests_in,
             readiness,
@@ -320,6 +321,7 @@ impl<S: Backend> Application for Chat<S> {
         let (is_guest, watches) = (arriving.is_guest, arriving.watches.take());
         let known = Known { is_guest, watches, ..Known::from(&identity) };
         session.phase = Phase::Known(known);
+        self.settle_limits(conn, identity.limits.clone());
         self.let_in(net, conn, identity, resumes);
     }
 

@@ -10,14 +10,15 @@ use super::request::{ADMIN_PREFIX, Envelope, Fault, OF_A_CONNECTION, TYPES};
 use super::streams::stream;
 use super::web::{Message, Net};
 use crate::base::limits::REVOCATIONS_MAX;
-use crate::base::{ConnId, UserId};
+use crate::base::{ConnId, Limits, UserId};
 use crate::hub::streams::StreamRights;
 use crate::hub::{
-    Input, InviteInfo, Origin, RefusalCode, Request, RequestId, Rights, RoomSummary, Scope,
+    Input, InviteInfo, Origin, Quotas, RefusalCode, Request, RequestId, Rights, RoomSummary, Scope,
 };
 use crate::protocol::CloseCode;
 use crate::store::Backend;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Who asks for something.
@@ -29,6 +30,8 @@ pub(super) struct Person {
     pub(super) is_guest: bool,
     /// What they may do with streams.
     pub(super) streams: StreamRights,
+    /// The limits that hold for them, where they are not those of all.
+    pub(super) limits: Option<Rc<Limits>>,
 }
 
 impl<S: Backend> Chat<S> {
@@ -101,10 +104,11 @@ impl<S: Backend> Chat<S> {
         match origin {
             Origin::Conn(conn, _) => {
                 let session = self.sessions.get(conn.index())?.as_ref();
-                let known = session.filter(|session| session.conn == *conn)?.known()?;
+                let session = session.filter(|session| session.conn == *conn)?;
+                let (known, limits) = (session.known()?, session.own_limits().cloned());
                 let streams = known.rights.clone();
                 let (user, is_guest) = (known.user.clone(), known.is_guest);
-                Some(Person { user, is_admin: known.admin, is_guest, streams })
+                Some(Person { user, is_admin: known.admin, is_guest, streams, limits })
             }
             Origin::Call(call) => match self.calls.get(call)? {
                 Waiting::Http(call) => call.caller.clone(),
@@ -179,7 +183,7 @@ impl<S: Backend> Chat<S> {
             _ if kind.starts_with(ADMIN_PREFIX) && !is_admin => {
                 self.refuse(net, origin, "forbidden", "this is for admins");
             }
-            _ => match envelope.request(&self.config.limits, net.timestamp()) {
+            _ => match envelope.request(self.limits_for(person), net.timestamp()) {
                 Ok(Some(Request::Revoke(revocation)))
                     if is_admin && !self.verifier.revocations().has_room_for(&revocation) =>
                 {
@@ -204,7 +208,14 @@ impl<S: Backend> Chat<S> {
             }
             Origin::Call(call) => {
                 let rights = if is_admin { Rights::Admin } else { Rights::User };
-                Input::Call { call: *call, user: person.user.clone(), rights, request }
+                let user = person.user.clone();
+                let quotas = person.limits.as_deref().map(Quotas::from);
+                let before = self.hub.set_quotas(&user, quotas);
+                let call = Input::Call { call: *call, user: user.clone(), rights, request };
+                self.decide(net, call);
+                // What a token asks for a call is for this call.
+                self.hub.set_quotas(&user, before);
+                return;
             }
         };
         self.decide(net, input);

@@ -5,11 +5,15 @@
 //! they are parts of messages: TCP tells the sender to wait, and nothing is lost.
 
 use super::chat::Chat;
+use super::config::Config;
+use super::dispatch::Person;
 use super::http::{Allowance, Asker, Held};
+use super::session::Session;
 use super::web::Net;
-use crate::base::{ConnId, Limits, Moment, UserId};
-use crate::hub::Origin;
+use crate::base::{ConnId, Limits, Moment, UserId, UserLimits};
+use crate::hub::Quotas;
 use crate::store::Backend;
+use std::sync::Arc;
 
 /// What a request is refused for that came too soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,22 +40,51 @@ const TOO_MANY: &str = "too many requests";
 
 impl<S: Backend> Chat<S> {
     /// The limits that hold on a connection.
-    pub(super) fn limits_on(&self, _: ConnId) -> &Limits {
-        &self.config.limits
+    fn limits_on(&self, conn: ConnId) -> &Limits {
+        let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
+        let session = session.filter(|session| session.conn == conn);
+        session.and_then(Session::own_limits).map_or(&self.config.limits, |own| own)
     }
 
-    /// The limits that hold for whoever waits for an answer, as they are told.
-    pub(super) fn limits_for(&self, origin: &Origin) -> Limits {
-        let limits = match origin {
-            Origin::Conn(conn, _) => self.limits_on(*conn),
-            Origin::Call(_) => &self.config.limits,
-        };
-        let mut limits = limits.clone();
-        if self.person(origin).is_some_and(|person| person.is_guest) {
+    /// The limits that hold for somebody.
+    pub(super) fn limits_for<'a>(&'a self, person: &'a Person) -> &'a Limits {
+        person.limits.as_deref().unwrap_or(&self.config.limits)
+    }
+
+    /// The limits that hold for somebody, as they are told.
+    pub(super) fn limits_told(&self, person: &Person) -> Limits {
+        let mut limits = self.limits_for(person).clone();
+        if person.is_guest {
             limits.requests_per_second = limits.guest_requests_per_second;
             limits.burst = limits.guest_burst;
         }
         limits
+    }
+
+    /// Lets those limits hold on a connection whose user is known that the configuration has for them,
+    /// and that their token has asked for.
+    pub(super) fn settle_limits(&mut self, conn: ConnId, asked: Option<Arc<UserLimits>>) {
+        let Some(session) = self.session(conn) else { return };
+        let Some(known) = session.known().filter(|known| !known.is_guest) else { return };
+        let (user, is_of_hub) = (known.user.clone(), known.watches.is_none());
+        let Config { limits, exceptions, .. } = &self.config;
+        let own = exceptions.limits_of(limits, &user, asked.as_deref());
+        if is_of_hub {
+            self.hub.set_quotas(&user, own.as_deref().map(Quotas::from));
+        }
+        if let Some(session) = self.session(conn) {
+            session.set_limits(asked, own);
+        }
+    }
+
+    /// The same for all who are here, when the configuration is another.
+    pub(super) fn settle_all_limits(&mut self) {
+        let here = self.sessions.iter().flatten();
+        let here: Vec<_> =
+            here.map(|session| (session.conn, session.asked_limits().cloned())).collect();
+        for (conn, asked) in here {
+            self.settle_limits(conn, asked);
+        }
     }
 
     /// Counts a message of a connection, or tells what it is refused for.
@@ -81,15 +114,17 @@ impl<S: Backend> Chat<S> {
         &mut self,
         now: Moment,
         asker: Asker,
-        limits: &Limits,
+        own: Option<&Limits>,
     ) -> Result<(), TooSoon> {
+        let limits = own.unwrap_or(&self.config.limits);
         let allowance = Allowance {
             per_second: limits.requests_per_second,
             burst: limits.burst,
             per_minute: limits.messages_per_minute,
         };
+        let of_all = (limits.user_requests_per_second, limits.user_burst);
         let user = match &asker {
-            Asker::User(user) if limits.user_requests_per_second > 0 => Some(user.clone()),
+            Asker::User(user) if of_all.0 > 0 => Some(user.clone()),
             Asker::User(_) | Asker::Address(_) => None,
         };
         self.rates.take(asker, now, allowance).map_err(|held| match held {
@@ -97,9 +132,7 @@ impl<S: Backend> Chat<S> {
             Held::Minute(wait_ms) => TooSoon::of_a_minute(wait_ms),
         })?;
         match user {
-            Some(user) => {
-                self.take_of_user(now, user, (limits.user_requests_per_second, limits.user_burst))
-            }
+            Some(user) => self.take_of_user(now, user, of_all),
             None => Ok(()),
         }
     }

@@ -127,6 +127,7 @@ impl<S: Backend> Chat<S> {
         net.set_limits(&config.limits, &config.proxies);
         self.largest_binary = largest_binary(&config.streams);
         self.config = config;
+        self.settle_all_limits();
         self.decide(net, Input::Redeclared);
     }
 }

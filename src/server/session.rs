@@ -6,8 +6,9 @@ use super::encode::ErrorDetail;
 use crate::base::limits::{
     ABUSE_WINDOW_MS, ANONYMOUS_ERROR_EVERY_MS, MALFORMED_MAX, OVER_RATE_MAX,
 };
-use crate::base::{ConnId, Moment, PerMinute, StreamId, Timestamp, UserId};
+use crate::base::{ConnId, Limits, Moment, PerMinute, StreamId, Timestamp, UserId, UserLimits};
 use crate::hub::streams::StreamRights;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A session.
@@ -118,6 +119,24 @@ impl Session {
         burst: u32,
     ) -> Result<(), u64> {
         self.rate.take(now, per_second, burst)
+    }
+
+    /// The limits that its token has asked for.
+    pub(super) fn asked_limits(&self) -> Option<&Arc<UserLimits>> {
+        self.tally.as_ref()?.asked.as_ref()
+    }
+
+    /// The limits that hold for it, if they are not those of all.
+    pub(super) fn own_limits(&self) -> Option<&Rc<Limits>> {
+        self.tally.as_ref()?.own.as_ref()
+    }
+
+    /// From now on these hold for it, as its token has asked for those.
+    pub(super) fn set_limits(&mut self, asked: Option<Arc<UserLimits>>, own: Option<Rc<Limits>>) {
+        if self.tally.is_some() || asked.is_some() || own.is_some() {
+            let tally = self.tally.get_or_insert_default();
+            (tally.asked, tally.own) = (asked, own);
+        }
     }
 
     /// Counts a malformed request; tells whether it was one too many.
@@ -267,6 +286,10 @@ struct Tally {
     bytes: Rate,
     /// So many bytes came that nothing is read before then.
     unread_until: Moment,
+    /// The limits that its token has asked for.
+    asked: Option<Arc<UserLimits>>,
+    /// The limits that hold for it, where they are not those of all.
+    own: Option<Rc<Limits>>,
 }
 
 #[derive(Debug, Default)]

@@ -47,6 +47,7 @@ impl<S: Backend> Chat<S> {
                 let known = Known { is_widened, ..Known::from(&identity) };
                 let rights = known.rights.clone();
                 session.phase = Phase::Known(known);
+                self.settle_limits(conn, identity.limits.clone());
                 self.arm(net, conn);
                 self.reply_to_auth(net, conn, id);
                 self.widen(net, conn);
@@ -66,6 +67,7 @@ impl<S: Backend> Chat<S> {
                 };
                 let (announced, watches) = (*announced, watches.take());
                 session.phase = Phase::Known(Known { watches, ..Known::from(&identity) });
+                self.settle_limits(conn, identity.limits.clone());
                 self.reply_to_auth(net, conn, id);
                 self.let_in(net, conn, identity, resumes || announced);
             }

@@ -131,3 +131,160 @@ class TestRequests:
             assert time.monotonic() - began > 0.9, "the last one was read too early"
             assert limited(server, "bytes_per_second") >= 1
             ada.request("ping")
+
+
+ADMIN_TOKEN = "an admin's token, of more than 32 bytes"
+CONFIG = """
+[limits]
+requests_per_second = 10
+burst = 5
+rooms = 1
+connections_per_user = 1
+messages_per_minute = 50
+
+[limits.users."bot"]
+burst = 20
+rooms = 3
+connections_per_user = 2
+messages_per_minute = 0
+
+[limits.users."child"]
+text_bytes = 10
+
+[limits.claims]
+burst = 12
+rooms = 2
+"""
+
+
+class TestExceptions:
+    def serve(self, servers, config=CONFIG):
+        path = servers.directory() / "parlor.toml"
+        path.write_text(config)
+        server = servers.parlor(
+            "--secret-file",
+            servers.secret_file(),
+            "--config",
+            path,
+            roomy=False,
+            env={"PARLOR_ADMIN_TOKEN": ADMIN_TOKEN},
+        )
+        server.config = path
+        return server
+
+    def hello(self, server, user, **claims):
+        """The limits that somebody is told."""
+        with Chat(server, token=harness.token(user, **claims)) as client:
+            return client.hello["limits"]
+
+    def reload(self, server, config):
+        before = server.output().count("configuration, read again")
+        server.config.write_text(config)
+        server.signal(harness.signal.SIGHUP)
+        deadline = time.monotonic() + PATIENCE
+        while server.output().count("configuration, read again") == before:
+            assert time.monotonic() < deadline, server.output()
+            time.sleep(0.02)
+
+    def test_a_user_has_the_limits_that_the_configuration_has_for_them(self, servers):
+        server = self.serve(servers)
+        with Chat(server, token=harness.token("bot")) as bot:
+            limits = bot.hello["limits"]
+            assert (limits["burst"], limits["rooms"], limits["requests_per_second"]) == (20, 3, 10)
+            assert "messages_per_minute" not in limits
+            assert bot.request("info")["limits"] == limits
+            for number in range(3):
+                bot.join(f"of-bot-{number}")
+            assert bot.refusal("room:join", room="of-bot-3")["limit"] == 3
+            assert asked(bot, 14)[:13] == [None] * 13
+            with Chat(server, token=harness.token("bot")):
+                with Chat(server, token=harness.token("bot"), hello=False) as third:
+                    assert third.closed() == 4004
+        with Chat(server, token=harness.token("ada")) as ada:
+            assert ada.hello["limits"]["burst"] == 5
+            ada.join("of-ada")
+            assert ada.refusal("room:join", room="of-ada-2")["limit"] == 1
+            assert asked(ada, 6)[-1] is not None
+            with Chat(server, token=harness.token("ada"), hello=False) as second:
+                assert second.closed() == 4004
+        with Chat(server, token=harness.token("child")) as child:
+            child.join("of-child")
+            assert child.refusal("chat:send", room="of-child", text="x" * 11)["limit"] == 10
+
+    def test_a_user_has_them_over_http_too(self, servers):
+        server = self.serve(servers)
+
+        token = harness.token("bot")
+        made = [server.api("PUT", f"rooms/bot-{n}", {}, token) for n in range(4)]
+        assert [status for status, _ in made[:3]] == [201] * 3
+        assert (made[3][1]["error"]["code"], made[3][1]["error"]["limit"]) == ("quota", 3)
+
+        def passed(user, **claims):
+            token = harness.token(user, **claims)
+            return [server.api("POST", "call/ping", {}, token)[0] for _ in range(16)].count(200)
+
+        assert passed("bot") == 16 > passed("ada") > passed("eve", limits={"burst": 1})
+
+    def test_a_token_asks_for_less_or_for_more_up_to_the_ceiling(self, servers):
+        server = self.serve(servers)
+        for asked_for, told in ((3, 3), (7, 7), (100, 12)):
+            assert self.hello(server, "ada", limits={"burst": asked_for})["burst"] == told
+        # Where there is no ceiling one asks for less alone.
+        limits = {"requests_per_second": 99, "messages_per_minute": 0, "text_bytes": 5, "others": "x"}
+        told = self.hello(server, "eve", limits=limits)
+        assert (told["requests_per_second"], told["messages_per_minute"], told["text_bytes"]) == (10, 50, 5)
+        # An exception of the configuration is what counts for its user.
+        assert self.hello(server, "bot", limits={"burst": 15})["burst"] == 15
+        assert self.hello(server, "bot", limits={"burst": 99})["burst"] == 20
+        with Chat(server, token=harness.token("joe", limits={"rooms": 2})) as joe:
+            joe.join("of-joe-1")
+            joe.join("of-joe-2")
+            assert joe.refusal("room:join", room="of-joe-3")["limit"] == 2
+
+    def test_a_new_token_replaces_what_the_old_one_asked_for(self, servers):
+        server = self.serve(servers)
+        with Chat(server, token=harness.token("ada", limits={"burst": 12})) as ada:
+            assert ada.hello["limits"]["burst"] == 12
+            ada.request("auth", token=harness.token("ada", limits={"text_bytes": 9}))
+            limits = ada.request("info")["limits"]
+            assert (limits["burst"], limits["text_bytes"]) == (5, 9)
+
+    def test_a_claim_that_is_no_limit_makes_a_token_bad(self, servers):
+        server = self.serve(servers)
+        for wrong in ([], 7, {"burst": 0}, {"burst": -1}, {"burst": "9"}, {"rooms": 1.5}, {"rooms": 1 << 32}):
+            token = harness.token("ada", limits=wrong)
+            assert server.api("POST", "call/ping", {}, token)[0] == 401, wrong
+
+    def test_sighup_reads_them_again_for_those_who_are_here(self, servers):
+        server = self.serve(servers)
+        with (
+            Chat(server, token=harness.token("bot")) as bot,
+            Chat(server, token=harness.token("ada", limits={"burst": 10})) as ada,
+        ):
+            assert ada.hello["limits"]["burst"] == 10
+            config = CONFIG.replace("burst = 20", "burst = 25").replace("burst = 12", "burst = 8")
+            self.reload(server, config)
+            assert 'limits.users: ' in server.output()
+            assert bot.request("info")["limits"]["burst"] == 25
+            assert ada.request("info")["limits"]["burst"] == 8
+            self.reload(server, "[limits]\nburst = 6\n")
+            assert bot.request("info")["limits"]["burst"] == 6
+            assert ada.request("info")["limits"]["burst"] == 6
+
+    def test_what_is_wrong_is_told_with_its_place(self, servers):
+        path = servers.directory() / "parlor.toml"
+        path.write_text('[limits.users."bot"]\nbursts = 7\nrooms = -1\n[limits.claims]\nburst = 0\n')
+        done = harness.run_parlor("config", "--check", path)
+        assert done.returncode == 2
+        for said in (":2:1: limits of \"bot\"", "did you mean burst?", ":3:9:", ":5:9: limits of \"claims\""):
+            assert said in done.stderr, done.stderr
+
+    def test_parlor_token_asks_for_them(self, servers):
+        server = self.serve(servers)
+        made = harness.run_parlor(
+            "token", "--user", "ada", "--limit", "burst=3", env={"PARLOR_SECRET": harness.SECRET}
+        )
+        with Chat(server, token=made.stdout.strip()) as ada:
+            assert ada.hello["limits"]["burst"] == 3
+        wrong = harness.run_parlor("token", "--user", "ada", "--limit", "burst=0")
+        assert wrong.returncode == 2 and "at least 1" in wrong.stderr

@@ -1,11 +1,11 @@
 //! What a token says, and who that makes somebody.
 
-use crate::base::{Timestamp, UserId};
+use crate::base::{Timestamp, UserId, UserLimits};
 use crate::hub::streams::StreamRights;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 use std::fmt;
 use std::sync::Arc;
 
@@ -48,6 +48,9 @@ pub struct Claims {
     /// Streams that they may watch: a list of patterns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscribe: Option<Vec<String>>,
+    /// Limits that are to hold for them, by the last part of their keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Map<String, Value>>,
 }
 
 /// Claims that are an object, as RFC 7519 §4 has them: `Claims` alone can also be read from a list.
@@ -85,6 +88,8 @@ pub struct Identity {
     pub admin: bool,
     /// What they may do with streams.
     pub rights: StreamRights,
+    /// The limits that their token asks for.
+    pub limits: Option<Arc<UserLimits>>,
     /// Until when that holds; none in open mode.
     pub expires: Option<Timestamp>,
     /// The id of the token that they proved it with.
@@ -148,6 +153,8 @@ mod tests {
             r#"{"sub":"a","publish":"x"}"#,
             r#"{"sub":"a","subscribe":[7]}"#,
             r#"{"sub":"a","subscribe":7}"#,
+            r#"{"sub":"a","limits":7}"#,
+            r#"{"sub":"a","limits":[1]}"#,
             r#"{}"#,
             r#"["a",1]"#,
             "null",

@@ -30,6 +30,8 @@ pub enum TokenError {
     Id,
     /// Its `publish` or `subscribe` is no list of patterns of streams.
     Streams,
+    /// Its `limits` is no object, or has a value that a limit does not take.
+    Limits,
     /// It was revoked.
     Revoked,
     /// No key is configured: nobody could have made it.
@@ -52,6 +54,7 @@ impl fmt::Display for TokenError {
             TokenError::Name => "the token's name is too long",
             TokenError::Id => "the token's jti is too long",
             TokenError::Streams => "the token's publish or subscribe is no list of stream patterns",
+            TokenError::Limits => "the token's limits have a value that is none of a limit",
             TokenError::Revoked => "the token was revoked",
             TokenError::OpenMode => "this server has no secret and takes no tokens: use ?user=NAME",
         })

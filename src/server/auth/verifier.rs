@@ -5,9 +5,9 @@ use super::claims::millis;
 use super::key::Algorithm;
 use super::{Claims, Identity, Keys, Revocations, TokenError};
 use crate::base::limits::{CLAIM_PATTERNS_MAX, JTI_BYTES_MAX, TOKEN_BYTES_MAX};
-use crate::base::{Timestamp, UserId};
+use crate::base::{Timestamp, UserId, UserLimit, UserLimits};
 use crate::hub::streams::{Pattern, StreamClaims, StreamRights};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// What is expected of a token beside its signature.
@@ -142,7 +142,8 @@ impl Verifier {
         let name = claims.name.filter(|name| !name.is_empty()).map(Arc::from);
         let jti = claims.jti.map(Arc::from);
         let expires = Some(Timestamp(expires));
-        Ok(Identity { user, name, admin: claims.admin, rights, expires, jti, issued })
+        let limits = asked_limits(claims.limits)?.map(Arc::new);
+        Ok(Identity { user, name, admin: claims.admin, rights, limits, expires, jti, issued })
     }
 }
 
@@ -169,6 +170,23 @@ fn patterns(claim: Option<Vec<String>>) -> Result<Option<Vec<Pattern>>, TokenErr
     }
     let patterns = texts.iter().map(|text| Pattern::parse(text));
     patterns.collect::<Result<_, _>>().map(Some).map_err(|_| TokenError::Streams)
+}
+
+/// The limits that a token asks for. Names that are none of a user's limits are others' matter.
+fn asked_limits(claim: Option<Map<String, Value>>) -> Result<Option<UserLimits>, TokenError> {
+    let Some(claim) = claim else { return Ok(None) };
+    let mut limits = UserLimits::default();
+    for (name, value) in &claim {
+        if UserLimit::ALL.iter().all(|limit| limit.name() != name) {
+            continue;
+        }
+        let value = value.as_u64().and_then(|value| u32::try_from(value).ok());
+        let set = value.map(|value| limits.set(name, value));
+        if !matches!(set, Some(Ok(()))) {
+            return Err(TokenError::Limits);
+        }
+    }
+    Ok(Some(limits).filter(|limits| !limits.is_empty()))
 }
 
 /// RFC 7519 §4.1.3: `aud` is one, or a list of them.

@@ -4,6 +4,7 @@ use super::error::ConfigError;
 use super::key::{Given, Key};
 use super::keys::{find, keys, nearest};
 use super::streams;
+use super::user_limits::Exceptions;
 use crate::base::Limits;
 use crate::hub::streams::{Declaration, StreamSettings};
 use crate::hub::{Retentions, Scope, Settings};
@@ -62,6 +63,8 @@ pub struct Config {
     pub log_level: String,
     /// All limits.
     pub limits: Limits,
+    /// Those that hold for some users otherwise.
+    pub exceptions: Exceptions,
 }
 
 /// Who may make rooms.
@@ -109,6 +112,7 @@ impl Config {
             streams: Vec::new(),
             log_level: "info".to_owned(),
             limits: Limits::default(),
+            exceptions: Exceptions::default(),
         }
     }
 

@@ -47,6 +47,13 @@ pub enum ConfigError {
         /// What is wrong.
         wants: String,
     },
+    /// The limits of a user, or how far claims go, are not as they should be.
+    BadLimits {
+        /// The user, or `claims`.
+        entry: String,
+        /// What is wrong.
+        wants: String,
+    },
     /// What a variable has is not UTF-8.
     NotUnicode,
     /// The file cannot be read.
@@ -86,6 +93,7 @@ impl ConfigError {
             ConfigError::UnknownKey { .. }
             | ConfigError::UnknownVariable { .. }
             | ConfigError::NoValue(_)
+            | ConfigError::BadLimits { .. }
             | ConfigError::NotUnicode
             | ConfigError::Read(_)
             | ConfigError::FileSize
@@ -115,6 +123,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "{table}: {entry:?}: {wants}")
             }
             ConfigError::BadStream { stream, wants } => write!(f, "stream {stream:?}: {wants}"),
+            ConfigError::BadLimits { entry, wants } => write!(f, "limits of {entry:?}: {wants}"),
             ConfigError::NotUnicode => f.write_str("its value is not UTF-8"),
             ConfigError::Read(error) => write!(f, "cannot be read: {error}"),
             ConfigError::FileSize => {

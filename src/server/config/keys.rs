@@ -6,7 +6,7 @@ use super::key::{
     Key, Kind,
 };
 use super::retention::{self, kept, kept_text};
-use super::{proxies, streams, suggest};
+use super::{proxies, streams, suggest, user_limits};
 use crate::hub::Scope;
 use crate::server::auth::KeyFile;
 use crate::store::Place;
@@ -185,6 +185,8 @@ const KEYS: &[Key] = &[
         "Head of an HTTP request."),
     number!("limits.headers", Live, "fields", limits.headers: u32, 1,
         "Fields in the head of an HTTP request."),
+    user_limits::USERS,
+    user_limits::CLAIMS,
     number!("handshake.timeout_ms", Live, "ms", limits.handshake_timeout_ms: u64, 1,
         "From the TCP connection to the end of the request's head."),
     flag!("auth.open", Restart, is_open_asked,

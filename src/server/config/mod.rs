@@ -20,6 +20,7 @@ mod streams;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod user_limits;
 
 pub use config::{Compression, Config, Creators};
 pub use environment::{ADMIN_TOKEN_VARIABLE, CONFIG_VARIABLE, SECRET_VARIABLE, variable};
@@ -29,3 +30,4 @@ pub use key::{Effect, Given, Key};
 pub use keys::keys;
 pub use origin::{Origin, Origins};
 pub use sources::{Assignment, Loaded, Sources};
+pub use user_limits::Exceptions;

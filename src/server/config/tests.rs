@@ -69,6 +69,10 @@ fn every_key_sets_its_own_value_and_no_other() {
                     "{ \"a\" = { keep = 7, publish = true, read = \"users\", \
                      priority = \"normal\", max_bytes = 9 } }"
                 }
+                "limits.users" => {
+                    "{ \"ada\" = { burst = 9 }, \"bot\" = { requests_per_second = 7, rooms = 0 } }"
+                }
+                "limits.claims" => "{ burst = 99, messages_per_minute = 0 }",
                 "log.level" => "warn,parlor::store=debug",
                 name if name.starts_with("auth.") => "a=b,./c=d",
                 name => panic!("{name} has no other value in this test"),

@@ -95,13 +95,13 @@ impl<S: Backend> Chat<S> {
             let detail = ErrorDetail { retry_after_ms: Some(1_000), ..ErrorDetail::default() };
             return Err(Unfit::new("overloaded", "too many calls wait", detail));
         }
+        let limits = caller.person().and_then(|person| person.limits.clone());
         let asker = match caller {
             Caller::Token(_) => return Ok(()),
             Caller::User(person) => Asker::User(person.user.clone()),
             Caller::Nobody | Caller::Guest(_) => Asker::at(request.peer),
         };
-        let limits = self.config.limits.clone();
-        self.take_call(net.now(), asker, &limits).map_err(|too_soon| {
+        self.take_call(net.now(), asker, limits.as_deref()).map_err(|too_soon| {
             self.counters.limited(too_soon.limit);
             let retry_after_ms = Some(too_soon.retry_after_ms);
             let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };

@@ -54,18 +54,27 @@ pub(super) fn caller(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<Caller,
             publishes_all: true,
             ..StreamRights::default()
         };
-        return Ok(Caller::Token(Person { user, is_admin: true, is_guest: false, streams }));
+        let limits = rules.limits_of(&user, None);
+        return Ok(Caller::Token(Person {
+            user,
+            is_admin: true,
+            is_guest: false,
+            streams,
+            limits,
+        }));
     }
     let verified = token.map(|token| rules.verifier.verify(token, rules.now)).transpose();
     let identity = verified.map_err(|error| unauthorized(&error.to_string()))?;
     match identity {
-        Some(Identity { user, admin, rights, .. }) => {
-            Ok(Caller::User(Person { user, is_admin: admin, is_guest: false, streams: rights }))
+        Some(Identity { user, admin, rights: streams, limits, .. }) => {
+            let limits = rules.limits_of(&user, limits.as_deref());
+            Ok(Caller::User(Person { user, is_admin: admin, is_guest: false, streams, limits }))
         }
         None if rules.verifier.is_open() => Ok(match user_of_query(head)? {
             Some(user) => {
                 let streams = rights_in_open_mode();
-                Caller::User(Person { user, is_admin: false, is_guest: false, streams })
+                let limits = rules.limits_of(&user, None);
+                Caller::User(Person { user, is_admin: false, is_guest: false, streams, limits })
             }
             None => nobody(rules),
         }),
@@ -78,7 +87,7 @@ fn nobody(rules: Rules<'_>) -> Caller {
     let user = UserId::parse(GUEST).ok().filter(|_| rules.lets_guests_in);
     user.map_or(Caller::Nobody, |user| {
         let streams = StreamRights::default();
-        Caller::Guest(Person { user, is_admin: false, is_guest: true, streams })
+        Caller::Guest(Person { user, is_admin: false, is_guest: true, streams, limits: None })
     })
 }
 
@@ -101,7 +110,16 @@ pub(super) fn named(head: &RequestHead<'_>) -> Result<Identity, Refusal> {
     let user = user_of_query(head)?;
     let user = user.ok_or_else(|| unauthorized("in open mode say who you are: ?user=NAME"))?;
     let rights = rights_in_open_mode();
-    Ok(Identity { user, name: None, admin: false, rights, expires: None, jti: None, issued: None })
+    Ok(Identity {
+        user,
+        name: None,
+        admin: false,
+        rights,
+        limits: None,
+        expires: None,
+        jti: None,
+        issued: None,
+    })
 }
 
 /// There is no token to say which streams one may publish to.

@@ -6,12 +6,14 @@ use super::identity::{caller, named, proved, unauthorized};
 use super::openapi;
 use super::origin::check_origin;
 use super::routes::PREFIX;
-use crate::base::{StreamId, Timestamp};
+use crate::base::{Limits, StreamId, Timestamp, UserId, UserLimits};
 use crate::hub::streams::{Declaration, StreamRights};
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
 use crate::server::auth::{AdminToken, Identity, Verifier};
+use crate::server::config::Exceptions;
 use crate::server::json::Writer;
 use crate::server::streams::stream_at;
+use std::rc::Rc;
 
 /// Where the metrics are.
 pub(super) const METRICS_PATH: &str = "/metrics";
@@ -40,6 +42,8 @@ pub(in crate::server) struct Rules<'a> {
     pub(in crate::server) now: Timestamp,
     /// A proxy says that it comes from another machine.
     pub(in crate::server) is_elsewhere: bool,
+    /// The limits of all users, and of those for whom others hold.
+    pub(in crate::server) limits: (&'a Limits, &'a Exceptions),
     /// The streams, some of which have paths of their own.
     pub(in crate::server) streams: &'a [Declaration],
     /// Whether guests are let in.
@@ -47,6 +51,18 @@ pub(in crate::server) struct Rules<'a> {
     pub(in crate::server) readiness: Readiness,
     /// Whether everybody may read the metrics.
     pub(in crate::server) are_metrics_public: bool,
+}
+
+impl Rules<'_> {
+    /// The limits that hold for a user, if they are not those of all.
+    pub(super) fn limits_of(
+        &self,
+        user: &UserId,
+        asked: Option<&UserLimits>,
+    ) -> Option<Rc<Limits>> {
+        let (limits, exceptions) = self.limits;
+        exceptions.limits_of(limits, user, asked)
+    }
 }
 
 /// What a request comes to.
@@ -271,7 +287,10 @@ mod tests {
     use super::*;
     use crate::base::limits::TOKENS_PER_REQUEST_MAX;
     use crate::server::auth::{Claims, Expected, Keys, Secret};
+    use std::sync::LazyLock;
 
+    static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
+    static EXCEPTIONS: LazyLock<Exceptions> = LazyLock::new(Exceptions::default);
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
     fn rules<'a>(verifier: &'a Verifier, allowed_origins: &'a [String]) -> Rules<'a> {
@@ -282,6 +301,7 @@ mod tests {
             allowed_origins,
             now: NOW,
             is_elsewhere: false,
+            limits: (&LIMITS, &EXCEPTIONS),
             streams: &[],
             lets_guests_in: false,
             readiness,

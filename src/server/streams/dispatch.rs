@@ -21,7 +21,7 @@ impl<S: Backend> Chat<S> {
         person: &Person,
         envelope: &Envelope<'_>,
     ) {
-        let fields = envelope.fields(&self.config.limits, net.timestamp());
+        let fields = envelope.fields(self.limits_for(person), net.timestamp());
         let request = match stream_request(envelope, &fields) {
             Ok(Some(request)) => request,
             Ok(None) => return self.administer(net, origin, &envelope.kind, envelope),

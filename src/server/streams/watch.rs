@@ -23,6 +23,7 @@ pub(in crate::server) fn guest(conn: ConnId) -> Option<Identity> {
         name: None,
         admin: false,
         rights,
+        limits: None,
         expires: None,
         jti: None,
         issued: None,

@@ -1,0 +1,210 @@
+//! `[limits.users]` and `[limits.claims]`: limits that hold for one user otherwise than for all, and how
+//! far a token may ask for them.
+
+use super::config::Config;
+use super::error::ConfigError;
+use super::example::quoted;
+use super::file::Document;
+use super::key::{Effect, Key, Kind, Section, described, integer};
+use super::suggest;
+use crate::base::limits::USER_EXCEPTIONS_MAX;
+use crate::base::user_limits::NotALimit;
+use crate::base::{Limits, UserId, UserLimit, UserLimits};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Limits that hold for some users otherwise than for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exceptions {
+    /// By user; at most [`USER_EXCEPTIONS_MAX`].
+    pub users: BTreeMap<UserId, UserLimits>,
+    /// What a token may ask for at most, where that is more than holds for its user anyhow.
+    pub ceilings: UserLimits,
+}
+
+impl Exceptions {
+    /// The limits that hold for a user whose token asks for `asked`, where `limits` hold for all; none
+    /// if they are the same.
+    #[must_use]
+    pub fn limits_of(
+        &self,
+        limits: &Limits,
+        user: &UserId,
+        asked: Option<&UserLimits>,
+    ) -> Option<Rc<Limits>> {
+        let own = self.users.get(user);
+        if own.is_none() && asked.is_none() {
+            return None;
+        }
+        let mut of_user = limits.clone();
+        if let Some(own) = own {
+            own.replace(&mut of_user);
+        }
+        if let Some(asked) = asked {
+            asked.ask(&mut of_user, &self.ceilings);
+        }
+        (of_user != *limits).then(|| Rc::new(of_user))
+    }
+}
+
+/// `[limits.users]`.
+pub(super) const USERS: Key = Key {
+    name: "limits.users",
+    effect: Effect::Live,
+    about: "Limits that hold for one user in place of those for all.",
+    kind: Kind::Section(Section {
+        wants: "a table of users, each a table of requests_per_second, burst, messages_per_minute, \
+                user_requests_per_second, user_burst, bytes_per_second, bytes_burst, text_bytes, data_bytes, \
+                connections_per_user, rooms, direct_rooms; elsewhere the same as an inline table of TOML",
+        example: "\"bot\" = { requests_per_second = 100, burst = 300 }",
+        read: read_users,
+        write: |config| config.exceptions.users.iter().map(line).collect(),
+        get: |config| inline(config.exceptions.users.iter().map(line)),
+        set: |config, text| {
+            config.exceptions.users = parsed(text, |table| {
+                let user = |(name, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+                    let name: &std::borrow::Cow<'_, str> = name.get_ref();
+                    let DeValue::Table(values) = value.get_ref() else { return None };
+                    Some((UserId::parse(name).ok()?, limits(values).ok()?))
+                };
+                table.iter().map(user).collect::<Option<BTreeMap<_, _>>>()
+            })?;
+            (config.exceptions.users.len() <= USER_EXCEPTIONS_MAX).then_some(())
+        },
+    }),
+};
+
+/// `[limits.claims]`.
+pub(super) const CLAIMS: Key = Key {
+    name: "limits.claims",
+    effect: Effect::Live,
+    about: "How far the claim `limits` of a token may raise its user's limits. It may always lower them.",
+    kind: Kind::Section(Section {
+        wants: "a table of the same names as those of a user in limits.users; elsewhere an inline table of TOML",
+        example: "requests_per_second = 1000",
+        read: read_ceilings,
+        write: |config| config.exceptions.ceilings.iter().map(assignment).collect(),
+        get: |config| inline(config.exceptions.ceilings.iter().map(assignment)),
+        set: |config, text| {
+            config.exceptions.ceilings = parsed(text, |table| limits(table).ok())?;
+            Some(())
+        },
+    }),
+};
+
+fn read_users(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Document<'_>) {
+    let DeValue::Table(users) = value.get_ref() else {
+        return not_a_table("limits.users", value, document);
+    };
+    config.exceptions.users.clear();
+    for (name, value) in users {
+        let bad =
+            |wants: String| ConfigError::BadLimits { entry: name.get_ref().to_string(), wants };
+        let of_user = match (UserId::parse(name.get_ref()), value.get_ref()) {
+            (Err(error), _) => Err(vec![(name.span(), format!("a user's id {error}"))]),
+            (Ok(_), DeValue::Table(values)) => limits(values),
+            (Ok(_), _) => {
+                Err(vec![(value.span(), "a table is needed, as { burst = 100 }".to_owned())])
+            }
+        };
+        match (of_user, UserId::parse(name.get_ref())) {
+            (Ok(_), _) if config.exceptions.users.len() >= USER_EXCEPTIONS_MAX => {
+                let wants = format!("these are more than {USER_EXCEPTIONS_MAX} users");
+                return document.fault(name.span(), bad(wants));
+            }
+            (Ok(limits), Ok(user)) => {
+                config.exceptions.users.insert(user, limits);
+            }
+            (Err(faults), _) => {
+                faults.into_iter().for_each(|(span, wants)| document.fault(span, bad(wants)));
+            }
+            (Ok(_), Err(_)) => {}
+        }
+    }
+}
+
+fn read_ceilings(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Document<'_>) {
+    let DeValue::Table(values) = value.get_ref() else {
+        return not_a_table("limits.claims", value, document);
+    };
+    match limits(values) {
+        Ok(ceilings) => config.exceptions.ceilings = ceilings,
+        Err(faults) => {
+            for (span, wants) in faults {
+                document.fault(span, ConfigError::BadLimits { entry: "claims".to_owned(), wants });
+            }
+        }
+    }
+}
+
+fn not_a_table(key: &'static str, value: &Spanned<DeValue<'_>>, document: &mut Document<'_>) {
+    let value_text = described(value.get_ref());
+    document.fault(value.span(), ConfigError::BadValue { key, value: value_text });
+}
+
+/// The limits of a table, or all that is wrong with them, and where.
+fn limits(values: &DeTable<'_>) -> Result<UserLimits, Vec<(Range<usize>, String)>> {
+    let (mut limits, mut faults) = (UserLimits::default(), Vec::new());
+    for (name, value) in values {
+        let number = match value.get_ref() {
+            DeValue::Integer(number) => {
+                integer(number).and_then(|number| u32::try_from(number).ok())
+            }
+            _ => None,
+        };
+        let min = match number.map(|number| limits.set(name.get_ref(), number)) {
+            Some(Ok(())) => continue,
+            Some(Err(NotALimit::Unknown)) => {
+                faults.push((name.span(), unknown(name.get_ref())));
+                continue;
+            }
+            Some(Err(NotALimit::Below(min))) => min,
+            None => 0,
+        };
+        let (name, given) = (name.get_ref(), described(value.get_ref()));
+        let wants = format!("{name} is an integer from {min} to {}; not {given}", u32::MAX);
+        faults.push((value.span(), wants));
+    }
+    if faults.is_empty() { Ok(limits) } else { Err(faults) }
+}
+
+fn unknown(name: &str) -> String {
+    let known = || UserLimit::ALL.iter().map(UserLimit::name);
+    let hint = suggest::nearest(name, known()).map(|known| format!("; did you mean {known}?"));
+    let all: Vec<&str> = known().collect();
+    format!("{name:?} is none of {}{}", all.join(", "), hint.unwrap_or_default())
+}
+
+/// What a table is as a flag or a variable gives it; nothing for an empty text.
+fn parsed<T: Default>(text: &str, read: impl Fn(&DeTable<'_>) -> Option<T>) -> Option<T> {
+    const NAME: &str = "limits";
+    if text.is_empty() {
+        return Some(T::default());
+    }
+    let text = format!("{NAME} = {text}");
+    let (table, errors) = DeTable::parse_recoverable(&text);
+    let mut members = table.get_ref().iter();
+    match (members.next(), members.next(), errors.is_empty()) {
+        (Some((name, value)), None, true) if name.get_ref() == NAME => match value.get_ref() {
+            DeValue::Table(table) => read(table),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn line((user, limits): (&UserId, &UserLimits)) -> String {
+    format!("{} = {}", quoted(user.as_str()), inline(limits.iter().map(assignment)))
+}
+
+fn assignment((name, value): (&'static str, u32)) -> String {
+    format!("{name} = {value}")
+}
+
+fn inline(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<String> = items.collect();
+    if items.is_empty() { String::new() } else { format!("{{ {} }}", items.join(", ")) }
+}
