@@ -81,8 +81,12 @@ bench-durability: ## parlor on a disk and in memory beside Redis Streams and NAT
 	cargo build --release --locked --bin parlor
 	cargo run --release --locked --manifest-path benches/peers/Cargo.toml --bin durability -- $(DURABILITY)
 
+measure-flood: ## a quiet client's latency, alone and beside one that floods; some two minutes
+	cargo build --release --locked --bin parlor
+	python3 tests/measure/flood.py $(FLOOD)
+
 bench-smoke: ## what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
 .PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients kill test-browser test-autobahn \
-	autobahn test-fuzz fuzz bench bench-durability bench-smoke
+	autobahn test-fuzz fuzz bench bench-durability bench-smoke measure-flood

@@ -6,7 +6,7 @@ use super::io::{CloseCause, Handler, Phase};
 use super::reactor::Reactor;
 use super::system::System;
 use crate::base::ConnId;
-use crate::base::limits::{DRAIN_BYTES_MAX, SEND_BUFFER_BYTES};
+use crate::base::limits::{DRAIN_BYTES_MAX, DRAIN_BYTES_PER_TURN, SEND_BUFFER_BYTES};
 use std::io::{self, Read};
 
 /// Gone connections among the starved ones that are not worth a search.
@@ -63,12 +63,14 @@ impl<S: System> Reactor<S> {
             self.come_again(conn);
             return;
         }
-        match socket.stream.read(&mut self.read_buffer) {
+        // What is thrown away can wait, and does not keep the others waiting.
+        let most = if is_open { self.read_buffer.len() } else { DRAIN_BYTES_PER_TURN };
+        match socket.stream.read(&mut self.read_buffer[..most]) {
             Ok(0) => self.peer_closed(handler, conn),
             Ok(len) => {
                 self.io.counters.bytes_received += len as u64;
                 // A short read means drained, unless the end of the stream is to be heard, too.
-                socket.is_readable = len == self.read_buffer.len() || socket.is_read_closed;
+                socket.is_readable = len == most || socket.is_read_closed;
                 match &mut self.io.table[conn.index()].phase {
                     Phase::Open => {
                         let mut buffer = std::mem::take(&mut self.read_buffer);

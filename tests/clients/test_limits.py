@@ -1,6 +1,8 @@
 """Each limit, made small: what is at it passes, what is beyond it is refused in its own way, is told in
 `hello` where a client should know it, and is counted."""
 
+import subprocess
+import sys
 import time
 
 import harness
@@ -288,3 +290,18 @@ class TestExceptions:
             assert ada.hello["limits"]["burst"] == 3
         wrong = harness.run_parlor("token", "--user", "ada", "--limit", "burst=0")
         assert wrong.returncode == 2 and "at least 1" in wrong.stderr
+
+
+def test_a_quiet_client_is_answered_beside_one_that_floods():
+    """Each request is; how long that takes is what `make measure-flood` shows."""
+    script = harness.ROOT / "tests/measure/flood.py"
+    done = subprocess.run(
+        [sys.executable, script, "--rounds", "1", "--samples", "30"],
+        env={**harness.clean_environment(), "PARLOR_BIN": str(harness.parlor_binary())},
+        capture_output=True,
+        text=True,
+        timeout=25,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert rows == ["flood", "---", "small", "large", "http", "connects"]
