@@ -122,14 +122,6 @@ pub const TYPING_MEMBERS_MAX: usize = 200;
 pub const TYPING_EVERY_MS: u64 = 3_000;
 /// Typing that is not told again is over after this time.
 pub const TYPING_LASTS_MS: u64 = 6_000;
-/// Subscriptions of a connection that have a filter.
-pub const FILTERS_PER_CONNECTION_MAX: usize = 16;
-/// Different filters of a stream: each is asked for each event.
-pub const FILTERS_PER_STREAM_MAX: usize = 256;
-/// Values in a filter's `in`.
-pub const FILTER_VALUES_MAX: usize = 64;
-/// Reference tokens in a filter's JSON pointer.
-pub const FILTER_DEPTH_MAX: usize = 8;
 /// Conditions of a filter.
 pub const FILTER_CONDITIONS_MAX: usize = 16;
 /// Streams that a configuration declares: a name is looked for among all patterns.
@@ -138,12 +130,6 @@ pub const DECLARATIONS_MAX: usize = 1_000;
 pub const STREAM_EVENTS_MAX: u32 = 1_000_000;
 /// Events a second that a rate may allow; more is no rate.
 pub const STREAM_RATE_MAX: u32 = 1_000;
-/// Malformed requests within [`ABUSE_WINDOW_MS`] that end a connection with 4000.
-pub const MALFORMED_MAX: u32 = 50;
-/// Requests over the rate within [`ABUSE_WINDOW_MS`] that end a connection with 4103.
-pub const OVER_RATE_MAX: u32 = 100;
-/// See [`MALFORMED_MAX`] and [`OVER_RATE_MAX`].
-pub const ABUSE_WINDOW_MS: u64 = 10_000;
 /// Errors to requests without an `id` are sent at most this often, with a count.
 pub const ANONYMOUS_ERROR_EVERY_MS: u64 = 1_000;
 /// Users named in one push of an admin's.
@@ -307,8 +293,23 @@ pub struct Limits {
     pub guest_requests_per_second: u32,
     /// Requests that a guest's connection may send at once after a pause.
     pub guest_burst: u32,
+    /// Malformed requests of a connection within the window of abuse that end it with 4000.
+    pub malformed_requests: u32,
+    /// Requests of a connection that are refused for its rate, within the window of abuse, that end it
+    /// with 4103.
+    pub limited_requests: u32,
+    /// The window of abuse, in ms.
+    pub abuse_window_ms: u64,
     /// Streams that a connection watches.
     pub subscriptions: u32,
+    /// Of these, those that have a filter.
+    pub filters: u32,
+    /// Different filters of a stream: each is asked for each event.
+    pub stream_filters: u32,
+    /// Values in a filter's `in`.
+    pub filter_values: u32,
+    /// Reference tokens in a filter's JSON pointer.
+    pub filter_depth: u32,
     /// Streams in all, those of families included.
     pub streams: u32,
     /// What is kept of one stream's events, in bytes, unless the newest alone is larger.
@@ -371,7 +372,14 @@ impl Default for Limits {
             guests: 10_000,
             guest_requests_per_second: 2,
             guest_burst: 10,
+            malformed_requests: 50,
+            limited_requests: 100,
+            abuse_window_ms: 10_000,
             subscriptions: 100,
+            filters: 16,
+            stream_filters: 256,
+            filter_values: 64,
+            filter_depth: 8,
             streams: 10_000,
             stream_bytes: 16 * 1024 * 1024,
             all_streams_bytes: 256 * 1024 * 1024,

@@ -324,6 +324,7 @@ pub(super) fn refusal(outcome: &Outcome) -> Refusal {
         Outcome::NoSuchMessage => Refusal::NO_SUCH_MESSAGE,
         Outcome::Forbidden => Refusal::BANNED,
         Outcome::Full => Refusal::quota(
+            "reactions",
             "the message has as many different reactions as one may have",
             REACTIONS_PER_MESSAGE_MAX as u64,
         ),

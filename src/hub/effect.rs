@@ -452,13 +452,15 @@ pub struct Refusal {
     pub field: Option<Cow<'static, str>>,
     /// Which limit, where it is one.
     pub limit: Option<u64>,
+    /// Which one that is: the last part of its key, or its own name.
+    pub limit_name: Option<&'static str>,
     /// The oldest entry that is kept, where older ones are asked for.
     pub first: Option<u64>,
 }
 
 impl Refusal {
     pub(super) const fn new(code: RefusalCode, message: &'static str) -> Refusal {
-        Refusal { code, message, field: None, limit: None, first: None }
+        Refusal { code, message, field: None, limit: None, limit_name: None, first: None }
     }
 
     pub(super) const NO_SUCH_MESSAGE: Refusal =
@@ -471,18 +473,19 @@ impl Refusal {
     pub(super) const BANNED: Refusal =
         Refusal::new(RefusalCode::Forbidden, "banned from this room");
 
-    pub(super) const fn bad_request(field: &'static str, message: &'static str) -> Refusal {
+    pub(super) fn bad_request(field: &'static str, message: &'static str) -> Refusal {
         let field = Some(Cow::Borrowed(field));
-        Refusal { code: RefusalCode::BadRequest, message, field, limit: None, first: None }
+        Refusal { field, ..Refusal::new(RefusalCode::BadRequest, message) }
     }
 
-    pub(super) const fn quota(message: &'static str, limit: u64) -> Refusal {
-        Refusal { code: RefusalCode::Quota, message, field: None, limit: Some(limit), first: None }
+    pub(super) fn quota(name: &'static str, message: &'static str, limit: u64) -> Refusal {
+        let (limit, limit_name) = (Some(limit), Some(name));
+        Refusal { limit, limit_name, ..Refusal::new(RefusalCode::Quota, message) }
     }
 
-    pub(super) const fn gone(first: u64) -> Refusal {
+    pub(super) fn gone(first: u64) -> Refusal {
         let message = "entries so old are not kept any more";
-        Refusal { code: RefusalCode::Gone, message, field: None, limit: None, first: Some(first) }
+        Refusal { first: Some(first), ..Refusal::new(RefusalCode::Gone, message) }
     }
 
     /// The same to everybody who is no member, whether or not the room exists.

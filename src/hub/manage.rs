@@ -46,18 +46,14 @@ impl Hub {
         let limit = self.settings.room_members;
         let of_room_invites = of_room.permits.as_ref().map_or(0, |permits| permits.invites.len());
         if of_room_invites >= limit {
-            return Err(Refusal::quota(
-                "the room has as many invitations as one may have",
-                limit as u64,
-            ));
+            let message = "the room has as many invitations as one may have";
+            return Err(Refusal::quota("room_members", message, limit as u64));
         }
         let limit = self.settings.invites;
         let ix = self.user_by_id.get(&user);
         if ix.is_some_and(|ix| self.users[ix.0 as usize].invites.as_slice().len() >= limit) {
-            return Err(Refusal::quota(
-                "the user has as many invitations as one may have",
-                limit as u64,
-            ));
+            let message = "the user has as many invitations as one may have";
+            return Err(Refusal::quota("invites", message, limit as u64));
         }
         let by = asker.user.clone();
         let record = Record::Invite { room: name.clone(), user: user.clone(), by: by.clone() };
@@ -241,7 +237,8 @@ impl Hub {
         }
         let limit = self.settings.room_members;
         if of_room.permits.as_ref().is_some_and(|permits| permits.bans.len() >= limit) {
-            return Err(Refusal::quota("the room has as many bans as one may have", limit as u64));
+            let message = "the room has as many bans as one may have";
+            return Err(Refusal::quota("room_members", message, limit as u64));
         }
         let by = asker.user.clone();
         let record = Record::Ban { room: name.clone(), user: user.clone(), by: by.clone() };

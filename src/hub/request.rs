@@ -161,10 +161,8 @@ impl Hub {
             let limit = self.quotas_of(&asker.user).direct_rooms;
             let ix = self.user_by_id.get(&asker.user);
             if ix.is_some_and(|ix| self.users[ix.0 as usize].direct_rooms >= limit) {
-                return Err(Refusal::quota(
-                    "you write to as many people as one may",
-                    u64::from(limit),
-                ));
+                let message = "you write to as many people as one may";
+                return Err(Refusal::quota("direct_rooms", message, u64::from(limit)));
             }
         }
         let record = Record::Message { room, from: asker.user.clone(), to, body, cid };
@@ -223,10 +221,8 @@ impl Hub {
             ix.is_some_and(|ix| self.users[ix.0 as usize].rooms.as_slice().len() >= most)
         };
         if members.iter().any(is_full) {
-            return Err(Refusal::quota(
-                "one of the members is in as many rooms as one may be",
-                most as u64,
-            ));
+            let message = "one of the members is in as many rooms as one may be";
+            return Err(Refusal::quota("rooms", message, most as u64));
         }
         self.check_made(now, asker)?;
         self.count_pending(&asker.user);
@@ -380,7 +376,8 @@ impl Hub {
         let user = ix.map(|ix| &self.users[ix.0 as usize]);
         // Those on their way to the store count: asking twenty times at once gives no twenty rooms.
         if user.is_some_and(|user| user.own_rooms + user.pending_rooms >= limit) {
-            return Err(Refusal::quota("you are in as many rooms as one may be", u64::from(limit)));
+            let message = "you are in as many rooms as one may be";
+            return Err(Refusal::quota("rooms", message, u64::from(limit)));
         }
         Ok(())
     }
@@ -391,7 +388,11 @@ impl Hub {
             return Ok(());
         }
         let limit = self.settings.rooms_a_day();
-        Err(Refusal::quota("you have made as many rooms as one may in a day", u64::from(limit)))
+        Err(Refusal::quota(
+            "rooms",
+            "you have made as many rooms as one may in a day",
+            u64::from(limit),
+        ))
     }
 
     /// A room that a user asked for is on its way to the store.
@@ -412,10 +413,8 @@ impl Hub {
     fn check_members(&self, members: usize) -> Result<(), Refusal> {
         let limit = self.settings.room_members;
         if members > limit {
-            return Err(Refusal::quota(
-                "the room has as many members as one may have",
-                limit as u64,
-            ));
+            let message = "the room has as many members as one may have";
+            return Err(Refusal::quota("room_members", message, limit as u64));
         }
         Ok(())
     }

@@ -60,6 +60,7 @@ impl<S: Backend> Chat<S> {
                         }
                         (Ok(_), None) => {}
                         (Err(refusal), id) => {
+                            self.counters.limited_by(refusal);
                             let detail = encode::refusal_detail(refusal);
                             let code = refusal.code.as_str();
                             self.error(net, *conn, id.as_deref(), code, refusal.message, &detail);

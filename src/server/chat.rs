@@ -274,6 +274,7 @@ impl<S: Backend> Application for Chat<S> {
             Routed::Call(call) => return self.call(net, exchange, request, &call),
             Routed::Open { .. } if self.is_draining() => return restarting().into(),
             Routed::Open { is_guest: true, .. } if !self.take_guest() => {
+                self.counters.limited("guests");
                 return too_many_guests().into();
             }
             Routed::Open { upgrade, protocol, identity, is_guest, resumes, watches } => {

@@ -74,7 +74,7 @@ impl<S: Backend> Chat<S> {
         let now = net.now();
         let TooSoon { limit, message, retry_after_ms } = too_soon;
         self.counters.limited(limit);
-        let is_one_too_many = self.session(conn).is_some_and(|session| session.over_rate(now));
+        let is_one_too_many = self.is_over_rate_too_often(now, conn);
         if is_one_too_many {
             self.counters.refused(RefusalCode::RateLimited.as_str());
             self.close_with(net, conn, RATE, "you kept sending while limited");
@@ -93,7 +93,9 @@ impl<S: Backend> Chat<S> {
             && is_malformed
         {
             let now = net.now();
-            if self.session(*conn).is_some_and(|session| session.malformed(now)) {
+            let (max, window_ms) =
+                (self.config.limits.malformed_requests, self.config.limits.abuse_window_ms);
+            if self.session(*conn).is_some_and(|session| session.malformed(now, max, window_ms)) {
                 self.close_with(net, *conn, BAD_CLIENT, "too many malformed requests");
             }
         }

@@ -337,6 +337,9 @@ pub(super) fn limits(w: &mut Writer, limits: &Limits) {
     w.number("invites", limits.invites);
     w.number("fragments", limits.fragments);
     w.number("subscriptions", limits.subscriptions);
+    w.number("filters", limits.filters);
+    w.number("filter_values", limits.filter_values);
+    w.number("filter_depth", limits.filter_depth);
     if limits.messages_per_minute > 0 {
         w.number("messages_per_minute", limits.messages_per_minute);
     }

@@ -109,6 +109,13 @@ impl<S: Backend> Chat<S> {
         }
     }
 
+    /// Counts a message that came too soon; tells whether it was one too many.
+    pub(super) fn is_over_rate_too_often(&mut self, now: Moment, conn: ConnId) -> bool {
+        let (max, window_ms) =
+            (self.config.limits.limited_requests, self.config.limits.abuse_window_ms);
+        self.session(conn).is_some_and(|session| session.over_rate(now, max, window_ms))
+    }
+
     /// Counts a call over HTTP, or tells what it is refused for.
     pub(super) fn take_call(
         &mut self,

@@ -3,9 +3,7 @@
 
 use super::auth::Identity;
 use super::encode::ErrorDetail;
-use crate::base::limits::{
-    ABUSE_WINDOW_MS, ANONYMOUS_ERROR_EVERY_MS, MALFORMED_MAX, OVER_RATE_MAX,
-};
+use crate::base::limits::ANONYMOUS_ERROR_EVERY_MS;
 use crate::base::{ConnId, Limits, Moment, PerMinute, StreamId, Timestamp, UserId, UserLimits};
 use crate::hub::streams::StreamRights;
 use std::rc::Rc;
@@ -140,22 +138,22 @@ impl Session {
     }
 
     /// Counts a malformed request; tells whether it was one too many.
-    pub(super) fn malformed(&mut self, now: Moment) -> bool {
-        let abuse = self.abuse(now);
-        abuse.malformed += 1;
-        abuse.malformed >= MALFORMED_MAX
+    pub(super) fn malformed(&mut self, now: Moment, max: u32, window_ms: u64) -> bool {
+        let abuse = self.abuse(now, window_ms);
+        abuse.malformed = abuse.malformed.saturating_add(1);
+        abuse.malformed >= max
     }
 
     /// Counts a request over the rate; tells whether it was one too many.
-    pub(super) fn over_rate(&mut self, now: Moment) -> bool {
-        let abuse = self.abuse(now);
-        abuse.over_rate += 1;
-        abuse.over_rate >= OVER_RATE_MAX
+    pub(super) fn over_rate(&mut self, now: Moment, max: u32, window_ms: u64) -> bool {
+        let abuse = self.abuse(now, window_ms);
+        abuse.over_rate = abuse.over_rate.saturating_add(1);
+        abuse.over_rate >= max
     }
 
-    fn abuse(&mut self, now: Moment) -> &mut Abuse {
+    fn abuse(&mut self, now: Moment, window_ms: u64) -> &mut Abuse {
         let abuse = &mut self.tally.get_or_insert_default().abuse;
-        if now.millis_since(abuse.since) >= ABUSE_WINDOW_MS {
+        if now.millis_since(abuse.since) >= window_ms {
             *abuse = Abuse { since: now, malformed: 0, over_rate: 0 };
         }
         abuse
@@ -369,14 +367,15 @@ mod tests {
     #[test]
     fn abuse_is_counted_within_its_window() {
         let mut session = session();
-        for _ in 1..MALFORMED_MAX {
-            assert!(!session.malformed(at(20_000)));
+        let mut malformed = |millis| session.malformed(at(millis), 50, 10_000);
+        for _ in 1..50 {
+            assert!(!malformed(20_000));
         }
-        assert!(!session.malformed(at(30_000)), "a new window");
-        for _ in 2..MALFORMED_MAX {
-            assert!(!session.malformed(at(30_001)));
+        assert!(!malformed(30_000), "a new window");
+        for _ in 2..50 {
+            assert!(!malformed(30_001));
         }
-        assert!(session.malformed(at(30_002)));
+        assert!(malformed(30_002));
     }
 
     #[test]

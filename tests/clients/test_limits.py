@@ -5,8 +5,10 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 import harness
-from harness import HOST, PATIENCE, Chat, Raw, Refused
+from harness import CLOSE, CONTINUATION, HOST, PATIENCE, TEXT, Chat, Raw, Refused
 from test_metrics import read
 
 
@@ -290,6 +292,304 @@ class TestExceptions:
             assert ada.hello["limits"]["burst"] == 3
         wrong = harness.run_parlor("token", "--user", "ada", "--limit", "burst=0")
         assert wrong.returncode == 2 and "at least 1" in wrong.stderr
+
+
+def metric(server, name, *labels):
+    return read(server)[(name, *labels)] if labels else read(server)[name]
+
+
+SMALL = {
+    "limits.message_bytes": 2_000,
+    "limits.text_bytes": 100,
+    "limits.data_bytes": 50,
+    "limits.cid_bytes": 8,
+    "limits.emoji_bytes": 4,
+    "limits.title_bytes": 10,
+    "limits.create_members": 2,
+    "limits.fragments": 3,
+    "limits.page": 3,
+    "limits.head_bytes": 600,
+    "limits.headers": 8,
+    "http.body_bytes": 300,
+}
+
+
+@pytest.fixture(scope="module")
+def small(module_servers):
+    return module_servers.parlor(set=SMALL)
+
+
+class TestSizes:
+    """What is too large, at its limit and one beyond."""
+
+    def test_hello_says_them(self, small):
+        told = {
+            name.removeprefix("limits."): value
+            for name, value in SMALL.items()
+            if name not in ("limits.head_bytes", "limits.headers", "http.body_bytes")
+        }
+        with Chat(small, "ada") as ada:
+            assert told.items() <= ada.hello["limits"].items()
+
+    def test_what_a_request_has_is_as_large_as_it_may_be(self, small):
+        with Chat(small, "ada") as ada:
+            ada.join("sizes")
+            sent = ada.say("sizes", "x" * 100, data="y" * 48, cid="z" * 8)
+            ada.request("chat:react", room="sizes", seq=sent["seq"], emoji="+" * 4)
+            ada.request("room:create", room="titled", title="t" * 10, members=["bob", "eve"])
+            before = metric(small, "parlor_requests_total", "outcome", "too_large")
+            for kind, payload, limit in (
+                ("chat:send", {"room": "sizes", "text": "x" * 101}, 100),
+                ("chat:send", {"room": "sizes", "text": "", "data": "y" * 49}, 50),
+                ("chat:send", {"room": "sizes", "text": "", "cid": "z" * 9}, 8),
+                ("chat:react", {"room": "sizes", "seq": sent["seq"], "emoji": "+" * 5}, 4),
+                ("room:create", {"room": "other", "title": "t" * 11}, 10),
+                ("room:create", {"room": "other", "members": ["bob", "eve", "joe"]}, 2),
+            ):
+                refusal = ada.refusal(kind, payload)
+                assert (refusal["code"], refusal["limit"]) == ("too_large", limit), kind
+            assert metric(small, "parlor_requests_total", "outcome", "too_large") == before + 6
+
+    def test_a_page_has_so_many_entries(self, small):
+        with Chat(small, "ada") as ada:
+            ada.join("paged")
+            for number in range(5):
+                ada.say("paged", str(number))
+            page = ada.history("paged", limit=100)
+            assert (len(page["entries"]), page["more"]) == (3, True)
+
+    def test_a_message_and_its_fragments_are_closed_with_1009_beyond_it(self, small):
+        text = '{"type":"ping","id":1,"pad":"%s"}'
+        closed = ("parlor_websockets_closed_total", "by", "server", "code", "1009")
+        before = metric(small, *closed)
+        with Raw(small, path="/ws?user=ada") as at_it, Raw(small, path="/ws?user=bob") as beyond:
+            for client, length in ((at_it, 2_000), (beyond, 2_001)):
+                client.read_message()
+                client.send_frame(TEXT, text % ("x" * (length - len(text) + 2)))
+            while b'"reply"' not in at_it.read_message().payload:
+                pass
+            while (frame := beyond.read_frame()).opcode != CLOSE:
+                pass
+            assert frame.code == 1009
+        with Raw(small, path="/ws?user=ada") as client:
+            client.send_frame(TEXT, "a", fin=False)
+            for _ in range(3):
+                client.send_frame(CONTINUATION, "b", fin=False)
+            while (frame := client.read_frame()).opcode != CLOSE:
+                pass
+            assert frame.code == 1009
+        assert metric(small, *closed) == before + 2
+
+    def test_a_head_and_a_body_of_http_are_refused_beyond_it(self, small):
+        def status(path="/healthz", **how):
+            return small.http(path, **how)[0]
+
+        assert status(headers={"X": "y" * 400}) == 200
+        assert status(headers={"X": "y" * 600}) == 431
+        assert status(headers={f"X-{n}": "y" for n in range(5)}) == 200
+        assert status(headers={f"X-{n}": "y" for n in range(9)}) == 431
+        call = "/api/v1/call/ping?user=ada"
+        body = b'{"pad":"%s"}'
+        assert status(call, method="POST", body=body % (b"x" * 290)) == 200
+        assert status(call, method="POST", body=body % (b"x" * 291)) == 413
+        assert metric(small, "parlor_http_responses_total", "status", "431") == 2
+        assert metric(small, "parlor_http_responses_total", "status", "413") == 1
+
+
+class TestNumbers:
+    """What one may have so many of."""
+
+    def beyond(self, client, limit, many, kind, **payload):
+        """A request that is one too many, and counted as that."""
+        before = metric(client.server, "parlor_limited_total", "limit", limit)
+        refusal = client.refusal(kind, payload)
+        assert (refusal["code"], refusal["limit"]) == ("quota", many)
+        assert metric(client.server, "parlor_limited_total", "limit", limit) == before + 1
+
+    def test_rooms_and_who_is_in_them(self, servers):
+        server = servers.parlor(
+            set={
+                "limits.rooms": 2,
+                "limits.direct_rooms": 1,
+                "limits.room_members": 2,
+                "limits.invites": 1,
+            }
+        )
+        with Chat(server, "ada") as ada, Chat(server, "bob") as bob, Chat(server, "eve") as eve:
+            limits = ada.hello["limits"]
+            assert [limits[name] for name in ("rooms", "direct_rooms", "room_members", "invites")] == [2, 1, 2, 1]
+            ada.join("one")
+            ada.request("room:create", room="two")
+            self.beyond(ada, "rooms", 2, "room:join", room="three")
+            bob.join("one")
+            self.beyond(eve, "room_members", 2, "room:join", room="one")
+            ada.request("chat:send", to="bob", text="hello")
+            self.beyond(ada, "direct_rooms", 1, "chat:send", to="eve", text="hello")
+            ada.request("room:invite", room="two", user="joe")
+            eve.request("room:create", room="of-eve")
+            self.beyond(eve, "invites", 1, "room:invite", room="of-eve", user="joe")
+
+    def test_rooms_in_all(self, servers):
+        server = servers.parlor(set={"limits.all_rooms": 1})
+        with Chat(server, "ada") as ada:
+            ada.join("one")
+            assert ada.refused("room:join", room="two") == "overloaded"
+            assert metric(server, "parlor_requests_total", "outcome", "overloaded") == 1
+
+    def test_streams_that_one_watches_and_their_filters(self, servers):
+        server = servers.parlor(
+            set={
+                "limits.subscriptions": 3,
+                "limits.filters": 2,
+                "limits.stream_filters": 1,
+                "limits.filter_values": 2,
+                "limits.filter_depth": 2,
+                "limits.streams": 4,
+                "streams": '{ "s:{n}" = { publish = true }, a = { publish = true }, b = { publish = true } }',
+            }
+        )
+        with Chat(server, "ada") as ada, Chat(server, "bob") as bob:
+            limits = ada.hello["limits"]
+            told = {"subscriptions": 3, "filters": 2, "filter_values": 2, "filter_depth": 2}
+            assert told.items() <= limits.items()
+            ada.request("subscribe", stream="a", filter={"/x": 1})
+            self.beyond(bob, "stream_filters", 1, "subscribe", stream="a", filter={"/x": 2})
+            ada.request("subscribe", stream="b", filter={"/x/y": {"in": [1, 2]}})
+            self.beyond(ada, "filters", 2, "subscribe", stream="s:1", filter={"/x": 1})
+            for wrong in ({"/x/y/z": 1}, {"/x": {"in": [1, 2, 3]}}):
+                refusal = bob.refusal("subscribe", stream="b", filter=wrong)
+                assert (refusal["code"], refusal["limit"]) == ("too_large", 2)
+            ada.request("subscribe", stream="s:1")
+            self.beyond(ada, "subscriptions", 3, "subscribe", stream="s:2")
+            bob.request("subscribe", stream="s:2")
+            self.beyond(bob, "streams", 4, "subscribe", stream="s:3")
+
+    def test_guests(self, servers):
+        server = servers.parlor(
+            set={
+                "auth.anonymous": "true",
+                "limits.guests": 1,
+                "limits.guest_requests_per_second": 1,
+                "limits.guest_burst": 2,
+            }
+        )
+        with Chat(server, anonymous=1) as guest:
+            limits = guest.hello["limits"]
+            assert (limits["requests_per_second"], limits["burst"]) == (1, 2)
+            assert asked(guest, 3)[2] is not None
+            with Raw(server, path="/ws?anonymous=1", open=False) as second:
+                second.send(harness.request_head("/ws?anonymous=1"))
+                assert second.read_answer().status == 429
+            assert limited(server, "guest_requests_per_second") >= 1
+            assert limited(server, "guests") == 1
+
+    def test_connections_of_a_user_and_of_an_address(self, servers):
+        server = servers.parlor(
+            set={"limits.connections_per_user": 1, "limits.connections_per_address": 8}
+        )
+        with Chat(server, "ada"), Chat(server, "ada", hello=False) as second:
+            assert second.closed() == 4004
+            held = [Raw(server, open=False) for _ in range(8)]
+            # The last of them is one too many, whether or not those before have gone.
+            assert held[-1].read_answer().status == 429
+            for one in held:
+                one.end()
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                metrics = read(server)
+                break
+            except AssertionError:
+                assert time.monotonic() < deadline
+        assert metrics["parlor_websockets_closed_total", "by", "server", "code", "4004"] == 1
+        assert metrics["parlor_connections_refused_total", "reason", "address_limit"] >= 1
+
+
+class TestAbuse:
+    def test_so_many_malformed_requests_are_closed_with_4000(self, servers):
+        server = servers.parlor(set={"limits.malformed_requests": 5})
+        with Chat(server, "ada") as ada:
+            for _ in range(4):
+                ada.raw("garbage")
+            ada.settle()
+            ada.raw("garbage")
+            assert ada.closed() == 4000
+        metrics = read(server)
+        assert metrics["parlor_websockets_closed_total", "by", "server", "code", "4000"] == 1
+
+    def test_so_many_requests_over_the_rate_are_closed_with_4103(self, servers):
+        server = servers.parlor(
+            set={"limits.requests_per_second": 1, "limits.burst": 1, "limits.limited_requests": 5}
+        )
+        with Chat(server, "ada") as ada:
+            assert asked(ada, 5)[1:] != [None] * 4
+            ada.send("ping")
+            ada.send("ping")
+            assert ada.closed() == 4103
+        metrics = read(server)
+        assert metrics["parlor_websockets_closed_total", "by", "server", "code", "4103"] == 1
+
+    def test_the_window_of_abuse_ends(self, servers):
+        server = servers.parlor(
+            set={"limits.malformed_requests": 3, "limits.abuse_window_ms": 100}
+        )
+        with Chat(server, "ada") as ada:
+            for _ in range(3):
+                ada.raw("garbage")
+                ada.raw("garbage")
+                ada.settle()
+                time.sleep(0.15)
+            ada.settle()
+
+
+class TestTimes:
+    def test_who_does_not_say_who_they_are_in_time_is_closed_with_4002(self, servers):
+        server = servers.parlor(
+            "--secret-file",
+            servers.secret_file(),
+            set={"auth.timeout_ms": 100, "metrics.public": "true"},
+        )
+        with Chat(server, hello=False) as nobody:
+            assert nobody.closed() == 4002
+        metrics = read(server)
+        assert metrics["parlor_websockets_closed_total", "by", "server", "code", "4002"] == 1
+
+    def test_a_head_a_body_and_silence_have_their_time(self, servers):
+        server = servers.parlor(
+            set={
+                "handshake.timeout_ms": 150,
+                "http.body_timeout_ms": 150,
+                "http.idle_timeout_ms": 150,
+            }
+        )
+        call = (("Host", HOST), ("Content-Length", "9"))
+        for sent in (b"GET /", harness.request_head("/api/v1/call/ping?user=a", call, "POST") + b"{"):
+            with Raw(server, open=False) as client:
+                client.send(sent)
+                assert client.read_answer().status == 408
+        with Raw(server, open=False) as idle:
+            idle.send(harness.request_head("/readyz", (("Host", HOST),)))
+            idle._take(int(idle.read_head().fields["content-length"]))
+            idle.expect_end()
+        assert metric(server, "parlor_http_responses_total", "status", "408") == 2
+
+    def test_a_peer_that_is_silent_and_a_message_that_does_not_end_are_closed_with_4102(self, servers):
+        server = servers.parlor(
+            set={
+                "heartbeat.interval_ms": 100,
+                "heartbeat.timeout_ms": 100,
+                "heartbeat.message_timeout_ms": 150,
+                "closing.timeout_ms": 200,
+            }
+        )
+        with Raw(server, path="/ws?user=ada") as silent, Raw(server, path="/ws?user=bob") as slow:
+            slow.send_frame(TEXT, '{"type"', fin=False)
+            for client in (silent, slow):
+                while (frame := client.read_frame()).opcode != CLOSE:
+                    pass
+                assert frame.code == 4102
+        metrics = read(server)
+        assert metrics["parlor_websockets_closed_total", "by", "server", "code", "4102"] == 2
 
 
 def test_a_quiet_client_is_answered_beside_one_that_floods():

@@ -5,7 +5,6 @@ use super::rate::Pace;
 use super::rights::StreamRights;
 use super::stream::{Stream, StreamIx, Subscription};
 use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
-use crate::base::limits::{FILTERS_PER_CONNECTION_MAX, FILTERS_PER_STREAM_MAX};
 use crate::base::{ConnId, Event, StreamId};
 use crate::hub::effect::{Answer, Effect, Effects, Notice, Refusal, RefusalCode};
 use crate::hub::input::{Now, Origin};
@@ -131,21 +130,29 @@ impl Streams {
             filters = filters + usize::from(ask.filter.is_some()) - usize::from(had_filter);
             let of_stream = ix.map(|ix| &self.streams[ix.0 as usize].filters);
             if let (Some(filter), Some(known)) = (&ask.filter, of_stream)
-                && known.len() >= FILTERS_PER_STREAM_MAX
+                && known.len() >= self.settings.stream_filters
                 && !known.iter().any(|(_, known)| known.filter == *filter)
             {
-                let limit = FILTERS_PER_STREAM_MAX as u64;
-                return Err(Refusal::quota("this stream has as many filters as it may", limit));
+                let limit = self.settings.stream_filters as u64;
+                return Err(Refusal::quota(
+                    "stream_filters",
+                    "this stream has as many filters as it may",
+                    limit,
+                ));
             }
         }
-        if filters > FILTERS_PER_CONNECTION_MAX {
-            let limit = FILTERS_PER_CONNECTION_MAX as u64;
-            return Err(Refusal::quota("as many filters as a connection may have", limit));
+        if filters > self.settings.filters {
+            let limit = self.settings.filters as u64;
+            return Err(Refusal::quota(
+                "filters",
+                "as many filters as a connection may have",
+                limit,
+            ));
         }
         let limit = self.settings.subscriptions;
         if subscriptions > limit {
             let message = "as many streams as a connection may watch";
-            return Err(Refusal::quota(message, limit as u64));
+            return Err(Refusal::quota("subscriptions", message, limit as u64));
         }
         Ok(())
     }

@@ -18,6 +18,9 @@ pub struct StreamSettings {
     /// Reads JSON that is known to be sound. An argument, so that no library is bound to here.
     pub read_json: fn(&str) -> Option<Tree>,
     pub(super) subscriptions: usize,
+    /// Of a connection.
+    pub(super) filters: usize,
+    pub(super) stream_filters: usize,
     pub(super) all_streams: usize,
     pub(super) stream_bytes: usize,
     pub(super) all_streams_bytes: usize,
@@ -37,6 +40,8 @@ impl StreamSettings {
             declarations,
             read_json,
             subscriptions: limits.subscriptions as usize,
+            filters: limits.filters as usize,
+            stream_filters: limits.stream_filters as usize,
             all_streams: limits.streams as usize,
             stream_bytes: limits.stream_bytes as usize,
             all_streams_bytes: limits.all_streams_bytes,
@@ -189,7 +194,11 @@ impl Streams {
         let declaration = Rc::clone(self.declaration(name).ok_or(NO_SUCH_STREAM)?);
         if self.streams.len() >= self.settings.all_streams && !self.drop_idle() {
             let limit = self.settings.all_streams as u64;
-            return Err(Refusal::quota("there are as many streams as there may be", limit));
+            return Err(Refusal::quota(
+                "streams",
+                "there are as many streams as there may be",
+                limit,
+            ));
         }
         Ok(self.add(name.clone(), declaration))
     }

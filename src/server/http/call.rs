@@ -145,6 +145,7 @@ impl<S: Backend> Chat<S> {
                 self.call_replied(net, call, encode::payload(|w| encode::answer(w, answer)));
             }
             Err(refusal) => {
+                self.counters.limited_by(refusal);
                 let detail = encode::refusal_detail(refusal);
                 self.call_refused(net, call, refusal.code.as_str(), refusal.message, detail);
             }

@@ -2,7 +2,7 @@
 //! them.
 
 use crate::base::Outcome;
-use crate::hub::RefusalCode;
+use crate::hub::{Refusal, RefusalCode};
 use crate::server::web::Over;
 use crate::store::NotTaken;
 
@@ -13,11 +13,21 @@ pub(super) const CLOSE_CODES: [u16; 24] = [
     4002, 4003, 4004, 4101, 4102, 4103, 4200, 4201,
 ];
 /// The limits that are told apart where they bite, by the last part of their key.
-pub(super) const LIMITS: [&str; 5] = [
+pub(super) const LIMITS: [&str; 15] = [
     "bytes_per_second",
+    "direct_rooms",
+    "filters",
     "guest_requests_per_second",
+    "guests",
+    "invites",
     "messages_per_minute",
+    "reactions",
     "requests_per_second",
+    "room_members",
+    "rooms",
+    "stream_filters",
+    "streams",
+    "subscriptions",
     "user_requests_per_second",
 ];
 /// RFC 6455 §7.1.5: the peer's Close had no code.
@@ -92,6 +102,13 @@ impl Counters {
         let place = LIMITS.iter().position(|known| *known == limit);
         if let Some(count) = place.and_then(|place| self.limited.get_mut(place)) {
             *count += 1;
+        }
+    }
+
+    /// A request was refused: perhaps for a limit.
+    pub(in crate::server) fn limited_by(&mut self, refusal: &Refusal) {
+        if let Some(limit) = refusal.limit_name {
+            self.limited(limit);
         }
     }
 

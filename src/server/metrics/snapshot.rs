@@ -167,7 +167,7 @@ impl Snapshot {
         )?;
         page.counters(
             "limited",
-            "How often a limit bit, by the last part of its key: requests that were refused for it, and reads that were put off.",
+            "How often a limit bit, by the last part of its key: requests and guests that were refused for it, and reads that were put off.",
             of_chat.limits().map(|(limit, count)| ([("limit", limit)], count)),
         )?;
         page.counters(

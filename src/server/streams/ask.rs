@@ -86,7 +86,7 @@ fn asks(fields: &Fields<'_, '_>) -> Result<Vec<Ask>, Fault> {
         None | Some("null") => None,
         Some(raw) => {
             let read = tree(raw).ok_or(Fault::bad_request("filter", "a number is too large"))?;
-            Some(Rc::new(filter(read)?))
+            Some(Rc::new(filter(read, fields.limits)?))
         }
     };
     let max_rate = match fields.number("max_rate")? {

@@ -1,12 +1,12 @@
 //! JSON → a filter: `{"<JSON pointer>": value | {"eq"|"ne"|"lt"|"le"|"gt"|"ge"|"in"|"prefix": …}}`.
 
-use crate::base::Tree;
-use crate::base::limits::{FILTER_CONDITIONS_MAX, FILTER_DEPTH_MAX, FILTER_VALUES_MAX};
+use crate::base::limits::FILTER_CONDITIONS_MAX;
+use crate::base::{Limits, Tree};
 use crate::hub::streams::{Compare, Condition, Filter, Order};
 use crate::server::request::Fault;
 
 /// Reads a filter.
-pub(super) fn filter(tree: Tree) -> Result<Filter, Fault> {
+pub(super) fn filter(tree: Tree, limits: &Limits) -> Result<Filter, Fault> {
     let Tree::Object(members) = tree else {
         return Err(wrong("a filter is an object of JSON pointers"));
     };
@@ -15,11 +15,11 @@ pub(super) fn filter(tree: Tree) -> Result<Filter, Fault> {
     }
     let mut conditions = Vec::with_capacity(members.len());
     for (path, wanted) in members {
-        for compare in compares(wanted)? {
+        for compare in compares(wanted, limits)? {
             let condition = Condition::new(&path, compare)
                 .ok_or_else(|| wrong("its names are JSON pointers, as /a/b"))?;
-            if condition.pointer.len() > FILTER_DEPTH_MAX {
-                return Err(Fault::too_large("filter", FILTER_DEPTH_MAX as u64));
+            if condition.pointer.len() > limits.filter_depth as usize {
+                return Err(Fault::too_large("filter", u64::from(limits.filter_depth)));
             }
             conditions.push(condition);
         }
@@ -28,22 +28,22 @@ pub(super) fn filter(tree: Tree) -> Result<Filter, Fault> {
 }
 
 /// A value is compared as a whole, an object says how.
-fn compares(wanted: Tree) -> Result<Vec<Compare>, Fault> {
+fn compares(wanted: Tree, limits: &Limits) -> Result<Vec<Compare>, Fault> {
     let Tree::Object(operators) = wanted else { return Ok(vec![Compare::Equal(wanted)]) };
     if operators.is_empty() {
         return Err(wrong("a condition is a value, or has eq, ne, lt, le, gt, ge, in or prefix"));
     }
-    operators.into_iter().map(|(operator, bound)| compare(&operator, bound)).collect()
+    operators.into_iter().map(|(operator, bound)| compare(&operator, bound, limits)).collect()
 }
 
-fn compare(operator: &str, bound: Tree) -> Result<Compare, Fault> {
+fn compare(operator: &str, bound: Tree, limits: &Limits) -> Result<Compare, Fault> {
     let order = match operator {
         "eq" => return Ok(Compare::Equal(bound)),
         "ne" => return Ok(Compare::NotEqual(bound)),
         "in" => {
             let Tree::Array(values) = bound else { return Err(wrong("in has a list of values")) };
-            if values.len() > FILTER_VALUES_MAX {
-                return Err(Fault::too_large("filter", FILTER_VALUES_MAX as u64));
+            if values.len() > limits.filter_values as usize {
+                return Err(Fault::too_large("filter", u64::from(limits.filter_values)));
             }
             return Ok(Compare::OneOf(values));
         }
@@ -79,7 +79,7 @@ mod tests {
     use crate::server::json::tree;
 
     fn read(text: &str) -> Result<Filter, Fault> {
-        filter(tree(text).unwrap())
+        filter(tree(text).unwrap(), &Limits::default())
     }
 
     #[test]
