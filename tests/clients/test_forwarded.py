@@ -194,6 +194,16 @@ class TestProxyProtocol:
         assert listed == ["192.0.2.1"] * 2 + ["2001:db8::/64"] * 2
         assert statuses(asked) == [101, 101, 429, 101, 101, 429]
 
+    def test_a_proxy_of_http_behind_one_of_tcp_is_believed_too(self, servers):
+        server = serve(
+            servers, is_ready=answers, proxies__protocol=HOST, proxies__trusted="10.0.0.0/8"
+        )
+        chain = [connect(server, proxy_header("10.0.0.9"), "192.0.2.1") for _ in range(3)]
+        assert statuses(chain) == [101, 101, 429]
+        # One that is not behind the proxy of HTTP names nobody.
+        direct = [connect(server, proxy_header("192.0.2.2"), f"192.0.2.{n}") for n in range(5, 8)]
+        assert statuses(direct) == [101, 101, 429]
+
     def test_a_header_in_pieces_is_read_as_one(self, proxied):
         message = proxy_header("192.0.2.3") + request_head("/ws?token=" + harness.token())
         with Raw(proxied, open=False) as client:

@@ -120,6 +120,10 @@ impl<A: Application> Web<A> {
             });
         }
         self.sockets.put(conn, send);
+        match self.sockets.address(conn) {
+            Some(address) => log::debug!("{conn}: a WebSocket, from {address}"),
+            None => log::debug!("{conn}: a WebSocket, from a proxy that names nobody"),
+        }
         say(io, conn, &answer, b"");
         io.set_deadline(
             conn,
