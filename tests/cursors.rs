@@ -3,7 +3,8 @@
 //! without a repeat, nothing before its commit and nothing of a room that is not theirs.
 
 use parlor::base::{
-    Body, ConnId, EntryKind, Limits, Moment, Outcome, Query, Record, RoomId, Timestamp, UserId,
+    Body, ConnId, Entry, EntryKind, Limits, Moment, Outcome, Query, Record, RoomId, Timestamp,
+    UserId,
 };
 use parlor::hub::{
     Answer, Effect, Effects, Hub, Input, Notice, Now, Origin, Part, Request, Settings, Target,
@@ -18,7 +19,7 @@ const ROOMS: usize = 3;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Connect { user: usize, resumes: bool },
+    Connect { user: usize, resumes: bool, is_tracked: bool },
     Disconnect { conn: usize },
     Send { conn: usize, room: usize, cid: u8 },
     Direct { conn: usize, to: usize },
@@ -27,17 +28,20 @@ enum Op {
     Read { conn: usize, room: usize, seq: u64 },
     History { conn: usize, room: usize, part: u64 },
     Resume { conn: usize, back: u64, more: bool },
+    ResumeAt { conn: usize },
     Fill { conn: usize },
     Drain { conn: usize },
     Store { steps: usize },
     StoreFails,
     Time { millis: u64 },
+    ClockBack { millis: u64 },
 }
 
 fn any_op() -> impl Strategy<Value = Op> {
     let conn = 0usize..6;
     prop_oneof![
-        3 => (0..USERS, any::<bool>()).prop_map(|(user, resumes)| Op::Connect { user, resumes }),
+        3 => (0..USERS, any::<bool>(), any::<bool>())
+            .prop_map(|(user, resumes, is_tracked)| Op::Connect { user, resumes, is_tracked }),
         1 => conn.clone().prop_map(|conn| Op::Disconnect { conn }),
         8 => (conn.clone(), 0..ROOMS, any::<u8>()).prop_map(|(conn, room, cid)| Op::Send { conn, room, cid }),
         2 => (conn.clone(), 0..USERS).prop_map(|(conn, to)| Op::Direct { conn, to }),
@@ -46,17 +50,21 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => (conn.clone(), 0..ROOMS, 0u64..40).prop_map(|(conn, room, seq)| Op::Read { conn, room, seq }),
         2 => (conn.clone(), 0..ROOMS, 0u64..40).prop_map(|(conn, room, part)| Op::History { conn, room, part }),
         3 => (conn.clone(), 0u64..90, any::<bool>()).prop_map(|(conn, back, more)| Op::Resume { conn, back, more }),
+        3 => conn.clone().prop_map(|conn| Op::ResumeAt { conn }),
         2 => conn.clone().prop_map(|conn| Op::Fill { conn }),
         3 => conn.prop_map(|conn| Op::Drain { conn }),
         6 => (1usize..9).prop_map(|steps| Op::Store { steps }),
         1 => Just(Op::StoreFails),
         1 => (1u64..7_000).prop_map(|millis| Op::Time { millis }),
+        3 => (1u64..4).prop_map(|millis| Op::Time { millis }),
+        1 => (1u64..9).prop_map(|millis| Op::ClockBack { millis }),
     ]
 }
 
 enum Command {
     Write(u64, Record),
     Read(u64, Query),
+    Seek(u64, Vec<RoomId>, Timestamp),
 }
 
 /// What a connection knows of a room: the last entry that it saw, or where it was told to begin.
@@ -72,6 +80,10 @@ struct Client {
     /// Their resume was refused.
     refused: BTreeSet<RoomId>,
     waits_for_resume: bool,
+    /// It is told its position in time.
+    is_tracked: bool,
+    /// Its resume at a position is under way, with what it had there.
+    had: Option<Positions>,
     is_full: bool,
     asked_for_drained: bool,
     is_held: bool,
@@ -89,6 +101,12 @@ struct World {
     next_conn: u32,
     effects: Effects,
     committed: BTreeMap<RoomId, u64>,
+    /// When each entry was committed.
+    times: BTreeMap<RoomId, Vec<(u64, Timestamp)>>,
+    /// The last position that a connection of each user was told, and what it had then.
+    told: BTreeMap<usize, (Timestamp, Positions)>,
+    /// Connections to which a position could not be found.
+    failed: Vec<ConnId>,
     acknowledged: BTreeSet<(RoomId, u64)>,
     wake_at: Vec<Moment>,
 }
@@ -118,6 +136,9 @@ impl World {
             next_conn: 0,
             effects: Effects::default(),
             committed: BTreeMap::new(),
+            times: BTreeMap::new(),
+            told: BTreeMap::new(),
+            failed: Vec::new(),
             acknowledged: BTreeSet::new(),
             wake_at: Vec::new(),
         }
@@ -142,14 +163,18 @@ impl World {
 
     fn run(&mut self, op: Op) {
         match op {
-            Op::Connect { user, resumes } => {
+            Op::Connect { user, resumes, is_tracked } => {
                 // The index is used again, as the reactor does; the generation is not.
                 self.next_conn += 1;
                 let taken: BTreeSet<usize> = self.clients.keys().map(|conn| conn.index()).collect();
                 let index = (0..).find(|index| !taken.contains(index)).unwrap();
                 let conn = ConnId::new(index as u32, self.next_conn);
-                let client = Client { user, waits_for_resume: resumes, ..Client::default() };
+                let waits_for_resume = resumes;
+                let client = Client { user, waits_for_resume, is_tracked, ..Client::default() };
                 self.clients.insert(conn, client);
+                if is_tracked {
+                    self.input(Input::TellPosition { conn });
+                }
                 let user = user_id(user);
                 self.input(Input::Connected { conn, user, name: None, resumes });
             }
@@ -188,7 +213,7 @@ impl World {
             Op::Resume { conn, back, more } => {
                 let Some(id) = self.conn(conn) else { return };
                 let client = &self.clients[&id];
-                if !client.waits_for_resume || client.is_held {
+                if !client.waits_for_resume || client.is_held || client.is_tracked {
                     return;
                 }
                 let rooms: Vec<_> = client
@@ -211,6 +236,18 @@ impl World {
                 }
                 self.request(conn, Request::Resume { epoch: "epoch".into(), rooms, more });
             }
+            Op::ResumeAt { conn } => {
+                let Some(id) = self.conn(conn) else { return };
+                let client = self.clients.get_mut(&id).unwrap();
+                let may = client.waits_for_resume && client.is_tracked && client.had.is_none();
+                let Some((since, had)) = self.told.get(&client.user) else { return };
+                if may && !client.is_held {
+                    client.had = Some(had.clone());
+                    let request = Request::ResumeAt { epoch: "epoch".into(), since: *since };
+                    client.requests += 1;
+                    self.input(Input::Request { conn: id, is_admin: false, id: None, request });
+                }
+            }
             Op::Fill { conn } => {
                 if let Some(conn) = self.conn(conn) {
                     self.clients.get_mut(&conn).unwrap().is_full = true;
@@ -226,10 +263,16 @@ impl World {
                 // What is queued behind a failed batch fails too.
                 for command in std::mem::take(&mut self.queue) {
                     let ticket = match command {
-                        Command::Write(ticket, _) | Command::Read(ticket, _) => ticket,
+                        Command::Write(ticket, _)
+                        | Command::Read(ticket, _)
+                        | Command::Seek(ticket, ..) => ticket,
                     };
                     self.input(Input::Outcome { ticket, outcome: Outcome::Unavailable });
                 }
+            }
+            Op::ClockBack { millis } => {
+                let back = self.now.timestamp.0 - millis as i64;
+                self.now.timestamp = Timestamp(back.max(0));
             }
             Op::Time { millis } => {
                 self.now.moment = self.now.moment.plus_millis(millis);
@@ -268,17 +311,48 @@ impl World {
                 Command::Read(ticket, query) => {
                     self.store.read(ticket, self.now.timestamp, query).unwrap()
                 }
+                Command::Seek(ticket, rooms, since) => {
+                    self.store.seek(ticket, self.now.timestamp, rooms, since).unwrap()
+                }
             }
             self.woken.recv().unwrap();
             for (ticket, outcome) in self.store.outcomes() {
                 match &outcome {
-                    Outcome::Message { entry, .. } => self.note_commit(&entry.room, entry.seq),
-                    Outcome::Room { room, .. } => self.note_commit(&room.room, room.head),
+                    Outcome::Message { entry, is_duplicate, .. } => {
+                        if !is_duplicate {
+                            self.note_times(std::slice::from_ref(entry));
+                        }
+                        self.note_commit(&entry.room, entry.seq);
+                    }
+                    Outcome::Room { room, entries } => {
+                        self.note_times(entries);
+                        self.note_commit(&room.room, room.head);
+                    }
                     _ => {}
                 }
                 self.input(Input::Outcome { ticket, outcome });
             }
         }
+    }
+
+    fn note_times(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            let times = self.times.entry(entry.room.clone()).or_default();
+            times.push((entry.seq, entry.ts));
+        }
+    }
+
+    /// A connection is told that it has all that was committed before a time.
+    fn told(&mut self, conn: ConnId, position: Timestamp) {
+        let client = &self.clients[&conn];
+        assert!(client.is_tracked && !client.waits_for_resume);
+        for (room, last) in &client.positions {
+            for (seq, ts) in self.times.get(room).into_iter().flatten() {
+                let is_there = seq <= last || *ts >= position;
+                assert!(is_there, "{conn} lacks {seq} of {room}, which is before {position:?}");
+            }
+        }
+        self.told.insert(client.user, (position, client.positions.clone()));
     }
 
     fn note_commit(&mut self, room: &RoomId, seq: u64) {
@@ -297,6 +371,10 @@ impl World {
             }
             effects.clear();
             self.effects = effects;
+            for conn in std::mem::take(&mut self.failed) {
+                self.clients.remove(&conn);
+                inputs.push_back(Input::Disconnected { conn });
+            }
         }
     }
 
@@ -314,6 +392,9 @@ impl World {
             Effect::Load { ticket, query } => {
                 self.queue.push_back(Command::Read(*ticket, query.clone()))
             }
+            Effect::Seek { ticket, rooms, since } => {
+                self.queue.push_back(Command::Seek(*ticket, rooms.clone(), *since))
+            }
             Effect::Greet { conn, rooms, .. } => {
                 let client = self.clients.get_mut(conn).unwrap();
                 for room in rooms {
@@ -324,6 +405,9 @@ impl World {
                     };
                     of.insert(room.room.clone(), room.head);
                     assert_eq!(self.committed.get(&room.room).copied().unwrap_or(0), room.head);
+                }
+                if let Some(position) = self.hub.position_of(*conn) {
+                    self.told(*conn, position);
                 }
             }
             Effect::TooMany { conn } => {
@@ -344,7 +428,7 @@ impl World {
                     client.is_held = matches!(effect, Effect::Hold { .. });
                 }
             }
-            Effect::Answer { origin: Origin::Conn(conn, _), answer } => {
+            Effect::Answer { origin: Origin::Conn(conn, id), answer } => {
                 if let Ok(Answer::Sent { room, seq, .. }) = answer {
                     assert!(*seq <= self.committed[room], "acknowledged before it was committed");
                     self.acknowledged.insert((room.clone(), *seq));
@@ -366,6 +450,31 @@ impl World {
                     {
                         // With this answer a refused room goes live.
                         client.positions.insert(room.clone(), *head);
+                    }
+                    let is_of_resume = id.is_none();
+                    if is_of_resume && answer.is_err() {
+                        self.failed.push(*conn);
+                    }
+                    if let Ok(Answer::Resumed(resumed)) = answer
+                        && let Some(had) = client.had.take()
+                    {
+                        let heads = std::mem::take(&mut client.heads);
+                        client.waits_for_resume = false;
+                        for (room, from, _) in &resumed.rooms {
+                            let last = had.get(room).copied().unwrap_or(*from);
+                            assert!(*from <= last, "{conn} has {last} of {room}, and not {from}");
+                            client.positions.insert(room.clone(), *from);
+                        }
+                        for (room, head) in heads {
+                            let is_refused = resumed.refused.iter().any(|one| one.room == room);
+                            let is_listed = resumed.rooms.iter().any(|(one, ..)| *one == room);
+                            let is_listed = is_listed || is_refused;
+                            if !is_listed {
+                                let last = had.get(&room).copied().unwrap_or(head);
+                                assert!(last >= head, "{conn} misses {room} after {last}");
+                                client.positions.insert(room, head);
+                            }
+                        }
                     }
                     if let Ok(Answer::Resumed(resumed)) = answer {
                         for parlor::hub::NotResumed { room, .. } in &resumed.refused {
@@ -393,14 +502,19 @@ impl World {
             panic!("{conn} is not connected: {notice:?}")
         };
         match notice {
-            Notice::Entry { entry, source, with_cid } => {
+            Notice::Entry { entry, source, with_cid, position } => {
                 if refused.contains(&(conn, *source)) {
                     return;
                 }
                 if client.is_full {
                     refused.insert((conn, *source));
                     client.asked_for_drained = true;
-                    inputs.push_back(Input::Behind { conn, source: *source, seq: entry.seq });
+                    inputs.push_back(Input::Behind {
+                        conn,
+                        source: *source,
+                        seq: entry.seq,
+                        ts: entry.ts,
+                    });
                     return;
                 }
                 assert!(entry.seq <= self.committed[&entry.room], "shown before it was committed");
@@ -420,12 +534,19 @@ impl World {
                     ),
                 }
                 client.positions.insert(entry.room.clone(), entry.seq);
+                // Whoever has come again follows, whatever was refused before.
+                client.refused.remove(&entry.room);
+                assert!(position.is_none() || client.is_tracked);
                 if let EntryKind::Message { from, .. } = &entry.kind {
                     assert_eq!(
                         *from == user_id(client.user) && *with_cid,
                         *with_cid,
                         "told another's cid"
                     );
+                }
+                let misses_some = refused.range((conn, 0)..=(conn, u32::MAX)).next().is_some();
+                if let Some(position) = position.filter(|_| !misses_some) {
+                    self.told(conn, position);
                 }
             }
             Notice::Removed { room, .. } => {

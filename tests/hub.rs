@@ -91,6 +91,11 @@ impl World {
                     let input = Input::Outcome { ticket, outcome };
                     self.hub.handle(self.now, input, &mut self.effects);
                 }
+                Effect::Seek { ticket, rooms, since } => {
+                    let (ticket, outcome) = (*ticket, self.store.seek(rooms, *since));
+                    let input = Input::Outcome { ticket, outcome };
+                    self.hub.handle(self.now, input, &mut self.effects);
+                }
                 Effect::WakeAt(at) => self.wakes.push(*at),
                 _ => {}
             }
@@ -868,4 +873,95 @@ fn ten_thousand_who_come_at_once_cost_each_a_few_pushes() {
         .collect();
     assert!(to_first.len() <= 4, "{} pushes", to_first.len());
     assert!(to_first.last().is_some_and(|what| what.starts_with("10001 online")), "{to_first:?}");
+}
+
+impl World {
+    /// The server ends, and begins anew.
+    fn restart(&mut self, settings: Settings) {
+        self.store.restarted();
+        self.hub = Hub::new(settings, self.store.snapshot(), 2);
+    }
+
+    /// Lets somebody in who is told their position, and goes on at one.
+    fn listen(&mut self, id: &str, since: Option<(&str, i64)>) -> ConnId {
+        self.next_conn += 1;
+        let conn = ConnId::new(self.next_conn, self.next_conn);
+        self.input(Input::TellPosition { conn });
+        let (user, name, resumes) = (user(id), None, since.is_some());
+        self.input(Input::Connected { conn, user, name, resumes });
+        if let Some((epoch, ts)) = since {
+            let request = Request::ResumeAt { epoch: epoch.into(), since: Timestamp(ts) };
+            self.input(Input::Request { conn, is_admin: false, id: None, request });
+        }
+        conn
+    }
+
+    /// What the last answer says of rooms: where each goes on, and what is refused.
+    fn resumed(&self) -> (Vec<String>, Vec<String>) {
+        let resumed = self.effects.list.iter().find_map(|effect| match effect {
+            Effect::Answer { answer: Ok(Answer::Resumed(resumed)), .. } => Some(resumed),
+            _ => None,
+        });
+        let resumed = resumed.expect("a resume that is answered");
+        let rooms = resumed.rooms.iter().map(|(room, from, head)| format!("{room} {from}-{head}"));
+        let refused = resumed.refused.iter().map(|one| format!("{} {:?}", one.room, one.code));
+        (rooms.collect(), refused.collect())
+    }
+}
+
+#[test]
+fn a_position_in_time_stands_for_all_rooms_and_outlives_the_server() {
+    let settings = || {
+        let limits = Limits { tail_entries: 2, ..Limits::default() };
+        Settings::from(&limits)
+    };
+    let mut world = World::with(settings());
+    let ada = world.connect("ada");
+    for (ts, name) in [(10, "tea"), (20, "cup"), (30, "pot")] {
+        world.now.timestamp = Timestamp(ts);
+        world.request(ada, Request::Join(room(name))).unwrap();
+    }
+    let listener = world.listen("ada", None);
+    assert_eq!(world.hub.position_of(listener), Some(Timestamp(30)));
+    for ts in 31..36 {
+        world.now.timestamp = Timestamp(ts);
+        world.request(ada, say("tea", "text")).unwrap();
+        assert_eq!(world.hub.position_of(listener), Some(Timestamp(ts)));
+    }
+    world.restart(settings());
+    // Of `tea` more than is in memory, of the others what is there; those of that time come again.
+    world.listen("ada", Some(("epoch", 32)));
+    assert_eq!(world.resumed(), (vec!["tea 2-6".into()], vec![]));
+    let again: Vec<String> = world.notices().into_iter().map(|(_, what)| what).collect();
+    assert_eq!(again, ["tea 3", "tea 4", "tea 5", "tea 6"]);
+    world.listen("ada", Some(("epoch", 36)));
+    assert_eq!(
+        world.resumed().1,
+        ["tea Gone", "cup Gone", "pot Gone"],
+        "a time that this store has not seen"
+    );
+    world.listen("ada", Some(("another", 32)));
+    let refused = ["tea EpochChanged", "cup EpochChanged", "pot EpochChanged"];
+    assert_eq!(world.resumed(), (vec![], refused.map(str::to_owned).to_vec()));
+}
+
+#[test]
+fn a_position_before_what_is_kept_is_gone() {
+    let limits = Limits::default();
+    let retentions =
+        Retentions { default: Retention { entries: 3, ..Retention::ALL }, ..Retentions::default() };
+    let mut world = World::with(Settings::from(&limits).keep(retentions));
+    let ada = world.connect("ada");
+    world.request(ada, Request::Join(room("tea"))).unwrap();
+    for ts in 1..9 {
+        world.now.timestamp = Timestamp(ts);
+        world.request(ada, say("tea", "text")).unwrap();
+    }
+    let listener = world.listen("ada", Some(("epoch", 2)));
+    assert_eq!(world.resumed(), (vec![], vec!["tea Gone".into()]));
+    world.request(ada, say("tea", "text")).unwrap();
+    let to_listener = world.notices().into_iter().any(|(conns, _)| conns.contains(&listener));
+    assert!(to_listener, "it is live from the head that it was told");
+    world.listen("ada", Some(("epoch", 8)));
+    assert_eq!(world.resumed().0, ["tea 8-10"]);
 }

@@ -8,7 +8,7 @@ mod model_store;
 
 use any_record::{aimed, any_record, any_room};
 use model_store::ModelStore;
-use parlor::base::{Outcome, Query, Record, Snapshot, Timestamp};
+use parlor::base::{Outcome, Query, Record, RoomId, Snapshot, Timestamp};
 use parlor::store::{Place, Store, data};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,10 @@ use std::time::Duration;
 enum Step {
     Write(Record),
     Read(Query),
+    /// Where rooms were so long ago.
+    Seek(Vec<RoomId>, i64),
+    /// The clock is set back.
+    ClockBack(i64),
     /// What was handed over so far is answered before more is.
     Wait,
     /// The store is closed and opened again.
@@ -44,6 +48,9 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         60 => any_record().prop_map(Step::Write),
         8 => any_query().prop_map(Step::Read),
+        8 => (proptest::collection::vec(any_room(), 1..4), 0i64..60)
+            .prop_map(|(rooms, ago)| Step::Seek(rooms, ago)),
+        1 => (1i64..20).prop_map(Step::ClockBack),
         6 => Just(Step::Wait),
         1 => Just(Step::Reopen),
         1 => Just(Step::Crash),
@@ -109,6 +116,14 @@ impl Both {
                 self.store.as_mut().unwrap().read(ticket, now, query).unwrap();
                 self.wait();
             }
+            Step::Seek(rooms, ago) => {
+                self.wait();
+                let since = Timestamp(self.now - ago);
+                self.expected.push((ticket, self.model.seek(&rooms, since)));
+                self.store.as_mut().unwrap().seek(ticket, now, rooms, since).unwrap();
+                self.wait();
+            }
+            Step::ClockBack(millis) => self.now -= millis,
             Step::Wait => self.wait(),
             Step::Reopen => {
                 self.wait();
@@ -130,6 +145,7 @@ impl Both {
     }
 
     fn reopened(&mut self) {
+        self.model.restarted();
         let (store, snapshot, woken) = open(&self.directory());
         assert_eq!(sorted(snapshot), sorted(self.model.snapshot()));
         // Also what nobody is shown is as it should be: what belongs to a message that is gone, too.

@@ -46,6 +46,10 @@ pub const REFUSED_END_MS: u64 = 250;
 pub const READS_PER_BATCH: usize = 8;
 /// What a read is counted as while it waits for the store: a quarter of its largest page.
 pub const READ_WEIGHT_SHARE: usize = 4;
+/// Rooms whose places at a time the store looks up at once.
+pub const SEEK_ROOMS_MAX: usize = 64;
+/// What each of them is counted as while it waits for the store, in bytes: it is some twenty rows.
+pub const SEEK_WEIGHT: usize = 4 * 1024;
 /// A failure of the store is logged at most this often; how many there were is told.
 pub const FAILURE_LOG_EVERY_MS: i64 = 1_000;
 /// Connections accepted in one turn before the established ones have theirs.
@@ -136,6 +140,14 @@ pub const ANONYMOUS_ERROR_EVERY_MS: u64 = 1_000;
 pub const PUSH_USERS_MAX: usize = 1_000;
 /// Requests of HTTP that wait for the store or for a handler.
 pub const HTTP_CALLS_MAX: usize = 16_384;
+/// How long a ticket for Server-Sent Events is good, and how many may wait to be used.
+pub const TICKET_MS: u64 = 30_000;
+/// See [`TICKET_MS`].
+pub const TICKETS_MAX: usize = 10_000;
+/// Streams that one request for Server-Sent Events names in its address.
+pub const LISTENED_STREAMS_MAX: usize = 64;
+/// The spread of the first return of whoever is sent Server-Sent Events, in ms.
+pub const RETRY_MS: u64 = 2_000;
 /// Users and addresses whose requests of HTTP are counted at one time.
 pub const HTTP_RATES_MAX: usize = 65_536;
 /// Users whose requests over all of their connections are counted at one time: more than a machine has

@@ -298,6 +298,8 @@ pub enum Outcome {
         /// How many of the messages from it on are deleted.
         deleted: u64,
     },
+    /// For each room the last entry before the time that was asked for; 0 if none is kept.
+    Positions(Vec<(RoomId, u64)>),
     /// The entries of a page, in the order of the log, without a hole.
     Page(Vec<Entry>),
     /// What is asked for is damaged on the disk, and not shown to anybody.

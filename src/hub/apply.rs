@@ -59,6 +59,7 @@ impl Hub {
         by_themselves: bool,
         effects: &mut Effects,
     ) {
+        self.newest = self.newest.max(entry.ts);
         match &entry.kind {
             EntryKind::Message { from, .. } => {
                 let of_room = &mut self.rooms[room.0 as usize];

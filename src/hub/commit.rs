@@ -21,6 +21,7 @@ impl Hub {
         let Some(pending) = self.pending.remove(&ticket) else { return };
         match pending {
             Pending::Nobody => {}
+            Pending::Seek { conn } => self.sought(conn, outcome, effects),
             Pending::Feed { conn, room } => {
                 let page = match outcome {
                     Outcome::Page(page) => Some(page),
@@ -310,7 +311,7 @@ impl Hub {
         }
     }
 
-    fn asker(&self, user: UserId, origin: Origin) -> Asker {
+    pub(super) fn asker(&self, user: UserId, origin: Origin) -> Asker {
         let conn = match &origin {
             Origin::Conn(conn, _) => Some(*conn),
             Origin::Call(_) => None,
@@ -353,7 +354,8 @@ pub(super) fn refusal(outcome: &Outcome) -> Refusal {
         | Outcome::Read { .. }
         | Outcome::Done
         | Outcome::Trimmed { .. }
-        | Outcome::Page(_) => {
+        | Outcome::Page(_)
+        | Outcome::Positions(_) => {
             Refusal::new(RefusalCode::Internal, "the store answered what was not asked")
         }
     }

@@ -5,10 +5,11 @@
 //! drained, and go live in the very turn in which the cursor reaches the head.
 
 use super::effect::{Effect, Effects};
+use super::fan_out::entry_notice;
 use super::hub::{Hub, Pending};
 use super::input::Now;
 use super::room::RoomIx;
-use crate::base::{ConnId, Entry, Query};
+use crate::base::{ConnId, Entry, Query, Timestamp};
 use std::rc::Rc;
 
 /// A connection's place in a room's log.
@@ -42,7 +43,8 @@ pub(super) enum Standing {
 
 impl Hub {
     /// An entry did not fit: from there on the connection is fed.
-    pub(super) fn fell_behind(&mut self, conn: ConnId, room: RoomIx, seq: u64) {
+    pub(super) fn fell_behind(&mut self, conn: ConnId, room: RoomIx, seq: u64, ts: Timestamp) {
+        self.hold_position(conn, room, Some(ts));
         let Some(cursor) = self.cursor(conn, room) else { return };
         match cursor {
             Cursor::Live => *cursor = Cursor::Behind { next: seq },
@@ -64,6 +66,7 @@ impl Hub {
             *cursor = Cursor::Live;
         } else {
             *cursor = Cursor::Behind { next: seq + 1 };
+            self.hold_position(conn, room, None);
             self.queue_for_feeding(conn, room);
         }
     }
@@ -72,6 +75,9 @@ impl Hub {
     pub(super) fn halt(&mut self, conn: ConnId, room: RoomIx) {
         let head = self.rooms[room.0 as usize].head;
         self.drop_behind(conn, room);
+        let is_live = self.cursor(conn, room).is_some_and(|cursor| *cursor == Cursor::Live);
+        let newest = is_live.then_some(self.newest);
+        self.hold_position(conn, room, newest);
         let Some(cursor) = self.cursor(conn, room) else { return };
         *cursor = match *cursor {
             Cursor::Live => Cursor::Leaving { next: head + 1, was: Standing::Following },
@@ -216,19 +222,22 @@ impl Hub {
         &mut self,
         conn: ConnId,
         room: RoomIx,
-        page: Vec<Rc<Entry>>,
+        mut page: Vec<Rc<Entry>>,
         effects: &mut Effects,
     ) {
-        let Some(last) = page.last().map(|entry| entry.seq) else { return };
+        let Some(newest) = page.pop() else { return };
+        let last = newest.seq;
         let Some(user) = self.user_of(conn).cloned() else { return };
         for entry in page {
-            let notice = super::fan_out::entry_notice(&entry, room, &user);
-            effects.deliver(notice, [conn]);
+            effects.deliver(entry_notice(&entry, room, &user, None), [conn]);
         }
         let head = self.rooms[room.0 as usize].head;
         if let Some(cursor) = self.cursor(conn, room) {
             *cursor = if last >= head { Cursor::Live } else { Cursor::Behind { next: last + 1 } };
         }
+        self.move_position(conn, room, (last < head).then_some(newest.ts));
+        let position = self.position_of(conn);
+        effects.deliver(entry_notice(&newest, room, &user, position), [conn]);
         // To the end of the line: no room of many keeps the others waiting.
         self.drop_behind(conn, room);
         if last < head {

@@ -93,6 +93,16 @@ pub enum Effect {
         /// Which.
         query: Query,
     },
+    /// Look up where rooms were at a time: the answer is
+    /// [`Outcome::Positions`](crate::base::Outcome::Positions).
+    Seek {
+        /// For the outcome.
+        ticket: u64,
+        /// Which.
+        rooms: Vec<RoomId>,
+        /// The time.
+        since: Timestamp,
+    },
     /// Take no more requests from a connection.
     Hold {
         /// Which.
@@ -135,6 +145,8 @@ pub enum Notice {
         with_cid: bool,
         /// The room, for [`Input::Behind`](super::Input::Behind) and [`Effect::TakeBack`].
         source: u32,
+        /// Where the recipients are with it, if they are told ([`Hub::position_of`](super::Hub::position_of)).
+        position: Option<Timestamp>,
     },
     /// Users are online.
     Online {

@@ -4,7 +4,7 @@ use super::cursor::Cursor;
 use super::effect::{Effects, Notice};
 use super::hub::Hub;
 use super::room::RoomIx;
-use crate::base::{ConnId, Entry, EntryKind, UserId};
+use crate::base::{ConnId, Entry, EntryKind, Timestamp, UserId};
 use std::rc::Rc;
 
 impl Hub {
@@ -22,22 +22,46 @@ impl Hub {
             _ => None,
         };
         let Some(author) = author else {
-            effects.deliver(notice(entry, room, false), live);
+            self.deliver_live(entry, room, false, live, effects);
             return;
         };
         let own = self.connections_of(author);
         let is_live = |conn: &&ConnId| of_room.followers.get(conn) == Some(&Cursor::Live);
-        effects.deliver(notice(entry, room, true), own.iter().filter(is_live).copied());
-        effects.deliver(notice(entry, room, false), live.filter(|conn| !own.contains(conn)));
+        let own_live = own.iter().filter(is_live).copied();
+        self.deliver_live(entry, room, true, own_live, effects);
+        let others = live.filter(|conn| !own.contains(conn));
+        self.deliver_live(entry, room, false, others, effects);
+    }
+
+    fn deliver_live(
+        &self,
+        entry: &Rc<Entry>,
+        room: RoomIx,
+        with_cid: bool,
+        to: impl Iterator<Item = ConnId>,
+        effects: &mut Effects,
+    ) {
+        if self.positions.is_empty() {
+            effects.deliver(notice(entry, room, with_cid, None), to);
+            return;
+        }
+        let (told, others) = self.by_position(to);
+        effects.deliver(notice(entry, room, with_cid, Some(entry.ts)), told);
+        effects.deliver(notice(entry, room, with_cid, None), others);
     }
 }
 
-fn notice(entry: &Rc<Entry>, room: RoomIx, with_cid: bool) -> Notice {
-    Notice::Entry { entry: Rc::clone(entry), with_cid, source: room.0 }
+fn notice(entry: &Rc<Entry>, room: RoomIx, with_cid: bool, position: Option<Timestamp>) -> Notice {
+    Notice::Entry { entry: Rc::clone(entry), with_cid, source: room.0, position }
 }
 
 /// An entry as one user is told it.
-pub(super) fn entry_notice(entry: &Rc<Entry>, room: RoomIx, to: &UserId) -> Notice {
+pub(super) fn entry_notice(
+    entry: &Rc<Entry>,
+    room: RoomIx,
+    to: &UserId,
+    position: Option<Timestamp>,
+) -> Notice {
     let is_author = matches!(&entry.kind, EntryKind::Message { from, .. } if from == to);
-    notice(entry, room, is_author)
+    notice(entry, room, is_author, position)
 }

@@ -7,6 +7,7 @@ use super::input::{Input, Now, Origin, Part};
 use super::keep::{Keeping, Retentions};
 use super::makers::Makers;
 use super::manage::Reason;
+use super::position::Position;
 use super::presence::{Presence, Scope};
 use super::quotas::Quotas;
 use super::request::Asker;
@@ -15,7 +16,8 @@ use super::streams::{StreamSettings, Streams};
 use super::user::{User, UserIx};
 use crate::base::limits::ROOMS_MADE_A_DAY;
 use crate::base::{
-    Chance, ConnId, Limits, MemberState, Revocation, RoomId, SeededHash, Snapshot, UserId,
+    Chance, ConnId, Limits, MemberState, Revocation, RoomId, SeededHash, Snapshot, Timestamp,
+    UserId,
 };
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap};
@@ -131,6 +133,8 @@ pub(super) enum Pending {
     Read { origin: Origin, room: RoomIx, user: UserId },
     /// A page for who asked for it.
     History { origin: Origin, room: RoomIx, asker: UserId, part: Part, limit: usize },
+    /// Where rooms were at a time.
+    Seek { conn: ConnId },
     /// A page for a cursor that is behind.
     Feed { conn: ConnId, room: RoomIx },
     /// Nobody waits.
@@ -199,6 +203,10 @@ pub struct Hub {
     /// Connections whose feeding is to be tried again.
     pub(super) feed_retries: Vec<ConnId>,
     pub(super) keeping: Keeping,
+    /// Of connections that are told where they are.
+    pub(super) positions: HashMap<ConnId, Position, SeededHash>,
+    /// The time of the newest entry of all.
+    pub(super) newest: Timestamp,
     pub(super) makers: Makers,
     pub(super) streams: Streams,
     /// Those for whom other quotas hold than for all.
@@ -231,6 +239,8 @@ impl Hub {
             presence: Presence::default(),
             feed_retries: Vec::new(),
             keeping: Keeping::default(),
+            positions: HashMap::with_hasher(hash),
+            newest: Timestamp(0),
             makers: Makers::new(rooms_a_day, hash),
             streams,
             quotas: HashMap::with_hasher(hash),
@@ -238,6 +248,7 @@ impl Hub {
             next_ticket: 0,
         };
         for state in snapshot.rooms {
+            hub.newest = hub.newest.max(state.ts);
             hub.add_room(Room::new(state));
         }
         for (room, user, state) in snapshot.members {
@@ -288,7 +299,9 @@ impl Hub {
             Input::Connected { conn, user, name, resumes } => {
                 self.connected(now, conn, user, name, resumes, effects);
             }
+            Input::TellPosition { conn } => self.track_position(conn),
             Input::Disconnected { conn } => {
+                self.positions.remove(&conn);
                 self.disconnected(now, conn, effects);
                 self.streams.gone(now, conn, effects);
             }
@@ -299,7 +312,9 @@ impl Hub {
                 self.called(now, call, user, rights, request, effects);
             }
             Input::Outcome { ticket, outcome } => self.outcome(now, ticket, outcome, effects),
-            Input::Behind { conn, source, seq } => self.fell_behind(conn, RoomIx(source), seq),
+            Input::Behind { conn, source, seq, ts } => {
+                self.fell_behind(conn, RoomIx(source), seq, ts);
+            }
             Input::PresenceMissed { conn } => self.presence_missed(conn),
             Input::Subscribe { by: (conn, id), rights, form, asks } => {
                 let by = (conn, Origin::Conn(conn, id));

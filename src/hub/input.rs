@@ -53,6 +53,11 @@ pub enum Input {
         /// Whether the connection will say where it wants to go on.
         resumes: bool,
     },
+    /// A connection, which will be let in next, is to be told with its entries where it is.
+    TellPosition {
+        /// Which.
+        conn: ConnId,
+    },
     /// A connection is over. One that the hub does not know is ignored.
     Disconnected {
         /// The connection.
@@ -163,6 +168,8 @@ pub enum Input {
         source: u32,
         /// The entry.
         seq: u64,
+        /// Its time.
+        ts: Timestamp,
     },
     /// A presence change did not fit the outbox of a connection.
     PresenceMissed {
@@ -308,6 +315,13 @@ pub enum Request {
         after: Option<UserId>,
         /// Most users.
         limit: usize,
+    },
+    /// Go on at a time, in all rooms ([`Input::TellPosition`]).
+    ResumeAt {
+        /// The epoch in which the position was told.
+        epoch: Box<str>,
+        /// The position.
+        since: Timestamp,
     },
     /// Say where each room is to go on.
     Resume {

@@ -22,6 +22,7 @@ mod look;
 mod makers;
 mod manage;
 mod marks;
+mod position;
 mod presence;
 mod presence_list;
 mod quotas;

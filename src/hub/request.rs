@@ -114,6 +114,10 @@ impl Hub {
             Request::ListPresence { room, after, limit } => {
                 self.list_presence(asker, room, after, limit).map(Some)
             }
+            Request::ResumeAt { epoch, since } => {
+                self.resume_at(asker, &epoch, since, effects);
+                return;
+            }
             Request::Resume { epoch, rooms, more } => {
                 self.resume(asker, &epoch, rooms, more, effects);
                 return;

@@ -38,7 +38,7 @@ impl Hub {
         self.feed(conn, effects);
     }
 
-    fn resume_room(
+    pub(super) fn resume_room(
         &mut self,
         asker: &Asker,
         conn: ConnId,
@@ -92,7 +92,7 @@ impl Hub {
     }
 
     /// After the last piece, rooms never named go on from the heads that `hello` gave.
-    fn resume_the_rest(&mut self, conn: ConnId) {
+    pub(super) fn resume_the_rest(&mut self, conn: ConnId) {
         let Some(connection) = self.connection_mut(conn) else { return };
         connection.is_resuming = false;
         let user = connection.user;

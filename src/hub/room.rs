@@ -229,6 +229,13 @@ impl Room {
         Some(self.tail.iter().skip(skip))
     }
 
+    /// The last entry before a time, if what is in memory tells; 0 if none is kept.
+    pub(super) fn last_before(&self, ts: Timestamp) -> Option<u64> {
+        let since = self.tail.iter().rev().take_while(|entry| entry.ts >= ts).count() as u64;
+        let (last, oldest) = (self.head - since, self.oldest_recent());
+        if last >= oldest { Some(last) } else { (oldest <= self.first).then_some(0) }
+    }
+
     /// The `seq` of the oldest entry in memory; one more than the head if there is none.
     pub(super) fn oldest_recent(&self) -> u64 {
         self.head + 1 - self.tail.len() as u64

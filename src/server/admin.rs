@@ -2,12 +2,12 @@
 
 use super::chat::{Chat, KICKED};
 use super::encode;
+use super::events::hand;
 use super::handle::check_kind;
 use super::json::Writer;
 use super::request::{Envelope, Fault, Fields};
 use super::web::Net;
 use crate::base::limits::PUSH_USERS_MAX;
-use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, ConnId, RoomId, UserId};
 use crate::hub::{Origin, RefusalCode};
 use crate::protocol::Message;
@@ -158,8 +158,7 @@ impl<S: Backend> Chat<S> {
 /// begun, does not.
 fn push_to(net: &mut Net<'_>, conns: &[ConnId], text: &str) -> usize {
     let mut broadcast = Broadcast::new(Message::Text(text));
-    let reach =
-        |conn: &&ConnId| net.broadcast(**conn, &mut broadcast, Class::Durable, NO_SOURCE).is_ok();
+    let reach = |conn: &&ConnId| hand(net, **conn, &mut broadcast, text, Class::Durable).is_ok();
     conns.iter().filter(reach).count()
 }
 

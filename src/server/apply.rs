@@ -2,7 +2,7 @@
 
 use super::chat::{Chat, SLOW, TOO_MANY};
 use super::encode::{self, Body};
-use super::streams::subscribed;
+use super::events::Told;
 use super::web::Net;
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
 use crate::base::{ConnId, Outcome, UserId};
@@ -52,11 +52,12 @@ impl<S: Backend> Chat<S> {
                             let text = encode::reply(id, |w| encode::answer(w, answer));
                             self.say(net, *conn, &text);
                         }
-                        (Ok(Answer::Subscribed(_)), None) if self.is_watching(*conn) => {}
-                        (Err(_), None) if self.is_watching(*conn) => self.end_watching(net, *conn),
                         (Ok(Answer::Subscribed(streams)), None) => {
-                            let text = encode::push("subscribed", |w| subscribed(w, streams));
-                            self.say(net, *conn, &text);
+                            self.has_subscribed(net, *conn, streams);
+                        }
+                        (Err(_), None) if self.is_watching(*conn) => self.end_watching(net, *conn),
+                        (answer, None) if net.is_endless(*conn) => {
+                            self.has_resumed(net, *conn, answer);
                         }
                         (Ok(_), None) => {}
                         (Err(refusal), id) => {
@@ -69,10 +70,8 @@ impl<S: Backend> Chat<S> {
                 }
                 Effect::Greet { conn, rooms, invites } => {
                     let origin = Origin::Conn(*conn, None);
-                    let text =
-                        encode::push("hello", |w| self.greeting(w, net, &origin, rooms, invites));
                     self.came(*conn);
-                    self.say(net, *conn, &text);
+                    self.greet(net, &origin, rooms, invites);
                 }
                 Effect::Deliver { recipients, notice } => {
                     let recipients = &effects.recipients[recipients.clone()];
@@ -91,6 +90,14 @@ impl<S: Backend> Chat<S> {
                     self.at_store += 1;
                     let now = net.timestamp();
                     if let Err(reason) = self.store.read(*ticket, now, query.clone()) {
+                        self.came_back(*ticket, reason);
+                    }
+                }
+                Effect::Seek { ticket, rooms, since } => {
+                    self.at_store += 1;
+                    let now = net.timestamp();
+                    let (rooms, since) = (rooms.clone(), *since);
+                    if let Err(reason) = self.store.seek(*ticket, now, rooms, since) {
                         self.came_back(*ticket, reason);
                     }
                 }
@@ -128,6 +135,7 @@ impl<S: Backend> Chat<S> {
             Body::Binary(bytes) => Message::Binary(bytes),
         });
         self.deliveries += recipients.len();
+        let mut told = Told::default();
         for &conn in recipients {
             if matches!(notice, Notice::Unsubscribed { .. }) && self.is_watching(conn) {
                 self.end_watching(net, conn);
@@ -139,10 +147,17 @@ impl<S: Backend> Chat<S> {
             if net.broadcast(conn, &mut broadcast, encoded.class, encoded.source).is_ok() {
                 continue;
             }
+            if net.is_endless(conn) {
+                let misses_some = refused.range((conn, 0)..=(conn, u32::MAX)).next().is_some();
+                if self.piece(net, conn, notice, &encoded, &mut told, misses_some).is_ok() {
+                    continue;
+                }
+            }
             match notice {
                 Notice::Entry { entry, source, .. } => {
                     refused.insert((conn, *source));
-                    let behind = Input::Behind { conn, source: *source, seq: entry.seq };
+                    let behind =
+                        Input::Behind { conn, source: *source, seq: entry.seq, ts: entry.ts };
                     self.inputs.push_back(behind);
                 }
                 Notice::Event { event, prev, source, .. } => {
@@ -175,7 +190,7 @@ impl<S: Backend> Chat<S> {
             self.counters.came_of_it(&outcome);
             match outcome {
                 Outcome::Unavailable => self.store_refused = Some(net.now()),
-                Outcome::Page(_) => {}
+                Outcome::Page(_) | Outcome::Positions(_) => {}
                 _ => self.store_refused = None,
             }
             self.decide(net, Input::Outcome { ticket, outcome });

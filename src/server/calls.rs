@@ -2,6 +2,7 @@
 
 use super::chat::Chat;
 use super::encode::{self, ErrorDetail};
+use super::events::hand;
 use super::handle::HandleError;
 use super::handler::Asking;
 use super::http::HttpCall;
@@ -9,7 +10,6 @@ use super::shared::{Command, Recipients, Shared};
 use super::ticket::TicketState;
 use super::web::Net;
 use crate::base::limits::CALLS_PER_TURN;
-use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, ConnId};
 use crate::hub::streams::Publisher;
 use crate::hub::{Input, Origin, Rights};
@@ -66,7 +66,7 @@ impl<S: Backend> Chat<S> {
                 for conn in conns {
                     // A connection that is full, or that has gone since the call counted it, is
                     // not reached.
-                    let _ = net.broadcast(conn, &mut broadcast, Class::Durable, NO_SOURCE);
+                    let _ = hand(net, conn, &mut broadcast, &text, Class::Durable);
                 }
             }
             Command::Ask { user, request, ticket } => {

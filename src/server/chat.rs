@@ -5,8 +5,9 @@ use super::calls::Waiting;
 use super::config::Config;
 use super::drain::{Stopping, restarting};
 use super::encode;
+use super::events::{EVENTS_PATH, Tickets, Watch, WatchForm};
 use super::handler::Registered;
-use super::http::{Rates, Readiness, Routed, Rules, route};
+use super::http::{CALL_PATH, Rates, Readiness, Routed, Rules, route, with_fallback};
 use super::json::Writer;
 use super::metrics::Counters;
 use super::session::{Arriving, Known, Phase, Session};
@@ -31,6 +32,7 @@ pub(super) const KICKED: (CloseCode, &str) = (CloseCode(4003), "kicked");
 pub(super) const TOO_MANY: (CloseCode, &str) = (CloseCode(4004), "too_many");
 pub(super) const BAD_CLIENT: (CloseCode, &str) = (CloseCode(4000), "bad_client");
 pub(super) const SLOW: (CloseCode, &str) = (CloseCode(4101), "slow");
+pub(super) const OVERLOADED: (CloseCode, &str) = (CloseCode(4104), "overloaded");
 pub(super) const RATE: (CloseCode, &str) = (CloseCode(4103), "rate");
 pub(super) const TOKEN_EXPIRED: (CloseCode, &str) = (CloseCode(4200), "token_expired");
 pub(super) const TOKEN_REVOKED: (CloseCode, &str) = (CloseCode(4201), "token_revoked");
@@ -62,6 +64,7 @@ pub struct Chat<S = Store> {
     pub(super) rates: Rates,
     /// Of users, over all that they send.
     pub(super) user_rates: Rates,
+    pub(super) tickets: Tickets,
     /// When the store last refused to write, if it has taken nothing since.
     pub(super) store_refused: Option<Moment>,
     pub(super) counters: Counters,
@@ -145,6 +148,7 @@ impl<S: Backend> Chat<S> {
             next_call: 0,
             rates: Rates::new(HTTP_RATES_MAX, rates_seed),
             user_rates: Rates::new(USER_RATES_MAX, rates_seed),
+            tickets: Tickets::default(),
             store_refused: None,
             counters: Counters::default(),
             outcomes: VecDeque::new(),
@@ -157,6 +161,14 @@ impl<S: Backend> Chat<S> {
         }
     }
 
+    pub(super) fn put_session(&mut self, session: Session) {
+        let index = session.conn.index();
+        if self.sessions.len() <= index {
+            self.sessions.resize_with(index + 1, || None);
+        }
+        self.sessions[index] = Some(session);
+    }
+
     pub(super) fn session(&mut self, conn: ConnId) -> Option<&mut Session> {
         let session = self.sessions.get_mut(conn.index())?.as_mut();
         session.filter(|session| session.conn == conn)
@@ -164,8 +176,10 @@ impl<S: Backend> Chat<S> {
 
     /// Sends a text that is never refused.
     pub(super) fn say(&self, net: &mut Net<'_>, conn: ConnId, text: &str) {
-        // Refused only when the WebSocket is not open any more: then nobody listens.
-        let _ = net.send(conn, Message::Text(text));
+        // Refused only when the WebSocket is not open any more, then nobody listens, or when it is none.
+        if net.send(conn, Message::Text(text)).is_err() {
+            self.tell(net, conn, None, text);
+        }
     }
 
     /// Says why a connection is closed, and closes it. Some proxies swallow the code: it is told
@@ -208,6 +222,11 @@ impl<S: Backend> Chat<S> {
                 w.flag("anonymous", true);
             }
         });
+        // For whoever no WebSocket reaches, next time.
+        w.object_in("http", |w| {
+            w.text("events", EVENTS_PATH);
+            w.text("call", CALL_PATH);
+        });
         w.number("heartbeat_ms", self.config.limits.heartbeat_interval_ms);
         w.object_in("limits", |w| encode::limits(w, &self.limits_told(&person)));
         let is_durable = self.config.data != crate::store::Place::Memory;
@@ -217,7 +236,7 @@ impl<S: Backend> Chat<S> {
         w.array("invites", invites, |w, invite| w.object(|w| encode::invite(w, invite)));
     }
 
-    fn rules(&self, net: &Net<'_>, is_elsewhere: bool) -> Rules<'_> {
+    pub(super) fn rules(&self, net: &Net<'_>, is_elsewhere: bool) -> Rules<'_> {
         let refused_lately = |at: Moment| net.now().millis_since(at) < STORE_REFUSED_MS;
         let readiness = match (self.stopping, self.store_refused) {
             (Some(_), _) => Readiness::Stopping,
@@ -272,10 +291,13 @@ impl<S: Backend> Application for Chat<S> {
             Routed::Respond(response) => return Answer::Respond(response),
             Routed::Metrics => return Answer::Respond(self.metrics(net)),
             Routed::Call(call) => return self.call(net, exchange, request, &call),
-            Routed::Open { .. } if self.is_draining() => return restarting().into(),
+            Routed::Listen(listening) => return self.listen(net, exchange, *listening),
+            Routed::Open { .. } if self.is_draining() => {
+                return with_fallback(restarting().into()).into();
+            }
             Routed::Open { is_guest: true, .. } if !self.take_guest() => {
                 self.counters.limited("guests");
-                return too_many_guests().into();
+                return with_fallback(too_many_guests().into()).into();
             }
             Routed::Open { upgrade, protocol, identity, is_guest, resumes, watches } => {
                 let identity = if is_guest { guest(conn) } else { identity };
@@ -283,18 +305,17 @@ impl<S: Backend> Application for Chat<S> {
             }
         };
         let (identity, is_guest, resumes, watches) = opening;
-        let watches = watches.map(Box::new);
+        let watches = watches.map(|stream| Box::new(Watch { stream, form: WatchForm::Plain }));
         let deadline = net.now().plus_millis(self.config.limits.auth_timeout_ms);
         let phase = match identity {
-            Some(identity) => Phase::Arriving(Box::new(Arriving { identity, is_guest, watches })),
+            Some(identity) => {
+                Phase::Arriving(Box::new(Arriving { identity, is_guest, watches, asks_for: None }))
+            }
             None => Phase::Anonymous { deadline, resumes, watches },
         };
-        if self.sessions.len() <= conn.index() {
-            self.sessions.resize_with(conn.index() + 1, || None);
-        }
         let mut session = Session::new(conn, phase);
         session.is_announcing_resume = resumes;
-        self.sessions[conn.index()] = Some(session);
+        self.put_session(session);
         answer
     }
 
@@ -307,7 +328,7 @@ impl<S: Backend> Application for Chat<S> {
         // Nobody's content is waited for but of those who may make a call.
         match route(head, self.rules(net, false)) {
             Routed::Respond(response) => Some(response),
-            Routed::Call(_) | Routed::Open { .. } | Routed::Metrics => None,
+            Routed::Call(_) | Routed::Listen(_) | Routed::Open { .. } | Routed::Metrics => None,
         }
     }
 
@@ -320,10 +341,14 @@ impl<S: Backend> Application for Chat<S> {
         };
         let identity = arriving.identity.clone();
         let (is_guest, watches) = (arriving.is_guest, arriving.watches.take());
+        let asks_for = arriving.asks_for.take();
         let known = Known { is_guest, watches, ..Known::from(&identity) };
         session.phase = Phase::Known(known);
         self.settle_limits(conn, identity.limits.clone());
-        self.let_in(net, conn, identity, resumes);
+        match asks_for {
+            None => self.let_in(net, conn, identity, resumes),
+            Some(what) => self.begin_events(net, conn, identity, what),
+        }
     }
 
     fn message(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
@@ -397,6 +422,10 @@ impl<S: Backend> Application for Chat<S> {
             self.say(net, conn, &text);
         }
         self.arm(net, conn);
+    }
+
+    fn beat(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        self.keep_alive(net, conn);
     }
 
     fn drained(&mut self, net: &mut Net<'_>, conn: ConnId) {

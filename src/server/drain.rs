@@ -3,11 +3,11 @@
 
 use super::chat::Chat;
 use super::encode;
+use super::events::hand;
 use super::web::Net;
 use crate::base::limits::{
     DRAIN_NOTICE_MS, RETURNS_PER_SECOND, SPREAD_MS_MAX, SPREAD_MS_MIN, STOP_MS_MAX,
 };
-use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, ConnId, Moment};
 use crate::protocol::endpoint::Broadcast;
 use crate::protocol::handshake::{Refusal, Status};
@@ -76,7 +76,10 @@ impl<S: Backend> Chat<S> {
         let mut broadcast = Broadcast::new(Message::Text(&text));
         for conn in conns {
             // Once for each, so that it is bounded; whoever is slow is told, too.
-            let _ = net.broadcast(conn, &mut broadcast, Class::Reply, NO_SOURCE);
+            if net.is_endless(conn) {
+                self.spread_return(net, conn, spread_ms);
+            }
+            let _ = hand(net, conn, &mut broadcast, &text, Class::Reply);
         }
     }
 

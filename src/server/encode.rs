@@ -31,7 +31,7 @@ pub(super) fn notice(notice: &Notice) -> Encoded {
             return streams::event(stream, declaration, event, *prev, *form, *source);
         }
         Notice::Unsubscribed { streams } => return streams::unsubscribed(streams),
-        Notice::Entry { entry: of_log, with_cid, source } => {
+        Notice::Entry { entry: of_log, with_cid, source, .. } => {
             (entry(of_log, *with_cid), Class::Durable, *source)
         }
         Notice::Online { users, version, reset, room } => {

@@ -3,8 +3,9 @@
 
 use super::auth::Identity;
 use super::encode::ErrorDetail;
+use super::events::{Watch, What};
 use crate::base::limits::ANONYMOUS_ERROR_EVERY_MS;
-use crate::base::{ConnId, Limits, Moment, PerMinute, StreamId, Timestamp, UserId, UserLimits};
+use crate::base::{ConnId, Limits, Moment, PerMinute, Timestamp, UserId, UserLimits};
 use crate::hub::streams::StreamRights;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ pub(super) struct Session {
 #[derive(Debug)]
 pub(super) enum Phase {
     /// It must say who it is by then; on a stream's own path it will watch that.
-    Anonymous { deadline: Moment, resumes: bool, watches: Option<Box<StreamId>> },
+    Anonymous { deadline: Moment, resumes: bool, watches: Option<Box<Watch>> },
     /// It has said so in the request's head.
     Arriving(Box<Arriving>),
     /// It has said so, and the hub has heard of it.
@@ -45,8 +46,10 @@ pub(super) struct Arriving {
     pub(super) identity: Identity,
     /// It is a guest: the identity is a name that was made up.
     pub(super) is_guest: bool,
-    /// The stream on whose own path it came.
-    pub(super) watches: Option<Box<StreamId>>,
+    /// The stream on whose own path it came, or that it alone asked for.
+    pub(super) watches: Option<Box<Watch>>,
+    /// What it asked for, if that is events.
+    pub(super) asks_for: Option<What>,
 }
 
 /// Somebody who has said who they are. Their display name is the hub's.
@@ -58,8 +61,9 @@ pub(super) struct Known {
     pub(super) rights: StreamRights,
     /// They have not said who they are, and were let in as a guest. The hub does not know them.
     pub(super) is_guest: bool,
-    /// The stream on whose own path they came: they speak nothing, and the hub does not know them.
-    pub(super) watches: Option<Box<StreamId>>,
+    /// The stream on whose own path they came, or that they alone asked for: they speak nothing, and
+    /// the hub does not know them.
+    pub(super) watches: Option<Box<Watch>>,
     /// It may send larger messages than others.
     pub(super) is_widened: bool,
     /// The end of the token was announced.

@@ -1,7 +1,7 @@
 //! What a server needs of a store.
 
 use super::store::{NotTaken, Store};
-use crate::base::{Outcome, Query, Record, StoreCounters, Timestamp};
+use crate::base::{Outcome, Query, Record, RoomId, StoreCounters, Timestamp};
 
 /// Remembers records and reads pages, without ever blocking: what becomes of them is told later, in
 /// the order of the commits. [`Store`] is the real one; a simulator has its own.
@@ -17,6 +17,18 @@ pub trait Backend {
     /// # Errors
     /// As [`Backend::write`].
     fn read(&mut self, ticket: u64, now: Timestamp, query: Query) -> Result<(), NotTaken>;
+
+    /// As [`Store::seek`].
+    ///
+    /// # Errors
+    /// As [`Backend::write`].
+    fn seek(
+        &mut self,
+        ticket: u64,
+        now: Timestamp,
+        rooms: Vec<RoomId>,
+        since: Timestamp,
+    ) -> Result<(), NotTaken>;
 
     /// As [`Store::outcomes`].
     fn outcomes(&mut self) -> Vec<(u64, Outcome)>;
@@ -40,6 +52,16 @@ impl Backend for Store {
 
     fn read(&mut self, ticket: u64, now: Timestamp, query: Query) -> Result<(), NotTaken> {
         Store::read(self, ticket, now, query)
+    }
+
+    fn seek(
+        &mut self,
+        ticket: u64,
+        now: Timestamp,
+        rooms: Vec<RoomId>,
+        since: Timestamp,
+    ) -> Result<(), NotTaken> {
+        Store::seek(self, ticket, now, rooms, since)
     }
 
     fn outcomes(&mut self) -> Vec<(u64, Outcome)> {

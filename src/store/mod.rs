@@ -13,6 +13,7 @@ mod repeats;
 mod revocations;
 mod rows;
 mod schema;
+mod seek;
 #[allow(clippy::module_inception)]
 mod store;
 mod wal;

@@ -6,7 +6,7 @@ use super::whole::{self, Served};
 use super::worker::{Answer, Command, Worker};
 use super::{pages, rows, schema};
 use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
-use crate::base::{Outcome, Query, Record, Snapshot, StoreCounters, Timestamp};
+use crate::base::{Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use std::fmt;
@@ -260,7 +260,8 @@ impl Store {
             drop(told);
             wake();
         };
-        let worker = Worker::new(db, receiver, Box::new(answer), Box::new(clock));
+        let newest = snapshot.rooms.iter().map(|room| room.ts).max().unwrap_or_default();
+        let worker = Worker::new(db, receiver, Box::new(answer), Box::new(clock), newest);
         let farewell = Farewell(wake_at_end);
         let thread = std::thread::Builder::new()
             .name("parlor-store".into())
@@ -310,6 +311,22 @@ impl Store {
     /// As [`Store::write`].
     pub fn read(&mut self, ticket: u64, now: Timestamp, query: Query) -> Result<(), NotTaken> {
         self.submit(Command::Read { ticket, now, query })
+    }
+
+    /// Asks for the last entry before a time of each of some rooms, of which there are at most
+    /// [`SEEK_ROOMS_MAX`](crate::base::limits::SEEK_ROOMS_MAX): [`Outcome::Positions`] comes with
+    /// `ticket`.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn seek(
+        &mut self,
+        ticket: u64,
+        now: Timestamp,
+        rooms: Vec<RoomId>,
+        since: Timestamp,
+    ) -> Result<(), NotTaken> {
+        self.submit(Command::Seek { ticket, now, rooms, since })
     }
 
     fn submit(&mut self, command: Command) -> Result<(), NotTaken> {

@@ -1,10 +1,10 @@
 //! The store's thread: takes what waits, commits it together, answers.
 
-use super::{pages, rows, write};
+use super::{pages, rows, seek, write};
 use crate::base::limits::{
-    BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, READ_WEIGHT_SHARE, READS_PER_BATCH,
+    BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, READ_WEIGHT_SHARE, READS_PER_BATCH, SEEK_WEIGHT,
 };
-use crate::base::{Outcome, Query, Record, StoreCounters, Timestamp};
+use crate::base::{Outcome, Query, Record, RoomId, StoreCounters, Timestamp};
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
@@ -25,6 +25,12 @@ pub(super) enum Command {
         now: Timestamp,
         query: Query,
     },
+    Seek {
+        ticket: u64,
+        now: Timestamp,
+        rooms: Vec<RoomId>,
+        since: Timestamp,
+    },
 }
 
 impl Command {
@@ -32,6 +38,7 @@ impl Command {
         match self {
             Command::Write { record, .. } => record.weight(),
             Command::Read { query, .. } => query.bytes_max / READ_WEIGHT_SHARE,
+            Command::Seek { rooms, .. } => rooms.len() * SEEK_WEIGHT,
         }
     }
 }
@@ -57,6 +64,8 @@ pub(super) struct Worker {
     /// How long ago it began; only differences count.
     clock: Box<dyn Fn() -> Duration + Send>,
     counters: StoreCounters,
+    /// The time of the newest entry: that of the next one is no earlier, in whichever room.
+    newest: Timestamp,
     /// When the next failure is logged.
     failure_log: Timestamp,
 }
@@ -67,9 +76,11 @@ impl Worker {
         commands: Receiver<Command>,
         answer: Box<AnswerFn>,
         clock: Box<dyn Fn() -> Duration + Send>,
+        newest: Timestamp,
     ) -> Worker {
         let counters = StoreCounters::default();
-        Worker { db, commands, answer, clock, counters, failure_log: Timestamp(i64::MIN) }
+        let failure_log = Timestamp(i64::MIN);
+        Worker { db, commands, answer, clock, counters, newest, failure_log }
     }
 
     /// Works until the other end of the commands is gone; what waited by then is done.
@@ -91,7 +102,7 @@ impl Worker {
             for command in first.into_iter().chain(more).take(BATCH_RECORDS_MAX) {
                 match command {
                     Command::Write { .. } => batch.push(command),
-                    Command::Read { .. } => reads.push_back(command),
+                    Command::Read { .. } | Command::Seek { .. } => reads.push_back(command),
                 }
             }
             // Records first, and answered at once: nobody's message waits for others' pages. A page
@@ -114,13 +125,17 @@ impl Worker {
 
     fn read(&mut self, command: Command) -> Answer {
         let weight = command.weight();
-        let Command::Read { ticket, now, query } = command else {
-            unreachable!("records are not among the reads")
+        let (ticket, now, read) = match command {
+            Command::Read { ticket, now, query } => (ticket, now, pages::read(&self.db, &query)),
+            Command::Seek { ticket, now, rooms, since } => {
+                (ticket, now, seek::seek(&self.db, &rooms, since))
+            }
+            Command::Write { .. } => unreachable!("records are not among the reads"),
         };
-        let outcome = match pages::read(&self.db, &query) {
+        let outcome = match read {
             Ok(outcome) => outcome,
             Err(error) => {
-                self.log_failure(now, &format!("cannot read room {}: {error}", query.room));
+                self.log_failure(now, &format!("cannot read: {error}"));
                 if rows::is_damage(&error) { Outcome::Damaged } else { Outcome::Unavailable }
             }
         };
@@ -133,7 +148,9 @@ impl Worker {
         let failures = self.counters.failures;
         let answers = batch.drain(..).zip(outcomes).map(|(command, outcome)| {
             let weight = command.weight();
-            let (Command::Write { ticket, .. } | Command::Read { ticket, .. }) = command;
+            let (Command::Write { ticket, .. }
+            | Command::Read { ticket, .. }
+            | Command::Seek { ticket, .. }) = command;
             Answer { ticket, outcome, weight, failures }
         });
         answers.collect()
@@ -147,7 +164,7 @@ impl Worker {
                 Command::Write { now, record, failures_heard, .. } => {
                     Some((*now, record, *failures_heard))
                 }
-                Command::Read { .. } => None,
+                Command::Read { .. } | Command::Seek { .. } => None,
             })
             .collect();
         if records.is_empty() {
@@ -190,13 +207,16 @@ impl Worker {
         let failures = self.counters.failures;
         let mut transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut outcomes = Vec::with_capacity(records.len());
+        let mut newest = self.newest;
         for (now, record, failures_heard) in records {
+            // A clock that was set back is waited for: one time stands for a place in all logs.
+            newest = newest.max(*now);
             // It was decided in the belief that what is before it would be stored.
             outcomes.push(if *failures_heard < failures {
                 Outcome::Unavailable
             } else if spares {
                 let savepoint = transaction.savepoint()?;
-                match write::write(&savepoint, *now, record) {
+                match write::write(&savepoint, newest, record) {
                     Ok(outcome) => {
                         savepoint.commit()?;
                         outcome
@@ -205,10 +225,11 @@ impl Worker {
                     Err(error) => return Err(error),
                 }
             } else {
-                write::write(&transaction, *now, record)?
+                write::write(&transaction, newest, record)?
             });
         }
         transaction.commit()?;
+        self.newest = newest;
         Ok(outcomes)
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct ModelStore {
     names: BTreeMap<UserId, Arc<str>>,
     revoked_tokens: BTreeSet<Arc<str>>,
     revoked_users: BTreeMap<UserId, Timestamp>,
+    /// The time of the newest entry of all: the next one's is no earlier.
+    newest: Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -163,6 +165,8 @@ impl ModelStore {
 
     /// Writes one record, as a transaction of its own.
     pub(crate) fn write(&mut self, now: Timestamp, record: &Record) -> Outcome {
+        self.newest = self.newest.max(now);
+        let now = self.newest;
         match record {
             Record::Message { room, from, to, body, cid } => {
                 self.message(now, room, from, to.as_ref(), body, cid.as_ref())
@@ -327,6 +331,25 @@ impl ModelStore {
             page.reverse();
         }
         Outcome::Page(page)
+    }
+
+    /// It is read anew: what it knew of time are the entries that it has.
+    pub(crate) fn restarted(&mut self) {
+        let times = self.rooms.iter().map(|room| room.state.ts);
+        self.newest = times.max().unwrap_or_default();
+    }
+
+    /// The last entry before a time of each room.
+    pub(crate) fn seek(&self, rooms: &[RoomId], since: Timestamp) -> Outcome {
+        let before = |name: &RoomId| {
+            let room = self.rooms.iter().find(|room| room.state.room == *name)?;
+            let is_kept = |stored: &&Stored| stored.entry.seq >= room.state.first;
+            let mut log = room.log.values().rev().filter(is_kept);
+            let earlier = log.find(|stored| stored.entry.ts < since);
+            let seq = earlier.map_or(0, |stored| stored.entry.seq);
+            (!room.state.is_ended).then(|| (name.clone(), seq))
+        };
+        Outcome::Positions(rooms.iter().filter_map(before).collect())
     }
 
     /// What a hub begins with.

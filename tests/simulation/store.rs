@@ -4,7 +4,7 @@
 use super::ledger::Ledger;
 use super::model_store::ModelStore;
 use parlor::base::limits::READS_PER_BATCH;
-use parlor::base::{Outcome, Query, Record, Snapshot, Timestamp};
+use parlor::base::{Outcome, Query, Record, RoomId, Snapshot, Timestamp};
 use parlor::store::{Backend, NotTaken};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -14,6 +14,7 @@ use std::rc::Rc;
 enum Command {
     Write { ticket: u64, now: Timestamp, record: Record, failures_heard: u64 },
     Read { ticket: u64, query: Query },
+    Seek { ticket: u64, rooms: Vec<RoomId>, since: Timestamp },
 }
 
 /// The disk, and what waits for it.
@@ -62,7 +63,9 @@ impl Shelf {
         for _ in 0..most {
             match self.commands.pop_front() {
                 Some(write @ Command::Write { .. }) => batch.push(write),
-                Some(read @ Command::Read { .. }) => self.reads.push_back(read),
+                Some(read @ (Command::Read { .. } | Command::Seek { .. })) => {
+                    self.reads.push_back(read)
+                }
                 None => break,
             }
         }
@@ -85,8 +88,12 @@ impl Shelf {
         }
         let count = self.reads.len().min(READS_PER_BATCH);
         for command in self.reads.drain(..count).collect::<Vec<_>>() {
-            let Command::Read { ticket, query } = command else { continue };
-            let outcome = if fails { Outcome::Unavailable } else { self.disk.read(&query) };
+            let (ticket, outcome) = match command {
+                Command::Read { ticket, query } => (ticket, self.disk.read(&query)),
+                Command::Seek { ticket, rooms, since } => (ticket, self.disk.seek(&rooms, since)),
+                Command::Write { .. } => continue,
+            };
+            let outcome = if fails { Outcome::Unavailable } else { outcome };
             self.answers.push((ticket, outcome, None));
         }
         fails
@@ -94,6 +101,7 @@ impl Shelf {
 
     /// The server is gone: what waits is, too. What was committed is there.
     pub(crate) fn crash(&mut self) {
+        self.disk.restarted();
         self.commands.clear();
         self.reads.clear();
         self.answers.clear();
@@ -128,6 +136,21 @@ impl Backend for SimulatedStore {
             return Err(NotTaken::Overloaded);
         }
         shelf.commands.push_back(Command::Read { ticket, query });
+        Ok(())
+    }
+
+    fn seek(
+        &mut self,
+        ticket: u64,
+        _: Timestamp,
+        rooms: Vec<RoomId>,
+        since: Timestamp,
+    ) -> Result<(), NotTaken> {
+        let shelf = &mut *self.0.borrow_mut();
+        if shelf.commands.len() >= shelf.queue_max {
+            return Err(NotTaken::Overloaded);
+        }
+        shelf.commands.push_back(Command::Seek { ticket, rooms, since });
         Ok(())
     }
 

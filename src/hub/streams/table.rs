@@ -151,6 +151,13 @@ impl Streams {
         (self.streams.len(), self.subscriptions)
     }
 
+    /// The life of a stream that is there.
+    #[must_use]
+    pub fn epoch(&self, name: &StreamId) -> Option<&Rc<str>> {
+        let ix = self.by_name.get(name)?;
+        Some(&self.streams[ix.0 as usize].epoch)
+    }
+
     /// What a stream of this name is declared to be.
     #[must_use]
     pub fn declaration(&self, name: &StreamId) -> Option<&Rc<Declaration>> {

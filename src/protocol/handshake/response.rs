@@ -156,6 +156,21 @@ impl Response {
         (head.into_bytes(), content)
     }
 
+    /// The head of an answer whose content is not announced, and lasts until the TCP connection ends
+    /// (RFC 9112 §6.3, 8).
+    #[must_use]
+    pub fn head_of_endless(&self, date: &str) -> Vec<u8> {
+        let mut head = format!("HTTP/1.1 {}\r\n", self.status.line());
+        let kind = self.content_type;
+        // Writing to a String does not fail.
+        let _ = write!(head, "Content-Type: {kind}\r\nConnection: close\r\nDate: {date}\r\n");
+        for (name, value) in &self.fields {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        head.push_str("\r\n");
+        head.into_bytes()
+    }
+
     /// All of it, in one piece.
     #[must_use]
     pub fn to_bytes(&self, manner: Manner<'_>) -> Vec<u8> {

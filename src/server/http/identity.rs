@@ -40,29 +40,12 @@ impl Caller {
 /// Who makes a call of the API. Only the `Authorization` field counts, and in open mode the name in
 /// the query.
 pub(super) fn caller(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<Caller, Refusal> {
-    let token = bearer(head)?;
-    if let Some(token) = token
-        && rules.admin_token.is_some_and(|admin| admin.is(token))
-    {
-        let user = match user_of_query(head)? {
-            Some(user) => user,
-            None => UserId::parse(ADMIN).map_err(|error| bad(error.to_string()))?,
-        };
-        let streams = StreamRights {
-            is_user: true,
-            is_admin: true,
-            publishes_all: true,
-            ..StreamRights::default()
-        };
-        let limits = rules.limits_of(&user, None);
-        return Ok(Caller::Token(Person {
-            user,
-            is_admin: true,
-            is_guest: false,
-            streams,
-            limits,
-        }));
+    if let Some(Identity { user, rights, .. }) = admin(head, rules)? {
+        let (streams, limits) = (rights, rules.limits_of(&user, None));
+        let is_admin = true;
+        return Ok(Caller::Token(Person { user, is_admin, is_guest: false, streams, limits }));
     }
+    let token = bearer(head)?;
     let verified = token.map(|token| rules.verifier.verify(token, rules.now)).transpose();
     let identity = verified.map_err(|error| unauthorized(&error.to_string()))?;
     match identity {
@@ -80,6 +63,29 @@ pub(super) fn caller(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<Caller,
         }),
         None => Ok(nobody(rules)),
     }
+}
+
+/// Whoever has the admin token, in the name of the user whom the query names.
+pub(in crate::server) fn admin(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+) -> Result<Option<Identity>, Refusal> {
+    let is_it = |token| rules.admin_token.is_some_and(|admin| admin.is(token));
+    if !bearer(head)?.is_some_and(is_it) {
+        return Ok(None);
+    }
+    let user = match user_of_query(head)? {
+        Some(user) => user,
+        None => UserId::parse(ADMIN).map_err(|error| bad(error.to_string()))?,
+    };
+    let rights = StreamRights {
+        is_user: true,
+        is_admin: true,
+        publishes_all: true,
+        ..StreamRights::default()
+    };
+    let (name, expires, jti, issued, limits) = (None, None, None, None, None);
+    Ok(Some(Identity { user, name, admin: true, rights, expires, jti, issued, limits }))
 }
 
 /// Who says nothing of themselves.
@@ -103,7 +109,7 @@ fn bad(why: String) -> Refusal {
 }
 
 /// Open mode: everybody is who they say.
-pub(super) fn named(head: &RequestHead<'_>) -> Result<Identity, Refusal> {
+pub(in crate::server) fn named(head: &RequestHead<'_>) -> Result<Identity, Refusal> {
     if !tokens(head, &[])?.is_empty() {
         return Err(unauthorized(&TokenError::OpenMode.to_string()));
     }
@@ -149,7 +155,10 @@ pub(super) fn proved(
 
 /// The tokens of a request, in their order of rank. Each that is there counts, however often its way
 /// is used: whoever looks at another one than we do must not be led astray.
-fn tokens(head: &RequestHead<'_>, protocols: &[&str]) -> Result<Vec<String>, Refusal> {
+pub(in crate::server) fn tokens(
+    head: &RequestHead<'_>,
+    protocols: &[&str],
+) -> Result<Vec<String>, Refusal> {
     let mut tokens: Vec<String> = bearer(head)?.map(str::to_owned).into_iter().collect();
     // One that cannot be decoded is a bad one.
     let of_query = head.query_values("token");
@@ -172,7 +181,7 @@ pub(super) fn bearer<'b>(head: &RequestHead<'b>) -> Result<Option<&'b str>, Refu
     Ok(scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()))
 }
 
-pub(super) fn unauthorized(message: &str) -> Refusal {
+pub(in crate::server) fn unauthorized(message: &str) -> Refusal {
     let mut refusal = Refusal::new(Status::Unauthorized, "unauthorized", message);
     refusal.fields = &[("WWW-Authenticate", "Bearer")];
     refusal

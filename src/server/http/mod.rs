@@ -14,5 +14,9 @@ mod status;
 mod streams;
 
 pub(super) use call::HttpCall;
+pub(super) use identity::{admin, named, tokens, unauthorized};
+pub(super) use origin::{check_origin, preflight, shared_with, whence};
 pub(super) use rates::{Allowance, Asker, Held, Rates};
-pub(super) use route::{Readiness, Routed, Rules, route};
+pub(super) use route::{Readiness, Routed, Rules, is_set, route, with_fallback};
+pub(super) use routes::CALL_PATH;
+pub(super) use status::status_of;

@@ -15,6 +15,7 @@ pub(super) static TAG: LazyLock<String> = LazyLock::new(|| super::assets::tag(DO
 mod tests {
     use super::super::routes::{PREFIX, ROUTES};
     use super::*;
+    use crate::server::events::TICKET_PATH;
     use std::collections::BTreeSet;
 
     #[test]
@@ -31,7 +32,9 @@ mod tests {
         let calls = ROUTES.iter().map(|route| format!("{} {PREFIX}{}", route.method, route.path));
         let others = [PATH, "/healthz", "/readyz", super::super::route::METRICS_PATH]
             .map(|path| format!("GET {path}"));
-        assert_eq!(described, calls.chain(others).collect());
+        // What does not end is not described: a program that tries all would wait for ever.
+        let ticket = [format!("POST {TICKET_PATH}")];
+        assert_eq!(described, calls.chain(others).chain(ticket).collect());
     }
 
     #[test]

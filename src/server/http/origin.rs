@@ -4,7 +4,7 @@ use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
 
 /// From where a request comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whence<'b> {
+pub(in crate::server) enum Whence<'b> {
     /// From a program, which sends no `Origin`, or from a page of this host.
     Own,
     /// From a page elsewhere that may.
@@ -13,8 +13,18 @@ pub(super) enum Whence<'b> {
     Foreign,
 }
 
+impl<'b> Whence<'b> {
+    /// The page elsewhere that may see the answer.
+    pub(in crate::server) fn allowed(self) -> Option<&'b str> {
+        match self {
+            Whence::Allowed(origin) => Some(origin),
+            Whence::Own | Whence::Foreign => None,
+        }
+    }
+}
+
 /// From where a request comes; `null` is a page of nowhere.
-pub(super) fn whence<'b>(
+pub(in crate::server) fn whence<'b>(
     head: &RequestHead<'b>,
     allowed: &[String],
 ) -> Result<Whence<'b>, Refusal> {
@@ -35,7 +45,10 @@ pub(super) fn whence<'b>(
 
 /// A page may connect to the host that it came from, or from an origin that is allowed, and so it may
 /// change something.
-pub(super) fn check_origin(head: &RequestHead<'_>, allowed: &[String]) -> Result<(), Refusal> {
+pub(in crate::server) fn check_origin(
+    head: &RequestHead<'_>,
+    allowed: &[String],
+) -> Result<(), Refusal> {
     match whence(head, allowed)? {
         Whence::Own | Whence::Allowed(_) => Ok(()),
         Whence::Foreign => Err(foreign()),
@@ -47,7 +60,7 @@ fn foreign() -> Refusal {
 }
 
 /// What a page of an allowed origin is let see of an answer of the API, and nobody may keep.
-pub(super) fn shared_with(response: Response, origin: Option<&str>) -> Response {
+pub(in crate::server) fn shared_with(response: Response, origin: Option<&str>) -> Response {
     // The answer to another origin is another.
     let response = response.with("Cache-Control", "no-store").with("Vary", "Origin");
     match origin {
@@ -59,7 +72,7 @@ pub(super) fn shared_with(response: Response, origin: Option<&str>) -> Response 
 }
 
 /// The answer to `OPTIONS`, for a path with these methods: a browser asks so before a page's call.
-pub(super) fn preflight(
+pub(in crate::server) fn preflight(
     head: &RequestHead<'_>,
     allowed: &[String],
     methods: &str,

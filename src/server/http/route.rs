@@ -5,12 +5,13 @@ use super::assets::{CONTENT_SECURITY_POLICY, asset};
 use super::identity::{caller, named, proved, unauthorized};
 use super::openapi;
 use super::origin::check_origin;
-use super::routes::PREFIX;
+use super::routes::{CALL_PATH, PREFIX};
 use crate::base::{Limits, StreamId, Timestamp, UserId, UserLimits};
 use crate::hub::streams::{Declaration, StreamRights};
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
 use crate::server::auth::{AdminToken, Identity, Verifier};
 use crate::server::config::Exceptions;
+use crate::server::events::{EVENTS_PATH, Listening, listen};
 use crate::server::json::Writer;
 use crate::server::streams::stream_at;
 use std::rc::Rc;
@@ -74,6 +75,8 @@ pub(in crate::server) enum Routed<'b> {
     Metrics,
     /// A call of the API.
     Call(Box<ApiCall>),
+    /// Server-Sent Events, parts, or a ticket for them.
+    Listen(Box<Listening>),
     /// A WebSocket: the request for it, the subprotocol to answer, who it is if that is known (or a
     /// guest), whether a `resume` follows, and the stream whose own path it is.
     Open {
@@ -88,6 +91,28 @@ pub(in crate::server) enum Routed<'b> {
 
 /// Judges a request.
 pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
+    match judged(head, rules) {
+        Routed::Respond(response) if Upgrade::is_asked_for(head) => {
+            Routed::Respond(with_fallback(response))
+        }
+        other => other,
+    }
+}
+
+/// A refused upgrade, with the way that is left where no WebSocket gets through.
+pub(in crate::server) fn with_fallback(response: Response) -> Response {
+    let link = format!("<{EVENTS_PATH}>; rel=\"alternate\"; type=\"text/event-stream\"");
+    let mut response = response.with("Link", link);
+    // The error is the whole object.
+    if let Some(body) = response.body.strip_suffix(b"}}\n") {
+        let more =
+            format!("}},\"http\":{{\"events\":\"{EVENTS_PATH}\",\"call\":\"{CALL_PATH}\"}}}}\n");
+        response.body = [body, more.as_bytes()].concat().into();
+    }
+    response
+}
+
+fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     // A proxy on a loopback address, which may be asked from anywhere, makes nobody a local user.
     if rules.verifier.is_open() && (rules.is_elsewhere || !is_open_host(head.host)) {
         let message = if rules.is_elsewhere {
@@ -112,6 +137,9 @@ pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> 
     // RFC 6455 §4.2.2, 4: a service that is not there is an HTTP error, not the page.
     if asks {
         return refuse(Status::NotFound, "not_found", "there is no WebSocket here: ask for /ws");
+    }
+    if let Some(judged) = listen(head, rules) {
+        return judged.map_or_else(Routed::Respond, Routed::Listen);
     }
     if let Some(path) = head.path.strip_prefix(PREFIX)
         && head.path != openapi::PATH
@@ -220,7 +248,7 @@ fn readyz(readiness: Readiness) -> Response {
 
 impl Readiness {
     /// Why no more calls are taken, if none are.
-    pub(super) fn stopping(self) -> Option<Refusal> {
+    pub(in crate::server) fn stopping(self) -> Option<Refusal> {
         self.refusal().filter(|_| self == Readiness::Stopping)
     }
 
@@ -244,10 +272,7 @@ fn open<'b>(
 ) -> Result<Routed<'b>, Refusal> {
     let upgrade = Upgrade::judge(head)?;
     check_origin(head, rules.allowed_origins)?;
-    let is_set = |name: &str| {
-        head.query_value(name).is_some_and(|value| value.is_ok_and(|value| value == "1"))
-    };
-    let may_be_guest = rules.lets_guests_in && (watched.is_some() || is_set("anonymous"));
+    let may_be_guest = rules.lets_guests_in && (watched.is_some() || is_set(head, "anonymous"));
     let identity = if !rules.verifier.is_open() {
         proved(head, &upgrade, rules)?
     } else if may_be_guest && head.query_value("user").is_none() {
@@ -270,8 +295,13 @@ fn open<'b>(
         }
     }
     let protocol = upgrade.protocols().contains(&SUBPROTOCOL).then_some(SUBPROTOCOL);
-    let (resumes, watches) = (is_set("resume"), watched.map(|(stream, _)| stream));
+    let (resumes, watches) = (is_set(head, "resume"), watched.map(|(stream, _)| stream));
     Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes, watches })
+}
+
+/// Whether the query says `name=1`.
+pub(in crate::server) fn is_set(head: &RequestHead<'_>, name: &str) -> bool {
+    head.query_value(name).is_some_and(|value| value.is_ok_and(|value| value == "1"))
 }
 
 fn is_open_host(host: &str) -> bool {
@@ -347,7 +377,7 @@ mod tests {
         match route(&head, rules) {
             Routed::Respond(response) => (response.status.line()[..3].to_owned(), None),
             Routed::Call(_) => panic!("a call of the API"),
-            Routed::Metrics => ("200".to_owned(), None),
+            Routed::Metrics | Routed::Listen(_) => ("200".to_owned(), None),
             Routed::Open { upgrade, protocol, identity, .. } => {
                 let head = String::from_utf8(upgrade.accept(protocol, None).answer).unwrap();
                 assert!(!head.contains("bearer"));

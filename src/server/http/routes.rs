@@ -3,6 +3,9 @@
 /// Under which all calls are.
 pub(super) const PREFIX: &str = "/api/v1/";
 
+/// Below it any request is a call, by its type.
+pub(in crate::server) const CALL_PATH: &str = "/api/v1/call/";
+
 /// A row of the table.
 #[derive(Debug)]
 pub(in crate::server) struct Route {

@@ -28,7 +28,7 @@ const STATUSES: &[(&str, Status)] = &[
 ];
 
 /// The status of a code, also of one that a handler of the embedding program has made up.
-pub(super) fn status_of(code: &str) -> Status {
+pub(in crate::server) fn status_of(code: &str) -> Status {
     let known = STATUSES.iter().find(|(known, _)| *known == code);
     known.map_or(Status::BadRequest, |(_, status)| *status)
 }

@@ -63,13 +63,14 @@ impl Snapshot {
     }
 
     fn connections(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        let WebCounters { websockets, websockets_opened, .. } = self.of_web;
+        let WebCounters { websockets, websockets_opened, endless, .. } = self.of_web;
         page.gauges(
             "connections",
             "Connections that are open, by what they speak. Those that are ending are counted.",
             [
                 ([("kind", "websocket")], websockets),
-                ([("kind", "http")], self.connections.saturating_sub(websockets)),
+                ([("kind", "events")], endless),
+                ([("kind", "http")], self.connections.saturating_sub(websockets + endless)),
             ],
         )?;
         page.counter(

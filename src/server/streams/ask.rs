@@ -80,7 +80,7 @@ fn streams(fields: &Fields<'_, '_>) -> Result<(Vec<StreamId>, bool), Fault> {
     Ok((streams, false))
 }
 
-fn asks(fields: &Fields<'_, '_>) -> Result<Vec<Ask>, Fault> {
+pub(in crate::server) fn asks(fields: &Fields<'_, '_>) -> Result<Vec<Ask>, Fault> {
     let (streams, is_one) = streams(fields)?;
     let filter = match fields.payload.get("filter") {
         None | Some("null") => None,

@@ -7,6 +7,7 @@ mod filter;
 mod path;
 mod watch;
 
+pub(super) use ask::asks;
 pub(super) use dispatch::largest_binary;
 pub(super) use encode::{event, info, newest, stream, subscribed, subscriber, unsubscribed};
 pub(super) use path::{path_fault, stream_at};

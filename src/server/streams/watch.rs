@@ -44,15 +44,19 @@ impl<S: Backend> Chat<S> {
     pub(in crate::server) fn let_in_beside(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
         let known = self.session(conn).and_then(|session| session.known().cloned());
         let Some(Known { watches, is_guest, rights, .. }) = known else { return false };
-        if let Some(stream) = watches {
-            let ask =
-                Ask { stream: *stream, filter: None, max_rate: None, since: None, epoch: None };
+        if let Some(watch) = watches {
+            let ask = Ask {
+                stream: watch.stream,
+                filter: None,
+                max_rate: None,
+                since: None,
+                epoch: None,
+            };
             let (by, form) = ((conn, None), Form::Plain);
             self.decide(net, Input::Subscribe { by, rights, form, asks: vec![ask] });
         } else if is_guest {
             let origin = Origin::Conn(conn, None);
-            let text = encode::push("hello", |w| self.greeting(w, net, &origin, &[], &[]));
-            self.say(net, conn, &text);
+            self.greet(net, &origin, &[], &[]);
         } else {
             return false;
         }

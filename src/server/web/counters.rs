@@ -33,6 +33,10 @@ pub struct WebCounters {
     pub websockets: u64,
     /// WebSockets that were opened.
     pub websockets_opened: u64,
+    /// Answers without an end that are being sent now.
+    pub endless: u64,
+    /// Answers without an end that were begun.
+    pub endless_begun: u64,
     /// Connections that were refused as their address had too many.
     pub over_address_limit: u64,
     /// Connections that were refused as their address had opened too many within a minute.

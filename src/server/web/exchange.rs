@@ -270,6 +270,7 @@ impl<A: Application> Web<A> {
         let net = &mut Net { io, sockets: &mut self.sockets };
         match self.application.request(net, exchange, &Request { peer, is_by_proxy, head, body }) {
             Answer::Open(accepted) => self.open(io, conn, accepted),
+            Answer::Endless(response) => self.begin_endless(io, conn, &response),
             Answer::Respond(response) => {
                 if Upgrade::is_asked_for(head) {
                     self.sockets.counters.upgrades_refused.count(response.status);

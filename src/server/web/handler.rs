@@ -1,9 +1,10 @@
 //! The life of a connection: requests → WebSocket → closing handshake → end.
 
 use super::admission::Admission;
+use super::endless::Endless;
 use super::exchange::{Http, say};
 use super::framing::BodyRoom;
-use super::net::{Done, Net, Sockets};
+use super::net::{Done, Half, Net, Sending, Sockets};
 use super::proxies::Proxies;
 use super::{Application, Over, WebConfig};
 use crate::base::limits::{
@@ -42,6 +43,8 @@ pub(super) struct Connection {
 pub(super) enum Stage {
     Http(Box<Http>),
     Open(Open),
+    /// An answer without an end is being sent.
+    Endless(Endless),
     /// An HTTP answer or a Close was sent, or the peer has gone: what still comes is nobody's.
     Over,
 }
@@ -119,7 +122,7 @@ impl<A: Application> Web<A> {
                 since: now,
             });
         }
-        self.sockets.put(conn, send);
+        self.sockets.put(conn, Half::Frames(send));
         match self.sockets.address(conn) {
             Some(address) => log::debug!("{conn}: a WebSocket, from {address}"),
             None => log::debug!("{conn}: a WebSocket, from a proxy that names nobody"),
@@ -159,8 +162,10 @@ impl<A: Application> Web<A> {
             else {
                 break;
             };
-            let Some(sending) = self.sockets.get(conn) else { break };
-            let over = match open.receive.next_event(&mut sending.half, &mut input, out) {
+            let Some(Sending { half: Half::Frames(half), .. }) = self.sockets.get(conn) else {
+                break;
+            };
+            let over = match open.receive.next_event(half, &mut input, out) {
                 Ok(Some(Event::Text(text))) => {
                     message_bytes += text.len();
                     (open.expected, open.since) = (Expected::Nothing, now);
@@ -249,7 +254,10 @@ impl<A: Application> Web<A> {
     pub(super) fn settle(&mut self, io: &mut Io) {
         while let Some(done) = self.sockets.done.pop_front() {
             match done {
-                Done::Closed(conn, code) => self.is_over(io, conn, Over::ClosedByUs(code)),
+                Done::Closed(conn, code) => {
+                    self.is_over(io, conn, Over::ClosedByUs(code));
+                    self.end_endless(io, conn);
+                }
                 Done::Widened(conn, bytes) => self.widen(conn, bytes),
                 Done::Answered(exchange, response) => self.answered(io, exchange, &response),
                 Done::EndOthers => self.sockets.end_others(io),
@@ -273,10 +281,13 @@ impl<A: Application> Web<A> {
     }
 
     fn is_over(&mut self, io: &mut Io, conn: ConnId, over: Over) {
-        if let Some(Some(Connection { stage: Stage::Open(open), .. })) =
-            self.connections.get_mut(conn.index())
-            && !std::mem::replace(&mut open.is_told, true)
-        {
+        let connection = self.connections.get_mut(conn.index()).and_then(Option::as_mut);
+        let is_told = match connection.map(|connection| &mut connection.stage) {
+            Some(Stage::Open(open)) => &mut open.is_told,
+            Some(Stage::Endless(endless)) => &mut endless.is_told,
+            Some(Stage::Http(_) | Stage::Over) | None => return,
+        };
+        if !std::mem::replace(is_told, true) {
             // The application cannot take anything back any more, whatever becomes of the rights of
             // whom it is for. When the server stops, nothing becomes of them.
             let is_stopping = [CloseCode::GOING_AWAY, CloseCode::RESTART];
@@ -330,10 +341,18 @@ impl<A: Application> Handler for Web<A> {
                         let early = &mut bytes[used..];
                         used + if early.is_empty() { 0 } else { self.take_frames(io, conn, early) }
                     }
-                    Some(Some(Connection { stage: Stage::Over, .. }) | None) | None => bytes.len(),
+                    // Nobody asks for more behind an answer without an end.
+                    Some(
+                        Some(Connection { stage: Stage::Endless(_) | Stage::Over, .. }) | None,
+                    )
+                    | None => bytes.len(),
                 }
             }
             Stage::Open(_) => self.take_frames(io, conn, bytes),
+            Stage::Endless(_) => {
+                self.overhear(io, conn, bytes.len());
+                bytes.len()
+            }
             Stage::Over => bytes.len(),
         }
     }
@@ -359,6 +378,9 @@ impl<A: Application> Handler for Web<A> {
         match self.connections.get(conn.index()) {
             Some(Some(Connection { stage: Stage::Http(_), .. })) => self.deadline_of_http(io, conn),
             Some(Some(Connection { stage: Stage::Open(_), .. })) => self.deadline_of_open(io, conn),
+            Some(Some(Connection { stage: Stage::Endless(_), .. })) => {
+                self.deadline_of_endless(io, conn);
+            }
             Some(Some(Connection { stage: Stage::Over, .. }) | None) | None => {}
         }
     }

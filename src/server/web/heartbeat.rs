@@ -1,6 +1,7 @@
 //! What is due for an open WebSocket: a ping, an answer, the rest of a message, its end.
 
 use super::handler::{Connection, Expected, Stage, Web};
+use super::net::{Half, Sending};
 use super::{Application, Net};
 use crate::base::{ConnId, Moment};
 use crate::protocol::endpoint::Closing;
@@ -21,8 +22,12 @@ impl<A: Application> Web<A> {
         else {
             return;
         };
-        let Some(sending) = self.sockets.get(conn) else { return };
-        if let Closing::CloseSent { deadline } = sending.half.closing() {
+        let Some(Sending { half: Half::Frames(half), deadline: of_application, .. }) =
+            self.sockets.get(conn)
+        else {
+            return;
+        };
+        if let Closing::CloseSent { deadline } = half.closing() {
             if deadline <= now {
                 // RFC 6455 §7.1.1: the answer does not come; the time for the drain is used up too.
                 io.cut(conn);
@@ -46,7 +51,7 @@ impl<A: Application> Web<A> {
                     ping_at.plus_millis(self.chance.below(interval / 5 + 1))
                 } else {
                     if let Some(out) = io.outbox(conn) {
-                        let _ = sending.half.message(Message::Ping(b""), out);
+                        let _ = half.message(Message::Ping(b""), out);
                     }
                     (open.expected, open.since) = (Expected::Answer, now);
                     now.plus_millis(limits.heartbeat_timeout_ms)
@@ -60,11 +65,11 @@ impl<A: Application> Web<A> {
             self.settle(io);
             return;
         }
-        let is_due = sending.deadline <= now;
+        let is_due = *of_application <= now;
         if is_due {
-            sending.deadline = Moment::NEVER;
+            *of_application = Moment::NEVER;
         }
-        io.set_deadline(conn, next.min(sending.deadline));
+        io.set_deadline(conn, next.min(*of_application));
         if is_due {
             self.application.deadline(&mut Net { io, sockets: &mut self.sockets }, conn);
             self.settle(io);

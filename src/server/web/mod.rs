@@ -7,6 +7,7 @@
 mod admission;
 mod counters;
 mod date;
+mod endless;
 mod exchange;
 mod framing;
 mod handler;
@@ -39,8 +40,19 @@ pub enum Answer {
     /// A whole answer. The connection goes on as the client wishes, unless the answer ends it; one that
     /// asked for an upgrade ends.
     Respond(Response),
+    /// The head of an answer whose content has no end, and is not announced: the client is sent
+    /// [pieces](Net::piece) of it until [`Net::close`]. [`Application::opened`] and
+    /// [`Application::closed`] are called as for a WebSocket. The connection ends with it
+    /// (RFC 9112 §6.3, 8).
+    Endless(Response),
     /// The answer comes by [`Net::answer`]. Until then nothing more is read from this connection.
     Later,
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Answer {
+        Answer::Respond(response)
+    }
 }
 
 impl From<Refusal> for Answer {
@@ -96,7 +108,7 @@ pub trait Application {
         None
     }
 
-    /// The WebSocket is open.
+    /// The WebSocket is open, or the head of an answer without an end was sent.
     fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let _ = (net, conn);
     }
@@ -123,6 +135,12 @@ pub trait Application {
 
     /// The moment that [`Net::set_deadline`] set has come.
     fn deadline(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let _ = (net, conn);
+    }
+
+    /// A heartbeat's interval is over for a connection whose answer has no end, and nothing waits for
+    /// it: something may be sent, by which both ends find out that the other is there.
+    fn beat(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let _ = (net, conn);
     }
 

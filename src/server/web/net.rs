@@ -3,7 +3,7 @@
 use super::admission::Address;
 use super::{Answer, Exchange, Proxies, WebConfig, WebCounters};
 use crate::base::limits::CONNECTIONS_RESERVED;
-use crate::base::{Class, ConnId, Limits, LoopCounters, Moment, Refused, Timestamp};
+use crate::base::{Class, ConnId, Frame, Limits, LoopCounters, Moment, Refused, Timestamp};
 use crate::protocol::deflate::Codecs;
 use crate::protocol::endpoint::{Broadcast, Closing, Send};
 use crate::protocol::handshake::{Response, Upgrade};
@@ -12,7 +12,7 @@ use crate::reactor::Io;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// The sending side of every open WebSocket.
+/// The sending side of every open WebSocket, and of every answer without an end.
 #[derive(Debug)]
 pub(super) struct Sockets {
     pub(super) sending: Vec<Option<Sending>>,
@@ -32,7 +32,7 @@ pub(super) struct Sockets {
 /// What the application has done to a connection.
 #[derive(Debug)]
 pub(super) enum Done {
-    /// It has closed a WebSocket, and is still to be told so.
+    /// It has closed a WebSocket, or ended an answer, and is still to be told so.
     Closed(ConnId, CloseCode),
     /// It lets a WebSocket's peer send messages of another size.
     Widened(ConnId, u64),
@@ -44,9 +44,18 @@ pub(super) enum Done {
 
 #[derive(Debug)]
 pub(super) struct Sending {
-    pub(super) half: Send,
+    pub(super) half: Half,
     pub(super) conn: ConnId,
     pub(super) deadline: Moment,
+}
+
+/// What is sent to a connection.
+#[derive(Debug)]
+pub(super) enum Half {
+    /// The frames of a WebSocket.
+    Frames(Send),
+    /// The pieces of an answer without an end.
+    Pieces { is_over: bool },
 }
 
 impl Sockets {
@@ -67,13 +76,22 @@ impl Sockets {
         sending.filter(|sending| sending.conn == conn)
     }
 
-    pub(super) fn put(&mut self, conn: ConnId, half: Send) {
+    pub(super) fn put(&mut self, conn: ConnId, half: Half) {
+        let (open, opened) = self.counted(&half);
+        (*open, *opened) = (*open + 1, *opened + 1);
         if self.sending.len() <= conn.index() {
             self.sending.resize_with(conn.index() + 1, || None);
         }
         self.sending[conn.index()] = Some(Sending { half, conn, deadline: Moment::NEVER });
-        self.counters.websockets += 1;
-        self.counters.websockets_opened += 1;
+    }
+
+    /// How many there are of its kind, and how many there were.
+    fn counted(&mut self, half: &Half) -> (&mut u64, &mut u64) {
+        let counters = &mut self.counters;
+        match half {
+            Half::Frames(_) => (&mut counters.websockets, &mut counters.websockets_opened),
+            Half::Pieces { .. } => (&mut counters.endless, &mut counters.endless_begun),
+        }
     }
 
     /// A connection that is not counted as an address's yet.
@@ -109,9 +127,9 @@ impl Sockets {
     }
 
     pub(super) fn forget(&mut self, conn: ConnId) {
-        if self.get(conn).is_some() {
-            self.sending[conn.index()] = None;
-            self.counters.websockets -= 1;
+        let place = self.sending.get_mut(conn.index());
+        if let Some(sending) = place.and_then(|place| place.take_if(|one| one.conn == conn)) {
+            *self.counted(&sending.half).0 -= 1;
         }
     }
 }
@@ -174,10 +192,40 @@ impl Net<'_> {
         self.sockets.done.push_back(Done::Answered(exchange, Box::new(response)));
     }
 
-    /// Whether messages can be sent to this connection: its WebSocket is open, and no Close was sent.
+    /// Whether something can be sent to this connection: its WebSocket is open, and no Close was
+    /// sent; or its answer has no end, and was not ended.
     #[must_use]
     pub fn is_open(&mut self, conn: ConnId) -> bool {
-        self.sockets.get(conn).is_some_and(|sending| sending.half.closing().may_send_data())
+        self.sockets.get(conn).is_some_and(|sending| match &sending.half {
+            Half::Frames(half) => half.closing().may_send_data(),
+            Half::Pieces { is_over } => !is_over,
+        })
+    }
+
+    /// Whether a connection has an answer without an end ([`Answer::Endless`]): it is sent pieces,
+    /// not messages.
+    #[must_use]
+    pub fn is_endless(&mut self, conn: ConnId) -> bool {
+        matches!(self.sockets.get(conn), Some(Sending { half: Half::Pieces { .. }, .. }))
+    }
+
+    /// Sends a piece of an answer without an end.
+    ///
+    /// # Errors
+    /// As [`Net::broadcast`].
+    pub fn piece(
+        &mut self,
+        conn: ConnId,
+        piece: Frame,
+        class: Class,
+        source: u32,
+    ) -> Result<(), Refused> {
+        let sending = self.sockets.get(conn).ok_or(Refused)?;
+        if !matches!(sending.half, Half::Pieces { is_over: false }) {
+            return Err(Refused);
+        }
+        let out = self.io.outbox(conn).ok_or(Refused)?;
+        out.push(piece, class, source).inspect_err(|_| self.io.refused(conn))
     }
 
     /// Sends a message of its own to one connection; never refused while the WebSocket is open.
@@ -186,8 +234,9 @@ impl Net<'_> {
     /// [`Refused`] when it is not.
     pub fn send(&mut self, conn: ConnId, message: Message<'_>) -> Result<(), Refused> {
         let sending = self.sockets.get(conn).ok_or(Refused)?;
+        let Half::Frames(half) = &mut sending.half else { return Err(Refused) };
         let out = self.io.outbox(conn).ok_or(Refused)?;
-        sending.half.message(message, out).map_err(|_| Refused)?;
+        half.message(message, out).map_err(|_| Refused)?;
         self.sockets.counters.messages_sent += u64::from(!matches!(message, Message::Ping(_)));
         Ok(())
     }
@@ -207,11 +256,12 @@ impl Net<'_> {
         source: u32,
     ) -> Result<(), Refused> {
         let sending = self.sockets.get(conn).ok_or(Refused)?;
-        if !sending.half.closing().may_send_data() {
+        let Half::Frames(half) = &mut sending.half else { return Err(Refused) };
+        if !half.closing().may_send_data() {
             return Err(Refused);
         }
         let out = self.io.outbox(conn).ok_or(Refused)?;
-        sending.half.broadcast(broadcast, class, source, out).map_err(|_| {
+        half.broadcast(broadcast, class, source, out).map_err(|_| {
             self.io.refused(conn);
             Refused
         })?;
@@ -250,16 +300,26 @@ impl Net<'_> {
         self.io.outbox_bytes(conn)
     }
 
-    /// Begins the closing handshake (RFC 6455 §7.1.2). No message of this connection reaches the
-    /// application any more; [`Application::closed`](super::Application::closed) comes next.
+    /// Begins the closing handshake (RFC 6455 §7.1.2), or ends an answer that had no end. No message of
+    /// this connection reaches the application any more;
+    /// [`Application::closed`](super::Application::closed) comes next.
     pub fn close(&mut self, conn: ConnId, code: CloseCode, reason: &str) {
         let deadline = self.now().plus_millis(self.sockets.closing_timeout_ms);
         let Some(sending) = self.sockets.get(conn) else { return };
-        if sending.half.closing() != Closing::Open {
+        let half = match &mut sending.half {
+            Half::Frames(half) => half,
+            Half::Pieces { is_over } => {
+                if !std::mem::replace(is_over, true) {
+                    self.sockets.done.push_back(Done::Closed(conn, code));
+                }
+                return;
+            }
+        };
+        if half.closing() != Closing::Open {
             return;
         }
         let Some(out) = self.io.outbox(conn) else { return };
-        sending.half.start_close(Some(code), reason, deadline, out);
+        half.start_close(Some(code), reason, deadline, out);
         self.sockets.done.push_back(Done::Closed(conn, code));
         // Its answer is to be read, whatever the application thought of reading.
         self.io.resume(conn);

@@ -1,0 +1,202 @@
+//! The beginning of events, and what keeps them alive.
+
+use super::frame::{before_parts, retry};
+use super::listen::{Listening, Watch, WatchForm, What, Who, judge_watch};
+use crate::base::limits::{RETRY_MS, TICKET_MS};
+use crate::base::outbox::NO_SOURCE;
+use crate::base::{Class, ConnId, Frame};
+use crate::hub::streams::{Ask, Form, StreamRights};
+use crate::hub::{Input, Origin, Request as HubRequest};
+use crate::protocol::handshake::{Refusal, Response, Status};
+use crate::server::auth::Identity;
+use crate::server::chat::Chat;
+use crate::server::drain::restarting;
+use crate::server::encode;
+use crate::server::http::{shared_with, unauthorized};
+use crate::server::session::{Arriving, Phase, Session};
+use crate::server::streams::{guest, too_many_guests};
+use crate::server::web::{Answer, Exchange, Net};
+use crate::store::Backend;
+
+/// Spreads what all are told by their places, so that no two near each other are told the same.
+const SPREAD: u64 = 397;
+
+impl<S: Backend> Chat<S> {
+    /// Answers a request for events, or for a ticket.
+    pub(in crate::server) fn listen(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        listening: Listening,
+    ) -> Answer {
+        let origin = listening.origin.clone();
+        self.begin_listening(net, exchange.conn(), listening).unwrap_or_else(|refusal| {
+            self.counters.refused(refusal.code);
+            Answer::Respond(shared_with(refusal.into(), origin.as_deref()))
+        })
+    }
+
+    fn begin_listening(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        listening: Listening,
+    ) -> Result<Answer, Refusal> {
+        let Listening { who, what, response, is_head, .. } = listening;
+        if self.is_draining() {
+            return Err(restarting());
+        }
+        if is_head {
+            return Ok(Answer::Respond(response));
+        }
+        let identity = match who {
+            Who::User(identity) => Some(identity),
+            Who::Guest => None,
+            Who::Ticket(ticket) => {
+                let now = (net.now(), net.timestamp());
+                let identity = self.tickets.redeem(&ticket, now, &self.verifier);
+                let identity =
+                    identity.ok_or_else(|| unauthorized("this ticket is used up, or too old"))?;
+                self.judge_streams(net, &identity.rights, &what)?;
+                Some(identity)
+            }
+        };
+        let is_guest = identity.is_none();
+        let (watches, what) = match what {
+            What::Ticket => return self.give_ticket(net, identity, response),
+            What::Stream { ask, form } => {
+                let watch = Watch { stream: ask.stream.clone(), form };
+                (Some(Box::new(watch)), What::Stream { ask, form })
+            }
+            all @ What::All { .. } => (None, all),
+        };
+        if is_guest && !self.take_guest() {
+            return Err(too_many_guests());
+        }
+        // A guest's name is made of the connection's, and fits.
+        let identity = identity.or_else(|| guest(conn)).ok_or_else(too_many_guests)?;
+        let asks_for = Some(what);
+        let arriving = Arriving { identity, is_guest, watches, asks_for };
+        self.put_session(Session::new(conn, Phase::Arriving(Box::new(arriving))));
+        Ok(Answer::Endless(response))
+    }
+
+    /// Whether the owner of a ticket may watch what they ask for.
+    fn judge_streams(
+        &self,
+        net: &Net<'_>,
+        rights: &StreamRights,
+        what: &What,
+    ) -> Result<(), Refusal> {
+        let rules = self.rules(net, false);
+        let judge = |ask: &Ask, form| judge_watch(rules, rights, true, &ask.stream, form);
+        match what {
+            What::All { streams, .. } => {
+                streams.iter().try_for_each(|ask| judge(ask, WatchForm::Events))
+            }
+            What::Stream { ask, form } => judge(ask, *form),
+            What::Ticket => Ok(()),
+        }
+    }
+
+    fn give_ticket(
+        &mut self,
+        net: &Net<'_>,
+        identity: Option<Identity>,
+        response: Response,
+    ) -> Result<Answer, Refusal> {
+        let identity = identity.ok_or_else(|| unauthorized("say who you are"))?;
+        let unavailable = |message| Refusal::new(Status::ServiceUnavailable, "overloaded", message);
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret)
+            .map_err(|_| unavailable("the system has no randomness for a ticket"))?;
+        let expires = net.timestamp().0.saturating_add(TICKET_MS as i64);
+        let ticket = self.tickets.give(identity, net.now(), u128::from_le_bytes(secret));
+        let ticket = ticket.ok_or_else(|| unavailable("as many tickets wait as there may be"))?;
+        let body = encode::payload(|w| {
+            w.text("ticket", &ticket);
+            w.number("expires", expires);
+        });
+        let kind = "application/json";
+        Ok(Answer::Respond(Response {
+            content_type: kind,
+            body: body.into_bytes().into(),
+            ..response
+        }))
+    }
+
+    /// The head was sent: says who is spoken to, and begins.
+    pub(in crate::server) fn begin_events(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        identity: Identity,
+        what: What,
+    ) {
+        self.arm(net, conn);
+        let is_guest = self.session(conn).and_then(|session| session.known());
+        let is_guest = is_guest.is_some_and(|known| known.is_guest);
+        let Identity { user, name, admin, rights, .. } = identity;
+        let origin = Origin::Conn(conn, None);
+        let by = (conn, None);
+        match what {
+            What::Ticket => {}
+            What::Stream { ask, form } => {
+                let form = if form == WatchForm::Parts {
+                    begin(net, conn, before_parts());
+                    Form::Plain
+                } else {
+                    begin(net, conn, retry(spread(conn, RETRY_MS)));
+                    self.greet(net, &origin, &[], &[]);
+                    Form::Envelope
+                };
+                self.decide(net, Input::Subscribe { by, rights, form, asks: vec![*ask] });
+            }
+            What::All { streams, last } => {
+                begin(net, conn, retry(spread(conn, RETRY_MS)));
+                if is_guest {
+                    self.greet(net, &origin, &[], &[]);
+                } else {
+                    self.decide(net, Input::TellPosition { conn });
+                    let resumes = last.is_some();
+                    self.decide(net, Input::Connected { conn, user, name, resumes });
+                }
+                if let Some((epoch, since)) = last {
+                    let request = HubRequest::ResumeAt { epoch, since };
+                    let id = None;
+                    self.decide(net, Input::Request { conn, is_admin: admin, id, request });
+                }
+                if !streams.is_empty() && net.is_open(conn) {
+                    let form = Form::Envelope;
+                    self.decide(net, Input::Subscribe { by, rights, form, asks: streams });
+                }
+            }
+        }
+    }
+
+    /// Nothing was told to a connection for a heartbeat's time.
+    pub(in crate::server) fn keep_alive(&self, net: &mut Net<'_>, conn: ConnId) {
+        let text = encode::push("keepalive", |w| w.number("ts", net.timestamp().0));
+        let position = self.hub.position_of(conn);
+        let id = position.map(|position| format!("{}.{}", self.hub.epoch(), position.0));
+        self.tell(net, conn, id.as_deref(), &text);
+    }
+
+    /// Tells a connection when to come back, which is to end soon with all others.
+    pub(in crate::server) fn spread_return(&self, net: &mut Net<'_>, conn: ConnId, ms: u64) {
+        if self.form(conn) == WatchForm::Events {
+            begin(net, conn, retry(spread(conn, ms)));
+        }
+    }
+}
+
+fn begin(net: &mut Net<'_>, conn: ConnId, bytes: Vec<u8>) {
+    // Refused only when it has ended.
+    let _ = net.piece(conn, Frame::Own(bytes.into()), Class::Control, NO_SOURCE);
+}
+
+/// A time within `ms`, and half a second or more.
+fn spread(conn: ConnId, ms: u64) -> u64 {
+    const MS_MIN: u64 = 500;
+    MS_MIN + (conn.index() as u64).wrapping_mul(SPREAD) % ms.max(1)
+}

@@ -1,0 +1,167 @@
+//! What is told to those who are sent events or parts.
+
+use super::frame::{event, part};
+use super::listen::WatchForm;
+use crate::base::outbox::NO_SOURCE;
+use crate::base::{Class, ConnId, Frame, Refused};
+use crate::hub::streams::Subscribed;
+use crate::hub::{Answer, InviteInfo, Notice, Origin, Refusal, RoomSummary};
+use crate::protocol::endpoint::Broadcast;
+use crate::server::chat::Chat;
+use crate::server::encode::{self, Body, Encoded};
+use crate::server::streams::subscribed;
+use crate::server::web::Net;
+use crate::store::Backend;
+
+/// The bytes of one notice for those who are sent events or parts, made once.
+#[derive(Default)]
+pub(in crate::server) struct Told {
+    with_id: Option<Frame>,
+    without: Option<Frame>,
+    part: Option<Frame>,
+}
+
+/// Hands a message that many get to one of them, by whichever way it is told.
+pub(in crate::server) fn hand(
+    net: &mut Net<'_>,
+    conn: ConnId,
+    broadcast: &mut Broadcast<'_>,
+    text: &str,
+    class: Class,
+) -> Result<(), Refused> {
+    if net.is_endless(conn) {
+        return net.piece(conn, Frame::Own(event(None, text).into()), class, NO_SOURCE);
+    }
+    net.broadcast(conn, broadcast, class, NO_SOURCE)
+}
+
+impl<S: Backend> Chat<S> {
+    /// How a connection is told that is sent events or parts.
+    pub(super) fn form(&self, conn: ConnId) -> WatchForm {
+        let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
+        let known = session.filter(|session| session.conn == conn).and_then(|one| one.known());
+        let watch = known.and_then(|known| known.watches.as_ref());
+        watch.map_or(WatchForm::Events, |watch| watch.form)
+    }
+
+    /// Tells something to a connection that is sent events, with where it is then; never refused.
+    pub(in crate::server) fn tell(
+        &self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        id: Option<&str>,
+        text: &str,
+    ) {
+        if net.is_endless(conn) && self.form(conn) != WatchForm::Parts {
+            // Refused only when it has ended.
+            let _ = net.piece(conn, Frame::Own(event(id, text).into()), Class::Reply, NO_SOURCE);
+        }
+    }
+
+    /// Hands a notice to a connection that is sent events or parts. One that `misses_some` of what was
+    /// before it is not told where it is.
+    pub(in crate::server) fn piece(
+        &self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        notice: &Notice,
+        encoded: &Encoded,
+        told: &mut Told,
+        misses_some: bool,
+    ) -> Result<(), Refused> {
+        let form = self.form(conn);
+        let frame = match (&encoded.body, form) {
+            (Body::Binary(data), WatchForm::Parts) => {
+                told.part.get_or_insert_with(|| Frame::shared(part(data)))
+            }
+            (Body::Text(text), WatchForm::Events) => {
+                let id = if misses_some { None } else { self.id(conn, notice) };
+                match id {
+                    Some(id) => {
+                        told.with_id.get_or_insert_with(|| Frame::shared(event(Some(&id), text)))
+                    }
+                    None => told.without.get_or_insert_with(|| Frame::shared(event(None, text))),
+                }
+            }
+            // Nothing of the other kind is for it.
+            _ => return Ok(()),
+        };
+        net.piece(conn, frame.clone(), encoded.class, encoded.source)
+    }
+
+    /// Where a connection is with a notice.
+    fn id(&self, conn: ConnId, notice: &Notice) -> Option<String> {
+        match notice {
+            Notice::Entry { position, .. } => {
+                position.map(|position| format!("{}.{}", self.hub.epoch(), position.0))
+            }
+            Notice::Event { stream, event, .. } if self.is_watching(conn) => {
+                let epoch = self.hub.streams().epoch(stream)?;
+                Some(format!("{epoch}.{}", event.seq))
+            }
+            _ => None,
+        }
+    }
+
+    /// Greets whoever was let in: by `hello`, or by the event `connected`, which says the same.
+    pub(in crate::server) fn greet(
+        &self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        rooms: &[RoomSummary],
+        invites: &[InviteInfo],
+    ) {
+        let Origin::Conn(conn, _) = origin else { return };
+        if net.is_endless(*conn) {
+            let text = encode::push("connected", |w| self.greeting(w, net, origin, rooms, invites));
+            let position = self.hub.position_of(*conn);
+            let id = position.map(|position| format!("{}.{}", self.hub.epoch(), position.0));
+            self.tell(net, *conn, id.as_deref(), &text);
+        } else {
+            let text = encode::push("hello", |w| self.greeting(w, net, origin, rooms, invites));
+            self.say(net, *conn, &text);
+        }
+    }
+
+    /// A connection watches streams from now on, and did not ask by a request with an `id`.
+    pub(in crate::server) fn has_subscribed(
+        &self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        streams: &[Subscribed],
+    ) {
+        let text = || encode::push("subscribed", |w| subscribed(w, streams));
+        if !self.is_watching(conn) {
+            self.say(net, conn, &text());
+        } else if net.is_endless(conn) {
+            let id = match streams {
+                [Subscribed { seq, epoch, snapshot: Some(_), .. }] => {
+                    Some(format!("{epoch}.{seq}"))
+                }
+                _ => None,
+            };
+            self.tell(net, conn, id.as_deref(), &text());
+        }
+    }
+
+    /// A connection that is sent events was answered something that it asked for in its head.
+    pub(in crate::server) fn has_resumed(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        answer: &Result<Answer, Refusal>,
+    ) {
+        match answer {
+            Ok(answer) => {
+                let text = encode::push("resumed", |w| encode::answer(w, answer));
+                self.tell(net, conn, None, &text);
+            }
+            // It comes again, as it is in order for it to do, and is where it was.
+            Err(refusal) => {
+                self.counters.refused(refusal.code.as_str());
+                let message = refusal.message;
+                self.close_with(net, conn, crate::server::chat::OVERLOADED, message);
+            }
+        }
+    }
+}

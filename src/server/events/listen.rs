@@ -1,0 +1,372 @@
+//! Who asks for events, and for which: judged by the request's head alone.
+
+use super::frame::{EVENTS, PARTS};
+use super::tickets::Tickets;
+use crate::base::limits::{JSON_DEPTH_MAX, LISTENED_STREAMS_MAX, TOKENS_PER_REQUEST_MAX};
+use crate::base::{Limits, StreamId, Timestamp};
+use crate::hub::streams::{Ask, StreamRights};
+use crate::protocol::handshake::request::percent_decoded_path;
+use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
+use crate::server::auth::Identity;
+use crate::server::http::{
+    Rules, admin, check_origin, is_set, named, preflight, shared_with, status_of, tokens,
+    unauthorized, whence,
+};
+use crate::server::json::{Writer, scan};
+use crate::server::request::{Envelope, Fault};
+use crate::server::streams::asks;
+
+/// All that a user's WebSocket would be pushed.
+pub(in crate::server) const EVENTS_PATH: &str = "/api/v1/events";
+/// Where tickets are given.
+pub(in crate::server) const TICKET_PATH: &str = "/api/v1/ticket";
+/// Below it are the streams.
+const STREAMS_PATH: &str = "/api/v1/streams/";
+
+/// A request for events, or for a ticket.
+#[derive(Debug)]
+pub(in crate::server) struct Listening {
+    pub(super) who: Who,
+    pub(super) what: What,
+    /// The page elsewhere that may see the answer.
+    pub(super) origin: Option<Box<str>>,
+    /// The head of a good answer.
+    pub(super) response: Response,
+    pub(super) is_head: bool,
+}
+
+/// Who asks.
+#[derive(Debug)]
+pub(super) enum Who {
+    User(Identity),
+    Guest,
+    /// Whoever has this ticket, who was asked for nothing else.
+    Ticket(String),
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub(in crate::server) enum What {
+    /// All that the user's WebSocket would be pushed, and these streams.
+    All { streams: Vec<Ask>, last: Option<(Box<str>, Timestamp)> },
+    /// One stream alone.
+    Stream { ask: Box<Ask>, form: WatchForm },
+    /// A ticket.
+    Ticket,
+}
+
+/// A stream that is watched without another word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::server) struct Watch {
+    pub(in crate::server) stream: StreamId,
+    pub(in crate::server) form: WatchForm,
+}
+
+/// How whoever only watches is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum WatchForm {
+    /// By messages on the stream's own path.
+    Plain,
+    /// By Server-Sent Events.
+    Events,
+    /// By the parts of an answer, each of which replaces the one before.
+    Parts,
+}
+
+/// Judges a request if it is one for events or for a ticket; an error is the whole answer.
+pub(in crate::server) fn listen(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+) -> Option<Result<Box<Listening>, Response>> {
+    let is_get = ["GET", "HEAD"].contains(&head.method);
+    let wanted = match head.path {
+        EVENTS_PATH => Wanted::All,
+        TICKET_PATH => Wanted::Ticket,
+        path => {
+            let name = path.strip_prefix(STREAMS_PATH).filter(|_| is_get)?;
+            Wanted::Stream(name, form_of_stream(head)?)
+        }
+    };
+    let origin = match whence(head, rules.allowed_origins) {
+        Ok(whence) => whence.allowed(),
+        Err(_) => None,
+    };
+    let judged = methods(head, rules, &wanted).and_then(|()| {
+        judge(head, rules, &wanted).map(|(who, what)| {
+            let kind =
+                if let Wanted::Stream(_, WatchForm::Parts) = wanted { PARTS } else { EVENTS };
+            let response = shared_with(Response::new(Status::Ok, kind, Vec::new()), origin)
+                // Proxies hand each event on as it comes.
+                .with("X-Accel-Buffering", "no")
+                .with("X-Content-Type-Options", "nosniff");
+            let (is_head, origin) = (head.method == "HEAD", origin.map(Box::from));
+            Box::new(Listening { who, what, origin, response, is_head })
+        })
+    });
+    Some(judged.map_err(|response| shared_with(*response, origin)))
+}
+
+enum Wanted<'p> {
+    All,
+    Ticket,
+    Stream(&'p str, WatchForm),
+}
+
+/// How a stream is asked for, if it is not for its newest value alone.
+fn form_of_stream(head: &RequestHead<'_>) -> Option<WatchForm> {
+    let accepts = |kind: &str| {
+        let items = head.all("accept").flat_map(|line| line.split(','));
+        let mut kinds = items.map(|item| item.split(';').next().unwrap_or_default().trim());
+        kinds.any(|one| one.eq_ignore_ascii_case(kind))
+    };
+    if accepts(EVENTS) {
+        Some(WatchForm::Events)
+    } else if is_set(head, "multipart") || accepts("multipart/x-mixed-replace") {
+        // An <img> says of what it accepts only that it is a picture: it is asked for in the address.
+        Some(WatchForm::Parts)
+    } else {
+        None
+    }
+}
+
+/// Whether the path has this method.
+fn methods(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+    wanted: &Wanted<'_>,
+) -> Result<(), Box<Response>> {
+    let (is_it, methods) = match wanted {
+        Wanted::Ticket => (head.method == "POST", "POST, OPTIONS"),
+        Wanted::All | Wanted::Stream(..) => {
+            (["GET", "HEAD"].contains(&head.method), "GET, HEAD, OPTIONS")
+        }
+    };
+    if is_it {
+        return Ok(());
+    }
+    if head.method == "OPTIONS" {
+        let answer = preflight(head, rules.allowed_origins, methods);
+        return Err(Box::new(answer.unwrap_or_else(Response::from)));
+    }
+    let message = "this path has other methods";
+    let refusal = Refusal::new(Status::MethodNotAllowed, "bad_request", message);
+    Err(Box::new(Response::from(refusal).with("Allow", methods)))
+}
+
+fn judge(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+    wanted: &Wanted<'_>,
+) -> Result<(Who, What), Box<Response>> {
+    let refused = |refusal: Refusal| Box::new(Response::from(refusal));
+    if let Some(refusal) = rules.readiness.stopping() {
+        return Err(refused(refusal));
+    }
+    // As for a WebSocket: to be here is to be seen, by whichever page one was brought.
+    check_origin(head, rules.allowed_origins).map_err(refused)?;
+    let who = who(head, rules, matches!(wanted, Wanted::Ticket)).map_err(refused)?;
+    let what = match wanted {
+        Wanted::Ticket => What::Ticket,
+        Wanted::All => {
+            let last = last_event_id(head).map_err(refused)?.and_then(|id| position(&id));
+            let streams = match head.query_value("streams") {
+                None => Vec::new(),
+                Some(names) => {
+                    let names = names.map_err(|_| refused(bad_query("streams")))?;
+                    listened(rules.limits.0, &names).map_err(|fault| refused(of_fault(&fault)))?
+                }
+            };
+            What::All { streams, last }
+        }
+        Wanted::Stream(name, form) => {
+            let ask = ask(head, rules.limits.0, name).map_err(|fault| refused(of_fault(&fault)))?;
+            let last = last_event_id(head).map_err(refused)?;
+            let at = last.as_deref().and_then(|id| id.rsplit_once('.'));
+            let at = at.and_then(|(epoch, seq)| Some((epoch.into(), seq.parse().ok()?)));
+            let (epoch, since) = at.map_or((None, None), |(epoch, seq)| (Some(epoch), Some(seq)));
+            What::Stream { ask: Box::new(Ask { since, epoch, ..ask }), form: *form }
+        }
+    };
+    match &what {
+        What::All { streams, .. } => {
+            for ask in streams {
+                may_watch(rules, &who, &ask.stream, WatchForm::Events).map_err(refused)?;
+            }
+        }
+        What::Stream { ask, form } => {
+            may_watch(rules, &who, &ask.stream, *form).map_err(refused)?
+        }
+        What::Ticket => {}
+    }
+    Ok((who, what))
+}
+
+/// Who asks: by `Authorization`, or by `?token=`, which may be a ticket; in open mode by `?user=`.
+fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<Who, Refusal> {
+    let may_be_guest = rules.lets_guests_in && !is_for_ticket;
+    let mut tokens = tokens(head, &[])?;
+    if is_for_ticket {
+        // Who has a token in an address needs no ticket.
+        tokens.truncate(usize::from(head.only("authorization")?.is_some()));
+    }
+    if tokens.len() > TOKENS_PER_REQUEST_MAX {
+        return Err(unauthorized("these are too many tokens"));
+    }
+    if let [ticket] = &*tokens
+        && Tickets::is_one(ticket)
+        && !is_for_ticket
+    {
+        return Ok(Who::Ticket(ticket.clone()));
+    }
+    if let Some(identity) = admin(head, rules)? {
+        return Ok(Who::User(identity));
+    }
+    if rules.verifier.is_open() {
+        let is_nameless = head.query_value("user").is_none() && tokens.is_empty();
+        return if may_be_guest && is_nameless {
+            Ok(Who::Guest)
+        } else {
+            named(head).map(Who::User)
+        };
+    }
+    let mut first = None;
+    for token in tokens {
+        let verified = rules.verifier.verify(&token, rules.now);
+        let identity = verified.map_err(|error| unauthorized(&error.to_string()))?;
+        first = first.or(Some(identity));
+    }
+    match first {
+        Some(identity) => Ok(Who::User(identity)),
+        None if may_be_guest => Ok(Who::Guest),
+        None => Err(unauthorized("say who you are: Authorization: Bearer TOKEN, or ?token=")),
+    }
+}
+
+/// Whether somebody may watch a stream so; a ticket's owner is judged when it is known who that is.
+fn may_watch(
+    rules: Rules<'_>,
+    who: &Who,
+    stream: &StreamId,
+    form: WatchForm,
+) -> Result<(), Refusal> {
+    let nobody = StreamRights::default();
+    let rights = match who {
+        Who::User(identity) => &identity.rights,
+        Who::Guest => &nobody,
+        Who::Ticket(_) => return Ok(()),
+    };
+    judge_watch(rules, rights, matches!(who, Who::User(_)), stream, form)
+}
+
+pub(super) fn judge_watch(
+    rules: Rules<'_>,
+    rights: &StreamRights,
+    is_user: bool,
+    stream: &StreamId,
+    form: WatchForm,
+) -> Result<(), Refusal> {
+    let name = stream.as_str();
+    let declaration = rules.streams.iter().find(|one| one.pattern.fits(name));
+    let Some(declaration) = declaration else {
+        let message = "there is no such stream";
+        return Err(Refusal::new(Status::NotFound, "no_such_stream", message));
+    };
+    if !rights.may_watch(declaration, name) {
+        return Err(if is_user {
+            Refusal::new(Status::Forbidden, "forbidden", "you may not watch this stream")
+        } else {
+            unauthorized("this stream is not public: say who you are")
+        });
+    }
+    let message = match (form, declaration.binary) {
+        (WatchForm::Parts, true) | (WatchForm::Plain | WatchForm::Events, false) => return Ok(()),
+        (WatchForm::Parts, false) => "parts are for streams of bytes: accept text/event-stream",
+        (WatchForm::Plain | WatchForm::Events, true) => {
+            "events are text: a stream of bytes comes by WebSocket, or with ?multipart=1"
+        }
+    };
+    Err(Refusal::new(Status::BadRequest, "bad_request", message))
+}
+
+/// What a client has seen last: what its `EventSource` says, or what its address says, where a page
+/// begins anew.
+fn last_event_id(head: &RequestHead<'_>) -> Result<Option<String>, Refusal> {
+    if let Some(id) = head.only("last-event-id").map_err(Refusal::from)? {
+        return Ok(Some(id.to_owned()).filter(|id| !id.is_empty()));
+    }
+    match head.query_value("last_event_id") {
+        None => Ok(None),
+        Some(Ok(id)) => Ok(Some(id.into_owned()).filter(|id| !id.is_empty())),
+        Some(Err(_)) => Err(bad_query("last_event_id")),
+    }
+}
+
+/// `epoch.time`. What is no position is taken for one that nobody knows: then everything is told to be
+/// gone, and nothing is missed in silence.
+fn position(id: &str) -> Option<(Box<str>, Timestamp)> {
+    let parsed = id.rsplit_once('.').and_then(|(epoch, ts)| Some((epoch, ts.parse().ok()?)));
+    let (epoch, ts) = parsed.unwrap_or(("", i64::MAX));
+    Some((epoch.into(), Timestamp(ts)))
+}
+
+/// What the query asks of a stream: as `subscribe` would, but for the position.
+fn ask(head: &RequestHead<'_>, limits: &Limits, name: &str) -> Result<Ask, Fault> {
+    let of_query = |name: &'static str| match head.query_value(name) {
+        None => Ok(None),
+        Some(Ok(value)) => Ok(Some(value)),
+        Some(Err(_)) => Err(Fault::bad_request(name, "this is not what it should be in a query")),
+    };
+    let name = percent_decoded_path(name)
+        .ok_or_else(|| Fault::bad_request("stream", "this is not UTF-8, percent-encoded"))?;
+    let (filter, max_rate) = (of_query("filter")?, of_query("max_rate")?);
+    if let Some(filter) = &filter {
+        scan(filter, JSON_DEPTH_MAX - 1).map_err(Fault::bad_json)?;
+    }
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if max_rate.as_ref().is_some_and(|rate| !is_number(rate)) {
+        return Err(Fault::bad_request("max_rate", "this is a number of events a second"));
+    }
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("stream", &name);
+        for (name, value) in [("filter", &filter), ("max_rate", &max_rate)] {
+            if let Some(value) = value {
+                w.raw(name, value);
+            }
+        }
+    });
+    let payload = writer.finish();
+    let mut asked = asked(limits, &payload)?;
+    asked.pop().ok_or_else(|| Fault::bad_request("stream", "this is needed"))
+}
+
+/// The streams that a query names: `a,b,c`.
+fn listened(limits: &Limits, names: &str) -> Result<Vec<Ask>, Fault> {
+    let names: Vec<&str> = names.split(',').filter(|name| !name.is_empty()).collect();
+    if names.len() > LISTENED_STREAMS_MAX {
+        return Err(Fault::too_large("streams", LISTENED_STREAMS_MAX as u64));
+    }
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut writer = Writer::new();
+    writer.object(|w| w.array("streams", names, |w, name| w.item(name)));
+    asked(limits, &writer.finish())
+}
+
+fn asked(limits: &Limits, payload: &str) -> Result<Vec<Ask>, Fault> {
+    let envelope = Envelope::of_call("subscribe", payload)?;
+    asks(&envelope.fields(limits, Timestamp(0)))
+}
+
+fn bad_query(name: &'static str) -> Refusal {
+    of_fault(&Fault::bad_request(name, "this is not what it should be in a query"))
+}
+
+fn of_fault(fault: &Fault) -> Refusal {
+    Refusal::new(
+        status_of(fault.code.as_str()),
+        fault.code.as_str(),
+        fault.message.clone().into_owned(),
+    )
+}

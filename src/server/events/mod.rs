@@ -1,0 +1,17 @@
+//! Server-Sent Events (WHATWG HTML §9.2), and pictures in `multipart/x-mixed-replace`: what a WebSocket
+//! would be pushed, as an HTTP answer that does not end.
+//!
+//! A connection that is answered so has a session, an outbox and a place in every log as a WebSocket's
+//! has. Only the bytes around what it is told are others.
+
+mod begin;
+mod deliver;
+mod frame;
+mod listen;
+mod tickets;
+
+pub(super) use deliver::{Told, hand};
+#[cfg(test)]
+pub(super) use listen::TICKET_PATH;
+pub(super) use listen::{EVENTS_PATH, Listening, Watch, WatchForm, What, listen};
+pub(super) use tickets::Tickets;

@@ -1,0 +1,640 @@
+"""Server-Sent Events: what a WebSocket is pushed, over HTTP, and without a gap after a cut."""
+
+import http.client
+import json
+import random
+import socket
+import threading
+import time
+import urllib.parse
+from dataclasses import dataclass, field
+
+import pytest
+
+import harness
+from harness import PATIENCE, Chat, Raw
+from test_streams import opened, publisher, start
+
+CONFIG = """
+[auth]
+anonymous = true
+
+[limits]
+requests_per_second = 5000
+burst = 5000
+
+[streams]
+state = { keep = "latest", publish = true, read = "public" }
+news = { keep = 5, publish = true }
+inner = { keep = "latest", publish = true, read = "admin" }
+cam = { keep = "latest", publish = true, binary = true, read = "public", max_bytes = 400_000 }
+"""
+
+
+@dataclass
+class Event:
+    """An event, and what the client would say that it has seen last."""
+
+    name: str
+    data: str
+    last_id: str
+    retry: int | None = None
+    message: dict = field(default_factory=dict)
+
+
+class Events:
+    """An `EventSource` that reads as WHATWG HTML §9.2.6 says."""
+
+    def __init__(self, server, path="/api/v1/events", last=None, headers=None, **query):
+        head = {"Accept": "text/event-stream", **(headers or {})}
+        if last:
+            head["Last-Event-ID"] = last
+        self.http = http.client.HTTPConnection(harness.HOST, server.port, timeout=PATIENCE)
+        target = path + ("?" + urllib.parse.urlencode(query) if query else "")
+        self.http.request("GET", target, headers=head)
+        self.response = self.http.getresponse()
+        self.status = self.response.status
+        self.last = last or ""
+        self.retry = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+    def end(self):
+        self.response.close()
+        self.http.close()
+
+    def next(self):
+        """The next event; None at the end."""
+        name, data = "message", []
+        while True:
+            line = self.response.readline()
+            if not line:
+                return None
+            line = line.decode().rstrip("\n")
+            if not line:
+                if data:
+                    break
+                name = "message"
+                continue
+            key, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if key == "event":
+                name = value
+            elif key == "data":
+                data.append(value)
+            elif key == "id":
+                assert len(line.encode()) < 512
+                self.last = value
+            elif key == "retry":
+                self.retry = int(value)
+        text = "\n".join(data)
+        return Event(name, text, self.last, self.retry, json.loads(text))
+
+    def await_(self, name, where=lambda payload: True):
+        """The payload of the next event of this name."""
+        while True:
+            event = self.next()
+            assert event is not None, f"it ended before {name}"
+            if event.name == name and where(event.message["payload"]):
+                assert event.message["type"] == name
+                return event.message["payload"]
+
+    def entries(self, count, seen=None):
+        """The next entries of logs, as (room, seq); what comes again is known by its `seq`."""
+        seen = {} if seen is None else seen
+        found = 0
+        while found < count:
+            event = self.next()
+            assert event is not None, f"it ended after {found} of {count}"
+            payload = event.message["payload"]
+            if event.name.startswith(("chat:message", "room:joined")) and "seq" in payload:
+                room, seq = payload["room"], payload["seq"]
+                if seq > seen.get(room, 0):
+                    assert seq == seen.get(room, 0) + 1, f"a hole before {room} {seq}"
+                    seen[room] = seq
+                    found += 1
+        return seen
+
+    def body(self):
+        return json.loads(self.response.read())
+
+
+@pytest.fixture(scope="module")
+def server(module_servers):
+    return start(module_servers, CONFIG, set={"heartbeat.interval_ms": 400})
+
+
+def events(server, user="ada", **how):
+    return Events(server, headers={"Authorization": f"Bearer {harness.token(user)}"}, **how)
+
+
+class TestEvents:
+    def test_the_first_event_says_what_hello_says(self, server):
+        with opened(server, "ann") as ann:
+            ann.join("first")
+            with events(server, "ann") as source:
+                assert source.status == 200
+                assert source.response.getheader("Content-Type") == "text/event-stream"
+                assert source.response.getheader("Cache-Control") == "no-store"
+                first = source.next()
+                assert first.name == "connected"
+                hello = first.message["payload"]
+                assert set(hello) == set(ann.hello)
+                assert hello["user"] == ann.hello["user"]
+                assert hello["limits"] == ann.hello["limits"]
+                assert [room["room"] for room in hello["rooms"]] == ["first"]
+                assert hello["http"]["events"] == "/api/v1/events"
+                assert 500 <= first.retry <= 5_000
+
+    def test_the_same_comes_by_both(self, server, name):
+        room = name("both")
+        with opened(server, "amy") as amy, opened(server, "ben") as ben:
+            amy.join(room)
+            ben.join(room)
+            with events(server, "amy") as source:
+                source.await_("connected")
+                amy.settle()
+                ben.say(room, "one\ntwo\r\nthree")
+                ben.request("chat:react", room=room, seq=3, emoji="+1")
+                ben.request("chat:edit", room=room, seq=3, text="1")
+                amy.say(room, "mine", cid="c-1")
+                ben.request("chat:typing", room=room, typing=True)
+                ben.request("chat:read", room=room, seq=4)
+                wanted = ["chat:message", "chat:reacted", "chat:edited", "chat:typing", "chat:read"]
+                by_socket = [(kind, amy.push(kind)) for kind in wanted]
+                by_socket.append(("chat:message", amy.push("chat:message")))
+                seen = {}
+                while len(seen) < len(by_socket):
+                    event = source.next()
+                    if event.message["payload"].get("room") == room:
+                        seen[event.data] = event
+                        assert event.name == event.message["type"]
+                by_events = [
+                    (event.message["type"], event.message["payload"]) for event in seen.values()
+                ]
+                key = lambda one: json.dumps(one, sort_keys=True)
+                assert sorted(by_events, key=key) == sorted(by_socket, key=key)
+
+    def test_who_listens_is_online_and_counts_as_a_connection(self, server):
+        with opened(server, "cat") as cat:
+            cat.join("here")
+            with events(server, "cid") as source:
+                connection = source.await_("connected")["connection"]
+                cat.push("user:online", where=lambda push: "cid" in push["users"])
+                admin = harness.token("root", admin=True)
+                user = server.api("GET", "users/cid", token=admin)[1]
+                assert user["connections"] == [connection]
+
+    def test_they_are_kept_alive(self, server):
+        with events(server, "dan") as source:
+            source.await_("connected")
+            begun = time.monotonic()
+            source.await_("keepalive")
+            source.await_("keepalive")
+            assert 0.5 < time.monotonic() - begun < 3
+
+    def test_streams_come_along(self, server):
+        with publisher(server) as pat:
+            pat.request("publish", stream="state", data={"n": 1})
+            with events(server, "eve", streams="state,news") as source:
+                streams = source.await_("subscribed")["streams"]
+                assert [(one["stream"], one.get("snapshot")) for one in streams] == [
+                    ("state", {"n": 1}),
+                    ("news", []),
+                ] or [one["stream"] for one in streams] == ["state", "news"]
+                pat.request("publish", stream="news", data="x")
+                event = source.await_("event")
+                assert (event["stream"], event["data"]) == ("news", "x")
+
+    def test_pushes_reach_them_and_they_are_told_to_go(self, server):
+        admin = harness.token("root", admin=True)
+        with events(server, "fay") as source:
+            connection = source.await_("connected")["connection"]
+            push = {"type": "app:ding", "payload": {"n": 1}}
+            status, answer = server.api("POST", "users/fay/push", push, token=admin)
+            assert (status, answer) == (200, {"reached": 1})
+            assert source.await_("app:ding") == {"n": 1}
+            server.api("DELETE", f"connections/{connection}", token=admin)
+            assert source.await_("error")["close"] == 4003
+            assert source.next() is None
+
+    def test_a_token_that_is_revoked_or_ends_ends_them(self, server):
+        with opened(server, "root", admin=True) as root:
+            token = harness.token("gus", jti="gus-1")
+            with Events(server, token=token) as source:
+                source.await_("connected")
+                root.request("auth:revoke", jti="gus-1")
+                assert source.await_("error")["close"] == 4201
+                assert source.next() is None
+
+    def test_head_says_what_get_would(self, server):
+        connection = http.client.HTTPConnection(harness.HOST, server.port, timeout=PATIENCE)
+        headers = {"Authorization": f"Bearer {harness.token('hal')}"}
+        connection.request("HEAD", "/api/v1/events", headers=headers)
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (200, b"")
+        assert response.getheader("Content-Type") == "text/event-stream"
+        connection.close()
+
+    def test_one_that_does_not_stop_talking_is_cut(self, server):
+        with Raw(server, open=False) as raw:
+            raw.send(
+                b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
+                + harness.token("ivy").encode()
+                + b"\r\n\r\n"
+            )
+            assert raw.read_head().status == 200
+            try:
+                for _ in range(200):
+                    raw.send(b"GET / HTTP/1.1\r\n" * 64)
+                    time.sleep(0.005)
+            except OSError:
+                return
+            pytest.fail("it was listened to for ever")
+
+    @pytest.mark.parametrize(
+        "method, path, headers, status",
+        [
+            ("GET", "/api/v1/events", {}, 200),
+            ("GET", "/api/v1/events", {"Authorization": "Bearer x"}, 401),
+            ("GET", "/api/v1/events?token=x", {}, 401),
+            ("GET", "/api/v1/events?token=ticket.x", {}, 401),
+            ("GET", "/api/v1/events", {"Origin": "https://evil.example"}, 403),
+            ("GET", "/api/v1/events?streams=nothing", {}, 404),
+            ("GET", "/api/v1/events?streams=news", {}, 401),
+            ("GET", "/api/v1/events?streams=inner", {"user": "jo"}, 403),
+            ("GET", "/api/v1/events?streams=cam", {"user": "jo"}, 400),
+            ("GET", "/api/v1/events?streams=%ff", {"user": "jo"}, 400),
+            ("GET", "/api/v1/events?streams=a%20b", {"user": "jo"}, 400),
+            ("POST", "/api/v1/events", {"user": "jo"}, 405),
+            ("GET", "/api/v1/ticket", {"user": "jo"}, 405),
+            ("POST", "/api/v1/ticket", {}, 401),
+            ("GET", "/api/v1/streams/state", {"Accept": "text/event-stream"}, 200),
+            ("GET", "/api/v1/streams/news", {"Accept": "text/event-stream"}, 401),
+            ("GET", "/api/v1/streams/no", {"Accept": "text/event-stream"}, 404),
+            ("GET", "/api/v1/streams/cam", {"Accept": "text/event-stream"}, 400),
+            ("GET", "/api/v1/streams/state?multipart=1", {}, 400),
+            ("GET", "/api/v1/streams/state?max_rate=x", {"Accept": "text/event-stream"}, 400),
+            ("GET", "/api/v1/streams/state?max_rate=0", {"Accept": "text/event-stream"}, 400),
+            ("GET", "/api/v1/streams/state?filter=x", {"Accept": "text/event-stream"}, 400),
+            ("GET", "/api/v1/streams/state?filter=1,2", {"Accept": "text/event-stream"}, 400),
+        ],
+    )
+    def test_who_may_not_listen_is_told_before_anything_begins(
+        self, server, method, path, headers, status
+    ):
+        headers = dict(headers)
+        if user := headers.pop("user", None):
+            headers["Authorization"] = f"Bearer {harness.token(user)}"
+        connection = http.client.HTTPConnection(harness.HOST, server.port, timeout=PATIENCE)
+        connection.request(method, path, headers=headers)
+        response = connection.getresponse()
+        assert response.status == status
+        if status != 200:
+            assert json.loads(response.read())["error"]["code"]
+        connection.close()
+
+    def test_too_many_of_a_user_are_refused_in_words(self, servers):
+        limits = {"limits.connections_per_user": 1}
+        server = start(servers, CONFIG, set=limits)
+        with events(server, "kim") as one, events(server, "kim") as two:
+            one.await_("connected")
+            assert two.next().message["payload"]["close"] == 4004
+            assert two.next() is None
+
+    def test_every_refused_upgrade_names_the_way_that_is_left(self, server):
+        with Raw(server, "/ws?token=x", open=False) as raw:
+            raw.send(harness.request_head("/ws?token=x"))
+            answer = raw.read_answer()
+            assert answer.status == 401
+            body = json.loads(answer.body)
+            assert body["http"]["events"] == "/api/v1/events"
+            assert body["error"]["code"] == "unauthorized"
+            assert "text/event-stream" in answer.fields["link"]
+
+
+class TestTickets:
+    def ticket(self, server, user="tim", **claims):
+        token = harness.token(user, **claims)
+        status, answer = server.api("POST", "ticket", token=token)
+        assert status == 200
+        return answer["ticket"]
+
+    def test_a_ticket_lets_in_once(self, server):
+        ticket = self.ticket(server)
+        with Events(server, token=ticket) as source:
+            assert source.await_("connected")["user"]["id"] == "tim"
+        with Events(server, token=ticket) as source:
+            assert source.status == 401
+            assert source.body()["error"]["code"] == "unauthorized"
+
+    def test_a_ticket_has_the_rights_of_its_owner(self, server):
+        with Events(server, token=self.ticket(server), streams="inner") as source:
+            assert source.status == 403
+        ticket = self.ticket(server, "uma", admin=True)
+        with Events(server, token=ticket, streams="inner") as source:
+            source.await_("subscribed")
+
+    def test_a_ticket_of_a_revoked_token_is_none(self, server):
+        ticket = self.ticket(server, "vic", jti="vic-1")
+        with opened(server, "root", admin=True) as root:
+            root.request("auth:revoke", jti="vic-1")
+        with Events(server, token=ticket) as source:
+            assert source.status == 401
+
+    def test_a_ticket_is_no_token_elsewhere(self, server):
+        ticket = self.ticket(server)
+        assert server.api("GET", "info", token=ticket)[0] == 401
+        with Raw(server, open=False) as raw:
+            raw.send(harness.request_head(f"/ws?token={ticket}"))
+            assert raw.read_answer().status == 401
+
+
+class TestResume:
+    def test_a_cut_leaves_no_hole(self, server, name):
+        rooms = [name("cut") for _ in range(3)]
+        with opened(server, "wes") as wes, opened(server, "xia") as xia:
+            for room in rooms:
+                wes.join(room)
+                xia.join(room)
+            with events(server, "wes") as source:
+                heads = {
+                    room["room"]: room["head"] for room in source.await_("connected")["rooms"]
+                }
+                for n in range(9):
+                    xia.say(rooms[n % 3], f"{n}")
+                seen = source.entries(9, dict(heads))
+                last = source.last
+            assert last.startswith(wes.hello["epoch"] + ".")
+            for n in range(300):
+                xia.say(rooms[n % 3], f"away {n}")
+            with events(server, "wes", last=last) as source:
+                assert source.next().name == "connected"
+                resumed = source.await_("resumed")
+                assert resumed["refused"] == {}
+                assert set(resumed["rooms"]) == set(rooms)
+                xia.say(rooms[0], "live")
+                source.entries(301, seen)
+            assert all(seen[room] >= 100 for room in rooms)
+
+    def test_the_address_may_say_it_too(self, server, name):
+        room = name("address")
+        with opened(server, "yan") as yan:
+            yan.join(room)
+            with events(server, "yan") as source:
+                source.await_("connected")
+                yan.say(room, "1")
+                source.entries(1, {room: 1})
+                last = source.last
+            yan.say(room, "2")
+            with events(server, "yan", last_event_id=last) as source:
+                source.entries(1, {room: 2})
+
+    @pytest.mark.parametrize("last", ["x", "x.1", "other.17", "é", "9" * 600, "."])
+    def test_a_position_that_nobody_knows_is_refused_and_not_guessed(self, server, name, last):
+        room = name("unknown")
+        with opened(server, "zoe") as zoe:
+            zoe.join(room)
+            zoe.say(room, "1")
+            with Events(server, token=harness.token("zoe"), last_event_id=last) as source:
+                resumed = source.await_("resumed")
+                assert resumed["rooms"] == {}
+                assert resumed["refused"][room]["head"] == 2
+                assert resumed["refused"][room]["code"] in ("epoch_changed", "gone")
+                zoe.say(room, "2")
+                # From the head that was told it is live.
+                assert source.await_("chat:message")["seq"] == 3
+
+    def test_what_is_not_kept_any_more_is_told(self, servers, name):
+        server = start(servers, CONFIG, set={"retention.default": "10/all"})
+        with opened(server, "abe") as abe:
+            abe.join("short")
+            with events(server, "abe") as source:
+                source.await_("connected")
+                abe.say("short", "1")
+                source.entries(1, {"short": 1})
+                last = source.last
+            for n in range(40):
+                abe.say("short", f"{n}")
+            with events(server, "abe", last=last) as source:
+                refused = source.await_("resumed")["refused"]["short"]
+                assert refused["code"] == "gone"
+                assert refused["head"] == 42
+                abe.say("short", "after")
+                assert source.await_("chat:message")["seq"] == 43
+
+    def test_a_restart_is_a_cut_like_others(self, servers):
+        directory = servers.directory()
+        server = start(servers, CONFIG, data=directory)
+        with opened(server, "bea") as bea:
+            bea.join("kept")
+            for n in range(700):
+                bea.send("chat:send", {"room": "kept", "text": f"{n}"})
+            bea.settle()
+            with events(server, "bea") as source:
+                source.await_("connected")
+                bea.say("kept", "seen")
+                seen = source.entries(1, {"kept": 701})
+                last = source.last
+            for n in range(700):
+                bea.send("chat:send", {"room": "kept", "text": f"more {n}"})
+            bea.settle()
+        server.stop()
+        server = start(servers, CONFIG, data=directory)
+        with events(server, "bea", last=last) as source:
+            source.entries(700, seen)
+
+    def test_a_thousand_rooms_are_one_short_position(self, servers):
+        limits = {"limits.rooms": 1000}
+        server = start(servers, CONFIG, set=limits)
+        with opened(server, "cal") as cal, opened(server, "deb") as deb:
+            for n in range(1000):
+                cal.send("room:join", {"room": f"r{n}"})
+                deb.send("room:join", {"room": f"r{n}"})
+                if n % 100 == 99:
+                    cal.settle()
+                    deb.settle()
+            seen = {f"r{n}": 2 for n in range(1000)}
+            with events(server, "cal") as source:
+                source.await_("connected")
+                deb.say("r0", "x")
+                source.entries(1, seen)
+                last = source.last
+            assert len(last) < 64
+            for n in range(1000):
+                deb.send("chat:send", {"room": f"r{n}", "text": "away"})
+            deb.settle()
+            with events(server, "cal", last=last) as source:
+                source.entries(1000, seen)
+
+    @pytest.mark.seconds(60)
+    def test_random_cuts_while_others_write_leave_no_hole(self, server, name):
+        """Five rooms, three writers, a reader who is cut at random bytes and comes back."""
+        chance = random.Random(7)
+        rooms = [name("random") for _ in range(5)]
+        with opened(server, "eli") as eli:
+            for room in rooms:
+                eli.join(room)
+        seen = {room: 1 for room in rooms}
+        written = {room: 1 for room in rooms}
+        lock = threading.Lock()
+
+        def write(number):
+            chance = random.Random(number)
+            with opened(server, f"writer{number}") as writer:
+                for room in rooms:
+                    writer.join(room)
+                    with lock:
+                        written[room] += 1
+                for _ in range(300):
+                    room = chance.choice(rooms)
+                    writer.say(room, "x" * chance.choice([1, 100, 3000]))
+                    with lock:
+                        written[room] += 1
+
+        with events(server, "eli") as source:
+            source.await_("connected")
+            last = source.last
+        writers = [threading.Thread(target=write, args=(n,)) for n in range(3)]
+        for writer in writers:
+            writer.start()
+        while True:
+            is_over = not any(writer.is_alive() for writer in writers)
+            with events(server, "eli", last=last) as source:
+                source.await_("connected")
+                left = chance.randrange(1, 120)
+                while left and (not is_over or seen != written):
+                    event = source.next()
+                    payload = event.message["payload"]
+                    if event.name in ("chat:message", "room:joined"):
+                        room, seq = payload["room"], payload["seq"]
+                        assert seq <= seen[room] + 1, f"a hole before {room} {seq}"
+                        seen[room] = max(seen[room], seq)
+                    last = source.last
+                    left -= 1
+            if is_over and seen == written:
+                break
+
+
+class TestStream:
+    def source(self, server, name="state", last=None, **query):
+        return Events(server, f"/api/v1/streams/{name}", last=last, **query)
+
+    def test_the_snapshot_and_then_every_change(self, server):
+        with publisher(server) as pat:
+            pat.request("publish", stream="state", data={"n": 1})
+            with self.source(server) as source:
+                assert source.await_("connected")["user"]["anonymous"] is True
+                (one,) = source.await_("subscribed")["streams"]
+                assert (one["stream"], one["snapshot"]) == ("state", {"n": 1})
+                pat.request("publish", stream="state", data={"n": 2})
+                event = source.await_("event")
+                assert (event["data"], event["prev"], event["seq"]) == (
+                    {"n": 2},
+                    one["seq"],
+                    one["seq"] + 1,
+                )
+                assert source.last == f"{one['epoch']}.{event['seq']}"
+
+    def test_a_log_is_gone_on_with(self, server):
+        with publisher(server) as pat:
+            pat.request("publish", stream="news", data=0)
+            with self.source(server, "news", token=harness.token("fox")) as source:
+                source.await_("subscribed")
+                pat.request("publish", stream="news", data=1)
+                assert source.await_("event")["data"] == 1
+                last = source.last
+            for n in range(2, 6):
+                pat.request("publish", stream="news", data=n)
+            with self.source(server, "news", last, token=harness.token("fox")) as source:
+                (one,) = source.await_("subscribed")["streams"]
+                assert one["replayed"] is True
+                assert [source.await_("event")["data"] for _ in range(4)] == [2, 3, 4, 5]
+            for n in range(6):
+                pat.request("publish", stream="news", data=n)
+            with self.source(server, "news", last, token=harness.token("fox")) as source:
+                (one,) = source.await_("subscribed")["streams"]
+                assert one["replayed"] is False
+                assert [event["data"] for event in one["snapshot"]] == [1, 2, 3, 4, 5]
+
+    def test_filters_and_rates_are_asked_for_in_the_address(self, server):
+        with publisher(server) as pat:
+            pat.request("publish", stream="state", data={"n": 0})
+            wanted = json.dumps({"/n": {"ge": 5}})
+            with self.source(server, filter=wanted, max_rate=1000) as source:
+                source.await_("subscribed")
+                for n in (1, 7, 2):
+                    pat.request("publish", stream="state", data={"n": n})
+                assert source.await_("event")["data"] == {"n": 7}
+
+    def test_without_that_header_it_is_the_newest_value(self, server):
+        with publisher(server) as pat:
+            pat.request("publish", stream="state", data={"n": 3})
+            status, answer = server.api("GET", "streams/state")
+            assert (status, answer["data"]) == (200, {"n": 3})
+
+    def test_pictures_replace_each_other(self, server):
+        first, second = b"\xff\xd8\xff" + b"1" * 300_000, b"\x89PNG\r\n\x1a\n" + b"2" * 10
+        with publisher(server) as pat:
+            pat.socket.send(b"\x03cam" + first)
+            pat.request("ping")
+            path = "/api/v1/streams/cam?multipart=1"
+            with Events(server, path, headers={"Accept": "image/*"}) as source:
+                kind = source.response.getheader("Content-Type")
+                assert kind == "multipart/x-mixed-replace; boundary=parlor"
+                assert source.response.readline() == b"--parlor\r\n"
+                assert self.part(source.response) == ("image/jpeg", first)
+                pat.socket.send(b"\x03cam" + second)
+                assert self.part(source.response) == ("image/png", second)
+
+    def test_a_slow_reader_of_pictures_skips(self, server):
+        with publisher(server) as pat:
+            slow = socket.create_connection((harness.HOST, server.port))
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+            slow.sendall(b"GET /api/v1/streams/cam?multipart=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            for n in range(200):
+                pat.socket.send(b"\x03cam\xff\xd8\xff" + bytes([n]) * 100_000)
+                pat.request("ping")
+            slow.settimeout(PATIENCE)
+            reader = slow.makefile("rb")
+            while reader.readline() != b"\r\n":
+                pass
+            assert reader.readline() == b"--parlor\r\n"
+            snapshot = self.part(reader)[1]
+            numbers = [snapshot[3] if snapshot[:3] == b"\xff\xd8\xff" else 0]
+            while numbers[-1] != 199:
+                numbers.append(self.part(reader)[1][3])
+            assert numbers == sorted(numbers)
+            assert len(numbers) < 150, "it was sent nearly all"
+            slow.close()
+
+    def part(self, reader):
+        fields = {}
+        while (line := reader.readline()) != b"\r\n":
+            key, _, value = line.decode().partition(":")
+            fields[key.lower()] = value.strip()
+        data = reader.read(int(fields["content-length"]))
+        assert reader.readline() == b"\r\n"
+        assert reader.readline() == b"--parlor\r\n"
+        return fields["content-type"], data
+
+
+class TestEnd:
+    def test_a_restart_spreads_the_return(self, servers):
+        server = start(servers, CONFIG)
+        with events(server, "gil") as one, events(server, "hew") as two:
+            for source in (one, two):
+                source.await_("connected")
+            server.signal(15)
+            for source in (one, two):
+                notice = source.await_("notice")
+                assert notice["code"] == "draining"
+                assert 500 <= source.retry <= 500 + notice["spread_ms"]
+                while event := source.next():
+                    assert event.name.startswith("user:")
+            assert one.retry != two.retry
+            assert server.process.wait(5) == 0
