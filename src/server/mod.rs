@@ -25,6 +25,7 @@ mod encode;
 mod entry;
 #[cfg(feature = "server")]
 mod error;
+#[cfg(feature = "server")]
 mod events;
 #[cfg(feature = "server")]
 pub mod handle;
