@@ -51,6 +51,7 @@ user_limits! {
     connections_per_user, Refused;
     rooms, Nothing;
     direct_rooms, Nothing;
+    subscriptions, Nothing;
 }
 
 impl UserLimit {

@@ -317,8 +317,8 @@ impl Hub {
             }
             Input::PresenceMissed { conn } => self.presence_missed(conn),
             Input::Subscribe { by: (conn, id), rights, form, asks } => {
-                let by = (conn, Origin::Conn(conn, id));
-                self.streams.subscribe(now, by, &rights, form, asks, effects);
+                let (by, most) = ((conn, Origin::Conn(conn, id)), self.subscriptions_on(conn));
+                self.streams.subscribe(now, by, (&rights, most), form, asks, effects);
             }
             Input::Unsubscribe { by: (conn, id), streams } => {
                 let by = (conn, Origin::Conn(conn, id));

@@ -1,8 +1,8 @@
-//! How many connections and rooms a user may have: as many as all, or by an exception of their own.
+//! How many connections, rooms and subscriptions a user may have: as many as all, or by an exception of their own.
 
 use super::hub::Hub;
 use super::user::UserIx;
-use crate::base::{Limits, UserId};
+use crate::base::{ConnId, Limits, UserId};
 
 /// What a user may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Quotas {
     pub rooms: u32,
     /// Rooms of direct messages in which they wrote.
     pub direct_rooms: u32,
+    /// Streams that each of their connections watches.
+    pub subscriptions: u32,
 }
 
 impl From<&Limits> for Quotas {
@@ -21,6 +23,7 @@ impl From<&Limits> for Quotas {
             connections: limits.connections_per_user,
             rooms: limits.rooms,
             direct_rooms: limits.direct_rooms,
+            subscriptions: limits.subscriptions,
         }
     }
 }
@@ -38,6 +41,12 @@ impl Hub {
 
     pub(super) fn quotas_of(&self, user: &UserId) -> Quotas {
         self.quotas.get(user).copied().unwrap_or(self.settings.quotas)
+    }
+
+    /// How many streams a connection may watch; it need not be a user's.
+    pub(super) fn subscriptions_on(&self, conn: ConnId) -> usize {
+        let quotas = self.user_on(conn).map_or(self.settings.quotas, |user| self.quotas_of(user));
+        quotas.subscriptions as usize
     }
 
     /// A user has no connection any more, or has got none: then an exception ends.

@@ -143,11 +143,16 @@ CONFIG = """
 requests_per_second = 10
 burst = 5
 rooms = 1
+subscriptions = 1
 connections_per_user = 1
 messages_per_minute = 50
 
+[streams]
+"s:{n}" = { publish = true }
+
 [limits.users."bot"]
 burst = 20
+subscriptions = 3
 rooms = 3
 connections_per_user = 2
 messages_per_minute = 0
@@ -200,7 +205,9 @@ class TestExceptions:
             for number in range(3):
                 bot.join(f"of-bot-{number}")
             assert bot.refusal("room:join", room="of-bot-3")["limit"] == 3
-            assert asked(bot, 14)[:13] == [None] * 13
+            bot.request("subscribe", streams=["s:1", "s:2"])
+            assert bot.refusal("subscribe", streams=["s:3", "s:4"])["limit"] == 3
+            assert asked(bot, 12)[:11] == [None] * 11
             with Chat(server, token=harness.token("bot")):
                 with Chat(server, token=harness.token("bot"), hello=False) as third:
                     assert third.closed() == 4004
@@ -208,6 +215,7 @@ class TestExceptions:
             assert ada.hello["limits"]["burst"] == 5
             ada.join("of-ada")
             assert ada.refusal("room:join", room="of-ada-2")["limit"] == 1
+            assert ada.refusal("subscribe", streams=["s:1", "s:2"])["limit"] == 1
             assert asked(ada, 6)[-1] is not None
             with Chat(server, token=harness.token("ada"), hello=False) as second:
                 assert second.closed() == 4004

@@ -68,17 +68,17 @@ impl Snapshot {
 }
 
 impl Streams {
-    /// Lets a connection watch streams: all that it asks for, or none.
+    /// Lets a connection watch streams, `most` of them together: all that it asks for, or none.
     pub(in crate::hub) fn subscribe(
         &mut self,
         now: Now,
         (conn, origin): (ConnId, Origin),
-        rights: &StreamRights,
+        (rights, most): (&StreamRights, usize),
         form: Form,
         asks: Vec<Ask>,
         effects: &mut Effects,
     ) {
-        if let Err(refusal) = self.check(conn, rights, &asks) {
+        if let Err(refusal) = self.check(conn, (rights, most), &asks) {
             effects.push(Effect::Answer { origin, answer: Err(refusal) });
             return;
         }
@@ -109,7 +109,12 @@ impl Streams {
         }
     }
 
-    fn check(&self, conn: ConnId, rights: &StreamRights, asks: &[Ask]) -> Result<(), Refusal> {
+    fn check(
+        &self,
+        conn: ConnId,
+        (rights, most): (&StreamRights, usize),
+        asks: &[Ask],
+    ) -> Result<(), Refusal> {
         let watching = self.watching.get(&conn);
         let (mut subscriptions, mut filters) =
             watching.map_or((0, 0), |watching| (watching.streams.len(), watching.filters));
@@ -149,10 +154,9 @@ impl Streams {
                 limit,
             ));
         }
-        let limit = self.settings.subscriptions;
-        if subscriptions > limit {
+        if subscriptions > most {
             let message = "as many streams as a connection may watch";
-            return Err(Refusal::quota("subscriptions", message, limit as u64));
+            return Err(Refusal::quota("subscriptions", message, most as u64));
         }
         Ok(())
     }

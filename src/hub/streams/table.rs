@@ -17,7 +17,6 @@ pub struct StreamSettings {
     pub declarations: Vec<Rc<Declaration>>,
     /// Reads JSON that is known to be sound. An argument, so that no library is bound to here.
     pub read_json: fn(&str) -> Option<Tree>,
-    pub(super) subscriptions: usize,
     /// Of a connection.
     pub(super) filters: usize,
     pub(super) stream_filters: usize,
@@ -39,7 +38,6 @@ impl StreamSettings {
         StreamSettings {
             declarations,
             read_json,
-            subscriptions: limits.subscriptions as usize,
             filters: limits.filters as usize,
             stream_filters: limits.stream_filters as usize,
             all_streams: limits.streams as usize,
