@@ -45,7 +45,15 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml::", &["server/config/"]),
     ("prometheus_client", &["server/metrics/"]),
     ("println!", &["cli/"]),
-    ("catch_unwind", &["protocol/deflate/codecs.rs", "reactor/reactor.rs", "server/dispatch.rs"]),
+    (
+        "catch_unwind",
+        &[
+            "protocol/deflate/codecs.rs",
+            "reactor/reactor.rs",
+            "server/dispatch.rs",
+            "server/paths/serve.rs",
+        ],
+    ),
     ("unsafe ", &[]),
     ("todo!", &[]),
     ("unimplemented!", &[]),

@@ -2,16 +2,20 @@
 //! protocol's own endpoint over a plain socket; foreign clients are in `tests/clients`.
 
 use parlor::base::{ConnId, Outbox};
+use parlor::protocol::handshake::Status;
 use parlor::protocol::handshake::client::{ClientHandshake, Request};
-use parlor::protocol::{Endpoint, EndpointLimits, Event, MaskKeys, Message, Received};
+use parlor::protocol::{CloseCode, Endpoint, EndpointLimits, Event, MaskKeys, Message, Received};
 use parlor::server::auth::{Claims, Secret};
-use parlor::server::{Access, Config, Handle, HandleError, ReloadError, Running, Server};
+use parlor::server::{
+    Access, Config, Handle, HandleError, PathAnswer, ReloadError, Running, Server, Socket,
+    SocketHandler, SocketPath,
+};
 use parlor::store::Place;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc;
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 const WAIT: Duration = Duration::from_secs(5);
@@ -35,6 +39,12 @@ struct Client {
 
 impl Client {
     fn connect(server: &Running, target: &str) -> Client {
+        let mut client = Client::open(server, target);
+        client.take();
+        client
+    }
+
+    fn open(server: &Running, target: &str) -> Client {
         let mut stream = TcpStream::connect(server.local_addr()).unwrap();
         stream.set_read_timeout(Some(WAIT)).unwrap();
         let host = server.local_addr().to_string();
@@ -53,10 +63,7 @@ impl Client {
         };
         let endpoint = Endpoint::client(Arc::new(EndpointLimits::default()), Box::new(Keys));
         let unread = bytes.split_off(opened.head_len);
-        let mut client =
-            Client { stream, endpoint, out: Outbox::alone(1 << 20), unread, messages: Vec::new() };
-        client.take();
-        client
+        Client { stream, endpoint, out: Outbox::alone(1 << 20), unread, messages: Vec::new() }
     }
 
     fn take(&mut self) {
@@ -596,4 +603,270 @@ fn a_stream_of_the_programs_is_fed_from_any_thread_and_no_other_is() {
     }
     server.handle().stop().unwrap();
     server.join().unwrap();
+}
+
+/// One request of HTTP; the status line's number, the head, the content.
+fn http(server: &Running, request: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(server.local_addr()).unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
+    let request = request.replace("HOST", &server.local_addr().to_string());
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, content) = text.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), head.to_owned(), content.to_owned())
+}
+
+#[test]
+fn paths_of_the_programs_are_answered_by_it() {
+    let server = start();
+    let handle = server.handle();
+    handle
+        .answer_path("GET", "/queue/{id}", Access::Public, |request, reply| {
+            let caller = request.caller.as_ref().map(|caller| caller.user.to_string());
+            let told = json!({ "id": request.param("id"), "query": request.query, "by": caller });
+            let answer = PathAnswer::json(Status::Ok, &told);
+            std::thread::spawn(move || reply.send(answer.with("X-Queue", "7").unwrap()));
+        })
+        .unwrap();
+    handle
+        .answer_path("POST", "/queue/{id}", Access::User, |request, reply| {
+            let body = request.json().unwrap_or_default();
+            reply.send(PathAnswer::json(Status::Created, &body)).unwrap();
+        })
+        .unwrap();
+    handle.answer_path("GET", "/lost", Access::Public, |_, reply| drop(reply)).unwrap();
+    handle.answer_path("GET", "/broken", Access::Public, |_, _reply| panic!("a fault")).unwrap();
+    handle
+        .answer_path("GET", "/", Access::Public, |_, reply| {
+            reply.send(PathAnswer::new(Status::Ok, "text/plain", "mine").unwrap()).unwrap();
+        })
+        .unwrap();
+    for (path, fits) in [("/ws", false), ("/api/v1/info", false), ("queue", false), ("/x", true)] {
+        let done = handle.answer_path("GET", path, Access::Public, |_, _| {});
+        assert_eq!(done.is_ok(), fits, "{path}");
+    }
+    assert!(handle.answer_path("TRACE", "/x", Access::Public, |_, _| {}).is_err());
+
+    let get = |target: &str| {
+        http(&server, &format!("GET {target} HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n\r\n"))
+    };
+    let (status, head, content) = get("/queue/a%20b?user=ada&x=1");
+    assert_eq!(status, 200);
+    assert!(head.contains("X-Queue: 7"), "{head}");
+    let told: Value = serde_json::from_str(&content).unwrap();
+    assert_eq!(told, json!({ "id": "a b", "query": "user=ada&x=1", "by": "ada" }));
+    assert_eq!(get("/queue/1").2, r#"{"by":null,"id":"1","query":""}"#);
+    assert_eq!(get("/lost").0, 500);
+    assert_eq!(get("/broken").0, 500);
+    assert_eq!(get("/").2, "mine");
+    assert_eq!(get("/queue").0, 404);
+    let post = |target: &str, field: &str| {
+        let body = r#"{"n":1}"#;
+        let head = format!("POST {target} HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n{field}");
+        http(&server, &format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()))
+    };
+    let (status, _, content) = post("/queue/1?user=ada", "");
+    assert_eq!((status, content.as_str()), (201, r#"{"n":1}"#));
+    assert_eq!(post("/queue/1", "").0, 401, "it is for users");
+    assert_eq!(post("/queue/1?user=ada", "Origin: https://evil.example\r\n").0, 403);
+    let (status, head, _) = post("/lost", "");
+    assert_eq!((status, head.contains("Allow: GET, HEAD, OPTIONS")), (405, true));
+    stop(server);
+}
+
+/// Speaks in lines: what it is sent comes back, in capitals, to all who are there.
+struct Shouts {
+    here: Mutex<Vec<Socket>>,
+    handle: Handle,
+    seen: mpsc::Sender<String>,
+}
+
+impl SocketHandler for Shouts {
+    fn opened(&self, socket: &Socket) {
+        let name = socket.param("room").unwrap().to_owned();
+        let by = socket.caller().map(|caller| caller.user.to_string());
+        socket.text(&format!("welcome to {name}, {by:?}, {:?}", socket.query("x"))).unwrap();
+        self.here.lock().unwrap().push(socket.clone());
+    }
+
+    fn text(&self, socket: &Socket, text: &str) {
+        match text {
+            "bye" => socket.close(CloseCode(4321), "as you wish").unwrap(),
+            "panic" => panic!("a fault of the program's"),
+            _ => {
+                let loud = text.to_uppercase();
+                let here = self.here.lock().unwrap();
+                self.handle.send_to_sockets(here.iter(), Message::Text(&loud)).unwrap();
+            }
+        }
+    }
+
+    fn binary(&self, socket: &Socket, bytes: &[u8]) {
+        let back: Vec<u8> = bytes.iter().rev().copied().collect();
+        socket.binary(&back).unwrap();
+    }
+
+    fn closed(&self, socket: &Socket, code: Option<CloseCode>) {
+        self.here.lock().unwrap().retain(|one| one.id() != socket.id());
+        let _ = self.seen.send(format!("closed {:?}", code.map(|code| code.0)));
+    }
+
+    fn draining(&self, socket: &Socket, spread_ms: u64) {
+        socket.text(&format!("come back within {spread_ms} ms")).unwrap();
+    }
+}
+
+/// A client that knows nothing of parlor: opcodes and payloads.
+struct Plain {
+    stream: TcpStream,
+    endpoint: Endpoint,
+    out: Outbox,
+    unread: Vec<u8>,
+    heard: Vec<(u8, Vec<u8>)>,
+}
+
+impl Plain {
+    fn connect(server: &Running, target: &str) -> Plain {
+        let Client { stream, endpoint, out, unread, .. } = Client::open(server, target);
+        Plain { stream, endpoint, out, unread, heard: Vec::new() }
+    }
+
+    fn send(&mut self, message: Message<'_>) {
+        self.endpoint.send.message(message, &mut self.out).unwrap();
+        let bytes: Vec<u8> = self.out.pieces().flatten().copied().collect();
+        self.out.advance(bytes.len());
+        self.stream.write_all(&bytes).unwrap();
+    }
+
+    /// The next text, or bytes, or the code of a Close as text.
+    fn next(&mut self) -> Vec<u8> {
+        loop {
+            let mut bytes = std::mem::take(&mut self.unread);
+            let mut input = Received::new(&mut bytes);
+            while let Some(event) = self.endpoint.next_event(&mut input, &mut self.out).unwrap() {
+                match event {
+                    Event::Text(text) => self.heard.push((1, text.as_bytes().to_vec())),
+                    Event::Binary(bytes) => self.heard.push((2, bytes.to_vec())),
+                    Event::Closed { code, .. } => {
+                        let code = code.map_or(0, |code| code.0);
+                        self.heard.push((8, code.to_string().into_bytes()));
+                    }
+                    Event::Ping(_) | Event::Pong(_) => {}
+                }
+            }
+            if !self.heard.is_empty() {
+                return self.heard.remove(0).1;
+            }
+            let mut buffer = [0; 4_096];
+            let len = self.stream.read(&mut buffer).expect("a message within the time");
+            assert!(len > 0, "the server hung up");
+            self.unread.extend_from_slice(&buffer[..len]);
+        }
+    }
+
+    fn text(&mut self) -> String {
+        String::from_utf8(self.next()).unwrap()
+    }
+}
+
+fn shouting(server: &Running) -> mpsc::Receiver<String> {
+    let (seen, told) = mpsc::channel();
+    let handler = Shouts { here: Mutex::default(), handle: server.handle(), seen };
+    server.handle().own_socket_path(SocketPath::new("/shout/{room}"), handler).unwrap();
+    told
+}
+
+#[test]
+fn a_socket_path_of_the_programs_speaks_its_own_protocol_word_by_word() {
+    let server = start();
+    let told = shouting(&server);
+    let mut ada = Plain::connect(&server, "/shout/tea?user=ada&x=a%26b");
+    assert_eq!(ada.text(), r#"welcome to tea, Some("ada"), Some("a&b")"#);
+    let mut bob = Plain::connect(&server, "/shout/tea");
+    assert_eq!(bob.text(), "welcome to tea, None, None");
+    ada.send(Message::Text("no json at all"));
+    assert_eq!((ada.text(), bob.text()), ("NO JSON AT ALL".into(), "NO JSON AT ALL".into()));
+    bob.send(Message::Binary(&[1, 2, 255]));
+    assert_eq!(bob.next(), [255, 2, 1]);
+    bob.send(Message::Text("bye"));
+    assert_eq!(bob.text(), "4321");
+    assert_eq!(told.recv_timeout(WAIT).unwrap(), "closed Some(4321)");
+    ada.send(Message::Text("panic"));
+    assert_eq!(ada.text(), "1011", "it is this one's fault alone");
+    assert_eq!(told.recv_timeout(WAIT).unwrap(), "closed Some(1011)");
+    let mut cy = Plain::connect(&server, "/shout/tea?user=cy");
+    assert!(cy.text().starts_with("welcome"));
+    assert_eq!(server.handle().online_users().unwrap(), [], "the chat knows none of them");
+    server.handle().restart().unwrap();
+    assert_eq!(cy.text(), "come back within 1000 ms");
+    assert_eq!(cy.text(), "1012");
+    server.join().unwrap();
+    assert_eq!(told.recv_timeout(WAIT).unwrap(), "closed Some(1012)");
+}
+
+#[test]
+fn who_floods_a_path_of_the_programs_or_does_not_read_is_judged_as_all_are() {
+    let mut config = config();
+    for limit in ["limits.requests_per_second=1", "limits.burst=3", "limits.limited_requests=5"] {
+        config.set(limit).unwrap();
+    }
+    config.set("limits.outbox_bytes=262144").unwrap();
+    let server = Server::start(config).unwrap();
+    let told = shouting(&server);
+    let mut ada = Plain::connect(&server, "/shout/tea?user=ada");
+    ada.text();
+    for number in 0..8 {
+        ada.send(Message::Text(&format!("n{number}")));
+    }
+    let heard: Vec<String> = (0..4).map(|_| ada.text()).collect();
+    assert_eq!(heard, ["N0", "N1", "N2", "4103"]);
+    assert_eq!(told.recv_timeout(WAIT).unwrap(), "closed Some(4103)");
+
+    let lazy = Plain::connect(&server, "/shout/tea?user=lazy");
+    let mut bob = Plain::connect(&server, "/shout/tea?user=bob");
+    bob.text();
+    let (handle, large) = (server.handle(), "x".repeat(60_000));
+    let (found, sockets) = mpsc::channel();
+    handle.own_socket_path(SocketPath::new("/find"), Finds(Mutex::new(found))).unwrap();
+    let mut slow = Plain::connect(&server, "/find?user=slow");
+    slow.text();
+    let socket = sockets.recv_timeout(WAIT).unwrap();
+    // More than its outbox and the system's buffers hold.
+    let mut was_closed = false;
+    for _ in 0..2_000 {
+        was_closed = told_closed(&handle, &socket, &large);
+        if was_closed {
+            break;
+        }
+    }
+    assert!(was_closed, "what it does not read is not kept without end");
+    drop((lazy, bob));
+    stop(server);
+}
+
+/// Hands its sockets on.
+struct Finds(Mutex<mpsc::Sender<Socket>>);
+
+impl SocketHandler for Finds {
+    fn opened(&self, socket: &Socket) {
+        socket.text("here").unwrap();
+        self.0.lock().unwrap().send(socket.clone()).unwrap();
+    }
+
+    fn text(&self, _: &Socket, _: &str) {}
+
+    fn closed(&self, _: &Socket, code: Option<CloseCode>) {
+        assert_eq!(code, Some(CloseCode(4101)));
+        CLOSED.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+static CLOSED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+fn told_closed(handle: &Handle, socket: &Socket, large: &str) -> bool {
+    // The queue of calls has a bound, too.
+    let _ = handle.send_to_sockets([socket], Message::Text(large));
+    std::thread::sleep(Duration::from_millis(1));
+    CLOSED.load(std::sync::atomic::Ordering::SeqCst)
 }

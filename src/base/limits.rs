@@ -140,6 +140,8 @@ pub const ANONYMOUS_ERROR_EVERY_MS: u64 = 1_000;
 pub const PUSH_USERS_MAX: usize = 1_000;
 /// Requests of HTTP that wait for the store or for a handler.
 pub const HTTP_CALLS_MAX: usize = 16_384;
+/// Header fields that an answer of the embedding program may have beside the server's.
+pub const PATH_ANSWER_FIELDS_MAX: usize = 32;
 /// How long a ticket for Server-Sent Events is good, and how many may wait to be used.
 pub const TICKET_MS: u64 = 30_000;
 /// See [`TICKET_MS`].

@@ -40,6 +40,7 @@ impl<S: Backend> Chat<S> {
     /// Carries out calls of other threads, a bounded number in a turn.
     pub(super) fn take_calls(&mut self, net: &mut Net<'_>) {
         self.take_answers(net);
+        self.take_path_answers(net);
         for _ in 0..CALLS_PER_TURN {
             let command = self.shared.queue().pop();
             match command {
@@ -82,6 +83,13 @@ impl<S: Backend> Chat<S> {
             Command::Register { kind, handler } => {
                 self.handlers.insert(kind, handler);
             }
+            Command::RegisterHttp(path) => self.paths.add_http(path),
+            Command::RegisterSocket(path) => self.paths.add_socket(path),
+            Command::Say { to, said } => self.say_own(net, &to, &said),
+            Command::CloseSocket { conn, code, reason } if self.is_own(conn) => {
+                net.close(conn, code, &reason);
+            }
+            Command::CloseSocket { .. } => {}
             Command::Reconfigure(config, keys) => self.reconfigure(net, *config, keys),
             Command::Stop(end) => self.stop(net, end),
         }

@@ -5,18 +5,18 @@ use super::calls::Waiting;
 use super::config::Config;
 use super::drain::{Stopping, restarting};
 use super::encode;
-use super::events::{EVENTS_PATH, Tickets, Watch, WatchForm};
+use super::events::Tickets;
 use super::handler::Registered;
-use super::http::{CALL_PATH, Rates, Readiness, Routed, Rules, route, with_fallback};
-use super::json::Writer;
+use super::http::{Rates, Readiness, Routed, Rules, route, with_fallback};
 use super::metrics::Counters;
-use super::session::{Arriving, Known, Phase, Session};
+use super::paths::Paths;
+use super::session::{Arriving, Beside, Known, Phase, Session};
 use super::shared::Shared;
 use super::streams::{guest, largest_binary, too_many_guests};
 use super::web::{Answer, Application, Exchange, Message, Net, Over, Request, Web, WebConfig};
 use crate::base::limits::{HTTP_RATES_MAX, STORE_REFUSED_MS, USER_RATES_MAX};
 use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot};
-use crate::hub::{Effects, Hub, Input, Origin};
+use crate::hub::{Effects, Hub, Input};
 use crate::protocol::CloseCode;
 use crate::protocol::handshake::{RequestHead, Response};
 use crate::reactor::Wake;
@@ -65,6 +65,9 @@ pub struct Chat<S = Store> {
     /// Of users, over all that they send.
     pub(super) user_rates: Rates,
     pub(super) tickets: Tickets,
+    /// Paths of the embedding program's, and its answers that are still to come.
+    pub(super) paths: Paths,
+    pub(super) program_calls: usize,
     /// When the store last refused to write, if it has taken nothing since.
     pub(super) store_refused: Option<Moment>,
     pub(super) counters: Counters,
@@ -149,6 +152,8 @@ impl<S: Backend> Chat<S> {
             rates: Rates::new(HTTP_RATES_MAX, rates_seed),
             user_rates: Rates::new(USER_RATES_MAX, rates_seed),
             tickets: Tickets::default(),
+            paths: Paths::default(),
+            program_calls: 0,
             store_refused: None,
             counters: Counters::default(),
             outcomes: VecDeque::new(),
@@ -174,68 +179,6 @@ impl<S: Backend> Chat<S> {
         session.filter(|session| session.conn == conn)
     }
 
-    /// Sends a text that is never refused.
-    pub(super) fn say(&self, net: &mut Net<'_>, conn: ConnId, text: &str) {
-        // Refused only when the WebSocket is not open any more, then nobody listens, or when it is none.
-        if net.send(conn, Message::Text(text)).is_err() {
-            self.tell(net, conn, None, text);
-        }
-    }
-
-    /// Says why a connection is closed, and closes it. Some proxies swallow the code: it is told
-    /// in an error before.
-    pub(super) fn close_with(
-        &mut self,
-        net: &mut Net<'_>,
-        conn: ConnId,
-        (code, name): (CloseCode, &'static str),
-        message: &str,
-    ) {
-        let detail = encode::ErrorDetail { close: Some(code.0), ..encode::ErrorDetail::default() };
-        self.say(net, conn, &encode::error(None, name, message, &detail));
-        net.close(conn, code, name);
-    }
-
-    /// Writes what `hello` and `info` say.
-    pub(super) fn greeting(
-        &self,
-        w: &mut Writer,
-        net: &Net<'_>,
-        origin: &Origin,
-        rooms: &[crate::hub::RoomSummary],
-        invites: &[crate::hub::InviteInfo],
-    ) {
-        let Some(person) = self.person(origin) else { return };
-        w.number("protocol", 1);
-        w.text("server", concat!("parlor/", env!("CARGO_PKG_VERSION")));
-        if let Origin::Conn(conn, _) = origin {
-            w.text("connection", &conn.to_string());
-        }
-        w.text("epoch", self.hub.epoch());
-        w.number("ts", net.timestamp().0);
-        w.object_in("user", |w| {
-            let id = person.user.as_str();
-            w.text("id", id);
-            w.text("name", self.hub.name_of(&person.user).unwrap_or(id));
-            w.flag("admin", person.is_admin);
-            if person.is_guest {
-                w.flag("anonymous", true);
-            }
-        });
-        // For whoever no WebSocket reaches, next time.
-        w.object_in("http", |w| {
-            w.text("events", EVENTS_PATH);
-            w.text("call", CALL_PATH);
-        });
-        w.number("heartbeat_ms", self.config.limits.heartbeat_interval_ms);
-        w.object_in("limits", |w| encode::limits(w, &self.limits_told(&person)));
-        let is_durable = self.config.data != crate::store::Place::Memory;
-        w.text("durability", if is_durable { "disk" } else { "memory" });
-        w.text("presence", self.config.presence.as_str());
-        w.array("rooms", rooms, |w, room| w.object(|w| encode::summary(w, room)));
-        w.array("invites", invites, |w, invite| w.object(|w| encode::invite(w, invite)));
-    }
-
     pub(super) fn rules(&self, net: &Net<'_>, is_elsewhere: bool) -> Rules<'_> {
         let refused_lately = |at: Moment| net.now().millis_since(at) < STORE_REFUSED_MS;
         let readiness = match (self.stopping, self.store_refused) {
@@ -253,6 +196,7 @@ impl<S: Backend> Chat<S> {
             streams: &self.config.streams,
             lets_guests_in: self.config.lets_guests_in,
             readiness,
+            paths: &self.paths,
             are_metrics_public: self.config.metrics_public,
         }
     }
@@ -292,6 +236,7 @@ impl<S: Backend> Application for Chat<S> {
             Routed::Metrics => return Answer::Respond(self.metrics(net)),
             Routed::Call(call) => return self.call(net, exchange, request, &call),
             Routed::Listen(listening) => return self.listen(net, exchange, *listening),
+            Routed::Program(call) => return self.call_program(net, exchange, request, *call),
             Routed::Open { .. } if self.is_draining() => {
                 return with_fallback(restarting().into()).into();
             }
@@ -299,19 +244,19 @@ impl<S: Backend> Application for Chat<S> {
                 self.counters.limited("guests");
                 return with_fallback(too_many_guests().into()).into();
             }
-            Routed::Open { upgrade, protocol, identity, is_guest, resumes, watches } => {
+            Routed::Open { upgrade, protocol, identity, is_guest, resumes, beside } => {
                 let identity = if is_guest { guest(conn) } else { identity };
-                (net.accept(&upgrade, protocol), (identity, is_guest, resumes, watches))
+                let answer = net.accept(&upgrade, protocol.as_deref());
+                (answer, (identity, is_guest, resumes, beside))
             }
         };
-        let (identity, is_guest, resumes, watches) = opening;
-        let watches = watches.map(|stream| Box::new(Watch { stream, form: WatchForm::Plain }));
+        let (identity, is_guest, resumes, beside) = opening;
         let deadline = net.now().plus_millis(self.config.limits.auth_timeout_ms);
         let phase = match identity {
             Some(identity) => {
-                Phase::Arriving(Box::new(Arriving { identity, is_guest, watches, asks_for: None }))
+                Phase::Arriving(Box::new(Arriving { identity, is_guest, beside, asks_for: None }))
             }
-            None => Phase::Anonymous { deadline, resumes, watches },
+            None => Phase::Anonymous { deadline, resumes, beside },
         };
         let mut session = Session::new(conn, phase);
         session.is_announcing_resume = resumes;
@@ -328,7 +273,11 @@ impl<S: Backend> Application for Chat<S> {
         // Nobody's content is waited for but of those who may make a call.
         match route(head, self.rules(net, false)) {
             Routed::Respond(response) => Some(response),
-            Routed::Call(_) | Routed::Listen(_) | Routed::Open { .. } | Routed::Metrics => None,
+            Routed::Call(_)
+            | Routed::Listen(_)
+            | Routed::Open { .. }
+            | Routed::Program(_)
+            | Routed::Metrics => None,
         }
     }
 
@@ -340,9 +289,9 @@ impl<S: Backend> Application for Chat<S> {
             return;
         };
         let identity = arriving.identity.clone();
-        let (is_guest, watches) = (arriving.is_guest, arriving.watches.take());
+        let (is_guest, beside) = (arriving.is_guest, arriving.beside.take());
         let asks_for = arriving.asks_for.take();
-        let known = Known { is_guest, watches, ..Known::from(&identity) };
+        let known = Known { is_guest, beside, ..Known::from(&identity) };
         session.phase = Phase::Known(known);
         self.settle_limits(conn, identity.limits.clone());
         match asks_for {
@@ -354,6 +303,9 @@ impl<S: Backend> Application for Chat<S> {
     fn message(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
         if self.is_watching(conn) {
             return self.overhear(net, conn);
+        }
+        if self.is_own(conn) {
+            return self.own_message(net, conn, message);
         }
         self.received(net, conn, message);
     }
@@ -373,6 +325,10 @@ impl<S: Backend> Application for Chat<S> {
             Phase::Known(known) => known.is_guest,
         };
         self.guests -= usize::from(session.as_ref().is_some_and(is_guest));
+        let beside = session.as_ref().and_then(|session| session.known()?.beside.as_deref());
+        if let Some(Beside::Own(own)) = beside {
+            self.own_closed(net, own, over);
+        }
         if let Some(session) = session.filter(|session| session.is_counted)
             && let Some(known) = session.known()
         {
@@ -413,7 +369,7 @@ impl<S: Backend> Application for Chat<S> {
         if let Some((code, message, detail)) = due {
             self.say(net, conn, &encode::error(None, code, &message, &detail));
         }
-        if let Some(expires) = tells_expiry {
+        if let Some(expires) = tells_expiry.filter(|_| !self.is_own(conn)) {
             let text = encode::push("notice", |w| {
                 w.text("code", "token_expiring");
                 w.text("message", "send auth with a new token");

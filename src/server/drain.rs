@@ -76,6 +76,10 @@ impl<S: Backend> Chat<S> {
         let mut broadcast = Broadcast::new(Message::Text(&text));
         for conn in conns {
             // Once for each, so that it is bounded; whoever is slow is told, too.
+            if self.is_own(conn) {
+                self.own_draining(net, conn, spread_ms);
+                continue;
+            }
             if net.is_endless(conn) {
                 self.spread_return(net, conn, spread_ms);
             }

@@ -4,10 +4,14 @@
 
 use super::drain::End;
 use super::handler::{Access, Call, Registered, Reply};
+use super::paths::{
+    HttpPath, OwnPath, PathReply, PathRequest, Said, Socket, SocketHandler, SocketPath, fault,
+};
 use super::shared::{Command, Recipients, Shared};
 use super::ticket::{Ticket, TicketState};
 use crate::base::{Body, Data, NameError, RoomId, StreamId, UserId};
 use crate::hub::{Request, Target};
+use crate::protocol::Message;
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
@@ -41,6 +45,10 @@ pub enum HandleError {
     Timeout,
     /// Waiting inside a handler would keep the reactor from answering.
     WouldDeadlock,
+    /// A path is one of the server's own, or no path: a sentence.
+    Path(&'static str),
+    /// A header field of an answer cannot be sent.
+    Field,
 }
 
 impl fmt::Display for HandleError {
@@ -56,6 +64,8 @@ impl fmt::Display for HandleError {
             HandleError::Size { what, limit } => write!(f, "a {what} has at most {limit} bytes"),
             HandleError::Refused { code, message } => write!(f, "{code}: {message}"),
             HandleError::Timeout => f.write_str("the server has not answered in time"),
+            HandleError::Path(fault) => f.write_str(fault),
+            HandleError::Field => f.write_str("this is no header field that an answer may have"),
             HandleError::WouldDeadlock => f.write_str("a handler must not wait for the server"),
         }
     }
@@ -121,6 +131,63 @@ impl Handle {
         }
         let handler = Registered { access, run: Arc::new(run) };
         self.shared.call(Command::Register { kind: kind.to_owned(), handler })
+    }
+
+    /// Answers requests of HTTP on a path of your own, as `/queue` or `/queue/{id}`: `method` is one of
+    /// `GET` (and `HEAD` with it), `POST`, `PUT`, `PATCH` and `DELETE`. What changes something is refused to
+    /// pages of an `Origin` that may not connect. It runs on the reactor's thread: what takes long belongs on
+    /// another, with the [`PathReply`].
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Path`] for a path that cannot be
+    /// yours; [`HandleError::Type`] for another method.
+    pub fn answer_path(
+        &self,
+        method: &str,
+        path: &str,
+        access: Access,
+        run: impl Fn(PathRequest, PathReply) + Send + Sync + 'static,
+    ) -> Result<(), HandleError> {
+        const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
+        let method = METHODS.iter().find(|one| **one == method).ok_or(HandleError::Type)?;
+        if let Some(fault) = fault(path, false) {
+            return Err(HandleError::Path(fault));
+        }
+        self.shared.call(Command::RegisterHttp(HttpPath::new(method, path, access, run)))
+    }
+
+    /// Speaks a protocol of your own on the WebSockets of a path: every message is handed over as it
+    /// came, and what you send leaves as it is. Limits, heartbeat, outboxes and the ends of tokens are the
+    /// server's.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Path`] for a path that cannot be
+    /// yours.
+    pub fn own_socket_path(
+        &self,
+        path: SocketPath,
+        handler: impl SocketHandler,
+    ) -> Result<(), HandleError> {
+        if let Some(fault) = fault(path.template(), true) {
+            return Err(HandleError::Path(fault));
+        }
+        self.shared.call(Command::RegisterSocket(OwnPath::new(path, handler)))
+    }
+
+    /// Sends a message to many [`Socket`]s of your own; it is encoded once. One whose outbox is full is
+    /// closed with 4101.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Type`] for a ping, which the
+    /// server sends.
+    pub fn send_to_sockets<'s>(
+        &self,
+        sockets: impl IntoIterator<Item = &'s Socket>,
+        message: Message<'_>,
+    ) -> Result<(), HandleError> {
+        let said = Said::of(message).ok_or(HandleError::Type)?;
+        let to = sockets.into_iter().map(Socket::id).collect();
+        self.shared.call(Command::Say { to, said })
     }
 
     /// Sends a message of a type of your own to all connections of a user. Returns how many that

@@ -40,11 +40,15 @@ mod metrics;
 #[cfg(feature = "server")]
 mod pace;
 #[cfg(feature = "server")]
+pub mod paths;
+#[cfg(feature = "server")]
 mod reload;
 #[cfg(feature = "server")]
 pub mod request;
 #[cfg(feature = "server")]
 mod revoke;
+#[cfg(feature = "server")]
+mod say;
 #[cfg(feature = "server")]
 #[allow(clippy::module_inception)]
 mod server;
@@ -69,6 +73,8 @@ pub use config::{Config, ConfigError};
 pub use handle::{Handle, HandleError, Stopper};
 #[cfg(feature = "server")]
 pub use handler::{Access, Call, Caller, Reply};
+#[cfg(feature = "server")]
+pub use paths::{PathAnswer, PathReply, PathRequest, Socket, SocketHandler, SocketPath};
 #[cfg(feature = "server")]
 pub use reload::{Change, ReloadError, Reloaded, Reloader};
 #[cfg(feature = "server")]

@@ -66,7 +66,7 @@ impl<S: Backend> Chat<S> {
     pub(super) fn settle_limits(&mut self, conn: ConnId, asked: Option<Arc<UserLimits>>) {
         let Some(session) = self.session(conn) else { return };
         let Some(known) = session.known().filter(|known| !known.is_guest) else { return };
-        let (user, is_of_hub) = (known.user.clone(), known.watches.is_none());
+        let (user, is_of_hub) = (known.user.clone(), known.beside.is_none());
         let Config { limits, exceptions, .. } = &self.config;
         let own = exceptions.limits_of(limits, &user, asked.as_deref());
         if is_of_hub {

@@ -4,6 +4,7 @@
 use super::auth::Identity;
 use super::encode::ErrorDetail;
 use super::events::{Watch, What};
+use super::paths::OwnSocket;
 use crate::base::limits::ANONYMOUS_ERROR_EVERY_MS;
 use crate::base::{ConnId, Limits, Moment, PerMinute, Timestamp, UserId, UserLimits};
 use crate::hub::streams::StreamRights;
@@ -33,7 +34,7 @@ pub(super) struct Session {
 #[derive(Debug)]
 pub(super) enum Phase {
     /// It must say who it is by then; on a stream's own path it will watch that.
-    Anonymous { deadline: Moment, resumes: bool, watches: Option<Box<Watch>> },
+    Anonymous { deadline: Moment, resumes: bool, beside: Option<Box<Beside>> },
     /// It has said so in the request's head.
     Arriving(Box<Arriving>),
     /// It has said so, and the hub has heard of it.
@@ -46,8 +47,8 @@ pub(super) struct Arriving {
     pub(super) identity: Identity,
     /// It is a guest: the identity is a name that was made up.
     pub(super) is_guest: bool,
-    /// The stream on whose own path it came, or that it alone asked for.
-    pub(super) watches: Option<Box<Watch>>,
+    /// What it came for, if not for the chat.
+    pub(super) beside: Option<Box<Beside>>,
     /// What it asked for, if that is events.
     pub(super) asks_for: Option<What>,
 }
@@ -61,9 +62,8 @@ pub(super) struct Known {
     pub(super) rights: StreamRights,
     /// They have not said who they are, and were let in as a guest. The hub does not know them.
     pub(super) is_guest: bool,
-    /// The stream on whose own path they came, or that they alone asked for: they speak nothing, and
-    /// the hub does not know them.
-    pub(super) watches: Option<Box<Watch>>,
+    /// What they came for, if not for the chat: the hub does not know them.
+    pub(super) beside: Option<Box<Beside>>,
     /// It may send larger messages than others.
     pub(super) is_widened: bool,
     /// The end of the token was announced.
@@ -74,6 +74,15 @@ pub(super) struct Known {
     pub(super) issued: Option<Timestamp>,
 }
 
+/// What somebody came for whom the hub does not know.
+#[derive(Clone, Debug)]
+pub(super) enum Beside {
+    /// A stream, on whose own path they came, or which they alone asked for: they speak nothing.
+    Watch(Watch),
+    /// A path of the embedding program's: they speak its protocol.
+    Own(OwnSocket),
+}
+
 impl From<&Identity> for Known {
     fn from(identity: &Identity) -> Known {
         Known {
@@ -81,7 +90,7 @@ impl From<&Identity> for Known {
             admin: identity.admin,
             rights: identity.rights.clone(),
             is_guest: false,
-            watches: None,
+            beside: None,
             is_widened: false,
             is_expiry_told: false,
             expires: identity.expires,
@@ -110,6 +119,13 @@ impl Session {
         match &self.phase {
             Phase::Anonymous { .. } | Phase::Arriving(_) => None,
             Phase::Known(known) => Some(known),
+        }
+    }
+
+    pub(super) fn beside_mut(&mut self) -> Option<&mut Beside> {
+        match &mut self.phase {
+            Phase::Anonymous { .. } | Phase::Arriving(_) => None,
+            Phase::Known(known) => known.beside.as_deref_mut(),
         }
     }
 
@@ -320,7 +336,7 @@ mod tests {
     }
 
     fn session() -> Session {
-        let phase = Phase::Anonymous { deadline: Moment::NEVER, resumes: false, watches: None };
+        let phase = Phase::Anonymous { deadline: Moment::NEVER, resumes: false, beside: None };
         Session::new(ConnId::new(0, 0), phase)
     }
 

@@ -6,10 +6,14 @@ use super::config::Config;
 use super::drain::End;
 use super::handle::HandleError;
 use super::handler::{Asking, HandlerResult, Registered};
+use super::paths::{HttpPath, OwnPath, Said};
 use super::ticket::TicketState;
+use super::web::Exchange;
 use crate::base::limits::{CALL_BYTES_WAITING_MAX, CALLS_WAITING_MAX};
-use crate::base::{Data, Limits, StreamId, UserId};
+use crate::base::{ConnId, Data, Limits, StreamId, UserId};
 use crate::hub::Request;
+use crate::protocol::CloseCode;
+use crate::protocol::handshake::Response;
 use crate::reactor::Wake;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -23,6 +27,10 @@ pub(super) enum Command {
     Ask { user: UserId, request: Request, ticket: Arc<TicketState> },
     Publish { stream: StreamId, data: Data },
     Register { kind: String, handler: Registered },
+    RegisterHttp(HttpPath),
+    RegisterSocket(OwnPath),
+    Say { to: Vec<ConnId>, said: Said },
+    CloseSocket { conn: ConnId, code: CloseCode, reason: String },
     Reconfigure(Box<Config>, Keys),
     Stop(End),
 }
@@ -37,6 +45,7 @@ pub(super) enum Recipients {
 pub(super) struct Queue {
     pub(super) commands: VecDeque<Command>,
     pub(super) answers: Vec<(Asking, HandlerResult)>,
+    pub(super) path_answers: Vec<(Exchange, Response)>,
     bytes: usize,
     pub(super) is_stopped: bool,
 }
@@ -63,8 +72,12 @@ fn weight(command: &Command) -> usize {
         Command::Push { kind, payload, .. } => kind.len() + payload.len(),
         Command::Ask { request: Request::Send { body, .. }, .. } => body.text.len(),
         Command::Publish { data, .. } => 64 + data.len(),
+        Command::Say { to, said } => 64 + to.len() * 8 + said.len(),
+        Command::CloseSocket { reason, .. } => 64 + reason.len(),
         Command::Ask { .. }
         | Command::Register { .. }
+        | Command::RegisterHttp(_)
+        | Command::RegisterSocket(_)
         | Command::Reconfigure(..)
         | Command::Stop(_) => 64,
     }

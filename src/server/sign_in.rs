@@ -61,12 +61,11 @@ impl<S: Backend> Chat<S> {
                 self.error(net, conn, id, code, &error.to_string(), &detail);
             }
             (Ok(identity), None) => {
-                let Phase::Anonymous { resumes: announced, watches, .. } = &mut session.phase
-                else {
+                let Phase::Anonymous { resumes: announced, beside, .. } = &mut session.phase else {
                     return;
                 };
-                let (announced, watches) = (*announced, watches.take());
-                session.phase = Phase::Known(Known { watches, ..Known::from(&identity) });
+                let (announced, beside) = (*announced, beside.take());
+                session.phase = Phase::Known(Known { beside, ..Known::from(&identity) });
                 self.settle_limits(conn, identity.limits.clone());
                 self.reply_to_auth(net, conn, id);
                 self.let_in(net, conn, identity, resumes || announced);

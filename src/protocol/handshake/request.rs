@@ -195,6 +195,11 @@ impl<'b> RequestHead<'b> {
             || self.fields.iter().any(|field| field.name.eq_ignore_ascii_case("transfer-encoding"))
     }
 
+    /// All fields whose values are ASCII, in order.
+    pub fn fields(&self) -> impl Iterator<Item = (&'b str, &'b str)> {
+        self.fields.iter().filter_map(|field| Some((field.name, ascii(field.value).ok()?)))
+    }
+
     /// The decoded value of the first `name=…` of the query, if there is one.
     ///
     /// # Errors
@@ -212,13 +217,29 @@ impl<'b> RequestHead<'b> {
         &self,
         name: &str,
     ) -> impl Iterator<Item = Result<Cow<'b, str>, HeadError>> {
-        let pairs = self.query.split('&').filter_map(move |pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (key == name).then_some(value)
-        });
-        let malformed = HeadError::Malformed("a value of the query is not UTF-8, percent-encoded");
-        pairs.map(move |value| percent_decoded(value).ok_or(malformed))
+        query_values(self.query, name)
     }
+}
+
+fn query_values<'q>(
+    query: &'q str,
+    name: &str,
+) -> impl Iterator<Item = Result<Cow<'q, str>, HeadError>> {
+    let pairs = query.split('&').filter_map(move |pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (key == name).then_some(value)
+    });
+    let malformed = HeadError::Malformed("a value of the query is not UTF-8, percent-encoded");
+    pairs.map(move |value| percent_decoded(value).ok_or(malformed))
+}
+
+/// As [`RequestHead::query_value`], of a query alone.
+///
+/// # Errors
+/// As there.
+#[must_use]
+pub fn query_value<'q>(query: &'q str, name: &str) -> Option<Result<Cow<'q, str>, HeadError>> {
+    query_values(query, name).next()
 }
 
 /// RFC 3986 §3.2.2, §3.2.3: what a host and its port are written with.

@@ -27,23 +27,34 @@ statuses! {
     Created, "201 Created";
     Accepted, "202 Accepted";
     NoContent, "204 No Content";
+    MovedPermanently, "301 Moved Permanently";
+    Found, "302 Found";
+    SeeOther, "303 See Other";
     NotModified, "304 Not Modified";
+    TemporaryRedirect, "307 Temporary Redirect";
+    PermanentRedirect, "308 Permanent Redirect";
     BadRequest, "400 Bad Request";
     Unauthorized, "401 Unauthorized";
     Forbidden, "403 Forbidden";
     NotFound, "404 Not Found";
     MethodNotAllowed, "405 Method Not Allowed";
+    NotAcceptable, "406 Not Acceptable";
     RequestTimeout, "408 Request Timeout";
     Conflict, "409 Conflict";
     Gone, "410 Gone";
+    PreconditionFailed, "412 Precondition Failed";
     ContentTooLarge, "413 Content Too Large";
+    UnsupportedMediaType, "415 Unsupported Media Type";
     ExpectationFailed, "417 Expectation Failed";
+    UnprocessableContent, "422 Unprocessable Content";
     UpgradeRequired, "426 Upgrade Required";
     TooManyRequests, "429 Too Many Requests";
     HeaderFieldsTooLarge, "431 Request Header Fields Too Large";
     InternalServerError, "500 Internal Server Error";
     NotImplemented, "501 Not Implemented";
+    BadGateway, "502 Bad Gateway";
     ServiceUnavailable, "503 Service Unavailable";
+    GatewayTimeout, "504 Gateway Timeout";
 }
 
 impl Status {
@@ -90,10 +101,10 @@ pub struct Response {
     /// The status.
     pub status: Status,
     /// What the content is.
-    pub content_type: &'static str,
+    pub content_type: Cow<'static, str>,
     /// Further header fields. What stands here is the server's own: no line end, nothing of a
     /// client's that was not judged.
-    pub fields: Vec<(&'static str, Cow<'static, str>)>,
+    pub fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     /// The content.
     pub body: Cow<'static, [u8]>,
     /// Whether the TCP connection ends after it, whatever the client wishes.
@@ -116,17 +127,21 @@ impl Response {
     #[must_use]
     pub fn new(
         status: Status,
-        content_type: &'static str,
+        content_type: impl Into<Cow<'static, str>>,
         body: impl Into<Cow<'static, [u8]>>,
     ) -> Response {
-        let (fields, body) = (Vec::new(), body.into());
+        let (fields, body, content_type) = (Vec::new(), body.into(), content_type.into());
         Response { status, content_type, fields, body, ends: false }
     }
 
     /// With one more header field.
     #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Response {
-        self.fields.push((name, value.into()));
+    pub fn with(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Response {
+        self.fields.push((name.into(), value.into()));
         self
     }
 
@@ -139,7 +154,7 @@ impl Response {
         let has_content = !self.status.has_no_content();
         if has_content {
             // RFC 9110 §9.3.2: to HEAD it is that of the content which GET would have brought.
-            let (kind, len) = (self.content_type, self.body.len());
+            let (kind, len) = (&self.content_type, self.body.len());
             let _ = write!(head, "Content-Type: {kind}\r\nContent-Length: {len}\r\n");
         }
         if manner.ends {
@@ -161,7 +176,7 @@ impl Response {
     #[must_use]
     pub fn head_of_endless(&self, date: &str) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {}\r\n", self.status.line());
-        let kind = self.content_type;
+        let kind = &self.content_type;
         // Writing to a String does not fail.
         let _ = write!(head, "Content-Type: {kind}\r\nConnection: close\r\nDate: {date}\r\n");
         for (name, value) in &self.fields {
@@ -186,7 +201,9 @@ impl From<Refusal> for Response {
             refusal.code,
             json_escaped(&refusal.message)
         );
-        let own = |(name, value): &(&'static str, &'static str)| (*name, Cow::Borrowed(*value));
+        let own = |(name, value): &(&'static str, &'static str)| {
+            (Cow::Borrowed(*name), Cow::Borrowed(*value))
+        };
         let fields = refusal.fields.iter().map(own).collect();
         let response =
             Response::new(refusal.status, "application/json", Cow::Owned(body.into_bytes()));

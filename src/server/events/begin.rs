@@ -13,7 +13,7 @@ use crate::server::chat::Chat;
 use crate::server::drain::restarting;
 use crate::server::encode;
 use crate::server::http::{shared_with, unauthorized};
-use crate::server::session::{Arriving, Phase, Session};
+use crate::server::session::{Arriving, Beside, Phase, Session};
 use crate::server::streams::{guest, too_many_guests};
 use crate::server::web::{Answer, Exchange, Net};
 use crate::store::Backend;
@@ -62,21 +62,22 @@ impl<S: Backend> Chat<S> {
             }
         };
         let is_guest = identity.is_none();
-        let (watches, what) = match what {
+        let (beside, what) = match what {
             What::Ticket => return self.give_ticket(net, identity, response),
             What::Stream { ask, form } => {
                 let watch = Watch { stream: ask.stream.clone(), form };
-                (Some(Box::new(watch)), What::Stream { ask, form })
+                (Some(Box::new(Beside::Watch(watch))), What::Stream { ask, form })
             }
             all @ What::All { .. } => (None, all),
         };
         if is_guest && !self.take_guest() {
+            self.counters.limited("guests");
             return Err(too_many_guests());
         }
         // A guest's name is made of the connection's, and fits.
         let identity = identity.or_else(|| guest(conn)).ok_or_else(too_many_guests)?;
         let asks_for = Some(what);
-        let arriving = Arriving { identity, is_guest, watches, asks_for };
+        let arriving = Arriving { identity, is_guest, beside, asks_for };
         self.put_session(Session::new(conn, Phase::Arriving(Box::new(arriving))));
         Ok(Answer::Endless(response))
     }
@@ -117,7 +118,7 @@ impl<S: Backend> Chat<S> {
             w.text("ticket", &ticket);
             w.number("expires", expires);
         });
-        let kind = "application/json";
+        let kind = "application/json".into();
         Ok(Answer::Respond(Response {
             content_type: kind,
             body: body.into_bytes().into(),

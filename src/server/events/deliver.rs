@@ -9,6 +9,7 @@ use crate::hub::{Answer, InviteInfo, Notice, Origin, Refusal, RoomSummary};
 use crate::protocol::endpoint::Broadcast;
 use crate::server::chat::Chat;
 use crate::server::encode::{self, Body, Encoded};
+use crate::server::session::Beside;
 use crate::server::streams::subscribed;
 use crate::server::web::Net;
 use crate::store::Backend;
@@ -40,8 +41,10 @@ impl<S: Backend> Chat<S> {
     pub(super) fn form(&self, conn: ConnId) -> WatchForm {
         let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
         let known = session.filter(|session| session.conn == conn).and_then(|one| one.known());
-        let watch = known.and_then(|known| known.watches.as_ref());
-        watch.map_or(WatchForm::Events, |watch| watch.form)
+        match known.and_then(|known| known.beside.as_deref()) {
+            Some(Beside::Watch(watch)) => watch.form,
+            Some(Beside::Own(_)) | None => WatchForm::Events,
+        }
     }
 
     /// Tells something to a connection that is sent events, with where it is then; never refused.

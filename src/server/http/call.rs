@@ -109,6 +109,20 @@ impl<S: Backend> Chat<S> {
         })
     }
 
+    /// Counts a call of the embedding program's own path, or answers it.
+    pub(in crate::server) fn count_for_program(
+        &mut self,
+        net: &Net<'_>,
+        request: &Request<'_>,
+        caller: &Caller,
+    ) -> Result<(), Response> {
+        self.count_call(net, request, caller).map_err(|unfit| {
+            let Unfit { code, message, detail } = *unfit;
+            self.counters.refused(code);
+            refused(code, &message, detail)
+        })
+    }
+
     /// The hub has answered a call.
     pub(in crate::server) fn call_answered(
         &mut self,
@@ -222,6 +236,12 @@ impl From<Fault> for Box<Unfit> {
         let detail = encode::fault_detail(&fault);
         Box::new(Unfit { code: fault.code.as_str(), message: fault.message, detail })
     }
+}
+
+/// The answer to one call too many.
+pub(in crate::server) fn overloaded() -> Response {
+    let detail = ErrorDetail { retry_after_ms: Some(1_000), ..ErrorDetail::default() };
+    refused("overloaded", "too many calls wait", detail)
 }
 
 /// A refusal, with the same members as on a socket, and what HTTP says beside them.

@@ -29,7 +29,7 @@ pub(in crate::server) enum Caller {
 }
 
 impl Caller {
-    pub(super) fn person(&self) -> Option<&Person> {
+    pub(in crate::server) fn person(&self) -> Option<&Person> {
         match self {
             Caller::Nobody => None,
             Caller::Guest(person) | Caller::User(person) | Caller::Token(person) => Some(person),
@@ -39,7 +39,10 @@ impl Caller {
 
 /// Who makes a call of the API. Only the `Authorization` field counts, and in open mode the name in
 /// the query.
-pub(super) fn caller(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<Caller, Refusal> {
+pub(in crate::server) fn caller(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+) -> Result<Caller, Refusal> {
     if let Some(Identity { user, rights, .. }) = admin(head, rules)? {
         let (streams, limits) = (rights, rules.limits_of(&user, None));
         let is_admin = true;

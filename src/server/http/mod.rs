@@ -13,9 +13,9 @@ mod routes;
 mod status;
 mod streams;
 
-pub(super) use call::HttpCall;
-pub(super) use identity::{admin, named, tokens, unauthorized};
-pub(super) use origin::{check_origin, preflight, shared_with, whence};
+pub(super) use call::{HttpCall, overloaded};
+pub(super) use identity::{Caller, admin, named, tokens, unauthorized};
+pub(super) use origin::{check_origin, preflight, readable_by, shared_with, whence};
 pub(super) use rates::{Allowance, Asker, Held, Rates};
 pub(super) use route::{Readiness, Routed, Rules, is_set, route, with_fallback};
 pub(super) use routes::CALL_PATH;

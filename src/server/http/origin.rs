@@ -59,6 +59,16 @@ fn foreign() -> Refusal {
     Refusal::new(Status::Forbidden, "forbidden", "this origin may not connect here")
 }
 
+/// What a page of an allowed origin is let see of an answer of the embedding program, which says
+/// itself whether it may be kept.
+pub(in crate::server) fn readable_by(response: Response, origin: Option<&str>) -> Response {
+    let response = response.with("Vary", "Origin");
+    match origin {
+        None => response,
+        Some(origin) => response.with("Access-Control-Allow-Origin", origin.to_owned()),
+    }
+}
+
 /// What a page of an allowed origin is let see of an answer of the API, and nobody may keep.
 pub(in crate::server) fn shared_with(response: Response, origin: Option<&str>) -> Response {
     // The answer to another origin is another.

@@ -2,18 +2,22 @@
 
 use super::api::{ApiCall, judge};
 use super::assets::{CONTENT_SECURITY_POLICY, asset};
-use super::identity::{caller, named, proved, unauthorized};
+use super::identity::{Caller, caller, named, proved, unauthorized};
 use super::openapi;
-use super::origin::check_origin;
+use super::origin::{Whence, check_origin, preflight, readable_by, whence};
 use super::routes::{CALL_PATH, PREFIX};
 use crate::base::{Limits, StreamId, Timestamp, UserId, UserLimits};
 use crate::hub::streams::{Declaration, StreamRights};
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
 use crate::server::auth::{AdminToken, Identity, Verifier};
 use crate::server::config::Exceptions;
-use crate::server::events::{EVENTS_PATH, Listening, listen};
+use crate::server::events::{EVENTS_PATH, Listening, Watch, WatchForm, listen};
+use crate::server::handler::Access;
 use crate::server::json::Writer;
+use crate::server::paths::{HttpPath, OwnPath, OwnSocket, Params, Paths, ProgramCall};
+use crate::server::session::Beside;
 use crate::server::streams::stream_at;
+use std::borrow::Cow;
 use std::rc::Rc;
 
 /// Where the metrics are.
@@ -50,6 +54,8 @@ pub(in crate::server) struct Rules<'a> {
     /// Whether guests are let in.
     pub(in crate::server) lets_guests_in: bool,
     pub(in crate::server) readiness: Readiness,
+    /// The embedding program's paths.
+    pub(in crate::server) paths: &'a Paths,
     /// Whether everybody may read the metrics.
     pub(in crate::server) are_metrics_public: bool,
 }
@@ -75,17 +81,19 @@ pub(in crate::server) enum Routed<'b> {
     Metrics,
     /// A call of the API.
     Call(Box<ApiCall>),
+    /// A request on a path of the embedding program's.
+    Program(Box<ProgramCall>),
     /// Server-Sent Events, parts, or a ticket for them.
     Listen(Box<Listening>),
     /// A WebSocket: the request for it, the subprotocol to answer, who it is if that is known (or a
     /// guest), whether a `resume` follows, and the stream whose own path it is.
     Open {
         upgrade: Upgrade<'b>,
-        protocol: Option<&'static str>,
+        protocol: Option<Cow<'static, str>>,
         identity: Option<Identity>,
         is_guest: bool,
         resumes: bool,
-        watches: Option<StreamId>,
+        beside: Option<Box<Beside>>,
     },
 }
 
@@ -134,6 +142,12 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
             Err(refusal) => Routed::Respond(Response { ends: true, ..refusal.into() }),
         };
     }
+    if asks && let Some((path, params)) = rules.paths.find_socket(head.path) {
+        return match open_own(head, rules, path, params) {
+            Ok(opened) => opened,
+            Err(refusal) => Routed::Respond(Response { ends: true, ..refusal.into() }),
+        };
+    }
     // RFC 6455 §4.2.2, 4: a service that is not there is an HTTP error, not the page.
     if asks {
         return refuse(Status::NotFound, "not_found", "there is no WebSocket here: ask for /ws");
@@ -155,6 +169,12 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
             _ if !is_read => Routed::Respond(not_changed_here()),
             Ok(()) => Routed::Metrics,
             Err(refusal) => Routed::Respond(refusal.into()),
+        };
+    }
+    if let Some(found) = rules.paths.find_http(head.method, head.path) {
+        return match program(head, rules, found) {
+            Ok(call) => Routed::Program(Box::new(call)),
+            Err(response) => Routed::Respond(*response),
         };
     }
     let Some(response) = get(head, rules) else {
@@ -294,14 +314,97 @@ fn open<'b>(
             });
         }
     }
-    let protocol = upgrade.protocols().contains(&SUBPROTOCOL).then_some(SUBPROTOCOL);
-    let (resumes, watches) = (is_set(head, "resume"), watched.map(|(stream, _)| stream));
-    Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes, watches })
+    let speaks_it = upgrade.protocols().contains(&SUBPROTOCOL);
+    let protocol = speaks_it.then_some(Cow::Borrowed(SUBPROTOCOL));
+    let resumes = is_set(head, "resume");
+    let watch = |(stream, _)| Box::new(Beside::Watch(Watch { stream, form: WatchForm::Plain }));
+    let beside = watched.map(watch);
+    Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes, beside })
 }
 
 /// Whether the query says `name=1`.
 pub(in crate::server) fn is_set(head: &RequestHead<'_>, name: &str) -> bool {
     head.query_value(name).is_some_and(|value| value.is_ok_and(|value| value == "1"))
+}
+
+/// A WebSocket on a path of the embedding program's.
+fn open_own<'b>(
+    head: &RequestHead<'b>,
+    rules: Rules<'_>,
+    path: &OwnPath,
+    params: Params,
+) -> Result<Routed<'b>, Refusal> {
+    let upgrade = Upgrade::judge(head)?;
+    check_origin(head, rules.allowed_origins)?;
+    let is_public = path.path.asked_access() == Access::Public;
+    let identity = if !rules.verifier.is_open() {
+        proved(head, &upgrade, rules)?
+    } else if is_public && head.query_value("user").is_none() {
+        None
+    } else {
+        Some(named(head)?)
+    };
+    match (path.path.asked_access(), &identity) {
+        (Access::Public, _) | (Access::User, Some(_)) => {}
+        (Access::Admin, Some(identity)) if identity.admin => {}
+        (Access::Admin, Some(_)) => {
+            return Err(Refusal::new(Status::Forbidden, "forbidden", "this is for admins"));
+        }
+        (Access::User | Access::Admin, None) => {
+            return Err(unauthorized("say who you are"));
+        }
+    }
+    let protocol = path.path.agreed(upgrade.protocols()).map(|own| Cow::Owned(own.to_owned()));
+    let is_guest = identity.is_none();
+    let beside = Some(Box::new(Beside::Own(OwnSocket::new(path, params, head.query))));
+    Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes: false, beside })
+}
+
+/// A request on a path of the embedding program's.
+fn program(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+    found: Result<(&HttpPath, Params), String>,
+) -> Result<ProgramCall, Box<Response>> {
+    let origin = whence(head, rules.allowed_origins).ok().and_then(Whence::allowed);
+    let judge = || {
+        let refused = |refusal: Refusal| Response::from(refusal);
+        let (path, params) = match found {
+            Ok(found) => found,
+            Err(methods) if head.method == "OPTIONS" => {
+                let answer = preflight(head, rules.allowed_origins, &methods);
+                return Err(answer.unwrap_or_else(Response::from));
+            }
+            Err(methods) => {
+                let message = "this path has other methods";
+                let refusal = Refusal::new(Status::MethodNotAllowed, "bad_request", message);
+                return Err(Response::from(refusal).with("Allow", methods));
+            }
+        };
+        if let Some(refusal) = rules.readiness.stopping() {
+            return Err(refused(refusal));
+        }
+        if path.method != "GET" {
+            check_origin(head, rules.allowed_origins).map_err(refused)?;
+        }
+        let caller = caller(head, rules).map_err(refused)?;
+        let is_user = matches!(caller, Caller::User(_) | Caller::Token(_));
+        let is_admin = caller.person().is_some_and(|person| person.is_admin);
+        match path.access {
+            Access::Public => {}
+            Access::User | Access::Admin if !is_user => {
+                return Err(refused(unauthorized("say who you are: Authorization: Bearer TOKEN")));
+            }
+            Access::Admin if !is_admin => {
+                let message = "this is for admins";
+                return Err(refused(Refusal::new(Status::Forbidden, "forbidden", message)));
+            }
+            Access::User | Access::Admin => {}
+        }
+        let (path, origin) = (path.clone(), origin.map(Box::from));
+        Ok(ProgramCall { path, params, caller, origin })
+    };
+    judge().map_err(|response| Box::new(readable_by(response, origin)))
 }
 
 fn is_open_host(host: &str) -> bool {
@@ -319,6 +422,7 @@ mod tests {
     use crate::server::auth::{Claims, Expected, Keys, Secret};
     use std::sync::LazyLock;
 
+    static PATHS: LazyLock<Paths> = LazyLock::new(Paths::default);
     static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
     static EXCEPTIONS: LazyLock<Exceptions> = LazyLock::new(Exceptions::default);
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -335,6 +439,7 @@ mod tests {
             streams: &[],
             lets_guests_in: false,
             readiness,
+            paths: &PATHS,
             are_metrics_public: false,
         }
     }
@@ -376,10 +481,11 @@ mod tests {
         let rules = rules(&verifier, &allowed_origins);
         match route(&head, rules) {
             Routed::Respond(response) => (response.status.line()[..3].to_owned(), None),
-            Routed::Call(_) => panic!("a call of the API"),
+            Routed::Call(_) | Routed::Program(_) => panic!("a call"),
             Routed::Metrics | Routed::Listen(_) => ("200".to_owned(), None),
             Routed::Open { upgrade, protocol, identity, .. } => {
-                let head = String::from_utf8(upgrade.accept(protocol, None).answer).unwrap();
+                let head =
+                    String::from_utf8(upgrade.accept(protocol.as_deref(), None).answer).unwrap();
                 assert!(!head.contains("bearer"));
                 (head[9..12].to_owned(), identity.map(|identity| identity.user.to_string()))
             }

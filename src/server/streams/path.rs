@@ -24,7 +24,7 @@ pub(in crate::server) fn stream_at<'d>(
 }
 
 /// What stands for a template's placeholders, percent-decoded.
-fn bind<'t>(template: &'t str, path: &str) -> Option<Vec<(&'t str, String)>> {
+pub(in crate::server) fn bind<'t>(template: &'t str, path: &str) -> Option<Vec<(&'t str, String)>> {
     let (mut wanted, mut given) = (template.split('/'), path.split('/'));
     let mut bound = Vec::new();
     loop {
@@ -40,7 +40,7 @@ fn bind<'t>(template: &'t str, path: &str) -> Option<Vec<(&'t str, String)>> {
     }
 }
 
-fn placeholder(segment: &str) -> Option<&str> {
+pub(in crate::server) fn placeholder(segment: &str) -> Option<&str> {
     segment.strip_prefix('{')?.strip_suffix('}')
 }
 

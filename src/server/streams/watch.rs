@@ -10,7 +10,7 @@ use crate::server::chat::{KICKED, RATE};
 use crate::server::dispatch::Person;
 use crate::server::encode;
 use crate::server::request::Envelope;
-use crate::server::session::Known;
+use crate::server::session::{Beside, Known};
 use crate::server::web::Net;
 use crate::store::Backend;
 
@@ -43,8 +43,10 @@ impl<S: Backend> Chat<S> {
     /// guests. Returns whether it is one of them.
     pub(in crate::server) fn let_in_beside(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
         let known = self.session(conn).and_then(|session| session.known().cloned());
-        let Some(Known { watches, is_guest, rights, .. }) = known else { return false };
-        if let Some(watch) = watches {
+        let Some(Known { beside, is_guest, rights, .. }) = known else { return false };
+        if let Some(Beside::Own(_)) = beside.as_deref() {
+            self.own_opened(net, conn);
+        } else if let Some(Beside::Watch(watch)) = beside.map(|beside| *beside) {
             let ask = Ask {
                 stream: watch.stream,
                 filter: None,
@@ -68,7 +70,7 @@ impl<S: Backend> Chat<S> {
         let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
         let known =
             session.filter(|session| session.conn == conn).and_then(|session| session.known());
-        known.is_some_and(|known| known.watches.is_some())
+        known.is_some_and(|known| matches!(known.beside.as_deref(), Some(Beside::Watch(_))))
     }
 
     /// What somebody sends who speaks nothing: it counts towards the rate, and is ignored.

@@ -1,0 +1,80 @@
+//! What is said to a connection by itself: a text, a greeting, why it is closed.
+
+use super::chat::Chat;
+use super::encode;
+use super::events::EVENTS_PATH;
+use super::http::CALL_PATH;
+use super::json::Writer;
+use super::web::{Message, Net};
+use crate::base::ConnId;
+use crate::hub::Origin;
+use crate::protocol::CloseCode;
+use crate::store::Backend;
+
+impl<S: Backend> Chat<S> {
+    /// Sends a text that is never refused.
+    pub(super) fn say(&self, net: &mut Net<'_>, conn: ConnId, text: &str) {
+        // Refused only when the WebSocket is not open any more, then nobody listens, or when it is none.
+        if net.send(conn, Message::Text(text)).is_err() {
+            self.tell(net, conn, None, text);
+        }
+    }
+
+    /// Says why a connection is closed, and closes it. Some proxies swallow the code: it is told
+    /// in an error before.
+    pub(super) fn close_with(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        (code, name): (CloseCode, &'static str),
+        message: &str,
+    ) {
+        // Not where another protocol is spoken.
+        if !self.is_own(conn) {
+            let close = Some(code.0);
+            let detail = encode::ErrorDetail { close, ..encode::ErrorDetail::default() };
+            self.say(net, conn, &encode::error(None, name, message, &detail));
+        }
+        net.close(conn, code, name);
+    }
+
+    /// Writes what `hello` and `info` say.
+    pub(super) fn greeting(
+        &self,
+        w: &mut Writer,
+        net: &Net<'_>,
+        origin: &Origin,
+        rooms: &[crate::hub::RoomSummary],
+        invites: &[crate::hub::InviteInfo],
+    ) {
+        let Some(person) = self.person(origin) else { return };
+        w.number("protocol", 1);
+        w.text("server", concat!("parlor/", env!("CARGO_PKG_VERSION")));
+        if let Origin::Conn(conn, _) = origin {
+            w.text("connection", &conn.to_string());
+        }
+        w.text("epoch", self.hub.epoch());
+        w.number("ts", net.timestamp().0);
+        w.object_in("user", |w| {
+            let id = person.user.as_str();
+            w.text("id", id);
+            w.text("name", self.hub.name_of(&person.user).unwrap_or(id));
+            w.flag("admin", person.is_admin);
+            if person.is_guest {
+                w.flag("anonymous", true);
+            }
+        });
+        // For whoever no WebSocket reaches, next time.
+        w.object_in("http", |w| {
+            w.text("events", EVENTS_PATH);
+            w.text("call", CALL_PATH);
+        });
+        w.number("heartbeat_ms", self.config.limits.heartbeat_interval_ms);
+        w.object_in("limits", |w| encode::limits(w, &self.limits_told(&person)));
+        let is_durable = self.config.data != crate::store::Place::Memory;
+        w.text("durability", if is_durable { "disk" } else { "memory" });
+        w.text("presence", self.config.presence.as_str());
+        w.array("rooms", rooms, |w, room| w.object(|w| encode::summary(w, room)));
+        w.array("invites", invites, |w, invite| w.object(|w| encode::invite(w, invite)));
+    }
+}
