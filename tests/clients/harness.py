@@ -264,6 +264,11 @@ class Servers:
     def serve_blocking(self):
         return self._example("serve_blocking", serve_blocking_binary())
 
+    def example(self, name):
+        """One of the examples of an embedding program: it takes an address, and prints its own."""
+        default, how = f"target/release/examples/{name}", f"cargo build --release --example {name}"
+        return self._example(name, binary(f"PARLOR_{name.upper()}", default, how))
+
     def _example(self, name, program, wrapper=()):
         port = free_port()
         server = Server([*wrapper, program, f"{HOST}:{port}"], port, name, _port_answers)

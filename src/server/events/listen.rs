@@ -119,10 +119,12 @@ fn form_of_stream(head: &RequestHead<'_>) -> Option<WatchForm> {
         let mut kinds = items.map(|item| item.split(';').next().unwrap_or_default().trim());
         kinds.any(|one| one.eq_ignore_ascii_case(kind))
     };
-    if accepts(EVENTS) {
+    // An <img> says of what it accepts only that it is a picture: it is asked for in the address.
+    if is_set(head, "multipart") {
+        Some(WatchForm::Parts)
+    } else if accepts(EVENTS) {
         Some(WatchForm::Events)
-    } else if is_set(head, "multipart") || accepts("multipart/x-mixed-replace") {
-        // An <img> says of what it accepts only that it is a picture: it is asked for in the address.
+    } else if accepts("multipart/x-mixed-replace") {
         Some(WatchForm::Parts)
     } else {
         None

@@ -1,0 +1,119 @@
+"""The examples that applications begin with, as their users would run them."""
+
+import json
+import re
+import time
+
+import pytest
+
+import harness
+from harness import PATIENCE
+from test_events import Events
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+
+class Own:
+    """A client of the queue's protocol, which knows nothing of parlor's."""
+
+    def __init__(self, server, token=None):
+        query = f"?token={token}" if token else ""
+        url = f"ws://{harness.HOST}:{server.port}/ws/queue{query}"
+        self.socket = connect(url, proxy=None)
+        self.id = 0
+        self.events = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def next(self):
+        return json.loads(self.socket.recv(PATIENCE))
+
+    def changed(self):
+        """The data of the next event."""
+        if self.events:
+            return self.events.pop(0)
+        message = self.next()
+        assert message["event"] == "queue.changed", message
+        return message["data"]
+
+    def ask(self, request, **params):
+        self.id += 1
+        self.socket.send(json.dumps({"request": request, "id": self.id, "params": params}))
+        while "response" not in (message := self.next()):
+            self.events.append(message["data"])
+        assert message["response"] == self.id
+        return message
+
+
+@pytest.fixture
+def queue(servers):
+    server = servers.example("queue")
+    deadline = time.monotonic() + PATIENCE
+    while (printed := re.search(r"#token=(\S+)\n", server.output())) is None:
+        assert time.monotonic() < deadline, "no link for an admin was printed"
+        time.sleep(0.01)
+    server.admin = printed.group(1)
+    return server
+
+
+def test_the_queue_is_the_same_by_its_own_protocol_and_by_events(queue):
+    with Own(queue) as ada, Own(queue, queue.admin) as desk:
+        assert ada.changed() == desk.changed() == {"serving": None, "waiting": []}
+        with Events(queue, "/api/v1/streams/queue") as source:
+            (snapshot,) = source.await_("subscribed")["streams"]
+            assert snapshot["snapshot"] == {"serving": None, "waiting": []}
+            assert ada.ask("queue.join", name="Ada")["result"] == {"number": 1}
+            assert ada.ask("queue.join", name="Bob")["result"] == {"number": 2}
+            both = [{"number": 1, "name": "Ada"}, {"number": 2, "name": "Bob"}]
+            first = {"serving": None, "waiting": both[:1]}
+            second = {"serving": None, "waiting": both}
+            third = {"serving": 1, "waiting": both[1:]}
+            assert desk.ask("queue.next")["result"] == {"serving": 1}
+            assert [desk.changed() for _ in range(3)] == [first, second, third]
+            assert [ada.changed() for _ in range(3)] == [first, second, third]
+            while source.await_("event")["data"] != third:
+                pass
+            assert ada.ask("queue.list")["result"] == third
+
+
+def test_the_queue_refuses_in_words_and_lets_admins_do_what_others_may_not(queue):
+    with Own(queue) as ada:
+        ada.changed()
+        for request, params, code in [
+            ("queue.next", {}, "forbidden"),
+            ("queue.join", {"name": ""}, "bad_request"),
+            ("queue.join", {"name": "x" * 65}, "bad_request"),
+            ("queue.leave", {"number": 7}, "not_found"),
+            ("queue.what", {}, "unknown"),
+        ]:
+            assert ada.ask(request, **params)["error"]["code"] == code
+        ada.socket.send("no json")
+        assert ada.next()["error"]["code"] == "bad_request"
+    with pytest.raises(InvalidStatus) as refused:
+        Own(queue, "wrong")
+    assert refused.value.response.status_code == 401
+
+
+def test_the_queues_page_is_there(queue):
+    status, fields, body = queue.http("/")
+    assert (status, fields["content-type"]) == (200, "text/html; charset=utf-8")
+    assert b"/ws/queue" in body and b"EventSource" in body
+
+
+def test_the_pipeline_publishes_thirty_times_a_second(servers):
+    server = servers.example("pipeline")
+    with Events(server, "/api/v1/streams/trajectory") as source:
+        source.await_("subscribed")
+        events = [source.await_("event") for _ in range(60)]
+        assert all(two["seq"] == one["seq"] + 1 for one, two in zip(events, events[1:]))
+        # By its own clock: 59 intervals of a thirtieth second; late ones do not add up.
+        took = events[-1]["ts"] - events[0]["ts"]
+        assert 1_700 < took < 3_000, took
+    with Events(server, "/api/v1/streams/frame?multipart=1") as source:
+        assert source.response.readline() == b"--parlor\r\n"
+        assert source.response.readline() == b"Content-Type: image/bmp\r\n"
+    assert b"multipart=1" in server.http("/")[2]
