@@ -27,7 +27,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store/"]),
     ("httparse", &["protocol/handshake/"]),
     ("jsonwebtoken", &["server/auth/"]),
-    ("aws_lc_rs", &["server/auth/"]),
+    // In the client as the provider of TLS.
+    ("aws_lc_rs", &["server/auth/", "server/backend/client.rs"]),
     ("serde_json", &["server/", "store/data/lines.rs"]),
     ("getrandom", &["cli/data.rs", "client/", "server/server.rs", "server/web/mod.rs"]),
     ("clap", &["cli/"]),
@@ -35,7 +36,18 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml::", &["server/config/"]),
     ("prometheus_client", &["server/metrics/"]),
     ("println!", &["cli/"]),
-    ("catch_unwind", &["protocol/deflate/codecs.rs", "reactor/reactor.rs", "server/dispatch.rs"]),
+    ("ureq", &["server/backend/client.rs"]),
+    ("rustls", &["server/backend/client.rs"]),
+    // In the pool, as a function of the embedding program may panic there.
+    (
+        "catch_unwind",
+        &[
+            "protocol/deflate/codecs.rs",
+            "reactor/reactor.rs",
+            "server/backend/pool.rs",
+            "server/dispatch.rs",
+        ],
+    ),
     ("unsafe ", &[]),
     ("todo!", &[]),
     ("unimplemented!", &[]),

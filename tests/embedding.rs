@@ -1,7 +1,7 @@
 //! The library's side: a server on a thread, its handle, handlers of one's own. The client is the
 //! protocol's own endpoint over a plain socket; foreign clients are in `tests/clients`.
 
-use parlor::base::{ConnId, Outbox};
+use parlor::base::{ConnId, Outbox, StreamId};
 use parlor::protocol::handshake::client::{ClientHandshake, Request};
 use parlor::protocol::{Endpoint, EndpointLimits, Event, MaskKeys, Message, Received};
 use parlor::server::auth::{Claims, Secret};
@@ -10,6 +10,7 @@ use parlor::store::Place;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
@@ -595,5 +596,45 @@ fn a_stream_of_the_programs_is_fed_from_any_thread_and_no_other_is() {
         assert_eq!(event["payload"]["data"], json!({ "x": x }));
     }
     server.handle().stop().unwrap();
+    server.join().unwrap();
+}
+
+#[test]
+fn a_function_is_polled_for_a_stream_and_told_when_it_has_changed() {
+    let mut config = config();
+    config.set("backend.backoff_ms=1").unwrap();
+    config
+        .set("streams={ \"n:{id}\" = { program = true }, bytes = { program = true, binary = true } }")
+        .unwrap();
+    let server = Server::start(config).unwrap();
+    let handle = server.handle();
+    let calls = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&calls);
+    let run = move |stream: &StreamId| -> Result<Value, String> {
+        let call = counted.fetch_add(1, Ordering::Relaxed);
+        // Every other one fails, or is what it was before.
+        match call % 4 {
+            0 => Ok(json!({ "of": stream.as_str(), "n": call / 4 })),
+            1 => Err("no luck".into()),
+            2 => panic!("planted"),
+            _ => Ok(json!({ "of": stream.as_str(), "n": call / 4 })),
+        }
+    };
+    handle.poll("n:{id}", Duration::from_millis(10), run).unwrap();
+    let bytes = |_: &StreamId| Ok::<_, std::io::Error>(vec![0, 255]);
+    handle.poll_bytes("bytes", Duration::from_millis(10), bytes).unwrap();
+    assert!(matches!(
+        handle.poll("a b", Duration::ZERO, |_| Ok::<_, String>(Value::Null)),
+        Err(HandleError::Stream(_))
+    ));
+    let mut client = user(&server, "ada");
+    assert_eq!(calls.load(Ordering::Relaxed), 0, "nobody watches");
+    client.send("subscribe", 1, json!({ "stream": "n:7" }));
+    for n in 0..3 {
+        let event = client.wait_for_type("event");
+        assert_eq!(event["payload"]["data"], json!({ "of": "n:7", "n": n }));
+        assert_eq!(event["payload"]["seq"], n + 1);
+    }
+    handle.stop().unwrap();
     server.join().unwrap();
 }

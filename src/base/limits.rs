@@ -172,6 +172,35 @@ pub const KID_BYTES_MAX: usize = 128;
 pub const CONFIG_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// What is wrong with a configuration is told up to so many times; of more their number.
 pub const CONFIG_FAULTS_MAX: usize = 100;
+/// How often a source may be polled, in ms: at most and at least.
+pub const EVERY_MS_MIN: u64 = 10;
+/// See [`EVERY_MS_MIN`]: a day. A backend is not waited for any longer, either.
+pub const EVERY_MS_MAX: u64 = 24 * 3_600 * 1_000;
+/// A program that is polled, and its arguments.
+pub const COMMAND_PARTS_MAX: usize = 64;
+/// A URL of the application's backend, in bytes.
+pub const URL_BYTES_MAX: usize = 2_048;
+/// What comes of a source, in bytes: a pointer may pick the data out of it, which are smaller.
+pub const SOURCE_BYTES_MAX: usize = 1024 * 1024;
+/// How long a stream that nobody watches any more is remembered, so that who comes back at once does not
+/// have it polled again.
+pub const POLL_LINGER_MS: u64 = 1_000;
+/// Streams whose source is down that `/readyz` names.
+pub const READINESS_STREAMS_MAX: usize = 100;
+/// What is polled and waits for a thread; one more fails.
+pub const POLLS_WAITING_MAX: usize = 1_024;
+/// How long a thread for the application's backend waits for something to do before it ends.
+pub const BACKEND_THREAD_IDLE_MS: u64 = 10_000;
+/// How long a connection to the backend is kept for the next request.
+pub const BACKEND_IDLE_CONNECTION_MS: u64 = 10_000;
+/// The head of a backend's answer, in bytes.
+pub const BACKEND_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Why a backend failed, as people are told it, in bytes.
+pub const BACKEND_REASON_BYTES_MAX: usize = 200;
+/// The longest wait before something that failed is tried again, in ms.
+pub const BACKOFF_MS_MAX: u64 = 10_000;
+/// How long an orderly end waits for the programs that are polled, which are ended.
+pub const COMMANDS_END_MS: u64 = 500;
 /// An orderly end of the server takes at most this time, from the signal on.
 pub const STOP_MS_MAX: u64 = 4_000;
 /// Of that, how long a restart is announced before anybody is closed.
@@ -284,6 +313,18 @@ pub struct Limits {
     pub all_streams_bytes: usize,
     /// Shortest time between two announcements of presence, in ms; grows with the audience.
     pub presence_window_ms: u64,
+    /// Threads that poll the sources of streams.
+    pub backend_poll_threads: u32,
+    /// Threads that ask the application's backend what somebody waits for.
+    pub backend_call_threads: u32,
+    /// How often what failed is tried again.
+    pub backend_retries: u32,
+    /// The longest wait before it is tried again for the first time, in ms; then twice that.
+    pub backend_backoff_ms: u64,
+    /// Failures in a row after which a backend is left alone.
+    pub backend_circuit_failures: u32,
+    /// For how long, in ms.
+    pub backend_circuit_open_ms: u64,
 }
 
 impl Default for Limits {
@@ -337,6 +378,12 @@ impl Default for Limits {
             stream_bytes: 16 * 1024 * 1024,
             all_streams_bytes: 256 * 1024 * 1024,
             presence_window_ms: 250,
+            backend_poll_threads: 8,
+            backend_call_threads: 32,
+            backend_retries: 3,
+            backend_backoff_ms: 100,
+            backend_circuit_failures: 10,
+            backend_circuit_open_ms: 30_000,
         }
     }
 }
@@ -347,4 +394,5 @@ pub const PRESENCE_WINDOW_MS_MAX: u64 = 2_000;
 const _: () = assert!(JOINED_FRAME_BYTES_MAX < SEND_BUFFER_BYTES);
 const _: () = assert!(TYPING_EVERY_MS < TYPING_LASTS_MS);
 const _: () = assert!(SEND_PIECES_MAX <= 1_024);
+const _: () = assert!(STOP_MS_MAX + COMMANDS_END_MS < 5_000);
 const _: () = assert!(DRAIN_NOTICE_MS < STOP_MS_MAX / 2);

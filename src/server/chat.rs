@@ -1,16 +1,19 @@
 //! The chat server as an application of WebSockets: sessions between the wire and the hub.
 
 use super::auth::{Keys, Verifier};
+use super::backend::{Finish, Outbound};
 use super::calls::Waiting;
 use super::config::Config;
 use super::drain::{Stopping, restarting};
 use super::encode;
+use super::errands::Purpose;
 use super::handler::Registered;
 use super::http::{Rates, Readiness, Routed, Rules, route};
 use super::json::Writer;
 use super::metrics::Counters;
 use super::session::{Arriving, Known, Phase, Session};
 use super::shared::Shared;
+use super::sources::Sources;
 use super::streams::{guest, largest_binary, too_many_guests};
 use super::web::{Answer, Application, Exchange, Message, Net, Over, Request, Web, WebConfig};
 use crate::base::limits::STORE_REFUSED_MS;
@@ -59,6 +62,10 @@ pub struct Chat<S = Store> {
     pub(super) calls: HashMap<u64, Waiting>,
     pub(super) next_call: u64,
     pub(super) rates: Rates,
+    /// What feeds streams beside clients.
+    pub(super) sources: Sources,
+    /// What the application's backend was asked for.
+    pub(super) outbound: Outbound<Purpose>,
     /// When the store last refused to write, if it has taken nothing since.
     pub(super) store_refused: Option<Moment>,
     pub(super) counters: Counters,
@@ -102,7 +109,13 @@ impl<S: Backend> Chat<S> {
         };
         let web_seed = chance.next_u64();
         let rates = Rates::new(chance.next_u64());
-        let mut chat = Chat::new(config, verifier, hub, store, shared, rates);
+        let of_jobs = Arc::clone(&shared);
+        let finish: Arc<Finish> = Arc::new(move |id, outcome| {
+            of_jobs.queue().outcomes.push((id, outcome));
+            of_jobs.wake.wake();
+        });
+        let outbound = Outbound::new(&config.limits, finish, chance.next_u64());
+        let mut chat = Chat::new(config, verifier, hub, store, shared, (rates, outbound));
         chat.started = started;
         Web::new(chat, web_config, web_seed)
     }
@@ -123,8 +136,9 @@ impl<S: Backend> Chat<S> {
         hub: Hub,
         store: S,
         shared: Arc<Shared>,
-        rates: Rates,
+        (rates, outbound): (Rates, Outbound<Purpose>),
     ) -> Chat<S> {
+        let sources = Sources::new(&config.limits);
         let largest_binary = largest_binary(&config.streams);
         Chat {
             verifier,
@@ -141,6 +155,8 @@ impl<S: Backend> Chat<S> {
             calls: HashMap::new(),
             next_call: 0,
             rates,
+            sources,
+            outbound,
             store_refused: None,
             counters: Counters::default(),
             outcomes: VecDeque::new(),
@@ -218,6 +234,7 @@ impl<S: Backend> Chat<S> {
         let readiness = match (self.stopping, self.store_refused) {
             (Some(_), _) => Readiness::Stopping,
             (None, Some(at)) if refused_lately(at) => Readiness::StoreRefuses,
+            (None, _) if self.sources.lacks_required() => Readiness::SourceDown,
             (None, _) => Readiness::Ready,
         };
         Rules {
@@ -229,6 +246,8 @@ impl<S: Backend> Chat<S> {
             lets_guests_in: self.config.lets_guests_in,
             readiness,
             are_metrics_public: self.config.metrics_public,
+            feeds: &self.config.feeds,
+            sources: &self.sources,
         }
     }
 
@@ -263,6 +282,7 @@ impl<S: Backend> Application for Chat<S> {
             Routed::Respond(response) => return Answer::Respond(response),
             Routed::Metrics => return Answer::Respond(self.metrics(net)),
             Routed::Call(call) => return self.call(net, exchange, request, &call),
+            Routed::Hook(hook) => return self.hook(net, exchange, request, *hook),
             Routed::Open { .. } if self.is_draining() => return restarting().into(),
             Routed::Open { is_guest: true, .. } if !self.take_guest() => {
                 return too_many_guests().into();
@@ -297,7 +317,7 @@ impl<S: Backend> Application for Chat<S> {
         // Nobody's content is waited for but of those who may make a call.
         match route(head, self.rules(net)) {
             Routed::Respond(response) => Some(response),
-            Routed::Call(_) | Routed::Open { .. } | Routed::Metrics => None,
+            Routed::Call(_) | Routed::Hook(_) | Routed::Open { .. } | Routed::Metrics => None,
         }
     }
 
@@ -394,14 +414,17 @@ impl<S: Backend> Application for Chat<S> {
         // The first time before anybody is greeted: what became too old while nobody served goes.
         if !std::mem::replace(&mut self.has_begun, true) {
             self.decide(net, Input::Woken);
+            self.declare_sources(net);
         }
         self.take_outcomes(net);
         self.take_calls(net);
+        self.run_errands(net);
         self.go_on_stopping(net);
     }
 
     fn ticked(&mut self, net: &mut Net<'_>) {
         self.decide(net, Input::Woken);
+        self.run_errands(net);
         self.go_on_stopping(net);
     }
 

@@ -12,7 +12,7 @@ use crate::base::limits::REVOCATIONS_MAX;
 use crate::base::{ConnId, UserId};
 use crate::hub::streams::StreamRights;
 use crate::hub::{
-    Input, InviteInfo, Origin, RefusalCode, Request, RequestId, Rights, RoomSummary, Scope,
+    Answer, Input, InviteInfo, Origin, RefusalCode, Request, RequestId, Rights, RoomSummary, Scope,
 };
 use crate::protocol::CloseCode;
 use crate::store::Backend;
@@ -112,7 +112,7 @@ impl<S: Backend> Chat<S> {
             }
             Origin::Call(call) => match self.calls.get(call)? {
                 Waiting::Http(call) => call.caller.clone(),
-                Waiting::Ticket(_) | Waiting::Nobody => None,
+                Waiting::Ticket(_) | Waiting::Nobody | Waiting::Source(_) => None,
             },
         }
     }
@@ -214,8 +214,30 @@ impl<S: Backend> Chat<S> {
         self.decide(net, input);
     }
 
+    /// Writes an answer of the hub.
+    pub(super) fn answer(&self, w: &mut Writer, net: &Net<'_>, origin: &Origin, answer: &Answer) {
+        let is_admin = || self.person(origin).is_some_and(|person| person.is_admin);
+        match answer {
+            Answer::Info { rooms, invites } => self.info(w, net, origin, rooms, invites),
+            Answer::Streams { streams, more } if is_admin() => {
+                w.array("streams", streams, |w, info| {
+                    w.object(|w| {
+                        super::streams::info(w, info);
+                        self.source_info(w, net.timestamp(), info);
+                    });
+                });
+                w.flag("more", *more);
+            }
+            Answer::Stream(info) if is_admin() => {
+                super::streams::newest(w, info);
+                self.source_info(w, net.timestamp(), info);
+            }
+            answer => encode::answer(w, answer),
+        }
+    }
+
     /// Writes what `info` answers.
-    pub(super) fn info(
+    fn info(
         &self,
         w: &mut Writer,
         net: &Net<'_>,

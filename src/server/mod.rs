@@ -10,6 +10,9 @@ mod apply;
 #[cfg(feature = "server")]
 pub mod auth;
 #[cfg(feature = "server")]
+#[allow(dead_code, unused_imports)] // Until something is called.
+mod backend;
+#[cfg(feature = "server")]
 mod calls;
 #[cfg(feature = "server")]
 mod chat;
@@ -23,6 +26,8 @@ mod drain;
 mod encode;
 #[cfg(feature = "server")]
 mod entry;
+#[cfg(feature = "server")]
+mod errands;
 #[cfg(feature = "server")]
 mod error;
 #[cfg(feature = "server")]
@@ -52,6 +57,8 @@ mod shared;
 mod sign_in;
 #[cfg(feature = "server")]
 mod small_file;
+#[cfg(feature = "server")]
+mod sources;
 #[cfg(feature = "server")]
 mod streams;
 #[cfg(feature = "server")]

@@ -2,14 +2,17 @@
 //! handlers, and who is online.
 
 use super::auth::Keys;
+use super::backend::{JobId, JobResult};
 use super::config::Config;
 use super::drain::End;
 use super::handle::HandleError;
 use super::handler::{Asking, HandlerResult, Registered};
+use super::sources::FunctionPoll;
 use super::ticket::TicketState;
 use crate::base::limits::{CALL_BYTES_WAITING_MAX, CALLS_WAITING_MAX};
 use crate::base::{Data, Limits, StreamId, UserId};
 use crate::hub::Request;
+use crate::hub::streams::Pattern;
 use crate::reactor::Wake;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -23,6 +26,7 @@ pub(super) enum Command {
     Ask { user: UserId, request: Request, ticket: Arc<TicketState> },
     Publish { stream: StreamId, data: Data },
     Register { kind: String, handler: Registered },
+    Poll { pattern: Pattern, function: FunctionPoll },
     Reconfigure(Box<Config>, Keys),
     Stop(End),
 }
@@ -37,6 +41,8 @@ pub(super) enum Recipients {
 pub(super) struct Queue {
     pub(super) commands: VecDeque<Command>,
     pub(super) answers: Vec<(Asking, HandlerResult)>,
+    /// What came of jobs: there is a bounded number of those.
+    pub(super) outcomes: Vec<(JobId, JobResult)>,
     bytes: usize,
     pub(super) is_stopped: bool,
 }
@@ -65,6 +71,7 @@ fn weight(command: &Command) -> usize {
         Command::Publish { data, .. } => 64 + data.len(),
         Command::Ask { .. }
         | Command::Register { .. }
+        | Command::Poll { .. }
         | Command::Reconfigure(..)
         | Command::Stop(_) => 64,
     }

@@ -8,6 +8,7 @@
 
 mod admin_token;
 mod claims;
+mod hook_secret;
 mod jwks;
 mod key;
 mod key_error;
@@ -22,6 +23,7 @@ mod verifier;
 
 pub use admin_token::AdminToken;
 pub use claims::{Claims, Identity};
+pub use hook_secret::HookSecret;
 pub use key::Algorithm;
 pub use key_error::{KeyError, KeyProblem};
 pub use key_sources::{KeyFile, KeySources};

@@ -1,6 +1,7 @@
 //! What a server needs to know, and what must hold between the values.
 
 use super::error::ConfigError;
+use super::feed::Feed;
 use super::key::{Given, Key};
 use super::keys::{find, keys, nearest};
 use super::streams;
@@ -54,6 +55,8 @@ pub struct Config {
     pub retention: Retentions,
     /// Streams, in the order in which a name is looked for.
     pub streams: Vec<Declaration>,
+    /// What feeds some of them beside clients and the embedding program.
+    pub feeds: Vec<Feed>,
     /// What is logged, as `info,parlor::store=debug`. It is for the program that sets a logger, as
     /// `parlor` does; the library itself sets none.
     pub log_level: String,
@@ -103,6 +106,7 @@ impl Config {
             rooms_create: Creators::default(),
             retention: Retentions::default(),
             streams: Vec::new(),
+            feeds: Vec::new(),
             log_level: "info".to_owned(),
             limits: Limits::default(),
         }
@@ -135,6 +139,18 @@ impl Config {
         }
     }
 
+    /// Reads the secrets that are shared with the application's backend and others. It waits for the disk.
+    ///
+    /// # Errors
+    /// [`KeyError`]: what is wrong with the first that cannot be read.
+    pub fn read_secrets(&mut self) -> Result<(), KeyError> {
+        let of_hooks = self.feeds.iter_mut().filter_map(|feed| feed.webhook.as_mut());
+        for webhook in of_hooks {
+            webhook.secret.read()?;
+        }
+        Ok(())
+    }
+
     /// What is expected of a token beside its signature.
     #[must_use]
     pub fn expected(&self) -> Expected {
@@ -150,7 +166,11 @@ impl Config {
     #[must_use]
     pub fn settings(&self) -> Settings {
         let settings = Settings::from(&self.limits);
-        let declarations = self.streams.iter().cloned().map(Rc::new).collect();
+        let declare = |declaration: &Declaration| {
+            let has_feed = self.feeds.iter().any(|feed| feed.pattern == declaration.pattern);
+            Rc::new(Declaration { has_feed, ..declaration.clone() })
+        };
+        let declarations = self.streams.iter().map(declare).collect();
         let streams = StreamSettings::new(declarations, tree, &self.limits);
         let settings = settings.presence(self.presence).keep(self.retention.clone());
         let settings = settings.streams(streams);
@@ -184,7 +204,7 @@ impl Config {
         {
             found.push(ConfigError::NoData);
         }
-        found.extend(streams::contradictions(&self.streams));
+        found.extend(streams::contradictions(&self.streams, &self.feeds));
         // An embedding program sets them without `set`.
         let outside = keys().iter().filter(|key| !key.is_within(self));
         found.extend(

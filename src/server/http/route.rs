@@ -6,11 +6,14 @@ use super::identity::{caller, named, proved, unauthorized};
 use super::openapi;
 use super::origin::check_origin;
 use super::routes::PREFIX;
+use crate::base::limits::READINESS_STREAMS_MAX;
 use crate::base::{StreamId, Timestamp};
 use crate::hub::streams::{Declaration, StreamRights};
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
 use crate::server::auth::{AdminToken, Identity, Verifier};
+use crate::server::config::Feed;
 use crate::server::json::Writer;
+use crate::server::sources::{Hook, Sources, hook_at};
 use crate::server::streams::stream_at;
 
 /// Where the metrics are.
@@ -29,6 +32,8 @@ pub(in crate::server) enum Readiness {
     Stopping,
     /// The store has refused to write, just now.
     StoreRefuses,
+    /// Nothing can be had of the source of a stream that is required.
+    SourceDown,
 }
 
 /// What a request's head is judged by.
@@ -45,6 +50,10 @@ pub(in crate::server) struct Rules<'a> {
     pub(in crate::server) readiness: Readiness,
     /// Whether everybody may read the metrics.
     pub(in crate::server) are_metrics_public: bool,
+    /// What feeds streams; some of it by webhooks.
+    pub(in crate::server) feeds: &'a [Feed],
+    /// How that goes.
+    pub(in crate::server) sources: &'a Sources,
 }
 
 /// What a request comes to.
@@ -56,6 +65,8 @@ pub(in crate::server) enum Routed<'b> {
     Metrics,
     /// A call of the API.
     Call(Box<ApiCall>),
+    /// A message to a webhook.
+    Hook(Box<Hook>),
     /// A WebSocket: the request for it, the subprotocol to answer, who it is if that is known (or a
     /// guest), whether a `resume` follows, and the stream whose own path it is.
     Open {
@@ -98,6 +109,11 @@ pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> 
             Err(response) => Routed::Respond(*response),
         };
     }
+    match hook_at(head, rules.feeds) {
+        Some(Ok(hook)) => return Routed::Hook(Box::new(hook)),
+        Some(Err(response)) => return Routed::Respond(response),
+        None => {}
+    }
     let is_read = ["GET", "HEAD"].contains(&head.method);
     if head.path == METRICS_PATH {
         return match may_read_metrics(head, rules) {
@@ -127,7 +143,7 @@ fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> {
         return Some(response.with("Cache-Control", "no-store"));
     }
     if head.path == "/readyz" {
-        return Some(readyz(rules.readiness).with("Cache-Control", "no-store"));
+        return Some(readyz(rules).with("Cache-Control", "no-store"));
     }
     if head.path == openapi::PATH {
         let status = if has_it(head, &openapi::TAG) { Status::NotModified } else { Status::Ok };
@@ -188,11 +204,25 @@ fn healthz(is_open: bool) -> String {
     writer.finish()
 }
 
-fn readyz(readiness: Readiness) -> Response {
-    match readiness.refusal() {
-        Some(refusal) => refusal.into(),
-        None => Response::new(Status::Ok, "application/json", b"{\"status\":\"ready\"}".as_slice()),
+/// Whether the server is ready, and which streams' sources are down.
+fn readyz(rules: Rules<'_>) -> Response {
+    if let Some(refusal) = rules.readiness.refusal() {
+        return refusal.into();
     }
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("status", "ready");
+        let mut down = rules.sources.down().take(READINESS_STREAMS_MAX).peekable();
+        if down.peek().is_some() {
+            w.array("down", down, |w, (stream, count)| {
+                w.object(|w| {
+                    w.text("stream", stream);
+                    w.number("sources", count as u64);
+                });
+            });
+        }
+    });
+    Response::new(Status::Ok, "application/json", writer.finish().into_bytes())
 }
 
 impl Readiness {
@@ -207,6 +237,7 @@ impl Readiness {
             Readiness::Ready => return None,
             Readiness::Stopping => "the server stops",
             Readiness::StoreRefuses => "the store refuses to write",
+            Readiness::SourceDown => "the source of a stream that is required is down",
         };
         let mut refusal = Refusal::new(Status::ServiceUnavailable, "unavailable", message);
         refusal.fields = &[("Retry-After", "1")];
@@ -262,12 +293,15 @@ fn is_open_host(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Limits;
     use crate::base::limits::TOKENS_PER_REQUEST_MAX;
     use crate::server::auth::{Claims, Expected, Keys, Secret};
+    use std::sync::LazyLock;
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
     fn rules<'a>(verifier: &'a Verifier, allowed_origins: &'a [String]) -> Rules<'a> {
+        static SOURCES: LazyLock<Sources> = LazyLock::new(|| Sources::new(&Limits::default()));
         let readiness = Readiness::Ready;
         Rules {
             verifier,
@@ -278,6 +312,8 @@ mod tests {
             lets_guests_in: false,
             readiness,
             are_metrics_public: false,
+            feeds: &[],
+            sources: &SOURCES,
         }
     }
 
@@ -318,7 +354,7 @@ mod tests {
         let rules = rules(&verifier, &allowed_origins);
         match route(&head, rules) {
             Routed::Respond(response) => (response.status.line()[..3].to_owned(), None),
-            Routed::Call(_) => panic!("a call of the API"),
+            Routed::Call(_) | Routed::Hook(_) => panic!("a call"),
             Routed::Metrics => ("200".to_owned(), None),
             Routed::Open { upgrade, protocol, identity, .. } => {
                 let head = String::from_utf8(upgrade.accept(protocol, None).answer).unwrap();

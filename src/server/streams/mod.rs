@@ -9,5 +9,5 @@ mod watch;
 
 pub(super) use dispatch::largest_binary;
 pub(super) use encode::{event, info, newest, stream, subscribed, subscriber, unsubscribed};
-pub(super) use path::{path_fault, stream_at};
+pub(super) use path::{path_fault, stream_at, stream_of};
 pub(super) use watch::{guest, too_many_guests};

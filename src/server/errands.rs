@@ -1,0 +1,40 @@
+//! What the application's backend is asked for, and where what came of it goes.
+
+use super::backend::{JobId, JobResult};
+use super::chat::Chat;
+use super::web::Net;
+use crate::base::StreamId;
+use crate::store::Backend;
+
+/// What a job is for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// The data of a stream.
+    Poll(StreamId),
+}
+
+impl<S: Backend> Chat<S> {
+    /// Takes what came of jobs, and begins what is due.
+    pub(super) fn run_errands(&mut self, net: &mut Net<'_>) {
+        let now = net.now();
+        let outcomes = std::mem::take(&mut self.shared.queue().outcomes);
+        for (id, outcome) in outcomes {
+            if let Some((purpose, outcome)) = self.outbound.came(now, id, outcome) {
+                self.errand_done(net, id, purpose, outcome);
+            }
+        }
+        for (id, purpose, failure) in self.outbound.go_on(now) {
+            self.errand_done(net, id, purpose, Err(failure));
+        }
+        if let Some(at) = self.outbound.next_due() {
+            net.wake_at(at);
+        }
+        self.ask_sources(net);
+    }
+
+    fn errand_done(&mut self, net: &mut Net<'_>, id: JobId, purpose: Purpose, outcome: JobResult) {
+        match purpose {
+            Purpose::Poll(stream) => self.poll_came(net, &stream, id, outcome),
+        }
+    }
+}
