@@ -187,6 +187,16 @@ pub const SOURCE_BYTES_MAX: usize = 1024 * 1024;
 pub const POLL_LINGER_MS: u64 = 1_000;
 /// Streams whose source is down that `/readyz` names.
 pub const READINESS_STREAMS_MAX: usize = 100;
+/// Handlers that a configuration declares: a type is looked for among all.
+pub const HANDLERS_MAX: usize = 100;
+/// Types of a handler.
+pub const HANDLER_TYPES_MAX: usize = 100;
+/// How long a handler may be waited for at most, in ms.
+pub const HANDLER_TIMEOUT_MS_MAX: u32 = 60_000;
+/// Requests of a handler that may be under way at most.
+pub const HANDLER_CONCURRENCY_MAX: u32 = 1_024;
+/// What a handler's answer may be set to at most, in bytes: it is a reply, which no outbox refuses.
+pub const HANDLER_ANSWER_BYTES_MAX: u32 = 1024 * 1024;
 /// What is polled and waits for a thread; one more fails.
 pub const POLLS_WAITING_MAX: usize = 1_024;
 /// How long a thread for the application's backend waits for something to do before it ends.

@@ -11,6 +11,7 @@ use super::handler::Registered;
 use super::http::{Rates, Readiness, Routed, Rules, route};
 use super::json::Writer;
 use super::metrics::Counters;
+use super::remote::Remotes;
 use super::session::{Arriving, Known, Phase, Session};
 use super::shared::Shared;
 use super::sources::Sources;
@@ -64,6 +65,8 @@ pub struct Chat<S = Store> {
     pub(super) rates: Rates,
     /// What feeds streams beside clients.
     pub(super) sources: Sources,
+    /// Handlers of requests at the application's backend.
+    pub(super) remotes: Remotes,
     /// What the application's backend was asked for.
     pub(super) outbound: Outbound<Purpose>,
     /// When the store last refused to write, if it has taken nothing since.
@@ -139,6 +142,7 @@ impl<S: Backend> Chat<S> {
         (rates, outbound): (Rates, Outbound<Purpose>),
     ) -> Chat<S> {
         let sources = Sources::new(&config.limits);
+        let remotes = Remotes::new(&config.limits, &config.handlers);
         let largest_binary = largest_binary(&config.streams);
         Chat {
             verifier,
@@ -156,6 +160,7 @@ impl<S: Backend> Chat<S> {
             next_call: 0,
             rates,
             sources,
+            remotes,
             outbound,
             store_refused: None,
             counters: Counters::default(),

@@ -5,7 +5,7 @@ use super::chat::{BAD_CLIENT, Chat, RATE};
 use super::encode::{self, ErrorDetail};
 use super::handler::{Access, Asking, Call, Caller, Reply};
 use super::json::Writer;
-use super::request::{ADMIN_PREFIX, Envelope, Fault, OF_A_CONNECTION, TYPES};
+use super::request::{ADMIN_PREFIX, Envelope, Fault, OF_A_CONNECTION, OF_GUESTS, TYPES};
 use super::streams::stream;
 use super::web::{Message, Net};
 use crate::base::limits::REVOCATIONS_MAX;
@@ -124,21 +124,19 @@ impl<S: Backend> Chat<S> {
         let is_admin = person.as_ref().is_some_and(|person| person.is_admin);
         if let Some(handler) = self.handlers.get(envelope.kind.as_ref()) {
             let handler = handler.clone();
-            let refused = match (handler.access, is_known) {
-                (Access::Public, _) => None,
-                (Access::User | Access::Admin, false) => {
-                    Some(("unauthorized", "say who you are, first"))
-                }
-                (Access::User, true) => None,
-                (Access::Admin, true) if is_admin => None,
-                (Access::Admin, true) => Some(("forbidden", "this is for admins")),
-            };
-            match refused {
+            match refused(handler.access, is_known, is_admin) {
                 Some((code, message)) => self.refuse(net, origin, code, message),
                 None => {
                     let person = person.filter(|person| !person.is_guest);
                     self.call_handler(net, origin, person, envelope, &handler.run);
                 }
+            }
+            return;
+        }
+        if let Some(handler) = self.remotes.find(&envelope.kind) {
+            match refused(handler.access, is_known, is_admin) {
+                Some((code, message)) => self.refuse(net, origin, code, message),
+                None => self.call_remote(net, origin, person.as_ref(), envelope, &handler),
             }
             return;
         }
@@ -268,14 +266,17 @@ impl<S: Backend> Chat<S> {
 
     /// The types of requests that somebody may send: the wire's, and those of handlers.
     fn types(&self, person: Option<&Person>) -> Vec<&str> {
-        let may_call = |access: Access| match access {
-            Access::Public => true,
-            Access::User => person.is_some_and(|person| !person.is_guest),
-            Access::Admin => person.is_some_and(|person| person.is_admin),
-        };
+        let is_known = person.is_some_and(|person| !person.is_guest);
+        let is_admin = person.is_some_and(|person| person.is_admin);
+        let may_call = |access: Access| refused(access, is_known, is_admin).is_none();
         let own = self.handlers.iter().filter(|(_, handler)| may_call(handler.access));
-        let mut types: Vec<&str> =
-            own.map(|(kind, _)| kind.as_str()).chain(TYPES.iter().copied()).collect();
+        let remote = self.remotes.declared().filter(|handler| may_call(handler.access));
+        let remote = remote.flat_map(|handler| &handler.types).map(AsRef::as_ref);
+        let mut types: Vec<&str> = own.map(|(kind, _)| kind.as_str()).chain(remote).collect();
+        types.extend(TYPES.iter().copied().filter(|kind| match kind.strip_prefix(ADMIN_PREFIX) {
+            Some(_) => is_admin,
+            None => is_known || OF_GUESTS.contains(kind),
+        }));
         types.sort_unstable();
         types.dedup();
         types
@@ -393,6 +394,16 @@ impl<S: Backend> Chat<S> {
         } else {
             self.arm(net, conn);
         }
+    }
+}
+
+/// Why somebody may not call a handler, if they may not.
+fn refused(access: Access, is_known: bool, is_admin: bool) -> Option<(&'static str, &'static str)> {
+    match (access, is_known) {
+        (Access::Public, _) | (Access::User, true) => None,
+        (Access::User | Access::Admin, false) => Some(("unauthorized", "say who you are, first")),
+        (Access::Admin, true) if is_admin => None,
+        (Access::Admin, true) => Some(("forbidden", "this is for admins")),
     }
 }
 

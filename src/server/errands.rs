@@ -2,6 +2,7 @@
 
 use super::backend::{JobId, JobResult};
 use super::chat::Chat;
+use super::remote::RemoteCall;
 use super::web::Net;
 use crate::base::StreamId;
 use crate::store::Backend;
@@ -11,6 +12,8 @@ use crate::store::Backend;
 pub(super) enum Purpose {
     /// The data of a stream.
     Poll(StreamId),
+    /// A request of a client.
+    Remote(RemoteCall),
 }
 
 impl<S: Backend> Chat<S> {
@@ -35,6 +38,7 @@ impl<S: Backend> Chat<S> {
     fn errand_done(&mut self, net: &mut Net<'_>, id: JobId, purpose: Purpose, outcome: JobResult) {
         match purpose {
             Purpose::Poll(stream) => self.poll_came(net, &stream, id, outcome),
+            Purpose::Remote(call) => self.remote_came(net, call, outcome),
         }
     }
 }

@@ -10,7 +10,6 @@ mod apply;
 #[cfg(feature = "server")]
 pub mod auth;
 #[cfg(feature = "server")]
-#[allow(dead_code, unused_imports)] // Until something is called.
 mod backend;
 #[cfg(feature = "server")]
 mod calls;
@@ -43,7 +42,11 @@ mod metrics;
 #[cfg(feature = "server")]
 mod reload;
 #[cfg(feature = "server")]
+mod remote;
+#[cfg(feature = "server")]
 pub mod request;
+#[cfg(feature = "server")]
+mod request_types;
 #[cfg(feature = "server")]
 mod revoke;
 #[cfg(feature = "server")]

@@ -127,6 +127,7 @@ impl<S: Backend> Chat<S> {
         self.shared.set_limits(&config.limits);
         net.set_limits(&config.limits);
         self.largest_binary = largest_binary(&config.streams);
+        self.remotes.declare(&config.limits, &config.handlers);
         self.outbound.reconfigure(&config.limits);
         self.config = config;
         self.declare_sources(net);

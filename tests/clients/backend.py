@@ -62,8 +62,12 @@ class Backend:
             def log_message(self, *_):
                 pass
 
-        self._server = ThreadingHTTPServer((HOST, 0), Handler)
-        self._server.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            #: Tests connect many times at once.
+            request_queue_size = 512
+
+        self._server = Server((HOST, 0), Handler)
         self.port = self._server.server_address[1]
         self.url = f"http://{HOST}:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)

@@ -407,7 +407,7 @@ def scene(module_servers):
 
 
 def test_every_request_has_a_row(scene):
-    assert sorted(TABLE) == scene.people["owner"].request("info")["types"]
+    assert sorted(TABLE) == scene.people["admin"].request("info")["types"]
 
 
 @pytest.mark.parametrize("kind", sorted(TABLE))

@@ -85,7 +85,6 @@ impl HookSecret {
     }
 
     /// The signature of a content; `None` if the secret has not been read.
-    #[allow(dead_code)] // Until something is called.
     pub(in crate::server) fn sign(&self, content: &[u8]) -> Option<String> {
         use std::fmt::Write;
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.bytes.as_ref()?);

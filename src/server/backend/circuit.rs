@@ -1,7 +1,7 @@
 //! Whether to ask a backend at all: one that failed again and again is left alone for a while, and then
 //! tried once.
 
-use crate::base::Moment;
+use crate::base::{Limits, Moment};
 
 /// When a circuit opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +10,15 @@ pub(in crate::server) struct CircuitSettings {
     pub(in crate::server) failures: u32,
     /// How long it stays open, in ms.
     pub(in crate::server) open_ms: u64,
+}
+
+impl From<&Limits> for CircuitSettings {
+    fn from(limits: &Limits) -> CircuitSettings {
+        CircuitSettings {
+            failures: limits.backend_circuit_failures,
+            open_ms: limits.backend_circuit_open_ms,
+        }
+    }
 }
 
 /// A circuit. Who wants to ask takes a [`Pass`], and gives it back with what came of it.

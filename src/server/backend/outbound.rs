@@ -68,14 +68,14 @@ impl<P> Outbound<P> {
     /// Begins a job; what failed is tried again, unless it is a trial.
     ///
     /// # Errors
-    /// [`Failure::Full`], [`Failure::Stopped`]: nothing was begun.
+    /// [`Failure::Full`], [`Failure::Stopped`]: nothing was begun, and the purpose comes back.
     pub(in crate::server) fn poll(
         &mut self,
         task: Task,
         (timeout_ms, bytes_max): (u64, usize),
         is_trial: bool,
         purpose: P,
-    ) -> Result<JobId, Failure> {
+    ) -> Result<JobId, (P, Failure)> {
         let retries = if is_trial { Retries::Never } else { Retries::Always };
         let task = Arc::new(task);
         self.begin(Sent { purpose, task, timeout_ms, bytes_max, failures: 0, retries })
@@ -85,22 +85,25 @@ impl<P> Outbound<P> {
     /// of is tried again.
     ///
     /// # Errors
-    /// [`Failure::Full`], [`Failure::Stopped`]: nothing was begun.
+    /// As of [`Outbound::poll`].
     pub(in crate::server) fn call(
         &mut self,
         now: Moment,
         task: Task,
         (timeout_ms, bytes_max): (u64, usize),
         purpose: P,
-    ) -> Result<JobId, Failure> {
+    ) -> Result<JobId, (P, Failure)> {
         let retries = Retries::Unheard { until: now.plus_millis(timeout_ms) };
         let task = Arc::new(task);
         self.begin(Sent { purpose, task, timeout_ms, bytes_max, failures: 0, retries })
     }
 
-    fn begin(&mut self, sent: Sent<P>) -> Result<JobId, Failure> {
+    fn begin(&mut self, sent: Sent<P>) -> Result<JobId, (P, Failure)> {
         let id = JobId(self.last_id + 1);
-        self.pool(&sent).submit(id, Arc::clone(&sent.task), (sent.timeout_ms, sent.bytes_max))?;
+        let (task, bounds) = (Arc::clone(&sent.task), (sent.timeout_ms, sent.bytes_max));
+        if let Err(failure) = self.pool(&sent).submit(id, task, bounds) {
+            return Err((sent.purpose, failure));
+        }
         self.last_id += 1;
         self.sent.insert(id, sent);
         Ok(id)
@@ -165,12 +168,6 @@ impl<P> Outbound<P> {
     /// When something is to be tried again.
     pub(in crate::server) fn next_due(&self) -> Option<Moment> {
         self.due.first().map(|(at, _)| *at)
-    }
-
-    /// Nobody waits for a job any more: it is not tried again, and what comes of it reaches nobody.
-    pub(in crate::server) fn forget(&mut self, id: JobId) -> Option<P> {
-        // Its time to be tried again finds nothing.
-        self.sent.remove(&id).map(|sent| sent.purpose)
     }
 
     /// Takes no more jobs, and ends programs that run. It waits for those, and not for long.
@@ -267,8 +264,6 @@ mod tests {
         let id = outbound.call(now, request(), (1_000, 10), 2).unwrap();
         let over = outbound.came(now, id, Err(Failure::Timeout));
         assert_eq!(over.map(|(purpose, _)| purpose), Some(2), "it may have been heard");
-        let id = outbound.call(now, request(), (1_000, 10), 3).unwrap();
-        assert_eq!(outbound.forget(id), Some(3));
-        assert!(outbound.came(now, id, unheard()).is_none(), "nobody waits any more");
+        assert!(outbound.came(now, id, unheard()).is_none(), "it is over");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::error::ConfigError;
 use super::feed::Feed;
+use super::handlers::{self, BackendHandler};
 use super::key::{Given, Key};
 use super::keys::{find, keys, nearest};
 use super::streams;
@@ -57,6 +58,8 @@ pub struct Config {
     pub streams: Vec<Declaration>,
     /// What feeds some of them beside clients and the embedding program.
     pub feeds: Vec<Feed>,
+    /// Types of requests that the application's backend answers, in the order in which one is looked for.
+    pub handlers: Vec<BackendHandler>,
     /// What is logged, as `info,parlor::store=debug`. It is for the program that sets a logger, as
     /// `parlor` does; the library itself sets none.
     pub log_level: String,
@@ -107,6 +110,7 @@ impl Config {
             retention: Retentions::default(),
             streams: Vec::new(),
             feeds: Vec::new(),
+            handlers: Vec::new(),
             log_level: "info".to_owned(),
             limits: Limits::default(),
         }
@@ -147,6 +151,9 @@ impl Config {
         let of_hooks = self.feeds.iter_mut().filter_map(|feed| feed.webhook.as_mut());
         for webhook in of_hooks {
             webhook.secret.read()?;
+        }
+        for secret in self.handlers.iter_mut().filter_map(|handler| handler.secret.as_mut()) {
+            secret.read()?;
         }
         Ok(())
     }
@@ -205,6 +212,7 @@ impl Config {
             found.push(ConfigError::NoData);
         }
         found.extend(streams::contradictions(&self.streams, &self.feeds));
+        found.extend(handlers::contradictions(&self.handlers));
         // An embedding program sets them without `set`.
         let outside = keys().iter().filter(|key| !key.is_within(self));
         found.extend(

@@ -6,7 +6,7 @@ use super::key::{
     Key, Kind,
 };
 use super::retention::{self, kept, kept_text};
-use super::{streams, suggest};
+use super::{handlers, streams, suggest};
 use crate::hub::Scope;
 use crate::server::auth::KeyFile;
 use crate::store::Place;
@@ -243,6 +243,12 @@ const KEYS: &[Key] = &[
         effect: Live,
         about: "Streams: named sources of updates that people only watch (docs/streams.md).",
         kind: Kind::Section(streams::STREAMS),
+    },
+    Key {
+        name: "handlers",
+        effect: Live,
+        about: "Types of requests that the application's backend answers over HTTP (docs/handlers.md).",
+        kind: Kind::Section(handlers::HANDLERS),
     },
     flag!("compression.enabled", Restart, compression.enabled,
         "Whether messages are compressed for clients that offer it (permessage-deflate, RFC 7692)."),

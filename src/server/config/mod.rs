@@ -11,6 +11,7 @@ mod error;
 mod example;
 mod feed;
 mod file;
+mod handlers;
 mod key;
 mod keys;
 mod origin;
@@ -26,6 +27,7 @@ pub use environment::{ADMIN_TOKEN_VARIABLE, CONFIG_VARIABLE, SECRET_VARIABLE, va
 pub use error::{ConfigError, ConfigFault, ConfigFaults};
 pub use example::{example, keys_and_defaults};
 pub use feed::{Feed, Poll, Target, Webhook};
+pub use handlers::BackendHandler;
 pub use key::{Effect, Given, Key};
 pub use keys::keys;
 pub use origin::{Origin, Origins};

@@ -22,6 +22,7 @@ pub(super) const STREAMS: Section = Section {
             max_rate_ceiling, max_bytes, members, path, type, url, command, every_ms, timeout_ms, pointer, \
             webhook, required; elsewhere the same as an inline table of TOML",
     example: "\"sensor:{id}\" = { keep = 100, publish = true, read = \"public\" }",
+    is_list: false,
     read,
     write: lines,
     get: |config| {

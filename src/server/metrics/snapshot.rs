@@ -6,6 +6,7 @@ use crate::base::{LoopCounters, StoreCounters, Timestamp};
 use crate::hub::Counts;
 use crate::protocol::handshake::{Response, Status};
 use crate::server::chat::Chat;
+use crate::server::remote::RemoteMetrics;
 use crate::server::sources::SourceMetrics;
 use crate::server::web::{Net, WebCounters};
 use crate::store::Backend;
@@ -31,6 +32,7 @@ struct Snapshot {
     waiting_at_store: u64,
     uptime_ms: u64,
     sources: Vec<SourceMetrics>,
+    remotes: Vec<RemoteMetrics>,
     /// How old the newest event is of each declared stream that had one, in ms.
     ages_ms: Vec<(String, u64)>,
 }
@@ -49,6 +51,7 @@ impl<S: Backend> Chat<S> {
             waiting_at_store: self.at_store as u64,
             uptime_ms: net.now().millis_since(self.started),
             sources: self.sources.metrics(),
+            remotes: self.remotes.metrics(),
             ages_ms: self.stream_ages_ms(net.timestamp()),
         };
         let body = snapshot.text().into_bytes();
@@ -225,6 +228,32 @@ impl Snapshot {
         )
     }
 
+    fn remotes(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        if self.remotes.is_empty() {
+            return Ok(());
+        }
+        let of_one = |one: &RemoteMetrics| ("handler", one.handler.clone());
+        let outcomes = self.remotes.iter().flat_map(|one| {
+            let labels = |outcome: &str| [of_one(one), ("outcome", outcome.to_owned())];
+            one.outcomes.map(|(outcome, count)| (labels(outcome), count))
+        });
+        page.counters(
+            "handler_requests",
+            "Requests for the application's backend, by the first type of their handler and what became of them.",
+            outcomes,
+        )?;
+        page.gauges(
+            "handler_requests_under_way",
+            "Those that wait for an answer.",
+            self.remotes.iter().map(|one| ([of_one(one)], one.under_way)),
+        )?;
+        page.gauges(
+            "handler_down",
+            "1 while a handler is left alone, as its backend has failed again and again.",
+            self.remotes.iter().map(|one| ([of_one(one)], one.is_down.into())),
+        )
+    }
+
     fn store(&self, page: &mut Page<'_>) -> Result<(), Error> {
         let StoreCounters { batches, commits, failures, pages } = &self.of_store;
         page.gauge(
@@ -279,6 +308,7 @@ impl Collector for Snapshot {
         self.traffic(page)?;
         self.state(page)?;
         self.sources(page)?;
+        self.remotes(page)?;
         self.store(page)?;
         self.process(page)
     }
@@ -317,7 +347,8 @@ mod tests {
         let states = [("running", 1), ("paused", 0), ("open", 0), ("half-open", 0)];
         let source = SourceMetrics { states, ..SourceMetrics::default() };
         let ages_ms = vec![(String::new(), 1)];
-        let snapshot = Snapshot { sources: vec![source], ages_ms, ..Snapshot::default() };
+        let remotes = vec![RemoteMetrics::default()];
+        let snapshot = Snapshot { sources: vec![source], remotes, ages_ms, ..Snapshot::default() };
         let rows = rows(&snapshot.text());
         assert!(rows.len() > 20, "{rows:?}");
         let document = include_str!("../../../docs/operations.md");

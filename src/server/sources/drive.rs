@@ -29,7 +29,7 @@ impl<S: Backend> Chat<S> {
             let purpose = Purpose::Poll(stream.clone());
             match self.outbound.poll(task, bounds, pass.is_trial, purpose) {
                 Ok(id) => self.sources.began(now, &stream, id, pass),
-                Err(failure) => self.sources.not_begun(now, &stream, &pass, &failure),
+                Err((_, failure)) => self.sources.not_begun(now, &stream, &pass, &failure),
             }
         }
         if let Some(at) = self.sources.next_due() {

@@ -49,7 +49,7 @@ impl Sources {
             feeds: BTreeMap::new(),
             polled: BTreeMap::new(),
             due: BTreeSet::new(),
-            settings: circuit_settings(limits),
+            settings: CircuitSettings::from(limits),
             down: BTreeMap::new(),
         }
     }
@@ -63,7 +63,7 @@ impl Sources {
         feeds: &[Feed],
         streams: &[Declaration],
     ) {
-        self.settings = circuit_settings(limits);
+        self.settings = CircuitSettings::from(limits);
         let mut before = std::mem::take(&mut self.feeds);
         for feed in feeds {
             let name: Arc<str> = feed.pattern.as_str().into();
@@ -391,13 +391,6 @@ impl Sources {
             running.refused += 1;
             running.last_error = Some(why.into());
         }
-    }
-}
-
-fn circuit_settings(limits: &Limits) -> CircuitSettings {
-    CircuitSettings {
-        failures: limits.backend_circuit_failures,
-        open_ms: limits.backend_circuit_open_ms,
     }
 }
 
