@@ -5,7 +5,9 @@ use parlor::base::{ConnId, Outbox, StreamId};
 use parlor::protocol::handshake::client::{ClientHandshake, Request};
 use parlor::protocol::{Endpoint, EndpointLimits, Event, MaskKeys, Message, Received};
 use parlor::server::auth::{Claims, Secret};
-use parlor::server::{Access, Config, Handle, HandleError, ReloadError, Running, Server};
+use parlor::server::{
+    Access, Authenticate, Config, Denied, Handle, HandleError, Proof, ReloadError, Running, Server,
+};
 use parlor::store::Place;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -637,4 +639,62 @@ fn a_function_is_polled_for_a_stream_and_told_when_it_has_changed() {
     }
     handle.stop().unwrap();
     server.join().unwrap();
+}
+
+#[test]
+fn a_function_says_who_sends_a_request_where_no_token_does() {
+    let mut config = config();
+    config.secret = Some(Secret::new(&[b'k'; 32]).unwrap());
+    config.authenticate = Some(Authenticate::new(|head| match head.query("as").as_deref() {
+        None => Ok(None),
+        Some("nobody") => Err(Denied::Unauthorized),
+        Some("banned") => Err(Denied::Forbidden),
+        Some("wrong") => Ok(Some(Proof::user("a b"))),
+        Some(name) => {
+            assert!(head.address().is_loopback() && head.method() == "GET");
+            assert_eq!(head.fields("HOST").count(), 1);
+            let admin = name == "boss";
+            Ok(Some(Proof { name: Some("N".into()), admin, ..Proof::user(name) }))
+        }
+    }));
+    assert!(!config.is_open());
+    let server = Server::start(config).unwrap();
+    let mut ada = Client::connect(&server, "/ws?as=ada");
+    let hello = ada.wait_for_type("hello");
+    assert_eq!(hello["payload"]["user"], json!({ "id": "ada", "name": "N", "admin": false }));
+    let mut boss = Client::connect(&server, "/ws?as=boss");
+    assert_eq!(boss.wait_for_type("hello")["payload"]["user"]["admin"], true);
+    let claims = json!({ "sub": "eve", "exp": 4_000_000_000_u64 });
+    let claims: Claims = serde_json::from_value(claims).unwrap();
+    let token = Secret::new(&[b'k'; 32]).unwrap().sign(&claims).unwrap();
+    let mut eve = Client::connect(&server, &format!("/ws?as=ada&token={token}"));
+    assert_eq!(eve.wait_for_type("hello")["payload"]["user"]["id"], "eve", "a token goes before");
+    for (target, status) in [
+        ("/ws?as=nobody", "401"),
+        ("/ws?as=banned", "403"),
+        ("/ws?as=wrong", "503"),
+        ("/api/v1/info?as=nobody", "401"),
+        ("/api/v1/info?as=ada", "200"),
+        ("/metrics?as=ada", "403"),
+        ("/metrics?as=boss", "200"),
+        ("/api/v1/info", "401"),
+        ("/healthz?as=nobody", "200"),
+    ] {
+        assert_eq!(status_of(&server, target), status, "{target}");
+    }
+    stop(server);
+}
+
+/// The status of a request, which asks for a WebSocket if its path is that.
+fn status_of(server: &Running, target: &str) -> String {
+    let mut stream = TcpStream::connect(server.local_addr()).unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
+    let upgrade = "Upgrade: websocket\r\nConnection: Upgrade, close\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let more = if target.starts_with("/ws") { upgrade } else { "Connection: close\r\n" };
+    let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap_or_default().to_owned()
 }

@@ -199,6 +199,9 @@ pub const HANDLER_CONCURRENCY_MAX: u32 = 1_024;
 pub const HANDLER_ANSWER_BYTES_MAX: u32 = 1024 * 1024;
 /// What is polled and waits for a thread; one more fails.
 pub const POLLS_WAITING_MAX: usize = 1_024;
+/// Requests that wait for a thread to ask `auth.url` who sends them; one more is 503. With their contents
+/// they are bounded by their connections.
+pub const PROOFS_WAITING_MAX: usize = 1_024;
 /// How long a thread for the application's backend waits for something to do before it ends.
 pub const BACKEND_THREAD_IDLE_MS: u64 = 10_000;
 /// How long a connection to the backend is kept for the next request.
@@ -327,6 +330,10 @@ pub struct Limits {
     pub backend_poll_threads: u32,
     /// Threads that ask the application's backend what somebody waits for.
     pub backend_call_threads: u32,
+    /// Threads that ask who sends requests.
+    pub auth_url_threads: u32,
+    /// How long an answer to that is waited for, in ms.
+    pub auth_url_timeout_ms: u64,
     /// How often what failed is tried again.
     pub backend_retries: u32,
     /// The longest wait before it is tried again for the first time, in ms; then twice that.
@@ -390,6 +397,8 @@ impl Default for Limits {
             presence_window_ms: 250,
             backend_poll_threads: 8,
             backend_call_threads: 32,
+            auth_url_threads: 16,
+            auth_url_timeout_ms: 5_000,
             backend_retries: 3,
             backend_backoff_ms: 100,
             backend_circuit_failures: 10,

@@ -8,9 +8,10 @@ use super::drain::{Stopping, restarting};
 use super::encode;
 use super::errands::Purpose;
 use super::handler::Registered;
-use super::http::{Rates, Readiness, Routed, Rules, route};
+use super::http::{Rates, Readiness, Routed, Rules, route, shared_with};
 use super::json::Writer;
 use super::metrics::Counters;
+use super::proof::{Asked, Proofs};
 use super::remote::Remotes;
 use super::session::{Arriving, Known, Phase, Session};
 use super::shared::Shared;
@@ -65,6 +66,8 @@ pub struct Chat<S = Store> {
     pub(super) rates: Rates,
     /// What feeds streams beside clients.
     pub(super) sources: Sources,
+    /// Who sends requests, where tokens do not say it.
+    pub(super) proofs: Proofs,
     /// Handlers of requests at the application's backend.
     pub(super) remotes: Remotes,
     /// What the application's backend was asked for.
@@ -100,6 +103,7 @@ impl<S: Backend> Chat<S> {
         seed: u64,
     ) -> Web<Chat<S>> {
         let mut verifier = Verifier::new(keys, config.expected());
+        verifier.set_others(config.authenticate.is_some() || config.auth_url.is_some());
         for revocation in &snapshot.revocations {
             verifier.revocations_mut().insert(revocation);
         }
@@ -160,6 +164,7 @@ impl<S: Backend> Chat<S> {
             next_call: 0,
             rates,
             sources,
+            proofs: Proofs::default(),
             remotes,
             outbound,
             store_refused: None,
@@ -234,7 +239,7 @@ impl<S: Backend> Chat<S> {
         w.array("invites", invites, |w, invite| w.object(|w| encode::invite(w, invite)));
     }
 
-    fn rules(&self, net: &Net<'_>) -> Rules<'_> {
+    pub(super) fn rules(&self, net: &Net<'_>) -> Rules<'_> {
         let refused_lately = |at: Moment| net.now().millis_since(at) < STORE_REFUSED_MS;
         let readiness = match (self.stopping, self.store_refused) {
             (Some(_), _) => Readiness::Stopping,
@@ -251,6 +256,7 @@ impl<S: Backend> Chat<S> {
             lets_guests_in: self.config.lets_guests_in,
             readiness,
             are_metrics_public: self.config.metrics_public,
+            proven: None,
             feeds: &self.config.feeds,
             sources: &self.sources,
         }
@@ -283,7 +289,14 @@ impl<S: Backend> Chat<S> {
 impl<S: Backend> Application for Chat<S> {
     fn request(&mut self, net: &mut Net<'_>, exchange: Exchange, request: &Request<'_>) -> Answer {
         let conn = exchange.conn();
-        let (answer, opening) = match route(request.head, self.rules(net)) {
+        let proven = match self.prove(net, exchange, request) {
+            Asked::NotNeeded => None,
+            Asked::Is(identity) => Some(identity),
+            Asked::Refuse(response) => return Answer::Respond(shared_with(response, None)),
+            Asked::Waits => return Answer::Again,
+        };
+        let rules = Rules { proven: proven.as_deref(), ..self.rules(net) };
+        let (answer, opening) = match route(request.head, rules) {
             Routed::Respond(response) => return Answer::Respond(response),
             Routed::Metrics => return Answer::Respond(self.metrics(net)),
             Routed::Call(call) => return self.call(net, exchange, request, &call),
@@ -319,7 +332,11 @@ impl<S: Backend> Application for Chat<S> {
         _: IpAddr,
         head: &RequestHead<'_>,
     ) -> Option<Response> {
-        // Nobody's content is waited for but of those who may make a call.
+        // Nobody's content is waited for but of those who may make a call; who that is may be found out only
+        // when it is here.
+        if self.shows_proof(head) && self.may_ask_for(net, head) {
+            return None;
+        }
         match route(head, self.rules(net)) {
             Routed::Respond(response) => Some(response),
             Routed::Call(_) | Routed::Hook(_) | Routed::Open { .. } | Routed::Metrics => None,

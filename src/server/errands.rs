@@ -1,9 +1,9 @@
 //! What the application's backend is asked for, and where what came of it goes.
 
-use super::backend::{JobId, JobResult};
+use super::backend::{JobId, JobResult, Pass};
 use super::chat::Chat;
 use super::remote::RemoteCall;
-use super::web::Net;
+use super::web::{Exchange, Net};
 use crate::base::StreamId;
 use crate::store::Backend;
 
@@ -14,12 +14,15 @@ pub(super) enum Purpose {
     Poll(StreamId),
     /// A request of a client.
     Remote(RemoteCall),
+    /// Who sends a request.
+    Proof { exchange: Exchange, pass: Pass },
 }
 
 impl<S: Backend> Chat<S> {
     /// Takes what came of jobs, and begins what is due.
     pub(super) fn run_errands(&mut self, net: &mut Net<'_>) {
         let now = net.now();
+        self.forget_proofs();
         let outcomes = std::mem::take(&mut self.shared.queue().outcomes);
         for (id, outcome) in outcomes {
             if let Some((purpose, outcome)) = self.outbound.came(now, id, outcome) {
@@ -39,6 +42,7 @@ impl<S: Backend> Chat<S> {
         match purpose {
             Purpose::Poll(stream) => self.poll_came(net, &stream, id, outcome),
             Purpose::Remote(call) => self.remote_came(net, call, outcome),
+            Purpose::Proof { exchange, pass } => self.proof_came(net, exchange, &pass, outcome),
         }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) mod json;
 #[cfg(feature = "server")]
 mod metrics;
 #[cfg(feature = "server")]
+pub mod proof;
+#[cfg(feature = "server")]
 mod reload;
 #[cfg(feature = "server")]
 mod remote;
@@ -75,6 +77,8 @@ pub use config::{Config, ConfigError};
 pub use handle::{Handle, HandleError, Stopper};
 #[cfg(feature = "server")]
 pub use handler::{Access, Call, Caller, Reply};
+#[cfg(feature = "server")]
+pub use proof::{Authenticate, Denied, Head, Proof};
 #[cfg(feature = "server")]
 pub use reload::{Change, ReloadError, Reloaded, Reloader};
 #[cfg(feature = "server")]

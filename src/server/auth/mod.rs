@@ -32,4 +32,5 @@ pub use revocations::Revocations;
 pub use secret::{SECRET_BYTES_MIN, Secret};
 pub use signing_key::{SignError, SigningKey};
 pub use token_error::TokenError;
+pub(super) use verifier::Vouched;
 pub use verifier::{Expected, Verifier};

@@ -61,7 +61,7 @@ impl Client {
                     fields: Vec::new(),
                     body: Vec::new(),
                 };
-                let Got::Answer { status, body } = self.call(&request, bounds)? else {
+                let Got::Answer { status, body, .. } = self.call(&request, bounds)? else {
                     return Ok(Got::Nothing);
                 };
                 match status {
@@ -137,8 +137,12 @@ fn agent(tls: TlsConfig) -> Agent {
 
 fn answer(mut response: Response<Body>, bytes_max: usize) -> JobResult {
     let status = response.status().as_u16();
+    let fields = response.headers().iter().filter_map(|(name, value)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    });
+    let fields = fields.collect();
     let body = response.body_mut().with_config().limit(bytes_max as u64).read_to_vec();
-    Ok(Got::Answer { status, body: body.map_err(failure)? })
+    Ok(Got::Answer { status, fields, body: body.map_err(failure)? })
 }
 
 fn failure(error: ureq::Error) -> Failure {

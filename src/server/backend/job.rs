@@ -75,7 +75,7 @@ pub(in crate::server) enum Got {
     /// There are none now (204).
     Nothing,
     /// An answer, whatever its status.
-    Answer { status: u16, body: Vec<u8> },
+    Answer { status: u16, fields: Vec<(String, String)>, body: Vec<u8> },
 }
 
 /// What came of a job, or why nothing did.

@@ -3,7 +3,7 @@
 use super::backoff::Backoff;
 use super::job::{Failure, JobId, JobResult, Task};
 use super::pool::{Finish, Pool};
-use crate::base::limits::POLLS_WAITING_MAX;
+use crate::base::limits::{POLLS_WAITING_MAX, PROOFS_WAITING_MAX};
 use crate::base::{Chance, Limits, Moment};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub(in crate::server) struct Outbound<P> {
     polls: Pool,
     calls: Pool,
+    proofs: Pool,
     last_id: u64,
     sent: BTreeMap<JobId, Sent<P>>,
     /// Those that failed, and when they are tried again.
@@ -30,6 +31,15 @@ struct Sent<P> {
     bytes_max: usize,
     failures: u32,
     retries: Retries,
+    lane: Lane,
+}
+
+/// By which threads a job is done: one kind does not wait for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    Polls,
+    Calls,
+    Proofs,
 }
 
 /// What is tried again.
@@ -49,9 +59,11 @@ impl<P> Outbound<P> {
     pub(in crate::server) fn new(limits: &Limits, finish: Arc<Finish>, seed: u64) -> Outbound<P> {
         let (polls, calls) =
             (limits.backend_poll_threads as usize, limits.backend_call_threads as usize);
+        let proofs = limits.auth_url_threads as usize;
         Outbound {
             polls: Pool::new("parlor-polls", polls, POLLS_WAITING_MAX, Arc::clone(&finish)),
-            calls: Pool::new("parlor-calls", calls, 0, finish),
+            calls: Pool::new("parlor-calls", calls, 0, Arc::clone(&finish)),
+            proofs: Pool::new("parlor-auth", proofs, PROOFS_WAITING_MAX, finish),
             last_id: 0,
             sent: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -77,8 +89,8 @@ impl<P> Outbound<P> {
         purpose: P,
     ) -> Result<JobId, (P, Failure)> {
         let retries = if is_trial { Retries::Never } else { Retries::Always };
-        let task = Arc::new(task);
-        self.begin(Sent { purpose, task, timeout_ms, bytes_max, failures: 0, retries })
+        let (task, lane) = (Arc::new(task), Lane::Polls);
+        self.begin(Sent { purpose, task, timeout_ms, bytes_max, failures: 0, retries, lane })
     }
 
     /// Begins a job that somebody waits for: it is over in `timeout_ms`. Only what the backend has not heard
@@ -94,8 +106,24 @@ impl<P> Outbound<P> {
         purpose: P,
     ) -> Result<JobId, (P, Failure)> {
         let retries = Retries::Unheard { until: now.plus_millis(timeout_ms) };
-        let task = Arc::new(task);
-        self.begin(Sent { purpose, task, timeout_ms, bytes_max, failures: 0, retries })
+        let (task, lane) = (Arc::new(task), Lane::Calls);
+        self.begin(Sent { purpose, task, timeout_ms, bytes_max, failures: 0, retries, lane })
+    }
+
+    /// As [`Outbound::call`], for who sends a request; it may wait for a thread.
+    ///
+    /// # Errors
+    /// As of [`Outbound::poll`].
+    pub(in crate::server) fn prove(
+        &mut self,
+        now: Moment,
+        task: Task,
+        (timeout_ms, bytes_max): (u64, usize),
+        purpose: P,
+    ) -> Result<JobId, (P, Failure)> {
+        let retries = Retries::Unheard { until: now.plus_millis(timeout_ms) };
+        let (task, lane) = (Arc::new(task), Lane::Proofs);
+        self.begin(Sent { purpose, task, timeout_ms, bytes_max, failures: 0, retries, lane })
     }
 
     fn begin(&mut self, sent: Sent<P>) -> Result<JobId, (P, Failure)> {
@@ -110,9 +138,10 @@ impl<P> Outbound<P> {
     }
 
     fn pool(&self, sent: &Sent<P>) -> &Pool {
-        match *sent.task {
-            Task::Poll { .. } => &self.polls,
-            Task::Call(_) => &self.calls,
+        match sent.lane {
+            Lane::Polls => &self.polls,
+            Lane::Calls => &self.calls,
+            Lane::Proofs => &self.proofs,
         }
     }
 
@@ -174,6 +203,7 @@ impl<P> Outbound<P> {
     pub(in crate::server) fn stop(&self) {
         self.polls.stop();
         self.calls.stop();
+        self.proofs.stop();
     }
 }
 

@@ -12,6 +12,7 @@ use crate::hub::{Retentions, Scope, Settings};
 use crate::protocol::deflate::CodecsConfig;
 use crate::server::auth::{AdminToken, Expected, KeyError, KeyFile, KeySources, Secret};
 use crate::server::json::tree;
+use crate::server::proof::Authenticate;
 use crate::store::Place;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,12 @@ pub struct Config {
     pub audience: Option<String>,
     /// Whom tokens must be from (`iss`); none: from anybody.
     pub issuer: Option<String>,
+    /// A function that says who sends a request, where no token does.
+    pub authenticate: Option<Authenticate>,
+    /// The backend that is asked for that, and which fields of the request it is handed.
+    pub auth_url: Option<String>,
+    /// See [`Config::auth_url`]; in lower case.
+    pub auth_url_headers: Vec<String>,
     /// Whether those are let in who do not say who they are: as guests, to what is public.
     pub lets_guests_in: bool,
     /// Origins of web pages that may connect beside the server's own, as `https://example.com`.
@@ -101,6 +108,9 @@ impl Config {
             admin_token_file: None,
             audience: None,
             issuer: None,
+            authenticate: None,
+            auth_url: None,
+            auth_url_headers: vec!["authorization".to_owned(), "cookie".to_owned()],
             lets_guests_in: false,
             allowed_origins: Vec::new(),
             metrics_public: false,
@@ -119,7 +129,7 @@ impl Config {
     /// Whether everybody is who they say.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.key_sources().is_empty()
+        self.key_sources().is_empty() && self.authenticate.is_none() && self.auth_url.is_none()
     }
 
     /// Where the keys come from that tokens are judged by.

@@ -134,20 +134,21 @@ impl FeedMembers {
 /// A URL whose host no placeholder can choose, and without a user's name and password, which would be
 /// shown wherever it is.
 pub(super) fn url(value: &DeValue<'_>) -> Result<Arc<str>, String> {
-    let is_url = |text: &&str| {
-        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-        let authority = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-        let is_host = |host: &str| !host.is_empty() && !host.contains(['{', '}', '@', '\\']);
-        is_plain && text.len() <= URL_BYTES_MAX && authority.is_some_and(is_host)
-    };
-    value.as_str().filter(is_url).map(Arc::from).ok_or_else(|| {
+    value.as_str().filter(|text| is_url(text)).map(Arc::from).ok_or_else(|| {
         format!(
             "url begins with http:// or https:// and a host, without a user and placeholders in that, and \
              has at most {URL_BYTES_MAX} bytes, percent-encoded; not {}",
             described(value)
         )
     })
+}
+
+pub(super) fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let authority = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    let is_host = |host: &str| !host.is_empty() && !host.contains(['{', '}', '@', '\\']);
+    is_plain && text.len() <= URL_BYTES_MAX && authority.is_some_and(is_host)
 }
 
 fn command(value: &DeValue<'_>) -> Result<Vec<Arc<str>>, String> {

@@ -6,9 +6,8 @@ use super::key::{
     Key, Kind,
 };
 use super::retention::{self, kept, kept_text};
-use super::{handlers, streams, suggest};
+use super::{auth, handlers, streams, suggest};
 use crate::hub::Scope;
-use crate::server::auth::KeyFile;
 use crate::store::Place;
 
 /// All keys, in the order in which they are listed.
@@ -180,13 +179,19 @@ const KEYS: &[Key] = &[
          address, it is an error."),
     option!("auth.secret_file", Live, "a file's name, or empty for none", secret_file,
         "A file with the secret that signs tokens (HS256), of at least 32 bytes."),
-    KEY_FILES,
+    auth::KEY_FILES,
     option!("auth.admin_token_file", Restart, "a file's name, or empty for none", admin_token_file,
         "A file with the token of those who run the server, of at least 32 bytes, for calls over HTTP."),
     option!("auth.audience", Live, "a text, or empty for anybody", audience,
         "Whom tokens must be for (aud)."),
     option!("auth.issuer", Live, "a text, or empty for anybody", issuer,
         "Whom tokens must be from (iss)."),
+    auth::AUTH_URL,
+    auth::AUTH_URL_HEADERS,
+    number!("auth.url_timeout_ms", Live, "ms", limits.auth_url_timeout_ms: u64, 1..=60_000,
+        "How long its answer is waited for."),
+    number!("auth.url_threads", Restart, "threads", limits.auth_url_threads: u32, 1..=256,
+        "Threads that ask it."),
     number!("auth.leeway_ms", Live, "ms", limits.auth_leeway_ms: u64, 0,
         "How far a token's times may be off."),
     number!("auth.timeout_ms", Live, "ms", limits.auth_timeout_ms: u64, 1,
@@ -292,21 +297,6 @@ const DATA: Key = Key {
                 ":memory:" => Place::Memory,
                 directory => Place::Directory(directory.into()),
             };
-            Some(())
-        },
-    },
-};
-
-const KEY_FILES: Key = Key {
-    name: "auth.key_files",
-    effect: Live,
-    about: "Files with public keys of those who sign tokens (PEM), or with sets of keys (JWKS).",
-    kind: Kind::List {
-        wants: "a list of files, each FILE or KID=FILE",
-        get: |config| config.key_files.iter().map(KeyFile::to_string).collect(),
-        set: |config, files| {
-            config.key_files =
-                files.iter().map(|file| KeyFile::parse(file)).collect::<Option<_>>()?;
             Some(())
         },
     },

@@ -4,6 +4,7 @@
 //! are read by it, the commented example and the reference are written by it. [`Sources`] puts a
 //! [`Config`] together, and tells of all that is wrong, and where that stands.
 
+mod auth;
 #[allow(clippy::module_inception)]
 mod config;
 mod environment;

@@ -58,6 +58,8 @@ fn every_key_sets_its_own_value_and_no_other() {
             Kind::Text { .. } | Kind::List { .. } | Kind::Section(_) => match key.name {
                 "listen" => "[::1]:1",
                 "data" => ":memory:",
+                "auth.url" => "https://a/b?c",
+                "auth.url_headers" => "cookie,x-a",
                 "http.allowed_origins" => "http://a,https://b:1",
                 "presence.scope" => "rooms",
                 "rooms.create" => "admin",
@@ -128,9 +130,15 @@ fn an_empty_text_takes_a_value_away() {
             continue;
         }
         let mut config = config("127.0.0.1:0");
-        config.set(&format!("{}=a.pem", key.name)).unwrap();
-        assert_eq!(key.shown(&config), "a.pem");
-        assert_eq!(config.is_open(), !["auth.secret_file", "auth.key_files"].contains(&key.name));
+        let value = match key.name {
+            "auth.url" => "http://a/",
+            "auth.url_headers" => "cookie",
+            _ => "a.pem",
+        };
+        config.set(&format!("{}={value}", key.name)).unwrap();
+        assert_eq!(key.shown(&config), value);
+        let ends_open_mode = ["auth.secret_file", "auth.key_files", "auth.url"];
+        assert_eq!(config.is_open(), !ends_open_mode.contains(&key.name));
         config.set(&format!("{}=", key.name)).unwrap();
         assert_eq!(key.shown(&config), "");
         assert!(config.is_open());

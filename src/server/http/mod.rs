@@ -14,5 +14,7 @@ mod status;
 mod streams;
 
 pub(super) use call::HttpCall;
+pub(super) use identity::needs_proof;
+pub(super) use origin::{check_origin, shared_with};
 pub(super) use rates::Rates;
 pub(super) use route::{Readiness, Routed, Rules, route};

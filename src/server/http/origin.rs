@@ -35,7 +35,10 @@ pub(super) fn whence<'b>(
 
 /// A page may connect to the host that it came from, or from an origin that is allowed, and so it may
 /// change something.
-pub(super) fn check_origin(head: &RequestHead<'_>, allowed: &[String]) -> Result<(), Refusal> {
+pub(in crate::server) fn check_origin(
+    head: &RequestHead<'_>,
+    allowed: &[String],
+) -> Result<(), Refusal> {
     match whence(head, allowed)? {
         Whence::Own | Whence::Allowed(_) => Ok(()),
         Whence::Foreign => Err(foreign()),
@@ -47,7 +50,7 @@ fn foreign() -> Refusal {
 }
 
 /// What a page of an allowed origin is let see of an answer of the API, and nobody may keep.
-pub(super) fn shared_with(response: Response, origin: Option<&str>) -> Response {
+pub(in crate::server) fn shared_with(response: Response, origin: Option<&str>) -> Response {
     // The answer to another origin is another.
     let response = response.with("Cache-Control", "no-store").with("Vary", "Origin");
     match origin {

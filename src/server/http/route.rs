@@ -50,6 +50,8 @@ pub(in crate::server) struct Rules<'a> {
     pub(in crate::server) readiness: Readiness,
     /// Whether everybody may read the metrics.
     pub(in crate::server) are_metrics_public: bool,
+    /// Who sends it, if another than a token has said so.
+    pub(in crate::server) proven: Option<&'a Identity>,
     /// What feeds streams; some of it by webhooks.
     pub(in crate::server) feeds: &'a [Feed],
     /// How that goes.
@@ -264,6 +266,10 @@ fn open<'b>(
         Some(named(head)?)
     };
     let is_guest = may_be_guest && identity.is_none();
+    // Where there are no keys nobody can say later who they are.
+    if identity.is_none() && !is_guest && !rules.verifier.has_keys() {
+        return Err(unauthorized("say who you are"));
+    }
     if let Some((stream, declaration)) = &watched {
         let nobody = StreamRights::default();
         let rights = identity.as_ref().map_or(&nobody, |identity| &identity.rights);
@@ -312,6 +318,7 @@ mod tests {
             lets_guests_in: false,
             readiness,
             are_metrics_public: false,
+            proven: None,
             feeds: &[],
             sources: &SOURCES,
         }

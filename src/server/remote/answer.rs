@@ -31,7 +31,7 @@ pub(super) struct Refused {
 /// Judges what came of a request.
 pub(super) fn judge(outcome: JobResult) -> Verdict {
     let (status, body) = match outcome {
-        Ok(Got::Answer { status, body }) => (status, body),
+        Ok(Got::Answer { status, body, .. }) => (status, body),
         Ok(Got::Data(_) | Got::Nothing) => return Verdict::Fail(no_answer()),
         Err(Failure::TooLarge) => {
             let message = "the backend's answer is larger than it may be";
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn answered(status: u16, body: &str) -> Verdict {
-        judge(Ok(Got::Answer { status, body: body.as_bytes().to_vec() }))
+        judge(Ok(Got::Answer { status, fields: Vec::new(), body: body.as_bytes().to_vec() }))
     }
 
     fn code(verdict: &Verdict) -> (&'static str, &str) {
@@ -120,7 +120,7 @@ mod tests {
         for wrong in ["[]", "7", "{", "\"\\ud800\"", r#"{"a":1,"a":2}"#] {
             assert_eq!(code(&answered(200, wrong)), ("fail", "internal"), "{wrong}");
         }
-        let bytes = Ok(Got::Answer { status: 200, body: vec![0xff] });
+        let bytes = Ok(Got::Answer { status: 200, fields: Vec::new(), body: vec![0xff] });
         assert_eq!(code(&judge(bytes)), ("fail", "internal"));
     }
 

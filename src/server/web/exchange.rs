@@ -49,6 +49,8 @@ pub(super) struct Http {
     /// How many requests have come.
     count: u32,
     step: Step,
+    /// The head and the content of a request that the application wants again.
+    kept: Option<Box<(Vec<u8>, Vec<u8>)>>,
     deadline: Moment,
 }
 
@@ -79,7 +81,7 @@ impl Step {
 impl Http {
     /// A connection whose first request is to have its head by `deadline`.
     pub(super) fn new(peer: IpAddr, deadline: Moment) -> Http {
-        Http { peer, count: 0, step: Step::begin(), deadline }
+        Http { peer, count: 0, step: Step::begin(), kept: None, deadline }
     }
 }
 
@@ -157,7 +159,7 @@ impl<A: Application> Web<A> {
         }
         // What follows is frames, or nothing that is read.
         if Upgrade::is_asked_for(&head) {
-            self.ask(io, conn, &head, b"");
+            self.ask(io, conn, bytes, &head, b"");
             return 0;
         }
         let expects = match expects_continue(&head) {
@@ -166,13 +168,13 @@ impl<A: Application> Web<A> {
         };
         match Framing::of(&head) {
             Ok(Framing::Length(0)) => {
-                self.ask(io, conn, &head, b"");
+                self.ask(io, conn, bytes, &head, b"");
                 0
             }
             // A body that came whole is read where it lies.
             Ok(Framing::Length(len)) if len <= rest.len().min(self.body_bytes_max()) as u64 => {
                 let len = len as usize;
-                self.ask(io, conn, &head, &rest[..len]);
+                self.ask(io, conn, bytes, &head, &rest[..len]);
                 len
             }
             Ok(framing) => {
@@ -230,10 +232,10 @@ impl<A: Application> Web<A> {
             Err(error) => return self.refuse(io, conn, Refusal::from(error), bytes),
         };
         if body.is_whole()
-            && let Step::Body(head, body) = std::mem::replace(&mut http.step, Step::begin())
+            && let Step::Body(raw, body) = std::mem::replace(&mut http.step, Step::begin())
         {
-            match RequestHead::parse(&head, headers_max) {
-                Ok(head) => self.ask(io, conn, &head, body.bytes()),
+            match RequestHead::parse(&raw, headers_max) {
+                Ok(head) => self.ask(io, conn, &raw, &head, body.bytes()),
                 Err(error) => return self.refuse(io, conn, error, bytes),
             }
         }
@@ -241,7 +243,7 @@ impl<A: Application> Web<A> {
     }
 
     /// A request is whole: the application answers it, at once or later.
-    fn ask(&mut self, io: &mut Io, conn: ConnId, head: &RequestHead<'_>, body: &[u8]) {
+    fn ask(&mut self, io: &mut Io, conn: ConnId, raw: &[u8], head: &RequestHead<'_>, body: &[u8]) {
         let Some(http) = self.http(conn) else { return };
         http.step = Step::Answer(Owed {
             is_head: head.method == "HEAD",
@@ -249,6 +251,23 @@ impl<A: Application> Web<A> {
             ends: !head.keeps_alive() || Upgrade::is_asked_for(head),
         });
         http.deadline = Moment::NEVER;
+        self.hand_over(io, conn, raw, head, body);
+        self.settle(io);
+        if self.http(conn).is_some_and(|http| matches!(http.step, Step::Answer(_))) {
+            io.pause(conn);
+        }
+    }
+
+    /// Hands a request to the application.
+    fn hand_over(
+        &mut self,
+        io: &mut Io,
+        conn: ConnId,
+        raw: &[u8],
+        head: &RequestHead<'_>,
+        body: &[u8],
+    ) {
+        let Some(http) = self.http(conn) else { return };
         let (exchange, peer) = (Exchange { conn, number: http.count }, http.peer);
         let net = &mut Net { io, sockets: &mut self.sockets };
         match self.application.request(net, exchange, &Request { peer, head, body }) {
@@ -260,10 +279,30 @@ impl<A: Application> Web<A> {
                 self.respond(io, conn, &response);
             }
             Answer::Later => {}
+            Answer::Again => {
+                if let Some(http) = self.http(conn) {
+                    http.kept = Some(Box::new((raw.to_vec(), body.to_vec())));
+                }
+            }
         }
-        self.settle(io);
-        if self.http(conn).is_some_and(|http| matches!(http.step, Step::Answer(_))) {
-            io.pause(conn);
+    }
+
+    /// The application wants a request again that it has let be kept.
+    pub(super) fn ask_again(&mut self, io: &mut Io, exchange: Exchange) {
+        let Exchange { conn, number } = exchange;
+        let headers_max = self.limits.headers as usize;
+        let is_waiting =
+            |http: &&mut Http| http.count == number && matches!(http.step, Step::Answer(_));
+        let kept = self.http(conn).filter(is_waiting).and_then(|http| http.kept.take());
+        let Some((raw, body)) = kept.map(|kept| *kept) else { return };
+        // It has been parsed before.
+        let Ok(head) = RequestHead::parse(&raw, headers_max) else { return };
+        self.hand_over(io, conn, &raw, &head, &body);
+        if let Some(Some(Connection { stage: Stage::Open(_), .. })) =
+            self.connections.get(conn.index())
+        {
+            // The first frames may wait.
+            io.resume(conn);
         }
     }
 
@@ -313,7 +352,7 @@ impl<A: Application> Web<A> {
             self.end_http(io, conn);
             return;
         }
-        http.step = Step::begin();
+        (http.step, http.kept) = (Step::begin(), None);
         http.deadline = now.plus_millis(idle_timeout_ms);
         io.set_deadline(conn, http.deadline);
         io.resume(conn);
