@@ -66,8 +66,9 @@ pub const CALL_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
 pub const CONNECTIONS_RESERVED: usize = 16 * 1024;
 /// How long accepting pauses when the process has no file descriptor left.
 pub const ACCEPT_PAUSE_MS: u64 = 250;
-/// File descriptors that are not for connections: the store's, the reactor's own, standard ones.
-pub const FILES_RESERVED: u64 = 64;
+/// File descriptors that are not for connections: the store's, the reactor's own, standard ones, those of the
+/// threads that ask backends.
+pub const FILES_RESERVED: u64 = 128;
 /// What a peer may still send after we have ended a connection, before it is cut: it may be in the
 /// middle of a message that was refused for its size, and must hear why before it is reset. The
 /// closing timeout bounds it, too.

@@ -9,7 +9,7 @@ import harness
 from backend import Backend, until
 from harness import FIELDS, TEXT, Chat, Raw, frame, request_head
 
-FAST = {"backend.retries": 1, "backend.backoff_ms": 5, "backend.circuit_failures": 2, "backend.circuit_open_ms": 200}
+FAST = {"backend.retries": 1, "backend.backoff_ms": 5, "backend.circuit_failures": 2, "backend.circuit_open_ms": 1_000}
 STREAMS = '{ open = { publish = true }, mine = { publish = true, path = "/ws/mine" } }'
 
 

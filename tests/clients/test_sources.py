@@ -165,13 +165,37 @@ class TestPolled:
         assert backend.asked("/elsewhere") == []
 
 
+class TestHttps:
+    def test_a_backend_behind_https_is_judged_by_the_systems_certificates(self, backend, servers):
+        directory = servers.directory()
+        certificate, key = directory / "certificate.pem", directory / "key.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-subj", "/CN=test", "-addext", f"subjectAltName=IP:{HOST}", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", certificate],
+            check=True, capture_output=True,
+        )
+        backend.serve_tls(certificate, key)
+        url = backend.url.replace("http:", "https:")
+        streams = f'{{ s = {{ url = "{url}", every_ms = 50 }} }}'
+        for trusted, is_well in ((certificate, True), (None, False)):
+            env = {"PARLOR_ADMIN_TOKEN": ADMIN}
+            if trusted:
+                env["SSL_CERT_FILE"] = str(trusted)
+            server = servers.parlor(data=":memory:", set={**FAST, "streams": streams}, env=env)
+            if is_well:
+                until(lambda: newest(server, "s")["seq"] == 1)
+            else:
+                until(lambda: "ertificate" in source(server, "s").get("error", ""))
+                assert newest(server, "s")["seq"] == 0
+
+
 class TestCircuit:
     def test_a_source_that_fails_is_left_alone_and_then_tried_once(self, backend, start):
         backend.answers = lambda asked: (500, {})
         server = start(
             f's = {{ url = "{backend.url}/", every_ms = 10, required = true }}',
             "t = { publish = true }",
-            **{"backend.circuit_open_ms": 400},
+            **{"backend.circuit_open_ms": 1_000},
         )
         until(lambda: source(server, "s")["state"] == "open")
         assert len(backend.asked()) == 4, "two failures, each tried twice"
@@ -185,7 +209,7 @@ class TestCircuit:
         assert source(server, "s")["state"] == "running"
         assert server.http("/readyz")[0] == 200
         log = server.output()
-        assert log.count("is left alone for 400 ms: it answered 500") == 1, log
+        assert log.count("is left alone for 1000 ms: it answered 500") == 1, log
         assert log.count("the source of s answers again") == 1
 
     def test_readyz_names_what_is_down_and_is_ready_all_the_same(self, start):

@@ -109,10 +109,7 @@ impl Pool {
 
     /// Takes no more jobs, and ends the programs that run; waits for those alone, and not for long.
     pub(super) fn stop(&self) {
-        self.inner.is_stopping.store(true, Ordering::Release);
-        let mut state = self.inner.state();
-        state.jobs.clear();
-        self.inner.changed.notify_all();
+        let state = self.inner.close();
         let patience = Duration::from_millis(COMMANDS_END_MS);
         // Whoever has not ended by then is ended with the process, or ends later.
         let _ = self
@@ -125,7 +122,8 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.stop();
+        // Nobody waits for the last ones.
+        drop(self.inner.close());
     }
 }
 
@@ -133,6 +131,15 @@ impl Inner {
     // A thread that panicked while it held it has left nothing half done.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes no more jobs, and lets threads end.
+    fn close(&self) -> MutexGuard<'_, State> {
+        self.is_stopping.store(true, Ordering::Release);
+        let mut state = self.state();
+        state.jobs.clear();
+        self.changed.notify_all();
+        state
     }
 
     fn is_stopping(&self) -> bool {
