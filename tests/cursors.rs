@@ -418,6 +418,7 @@ impl World {
                     self.deliver(*conn, notice, inputs, refused);
                 }
             }
+            Effect::Watched { .. } => {}
             Effect::TellDrained { conn } => {
                 if let Some(client) = self.clients.get_mut(conn) {
                     client.asked_for_drained = true;

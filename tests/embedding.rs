@@ -1,19 +1,20 @@
 //! The library's side: a server on a thread, its handle, handlers of one's own. The client is the
 //! protocol's own endpoint over a plain socket; foreign clients are in `tests/clients`.
 
-use parlor::base::{ConnId, Outbox};
+use parlor::base::{ConnId, Outbox, StreamId};
 use parlor::protocol::handshake::Status;
 use parlor::protocol::handshake::client::{ClientHandshake, Request};
 use parlor::protocol::{CloseCode, Endpoint, EndpointLimits, Event, MaskKeys, Message, Received};
 use parlor::server::auth::{Claims, Secret};
 use parlor::server::{
-    Access, Config, Handle, HandleError, PathAnswer, ReloadError, Running, Server, Socket,
-    SocketHandler, SocketPath,
+    Access, Authenticate, Config, Denied, Handle, HandleError, PathAnswer, Proof, ReloadError,
+    Running, Server, Socket, SocketHandler, SocketPath,
 };
 use parlor::store::Place;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
@@ -869,4 +870,102 @@ fn told_closed(handle: &Handle, socket: &Socket, large: &str) -> bool {
     let _ = handle.send_to_sockets([socket], Message::Text(large));
     std::thread::sleep(Duration::from_millis(1));
     CLOSED.load(std::sync::atomic::Ordering::SeqCst)
+}
+
+#[test]
+fn a_function_is_polled_for_a_stream_and_told_when_it_has_changed() {
+    let mut config = config();
+    config.set("backend.backoff_ms=1").unwrap();
+    config
+        .set("streams={ \"n:{id}\" = { program = true }, bytes = { program = true, binary = true } }")
+        .unwrap();
+    let server = Server::start(config).unwrap();
+    let handle = server.handle();
+    let calls = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&calls);
+    let run = move |stream: &StreamId| -> Result<Value, String> {
+        let call = counted.fetch_add(1, Ordering::Relaxed);
+        // Every other one fails, or is what it was before.
+        match call % 4 {
+            0 => Ok(json!({ "of": stream.as_str(), "n": call / 4 })),
+            1 => Err("no luck".into()),
+            2 => panic!("planted"),
+            _ => Ok(json!({ "of": stream.as_str(), "n": call / 4 })),
+        }
+    };
+    handle.poll("n:{id}", Duration::from_millis(10), run).unwrap();
+    let bytes = |_: &StreamId| Ok::<_, std::io::Error>(vec![0, 255]);
+    handle.poll_bytes("bytes", Duration::from_millis(10), bytes).unwrap();
+    assert!(matches!(
+        handle.poll("a b", Duration::ZERO, |_| Ok::<_, String>(Value::Null)),
+        Err(HandleError::Stream(_))
+    ));
+    let mut client = user(&server, "ada");
+    assert_eq!(calls.load(Ordering::Relaxed), 0, "nobody watches");
+    client.send("subscribe", 1, json!({ "stream": "n:7" }));
+    for n in 0..3 {
+        let event = client.wait_for_type("event");
+        assert_eq!(event["payload"]["data"], json!({ "of": "n:7", "n": n }));
+        assert_eq!(event["payload"]["seq"], n + 1);
+    }
+    handle.stop().unwrap();
+    server.join().unwrap();
+}
+
+#[test]
+fn a_function_says_who_sends_a_request_where_no_token_does() {
+    let mut config = config();
+    config.secret = Some(Secret::new(&[b'k'; 32]).unwrap());
+    config.authenticate = Some(Authenticate::new(|head| match head.query("as").as_deref() {
+        None => Ok(None),
+        Some("nobody") => Err(Denied::Unauthorized),
+        Some("banned") => Err(Denied::Forbidden),
+        Some("wrong") => Ok(Some(Proof::user("a b"))),
+        Some(name) => {
+            assert!(head.address().is_loopback() && head.method() == "GET");
+            assert_eq!(head.fields("HOST").count(), 1);
+            let admin = name == "boss";
+            Ok(Some(Proof { name: Some("N".into()), admin, ..Proof::user(name) }))
+        }
+    }));
+    assert!(!config.is_open());
+    let server = Server::start(config).unwrap();
+    let mut ada = Client::connect(&server, "/ws?as=ada");
+    let hello = ada.wait_for_type("hello");
+    assert_eq!(hello["payload"]["user"], json!({ "id": "ada", "name": "N", "admin": false }));
+    let mut boss = Client::connect(&server, "/ws?as=boss");
+    assert_eq!(boss.wait_for_type("hello")["payload"]["user"]["admin"], true);
+    let claims = json!({ "sub": "eve", "exp": 4_000_000_000_u64 });
+    let claims: Claims = serde_json::from_value(claims).unwrap();
+    let token = Secret::new(&[b'k'; 32]).unwrap().sign(&claims).unwrap();
+    let mut eve = Client::connect(&server, &format!("/ws?as=ada&token={token}"));
+    assert_eq!(eve.wait_for_type("hello")["payload"]["user"]["id"], "eve", "a token goes before");
+    for (target, status) in [
+        ("/ws?as=nobody", "401"),
+        ("/ws?as=banned", "403"),
+        ("/ws?as=wrong", "503"),
+        ("/api/v1/info?as=nobody", "401"),
+        ("/api/v1/info?as=ada", "200"),
+        ("/metrics?as=ada", "403"),
+        ("/metrics?as=boss", "200"),
+        ("/api/v1/info", "401"),
+        ("/healthz?as=nobody", "200"),
+    ] {
+        assert_eq!(status_of(&server, target), status, "{target}");
+    }
+    stop(server);
+}
+
+/// The status of a request, which asks for a WebSocket if its path is that.
+fn status_of(server: &Running, target: &str) -> String {
+    let mut stream = TcpStream::connect(server.local_addr()).unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
+    let upgrade = "Upgrade: websocket\r\nConnection: Upgrade, close\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let more = if target.starts_with("/ws") { upgrade } else { "Connection: close\r\n" };
+    let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap_or_default().to_owned()
 }

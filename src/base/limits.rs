@@ -71,8 +71,9 @@ pub const CALL_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
 pub const CONNECTIONS_RESERVED: usize = 16 * 1024;
 /// How long accepting pauses when the process has no file descriptor left.
 pub const ACCEPT_PAUSE_MS: u64 = 250;
-/// File descriptors that are not for connections: the store's, the reactor's own, standard ones.
-pub const FILES_RESERVED: u64 = 64;
+/// File descriptors that are not for connections: the store's, the reactor's own, standard ones, those of the
+/// threads that ask backends.
+pub const FILES_RESERVED: u64 = 128;
 /// What a peer may still send after we have ended a connection, before it is cut: it may be in the
 /// middle of a message that was refused for its size, and must hear why before it is reset. The
 /// closing timeout bounds it, too.
@@ -140,6 +141,8 @@ pub const ANONYMOUS_ERROR_EVERY_MS: u64 = 1_000;
 pub const PUSH_USERS_MAX: usize = 1_000;
 /// Requests of HTTP that wait for the store or for a handler.
 pub const HTTP_CALLS_MAX: usize = 16_384;
+/// Segments of the JSON pointer that picks a source's data.
+pub const POINTER_DEPTH_MAX: usize = 8;
 /// Header fields that an answer of the embedding program may have beside the server's.
 pub const PATH_ANSWER_FIELDS_MAX: usize = 32;
 /// How long a ticket for Server-Sent Events is good, and how many may wait to be used.
@@ -188,6 +191,48 @@ pub const ADDRESSES_COUNTED_MAX: usize = 65_536;
 pub const CONFIG_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// What is wrong with a configuration is told up to so many times; of more their number.
 pub const CONFIG_FAULTS_MAX: usize = 100;
+/// How often a source may be polled, in ms: at most and at least.
+pub const EVERY_MS_MIN: u64 = 10;
+/// See [`EVERY_MS_MIN`]: a day. A backend is not waited for any longer, either.
+pub const EVERY_MS_MAX: u64 = 24 * 3_600 * 1_000;
+/// A program that is polled, and its arguments.
+pub const COMMAND_PARTS_MAX: usize = 64;
+/// A URL of the application's backend, in bytes.
+pub const URL_BYTES_MAX: usize = 2_048;
+/// What comes of a source, in bytes: a pointer may pick the data out of it, which are smaller.
+pub const SOURCE_BYTES_MAX: usize = 1024 * 1024;
+/// How long a stream that nobody watches any more is remembered, so that who comes back at once does not
+/// have it polled again.
+pub const POLL_LINGER_MS: u64 = 1_000;
+/// Streams whose source is down that `/readyz` names.
+pub const READINESS_STREAMS_MAX: usize = 100;
+/// Handlers that a configuration declares: a type is looked for among all.
+pub const HANDLERS_MAX: usize = 100;
+/// Types of a handler.
+pub const HANDLER_TYPES_MAX: usize = 100;
+/// How long a handler may be waited for at most, in ms.
+pub const HANDLER_TIMEOUT_MS_MAX: u32 = 60_000;
+/// Requests of a handler that may be under way at most.
+pub const HANDLER_CONCURRENCY_MAX: u32 = 1_024;
+/// What a handler's answer may be set to at most, in bytes: it is a reply, which no outbox refuses.
+pub const HANDLER_ANSWER_BYTES_MAX: u32 = 1024 * 1024;
+/// What is polled and waits for a thread; one more fails.
+pub const POLLS_WAITING_MAX: usize = 1_024;
+/// Requests that wait for a thread to ask `auth.url` who sends them; one more is 503. With their contents
+/// they are bounded by their connections.
+pub const PROOFS_WAITING_MAX: usize = 1_024;
+/// How long a thread for the application's backend waits for something to do before it ends.
+pub const BACKEND_THREAD_IDLE_MS: u64 = 10_000;
+/// How long a connection to the backend is kept for the next request.
+pub const BACKEND_IDLE_CONNECTION_MS: u64 = 10_000;
+/// The head of a backend's answer, in bytes.
+pub const BACKEND_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Why a backend failed, as people are told it, in bytes.
+pub const BACKEND_REASON_BYTES_MAX: usize = 200;
+/// The longest wait before something that failed is tried again, in ms.
+pub const BACKOFF_MS_MAX: u64 = 10_000;
+/// How long an orderly end waits for the programs that are polled, which are ended.
+pub const COMMANDS_END_MS: u64 = 500;
 /// An orderly end of the server takes at most this time, from the signal on.
 pub const STOP_MS_MAX: u64 = 4_000;
 /// Of that, how long a restart is announced before anybody is closed.
@@ -332,6 +377,22 @@ pub struct Limits {
     pub all_streams_bytes: usize,
     /// Shortest time between two announcements of presence, in ms; grows with the audience.
     pub presence_window_ms: u64,
+    /// Threads that poll the sources of streams.
+    pub backend_poll_threads: u32,
+    /// Threads that ask the application's backend what somebody waits for.
+    pub backend_call_threads: u32,
+    /// Threads that ask who sends requests.
+    pub auth_url_threads: u32,
+    /// How long an answer to that is waited for, in ms.
+    pub auth_url_timeout_ms: u64,
+    /// How often what failed is tried again.
+    pub backend_retries: u32,
+    /// The longest wait before it is tried again for the first time, in ms; then twice that.
+    pub backend_backoff_ms: u64,
+    /// Failures in a row after which a backend is left alone.
+    pub backend_circuit_failures: u32,
+    /// For how long, in ms.
+    pub backend_circuit_open_ms: u64,
 }
 
 impl Default for Limits {
@@ -398,6 +459,14 @@ impl Default for Limits {
             stream_bytes: 16 * 1024 * 1024,
             all_streams_bytes: 256 * 1024 * 1024,
             presence_window_ms: 250,
+            backend_poll_threads: 8,
+            backend_call_threads: 32,
+            auth_url_threads: 16,
+            auth_url_timeout_ms: 5_000,
+            backend_retries: 3,
+            backend_backoff_ms: 100,
+            backend_circuit_failures: 10,
+            backend_circuit_open_ms: 30_000,
         }
     }
 }
@@ -409,4 +478,5 @@ const _: () = assert!(DRAIN_BYTES_PER_TURN <= READ_BUFFER_BYTES);
 const _: () = assert!(JOINED_FRAME_BYTES_MAX < SEND_BUFFER_BYTES);
 const _: () = assert!(TYPING_EVERY_MS < TYPING_LASTS_MS);
 const _: () = assert!(SEND_PIECES_MAX <= 1_024);
+const _: () = assert!(STOP_MS_MAX + COMMANDS_END_MS < 5_000);
 const _: () = assert!(DRAIN_NOTICE_MS < STOP_MS_MAX / 2);

@@ -40,8 +40,9 @@ impl Tree {
     }
 }
 
-/// RFC 6901 §4: digits without a leading zero.
-fn index(token: &str) -> Option<usize> {
+/// The place in an array that a reference token names (RFC 6901 §4): digits without a leading zero.
+#[must_use]
+pub fn index(token: &str) -> Option<usize> {
     let is_index = token.bytes().all(|byte| byte.is_ascii_digit())
         && (token == "0" || !token.starts_with('0'));
     if is_index { token.parse().ok() } else { None }

@@ -74,6 +74,13 @@ pub enum Effect {
         /// The room.
         source: u32,
     },
+    /// Somebody watches a stream that may be polled, or nobody does any more.
+    Watched {
+        /// Which stream.
+        stream: StreamId,
+        /// Whether.
+        is_watched: bool,
+    },
     /// Say when there is room in a connection's outbox.
     TellDrained {
         /// Which connection.

@@ -17,11 +17,26 @@ use crate::store::Backend;
 /// Something that an admin asks for.
 #[derive(Debug)]
 enum Operation {
-    Connections { after: Option<ConnId>, limit: usize },
+    Connections {
+        after: Option<ConnId>,
+        limit: usize,
+    },
     Disconnect(Whom),
-    Push { to: Whom, kind: String, payload: String },
+    /// Pause the source of a stream, or let it go on.
+    Pause {
+        stream: String,
+        is_paused: bool,
+    },
+    Push {
+        to: Whom,
+        kind: String,
+        payload: String,
+    },
     User(UserId),
-    Users { after: Option<UserId>, limit: usize },
+    Users {
+        after: Option<UserId>,
+        limit: usize,
+    },
 }
 
 /// Whose connections are meant.
@@ -48,6 +63,9 @@ impl<S: Backend> Chat<S> {
                 self.list_connections(net, origin, after, limit);
             }
             Ok(Some(Operation::Disconnect(whom))) => self.disconnect(net, origin, &whom),
+            Ok(Some(Operation::Pause { stream, is_paused })) => {
+                self.pause_source(net, origin, &stream, is_paused);
+            }
             Ok(Some(Operation::Push { to, kind, payload })) => {
                 let text = encode::push_raw(&kind, &payload);
                 match self.connections_of(&to) {
@@ -177,6 +195,11 @@ fn operation(kind: &str, fields: &Fields<'_, '_>) -> Result<Option<Operation>, F
                 ));
             }
         },
+        "admin:pause" | "admin:resume" => {
+            let stream = fields.text("stream")?;
+            let stream = stream.ok_or(Fault::bad_request("stream", "this is needed"))?;
+            Operation::Pause { stream: stream.into_owned(), is_paused: kind == "admin:pause" }
+        }
         "admin:push" => push(fields)?,
         "admin:user" => Operation::User(fields.user()?),
         "admin:users" => {

@@ -43,13 +43,8 @@ impl<S: Backend> Chat<S> {
                         self.counters.answered();
                     }
                     match (answer, id) {
-                        (Ok(Answer::Info { rooms, invites }), Some(id)) => {
-                            let text =
-                                encode::reply(id, |w| self.info(w, net, origin, rooms, invites));
-                            self.say(net, *conn, &text);
-                        }
                         (Ok(answer), Some(id)) => {
-                            let text = encode::reply(id, |w| encode::answer(w, answer));
+                            let text = encode::reply(id, |w| self.answer(w, net, origin, answer));
                             self.say(net, *conn, &text);
                         }
                         (Ok(Answer::Subscribed(streams)), None) => {
@@ -78,6 +73,9 @@ impl<S: Backend> Chat<S> {
                     self.deliver(net, recipients, notice, &mut refused);
                 }
                 Effect::TakeBack { conn, source } => net.take_back(*conn, *source),
+                Effect::Watched { stream, is_watched } => {
+                    self.stream_watched(net, stream, *is_watched);
+                }
                 Effect::TellDrained { conn } => net.tell_drained(*conn),
                 Effect::Persist { ticket, record } => {
                     self.at_store += 1;

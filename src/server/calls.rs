@@ -10,7 +10,7 @@ use super::shared::{Command, Recipients, Shared};
 use super::ticket::TicketState;
 use super::web::Net;
 use crate::base::limits::CALLS_PER_TURN;
-use crate::base::{Class, ConnId};
+use crate::base::{Class, ConnId, StreamId};
 use crate::hub::streams::Publisher;
 use crate::hub::{Input, Origin, Rights};
 use crate::protocol::Message;
@@ -25,6 +25,8 @@ pub(super) enum Waiting {
     Ticket(Arc<TicketState>),
     /// Nobody: the embedding program has only said something.
     Nobody,
+    /// The source of a stream.
+    Source(StreamId),
     /// A request of HTTP.
     Http(Box<HttpCall>),
 }
@@ -90,6 +92,12 @@ impl<S: Backend> Chat<S> {
                 net.close(conn, code, &reason);
             }
             Command::CloseSocket { .. } => {}
+            Command::Poll { pattern, function } => {
+                self.sources.add_function(net.now(), pattern, function);
+                // It is told of those who watch already.
+                self.decide(net, Input::Redeclared);
+                self.ask_sources(net);
+            }
             Command::Reconfigure(config, keys) => self.reconfigure(net, *config, keys),
             Command::Stop(end) => self.stop(net, end),
         }
@@ -153,7 +161,7 @@ impl<S: Backend> Chat<S> {
             match waiting {
                 Waiting::Ticket(ticket) => ticket.answer(Err(HandleError::Stopped)),
                 // Its connection has ended with the loop, or nobody waits.
-                Waiting::Http(_) | Waiting::Nobody => {}
+                Waiting::Http(_) | Waiting::Nobody | Waiting::Source(_) => {}
             }
         }
         self.shared.online().clear();

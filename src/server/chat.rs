@@ -1,20 +1,25 @@
 //! The chat server as an application of WebSockets: sessions between the wire and the hub.
 
 use super::auth::{Keys, Verifier};
+use super::backend::{Finish, Outbound};
 use super::calls::Waiting;
 use super::config::Config;
 use super::drain::{Stopping, restarting};
 use super::encode;
+use super::errands::Purpose;
 use super::events::Tickets;
 use super::handler::Registered;
-use super::http::{Rates, Readiness, Routed, Rules, route, with_fallback};
+use super::http::{Rates, Routed, Rules, route, shared_with, with_fallback};
 use super::metrics::Counters;
 use super::paths::Paths;
+use super::proof::{Asked, Proofs};
+use super::remote::Remotes;
 use super::session::{Arriving, Beside, Known, Phase, Session};
 use super::shared::Shared;
+use super::sources::Sources;
 use super::streams::{guest, largest_binary, too_many_guests};
 use super::web::{Answer, Application, Exchange, Message, Net, Over, Request, Web, WebConfig};
-use crate::base::limits::{HTTP_RATES_MAX, STORE_REFUSED_MS, USER_RATES_MAX};
+use crate::base::limits::{HTTP_RATES_MAX, USER_RATES_MAX};
 use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot};
 use crate::hub::{Effects, Hub, Input};
 use crate::protocol::CloseCode;
@@ -68,6 +73,14 @@ pub struct Chat<S = Store> {
     /// Paths of the embedding program's, and its answers that are still to come.
     pub(super) paths: Paths,
     pub(super) program_calls: usize,
+    /// What feeds streams beside clients.
+    pub(super) sources: Sources,
+    /// Who sends requests, where tokens do not say it.
+    pub(super) proofs: Proofs,
+    /// Handlers of requests at the application's backend.
+    pub(super) remotes: Remotes,
+    /// What the application's backend was asked for.
+    pub(super) outbound: Outbound<Purpose>,
     /// When the store last refused to write, if it has taken nothing since.
     pub(super) store_refused: Option<Moment>,
     pub(super) counters: Counters,
@@ -99,6 +112,7 @@ impl<S: Backend> Chat<S> {
         seed: u64,
     ) -> Web<Chat<S>> {
         let mut verifier = Verifier::new(keys, config.expected());
+        verifier.set_others(config.authenticate.is_some() || config.auth_url.is_some());
         for revocation in &snapshot.revocations {
             verifier.revocations_mut().insert(revocation);
         }
@@ -111,7 +125,14 @@ impl<S: Backend> Chat<S> {
             proxies: config.proxies.clone(),
         };
         let web_seed = chance.next_u64();
-        let mut chat = Chat::new(config, verifier, hub, store, shared, chance.next_u64());
+        let rates_seed = chance.next_u64();
+        let of_jobs = Arc::clone(&shared);
+        let finish: Arc<Finish> = Arc::new(move |id, outcome| {
+            of_jobs.queue().outcomes.push((id, outcome));
+            of_jobs.wake.wake();
+        });
+        let outbound = Outbound::new(&config.limits, finish, chance.next_u64());
+        let mut chat = Chat::new(config, verifier, hub, store, shared, (rates_seed, outbound));
         chat.started = started;
         Web::new(chat, web_config, web_seed)
     }
@@ -132,8 +153,10 @@ impl<S: Backend> Chat<S> {
         hub: Hub,
         store: S,
         shared: Arc<Shared>,
-        rates_seed: u64,
+        (rates_seed, outbound): (u64, Outbound<Purpose>),
     ) -> Chat<S> {
+        let sources = Sources::new(&config.limits);
+        let remotes = Remotes::new(&config.limits, &config.handlers);
         let largest_binary = largest_binary(&config.streams);
         Chat {
             verifier,
@@ -154,6 +177,10 @@ impl<S: Backend> Chat<S> {
             tickets: Tickets::default(),
             paths: Paths::default(),
             program_calls: 0,
+            sources,
+            proofs: Proofs::default(),
+            remotes,
+            outbound,
             store_refused: None,
             counters: Counters::default(),
             outcomes: VecDeque::new(),
@@ -177,28 +204,6 @@ impl<S: Backend> Chat<S> {
     pub(super) fn session(&mut self, conn: ConnId) -> Option<&mut Session> {
         let session = self.sessions.get_mut(conn.index())?.as_mut();
         session.filter(|session| session.conn == conn)
-    }
-
-    pub(super) fn rules(&self, net: &Net<'_>, is_elsewhere: bool) -> Rules<'_> {
-        let refused_lately = |at: Moment| net.now().millis_since(at) < STORE_REFUSED_MS;
-        let readiness = match (self.stopping, self.store_refused) {
-            (Some(_), _) => Readiness::Stopping,
-            (None, Some(at)) if refused_lately(at) => Readiness::StoreRefuses,
-            (None, _) => Readiness::Ready,
-        };
-        Rules {
-            verifier: &self.verifier,
-            admin_token: self.config.admin_token.as_ref(),
-            allowed_origins: &self.config.allowed_origins,
-            now: net.timestamp(),
-            is_elsewhere,
-            limits: (&self.config.limits, &self.config.exceptions),
-            streams: &self.config.streams,
-            lets_guests_in: self.config.lets_guests_in,
-            readiness,
-            paths: &self.paths,
-            are_metrics_public: self.config.metrics_public,
-        }
     }
 
     /// Sets a session's next deadline.
@@ -231,12 +236,20 @@ impl<S: Backend> Application for Chat<S> {
     fn request(&mut self, net: &mut Net<'_>, exchange: Exchange, request: &Request<'_>) -> Answer {
         let conn = exchange.conn();
         let is_elsewhere = request.is_by_proxy && !request.peer.is_loopback();
-        let (answer, opening) = match route(request.head, self.rules(net, is_elsewhere)) {
+        let proven = match self.prove(net, exchange, request) {
+            Asked::NotNeeded => None,
+            Asked::Is(identity) => Some(identity),
+            Asked::Refuse(response) => return Answer::Respond(shared_with(response, None)),
+            Asked::Waits => return Answer::Again,
+        };
+        let rules = Rules { proven: proven.as_deref(), ..self.rules(net, is_elsewhere) };
+        let (answer, opening) = match route(request.head, rules) {
             Routed::Respond(response) => return Answer::Respond(response),
             Routed::Metrics => return Answer::Respond(self.metrics(net)),
             Routed::Call(call) => return self.call(net, exchange, request, &call),
             Routed::Listen(listening) => return self.listen(net, exchange, *listening),
             Routed::Program(call) => return self.call_program(net, exchange, request, *call),
+            Routed::Hook(hook) => return self.hook(net, exchange, request, *hook),
             Routed::Open { .. } if self.is_draining() => {
                 return with_fallback(restarting().into()).into();
             }
@@ -270,10 +283,15 @@ impl<S: Backend> Application for Chat<S> {
         _: IpAddr,
         head: &RequestHead<'_>,
     ) -> Option<Response> {
-        // Nobody's content is waited for but of those who may make a call.
+        // Nobody's content is waited for but of those who may make a call; who that is may be found out only
+        // when it is here.
+        if self.shows_proof(head) && self.may_ask_for(net, head) {
+            return None;
+        }
         match route(head, self.rules(net, false)) {
             Routed::Respond(response) => Some(response),
             Routed::Call(_)
+            | Routed::Hook(_)
             | Routed::Listen(_)
             | Routed::Open { .. }
             | Routed::Program(_)
@@ -396,14 +414,17 @@ impl<S: Backend> Application for Chat<S> {
         // The first time before anybody is greeted: what became too old while nobody served goes.
         if !std::mem::replace(&mut self.has_begun, true) {
             self.decide(net, Input::Woken);
+            self.declare_sources(net);
         }
         self.take_outcomes(net);
         self.take_calls(net);
+        self.run_errands(net);
         self.go_on_stopping(net);
     }
 
     fn ticked(&mut self, net: &mut Net<'_>) {
         self.decide(net, Input::Woken);
+        self.run_errands(net);
         self.go_on_stopping(net);
     }
 

@@ -6,14 +6,15 @@ use super::encode::{self, ErrorDetail};
 use super::handler::{Access, Asking, Call, Caller, Reply};
 use super::json::Writer;
 use super::pace::TooSoon;
-use super::request::{ADMIN_PREFIX, Envelope, Fault, OF_A_CONNECTION, TYPES};
+use super::request::{ADMIN_PREFIX, Envelope, Fault, OF_A_CONNECTION, OF_GUESTS, TYPES};
 use super::streams::stream;
 use super::web::{Message, Net};
 use crate::base::limits::REVOCATIONS_MAX;
 use crate::base::{ConnId, Limits, UserId};
 use crate::hub::streams::StreamRights;
 use crate::hub::{
-    Input, InviteInfo, Origin, Quotas, RefusalCode, Request, RequestId, Rights, RoomSummary, Scope,
+    Answer, Input, InviteInfo, Origin, Quotas, RefusalCode, Request, RequestId, Rights,
+    RoomSummary, Scope,
 };
 use crate::protocol::CloseCode;
 use crate::store::Backend;
@@ -114,7 +115,7 @@ impl<S: Backend> Chat<S> {
             }
             Origin::Call(call) => match self.calls.get(call)? {
                 Waiting::Http(call) => call.caller.clone(),
-                Waiting::Ticket(_) | Waiting::Nobody => None,
+                Waiting::Ticket(_) | Waiting::Nobody | Waiting::Source(_) => None,
             },
         }
     }
@@ -126,21 +127,19 @@ impl<S: Backend> Chat<S> {
         let is_admin = person.as_ref().is_some_and(|person| person.is_admin);
         if let Some(handler) = self.handlers.get(envelope.kind.as_ref()) {
             let handler = handler.clone();
-            let refused = match (handler.access, is_known) {
-                (Access::Public, _) => None,
-                (Access::User | Access::Admin, false) => {
-                    Some(("unauthorized", "say who you are, first"))
-                }
-                (Access::User, true) => None,
-                (Access::Admin, true) if is_admin => None,
-                (Access::Admin, true) => Some(("forbidden", "this is for admins")),
-            };
-            match refused {
+            match refused(handler.access, is_known, is_admin) {
                 Some((code, message)) => self.refuse(net, origin, code, message),
                 None => {
                     let person = person.filter(|person| !person.is_guest);
                     self.call_handler(net, origin, person, envelope, &handler.run);
                 }
+            }
+            return;
+        }
+        if let Some(handler) = self.remotes.find(&envelope.kind) {
+            match refused(handler.access, is_known, is_admin) {
+                Some((code, message)) => self.refuse(net, origin, code, message),
+                None => self.call_remote(net, origin, person.as_ref(), envelope, &handler),
             }
             return;
         }
@@ -223,8 +222,30 @@ impl<S: Backend> Chat<S> {
         self.decide(net, input);
     }
 
+    /// Writes an answer of the hub.
+    pub(super) fn answer(&self, w: &mut Writer, net: &Net<'_>, origin: &Origin, answer: &Answer) {
+        let is_admin = || self.person(origin).is_some_and(|person| person.is_admin);
+        match answer {
+            Answer::Info { rooms, invites } => self.info(w, net, origin, rooms, invites),
+            Answer::Streams { streams, more } if is_admin() => {
+                w.array("streams", streams, |w, info| {
+                    w.object(|w| {
+                        super::streams::info(w, info);
+                        self.source_info(w, net.timestamp(), info);
+                    });
+                });
+                w.flag("more", *more);
+            }
+            Answer::Stream(info) if is_admin() => {
+                super::streams::newest(w, info);
+                self.source_info(w, net.timestamp(), info);
+            }
+            answer => encode::answer(w, answer),
+        }
+    }
+
     /// Writes what `info` answers.
-    pub(super) fn info(
+    fn info(
         &self,
         w: &mut Writer,
         net: &Net<'_>,
@@ -255,14 +276,17 @@ impl<S: Backend> Chat<S> {
 
     /// The types of requests that somebody may send: the wire's, and those of handlers.
     fn types(&self, person: Option<&Person>) -> Vec<&str> {
-        let may_call = |access: Access| match access {
-            Access::Public => true,
-            Access::User => person.is_some_and(|person| !person.is_guest),
-            Access::Admin => person.is_some_and(|person| person.is_admin),
-        };
+        let is_known = person.is_some_and(|person| !person.is_guest);
+        let is_admin = person.is_some_and(|person| person.is_admin);
+        let may_call = |access: Access| refused(access, is_known, is_admin).is_none();
         let own = self.handlers.iter().filter(|(_, handler)| may_call(handler.access));
-        let mut types: Vec<&str> =
-            own.map(|(kind, _)| kind.as_str()).chain(TYPES.iter().copied()).collect();
+        let remote = self.remotes.declared().filter(|handler| may_call(handler.access));
+        let remote = remote.flat_map(|handler| &handler.types).map(AsRef::as_ref);
+        let mut types: Vec<&str> = own.map(|(kind, _)| kind.as_str()).chain(remote).collect();
+        types.extend(TYPES.iter().copied().filter(|kind| match kind.strip_prefix(ADMIN_PREFIX) {
+            Some(_) => is_admin,
+            None => is_known || OF_GUESTS.contains(kind),
+        }));
         types.sort_unstable();
         types.dedup();
         types
@@ -380,6 +404,16 @@ impl<S: Backend> Chat<S> {
         } else {
             self.arm(net, conn);
         }
+    }
+}
+
+/// Why somebody may not call a handler, if they may not.
+fn refused(access: Access, is_known: bool, is_admin: bool) -> Option<(&'static str, &'static str)> {
+    match (access, is_known) {
+        (Access::Public, _) | (Access::User, true) => None,
+        (Access::User | Access::Admin, false) => Some(("unauthorized", "say who you are, first")),
+        (Access::Admin, true) if is_admin => None,
+        (Access::Admin, true) => Some(("forbidden", "this is for admins")),
     }
 }
 

@@ -8,13 +8,17 @@ use super::paths::{
     HttpPath, OwnPath, PathReply, PathRequest, Said, Socket, SocketHandler, SocketPath, fault,
 };
 use super::shared::{Command, Recipients, Shared};
+use super::sources::FunctionPoll;
 use super::ticket::{Ticket, TicketState};
+use crate::base::limits::{EVERY_MS_MAX, EVERY_MS_MIN};
 use crate::base::{Body, Data, NameError, RoomId, StreamId, UserId};
+use crate::hub::streams::{Pattern, PatternError};
 use crate::hub::{Request, Target};
 use crate::protocol::Message;
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why a call came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub enum HandleError {
     Full,
     /// A name is no user id or room name.
     Name(NameError),
+    /// A stream cannot have this name, nor a family of them.
+    Stream(PatternError),
     /// A message type is one of the wire's own, or empty.
     Type,
     /// A text or a `cid` is larger than its limit, or a `cid` is empty.
@@ -57,6 +63,7 @@ impl fmt::Display for HandleError {
             HandleError::Stopped => f.write_str("the server has stopped"),
             HandleError::Full => f.write_str("too many calls wait for the server"),
             HandleError::Name(error) => write!(f, "a name {error}"),
+            HandleError::Stream(error) => write!(f, "a stream's name {error}"),
             HandleError::Type => {
                 f.write_str("this message type belongs to the server's own protocol")
             }
@@ -321,6 +328,56 @@ impl Handle {
     pub fn publish_bytes(&self, stream: &str, bytes: &[u8]) -> Result<(), HandleError> {
         let (stream, data) = (StreamId::parse(stream)?, Data::Binary(bytes.into()));
         self.shared.call(Command::Publish { stream, data })
+    }
+
+    /// Calls a function again and again, for the data of a stream that is declared with `program`: at once, and
+    /// then every `every`, of which it is told the name. Of a family it is called for each stream that
+    /// somebody watches. What it returns is published if it has changed. It runs on a thread of its own, one
+    /// call of a stream at a time, and should end by itself: nothing ends it, and a stop does not wait for
+    /// it. One that fails, or panics, is tried again as any [source](crate::server::config::Feed). It takes the
+    /// place of what polled the stream before.
+    ///
+    /// # Errors
+    /// [`HandleError::Stream`] if this is not how a stream can be declared; [`HandleError::Stopped`],
+    /// [`HandleError::Full`].
+    pub fn poll<E: Into<Box<dyn std::error::Error>>>(
+        &self,
+        stream: &str,
+        every: Duration,
+        run: impl Fn(&StreamId) -> Result<Value, E> + Send + Sync + 'static,
+    ) -> Result<(), HandleError> {
+        self.poll_data(stream, every, move |stream| {
+            let value = run(stream).map_err(Into::into)?;
+            Ok(Data::Json(value.to_string().into()))
+        })
+    }
+
+    /// As [`Handle::poll`], for a stream of bytes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn poll_bytes<E: Into<Box<dyn std::error::Error>>>(
+        &self,
+        stream: &str,
+        every: Duration,
+        run: impl Fn(&StreamId) -> Result<Vec<u8>, E> + Send + Sync + 'static,
+    ) -> Result<(), HandleError> {
+        self.poll_data(stream, every, move |stream| {
+            Ok(Data::Binary(run(stream).map_err(Into::into)?.into()))
+        })
+    }
+
+    fn poll_data(
+        &self,
+        stream: &str,
+        every: Duration,
+        run: impl Fn(&StreamId) -> Result<Data, Box<dyn std::error::Error>> + Send + Sync + 'static,
+    ) -> Result<(), HandleError> {
+        let pattern = Pattern::parse(stream).map_err(HandleError::Stream)?;
+        let every_ms = u64::try_from(every.as_millis()).unwrap_or(EVERY_MS_MAX);
+        let every_ms = every_ms.clamp(EVERY_MS_MIN, EVERY_MS_MAX);
+        let function = FunctionPoll { every_ms, run: Arc::new(run) };
+        self.shared.call(Command::Poll { pattern, function })
     }
 
     /// Stops the server: in order, within five seconds. Calls made before it are carried out.

@@ -5,6 +5,7 @@
 
 use crate::base::Tree;
 pub(super) use crate::base::json::{NotJson, scan};
+use crate::base::tree::index;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -72,6 +73,27 @@ pub(super) fn string(raw: &str) -> Option<Cow<'_, str>> {
     #[derive(serde::Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     serde_json::from_str(raw).ok().map(|Text(text)| text)
+}
+
+/// A text that is JSON, without the white space around it.
+///
+/// # Errors
+/// [`NotJson`]: why it is none, or none that is handed on.
+pub(super) fn whole(text: &str, depth_max: usize) -> Result<&str, NotJson> {
+    scan(text, depth_max)?;
+    let raw: &RawValue = serde_json::from_str(text).map_err(|_| NotJson::Grammar)?;
+    Ok(raw.get())
+}
+
+/// What a pointer leads to (RFC 6901), as it stands in JSON: its reference tokens; none for the whole.
+pub(super) fn at<'a>(raw: &'a str, pointer: &[Box<str>]) -> Option<&'a str> {
+    pointer.iter().try_fold(raw, |raw, token| {
+        if raw.starts_with('[') {
+            let items: Vec<&RawValue> = serde_json::from_str(raw).ok()?;
+            return items.get(index(token)?).map(|item| item.get());
+        }
+        Object::parse(raw).ok()??.get(token)
+    })
 }
 
 /// JSON as a value, for a handler; `None` if a number in it is no double.

@@ -10,6 +10,8 @@ mod apply;
 #[cfg(feature = "server")]
 pub mod auth;
 #[cfg(feature = "server")]
+mod backend;
+#[cfg(feature = "server")]
 mod calls;
 #[cfg(feature = "server")]
 mod chat;
@@ -23,6 +25,8 @@ mod drain;
 mod encode;
 #[cfg(feature = "server")]
 mod entry;
+#[cfg(feature = "server")]
+mod errands;
 #[cfg(feature = "server")]
 mod error;
 #[cfg(feature = "server")]
@@ -42,9 +46,15 @@ mod pace;
 #[cfg(feature = "server")]
 pub mod paths;
 #[cfg(feature = "server")]
+pub mod proof;
+#[cfg(feature = "server")]
 mod reload;
 #[cfg(feature = "server")]
+mod remote;
+#[cfg(feature = "server")]
 pub mod request;
+#[cfg(feature = "server")]
+mod request_types;
 #[cfg(feature = "server")]
 mod revoke;
 #[cfg(feature = "server")]
@@ -61,6 +71,8 @@ mod sign_in;
 #[cfg(feature = "server")]
 mod small_file;
 #[cfg(feature = "server")]
+mod sources;
+#[cfg(feature = "server")]
 mod streams;
 #[cfg(feature = "server")]
 pub mod ticket;
@@ -75,6 +87,8 @@ pub use handle::{Handle, HandleError, Stopper};
 pub use handler::{Access, Call, Caller, Reply};
 #[cfg(feature = "server")]
 pub use paths::{PathAnswer, PathReply, PathRequest, Socket, SocketHandler, SocketPath};
+#[cfg(feature = "server")]
+pub use proof::{Authenticate, Denied, Head, Proof};
 #[cfg(feature = "server")]
 pub use reload::{Change, ReloadError, Reloaded, Reloader};
 #[cfg(feature = "server")]

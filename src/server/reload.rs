@@ -71,7 +71,8 @@ impl Reloader {
     pub fn reload(&self, config: &Config) -> Result<Reloaded, ReloadError> {
         config.check().map_err(ReloadError::Config)?;
         let mut running = self.shared.config.lock().unwrap_or_else(PoisonError::into_inner);
-        let Merged { config, taken, waiting } = merge(&running, config);
+        let Merged { mut config, taken, waiting } = merge(&running, config);
+        config.read_secrets().map_err(|error| ReloadError::Config(ConfigError::Keys(error)))?;
         let keys = config.key_sources().read();
         let keys = keys.map_err(|error| ReloadError::Config(ConfigError::Keys(error)))?;
         let reloaded = Reloaded { taken, waiting, keys: shown(&keys) };
@@ -126,8 +127,11 @@ impl<S: Backend> Chat<S> {
         self.shared.set_limits(&config.limits);
         net.set_limits(&config.limits, &config.proxies);
         self.largest_binary = largest_binary(&config.streams);
+        self.remotes.declare(&config.limits, &config.handlers);
+        self.outbound.reconfigure(&config.limits);
         self.config = config;
         self.settle_all_limits();
+        self.declare_sources(net);
         self.decide(net, Input::Redeclared);
     }
 }

@@ -7,6 +7,9 @@ use crate::hub::{Part, RefusalCode, Request, RequestId, Target};
 use std::borrow::Cow;
 use std::sync::Arc;
 
+pub use super::request_types::TYPES;
+pub(super) use super::request_types::{ADMIN_PREFIX, OF_A_CONNECTION, OF_GUESTS};
+
 /// Why a request is refused before anybody decides about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -36,56 +39,6 @@ impl Fault {
         Fault { code: RefusalCode::BadJson, message, field: None, limit: None }
     }
 }
-
-/// Every request that there is, by its `type`.
-pub const TYPES: &[&str] = &[
-    "admin:add",
-    "admin:connections",
-    "admin:disconnect",
-    "admin:push",
-    "admin:user",
-    "admin:users",
-    "auth",
-    "auth:revoke",
-    "chat:ack",
-    "chat:delete",
-    "chat:edit",
-    "chat:history",
-    "chat:react",
-    "chat:read",
-    "chat:send",
-    "chat:typing",
-    "info",
-    "ping",
-    "presence:list",
-    "publish",
-    "resume",
-    "room:ban",
-    "room:create",
-    "room:delete",
-    "room:info",
-    "room:invite",
-    "room:join",
-    "room:leave",
-    "room:list",
-    "room:members",
-    "room:remove",
-    "room:unban",
-    "room:update",
-    "stream:ack",
-    "stream:get",
-    "stream:list",
-    "stream:subscribers",
-    "subscribe",
-    "unsubscribe",
-];
-
-/// How the types of requests begin that are for admins.
-pub(super) const ADMIN_PREFIX: &str = "admin:";
-
-/// Requests that act on the WebSocket on which they come: no call over HTTP can.
-pub(super) const OF_A_CONNECTION: &[&str] =
-    &["auth", "resume", "stream:ack", "subscribe", "unsubscribe"];
 
 /// A message's envelope.
 #[derive(Debug)]

@@ -87,6 +87,7 @@ impl Server {
         config.admin_token =
             admin_token.map_err(|error| ServerError::Config(ConfigError::Keys(error)))?;
         config.admin_token_file = None;
+        config.read_secrets().map_err(|error| ServerError::Config(ConfigError::Keys(error)))?;
         let keys = config.key_sources().read();
         let keys = keys.map_err(|error| ServerError::Config(ConfigError::Keys(error)))?;
         if !keys.is_empty() {
@@ -154,6 +155,7 @@ impl Server {
         let _guard = FailCallsOnDrop(std::sync::Arc::clone(&shared));
         let result = self.reactor.run(&mut self.web);
         let chat = self.web.application_mut();
+        chat.outbound.stop();
         chat.store.close();
         chat.fail_calls();
         log::info!("stopped");

@@ -2,16 +2,19 @@
 //! handlers, and who is online.
 
 use super::auth::Keys;
+use super::backend::{JobId, JobResult};
 use super::config::Config;
 use super::drain::End;
 use super::handle::HandleError;
 use super::handler::{Asking, HandlerResult, Registered};
 use super::paths::{HttpPath, OwnPath, Said};
+use super::sources::FunctionPoll;
 use super::ticket::TicketState;
 use super::web::Exchange;
 use crate::base::limits::{CALL_BYTES_WAITING_MAX, CALLS_WAITING_MAX};
 use crate::base::{ConnId, Data, Limits, StreamId, UserId};
 use crate::hub::Request;
+use crate::hub::streams::Pattern;
 use crate::protocol::CloseCode;
 use crate::protocol::handshake::Response;
 use crate::reactor::Wake;
@@ -31,6 +34,7 @@ pub(super) enum Command {
     RegisterSocket(OwnPath),
     Say { to: Vec<ConnId>, said: Said },
     CloseSocket { conn: ConnId, code: CloseCode, reason: String },
+    Poll { pattern: Pattern, function: FunctionPoll },
     Reconfigure(Box<Config>, Keys),
     Stop(End),
 }
@@ -46,6 +50,8 @@ pub(super) struct Queue {
     pub(super) commands: VecDeque<Command>,
     pub(super) answers: Vec<(Asking, HandlerResult)>,
     pub(super) path_answers: Vec<(Exchange, Response)>,
+    /// What came of jobs: there is a bounded number of those.
+    pub(super) outcomes: Vec<(JobId, JobResult)>,
     bytes: usize,
     pub(super) is_stopped: bool,
 }
@@ -78,6 +84,7 @@ fn weight(command: &Command) -> usize {
         | Command::Register { .. }
         | Command::RegisterHttp(_)
         | Command::RegisterSocket(_)
+        | Command::Poll { .. }
         | Command::Reconfigure(..)
         | Command::Stop(_) => 64,
     }

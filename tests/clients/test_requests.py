@@ -46,6 +46,16 @@ TABLE = {
             ({}, "bad_request"),
         ],
     ),
+    "admin:pause": (
+        {"stream": "hooked"},
+        ADMINS,
+        [({}, "bad_request"), ({"stream": "state"}, "conflict"), ({"stream": "nothing"}, "no_such_stream")],
+    ),
+    "admin:resume": (
+        {"stream": "hooked"},
+        ADMINS,
+        [({"stream": 7}, "bad_request"), ({"stream": "nothing"}, "no_such_stream")],
+    ),
     "admin:push": (
         {"users": ["{victim}"], "type": "a.note", "payload": {}},
         ADMINS,
@@ -299,6 +309,7 @@ STREAMS = """{
     state = { publish = true, ack = true, max_bytes = 500, members = { a = "any" } },
     secret = { publish = true, read = "admin" },
     "many:{n}" = { publish = true },
+    hooked = { command = ["printf", "1"], every_ms = 1000 },
 }"""
 PUBLISH = {"owner": ["state", "many:*"]}
 
@@ -396,7 +407,7 @@ def scene(module_servers):
 
 
 def test_every_request_has_a_row(scene):
-    assert sorted(TABLE) == scene.people["owner"].request("info")["types"]
+    assert sorted(TABLE) == scene.people["admin"].request("info")["types"]
 
 
 @pytest.mark.parametrize("kind", sorted(TABLE))

@@ -110,7 +110,10 @@ class TestState:
                 pat.request("publish", stream="big", data={"n": number, "x": "y" * 50_000})
             seen, prev = [], 0
             while not seen or seen[-1] < 200:
-                payload = json.loads(eve.read_message().payload)["payload"]
+                message = json.loads(eve.read_message().payload)
+                if message["type"] != "event":
+                    continue
+                payload = message["payload"]
                 assert payload["prev"] == prev and payload["seq"] == payload["data"]["n"]
                 prev = payload["seq"]
                 seen.append(prev)

@@ -25,6 +25,8 @@ pub struct Declaration {
     pub publish: bool,
     /// Whether the embedding program publishes.
     pub program: bool,
+    /// Whether a source of the server's own feeds it: what is polled, or a webhook.
+    pub has_feed: bool,
     /// Its place among what waits for a connection.
     pub priority: Priority,
     /// Most events a second for a subscriber who does not ask for a rate; none: all.
@@ -144,6 +146,7 @@ impl Declaration {
             read: Readers::Users,
             publish: false,
             program: false,
+            has_feed: false,
             priority: Priority::Normal,
             max_rate: None,
             max_rate_ceiling: None,
@@ -155,7 +158,12 @@ impl Declaration {
     /// Whether anything can feed it.
     #[must_use]
     pub fn has_source(&self) -> bool {
-        self.publish || self.program
+        self.publish || self.program || self.has_feed
+    }
+
+    /// Whether it may be polled while somebody watches it: then it is told who does.
+    pub(super) fn tells_watchers(&self) -> bool {
+        self.has_feed || self.program
     }
 
     /// The member that data lack, or that is of another kind there.

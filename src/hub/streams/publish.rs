@@ -18,6 +18,8 @@ pub enum Publisher {
     Client(StreamRights),
     /// The embedding program, where the stream takes it from there.
     Program,
+    /// A source of the server's own that is declared with the stream.
+    Source,
 }
 
 impl Streams {
@@ -44,6 +46,7 @@ impl Streams {
     ) -> Result<Answer, Refusal> {
         let declaration = match publisher {
             Publisher::Client(rights) => self.to_publish(name, rights)?,
+            Publisher::Source => self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?,
             Publisher::Program => {
                 let declaration = self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?;
                 if !declaration.program {

@@ -215,6 +215,10 @@ impl Streams {
         }
         let stream = &mut self.streams[ix.0 as usize];
         stream.subscribers.insert(conn, subscription);
+        if stream.subscribers.len() == 1 {
+            self.tell_watched(ix, effects);
+        }
+        let stream = &self.streams[ix.0 as usize];
         let subscribed = Subscribed {
             stream: stream.name.clone(),
             seq: stream.head,
@@ -298,9 +302,21 @@ impl Streams {
             }
         }
         effects.push(Effect::TakeBack { conn, source: source(ix) });
+        if self.streams[ix.0 as usize].subscribers.is_empty() {
+            self.tell_watched(ix, effects);
+        }
         self.touch(now.moment, ix);
         self.forget_if_empty(ix);
         true
+    }
+
+    /// Says whether somebody watches a stream, if it may be polled.
+    pub(super) fn tell_watched(&self, ix: StreamIx, effects: &mut Effects) {
+        let stream = &self.streams[ix.0 as usize];
+        if stream.declaration.tells_watchers() {
+            let is_watched = !stream.subscribers.is_empty();
+            effects.push(Effect::Watched { stream: stream.name.clone(), is_watched });
+        }
     }
 
     /// A connection is over.

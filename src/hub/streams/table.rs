@@ -3,7 +3,7 @@
 use super::declaration::Declaration;
 use super::rights::StreamRights;
 use super::stream::{Stream, StreamIx};
-use crate::base::{Chance, ConnId, Limits, Moment, SeededHash, StreamId, Tree};
+use crate::base::{Chance, ConnId, Limits, Moment, SeededHash, StreamId, Timestamp, Tree};
 use crate::hub::effect::{Effects, Notice, Refusal, RefusalCode};
 use crate::hub::input::Now;
 use slab::Slab;
@@ -126,6 +126,10 @@ impl Streams {
                     let before = stream.bytes();
                     stream.trim(self.settings.stream_bytes);
                     self.kept_bytes -= before - stream.bytes();
+                    // What polls it is perhaps another, and has not heard of them.
+                    if !self.streams[ix.0 as usize].subscribers.is_empty() {
+                        self.tell_watched(ix, effects);
+                    }
                 }
                 Some(_) | None => {
                     let conns: Vec<ConnId> = stream.subscribers.keys().copied().collect();
@@ -141,6 +145,19 @@ impl Streams {
             }
         }
         self.add_named();
+    }
+
+    /// When the newest event came of each declared stream, of a family of any of its streams.
+    #[must_use]
+    pub fn newest_times(&self) -> BTreeMap<&str, Timestamp> {
+        let mut times = BTreeMap::new();
+        for (_, stream) in &self.streams {
+            if let Some(newest) = stream.newest() {
+                let time = times.entry(stream.declaration.pattern.as_str()).or_insert(newest.ts);
+                *time = newest.ts.max(*time);
+            }
+        }
+        times
     }
 
     /// How many streams there are, and how many subscriptions.

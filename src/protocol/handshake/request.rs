@@ -146,6 +146,16 @@ impl<'b> RequestHead<'b> {
             .map(str::trim)
     }
 
+    /// As [`RequestHead::all`], of a field whose name is not known before; in any case.
+    pub fn named(&self, name: &str) -> impl Iterator<Item = &'b str> {
+        self.fields
+            .iter()
+            .filter(move |field| field.name.eq_ignore_ascii_case(name))
+            .filter_map(|field| std::str::from_utf8(field.value).ok())
+            .filter(|value| value.is_ascii())
+            .map(str::trim)
+    }
+
     /// The values of a field, in order, one for each of its lines; `name` in lower case.
     pub fn lines(&self, name: &'static str) -> impl Iterator<Item = Result<&'b str, HeadError>> {
         let lines = self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));

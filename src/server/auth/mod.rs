@@ -8,6 +8,7 @@
 
 mod admin_token;
 mod claims;
+mod hook_secret;
 mod jwks;
 mod key;
 mod key_error;
@@ -22,6 +23,7 @@ mod verifier;
 
 pub use admin_token::AdminToken;
 pub use claims::{Claims, Identity};
+pub use hook_secret::HookSecret;
 pub use key::Algorithm;
 pub use key_error::{KeyError, KeyProblem};
 pub use key_sources::{KeyFile, KeySources};
@@ -30,4 +32,5 @@ pub use revocations::Revocations;
 pub use secret::{SECRET_BYTES_MIN, Secret};
 pub use signing_key::{SignError, SigningKey};
 pub use token_error::TokenError;
+pub(super) use verifier::Vouched;
 pub use verifier::{Expected, Verifier};

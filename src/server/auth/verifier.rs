@@ -30,6 +30,20 @@ pub struct Verifier {
     expected: Expected,
     leeway_ms: i64,
     revocations: Revocations,
+    /// Somebody else says who people are, where tokens do not.
+    has_others: bool,
+}
+
+/// Who somebody is, as somebody says whom the server believes: no token.
+#[derive(Clone, Debug, Default)]
+pub(in crate::server) struct Vouched {
+    pub(in crate::server) user: String,
+    pub(in crate::server) name: Option<String>,
+    pub(in crate::server) admin: bool,
+    pub(in crate::server) publish: Option<Vec<String>>,
+    pub(in crate::server) subscribe: Option<Vec<String>>,
+    /// For how long.
+    pub(in crate::server) expires_ms: Option<i64>,
 }
 
 impl Verifier {
@@ -37,7 +51,18 @@ impl Verifier {
     #[must_use]
     pub fn new(keys: Keys, expected: Expected) -> Verifier {
         let leeway_ms = leeway_ms(&expected);
-        Verifier { keys, expected, leeway_ms, revocations: Revocations::default() }
+        let revocations = Revocations::default();
+        Verifier { keys, expected, leeway_ms, revocations, has_others: false }
+    }
+
+    /// Whether somebody else says who people are, where tokens do not: then there is no open mode.
+    pub(in crate::server) fn set_others(&mut self, has_others: bool) {
+        self.has_others = has_others;
+    }
+
+    /// Whether tokens can be judged.
+    pub(in crate::server) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
     }
 
     /// Judges by other keys from now on. Who was let in by the old ones stays, and what was revoked
@@ -66,7 +91,7 @@ impl Verifier {
     /// Whether there is no key, so that everybody is who they say.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && !self.has_others
     }
 
     /// How long a token is good after its `exp`, in ms.
@@ -83,7 +108,7 @@ impl Verifier {
         if self.is_open() {
             return Err(TokenError::OpenMode);
         }
-        if token.len() > TOKEN_BYTES_MAX {
+        if token.len() > TOKEN_BYTES_MAX || self.keys.is_empty() {
             return Err(TokenError::Invalid);
         }
         // Nothing of the header is believed but which key is meant: not its jwk, jku, x5c or x5u.
@@ -123,13 +148,39 @@ impl Verifier {
             _ => return Err(TokenError::Invalid),
         };
         let user = user.map_err(TokenError::Subject)?;
+        let issued = claims.iat.as_ref().map(|iat| Timestamp(millis(iat)));
+        self.identity(user, claims, Some(Timestamp(expires)), issued)
+    }
+
+    /// Who somebody is of whom another than a token says it.
+    ///
+    /// # Errors
+    /// [`TokenError`]: what is said cannot be, or the user's rights were revoked for a time to come.
+    pub(in crate::server) fn vouch(
+        &self,
+        vouched: Vouched,
+        now: Timestamp,
+    ) -> Result<Identity, TokenError> {
+        let Vouched { user, name, admin, publish, subscribe, expires_ms } = vouched;
+        let user = UserId::parse(&user).map_err(TokenError::Subject)?;
+        let expires = expires_ms.map(|millis| Timestamp(now.0.saturating_add(millis)));
+        let claims = Claims { name, admin, publish, subscribe, ..Claims::default() };
+        self.identity(user, claims, expires, Some(now))
+    }
+
+    fn identity(
+        &self,
+        user: UserId,
+        claims: Claims,
+        expires: Option<Timestamp>,
+        issued: Option<Timestamp>,
+    ) -> Result<Identity, TokenError> {
         if claims.name.as_ref().is_some_and(|name| name.len() > self.expected.name_bytes_max) {
             return Err(TokenError::Name);
         }
         if claims.jti.as_ref().is_some_and(|jti| jti.len() > JTI_BYTES_MAX) {
             return Err(TokenError::Id);
         }
-        let issued = claims.iat.as_ref().map(|iat| Timestamp(millis(iat)));
         if self.revocations.is_revoked(&user, claims.jti.as_deref(), issued) {
             return Err(TokenError::Revoked);
         }
@@ -141,7 +192,6 @@ impl Verifier {
         };
         let name = claims.name.filter(|name| !name.is_empty()).map(Arc::from);
         let jti = claims.jti.map(Arc::from);
-        let expires = Some(Timestamp(expires));
         let limits = asked_limits(claims.limits)?.map(Arc::new);
         Ok(Identity { user, name, admin: claims.admin, rights, limits, expires, jti, issued })
     }

@@ -1,6 +1,8 @@
 //! What a server needs to know, and what must hold between the values.
 
 use super::error::ConfigError;
+use super::feed::Feed;
+use super::handlers::{self, BackendHandler};
 use super::key::{Given, Key};
 use super::keys::{find, keys, nearest};
 use super::streams;
@@ -11,6 +13,7 @@ use crate::hub::{Retentions, Scope, Settings};
 use crate::protocol::deflate::CodecsConfig;
 use crate::server::auth::{AdminToken, Expected, KeyError, KeyFile, KeySources, Secret};
 use crate::server::json::tree;
+use crate::server::proof::Authenticate;
 use crate::server::web::Proxies;
 use crate::store::Place;
 use std::net::SocketAddr;
@@ -40,6 +43,12 @@ pub struct Config {
     pub audience: Option<String>,
     /// Whom tokens must be from (`iss`); none: from anybody.
     pub issuer: Option<String>,
+    /// A function that says who sends a request, where no token does.
+    pub authenticate: Option<Authenticate>,
+    /// The backend that is asked for that, and which fields of the request it is handed.
+    pub auth_url: Option<String>,
+    /// See [`Config::auth_url`]; in lower case.
+    pub auth_url_headers: Vec<String>,
     /// Whether those are let in who do not say who they are: as guests, to what is public.
     pub lets_guests_in: bool,
     /// Origins of web pages that may connect beside the server's own, as `https://example.com`.
@@ -58,6 +67,10 @@ pub struct Config {
     pub retention: Retentions,
     /// Streams, in the order in which a name is looked for.
     pub streams: Vec<Declaration>,
+    /// What feeds some of them beside clients and the embedding program.
+    pub feeds: Vec<Feed>,
+    /// Types of requests that the application's backend answers, in the order in which one is looked for.
+    pub handlers: Vec<BackendHandler>,
     /// What is logged, as `info,parlor::store=debug`. It is for the program that sets a logger, as
     /// `parlor` does; the library itself sets none.
     pub log_level: String,
@@ -101,6 +114,9 @@ impl Config {
             admin_token_file: None,
             audience: None,
             issuer: None,
+            authenticate: None,
+            auth_url: None,
+            auth_url_headers: vec!["authorization".to_owned(), "cookie".to_owned()],
             lets_guests_in: false,
             allowed_origins: Vec::new(),
             proxies: Proxies::default(),
@@ -110,6 +126,8 @@ impl Config {
             rooms_create: Creators::default(),
             retention: Retentions::default(),
             streams: Vec::new(),
+            feeds: Vec::new(),
+            handlers: Vec::new(),
             log_level: "info".to_owned(),
             limits: Limits::default(),
             exceptions: Exceptions::default(),
@@ -119,7 +137,7 @@ impl Config {
     /// Whether everybody is who they say.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.key_sources().is_empty()
+        self.key_sources().is_empty() && self.authenticate.is_none() && self.auth_url.is_none()
     }
 
     /// Where the keys come from that tokens are judged by.
@@ -143,6 +161,21 @@ impl Config {
         }
     }
 
+    /// Reads the secrets that are shared with the application's backend and others. It waits for the disk.
+    ///
+    /// # Errors
+    /// [`KeyError`]: what is wrong with the first that cannot be read.
+    pub fn read_secrets(&mut self) -> Result<(), KeyError> {
+        let of_hooks = self.feeds.iter_mut().filter_map(|feed| feed.webhook.as_mut());
+        for webhook in of_hooks {
+            webhook.secret.read()?;
+        }
+        for secret in self.handlers.iter_mut().filter_map(|handler| handler.secret.as_mut()) {
+            secret.read()?;
+        }
+        Ok(())
+    }
+
     /// What is expected of a token beside its signature.
     #[must_use]
     pub fn expected(&self) -> Expected {
@@ -158,7 +191,11 @@ impl Config {
     #[must_use]
     pub fn settings(&self) -> Settings {
         let settings = Settings::from(&self.limits);
-        let declarations = self.streams.iter().cloned().map(Rc::new).collect();
+        let declare = |declaration: &Declaration| {
+            let has_feed = self.feeds.iter().any(|feed| feed.pattern == declaration.pattern);
+            Rc::new(Declaration { has_feed, ..declaration.clone() })
+        };
+        let declarations = self.streams.iter().map(declare).collect();
         let streams = StreamSettings::new(declarations, tree, &self.limits);
         let settings = settings.presence(self.presence).keep(self.retention.clone());
         let settings = settings.streams(streams);
@@ -192,7 +229,8 @@ impl Config {
         {
             found.push(ConfigError::NoData);
         }
-        found.extend(streams::contradictions(&self.streams));
+        found.extend(streams::contradictions(&self.streams, &self.feeds));
+        found.extend(handlers::contradictions(&self.handlers));
         // An embedding program sets them without `set`.
         let outside = keys().iter().filter(|key| !key.is_within(self));
         found.extend(

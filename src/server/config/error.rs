@@ -54,6 +54,11 @@ pub enum ConfigError {
         /// What is wrong.
         wants: String,
     },
+    /// A handler is not declared as it should be.
+    BadHandler {
+        /// What is wrong.
+        wants: String,
+    },
     /// What a variable has is not UTF-8.
     NotUnicode,
     /// The file cannot be read.
@@ -85,6 +90,7 @@ impl ConfigError {
             ConfigError::BadValue { key, .. } => Some(key),
             ConfigError::BadEntry { table, .. } => Some(table),
             ConfigError::BadStream { .. } => Some("streams"),
+            ConfigError::BadHandler { .. } => Some("handlers"),
             ConfigError::OpenElsewhere(_) => Some("listen"),
             ConfigError::OpenAskedElsewhere(_) | ConfigError::OpenWithKeys => Some("auth.open"),
             ConfigError::TwoSecrets => Some("auth.secret_file"),
@@ -124,6 +130,7 @@ impl fmt::Display for ConfigError {
             }
             ConfigError::BadStream { stream, wants } => write!(f, "stream {stream:?}: {wants}"),
             ConfigError::BadLimits { entry, wants } => write!(f, "limits of {entry:?}: {wants}"),
+            ConfigError::BadHandler { wants } => write!(f, "handlers: {wants}"),
             ConfigError::NotUnicode => f.write_str("its value is not UTF-8"),
             ConfigError::Read(error) => write!(f, "cannot be read: {error}"),
             ConfigError::FileSize => {

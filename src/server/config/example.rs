@@ -48,7 +48,11 @@ pub fn example() -> String {
             let _ = writeln!(text, "# {line}");
         }
         if let Kind::Section(section) = &key.kind {
-            let _ = writeln!(text, "[{}]\n#   {}", key.name, section.example);
+            let _ = if section.is_list {
+                writeln!(text, "#   {} = [{{ {} }}]", key.name, section.example)
+            } else {
+                writeln!(text, "[{}]\n#   {}", key.name, section.example)
+            };
             return;
         }
         let (_, name) = path(key);
@@ -68,8 +72,13 @@ pub(super) fn whole(loaded: &Loaded) -> String {
         // A comment of TOML has none.
         let origin = origin.replace(char::is_control, "?");
         if let Kind::Section(section) = &key.kind {
-            let _ = writeln!(text, "\n[{}]{origin}", key.name);
+            if !section.is_list {
+                let _ = writeln!(text, "\n[{}]{origin}", key.name);
+            }
             for line in (section.write)(&loaded.config) {
+                if section.is_list {
+                    let _ = writeln!(text, "\n[[{}]]{origin}", key.name);
+                }
                 let _ = writeln!(text, "{line}");
             }
             return;

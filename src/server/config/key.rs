@@ -76,9 +76,11 @@ pub(super) struct Section {
     pub(super) wants: &'static str,
     /// Entries, as an example.
     pub(super) example: &'static str,
+    /// Whether it is an array of tables, each of which is an entry.
+    pub(super) is_list: bool,
     /// Reads the table, or the array of them. What is wrong is told to the document, with its place.
     pub(super) read: fn(&mut Config, &Spanned<DeValue<'_>>, &mut Document<'_>),
-    /// Writes the entries, a line each.
+    /// Writes the entries: of a table a line each, of an array of tables the lines of each.
     pub(super) write: fn(&Config) -> Vec<String>,
     /// The whole in one text, as other sources give it.
     pub(super) get: fn(&Config) -> String,

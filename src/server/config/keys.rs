@@ -6,9 +6,8 @@ use super::key::{
     Key, Kind,
 };
 use super::retention::{self, kept, kept_text};
-use super::{proxies, streams, suggest, user_limits};
+use super::{auth, handlers, proxies, streams, suggest, user_limits};
 use crate::hub::Scope;
-use crate::server::auth::KeyFile;
 use crate::store::Place;
 
 /// All keys, in the order in which they are listed.
@@ -208,13 +207,19 @@ const KEYS: &[Key] = &[
          address, it is an error."),
     option!("auth.secret_file", Live, "a file's name, or empty for none", secret_file,
         "A file with the secret that signs tokens (HS256), of at least 32 bytes."),
-    KEY_FILES,
+    auth::KEY_FILES,
     option!("auth.admin_token_file", Restart, "a file's name, or empty for none", admin_token_file,
         "A file with the token of those who run the server, of at least 32 bytes, for calls over HTTP."),
     option!("auth.audience", Live, "a text, or empty for anybody", audience,
         "Whom tokens must be for (aud)."),
     option!("auth.issuer", Live, "a text, or empty for anybody", issuer,
         "Whom tokens must be from (iss)."),
+    auth::AUTH_URL,
+    auth::AUTH_URL_HEADERS,
+    number!("auth.url_timeout_ms", Live, "ms", limits.auth_url_timeout_ms: u64, 1..=60_000,
+        "How long its answer is waited for."),
+    number!("auth.url_threads", Restart, "threads", limits.auth_url_threads: u32, 1..=256,
+        "Threads that ask it."),
     number!("auth.leeway_ms", Live, "ms", limits.auth_leeway_ms: u64, 0,
         "How far a token's times may be off."),
     number!("auth.timeout_ms", Live, "ms", limits.auth_timeout_ms: u64, 1,
@@ -231,6 +236,18 @@ const KEYS: &[Key] = &[
         "From an answer to the next request on an HTTP connection."),
     proxies::TRUSTED,
     proxies::PROTOCOL,
+    number!("backend.poll_threads", Restart, "threads", limits.backend_poll_threads: u32, 1..=256,
+        "Threads that poll the sources of streams."),
+    number!("backend.call_threads", Restart, "threads", limits.backend_call_threads: u32, 1..=1_024,
+        "Threads that ask the application's backend what somebody waits for; when all are busy it is `overloaded`."),
+    number!("backend.retries", Live, "times", limits.backend_retries: u32, 0..=10,
+        "How often what failed is tried again: a source always, else what the backend has not heard of."),
+    number!("backend.backoff_ms", Live, "ms", limits.backend_backoff_ms: u64, 1..=10_000,
+        "Longest wait before it is tried again for the first time; then twice that. Half of a wait is chance."),
+    number!("backend.circuit_failures", Live, "failures", limits.backend_circuit_failures: u32, 1,
+        "Failures in a row after which a source, a handler or auth.url is left alone."),
+    number!("backend.circuit_open_ms", Live, "ms", limits.backend_circuit_open_ms: u64, 1,
+        "For how long; then it is tried once."),
     flag!("metrics.public", Live, metrics_public,
         "Whether everybody may read /metrics: without it, admins, and in open mode everybody."),
     number!("heartbeat.interval_ms", Live, "ms", limits.heartbeat_interval_ms: u64, 10,
@@ -261,6 +278,12 @@ const KEYS: &[Key] = &[
         effect: Live,
         about: "Streams: named sources of updates that people only watch (docs/streams.md).",
         kind: Kind::Section(streams::STREAMS),
+    },
+    Key {
+        name: "handlers",
+        effect: Live,
+        about: "Types of requests that the application's backend answers over HTTP (docs/handlers.md).",
+        kind: Kind::Section(handlers::HANDLERS),
     },
     flag!("compression.enabled", Restart, compression.enabled,
         "Whether messages are compressed for clients that offer it (permessage-deflate, RFC 7692)."),
@@ -304,21 +327,6 @@ const DATA: Key = Key {
                 ":memory:" => Place::Memory,
                 directory => Place::Directory(directory.into()),
             };
-            Some(())
-        },
-    },
-};
-
-const KEY_FILES: Key = Key {
-    name: "auth.key_files",
-    effect: Live,
-    about: "Files with public keys of those who sign tokens (PEM), or with sets of keys (JWKS).",
-    kind: Kind::List {
-        wants: "a list of files, each FILE or KID=FILE",
-        get: |config| config.key_files.iter().map(KeyFile::to_string).collect(),
-        set: |config, files| {
-            config.key_files =
-                files.iter().map(|file| KeyFile::parse(file)).collect::<Option<_>>()?;
             Some(())
         },
     },

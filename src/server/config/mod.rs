@@ -4,12 +4,15 @@
 //! are read by it, the commented example and the reference are written by it. [`Sources`] puts a
 //! [`Config`] together, and tells of all that is wrong, and where that stands.
 
+mod auth;
 #[allow(clippy::module_inception)]
 mod config;
 mod environment;
 mod error;
 mod example;
+mod feed;
 mod file;
+mod handlers;
 mod key;
 mod keys;
 mod origin;
@@ -26,6 +29,8 @@ pub use config::{Compression, Config, Creators};
 pub use environment::{ADMIN_TOKEN_VARIABLE, CONFIG_VARIABLE, SECRET_VARIABLE, variable};
 pub use error::{ConfigError, ConfigFault, ConfigFaults};
 pub use example::{example, keys_and_defaults};
+pub use feed::{Feed, Poll, Target, Webhook};
+pub use handlers::BackendHandler;
 pub use key::{Effect, Given, Key};
 pub use keys::keys;
 pub use origin::{Origin, Origins};

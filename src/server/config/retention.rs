@@ -16,6 +16,7 @@ pub(super) const ROOMS: Section = Section {
     wants: "a table of rooms, each with { entries = …, age_ms = … } or \"ENTRIES/AGE_MS\"; elsewhere a \
             list of ROOM=ENTRIES/AGE_MS with commas between them",
     example: "lobby = { entries = 1000, age_ms = 86400000 }",
+    is_list: false,
     read,
     write,
     get: |config| {

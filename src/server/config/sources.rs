@@ -74,7 +74,13 @@ impl Sources {
             faults.push(origin.unwrap_or(Origin::Whole), error);
         }
         match config.key_sources().read() {
-            Ok(keys) if faults.is_empty() => Ok(Loaded { config, origins, keys }),
+            Ok(keys) if faults.is_empty() => match config.read_secrets() {
+                Ok(()) => Ok(Loaded { config, origins, keys }),
+                Err(error) => {
+                    faults.push(Origin::Whole, ConfigError::Keys(error));
+                    Err(faults)
+                }
+            },
             Ok(_) => Err(faults),
             Err(error) => {
                 faults.push(Origin::Whole, ConfigError::Keys(error));

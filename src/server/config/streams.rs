@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::error::ConfigError;
 use super::example::quoted;
+use super::feed::{self, Feed, FeedMembers};
 use super::file::Document;
 use super::key::{Section, described, integer};
 use super::suggest;
@@ -18,16 +19,20 @@ use toml::de::{DeTable, DeValue};
 /// `[streams]`: names or patterns, and what each is.
 pub(super) const STREAMS: Section = Section {
     wants: "a table of streams, each a table with keep, publish, read, binary, ack, priority, max_rate, \
-            max_rate_ceiling, max_bytes, members, path, type; elsewhere the same as an inline table of TOML",
+            max_rate_ceiling, max_bytes, members, path, type, url, command, every_ms, timeout_ms, pointer, \
+            webhook, required; elsewhere the same as an inline table of TOML",
     example: "\"sensor:{id}\" = { keep = 100, publish = true, read = \"public\" }",
+    is_list: false,
     read,
-    write: |config| config.streams.iter().map(line).collect(),
+    write: lines,
     get: |config| {
-        let lines: Vec<String> = config.streams.iter().map(line).collect();
+        let lines = lines(config);
         if lines.is_empty() { String::new() } else { format!("{{ {} }}", lines.join(", ")) }
     },
     set: |config, text| {
-        config.streams = if text.is_empty() { Vec::new() } else { inline(text)? };
+        let declared = if text.is_empty() { Vec::new() } else { inline(text)? };
+        let (streams, feeds): (Vec<_>, Vec<_>) = declared.into_iter().unzip();
+        (config.streams, config.feeds) = (streams, feeds.into_iter().flatten().collect());
         Some(())
     },
 };
@@ -66,9 +71,13 @@ fn read(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Docume
         return document.fault(value.span(), error);
     };
     config.streams.clear();
+    config.feeds.clear();
     for (name, of_stream) in streams {
         match declaration(name.get_ref(), of_stream.get_ref()) {
-            Ok(declaration) => config.streams.push(declaration),
+            Ok((declaration, feed)) => {
+                config.streams.push(declaration);
+                config.feeds.extend(feed);
+            }
             Err(faults) => {
                 for (span, wants) in faults {
                     let entry = name.get_ref().to_string();
@@ -81,7 +90,7 @@ fn read(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Docume
 }
 
 /// Reads the table as a flag or a variable gives it.
-fn inline(text: &str) -> Option<Vec<Declaration>> {
+fn inline(text: &str) -> Option<Vec<Declared>> {
     let text = format!("{TABLE} = {text}");
     let (table, errors) = DeTable::parse_recoverable(&text);
     let mut members = table.get_ref().iter();
@@ -100,10 +109,13 @@ fn inline(text: &str) -> Option<Vec<Declaration>> {
     if name.get_ref() != TABLE { None } else { streams.iter().map(read).collect() }
 }
 
+/// A stream, and what feeds it beside clients and the embedding program.
+type Declared = (Declaration, Option<Feed>);
+
 type Faults = Vec<(Option<std::ops::Range<usize>>, String)>;
 
 /// One declaration, or all that is wrong with it, and where, if that is not its name.
-fn declaration(name: &str, value: &DeValue<'_>) -> Result<Declaration, Faults> {
+fn declaration(name: &str, value: &DeValue<'_>) -> Result<Declared, Faults> {
     let pattern = match Pattern::parse(name) {
         Ok(pattern) => pattern,
         Err(error) => return Err(vec![(None, format!("a stream's name {error}"))]),
@@ -115,15 +127,23 @@ fn declaration(name: &str, value: &DeValue<'_>) -> Result<Declaration, Faults> {
         )]);
     };
     let mut declaration = Declaration::new(pattern);
-    let mut faults = Faults::new();
+    let (mut feeds, mut faults) = (FeedMembers::default(), Faults::new());
     for (name, value) in members {
-        if let Err(wants) = member(&mut declaration, name.get_ref(), value.get_ref()) {
-            let span =
-                if MEMBERS.contains(&name.get_ref().as_ref()) { value.span() } else { name.span() };
-            faults.push((Some(span), wants));
+        let of_feed = feed::MEMBERS.contains(&name.get_ref().as_ref());
+        let read = match of_feed {
+            true => feeds.read(name.get_ref(), value.get_ref()),
+            false => member(&mut declaration, name.get_ref(), value.get_ref()),
+        };
+        if let Err(wants) = read {
+            let is_known = of_feed || MEMBERS.contains(&name.get_ref().as_ref());
+            faults.push((Some(if is_known { value.span() } else { name.span() }), wants));
         }
     }
-    if faults.is_empty() { Ok(declaration) } else { Err(faults) }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let feed = feeds.feed(&declaration.pattern).map_err(|wants| vec![(None, wants)])?;
+    Ok((declaration, feed))
 }
 
 fn member(into: &mut Declaration, name: &str, value: &DeValue<'_>) -> Result<(), String> {
@@ -142,9 +162,10 @@ fn member(into: &mut Declaration, name: &str, value: &DeValue<'_>) -> Result<(),
         "path" => into.path = Some(text(name, value)?),
         "type" => into.kind = Some(text(name, value)?),
         other => {
-            let known = suggest::nearest(other, MEMBERS.iter().copied());
+            let all = [MEMBERS, feed::MEMBERS].concat();
+            let known = suggest::nearest(other, all.iter().copied());
             let hint = known.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
-            return Err(format!("{other:?} is none of {}{hint}", MEMBERS.join(", ")));
+            return Err(format!("{other:?} is none of {}{hint}", all.join(", ")));
         }
     }
     Ok(())
@@ -168,7 +189,7 @@ fn flag(name: &str, value: &DeValue<'_>) -> Result<bool, String> {
     }
 }
 
-fn text(name: &str, value: &DeValue<'_>) -> Result<Arc<str>, String> {
+pub(super) fn text(name: &str, value: &DeValue<'_>) -> Result<Arc<str>, String> {
     let text = value.as_str().filter(|text| (1..=TEXT_BYTES_MAX).contains(&text.len()));
     let wants =
         || format!("{name} is a text of 1 to {TEXT_BYTES_MAX} bytes; not {}", described(value));
@@ -205,8 +226,15 @@ fn kinds(value: &DeValue<'_>) -> Result<Vec<Member>, String> {
     members.iter().map(read).collect()
 }
 
+fn lines(config: &Config) -> Vec<String> {
+    let feed = |declaration: &Declaration| {
+        config.feeds.iter().find(|feed| feed.pattern == declaration.pattern)
+    };
+    config.streams.iter().map(|declaration| line(declaration, feed(declaration))).collect()
+}
+
 /// A declaration as the table of a file has it.
-fn line(declaration: &Declaration) -> String {
+fn line(declaration: &Declaration, feed: Option<&Feed>) -> String {
     let name_of = |all: &[(&'static str, Priority)]| {
         all.iter().find(|(_, one)| *one == declaration.priority).map_or("", |(name, _)| *name)
     };
@@ -249,23 +277,30 @@ fn line(declaration: &Declaration) -> String {
         });
         let _ = write!(text, ", members = {{ {} }}", members.collect::<Vec<_>>().join(", "));
     }
+    if let Some(feed) = feed {
+        feed::write(&mut text, feed);
+    }
     text + " }"
 }
 
 /// What contradicts itself, or could never work.
-pub(super) fn contradictions(streams: &[Declaration]) -> Vec<ConfigError> {
+pub(super) fn contradictions(streams: &[Declaration], feeds: &[Feed]) -> Vec<ConfigError> {
     let mut found = Vec::new();
     let mut fault = |stream: &Declaration, wants: &str| {
         let stream = stream.pattern.as_str().to_owned();
         found.push(ConfigError::BadStream { stream, wants: wants.to_owned() });
     };
     for (place, stream) in streams.iter().enumerate() {
-        if !stream.has_source() {
+        let feed = feeds.iter().find(|feed| feed.pattern == stream.pattern);
+        if !stream.has_source() && feed.is_none() {
             fault(
                 stream,
-                "nothing can feed it: say publish = true (clients whose token names it), or program = \
-                 true (the embedding program)",
+                "nothing can feed it: say publish = true (clients whose token names it), program = true \
+                 (the embedding program), url or command with every_ms (it is polled), or webhook",
             );
+        }
+        if let Some(wrong) = feed.and_then(|feed| feed_fault(stream, feed, feeds)) {
+            fault(stream, wrong);
         }
         if stream.pattern.as_str().ends_with('*') {
             fault(stream, "a declared name is a text or has {name} for a segment, and no star");
@@ -276,7 +311,8 @@ pub(super) fn contradictions(streams: &[Declaration]) -> Vec<ConfigError> {
         if stream.binary && !stream.members.is_empty() {
             fault(stream, "a stream of bytes has no members");
         }
-        if let Some(wrong) = path_fault(stream) {
+        let path_wrong = stream.path.as_deref().and_then(|path| path_fault(path, &stream.pattern));
+        if let Some(wrong) = path_wrong {
             fault(stream, wrong);
         }
         let is_taken = |other: &Declaration| stream.path.is_some() && other.path == stream.path;
@@ -291,20 +327,43 @@ pub(super) fn contradictions(streams: &[Declaration]) -> Vec<ConfigError> {
     found
 }
 
+/// What is wrong with what feeds a stream.
+fn feed_fault(stream: &Declaration, feed: &Feed, feeds: &[Feed]) -> Option<&'static str> {
+    let has_pointer = feed.poll.as_ref().is_some_and(|poll| poll.pointer.is_some())
+        || feed.webhook.as_ref().is_some_and(|webhook| webhook.pointer.is_some());
+    if stream.binary && has_pointer {
+        return Some("a stream of bytes has nothing that a pointer could pick");
+    }
+    if let Some(webhook) = &feed.webhook {
+        if let Some(wrong) = path_fault(&webhook.path, &stream.pattern) {
+            return Some(wrong);
+        }
+        let has_it =
+            |other: &&Feed| other.webhook.as_ref().is_some_and(|other| other.path == webhook.path);
+        if feeds.iter().filter(has_it).count() > 1 {
+            return Some("another stream has this webhook's path");
+        }
+    }
+    feed::fault(feed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const WHOLE: &str = r#"{ "a:{id}" = { keep = 7, publish = true, read = "public", binary = false, ack = true, priority = "high", max_rate = 30, max_rate_ceiling = 60, max_bytes = 1000, members = { x = "number" }, path = "/a/{id}", type = "reading" }, b = { program = true, keep = "latest" } }"#;
+    const WHOLE: &str = r#"{ "a:{id}" = { keep = 7, publish = true, read = "public", binary = false, ack = true, priority = "high", max_rate = 30, max_rate_ceiling = 60, max_bytes = 1000, members = { x = "number" }, path = "/a/{id}", type = "reading" }, b = { program = true, keep = "latest" }, "c:{id}" = { url = "https://b.example/{id}?x=1", every_ms = 1000, timeout_ms = 70, pointer = "/a/0" }, d = { command = ["show", "-n", "a b"], every_ms = 50, webhook = { path = "/hooks/d", secret_file = "d.secret", pointer = "/x" }, required = true }, "e:{id}" = { webhook = { path = "/hooks/e/{id}", secret_env = "E_SECRET" } } }"#;
 
     #[test]
     fn what_is_written_is_read() {
         let read = inline(WHOLE).unwrap();
-        assert_eq!(read.len(), 2);
-        let written: Vec<String> = read.iter().map(line).collect();
+        assert_eq!(read.len(), 5);
+        let written: Vec<String> =
+            read.iter().map(|(declaration, feed)| line(declaration, feed.as_ref())).collect();
         let again = inline(&format!("{{ {} }}", written.join(", "))).unwrap();
         assert_eq!(read, again);
-        let first = &read[0];
+        let (streams, feeds): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+        let feeds: Vec<Feed> = feeds.into_iter().flatten().collect();
+        let first = &streams[0];
         assert_eq!(
             (first.keep, first.max_rate, first.max_rate_ceiling),
             (Keep::Log(7), Some(30), Some(60))
@@ -314,7 +373,11 @@ mod tests {
             (Readers::Public, Priority::High, 1_000)
         );
         assert_eq!(first.members, [Member { name: "x".into(), kind: Kind::Number }]);
-        assert!(contradictions(&read).is_empty());
+        let found = contradictions(&streams, &feeds);
+        assert!(found.is_empty(), "{found:?}");
+        let poll = feeds[0].poll.as_ref().unwrap();
+        assert_eq!((poll.every_ms, poll.timeout_ms), (1_000, 70));
+        assert!(feeds[1].is_required && feeds[1].webhook.is_some() && feeds[2].poll.is_none());
     }
 
     #[test]
@@ -330,6 +393,25 @@ mod tests {
             ("members = { x = \"float\" }", "boolean"),
             ("members = 7", "table of names"),
             ("keeep = 7", "did you mean keep?"),
+            ("every_m = 7", "did you mean every_ms?"),
+            ("url = \"ftp://a/\", every_ms = 10", "begins with http"),
+            ("url = \"http://{id}/\", every_ms = 10", "begins with http"),
+            ("url = \"http://a:b@c/\", every_ms = 10", "begins with http"),
+            ("url = \"http:///x\", every_ms = 10", "begins with http"),
+            ("url = \"http://a/b c\", every_ms = 10", "begins with http"),
+            ("url = \"http://a/\", command = [\"b\"], every_ms = 10", "not both"),
+            ("url = \"http://a/\"", "how often"),
+            ("url = \"http://a/\", every_ms = 9", "integer from 10"),
+            ("command = []", "a program"),
+            ("command = [\"{id}\"]", "a program without"),
+            ("command = \"ls\"", "list of texts"),
+            ("every_ms = 10", "for a url or a command"),
+            ("publish = true, required = true", "for a url or a command"),
+            ("pointer = \"a\"", "JSON pointer"),
+            ("webhook = { path = \"/a\" }", "secret_file"),
+            ("webhook = { path = \"/a\", secret_env = \"PARLOR_X\" }", "another name"),
+            ("webhook = { path = \"/a\", secret_env = \"X\", secret_file = \"x\" }", "not both"),
+            ("webhook = { path = \"/a\", secret = \"x\" }", "secret_file"),
         ] {
             let text = format!("s = {{ {stream} }}");
             let (table, _) = DeTable::parse_recoverable(&text);
@@ -343,8 +425,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_nothing_can_feed_is_an_error() {
-        let streams = inline(r#"{ lonely = { keep = "latest" }, "x:*" = { publish = true } }"#);
-        let found = contradictions(&streams.unwrap());
+        let found = found(r#"{ lonely = { keep = "latest" }, "x:*" = { publish = true } }"#);
         let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert!(
             texts[0].contains("lonely") && texts[0].contains("nothing can feed it"),
@@ -352,5 +433,37 @@ mod tests {
         );
         assert!(texts[1].contains("no star"), "{texts:?}");
         assert_eq!(texts.len(), 2);
+    }
+
+    fn found(text: &str) -> Vec<ConfigError> {
+        let (streams, feeds): (Vec<_>, Vec<_>) = inline(text).unwrap().into_iter().unzip();
+        contradictions(&streams, &feeds.into_iter().flatten().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_could_never_feed_a_stream_is_an_error() {
+        for (stream, wanted) in [
+            (r#""s:{id}" = { url = "http://a/", every_ms = 10 }"#, "each placeholder"),
+            (r#"s = { url = "http://a/{id}", every_ms = 10 }"#, "each placeholder"),
+            (r#"s = { url = "http://a/}", every_ms = 10 }"#, "no placeholder"),
+            (r#""s:{id}" = { command = ["a", "{id"], every_ms = 10 }"#, "no placeholder"),
+            (
+                r#""s:{id}" = { command = ["a", "{id}"], every_ms = 10, required = true }"#,
+                "a family",
+            ),
+            (r#"s = { binary = true, command = ["a"], every_ms = 10, pointer = "/a" }"#, "bytes"),
+            (r#"s = { webhook = { path = "/ws", secret_env = "A" } }"#, "server's own"),
+            (r#""s:{id}" = { webhook = { path = "/s", secret_env = "A" } }"#, "each placeholder"),
+            (
+                r#"s = { webhook = { path = "/s", secret_env = "A" } }, t = { webhook = { path = "/s", secret_env = "A" } }"#,
+                "another stream",
+            ),
+        ] {
+            let found = found(&format!("{{ {stream} }}"));
+            assert!(
+                found.iter().any(|one| one.to_string().contains(wanted)),
+                "{stream}: {found:?}"
+            );
+        }
     }
 }

@@ -56,6 +56,7 @@ pub(super) const USERS: Key = Key {
     effect: Effect::Live,
     about: "Limits that hold for one user in place of those for all.",
     kind: Kind::Section(Section {
+        is_list: false,
         wants: "a table of users, each a table of requests_per_second, burst, messages_per_minute, \
                 user_requests_per_second, user_burst, bytes_per_second, bytes_burst, text_bytes, data_bytes, \
                 connections_per_user, rooms, direct_rooms, subscriptions; elsewhere the same as an inline table of TOML",
@@ -83,6 +84,7 @@ pub(super) const CLAIMS: Key = Key {
     effect: Effect::Live,
     about: "How far the claim `limits` of a token may raise its user's limits. It may always lower them.",
     kind: Kind::Section(Section {
+        is_list: false,
         wants: "a table of the same names as those of a user in limits.users; elsewhere an inline table of TOML",
         example: "requests_per_second = 1000",
         read: read_ceilings,

@@ -73,6 +73,12 @@ pub(in crate::server) enum WatchForm {
     Parts,
 }
 
+/// Whether a request is for events, so that its address may say who sends it.
+pub(in crate::server) fn is_for_events(head: &RequestHead<'_>) -> bool {
+    let is_stream = head.path.starts_with(STREAMS_PATH) && form_of_stream(head).is_some();
+    head.path == EVENTS_PATH || is_stream
+}
+
 /// Judges a request if it is one for events or for a ticket; an error is the whole answer.
 pub(in crate::server) fn listen(
     head: &RequestHead<'_>,
@@ -219,6 +225,9 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
         && !is_for_ticket
     {
         return Ok(Who::Ticket(ticket.clone()));
+    }
+    if let Some(identity) = rules.proven {
+        return Ok(Who::User(identity.clone()));
     }
     if let Some(identity) = admin(head, rules)? {
         return Ok(Who::User(identity));

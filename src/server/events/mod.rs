@@ -13,5 +13,5 @@ mod tickets;
 pub(super) use deliver::{Told, hand};
 #[cfg(test)]
 pub(super) use listen::TICKET_PATH;
-pub(super) use listen::{EVENTS_PATH, Listening, Watch, WatchForm, What, listen};
+pub(super) use listen::{EVENTS_PATH, Listening, Watch, WatchForm, What, is_for_events, listen};
 pub(super) use tickets::Tickets;

@@ -31,7 +31,7 @@ impl Tickets {
     }
 
     /// Whether a token is a ticket, good or not.
-    pub(super) fn is_one(token: &str) -> bool {
+    pub(in crate::server) fn is_one(token: &str) -> bool {
         token.starts_with(PREFIX)
     }
 

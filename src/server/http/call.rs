@@ -6,6 +6,7 @@ use super::origin::shared_with;
 use super::rates::Asker;
 use super::status::status_of;
 use super::streams::bytes_of;
+use crate::base::StreamId;
 use crate::base::limits::HTTP_CALLS_MAX;
 use crate::hub::{Answer as HubAnswer, Origin, Refusal};
 use crate::protocol::handshake::{Response, Status};
@@ -28,6 +29,32 @@ pub(in crate::server) struct HttpCall {
     /// The status of a good answer.
     pub(super) success: Status,
     pub(super) shared_with: Option<Box<str>>,
+    /// It came to the webhook of this stream.
+    hook: Option<StreamId>,
+}
+
+impl HttpCall {
+    /// A call of the API, whose good answer has status 200.
+    pub(super) fn of_api(exchange: Exchange, call: &ApiCall) -> HttpCall {
+        HttpCall {
+            exchange,
+            caller: call.caller.person().cloned(),
+            success: Status::Ok,
+            shared_with: call.shared_with.clone(),
+            hook: None,
+        }
+    }
+
+    /// A message to the webhook of a stream.
+    pub(in crate::server) fn of_hook(exchange: Exchange, stream: StreamId) -> HttpCall {
+        HttpCall {
+            exchange,
+            caller: None,
+            success: Status::Accepted,
+            shared_with: None,
+            hook: Some(stream),
+        }
+    }
 }
 
 impl<S: Backend> Chat<S> {
@@ -74,12 +101,8 @@ impl<S: Backend> Chat<S> {
             "room:invite" if !call.route.types.is_empty() => Status::Accepted,
             _ => Status::Ok,
         };
-        let number = self.new_call(Waiting::Http(Box::new(HttpCall {
-            exchange,
-            caller: call.caller.person().cloned(),
-            success,
-            shared_with: call.shared_with.clone(),
-        })));
+        let http_call = HttpCall { success, ..HttpCall::of_api(exchange, call) };
+        let number = self.new_call(Waiting::Http(Box::new(http_call)));
         self.dispatch(net, &Origin::Call(number), &envelope);
         Ok(())
     }
@@ -141,11 +164,6 @@ impl<S: Backend> Chat<S> {
             return;
         }
         match answer {
-            Ok(HubAnswer::Info { rooms, invites }) => {
-                let origin = Origin::Call(call);
-                let payload = encode::payload(|w| self.info(w, net, &origin, rooms, invites));
-                self.call_replied(net, call, payload);
-            }
             Ok(HubAnswer::Stream(info)) if info.declaration.binary => {
                 self.finish(net, call, |_| bytes_of(info));
             }
@@ -156,10 +174,13 @@ impl<S: Backend> Chat<S> {
                 {
                     call.success = Status::Ok;
                 }
-                self.call_replied(net, call, encode::payload(|w| encode::answer(w, answer)));
+                let origin = Origin::Call(call);
+                let payload = encode::payload(|w| self.answer(w, net, &origin, answer));
+                self.call_replied(net, call, payload);
             }
             Err(refusal) => {
                 self.counters.limited_by(refusal);
+                self.note_source(call, refusal);
                 let detail = encode::refusal_detail(refusal);
                 self.call_refused(net, call, refusal.code.as_str(), refusal.message, detail);
             }
@@ -203,6 +224,23 @@ impl<S: Backend> Chat<S> {
                 self.call_refused(net, call, code, message, ErrorDetail::default());
             }
         }
+    }
+
+    /// Takes note of what a stream has not taken of its source.
+    fn note_source(&mut self, call: u64, refusal: &Refusal) {
+        let stream = match self.calls.get(&call) {
+            Some(Waiting::Source(stream)) => stream.clone(),
+            Some(Waiting::Http(call)) => match &call.hook {
+                Some(stream) => stream.clone(),
+                None => return,
+            },
+            Some(Waiting::Ticket(_) | Waiting::Nobody) | None => return,
+        };
+        let why = match &refusal.field {
+            Some(field) => format!("{field}: {}", refusal.message),
+            None => refusal.message.to_owned(),
+        };
+        self.source_refused(&stream, &why);
     }
 
     pub(super) fn finish(

@@ -1,15 +1,20 @@
 //! Who sends a request: by a token, in open mode by a name.
 
-use super::route::Rules;
+use super::openapi;
+use super::route::{METRICS_PATH, Rules};
+use super::routes::PREFIX;
 use crate::base::UserId;
 use crate::base::limits::TOKENS_PER_REQUEST_MAX;
 use crate::hub::streams::StreamRights;
 use crate::protocol::handshake::{Refusal, RequestHead, Status, Upgrade};
 use crate::server::auth::{Identity, TokenError};
 use crate::server::dispatch::Person;
+use crate::server::events::{Tickets, is_for_events};
 
 /// Before a token among the offered subprotocols. Never echoed.
 const BEARER_PREFIX: &str = "bearer.";
+/// A JWT has so many parts, with dots between them (RFC 7519 §3).
+const JWT_PARTS: usize = 3;
 /// The name of whoever calls without one.
 const GUEST: &str = "guest";
 /// In whose name the admin token acts, if it does not say.
@@ -43,12 +48,18 @@ pub(in crate::server) fn caller(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
 ) -> Result<Caller, Refusal> {
+    if let Some(Identity { user, admin, rights, limits, .. }) = rules.proven {
+        let (user, is_admin, streams) = (user.clone(), *admin, rights.clone());
+        let limits = rules.limits_of(&user, limits.as_deref());
+        return Ok(Caller::User(Person { user, is_admin, is_guest: false, streams, limits }));
+    }
     if let Some(Identity { user, rights, .. }) = admin(head, rules)? {
         let (streams, limits) = (rights, rules.limits_of(&user, None));
         let is_admin = true;
         return Ok(Caller::Token(Person { user, is_admin, is_guest: false, streams, limits }));
     }
     let token = bearer(head)?;
+    // Without keys there is nothing that a token could be judged by: whoever is asked has said nothing of it.
     let verified = token.map(|token| rules.verifier.verify(token, rules.now)).transpose();
     let identity = verified.map_err(|error| unauthorized(&error.to_string()))?;
     match identity {
@@ -89,6 +100,29 @@ pub(in crate::server) fn admin(
     };
     let (name, expires, jti, issued, limits) = (None, None, None, None, None);
     Ok(Some(Identity { user, name, admin: true, rights, expires, jti, issued, limits }))
+}
+
+/// Whether somebody must stand for a request whom its tokens do not name: an upgrade, a call of the API, the
+/// metrics. A JWT is judged by the keys, if there are any; the admin token is itself.
+pub(in crate::server) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
+    let is_upgrade = Upgrade::is_asked_for(head);
+    let is_call = head.path.starts_with(PREFIX) && head.path != openapi::PATH;
+    let is_metrics = head.path == METRICS_PATH && !rules.are_metrics_public;
+    let is_program = rules.paths.find_http(head.method, head.path).is_some();
+    let is_any = is_upgrade || is_call || is_metrics || is_program;
+    if head.method == "OPTIONS" || !is_any {
+        return false;
+    }
+    let has_keys = rules.verifier.has_keys();
+    let is_token = |token: &str| {
+        rules.admin_token.is_some_and(|admin| admin.is(token))
+            || (has_keys && token.split('.').count() == JWT_PARTS)
+    };
+    // What comes twice is refused later.
+    let has_bearer = bearer(head).ok().flatten().is_some_and(is_token);
+    let counts = |token: String| has_keys || Tickets::is_one(&token);
+    let has_others = (is_upgrade || is_for_events(head)) && tokens_beside(head, &[]).any(counts);
+    !has_bearer && !has_others
 }
 
 /// Who says nothing of themselves.
@@ -143,6 +177,9 @@ pub(super) fn proved(
     upgrade: &Upgrade<'_>,
     rules: Rules<'_>,
 ) -> Result<Option<Identity>, Refusal> {
+    if let Some(identity) = rules.proven {
+        return Ok(Some(identity.clone()));
+    }
     let mut first = None;
     let tokens = tokens(head, upgrade.protocols())?;
     if tokens.len() > TOKENS_PER_REQUEST_MAX {
@@ -162,10 +199,16 @@ pub(in crate::server) fn tokens(
     head: &RequestHead<'_>,
     protocols: &[&str],
 ) -> Result<Vec<String>, Refusal> {
-    let mut tokens: Vec<String> = bearer(head)?.map(str::to_owned).into_iter().collect();
+    let first = bearer(head)?.map(str::to_owned);
+    Ok(first.into_iter().chain(tokens_beside(head, protocols)).collect())
+}
+
+/// The tokens beside the `Authorization` field.
+fn tokens_beside(head: &RequestHead<'_>, protocols: &[&str]) -> impl Iterator<Item = String> {
     // One that cannot be decoded is a bad one.
     let of_query = head.query_values("token");
-    tokens.extend(of_query.map(|token| token.unwrap_or_default().into_owned()));
+    let mut tokens: Vec<String> =
+        of_query.map(|token| token.unwrap_or_default().into_owned()).collect();
     let offered = protocols.iter().filter_map(|protocol| protocol.strip_prefix(BEARER_PREFIX));
     tokens.extend(offered.map(str::to_owned));
     if protocols.is_empty() {
@@ -173,7 +216,7 @@ pub(in crate::server) fn tokens(
         let offered = lines.filter_map(|item| item.trim().strip_prefix(BEARER_PREFIX));
         tokens.extend(offered.map(str::to_owned));
     }
-    Ok(tokens)
+    tokens.into_iter()
 }
 
 /// The token of the `Authorization` field, which comes once (RFC 9110 §5.3). Another scheme than

@@ -10,13 +10,14 @@ mod origin;
 mod rates;
 mod route;
 mod routes;
+mod rules;
 mod status;
 mod streams;
 
 pub(super) use call::{HttpCall, overloaded};
-pub(super) use identity::{Caller, admin, named, tokens, unauthorized};
+pub(super) use identity::{Caller, admin, named, needs_proof, tokens, unauthorized};
 pub(super) use origin::{check_origin, preflight, readable_by, shared_with, whence};
 pub(super) use rates::{Allowance, Asker, Held, Rates};
-pub(super) use route::{Readiness, Routed, Rules, is_set, route, with_fallback};
+pub(super) use route::{Routed, Rules, is_set, route, with_fallback};
 pub(super) use routes::CALL_PATH;
 pub(super) use status::status_of;

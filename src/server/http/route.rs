@@ -6,16 +6,18 @@ use super::identity::{Caller, caller, named, proved, unauthorized};
 use super::openapi;
 use super::origin::{Whence, check_origin, preflight, readable_by, whence};
 use super::routes::{CALL_PATH, PREFIX};
+use crate::base::limits::READINESS_STREAMS_MAX;
 use crate::base::{Limits, StreamId, Timestamp, UserId, UserLimits};
 use crate::hub::streams::{Declaration, StreamRights};
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
 use crate::server::auth::{AdminToken, Identity, Verifier};
-use crate::server::config::Exceptions;
+use crate::server::config::{Exceptions, Feed};
 use crate::server::events::{EVENTS_PATH, Listening, Watch, WatchForm, listen};
 use crate::server::handler::Access;
 use crate::server::json::Writer;
 use crate::server::paths::{HttpPath, OwnPath, OwnSocket, Params, Paths, ProgramCall};
 use crate::server::session::Beside;
+use crate::server::sources::{Hook, Sources, hook_at};
 use crate::server::streams::stream_at;
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -36,6 +38,8 @@ pub(in crate::server) enum Readiness {
     Stopping,
     /// The store has refused to write, just now.
     StoreRefuses,
+    /// Nothing can be had of the source of a stream that is required.
+    SourceDown,
 }
 
 /// What a request's head is judged by.
@@ -58,6 +62,12 @@ pub(in crate::server) struct Rules<'a> {
     pub(in crate::server) paths: &'a Paths,
     /// Whether everybody may read the metrics.
     pub(in crate::server) are_metrics_public: bool,
+    /// Who sends it, if another than a token has said so.
+    pub(in crate::server) proven: Option<&'a Identity>,
+    /// What feeds streams; some of it by webhooks.
+    pub(in crate::server) feeds: &'a [Feed],
+    /// How that goes.
+    pub(in crate::server) sources: &'a Sources,
 }
 
 impl Rules<'_> {
@@ -85,6 +95,8 @@ pub(in crate::server) enum Routed<'b> {
     Program(Box<ProgramCall>),
     /// Server-Sent Events, parts, or a ticket for them.
     Listen(Box<Listening>),
+    /// A message to a webhook.
+    Hook(Box<Hook>),
     /// A WebSocket: the request for it, the subprotocol to answer, who it is if that is known (or a
     /// guest), whether a `resume` follows, and the stream whose own path it is.
     Open {
@@ -163,6 +175,11 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
             Err(response) => Routed::Respond(*response),
         };
     }
+    match hook_at(head, rules.feeds) {
+        Some(Ok(hook)) => return Routed::Hook(Box::new(hook)),
+        Some(Err(response)) => return Routed::Respond(response),
+        None => {}
+    }
     let is_read = ["GET", "HEAD"].contains(&head.method);
     if head.path == METRICS_PATH {
         return match may_read_metrics(head, rules) {
@@ -198,7 +215,7 @@ fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> {
         return Some(response.with("Cache-Control", "no-store"));
     }
     if head.path == "/readyz" {
-        return Some(readyz(rules.readiness).with("Cache-Control", "no-store"));
+        return Some(readyz(rules).with("Cache-Control", "no-store"));
     }
     if head.path == openapi::PATH {
         let status = if has_it(head, &openapi::TAG) { Status::NotModified } else { Status::Ok };
@@ -259,11 +276,25 @@ fn healthz(is_open: bool) -> String {
     writer.finish()
 }
 
-fn readyz(readiness: Readiness) -> Response {
-    match readiness.refusal() {
-        Some(refusal) => refusal.into(),
-        None => Response::new(Status::Ok, "application/json", b"{\"status\":\"ready\"}".as_slice()),
+/// Whether the server is ready, and which streams' sources are down.
+fn readyz(rules: Rules<'_>) -> Response {
+    if let Some(refusal) = rules.readiness.refusal() {
+        return refusal.into();
     }
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("status", "ready");
+        let mut down = rules.sources.down().take(READINESS_STREAMS_MAX).peekable();
+        if down.peek().is_some() {
+            w.array("down", down, |w, (stream, count)| {
+                w.object(|w| {
+                    w.text("stream", stream);
+                    w.number("sources", count as u64);
+                });
+            });
+        }
+    });
+    Response::new(Status::Ok, "application/json", writer.finish().into_bytes())
 }
 
 impl Readiness {
@@ -278,6 +309,7 @@ impl Readiness {
             Readiness::Ready => return None,
             Readiness::Stopping => "the server stops",
             Readiness::StoreRefuses => "the store refuses to write",
+            Readiness::SourceDown => "the source of a stream that is required is down",
         };
         let mut refusal = Refusal::new(Status::ServiceUnavailable, "unavailable", message);
         refusal.fields = &[("Retry-After", "1")];
@@ -301,6 +333,10 @@ fn open<'b>(
         Some(named(head)?)
     };
     let is_guest = may_be_guest && identity.is_none();
+    // Where there are no keys nobody can say later who they are.
+    if identity.is_none() && !is_guest && !rules.verifier.has_keys() {
+        return Err(unauthorized("say who you are"));
+    }
     if let Some((stream, declaration)) = &watched {
         let nobody = StreamRights::default();
         let rights = identity.as_ref().map_or(&nobody, |identity| &identity.rights);
@@ -418,6 +454,7 @@ fn is_open_host(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Limits;
     use crate::base::limits::TOKENS_PER_REQUEST_MAX;
     use crate::server::auth::{Claims, Expected, Keys, Secret};
     use std::sync::LazyLock;
@@ -428,6 +465,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
     fn rules<'a>(verifier: &'a Verifier, allowed_origins: &'a [String]) -> Rules<'a> {
+        static SOURCES: LazyLock<Sources> = LazyLock::new(|| Sources::new(&Limits::default()));
         let readiness = Readiness::Ready;
         Rules {
             verifier,
@@ -441,6 +479,9 @@ mod tests {
             readiness,
             paths: &PATHS,
             are_metrics_public: false,
+            proven: None,
+            feeds: &[],
+            sources: &SOURCES,
         }
     }
 
@@ -481,7 +522,7 @@ mod tests {
         let rules = rules(&verifier, &allowed_origins);
         match route(&head, rules) {
             Routed::Respond(response) => (response.status.line()[..3].to_owned(), None),
-            Routed::Call(_) | Routed::Program(_) => panic!("a call"),
+            Routed::Call(_) | Routed::Hook(_) | Routed::Program(_) => panic!("a call"),
             Routed::Metrics | Routed::Listen(_) => ("200".to_owned(), None),
             Routed::Open { upgrade, protocol, identity, .. } => {
                 let head =

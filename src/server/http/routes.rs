@@ -82,6 +82,8 @@ routes! {
     GET    "streams"                      One      ["stream:list"] ["after"; "limit"];
     GET    "streams/{stream}"             One      ["stream:get"];
     POST   "streams/{stream}"             One      ["publish"] body;
+    POST   "streams/{stream}/pause"       One      ["admin:pause"];
+    POST   "streams/{stream}/resume"      One      ["admin:resume"];
     GET    "streams/{stream}/subscribers" One      ["stream:subscribers"] ["after"; "limit"];
 }
 

@@ -27,12 +27,7 @@ impl<S: Backend> Chat<S> {
         let Some(stream) = stream.filter(is_binary) else { return false };
         let person = call.caller.person();
         let rights = person.map_or_else(StreamRights::default, |person| person.streams.clone());
-        let number = self.new_call(Waiting::Http(Box::new(HttpCall {
-            exchange,
-            caller: person.cloned(),
-            success: Status::Ok,
-            shared_with: call.shared_with.clone(),
-        })));
+        let number = self.new_call(Waiting::Http(Box::new(HttpCall::of_api(exchange, call))));
         self.decide(
             net,
             Input::Publish {

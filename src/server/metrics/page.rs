@@ -65,6 +65,20 @@ impl Page<'_> {
         self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&seconds)
     }
 
+    /// Durations of now of several things, in seconds, each with its labels.
+    pub(super) fn all_seconds<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (L, u64)>,
+    ) -> Result<(), Error> {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, millis) in values {
+            family.encode_family(&labels)?.encode_gauge(&(millis as f64 / 1_000.0))?;
+        }
+        Ok(())
+    }
+
     /// How numbers are spread.
     pub(super) fn histogram<const N: usize>(
         &mut self,

@@ -2,10 +2,12 @@
 
 use super::counters::{Closes, Counters};
 use super::page::{CONTENT_TYPE, Page};
-use crate::base::{LoopCounters, StoreCounters};
+use crate::base::{LoopCounters, StoreCounters, Timestamp};
 use crate::hub::Counts;
 use crate::protocol::handshake::{Response, Status};
 use crate::server::chat::Chat;
+use crate::server::remote::RemoteMetrics;
+use crate::server::sources::SourceMetrics;
 use crate::server::web::{Net, WebCounters};
 use crate::store::Backend;
 use prometheus_client::collector::Collector;
@@ -29,6 +31,10 @@ struct Snapshot {
     waiting_bytes: u64,
     waiting_at_store: u64,
     uptime_ms: u64,
+    sources: Vec<SourceMetrics>,
+    remotes: Vec<RemoteMetrics>,
+    /// How old the newest event is of each declared stream that had one, in ms.
+    ages_ms: Vec<(String, u64)>,
 }
 
 impl<S: Backend> Chat<S> {
@@ -44,9 +50,20 @@ impl<S: Backend> Chat<S> {
             waiting_bytes: net.all_waiting_bytes() as u64,
             waiting_at_store: self.at_store as u64,
             uptime_ms: net.now().millis_since(self.started),
+            sources: self.sources.metrics(),
+            remotes: self.remotes.metrics(),
+            ages_ms: self.stream_ages_ms(net.timestamp()),
         };
         let body = snapshot.text().into_bytes();
         Response::new(Status::Ok, CONTENT_TYPE, body).with("Cache-Control", "no-store")
+    }
+}
+
+impl<S: Backend> Chat<S> {
+    fn stream_ages_ms(&self, now: Timestamp) -> Vec<(String, u64)> {
+        let times = self.hub.streams().newest_times().into_iter();
+        let age = |ts: Timestamp| u64::try_from(now.0.saturating_sub(ts.0)).unwrap_or_default();
+        times.map(|(stream, ts)| (stream.to_owned(), age(ts))).collect()
     }
 }
 
@@ -193,6 +210,61 @@ impl Snapshot {
         )
     }
 
+    fn sources(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let of_stream = |name: &String| ("stream", name.clone());
+        if !self.ages_ms.is_empty() {
+            page.all_seconds(
+                "stream_event_age_seconds",
+                "Age of the newest event of each declared stream that had one, of a family of the newest of all.",
+                self.ages_ms.iter().map(|(stream, age_ms)| ([of_stream(stream)], *age_ms)),
+            )?;
+        }
+        if self.sources.is_empty() {
+            return Ok(());
+        }
+        let states = self.sources.iter().flat_map(|source| {
+            let labels = |state: &str| [of_stream(&source.stream), ("state", state.to_owned())];
+            source.states.map(|(state, count)| (labels(state), count))
+        });
+        page.gauges("sources", "Sources of streams: polled ones, functions and webhooks.", states)?;
+        page.counters(
+            "source_failures",
+            "Polls of a source that failed, with all their retries.",
+            self.sources.iter().map(|one| ([of_stream(&one.stream)], one.failures)),
+        )?;
+        page.counters(
+            "source_refused",
+            "Data of a source that the stream has not taken, or that were none.",
+            self.sources.iter().map(|one| ([of_stream(&one.stream)], one.refused)),
+        )
+    }
+
+    fn remotes(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        if self.remotes.is_empty() {
+            return Ok(());
+        }
+        let of_one = |one: &RemoteMetrics| ("handler", one.handler.clone());
+        let outcomes = self.remotes.iter().flat_map(|one| {
+            let labels = |outcome: &str| [of_one(one), ("outcome", outcome.to_owned())];
+            one.outcomes.map(|(outcome, count)| (labels(outcome), count))
+        });
+        page.counters(
+            "handler_requests",
+            "Requests for the application's backend, by the first type of their handler and what became of them.",
+            outcomes,
+        )?;
+        page.gauges(
+            "handler_requests_under_way",
+            "Those that wait for an answer.",
+            self.remotes.iter().map(|one| ([of_one(one)], one.under_way)),
+        )?;
+        page.gauges(
+            "handler_down",
+            "1 while a handler is left alone, as its backend has failed again and again.",
+            self.remotes.iter().map(|one| ([of_one(one)], one.is_down.into())),
+        )
+    }
+
     fn store(&self, page: &mut Page<'_>) -> Result<(), Error> {
         let StoreCounters { batches, commits, failures, pages } = &self.of_store;
         page.gauge(
@@ -246,6 +318,8 @@ impl Collector for Snapshot {
         self.connections(page)?;
         self.traffic(page)?;
         self.state(page)?;
+        self.sources(page)?;
+        self.remotes(page)?;
         self.store(page)?;
         self.process(page)
     }
@@ -280,7 +354,13 @@ mod tests {
 
     #[test]
     fn the_documents_list_every_metric_and_no_other() {
-        let rows = rows(&Snapshot::default().text());
+        // What is counted by streams is nothing where there is none.
+        let states = [("running", 1), ("paused", 0), ("open", 0), ("half-open", 0)];
+        let source = SourceMetrics { states, ..SourceMetrics::default() };
+        let ages_ms = vec![(String::new(), 1)];
+        let remotes = vec![RemoteMetrics::default()];
+        let snapshot = Snapshot { sources: vec![source], remotes, ages_ms, ..Snapshot::default() };
+        let rows = rows(&snapshot.text());
         assert!(rows.len() > 20, "{rows:?}");
         let document = include_str!("../../../docs/operations.md");
         let described: Vec<&str> =

@@ -1,7 +1,7 @@
 //! Streams' own paths, for those who speak nothing: `/ws/adw-state/{id}` is `adw-state:{id}`.
 
 use crate::base::StreamId;
-use crate::hub::streams::Declaration;
+use crate::hub::streams::{Declaration, Pattern};
 use crate::protocol::handshake::request::percent_decoded_path;
 
 /// The stream that a path is of, and what it is declared to be.
@@ -10,17 +10,26 @@ pub(in crate::server) fn stream_at<'d>(
     declarations: &'d [Declaration],
 ) -> Option<(StreamId, &'d Declaration)> {
     declarations.iter().find_map(|declaration| {
-        let bound = bind(declaration.path.as_deref()?, path)?;
-        let values: Option<Vec<&str>> = declaration
-            .pattern
-            .placeholders()
-            .map(|name| bound.iter().find(|(one, _)| *one == name).map(|(_, value)| &**value))
-            .collect();
-        let name = declaration.pattern.fill(values?)?;
-        let stream = StreamId::parse(&name).ok()?;
-        // A value with a colon of its own would be another stream.
-        declaration.pattern.fits(&name).then_some((stream, declaration))
+        let stream = stream_of(declaration.path.as_deref()?, path, &declaration.pattern)?;
+        Some((stream, declaration))
     })
+}
+
+/// The stream of a family that a path is of, by the path's template.
+pub(in crate::server) fn stream_of(
+    template: &str,
+    path: &str,
+    pattern: &Pattern,
+) -> Option<StreamId> {
+    let bound = bind(template, path)?;
+    let values: Option<Vec<&str>> = pattern
+        .placeholders()
+        .map(|name| bound.iter().find(|(one, _)| *one == name).map(|(_, value)| &**value))
+        .collect();
+    let name = pattern.fill(values?)?;
+    let stream = StreamId::parse(&name).ok()?;
+    // A value with a colon of its own would be another stream.
+    pattern.fits(&name).then_some(stream)
 }
 
 /// What stands for a template's placeholders, percent-decoded.
@@ -44,14 +53,13 @@ pub(in crate::server) fn placeholder(segment: &str) -> Option<&str> {
     segment.strip_prefix('{')?.strip_suffix('}')
 }
 
-/// What is wrong with a stream's path, if something is.
-pub(in crate::server) fn path_fault(declaration: &Declaration) -> Option<&'static str> {
-    let path = declaration.path.as_deref()?;
+/// What is wrong with a path of a stream's own, if something is.
+pub(in crate::server) fn path_fault(path: &str, pattern: &Pattern) -> Option<&'static str> {
     let is_plain = |segment: &str| {
         segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte))
     };
     let mut names: Vec<&str> = path.split('/').filter_map(placeholder).collect();
-    let mut wanted: Vec<&str> = declaration.pattern.placeholders().collect();
+    let mut wanted: Vec<&str> = pattern.placeholders().collect();
     names.sort_unstable();
     wanted.sort_unstable();
     let rest = path.strip_prefix('/').unwrap_or_default();
@@ -74,7 +82,6 @@ pub(in crate::server) fn path_fault(declaration: &Declaration) -> Option<&'stati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::streams::Pattern;
 
     fn at(name: &str, path: &str) -> Declaration {
         let mut declaration = Declaration::new(Pattern::parse(name).unwrap());
@@ -111,7 +118,7 @@ mod tests {
     #[test]
     fn a_path_that_could_never_work_is_refused() {
         for (name, path) in [("s", "/ws/s"), ("s:{id}", "/{id}"), ("s", "/a.b/c-d")] {
-            assert_eq!(path_fault(&at(name, path)), None, "{path}");
+            assert_eq!(fault(name, path), None, "{path}");
         }
         for (name, path) in [
             ("s", "/ws"),
@@ -124,8 +131,12 @@ mod tests {
             ("s:{id}", "/{id}/{id}"),
             ("s", "/metrics"),
         ] {
-            assert!(path_fault(&at(name, path)).is_some(), "{path}");
+            assert!(fault(name, path).is_some(), "{path}");
         }
-        assert!(path_fault(&at("s", "ws/s")).is_some(), "it begins with /");
+        assert!(fault("s", "ws/s").is_some(), "it begins with /");
+    }
+
+    fn fault(name: &str, path: &str) -> Option<&'static str> {
+        path_fault(path, &Pattern::parse(name).unwrap())
     }
 }

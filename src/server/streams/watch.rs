@@ -2,7 +2,7 @@
 
 use crate::base::{ConnId, UserId};
 use crate::hub::streams::{Ask, Form, StreamRights};
-use crate::hub::{Input, Origin};
+use crate::hub::{Answer, Input, Origin};
 use crate::protocol::handshake::{Refusal, Status};
 use crate::server::Chat;
 use crate::server::auth::Identity;
@@ -104,7 +104,8 @@ impl<S: Backend> Chat<S> {
                 self.reply(net, origin, |w| w.number("ts", ts));
             }
             "info" => {
-                let payload = encode::payload(|w| self.info(w, net, origin, &[], &[]));
+                let nothing = Answer::Info { rooms: Vec::new(), invites: Vec::new() };
+                let payload = encode::payload(|w| self.answer(w, net, origin, &nothing));
                 self.reply_raw(net, origin, payload);
             }
             kind if ["subscribe", "unsubscribe", "publish"].contains(&kind)

@@ -54,6 +54,8 @@ pub(super) struct Http {
     /// How many requests have come.
     pub(super) count: u32,
     pub(super) step: Step,
+    /// The head and the content of a request that the application wants again.
+    kept: Option<Box<(Vec<u8>, Vec<u8>)>>,
     deadline: Moment,
 }
 
@@ -88,7 +90,7 @@ impl Http {
     /// header of a proxy or not.
     pub(super) fn new(peer: IpAddr, deadline: Moment, has_proxy_header: bool) -> Http {
         let step = if has_proxy_header { Step::Proxy(Vec::new()) } else { Step::begin() };
-        Http { peer, is_by_proxy: false, count: 0, step, deadline }
+        Http { peer, is_by_proxy: false, count: 0, step, kept: None, deadline }
     }
 }
 
@@ -170,7 +172,7 @@ impl<A: Application> Web<A> {
         }
         // What follows is frames, or nothing that is read.
         if Upgrade::is_asked_for(&head) {
-            self.ask(io, conn, &head, b"");
+            self.ask(io, conn, bytes, &head, b"");
             return 0;
         }
         let expects = match expects_continue(&head) {
@@ -179,13 +181,13 @@ impl<A: Application> Web<A> {
         };
         match Framing::of(&head) {
             Ok(Framing::Length(0)) => {
-                self.ask(io, conn, &head, b"");
+                self.ask(io, conn, bytes, &head, b"");
                 0
             }
             // A body that came whole is read where it lies.
             Ok(Framing::Length(len)) if len <= rest.len().min(self.body_bytes_max()) as u64 => {
                 let len = len as usize;
-                self.ask(io, conn, &head, &rest[..len]);
+                self.ask(io, conn, bytes, &head, &rest[..len]);
                 len
             }
             Ok(framing) => {
@@ -243,10 +245,10 @@ impl<A: Application> Web<A> {
             Err(error) => return self.refuse(io, conn, Refusal::from(error), bytes),
         };
         if body.is_whole()
-            && let Step::Body(head, body) = std::mem::replace(&mut http.step, Step::begin())
+            && let Step::Body(raw, body) = std::mem::replace(&mut http.step, Step::begin())
         {
-            match RequestHead::parse(&head, headers_max) {
-                Ok(head) => self.ask(io, conn, &head, body.bytes()),
+            match RequestHead::parse(&raw, headers_max) {
+                Ok(head) => self.ask(io, conn, &raw, &head, body.bytes()),
                 Err(error) => return self.refuse(io, conn, error, bytes),
             }
         }
@@ -254,7 +256,7 @@ impl<A: Application> Web<A> {
     }
 
     /// A request is whole: the application answers it, at once or later.
-    fn ask(&mut self, io: &mut Io, conn: ConnId, head: &RequestHead<'_>, body: &[u8]) {
+    fn ask(&mut self, io: &mut Io, conn: ConnId, raw: &[u8], head: &RequestHead<'_>, body: &[u8]) {
         let Some(http) = self.http(conn) else { return };
         http.step = Step::Answer(Owed {
             is_head: head.method == "HEAD",
@@ -262,6 +264,23 @@ impl<A: Application> Web<A> {
             ends: !head.keeps_alive() || Upgrade::is_asked_for(head),
         });
         http.deadline = Moment::NEVER;
+        self.hand_over(io, conn, raw, head, body);
+        self.settle(io);
+        if self.http(conn).is_some_and(|http| matches!(http.step, Step::Answer(_))) {
+            io.pause(conn);
+        }
+    }
+
+    /// Hands a request to the application.
+    fn hand_over(
+        &mut self,
+        io: &mut Io,
+        conn: ConnId,
+        raw: &[u8],
+        head: &RequestHead<'_>,
+        body: &[u8],
+    ) {
+        let Some(http) = self.http(conn) else { return };
         let exchange = Exchange { conn, number: http.count };
         let (peer, is_by_proxy) = match self.admit_request(io, conn, head) {
             Ok(client) => client,
@@ -278,10 +297,30 @@ impl<A: Application> Web<A> {
                 self.respond(io, conn, &response);
             }
             Answer::Later => {}
+            Answer::Again => {
+                if let Some(http) = self.http(conn) {
+                    http.kept = Some(Box::new((raw.to_vec(), body.to_vec())));
+                }
+            }
         }
-        self.settle(io);
-        if self.http(conn).is_some_and(|http| matches!(http.step, Step::Answer(_))) {
-            io.pause(conn);
+    }
+
+    /// The application wants a request again that it has let be kept.
+    pub(super) fn ask_again(&mut self, io: &mut Io, exchange: Exchange) {
+        let Exchange { conn, number } = exchange;
+        let headers_max = self.limits.headers as usize;
+        let is_waiting =
+            |http: &&mut Http| http.count == number && matches!(http.step, Step::Answer(_));
+        let kept = self.http(conn).filter(is_waiting).and_then(|http| http.kept.take());
+        let Some((raw, body)) = kept.map(|kept| *kept) else { return };
+        // It has been parsed before.
+        let Ok(head) = RequestHead::parse(&raw, headers_max) else { return };
+        self.hand_over(io, conn, &raw, &head, &body);
+        if let Some(Some(Connection { stage: Stage::Open(_), .. })) =
+            self.connections.get(conn.index())
+        {
+            // The first frames may wait.
+            io.resume(conn);
         }
     }
 
@@ -331,7 +370,7 @@ impl<A: Application> Web<A> {
             self.end_http(io, conn);
             return;
         }
-        http.step = Step::begin();
+        (http.step, http.kept) = (Step::begin(), None);
         http.deadline = now.plus_millis(idle_timeout_ms);
         io.set_deadline(conn, http.deadline);
         io.resume(conn);

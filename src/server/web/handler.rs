@@ -260,6 +260,7 @@ impl<A: Application> Web<A> {
                 }
                 Done::Widened(conn, bytes) => self.widen(conn, bytes),
                 Done::Answered(exchange, response) => self.answered(io, exchange, &response),
+                Done::AskAgain(exchange) => self.ask_again(io, exchange),
                 Done::EndOthers => self.sockets.end_others(io),
             }
         }

@@ -47,6 +47,9 @@ pub enum Answer {
     Endless(Response),
     /// The answer comes by [`Net::answer`]. Until then nothing more is read from this connection.
     Later,
+    /// The request is kept, and handed over again after [`Net::ask_again`]; it may be answered by
+    /// [`Net::answer`], too. Until then nothing more is read from this connection.
+    Again,
 }
 
 impl From<Response> for Answer {

@@ -38,6 +38,8 @@ pub(super) enum Done {
     Widened(ConnId, u64),
     /// It has answered a request that waits for it.
     Answered(Exchange, Box<Response>),
+    /// It wants a request again that was kept.
+    AskAgain(Exchange),
     /// It has ended every connection that is no open WebSocket.
     EndOthers,
 }
@@ -190,6 +192,12 @@ impl Net<'_> {
     /// or whose connection has gone, is passed over.
     pub fn answer(&mut self, exchange: Exchange, response: Response) {
         self.sockets.done.push_back(Done::Answered(exchange, Box::new(response)));
+    }
+
+    /// Hands over again, at the end of this call, a request for which [`Answer::Again`] was said. One that
+    /// has been answered, or whose connection has gone, is passed over.
+    pub fn ask_again(&mut self, exchange: Exchange) {
+        self.sockets.done.push_back(Done::AskAgain(exchange));
     }
 
     /// Whether something can be sent to this connection: its WebSocket is open, and no Close was

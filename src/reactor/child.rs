@@ -1,0 +1,192 @@
+//! Runs a program and takes what it writes, within a time and a number of bytes: for a thread of its own,
+//! which waits for it.
+//!
+//! There is no shell between. Its standard input is empty, its errors go nowhere, and of the environment
+//! it does not get our own variables, in which secrets may be. It is ended, and no zombie is left,
+//! whatever happens; what it has started itself is its own to end.
+
+use super::Clock;
+use mio::unix::pipe::Receiver;
+use mio::{Events, Interest, Poll, Token};
+use std::fmt;
+use std::io::{self, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// Before the names of our own variables.
+const OWN_VARIABLES: &str = "PARLOR_";
+/// After so long it is looked whether the program is still wanted.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// So long an end is waited for at once that comes right after the output's.
+const END_EVERY: Duration = Duration::from_millis(5);
+const READ_BYTES: usize = 16 * 1024;
+
+/// Why a program's output was not had.
+#[derive(Debug)]
+pub(crate) enum ProgramError {
+    /// It cannot be started.
+    Start(io::Error),
+    /// What it writes cannot be read.
+    Read(io::Error),
+    /// It has failed.
+    Status(ExitStatus),
+    /// It took too long.
+    Timeout,
+    /// It has written more than it may.
+    TooLarge,
+    /// Nobody wants it any more.
+    Stopped,
+}
+
+impl fmt::Display for ProgramError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProgramError::Start(error) => write!(f, "cannot be started: {error}"),
+            ProgramError::Read(error) => write!(f, "cannot be read: {error}"),
+            ProgramError::Status(status) => write!(f, "{status}"),
+            ProgramError::Timeout => f.write_str("took too long"),
+            ProgramError::TooLarge => f.write_str("has written more than it may"),
+            ProgramError::Stopped => f.write_str("is not wanted any more"),
+        }
+    }
+}
+
+impl std::error::Error for ProgramError {}
+
+/// Ends a program that is dropped before it has ended by itself.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only if it is over.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs `command`, a program's name and its arguments, and returns what it has written to its standard output
+/// when it has ended well. `is_stopping` is asked again and again.
+///
+/// # Errors
+/// [`ProgramError`]; the program has ended then, too.
+pub(crate) fn output(
+    command: &[String],
+    timeout: Duration,
+    bytes_max: usize,
+    is_stopping: &dyn Fn() -> bool,
+) -> Result<Vec<u8>, ProgramError> {
+    let clock = Clock::start();
+    let (program, arguments) = command.split_first().ok_or_else(|| {
+        ProgramError::Start(io::Error::new(io::ErrorKind::InvalidInput, "no program is named"))
+    })?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(OWN_VARIABLES.as_bytes()) {
+            command.env_remove(name);
+        }
+    }
+    let mut running = Running(command.spawn().map_err(ProgramError::Start)?);
+    let left = || {
+        if is_stopping() {
+            return Err(ProgramError::Stopped);
+        }
+        let left = timeout.saturating_sub(clock.elapsed());
+        if left.is_zero() { Err(ProgramError::Timeout) } else { Ok(left) }
+    };
+    let mut bytes = Vec::new();
+    if let Some(stdout) = running.0.stdout.take() {
+        let read = Reader::new(Receiver::from(stdout)).map_err(ProgramError::Read)?;
+        read.all(&mut bytes, bytes_max, &left)?;
+    }
+    loop {
+        if let Some(status) = running.0.try_wait().map_err(ProgramError::Read)? {
+            return if status.success() { Ok(bytes) } else { Err(ProgramError::Status(status)) };
+        }
+        std::thread::sleep(left()?.min(END_EVERY));
+    }
+}
+
+/// Reads a pipe without being held by it.
+struct Reader {
+    pipe: Receiver,
+    poll: Poll,
+    events: Events,
+}
+
+impl Reader {
+    fn new(mut pipe: Receiver) -> io::Result<Reader> {
+        let poll = Poll::new()?;
+        pipe.set_nonblocking(true)?;
+        poll.registry().register(&mut pipe, Token(0), Interest::READABLE)?;
+        Ok(Reader { pipe, poll, events: Events::with_capacity(1) })
+    }
+
+    fn all(
+        mut self,
+        bytes: &mut Vec<u8>,
+        bytes_max: usize,
+        left: &dyn Fn() -> Result<Duration, ProgramError>,
+    ) -> Result<(), ProgramError> {
+        let mut buffer = [0; READ_BYTES];
+        loop {
+            match self.pipe.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(len) => {
+                    bytes.extend_from_slice(buffer.get(..len).unwrap_or_default());
+                    if bytes.len() > bytes_max {
+                        return Err(ProgramError::TooLarge);
+                    }
+                    // Who writes without an end is ended, too.
+                    left()?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let patience = left()?.min(LOOK_EVERY);
+                    match self.poll.poll(&mut self.events, Some(patience)) {
+                        Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                            return Err(ProgramError::Read(error));
+                        }
+                        Ok(()) | Err(_) => {}
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(ProgramError::Read(error)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    fn run(parts: &[&str], timeout: Duration, bytes_max: usize) -> Result<Vec<u8>, ProgramError> {
+        let command: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
+        output(&command, timeout, bytes_max, &|| false)
+    }
+
+    #[test]
+    fn what_a_program_writes_is_had_without_a_shell() {
+        let printed = run(&["printf", "%s", "$HOME; `id`"], LONG, 100).unwrap();
+        assert_eq!(printed, b"$HOME; `id`");
+        let large = run(&["head", "-c", "300000", "/dev/zero"], LONG, 300_000).unwrap();
+        assert_eq!(large.len(), 300_000);
+        assert_eq!(run(&["cat"], LONG, 1).unwrap(), b"", "its input is empty");
+    }
+
+    #[test]
+    fn a_program_has_its_bounds() {
+        let short = Duration::from_millis(30);
+        assert!(matches!(run(&["sleep", "600"], short, 1), Err(ProgramError::Timeout)));
+        assert!(matches!(run(&["cat", "/dev/zero"], LONG, 9), Err(ProgramError::TooLarge)));
+        let closes = ["sh", "-c", "exec >&-; sleep 600"];
+        assert!(matches!(run(&closes, short, 1), Err(ProgramError::Timeout)));
+        assert!(matches!(run(&["false"], LONG, 1), Err(ProgramError::Status(_))));
+        assert!(matches!(run(&["no such program"], LONG, 1), Err(ProgramError::Start(_))));
+        assert!(matches!(run(&[], LONG, 1), Err(ProgramError::Start(_))));
+        let command = ["sleep".to_owned(), "600".to_owned()];
+        assert!(matches!(output(&command, LONG, 1, &|| true), Err(ProgramError::Stopped)));
+    }
+}

@@ -1,0 +1,248 @@
+//! Whether to ask a backend at all: one that failed again and again is left alone for a while, and then
+//! tried once.
+
+use crate::base::{Limits, Moment};
+
+/// When a circuit opens, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) struct CircuitSettings {
+    /// Failures in a row that open it.
+    pub(in crate::server) failures: u32,
+    /// How long it stays open, in ms.
+    pub(in crate::server) open_ms: u64,
+}
+
+impl From<&Limits> for CircuitSettings {
+    fn from(limits: &Limits) -> CircuitSettings {
+        CircuitSettings {
+            failures: limits.backend_circuit_failures,
+            open_ms: limits.backend_circuit_open_ms,
+        }
+    }
+}
+
+/// A circuit. Who wants to ask takes a [`Pass`], and gives it back with what came of it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::server) struct Circuit {
+    state: State,
+    /// Rises with each change: what was asked before it says nothing any more.
+    generation: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It is asked; so many failures came in a row.
+    Closed { failures: u32 },
+    /// It is not asked until then.
+    Open { until: Moment },
+    /// It is tried once; whether that is under way.
+    HalfOpen { is_trying: bool },
+}
+
+impl Default for State {
+    fn default() -> State {
+        State::Closed { failures: 0 }
+    }
+}
+
+/// Leave to ask once.
+#[derive(Debug)]
+#[must_use = "a pass is given back with what came of it"]
+pub(in crate::server) struct Pass {
+    generation: u64,
+    /// It is the one trial of a circuit that was open.
+    pub(in crate::server) is_trial: bool,
+}
+
+/// How a circuit is, for whoever looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum CircuitState {
+    Closed,
+    Open,
+    HalfOpen,
+}
+
+impl Circuit {
+    /// How it is.
+    pub(in crate::server) fn state(&self) -> CircuitState {
+        match self.state {
+            State::Closed { .. } => CircuitState::Closed,
+            State::Open { .. } => CircuitState::Open,
+            State::HalfOpen { .. } => CircuitState::HalfOpen,
+        }
+    }
+
+    /// Leave to ask once.
+    ///
+    /// # Errors
+    /// In how many ms it may be tried, at least 1.
+    pub(in crate::server) fn pass(&mut self, now: Moment) -> Result<Pass, u64> {
+        if let State::Open { until } = self.state {
+            let left = until.millis_since(now);
+            if left > 0 {
+                return Err(left);
+            }
+            self.change(State::HalfOpen { is_trying: false });
+        }
+        match &mut self.state {
+            State::Closed { .. } => Ok(Pass { generation: self.generation, is_trial: false }),
+            State::HalfOpen { is_trying: is_trying @ false } => {
+                *is_trying = true;
+                Ok(Pass { generation: self.generation, is_trial: true })
+            }
+            State::HalfOpen { is_trying: true } | State::Open { .. } => Err(1),
+        }
+    }
+
+    /// It went well. Returns whether that has closed it.
+    pub(in crate::server) fn succeeded(&mut self, pass: &Pass) -> bool {
+        if pass.generation != self.generation {
+            return false;
+        }
+        match &mut self.state {
+            State::Closed { failures } => *failures = 0,
+            State::HalfOpen { .. } => {
+                self.change(State::default());
+                return true;
+            }
+            State::Open { .. } => {}
+        }
+        false
+    }
+
+    /// It failed. Returns whether that has opened it.
+    pub(in crate::server) fn failed(
+        &mut self,
+        pass: &Pass,
+        now: Moment,
+        settings: CircuitSettings,
+    ) -> bool {
+        if pass.generation != self.generation {
+            return false;
+        }
+        let opens = match &mut self.state {
+            State::Closed { failures } => {
+                *failures += 1;
+                *failures >= settings.failures
+            }
+            State::HalfOpen { .. } => true,
+            State::Open { .. } => false,
+        };
+        if opens {
+            self.change(State::Open { until: now.plus_millis(settings.open_ms) });
+        }
+        opens
+    }
+
+    /// Nothing was asked with it: another may have it.
+    pub(in crate::server) fn unused(&mut self, pass: &Pass) {
+        if let State::HalfOpen { is_trying } = &mut self.state
+            && pass.generation == self.generation
+        {
+            *is_trying = false;
+        }
+    }
+
+    fn change(&mut self, state: State) {
+        self.state = state;
+        self.generation += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SETTINGS: CircuitSettings = CircuitSettings { failures: 10, open_ms: 30_000 };
+
+    fn at(millis: u64) -> Moment {
+        Moment::from_millis(millis)
+    }
+
+    fn opened() -> Circuit {
+        let mut circuit = Circuit::default();
+        for failure in 1..=10 {
+            let pass = circuit.pass(at(0)).unwrap();
+            assert_eq!(circuit.failed(&pass, at(0), SETTINGS), failure == 10);
+        }
+        circuit
+    }
+
+    #[test]
+    fn ten_failures_in_a_row_open_it_for_its_time_and_then_one_is_tried() {
+        let mut circuit = opened();
+        assert_eq!(circuit.state(), CircuitState::Open);
+        assert_eq!(circuit.pass(at(1)).unwrap_err(), 29_999);
+        let trial = circuit.pass(at(30_000)).unwrap();
+        assert!(trial.is_trial && circuit.state() == CircuitState::HalfOpen);
+        assert_eq!(circuit.pass(at(30_000)).unwrap_err(), 1, "one at a time");
+        assert!(circuit.failed(&trial, at(30_001), SETTINGS), "one failure opens it again");
+        assert_eq!(circuit.pass(at(60_000)).unwrap_err(), 1);
+        let trial = circuit.pass(at(60_001)).unwrap();
+        assert!(circuit.succeeded(&trial) && circuit.state() == CircuitState::Closed);
+        assert!(!circuit.pass(at(60_001)).unwrap().is_trial);
+    }
+
+    #[test]
+    fn a_success_between_failures_begins_their_count_anew() {
+        let mut circuit = Circuit::default();
+        for _ in 0..100 {
+            for _ in 1..10 {
+                let pass = circuit.pass(at(0)).unwrap();
+                assert!(!circuit.failed(&pass, at(0), SETTINGS));
+            }
+            let pass = circuit.pass(at(0)).unwrap();
+            assert!(!circuit.succeeded(&pass), "it was closed already");
+        }
+        assert_eq!(circuit.state(), CircuitState::Closed);
+    }
+
+    #[test]
+    fn what_was_asked_before_a_change_says_nothing_after_it() {
+        let mut circuit = Circuit::default();
+        let (early, late) = (circuit.pass(at(0)).unwrap(), circuit.pass(at(0)).unwrap());
+        for _ in 0..10 {
+            let pass = circuit.pass(at(0)).unwrap();
+            circuit.failed(&pass, at(0), SETTINGS);
+        }
+        assert!(!circuit.succeeded(&early) && circuit.state() == CircuitState::Open);
+        let trial = circuit.pass(at(30_000)).unwrap();
+        assert!(!circuit.failed(&late, at(30_000), SETTINGS), "only the trial is judged");
+        circuit.unused(&trial);
+        let again = circuit.pass(at(30_000)).unwrap();
+        assert!(again.is_trial && circuit.succeeded(&again));
+    }
+
+    proptest! {
+        /// Against a model that keeps the whole history.
+        #[test]
+        fn it_is_open_only_after_so_many_failures_in_a_row(
+            steps in prop::collection::vec((any::<bool>(), 0u64..20_000), 0..200),
+            failures in 1u32..12,
+        ) {
+            let settings = CircuitSettings { failures, open_ms: 30_000 };
+            let mut circuit = Circuit::default();
+            let (mut in_a_row, mut opened_at, mut now) = (0, None::<u64>, 0);
+            for (goes_well, passed) in steps {
+                now += passed;
+                let may = opened_at.is_none_or(|opened_at: u64| now >= opened_at + 30_000);
+                let pass = circuit.pass(at(now));
+                prop_assert_eq!(pass.is_ok(), may);
+                let Ok(pass) = pass else { continue };
+                prop_assert_eq!(pass.is_trial, opened_at.is_some());
+                if goes_well {
+                    prop_assert_eq!(circuit.succeeded(&pass), opened_at.is_some());
+                    (in_a_row, opened_at) = (0, None);
+                } else {
+                    in_a_row += 1;
+                    let opens = opened_at.is_some() || in_a_row >= failures;
+                    prop_assert_eq!(circuit.failed(&pass, at(now), settings), opens);
+                    if opens {
+                        opened_at = Some(now);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The keys of `[auth]` that are neither numbers nor flags: who says who somebody is.
+
+use super::feed;
+use super::key::{Effect::Live, Effect::Restart, Key, Kind};
+use crate::server::auth::KeyFile;
+
+pub(super) const KEY_FILES: Key = Key {
+    name: "auth.key_files",
+    effect: Live,
+    about: "Files with public keys of those who sign tokens (PEM), or with sets of keys (JWKS).",
+    kind: Kind::List {
+        wants: "a list of files, each FILE or KID=FILE",
+        get: |config| config.key_files.iter().map(KeyFile::to_string).collect(),
+        set: |config, files| {
+            config.key_files =
+                files.iter().map(|file| KeyFile::parse(file)).collect::<Option<_>>()?;
+            Some(())
+        },
+    },
+};
+
+pub(super) const AUTH_URL: Key = Key {
+    name: "auth.url",
+    effect: Restart,
+    about: "The application's backend that says who sends a request, where no token does (docs/authentication.md).",
+    kind: Kind::Text {
+        wants: "a URL that begins with http:// or https://, or empty for none",
+        get: |config| config.auth_url.clone().unwrap_or_default(),
+        set: |config, text| {
+            if !text.is_empty() && !feed::is_url(text) {
+                return None;
+            }
+            config.auth_url = (!text.is_empty()).then(|| text.to_owned());
+            Some(())
+        },
+    },
+};
+
+/// Fields of a request that are handed to `auth.url`.
+const AUTH_URL_HEADERS_MAX: usize = 16;
+
+pub(super) const AUTH_URL_HEADERS: Key = Key {
+    name: "auth.url_headers",
+    effect: Live,
+    about: "Fields of a request that are handed to it; a request with none of them is nobody's.",
+    kind: Kind::List {
+        wants: "a list of up to 16 names of fields",
+        get: |config| config.auth_url_headers.clone(),
+        set: |config, names| {
+            let is_name = |name: &&str| {
+                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+                !name.is_empty() && name.bytes().all(is_plain)
+            };
+            if names.len() > AUTH_URL_HEADERS_MAX || !names.iter().all(is_name) {
+                return None;
+            }
+            config.auth_url_headers = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+            Some(())
+        },
+    },
+};

@@ -1,0 +1,306 @@
+//! What feeds a stream beside clients and the embedding program: a URL or a command that is asked again and
+//! again, a webhook. They are members of the stream's own table.
+
+use super::example::quoted;
+use super::key::{described, integer};
+use super::streams::text;
+use crate::base::limits::{
+    COMMAND_PARTS_MAX, EVERY_MS_MAX, EVERY_MS_MIN, POINTER_DEPTH_MAX, URL_BYTES_MAX,
+};
+use crate::base::tree::pointer;
+use crate::hub::streams::Pattern;
+use crate::server::auth::HookSecret;
+use std::fmt::Write;
+use std::sync::Arc;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// What feeds a stream, or a family of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Feed {
+    /// The stream's name, as it is declared.
+    pub pattern: Pattern,
+    /// What is asked again and again; of a family for each of its streams that somebody watches.
+    pub poll: Option<Poll>,
+    /// What is told of it by others.
+    pub webhook: Option<Webhook>,
+    /// Whether the server is not ready while nothing can be had of what is polled.
+    pub is_required: bool,
+}
+
+/// What is asked again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poll {
+    /// What is asked.
+    pub target: Target,
+    /// How often, in ms.
+    pub every_ms: u64,
+    /// How long it may take, in ms.
+    pub timeout_ms: u64,
+    /// Where in the answer the data are (RFC 6901); none: all of it.
+    pub pointer: Option<Arc<str>>,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A URL, with the stream's placeholders in its path and its query.
+    Url(Arc<str>),
+    /// A program and its arguments, with the placeholders.
+    Command(Vec<Arc<str>>),
+}
+
+/// A path to which others post.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// The path, with the stream's placeholders.
+    pub path: Arc<str>,
+    /// What they sign with.
+    pub secret: HookSecret,
+    /// As of [`Poll`].
+    pub pointer: Option<Arc<str>>,
+}
+
+/// How long an answer is waited for where nobody says so, in ms.
+const TIMEOUT_MS: u64 = 5_000;
+
+/// The members of a stream's table that are about what feeds it.
+pub(super) const MEMBERS: &[&str] =
+    &["url", "command", "every_ms", "timeout_ms", "pointer", "webhook", "required"];
+
+/// What was read of those members.
+#[derive(Debug, Default)]
+pub(super) struct FeedMembers {
+    url: Option<Arc<str>>,
+    command: Option<Vec<Arc<str>>>,
+    every_ms: Option<u64>,
+    timeout_ms: Option<u64>,
+    pointer: Option<Arc<str>>,
+    webhook: Option<Webhook>,
+    required: bool,
+}
+
+impl FeedMembers {
+    /// Reads one of [`MEMBERS`].
+    pub(super) fn read(&mut self, name: &str, value: &DeValue<'_>) -> Result<(), String> {
+        match name {
+            "url" => self.url = Some(url(value)?),
+            "command" => self.command = Some(command(value)?),
+            "every_ms" => self.every_ms = Some(millis(name, EVERY_MS_MIN, value)?),
+            "timeout_ms" => self.timeout_ms = Some(millis(name, 1, value)?),
+            "pointer" => self.pointer = Some(json_pointer(value)?),
+            "webhook" => self.webhook = Some(webhook(value)?),
+            _ => match value {
+                DeValue::Boolean(flag) => self.required = *flag,
+                _ => return Err(format!("{name} is true or false; not {}", described(value))),
+            },
+        }
+        Ok(())
+    }
+
+    /// What they come to; `None` if nothing of them was given.
+    pub(super) fn feed(self, pattern: &Pattern) -> Result<Option<Feed>, String> {
+        let target = match (self.url, self.command) {
+            (Some(_), Some(_)) => return Err("give a url or a command, not both".to_owned()),
+            (Some(url), None) => Some(Target::Url(url)),
+            (None, Some(command)) => Some(Target::Command(command)),
+            (None, None) => None,
+        };
+        let poll = match (target, self.every_ms) {
+            (Some(target), Some(every_ms)) => Some(Poll {
+                target,
+                every_ms,
+                timeout_ms: self.timeout_ms.unwrap_or(TIMEOUT_MS),
+                pointer: self.pointer,
+            }),
+            (Some(_), None) => return Err("say with every_ms how often it is asked".to_owned()),
+            (None, None) if self.pointer.is_none() && self.timeout_ms.is_none() => None,
+            (None, _) => {
+                let wants = "every_ms, timeout_ms and pointer are for a url or a command";
+                return Err(wants.to_owned());
+            }
+        };
+        if self.required && poll.is_none() {
+            return Err("required is for a url or a command".to_owned());
+        }
+        if poll.is_none() && self.webhook.is_none() {
+            return Ok(None);
+        }
+        let (pattern, is_required) = (pattern.clone(), self.required);
+        Ok(Some(Feed { pattern, poll, webhook: self.webhook, is_required }))
+    }
+}
+
+/// A URL whose host no placeholder can choose, and without a user's name and password, which would be
+/// shown wherever it is.
+pub(super) fn url(value: &DeValue<'_>) -> Result<Arc<str>, String> {
+    value.as_str().filter(|text| is_url(text)).map(Arc::from).ok_or_else(|| {
+        format!(
+            "url begins with http:// or https:// and a host, without a user and placeholders in that, and \
+             has at most {URL_BYTES_MAX} bytes, percent-encoded; not {}",
+            described(value)
+        )
+    })
+}
+
+pub(super) fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let authority = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    let is_host = |host: &str| !host.is_empty() && !host.contains(['{', '}', '@', '\\']);
+    is_plain && text.len() <= URL_BYTES_MAX && authority.is_some_and(is_host)
+}
+
+fn command(value: &DeValue<'_>) -> Result<Vec<Arc<str>>, String> {
+    let DeValue::Array(parts) = value else {
+        return Err(format!(
+            "command is a list of texts, a program and its arguments; not {}",
+            described(value)
+        ));
+    };
+    let parts: Option<Vec<Arc<str>>> =
+        parts.iter().map(|part| part.get_ref().as_str().map(Arc::from)).collect();
+    let is_sound = |parts: &Vec<Arc<str>>| {
+        let program = parts.first().is_some_and(|name| !name.is_empty() && !name.contains('{'));
+        let has_nul = parts.iter().any(|part| part.contains('\0'));
+        program && !has_nul && parts.len() <= COMMAND_PARTS_MAX
+    };
+    parts.filter(is_sound).ok_or_else(|| {
+        format!("command has a program without placeholders and up to {COMMAND_PARTS_MAX} texts")
+    })
+}
+
+pub(super) fn millis(name: &str, min: u64, value: &DeValue<'_>) -> Result<u64, String> {
+    let read = match value {
+        DeValue::Integer(number) => integer(number),
+        _ => None,
+    };
+    read.filter(|number| (min..=EVERY_MS_MAX).contains(number)).ok_or_else(|| {
+        format!("{name} is an integer from {min} to {EVERY_MS_MAX}; not {}", described(value))
+    })
+}
+
+fn json_pointer(value: &DeValue<'_>) -> Result<Arc<str>, String> {
+    let text = text("pointer", value)?;
+    is_pointer(&text).then_some(text).ok_or_else(|| {
+        format!("pointer is a JSON pointer of at most {POINTER_DEPTH_MAX} segments, as /a/b")
+    })
+}
+
+fn is_pointer(text: &str) -> bool {
+    pointer(text).is_some_and(|tokens| tokens.len() <= POINTER_DEPTH_MAX)
+}
+
+fn webhook(value: &DeValue<'_>) -> Result<Webhook, String> {
+    let wants =
+        || "webhook is { path = …, secret_file = … or secret_env = …, pointer = … }".to_owned();
+    let DeValue::Table(members) = value else { return Err(wants()) };
+    let known = ["path", "secret_file", "secret_env", "pointer"];
+    if members.iter().any(|(name, _)| !known.contains(&name.get_ref().as_ref())) {
+        return Err(wants());
+    }
+    let path = text("path", members.get("path").map(Spanned::get_ref).ok_or_else(wants)?)?;
+    let secret = secret(members)?.ok_or_else(wants)?;
+    let pointer = members.get("pointer").map(|value| json_pointer(value.get_ref())).transpose()?;
+    Ok(Webhook { path, secret, pointer })
+}
+
+/// The secret that a table names, by a file or a variable.
+pub(super) fn secret(members: &DeTable<'_>) -> Result<Option<HookSecret>, String> {
+    let named = |name| members.get(name).map(|value| text(name, value.get_ref())).transpose();
+    match (named("secret_file")?, named("secret_env")?) {
+        (Some(_), Some(_)) => Err("give a secret_file or a secret_env, not both".to_owned()),
+        (Some(path), None) => Ok(Some(HookSecret::of_file(&*path))),
+        (None, Some(name)) if name.starts_with("PARLOR_") => {
+            Err("a variable that begins with PARLOR_ is a key: give secret_env another name"
+                .to_owned())
+        }
+        (None, Some(name)) => Ok(Some(HookSecret::of_variable(&*name))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Writes where a secret stands, behind what a table has already.
+pub(super) fn write_secret(into: &mut String, secret: &HookSecret) {
+    // Writing to a text does not fail.
+    if let Some(path) = secret.file() {
+        let _ = write!(into, ", secret_file = {}", quoted(&path.to_string_lossy()));
+    } else if let Some(name) = secret.variable() {
+        let _ = write!(into, ", secret_env = {}", quoted(name));
+    }
+}
+
+/// Writes a feed, behind what a stream's table has already.
+pub(super) fn write(into: &mut String, feed: &Feed) {
+    let pointer_of = |pointer: &Option<Arc<str>>| {
+        let pointer = pointer.as_ref().map(|pointer| format!(", pointer = {}", quoted(pointer)));
+        pointer.unwrap_or_default()
+    };
+    // Writing to a text does not fail.
+    if let Some(poll) = &feed.poll {
+        let _ = match &poll.target {
+            Target::Url(url) => write!(into, ", url = {}", quoted(url)),
+            Target::Command(parts) => {
+                let parts: Vec<String> = parts.iter().map(|part| quoted(part)).collect();
+                write!(into, ", command = [{}]", parts.join(", "))
+            }
+        };
+        let Poll { every_ms, timeout_ms, .. } = poll;
+        let _ = write!(into, ", every_ms = {every_ms}, timeout_ms = {timeout_ms}");
+        into.push_str(&pointer_of(&poll.pointer));
+    }
+    if let Some(webhook) = &feed.webhook {
+        let _ = write!(into, ", webhook = {{ path = {}", quoted(&webhook.path));
+        write_secret(into, &webhook.secret);
+        into.push_str(&pointer_of(&webhook.pointer));
+        into.push_str(" }");
+    }
+    if feed.is_required {
+        into.push_str(", required = true");
+    }
+}
+
+/// What is wrong with a feed of a stream, if something is.
+pub(super) fn fault(feed: &Feed) -> Option<&'static str> {
+    if let Some(poll) = &feed.poll {
+        let parts: Vec<&str> = match &poll.target {
+            Target::Url(url) => vec![url],
+            Target::Command(parts) => parts.iter().map(AsRef::as_ref).collect(),
+        };
+        let wanted: Vec<&str> = feed.pattern.placeholders().collect();
+        let mut named = Vec::new();
+        for part in parts {
+            match placeholders(part) {
+                Some(found) => named.extend(found),
+                None => return Some("a brace in its url or its command is no placeholder"),
+            }
+        }
+        let is_unknown = named.iter().any(|name| !wanted.contains(name));
+        if is_unknown || wanted.iter().any(|name| !named.contains(name)) {
+            return Some("its url or its command has each placeholder of its name, and no other");
+        }
+    }
+    let of_poll = feed.poll.as_ref().and_then(|poll| poll.pointer.as_deref());
+    let of_webhook = feed.webhook.as_ref().and_then(|webhook| webhook.pointer.as_deref());
+    if [of_poll, of_webhook].into_iter().flatten().any(|text| !is_pointer(text)) {
+        return Some("its pointer is no JSON pointer, or too long");
+    }
+    if feed.is_required && feed.pattern.is_open() {
+        return Some("a family is not required: it is polled only while somebody watches it");
+    }
+    None
+}
+
+/// The names in braces; `None` if a brace has no other.
+fn placeholders(text: &str) -> Option<Vec<&str>> {
+    let mut pieces = text.split('{');
+    if pieces.next()?.contains('}') {
+        return None;
+    }
+    pieces
+        .map(|piece| {
+            let (name, rest) = piece.split_once('}')?;
+            (!rest.contains('}')).then_some(name)
+        })
+        .collect()
+}

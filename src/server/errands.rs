@@ -1,0 +1,48 @@
+//! What the application's backend is asked for, and where what came of it goes.
+
+use super::backend::{JobId, JobResult, Pass};
+use super::chat::Chat;
+use super::remote::RemoteCall;
+use super::web::{Exchange, Net};
+use crate::base::StreamId;
+use crate::store::Backend;
+
+/// What a job is for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// The data of a stream.
+    Poll(StreamId),
+    /// A request of a client.
+    Remote(RemoteCall),
+    /// Who sends a request.
+    Proof { exchange: Exchange, pass: Pass },
+}
+
+impl<S: Backend> Chat<S> {
+    /// Takes what came of jobs, and begins what is due.
+    pub(super) fn run_errands(&mut self, net: &mut Net<'_>) {
+        let now = net.now();
+        self.forget_proofs();
+        let outcomes = std::mem::take(&mut self.shared.queue().outcomes);
+        for (id, outcome) in outcomes {
+            if let Some((purpose, outcome)) = self.outbound.came(now, id, outcome) {
+                self.errand_done(net, id, purpose, outcome);
+            }
+        }
+        for (id, purpose, failure) in self.outbound.go_on(now) {
+            self.errand_done(net, id, purpose, Err(failure));
+        }
+        if let Some(at) = self.outbound.next_due() {
+            net.wake_at(at);
+        }
+        self.ask_sources(net);
+    }
+
+    fn errand_done(&mut self, net: &mut Net<'_>, id: JobId, purpose: Purpose, outcome: JobResult) {
+        match purpose {
+            Purpose::Poll(stream) => self.poll_came(net, &stream, id, outcome),
+            Purpose::Remote(call) => self.remote_came(net, call, outcome),
+            Purpose::Proof { exchange, pass } => self.proof_came(net, exchange, &pass, outcome),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What requests are judged by, as the server is now.
+
+use super::route::{Readiness, Rules};
+use crate::base::Moment;
+use crate::base::limits::STORE_REFUSED_MS;
+use crate::server::chat::Chat;
+use crate::server::web::Net;
+use crate::store::Backend;
+
+impl<S: Backend> Chat<S> {
+    /// What a request's head is judged by now; `is_elsewhere` if a proxy says that it comes from another
+    /// machine.
+    pub(in crate::server) fn rules(&self, net: &Net<'_>, is_elsewhere: bool) -> Rules<'_> {
+        let refused_lately = |at: Moment| net.now().millis_since(at) < STORE_REFUSED_MS;
+        let readiness = match (self.stopping, self.store_refused) {
+            (Some(_), _) => Readiness::Stopping,
+            (None, Some(at)) if refused_lately(at) => Readiness::StoreRefuses,
+            (None, _) if self.sources.lacks_required() => Readiness::SourceDown,
+            (None, _) => Readiness::Ready,
+        };
+        Rules {
+            verifier: &self.verifier,
+            admin_token: self.config.admin_token.as_ref(),
+            allowed_origins: &self.config.allowed_origins,
+            now: net.timestamp(),
+            is_elsewhere,
+            limits: (&self.config.limits, &self.config.exceptions),
+            streams: &self.config.streams,
+            lets_guests_in: self.config.lets_guests_in,
+            readiness,
+            paths: &self.paths,
+            are_metrics_public: self.config.metrics_public,
+            proven: None,
+            feeds: &self.config.feeds,
+            sources: &self.sources,
+        }
+    }
+}

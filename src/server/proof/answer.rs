@@ -1,0 +1,155 @@
+//! What the backend has answered → who sends a request, or a refusal.
+
+use super::hook::Proof;
+use crate::protocol::handshake::{Refusal, Response, Status};
+use crate::server::backend::{Failure, Got, JobResult};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// `{"user":{"id","name"?,"admin"?},"publish"?,"subscribe"?,"expires_in"?}`
+#[derive(Deserialize)]
+struct Said {
+    user: SaidUser,
+    #[serde(default)]
+    publish: Option<Vec<String>>,
+    #[serde(default)]
+    subscribe: Option<Vec<String>>,
+    /// In seconds.
+    #[serde(default)]
+    expires_in: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct SaidUser {
+    id: Id,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    admin: bool,
+}
+
+/// A user's id: a text, or an integer that is read as its digits.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Id {
+    Text(String),
+    Integer(u64),
+}
+
+/// What the backend says.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Is(Proof),
+    Refuse(Response),
+    /// It has failed.
+    Fail(Response),
+}
+
+/// Judges what came.
+pub(super) fn judge(outcome: JobResult) -> Verdict {
+    match outcome {
+        Ok(Got::Answer { status: 200..=299, body, .. }) => match proof(&body) {
+            Some(proof) => Verdict::Is(proof),
+            None => Verdict::Fail(unavailable("the backend does not say who you are")),
+        },
+        Ok(Got::Answer { status: status @ (401 | 403), fields, body }) => {
+            Verdict::Refuse(handed_on(status, fields, body))
+        }
+        Err(Failure::Full) => {
+            Verdict::Fail(unavailable("too many wait for the backend to say who they are"))
+        }
+        Ok(_) | Err(_) => Verdict::Fail(unavailable("the backend cannot say who you are now")),
+    }
+}
+
+fn proof(body: &[u8]) -> Option<Proof> {
+    let Said { user, publish, subscribe, expires_in } = serde_json::from_slice(body).ok()?;
+    let id = match user.id {
+        Id::Text(id) => id,
+        Id::Integer(id) => id.to_string(),
+    };
+    let expires_in = expires_in.map(|seconds| Duration::from_secs(seconds.into()));
+    Some(Proof { user: id, name: user.name, admin: user.admin, publish, subscribe, expires_in })
+}
+
+/// The backend's own words, and how it wants to be shown who one is.
+fn handed_on(status: u16, fields: Vec<(String, String)>, body: Vec<u8>) -> Response {
+    let status = if status == 401 { Status::Unauthorized } else { Status::Forbidden };
+    let of = |wanted: &str| {
+        let found = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map(|(_, value)| value.clone())
+    };
+    let content_type = of("content-type");
+    let response = match content_type.filter(|_| !body.is_empty()) {
+        Some(content_type) if content_type.starts_with("application/json") => {
+            Response::new(status, "application/json", body)
+        }
+        // A page of the backend's is none of ours.
+        Some(content_type) if content_type.starts_with("text/plain") => {
+            Response::new(status, "text/plain; charset=utf-8", body)
+        }
+        Some(_) | None => {
+            let code = if status == Status::Unauthorized { "unauthorized" } else { "forbidden" };
+            Refusal::new(status, code, "the backend does not let you in").into()
+        }
+    };
+    match (status, of("www-authenticate")) {
+        (Status::Unauthorized, Some(challenge)) => response.with("WWW-Authenticate", challenge),
+        // RFC 9110 §15.5.2: there is one.
+        (Status::Unauthorized, None) => response.with("WWW-Authenticate", "Bearer"),
+        _ => response,
+    }
+}
+
+pub(super) fn unavailable(message: &'static str) -> Response {
+    let mut refusal = Refusal::new(Status::ServiceUnavailable, "unavailable", message);
+    refusal.fields = &[("Retry-After", "1")];
+    refusal.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(status: u16, body: &str) -> Verdict {
+        let fields = vec![
+            ("content-type".to_owned(), "application/json".to_owned()),
+            ("www-authenticate".to_owned(), "Basic realm=\"x\"".to_owned()),
+        ];
+        judge(Ok(Got::Answer { status, fields, body: body.as_bytes().to_vec() }))
+    }
+
+    #[test]
+    fn who_is_let_in_is_who_the_backend_says() {
+        let whole = r#"{"user":{"id":"ada","name":"Ada","admin":true},"publish":["a:*"],"subscribe":[],"expires_in":60,"more":1}"#;
+        let Verdict::Is(proof) = said(200, whole) else { panic!("not let in") };
+        assert_eq!(
+            (proof.user.as_str(), proof.name.as_deref(), proof.admin),
+            ("ada", Some("Ada"), true)
+        );
+        assert_eq!(proof.expires_in, Some(Duration::from_secs(60)));
+        assert_eq!((proof.publish.unwrap().len(), proof.subscribe.unwrap().len()), (1, 0));
+        let Verdict::Is(proof) = said(200, r#"{"user":{"id":7}}"#) else { panic!("not let in") };
+        assert_eq!(proof, Proof::user("7"));
+        for wrong in
+            ["", "{}", r#"{"user":"ada"}"#, r#"{"user":{"id":null}}"#, r#"{"user":{"id":-1}}"#]
+        {
+            assert!(matches!(said(200, wrong), Verdict::Fail(_)), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_handed_on_and_a_failure_is_503() {
+        let Verdict::Refuse(response) = said(401, r#"{"why":"expired"}"#) else { panic!() };
+        assert_eq!(response.status, Status::Unauthorized);
+        let field = response.fields.iter().find(|(name, _)| *name == "WWW-Authenticate");
+        assert_eq!(field.unwrap().1, "Basic realm=\"x\"");
+        let Verdict::Refuse(response) = said(403, "{}") else { panic!() };
+        assert_eq!(response.status, Status::Forbidden);
+        for status in [302, 404, 500] {
+            let Verdict::Fail(response) = said(status, "{}") else { panic!("{status}") };
+            assert_eq!(response.status, Status::ServiceUnavailable);
+        }
+        assert!(matches!(judge(Err(Failure::Timeout)), Verdict::Fail(_)));
+    }
+}

@@ -1,0 +1,167 @@
+//! A request of a client, to the application's backend and back.
+
+use super::answer::{Refused, Verdict, judge};
+use super::table::{NotAsked, Outcome, RemoteId};
+use crate::base::ConnId;
+use crate::hub::{Origin, RefusalCode};
+use crate::server::backend::{Failure, HttpRequest, JobResult, Method, Pass, Task};
+use crate::server::chat::Chat;
+use crate::server::config::BackendHandler;
+use crate::server::dispatch::Person;
+use crate::server::encode::ErrorDetail;
+use crate::server::errands::Purpose;
+use crate::server::json::Writer;
+use crate::server::request::Envelope;
+use crate::server::web::Net;
+use crate::store::Backend;
+
+const OVERLOADED: &str = "as many requests wait for the backend as may";
+const OVERLOADED_RETRY_MS: u64 = 1_000;
+
+/// A request that the backend was asked.
+#[derive(Debug)]
+pub(in crate::server) struct RemoteCall {
+    remote: RemoteId,
+    pass: Pass,
+    origin: Origin,
+}
+
+impl<S: Backend> Chat<S> {
+    /// Hands a request to the application's backend.
+    pub(in crate::server) fn call_remote(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        person: Option<&Person>,
+        envelope: &Envelope<'_>,
+        handler: &BackendHandler,
+    ) {
+        let now = net.now();
+        let (remote, pass) = match self.remotes.begin(now, &envelope.kind) {
+            Some(Ok(begun)) => begun,
+            Some(Err(NotAsked::TooMany)) => return self.overloaded(net, origin),
+            Some(Err(NotAsked::LeftAlone { retry_after_ms })) => {
+                let message = "the backend has failed again and again, and is left alone";
+                let retry_after_ms = Some(retry_after_ms);
+                let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
+                return self.refuse_with(net, origin, "unavailable", message, detail);
+            }
+            None => return,
+        };
+        let body = self.remote_body(origin, person, envelope);
+        let mut fields = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+        let secret = handler.secret.as_ref();
+        let signature = secret.and_then(|secret| secret.sign(body.as_bytes()));
+        fields.extend(signature.map(|text| ("X-Hub-Signature-256".to_owned(), text)));
+        let (method, url) = (Method::Post, handler.url.clone());
+        let task = Task::Call(HttpRequest { method, url, fields, body: body.into_bytes() });
+        let bounds = (handler.timeout_ms, handler.body_bytes as usize);
+        let call = RemoteCall { remote, pass, origin: origin.clone() };
+        match self.outbound.call(now, task, bounds, Purpose::Remote(call)) {
+            Ok(_) => self.owe(net, origin, true),
+            Err((Purpose::Remote(call), _)) => {
+                self.remotes.done(now, call.remote, &call.pass, Outcome::NotAsked);
+                self.overloaded(net, origin);
+            }
+            Err(_) => self.overloaded(net, origin),
+        }
+    }
+
+    fn overloaded(&mut self, net: &mut Net<'_>, origin: &Origin) {
+        let retry_after_ms = Some(OVERLOADED_RETRY_MS);
+        let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
+        self.refuse_with(net, origin, "overloaded", OVERLOADED, detail);
+    }
+
+    /// What the backend is sent: the request as it came, and who sends it.
+    fn remote_body(
+        &self,
+        origin: &Origin,
+        person: Option<&Person>,
+        envelope: &Envelope<'_>,
+    ) -> String {
+        let mut writer = Writer::new();
+        writer.object(|w| {
+            w.text("type", &envelope.kind);
+            if let Some(id) = &envelope.id {
+                w.raw("id", id);
+            }
+            match person {
+                Some(person) => {
+                    let id = person.user.as_str();
+                    w.object_in("user", |w| {
+                        w.text("id", id);
+                        w.text("name", self.hub.name_of(&person.user).unwrap_or(id));
+                        w.flag("admin", person.is_admin);
+                        w.flag("anonymous", person.is_guest);
+                    });
+                    w.object_in("rights", |w| rights(w, person));
+                }
+                None => w.raw("user", "null"),
+            }
+            if let Origin::Conn(conn, _) = origin {
+                w.text("connection", &conn.to_string());
+            }
+            w.raw("payload", envelope.raw_payload);
+        });
+        writer.finish()
+    }
+
+    /// A connection waits for one more answer of a handler, or for one less.
+    fn owe(&mut self, net: &mut Net<'_>, origin: &Origin, is_more: bool) {
+        let Origin::Conn(conn, _) = origin else { return };
+        let conn: ConnId = *conn;
+        if let Some(session) = self.session(conn) {
+            let calls = session.calls;
+            session.calls = if is_more { calls.saturating_add(1) } else { calls.saturating_sub(1) };
+        }
+        self.settle_pause(net, conn);
+    }
+
+    /// What the backend has answered.
+    pub(in crate::server) fn remote_came(
+        &mut self,
+        net: &mut Net<'_>,
+        call: RemoteCall,
+        outcome: JobResult,
+    ) {
+        let RemoteCall { remote, pass, origin } = call;
+        let is_ours = matches!(&outcome, Err(Failure::Full | Failure::Stopped));
+        let verdict = judge(outcome);
+        let noted = match &verdict {
+            Verdict::Reply(_) => Outcome::Ok,
+            Verdict::Refuse(_) => Outcome::Refused,
+            Verdict::Fail(_) if is_ours => Outcome::NotAsked,
+            Verdict::Fail(_) => Outcome::Failed,
+        };
+        self.remotes.done(net.now(), remote, &pass, noted);
+        match verdict {
+            Verdict::Reply(payload) => self.reply_raw(net, &origin, payload),
+            Verdict::Refuse(refused) | Verdict::Fail(refused) => {
+                let Refused { code, message, retry_after_ms } = refused;
+                let needs_time = matches!(code, RefusalCode::RateLimited | RefusalCode::Overloaded);
+                let retry_after_ms = retry_after_ms.or(needs_time.then_some(OVERLOADED_RETRY_MS));
+                let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
+                self.refuse_with(net, &origin, code.as_str(), &message, detail);
+            }
+        }
+        self.owe(net, &origin, false);
+    }
+}
+
+/// What somebody may do with streams, as patterns of their names.
+fn rights(w: &mut Writer, person: &Person) {
+    const ALL: &str = "*";
+    let streams = &person.streams;
+    let claims = streams.claims.as_deref();
+    let publish = claims.and_then(|claims| claims.publish.as_ref());
+    let subscribe = claims.and_then(|claims| claims.subscribe.as_ref());
+    match publish {
+        Some(patterns) => w.array("publish", patterns, |w, one| w.item(one.as_str())),
+        None => w.array("publish", streams.publishes_all.then_some(ALL), |w, all| w.item(all)),
+    }
+    match subscribe {
+        Some(patterns) => w.array("subscribe", patterns, |w, one| w.item(one.as_str())),
+        None => w.array("subscribe", [ALL], |w, all| w.item(all)),
+    }
+}

@@ -1,0 +1,66 @@
+//! The names of all requests, and which of them are for whom.
+
+/// Every request that there is, by its `type`.
+pub const TYPES: &[&str] = &[
+    "admin:add",
+    "admin:connections",
+    "admin:disconnect",
+    "admin:pause",
+    "admin:push",
+    "admin:resume",
+    "admin:user",
+    "admin:users",
+    "auth",
+    "auth:revoke",
+    "chat:ack",
+    "chat:delete",
+    "chat:edit",
+    "chat:history",
+    "chat:react",
+    "chat:read",
+    "chat:send",
+    "chat:typing",
+    "info",
+    "ping",
+    "presence:list",
+    "publish",
+    "resume",
+    "room:ban",
+    "room:create",
+    "room:delete",
+    "room:info",
+    "room:invite",
+    "room:join",
+    "room:leave",
+    "room:list",
+    "room:members",
+    "room:remove",
+    "room:unban",
+    "room:update",
+    "stream:ack",
+    "stream:get",
+    "stream:list",
+    "stream:subscribers",
+    "subscribe",
+    "unsubscribe",
+];
+
+/// How the types of requests begin that are for admins.
+pub(super) const ADMIN_PREFIX: &str = "admin:";
+
+/// Requests that act on the WebSocket on which they come: no call over HTTP can.
+pub(super) const OF_A_CONNECTION: &[&str] =
+    &["auth", "resume", "stream:ack", "subscribe", "unsubscribe"];
+
+/// Requests that guests may send, too.
+pub(super) const OF_GUESTS: &[&str] = &[
+    "info",
+    "ping",
+    "publish",
+    "stream:ack",
+    "stream:get",
+    "stream:list",
+    "stream:subscribers",
+    "subscribe",
+    "unsubscribe",
+];

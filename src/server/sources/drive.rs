@@ -1,0 +1,78 @@
+//! Asks what is due, takes what came, publishes what has changed.
+
+use super::table::{DuePoll, Fresh};
+use crate::base::StreamId;
+use crate::hub::streams::Publisher;
+use crate::hub::{Input, Origin};
+use crate::server::backend::{JobId, JobResult};
+use crate::server::calls::Waiting;
+use crate::server::chat::Chat;
+use crate::server::errands::Purpose;
+use crate::server::web::Net;
+use crate::store::Backend;
+
+impl<S: Backend> Chat<S> {
+    /// Goes by what is declared to feed streams.
+    pub(in crate::server) fn declare_sources(&mut self, net: &mut Net<'_>) {
+        let config = &self.config;
+        self.sources.declare(net.now(), &config.limits, &config.feeds, &config.streams);
+        self.ask_sources(net);
+    }
+
+    /// Asks what is due, and sees to be called when something is again.
+    pub(in crate::server) fn ask_sources(&mut self, net: &mut Net<'_>) {
+        let now = net.now();
+        if self.is_stopping() {
+            return;
+        }
+        while let Some(DuePoll { stream, task, bounds, pass }) = self.sources.take_due(now) {
+            let purpose = Purpose::Poll(stream.clone());
+            match self.outbound.poll(task, bounds, pass.is_trial, purpose) {
+                Ok(id) => self.sources.began(now, &stream, id, pass),
+                Err((_, failure)) => self.sources.not_begun(now, &stream, &pass, &failure),
+            }
+        }
+        if let Some(at) = self.sources.next_due() {
+            net.wake_at(at);
+        }
+    }
+
+    /// Somebody watches a stream that may be polled, or nobody does any more.
+    pub(in crate::server) fn stream_watched(
+        &mut self,
+        net: &mut Net<'_>,
+        stream: &StreamId,
+        is_watched: bool,
+    ) {
+        if let Some(declaration) = self.hub.streams().declaration(stream) {
+            self.sources.watched(net.now(), stream, declaration, is_watched);
+        }
+        self.ask_sources(net);
+    }
+
+    /// What came of a poll.
+    pub(in crate::server) fn poll_came(
+        &mut self,
+        net: &mut Net<'_>,
+        stream: &StreamId,
+        id: JobId,
+        outcome: JobResult,
+    ) {
+        let Some(Fresh { data, is_programs }) = self.sources.came(net.now(), stream, id, outcome)
+        else {
+            return;
+        };
+        let call = self.new_call(Waiting::Source(stream.clone()));
+        let publisher = if is_programs { Publisher::Program } else { Publisher::Source };
+        let (origin, stream) = (Origin::Call(call), stream.clone());
+        self.decide(net, Input::Publish { origin, publisher, stream, data });
+    }
+
+    /// A stream has not taken what its source had.
+    pub(in crate::server) fn source_refused(&mut self, stream: &StreamId, why: &str) {
+        let declaration = self.hub.streams().declaration(stream);
+        if let Some(name) = declaration.map(|declaration| declaration.pattern.as_str().to_owned()) {
+            self.sources.note_refused(&name, why);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What feeds streams beside clients: URLs, commands and functions that are polled, and webhooks.
+//!
+//! [`Sources`] knows what is declared, which streams are to be polled when, and how each of them is; it
+//! asks nothing itself. `drive` asks, on the reactor's thread, and publishes what came.
+
+mod drive;
+mod fill;
+mod operate;
+mod polled;
+mod running;
+mod table;
+mod webhook;
+
+pub(super) use operate::SourceMetrics;
+pub(super) use running::FunctionPoll;
+pub(super) use table::Sources;
+pub(super) use webhook::{Hook, hook_at};

@@ -1,0 +1,123 @@
+//! What operators see of sources and do to them.
+
+use super::running::Running;
+use super::table::Sources;
+use crate::base::{StreamId, Timestamp};
+use crate::hub::Origin;
+use crate::hub::streams::StreamInfo;
+use crate::server::backend::CircuitState;
+use crate::server::chat::Chat;
+use crate::server::json::Writer;
+use crate::server::web::Net;
+use crate::store::Backend;
+
+/// How a source is.
+const RUNNING: &str = "running";
+const PAUSED: &str = "paused";
+const OPEN: &str = "open";
+const HALF_OPEN: &str = "half-open";
+
+/// What is counted of what feeds a stream, or a family of them.
+#[derive(Clone, Debug, Default)]
+pub(in crate::server) struct SourceMetrics {
+    /// The stream, as it is declared.
+    pub(in crate::server) stream: String,
+    /// How many sources are in each state.
+    pub(in crate::server) states: [(&'static str, u64); 4],
+    pub(in crate::server) failures: u64,
+    pub(in crate::server) refused: u64,
+}
+
+impl Sources {
+    /// What is counted of all.
+    pub(in crate::server) fn metrics(&self) -> Vec<SourceMetrics> {
+        let of_feed = |running: &Running| {
+            let name = running.pattern.as_str();
+            let mut states = [(RUNNING, 0), (PAUSED, 0), (OPEN, 0), (HALF_OPEN, 0)];
+            let mut count = |state: &str| {
+                if let Some((_, count)) = states.iter_mut().find(|(known, _)| *known == state) {
+                    *count += 1;
+                }
+            };
+            let mut polled = self.polled.values().filter(|polled| *polled.feed == *name).peekable();
+            // What waits for others, or for somebody to watch, is one.
+            if polled.peek().is_none() {
+                count(state(running, CircuitState::Closed));
+            }
+            polled.for_each(|polled| count(state(running, polled.state())));
+            SourceMetrics {
+                stream: name.to_owned(),
+                states,
+                failures: running.failures,
+                refused: running.refused,
+            }
+        };
+        self.feeds.values().map(of_feed).collect()
+    }
+
+    /// Writes how the source of a stream is, if it has one.
+    fn write(&self, w: &mut Writer, info: &StreamInfo) {
+        let Some(running) = self.feeds.get(info.declaration.pattern.as_str()) else { return };
+        let polled = self.polled.get(&info.stream);
+        let circuit = polled.map_or(CircuitState::Closed, |polled| polled.state());
+        w.object_in("source", |w| {
+            w.text("state", state(running, circuit));
+            w.number("failures", running.failures);
+            w.number("refused", running.refused);
+            if let Some(error) = &running.last_error {
+                w.text("error", error);
+            }
+        });
+    }
+}
+
+fn state(running: &Running, circuit: CircuitState) -> &'static str {
+    match circuit {
+        _ if running.is_paused => PAUSED,
+        CircuitState::Closed => RUNNING,
+        CircuitState::Open => OPEN,
+        CircuitState::HalfOpen => HALF_OPEN,
+    }
+}
+
+impl<S: Backend> Chat<S> {
+    /// Writes what admins are told of a stream beside what everybody is: how old its newest event is,
+    /// and how its source is.
+    pub(in crate::server) fn source_info(&self, w: &mut Writer, now: Timestamp, info: &StreamInfo) {
+        if let Some(newest) = &info.newest {
+            w.number("age_ms", now.0.saturating_sub(newest.ts.0).max(0));
+        }
+        self.sources.write(w, info);
+    }
+
+    /// Pauses what feeds a stream, or lets it go on.
+    pub(in crate::server) fn pause_source(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        name: &str,
+        is_paused: bool,
+    ) {
+        match self.sources.pause(net.now(), name, is_paused) {
+            Some(running) => {
+                let state = if running.is_paused { PAUSED } else { RUNNING };
+                self.reply(net, origin, |w| {
+                    w.text("stream", name);
+                    w.text("state", state);
+                });
+                self.ask_sources(net);
+            }
+            None => {
+                let is_known = StreamId::parse(name)
+                    .is_ok_and(|stream| self.hub.streams().declaration(&stream).is_some());
+                if is_known {
+                    let message =
+                        "no source feeds this stream; that of a family has its declared name";
+                    self.refuse(net, origin, "conflict", message);
+                } else {
+                    self.refuse(net, origin, "no_such_stream", "there is no such stream");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! One stream that is polled: when it is next, what it had last, and how its circuit is.
+
+use crate::base::{Data, Moment};
+use crate::server::backend::{Circuit, CircuitSettings, CircuitState, Failure, JobId, Pass};
+use std::sync::Arc;
+
+/// A stream that is polled.
+#[derive(Debug)]
+pub(super) struct Polled {
+    /// The name of what feeds it, as it is declared.
+    pub(super) feed: Arc<str>,
+    /// Somebody watches it, or it is polled anyway.
+    pub(super) is_watched: bool,
+    /// When it is looked at next.
+    pub(super) due: Moment,
+    circuit: Circuit,
+    /// The job that is under way, and when it was begun.
+    job: Option<(JobId, Pass, Moment)>,
+    /// What it had last, to tell whether it has changed.
+    last: Option<Data>,
+}
+
+/// What a poll has changed about its stream's circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It was closed by this.
+    Closed,
+    /// It was opened by this.
+    Opened,
+    /// Nothing.
+    Same,
+}
+
+impl Polled {
+    pub(super) fn new(feed: Arc<str>, due: Moment) -> Polled {
+        let circuit = Circuit::default();
+        Polled { feed, is_watched: true, due, circuit, job: None, last: None }
+    }
+
+    pub(super) fn state(&self) -> CircuitState {
+        self.circuit.state()
+    }
+
+    /// Leave to ask now, if nothing is under way.
+    ///
+    /// # Errors
+    /// When to look again.
+    pub(super) fn pass(&mut self, now: Moment) -> Result<Pass, Moment> {
+        if self.job.is_some() {
+            return Err(Moment::NEVER);
+        }
+        self.circuit.pass(now).map_err(|left_ms| now.plus_millis(left_ms))
+    }
+
+    pub(super) fn began(&mut self, now: Moment, id: JobId, pass: Pass) {
+        self.job = Some((id, pass, now));
+    }
+
+    /// Nothing could be asked with this pass.
+    pub(super) fn unused(&mut self, pass: &Pass) {
+        self.circuit.unused(pass);
+    }
+
+    /// Whether a job is its own; then it is over.
+    pub(super) fn take_job(&mut self, id: JobId) -> Option<(Pass, Moment)> {
+        let (_, pass, begun) = self.job.take_if(|(own, ..)| *own == id)?;
+        Some((pass, begun))
+    }
+
+    pub(super) fn succeeded(&mut self, pass: &Pass) -> Turn {
+        if self.circuit.succeeded(pass) { Turn::Closed } else { Turn::Same }
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        (pass, failure): (&Pass, &Failure),
+        now: Moment,
+        settings: CircuitSettings,
+    ) -> Turn {
+        if !failure.is_backends() {
+            self.circuit.unused(pass);
+            return Turn::Same;
+        }
+        if self.circuit.failed(pass, now, settings) { Turn::Opened } else { Turn::Same }
+    }
+
+    /// Whether data are others than the last.
+    pub(super) fn has_changed(&mut self, data: &Data) -> bool {
+        let has_changed = self.last.as_ref() != Some(data);
+        if has_changed {
+            self.last = Some(data.clone());
+        }
+        has_changed
+    }
+}

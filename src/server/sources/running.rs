@@ -1,0 +1,88 @@
+//! What feeds a stream, or a family of them, as it is declared: what is asked, how often, what of the answer
+//! are the data.
+
+use super::fill::filled;
+use crate::base::StreamId;
+use crate::base::tree::pointer;
+use crate::hub::streams::Pattern;
+use crate::server::backend::{Pick, PollFn, PollFrom, Task};
+use crate::server::config::Feed;
+use std::fmt;
+use std::sync::Arc;
+
+/// A function may take as long as it wants: nothing can end it.
+const FUNCTION_TIMEOUT_MS: u64 = 24 * 3_600 * 1_000;
+
+/// What feeds a stream, or a family of them.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) pattern: Pattern,
+    pub(super) declared: Option<Feed>,
+    pub(super) function: Option<FunctionPoll>,
+    pub(super) is_binary: bool,
+    pub(super) is_paused: bool,
+    /// Polls that failed, with all their retries.
+    pub(super) failures: u64,
+    /// Data that the stream has not taken.
+    pub(super) refused: u64,
+    pub(super) last_error: Option<Box<str>>,
+}
+
+/// A function of the embedding program that is polled.
+#[derive(Clone)]
+pub(in crate::server) struct FunctionPoll {
+    pub(in crate::server) every_ms: u64,
+    pub(in crate::server) run: Arc<PollFn>,
+}
+
+impl Running {
+    pub(super) fn new(pattern: Pattern) -> Running {
+        Running {
+            pattern,
+            declared: None,
+            function: None,
+            is_binary: false,
+            is_paused: false,
+            failures: 0,
+            refused: 0,
+            last_error: None,
+        }
+    }
+
+    pub(super) fn is_required(&self) -> bool {
+        self.declared.as_ref().is_some_and(|feed| feed.is_required)
+    }
+
+    /// How often it is polled, if it is.
+    pub(super) fn every_ms(&self) -> Option<u64> {
+        let of_function = self.function.as_ref().map(|function| function.every_ms);
+        of_function.or_else(|| Some(self.declared.as_ref()?.poll.as_ref()?.every_ms))
+    }
+
+    /// What is asked for a stream, and how long that may take, in ms.
+    pub(super) fn task(&self, stream: &StreamId) -> Option<(Task, u64)> {
+        if let Some(function) = &self.function {
+            let from = PollFrom::Function(Arc::clone(&function.run), stream.clone());
+            return Some((Task::Poll { from, pick: Pick::Bytes }, FUNCTION_TIMEOUT_MS));
+        }
+        let poll = self.declared.as_ref()?.poll.as_ref()?;
+        let from = filled(&poll.target, &self.pattern, stream.as_str())?;
+        let pick = picks(self.is_binary, poll.pointer.as_deref());
+        Some((Task::Poll { from, pick }, poll.timeout_ms))
+    }
+}
+
+/// What of an answer are the data of a stream.
+pub(super) fn picks(is_binary: bool, path: Option<&str>) -> Pick {
+    if is_binary {
+        return Pick::Bytes;
+    }
+    // The configuration has been checked: it is one.
+    Pick::Json(pointer(path.unwrap_or_default()).unwrap_or_default().into())
+}
+
+impl fmt::Debug for FunctionPoll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FunctionPoll").field("every_ms", &self.every_ms).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,398 @@
+//! What is declared to feed streams, and which of them are to be polled when. It asks nothing itself, and
+//! knows no clock: moments come in.
+
+use super::polled::{Polled, Turn};
+use super::running::{FunctionPoll, Running};
+use crate::base::limits::{POLL_LINGER_MS, SOURCE_BYTES_MAX};
+use crate::base::{Data, Limits, Moment, StreamId};
+use crate::hub::streams::{Declaration, Pattern};
+use crate::server::backend::{
+    CircuitSettings, CircuitState, Failure, Got, JobId, JobResult, Pass, Task,
+};
+use crate::server::config::Feed;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// All that feeds streams.
+#[derive(Debug)]
+pub(in crate::server) struct Sources {
+    /// By the name of the stream, as it is declared.
+    pub(super) feeds: BTreeMap<Arc<str>, Running>,
+    pub(super) polled: BTreeMap<StreamId, Polled>,
+    due: BTreeSet<(Moment, StreamId)>,
+    settings: CircuitSettings,
+    /// How many streams of each feed are down, where some are.
+    down: BTreeMap<Arc<str>, usize>,
+}
+
+/// A poll that is due.
+#[derive(Debug)]
+pub(super) struct DuePoll {
+    pub(super) stream: StreamId,
+    pub(super) task: Task,
+    /// How long it may take, in ms, and how many bytes may come.
+    pub(super) bounds: (u64, usize),
+    pub(super) pass: Pass,
+}
+
+/// Data of a poll that are to be published.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    pub(super) data: Data,
+    /// They are of the embedding program.
+    pub(super) is_programs: bool,
+}
+
+impl Sources {
+    pub(in crate::server) fn new(limits: &Limits) -> Sources {
+        Sources {
+            feeds: BTreeMap::new(),
+            polled: BTreeMap::new(),
+            due: BTreeSet::new(),
+            settings: CircuitSettings::from(limits),
+            down: BTreeMap::new(),
+        }
+    }
+
+    /// Goes by what is declared now: what has stayed goes on, what is others begins anew, what has gone
+    /// ends. Functions of the embedding program stay.
+    pub(in crate::server) fn declare(
+        &mut self,
+        now: Moment,
+        limits: &Limits,
+        feeds: &[Feed],
+        streams: &[Declaration],
+    ) {
+        self.settings = CircuitSettings::from(limits);
+        let mut before = std::mem::take(&mut self.feeds);
+        for feed in feeds {
+            let name: Arc<str> = feed.pattern.as_str().into();
+            let declaration = streams.iter().find(|stream| stream.pattern == feed.pattern);
+            let is_binary = declaration.is_some_and(|declaration| declaration.binary);
+            let old = before.remove(&name);
+            let running = match old {
+                Some(old) if old.declared.as_ref() == Some(feed) && old.is_binary == is_binary => {
+                    old
+                }
+                old => {
+                    let function = old.and_then(|old| old.function);
+                    self.end_polls(&name);
+                    Running {
+                        declared: Some(feed.clone()),
+                        function,
+                        is_binary,
+                        ..Running::new(feed.pattern.clone())
+                    }
+                }
+            };
+            self.feeds.insert(name, running);
+        }
+        for (name, old) in before {
+            match old.function {
+                Some(function) if old.declared.is_none() => {
+                    let kept = Running { function: Some(function), ..old };
+                    self.feeds.insert(name, kept);
+                }
+                Some(function) => {
+                    self.end_polls(&name);
+                    let function = Some(function);
+                    self.feeds.insert(name, Running { function, ..Running::new(old.pattern) });
+                }
+                None => self.end_polls(&name),
+            }
+        }
+        self.begin_named(now);
+    }
+
+    /// Polls a function for a stream, or for each of a family that somebody watches.
+    pub(in crate::server) fn add_function(
+        &mut self,
+        now: Moment,
+        pattern: Pattern,
+        function: FunctionPoll,
+    ) {
+        let name: Arc<str> = pattern.as_str().into();
+        self.end_polls(&name);
+        let running = self.feeds.entry(name).or_insert_with(|| Running::new(pattern));
+        running.function = Some(function);
+        self.begin_named(now);
+    }
+
+    /// What is polled and is no family is polled always.
+    fn begin_named(&mut self, now: Moment) {
+        let is_named =
+            |running: &&Running| !running.pattern.is_open() && running.every_ms().is_some();
+        let named: Vec<Arc<str>> = self
+            .feeds
+            .values()
+            .filter(is_named)
+            .map(|running| running.pattern.as_str().into())
+            .collect();
+        for name in named {
+            if let Ok(stream) = StreamId::parse(&name)
+                && !self.polled.contains_key(&stream)
+            {
+                self.begin(now, stream, name);
+            }
+        }
+    }
+
+    fn begin(&mut self, now: Moment, stream: StreamId, feed: Arc<str>) {
+        self.due.insert((now, stream.clone()));
+        self.polled.insert(stream, Polled::new(feed, now));
+    }
+
+    fn end_polls(&mut self, feed: &str) {
+        let ended: Vec<StreamId> = self
+            .polled
+            .iter()
+            .filter(|(_, polled)| *polled.feed == *feed)
+            .map(|(stream, _)| stream.clone())
+            .collect();
+        for stream in ended {
+            self.end(&stream);
+        }
+    }
+
+    /// A stream is polled no more. What is under way for it reaches nobody.
+    fn end(&mut self, stream: &StreamId) {
+        if let Some(polled) = self.polled.remove(stream) {
+            self.due.remove(&(polled.due, stream.clone()));
+            if polled.state() != CircuitState::Closed {
+                self.count_down(&polled.feed, false);
+            }
+        }
+    }
+
+    /// Somebody watches the stream of a family, or nobody does any more. It is polled at once, or not any more
+    /// but for a moment in which somebody may come back.
+    pub(super) fn watched(
+        &mut self,
+        now: Moment,
+        stream: &StreamId,
+        declaration: &Declaration,
+        is_watched: bool,
+    ) {
+        if !declaration.pattern.is_open() {
+            return;
+        }
+        match self.polled.get_mut(stream) {
+            Some(polled) => {
+                polled.is_watched = is_watched;
+                let soon = now.plus_millis(POLL_LINGER_MS);
+                if !is_watched && soon < polled.due {
+                    self.look_at(soon, stream);
+                }
+            }
+            None if is_watched => {
+                let name = declaration.pattern.as_str();
+                let is_polled = |running: &&Running| running.every_ms().is_some();
+                if self.feeds.get(name).filter(is_polled).is_some() {
+                    self.begin(now, stream.clone(), name.into());
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn look_at(&mut self, at: Moment, stream: &StreamId) {
+        if let Some(polled) = self.polled.get_mut(stream) {
+            self.due.remove(&(polled.due, stream.clone()));
+            polled.due = at;
+            if at != Moment::NEVER {
+                self.due.insert((at, stream.clone()));
+            }
+        }
+    }
+
+    /// When something is due next.
+    pub(super) fn next_due(&self) -> Option<Moment> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// The next poll that is due.
+    pub(super) fn take_due(&mut self, now: Moment) -> Option<DuePoll> {
+        while let Some((_, stream)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
+            let Some(polled) = self.polled.get_mut(&stream) else { continue };
+            if !polled.is_watched {
+                self.end(&stream);
+                continue;
+            }
+            let Some(running) = self.feeds.get(&polled.feed) else {
+                self.end(&stream);
+                continue;
+            };
+            if running.is_paused {
+                self.look_at(Moment::NEVER, &stream);
+                continue;
+            }
+            let pass = match polled.pass(now) {
+                Ok(pass) => pass,
+                Err(at) => {
+                    self.look_at(at, &stream);
+                    continue;
+                }
+            };
+            match running.task(&stream) {
+                Some((task, timeout_ms)) => {
+                    self.look_at(Moment::NEVER, &stream);
+                    let bounds = (timeout_ms, SOURCE_BYTES_MAX);
+                    return Some(DuePoll { stream, task, bounds, pass });
+                }
+                None => {
+                    let failure = Failure::NoData("nothing can be asked for a stream of this name");
+                    self.failed(now, now, &stream, &pass, &failure);
+                }
+            }
+        }
+        None
+    }
+
+    pub(super) fn began(&mut self, now: Moment, stream: &StreamId, id: JobId, pass: Pass) {
+        if let Some(polled) = self.polled.get_mut(stream) {
+            polled.began(now, id, pass);
+        }
+    }
+
+    /// A poll could not be begun.
+    pub(super) fn not_begun(
+        &mut self,
+        now: Moment,
+        stream: &StreamId,
+        pass: &Pass,
+        failure: &Failure,
+    ) {
+        if let Some(polled) = self.polled.get_mut(stream) {
+            polled.unused(pass);
+        }
+        self.failed(now, now, stream, pass, failure);
+    }
+
+    /// What came of a poll; what is to be published of it, which is what has changed.
+    pub(super) fn came(
+        &mut self,
+        now: Moment,
+        stream: &StreamId,
+        id: JobId,
+        outcome: JobResult,
+    ) -> Option<Fresh> {
+        let polled = self.polled.get_mut(stream)?;
+        let (pass, begun) = polled.take_job(id)?;
+        let running = self.feeds.get(&polled.feed)?;
+        let (every_ms, is_programs) = (running.every_ms()?, running.function.is_some());
+        let got = match outcome {
+            Ok(got) => got,
+            Err(failure) => {
+                self.failed(now, begun, stream, &pass, &failure);
+                return None;
+            }
+        };
+        let feed = Arc::clone(&polled.feed);
+        if polled.succeeded(&pass) == Turn::Closed {
+            log::info!("the source of {stream} answers again");
+            self.count_down(&feed, false);
+        }
+        let polled = self.polled.get_mut(stream)?;
+        let is_wanted = polled.is_watched;
+        let data = match got {
+            Got::Data(data) => (is_wanted && polled.has_changed(&data)).then_some(data),
+            Got::Nothing | Got::Answer { .. } => None,
+        };
+        self.look_again(begun.plus_millis(every_ms).max(now), now, stream);
+        let data = data.filter(|_| self.feeds.get(&feed).is_some_and(|running| !running.is_paused));
+        data.map(|data| Fresh { data, is_programs })
+    }
+
+    fn failed(
+        &mut self,
+        now: Moment,
+        begun: Moment,
+        stream: &StreamId,
+        pass: &Pass,
+        failure: &Failure,
+    ) {
+        let Some(polled) = self.polled.get_mut(stream) else { return };
+        let turn = polled.failed((pass, failure), now, self.settings);
+        let feed = Arc::clone(&polled.feed);
+        let Some(running) = self.feeds.get_mut(&feed) else { return };
+        running.failures += 1;
+        running.last_error = Some(failure.to_string().into());
+        let every_ms = running.every_ms().unwrap_or_default();
+        let at = match turn {
+            Turn::Opened => {
+                let open_ms = self.settings.open_ms;
+                if pass.is_trial {
+                    log::debug!("the source of {stream} still fails: {failure}");
+                } else {
+                    log::warn!("the source of {stream} is left alone for {open_ms} ms: {failure}");
+                    self.count_down(&feed, true);
+                }
+                now.plus_millis(open_ms)
+            }
+            Turn::Closed | Turn::Same => begun.plus_millis(every_ms).max(now.plus_millis(1)),
+        };
+        self.look_again(at, now, stream);
+    }
+
+    /// Looks at a stream again then; earlier if nobody watches it.
+    fn look_again(&mut self, at: Moment, now: Moment, stream: &StreamId) {
+        let is_watched = self.polled.get(stream).is_some_and(|polled| polled.is_watched);
+        let at = if is_watched { at } else { at.min(now.plus_millis(POLL_LINGER_MS)) };
+        self.look_at(at, stream);
+    }
+
+    fn count_down(&mut self, feed: &Arc<str>, is_down: bool) {
+        let count = self.down.entry(Arc::clone(feed)).or_insert(0);
+        *count = if is_down { *count + 1 } else { count.saturating_sub(1) };
+        if *count == 0 {
+            self.down.remove(feed);
+        }
+    }
+
+    /// The feeds of which streams are down, and how many.
+    pub(in crate::server) fn down(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.down.iter().map(|(name, count)| (&**name, *count))
+    }
+
+    /// Whether one is down without which the server is not ready.
+    pub(in crate::server) fn lacks_required(&self) -> bool {
+        let is_required = |feed: &Arc<str>| self.feeds.get(feed).is_some_and(Running::is_required);
+        self.down.keys().any(is_required)
+    }
+
+    /// Pauses what feeds a stream, by its declared name, or lets it go on. `None` if nothing feeds it.
+    pub(super) fn pause(&mut self, now: Moment, name: &str, is_paused: bool) -> Option<&Running> {
+        let running = self.feeds.get_mut(name)?;
+        if std::mem::replace(&mut running.is_paused, is_paused) != is_paused {
+            log::info!("the source of {name} {}", if is_paused { "is paused" } else { "goes on" });
+        }
+        if !is_paused {
+            let waiting: Vec<StreamId> = self
+                .polled
+                .iter()
+                .filter(|(_, polled)| *polled.feed == *name && polled.due == Moment::NEVER)
+                .map(|(stream, _)| stream.clone())
+                .collect();
+            for stream in waiting {
+                self.look_at(now, &stream);
+            }
+        }
+        self.feeds.get(name)
+    }
+
+    /// Whether what feeds a stream is paused.
+    pub(super) fn is_paused(&self, name: &str) -> bool {
+        self.feeds.get(name).is_some_and(|running| running.is_paused)
+    }
+
+    /// A stream has not taken data of what feeds it.
+    pub(super) fn note_refused(&mut self, name: &str, why: &str) {
+        if let Some(running) = self.feeds.get_mut(name) {
+            running.refused += 1;
+            running.last_error = Some(why.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! Sources by their moments: the backend is the test, and answers as it wants.
+
+use super::*;
+use crate::server::backend::PollFn;
+use crate::server::config::{Poll, Target};
+
+const EVERY_MS: u64 = 1_000;
+
+fn at(millis: u64) -> Moment {
+    Moment::from_millis(millis)
+}
+
+fn pattern(name: &str) -> Pattern {
+    Pattern::parse(name).unwrap()
+}
+
+fn stream(name: &str) -> StreamId {
+    StreamId::parse(name).unwrap()
+}
+
+fn feed(name: &str, url: &str) -> Feed {
+    let target = Target::Url(url.into());
+    let poll = Poll { target, every_ms: EVERY_MS, timeout_ms: 100, pointer: None };
+    Feed { pattern: pattern(name), poll: Some(poll), webhook: None, is_required: false }
+}
+
+fn declared(feeds: &[Feed]) -> Vec<Declaration> {
+    feeds.iter().map(|feed| Declaration::new(feed.pattern.clone())).collect()
+}
+
+/// Sources, and the jobs that were begun.
+struct Rig {
+    sources: Sources,
+    next_job: u64,
+}
+
+impl Rig {
+    fn new(feeds: &[Feed]) -> Rig {
+        let sources = Sources::new(&Limits::default());
+        let mut rig = Rig { sources, next_job: 0 };
+        rig.declare(at(0), feeds);
+        rig
+    }
+
+    fn declare(&mut self, now: Moment, feeds: &[Feed]) {
+        self.sources.declare(now, &Limits::default(), feeds, &declared(feeds));
+    }
+
+    /// Begins what is due: the streams, and their jobs.
+    fn begin(&mut self, now: Moment) -> Vec<(StreamId, JobId)> {
+        let mut begun = Vec::new();
+        while let Some(DuePoll { stream, pass, .. }) = self.sources.take_due(now) {
+            self.next_job += 1;
+            let id = JobId::of_test(self.next_job);
+            self.sources.began(now, &stream, id, pass);
+            begun.push((stream, id));
+        }
+        begun
+    }
+
+    fn came(&mut self, now: Moment, name: &str, id: JobId, data: &str) -> Option<String> {
+        let got = Ok(Got::Data(Data::Json(data.into())));
+        self.sources.came(now, &stream(name), id, got).map(|fresh| match fresh.data {
+            Data::Json(text) => text.to_string(),
+            Data::Binary(_) => panic!("bytes"),
+        })
+    }
+
+    fn fail(&mut self, now: Moment, name: &str, id: JobId) {
+        let fresh = self.sources.came(now, &stream(name), id, Err(Failure::Timeout));
+        assert!(fresh.is_none());
+    }
+
+    fn watch(&mut self, now: Moment, name: &str, family: &str, is_watched: bool) {
+        let declaration = Declaration::new(pattern(family));
+        self.sources.watched(now, &stream(name), &declaration, is_watched);
+    }
+}
+
+#[test]
+fn a_stream_is_polled_at_once_and_then_every_so_often_and_told_what_has_changed() {
+    let mut rig = Rig::new(&[feed("s", "http://h/")]);
+    let (_, id) = rig.begin(at(0)).remove(0);
+    assert!(rig.begin(at(10_000)).is_empty(), "one at a time");
+    assert_eq!(rig.came(at(300), "s", id, "1").as_deref(), Some("1"));
+    assert!(rig.begin(at(999)).is_empty());
+    let (_, id) = rig.begin(at(1_000)).remove(0);
+    assert_eq!(rig.came(at(1_001), "s", id, "1"), None, "it is the same");
+    let (_, id) = rig.begin(at(2_000)).remove(0);
+    assert_eq!(rig.came(at(9_000), "s", id, "2").as_deref(), Some("2"));
+    assert_eq!(rig.begin(at(9_000)).len(), 1, "what took longer begins again at once");
+}
+
+#[test]
+fn a_family_is_polled_while_somebody_watches() {
+    let mut rig = Rig::new(&[feed("s:{id}", "http://h/{id}")]);
+    assert!(rig.begin(at(0)).is_empty());
+    rig.watch(at(5), "s:1", "s:{id}", true);
+    let (name, id) = rig.begin(at(5)).remove(0);
+    assert_eq!(name.as_str(), "s:1");
+    rig.watch(at(6), "s:1", "s:{id}", false);
+    assert_eq!(rig.came(at(7), "s:1", id, "1"), None, "nobody wants it any more");
+    rig.watch(at(8), "s:1", "s:{id}", true);
+    assert!(rig.begin(at(1_004)).is_empty(), "who comes back at once changes nothing");
+    let (_, id) = rig.begin(at(1_005)).remove(0);
+    assert_eq!(rig.came(at(1_006), "s:1", id, "1").as_deref(), Some("1"));
+    rig.watch(at(1_007), "s:1", "s:{id}", false);
+    assert!(rig.begin(at(60_000)).is_empty());
+    assert!(rig.sources.polled.is_empty() && rig.sources.due.is_empty());
+}
+
+#[test]
+fn a_source_that_fails_is_left_alone_and_tried_again() {
+    let mut required = feed("s", "http://h/");
+    required.is_required = true;
+    let mut rig = Rig::new(&[required]);
+    let mut now = 0;
+    for failure in 0..10 {
+        assert_eq!(rig.sources.down().count(), 0, "{failure}");
+        let (_, id) = rig.begin(at(now)).remove(0);
+        rig.fail(at(now + 1), "s", id);
+        now += EVERY_MS;
+    }
+    assert!(rig.sources.lacks_required());
+    assert_eq!(rig.sources.down().collect::<Vec<_>>(), [("s", 1)]);
+    let opened = now - EVERY_MS + 1;
+    assert!(rig.begin(at(opened + 29_999)).is_empty());
+    let (_, id) = rig.begin(at(opened + 30_000)).remove(0);
+    rig.fail(at(opened + 30_001), "s", id);
+    assert_eq!(rig.sources.down().collect::<Vec<_>>(), [("s", 1)], "counted once");
+    let (_, id) = rig.begin(at(opened + 60_001)).remove(0);
+    assert_eq!(rig.came(at(opened + 60_002), "s", id, "1").as_deref(), Some("1"));
+    assert!(!rig.sources.lacks_required() && rig.sources.down().count() == 0);
+    assert_eq!(rig.sources.feeds["s"].failures, 11);
+}
+
+#[test]
+fn a_stream_that_goes_while_it_is_down_is_down_no_more() {
+    let mut rig = Rig::new(&[feed("s:{id}", "http://h/{id}")]);
+    rig.watch(at(0), "s:1", "s:{id}", true);
+    for failure in 0..10 {
+        let now = at(failure * EVERY_MS);
+        let (_, id) = rig.begin(now).remove(0);
+        rig.fail(now, "s:1", id);
+    }
+    assert_eq!(rig.sources.down().count(), 1);
+    rig.watch(at(20_000), "s:1", "s:{id}", false);
+    assert!(rig.begin(at(60_000)).is_empty());
+    assert_eq!(rig.sources.down().count(), 0);
+}
+
+#[test]
+fn what_is_paused_is_not_asked_until_it_goes_on() {
+    let mut rig = Rig::new(&[feed("s", "http://h/")]);
+    let (_, id) = rig.begin(at(0)).remove(0);
+    assert!(rig.sources.pause(at(1), "t", true).is_none());
+    assert!(rig.sources.pause(at(1), "s", true).unwrap().is_paused);
+    assert_eq!(rig.came(at(2), "s", id, "1"), None, "what was under way is not told");
+    assert!(rig.begin(at(60_000)).is_empty());
+    rig.sources.pause(at(60_001), "s", false);
+    assert_eq!(rig.begin(at(60_001)).len(), 1);
+}
+
+#[test]
+fn what_is_declared_anew_goes_on_if_it_is_the_same_and_else_begins_again() {
+    let (one, other) = (feed("a", "http://h/"), feed("b", "http://h/"));
+    let mut rig = Rig::new(&[one.clone(), other.clone()]);
+    let begun = rig.begin(at(0));
+    rig.sources.pause(at(0), "b", true);
+    let changed = feed("a", "http://other/");
+    rig.declare(at(1), &[changed, other.clone()]);
+    assert_eq!(rig.came(at(2), "a", begun[0].1, "1"), None, "the old one is nobody's any more");
+    assert!(rig.sources.is_paused("b"));
+    assert_eq!(rig.begin(at(2)).len(), 1, "only what has changed begins at once");
+    rig.declare(at(3), &[other]);
+    assert!(!rig.sources.feeds.contains_key("a") && rig.sources.polled.len() == 1);
+    assert!(rig.begin(at(60_000)).is_empty());
+}
+
+#[test]
+fn a_function_stays_whatever_is_declared() {
+    let mut rig = Rig::new(&[feed("a", "http://h/")]);
+    let run: Arc<PollFn> = Arc::new(|_: &StreamId| Ok(Data::Json("1".into())));
+    let function = FunctionPoll { every_ms: 10, run };
+    rig.sources.add_function(at(0), pattern("f"), function.clone());
+    rig.sources.add_function(at(0), pattern("a"), function);
+    rig.declare(at(1), &[]);
+    let begun = rig.begin(at(1));
+    let mut begun: Vec<String> = begun.iter().map(|(name, _)| name.to_string()).collect();
+    begun.sort();
+    assert_eq!(begun, ["a", "f"]);
+}

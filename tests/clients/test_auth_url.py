@@ -1,0 +1,217 @@
+"""`auth.url`: the application's backend says who sends a request, by cookie, password or whatever it knows."""
+
+import base64
+import json
+
+import pytest
+
+import harness
+from backend import Backend, until
+from harness import FIELDS, TEXT, Chat, Raw, frame, request_head
+
+FAST = {"backend.retries": 1, "backend.backoff_ms": 5, "backend.circuit_failures": 2, "backend.circuit_open_ms": 1_000}
+STREAMS = '{ open = { publish = true }, mine = { publish = true, path = "/ws/mine" } }'
+
+
+def people(asked):
+    """A backend with sessions and passwords."""
+    cookie, basic = asked.fields.get("cookie", ""), asked.fields.get("authorization", "")
+    if cookie.startswith("session="):
+        name = cookie.removeprefix("session=")
+        return 200, {"user": {"id": name, "name": name.title(), "admin": name == "boss"}, "publish": ["mine"]}
+    if basic == "Basic " + base64.b64encode(b"ada:secret").decode():
+        return 200, {"user": {"id": "ada"}, "subscribe": ["open"]}
+    if basic == "Basic banned":
+        return 403, {"why": "banned"}
+    return 401, {"why": "who are you?"}, {"WWW-Authenticate": 'Basic realm="us"', "Content-Type": "application/json"}
+
+
+@pytest.fixture
+def backend():
+    with Backend(people) as started:
+        yield started
+
+
+@pytest.fixture
+def start(servers, backend):
+    def begin(*arguments, **set):
+        values = {**FAST, "auth.url": f"{backend.url}/who", "streams": STREAMS, **set}
+        return servers.parlor(*arguments, data=":memory:", set=values)
+
+    return begin
+
+
+def session(server, name, **how):
+    return Chat(server, headers={"Cookie": f"session={name}"}, **how)
+
+
+def upgrade(server, path="/ws", **fields):
+    """The answer to a request for a WebSocket."""
+    with Raw(server, open=False) as raw:
+        raw.send(request_head(path, [*FIELDS, *((name.replace("_", "-"), value) for name, value in fields.items())]))
+        answer = raw.read_head()
+        length = int(answer.fields.get("content-length", 0))
+        answer.body = raw._take(length) if length else b""
+        return answer
+
+
+class TestUpgrades:
+    def test_a_session_of_the_backend_lets_in(self, backend, start):
+        server = start()
+        with session(server, "eve") as eve, session(server, "boss") as boss:
+            assert eve.hello["user"] == {"id": "eve", "name": "Eve", "admin": False}
+            assert boss.hello["user"]["admin"] is True
+            assert eve.request("publish", stream="mine", data=1)["seq"] == 1
+            assert eve.refused("publish", stream="open", data=1) == "forbidden"
+        asked = backend.asked()[0]
+        assert asked.method == "GET" and asked.path == "/who" and asked.fields["cookie"] == "session=eve"
+        assert asked.fields["x-original-uri"] == "/ws" and asked.fields["x-original-method"] == "GET"
+        assert asked.fields["x-forwarded-for"] == "127.0.0.1"
+        assert "sec-websocket-key" not in asked.fields
+
+    def test_a_password_lets_in(self, start):
+        server = start()
+        basic = "Basic " + base64.b64encode(b"ada:secret").decode()
+        with Chat(server, headers={"Authorization": basic}) as ada:
+            assert ada.hello["user"]["id"] == "ada"
+            assert ada.refused("subscribe", stream="mine") == "forbidden"
+        assert upgrade(server, "/ws/mine", Authorization=basic).status == 403
+        assert upgrade(server, "/ws/mine", Cookie="session=eve").status == 101
+
+    def test_who_is_refused_is_told_so_in_the_backends_words(self, start):
+        server = start()
+        answer = upgrade(server, Authorization="Basic x")
+        assert answer.status == 401 and json.loads(answer.body) == {"why": "who are you?"}
+        assert answer.fields["www-authenticate"] == 'Basic realm="us"'
+        assert upgrade(server, Authorization="Basic banned").status == 403
+
+    def test_who_shows_nothing_is_nobody_and_the_backend_is_not_asked(self, backend, start):
+        server = start()
+        assert upgrade(server).status == 401
+        assert upgrade(server, "/ws?token=x").status == 401
+        assert backend.asked() == []
+
+    def test_a_page_elsewhere_cannot_use_a_session(self, backend, start):
+        server = start()
+        answer = upgrade(server, Cookie="session=eve", Origin="https://evil.example")
+        assert answer.status == 403 and backend.asked() == []
+        assert upgrade(server, Cookie="session=eve", Origin=f"http://{harness.HOST}").status == 101
+
+    def test_frames_that_come_while_the_backend_is_asked_are_not_lost(self, backend, start):
+        backend.answers = lambda asked: (backend.release.wait(30), people(asked))[1]
+        server = start()
+        with Raw(server, open=False) as raw:
+            head = request_head("/ws", [*FIELDS, ("Cookie", "session=eve")])
+            raw.send(head, frame(TEXT, '{"type":"ping","id":1}'))
+            backend.wait_for(1)
+            raw.send(frame(TEXT, '{"type":"ping","id":2}'))
+            assert server.http("/healthz")[0] == 200, "nobody else waits"
+            backend.release.set()
+            assert raw.read_head().status == 101
+            assert json.loads(raw.read_message().payload)["type"] == "hello"
+            assert [json.loads(raw.read_message().payload)["id"] for _ in range(2)] == [1, 2]
+
+    def test_who_goes_meanwhile_is_not_let_in(self, backend, start):
+        backend.answers = lambda asked: (backend.release.wait(30), people(asked))[1]
+        server = start()
+        for count in range(1, 4):
+            with Raw(server, open=False) as raw:
+                raw.send(request_head("/ws", [*FIELDS, ("Cookie", "session=gone")]))
+                backend.wait_for(count)
+                raw.reset()
+        backend.release.set()
+        with session(server, "eve") as eve:
+            until(lambda: [one["user"] for one in eve.request("presence:list")["users"]] == ["eve"])
+
+    def test_rights_end_when_the_backend_says(self, backend, start):
+        backend.answers = lambda asked: (200, {"user": {"id": "eve"}, "expires_in": 1})
+        server = start(**{"auth.leeway_ms": 0})
+        with session(server, "eve") as eve:
+            assert eve.push("notice")["code"] == "token_expiring"
+            assert eve.closed() == 4200
+
+
+class TestCalls:
+    def test_a_call_is_made_by_whom_the_backend_names(self, backend, start):
+        server = start()
+        headers = {"Cookie": "session=eve"}
+        status, answer = server.api("PUT", "rooms/tea", {"title": "T" * 100}, headers=headers)
+        assert status == 201 and answer["room"] == "tea"
+        assert server.api("GET", "rooms", headers=headers)[1]["rooms"][0]["room"] == "tea"
+        assert server.api("GET", "connections", headers=headers)[0] == 403
+        assert server.api("GET", "connections", headers={"Cookie": "session=boss"})[0] == 200
+        assert server.api("GET", "info")[0] == 401
+        assert server.api("GET", "info", headers={"Authorization": "Basic x"})[0] == 401
+        assert server.http("/metrics", headers={"Cookie": "session=boss"})[0] == 200
+        assert server.http("/healthz", headers=headers)[0] == 200
+        assert all(asked.path == "/who" and asked.body == b"" for asked in backend.asked())
+
+    def test_a_page_elsewhere_can_neither_change_nor_read_by_a_session(self, backend, start):
+        server = start()
+        headers = {"Cookie": "session=eve", "Origin": "https://evil.example"}
+        assert server.api("PUT", "rooms/tea", headers=headers)[0] == 403
+        assert server.api("GET", "rooms", headers=headers)[0] == 403
+        assert backend.asked() == []
+
+    def test_requests_that_are_pipelined_are_answered_in_order(self, backend, start):
+        server = start()
+        with Raw(server, open=False) as raw:
+            names = ("eve", "ada", "bob")
+            for name in names:
+                raw.send(request_head("/api/v1/info", [("Host", harness.HOST), ("Cookie", f"session={name}")]))
+            for name in names:
+                answer = raw.read_head()
+                body = json.loads(raw._take(int(answer.fields["content-length"])))
+                assert body["user"]["id"] == name
+
+
+class TestTokens:
+    def test_a_jwt_is_judged_by_the_keys_first(self, backend, start, servers):
+        server = start("--secret-file", servers.secret_file())
+        with Chat(server, token=harness.token("ada")) as ada:
+            assert ada.hello["user"]["id"] == "ada"
+        bearer = {"Authorization": f"Bearer {harness.token('ada')}", "Cookie": "session=eve"}
+        assert server.api("GET", "info", headers=bearer)[1]["user"]["id"] == "ada"
+        bad = {"Authorization": f"Bearer {harness.token('ada', ttl=-100)}", "Cookie": "session=eve"}
+        assert server.api("GET", "info", headers=bad)[0] == 401, "a bad token is not made good"
+        assert backend.asked() == []
+        other = {"Authorization": "Bearer an-opaque-token"}
+        assert server.api("GET", "info", headers=other)[0] == 401
+        assert backend.asked()[0].fields["authorization"] == "Bearer an-opaque-token"
+
+
+class TestFailures:
+    def test_without_its_backend_nobody_new_is_let_in_and_told_to_come_back(self, backend, start):
+        server = start()
+        with session(server, "eve") as eve:
+            backend.answers = lambda asked: (500, b"")
+            for _ in range(2):
+                answer = upgrade(server, Cookie="session=ada")
+                assert answer.status == 503 and answer.fields["retry-after"] == "1"
+            assert upgrade(server, Cookie="session=ada").status == 503
+            assert len(backend.asked()) == 3, "it is left alone"
+            assert eve.request("ping")["ts"] > 0
+            backend.answers = people
+            until(lambda: upgrade(server, Cookie="session=ada").status == 101)
+
+    @pytest.mark.parametrize("answer", [(200, b""), (200, {}), (200, {"user": {"id": "a b"}}), (302, b"")])
+    def test_what_names_nobody_lets_nobody_in(self, backend, start, answer):
+        backend.answers = lambda asked: answer
+        assert upgrade(start(), Cookie="session=ada").status == 503
+
+    def test_an_answer_is_waited_for_so_long(self, backend, start):
+        backend.answers = lambda asked: (backend.release.wait(30), people(asked))[1]
+        server = start(**{"auth.url_timeout_ms": 50})
+        assert upgrade(server, Cookie="session=ada").status == 503
+
+    def test_a_server_ends_in_time_while_its_backend_hangs(self, backend, start):
+        backend.answers = lambda asked: (backend.release.wait(30), people(asked))[1]
+        server = start(**{"auth.url_timeout_ms": 60_000})
+        with Raw(server, open=False) as raw:
+            raw.send(request_head("/ws", [*FIELDS, ("Cookie", "session=eve")]))
+            backend.wait_for(1)
+            assert server.stop() == 0
+
+    def test_elsewhere_than_on_this_machine_it_needs_no_key(self, servers, backend):
+        server = servers.parlor(data=":memory:", set={"auth.url": backend.url, "listen": "0.0.0.0:0"}, is_ready=lambda server: "Chat: " in server.output())
+        assert "open mode" not in server.output().lower()

@@ -1,0 +1,368 @@
+"""Sources of streams: polled URLs and commands, webhooks, and what operators see of them and do."""
+
+import json
+import signal
+import socket
+import subprocess
+
+import pytest
+
+import harness
+from backend import Backend, signature, until
+from harness import HOST, Chat
+
+#: Circuits that open soon, and not for long.
+FAST = {"backend.retries": 1, "backend.backoff_ms": 5, "backend.circuit_failures": 2, "backend.circuit_open_ms": 100}
+HOOK_SECRET = "what they and we alone know, in enough bytes"
+ADMIN = "an admin token for tests, of more than 32 bytes"
+
+
+@pytest.fixture
+def backend():
+    with Backend() as started:
+        yield started
+
+
+@pytest.fixture
+def start(servers):
+    """Starts a server with a secret, an admin token and these rows of [streams]."""
+
+    def begin(*rows, **set):
+        path = servers.directory() / "parlor.toml"
+        path.write_text("\n".join(["[streams]", *rows]))
+        secret = servers.secret_file(HOOK_SECRET)
+        server = servers.parlor(
+            "--config", path, "--secret-file", servers.secret_file(), data=":memory:",
+            set={**FAST, **set}, env={"PARLOR_ADMIN_TOKEN": ADMIN, "A_HOOK": HOOK_SECRET},
+        )
+        server.config, server.hook_secret = path, secret
+        return server
+
+    return begin
+
+
+def watch(server, stream, user="eve"):
+    """A connection that watches a stream, and what it had at once."""
+    connection = Chat(server, token=harness.token(user))
+    (known,) = connection.request("subscribe", stream=stream)["streams"]
+    return connection, known
+
+
+def newest(server, stream):
+    return server.api("GET", f"streams/{stream}", token=ADMIN)[1]
+
+
+def source(server, stream):
+    return newest(server, stream)["source"]
+
+
+def counter(server, name, **labels):
+    wanted = ",".join(f'{label}="{value}"' for label, value in labels.items())
+    _, _, text = server.http("/metrics", headers={"Authorization": f"Bearer {ADMIN}"})
+    for line in text.decode().splitlines():
+        if line.startswith(f"{name}{{{wanted}}} "):
+            return float(line.rsplit(" ", 1)[1])
+    raise AssertionError(f"no {name} {wanted}")
+
+
+class TestPolled:
+    def test_what_a_url_has_is_published_when_it_has_changed(self, backend, start):
+        values = [b'{"a":{"n": 1.50}}']
+        backend.answers = lambda asked: (200, values[0])
+        server = start(f'state = {{ url = "{backend.url}/state", every_ms = 20, pointer = "/a" }}')
+        until(lambda: newest(server, "state")["seq"] == 1)
+        eve, known = watch(server, "state")
+        with eve:
+            assert known["snapshot"] == {"n": 1.5}
+            backend.wait_for(len(backend.asked()) + 3)
+            assert newest(server, "state")["seq"] == 1, "it has not changed"
+            values[0] = b'{"a":{"n": 2.50}}'
+            event = eve.push("event")
+            assert (event["seq"], event["data"]) == (2, {"n": 2.5})
+            assert '{"n": 2.50}' in eve.texts[-1], "as it came"
+        asked = backend.asked()[0]
+        assert asked.method == "GET" and asked.fields["user-agent"].startswith("parlor/")
+
+    def test_a_family_is_polled_only_while_somebody_watches(self, backend, start):
+        backend.answers = lambda asked: (200, {"path": asked.path})
+        server = start(f'"adw:{{id}}" = {{ url = "{backend.url}/adw/{{id}}?x={{id}}", every_ms = 20, path = "/ws/adw/{{id}}" }}')
+        eve, known = watch(server, "adw:a@b")
+        with eve:
+            assert known["seq"] == 0, "it is asked when somebody watches"
+            assert eve.push("event")["data"] == {"path": "/adw/a%40b?x=a%40b"}
+            backend.wait_for(3)
+        until(lambda: newest(server, "adw:a@b")["subscribers"] == 0)
+        token = harness.token("eve")
+        with harness.Raw(server, f"/ws/adw/7?token={token}") as raw:
+            message = json.loads(raw.read_message().payload)
+            assert message["data"] == {"path": "/adw/7?x=7"}
+        until(lambda: newest(server, "adw:7")["subscribers"] == 0)
+        before = len(backend.asked("/adw/7?x=7"))
+        eve, _ = watch(server, "adw:clock")
+        with eve:
+            backend.wait_for(5, "/adw/clock?x=clock")
+        assert len(backend.asked("/adw/7?x=7")) <= before + 1, "one may have been under way"
+
+    def test_an_id_that_is_a_path_of_its_own_is_not_asked_for(self, backend, start):
+        server = start(f'"adw:{{id}}" = {{ url = "{backend.url}/adw/{{id}}/x", every_ms = 20 }}')
+        eve, _ = watch(server, "adw:..")
+        with eve:
+            until(lambda: counter(server, "parlor_source_failures_total", stream="adw:{id}") > 0)
+            assert backend.asked() == []
+
+    def test_a_command_is_run_without_a_shell_and_with_its_bounds(self, start):
+        server = start(
+            'now = { command = ["printf", "%s", "[\\"$HOME\\"]"], every_ms = 50 }',
+            '"id:{x}" = { command = ["printf", "\\"%s\\"", "{x}"], every_ms = 50 }',
+            'slow = { command = ["sleep", "600"], every_ms = 50, timeout_ms = 30 }',
+            'raw = { command = ["printf", "%b", "a\\\\0000b"], every_ms = 50, binary = true }',
+            'env = { command = ["env"], every_ms = 50, binary = true }',
+        )
+        assert until(lambda: newest(server, "now").get("data")) == ["$HOME"]
+        eve, _ = watch(server, "id:-n.7")
+        with eve:
+            until(lambda: counter(server, "parlor_source_failures_total", stream="id:{x}") > 0)
+        eve, _ = watch(server, "id:7")
+        with eve:
+            assert eve.push("event")["data"] == "7"
+        assert until(lambda: source(server, "slow").get("error")) == "it took too long"
+        headers = {"Authorization": f"Bearer {ADMIN}"}
+        until(lambda: server.http("/api/v1/streams/raw", headers=headers)[0] == 200)
+        assert server.http("/api/v1/streams/raw", headers=headers)[2] == b"a\0b"
+        until(lambda: server.http("/api/v1/streams/env", headers=headers)[0] == 200)
+        environment = server.http("/api/v1/streams/env", headers=headers)[2]
+        assert b"A_HOOK=" in environment and b"PARLOR_" not in environment
+        children = until(lambda: children_of(server, "sleep"))
+        assert server.stop() == 0
+        until(lambda: not any(is_alive(pid, "sleep") for pid in children))
+
+    def test_data_that_the_stream_does_not_take_are_counted_and_told_to_nobody(self, backend, start):
+        backend.answers = lambda asked: (200, {"n": "x"})
+        server = start(f's = {{ url = "{backend.url}/", every_ms = 20, members = {{ n = "number" }} }}')
+        until(lambda: counter(server, "parlor_source_refused_total", stream="s") == 1)
+        backend.wait_for(len(backend.asked()) + 2)
+        known = newest(server, "s")
+        assert known["seq"] == 0 and known["source"]["refused"] == 1, "counted when it changes"
+        assert known["source"]["error"].startswith("n: ")
+        backend.answers = lambda asked: (200, {"n": 7})
+        assert until(lambda: newest(server, "s").get("data")) == {"n": 7}
+
+    @pytest.mark.parametrize(
+        "answer, error",
+        [
+            ((500, {}), "it answered 500"),
+            ((302, {}, {"Location": "/elsewhere"}), "it answered 302"),
+            ((200, b"\xff"), "it is not UTF-8"),
+            ((200, b"{"), "the message is not JSON"),
+            ((200, {"b": 1}), "the pointer leads nowhere"),
+            ((200, b"x" * 1_100_000), "more came than may"),
+        ],
+    )
+    def test_what_is_no_data_is_a_failure(self, backend, start, answer, error):
+        backend.answers = lambda asked: answer
+        server = start(f's = {{ url = "{backend.url}/", every_ms = 20, pointer = "/a" }}')
+        assert until(lambda: source(server, "s").get("error")) == error
+        assert backend.asked("/elsewhere") == []
+
+
+class TestHttps:
+    def test_a_backend_behind_https_is_judged_by_the_systems_certificates(self, backend, servers):
+        directory = servers.directory()
+        certificate, key = directory / "certificate.pem", directory / "key.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-subj", "/CN=test", "-addext", f"subjectAltName=IP:{HOST}", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", certificate],
+            check=True, capture_output=True,
+        )
+        backend.serve_tls(certificate, key)
+        url = backend.url.replace("http:", "https:")
+        streams = f'{{ s = {{ url = "{url}", every_ms = 50 }} }}'
+        for trusted, is_well in ((certificate, True), (None, False)):
+            env = {"PARLOR_ADMIN_TOKEN": ADMIN}
+            if trusted:
+                env["SSL_CERT_FILE"] = str(trusted)
+            server = servers.parlor(data=":memory:", set={**FAST, "streams": streams}, env=env)
+            if is_well:
+                until(lambda: newest(server, "s")["seq"] == 1)
+            else:
+                until(lambda: "ertificate" in source(server, "s").get("error", ""))
+                assert newest(server, "s")["seq"] == 0
+
+
+class TestCircuit:
+    def test_a_source_that_fails_is_left_alone_and_then_tried_once(self, backend, start):
+        backend.answers = lambda asked: (500, {})
+        server = start(
+            f's = {{ url = "{backend.url}/", every_ms = 10, required = true }}',
+            "t = { publish = true }",
+            **{"backend.circuit_open_ms": 1_000},
+        )
+        until(lambda: source(server, "s")["state"] == "open")
+        assert len(backend.asked()) == 4, "two failures, each tried twice"
+        status, _, _ = server.http("/readyz")
+        assert status == 503
+        backend.wait_for(5)
+        until(lambda: source(server, "s")["failures"] == 3)
+        assert len(backend.asked()) == 5, "a trial is one"
+        backend.answers = lambda asked: (200, 1)
+        assert until(lambda: newest(server, "s").get("data")) == 1
+        assert source(server, "s")["state"] == "running"
+        assert server.http("/readyz")[0] == 200
+        log = server.output()
+        assert log.count("is left alone for 1000 ms: it answered 500") == 1, log
+        assert log.count("the source of s answers again") == 1
+
+    def test_readyz_names_what_is_down_and_is_ready_all_the_same(self, start):
+        with socket.socket() as nobody:
+            nobody.bind((HOST, 0))
+            url = f"http://{HOST}:{nobody.getsockname()[1]}/secret-path"
+            server = start(f's = {{ url = "{url}", every_ms = 10 }}', **{"backend.circuit_open_ms": 60_000})
+            until(lambda: source(server, "s")["state"] == "open")
+        status, _, body = server.http("/readyz")
+        assert (status, json.loads(body)) == (200, {"status": "ready", "down": [{"stream": "s", "sources": 1}]})
+        assert source(server, "s")["error"].startswith("it cannot be reached: ")
+        assert "secret-path" not in json.dumps(source(server, "s"))
+        assert counter(server, "parlor_sources", stream="s", state="open") == 1
+
+    def test_a_backend_that_hangs_does_not_delay_others_nor_the_end(self, backend, start):
+        backend.answers = lambda asked: (backend.release.wait(30), (200, 1))[1]
+        server = start(
+            f's = {{ url = "{backend.url}/", every_ms = 10, timeout_ms = 60_000 }}',
+            't = { command = ["printf", "7"], every_ms = 10 }',
+        )
+        backend.wait_for(1)
+        assert until(lambda: newest(server, "t").get("data")) == 7
+        assert server.stop() == 0
+
+
+class TestOperators:
+    def test_a_source_is_paused_and_goes_on(self, backend, start):
+        backend.answers = lambda asked: (200, len(backend.asked()))
+        server = start(f's = {{ url = "{backend.url}/", every_ms = 20 }}')
+        until(lambda: newest(server, "s")["seq"] > 1)
+        paused = {"stream": "s", "state": "paused"}
+        assert server.api("POST", "streams/s/pause", token=ADMIN) == (200, paused)
+        seq = newest(server, "s")["seq"]
+        assert source(server, "s")["state"] == "paused"
+        with Chat(server, token=harness.token("boss", admin=True)) as boss:
+            assert newest(server, "s")["seq"] == seq
+            assert boss.request("admin:resume", stream="s") == {"stream": "s", "state": "running"}
+        until(lambda: newest(server, "s")["seq"] > seq)
+
+    def test_a_family_is_paused_by_its_declared_name(self, backend, start):
+        server = start(f'"a:{{id}}" = {{ url = "{backend.url}/{{id}}", every_ms = 20 }}')
+        assert server.api("POST", "streams/a%3A%7Bid%7D/pause", token=ADMIN)[0] == 200
+        eve, _ = watch(server, "a:1")
+        with eve:
+            assert source(server, "a:1")["state"] == "paused"
+            assert server.api("POST", "streams/a:1/resume", token=ADMIN)[0] == 409
+            assert server.api("POST", "streams/a%3A%7Bid%7D/resume", token=ADMIN)[0] == 200
+            backend.wait_for(1, "/1")
+
+    def test_who_is_no_admin_sees_nothing_of_sources(self, backend, start):
+        server = start(f's = {{ url = "{backend.url}/", every_ms = 20 }}')
+        until(lambda: newest(server, "s")["seq"] > 0)
+        token = harness.token("eve")
+        seen = server.api("GET", "streams", token=token)[1]["streams"][0]
+        assert "source" not in seen and "age_ms" not in seen
+        assert server.api("POST", "streams/s/pause", token=token)[0] == 403
+        assert newest(server, "s")["age_ms"] >= 0
+        assert counter(server, "parlor_stream_event_age_seconds", stream="s") >= 0
+
+    def test_sighup_declares_anew_and_what_has_stayed_goes_on(self, backend, start):
+        backend.answers = lambda asked: (200, {"path": asked.path})
+        rows = ["[streams]", *(f'{name} = {{ url = "{backend.url}/{name}", every_ms = 20 }}' for name in "abc")]
+        server = start(*rows[1:])
+        for name in "abc":
+            backend.wait_for(1, f"/{name}")
+        server.api("POST", "streams/a/pause", token=ADMIN)
+        rows[2] = rows[2].replace("/b", "/other")
+        server.config.write_text("\n".join(rows[:3]))
+        server.signal(signal.SIGHUP)
+        backend.wait_for(1, "/other")
+        assert source(server, "a")["state"] == "paused"
+        assert server.api("GET", "streams/c", token=ADMIN)[0] == 404
+        asked = len(backend.asked("/c"))
+        backend.wait_for(len(backend.asked("/other")) + 3, "/other")
+        assert len(backend.asked("/c")) <= asked + 1, "one may have been under way"
+
+
+class TestWebhooks:
+    ROWS = (
+        'push = { webhook = { path = "/hooks/git", secret_env = "A_HOOK", pointer = "/head/0" } }',
+        '"repo:{name}" = { webhook = { path = "/hooks/{name}/x", secret_env = "A_HOOK" }, max_bytes = 100, members = { n = "number" } }',
+        'bytes = { binary = true, webhook = { path = "/hooks/bytes", secret_env = "A_HOOK" } }',
+    )
+
+    def post(self, server, path, body, secret=HOOK_SECRET, **fields):
+        fields = {"X-Hub-Signature-256": signature(secret, body), **fields}
+        fields = {name: value for name, value in fields.items() if value is not None}
+        status, _, answer = server.http(path, "POST", fields, body)
+        return status, json.loads(answer)
+
+    def test_what_is_signed_is_published(self, start):
+        server = start(*self.ROWS)
+        eve, _ = watch(server, "push")
+        with eve:
+            status, answer = self.post(server, "/hooks/git", b'{"head": [ {"id": 1.50} ]}')
+            assert status == 202 and (answer["stream"], answer["seq"]) == ("push", 1)
+            assert eve.push("event")["data"] == {"id": 1.5}
+        assert self.post(server, "/hooks/parlor/x", b'{"n":1}')[1]["stream"] == "repo:parlor"
+        assert self.post(server, "/hooks/bytes", b"\0\xff")[0] == 202
+        answer = server.http("/api/v1/streams/bytes", headers={"Authorization": f"Bearer {ADMIN}"})
+        assert answer[2] == b"\0\xff"
+
+    def test_what_is_not_signed_is_refused(self, start):
+        server = start(*self.ROWS)
+        body = b'{"head":[1]}'
+        right = signature(HOOK_SECRET, body)
+        for wrong in (None, "", right[7:], right[:-1], right + "0", right.replace("sha256", "sha1"), signature("x", body)):
+            fields = {"X-Hub-Signature-256": wrong}
+            assert self.post(server, "/hooks/git", body, **fields)[0] == 401, wrong
+        assert self.post(server, "/hooks/git", body + b" ", **{"X-Hub-Signature-256": right})[0] == 401
+        assert newest(server, "push")["seq"] == 0
+        status, fields, _ = server.http("/hooks/git")
+        assert status == 405 and fields["allow"] == "POST"
+        assert server.http("/hooks/none", "POST", {"X-Hub-Signature-256": right}, body)[0] == 404
+        assert server.http("/hooks/a%3Ab/x", "POST", {"X-Hub-Signature-256": right}, body)[0] == 404
+
+    def test_what_is_no_data_is_counted(self, start):
+        server = start(*self.ROWS)
+        for body in (b'{"head":[]}', b"{", b"\xff"):
+            assert self.post(server, "/hooks/git", body)[0] == 400, body
+        assert source(server, "push") == {
+            "state": "running", "failures": 0, "refused": 3, "error": "it is not UTF-8"
+        }
+        status, answer = self.post(server, "/hooks/parlor/x", b'{"n":"1"}')
+        assert (status, answer["error"]["code"], answer["error"]["field"]) == (400, "bad_request", "n")
+        assert self.post(server, "/hooks/parlor/x", b'{"n":%s}' % (b"1" * 200))[0] == 413
+        assert counter(server, "parlor_source_refused_total", stream="repo:{name}") == 2
+
+    def test_a_paused_webhook_takes_nothing(self, start):
+        server = start(*self.ROWS)
+        server.api("POST", "streams/push/pause", token=ADMIN)
+        assert self.post(server, "/hooks/git", b'{"head":[1]}')[0] == 503
+        server.api("POST", "streams/push/resume", token=ADMIN)
+        assert self.post(server, "/hooks/git", b'{"head":[1]}')[0] == 202
+
+    def test_without_its_secret_the_server_does_not_start(self, servers):
+        path = servers.directory() / "parlor.toml"
+        path.write_text('[streams]\ns = { webhook = { path = "/h", secret_env = "NOT_SET" } }')
+        ended = harness.run_parlor("config", "--check", path)
+        assert ended.returncode == 2 and "NOT_SET" in ended.stderr
+
+
+def children_of(server, program):
+    """Processes that this server has started and that run a program."""
+    listed = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(server.pid)], capture_output=True, text=True)
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    return [int(pid) for pid, name, *_ in rows if name == program]
+
+
+def is_alive(pid, program):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            fields = stat.read()
+    except OSError:
+        return False
+    return f"({program})" in fields and fields.rsplit(")", 1)[1].split()[0] != "Z"
