@@ -1,7 +1,11 @@
 """The examples that applications begin with, as their users would run them."""
 
 import json
+import os
 import re
+import secrets
+import subprocess
+import sys
 import time
 
 import pytest
@@ -117,3 +121,56 @@ def test_the_pipeline_publishes_thirty_times_a_second(servers):
         assert source.response.readline() == b"--parlor\r\n"
         assert source.response.readline() == b"Content-Type: image/bmp\r\n"
     assert b"multipart=1" in server.http("/")[2]
+
+
+@pytest.fixture
+def dashboard(servers):
+    """The dashboard's backend and parlor, as its README starts them, on ports of their own."""
+    folder = harness.ROOT / "examples/dashboard"
+    secret, ports = secrets.token_hex(32), [harness.free_port() for _ in range(2)]
+    text = (folder / "parlor.toml").read_text().replace("127.0.0.1:9090", f"127.0.0.1:{ports[1]}")
+    config = servers.directory() / "parlor.toml"
+    config.write_text(text)
+    env = {"DEPLOYS_SECRET": secret, "PARLOR_ADDRESS": f"127.0.0.1:{ports[0]}"}
+    backend = subprocess.Popen(
+        [sys.executable, folder / "backend.py", f"127.0.0.1:{ports[1]}"],
+        env={**os.environ, **env},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert backend.stdout.readline() == f"Dashboard: http://127.0.0.1:{ports[1]}/\n"
+        server = servers.parlor(
+            "--config", config, data=":memory:", port=ports[0], roomy=False, env={"DEPLOYS_SECRET": secret}
+        )
+        server.origin = f"http://127.0.0.1:{ports[1]}"
+        server.backend = harness.Server.__new__(harness.Server)
+        server.backend.port = ports[1]
+        yield server
+    finally:
+        backend.kill()
+        backend.wait()
+
+
+def test_the_dashboards_streams_are_polled_and_told(dashboard):
+    def watch(stream):
+        path = f"/api/v1/streams/{stream}"
+        return Events(dashboard, path, headers={"Origin": dashboard.origin})
+
+    with watch("queue") as queue, watch("clock") as clock, watch("machine:m2") as machine:
+        assert queue.response.getheader("Access-Control-Allow-Origin") == dashboard.origin
+
+        def first(source):
+            (one,) = source.await_("subscribed")["streams"]
+            return one.get("snapshot") or source.await_("event")["data"]
+
+        assert isinstance(first(queue)["waiting"], int)
+        assert abs(first(clock) - time.time()) < 10
+        assert first(machine)["machine"] == "m2"
+    with watch("deploys") as deploys:
+        deploys.await_("subscribed")
+        body = json.dumps({"name": "one"}).encode()
+        status, _, answer = dashboard.backend.http("/deploy", "POST", body=body)
+        assert (status, json.loads(answer)) == (200, {"status": 202})
+        assert deploys.await_("event")["data"] == {"name": "one"}
+    assert b"EventSource" in dashboard.backend.http("/")[2]
