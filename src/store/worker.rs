@@ -125,17 +125,22 @@ impl Worker {
 
     fn read(&mut self, command: Command) -> Answer {
         let weight = command.weight();
-        let (ticket, now, read) = match command {
-            Command::Read { ticket, now, query } => (ticket, now, pages::read(&self.db, &query)),
+        let (ticket, now, room, read) = match command {
+            Command::Read { ticket, now, query } => {
+                let page = pages::read(&self.db, &query);
+                (ticket, now, Some(query.room), page)
+            }
             Command::Seek { ticket, now, rooms, since } => {
-                (ticket, now, seek::seek(&self.db, &rooms, since))
+                (ticket, now, None, seek::seek(&self.db, &rooms, since))
             }
             Command::Write { .. } => unreachable!("records are not among the reads"),
         };
         let outcome = match read {
             Ok(outcome) => outcome,
             Err(error) => {
-                self.log_failure(now, &format!("cannot read: {error}"));
+                // Where a place was sought the damage names its room itself.
+                let room = room.map_or(String::new(), |room| format!(" room {room}"));
+                self.log_failure(now, &format!("cannot read{room}: {error}"));
                 if rows::is_damage(&error) { Outcome::Damaged } else { Outcome::Unavailable }
             }
         };

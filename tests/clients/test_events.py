@@ -520,6 +520,60 @@ class TestResume:
                 break
 
 
+class TestSlow:
+    def test_who_does_not_read_is_fed_later_and_costs_no_memory(self, servers):
+        """As for a WebSocket: the cursor stays behind, nothing piles up, and nothing is missed."""
+        server = start(servers, CONFIG)
+        with opened(server, "ida") as ida, opened(server, "joe") as joe:
+            ida.join("slow")
+            joe.join("slow")
+            slow = socket.create_connection((harness.HOST, server.port))
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+            token = harness.token("ida")
+            slow.sendall(f"GET /api/v1/events?token={token} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            joe.say("slow", "warm")
+            before = server.memory()
+            for _ in range(150):
+                for _ in range(20):
+                    joe.send("chat:send", {"room": "slow", "text": "x" * 15_000})
+                joe.settle()
+                while ida.messages("slow"):
+                    pass
+            # 45 MB were said; an outbox holds 1 MiB, and SQLite keeps 8 MiB of pages.
+            assert server.memory() - before < 20 << 20
+            slow.settimeout(PATIENCE)
+            seqs, name = [], None
+            for line in slow.makefile("rb"):
+                if line.startswith(b"event: "):
+                    name = line[7:].strip()
+                elif line.startswith(b"data: ") and name == b"chat:message":
+                    seqs.append(json.loads(line[6:])["payload"]["seq"])
+                    if seqs[-1] == 3003:
+                        break
+            assert seqs == list(range(3, 3004))
+            slow.close()
+
+    def test_one_whose_log_is_gone_is_ended_and_told_when_it_comes_back(self, servers):
+        server = start(servers, CONFIG, set={"retention.default": "50/all"})
+        with opened(server, "kay") as kay, opened(server, "leo") as leo:
+            kay.join("short")
+            leo.join("short")
+            with Events(server, token=harness.token("kay")) as source:
+                source.await_("connected")
+                leo.say("short", "seen")
+                source.entries(1, {"short": 2})
+                last = source.last
+                for _ in range(40):
+                    for _ in range(20):
+                        leo.send("chat:send", {"room": "short", "text": "x" * 15_000})
+                    leo.settle()
+                while (event := source.next()) is not None and event.name != "error":
+                    pass
+                assert event is None or event.message["payload"]["close"] == 4101
+            with events(server, "kay", last=last) as source:
+                assert source.await_("resumed")["refused"]["short"]["code"] == "gone"
+
+
 class TestStream:
     def source(self, server, name="state", last=None, **query):
         return Events(server, f"/api/v1/streams/{name}", last=last, **query)
