@@ -346,6 +346,17 @@ class TestTickets:
         with Events(server, token=ticket) as source:
             assert source.status == 401
 
+    def test_nobody_takes_all_tickets(self, servers):
+        limits = {"limits.requests_per_second": 1, "limits.burst": 3}
+        server = start(servers, CONFIG.replace("5000", "1"), set=limits)
+        token = harness.token("wes")
+        status = [server.api("POST", "ticket", token=token)[0] for _ in range(4)]
+        assert status == [200, 200, 200, 429]
+        assert server.http("/api/v1/ticket", "POST", {"Authorization": f"Bearer {token}"})[1][
+            "retry-after"
+        ].isdigit()
+        assert server.api("POST", "ticket", token=harness.token("another"))[0] == 200
+
     def test_a_ticket_is_no_token_elsewhere(self, server):
         ticket = self.ticket(server)
         assert server.api("GET", "info", token=ticket)[0] == 401

@@ -12,7 +12,7 @@ use crate::server::auth::Identity;
 use crate::server::chat::Chat;
 use crate::server::drain::restarting;
 use crate::server::encode;
-use crate::server::http::{shared_with, unauthorized};
+use crate::server::http::{Asker, shared_with, unauthorized};
 use crate::server::session::{Arriving, Beside, Phase, Session};
 use crate::server::streams::{guest, too_many_guests};
 use crate::server::web::{Answer, Exchange, Net};
@@ -107,6 +107,17 @@ impl<S: Backend> Chat<S> {
         response: Response,
     ) -> Result<Answer, Refusal> {
         let identity = identity.ok_or_else(|| unauthorized("say who you are"))?;
+        // A call as others are: nobody takes all tickets that there may be.
+        let asker = Asker::User(identity.user.clone());
+        if let Err(too_soon) = self.take_call(net.now(), asker, None) {
+            self.counters.limited(too_soon.limit);
+            self.counters.refused("rate_limited");
+            let seconds = too_soon.retry_after_ms.div_ceil(1_000).max(1).to_string();
+            let refusal = Refusal::new(Status::TooManyRequests, "rate_limited", too_soon.message);
+            let refused = Response::from(refusal);
+            let response = Response { fields: response.fields, ..refused };
+            return Ok(Answer::Respond(response.with("Retry-After", seconds)));
+        }
         let unavailable = |message| Refusal::new(Status::ServiceUnavailable, "overloaded", message);
         let mut secret = [0; 16];
         getrandom::fill(&mut secret)
