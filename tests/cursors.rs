@@ -480,7 +480,10 @@ impl World {
                     if let Ok(Answer::Resumed(resumed)) = answer {
                         for parlor::hub::NotResumed { room, .. } in &resumed.refused {
                             client.positions.remove(room);
-                            client.refused.insert(room.clone());
+                            // Nobody asks for a history where no requests are heard.
+                            if !client.is_tracked {
+                                client.refused.insert(room.clone());
+                            }
                         }
                     }
                 }

@@ -5,7 +5,7 @@
 //! later. Entries of that very time may come again, and are known by their `seq`. It is what
 //! `Last-Event-ID` of Server-Sent Events needs: a few bytes, however many rooms there are.
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Standing};
 use super::effect::{Answer, Effect, Effects, Refusal, RefusalCode, Resumed};
 use super::hub::{Hub, Pending};
 use super::input::Origin;
@@ -145,6 +145,11 @@ impl Hub {
         let is_of_this_life = epoch == &*self.epoch;
         let mut resumed = Resumed::default();
         for (room, seq) in found {
+            if is_of_this_life && self.resume_halted(conn, &room, seq) {
+                let head = self.room_ix(&room).map_or(seq, |ix| self.rooms[ix.0 as usize].head);
+                resumed.rooms.push((room, seq, head));
+                continue;
+            }
             self.resume_room(asker, conn, room, seq, is_of_this_life, &mut resumed);
         }
         // Nobody can ask for a history on such a connection: what is refused goes live from the head
@@ -159,6 +164,16 @@ impl Hub {
         self.resume_the_rest(conn);
         effects.push(answered(asker, Ok(Answer::Resumed(resumed))));
         self.feed(conn, effects);
+    }
+
+    /// A room that the user is leaving goes on at its place if that comes to nothing: nobody can ask to
+    /// come in again on such a connection. Tells whether it is one.
+    fn resume_halted(&mut self, conn: ConnId, room: &RoomId, seq: u64) -> bool {
+        let Some(ix) = self.room_ix(room) else { return false };
+        let Some(Cursor::Leaving { next, was }) = self.cursor(conn, ix) else { return false };
+        (*next, *was) = (seq + 1, Standing::Following);
+        self.hold_position(conn, ix, None);
+        true
     }
 
     /// Places have been looked up.
