@@ -74,6 +74,13 @@ pub enum Effect {
         /// The room.
         source: u32,
     },
+    /// A connection was too slow for a state: these events of it were skipped, at most, and are not told.
+    Skipped {
+        /// Which connection.
+        conn: ConnId,
+        /// How many.
+        events: u64,
+    },
     /// Say when there is room in a connection's outbox.
     TellDrained {
         /// Which connection.

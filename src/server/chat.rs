@@ -192,6 +192,7 @@ impl<S: Backend> Chat<S> {
         message: &str,
     ) {
         let detail = encode::ErrorDetail { close: Some(code.0), ..encode::ErrorDetail::default() };
+        net.count_error(conn);
         self.say(net, conn, &encode::error(None, name, message, &detail));
         net.close(conn, code, name);
     }

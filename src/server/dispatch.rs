@@ -374,6 +374,7 @@ impl<S: Backend> Chat<S> {
     ) {
         let now = net.now();
         self.counters.refused(code);
+        net.count_error(conn);
         let Some(session) = self.session(conn) else { return };
         if id.is_some() || session.anonymous_error(now, code, message, detail) {
             self.say(net, conn, &encode::error(id, code, message, detail));

@@ -1,7 +1,8 @@
 //! What an application may do with its WebSockets.
 
 use super::admission::Address;
-use super::{Answer, Exchange, Proxies, WebConfig, WebCounters};
+use super::health::Health;
+use super::{Answer, Exchange, Proxies, Quality, Traffic, WebConfig, WebCounters};
 use crate::base::limits::CONNECTIONS_RESERVED;
 use crate::base::{Class, ConnId, Frame, Limits, LoopCounters, Moment, Refused, Timestamp};
 use crate::protocol::deflate::Codecs;
@@ -47,6 +48,7 @@ pub(super) struct Sending {
     pub(super) half: Half,
     pub(super) conn: ConnId,
     pub(super) deadline: Moment,
+    pub(super) health: Health,
 }
 
 /// What is sent to a connection.
@@ -76,13 +78,14 @@ impl Sockets {
         sending.filter(|sending| sending.conn == conn)
     }
 
-    pub(super) fn put(&mut self, conn: ConnId, half: Half) {
+    pub(super) fn put(&mut self, conn: ConnId, half: Half, now: Moment) {
         let (open, opened) = self.counted(&half);
         (*open, *opened) = (*open + 1, *opened + 1);
         if self.sending.len() <= conn.index() {
             self.sending.resize_with(conn.index() + 1, || None);
         }
-        self.sending[conn.index()] = Some(Sending { half, conn, deadline: Moment::NEVER });
+        let health = Health::new(now);
+        self.sending[conn.index()] = Some(Sending { half, conn, deadline: Moment::NEVER, health });
     }
 
     /// How many there are of its kind, and how many there were.
@@ -130,7 +133,18 @@ impl Sockets {
         let place = self.sending.get_mut(conn.index());
         if let Some(sending) = place.and_then(|place| place.take_if(|one| one.conn == conn)) {
             *self.counted(&sending.half).0 -= 1;
+            self.counters.moved(sending.health.level(), None);
         }
+    }
+
+    /// A pong came.
+    pub(super) fn answered(&mut self, conn: ConnId, now: Moment, payload: &[u8]) {
+        let Some(Sending { health, .. }) = self.get(conn) else { return };
+        let before = health.level();
+        let Some(round_trip_ms) = health.answered(now, payload) else { return };
+        let level = health.level();
+        self.counters.round_trips.observe(u64::from(round_trip_ms) * 1_000);
+        self.counters.moved(before, level);
     }
 }
 
@@ -179,6 +193,32 @@ impl Net<'_> {
         self.io.counters()
     }
 
+    /// How well an open WebSocket's peer is reached; `None` until it has answered a ping.
+    #[must_use]
+    pub fn quality(&mut self, conn: ConnId) -> Option<Quality> {
+        self.sockets.get(conn)?.health.quality()
+    }
+
+    /// What went each way on an open WebSocket, or an answer without an end.
+    #[must_use]
+    pub fn traffic(&mut self, conn: ConnId) -> Traffic {
+        self.sockets.get(conn).map(|sending| sending.health.traffic()).unwrap_or_default()
+    }
+
+    /// Counts an error that a connection is told.
+    pub fn count_error(&mut self, conn: ConnId) {
+        if let Some(sending) = self.sockets.get(conn) {
+            sending.health.erred();
+        }
+    }
+
+    /// Counts pushes that a connection does not get, as it reads too slowly.
+    pub fn count_drops(&mut self, conn: ConnId, pushes: u64) {
+        if let Some(sending) = self.sockets.get(conn) {
+            sending.health.dropped(pushes);
+        }
+    }
+
     /// Opens a WebSocket, with one of the offered subprotocols or none, and with compression if
     /// both ends want it.
     #[must_use]
@@ -225,7 +265,9 @@ impl Net<'_> {
             return Err(Refused);
         }
         let out = self.io.outbox(conn).ok_or(Refused)?;
-        out.push(piece, class, source).inspect_err(|_| self.io.refused(conn))
+        out.push(piece, class, source).inspect_err(|_| self.io.refused(conn))?;
+        sending.health.sent(1);
+        Ok(())
     }
 
     /// Sends a message of its own to one connection; never refused while the WebSocket is open.
@@ -237,7 +279,9 @@ impl Net<'_> {
         let Half::Frames(half) = &mut sending.half else { return Err(Refused) };
         let out = self.io.outbox(conn).ok_or(Refused)?;
         half.message(message, out).map_err(|_| Refused)?;
-        self.sockets.counters.messages_sent += u64::from(!matches!(message, Message::Ping(_)));
+        let messages = usize::from(!matches!(message, Message::Ping(_)));
+        sending.health.sent(messages);
+        self.sockets.counters.messages_sent += messages as u64;
         Ok(())
     }
 
@@ -265,7 +309,9 @@ impl Net<'_> {
             self.io.refused(conn);
             Refused
         })?;
-        self.sockets.counters.messages_sent += broadcast.messages_count() as u64;
+        let messages = broadcast.messages_count();
+        sending.health.sent(messages);
+        self.sockets.counters.messages_sent += messages as u64;
         Ok(())
     }
 
