@@ -8,6 +8,7 @@ use super::encode;
 use super::events::{EVENTS_PATH, Tickets, Watch, WatchForm};
 use super::handler::Registered;
 use super::http::{CALL_PATH, Rates, Readiness, Routed, Rules, route, with_fallback};
+use super::journal::Journal;
 use super::json::Writer;
 use super::metrics::Counters;
 use super::session::{Arriving, Known, Phase, Session};
@@ -68,6 +69,7 @@ pub struct Chat<S = Store> {
     /// When the store last refused to write, if it has taken nothing since.
     pub(super) store_refused: Option<Moment>,
     pub(super) counters: Counters,
+    pub(super) journal: Journal,
     /// What the store has answered and the hub has not heard yet.
     pub(super) outcomes: VecDeque<(u64, Outcome)>,
     /// Frames that were handed to connections in this turn.
@@ -151,6 +153,7 @@ impl<S: Backend> Chat<S> {
             tickets: Tickets::default(),
             store_refused: None,
             counters: Counters::default(),
+            journal: Journal::default(),
             outcomes: VecDeque::new(),
             deliveries: 0,
             has_begun: false,
@@ -346,6 +349,7 @@ impl<S: Backend> Application for Chat<S> {
         let known = Known { is_guest, watches, ..Known::from(&identity) };
         session.phase = Phase::Known(known);
         self.settle_limits(conn, identity.limits.clone());
+        self.note_arrival(net, conn);
         match asks_for {
             None => self.let_in(net, conn, identity, resumes),
             Some(what) => self.begin_events(net, conn, identity, what),
@@ -364,16 +368,11 @@ impl<S: Backend> Application for Chat<S> {
     }
 
     fn closed(&mut self, net: &mut Net<'_>, conn: ConnId, over: Over) {
-        log::debug!("{conn}: over: {over:?}");
+        self.note_departure(net, conn, over);
         self.counters.closed(over);
         let place = self.sessions.get_mut(conn.index());
         let session = place.and_then(|place| place.take_if(|session| session.conn == conn));
-        let is_guest = |session: &Session| match &session.phase {
-            Phase::Anonymous { .. } => false,
-            Phase::Arriving(arriving) => arriving.is_guest,
-            Phase::Known(known) => known.is_guest,
-        };
-        self.guests -= usize::from(session.as_ref().is_some_and(is_guest));
+        self.guests -= usize::from(session.as_ref().is_some_and(Session::is_guest));
         if let Some(session) = session.filter(|session| session.is_counted)
             && let Some(known) = session.known()
         {

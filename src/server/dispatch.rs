@@ -74,6 +74,7 @@ impl<S: Backend> Chat<S> {
         let now = net.now();
         let TooSoon { limit, message, retry_after_ms } = too_soon;
         self.counters.limited(limit);
+        self.note_limited_on(net, conn, limit);
         let is_one_too_many = self.is_over_rate_too_often(now, conn);
         if is_one_too_many {
             self.counters.refused(RefusalCode::RateLimited.as_str());

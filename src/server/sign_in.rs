@@ -68,6 +68,7 @@ impl<S: Backend> Chat<S> {
                 let (announced, watches) = (*announced, watches.take());
                 session.phase = Phase::Known(Known { watches, ..Known::from(&identity) });
                 self.settle_limits(conn, identity.limits.clone());
+                self.note_arrival(net, conn);
                 self.reply_to_auth(net, conn, id);
                 self.let_in(net, conn, identity, resumes || announced);
             }

@@ -12,6 +12,7 @@ mod example;
 mod file;
 mod key;
 mod keys;
+mod logging;
 mod origin;
 mod proxies;
 mod retention;
@@ -22,7 +23,7 @@ mod suggest;
 mod tests;
 mod user_limits;
 
-pub use config::{Compression, Config, Creators};
+pub use config::{Compression, Config, Creators, LogFormat};
 pub use environment::{ADMIN_TOKEN_VARIABLE, CONFIG_VARIABLE, SECRET_VARIABLE, variable};
 pub use error::{ConfigError, ConfigFault, ConfigFaults};
 pub use example::{example, keys_and_defaults};

@@ -3,14 +3,17 @@
 use super::admission::Address;
 use super::health::Health;
 use super::{Answer, Exchange, Proxies, Quality, Traffic, WebConfig, WebCounters};
-use crate::base::limits::CONNECTIONS_RESERVED;
-use crate::base::{Class, ConnId, Frame, Limits, LoopCounters, Moment, Refused, Timestamp};
+use crate::base::limits::{CONNECTIONS_RESERVED, LOG_REFUSALS_PER_SECOND};
+use crate::base::{
+    Class, ConnId, Frame, Limits, LineRate, LoopCounters, Moment, Refused, Timestamp,
+};
 use crate::protocol::deflate::Codecs;
 use crate::protocol::endpoint::{Broadcast, Closing, Send};
 use crate::protocol::handshake::{Response, Upgrade};
 use crate::protocol::{CloseCode, Message};
 use crate::reactor::Io;
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// The sending side of every open WebSocket, and of every answer without an end.
@@ -26,6 +29,8 @@ pub(super) struct Sockets {
     /// known.
     addresses: Vec<Option<Address>>,
     pub(super) counters: WebCounters,
+    /// Of connections and upgrades that are refused.
+    refusal_lines: LineRate,
     /// Where compression is agreed to.
     codecs: Option<Arc<Codecs>>,
 }
@@ -69,6 +74,7 @@ impl Sockets {
             new_limits: None,
             addresses: Vec::with_capacity(CONNECTIONS_RESERVED),
             counters: WebCounters::default(),
+            refusal_lines: LineRate::new(LOG_REFUSALS_PER_SECOND),
             codecs: config.compression.map(Codecs::new),
         }
     }
@@ -120,6 +126,24 @@ impl Sockets {
     /// A connection has gone; tells as which address it was counted.
     pub(super) fn left(&mut self, conn: ConnId) -> Option<Address> {
         self.addresses.get_mut(conn.index()).and_then(Option::take)
+    }
+
+    /// Says in the log that a connection, or its upgrade, is refused, and why.
+    pub(super) fn note_refusal(
+        &mut self,
+        now: Moment,
+        conn: ConnId,
+        address: &dyn Display,
+        why: &str,
+    ) {
+        if !log::log_enabled!(log::Level::Info) {
+            return;
+        }
+        let Some(left_out) = self.refusal_lines.take(now) else { return };
+        if left_out > 0 {
+            log::info!(count = left_out; "refusals: there were more than a second's lines");
+        }
+        log::info!(connection:% = conn, address:% = address, why; "refused");
     }
 
     pub(super) fn end_others(&self, io: &mut Io) {
