@@ -6,6 +6,7 @@ SECONDS = 60
 FUZZ_SECONDS = 15
 SEEDS = 2000
 ROUNDS = 200
+MINUTES = 60
 PYTHON = target/test-python/bin/python
 
 help: ## what can be made
@@ -93,9 +94,12 @@ measure-return: ## in which second 5,000 clients come back after a restart; some
 	cargo build --release --locked --bin parlor
 	python3 tests/measure/returns.py $(RETURNS)
 
+soak: binaries ## all that clients may do, for MINUTES (60), after which memory, files and counts must be what they were
+	python3 tests/measure/soak.py --minutes $(MINUTES)
+
 bench-smoke: ## what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
 .PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients kill test-browser test-autobahn \
 	autobahn test-fuzz fuzz bench bench-durability bench-smoke measure-flood \
-	measure-latency measure-return
+	measure-latency measure-return soak
