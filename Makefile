@@ -6,6 +6,7 @@ SECONDS = 60
 FUZZ_SECONDS = 15
 SEEDS = 2000
 ROUNDS = 200
+MINUTES = 60
 PYTHON = target/test-python/bin/python
 
 help: ## what can be made
@@ -85,8 +86,20 @@ measure-flood: ## a quiet client's latency, alone and beside one that floods; so
 	cargo build --release --locked --bin parlor
 	python3 tests/measure/flood.py $(FLOOD)
 
+measure-latency: ## request to reply, and publication to the last of 50 and of 1,000 clients, beside echo; some half a minute
+	cargo build --release --locked --bin parlor --example echo
+	python3 tests/measure/latency.py $(LATENCY)
+
+measure-return: ## in which second 5,000 clients come back after a restart; some half a minute
+	cargo build --release --locked --bin parlor
+	python3 tests/measure/returns.py $(RETURNS)
+
+soak: binaries ## all that clients may do, for MINUTES (60), after which memory, files and counts must be what they were
+	python3 tests/measure/soak.py --minutes $(MINUTES)
+
 bench-smoke: ## what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
 .PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients kill test-browser test-autobahn \
-	autobahn test-fuzz fuzz bench bench-durability bench-smoke measure-flood
+	autobahn test-fuzz fuzz bench bench-durability bench-smoke measure-flood \
+	measure-latency measure-return soak

@@ -371,6 +371,7 @@ impl World {
             }
             effects.clear();
             self.effects = effects;
+            assert_eq!(self.hub.counts().behind, self.hub.census().behind);
             for conn in std::mem::take(&mut self.failed) {
                 self.clients.remove(&conn);
                 inputs.push_back(Input::Disconnected { conn });
@@ -491,6 +492,7 @@ impl World {
             Effect::TooSlow { conn } => panic!("{conn}: all is kept"),
             Effect::Revoked { .. } => panic!("nobody revokes"),
             Effect::WakeAt(at) => self.wake_at.push(*at),
+            Effect::Skipped { conn, .. } => panic!("{conn}: there are no streams"),
             Effect::Answer { .. } | Effect::TakeBack { .. } => {}
         }
     }

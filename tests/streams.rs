@@ -64,6 +64,8 @@ struct Watcher {
     bound: Option<i64>,
     /// Events up to here are of no concern: they were before the subscription.
     from: u64,
+    /// Events of which it is known that they did not come.
+    skipped: u64,
     is_paced: bool,
     times: Vec<u64>,
 }
@@ -164,6 +166,10 @@ impl World {
                     }
                     Effect::TooSlow { conn } => {
                         self.too_slow.insert(conn.index());
+                    }
+                    Effect::Skipped { conn, events } => {
+                        let watcher = self.watchers.get_mut(&(conn.index(), "state"));
+                        watcher.expect("somebody who watches a state").skipped += events;
                     }
                     Effect::TakeBack { .. } => {}
                     other => panic!("{other:?}"),
@@ -343,6 +349,8 @@ impl World {
                 "log" => assert_eq!(seen, wanted, "of {name}, {of} has seen"),
                 "state" if watcher.bound.is_none() => {
                     assert_eq!(seen.last(), wanted.last(), "of {name}, {of} has seen last");
+                    let told = seen.len() as u64 + watcher.skipped;
+                    assert_eq!(told, wanted.len() as u64, "of {name}, {of} has seen or skipped");
                 }
                 _ => assert!(seen.iter().all(|seq| wanted.contains(seq))),
             }

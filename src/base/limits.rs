@@ -52,6 +52,16 @@ pub const SEEK_ROOMS_MAX: usize = 64;
 pub const SEEK_WEIGHT: usize = 4 * 1024;
 /// A failure of the store is logged at most this often; how many there were is told.
 pub const FAILURE_LOG_EVERY_MS: i64 = 1_000;
+/// Lines of the log in a second about connections that come, and as many about those that go. How many more
+/// there were is told with the next one.
+pub const LOG_ARRIVALS_PER_SECOND: u32 = 1_000;
+/// Lines of the log in a second about requests that were refused for a rate, and as many about upgrades and
+/// connections that were refused.
+pub const LOG_REFUSALS_PER_SECOND: u32 = 20;
+/// A message of the log, in bytes; what is longer is cut.
+pub const LOG_MESSAGE_BYTES_MAX: usize = 4 * 1024;
+/// A field's value in a line of the log, in bytes; what is longer is cut.
+pub const LOG_VALUE_BYTES_MAX: usize = 256;
 /// Connections accepted in one turn before the established ones have theirs.
 pub const ACCEPTS_PER_TURN: usize = 64;
 /// Connections flushed in one turn; a fan-out to more goes on in the next one, in order.

@@ -1,7 +1,10 @@
-//! The program's log, whose filter can be exchanged while it runs.
+//! The program's log, whose filter and form can be exchanged while it runs.
 
+use super::log_line;
+use crate::server::config::LogFormat;
 use env_logger::Logger;
 use log::{Log, Metadata, Record};
+use std::io::Write;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The log that was started.
@@ -11,8 +14,8 @@ pub(super) struct ProgramLog(Arc<RwLock<Logger>>);
 impl ProgramLog {
     /// Starts it, on standard error, with a filter that has been checked (`log.level`). Once in a
     /// process.
-    pub(super) fn start(filter: &str) -> ProgramLog {
-        let logger = logger(filter);
+    pub(super) fn start(filter: &str, format: LogFormat) -> ProgramLog {
+        let logger = logger(filter, format);
         let level = logger.filter();
         let log = ProgramLog(Arc::new(RwLock::new(logger)));
         // Fails only if there is one already.
@@ -22,17 +25,30 @@ impl ProgramLog {
         log
     }
 
-    /// Goes by another filter from now on.
-    pub(super) fn refilter(&self, filter: &str) {
-        let logger = logger(filter);
+    /// Goes by another filter and another form from now on.
+    pub(super) fn change(&self, filter: &str, format: LogFormat) {
+        let logger = logger(filter, format);
         let level = logger.filter();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = logger;
         log::set_max_level(level);
     }
 }
 
-fn logger(filter: &str) -> Logger {
-    env_logger::Builder::new().parse_filters(filter).format_timestamp_millis().build()
+fn logger(filter: &str, format: LogFormat) -> Logger {
+    let mut builder = env_logger::Builder::new();
+    builder.parse_filters(filter).format(move |out, record| {
+        let ts = out.timestamp_millis().to_string();
+        let line = match format {
+            LogFormat::Json => log_line::json(&ts, record),
+            LogFormat::Text => {
+                let style = out.default_level_style(record.level());
+                let level = format!("{style}{:<5}{style:#}", record.level());
+                log_line::text(&ts, &level, record)
+            }
+        };
+        out.write_all(line.as_bytes())
+    });
+    builder.build()
 }
 
 impl Log for ProgramLog {

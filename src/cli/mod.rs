@@ -4,6 +4,7 @@ mod config;
 mod data;
 pub mod decode;
 mod log;
+mod log_line;
 mod serve;
 mod token;
 

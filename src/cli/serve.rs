@@ -30,7 +30,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
     }
     let sources = args.sources.sources();
     let config = sources.read().map_err(Failure::usage)?.config;
-    let log = ProgramLog::start(&config.log_level);
+    let log = ProgramLog::start(&config.log_level, config.log_format);
     if let Some(file) = &sources.file {
         log::info!("configuration: {}", file.display());
     }
@@ -76,7 +76,7 @@ fn read_again(sources: &Sources, reloader: &Reloader, log: &ProgramLog) {
             for change in &taken {
                 log::info!("configuration: {change}");
             }
-            log.refilter(&config.log_level);
+            log.change(&config.log_level, config.log_format);
             for change in &waiting {
                 log::warn!("configuration: {change}: this needs a restart");
             }

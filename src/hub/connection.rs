@@ -238,6 +238,7 @@ impl Hub {
         let place = self.connections.get_mut(conn.index())?;
         let connection = place.take_if(|connection| connection.conn == conn)?;
         self.connected -= 1;
+        self.behind -= connection.behind.as_ref().map_or(0, |behind| behind.len());
         Some(connection)
     }
 

@@ -117,6 +117,7 @@ impl Hub {
             let behind = connection.behind.get_or_insert_default();
             if !behind.contains(&room) {
                 behind.push_back(room);
+                self.behind += 1;
             }
         }
     }
@@ -253,10 +254,13 @@ impl Hub {
         if let Some(connection) = self.connection_mut(conn)
             && let Some(behind) = &mut connection.behind
         {
+            let before = behind.len();
             behind.retain(|one| *one != room);
+            let dropped = before - behind.len();
             if behind.is_empty() {
                 connection.behind = None;
             }
+            self.behind -= dropped;
         }
     }
 

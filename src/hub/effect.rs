@@ -81,6 +81,13 @@ pub enum Effect {
         /// Whether.
         is_watched: bool,
     },
+    /// A connection was too slow for a state: these events of it were skipped, at most, and are not told.
+    Skipped {
+        /// Which connection.
+        conn: ConnId,
+        /// How many.
+        events: u64,
+    },
     /// Say when there is room in a connection's outbox.
     TellDrained {
         /// Which connection.

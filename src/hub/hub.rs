@@ -150,6 +150,8 @@ pub struct Counts {
     pub online: usize,
     /// Rooms.
     pub rooms: usize,
+    /// Rooms in which cursors of connections are behind.
+    pub behind: usize,
     /// Streams that there are now.
     pub streams: usize,
     /// How many streams the connections watch, all together.
@@ -213,6 +215,8 @@ pub struct Hub {
     pub(super) quotas: HashMap<UserId, Quotas, SeededHash>,
     /// Rooms that have not ended.
     pub(super) live_rooms: usize,
+    /// See [`Counts::behind`].
+    pub(super) behind: usize,
     next_ticket: u64,
 }
 
@@ -245,6 +249,7 @@ impl Hub {
             streams,
             quotas: HashMap::with_hasher(hash),
             live_rooms: 0,
+            behind: 0,
             next_ticket: 0,
         };
         for state in snapshot.rooms {
@@ -363,6 +368,7 @@ impl Hub {
             connections: self.connected,
             online: self.presence.online.len(),
             rooms: self.live_rooms,
+            behind: self.behind,
             streams,
             subscriptions,
         }

@@ -6,7 +6,7 @@ use super::events::hand;
 use super::handle::check_kind;
 use super::json::Writer;
 use super::request::{Envelope, Fault, Fields};
-use super::web::Net;
+use super::web::{Net, Traffic};
 use crate::base::limits::PUSH_USERS_MAX;
 use crate::base::{Class, ConnId, RoomId, UserId};
 use crate::hub::{Origin, RefusalCode};
@@ -115,6 +115,7 @@ impl<S: Backend> Chat<S> {
                         w.text("address", &address);
                     }
                     w.number("waiting_bytes", net.waiting_bytes(conn) as u64);
+                    health(w, net, conn);
                 });
             });
             w.flag("more", here.next().is_some());
@@ -170,6 +171,25 @@ impl<S: Backend> Chat<S> {
             }
         }
     }
+}
+
+/// Writes how well a connection's peer is reached, and what went each way.
+fn health(w: &mut Writer, net: &mut Net<'_>, conn: ConnId) {
+    let Traffic { sent, received, errors, drops } = net.traffic(conn);
+    w.number("sent", sent);
+    w.number("received", received);
+    w.number("errors", errors);
+    w.number("drops", drops);
+    let Some(quality) = net.quality(conn) else { return };
+    w.object_in("quality", |w| {
+        w.text("level", quality.level.as_str());
+        w.tenths("rtt_ms", quality.round_trip_ms);
+        w.number("min_ms", quality.min_ms);
+        w.tenths("mean_ms", quality.mean_ms);
+        w.number("max_ms", quality.max_ms);
+        w.tenths("jitter_ms", quality.jitter_ms);
+        w.number("stability", quality.stability);
+    });
 }
 
 /// Hands a push to connections; tells how many have taken it. One that is full, or whose closing has

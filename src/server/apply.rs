@@ -5,7 +5,7 @@ use super::encode::{self, Body};
 use super::events::Told;
 use super::web::Net;
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
-use crate::base::{ConnId, Outcome, UserId};
+use crate::base::{Class, ConnId, Outcome, UserId};
 use crate::hub::{Answer, Effect, Effects, Input, Notice, Now, Origin};
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
@@ -75,6 +75,10 @@ impl<S: Backend> Chat<S> {
                 Effect::TakeBack { conn, source } => net.take_back(*conn, *source),
                 Effect::Watched { stream, is_watched } => {
                     self.stream_watched(net, stream, *is_watched);
+                }
+                Effect::Skipped { conn, events } => {
+                    net.count_drops(*conn, *events);
+                    self.counters.skipped_events += events;
                 }
                 Effect::TellDrained { conn } => net.tell_drained(*conn),
                 Effect::Persist { ticket, record } => {
@@ -150,6 +154,10 @@ impl<S: Backend> Chat<S> {
                 if self.piece(net, conn, notice, &encoded, &mut told, misses_some).is_ok() {
                     continue;
                 }
+            }
+            if encoded.class == Class::Ephemeral && net.is_open(conn) {
+                net.count_drops(conn, 1);
+                self.counters.dropped_pushes += 1;
             }
             match notice {
                 Notice::Entry { entry, source, .. } => {

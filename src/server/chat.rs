@@ -10,6 +10,7 @@ use super::errands::Purpose;
 use super::events::Tickets;
 use super::handler::Registered;
 use super::http::{Rates, Routed, Rules, route, shared_with, with_fallback};
+use super::journal::Journal;
 use super::metrics::Counters;
 use super::paths::Paths;
 use super::proof::{Asked, Proofs};
@@ -84,6 +85,7 @@ pub struct Chat<S = Store> {
     /// When the store last refused to write, if it has taken nothing since.
     pub(super) store_refused: Option<Moment>,
     pub(super) counters: Counters,
+    pub(super) journal: Journal,
     /// What the store has answered and the hub has not heard yet.
     pub(super) outcomes: VecDeque<(u64, Outcome)>,
     /// Frames that were handed to connections in this turn.
@@ -183,6 +185,7 @@ impl<S: Backend> Chat<S> {
             outbound,
             store_refused: None,
             counters: Counters::default(),
+            journal: Journal::default(),
             outcomes: VecDeque::new(),
             deliveries: 0,
             has_begun: false,
@@ -312,6 +315,7 @@ impl<S: Backend> Application for Chat<S> {
         let known = Known { is_guest, beside, ..Known::from(&identity) };
         session.phase = Phase::Known(known);
         self.settle_limits(conn, identity.limits.clone());
+        self.note_arrival(net, conn);
         match asks_for {
             None => self.let_in(net, conn, identity, resumes),
             Some(what) => self.begin_events(net, conn, identity, what),
@@ -333,16 +337,11 @@ impl<S: Backend> Application for Chat<S> {
     }
 
     fn closed(&mut self, net: &mut Net<'_>, conn: ConnId, over: Over) {
-        log::debug!("{conn}: over: {over:?}");
+        self.note_departure(net, conn, over);
         self.counters.closed(over);
         let place = self.sessions.get_mut(conn.index());
         let session = place.and_then(|place| place.take_if(|session| session.conn == conn));
-        let is_guest = |session: &Session| match &session.phase {
-            Phase::Anonymous { .. } => false,
-            Phase::Arriving(arriving) => arriving.is_guest,
-            Phase::Known(known) => known.is_guest,
-        };
-        self.guests -= usize::from(session.as_ref().is_some_and(is_guest));
+        self.guests -= usize::from(session.as_ref().is_some_and(Session::is_guest));
         let beside = session.as_ref().and_then(|session| session.known()?.beside.as_deref());
         if let Some(Beside::Own(own)) = beside {
             self.own_closed(net, own, over);

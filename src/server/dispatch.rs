@@ -75,6 +75,7 @@ impl<S: Backend> Chat<S> {
         let now = net.now();
         let TooSoon { limit, message, retry_after_ms } = too_soon;
         self.counters.limited(limit);
+        self.note_limited_on(net, conn, limit);
         let is_one_too_many = self.is_over_rate_too_often(now, conn);
         if is_one_too_many {
             self.counters.refused(RefusalCode::RateLimited.as_str());
@@ -398,6 +399,7 @@ impl<S: Backend> Chat<S> {
     ) {
         let now = net.now();
         self.counters.refused(code);
+        net.count_error(conn);
         let Some(session) = self.session(conn) else { return };
         if id.is_some() || session.anonymous_error(now, code, message, detail) {
             self.say(net, conn, &encode::error(id, code, message, detail));

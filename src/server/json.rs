@@ -237,6 +237,15 @@ impl Writer {
         self.text.extend_from_slice(number.into().to_string().as_bytes());
     }
 
+    /// `name: 7.5`, rounded to a tenth.
+    pub(crate) fn tenths(&mut self, name: &str, number: f64) {
+        self.name(name);
+        let tenths = (number * 10.0).round() / 10.0;
+        // As text an f64 has no exponent, and is no JSON if it is none.
+        let text = if tenths.is_finite() { tenths.to_string() } else { "null".to_owned() };
+        self.text.extend_from_slice(text.as_bytes());
+    }
+
     /// `name: true`
     pub(crate) fn flag(&mut self, name: &str, flag: bool) {
         self.name(name);
@@ -310,10 +319,13 @@ mod tests {
             w.object_in("o", |w| w.flag("f", true));
             w.array("empty", [""; 0], |w, text| w.item(text));
             w.raw("r", "[1.50]");
+            w.tenths("t", 59.96);
+            w.tenths("u", 0.25);
+            w.tenths("v", f64::NAN);
         });
         assert_eq!(
             writer.finish(),
-            r#"{"a\"":"b\n\u0001","n":-1,"list":[{"n":1},{"n":2}],"o":{"f":true},"empty":[],"r":[1.50]}"#
+            r#"{"a\"":"b\n\u0001","n":-1,"list":[{"n":1},{"n":2}],"o":{"f":true},"empty":[],"r":[1.50],"t":60,"u":0.3,"v":null}"#
         );
     }
 

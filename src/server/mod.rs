@@ -38,6 +38,8 @@ pub mod handler;
 #[cfg(feature = "server")]
 mod http;
 #[cfg(feature = "server")]
+mod journal;
+#[cfg(feature = "server")]
 pub(crate) mod json;
 #[cfg(feature = "server")]
 mod metrics;

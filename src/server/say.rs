@@ -33,6 +33,7 @@ impl<S: Backend> Chat<S> {
         if !self.is_own(conn) {
             let close = Some(code.0);
             let detail = encode::ErrorDetail { close, ..encode::ErrorDetail::default() };
+            net.count_error(conn);
             self.say(net, conn, &encode::error(None, name, message, &detail));
         }
         net.close(conn, code, name);

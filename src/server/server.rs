@@ -153,6 +153,7 @@ impl Server {
         let shared = std::sync::Arc::clone(&self.web.application().shared);
         let _ = shared.reactor_thread.set(std::thread::current().id());
         let _guard = FailCallsOnDrop(std::sync::Arc::clone(&shared));
+        log::info!(address:% = self.address, version = env!("CARGO_PKG_VERSION"); "started");
         let result = self.reactor.run(&mut self.web);
         let chat = self.web.application_mut();
         chat.outbound.stop();

@@ -129,6 +129,15 @@ impl Session {
         }
     }
 
+    /// Whether it is a guest's.
+    pub(super) fn is_guest(&self) -> bool {
+        match &self.phase {
+            Phase::Anonymous { .. } => false,
+            Phase::Arriving(arriving) => arriving.is_guest,
+            Phase::Known(known) => known.is_guest,
+        }
+    }
+
     /// Counts a request; over the rate it tells in how many ms the next one may come.
     pub(super) fn take_request(
         &mut self,

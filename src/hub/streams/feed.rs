@@ -56,6 +56,9 @@ impl Streams {
                 left.push(ix);
                 continue;
             }
+            if let Some(events) = self.skipped(conn, ix) {
+                effects.push(Effect::Skipped { conn, events });
+            }
             match self.feed(now, conn, ix, &mut room, effects) {
                 Fed::Done => {}
                 Fed::More => left.push(ix),
@@ -72,6 +75,16 @@ impl Streams {
             self.queue_behind(conn, ix);
         }
         effects.push(Effect::TellDrained { conn });
+    }
+
+    /// How many events of a state a connection that was too slow does not get. What its rate leaves out it
+    /// has asked for.
+    fn skipped(&mut self, conn: ConnId, ix: StreamIx) -> Option<u64> {
+        let stream = self.streams.get(ix.0 as usize)?;
+        let subscription = stream.subscribers.get(&conn)?;
+        let is_state = stream.declaration.keep == Keep::Latest && subscription.pace.is_none();
+        let events = stream.first().saturating_sub(subscription.position + 1);
+        (is_state && events > 0).then_some(events)
     }
 
     fn priority(&self, ix: StreamIx) -> Priority {

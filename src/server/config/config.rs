@@ -74,6 +74,8 @@ pub struct Config {
     /// What is logged, as `info,parlor::store=debug`. It is for the program that sets a logger, as
     /// `parlor` does; the library itself sets none.
     pub log_level: String,
+    /// How it is written; for the same program.
+    pub log_format: LogFormat,
     /// All limits.
     pub limits: Limits,
     /// Those that hold for some users otherwise.
@@ -88,6 +90,16 @@ pub enum Creators {
     Anyone,
     /// Admins.
     Admin,
+}
+
+/// How lines of the log are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object of JSON on each line.
+    Json,
 }
 
 /// Whether messages are compressed for clients that offer it, and how.
@@ -129,6 +141,7 @@ impl Config {
             feeds: Vec::new(),
             handlers: Vec::new(),
             log_level: "info".to_owned(),
+            log_format: LogFormat::default(),
             limits: Limits::default(),
             exceptions: Exceptions::default(),
         }

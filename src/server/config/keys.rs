@@ -6,7 +6,7 @@ use super::key::{
     Key, Kind,
 };
 use super::retention::{self, kept, kept_text};
-use super::{auth, handlers, proxies, streams, suggest, user_limits};
+use super::{auth, handlers, logging, proxies, streams, suggest, user_limits};
 use crate::hub::Scope;
 use crate::store::Place;
 
@@ -295,7 +295,8 @@ const KEYS: &[Key] = &[
         "Whether a message is compressed with what the ones before it had."),
     number!("compression.windows_bytes", Restart, "bytes", compression.codecs.windows_bytes: usize, 0,
         "What the windows of all connections may come to; beyond it no context is taken over."),
-    LOG_LEVEL,
+    logging::LEVEL,
+    logging::FORMAT,
 ];
 
 const LISTEN: Key = Key {
@@ -401,24 +402,6 @@ const RETENTION: Key = Key {
         set: |config, text| {
             config.retention.default = kept(text)?;
             Some(())
-        },
-    },
-};
-
-const LOG_LEVEL: Key = Key {
-    name: "log.level",
-    effect: Live,
-    about: "What the program logs, in all or by module, as info,parlor::store=debug.",
-    kind: Kind::Text {
-        wants: "off, error, warn, info, debug or trace, or a list of such with commas between them, \
-                each of a MODULE=",
-        get: |config| config.log_level.clone(),
-        set: |config, text| {
-            let is_level = |item: &str| {
-                let level = item.split_once('=').map_or(item, |(_, level)| level).trim();
-                level.parse::<log::LevelFilter>().is_ok()
-            };
-            text.split(',').all(is_level).then(|| config.log_level = text.to_owned())
         },
     },
 };

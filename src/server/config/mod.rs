@@ -15,6 +15,7 @@ mod file;
 mod handlers;
 mod key;
 mod keys;
+mod logging;
 mod origin;
 mod proxies;
 mod retention;
@@ -25,7 +26,7 @@ mod suggest;
 mod tests;
 mod user_limits;
 
-pub use config::{Compression, Config, Creators};
+pub use config::{Compression, Config, Creators, LogFormat};
 pub use environment::{ADMIN_TOKEN_VARIABLE, CONFIG_VARIABLE, SECRET_VARIABLE, variable};
 pub use error::{ConfigError, ConfigFault, ConfigFaults};
 pub use example::{example, keys_and_defaults};

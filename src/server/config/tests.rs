@@ -80,6 +80,7 @@ fn every_key_sets_its_own_value_and_no_other() {
                      timeout_ms = 5000, concurrency = 8, body_bytes = 65536 }]"
                 }
                 "log.level" => "warn,parlor::store=debug",
+                "log.format" => "json",
                 name if name.starts_with("auth.") => "a=b,./c=d",
                 name => panic!("{name} has no other value in this test"),
             }
@@ -174,6 +175,7 @@ fn a_wrong_value_says_what_is_wanted() {
         ("listen=localhost:1", "127.0.0.1:8080"),
         ("log.level=loud", "trace"),
         ("log.level=info,parlor=loud", "trace"),
+        ("log.format=xml", "text or json"),
         ("limits.burst", "is not of the form KEY=VALUE"),
         ("limits.bursts=1", "\"limits.bursts\": did you mean limits.burst?"),
         ("unheard.of=1", "`parlor config` lists all keys"),

@@ -16,6 +16,7 @@ use crate::server::dispatch::Person;
 use crate::server::encode::{self, ErrorDetail};
 use crate::server::error::error_body;
 use crate::server::handler::HandlerResult;
+use crate::server::journal::Limited;
 use crate::server::request::{Envelope, Fault};
 use crate::server::web::{Answer, Exchange, Net, Request};
 use crate::store::Backend;
@@ -126,6 +127,9 @@ impl<S: Backend> Chat<S> {
         };
         self.take_call(net.now(), asker, limits.as_deref()).map_err(|too_soon| {
             self.counters.limited(too_soon.limit);
+            let (user, address) = (caller.person().map(|one| &one.user), request.peer.to_string());
+            let who = Limited { conn: None, user, address: Some(&address) };
+            self.note_limited(net.now(), too_soon.limit, who);
             let retry_after_ms = Some(too_soon.retry_after_ms);
             let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
             Unfit::new("rate_limited", too_soon.message, detail)

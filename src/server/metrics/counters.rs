@@ -71,6 +71,10 @@ pub(in crate::server) struct Counters {
     pub(super) closed_by_client: Closes,
     /// WebSockets that were closed from this end.
     pub(super) closed_by_server: Closes,
+    /// Ephemeral pushes that did not fit an outbox.
+    pub(in crate::server) dropped_pushes: u64,
+    /// Events of states that were skipped, as their subscriber was too slow.
+    pub(in crate::server) skipped_events: u64,
     /// What the store did not take: too much waited.
     pub(super) store_overloaded: u64,
     /// What the store could not write or read.

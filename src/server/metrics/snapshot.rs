@@ -8,7 +8,7 @@ use crate::protocol::handshake::{Response, Status};
 use crate::server::chat::Chat;
 use crate::server::remote::RemoteMetrics;
 use crate::server::sources::SourceMetrics;
-use crate::server::web::{Net, WebCounters};
+use crate::server::web::{Level, Net, WebCounters};
 use crate::store::Backend;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
@@ -124,6 +124,23 @@ impl Snapshot {
             "websockets_closed",
             "WebSockets that are over, by who ended them and the close code: 1005 a Close without a code, 1006 no Close.",
             closed,
+        )?;
+        self.health(page)
+    }
+
+    fn health(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let WebCounters { websockets, levels, round_trips, .. } = &self.of_web;
+        page.durations(
+            "round_trip_seconds",
+            "Round trips of pings, one for each WebSocket and heartbeat.",
+            round_trips,
+        )?;
+        let known = Level::ALL.iter().map(|level| level.as_str()).zip(*levels);
+        let unknown = websockets.saturating_sub(levels.iter().sum());
+        page.gauges(
+            "websockets_by_level",
+            "WebSockets that are open, by the level of their smoothed round trip; unknown where no ping was answered.",
+            known.chain([("unknown", unknown)]).map(|(level, count)| ([("level", level)], count)),
         )
     }
 
@@ -172,7 +189,20 @@ impl Snapshot {
             "Bytes that wait to be sent on all connections; what is the same for many counts once.",
             self.waiting_bytes,
         )?;
+        page.gauge(
+            "cursors_behind",
+            "Places of connections in rooms' logs that are behind, and are fed.",
+            self.counts.behind as u64,
+        )?;
         let of_chat = &self.of_chat;
+        page.counters(
+            "pushes_dropped",
+            "Pushes that a connection did not get as it read too slowly: ephemeral ones (presence, typing, marks), and events of states that were skipped.",
+            [
+                ([("kind", "ephemeral")], of_chat.dropped_pushes),
+                ([("kind", "state")], of_chat.skipped_events),
+            ],
+        )?;
         let refused = of_chat.refusals().map(|(code, count)| (code.as_str(), count));
         let outcomes = [("ok", of_chat.requests_ok)]
             .into_iter()

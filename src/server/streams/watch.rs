@@ -78,6 +78,7 @@ impl<S: Backend> Chat<S> {
         let now = net.now();
         let Err(too_soon) = self.take_message(now, conn) else { return };
         self.counters.limited(too_soon.limit);
+        self.note_limited_on(net, conn, too_soon.limit);
         if self.is_over_rate_too_often(now, conn) {
             let (code, name) = RATE;
             net.close(conn, code, name);

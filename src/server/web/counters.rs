@@ -1,5 +1,7 @@
 //! What the WebSockets' server counts, as plain numbers.
 
+use super::health::Level;
+use crate::base::Histogram;
 use crate::protocol::handshake::Status;
 
 /// Numbers of answers, by their status.
@@ -26,8 +28,12 @@ impl Statuses {
     }
 }
 
+/// Upper bounds of round trips in µs: those of the levels, and some around them.
+const ROUND_TRIP_BOUNDS_US: [u64; 10] =
+    [5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_500_000, 10_000_000];
+
 /// What was counted since the start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct WebCounters {
     /// WebSockets whose TCP connection is open now, those that are closing included.
     pub websockets: u64,
@@ -51,6 +57,42 @@ pub struct WebCounters {
     pub responses: Statuses,
     /// Of these, answers to requests for a WebSocket.
     pub upgrades_refused: Statuses,
+    /// Round trips of pings, in µs.
+    pub round_trips: Histogram<10>,
+    /// WebSockets of each level, as [`Level::ALL`] has them. Those of which no ping was answered have
+    /// none.
+    pub levels: [u64; Level::ALL.len()],
+}
+
+impl Default for WebCounters {
+    fn default() -> WebCounters {
+        WebCounters {
+            websockets: 0,
+            websockets_opened: 0,
+            endless: 0,
+            endless_begun: 0,
+            over_address_limit: 0,
+            over_address_minute_limit: 0,
+            bad_proxy_headers: 0,
+            messages_received: 0,
+            messages_sent: 0,
+            responses: Statuses::default(),
+            upgrades_refused: Statuses::default(),
+            round_trips: Histogram::new(&ROUND_TRIP_BOUNDS_US),
+            levels: [0; Level::ALL.len()],
+        }
+    }
+}
+
+impl WebCounters {
+    /// A WebSocket has another level now than before; `None` where it has none.
+    pub(super) fn moved(&mut self, from: Option<Level>, to: Option<Level>) {
+        for (level, change) in [(from, -1), (to, 1)] {
+            if let Some(count) = level.and_then(|level| self.levels.get_mut(level as usize)) {
+                *count = count.saturating_add_signed(change);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

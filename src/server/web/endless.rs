@@ -31,7 +31,7 @@ impl<A: Application> Web<A> {
         let Some(Some(connection)) = self.connections.get_mut(conn.index()) else { return };
         connection.stage = Stage::Endless(Endless { is_told: false, overheard: 0, beat });
         self.sockets.counters.responses.count(response.status);
-        self.sockets.put(conn, Half::Pieces { is_over: false });
+        self.sockets.put(conn, Half::Pieces { is_over: false }, io.now());
         let date = http_date(io.timestamp());
         say(io, conn, &response.head_of_endless(&date), b"");
         io.set_deadline(conn, beat);

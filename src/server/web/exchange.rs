@@ -292,7 +292,9 @@ impl<A: Application> Web<A> {
             Answer::Endless(response) => self.begin_endless(io, conn, &response),
             Answer::Respond(response) => {
                 if Upgrade::is_asked_for(head) {
+                    let now = io.now();
                     self.sockets.counters.upgrades_refused.count(response.status);
+                    self.sockets.note_refusal(now, conn, &peer, response.status.line());
                 }
                 self.respond(io, conn, &response);
             }

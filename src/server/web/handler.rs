@@ -122,7 +122,7 @@ impl<A: Application> Web<A> {
                 since: now,
             });
         }
-        self.sockets.put(conn, Half::Frames(send));
+        self.sockets.put(conn, Half::Frames(send), now);
         match self.sockets.address(conn) {
             Some(address) => log::debug!("{conn}: a WebSocket, from {address}"),
             None => log::debug!("{conn}: a WebSocket, from a proxy that names nobody"),
@@ -162,7 +162,8 @@ impl<A: Application> Web<A> {
             else {
                 break;
             };
-            let Some(Sending { half: Half::Frames(half), .. }) = self.sockets.get(conn) else {
+            let Some(Sending { half: Half::Frames(half), health, .. }) = self.sockets.get(conn)
+            else {
                 break;
             };
             let over = match open.receive.next_event(half, &mut input, out) {
@@ -171,6 +172,7 @@ impl<A: Application> Web<A> {
                     (open.expected, open.since) = (Expected::Nothing, now);
                     if !open.is_told {
                         has_messages = true;
+                        health.received();
                         self.sockets.counters.messages_received += 1;
                         let mut net = Net { io, sockets: &mut self.sockets };
                         self.application.message(&mut net, conn, Message::Text(text));
@@ -182,13 +184,17 @@ impl<A: Application> Web<A> {
                     (open.expected, open.since) = (Expected::Nothing, now);
                     if !open.is_told {
                         has_messages = true;
+                        health.received();
                         self.sockets.counters.messages_received += 1;
                         let mut net = Net { io, sockets: &mut self.sockets };
                         self.application.message(&mut net, conn, Message::Binary(bytes));
                     }
                     None
                 }
-                Ok(Some(Event::Ping(_) | Event::Pong(_))) => {
+                Ok(Some(event @ (Event::Ping(_) | Event::Pong(_)))) => {
+                    if let Event::Pong(payload) = event {
+                        self.sockets.answered(conn, now, payload);
+                    }
                     // Control frames between fragments do not make a message's time longer.
                     if !open.receive.is_within_message() {
                         (open.expected, open.since) = (Expected::Nothing, now);

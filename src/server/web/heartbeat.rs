@@ -1,4 +1,8 @@
 //! What is due for an open WebSocket: a ping, an answer, the rest of a message, its end.
+//!
+//! A ping has two reasons: silence, after which an answer is demanded; and an interval since the last
+//! one, for the round trip of a connection that is never silent (`health.rs`). That one may be left
+//! without an answer: frames come, so that the peer is there.
 
 use super::handler::{Connection, Expected, Stage, Web};
 use super::net::{Half, Sending};
@@ -22,7 +26,7 @@ impl<A: Application> Web<A> {
         else {
             return;
         };
-        let Some(Sending { half: Half::Frames(half), deadline: of_application, .. }) =
+        let Some(Sending { half: Half::Frames(half), deadline: of_application, health, .. }) =
             self.sockets.get(conn)
         else {
             return;
@@ -36,7 +40,8 @@ impl<A: Application> Web<A> {
             }
             return;
         }
-        if !io.may_read(conn) {
+        let is_read = io.may_read(conn);
+        if !is_read {
             // We do not listen: then the silence is not the peer's. Whether what waits for it moves
             // is watched elsewhere.
             (open.expected, open.since) = (Expected::Nothing, now);
@@ -45,16 +50,27 @@ impl<A: Application> Web<A> {
         let next = match open.expected {
             Expected::Nothing => {
                 let interval = limits.heartbeat_interval_ms;
-                let ping_at = since.plus_millis(interval * 9 / 10);
-                if ping_at > now {
-                    // Spread over a fifth of the interval: a tenth less to a tenth more.
-                    ping_at.plus_millis(self.chance.below(interval / 5 + 1))
-                } else {
-                    if let Some(out) = io.outbox(conn) {
-                        let _ = half.message(Message::Ping(b""), out);
-                    }
+                let shortest = interval - interval / 10;
+                let silent_ms = now.millis_since(since);
+                let is_silent = silent_ms >= shortest;
+                let unmeasured_ms = health.millis_since_ping(now);
+                // While we do not listen, an answer would seem to be late.
+                let is_unmeasured = is_read && unmeasured_ms >= shortest;
+                if (is_silent || is_unmeasured)
+                    && let Some(out) = io.outbox(conn)
+                {
+                    let number = self.chance.below(u64::from(u16::MAX)) as u16 + 1;
+                    let _ = half.message(Message::Ping(&health.ping(now, number)), out);
+                }
+                if is_silent {
                     (open.expected, open.since) = (Expected::Answer, now);
                     now.plus_millis(limits.heartbeat_timeout_ms)
+                } else {
+                    let counts_ping = is_read && !is_unmeasured;
+                    let gone_ms = silent_ms.max(if counts_ping { unmeasured_ms } else { 0 });
+                    let left_ms = shortest.saturating_sub(gone_ms);
+                    // Spread over a fifth of the interval: a tenth less to a tenth more.
+                    now.plus_millis(left_ms + self.chance.below(interval / 5 + 1))
                 }
             }
             Expected::Answer => since.plus_millis(limits.heartbeat_timeout_ms),

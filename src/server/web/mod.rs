@@ -11,6 +11,7 @@ mod endless;
 mod exchange;
 mod framing;
 mod handler;
+mod health;
 mod heartbeat;
 mod net;
 mod proxied;
@@ -19,6 +20,7 @@ mod proxies;
 pub use counters::{Statuses, WebCounters};
 pub use exchange::{Exchange, Request};
 pub use handler::Web;
+pub use health::{Level, Quality, Traffic};
 pub use net::Net;
 pub use proxies::{Network, NotANetwork, Proxies};
 

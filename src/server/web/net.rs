@@ -1,15 +1,19 @@
 //! What an application may do with its WebSockets.
 
 use super::admission::Address;
-use super::{Answer, Exchange, Proxies, WebConfig, WebCounters};
-use crate::base::limits::CONNECTIONS_RESERVED;
-use crate::base::{Class, ConnId, Frame, Limits, LoopCounters, Moment, Refused, Timestamp};
+use super::health::Health;
+use super::{Answer, Exchange, Proxies, Quality, Traffic, WebConfig, WebCounters};
+use crate::base::limits::{CONNECTIONS_RESERVED, LOG_REFUSALS_PER_SECOND};
+use crate::base::{
+    Class, ConnId, Frame, Limits, LineRate, LoopCounters, Moment, Refused, Timestamp,
+};
 use crate::protocol::deflate::Codecs;
 use crate::protocol::endpoint::{Broadcast, Closing, Send};
 use crate::protocol::handshake::{Response, Upgrade};
 use crate::protocol::{CloseCode, Message};
 use crate::reactor::Io;
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// The sending side of every open WebSocket, and of every answer without an end.
@@ -25,6 +29,8 @@ pub(super) struct Sockets {
     /// known.
     addresses: Vec<Option<Address>>,
     pub(super) counters: WebCounters,
+    /// Of connections and upgrades that are refused.
+    refusal_lines: LineRate,
     /// Where compression is agreed to.
     codecs: Option<Arc<Codecs>>,
 }
@@ -49,6 +55,7 @@ pub(super) struct Sending {
     pub(super) half: Half,
     pub(super) conn: ConnId,
     pub(super) deadline: Moment,
+    pub(super) health: Health,
 }
 
 /// What is sent to a connection.
@@ -69,6 +76,7 @@ impl Sockets {
             new_limits: None,
             addresses: Vec::with_capacity(CONNECTIONS_RESERVED),
             counters: WebCounters::default(),
+            refusal_lines: LineRate::new(LOG_REFUSALS_PER_SECOND),
             codecs: config.compression.map(Codecs::new),
         }
     }
@@ -78,13 +86,14 @@ impl Sockets {
         sending.filter(|sending| sending.conn == conn)
     }
 
-    pub(super) fn put(&mut self, conn: ConnId, half: Half) {
+    pub(super) fn put(&mut self, conn: ConnId, half: Half, now: Moment) {
         let (open, opened) = self.counted(&half);
         (*open, *opened) = (*open + 1, *opened + 1);
         if self.sending.len() <= conn.index() {
             self.sending.resize_with(conn.index() + 1, || None);
         }
-        self.sending[conn.index()] = Some(Sending { half, conn, deadline: Moment::NEVER });
+        let health = Health::new(now);
+        self.sending[conn.index()] = Some(Sending { half, conn, deadline: Moment::NEVER, health });
     }
 
     /// How many there are of its kind, and how many there were.
@@ -121,6 +130,24 @@ impl Sockets {
         self.addresses.get_mut(conn.index()).and_then(Option::take)
     }
 
+    /// Says in the log that a connection, or its upgrade, is refused, and why.
+    pub(super) fn note_refusal(
+        &mut self,
+        now: Moment,
+        conn: ConnId,
+        address: &dyn Display,
+        why: &str,
+    ) {
+        if !log::log_enabled!(log::Level::Info) {
+            return;
+        }
+        let Some(left_out) = self.refusal_lines.take(now) else { return };
+        if left_out > 0 {
+            log::info!(count = left_out; "refusals: there were more than a second's lines");
+        }
+        log::info!(connection:% = conn, address:% = address, why; "refused");
+    }
+
     pub(super) fn end_others(&self, io: &mut Io) {
         io.end_all_but(|conn| {
             let sending = self.sending.get(conn.index()).and_then(Option::as_ref);
@@ -132,7 +159,18 @@ impl Sockets {
         let place = self.sending.get_mut(conn.index());
         if let Some(sending) = place.and_then(|place| place.take_if(|one| one.conn == conn)) {
             *self.counted(&sending.half).0 -= 1;
+            self.counters.moved(sending.health.level(), None);
         }
+    }
+
+    /// A pong came.
+    pub(super) fn answered(&mut self, conn: ConnId, now: Moment, payload: &[u8]) {
+        let Some(Sending { health, .. }) = self.get(conn) else { return };
+        let before = health.level();
+        let Some(round_trip_ms) = health.answered(now, payload) else { return };
+        let level = health.level();
+        self.counters.round_trips.observe(u64::from(round_trip_ms) * 1_000);
+        self.counters.moved(before, level);
     }
 }
 
@@ -179,6 +217,32 @@ impl Net<'_> {
     #[must_use]
     pub fn loop_counters(&self) -> &LoopCounters {
         self.io.counters()
+    }
+
+    /// How well an open WebSocket's peer is reached; `None` until it has answered a ping.
+    #[must_use]
+    pub fn quality(&mut self, conn: ConnId) -> Option<Quality> {
+        self.sockets.get(conn)?.health.quality()
+    }
+
+    /// What went each way on an open WebSocket, or an answer without an end.
+    #[must_use]
+    pub fn traffic(&mut self, conn: ConnId) -> Traffic {
+        self.sockets.get(conn).map(|sending| sending.health.traffic()).unwrap_or_default()
+    }
+
+    /// Counts an error that a connection is told.
+    pub fn count_error(&mut self, conn: ConnId) {
+        if let Some(sending) = self.sockets.get(conn) {
+            sending.health.erred();
+        }
+    }
+
+    /// Counts pushes that a connection does not get, as it reads too slowly.
+    pub fn count_drops(&mut self, conn: ConnId, pushes: u64) {
+        if let Some(sending) = self.sockets.get(conn) {
+            sending.health.dropped(pushes);
+        }
     }
 
     /// Opens a WebSocket, with one of the offered subprotocols or none, and with compression if
@@ -233,7 +297,9 @@ impl Net<'_> {
             return Err(Refused);
         }
         let out = self.io.outbox(conn).ok_or(Refused)?;
-        out.push(piece, class, source).inspect_err(|_| self.io.refused(conn))
+        out.push(piece, class, source).inspect_err(|_| self.io.refused(conn))?;
+        sending.health.sent(1);
+        Ok(())
     }
 
     /// Sends a message of its own to one connection; never refused while the WebSocket is open.
@@ -245,7 +311,9 @@ impl Net<'_> {
         let Half::Frames(half) = &mut sending.half else { return Err(Refused) };
         let out = self.io.outbox(conn).ok_or(Refused)?;
         half.message(message, out).map_err(|_| Refused)?;
-        self.sockets.counters.messages_sent += u64::from(!matches!(message, Message::Ping(_)));
+        let messages = usize::from(!matches!(message, Message::Ping(_)));
+        sending.health.sent(messages);
+        self.sockets.counters.messages_sent += messages as u64;
         Ok(())
     }
 
@@ -273,7 +341,9 @@ impl Net<'_> {
             self.io.refused(conn);
             Refused
         })?;
-        self.sockets.counters.messages_sent += broadcast.messages_count() as u64;
+        let messages = broadcast.messages_count();
+        sending.health.sent(messages);
+        self.sockets.counters.messages_sent += messages as u64;
         Ok(())
     }
 

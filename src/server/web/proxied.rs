@@ -10,7 +10,7 @@ use crate::base::limits::{PROXY_HEADER_BYTES_MAX, REFUSED_END_MS};
 use crate::protocol::ProxyHeader;
 use crate::protocol::handshake::{Manner, Refusal, RequestHead, Response, Status, Upgrade};
 use crate::reactor::Io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 impl<A: Application> Web<A> {
     /// A connection's other end is known. Unless it is a proxy that will name others, it is counted;
@@ -37,7 +37,6 @@ impl<A: Application> Web<A> {
         let address = Address::of(peer);
         self.sockets.set_address(conn, address);
         let Err(too_many) = self.admission.enter(address, io.now()) else { return Ok(()) };
-        log::debug!("{conn}: {address} has too many connections: {too_many:?}");
         let counters = &mut self.sockets.counters;
         let (count, message, retry_after_ms) = match too_many {
             TooMany::Open => (
@@ -52,6 +51,7 @@ impl<A: Application> Web<A> {
             ),
         };
         *count += 1;
+        self.sockets.note_refusal(io.now(), conn, &address, message);
         let refusal = Refusal::new(Status::TooManyRequests, "rate_limited", message);
         // RFC 9110 §10.2.3: whole seconds.
         let seconds = retry_after_ms.div_ceil(1_000).to_string();
@@ -93,7 +93,9 @@ impl<A: Application> Web<A> {
         bytes: &[u8],
     ) -> usize {
         self.sockets.counters.bad_proxy_headers += 1;
-        log::debug!("{conn}: {message}");
+        let peer = self.http(conn).map(|http| http.peer);
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        self.sockets.note_refusal(io.now(), conn, &peer, message);
         self.refuse(io, conn, Refusal::new(Status::BadRequest, "bad_request", message), bytes)
     }
 

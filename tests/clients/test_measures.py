@@ -1,0 +1,53 @@
+"""The programs that measure, in a short round: all that is sent arrives, whatever time it takes; and a
+minute of soaking, in which nothing grows."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from harness import ROOT, echo_binary, parlor_binary
+
+
+def measured(name, *arguments, seconds):
+    """Runs a program of tests/measure to its end; gives what it says."""
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "tests/measure" / name, *map(str, arguments)],
+        env={"PARLOR_BIN": parlor_binary(), "PARLOR_ECHO": echo_binary(), "PATH": "/usr/bin:/bin"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=seconds)
+    finally:
+        if process.poll() is None:
+            # With the servers that it has started: a session of their own.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    assert process.returncode == 0, out + err
+    return out
+
+
+@pytest.mark.seconds(60)
+@pytest.mark.parametrize("clients", [50, 1_000])
+def test_replies_messages_and_events_reach_everybody(clients):
+    said = measured("latency.py", "--clients", clients, "--samples", 5, seconds=55)
+    assert said.endswith("all arrived\n") and said.count(f"| {clients:,} |") == 3
+
+
+@pytest.mark.seconds(60)
+def test_everybody_comes_back_after_a_restart_in_the_time_that_they_were_told():
+    said = measured("returns.py", "--clients", 300, seconds=55)
+    assert "300 clients, told to come back within 1000 ms" in said
+    assert "most in one second: " in said
+
+
+@pytest.mark.seconds(120)
+def test_in_a_minute_of_all_that_clients_do_nothing_grows():
+    said = measured("soak.py", "--minutes", 1, seconds=115)
+    assert said.count(" rounds: VmRSS ") == 3 and "nothing has grown" in said

@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""Measures how long an answer takes, and how long it takes until the last of many has been told: with 50
+and with 1,000 clients, in one run, and beside `examples/echo`.
+
+    python3 tests/measure/latency.py [--clients 50 --clients 1000] [--samples 200]
+
+`request`: one of the clients, each in turn, sends a `ping` and waits for its reply, while all others are
+connected. `room`: one sends a message to a room in which all are; `stream`: one publishes to a stream that
+all watch. Timed is until the last client has it. `echo` stands for what the loop, the sockets and this
+program itself take: a frame of the same size to one connection and back, and one to each of all
+connections and back from all.
+
+It fails if something does not arrive. The clients are one process, which shares the machine with the
+server: reading a thousand sockets is a good part of what is measured. The standard library only.
+"""
+
+import argparse
+import json
+import select
+import statistics
+import tempfile
+import time
+
+from common import HOST, connect, echo_binary, frame, free_port, machine, parlor_binary, start, stop
+
+PATIENCE = 20
+TEXT = "x" * 100
+STREAM = "prices"
+SETTINGS = {
+    "limits.requests_per_second": 1_000_000,
+    "limits.burst": 1_000_000,
+    "limits.connections_per_address": 20_000,
+    "presence.scope": "off",
+    "streams": "{ %s = { keep = 10, publish = true } }" % STREAM,
+    "log.level": "error",
+}
+
+
+class Client:
+    """A connection, and what has come on it and was not looked at."""
+
+    def __init__(self, port, path):
+        self.socket, self.came = connect(port, path)
+        self.socket.setblocking(False)
+
+    def send(self, text):
+        self.socket.sendall(frame(text.encode()))
+
+
+class Clients:
+    """Connections that are waited for together."""
+
+    def __init__(self, port, paths):
+        self.all = [Client(port, path) for path in paths]
+        self.poll = select.epoll()
+        self.by_file = {client.socket.fileno(): client for client in self.all}
+        for file in self.by_file:
+            self.poll.register(file, select.EPOLLIN)
+
+    def close(self):
+        self.poll.close()
+        for client in self.all:
+            client.socket.close()
+
+    def await_all(self, marker, of=None):
+        """Reads until each of these clients has been sent `marker`."""
+        waited = {client.socket.fileno() for client in of or self.all}
+        marker = marker.encode()
+        for file in list(waited):
+            if marker in self.by_file[file].came:
+                self.by_file[file].came = b""
+                waited.discard(file)
+        deadline = time.monotonic() + PATIENCE
+        while waited:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise SystemExit(f"{len(waited)} of {len(of or self.all)} have not got {marker}")
+            for file, _ in self.poll.poll(left):
+                client = self.by_file[file]
+                piece = client.socket.recv(1 << 18)
+                if not piece:
+                    raise SystemExit(f"a connection has ended, with {client.came[-200:]}")
+                client.came += piece
+                if marker in client.came:
+                    client.came = b""
+                    waited.discard(file)
+                elif b'"type":"error"' in client.came:
+                    raise SystemExit(f"refused: {client.came[-300:]}")
+
+
+def timed(samples, once):
+    """What `once(n)` takes, in ms: the median and the 99th percentile."""
+    took = []
+    for n in range(samples):
+        began = time.perf_counter()
+        once(n)
+        took.append((time.perf_counter() - began) * 1_000)
+    ordered = sorted(took)
+    return statistics.median(ordered), ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
+
+
+def request(kind, id, **payload):
+    return json.dumps({"type": kind, "id": id, "payload": payload})
+
+
+def of_echo(count, samples):
+    port = free_port()
+    server = start([echo_binary(), f"{HOST}:{port}"], port)
+    clients = Clients(port, ["/"] * count)
+    try:
+
+        def one(n):
+            client = clients.all[n % count]
+            marker = f"one-{n:08}-end"
+            client.send(TEXT + marker)
+            clients.await_all(marker, [client])
+
+        def all_of_them(n):
+            marker = f"all-{n:08}-end"
+            for client in clients.all:
+                client.send(TEXT + marker)
+            clients.await_all(marker)
+
+        timed(min(samples, 20), one)
+        return timed(samples, one), timed(rounds(count, samples), all_of_them)
+    finally:
+        clients.close()
+        stop(server)
+
+
+def of_parlor(count, samples):
+    port = free_port()
+    sets = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
+    with tempfile.TemporaryDirectory() as directory:
+        command = [parlor_binary(), "serve", "--listen", f"{HOST}:{port}", "--data", directory]
+        server = start([*command, *sets], port)
+        clients = Clients(port, [f"/ws?user=u{n}" for n in range(count)])
+        try:
+            clients.all[0].send(request("room:create", "room-made", room="all", open=True))
+            clients.await_all('"id":"room-made"', clients.all[:1])
+            for client in clients.all[1:]:
+                client.send(request("room:join", "joined", room="all"))
+            clients.await_all('"id":"joined"', clients.all[1:])
+            for client in clients.all:
+                client.send(request("subscribe", "watched", stream=STREAM))
+            clients.await_all('"id":"watched"')
+            for client in clients.all:
+                client.send(request("ping", "settled"))
+            clients.await_all('"id":"settled"')
+
+            def ping(n):
+                client = clients.all[n % count]
+                client.send(request("ping", f"ping-{n:08}"))
+                clients.await_all(f'"id":"ping-{n:08}"', [client])
+
+            def say(n):
+                text = f"{TEXT}said-{n:08}-end"
+                clients.all[n % count].send(request("chat:send", n, room="all", text=text))
+                clients.await_all(text)
+
+            def publish(n):
+                text = f"{TEXT}told-{n:08}-end"
+                clients.all[n % count].send(request("publish", n, stream=STREAM, data={"x": text}))
+                clients.await_all(text)
+
+            timed(min(samples, 20), ping)
+            shared = rounds(count, samples)
+            return timed(samples, ping), timed(shared, say), timed(shared, publish)
+        finally:
+            clients.close()
+            stop(server)
+
+
+def rounds(count, samples):
+    """How often all are told something: less often, where they are many."""
+    return max(5, min(samples, 50_000 // count))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--clients", type=int, action="append")
+    parser.add_argument("--samples", type=int, default=500)
+    arguments = parser.parse_args()
+    print(f"{machine()}; ms, with the ratio to the same of echo\n")
+    print("| clients | what | p50 | p99 | echo p50 | echo p99 | ratio of p50 |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for count in arguments.clients or [50, 1_000]:
+        one, each = of_echo(count, arguments.samples)
+        ping, say, publish = of_parlor(count, arguments.samples)
+        for what, (p50, p99), (echo50, echo99) in (
+            ("request → reply", ping, one),
+            ("message → last member of the room", say, each),
+            ("event → last subscriber of the stream", publish, each),
+        ):
+            print(
+                f"| {count:,} | {what} | {p50:.2f} | {p99:.2f} | {echo50:.2f} | {echo99:.2f} | {p50 / echo50:.1f} |"
+            )
+    print("\nall arrived")
+
+
+if __name__ == "__main__":
+    main()
