@@ -86,9 +86,12 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let limits = Limits::default();
-        let settings = StreamSettings::new(declarations(), read, &limits);
-        let settings = Settings::from(&limits).streams(settings);
+        World::within(&Limits::default())
+    }
+
+    fn within(limits: &Limits) -> World {
+        let settings = StreamSettings::new(declarations(), read, limits);
+        let settings = Settings::from(limits).streams(settings);
         World {
             hub: Hub::new(settings, Stored::default(), 7),
             effects: Effects::default(),
@@ -403,4 +406,28 @@ proptest! {
         world.wait(10_000);
         prop_assert_eq!(world.hub.census(), Census::default());
     }
+}
+
+#[test]
+fn what_is_watched_goes_on_when_more_is_asked_for_than_there_is_room_for() {
+    // Two are declared by their names, so that there is room for one of the family.
+    let mut world = World::within(&Limits { streams: 3, ..Limits::default() });
+    world.subscribe(0, "log", None, None);
+    world.subscribe(1, "slow:1", None, None);
+    let ask = |name: &str| Ask {
+        stream: stream(name),
+        filter: None,
+        max_rate: None,
+        since: None,
+        epoch: None,
+    };
+    let answers = world.give(Input::Subscribe {
+        by: (World::conn(0), Some("1".into())),
+        rights: World::rights(),
+        form: Form::Envelope,
+        asks: vec![ask("log"), ask("slow:2")],
+    });
+    assert_eq!(answers, [Err(RefusalCode::Quota)]);
+    world.publish("log", 7);
+    assert!(world.watchers[&(0, "log")].seen.contains(&1), "the log is not watched any more");
 }

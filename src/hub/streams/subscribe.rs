@@ -82,29 +82,22 @@ impl Streams {
             effects.push(Effect::Answer { origin, answer: Err(refusal) });
             return;
         }
-        let mut told = Vec::with_capacity(asks.len());
-        let mut begun = Vec::with_capacity(asks.len());
+        let streams = match self.obtain_all(now, &asks) {
+            Ok(streams) => streams,
+            Err(refusal) => {
+                effects.push(Effect::Answer { origin, answer: Err(refusal) });
+                return;
+            }
+        };
         // A snapshot is a part of the reply as long as the reply stays small; else it is the first event.
         let mut room = self.settings.page_bytes;
-        for ask in asks {
-            match self.begin(now, conn, form, ask, &mut room, effects) {
-                Ok((ix, subscribed)) => {
-                    told.push(subscribed);
-                    begun.push(ix);
-                }
-                Err(refusal) => {
-                    // Of a family there may be no room for one more.
-                    for ix in begun {
-                        self.end(now, conn, ix, effects);
-                    }
-                    effects.push(Effect::Answer { origin, answer: Err(refusal) });
-                    return;
-                }
-            }
-        }
+        let begin = |(ask, ix): (Ask, &StreamIx)| {
+            self.begin(now, conn, form, (ask, *ix), &mut room, effects)
+        };
+        let told = asks.into_iter().zip(&streams).map(begin).collect();
         let answer = Ok(Answer::Subscribed(told));
         effects.push(Effect::Answer { origin, answer });
-        for ix in begun {
+        for ix in streams {
             self.catch_up(now, conn, ix, effects);
         }
     }
@@ -161,19 +154,40 @@ impl Streams {
         Ok(())
     }
 
+    /// The streams that are asked for. Of a family there may be no room for one more: then none has
+    /// come into being, and what is watched already goes on.
+    fn obtain_all(&mut self, now: Now, asks: &[Ask]) -> Result<Vec<StreamIx>, Refusal> {
+        let mut found = Vec::with_capacity(asks.len());
+        for ask in asks {
+            match self.obtain(&ask.stream) {
+                Ok(ix) => {
+                    // None of them goes to make room for another.
+                    self.not_idle(ix);
+                    found.push(ix);
+                }
+                Err(refusal) => {
+                    for ix in found {
+                        self.touch(now.moment, ix);
+                        self.forget_if_empty(ix);
+                    }
+                    return Err(refusal);
+                }
+            }
+        }
+        Ok(found)
+    }
+
     fn begin(
         &mut self,
         now: Now,
         conn: ConnId,
         form: Form,
-        ask: Ask,
+        (ask, ix): (Ask, StreamIx),
         room: &mut usize,
         effects: &mut Effects,
-    ) -> Result<(StreamIx, Subscribed), Refusal> {
-        let ix = self.obtain(&ask.stream)?;
+    ) -> Subscribed {
         // What waits of an earlier subscription would come behind the snapshot of this one.
-        self.end(now, conn, ix, effects);
-        let ix = self.obtain(&ask.stream)?;
+        self.end_only(now, conn, ix, effects);
         let stream = &mut self.streams[ix.0 as usize];
         let filter = ask.filter.map(|filter| stream.use_filter(filter));
         let is_this_life = ask.epoch.as_deref().is_none_or(|epoch| *epoch == *stream.epoch);
@@ -230,7 +244,7 @@ impl Streams {
         self.subscriptions += usize::from(watching.streams.insert(ix));
         watching.filters += usize::from(filter.is_some());
         self.touch(now.moment, ix);
-        Ok((ix, subscribed))
+        subscribed
     }
 
     /// What is kept of a stream and passes a subscription's filter: of a log among the newest events
@@ -279,7 +293,7 @@ impl Streams {
         effects.push(Effect::Answer { origin, answer: Ok(Answer::Unsubscribed(ended)) });
     }
 
-    /// Ends a subscription; whether there was one.
+    /// Ends a subscription, and the stream if nothing is left of it; whether there was one.
     pub(super) fn end(
         &mut self,
         now: Now,
@@ -287,6 +301,14 @@ impl Streams {
         ix: StreamIx,
         effects: &mut Effects,
     ) -> bool {
+        let has_ended = self.end_only(now, conn, ix, effects);
+        if has_ended {
+            self.forget_if_empty(ix);
+        }
+        has_ended
+    }
+
+    fn end_only(&mut self, now: Now, conn: ConnId, ix: StreamIx, effects: &mut Effects) -> bool {
         let Some(subscription) = self.streams[ix.0 as usize].remove_subscriber(conn) else {
             return false;
         };
@@ -306,7 +328,6 @@ impl Streams {
             self.tell_watched(ix, effects);
         }
         self.touch(now.moment, ix);
-        self.forget_if_empty(ix);
         true
     }
 

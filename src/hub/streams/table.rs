@@ -236,13 +236,18 @@ impl Streams {
 
     /// Takes note that a stream was used; whether it is idle from now on is seen by who watches it.
     pub(super) fn touch(&mut self, now: Moment, ix: StreamIx) {
+        self.not_idle(ix);
         let stream = &mut self.streams[ix.0 as usize];
-        if let Some(since) = stream.idle_since.take() {
-            self.idle.remove(&(since, ix));
-        }
         if stream.declaration.pattern.is_open() && stream.subscribers.is_empty() {
             stream.idle_since = Some(now);
             self.idle.insert((now, ix));
+        }
+    }
+
+    /// It is not among those that go for others.
+    pub(super) fn not_idle(&mut self, ix: StreamIx) {
+        if let Some(since) = self.streams[ix.0 as usize].idle_since.take() {
+            self.idle.remove(&(since, ix));
         }
     }
 
