@@ -4,6 +4,7 @@
 //! not know what the server thinks.
 
 use super::ledger::Ledger;
+use super::stream_checker::{Wanted, Watch};
 use parlor::hub::{Retention, Scope};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +45,17 @@ pub(crate) enum What {
     Revoke {
         jti: String,
     },
+    Subscribe {
+        asks: Vec<Wanted>,
+    },
+    Unsubscribe {
+        streams: Vec<String>,
+    },
+    Publish {
+        number: u64,
+        /// Whether the stream may take it.
+        is_sound: bool,
+    },
     /// Anything, with an `id`.
     Plain,
     /// Anything, with an `id` or without.
@@ -75,6 +87,10 @@ pub(crate) struct Session {
     marks: BTreeMap<(String, String), u64>,
     floors: BTreeMap<String, u64>,
     pub(crate) is_greeted: bool,
+    /// The streams that it watches, as it was answered.
+    pub(crate) watches: BTreeMap<String, Watch>,
+    /// Of which life of the server the connection is.
+    pub(crate) life: u64,
 }
 
 /// What an entry says for ever.
@@ -120,6 +136,7 @@ const REFUSALS: &[&str] = &[
     "no_such_room",
     "no_such_user",
     "no_such_message",
+    "no_such_stream",
     "too_large",
     "quota",
     "conflict",
@@ -549,6 +566,9 @@ impl Checker {
             What::Presence
             | What::Auth { .. }
             | What::Revoke { .. }
+            | What::Subscribe { .. }
+            | What::Unsubscribe { .. }
+            | What::Publish { .. }
             | What::Plain
             | What::Other => {}
         }

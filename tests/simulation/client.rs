@@ -4,6 +4,7 @@
 use super::checker::{Asked, Checker, Session, What};
 use super::dice::Dice;
 use super::net::Parcel;
+use super::streams::Position;
 use super::world::World;
 use parlor::base::Outbox;
 use parlor::protocol::deflate::{Codecs, CodecsConfig, Deflate, Offer};
@@ -59,6 +60,8 @@ pub(crate) struct Client {
     pub(crate) is_ready: bool,
     epoch: String,
     pub(crate) rooms: BTreeMap<String, u64>,
+    /// Streams that it wants to watch, and how far it has come in each.
+    pub(crate) wanted: BTreeMap<String, Position>,
     pub(crate) refused: BTreeSet<String>,
     pub(crate) unsent: Vec<Unsent>,
     pub(crate) sent: Vec<Unsent>,
@@ -87,6 +90,12 @@ pub(crate) struct Client {
     refreshed_at: u64,
 }
 
+/// A message, as it was read.
+enum Told {
+    Json(Rc<Value>),
+    Bytes(Vec<u8>),
+}
+
 /// A token that lasts no longer than its announcement is not renewed at once.
 const REFRESH_EVERY_MS: u64 = 4_000;
 
@@ -103,6 +112,7 @@ impl Client {
     /// It knows nothing any more: no position, no epoch.
     pub(crate) fn forgets(&mut self) {
         self.rooms.clear();
+        self.wanted.clear();
         self.epoch.clear();
         self.has_read.clear();
         self.reads_from.clear();
@@ -128,6 +138,9 @@ impl World {
         } else {
             !client.is_rogue || announces
         };
+        for watch in std::mem::take(&mut client.session.watches).into_values() {
+            self.streams.is_over(watch);
+        }
         client.session = Session::new(&client.user, resumes, &self.checker);
         client.resumes = resumes.then_some(0);
         client.is_ready = false;
@@ -265,9 +278,10 @@ impl World {
         let (mut messages, mut over) = (Vec::new(), None);
         loop {
             match endpoint.next_event(&mut input, &mut out) {
-                Ok(Some(Event::Text(text))) => messages.push(self.parse(text)),
+                Ok(Some(Event::Text(text))) => messages.push(Told::Json(self.parse(text))),
+                Ok(Some(Event::Binary(bytes))) => messages.push(Told::Bytes(bytes.to_vec())),
                 Ok(Some(Event::Closed { code, reason })) => over = Some((code, reason.to_owned())),
-                Ok(Some(Event::Binary(_) | Event::Ping(_) | Event::Pong(_))) => {}
+                Ok(Some(Event::Ping(_) | Event::Pong(_))) => {}
                 Ok(None) => break,
                 Err(error) => panic!("the server broke the protocol: {error}"),
             }
@@ -281,10 +295,15 @@ impl World {
             let Some(turn) = self.links[link].departures.turns.pop_front() else {
                 panic!("a message that did not leave")
             };
-            self.trace(|| {
-                format!("c{} ({}) <- {message} (left in {turn})", client.index, client.user)
-            });
-            self.hears(client, &message, turn);
+            match message {
+                Told::Json(message) => {
+                    self.trace(|| {
+                        format!("c{} ({}) <- {message} (left in {turn})", client.index, client.user)
+                    });
+                    self.hears(client, &message, turn);
+                }
+                Told::Bytes(bytes) => self.hears_bytes(client, &bytes),
+            }
         }
         if let Some((code, reason)) = over {
             self.trace(|| format!("c{} is closed: {code:?} {reason}", client.index));
@@ -331,10 +350,13 @@ impl World {
         room: &str,
     ) {
         let Some(link) = client.link else { return };
-        let Stage::Open(endpoint) = &mut client.stage else { return };
+        if !client.is_open() {
+            return;
+        }
         let mut message = json!({"type": kind, "payload": payload});
         let has_id = what != What::Other || !self.dice.one_in(8);
         if has_id {
+            client.session.life = self.links[link].life;
             let id = client.next_id;
             client.next_id += 1;
             message["id"] = json!(id);
@@ -351,8 +373,15 @@ impl World {
         client.spread_until = client.spread_until.max(self.now) + every;
         let text = message.to_string();
         self.trace(|| format!("c{} ({}) -> {text}", client.index, client.user));
+        self.sends_frame(client, Message::Text(&text));
+    }
+
+    /// Sends a message.
+    pub(crate) fn sends_frame(&mut self, client: &mut Client, message: Message<'_>) {
+        let Some(link) = client.link else { return };
+        let Stage::Open(endpoint) = &mut client.stage else { return };
         let mut out = client.outbox.take().expect("it has one");
-        let _ = endpoint.send.message(Message::Text(&text), &mut out);
+        let _ = endpoint.send.message(message, &mut out);
         client.outbox = Some(out);
         let bytes = client.out();
         self.sends(link, bytes);
@@ -416,6 +445,10 @@ impl World {
                 self.checker.presence(ledger, session, payload, turn);
                 // What it knew is void.
                 client.view = View::default();
+            }
+            "event" => {
+                drop(shelf);
+                self.hears_event(client, payload);
             }
             "notice" => {
                 if payload["code"] == "token_expiring"
@@ -570,6 +603,14 @@ impl World {
                 self.coverage.count("revocations");
                 self.revoked.entry(jti.clone()).or_insert(self.now);
             }
+            What::Subscribe { asks } => self.subscribed(client, asks, asked.at, payload),
+            What::Unsubscribe { streams } => {
+                self.streams.unsubscribed(&mut client.session.watches, streams, payload);
+            }
+            What::Publish { number, is_sound } => {
+                let (user, life) = (&client.user, client.session.life);
+                self.streams.granted(user, life, *number, *is_sound, payload);
+            }
             What::Change | What::Read | What::Members | What::Plain | What::Other => {}
         }
     }
@@ -617,6 +658,15 @@ impl World {
                 }
             }
             What::Presence => client.view = View::default(),
+            What::Publish { number, .. } => self.streams.refused(*number),
+            // What is never granted is not wanted any more.
+            What::Subscribe { asks } if !is_worth_it => {
+                for ask in asks {
+                    if !client.session.watches.contains_key(&ask.stream) {
+                        client.wanted.remove(&ask.stream);
+                    }
+                }
+            }
             _ => {}
         }
     }

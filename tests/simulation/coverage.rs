@@ -14,6 +14,13 @@ impl Coverage {
         self.add(what, 1);
     }
 
+    /// Adds what another has counted.
+    pub(crate) fn add_all(&mut self, other: &Coverage) {
+        for (what, count) in &other.counts {
+            self.add(what, *count);
+        }
+    }
+
     pub(crate) fn add(&mut self, what: &'static str, by: u64) {
         *self.counts.entry(what).or_insert(0) += by;
     }

@@ -18,8 +18,11 @@ impl World {
         self.becomes_quiet();
         self.catches_up();
         self.sees_who_is_there();
+        self.streams_are_drained();
         self.reads_all();
         self.everybody_goes();
+        self.streams.is_whole();
+        self.coverage.add_all(&self.streams.coverage);
         let shelf = self.shelf.borrow();
         self.coverage.add("entries", shelf.ledger.entries);
         self.coverage.add("acknowledged", self.checker.acked());
@@ -85,6 +88,7 @@ impl World {
                 && client.under_way.is_empty()
                 && client.refused.is_empty()
                 && client.reads.is_empty()
+                && !client.is_missing_streams()
                 && (client.view.is_known || self.plan.presence == Scope::Off)
         })
     }

@@ -15,6 +15,8 @@ mod plan;
 mod rogue;
 mod script;
 mod store;
+mod stream_checker;
+mod streams;
 mod world;
 
 use coverage::{Coverage, Total};
@@ -60,6 +62,19 @@ const FAULTS: &[&str] = &[
     "slow readers",
     "splits",
     "store refusals",
+    "events of bytes",
+    "snapshots of logs",
+    "snapshots of states",
+    "stream events",
+    "stream events skipped to",
+    "stream gaps after a position",
+    "stream publishes refused",
+    "streams not replayed",
+    "streams replayed",
+    "streams unsubscribed",
+    "streams watched to the end",
+    "streams with a filter",
+    "streams with a rate",
 ];
 
 thread_local! {

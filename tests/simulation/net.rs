@@ -32,6 +32,8 @@ pub(crate) struct Link {
     pub(crate) client: usize,
     /// The server's end, while it has one.
     pub(crate) conn: Option<ConnId>,
+    /// Of which life of the server that is.
+    pub(crate) life: u64,
     pub(crate) up: Way,
     pub(crate) down: Way,
     pub(crate) departures: Departures,
@@ -50,6 +52,7 @@ impl Link {
         Link {
             client,
             conn: None,
+            life: 0,
             up: Way::default(),
             down: Way::default(),
             departures: Departures::default(),
@@ -103,7 +106,7 @@ impl Departures {
                 self.header.clear();
                 self.payload_left = header.payload_len;
                 assert!(header.fin && header.mask.is_none(), "the server sends whole messages");
-                if header.opcode == Opcode::Text {
+                if matches!(header.opcode, Opcode::Text | Opcode::Binary) {
                     self.turns.push_back(self.began);
                 }
             }

@@ -2,7 +2,9 @@
 //! Each seed has some of them: a world with all faults at once would hide most behind a few.
 
 use super::dice::Dice;
+use super::streams;
 use parlor::base::Limits;
+use parlor::hub::streams::Declaration;
 use parlor::hub::{Retention, Scope};
 
 #[derive(Debug)]
@@ -27,6 +29,9 @@ pub(crate) struct Plan {
     pub(crate) is_open_mode: bool,
     pub(crate) text_bytes: u64,
     pub(crate) limits: Limits,
+    pub(crate) streams: Vec<Declaration>,
+    /// Less may be kept of them than is declared.
+    pub(crate) are_streams_tight: bool,
     pub(crate) presence: Scope,
     /// Of each room's log.
     pub(crate) kept: Retention,
@@ -55,6 +60,7 @@ impl Plan {
         let (wall_jump_ms, sleep_ms) = (often(25, 2_000, 12_000), often(25, 4_000, 15_000));
         let rate = if dice.one_in(3) { (10, 30) } else { (200, 400) };
         let outbox_bytes = *dice.pick(&[1_024, 2_048, 4_096, 16_384, 1 << 20]);
+        let are_streams_tight = dice.one_in(6);
         let limits = Limits {
             requests_per_second: rate.0,
             burst: rate.1,
@@ -78,6 +84,10 @@ impl Plan {
             presence_window_ms: *dice.pick(&[1, 100, 250]),
             presence_listed_people: *dice.pick(&[2, 500, 500]),
             rooms: *dice.pick(&[5, 1_000]),
+            streams: *dice.pick(&[6, 10_000]),
+            subscriptions: *dice.pick(&[4, 100]),
+            stream_bytes: if are_streams_tight { 300 } else { 1 << 20 },
+            all_streams_bytes: if are_streams_tight { 1_500 } else { 1 << 28 },
             ..Limits::default()
         };
         let kept = Retention {
@@ -88,7 +98,7 @@ impl Plan {
             users,
             devices,
             rogues: if dice.one_in(3) { dice.range(1, 2) as usize } else { 0 },
-            actions: dice.range(450, 650),
+            actions: dice.range(620, 880),
             pause_ms: *dice.pick(&[60, 150, 300]),
             latency_ms: *dice.pick(&[1, 5, 40, 150]),
             split_one_in: *dice.pick(&[3, 10, 40]),
@@ -100,6 +110,8 @@ impl Plan {
             is_open_mode: dice.one_in(5),
             text_bytes: *dice.pick(&[20, 60, 400]),
             limits,
+            streams: streams::declared(dice),
+            are_streams_tight,
             presence: *dice.pick(&[Scope::Everyone, Scope::Everyone, Scope::Rooms, Scope::Off]),
             kept,
             cut_ms,

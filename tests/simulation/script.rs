@@ -35,6 +35,11 @@ const ACTIONS: &[(u64, Action)] = &[
     (2, Action::Mismatch),
     (4, Action::Quarrel),
     (3, Action::Reload),
+    (24, Action::Watch),
+    (6, Action::Unwatch),
+    (70, Action::Publish),
+    (4, Action::AckStream),
+    (2, Action::ListStreams),
 ];
 
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +76,11 @@ enum Action {
     Quarrel,
     /// A page is reloaded: the connection ends and another begins.
     Reload,
+    Watch,
+    Unwatch,
+    Publish,
+    AckStream,
+    ListStreams,
 }
 
 /// How long a client waits for anything.
@@ -89,6 +99,7 @@ impl Client {
             && (waits && now > self.last_heard + PATIENCE_MS
                 || !self.unsent.is_empty()
                 || !self.refused.is_empty()
+                || self.is_missing_streams()
                 || is_quiet && (!self.view.is_known || !self.reads.is_empty())
                 || now > self.last_heard + Client::silence_ms(is_quiet))
     }
@@ -328,6 +339,13 @@ impl World {
                 }
             }
             Action::Quarrel => self.quarrels(client),
+            Action::Watch => self.watches(client),
+            Action::Unwatch => self.unwatches(client),
+            Action::Publish => self.publishes(client),
+            Action::AckStream => self.acks_stream(client),
+            Action::ListStreams => {
+                self.asks(client, "stream:list", json!({}), What::Plain, "");
+            }
             Action::Reload => {
                 if let Some(link) = client.link {
                     self.hangs_up(link, false);
@@ -398,6 +416,7 @@ impl World {
                 self.asks(client, "chat:history", json!({ "room": room }), what, &room);
             }
         }
+        self.watches_again(client);
         if self.is_quiet && self.may_ask(client) {
             self.looks_after_quietly(client);
         }

@@ -8,6 +8,7 @@ use super::dice::Dice;
 use super::net::{Link, Parcel};
 use super::plan::Plan;
 use super::store::{Shelf, SimulatedStore};
+use super::stream_checker::{StreamChecker, rights};
 use parlor::base::{ConnId, Moment, SeededHash, Timestamp};
 use parlor::protocol::deflate::Codecs;
 use parlor::reactor::Wake;
@@ -86,6 +87,11 @@ pub(crate) struct World {
     pub(crate) links: Vec<Link>,
     pub(crate) clients: Vec<Client>,
     pub(crate) checker: Checker,
+    pub(crate) streams: StreamChecker,
+    /// Numbers of what was published.
+    pub(crate) published: u64,
+    /// How often the server has begun.
+    life: u64,
     pub(crate) coverage: Coverage,
     config: Config,
     keys: Keys,
@@ -124,6 +130,7 @@ impl World {
         config.retention.default = plan.kept;
         config.presence = plan.presence;
         config.secret = (!plan.is_open_mode).then(|| secret.clone());
+        config.streams.clone_from(&plan.streams);
         config.compression.enabled = plan.compression;
         config.compression.codecs.threshold_bytes = 100;
         let keys = config.key_sources().read().expect("keys");
@@ -153,6 +160,13 @@ impl World {
             links: Vec::new(),
             clients,
             checker: Checker::new(plan.kept, plan.presence),
+            streams: StreamChecker::new(
+                plan.streams.clone(),
+                plan.is_open_mode,
+                plan.are_streams_tight,
+            ),
+            published: 0,
+            life: 0,
             coverage: Coverage::default(),
             config,
             keys,
@@ -242,12 +256,18 @@ impl World {
         let expires_s = now_s + lasts_s;
         self.tokens_made += 1;
         let jti = format!("j{}", self.tokens_made);
+        let (publish, subscribe) = rights(user);
+        let listed = |patterns: Option<&[&str]>| {
+            patterns.map(|all| all.iter().map(|one| (*one).to_owned()).collect())
+        };
         let claims = Claims {
             sub: user.into(),
             exp: Some(expires_s.into()),
             jti: Some(jti.clone()),
             name: Some(format!("The {user}")),
             admin: is_admin,
+            publish: listed(publish),
+            subscribe: listed(subscribe),
             ..Claims::default()
         };
         let text = self.secret.sign(&claims).expect("a token");
@@ -396,6 +416,7 @@ impl World {
             now,
             self.dice.seed(),
         );
+        self.life += 1;
         self.trace(|| "the server starts".to_owned());
         self.server = Some(Server { reactor, web, wake, links: BTreeMap::new() });
     }
@@ -543,6 +564,7 @@ impl World {
         let conn = server.reactor.connect(&mut server.web, peer, window);
         server.links.insert(conn, link);
         self.links[link].conn = Some(conn);
+        self.links[link].life = self.life;
     }
 
     /// A client's bytes go on their way.

@@ -1,0 +1,264 @@
+//! What clients do with streams: publish, watch, go on where they were.
+
+use super::checker::What;
+use super::client::Client;
+use super::dice::Dice;
+use super::stream_checker::{Choice, Wanted};
+use super::world::World;
+use parlor::base::Priority;
+use parlor::hub::streams::{Declaration, Keep, Kind, Member, Pattern};
+use parlor::protocol::Message;
+use serde_json::{Value, json};
+
+/// How far a client has come in a stream that it watches.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Position {
+    filter: Option<Choice>,
+    max_rate: Option<u32>,
+    epoch: Option<String>,
+    last: u64,
+}
+
+/// The streams of a world.
+pub(crate) fn declared(dice: &mut Dice) -> Vec<Declaration> {
+    let stream = |name: &str, keep: Keep, priority: Priority| Declaration {
+        keep,
+        priority,
+        publish: true,
+        ..Declaration::new(Pattern::parse(name).expect("a pattern"))
+    };
+    let state = Declaration { ack: true, ..stream("state", Keep::Latest, Priority::High) };
+    let log = Keep::Log(*dice.pick(&[3, 12, 1_000]));
+    let members = vec![Member { name: "n".into(), kind: Kind::Integer }];
+    let log = Declaration { members, ack: true, ..stream("log", log, Priority::Normal) };
+    let paced = Declaration {
+        max_rate: Some(*dice.pick(&[1, 4, 30])),
+        max_rate_ceiling: Some(50),
+        ..stream("paced", Keep::Log(*dice.pick(&[2, 20])), Priority::Low)
+    };
+    let of_sensor = *dice.pick(&[Keep::Latest, Keep::Log(5), Keep::Log(200)]);
+    let sensor = stream("sensor:{id}", of_sensor, Priority::Normal);
+    let camera =
+        Declaration { binary: true, max_bytes: 200, ..stream("cam", Keep::Latest, Priority::Low) };
+    vec![state, log, paced, sensor, camera]
+}
+
+/// The families' streams are so many.
+const SENSORS: u64 = 5;
+
+impl Client {
+    /// Whether there are streams that it wants to watch, and does not.
+    pub(crate) fn is_missing_streams(&self) -> bool {
+        self.wanted.keys().any(|stream| !self.session.watches.contains_key(stream))
+    }
+
+    fn is_subscribing(&self) -> bool {
+        let mut asked = self.session.asked.values();
+        asked.any(|asked| matches!(asked.what, What::Subscribe { .. } | What::Unsubscribe { .. }))
+    }
+}
+
+impl World {
+    fn some_stream(&mut self) -> String {
+        match self.dice.below(16) {
+            0..4 => "state".to_owned(),
+            4..9 => "log".to_owned(),
+            9..11 => "paced".to_owned(),
+            11..14 => format!("sensor:{}", self.dice.range(1, SENSORS)),
+            14 => "cam".to_owned(),
+            _ => "nothing:here".to_owned(),
+        }
+    }
+
+    /// Asks for a stream, or for some at once.
+    pub(crate) fn watches(&mut self, client: &mut Client) {
+        let mut names = vec![self.some_stream()];
+        while self.dice.one_in(4) {
+            let another = self.some_stream();
+            if !names.contains(&another) {
+                names.push(another);
+            }
+        }
+        let filter = self.dice.one_in(3).then(|| *self.dice.pick(Choice::ALL));
+        let max_rate = self.dice.one_in(4).then(|| *self.dice.pick(&[1, 3, 20, 1_000]));
+        let asks = names.iter().map(|stream| {
+            let stream = stream.clone();
+            Wanted { stream, filter, max_rate, since: None, epoch: None }
+        });
+        let mut asks: Vec<Wanted> = asks.collect();
+        if let [ask] = &mut asks[..]
+            && self.dice.one_in(6)
+        {
+            // Somebody who knows a position by other ways.
+            ask.since = Some(self.dice.skewed(0, 60));
+        }
+        self.subscribes(client, asks);
+    }
+
+    fn subscribes(&mut self, client: &mut Client, asks: Vec<Wanted>) {
+        let mut payload = match &asks[..] {
+            [one] => json!({"stream": one.stream}),
+            several => {
+                let names: Vec<&str> = several.iter().map(|one| one.stream.as_str()).collect();
+                json!({"streams": names})
+            }
+        };
+        let first = &asks[0];
+        for (name, value) in [
+            ("filter", json!(first.filter.map(Choice::json))),
+            ("max_rate", json!(first.max_rate)),
+            ("since", json!(first.since)),
+            ("epoch", json!(first.epoch)),
+        ] {
+            if !value.is_null() {
+                payload[name] = value;
+            }
+        }
+        self.asks(client, "subscribe", payload, What::Subscribe { asks }, "");
+    }
+
+    /// What a client that comes back watched before, from where it was.
+    pub(crate) fn watches_again(&mut self, client: &mut Client) {
+        if client.is_subscribing() {
+            return;
+        }
+        for (stream, position) in client.wanted.clone() {
+            if client.session.watches.contains_key(&stream) || !self.may_ask(client) {
+                continue;
+            }
+            let Position { filter, max_rate, epoch, mut last } = position;
+            let is_known = epoch.is_some() && !self.dice.one_in(10);
+            if self.dice.one_in(20) {
+                last += self.dice.range(0, 5);
+            }
+            let since = is_known.then_some(last);
+            let epoch = epoch.filter(|_| is_known);
+            let ask = Wanted { stream, filter, max_rate, since, epoch };
+            self.subscribes(client, vec![ask]);
+        }
+    }
+
+    pub(crate) fn subscribed(
+        &mut self,
+        client: &mut Client,
+        asks: &[Wanted],
+        asked_at: u64,
+        reply: &Value,
+    ) {
+        let session = &mut client.session;
+        let by = (client.user.as_str(), session.life);
+        self.streams.subscribed(by, &mut session.watches, (asks, asked_at), reply);
+        for ask in asks {
+            let watch = &session.watches[&ask.stream];
+            let position = Position {
+                filter: ask.filter,
+                max_rate: ask.max_rate,
+                epoch: Some(watch.epoch.clone()),
+                last: watch.last,
+            };
+            client.wanted.insert(ask.stream.clone(), position);
+        }
+    }
+
+    pub(crate) fn unwatches(&mut self, client: &mut Client) {
+        let mut streams: Vec<String> = client.wanted.keys().cloned().collect();
+        streams.retain(|_| self.dice.one_in(2));
+        streams.push(self.some_stream());
+        streams.sort();
+        streams.dedup();
+        for stream in &streams {
+            client.wanted.remove(stream);
+        }
+        let payload = match &streams[..] {
+            [one] => json!({"stream": one}),
+            _ => json!({"streams": streams}),
+        };
+        self.asks(client, "unsubscribe", payload, What::Unsubscribe { streams }, "");
+    }
+
+    pub(crate) fn publishes(&mut self, client: &mut Client) {
+        let stream = self.some_stream();
+        // They come one by one, or several at once.
+        for _ in 0..if self.dice.one_in(6) { self.dice.range(2, 8) } else { 1 } {
+            if self.may_ask(client) {
+                self.publishes_one(client, &stream);
+            }
+        }
+    }
+
+    fn publishes_one(&mut self, client: &mut Client, stream: &str) {
+        self.published += 1;
+        let number = self.published;
+        let len = self.dice.skewed(0, self.plan.text_bytes) as usize;
+        let declaration = self.streams.declaration(stream);
+        let is_binary = declaration.is_some_and(|one| one.binary);
+        if is_binary && !self.dice.one_in(8) {
+            let data = format!("{number}:{}", "x".repeat(len));
+            self.streams.publishes(stream, number, json!(data));
+            let mut message = vec![stream.len() as u8];
+            message.extend_from_slice(stream.as_bytes());
+            message.extend_from_slice(data.as_bytes());
+            self.trace(|| format!("c{} ({}) -> {data} to {stream}", client.index, client.user));
+            self.sends_frame(client, Message::Binary(&message));
+            return;
+        }
+        let kind = *self.dice.pick(&["a", "b", "c"]);
+        let mut data = json!({"n": number, "kind": kind, "value": self.dice.range(0, 9)});
+        if len > 0 {
+            data["pad"] = json!("y".repeat(len));
+        }
+        let mut is_sound = declaration.is_some() && !is_binary;
+        if stream == "log" && self.dice.one_in(12) {
+            data["n"] = json!(number.to_string());
+            is_sound = false;
+        }
+        self.streams.publishes(stream, number, data.clone());
+        let payload = json!({"stream": stream, "data": data});
+        self.asks(client, "publish", payload, What::Publish { number, is_sound }, "");
+    }
+
+    pub(crate) fn acks_stream(&mut self, client: &mut Client) {
+        let watched: Vec<(&String, u64)> =
+            client.session.watches.iter().map(|(stream, watch)| (stream, watch.last)).collect();
+        if watched.is_empty() {
+            return;
+        }
+        let (stream, last) = *self.dice.pick(&watched);
+        let payload = json!({"stream": stream, "seq": last});
+        self.asks(client, "stream:ack", payload, What::Plain, "");
+    }
+
+    pub(crate) fn hears_event(&mut self, client: &mut Client, payload: &Value) {
+        let (stream, seq) = (payload["stream"].as_str(), payload["seq"].as_u64());
+        let (stream, seq) = (stream.expect("a stream"), seq.expect("a seq"));
+        let place = (payload["prev"].as_u64(), payload["ts"].as_i64());
+        assert!(place.0.is_some() && place.1.is_some(), "no place: {payload}");
+        let watches = &mut client.session.watches;
+        self.streams.event(watches, (stream, seq), place, &payload["data"], self.now);
+        if let Some(position) = client.wanted.get_mut(stream) {
+            position.last = seq;
+        }
+    }
+
+    /// An event of bytes: a byte n, n bytes of the stream's name, eight of `seq`, the data.
+    pub(crate) fn hears_bytes(&mut self, client: &mut Client, bytes: &[u8]) {
+        self.coverage.count("events of bytes");
+        let (len, rest) = bytes.split_first().expect("a length");
+        let (name, rest) = rest.split_at(usize::from(*len));
+        let (seq, data) = rest.split_first_chunk().expect("a number");
+        let (stream, seq) = (std::str::from_utf8(name).expect("a name"), u64::from_be_bytes(*seq));
+        let data = json!(std::str::from_utf8(data).expect("it was published as text"));
+        self.trace(|| format!("c{} ({}) <- {stream} {seq} {data}", client.index, client.user));
+        let watches = &mut client.session.watches;
+        self.streams.event(watches, (stream, seq), (None, None), &data, self.now);
+        if let Some(position) = client.wanted.get_mut(stream) {
+            position.last = seq;
+        }
+    }
+
+    /// Nothing is on its way any more: the newest of each stream has come to who watches it.
+    pub(crate) fn streams_are_drained(&mut self) {
+        let behaving = self.clients.iter().filter(|client| !client.is_rogue);
+        self.streams.is_drained(behaving.flat_map(|client| client.session.watches.values()));
+    }
+}
