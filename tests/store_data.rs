@@ -8,7 +8,9 @@ mod model_store;
 
 use any_record::{aimed, any_record};
 use model_store::ModelStore;
-use parlor::base::{Body, Outcome, Record, Revocation, RoomId, Snapshot, Timestamp, UserId};
+use parlor::base::{
+    Body, Data, Outcome, Record, Revocation, RoomId, Snapshot, StreamId, Timestamp, UserId,
+};
 use parlor::store::data::{self, DataError, Fault};
 use parlor::store::{LockError, OpenError, Place, Store};
 use proptest::prelude::*;
@@ -177,11 +179,24 @@ fn small(directory: &Path) {
             Record::Revoke(Revocation::User(user("eve"), Timestamp(70))),
             // An earlier time takes nothing back.
             Record::Revoke(Revocation::User(user("eve"), Timestamp(60))),
+            event("journal", Data::Json("[1.50]".into())),
+            event("journal", Data::Binary([0, 255].into())),
         ],
     );
     for outcome in outcomes {
         assert!(!matches!(outcome, Outcome::NotMember | Outcome::Forbidden), "{outcome:?}");
     }
+}
+
+fn event(stream: &str, data: Data) -> Record {
+    let stream = StreamId::parse(stream).unwrap();
+    Record::Event { stream, epoch: "life".into(), data, keep: 10 }
+}
+
+/// Lines of [`small`] with another epoch, which is one of its streams, too.
+fn with_epoch(lines: &str, epoch: &str) -> String {
+    let new = format!(r#""epoch":"{epoch}""#);
+    lines.replace(r#""epoch":"epoch""#, &new).replace(r#""epoch":"life""#, &new)
 }
 
 fn shell(file: &Path, sql: &str) {
@@ -204,6 +219,9 @@ fn an_export_has_a_line_for_each_thing() {
     assert_eq!(lines[2], r#"{"revocation":{"kind":"token","key":"t-1","before":0}}"#);
     assert_eq!(lines[3], r#"{"revocation":{"kind":"user","key":"eve","before":70}}"#);
     for line in [
+        r#"{"stream":{"stream":"journal","epoch":"life","head":2,"ts":20,"first":1}}"#,
+        r#"{"event":{"stream":"journal","seq":1,"ts":19,"data":"[1.50]"}}"#,
+        r#"{"event":{"stream":"journal","seq":2,"ts":20,"bytes":"AP8="}}"#,
         r#"{"room":{"room":"tea","title":"","open":true,"ended":false,"owner":"ada","head":10,"messages":3,"ts":10,"first":1,"first_ts":1,"first_messages":0}}"#,
         r#"{"member":{"room":"tea","user":"bob","joined":2,"read":6,"read_messages":3,"deleted_unread":0,"delivered":2,"has_written":true,"own":true}}"#,
         r#"{"invite":{"room":"tea","user":"dee","by":"ada"}}"#,
@@ -214,7 +232,7 @@ fn an_export_has_a_line_for_each_thing() {
     ] {
         assert!(lines.contains(&line), "{line} is not in\n{lines:#?}");
     }
-    let end = r#"{"end":{"users":1,"revocations":2,"rooms":2,"members":4,"invites":1,"bans":1,"entries":11}}"#;
+    let end = r#"{"end":{"users":1,"revocations":2,"streams":1,"events":2,"rooms":2,"members":4,"invites":1,"bans":1,"entries":11}}"#;
     assert_eq!(lines.last(), Some(&end));
 }
 
@@ -465,11 +483,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "line 2: the first line",
     ),
     ("{\"store\":{\"format\":1,\"epoch\":\"epoch\"}}\n", "", "line 1: the first line"),
-    (r#""title":"""#, r#""titel":"""#, "line 5: unknown field `titel`"),
+    (r#""title":"""#, r#""titel":"""#, "line 8: unknown field `titel`"),
     (
         r#"{"member":{"room":"tea""#,
         r#"{"member":{"room":"coffee""#,
-        "line 6: its room has not come yet",
+        "line 9: its room has not come yet",
     ),
     (
         r#"{"user":{"id":"ada","name":"Ada"}}"#,
@@ -482,14 +500,22 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "line 4: UNIQUE constraint failed",
     ),
     (r#""key":"t-1","before":0"#, r#""key":"t-1""#, "line 3: missing field `before`"),
-    (r#""revocations":2,"#, "", "line 24: missing field `revocations`"),
-    (r#""revocations":2,"#, r#""revocations":3,"#, "line 24: Counts"),
-    (r#""entries":11"#, r#""entries":12"#, "line 24: Counts"),
-    (r#""kind":"left""#, r#""kind":"gone""#, "line 19: CHECK constraint failed"),
-    (r#""cid":"c2""#, r#""cid":"c1""#, "line 13: UNIQUE constraint failed"),
-    (r#""seq":2,"#, r#""seq":1,"#, "line 11: UNIQUE constraint failed"),
-    (r#""digest":""#, r#""digest":"0"#, "line 12: a digest has 16 hexadecimal digits"),
-    ("}}\n{\"end\"", "}}\n{\"and\"", "line 24: unknown variant"),
+    (r#""revocations":2,"#, "", "line 27: missing field `revocations`"),
+    (r#""revocations":2,"#, r#""revocations":3,"#, "line 27: Counts"),
+    (r#""entries":11"#, r#""entries":12"#, "line 27: Counts"),
+    (r#""kind":"left""#, r#""kind":"gone""#, "line 22: CHECK constraint failed"),
+    (r#""cid":"c2""#, r#""cid":"c1""#, "line 16: UNIQUE constraint failed"),
+    (r#""seq":2,"ts":2,"#, r#""seq":1,"ts":2,"#, "line 14: UNIQUE constraint failed"),
+    (r#""digest":""#, r#""digest":"0"#, "line 15: a digest has 16 hexadecimal digits"),
+    ("}}\n{\"end\"", "}}\n{\"and\"", "line 27: unknown variant"),
+    (
+        r#"{"event":{"stream":"journal","seq":1"#,
+        r#"{"event":{"stream":"diary","seq":1"#,
+        "line 6: its stream has not come yet",
+    ),
+    (r#""bytes":"AP8=""#, r#""bytes":"AP8""#, "line 7: its bytes are not Base64"),
+    (r#","bytes":"AP8=""#, "", "line 7: an event has data, or bytes"),
+    (r#""streams":1,"#, r#""streams":2,"#, "line 27: Counts"),
 ];
 
 #[test]
@@ -536,14 +562,14 @@ fn lines_that_are_none_of_an_export_leave_nothing_behind() {
         assert!(error.to_string().starts_with(said), "{wrong}: {error}");
         assert!(!target.exists(), "{wrong}: something is left behind");
     }
-    // Cut anywhere, it is not taken for the whole.
-    for len in (0..lines.len()).step_by(7) {
+    // Cut anywhere, it is not taken for the whole; without the last line's end all of it is there.
+    for len in (0..lines.len() - 1).step_by(7) {
         import(&lines[..len], &target, None).unwrap_err();
         assert!(!target.exists(), "{len} bytes: something is left behind");
     }
     let more = format!("{lines}{{}}\n");
     let error = import(&more, &target, None).unwrap_err();
-    assert_eq!(error.to_string(), "line 24: something comes behind the last line");
+    assert_eq!(error.to_string(), "line 27: something comes behind the last line");
 }
 
 #[test]
@@ -559,7 +585,7 @@ fn an_import_needs_an_empty_place_and_gets_the_epoch_that_it_is_told() {
     import("", &other, None).unwrap_err();
     assert!(other.exists(), "it was there before");
     import(&lines, &other, Some("another")).unwrap();
-    assert_eq!(exported(&other), lines.replace(r#""epoch":"epoch""#, r#""epoch":"another""#));
+    assert_eq!(exported(&other), with_epoch(&lines, "another"));
     assert_eq!(open(&other).1.epoch, "another");
     let mode = other.join("parlor.db").metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -611,6 +637,15 @@ fn a_row_that_is_not_what_was_written_is_told_and_not_handed_on() {
             "DELETE FROM meta WHERE key = 'revocations'",
             "the revocations cannot be read: there is no revocations",
         ),
+        ("UPDATE streams SET head = 3", "the row of stream journal is not what was written"),
+        (
+            "UPDATE events SET ts = 7 WHERE seq = 1",
+            "event 1 of stream journal is not what was written",
+        ),
+        ("DELETE FROM events WHERE seq = 1", "stream journal goes on with 2, and not 1"),
+        ("DELETE FROM events WHERE seq = 2", "stream journal ends with 1, and should with 2"),
+        ("DELETE FROM streams", "there are 0 streams, and there should be 1"),
+        ("DELETE FROM streams", "events: 2 rows are of no stream"),
         ("DELETE FROM entries WHERE seq = 7", "tea: entry 7 is not there"),
         ("DELETE FROM entries WHERE seq > 7", "tea: entries 8 to 10 are not there"),
         ("DELETE FROM rooms WHERE name = 'tea'", "members: 2 rows are of no room"),
@@ -688,7 +723,7 @@ fn a_backup_is_made_while_a_server_writes_and_is_brought_back_with_a_new_epoch()
     drop(store);
     let later = exported(&data);
     let done = persistently(|| data::restore(&backup, &data, "second")).unwrap();
-    assert_eq!(exported(&data), before.replace(r#""epoch":"epoch""#, r#""epoch":"second""#));
+    assert_eq!(exported(&data), with_epoch(&before, "second"));
     let old = done.old.unwrap();
     assert_eq!(exported(&old), later, "nothing is thrown away");
     assert_eq!(open(&data).1.epoch, "second");
@@ -741,7 +776,7 @@ fn repair_changes_nothing_but_the_epoch_of_what_is_sound() {
     small(folder.path());
     let (lost, lines) = repaired("SELECT 1");
     assert_eq!(lost, [""; 0]);
-    assert_eq!(lines, exported(folder.path()).replace(r#""epoch":"epoch""#, r#""epoch":"second""#));
+    assert_eq!(lines, with_epoch(&exported(folder.path()), "second"));
 }
 
 #[test]
@@ -837,4 +872,24 @@ fn repair_keeps_revocations_and_says_which_are_lost() {
     let (lost, lines) = repaired("UPDATE meta SET value = 'x' WHERE key = 'revocations'");
     assert_eq!(lost, [""; 0]);
     assert!(lines.contains(of_user) && lines.contains(of_token), "{lines}");
+}
+
+#[test]
+fn repair_keeps_the_newest_sound_events_of_a_stream_and_says_how_many() {
+    let stream = |first: u64, head: u64| {
+        format!(
+            r#"{{"stream":{{"stream":"journal","epoch":"second","head":{head},"ts":20,"first":{first}}}}}"#
+        )
+    };
+    let (lost, lines) = repaired("UPDATE events SET ts = 7 WHERE seq = 1");
+    assert_eq!(lost, ["of 2 events of stream journal the newest 1 are kept"]);
+    assert!(lines.contains(&stream(2, 2)) && !lines.contains("[1.50]"), "{lines}");
+    let (lost, lines) = repaired("DELETE FROM events WHERE seq = 2");
+    assert_eq!(lost, ["of 2 events of stream journal the newest 1 are kept"]);
+    assert!(lines.contains(&stream(1, 1)) && lines.contains("[1.50]"), "{lines}");
+    let (lost, lines) = repaired("UPDATE streams SET head = 7");
+    assert_eq!(lost, ["stream journal is lost"]);
+    assert!(!lines.contains("journal"), "{lines}");
+    let (lost, _) = repaired("DELETE FROM events; DELETE FROM streams");
+    assert_eq!(lost, ["some streams are lost"]);
 }

@@ -2,7 +2,8 @@
 //! change in order, with gaps only where they are declared.
 
 use parlor::base::{
-    Chance, ConnId, Data, Limits, Moment, Snapshot as Stored, StreamId, Timestamp, Tree,
+    Chance, ConnId, Data, Limits, Moment, Outcome, Record, Snapshot as Stored, StreamId,
+    StreamState, Timestamp, Tree,
 };
 use parlor::hub::streams::{
     Ask, Compare, Condition, Declaration, Filter, Form, Keep, Pattern, Publisher, Snapshot,
@@ -430,4 +431,147 @@ fn what_is_watched_goes_on_when_more_is_asked_for_than_there_is_room_for() {
     assert_eq!(answers, [Err(RefusalCode::Quota)]);
     world.publish("log", 7);
     assert!(world.watchers[&(0, "log")].seen.contains(&1), "the log is not watched any more");
+}
+
+/// A hub with a durable log, and what it has handed over.
+struct Durable {
+    hub: Hub,
+    effects: Effects,
+}
+
+impl Durable {
+    fn begin(streams: Vec<StreamState>) -> Durable {
+        let stored = Stored { streams, ..Stored::default() };
+        Durable { hub: Hub::new(Durable::declared(true), stored, 7), effects: Effects::default() }
+    }
+
+    fn declared(is_durable: bool) -> Settings {
+        let limits = Limits::default();
+        let mut declaration = Declaration::new(Pattern::parse("journal").unwrap());
+        (declaration.keep, declaration.publish) = (Keep::Log(3), true);
+        declaration.durable = is_durable;
+        let settings = StreamSettings::new(vec![Rc::new(declaration)], read, &limits);
+        Settings::from(&limits).streams(settings)
+    }
+
+    fn redeclare(&mut self, is_durable: bool) {
+        self.hub.reconfigure(Durable::declared(is_durable));
+        self.give(Input::Redeclared);
+    }
+
+    /// What comes of an input: texts, as there are answers and events of several kinds.
+    fn give(&mut self, input: Input) -> Vec<String> {
+        let now = Now { moment: Moment::from_millis(9), timestamp: Timestamp(9) };
+        self.effects.clear();
+        self.hub.handle(now, input, &mut self.effects);
+        let told = self.effects.list.iter().filter_map(|effect| match effect {
+            Effect::Answer { answer: Ok(Answer::Published { seq, .. }), .. } => {
+                Some(format!("published {seq}"))
+            }
+            Effect::Answer { answer: Ok(Answer::Subscribed(streams)), .. } => {
+                let one = &streams[0];
+                Some(format!("from {} of {}, {:?}", one.seq, one.epoch, one.replayed))
+            }
+            Effect::Answer { answer: Err(refusal), .. } => Some(format!("{:?}", refusal.code)),
+            Effect::Deliver { notice: Notice::Event { event, prev, .. }, .. } => {
+                Some(format!("event {} after {prev}: {}", event.seq, number(&event.data)))
+            }
+            Effect::Deliver { notice: Notice::Unsubscribed { .. }, .. } => {
+                Some("unsubscribed".to_owned())
+            }
+            Effect::Persist { record: Record::Event { epoch, keep, .. }, .. } => {
+                Some(format!("store in {epoch}, keep {keep}"))
+            }
+            _ => None,
+        });
+        told.collect()
+    }
+
+    fn publish(&mut self, data: i64) -> Vec<String> {
+        self.give(Input::Publish {
+            origin: Origin::Call(1),
+            publisher: Publisher::Client(World::rights()),
+            stream: stream("journal"),
+            data: Data::Json(data.to_string().into()),
+        })
+    }
+
+    fn subscribe(&mut self, since: Option<u64>, epoch: Option<&str>) -> Vec<String> {
+        let (stream, epoch) = (stream("journal"), epoch.map(Into::into));
+        self.give(Input::Subscribe {
+            by: (World::conn(0), Some("1".into())),
+            rights: World::rights(),
+            form: Form::Envelope,
+            asks: vec![Ask { stream, filter: None, max_rate: None, since, epoch }],
+        })
+    }
+
+    /// Tickets go up from 1.
+    fn stored(&mut self, ticket: u64, seq: u64) -> Vec<String> {
+        let outcome = Outcome::Event { epoch: "life".into(), seq, ts: Timestamp(9) };
+        self.give(Input::Outcome { ticket, outcome })
+    }
+}
+
+/// What a store has of the log.
+fn journal(head: u64, events: &[i64]) -> StreamState {
+    let first = head + 1 - events.len() as u64;
+    let event = |(seq, data): (u64, &i64)| {
+        let data = Data::Json(data.to_string().into());
+        parlor::base::Event { seq, ts: Timestamp(5), data }
+    };
+    StreamState {
+        stream: stream("journal"),
+        epoch: "life".into(),
+        head,
+        ts: Timestamp(5),
+        events: (first..).zip(events).map(event).collect(),
+    }
+}
+
+#[test]
+fn an_event_of_a_durable_stream_is_told_and_answered_when_it_is_stored() {
+    let mut world = Durable::begin(vec![journal(4, &[40])]);
+    assert_eq!(world.subscribe(None, None), ["from 4 of life, None"]);
+    assert_eq!(world.publish(50), ["store in life, keep 3"]);
+    assert_eq!(world.publish(60), ["store in life, keep 3"]);
+    assert_eq!(world.publish(70), ["store in life, keep 3"]);
+    assert_eq!(world.stored(1, 5), ["event 5 after 4: 50", "published 5"]);
+    let unavailable = Input::Outcome { ticket: 2, outcome: Outcome::Unavailable };
+    assert_eq!(world.give(unavailable), ["Unavailable"]);
+    assert_eq!(world.stored(3, 6), ["event 6 after 5: 70", "published 6"]);
+}
+
+#[test]
+fn since_goes_on_behind_what_was_stored_in_an_earlier_life_of_the_server() {
+    let mut world = Durable::begin(vec![journal(4, &[20, 30, 40])]);
+    let told = world.subscribe(Some(2), Some("life"));
+    assert_eq!(told, ["from 4 of life, Some(true)", "event 3 after 2: 30", "event 4 after 3: 40"]);
+    assert_eq!(world.subscribe(Some(2), Some("other"))[0], "from 4 of life, Some(false)");
+    assert_eq!(world.subscribe(Some(0), Some("life"))[0], "from 4 of life, Some(false)");
+}
+
+#[test]
+fn what_is_under_way_when_a_stream_is_declared_anew_uses_its_number_and_no_other() {
+    let mut world = Durable::begin(vec![journal(4, &[40])]);
+    world.subscribe(None, None);
+    world.publish(50);
+    world.publish(60);
+    world.redeclare(false);
+    // It is another stream by now, in memory, with another life and numbers of its own.
+    assert_eq!(world.publish(1), ["published 1"]);
+    assert_eq!(world.stored(1, 5), ["published 5"]);
+    world.redeclare(true);
+    assert_eq!(world.subscribe(None, None), ["from 5 of life, None"]);
+    assert_eq!(world.stored(2, 6), ["event 6 after 0: 60", "published 6"]);
+    assert_eq!(world.publish(70), ["store in life, keep 3"]);
+}
+
+#[test]
+fn the_first_event_of_a_durable_stream_that_is_declared_no_more_leaves_its_life_to_the_next() {
+    let mut world = Durable::begin(Vec::new());
+    let first = world.publish(10);
+    world.redeclare(false);
+    world.redeclare(true);
+    assert_eq!(world.publish(20), first, "both are for one life");
 }

@@ -35,7 +35,9 @@ pub use moment::{Moment, Timestamp};
 pub use names::{NameError, RoomId, StreamId, UserId};
 pub use outbox::{Class, Outbox, Priority, Refused};
 pub use per_minute::PerMinute;
-pub use record::{Invite, MemberState, Outcome, Query, Record, Revocation, RoomState, Snapshot};
+pub use record::{
+    Invite, MemberState, Outcome, Query, Record, Revocation, RoomState, Snapshot, StreamState,
+};
 pub use seeded_hash::SeededHash;
 pub use tree::Tree;
 pub use user_limits::{UserLimit, UserLimits};

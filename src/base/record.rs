@@ -1,7 +1,7 @@
 //! What is asked of a store, and what it answers: the language between the hub, which decides, and
 //! the store, which remembers, who do not know each other.
 
-use crate::base::{Body, Entry, RoomId, Timestamp, UserId};
+use crate::base::{Body, Data, Entry, Event, RoomId, StreamId, Timestamp, UserId};
 use std::sync::Arc;
 
 /// A change to remember. The store numbers its entries, within the transaction that commits it.
@@ -167,6 +167,18 @@ pub enum Record {
     },
     /// Tokens are good no more, although their time is not over.
     Revoke(Revocation),
+    /// The next event of a durable stream. Those that are more than `keep` are not kept any more,
+    /// and go some at a time.
+    Event {
+        /// The stream.
+        stream: StreamId,
+        /// Its life, if it comes into being by this.
+        epoch: Arc<str>,
+        /// What.
+        data: Data,
+        /// How many of the newest are kept, this one included; at least 1.
+        keep: u64,
+    },
     /// The oldest entries of a room are not kept any more: some at a time
     /// ([`TRIM_ENTRIES_MAX`](super::limits::TRIM_ENTRIES_MAX)).
     Trim {
@@ -191,6 +203,7 @@ impl Record {
                     body.text.len() + body.data.as_ref().map_or(0, |data| data.len())
                 }
                 Record::Edit { text, .. } => text.len(),
+                Record::Event { data, .. } => data.len(),
                 Record::React { emoji, .. } => emoji.len(),
                 Record::Create { members, .. } => members.len() * NAME,
                 Record::Delivered { marks, .. } => marks.len() * NAME,
@@ -285,6 +298,15 @@ pub enum Outcome {
     },
     /// It is remembered.
     Done,
+    /// The event is in the stream's log.
+    Event {
+        /// The stream's life.
+        epoch: Arc<str>,
+        /// Its number.
+        seq: u64,
+        /// When it was committed; never falls within a stream.
+        ts: Timestamp,
+    },
     /// What is left of a room's log.
     Trimmed {
         /// The `seq` of the oldest entry that is there; one more than the head if there is none.
@@ -413,4 +435,21 @@ pub struct Snapshot {
     pub bans: Vec<(RoomId, UserId)>,
     /// Tokens that are good no more.
     pub revocations: Vec<Revocation>,
+    /// All durable streams, also those that are declared no more.
+    pub streams: Vec<StreamState>,
+}
+
+/// A durable stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamState {
+    /// Its name.
+    pub stream: StreamId,
+    /// Names its life: it changes only when its log was really lost or cut.
+    pub epoch: Arc<str>,
+    /// The `seq` of its newest event; 0 with none.
+    pub head: u64,
+    /// When that was committed.
+    pub ts: Timestamp,
+    /// The newest of its events, up to `head`, oldest first: as many as were asked for.
+    pub events: Vec<Event>,
 }

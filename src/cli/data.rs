@@ -214,6 +214,8 @@ impl Printer {
                 writer.number("rooms", done.rooms);
                 writer.number("members", done.members);
                 writer.number("entries", done.entries);
+                writer.number("streams", done.streams);
+                writer.number("events", done.events);
                 writer.number("faults", done.faults);
             });
         });
@@ -222,21 +224,29 @@ impl Printer {
 }
 
 fn summary(done: &Checked) -> String {
-    let Checked { epoch, rooms, members, entries, faults } = done;
+    let Checked { epoch, rooms, members, entries, streams, events, faults } = done;
     let found = match faults {
         0 => "sound".to_owned(),
         1 => "1 fault".to_owned(),
         faults => format!("{faults} faults"),
     };
-    format!("{rooms} rooms, {members} members, {entries} entries, epoch {epoch}: {found}")
+    let streams = of_streams(*streams, *events);
+    format!("{rooms} rooms, {members} members, {entries} entries{streams}, epoch {epoch}: {found}")
 }
 
 fn contents(counts: &Counts) -> String {
-    let Counts { users, revocations, rooms, members, invites, bans, entries } = counts;
+    let Counts { users, revocations, streams, events, rooms, members, invites, bans, entries } =
+        counts;
+    let streams = of_streams(*streams, *events);
     format!(
         "{rooms} rooms, {members} members, {entries} entries, {invites} invitations, {bans} bans, \
-         {users} names, {revocations} revocations"
+         {users} names, {revocations} revocations{streams}"
     )
+}
+
+/// Durable streams, if there are any.
+fn of_streams(streams: u64, events: u64) -> String {
+    if streams == 0 { String::new() } else { format!(", {streams} streams, {events} events") }
 }
 
 fn tell_of_old(old: Option<&Path>) {

@@ -147,10 +147,7 @@ impl Hub {
                 self.write_came(now, asker.conn, effects);
             }
             Pending::End { origin, room, by } => {
-                let conn = match &origin {
-                    Origin::Conn(conn, _) => Some(*conn),
-                    Origin::Call(_) => None,
-                };
+                let conn = origin.conn();
                 let answer = self.ended(room, by, &outcome, effects);
                 effects.push(Effect::Answer { origin, answer });
                 self.write_came(now, conn, effects);
@@ -166,15 +163,15 @@ impl Hub {
                 self.write_came(now, asker.conn, effects);
             }
             Pending::Revoke { origin, revocation } => {
-                let conn = match &origin {
-                    Origin::Conn(conn, _) => Some(*conn),
-                    Origin::Call(_) => None,
-                };
+                let conn = origin.conn();
                 effects.push(match outcome {
                     Outcome::Done => Effect::Revoked { origin, revocation },
                     other => Effect::Answer { origin, answer: Err(refusal(&other)) },
                 });
                 self.write_came(now, conn, effects);
+            }
+            Pending::Publish { origin, stream, data } => {
+                self.event_stored(now, origin, &stream, data, &outcome, effects);
             }
             Pending::Trim { room } => self.trimmed(now, room, &outcome, effects),
             Pending::Read { origin, room, user } => {
@@ -295,7 +292,7 @@ impl Hub {
         }
     }
 
-    fn write_came(&mut self, now: Now, conn: Option<ConnId>, effects: &mut Effects) {
+    pub(super) fn write_came(&mut self, now: Now, conn: Option<ConnId>, effects: &mut Effects) {
         let Some(conn) = conn else { return };
         if let Some(connection) = self.connection_mut(conn) {
             connection.writes = connection.writes.saturating_sub(1);
@@ -312,10 +309,7 @@ impl Hub {
     }
 
     pub(super) fn asker(&self, user: UserId, origin: Origin) -> Asker {
-        let conn = match &origin {
-            Origin::Conn(conn, _) => Some(*conn),
-            Origin::Call(_) => None,
-        };
+        let conn = origin.conn();
         Asker { user, conn, origin, is_admin: false, is_program: false }
     }
 }
@@ -353,6 +347,7 @@ pub(super) fn refusal(outcome: &Outcome) -> Refusal {
         | Outcome::Room { .. }
         | Outcome::Read { .. }
         | Outcome::Done
+        | Outcome::Event { .. }
         | Outcome::Trimmed { .. }
         | Outcome::Page(_)
         | Outcome::Positions(_) => {

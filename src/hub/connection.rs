@@ -204,7 +204,7 @@ impl Hub {
         self.settle_hold(conn, effects);
     }
 
-    fn settle_hold(&mut self, conn: ConnId, effects: &mut Effects) {
+    pub(super) fn settle_hold(&mut self, conn: ConnId, effects: &mut Effects) {
         let Some(connection) = self.connection_mut(conn) else { return };
         let holds = connection.deferred.is_some()
             || connection.writes >= REQUESTS_IN_FLIGHT_MAX

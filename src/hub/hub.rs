@@ -16,8 +16,8 @@ use super::streams::{StreamSettings, Streams};
 use super::user::{User, UserIx};
 use crate::base::limits::ROOMS_MADE_A_DAY;
 use crate::base::{
-    Chance, ConnId, Limits, MemberState, Revocation, RoomId, SeededHash, Snapshot, Timestamp,
-    UserId,
+    Chance, ConnId, Data, Limits, MemberState, Revocation, RoomId, SeededHash, Snapshot, StreamId,
+    Timestamp, UserId,
 };
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap};
@@ -127,6 +127,8 @@ pub(super) enum Pending {
     Delivered { origin: Origin, user: UserId, marks: Vec<(RoomId, u64)> },
     /// Tokens that are good no more.
     Revoke { origin: Origin, revocation: Revocation },
+    /// An event of a durable stream.
+    Publish { origin: Origin, stream: StreamId, data: Data },
     /// Entries that are not kept any more.
     Trim { room: RoomIx },
     /// A read mark.
@@ -227,7 +229,7 @@ impl Hub {
         let mut chance = Chance::new(seed);
         let hash = SeededHash::new(chance.next_u64());
         let rooms_a_day = settings.rooms_a_day();
-        let streams = Streams::new(settings.streams.clone(), chance.next_u64());
+        let streams = Streams::new(settings.streams.clone(), snapshot.streams, chance.next_u64());
         let mut hub = Hub {
             settings,
             epoch: snapshot.epoch.into(),
@@ -336,7 +338,7 @@ impl Hub {
                 self.streams.look(origin, &rights, query, effects);
             }
             Input::Publish { origin, publisher, stream, data } => {
-                self.streams.publish(now, origin, &publisher, &stream, data, effects);
+                self.publish(now, origin, &publisher, stream, data, effects);
             }
             Input::RightsChanged { conn, rights } => {
                 self.streams.rights_changed(now, conn, &rights, effects);

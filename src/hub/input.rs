@@ -28,6 +28,16 @@ pub enum Origin {
     Call(u64),
 }
 
+impl Origin {
+    /// The connection, if it is one.
+    pub(super) const fn conn(&self) -> Option<ConnId> {
+        match self {
+            Origin::Conn(conn, _) => Some(*conn),
+            Origin::Call(_) => None,
+        }
+    }
+}
+
 /// With which rights a call is made that comes on no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rights {

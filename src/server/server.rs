@@ -6,9 +6,9 @@ use super::config::{Config, ConfigError};
 use super::handle::{Handle, Stopper};
 use super::reload::Reloader;
 use super::web::Web;
-use crate::base::Chance;
+use crate::base::{Chance, StreamId};
 use crate::reactor::{Reactor, ReactorConfig};
-use crate::store::{LockError, OpenError, Store};
+use crate::store::{EventsWanted, LockError, OpenError, Store};
 use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -110,8 +110,14 @@ impl Server {
         let clock = reactor.clock();
         let epoch = chance.word(EPOCH_LEN);
         let (wake, elapsed) = (move || wake.wake(), move || clock.elapsed());
-        let opened =
-            Store::open_timed(&config.data, &epoch, wake, elapsed).map_err(ServerError::Store)?;
+        let keep = |stream: &StreamId| config.kept_on_disk(stream);
+        let wanted = EventsWanted {
+            keep: &keep,
+            stream_bytes: config.limits.stream_bytes as usize,
+            all_bytes: config.limits.all_streams_bytes,
+        };
+        let opened = Store::open_timed(&config.data, &epoch, &wanted, wake, elapsed);
+        let opened = opened.map_err(ServerError::Store)?;
         let (wake, started) = (reactor.wake(), reactor.io().now());
         // Once at the beginning, see `Chat::woken`.
         wake.wake();

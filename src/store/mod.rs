@@ -5,6 +5,7 @@
 
 mod backend;
 pub mod data;
+mod events;
 mod lock;
 mod marks;
 mod messages;
@@ -22,6 +23,7 @@ mod worker;
 mod write;
 
 pub use backend::Backend;
+pub use events::EventsWanted;
 pub use lock::LockError;
 pub use store::{NotTaken, OpenError, Place, Store};
 

@@ -1,5 +1,6 @@
 //! What is read: pages of logs, and at the start all but the logs.
 
+use super::events::{EventsWanted, streams};
 use super::revocations::{columns, revocations};
 use super::rows::{
     EntryRow, RoomRow, check, damaged, entry, entry_columns, find_live_room, member, meta, parsed,
@@ -157,8 +158,9 @@ fn many_reactions(db: &Connection, room: i64, target: u64) -> Result<Reactions> 
     Ok(found.into_iter().map(|(_, emoji, users)| (emoji, users)).collect())
 }
 
-/// Reads all but the logs; of these it sees that their newest entries are there.
-pub(super) fn snapshot(db: &Connection) -> Result<Snapshot> {
+/// Reads all but the logs, and what is wanted of streams; of these it sees that their newest entries
+/// and events are there.
+pub(super) fn snapshot(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Snapshot> {
     let epoch = meta(db, "epoch")?;
     let rooms: Vec<RoomRow> = db
         .prepare(concat!("SELECT ", room_columns!(), " FROM rooms ORDER BY id"))?
@@ -221,8 +223,10 @@ pub(super) fn snapshot(db: &Connection) -> Result<Snapshot> {
     let revocations = revocations(db)?;
     let keys = revocations.iter().map(columns).map(|(kind, key, _)| (kind, key));
     are_all(db, "revocations", keys)?;
+    let streams = streams(db, wanted)?;
+    are_all(db, "streams", streams.iter().map(|state| &state.stream))?;
     let rooms = rooms.into_iter().map(|row| row.state).collect();
-    Ok(Snapshot { epoch, rooms, members, names, invites, bans, revocations })
+    Ok(Snapshot { epoch, rooms, members, names, invites, bans, revocations, streams })
 }
 
 /// Whether a table has as many rows as it should, each once.

@@ -4,12 +4,12 @@ use rusqlite::{Connection, TransactionBehavior};
 
 /// The version of files that this program writes. Files before the first release have a lower one
 /// and are not read.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// Each row has a checksum of its other columns, see `rows`.
 const TABLES: &str = "
-    -- What belongs to the whole: 'epoch' names this store's life; 'rooms', 'users' and
-    -- 'revocations' are how many rows these tables have.
+    -- What belongs to the whole: 'epoch' names this store's life; 'rooms', 'users',
+    -- 'revocations' and 'streams' are how many rows these tables have.
     CREATE TABLE meta (
         key   TEXT PRIMARY KEY,
         value TEXT NOT NULL,
@@ -116,6 +116,27 @@ const TABLES: &str = "
         PRIMARY KEY (kind, key)
     ) STRICT, WITHOUT ROWID;
 
+    -- Durable streams.
+    CREATE TABLE streams (
+        id    INTEGER PRIMARY KEY,
+        name  TEXT    NOT NULL UNIQUE,
+        epoch TEXT    NOT NULL,  -- names the life of its log
+        head  INTEGER NOT NULL,  -- seq of the newest event
+        ts    INTEGER NOT NULL,  -- of the newest event, ms since 1970
+        first INTEGER NOT NULL,  -- seq of the oldest event that is here
+        sum   INTEGER NOT NULL
+    ) STRICT;
+
+    -- Their events: from streams.first to streams.head, without a hole.
+    CREATE TABLE events (
+        stream INTEGER NOT NULL REFERENCES streams (id),
+        seq    INTEGER NOT NULL,
+        ts     INTEGER NOT NULL,  -- ms since 1970; never falls within a stream
+        data   ANY     NOT NULL,  -- JSON as it came, or bytes
+        sum    INTEGER NOT NULL,
+        PRIMARY KEY (stream, seq)
+    ) STRICT, WITHOUT ROWID;
+
     CREATE TABLE users (
         id   TEXT PRIMARY KEY,
         name TEXT NOT NULL,
@@ -137,7 +158,7 @@ pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Resu
         0 => {
             transaction.execute_batch(TABLES)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
-            let counts = ["rooms", "users", "revocations"].map(|table| (table, "0"));
+            let counts = ["rooms", "users", "revocations", "streams"].map(|table| (table, "0"));
             for row in [("epoch", epoch)].into_iter().chain(counts) {
                 transaction.execute(
                     "INSERT INTO meta (key, value, sum) VALUES (?1, ?2, row_sum('meta', ?1, ?2))",
@@ -158,10 +179,17 @@ const CACHE_KIB: i64 = 8 * 1024;
 /// Pages of 4 KiB in the write-ahead log: 16 MiB, which a start after a crash has to read.
 const LOG_PAGES: u32 = 4_096;
 
-/// Gives a store another epoch.
+/// Gives a store another epoch, and its streams.
 pub(super) fn set_epoch(db: &Connection, epoch: &str) -> rusqlite::Result<()> {
     db.execute(
         "UPDATE meta SET value = ?1, sum = row_sum('meta', key, ?1) WHERE key = 'epoch'",
+        [epoch],
+    )?;
+    // One that is damaged stays damaged.
+    db.execute(
+        "UPDATE streams SET epoch = ?1, \
+         sum = row_sum('streams', id, name, ?1, head, ts, first) \
+         WHERE sum = row_sum('streams', id, name, epoch, head, ts, first)",
         [epoch],
     )?;
     Ok(())

@@ -1,6 +1,7 @@
 //! The reactor's end of the store: commands in, outcomes out, neither ever blocks.
 
 use super::data::FILE_NAME;
+use super::events::EventsWanted;
 use super::lock::{DirectoryLock, LockError};
 use super::whole::{self, Served};
 use super::worker::{Answer, Command, Worker};
@@ -113,6 +114,7 @@ impl From<NotTaken> for Outcome {
 fn begin(
     db: &mut Connection,
     epoch: &str,
+    wanted: &EventsWanted<'_>,
     log_damaged_at: Option<u64>,
 ) -> Result<Snapshot, OpenError> {
     rows::add_row_sum(db)?;
@@ -123,7 +125,7 @@ fn begin(
     };
     let found = match schema::version(db)? {
         0 => None,
-        schema::VERSION => Some(pages::snapshot(db)?),
+        schema::VERSION => Some(pages::snapshot(db, wanted)?),
         other => return Err(wrong_version(other)),
     };
     schema::use_write_ahead_log(db)?;
@@ -138,12 +140,15 @@ fn begin(
                 // What lies behind it is not to be taken for lost once more.
                 db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
                 snapshot.epoch = epoch.to_owned();
+                for stream in &mut snapshot.streams {
+                    stream.epoch = epoch.into();
+                }
             }
             Ok(snapshot)
         }
         None => {
             schema::prepare(db, epoch)?.map_err(wrong_version)?;
-            Ok(pages::snapshot(db)?)
+            Ok(pages::snapshot(db, wanted)?)
         }
     }
 }
@@ -207,10 +212,11 @@ impl Store {
         epoch: &str,
         wake: impl Fn() + Clone + Send + 'static,
     ) -> Result<(Store, Snapshot), OpenError> {
-        Store::open_timed(place, epoch, wake, || Duration::ZERO)
+        Store::open_timed(place, epoch, &EventsWanted::ALL, wake, || Duration::ZERO)
     }
 
-    /// As [`Store::open`], with a clock by which the thread measures how long transactions take:
+    /// As [`Store::open`], which reads all that there is of durable streams, with what of them is wanted
+    /// and a clock by which the thread measures how long transactions take:
     /// how long ago it began.
     ///
     /// # Errors
@@ -218,6 +224,7 @@ impl Store {
     pub fn open_timed(
         place: &Place,
         epoch: &str,
+        wanted: &EventsWanted<'_>,
         wake: impl Fn() + Clone + Send + 'static,
         clock: impl Fn() -> Duration + Send + 'static,
     ) -> Result<(Store, Snapshot), OpenError> {
@@ -235,7 +242,7 @@ impl Store {
                 (db, log_damaged_at, Some(served), Some(lock))
             }
         };
-        let begun = begin(&mut db, epoch, log_damaged_at);
+        let begun = begin(&mut db, epoch, wanted, log_damaged_at);
         let snapshot = begun.map_err(|error| match (place, error) {
             (Place::Directory(directory), OpenError::Database(error))
                 if rows::is_damage(&error) =>
@@ -260,7 +267,9 @@ impl Store {
             drop(told);
             wake();
         };
-        let newest = snapshot.rooms.iter().map(|room| room.ts).max().unwrap_or_default();
+        let of_rooms = snapshot.rooms.iter().map(|room| room.ts);
+        let of_streams = snapshot.streams.iter().map(|stream| stream.ts);
+        let newest = of_rooms.chain(of_streams).max().unwrap_or_default();
         let worker = Worker::new(db, receiver, Box::new(answer), Box::new(clock), newest);
         let farewell = Farewell(wake_at_end);
         let thread = std::thread::Builder::new()

@@ -1,6 +1,7 @@
 //! Records as SQL: rooms and their members. All functions here run within the worker's
 //! transaction.
 
+use super::events;
 use super::marks;
 use super::messages::{self, append};
 use super::revocations;
@@ -82,6 +83,9 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
         Record::Read { room, user, seq } => marks::read(db, room, user, *seq),
         Record::Delivered { user, marks } => marks::delivered(db, user, marks),
         Record::Trim { room, before, older_than } => marks::trim(db, room, *before, *older_than),
+        Record::Event { stream, epoch, data, keep } => {
+            events::append(db, now, stream, epoch, data, *keep)
+        }
         Record::Revoke(revocation) => revocations::revoke(db, revocation),
         Record::Name { user, name } => {
             let known: Option<i64> = db

@@ -3,12 +3,14 @@
 import json
 import signal
 import struct
+import subprocess
 import time
 
 import pytest
 
 import harness
 from harness import BINARY, TEXT, Chat, Raw, frame
+from test_full_disk import small_files
 
 CONFIG = """
 [streams]
@@ -20,6 +22,9 @@ clip = { keep = 3, publish = true, binary = true, max_bytes = 1000 }
 paced = { keep = "latest", publish = true, max_rate = 10, max_rate_ceiling = 20 }
 pose = { keep = "latest", publish = true, members = { x = "number", name = "string" } }
 "sensor:{id}" = { keep = "latest", publish = true, max_bytes = 200 }
+journal = { keep = 20, durable = true, publish = true }
+"setting:{id}" = { keep = "latest", durable = true, publish = true }
+clip_kept = { keep = 3, durable = true, publish = true, binary = true }
 """
 
 
@@ -479,3 +484,131 @@ class TestBounds:
             assert [(seq, prev) for seq, prev, _ in events(eve, 2)] == [(6, 0), (300, 6)]
             pat.request("publish", stream="log", data={"n": 299})
             assert events(eve, 1)[0][:2] == (301, 300)
+
+
+def sound(data):
+    """`parlor data check` finds nothing; gives what it has counted."""
+    done = subprocess.run(
+        [harness.parlor_binary(), "data", "check", "--json", data],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])["summary"]
+
+
+def restarted(servers, server, config=CONFIG):
+    return start(servers, config, data=server.data)
+
+
+class TestDurable:
+    def test_after_a_kill_since_replays_exactly_what_was_missed(self, servers):
+        server = start(servers, CONFIG)
+        with publisher(server) as pat, opened(server, "eve") as eve:
+            epoch = subscribed(eve, "journal")["epoch"]
+            for number in range(1, 31):
+                told = pat.request("publish", stream="journal", data={"n": number})
+                assert told["seq"] == number
+            assert events(eve, 2) == [(1, 0, {"n": 1}), (2, 1, {"n": 2})]
+            pat.request("publish", stream="setting:1", data="red")
+            pat.request("publish", stream="setting:1", data="blue")
+        server.kill()
+        assert sound(server.data)["streams"] == 2
+        server = restarted(servers, server)
+        with publisher(server) as pat, opened(server, "eve") as eve:
+            back = subscribed(eve, "journal", since=12, epoch=epoch)
+            assert (back["seq"], back["epoch"], back["replayed"]) == (30, epoch, True)
+            missed = [(n, n - 1, {"n": n}) for n in range(13, 31)]
+            assert events(eve, 18) == missed
+            assert pat.request("publish", stream="journal", data={"n": 31})["seq"] == 31
+            assert events(eve, 1) == [(31, 30, {"n": 31})]
+            # What is kept no more is not replayed.
+            back = subscribed(eve, "journal", since=9, epoch=epoch)
+            assert back["replayed"] is False
+            assert [one["seq"] for one in back["snapshot"]] == list(range(12, 32))
+            state = subscribed(eve, "setting:1")
+            assert (state["seq"], state["snapshot"]) == (2, "blue")
+
+    def test_what_is_published_while_it_is_killed_is_there_if_it_was_answered(self, servers):
+        server = start(servers, CONFIG)
+        acknowledged = {}
+        for round_ in range(3):
+            with publisher(server) as pat:
+                asked = {
+                    pat.send("publish", stream="journal", data=[round_, number]): [round_, number]
+                    for number in range(200)
+                }
+                # Those behind them are under way when it is killed.
+                for id in list(asked)[: 50 * (round_ + 1)]:
+                    acknowledged[pat.answer(id)["seq"]] = asked[id]
+                server.kill()
+            server = restarted(servers, server)
+        assert len(acknowledged) == 300
+        sound(server.data)
+        with opened(server, "eve") as eve:
+            known = subscribed(eve, "journal")
+            kept = {one["seq"]: one["data"] for one in known["snapshot"]}
+        assert known["seq"] >= max(acknowledged)
+        assert len(kept) == min(20, known["seq"])
+        for seq, data in acknowledged.items():
+            assert kept.get(seq, data) == data
+
+    def test_bytes_and_streams_that_are_declared_no_more_stay(self, servers):
+        server = start(servers, CONFIG)
+        with publisher(server) as pat, opened(server, "eve") as eve:
+            epoch = subscribed(eve, "clip_kept")["epoch"]
+            for number in range(4):
+                pat.socket.send(b"\x09clip_kept" + bytes([0, number]))
+            received = [eve.binary() for _ in range(4)]
+        server.stop()
+        plain = CONFIG.replace("clip_kept = ", "other = ")
+        server = restarted(servers, server, plain)
+        with opened(server, "eve") as eve:
+            assert eve.refused("subscribe", stream="clip_kept") == "no_such_stream"
+            # Declared again, its numbers go on, and what it had is read at the next start.
+            server.config.write_text(CONFIG)
+            server.signal(signal.SIGHUP)
+            deadline = time.monotonic() + harness.PATIENCE
+            while is_refused(eve, "clip_kept"):
+                assert time.monotonic() < deadline, "it is not declared again"
+                time.sleep(0.05)
+            known = subscribed(eve, "clip_kept", since=1, epoch=epoch)
+            assert (known["seq"], known["epoch"], known["replayed"]) == (4, epoch, False)
+        server.stop()
+        server = restarted(servers, server)
+        with opened(server, "eve") as eve:
+            known = subscribed(eve, "clip_kept", since=1, epoch=epoch)
+            assert known["replayed"] is True
+            assert [eve.binary() for _ in range(3)] == received[1:]
+
+    def test_what_cannot_be_stored_is_refused_and_told_to_nobody(self, servers):
+        server = start(servers, CONFIG, preexec=small_files)
+        with publisher(server) as pat, opened(server, "eve") as eve:
+            subscribed(eve, "journal")
+            acknowledged = []
+            for number in range(500):
+                try:
+                    data = [number, "x" * 10_000]
+                    acknowledged.append(pat.request("publish", stream="journal", data=data)["seq"])
+                except harness.Refused as refused:
+                    assert refused.code == "unavailable", refused
+                    break
+            else:
+                pytest.fail("the store never was full")
+            assert acknowledged == list(range(1, number + 1))
+            seen = [seq for seq, _, _ in events(eve, number)]
+            assert seen == acknowledged
+            # What is in memory goes on, and is told next.
+            pat.request("publish", stream="news", data=1)
+            subscribed(eve, "news")
+            pat.request("publish", stream="news", data=2)
+            assert eve.push("event")["stream"] == "news"
+
+
+def is_refused(connection, stream):
+    try:
+        subscribed(connection, stream)
+    except harness.Refused:
+        return True
+    return False

@@ -1,7 +1,9 @@
 //! Any record that a hub could hand to a store, and many that it would not.
 
 use crate::model_store::ModelStore;
-use parlor::base::{Body, EntryKind, Record, Revocation, RoomId, Timestamp, UserId};
+use parlor::base::{
+    Body, Data, EntryKind, Record, Revocation, RoomId, StreamId, Timestamp, UserId,
+};
 use proptest::prelude::*;
 
 fn user(number: u8) -> UserId {
@@ -94,6 +96,17 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
                 true => Revocation::User(user, Timestamp(before)),
                 false => Revocation::Token(jti),
             })
+        }),
+        5 => (0usize..2, any_text(), any::<bool>(), 1u64..40).prop_map(|(stream, data, is_json, keep)| {
+            Record::Event {
+                stream: StreamId::parse(["s", "s:1"][stream]).unwrap(),
+                epoch: format!("epoch-of-{}", data.len()).into(),
+                data: match is_json {
+                    true => Data::Json(format!("[{}]", data.len()).into()),
+                    false => Data::Binary(data.as_bytes().into()),
+                },
+                keep,
+            }
         }),
         1 => (any_room(), 0u64..12, 0i64..60).prop_map(|(room, before, older)| {
             Record::Trim { room, before, older_than: Timestamp(older) }

@@ -397,6 +397,7 @@ impl World {
 
     fn hears(&mut self, client: &mut Client, message: &Rc<Value>, turn: u64) {
         self.coverage.count("messages received");
+        self.streams.now = self.now;
         let payload = &message["payload"];
         let shelf = Rc::clone(&self.shelf);
         let shelf = shelf.borrow();
@@ -448,7 +449,7 @@ impl World {
             }
             "event" => {
                 drop(shelf);
-                self.hears_event(client, payload);
+                self.hears_event(client, payload, turn);
             }
             "notice" => {
                 if payload["code"] == "token_expiring"
@@ -471,7 +472,7 @@ impl World {
                 drop(shelf);
                 self.stands(client, asked.at, "a reply");
                 client.under_way.remove(&id);
-                self.granted(client, &asked, payload);
+                self.granted(client, &asked, payload, turn);
             }
             "error" => {
                 let answered = session.answered(message);
@@ -553,7 +554,7 @@ impl World {
         }
     }
 
-    fn granted(&mut self, client: &mut Client, asked: &Asked, payload: &Value) {
+    fn granted(&mut self, client: &mut Client, asked: &Asked, payload: &Value, turn: u64) {
         match &asked.what {
             What::Send { cid } => {
                 if let Some(place) = client.unsent.iter().position(|one| one.cid == *cid) {
@@ -603,11 +604,13 @@ impl World {
                 self.coverage.count("revocations");
                 self.revoked.entry(jti.clone()).or_insert(self.now);
             }
-            What::Subscribe { asks } => self.subscribed(client, asks, asked.at, payload),
+            What::Subscribe { asks } => self.subscribed(client, asks, (asked.at, turn), payload),
             What::Unsubscribe { streams } => {
                 self.streams.unsubscribed(&mut client.session.watches, streams, payload);
             }
             What::Publish { number, is_sound } => {
+                let stream = payload["stream"].as_str().expect("a stream");
+                self.is_committed(stream, payload["seq"].as_u64().expect("a seq"), turn);
                 let (user, life) = (&client.user, client.session.life);
                 self.streams.granted(user, life, *number, *is_sound, payload);
             }

@@ -22,6 +22,8 @@ impl World {
         self.reads_all();
         self.everybody_goes();
         self.streams.is_whole();
+        let stored = self.shelf.borrow().snapshot().streams;
+        self.streams.is_stored(&stored);
         self.coverage.add_all(&self.streams.coverage);
         let shelf = self.shelf.borrow();
         self.coverage.add("entries", shelf.ledger.entries);

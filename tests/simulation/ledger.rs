@@ -14,6 +14,8 @@ pub(crate) struct Ledger {
     /// How many repeats the server heard of while their author was a member.
     good_repeats: BTreeMap<(String, String, String), u64>,
     pub(crate) entries: u64,
+    /// The turn in which the server heard of each event of a durable stream; none if it has not.
+    events: BTreeMap<String, Vec<Option<u64>>>,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +71,11 @@ impl Ledger {
             assert!(*first > *removed, "what was removed of {room} has come back");
             *removed = first - 1;
         }
+        if let (Record::Event { stream, .. }, Outcome::Event { seq, .. }) = (record, outcome) {
+            let events = self.events.entry(stream.to_string()).or_default();
+            events.push(None);
+            assert_eq!(*seq, events.len() as u64, "the store skips a number of {stream}");
+        }
         for entry in entries_of(outcome) {
             self.entries += 1;
             let room = self.rooms.entry(entry.room.to_string()).or_default();
@@ -113,6 +120,10 @@ impl Ledger {
                 let key = (room.to_string(), from.to_string(), cid.to_string());
                 *self.good_repeats.entry(key).or_insert(0) += 1;
             }
+            (Record::Event { stream, .. }, Outcome::Event { seq, .. }) => {
+                let events = self.events.get_mut(stream.as_str());
+                events.expect("it was committed")[*seq as usize - 1] = Some(turn);
+            }
             _ => {}
         }
         for entry in entries_of(outcome) {
@@ -129,6 +140,9 @@ impl Ledger {
     pub(crate) fn restarted(&mut self, turn: u64) {
         self.leaving.clear();
         self.ending.clear();
+        for heard in self.events.values_mut().flatten() {
+            heard.get_or_insert(turn);
+        }
         for room in self.rooms.values_mut() {
             for at in 0..room.heard.len() {
                 if room.heard[at].is_none() {
@@ -162,6 +176,12 @@ impl Ledger {
     pub(crate) fn heard_at(&self, room: &str, seq: u64) -> Option<u64> {
         let place = usize::try_from(seq.checked_sub(1)?).ok()?;
         *self.rooms.get(room)?.heard.get(place)?
+    }
+
+    /// When the server heard of an event of a durable stream, if it has.
+    pub(crate) fn event_heard_at(&self, stream: &str, seq: u64) -> Option<u64> {
+        let place = usize::try_from(seq.checked_sub(1)?).ok()?;
+        *self.events.get(stream)?.get(place)?
     }
 
     /// Whether something of a room may leave the server for a user in this turn.

@@ -62,6 +62,8 @@ const FAULTS: &[&str] = &[
     "slow readers",
     "splits",
     "store refusals",
+    "durable publishes",
+    "durable streams replayed",
     "events of bytes",
     "snapshots of logs",
     "snapshots of states",

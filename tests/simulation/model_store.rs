@@ -5,8 +5,8 @@
 
 use parlor::base::limits::{REACTION_USERS_MAX, REACTIONS_PER_MESSAGE_MAX, TRIM_ENTRIES_MAX};
 use parlor::base::{
-    Body, Changes, Entry, EntryKind, Invite, MemberState, Outcome, Query, Record, Revocation,
-    RoomId, RoomState, Snapshot, Timestamp, UserId,
+    Body, Changes, Data, Entry, EntryKind, Event, Invite, MemberState, Outcome, Query, Record,
+    Revocation, RoomId, RoomState, Snapshot, StreamId, StreamState, Timestamp, UserId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ pub(crate) struct ModelStore {
     /// In the order in which they came into being.
     rooms: Vec<ModelRoom>,
     names: BTreeMap<UserId, Arc<str>>,
+    streams: BTreeMap<StreamId, StreamState>,
     revoked_tokens: BTreeSet<Arc<str>>,
     revoked_users: BTreeMap<UserId, Timestamp>,
     /// The time of the newest entry of all: the next one's is no earlier.
@@ -185,6 +186,9 @@ impl ModelStore {
                 }
                 Outcome::Done
             }
+            Record::Event { stream, epoch, data, keep } => {
+                self.event(now, stream, epoch, data, *keep)
+            }
             Record::Create { room, title, open, owner, members } => {
                 if self.find(room).is_some() {
                     return Outcome::Conflict;
@@ -255,6 +259,32 @@ impl ModelStore {
                 None => Outcome::NotMember,
             },
         }
+    }
+
+    fn event(
+        &mut self,
+        now: Timestamp,
+        name: &StreamId,
+        epoch: &Arc<str>,
+        data: &Data,
+        keep: u64,
+    ) -> Outcome {
+        let stream = self.streams.entry(name.clone()).or_insert_with(|| StreamState {
+            stream: name.clone(),
+            epoch: Arc::clone(epoch),
+            head: 0,
+            ts: now,
+            events: Vec::new(),
+        });
+        stream.head += 1;
+        stream.ts = stream.ts.max(now);
+        let (seq, ts) = (stream.head, stream.ts);
+        stream.events.push(Event { seq, ts, data: data.clone() });
+        let excess = (stream.events.len() as u64).saturating_sub(keep);
+        if excess > 0 && excess >= keep / 16 {
+            stream.events.drain(..excess.min(TRIM_ENTRIES_MAX) as usize);
+        }
+        Outcome::Event { epoch: Arc::clone(&stream.epoch), seq, ts }
     }
 
     fn message(
@@ -336,7 +366,8 @@ impl ModelStore {
     /// It is read anew: what it knew of time are the entries that it has.
     pub(crate) fn restarted(&mut self) {
         let times = self.rooms.iter().map(|room| room.state.ts);
-        self.newest = times.max().unwrap_or_default();
+        let of_streams = self.streams.values().map(|stream| stream.ts);
+        self.newest = times.chain(of_streams).max().unwrap_or_default();
     }
 
     /// The last entry before a time of each room.
@@ -367,6 +398,7 @@ impl ModelStore {
             }
             snapshot.bans.extend(room.bans.iter().map(|user| (name.clone(), user.clone())));
         }
+        snapshot.streams = self.streams.values().cloned().collect();
         let tokens = self.revoked_tokens.iter().map(|jti| Revocation::Token(Arc::clone(jti)));
         let users = self.revoked_users.iter();
         let users = users.map(|(user, before)| Revocation::User(user.clone(), *before));

@@ -84,7 +84,7 @@ impl Plan {
             presence_window_ms: *dice.pick(&[1, 100, 250]),
             presence_listed_people: *dice.pick(&[2, 500, 500]),
             rooms: *dice.pick(&[5, 1_000]),
-            streams: *dice.pick(&[6, 10_000]),
+            streams: *dice.pick(&[8, 10_000]),
             subscriptions: *dice.pick(&[4, 100]),
             stream_bytes: if are_streams_tight { 300 } else { 1 << 20 },
             all_streams_bytes: if are_streams_tight { 1_500 } else { 1 << 28 },

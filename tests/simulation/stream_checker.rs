@@ -3,6 +3,7 @@
 //! something is missing can only be said at the end, when all that was told to anybody is known.
 
 use super::coverage::Coverage;
+use parlor::base::{Data, StreamState};
 use parlor::hub::streams::{Declaration, Keep};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,6 +104,12 @@ pub(crate) struct StreamChecker {
     facts: BTreeMap<(String, String), BTreeMap<u64, Fact>>,
     /// Of streams that are there as long as the server.
     epochs: BTreeMap<(String, u64), String>,
+    /// Of durable streams that have events: the one in which they are for ever.
+    durable_epochs: BTreeMap<String, String>,
+    /// When which event of a durable stream was known to be there.
+    known: BTreeMap<String, Vec<(u64, u64)>>,
+    /// The time, in ms.
+    pub(crate) now: u64,
     answered: Vec<Answered>,
     over: Vec<Watch>,
     pub(crate) coverage: Coverage,
@@ -144,6 +151,9 @@ impl StreamChecker {
             published: BTreeMap::new(),
             facts: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            durable_epochs: BTreeMap::new(),
+            known: BTreeMap::new(),
+            now: 0,
             answered: Vec::new(),
             over: Vec::new(),
             coverage: Coverage::default(),
@@ -181,9 +191,30 @@ impl StreamChecker {
         self.coverage.count("stream publishes");
         let ts = reply["ts"].as_i64().expect("a time");
         let answered = Answered { stream, life, seq: number(reply, "seq"), number: n, ts };
-        match self.epochs.get(&(answered.stream.clone(), life)).cloned() {
+        if self.is_durable(&answered.stream) {
+            self.coverage.count("durable publishes");
+            self.is_known(&answered.stream, answered.seq);
+        }
+        match self.epoch_of(&answered) {
             Some(epoch) => self.settle(&answered, &epoch),
             None => self.answered.push(answered),
+        }
+    }
+
+    pub(crate) fn is_durable(&self, stream: &str) -> bool {
+        self.declaration(stream).is_some_and(|one| one.durable)
+    }
+
+    fn epoch_of(&self, answered: &Answered) -> Option<String> {
+        let of_life = self.epochs.get(&(answered.stream.clone(), answered.life));
+        of_life.or_else(|| self.durable_epochs.get(&answered.stream)).cloned()
+    }
+
+    /// An event of a durable stream is there, and stays.
+    fn is_known(&mut self, stream: &str, seq: u64) {
+        let known = self.known.entry(stream.to_owned()).or_default();
+        if known.last().is_none_or(|(_, last)| seq > *last) {
+            known.push((self.now, seq));
         }
     }
 
@@ -198,6 +229,11 @@ impl StreamChecker {
         assert_eq!(published.stream, stream, "{n} was published to another stream");
         assert!(!published.is_refused, "{stream} {seq} was refused, and is told");
         let place = (epoch.to_owned(), seq);
+        if self.declarations.iter().any(|one| one.durable && one.pattern.fits(stream)) {
+            let known = self.durable_epochs.entry(stream.to_owned());
+            let known = known.or_insert_with(|| epoch.to_owned());
+            assert_eq!(known, epoch, "{stream} {seq} is of another life");
+        }
         let known = published.place.get_or_insert_with(|| place.clone());
         assert_eq!(*known, place, "{n} is twice in {stream}");
         let facts = self.facts.entry((stream.to_owned(), epoch.to_owned())).or_default();
@@ -262,6 +298,14 @@ impl StreamChecker {
             let known = known.or_insert_with(|| epoch.clone());
             assert_eq!(*known, epoch, "{} has begun anew", ask.stream);
         }
+        if declaration.durable {
+            let known = self.durable_epochs.get(&ask.stream);
+            assert!(known.is_none_or(|known| *known == epoch), "{} has begun anew", ask.stream);
+            let known = self.known.get(&ask.stream).into_iter().flatten();
+            let least =
+                known.take_while(|(at, _)| *at < asked_at).last().map_or(0, |(_, seq)| *seq);
+            assert!(head >= least, "{} has lost what comes after {head}: {least}", ask.stream);
+        }
         let wanted = ask.max_rate.or(declaration.max_rate);
         let rate = match (wanted, declaration.max_rate_ceiling) {
             (Some(wanted), Some(ceiling)) => Some(wanted.min(ceiling)),
@@ -290,6 +334,7 @@ impl StreamChecker {
             let could_be = is_this_life && since <= head;
             if replayed == Some(true) {
                 self.coverage.count("streams replayed");
+                self.coverage.add("durable streams replayed", u64::from(declaration.durable));
                 assert!(could_be, "{ask:?} goes on, and cannot: {one}");
                 assert!(one.get("snapshot").is_none(), "a snapshot and a replay: {one}");
                 (watch.last, watch.owed) = (since, Some(since));
@@ -327,6 +372,9 @@ impl StreamChecker {
         assert!(seq > watch.last, "{stream} {seq} comes after {}", watch.last);
         let n = self.same_data(&stream, data);
         self.fact(&stream, &watch.epoch, seq, n, ts);
+        if self.is_durable(&stream) {
+            self.is_known(&stream, seq);
+        }
         let passes = watch.filter.is_none_or(|filter| filter.passes(data));
         assert!(passes, "{data} is not for whoever filters by {:?}", watch.filter);
         if watch.told.is_empty() && seq > watch.last + 1 && watch.last > 0 {
@@ -423,7 +471,7 @@ impl StreamChecker {
 
     fn settle_all(&mut self) {
         for answered in std::mem::take(&mut self.answered) {
-            let epoch = self.epochs.get(&(answered.stream.clone(), answered.life)).cloned();
+            let epoch = self.epoch_of(&answered);
             let place = self.published[&answered.number].place.clone();
             match (epoch, place) {
                 (Some(epoch), _) | (None, Some((epoch, _))) => self.settle(&answered, &epoch),
@@ -440,6 +488,35 @@ impl StreamChecker {
             filter.is_none_or(|filter| filter.passes(&self.published[&fact.number].data))
         });
         of_watch.map(|(seq, _)| *seq)
+    }
+
+    /// What the store has of durable streams is what was told of them, and all of it.
+    pub(crate) fn is_stored(&mut self, streams: &[StreamState]) {
+        self.settle_all();
+        for (name, known) in &self.known {
+            let stream = streams.iter().find(|one| one.stream.as_str() == name);
+            let stream = stream.unwrap_or_else(|| panic!("{name} is lost"));
+            let last = known.last().map_or(0, |(_, seq)| *seq);
+            assert!(stream.head >= last, "{name} {last} is lost: {}", stream.head);
+        }
+        for state in streams {
+            let name = state.stream.as_str();
+            let place = (name.to_owned(), state.epoch.to_string());
+            let facts = self.facts.get(&place);
+            let keep = self.declaration(name).map_or(0, |one| one.keep.events() as u64);
+            assert!(state.events.len() as u64 >= keep.min(state.head), "{name} keeps too little");
+            for event in &state.events {
+                let Data::Json(text) = &event.data else { panic!("{name} has bytes") };
+                let n = number(&serde_json::from_str(text).expect("JSON"), "n");
+                assert!(!self.published[&n].is_refused, "{n} was refused, and is stored");
+                let told = facts.and_then(|facts| facts.get(&event.seq));
+                assert!(
+                    told.is_none_or(|told| told.number == n),
+                    "{name} {} has changed",
+                    event.seq
+                );
+            }
+        }
     }
 
     /// Whether something is missing of what was told: of a log without a rate nothing is.

@@ -40,7 +40,13 @@ pub(crate) fn declared(dice: &mut Dice) -> Vec<Declaration> {
     let sensor = stream("sensor:{id}", of_sensor, Priority::Normal);
     let camera =
         Declaration { binary: true, max_bytes: 200, ..stream("cam", Keep::Latest, Priority::Low) };
-    vec![state, log, paced, sensor, camera]
+    let journal = Declaration {
+        durable: true,
+        ..stream("journal", Keep::Log(*dice.pick(&[3, 20, 1_000])), Priority::Normal)
+    };
+    let setting =
+        Declaration { durable: true, ..stream("setting:{id}", Keep::Latest, Priority::High) };
+    vec![state, log, paced, sensor, camera, journal, setting]
 }
 
 /// The families' streams are so many.
@@ -60,7 +66,9 @@ impl Client {
 
 impl World {
     fn some_stream(&mut self) -> String {
-        match self.dice.below(16) {
+        match self.dice.below(20) {
+            16..19 => "journal".to_owned(),
+            19 => format!("setting:{}", self.dice.range(1, 2)),
             0..4 => "state".to_owned(),
             4..9 => "log".to_owned(),
             9..11 => "paced".to_owned(),
@@ -142,9 +150,13 @@ impl World {
         &mut self,
         client: &mut Client,
         asks: &[Wanted],
-        asked_at: u64,
+        (asked_at, turn): (u64, u64),
         reply: &Value,
     ) {
+        for one in reply["streams"].as_array().expect("streams") {
+            let (stream, seq) = (one["stream"].as_str(), one["seq"].as_u64());
+            self.is_committed(stream.expect("a stream"), seq.expect("a seq"), turn);
+        }
         let session = &mut client.session;
         let by = (client.user.as_str(), session.life);
         self.streams.subscribed(by, &mut session.watches, (asks, asked_at), reply);
@@ -228,9 +240,21 @@ impl World {
         self.asks(client, "stream:ack", payload, What::Plain, "");
     }
 
-    pub(crate) fn hears_event(&mut self, client: &mut Client, payload: &Value) {
+    /// Nothing of a durable stream is told before it is committed.
+    pub(crate) fn is_committed(&self, stream: &str, seq: u64, turn: u64) {
+        if seq > 0 && self.streams.is_durable(stream) {
+            let heard = self.shelf.borrow().ledger.event_heard_at(stream, seq);
+            assert!(
+                heard.is_some_and(|heard| heard <= turn),
+                "{stream} {seq} left in turn {turn}, and was committed in {heard:?}"
+            );
+        }
+    }
+
+    pub(crate) fn hears_event(&mut self, client: &mut Client, payload: &Value, turn: u64) {
         let (stream, seq) = (payload["stream"].as_str(), payload["seq"].as_u64());
         let (stream, seq) = (stream.expect("a stream"), seq.expect("a seq"));
+        self.is_committed(stream, seq, turn);
         let place = (payload["prev"].as_u64(), payload["ts"].as_i64());
         assert!(place.0.is_some() && place.1.is_some(), "no place: {payload}");
         let watches = &mut client.session.watches;

@@ -19,6 +19,8 @@ pub struct Declaration {
     pub binary: bool,
     /// Whether its subscribers say up to where they have come (`stream:ack`).
     pub ack: bool,
+    /// Whether its events are in the store before anybody is told, so that they outlive the server.
+    pub durable: bool,
     /// Who may watch it.
     pub read: Readers,
     /// Whether clients publish: those whose token names it, and admins.
@@ -143,6 +145,7 @@ impl Declaration {
             kind: None,
             binary: false,
             ack: false,
+            durable: false,
             read: Readers::Users,
             publish: false,
             program: false,

@@ -5,8 +5,12 @@
 //! each event as it is published, whoever is not (too slow, or held back by a rate) is fed from
 //! what is kept, and goes live in the very turn in which the position reaches the head. Of a state
 //! only the newest event is kept, so that a slow subscriber skips to it.
+//!
+//! What is kept is in memory. Of a durable stream it is in the store, too, and before anybody is
+//! told: its numbers go on where they were when the server begins anew.
 
 mod declaration;
+mod durable;
 mod feed;
 mod filter;
 mod pattern;

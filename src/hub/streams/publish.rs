@@ -5,9 +5,9 @@ use super::rights::StreamRights;
 use super::stream::StreamIx;
 use super::subscribe::{Form, source};
 use super::table::Streams;
-use crate::base::{ConnId, Data, Event, StreamId, Tree};
-use crate::hub::effect::{Answer, Effect, Effects, Notice, Refusal, RefusalCode};
-use crate::hub::input::{Now, Origin};
+use crate::base::{ConnId, Data, Event, Record, StreamId, Timestamp, Tree};
+use crate::hub::effect::{Answer, Effects, Notice, Refusal, RefusalCode};
+use crate::hub::input::Now;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -22,28 +22,25 @@ pub enum Publisher {
     Source,
 }
 
+/// What became of an event that was taken.
+#[derive(Debug)]
+pub(in crate::hub) enum Taken {
+    /// It is told, and this is the answer.
+    Told(Answer),
+    /// It is told when this is stored.
+    ToStore(Record),
+}
+
 impl Streams {
+    /// Takes an event. That of a durable stream comes back: it is to be stored before anybody is told.
     pub(in crate::hub) fn publish(
         &mut self,
         now: Now,
-        origin: Origin,
         publisher: &Publisher,
         name: &StreamId,
         data: Data,
         effects: &mut Effects,
-    ) {
-        let answer = self.published(now, publisher, name, data, effects);
-        effects.push(Effect::Answer { origin, answer });
-    }
-
-    fn published(
-        &mut self,
-        now: Now,
-        publisher: &Publisher,
-        name: &StreamId,
-        data: Data,
-        effects: &mut Effects,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Taken, Refusal> {
         let declaration = match publisher {
             Publisher::Client(rights) => self.to_publish(name, rights)?,
             Publisher::Source => self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?,
@@ -59,8 +56,11 @@ impl Streams {
         let tree = self.judge(declaration, &data)?;
         let ix = self.obtain(name)?;
         self.make_room(ix, data.len())?;
-        let event = self.append(now, ix, data, tree, effects);
-        Ok(Answer::Published { stream: name.clone(), seq: event.seq, ts: event.ts })
+        if self.streams[ix.0 as usize].declaration.durable {
+            return Ok(Taken::ToStore(self.hand_over(now, ix, data)));
+        }
+        let event = self.append(now, ix, now.timestamp, data, tree, effects);
+        Ok(Taken::Told(Answer::Published { stream: name.clone(), seq: event.seq, ts: event.ts }))
     }
 
     /// Whether data are what a stream wants; JSON comes back read, where somebody will look into it.
@@ -89,10 +89,11 @@ impl Streams {
         }
     }
 
-    fn append(
+    pub(super) fn append(
         &mut self,
         now: Now,
         ix: StreamIx,
+        ts: Timestamp,
         data: Data,
         tree: Option<Tree>,
         effects: &mut Effects,
@@ -101,7 +102,7 @@ impl Streams {
         let stream = &mut self.streams[ix.0 as usize];
         let before = stream.head;
         let bytes = stream.bytes();
-        let event = stream.append(now.timestamp, data, bytes_max);
+        let event = stream.append(ts, data, bytes_max);
         let grown = stream.bytes();
         self.kept_bytes = self.kept_bytes + grown - bytes;
         let stream = &mut self.streams[ix.0 as usize];

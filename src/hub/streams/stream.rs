@@ -72,6 +72,25 @@ impl Stream {
         }
     }
 
+    /// Goes on where the store's log ends, with what was read of it.
+    pub(super) fn go_on(&mut self, head: u64, events: Vec<Event>, bytes_max: usize) {
+        self.head = head;
+        self.bytes = events.iter().map(|event| event.data.len()).sum();
+        self.events = events.into_iter().map(Rc::new).collect();
+        self.trim(bytes_max);
+    }
+
+    /// A number is used by what nobody is told of.
+    pub(super) fn pass_over(&mut self, seq: u64) {
+        let before = std::mem::replace(&mut self.head, seq);
+        self.events.clear();
+        self.bytes = 0;
+        let subscriptions = self.subscribers.values_mut();
+        for live in subscriptions.filter(|subscription| subscription.position == before) {
+            live.position = seq;
+        }
+    }
+
     /// Bytes of what is kept.
     pub(super) fn bytes(&self) -> usize {
         self.bytes

@@ -3,7 +3,9 @@
 use super::declaration::Declaration;
 use super::rights::StreamRights;
 use super::stream::{Stream, StreamIx};
-use crate::base::{Chance, ConnId, Limits, Moment, SeededHash, StreamId, Timestamp, Tree};
+use crate::base::{
+    Chance, ConnId, Limits, Moment, SeededHash, StreamId, StreamState, Timestamp, Tree,
+};
 use crate::hub::effect::{Effects, Notice, Refusal, RefusalCode};
 use crate::hub::input::Now;
 use slab::Slab;
@@ -67,6 +69,11 @@ pub struct Streams {
     pub(super) streams: Slab<Stream>,
     /// Bytes of what is kept of all of them.
     pub(super) kept_bytes: usize,
+    /// Durable streams that are not declared any more: their life and their newest event. Their names
+    /// may be declared again, and their numbers must not be used twice.
+    pub(super) dormant: BTreeMap<StreamId, (Rc<str>, u64)>,
+    /// How many events of each durable stream are on their way to the store.
+    pub(super) in_flight: BTreeMap<StreamId, usize>,
     /// In the order in which they are listed.
     pub(super) by_name: BTreeMap<StreamId, StreamIx>,
     pub(super) watching: HashMap<ConnId, Watching, SeededHash>,
@@ -79,9 +86,14 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// The streams that are declared by their name, each with a life of its own.
+    /// The streams that are declared by their name, each with a life of its own, and those that the
+    /// store has.
     #[must_use]
-    pub(in crate::hub) fn new(settings: StreamSettings, seed: u64) -> Streams {
+    pub(in crate::hub) fn new(
+        settings: StreamSettings,
+        stored: Vec<StreamState>,
+        seed: u64,
+    ) -> Streams {
         let mut chance = Chance::new(seed);
         let hash = SeededHash::new(chance.next_u64());
         let mut streams = Streams {
@@ -89,12 +101,17 @@ impl Streams {
             chance,
             streams: Slab::new(),
             kept_bytes: 0,
+            dormant: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             by_name: BTreeMap::new(),
             watching: HashMap::with_hasher(hash),
             subscriptions: 0,
             due: BTreeSet::new(),
             idle: BTreeSet::new(),
         };
+        for state in stored {
+            streams.restore(state);
+        }
         streams.add_named();
         streams
     }
@@ -112,7 +129,7 @@ impl Streams {
     }
 
     /// Goes by the declarations of now. A stream that is declared no more, or has turned from JSON to
-    /// bytes, ends with all that is kept of it, and whoever watches it is told so.
+    /// bytes or from one in memory to a durable one, ends with all that is kept of it, and whoever watches it is told so.
     pub(in crate::hub) fn redeclare(&mut self, now: Now, effects: &mut Effects) {
         let all: Vec<StreamIx> = self.streams.iter().map(|(ix, _)| StreamIx(ix as u32)).collect();
         for ix in all {
@@ -121,7 +138,10 @@ impl Streams {
             let mut declarations = self.settings.declarations.iter();
             let found = declarations.find(|declaration| declaration.pattern.fits(name));
             match found {
-                Some(found) if found.binary == stream.declaration.binary => {
+                Some(found)
+                    if found.binary == stream.declaration.binary
+                        && found.durable == stream.declaration.durable =>
+                {
                     stream.declaration = Rc::clone(found);
                     let before = stream.bytes();
                     stream.trim(self.settings.stream_bytes);
@@ -228,7 +248,13 @@ impl Streams {
     fn add(&mut self, name: StreamId, declaration: Rc<Declaration>) -> StreamIx {
         const EPOCH_LEN: usize = 16;
         let epoch = self.chance.word(EPOCH_LEN).into();
-        let stream = Stream::new(name.clone(), declaration, epoch);
+        let is_durable = declaration.durable;
+        let mut stream = Stream::new(name.clone(), declaration, epoch);
+        // What it had is read at the next start; its numbers go on.
+        if is_durable && let Some((epoch, head)) = self.dormant.remove(&name) {
+            stream.epoch = epoch;
+            stream.head = head;
+        }
         let ix = StreamIx(self.streams.insert(stream) as u32);
         self.by_name.insert(name, ix);
         ix
@@ -237,8 +263,10 @@ impl Streams {
     /// Takes note that a stream was used; whether it is idle from now on is seen by who watches it.
     pub(super) fn touch(&mut self, now: Moment, ix: StreamIx) {
         self.not_idle(ix);
+        let is_stored = self.is_stored(&self.streams[ix.0 as usize]);
         let stream = &mut self.streams[ix.0 as usize];
-        if stream.declaration.pattern.is_open() && stream.subscribers.is_empty() {
+        let is_of_family = stream.declaration.pattern.is_open();
+        if is_of_family && stream.subscribers.is_empty() && !is_stored {
             stream.idle_since = Some(now);
             self.idle.insert((now, ix));
         }
@@ -287,6 +315,9 @@ impl Streams {
             self.idle.remove(&(since, ix));
         }
         self.by_name.remove(&stream.name);
+        if self.is_stored(&stream) {
+            self.dormant.insert(stream.name, (stream.epoch, stream.head));
+        }
     }
 
     /// The subscription of a connection to a stream.

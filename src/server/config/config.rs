@@ -7,7 +7,7 @@ use super::key::{Given, Key};
 use super::keys::{find, keys, nearest};
 use super::streams;
 use super::user_limits::Exceptions;
-use crate::base::Limits;
+use crate::base::{Limits, StreamId};
 use crate::hub::streams::{Declaration, StreamSettings};
 use crate::hub::{Retentions, Scope, Settings};
 use crate::protocol::deflate::CodecsConfig;
@@ -216,6 +216,12 @@ impl Config {
             Creators::Anyone => settings,
             Creators::Admin => settings.admins_create(),
         }
+    }
+
+    /// How many events of a stream are kept in the store; 0 of one that is not durable.
+    pub(in crate::server) fn kept_on_disk(&self, stream: &StreamId) -> u64 {
+        let declared = self.streams.iter().find(|one| one.pattern.fits(stream.as_str()));
+        declared.filter(|one| one.durable).map_or(0, |one| one.keep.events() as u64)
     }
 
     /// All that contradicts itself, or is out of its bounds.

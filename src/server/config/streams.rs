@@ -18,10 +18,10 @@ use toml::de::{DeTable, DeValue};
 
 /// `[streams]`: names or patterns, and what each is.
 pub(super) const STREAMS: Section = Section {
-    wants: "a table of streams, each a table with keep, publish, read, binary, ack, priority, max_rate, \
+    wants: "a table of streams, each a table with keep, durable, publish, read, binary, ack, priority, max_rate, \
             max_rate_ceiling, max_bytes, members, path, type, url, command, every_ms, timeout_ms, pointer, \
             webhook, required; elsewhere the same as an inline table of TOML",
-    example: "\"sensor:{id}\" = { keep = 100, publish = true, read = \"public\" }",
+    example: "\"sensor:{id}\" = { keep = 100, durable = true, publish = true, read = \"public\" }",
     is_list: false,
     read,
     write: lines,
@@ -45,6 +45,7 @@ const TEXT_BYTES_MAX: usize = 128;
 /// The members of a stream's table.
 const MEMBERS: &[&str] = &[
     "keep",
+    "durable",
     "publish",
     "program",
     "read",
@@ -149,6 +150,7 @@ fn declaration(name: &str, value: &DeValue<'_>) -> Result<Declared, Faults> {
 fn member(into: &mut Declaration, name: &str, value: &DeValue<'_>) -> Result<(), String> {
     match name {
         "keep" => into.keep = keep(value)?,
+        "durable" => into.durable = flag(name, value)?,
         "publish" => into.publish = flag(name, value)?,
         "program" => into.program = flag(name, value)?,
         "binary" => into.binary = flag(name, value)?,
@@ -251,6 +253,7 @@ fn line(declaration: &Declaration, feed: Option<&Feed>) -> String {
         }
     }
     for (name, is_so) in [
+        ("durable", declaration.durable),
         ("publish", declaration.publish),
         ("program", declaration.program),
         ("binary", declaration.binary),
@@ -351,7 +354,7 @@ fn feed_fault(stream: &Declaration, feed: &Feed, feeds: &[Feed]) -> Option<&'sta
 mod tests {
     use super::*;
 
-    const WHOLE: &str = r#"{ "a:{id}" = { keep = 7, publish = true, read = "public", binary = false, ack = true, priority = "high", max_rate = 30, max_rate_ceiling = 60, max_bytes = 1000, members = { x = "number" }, path = "/a/{id}", type = "reading" }, b = { program = true, keep = "latest" }, "c:{id}" = { url = "https://b.example/{id}?x=1", every_ms = 1000, timeout_ms = 70, pointer = "/a/0" }, d = { command = ["show", "-n", "a b"], every_ms = 50, webhook = { path = "/hooks/d", secret_file = "d.secret", pointer = "/x" }, required = true }, "e:{id}" = { webhook = { path = "/hooks/e/{id}", secret_env = "E_SECRET" } } }"#;
+    const WHOLE: &str = r#"{ "a:{id}" = { keep = 7, durable = true, publish = true, read = "public", binary = false, ack = true, priority = "high", max_rate = 30, max_rate_ceiling = 60, max_bytes = 1000, members = { x = "number" }, path = "/a/{id}", type = "reading" }, b = { program = true, keep = "latest" }, "c:{id}" = { url = "https://b.example/{id}?x=1", every_ms = 1000, timeout_ms = 70, pointer = "/a/0" }, d = { command = ["show", "-n", "a b"], every_ms = 50, webhook = { path = "/hooks/d", secret_file = "d.secret", pointer = "/x" }, required = true }, "e:{id}" = { webhook = { path = "/hooks/e/{id}", secret_env = "E_SECRET" } } }"#;
 
     #[test]
     fn what_is_written_is_read() {
@@ -372,6 +375,7 @@ mod tests {
             (first.read, first.priority, first.max_bytes),
             (Readers::Public, Priority::High, 1_000)
         );
+        assert!(first.durable && !read[1].durable);
         assert_eq!(first.members, [Member { name: "x".into(), kind: Kind::Number }]);
         let found = contradictions(&streams, &feeds);
         assert!(found.is_empty(), "{found:?}");

@@ -47,6 +47,10 @@ pub struct Checked {
     pub rooms: u64,
     /// Memberships.
     pub members: u64,
+    /// Durable streams.
+    pub streams: u64,
+    /// Events of all of them.
+    pub events: u64,
     /// Entries of all logs.
     pub entries: u64,
     /// How many faults were found.
@@ -148,10 +152,11 @@ impl Checker<'_> {
         })?;
         self.part(None, "the users", |checker| checker.users(db))?;
         self.part(None, "the revocations", |checker| checker.revocations(db))?;
+        self.part(None, "the streams", |checker| checker.streams(db))?;
         self.part(None, "the rooms", |checker| checker.rooms(db))
     }
 
-    /// SQLite's own rules, and rows of no room.
+    /// SQLite's own rules, and rows of no room, or of no stream.
     fn file(&mut self, db: &Connection) -> rusqlite::Result<()> {
         let mut statement = db.prepare(&format!("PRAGMA integrity_check({SQLITE_FAULTS_MAX})"))?;
         let mut rows = statement.query(())?;
@@ -166,7 +171,8 @@ impl Checker<'_> {
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
             let (table, count): (String, u32) = (row.get(0)?, row.get(1)?);
-            self.fault(None, format!("{table}: {count} rows are of no room"));
+            let whole = if table == "events" { "stream" } else { "room" };
+            self.fault(None, format!("{table}: {count} rows are of no {whole}"));
         }
         Ok(())
     }
@@ -207,7 +213,12 @@ impl Checker<'_> {
         self.counted(db, "revocations", count)
     }
 
-    fn counted(&mut self, db: &Connection, table: &str, count: u64) -> rusqlite::Result<()> {
+    pub(super) fn counted(
+        &mut self,
+        db: &Connection,
+        table: &str,
+        count: u64,
+    ) -> rusqlite::Result<()> {
         let expected = meta(db, table)?;
         if expected != count.to_string() {
             self.fault(None, format!("there are {count} {table}, and there should be {expected}"));

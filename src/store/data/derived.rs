@@ -33,6 +33,8 @@ pub(super) fn derive(db: &Connection) -> Result<()> {
          UPDATE meta SET value = (SELECT CAST(count(*) AS TEXT) FROM users) WHERE key = 'users';
          UPDATE meta SET value = (SELECT CAST(count(*) AS TEXT) FROM revocations)
              WHERE key = 'revocations';
+         UPDATE meta SET value = (SELECT CAST(count(*) AS TEXT) FROM streams)
+             WHERE key = 'streams';
          UPDATE meta SET sum = row_sum('meta', key, value);",
     )
 }

@@ -4,7 +4,7 @@ use super::lines::{
     Counts, EntryLine, FORMAT, Line, MemberLine, PermitLine, RevocationLine, RoomLine, StoreLine,
     UserLine,
 };
-use super::{DataError, Result, damaged, database_of, open_sound};
+use super::{DataError, Result, damaged, database_of, open_sound, streams};
 use crate::store::revocations::{columns, revocation, revocation_columns};
 use crate::store::rows::{self, check, entry_columns, meta, room_columns, room_row};
 use rusqlite::types::ValueRef;
@@ -52,6 +52,8 @@ impl Writer<'_> {
             self.counts.users += 1;
         }
         self.revocations(db)?;
+        let (streams, events) = streams::export(db, &mut |line| self.put(line))?;
+        (self.counts.streams, self.counts.events) = (streams, events);
         let mut of_room = OfRoom::prepare(db)?;
         let mut rooms =
             db.prepare(concat!("SELECT ", room_columns!(), " FROM rooms ORDER BY id"))?;
@@ -84,8 +86,14 @@ impl Writer<'_> {
                 return Err(rows::damaged(format!("some of room {room} is not there")).into());
             }
         }
-        let Counts { users, revocations, rooms, .. } = self.counts;
-        for (table, count) in [("users", users), ("revocations", revocations), ("rooms", rooms)] {
+        let Counts { users, revocations, streams, rooms, .. } = self.counts;
+        let counts = [
+            ("users", users),
+            ("revocations", revocations),
+            ("streams", streams),
+            ("rooms", rooms),
+        ];
+        for (table, count) in counts {
             if meta(db, table)? != count.to_string() {
                 return Err(rows::damaged(format!("some {table} are not there")).into());
             }

@@ -3,7 +3,7 @@
 use super::derived::derive;
 use super::files::NewStore;
 use super::lines::{Counts, EntryLine, FORMAT, LINE_BYTES_MAX, Line, MemberLine, RoomLine};
-use super::{DataError, Result};
+use super::{DataError, Result, streams};
 use crate::store::rows;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::io::{BufRead, Read};
@@ -107,6 +107,14 @@ impl Reader<'_> {
                          VALUES (?1, ?2, ?3, row_sum('revocations', ?1, ?2, ?3))",
                     )?
                     .execute((&*revocation.kind, &*revocation.key, revocation.before))?;
+            }
+            Line::Stream(stream) => {
+                self.counts.streams += 1;
+                streams::put_stream(self.db, &stream, new_epoch)?;
+            }
+            Line::Event(event) => {
+                self.counts.events += 1;
+                streams::put_event(self.db, &event)?;
             }
             Line::Room(room) => self.room(&room)?,
             Line::Member(member) => {

@@ -27,6 +27,10 @@ pub(super) enum Line<'a> {
     #[serde(borrow)]
     Revocation(RevocationLine<'a>),
     #[serde(borrow)]
+    Stream(StreamLine<'a>),
+    #[serde(borrow)]
+    Event(EventLine<'a>),
+    #[serde(borrow)]
     Room(RoomLine<'a>),
     #[serde(borrow)]
     Member(MemberLine<'a>),
@@ -65,6 +69,32 @@ pub(super) struct RevocationLine<'a> {
     #[serde(borrow)]
     pub(super) key: Text<'a>,
     pub(super) before: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StreamLine<'a> {
+    #[serde(borrow)]
+    pub(super) stream: Text<'a>,
+    #[serde(borrow)]
+    pub(super) epoch: Text<'a>,
+    pub(super) head: u64,
+    pub(super) ts: i64,
+    pub(super) first: u64,
+}
+
+/// An event, whose data are JSON as a string, or bytes in Base64.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventLine<'a> {
+    #[serde(borrow)]
+    pub(super) stream: Text<'a>,
+    pub(super) seq: u64,
+    pub(super) ts: i64,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(super) data: Option<Text<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(super) bytes: Option<Text<'a>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -158,6 +188,11 @@ pub(super) struct EntryLine<'a> {
 pub struct Counts {
     pub users: u64,
     pub revocations: u64,
+    // Exports before there were durable streams do not have these.
+    #[serde(default)]
+    pub streams: u64,
+    #[serde(default)]
+    pub events: u64,
     pub rooms: u64,
     pub members: u64,
     pub invites: u64,

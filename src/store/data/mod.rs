@@ -17,6 +17,8 @@ mod repair;
 mod salvage;
 mod salvage_people;
 mod salvage_revocations;
+mod salvage_streams;
+mod streams;
 mod tolerant;
 
 pub use check::{Checked, Fault, check};

@@ -53,7 +53,7 @@ pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(Fault)) -> Res
     new.fill(|db| {
         db.execute("UPDATE meta SET value = ?1 WHERE key = 'epoch'", [epoch])?;
         let mut salvage = Salvage { old: &old, new: db, lost };
-        salvage.all().map_err(damaged)?;
+        salvage.all(epoch).map_err(damaged)?;
         derive(db)?;
         Ok(())
     })?;

@@ -65,10 +65,11 @@ impl Salvage<'_> {
         (self.lost)(Fault { room: room.map(|room| room.as_str().to_owned()), what });
     }
 
-    /// Copies what is sound.
-    pub(super) fn all(&mut self) -> Sql<()> {
+    /// Copies what is sound, for a store with this epoch.
+    pub(super) fn all(&mut self, epoch: &str) -> Sql<()> {
         self.users()?;
         self.revocations()?;
+        self.streams(epoch)?;
         let mut rooms = Vec::new();
         let sql = "SELECT id FROM rooms WHERE id >= ?1 ORDER BY id";
         // Behind a place that cannot be read it goes on, further and further away.

@@ -1,0 +1,160 @@
+//! Durable streams: their events are committed before anybody is told, and go on when the server
+//! begins anew.
+//!
+//! The store numbers them, as it does rooms' entries: what fails uses up no number, and of two that
+//! are published at once the one that was decided first comes first.
+
+use super::publish::{Publisher, Taken};
+use super::stream::{Stream, StreamIx};
+use super::table::Streams;
+use crate::base::{Data, Outcome, Record, StreamId, StreamState};
+use crate::hub::Hub;
+use crate::hub::commit::refusal;
+use crate::hub::effect::{Answer, Effect, Effects, Refusal};
+use crate::hub::hub::Pending;
+use crate::hub::input::{Now, Origin};
+use std::rc::Rc;
+
+impl Hub {
+    pub(in crate::hub) fn publish(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        publisher: &Publisher,
+        stream: StreamId,
+        data: Data,
+        effects: &mut Effects,
+    ) {
+        let taken = self.streams.publish(now, publisher, &stream, data.clone(), effects);
+        let record = match taken {
+            Ok(Taken::ToStore(record)) => record,
+            Ok(Taken::Told(answer)) => {
+                return effects.push(Effect::Answer { origin, answer: Ok(answer) });
+            }
+            Err(refusal) => return effects.push(Effect::Answer { origin, answer: Err(refusal) }),
+        };
+        let conn = origin.conn();
+        let ticket = self.ticket(Pending::Publish { origin, stream, data });
+        effects.push(Effect::Persist { ticket, record });
+        if let Some(conn) = conn
+            && let Some(connection) = self.connection_mut(conn)
+        {
+            connection.writes += 1;
+            self.settle_hold(conn, effects);
+        }
+    }
+
+    pub(in crate::hub) fn event_stored(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        stream: &StreamId,
+        data: Data,
+        outcome: &Outcome,
+        effects: &mut Effects,
+    ) {
+        let conn = origin.conn();
+        let answer = self.streams.stored(now, stream, data, outcome, effects);
+        effects.push(Effect::Answer { origin, answer });
+        self.write_came(now, conn, effects);
+    }
+}
+
+impl Streams {
+    /// What the store has of a stream: it goes on there if it is declared, and else its numbers are
+    /// remembered.
+    pub(super) fn restore(&mut self, state: StreamState) {
+        let StreamState { stream: name, epoch, head, events, .. } = state;
+        let epoch: Rc<str> = Rc::from(&*epoch);
+        let declaration = self.declaration(&name).filter(|one| one.durable).cloned();
+        let Some(declaration) = declaration else {
+            self.dormant.insert(name, (epoch, head));
+            return;
+        };
+        // It may have been one of bytes before, or of JSON.
+        let is_of_kind = |data: &Data| matches!(data, Data::Binary(_)) == declaration.binary;
+        let fit = events.iter().rev().take_while(|event| is_of_kind(&event.data)).count();
+        let mut left = self.settings.all_streams_bytes.saturating_sub(self.kept_bytes);
+        let newest = events.iter().rev().take(fit).take_while(|event| {
+            let fits = event.data.len() <= left;
+            left = left.saturating_sub(event.data.len());
+            fits
+        });
+        let gone = events.len() - newest.count();
+        let mut stream = Stream::new(name.clone(), declaration, epoch);
+        let events = events.into_iter().skip(gone).collect();
+        stream.go_on(head, events, self.settings.stream_bytes);
+        self.kept_bytes += stream.bytes();
+        let ix = StreamIx(self.streams.insert(stream) as u32);
+        self.by_name.insert(name, ix);
+    }
+
+    /// Whether a stream's numbers stand in the store, or are about to: then it is not forgotten.
+    pub(super) fn is_stored(&self, stream: &Stream) -> bool {
+        stream.declaration.durable && (stream.head > 0 || self.in_flight.contains_key(&stream.name))
+    }
+
+    /// An event of a durable stream, for the store.
+    pub(super) fn hand_over(&mut self, now: Now, ix: StreamIx, data: Data) -> Record {
+        let stream = &self.streams[ix.0 as usize];
+        *self.in_flight.entry(stream.name.clone()).or_insert(0) += 1;
+        let record = Record::Event {
+            stream: stream.name.clone(),
+            epoch: (*stream.epoch).into(),
+            data,
+            keep: stream.declaration.keep.events() as u64,
+        };
+        self.touch(now.moment, ix);
+        record
+    }
+
+    /// What the store has made of an event: only now is it told.
+    fn stored(
+        &mut self,
+        now: Now,
+        name: &StreamId,
+        data: Data,
+        outcome: &Outcome,
+        effects: &mut Effects,
+    ) -> Result<Answer, Refusal> {
+        if let Some(in_flight) = self.in_flight.get_mut(name) {
+            *in_flight -= 1;
+            if *in_flight == 0 {
+                self.in_flight.remove(name);
+            }
+        }
+        let ix = self.ix(name).filter(|ix| self.streams[ix.0 as usize].declaration.durable);
+        let Outcome::Event { epoch, seq, ts } = outcome else {
+            if let Some(ix) = ix {
+                self.touch(now.moment, ix);
+                self.forget_if_empty(ix);
+            }
+            return Err(refusal(outcome));
+        };
+        match ix {
+            Some(ix) => {
+                let stream = &mut self.streams[ix.0 as usize];
+                assert_eq!((&*stream.epoch, stream.head + 1), (&**epoch, *seq), "of {name}");
+                match (&data, stream.declaration.binary) {
+                    (Data::Json(text), false) => {
+                        let tree = (self.settings.read_json)(text);
+                        self.append(now, ix, *ts, data, tree, effects);
+                    }
+                    (Data::Binary(_), true) => {
+                        self.append(now, ix, *ts, data, None, effects);
+                    }
+                    // It was declared anew meanwhile, as one of another kind.
+                    (Data::Json(_), true) | (Data::Binary(_), false) => {
+                        self.kept_bytes -= stream.bytes();
+                        stream.pass_over(*seq);
+                    }
+                }
+            }
+            // It was declared no more meanwhile: nobody watches it.
+            None => {
+                self.dormant.insert(name.clone(), (Rc::from(&**epoch), *seq));
+            }
+        }
+        Ok(Answer::Published { stream: name.clone(), seq: *seq, ts: *ts })
+    }
+}

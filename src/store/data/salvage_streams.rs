@@ -1,0 +1,77 @@
+//! What can be kept of the durable streams of a damaged store.
+
+use super::check::shown;
+use super::salvage::Salvage;
+use super::tolerant::{Sql, each, tolerated};
+use crate::base::Event;
+use crate::store::events::{
+    StreamRow, event, insert_event, insert_stream, save_stream, stream_columns, stream_row,
+};
+use crate::store::rows::meta;
+
+impl Salvage<'_> {
+    /// Streams whose rows are what was written, each with the newest of its events that are sound and
+    /// have no hole between them. Their epochs are `epoch`: what is lost had numbers, too.
+    pub(super) fn streams(&mut self, epoch: &str) -> Sql<()> {
+        let (mut sound, mut lost) = (Vec::new(), Vec::new());
+        let sql = concat!("SELECT ", stream_columns!(), " FROM streams ORDER BY id");
+        let read = each(self.old, sql, &[], |row| {
+            match tolerated(stream_row(row))? {
+                Some(stream) => sound.push(stream),
+                None => lost.push(format!("stream {} is lost", shown(row, 1))),
+            }
+            Ok(())
+        });
+        let is_whole = tolerated(read)?.is_some();
+        let found = (sound.len() + lost.len()) as u64;
+        for what in lost {
+            self.lost(None, what);
+        }
+        let expected = meta(self.old, "streams").ok().and_then(|count| count.parse::<u64>().ok());
+        if !is_whole || expected.is_some_and(|expected| expected > found) {
+            self.lost(None, "some streams are lost".into());
+        }
+        for stream in sound {
+            self.stream(stream, epoch)?;
+        }
+        Ok(())
+    }
+
+    fn stream(&mut self, old: StreamRow, epoch: &str) -> Sql<()> {
+        let new = self.new;
+        let id = insert_stream(new, &old.name, epoch)?;
+        let mut row = StreamRow { id, epoch: epoch.into(), ..old.clone() };
+        // The first that is sound, newest first, is the head.
+        let mut next: Option<u64> = None;
+        let sql = "SELECT seq, ts, data, sum = row_sum('events', stream, seq, ts, data) \
+             FROM events WHERE stream = ?1 ORDER BY seq DESC";
+        let mut is_over = false;
+        let read = each(self.old, sql, &[&old.id], |found| {
+            let Some(event) = tolerated(event(found))? else {
+                is_over = next.is_some();
+                return Ok(());
+            };
+            let Event { seq, .. } = event;
+            let is_next = next.is_none_or(|next| next == seq);
+            if is_over || !is_next || seq < old.first || seq > old.head {
+                is_over |= next.is_some();
+                return Ok(());
+            }
+            if next.is_none() {
+                row.head = seq;
+            }
+            next = Some(seq - 1);
+            insert_event(new, id, &event)
+        });
+        let is_whole = tolerated(read)?.is_some();
+        row.first = next.map_or(row.head + 1, |before| before + 1);
+        save_stream(new, &row)?;
+        let name = old.name;
+        if row.head != old.head || row.first != old.first || !is_whole {
+            let kept = (row.head + 1).saturating_sub(row.first);
+            let had = (old.head + 1).saturating_sub(old.first);
+            self.lost(None, format!("of {had} events of stream {name} the newest {kept} are kept"));
+        }
+        Ok(())
+    }
+}

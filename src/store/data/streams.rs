@@ -1,0 +1,151 @@
+//! Durable streams: checked, and moved as lines of JSON.
+
+use super::check::{Checker, shown};
+use super::check_values::is_epoch;
+use super::lines::{EventLine, Line, StreamLine, is_data};
+use super::{DataError, Result};
+use crate::base::{Data, Event, StreamId, Timestamp};
+use crate::store::events::{
+    StreamRow, event, insert_event, insert_stream, save_stream, stream_columns, stream_row,
+};
+use crate::store::rows::{damaged, parsed};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rusqlite::{Connection, OptionalExtension};
+
+/// The events of a stream, oldest first.
+const EVENTS: &str = "SELECT seq, ts, data, sum = row_sum('events', stream, seq, ts, data) \
+     FROM events WHERE stream = ?1 ORDER BY seq";
+const STREAMS: &str = concat!("SELECT ", stream_columns!(), " FROM streams ORDER BY name");
+
+impl Checker<'_> {
+    /// Streams, and that the events of each are there, without a hole, and in order.
+    pub(super) fn streams(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        let mut statement = db.prepare(STREAMS)?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            self.done.streams += 1;
+            let what = || format!("the row of stream {}", shown(row, 1));
+            let Some(stream) = self.sound(None, stream_row(row), what)? else { continue };
+            let name = &stream.name;
+            if stream.epoch.is_empty() || !is_epoch(&stream.epoch) {
+                self.fault(None, format!("the epoch of stream {name} is none"));
+            }
+            let read = format!("the events of stream {name}");
+            self.part(None, &read, |checker| checker.events(db, &stream))?;
+        }
+        let count = self.done.streams;
+        self.counted(db, "streams", count)
+    }
+
+    fn events(&mut self, db: &Connection, stream: &StreamRow) -> rusqlite::Result<()> {
+        let name = &stream.name;
+        let mut statement = db.prepare_cached(EVENTS)?;
+        let mut rows = statement.query([stream.id])?;
+        let (mut expected, mut last) = (stream.first, Timestamp(i64::MIN));
+        while let Some(row) = rows.next()? {
+            self.done.events += 1;
+            let what = || format!("event {} of stream {name}", shown(row, 0));
+            let read = self.sound(None, event(row), what)?;
+            let seq = read.as_ref().map_or(expected, |event| event.seq);
+            if seq != expected {
+                self.fault(None, format!("stream {name} goes on with {seq}, and not {expected}"));
+            }
+            expected = seq.saturating_add(1);
+            let Some(event) = read else { continue };
+            if event.ts < last {
+                self.fault(None, format!("event {seq} of stream {name} is before the last one"));
+            }
+            last = event.ts;
+            if let Data::Json(text) = &event.data
+                && !is_data(text)
+            {
+                self.fault(None, format!("event {seq} of stream {name} is not JSON as it is sent"));
+            }
+        }
+        if expected != stream.head.saturating_add(1) {
+            let (end, head) = (expected.saturating_sub(1), stream.head);
+            self.fault(None, format!("stream {name} ends with {end}, and should with {head}"));
+        }
+        if last > stream.ts {
+            self.fault(None, format!("the newest event of stream {name} has another time"));
+        }
+        Ok(())
+    }
+}
+
+/// Hands the lines of all streams to `put`, and says how many streams and events there are.
+pub(super) fn export(
+    db: &Connection,
+    put: &mut dyn FnMut(&Line<'_>) -> Result<()>,
+) -> Result<(u64, u64)> {
+    let rows: Vec<StreamRow> =
+        db.prepare(STREAMS)?.query_map((), stream_row)?.collect::<rusqlite::Result<_>>()?;
+    let mut statement = db.prepare(EVENTS)?;
+    let (mut streams, mut events) = (0, 0);
+    for stream in rows {
+        streams += 1;
+        let name = stream.name.as_str();
+        put(&Line::Stream(StreamLine {
+            stream: name.into(),
+            epoch: (&*stream.epoch).into(),
+            head: stream.head,
+            ts: stream.ts.0,
+            first: stream.first,
+        }))?;
+        let mut rows = statement.query([stream.id])?;
+        let mut expected = stream.first;
+        while let Some(row) = rows.next()? {
+            let Event { seq, ts, data } = event(row)?;
+            if seq != expected {
+                break;
+            }
+            expected += 1;
+            let (data, bytes) = match &data {
+                Data::Json(text) => (Some((&**text).into()), None),
+                Data::Binary(bytes) => (None, Some(STANDARD.encode(bytes).into())),
+            };
+            put(&Line::Event(EventLine { stream: name.into(), seq, ts: ts.0, data, bytes }))?;
+            events += 1;
+        }
+        if expected != stream.head + 1 {
+            return Err(damaged(format!("some of stream {name} is not there")).into());
+        }
+    }
+    Ok((streams, events))
+}
+
+/// Puts a stream into a new store. Another epoch of the store is one of its streams, too.
+pub(super) fn put_stream(
+    db: &Connection,
+    line: &StreamLine<'_>,
+    new_epoch: Option<&str>,
+) -> Result<()> {
+    let name = parsed(StreamId::parse(&line.stream))?;
+    let epoch = new_epoch.unwrap_or(&line.epoch);
+    let id = insert_stream(db, &name, epoch)?;
+    let (head, first) = (line.head, line.first);
+    let ts = Timestamp(line.ts);
+    save_stream(db, &StreamRow { id, name, epoch: epoch.into(), head, ts, first })?;
+    Ok(())
+}
+
+/// Puts an event into a new store, in which its stream is.
+pub(super) fn put_event(db: &Connection, line: &EventLine<'_>) -> Result<()> {
+    let wrong = |what: &str| DataError::Line(0, what.to_owned());
+    let data = match (&line.data, &line.bytes) {
+        (Some(text), None) => Data::Json((&**text).into()),
+        (None, Some(bytes)) => {
+            let bytes = STANDARD.decode(&**bytes).map_err(|_| wrong("its bytes are not Base64"))?;
+            Data::Binary(bytes.into())
+        }
+        (Some(_), Some(_)) | (None, None) => return Err(wrong("an event has data, or bytes")),
+    };
+    let id: Option<i64> = db
+        .prepare_cached("SELECT id FROM streams WHERE name = ?1")?
+        .query_row([&*line.stream], |row| row.get(0))
+        .optional()?;
+    let id = id.ok_or_else(|| wrong("its stream has not come yet"))?;
+    insert_event(db, id, &Event { seq: line.seq, ts: Timestamp(line.ts), data })?;
+    Ok(())
+}

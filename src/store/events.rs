@@ -1,0 +1,202 @@
+//! Durable streams: their events, numbered within the transaction, and read at the start.
+
+use super::rows::{check, count_one, damaged, parsed, unsigned};
+use crate::base::limits::TRIM_ENTRIES_MAX;
+use crate::base::{Data, Event, Outcome, StreamId, StreamState, Timestamp};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params};
+use std::sync::Arc;
+
+/// So much of what is kept may be removed later, as of rooms' logs.
+const SLACK_SHARE: u64 = 16;
+
+/// How much of the durable streams a start reads into memory.
+pub struct EventsWanted<'a> {
+    /// How many of the newest events of a stream; 0 of one that is declared no more.
+    pub keep: &'a dyn Fn(&StreamId) -> u64,
+    /// Bytes of one stream.
+    pub stream_bytes: usize,
+    /// Bytes of all.
+    pub all_bytes: usize,
+}
+
+impl EventsWanted<'_> {
+    /// All that is there.
+    pub const ALL: EventsWanted<'static> =
+        EventsWanted { keep: &|_| u64::MAX, stream_bytes: usize::MAX, all_bytes: usize::MAX };
+}
+
+/// A stream's row.
+#[derive(Clone, Debug)]
+pub(super) struct StreamRow {
+    pub(super) id: i64,
+    pub(super) name: StreamId,
+    pub(super) epoch: Arc<str>,
+    pub(super) head: u64,
+    pub(super) ts: Timestamp,
+    pub(super) first: u64,
+}
+
+/// The columns of a stream that [`stream_row`] reads.
+macro_rules! stream_columns {
+    () => {
+        "id, name, epoch, head, ts, first, \
+         sum = row_sum('streams', id, name, epoch, head, ts, first)"
+    };
+}
+pub(super) use stream_columns;
+
+/// Reads the columns of `stream_columns!`.
+pub(super) fn stream_row(row: &Row<'_>) -> Result<StreamRow> {
+    check(row, 6, "a stream")?;
+    Ok(StreamRow {
+        id: row.get(0)?,
+        name: parsed(StreamId::parse(row.get_ref(1)?.as_str()?))?,
+        epoch: row.get_ref(2)?.as_str()?.into(),
+        head: unsigned(row, 3)?,
+        ts: Timestamp(row.get(4)?),
+        first: unsigned(row, 5)?,
+    })
+}
+
+/// Reads `seq, ts, data` and the check.
+pub(super) fn event(row: &Row<'_>) -> Result<Event> {
+    check(row, 3, "an event")?;
+    let data = match row.get_ref(2)? {
+        ValueRef::Text(_) => Data::Json(row.get_ref(2)?.as_str()?.into()),
+        ValueRef::Blob(bytes) => Data::Binary(bytes.into()),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => {
+            return Err(damaged("an event that is neither JSON nor bytes".into()));
+        }
+    };
+    Ok(Event { seq: unsigned(row, 0)?, ts: Timestamp(row.get(1)?), data })
+}
+
+/// Data as a column has them.
+struct Column<'a>(&'a Data);
+
+impl ToSql for Column<'_> {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            Data::Json(text) => ValueRef::Text(text.as_bytes()),
+            Data::Binary(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+/// Adds an event to its stream, which comes into being by its first one.
+pub(super) fn append(
+    db: &Connection,
+    now: Timestamp,
+    name: &StreamId,
+    epoch: &Arc<str>,
+    data: &Data,
+    keep: u64,
+) -> Result<Outcome> {
+    let found = db
+        .prepare_cached(concat!("SELECT ", stream_columns!(), " FROM streams WHERE name = ?1"))?
+        .query_row([name.as_str()], stream_row)
+        .optional()?;
+    let mut row = match found {
+        Some(row) => row,
+        None => {
+            count_one(db, "streams")?;
+            let id = insert_stream(db, name, epoch)?;
+            let epoch = Arc::clone(epoch);
+            StreamRow { id, name: name.clone(), epoch, head: 0, ts: now, first: 1 }
+        }
+    };
+    row.head += 1;
+    row.ts = row.ts.max(now);
+    insert_event(db, row.id, &Event { seq: row.head, ts: row.ts, data: data.clone() })?;
+    let kept_from = (row.head + 1).saturating_sub(keep.max(1)).max(row.first);
+    let excess = kept_from - row.first;
+    if excess > 0 && excess >= keep / SLACK_SHARE {
+        row.first = kept_from.min(row.first + TRIM_ENTRIES_MAX);
+        db.prepare_cached("DELETE FROM events WHERE stream = ?1 AND seq < ?2")?
+            .execute(params![row.id, row.first as i64])?;
+    }
+    save_stream(db, &row)?;
+    Ok(Outcome::Event { epoch: row.epoch, seq: row.head, ts: row.ts })
+}
+
+/// A new row, to be saved; it is not counted.
+pub(super) fn insert_stream(db: &Connection, name: &StreamId, epoch: &str) -> Result<i64> {
+    db.prepare_cached(
+        "INSERT INTO streams (name, epoch, head, ts, first, sum) VALUES (?1, ?2, 0, 0, 1, 0)",
+    )?
+    .execute([name.as_str(), epoch])?;
+    Ok(db.last_insert_rowid())
+}
+
+/// Writes a stream's row.
+pub(super) fn save_stream(db: &Connection, row: &StreamRow) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE streams SET head = ?4, ts = ?5, first = ?6, \
+         sum = row_sum('streams', ?1, ?2, ?3, ?4, ?5, ?6) WHERE id = ?1",
+    )?
+    .execute(params![
+        row.id,
+        row.name.as_str(),
+        &*row.epoch,
+        row.head as i64,
+        row.ts.0,
+        row.first as i64,
+    ])?;
+    Ok(())
+}
+
+/// Writes an event's row.
+pub(super) fn insert_event(db: &Connection, stream: i64, event: &Event) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO events (stream, seq, ts, data, sum) \
+         VALUES (?1, ?2, ?3, ?4, row_sum('events', ?1, ?2, ?3, ?4))",
+    )?
+    .execute(params![stream, event.seq as i64, event.ts.0, Column(&event.data)])?;
+    Ok(())
+}
+
+/// All streams, with as many of their newest events as are wanted. Of each it sees that the newest
+/// one is there.
+pub(super) fn streams(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Vec<StreamState>> {
+    let rows: Vec<StreamRow> = db
+        .prepare(concat!("SELECT ", stream_columns!(), " FROM streams ORDER BY name"))?
+        .query_map((), stream_row)?
+        .collect::<Result<_>>()?;
+    let mut left = wanted.all_bytes;
+    let mut streams = Vec::with_capacity(rows.len());
+    for row in rows {
+        let keep = (wanted.keep)(&row.name);
+        let events = newest(db, &row, keep, wanted.stream_bytes.min(left))?;
+        left -= events.iter().map(|event| event.data.len()).sum::<usize>().min(left);
+        let StreamRow { name: stream, epoch, head, ts, .. } = row;
+        streams.push(StreamState { stream, epoch, head, ts, events });
+    }
+    Ok(streams)
+}
+
+/// The newest events of a stream, oldest first.
+fn newest(db: &Connection, row: &StreamRow, keep: u64, bytes_max: usize) -> Result<Vec<Event>> {
+    let mut statement = db.prepare_cached(
+        "SELECT seq, ts, data, sum = row_sum('events', stream, seq, ts, data) FROM events \
+         WHERE stream = ?1 AND seq <= ?2 ORDER BY seq DESC",
+    )?;
+    let mut rows = statement.query(params![row.id, i64::MAX])?;
+    let mut events = Vec::new();
+    let (mut bytes, mut expected) = (0, row.head);
+    while expected >= row.first {
+        let missing = || damaged(format!("stream {} has no event {expected}", row.name));
+        let event = event(rows.next()?.ok_or_else(missing)?)?;
+        if event.seq != expected {
+            return Err(missing());
+        }
+        bytes += event.data.len();
+        if events.len() as u64 >= keep || bytes > bytes_max {
+            break;
+        }
+        events.push(event);
+        expected -= 1;
+    }
+    events.reverse();
+    Ok(events)
+}
