@@ -969,3 +969,43 @@ fn status_of(server: &Running, target: &str) -> String {
     stream.read_to_end(&mut answer).unwrap();
     String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap_or_default().to_owned()
 }
+
+#[test]
+fn what_the_program_publishes_to_a_durable_stream_goes_on_after_a_restart() {
+    use parlor::hub::streams::{Declaration, Keep, Pattern};
+    let folder = tempfile::tempdir().unwrap();
+    let mut readings = Declaration::new(Pattern::parse("readings").unwrap());
+    (readings.keep, readings.program, readings.durable) = (Keep::Log(100), true, true);
+    let place = Place::Directory(folder.path().to_owned());
+    let mut config = Config::new("127.0.0.1:0".parse().unwrap(), place);
+    config.streams = vec![readings];
+    let mut epoch = json!(null);
+    for life in 0..2 {
+        let server = Server::start(config.clone()).unwrap();
+        let mut ada = Client::connect(&server, "/ws?user=ada");
+        let payload = match life {
+            0 => json!({ "stream": "readings" }),
+            _ => json!({ "stream": "readings", "since": 2, "epoch": epoch }),
+        };
+        ada.send("subscribe", 1, payload);
+        let reply = ada.wait_for(|message| message["id"] == 1);
+        let known = &reply["payload"]["streams"][0];
+        assert_eq!(known["seq"], 3 * life);
+        if life == 1 {
+            assert_eq!((&known["replayed"], &known["epoch"]), (&json!(true), &epoch));
+            let missed = ada.wait_for(|message| message["type"] == "event");
+            assert_eq!(
+                (&missed["payload"]["seq"], &missed["payload"]["data"]),
+                (&json!(3), &json!(2))
+            );
+        }
+        epoch = known["epoch"].clone();
+        for number in 0..3 {
+            server.handle().publish_event("readings", &json!(number)).unwrap();
+            let event = ada.wait_for(|message| message["type"] == "event");
+            assert_eq!(event["payload"]["seq"], 3 * life + number + 1);
+        }
+        server.handle().stop().unwrap();
+        server.join().unwrap();
+    }
+}

@@ -29,7 +29,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// What a mean seed has at least.
-const WANTED: &[(&str, f64)] = &[("entries", 200.0), ("cuts", 5.0), ("kills", 1.0)];
+const WANTED: &[(&str, f64)] = &[("entries", 190.0), ("cuts", 5.0), ("kills", 1.0)];
 /// Every kind of fault lies in so many of a hundred seeds.
 const SEEDS_PERCENT: f64 = 5.0;
 const FAULTS: &[&str] = &[
