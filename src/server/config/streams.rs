@@ -375,7 +375,7 @@ mod tests {
             (first.read, first.priority, first.max_bytes),
             (Readers::Public, Priority::High, 1_000)
         );
-        assert!(first.durable && !read[1].durable);
+        assert!(first.durable && !streams[1].durable);
         assert_eq!(first.members, [Member { name: "x".into(), kind: Kind::Number }]);
         let found = contradictions(&streams, &feeds);
         assert!(found.is_empty(), "{found:?}");
