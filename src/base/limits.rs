@@ -163,6 +163,8 @@ pub const TICKETS_MAX: usize = 10_000;
 pub const LISTENED_STREAMS_MAX: usize = 64;
 /// The spread of the first return of whoever is sent Server-Sent Events, in ms.
 pub const RETRY_MS: u64 = 2_000;
+/// When whoever may not watch a stream comes back, in ms.
+pub const RETRY_REFUSED_MS: u64 = 30_000;
 /// Users and addresses whose requests of HTTP are counted at one time.
 pub const HTTP_RATES_MAX: usize = 65_536;
 /// Users whose requests over all of their connections are counted at one time: more than a machine has

@@ -64,6 +64,7 @@ impl Hub {
         let Some(cursor) = self.cursor(conn, room) else { return };
         if seq >= head {
             *cursor = Cursor::Live;
+            self.move_position(conn, room, None);
         } else {
             *cursor = Cursor::Behind { next: seq + 1 };
             self.hold_position(conn, room, None);

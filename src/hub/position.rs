@@ -59,6 +59,12 @@ impl Hub {
         Some(behind.map(|(_, before)| *before).min().unwrap_or(self.newest))
     }
 
+    /// Whether a connection's `resume` is under way.
+    #[must_use]
+    pub fn is_resuming(&self, conn: ConnId) -> bool {
+        self.connection(conn).is_some_and(|connection| connection.is_resuming)
+    }
+
     /// Those who are told that they have all entries before the newest one's time, and the others.
     pub(super) fn by_position(
         &self,
@@ -171,7 +177,7 @@ impl Hub {
     fn resume_halted(&mut self, conn: ConnId, room: &RoomId, seq: u64) -> bool {
         let Some(ix) = self.room_ix(room) else { return false };
         let Some(Cursor::Leaving { next, was }) = self.cursor(conn, ix) else { return false };
-        (*next, *was) = (seq + 1, Standing::Following);
+        (*next, *was) = (seq.saturating_add(1), Standing::Following);
         self.hold_position(conn, ix, None);
         true
     }

@@ -50,7 +50,10 @@ impl<S: Backend> Chat<S> {
                         (Ok(Answer::Subscribed(streams)), None) => {
                             self.has_subscribed(net, *conn, streams);
                         }
-                        (Err(_), None) if self.is_watching(*conn) => self.end_watching(net, *conn),
+                        (Err(refusal), None) if self.is_watching(*conn) => {
+                            self.cannot_watch(net, *conn, refusal);
+                            self.end_watching(net, *conn);
+                        }
                         (answer, None) if net.is_endless(*conn) => {
                             self.has_resumed(net, *conn, answer);
                         }

@@ -74,6 +74,7 @@ pub struct Chat<S = Store> {
     /// Paths of the embedding program's, and its answers that are still to come.
     pub(super) paths: Paths,
     pub(super) program_calls: usize,
+    pub(super) program_bytes: usize,
     /// What feeds streams beside clients.
     pub(super) sources: Sources,
     /// Who sends requests, where tokens do not say it.
@@ -179,6 +180,7 @@ impl<S: Backend> Chat<S> {
             tickets: Tickets::default(),
             paths: Paths::default(),
             program_calls: 0,
+            program_bytes: 0,
             sources,
             proofs: Proofs::default(),
             remotes,

@@ -49,7 +49,7 @@ pub(super) enum Recipients {
 pub(super) struct Queue {
     pub(super) commands: VecDeque<Command>,
     pub(super) answers: Vec<(Asking, HandlerResult)>,
-    pub(super) path_answers: Vec<(Exchange, Response)>,
+    pub(super) path_answers: Vec<(Exchange, Response, usize)>,
     /// What came of jobs: there is a bounded number of those.
     pub(super) outcomes: Vec<(JobId, JobResult)>,
     bytes: usize,

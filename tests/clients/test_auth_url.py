@@ -8,6 +8,7 @@ import pytest
 import harness
 from backend import Backend, until
 from harness import FIELDS, TEXT, Chat, Raw, frame, request_head
+from test_events import Events
 
 FAST = {"backend.retries": 1, "backend.backoff_ms": 5, "backend.circuit_failures": 2, "backend.circuit_open_ms": 1_000}
 STREAMS = '{ open = { publish = true }, mine = { publish = true, path = "/ws/mine" } }'
@@ -194,7 +195,7 @@ class TestFailures:
             backend.answers = people
             until(lambda: upgrade(server, Cookie="session=ada").status == 101)
 
-    @pytest.mark.parametrize("answer", [(200, b""), (200, {}), (200, {"user": {"id": "a b"}}), (302, b"")])
+    @pytest.mark.parametrize("answer", [(200, b""), (200, {}), (200, {"user": {"id": "a b"}})])
     def test_what_names_nobody_lets_nobody_in(self, backend, start, answer):
         backend.answers = lambda asked: answer
         assert upgrade(start(), Cookie="session=ada").status == 503
@@ -215,3 +216,54 @@ class TestFailures:
     def test_elsewhere_than_on_this_machine_it_needs_no_key(self, servers, backend):
         server = servers.parlor(data=":memory:", set={"auth.url": backend.url, "listen": "0.0.0.0:0"}, is_ready=lambda server: "Chat: " in server.output())
         assert "open mode" not in server.output().lower()
+
+
+class TestEvents:
+    """Events of those whom the backend vouches for."""
+
+    def events(self, server, name="eve", **fields):
+        return Events(server, headers={"Cookie": f"session={name}", **fields})
+
+    def test_a_session_listens_and_its_end_is_heard(self, start):
+        server = start(**{"presence.grace_ms": 1, "presence.window_ms": 20})
+        with session(server, "boss") as boss:
+            boss.join("tea")
+            with self.events(server) as source:
+                assert source.await_("connected")["user"]["id"] == "eve"
+                boss.push("user:online", where=lambda push: "eve" in push["users"])
+            # The client has gone without another word: that is noticed although it had to wait at first.
+            boss.push("user:offline", where=lambda push: "eve" in push["users"])
+
+    def test_who_is_revoked_is_ended_although_the_session_has_no_end(self, start):
+        server = start()
+        with session(server, "boss") as boss, session(server, "eve") as eve:
+            with self.events(server) as source:
+                source.await_("connected")
+                assert boss.request("auth:revoke", user="eve")["closed"] == 2
+                assert source.await_("error")["close"] == 4201
+                assert source.next() is None
+            assert eve.closed() == 4201
+
+    def test_a_page_elsewhere_cannot_listen_in_somebodys_name(self, start):
+        server = start()
+        for site, status in [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)]:
+            with self.events(server, **{"Sec-Fetch-Site": site}) as source:
+                assert source.status == status, site
+        with self.events(server, Origin="https://evil.example") as source:
+            assert source.status == 403
+
+    def test_what_somebody_shows_does_not_open_the_circuit_for_all(self, backend, start):
+        answers = {302: {}, 404: {}, 400: {}, 431: {}, 429: {}}
+
+        def answer(asked):
+            if (cookie := asked.fields.get("cookie", "")).startswith("odd="):
+                return int(cookie.removeprefix("odd=")), answers[int(cookie.removeprefix("odd="))]
+            return people(asked)
+
+        backend.answers = answer
+        server = start()
+        for status in [*answers] * 3:
+            expected = 503 if status == 429 else 401
+            assert upgrade(server, Cookie=f"odd={status}").status == expected, status
+        with session(server, "eve") as eve:
+            assert eve.hello["user"]["id"] == "eve"

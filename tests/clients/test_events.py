@@ -272,6 +272,8 @@ class TestEvents:
             ("GET", "/api/v1/events?streams=a%20b", {"user": "jo"}, 400),
             ("POST", "/api/v1/events", {"user": "jo"}, 405),
             ("GET", "/api/v1/ticket", {"user": "jo"}, 405),
+            ("POST", f"/api/v1/ticket?token={harness.token('jo')}", {}, 401),
+            ("POST", f"/api/v1/ticket?token={harness.token('jo')}", {"Authorization": "Basic x"}, 401),
             ("POST", "/api/v1/ticket", {}, 401),
             ("GET", "/api/v1/streams/state", {"Accept": "text/event-stream"}, 200),
             ("GET", "/api/v1/streams/news", {"Accept": "text/event-stream"}, 401),
@@ -297,6 +299,32 @@ class TestEvents:
         if status != 200:
             assert json.loads(response.read())["error"]["code"]
         connection.close()
+
+    def test_streams_that_cannot_be_watched_do_not_end_the_rooms(self, servers, name):
+        family = '"sensor:{id}" = { keep = "latest", publish = true }'
+        config = CONFIG.replace("[streams]", f"[streams]\n{family}")
+        server = start(servers, config, set={"limits.streams": 5})
+        with opened(server, "ned") as ned, opened(server, "oda") as oda:
+            ned.join("tea")
+            oda.request("subscribe", stream="sensor:a")
+            with events(server, "ned", streams="sensor:b") as source:
+                source.await_("connected")
+                refusal = source.await_("error")
+                assert refusal["code"] == "quota" and "close" not in refusal
+                ned.say("tea", "still here")
+                assert source.await_("chat:message")["text"] == "still here"
+            # Alone it has nothing more to say, and is not to come back at once.
+            with events(server, "ned", path="/api/v1/streams/sensor:b") as source:
+                assert source.await_("error")["code"] == "quota"
+                assert source.retry == 30_000
+                assert source.next() is None
+
+    def test_in_open_mode_no_page_elsewhere_listens(self, servers):
+        server = servers.parlor()
+        with Events(server, user="ada", headers={"Sec-Fetch-Site": "cross-site"}) as source:
+            assert source.status == 403
+        with Events(server, user="ada", headers={"Sec-Fetch-Site": "same-origin"}) as source:
+            assert source.await_("connected")["user"]["id"] == "ada"
 
     def test_too_many_of_a_user_are_refused_in_words(self, servers):
         limits = {"limits.connections_per_user": 1}

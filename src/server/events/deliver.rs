@@ -1,7 +1,8 @@
 //! What is told to those who are sent events or parts.
 
-use super::frame::{event, part};
+use super::frame::{event, part, retry};
 use super::listen::WatchForm;
+use crate::base::limits::RETRY_REFUSED_MS;
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, ConnId, Frame, Refused};
 use crate::hub::streams::Subscribed;
@@ -147,6 +148,29 @@ impl<S: Backend> Chat<S> {
         }
     }
 
+    /// A connection that is sent events cannot watch what it asked for: it is told why, and if that was all
+    /// that it wanted, not to come back at once.
+    pub(in crate::server) fn cannot_watch(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        refusal: &Refusal,
+    ) {
+        if !net.is_endless(conn) {
+            return;
+        }
+        self.counters.refused(refusal.code.as_str());
+        self.counters.limited_by(refusal);
+        if self.is_watching(conn) {
+            let retry = Frame::Own(retry(RETRY_REFUSED_MS).into());
+            // Refused only when it has ended.
+            let _ = net.piece(conn, retry, Class::Control, NO_SOURCE);
+        }
+        let detail = encode::refusal_detail(refusal);
+        let text = encode::error(None, refusal.code.as_str(), refusal.message, &detail);
+        self.tell(net, conn, None, &text);
+    }
+
     /// A connection that is sent events was answered something that it asked for in its head.
     pub(in crate::server) fn has_resumed(
         &mut self,
@@ -159,6 +183,8 @@ impl<S: Backend> Chat<S> {
                 let text = encode::push("resumed", |w| encode::answer(w, answer));
                 self.tell(net, conn, None, &text);
             }
+            // Its rooms go on; the streams that it asked for do not begin.
+            Err(refusal) if !self.hub.is_resuming(conn) => self.cannot_watch(net, conn, refusal),
             // It comes again, as it is in order for it to do, and is where it was.
             Err(refusal) => {
                 self.counters.refused(refusal.code.as_str());

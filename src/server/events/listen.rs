@@ -9,7 +9,7 @@ use crate::protocol::handshake::request::percent_decoded_path;
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
 use crate::server::auth::Identity;
 use crate::server::http::{
-    Rules, admin, check_origin, is_set, named, preflight, shared_with, status_of, tokens,
+    Rules, admin, bearer, check_origin, is_set, named, preflight, shared_with, status_of, tokens,
     unauthorized, whence,
 };
 use crate::server::json::{Writer, scan};
@@ -215,7 +215,7 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
     let mut tokens = tokens(head, &[])?;
     if is_for_ticket {
         // Who has a token in an address needs no ticket.
-        tokens.truncate(usize::from(head.only("authorization")?.is_some()));
+        tokens = bearer(head)?.map(str::to_owned).into_iter().collect();
     }
     if tokens.len() > TOKENS_PER_REQUEST_MAX {
         return Err(unauthorized("these are too many tokens"));
@@ -227,16 +227,22 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
         return Ok(Who::Ticket(ticket.clone()));
     }
     if let Some(identity) = rules.proven {
+        is_asked_from_here(head)?;
         return Ok(Who::User(identity.clone()));
     }
     if let Some(identity) = admin(head, rules)? {
-        return Ok(Who::User(identity));
+        // A bad token is not made good by another that is right.
+        return match tokens.len() {
+            1 => Ok(Who::User(identity)),
+            _ => Err(unauthorized("these are too many tokens")),
+        };
     }
     if rules.verifier.is_open() {
         let is_nameless = head.query_value("user").is_none() && tokens.is_empty();
         return if may_be_guest && is_nameless {
             Ok(Who::Guest)
         } else {
+            is_asked_from_here(head)?;
             named(head).map(Who::User)
         };
     }
@@ -251,6 +257,18 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
         None if may_be_guest => Ok(Who::Guest),
         None => Err(unauthorized("say who you are: Authorization: Bearer TOKEN, or ?token=")),
     }
+}
+
+/// A picture or a script of a page elsewhere is asked for without an `Origin`, in the name of whoever looks
+/// at the page (Fetch Metadata). Where a token says who it is nobody else's page has it.
+fn is_asked_from_here(head: &RequestHead<'_>) -> Result<(), Refusal> {
+    let has_origin = head.all("origin").next().is_some();
+    let is_elsewhere = |site: &str| ["cross-site", "same-site"].contains(&site.trim());
+    if !has_origin && head.all("sec-fetch-site").any(is_elsewhere) {
+        let message = "a page from elsewhere may not listen in somebody's name";
+        return Err(Refusal::new(Status::Forbidden, "forbidden", message));
+    }
+    Ok(())
 }
 
 /// Whether somebody may watch a stream so; a ticket's owner is judged when it is known who that is.

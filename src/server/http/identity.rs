@@ -221,7 +221,7 @@ fn tokens_beside(head: &RequestHead<'_>, protocols: &[&str]) -> impl Iterator<It
 
 /// The token of the `Authorization` field, which comes once (RFC 9110 §5.3). Another scheme than
 /// `Bearer` (RFC 6750 §2.1) is for somebody else, a proxy perhaps.
-pub(super) fn bearer<'b>(head: &RequestHead<'b>) -> Result<Option<&'b str>, Refusal> {
+pub(in crate::server) fn bearer<'b>(head: &RequestHead<'b>) -> Result<Option<&'b str>, Refusal> {
     let Some(value) = head.only("authorization").map_err(Refusal::from)? else { return Ok(None) };
     let (scheme, token) = value.split_once([' ', '\t']).unwrap_or((value, ""));
     Ok(scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()))

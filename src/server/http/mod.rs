@@ -15,7 +15,7 @@ mod status;
 mod streams;
 
 pub(super) use call::{HttpCall, overloaded};
-pub(super) use identity::{Caller, admin, named, needs_proof, tokens, unauthorized};
+pub(super) use identity::{Caller, admin, bearer, named, needs_proof, tokens, unauthorized};
 pub(super) use origin::{check_origin, preflight, readable_by, shared_with, whence};
 pub(super) use rates::{Allowance, Asker, Held, Rates};
 pub(super) use route::{Routed, Rules, is_set, route, with_fallback};

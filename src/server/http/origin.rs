@@ -97,7 +97,10 @@ pub(in crate::server) fn preflight(
         // No credentials: a token is in a header that the page itself sets.
         Whence::Own | Whence::Allowed(_) => Ok(response
             .with("Access-Control-Allow-Methods", methods.to_owned())
-            .with("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key")
+            .with(
+                "Access-Control-Allow-Headers",
+                "Authorization, Content-Type, Idempotency-Key, Last-Event-ID",
+            )
             .with("Access-Control-Max-Age", "600")),
     }
 }

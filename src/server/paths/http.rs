@@ -137,12 +137,19 @@ pub struct PathReply {
     shared: Arc<Shared>,
     to: Exchange,
     origin: Option<Box<str>>,
+    /// Of the request's content, which counts until it is answered.
+    bytes: usize,
     is_answered: bool,
 }
 
 impl PathReply {
-    pub(super) fn new(shared: Arc<Shared>, to: Exchange, origin: Option<Box<str>>) -> PathReply {
-        PathReply { shared, to, origin, is_answered: false }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        to: Exchange,
+        origin: Option<Box<str>>,
+        bytes: usize,
+    ) -> PathReply {
+        PathReply { shared, to, origin, bytes, is_answered: false }
     }
 
     /// Sends the answer. Whoever has asked may have gone meanwhile.
@@ -161,7 +168,7 @@ impl PathReply {
         }
         // Not counted against the queue: there is a bounded number of these in flight.
         let response = readable_by(answer.into_response(), self.origin.as_deref());
-        queue.path_answers.push((self.to, response));
+        queue.path_answers.push((self.to, response, self.bytes));
         drop(queue);
         self.shared.wake.wake();
         Ok(())

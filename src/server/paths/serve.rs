@@ -4,7 +4,7 @@
 use super::http::{HttpPath, PathReply, PathRequest};
 use super::socket::{Inner, OwnPath, Said, Socket, SocketHandler};
 use super::table::Params;
-use crate::base::limits::HTTP_CALLS_MAX;
+use crate::base::limits::{BODIES_BYTES_MAX, HTTP_CALLS_MAX};
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, ConnId};
 use crate::protocol::endpoint::Broadcast;
@@ -97,7 +97,9 @@ impl<S: Backend> Chat<S> {
             address: request.peer,
         };
         self.program_calls += 1;
-        let reply = PathReply::new(Arc::clone(&self.shared), exchange, origin);
+        self.program_bytes += request.body.len();
+        let bytes = request.body.len();
+        let reply = PathReply::new(Arc::clone(&self.shared), exchange, origin, bytes);
         // A panic is the program's own: its reply, which is dropped by it, answers 500.
         if catch_unwind(AssertUnwindSafe(|| (path.run)(of_program, reply))).is_err() {
             log::error!("the handler of {} {} has panicked", path.method, path.template);
@@ -112,7 +114,8 @@ impl<S: Backend> Chat<S> {
         request: &Request<'_>,
         caller: &HttpCaller,
     ) -> Result<(), Response> {
-        if self.program_calls >= HTTP_CALLS_MAX {
+        let bytes = self.program_bytes.saturating_add(request.body.len());
+        if self.program_calls >= HTTP_CALLS_MAX || bytes > BODIES_BYTES_MAX {
             return Err(crate::server::http::overloaded());
         }
         self.count_for_program(net, request, caller)
@@ -122,7 +125,8 @@ impl<S: Backend> Chat<S> {
     pub(in crate::server) fn take_path_answers(&mut self, net: &mut Net<'_>) {
         let answers = std::mem::take(&mut self.shared.queue().path_answers);
         self.program_calls = self.program_calls.saturating_sub(answers.len());
-        for (exchange, response) in answers {
+        for (exchange, response, bytes) in answers {
+            self.program_bytes = self.program_bytes.saturating_sub(bytes);
             net.answer(exchange, response);
         }
     }

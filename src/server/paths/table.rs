@@ -72,7 +72,10 @@ pub(in crate::server) fn fault(template: &str, is_socket: bool) -> Option<&'stat
     let Some(rest) = template.strip_prefix('/') else {
         return Some("a path begins with /");
     };
-    if OWN.contains(&template) || rest.starts_with("api/") || (rest.is_empty() && is_socket) {
+    // Nor may a name in braces stand for one of them.
+    let is_own = OWN.iter().any(|own| bind(template, own).is_some());
+    let is_api = rest.starts_with("api/") || rest.starts_with('{') && rest.contains('/');
+    if is_own || is_api || (rest.is_empty() && is_socket) {
         return Some("this path is one of the server's own");
     }
     let mut names: Vec<&str> = template.split('/').filter_map(placeholder).collect();
@@ -97,9 +100,20 @@ mod tests {
             assert_eq!(fault(good, true), None, "{good}");
         }
         assert_eq!(fault("/", false), None);
-        for wrong in
-            ["/", "", "queue", "/ws", "/api/v1/x", "/metrics", "/a//b", "/a b", "/{x}/{x}", "/{}"]
-        {
+        for wrong in [
+            "/",
+            "",
+            "queue",
+            "/ws",
+            "/api/v1/x",
+            "/metrics",
+            "/a//b",
+            "/a b",
+            "/a/{x}/{x}",
+            "/{}",
+            "/{x}",
+            "/{x}/y",
+        ] {
             assert!(fault(wrong, true).is_some(), "{wrong}");
         }
     }

@@ -3,6 +3,7 @@
 use super::hook::Proof;
 use crate::protocol::handshake::{Refusal, Response, Status};
 use crate::server::backend::{Failure, Got, JobResult};
+use crate::server::http::unauthorized;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -54,6 +55,14 @@ pub(super) fn judge(outcome: JobResult) -> Verdict {
         },
         Ok(Got::Answer { status: status @ (401 | 403), fields, body }) => {
             Verdict::Refuse(handed_on(status, fields, body))
+        }
+        // What somebody has shown is none of its: a redirect to a login, a field that it cannot read, too many
+        // tries. That tells of them, and not of the backend.
+        Ok(Got::Answer { status: 429, .. }) => {
+            Verdict::Refuse(unavailable("the backend wants to be asked later"))
+        }
+        Ok(Got::Answer { status: 300..=499, .. }) => {
+            Verdict::Refuse(unauthorized("the backend does not say who you are").into())
         }
         Err(Failure::Full) => {
             Verdict::Fail(unavailable("too many wait for the backend to say who they are"))
@@ -146,7 +155,17 @@ mod tests {
         assert_eq!(field.unwrap().1, "Basic realm=\"x\"");
         let Verdict::Refuse(response) = said(403, "{}") else { panic!() };
         assert_eq!(response.status, Status::Forbidden);
-        for status in [302, 404, 500] {
+        // What somebody shows is theirs: it does not make the backend one that has failed.
+        for (status, expected) in [
+            (302, Status::Unauthorized),
+            (404, Status::Unauthorized),
+            (431, Status::Unauthorized),
+            (429, Status::ServiceUnavailable),
+        ] {
+            let Verdict::Refuse(response) = said(status, "{}") else { panic!("{status}") };
+            assert_eq!(response.status, expected);
+        }
+        for status in [500, 503] {
             let Verdict::Fail(response) = said(status, "{}") else { panic!("{status}") };
             assert_eq!(response.status, Status::ServiceUnavailable);
         }

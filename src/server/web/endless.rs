@@ -35,6 +35,8 @@ impl<A: Application> Web<A> {
         let date = http_date(io.timestamp());
         say(io, conn, &response.head_of_endless(&date), b"");
         io.set_deadline(conn, beat);
+        // It may have waited for who asks: that the client goes is to be heard.
+        io.resume(conn);
         self.application.opened(&mut Net { io, sockets: &mut self.sockets }, conn);
     }
 

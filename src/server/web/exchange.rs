@@ -5,7 +5,7 @@
 //! is the application's.
 
 use super::date::http_date;
-use super::framing::{BodyReader, Framing};
+use super::framing::{BodyError, BodyReader, Framing, KeptBody};
 use super::handler::{Connection, Stage, Web};
 use super::{Answer, Application, Net};
 use crate::base::limits::REQUESTS_PER_READ;
@@ -55,7 +55,7 @@ pub(super) struct Http {
     pub(super) count: u32,
     pub(super) step: Step,
     /// The head and the content of a request that the application wants again.
-    kept: Option<Box<(Vec<u8>, Vec<u8>)>>,
+    kept: Option<Box<(Vec<u8>, KeptBody)>>,
     deadline: Moment,
 }
 
@@ -300,8 +300,12 @@ impl<A: Application> Web<A> {
             }
             Answer::Later => {}
             Answer::Again => {
+                let Some(body) = self.body_room.keep(body) else {
+                    let refusal = Refusal::from(BodyError::NoRoom);
+                    return self.respond(io, conn, &refusal.into());
+                };
                 if let Some(http) = self.http(conn) {
-                    http.kept = Some(Box::new((raw.to_vec(), body.to_vec())));
+                    http.kept = Some(Box::new((raw.to_vec(), body)));
                 }
             }
         }
@@ -317,7 +321,7 @@ impl<A: Application> Web<A> {
         let Some((raw, body)) = kept.map(|kept| *kept) else { return };
         // It has been parsed before.
         let Ok(head) = RequestHead::parse(&raw, headers_max) else { return };
-        self.hand_over(io, conn, &raw, &head, &body);
+        self.hand_over(io, conn, &raw, &head, &body.bytes);
         if let Some(Some(Connection { stage: Stage::Open(_), .. })) =
             self.connections.get(conn.index())
         {

@@ -87,6 +87,29 @@ impl BodyRoom {
     }
 }
 
+/// A body that waits, counted with all others that do.
+#[derive(Debug)]
+pub(super) struct KeptBody {
+    pub(super) bytes: Vec<u8>,
+    room: BodyRoom,
+}
+
+impl Drop for KeptBody {
+    fn drop(&mut self) {
+        self.room.left.set(self.room.left.get() + self.bytes.len());
+    }
+}
+
+impl BodyRoom {
+    /// Keeps a body, if there is room for it.
+    pub(super) fn keep(&self, body: &[u8]) -> Option<KeptBody> {
+        let left = self.left.get().checked_sub(body.len())?;
+        self.left.set(left);
+        let room = BodyRoom { left: Rc::clone(&self.left) };
+        Some(KeptBody { bytes: body.to_vec(), room })
+    }
+}
+
 #[derive(Debug)]
 enum State {
     /// So many bytes are to come.
