@@ -99,6 +99,7 @@ struct World {
     queue: VecDeque<Command>,
     clients: BTreeMap<ConnId, Client>,
     next_conn: u32,
+    newest_conn: Option<ConnId>,
     effects: Effects,
     committed: BTreeMap<RoomId, u64>,
     /// When each entry was committed.
@@ -111,7 +112,24 @@ struct World {
     wake_at: Vec<Moment>,
 }
 
+impl Client {
+    /// The rooms of which it knows that they are its user's.
+    fn known(&self) -> BTreeSet<RoomId> {
+        let followed = self.positions.keys().chain(self.heads.keys());
+        followed.chain(&self.joined).chain(&self.refused).cloned().collect()
+    }
+}
+
 impl World {
+    /// What somebody who comes anew is told; none if the user has as many connections as they may.
+    fn rooms_of(&mut self, user: usize) -> Option<BTreeSet<RoomId>> {
+        self.run(Op::Connect { user, resumes: false, is_tracked: false });
+        let conn = self.newest_conn?;
+        let rooms = self.clients.remove(&conn)?.known();
+        self.input(Input::Disconnected { conn });
+        Some(rooms)
+    }
+
     fn new() -> World {
         let (wake, woken) = channel();
         let (store, snapshot) = Store::open(&Place::Memory, "epoch", move || {
@@ -134,6 +152,7 @@ impl World {
             queue: VecDeque::new(),
             clients: BTreeMap::new(),
             next_conn: 0,
+            newest_conn: None,
             effects: Effects::default(),
             committed: BTreeMap::new(),
             times: BTreeMap::new(),
@@ -169,6 +188,7 @@ impl World {
                 let taken: BTreeSet<usize> = self.clients.keys().map(|conn| conn.index()).collect();
                 let index = (0..).find(|index| !taken.contains(index)).unwrap();
                 let conn = ConnId::new(index as u32, self.next_conn);
+                self.newest_conn = Some(conn);
                 let waits_for_resume = resumes;
                 let client = Client { user, waits_for_resume, is_tracked, ..Client::default() };
                 self.clients.insert(conn, client);
@@ -479,15 +499,20 @@ impl World {
                         }
                     }
                     if let Ok(Answer::Resumed(resumed)) = answer {
-                        for parlor::hub::NotResumed { room, .. } in &resumed.refused {
+                        for parlor::hub::NotResumed { room, code, .. } in &resumed.refused {
                             client.positions.remove(room);
-                            // Nobody asks for a history where no requests are heard.
-                            if !client.is_tracked {
+                            // Nobody asks for a history where no requests are heard, or is no member.
+                            let is_member = *code != parlor::hub::RefusalCode::NotMember;
+                            if is_member && !client.is_tracked {
                                 client.refused.insert(room.clone());
                             }
                         }
                     }
                 }
+            }
+            Effect::ToldWrong { conn } => {
+                assert!(self.clients.remove(conn).is_some(), "{conn} is ended once");
+                inputs.push_back(Input::Disconnected { conn: *conn });
             }
             Effect::TooSlow { conn } => panic!("{conn}: all is kept"),
             Effect::Revoked { .. } => panic!("nobody revokes"),
@@ -607,6 +632,15 @@ proptest! {
             prop_assert!(!client.is_held);
             for (room, position) in &client.positions {
                 prop_assert_eq!(world.committed.get(room).copied().unwrap_or(0), *position, "{} in {}", conn, room);
+            }
+        }
+        // Whoever is there knows of all rooms that one who comes anew is told of, and of no others; while
+        // it waits for its resume it is not told.
+        for user in 0..USERS {
+            let Some(rooms) = world.rooms_of(user) else { continue };
+            let of_user = |client: &Client| client.user == user && !client.waits_for_resume;
+            for (conn, client) in world.clients.iter().filter(|(_, client)| of_user(client)) {
+                prop_assert_eq!(client.known(), rooms.clone(), "{} of user{}", conn, user);
             }
         }
         // Everybody leaves: nothing that belongs to a connection is left.

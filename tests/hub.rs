@@ -649,24 +649,51 @@ fn resumed_while_leaving(world: &mut World, named: &[(RoomId, u64)]) -> ConnId {
     other
 }
 
+/// The connections that are to end, as what they were told is not so.
+fn told_wrong(world: &World) -> Vec<ConnId> {
+    let of_effect = |effect: &Effect| match effect {
+        Effect::ToldWrong { conn } => Some(*conn),
+        _ => None,
+    };
+    world.effects.list.iter().filter_map(of_effect).collect()
+}
+
 #[test]
-fn who_was_refused_while_leaving_follows_a_room_again_once_they_join_it() {
+fn who_was_refused_while_leaving_is_ended_if_the_leaving_comes_to_nothing() {
     let mut world = World::new(Limits::default());
     let other = resumed_while_leaving(&mut world, &[(room("tea"), 1)]);
-    let bob = world.connect("bob");
-    world.request(bob, Request::Join(room("tea"))).unwrap();
-    let told = world.notices();
-    assert!(
-        told.iter().all(|(conns, _)| !conns.contains(&other)),
-        "told before it asked: {told:?}"
-    );
-    let Ok(Answer::Joined(joined)) = world.request(other, Request::Join(room("tea"))) else {
-        panic!("no answer")
-    };
-    world.request(bob, say("tea", "2")).unwrap();
-    let next = format!("tea {}", joined.head + 1);
-    let told = world.notices();
-    assert!(told.iter().any(|(conns, what)| conns.contains(&other) && *what == next), "{told:?}");
+    assert_eq!(told_wrong(&world), [other]);
+    let mut world = World::new(Limits::default());
+    let other = resumed_while_leaving(&mut world, &[]);
+    assert_eq!(told_wrong(&world), [], "{other} was told nothing of it");
+}
+
+#[test]
+fn who_came_while_a_room_was_to_end_is_ended_if_it_does_not() {
+    for removal in [
+        Request::Leave(room("tea")),
+        Request::End(room("tea")),
+        Request::Ban(room("tea"), user("ada")),
+    ] {
+        let mut world = World::new(Limits::default());
+        let (ada, bob) = (world.connect("ada"), world.connect("bob"));
+        world.request(ada, Request::Join(room("tea"))).unwrap();
+        world.request(bob, Request::Join(room("tea"))).unwrap();
+        let by = if matches!(removal, Request::Leave(_)) { ada } else { world.connect("root") };
+        for is_stored in [false, true] {
+            let leaving = world.on_their_way([(by, by != ada, removal.clone())]);
+            let late = world.connect("ada");
+            let (ticket, record) = &leaving[0];
+            let outcome = match is_stored {
+                true => world.store.write(world.now.timestamp, record),
+                false => Outcome::Unavailable,
+            };
+            world.comes_back(*ticket, outcome);
+            let ended: &[ConnId] = if is_stored { &[] } else { &[late] };
+            assert_eq!(told_wrong(&world), ended, "{removal:?}, stored: {is_stored}");
+            world.input(Input::Disconnected { conn: late });
+        }
+    }
 }
 
 #[test]

@@ -24,6 +24,7 @@ const CLOSED = {
   4101: 'The connection was too slow to keep up.',
   4102: 'The connection fell silent.',
   4103: 'This page was sending too fast.',
+  4104: 'The server could not keep up.',
   4200: 'Your link has expired.',
   4201: 'Your link was withdrawn.',
 };

@@ -1,11 +1,11 @@
 //! What became of records and pages: only now is anything shown to anybody.
 
-use super::effect::{Answer, Effect, Effects, Notice, Refusal, RefusalCode};
+use super::effect::{Answer, Effect, Effects, Refusal, RefusalCode};
 use super::hub::{Hub, Pending};
 use super::input::{Now, Origin, Part};
 use super::manage::Reason;
 use super::request::{Asker, answered};
-use super::room::{Member, RoomIx};
+use super::room::RoomIx;
 use crate::base::limits::REACTIONS_PER_MESSAGE_MAX;
 use crate::base::{ConnId, Outcome, UserId};
 use std::rc::Rc;
@@ -246,49 +246,6 @@ impl Hub {
                 Err(Refusal::new(RefusalCode::Forbidden, "the message is another's"))
             }
             other => Err(refusal(&other)),
-        }
-    }
-
-    fn membership_ended(
-        &mut self,
-        now: Now,
-        room: RoomIx,
-        user: &UserId,
-        by: Option<UserId>,
-        reason: Reason,
-        effects: &mut Effects,
-    ) {
-        let Some(member) = self.rooms[room.0 as usize].members.remove(user) else { return };
-        self.stop_typing(now, room, member.user, effects);
-        let conns = self.connections_of(user).to_vec();
-        for &conn in &conns {
-            self.rooms[room.0 as usize].followers.remove(&conn);
-            self.drop_behind(conn, room);
-            // What is queued is theirs no more, either.
-            effects.push(Effect::TakeBack { conn, source: room.0 });
-        }
-        let name = self.rooms[room.0 as usize].name.clone();
-        let notice = Notice::Removed { room: name, by, reason: reason.as_str() };
-        effects.deliver(notice, conns);
-        self.no_member_of(room, &member);
-    }
-
-    /// A room is none of a user's any more.
-    pub(super) fn no_member_of(&mut self, room: RoomIx, member: &Member) {
-        let of_user = &mut self.users[member.user.0 as usize];
-        of_user.rooms.retain(|one| *one != room);
-        of_user.own_rooms -= u32::from(member.is_own);
-        self.went_out_of(room, member.user);
-        self.forget_if_unneeded(member.user);
-    }
-
-    /// A membership was to end, and the store could not remember it: it goes on where it was.
-    fn stays(&mut self, room: RoomIx, user: &UserId, effects: &mut Effects) {
-        if let Some(member) = self.rooms[room.0 as usize].members.get_mut(user) {
-            member.endings = member.endings.saturating_sub(1);
-        }
-        for conn in self.connections_of(user).to_vec() {
-            self.go_on(conn, room, effects);
         }
     }
 

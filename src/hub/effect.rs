@@ -144,6 +144,12 @@ pub enum Effect {
         /// Which.
         conn: ConnId,
     },
+    /// The connection was told that a room is none of its user's, which is not so: end it. When it comes
+    /// again it is told what is.
+    ToldWrong {
+        /// Which.
+        conn: ConnId,
+    },
     /// Give [`Input::Woken`](super::Input::Woken) at this moment.
     WakeAt(Moment),
 }

@@ -1,18 +1,22 @@
 //! What owners and admins do: who may come in, who must go, what a room is like, and its end.
 
-use super::effect::{Answer, Effect, Effects, InviteInfo, Notice, Refusal, RefusalCode};
+use super::effect::{Answer, Effects, InviteInfo, Notice, Refusal, RefusalCode};
 use super::hub::{Hub, Pending};
 use super::request::Asker;
 use super::room::{Life, Room, RoomIx};
-use crate::base::{ConnId, Outcome, Record, RoomId, RoomState, UserId};
+use crate::base::{Record, RoomId, RoomState, UserId};
 use std::sync::Arc;
 
 /// What became of a request so far: an answer, or none yet as the store is asked.
-type Done = Result<Option<Answer>, Refusal>;
+pub(super) type Done = Result<Option<Answer>, Refusal>;
 
 impl Hub {
     /// A room that the asker may manage: their own, or any for an admin.
-    fn managed_room(&self, asker: &Asker, name: &RoomId) -> Result<(RoomIx, &Room), Refusal> {
+    pub(super) fn managed_room(
+        &self,
+        asker: &Asker,
+        name: &RoomId,
+    ) -> Result<(RoomIx, &Room), Refusal> {
         let Some((ix, room)) = self.room(name) else { return Err(asker.stranger()) };
         let is_member = room.member(&asker.user).is_some();
         if !asker.is_admin && !is_member {
@@ -295,30 +299,6 @@ impl Hub {
         }
     }
 
-    /// Ends a membership. It holds from here: nothing more of the room is told to the member's
-    /// connections, unless the store cannot remember it.
-    #[allow(clippy::too_many_arguments)]
-    fn end_membership(
-        &mut self,
-        asker: &Asker,
-        room: RoomIx,
-        user: UserId,
-        by: Option<UserId>,
-        reason: Reason,
-        record: Record,
-        effects: &mut Effects,
-    ) {
-        for conn in self.connections_of(&user).to_vec() {
-            self.halt(conn, room);
-        }
-        if let Some(member) = self.rooms[room.0 as usize].members.get_mut(&user) {
-            member.endings += 1;
-        }
-        let origin = asker.origin.clone();
-        let pending = Pending::Leave { origin, room, user, by, reason };
-        self.persist(asker, record, pending, true, effects);
-    }
-
     pub(super) fn update(
         &mut self,
         asker: &Asker,
@@ -357,67 +337,6 @@ impl Hub {
             self.open_rooms.remove(&state.room);
         }
         Answer::Room(self.rooms[ix.0 as usize].summary(user))
-    }
-
-    /// Ends a room. It holds from here, as [`Hub::end_membership`] for all of its members.
-    pub(super) fn end_room(&mut self, asker: &Asker, name: &RoomId, effects: &mut Effects) -> Done {
-        let (room, of_room) = self.managed_room(asker, name)?;
-        let followers: Vec<ConnId> = of_room.followers.keys().copied().collect();
-        for conn in followers {
-            self.halt(conn, room);
-        }
-        self.rooms[room.0 as usize].life = Life::Ending;
-        let record = Record::End { room: name.clone() };
-        let pending = Pending::End { origin: asker.origin.clone(), room, by: asker.by() };
-        self.persist(asker, record, pending, true, effects);
-        Ok(None)
-    }
-
-    /// What became of a room's end.
-    pub(super) fn ended(
-        &mut self,
-        room: RoomIx,
-        by: Option<UserId>,
-        outcome: &Outcome,
-        effects: &mut Effects,
-    ) -> Result<Answer, Refusal> {
-        let followers: Vec<ConnId> =
-            self.rooms[room.0 as usize].followers.keys().copied().collect();
-        let Outcome::Room { .. } = outcome else {
-            self.rooms[room.0 as usize].life = Life::Live;
-            for conn in followers {
-                self.go_on(conn, room, effects);
-            }
-            return Err(super::commit::refusal(outcome));
-        };
-        for &conn in &followers {
-            self.drop_behind(conn, room);
-            effects.push(Effect::TakeBack { conn, source: room.0 });
-        }
-        let of_room = &mut self.rooms[room.0 as usize];
-        let name = of_room.name.clone();
-        let members = std::mem::take(&mut of_room.members);
-        let permits = of_room.permits.take();
-        of_room.end();
-        self.live_rooms -= 1;
-        self.open_rooms.remove(&name);
-        let invited: Vec<UserId> =
-            permits.into_iter().flat_map(|permits| permits.invites.into_keys()).collect();
-        let of_invited = invited.iter().flat_map(|user| self.connections_of(user));
-        let told: Vec<ConnId> = followers.iter().chain(of_invited).copied().collect();
-        let notice = Notice::Removed { room: name.clone(), by, reason: Reason::Deleted.as_str() };
-        effects.deliver(notice, told);
-        for member in members.into_values() {
-            self.no_member_of(room, &member);
-        }
-        for user in invited {
-            if let Some(&ix) = self.user_by_id.get(&user) {
-                self.users[ix.0 as usize].invites.retain(|one| *one != room);
-                self.forget_if_unneeded(ix);
-            }
-        }
-        self.trim_later(room);
-        Ok(Answer::Done { room: name, user: None })
     }
 }
 

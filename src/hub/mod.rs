@@ -11,6 +11,7 @@ mod commit;
 mod connection;
 mod cursor;
 mod effect;
+mod endings;
 mod fan_out;
 mod history;
 #[allow(clippy::module_inception)]

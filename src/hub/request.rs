@@ -247,11 +247,9 @@ impl Hub {
         effects: &mut Effects,
     ) -> Result<Option<Answer>, Refusal> {
         match self.room(name) {
-            Some((ix, room)) => {
+            Some((_, room)) => {
                 if room.member(&asker.user).is_some() {
-                    let summary = room.summary(&asker.user);
-                    self.follow_if_not(asker, ix);
-                    return Ok(Some(Answer::Joined(summary)));
+                    return Ok(Some(Answer::Joined(room.summary(&asker.user))));
                 }
                 let is_invited = room.is_invited(&asker.user);
                 if !room.is_open && !is_invited {
@@ -296,17 +294,6 @@ impl Hub {
         let room = self.room_ix(name)?;
         self.rooms[room.0 as usize].pending_members += 1;
         Some(room)
-    }
-
-    /// A connection that came while its user was leaving does not follow the room; if the leaving
-    /// came to nothing, it does from the answer on that says so.
-    fn follow_if_not(&mut self, asker: &Asker, room: RoomIx) {
-        if let Some(conn) = asker.conn
-            && self.cursor(conn, room).is_none()
-        {
-            let waits = self.connection(conn).is_some_and(|connection| connection.is_resuming);
-            self.follow(conn, room, waits);
-        }
     }
 
     fn add(

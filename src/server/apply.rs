@@ -1,6 +1,6 @@
 //! The hub's effects, carried out: answers, deliveries, records.
 
-use super::chat::{Chat, SLOW, TOO_MANY};
+use super::chat::{Chat, OVERLOADED, SLOW, TOO_MANY};
 use super::encode::{self, Body};
 use super::events::Told;
 use super::web::Net;
@@ -120,6 +120,11 @@ impl<S: Backend> Chat<S> {
                 Effect::TooSlow { conn } => {
                     let message = "what you have not read is not kept any more";
                     self.close_with(net, *conn, SLOW, message);
+                }
+                Effect::ToldWrong { conn } => {
+                    let message =
+                        "a room was to be left, and is not: you are told of it when you come again";
+                    self.close_with(net, *conn, OVERLOADED, message);
                 }
                 Effect::WakeAt(moment) => net.wake_at(*moment),
             }

@@ -154,6 +154,7 @@ const CLOSES: &[(&str, u64)] = &[
     ("too_many", 4004),
     ("slow", 4101),
     ("rate", 4103),
+    ("overloaded", 4104),
     ("token_expired", 4200),
     ("token_revoked", 4201),
 ];
@@ -202,6 +203,11 @@ impl Session {
             Some(Follow::Refused) => true,
             _ => false,
         }
+    }
+
+    /// The rooms of which it knows that they are its user's.
+    pub(crate) fn rooms(&self) -> BTreeSet<&str> {
+        self.follows.keys().map(String::as_str).collect()
     }
 
     pub(crate) fn is_refused(&self, room: &str) -> bool {
@@ -465,7 +471,8 @@ impl Checker {
             Some(close) => assert!(CLOSES.contains(&(code, close)), "{payload}"),
             None => assert!(REFUSALS.contains(&code), "{payload}"),
         }
-        let is_later = ["rate_limited", "unavailable", "overloaded"].contains(&code);
+        let is_later = ["rate_limited", "unavailable", "overloaded"].contains(&code)
+            && !payload["close"].is_u64();
         assert_eq!(payload["retry_after_ms"].is_u64(), is_later, "{payload}");
     }
 

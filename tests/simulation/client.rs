@@ -321,6 +321,7 @@ impl World {
             Some(4101) => "closes: slow",
             Some(4102) => "closes: heartbeat",
             Some(4103) => "closes: rate",
+            Some(4104) => "closes: overloaded",
             Some(4200) => "closes: token_expired",
             Some(4201) => "closes: token_revoked",
             _ => "closes: others",

@@ -18,6 +18,7 @@ impl World {
         self.becomes_quiet();
         self.catches_up();
         self.sees_who_is_there();
+        self.knows_all_rooms();
         self.streams_are_drained();
         self.reads_all();
         self.everybody_goes();
@@ -163,6 +164,16 @@ impl World {
         }
         let connections = self.server.as_mut().map(|server| server.reactor.io().connections());
         assert_eq!(connections, Some(self.behaving().count()), "connections of the server");
+    }
+
+    /// Everybody follows the rooms that are theirs, and no others.
+    fn knows_all_rooms(&self) {
+        let members = self.shelf.borrow().ledger.memberships();
+        for client in self.behaving() {
+            let of_user = members.iter().filter(|(_, user)| *user == client.user);
+            let rooms: BTreeSet<&str> = of_user.map(|(room, _)| room.as_str()).collect();
+            assert_eq!(client.session.rooms(), rooms, "the rooms of c{}", client.index);
+        }
     }
 
     /// Everybody comes anew, and reads all that they may.

@@ -8,9 +8,9 @@ use crate::store::NotTaken;
 
 /// The close codes that are told apart: those of RFC 6455 §7.4.1 and §11.7, and the wire's own
 /// (`docs/protocol.md`, "Closing").
-pub(super) const CLOSE_CODES: [u16; 24] = [
+pub(super) const CLOSE_CODES: [u16; 25] = [
     1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 4000, 4001,
-    4002, 4003, 4004, 4101, 4102, 4103, 4200, 4201,
+    4002, 4003, 4004, 4101, 4102, 4103, 4104, 4200, 4201,
 ];
 /// The limits that are told apart where they bite, by the last part of their key.
 pub(super) const LIMITS: [&str; 15] = [

@@ -1,0 +1,162 @@
+//! Memberships and rooms that end. An end holds from the moment on in which it is decided: nothing more is
+//! told. Should the store not be able to remember it, it comes to nothing, and all goes on where it was.
+
+use super::effect::{Answer, Effect, Effects, Notice, Refusal};
+use super::hub::{Hub, Pending};
+use super::input::Now;
+use super::manage::{Done, Reason};
+use super::request::Asker;
+use super::room::{Life, Member, RoomIx};
+use crate::base::{ConnId, Outcome, Record, RoomId, UserId};
+
+impl Hub {
+    /// Ends a membership. It holds from here: nothing more of the room is told to the member's
+    /// connections, unless the store cannot remember it.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn end_membership(
+        &mut self,
+        asker: &Asker,
+        room: RoomIx,
+        user: UserId,
+        by: Option<UserId>,
+        reason: Reason,
+        record: Record,
+        effects: &mut Effects,
+    ) {
+        for conn in self.connections_of(&user).to_vec() {
+            self.halt(conn, room);
+        }
+        if let Some(member) = self.rooms[room.0 as usize].members.get_mut(&user) {
+            member.endings += 1;
+        }
+        let origin = asker.origin.clone();
+        let pending = Pending::Leave { origin, room, user, by, reason };
+        self.persist(asker, record, pending, true, effects);
+    }
+
+    /// The end of a membership is on disk.
+    pub(super) fn membership_ended(
+        &mut self,
+        now: Now,
+        room: RoomIx,
+        user: &UserId,
+        by: Option<UserId>,
+        reason: Reason,
+        effects: &mut Effects,
+    ) {
+        let Some(member) = self.rooms[room.0 as usize].members.remove(user) else { return };
+        self.stop_typing(now, room, member.user, effects);
+        let conns = self.connections_of(user).to_vec();
+        for &conn in &conns {
+            self.rooms[room.0 as usize].followers.remove(&conn);
+            self.drop_behind(conn, room);
+            // What is queued is theirs no more, either.
+            effects.push(Effect::TakeBack { conn, source: room.0 });
+        }
+        let name = self.rooms[room.0 as usize].name.clone();
+        let notice = Notice::Removed { room: name, by, reason: reason.as_str() };
+        effects.deliver(notice, conns);
+        self.no_member_of(room, &member);
+    }
+
+    /// A membership was to end, and the store could not remember it: it goes on where it was.
+    pub(super) fn stays(&mut self, room: RoomIx, user: &UserId, effects: &mut Effects) {
+        if let Some(member) = self.rooms[room.0 as usize].members.get_mut(user) {
+            member.endings = member.endings.saturating_sub(1);
+        }
+        for conn in self.connections_of(user).to_vec() {
+            self.go_on(conn, room, effects);
+        }
+        self.end_the_wrongly_told(room, user, effects);
+    }
+
+    /// Ends a room. It holds from here, as [`Hub::end_membership`] for all of its members.
+    pub(super) fn end_room(&mut self, asker: &Asker, name: &RoomId, effects: &mut Effects) -> Done {
+        let (room, of_room) = self.managed_room(asker, name)?;
+        let followers: Vec<ConnId> = of_room.followers.keys().copied().collect();
+        for conn in followers {
+            self.halt(conn, room);
+        }
+        self.rooms[room.0 as usize].life = Life::Ending;
+        let record = Record::End { room: name.clone() };
+        let pending = Pending::End { origin: asker.origin.clone(), room, by: asker.by() };
+        self.persist(asker, record, pending, true, effects);
+        Ok(None)
+    }
+
+    /// What became of a room's end.
+    pub(super) fn ended(
+        &mut self,
+        room: RoomIx,
+        by: Option<UserId>,
+        outcome: &Outcome,
+        effects: &mut Effects,
+    ) -> Result<Answer, Refusal> {
+        let followers: Vec<ConnId> =
+            self.rooms[room.0 as usize].followers.keys().copied().collect();
+        let Outcome::Room { .. } = outcome else {
+            self.rooms[room.0 as usize].life = Life::Live;
+            for conn in followers {
+                self.go_on(conn, room, effects);
+            }
+            let members: Vec<UserId> =
+                self.rooms[room.0 as usize].members.keys().cloned().collect();
+            for member in members {
+                self.end_the_wrongly_told(room, &member, effects);
+            }
+            return Err(super::commit::refusal(outcome));
+        };
+        for &conn in &followers {
+            self.drop_behind(conn, room);
+            effects.push(Effect::TakeBack { conn, source: room.0 });
+        }
+        let of_room = &mut self.rooms[room.0 as usize];
+        let name = of_room.name.clone();
+        let members = std::mem::take(&mut of_room.members);
+        let permits = of_room.permits.take();
+        of_room.end();
+        self.live_rooms -= 1;
+        self.open_rooms.remove(&name);
+        let invited: Vec<UserId> =
+            permits.into_iter().flat_map(|permits| permits.invites.into_keys()).collect();
+        let of_invited = invited.iter().flat_map(|user| self.connections_of(user));
+        let told: Vec<ConnId> = followers.iter().chain(of_invited).copied().collect();
+        let notice = Notice::Removed { room: name.clone(), by, reason: Reason::Deleted.as_str() };
+        effects.deliver(notice, told);
+        for member in members.into_values() {
+            self.no_member_of(room, &member);
+        }
+        for user in invited {
+            if let Some(&ix) = self.user_by_id.get(&user) {
+                self.users[ix.0 as usize].invites.retain(|one| *one != room);
+                self.forget_if_unneeded(ix);
+            }
+        }
+        self.trim_later(room);
+        Ok(Answer::Done { room: name, user: None })
+    }
+
+    /// A room is none of a user's any more.
+    fn no_member_of(&mut self, room: RoomIx, member: &Member) {
+        let of_user = &mut self.users[member.user.0 as usize];
+        of_user.rooms.retain(|one| *one != room);
+        of_user.own_rooms -= u32::from(member.is_own);
+        self.went_out_of(room, member.user);
+        self.forget_if_unneeded(member.user);
+    }
+
+    /// Ends the connections that came, or resumed, while the membership was to end: they know nothing of
+    /// a room that is their user's after all, and nothing tells of it later.
+    fn end_the_wrongly_told(&mut self, room: RoomIx, user: &UserId, effects: &mut Effects) {
+        let of_room = &self.rooms[room.0 as usize];
+        // Another end may be on its way to the store.
+        if of_room.member(user).is_none() {
+            return;
+        }
+        for &conn in self.connections_of(user) {
+            if !of_room.followers.contains_key(&conn) {
+                effects.push(Effect::ToldWrong { conn });
+            }
+        }
+    }
+}
