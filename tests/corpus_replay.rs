@@ -28,6 +28,8 @@ mod independent;
 mod inflate;
 #[path = "../fuzz/bodies/model.rs"]
 mod model;
+#[path = "../fuzz/bodies/proxy_header.rs"]
+mod proxy_header;
 #[path = "../fuzz/bodies/slow_header.rs"]
 mod slow_header;
 #[path = "../fuzz/bodies/slow_inflate.rs"]
@@ -37,11 +39,14 @@ mod slow_inflate;
 mod slow_json;
 #[path = "../fuzz/bodies/slow_negotiation.rs"]
 mod slow_negotiation;
+#[path = "../fuzz/bodies/slow_proxy_header.rs"]
+mod slow_proxy_header;
 
 use handshake::Verdicts;
 use parlor::protocol::Violation;
 use parlor::protocol::handshake::client::ClientError;
 use slow_inflate::Defect;
+use slow_proxy_header::Plain;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -113,6 +118,7 @@ fn replay(target: &str, data: &[u8]) {
         "handshake" => drop(handshake::handshake(data)),
         "header" => drop(header::header(data)),
         "inflate" => drop(inflate::inflate(data)),
+        "proxy_header" => drop(proxy_header::proxy_header(data)),
         other => panic!("{other} is not replayed"),
     }
 }
@@ -138,6 +144,22 @@ fn headers_are_read_as_the_plain_reader_reads_them() {
         Violation::ControlTooLong,
     ] {
         assert_eq!(read(&file_name(violation)), Err(violation));
+    }
+}
+
+#[test]
+fn what_a_proxy_says_is_what_the_names_say() {
+    for (name, data) in corpus("proxy_header") {
+        let verdict = match proxy_header::proxy_header(&data).expect("a setting") {
+            Plain::Header(Some(_), _) => "source",
+            Plain::Header(None, _) => "nobody",
+            Plain::Cut => "cut",
+            Plain::Other { is_version_1: true } => "version_1",
+            Plain::Other { is_version_1: false } => "missing",
+            Plain::TooLong => "too_long",
+            Plain::Malformed => "malformed",
+        };
+        assert!(name.starts_with(verdict), "{name}.bin is {verdict}");
     }
 }
 

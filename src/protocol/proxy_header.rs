@@ -40,7 +40,8 @@ impl ProxyHeader {
     /// The header at the beginning of `bytes`, and its length; `Ok(None)` if it is not all there.
     ///
     /// # Errors
-    /// [`ProxyHeaderError`], as soon as the bytes that are there tell, whatever may follow.
+    /// [`ProxyHeaderError`], as soon as the bytes that are there tell, whatever may follow; of few bytes
+    /// that begin no header it is a guess whether they are one of version 1.
     pub fn decode(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, ProxyHeaderError> {
         let seen = bytes.len().min(SIGNATURE.len());
         if bytes[..seen] != SIGNATURE[..seen] {
