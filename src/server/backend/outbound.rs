@@ -102,12 +102,10 @@ impl<P> Outbound<P> {
         &mut self,
         now: Moment,
         task: Task,
-        (timeout_ms, bytes_max): (u64, usize),
+        bounds: (u64, usize),
         purpose: P,
     ) -> Result<JobId, (P, Failure)> {
-        let retries = Retries::Unheard { until: now.plus_millis(timeout_ms) };
-        let (task, lane) = (Arc::new(task), Lane::Calls);
-        self.begin(Sent { purpose, task, timeout_ms, bytes_max, failures: 0, retries, lane })
+        self.awaited(Lane::Calls, now, task, bounds, purpose)
     }
 
     /// As [`Outbound::call`], for who sends a request; it may wait for a thread.
@@ -118,11 +116,22 @@ impl<P> Outbound<P> {
         &mut self,
         now: Moment,
         task: Task,
+        bounds: (u64, usize),
+        purpose: P,
+    ) -> Result<JobId, (P, Failure)> {
+        self.awaited(Lane::Proofs, now, task, bounds, purpose)
+    }
+
+    fn awaited(
+        &mut self,
+        lane: Lane,
+        now: Moment,
+        task: Task,
         (timeout_ms, bytes_max): (u64, usize),
         purpose: P,
     ) -> Result<JobId, (P, Failure)> {
         let retries = Retries::Unheard { until: now.plus_millis(timeout_ms) };
-        let (task, lane) = (Arc::new(task), Lane::Proofs);
+        let task = Arc::new(task);
         self.begin(Sent { purpose, task, timeout_ms, bytes_max, failures: 0, retries, lane })
     }
 

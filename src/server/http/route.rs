@@ -1,21 +1,20 @@
-//! Where a request goes: to the page, to `/healthz`, or to a WebSocket, and who may open one.
+//! Where a request goes: to what can be read, to a call of the API, to a WebSocket …; and by what it is judged.
 
 use super::api::{ApiCall, judge};
-use super::assets::{CONTENT_SECURITY_POLICY, asset};
-use super::identity::{Caller, caller, named, proved, unauthorized};
+use super::identity::{Caller, caller, unauthorized};
 use super::openapi;
+use super::opening::{open, open_own};
 use super::origin::{Whence, check_origin, preflight, readable_by, whence};
+use super::reading::{Readiness, get, may_read_metrics};
 use super::routes::{CALL_PATH, PREFIX};
-use crate::base::limits::READINESS_STREAMS_MAX;
-use crate::base::{Limits, StreamId, Timestamp, UserId, UserLimits};
-use crate::hub::streams::{Declaration, StreamRights};
+use crate::base::{Limits, Timestamp, UserId, UserLimits};
+use crate::hub::streams::Declaration;
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
 use crate::server::auth::{AdminToken, Identity, Verifier};
 use crate::server::config::{Exceptions, Feed};
-use crate::server::events::{EVENTS_PATH, Listening, Watch, WatchForm, listen};
+use crate::server::events::{EVENTS_PATH, Listening, listen};
 use crate::server::handler::Access;
-use crate::server::json::Writer;
-use crate::server::paths::{HttpPath, OwnPath, OwnSocket, Params, Paths, ProgramCall};
+use crate::server::paths::{HttpPath, Params, Paths, ProgramCall};
 use crate::server::session::Beside;
 use crate::server::sources::{Hook, Sources, hook_at};
 use crate::server::streams::stream_at;
@@ -24,23 +23,9 @@ use std::rc::Rc;
 
 /// Where the metrics are.
 pub(super) const METRICS_PATH: &str = "/metrics";
-/// The subprotocol that is spoken here.
-const SUBPROTOCOL: &str = "parlor.v1";
 /// In open mode a request must be for one of these: no page elsewhere can make a name of its own
 /// point here (DNS rebinding).
 const OPEN_HOSTS: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
-
-/// Whether the server can do what it is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Readiness {
-    Ready,
-    /// It is about to end.
-    Stopping,
-    /// The store has refused to write, just now.
-    StoreRefuses,
-    /// Nothing can be had of the source of a stream that is required.
-    SourceDown,
-}
 
 /// What a request's head is judged by.
 #[derive(Clone, Copy, Debug)]
@@ -207,193 +192,8 @@ fn not_changed_here() -> Response {
     refusal.into()
 }
 
-/// What is there to be read.
-fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> {
-    if head.path == "/healthz" {
-        let body = healthz(rules.verifier.is_open()).into_bytes();
-        let response = Response::new(Status::Ok, "application/json", body);
-        return Some(response.with("Cache-Control", "no-store"));
-    }
-    if head.path == "/readyz" {
-        return Some(readyz(rules).with("Cache-Control", "no-store"));
-    }
-    if head.path == openapi::PATH {
-        let status = if has_it(head, &openapi::TAG) { Status::NotModified } else { Status::Ok };
-        let response = Response::new(status, "application/json", openapi::DOCUMENT.as_bytes());
-        return Some(
-            response.with("Cache-Control", "no-cache").with("ETag", openapi::TAG.as_str()),
-        );
-    }
-    let (asset, tag) = asset(head.path)?;
-    let mut response = Response::new(Status::Ok, asset.content_type, asset.body);
-    if has_it(head, tag) {
-        response.status = Status::NotModified;
-    }
-    // It may be kept, and is asked for again each time: a new build is seen at once.
-    let fields = [
-        ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
-        ("X-Content-Type-Options", "nosniff"),
-        ("Referrer-Policy", "no-referrer"),
-        ("Cross-Origin-Opener-Policy", "same-origin"),
-        ("Cache-Control", "no-cache"),
-        ("ETag", tag),
-    ];
-    Some(fields.into_iter().fold(response, |response, (name, value)| response.with(name, value)))
-}
-
-/// Admins may read the metrics; everybody in open mode, which is on a loopback address alone, and
-/// where the configuration says so.
-fn may_read_metrics(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<(), Refusal> {
-    if rules.are_metrics_public {
-        return Ok(());
-    }
-    let caller = caller(head, rules)?;
-    match caller.person() {
-        Some(person) if person.is_admin => Ok(()),
-        _ if rules.verifier.is_open() => Ok(()),
-        Some(_) => Err(Refusal::new(Status::Forbidden, "forbidden", "this is for admins")),
-        None => Err(unauthorized("say who you are: Authorization: Bearer TOKEN")),
-    }
-}
-
-/// RFC 9110 §13.1.2: whether the client has what it asks for already.
-fn has_it(head: &RequestHead<'_>, tag: &str) -> bool {
-    let mut items = head.all("if-none-match").flat_map(|line| line.split(',')).map(str::trim);
-    items.any(|item| item == "*" || item.strip_prefix("W/").unwrap_or(item) == tag)
-}
-
 fn refuse(status: Status, code: &'static str, message: &str) -> Routed<'static> {
     Routed::Respond(Refusal::new(status, code, message).into())
-}
-
-fn healthz(is_open: bool) -> String {
-    let mut writer = Writer::new();
-    writer.object(|w| {
-        w.text("status", "ok");
-        w.flag("open", is_open);
-        w.text("version", env!("CARGO_PKG_VERSION"));
-    });
-    writer.finish()
-}
-
-/// Whether the server is ready, and which streams' sources are down.
-fn readyz(rules: Rules<'_>) -> Response {
-    if let Some(refusal) = rules.readiness.refusal() {
-        return refusal.into();
-    }
-    let mut writer = Writer::new();
-    writer.object(|w| {
-        w.text("status", "ready");
-        let mut down = rules.sources.down().take(READINESS_STREAMS_MAX).peekable();
-        if down.peek().is_some() {
-            w.array("down", down, |w, (stream, count)| {
-                w.object(|w| {
-                    w.text("stream", stream);
-                    w.number("sources", count as u64);
-                });
-            });
-        }
-    });
-    Response::new(Status::Ok, "application/json", writer.finish().into_bytes())
-}
-
-impl Readiness {
-    /// Why no more calls are taken, if none are.
-    pub(in crate::server) fn stopping(self) -> Option<Refusal> {
-        self.refusal().filter(|_| self == Readiness::Stopping)
-    }
-
-    /// Why it cannot, if it cannot.
-    pub(super) fn refusal(self) -> Option<Refusal> {
-        let message = match self {
-            Readiness::Ready => return None,
-            Readiness::Stopping => "the server stops",
-            Readiness::StoreRefuses => "the store refuses to write",
-            Readiness::SourceDown => "the source of a stream that is required is down",
-        };
-        let mut refusal = Refusal::new(Status::ServiceUnavailable, "unavailable", message);
-        refusal.fields = &[("Retry-After", "1")];
-        Some(refusal)
-    }
-}
-
-fn open<'b>(
-    head: &RequestHead<'b>,
-    rules: Rules<'_>,
-    watched: Option<(StreamId, &Declaration)>,
-) -> Result<Routed<'b>, Refusal> {
-    let upgrade = Upgrade::judge(head)?;
-    check_origin(head, rules.allowed_origins)?;
-    let may_be_guest = rules.lets_guests_in && (watched.is_some() || is_set(head, "anonymous"));
-    let identity = if !rules.verifier.is_open() {
-        proved(head, &upgrade, rules)?
-    } else if may_be_guest && head.query_value("user").is_none() {
-        None
-    } else {
-        Some(named(head)?)
-    };
-    let is_guest = may_be_guest && identity.is_none();
-    // Where there are no keys nobody can say later who they are.
-    if identity.is_none() && !is_guest && !rules.verifier.has_keys() {
-        return Err(unauthorized("say who you are"));
-    }
-    if let Some((stream, declaration)) = &watched {
-        let nobody = StreamRights::default();
-        let rights = identity.as_ref().map_or(&nobody, |identity| &identity.rights);
-        // Whoever still may say who they are is judged then.
-        let is_known = identity.is_some() || is_guest;
-        if is_known && !rights.may_watch(declaration, stream.as_str()) {
-            let message = "you may not watch this stream";
-            return Err(match identity {
-                Some(_) => Refusal::new(Status::Forbidden, "forbidden", message),
-                None => unauthorized("this stream is not public: say who you are"),
-            });
-        }
-    }
-    let speaks_it = upgrade.protocols().contains(&SUBPROTOCOL);
-    let protocol = speaks_it.then_some(Cow::Borrowed(SUBPROTOCOL));
-    let resumes = is_set(head, "resume");
-    let watch = |(stream, _)| Box::new(Beside::Watch(Watch { stream, form: WatchForm::Plain }));
-    let beside = watched.map(watch);
-    Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes, beside })
-}
-
-/// Whether the query says `name=1`.
-pub(in crate::server) fn is_set(head: &RequestHead<'_>, name: &str) -> bool {
-    head.query_value(name).is_some_and(|value| value.is_ok_and(|value| value == "1"))
-}
-
-/// A WebSocket on a path of the embedding program's.
-fn open_own<'b>(
-    head: &RequestHead<'b>,
-    rules: Rules<'_>,
-    path: &OwnPath,
-    params: Params,
-) -> Result<Routed<'b>, Refusal> {
-    let upgrade = Upgrade::judge(head)?;
-    check_origin(head, rules.allowed_origins)?;
-    let is_public = path.path.asked_access() == Access::Public;
-    let identity = if !rules.verifier.is_open() {
-        proved(head, &upgrade, rules)?
-    } else if is_public && head.query_value("user").is_none() {
-        None
-    } else {
-        Some(named(head)?)
-    };
-    match (path.path.asked_access(), &identity) {
-        (Access::Public, _) | (Access::User, Some(_)) => {}
-        (Access::Admin, Some(identity)) if identity.admin => {}
-        (Access::Admin, Some(_)) => {
-            return Err(Refusal::new(Status::Forbidden, "forbidden", "this is for admins"));
-        }
-        (Access::User | Access::Admin, None) => {
-            return Err(unauthorized("say who you are"));
-        }
-    }
-    let protocol = path.path.agreed(upgrade.protocols()).map(|own| Cow::Owned(own.to_owned()));
-    let is_guest = identity.is_none();
-    let beside = Some(Box::new(Beside::Own(OwnSocket::new(path, params, head.query))));
-    Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes: false, beside })
 }
 
 /// A request on a path of the embedding program's.

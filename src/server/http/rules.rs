@@ -1,6 +1,7 @@
 //! What requests are judged by, as the server is now.
 
-use super::route::{Readiness, Rules};
+use super::reading::Readiness;
+use super::route::Rules;
 use crate::base::Moment;
 use crate::base::limits::STORE_REFUSED_MS;
 use crate::server::chat::Chat;

@@ -1,0 +1,96 @@
+//! Who may open a WebSocket: of the chat, of a stream's own path, of a path of the embedding program's.
+
+use super::identity::{named, proved, unauthorized};
+use super::origin::check_origin;
+use super::route::{Routed, Rules};
+use crate::base::StreamId;
+use crate::hub::streams::{Declaration, StreamRights};
+use crate::protocol::handshake::{Refusal, RequestHead, Status, Upgrade};
+use crate::server::events::{Watch, WatchForm};
+use crate::server::handler::Access;
+use crate::server::paths::{OwnPath, OwnSocket, Params};
+use crate::server::session::Beside;
+use std::borrow::Cow;
+
+/// The subprotocol that is spoken here.
+const SUBPROTOCOL: &str = "parlor.v1";
+
+/// A WebSocket of the chat, or of the stream whose own path it is.
+pub(super) fn open<'b>(
+    head: &RequestHead<'b>,
+    rules: Rules<'_>,
+    watched: Option<(StreamId, &Declaration)>,
+) -> Result<Routed<'b>, Refusal> {
+    let upgrade = Upgrade::judge(head)?;
+    check_origin(head, rules.allowed_origins)?;
+    let may_be_guest = rules.lets_guests_in && (watched.is_some() || is_set(head, "anonymous"));
+    let identity = if !rules.verifier.is_open() {
+        proved(head, &upgrade, rules)?
+    } else if may_be_guest && head.query_value("user").is_none() {
+        None
+    } else {
+        Some(named(head)?)
+    };
+    let is_guest = may_be_guest && identity.is_none();
+    // Where there are no keys nobody can say later who they are.
+    if identity.is_none() && !is_guest && !rules.verifier.has_keys() {
+        return Err(unauthorized("say who you are"));
+    }
+    if let Some((stream, declaration)) = &watched {
+        let nobody = StreamRights::default();
+        let rights = identity.as_ref().map_or(&nobody, |identity| &identity.rights);
+        // Whoever still may say who they are is judged then.
+        let is_known = identity.is_some() || is_guest;
+        if is_known && !rights.may_watch(declaration, stream.as_str()) {
+            let message = "you may not watch this stream";
+            return Err(match identity {
+                Some(_) => Refusal::new(Status::Forbidden, "forbidden", message),
+                None => unauthorized("this stream is not public: say who you are"),
+            });
+        }
+    }
+    let speaks_it = upgrade.protocols().contains(&SUBPROTOCOL);
+    let protocol = speaks_it.then_some(Cow::Borrowed(SUBPROTOCOL));
+    let resumes = is_set(head, "resume");
+    let watch = |(stream, _)| Box::new(Beside::Watch(Watch { stream, form: WatchForm::Plain }));
+    let beside = watched.map(watch);
+    Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes, beside })
+}
+
+/// Whether the query says `name=1`.
+pub(in crate::server) fn is_set(head: &RequestHead<'_>, name: &str) -> bool {
+    head.query_value(name).is_some_and(|value| value.is_ok_and(|value| value == "1"))
+}
+
+/// A WebSocket on a path of the embedding program's.
+pub(super) fn open_own<'b>(
+    head: &RequestHead<'b>,
+    rules: Rules<'_>,
+    path: &OwnPath,
+    params: Params,
+) -> Result<Routed<'b>, Refusal> {
+    let upgrade = Upgrade::judge(head)?;
+    check_origin(head, rules.allowed_origins)?;
+    let is_public = path.path.asked_access() == Access::Public;
+    let identity = if !rules.verifier.is_open() {
+        proved(head, &upgrade, rules)?
+    } else if is_public && head.query_value("user").is_none() {
+        None
+    } else {
+        Some(named(head)?)
+    };
+    match (path.path.asked_access(), &identity) {
+        (Access::Public, _) | (Access::User, Some(_)) => {}
+        (Access::Admin, Some(identity)) if identity.admin => {}
+        (Access::Admin, Some(_)) => {
+            return Err(Refusal::new(Status::Forbidden, "forbidden", "this is for admins"));
+        }
+        (Access::User | Access::Admin, None) => {
+            return Err(unauthorized("say who you are"));
+        }
+    }
+    let protocol = path.path.agreed(upgrade.protocols()).map(|own| Cow::Owned(own.to_owned()));
+    let is_guest = identity.is_none();
+    let beside = Some(Box::new(Beside::Own(OwnSocket::new(path, params, head.query))));
+    Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes: false, beside })
+}

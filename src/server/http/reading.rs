@@ -1,0 +1,128 @@
+//! What is there to be read by everybody, or nearly: the page, `/healthz`, `/readyz`, the document of the API;
+//! and who may read the metrics.
+
+use super::assets::{CONTENT_SECURITY_POLICY, asset};
+use super::identity::{caller, unauthorized};
+use super::openapi;
+use super::route::Rules;
+use crate::base::limits::READINESS_STREAMS_MAX;
+use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
+use crate::server::json::Writer;
+
+/// Whether the server can do what it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Readiness {
+    Ready,
+    /// It is about to end.
+    Stopping,
+    /// The store has refused to write, just now.
+    StoreRefuses,
+    /// Nothing can be had of the source of a stream that is required.
+    SourceDown,
+}
+
+impl Readiness {
+    /// Why no more calls are taken, if none are.
+    pub(in crate::server) fn stopping(self) -> Option<Refusal> {
+        self.refusal().filter(|_| self == Readiness::Stopping)
+    }
+
+    /// Why it cannot, if it cannot.
+    pub(super) fn refusal(self) -> Option<Refusal> {
+        let message = match self {
+            Readiness::Ready => return None,
+            Readiness::Stopping => "the server stops",
+            Readiness::StoreRefuses => "the store refuses to write",
+            Readiness::SourceDown => "the source of a stream that is required is down",
+        };
+        let mut refusal = Refusal::new(Status::ServiceUnavailable, "unavailable", message);
+        refusal.fields = &[("Retry-After", "1")];
+        Some(refusal)
+    }
+}
+
+/// What is there to be read.
+pub(super) fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> {
+    if head.path == "/healthz" {
+        let body = healthz(rules.verifier.is_open()).into_bytes();
+        let response = Response::new(Status::Ok, "application/json", body);
+        return Some(response.with("Cache-Control", "no-store"));
+    }
+    if head.path == "/readyz" {
+        return Some(readyz(rules).with("Cache-Control", "no-store"));
+    }
+    if head.path == openapi::PATH {
+        let status = if has_it(head, &openapi::TAG) { Status::NotModified } else { Status::Ok };
+        let response = Response::new(status, "application/json", openapi::DOCUMENT.as_bytes());
+        return Some(
+            response.with("Cache-Control", "no-cache").with("ETag", openapi::TAG.as_str()),
+        );
+    }
+    let (asset, tag) = asset(head.path)?;
+    let mut response = Response::new(Status::Ok, asset.content_type, asset.body);
+    if has_it(head, tag) {
+        response.status = Status::NotModified;
+    }
+    // It may be kept, and is asked for again each time: a new build is seen at once.
+    let fields = [
+        ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+        ("Cache-Control", "no-cache"),
+        ("ETag", tag),
+    ];
+    Some(fields.into_iter().fold(response, |response, (name, value)| response.with(name, value)))
+}
+
+/// Admins may read the metrics; everybody in open mode, which is on a loopback address alone, and
+/// where the configuration says so.
+pub(super) fn may_read_metrics(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<(), Refusal> {
+    if rules.are_metrics_public {
+        return Ok(());
+    }
+    let caller = caller(head, rules)?;
+    match caller.person() {
+        Some(person) if person.is_admin => Ok(()),
+        _ if rules.verifier.is_open() => Ok(()),
+        Some(_) => Err(Refusal::new(Status::Forbidden, "forbidden", "this is for admins")),
+        None => Err(unauthorized("say who you are: Authorization: Bearer TOKEN")),
+    }
+}
+
+/// RFC 9110 §13.1.2: whether the client has what it asks for already.
+fn has_it(head: &RequestHead<'_>, tag: &str) -> bool {
+    let mut items = head.all("if-none-match").flat_map(|line| line.split(',')).map(str::trim);
+    items.any(|item| item == "*" || item.strip_prefix("W/").unwrap_or(item) == tag)
+}
+
+fn healthz(is_open: bool) -> String {
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("status", "ok");
+        w.flag("open", is_open);
+        w.text("version", env!("CARGO_PKG_VERSION"));
+    });
+    writer.finish()
+}
+
+/// Whether the server is ready, and which streams' sources are down.
+fn readyz(rules: Rules<'_>) -> Response {
+    if let Some(refusal) = rules.readiness.refusal() {
+        return refusal.into();
+    }
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("status", "ready");
+        let mut down = rules.sources.down().take(READINESS_STREAMS_MAX).peekable();
+        if down.peek().is_some() {
+            w.array("down", down, |w, (stream, count)| {
+                w.object(|w| {
+                    w.text("stream", stream);
+                    w.number("sources", count as u64);
+                });
+            });
+        }
+    });
+    Response::new(Status::Ok, "application/json", writer.finish().into_bytes())
+}
