@@ -618,6 +618,41 @@ fn http(server: &Running, request: &str) -> (u16, String, String) {
     (head[9..12].parse().unwrap(), head.to_owned(), content.to_owned())
 }
 
+/// What the program has not answered yet stays in memory, and has a bound.
+#[test]
+fn bodies_that_wait_for_the_program_have_a_bound_together() {
+    const BODY_BYTES: usize = 24 << 20;
+    let mut config = config();
+    config.set(&format!("http.body_bytes={BODY_BYTES}")).unwrap();
+    let server = Server::start(config).unwrap();
+    let (kept, waiting) = mpsc::channel();
+    let keeps = move |request, reply| kept.send((request, reply)).unwrap();
+    server.handle().answer_path("POST", "/kept", Access::Public, keeps).unwrap();
+    let body = "x".repeat(BODY_BYTES);
+    let posts = || {
+        let fields = format!("Connection: close\r\nContent-Length: {BODY_BYTES}");
+        http(&server, &format!("POST /kept HTTP/1.1\r\nHost: HOST\r\n{fields}\r\n\r\n{body}"))
+    };
+    std::thread::scope(|scope| {
+        let first = [scope.spawn(posts), scope.spawn(posts)];
+        let replies: Vec<_> = first.iter().map(|_| waiting.recv_timeout(WAIT).unwrap()).collect();
+        let (status, _, content) = posts();
+        assert_eq!((status, content.contains("overloaded")), (503, true), "{content}");
+        for (_, reply) in replies {
+            reply.send(PathAnswer::new(Status::Ok, "text/plain", "had").unwrap()).unwrap();
+        }
+        for one in first {
+            assert_eq!(one.join().unwrap().0, 200);
+        }
+        // What was answered makes room.
+        let again = scope.spawn(posts);
+        let (_, reply) = waiting.recv_timeout(WAIT).unwrap();
+        reply.send(PathAnswer::new(Status::Ok, "text/plain", "had").unwrap()).unwrap();
+        assert_eq!(again.join().unwrap().0, 200);
+    });
+    stop(server);
+}
+
 #[test]
 fn paths_of_the_programs_are_answered_by_it() {
     let server = start();

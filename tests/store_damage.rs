@@ -34,6 +34,7 @@ fn env(name: &str, default: u64) -> u64 {
 enum Ask {
     Write(Record),
     Read(Query),
+    Seek(Vec<RoomId>, Timestamp),
 }
 
 /// Opens a store and asks it; None if it cannot be opened.
@@ -50,6 +51,7 @@ fn ask(directory: &Path, asks: &[Ask]) -> Option<(Snapshot, Vec<Outcome>)> {
         match ask.clone() {
             Ask::Write(record) => store.write(ticket, now, record),
             Ask::Read(query) => store.read(ticket, now, query),
+            Ask::Seek(rooms, since) => store.seek(ticket, now, rooms, since),
         }
         .unwrap();
     }
@@ -358,6 +360,32 @@ fn a_flipped_bit_is_never_served() {
         world.bytes.len() / 1024
     );
     assert!(failed.is_empty(), "{} of {flips}:\n{}", failed.len(), failed.join("\n"));
+}
+
+/// The log of one room is damaged in the middle: a place in it is one that nobody has been at, which a
+/// `resume` refuses, and those in the others are what they were.
+#[test]
+fn a_damaged_log_keeps_nobody_from_their_places_in_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let rooms: Vec<RoomId> = ["tea", "lobby"].map(room).to_vec();
+    let mut asks = well_filled();
+    // After the last of them.
+    let since = Timestamp(1_000_000 + asks.len() as i64);
+    let seek = || Ask::Seek(rooms.clone(), since);
+    asks.push(seek());
+    let (_, outcomes) = ask(directory.path(), &asks).unwrap();
+    let Some(Outcome::Positions(whole)) = outcomes.last() else { panic!("no places") };
+    assert!(whole.iter().all(|(_, seq)| (1..u64::MAX).contains(seq)), "{whole:?}");
+    let file = directory.path().join("parlor.db");
+    let db = rusqlite::Connection::open(file).unwrap();
+    let damage = "UPDATE entries SET ts = ts + 1 \
+                  WHERE room = (SELECT id FROM rooms WHERE name = 'tea') \
+                  AND seq < (SELECT head FROM rooms WHERE name = 'tea')";
+    assert!(db.execute(damage, []).unwrap() > 10);
+    drop(db);
+    let (_, outcomes) = ask(directory.path(), &[seek()]).unwrap();
+    let expected = vec![(room("tea"), u64::MAX), whole[1].clone()];
+    assert_eq!(outcomes, [Outcome::Positions(expected)]);
 }
 
 #[test]

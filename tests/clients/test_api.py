@@ -191,6 +191,13 @@ class TestWho:
         for wrong in (ADMIN_TOKEN[:-1], ADMIN_TOKEN + "x", ADMIN_TOKEN.upper()):
             assert code(call("GET", "info", token=wrong)) == (401, "unauthorized")
 
+    def test_no_token_beside_the_admin_token_counts_where_events_are_listened_to(self, secured):
+        bearer = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Accept": "text/event-stream"}
+        for beside in (harness.token("ada"), "x", ""):
+            path = f"/api/v1/events?user=ada&token={beside}"
+            assert secured.http(path, "HEAD", bearer)[0] == 401
+        assert secured.http("/api/v1/events?user=ada", "HEAD", bearer)[0] == 200
+
     def test_the_admin_token_opens_no_socket(self, secured):
         with Raw(secured, open=False) as client:
             fields = [*harness.FIELDS, ("Authorization", f"Bearer {ADMIN_TOKEN}")]
@@ -249,7 +256,8 @@ class TestPages:
         assert (status, body) == (204, b"")
         assert fields["access-control-allow-origin"] == self.ALLOWED
         assert "PUT" in fields["access-control-allow-methods"]
-        assert "Authorization" in fields["access-control-allow-headers"]
+        named = set(fields["access-control-allow-headers"].split(", "))
+        assert named == {"Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"}
         assert secured.http(path, "OPTIONS", {**asks, "Origin": self.FOREIGN})[0] == 403
         status, fields, _ = secured.http(path, "OPTIONS")
         assert (status, fields["allow"]) == (204, "GET, HEAD, PUT, DELETE, OPTIONS")

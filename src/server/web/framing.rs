@@ -458,5 +458,13 @@ mod tests {
         assert_eq!(room.left.get(), 10);
         let large = BodyReader::new(Framing::Length(101), 100, &room);
         assert_eq!(large.unwrap_err(), BodyError::TooLarge);
+        // A whole one that waits, as for who sends it, is among them.
+        let kept = room.keep(b"123456").unwrap();
+        assert_eq!(kept.bytes, b"123456");
+        assert!(room.keep(b"12345").is_none());
+        let mut other = BodyReader::new(Framing::Length(8), 100, &room).unwrap();
+        assert_eq!(other.read(b"12345"), Err(BodyError::NoRoom));
+        drop((kept, other));
+        assert_eq!(room.left.get(), 10);
     }
 }
