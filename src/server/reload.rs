@@ -133,6 +133,18 @@ impl<S: Backend> Chat<S> {
         self.settle_all_limits();
         self.declare_sources(net);
         self.decide(net, Input::Redeclared);
+        self.judge_watchers(net);
+    }
+
+    /// Who may watch a stream may be others now: what somebody may not watch any more ends.
+    fn judge_watchers(&mut self, net: &mut Net<'_>) {
+        let known = self.sessions.iter().flatten().filter_map(|session| {
+            let rights = session.known()?.rights.clone();
+            Some(Input::RightsChanged { conn: session.conn, rights })
+        });
+        for changed in known.collect::<Vec<_>>() {
+            self.decide(net, changed);
+        }
     }
 }
 

@@ -367,6 +367,37 @@ class TestConfiguration:
             assert subscribed(eve, "news")["epoch"] == before
             assert subscribed(eve, "late")["seq"] == 0
 
+    def test_who_may_not_watch_any_more_is_told_so_at_a_hangup(self, servers):
+        server = start(servers, 'auth.anonymous = true\n[streams]\nopen = { publish = true, read = "public" }\n')
+        with publisher(server) as pat, opened(server, "eve") as eve:
+            with opened(server, "root", admin=True) as root, Chat(server, anonymous=1) as guest:
+                for one in (eve, root, guest):
+                    subscribed(one, "open")
+                for read, lost in (("users", guest), ("admin", eve)):
+                    server.config.write_text(
+                        f'auth.anonymous = true\n[streams]\nopen = {{ publish = true, read = "{read}" }}\n'
+                    )
+                    server.signal(signal.SIGHUP)
+                    notice = lost.push("notice")
+                    assert (notice["code"], notice["streams"]) == ("unsubscribed", ["open"])
+                    pat.request("publish", stream="open", data=read)
+                    assert root.push("event")["data"] == read
+                    assert [payload["data"] for _, payload in lost.pushed("event")] in ([], ["users"])
+
+    def test_another_ceiling_holds_for_who_is_there(self, servers):
+        text = "[streams]\nfast = {{ publish = true, keep = 100{more} }}\n"
+        server = start(servers, text.format(more=""))
+        with publisher(server) as pat, opened(server, "eve") as eve:
+            subscribed(eve, "fast")
+            server.config.write_text(text.format(more=", max_rate_ceiling = 1"))
+            server.signal(signal.SIGHUP)
+            while "max_rate_ceiling" not in server.output():
+                time.sleep(0.02)
+            for number in range(5):
+                pat.request("publish", stream="fast", data=number)
+            assert eve.push("event")["data"] == 0
+            assert len(eve.pushed("event")) <= 1
+
 
 class TestHttp:
     def test_a_backend_publishes_and_reads_the_newest(self, streams):

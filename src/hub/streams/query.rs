@@ -2,7 +2,7 @@
 
 use super::declaration::Declaration;
 use super::rights::StreamRights;
-use super::stream::Stream;
+use super::stream::{Stream, Subscription};
 use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
 use crate::base::{ConnId, Event, StreamId};
 use crate::hub::effect::{Answer, Effect, Effects, Refusal, RefusalCode};
@@ -59,7 +59,8 @@ pub struct SubscriberInfo {
     pub sent: u64,
     /// Up to where it says that it has come, if the stream asks for it.
     pub acked: Option<u64>,
-    /// How many events it is behind the newest: of those that it has acknowledged, or else was sent.
+    /// How many events it is behind the newest, of those that are kept: since the one that it has
+    /// acknowledged, if there is more that it could acknowledge, or else since the one that was sent.
     pub lag: u64,
 }
 
@@ -134,9 +135,9 @@ impl Streams {
                 more = true;
                 break;
             }
-            let (head, ack) = stream.map_or((0, false), |one| (one.head, one.declaration.ack));
+            let ack = stream.is_some_and(|stream| stream.declaration.ack);
             let acked = ack.then_some(subscription.acked);
-            let lag = head - acked.unwrap_or(subscription.position).min(head);
+            let lag = stream.map_or(0, |stream| stream.lag(subscription));
             subscribers.push(SubscriberInfo { conn: *conn, sent: subscription.sent, acked, lag });
         }
         let seq = stream.map_or(0, |stream| stream.head);
@@ -145,6 +146,15 @@ impl Streams {
 }
 
 impl Stream {
+    /// How far a subscriber is behind the newest event, of what is kept.
+    fn lag(&self, subscription: &Subscription) -> u64 {
+        let owes = self.declaration.ack && subscription.acked < subscription.sent;
+        // Whoever has acknowledged all that was sent is as far as this: what a filter or a rate left out
+        // is nothing that they could acknowledge.
+        let reached = if owes { subscription.acked } else { subscription.position };
+        self.head - reached.max(self.first() - 1).min(self.head)
+    }
+
     fn info(&self) -> StreamInfo {
         StreamInfo {
             stream: self.name.clone(),

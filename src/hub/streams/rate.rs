@@ -16,6 +16,10 @@ impl Pace {
         Pace { interval_us: (1_000_000 / u64::from(per_second.max(1))).max(1), next_us: 0 }
     }
 
+    pub(super) fn is_as_fast_as(&self, other: &Pace) -> bool {
+        self.interval_us == other.interval_us
+    }
+
     /// When the next may go; now, if it has come.
     pub(super) fn next(&self) -> Moment {
         Moment::from_millis(self.next_us.div_ceil(1_000))

@@ -46,6 +46,8 @@ pub(super) struct SharedFilter {
 pub(super) struct Subscription {
     pub(super) form: Form,
     pub(super) filter: Option<FilterIx>,
+    /// What it wanted, within what the declaration allows.
+    pub(super) asked_rate: Option<u32>,
     pub(super) pace: Option<Pace>,
     /// Up to where the stream was looked through for it: at the head it is live.
     pub(super) position: u64,
@@ -69,6 +71,21 @@ impl Stream {
             filters: Slab::new(),
             subscribers: BTreeMap::new(),
             idle_since: None,
+        }
+    }
+
+    /// Goes by the rates that are declared now; who is told as often as before keeps its pace.
+    pub(super) fn pace_anew(&mut self) {
+        for subscription in self.subscribers.values_mut() {
+            let pace = self.declaration.rate(subscription.asked_rate).map(Pace::new);
+            let is_same = match (&pace, &subscription.pace) {
+                (Some(new), Some(old)) => new.is_as_fast_as(old),
+                (None, None) => true,
+                _ => false,
+            };
+            if !is_same {
+                subscription.pace = pace;
+            }
         }
     }
 

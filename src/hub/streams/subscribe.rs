@@ -197,6 +197,7 @@ impl Streams {
         let mut subscription = Subscription {
             form,
             filter,
+            asked_rate: ask.max_rate,
             pace: stream.declaration.rate(ask.max_rate).map(Pace::new),
             position: 0,
             sent: 0,
@@ -207,6 +208,7 @@ impl Streams {
         match (replayed, ask.since) {
             (Some(true), Some(since)) => {
                 (subscription.position, subscription.sent) = (since, since);
+                subscription.acked = since;
             }
             _ => {
                 let whole = self.snapshot(ix, &subscription);

@@ -143,6 +143,7 @@ impl Streams {
                         && found.durable == stream.declaration.durable =>
                 {
                     stream.declaration = Rc::clone(found);
+                    stream.pace_anew();
                     let before = stream.bytes();
                     stream.trim(self.settings.stream_bytes);
                     self.kept_bytes -= before - stream.bytes();
