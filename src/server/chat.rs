@@ -388,7 +388,8 @@ impl<S: Backend> Application for Chat<S> {
         if let Some((code, message, detail)) = due {
             self.say(net, conn, &encode::error(None, code, &message, &detail));
         }
-        if let Some(expires) = tells_expiry.filter(|_| !self.is_own(conn)) {
+        let speaks = !self.is_own(conn) && !self.speaks_nothing(net, conn);
+        if let Some(expires) = tells_expiry.filter(|_| speaks) {
             let text = encode::push("notice", |w| {
                 w.text("code", "token_expiring");
                 w.text("message", "send auth with a new token");

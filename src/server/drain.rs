@@ -80,6 +80,9 @@ impl<S: Backend> Chat<S> {
                 self.own_draining(net, conn, spread_ms);
                 continue;
             }
+            if self.speaks_nothing(net, conn) {
+                continue;
+            }
             if net.is_endless(conn) {
                 self.spread_return(net, conn, spread_ms);
             }

@@ -385,6 +385,11 @@ class TestTickets:
         ].isdigit()
         assert server.api("POST", "ticket", token=harness.token("another"))[0] == 200
 
+    def test_tickets_are_calls_by_the_limits_of_their_owner(self, servers):
+        server = start(servers, CONFIG + '\n[limits.users]\nbot = { requests_per_second = 1, burst = 2 }\n')
+        status = [server.api("POST", "ticket", token=harness.token("bot"))[0] for _ in range(3)]
+        assert status == [200, 200, 429]
+
     def test_a_ticket_is_no_token_elsewhere(self, server):
         ticket = self.ticket(server)
         assert server.api("GET", "info", token=ticket)[0] == 401
@@ -717,6 +722,15 @@ class TestStream:
 
 
 class TestEnd:
+    def test_a_restart_says_nothing_between_pictures(self, servers):
+        server = start(servers, CONFIG)
+        with publisher(server) as pat:
+            pat.socket.send(b"\x03cam\xff\xd8\xff")
+            pat.request("ping")
+        with Events(server, "/api/v1/streams/cam?multipart=1") as source:
+            server.signal(15)
+            assert b"draining" not in source.response.read()
+
     def test_a_restart_spreads_the_return(self, servers):
         server = start(servers, CONFIG)
         with events(server, "gil") as one, events(server, "hew") as two:

@@ -52,6 +52,14 @@ class TestPath:
                 pat.request("publish", stream="state", data={"n": 2})
                 assert told(one)["data"] == {"n": 2}
 
+    def test_a_restart_is_a_close_and_no_word(self, module_servers):
+        server = start(module_servers, CONFIG)
+        with plain(server, "/ws/state") as one:
+            server.signal(15)
+            with pytest.raises(ConnectionClosed) as closed:
+                one.recv(harness.PATIENCE)
+            assert closed.value.rcvd.code == 1012
+
     def test_of_a_log_all_that_is_kept_comes(self, server):
         with publisher(server) as pat:
             for number in range(5):

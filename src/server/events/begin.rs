@@ -109,7 +109,8 @@ impl<S: Backend> Chat<S> {
         let identity = identity.ok_or_else(|| unauthorized("say who you are"))?;
         // A call as others are: nobody takes all tickets that there may be.
         let asker = Asker::User(identity.user.clone());
-        if let Err(too_soon) = self.take_call(net.now(), asker, None) {
+        let own = self.rules(net, false).limits_of(&identity.user, identity.limits.as_deref());
+        if let Err(too_soon) = self.take_call(net.now(), asker, own.as_deref()) {
             self.counters.limited(too_soon.limit);
             self.counters.refused("rate_limited");
             let seconds = too_soon.retry_after_ms.div_ceil(1_000).max(1).to_string();

@@ -39,7 +39,7 @@ pub(in crate::server) fn hand(
 
 impl<S: Backend> Chat<S> {
     /// How a connection is told that is sent events or parts.
-    pub(super) fn form(&self, conn: ConnId) -> WatchForm {
+    pub(in crate::server) fn form(&self, conn: ConnId) -> WatchForm {
         let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
         let known = session.filter(|session| session.conn == conn).and_then(|one| one.known());
         match known.and_then(|known| known.beside.as_deref()) {

@@ -57,7 +57,7 @@ pub(in crate::server) struct Rules<'a> {
 
 impl Rules<'_> {
     /// The limits that hold for a user, if they are not those of all.
-    pub(super) fn limits_of(
+    pub(in crate::server) fn limits_of(
         &self,
         user: &UserId,
         asked: Option<&UserLimits>,

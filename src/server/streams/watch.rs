@@ -9,6 +9,7 @@ use crate::server::auth::Identity;
 use crate::server::chat::{KICKED, RATE};
 use crate::server::dispatch::Person;
 use crate::server::encode;
+use crate::server::events::WatchForm;
 use crate::server::request::Envelope;
 use crate::server::session::{Beside, Known};
 use crate::server::web::Net;
@@ -71,6 +72,11 @@ impl<S: Backend> Chat<S> {
         let known =
             session.filter(|session| session.conn == conn).and_then(|session| session.known());
         known.is_some_and(|known| matches!(known.beside.as_deref(), Some(Beside::Watch(_))))
+    }
+
+    /// Whether a connection knows nothing of the wire's envelopes: it gets a stream's own form, or pictures.
+    pub(in crate::server) fn speaks_nothing(&self, net: &mut Net<'_>, conn: ConnId) -> bool {
+        self.is_watching(conn) && (!net.is_endless(conn) || self.form(conn) == WatchForm::Parts)
     }
 
     /// What somebody sends who speaks nothing: it counts towards the rate, and is ignored.
