@@ -159,8 +159,11 @@ pub const PATH_ANSWER_FIELDS_MAX: usize = 32;
 pub const TICKET_MS: u64 = 30_000;
 /// See [`TICKET_MS`].
 pub const TICKETS_MAX: usize = 10_000;
-/// Streams that one request for Server-Sent Events names in its address.
-pub const LISTENED_STREAMS_MAX: usize = 64;
+/// Streams that one request for Server-Sent Events names in its address: the `id` of an event has a place
+/// for each.
+pub const LISTENED_STREAMS_MAX: usize = 32;
+/// An `id` of an event is shorter: it comes back in a request's head.
+pub const EVENT_ID_BYTES_MAX: usize = 512;
 /// The spread of the first return of whoever is sent Server-Sent Events, in ms.
 pub const RETRY_MS: u64 = 2_000;
 /// When whoever may not watch a stream comes back, in ms.

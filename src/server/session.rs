@@ -3,7 +3,7 @@
 
 use super::auth::Identity;
 use super::encode::ErrorDetail;
-use super::events::{Watch, What};
+use super::events::{Places, Watch, What};
 use super::paths::OwnSocket;
 use crate::base::limits::ANONYMOUS_ERROR_EVERY_MS;
 use crate::base::{ConnId, Limits, Moment, PerMinute, Timestamp, UserId, UserLimits};
@@ -25,6 +25,8 @@ pub(super) struct Session {
     pub(super) is_counted: bool,
     /// Calls of handlers that have not been answered.
     pub(super) calls: u16,
+    /// The streams that come along with all that it is told as Server-Sent Events.
+    pub(super) places: Option<Box<Places>>,
     /// Most connections have none.
     tally: Option<Box<Tally>>,
     anonymous: Option<Box<Anonymous>>,
@@ -110,6 +112,7 @@ impl Session {
             is_announcing_resume: false,
             is_counted: false,
             calls: 0,
+            places: None,
             tally: None,
             anonymous: None,
         }

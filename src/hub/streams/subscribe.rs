@@ -43,6 +43,8 @@ pub struct Subscribed {
     pub seq: u64,
     /// Its life.
     pub epoch: Rc<str>,
+    /// The subscriber has what is up to here, and what is not kept any more; the rest follows.
+    pub position: u64,
     /// What is kept of it, where that comes with the reply.
     pub snapshot: Option<Snapshot>,
     /// Whether what was missed since a position follows, where one was asked for.
@@ -229,6 +231,7 @@ impl Streams {
                 }
             }
         }
+        let position = subscription.position;
         let stream = &mut self.streams[ix.0 as usize];
         stream.subscribers.insert(conn, subscription);
         if stream.subscribers.len() == 1 {
@@ -239,6 +242,7 @@ impl Streams {
             stream: stream.name.clone(),
             seq: stream.head,
             epoch: Rc::clone(&stream.epoch),
+            position,
             snapshot,
             replayed,
         };

@@ -187,11 +187,13 @@ impl Streams {
         (self.streams.len(), self.subscriptions)
     }
 
-    /// The life of a stream that is there.
+    /// The life of a stream that is there, or that will go on when it is asked for.
     #[must_use]
     pub fn epoch(&self, name: &StreamId) -> Option<&Rc<str>> {
-        let ix = self.by_name.get(name)?;
-        Some(&self.streams[ix.0 as usize].epoch)
+        match self.by_name.get(name) {
+            Some(ix) => Some(&self.streams[ix.0 as usize].epoch),
+            None => self.dormant.get(name).map(|(epoch, _)| epoch),
+        }
     }
 
     /// What a stream of this name is declared to be.

@@ -2,6 +2,7 @@
 
 use super::frame::{before_parts, retry};
 use super::listen::{Listening, Watch, WatchForm, What, Who, judge_watch};
+use super::places::LastSeen;
 use crate::base::limits::{RETRY_MS, TICKET_MS};
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, ConnId, Frame};
@@ -165,7 +166,12 @@ impl<S: Backend> Chat<S> {
                 };
                 self.decide(net, Input::Subscribe { by, rights, form, asks: vec![*ask] });
             }
-            What::All { streams, last } => {
+            What::All { mut streams, last } => {
+                if !streams.is_empty()
+                    && let Some(session) = self.session(conn)
+                {
+                    session.places = Some(Box::default());
+                }
                 begin(net, conn, retry(spread(conn, RETRY_MS)));
                 if is_guest {
                     self.greet(net, &origin, &[], &[]);
@@ -174,7 +180,12 @@ impl<S: Backend> Chat<S> {
                     let resumes = last.is_some();
                     self.decide(net, Input::Connected { conn, user, name, resumes });
                 }
-                if let Some((epoch, since)) = last {
+                if let Some(last) = &last {
+                    let epoch =
+                        |stream: &_| self.hub.streams().epoch(stream).map(|own| (**own).into());
+                    last.go_on(&mut streams, epoch);
+                }
+                if let Some(LastSeen { epoch, time: since, .. }) = last.filter(|_| !is_guest) {
                     let request = HubRequest::ResumeAt { epoch, since };
                     let id = None;
                     self.decide(net, Input::Request { conn, is_admin: admin, id, request });
@@ -190,9 +201,7 @@ impl<S: Backend> Chat<S> {
     /// Nothing was told to a connection for a heartbeat's time.
     pub(in crate::server) fn keep_alive(&self, net: &mut Net<'_>, conn: ConnId) {
         let text = encode::push("keepalive", |w| w.number("ts", net.timestamp().0));
-        let position = self.hub.position_of(conn);
-        let id = position.map(|position| format!("{}.{}", self.hub.epoch(), position.0));
-        self.tell(net, conn, id.as_deref(), &text);
+        self.tell(net, conn, self.place(conn).as_deref(), &text);
     }
 
     /// Tells a connection when to come back, which is to end soon with all others.

@@ -2,9 +2,10 @@
 
 use super::frame::{event, part, retry};
 use super::listen::WatchForm;
+use super::places::{Places, id};
 use crate::base::limits::RETRY_REFUSED_MS;
 use crate::base::outbox::NO_SOURCE;
-use crate::base::{Class, ConnId, Frame, Refused};
+use crate::base::{Class, ConnId, Frame, Refused, Timestamp};
 use crate::hub::streams::Subscribed;
 use crate::hub::{Answer, InviteInfo, Notice, Origin, Refusal, RoomSummary};
 use crate::protocol::endpoint::Broadcast;
@@ -65,7 +66,7 @@ impl<S: Backend> Chat<S> {
     /// Hands a notice to a connection that is sent events or parts. One that `misses_some` of what was
     /// before it is not told where it is.
     pub(in crate::server) fn piece(
-        &self,
+        &mut self,
         net: &mut Net<'_>,
         conn: ConnId,
         notice: &Notice,
@@ -73,31 +74,102 @@ impl<S: Backend> Chat<S> {
         told: &mut Told,
         misses_some: bool,
     ) -> Result<(), Refused> {
-        let form = self.form(conn);
-        let frame = match (&encoded.body, form) {
+        let (class, source) = (encoded.class, encoded.source);
+        let text = match (&encoded.body, self.form(conn)) {
             (Body::Binary(data), WatchForm::Parts) => {
-                told.part.get_or_insert_with(|| Frame::shared(part(data)))
+                let frame = told.part.get_or_insert_with(|| Frame::shared(part(data)));
+                return net.piece(conn, frame.clone(), class, source);
             }
-            (Body::Text(text), WatchForm::Events) => {
-                let id = if misses_some { None } else { self.id(conn, notice) };
-                match id {
-                    Some(id) => {
-                        told.with_id.get_or_insert_with(|| Frame::shared(event(Some(&id), text)))
-                    }
-                    None => told.without.get_or_insert_with(|| Frame::shared(event(None, text))),
-                }
-            }
+            (Body::Text(text), WatchForm::Events) => text,
             // Nothing of the other kind is for it.
             _ => return Ok(()),
         };
-        net.piece(conn, frame.clone(), encoded.class, encoded.source)
+        if self.places(conn).is_some() {
+            return self.piece_with_places(net, conn, notice, encoded, told, misses_some);
+        }
+        let id = if misses_some { None } else { self.id(conn, notice) };
+        let frame = match id {
+            Some(id) => told.with_id.get_or_insert_with(|| Frame::shared(event(Some(&id), text))),
+            None => told.without.get_or_insert_with(|| Frame::shared(event(None, text))),
+        };
+        net.piece(conn, frame.clone(), class, source)
+    }
+
+    /// Hands a notice to a connection that streams come along to: where it is, is nobody else's.
+    fn piece_with_places(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        notice: &Notice,
+        encoded: &Encoded,
+        told: &mut Told,
+        misses_some: bool,
+    ) -> Result<(), Refused> {
+        let Body::Text(text) = &encoded.body else { return Ok(()) };
+        let others_wait = net.waiting_bytes(conn) > 0;
+        let (mut before, mut is_last) = (None, true);
+        if let Some(places) = self.session(conn).and_then(|session| session.places.as_mut()) {
+            match notice {
+                Notice::Event { stream, event, .. } => {
+                    before = Some((stream, places.hand(stream, event.seq)));
+                    if let Class::Stream(priority) = encoded.class {
+                        is_last = places.is_last(priority, others_wait);
+                    }
+                }
+                Notice::Unsubscribed { streams } => places.end(streams),
+                _ => {}
+            }
+        }
+        let id = match notice {
+            _ if misses_some => None,
+            Notice::Entry { position, .. } => {
+                position.and_then(|time| self.place_at(conn, Some(time)))
+            }
+            Notice::Event { .. } if is_last => self.place(conn),
+            _ => None,
+        };
+        let frame = match id {
+            Some(id) => Frame::Own(event(Some(&id), text).into()),
+            None => told.without.get_or_insert_with(|| Frame::shared(event(None, text))).clone(),
+        };
+        let handed = net.piece(conn, frame, encoded.class, encoded.source);
+        if let (Err(Refused), Some((stream, seq))) = (&handed, before)
+            && let Some(places) = self.session(conn).and_then(|session| session.places.as_mut())
+        {
+            places.hand(stream, seq);
+        }
+        handed
+    }
+
+    fn places(&self, conn: ConnId) -> Option<&Places> {
+        let session = self.sessions.get(conn.index())?.as_ref();
+        session.filter(|session| session.conn == conn)?.places.as_deref()
+    }
+
+    /// Where a connection is that is told all that its user is, if it can be said now.
+    pub(in crate::server) fn place(&self, conn: ConnId) -> Option<String> {
+        self.place_at(conn, self.hub.position_of(conn))
+    }
+
+    fn place_at(&self, conn: ConnId, time: Option<Timestamp>) -> Option<String> {
+        let places = self.places(conn);
+        if !places.is_none_or(Places::are_known) {
+            return None;
+        }
+        // A guest has no rooms, in which it would be somewhere.
+        let is_guest = || {
+            let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
+            session.is_some_and(|session| session.conn == conn && session.is_guest())
+        };
+        let time = time.or_else(|| (places.is_some() && is_guest()).then_some(Timestamp(0)))?;
+        Some(id(self.hub.epoch(), time, places))
     }
 
     /// Where a connection is with a notice.
     fn id(&self, conn: ConnId, notice: &Notice) -> Option<String> {
         match notice {
             Notice::Entry { position, .. } => {
-                position.map(|position| format!("{}.{}", self.hub.epoch(), position.0))
+                position.map(|position| id(self.hub.epoch(), position, None))
             }
             Notice::Event { stream, event, .. } if self.is_watching(conn) => {
                 let epoch = self.hub.streams().epoch(stream)?;
@@ -118,9 +190,7 @@ impl<S: Backend> Chat<S> {
         let Origin::Conn(conn, _) = origin else { return };
         if net.is_endless(*conn) {
             let text = encode::push("connected", |w| self.greeting(w, net, origin, rooms, invites));
-            let position = self.hub.position_of(*conn);
-            let id = position.map(|position| format!("{}.{}", self.hub.epoch(), position.0));
-            self.tell(net, *conn, id.as_deref(), &text);
+            self.tell(net, *conn, self.place(*conn).as_deref(), &text);
         } else {
             let text = encode::push("hello", |w| self.greeting(w, net, origin, rooms, invites));
             self.say(net, *conn, &text);
@@ -129,13 +199,16 @@ impl<S: Backend> Chat<S> {
 
     /// A connection watches streams from now on, and did not ask by a request with an `id`.
     pub(in crate::server) fn has_subscribed(
-        &self,
+        &mut self,
         net: &mut Net<'_>,
         conn: ConnId,
         streams: &[Subscribed],
     ) {
         let text = || encode::push("subscribed", |w| subscribed(w, streams));
-        if !self.is_watching(conn) {
+        if let Some(places) = self.session(conn).and_then(|session| session.places.as_mut()) {
+            places.begin(streams);
+            self.tell(net, conn, self.place(conn).as_deref(), &text());
+        } else if !self.is_watching(conn) {
             self.say(net, conn, &text());
         } else if net.is_endless(conn) {
             let id = match streams {
@@ -161,6 +234,10 @@ impl<S: Backend> Chat<S> {
         }
         self.counters.refused(refusal.code.as_str());
         self.counters.limited_by(refusal);
+        if let Some(places) = self.session(conn).and_then(|session| session.places.as_mut()) {
+            // What these streams had meanwhile is missed, and is told to be when they are asked for again.
+            places.begin(&[]);
+        }
         if self.is_watching(conn) {
             let retry = Frame::Own(retry(RETRY_REFUSED_MS).into());
             // Refused only when it has ended.

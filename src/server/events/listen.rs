@@ -1,6 +1,7 @@
 //! Who asks for events, and for which: judged by the request's head alone.
 
 use super::frame::{EVENTS, PARTS};
+use super::places::LastSeen;
 use super::tickets::Tickets;
 use crate::base::limits::{JSON_DEPTH_MAX, LISTENED_STREAMS_MAX, TOKENS_PER_REQUEST_MAX};
 use crate::base::{Limits, StreamId, Timestamp};
@@ -48,7 +49,7 @@ pub(super) enum Who {
 #[derive(Debug)]
 pub(in crate::server) enum What {
     /// All that the user's WebSocket would be pushed, and these streams.
-    All { streams: Vec<Ask>, last: Option<(Box<str>, Timestamp)> },
+    All { streams: Vec<Ask>, last: Option<LastSeen> },
     /// One stream alone.
     Stream { ask: Box<Ask>, form: WatchForm },
     /// A ticket.
@@ -176,7 +177,7 @@ fn judge(
     let what = match wanted {
         Wanted::Ticket => What::Ticket,
         Wanted::All => {
-            let last = last_event_id(head).map_err(refused)?.and_then(|id| position(&id));
+            let last = last_event_id(head).map_err(refused)?.map(|id| LastSeen::of(&id));
             let streams = match head.query_value("streams") {
                 None => Vec::new(),
                 Some(names) => {
@@ -328,14 +329,6 @@ fn last_event_id(head: &RequestHead<'_>) -> Result<Option<String>, Refusal> {
         Some(Ok(id)) => Ok(Some(id.into_owned()).filter(|id| !id.is_empty())),
         Some(Err(_)) => Err(bad_query("last_event_id")),
     }
-}
-
-/// `epoch.time`. What is no position is taken for one that nobody knows: then everything is told to be
-/// gone, and nothing is missed in silence.
-fn position(id: &str) -> Option<(Box<str>, Timestamp)> {
-    let parsed = id.rsplit_once('.').and_then(|(epoch, ts)| Some((epoch, ts.parse().ok()?)));
-    let (epoch, ts) = parsed.unwrap_or(("", i64::MAX));
-    Some((epoch.into(), Timestamp(ts)))
 }
 
 /// What the query asks of a stream: as `subscribe` would, but for the position.

@@ -8,10 +8,12 @@ mod begin;
 mod deliver;
 mod frame;
 mod listen;
+mod places;
 mod tickets;
 
 pub(super) use deliver::{Told, hand};
 #[cfg(test)]
 pub(super) use listen::TICKET_PATH;
 pub(super) use listen::{EVENTS_PATH, Listening, Watch, WatchForm, What, is_for_events, listen};
+pub(super) use places::Places;
 pub(super) use tickets::Tickets;

@@ -86,12 +86,12 @@ impl<A: Application> Web<A> {
             sending.deadline = Moment::NEVER;
         }
         io.set_deadline(conn, beat.min(sending.deadline));
-        let is_idle = io.outbox_bytes(conn) == 0;
+        let is_slow = io.outbox_bytes(conn) > self.limits.outbox_low_bytes as usize;
         let net = &mut Net { io, sockets: &mut self.sockets };
         if is_due {
             self.application.deadline(net, conn);
         }
-        if is_beat && is_idle {
+        if is_beat && !is_slow {
             self.application.beat(net, conn);
         }
         self.settle(io);

@@ -143,8 +143,8 @@ pub trait Application {
         let _ = (net, conn);
     }
 
-    /// A heartbeat's interval is over for a connection whose answer has no end, and nothing waits for
-    /// it: something may be sent, by which both ends find out that the other is there.
+    /// A heartbeat's interval is over for a connection whose answer has no end, and not much
+    /// waits for it: something may be sent, by which both ends find out that the other is there.
     fn beat(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let _ = (net, conn);
     }

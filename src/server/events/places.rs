@@ -1,0 +1,278 @@
+//! Where somebody is who is sent events: in all rooms by a time, in each stream by its `seq`, in one `id`.
+
+use crate::base::StreamId;
+use crate::base::limits::{EVENT_ID_BYTES_MAX, LISTENED_STREAMS_MAX};
+use crate::base::{Priority, Timestamp};
+use crate::hub::streams::{Ask, Subscribed};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha1::{Digest, Sha1};
+use std::fmt::Write;
+
+/// Bytes of a stream's place: its tag, and its `seq`.
+const PLACE_BYTES: usize = TAG_BYTES + SEQ_BYTES;
+const TAG_BYTES: usize = 4;
+/// No stream lives as long as this many bytes can count.
+const SEQ_BYTES: usize = 7;
+/// The epoch of a store or of a stream.
+const EPOCH_BYTES: usize = 16;
+/// The digits of a time, and its sign.
+const TIME_BYTES: usize = 20;
+
+const _: () = assert!(
+    EPOCH_BYTES + 1 + TIME_BYTES + 1 + (LISTENED_STREAMS_MAX * PLACE_BYTES * 4).div_ceil(3)
+        < EVENT_ID_BYTES_MAX
+);
+
+/// The life of a stream, in few bytes: an event has the ids of many.
+type Tag = [u8; TAG_BYTES];
+
+fn tag(stream: &StreamId, epoch: &str) -> Tag {
+    let mut hash = Sha1::new();
+    hash.update(stream.as_str());
+    // In no name and in no epoch.
+    hash.update([0]);
+    hash.update(epoch);
+    let hash: [u8; 20] = hash.finalize().into();
+    let [first, second, third, fourth, ..] = hash;
+    [first, second, third, fourth]
+}
+
+/// The streams that come along with all that a user is told, and up to where each was handed over.
+#[derive(Debug, Default)]
+pub(in crate::server) struct Places {
+    /// None until they have begun: before that no `id` may stand for them.
+    streams: Option<Vec<Place>>,
+    /// The lowest priority of what may wait: those above it go before it.
+    lowest: Option<Priority>,
+}
+
+#[derive(Debug)]
+struct Place {
+    stream: StreamId,
+    tag: Tag,
+    seq: u64,
+}
+
+impl Places {
+    /// They have begun.
+    pub(super) fn begin(&mut self, streams: &[Subscribed]) {
+        let place = |one: &Subscribed| Place {
+            stream: one.stream.clone(),
+            tag: tag(&one.stream, &one.epoch),
+            seq: one.position,
+        };
+        self.streams = Some(streams.iter().map(place).collect());
+    }
+
+    /// Some are not watched any more.
+    pub(super) fn end(&mut self, streams: &[StreamId]) {
+        if let Some(places) = &mut self.streams {
+            places.retain(|place| !streams.contains(&place.stream));
+        }
+    }
+
+    /// An event of a stream is handed over; returns the place before, for one that was refused.
+    pub(super) fn hand(&mut self, stream: &StreamId, seq: u64) -> u64 {
+        let mut places = self.streams.iter_mut().flatten();
+        let place = places.find(|place| place.stream == *stream);
+        place.map_or(0, |place| std::mem::replace(&mut place.seq, seq))
+    }
+
+    /// An event of a priority is to be handed over, while others wait or not: whether its `id` may stand
+    /// for all before it. It may not go before one of them.
+    pub(super) fn is_last(&mut self, priority: Priority, others_wait: bool) -> bool {
+        let lowest = self.lowest.filter(|_| others_wait);
+        self.lowest = Some(lowest.map_or(priority, |lowest| lowest.min(priority)));
+        lowest.is_none_or(|lowest| priority <= lowest)
+    }
+
+    /// Whether an `id` may stand for them.
+    pub(super) fn are_known(&self) -> bool {
+        self.streams.is_some()
+    }
+
+    fn written(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for place in self.streams.iter().flatten() {
+            bytes.extend_from_slice(&place.tag);
+            bytes.extend_from_slice(&place.seq.to_be_bytes()[8 - SEQ_BYTES..]);
+        }
+        bytes
+    }
+}
+
+/// `epoch.time`, or `epoch.time.places`.
+pub(super) fn id(epoch: &str, time: Timestamp, places: Option<&Places>) -> String {
+    let mut id = format!("{epoch}.{}", time.0);
+    if let Some(places) = places {
+        // Writing to a text does not fail.
+        let _ = write!(id, ".{}", URL_SAFE_NO_PAD.encode(places.written()));
+    }
+    id
+}
+
+/// What a client says that it has seen last.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::server) struct LastSeen {
+    pub(super) epoch: Box<str>,
+    pub(super) time: Timestamp,
+    /// None if no streams came along.
+    places: Option<Vec<(Tag, u64)>>,
+}
+
+impl LastSeen {
+    /// Reads an `id`. What is none is taken for one that nobody knows: then everything is told to be
+    /// gone, and nothing is missed in silence.
+    pub(super) fn of(id: &str) -> LastSeen {
+        LastSeen::parse(id).unwrap_or(LastSeen {
+            epoch: "".into(),
+            time: Timestamp(i64::MAX),
+            places: Some(Vec::new()),
+        })
+    }
+
+    fn parse(id: &str) -> Option<LastSeen> {
+        let mut parts = id.split('.');
+        let (epoch, time) = (parts.next()?.into(), Timestamp(parts.next()?.parse().ok()?));
+        let places = match parts.next() {
+            None => None,
+            Some(places) => Some(read(places)?),
+        };
+        parts.next().is_none().then_some(LastSeen { epoch, time, places })
+    }
+
+    /// Lets streams go on where they were; `epoch` tells the life of one that there is. One that was not
+    /// among them, or has another life, is told to have a gap.
+    pub(super) fn go_on(&self, asks: &mut [Ask], epoch: impl Fn(&StreamId) -> Option<Box<str>>) {
+        let Some(places) = &self.places else { return };
+        for ask in asks {
+            let known = epoch(&ask.stream);
+            let own = known.as_ref().map(|epoch| tag(&ask.stream, epoch));
+            let place = places.iter().find(|(tag, _)| Some(tag) == own.as_ref());
+            (ask.since, ask.epoch) = match place {
+                Some((_, seq)) => (Some(*seq), known),
+                None => (Some(u64::MAX), Some("".into())),
+            };
+        }
+    }
+}
+
+fn read(places: &str) -> Option<Vec<(Tag, u64)>> {
+    let bytes = URL_SAFE_NO_PAD.decode(places).ok()?;
+    let (places, rest) = bytes.as_chunks::<PLACE_BYTES>();
+    if !rest.is_empty() || places.len() > LISTENED_STREAMS_MAX {
+        return None;
+    }
+    let place = |bytes: &[u8; PLACE_BYTES]| {
+        let (tag, seq) = bytes.split_first_chunk::<TAG_BYTES>()?;
+        Some((*tag, seq.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))))
+    };
+    places.iter().map(place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(name: &str) -> StreamId {
+        StreamId::parse(name).unwrap()
+    }
+
+    fn subscribed(name: &str, epoch: &str, position: u64) -> Subscribed {
+        let (stream, epoch) = (stream(name), epoch.into());
+        Subscribed { stream, seq: position, epoch, position, snapshot: None, replayed: None }
+    }
+
+    fn ask(name: &str) -> Ask {
+        Ask { stream: stream(name), filter: None, max_rate: None, since: None, epoch: None }
+    }
+
+    fn gone_on(id: &str, names: &[&str]) -> Vec<(Option<u64>, Option<Box<str>>)> {
+        let mut asks: Vec<Ask> = names.iter().map(|name| ask(name)).collect();
+        let epoch = |stream: &StreamId| match stream.as_str() {
+            "log" => Some("life-of-the-log".into()),
+            "state" => Some("life-of-the-state".into()),
+            _ => None,
+        };
+        LastSeen::of(id).go_on(&mut asks, epoch);
+        asks.into_iter().map(|ask| (ask.since, ask.epoch)).collect()
+    }
+
+    #[test]
+    fn each_stream_goes_on_where_it_was_whatever_the_order() {
+        let mut places = Places::default();
+        assert!(!places.are_known());
+        places.begin(&[
+            subscribed("log", "life-of-the-log", 7),
+            subscribed("state", "life-of-the-state", 1 << 50),
+        ]);
+        assert_eq!(places.hand(&stream("log"), 9), 7);
+        let id = id("epoch", Timestamp(17), Some(&places));
+        let seen = LastSeen::of(&id);
+        assert_eq!((&*seen.epoch, seen.time), ("epoch", Timestamp(17)));
+        assert_eq!(
+            gone_on(&id, &["state", "log"]),
+            [
+                (Some(1 << 50), Some("life-of-the-state".into())),
+                (Some(9), Some("life-of-the-log".into())),
+            ]
+        );
+        places.end(&[stream("state")]);
+        let id = super::id("epoch", Timestamp(17), Some(&places));
+        assert_eq!(gone_on(&id, &["state"]), [(Some(u64::MAX), Some("".into()))]);
+    }
+
+    #[test]
+    fn what_goes_before_others_does_not_stand_for_them() {
+        use Priority::{High, Low, Normal};
+        let mut places = Places::default();
+        let told = [(High, false), (Normal, true), (Normal, true), (High, true), (Low, true)];
+        assert_eq!(
+            told.map(|(priority, others)| places.is_last(priority, others)),
+            [true, true, true, false, true]
+        );
+        assert!(!places.is_last(Normal, true));
+        assert!(places.is_last(High, false) && places.is_last(High, true));
+    }
+
+    #[test]
+    fn one_of_another_life_has_a_gap() {
+        let mut places = Places::default();
+        places.begin(&[subscribed("log", "an-earlier-life", 7), subscribed("gone", "life", 7)]);
+        let id = id("epoch", Timestamp(17), Some(&places));
+        let gap = (Some(u64::MAX), Some("".into()));
+        assert_eq!(gone_on(&id, &["log", "gone"]), [gap.clone(), gap]);
+    }
+
+    #[test]
+    fn one_that_did_not_come_along_before_begins() {
+        assert_eq!(gone_on("epoch.17", &["log"]), [(None, None)]);
+        assert_eq!(gone_on(&id("epoch", Timestamp(17), None), &["log"]), [(None, None)]);
+    }
+
+    #[test]
+    fn what_is_no_id_is_a_gap_in_all() {
+        let gap = (Some(u64::MAX), Some("".into()));
+        for id in ["", "x", ".", "x.y", "x.1.", "x.1.AAAA", "x.1.%", "x.1.AAAA.x", "x.1.-.-"] {
+            let is_empty_list = id == "x.1.";
+            assert_eq!(gone_on(id, &["log"]), std::slice::from_ref(&gap), "{id}");
+            assert_eq!(LastSeen::of(id).time == Timestamp(i64::MAX), !is_empty_list, "{id}");
+        }
+        let too_many = URL_SAFE_NO_PAD.encode([0; PLACE_BYTES * (LISTENED_STREAMS_MAX + 1)]);
+        assert_eq!(LastSeen::parse(&format!("x.1.{too_many}")), None);
+    }
+
+    #[test]
+    fn the_longest_id_has_its_room() {
+        let mut places = Places::default();
+        let name = |n: usize| format!("stream-{n}");
+        let all = (0..LISTENED_STREAMS_MAX).map(|n| subscribed(&name(n), "life", (1 << 56) - 1));
+        places.begin(&all.collect::<Vec<_>>());
+        let id = id("0123456789abcdef", Timestamp(i64::MIN), Some(&places));
+        assert!(id.len() < EVENT_ID_BYTES_MAX, "{}", id.len());
+        let seen = LastSeen::of(&id).places.unwrap();
+        assert_eq!(seen.len(), LISTENED_STREAMS_MAX);
+        assert!(seen.iter().all(|(_, seq)| *seq == (1 << 56) - 1));
+    }
+}
