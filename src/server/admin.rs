@@ -6,6 +6,8 @@ use super::events::hand;
 use super::handle::check_kind;
 use super::json::Writer;
 use super::request::{Envelope, Fault, Fields};
+use super::session::{Beside, Known};
+use super::streams::guest_connection;
 use super::web::{Net, Traffic};
 use crate::base::limits::PUSH_USERS_MAX;
 use crate::base::{Class, ConnId, RoomId, UserId};
@@ -68,7 +70,7 @@ impl<S: Backend> Chat<S> {
             }
             Ok(Some(Operation::Push { to, kind, payload })) => {
                 let text = encode::push_raw(&kind, &payload);
-                match self.connections_of(&to) {
+                match self.told_of(&to) {
                     Ok(conns) => {
                         let reached = push_to(net, &conns, &text);
                         self.reply(net, origin, |w| w.number("reached", reached as u64));
@@ -111,6 +113,10 @@ impl<S: Backend> Chat<S> {
                     w.text("connection", &conn.to_string());
                     w.text("user", known.user.as_str());
                     w.flag("admin", known.admin);
+                    w.text("kind", if net.is_endless(conn) { "events" } else { "websocket" });
+                    if let Some(Beside::Watch(watch)) = known.beside.as_deref() {
+                        w.text("stream", watch.stream.as_str());
+                    }
                     if let Some(address) = net.address(conn) {
                         w.text("address", &address);
                     }
@@ -123,6 +129,7 @@ impl<S: Backend> Chat<S> {
         self.reply_raw(net, origin, payload.finish());
     }
 
+    /// Ends connections, of whatever kind.
     fn disconnect(&mut self, net: &mut Net<'_>, origin: &Origin, whom: &Whom) {
         match self.connections_of(whom) {
             Ok(conns) => {
@@ -154,24 +161,63 @@ impl<S: Backend> Chat<S> {
         });
     }
 
-    fn connections_of(&self, whom: &Whom) -> Result<Vec<ConnId>, (RefusalCode, &'static str)> {
+    /// The connections of somebody, or the one that is named, whatever they came for.
+    fn connections_of(&self, whom: &Whom) -> Result<Vec<ConnId>, Unknown> {
+        let here = self.sessions.iter().flatten();
+        let known = here.filter_map(|session| Some((session.conn, session.known()?)));
         match whom {
-            Whom::All => Ok(self.hub.all_connections().collect()),
             Whom::Users(users) => {
-                let of_users = users.iter().flat_map(|user| self.hub.connections_of(user));
-                Ok(of_users.copied().collect())
+                let own = known.filter(|(_, known)| users.contains(&known.user));
+                Ok(own.map(|(conn, _)| conn).collect())
             }
-            Whom::Connection(conn) => match self.hub.user_on(*conn) {
+            Whom::Connection(conn) => match self.known_on(*conn) {
                 Some(_) => Ok(vec![*conn]),
                 None => Err((RefusalCode::NoSuchConnection, "there is no such connection")),
             },
+            Whom::All | Whom::Room(_) => self.told_of(whom),
+        }
+    }
+
+    /// The connections that are told all that is for somebody: not those for one stream alone, nor of the
+    /// embedding program's protocols, to whom the wire's messages say nothing.
+    fn told_of(&self, whom: &Whom) -> Result<Vec<ConnId>, Unknown> {
+        let is_told = |known: &Known| known.beside.is_none();
+        match whom {
+            Whom::All => {
+                let here = self.sessions.iter().flatten();
+                let told = here.filter(|session| session.known().is_some_and(is_told));
+                Ok(told.map(|session| session.conn).collect())
+            }
+            Whom::Users(users) => {
+                let of_users = users.iter().flat_map(|user| self.hub.connections_of(user));
+                let guest = |user: &UserId| {
+                    let conn = guest_connection(user)?;
+                    let known = self.known_on(conn)?;
+                    (known.is_guest && is_told(known)).then_some(conn)
+                };
+                let guests = users.iter().filter_map(guest);
+                Ok(of_users.copied().chain(guests).collect())
+            }
+            Whom::Connection(conn) => {
+                let conns = self.connections_of(&Whom::Connection(*conn))?;
+                let told = |conn: &ConnId| self.known_on(*conn).is_some_and(is_told);
+                Ok(conns.into_iter().filter(told).collect())
+            }
             Whom::Room(room) => {
                 let followers = self.hub.followers_of(room).map(Iterator::collect);
                 followers.ok_or((RefusalCode::NoSuchRoom, "there is no such room"))
             }
         }
     }
+
+    fn known_on(&self, conn: ConnId) -> Option<&Known> {
+        let session = self.sessions.get(conn.index())?.as_ref();
+        session.filter(|session| session.conn == conn)?.known()
+    }
 }
+
+/// Why there are no connections, where there should be.
+type Unknown = (RefusalCode, &'static str);
 
 /// Writes how well a connection's peer is reached, and what went each way.
 fn health(w: &mut Writer, net: &mut Net<'_>, conn: ConnId) {

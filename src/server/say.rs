@@ -29,8 +29,8 @@ impl<S: Backend> Chat<S> {
         (code, name): (CloseCode, &'static str),
         message: &str,
     ) {
-        // Not where another protocol is spoken.
-        if !self.is_own(conn) {
+        // Not where another protocol is spoken, or none.
+        if !self.is_own(conn) && !self.speaks_nothing(net, conn) {
             let close = Some(code.0);
             let detail = encode::ErrorDetail { close, ..encode::ErrorDetail::default() };
             net.count_error(conn);

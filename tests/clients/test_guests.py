@@ -8,6 +8,7 @@ import pytest
 
 import harness
 from harness import Chat
+from test_events import Events
 from test_streams import opened, publisher, start, subscribed
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -185,3 +186,87 @@ def comes_in(server):
             return True
     except InvalidStatus:
         return False
+
+
+class TestAdmins:
+    "Whoever is listed can be ended, and told what they would understand."
+
+    @pytest.fixture
+    def listed(self, server):
+        def listed():
+            status, page = server.api("GET", "connections", token=harness.token("root", admin=True))
+            assert status == 200 and not page["more"]
+            return {one["user"]: one for one in page["connections"]}
+
+        return listed
+
+    def test_guests_and_watchers_are_ended(self, server, listed):
+        root = harness.token("root", admin=True)
+        eve = harness.token("eve-who-watches")
+        with (
+            Chat(server, anonymous=1) as guest,
+            plain(server, "/ws/state") as nobody,
+            plain(server, f"/ws/inner?token={eve}") as inner,
+            Events(server, "/api/v1/streams/state") as state,
+            Events(server, streams="state") as all_events,
+        ):
+            of_events = [one.await_("connected")["connection"] for one in (state, all_events)]
+            name = guest.hello["user"]["id"]
+            here = listed()
+            assert (here[name]["kind"], here[name].get("stream")) == ("websocket", None)
+            of_eve = here["eve-who-watches"]
+            assert (of_eve["kind"], of_eve["stream"]) == ("websocket", "inner")
+            of_nobody = next(
+                one
+                for one in here.values()
+                if (one["kind"], one.get("stream")) == ("websocket", "state")
+            )
+            ended = server.api("DELETE", f"users/{name}/connections", token=root)
+            assert ended == (200, {"closed": 1})
+            assert guest.closed() == 4003
+            for path in ("users/eve-who-watches/connections", f"connections/{of_nobody['connection']}"):
+                assert server.api("DELETE", path, token=root) == (200, {"closed": 1}), path
+            for one in (inner, nobody):
+                # Not a word of a protocol that they do not speak.
+                with pytest.raises(ConnectionClosed) as closed:
+                    while True:
+                        assert told(one)["type"] in ("state_update", "inner")
+                assert closed.value.rcvd.code == 4003
+            for connection, source in zip(of_events, (state, all_events)):
+                ended = server.api("DELETE", f"connections/{connection}", token=root)
+                assert ended == (200, {"closed": 1})
+                assert source.await_("error")["close"] == 4003
+                assert source.next() is None
+
+    def test_pushes_reach_guests_and_not_who_speaks_nothing(self, server, listed):
+        root = harness.token("root", admin=True)
+        note = {"type": "app.note", "payload": {"n": 1}}
+        with (
+            Chat(server, anonymous=1) as guest,
+            plain(server, "/ws/state") as nobody,
+            Events(server, streams="state") as events,
+            publisher(server) as pat,
+        ):
+            of_events = events.await_("connected")
+            name = guest.hello["user"]["id"]
+            of_nobody = next(
+                one for one in listed().values() if one.get("stream") == "state"
+            )["connection"]
+            for path, whom, reached in (
+                ("push", {"all": True}, 3),
+                ("push", {"users": [name, of_events["user"]["id"]]}, 2),
+                (f"users/{name}/push", {}, 1),
+                (f"connections/{guest.hello['connection']}/push", {}, 1),
+                (f"connections/{of_events['connection']}/push", {}, 1),
+                (f"connections/{of_nobody}/push", {}, 0),
+                (f"users/guest-{of_nobody}/push", {}, 0),
+            ):
+                answer = server.api("POST", path, {**note, **whom}, token=root)
+                assert answer == (200, {"reached": reached}), path
+            for _ in range(4):
+                assert guest.push("app.note") == {"n": 1}
+            for _ in range(3):
+                assert events.await_("app.note") == {"n": 1}
+            pat.request("publish", stream="state", data="next")
+            while (one := told(nobody))["data"] != "next":
+                assert one["type"] == "state_update"

@@ -11,4 +11,4 @@ pub(super) use ask::asks;
 pub(super) use dispatch::largest_binary;
 pub(super) use encode::{event, info, newest, stream, subscribed, subscriber, unsubscribed};
 pub(super) use path::{bind, path_fault, placeholder, stream_at, stream_of};
-pub(super) use watch::{guest, too_many_guests};
+pub(super) use watch::{guest, guest_connection, too_many_guests};
