@@ -219,8 +219,8 @@ pub const SOURCE_BYTES_MAX: usize = 1024 * 1024;
 /// How long a stream that nobody watches any more is remembered, so that who comes back at once does not
 /// have it polled again.
 pub const POLL_LINGER_MS: u64 = 1_000;
-/// Streams whose source is down that `/readyz` names.
-pub const READINESS_STREAMS_MAX: usize = 100;
+/// For how long `/readyz` knows when the newest events came before it looks again, in ms.
+pub const READINESS_AGES_MS: u64 = 250;
 /// Handlers that a configuration declares: a type is looked for among all.
 pub const HANDLERS_MAX: usize = 100;
 /// Types of a handler.

@@ -9,7 +9,7 @@ use super::encode;
 use super::errands::Purpose;
 use super::events::Tickets;
 use super::handler::Registered;
-use super::http::{Rates, Routed, Rules, route, shared_with, with_fallback};
+use super::http::{Ages, Rates, Routed, Rules, route, shared_with, with_fallback};
 use super::journal::Journal;
 use super::metrics::Counters;
 use super::paths::Paths;
@@ -85,6 +85,8 @@ pub struct Chat<S = Store> {
     pub(super) outbound: Outbound<Purpose>,
     /// When the store last refused to write, if it has taken nothing since.
     pub(super) store_refused: Option<Moment>,
+    /// Of the newest events, for `/readyz`.
+    pub(super) ages: Ages,
     pub(super) counters: Counters,
     pub(super) journal: Journal,
     /// What the store has answered and the hub has not heard yet.
@@ -186,6 +188,7 @@ impl<S: Backend> Chat<S> {
             remotes,
             outbound,
             store_refused: None,
+            ages: Ages::default(),
             counters: Counters::default(),
             journal: Journal::default(),
             outcomes: VecDeque::new(),
@@ -251,6 +254,7 @@ impl<S: Backend> Application for Chat<S> {
         let (answer, opening) = match route(request.head, rules) {
             Routed::Respond(response) => return Answer::Respond(response),
             Routed::Metrics => return Answer::Respond(self.metrics(net)),
+            Routed::Ready => return Answer::Respond(self.readyz(net)),
             Routed::Call(call) => return self.call(net, exchange, request, &call),
             Routed::Listen(listening) => return self.listen(net, exchange, *listening),
             Routed::Program(call) => return self.call_program(net, exchange, request, *call),
@@ -300,7 +304,8 @@ impl<S: Backend> Application for Chat<S> {
             | Routed::Listen(_)
             | Routed::Open { .. }
             | Routed::Program(_)
-            | Routed::Metrics => None,
+            | Routed::Metrics
+            | Routed::Ready => None,
         }
     }
 

@@ -199,15 +199,23 @@ class TestCircuit:
         )
         until(lambda: source(server, "s")["state"] == "open")
         assert len(backend.asked()) == 4, "two failures, each tried twice"
-        status, _, _ = server.http("/readyz")
-        assert status == 503
+        status, _, body = server.http("/readyz")
+        answer = json.loads(body)
+        assert (status, answer["error"]["code"]) == (503, "unavailable")
+        assert answer["streams"] == [
+            {"stream": "s", "state": "open", "required": True, "down": 1},
+            {"stream": "t"},
+        ]
         backend.wait_for(5)
         until(lambda: source(server, "s")["failures"] == 3)
         assert len(backend.asked()) == 5, "a trial is one"
         backend.answers = lambda asked: (200, 1)
         assert until(lambda: newest(server, "s").get("data")) == 1
         assert source(server, "s")["state"] == "running"
-        assert server.http("/readyz")[0] == 200
+        status, _, body = server.http("/readyz")
+        first = json.loads(body)["streams"][0]
+        assert status == 200 and 0 <= first.pop("age_ms") < 10_000
+        assert first == {"stream": "s", "state": "running", "required": True}
         log = server.output()
         assert log.count("is left alone for 1000 ms: it answered 500") == 1, log
         assert log.count("the source of s answers again") == 1
@@ -219,7 +227,8 @@ class TestCircuit:
             server = start(f's = {{ url = "{url}", every_ms = 10 }}', **{"backend.circuit_open_ms": 60_000})
             until(lambda: source(server, "s")["state"] == "open")
         status, _, body = server.http("/readyz")
-        assert (status, json.loads(body)) == (200, {"status": "ready", "down": [{"stream": "s", "sources": 1}]})
+        streams = [{"stream": "s", "state": "open", "down": 1}]
+        assert (status, json.loads(body)) == (200, {"status": "ready", "streams": streams})
         assert source(server, "s")["error"].startswith("it cannot be reached: ")
         assert "secret-path" not in json.dumps(source(server, "s"))
         assert counter(server, "parlor_sources", stream="s", state="open") == 1

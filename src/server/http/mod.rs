@@ -10,6 +10,7 @@ mod opening;
 mod origin;
 mod rates;
 mod reading;
+mod ready;
 mod route;
 mod routes;
 mod rules;
@@ -21,6 +22,7 @@ pub(super) use identity::{Caller, admin, bearer, named, needs_proof, tokens, una
 pub(super) use opening::is_set;
 pub(super) use origin::{check_origin, preflight, readable_by, shared_with, whence};
 pub(super) use rates::{Allowance, Asker, Held, Rates};
+pub(super) use ready::Ages;
 pub(super) use route::{Routed, Rules, route, with_fallback};
 pub(super) use routes::CALL_PATH;
 pub(super) use status::status_of;

@@ -1,11 +1,10 @@
-//! What is there to be read by everybody, or nearly: the page, `/healthz`, `/readyz`, the document of the API;
+//! What is there to be read by everybody, or nearly: the page, `/healthz`, the document of the API;
 //! and who may read the metrics.
 
 use super::assets::{CONTENT_SECURITY_POLICY, asset};
 use super::identity::{caller, unauthorized};
 use super::openapi;
 use super::route::Rules;
-use crate::base::limits::READINESS_STREAMS_MAX;
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
 use crate::server::json::Writer;
 
@@ -47,9 +46,6 @@ pub(super) fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> 
         let body = healthz(rules.verifier.is_open()).into_bytes();
         let response = Response::new(Status::Ok, "application/json", body);
         return Some(response.with("Cache-Control", "no-store"));
-    }
-    if head.path == "/readyz" {
-        return Some(readyz(rules).with("Cache-Control", "no-store"));
     }
     if head.path == openapi::PATH {
         let status = if has_it(head, &openapi::TAG) { Status::NotModified } else { Status::Ok };
@@ -104,25 +100,4 @@ fn healthz(is_open: bool) -> String {
         w.text("version", env!("CARGO_PKG_VERSION"));
     });
     writer.finish()
-}
-
-/// Whether the server is ready, and which streams' sources are down.
-fn readyz(rules: Rules<'_>) -> Response {
-    if let Some(refusal) = rules.readiness.refusal() {
-        return refusal.into();
-    }
-    let mut writer = Writer::new();
-    writer.object(|w| {
-        w.text("status", "ready");
-        let mut down = rules.sources.down().take(READINESS_STREAMS_MAX).peekable();
-        if down.peek().is_some() {
-            w.array("down", down, |w, (stream, count)| {
-                w.object(|w| {
-                    w.text("stream", stream);
-                    w.number("sources", count as u64);
-                });
-            });
-        }
-    });
-    Response::new(Status::Ok, "application/json", writer.finish().into_bytes())
 }

@@ -16,13 +16,14 @@ use crate::server::events::{EVENTS_PATH, Listening, listen};
 use crate::server::handler::Access;
 use crate::server::paths::{HttpPath, Params, Paths, ProgramCall};
 use crate::server::session::Beside;
-use crate::server::sources::{Hook, Sources, hook_at};
+use crate::server::sources::{Hook, hook_at};
 use crate::server::streams::stream_at;
 use std::borrow::Cow;
 use std::rc::Rc;
 
 /// Where the metrics are.
 pub(super) const METRICS_PATH: &str = "/metrics";
+const READY_PATH: &str = "/readyz";
 /// In open mode a request must be for one of these: no page elsewhere can make a name of its own
 /// point here (DNS rebinding).
 const OPEN_HOSTS: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
@@ -51,8 +52,6 @@ pub(in crate::server) struct Rules<'a> {
     pub(in crate::server) proven: Option<&'a Identity>,
     /// What feeds streams; some of it by webhooks.
     pub(in crate::server) feeds: &'a [Feed],
-    /// How that goes.
-    pub(in crate::server) sources: &'a Sources,
 }
 
 impl Rules<'_> {
@@ -74,6 +73,8 @@ pub(in crate::server) enum Routed<'b> {
     Respond(Response),
     /// The metrics, for somebody who may read them.
     Metrics,
+    /// Whether the server is ready.
+    Ready,
     /// A call of the API.
     Call(Box<ApiCall>),
     /// A request on a path of the embedding program's.
@@ -166,6 +167,9 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
         None => {}
     }
     let is_read = ["GET", "HEAD"].contains(&head.method);
+    if head.path == READY_PATH {
+        return if is_read { Routed::Ready } else { Routed::Respond(not_changed_here()) };
+    }
     if head.path == METRICS_PATH {
         return match may_read_metrics(head, rules) {
             _ if !is_read => Routed::Respond(not_changed_here()),
@@ -265,7 +269,6 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
     fn rules<'a>(verifier: &'a Verifier, allowed_origins: &'a [String]) -> Rules<'a> {
-        static SOURCES: LazyLock<Sources> = LazyLock::new(|| Sources::new(&Limits::default()));
         let readiness = Readiness::Ready;
         Rules {
             verifier,
@@ -281,7 +284,6 @@ mod tests {
             are_metrics_public: false,
             proven: None,
             feeds: &[],
-            sources: &SOURCES,
         }
     }
 
@@ -323,7 +325,7 @@ mod tests {
         match route(&head, rules) {
             Routed::Respond(response) => (response.status.line()[..3].to_owned(), None),
             Routed::Call(_) | Routed::Hook(_) | Routed::Program(_) => panic!("a call"),
-            Routed::Metrics | Routed::Listen(_) => ("200".to_owned(), None),
+            Routed::Metrics | Routed::Ready | Routed::Listen(_) => ("200".to_owned(), None),
             Routed::Open { upgrade, protocol, identity, .. } => {
                 let head =
                     String::from_utf8(upgrade.accept(protocol.as_deref(), None).answer).unwrap();

@@ -33,7 +33,6 @@ impl<S: Backend> Chat<S> {
             are_metrics_public: self.config.metrics_public,
             proven: None,
             feeds: &self.config.feeds,
-            sources: &self.sources,
         }
     }
 }

@@ -11,7 +11,7 @@ mod running;
 mod table;
 mod webhook;
 
-pub(super) use operate::SourceMetrics;
+pub(super) use operate::{Overview, SourceMetrics};
 pub(super) use running::FunctionPoll;
 pub(super) use table::Sources;
 pub(super) use webhook::{Hook, hook_at};

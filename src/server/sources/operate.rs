@@ -1,5 +1,6 @@
 //! What operators see of sources and do to them.
 
+use super::polled::Polled;
 use super::running::Running;
 use super::table::Sources;
 use crate::base::{StreamId, Timestamp};
@@ -10,6 +11,8 @@ use crate::server::chat::Chat;
 use crate::server::json::Writer;
 use crate::server::web::Net;
 use crate::store::Backend;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How a source is.
 const RUNNING: &str = "running";
@@ -28,7 +31,38 @@ pub(in crate::server) struct SourceMetrics {
     pub(in crate::server) refused: u64,
 }
 
+/// How what feeds a declared stream is: of a family the worst of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) struct Overview {
+    pub(in crate::server) state: &'static str,
+    /// Without it the server is not ready.
+    pub(in crate::server) is_required: bool,
+    /// How many of its streams are left alone, or are being tried.
+    pub(in crate::server) down: usize,
+}
+
 impl Sources {
+    /// How all are, by the names that are declared.
+    pub(in crate::server) fn overviews(&self) -> BTreeMap<&str, Overview> {
+        let is_open = |polled: &&Polled| polled.state() == CircuitState::Open;
+        let open: BTreeSet<&str> = if self.down().next().is_some() {
+            self.polled.values().filter(is_open).map(|polled| &*polled.feed).collect()
+        } else {
+            BTreeSet::new()
+        };
+        let down: BTreeMap<&str, usize> = self.down().collect();
+        let of_feed = |(name, running): (&'_ Arc<str>, &Running)| {
+            let down = down.get(&**name).copied().unwrap_or(0);
+            let circuit = match down {
+                0 => CircuitState::Closed,
+                _ if open.contains(&**name) => CircuitState::Open,
+                _ => CircuitState::HalfOpen,
+            };
+            Overview { state: state(running, circuit), is_required: running.is_required(), down }
+        };
+        self.feeds.iter().map(|feed| (&**feed.0, of_feed(feed))).collect()
+    }
+
     /// What is counted of all.
     pub(in crate::server) fn metrics(&self) -> Vec<SourceMetrics> {
         let of_feed = |running: &Running| {
