@@ -24,7 +24,7 @@ use crate::base::limits::{HTTP_RATES_MAX, USER_RATES_MAX};
 use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot};
 use crate::hub::{Effects, Hub, Input};
 use crate::protocol::CloseCode;
-use crate::protocol::handshake::{RequestHead, Response};
+use crate::protocol::handshake::{RequestHead, Response, Upgrade};
 use crate::reactor::Wake;
 use crate::store::{Backend, Store};
 use std::collections::{HashMap, VecDeque};
@@ -247,6 +247,9 @@ impl<S: Backend> Application for Chat<S> {
         let proven = match self.prove(net, exchange, request) {
             Asked::NotNeeded => None,
             Asked::Is(identity) => Some(identity),
+            Asked::Refuse(response) if Upgrade::is_asked_for(request.head) => {
+                return with_fallback(response).into();
+            }
             Asked::Refuse(response) => return Answer::Respond(shared_with(response, None)),
             Asked::Waits => return Answer::Again,
         };
@@ -307,6 +310,10 @@ impl<S: Backend> Application for Chat<S> {
             | Routed::Metrics
             | Routed::Ready => None,
         }
+    }
+
+    fn unheard(&self, response: Response) -> Response {
+        with_fallback(response)
     }
 
     fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {

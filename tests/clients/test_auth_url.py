@@ -57,6 +57,15 @@ def upgrade(server, path="/ws", **fields):
 
 
 class TestUpgrades:
+    def test_who_is_refused_is_named_the_way_that_is_left(self, backend, start):
+        server = start()
+        answer = upgrade(server, authorization="Basic banned")
+        assert answer.status == 403 and "text/event-stream" in answer.fields["link"]
+        backend.answers = lambda asked: (500, {})
+        answer = upgrade(server, authorization="Basic banned")
+        assert answer.status == 503 and "text/event-stream" in answer.fields["link"]
+        assert json.loads(answer.body)["http"]["events"] == "/api/v1/events"
+
     def test_a_session_of_the_backend_lets_in(self, backend, start):
         server = start()
         with session(server, "eve") as eve, session(server, "boss") as boss:

@@ -360,15 +360,43 @@ class TestEvents:
             assert two.next().message["payload"]["close"] == 4004
             assert two.next() is None
 
-    def test_every_refused_upgrade_names_the_way_that_is_left(self, server):
-        with Raw(server, "/ws?token=x", open=False) as raw:
-            raw.send(harness.request_head("/ws?token=x"))
-            answer = raw.read_answer()
-            assert answer.status == 401
-            body = json.loads(answer.body)
-            assert body["http"]["events"] == "/api/v1/events"
-            assert body["error"]["code"] == "unauthorized"
-            assert "text/event-stream" in answer.fields["link"]
+    @pytest.mark.parametrize(
+        "path, fields, status, code",
+        [
+            ("/ws?token=x", {}, 401, "unauthorized"),
+            ("/ws/nowhere", {}, 404, "not_found"),
+            ("/ws", {"Origin": "https://elsewhere.example"}, 403, "forbidden"),
+            ("/ws", {"Sec-WebSocket-Version": "8"}, 426, "unsupported"),
+            ("/ws", {"Sec-WebSocket-Key": "x"}, 400, "bad_request"),
+            ("/ws", {"Cookie": "x" * 20_000}, 431, "bad_request"),
+            ("/ws", {"Bad Name": "x"}, 400, "bad_request"),
+        ],
+    )
+    def test_every_refused_upgrade_names_the_way_that_is_left(
+        self, server, path, fields, status, code
+    ):
+        with Raw(server, path, open=False) as raw:
+            raw.send(harness.request_head(path, tuple({**dict(harness.FIELDS), **fields}.items())))
+            self.names_the_way_that_is_left(raw.read_answer(), status, code)
+
+    def test_one_too_many_from_an_address_is_told_so_too(self, servers):
+        server = start(servers, CONFIG, set={"limits.connections_per_address": 1})
+        # One of them may take the place of what asked whether the server is there.
+        with Raw(server, open=False), Raw(server, open=False) as raw:
+            self.names_the_way_that_is_left(raw.read_answer(), 429, "rate_limited")
+
+    def test_one_too_many_guest_is_told_so_too(self, servers):
+        server = start(servers, CONFIG, set={"limits.guests": 1})
+        path = "/ws?anonymous=1"
+        with Chat(server, anonymous=1), Raw(server, path, open=False) as raw:
+            raw.send(harness.request_head(path))
+            self.names_the_way_that_is_left(raw.read_answer(), 429, "rate_limited")
+
+    def names_the_way_that_is_left(self, answer, status, code):
+        body = json.loads(answer.body)
+        assert (answer.status, body["error"]["code"]) == (status, code)
+        assert body["http"]["events"] == "/api/v1/events"
+        assert "text/event-stream" in answer.fields["link"]
 
 
 class TestTickets:

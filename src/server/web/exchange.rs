@@ -157,7 +157,7 @@ impl<A: Application> Web<A> {
                 }
                 bytes.len()
             }
-            Err(error) => self.refuse(io, conn, error, bytes),
+            Err(error) => self.refuse_unheard(io, conn, error, bytes),
         }
     }
 
@@ -165,7 +165,7 @@ impl<A: Application> Web<A> {
     fn head_came(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8], rest: &[u8]) -> usize {
         let head = match RequestHead::parse(bytes, self.limits.headers as usize) {
             Ok(head) => head,
-            Err(error) => return self.refuse(io, conn, error, rest),
+            Err(error) => return self.refuse_unheard(io, conn, error, rest),
         };
         if let Some(http) = self.http(conn) {
             http.count = http.count.wrapping_add(1);
@@ -284,7 +284,12 @@ impl<A: Application> Web<A> {
         let exchange = Exchange { conn, number: http.count };
         let (peer, is_by_proxy) = match self.admit_request(io, conn, head) {
             Ok(client) => client,
-            Err(response) => return self.respond(io, conn, &response),
+            Err(response) => {
+                let is_for_web_socket = Upgrade::is_asked_for(head);
+                let unheard = |response| self.application.unheard(response);
+                let response = if is_for_web_socket { unheard(*response) } else { *response };
+                return self.respond(io, conn, &response);
+            }
         };
         let net = &mut Net { io, sockets: &mut self.sockets };
         match self.application.request(net, exchange, &Request { peer, is_by_proxy, head, body }) {
@@ -355,6 +360,19 @@ impl<A: Application> Web<A> {
         bytes.len()
     }
 
+    /// Answers somebody whose request could not be read.
+    pub(super) fn refuse_unheard(
+        &mut self,
+        io: &mut Io,
+        conn: ConnId,
+        why: impl Into<Unreadable>,
+        bytes: &[u8],
+    ) -> usize {
+        let Unreadable(response) = why.into();
+        let response = self.application.unheard(response);
+        self.refuse(io, conn, response, bytes)
+    }
+
     /// Sends an answer. Then the next request may come, or the connection ends: in order, so that the
     /// answer is not lost to a reset (RFC 9112 §9.6).
     fn respond(&mut self, io: &mut Io, conn: ConnId, response: &Response) {
@@ -422,7 +440,8 @@ impl<A: Application> Web<A> {
             Step::Body(..) => "the request body took too long",
             Step::Answer(_) => return,
         };
-        self.refuse(io, conn, Refusal::new(Status::RequestTimeout, "bad_request", late), b"");
+        let refusal = Refusal::new(Status::RequestTimeout, "bad_request", late);
+        self.refuse_unheard(io, conn, refusal, b"");
     }
 }
 

@@ -113,6 +113,12 @@ pub trait Application {
         None
     }
 
+    /// Somebody is refused who has not been heard: there are too many of them, or what came is no request.
+    /// As likely as not they want a WebSocket. The default leaves the answer as it is.
+    fn unheard(&self, response: Response) -> Response {
+        response
+    }
+
     /// The WebSocket is open, or the head of an answer without an end was sent.
     fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let _ = (net, conn);

@@ -20,6 +20,7 @@ impl<A: Application> Web<A> {
             return;
         }
         let Err(response) = self.admit(io, conn, peer) else { return };
+        let response = self.application.unheard(*response);
         self.sockets.counters.responses.count(response.status);
         if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
             connection.stage = Stage::Over;
@@ -96,7 +97,8 @@ impl<A: Application> Web<A> {
         let peer = self.http(conn).map(|http| http.peer);
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         self.sockets.note_refusal(io.now(), conn, &peer, message);
-        self.refuse(io, conn, Refusal::new(Status::BadRequest, "bad_request", message), bytes)
+        let refusal = Refusal::new(Status::BadRequest, "bad_request", message);
+        self.refuse_unheard(io, conn, refusal, bytes)
     }
 
     /// From where a request comes, and whether a proxy says so; an error is the answer to one of
