@@ -100,8 +100,33 @@ def test_who_answers_at_once_is_excellent_and_who_is_late_is_not(server):
         levels = ["excellent", "good", "fair", "poor", "critical", "unknown"]
         gauges = [metrics["parlor_websockets_by_level", "level", level] for level in levels]
         assert sum(gauges) == 2 and gauges[-1] == 0
+        jitters = dict(metrics.histogram("parlor_jitter_seconds"))
+        stabilities = dict(metrics.histogram("parlor_stability_points"))
+        assert jitters["+Inf"] == stabilities["+Inf"] == counted["+Inf"]
+        assert jitters["0.005"] > 0 and stabilities["20.0"] == 0
     for level in levels:
         await_metric(server, ("parlor_websockets_by_level", "level", level), 0)
+
+
+def test_how_a_connection_was_is_counted_at_its_end(server):
+    families = ("sent_messages", "received_messages", "errors", "drops", "round_trip_max_seconds")
+
+    def over():
+        metrics = read(server)
+        return {one: dict(metrics.histogram(f"parlor_connection_{one}")) for one in families}
+
+    before = over()
+    with Answering(server, "ends", 0):
+        await_quality(server, "ends")
+    deadline = time.monotonic() + harness.PATIENCE
+    while (after := over())["drops"]["+Inf"] == before["drops"]["+Inf"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for family in families:
+        assert after[family]["+Inf"] == before[family]["+Inf"] + 1, family
+    # It was told hello, and has said nothing.
+    assert after["sent_messages"]["0.0"] == before["sent_messages"]["0.0"]
+    assert after["received_messages"]["0.0"] == before["received_messages"]["0.0"] + 1
 
 
 def test_a_busy_connection_is_pinged_and_need_not_answer(server):

@@ -129,12 +129,24 @@ impl Snapshot {
     }
 
     fn health(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        let WebCounters { websockets, levels, round_trips, .. } = &self.of_web;
+        let WebCounters { websockets, levels, round_trips, jitters, stabilities, .. } =
+            &self.of_web;
         page.durations(
             "round_trip_seconds",
             "Round trips of pings, one for each WebSocket and heartbeat.",
             round_trips,
         )?;
+        page.durations(
+            "jitter_seconds",
+            "How much the round trips of a WebSocket differ, smoothed, with each of them.",
+            jitters,
+        )?;
+        page.histogram(
+            "stability_points",
+            "The stability of a WebSocket, 0 to 100, with each of its round trips.",
+            stabilities,
+        )?;
+        self.over(page)?;
         let known = Level::ALL.iter().map(|level| level.as_str()).zip(*levels);
         let unknown = websockets.saturating_sub(levels.iter().sum());
         page.gauges(
@@ -142,6 +154,54 @@ impl Snapshot {
             "WebSockets that are open, by the level of their smoothed round trip; unknown where no ping was answered.",
             known.chain([("unknown", unknown)]).map(|(level, count)| ([("level", level)], count)),
         )
+    }
+
+    fn over(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let over = &self.of_web.over;
+        for (name, help, histogram) in [
+            (
+                "connection_round_trip_min_seconds",
+                "The shortest round trip of a WebSocket, at its end.",
+                &over.shortest,
+            ),
+            (
+                "connection_round_trip_mean_seconds",
+                "The mean round trip of a WebSocket, at its end.",
+                &over.mean,
+            ),
+            (
+                "connection_round_trip_max_seconds",
+                "The longest round trip of a WebSocket, at its end.",
+                &over.longest,
+            ),
+        ] {
+            page.durations(name, help, histogram)?;
+        }
+        for (name, help, histogram) in [
+            (
+                "connection_sent_messages",
+                "Messages that were queued for a WebSocket or a reader of events, at its end.",
+                &over.sent,
+            ),
+            (
+                "connection_received_messages",
+                "Messages that came whole from one, at its end.",
+                &over.received,
+            ),
+            (
+                "connection_errors",
+                "Refusals and errors that one was told, at its end.",
+                &over.errors,
+            ),
+            (
+                "connection_drops",
+                "Pushes that one did not get as it read too slowly, at its end.",
+                &over.drops,
+            ),
+        ] {
+            page.histogram(name, help, histogram)?;
+        }
+        Ok(())
     }
 
     /// Why there was no WebSocket, by what the status of the answer says.

@@ -1,6 +1,6 @@
 //! What the WebSockets' server counts, as plain numbers.
 
-use super::health::Level;
+use super::health::{Health, Level, Quality, Traffic};
 use crate::base::Histogram;
 use crate::protocol::handshake::Status;
 
@@ -32,6 +32,63 @@ impl Statuses {
 const ROUND_TRIP_BOUNDS_US: [u64; 10] =
     [5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_500_000, 10_000_000];
 
+/// Upper bounds of stabilities: points of 100.
+const STABILITY_BOUNDS: [u64; 10] = [20, 40, 60, 70, 80, 90, 95, 98, 99, 100];
+
+/// Upper bounds of what one connection has sent, received, missed.
+const COUNT_BOUNDS: [u64; 10] = [0, 1, 3, 10, 30, 100, 1_000, 10_000, 100_000, 1_000_000];
+
+/// How connections were: of each one thing, at its end.
+#[derive(Clone, Debug)]
+pub struct OverCounters {
+    /// The shortest round trip, in µs; like the two below of those that have answered a ping.
+    pub shortest: Histogram<10>,
+    /// The mean of all round trips, in µs.
+    pub mean: Histogram<10>,
+    /// The longest round trip, in µs.
+    pub longest: Histogram<10>,
+    /// Messages that were queued to be sent.
+    pub sent: Histogram<10>,
+    /// Messages that came whole.
+    pub received: Histogram<10>,
+    /// Refusals and errors that it was told.
+    pub errors: Histogram<10>,
+    /// Pushes that it did not get.
+    pub drops: Histogram<10>,
+}
+
+impl Default for OverCounters {
+    fn default() -> OverCounters {
+        let (round_trips, counts) =
+            (Histogram::new(&ROUND_TRIP_BOUNDS_US), Histogram::new(&COUNT_BOUNDS));
+        OverCounters {
+            shortest: round_trips.clone(),
+            mean: round_trips.clone(),
+            longest: round_trips,
+            sent: counts.clone(),
+            received: counts.clone(),
+            errors: counts.clone(),
+            drops: counts,
+        }
+    }
+}
+
+impl OverCounters {
+    /// A connection is over.
+    pub(super) fn observe(&mut self, health: &Health) {
+        if let Some(Quality { min_ms, mean_ms, max_ms, .. }) = health.quality() {
+            self.shortest.observe(u64::from(min_ms) * 1_000);
+            self.mean.observe((mean_ms * 1_000.0) as u64);
+            self.longest.observe(u64::from(max_ms) * 1_000);
+        }
+        let Traffic { sent, received, errors, drops } = health.traffic();
+        self.sent.observe(sent.into());
+        self.received.observe(received.into());
+        self.errors.observe(errors.into());
+        self.drops.observe(drops.into());
+    }
+}
+
 /// What was counted since the start.
 #[derive(Clone, Debug)]
 pub struct WebCounters {
@@ -59,6 +116,12 @@ pub struct WebCounters {
     pub upgrades_refused: Statuses,
     /// Round trips of pings, in µs.
     pub round_trips: Histogram<10>,
+    /// The jitter of a connection, in µs, with each round trip.
+    pub jitters: Histogram<10>,
+    /// Its stability, with each round trip.
+    pub stabilities: Histogram<10>,
+    /// WebSockets and answers without an end that are over.
+    pub over: OverCounters,
     /// WebSockets of each level, as [`Level::ALL`] has them. Those of which no ping was answered have
     /// none.
     pub levels: [u64; Level::ALL.len()],
@@ -79,6 +142,9 @@ impl Default for WebCounters {
             responses: Statuses::default(),
             upgrades_refused: Statuses::default(),
             round_trips: Histogram::new(&ROUND_TRIP_BOUNDS_US),
+            jitters: Histogram::new(&ROUND_TRIP_BOUNDS_US),
+            stabilities: Histogram::new(&STABILITY_BOUNDS),
+            over: OverCounters::default(),
             levels: [0; Level::ALL.len()],
         }
     }

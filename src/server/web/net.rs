@@ -160,6 +160,7 @@ impl Sockets {
         if let Some(sending) = place.and_then(|place| place.take_if(|one| one.conn == conn)) {
             *self.counted(&sending.half).0 -= 1;
             self.counters.moved(sending.health.level(), None);
+            self.counters.over.observe(&sending.health);
         }
     }
 
@@ -168,8 +169,12 @@ impl Sockets {
         let Some(Sending { health, .. }) = self.get(conn) else { return };
         let before = health.level();
         let Some(round_trip_ms) = health.answered(now, payload) else { return };
-        let level = health.level();
+        let (level, quality) = (health.level(), health.quality());
         self.counters.round_trips.observe(u64::from(round_trip_ms) * 1_000);
+        if let Some(quality) = quality {
+            self.counters.jitters.observe((quality.jitter_ms * 1_000.0) as u64);
+            self.counters.stabilities.observe(quality.stability.into());
+        }
         self.counters.moved(before, level);
     }
 }
