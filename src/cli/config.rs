@@ -76,7 +76,7 @@ impl SourceArgs {
         let file = self.config.clone().or_else(of_variable).or_else(here).map(Arc::from);
         // Without a home the configuration must say it, and is told so if it does not.
         let default_data = default_data().unwrap_or_default();
-        Sources { default_data, file, variables, flags: self.flags() }
+        Sources { default_data, file, variables, flags: self.flags(), stands_alone: true }
     }
 
     fn flags(self) -> Vec<Assignment> {

@@ -166,6 +166,7 @@ class TestWhatIsWrong:
             ("compression.level = 10", "1:21: compression.level is an integer from 0 to 9; not 10"),
             ("listen = 'x'", "1:10: listen is an IP address and a port"),
             ("listen =", "1:9: this is not TOML"),
+            ("[streams]\na = { program = true }", '1:2: stream "a": nothing can feed it: program = true is'),
             ("listen = '0.0.0.0:0'", "1:1: refusing to listen on 0.0.0.0:0 without a secret"),
         ],
     )
@@ -231,6 +232,7 @@ class TestReadingAgain:
                 ("[limits]\ninvites = 2\nbursts = 3\npage = -1\n", (":3:1: no key", ":4:8: limits.page")),
                 ("[limits]\ninvites = 2\n[auth]\nsecret_file = 'nowhere'\n", ("nowhere: cannot be read",)),
                 ("[limits]\ninvites = 2\n[limits]\n", ("this is not TOML",)),
+                ("[limits]\ninvites = 2\n[streams]\na = { program = true }\n", ("nothing can feed it",)),
                 (None, (f"{path}: cannot be read",)),
             ):
                 path.unlink(missing_ok=True)

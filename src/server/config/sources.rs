@@ -8,6 +8,7 @@ use super::file::read_file;
 use super::key::{Given, Key};
 use super::keys::{find, keys, nearest};
 use super::origin::{Origin, Origins};
+use super::streams;
 use crate::server::auth::Keys;
 use crate::store::Place;
 use std::ffi::OsString;
@@ -26,6 +27,8 @@ pub struct Sources {
     pub variables: Vec<(OsString, OsString)>,
     /// The flags, in their order.
     pub flags: Vec<Assignment>,
+    /// Whether no program embeds the server: then what only such a program could feed, nothing does.
+    pub stands_alone: bool,
 }
 
 /// What a flag says.
@@ -69,7 +72,11 @@ impl Sources {
             config.data = Place::Directory(self.default_data.clone());
         }
         config.settle();
-        for error in config.contradictions() {
+        let mut wrong = config.contradictions();
+        if self.stands_alone {
+            wrong.extend(streams::fed_by_nobody(&config.streams, &config.feeds));
+        }
+        for error in wrong {
             let origin = error.key().and_then(|key| origins.get(key)).cloned();
             faults.push(origin.unwrap_or(Origin::Whole), error);
         }

@@ -286,6 +286,22 @@ fn line(declaration: &Declaration, feed: Option<&Feed>) -> String {
     text + " }"
 }
 
+/// The streams that only a program could feed that embeds the server, where there is none.
+pub(super) fn fed_by_nobody(streams: &[Declaration], feeds: &[Feed]) -> Vec<ConfigError> {
+    let is_fed = |stream: &&Declaration| {
+        stream.publish || feeds.iter().any(|feed| feed.pattern == stream.pattern)
+    };
+    let fault = |stream: &Declaration| {
+        ConfigError::BadStream {
+        stream: stream.pattern.as_str().to_owned(),
+        wants: "nothing can feed it: program = true is for a program that embeds parlor, and here none does; say \
+                publish = true, url or command with every_ms, or webhook"
+            .to_owned(),
+    }
+    };
+    streams.iter().filter(|stream| stream.program && !is_fed(stream)).map(fault).collect()
+}
+
 /// What contradicts itself, or could never work.
 pub(super) fn contradictions(streams: &[Declaration], feeds: &[Feed]) -> Vec<ConfigError> {
     let mut found = Vec::new();

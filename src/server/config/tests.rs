@@ -38,6 +38,7 @@ fn read(text: &str, variables: &[(&str, &str)], flags: &[&str]) -> Result<Loaded
                 value: Given::Text((*text).to_owned()),
             })
             .collect(),
+        stands_alone: false,
     };
     let shown = file.path().display().to_string();
     sources.read().map_err(|faults| faults.to_string().replace(&shown, "FILE"))
@@ -395,6 +396,34 @@ fn a_file_that_cannot_be_read_or_is_none_is_an_error() {
     let error = read_file(&many).unwrap_err();
     assert_eq!(error.lines().count(), CONFIG_FAULTS_MAX + 1);
     assert!(error.ends_with("… and 7 more"));
+}
+
+#[test]
+fn what_only_an_embedding_program_could_feed_needs_one() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let read = |text: &str, stands_alone| {
+        std::fs::write(file.path(), text).unwrap();
+        let default_data = "home".into();
+        let file = Some(file.path().into());
+        let sources = Sources { default_data, file, stands_alone, ..Sources::default() };
+        sources.read().map_err(|faults| faults.to_string())
+    };
+    let lonely = "[streams]\na = { program = true }\n\"b:{id}\" = { program = true }\n";
+    assert!(read(lonely, false).is_ok());
+    let error = read(lonely, true).unwrap_err();
+    assert_eq!(error.lines().count(), 2, "{error}");
+    assert!(
+        error.contains("stream \"a\": nothing can feed it: program = true is for a program that")
+    );
+    for other in [
+        "publish = true",
+        "url = \"http://a/\", every_ms = 10",
+        "webhook = { path = \"/a\", secret_env = \"HOME\" }",
+    ] {
+        let text = format!("[streams]\na = {{ program = true, {other} }}\n");
+        let error = read(&text, true).err().unwrap_or_default();
+        assert!(!error.contains("nothing can feed it"), "{error}");
+    }
 }
 
 #[test]
