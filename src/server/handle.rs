@@ -5,7 +5,7 @@
 use super::drain::End;
 use super::handler::{Access, Call, Registered, Reply};
 use super::paths::{
-    HttpPath, OwnPath, PathReply, PathRequest, Said, Socket, SocketHandler, SocketPath, fault,
+    HttpPath, OwnPath, PathReply, PathRequest, Said, Socket, SocketHandler, SocketPath,
 };
 use super::shared::{Command, Recipients, Shared};
 use super::sources::FunctionPoll;
@@ -147,7 +147,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Path`] for a path that cannot be
-    /// yours; [`HandleError::Type`] for another method.
+    /// yours, as that of a webhook; [`HandleError::Type`] for another method.
     pub fn answer_path(
         &self,
         method: &str,
@@ -157,9 +157,7 @@ impl Handle {
     ) -> Result<(), HandleError> {
         const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
         let method = METHODS.iter().find(|one| **one == method).ok_or(HandleError::Type)?;
-        if let Some(fault) = fault(path, false) {
-            return Err(HandleError::Path(fault));
-        }
+        self.shared.check_path(path, false)?;
         self.shared.call(Command::RegisterHttp(HttpPath::new(method, path, access, run)))
     }
 
@@ -169,15 +167,13 @@ impl Handle {
     ///
     /// # Errors
     /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Path`] for a path that cannot be
-    /// yours.
+    /// yours, as that of a stream.
     pub fn own_socket_path(
         &self,
         path: SocketPath,
         handler: impl SocketHandler,
     ) -> Result<(), HandleError> {
-        if let Some(fault) = fault(path.template(), true) {
-            return Err(HandleError::Path(fault));
-        }
+        self.shared.check_path(path.template(), true)?;
         self.shared.call(Command::RegisterSocket(OwnPath::new(path, handler)))
     }
 

@@ -7,7 +7,7 @@ use super::config::Config;
 use super::drain::End;
 use super::handle::HandleError;
 use super::handler::{Asking, HandlerResult, Registered};
-use super::paths::{HttpPath, OwnPath, Said};
+use super::paths::{HttpPath, OwnPath, Said, fault, is_taken};
 use super::sources::FunctionPoll;
 use super::ticket::TicketState;
 use super::web::Exchange;
@@ -150,6 +150,18 @@ impl Shared {
 
     pub(super) fn keep_online(&self) {
         self.has_handles.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a path can be the embedding program's.
+    pub(super) fn check_path(&self, template: &str, is_socket: bool) -> Result<(), HandleError> {
+        if let Some(fault) = fault(template, is_socket) {
+            return Err(HandleError::Path(fault));
+        }
+        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        match is_taken(template, is_socket, &config) {
+            true => Err(HandleError::Path("this path is that of a stream, or of its webhook")),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn has_stopped(&self) -> bool {

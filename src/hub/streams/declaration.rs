@@ -2,6 +2,7 @@
 
 use super::pattern::Pattern;
 use crate::base::{Priority, Tree};
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 /// A declared stream, or, by a pattern, a family of them.
@@ -39,6 +40,13 @@ pub struct Declaration {
     pub max_bytes: u32,
     /// What its data must have.
     pub members: Vec<Member>,
+}
+
+/// What a stream of this name is declared to be: by its own name, or else by the first pattern that it fits.
+pub fn declared<'d, D: Borrow<Declaration>>(declarations: &'d [D], name: &str) -> Option<&'d D> {
+    let pattern = |one: &'d D| -> &'d Pattern { &one.borrow().pattern };
+    let own = declarations.iter().find(|one| pattern(one).as_str() == name);
+    own.or_else(|| declarations.iter().find(|one| pattern(one).fits(name)))
 }
 
 /// What is kept of a stream.
@@ -204,6 +212,17 @@ mod tests {
         assert_eq!((state.rate(None), state.rate(Some(30))), (Some(10), Some(20)));
         state.max_rate = None;
         assert_eq!((state.rate(None), state.rate(Some(5))), (Some(20), Some(5)));
+    }
+
+    #[test]
+    fn an_exact_name_goes_before_a_pattern_wherever_it_stands() {
+        let all = ["a:{x}", "a:b", "{x}:{y}"];
+        let all = all.map(|name| Declaration::new(Pattern::parse(name).unwrap()));
+        let found = |name| declared(&all, name).map(|one| one.pattern.as_str());
+        assert_eq!(found("a:b"), Some("a:b"));
+        assert_eq!(found("a:c"), Some("a:{x}"));
+        assert_eq!(found("c:b"), Some("{x}:{y}"));
+        assert_eq!(found("a"), None);
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod stream;
 mod subscribe;
 mod table;
 
-pub use declaration::{Declaration, Keep, Kind, Member, Readers};
+pub use declaration::{Declaration, Keep, Kind, Member, Readers, declared};
 pub use filter::{Compare, Condition, Filter, Order};
 pub use pattern::{Pattern, PatternError};
 pub use publish::Publisher;

@@ -140,6 +140,18 @@ impl Pattern {
         }
     }
 
+    /// Whether a name could fit both; a star at the end of one is for none.
+    #[must_use]
+    pub fn overlaps(&self, other: &Pattern) -> bool {
+        let is_closed = self.open_end.is_none() && other.open_end.is_none();
+        let mut pairs = self.segments.iter().zip(&other.segments);
+        let meets = |(one, other): (&Segment, &Segment)| match (one, other) {
+            (Segment::Text(one), Segment::Text(other)) => one == other,
+            (Segment::Any(_), _) | (_, Segment::Any(_)) => true,
+        };
+        is_closed && self.segments.len() == other.segments.len() && pairs.all(meets)
+    }
+
     /// The name that it has with these values in the placeholders' places, in their order; `None`
     /// if they are not as many, or it ends with a star.
     #[must_use]
@@ -197,6 +209,29 @@ mod tests {
         assert_eq!(pattern.fill(["1"]), None);
         assert_eq!(pattern.fill(["1", "2", "3"]), None);
         assert!(pattern.is_open() && !Pattern::parse("a:b").unwrap().is_open());
+    }
+
+    #[test]
+    fn patterns_overlap_where_a_name_could_fit_both() {
+        let overlap = |one: &str, other: &str| {
+            let (one, other) = (Pattern::parse(one).unwrap(), Pattern::parse(other).unwrap());
+            assert_eq!(one.overlaps(&other), other.overlaps(&one));
+            one.overlaps(&other)
+        };
+        for (one, other) in [
+            ("a", "a"),
+            ("a:{x}", "a:{y}"),
+            ("a:{x}", "a:b"),
+            ("a:{x}", "{y}:b"),
+            ("{x}:{y}", "a:{z}"),
+        ] {
+            assert!(overlap(one, other), "{one} {other}");
+        }
+        for (one, other) in
+            [("a", "b"), ("a:{x}", "b:{x}"), ("a:{x}", "a"), ("a:{x}", "a:{x}:c"), ("{x}:b", "a:c")]
+        {
+            assert!(!overlap(one, other), "{one} {other}");
+        }
     }
 
     #[test]

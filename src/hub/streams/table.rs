@@ -1,6 +1,6 @@
 //! The table of streams, and of what each connection watches.
 
-use super::declaration::Declaration;
+use super::declaration::{Declaration, declared};
 use super::rights::StreamRights;
 use super::stream::{Stream, StreamIx};
 use crate::base::{
@@ -134,9 +134,7 @@ impl Streams {
         let all: Vec<StreamIx> = self.streams.iter().map(|(ix, _)| StreamIx(ix as u32)).collect();
         for ix in all {
             let Some(stream) = self.streams.get_mut(ix.0 as usize) else { continue };
-            let name = stream.name.as_str();
-            let mut declarations = self.settings.declarations.iter();
-            let found = declarations.find(|declaration| declaration.pattern.fits(name));
+            let found = declared(&self.settings.declarations, stream.name.as_str());
             match found {
                 Some(found)
                     if found.binary == stream.declaration.binary
@@ -202,8 +200,7 @@ impl Streams {
         if let Some(ix) = self.by_name.get(name) {
             return Some(&self.streams[ix.0 as usize].declaration);
         }
-        let mut declarations = self.settings.declarations.iter();
-        declarations.find(|declaration| declaration.pattern.fits(name.as_str()))
+        declared(&self.settings.declarations, name.as_str())
     }
 
     /// What a stream of this name is declared to be, for somebody who wants to publish to it.

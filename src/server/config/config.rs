@@ -8,7 +8,7 @@ use super::keys::{find, keys, nearest};
 use super::streams;
 use super::user_limits::Exceptions;
 use crate::base::{Limits, StreamId};
-use crate::hub::streams::{Declaration, StreamSettings};
+use crate::hub::streams::{Declaration, StreamSettings, declared};
 use crate::hub::{Retentions, Scope, Settings};
 use crate::protocol::deflate::CodecsConfig;
 use crate::server::auth::{AdminToken, Expected, KeyError, KeyFile, KeySources, Secret};
@@ -65,7 +65,7 @@ pub struct Config {
     pub rooms_create: Creators,
     /// How much of the rooms' logs is kept.
     pub retention: Retentions,
-    /// Streams, in the order in which a name is looked for.
+    /// Streams. The one with the very name counts, or else the first pattern that it fits.
     pub streams: Vec<Declaration>,
     /// What feeds some of them beside clients and the embedding program.
     pub feeds: Vec<Feed>,
@@ -220,7 +220,7 @@ impl Config {
 
     /// How many events of a stream are kept in the store; 0 of one that is not durable.
     pub(in crate::server) fn kept_on_disk(&self, stream: &StreamId) -> u64 {
-        let declared = self.streams.iter().find(|one| one.pattern.fits(stream.as_str()));
+        let declared = declared(&self.streams, stream.as_str());
         declared.filter(|one| one.durable).map_or(0, |one| one.keep.events() as u64)
     }
 

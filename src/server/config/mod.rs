@@ -17,6 +17,7 @@ mod key;
 mod keys;
 mod logging;
 mod origin;
+mod overlaps;
 mod proxies;
 mod retention;
 mod sources;

@@ -6,6 +6,7 @@ use super::example::quoted;
 use super::feed::{self, Feed, FeedMembers};
 use super::file::Document;
 use super::key::{Section, described, integer};
+use super::overlaps::overlaps;
 use super::suggest;
 use crate::base::limits::{DECLARATIONS_MAX, STREAM_EVENTS_MAX, STREAM_RATE_MAX};
 use crate::base::{Priority, StreamId};
@@ -318,7 +319,7 @@ pub(super) fn contradictions(streams: &[Declaration], feeds: &[Feed]) -> Vec<Con
                  (the embedding program), url or command with every_ms (it is polled), or webhook",
             );
         }
-        if let Some(wrong) = feed.and_then(|feed| feed_fault(stream, feed, feeds)) {
+        if let Some(wrong) = feed.and_then(|feed| feed_fault(stream, feed)) {
             fault(stream, wrong);
         }
         if stream.pattern.as_str().ends_with('*') {
@@ -334,36 +335,31 @@ pub(super) fn contradictions(streams: &[Declaration], feeds: &[Feed]) -> Vec<Con
         if let Some(wrong) = path_wrong {
             fault(stream, wrong);
         }
-        let is_taken = |other: &Declaration| stream.path.is_some() && other.path == stream.path;
-        if streams[..place].iter().any(is_taken) {
-            fault(stream, "another stream has this path");
-        }
         if place >= DECLARATIONS_MAX {
             fault(stream, "these are too many streams");
             break;
         }
     }
+    found.extend(overlaps(streams, feeds));
     found
 }
 
 /// What is wrong with what feeds a stream.
-fn feed_fault(stream: &Declaration, feed: &Feed, feeds: &[Feed]) -> Option<&'static str> {
+fn feed_fault(stream: &Declaration, feed: &Feed) -> Option<&'static str> {
     let has_pointer = feed.poll.as_ref().is_some_and(|poll| poll.pointer.is_some())
         || feed.webhook.as_ref().is_some_and(|webhook| webhook.pointer.is_some());
     if stream.binary && has_pointer {
         return Some("a stream of bytes has nothing that a pointer could pick");
     }
-    if let Some(webhook) = &feed.webhook {
-        if let Some(wrong) = path_fault(&webhook.path, &stream.pattern) {
-            return Some(wrong);
-        }
-        let has_it =
-            |other: &&Feed| other.webhook.as_ref().is_some_and(|other| other.path == webhook.path);
-        if feeds.iter().filter(has_it).count() > 1 {
-            return Some("another stream has this webhook's path");
-        }
-    }
-    feed::fault(feed)
+    let of_path = feed.webhook.as_ref().and_then(|hook| path_fault(&hook.path, &stream.pattern));
+    of_path.or_else(|| feed::fault(feed))
+}
+
+/// What an inline table declares, for tests.
+#[cfg(test)]
+pub(super) fn declared_inline(text: &str) -> (Vec<Declaration>, Vec<Feed>) {
+    let (streams, feeds): (Vec<_>, Vec<_>) = inline(text).unwrap().into_iter().unzip();
+    (streams, feeds.into_iter().flatten().collect())
 }
 
 #[cfg(test)]
@@ -456,8 +452,8 @@ mod tests {
     }
 
     fn found(text: &str) -> Vec<ConfigError> {
-        let (streams, feeds): (Vec<_>, Vec<_>) = inline(text).unwrap().into_iter().unzip();
-        contradictions(&streams, &feeds.into_iter().flatten().collect::<Vec<_>>())
+        let (streams, feeds) = declared_inline(text);
+        contradictions(&streams, &feeds)
     }
 
     #[test]
@@ -476,8 +472,10 @@ mod tests {
             (r#""s:{id}" = { webhook = { path = "/s", secret_env = "A" } }"#, "each placeholder"),
             (
                 r#"s = { webhook = { path = "/s", secret_env = "A" } }, t = { webhook = { path = "/s", secret_env = "A" } }"#,
-                "another stream",
+                "are for the same requests",
             ),
+            (r#"s = { webhook = { path = "/app.js", secret_env = "A" } }"#, "server's own"),
+            (r#""s:{id}" = { webhook = { path = "/{id}", secret_env = "A" } }"#, "server's own"),
         ] {
             let found = found(&format!("{{ {stream} }}"));
             assert!(

@@ -5,7 +5,7 @@ use super::places::LastSeen;
 use super::tickets::Tickets;
 use crate::base::limits::{JSON_DEPTH_MAX, LISTENED_STREAMS_MAX, TOKENS_PER_REQUEST_MAX};
 use crate::base::{Limits, StreamId, Timestamp};
-use crate::hub::streams::{Ask, StreamRights};
+use crate::hub::streams::{Ask, StreamRights, declared};
 use crate::protocol::handshake::request::percent_decoded_path;
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
 use crate::server::auth::Identity;
@@ -296,8 +296,7 @@ pub(super) fn judge_watch(
     form: WatchForm,
 ) -> Result<(), Refusal> {
     let name = stream.as_str();
-    let declaration = rules.streams.iter().find(|one| one.pattern.fits(name));
-    let Some(declaration) = declaration else {
+    let Some(declaration) = declared(rules.streams, name) else {
         let message = "there is no such stream";
         return Err(Refusal::new(Status::NotFound, "no_such_stream", message));
     };

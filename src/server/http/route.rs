@@ -161,7 +161,7 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
             Err(response) => Routed::Respond(*response),
         };
     }
-    match hook_at(head, rules.feeds) {
+    match hook_at(head, rules.feeds, rules.streams) {
         Some(Ok(hook)) => return Routed::Hook(Box::new(hook)),
         Some(Err(response)) => return Routed::Respond(response),
         None => {}

@@ -2,7 +2,9 @@
 
 use super::http::HttpPath;
 use super::socket::OwnPath;
-use crate::server::streams::{bind, placeholder};
+use crate::server::config::Config;
+use crate::server::http::is_own;
+use crate::server::streams::{bind, overlap, placeholder};
 
 /// What stands for the braces of a path.
 pub(in crate::server) type Params = Vec<(String, String)>;
@@ -65,17 +67,13 @@ fn bound(template: &str, path: &str) -> Option<Params> {
 
 /// What is wrong with a path of the program's, if something is. `/` can be one for HTTP.
 pub(in crate::server) fn fault(template: &str, is_socket: bool) -> Option<&'static str> {
-    const OWN: &[&str] = &["/ws", "/api", "/healthz", "/readyz", "/metrics"];
     let is_plain = |segment: &str| {
         segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte))
     };
     let Some(rest) = template.strip_prefix('/') else {
         return Some("a path begins with /");
     };
-    // Nor may a name in braces stand for one of them.
-    let is_own = OWN.iter().any(|own| bind(template, own).is_some());
-    let is_api = rest.starts_with("api/") || rest.starts_with('{') && rest.contains('/');
-    if is_own || is_api || (rest.is_empty() && is_socket) {
+    if is_own(template) || (rest.is_empty() && is_socket) {
         return Some("this path is one of the server's own");
     }
     let mut names: Vec<&str> = template.split('/').filter_map(placeholder).collect();
@@ -90,9 +88,31 @@ pub(in crate::server) fn fault(template: &str, is_socket: bool) -> Option<&'stat
         .then_some("a path has segments of A-Z a-z 0-9 _ . @ - or {name}, each name once")
 }
 
+/// Whether a request could be for a stream's path, or its webhook's, which would go before the program's.
+pub(in crate::server) fn is_taken(template: &str, is_socket: bool, config: &Config) -> bool {
+    let mut paths = config.streams.iter().filter_map(|stream| stream.path.as_deref());
+    let mut hooks = config.feeds.iter().filter_map(|feed| Some(&*feed.webhook.as_ref()?.path));
+    match is_socket {
+        true => paths.any(|path| overlap(path, template)),
+        false => hooks.any(|path| overlap(path, template)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_of_a_stream_is_none_of_the_programs() {
+        let mut config = Config::new(([127, 0, 0, 1], 0).into(), crate::store::Place::Memory);
+        let streams =
+            "{ s = { path = \"/ws/s\", webhook = { path = \"/hooks/s\", secret_env = \"S\" } } }";
+        config.set(&format!("streams={streams}")).unwrap();
+        assert!(is_taken("/ws/s", true, &config) && is_taken("/ws/{x}", true, &config));
+        assert!(is_taken("/hooks/s", false, &config) && is_taken("/hooks/{x}", false, &config));
+        // One is for WebSockets, the other is posted to.
+        assert!(!is_taken("/ws/s", false, &config) && !is_taken("/hooks/s", true, &config));
+    }
 
     #[test]
     fn a_path_that_could_not_work_is_refused() {

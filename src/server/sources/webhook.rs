@@ -2,7 +2,7 @@
 
 use super::running::picks;
 use crate::base::StreamId;
-use crate::hub::streams::Publisher;
+use crate::hub::streams::{Declaration, Publisher};
 use crate::hub::{Input, Origin};
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
 use crate::server::backend::picked;
@@ -10,6 +10,7 @@ use crate::server::calls::Waiting;
 use crate::server::chat::Chat;
 use crate::server::config::Feed;
 use crate::server::http::HttpCall;
+use crate::server::streams::stream_of;
 use crate::server::web::{Answer, Exchange, Net, Request};
 use crate::store::Backend;
 
@@ -30,10 +31,11 @@ pub(in crate::server) struct Hook {
 pub(in crate::server) fn hook_at(
     head: &RequestHead<'_>,
     feeds: &[Feed],
+    streams: &[Declaration],
 ) -> Option<Result<Hook, Response>> {
     let (feed, stream) = feeds.iter().enumerate().find_map(|(place, feed)| {
         let template = feed.webhook.as_ref()?.path.as_ref();
-        let stream = crate::server::streams::stream_of(template, head.path, &feed.pattern)?;
+        let stream = stream_of(template, head.path, &feed.pattern, streams)?;
         Some((place, stream))
     })?;
     if head.method != "POST" {

@@ -1,8 +1,9 @@
 //! Streams' own paths, for those who speak nothing: `/ws/adw-state/{id}` is `adw-state:{id}`.
 
 use crate::base::StreamId;
-use crate::hub::streams::{Declaration, Pattern};
+use crate::hub::streams::{Declaration, Pattern, declared};
 use crate::protocol::handshake::request::percent_decoded_path;
+use crate::server::http::{is_of_page, is_own};
 
 /// The stream that a path is of, and what it is declared to be.
 pub(in crate::server) fn stream_at<'d>(
@@ -10,13 +11,27 @@ pub(in crate::server) fn stream_at<'d>(
     declarations: &'d [Declaration],
 ) -> Option<(StreamId, &'d Declaration)> {
     declarations.iter().find_map(|declaration| {
-        let stream = stream_of(declaration.path.as_deref()?, path, &declaration.pattern)?;
+        let stream =
+            stream_of(declaration.path.as_deref()?, path, &declaration.pattern, declarations)?;
         Some((stream, declaration))
     })
 }
 
-/// The stream of a family that a path is of, by the path's template.
+/// The stream of a family that a path is of, by the path's template. What is declared by a name of its own is
+/// none of the family's.
 pub(in crate::server) fn stream_of(
+    template: &str,
+    path: &str,
+    pattern: &Pattern,
+    declarations: &[Declaration],
+) -> Option<StreamId> {
+    let stream = named_by(template, path, pattern)?;
+    let is_its = |one: &Declaration| one.pattern == *pattern;
+    declared(declarations, stream.as_str()).is_some_and(is_its).then_some(stream)
+}
+
+/// The name that a path stands for.
+pub(in crate::server) fn named_by(
     template: &str,
     path: &str,
     pattern: &Pattern,
@@ -49,11 +64,28 @@ pub(in crate::server) fn bind<'t>(template: &'t str, path: &str) -> Option<Vec<(
     }
 }
 
+/// Whether a path could be of both templates.
+pub(in crate::server) fn overlap(one: &str, other: &str) -> bool {
+    let (mut of_one, mut of_other) = (one.split('/'), other.split('/'));
+    loop {
+        match (of_one.next(), of_other.next()) {
+            (None, None) => return true,
+            (Some(one), Some(other)) => {
+                let is_open = placeholder(one).is_some() || placeholder(other).is_some();
+                if one != other && !is_open {
+                    return false;
+                }
+            }
+            (Some(_), None) | (None, Some(_)) => return false,
+        }
+    }
+}
+
 pub(in crate::server) fn placeholder(segment: &str) -> Option<&str> {
     segment.strip_prefix('{')?.strip_suffix('}')
 }
 
-/// What is wrong with a path of a stream's own, if something is.
+/// What is wrong with a path of a stream's own, or of its webhook, if something is.
 pub(in crate::server) fn path_fault(path: &str, pattern: &Pattern) -> Option<&'static str> {
     let is_plain = |segment: &str| {
         segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte))
@@ -68,10 +100,8 @@ pub(in crate::server) fn path_fault(path: &str, pattern: &Pattern) -> Option<&'s
         .any(|part| part.is_empty() || (placeholder(part).is_none() && !is_plain(part)))
     {
         Some("its path begins with / and has segments of A-Z a-z 0-9 _ . @ - or {name}")
-    } else if ["/ws", "/api", "/healthz", "/readyz", "/metrics"].contains(&path)
-        || rest.starts_with("api/")
-    {
-        Some("its path is one of the server's own")
+    } else if is_own(path) || is_of_page(path) {
+        Some("its path is, or could be, one of the server's own")
     } else if names != wanted {
         Some("its path has each placeholder of its name once, and no other")
     } else {
@@ -116,8 +146,36 @@ mod tests {
     }
 
     #[test]
+    fn the_path_of_a_family_is_not_of_a_stream_with_a_name_of_its_own() {
+        let name = |all: &[Declaration], path: &str| {
+            stream_at(path, all)
+                .map(|(stream, found)| (stream.to_string(), found.pattern.to_string()))
+        };
+        let family = at("a:{x}", "/a/{x}");
+        let own = Declaration::new(Pattern::parse("a:b").unwrap());
+        let all = [family.clone(), own];
+        assert_eq!(name(&all, "/a/b"), None);
+        assert_eq!(name(&all, "/a/c"), Some(("a:c".into(), "a:{x}".into())));
+        for all in [[family.clone(), at("a:b", "/a/b")], [at("a:b", "/a/b"), family]] {
+            assert_eq!(name(&all, "/a/b"), Some(("a:b".into(), "a:b".into())));
+        }
+    }
+
+    #[test]
+    fn templates_overlap_where_a_path_could_be_of_both() {
+        for (one, other) in
+            [("/a", "/a"), ("/a/{x}", "/a/{y}"), ("/a/{x}", "/a/b"), ("/a/{x}", "/{y}/b")]
+        {
+            assert!(overlap(one, other) && overlap(other, one), "{one} {other}");
+        }
+        for (one, other) in [("/a", "/b"), ("/a/{x}", "/a"), ("/a/{x}", "/b/{x}")] {
+            assert!(!overlap(one, other) && !overlap(other, one), "{one} {other}");
+        }
+    }
+
+    #[test]
     fn a_path_that_could_never_work_is_refused() {
-        for (name, path) in [("s", "/ws/s"), ("s:{id}", "/{id}"), ("s", "/a.b/c-d")] {
+        for (name, path) in [("s", "/ws/s"), ("s:{id}", "/s/{id}"), ("s", "/a.b/c-d")] {
             assert_eq!(fault(name, path), None, "{path}");
         }
         for (name, path) in [
@@ -130,6 +188,12 @@ mod tests {
             ("s", "/s/{id}"),
             ("s:{id}", "/{id}/{id}"),
             ("s", "/metrics"),
+            ("s", "/api"),
+            ("s", "/app.js"),
+            ("s", "/icon.svg"),
+            // It could stand for /ws, and this for /api/info.
+            ("s:{id}", "/{id}"),
+            ("s:{id}", "/{id}/info"),
         ] {
             assert!(fault(name, path).is_some(), "{path}");
         }
