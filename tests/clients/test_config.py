@@ -81,6 +81,17 @@ class TestExample:
         lines = check(path, directory=directory)
         assert [line.split(" = ")[0] for line in lines] == ["data"]
 
+    def test_the_example_is_a_configuration_with_the_examples_in_it(self, servers):
+        directory = servers.directory()
+        done = run("config", directory=directory)
+        path = directory / "example.toml"
+        path.write_text(re.sub(r"(?m)^#(?=\S)|^#   (?=\S)", "", done.stdout))
+        lines = check(path, directory=directory)
+        sections = ["limits.users", "limits.claims", "retention.rooms", "streams", "handlers"]
+        assert [line.split(" = ")[0] for line in lines] == ["data", *sections]
+        for member in ("keep", "program", "max_rate", "every_ms", "webhook.secret_env", "concurrency", "age_ms"):
+            assert f"\n# - {member}: " in done.stdout, member
+
     def test_what_is_shown_is_a_configuration_that_is_the_same(self, servers):
         directory = servers.directory()
         flags = ("--data", "here", "--set", "retention.rooms=tea=1/all", "--allow-origin", "http://a")

@@ -3,7 +3,7 @@
 
 use super::config::Config;
 use super::environment::variable;
-use super::key::{Key, Kind};
+use super::key::{Key, Kind, Section};
 use super::keys::keys;
 use super::sources::Loaded;
 use crate::store::Place;
@@ -28,7 +28,8 @@ pub fn keys_and_defaults() -> String {
 }
 
 const HEAD: &str = "\
-# parlor.toml: every key, with its default. Take the # away from a line to change it.
+# parlor.toml: every key, with its default. Take the # away from a line to change it. What stands
+# farther behind its # is an example, of tables that are empty by default.
 #
 # parlor reads --config FILE, or the file that PARLOR_CONFIG names, or ./parlor.toml if it is there.
 # The variable that stands with each key goes before the file, a flag before both. SIGHUP reads the
@@ -37,7 +38,7 @@ const HEAD: &str = "\
 ";
 
 /// A `parlor.toml` with every key, its default, and what it is for: keys are commented out, with no
-/// space behind the `#`.
+/// space behind the `#`, examples of what sections have with three.
 #[must_use]
 pub fn example() -> String {
     let defaults = defaults();
@@ -48,17 +49,33 @@ pub fn example() -> String {
             let _ = writeln!(text, "# {line}");
         }
         if let Kind::Section(section) = &key.kind {
-            let _ = if section.is_list {
-                writeln!(text, "#   {} = [{{ {} }}]", key.name, section.example)
-            } else {
-                writeln!(text, "[{}]\n#   {}", key.name, section.example)
+            members(text, section);
+            // An array of tables is empty where it is not there.
+            let _ = match section.is_list {
+                true => writeln!(text, "#   [[{}]]", key.name),
+                false => writeln!(text, "[{}]", key.name),
             };
+            for line in section.example {
+                let _ = writeln!(text, "#   {line}");
+            }
             return;
         }
         let (_, name) = path(key);
         let _ = writeln!(text, "#{name} = {}", value(key, &defaults));
     });
     text
+}
+
+/// What the entries of a section have.
+fn members(text: &mut String, section: &Section) {
+    for (of, fields) in section.fields {
+        let dot = if of.is_empty() { "" } else { "." };
+        for field in *fields {
+            for (place, line) in wrapped(&format!("{of}{dot}{field}")).into_iter().enumerate() {
+                let _ = writeln!(text, "# {}{line}", if place == 0 { "- " } else { "" });
+            }
+        }
+    }
 }
 
 /// A configuration, with where its values come from that are not the defaults. Of secrets only the
@@ -149,7 +166,7 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// Lines of a comment.
 fn wrapped(text: &str) -> Vec<String> {
-    const LINE_LEN_MAX: usize = 98;
+    const LINE_LEN_MAX: usize = 96;
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let line = lines.last_mut().filter(|line| line.chars().count() + word.len() < LINE_LEN_MAX);

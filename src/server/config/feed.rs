@@ -64,10 +64,6 @@ pub struct Webhook {
 /// How long an answer is waited for where nobody says so, in ms.
 const TIMEOUT_MS: u64 = 5_000;
 
-/// The members of a stream's table that are about what feeds it.
-pub(super) const MEMBERS: &[&str] =
-    &["url", "command", "every_ms", "timeout_ms", "pointer", "webhook", "required"];
-
 /// What was read of those members.
 #[derive(Debug, Default)]
 pub(super) struct FeedMembers {
@@ -81,7 +77,7 @@ pub(super) struct FeedMembers {
 }
 
 impl FeedMembers {
-    /// Reads one of [`MEMBERS`].
+    /// Reads one of [`FEED`](super::fields::FEED).
     pub(super) fn read(&mut self, name: &str, value: &DeValue<'_>) -> Result<(), String> {
         match name {
             "url" => self.url = Some(url(value)?),

@@ -4,6 +4,7 @@ use super::config::Config;
 use super::error::ConfigError;
 use super::example::quoted;
 use super::feed::{secret, url, write_secret};
+use super::fields::{HANDLER, names};
 use super::file::Document;
 use super::key::{Section, described, integer};
 use super::suggest;
@@ -67,7 +68,12 @@ impl BackendHandler {
 pub(super) const HANDLERS: Section = Section {
     wants: "a list of tables, each with types, url, rights, timeout_ms, concurrency, body_bytes, \
             secret_file, secret_env; elsewhere the same as an inline array of TOML",
-    example: "types = [\"queue.*\"], url = \"http://127.0.0.1:9000/parlor\", rights = \"users\"",
+    fields: &[("", HANDLER)],
+    example: &[
+        "types = [\"queue.*\"]",
+        "url = \"http://127.0.0.1:9000/parlor\"",
+        "timeout_ms = 1000",
+    ],
     is_list: true,
     read,
     write: |config| config.handlers.iter().map(|one| members(one).join("\n")).collect(),
@@ -83,17 +89,6 @@ pub(super) const HANDLERS: Section = Section {
 };
 
 const TABLE: &str = "handlers";
-
-const MEMBERS: &[&str] = &[
-    "types",
-    "url",
-    "rights",
-    "timeout_ms",
-    "concurrency",
-    "body_bytes",
-    "secret_file",
-    "secret_env",
-];
 
 const RIGHTS: &[(&str, Access)] =
     &[("public", Access::Public), ("users", Access::User), ("admin", Access::Admin)];
@@ -154,11 +149,7 @@ fn handler(value: &DeValue<'_>) -> Result<BackendHandler, (Option<Range<usize>>,
             }
             "secret_file" | "secret_env" => {}
             other => {
-                let known = suggest::nearest(other, MEMBERS.iter().copied());
-                let hint = known.map(|known| format!("; did you mean {known}?"));
-                let hint = hint.unwrap_or_default();
-                let wants = format!("{other:?} is none of {}{hint}", MEMBERS.join(", "));
-                return Err((Some(name.span()), wants));
+                return Err((Some(name.span()), suggest::unknown(other, names(&[HANDLER]))));
             }
         }
     }

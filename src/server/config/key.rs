@@ -3,6 +3,7 @@
 
 use super::config::Config;
 use super::error::ConfigError;
+use super::fields::Field;
 use super::file::Document;
 use std::fmt;
 use toml::Spanned;
@@ -74,8 +75,10 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Section {
     pub(super) wants: &'static str,
-    /// Entries, as an example.
-    pub(super) example: &'static str,
+    /// The members of its entries, and those of a member that is a table, by its name.
+    pub(super) fields: &'static [(&'static str, &'static [Field])],
+    /// Entries as an example, a line each; of an array of tables the lines of one.
+    pub(super) example: &'static [&'static str],
     /// Whether it is an array of tables, each of which is an entry.
     pub(super) is_list: bool,
     /// Reads the table, or the array of them. What is wrong is told to the document, with its place.

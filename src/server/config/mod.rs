@@ -11,6 +11,7 @@ mod environment;
 mod error;
 mod example;
 mod feed;
+mod fields;
 mod file;
 mod handlers;
 mod key;

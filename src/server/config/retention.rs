@@ -4,6 +4,7 @@
 use super::config::Config;
 use super::error::ConfigError;
 use super::example::quoted;
+use super::fields::KEPT;
 use super::file::Document;
 use super::key::{Section, described, integer};
 use crate::base::RoomId;
@@ -15,7 +16,8 @@ use toml::de::{DeTable, DeValue};
 pub(super) const ROOMS: Section = Section {
     wants: "a table of rooms, each with { entries = …, age_ms = … } or \"ENTRIES/AGE_MS\"; elsewhere a \
             list of ROOM=ENTRIES/AGE_MS with commas between them",
-    example: "lobby = { entries = 1000, age_ms = 86400000 }",
+    fields: &[("", KEPT)],
+    example: &["lobby = { entries = 1000, age_ms = 86400000 }"],
     is_list: false,
     read,
     write,

@@ -4,6 +4,7 @@ use super::config::Config;
 use super::error::ConfigError;
 use super::example::quoted;
 use super::feed::{self, Feed, FeedMembers};
+use super::fields::{FEED, STREAM, WEBHOOK, names};
 use super::file::Document;
 use super::key::{Section, described, integer};
 use super::overlaps::overlaps;
@@ -19,10 +20,15 @@ use toml::de::{DeTable, DeValue};
 
 /// `[streams]`: names or patterns, and what each is.
 pub(super) const STREAMS: Section = Section {
-    wants: "a table of streams, each a table with keep, durable, publish, read, binary, ack, priority, max_rate, \
-            max_rate_ceiling, max_bytes, members, path, type, url, command, every_ms, timeout_ms, pointer, \
+    wants: "a table of streams, each a table with keep, durable, publish, program, read, binary, ack, priority, \
+            max_rate, max_rate_ceiling, max_bytes, members, path, type, url, command, every_ms, timeout_ms, pointer, \
             webhook, required; elsewhere the same as an inline table of TOML",
-    example: "\"sensor:{id}\" = { keep = 100, durable = true, publish = true, read = \"public\" }",
+    fields: &[("", STREAM), ("", FEED), ("webhook", WEBHOOK)],
+    example: &[
+        "\"sensor:{id}\" = { keep = 100, publish = true, read = \"public\", path = \"/ws/sensor/{id}\" }",
+        "state = { url = \"http://127.0.0.1:9000/state\", every_ms = 1000, pointer = \"/data\" }",
+        "load = { command = [\"cat\", \"/proc/loadavg\"], every_ms = 5000, binary = true }",
+    ],
     is_list: false,
     read,
     write: lines,
@@ -42,24 +48,6 @@ const TABLE: &str = "streams";
 
 /// A path, or a type of messages.
 const TEXT_BYTES_MAX: usize = 128;
-
-/// The members of a stream's table.
-const MEMBERS: &[&str] = &[
-    "keep",
-    "durable",
-    "publish",
-    "program",
-    "read",
-    "binary",
-    "ack",
-    "priority",
-    "max_rate",
-    "max_rate_ceiling",
-    "max_bytes",
-    "members",
-    "path",
-    "type",
-];
 
 const PRIORITIES: &[(&str, Priority)] =
     &[("low", Priority::Low), ("normal", Priority::Normal), ("high", Priority::High)];
@@ -131,13 +119,13 @@ fn declaration(name: &str, value: &DeValue<'_>) -> Result<Declared, Faults> {
     let mut declaration = Declaration::new(pattern);
     let (mut feeds, mut faults) = (FeedMembers::default(), Faults::new());
     for (name, value) in members {
-        let of_feed = feed::MEMBERS.contains(&name.get_ref().as_ref());
+        let of_feed = names(&[FEED]).any(|known| known == name.get_ref());
         let read = match of_feed {
             true => feeds.read(name.get_ref(), value.get_ref()),
             false => member(&mut declaration, name.get_ref(), value.get_ref()),
         };
         if let Err(wants) = read {
-            let is_known = of_feed || MEMBERS.contains(&name.get_ref().as_ref());
+            let is_known = names(&[STREAM, FEED]).any(|known| known == name.get_ref());
             faults.push((Some(if is_known { value.span() } else { name.span() }), wants));
         }
     }
@@ -165,10 +153,7 @@ fn member(into: &mut Declaration, name: &str, value: &DeValue<'_>) -> Result<(),
         "path" => into.path = Some(text(name, value)?),
         "type" => into.kind = Some(text(name, value)?),
         other => {
-            let all = [MEMBERS, feed::MEMBERS].concat();
-            let known = suggest::nearest(other, all.iter().copied());
-            let hint = known.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
-            return Err(format!("{other:?} is none of {}{hint}", all.join(", ")));
+            return Err(suggest::unknown(other, names(&[STREAM, FEED])));
         }
     }
     Ok(())

@@ -25,6 +25,13 @@ pub(super) fn nearest<'a>(
         .map(|(_, known)| known)
 }
 
+/// What is said of a name that is none of these.
+pub(super) fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
+    let hint = nearest(name, names.clone()).map(|known| format!("; did you mean {known}?"));
+    let all: Vec<&str> = names.collect();
+    format!("{name:?} is none of {}{}", all.join(", "), hint.unwrap_or_default())
+}
+
 /// How many letters must be changed, put in or left out (Levenshtein).
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();

@@ -231,6 +231,39 @@ fn the_example_without_its_comment_signs_is_the_defaults() {
 }
 
 #[test]
+fn the_example_with_all_that_it_shows_is_a_configuration_and_every_member_is_documented() {
+    let text = example();
+    let uncommented = |line: &str| match line.strip_prefix("#   ") {
+        Some(line) => line.to_owned(),
+        None => {
+            line.strip_prefix('#').filter(|key| !key.starts_with(' ')).unwrap_or(line).to_owned()
+        }
+    };
+    let all: Vec<String> = text.lines().map(uncommented).collect();
+    let loaded = read_file(&all.join("\n")).unwrap();
+    let changed: Vec<&str> = loaded.differences().map(|(key, _)| key.name).collect();
+    let is_section = |key: &&Key| key.name == "data" || matches!(key.kind, Kind::Section(_));
+    let sections: Vec<&str> = keys().iter().filter(is_section).map(|key| key.name).collect();
+    assert_eq!(changed, sections, "each section has an example, and it is taken");
+    assert!(loaded.config.streams.len() > 2 && loaded.config.handlers.len() == 1);
+    for key in keys() {
+        let Kind::Section(section) = &key.kind else { continue };
+        for (of, field) in
+            section.fields.iter().flat_map(|(of, all)| all.iter().map(move |one| (of, one)))
+        {
+            let dot = if of.is_empty() { "" } else { "." };
+            assert!(text.contains(&format!("\n# - {of}{dot}{}: ", field.name)), "{}", field.name);
+            assert!(
+                !of.is_empty() || key.wants().contains(field.name),
+                "{} {}",
+                key.name,
+                field.name
+            );
+        }
+    }
+}
+
+#[test]
 fn what_is_shown_is_read_back() {
     let values = [
         "listen=[::1]:1",

@@ -54,13 +54,14 @@ impl Exceptions {
 pub(super) const USERS: Key = Key {
     name: "limits.users",
     effect: Effect::Live,
-    about: "Limits that hold for one user in place of those for all.",
+    about: "Limits that hold for one user in place of those for all, which have the same names.",
     kind: Kind::Section(Section {
         is_list: false,
         wants: "a table of users, each a table of requests_per_second, burst, messages_per_minute, \
                 user_requests_per_second, user_burst, bytes_per_second, bytes_burst, text_bytes, data_bytes, \
                 connections_per_user, rooms, direct_rooms, subscriptions; elsewhere the same as an inline table of TOML",
-        example: "\"bot\" = { requests_per_second = 100, burst = 300 }",
+        fields: &[],
+        example: &["\"bot\" = { requests_per_second = 100, burst = 300 }"],
         read: read_users,
         write: |config| config.exceptions.users.iter().map(line).collect(),
         get: |config| inline(config.exceptions.users.iter().map(line)),
@@ -86,7 +87,8 @@ pub(super) const CLAIMS: Key = Key {
     kind: Kind::Section(Section {
         is_list: false,
         wants: "a table of the same names as those of a user in limits.users; elsewhere an inline table of TOML",
-        example: "requests_per_second = 1000",
+        fields: &[],
+        example: &["requests_per_second = 1000"],
         read: read_ceilings,
         write: |config| config.exceptions.ceilings.iter().map(assignment).collect(),
         get: |config| inline(config.exceptions.ceilings.iter().map(assignment)),
@@ -160,7 +162,8 @@ fn limits(values: &DeTable<'_>) -> Result<UserLimits, Vec<(Range<usize>, String)
         let min = match number.map(|number| limits.set(name.get_ref(), number)) {
             Some(Ok(())) => continue,
             Some(Err(NotALimit::Unknown)) => {
-                faults.push((name.span(), unknown(name.get_ref())));
+                let known = UserLimit::ALL.iter().map(UserLimit::name);
+                faults.push((name.span(), suggest::unknown(name.get_ref(), known)));
                 continue;
             }
             Some(Err(NotALimit::Below(min))) => min,
@@ -171,13 +174,6 @@ fn limits(values: &DeTable<'_>) -> Result<UserLimits, Vec<(Range<usize>, String)
         faults.push((value.span(), wants));
     }
     if faults.is_empty() { Ok(limits) } else { Err(faults) }
-}
-
-fn unknown(name: &str) -> String {
-    let known = || UserLimit::ALL.iter().map(UserLimit::name);
-    let hint = suggest::nearest(name, known()).map(|known| format!("; did you mean {known}?"));
-    let all: Vec<&str> = known().collect();
-    format!("{name:?} is none of {}{}", all.join(", "), hint.unwrap_or_default())
 }
 
 /// What a table is as a flag or a variable gives it; nothing for an empty text.
