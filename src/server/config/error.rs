@@ -38,7 +38,7 @@ pub enum ConfigError {
         /// The entry's name.
         entry: String,
         /// What is needed.
-        wants: &'static str,
+        wants: String,
     },
     /// A stream is not declared as it should be.
     BadStream {

@@ -2,8 +2,10 @@
 //! again, a webhook. They are members of the stream's own table.
 
 use super::example::quoted;
+use super::fields::{WEBHOOK, names};
 use super::key::{described, integer};
 use super::streams::text;
+use super::suggest;
 use crate::base::limits::{
     COMMAND_PARTS_MAX, EVERY_MS_MAX, EVERY_MS_MIN, POINTER_DEPTH_MAX, URL_BYTES_MAX,
 };
@@ -191,9 +193,10 @@ fn webhook(value: &DeValue<'_>) -> Result<Webhook, String> {
     let wants =
         || "webhook is { path = …, secret_file = … or secret_env = …, pointer = … }".to_owned();
     let DeValue::Table(members) = value else { return Err(wants()) };
-    let known = ["path", "secret_file", "secret_env", "pointer"];
-    if members.iter().any(|(name, _)| !known.contains(&name.get_ref().as_ref())) {
-        return Err(wants());
+    let known = || names(&[WEBHOOK]);
+    let is_unknown = |name: &&str| known().all(|known| known != *name);
+    if let Some(name) = members.iter().map(|(name, _)| name.get_ref().as_ref()).find(is_unknown) {
+        return Err(format!("webhook: {}", suggest::unknown(name, known())));
     }
     let path = text("path", members.get("path").map(Spanned::get_ref).ok_or_else(wants)?)?;
     let secret = secret(members)?.ok_or_else(wants)?;

@@ -6,6 +6,7 @@ use super::example::quoted;
 use super::feed::{secret, url, write_secret};
 use super::fields::{HANDLER, names};
 use super::file::Document;
+use super::inline::inline;
 use super::key::{Section, described, integer};
 use super::suggest;
 use crate::base::limits::{
@@ -19,7 +20,7 @@ use crate::server::request::TYPES;
 use std::ops::Range;
 use std::sync::Arc;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 /// Types of requests that the application's backend answers, over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,8 +84,8 @@ pub(super) const HANDLERS: Section = Section {
         if tables.is_empty() { String::new() } else { format!("[{}]", tables.join(", ")) }
     },
     set: |config, text| {
-        config.handlers = if text.is_empty() { Vec::new() } else { inline(text)? };
-        Some(())
+        config.handlers = inline(text, list)?;
+        Ok(())
     },
 };
 
@@ -110,18 +111,13 @@ fn read(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Docume
     }
 }
 
-/// Reads the list as a flag or a variable gives it.
-fn inline(text: &str) -> Option<Vec<BackendHandler>> {
-    let text = format!("{TABLE} = {text}");
-    let (table, errors) = DeTable::parse_recoverable(&text);
-    let mut members = table.get_ref().iter();
-    let (Some((name, value)), None, true) = (members.next(), members.next(), errors.is_empty())
-    else {
-        return None;
+/// The whole list, or the first that is wrong.
+fn list(value: &DeValue<'_>) -> Result<Vec<BackendHandler>, ConfigError> {
+    let DeValue::Array(tables) = value else {
+        return Err(ConfigError::BadValue { key: TABLE, value: described(value) });
     };
-    let DeValue::Array(tables) = value.get_ref() else { return None };
-    let is_it = name.get_ref() == TABLE;
-    is_it.then(|| tables.iter().map(|table| handler(table.get_ref()).ok()).collect())?
+    let wrong = |(_, wants)| ConfigError::BadHandler { wants };
+    tables.iter().map(|table| handler(table.get_ref()).map_err(wrong)).collect()
 }
 
 /// One, or what is wrong with it, and where.
@@ -243,13 +239,13 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let text = r#"[{ types = ["queue.*", "app.now"], url = "https://b.example/x", rights = "public", timeout_ms = 70, concurrency = 2, body_bytes = 100, secret_file = "s" }, { types = ["a"], url = "http://b/", secret_env = "S" }]"#;
-        let read = inline(text).unwrap();
+        let read = inline(text, list).unwrap();
         assert_eq!((read[0].access, read[0].timeout_ms), (Access::Public, 70));
         assert_eq!((read[1].access, read[1].concurrency), (Access::User, 8));
         assert!(contradictions(&read).is_empty());
         let mut config = super::super::example::defaults();
         config.handlers = read.clone();
-        assert_eq!(inline(&(HANDLERS.get)(&config)).unwrap(), read);
+        assert_eq!(inline(&(HANDLERS.get)(&config), list).unwrap(), read);
         assert!(
             read[0].takes("queue.") && read[0].takes("queue.pause") && read[0].takes("app.now")
         );
@@ -271,12 +267,17 @@ mod tests {
             (r#"types = ["a"], url = "http://a/", uri = 7"#, "did you mean url?"),
         ] {
             let text = format!("h = {{ {table} }}");
-            let (read, _) = DeTable::parse_recoverable(&text);
+            let (read, _) = toml::de::DeTable::parse_recoverable(&text);
             let (_, value) = read.get_ref().iter().next().unwrap();
             let (_, wants) = handler(value.get_ref()).unwrap_err();
             assert!(wants.contains(wanted), "{table}: {wants}");
         }
-        assert!(inline("{}").is_none() && inline("[7]").is_none() && inline("[] x").is_none());
+        for (text, wanted) in
+            [("{}", "not a table"), ("[7]", "a handler is a table"), ("[] x", "not TOML")]
+        {
+            let error = inline(text, list).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -87,7 +87,8 @@ pub(super) struct Section {
     pub(super) write: fn(&Config) -> Vec<String>,
     /// The whole in one text, as other sources give it.
     pub(super) get: fn(&Config) -> String,
-    pub(super) set: fn(&mut Config, &str) -> Option<()>,
+    /// Says of what it cannot take what is wrong with it, and has changed nothing then.
+    pub(super) set: fn(&mut Config, &str) -> Result<(), ConfigError>,
 }
 
 /// A value as a flag or a variable gives it.
@@ -159,7 +160,7 @@ impl Key {
                 text.parse().ok().map(|flag| set(config, flag))
             }
             (Kind::Text { set, .. }, Given::Text(text)) => set(config, text),
-            (Kind::Section(section), Given::Text(text)) => (section.set)(config, text),
+            (Kind::Section(section), Given::Text(text)) => return (section.set)(config, text),
             (Kind::List { set, .. }, Given::Text(text)) => {
                 let items: Vec<&str> =
                     text.split(',').filter(|_| !text.is_empty()).map(str::trim).collect();
@@ -225,7 +226,7 @@ impl Key {
                 let items = get(from);
                 set(to, &items.iter().map(String::as_str).collect::<Vec<_>>())
             }
-            Kind::Section(section) => (section.set)(to, &(section.get)(from)),
+            Kind::Section(section) => (section.set)(to, &(section.get)(from)).ok(),
         };
         debug_assert!(done.is_some(), "{} does not take what it shows", self.name);
     }

@@ -14,6 +14,7 @@ mod feed;
 mod fields;
 mod file;
 mod handlers;
+mod inline;
 mod key;
 mod keys;
 mod logging;

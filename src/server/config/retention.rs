@@ -4,11 +4,13 @@
 use super::config::Config;
 use super::error::ConfigError;
 use super::example::quoted;
-use super::fields::KEPT;
+use super::fields::{KEPT, names};
 use super::file::Document;
 use super::key::{Section, described, integer};
+use super::suggest;
 use crate::base::RoomId;
 use crate::hub::Retention;
+use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -31,8 +33,9 @@ pub(super) const ROOMS: Section = Section {
             let (room, of_room) = one.trim().split_once('=')?;
             Some((RoomId::parse(room).ok()?, kept(of_room)?))
         });
-        config.retention.rooms = rooms.collect::<Option<_>>()?;
-        Some(())
+        let bad = || ConfigError::BadValue { key: TABLE, value: format!("{text:?}") };
+        config.retention.rooms = rooms.collect::<Option<_>>().ok_or_else(bad)?;
+        Ok(())
     },
 };
 
@@ -51,35 +54,40 @@ fn read(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Docume
             entry: name.get_ref().to_string(),
             wants,
         };
-        match (RoomId::parse(name.get_ref()), kept_value(of_room.get_ref())) {
-            (Ok(room), Some(kept)) => {
-                config.retention.rooms.insert(room, kept);
-            }
-            (Err(_), _) => document.fault(name.span(), bad("a room's name is needed")),
-            (_, None) => document.fault(
-                of_room.span(),
-                bad("{ entries = …, age_ms = … } is needed, each a number from 1 on or \"all\""),
-            ),
+        let Ok(room) = RoomId::parse(name.get_ref()) else {
+            document.fault(name.span(), bad("a room's name is needed".to_owned()));
+            continue;
+        };
+        match kept_value(of_room.get_ref()) {
+            Ok(kept) => drop(config.retention.rooms.insert(room, kept)),
+            Err((span, wants)) => document.fault(span.unwrap_or(of_room.span()), bad(wants)),
         }
     }
 }
 
-/// `"1000/all"`, or `{ entries = 1000 }`: what is not said is all.
-fn kept_value(value: &DeValue<'_>) -> Option<Retention> {
-    match value {
+/// `"1000/all"`, or `{ entries = 1000 }`: what is not said is all. Or what is wrong, and where.
+fn kept_value(value: &DeValue<'_>) -> Result<Retention, (Option<Range<usize>>, String)> {
+    const WANTS: &str = "{ entries = …, age_ms = … } is needed, each a number from 1 on or \"all\"";
+    let known = || names(&[KEPT]);
+    let read = match value {
         DeValue::String(text) => kept(text),
         DeValue::Table(members) => {
-            let is_known = |name: &str| matches!(name, "entries" | "age_ms");
-            let all_known = members.iter().all(|(name, _)| is_known(name.get_ref()));
-            let (entries, age_ms) = (member(members, "entries")?, member(members, "age_ms")?);
-            (all_known && !members.is_empty()).then_some(Retention { entries, age_ms })
+            let is_unknown = |name: &str| known().all(|known| known != name);
+            if let Some((name, _)) = members.iter().find(|(name, _)| is_unknown(name.get_ref())) {
+                return Err((Some(name.span()), suggest::unknown(name.get_ref(), known())));
+            }
+            let of_member = |name| member(members, name);
+            let both = of_member("entries").zip(of_member("age_ms"));
+            both.filter(|_| !members.is_empty())
+                .map(|(entries, age_ms)| Retention { entries, age_ms })
         }
         DeValue::Integer(_)
         | DeValue::Float(_)
         | DeValue::Boolean(_)
         | DeValue::Datetime(_)
         | DeValue::Array(_) => None,
-    }
+    };
+    read.ok_or_else(|| (None, WANTS.to_owned()))
 }
 
 fn member(members: &DeTable<'_>, name: &str) -> Option<u64> {

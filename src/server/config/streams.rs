@@ -6,6 +6,7 @@ use super::example::quoted;
 use super::feed::{self, Feed, FeedMembers};
 use super::fields::{FEED, STREAM, WEBHOOK, names};
 use super::file::Document;
+use super::inline::inline;
 use super::key::{Section, described, integer};
 use super::overlaps::overlaps;
 use super::suggest;
@@ -16,7 +17,7 @@ use crate::server::streams::path_fault;
 use std::fmt::Write;
 use std::sync::Arc;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 /// `[streams]`: names or patterns, and what each is.
 pub(super) const STREAMS: Section = Section {
@@ -37,10 +38,9 @@ pub(super) const STREAMS: Section = Section {
         if lines.is_empty() { String::new() } else { format!("{{ {} }}", lines.join(", ")) }
     },
     set: |config, text| {
-        let declared = if text.is_empty() { Vec::new() } else { inline(text)? };
-        let (streams, feeds): (Vec<_>, Vec<_>) = declared.into_iter().unzip();
+        let (streams, feeds): (Vec<_>, Vec<_>) = inline(text, table)?.into_iter().unzip();
         (config.streams, config.feeds) = (streams, feeds.into_iter().flatten().collect());
-        Some(())
+        Ok(())
     },
 };
 
@@ -79,24 +79,20 @@ fn read(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Docume
     }
 }
 
-/// Reads the table as a flag or a variable gives it.
-fn inline(text: &str) -> Option<Vec<Declared>> {
-    let text = format!("{TABLE} = {text}");
-    let (table, errors) = DeTable::parse_recoverable(&text);
-    let mut members = table.get_ref().iter();
-    let (Some((name, value)), None, true) = (members.next(), members.next(), errors.is_empty())
-    else {
-        return None;
+/// The whole table, or the first that is wrong.
+fn table(value: &DeValue<'_>) -> Result<Vec<Declared>, ConfigError> {
+    let DeValue::Table(streams) = value else {
+        return Err(ConfigError::BadValue { key: TABLE, value: described(value) });
     };
-    let DeValue::Table(streams) = value.get_ref() else { return None };
     let read = |(name, of_stream): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
-        declaration(
-            <std::borrow::Cow<'_, str> as AsRef<str>>::as_ref(name.get_ref()),
-            of_stream.get_ref(),
-        )
-        .ok()
+        let name: &std::borrow::Cow<'_, str> = name.get_ref();
+        let first = |faults: Faults| ConfigError::BadStream {
+            stream: name.to_string(),
+            wants: faults.into_iter().next().map(|(_, wants)| wants).unwrap_or_default(),
+        };
+        declaration(name, of_stream.get_ref()).map_err(first)
     };
-    if name.get_ref() != TABLE { None } else { streams.iter().map(read).collect() }
+    streams.iter().map(read).collect()
 }
 
 /// A stream, and what feeds it beside clients and the embedding program.
@@ -343,7 +339,7 @@ fn feed_fault(stream: &Declaration, feed: &Feed) -> Option<&'static str> {
 /// What an inline table declares, for tests.
 #[cfg(test)]
 pub(super) fn declared_inline(text: &str) -> (Vec<Declaration>, Vec<Feed>) {
-    let (streams, feeds): (Vec<_>, Vec<_>) = inline(text).unwrap().into_iter().unzip();
+    let (streams, feeds): (Vec<_>, Vec<_>) = inline(text, table).unwrap().into_iter().unzip();
     (streams, feeds.into_iter().flatten().collect())
 }
 
@@ -355,11 +351,11 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let read = inline(WHOLE).unwrap();
+        let read = inline(WHOLE, table).unwrap();
         assert_eq!(read.len(), 5);
         let written: Vec<String> =
             read.iter().map(|(declaration, feed)| line(declaration, feed.as_ref())).collect();
-        let again = inline(&format!("{{ {} }}", written.join(", "))).unwrap();
+        let again = inline(&format!("{{ {} }}", written.join(", ")), table).unwrap();
         assert_eq!(read, again);
         let (streams, feeds): (Vec<_>, Vec<_>) = read.into_iter().unzip();
         let feeds: Vec<Feed> = feeds.into_iter().flatten().collect();
@@ -413,15 +409,15 @@ mod tests {
             ("webhook = { path = \"/a\", secret_env = \"PARLOR_X\" }", "another name"),
             ("webhook = { path = \"/a\", secret_env = \"X\", secret_file = \"x\" }", "not both"),
             ("webhook = { path = \"/a\", secret = \"x\" }", "secret_file"),
+            ("webhook = { pth = \"/a\", secret_env = \"X\" }", "did you mean path?"),
+            ("webhook = 7", "webhook is {"),
         ] {
             let text = format!("s = {{ {stream} }}");
-            let (table, _) = DeTable::parse_recoverable(&text);
+            let (table, _) = toml::de::DeTable::parse_recoverable(&text);
             let (name, value) = table.get_ref().iter().next().unwrap();
             let faults = declaration(name.get_ref(), value.get_ref()).unwrap_err();
             assert!(faults[0].1.contains(wanted), "{stream}: {faults:?}");
         }
-        assert!(inline("{ s = 7 }").is_none() && inline("{ \"a b\" = {} }").is_none());
-        assert!(inline("{} }").is_none() && inline("7").is_none());
     }
 
     #[test]

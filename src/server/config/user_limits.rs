@@ -5,11 +5,13 @@ use super::config::Config;
 use super::error::ConfigError;
 use super::example::quoted;
 use super::file::Document;
+use super::inline::inline;
 use super::key::{Effect, Key, Kind, Section, described, integer};
 use super::suggest;
 use crate::base::limits::USER_EXCEPTIONS_MAX;
 use crate::base::user_limits::NotALimit;
 use crate::base::{Limits, UserId, UserLimit, UserLimits};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -64,17 +66,13 @@ pub(super) const USERS: Key = Key {
         example: &["\"bot\" = { requests_per_second = 100, burst = 300 }"],
         read: read_users,
         write: |config| config.exceptions.users.iter().map(line).collect(),
-        get: |config| inline(config.exceptions.users.iter().map(line)),
+        get: |config| braced(config.exceptions.users.iter().map(line)),
         set: |config, text| {
-            config.exceptions.users = parsed(text, |table| {
-                let user = |(name, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
-                    let name: &std::borrow::Cow<'_, str> = name.get_ref();
-                    let DeValue::Table(values) = value.get_ref() else { return None };
-                    Some((UserId::parse(name).ok()?, limits(values).ok()?))
-                };
-                table.iter().map(user).collect::<Option<BTreeMap<_, _>>>()
+            config.exceptions.users = inline(text, |value| {
+                let users = of_table("limits.users", value)?.iter().map(user);
+                users.collect::<Result<BTreeMap<_, _>, _>>().and_then(bounded)
             })?;
-            (config.exceptions.users.len() <= USER_EXCEPTIONS_MAX).then_some(())
+            Ok(())
         },
     }),
 };
@@ -91,13 +89,17 @@ pub(super) const CLAIMS: Key = Key {
         example: &["requests_per_second = 1000"],
         read: read_ceilings,
         write: |config| config.exceptions.ceilings.iter().map(assignment).collect(),
-        get: |config| inline(config.exceptions.ceilings.iter().map(assignment)),
+        get: |config| braced(config.exceptions.ceilings.iter().map(assignment)),
         set: |config, text| {
-            config.exceptions.ceilings = parsed(text, |table| limits(table).ok())?;
-            Some(())
+            config.exceptions.ceilings = inline(text, |value| {
+                limits(of_table("limits.claims", value)?).map_err(|faults| first("claims", faults))
+            })?;
+            Ok(())
         },
     }),
 };
+
+const NEEDS_TABLE: &str = "a table is needed, as { burst = 100 }";
 
 fn read_users(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Document<'_>) {
     let DeValue::Table(users) = value.get_ref() else {
@@ -110,9 +112,7 @@ fn read_users(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut 
         let of_user = match (UserId::parse(name.get_ref()), value.get_ref()) {
             (Err(error), _) => Err(vec![(name.span(), format!("a user's id {error}"))]),
             (Ok(_), DeValue::Table(values)) => limits(values),
-            (Ok(_), _) => {
-                Err(vec![(value.span(), "a table is needed, as { burst = 100 }".to_owned())])
-            }
+            (Ok(_), _) => Err(vec![(value.span(), NEEDS_TABLE.to_owned())]),
         };
         match (of_user, UserId::parse(name.get_ref())) {
             (Ok(_), _) if config.exceptions.users.len() >= USER_EXCEPTIONS_MAX => {
@@ -176,33 +176,51 @@ fn limits(values: &DeTable<'_>) -> Result<UserLimits, Vec<(Range<usize>, String)
     if faults.is_empty() { Ok(limits) } else { Err(faults) }
 }
 
-/// What a table is as a flag or a variable gives it; nothing for an empty text.
-fn parsed<T: Default>(text: &str, read: impl Fn(&DeTable<'_>) -> Option<T>) -> Option<T> {
-    const NAME: &str = "limits";
-    if text.is_empty() {
-        return Some(T::default());
-    }
-    let text = format!("{NAME} = {text}");
-    let (table, errors) = DeTable::parse_recoverable(&text);
-    let mut members = table.get_ref().iter();
-    match (members.next(), members.next(), errors.is_empty()) {
-        (Some((name, value)), None, true) if name.get_ref() == NAME => match value.get_ref() {
-            DeValue::Table(table) => read(table),
-            _ => None,
-        },
-        _ => None,
+fn of_table<'t, 'v>(
+    key: &'static str,
+    value: &'t DeValue<'v>,
+) -> Result<&'t DeTable<'v>, ConfigError> {
+    match value {
+        DeValue::Table(table) => Ok(table),
+        other => Err(ConfigError::BadValue { key, value: described(other) }),
     }
 }
 
+/// A user's limits of an inline table, or the first that is wrong with them.
+fn user(
+    (name, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>),
+) -> Result<(UserId, UserLimits), ConfigError> {
+    let bad = |wants: String| ConfigError::BadLimits { entry: name.get_ref().to_string(), wants };
+    let user =
+        UserId::parse(name.get_ref()).map_err(|error| bad(format!("a user's id {error}")))?;
+    let DeValue::Table(values) = value.get_ref() else { return Err(bad(NEEDS_TABLE.to_owned())) };
+    Ok((user, limits(values).map_err(|faults| first(name.get_ref(), faults))?))
+}
+
+fn bounded(
+    users: BTreeMap<UserId, UserLimits>,
+) -> Result<BTreeMap<UserId, UserLimits>, ConfigError> {
+    if let Some(user) = users.keys().nth(USER_EXCEPTIONS_MAX) {
+        let wants = format!("these are more than {USER_EXCEPTIONS_MAX} users");
+        return Err(ConfigError::BadLimits { entry: user.to_string(), wants });
+    }
+    Ok(users)
+}
+
+fn first(entry: &str, faults: Vec<(Range<usize>, String)>) -> ConfigError {
+    let wants = faults.into_iter().next().map(|(_, wants)| wants).unwrap_or_default();
+    ConfigError::BadLimits { entry: entry.to_owned(), wants }
+}
+
 fn line((user, limits): (&UserId, &UserLimits)) -> String {
-    format!("{} = {}", quoted(user.as_str()), inline(limits.iter().map(assignment)))
+    format!("{} = {}", quoted(user.as_str()), braced(limits.iter().map(assignment)))
 }
 
 fn assignment((name, value): (&'static str, u32)) -> String {
     format!("{name} = {value}")
 }
 
-fn inline(items: impl Iterator<Item = String>) -> String {
+fn braced(items: impl Iterator<Item = String>) -> String {
     let items: Vec<String> = items.collect();
     if items.is_empty() { String::new() } else { format!("{{ {} }}", items.join(", ")) }
 }
