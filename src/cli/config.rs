@@ -148,7 +148,7 @@ pub(super) fn run(mut args: ConfigArgs) -> Result<(), Failure> {
     if checks {
         let mut lines = "ok\n".to_owned();
         for (key, origin) in loaded.differences() {
-            lines += &format!("{} = {} ({origin})\n", key.name(), key.shown(&loaded.config));
+            lines += &format!("{} = {} ({origin})\n", key.name(), key.told(&loaded.config));
         }
         print(&lines);
     } else {

@@ -35,10 +35,9 @@ pub struct Reloaded {
 pub struct Change {
     /// Its name.
     pub key: &'static str,
-    /// What the server went by, as `--set` takes it.
-    pub before: String,
-    /// What the new configuration has.
-    pub after: String,
+    /// How, as a log may tell it: what it is and was; of streams and handlers the names that were added,
+    /// changed and removed; of a URL no query.
+    pub what: String,
 }
 
 /// Why a configuration was not taken: nothing has changed.
@@ -102,11 +101,8 @@ fn merge(running: &Config, new: &Config) -> Merged {
         merged.config.secret.clone_from(&new.secret);
     }
     for key in keys() {
-        let (before, after) = (key.shown(running), key.shown(new));
-        if before == after {
-            continue;
-        }
-        let change = Change { key: key.name(), before, after };
+        let Some(what) = key.change(running, new) else { continue };
+        let change = Change { key: key.name(), what };
         let decides_mode = matches!(change.key, "auth.secret_file" | "auth.key_files");
         if key.effect() == Effect::Restart || (decides_mode && !is_same_mode) {
             merged.waiting.push(change);
@@ -150,7 +146,7 @@ impl<S: Backend> Chat<S> {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:?}, was {:?}", self.key, self.after, self.before)
+        write!(f, "{}: {}", self.key, self.what)
     }
 }
 

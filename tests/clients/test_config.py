@@ -225,6 +225,18 @@ class TestReadingAgain:
                 ada.request("ping")
             ada.settle()
 
+    def test_of_streams_names_are_logged_and_never_a_query(self, servers):
+        polled = '{ url = "http://127.0.0.1:9/?token=hush", every_ms = 60000 }'
+        path = config_file(servers, f"[streams]\na = {polled}\nb = {polled}\n")
+        server = serve(servers, path)
+        path.write_text(f"[streams]\nb = {polled.replace('hush', 'hushed')}\nc = {polled}\n")
+        hang_up(server, 'configuration: streams: added "c"; changed "b"; removed "a"', "1 taken, 0 waiting")
+        assert "hush" not in server.output()
+        done = run("config", "--show", "--config", path, directory=path.parent)
+        assert "hush" not in done.stdout and 'url = "http://127.0.0.1:9/?…"' in done.stdout
+        (line,) = (line for line in check("--config", path, directory=path.parent) if "streams" in line)
+        assert line == f'streams = "b", "c" ({path}:1:2)'
+
     def test_flags_and_variables_go_before_the_file_as_ever(self, servers):
         path = config_file(servers, "[limits]\ninvites = 1\n")
         env = {"PARLOR_LIMITS_ROOMS": "5"}

@@ -391,7 +391,7 @@ class TestConfiguration:
             subscribed(eve, "fast")
             server.config.write_text(text.format(more=", max_rate_ceiling = 1"))
             server.signal(signal.SIGHUP)
-            while "max_rate_ceiling" not in server.output():
+            while 'streams: changed "fast"' not in server.output():
                 time.sleep(0.02)
             for number in range(5):
                 pat.request("publish", stream="fast", data=number)

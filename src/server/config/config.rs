@@ -253,7 +253,7 @@ impl Config {
         // An embedding program sets them without `set`.
         let outside = keys().iter().filter(|key| !key.is_within(self));
         found.extend(
-            outside.map(|key| ConfigError::BadValue { key: key.name, value: key.shown(self) }),
+            outside.map(|key| ConfigError::BadValue { key: key.name, value: key.told(self) }),
         );
         found
     }

@@ -2,6 +2,7 @@
 
 use super::keys::find;
 use super::origin::Origin;
+use super::told::masked;
 use crate::base::limits::{CONFIG_FAULTS_MAX, CONFIG_FILE_BYTES_MAX};
 use crate::server::auth::KeyError;
 use std::net::SocketAddr;
@@ -120,7 +121,9 @@ impl fmt::Display for ConfigError {
                 f.write_str("no key has this variable: ")?;
                 suggestion(f, nearest.as_deref())
             }
-            ConfigError::NoValue(text) => write!(f, "{text:?} is not of the form KEY=VALUE"),
+            ConfigError::NoValue(text) => {
+                write!(f, "{:?} is not of the form KEY=VALUE", masked(text))
+            }
             ConfigError::BadValue { key, value } => {
                 let wants = find(key).map(|key| key.wants()).unwrap_or_default();
                 write!(f, "{key} is {wants}; not {value}")

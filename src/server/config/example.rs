@@ -5,7 +5,7 @@ use super::config::Config;
 use super::environment::variable;
 use super::key::{Key, Kind, Section};
 use super::keys::keys;
-use super::sources::Loaded;
+use super::origin::Origins;
 use crate::store::Place;
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -81,10 +81,10 @@ fn members(text: &mut String, section: &Section) {
 /// A configuration, with where its values come from that are not the defaults. Of secrets only the
 /// files' names are in it.
 #[must_use]
-pub(super) fn whole(loaded: &Loaded) -> String {
+pub(super) fn whole(config: &Config, origins: &Origins) -> String {
     let mut text = String::new();
     each(&mut text, |text, key| {
-        let origin = loaded.origins.get(key.name);
+        let origin = origins.get(key.name);
         let origin = origin.map(|origin| format!("  # {origin}")).unwrap_or_default();
         // A comment of TOML has none.
         let origin = origin.replace(char::is_control, "?");
@@ -92,7 +92,7 @@ pub(super) fn whole(loaded: &Loaded) -> String {
             if !section.is_list {
                 let _ = writeln!(text, "\n[{}]{origin}", key.name);
             }
-            for line in (section.write)(&loaded.config) {
+            for line in (section.write)(config) {
                 if section.is_list {
                     let _ = writeln!(text, "\n[[{}]]{origin}", key.name);
                 }
@@ -101,7 +101,7 @@ pub(super) fn whole(loaded: &Loaded) -> String {
             return;
         }
         let (_, name) = path(key);
-        let _ = writeln!(text, "{name} = {}{origin}", value(key, &loaded.config));
+        let _ = writeln!(text, "{name} = {}{origin}", value(key, config));
     });
     text
 }

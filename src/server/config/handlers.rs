@@ -78,6 +78,10 @@ pub(super) const HANDLERS: Section = Section {
     is_list: true,
     read,
     write: |config| config.handlers.iter().map(|one| members(one).join("\n")).collect(),
+    entries: Some(|config| {
+        let entry = |one: &BackendHandler| (one.types.join(","), members(one).join(", "));
+        config.handlers.iter().map(entry).collect()
+    }),
     get: |config| {
         let tables = config.handlers.iter().map(|one| format!("{{ {} }}", members(one).join(", ")));
         let tables: Vec<String> = tables.collect();

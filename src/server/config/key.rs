@@ -5,6 +5,7 @@ use super::config::Config;
 use super::error::ConfigError;
 use super::fields::Field;
 use super::file::Document;
+use super::told::masked;
 use std::fmt;
 use toml::Spanned;
 use toml::de::{DeInteger, DeValue};
@@ -85,11 +86,16 @@ pub(super) struct Section {
     pub(super) read: fn(&mut Config, &Spanned<DeValue<'_>>, &mut Document<'_>),
     /// Writes the entries: of a table a line each, of an array of tables the lines of each.
     pub(super) write: fn(&Config) -> Vec<String>,
+    /// The name of each entry and what it is, where only the names may be told.
+    pub(super) entries: Option<NamedEntries>,
     /// The whole in one text, as other sources give it.
     pub(super) get: fn(&Config) -> String,
     /// Says of what it cannot take what is wrong with it, and has changed nothing then.
     pub(super) set: fn(&mut Config, &str) -> Result<(), ConfigError>,
 }
+
+/// Entries, each with its name.
+pub(super) type NamedEntries = fn(&Config) -> Vec<(String, String)>;
 
 /// A value as a flag or a variable gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +143,7 @@ impl Key {
         }
     }
 
-    /// Its value in `config`, as `--set` takes it.
+    /// Its value in `config`, as `--set` takes it. It may hold secrets: see [`Key::told`].
     #[must_use]
     pub fn shown(&self, config: &Config) -> String {
         match &self.kind {
@@ -247,8 +253,11 @@ impl Key {
 impl fmt::Display for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Given::Text(text) => write!(f, "{text:?}"),
-            Given::List(items) => write!(f, "{items:?}"),
+            Given::Text(text) => write!(f, "{:?}", masked(text)),
+            Given::List(items) => {
+                let items: Vec<String> = items.iter().map(|item| masked(item)).collect();
+                write!(f, "{items:?}")
+            }
         }
     }
 }
@@ -261,7 +270,7 @@ pub(super) fn integer(number: &DeInteger<'_>) -> Option<u64> {
 /// A value of a file, for an error.
 pub(super) fn described(value: &DeValue<'_>) -> String {
     match value {
-        DeValue::String(text) => format!("{text:?}"),
+        DeValue::String(text) => format!("{:?}", masked(text)),
         DeValue::Integer(number) => number.to_string(),
         DeValue::Boolean(flag) => flag.to_string(),
         DeValue::Float(_) => "a number with a fraction".to_owned(),

@@ -27,6 +27,7 @@ mod streams;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod told;
 mod user_limits;
 
 pub use config::{Compression, Config, Creators, LogFormat};

@@ -23,6 +23,7 @@ pub(super) const ROOMS: Section = Section {
     is_list: false,
     read,
     write,
+    entries: None,
     get: |config| {
         let rooms = config.retention.rooms.iter();
         let rooms = rooms.map(|(room, of_room)| format!("{room}={}", kept_text(*of_room)));

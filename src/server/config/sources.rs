@@ -9,6 +9,7 @@ use super::key::{Given, Key};
 use super::keys::{find, keys, nearest};
 use super::origin::{Origin, Origins};
 use super::streams;
+use super::told::{flag, without_secrets};
 use crate::server::auth::Keys;
 use crate::store::Place;
 use std::ffi::OsString;
@@ -99,7 +100,8 @@ impl Sources {
 
 impl Assignment {
     fn apply(&self, config: &mut Config, origins: &mut Origins, faults: &mut ConfigFaults) {
-        let origin = Origin::Flag(self.flag.clone());
+        let origin =
+            Origin::Flag(if self.key.is_none() { flag(&self.flag) } else { self.flag.clone() });
         let named = match (self.key, &self.value) {
             (None, Given::Text(text)) => split(text),
             (None, Given::List(items)) => Err(ConfigError::NoValue(items.join(","))),
@@ -119,10 +121,10 @@ impl Assignment {
 
 impl Loaded {
     /// The configuration as TOML, with where its values come from that are not the defaults. Of
-    /// secrets only the files' names are in it.
+    /// secrets only the files' names are in it, and of URLs no queries: with such it cannot be read again.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        whole(self)
+        whole(&without_secrets(&self.config), &self.origins)
     }
 
     /// The keys whose values are not the defaults, and where each comes from.

@@ -33,6 +33,10 @@ pub(super) const STREAMS: Section = Section {
     is_list: false,
     read,
     write: lines,
+    entries: Some(|config| {
+        let names = config.streams.iter().map(|stream| stream.pattern.to_string());
+        names.zip(lines(config)).collect()
+    }),
     get: |config| {
         let lines = lines(config);
         if lines.is_empty() { String::new() } else { format!("{{ {} }}", lines.join(", ")) }

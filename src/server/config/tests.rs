@@ -297,6 +297,41 @@ fn what_is_shown_is_read_back() {
 }
 
 #[test]
+fn what_a_url_may_hide_is_told_nowhere() {
+    let url = "http://h.example/x?token=hush";
+    let streams = format!("streams={{ s = {{ url = \"{url}\", every_ms = 10 }} }}");
+    let handlers = format!("handlers=[{{ types = [\"a\"], url = \"{url}\" }}]");
+    let auth = format!("auth.url={url}");
+    let loaded = read("", &[], &[&streams, &handlers, &auth]).unwrap();
+    assert_eq!(loaded.config.auth_url.as_deref(), Some(url), "it is gone by");
+    let shown = loaded.to_toml();
+    assert_eq!(shown.matches("http://h.example/x?…\"").count(), 3, "{shown}");
+    assert!(!shown.contains("hush"), "{shown}");
+    for (key, origin) in loaded.differences() {
+        let told = format!("{} ({origin})", key.told(&loaded.config));
+        assert!(!told.contains("hush"), "{told}");
+    }
+    // Nor where it is refused.
+    for wrong in [
+        "streams={ s = { url = \"http://u:hush@h/\", every_ms = 10 } }",
+        "streams={ s = { url = \"ftp://h/?hush\", every_ms = 10 } }",
+        "streams={ s = { command = \"curl hush\", every_ms = 10 } }",
+        "streams=\"http://h/?hush\"",
+        "streams={ s = { url = \"http://h/?hush\" } }",
+        "handlers=[{ types = [\"a\"], url = \"http://u:hush@h/\" }]",
+        "auth.url=http://u:hush@h/?hush",
+        "auth.urls=http://h/?hush",
+    ] {
+        let error = read("", &[], &[wrong]).unwrap_err();
+        assert!(!error.contains("hush") && !error.is_empty(), "{error}");
+        let (key, value) = wrong.split_once('=').unwrap();
+        let value = if key.starts_with("auth") { format!("\"{value}\"") } else { value.to_owned() };
+        let error = read_file(&format!("{key} = {value}")).unwrap_err();
+        assert!(!error.contains("hush") && !error.is_empty(), "{error}");
+    }
+}
+
+#[test]
 fn each_source_goes_before_the_ones_below_it() {
     let file = "[limits]\nburst = 2\nrooms = 2\npage = 2\n[retention.rooms]\na = \"1/1\"\n";
     let variables = [("PARLOR_LIMITS_ROOMS", "3"), ("PARLOR_LIMITS_PAGE", " 3 "), ("HOME", "x")];

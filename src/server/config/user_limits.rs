@@ -66,6 +66,7 @@ pub(super) const USERS: Key = Key {
         example: &["\"bot\" = { requests_per_second = 100, burst = 300 }"],
         read: read_users,
         write: |config| config.exceptions.users.iter().map(line).collect(),
+        entries: None,
         get: |config| braced(config.exceptions.users.iter().map(line)),
         set: |config, text| {
             config.exceptions.users = inline(text, |value| {
@@ -89,6 +90,7 @@ pub(super) const CLAIMS: Key = Key {
         example: &["requests_per_second = 1000"],
         read: read_ceilings,
         write: |config| config.exceptions.ceilings.iter().map(assignment).collect(),
+        entries: None,
         get: |config| braced(config.exceptions.ceilings.iter().map(assignment)),
         set: |config, text| {
             config.exceptions.ceilings = inline(text, |value| {
