@@ -230,3 +230,33 @@ fn the_repository_names_no_machine() {
     }
     assert_eq!(faults, [""; 0]);
 }
+
+/// `make sim-mutants` takes long: here it is seen that each bug could still be put in.
+#[test]
+fn every_mutant_of_the_simulator_fits_the_sources() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut faults = Vec::new();
+    let mut count = 0;
+    for entry in fs::read_dir(root.join("tests/simulation/mutants")).unwrap() {
+        let patch = entry.unwrap().path();
+        let text = fs::read_to_string(&patch).unwrap();
+        let (mut source, mut before) = (String::new(), Vec::new());
+        for line in text.lines().chain(["@@"]) {
+            if let Some(file) = line.strip_prefix("+++ b/") {
+                source = fs::read_to_string(root.join(file)).unwrap();
+            } else if line.starts_with("@@") || line.starts_with("diff ") {
+                let lines = format!("\n{}\n", before.join("\n"));
+                if !before.is_empty() && !source.contains(&lines) {
+                    faults.push(patch.file_name().unwrap().display().to_string());
+                }
+                before.clear();
+            } else if let Some(old) =
+                line.strip_prefix([' ', '-']).filter(|_| !line.starts_with("---"))
+            {
+                before.push(old);
+            }
+        }
+        count += 1;
+    }
+    assert!(count > 10 && faults.is_empty(), "of {count}: {faults:?}");
+}

@@ -6,7 +6,9 @@ use super::encode::{self, ErrorDetail};
 use super::handler::{Access, Asking, Call, Caller, Reply};
 use super::json::Writer;
 use super::pace::TooSoon;
-use super::request::{ADMIN_PREFIX, Envelope, Fault, OF_A_CONNECTION, OF_GUESTS, TYPES};
+use super::request::{
+    ADMIN_PREFIX, Envelope, Fault, OF_A_CONNECTION, OF_GUESTS, TYPES, is_for_admins,
+};
 use super::streams::stream;
 use super::web::{Message, Net};
 use crate::base::limits::REVOCATIONS_MAX;
@@ -259,8 +261,8 @@ impl<S: Backend> Chat<S> {
         self.greeting(w, net, origin, rooms, invites);
         let person = self.person(origin);
         w.array("types", self.types(person.as_ref()), |w, kind| w.item(kind));
-        let streams = person.as_ref().map(|person| self.streams_for(person));
-        w.array("streams", streams.unwrap_or_default(), |w, one| w.object(|w| stream(w, one)));
+        let streams = person.as_ref().map(|person| self.streams_for(person)).unwrap_or_default();
+        w.array("streams", &streams, |w, one| w.object(|w| stream(w, one)));
         w.number("uptime_ms", net.now().millis_since(self.started));
         w.object_in("counts", |w| {
             w.number("connections", counts.connections as u64);
@@ -284,9 +286,14 @@ impl<S: Backend> Chat<S> {
         let remote = self.remotes.declared().filter(|handler| may_call(handler.access));
         let remote = remote.flat_map(|handler| &handler.types).map(AsRef::as_ref);
         let mut types: Vec<&str> = own.map(|(kind, _)| kind.as_str()).chain(remote).collect();
-        types.extend(TYPES.iter().copied().filter(|kind| match kind.strip_prefix(ADMIN_PREFIX) {
-            Some(_) => is_admin,
-            None => is_known || OF_GUESTS.contains(kind),
+        let publishes = person.is_some_and(|person| person.streams.may_publish_some());
+        types.extend(TYPES.iter().copied().filter(|kind| {
+            let is_theirs = is_known || OF_GUESTS.contains(kind);
+            match *kind {
+                "publish" => is_theirs && publishes,
+                kind if is_for_admins(kind) => is_admin,
+                _ => is_theirs,
+            }
         }));
         types.sort_unstable();
         types.dedup();

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use super::request_types::TYPES;
-pub(super) use super::request_types::{ADMIN_PREFIX, OF_A_CONNECTION, OF_GUESTS};
+pub(super) use super::request_types::{ADMIN_PREFIX, OF_A_CONNECTION, OF_GUESTS, is_for_admins};
 
 /// Why a request is refused before anybody decides about it.
 #[derive(Clone, Debug, PartialEq, Eq)]

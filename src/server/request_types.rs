@@ -48,6 +48,14 @@ pub const TYPES: &[&str] = &[
 /// How the types of requests begin that are for admins.
 pub(super) const ADMIN_PREFIX: &str = "admin:";
 
+/// Requests for admins whose types begin otherwise.
+const OF_ADMINS: &[&str] = &["auth:revoke", "stream:subscribers"];
+
+/// Whether nobody but admins may send requests of a type.
+pub(super) fn is_for_admins(kind: &str) -> bool {
+    kind.starts_with(ADMIN_PREFIX) || OF_ADMINS.contains(&kind)
+}
+
 /// Requests that act on the WebSocket on which they come: no call over HTTP can.
 pub(super) const OF_A_CONNECTION: &[&str] =
     &["auth", "resume", "stream:ack", "subscribe", "unsubscribe"];
@@ -60,7 +68,6 @@ pub(super) const OF_GUESTS: &[&str] = &[
     "stream:ack",
     "stream:get",
     "stream:list",
-    "stream:subscribers",
     "subscribe",
     "unsubscribe",
 ];

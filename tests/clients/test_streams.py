@@ -253,6 +253,25 @@ class TestRights:
             subscribed(root, "orders")
             root.request("publish", stream="state", data=1)
 
+    def test_info_lists_what_one_may_use_and_nothing_else(self, streams):
+        def listed(**claims):
+            with opened(streams, "eve", **claims) as eve:
+                info = eve.request("info")
+            uses = {one["stream"]: (one["subscribe"], one["publish"]) for one in info["streams"]}
+            return uses, set(info["types"])
+
+        uses, types = listed()
+        assert uses["state"] == (True, False) and "orders" not in uses
+        assert not types & {"publish", "auth:revoke", "stream:subscribers", "admin:push"}
+        assert types >= {"subscribe", "chat:send", "stream:get"}
+        # Only to publish, and only one of a family.
+        uses, types = listed(subscribe=["sensor:7"], publish=["orders", "sensor:8"])
+        assert uses == {"orders": (False, True), "sensor:{id}": (True, True)}
+        assert "publish" in types
+        uses, types = listed(admin=True)
+        assert uses["orders"] == (True, True)
+        assert types >= {"publish", "auth:revoke", "stream:subscribers", "admin:push"}
+
     def test_a_refreshed_token_with_fewer_rights_ends_what_it_does_not_allow(self, streams):
         with publisher(streams) as pat, opened(streams, "eve") as eve:
             subscribed(eve, "sensor:x")

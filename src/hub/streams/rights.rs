@@ -32,13 +32,24 @@ impl StreamRights {
     /// Whether they may watch a stream of this name.
     #[must_use]
     pub fn may_watch(&self, declaration: &Declaration, name: &str) -> bool {
-        let is_allowed = match declaration.read {
+        let listed = self.listed_to_watch();
+        self.is_reader(declaration) && listed.is_none_or(|patterns| any_fits(patterns, name))
+    }
+
+    /// Whether they may watch a declared stream, or one at least of a family.
+    #[must_use]
+    pub fn may_watch_one(&self, declaration: &Declaration) -> bool {
+        let listed = self.listed_to_watch();
+        self.is_reader(declaration)
+            && listed.is_none_or(|patterns| any_meets(patterns, &declaration.pattern))
+    }
+
+    fn is_reader(&self, declaration: &Declaration) -> bool {
+        match declaration.read {
             Readers::Public => true,
             Readers::Users => self.is_user,
             Readers::Admin => self.is_admin,
-        };
-        let listed = self.claims.as_ref().and_then(|claims| claims.subscribe.as_ref());
-        is_allowed && listed.is_none_or(|patterns| any_fits(patterns, name))
+        }
     }
 
     /// Whether they may publish to a stream of this name.
@@ -51,10 +62,24 @@ impl StreamRights {
             }
     }
 
+    /// Whether they may publish to a declared stream, or to one at least of a family.
+    #[must_use]
+    pub fn may_publish_to_one(&self, declaration: &Declaration) -> bool {
+        declaration.publish
+            && match self.listed_to_publish() {
+                Some(patterns) => any_meets(patterns, &declaration.pattern),
+                None => self.publishes_all,
+            }
+    }
+
     /// Whether there may be streams that they may publish to.
     #[must_use]
     pub fn may_publish_some(&self) -> bool {
         self.listed_to_publish().map_or(self.publishes_all, |patterns| !patterns.is_empty())
+    }
+
+    fn listed_to_watch(&self) -> Option<&Vec<Pattern>> {
+        self.claims.as_ref()?.subscribe.as_ref()
     }
 
     fn listed_to_publish(&self) -> Option<&Vec<Pattern>> {
@@ -64,4 +89,8 @@ impl StreamRights {
 
 fn any_fits(patterns: &[Pattern], name: &str) -> bool {
     patterns.iter().any(|pattern| pattern.fits(name))
+}
+
+fn any_meets(patterns: &[Pattern], declared: &Pattern) -> bool {
+    patterns.iter().any(|pattern| pattern.fits(declared.as_str()) || pattern.overlaps(declared))
 }

@@ -1,6 +1,7 @@
 //! Requests about streams: from the wire to the hub.
 
 use super::ask::{StreamRequest, stream_request};
+use super::encode::Usable;
 use crate::base::names::NAME_BYTES_MAX;
 use crate::base::{ConnId, Data, StreamId};
 use crate::hub::streams::{Declaration, Form, Publisher};
@@ -56,14 +57,15 @@ impl<S: Backend> Chat<S> {
         self.decide(net, input);
     }
 
-    /// The declared streams that somebody may watch, and whether they may publish to them.
-    pub(in crate::server) fn streams_for(&self, person: &Person) -> Vec<(&Declaration, bool)> {
-        let of_all = self.config.streams.iter().filter_map(|declaration| {
-            let name = declaration.pattern.as_str();
-            let may_publish = person.streams.may_publish(declaration, name);
-            person.streams.may_watch(declaration, name).then_some((declaration, may_publish))
-        });
-        of_all.collect()
+    /// The declared streams that somebody may watch, or publish to, and which of it.
+    pub(in crate::server) fn streams_for(&self, person: &Person) -> Vec<Usable<'_>> {
+        let usable = |declaration| Usable {
+            declaration,
+            watch: person.streams.may_watch_one(declaration),
+            publish: person.streams.may_publish_to_one(declaration),
+        };
+        let all = self.config.streams.iter().map(usable);
+        all.filter(|usable| usable.watch || usable.publish).collect()
     }
 
     /// A binary message: a byte n, n bytes of a stream's name, the data. Returns whether it is one.

@@ -105,12 +105,22 @@ fn keep(w: &mut Writer, declaration: &Declaration) {
     }
 }
 
-/// A stream that somebody may watch, and whether they may publish to it.
-pub(in crate::server) fn stream(w: &mut Writer, (declaration, may_publish): (&Declaration, bool)) {
+/// A declared stream, or a family of which there may be one, and what somebody may do with it.
+#[derive(Debug)]
+pub(in crate::server) struct Usable<'a> {
+    pub(super) declaration: &'a Declaration,
+    pub(super) watch: bool,
+    pub(super) publish: bool,
+}
+
+/// What `info` says of a stream.
+pub(in crate::server) fn stream(w: &mut Writer, usable: &Usable<'_>) {
+    let declaration = usable.declaration;
     w.text("stream", declaration.pattern.as_str());
     keep(w, declaration);
     w.flag("binary", declaration.binary);
-    w.flag("publish", may_publish);
+    w.flag("subscribe", usable.watch);
+    w.flag("publish", usable.publish);
     w.number("max_bytes", declaration.max_bytes);
 }
 

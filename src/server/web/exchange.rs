@@ -285,9 +285,7 @@ impl<A: Application> Web<A> {
         let (peer, is_by_proxy) = match self.admit_request(io, conn, head) {
             Ok(client) => client,
             Err(response) => {
-                let is_for_web_socket = Upgrade::is_asked_for(head);
-                let unheard = |response| self.application.unheard(response);
-                let response = if is_for_web_socket { unheard(*response) } else { *response };
+                let response = self.application.unheard(*response);
                 return self.respond(io, conn, &response);
             }
         };
