@@ -214,8 +214,11 @@ pub const EVERY_MS_MAX: u64 = 24 * 3_600 * 1_000;
 pub const COMMAND_PARTS_MAX: usize = 64;
 /// A URL of the application's backend, in bytes.
 pub const URL_BYTES_MAX: usize = 2_048;
-/// What comes of a source, in bytes: a pointer may pick the data out of it, which are smaller.
+/// What comes of a source that is polled, in bytes, if its stream takes no larger data: a pointer may pick the
+/// data out of it, which are smaller.
 pub const SOURCE_BYTES_MAX: usize = 1024 * 1024;
+/// What a content that publishes may have beside the data, in bytes.
+pub const AROUND_DATA_BYTES_MAX: usize = 4 * 1024;
 /// How long a stream that nobody watches any more is remembered, so that who comes back at once does not
 /// have it polled again.
 pub const POLL_LINGER_MS: u64 = 1_000;

@@ -289,6 +289,10 @@ impl<S: Backend> Application for Chat<S> {
         answer
     }
 
+    fn body_bytes_max(&self, head: &RequestHead<'_>, usual: usize) -> usize {
+        self.content_bytes_max(head, usual)
+    }
+
     fn before_body(
         &mut self,
         net: &mut Net<'_>,

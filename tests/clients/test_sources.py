@@ -165,6 +165,17 @@ class TestPolled:
         assert backend.asked("/elsewhere") == []
 
 
+    def test_what_comes_may_be_as_large_as_the_data(self, backend, start):
+        backend.answers = lambda asked: (200, b'"' + b"x" * 2_000_000 + b'"')
+        row = f'max_bytes = 2_000_002, webhook = {{ path = "/hook", secret_env = "A_HOOK" }}'
+        server = start(f's = {{ url = "{backend.url}/", every_ms = 20, {row} }}')
+        assert until(lambda: len(newest(server, "s").get("data", ""))) == 2_000_000
+        body = b'"' + b"y" * 2_000_000 + b'"'
+        signed = {"X-Hub-Signature-256": signature(HOOK_SECRET, body)}
+        assert server.http("/hook", "POST", signed, body)[0] == 202
+        assert server.http("/hook", "POST", signed, body + b" " * 5_000)[0] == 413
+
+
 class TestHttps:
     def test_a_backend_behind_https_is_judged_by_the_systems_certificates(self, backend, servers):
         directory = servers.directory()

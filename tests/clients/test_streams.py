@@ -330,6 +330,28 @@ class TestBinary:
             pat.raw(json.dumps({"type": "ping", "payload": {"x": "y" * 70_000}}))
             assert pat.closed() == 1009
 
+    def test_by_http_a_content_may_be_as_large_as_the_data(self, servers):
+        config = '''
+            [streams]
+            film = { keep = "latest", publish = true, binary = true, max_bytes = 3_000_000 }
+            text = { keep = "latest", publish = true, max_bytes = 2_000_000 }
+        '''
+        server = start(servers, config, set={"http.body_bytes": 100})
+        bearer = {"Authorization": "Bearer " + harness.token("pat", publish=["*"])}
+        typed = {**bearer, "Content-Type": "video/mp4"}
+        with opened(server, "eve") as eve:
+            for name, fields, body, status in (
+                ("film", typed, bytes(3_000_000), 200),
+                ("film", typed, bytes(3_000_001), 413),
+                ("text", bearer, json.dumps({"data": "x" * 1_999_998}), 200),
+                ("text", bearer, json.dumps({"data": "x" * 1_999_999}), 413),
+                ("text", bearer, json.dumps({"data": "x" * 2_004_096}), 413),
+                ("none", bearer, json.dumps({"data": "x" * 100}), 413),
+            ):
+                answer = server.http(f"/api/v1/streams/{name}", "POST", fields, body)
+                assert answer[0] == status, (name, len(body), answer)
+            assert len(eve.request("stream:get", stream="text")["data"]) == 1_999_998
+
     def test_who_may_not_publish_bytes_has_the_usual_limit(self, streams):
         with opened(streams, "eve") as eve:
             eve.socket.send(b"\x03cam" + bytes(70_000))

@@ -141,7 +141,8 @@ fn answer(mut response: Response<Body>, bytes_max: usize) -> JobResult {
         Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
     });
     let fields = fields.collect();
-    let body = response.body_mut().with_config().limit(bytes_max as u64).read_to_vec();
+    // To it a limit that is reached is one that is passed.
+    let body = response.body_mut().with_config().limit(bytes_max as u64 + 1).read_to_vec();
     Ok(Got::Answer { status, fields, body: body.map_err(failure)? })
 }
 

@@ -2,16 +2,42 @@
 
 use super::api::ApiCall;
 use super::call::HttpCall;
+use crate::base::limits::AROUND_DATA_BYTES_MAX;
 use crate::base::{Data, StreamId};
-use crate::hub::streams::{Publisher, StreamInfo, StreamRights};
+use crate::hub::streams::{Declaration, Publisher, StreamInfo, StreamRights, declared};
 use crate::hub::{Input, Origin};
-use crate::protocol::handshake::{Response, Status};
+use crate::protocol::handshake::request::percent_decoded_path;
+use crate::protocol::handshake::{RequestHead, Response, Status};
 use crate::server::calls::Waiting;
 use crate::server::chat::Chat;
+use crate::server::sources::hooked;
 use crate::server::web::{Exchange, Net, Request};
 use crate::store::Backend;
 
+/// Below it are the streams, and nothing below them is published to.
+const STREAMS_PATH: &str = "/api/v1/streams/";
+
 impl<S: Backend> Chat<S> {
+    /// The largest content of a request: where it publishes to a stream, what that takes.
+    pub(in crate::server) fn content_bytes_max(
+        &self,
+        head: &RequestHead<'_>,
+        usual: usize,
+    ) -> usize {
+        if head.method != "POST" {
+            return usual;
+        }
+        let named = || {
+            let name = percent_decoded_path(head.path.strip_prefix(STREAMS_PATH)?)?;
+            StreamId::parse(&name).ok()
+        };
+        let (streams, feeds) = (&self.config.streams, &self.config.feeds);
+        let stream = named().or_else(|| Some(hooked(head.path, feeds, streams)?.1));
+        let declaration = stream.and_then(|stream| declared(streams, stream.as_str()));
+        let content = |data: &Declaration| (data.max_bytes as usize) + AROUND_DATA_BYTES_MAX;
+        declaration.map_or(usual, |declaration| usual.max(content(declaration)))
+    }
+
     /// Publishes a content of any type to a stream of bytes. Returns whether the call is for that.
     pub(super) fn begin_publish(
         &mut self,

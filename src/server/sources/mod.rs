@@ -14,4 +14,4 @@ mod webhook;
 pub(super) use operate::{Overview, SourceMetrics};
 pub(super) use running::FunctionPoll;
 pub(super) use table::Sources;
-pub(super) use webhook::{Hook, hook_at};
+pub(super) use webhook::{Hook, hook_at, hooked};

@@ -20,6 +20,8 @@ pub(super) struct Running {
     pub(super) declared: Option<Feed>,
     pub(super) function: Option<FunctionPoll>,
     pub(super) is_binary: bool,
+    /// The largest data of the stream.
+    pub(super) max_bytes: usize,
     pub(super) is_paused: bool,
     /// Polls that failed, with all their retries.
     pub(super) failures: u64,
@@ -42,6 +44,7 @@ impl Running {
             declared: None,
             function: None,
             is_binary: false,
+            max_bytes: 0,
             is_paused: false,
             failures: 0,
             refused: 0,

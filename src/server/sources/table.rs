@@ -69,10 +69,11 @@ impl Sources {
             let name: Arc<str> = feed.pattern.as_str().into();
             let declaration = streams.iter().find(|stream| stream.pattern == feed.pattern);
             let is_binary = declaration.is_some_and(|declaration| declaration.binary);
+            let max_bytes = declaration.map_or(0, |declaration| declaration.max_bytes as usize);
             let old = before.remove(&name);
             let running = match old {
                 Some(old) if old.declared.as_ref() == Some(feed) && old.is_binary == is_binary => {
-                    old
+                    Running { max_bytes, ..old }
                 }
                 old => {
                     let function = old.and_then(|old| old.function);
@@ -81,6 +82,7 @@ impl Sources {
                         declared: Some(feed.clone()),
                         function,
                         is_binary,
+                        max_bytes,
                         ..Running::new(feed.pattern.clone())
                     }
                 }
@@ -233,10 +235,11 @@ impl Sources {
                     continue;
                 }
             };
+            let bytes_max = SOURCE_BYTES_MAX.max(running.max_bytes);
             match running.task(&stream) {
                 Some((task, timeout_ms)) => {
                     self.look_at(Moment::NEVER, &stream);
-                    let bounds = (timeout_ms, SOURCE_BYTES_MAX);
+                    let bounds = (timeout_ms, bytes_max);
                     return Some(DuePoll { stream, task, bounds, pass });
                 }
                 None => {

@@ -33,11 +33,7 @@ pub(in crate::server) fn hook_at(
     feeds: &[Feed],
     streams: &[Declaration],
 ) -> Option<Result<Hook, Response>> {
-    let (feed, stream) = feeds.iter().enumerate().find_map(|(place, feed)| {
-        let template = feed.webhook.as_ref()?.path.as_ref();
-        let stream = stream_of(template, head.path, &feed.pattern, streams)?;
-        Some((place, stream))
-    })?;
+    let (feed, stream) = hooked(head.path, feeds, streams)?;
     if head.method != "POST" {
         let message = "a webhook is posted to";
         let mut refusal = Refusal::new(Status::MethodNotAllowed, "bad_request", message);
@@ -48,6 +44,18 @@ pub(in crate::server) fn hook_at(
     Some(match head.only(SIGNATURE) {
         Ok(Some(signature)) => Ok(Hook { stream, feed, signature: signature.to_owned() }),
         Ok(None) | Err(_) => Err(unsigned().into()),
+    })
+}
+
+/// The place of the feed whose webhook is at a path, and the stream that it is for.
+pub(in crate::server) fn hooked(
+    path: &str,
+    feeds: &[Feed],
+    streams: &[Declaration],
+) -> Option<(usize, StreamId)> {
+    feeds.iter().enumerate().find_map(|(place, feed)| {
+        let template = feed.webhook.as_ref()?.path.as_ref();
+        Some((place, stream_of(template, path, &feed.pattern, streams)?))
     })
 }
 

@@ -7,12 +7,13 @@
 use super::date::http_date;
 use super::framing::{BodyError, BodyReader, Framing, KeptBody};
 use super::handler::{Connection, Stage, Web};
+use super::unreadable::Unreadable;
 use super::{Answer, Application, Net};
 use crate::base::limits::REQUESTS_PER_READ;
 use crate::base::{Class, ConnId, Moment};
 use crate::protocol::ProxyHeader;
 use crate::protocol::handshake::{
-    HeadError, HeadReader, Manner, Refusal, RequestHead, Response, Status, Upgrade,
+    HeadReader, Manner, Refusal, RequestHead, Response, Status, Upgrade,
 };
 use crate::reactor::Io;
 use std::net::IpAddr;
@@ -185,7 +186,9 @@ impl<A: Application> Web<A> {
                 0
             }
             // A body that came whole is read where it lies.
-            Ok(Framing::Length(len)) if len <= rest.len().min(self.body_bytes_max()) as u64 => {
+            Ok(Framing::Length(len))
+                if len <= rest.len().min(self.body_bytes_max(&head)) as u64 =>
+            {
                 let len = len as usize;
                 self.ask(io, conn, bytes, &head, &rest[..len]);
                 len
@@ -201,8 +204,8 @@ impl<A: Application> Web<A> {
         }
     }
 
-    fn body_bytes_max(&self) -> usize {
-        self.limits.http_body_bytes as usize
+    fn body_bytes_max(&self, head: &RequestHead<'_>) -> usize {
+        self.application.body_bytes_max(head, self.limits.http_body_bytes as usize)
     }
 
     /// Waits for a body, if it is one that the application will want.
@@ -215,7 +218,7 @@ impl<A: Application> Web<A> {
         framing: Framing,
         asks_for_it: bool,
     ) -> Result<(), Box<Response>> {
-        let body = BodyReader::new(framing, self.body_bytes_max(), &self.body_room)
+        let body = BodyReader::new(framing, self.body_bytes_max(head), &self.body_room)
             .map_err(|error| Box::new(Refusal::from(error).into()))?;
         let deadline = io.now().plus_millis(self.limits.http_body_timeout_ms);
         let (peer, _) = self.client_of(conn, head).map_err(Box::new)?;
@@ -440,27 +443,6 @@ impl<A: Application> Web<A> {
         };
         let refusal = Refusal::new(Status::RequestTimeout, "bad_request", late);
         self.refuse_unheard(io, conn, refusal, b"");
-    }
-}
-
-/// Why bytes are no request, as an answer.
-pub(super) struct Unreadable(Response);
-
-impl From<HeadError> for Unreadable {
-    fn from(error: HeadError) -> Unreadable {
-        Refusal::from(error).into()
-    }
-}
-
-impl From<Refusal> for Unreadable {
-    fn from(refusal: Refusal) -> Unreadable {
-        Unreadable(refusal.into())
-    }
-}
-
-impl From<Response> for Unreadable {
-    fn from(response: Response) -> Unreadable {
-        Unreadable(response)
     }
 }
 

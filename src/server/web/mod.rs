@@ -16,6 +16,7 @@ mod heartbeat;
 mod net;
 mod proxied;
 mod proxies;
+mod unreadable;
 
 pub use counters::{Statuses, WebCounters};
 pub use exchange::{Exchange, Request};
@@ -99,6 +100,12 @@ pub trait Application {
             Ok(upgrade) => net.accept(&upgrade, None),
             Err(refusal) => Answer::Respond(Response { ends: true, ..refusal.into() }),
         }
+    }
+
+    /// How many bytes a request may have as its body: `usual`, if nothing else is said.
+    fn body_bytes_max(&self, head: &RequestHead<'_>, usual: usize) -> usize {
+        let _ = head;
+        usual
     }
 
     /// A request's head came, and most of its body is still to come: an answer in place of waiting for
