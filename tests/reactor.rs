@@ -125,12 +125,17 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Ok(mut stream) = TcpStream::connect(self.address) {
+        let Some(thread) = self.thread.take() else { return };
+        while !thread.is_finished()
+            && let Ok(mut stream) = TcpStream::connect(self.address)
+        {
             let _ = stream.write_all(b"s");
+            let _ = stream.shutdown(Shutdown::Write);
+            // It has heard that, or this was one connection too many.
+            let _ = stream.set_read_timeout(Some(WAIT));
+            let _ = stream.read_to_end(&mut Vec::new());
         }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let _ = thread.join();
     }
 }
 
@@ -167,6 +172,23 @@ fn a_fault_in_one_connection_never_reaches_another() {
     let (_, cause) = server.closed();
     assert_eq!(cause, CloseCause::Cut);
     echoes(&mut good, b"echo after");
+}
+
+#[test]
+fn one_connection_too_many_is_cut_and_leaves_room_when_another_has_gone() {
+    let running = Running::start(Limits { connections: 1, ..Limits::default() });
+    let mut first = running.connect();
+    echoes(&mut first, b"e");
+    let one = running.opened();
+    let mut beyond = running.connect();
+    // The end, or a reset.
+    assert!(!matches!(beyond.read(&mut [0]), Ok(1..)));
+    let (two, cause) = running.closed();
+    assert!(two != one && cause == CloseCause::Cut, "{cause:?}");
+    echoes(&mut first, b"e");
+    first.write_all(b"c").unwrap();
+    assert_eq!(running.closed().0, one);
+    echoes(&mut running.connect(), b"e");
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub const CHUNK_LINE_BYTES_MAX: usize = 256;
 pub const CHUNK_EXTENSIONS_BYTES_MAX: usize = 4 * 1024;
 /// The lines behind the last chunk of a body, in bytes. They mean nothing here.
 pub const TRAILER_BYTES_MAX: usize = 4 * 1024;
-/// How long the answer to a connection that its address may not have is waited for.
+/// How long the answer to a connection that its address, or the server, may not have is waited for.
 pub const REFUSED_END_MS: u64 = 250;
 /// Pages that the store reads between two batches of records.
 pub const READS_PER_BATCH: usize = 8;
@@ -81,9 +81,11 @@ pub const CALL_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
 pub const CONNECTIONS_RESERVED: usize = 16 * 1024;
 /// How long accepting pauses when the process has no file descriptor left.
 pub const ACCEPT_PAUSE_MS: u64 = 250;
+/// Connections beyond all that there may be that are being told so at once; more wait in the backlog.
+pub const TURNED_AWAY_MAX: usize = 32;
 /// File descriptors that are not for connections: the store's, the reactor's own, standard ones, those of the
-/// threads that ask backends.
-pub const FILES_RESERVED: u64 = 128;
+/// threads that ask backends, and those of connections that are turned away.
+pub const FILES_RESERVED: u64 = 128 + TURNED_AWAY_MAX as u64;
 /// What a peer may still send after we have ended a connection, before it is cut: it may be in the
 /// middle of a message that was refused for its size, and must hear why before it is reset. The
 /// closing timeout bounds it, too.

@@ -6,7 +6,7 @@ use super::listener::Accepted;
 use super::reactor::Reactor;
 use super::system::{Machine, System};
 use crate::base::ConnId;
-use crate::base::limits::ACCEPTS_PER_TURN;
+use crate::base::limits::{ACCEPTS_PER_TURN, TURNED_AWAY_MAX};
 use std::net::SocketAddr;
 
 impl Reactor<Machine> {
@@ -23,9 +23,8 @@ impl Reactor<Machine> {
             if !listener.is_ready || listener.paused_until.is_some() {
                 return;
             }
-            if self.io.table.len() >= self.connections_max {
+            if self.turned_away.len() >= TURNED_AWAY_MAX {
                 listener.pause(self.io.now);
-                self.log_exhausted("all connections are taken");
                 return;
             }
             match listener.accept(self.io.now) {
@@ -33,17 +32,12 @@ impl Reactor<Machine> {
                     self.take_in(handler, stream, peer);
                 }
                 Accepted::Nothing => return,
-                Accepted::Exhausted(error) => self.log_exhausted(&error.to_string()),
+                Accepted::Exhausted(error) => {
+                    self.log_exhausted(&format!(
+                        "those that wait are taken when others go: {error}"
+                    ));
+                }
             }
-        }
-    }
-
-    pub(super) fn log_exhausted(&mut self, why: &str) {
-        const EVERY_MS: u64 = 10_000;
-        if self.exhausted_log <= self.io.now {
-            self.exhausted_log = self.io.now.plus_millis(EVERY_MS);
-            let open = self.io.table.len();
-            log::warn!(open; "cannot accept more connections for now, those that wait are taken when others go: {why}");
         }
     }
 }
@@ -66,7 +60,15 @@ impl<S: System> Reactor<S> {
             self.sockets.resize_with(conn.index() + 1, || None);
         }
         self.sockets[conn.index()] = Some(Socket::new(stream));
-        self.guarded(handler, conn, |handler, io| handler.opened(io, conn, peer));
+        if self.io.table.len() - self.turned_away.len() > self.connections_max {
+            self.turned_away.push(conn);
+            self.log_exhausted(
+                "there are as many as there may be, limits.connections or open files",
+            );
+            self.guarded(handler, conn, |handler, io| handler.turned_away(io, conn, peer));
+        } else {
+            self.guarded(handler, conn, |handler, io| handler.opened(io, conn, peer));
+        }
         conn
     }
 
@@ -80,6 +82,15 @@ impl<S: System> Reactor<S> {
         if let Err(error) = self.system.watch_writing(&mut socket.stream, conn) {
             log::error!("cannot watch a connection: {error}");
             self.io.cut(conn);
+        }
+    }
+
+    fn log_exhausted(&mut self, why: &str) {
+        const EVERY_MS: u64 = 10_000;
+        if self.exhausted_log <= self.io.now {
+            self.exhausted_log = self.io.now.plus_millis(EVERY_MS);
+            let open = self.io.table.len();
+            log::warn!(open; "cannot take more connections for now: {why}");
         }
     }
 }

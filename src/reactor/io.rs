@@ -35,6 +35,13 @@ pub trait Handler {
     /// A connection was accepted.
     fn opened(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr);
 
+    /// A connection was accepted that is one too many: it is to be told so, and to end soon. The default
+    /// cuts it. Until it is over it is as one that was opened.
+    fn turned_away(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr) {
+        let _ = peer;
+        io.cut(conn);
+    }
+
     /// Bytes came, in the reactor's one read buffer: they are gone after the call. Returns how many
     /// were used up; the rest is offered again in the next turn in which the connection may be read:
     /// not while it is paused or its outbox is full.
@@ -56,7 +63,7 @@ pub trait Handler {
         let _ = (io, conn);
     }
 
-    /// The connection is over: exactly once for each that was opened.
+    /// The connection is over: exactly once for each that was opened or turned away.
     fn closed(&mut self, io: &mut Io, conn: ConnId, cause: CloseCause);
 
     /// Another thread called [`Wake::wake`](super::Wake::wake).

@@ -56,6 +56,8 @@ pub struct Reactor<S: System = Machine> {
     pub(super) answers: Vec<(ConnId, usize)>,
     pub(super) outbox_low_bytes: usize,
     pub(super) connections_max: usize,
+    /// Those beyond that who are being told so; at most [`TURNED_AWAY_MAX`](crate::base::limits::TURNED_AWAY_MAX).
+    pub(super) turned_away: Vec<ConnId>,
     pub(super) exhausted_log: Moment,
 }
 
@@ -197,6 +199,7 @@ impl<S: System> Reactor<S> {
             answers: Vec::new(),
             outbox_low_bytes: limits.outbox_low_bytes as usize,
             connections_max: usize::MAX,
+            turned_away: Vec::new(),
             exhausted_log: Moment::ZERO,
         }
     }
@@ -334,6 +337,7 @@ impl<S: System> Reactor<S> {
             self.unread.remove(&conn);
         }
         self.io.remove(conn);
+        self.turned_away.retain(|one| *one != conn);
         // A file descriptor is free: whoever waits in the backlog need not wait for the timer.
         if let Some(listener) = &mut self.listener {
             listener.paused_until = None;

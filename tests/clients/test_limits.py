@@ -1,6 +1,7 @@
 """Each limit, made small: what is at it passes, what is beyond it is refused in its own way, is told in
 `hello` where a client should know it, and is counted."""
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ import time
 import pytest
 
 import harness
+from backend import until
 from harness import CLOSE, CONTINUATION, HOST, PATIENCE, TEXT, Chat, Raw, Refused
 from test_metrics import read
 
@@ -55,6 +57,34 @@ class TestConnections:
                 text += other.recv(1 << 16)
         line = 'parlor_connections_refused_total{reason="address_minute_limit"} 1'
         assert line in text.decode().splitlines()
+
+    def test_there_are_so_many_in_all_and_one_more_is_told_so(self, servers):
+        server = servers.parlor(set={"limits.connections": 2})
+        with contextlib.ExitStack() as opened:
+            kept = opened.enter_context(Raw(server, open=False))
+
+            def metrics():
+                kept.send(harness.request_head("/metrics", (("Host", HOST),)))
+                length = int(kept.read_head().fields["content-length"])
+                return kept._take(length).decode().splitlines()
+
+            # That which asked whether the server is there has gone.
+            until(lambda: 'parlor_connections{kind="http"} 1' in metrics())
+            first = opened.enter_context(Raw(server, path="/ws?user=ada"))
+            # More than are told so at once: those wait for that, and for no longer.
+            beyond = [Raw(server, open=False) for _ in range(40)]
+            for one in beyond:
+                with one:
+                    # It is told so before it has sent anything, and that is the end.
+                    answer = one.read_answer()
+                    assert (answer.status, answer.error["code"]) == (503, "overloaded")
+                    assert answer.fields["retry-after"] == "10"
+            first.send_frame(CLOSE, b"\x03\xe8")
+            while first.read_frame().opcode != CLOSE:
+                pass
+            first.expect_end()
+            Raw(server, path="/ws?user=ada").end()
+            assert 'parlor_connections_refused_total{reason="limit"} 40' in metrics()
 
 
 class TestRequests:

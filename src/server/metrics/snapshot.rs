@@ -97,8 +97,9 @@ impl Snapshot {
         )?;
         page.counters(
             "connections_refused",
-            "Connections that were refused: their address has too many, or opened too many in a minute, a proxy has not said from where they come as it should, or for this reason there is no WebSocket.",
+            "Connections that were refused: there are too many (limit), their address has too many, or opened too many in a minute, a proxy has not said from where they come as it should, or for this reason there is no WebSocket.",
             [
+                ("limit", self.of_web.over_limit),
                 ("address_limit", self.of_web.over_address_limit),
                 ("address_minute_limit", self.of_web.over_address_minute_limit),
                 ("proxy", self.of_web.bad_proxy_headers),

@@ -100,6 +100,8 @@ pub struct WebCounters {
     pub endless: u64,
     /// Answers without an end that were begun.
     pub endless_begun: u64,
+    /// Connections that were refused as there were too many in all.
+    pub over_limit: u64,
     /// Connections that were refused as their address had too many.
     pub over_address_limit: u64,
     /// Connections that were refused as their address had opened too many within a minute.
@@ -134,6 +136,7 @@ impl Default for WebCounters {
             websockets_opened: 0,
             endless: 0,
             endless_begun: 0,
+            over_limit: 0,
             over_address_limit: 0,
             over_address_minute_limit: 0,
             bad_proxy_headers: 0,

@@ -334,6 +334,11 @@ impl<A: Application> Handler for Web<A> {
         }
     }
 
+    fn turned_away(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr) {
+        self.sockets.arrived(conn);
+        self.refuse_beyond_all(io, conn, peer.ip());
+    }
+
     fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
         let Some(Some(connection)) = self.connections.get_mut(conn.index()) else {
             return bytes.len();

@@ -20,11 +20,26 @@ impl<A: Application> Web<A> {
             return;
         }
         let Err(response) = self.admit(io, conn, peer) else { return };
-        let response = self.application.unheard(*response);
-        self.sockets.counters.responses.count(response.status);
         if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
             connection.stage = Stage::Over;
         }
+        self.end_unheard(io, conn, *response);
+    }
+
+    /// A connection is one more than there may be in all; it is told so before anything is read, and ends.
+    pub(super) fn refuse_beyond_all(&mut self, io: &mut Io, conn: ConnId, peer: IpAddr) {
+        let message = "there are as many connections as there may be";
+        self.sockets.counters.over_limit += 1;
+        self.sockets.note_refusal(io.now(), conn, &peer, message);
+        let mut refusal = Refusal::new(Status::ServiceUnavailable, "overloaded", message);
+        refusal.fields = &[("Retry-After", "10")];
+        self.end_unheard(io, conn, refusal.into());
+    }
+
+    /// Answers a connection of which nothing was read, and ends it.
+    fn end_unheard(&mut self, io: &mut Io, conn: ConnId, response: Response) {
+        let response = self.application.unheard(response);
+        self.sockets.counters.responses.count(response.status);
         let manner = Manner { is_head: false, ends: true, date: None };
         say(io, conn, &response.to_bytes(manner), b"");
         // Not for long: or those whom one address may not have would fill the table.
