@@ -571,6 +571,54 @@ mod tests {
     }
 
     #[test]
+    fn an_event_of_a_lower_priority_is_refused_earlier() {
+        let mut outbox = Outbox::alone(1_000);
+        let mut taken = |priority: Priority| {
+            let frame = Frame::Own(vec![0; 100 - FRAME_OVERHEAD_BYTES].into());
+            let pushed = outbox.push(frame, Class::Stream(priority), 1);
+            (pushed, outbox.waiting_bytes())
+        };
+        for (priority, share) in
+            [(Priority::Low, 200), (Priority::Normal, 500), (Priority::High, 1_000)]
+        {
+            while taken(priority).0.is_ok() {}
+            assert_eq!(taken(priority), (Err(Refused), share), "{priority:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_goes_before_those_of_a_lower_priority_and_before_nothing_else() {
+        let mut outbox = Outbox::alone(100_000);
+        let (low, normal, high) = (Priority::Low, Priority::Normal, Priority::High);
+        let mut event = |name: &str, priority: Priority| {
+            outbox.push(own(name), Class::Stream(priority), 1).unwrap();
+            text(&outbox)
+        };
+        // The first may have begun to leave.
+        event("a", low);
+        assert_eq!(event("b", high), "ab");
+        event("c", low);
+        event("d", normal);
+        event("e", low);
+        assert_eq!(event("f", high), "abfdce");
+        assert_eq!(event("g", normal), "abfdgce");
+        outbox.push(own("!"), Class::Reply, NO_SOURCE).unwrap();
+        outbox.push(own("h"), Class::Stream(low), 1).unwrap();
+        outbox.push(own("i"), Class::Stream(high), 1).unwrap();
+        assert_eq!(text(&outbox), "abfdgce!ih", "an answer is overtaken by nothing");
+    }
+
+    #[test]
+    fn an_event_overtakes_so_many_and_no_more() {
+        let mut outbox = Outbox::alone(1_000_000);
+        for _ in 0..OVERTAKEN_FRAMES_MAX + 10 {
+            outbox.push(own("l"), Class::Stream(Priority::Low), 1).unwrap();
+        }
+        outbox.push(own("h"), Class::Stream(Priority::High), 1).unwrap();
+        assert_eq!(text(&outbox).find('h'), Some(10));
+    }
+
+    #[test]
     fn a_spent_budget_refuses_what_can_wait_and_fills_every_outbox_that_holds_something() {
         let budget = Budget::new(100);
         let mut one = Outbox::new(1_000, Rc::clone(&budget));

@@ -27,6 +27,8 @@ journal = { keep = 20, durable = true, publish = true }
 clip_kept = { keep = 3, durable = true, publish = true, binary = true }
 """
 
+PRIORITIES = ["low", "normal", "high"]
+
 
 @pytest.fixture(scope="module")
 def streams(module_servers):
@@ -124,6 +126,32 @@ class TestState:
                 seen.append(prev)
             assert len(seen) < 150, "nothing was skipped: the test tests nothing"
             assert seen == sorted(set(seen))
+
+    def test_what_has_a_higher_priority_goes_first_to_who_reads_slowly(self, servers):
+        rows = [f'{name} = {{ keep = 1000, publish = true, priority = "{name}" }}' for name in PRIORITIES]
+        server = start(servers, "\n".join(["[streams]", *rows]), set={"limits.outbox_bytes": 200_000})
+        token, sent = harness.token("eve"), {"low": 200, "normal": 20, "high": 8}
+        with Raw(server, f"/ws?token={token}", receive_buffer=4096) as eve, publisher(server) as pat:
+            eve.read_message()
+            asked = {"type": "subscribe", "id": 1, "payload": {"streams": PRIORITIES}}
+            eve.send(frame(TEXT, json.dumps(asked)))
+            eve.read_message()
+            # The lowest comes first, and is more than the system takes and its share of the outbox has room for.
+            for stream, count in sent.items():
+                for number in range(count):
+                    pat.request("publish", stream=stream, data=[number, "x" * 10_000])
+            came = []
+            while len(came) < sum(sent.values()):
+                message = json.loads(eve.read_message().payload)
+                came.append((message["payload"]["stream"], message["payload"]["data"][0]))
+        order = [stream for stream, _ in came]
+        first = {stream: order.index(stream) for stream in PRIORITIES}
+        assert first["low"] < first["high"] < first["normal"]
+        assert order[first["high"] :][: sent["high"]] == ["high"] * sent["high"]
+        waited = order[first["normal"] + sent["normal"] :].count("low")
+        assert waited > 100 and order[first["normal"] :].index("low") > 4, "what waits is overtaken"
+        for stream, count in sent.items():
+            assert [number for one, number in came if one == stream] == list(range(count)), "in order"
 
     def test_unsubscribe_ends_it(self, streams):
         with publisher(streams) as pat, opened(streams, "eve") as eve:
