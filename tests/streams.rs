@@ -2,7 +2,7 @@
 //! change in order, with gaps only where they are declared.
 
 use parlor::base::{
-    Chance, ConnId, Data, Limits, Moment, Outcome, Record, Snapshot as Stored, StreamId,
+    Chance, ConnId, Data, Limits, Moment, Outcome, Priority, Record, Snapshot as Stored, StreamId,
     StreamState, Timestamp, Tree,
 };
 use parlor::hub::streams::{
@@ -26,8 +26,10 @@ fn declarations() -> Vec<Rc<Declaration>> {
         (declaration.publish, declaration.ack) = (true, true);
         Rc::new(declaration)
     };
+    let mut state = declare("state", Keep::Latest, None);
+    Rc::make_mut(&mut state).priority = Priority::High;
     vec![
-        declare("state", Keep::Latest, None),
+        state,
         declare("log", Keep::Log(LOG_EVENTS), None),
         declare("slow:{id}", Keep::Log(LOG_EVENTS), Some(10)),
     ]
@@ -431,6 +433,21 @@ fn what_is_watched_goes_on_when_more_is_asked_for_than_there_is_room_for() {
     assert_eq!(answers, [Err(RefusalCode::Quota)]);
     world.publish("log", 7);
     assert!(world.watchers[&(0, "log")].seen.contains(&1), "the log is not watched any more");
+}
+
+#[test]
+fn who_was_too_slow_is_fed_what_has_a_higher_priority_first() {
+    let mut world = World::new();
+    world.subscribe(0, "log", None, None);
+    world.subscribe(0, "state", None, None);
+    world.room.insert(0, 0);
+    world.publish("log", 1);
+    world.publish("state", 2);
+    world.drain(0, 1);
+    assert!(world.watchers[&(0, "state")].seen.contains(&1), "it is there");
+    assert!(!world.watchers[&(0, "log")].seen.contains(&1), "there was room for one");
+    world.drain(0, 1);
+    assert!(world.watchers[&(0, "log")].seen.contains(&1));
 }
 
 /// A hub with a durable log, and what it has handed over.
