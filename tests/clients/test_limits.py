@@ -543,6 +543,48 @@ class TestNumbers:
         assert metrics["parlor_connections_refused_total", "reason", "address_limit"] >= 1
 
 
+class TestKept:
+    """What of logs is at hand without the store."""
+
+    @pytest.mark.parametrize("limit, kept", [({"limits.tail_entries": 2}, 2), ({"limits.tail_bytes": 4_000}, 3)])
+    def test_what_of_a_room_is_in_memory_is_not_read_from_the_store(self, servers, limit, kept):
+        server = servers.parlor(set={"limits.tail_entries": 100, "limits.tail_bytes": 1 << 20, **limit})
+
+        def pages_for(missed):
+            """How many pages it took to go on so far behind the head."""
+            before = metric(server, "parlor_store_pages_read_total")
+            with Chat(server, "ada", resume=1) as again:
+                again.request("resume", epoch=again.hello["epoch"], rooms={"tea": head - missed})
+                seqs = [again.push("chat:message")["seq"] for _ in range(missed)]
+            assert seqs == list(range(head - missed + 1, head + 1))
+            return metric(server, "parlor_store_pages_read_total") - before
+
+        with Chat(server, "ada") as ada:
+            ada.join("tea")
+            head = [ada.say("tea", "x" * 1_000) for _ in range(6)][-1]["seq"]
+        assert [pages_for(missed) for missed in (1, kept, kept + 1)] == [0, 0, 1]
+
+    def test_what_of_a_stream_is_kept(self, servers):
+        row = "s = { keep = 100, publish = true, max_bytes = 5_000 }"
+        server = servers.parlor(set={"streams": f"{{ {row} }}", "limits.stream_bytes": 4_000})
+
+        def snapshot(**since):
+            with Chat(server, "eve") as eve:
+                (told,) = eve.request("subscribe", stream="s", **since)["streams"]
+                return [event["seq"] for event in told.get("snapshot", [])], told.get("replayed"), told["epoch"]
+
+        with Chat(server, "ada") as ada:
+            for _ in range(6):
+                ada.request("publish", stream="s", data="x" * 1_000)
+            seqs, _, epoch = snapshot()
+            assert seqs == [4, 5, 6]
+            # Who goes on from before that begins anew, and is told so.
+            assert snapshot(since=3, epoch=epoch)[1] is True
+            assert snapshot(since=2, epoch=epoch)[:2] == ([4, 5, 6], False)
+            ada.request("publish", stream="s", data="y" * 4_500)
+            assert snapshot()[0] == [7], "the newest is kept, however large"
+
+
 class TestAbuse:
     def test_so_many_malformed_requests_are_closed_with_4000(self, servers):
         server = servers.parlor(set={"limits.malformed_requests": 5})
