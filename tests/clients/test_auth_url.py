@@ -1,6 +1,7 @@
 """`auth.url`: the application's backend says who sends a request, by cookie, password or whatever it knows."""
 
 import base64
+import contextlib
 import json
 
 import pytest
@@ -100,6 +101,34 @@ class TestUpgrades:
         assert upgrade(server).status == 401
         assert upgrade(server, "/ws?token=x").status == 401
         assert backend.asked() == []
+
+    def test_the_backend_is_handed_the_fields_that_are_named_and_no_other(self, backend, start):
+        backend.answers = lambda asked: (200, {"user": {"id": asked.fields["x-key"]}})
+        server = start(**{"auth.url_headers": "x-key,x-device"})
+        everything = {"X-Key": "eve", "X_Device": "phone", "Cookie": "session=bob", "Authorization": "Basic x", "X_Other": "y"}
+        with Chat(server, headers={name.replace("_", "-"): value for name, value in everything.items()}) as eve:
+            assert eve.hello["user"]["id"] == "eve"
+        (asked,) = backend.asked()
+        assert (asked.fields["x-key"], asked.fields["x-device"]) == ("eve", "phone")
+        assert not {"cookie", "authorization", "x-other"} & asked.fields.keys()
+        # What is not named says nothing: who shows that alone is nobody.
+        assert upgrade(server, Cookie="session=bob", X_Other="y").status == 401
+        assert backend.asked() == [asked]
+
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_so_many_are_asked_about_at_a_time_and_the_others_wait(self, backend, start, threads):
+        backend.answers = lambda asked: (backend.release.wait(30), people(asked))[1]
+        server = start(**{"auth.url_threads": threads})
+        with contextlib.ExitStack() as opened:
+            all_of_them = [opened.enter_context(Raw(server, open=False)) for _ in range(8)]
+            for number, raw in enumerate(all_of_them):
+                raw.send(request_head("/ws", [*FIELDS, ("Cookie", f"session=user-{number}")]))
+            backend.wait_for(threads)
+            # All of them have been read.
+            assert server.http("/healthz")[0] == 200
+            assert len(backend.asked()) == threads
+            backend.release.set()
+            assert [raw.read_head().status for raw in all_of_them] == [101] * 8
 
     def test_a_page_elsewhere_cannot_use_a_session(self, backend, start):
         server = start()

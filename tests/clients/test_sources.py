@@ -164,6 +164,19 @@ class TestPolled:
         assert until(lambda: source(server, "s").get("error")) == error
         assert backend.asked("/elsewhere") == []
 
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_so_many_are_polled_at_a_time_and_the_others_wait(self, backend, start, threads):
+        names = [f"s{number}" for number in range(8)]
+        backend.answers = lambda asked: (backend.release.wait(30), (200, {"x": 1}))[1]
+        rows = [f'{name} = {{ url = "{backend.url}/{name}", every_ms = 20 }}' for name in names]
+        server = start(*rows, **{"backend.poll_threads": threads})
+        backend.wait_for(threads)
+        # Whatever else there was to begin with has been begun.
+        assert server.http("/healthz")[0] == 200
+        assert len(backend.asked()) == threads
+        backend.release.set()
+        until(lambda: all(newest(server, name)["seq"] == 1 for name in names))
+
 
     def test_what_comes_may_be_as_large_as_the_data(self, backend, start):
         backend.answers = lambda asked: (200, b'"' + b"x" * 2_000_000 + b'"')
