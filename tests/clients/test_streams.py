@@ -311,6 +311,30 @@ class TestRights:
             pat.request("publish", stream="state", data=1)
             assert [payload["stream"] for _, payload in eve.pushed("event")] == ["state"]
 
+    def test_a_refreshed_token_that_may_publish_to_less_publishes_to_no_more(self, streams):
+        def claims(*patterns):
+            return {"token": harness.token("eve", publish=list(patterns))}
+
+        with opened(streams, "eve", publish=["state", "clip"]) as eve, opened(streams, "bob") as bob:
+            heads = {stream: subscribed(bob, stream)["seq"] for stream in ("state", "clip")}
+            eve.request("publish", stream="state", data="before")
+            eve.socket.send(b"\x04clip" + b"before")
+            assert bob.binary().endswith(b"before")
+            eve.request("auth", **claims("sensor:*"))
+            assert eve.refused("publish", stream="state", data="after") == "forbidden"
+            eve.socket.send(b"\x04clip" + b"after")
+            assert eve.push("error")["code"] == "forbidden"
+            eve.request("publish", stream="sensor:of-eve", data=1)
+            again = {stream: subscribed(bob, stream)["seq"] for stream in heads}
+            assert again == {stream: head + 1 for stream, head in heads.items()}, "nothing came of it"
+            # And a token that may do more does more.
+            eve.request("auth", **claims("state", "clip"))
+            eve.request("publish", stream="state", data="again")
+            # Who may publish nothing at all has the usual limit of a message again.
+            eve.request("auth", **claims())
+            eve.socket.send(b"\x03cam" + bytes(70_000))
+            assert eve.closed() == 1009
+
     def test_claims_that_are_no_patterns_make_a_token_bad(self, streams):
         for claims in ({"publish": "state"}, {"subscribe": ["a b"]}, {"publish": [7]}):
             with Raw(streams, f"/ws?token={harness.token('eve', **claims)}", open=False) as raw:
