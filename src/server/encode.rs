@@ -330,6 +330,7 @@ pub(super) fn limits(w: &mut Writer, limits: &Limits) {
     w.number("page", limits.page);
     w.number("requests_per_second", limits.requests_per_second);
     w.number("burst", limits.burst);
+    w.number("connections_per_user", limits.connections_per_user);
     w.number("rooms", limits.rooms);
     w.number("direct_rooms", limits.direct_rooms);
     w.number("room_members", limits.room_members);

@@ -230,6 +230,7 @@ class TestExceptions:
         with Chat(server, token=harness.token("bot")) as bot:
             limits = bot.hello["limits"]
             assert (limits["burst"], limits["rooms"], limits["requests_per_second"]) == (20, 3, 10)
+            assert limits["connections_per_user"] == 2
             assert "messages_per_minute" not in limits
             assert bot.request("info")["limits"] == limits
             for number in range(3):
@@ -525,7 +526,8 @@ class TestNumbers:
         server = servers.parlor(
             set={"limits.connections_per_user": 1, "limits.connections_per_address": 8}
         )
-        with Chat(server, "ada"), Chat(server, "ada", hello=False) as second:
+        with Chat(server, "ada") as first, Chat(server, "ada", hello=False) as second:
+            assert first.hello["limits"]["connections_per_user"] == 1
             assert second.closed() == 4004
             held = [Raw(server, open=False) for _ in range(8)]
             # The last of them is one too many, whether or not those before have gone.
