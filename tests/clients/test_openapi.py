@@ -24,11 +24,11 @@ orders = { keep = 100, publish = true, ack = true, read = "admin" }
 "sensor:{id}" = { publish = true }
 hook = { publish = true, webhook = { path = "/hooks/git", secret_env = "A_HOOK" } }
 load = { keep = 3, command = ["echo", "7"], every_ms = 100 }
-unfed = { program = true }
+silent = { webhook = { path = "/hooks/none", secret_env = "A_HOOK" } }
 """
 #: What any JSON can be published to, and what else is asked for.
 PUBLISHED = ("state", "news", "journal", "cam", "orders", "sensor:a", "hook")
-NAMES = (*PUBLISHED, "pose", "load", "unfed", "sensor:{id}", "nothing")
+NAMES = (*PUBLISHED, "pose", "load", "silent", "sensor:{id}", "nothing")
 
 #: Most calls about a stream are about one of those; the rest is made up.
 GUIDE = f"""

@@ -19,6 +19,7 @@ news = { keep = 5, publish = true }
 orders = { keep = 100, publish = true, ack = true, read = "admin" }
 cam = { keep = "latest", publish = true, binary = true, max_bytes = 400_000 }
 clip = { keep = 3, publish = true, binary = true, max_bytes = 1000 }
+logo = { keep = "latest", publish = true, binary = true }
 paced = { keep = "latest", publish = true, max_rate = 10, max_rate_ceiling = 20 }
 pose = { keep = "latest", publish = true, members = { x = "number", name = "string" } }
 "sensor:{id}" = { keep = "latest", publish = true, max_bytes = 200 }
@@ -315,20 +316,20 @@ class TestRights:
         def claims(*patterns):
             return {"token": harness.token("eve", publish=list(patterns))}
 
-        with opened(streams, "eve", publish=["state", "clip"]) as eve, opened(streams, "bob") as bob:
-            heads = {stream: subscribed(bob, stream)["seq"] for stream in ("state", "clip")}
+        with opened(streams, "eve", publish=["state", "logo"]) as eve, opened(streams, "bob") as bob:
+            heads = {stream: subscribed(bob, stream)["seq"] for stream in ("state", "logo")}
             eve.request("publish", stream="state", data="before")
-            eve.socket.send(b"\x04clip" + b"before")
+            eve.socket.send(b"\x04logo" + b"before")
             assert bob.binary().endswith(b"before")
             eve.request("auth", **claims("sensor:*"))
             assert eve.refused("publish", stream="state", data="after") == "forbidden"
-            eve.socket.send(b"\x04clip" + b"after")
+            eve.socket.send(b"\x04logo" + b"after")
             assert eve.push("error")["code"] == "forbidden"
             eve.request("publish", stream="sensor:of-eve", data=1)
             again = {stream: subscribed(bob, stream)["seq"] for stream in heads}
             assert again == {stream: head + 1 for stream, head in heads.items()}, "nothing came of it"
             # And a token that may do more does more.
-            eve.request("auth", **claims("state", "clip"))
+            eve.request("auth", **claims("state", "logo"))
             eve.request("publish", stream="state", data="again")
             # Who may publish nothing at all has the usual limit of a message again.
             eve.request("auth", **claims())
