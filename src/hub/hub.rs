@@ -158,6 +158,8 @@ pub struct Counts {
     pub streams: usize,
     /// How many streams the connections watch, all together.
     pub subscriptions: usize,
+    /// Events that streams have let go of for their bytes, not for their number.
+    pub cut_events: u64,
 }
 
 /// All that a hub holds, by its kinds: what stays when everybody has gone is a leak.
@@ -373,6 +375,7 @@ impl Hub {
             behind: self.behind,
             streams,
             subscriptions,
+            cut_events: self.streams.cut_events(),
         }
     }
 

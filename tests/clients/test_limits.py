@@ -580,6 +580,7 @@ class TestKept:
                 ada.request("publish", stream="s", data="x" * 1_000)
             seqs, _, epoch = snapshot()
             assert seqs == [4, 5, 6]
+            assert metric(server, "parlor_stream_events_cut_total") == 3
             # Who goes on from before that begins anew, and is told so.
             assert snapshot(since=3, epoch=epoch)[1] is True
             assert snapshot(since=2, epoch=epoch)[:2] == ([4, 5, 6], False)

@@ -102,7 +102,8 @@ impl Streams {
         let stream = &mut self.streams[ix.0 as usize];
         let before = stream.head;
         let bytes = stream.bytes();
-        let event = stream.append(ts, data, bytes_max);
+        let (event, cut) = stream.append(ts, data, bytes_max);
+        self.cut_events += cut;
         let grown = stream.bytes();
         self.kept_bytes = self.kept_bytes + grown - bytes;
         let stream = &mut self.streams[ix.0 as usize];

@@ -133,22 +133,31 @@ impl Stream {
         self.events.iter().rev()
     }
 
-    /// Adds an event, and lets go of those that are too many.
-    pub(super) fn append(&mut self, ts: Timestamp, data: Data, bytes_max: usize) -> Rc<Event> {
+    /// Adds an event, and lets go of those that are too many; tells how many of these for their bytes.
+    pub(super) fn append(
+        &mut self,
+        ts: Timestamp,
+        data: Data,
+        bytes_max: usize,
+    ) -> (Rc<Event>, u64) {
         let ts = self.newest().map_or(ts, |newest| newest.ts.max(ts));
         self.head += 1;
         let event = Rc::new(Event { seq: self.head, ts, data });
         self.bytes += event.data.len();
         self.events.push_back(Rc::clone(&event));
-        self.trim(bytes_max);
-        event
+        let cut = self.trim(bytes_max);
+        (event, cut)
     }
 
-    /// Lets go of the events that are too many.
-    pub(super) fn trim(&mut self, bytes_max: usize) {
-        while self.events.len() > self.declaration.keep.events()
-            || (self.bytes > bytes_max && self.events.len() > 1)
-        {
+    /// Lets go of the events that are too many; tells how many of these for their bytes.
+    pub(super) fn trim(&mut self, bytes_max: usize) -> u64 {
+        let mut cut = 0;
+        loop {
+            let are_too_many = self.events.len() > self.declaration.keep.events();
+            if !are_too_many && (self.bytes <= bytes_max || self.events.len() <= 1) {
+                return cut;
+            }
+            cut += u64::from(!are_too_many);
             let oldest = self.events.pop_front();
             self.bytes -= oldest.map_or(0, |oldest| oldest.data.len());
         }
@@ -213,16 +222,16 @@ mod tests {
         let mut stream = Stream::new(name, Rc::new(declaration), "e".into());
         assert_eq!((stream.first(), stream.after(0)), (1, None));
         let add = |stream: &mut Stream, bytes: usize, ts| {
-            stream.append(Timestamp(ts), Data::Json("x".repeat(bytes).into()), 100);
+            stream.append(Timestamp(ts), Data::Json("x".repeat(bytes).into()), 100).1
         };
         for _ in 0..5 {
-            add(&mut stream, 10, 7);
+            assert_eq!(add(&mut stream, 10, 7), 0);
         }
         assert_eq!((stream.head, stream.first()), (5, 3));
         assert_eq!(stream.after(0).map(|event| event.seq), Some(3));
         assert_eq!(stream.after(3).map(|event| event.seq), Some(4));
         assert_eq!(stream.after(5), None);
-        add(&mut stream, 90, 6);
+        assert_eq!(add(&mut stream, 90, 6), 1);
         assert_eq!((stream.first(), stream.newest().unwrap().ts), (5, Timestamp(7)));
         add(&mut stream, 200, 8);
         assert_eq!((stream.first(), stream.head), (7, 7), "one stays, however large");

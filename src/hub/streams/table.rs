@@ -83,6 +83,8 @@ pub struct Streams {
     pub(super) due: BTreeSet<(Moment, ConnId, StreamIx)>,
     /// Streams of a family that nobody watches, the longest idle first.
     idle: BTreeSet<(Moment, StreamIx)>,
+    /// Events that were let go of for their bytes.
+    pub(super) cut_events: u64,
 }
 
 impl Streams {
@@ -108,6 +110,7 @@ impl Streams {
             subscriptions: 0,
             due: BTreeSet::new(),
             idle: BTreeSet::new(),
+            cut_events: 0,
         };
         for state in stored {
             streams.restore(state);
@@ -143,7 +146,7 @@ impl Streams {
                     stream.declaration = Rc::clone(found);
                     stream.pace_anew();
                     let before = stream.bytes();
-                    stream.trim(self.settings.stream_bytes);
+                    self.cut_events += stream.trim(self.settings.stream_bytes);
                     self.kept_bytes -= before - stream.bytes();
                     // What polls it is perhaps another, and has not heard of them.
                     if !self.streams[ix.0 as usize].subscribers.is_empty() {
@@ -177,6 +180,12 @@ impl Streams {
             }
         }
         times
+    }
+
+    /// How many events were let go of for their bytes.
+    #[must_use]
+    pub fn cut_events(&self) -> u64 {
+        self.cut_events
     }
 
     /// How many streams there are, and how many subscriptions.

@@ -36,6 +36,19 @@ pub(super) const AUTH_URL: Key = Key {
     },
 };
 
+/// Fields that are ours to say, of the connection to `auth.url` and of who asks.
+const OWN_FIELDS: &[&str] = &[
+    "accept",
+    "connection",
+    "content-length",
+    "host",
+    "transfer-encoding",
+    "upgrade",
+    "x-forwarded-for",
+    "x-original-method",
+    "x-original-uri",
+];
+
 /// Fields of a request that are handed to `auth.url`.
 const AUTH_URL_HEADERS_MAX: usize = 16;
 
@@ -44,12 +57,13 @@ pub(super) const AUTH_URL_HEADERS: Key = Key {
     effect: Live,
     about: "Fields of a request that are handed to it; a request with none of them is nobody's.",
     kind: Kind::List {
-        wants: "a list of up to 16 names of fields",
+        wants: "a list of up to 16 names of fields, none of those that parlor itself sends (X-Forwarded-For, X-Original-URI, …)",
         get: |config| config.auth_url_headers.clone(),
         set: |config, names| {
             let is_name = |name: &&str| {
                 let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-                !name.is_empty() && name.bytes().all(is_plain)
+                let is_own = OWN_FIELDS.iter().any(|own| own.eq_ignore_ascii_case(name));
+                !name.is_empty() && name.bytes().all(is_plain) && !is_own
             };
             if names.len() > AUTH_URL_HEADERS_MAX || !names.iter().all(is_name) {
                 return None;

@@ -158,6 +158,7 @@ fn a_wrong_value_says_what_is_wanted() {
     for (wrong, wanted) in [
         ("limits.burst=", "an integer from 1 to 4294967295 (requests); not \"\""),
         ("limits.burst=-1", "integer"),
+        ("auth.url_headers=cookie,X-Forwarded-For", "none of those that parlor itself sends"),
         ("limits.burst=0", "from 1"),
         ("limits.burst=4294967296", "to 4294967295"),
         ("limits.message_bytes=0", "an integer from 1 on (bytes)"),

@@ -298,6 +298,11 @@ impl Snapshot {
             "subscriptions",
             "Streams that are watched, counted for each connection.",
             subscriptions as u64,
+        )?;
+        page.counter(
+            "stream_events_cut",
+            "Events that streams have let go of for their bytes (limits.stream_bytes), with fewer than they keep.",
+            self.counts.cut_events,
         )
     }
 
