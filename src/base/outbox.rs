@@ -467,15 +467,17 @@ impl Drop for Outbox {
 
 impl Storage {
     /// Queues an item: at the end, or before the events at the end that are of a lower priority. Those
-    /// of one stream are of one priority, so that they keep their order.
+    /// of one stream keep their order, also where it has another priority now.
     fn add(&mut self, item: Item) {
         let mut place = self.items.len();
         if let Class::Stream(priority) = item.class {
             // The first frame may have begun to leave.
             let first = place.saturating_sub(OVERTAKEN_FRAMES_MAX).max(1);
-            while place > first
-                && matches!(self.items[place - 1].class, Class::Stream(other) if other < priority)
-            {
+            let goes_before = |waiting: &Item| {
+                matches!(waiting.class, Class::Stream(other) if other < priority)
+                    && waiting.source != item.source
+            };
+            while place > first && goes_before(&self.items[place - 1]) {
                 place -= 1;
             }
         }
@@ -591,7 +593,7 @@ mod tests {
         let mut outbox = Outbox::alone(100_000);
         let (low, normal, high) = (Priority::Low, Priority::Normal, Priority::High);
         let mut event = |name: &str, priority: Priority| {
-            outbox.push(own(name), Class::Stream(priority), 1).unwrap();
+            outbox.push(own(name), Class::Stream(priority), priority as u32).unwrap();
             text(&outbox)
         };
         // The first may have begun to leave.
@@ -603,9 +605,23 @@ mod tests {
         assert_eq!(event("f", high), "abfdce");
         assert_eq!(event("g", normal), "abfdgce");
         outbox.push(own("!"), Class::Reply, NO_SOURCE).unwrap();
-        outbox.push(own("h"), Class::Stream(low), 1).unwrap();
-        outbox.push(own("i"), Class::Stream(high), 1).unwrap();
+        outbox.push(own("h"), Class::Stream(low), low as u32).unwrap();
+        outbox.push(own("i"), Class::Stream(high), high as u32).unwrap();
         assert_eq!(text(&outbox), "abfdgce!ih", "an answer is overtaken by nothing");
+    }
+
+    #[test]
+    fn an_event_goes_before_none_of_its_own_stream_whatever_the_priority_was() {
+        let mut outbox = Outbox::alone(100_000);
+        for (name, priority, source) in [
+            ("a", Priority::Low, 1),
+            ("b", Priority::Low, 1),
+            ("c", Priority::Low, 2),
+            ("d", Priority::High, 1),
+        ] {
+            outbox.push(own(name), Class::Stream(priority), source).unwrap();
+        }
+        assert_eq!(text(&outbox), "abdc");
     }
 
     #[test]
@@ -614,7 +630,7 @@ mod tests {
         for _ in 0..OVERTAKEN_FRAMES_MAX + 10 {
             outbox.push(own("l"), Class::Stream(Priority::Low), 1).unwrap();
         }
-        outbox.push(own("h"), Class::Stream(Priority::High), 1).unwrap();
+        outbox.push(own("h"), Class::Stream(Priority::High), 2).unwrap();
         assert_eq!(text(&outbox).find('h'), Some(10));
     }
 

@@ -1,6 +1,6 @@
 //! The hub's effects, carried out: answers, deliveries, records.
 
-use super::chat::{Chat, OVERLOADED, SLOW, TOO_MANY};
+use super::chat::{Chat, KICKED, OVERLOADED, SLOW, TOO_MANY};
 use super::encode::{self, Body};
 use super::events::Told;
 use super::web::Net;
@@ -148,7 +148,8 @@ impl<S: Backend> Chat<S> {
         let mut told = Told::default();
         for &conn in recipients {
             if matches!(notice, Notice::Unsubscribed { .. }) && self.is_watching(conn) {
-                self.end_watching(net, conn);
+                let message = "you may not watch this stream any more";
+                self.close_with(net, conn, KICKED, message);
                 continue;
             }
             if refused.contains(&(conn, encoded.source)) {

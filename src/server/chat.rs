@@ -18,10 +18,10 @@ use super::remote::Remotes;
 use super::session::{Arriving, Beside, Known, Phase, Session};
 use super::shared::Shared;
 use super::sources::Sources;
-use super::streams::{guest, largest_binary, too_many_guests};
+use super::streams::{guest, too_many_guests};
 use super::web::{Answer, Application, Exchange, Message, Net, Over, Request, Web, WebConfig};
 use crate::base::limits::{HTTP_RATES_MAX, USER_RATES_MAX};
-use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot};
+use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot, UserId};
 use crate::hub::{Effects, Hub, Input};
 use crate::protocol::CloseCode;
 use crate::protocol::handshake::{RequestHead, Response, Upgrade};
@@ -59,10 +59,10 @@ pub struct Chat<S = Store> {
     pub(super) sessions: Vec<Option<Session>>,
     pub(super) inputs: VecDeque<Input>,
     pub(super) effects: Effects,
+    /// How many connections users have for one stream alone, of which the hub does not know whose they are.
+    pub(super) watchers: HashMap<UserId, u32>,
     /// How many guests are here.
     pub(super) guests: usize,
-    /// The largest message that publishes to a stream of bytes; 0 if there is none.
-    pub(super) largest_binary: u64,
     /// Calls that came on no connection and wait for an answer.
     pub(super) calls: HashMap<u64, Waiting>,
     pub(super) next_call: u64,
@@ -162,7 +162,6 @@ impl<S: Backend> Chat<S> {
     ) -> Chat<S> {
         let sources = Sources::new(&config.limits);
         let remotes = Remotes::new(&config.limits, &config.handlers);
-        let largest_binary = largest_binary(&config.streams);
         Chat {
             verifier,
             config,
@@ -173,8 +172,8 @@ impl<S: Backend> Chat<S> {
             sessions: Vec::new(),
             inputs: VecDeque::new(),
             effects: Effects::default(),
+            watchers: HashMap::new(),
             guests: 0,
-            largest_binary,
             calls: HashMap::new(),
             next_call: 0,
             rates: Rates::new(HTTP_RATES_MAX, rates_seed),
@@ -306,8 +305,8 @@ impl<S: Backend> Application for Chat<S> {
         }
         match route(head, self.rules(net, false)) {
             Routed::Respond(response) => Some(response),
-            Routed::Call(_)
-            | Routed::Hook(_)
+            Routed::Call(call) => self.judge_publish(&call),
+            Routed::Hook(_)
             | Routed::Listen(_)
             | Routed::Open { .. }
             | Routed::Program(_)
@@ -360,6 +359,7 @@ impl<S: Backend> Application for Chat<S> {
         let place = self.sessions.get_mut(conn.index());
         let session = place.and_then(|place| place.take_if(|session| session.conn == conn));
         self.guests -= usize::from(session.as_ref().is_some_and(Session::is_guest));
+        self.watcher_gone(session.as_ref());
         let beside = session.as_ref().and_then(|session| session.known()?.beside.as_deref());
         if let Some(Beside::Own(own)) = beside {
             self.own_closed(net, own, over);

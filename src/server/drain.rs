@@ -2,7 +2,7 @@
 //! at once.
 
 use super::chat::Chat;
-use super::encode;
+use super::encode::{self, ErrorDetail};
 use super::events::hand;
 use super::web::Net;
 use crate::base::limits::{
@@ -125,7 +125,13 @@ impl<S: Backend> Chat<S> {
                     End::ForGood => (CloseCode::GOING_AWAY, "the server stops"),
                     End::Restart => (CloseCode::RESTART, "the server restarts"),
                 };
+                let detail = ErrorDetail { close: Some(code.0), ..ErrorDetail::default() };
+                let text = encode::error(None, "unavailable", reason, &detail);
                 for conn in self.conns() {
+                    // A WebSocket's Close says it.
+                    if net.is_endless(conn) {
+                        self.tell(net, conn, None, &text);
+                    }
                     net.close(conn, code, reason);
                 }
                 // Those that are no WebSockets yet, or are ending, have nothing to wait for.

@@ -40,7 +40,7 @@ const TOO_MANY: &str = "too many requests";
 
 impl<S: Backend> Chat<S> {
     /// The limits that hold on a connection.
-    fn limits_on(&self, conn: ConnId) -> &Limits {
+    pub(super) fn limits_on(&self, conn: ConnId) -> &Limits {
         let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
         let session = session.filter(|session| session.conn == conn);
         session.and_then(Session::own_limits).map_or(&self.config.limits, |own| own)

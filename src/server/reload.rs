@@ -6,7 +6,6 @@ use super::chat::Chat;
 use super::config::{Config, ConfigError, Effect, keys};
 use super::handle::HandleError;
 use super::shared::{Command, Shared};
-use super::streams::largest_binary;
 use super::web::Net;
 use crate::hub::Input;
 use crate::store::Backend;
@@ -122,7 +121,6 @@ impl<S: Backend> Chat<S> {
         self.hub.reconfigure(config.settings());
         self.shared.set_limits(&config.limits);
         net.set_limits(&config.limits, &config.proxies);
-        self.largest_binary = largest_binary(&config.streams);
         self.remotes.declare(&config.limits, &config.handlers);
         self.outbound.reconfigure(&config.limits);
         self.config = config;
@@ -132,13 +130,17 @@ impl<S: Backend> Chat<S> {
         self.judge_watchers(net);
     }
 
-    /// Who may watch a stream may be others now: what somebody may not watch any more ends.
+    /// Who may watch a stream may be others now, and how much may be published to it: what somebody may
+    /// not watch any more ends.
     fn judge_watchers(&mut self, net: &mut Net<'_>) {
         let known = self.sessions.iter().flatten().filter_map(|session| {
             let rights = session.known()?.rights.clone();
             Some(Input::RightsChanged { conn: session.conn, rights })
         });
         for changed in known.collect::<Vec<_>>() {
+            if let Input::RightsChanged { conn, .. } = &changed {
+                self.widen(net, *conn);
+            }
             self.decide(net, changed);
         }
     }

@@ -21,6 +21,8 @@ pub(super) struct Session {
     pub(super) is_held: bool,
     /// The URL announced a `resume`.
     pub(super) is_announcing_resume: bool,
+    /// It is counted as one that its user has for one stream alone.
+    pub(super) is_watcher: bool,
     /// The handles count it among those online.
     pub(super) is_counted: bool,
     /// Calls of handlers that have not been answered.
@@ -66,8 +68,8 @@ pub(super) struct Known {
     pub(super) is_guest: bool,
     /// What they came for, if not for the chat: the hub does not know them.
     pub(super) beside: Option<Box<Beside>>,
-    /// It may send larger messages than others.
-    pub(super) is_widened: bool,
+    /// How large its messages may be, if that is more than others' may: 0 if it is not.
+    pub(super) widened_to: u64,
     /// The end of the token was announced.
     pub(super) is_expiry_told: bool,
     pub(super) expires: Option<Timestamp>,
@@ -93,7 +95,7 @@ impl From<&Identity> for Known {
             rights: identity.rights.clone(),
             is_guest: false,
             beside: None,
-            is_widened: false,
+            widened_to: 0,
             is_expiry_told: false,
             expires: identity.expires,
             jti: identity.jti.clone(),
@@ -110,6 +112,7 @@ impl Session {
             rate: Rate::default(),
             is_held: false,
             is_announcing_resume: false,
+            is_watcher: false,
             is_counted: false,
             calls: 0,
             places: None,

@@ -23,6 +23,10 @@ impl<S: Backend> Chat<S> {
         if self.let_in_beside(net, conn) {
             return;
         }
+        // The hub counts those that it knows of.
+        if self.watchers.contains_key(&identity.user) && self.is_one_too_many(net, conn) {
+            return;
+        }
         let Identity { user, name, .. } = identity;
         self.decide(net, Input::Connected { conn, user, name, resumes });
     }
@@ -43,8 +47,8 @@ impl<S: Backend> Chat<S> {
         match (verified, known) {
             (Ok(identity), Some(known)) if identity.user == known => {
                 // The new token's rights replace the old ones, downwards too.
-                let is_widened = session.known().is_some_and(|known| known.is_widened);
-                let known = Known { is_widened, ..Known::from(&identity) };
+                let widened_to = session.known().map_or(0, |known| known.widened_to);
+                let known = Known { widened_to, ..Known::from(&identity) };
                 let rights = known.rights.clone();
                 session.phase = Phase::Known(known);
                 self.settle_limits(conn, identity.limits.clone());

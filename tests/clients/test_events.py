@@ -3,6 +3,7 @@
 import http.client
 import json
 import random
+import signal
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 
 import harness
+from backend import until
 from harness import PATIENCE, Chat, Raw
 from test_streams import opened, publisher, start
 
@@ -247,6 +249,50 @@ class TestEvents:
             server.api("DELETE", f"connections/{connection}", token=admin)
             assert source.await_("error")["close"] == 4003
             assert source.next() is None
+
+    @pytest.mark.parametrize("number, code", [(signal.SIGINT, 1001), (signal.SIGTERM, 1012)])
+    def test_at_the_servers_end_they_are_told(self, servers, number, code):
+        server = start(servers, CONFIG)
+        with events(server, "guy") as all_events, Events(server, "/api/v1/streams/more") as one:
+            all_events.await_("connected")
+            one.await_("subscribed")
+            server.signal(number)
+            for source in (all_events, one):
+                assert source.await_("error")["close"] == code
+                assert source.next() is None
+
+    def test_who_may_not_watch_any_more_is_told_and_ended(self, servers):
+        server = start(servers, CONFIG)
+        with Events(server, "/api/v1/streams/more") as source:
+            source.await_("subscribed")
+            server.config.write_text(CONFIG.replace('publish = true, read = "public" }\nlong', 'publish = true }\nlong'))
+            server.signal(signal.SIGHUP)
+            assert source.await_("error")["close"] == 4003
+            assert source.next() is None
+
+    def test_a_user_has_so_many_connections_for_one_stream_too(self, servers):
+        server = start(servers, CONFIG, set={"limits.connections_per_user": 3})
+        token = harness.token("hob")
+        with Events(server, "/api/v1/streams/more", token=token) as one, Chat(server, token=token) as hob:
+            one.await_("subscribed")
+            with Events(server, "/api/v1/streams/news", token=token) as two:
+                two.await_("subscribed")
+                for path in ("/api/v1/streams/more", "/api/v1/events"):
+                    with Events(server, path, token=token) as source:
+                        assert source.await_("error")["close"] == 4004
+                        assert source.next() is None
+                with Chat(server, token=token, hello=False) as more:
+                    assert more.push("error")["close"] == 4004
+            # Others have their own.
+            with Events(server, "/api/v1/streams/more", token=harness.token("ida")) as other:
+                other.await_("subscribed")
+            hob.request("ping")
+            until(lambda: "replayed" not in self.first(server, token))
+
+    def first(self, server, token):
+        with Events(server, "/api/v1/streams/more", token=token) as source:
+            event = source.next()
+            return "replayed" if event.name == "error" else event.name
 
     def test_a_token_that_is_revoked_or_ends_ends_them(self, server):
         with opened(server, "root", admin=True) as root:
@@ -580,6 +626,70 @@ class TestResume:
                 assert long["replayed"]
                 assert source.await_("event")["seq"] <= seen + 1
 
+    def test_the_rooms_come_back_although_the_streams_do_not(self, servers, name):
+        server = start(servers, CONFIG, set={"limits.tail_entries": 10})
+        room = name("back")
+        token = harness.token("tom", limits={"subscriptions": 1})
+        with Chat(server, token=token) as tom:
+            tom.join(room)
+            with Events(server, token=token, streams="state,news") as source:
+                assert source.await_("error")["code"] == "quota"
+                tom.say(room, "1")
+                seen = source.entries(1, {room: 1})
+                last = source.last
+            # More than is at hand: it is looked up in the store where that was.
+            for n in range(50):
+                tom.say(room, f"{n}")
+            with Events(server, token=token, last=last, streams="state,news") as source:
+                source.entries(50, seen)
+
+    def test_of_one_stream_every_id_leads_on_or_says_that_it_does_not(self, servers):
+        server = start(servers, CONFIG)
+        path = "/api/v1/streams/more"
+        with publisher(server) as pat:
+            with Events(server, path) as source:
+                # Nothing was there yet, and that is a place.
+                source.await_("subscribed")
+                last = source.last
+            for n in range(3):
+                pat.request("publish", stream="more", data=n)
+            with Events(server, path, last=last) as source:
+                assert source.await_("subscribed")["streams"][0]["replayed"] is True
+                assert [source.await_("event")["data"] for _ in range(3)] == [0, 1, 2]
+                epoch = source.last.split(".")[0]
+            with events(server, "uma", streams="more") as source:
+                source.await_("subscribed")
+                of_all = source.last
+            for wrong in ("x", "\u00e9", "9" * 50, f"{epoch}.-1", f"{epoch}.+1", f"{epoch}.1.x", of_all):
+                with Events(server, path, last_event_id=wrong) as source:
+                    (told,) = source.await_("subscribed")["streams"]
+                    assert told["replayed"] is False and len(told["snapshot"]) == 3, wrong
+
+    def test_an_id_that_knows_no_stream_is_a_gap_in_all(self, server):
+        with publisher(server) as pat, events(server, "val") as source:
+            source.await_("connected")
+            last = source.last
+            pat.request("publish", stream="more", data=1)
+        assert last.count(".") == 1
+        with events(server, "val", last=last, streams="more") as source:
+            assert source.await_("subscribed")["streams"][0]["replayed"] is False
+
+    def test_another_priority_changes_no_order(self, servers):
+        server = start(servers, CONFIG)
+        path = "/api/v1/streams/long"
+        token = harness.token("xia")
+        with publisher(server) as pat:
+            with Events(server, path, receive_buffer=4096, token=token) as source:
+                source.await_("subscribed")
+                for n in range(150):
+                    pat.request("publish", stream="long", data=[n, "x" * 40_000])
+                server.config.write_text(CONFIG.replace('priority = "low"', 'priority = "high"'))
+                server.signal(signal.SIGHUP)
+                until(lambda: "changed \"long\"" in server.output())
+                pat.request("publish", stream="long", data=[150])
+                seqs = [source.await_("event")["seq"] for _ in range(151)]
+                assert seqs == list(range(1, 152))
+
     def test_the_address_may_say_it_too(self, server, name):
         room = name("address")
         with opened(server, "yan") as yan:
@@ -897,6 +1007,7 @@ class TestEnd:
                 assert notice["code"] == "draining"
                 assert 500 <= source.retry <= 500 + notice["spread_ms"]
                 while event := source.next():
-                    assert event.name.startswith("user:")
+                    payload = event.message["payload"]
+                    assert event.name.startswith("user:") or payload.get("close") == 1012
             assert one.retry != two.retry
             assert server.process.wait(5) == 0

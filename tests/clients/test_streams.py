@@ -410,6 +410,53 @@ class TestBinary:
             eve.socket.send(b"\x03cam" + bytes(70_000))
             assert eve.closed() == 1009
 
+    def test_only_who_may_publish_such_bytes_may_send_as_many(self, servers):
+        config = '''
+            [streams]
+            film = { publish = true, binary = true, max_bytes = 3_000_000 }
+            icon = { publish = true, binary = true, max_bytes = 100_000 }
+            note = { publish = true }
+        '''
+        server = start(servers, config)
+        for publish, most in ((["note"], 65_536), (["icon", "note"], 100_000), (["*"], 3_000_000)):
+            with opened(server, "eve", publish=publish) as eve:
+                eve.socket.send(b"\x04none" + bytes(most - 5))
+                assert eve.push("error")["code"] == "no_such_stream"
+                eve.socket.send(b"\x04none" + bytes(most + 2_000))
+                assert eve.closed() == 1009, publish
+        # SIGHUP lets those who are there send as much as is declared now.
+        with opened(server, "eve", publish=["icon"]) as eve:
+            server.config.write_text(config.replace("100_000", "200_000"))
+            server.signal(signal.SIGHUP)
+            eventually = time.monotonic() + harness.PATIENCE
+            while "changed" not in server.output():
+                assert time.monotonic() < eventually
+                time.sleep(0.02)
+            eve.socket.send(b"\x04icon" + bytes(200_000))
+            assert subscribed(eve, "icon")["seq"] == 1
+
+    def test_who_may_not_publish_is_told_so_before_the_content_comes(self, servers):
+        config = '''
+            [auth]
+            anonymous = true
+            [streams]
+            film = { publish = true, binary = true, read = "public", max_bytes = 3_000_000 }
+            inner = { publish = true, binary = true, read = "admin", max_bytes = 3_000_000 }
+        '''
+        server = start(servers, config)
+        for token, stream, status in (
+            (None, "film", 403),
+            (harness.token("eve"), "film", 403),
+            (harness.token("eve"), "inner", 403),
+            (harness.token("eve", publish=["film"]), "inner", 403),
+        ):
+            fields = [("Host", "localhost"), ("Content-Length", "3000000"), ("Expect", "100-continue")]
+            if token:
+                fields.append(("Authorization", f"Bearer {token}"))
+            with Raw(server, open=False) as raw:
+                raw.send(harness.request_head(f"/api/v1/streams/{stream}", fields, method="POST"))
+                assert raw.read_answer().status == status, (stream, status)
+
     def test_a_message_of_bytes_that_publishes_nothing_is_refused(self, streams):
         with publisher(streams) as pat:
             for message, code in (

@@ -156,6 +156,9 @@ impl<S: Backend> Chat<S> {
         match what {
             What::Ticket => {}
             What::Stream { ask, form } => {
+                if self.is_one_too_many(net, conn) {
+                    return;
+                }
                 let form = if form == WatchForm::Parts {
                     begin(net, conn, before_parts());
                     Form::Plain
@@ -176,6 +179,9 @@ impl<S: Backend> Chat<S> {
                 if is_guest {
                     self.greet(net, &origin, &[], &[]);
                 } else {
+                    if self.watchers.contains_key(&user) && self.is_one_too_many(net, conn) {
+                        return;
+                    }
                     self.decide(net, Input::TellPosition { conn });
                     let resumes = last.is_some();
                     self.decide(net, Input::Connected { conn, user, name, resumes });
@@ -191,6 +197,9 @@ impl<S: Backend> Chat<S> {
                     self.decide(net, Input::Request { conn, is_admin: admin, id, request });
                 }
                 if !streams.is_empty() && net.is_open(conn) {
+                    if let Some(places) = self.session(conn).and_then(|one| one.places.as_mut()) {
+                        places.ask();
+                    }
                     let form = Form::Envelope;
                     self.decide(net, Input::Subscribe { by, rights, form, asks: streams });
                 }

@@ -9,7 +9,7 @@ use crate::base::{Class, ConnId, Frame, Refused, Timestamp};
 use crate::hub::streams::Subscribed;
 use crate::hub::{Answer, InviteInfo, Notice, Origin, Refusal, RoomSummary};
 use crate::protocol::endpoint::Broadcast;
-use crate::server::chat::Chat;
+use crate::server::chat::{Chat, KICKED};
 use crate::server::encode::{self, Body, Encoded};
 use crate::server::session::Beside;
 use crate::server::streams::subscribed;
@@ -211,12 +211,7 @@ impl<S: Backend> Chat<S> {
         } else if !self.is_watching(conn) {
             self.say(net, conn, &text());
         } else if net.is_endless(conn) {
-            let id = match streams {
-                [Subscribed { seq, epoch, snapshot: Some(_), .. }] => {
-                    Some(format!("{epoch}.{seq}"))
-                }
-                _ => None,
-            };
+            let id = streams.first().map(|one| format!("{}.{}", one.epoch, one.position));
             self.tell(net, conn, id.as_deref(), &text());
         }
     }
@@ -243,7 +238,9 @@ impl<S: Backend> Chat<S> {
             // Refused only when it has ended.
             let _ = net.piece(conn, retry, Class::Control, NO_SOURCE);
         }
-        let detail = encode::refusal_detail(refusal);
+        let mut detail = encode::refusal_detail(refusal);
+        // Then it ends.
+        detail.close = self.is_watching(conn).then_some(KICKED.0.0);
         let text = encode::error(None, refusal.code.as_str(), refusal.message, &detail);
         self.tell(net, conn, None, &text);
     }
@@ -261,7 +258,12 @@ impl<S: Backend> Chat<S> {
                 self.tell(net, conn, None, &text);
             }
             // Its rooms go on; the streams that it asked for do not begin.
-            Err(refusal) if !self.hub.is_resuming(conn) => self.cannot_watch(net, conn, refusal),
+            Err(refusal)
+                if self.places(conn).is_some_and(Places::are_asked_for)
+                    || !self.hub.is_resuming(conn) =>
+            {
+                self.cannot_watch(net, conn, refusal);
+            }
             // It comes again, as it is in order for it to do, and is where it was.
             Err(refusal) => {
                 self.counters.refused(refusal.code.as_str());

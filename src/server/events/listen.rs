@@ -1,7 +1,7 @@
 //! Who asks for events, and for which: judged by the request's head alone.
 
 use super::frame::{EVENTS, PARTS};
-use super::places::LastSeen;
+use super::places::{LastSeen, of_one};
 use super::tickets::Tickets;
 use crate::base::limits::{JSON_DEPTH_MAX, LISTENED_STREAMS_MAX, TOKENS_PER_REQUEST_MAX};
 use crate::base::{Limits, StreamId, Timestamp};
@@ -190,9 +190,7 @@ fn judge(
         Wanted::Stream(name, form) => {
             let ask = ask(head, rules.limits.0, name).map_err(|fault| refused(of_fault(&fault)))?;
             let last = last_event_id(head).map_err(refused)?;
-            let at = last.as_deref().and_then(|id| id.rsplit_once('.'));
-            let at = at.and_then(|(epoch, seq)| Some((epoch.into(), seq.parse().ok()?)));
-            let (epoch, since) = at.map_or((None, None), |(epoch, seq)| (Some(epoch), Some(seq)));
+            let (epoch, since) = last.as_deref().map(of_one).unzip();
             What::Stream { ask: Box::new(Ask { since, epoch, ..ask }), form: *form }
         }
     };

@@ -43,6 +43,8 @@ fn tag(stream: &StreamId, epoch: &str) -> Tag {
 pub(in crate::server) struct Places {
     /// None until they have begun: before that no `id` may stand for them.
     streams: Option<Vec<Place>>,
+    /// They are asked for now: what is refused is that.
+    is_asking: bool,
     /// The lowest priority of what may wait: those above it go before it.
     lowest: Option<Priority>,
 }
@@ -55,8 +57,18 @@ struct Place {
 }
 
 impl Places {
+    /// They are asked for.
+    pub(super) fn ask(&mut self) {
+        self.is_asking = true;
+    }
+
+    pub(super) fn are_asked_for(&self) -> bool {
+        self.is_asking
+    }
+
     /// They have begun.
     pub(super) fn begin(&mut self, streams: &[Subscribed]) {
+        self.is_asking = false;
         let place = |one: &Subscribed| Place {
             stream: one.stream.clone(),
             tag: tag(&one.stream, &one.epoch),
@@ -117,8 +129,8 @@ pub(super) fn id(epoch: &str, time: Timestamp, places: Option<&Places>) -> Strin
 pub(in crate::server) struct LastSeen {
     pub(super) epoch: Box<str>,
     pub(super) time: Timestamp,
-    /// None if no streams came along.
-    places: Option<Vec<(Tag, u64)>>,
+    /// None of those that did not come along.
+    places: Vec<(Tag, u64)>,
 }
 
 impl LastSeen {
@@ -128,7 +140,7 @@ impl LastSeen {
         LastSeen::parse(id).unwrap_or(LastSeen {
             epoch: "".into(),
             time: Timestamp(i64::MAX),
-            places: Some(Vec::new()),
+            places: Vec::new(),
         })
     }
 
@@ -136,8 +148,8 @@ impl LastSeen {
         let mut parts = id.split('.');
         let (epoch, time) = (parts.next()?.into(), Timestamp(parts.next()?.parse().ok()?));
         let places = match parts.next() {
-            None => None,
-            Some(places) => Some(read(places)?),
+            None => Vec::new(),
+            Some(places) => read(places)?,
         };
         parts.next().is_none().then_some(LastSeen { epoch, time, places })
     }
@@ -145,17 +157,25 @@ impl LastSeen {
     /// Lets streams go on where they were; `epoch` tells the life of one that there is. One that was not
     /// among them, or has another life, is told to have a gap.
     pub(super) fn go_on(&self, asks: &mut [Ask], epoch: impl Fn(&StreamId) -> Option<Box<str>>) {
-        let Some(places) = &self.places else { return };
         for ask in asks {
             let known = epoch(&ask.stream);
             let own = known.as_ref().map(|epoch| tag(&ask.stream, epoch));
-            let place = places.iter().find(|(tag, _)| Some(tag) == own.as_ref());
+            let place = self.places.iter().find(|(tag, _)| Some(tag) == own.as_ref());
             (ask.since, ask.epoch) = match place {
                 Some((_, seq)) => (Some(*seq), known),
                 None => (Some(u64::MAX), Some("".into())),
             };
         }
     }
+}
+
+/// Reads the `id` of a single stream's event: its life, and its `seq`. What is none is a place that nobody
+/// knows, behind all that is kept.
+pub(super) fn of_one(id: &str) -> (Box<str>, u64) {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = id.split_once('.').filter(|(_, seq)| is_number(seq));
+    let parsed = parts.and_then(|(epoch, seq)| Some((epoch.into(), seq.parse().ok()?)));
+    parsed.unwrap_or_else(|| ("".into(), u64::MAX))
 }
 
 fn read(places: &str) -> Option<Vec<(Tag, u64)>> {
@@ -246,9 +266,19 @@ mod tests {
     }
 
     #[test]
-    fn one_that_did_not_come_along_before_begins() {
-        assert_eq!(gone_on("epoch.17", &["log"]), [(None, None)]);
-        assert_eq!(gone_on(&id("epoch", Timestamp(17), None), &["log"]), [(None, None)]);
+    fn one_that_did_not_come_along_before_has_a_gap() {
+        let gap = (Some(u64::MAX), Some("".into()));
+        assert_eq!(gone_on(&id("epoch", Timestamp(17), None), &["log"]), [gap]);
+    }
+
+    #[test]
+    fn the_id_of_one_stream_is_its_life_and_its_seq() {
+        assert_eq!(of_one("life.7"), ("life".into(), 7));
+        for none in
+            ["", "x", ".", "life.", "life.-1", "life.+5", "life.7.x", "life.99999999999999999999"]
+        {
+            assert_eq!(of_one(none), ("".into(), u64::MAX), "{none}");
+        }
     }
 
     #[test]
@@ -271,7 +301,7 @@ mod tests {
         places.begin(&all.collect::<Vec<_>>());
         let id = id("0123456789abcdef", Timestamp(i64::MIN), Some(&places));
         assert!(id.len() < EVENT_ID_BYTES_MAX, "{}", id.len());
-        let seen = LastSeen::of(&id).places.unwrap();
+        let seen = LastSeen::of(&id).places;
         assert_eq!(seen.len(), LISTENED_STREAMS_MAX);
         assert!(seen.iter().all(|(_, seq)| *seq == (1 << 56) - 1));
     }

@@ -287,7 +287,7 @@ pub(in crate::server) fn overloaded() -> Response {
 }
 
 /// A refusal, with the same members as on a socket, and what HTTP says beside them.
-fn refused(code: &str, message: &str, detail: ErrorDetail) -> Response {
+pub(super) fn refused(code: &str, message: &str, detail: ErrorDetail) -> Response {
     let status = status_of(code);
     let response = json(status, error_body(code, message, &detail));
     let response = match detail.retry_after_ms {

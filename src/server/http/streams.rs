@@ -1,7 +1,8 @@
 //! Streams of bytes over HTTP: contents that are no JSON.
 
 use super::api::ApiCall;
-use super::call::HttpCall;
+use super::call::{HttpCall, refused};
+use super::origin::shared_with;
 use crate::base::limits::AROUND_DATA_BYTES_MAX;
 use crate::base::{Data, StreamId};
 use crate::hub::streams::{Declaration, Publisher, StreamInfo, StreamRights, declared};
@@ -10,6 +11,7 @@ use crate::protocol::handshake::request::percent_decoded_path;
 use crate::protocol::handshake::{RequestHead, Response, Status};
 use crate::server::calls::Waiting;
 use crate::server::chat::Chat;
+use crate::server::encode::refusal_detail;
 use crate::server::sources::hooked;
 use crate::server::web::{Exchange, Net, Request};
 use crate::store::Backend;
@@ -36,6 +38,17 @@ impl<S: Backend> Chat<S> {
         let declaration = stream.and_then(|stream| declared(streams, stream.as_str()));
         let content = |data: &Declaration| (data.max_bytes as usize) + AROUND_DATA_BYTES_MAX;
         declaration.map_or(usual, |declaration| usual.max(content(declaration)))
+    }
+
+    /// Why somebody may not publish what they are about to send, if they may not.
+    pub(in crate::server) fn judge_publish(&mut self, call: &ApiCall) -> Option<Response> {
+        let stream = StreamId::parse(call.stream()?).ok()?;
+        let nobody = StreamRights::default();
+        let rights = call.caller.person().map_or(&nobody, |person| &person.streams);
+        let refusal = self.hub.streams().to_publish(&stream, rights).err()?;
+        self.counters.refused(refusal.code.as_str());
+        let response = refused(refusal.code.as_str(), refusal.message, refusal_detail(&refusal));
+        Some(shared_with(response, call.shared_with.as_deref()))
     }
 
     /// Publishes a content of any type to a stream of bytes. Returns whether the call is for that.

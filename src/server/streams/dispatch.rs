@@ -92,21 +92,19 @@ impl<S: Backend> Chat<S> {
 
     /// Lets a connection send what its rights are for: a message of bytes may be larger than others.
     pub(in crate::server) fn widen(&mut self, net: &mut Net<'_>, conn: ConnId) {
-        let (largest, usual) = (self.largest_binary, self.config.limits.message_bytes);
+        let usual = self.config.limits.message_bytes;
+        let rights = self.session(conn).and_then(|session| Some(session.known()?.rights.clone()));
+        let Some(rights) = rights else { return };
+        let own = |one: &&Declaration| one.binary && rights.may_publish_to_one(one);
+        let own = self.config.streams.iter().filter(own);
+        let largest = own.map(|one| 1 + NAME_BYTES_MAX as u64 + u64::from(one.max_bytes)).max();
+        let widened_to = largest.filter(|bytes| *bytes > usual).unwrap_or(0);
         let phase = self.session(conn).map(|session| &mut session.phase);
         let Some(Phase::Known(known)) = phase else { return };
-        let is_widened = known.rights.may_publish_some() && largest > usual;
-        if is_widened != std::mem::replace(&mut known.is_widened, is_widened) {
-            net.take_messages_up_to(conn, if is_widened { largest } else { usual });
+        if std::mem::replace(&mut known.widened_to, widened_to) != widened_to {
+            net.take_messages_up_to(conn, widened_to.max(usual));
         }
     }
-}
-
-/// The largest message that publishes to one of these streams.
-pub(in crate::server) fn largest_binary(declarations: &[Declaration]) -> u64 {
-    let of_bytes = declarations.iter().filter(|one| one.binary && one.publish);
-    let largest = of_bytes.map(|one| u64::from(one.max_bytes)).max();
-    largest.map_or(0, |bytes| 1 + NAME_BYTES_MAX as u64 + bytes)
 }
 
 fn named(message: &[u8]) -> Option<(StreamId, &[u8])> {

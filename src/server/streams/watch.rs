@@ -6,12 +6,12 @@ use crate::hub::{Answer, Input, Origin};
 use crate::protocol::handshake::{Refusal, Status};
 use crate::server::Chat;
 use crate::server::auth::Identity;
-use crate::server::chat::{KICKED, RATE};
+use crate::server::chat::{KICKED, RATE, TOO_MANY};
 use crate::server::dispatch::Person;
 use crate::server::encode;
 use crate::server::events::WatchForm;
 use crate::server::request::Envelope;
-use crate::server::session::{Beside, Known};
+use crate::server::session::{Beside, Known, Session};
 use crate::server::web::Net;
 use crate::store::Backend;
 
@@ -56,6 +56,9 @@ impl<S: Backend> Chat<S> {
         if let Some(Beside::Own(_)) = beside.as_deref() {
             self.own_opened(net, conn);
         } else if let Some(Beside::Watch(watch)) = beside.map(|beside| *beside) {
+            if self.is_one_too_many(net, conn) {
+                return true;
+            }
             let ask = Ask {
                 stream: watch.stream,
                 filter: None,
@@ -72,6 +75,42 @@ impl<S: Backend> Chat<S> {
             return false;
         }
         true
+    }
+
+    /// Counts a connection that a user has for one stream alone. If it is one too many it is closed, and this
+    /// tells so.
+    pub(in crate::server) fn is_one_too_many(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
+        let known = self.session(conn).and_then(|session| session.known());
+        let Some(user) = known.filter(|known| !known.is_guest).map(|known| known.user.clone())
+        else {
+            return false;
+        };
+        let most = self.limits_on(conn).connections_per_user as usize;
+        let watchers = self.watchers.get(&user).copied().unwrap_or(0);
+        if self.hub.connections_of(&user).len() + watchers as usize >= most {
+            self.counters.limited("connections_per_user");
+            self.close_with(net, conn, TOO_MANY, "you have too many connections");
+            return true;
+        }
+        if self.is_watching(conn)
+            && let Some(session) = self.session(conn)
+        {
+            session.is_watcher = true;
+            *self.watchers.entry(user).or_insert(0) += 1;
+        }
+        false
+    }
+
+    /// A connection is over, which may have been one of those.
+    pub(in crate::server) fn watcher_gone(&mut self, session: Option<&Session>) {
+        let Some(session) = session.filter(|session| session.is_watcher) else { return };
+        let Some(known) = session.known() else { return };
+        if let Some(watchers) = self.watchers.get_mut(&known.user) {
+            *watchers -= 1;
+            if *watchers == 0 {
+                self.watchers.remove(&known.user);
+            }
+        }
     }
 
     /// Whether a connection only watches a stream, by its own path.

@@ -4,8 +4,10 @@
 //! While a request is being answered nothing more of its connection is parsed. What a request means
 //! is the application's.
 
+use super::admission::Address;
+use super::body_room::KeptBody;
 use super::date::http_date;
-use super::framing::{BodyError, BodyReader, Framing, KeptBody};
+use super::framing::{BodyError, BodyReader, Framing};
 use super::handler::{Connection, Stage, Web};
 use super::unreadable::Unreadable;
 use super::{Answer, Application, Net};
@@ -218,10 +220,11 @@ impl<A: Application> Web<A> {
         framing: Framing,
         asks_for_it: bool,
     ) -> Result<(), Box<Response>> {
-        let body = BodyReader::new(framing, self.body_bytes_max(head), &self.body_room)
+        let (peer, _) = self.client_of(conn, head).map_err(Box::new)?;
+        let body = self.body_room.body(Address::of(peer));
+        let body = BodyReader::new(framing, self.body_bytes_max(head), body)
             .map_err(|error| Box::new(Refusal::from(error).into()))?;
         let deadline = io.now().plus_millis(self.limits.http_body_timeout_ms);
-        let (peer, _) = self.client_of(conn, head).map_err(Box::new)?;
         let net = &mut Net { io, sockets: &mut self.sockets };
         if let Some(response) = self.application.before_body(net, peer, head) {
             return Err(Box::new(response));
@@ -306,12 +309,13 @@ impl<A: Application> Web<A> {
             }
             Answer::Later => {}
             Answer::Again => {
-                let Some(body) = self.body_room.keep(body) else {
+                let mut kept = self.body_room.body(Address::of(peer));
+                if !kept.keep(body) {
                     let refusal = Refusal::from(BodyError::NoRoom);
                     return self.respond(io, conn, &refusal.into());
-                };
+                }
                 if let Some(http) = self.http(conn) {
-                    http.kept = Some(Box::new((raw.to_vec(), body)));
+                    http.kept = Some(Box::new((raw.to_vec(), kept)));
                 }
             }
         }
@@ -327,7 +331,7 @@ impl<A: Application> Web<A> {
         let Some((raw, body)) = kept.map(|kept| *kept) else { return };
         // It has been parsed before.
         let Ok(head) = RequestHead::parse(&raw, headers_max) else { return };
-        self.hand_over(io, conn, &raw, &head, &body.bytes);
+        self.hand_over(io, conn, &raw, &head, body.bytes());
         if let Some(Some(Connection { stage: Stage::Open(_), .. })) =
             self.connections.get(conn.index())
         {

@@ -3,10 +3,9 @@
 //! What two readers could read in two ways is refused, and the connection with it: behind a proxy a
 //! body that ends elsewhere than the proxy thinks makes a request of what is none.
 
+use super::body_room::KeptBody;
 use crate::base::limits::{CHUNK_EXTENSIONS_BYTES_MAX, CHUNK_LINE_BYTES_MAX, TRAILER_BYTES_MAX};
 use crate::protocol::handshake::{Refusal, RequestHead, Status};
-use std::cell::Cell;
-use std::rc::Rc;
 
 /// How a head says where its body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,45 +68,9 @@ pub(super) enum BodyError {
 #[derive(Debug)]
 pub(super) struct BodyReader {
     state: State,
-    bytes: Vec<u8>,
+    body: KeptBody,
     bytes_max: usize,
     extension_bytes: usize,
-    room: BodyRoom,
-}
-
-/// What all bodies that are on their way may hold together.
-#[derive(Clone, Debug)]
-pub(super) struct BodyRoom {
-    left: Rc<Cell<usize>>,
-}
-
-impl BodyRoom {
-    pub(super) fn new(bytes: usize) -> BodyRoom {
-        BodyRoom { left: Rc::new(Cell::new(bytes)) }
-    }
-}
-
-/// A body that waits, counted with all others that do.
-#[derive(Debug)]
-pub(super) struct KeptBody {
-    pub(super) bytes: Vec<u8>,
-    room: BodyRoom,
-}
-
-impl Drop for KeptBody {
-    fn drop(&mut self) {
-        self.room.left.set(self.room.left.get() + self.bytes.len());
-    }
-}
-
-impl BodyRoom {
-    /// Keeps a body, if there is room for it.
-    pub(super) fn keep(&self, body: &[u8]) -> Option<KeptBody> {
-        let left = self.left.get().checked_sub(body.len())?;
-        self.left.set(left);
-        let room = BodyRoom { left: Rc::clone(&self.left) };
-        Some(KeptBody { bytes: body.to_vec(), room })
-    }
 }
 
 #[derive(Debug)]
@@ -130,21 +93,15 @@ enum State {
     Whole,
 }
 
-impl Drop for BodyReader {
-    fn drop(&mut self) {
-        self.room.left.set(self.room.left.get() + self.bytes.len());
-    }
-}
-
 impl BodyReader {
-    /// For a body with this framing and of at most `bytes_max` bytes.
+    /// For a body with this framing and of at most `bytes_max` bytes, which are kept in `body`.
     ///
     /// # Errors
     /// [`BodyError::TooLarge`] if it says at once that it is larger.
     pub(super) fn new(
         framing: Framing,
         bytes_max: usize,
-        room: &BodyRoom,
+        body: KeptBody,
     ) -> Result<BodyReader, BodyError> {
         let state = match framing {
             Framing::Length(0) => State::Whole,
@@ -154,8 +111,7 @@ impl BodyReader {
             },
             Framing::Chunked => State::Size(Vec::new()),
         };
-        let room = room.clone();
-        Ok(BodyReader { state, bytes: Vec::new(), bytes_max, extension_bytes: 0, room })
+        Ok(BodyReader { state, body, bytes_max, extension_bytes: 0 })
     }
 
     /// Takes what has come; returns how much of it is the body's.
@@ -173,7 +129,7 @@ impl BodyReader {
 
     /// The content, without its framing.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.body.bytes()
     }
 
     fn step(&mut self, bytes: &[u8]) -> Result<usize, BodyError> {
@@ -236,7 +192,7 @@ impl BodyReader {
         if self.extension_bytes > CHUNK_EXTENSIONS_BYTES_MAX {
             return Err(BodyError::Malformed("the chunks' extensions are too long"));
         }
-        let left = self.bytes_max - self.bytes.len();
+        let left = self.bytes_max - self.body.bytes().len();
         self.state = match usize::try_from(size) {
             Ok(0) => State::Trailer { line: Vec::new(), before: 0 },
             Ok(size) if size <= left => State::Chunk(size),
@@ -245,12 +201,8 @@ impl BodyReader {
         Ok(())
     }
 
-    /// Keeps bytes that came: memory follows them, not what was announced.
     fn keep(&mut self, bytes: &[u8]) -> Result<usize, BodyError> {
-        let left = self.room.left.get().checked_sub(bytes.len()).ok_or(BodyError::NoRoom)?;
-        self.room.left.set(left);
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
+        if self.body.keep(bytes) { Ok(bytes.len()) } else { Err(BodyError::NoRoom) }
     }
 }
 
@@ -337,7 +289,13 @@ fn bad(message: &str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use super::super::admission::Address;
+    use super::super::body_room::BodyRoom;
     use super::*;
+
+    fn body() -> KeptBody {
+        BodyRoom::new(usize::MAX, usize::MAX).body(Address::of([127, 0, 0, 1].into()))
+    }
 
     fn framing(fields: &str) -> Result<Framing, Status> {
         let text = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
@@ -383,7 +341,7 @@ mod tests {
 
     /// The content and how many bytes it took; `None` if it is not whole.
     fn chunked(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, BodyError> {
-        let mut reader = BodyReader::new(Framing::Chunked, 10, &BodyRoom::new(100)).unwrap();
+        let mut reader = BodyReader::new(Framing::Chunked, 10, body()).unwrap();
         let used = reader.read(bytes)?;
         Ok(reader.is_whole().then(|| (reader.bytes().to_vec(), used)))
     }
@@ -436,35 +394,9 @@ mod tests {
         assert!(matches!(chunked(&field), Err(BodyError::Malformed(_))));
         let fields = [b"0\r\n".to_vec(), b"X: y\r\n".repeat(TRAILER_BYTES_MAX / 4 + 1)].concat();
         assert!(matches!(chunked(&fields), Err(BodyError::Malformed(_))));
-        let room = BodyRoom::new(usize::MAX);
-        let mut reader = BodyReader::new(Framing::Chunked, usize::MAX, &room).unwrap();
+        let mut reader = BodyReader::new(Framing::Chunked, usize::MAX, body()).unwrap();
         let chunk = [b"1;".as_slice(), &[b'x'; 98], b"\r\na\r\n"].concat();
         let count = (0..).find(|_| reader.read(&chunk).is_err());
         assert_eq!(count, Some(CHUNK_EXTENSIONS_BYTES_MAX / 99));
-    }
-
-    #[test]
-    fn bodies_have_a_bound_together_and_what_is_over_makes_room() {
-        let room = BodyRoom::new(10);
-        let mut one = BodyReader::new(Framing::Length(8), 100, &room).unwrap();
-        assert_eq!(one.read(b"12345"), Ok(5));
-        let mut other = BodyReader::new(Framing::Length(8), 100, &room).unwrap();
-        assert_eq!(other.read(b"123456"), Err(BodyError::NoRoom));
-        drop((one, other));
-        let mut other = BodyReader::new(Framing::Length(8), 100, &room).unwrap();
-        assert_eq!(other.read(b"12345678"), Ok(8));
-        assert!(other.is_whole());
-        drop(other);
-        assert_eq!(room.left.get(), 10);
-        let large = BodyReader::new(Framing::Length(101), 100, &room);
-        assert_eq!(large.unwrap_err(), BodyError::TooLarge);
-        // A whole one that waits, as for who sends it, is among them.
-        let kept = room.keep(b"123456").unwrap();
-        assert_eq!(kept.bytes, b"123456");
-        assert!(room.keep(b"12345").is_none());
-        let mut other = BodyReader::new(Framing::Length(8), 100, &room).unwrap();
-        assert_eq!(other.read(b"12345"), Err(BodyError::NoRoom));
-        drop((kept, other));
-        assert_eq!(room.left.get(), 10);
     }
 }

@@ -1,14 +1,15 @@
 //! The life of a connection: requests → WebSocket → closing handshake → end.
 
 use super::admission::Admission;
+use super::body_room::BodyRoom;
 use super::endless::Endless;
 use super::exchange::{Http, say};
-use super::framing::BodyRoom;
 use super::net::{Done, Half, Net, Sending, Sockets};
 use super::proxies::Proxies;
 use super::{Application, Over, WebConfig};
 use crate::base::limits::{
-    BODIES_BYTES_MAX, CONNECTIONS_RESERVED, EVENTS_PER_READ, MESSAGE_BYTES_PER_READ,
+    BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX, CONNECTIONS_RESERVED, EVENTS_PER_READ,
+    MESSAGE_BYTES_PER_READ,
 };
 use crate::base::{Chance, ConnId, Limits, Moment};
 use crate::protocol::endpoint::Receive;
@@ -84,7 +85,7 @@ impl<A: Application> Web<A> {
             admission: Admission::new(&limits, chance.next_u64()),
             proxies: config.proxies,
             endpoint_limits: of_endpoints(&limits),
-            body_room: BodyRoom::new(BODIES_BYTES_MAX),
+            body_room: BodyRoom::new(BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX),
             limits,
             chance,
         }

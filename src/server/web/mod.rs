@@ -5,6 +5,7 @@
 //! closing handshake, and keeps the limits of addresses. What messages mean is the application's.
 
 mod admission;
+mod body_room;
 mod counters;
 mod date;
 mod endless;
