@@ -191,6 +191,18 @@ class TestWho:
         for wrong in (ADMIN_TOKEN[:-1], ADMIN_TOKEN + "x", ADMIN_TOKEN.upper()):
             assert code(call("GET", "info", token=wrong)) == (401, "unauthorized")
 
+    def test_the_admin_token_has_no_rate(self, module_servers):
+        token = module_servers.directory() / "admin"
+        token.write_text(ADMIN_TOKEN)
+        server = module_servers.parlor(
+            "--secret-file",
+            module_servers.secret_file(),
+            set={"auth.admin_token_file": token, "limits.requests_per_second": 1, "limits.burst": 2},
+        )
+        for method, path in (("GET", "info"), ("POST", "ticket")):
+            answers = [server.api(method, path, token=ADMIN_TOKEN)[0] for _ in range(5)]
+            assert answers == [200] * 5, path
+
     def test_no_token_beside_the_admin_token_counts_where_events_are_listened_to(self, secured):
         bearer = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Accept": "text/event-stream"}
         for beside in (harness.token("ada"), "x", ""):

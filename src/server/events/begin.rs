@@ -50,8 +50,9 @@ impl<S: Backend> Chat<S> {
         if is_head {
             return Ok(Answer::Respond(response));
         }
+        let has_rate = !matches!(who, Who::Token(_));
         let identity = match who {
-            Who::User(identity) => Some(identity),
+            Who::User(identity) | Who::Token(identity) => Some(identity),
             Who::Guest => None,
             Who::Ticket(ticket) => {
                 let now = (net.now(), net.timestamp());
@@ -64,7 +65,7 @@ impl<S: Backend> Chat<S> {
         };
         let is_guest = identity.is_none();
         let (beside, what) = match what {
-            What::Ticket => return self.give_ticket(net, identity, response),
+            What::Ticket => return self.give_ticket(net, identity, has_rate, response),
             What::Stream { ask, form } => {
                 let watch = Watch { stream: ask.stream.clone(), form };
                 (Some(Box::new(Beside::Watch(watch))), What::Stream { ask, form })
@@ -105,13 +106,14 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &Net<'_>,
         identity: Option<Identity>,
+        has_rate: bool,
         response: Response,
     ) -> Result<Answer, Refusal> {
         let identity = identity.ok_or_else(|| unauthorized("say who you are"))?;
         // A call as others are: nobody takes all tickets that there may be.
         let asker = Asker::User(identity.user.clone());
         let own = self.rules(net, false).limits_of(&identity.user, identity.limits.as_deref());
-        if let Err(too_soon) = self.take_call(net.now(), asker, own.as_deref()) {
+        if has_rate && let Err(too_soon) = self.take_call(net.now(), asker, own.as_deref()) {
             self.counters.limited(too_soon.limit);
             self.counters.refused("rate_limited");
             let seconds = too_soon.retry_after_ms.div_ceil(1_000).max(1).to_string();

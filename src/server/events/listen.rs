@@ -40,6 +40,8 @@ pub(in crate::server) struct Listening {
 #[derive(Debug)]
 pub(super) enum Who {
     User(Identity),
+    /// Whoever has the admin token, in a user's name.
+    Token(Identity),
     Guest,
     /// Whoever has this ticket, who was asked for nothing else.
     Ticket(String),
@@ -232,7 +234,7 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
     if let Some(identity) = admin(head, rules)? {
         // A bad token is not made good by another that is right.
         return match tokens.len() {
-            1 => Ok(Who::User(identity)),
+            1 => Ok(Who::Token(identity)),
             _ => Err(unauthorized("these are too many tokens")),
         };
     }
@@ -279,11 +281,11 @@ fn may_watch(
 ) -> Result<(), Refusal> {
     let nobody = StreamRights::default();
     let rights = match who {
-        Who::User(identity) => &identity.rights,
+        Who::User(identity) | Who::Token(identity) => &identity.rights,
         Who::Guest => &nobody,
         Who::Ticket(_) => return Ok(()),
     };
-    judge_watch(rules, rights, matches!(who, Who::User(_)), stream, form)
+    judge_watch(rules, rights, !matches!(who, Who::Guest), stream, form)
 }
 
 pub(super) fn judge_watch(
