@@ -460,6 +460,16 @@ class TestTickets:
             assert source.status == 401
             assert source.body()["error"]["code"] == "unauthorized"
 
+    def test_head_says_whether_a_ticket_is_good_and_does_not_use_it_up(self, server):
+        def head(ticket, streams=""):
+            return server.http(f"/api/v1/events?token={ticket}&streams={streams}", "HEAD")[0]
+
+        ticket = self.ticket(server)
+        assert [head("ticket.bogus"), head(ticket, "inner"), head(ticket)] == [401, 403, 200]
+        with Events(server, token=ticket) as source:
+            assert source.status == 200
+        assert head(ticket) == 401
+
     def test_a_ticket_has_the_rights_of_its_owner(self, server):
         with Events(server, token=self.ticket(server), streams="inner") as source:
             assert source.status == 403

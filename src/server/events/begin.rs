@@ -48,6 +48,13 @@ impl<S: Backend> Chat<S> {
             return Err(restarting());
         }
         if is_head {
+            // RFC 9110 §9.2.1: it changes nothing, and so leaves a ticket as it is.
+            if let Who::Ticket(ticket) = &who {
+                let now = (net.now(), net.timestamp());
+                let owner = self.tickets.owner(ticket, now, &self.verifier);
+                let rights = owner.map(|identity| identity.rights.clone());
+                self.judge_streams(net, &rights.ok_or_else(bad_ticket)?, &what)?;
+            }
             return Ok(Answer::Respond(response));
         }
         let has_rate = !matches!(who, Who::Token(_));
@@ -57,8 +64,7 @@ impl<S: Backend> Chat<S> {
             Who::Ticket(ticket) => {
                 let now = (net.now(), net.timestamp());
                 let identity = self.tickets.redeem(&ticket, now, &self.verifier);
-                let identity =
-                    identity.ok_or_else(|| unauthorized("this ticket is used up, or too old"))?;
+                let identity = identity.ok_or_else(bad_ticket)?;
                 self.judge_streams(net, &identity.rights, &what)?;
                 Some(identity)
             }
@@ -221,6 +227,10 @@ impl<S: Backend> Chat<S> {
             begin(net, conn, retry(spread(conn, ms)));
         }
     }
+}
+
+fn bad_ticket() -> Refusal {
+    unauthorized("this ticket is used up, or too old")
 }
 
 fn begin(net: &mut Net<'_>, conn: ConnId, bytes: Vec<u8>) {

@@ -44,12 +44,19 @@ impl Tickets {
     ) -> Option<Identity> {
         self.forget(now);
         let identity = self.identities.remove(ticket)?;
-        let is_over = identity.expires.is_some_and(|expires| expires < timestamp);
-        let (user, jti) = (&identity.user, identity.jti.as_deref());
-        // In open mode there is no token that could be revoked.
-        let is_revoked =
-            !verifier.is_open() && verifier.revocations().is_revoked(user, jti, identity.issued);
-        (!is_over && !is_revoked).then_some(identity)
+        holds_still(&identity, timestamp, verifier).then_some(identity)
+    }
+
+    /// Whose ticket it is, and stays.
+    pub(super) fn owner(
+        &mut self,
+        ticket: &str,
+        (now, timestamp): (Moment, Timestamp),
+        verifier: &Verifier,
+    ) -> Option<&Identity> {
+        self.forget(now);
+        let identity = self.identities.get(ticket)?;
+        holds_still(identity, timestamp, verifier).then_some(identity)
     }
 
     fn forget(&mut self, now: Moment) {
@@ -57,6 +64,15 @@ impl Tickets {
             self.identities.remove(&ticket);
         }
     }
+}
+
+fn holds_still(identity: &Identity, timestamp: Timestamp, verifier: &Verifier) -> bool {
+    let is_over = identity.expires.is_some_and(|expires| expires < timestamp);
+    let (user, jti) = (&identity.user, identity.jti.as_deref());
+    // In open mode there is no token that could be revoked.
+    let is_revoked =
+        !verifier.is_open() && verifier.revocations().is_revoked(user, jti, identity.issued);
+    !is_over && !is_revoked
 }
 
 #[cfg(test)]
@@ -91,9 +107,13 @@ mod tests {
         let two = tickets.give(identity("bob"), at(1).0, 2).unwrap();
         assert!(Tickets::is_one(&one));
         assert_eq!(tickets.redeem("ticket.3", at(1), &verifier), None);
+        assert_eq!(tickets.owner("ticket.3", at(1), &verifier), None);
+        let owner = |tickets: &mut Tickets| tickets.owner(&one, at(1), &verifier).cloned();
+        assert_eq!(owner(&mut tickets), Some(identity("ada")));
         let user = tickets.redeem(&one, at(1), &verifier).unwrap().user;
         assert_eq!(user.as_str(), "ada");
         assert_eq!(tickets.redeem(&one, at(1), &verifier), None);
+        assert_eq!(owner(&mut tickets), None);
         assert_eq!(tickets.redeem(&two, at(TICKET_MS + 1), &verifier), None);
         assert!(tickets.identities.is_empty() && tickets.ends.is_empty());
     }
@@ -104,6 +124,7 @@ mod tests {
         let mut tickets = Tickets::default();
         let expires = Some(Timestamp(-1));
         let ticket = tickets.give(Identity { expires, ..identity("ada") }, at(0).0, 1).unwrap();
+        assert_eq!(tickets.owner(&ticket, at(1), &verifier), None);
         assert_eq!(tickets.redeem(&ticket, at(1), &verifier), None);
     }
 
