@@ -425,6 +425,23 @@ class TestEvents:
             raw.send(harness.request_head(path, tuple({**dict(harness.FIELDS), **fields}.items())))
             self.names_the_way_that_is_left(raw.read_answer(), status, code)
 
+    @pytest.mark.parametrize(
+        "method, headers, status",
+        [
+            ("GET", (), 426),
+            ("POST", (), 405),
+            ("GET", (("Origin", "https://evil.example"),), 426),
+            ("GET", (("Authorization", "Bearer x"),), 426),
+        ],
+    )
+    def test_who_asks_for_no_upgrade_where_websockets_are_is_told_so_too(
+        self, server, method, headers, status
+    ):
+        fields = (("Host", "localhost"), *headers)
+        with Raw(server, open=False) as raw:
+            raw.send(harness.request_head("/ws", fields, method))
+            self.names_the_way_that_is_left(raw.read_answer(), status, "bad_request")
+
     def test_one_too_many_from_an_address_is_told_so_too(self, servers):
         server = start(servers, CONFIG, set={"limits.connections_per_address": 1})
         # One of them may take the place of what asked whether the server is there.

@@ -21,6 +21,8 @@ use crate::server::streams::stream_at;
 use std::borrow::Cow;
 use std::rc::Rc;
 
+/// Where WebSockets are, and nothing else.
+const SOCKET_PATH: &str = "/ws";
 /// Where the metrics are.
 pub(super) const METRICS_PATH: &str = "/metrics";
 const READY_PATH: &str = "/readyz";
@@ -98,7 +100,7 @@ pub(in crate::server) enum Routed<'b> {
 /// Judges a request.
 pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     match judged(head, rules) {
-        Routed::Respond(response) if Upgrade::is_asked_for(head) => {
+        Routed::Respond(response) if Upgrade::is_asked_for(head) || head.path == SOCKET_PATH => {
             Routed::Respond(with_fallback(response))
         }
         other => other,
@@ -133,7 +135,7 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     let is_root = head.path == "/";
     let asks = Upgrade::is_asked_for(head);
     let watched = if asks { stream_at(head.path, rules.streams) } else { None };
-    if head.path == "/ws" || (is_root && asks) || watched.is_some() {
+    if head.path == SOCKET_PATH || (is_root && asks) || watched.is_some() {
         return match open(head, rules, watched) {
             Ok(opened) => opened,
             // Whatever was wanted here, it was no HTTP.
