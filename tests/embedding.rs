@@ -321,8 +321,11 @@ fn pushes_reach_the_connections_that_they_count() {
     let online: Vec<String> =
         handle.online_users().unwrap().iter().map(ToString::to_string).collect();
     assert_eq!(online, ["ada", "bob"]);
-    for kind in ["", "reply", "chat:message", "user:online", "hello"] {
+    let long = "x".repeat(65);
+    for kind in ["", "reply", "chat:message", "hello", "ping", "message", "a\nb", "a\u{85}", &long]
+    {
         assert_eq!(handle.broadcast(kind, &json!({})), Err(HandleError::Type), "{kind}");
+        assert_eq!(handle.send_to_user("ada", kind, &json!({})), Err(HandleError::Type));
     }
     assert!(matches!(handle.is_online("a b"), Err(HandleError::Name(_))));
     stop(server);

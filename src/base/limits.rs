@@ -117,6 +117,8 @@ pub const JSON_DEPTH_MAX: usize = 32;
 pub const SHORT_TEXT_BYTES_MAX: u32 = 4_096;
 /// A user's id for a request, in bytes.
 pub const REQUEST_ID_BYTES_MAX: usize = 64;
+/// The type of a push of the application's, in bytes: it is a name, and is in every recipient's outbox.
+pub const PUSH_TYPE_BYTES_MAX: usize = 64;
 /// A direct message's rooms in which one never wrote, as `hello` lists them: the newest so many.
 pub const UNWRITTEN_DIRECT_ROOMS_MAX: usize = 100;
 /// Others' marks, of reading and of delivery, are told in rooms of up to so many members.

@@ -3,7 +3,7 @@
 use super::chat::{Chat, KICKED};
 use super::encode;
 use super::events::hand;
-use super::handle::check_kind;
+use super::handle::check_push;
 use super::json::Writer;
 use super::request::{Envelope, Fault, Fields};
 use super::session::{Beside, Known};
@@ -277,8 +277,9 @@ fn operation(kind: &str, fields: &Fields<'_, '_>) -> Result<Option<Operation>, F
 
 fn push(fields: &Fields<'_, '_>) -> Result<Operation, Fault> {
     let kind = fields.text("type")?.unwrap_or_default().into_owned();
-    if check_kind(&kind).is_err() {
-        return Err(Fault::bad_request("type", "this is a type, and none of the wire's own"));
+    if check_push(&kind).is_err() {
+        let message = "this is a type of at most 64 bytes, all visible, and none of the wire's own";
+        return Err(Fault::bad_request("type", message));
     }
     let payload = fields.payload.get("payload").unwrap_or("{}");
     if !payload.starts_with('{') {

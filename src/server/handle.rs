@@ -7,10 +7,11 @@ use super::handler::{Access, Call, Registered, Reply};
 use super::paths::{
     HttpPath, OwnPath, PathReply, PathRequest, Said, Socket, SocketHandler, SocketPath,
 };
+use super::request_types::{PUSHED, TYPES};
 use super::shared::{Command, Recipients, Shared};
 use super::sources::FunctionPoll;
 use super::ticket::{Ticket, TicketState};
-use crate::base::limits::{EVERY_MS_MAX, EVERY_MS_MIN};
+use crate::base::limits::{EVERY_MS_MAX, EVERY_MS_MIN, PUSH_TYPE_BYTES_MAX};
 use crate::base::{Body, Data, NameError, RoomId, StreamId, UserId};
 use crate::hub::streams::{Pattern, PatternError};
 use crate::hub::{Request, Target};
@@ -31,7 +32,8 @@ pub enum HandleError {
     Name(NameError),
     /// A stream cannot have this name, nor a family of them.
     Stream(PatternError),
-    /// A message type is one of the wire's own, or empty.
+    /// A message type is one of the wire's own, or empty; a push's has control characters or more than 64
+    /// bytes.
     Type,
     /// A text or a `cid` is larger than its limit, or a `cid` is empty.
     Size {
@@ -65,7 +67,7 @@ impl fmt::Display for HandleError {
             HandleError::Name(error) => write!(f, "a name {error}"),
             HandleError::Stream(error) => write!(f, "a stream's name {error}"),
             HandleError::Type => {
-                f.write_str("this message type belongs to the server's own protocol")
+                f.write_str("this message type is empty, too long, or the server's own")
             }
             HandleError::Size { what: "cid", limit } => write!(f, "a cid has 1 to {limit} bytes"),
             HandleError::Size { what, limit } => write!(f, "a {what} has at most {limit} bytes"),
@@ -218,7 +220,7 @@ impl Handle {
         kind: &str,
         payload: &Value,
     ) -> Result<usize, HandleError> {
-        check_kind(kind)?;
+        check_push(kind)?;
         let mut ids =
             users.iter().map(|user| UserId::parse(user)).collect::<Result<Vec<_>, _>>()?;
         ids.sort();
@@ -238,7 +240,7 @@ impl Handle {
     /// # Errors
     /// [`HandleError`]: nothing was sent.
     pub fn broadcast(&self, kind: &str, payload: &Value) -> Result<usize, HandleError> {
-        check_kind(kind)?;
+        check_push(kind)?;
         let reached = self.shared.online().values().sum();
         let (kind, payload) = (kind.to_owned(), payload.to_string());
         self.shared.call(Command::Push { to: Recipients::All, kind, payload })?;
@@ -404,7 +406,15 @@ impl Handle {
     }
 }
 
-/// A push of the application's has none of the wire's own names or prefixes.
+/// A push of the application's is told from all that the server itself says, on a WebSocket and as an event
+/// of Server-Sent Events, which has its type as its name.
+pub(super) fn check_push(kind: &str) -> Result<(), HandleError> {
+    let is_wires = TYPES.contains(&kind) || PUSHED.contains(&kind);
+    let is_name = kind.len() <= PUSH_TYPE_BYTES_MAX && !kind.chars().any(char::is_control);
+    if is_wires || !is_name { Err(HandleError::Type) } else { check_kind(kind) }
+}
+
+/// A type of requests of the application's has none of the wire's own names or prefixes.
 pub(super) fn check_kind(kind: &str) -> Result<(), HandleError> {
     const NAMES: &[&str] = &["reply", "error", "hello", "notice", "event", "subscribed", "auth"];
     const PREFIXES: &[&str] =

@@ -45,6 +45,22 @@ pub const TYPES: &[&str] = &[
     "unsubscribe",
 ];
 
+/// The types of what the server sends unasked whose names have no colon, and the events of Server-Sent
+/// Events: the last three are those of every `EventSource`.
+pub(super) const PUSHED: &[&str] = &[
+    "event",
+    "hello",
+    "notice",
+    "reply",
+    "subscribed",
+    "connected",
+    "keepalive",
+    "resumed",
+    "error",
+    "message",
+    "open",
+];
+
 /// How the types of requests begin that are for admins.
 pub(super) const ADMIN_PREFIX: &str = "admin:";
 

@@ -17,6 +17,13 @@ ADMINS = {"stranger": "forbidden", "member": "forbidden", "owner": "forbidden", 
 
 LONG = "x" * 65
 
+#: What clients take for the server's own, on a WebSocket or as an event's name.
+WIRES = (
+    *("auth", "info", "ping", "publish", "resume", "subscribe", "unsubscribe"),
+    *("event", "notice", "reply", "subscribed"),
+    *("connected", "error", "keepalive", "message", "open", "resumed"),
+)
+
 #: Each request: a payload for each caller ({room}, {closed}, {seq} … are filled in), what each
 #: caller is answered, and payloads that are refused to the owner, with the code.
 TABLE = {
@@ -69,6 +76,10 @@ TABLE = {
             ({"all": False, "type": "x"}, "bad_request"),
             ({"user": "x", "type": ""}, "bad_request"),
             ({"user": "x", "type": "hello"}, "bad_request"),
+            *(({"all": True, "type": kind}, "bad_request") for kind in WIRES),
+            ({"all": True, "type": "x" * 65}, "bad_request"),
+            ({"all": True, "type": "a\nb"}, "bad_request"),
+            ({"all": True, "type": "a\u0085b"}, "bad_request"),
             ({"user": "x", "type": "chat:message"}, "bad_request"),
             ({"user": "x"}, "bad_request"),
             ({"user": "x", "type": "x", "payload": []}, "bad_request"),
