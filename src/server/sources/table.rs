@@ -352,15 +352,16 @@ impl Sources {
         }
     }
 
-    /// The feeds of which streams are down, and how many.
+    /// The feeds of which streams are down, and how many. What an operator has paused is not left alone.
     pub(in crate::server) fn down(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.down.iter().map(|(name, count)| (&**name, *count))
+        let down = self.down.iter().map(|(name, count)| (&**name, *count));
+        down.filter(|(name, _)| !self.is_paused(name))
     }
 
     /// Whether one is down without which the server is not ready.
     pub(in crate::server) fn lacks_required(&self) -> bool {
-        let is_required = |feed: &Arc<str>| self.feeds.get(feed).is_some_and(Running::is_required);
-        self.down.keys().any(is_required)
+        let is_required = |name: &str| self.feeds.get(name).is_some_and(Running::is_required);
+        self.down().any(|(name, _)| is_required(name))
     }
 
     /// Pauses what feeds a stream, by its declared name, or lets it go on. `None` if nothing feeds it.

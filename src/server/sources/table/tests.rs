@@ -135,6 +135,27 @@ fn a_source_that_fails_is_left_alone_and_tried_again() {
 }
 
 #[test]
+fn a_source_that_is_paused_while_it_is_down_lets_the_server_be_ready_until_it_goes_on() {
+    let mut required = feed("s", "http://h/");
+    required.is_required = true;
+    let mut rig = Rig::new(&[required]);
+    for failure in 0..10 {
+        let now = at(failure * EVERY_MS);
+        let (_, id) = rig.begin(now).remove(0);
+        rig.fail(now, "s", id);
+    }
+    let told = |rig: &Rig| {
+        let overview = rig.sources.overviews()["s"];
+        (rig.sources.lacks_required(), overview.state, overview.down)
+    };
+    assert_eq!(told(&rig), (true, "open", 1));
+    rig.sources.pause(at(10_000), "s", true);
+    assert_eq!(told(&rig), (false, "paused", 0));
+    rig.sources.pause(at(10_001), "s", false);
+    assert_eq!(told(&rig), (true, "open", 1));
+}
+
+#[test]
 fn a_stream_that_goes_while_it_is_down_is_down_no_more() {
     let mut rig = Rig::new(&[feed("s:{id}", "http://h/{id}")]);
     rig.watch(at(0), "s:1", "s:{id}", true);
