@@ -9,6 +9,7 @@ import pytest
 
 import harness
 from harness import FIELDS, PING, PONG, TEXT, Chat, Raw, frame
+from test_events import Events
 from test_metrics import await_metric, read
 
 ADMIN_TOKEN = "an admin token for tests, of more than 32 bytes"
@@ -170,6 +171,18 @@ def test_what_went_each_way_is_told(server):
         after = connections(server)["ada"]
         assert (after["received"], after["errors"], after["drops"]) == (2, 1, 0)
         assert after["sent"] >= before["sent"] + 2
+
+
+def test_only_messages_are_counted_as_sent_to_who_is_told_by_events_or_pictures(servers):
+    streams = "{ state = { publish = true }, cam = { publish = true, binary = true } }"
+    server = servers.parlor(env={"PARLOR_ADMIN_TOKEN": ADMIN_TOKEN}, set={"streams": streams})
+    with Events(server, "/api/v1/streams/state", user="eve") as events:
+        events.await_("connected")
+        events.await_("subscribed")
+        with Events(server, "/api/v1/streams/cam", user="pam", multipart=1) as pictures:
+            assert pictures.status == 200
+            sent = {user: one["sent"] for user, one in connections(server).items()}
+            assert sent == {"eve": 2, "pam": 0}
 
 
 def test_what_a_slow_reader_does_not_get_is_counted(server):

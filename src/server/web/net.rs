@@ -303,7 +303,8 @@ impl Net<'_> {
         }
         let out = self.io.outbox(conn).ok_or(Refused)?;
         out.push(piece, class, source).inspect_err(|_| self.io.refused(conn))?;
-        sending.health.sent(1);
+        // What only frames messages, or says when to come back, is none.
+        sending.health.sent(usize::from(class != Class::Control));
         Ok(())
     }
 
