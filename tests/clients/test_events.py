@@ -372,6 +372,24 @@ class TestEvents:
             assert json.loads(response.read())["error"]["code"]
         connection.close()
 
+    @pytest.mark.parametrize(
+        "accept, kind",
+        [
+            ("application/json, text/event-stream;q=0", "application/json"),
+            ("text/event-stream; Q=0.000, */*", "application/json"),
+            ("text/event-stream;q=0.001", "text/event-stream"),
+        ],
+    )
+    def test_what_has_the_weight_0_is_not_accepted(self, server, accept, kind):
+        with Events(server, "/api/v1/streams/state", headers={"Accept": accept}) as source:
+            assert source.status == 200
+            assert source.response.headers["Content-Type"] == kind
+
+    @pytest.mark.parametrize("rate", ["01", "00", "1e1", "-1", "99999999999999999999"])
+    def test_a_rate_that_is_none_is_said_to_be_none(self, server, rate):
+        with Events(server, "/api/v1/streams/state", max_rate=rate) as source:
+            assert (source.status, source.body()["error"]["code"]) == (400, "bad_request")
+
     def test_streams_that_cannot_be_watched_do_not_end_the_rooms(self, servers, name):
         family = '"sensor:{id}" = { keep = "latest", publish = true }'
         config = CONFIG.replace("[streams]", f"[streams]\n{family}")

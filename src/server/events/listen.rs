@@ -124,9 +124,12 @@ enum Wanted<'p> {
 /// How a stream is asked for, if it is not for its newest value alone.
 fn form_of_stream(head: &RequestHead<'_>) -> Option<WatchForm> {
     let accepts = |kind: &str| {
-        let items = head.all("accept").flat_map(|line| line.split(','));
-        let mut kinds = items.map(|item| item.split(';').next().unwrap_or_default().trim());
-        kinds.any(|one| one.eq_ignore_ascii_case(kind))
+        let mut items = head.all("accept").flat_map(|line| line.split(','));
+        items.any(|item| {
+            let mut parts = item.split(';').map(str::trim);
+            let is_it = parts.next().is_some_and(|one| one.eq_ignore_ascii_case(kind));
+            is_it && !parts.any(is_weight_of_nothing)
+        })
     };
     // An <img> says of what it accepts only that it is a picture: it is asked for in the address.
     if is_set(head, "multipart") {
@@ -138,6 +141,12 @@ fn form_of_stream(head: &RequestHead<'_>) -> Option<WatchForm> {
     } else {
         None
     }
+}
+
+/// RFC 9110 §12.4.2: what has the weight 0 is not accepted.
+fn is_weight_of_nothing(parameter: &str) -> bool {
+    let (name, value) = parameter.split_once('=').unwrap_or_default();
+    name.eq_ignore_ascii_case("q") && matches!(value, "0" | "0." | "0.0" | "0.00" | "0.000")
 }
 
 /// Whether the path has this method.
@@ -343,7 +352,11 @@ fn ask(head: &RequestHead<'_>, limits: &Limits, name: &str) -> Result<Ask, Fault
     if let Some(filter) = &filter {
         scan(filter, JSON_DEPTH_MAX - 1).map_err(Fault::bad_json)?;
     }
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    // As JSON has it: without a zero before it.
+    let is_number = |text: &str| {
+        let has_zero = text.len() > 1 && text.starts_with('0');
+        !text.is_empty() && !has_zero && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
     if max_rate.as_ref().is_some_and(|rate| !is_number(rate)) {
         return Err(Fault::bad_request("max_rate", "this is a number of events a second"));
     }
