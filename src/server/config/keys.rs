@@ -350,9 +350,12 @@ const ORIGINS: Key = Key {
     },
 };
 
+/// RFC 6454 §6.2: a scheme, a host and a port. Anything else no browser sends, and it would let in nobody.
 fn is_origin(text: &str) -> bool {
+    let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
     ["http://", "https://"].iter().any(|scheme| {
-        text.strip_prefix(scheme).is_some_and(|host| !host.is_empty() && !host.contains('/'))
+        text.strip_prefix(scheme)
+            .is_some_and(|host| !host.is_empty() && host.bytes().all(is_of_host))
     })
 }
 
