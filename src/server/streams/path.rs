@@ -87,8 +87,10 @@ pub(in crate::server) fn placeholder(segment: &str) -> Option<&str> {
 
 /// What is wrong with a path of a stream's own, or of its webhook, if something is.
 pub(in crate::server) fn path_fault(path: &str, pattern: &Pattern) -> Option<&'static str> {
+    // RFC 3986 §5.2.4: whoever asks for a path leaves out segments of dots alone, and never asks for these.
     let is_plain = |segment: &str| {
-        segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte))
+        let is_of_path = |byte: u8| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte);
+        segment.bytes().all(is_of_path) && ![".", ".."].contains(&segment)
     };
     let mut names: Vec<&str> = path.split('/').filter_map(placeholder).collect();
     let mut wanted: Vec<&str> = pattern.placeholders().collect();
@@ -99,7 +101,9 @@ pub(in crate::server) fn path_fault(path: &str, pattern: &Pattern) -> Option<&'s
         .split('/')
         .any(|part| part.is_empty() || (placeholder(part).is_none() && !is_plain(part)))
     {
-        Some("its path begins with / and has segments of A-Z a-z 0-9 _ . @ - or {name}")
+        Some(
+            "its path begins with / and has segments of A-Z a-z 0-9 _ . @ - or {name}, none of which is . or ..",
+        )
     } else if is_own(path) || is_of_page(path) {
         Some("its path is, or could be, one of the server's own")
     } else if names != wanted {
@@ -175,7 +179,9 @@ mod tests {
 
     #[test]
     fn a_path_that_could_never_work_is_refused() {
-        for (name, path) in [("s", "/ws/s"), ("s:{id}", "/s/{id}"), ("s", "/a.b/c-d")] {
+        for (name, path) in
+            [("s", "/ws/s"), ("s:{id}", "/s/{id}"), ("s", "/a.b/c-d"), ("s", "/...")]
+        {
             assert_eq!(fault(name, path), None, "{path}");
         }
         for (name, path) in [
@@ -183,6 +189,9 @@ mod tests {
             ("s", "/api/v1/x"),
             ("s", "/a b"),
             ("s", "/a//b"),
+            ("s", "/a/../ws"),
+            ("s", "/./b"),
+            ("s", "/a/.."),
             ("s", "/"),
             ("s:{id}", "/s"),
             ("s", "/s/{id}"),
