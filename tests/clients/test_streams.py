@@ -293,6 +293,9 @@ class TestRights:
         assert uses["state"] == (True, False) and "orders" not in uses
         assert not types & {"publish", "auth:revoke", "stream:subscribers", "admin:push"}
         assert types >= {"subscribe", "chat:send", "stream:get"}
+        # A right to publish where there is no such stream.
+        for nothing in ("nothing", "sensor"):
+            assert "publish" not in listed(publish=[nothing])[1], nothing
         # Only to publish, and only one of a family.
         uses, types = listed(subscribe=["sensor:7"], publish=["orders", "sensor:8"])
         assert uses == {"orders": (False, True), "sensor:{id}": (True, True)}
