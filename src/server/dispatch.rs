@@ -286,10 +286,7 @@ impl<S: Backend> Chat<S> {
         let remote = self.remotes.declared().filter(|handler| may_call(handler.access));
         let remote = remote.flat_map(|handler| &handler.types).map(AsRef::as_ref);
         let mut types: Vec<&str> = own.map(|(kind, _)| kind.as_str()).chain(remote).collect();
-        let publishes = person.is_some_and(|person| {
-            let mut streams = self.config.streams.iter();
-            streams.any(|stream| person.streams.may_publish_to_one(stream))
-        });
+        let publishes = person.is_some_and(|person| self.may_publish(person));
         types.extend(TYPES.iter().copied().filter(|kind| {
             let is_theirs = is_known || OF_GUESTS.contains(kind);
             match *kind {

@@ -68,6 +68,11 @@ impl<S: Backend> Chat<S> {
         all.filter(|usable| usable.watch || usable.publish).collect()
     }
 
+    /// Whether there is a declared stream that somebody may publish to.
+    pub(in crate::server) fn may_publish(&self, person: &Person) -> bool {
+        self.config.streams.iter().any(|stream| person.streams.may_publish_to_one(stream))
+    }
+
     /// A binary message: a byte n, n bytes of a stream's name, the data. Returns whether it is one.
     pub(in crate::server) fn publish_bytes(
         &mut self,
