@@ -637,8 +637,9 @@ fn bodies_that_wait_for_the_program_have_a_bound_together() {
         http(&server, &format!("POST /kept HTTP/1.1\r\nHost: HOST\r\n{fields}\r\n\r\n{body}"))
     };
     std::thread::scope(|scope| {
-        let first = [scope.spawn(posts), scope.spawn(posts)];
-        let replies: Vec<_> = first.iter().map(|_| waiting.recv_timeout(WAIT).unwrap()).collect();
+        // One after the other: while they come they share the room of their address.
+        let post = |_| (scope.spawn(posts), waiting.recv_timeout(WAIT).unwrap());
+        let (first, replies): (Vec<_>, Vec<_>) = (0..2).map(post).unzip();
         let (status, _, content) = posts();
         assert_eq!((status, content.contains("overloaded")), (503, true), "{content}");
         for (_, reply) in replies {

@@ -33,7 +33,7 @@ pub const MESSAGE_BYTES_PER_READ: usize = 1024 * 1024;
 pub const REQUESTS_PER_READ: usize = 16;
 /// What all bodies of HTTP requests that are not whole may hold together.
 pub const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The same of one address, if it is more than one body.
+/// The same of one address when half of that is taken, if it is more than one body.
 pub const BODIES_PER_ADDRESS_BYTES_MAX: usize = BODIES_BYTES_MAX / 4;
 /// A chunk's size and its extensions, in bytes.
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;

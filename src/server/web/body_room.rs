@@ -12,7 +12,8 @@ pub(super) struct BodyRoom(Rc<RefCell<Room>>);
 #[derive(Debug)]
 struct Room {
     left: usize,
-    /// What one address may take of it, unless it is for a single body.
+    /// When less is left, one address may have no more than its share, unless that is a single body.
+    scarce: usize,
     share: usize,
     /// By those who have taken some.
     taken: HashMap<Address, usize>,
@@ -27,9 +28,10 @@ pub(super) struct KeptBody {
 }
 
 impl BodyRoom {
-    /// Room for so many bytes, of which one address may take a `share`.
+    /// Room for so many bytes, of which one address may take a `share` when half is taken.
     pub(super) fn new(bytes: usize, share: usize) -> BodyRoom {
-        BodyRoom(Rc::new(RefCell::new(Room { left: bytes, share, taken: HashMap::new() })))
+        let (scarce, taken) = (bytes / 2, HashMap::new());
+        BodyRoom(Rc::new(RefCell::new(Room { left: bytes, scarce, share, taken })))
     }
 
     /// A body of somebody at an address, of which nothing has come.
@@ -51,7 +53,7 @@ impl KeptBody {
         let taken = room.taken.get(&self.address).copied().unwrap_or(0);
         // One alone may be larger than the share: its stream, or its server, takes such.
         let has_others = taken > self.bytes.len();
-        if has_others && taken + bytes.len() > room.share {
+        if left < room.scarce && has_others && taken + bytes.len() > room.share {
             return false;
         }
         room.left = left;
@@ -105,11 +107,12 @@ mod tests {
         let room = BodyRoom::new(100, 10);
         let (here, there) = (address("10.0.0.1"), address("10.0.0.2"));
         let (mut one, mut two) = (room.body(here), room.body(here));
-        assert!(one.keep(b"123456") && two.keep(b"1234"));
-        assert!(!two.keep(b"5") && !one.keep(b"7"), "both together are its share");
-        assert!(room.body(there).keep(b"12345678"), "that of others is theirs");
+        assert!(one.keep(&[0; 30]) && two.keep(&[0; 20]));
+        assert!(!two.keep(b"1") && !one.keep(b"1"), "both together have more than their share");
+        let mut other = room.body(there);
+        assert!(other.keep(&[0; 9]) && room.body(there).keep(b"1"), "others have theirs");
         drop(two);
-        assert!(one.keep(&[0; 80]), "one alone may be as large as there is room");
+        assert!(one.keep(&[0; 60]), "one alone may be as large as there is room");
         assert!(!room.body(here).keep(b"1"));
     }
 }
