@@ -53,6 +53,12 @@ class TestPath:
                 pat.request("publish", stream="state", data={"n": 2})
                 assert told(one)["data"] == {"n": 2}
 
+    def test_who_asks_for_no_upgrade_is_told_what_it_is(self, server):
+        status, fields, body = server.http("/ws/state")
+        assert status == 426 and "text/event-stream" in fields["link"]
+        assert json.loads(body)["http"]["events"] == "/api/v1/events"
+        assert server.http("/ws/state", "POST", body=b"x")[0] == 404
+
     def test_a_restart_is_a_close_and_no_word(self, module_servers):
         server = start(module_servers, CONFIG)
         with plain(server, "/ws/state") as one:

@@ -100,7 +100,11 @@ pub(in crate::server) enum Routed<'b> {
 /// Judges a request.
 pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     match judged(head, rules) {
-        Routed::Respond(response) if Upgrade::is_asked_for(head) || head.path == SOCKET_PATH => {
+        Routed::Respond(response)
+            if Upgrade::is_asked_for(head)
+                || head.path == SOCKET_PATH
+                || response.status == Status::UpgradeRequired =>
+        {
             Routed::Respond(with_fallback(response))
         }
         other => other,
@@ -134,7 +138,10 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     }
     let is_root = head.path == "/";
     let asks = Upgrade::is_asked_for(head);
-    let watched = if asks { stream_at(head.path, rules.streams) } else { None };
+    // A webhook may have the path of a stream, as it is posted to, and so may the embedding program.
+    let has_other = || rules.paths.find_http(head.method, head.path).is_some();
+    let is_for_web_socket = asks || (["GET", "HEAD"].contains(&head.method) && !has_other());
+    let watched = if is_for_web_socket { stream_at(head.path, rules.streams) } else { None };
     if head.path == SOCKET_PATH || (is_root && asks) || watched.is_some() {
         return match open(head, rules, watched) {
             Ok(opened) => opened,

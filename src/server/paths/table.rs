@@ -68,7 +68,9 @@ fn bound(template: &str, path: &str) -> Option<Params> {
 /// What is wrong with a path of the program's, if something is. `/` can be one for HTTP.
 pub(in crate::server) fn fault(template: &str, is_socket: bool) -> Option<&'static str> {
     let is_plain = |segment: &str| {
-        segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte))
+        // RFC 3986 §5.2.4: nobody asks for segments of dots alone.
+        ![".", ".."].contains(&segment)
+            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte))
     };
     let Some(rest) = template.strip_prefix('/') else {
         return Some("a path begins with /");
@@ -133,6 +135,8 @@ mod tests {
             "/{}",
             "/{x}",
             "/{x}/y",
+            "/a/../b",
+            "/./a",
         ] {
             assert!(fault(wrong, true).is_some(), "{wrong}");
         }
