@@ -47,6 +47,7 @@ sim-mutants: ## bugs put in one at a time, and the seed by which the simulator f
 test-clients: setup binaries ## Python websockets and Node ws against the programs; kill -9, strace, full disk
 	$(PYTHON) -m pytest -q -p no:cacheprovider tests/clients
 	node --test tests/clients/*.test.mjs
+	node --test clients/js/test/*.test.js
 
 kill: setup binaries ## kill -9 under load, ROUNDS (200) times
 	PARLOR_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/clients/test_kill.py

@@ -1,0 +1,348 @@
+// The client: rooms, streams and presence over one connection that comes and goes.
+
+import { connectionOf } from './connection.js';
+import { Listeners, environment } from './env.js';
+import { ParlorError } from './errors.js';
+import { Outbox, memoryOutbox } from './outbox.js';
+import { Presence } from './presence.js';
+import { Room } from './room.js';
+import { Stream } from './stream.js';
+
+/** @typedef {import('./connection.js').State} State */
+/** @typedef {import('./connection.js').Quality} Quality */
+/** @typedef {import('./requests.js').AskOptions} AskOptions */
+/**
+ * @typedef {object} Options
+ * @property {string | import('./connection.js').TokenSource} [token] asked for at first, when it expires, when it is rejected: not with every reconnection
+ * @property {import('./outbox.js').OutboxStore} [outbox]
+ * @property {Partial<import('./connection.js').Backoff>} [backoff]
+ * @property {{ attach: (env: import('./env.js').Env, url: string) => import('./env.js').Env }} [tabs]
+ * @property {{ interval: number }} [quality] how often the round trip is measured while somebody looks, in ms; 0 for never
+ * @property {"keep" | { afterMs: number }} [whenHidden] whether the whole connection is let go of some time after the page is hidden
+ * @property {"none" | "sse"} [fallback]
+ * @property {number} [timeout] of requests, in ms
+ * @property {Partial<import('./env.js').Env>} [env]
+ */
+/**
+ * @typedef {object} Snapshot
+ * @property {State} state
+ * @property {{ id: string, name: string, admin: boolean } | null} user
+ * @property {Quality | null} quality
+ * @property {RoomSnapshot[]} rooms
+ * @property {any} limits
+ */
+/** @typedef {{ room: string, title?: string, head: number, read: number, unread: number, membership: string }} RoomSnapshot */
+
+const BACKOFF = /** @type {const} */ ({ min: 1_000, max: 30_000, factor: 2, jitter: 'full', attempts: Infinity });
+const ACK_EVERY_MS = 1_000;
+const ROOMS_PER_RESUME = 300;
+const REQUEST_MS = 20_000;
+const INTERVAL_MS = 5_000;
+
+export class Client {
+  #env;
+  #options;
+  #listeners;
+  #connection;
+  #outbox;
+  #core;
+  /** @type {Map<string, Room>} */
+  #rooms = new Map();
+  /** @type {Map<string, Stream>} */
+  #streams = new Map();
+  /** @type {any} */
+  #hello = null;
+  /** @type {string | null} the life of the store of which the positions are */
+  #epoch = null;
+  /** @type {Set<Room>} of which something is to be acknowledged */
+  #unacked = new Set();
+  /** @type {any} */
+  #ackTimer = null;
+  /** @type {any} */
+  #hiddenTimer = null;
+  #page = new AbortController();
+  /** @type {Snapshot | null} */
+  #snapshot = null;
+  presence;
+
+  /** @param {string} url @param {Options} [options] */
+  constructor(url, options = {}) {
+    const { token, outbox = memoryOutbox(), backoff, quality, timeout = REQUEST_MS, tabs, env } = options;
+    this.#options = options;
+    this.#env = tabs ? tabs.attach(environment(env), url) : environment(env);
+    this.#listeners = new Listeners(this.#env.report);
+    const { interval = INTERVAL_MS } = quality ?? {};
+    this.#connection = connectionOf({ url, token, backoff: { ...BACKOFF, ...backoff }, interval, timeout }, this.#env, {
+      onState: () => this.#stateChanged(),
+      onHello: (hello) => this.#welcome(hello),
+      onPush: (type, payload) => this.#push(type, payload),
+      onBinary: (data) => this.#binary(data),
+      onQuality: () => this.#changed('quality', this.quality),
+    });
+    const core = {
+      env: this.#env,
+      listeners: this.#listeners,
+      ask: this.request.bind(this),
+      tell: this.send.bind(this),
+      user: () => this.#hello?.user.id,
+      isOnline: this.#connection.isOnline,
+      isHidden: () => this.#isHidden,
+      changed: this.#changed.bind(this),
+    };
+    this.#outbox = new Outbox(outbox, core);
+    this.#core = { ...core, outbox: this.#outbox };
+    this.presence = new Presence(this.#core);
+    this.#watchPage();
+    this.#connection.open('connect()');
+  }
+
+  /** @returns {State} */
+  get state() {
+    return this.#connection.state;
+  }
+
+  /** The round trip, once it was measured. @returns {Quality | null} */
+  get quality() {
+    return this.#connection.quality;
+  }
+
+  /** What the server has said of itself and of its limits, once it has. @returns {any} */
+  get hello() {
+    return this.#hello;
+  }
+
+  /** The last 20 changes of the connection's state, each with its cause and what is done about it. */
+  why() {
+    return this.#connection.steps.map((step) => ({ ...step }));
+  }
+
+  /** All that is known now; the same object until something has changed. @returns {Snapshot} */
+  snapshot() {
+    return (this.#snapshot ??= {
+      state: this.state,
+      user: this.#hello?.user ?? null,
+      quality: this.quality,
+      limits: this.#hello?.limits ?? {},
+      rooms: [...this.#rooms.values()]
+        .filter(({ membership }) => membership === 'member')
+        .map(({ name, title, last, read, unread, membership }) => ({ room: name, title, head: last, read, unread, membership })),
+    });
+  }
+
+  /** Resolves when it is online; rejects when it has ended for good. @param {{ signal?: AbortSignal }} [options] @returns {Promise<void>} */
+  ready({ signal } = {}) {
+    return new Promise((resolve, reject) => {
+      const judge = () => {
+        const { state } = this;
+        if (state.name === 'online') resolve();
+        else if (state.name === 'failed') reject(new ParlorError(String(state.code), { message: state.reason }));
+        else if (state.name === 'closed' || signal?.aborted) reject(new ParlorError(signal?.aborted ? 'cancelled' : 'closed'));
+        else return false;
+        off();
+        return true;
+      };
+      const off = this.#listeners.on('state', judge);
+      if (!judge()) signal?.addEventListener('abort', judge, { once: true });
+    });
+  }
+
+  /** Does not wait any longer; also comes back from `failed`, `paused` and `closed`. */
+  retryNow() {
+    const { name } = this.state;
+    if (!['online', 'connecting', 'authenticating'].includes(name)) this.#connection.open('retryNow()');
+  }
+
+  /** Lets go of the connection until `retryNow()`; what is sent meanwhile waits. @param {string} [reason] */
+  pause(reason = 'pause()') {
+    this.#connection.pause(reason);
+  }
+
+  /** Ends it. What is unsent is in the outbox. */
+  close() {
+    this.#connection.close();
+    this.#page.abort();
+    this.#env.clearTimeout(this.#hiddenTimer);
+    this.#outbox.close();
+  }
+
+  /**
+   * Listens: to `state`, `quality`, `rooms`, `outbox`, `presence`, `notice`, `error`, or to messages of any other type,
+   * the application's own ones.
+   * @param {string} event
+   * @param {(payload: any) => void} fn
+   * @param {{ signal?: AbortSignal }} [options]
+   * @returns {() => void} ends it
+   */
+  on(event, fn, options) {
+    return this.#listeners.on(event, fn, options);
+  }
+
+  /** A room; one comes in, if one is not in it and may. @param {string} name @param {{ join?: boolean }} [options] @returns {Room} */
+  room(name, { join = true } = {}) {
+    const room = this.#room(name);
+    if (join && !name.startsWith('dm:') && !name.startsWith('to:') && room.membership === 'unknown') {
+      room.want();
+      if (this.#connection.isOnline()) room.missing();
+    }
+    return room;
+  }
+
+  /** The direct messages with somebody. @param {string} user @returns {Room} */
+  direct(user) {
+    const own = this.#hello?.user.id;
+    return this.#room(own === undefined ? `to:${user}` : `dm:${[own, user].sort().join(':')}`);
+  }
+
+  /** A stream. @param {string} name @param {import('./stream.js').StreamOptions} [options] @returns {Stream} */
+  stream(name, options = {}) {
+    let stream = this.#streams.get(name);
+    if (!stream) {
+      stream = new Stream(name, options, this.#core);
+      this.#streams.set(name, stream);
+    }
+    return stream;
+  }
+
+  /** What is unsent, or has failed. @returns {import('./outbox.js').Ticket[]} */
+  get unsent() {
+    return this.#outbox.all();
+  }
+
+  /** Sends a message of any type that wants no answer: now or never. @param {string} type @param {any} [payload] @returns {boolean} whether it was sent */
+  send(type, payload = {}) {
+    return this.#connection.requests.tell(type, payload);
+  }
+
+  /** Asks, and resolves to the answer's payload; waits for a connection. @param {string} type @param {any} [payload] @param {AskOptions} [options] @returns {Promise<any>} */
+  request(type, payload, options) {
+    const { name } = this.state;
+    if (name === 'closed' || name === 'failed') return Promise.reject(new ParlorError('closed'));
+    return this.#connection.requests.ask(type, payload, options);
+  }
+
+  get #isHidden() {
+    return this.#env.document?.visibilityState === 'hidden';
+  }
+
+  /** @param {string} name */
+  #room(name) {
+    let room = this.#rooms.get(name);
+    if (!room) {
+      room = new Room(name, this.#core);
+      this.#rooms.set(name, room);
+    }
+    return room;
+  }
+
+  #stateChanged() {
+    const isOnline = this.#connection.isOnline();
+    if (!isOnline) {
+      this.presence.lost();
+      for (const stream of this.#streams.values()) stream.lost();
+      this.#outbox.online = false;
+    }
+    this.#changed('state', this.state);
+    if (!isOnline || !this.#connection.isOnline()) return;
+    this.#outbox.online = true;
+    for (const stream of this.#streams.values()) stream.settle();
+    if (this.#listeners.has('presence')) void this.presence.begin();
+  }
+
+  /** @param {any} hello */
+  async #welcome(hello) {
+    const before = this.#hello;
+    this.#hello = hello;
+    if (before && before.user.id !== hello.user.id) this.#rooms.clear();
+    await this.#outbox.own(hello.user.id);
+    const isSameLife = this.#epoch === hello.epoch;
+    this.#epoch = hello.epoch;
+    const known = [...this.#rooms.values()].filter((room) => room.isFollowed);
+    const heads = new Map(hello.rooms.map((/** @type {any} */ room) => [room.room, room]));
+    if (!isSameLife) {
+      for (const room of known) room.reset(heads.get(room.name)?.head ?? 0);
+    }
+    const positions = isSameLife ? known.filter((room) => heads.has(room.name)) : [];
+    for (const room of hello.rooms) this.#room(room.room).welcome(room);
+    /** @type {Promise<void>[]} */
+    const refused = [];
+    let start = 0;
+    do {
+      const piece = positions.slice(start, (start += ROOMS_PER_RESUME));
+      const rooms = Object.fromEntries(piece.map((room) => [room.name, room.last]));
+      const payload = { epoch: hello.epoch, rooms, ...(start < positions.length && { more: true }) };
+      const answer = await this.#connection.requests.ask('resume', payload, { now: true });
+      for (const [name, why] of Object.entries(answer.refused ?? {})) {
+        refused.push(this.#room(name).refused(/** @type {any} */ (why)).catch(this.#env.report));
+      }
+    } while (start < positions.length);
+    for (const room of this.#rooms.values()) if (!heads.has(room.name)) room.missing();
+    this.#changed('rooms');
+  }
+
+  /** @param {string} type @param {any} payload */
+  #push(type, payload) {
+    if (/^user:(online|offline|count)$/.test(type)) this.presence.push(type, payload);
+    else if (type === 'event') this.#streams.get(payload.stream)?.push(payload);
+    else if (payload?.room !== undefined && /^(chat|room):/.test(type) && type !== 'room:invited') this.#room(payload.room).push(type, payload);
+    // Also for whoever wants to see all that comes.
+    this.#listeners.emit(type, payload);
+  }
+
+  /** A message of bytes: n, n bytes of the stream's name, 8 of its `seq`, the data. @param {ArrayBuffer} data */
+  #binary(data) {
+    const view = new DataView(data);
+    const end = 1 + view.getUint8(0);
+    const name = new TextDecoder().decode(new Uint8Array(data, 1, end - 1));
+    this.#streams.get(name)?.push({ seq: Number(view.getBigUint64(end)), data: new Uint8Array(data, end + 8) });
+  }
+
+  /** All that came is here. */
+  #ack() {
+    this.#ackTimer = null;
+    const rooms = Object.fromEntries([...this.#unacked].map((room) => [room.name, room.last]));
+    this.#unacked.clear();
+    this.send('chat:ack', { rooms });
+  }
+
+  /** @param {string} event @param {any} [value] */
+  #changed(event, value) {
+    this.#snapshot = null;
+    if (value?.what === 'entry') {
+      this.#unacked.add(value.room);
+      this.#ackTimer ??= this.#env.setTimeout(() => this.#ack(), ACK_EVERY_MS);
+    }
+    this.#listeners.emit(event, value);
+  }
+
+  #watchPage() {
+    const { document, window } = this.#env;
+    const { signal } = this.#page;
+    const judge = (/** @type {Event} */ event) => this.#wake(event);
+    for (const type of ['visibilitychange', 'resume']) document?.addEventListener(type, judge, { signal });
+    for (const type of ['focus', 'online', 'offline', 'pagehide', 'pageshow']) window?.addEventListener(type, judge, { signal });
+  }
+
+  /** Something woke the page, or put it away: judged before timers would, which a hidden page has once a minute. @param {Event} event */
+  #wake({ type }) {
+    const connection = this.#connection;
+    const { state } = this;
+    const { whenHidden = 'keep' } = this.#options;
+    if (type === 'visibilitychange') {
+      for (const stream of this.#streams.values()) stream.settle();
+      this.#env.clearTimeout(this.#hiddenTimer);
+      if (this.#isHidden) {
+        if (whenHidden !== 'keep') this.#hiddenTimer = this.#env.setTimeout(() => connection.pause('hidden'), whenHidden.afterMs);
+        return;
+      }
+    }
+    // An open socket keeps a page out of the back/forward cache.
+    if (type === 'pagehide') connection.pause(type);
+    // A reason to look, not a verdict: it may be another network that is gone.
+    else if (type === 'offline') connection.probe();
+    else if (state.name === 'paused' && (type === 'pageshow' ? state.reason === 'pagehide' : state.reason === 'hidden')) connection.open(type);
+    else if (!this.#isHidden || type !== 'focus') connection.wake(type);
+  }
+}
+
+/** Connects. @param {string} url of the server's `/ws`: `ws:`, `wss:`, `http:`, `https:`, or relative to the page @param {Options} [options] */
+export const connect = (url, options) => new Client(url, options);

@@ -1,0 +1,322 @@
+// One WebSocket at a time, for as long as the application wants one: opens it, signs in, judges its silence, and
+// comes back after a loss as the close code's range asks. It knows nothing of rooms.
+
+import { ADVICE, verdict } from './errors.js';
+import { requestQueue } from './requests.js';
+
+/** @typedef {import('./env.js').Env} Env */
+/** @typedef {import('./errors.js').Verdict} Verdict */
+/** @typedef {ReturnType<typeof connectionOf>} Connection */
+/** @typedef {"first" | "expiring" | "rejected"} TokenReason */
+/** @typedef {(asked: { reason: TokenReason }) => string | null | undefined | Promise<string | null | undefined>} TokenSource */
+/** @typedef {{ min: number, max: number, factor: number, jitter: "full" | "none", attempts: number }} Backoff */
+/**
+ * @typedef {{ name: "idle" | "connecting" | "authenticating" | "closed" }
+ *   | { name: "online", since: number, via?: "sse" }
+ *   | { name: "waiting", until: number, attempt: number, reason: string, code?: number }
+ *   | { name: "paused", reason: string }
+ *   | { name: "failed", code: number | string, reason: string }} State
+ */
+/** @typedef {{ at: number, state: string, cause: string, code?: number | string, advice: string }} Step */
+/** @typedef {{ level: string, rtt: number, jitter: number }} Quality */
+/**
+ * @typedef {object} Hooks
+ * @property {() => void} onState
+ * @property {(hello: any) => Promise<void>} onHello what is to be done before it is online
+ * @property {(type: string, payload: any) => void} onPush
+ * @property {(data: ArrayBuffer) => void} onBinary
+ * @property {() => void} onQuality
+ */
+/**
+ * @typedef {object} ConnectionOptions
+ * @property {string} url
+ * @property {string | TokenSource} [token]
+ * @property {Backoff} backoff
+ * @property {number} interval of the quality's pings, in ms; 0 for none
+ * @property {number} timeout of requests, in ms
+ */
+
+const STEPS_MAX = 20;
+const OPENING_MS = 10_000;
+const STALE_OPENING_MS = 3_000;
+const STABLE_MS = 30_000;
+const ANSWER_MS = 10_000;
+const HIDDEN_SILENCE_MS = 75_000;
+const PROBE_AFTER_MS = 3_000;
+const PROBE_MS = 5_000;
+const LEVELS = /** @type {const} */ ([['excellent', 20], ['good', 50], ['fair', 100], ['poor', 200], ['critical', Infinity]]);
+
+/** @param {ConnectionOptions} options @param {Env} env @param {Hooks} hooks */
+export function connectionOf({ url, token: source, backoff, interval, timeout }, env, hooks) {
+  /** @type {WebSocket | null} */
+  let socket = null;
+  // Whatever began with another number is over.
+  let serial = 0;
+  /** @type {string | null} */
+  let token = null;
+  let isFresh = false;
+  /** @type {TokenReason} */
+  let why = 'first';
+  let attempt = 0;
+  let openedAt = 0;
+  let lastFrame = 0;
+  /** What the server said before it closed. @type {number | null} */
+  let announced = null;
+  let said = '';
+  /** @type {number | null} */
+  let spread = null;
+  /** @type {Record<string, any>} */
+  const timers = {};
+  const requests = requestQueue(env, timeout, (text) => socket?.send(text));
+
+  // Read anew each time.
+  const isVisible = () => env.document?.visibilityState !== 'hidden';
+
+  /** @param {string} name */
+  const clear = (name) => {
+    env.clearTimeout(timers[name]);
+    delete timers[name];
+  };
+
+  /** @param {string} name @param {number} ms @param {() => void} fn */
+  const after = (name, ms, fn) => {
+    clear(name);
+    timers[name] = env.setTimeout(() => {
+      delete timers[name];
+      fn();
+    }, ms);
+  };
+
+  /** @param {State} state @param {string} cause @param {number | string} [code] @param {Verdict} [asked] */
+  const enter = (state, cause, code, asked) => {
+    self.state = state;
+    self.steps.push({ at: env.now(), state: state.name, cause, code, advice: asked ? ADVICE[asked] : '' });
+    if (self.steps.length > STEPS_MAX) self.steps.shift();
+    hooks.onState();
+  };
+
+  // Lets go of the socket without waiting for it: what it still says is about a connection that is over.
+  const drop = () => {
+    serial += 1;
+    Object.keys(timers).forEach(clear);
+    const old = socket;
+    socket = announced = spread = null;
+    said = '';
+    self.hello = null;
+    requests.pause();
+    if (!old) return;
+    old.onopen = old.onmessage = old.onclose = null;
+    old.close(1000);
+  };
+
+  /** @param {number | string} code @param {string} reason */
+  const fail = (code, reason) => {
+    drop();
+    requests.end();
+    // Whoever opens it again begins anew.
+    attempt = 0;
+    token = null;
+    why = 'rejected';
+    enter({ name: 'failed', code, reason }, reason, code, 'stop');
+  };
+
+  /** @param {string} reason @param {number} [code] @param {Verdict} [asked] */
+  const retry = (reason, code, asked = 'retry') => {
+    const { min, max, factor, jitter, attempts } = backoff;
+    const own = spread;
+    drop();
+    if (attempt >= attempts) return fail(code ?? 'attempts', reason);
+    const bound = own ?? Math.min(max, min * factor ** attempt);
+    const wait = jitter === 'full' || own !== null ? env.random() * bound : bound;
+    attempt += 1;
+    after('waiting', wait, () => self.open('waited'));
+    enter({ name: 'waiting', until: env.now() + wait, attempt, reason, code }, reason, code, asked);
+  };
+
+  /** @param {number} code @param {string} [cause] */
+  const lost = (code, cause = said || `close ${code}`) => {
+    const asked = verdict(code);
+    const isAsked = typeof source === 'function';
+    // One that was just given and is refused is not given again by asking again at once.
+    if (asked === 'token' ? isAsked : code === 4001 && isAsked && token !== null && !isFresh) {
+      token = null;
+      why = 'rejected';
+      retry(cause, code, 'token');
+    } else if (asked === 'retry') retry(cause, code);
+    else fail(code, cause);
+  };
+  const late = () => lost(1006, 'no answer in time');
+
+  /** @param {string} level @param {number} rtt */
+  const qualify = (level, rtt) => {
+    const before = self.quality;
+    // RFC 3550 §6.4.1.
+    self.quality = { level, rtt, jitter: before ? before.jitter + (Math.abs(rtt - before.rtt) - before.jitter) / 16 : 0 };
+    hooks.onQuality();
+  };
+
+  // Measures while somebody looks: nobody else has timers that keep time.
+  const measure = () => {
+    const every = interval || self.hello?.heartbeat_ms || ANSWER_MS;
+    after('measure', every, measure);
+    const asked = env.now();
+    if (!isVisible() || timers.answer || (!interval && asked - lastFrame < every)) return;
+    after('answer', ANSWER_MS, () => {
+      if (interval) qualify('lost', self.quality?.rtt ?? 0);
+      // A sleep takes no time on our clock: then it is asked again, and not judged.
+      if (isVisible() && env.now() - asked < 2 * ANSWER_MS && lastFrame <= asked) late();
+    });
+    requests.ask('ping', {}, { first: true }).then(
+      () => {
+        clear('answer');
+        const rtt = env.now() - asked;
+        if (interval) qualify(LEVELS.find(([, bound]) => rtt < bound)?.[0] ?? '', rtt);
+      },
+      () => clear('answer'),
+    );
+  };
+
+  const refresh = async () => {
+    const own = serial;
+    if (typeof source !== 'function') return;
+    try {
+      const given = await source({ reason: 'expiring' });
+      if (own !== serial || !given) return;
+      await requests.ask('auth', { token: given }, { first: true });
+      token = given;
+    } catch {
+      // Nothing has changed: at its end the server says so, and another is asked for.
+    }
+  };
+
+  /** @param {any} hello */
+  const welcome = async (hello) => {
+    const own = serial;
+    self.hello = hello;
+    // It is good: should it be refused one day, another is asked for once.
+    isFresh = false;
+    why = 'first';
+    requests.begin(hello.limits);
+    after('opening', OPENING_MS, late);
+    try {
+      await hooks.onHello(hello);
+    } catch (error) {
+      if (own === serial) lost(1006, String(error));
+    }
+    if (own !== serial) return;
+    clear('opening');
+    after('stable', STABLE_MS, () => (attempt = 0));
+    enter({ name: 'online', since: env.now() }, 'hello');
+    if (own !== serial) return;
+    requests.release();
+    measure();
+  };
+
+  /** @param {string | ArrayBuffer} data */
+  const frame = (data) => {
+    lastFrame = env.now();
+    clear('probe');
+    if (typeof data !== 'string') return hooks.onBinary(data);
+    const { type, id, payload = {} } = JSON.parse(data);
+    if (type === 'hello') void welcome(payload);
+    else if (type === 'reply' || type === 'error') {
+      if (payload.close) [announced, said] = [payload.close, `${payload.code}: ${payload.message}`];
+      requests.settle({ type, id, payload });
+      if (type === 'error' && id === undefined) hooks.onPush(type, payload);
+    } else {
+      if (payload.code === 'draining') spread = payload.spread_ms ?? null;
+      if (payload.code === 'token_expiring') void refresh();
+      hooks.onPush(type, payload);
+    }
+  };
+
+  /** @param {number} own */
+  const begin = async (own) => {
+    if (source !== undefined && token === null) {
+      try {
+        const given = (typeof source === 'string' ? source : await source({ reason: why })) ?? null;
+        if (own !== serial) return;
+        token = given;
+        isFresh = true;
+      } catch (/** @type {any} */ error) {
+        if (own !== serial) return;
+        const reason = `no token: ${error?.message ?? error}`;
+        return error?.fatal ? fail('token', reason) : retry(reason);
+      }
+    }
+    try {
+      const at = new URL(url, env.location?.href);
+      at.protocol = at.protocol.replace('http', 'ws');
+      if (token === null) at.searchParams.set('resume', '1');
+      socket = new env.WebSocket(at.href);
+    } catch (error) {
+      return fail('url', String(error));
+    }
+    const opened = socket;
+    opened.binaryType = 'arraybuffer';
+    // What it tells comes with the close, too; in Node.js nobody else may be listening.
+    opened.onerror = () => {};
+    opened.onopen = () => {
+      lastFrame = env.now();
+      enter({ name: 'authenticating' }, 'open');
+      // In the first message, not in the URL: by the close code alone a page sees why it is refused.
+      if (token !== null) opened.send(JSON.stringify({ type: 'auth', payload: { token, resume: true } }));
+    };
+    opened.onmessage = ({ data }) => frame(data);
+    // Some proxies swallow the code: the error before it had it.
+    opened.onclose = ({ code }) => lost((code === 1005 || code === 1006) && announced !== null ? announced : code);
+  };
+
+  const self = {
+    /** @type {State} */
+    state: { name: 'idle' },
+    /** @type {Quality | null} */
+    quality: null,
+    /** @type {any} */
+    hello: null,
+    /** @type {Step[]} */
+    steps: [],
+    requests,
+    isOnline: () => self.state.name === 'online',
+
+    /** Opens now, whatever was planned. @param {string} cause */
+    open(cause) {
+      drop();
+      openedAt = env.now();
+      after('opening', OPENING_MS, late);
+      const own = serial;
+      enter({ name: 'connecting' }, cause);
+      if (own === serial) void begin(own);
+    },
+
+    /** Ends it for good, by intent. */
+    close() {
+      drop();
+      requests.end();
+      enter({ name: 'closed' }, 'close()');
+    },
+
+    /** Lets go of it until `open`: what is asked meanwhile waits. @param {string} reason */
+    pause(reason) {
+      if (/closed|failed|paused/.test(self.state.name)) return;
+      drop();
+      enter({ name: 'paused', reason }, reason);
+    },
+
+    /** Something woke us (the page is seen again, the network is back): judge before the clock says so. @param {string} cause */
+    wake(cause) {
+      const now = env.now();
+      const { name } = self.state;
+      if (name === 'waiting' || (/connecting|authenticating/.test(name) && now - openedAt > STALE_OPENING_MS)) self.open(cause);
+      else if (now - lastFrame > (isVisible() ? PROBE_AFTER_MS : HIDDEN_SILENCE_MS)) self.probe();
+    },
+
+    /** Asks whether the server is there, and gives the connection up if it does not say so soon. */
+    probe() {
+      if (!self.isOnline() || timers.probe) return;
+      after('probe', PROBE_MS, late);
+      requests.ask('ping', {}, { first: true }).catch(() => {});
+    },
+  };
+  return self;
+}

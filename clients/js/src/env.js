@@ -1,0 +1,115 @@
+// What the client needs of the world around it: each may be replaced, for tests and for Node.js.
+
+/**
+ * @typedef {object} Env
+ * @property {() => number} now ms since 1970
+ * @property {() => number} random from 0 to 1
+ * @property {(fn: () => void, ms: number) => any} setTimeout
+ * @property {(timer: any) => void} clearTimeout
+ * @property {new (url: string) => WebSocket} WebSocket
+ * @property {EventTarget & { visibilityState?: string } | undefined} document
+ * @property {EventTarget | undefined} window
+ * @property {{ href: string } | undefined} location
+ * @property {LockManager | undefined} locks
+ * @property {typeof BroadcastChannel | undefined} BroadcastChannel
+ * @property {IDBFactory | undefined} indexedDB
+ * @property {typeof fetch | undefined} fetch
+ * @property {(error: unknown) => void} report takes what a handler has thrown
+ */
+
+/**
+ * What the parts of a client share.
+ * @typedef {object} Core
+ * @property {Env} env
+ * @property {Listeners} listeners
+ * @property {import('./outbox.js').Outbox} outbox
+ * @property {(type: string, payload?: any, options?: import('./requests.js').AskOptions) => Promise<any>} ask
+ * @property {(type: string, payload: any) => boolean} tell
+ * @property {() => string | undefined} user
+ * @property {() => boolean} isOnline
+ * @property {() => boolean} isHidden
+ * @property {(topic: string, value?: any) => void} changed
+ */
+
+/**
+ * @param {Partial<Env>} [own]
+ * @returns {Env}
+ */
+export function environment(own = {}) {
+  const world = /** @type {any} */ (globalThis);
+  return {
+    now: () => Date.now(),
+    random: Math.random,
+    setTimeout: (fn, ms) => setTimeout(fn, ms),
+    clearTimeout: (timer) => clearTimeout(timer),
+    WebSocket: world.WebSocket,
+    document: world.document,
+    window: world.document && world,
+    location: world.location,
+    locks: world.navigator?.locks,
+    BroadcastChannel: world.BroadcastChannel,
+    indexedDB: world.indexedDB,
+    fetch: world.fetch?.bind(world),
+    report: (error) => (world.reportError ? world.reportError(error) : queueMicrotask(() => { throw error; })),
+    ...own,
+  };
+}
+
+/**
+ * Whoever listens, by the name of what they listen to. What one of them throws does not keep it from the others.
+ */
+export class Listeners {
+  /** @type {Map<string, Set<{ fn: (value: any) => void }>>} */
+  #lists = new Map();
+  #report;
+
+  /** @param {(error: unknown) => void} report */
+  constructor(report) {
+    this.#report = report;
+  }
+
+  /**
+   * @param {string} event
+   * @param {(value: any) => void} fn
+   * @param {{ signal?: AbortSignal }} [options]
+   * @returns {() => void} ends it
+   */
+  on(event, fn, { signal } = {}) {
+    // Each call counts, also with the same function.
+    const entry = { fn };
+    const off = () => {
+      const list = this.#lists.get(event);
+      list?.delete(entry);
+      if (list?.size === 0) this.#lists.delete(event);
+      signal?.removeEventListener('abort', off);
+    };
+    if (signal?.aborted) return off;
+    signal?.addEventListener('abort', off);
+    const list = this.#lists.get(event) ?? new Set();
+    this.#lists.set(event, list.add(entry));
+    return off;
+  }
+
+  /** @param {string} event */
+  has(event) {
+    return this.#lists.has(event);
+  }
+
+  /** @param {string} event @param {any} [value] */
+  emit(event, value) {
+    const list = this.#lists.get(event);
+    for (const entry of list ? [...list] : []) {
+      // One may have been ended by another.
+      if (list?.has(entry)) this.call(entry.fn, value);
+    }
+  }
+
+  /** @param {(value: any) => void} fn @param {any} value */
+  call(fn, value) {
+    try {
+      fn(value);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+}

@@ -1,0 +1,38 @@
+// What close codes and refusals ask for (docs/protocol.md, "Closing", "Refusals"). A code that is not listed is judged
+// by its range. README.md says more of each.
+
+/** @typedef {"stop" | "token" | "retry"} Verdict */
+
+/** What a client does then. @type {Record<Verdict, string>} */
+export const ADVICE = { stop: 'ends', token: 'gets a new token, comes back', retry: 'comes back' };
+
+/** @param {number} code @returns {Verdict} what a close code asks of a client */
+export const verdict = (code) =>
+  (code >= 4000 && code < 4100) || [1002, 1003, 1007, 1009].includes(code) ? 'stop' : code >= 4200 && code < 4300 ? 'token' : 'retry';
+
+/**
+ * A refusal of the server's, or our own: `disconnected` (the connection ended before the answer: whether it was
+ * done is not known), `timeout`, `cancelled`, `expired`, `closed`.
+ */
+export class ParlorError extends Error {
+  /**
+   * @param {string} code
+   * @param {Record<string, any>} [detail] what the server said beside the code: `message`, `retry_after_ms`, `limit`, `field` …
+   */
+  constructor(code, detail = {}) {
+    super(detail.message ?? code);
+    this.name = 'ParlorError';
+    this.code = code;
+    this.detail = detail;
+  }
+
+  /** In how many ms the same may be tried again, if the server said so; else 0. */
+  get retryAfter() {
+    return this.detail.retry_after_ms || 0;
+  }
+
+  /** Whether the same request may succeed later. */
+  get passing() {
+    return /^(rate_limited|unavailable|overloaded|internal|disconnected|timeout)$/.test(this.code);
+  }
+}

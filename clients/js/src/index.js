@@ -1,0 +1,9 @@
+export { Client, connect } from './client.js';
+export { ParlorError } from './errors.js';
+export { memoryOutbox, Ticket } from './outbox.js';
+export { Room } from './room.js';
+export { Stream } from './stream.js';
+export { Presence } from './presence.js';
+
+/** Each tab has a connection of its own. */
+export const eachTab = () => undefined;

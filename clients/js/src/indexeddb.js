@@ -1,0 +1,91 @@
+// An outbox in IndexedDB: what is unsent survives a reload, a crash of the tab, and the browser's end. Each tab sends
+// its own; what a tab has left that is gone is taken over by the next one that opens.
+
+import { environment } from './env.js';
+
+/** @typedef {import('./outbox.js').OutboxStore} OutboxStore */
+/** @typedef {import('./outbox.js').Kept} Kept */
+/** @typedef {Kept & { user: string, owner: string, order: number }} Row */
+
+const STORE = 'messages';
+// The row that says who was here last: whoever writes before the server has said who they are is taken for them.
+const LAST = '';
+
+/** @template T @param {IDBRequest<T>} request @returns {Promise<T>} */
+const done = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+
+/**
+ * Where it is kept: one for each origin. What another user has left is forgotten when one signs in.
+ * @param {{ name?: string, env?: Partial<import('./env.js').Env> }} [options]
+ * @returns {OutboxStore}
+ */
+export function indexedDbOutbox({ name = 'parlor-outbox', env: own } = {}) {
+  const env = environment(own);
+  const { locks, indexedDB } = env;
+  const tab = `${name}:${Math.floor(env.random() * 2 ** 52).toString(36)}${env.now().toString(36)}`;
+  /** @type {Promise<IDBDatabase> | null} */
+  let opening = null;
+  let user = '';
+  let order = 0;
+  /** @type {() => void} */
+  let release = () => {};
+
+  const database = () =>
+    (opening ??= new Promise((resolve, reject) => {
+      if (!indexedDB) return reject(new Error('there is no IndexedDB: what is unsent ends with the page'));
+      const request = indexedDB.open(name, 1);
+      request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: 'id' });
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    }));
+
+  /** @template T @param {(rows: IDBObjectStore) => IDBRequest<T>} act @returns {Promise<T>} */
+  const within = async (act) => done(act((await database()).transaction(STORE, 'readwrite').objectStore(STORE)));
+  /** @param {Promise<any>} promise */
+  const reported = (promise) => void promise.catch(env.report);
+
+  // Held for as long as the tab lives: by this others see that it does.
+  /** @type {Promise<any> | null} */
+  let living = null;
+  const live = () =>
+    (living ??= new Promise((resolve) => {
+      if (!locks) return resolve(null);
+      reported(locks.request(tab, () => (resolve(null), new Promise((end) => (release = () => end(null))))));
+    }));
+
+  /** @returns {Promise<Kept[]>} */
+  const adopt = async () => {
+    const alive = new Set((await locks?.query())?.held?.map((lock) => lock.name));
+    const rows = /** @type {Row[]} */ (await within((all) => all.getAll()));
+    const last = rows.find((row) => row.id === LAST)?.user ?? user;
+    const isOwn = (/** @type {Row} */ row) => (row.user || last) === user;
+    const left = rows.filter((row) => row.id !== LAST && !alive.has(row.owner));
+    const mine = left.filter(isOwn).sort((a, b) => a.at - b.at || a.order - b.order);
+    for (const row of left) if (!isOwn(row)) await within((all) => all.delete(row.id));
+    await within((all) => all.put({ id: LAST, user }));
+    for (const row of mine) await within((all) => all.put({ ...row, owner: tab, order: (order += 1) }));
+    return mine.map(({ user: _user, owner: _owner, order: _order, ...kept }) => kept);
+  };
+
+  return {
+    async open(whose) {
+      user = whose;
+      await database();
+      await live();
+      // Two that open at once must not both take over the same.
+      return locks ? locks.request(`${name}:adopt`, adopt) : adopt();
+    },
+    put: (kept) => reported(within((all) => all.put({ ...kept, user, owner: tab, order: (order += 1) }))),
+    remove: (id) => reported(within((all) => all.delete(id))),
+    close() {
+      release();
+      living = null;
+      if (opening) reported(opening.then((open) => open.close()));
+      opening = null;
+    },
+  };
+}

@@ -1,0 +1,121 @@
+// Who is here: the list, and the changes that come after it, by their version.
+
+/** @typedef {{ user: string, name: string, connections?: number, since?: number }} Present */
+/** @typedef {{ users: Present[], count: number, counted: boolean }} Presences `counted`: there are so many that only their number is told */
+
+const RETRY_MS = 2_000;
+
+export class Presence {
+  /** @type {Map<string, Present>} */
+  #users = new Map();
+  #version = 0;
+  /** @type {number | null} */
+  #count = null;
+  #isListed = false;
+  /** @type {any[]} changes that came while the list did */
+  #early = [];
+  /** @type {Promise<void> | null} */
+  #listing = null;
+  #core;
+  /** @type {Presences | null} */
+  #value = null;
+
+  /** @param {import('./env.js').Core} core */
+  constructor(core) {
+    this.#core = core;
+  }
+
+  /** Listens to who is here; told at once if it is known. @param {(value: Presences) => void} fn @param {{ signal?: AbortSignal }} [options] */
+  on(fn, options) {
+    const off = this.#core.listeners.on('presence', fn, options);
+    if (this.#isListed) fn(this.value);
+    else void this.begin();
+    return off;
+  }
+
+  /** Everybody who is here. @returns {Promise<Presences>} */
+  async list() {
+    if (!this.#isListed) await this.begin();
+    return this.value;
+  }
+
+  /** @returns {Presences} the same one until it changes */
+  get value() {
+    const users = () => [...this.#users.values()].sort((a, b) => (a.user < b.user ? -1 : 1));
+    return (this.#value ??= { users: users(), count: this.#count ?? this.#users.size, counted: this.#count !== null });
+  }
+
+  /** @param {string} user */
+  has(user) {
+    return this.#users.has(user);
+  }
+
+  /** The connection is another: what was known is of the one before. */
+  lost() {
+    [this.#isListed, this.#version, this.#listing, this.#early] = [false, 0, null, []];
+  }
+
+  /** Asks for the list, if somebody wants to know. @returns {Promise<void>} */
+  begin() {
+    if (!this.#core.isOnline() || this.#isListed) return Promise.resolve();
+    return (this.#listing ??= this.#list());
+  }
+
+  async #list() {
+    /** @type {Map<string, Present>} */
+    const users = new Map();
+    /** @type {string | undefined} */
+    let after;
+    let version = 0;
+    try {
+      for (;;) {
+        const page = await this.#core.ask('presence:list', { after });
+        version ||= page.version;
+        for (const one of page.users) users.set(one.user, one);
+        after = page.users.at(-1)?.user;
+        if (!page.more || after === undefined) break;
+      }
+    } catch (error) {
+      this.#listing = null;
+      const { passing, code } = /** @type {import('./errors.js').ParlorError} */ (error);
+      if (passing && code !== 'disconnected') this.#core.env.setTimeout(() => void this.begin(), RETRY_MS);
+      return;
+    }
+    [this.#users, this.#version, this.#isListed, this.#listing] = [users, version, true, null];
+    for (const [type, payload] of this.#early.splice(0)) this.push(type, payload);
+    this.#changed();
+  }
+
+  /** Takes a push about presence. @param {string} type @param {any} payload */
+  push(type, payload) {
+    if (payload.room !== undefined) return;
+    if (type === 'user:count') {
+      this.#count = payload.online;
+      this.#users.clear();
+      return this.#changed();
+    }
+    if (!this.#isListed) {
+      if (this.#listing) this.#early.push([type, payload]);
+      return;
+    }
+    if (payload.version <= this.#version) return;
+    this.#version = payload.version;
+    if (payload.reset) {
+      // The lists are back: it is asked anew who is here.
+      this.#count = null;
+      this.lost();
+      void this.begin();
+      return;
+    }
+    for (const user of payload.users) {
+      if (type === 'user:offline') this.#users.delete(user);
+      else if (!this.#users.has(user)) this.#users.set(user, { user, name: user });
+    }
+    this.#changed();
+  }
+
+  #changed() {
+    this.#value = null;
+    this.#core.changed('presence', this.value);
+  }
+}

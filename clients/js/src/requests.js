@@ -1,0 +1,173 @@
+// The queue of requests of a client: gives ids, keeps the pace that `hello.limits` asks for, waits where the server
+// said `retry_after_ms`, and hands each answer to whoever asked. What was sent when the connection ends is
+// `disconnected`; what was not waits for the next one.
+
+import { ParlorError } from './errors.js';
+
+/** @typedef {import('./env.js').Env} Env */
+/** @typedef {ReturnType<typeof requestQueue>} Requests */
+/**
+ * @typedef {object} Asked
+ * @property {string} type
+ * @property {any} payload
+ * @property {boolean} first
+ * @property {boolean} now sent before the connection is online, on this connection or never
+ * @property {number} limited how often the server had no time for it
+ * @property {(payload: any) => void} resolve
+ * @property {(error: ParlorError) => void} reject
+ */
+/** @typedef {{ timeout?: number, signal?: AbortSignal, first?: boolean, now?: boolean }} AskOptions */
+
+const WAITING_MAX = 1_000;
+const LIMITED_MAX = 8;
+// A little below what the server allows: its bucket and ours do not fill at the same moment.
+const PACE = 0.9;
+const BURST_SPARE = 2;
+
+/** @param {Env} env @param {number} patience for an answer, in ms @param {(text: string) => void} transmit */
+export function requestQueue(env, patience, transmit) {
+  /** @type {Asked[]} */
+  let queue = [];
+  /** @type {Map<number, Asked>} */
+  const sent = new Map();
+  let lastId = 0;
+  // Whether there is a connection, and whether it is online.
+  let [isThere, isOpen] = [false, false];
+  let perSecond = 1;
+  let burst = 1;
+  let bytesMax = Infinity;
+  let tokens = 0;
+  let filledAt = 0;
+  let pausedUntil = 0;
+  /** @type {any} */
+  let timer = null;
+
+  const fill = () => {
+    const now = env.now();
+    tokens = Math.min(burst, tokens + (Math.max(0, now - filledAt) / 1_000) * perSecond);
+    filledAt = now;
+  };
+
+  /** @param {Asked} asked */
+  const enqueue = (asked) => {
+    // Behind those that go first, too.
+    const place = asked.first ? queue.findIndex((one) => !one.first) : -1;
+    queue.splice(place < 0 ? queue.length : place, 0, asked);
+    pump();
+  };
+
+  /** @param {Asked} asked */
+  const send = (asked) => {
+    const text = JSON.stringify({ type: asked.type, id: (lastId += 1), payload: asked.payload });
+    // The server would end the connection over it, and do so again whenever it is sent again.
+    if (text.length * 3 > bytesMax && new TextEncoder().encode(text).length > bytesMax) {
+      return asked.reject(new ParlorError('too_large', { limit: bytesMax }));
+    }
+    tokens -= 1;
+    sent.set(lastId, asked);
+    transmit(text);
+  };
+
+  const pump = () => {
+    env.clearTimeout(timer);
+    if (!isThere) return;
+    fill();
+    const pause = pausedUntil - env.now();
+    while (tokens >= 1 && pause <= 0) {
+      const place = isOpen ? 0 : queue.findIndex((asked) => asked.now);
+      const [asked] = place < 0 ? [] : queue.splice(place, 1);
+      if (!asked) return;
+      send(asked);
+    }
+    if (queue.length > 0) timer = env.setTimeout(pump, Math.max(pause, ((1 - tokens) / perSecond) * 1_000, 5));
+  };
+
+  return {
+    /** A connection has said hello; its limits hold from now on. @param {any} [limits] */
+    begin(limits = {}) {
+      perSecond = Math.max(0.2, (limits.requests_per_second ?? 10) * PACE);
+      tokens = burst = Math.max(1, (limits.burst ?? 30) - BURST_SPARE);
+      bytesMax = limits.message_bytes ?? Infinity;
+      filledAt = env.now();
+      pausedUntil = 0;
+      isThere = true;
+    },
+
+    /** It is online: what has waited goes. */
+    release() {
+      isOpen = true;
+      pump();
+    },
+
+    /** The connection is gone: nothing that was asked on it is answered any more. */
+    pause() {
+      isThere = isOpen = false;
+      env.clearTimeout(timer);
+      const lost = [...sent.values(), ...queue.filter((asked) => asked.now)];
+      sent.clear();
+      queue = queue.filter((asked) => !asked.now);
+      for (const asked of lost) asked.reject(new ParlorError('disconnected'));
+    },
+
+    /** None will come. */
+    end() {
+      for (const asked of queue.splice(0)) asked.reject(new ParlorError('closed'));
+    },
+
+    /**
+     * Asks. Rejects with a {@link ParlorError}.
+     * @param {string} type
+     * @param {any} [payload]
+     * @param {AskOptions} [options]
+     * @returns {Promise<any>}
+     */
+    ask: (type, payload = {}, { timeout = patience, signal, first = false, now = false } = {}) =>
+      new Promise((resolve, reject) => {
+        if (queue.length >= WAITING_MAX) return reject(new ParlorError('overloaded', { message: 'too many requests wait' }));
+        const stop = (/** @type {string} */ code) => {
+          queue = queue.filter((one) => one !== asked);
+          for (const [id, one] of sent) if (one === asked) sent.delete(id);
+          asked.reject(new ParlorError(code));
+        };
+        const cancel = () => stop('cancelled');
+        const late = timeout < Infinity ? env.setTimeout(() => stop('timeout'), timeout) : null;
+        const end = () => {
+          env.clearTimeout(late);
+          signal?.removeEventListener('abort', cancel);
+        };
+        /** @type {Asked} */
+        const asked = {
+          type, payload, first, now, limited: 0,
+          resolve: (value) => (end(), resolve(value)),
+          reject: (error) => (end(), reject(error)),
+        };
+        if (signal?.aborted) return cancel();
+        signal?.addEventListener('abort', cancel);
+        enqueue(asked);
+      }),
+
+    /** Says something that is worth nothing later: now or never. @param {string} type @param {any} payload @returns {boolean} */
+    tell(type, payload) {
+      fill();
+      if (!isOpen || queue.length > 0 || tokens < 1 || env.now() < pausedUntil) return false;
+      tokens -= 1;
+      transmit(JSON.stringify({ type, payload }));
+      return true;
+    },
+
+    /** Takes a `reply` or an `error` of the server. @param {any} message */
+    settle({ type, id, payload = {} }) {
+      const isLimited = type === 'error' && payload.code === 'rate_limited';
+      if (isLimited) pausedUntil = Math.max(pausedUntil, env.now() + (payload.retry_after_ms || 1_000));
+      const asked = sent.get(id);
+      if (!asked) return;
+      sent.delete(id);
+      if (type === 'reply') asked.resolve(payload);
+      else if (isLimited && (asked.limited += 1) <= LIMITED_MAX) {
+        // It was not looked at: it goes before what came behind it.
+        asked.first = true;
+        enqueue(asked);
+      } else asked.reject(new ParlorError(payload.code ?? 'internal', payload));
+    },
+  };
+}

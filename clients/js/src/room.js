@@ -1,0 +1,440 @@
+// A room: a log of entries, of which each comes once, in order and without a hole, and what is not kept of it:
+// who is typing, what was read.
+
+import { Listeners } from './env.js';
+import { ParlorError } from './errors.js';
+
+/** @typedef {import('./env.js').Env} Env */
+/** @typedef {import('./outbox.js').Outbox} Outbox */
+/** @typedef {import('./outbox.js').Ticket} Ticket */
+/**
+ * An entry of the log, as the wire has it; `type` is the name of the event.
+ * @typedef {{ type: EntryType, room: string, seq: number, ts: number, [member: string]: any }} Entry
+ */
+/** @typedef {"message" | "edited" | "deleted" | "reacted" | "joined" | "left"} EntryType */
+/** A part of the log that is not kept any more, or that of an earlier one. @typedef {{ room: string, after: number, before: number, reason: string }} Gap */
+/** @typedef {"now" | "resume" | { seq: number }} From */
+/** @typedef {"unknown" | "joining" | "member" | "refused" | "left"} Membership */
+
+/** @type {Record<string, EntryType>} */
+const ENTRIES = {
+  'chat:message': 'message',
+  'chat:edited': 'edited',
+  'chat:deleted': 'deleted',
+  'chat:reacted': 'reacted',
+  'room:joined': 'joined',
+  'room:left': 'left',
+};
+const TYPING_EVERY_MS = 3_000;
+const TYPING_MS = 6_000;
+const READ_EVERY_MS = 1_000;
+const RETRY_MS = 1_000;
+
+export class Room {
+  /** @type {Membership} */
+  membership = 'unknown';
+  /** Why it is refused. @type {ParlorError | null} */
+  refusal = null;
+  /** @type {string | undefined} */
+  title;
+  /** The newest entry that was handed over, or the head when one came. */
+  last = 0;
+  /** One's own mark. */
+  read = 0;
+  unread = 0;
+  /** Whether a `resume` names it: it is one of ours, of this epoch. */
+  isFollowed = false;
+  /** @type {Map<string, any>} who is typing, and the timer of each */
+  #typing = new Map();
+  #core;
+  #listeners;
+  #wanted = false;
+  /** Up to where entries are known to be there. */
+  #head = 0;
+  /** Up to where what is unread is counted. */
+  #counted = 0;
+  #isCatchingUp = false;
+  /** Wakes those who wait for another entry. @type {Set<() => void>} */
+  #waiting = new Set();
+  /** @type {Map<EntryType | "any", number>} where the handlers of a kind have come to */
+  #handled = new Map();
+  #typedAt = -Infinity;
+  /** @type {any} */
+  #readTimer = null;
+
+  /** @param {string} name @param {import('./env.js').Core} core */
+  constructor(name, core) {
+    this.name = name;
+    this.#core = core;
+    this.#listeners = new Listeners(core.env.report);
+  }
+
+  /** Sends a text, and what else is to go with it. @param {string} text @param {{ data?: any, replyTo?: number, cid?: string }} [more] @returns {Ticket} */
+  send(text, { data, replyTo, cid } = {}) {
+    this.#stopTyping();
+    const ticket = this.#core.outbox.add({ room: this.name, text, data, replyTo }, cid);
+    if (this.membership === 'refused') this.#core.outbox.refuse(this.name, this.refusal?.code ?? 'not_member');
+    return ticket;
+  }
+
+  /** What is unsent, or has failed, in order. @returns {Ticket[]} */
+  get unsent() {
+    return this.#core.outbox.of(this.name);
+  }
+
+  /** Who is typing: ids. @returns {string[]} */
+  get typists() {
+    return [...this.#typing.keys()];
+  }
+
+  /** @param {number} seq @param {string} text */
+  edit(seq, text) {
+    return this.#ask('chat:edit', { seq, text });
+  }
+
+  /** @param {number} seq */
+  delete(seq) {
+    return this.#ask('chat:delete', { seq });
+  }
+
+  /** @param {number} seq @param {string} emoji @param {boolean} [on] */
+  react(seq, emoji, on = true) {
+    return this.#ask('chat:react', { seq, emoji, on });
+  }
+
+  /**
+   * A page of the log, oldest first: after or before a `seq`, or else the newest.
+   * @param {{ before?: number, after?: number, limit?: number, signal?: AbortSignal }} [bounds]
+   * @returns {Promise<{ entries: Entry[], head: number, more: boolean }>}
+   */
+  async history({ before, after, limit, signal } = {}) {
+    const page = await this.#core.ask('chat:history', { room: this.name, before, after, limit }, { signal });
+    return { ...page, entries: page.entries.map(entryOf).filter((/** @type {Entry} */ { type }) => type) };
+  }
+
+  /** All up to here is read; told once a second at most. @param {number} [seq] */
+  markRead(seq = this.last) {
+    if (seq <= this.read) return;
+    this.read = seq;
+    if (seq >= this.last) this.unread = 0;
+    this.#changed('read');
+    this.#readTimer ??= this.#core.env.setTimeout(() => {
+      this.#readTimer = null;
+      this.#ask('chat:read', { seq: this.read }).then(
+        ({ unread }) => this.#count(unread),
+        () => {},
+      );
+    }, READ_EVERY_MS);
+  }
+
+  /** One is typing, or is not any more; told every 3 s at most. @param {boolean} [typing] */
+  typing(typing = true) {
+    if (!typing) return this.#stopTyping();
+    const now = this.#core.env.now();
+    if (now - this.#typedAt < TYPING_EVERY_MS) return;
+    if (this.#core.tell('chat:typing', { room: this.name })) this.#typedAt = now;
+  }
+
+  /** @param {{ after?: string, limit?: number }} [bounds] @returns {Promise<{ members: any[], more: boolean }>} */
+  members(bounds = {}) {
+    return this.#ask('room:members', bounds);
+  }
+
+  /** Comes in. @returns {Promise<any>} */
+  async join() {
+    this.#wanted = true;
+    this.#become('joining');
+    try {
+      const room = await this.#ask('room:join', {});
+      this.welcome(room);
+      return room;
+    } catch (failure) {
+      const error = /** @type {ParlorError} */ (failure);
+      if (!error.passing) this.#refuse(error);
+      throw error;
+    }
+  }
+
+  leave() {
+    this.#wanted = false;
+    return this.#ask('room:leave', {});
+  }
+
+  /** Comes in as soon as one may, if one is no member. */
+  want() {
+    this.#wanted = true;
+  }
+
+  /**
+   * Listens: to entries (`message`, `edited`, `deleted`, `reacted`, `joined`, `left`, or `entry` for all), to `gap`,
+   * `read`, `delivered`, `typing`, `refused`. Entries come from now on, from where the handlers of that kind have come
+   * to (`resume`; at first: from the mark of what is read), or from behind a `seq`.
+   * @param {string} event
+   * @param {(value: any) => void} fn
+   * @param {{ from?: From, signal?: AbortSignal }} [options]
+   * @returns {() => void}
+   */
+  on(event, fn, { from = 'now', signal } = {}) {
+    const kind = event === 'entry' ? 'any' : /** @type {EntryType} */ (event);
+    const isEntry = kind === 'any' || Object.values(ENTRIES).includes(kind);
+    if (!isEntry || from === 'now') {
+      return this.#listeners.on(event, (value) => {
+        if (isEntry) this.#handled.set(kind, value.seq);
+        fn(value);
+      }, { signal });
+    }
+    const ends = new AbortController();
+    const stop = () => ends.abort();
+    signal?.addEventListener('abort', stop);
+    if (signal?.aborted) stop();
+    void (async () => {
+      for await (const entry of this.#from(from, kind, ends.signal)) {
+        if (ends.signal.aborted) return;
+        if (kind === 'any' || entry.type === kind) this.#listeners.call(fn, entry);
+        this.#handled.set(kind, entry.seq);
+      }
+    })().catch(this.#core.env.report);
+    return stop;
+  }
+
+  /**
+   * All entries, one after the other, for as long as one asks: none is kept for who does not.
+   * @param {{ from?: From, signal?: AbortSignal }} [options]
+   * @returns {AsyncGenerator<Entry, void>}
+   */
+  entries({ from = 'now', signal } = {}) {
+    return this.#from(from, 'any', signal);
+  }
+
+  /** @param {From} from @param {EntryType | "any"} kind @param {AbortSignal} [signal] @returns {AsyncGenerator<Entry, void>} */
+  async *#from(from, kind, signal) {
+    // Before that it is not known where it is, nor what was read.
+    while (!this.isFollowed && !signal?.aborted) await this.#another(signal);
+    let at = from === 'now' ? this.last : from === 'resume' ? (this.#handled.get(kind) ?? this.read) : from.seq;
+    while (!signal?.aborted) {
+      if (at >= this.last) {
+        await this.#another(signal);
+        continue;
+      }
+      /** @type {Entry[]} */
+      let entries;
+      try {
+        ({ entries } = await this.history({ after: at, signal }));
+      } catch (failure) {
+        const error = /** @type {ParlorError} */ (failure);
+        if (error.code === 'cancelled') return;
+        if (error.code === 'gone') {
+          const first = error.detail.first ?? this.last + 1;
+          this.#listeners.emit('gap', { room: this.name, after: at, before: first, reason: 'gone' });
+          at = Math.max(at, first - 1);
+        } else if (error.passing) await this.#rest(signal);
+        else throw error;
+        continue;
+      }
+      for (const entry of entries) {
+        if (signal?.aborted) return;
+        // What is newer than what handlers have is theirs first.
+        if (entry.seq > this.last) break;
+        at = entry.seq;
+        yield entry;
+      }
+    }
+  }
+
+  // --- by the client alone ---
+
+  /** What `hello`, `room:join` or a list says of it. @param {any} room */
+  welcome({ head, read, unread, title }) {
+    if (!this.isFollowed) [this.last, this.#head, this.isFollowed] = [head ?? 0, head ?? 0, true];
+    if (read !== undefined) this.read = Math.max(this.read, read);
+    if (title !== undefined) this.title = title;
+    this.#counted = head ?? 0;
+    this.#become('member');
+    this.#count(unread);
+    this.#wake();
+  }
+
+  /** One is no member, as `hello` says. */
+  missing() {
+    const was = this.membership;
+    this.isFollowed = false;
+    if (this.#wanted && was !== 'refused') this.join().catch(() => {});
+    else if (was === 'member') this.#become('left');
+  }
+
+  /** Its log is another: nothing that was known of it holds. @param {number} head */
+  reset(head) {
+    const after = this.last;
+    [this.last, this.#head, this.read] = [head, head, 0];
+    this.#handled.clear();
+    if (after > 0) this.#listeners.emit('gap', { room: this.name, after, before: head + 1, reason: 'epoch_changed' });
+  }
+
+  /** A position was refused: the log does not reach back, or is no longer ours. @param {{ code: string }} refused */
+  async refused({ code }) {
+    if (code === 'not_member') return this.missing();
+    // It goes live from the head of this page on.
+    const page = await this.history({});
+    const first = page.entries[0]?.seq ?? page.head + 1;
+    if (first > this.last + 1) {
+      this.#listeners.emit('gap', { room: this.name, after: this.last, before: first, reason: code });
+      this.last = first - 1;
+    }
+    page.entries.forEach((entry) => this.#take(entry));
+    this.#advance(page.head);
+  }
+
+  /** Takes a push that is for it. @param {string} type @param {any} payload */
+  push(type, payload) {
+    if (ENTRIES[type]) return this.#arrive(/** @type {Entry} */ (entryOf({ type, payload })));
+    const { user } = payload;
+    if (type === 'chat:typing') this.#types(user, payload.typing !== false);
+    else if (type === 'room:removed') {
+      this.isFollowed = false;
+      if (payload.reason !== 'left') this.#wanted = false;
+      this.#become('left');
+      this.#core.outbox.refuse(this.name, 'not_member');
+      this.#listeners.emit('removed', payload);
+    } else if (type === 'chat:read' && user === this.#core.user()) {
+      this.read = Math.max(this.read, payload.seq);
+      if (payload.seq >= this.last) this.unread = 0;
+      this.#changed('read');
+    }
+    this.#listeners.emit(type.slice(type.indexOf(':') + 1), payload);
+  }
+
+  /** @param {Entry} entry */
+  #arrive(entry) {
+    // The first that is heard of a room that another connection of ours has joined.
+    if (!this.isFollowed) this.welcome({ head: entry.seq - 1 });
+    this.#head = Math.max(this.#head, entry.seq);
+    if (this.#isCatchingUp || entry.seq <= this.last) return;
+    if (entry.seq > this.last + 1) return void this.#catchUp();
+    this.#take(entry);
+  }
+
+  /** Reads what is missing, if ever something is, before anything newer is handed over. */
+  async #catchUp() {
+    this.#isCatchingUp = true;
+    while (this.last < this.#head && this.isFollowed) {
+      try {
+        const page = await this.history({ after: this.last });
+        page.entries.forEach((entry) => this.#take(entry));
+        if (page.entries.length === 0) this.#advance(page.head);
+      } catch (failure) {
+        const error = /** @type {ParlorError} */ (failure);
+        if (error.code === 'gone') await this.refused({ code: 'gone' }).catch(() => {});
+        else if (error.passing) await this.#rest();
+        else break;
+      }
+    }
+    this.#isCatchingUp = false;
+  }
+
+  /** @param {Entry} entry */
+  #take(entry) {
+    if (entry.seq !== this.last + 1) return;
+    this.#advance(entry.seq);
+    const { type } = entry;
+    if (type === 'message') {
+      this.#types(entry.from, false);
+      const isOwn = entry.from === this.#core.user();
+      if (isOwn && entry.cid) this.#core.outbox.shown(entry.cid, { room: this.name, seq: entry.seq, ts: entry.ts });
+      if (isOwn) [this.read, this.unread] = [entry.seq, 0];
+      else if (!entry.deleted && entry.seq > this.#counted) this.unread += 1;
+    } else if (type === 'left') this.#types(entry.user, false);
+    this.#changed('entry', entry);
+    this.#listeners.emit(type, entry);
+    this.#listeners.emit('entry', entry);
+    this.#wake();
+  }
+
+  #wake() {
+    for (const wake of [...this.#waiting]) wake();
+  }
+
+  /** @param {number} seq */
+  #advance(seq) {
+    this.last = Math.max(this.last, seq);
+    this.#head = Math.max(this.#head, seq);
+  }
+
+  /** @param {AbortSignal} [signal] @returns {Promise<void>} */
+  #another(signal) {
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.#waiting.delete(wake);
+        signal?.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.#waiting.add(wake);
+      signal?.addEventListener('abort', wake);
+    });
+  }
+
+  /** @param {AbortSignal} [signal] @returns {Promise<void>} */
+  #rest(signal) {
+    return new Promise((resolve) => {
+      this.#core.env.setTimeout(resolve, RETRY_MS);
+      signal?.addEventListener('abort', () => resolve(), { once: true });
+    });
+  }
+
+  /** @param {string} user @param {boolean} typing */
+  #types(user, typing) {
+    const { env } = this.#core;
+    const before = this.#typing.get(user);
+    if (before === undefined && !typing) return;
+    env.clearTimeout(before);
+    this.#typing.delete(user);
+    if (typing) {
+      this.#typing.set(user, env.setTimeout(() => {
+        this.#types(user, false);
+        this.#listeners.emit('typing', { room: this.name, user, typing: false });
+      }, TYPING_MS));
+    }
+    this.#changed('typing');
+  }
+
+  #stopTyping() {
+    if (this.#core.env.now() - this.#typedAt < TYPING_MS) this.#core.tell('chat:typing', { room: this.name, typing: false });
+    this.#typedAt = -Infinity;
+  }
+
+  /** @param {number} [unread] */
+  #count(unread) {
+    if (unread !== undefined) this.unread = unread;
+    this.#changed('read');
+  }
+
+  /** @param {Membership} membership */
+  #become(membership) {
+    if (membership === this.membership) return;
+    this.membership = membership;
+    if (membership !== 'refused') this.refusal = null;
+    this.#changed('membership');
+  }
+
+  /** @param {ParlorError} error */
+  #refuse(error) {
+    this.refusal = error;
+    this.#become('refused');
+    this.#core.outbox.refuse(this.name, error.code);
+    this.#listeners.emit('refused', error);
+  }
+
+  /** @param {string} what @param {any} [value] */
+  #changed(what, value) {
+    this.#core.changed('rooms', { room: this, what, value });
+  }
+
+  /** @param {string} type @param {any} payload */
+  #ask(type, payload) {
+    return this.#core.ask(type, { room: this.name, ...payload });
+  }
+}
+
+/** @param {{ type: string, payload: any }} push @returns {Entry} */
+function entryOf({ type, payload }) {
+  return { ...payload, type: ENTRIES[type] };
+}

@@ -1,0 +1,119 @@
+// A stream: something that one only watches. It is subscribed to while somebody listens, and after each connection
+// goes on where it was.
+
+import { Listeners } from './env.js';
+
+/** @typedef {import('./env.js').Env} Env */
+/** @typedef {{ stream: string, seq: number, data: any, ts?: number, skipped?: boolean }} StreamEvent `skipped`: some were left out, as the stream or the rate allows */
+/** @typedef {{ filter?: Record<string, any>, maxRate?: number, whenHidden?: "pause" | "keep" }} StreamOptions */
+
+export class Stream {
+  /** The newest event. @type {StreamEvent | null} */
+  latest = null;
+  /** Why it cannot be watched. @type {import('./errors.js').ParlorError | null} */
+  refusal = null;
+  #core;
+  #options;
+  #listeners;
+  #count = 0;
+  #isOn = false;
+  /** @type {string | undefined} */
+  #epoch;
+  #seq = 0;
+  // What is done to the subscription is done in its order.
+  #turn = Promise.resolve();
+
+  /** @param {string} name @param {StreamOptions} options @param {import('./env.js').Core} core */
+  constructor(name, options, core) {
+    this.name = name;
+    this.#options = options;
+    this.#core = core;
+    this.#listeners = new Listeners(core.env.report);
+  }
+
+  /**
+   * Listens to its events, the snapshot first; by `"gap"`, `"refused"` as the first argument to these.
+   * @param {string | ((data: any, event: StreamEvent) => void)} event
+   * @param {((value: any) => void) | { signal?: AbortSignal }} [fn]
+   * @param {{ signal?: AbortSignal }} [options]
+   * @returns {() => void}
+   */
+  on(event, fn, options) {
+    if (typeof event === 'string') return this.#listeners.on(event, /** @type {any} */ (fn), options);
+    const { signal } = /** @type {{ signal?: AbortSignal }} */ (fn ?? {});
+    if (signal?.aborted) return () => {};
+    if (this.latest) this.#listeners.call(() => event(this.latest?.data, /** @type {StreamEvent} */ (this.latest)), null);
+    const off = this.#listeners.on('event', (told) => event(told.data, told));
+    let isOver = false;
+    const end = () => {
+      if (isOver) return;
+      isOver = true;
+      off();
+      signal?.removeEventListener('abort', end);
+      this.#count -= 1;
+      this.settle();
+    };
+    signal?.addEventListener('abort', end);
+    this.#count += 1;
+    this.settle();
+    return end;
+  }
+
+  /** The connection is another, or gone. */
+  lost() {
+    this.#isOn = false;
+  }
+
+  /** Subscribes or not, as is wanted now. */
+  settle() {
+    this.#turn = this.#turn.then(() => this.#settle());
+  }
+
+  async #settle() {
+    const pauses = this.#options.whenHidden === 'pause' && this.#core.isHidden();
+    const wanted = this.#count > 0 && !pauses && this.#core.isOnline();
+    if (wanted === this.#isOn) return;
+    this.#isOn = wanted;
+    if (!wanted) {
+      if (this.#core.isOnline()) await this.#core.ask('unsubscribe', { stream: this.name }).catch(() => {});
+      return;
+    }
+    const { filter, maxRate: max_rate } = this.#options;
+    const where = this.#epoch === undefined ? {} : { since: this.#seq, epoch: this.#epoch };
+    try {
+      const { streams } = await this.#core.ask('subscribe', { stream: this.name, filter, max_rate, ...where });
+      this.#begin(streams[0]);
+    } catch (failure) {
+      const error = /** @type {import('./errors.js').ParlorError} */ (failure);
+      // The next connection asks again.
+      if (error.code === 'disconnected') return;
+      this.refusal = error;
+      this.#listeners.emit('refused', error);
+      this.#core.changed('stream', this.name);
+    }
+  }
+
+  /** @param {any} told */
+  #begin({ seq, epoch, snapshot, replayed }) {
+    this.refusal = null;
+    this.#epoch = epoch;
+    if (replayed === false) this.#listeners.emit('gap', { stream: this.name, after: this.#seq, reason: 'gone' });
+    if (Array.isArray(snapshot)) for (const event of snapshot) this.push(event);
+    else if (snapshot !== undefined) this.push({ seq, data: snapshot });
+    if (replayed !== true && snapshot !== undefined) this.#seq = seq;
+  }
+
+  /** Takes an event. @param {any} event */
+  push({ seq, prev, data, ts }) {
+    const skipped = prev !== undefined && prev !== seq - 1;
+    this.#seq = seq;
+    this.latest = { stream: this.name, seq, data, ts, skipped };
+    this.#core.changed('stream', this.name);
+    this.#listeners.emit('event', this.latest);
+  }
+
+  /** Publishes to it. @param {any} data @returns {Promise<{ seq: number, ts: number }>} */
+  publish(data) {
+    return this.#core.ask('publish', { stream: this.name, data });
+  }
+}

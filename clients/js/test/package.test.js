@@ -1,0 +1,38 @@
+// What the package is as a whole: its types, its size, and that it needs nothing.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+
+const path = (name) => fileURLToPath(new URL(name, import.meta.url));
+const TOOLS = path('../../../tests/node_modules/.bin/');
+const BYTES_MAX = { 'index.js': 10_000, 'indexeddb.js': 3_000 };
+
+function run(tool, ...args) {
+  const { status, stdout, stderr, error } = spawnSync(`${TOOLS}${tool}`, args, { maxBuffer: 1 << 24 });
+  assert.equal(error, undefined, `${tool} is missing: npm ci --prefix tests`);
+  assert.equal(status, 0, `${stdout}${stderr}`);
+  return stdout;
+}
+
+test('the types are right', () => {
+  const sources = readdirSync(path('../src')).map((name) => path(`../src/${name}`));
+  const how = ['--target', 'es2023', '--module', 'nodenext', '--moduleResolution', 'nodenext', '--lib', 'es2023,dom,dom.iterable'];
+  run('tsc', '--noEmit', '--allowJs', '--checkJs', '--strict', ...how, ...sources);
+});
+
+for (const [name, most] of Object.entries(BYTES_MAX)) {
+  test(`${name} is small, minified and compressed`, () => {
+    const bytes = gzipSync(run('esbuild', '--bundle', '--minify', '--format=esm', path(`../src/${name}`)), { level: 9 }).length;
+    assert.ok(bytes < most, `${bytes} bytes`);
+  });
+}
+
+test('it needs nothing, and what it exports is there', () => {
+  const manifest = JSON.parse(readFileSync(path('../package.json'), 'utf8'));
+  assert.equal(manifest.dependencies, undefined);
+  for (const file of Object.values(manifest.exports)) assert.ok(readFileSync(path(`../${file}`)).length > 0, file);
+});

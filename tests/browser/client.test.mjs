@@ -1,0 +1,120 @@
+// The JavaScript client in a browser: what was sent while there was no server is there after a reload, after the
+// tab's end, and is nobody else's.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { after, before, test } from 'node:test';
+import { Server, eventually, freePort, launch } from './support.mjs';
+
+const SOURCES = new URL('../../clients/js/src/', import.meta.url);
+let browser;
+let pages;
+let server;
+
+before(async () => {
+  const port = await freePort();
+  pages = createServer(async ({ url }, response) => {
+    const name = new URL(url, 'http://page').pathname.slice(1);
+    const type = name.endsWith('.js') ? 'text/javascript' : 'text/html';
+    const body = name.endsWith('.js') ? await readFile(new URL(name, SOURCES)).catch(() => null) : '<!doctype html><title>client</title>';
+    response.writeHead(body === null ? 404 : 200, { 'Content-Type': type }).end(body ?? '');
+  });
+  await new Promise((resolve) => pages.listen(port, '127.0.0.1', resolve));
+  pages.url = `http://127.0.0.1:${port}`;
+  server = await Server.start('--set', `http.allowed_origins=${pages.url}`);
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.end();
+  pages?.close();
+});
+
+/** A tab with a client of somebody's. */
+async function tab(context, user) {
+  const page = await context.newPage();
+  await page.goto(pages.url);
+  await begin(page, user);
+  return page;
+}
+
+const begin = (page, user) =>
+  page.evaluate(async ([url, name]) => {
+    const { connect } = await import('/index.js');
+    const { indexedDbOutbox } = await import('/indexeddb.js');
+    globalThis.client = connect(`${url}/ws?user=${name}`, { outbox: indexedDbOutbox(), backoff: { min: 50, max: 200 } });
+    globalThis.room = globalThis.client.room('tea');
+  }, [server.url, user]);
+
+const online = (page) => eventually('it is online', () => page.evaluate(() => globalThis.client.state.name === 'online'));
+const send = (page, ...texts) => page.evaluate((all) => void all.forEach((text) => globalThis.room.send(text)), texts);
+
+/** What the room's log has of somebody. */
+async function said(user) {
+  const answer = await fetch(`${server.url}/api/v1/rooms/tea/messages?user=${user}`);
+  const { entries = [] } = await answer.json();
+  return entries.filter(({ type, payload }) => type === 'chat:message' && payload.from === user).map(({ payload }) => payload.text);
+}
+
+test('what is unsent survives a reload and the end of the tab, and goes in order and once', async () => {
+  const context = await browser.newContext();
+  let page = await tab(context, 'ada');
+  await online(page);
+  await server.kill();
+  await eventually('the loss', () => page.evaluate(() => globalThis.client.state.name !== 'online'));
+  await send(page, 'one', 'two');
+  await page.reload();
+  await begin(page, 'ada');
+  await send(page, 'three');
+  // It ends without a word.
+  await page.close();
+  await server.start();
+  page = await tab(context, 'ada');
+  await send(page, 'four');
+  await eventually('all four', async () => (await said('ada')).length === 4);
+  // Those that were left go first; what a tab says itself may go before it knows of them.
+  const order = (await said('ada')).filter((text) => text !== 'four');
+  assert.deepEqual(order, ['one', 'two', 'three']);
+  assert.deepEqual(await page.evaluate(() => globalThis.client.unsent.length), 0);
+  // Nothing is left for the next.
+  await page.reload();
+  await begin(page, 'ada');
+  await online(page);
+  assert.equal((await said('ada')).length, 4);
+  await context.close();
+});
+
+test('two tabs send each their own', async () => {
+  const context = await browser.newContext();
+  const [one, two] = [await tab(context, 'bob'), await tab(context, 'bob')];
+  await Promise.all([online(one), online(two)]);
+  await server.kill();
+  await send(one, '1 a', '1 b');
+  await send(two, '2 a', '2 b');
+  await server.start();
+  await eventually('all four', async () => (await said('bob')).length === 4);
+  assert.deepEqual((await said('bob')).filter((text) => text.startsWith('1')), ['1 a', '1 b']);
+  assert.deepEqual((await said('bob')).filter((text) => text.startsWith('2')), ['2 a', '2 b']);
+  await context.close();
+});
+
+test('what one user has left unsent is not sent for another', async () => {
+  const context = await browser.newContext();
+  let page = await tab(context, 'cat');
+  await online(page);
+  await server.kill();
+  await send(page, 'of the cat');
+  await page.close();
+  await server.start();
+  page = await tab(context, 'dog');
+  await online(page);
+  await page.close();
+  page = await tab(context, 'cat');
+  await online(page);
+  await send(page, 'later');
+  await eventually('the later one', async () => (await said('cat')).includes('later'));
+  assert.deepEqual(await said('cat'), ['later']);
+  await context.close();
+});
