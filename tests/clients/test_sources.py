@@ -382,7 +382,7 @@ class TestWebhooks:
         path = servers.directory() / "parlor.toml"
         path.write_text('[streams]\ns = { webhook = { path = "/h", secret_env = "NOT_SET" } }')
         ended = harness.run_parlor("config", "--check", path)
-        assert ended.returncode == 2 and "NOT_SET" in ended.stderr
+        assert ended.returncode == 2 and "NOT_SET: the environment has no such variable" in ended.stderr
 
 
 def children_of(server, program):

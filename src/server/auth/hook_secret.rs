@@ -5,6 +5,7 @@ use super::key_error::{KeyError, KeyProblem};
 use super::key_sources::read_bounded;
 use super::secret::SECRET_BYTES_MIN;
 use aws_lc_rs::hmac;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,8 +58,8 @@ impl HookSecret {
             Origin::Given => return Ok(()),
             Origin::File(path) => (read_bounded(path), path.display().to_string()),
             Origin::Variable(name) => {
-                let value = std::env::var_os(name).unwrap_or_default();
-                (Ok(value.into_encoded_bytes()), name.clone())
+                let value = std::env::var_os(name).ok_or(KeyProblem::VariableMissing);
+                (value.map(OsString::into_encoded_bytes), name.clone())
             }
         };
         let judged = bytes.and_then(|bytes| judged(&bytes).map_err(KeyProblem::SecretShort));
@@ -159,7 +160,7 @@ mod tests {
         assert!(secret.sign(b"").is_none() && !secret.has_signed(b"", ""));
         assert!(secret.read().is_err());
         let mut unset = HookSecret::of_variable("A_VARIABLE_THAT_IS_NOT_SET");
-        assert!(matches!(unset.read().unwrap_err().problem, KeyProblem::SecretShort(0)));
+        assert!(matches!(unset.read().unwrap_err().problem, KeyProblem::VariableMissing));
         assert_eq!(HookSecret::new(b"short").unwrap_err(), 5);
     }
 }

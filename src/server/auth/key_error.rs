@@ -63,6 +63,8 @@ pub enum KeyProblem {
     },
     /// A secret with so many bytes, fewer than [`SECRET_BYTES_MIN`].
     SecretShort(usize),
+    /// The environment has no variable of this name.
+    VariableMissing,
     /// Two keys have the same `kid`.
     KidTwice,
     /// Two keys of one algorithm have no `kid`.
@@ -141,6 +143,13 @@ impl fmt::Display for KeyProblem {
             KeyProblem::Broken => "is no valid key of its kind",
             KeyProblem::RsaBits { bits, min, max } => {
                 return write!(f, "is an RSA key of {bits} bits, and needs {min} to {max}");
+            }
+            KeyProblem::VariableMissing => {
+                return write!(
+                    f,
+                    "the environment has no such variable: it holds a secret, as `openssl rand -hex 32` \
+                     makes one"
+                );
             }
             KeyProblem::SecretShort(len) => {
                 return write!(

@@ -56,7 +56,9 @@ impl fmt::Display for TokenError {
             TokenError::Streams => "the token's publish or subscribe is no list of stream patterns",
             TokenError::Limits => "the token's limits have a value that is none of a limit",
             TokenError::Revoked => "the token was revoked",
-            TokenError::OpenMode => "this server has no secret and takes no tokens: use ?user=NAME",
+            TokenError::OpenMode => {
+                "this server has no secret and takes no tokens of users: say ?user=NAME"
+            }
         })
     }
 }
