@@ -51,6 +51,26 @@ const begin = (page, user) =>
 const online = (page) => eventually('it is online', () => page.evaluate(() => globalThis.client.state.name === 'online'));
 const send = (page, ...texts) => page.evaluate((all) => void all.forEach((text) => globalThis.room.send(text)), texts);
 
+/** Waits until so many messages are in the outbox of the disk: a page that ends before has not kept them. */
+const kept = (page, count) =>
+  eventually(`${count} kept`, () =>
+    page.evaluate(
+      (expected) =>
+        new Promise((resolve, reject) => {
+          const opening = indexedDB.open('parlor-outbox');
+          opening.onerror = () => reject(opening.error);
+          opening.onsuccess = () => {
+            const all = opening.result.transaction('messages').objectStore('messages').getAll();
+            all.onerror = () => reject(all.error);
+            all.onsuccess = () => {
+              opening.result.close();
+              resolve(all.result.filter(({ text }) => text).length === expected);
+            };
+          };
+        }),
+      count,
+    ));
+
 /** What the room's log has of somebody. */
 async function said(user) {
   const answer = await fetch(`${server.url}/api/v1/rooms/tea/messages?user=${user}`);
@@ -65,9 +85,11 @@ test('what is unsent survives a reload and the end of the tab, and goes in order
   await server.kill();
   await eventually('the loss', () => page.evaluate(() => globalThis.client.state.name !== 'online'));
   await send(page, 'one', 'two');
+  await kept(page, 2);
   await page.reload();
   await begin(page, 'ada');
   await send(page, 'three');
+  await kept(page, 3);
   // It ends without a word.
   await page.close();
   await server.start();
@@ -100,12 +122,31 @@ test('two tabs send each their own', async () => {
   await context.close();
 });
 
+test('what a tab leaves that ends is sent by another that is open', async () => {
+  const context = await browser.newContext();
+  const [one, other] = [await tab(context, 'eve'), await tab(context, 'eve')];
+  await Promise.all([online(one), online(other)]);
+  await one.evaluate(() => globalThis.client.pause());
+  await send(one, 'left');
+  await kept(one, 1);
+  // It finds the other alive, and awaits its end.
+  await other.evaluate(() => (globalThis.client.pause(), globalThis.client.retryNow()));
+  await online(other);
+  assert.deepEqual(await said('eve'), []);
+  await one.close();
+  await eventually('what was left', async () => (await said('eve')).length === 1);
+  assert.deepEqual(await said('eve'), ['left']);
+  await kept(other, 0);
+  await context.close();
+});
+
 test('what one user has left unsent is not sent for another', async () => {
   const context = await browser.newContext();
   let page = await tab(context, 'cat');
   await online(page);
   await server.kill();
   await send(page, 'of the cat');
+  await kept(page, 1);
   await page.close();
   await server.start();
   page = await tab(context, 'dog');

@@ -31,6 +31,7 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own } = {}) {
   let opening = null;
   let user = '';
   let order = 0;
+  let isOpen = false;
   /** @type {() => void} */
   let release = () => {};
 
@@ -44,7 +45,13 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own } = {}) {
     }));
 
   /** @template T @param {(rows: IDBObjectStore) => IDBRequest<T>} act @returns {Promise<T>} */
-  const within = async (act) => done(act((await database()).transaction(STORE, 'readwrite').objectStore(STORE)));
+  const within = async (act) => {
+    const transaction = (await database()).transaction(STORE, 'readwrite');
+    const request = act(transaction.objectStore(STORE));
+    // A page that ends before the request's answer is back would otherwise take it along.
+    transaction.commit?.();
+    return done(request);
+  };
   /** @param {Promise<any>} promise */
   const reported = (promise) => void promise.catch(env.report);
 
@@ -57,10 +64,10 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own } = {}) {
       reported(locks.request(tab, () => (resolve(null), new Promise((end) => (release = () => end(null))))));
     }));
 
-  /** @returns {Promise<Kept[]>} */
+  /** What others have left, who live no more; and who live still, and have something. @returns {Promise<[Kept[], Set<string>]>} */
   const adopt = async () => {
     const alive = new Set((await locks?.query())?.held?.map((lock) => lock.name));
-    const rows = /** @type {Row[]} */ (await within((all) => all.getAll()));
+    const rows = (/** @type {Row[]} */ (await within((all) => all.getAll()))).filter((row) => row.owner !== tab);
     const last = rows.find((row) => row.id === LAST)?.user ?? user;
     const isOwn = (/** @type {Row} */ row) => (row.user || last) === user;
     const left = rows.filter((row) => row.id !== LAST && !alive.has(row.owner));
@@ -68,20 +75,50 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own } = {}) {
     for (const row of left) if (!isOwn(row)) await within((all) => all.delete(row.id));
     await within((all) => all.put({ id: LAST, user }));
     for (const row of mine) await within((all) => all.put({ ...row, owner: tab, order: (order += 1) }));
-    return mine.map(({ user: _user, owner: _owner, order: _order, ...kept }) => kept);
+    const others = rows.filter((row) => row.id !== LAST && alive.has(row.owner)).map((row) => row.owner);
+    return [mine.map(({ user: _user, owner: _owner, order: _order, ...kept }) => kept), new Set(others)];
   };
 
+  // Other tabs of which it is awaited that they end: a tab that was just closed lives a moment longer.
+  /** @type {Set<string>} */
+  const awaited = new Set();
+  /** @param {string} whose @param {(left: Kept[]) => void} take */
+  const takeOver = async (whose, take) => {
+    // Two that open at once must not both take over the same.
+    const [left, others] = await (locks ? locks.request(`${name}:adopt`, adopt) : adopt());
+    take(left);
+    for (const other of others) {
+      if (awaited.has(other)) continue;
+      awaited.add(other);
+      const gone = locks?.request(other, () => {}).then(() => {
+        awaited.delete(other);
+        return isOpen && user === whose ? takeOver(whose, take) : undefined;
+      });
+      if (gone) reported(gone);
+    }
+  };
+
+  // A lock keeps a page out of the back/forward cache, as an open connection does: what it has is another's while it
+  // is there. It is taken again when the page is back online.
+  env.window?.addEventListener('pagehide', () => {
+    release();
+    living = null;
+  });
+  // Opened at once: what is sent in a page's first moments is to be kept, too.
+  if (indexedDB) reported(database());
+
   return {
-    async open(whose) {
+    async open(whose, take) {
       user = whose;
+      isOpen = true;
       await database();
       await live();
-      // Two that open at once must not both take over the same.
-      return locks ? locks.request(`${name}:adopt`, adopt) : adopt();
+      await takeOver(whose, take);
     },
     put: (kept) => reported(within((all) => all.put({ ...kept, user, owner: tab, order: (order += 1) }))),
     remove: (id) => reported(within((all) => all.delete(id))),
     close() {
+      isOpen = false;
       release();
       living = null;
       if (opening) reported(opening.then((open) => open.close()));

@@ -20,7 +20,8 @@ import { ParlorError } from './errors.js';
 /**
  * Where tickets are kept. What it throws is reported, and the ticket is sent all the same.
  * @typedef {object} OutboxStore
- * @property {(user: string) => Promise<Kept[]>} open what is left of this user's, in order; others' is forgotten
+ * @property {(user: string, take: (left: Kept[]) => void) => Promise<any>} open with each connection: hands over what
+ *   is left of this user's, in order, before it is done, and what others leave later; other users' is forgotten
  * @property {(kept: Kept) => void} put
  * @property {(id: string) => void} remove
  * @property {() => void} close
@@ -31,7 +32,7 @@ const WAIT_MS_MIN = 1_000;
 const WAIT_MS_MAX = 30_000;
 
 /** Keeps nothing: what is unsent ends with the page. @returns {OutboxStore} */
-export const memoryOutbox = () => ({ open: async () => [], put() {}, remove() {}, close() {} });
+export const memoryOutbox = () => ({ open: async () => {}, put() {}, remove() {}, close() {} });
 
 /**
  * A message on its way. Await it for `{ room, seq, ts }`, once it is on the server's disk; whoever does not is not
@@ -148,27 +149,32 @@ export class Outbox {
 
   /** Somebody is here: what they have left unsent is sent, before anything else. @param {string} user */
   async own(user) {
-    if (this.#user === user) return;
     const before = this.#user;
     this.#user = user;
     // What one person wrote is not sent in the name of another.
-    if (before !== null) {
+    if (before !== null && before !== user) {
       for (const ticket of this.all()) this.#end(ticket, 'cancelled');
     }
-    const early = this.all();
+    const early = before === null ? this.all() : [];
     try {
-      const left = await this.#store.open(user);
+      await this.#store.open(user, (left) => this.#take(user, left));
       // Until now it was not known whose they are.
       for (const { kept } of early) this.#keep(kept);
-      for (const kept of left.reverse()) {
-        if (this.all().some((ticket) => ticket.id === kept.id)) continue;
-        const ticket = new Ticket(this, kept);
-        if (kept.failed) ticket.become(kept.failed === 'expired' ? 'expired' : 'failed', new ParlorError(kept.failed));
-        this.#list(kept.room).unshift(ticket);
-        this.#changed('outbox', kept.room);
-      }
     } catch (error) {
       this.#env.report(error);
+    }
+  }
+
+  /** What is left goes before all else. @param {string} user @param {Kept[]} left */
+  #take(user, left) {
+    if (user !== this.#user) return;
+    for (const kept of left.reverse()) {
+      if (this.all().some((ticket) => ticket.id === kept.id)) continue;
+      const ticket = new Ticket(this, kept);
+      if (kept.failed) ticket.become(kept.failed === 'expired' ? 'expired' : 'failed', new ParlorError(kept.failed));
+      this.#list(kept.room).unshift(ticket);
+      this.#changed('outbox', kept.room);
+      void this.#write(kept.room);
     }
   }
 
