@@ -140,16 +140,22 @@ impl Pattern {
         }
     }
 
-    /// Whether a name could fit both; a star at the end of one is for none.
+    /// Whether a name could fit both.
     #[must_use]
     pub fn overlaps(&self, other: &Pattern) -> bool {
-        let is_closed = self.open_end.is_none() && other.open_end.is_none();
-        let mut pairs = self.segments.iter().zip(&other.segments);
-        let meets = |(one, other): (&Segment, &Segment)| match (one, other) {
-            (Segment::Text(one), Segment::Text(other)) => one == other,
-            (Segment::Any(_), _) | (_, Segment::Any(_)) => true,
-        };
-        is_closed && self.segments.len() == other.segments.len() && pairs.all(meets)
+        let (short, long) =
+            if self.segments.len() <= other.segments.len() { (self, other) } else { (other, self) };
+        let (shared, behind) = long.segments.split_at(short.segments.len());
+        shared.iter().zip(&short.segments).all(|(one, other)| one.meets(other))
+            && match (&short.open_end, behind.first(), &long.open_end) {
+                (None, None, None) => true,
+                (Some(beginning), Some(next), _) => next.may_begin_with(beginning),
+                (Some(one), None, Some(other)) => {
+                    one.starts_with(&**other) || other.starts_with(&**one)
+                }
+                // One of the two wants a segment more than the other has.
+                (None, Some(_), _) | (None, None, Some(_)) | (Some(_), None, None) => false,
+            }
     }
 
     /// The name that it has with these values in the placeholders' places, in their order; `None`
@@ -168,6 +174,23 @@ impl Pattern {
             });
         }
         values.next().is_none().then(|| segments.join(":"))
+    }
+}
+
+impl Segment {
+    /// Whether one text could be both.
+    fn meets(&self, other: &Segment) -> bool {
+        match (self, other) {
+            (Segment::Text(one), Segment::Text(other)) => one == other,
+            (Segment::Any(_), _) | (_, Segment::Any(_)) => true,
+        }
+    }
+
+    fn may_begin_with(&self, beginning: &str) -> bool {
+        match self {
+            Segment::Text(text) => text.starts_with(beginning),
+            Segment::Any(_) => true,
+        }
     }
 }
 
@@ -224,13 +247,74 @@ mod tests {
             ("a:{x}", "a:b"),
             ("a:{x}", "{y}:b"),
             ("{x}:{y}", "a:{z}"),
+            ("*", "a:b"),
+            ("a:*", "a:{x}:c"),
+            ("cam:front*", "cam:{id}"),
+            ("cam:front*", "cam:front:{part}"),
+            ("cam:*", "{kind}:{id}"),
+            ("{kind}:*", "cam:{id}"),
+            ("a:b*", "a:*"),
+            ("a:b*", "a:bc:d*"),
+            ("a:b*", "a:{x}:d*"),
         ] {
             assert!(overlap(one, other), "{one} {other}");
         }
-        for (one, other) in
-            [("a", "b"), ("a:{x}", "b:{x}"), ("a:{x}", "a"), ("a:{x}", "a:{x}:c"), ("{x}:b", "a:c")]
-        {
+        for (one, other) in [
+            ("a", "b"),
+            ("a:{x}", "b:{x}"),
+            ("a:{x}", "a"),
+            ("a:{x}", "a:{x}:c"),
+            ("{x}:b", "a:c"),
+            ("a:*", "a"),
+            ("a:*", "b:{x}"),
+            ("cam:front*", "cam:back"),
+            ("cam:front*", "cam:fro"),
+            ("a:{x}:c*", "a:{x}"),
+            ("a:b*", "a:c*"),
+            ("a:b*", "a:c:d*"),
+        ] {
             assert!(!overlap(one, other), "{one} {other}");
+        }
+    }
+
+    // A slow and obvious model: names of all segments that could matter, of which each is tried.
+    #[test]
+    fn patterns_overlap_as_all_names_of_three_segments_say() {
+        let parts = ["a", "ab", "b"];
+        let one = parts.map(String::from).to_vec();
+        let add = |names: &[String]| -> Vec<String> {
+            names.iter().flat_map(|name| parts.map(|part| format!("{name}:{part}"))).collect()
+        };
+        let (two, three) = (add(&one), add(&add(&one)));
+        let names: Vec<String> = [one, two, three].concat();
+        let texts = [
+            "*",
+            "a",
+            "a*",
+            "ab",
+            "b*",
+            "{x}",
+            "a:*",
+            "a:a",
+            "a:a*",
+            "a:ab*",
+            "a:{x}",
+            "{x}:*",
+            "{x}:a",
+            "{x}:b*",
+            "{x}:{y}",
+            "a:{x}:*",
+            "a:{x}:b",
+            "{x}:a:ab*",
+            "{x}:{y}:a",
+            "{x}:{y}:b*",
+        ];
+        for one in texts {
+            for other in texts {
+                let (one, other) = (Pattern::parse(one).unwrap(), Pattern::parse(other).unwrap());
+                let model = names.iter().any(|name| one.fits(name) && other.fits(name));
+                assert_eq!(one.overlaps(&other), model, "{one} {other}");
+            }
         }
     }
 

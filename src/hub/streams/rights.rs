@@ -72,12 +72,6 @@ impl StreamRights {
             }
     }
 
-    /// Whether there may be streams that they may publish to.
-    #[must_use]
-    pub fn may_publish_some(&self) -> bool {
-        self.listed_to_publish().map_or(self.publishes_all, |patterns| !patterns.is_empty())
-    }
-
     fn listed_to_watch(&self) -> Option<&Vec<Pattern>> {
         self.claims.as_ref()?.subscribe.as_ref()
     }
@@ -92,5 +86,5 @@ fn any_fits(patterns: &[Pattern], name: &str) -> bool {
 }
 
 fn any_meets(patterns: &[Pattern], declared: &Pattern) -> bool {
-    patterns.iter().any(|pattern| pattern.fits(declared.as_str()) || pattern.overlaps(declared))
+    patterns.iter().any(|pattern| pattern.overlaps(declared))
 }
