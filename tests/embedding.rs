@@ -332,6 +332,23 @@ fn pushes_reach_the_connections_that_they_count() {
 }
 
 #[test]
+fn guests_are_sent_what_all_are_and_do_not_count() {
+    let mut config = config();
+    config.secret = Some(Secret::new(&[b'k'; 32]).unwrap());
+    config.set("auth.anonymous=true").unwrap();
+    let server = Server::start(config).unwrap();
+    let mut guest = Client::connect(&server, "/ws?anonymous=1");
+    let name = guest.wait_for_type("hello")["payload"]["user"]["id"].as_str().unwrap().to_owned();
+    let handle = server.handle();
+    assert_eq!(handle.broadcast("note", &json!({ "n": 1 })), Ok(0));
+    assert_eq!(handle.send_to_user(&name, "note", &json!({ "n": 2 })), Ok(0));
+    for n in 1..=2 {
+        assert_eq!(guest.wait_for_type("note")["payload"]["n"], n);
+    }
+    stop(server);
+}
+
+#[test]
 fn a_handler_may_use_the_handle_without_a_deadlock() {
     let server = start();
     let handle = server.handle();
@@ -808,6 +825,10 @@ impl Plain {
     fn text(&mut self) -> String {
         String::from_utf8(self.next()).unwrap()
     }
+
+    fn wait_for_close(&mut self) {
+        while self.text() != "4321" {}
+    }
 }
 
 fn shouting(server: &Running) -> mpsc::Receiver<String> {
@@ -882,6 +903,34 @@ fn who_floods_a_path_of_the_programs_or_does_not_read_is_judged_as_all_are() {
     }
     assert!(was_closed, "what it does not read is not kept without end");
     drop((lazy, bob));
+    stop(server);
+}
+
+#[test]
+fn a_user_has_so_many_connections_on_paths_of_the_programs_too() {
+    let mut config = config();
+    config.set("limits.connections_per_user=2").unwrap();
+    let server = Server::start(config).unwrap();
+    let told = shouting(&server);
+    let mut ada = Client::connect(&server, "/ws?user=ada");
+    ada.wait_for_type("hello");
+    let mut own = Plain::connect(&server, "/shout/tea?user=ada");
+    assert!(own.text().starts_with("welcome"));
+    let mut third = Plain::connect(&server, "/shout/tea?user=ada");
+    assert_eq!(third.text(), "4004", "and nothing that is not of its protocol");
+    let mut chat = Client::connect(&server, "/ws?user=ada");
+    let error = chat.wait_for_type("error");
+    assert_eq!(error["payload"]["close"], 4004);
+    // Others have their own, and what is over makes room; who knows no name counts for nobody.
+    for (target, count) in [("/shout/tea?user=bob", 2), ("/shout/tea", 3)] {
+        for _ in 0..count {
+            assert!(Plain::connect(&server, target).text().starts_with("welcome"), "{target}");
+        }
+    }
+    own.send(Message::Text("bye"));
+    own.wait_for_close();
+    while told.recv_timeout(WAIT).unwrap() != "closed Some(4321)" {}
+    assert!(Plain::connect(&server, "/shout/tea?user=ada").text().starts_with("welcome"));
     stop(server);
 }
 

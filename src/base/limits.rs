@@ -170,6 +170,9 @@ pub const TICKETS_MAX: usize = 10_000;
 pub const LISTENED_STREAMS_MAX: usize = 32;
 /// An `id` of an event is shorter: it comes back in a request's head.
 pub const EVENT_ID_BYTES_MAX: usize = 512;
+/// An event that is larger has no `id` of its own for those that streams come along to: all of them are
+/// sent the same bytes.
+pub const EVENT_WITH_PLACES_BYTES_MAX: usize = 4 << 10;
 /// The spread of the first return of whoever is sent Server-Sent Events, in ms.
 pub const RETRY_MS: u64 = 2_000;
 /// When whoever may not watch a stream comes back, in ms.
@@ -228,8 +231,8 @@ pub const AROUND_DATA_BYTES_MAX: usize = 4 * 1024;
 /// How long a stream that nobody watches any more is remembered, so that who comes back at once does not
 /// have it polled again.
 pub const POLL_LINGER_MS: u64 = 1_000;
-/// For how long `/readyz` knows when the newest events came before it looks again, in ms.
-pub const READINESS_AGES_MS: u64 = 250;
+/// For how long `/readyz` tells the same states of streams before it looks again, in ms.
+pub const READINESS_STREAMS_MS: u64 = 250;
 /// Handlers that a configuration declares: a type is looked for among all.
 pub const HANDLERS_MAX: usize = 100;
 /// Types of a handler.

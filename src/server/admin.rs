@@ -7,6 +7,7 @@ use super::handle::check_push;
 use super::json::Writer;
 use super::request::{Envelope, Fault, Fields};
 use super::session::{Beside, Known};
+use super::shared::Whom;
 use super::streams::guest_connection;
 use super::web::{Net, Traffic};
 use crate::base::limits::PUSH_USERS_MAX;
@@ -39,15 +40,6 @@ enum Operation {
         after: Option<UserId>,
         limit: usize,
     },
-}
-
-/// Whose connections are meant.
-#[derive(Debug)]
-enum Whom {
-    All,
-    Connection(ConnId),
-    Users(Vec<UserId>),
-    Room(RoomId),
 }
 
 impl<S: Backend> Chat<S> {
@@ -170,7 +162,7 @@ impl<S: Backend> Chat<S> {
                 let own = known.filter(|(_, known)| users.contains(&known.user));
                 Ok(own.map(|(conn, _)| conn).collect())
             }
-            Whom::Connection(conn) => match self.known_on(*conn) {
+            Whom::Connection(conn) => match self.known(*conn) {
                 Some(_) => Ok(vec![*conn]),
                 None => Err((RefusalCode::NoSuchConnection, "there is no such connection")),
             },
@@ -180,7 +172,7 @@ impl<S: Backend> Chat<S> {
 
     /// The connections that are told all that is for somebody: not those for one stream alone, nor of the
     /// embedding program's protocols, to whom the wire's messages say nothing.
-    fn told_of(&self, whom: &Whom) -> Result<Vec<ConnId>, Unknown> {
+    pub(super) fn told_of(&self, whom: &Whom) -> Result<Vec<ConnId>, Unknown> {
         let is_told = |known: &Known| known.beside.is_none();
         match whom {
             Whom::All => {
@@ -192,7 +184,7 @@ impl<S: Backend> Chat<S> {
                 let of_users = users.iter().flat_map(|user| self.hub.connections_of(user));
                 let guest = |user: &UserId| {
                     let conn = guest_connection(user)?;
-                    let known = self.known_on(conn)?;
+                    let known = self.known(conn)?;
                     (known.is_guest && is_told(known)).then_some(conn)
                 };
                 let guests = users.iter().filter_map(guest);
@@ -200,7 +192,7 @@ impl<S: Backend> Chat<S> {
             }
             Whom::Connection(conn) => {
                 let conns = self.connections_of(&Whom::Connection(*conn))?;
-                let told = |conn: &ConnId| self.known_on(*conn).is_some_and(is_told);
+                let told = |conn: &ConnId| self.known(*conn).is_some_and(is_told);
                 Ok(conns.into_iter().filter(told).collect())
             }
             Whom::Room(room) => {
@@ -208,11 +200,6 @@ impl<S: Backend> Chat<S> {
                 followers.ok_or((RefusalCode::NoSuchRoom, "there is no such room"))
             }
         }
-    }
-
-    fn known_on(&self, conn: ConnId) -> Option<&Known> {
-        let session = self.sessions.get(conn.index())?.as_ref();
-        session.filter(|session| session.conn == conn)?.known()
     }
 }
 

@@ -108,7 +108,7 @@ impl<S: Backend> Chat<S> {
                 }
                 Effect::Hold { conn } | Effect::Release { conn } => {
                     let holds = matches!(effect, Effect::Hold { .. });
-                    if let Some(session) = self.session(*conn) {
+                    if let Some(session) = self.session_mut(*conn) {
                         session.is_held = holds;
                     }
                     self.settle_pause(net, *conn);
@@ -145,7 +145,7 @@ impl<S: Backend> Chat<S> {
             Body::Binary(bytes) => Message::Binary(bytes),
         });
         self.deliveries += recipients.len();
-        let mut told = Told::default();
+        let mut told = Told::new(notice, &encoded);
         for &conn in recipients {
             if matches!(notice, Notice::Unsubscribed { .. }) && self.is_watching(conn) {
                 let message = "you may not watch this stream any more";
@@ -160,7 +160,7 @@ impl<S: Backend> Chat<S> {
             }
             if net.is_endless(conn) {
                 let misses_some = refused.range((conn, 0)..=(conn, u32::MAX)).next().is_some();
-                if self.piece(net, conn, notice, &encoded, &mut told, misses_some).is_ok() {
+                if self.piece(net, conn, &mut told, misses_some).is_ok() {
                     continue;
                 }
             }
@@ -224,7 +224,7 @@ impl<S: Backend> Chat<S> {
     /// wait for handlers, while it has sent too many bytes, or while the server stops.
     pub(super) fn settle_pause(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let (is_stopping, now) = (self.is_stopping(), net.now());
-        let Some(session) = self.session(conn) else { return };
+        let Some(session) = self.session_mut(conn) else { return };
         let is_busy = session.is_held || session.calls >= REQUESTS_IN_FLIGHT_MAX;
         if is_busy || session.unread_until() > now || is_stopping {
             net.pause(conn);
@@ -235,7 +235,7 @@ impl<S: Backend> Chat<S> {
 
     /// Takes note for the handles of a connection that was let in.
     fn came(&mut self, conn: ConnId) {
-        let user = self.session(conn).and_then(|session| {
+        let user = self.session_mut(conn).and_then(|session| {
             session.is_counted = true;
             session.known().map(|known| known.user.clone())
         });

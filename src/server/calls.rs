@@ -6,11 +6,11 @@ use super::events::hand;
 use super::handle::HandleError;
 use super::handler::Asking;
 use super::http::HttpCall;
-use super::shared::{Command, Recipients, Shared};
+use super::shared::{Command, Shared};
 use super::ticket::TicketState;
 use super::web::Net;
 use crate::base::limits::CALLS_PER_TURN;
-use crate::base::{Class, ConnId, StreamId};
+use crate::base::{Class, StreamId};
 use crate::hub::streams::Publisher;
 use crate::hub::{Input, Origin, Rights};
 use crate::protocol::Message;
@@ -58,15 +58,8 @@ impl<S: Backend> Chat<S> {
             Command::Push { to, kind, payload } => {
                 let text = encode::push_raw(&kind, &payload);
                 let mut broadcast = Broadcast::new(Message::Text(&text));
-                let conns: Vec<ConnId> = match to {
-                    Recipients::All => self.hub.all_connections().collect(),
-                    Recipients::Users(users) => users
-                        .iter()
-                        .flat_map(|user| self.hub.connections_of(user))
-                        .copied()
-                        .collect(),
-                };
-                for conn in conns {
+                // A room may not be there; these always are.
+                for conn in self.told_of(&to).unwrap_or_default() {
                     // A connection that is full, or that has gone since the call counted it, is
                     // not reached.
                     let _ = hand(net, conn, &mut broadcast, &text, Class::Durable);
@@ -114,7 +107,7 @@ impl<S: Backend> Chat<S> {
                     continue;
                 }
             };
-            if let Some(session) = self.session(conn) {
+            if let Some(session) = self.session_mut(conn) {
                 session.calls = session.calls.saturating_sub(1);
                 self.settle_pause(net, conn);
             }

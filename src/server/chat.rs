@@ -9,7 +9,7 @@ use super::encode;
 use super::errands::Purpose;
 use super::events::Tickets;
 use super::handler::Registered;
-use super::http::{Ages, Rates, Routed, Rules, route, shared_with, with_fallback};
+use super::http::{Rates, Routed, Rules, ToldReady, route, shared_with, with_fallback};
 use super::journal::Journal;
 use super::metrics::Counters;
 use super::paths::Paths;
@@ -59,8 +59,9 @@ pub struct Chat<S = Store> {
     pub(super) sessions: Vec<Option<Session>>,
     pub(super) inputs: VecDeque<Input>,
     pub(super) effects: Effects,
-    /// How many connections users have for one stream alone, of which the hub does not know whose they are.
-    pub(super) watchers: HashMap<UserId, u32>,
+    /// How many connections users have beside the chat, for one stream alone or for a protocol of the
+    /// embedding program's: the hub does not know whose they are.
+    pub(super) beside: HashMap<UserId, u32>,
     /// How many guests are here.
     pub(super) guests: usize,
     /// Calls that came on no connection and wait for an answer.
@@ -85,8 +86,8 @@ pub struct Chat<S = Store> {
     pub(super) outbound: Outbound<Purpose>,
     /// When the store last refused to write, if it has taken nothing since.
     pub(super) store_refused: Option<Moment>,
-    /// Of the newest events, for `/readyz`.
-    pub(super) ages: Ages,
+    /// As `/readyz` told them last.
+    pub(super) told_ready: Option<ToldReady>,
     pub(super) counters: Counters,
     pub(super) journal: Journal,
     /// What the store has answered and the hub has not heard yet.
@@ -172,7 +173,7 @@ impl<S: Backend> Chat<S> {
             sessions: Vec::new(),
             inputs: VecDeque::new(),
             effects: Effects::default(),
-            watchers: HashMap::new(),
+            beside: HashMap::new(),
             guests: 0,
             calls: HashMap::new(),
             next_call: 0,
@@ -187,7 +188,7 @@ impl<S: Backend> Chat<S> {
             remotes,
             outbound,
             store_refused: None,
-            ages: Ages::default(),
+            told_ready: None,
             counters: Counters::default(),
             journal: Journal::default(),
             outcomes: VecDeque::new(),
@@ -208,7 +209,17 @@ impl<S: Backend> Chat<S> {
         self.sessions[index] = Some(session);
     }
 
-    pub(super) fn session(&mut self, conn: ConnId) -> Option<&mut Session> {
+    pub(super) fn session(&self, conn: ConnId) -> Option<&Session> {
+        let session = self.sessions.get(conn.index())?.as_ref();
+        session.filter(|session| session.conn == conn)
+    }
+
+    /// Whoever is on a connection, if they have said who they are.
+    pub(super) fn known(&self, conn: ConnId) -> Option<&Known> {
+        self.session(conn)?.known()
+    }
+
+    pub(super) fn session_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
         let session = self.sessions.get_mut(conn.index())?.as_mut();
         session.filter(|session| session.conn == conn)
     }
@@ -217,7 +228,7 @@ impl<S: Backend> Chat<S> {
     pub(super) fn arm(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let (now, timestamp) = (net.now(), net.timestamp());
         let leeway_ms = self.verifier.leeway_ms();
-        let Some(session) = self.session(conn) else { return };
+        let Some(session) = self.session_mut(conn) else { return };
         let of_phase = match &session.phase {
             Phase::Anonymous { deadline, .. } => *deadline,
             Phase::Arriving(_) => Moment::NEVER,
@@ -320,7 +331,7 @@ impl<S: Backend> Application for Chat<S> {
     }
 
     fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {
-        let Some(session) = self.session(conn) else { return };
+        let Some(session) = self.session_mut(conn) else { return };
         let resumes = session.is_announcing_resume;
         let Phase::Arriving(arriving) = &mut session.phase else {
             self.arm(net, conn);
@@ -359,7 +370,7 @@ impl<S: Backend> Application for Chat<S> {
         let place = self.sessions.get_mut(conn.index());
         let session = place.and_then(|place| place.take_if(|session| session.conn == conn));
         self.guests -= usize::from(session.as_ref().is_some_and(Session::is_guest));
-        self.watcher_gone(session.as_ref());
+        self.beside_gone(session.as_ref());
         let beside = session.as_ref().and_then(|session| session.known()?.beside.as_deref());
         if let Some(Beside::Own(own)) = beside {
             self.own_closed(net, own, over);
@@ -375,7 +386,7 @@ impl<S: Backend> Application for Chat<S> {
     fn deadline(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let (now, timestamp) = (net.now(), net.timestamp());
         let leeway_ms = self.verifier.leeway_ms();
-        let Some(session) = self.session(conn) else { return };
+        let Some(session) = self.session_mut(conn) else { return };
         let due = session.due_anonymous(now);
         let mut tells_expiry = None;
         match &mut session.phase {

@@ -99,7 +99,8 @@ impl<S: Backend> Chat<S> {
             let now = net.now();
             let (max, window_ms) =
                 (self.config.limits.malformed_requests, self.config.limits.abuse_window_ms);
-            if self.session(*conn).is_some_and(|session| session.malformed(now, max, window_ms)) {
+            if self.session_mut(*conn).is_some_and(|session| session.malformed(now, max, window_ms))
+            {
                 self.close_with(net, *conn, BAD_CLIENT, "too many malformed requests");
             }
         }
@@ -109,8 +110,7 @@ impl<S: Backend> Chat<S> {
     pub(super) fn person(&self, origin: &Origin) -> Option<Person> {
         match origin {
             Origin::Conn(conn, _) => {
-                let session = self.sessions.get(conn.index())?.as_ref();
-                let session = session.filter(|session| session.conn == *conn)?;
+                let session = self.session(*conn)?;
                 let (known, limits) = (session.known()?, session.own_limits().cloned());
                 let streams = known.rights.clone();
                 let (user, is_guest) = (known.user.clone(), known.is_guest);
@@ -314,7 +314,7 @@ impl<S: Backend> Chat<S> {
         };
         let (asking, connection) = match origin {
             Origin::Conn(conn, id) => {
-                if let Some(session) = self.session(*conn) {
+                if let Some(session) = self.session_mut(*conn) {
                     session.calls += 1;
                 }
                 self.settle_pause(net, *conn);
@@ -407,7 +407,7 @@ impl<S: Backend> Chat<S> {
         let now = net.now();
         self.counters.refused(code);
         net.count_error(conn);
-        let Some(session) = self.session(conn) else { return };
+        let Some(session) = self.session_mut(conn) else { return };
         if id.is_some() || session.anonymous_error(now, code, message, detail) {
             self.say(net, conn, &encode::error(id, code, message, detail));
         } else {

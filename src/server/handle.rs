@@ -7,8 +7,8 @@ use super::handler::{Access, Call, Registered, Reply};
 use super::paths::{
     HttpPath, OwnPath, PathReply, PathRequest, Said, Socket, SocketHandler, SocketPath,
 };
-use super::request_types::{PUSHED, TYPES};
-use super::shared::{Command, Recipients, Shared};
+use super::request_types::{EVENT_NAMES, PUSHED, TYPES};
+use super::shared::{Command, Shared, Whom};
 use super::sources::FunctionPoll;
 use super::ticket::{Ticket, TicketState};
 use crate::base::limits::{EVERY_MS_MAX, EVERY_MS_MIN, PUSH_TYPE_BYTES_MAX};
@@ -230,12 +230,12 @@ impl Handle {
             ids.iter().filter_map(|id| online.get(id)).sum()
         };
         let (kind, payload) = (kind.to_owned(), payload.to_string());
-        self.shared.call(Command::Push { to: Recipients::Users(ids), kind, payload })?;
+        self.shared.call(Command::Push { to: Whom::Users(ids), kind, payload })?;
         Ok(reached)
     }
 
     /// Sends a message of a type of your own to everybody who is online. Returns how many
-    /// connections that are.
+    /// connections that are, without those of guests, who get it, too.
     ///
     /// # Errors
     /// [`HandleError`]: nothing was sent.
@@ -243,7 +243,7 @@ impl Handle {
         check_push(kind)?;
         let reached = self.shared.online().values().sum();
         let (kind, payload) = (kind.to_owned(), payload.to_string());
-        self.shared.call(Command::Push { to: Recipients::All, kind, payload })?;
+        self.shared.call(Command::Push { to: Whom::All, kind, payload })?;
         Ok(reached)
     }
 
@@ -409,16 +409,17 @@ impl Handle {
 /// A push of the application's is told from all that the server itself says, on a WebSocket and as an event
 /// of Server-Sent Events, which has its type as its name.
 pub(super) fn check_push(kind: &str) -> Result<(), HandleError> {
-    let is_wires = TYPES.contains(&kind) || PUSHED.contains(&kind);
+    let is_wires = EVENT_NAMES.contains(&kind);
     let is_name = kind.len() <= PUSH_TYPE_BYTES_MAX && !kind.chars().any(char::is_control);
     if is_wires || !is_name { Err(HandleError::Type) } else { check_kind(kind) }
 }
 
 /// A type of requests of the application's has none of the wire's own names or prefixes.
 pub(super) fn check_kind(kind: &str) -> Result<(), HandleError> {
-    const NAMES: &[&str] = &["reply", "error", "hello", "notice", "event", "subscribed", "auth"];
     const PREFIXES: &[&str] =
         &["admin:", "chat:", "room:", "user:", "presence:", "auth:", "stream:"];
-    let is_wires = NAMES.contains(&kind) || PREFIXES.iter().any(|prefix| kind.starts_with(prefix));
+    let is_wires = TYPES.contains(&kind)
+        || PUSHED.contains(&kind)
+        || PREFIXES.iter().any(|prefix| kind.starts_with(prefix));
     if kind.is_empty() || is_wires { Err(HandleError::Type) } else { Ok(()) }
 }

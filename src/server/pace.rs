@@ -41,9 +41,8 @@ const TOO_MANY: &str = "too many requests";
 impl<S: Backend> Chat<S> {
     /// The limits that hold on a connection.
     pub(super) fn limits_on(&self, conn: ConnId) -> &Limits {
-        let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
-        let session = session.filter(|session| session.conn == conn);
-        session.and_then(Session::own_limits).map_or(&self.config.limits, |own| own)
+        let own = self.session(conn).and_then(Session::own_limits);
+        own.map_or(&self.config.limits, |own| own)
     }
 
     /// The limits that hold for somebody.
@@ -64,7 +63,7 @@ impl<S: Backend> Chat<S> {
     /// Lets those limits hold on a connection whose user is known that the configuration has for them,
     /// and that their token has asked for.
     pub(super) fn settle_limits(&mut self, conn: ConnId, asked: Option<Arc<UserLimits>>) {
-        let Some(session) = self.session(conn) else { return };
+        let Some(session) = self.session_mut(conn) else { return };
         let Some(known) = session.known().filter(|known| !known.is_guest) else { return };
         let (user, is_of_hub) = (known.user.clone(), known.beside.is_none());
         let Config { limits, exceptions, .. } = &self.config;
@@ -72,7 +71,7 @@ impl<S: Backend> Chat<S> {
         if is_of_hub {
             self.hub.set_quotas(&user, own.as_deref().map(Quotas::from));
         }
-        if let Some(session) = self.session(conn) {
+        if let Some(session) = self.session_mut(conn) {
             session.set_limits(asked, own);
         }
     }
@@ -95,7 +94,7 @@ impl<S: Backend> Chat<S> {
             ("guest_requests_per_second", limits.guest_requests_per_second, limits.guest_burst);
         let per_minute = limits.messages_per_minute;
         let of_all = (limits.user_requests_per_second, limits.user_burst);
-        let Some(session) = self.session(conn) else { return Ok(()) };
+        let Some(session) = self.session_mut(conn) else { return Ok(()) };
         let is_guest = session.known().is_some_and(|known| known.is_guest);
         let (limit, per_second, burst) = if is_guest { of_guests } else { of_users };
         session
@@ -113,7 +112,7 @@ impl<S: Backend> Chat<S> {
     pub(super) fn is_over_rate_too_often(&mut self, now: Moment, conn: ConnId) -> bool {
         let (max, window_ms) =
             (self.config.limits.limited_requests, self.config.limits.abuse_window_ms);
-        self.session(conn).is_some_and(|session| session.over_rate(now, max, window_ms))
+        self.session_mut(conn).is_some_and(|session| session.over_rate(now, max, window_ms))
     }
 
     /// Counts a call over HTTP, or tells what it is refused for.
@@ -168,7 +167,7 @@ impl<S: Backend> Chat<S> {
             return;
         }
         let now = net.now();
-        let Some(session) = self.session(conn) else { return };
+        let Some(session) = self.session_mut(conn) else { return };
         if session.spend_bytes(now, bytes, per_second, burst) {
             self.counters.limited("bytes_per_second");
             self.settle_pause(net, conn);

@@ -127,21 +127,17 @@ impl<S: Backend> Chat<S> {
         self.settle_all_limits();
         self.declare_sources(net);
         self.decide(net, Input::Redeclared);
-        self.judge_watchers(net);
+        self.judge_rights(net);
     }
 
     /// Who may watch a stream may be others now, and how much may be published to it: what somebody may
     /// not watch any more ends.
-    fn judge_watchers(&mut self, net: &mut Net<'_>) {
-        let known = self.sessions.iter().flatten().filter_map(|session| {
-            let rights = session.known()?.rights.clone();
-            Some(Input::RightsChanged { conn: session.conn, rights })
-        });
-        for changed in known.collect::<Vec<_>>() {
-            if let Input::RightsChanged { conn, .. } = &changed {
-                self.widen(net, *conn);
-            }
-            self.decide(net, changed);
+    fn judge_rights(&mut self, net: &mut Net<'_>) {
+        let here = self.sessions.iter().flatten();
+        let known = here.filter_map(|one| Some((one.conn, one.known()?.rights.clone())));
+        for (conn, rights) in known.collect::<Vec<_>>() {
+            self.widen(net, conn);
+            self.decide(net, Input::RightsChanged { conn, rights });
         }
     }
 }

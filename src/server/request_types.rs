@@ -45,21 +45,12 @@ pub const TYPES: &[&str] = &[
     "unsubscribe",
 ];
 
-/// The types of what the server sends unasked whose names have no colon, and the events of Server-Sent
-/// Events: the last three are those of every `EventSource`.
-pub(super) const PUSHED: &[&str] = &[
-    "event",
-    "hello",
-    "notice",
-    "reply",
-    "subscribed",
-    "connected",
-    "keepalive",
-    "resumed",
-    "error",
-    "message",
-    "open",
-];
+/// The types of what the server sends whose names have no colon.
+pub(super) const PUSHED: &[&str] = &["error", "event", "hello", "notice", "reply", "subscribed"];
+
+/// Names that events of Server-Sent Events have beside those: the server's own, and those of every
+/// `EventSource`.
+pub(super) const EVENT_NAMES: &[&str] = &["connected", "keepalive", "message", "open", "resumed"];
 
 /// How the types of requests begin that are for admins.
 pub(super) const ADMIN_PREFIX: &str = "admin:";

@@ -21,8 +21,8 @@ pub(super) struct Session {
     pub(super) is_held: bool,
     /// The URL announced a `resume`.
     pub(super) is_announcing_resume: bool,
-    /// It is counted as one that its user has for one stream alone.
-    pub(super) is_watcher: bool,
+    /// It is counted as one that its user has beside the chat.
+    pub(super) is_counted_beside: bool,
     /// The handles count it among those online.
     pub(super) is_counted: bool,
     /// Calls of handlers that have not been answered.
@@ -112,7 +112,7 @@ impl Session {
             rate: Rate::default(),
             is_held: false,
             is_announcing_resume: false,
-            is_watcher: false,
+            is_counted_beside: false,
             is_counted: false,
             calls: 0,
             places: None,

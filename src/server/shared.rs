@@ -12,7 +12,7 @@ use super::sources::FunctionPoll;
 use super::ticket::TicketState;
 use super::web::Exchange;
 use crate::base::limits::{CALL_BYTES_WAITING_MAX, CALLS_WAITING_MAX};
-use crate::base::{ConnId, Data, Limits, StreamId, UserId};
+use crate::base::{ConnId, Data, Limits, RoomId, StreamId, UserId};
 use crate::hub::Request;
 use crate::hub::streams::Pattern;
 use crate::protocol::CloseCode;
@@ -26,7 +26,7 @@ use std::thread::ThreadId;
 /// What other threads ask of the reactor's.
 #[derive(Debug)]
 pub(super) enum Command {
-    Push { to: Recipients, kind: String, payload: String },
+    Push { to: Whom, kind: String, payload: String },
     Ask { user: UserId, request: Request, ticket: Arc<TicketState> },
     Publish { stream: StreamId, data: Data },
     Register { kind: String, handler: Registered },
@@ -39,10 +39,13 @@ pub(super) enum Command {
     Stop(End),
 }
 
+/// Whose connections are meant.
 #[derive(Debug)]
-pub(super) enum Recipients {
-    Users(Vec<UserId>),
+pub(super) enum Whom {
     All,
+    Connection(ConnId),
+    Users(Vec<UserId>),
+    Room(RoomId),
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +75,7 @@ impl Queue {
 
 fn weight(command: &Command) -> usize {
     match command {
-        Command::Push { to: Recipients::Users(users), kind, payload } => {
+        Command::Push { to: Whom::Users(users), kind, payload } => {
             users.len() * 16 + kind.len() + payload.len()
         }
         Command::Push { kind, payload, .. } => kind.len() + payload.len(),

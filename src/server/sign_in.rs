@@ -23,8 +23,7 @@ impl<S: Backend> Chat<S> {
         if self.let_in_beside(net, conn) {
             return;
         }
-        // The hub counts those that it knows of.
-        if self.watchers.contains_key(&identity.user) && self.is_one_too_many(net, conn) {
+        if !self.admit(net, conn) {
             return;
         }
         let Identity { user, name, .. } = identity;
@@ -41,7 +40,7 @@ impl<S: Backend> Chat<S> {
         resumes: bool,
     ) {
         let verified = self.verifier.verify(token, net.timestamp());
-        let Some(session) = self.session(conn) else { return };
+        let Some(session) = self.session_mut(conn) else { return };
         let known = session.known().map(|known| known.user.clone());
         let (code, detail) = (UNAUTHORIZED.1, encode::ErrorDetail::default());
         match (verified, known) {
@@ -82,7 +81,8 @@ impl<S: Backend> Chat<S> {
     fn reply_to_auth(&mut self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>) {
         self.counters.answered();
         let Some(id) = id else { return };
-        let Some(known) = self.session(conn).and_then(|session| session.known().cloned()) else {
+        let Some(known) = self.session_mut(conn).and_then(|session| session.known().cloned())
+        else {
             return;
         };
         let text = encode::reply(id, |w| {

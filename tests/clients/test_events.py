@@ -606,6 +606,22 @@ class TestResume:
                 pat.request("publish", stream="more", data="next")
                 assert source.await_("event")["seq"] == head + 7
 
+    def test_what_is_large_is_the_same_for_all_and_what_follows_says_where_they_are(self, server):
+        with publisher(server) as pat, events(server, "lea", streams="more") as source:
+            head = source.await_("subscribed")["streams"][0]["seq"]
+            before = source.last
+            assert before
+            pat.request("publish", stream="more", data="x" * 5_000)
+            assert source.await_("event")["seq"] == head + 1
+            # It has no `id`: who is cut here gets it again, and nothing is missed.
+            assert source.last == before
+            pat.request("publish", stream="more", data="small")
+            assert source.await_("event")["seq"] == head + 2
+            assert source.last != before
+            with events(server, "lea", streams="more", last=before) as again:
+                assert again.await_("subscribed")["streams"][0]["replayed"]
+                assert [again.await_("event")["seq"] for _ in range(2)] == [head + 1, head + 2]
+
     def test_a_stream_whose_log_does_not_reach_back_says_so(self, server):
         with publisher(server) as pat:
             with events(server, "pia", streams="news") as source:

@@ -215,7 +215,7 @@ pub(super) fn contradictions(handlers: &[BackendHandler]) -> Vec<ConfigError> {
             Some(beginning) => {
                 TYPES.iter().any(|own| own.starts_with(beginning)) || check_kind(beginning).is_err()
             }
-            None => TYPES.contains(&&**kind) || check_kind(kind).is_err(),
+            None => check_kind(kind).is_err(),
         };
         if is_own {
             fault(format!("{kind:?} is, or has, a type of the server's own"));

@@ -139,7 +139,7 @@ const KEYS: &[Key] = &[
     number!("limits.connections", Restart, "connections", limits.connections: u32, 1,
         "Connections in all; the limit on open files may leave fewer."),
     number!("limits.connections_per_user", Live, "connections", limits.connections_per_user: u32, 1,
-        "Connections of a user; those that are open stay."),
+        "Connections of a user, of whatever kind; those that are open stay."),
     number!("limits.connections_per_address", Live, "connections", limits.connections_per_address: u32, 1,
         "Connections of an address (IPv6: of a /64); those that are open stay."),
     number!("limits.connections_per_address_minute", Live, "connections", limits.connections_per_address_minute: u32, 0,

@@ -156,7 +156,7 @@ impl<S: Backend> Chat<S> {
         what: What,
     ) {
         self.arm(net, conn);
-        let is_guest = self.session(conn).and_then(|session| session.known());
+        let is_guest = self.session_mut(conn).and_then(|session| session.known());
         let is_guest = is_guest.is_some_and(|known| known.is_guest);
         let Identity { user, name, admin, rights, .. } = identity;
         let origin = Origin::Conn(conn, None);
@@ -164,7 +164,7 @@ impl<S: Backend> Chat<S> {
         match what {
             What::Ticket => {}
             What::Stream { ask, form } => {
-                if self.is_one_too_many(net, conn) {
+                if !self.admit(net, conn) {
                     return;
                 }
                 let form = if form == WatchForm::Parts {
@@ -179,7 +179,7 @@ impl<S: Backend> Chat<S> {
             }
             What::All { mut streams, last } => {
                 if !streams.is_empty()
-                    && let Some(session) = self.session(conn)
+                    && let Some(session) = self.session_mut(conn)
                 {
                     session.places = Some(Box::default());
                 }
@@ -187,7 +187,7 @@ impl<S: Backend> Chat<S> {
                 if is_guest {
                     self.greet(net, &origin, &[], &[]);
                 } else {
-                    if self.watchers.contains_key(&user) && self.is_one_too_many(net, conn) {
+                    if !self.admit(net, conn) {
                         return;
                     }
                     self.decide(net, Input::TellPosition { conn });
@@ -205,7 +205,8 @@ impl<S: Backend> Chat<S> {
                     self.decide(net, Input::Request { conn, is_admin: admin, id, request });
                 }
                 if !streams.is_empty() && net.is_open(conn) {
-                    if let Some(places) = self.session(conn).and_then(|one| one.places.as_mut()) {
+                    if let Some(places) = self.session_mut(conn).and_then(|one| one.places.as_mut())
+                    {
                         places.ask();
                     }
                     let form = Form::Envelope;

@@ -3,7 +3,7 @@
 use super::frame::{event, part, retry};
 use super::listen::WatchForm;
 use super::places::{Places, id};
-use crate::base::limits::RETRY_REFUSED_MS;
+use crate::base::limits::{EVENT_WITH_PLACES_BYTES_MAX, RETRY_REFUSED_MS};
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, ConnId, Frame, Refused, Timestamp};
 use crate::hub::streams::Subscribed;
@@ -11,17 +11,28 @@ use crate::hub::{Answer, InviteInfo, Notice, Origin, Refusal, RoomSummary};
 use crate::protocol::endpoint::Broadcast;
 use crate::server::chat::{Chat, KICKED};
 use crate::server::encode::{self, Body, Encoded};
-use crate::server::session::Beside;
+use crate::server::session::{Beside, Session};
 use crate::server::streams::subscribed;
 use crate::server::web::Net;
 use crate::store::Backend;
 
-/// The bytes of one notice for those who are sent events or parts, made once.
-#[derive(Default)]
-pub(in crate::server) struct Told {
+/// A notice, and its bytes for those who are sent events or parts, made once.
+pub(in crate::server) struct Told<'a> {
+    notice: &'a Notice,
+    encoded: &'a Encoded,
     with_id: Option<Frame>,
-    without: Option<Frame>,
+    without_id: Option<Frame>,
     part: Option<Frame>,
+}
+
+impl<'a> Told<'a> {
+    pub(in crate::server) fn new(notice: &'a Notice, encoded: &'a Encoded) -> Told<'a> {
+        Told { notice, encoded, with_id: None, without_id: None, part: None }
+    }
+
+    fn without_id(&mut self, text: &str) -> Frame {
+        self.without_id.get_or_insert_with(|| Frame::shared(event(None, text))).clone()
+    }
 }
 
 /// Hands a message that many get to one of them, by whichever way it is told.
@@ -41,9 +52,7 @@ pub(in crate::server) fn hand(
 impl<S: Backend> Chat<S> {
     /// How a connection is told that is sent events or parts.
     pub(in crate::server) fn form(&self, conn: ConnId) -> WatchForm {
-        let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
-        let known = session.filter(|session| session.conn == conn).and_then(|one| one.known());
-        match known.and_then(|known| known.beside.as_deref()) {
+        match self.known(conn).and_then(|known| known.beside.as_deref()) {
             Some(Beside::Watch(watch)) => watch.form,
             Some(Beside::Own(_)) | None => WatchForm::Events,
         }
@@ -69,11 +78,10 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &mut Net<'_>,
         conn: ConnId,
-        notice: &Notice,
-        encoded: &Encoded,
-        told: &mut Told,
+        told: &mut Told<'_>,
         misses_some: bool,
     ) -> Result<(), Refused> {
+        let (notice, encoded) = (told.notice, told.encoded);
         let (class, source) = (encoded.class, encoded.source);
         let text = match (&encoded.body, self.form(conn)) {
             (Body::Binary(data), WatchForm::Parts) => {
@@ -85,14 +93,17 @@ impl<S: Backend> Chat<S> {
             _ => return Ok(()),
         };
         if self.places(conn).is_some() {
-            return self.piece_with_places(net, conn, notice, encoded, told, misses_some);
+            return self.piece_with_places(net, conn, text, told, misses_some);
         }
         let id = if misses_some { None } else { self.id(conn, notice) };
         let frame = match id {
-            Some(id) => told.with_id.get_or_insert_with(|| Frame::shared(event(Some(&id), text))),
-            None => told.without.get_or_insert_with(|| Frame::shared(event(None, text))),
+            Some(id) => {
+                let make = || Frame::shared(event(Some(&id), text));
+                told.with_id.get_or_insert_with(make).clone()
+            }
+            None => told.without_id(text),
         };
-        net.piece(conn, frame.clone(), class, source)
+        net.piece(conn, frame, class, source)
     }
 
     /// Hands a notice to a connection that streams come along to: where it is, is nobody else's.
@@ -100,15 +111,14 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &mut Net<'_>,
         conn: ConnId,
-        notice: &Notice,
-        encoded: &Encoded,
-        told: &mut Told,
+        text: &str,
+        told: &mut Told<'_>,
         misses_some: bool,
     ) -> Result<(), Refused> {
-        let Body::Text(text) = &encoded.body else { return Ok(()) };
+        let (notice, encoded) = (told.notice, told.encoded);
         let others_wait = net.waiting_bytes(conn) > 0;
         let (mut before, mut is_last) = (None, true);
-        if let Some(places) = self.session(conn).and_then(|session| session.places.as_mut()) {
+        if let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut()) {
             match notice {
                 Notice::Event { stream, event, .. } => {
                     before = Some((stream, places.hand(stream, event.seq)));
@@ -121,7 +131,8 @@ impl<S: Backend> Chat<S> {
             }
         }
         let id = match notice {
-            _ if misses_some => None,
+            // A copy for each of them would be more than their outboxes are counted with.
+            _ if misses_some || text.len() > EVENT_WITH_PLACES_BYTES_MAX => None,
             Notice::Entry { position, .. } => {
                 position.and_then(|time| self.place_at(conn, Some(time)))
             }
@@ -130,11 +141,11 @@ impl<S: Backend> Chat<S> {
         };
         let frame = match id {
             Some(id) => Frame::Own(event(Some(&id), text).into()),
-            None => told.without.get_or_insert_with(|| Frame::shared(event(None, text))).clone(),
+            None => told.without_id(text),
         };
         let handed = net.piece(conn, frame, encoded.class, encoded.source);
         if let (Err(Refused), Some((stream, seq))) = (&handed, before)
-            && let Some(places) = self.session(conn).and_then(|session| session.places.as_mut())
+            && let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut())
         {
             places.hand(stream, seq);
         }
@@ -142,8 +153,7 @@ impl<S: Backend> Chat<S> {
     }
 
     fn places(&self, conn: ConnId) -> Option<&Places> {
-        let session = self.sessions.get(conn.index())?.as_ref();
-        session.filter(|session| session.conn == conn)?.places.as_deref()
+        self.session(conn)?.places.as_deref()
     }
 
     /// Where a connection is that is told all that its user is, if it can be said now.
@@ -157,10 +167,7 @@ impl<S: Backend> Chat<S> {
             return None;
         }
         // A guest has no rooms, in which it would be somewhere.
-        let is_guest = || {
-            let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
-            session.is_some_and(|session| session.conn == conn && session.is_guest())
-        };
+        let is_guest = || self.session(conn).is_some_and(Session::is_guest);
         let time = time.or_else(|| (places.is_some() && is_guest()).then_some(Timestamp(0)))?;
         Some(id(self.hub.epoch(), time, places))
     }
@@ -205,7 +212,7 @@ impl<S: Backend> Chat<S> {
         streams: &[Subscribed],
     ) {
         let text = || encode::push("subscribed", |w| subscribed(w, streams));
-        if let Some(places) = self.session(conn).and_then(|session| session.places.as_mut()) {
+        if let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut()) {
             places.begin(streams);
             self.tell(net, conn, self.place(conn).as_deref(), &text());
         } else if !self.is_watching(conn) {
@@ -229,7 +236,7 @@ impl<S: Backend> Chat<S> {
         }
         self.counters.refused(refusal.code.as_str());
         self.counters.limited_by(refusal);
-        if let Some(places) = self.session(conn).and_then(|session| session.places.as_mut()) {
+        if let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut()) {
             // What these streams had meanwhile is missed, and is told to be when they are asked for again.
             places.begin(&[]);
         }

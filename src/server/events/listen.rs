@@ -21,8 +21,8 @@ use crate::server::streams::asks;
 pub(in crate::server) const EVENTS_PATH: &str = "/api/v1/events";
 /// Where tickets are given.
 pub(in crate::server) const TICKET_PATH: &str = "/api/v1/ticket";
-/// Below it are the streams.
-const STREAMS_PATH: &str = "/api/v1/streams/";
+/// Below it are the streams, and nothing below them is published to.
+pub(in crate::server) const STREAMS_PATH: &str = "/api/v1/streams/";
 
 /// A request for events, or for a ticket.
 #[derive(Debug)]

@@ -14,6 +14,8 @@ mod tickets;
 pub(super) use deliver::{Told, hand};
 #[cfg(test)]
 pub(super) use listen::TICKET_PATH;
-pub(super) use listen::{EVENTS_PATH, Listening, Watch, WatchForm, What, is_for_events, listen};
+pub(super) use listen::{
+    EVENTS_PATH, Listening, STREAMS_PATH, Watch, WatchForm, What, is_for_events, listen,
+};
 pub(super) use places::Places;
 pub(super) use tickets::Tickets;

@@ -24,7 +24,7 @@ pub(super) use opening::is_set;
 pub(super) use origin::{check_origin, preflight, readable_by, shared_with, whence};
 pub(super) use own::{is_of_page, is_own};
 pub(super) use rates::{Allowance, Asker, Held, Rates};
-pub(super) use ready::Ages;
+pub(super) use ready::ToldReady;
 pub(super) use route::{Routed, Rules, route, with_fallback};
 pub(super) use routes::CALL_PATH;
 pub(super) use status::status_of;

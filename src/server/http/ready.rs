@@ -2,38 +2,52 @@
 
 use super::reading::Readiness;
 use crate::base::Moment;
-use crate::base::limits::READINESS_AGES_MS;
+use crate::base::limits::READINESS_STREAMS_MS;
 use crate::protocol::handshake::{Response, Status};
 use crate::server::chat::Chat;
 use crate::server::json::Writer;
 use crate::server::sources::Overview;
 use crate::server::web::Net;
 use crate::store::Backend;
-use std::collections::BTreeMap;
 
-/// When the newest event of each declared stream came, as it was known a moment ago: whoever asks again
-/// and again does not have all streams looked through each time.
-#[derive(Debug, Default)]
-pub(in crate::server) struct Ages {
-    at: Option<Moment>,
-    newest: BTreeMap<Box<str>, i64>,
+/// What `/readyz` told a moment ago: whoever asks again and again does not have all streams looked through
+/// each time.
+#[derive(Debug)]
+pub(in crate::server) struct ToldReady {
+    at: Moment,
+    readiness: Readiness,
+    body: Vec<u8>,
 }
 
 impl<S: Backend> Chat<S> {
     /// Answers whether the server is ready, with the state of each stream.
     pub(in crate::server) fn readyz(&mut self, net: &Net<'_>) -> Response {
-        let (now, timestamp) = (net.now(), net.timestamp());
-        if self.ages.at.is_none_or(|at| now.millis_since(at) >= READINESS_AGES_MS) {
-            let times = self.hub.streams().newest_times();
-            let newest = times.into_iter().map(|(name, ts)| (name.into(), ts.0)).collect();
-            self.ages = Ages { at: Some(now), newest };
-        }
+        let now = net.now();
         let readiness = self.rules(net, false).readiness;
-        let refusal = readiness.refusal();
-        let overviews = self.sources.overviews();
+        let is_told = |told: &&ToldReady| {
+            told.readiness == readiness && now.millis_since(told.at) < READINESS_STREAMS_MS
+        };
+        let body = match self.told_ready.as_ref().filter(is_told) {
+            Some(told) => told.body.clone(),
+            None => {
+                let body = self.write_readiness(net, readiness).into_bytes();
+                let told = ToldReady { at: now, readiness, body: body.clone() };
+                self.told_ready = Some(told);
+                body
+            }
+        };
+        let response = match readiness.refusal() {
+            None => Response::new(Status::Ok, "application/json", body),
+            Some(refusal) => Response { body: body.into(), ..refusal.into() },
+        };
+        response.with("Cache-Control", "no-store")
+    }
+
+    fn write_readiness(&self, net: &Net<'_>, readiness: Readiness) -> String {
+        let timestamp = net.timestamp();
         let mut writer = Writer::new();
         writer.object(|w| {
-            match &refusal {
+            match readiness.refusal() {
                 None => w.text("status", "ready"),
                 Some(refusal) => w.object_in("error", |w| {
                     w.text("code", refusal.code);
@@ -44,6 +58,8 @@ impl<S: Backend> Chat<S> {
             if readiness == Readiness::Stopping || self.config.streams.is_empty() {
                 return;
             }
+            let newest = self.hub.streams().newest_times();
+            let overviews = self.sources.overviews();
             w.array("streams", &*self.config.streams, |w, declaration| {
                 let name = declaration.pattern.as_str();
                 w.object(|w| {
@@ -57,17 +73,12 @@ impl<S: Backend> Chat<S> {
                             w.number("down", *down as u64);
                         }
                     }
-                    if let Some(newest) = self.ages.newest.get(name) {
-                        w.number("age_ms", timestamp.0.saturating_sub(*newest).max(0));
+                    if let Some(newest) = newest.get(name) {
+                        w.number("age_ms", timestamp.0.saturating_sub(newest.0).max(0));
                     }
                 });
             });
         });
-        let body = writer.finish().into_bytes();
-        let response = match refusal {
-            None => Response::new(Status::Ok, "application/json", body),
-            Some(refusal) => Response { body: body.into(), ..refusal.into() },
-        };
-        response.with("Cache-Control", "no-store")
+        writer.finish()
     }
 }

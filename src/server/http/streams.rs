@@ -12,12 +12,10 @@ use crate::protocol::handshake::{RequestHead, Response, Status};
 use crate::server::calls::Waiting;
 use crate::server::chat::Chat;
 use crate::server::encode::refusal_detail;
+use crate::server::events::STREAMS_PATH;
 use crate::server::sources::hooked;
 use crate::server::web::{Exchange, Net, Request};
 use crate::store::Backend;
-
-/// Below it are the streams, and nothing below them is published to.
-const STREAMS_PATH: &str = "/api/v1/streams/";
 
 impl<S: Backend> Chat<S> {
     /// The largest content of a request: where it publishes to a stream, what that takes.

@@ -132,8 +132,7 @@ impl<S: Backend> Chat<S> {
     }
 
     fn own_socket(&self, conn: ConnId) -> Option<&OwnSocket> {
-        let session = self.sessions.get(conn.index())?.as_ref();
-        match session.filter(|session| session.conn == conn)?.known()?.beside.as_deref()? {
+        match self.known(conn)?.beside.as_deref()? {
             Beside::Own(own) => Some(own),
             Beside::Watch(_) => None,
         }
@@ -154,7 +153,7 @@ impl<S: Backend> Chat<S> {
         let caller = person.map(|person| self.program_caller(&person));
         let shared = Arc::clone(&self.shared);
         let socket = Socket::new(Inner { conn, params, query, caller, shared });
-        if let Some(session) = self.session(conn)
+        if let Some(session) = self.session_mut(conn)
             && let Some(Beside::Own(own)) = session.beside_mut()
         {
             own.socket = Some(socket);

@@ -111,7 +111,7 @@ impl<S: Backend> Chat<S> {
     fn owe(&mut self, net: &mut Net<'_>, origin: &Origin, is_more: bool) {
         let Origin::Conn(conn, _) = origin else { return };
         let conn: ConnId = *conn;
-        if let Some(session) = self.session(conn) {
+        if let Some(session) = self.session_mut(conn) {
             let calls = session.calls;
             session.calls = if is_more { calls.saturating_add(1) } else { calls.saturating_sub(1) };
         }

@@ -80,7 +80,7 @@ impl<S: Backend> Chat<S> {
         conn: ConnId,
         message: &[u8],
     ) -> bool {
-        let known = self.session(conn).and_then(|session| session.known());
+        let known = self.session_mut(conn).and_then(|session| session.known());
         let Some(rights) = known.map(|known| known.rights.clone()) else { return false };
         let Some((stream, data)) = named(message) else { return false };
         self.decide(
@@ -98,13 +98,14 @@ impl<S: Backend> Chat<S> {
     /// Lets a connection send what its rights are for: a message of bytes may be larger than others.
     pub(in crate::server) fn widen(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let usual = self.config.limits.message_bytes;
-        let rights = self.session(conn).and_then(|session| Some(session.known()?.rights.clone()));
+        let rights =
+            self.session_mut(conn).and_then(|session| Some(session.known()?.rights.clone()));
         let Some(rights) = rights else { return };
         let own = |one: &&Declaration| one.binary && rights.may_publish_to_one(one);
         let own = self.config.streams.iter().filter(own);
         let largest = own.map(|one| 1 + NAME_BYTES_MAX as u64 + u64::from(one.max_bytes)).max();
         let widened_to = largest.filter(|bytes| *bytes > usual).unwrap_or(0);
-        let phase = self.session(conn).map(|session| &mut session.phase);
+        let phase = self.session_mut(conn).map(|session| &mut session.phase);
         let Some(Phase::Known(known)) = phase else { return };
         if std::mem::replace(&mut known.widened_to, widened_to) != widened_to {
             net.take_messages_up_to(conn, widened_to.max(usual));

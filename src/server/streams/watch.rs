@@ -51,14 +51,14 @@ impl<S: Backend> Chat<S> {
     /// Lets in somebody whom the hub does not know: whoever watches by a stream's own path, and
     /// guests. Returns whether it is one of them.
     pub(in crate::server) fn let_in_beside(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
-        let known = self.session(conn).and_then(|session| session.known().cloned());
-        let Some(Known { beside, is_guest, rights, .. }) = known else { return false };
+        let Some(known) = self.known(conn).cloned() else { return false };
+        let Known { beside, is_guest, rights, .. } = known;
+        if beside.is_some() && !self.admit(net, conn) {
+            return true;
+        }
         if let Some(Beside::Own(_)) = beside.as_deref() {
             self.own_opened(net, conn);
         } else if let Some(Beside::Watch(watch)) = beside.map(|beside| *beside) {
-            if self.is_one_too_many(net, conn) {
-                return true;
-            }
             let ask = Ask {
                 stream: watch.stream,
                 filter: None,
@@ -77,48 +77,44 @@ impl<S: Backend> Chat<S> {
         true
     }
 
-    /// Counts a connection that a user has for one stream alone. If it is one too many it is closed, and this
-    /// tells so.
-    pub(in crate::server) fn is_one_too_many(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
-        let known = self.session(conn).and_then(|session| session.known());
-        let Some(user) = known.filter(|known| !known.is_guest).map(|known| known.user.clone())
-        else {
-            return false;
-        };
-        let most = self.limits_on(conn).connections_per_user as usize;
-        let watchers = self.watchers.get(&user).copied().unwrap_or(0);
-        if self.hub.connections_of(&user).len() + watchers as usize >= most {
-            self.counters.limited("connections_per_user");
-            self.close_with(net, conn, TOO_MANY, "you have too many connections");
+    /// Whether a connection's user may have one more. If so, it counts; if not, it is closed.
+    pub(in crate::server) fn admit(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
+        let Some(known) = self.known(conn).filter(|known| !known.is_guest) else { return true };
+        let (user, is_beside) = (known.user.clone(), known.beside.is_some());
+        let beside = self.beside.get(&user).copied().unwrap_or(0);
+        if !is_beside && beside == 0 {
+            // The hub counts those that it knows of.
             return true;
         }
-        if self.is_watching(conn)
-            && let Some(session) = self.session(conn)
-        {
-            session.is_watcher = true;
-            *self.watchers.entry(user).or_insert(0) += 1;
+        let most = self.limits_on(conn).connections_per_user as usize;
+        if self.hub.connections_of(&user).len() + beside as usize >= most {
+            self.counters.limited("connections_per_user");
+            self.close_with(net, conn, TOO_MANY, "you have too many connections");
+            return false;
         }
-        false
+        if is_beside && let Some(session) = self.session_mut(conn) {
+            session.is_counted_beside = true;
+            self.beside.insert(user, beside + 1);
+        }
+        true
     }
 
-    /// A connection is over, which may have been one of those.
-    pub(in crate::server) fn watcher_gone(&mut self, session: Option<&Session>) {
-        let Some(session) = session.filter(|session| session.is_watcher) else { return };
+    /// A connection is over, which may have been one beside the chat.
+    pub(in crate::server) fn beside_gone(&mut self, session: Option<&Session>) {
+        let Some(session) = session.filter(|session| session.is_counted_beside) else { return };
         let Some(known) = session.known() else { return };
-        if let Some(watchers) = self.watchers.get_mut(&known.user) {
-            *watchers -= 1;
-            if *watchers == 0 {
-                self.watchers.remove(&known.user);
+        if let Some(count) = self.beside.get_mut(&known.user) {
+            *count -= 1;
+            if *count == 0 {
+                self.beside.remove(&known.user);
             }
         }
     }
 
     /// Whether a connection only watches a stream, by its own path.
     pub(in crate::server) fn is_watching(&self, conn: ConnId) -> bool {
-        let session = self.sessions.get(conn.index()).and_then(Option::as_ref);
-        let known =
-            session.filter(|session| session.conn == conn).and_then(|session| session.known());
-        known.is_some_and(|known| matches!(known.beside.as_deref(), Some(Beside::Watch(_))))
+        let beside = self.known(conn).and_then(|known| known.beside.as_deref());
+        matches!(beside, Some(Beside::Watch(_)))
     }
 
     /// Whether a connection knows nothing of the wire's envelopes: it gets a stream's own form, or pictures.

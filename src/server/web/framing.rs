@@ -399,4 +399,25 @@ mod tests {
         let count = (0..).find(|_| reader.read(&chunk).is_err());
         assert_eq!(count, Some(CHUNK_EXTENSIONS_BYTES_MAX / 99));
     }
+
+    #[test]
+    fn a_body_that_is_announced_too_large_is_not_begun() {
+        let large = BodyReader::new(Framing::Length(101), 100, body());
+        assert_eq!(large.unwrap_err(), BodyError::TooLarge);
+        assert!(BodyReader::new(Framing::Length(100), 100, body()).is_ok());
+    }
+
+    #[test]
+    fn bodies_share_their_room_and_give_it_back() {
+        let room = BodyRoom::new(10, 10);
+        let of = |last| room.body(Address::of([127, 0, 0, last].into()));
+        let mut one = BodyReader::new(Framing::Length(8), 100, of(1)).unwrap();
+        assert_eq!(one.read(b"12345"), Ok(5));
+        let mut other = BodyReader::new(Framing::Chunked, 100, of(2)).unwrap();
+        assert_eq!(other.read(b"6\r\n123456"), Err(BodyError::NoRoom));
+        drop((one, other));
+        let mut other = BodyReader::new(Framing::Length(8), 100, of(2)).unwrap();
+        assert_eq!(other.read(b"123456789"), Ok(8));
+        assert!(other.is_whole());
+    }
 }
