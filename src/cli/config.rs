@@ -119,10 +119,14 @@ impl SourceArgs {
 /// Options of `parlor config`.
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
-    /// Read everything as `parlor serve` would, and say what is wrong, or what differs from the
-    /// defaults and where that stands. FILE is as with --config
-    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "show")]
-    check: Option<Option<PathBuf>>,
+    /// The file to check or to show, as with --config
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    file: Option<PathBuf>,
+
+    /// Read everything as `parlor serve` would, key files and secrets, too, and say all that is wrong,
+    /// or what differs from the defaults and where that stands
+    #[arg(long, conflicts_with = "show")]
+    check: bool,
 
     /// Print the configuration that `parlor serve` would have, with where its values come from
     #[arg(long)]
@@ -133,19 +137,16 @@ pub(super) struct ConfigArgs {
 }
 
 pub(super) fn run(mut args: ConfigArgs) -> Result<(), Failure> {
-    if args.check.is_none() && !args.show {
+    if !args.check && !args.show {
+        if args.file.is_some() {
+            return Err(Failure::usage("what is to be done with FILE? Say --check or --show, too"));
+        }
         print(&example());
         return Ok(());
     }
-    let checks = args.check.is_some();
-    if let Some(Some(file)) = args.check.take() {
-        if args.sources.config.is_some() {
-            return Err(Failure::usage("--check FILE and --config FILE are both given: give one"));
-        }
-        args.sources.config = Some(file);
-    }
+    args.sources.config = args.file.take().or(args.sources.config);
     let loaded = args.sources.sources().read().map_err(Failure::usage)?;
-    if checks {
+    if args.check {
         let mut lines = "ok\n".to_owned();
         for (key, origin) in loaded.differences() {
             lines += &format!("{} = {} ({origin})\n", key.name(), key.told(&loaded.config));

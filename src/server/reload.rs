@@ -70,9 +70,9 @@ impl Reloader {
         config.check().map_err(ReloadError::Config)?;
         let mut running = self.shared.config.lock().unwrap_or_else(PoisonError::into_inner);
         let Merged { mut config, taken, waiting } = merge(&running, config);
-        config.read_secrets().map_err(|error| ReloadError::Config(ConfigError::Keys(error)))?;
+        config.read_secrets().map_err(ReloadError::Config)?;
         let keys = config.key_sources().read();
-        let keys = keys.map_err(|error| ReloadError::Config(ConfigError::Keys(error)))?;
+        let keys = keys.map_err(|error| ReloadError::Config(error.into()))?;
         let reloaded = Reloaded { taken, waiting, keys: shown(&keys) };
         let command = Command::Reconfigure(Box::new(config.clone()), keys);
         self.shared.call(command).map_err(ReloadError::Server)?;

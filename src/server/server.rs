@@ -84,12 +84,11 @@ impl Server {
     pub fn bind(mut config: Config) -> Result<Server, ServerError> {
         config.check().map_err(ServerError::Config)?;
         let admin_token = config.read_admin_token();
-        config.admin_token =
-            admin_token.map_err(|error| ServerError::Config(ConfigError::Keys(error)))?;
+        config.admin_token = admin_token.map_err(|error| ServerError::Config(error.into()))?;
         config.admin_token_file = None;
-        config.read_secrets().map_err(|error| ServerError::Config(ConfigError::Keys(error)))?;
+        config.read_secrets().map_err(ServerError::Config)?;
         let keys = config.key_sources().read();
-        let keys = keys.map_err(|error| ServerError::Config(ConfigError::Keys(error)))?;
+        let keys = keys.map_err(|error| ServerError::Config(error.into()))?;
         if !keys.is_empty() {
             log::info!("keys: {keys}");
         }

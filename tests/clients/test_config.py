@@ -177,7 +177,7 @@ class TestWhatIsWrong:
             ("compression.level = 10", "1:21: compression.level is an integer from 0 to 9; not 10"),
             ("listen = 'x'", "1:10: listen is an IP address and a port"),
             ("listen =", "1:9: this is not TOML"),
-            ("[streams]\na = { program = true }", '1:2: stream "a": nothing can feed it: program = true is'),
+            ("[streams]\na = { program = true }", '2:17: stream "a": nothing can feed it: program = true is'),
             ("listen = '0.0.0.0:0'", "1:1: refusing to listen on 0.0.0.0:0 without a secret"),
         ],
     )
@@ -205,6 +205,65 @@ class TestWhatIsWrong:
     def test_what_kubernetes_sets_for_a_service_is_no_error(self, servers):
         env = {"PARLOR_SERVICE_HOST": "10.0.0.1", "PARLOR_PORT_8080_TCP": "tcp://10.0.0.1:8080"}
         assert check(directory=servers.directory(), env=env) == []
+
+
+class TestWhatCannotBeRead:
+    def test_each_file_and_variable_is_told_with_the_key_and_the_place_that_names_it(self, servers):
+        directory = servers.directory()
+        (directory / "short").write_text("too short")
+        path = directory / "parlor.toml"
+        path.write_text(
+            """\
+limits.page = "many"
+[auth]
+secret_file = "nowhere"
+key_files = ["short", "no.pem"]
+admin_token_file = "short"
+[streams]
+a = { webhook = { path = "/hooks/a", secret_file = "gone" } }
+b = { webhook = { path = "/hooks/b", secret_env = "NOT_SET" } }
+c = { binary = true, publish = true, members = { x = "number" } }
+d = { publish = true, every_ms = 50 }
+e = { publish = true, path = "/ws" }
+f = { publish = true, keep = 0 }
+[[handlers]]
+types = ["a.*"]
+url = "http://127.0.0.1:9/"
+secret_file = "short"
+[[handlers]]
+url = "http://127.0.0.1:9/"
+types = ["b", "chat:send"]
+secret_env = "NOT_SET_EITHER"
+"""
+        )
+        said = wrong("--config", path, directory=directory)
+        for place, text in (
+            ("1:15", "limits.page is an integer"),
+            ("3:1", "auth.secret_file: nowhere: cannot be read: No such file"),
+            ("4:1", "auth.key_files: short: is neither PEM"),
+            ("4:1", "auth.key_files: no.pem: cannot be read"),
+            ("5:1", "auth.admin_token_file: short: the secret has 9 bytes"),
+            ("7:52", 'stream "a": the webhook\'s secret: gone: cannot be read'),
+            ("8:51", 'stream "b": the webhook\'s secret: NOT_SET: '),
+            ("9:48", 'stream "c": a stream of bytes has no members'),
+            ("10:34", 'stream "d": every_ms, timeout_ms and pointer are for'),
+            ("11:30", 'stream "e": '),
+            ("12:30", 'stream "f": keep is'),
+            ("16:15", "handlers: the secret: short: the secret has 9 bytes"),
+            ("19:9", 'handlers: "chat:send" is, or has, a type of the server\'s own'),
+            ("20:14", "handlers: the secret: NOT_SET_EITHER: "),
+        ):
+            assert f"{path}:{place}: {text}" in said, (place, text, said)
+        assert len(said.splitlines()) == 14, said
+
+    def test_check_and_show_take_the_file_wherever_it_stands(self, servers):
+        path = config_file(servers, "limits.page = 7\n")
+        for order in (("--check", path, "--log", "warn"), (path, "--log", "warn", "--check")):
+            done = run("config", *order, directory=path.parent)
+            assert done.returncode == 0 and "limits.page = 7" in done.stdout, done
+        assert "page = 7" in run("config", "--show", path, directory=path.parent).stdout
+        done = run("config", path, directory=path.parent)
+        assert done.returncode == 2 and "--check or --show" in done.stderr
 
 
 class TestReadingAgain:

@@ -51,6 +51,17 @@ impl fmt::Display for KeyFile {
     }
 }
 
+/// One of the [`KeySources`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum KeySource {
+    /// The secret that is given.
+    Secret,
+    /// The file with a secret.
+    SecretFile,
+    /// One of the files with public keys.
+    KeyFiles,
+}
+
 impl KeySources {
     /// Whether there is none: open mode.
     #[must_use]
@@ -63,29 +74,40 @@ impl KeySources {
     /// # Errors
     /// [`KeyError`]: what is wrong with which file, and which key. Half of the keys are none.
     pub fn read(&self) -> Result<Keys, KeyError> {
-        let mut keys = Keys::none();
-        if self.key_files.len() > KEY_FILES_MAX {
-            return Err(KeyError::new("the configuration", KeyProblem::Files));
-        }
+        let (keys, faults) = self.read_all();
+        faults.into_iter().next().map_or(Ok(keys), |(_, error)| Err(error))
+    }
+
+    /// Reads all files, and says of each what is wrong with it. It waits for the disk.
+    pub(in crate::server) fn read_all(&self) -> (Keys, Vec<(KeySource, KeyError)>) {
+        let (mut keys, mut faults) = (Keys::none(), Vec::new());
         if let Some(secret) = &self.secret {
-            let key = Key::secret(secret.bytes());
-            key.and_then(|key| keys.add(key)).map_err(|why| KeyError::new("the secret", why))?;
+            let added = Key::secret(secret.bytes()).and_then(|key| keys.add(key));
+            let fault = added.map_err(|why| KeyError::new("the secret", why)).err();
+            faults.extend(fault.map(|error| (KeySource::Secret, error)));
         }
         if let Some(path) = &self.secret_file {
-            let origin = path.display();
-            let bytes = read_bounded(path).map_err(|why| KeyError::new(&origin, why))?;
-            let key = Key::secret(bytes.trim_ascii());
-            key.and_then(|key| keys.add(key)).map_err(|why| KeyError::new(&origin, why))?;
+            let key = read_bounded(path).and_then(|bytes| Key::secret(bytes.trim_ascii()));
+            let added = key.and_then(|key| keys.add(key));
+            let fault = added.map_err(|why| KeyError::new(path.display(), why)).err();
+            faults.extend(fault.map(|error| (KeySource::SecretFile, error)));
         }
-        for file in &self.key_files {
-            let origin = file.path.display();
-            for key in file.read()? {
-                let shown = key.kid.as_ref().map(|kid| format!("{kid:?}"));
-                keys.add(key)
-                    .map_err(|why| KeyError { key: shown, ..KeyError::new(&origin, why) })?;
-            }
+        if self.key_files.len() > KEY_FILES_MAX {
+            let error = KeyError::new("the configuration", KeyProblem::Files);
+            faults.push((KeySource::KeyFiles, error));
         }
-        Ok(keys)
+        for file in self.key_files.iter().take(KEY_FILES_MAX) {
+            let read = file.read().and_then(|read| {
+                read.into_iter().try_for_each(|key| {
+                    let shown = key.kid.as_ref().map(|kid| format!("{kid:?}"));
+                    let failed =
+                        |why| KeyError { key: shown, ..KeyError::new(file.path.display(), why) };
+                    keys.add(key).map_err(failed)
+                })
+            });
+            faults.extend(read.err().map(|error| (KeySource::KeyFiles, error)));
+        }
+        (keys, faults)
     }
 }
 

@@ -26,6 +26,7 @@ pub use claims::{Claims, Identity};
 pub use hook_secret::HookSecret;
 pub use key::Algorithm;
 pub use key_error::{KeyError, KeyProblem};
+pub(super) use key_sources::KeySource;
 pub use key_sources::{KeyFile, KeySources};
 pub use keys::Keys;
 pub use revocations::Revocations;

@@ -1,6 +1,6 @@
 //! What a server needs to know, and what must hold between the values.
 
-use super::error::ConfigError;
+use super::error::{ConfigError, HANDLERS_TABLE, STREAMS_TABLE};
 use super::feed::Feed;
 use super::handlers::{self, BackendHandler};
 use super::key::{Given, Key};
@@ -11,7 +11,9 @@ use crate::base::{Limits, StreamId};
 use crate::hub::streams::{Declaration, StreamSettings, declared};
 use crate::hub::{Retentions, Scope, Settings};
 use crate::protocol::deflate::CodecsConfig;
-use crate::server::auth::{AdminToken, Expected, KeyError, KeyFile, KeySources, Secret};
+use crate::server::auth::{
+    AdminToken, Expected, KeyError, KeyFile, KeySource, KeySources, Keys, Secret,
+};
 use crate::server::json::tree;
 use crate::server::proof::Authenticate;
 use crate::server::web::Proxies;
@@ -177,16 +179,42 @@ impl Config {
     /// Reads the secrets that are shared with the application's backend and others. It waits for the disk.
     ///
     /// # Errors
-    /// [`KeyError`]: what is wrong with the first that cannot be read.
-    pub fn read_secrets(&mut self) -> Result<(), KeyError> {
-        let of_hooks = self.feeds.iter_mut().filter_map(|feed| feed.webhook.as_mut());
-        for webhook in of_hooks {
-            webhook.secret.read()?;
-        }
-        for secret in self.handlers.iter_mut().filter_map(|handler| handler.secret.as_mut()) {
-            secret.read()?;
-        }
-        Ok(())
+    /// [`ConfigError::Keys`]: what is wrong with the first that cannot be read.
+    pub fn read_secrets(&mut self) -> Result<(), ConfigError> {
+        self.read_all_secrets().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// The same, and what is wrong with each.
+    pub(super) fn read_all_secrets(&mut self) -> Vec<ConfigError> {
+        let of_hooks = self.feeds.iter_mut().filter_map(|feed| {
+            let read = feed.webhook.as_mut()?.secret.read();
+            Some((STREAMS_TABLE, feed.pattern.to_string(), read))
+        });
+        let of_handlers = self.handlers.iter_mut().enumerate().filter_map(|(place, handler)| {
+            Some((HANDLERS_TABLE, place.to_string(), handler.secret.as_mut()?.read()))
+        });
+        let all = of_hooks.chain(of_handlers);
+        let fault = |(key, entry, read): (_, _, Result<(), KeyError>)| {
+            read.err().map(|error| ConfigError::Keys { key, entry, error })
+        };
+        all.filter_map(fault).collect()
+    }
+
+    /// The keys that judge tokens, and all that is wrong with them, with the admin token, and with secrets.
+    pub(super) fn read_all_keys(&mut self) -> (Keys, Vec<ConfigError>) {
+        let (keys, faults) = self.key_sources().read_all();
+        let of = |source| match source {
+            KeySource::Secret => "",
+            KeySource::SecretFile => "auth.secret_file",
+            KeySource::KeyFiles => "auth.key_files",
+        };
+        let of_tokens = faults.into_iter().map(|(source, error)| (of(source), error));
+        let of_admin = self.read_admin_token().err().map(|error| ("auth.admin_token_file", error));
+        let faults = of_tokens.chain(of_admin);
+        let fault = |(key, error)| ConfigError::Keys { key, entry: String::new(), error };
+        let mut faults: Vec<ConfigError> = faults.map(fault).collect();
+        faults.extend(self.read_all_secrets());
+        (keys, faults)
     }
 
     /// What is expected of a token beside its signature.

@@ -58,7 +58,7 @@ pub(super) fn read(
                 Err(len) => {
                     let (problem, origin_text) = (KeyProblem::SecretShort(len), name.to_string());
                     let error = KeyError { origin: origin_text, key: None, problem };
-                    faults.push(origin, ConfigError::Keys(error));
+                    faults.push(origin, error.into());
                 }
             }
             continue;

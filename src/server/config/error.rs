@@ -8,6 +8,13 @@ use crate::server::auth::KeyError;
 use std::net::SocketAddr;
 use std::{fmt, io};
 
+/// The key of streams.
+pub(super) const STREAMS_TABLE: &str = "streams";
+/// The key of handlers.
+pub(super) const HANDLERS_TABLE: &str = "handlers";
+/// The member of a webhook or a handler that names its secret, whichever of two it is.
+pub(super) const SECRET: &str = "secret";
+
 /// What is wrong with a configuration.
 #[derive(Debug)]
 pub enum ConfigError {
@@ -45,6 +52,8 @@ pub enum ConfigError {
     BadStream {
         /// Its name.
         stream: String,
+        /// Which of its members is wrong; empty if it is none, or several.
+        member: &'static str,
         /// What is wrong.
         wants: String,
     },
@@ -57,6 +66,8 @@ pub enum ConfigError {
     },
     /// A handler is not declared as it should be.
     BadHandler {
+        /// Which of them, from 0, and which of its members, if that is known.
+        place: Option<(usize, &'static str)>,
         /// What is wrong.
         wants: String,
     },
@@ -80,18 +91,47 @@ pub enum ConfigError {
     TwoAdminTokens,
     /// No directory for the data is named.
     NoData,
-    /// The keys that judge tokens cannot be read, or are none.
-    Keys(KeyError),
+    /// A key or a secret cannot be read, or is none.
+    Keys {
+        /// The key of the configuration that names it; empty if none does.
+        key: &'static str,
+        /// The stream, or the place of the handler, whose secret it is; empty for that of tokens.
+        entry: String,
+        /// What is wrong with it.
+        error: KeyError,
+    },
+}
+
+impl From<KeyError> for ConfigError {
+    fn from(error: KeyError) -> ConfigError {
+        ConfigError::Keys { key: "", entry: String::new(), error }
+    }
 }
 
 impl ConfigError {
+    /// The key that it is about, an entry of its table, and a member of that; empty where there is none.
+    pub(super) fn member(&self) -> Option<(&'static str, String, String)> {
+        match self {
+            ConfigError::BadStream { stream, member, .. } => {
+                Some((STREAMS_TABLE, stream.clone(), (*member).to_owned()))
+            }
+            ConfigError::BadHandler { place: Some((number, member)), .. } => {
+                Some((HANDLERS_TABLE, number.to_string(), (*member).to_owned()))
+            }
+            ConfigError::Keys { key, entry, .. } => {
+                (!key.is_empty()).then(|| (*key, entry.clone(), SECRET.to_owned()))
+            }
+            other => Some((other.key()?, String::new(), String::new())),
+        }
+    }
+
     /// The key that it is about, if it is about one.
-    pub(super) fn key(&self) -> Option<&'static str> {
+    fn key(&self) -> Option<&'static str> {
         match self {
             ConfigError::BadValue { key, .. } => Some(key),
             ConfigError::BadEntry { table, .. } => Some(table),
-            ConfigError::BadStream { .. } => Some("streams"),
-            ConfigError::BadHandler { .. } => Some("handlers"),
+            ConfigError::BadStream { .. } => Some(STREAMS_TABLE),
+            ConfigError::BadHandler { .. } => Some(HANDLERS_TABLE),
             ConfigError::OpenElsewhere(_) => Some("listen"),
             ConfigError::OpenAskedElsewhere(_) | ConfigError::OpenWithKeys => Some("auth.open"),
             ConfigError::TwoSecrets => Some("auth.secret_file"),
@@ -105,7 +145,7 @@ impl ConfigError {
             | ConfigError::Read(_)
             | ConfigError::FileSize
             | ConfigError::Syntax(_)
-            | ConfigError::Keys(_) => None,
+            | ConfigError::Keys { .. } => None,
         }
     }
 }
@@ -131,9 +171,9 @@ impl fmt::Display for ConfigError {
             ConfigError::BadEntry { table, entry, wants } => {
                 write!(f, "{table}: {entry:?}: {wants}")
             }
-            ConfigError::BadStream { stream, wants } => write!(f, "stream {stream:?}: {wants}"),
+            ConfigError::BadStream { stream, wants, .. } => write!(f, "stream {stream:?}: {wants}"),
             ConfigError::BadLimits { entry, wants } => write!(f, "limits of {entry:?}: {wants}"),
-            ConfigError::BadHandler { wants } => write!(f, "handlers: {wants}"),
+            ConfigError::BadHandler { wants, .. } => write!(f, "handlers: {wants}"),
             ConfigError::NotUnicode => f.write_str("its value is not UTF-8"),
             ConfigError::Read(error) => write!(f, "cannot be read: {error}"),
             ConfigError::FileSize => {
@@ -165,7 +205,12 @@ impl fmt::Display for ConfigError {
             ConfigError::NoData => f.write_str(
                 "there is no home directory: say with --data, or data, where to keep the data",
             ),
-            ConfigError::Keys(error) => error.fmt(f),
+            ConfigError::Keys { key, entry, error } => match *key {
+                "" => error.fmt(f),
+                STREAMS_TABLE => write!(f, "stream {entry:?}: the webhook's secret: {error}"),
+                HANDLERS_TABLE => write!(f, "handlers: the secret: {error}"),
+                key => write!(f, "{key}: {error}"),
+            },
         }
     }
 }
@@ -191,8 +236,8 @@ pub struct ConfigFault {
 impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.origin, &self.error) {
-            // It names its file itself, or what it says is of several values.
-            (Origin::Whole, error) | (_, error @ ConfigError::Keys(_)) => error.fmt(f),
+            // What it says is of several values, or it names its variable itself.
+            (Origin::Whole, error) | (_, error @ ConfigError::Keys { key: "", .. }) => error.fmt(f),
             (origin, error) => write!(f, "{origin}: {error}"),
         }
     }

@@ -66,6 +66,9 @@ pub struct Webhook {
 /// How long an answer is waited for where nobody says so, in ms.
 const TIMEOUT_MS: u64 = 5_000;
 
+/// A member, and what is wrong with it.
+pub(super) type Wrong = (&'static str, &'static str);
+
 /// What was read of those members.
 #[derive(Debug, Default)]
 pub(super) struct FeedMembers {
@@ -97,9 +100,9 @@ impl FeedMembers {
     }
 
     /// What they come to; `None` if nothing of them was given.
-    pub(super) fn feed(self, pattern: &Pattern) -> Result<Option<Feed>, String> {
+    pub(super) fn feed(self, pattern: &Pattern) -> Result<Option<Feed>, Wrong> {
         let target = match (self.url, self.command) {
-            (Some(_), Some(_)) => return Err("give a url or a command, not both".to_owned()),
+            (Some(_), Some(_)) => return Err(("command", "give a url or a command, not both")),
             (Some(url), None) => Some(Target::Url(url)),
             (None, Some(command)) => Some(Target::Command(command)),
             (None, None) => None,
@@ -111,15 +114,25 @@ impl FeedMembers {
                 timeout_ms: self.timeout_ms.unwrap_or(TIMEOUT_MS),
                 pointer: self.pointer,
             }),
-            (Some(_), None) => return Err("say with every_ms how often it is asked".to_owned()),
+            (Some(target), None) => {
+                let member = if let Target::Url(_) = target { "url" } else { "command" };
+                return Err((member, "say with every_ms how often it is asked"));
+            }
             (None, None) if self.pointer.is_none() && self.timeout_ms.is_none() => None,
-            (None, _) => {
-                let wants = "every_ms, timeout_ms and pointer are for a url or a command";
-                return Err(wants.to_owned());
+            (None, every_ms) => {
+                let member = match (every_ms, self.timeout_ms) {
+                    (Some(_), _) => "every_ms",
+                    (None, Some(_)) => "timeout_ms",
+                    (None, None) => "pointer",
+                };
+                return Err((
+                    member,
+                    "every_ms, timeout_ms and pointer are for a url or a command",
+                ));
             }
         };
         if self.required && poll.is_none() {
-            return Err("required is for a url or a command".to_owned());
+            return Err(("required", "required is for a url or a command"));
         }
         if poll.is_none() && self.webhook.is_none() {
             return Ok(None);
@@ -197,20 +210,26 @@ fn webhook(value: &DeValue<'_>) -> Result<Webhook, String> {
         return Err(format!("webhook: {}", suggest::unknown(name, known())));
     }
     let path = text("path", members.get("path").map(Spanned::get_ref).ok_or_else(wants)?)?;
-    let secret = secret(members)?.ok_or_else(wants)?;
+    let secret = secret(members).map_err(|(_, wants)| wants)?.ok_or_else(wants)?;
     let pointer = members.get("pointer").map(|value| json_pointer(value.get_ref())).transpose()?;
     Ok(Webhook { path, secret, pointer })
 }
 
-/// The secret that a table names, by a file or a variable.
-pub(super) fn secret(members: &DeTable<'_>) -> Result<Option<HookSecret>, String> {
-    let named = |name| members.get(name).map(|value| text(name, value.get_ref())).transpose();
+/// The secret that a table names, by a file or a variable; or which member is wrong, and why.
+pub(super) fn secret(members: &DeTable<'_>) -> Result<Option<HookSecret>, (&'static str, String)> {
+    let named = |name| {
+        let text = members.get(name).map(|value| text(name, value.get_ref())).transpose();
+        text.map_err(|wants| (name, wants))
+    };
     match (named("secret_file")?, named("secret_env")?) {
-        (Some(_), Some(_)) => Err("give a secret_file or a secret_env, not both".to_owned()),
+        (Some(_), Some(_)) => {
+            Err(("secret_env", "give a secret_file or a secret_env, not both".to_owned()))
+        }
         (Some(path), None) => Ok(Some(HookSecret::of_file(&*path))),
         (None, Some(name)) if name.starts_with("PARLOR_") => {
-            Err("a variable that begins with PARLOR_ is a key: give secret_env another name"
-                .to_owned())
+            let wants =
+                "a variable that begins with PARLOR_ is a key: give secret_env another name";
+            Err(("secret_env", wants.to_owned()))
         }
         (None, Some(name)) => Ok(Some(HookSecret::of_variable(&*name))),
         (None, None) => Ok(None),
@@ -258,32 +277,38 @@ pub(super) fn write(into: &mut String, feed: &Feed) {
 }
 
 /// What is wrong with a feed of a stream, if something is.
-pub(super) fn fault(feed: &Feed) -> Option<&'static str> {
+pub(super) fn fault(feed: &Feed) -> Option<Wrong> {
     if let Some(poll) = &feed.poll {
-        let parts: Vec<&str> = match &poll.target {
-            Target::Url(url) => vec![url],
-            Target::Command(parts) => parts.iter().map(AsRef::as_ref).collect(),
+        let (member, parts): (_, Vec<&str>) = match &poll.target {
+            Target::Url(url) => ("url", vec![url]),
+            Target::Command(parts) => ("command", parts.iter().map(AsRef::as_ref).collect()),
         };
         let wanted: Vec<&str> = feed.pattern.placeholders().collect();
         let mut named = Vec::new();
         for part in parts {
             match placeholders(part) {
                 Some(found) => named.extend(found),
-                None => return Some("a brace in its url or its command is no placeholder"),
+                None => {
+                    return Some((member, "a brace in its url or its command is no placeholder"));
+                }
             }
         }
         let is_unknown = named.iter().any(|name| !wanted.contains(name));
         if is_unknown || wanted.iter().any(|name| !named.contains(name)) {
-            return Some("its url or its command has each placeholder of its name, and no other");
+            let wrong = "its url or its command has each placeholder of its name, and no other";
+            return Some((member, wrong));
         }
     }
     let of_poll = feed.poll.as_ref().and_then(|poll| poll.pointer.as_deref());
     let of_webhook = feed.webhook.as_ref().and_then(|webhook| webhook.pointer.as_deref());
-    if [of_poll, of_webhook].into_iter().flatten().any(|text| !is_pointer(text)) {
-        return Some("its pointer is no JSON pointer, or too long");
+    for (member, pointer) in [("pointer", of_poll), ("webhook", of_webhook)] {
+        if pointer.is_some_and(|text| !is_pointer(text)) {
+            return Some((member, "its pointer is no JSON pointer, or too long"));
+        }
     }
     if feed.is_required && feed.pattern.is_open() {
-        return Some("a family is not required: it is polled only while somebody watches it");
+        let wrong = "a family is not required: it is polled only while somebody watches it";
+        return Some(("required", wrong));
     }
     None
 }

@@ -16,6 +16,7 @@ use toml::de::{DeTable, DeValue};
 pub(super) struct Document<'a> {
     path: &'a Arc<Path>,
     text: &'a str,
+    origins: &'a mut Origins,
     faults: &'a mut ConfigFaults,
 }
 
@@ -25,29 +26,33 @@ impl Document<'_> {
         self.faults.push(self.origin(span), error);
     }
 
+    /// A member of an entry of a key's table stands at these bytes; an empty one is the entry itself.
+    pub(super) fn stands(
+        &mut self,
+        (key, entry, member): (&'static str, &str, &str),
+        span: Range<usize>,
+    ) {
+        let place = (key, entry.to_owned(), member.to_owned());
+        self.origins.insert_member(place, self.origin(span));
+    }
+
     fn origin(&self, span: Range<usize>) -> Origin {
         Origin::in_file(self.path, self.text, span.start)
     }
 
     /// A table: of the whole file if `table` is empty.
-    fn walk(
-        &mut self,
-        table: &str,
-        values: &DeTable<'_>,
-        config: &mut Config,
-        origins: &mut Origins,
-    ) {
+    fn walk(&mut self, table: &str, values: &DeTable<'_>, config: &mut Config) {
         for (name, value) in values {
             let full = joined(table, name.get_ref());
             if let Some(key) = find(&full) {
-                origins.insert(key.name, self.origin(name.span()));
+                self.origins.insert(key.name, self.origin(name.span()));
                 key.read(config, value, self);
                 continue;
             }
             match value.get_ref() {
                 // As deep as the names of keys are, and no deeper.
                 DeValue::Table(inner) if is_table(&full) => {
-                    self.walk(&full, inner, config, origins);
+                    self.walk(&full, inner, config);
                 }
                 _ => {
                     let nearest = nearest(&full);
@@ -98,10 +103,10 @@ pub(super) fn read_text(
     faults: &mut ConfigFaults,
 ) {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut document = Document { path, text, faults };
+    let mut document = Document { path, text, origins, faults };
     // What is left of a broken file says nothing that could be trusted.
     if errors.is_empty() {
-        return document.walk("", table.get_ref(), config, origins);
+        return document.walk("", table.get_ref(), config);
     }
     for error in errors {
         let span = error.span().unwrap_or_default();

@@ -1,13 +1,14 @@
 //! `[[handlers]]`: types of requests that the application's backend answers.
 
 use super::config::Config;
-use super::error::ConfigError;
+use super::error::{ConfigError, HANDLERS_TABLE};
 use super::example::quoted;
 use super::feed::{secret, url, write_secret};
 use super::fields::{HANDLER, names};
 use super::file::Document;
 use super::inline::inline;
 use super::key::{Section, described, integer};
+use super::streams::note_members;
 use super::suggest;
 use crate::base::limits::{
     HANDLER_ANSWER_BYTES_MAX, HANDLER_CONCURRENCY_MAX, HANDLER_TIMEOUT_MS_MAX, HANDLER_TYPES_MAX,
@@ -93,23 +94,25 @@ pub(super) const HANDLERS: Section = Section {
     },
 };
 
-const TABLE: &str = "handlers";
-
 const RIGHTS: &[(&str, Access)] =
     &[("public", Access::Public), ("users", Access::User), ("admin", Access::Admin)];
 
 fn read(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Document<'_>) {
     let DeValue::Array(tables) = value.get_ref() else {
         let value_text = described(value.get_ref());
-        let error = ConfigError::BadValue { key: TABLE, value: value_text };
+        let error = ConfigError::BadValue { key: HANDLERS_TABLE, value: value_text };
         return document.fault(value.span(), error);
     };
     config.handlers.clear();
-    for table in tables.iter() {
+    for (number, table) in tables.iter().enumerate() {
+        let entry = number.to_string();
+        document.stands((HANDLERS_TABLE, &entry, ""), table.span());
+        note_members(document, HANDLERS_TABLE, &entry, table.get_ref());
         match handler(table.get_ref()) {
             Ok(handler) => config.handlers.push(handler),
             Err((span, wants)) => {
-                document.fault(span.unwrap_or(table.span()), ConfigError::BadHandler { wants });
+                let error = ConfigError::BadHandler { place: None, wants };
+                document.fault(span.unwrap_or(table.span()), error);
             }
         }
     }
@@ -118,9 +121,9 @@ fn read(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Docume
 /// The whole list, or the first that is wrong.
 fn list(value: &DeValue<'_>) -> Result<Vec<BackendHandler>, ConfigError> {
     let DeValue::Array(tables) = value else {
-        return Err(ConfigError::BadValue { key: TABLE, value: described(value) });
+        return Err(ConfigError::BadValue { key: HANDLERS_TABLE, value: described(value) });
     };
-    let wrong = |(_, wants)| ConfigError::BadHandler { wants };
+    let wrong = |(_, wants)| ConfigError::BadHandler { place: None, wants };
     tables.iter().map(|table| handler(table.get_ref()).map_err(wrong)).collect()
 }
 
@@ -153,7 +156,8 @@ fn handler(value: &DeValue<'_>) -> Result<BackendHandler, (Option<Range<usize>>,
             }
         }
     }
-    handler.secret = secret(members).map_err(|wants| (None, wants))?;
+    handler.secret = secret(members)
+        .map_err(|(member, wants)| (members.get(member).map(Spanned::span), wants))?;
     if handler.types.is_empty() || handler.url.is_empty() {
         return Err((None, "a handler has types and a url".to_owned()));
     }
@@ -209,32 +213,42 @@ fn members(handler: &BackendHandler) -> Vec<String> {
 /// What could never be answered, or is the server's own.
 pub(super) fn contradictions(handlers: &[BackendHandler]) -> Vec<ConfigError> {
     let mut found = Vec::new();
-    let mut fault = |wants: String| found.push(ConfigError::BadHandler { wants });
-    for kind in handlers.iter().flat_map(|handler| &handler.types) {
-        let is_own = match kind.strip_suffix('*') {
-            Some(beginning) => {
-                TYPES.iter().any(|own| own.starts_with(beginning)) || check_kind(beginning).is_err()
+    let mut fault = |number, wants: String| {
+        found.push(ConfigError::BadHandler { place: Some((number, "types")), wants });
+    };
+    for (number, handler) in handlers.iter().enumerate() {
+        for kind in &handler.types {
+            if let Some(wrong) = type_fault(kind) {
+                fault(number, format!("{kind:?} {wrong}"));
             }
-            None => check_kind(kind).is_err(),
-        };
-        if is_own {
-            fault(format!("{kind:?} is, or has, a type of the server's own"));
-        } else if kind.trim_end_matches('*').contains('*') || kind.ends_with("**") {
-            fault(format!("{kind:?} has a star elsewhere than at its end"));
-        } else if kind.len() > TYPE_BYTES_MAX || kind.chars().any(char::is_control) {
-            fault(format!(
-                "{kind:?} is no type: it has at most {TYPE_BYTES_MAX} bytes, all visible"
-            ));
         }
     }
     if handlers.len() > HANDLERS_MAX {
-        fault(format!("these are more than {HANDLERS_MAX} handlers"));
+        fault(HANDLERS_MAX, format!("these are more than {HANDLERS_MAX} handlers"));
     }
     found
 }
 
 /// A type of requests.
 const TYPE_BYTES_MAX: usize = 128;
+
+fn type_fault(kind: &str) -> Option<String> {
+    let is_own = match kind.strip_suffix('*') {
+        Some(beginning) => {
+            TYPES.iter().any(|own| own.starts_with(beginning)) || check_kind(beginning).is_err()
+        }
+        None => check_kind(kind).is_err(),
+    };
+    if is_own {
+        Some("is, or has, a type of the server's own".to_owned())
+    } else if kind.trim_end_matches('*').contains('*') || kind.ends_with("**") {
+        Some("has a star elsewhere than at its end".to_owned())
+    } else if kind.len() > TYPE_BYTES_MAX || kind.chars().any(char::is_control) {
+        Some(format!("is no type: it has at most {TYPE_BYTES_MAX} bytes, all visible"))
+    } else {
+        None
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -27,8 +27,53 @@ pub enum Origin {
     Whole,
 }
 
-/// Where the values of keys come from that are not the defaults', by the keys' names.
-pub type Origins = BTreeMap<&'static str, Origin>;
+/// Where the values of keys come from that are not the defaults'.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    keys: BTreeMap<&'static str, Origin>,
+    /// Of tables that a file has: where their entries stand, and those entries' members.
+    members: BTreeMap<Member, Origin>,
+}
+
+/// A key, an entry of its table, and a member of that; an empty one for the entry itself.
+type Member = (&'static str, String, String);
+
+impl Origins {
+    /// Where the value of a key comes from, if not from the defaults.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Origin> {
+        self.keys.get(key)
+    }
+
+    /// How many keys have values from elsewhere.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether all values are the defaults.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// A value of a key replaces what there was.
+    pub(super) fn insert(&mut self, key: &'static str, origin: Origin) {
+        self.members.retain(|(of, _, _), _| *of != key);
+        self.keys.insert(key, origin);
+    }
+
+    pub(super) fn insert_member(&mut self, place: Member, origin: Origin) {
+        self.members.insert(place, origin);
+    }
+
+    /// Where a member stands; the entry or the key if that is not known.
+    pub(super) fn nearest(&self, (key, entry, member): Member) -> Option<&Origin> {
+        let of_entry = (key, entry.clone(), String::new());
+        let member = self.members.get(&(key, entry, member));
+        member.or_else(|| self.members.get(&of_entry)).or_else(|| self.get(key))
+    }
+}
 
 impl Origin {
     /// The place of the byte at `offset` of a file's text.

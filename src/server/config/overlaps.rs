@@ -20,15 +20,18 @@ pub(super) fn overlaps(streams: &[Declaration], feeds: &[Feed]) -> Vec<ConfigErr
         if let Some(other) = names[..place].iter().find(is_shared) {
             let wants =
                 format!("names that fit it fit {:?}, too: only one can be meant", other.as_str());
-            found.push(fault(name, wants));
+            found.push(fault(name, "", wants));
         }
     }
-    found.extend(of_paths("path", paths.take(DECLARATIONS_MAX).collect()));
-    found.extend(of_paths("webhook's path", hooks.take(DECLARATIONS_MAX).collect()));
+    found.extend(of_paths(("path", "path"), paths.take(DECLARATIONS_MAX).collect()));
+    found.extend(of_paths(("webhook", "webhook's path"), hooks.take(DECLARATIONS_MAX).collect()));
     found
 }
 
-fn of_paths(what: &str, paths: Vec<(&Pattern, &str)>) -> Vec<ConfigError> {
+fn of_paths(
+    (member, what): (&'static str, &str),
+    paths: Vec<(&Pattern, &str)>,
+) -> Vec<ConfigError> {
     let of_one = |(place, (name, path)): (usize, &(&Pattern, &str))| {
         let is_shared = |(other_name, other): &&(&Pattern, &str)| {
             overlap(path, other)
@@ -40,7 +43,7 @@ fn of_paths(what: &str, paths: Vec<(&Pattern, &str)>) -> Vec<ConfigError> {
         let wants = format!(
             "its {what} {path} and {other}, that of {other_name:?}, are for the same requests"
         );
-        Some(fault(name, wants))
+        Some(fault(name, member, wants))
     };
     paths.iter().enumerate().filter_map(of_one).collect()
 }
@@ -52,8 +55,8 @@ fn is_stream_of(name: &Pattern, path: &str, family: &Pattern, template: &str) ->
     !name.is_open() && family.is_open() && is_its()
 }
 
-fn fault(stream: &Pattern, wants: String) -> ConfigError {
-    ConfigError::BadStream { stream: stream.as_str().to_owned(), wants }
+fn fault(stream: &Pattern, member: &'static str, wants: String) -> ConfigError {
+    ConfigError::BadStream { stream: stream.as_str().to_owned(), member, wants }
 }
 
 #[cfg(test)]

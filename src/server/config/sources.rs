@@ -61,7 +61,7 @@ impl Sources {
     /// All that is wrong.
     pub fn read(&self) -> Result<Loaded, ConfigFaults> {
         let mut config = defaults();
-        let (mut origins, mut faults) = (Origins::new(), ConfigFaults::default());
+        let (mut origins, mut faults) = (Origins::default(), ConfigFaults::default());
         if let Some(path) = &self.file {
             read_file(path, &mut config, &mut origins, &mut faults);
         }
@@ -77,24 +77,12 @@ impl Sources {
         if self.stands_alone {
             wrong.extend(streams::fed_by_nobody(&config.streams, &config.feeds));
         }
-        for error in wrong {
-            let origin = error.key().and_then(|key| origins.get(key)).cloned();
+        let (keys, of_keys) = config.read_all_keys();
+        for error in wrong.into_iter().chain(of_keys) {
+            let origin = error.member().and_then(|place| origins.nearest(place)).cloned();
             faults.push(origin.unwrap_or(Origin::Whole), error);
         }
-        match config.key_sources().read() {
-            Ok(keys) if faults.is_empty() => match config.read_secrets() {
-                Ok(()) => Ok(Loaded { config, origins, keys }),
-                Err(error) => {
-                    faults.push(Origin::Whole, ConfigError::Keys(error));
-                    Err(faults)
-                }
-            },
-            Ok(_) => Err(faults),
-            Err(error) => {
-                faults.push(Origin::Whole, ConfigError::Keys(error));
-                Err(faults)
-            }
-        }
+        if faults.is_empty() { Ok(Loaded { config, origins, keys }) } else { Err(faults) }
     }
 }
 

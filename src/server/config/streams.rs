@@ -1,7 +1,7 @@
 //! `[streams]`: what is declared of each, and what must hold between that.
 
 use super::config::Config;
-use super::error::ConfigError;
+use super::error::{ConfigError, SECRET, STREAMS_TABLE};
 use super::example::quoted;
 use super::feed::{self, Feed, FeedMembers};
 use super::fields::{FEED, STREAM, WEBHOOK, names};
@@ -48,8 +48,6 @@ pub(super) const STREAMS: Section = Section {
     },
 };
 
-const TABLE: &str = "streams";
-
 /// A path, or a type of messages.
 const TEXT_BYTES_MAX: usize = 128;
 
@@ -61,7 +59,7 @@ const READERS: &[(&str, Readers)] =
 fn read(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Document<'_>) {
     let DeValue::Table(streams) = value.get_ref() else {
         let value_text = described(value.get_ref());
-        let error = ConfigError::BadValue { key: TABLE, value: value_text };
+        let error = ConfigError::BadValue { key: STREAMS_TABLE, value: value_text };
         return document.fault(value.span(), error);
     };
     config.streams.clear();
@@ -71,11 +69,13 @@ fn read(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Docume
             Ok((declaration, feed)) => {
                 config.streams.push(declaration);
                 config.feeds.extend(feed);
+                document.stands((STREAMS_TABLE, name.get_ref(), ""), name.span());
+                note_members(document, STREAMS_TABLE, name.get_ref(), of_stream.get_ref());
             }
             Err(faults) => {
                 for (span, wants) in faults {
-                    let entry = name.get_ref().to_string();
-                    let error = ConfigError::BadStream { stream: entry, wants };
+                    let (stream, member) = (name.get_ref().to_string(), "");
+                    let error = ConfigError::BadStream { stream, member, wants };
                     document.fault(span.unwrap_or(name.span()), error);
                 }
             }
@@ -83,15 +83,41 @@ fn read(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Docume
     }
 }
 
+/// Takes note where the members of an entry stand, and the name of its secret, or of its webhook's.
+pub(super) fn note_members(
+    document: &mut Document<'_>,
+    key: &'static str,
+    entry: &str,
+    value: &DeValue<'_>,
+) {
+    let DeValue::Table(members) = value else { return };
+    for (name, value) in members {
+        document.stands((key, entry, name.get_ref()), value.span());
+        match value.get_ref() {
+            DeValue::Table(inner) if name.get_ref() == "webhook" => {
+                let secret = ["secret_file", "secret_env"].iter().find_map(|name| inner.get(*name));
+                if let Some(secret) = secret {
+                    document.stands((key, entry, SECRET), secret.span());
+                }
+            }
+            _ if ["secret_file", "secret_env"].contains(&name.get_ref().as_ref()) => {
+                document.stands((key, entry, SECRET), value.span());
+            }
+            _ => {}
+        }
+    }
+}
+
 /// The whole table, or the first that is wrong.
 fn table(value: &DeValue<'_>) -> Result<Vec<Declared>, ConfigError> {
     let DeValue::Table(streams) = value else {
-        return Err(ConfigError::BadValue { key: TABLE, value: described(value) });
+        return Err(ConfigError::BadValue { key: STREAMS_TABLE, value: described(value) });
     };
     let read = |(name, of_stream): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
         let name: &std::borrow::Cow<'_, str> = name.get_ref();
         let first = |faults: Faults| ConfigError::BadStream {
             stream: name.to_string(),
+            member: "",
             wants: faults.into_iter().next().map(|(_, wants)| wants).unwrap_or_default(),
         };
         declaration(name, of_stream.get_ref()).map_err(first)
@@ -132,7 +158,9 @@ fn declaration(name: &str, value: &DeValue<'_>) -> Result<Declared, Faults> {
     if !faults.is_empty() {
         return Err(faults);
     }
-    let feed = feeds.feed(&declaration.pattern).map_err(|wants| vec![(None, wants)])?;
+    let feed = feeds.feed(&declaration.pattern).map_err(|(member, wants)| {
+        vec![(members.get(member).map(Spanned::span), wants.to_owned())]
+    })?;
     Ok((declaration, feed))
 }
 
@@ -280,6 +308,7 @@ pub(super) fn fed_by_nobody(streams: &[Declaration], feeds: &[Feed]) -> Vec<Conf
     let fault = |stream: &Declaration| {
         ConfigError::BadStream {
         stream: stream.pattern.as_str().to_owned(),
+        member: "program",
         wants: "nothing can feed it: program = true is for a program that embeds parlor, and here none does; say \
                 publish = true, url or command with every_ms, or webhook"
             .to_owned(),
@@ -291,37 +320,38 @@ pub(super) fn fed_by_nobody(streams: &[Declaration], feeds: &[Feed]) -> Vec<Conf
 /// What contradicts itself, or could never work.
 pub(super) fn contradictions(streams: &[Declaration], feeds: &[Feed]) -> Vec<ConfigError> {
     let mut found = Vec::new();
-    let mut fault = |stream: &Declaration, wants: &str| {
+    let mut fault = |stream: &Declaration, member: &'static str, wants: &str| {
         let stream = stream.pattern.as_str().to_owned();
-        found.push(ConfigError::BadStream { stream, wants: wants.to_owned() });
+        found.push(ConfigError::BadStream { stream, member, wants: wants.to_owned() });
     };
     for (place, stream) in streams.iter().enumerate() {
         let feed = feeds.iter().find(|feed| feed.pattern == stream.pattern);
         if !stream.has_source() && feed.is_none() {
             fault(
                 stream,
+                "",
                 "nothing can feed it: say publish = true (clients whose token names it), program = true \
                  (the embedding program), url or command with every_ms (it is polled), or webhook",
             );
         }
-        if let Some(wrong) = feed.and_then(|feed| feed_fault(stream, feed)) {
-            fault(stream, wrong);
+        if let Some((member, wrong)) = feed.and_then(|feed| feed_fault(stream, feed)) {
+            fault(stream, member, wrong);
         }
         if stream.pattern.as_str().ends_with('*') {
-            fault(stream, "a declared name is a text or has {name} for a segment, and no star");
+            fault(stream, "", "a declared name is a text or has {name} for a segment, and no star");
         }
         if !stream.pattern.is_open() && StreamId::parse(stream.pattern.as_str()).is_err() {
-            fault(stream, "this is no name that a stream can have");
+            fault(stream, "", "this is no name that a stream can have");
         }
         if stream.binary && !stream.members.is_empty() {
-            fault(stream, "a stream of bytes has no members");
+            fault(stream, "members", "a stream of bytes has no members");
         }
         let path_wrong = stream.path.as_deref().and_then(|path| path_fault(path, &stream.pattern));
         if let Some(wrong) = path_wrong {
-            fault(stream, wrong);
+            fault(stream, "path", wrong);
         }
         if place >= DECLARATIONS_MAX {
-            fault(stream, "these are too many streams");
+            fault(stream, "", "these are too many streams");
             break;
         }
     }
@@ -329,15 +359,16 @@ pub(super) fn contradictions(streams: &[Declaration], feeds: &[Feed]) -> Vec<Con
     found
 }
 
-/// What is wrong with what feeds a stream.
-fn feed_fault(stream: &Declaration, feed: &Feed) -> Option<&'static str> {
-    let has_pointer = feed.poll.as_ref().is_some_and(|poll| poll.pointer.is_some())
-        || feed.webhook.as_ref().is_some_and(|webhook| webhook.pointer.is_some());
-    if stream.binary && has_pointer {
-        return Some("a stream of bytes has nothing that a pointer could pick");
+/// What is wrong with what feeds a stream, and with which member.
+fn feed_fault(stream: &Declaration, feed: &Feed) -> Option<(&'static str, &'static str)> {
+    let of_poll = feed.poll.as_ref().and_then(|poll| poll.pointer.as_ref());
+    let of_webhook = feed.webhook.as_ref().and_then(|webhook| webhook.pointer.as_ref());
+    if stream.binary && (of_poll.is_some() || of_webhook.is_some()) {
+        let member = if of_poll.is_some() { "pointer" } else { "webhook" };
+        return Some((member, "a stream of bytes has nothing that a pointer could pick"));
     }
     let of_path = feed.webhook.as_ref().and_then(|hook| path_fault(&hook.path, &stream.pattern));
-    of_path.or_else(|| feed::fault(feed))
+    of_path.map(|wrong| ("webhook", wrong)).or_else(|| feed::fault(feed))
 }
 
 /// What an inline table declares, for tests.

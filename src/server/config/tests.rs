@@ -562,7 +562,7 @@ fn the_example_of_the_documents_is_a_configuration() {
     let block = document.split("```").find_map(|block| block.strip_prefix("toml\n")).unwrap();
     let path: Arc<Path> = Path::new("parlor.toml").into();
     let (mut config, mut origins, mut faults) =
-        (defaults(), Origins::new(), ConfigFaults::default());
+        (defaults(), Origins::default(), ConfigFaults::default());
     file::read_text(&path, block, &mut config, &mut origins, &mut faults);
     assert_eq!(faults.to_string(), "");
     let given = block.lines().filter(|line| line.contains('=')).count();
