@@ -2,7 +2,8 @@
 //! bot that answers in the lobby.
 //!
 //! Run: `cargo run --release --example bot`, then open the printed address, or send
-//! `{"type":"dice.roll","id":1,"payload":{"sides":6}}` on its WebSocket.
+//! `{"type":"dice.roll","id":1,"payload":{"sides":6}}` on its WebSocket. Behind it may stand where to listen:
+//! `-- 127.0.0.1:8081`.
 
 use parlor::server::{Access, Config, Server};
 use parlor::store::Place;
@@ -10,7 +11,9 @@ use serde_json::json;
 use std::time::Duration;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let config = Config::new("127.0.0.1:8080".parse()?, Place::Memory);
+    let listen = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
+    let address = listen.parse().map_err(|error| format!("{listen}: {error}"))?;
+    let config = Config::new(address, Place::Memory);
     let server = Server::start(config)?;
     let parlor = server.handle();
 

@@ -1,7 +1,8 @@
 //! A robot that is watched: its state, its trajectory and the frames of its camera, 30 times a second,
 //! each as a stream of the kind that fits.
 //!
-//! Run: `cargo run --release --example pipeline`, then open the printed address.
+//! Run: `cargo run --release --example pipeline`, then open the printed address. Behind it may stand where to
+//! listen: `-- 127.0.0.1:8081`.
 //!
 //! | stream | |
 //! | --- | --- |
@@ -27,7 +28,8 @@ fn stream(name: &str, keep: Keep) -> Result<Declaration, Box<dyn std::error::Err
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listen = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
-    let mut config = Config::new(listen.parse()?, Place::Memory);
+    let address = listen.parse().map_err(|error| format!("{listen}: {error}"))?;
+    let mut config = Config::new(address, Place::Memory);
     config.lets_guests_in = true;
     let mut frame = stream("frame", Keep::Latest)?;
     (frame.binary, frame.max_bytes) = (true, 300 * 1024);

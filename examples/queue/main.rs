@@ -2,7 +2,8 @@
 //! WebSocket and by Server-Sent Events, side by side on one page.
 //!
 //! Run: `cargo run --release --example queue`, then open the printed address in two windows. An admin's
-//! link is printed, too: who opens it may call the next one.
+//! link is printed, too: who opens it may call the next one. Behind the command may stand where to listen:
+//! `-- 127.0.0.1:8081`.
 //!
 //! On `/ws/queue` a client sends `{"request":"queue.join","id":1,"params":{"name":"Ada"}}` and hears
 //! `{"response":1,"result":{"number":7}}`, or `{"response":1,"error":{"code","message"}}`; everybody hears
@@ -148,7 +149,8 @@ impl SocketHandler for Desk {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listen = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
-    let mut config = Config::new(listen.parse()?, Place::Memory);
+    let address = listen.parse().map_err(|error| format!("{listen}: {error}"))?;
+    let mut config = Config::new(address, Place::Memory);
     // A secret for this run: the program makes the only token that there is.
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)?;

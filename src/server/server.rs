@@ -14,8 +14,8 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::{fmt, io};
 
-/// Why a server could not start, or did not end well.
-#[derive(Debug)]
+/// Why a server could not start, or did not end well. For people in `Debug` form, too: a program whose
+/// `main` returns it shows that.
 pub enum ServerError {
     /// The configuration contradicts itself.
     Config(ConfigError),
@@ -32,6 +32,12 @@ pub enum ServerError {
     Panicked,
 }
 
+impl fmt::Debug for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -39,8 +45,8 @@ impl fmt::Display for ServerError {
             ServerError::Listen(address, error) if error.kind() == io::ErrorKind::AddrInUse => {
                 write!(
                     f,
-                    "{address} is in use by another program: end that one, or take another port, for \
-                 instance --listen {}",
+                    "{address} is in use by another program: end that one, or listen elsewhere, for \
+                 instance on {} (--listen)",
                     suggestion(*address)
                 )
             }

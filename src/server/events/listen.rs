@@ -10,8 +10,8 @@ use crate::protocol::handshake::request::percent_decoded_path;
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
 use crate::server::auth::Identity;
 use crate::server::http::{
-    Rules, admin, bearer, check_origin, is_set, named, preflight, shared_with, status_of, tokens,
-    unauthorized, whence,
+    Rules, admin, bearer, check_origin, is_set, named, other_methods, preflight, shared_with,
+    status_of, tokens, unauthorized, whence,
 };
 use crate::server::json::{Writer, scan};
 use crate::server::request::{Envelope, Fault};
@@ -168,9 +168,7 @@ fn methods(
         let answer = preflight(head, rules.allowed_origins, methods);
         return Err(Box::new(answer.unwrap_or_else(Response::from)));
     }
-    let message = "this path has other methods";
-    let refusal = Refusal::new(Status::MethodNotAllowed, "bad_request", message);
-    Err(Box::new(Response::from(refusal).with("Allow", methods)))
+    Err(Box::new(other_methods(methods)))
 }
 
 fn judge(

@@ -2,7 +2,7 @@
 
 use super::identity::{Caller, caller, unauthorized};
 use super::origin::{Whence, check_origin, preflight, shared_with, whence};
-use super::route::Rules;
+use super::route::{Rules, other_methods};
 use super::routes::{Choice, Found, Route, find};
 use crate::base::RoomId;
 use crate::base::limits::JSON_DEPTH_MAX;
@@ -52,11 +52,7 @@ fn judge_head(
             let answer = preflight(head, rules.allowed_origins, &methods);
             return Err(Box::new(answer.unwrap_or_else(Response::from)));
         }
-        Found::Other(methods) => {
-            let message = "this path has other methods";
-            let refusal = Refusal::new(Status::MethodNotAllowed, "bad_request", message);
-            return Err(Box::new(Response::from(refusal).with("Allow", methods)));
-        }
+        Found::Other(methods) => return Err(Box::new(other_methods(&methods))),
         Found::Nothing => {
             let refusal = Refusal::new(Status::NotFound, "not_found", "there is nothing here");
             return Err(refused(refusal));

@@ -25,6 +25,6 @@ pub(super) use origin::{check_origin, preflight, readable_by, shared_with, whenc
 pub(super) use own::{is_of_page, is_own};
 pub(super) use rates::{Allowance, Asker, Held, Rates};
 pub(super) use ready::ToldReady;
-pub(super) use route::{Routed, Rules, route, with_fallback};
+pub(super) use route::{Routed, Rules, other_methods, route, with_fallback};
 pub(super) use routes::CALL_PATH;
 pub(super) use status::status_of;

@@ -177,11 +177,11 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     }
     let is_read = ["GET", "HEAD"].contains(&head.method);
     if head.path == READY_PATH {
-        return if is_read { Routed::Ready } else { Routed::Respond(not_changed_here()) };
+        return if is_read { Routed::Ready } else { Routed::Respond(other_methods("GET, HEAD")) };
     }
     if head.path == METRICS_PATH {
         return match may_read_metrics(head, rules) {
-            _ if !is_read => Routed::Respond(not_changed_here()),
+            _ if !is_read => Routed::Respond(other_methods("GET, HEAD")),
             Ok(()) => Routed::Metrics,
             Err(refusal) => Routed::Respond(refusal.into()),
         };
@@ -195,14 +195,14 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     let Some(response) = get(head, rules) else {
         return refuse(Status::NotFound, "not_found", "there is nothing here");
     };
-    Routed::Respond(if is_read { response } else { not_changed_here() })
+    Routed::Respond(if is_read { response } else { other_methods("GET, HEAD") })
 }
 
-fn not_changed_here() -> Response {
-    let message = "this can be read, not changed";
-    let mut refusal = Refusal::new(Status::MethodNotAllowed, "bad_request", message);
-    refusal.fields = &[("Allow", "GET, HEAD")];
-    refusal.into()
+/// A path has other methods than that of the request.
+pub(in crate::server) fn other_methods(methods: &str) -> Response {
+    let message = format!("this path has other methods: {methods}");
+    let refusal = Refusal::new(Status::MethodNotAllowed, "bad_request", &message);
+    Response::from(refusal).with("Allow", methods.to_owned())
 }
 
 fn refuse(status: Status, code: &'static str, message: &str) -> Routed<'static> {
@@ -224,11 +224,7 @@ fn program(
                 let answer = preflight(head, rules.allowed_origins, &methods);
                 return Err(answer.unwrap_or_else(Response::from));
             }
-            Err(methods) => {
-                let message = "this path has other methods";
-                let refusal = Refusal::new(Status::MethodNotAllowed, "bad_request", message);
-                return Err(Response::from(refusal).with("Allow", methods));
-            }
+            Err(methods) => return Err(other_methods(&methods)),
         };
         if let Some(refusal) = rules.readiness.stopping() {
             return Err(refused(refusal));

@@ -9,7 +9,7 @@ use crate::server::backend::picked;
 use crate::server::calls::Waiting;
 use crate::server::chat::Chat;
 use crate::server::config::Feed;
-use crate::server::http::HttpCall;
+use crate::server::http::{HttpCall, other_methods};
 use crate::server::streams::stream_of;
 use crate::server::web::{Answer, Exchange, Net, Request};
 use crate::store::Backend;
@@ -35,10 +35,7 @@ pub(in crate::server) fn hook_at(
 ) -> Option<Result<Hook, Response>> {
     let (feed, stream) = hooked(head.path, feeds, streams)?;
     if head.method != "POST" {
-        let message = "a webhook is posted to";
-        let mut refusal = Refusal::new(Status::MethodNotAllowed, "bad_request", message);
-        refusal.fields = &[("Allow", "POST")];
-        return Some(Err(refusal.into()));
+        return Some(Err(other_methods("POST")));
     }
     // Nobody's content is waited for who shows no signature.
     Some(match head.only(SIGNATURE) {
