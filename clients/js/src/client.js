@@ -16,10 +16,8 @@ import { Stream } from './stream.js';
  * @property {string | import('./connection.js').TokenSource} [token] asked for at first, when it expires, when it is rejected: not with every reconnection
  * @property {import('./outbox.js').OutboxStore} [outbox]
  * @property {Partial<import('./connection.js').Backoff>} [backoff]
- * @property {{ attach: (env: import('./env.js').Env, url: string) => import('./env.js').Env }} [tabs]
  * @property {{ interval: number }} [quality] how often the round trip is measured while somebody looks, in ms; 0 for never
  * @property {"keep" | { afterMs: number }} [whenHidden] whether the whole connection is let go of some time after the page is hidden
- * @property {"none" | "sse"} [fallback]
  * @property {number} [timeout] of requests, in ms
  * @property {Partial<import('./env.js').Env>} [env]
  */
@@ -67,9 +65,9 @@ export class Client {
 
   /** @param {string} url @param {Options} [options] */
   constructor(url, options = {}) {
-    const { token, outbox = memoryOutbox(), backoff, quality, timeout = REQUEST_MS, tabs, env } = options;
+    const { token, outbox = memoryOutbox(), backoff, quality, timeout = REQUEST_MS, env } = options;
     this.#options = options;
-    this.#env = tabs ? tabs.attach(environment(env), url) : environment(env);
+    this.#env = environment(env);
     this.#listeners = new Listeners(this.#env.report);
     const { interval = INTERVAL_MS } = quality ?? {};
     this.#connection = connectionOf({ url, token, backoff: { ...BACKOFF, ...backoff }, interval, timeout }, this.#env, {
@@ -180,17 +178,17 @@ export class Client {
   /** A room; one comes in, if one is not in it and may. @param {string} name @param {{ join?: boolean }} [options] @returns {Room} */
   room(name, { join = true } = {}) {
     const room = this.#room(name);
-    if (join && !name.startsWith('dm:') && !name.startsWith('to:') && room.membership === 'unknown') {
+    if (join && !name.startsWith('dm:') && room.membership === 'unknown') {
       room.want();
       if (this.#connection.isOnline()) room.missing();
     }
     return room;
   }
 
-  /** The direct messages with somebody. @param {string} user @returns {Room} */
+  /** The direct messages with somebody: once it is known who one is, as after `ready()`. @param {string} user @returns {Room} */
   direct(user) {
-    const own = this.#hello?.user.id;
-    return this.#room(own === undefined ? `to:${user}` : `dm:${[own, user].sort().join(':')}`);
+    if (!this.#hello) throw new ParlorError('not_ready', { message: 'await client.ready() first: it is not known yet who you are' });
+    return this.#room(`dm:${[this.#hello.user.id, user].sort().join(':')}`);
   }
 
   /** A stream. @param {string} name @param {import('./stream.js').StreamOptions} [options] @returns {Stream} */

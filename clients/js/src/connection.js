@@ -12,7 +12,7 @@ import { requestQueue } from './requests.js';
 /** @typedef {{ min: number, max: number, factor: number, jitter: "full" | "none", attempts: number }} Backoff */
 /**
  * @typedef {{ name: "idle" | "connecting" | "authenticating" | "closed" }
- *   | { name: "online", since: number, via?: "sse" }
+ *   | { name: "online", since: number }
  *   | { name: "waiting", until: number, attempt: number, reason: string, code?: number }
  *   | { name: "paused", reason: string }
  *   | { name: "failed", code: number | string, reason: string }} State

@@ -7,7 +7,7 @@ import { ParlorError } from './errors.js';
 /** @typedef {import('./env.js').Env} Env */
 /** @typedef {"queued" | "sent" | "acked" | "failed" | "expired" | "cancelled"} Status */
 /**
- * What is kept of a ticket. A `room` is its name; of a message `to` somebody it is `to:` and their id.
+ * What is kept of a ticket.
  * @typedef {object} Kept
  * @property {string} id
  * @property {string} room
@@ -242,7 +242,9 @@ export class Outbox {
         this.#fail(ticket, new ParlorError('expired'), 'expired');
         continue;
       }
-      const where = room.startsWith('to:') ? { to: room.slice(3) } : { room };
+      // A conversation comes into being with its first message.
+      const pair = room.startsWith('dm:') && room.slice(3).split(':');
+      const where = pair ? { to: pair[pair[0] === this.#user ? 1 : 0] } : { room };
       ticket.become('sent');
       this.#changed('outbox', room);
       try {

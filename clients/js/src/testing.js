@@ -317,7 +317,7 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
     attempts: 0,
     env: /** @type {Partial<Env>} */ (/** @type {unknown} */ ({
       now: clock.now, setTimeout: clock.setTimeout, clearTimeout: clock.clearTimeout, random: () => 0.5, WebSocket: FakeWebSocket,
-      document: undefined, window: undefined, location: undefined, locks: undefined, BroadcastChannel: undefined, indexedDB: undefined,
+      document: undefined, window: undefined, location: undefined, locks: undefined, indexedDB: undefined,
     })),
     /** The connections that are open. */
     get sockets() {

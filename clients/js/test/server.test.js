@@ -91,6 +91,19 @@ test('a first program of a few lines', async () => {
   assert.equal(ada.state.name, 'closed');
 });
 
+test('a conversation of two begins with its first message', async () => {
+  const [ada, bob] = [client('ada-direct'), client('bob-direct')];
+  assert.throws(() => ada.direct('bob-direct'), { code: 'not_ready' });
+  await Promise.all([ada.ready(), bob.ready()]);
+  const heard = new Promise((resolve) => bob.direct('ada-direct').on('message', ({ text, seq }) => resolve([seq, text])));
+  const sent = await ada.direct('bob-direct').send('psst');
+  assert.equal(sent.room, 'dm:ada-direct:bob-direct');
+  assert.deepEqual(await heard, [sent.seq, 'psst']);
+  assert.equal((await bob.direct('ada-direct').send('yes?')).room, sent.room);
+  assert.deepEqual((await log(ada.direct('bob-direct'))).map(({ text }) => text), ['psst', 'yes?']);
+  for (const one of [ada, bob]) one.close();
+});
+
 for (const seed of [1, 2, 3, 4]) {
   test(`whatever is cut, the transcript is the log (seed ${seed})`, async () => {
     const below = chance(seed);
