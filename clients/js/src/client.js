@@ -203,7 +203,7 @@ export class Client {
 
   /** What is unsent, or has failed. @returns {import('./outbox.js').Ticket[]} */
   get unsent() {
-    return this.#outbox.all();
+    return this.#outbox.of();
   }
 
   /** Sends a message of any type that wants no answer: now or never. @param {string} type @param {any} [payload] @returns {boolean} whether it was sent */

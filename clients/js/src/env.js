@@ -51,6 +51,9 @@ export function environment(own = {}) {
   };
 }
 
+/** @param {Env} env @param {number} ms @returns {Promise<void>} */
+export const rest = (env, ms) => new Promise((resolve) => env.setTimeout(resolve, ms));
+
 /**
  * Whoever listens, by the name of what they listen to. What one of them throws does not keep it from the others.
  */

@@ -2,6 +2,7 @@
 // the wire: so that sending it again, after a loss, a reload or a crash, is harmless. One writer per room keeps the
 // order.
 
+import { rest } from './env.js';
 import { ParlorError } from './errors.js';
 
 /** @typedef {import('./env.js').Env} Env */
@@ -18,7 +19,7 @@ import { ParlorError } from './errors.js';
  * @property {string} [failed] the code for which it was refused
  */
 /**
- * Where tickets are kept. What it throws is reported, and the ticket is sent all the same.
+ * Where tickets are kept. Of what goes wrong it tells by itself: the ticket is sent all the same.
  * @typedef {object} OutboxStore
  * @property {(user: string, take: (left: Kept[]) => void) => Promise<any>} open with each connection: hands over what
  *   is left of this user's, in order, before it is done, and what others leave later; other users' is forgotten
@@ -48,21 +49,15 @@ export class Ticket {
   ts;
   /** @type {ParlorError | undefined} */
   error;
-  /** @type {Kept} */
-  kept;
   #outbox;
-  /** @type {(value: any) => void} */
-  #resolve = () => {};
-  /** @type {(error: ParlorError) => void} */
-  #reject = () => {};
-  /** @type {Promise<any>} */
-  #promise = Promise.resolve();
+  /** @type {[(value: any) => void, (error: ParlorError) => void]} */
+  #settle = [() => {}, () => {}];
+  #promise = this.#renewed();
 
   /** @param {Outbox} outbox @param {Kept} kept */
   constructor(outbox, kept) {
     this.#outbox = outbox;
     this.kept = kept;
-    this.#renew();
   }
 
   /** The `cid` of the wire. */
@@ -90,61 +85,57 @@ export class Ticket {
 
   /** Sends it again, after it has failed or was too old; whether it was. @returns {boolean} */
   retry() {
-    if (this.status !== 'failed' && this.status !== 'expired') return false;
+    if (!this.kept.failed) return false;
     this.error = undefined;
-    this.#renew();
+    this.#promise = this.#renewed();
     this.#outbox.again(this);
     return true;
   }
 
-  /** @param {Status} status @param {any} [outcome] */
-  become(status, outcome) {
-    this.status = status;
-    if (status === 'acked') {
-      [this.seq, this.ts] = [outcome.seq, outcome.ts];
-      this.#resolve(outcome);
-    } else if (status !== 'queued' && status !== 'sent') {
-      this.error = outcome ?? new ParlorError(status);
-      this.#reject(/** @type {ParlorError} */ (this.error));
-    }
+  /** @param {{ seq: number, ts: number }} entry */
+  succeed(entry) {
+    this.status = 'acked';
+    [this.seq, this.ts] = [entry.seq, entry.ts];
+    this.#settle[0](entry);
   }
 
-  #renew() {
-    this.#promise = new Promise((resolve, reject) => ([this.#resolve, this.#reject] = [resolve, reject]));
-    this.#promise.catch(() => {});
+  /** @param {ParlorError} error */
+  fail(error) {
+    const { code } = error;
+    this.status = code === 'expired' || code === 'cancelled' ? code : 'failed';
+    this.error = error;
+    this.#settle[1](error);
+  }
+
+  /** @returns {Promise<any>} */
+  #renewed() {
+    const promise = new Promise((...settle) => (this.#settle = settle));
+    promise.catch(() => {});
+    return promise;
   }
 }
 
 export class Outbox {
-  /** @type {Map<string, Ticket[]>} in the order in which they go, those that have failed among them */
-  #rooms = new Map();
+  /** In the order in which they go, those that have failed among them. @type {Ticket[]} */
+  #tickets = [];
   /** @type {Set<string>} rooms of which one is on its way, or which wait */
   #busy = new Set();
   #store;
-  #env;
-  #ask;
-  #changed;
-  #online = false;
+  #core;
+  #isOnline = false;
   #count = 0;
   /** @type {string | null} */
   #user = null;
 
   /** @param {OutboxStore} store @param {Pick<import('./env.js').Core, "env" | "ask" | "changed">} core */
-  constructor(store, { env, ask, changed }) {
+  constructor(store, core) {
     this.#store = store;
-    this.#env = env;
-    this.#ask = ask;
-    this.#changed = changed;
+    this.#core = core;
   }
 
-  /** Those of a room that are not acknowledged, in order. @param {string} room @returns {Ticket[]} */
+  /** Those that are not acknowledged, in order: of a room, or all. @param {string} [room] @returns {Ticket[]} */
   of(room) {
-    return this.#rooms.get(room) ?? [];
-  }
-
-  /** All that are not acknowledged. @returns {Ticket[]} */
-  all() {
-    return [...this.#rooms.values()].flat();
+    return this.#tickets.filter(({ kept }) => room === undefined || kept.room === room);
   }
 
   /** Somebody is here: what they have left unsent is sent, before anything else. @param {string} user */
@@ -153,76 +144,70 @@ export class Outbox {
     this.#user = user;
     // What one person wrote is not sent in the name of another.
     if (before !== null && before !== user) {
-      for (const ticket of this.all()) this.#end(ticket, 'cancelled');
+      for (const ticket of this.of()) this.#end(ticket).fail(new ParlorError('cancelled'));
     }
-    const early = before === null ? this.all() : [];
+    const early = before === null ? this.of() : [];
     try {
       await this.#store.open(user, (left) => this.#take(user, left));
       // Until now it was not known whose they are.
-      for (const { kept } of early) this.#keep(kept);
+      for (const { kept } of early) this.#store.put(kept);
     } catch (error) {
-      this.#env.report(error);
+      this.#core.env.report(error);
     }
   }
 
   /** What is left goes before all else. @param {string} user @param {Kept[]} left */
   #take(user, left) {
     if (user !== this.#user) return;
-    for (const kept of left.reverse()) {
-      if (this.all().some((ticket) => ticket.id === kept.id)) continue;
-      const ticket = new Ticket(this, kept);
-      if (kept.failed) ticket.become(kept.failed === 'expired' ? 'expired' : 'failed', new ParlorError(kept.failed));
-      this.#list(kept.room).unshift(ticket);
-      this.#changed('outbox', kept.room);
-      void this.#write(kept.room);
+    const known = new Set(this.#tickets.map(({ id }) => id));
+    const taken = left.filter(({ id }) => !known.has(id)).map((kept) => new Ticket(this, kept));
+    this.#tickets.unshift(...taken);
+    for (const ticket of taken) {
+      const { failed, room } = ticket.kept;
+      if (failed) ticket.fail(new ParlorError(failed));
+      this.#core.changed('outbox', room);
+      void this.#write(room);
     }
   }
 
   /** @param {Omit<Kept, "id" | "at">} what @param {string} [id] @returns {Ticket} */
   add(what, id = this.#newId()) {
-    /** @type {Kept} */
-    const kept = { ...what, id, at: this.#env.now() };
-    const ticket = new Ticket(this, kept);
-    this.#list(what.room).push(ticket);
-    this.#keep(kept);
-    this.#changed('outbox', what.room);
-    void this.#write(what.room);
+    const ticket = new Ticket(this, { ...what, id, at: 0 });
+    this.again(ticket);
     return ticket;
   }
 
   /** @param {Ticket} ticket */
-  cancel(ticket) {
-    if (ticket.status === 'sent' || !this.of(ticket.kept.room).includes(ticket)) return false;
-    this.#end(ticket, 'cancelled');
-    return true;
+  again(ticket) {
+    // It goes where it stands: behind what was sent before it.
+    if (!this.#tickets.includes(ticket)) this.#tickets.push(ticket);
+    this.#keep(ticket, { at: this.#core.env.now(), failed: undefined });
+    this.#become(ticket, 'queued');
+    void this.#write(ticket.kept.room);
   }
 
   /** @param {Ticket} ticket */
-  again(ticket) {
-    ticket.status = 'queued';
-    ticket.kept = { ...ticket.kept, at: this.#env.now(), failed: undefined };
-    // It goes where it stands: behind what was sent before it.
-    if (!this.of(ticket.kept.room).includes(ticket)) this.#list(ticket.kept.room).push(ticket);
-    this.#keep(ticket.kept);
-    this.#changed('outbox', ticket.kept.room);
-    void this.#write(ticket.kept.room);
+  cancel(ticket) {
+    if (ticket.status === 'sent' || !this.#tickets.includes(ticket)) return false;
+    this.#end(ticket).fail(new ParlorError('cancelled'));
+    return true;
   }
 
   /** One's own message was pushed: it is on the disk, whatever became of the reply. @param {string} cid @param {{ room: string, seq: number, ts: number }} entry */
   shown(cid, entry) {
-    const ticket = this.all().find((one) => one.id === cid);
-    if (ticket) this.#end(ticket, 'acked', entry);
+    const ticket = this.#tickets.find(({ id }) => id === cid);
+    if (ticket) this.#end(ticket).succeed(entry);
   }
 
   /** One may not write there any more. @param {string} room @param {string} code */
   refuse(room, code) {
-    for (const ticket of [...this.of(room)]) if (ticket.status === 'queued') this.#fail(ticket, new ParlorError(code));
+    for (const ticket of this.of(room)) if (ticket.status === 'queued') this.#fail(ticket, new ParlorError(code));
   }
 
-  /** @param {boolean} online */
-  set online(online) {
-    this.#online = online;
-    if (online) for (const room of this.#rooms.keys()) void this.#write(room);
+  /** @param {boolean} isOnline */
+  set online(isOnline) {
+    this.#isOnline = isOnline;
+    for (const { kept } of this.of()) void this.#write(kept.room);
   }
 
   close() {
@@ -231,88 +216,72 @@ export class Outbox {
 
   /** Writes what a room has, one after the other. @param {string} room */
   async #write(room) {
-    if (this.#busy.has(room) || !this.#online) return;
+    if (this.#busy.has(room)) return;
     this.#busy.add(room);
+    const { env, ask } = this.#core;
     let wait = WAIT_MS_MIN;
     for (;;) {
-      const ticket = this.of(room).find((one) => one.status === 'queued');
-      if (!ticket || !this.#online) break;
+      const ticket = this.of(room).find(({ status }) => status === 'queued');
+      if (!ticket || !this.#isOnline) break;
       const { id: cid, text, data, replyTo: reply_to, at } = ticket.kept;
-      if (this.#env.now() - at > AGE_MS_MAX) {
-        this.#fail(ticket, new ParlorError('expired'), 'expired');
-        continue;
-      }
       // A conversation comes into being with its first message.
       const pair = room.startsWith('dm:') && room.slice(3).split(':');
       const where = pair ? { to: pair[pair[0] === this.#user ? 1 : 0] } : { room };
-      ticket.become('sent');
-      this.#changed('outbox', room);
       try {
-        const answer = await this.#ask('chat:send', { ...where, text, data, cid, reply_to });
-        this.#end(ticket, 'acked', answer);
+        if (env.now() - at > AGE_MS_MAX) throw new ParlorError('expired');
+        this.#become(ticket, 'sent');
+        const entry = await ask('chat:send', { ...where, text, data, cid, reply_to });
+        this.#end(ticket).succeed(entry);
         wait = WAIT_MS_MIN;
       } catch (failure) {
         const error = /** @type {ParlorError} */ (failure);
-        if (ticket.status !== 'sent') continue;
+        // It was shown meanwhile.
+        if (ticket.status === 'acked') continue;
         if (!error.passing) {
           this.#fail(ticket, error);
           continue;
         }
-        ticket.become('queued');
-        this.#changed('outbox', room);
+        this.#become(ticket, 'queued');
         // The next connection begins with it.
-        if (error.code === 'disconnected') break;
-        const pause = Math.max(error.retryAfter, wait);
+        if (error.code === 'disconnected') continue;
+        await rest(env, Math.max(error.retryAfter, wait));
         wait = Math.min(WAIT_MS_MAX, wait * 2);
-        await new Promise((resolve) => this.#env.setTimeout(() => resolve(null), pause));
       }
     }
     this.#busy.delete(room);
-    if (this.#online && this.of(room).some((one) => one.status === 'queued')) void this.#write(room);
   }
 
-  /** @param {Ticket} ticket @param {ParlorError} error @param {Status} [status] */
-  #fail(ticket, error, status = 'failed') {
-    this.#keep((ticket.kept = { ...ticket.kept, failed: error.code }));
-    ticket.become(status, error);
-    this.#changed('outbox', ticket.kept.room);
+  /** @param {Ticket} ticket @param {Status} status */
+  #become(ticket, status) {
+    ticket.status = status;
+    this.#core.changed('outbox', ticket.kept.room);
   }
 
-  /** @param {Ticket} ticket @param {Status} status @param {any} [outcome] */
-  #end(ticket, status, outcome) {
+  /** @param {Ticket} ticket @param {ParlorError} error */
+  #fail(ticket, error) {
+    this.#keep(ticket, { failed: error.code });
+    ticket.fail(error);
+    this.#core.changed('outbox', ticket.kept.room);
+  }
+
+  /** It is none of ours any more. @param {Ticket} ticket */
+  #end(ticket) {
     const { room, id } = ticket.kept;
-    const list = this.of(room).filter((one) => one !== ticket);
-    if (list.length > 0) this.#rooms.set(room, list);
-    else this.#rooms.delete(room);
-    ticket.become(status, outcome);
-    this.#try(() => this.#store.remove(id));
-    this.#changed('outbox', room);
+    this.#tickets = this.#tickets.filter((one) => one !== ticket);
+    this.#store.remove(id);
+    // What came of it is there when anybody looks.
+    queueMicrotask(() => this.#core.changed('outbox', room));
+    return ticket;
   }
 
-  /** @param {string} room */
-  #list(room) {
-    const list = [...this.of(room)];
-    this.#rooms.set(room, list);
-    return list;
-  }
-
-  /** @param {Kept} kept */
-  #keep(kept) {
-    this.#try(() => this.#store.put(kept));
-  }
-
-  /** @param {() => void} fn */
-  #try(fn) {
-    try {
-      fn();
-    } catch (error) {
-      this.#env.report(error);
-    }
+  /** @param {Ticket} ticket @param {Partial<Kept>} changes */
+  #keep(ticket, changes) {
+    this.#store.put((ticket.kept = { ...ticket.kept, ...changes }));
   }
 
   /** A `cid` that none of this user's other clients has: of the time, a number and chance. */
   #newId() {
-    const parts = [this.#env.now(), (this.#count += 1), this.#env.random() * 2 ** 52, this.#env.random() * 2 ** 52];
-    return parts.map((part) => Math.floor(part).toString(36)).join('-');
+    const { now, random } = this.#core.env;
+    return [now(), (this.#count += 1), random() * 2 ** 52, random() * 2 ** 52].map((part) => Math.floor(part).toString(36)).join('-');
   }
 }
