@@ -159,3 +159,72 @@ test('what one user has left unsent is not sent for another', async () => {
   assert.deepEqual(await said('cat'), ['later']);
   await context.close();
 });
+
+/** A tab that shares its connection, and tells how many WebSockets it has open itself. */
+async function sharing(context, user) {
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    const Socket = globalThis.WebSocket;
+    const own = new Set();
+    globalThis.WebSocket = class extends Socket {
+      constructor(url) {
+        super(url);
+        own.add(this);
+      }
+    };
+    globalThis.sockets = () => [...own].filter(({ readyState }) => readyState < 2).length;
+  });
+  await page.goto(pages.url);
+  await page.evaluate(async ([url, name]) => {
+    const { connect } = await import('/index.js');
+    const { leaderTab } = await import('/leader.js');
+    globalThis.client = connect(`${url}/ws?user=${name}`, { tabs: leaderTab(), backoff: { min: 50, max: 200 } });
+    globalThis.room = globalThis.client.room('shared');
+    globalThis.seen = [];
+    globalThis.room.on('message', ({ text }) => globalThis.seen.push(text));
+  }, [server.url, user]);
+  await online(page);
+  await eventually('it is in', () => page.evaluate(() => globalThis.room.membership === 'member'));
+  return page;
+}
+
+const sockets = async (tabs) => (await Promise.all(tabs.map((page) => page.evaluate(() => globalThis.sockets())))).reduce((sum, one) => sum + one, 0);
+const seen = (page) => page.evaluate(() => globalThis.seen);
+const alike = (what, tabs, expected) =>
+  eventually(what, async () => {
+    const all = await Promise.all(tabs.map(seen));
+    return all.every((one) => JSON.stringify(one) === JSON.stringify(expected));
+  });
+
+test('tabs that share a connection have one, and another takes over when its tab is closed', async () => {
+  const context = await browser.newContext();
+  const [one, two, three] = [await sharing(context, 'fay'), await sharing(context, 'fay'), await sharing(context, 'fay')];
+  assert.equal(await sockets([one, two, three]), 1);
+  assert.equal(await sockets([one]), 1, 'the first leads');
+  await send(two, 'of two');
+  await alike('it is told to all', [one, two, three], ['of two']);
+  await one.close();
+  await send(two, 'meanwhile');
+  await send(three, 'of three');
+  await eventually('both are there', async () => (await seen(three)).length === 3 && (await seen(two)).length === 3);
+  assert.deepEqual((await seen(two)).toSorted(), ['meanwhile', 'of three', 'of two']);
+  assert.deepEqual(await seen(two), await seen(three));
+  await eventually('there is one connection', async () => (await sockets([two, three])) === 1);
+  await context.close();
+});
+
+test('a leader that is frozen leads no more, and follows when it wakes', async () => {
+  const context = await browser.newContext();
+  const [one, two] = [await sharing(context, 'gil'), await sharing(context, 'gil')];
+  assert.equal(await sockets([one]), 1);
+  const devtools = await context.newCDPSession(one);
+  await devtools.send('Page.setWebLifecycleState', { state: 'frozen' });
+  await send(two, 'while it sleeps');
+  await eventually('it is stored', async () => (await seen(two)).length === 1);
+  await devtools.send('Page.setWebLifecycleState', { state: 'active' });
+  await alike('it has it, too', [one, two], ['while it sleeps']);
+  await eventually('there is one connection', async () => (await sockets([one, two])) === 1);
+  await send(one, 'awake');
+  await alike('both go on', [one, two], ['while it sleeps', 'awake']);
+  await context.close();
+});

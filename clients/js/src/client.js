@@ -18,9 +18,12 @@ import { Stream } from './stream.js';
  * @property {Partial<import('./connection.js').Backoff>} [backoff]
  * @property {{ interval: number }} [quality] how often the round trip is measured while somebody looks, in ms; 0 for never
  * @property {"keep" | { afterMs: number }} [whenHidden] whether the whole connection is let go of some time after the page is hidden
+ * @property {"none" | "sse"} [fallback] what is tried when no WebSocket comes through
+ * @property {Tabs} [tabs] whether each tab has a connection of its own, as it does, or `leaderTab()` one for all
  * @property {number} [timeout] of requests, in ms
  * @property {Partial<import('./env.js').Env>} [env]
  */
+/** What hands a client its WebSockets. @typedef {(env: import('./env.js').Env, url: string) => import('./env.js').Env} Tabs */
 /**
  * @typedef {object} Snapshot
  * @property {State} state
@@ -65,12 +68,13 @@ export class Client {
 
   /** @param {string} url @param {Options} [options] */
   constructor(url, options = {}) {
-    const { token, outbox = memoryOutbox(), backoff, quality, timeout = REQUEST_MS, env } = options;
+    const { token, outbox = memoryOutbox(), backoff, quality, timeout = REQUEST_MS, fallback = 'none', tabs, env } = options;
     this.#options = options;
     this.#env = environment(env);
+    if (tabs) this.#env = tabs(this.#env, url);
     this.#listeners = new Listeners(this.#env.report);
     const { interval = INTERVAL_MS } = quality ?? {};
-    this.#connection = connectionOf({ url, token, backoff: { ...BACKOFF, ...backoff }, interval, timeout }, this.#env, {
+    this.#connection = connectionOf({ url, token, backoff: { ...BACKOFF, ...backoff }, interval, timeout, fallback }, this.#env, {
       onState: () => this.#stateChanged(),
       onHello: (hello) => this.#welcome(hello),
       onPush: (type, payload) => this.#push(type, payload),
@@ -269,6 +273,8 @@ export class Client {
       const rooms = Object.fromEntries(piece.map((room) => [room.name, room.last]));
       const payload = { epoch: hello.epoch, rooms, ...(start < positions.length && { more: true }) };
       const answer = await this.#connection.requests.ask('resume', payload, { now: true });
+      // Ways beside a WebSocket send nothing again: it is read.
+      for (const room of piece) if (!answer.rooms?.[room.name]) room.behind(heads.get(room.name)?.head ?? 0);
       for (const [name, why] of Object.entries(answer.refused ?? {})) {
         refused.push(this.#room(name).refused(/** @type {any} */ (why)).catch(this.#env.report));
       }

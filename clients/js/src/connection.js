@@ -12,7 +12,7 @@ import { requestQueue } from './requests.js';
 /** @typedef {{ min: number, max: number, factor: number, jitter: "full" | "none", attempts: number }} Backoff */
 /**
  * @typedef {{ name: "idle" | "connecting" | "authenticating" | "closed" }
- *   | { name: "online", since: number }
+ *   | { name: "online", since: number, via?: "sse" }
  *   | { name: "waiting", until: number, attempt: number, reason: string, code?: number }
  *   | { name: "paused", reason: string }
  *   | { name: "failed", code: number | string, reason: string }} State
@@ -34,6 +34,7 @@ import { requestQueue } from './requests.js';
  * @property {Backoff} backoff
  * @property {number} interval of the quality's pings, in ms; 0 for none
  * @property {number} timeout of requests, in ms
+ * @property {"none" | "sse"} fallback
  */
 
 const STEPS_MAX = 20;
@@ -44,10 +45,13 @@ const ANSWER_MS = 10_000;
 const HIDDEN_SILENCE_MS = 75_000;
 const PROBE_AFTER_MS = 3_000;
 const PROBE_MS = 5_000;
+// So many WebSockets that did not open, one after the other, are a network that lets none through.
+const UNOPENED_MAX = 3;
+const UPGRADE_MS = 60_000;
 const LEVELS = /** @type {const} */ ([['excellent', 20], ['good', 50], ['fair', 100], ['poor', 200], ['critical', Infinity]]);
 
 /** @param {ConnectionOptions} options @param {Env} env @param {Hooks} hooks */
-export function connectionOf({ url, token: source, backoff, interval, timeout }, env, hooks) {
+export function connectionOf({ url, token: source, backoff, interval, timeout, fallback }, env, hooks) {
   /** @type {WebSocket | null} */
   let socket = null;
   // Whatever began with another number is over.
@@ -58,6 +62,9 @@ export function connectionOf({ url, token: source, backoff, interval, timeout },
   /** @type {TokenReason} */
   let why = 'first';
   let attempt = 0;
+  let unopened = 0;
+  /** @type {{ via?: "sse" }} */
+  let via = {};
   let openedAt = 0;
   let lastFrame = 0;
   /** What the server said before it closed. @type {number | null} */
@@ -135,6 +142,8 @@ export function connectionOf({ url, token: source, backoff, interval, timeout },
 
   /** @param {number} code @param {string} [cause] */
   const lost = (code, cause = said || `close ${code}`) => {
+    if (via.via) unopened = UNOPENED_MAX - 1;
+    else if (self.state.name === 'connecting') unopened += 1;
     const asked = verdict(code);
     const isAsked = typeof source === 'function';
     // One that was just given and is refused is not given again by asking again at once.
@@ -189,6 +198,28 @@ export function connectionOf({ url, token: source, backoff, interval, timeout },
     }
   };
 
+  // Whether a WebSocket comes through by now, while the other way serves.
+  const upgrade = () => {
+    const own = serial;
+    const trial = new env.WebSocket(address());
+    trial.onerror = () => {};
+    trial.onopen = () => {
+      trial.onclose = null;
+      trial.close();
+      if (own !== serial) return;
+      unopened = 0;
+      self.open('a WebSocket opens');
+    };
+    trial.onclose = () => own === serial && after('upgrade', UPGRADE_MS, upgrade);
+  };
+
+  const address = () => {
+    const at = new URL(url, env.location?.href);
+    at.protocol = at.protocol.replace('http', 'ws');
+    if (token === null) at.searchParams.set('resume', '1');
+    return at.href;
+  };
+
   /** @param {any} hello */
   const welcome = async (hello) => {
     const own = serial;
@@ -206,9 +237,10 @@ export function connectionOf({ url, token: source, backoff, interval, timeout },
     if (own !== serial) return;
     clear('opening');
     after('stable', STABLE_MS, () => (attempt = 0));
-    enter({ name: 'online', since: env.now() }, 'hello');
+    enter({ name: 'online', since: env.now(), ...via }, 'hello');
     if (own !== serial) return;
     requests.release();
+    if (via.via) after('upgrade', UPGRADE_MS, upgrade);
     measure();
   };
 
@@ -245,10 +277,11 @@ export function connectionOf({ url, token: source, backoff, interval, timeout },
       }
     }
     try {
-      const at = new URL(url, env.location?.href);
-      at.protocol = at.protocol.replace('http', 'ws');
-      if (token === null) at.searchParams.set('resume', '1');
-      socket = new env.WebSocket(at.href);
+      const isFallback = fallback === 'sse' && unopened >= UNOPENED_MAX;
+      const Socket = isFallback ? (await import('./sse.js')).eventsSocket(env) : env.WebSocket;
+      if (own !== serial) return;
+      socket = new Socket(address());
+      via = isFallback ? { via: 'sse' } : {};
     } catch (error) {
       return fail('url', String(error));
     }
@@ -258,6 +291,7 @@ export function connectionOf({ url, token: source, backoff, interval, timeout },
     opened.onerror = () => {};
     opened.onopen = () => {
       lastFrame = env.now();
+      if (!via.via) unopened = 0;
       enter({ name: 'authenticating' }, 'open');
       // In the first message, not in the URL: by the close code alone a page sees why it is refused.
       if (token !== null) opened.send(JSON.stringify({ type: 'auth', payload: { token, resume: true } }));

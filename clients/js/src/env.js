@@ -11,7 +11,9 @@
  * @property {EventTarget | undefined} window
  * @property {{ href: string } | undefined} location
  * @property {LockManager | undefined} locks
+ * @property {typeof BroadcastChannel | undefined} BroadcastChannel
  * @property {IDBFactory | undefined} indexedDB
+ * @property {typeof fetch | undefined} fetch
  * @property {(error: unknown) => void} report takes what a handler has thrown
  */
 
@@ -45,7 +47,9 @@ export function environment(own = {}) {
     window: world.document && world,
     location: world.location,
     locks: world.navigator?.locks,
+    BroadcastChannel: world.BroadcastChannel,
     indexedDB: world.indexedDB,
+    fetch: world.fetch?.bind(world),
     report: (error) => (world.reportError ? world.reportError(error) : queueMicrotask(() => { throw error; })),
     ...own,
   };

@@ -5,5 +5,5 @@ export { Room } from './room.js';
 export { Stream } from './stream.js';
 export { Presence } from './presence.js';
 
-/** Each tab has a connection of its own. */
+/** Each tab has a connection of its own. @returns {undefined} */
 export const eachTab = () => undefined;

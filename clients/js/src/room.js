@@ -284,6 +284,12 @@ export class Room {
     this.#advance(page.head);
   }
 
+  /** The log goes up to here, and nothing of it comes unasked. @param {number} head */
+  behind(head) {
+    this.#head = Math.max(this.#head, head);
+    if (this.last < this.#head && this.isFollowed && !this.#isCatchingUp) void this.#catchUp();
+  }
+
   /** Takes a push that is for it. @param {string} type @param {any} payload */
   push(type, payload) {
     if (ENTRIES[type]) return this.#arrive(/** @type {Entry} */ (entryOf({ type, payload })));

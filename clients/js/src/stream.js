@@ -7,6 +7,9 @@ import { Listeners } from './env.js';
 /** @typedef {{ stream: string, seq: number, data: any, ts?: number, skipped?: boolean }} StreamEvent `skipped`: some were left out, as the stream or the rate allows */
 /** @typedef {{ filter?: Record<string, any>, maxRate?: number, whenHidden?: "pause" | "keep" }} StreamOptions */
 
+/** Whether a snapshot is the events of a log; that of a state is its data, which may be a list, too. @param {any} snapshot */
+export const isLog = (snapshot) => Array.isArray(snapshot) && snapshot.every((one) => one?.seq > 0 && one.ts > 0 && 'data' in one);
+
 export class Stream {
   /** The newest event. @type {StreamEvent | null} */
   latest = null;
@@ -98,7 +101,7 @@ export class Stream {
     this.refusal = null;
     this.#epoch = epoch;
     if (replayed === false) this.#listeners.emit('gap', { stream: this.name, after: this.#seq, reason: 'gone' });
-    if (Array.isArray(snapshot)) for (const event of snapshot) this.push(event);
+    if (isLog(snapshot)) for (const event of snapshot) this.push(event);
     else if (snapshot !== undefined) this.push({ seq, data: snapshot });
     if (replayed !== true && snapshot !== undefined) this.#seq = seq;
   }

@@ -122,10 +122,21 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
     return { entries, head: of.head, more: all.length > entries.length };
   };
 
+  const joined = (/** @type {string} */ user) => [...rooms].filter(([, of]) => of.members.has(user)).map(([name]) => name);
+  const greeting = (/** @type {string} */ user) => ({
+    protocol: 1, server: 'fake', epoch, ts: clock.now(), user: { id: user, name: user, admin: false },
+    heartbeat_ms: 25_000, limits: { message_bytes: 65_536, requests_per_second: 1_000, burst: 1_000, ...limits },
+    presence: 'everyone', rooms: joined(user).map((name) => summary(name, user)),
+  });
+
   /** @type {Record<string, (socket: any, payload: any) => any>} */
   const requests = {
     ping: () => ({ ts: clock.now() }),
-    auth: (socket) => ({ user: socket.user }),
+    auth: (socket, { token }) => {
+      if (token.split('.')[0] !== socket.user) throw { code: 'unauthorized' };
+      return { user: socket.user };
+    },
+    info: (socket) => ({ ...greeting(socket.user), counts: {} }),
     resume: (socket, { epoch: known, rooms: positions = {}, more }) => {
       /** @type {any} */
       const answer = { rooms: {}, refused: {} };
@@ -202,6 +213,11 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
       const snapshot = replayed || stream.seq === 0 ? {} : { snapshot: stream.data };
       return { streams: [{ stream: name, seq: stream.seq, epoch: stream.epoch, ...snapshot, ...(replayed !== undefined && { replayed }) }] };
     },
+    'stream:get': (_, { stream: name }) => {
+      const stream = streams.get(name);
+      if (!stream) throw { code: 'no_such_stream' };
+      return { stream: name, keep: 'latest', ...stream };
+    },
     unsubscribe: (socket, { stream: name }) => (socket.streams.delete(name), { streams: [name] }),
   };
 
@@ -239,17 +255,9 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
     /** @param {string} user @param {boolean} resumes */
     greet(user, resumes) {
       this.user = user;
-      const own = [...rooms].filter(([, of]) => of.members.has(user)).map(([name]) => name);
-      if (resumes) this.waits = new Set(own);
+      if (resumes) this.waits = new Set(joined(user));
       lastConnection += 1;
-      this.say({
-        type: 'hello',
-        payload: {
-          protocol: 1, server: 'fake', connection: String(lastConnection), epoch, ts: clock.now(), user: { id: user, name: user, admin: false },
-          heartbeat_ms: 25_000, limits: { message_bytes: 65_536, requests_per_second: 1_000, burst: 1_000, ...limits },
-          presence: 'everyone', rooms: own.map((name) => summary(name, user)),
-        },
-      });
+      this.say({ type: 'hello', payload: { ...greeting(user), connection: String(lastConnection) } });
     }
 
     /** @param {string} name */
@@ -317,7 +325,7 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
     attempts: 0,
     env: /** @type {Partial<Env>} */ (/** @type {unknown} */ ({
       now: clock.now, setTimeout: clock.setTimeout, clearTimeout: clock.clearTimeout, random: () => 0.5, WebSocket: FakeWebSocket,
-      document: undefined, window: undefined, location: undefined, locks: undefined, indexedDB: undefined,
+      document: undefined, window: undefined, location: undefined, locks: undefined, BroadcastChannel: undefined, indexedDB: undefined,
     })),
     /** The connections that are open. */
     get sockets() {
@@ -371,4 +379,143 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
     },
   };
   return server;
+}
+
+/**
+ * A browser with tabs: each has an `env` whose Web Locks and channels are those of the others, too, and can end without
+ * a word.
+ * @param {ReturnType<typeof fakeServer>} server
+ */
+export function fakeBrowser(server) {
+  const { clock } = server;
+  /** @type {Map<string, { tab: any, run: () => void, reject: (error: Error) => void }[]>} the first holds it */
+  const locks = new Map();
+  /** @type {Set<any>} */
+  const channels = new Set();
+  const queue = (/** @type {string} */ name) => locks.get(name) ?? locks.set(name, []).get(name) ?? [];
+  const drop = (/** @type {string} */ name, /** @type {any} */ one) => {
+    const all = queue(name);
+    const place = all.indexOf(one);
+    if (place < 0) return;
+    all.splice(place, 1);
+    if (place === 0) all[0]?.run();
+  };
+
+  /** @param {any} tab */
+  const manager = (tab) => ({
+    /** @param {string} name @param {...any} rest */
+    request(name, ...rest) {
+      const [{ signal, steal }, act] = /** @type {[any, any]} */ (rest.length > 1 ? rest : [{}, rest[0]]);
+      return new Promise((resolve, reject) => {
+        let isRunning = false;
+        const one = {
+          tab,
+          reject,
+          run() {
+            isRunning = true;
+            queueMicrotask(() => tab.act(async () => {
+              const result = await act({ name });
+              drop(name, one);
+              resolve(result);
+            }));
+          },
+        };
+        const all = queue(name);
+        signal?.addEventListener('abort', () => {
+          if (isRunning) return;
+          drop(name, one);
+          reject(new Error('AbortError'));
+        });
+        if (steal) {
+          all.shift()?.reject(new Error('AbortError'));
+          all.unshift(one);
+        } else all.push(one);
+        if (all[0] === one) one.run();
+      });
+    },
+    query: async () => ({ held: [...locks].filter(([, all]) => all.length > 0).map(([name]) => ({ name })), pending: [] }),
+  });
+
+  return {
+    /** Opens a tab. */
+    tab() {
+      /** @type {(() => void)[] | null} what waits until a frozen tab wakes */
+      let asleep = null;
+      const tab = {
+        isGone: false,
+        /** @param {() => any} fn */
+        act(fn) {
+          if (asleep) asleep.push(fn);
+          else if (!tab.isGone) fn();
+        },
+      };
+      /** @type {Set<any>} */
+      const sockets = new Set();
+      class Channel {
+        /** @type {any} */ onmessage = null;
+        /** @param {string} name */
+        constructor(name) {
+          this.name = name;
+          this.tab = tab;
+          channels.add(this);
+        }
+
+        /** @param {any} data */
+        postMessage(data) {
+          if (tab.isGone || !channels.has(this)) return;
+          for (const other of channels) {
+            if (other === this || other.name !== this.name) continue;
+            clock.setTimeout(() => other.tab.act(() => channels.has(other) && other.onmessage?.({ data: structuredClone(data) })), 1);
+          }
+        }
+
+        close() {
+          channels.delete(this);
+        }
+      }
+      const Socket = /** @type {any} */ (server.env.WebSocket);
+      const env = {
+        ...server.env,
+        locks: manager(tab),
+        BroadcastChannel: Channel,
+        WebSocket: class extends Socket {
+          /** @param {string} url */
+          constructor(url) {
+            super(url);
+            sockets.add(this);
+            for (const name of ['onopen', 'onmessage', 'onclose']) {
+              /** @type {any} */
+              let handler = null;
+              const take = (/** @type {any} */ event) => tab.act(() => handler?.(event));
+              Object.defineProperty(this, name, { get: () => take, set: (fn) => (handler = fn) });
+            }
+          }
+        },
+        // What a tab that is gone has planned never comes.
+        setTimeout: (/** @type {() => void} */ fn, /** @type {number} */ ms) => clock.setTimeout(() => tab.act(fn), ms),
+      };
+      return {
+        env: /** @type {Partial<Env>} */ (/** @type {unknown} */ (env)),
+        /** Nothing happens in it any more, and it says so to nobody. */
+        freeze() {
+          asleep ??= [];
+        },
+        /** All that has waited happens. */
+        thaw() {
+          const waiting = asleep ?? [];
+          asleep = null;
+          for (const fn of waiting) tab.act(fn);
+        },
+        /** It ends as by a crash: nobody is told. */
+        crash() {
+          tab.isGone = true;
+          for (const socket of sockets) {
+            socket.onopen = socket.onmessage = socket.onclose = null;
+            socket.close();
+          }
+          for (const [name, all] of locks) for (const one of all.filter(({ tab: whose }) => whose === tab)) drop(name, one);
+        },
+      };
+    },
+  };
 }

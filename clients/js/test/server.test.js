@@ -34,7 +34,8 @@ async function start() {
   const limits = ['requests_per_second=5000', 'burst=5000', 'connections_per_address_minute=0'].flatMap((limit) => ['--set', `limits.${limit}`]);
   // Its own variables have this prefix, and an unknown one is an error.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PARLOR_')));
-  server = spawn(BINARY, ['serve', '--set', 'log.level=error', '--listen', `127.0.0.1:${port}`, '--data', ':memory:', ...limits], { stdio: ['ignore', 'ignore', 'inherit'], env });
+  const streams = 'streams={ state = { publish = true }, log = { keep = 1000, publish = true } }';
+  server = spawn(BINARY, ['serve', '--set', streams, '--set', 'log.level=error', '--listen', `127.0.0.1:${port}`, '--data', ':memory:', ...limits], { stdio: ['ignore', 'ignore', 'inherit'], env });
   await until(async () => (await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => null))?.ok);
 }
 
@@ -44,6 +45,28 @@ async function until(holds, what = 'it') {
     assert.ok(Date.now() < end, `${what} never came to be`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+}
+
+/** No WebSocket opens there; what goes by events and calls can be cut. */
+function behindFirewall(user, options = {}) {
+  let ends = new AbortController();
+  const network = { isOpen: false };
+  class Blocked {
+    constructor(url) {
+      if (network.isOpen) return new WebSocket(url);
+      setTimeout(() => this.onclose?.({ code: 1006 }), 1);
+    }
+    close() {}
+  }
+  const env = {
+    WebSocket: Blocked,
+    fetch: (url, how) => fetch(url, { ...how, signal: AbortSignal.any([how.signal, ends.signal]) }),
+    // The minute after which a WebSocket is tried again.
+    setTimeout: (fn, ms) => setTimeout(fn, ms === 60_000 ? 50 : ms),
+  };
+  const made = connect(`http://127.0.0.1:${port}/ws?user=${user}`, { backoff: { min: 5, max: 50 }, fallback: 'sse', quality: { interval: 0 }, ...options, env });
+  const cut = () => (ends.abort(), (ends = new AbortController()));
+  return Object.assign(made, { cut, network });
 }
 
 /** A client whose sockets can be cut. */
@@ -104,11 +127,70 @@ test('a conversation of two begins with its first message', async () => {
   for (const one of [ada, bob]) one.close();
 });
 
-for (const seed of [1, 2, 3, 4]) {
-  test(`whatever is cut, the transcript is the log (seed ${seed})`, async () => {
+test('where no WebSocket comes through it goes by events and calls, and says so, until one does', async () => {
+  const [ada, bob] = [behindFirewall('ada-events'), client('bob-events')];
+  const [room, theirs] = [ada.room('events'), bob.room('events')];
+  const seen = [];
+  room.on('message', ({ text }) => seen.push(text));
+  await ada.ready();
+  assert.equal(ada.state.via, 'sse');
+  assert.match(JSON.stringify(ada.why()), /close 1006/);
+  await until(() => room.membership === 'member', 'membership');
+  await theirs.send('to you');
+  const { seq } = await room.send('to me');
+  await until(() => seen.length === 2, 'both');
+  assert.deepEqual(seen, ['to you', 'to me']);
+  // What is refused is refused in the same words.
+  await assert.rejects(ada.request('chat:edit', { room: 'events', seq, text: 'x'.repeat(20_000) }), { code: 'too_large' });
+  await assert.rejects(ada.request('nonsense'), { code: 'unknown_type' });
+  const typed = new Promise((resolve) => theirs.on('typing', ({ user }) => resolve(user)));
+  room.typing();
+  assert.equal(await typed, 'ada-events');
+  assert.equal((await ada.presence.list()).users.some(({ user }) => user === 'bob-events'), true);
+  // What was missed while it was away is read.
+  ada.pause();
+  for (const text of ['a', 'b', 'c']) await theirs.send(text);
+  ada.retryNow();
+  await until(() => seen.length === 5, 'what was missed');
+  assert.deepEqual(seen.slice(2), ['a', 'b', 'c']);
+  ada.network.isOpen = true;
+  await until(() => ada.state.name === 'online' && ada.state.via === undefined, 'the WebSocket');
+  await theirs.send('by a WebSocket');
+  await until(() => seen.length === 6, 'the last one');
+  for (const one of [ada, bob]) one.close();
+});
+
+test('streams come by events too, and go on where they were', async () => {
+  const [ada, bob] = [behindFirewall('ada-streams'), client('bob-streams')];
+  await bob.ready();
+  await bob.stream('log').publish(1);
+  // The data of a state may be a list, which is no log.
+  await bob.stream('state').publish([{ seq: 1 }, 2]);
+  const [seen, states] = [[], []];
+  ada.stream('log').on((data, { seq }) => seen.push([seq, data]));
+  ada.stream('state').on((data) => states.push(data));
+  await until(() => seen.length === 1 && states.length === 1, 'the snapshots');
+  assert.deepEqual(states, [[{ seq: 1 }, 2]]);
+  await bob.stream('log').publish(2);
+  await until(() => seen.length === 2, 'an event');
+  ada.cut();
+  for (const n of [3, 4, 5]) await bob.stream('log').publish(n);
+  await until(() => seen.length === 5, 'what was missed');
+  assert.deepEqual(seen, [1, 2, 3, 4, 5].map((n) => [n, n]));
+  await assert.rejects(ada.request('subscribe', { stream: 'none' }), { code: 'no_such_stream' });
+  const others = [];
+  bob.stream('state').on((data) => others.push(data));
+  await until(() => others.length === 1, 'the state');
+  assert.deepEqual(others, [[{ seq: 1 }, 2]]);
+  for (const one of [ada, bob]) one.close();
+});
+
+for (const seed of [1, 2, 3, 4, 5, 6]) {
+  const open = seed > 4 ? behindFirewall : client;
+  test(`whatever is cut, the transcript is the log (seed ${seed}${seed > 4 ? ', by events' : ''})`, async () => {
     const below = chance(seed);
     const name = `model-${seed}`;
-    const people = ['ada', 'bob', 'eve'].map((user) => client(`${user}-${seed}`));
+    const people = ['ada', 'bob', 'eve'].map((user) => open(`${user}-${seed}`));
     const rooms = people.map((one) => one.room(name));
     const seen = people.map(() => []);
     rooms.forEach((room, place) => room.on('entry', (entry) => seen[place].push(entry)));
