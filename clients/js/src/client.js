@@ -265,18 +265,16 @@ export class Client {
     }
     const positions = isSameLife ? known.filter((room) => heads.has(room.name)) : [];
     for (const room of hello.rooms) this.#room(room.room).welcome(room);
-    /** @type {Promise<void>[]} */
-    const refused = [];
     let start = 0;
     do {
       const piece = positions.slice(start, (start += ROOMS_PER_RESUME));
       const rooms = Object.fromEntries(piece.map((room) => [room.name, room.last]));
       const payload = { epoch: hello.epoch, rooms, ...(start < positions.length && { more: true }) };
       const answer = await this.#connection.requests.ask('resume', payload, { now: true });
-      // Ways beside a WebSocket send nothing again: it is read.
-      for (const room of piece) if (!answer.rooms?.[room.name]) room.behind(heads.get(room.name)?.head ?? 0);
-      for (const [name, why] of Object.entries(answer.refused ?? {})) {
-        refused.push(this.#room(name).refused(/** @type {any} */ (why)).catch(this.#env.report));
+      for (const room of piece) {
+        if (answer.refused?.[room.name]?.code === 'not_member') room.missing();
+        // The log does not reach back; ways beside a WebSocket send nothing again, either: it is read.
+        else if (!answer.rooms?.[room.name]) room.behind(heads.get(room.name)?.head ?? 0);
       }
     } while (start < positions.length);
     for (const room of this.#rooms.values()) if (!heads.has(room.name)) room.missing();

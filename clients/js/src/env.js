@@ -59,10 +59,22 @@ export function environment(own = {}) {
 export const rest = (env, ms) => new Promise((resolve) => env.setTimeout(resolve, ms));
 
 /**
+ * Calls a function when a signal is aborted, at once if it is.
+ * @param {AbortSignal | undefined} signal
+ * @param {() => void} fn
+ * @returns {() => void} ends it
+ */
+export function onAbort(signal, fn) {
+  if (signal?.aborted) fn();
+  signal?.addEventListener('abort', fn);
+  return () => signal?.removeEventListener('abort', fn);
+}
+
+/**
  * Whoever listens, by the name of what they listen to. What one of them throws does not keep it from the others.
  */
 export class Listeners {
-  /** @type {Map<string, Set<{ fn: (value: any) => void }>>} */
+  /** @type {Map<string, Set<(value: any) => void>>} */
   #lists = new Map();
   #report;
 
@@ -78,32 +90,45 @@ export class Listeners {
    * @returns {() => void} ends it
    */
   on(event, fn, { signal } = {}) {
-    // Each call counts, also with the same function.
-    const entry = { fn };
-    const off = () => {
-      const list = this.#lists.get(event);
-      list?.delete(entry);
-      if (list?.size === 0) this.#lists.delete(event);
-      signal?.removeEventListener('abort', off);
-    };
-    if (signal?.aborted) return off;
-    signal?.addEventListener('abort', off);
     const list = this.#lists.get(event) ?? new Set();
-    this.#lists.set(event, list.add(entry));
+    this.#lists.set(event, list);
+    // Each call counts, also with the same function.
+    const take = (/** @type {any} */ value) => fn(value);
+    list.add(take);
+    let unbind = () => {};
+    const off = () => {
+      list.delete(take);
+      unbind();
+    };
+    unbind = onAbort(signal, off);
     return off;
+  }
+
+  /** Waits for an event, or until the signal is aborted. @param {string} event @param {AbortSignal} [signal] @returns {Promise<void>} */
+  next(event, signal) {
+    return new Promise((resolve) => {
+      let unbind = () => {};
+      const end = () => {
+        off();
+        unbind();
+        resolve();
+      };
+      const off = this.on(event, end);
+      unbind = onAbort(signal, end);
+    });
   }
 
   /** @param {string} event */
   has(event) {
-    return this.#lists.has(event);
+    return !!this.#lists.get(event)?.size;
   }
 
   /** @param {string} event @param {any} [value] */
   emit(event, value) {
-    const list = this.#lists.get(event);
-    for (const entry of list ? [...list] : []) {
+    const list = this.#lists.get(event) ?? new Set();
+    for (const fn of [...list]) {
       // One may have been ended by another.
-      if (list?.has(entry)) this.call(entry.fn, value);
+      if (list.has(fn)) this.call(fn, value);
     }
   }
 

@@ -1,7 +1,7 @@
 // A room: a log of entries, of which each comes once, in order and without a hole, and what is not kept of it:
 // who is typing, what was read.
 
-import { Listeners } from './env.js';
+import { Listeners, onAbort, rest } from './env.js';
 import { ParlorError } from './errors.js';
 
 /** @typedef {import('./env.js').Env} Env */
@@ -54,8 +54,6 @@ export class Room {
   /** Up to where what is unread is counted. */
   #counted = 0;
   #isCatchingUp = false;
-  /** Wakes those who wait for another entry. @type {Set<() => void>} */
-  #waiting = new Set();
   /** @type {Map<EntryType | "any", number>} where the handlers of a kind have come to */
   #handled = new Map();
   #typedAt = -Infinity;
@@ -184,17 +182,16 @@ export class Room {
       }, { signal });
     }
     const ends = new AbortController();
-    const stop = () => ends.abort();
-    signal?.addEventListener('abort', stop);
-    if (signal?.aborted) stop();
+    const stop = onAbort(signal, () => ends.abort());
     void (async () => {
       for await (const entry of this.#from(from, kind, ends.signal)) {
-        if (ends.signal.aborted) return;
+        if (ends.signal.aborted) break;
         if (kind === 'any' || entry.type === kind) this.#listeners.call(fn, entry);
         this.#handled.set(kind, entry.seq);
       }
+      stop();
     })().catch(this.#core.env.report);
-    return stop;
+    return () => ends.abort();
   }
 
   /**
@@ -209,34 +206,43 @@ export class Room {
   /** @param {From} from @param {EntryType | "any"} kind @param {AbortSignal} [signal] @returns {AsyncGenerator<Entry, void>} */
   async *#from(from, kind, signal) {
     // Before that it is not known where it is, nor what was read.
-    while (!this.isFollowed && !signal?.aborted) await this.#another(signal);
+    while (!this.isFollowed && !signal?.aborted) await this.#listeners.next('more', signal);
     let at = from === 'now' ? this.last : from === 'resume' ? (this.#handled.get(kind) ?? this.read) : from.seq;
     while (!signal?.aborted) {
-      if (at >= this.last) {
-        await this.#another(signal);
-        continue;
-      }
-      /** @type {Entry[]} */
-      let entries;
-      try {
-        ({ entries } = await this.history({ after: at, signal }));
-      } catch (failure) {
-        const error = /** @type {ParlorError} */ (failure);
-        if (error.code === 'cancelled') return;
-        if (error.code === 'gone') {
-          const first = error.detail.first ?? this.last + 1;
-          this.#listeners.emit('gap', { room: this.name, after: at, before: first, reason: 'gone' });
-          at = Math.max(at, first - 1);
-        } else if (error.passing) await this.#rest(signal);
-        else throw error;
-        continue;
-      }
-      for (const entry of entries) {
-        if (signal?.aborted) return;
-        // What is newer than what handlers have is theirs first.
-        if (entry.seq > this.last) break;
+      // What is newer than what handlers have is theirs first.
+      for await (const entry of this.#behind(at, () => this.last, signal)) {
         at = entry.seq;
         yield entry;
+      }
+      if (at >= this.last) await this.#listeners.next('more', signal);
+    }
+  }
+
+  /**
+   * The log behind an entry, as far as it goes then; where it does not reach back, a gap is told, and
+   * that much is skipped.
+   * @param {number} at @param {() => number} end @param {AbortSignal} [signal] @param {(seq: number) => void} [skip]
+   * @returns {AsyncGenerator<Entry, void>}
+   */
+  async *#behind(at, end, signal, skip = (/** @type {number} */ _) => {}) {
+    while (at < end() && this.isFollowed && !signal?.aborted) {
+      try {
+        const { entries, head } = await this.history({ after: at, signal });
+        for (const entry of entries) {
+          if (entry.seq > end() || signal?.aborted) return;
+          at = entry.seq;
+          yield entry;
+        }
+        if (entries.length === 0) skip((at = head));
+      } catch (failure) {
+        const { code, passing, detail } = /** @type {ParlorError} */ (failure);
+        if (code === 'gone') {
+          const before = detail.first ?? end() + 1;
+          this.#listeners.emit('gap', { room: this.name, after: at, before, reason: code });
+          skip((at = before - 1));
+        } else if (passing) await rest(this.#core.env, RETRY_MS);
+        else if (code === 'cancelled' || code === 'not_member') return;
+        else throw failure;
       }
     }
   }
@@ -251,7 +257,7 @@ export class Room {
     this.#counted = head ?? 0;
     this.#become('member');
     this.#count(unread);
-    this.#wake();
+    this.#listeners.emit('more');
   }
 
   /** One is no member, as `hello` says. */
@@ -270,24 +276,10 @@ export class Room {
     if (after > 0) this.#listeners.emit('gap', { room: this.name, after, before: head + 1, reason: 'epoch_changed' });
   }
 
-  /** A position was refused: the log does not reach back, or is no longer ours. @param {{ code: string }} refused */
-  async refused({ code }) {
-    if (code === 'not_member') return this.missing();
-    // It goes live from the head of this page on.
-    const page = await this.history({});
-    const first = page.entries[0]?.seq ?? page.head + 1;
-    if (first > this.last + 1) {
-      this.#listeners.emit('gap', { room: this.name, after: this.last, before: first, reason: code });
-      this.last = first - 1;
-    }
-    page.entries.forEach((entry) => this.#take(entry));
-    this.#advance(page.head);
-  }
-
   /** The log goes up to here, and nothing of it comes unasked. @param {number} head */
   behind(head) {
     this.#head = Math.max(this.#head, head);
-    if (this.last < this.#head && this.isFollowed && !this.#isCatchingUp) void this.#catchUp();
+    void this.#catchUp().catch(this.#core.env.report);
   }
 
   /** Takes a push that is for it. @param {string} type @param {any} payload */
@@ -313,34 +305,24 @@ export class Room {
   #arrive(entry) {
     // The first that is heard of a room that another connection of ours has joined.
     if (!this.isFollowed) this.welcome({ head: entry.seq - 1 });
-    this.#head = Math.max(this.#head, entry.seq);
-    if (this.#isCatchingUp || entry.seq <= this.last) return;
-    if (entry.seq > this.last + 1) return void this.#catchUp();
-    this.#take(entry);
+    // What is missing is read before anything newer is handed over, if ever something is.
+    if (this.#isCatchingUp || entry.seq > this.last + 1) this.behind(entry.seq);
+    else if (entry.seq > this.last) this.#take(entry);
   }
 
-  /** Reads what is missing, if ever something is, before anything newer is handed over. */
   async #catchUp() {
+    if (this.#isCatchingUp) return;
     this.#isCatchingUp = true;
-    while (this.last < this.#head && this.isFollowed) {
-      try {
-        const page = await this.history({ after: this.last });
-        page.entries.forEach((entry) => this.#take(entry));
-        if (page.entries.length === 0) this.#advance(page.head);
-      } catch (failure) {
-        const error = /** @type {ParlorError} */ (failure);
-        if (error.code === 'gone') await this.refused({ code: 'gone' }).catch(() => {});
-        else if (error.passing) await this.#rest();
-        else break;
-      }
+    try {
+      for await (const entry of this.#behind(this.last, () => this.#head, undefined, (seq) => (this.last = seq))) this.#take(entry);
+    } finally {
+      this.#isCatchingUp = false;
     }
-    this.#isCatchingUp = false;
   }
 
   /** @param {Entry} entry */
   #take(entry) {
-    if (entry.seq !== this.last + 1) return;
-    this.#advance(entry.seq);
+    this.last = entry.seq;
     const { type } = entry;
     if (type === 'message') {
       this.#types(entry.from, false);
@@ -352,38 +334,7 @@ export class Room {
     this.#changed('entry', entry);
     this.#listeners.emit(type, entry);
     this.#listeners.emit('entry', entry);
-    this.#wake();
-  }
-
-  #wake() {
-    for (const wake of [...this.#waiting]) wake();
-  }
-
-  /** @param {number} seq */
-  #advance(seq) {
-    this.last = Math.max(this.last, seq);
-    this.#head = Math.max(this.#head, seq);
-  }
-
-  /** @param {AbortSignal} [signal] @returns {Promise<void>} */
-  #another(signal) {
-    return new Promise((resolve) => {
-      const wake = () => {
-        this.#waiting.delete(wake);
-        signal?.removeEventListener('abort', wake);
-        resolve();
-      };
-      this.#waiting.add(wake);
-      signal?.addEventListener('abort', wake);
-    });
-  }
-
-  /** @param {AbortSignal} [signal] @returns {Promise<void>} */
-  #rest(signal) {
-    return new Promise((resolve) => {
-      this.#core.env.setTimeout(resolve, RETRY_MS);
-      signal?.addEventListener('abort', () => resolve(), { once: true });
-    });
+    this.#listeners.emit('more');
   }
 
   /** @param {string} user @param {boolean} typing */
