@@ -11,12 +11,11 @@ import { ParlorError } from './errors.js';
  * @property {string} type
  * @property {any} payload
  * @property {boolean} first
- * @property {boolean} now sent before the connection is online, on this connection or never
  * @property {number} limited how often the server had no time for it
  * @property {(payload: any) => void} resolve
  * @property {(error: ParlorError) => void} reject
  */
-/** @typedef {{ timeout?: number, signal?: AbortSignal, first?: boolean, now?: boolean }} AskOptions */
+/** @typedef {{ timeout?: number, signal?: AbortSignal, first?: boolean, now?: boolean }} AskOptions `now`: before it is online, on this connection or never */
 
 const WAITING_MAX = 1_000;
 const LIMITED_MAX = 8;
@@ -31,8 +30,8 @@ export function requestQueue(env, patience, transmit) {
   /** @type {Map<number, Asked>} */
   const sent = new Map();
   let lastId = 0;
-  // Whether there is a connection, and whether it is online.
-  let [isThere, isOpen] = [false, false];
+  // Whether it is online.
+  let isOpen = false;
   let perSecond = 1;
   let burst = 1;
   let bytesMax = Infinity;
@@ -50,9 +49,8 @@ export function requestQueue(env, patience, transmit) {
 
   /** @param {Asked} asked */
   const enqueue = (asked) => {
-    // Behind those that go first, too.
-    const place = asked.first ? queue.findIndex((one) => !one.first) : -1;
-    queue.splice(place < 0 ? queue.length : place, 0, asked);
+    if (asked.first) queue.unshift(asked);
+    else queue.push(asked);
     pump();
   };
 
@@ -70,12 +68,11 @@ export function requestQueue(env, patience, transmit) {
 
   const pump = () => {
     env.clearTimeout(timer);
-    if (!isThere) return;
+    if (!isOpen) return;
     fill();
     const pause = pausedUntil - env.now();
     while (tokens >= 1 && pause <= 0) {
-      const place = isOpen ? 0 : queue.findIndex((asked) => asked.now);
-      const [asked] = place < 0 ? [] : queue.splice(place, 1);
+      const asked = queue.shift();
       if (!asked) return;
       send(asked);
     }
@@ -90,7 +87,6 @@ export function requestQueue(env, patience, transmit) {
       bytesMax = limits.message_bytes ?? Infinity;
       filledAt = env.now();
       pausedUntil = 0;
-      isThere = true;
     },
 
     /** It is online: what has waited goes. */
@@ -101,11 +97,10 @@ export function requestQueue(env, patience, transmit) {
 
     /** The connection is gone: nothing that was asked on it is answered any more. */
     pause() {
-      isThere = isOpen = false;
+      isOpen = false;
       env.clearTimeout(timer);
-      const lost = [...sent.values(), ...queue.filter((asked) => asked.now)];
+      const lost = [...sent.values()];
       sent.clear();
-      queue = queue.filter((asked) => !asked.now);
       for (const asked of lost) asked.reject(new ParlorError('disconnected'));
     },
 
@@ -137,13 +132,14 @@ export function requestQueue(env, patience, transmit) {
         };
         /** @type {Asked} */
         const asked = {
-          type, payload, first, now, limited: 0,
+          type, payload, first, limited: 0,
           resolve: (value) => (end(), resolve(value)),
           reject: (error) => (end(), reject(error)),
         };
         if (signal?.aborted) return cancel();
         signal?.addEventListener('abort', cancel);
-        enqueue(asked);
+        if (now) send(asked);
+        else enqueue(asked);
       }),
 
     /** Says something that is worth nothing later: now or never. @param {string} type @param {any} payload @returns {boolean} */
