@@ -934,6 +934,27 @@ fn a_user_has_so_many_connections_on_paths_of_the_programs_too() {
     stop(server);
 }
 
+#[test]
+fn a_configuration_that_is_read_again_takes_no_path_of_the_programs() {
+    let server = start();
+    let _told = shouting(&server);
+    let reloader = server.reloader();
+    for (path, is_taken) in [("/shout/{id}", true), ("/shout/tea", true), ("/whisper/{id}", false)]
+    {
+        let name = if path.contains('{') { "s:{id}" } else { "s" };
+        let mut config = reloader.config();
+        config
+            .set(&format!("streams={{ {name:?} = {{ publish = true, path = {path:?} }} }}"))
+            .unwrap();
+        let said = reloader.reload(&config).map(drop).map_err(|error| error.to_string());
+        assert_eq!(said.is_err(), is_taken, "{path}: {said:?}");
+        if let Err(said) = said {
+            assert!(said.contains("/shout/{room}, which is the embedding program's"), "{said}");
+        }
+    }
+    stop(server);
+}
+
 /// Hands its sockets on.
 struct Finds(Mutex<mpsc::Sender<Socket>>);
 

@@ -159,7 +159,7 @@ impl Handle {
     ) -> Result<(), HandleError> {
         const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
         let method = METHODS.iter().find(|one| **one == method).ok_or(HandleError::Type)?;
-        self.shared.check_path(path, false)?;
+        self.shared.take_path(path, false)?;
         self.shared.call(Command::RegisterHttp(HttpPath::new(method, path, access, run)))
     }
 
@@ -175,7 +175,7 @@ impl Handle {
         path: SocketPath,
         handler: impl SocketHandler,
     ) -> Result<(), HandleError> {
-        self.shared.check_path(path.template(), true)?;
+        self.shared.take_path(path.template(), true)?;
         self.shared.call(Command::RegisterSocket(OwnPath::new(path, handler)))
     }
 

@@ -70,6 +70,7 @@ impl Reloader {
         config.check().map_err(ReloadError::Config)?;
         let mut running = self.shared.config.lock().unwrap_or_else(PoisonError::into_inner);
         let Merged { mut config, taken, waiting } = merge(&running, config);
+        self.shared.check_paths(&config).map_err(ReloadError::Config)?;
         config.read_secrets().map_err(ReloadError::Config)?;
         let keys = config.key_sources().read();
         let keys = keys.map_err(|error| ReloadError::Config(error.into()))?;

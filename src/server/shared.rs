@@ -3,11 +3,11 @@
 
 use super::auth::Keys;
 use super::backend::{JobId, JobResult};
-use super::config::Config;
+use super::config::{Config, ConfigError};
 use super::drain::End;
 use super::handle::HandleError;
 use super::handler::{Asking, HandlerResult, Registered};
-use super::paths::{HttpPath, OwnPath, Said, fault, is_taken};
+use super::paths::{HttpPath, OwnPath, Said, fault, taken_by};
 use super::sources::FunctionPoll;
 use super::ticket::TicketState;
 use super::web::Exchange;
@@ -37,6 +37,13 @@ pub(super) enum Command {
     Poll { pattern: Pattern, function: FunctionPoll },
     Reconfigure(Box<Config>, Keys),
     Stop(End),
+}
+
+/// A path of the embedding program's.
+#[derive(Debug, PartialEq, Eq)]
+struct OwnTemplate {
+    template: String,
+    is_socket: bool,
 }
 
 /// Whose connections are meant.
@@ -104,6 +111,8 @@ pub(super) struct Shared {
     /// The configuration, as of the last call that changes it. Whoever changes it holds it until
     /// the call is in the queue: two changes come one after the other.
     pub(super) config: Mutex<Config>,
+    /// The embedding program's paths: changed only by who holds the configuration.
+    own_paths: Mutex<Vec<OwnTemplate>>,
     text_bytes_max: AtomicU32,
     cid_bytes_max: AtomicU32,
     /// Whether anybody can ask who is online.
@@ -118,6 +127,7 @@ impl Shared {
             wake,
             reactor_thread: OnceLock::new(),
             config: Mutex::new(config.clone()),
+            own_paths: Mutex::default(),
             text_bytes_max: AtomicU32::new(config.limits.text_bytes),
             cid_bytes_max: AtomicU32::new(config.limits.cid_bytes),
             has_handles: AtomicBool::new(false),
@@ -155,16 +165,32 @@ impl Shared {
         self.has_handles.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a path can be the embedding program's.
-    pub(super) fn check_path(&self, template: &str, is_socket: bool) -> Result<(), HandleError> {
+    /// Whether a path can be the embedding program's; then it is.
+    pub(super) fn take_path(&self, template: &str, is_socket: bool) -> Result<(), HandleError> {
         if let Some(fault) = fault(template, is_socket) {
             return Err(HandleError::Path(fault));
         }
         let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        match is_taken(template, is_socket, &config) {
-            true => Err(HandleError::Path("this path is that of a stream, or of its webhook")),
-            false => Ok(()),
+        if taken_by(template, is_socket, &config).is_some() {
+            return Err(HandleError::Path("this path is that of a stream, or of its webhook"));
         }
+        let own = OwnTemplate { template: template.to_owned(), is_socket };
+        let mut paths = self.own_paths.lock().unwrap_or_else(PoisonError::into_inner);
+        if !paths.contains(&own) {
+            paths.push(own);
+        }
+        Ok(())
+    }
+
+    /// Whether a configuration that is to be gone by takes a path of the embedding program's.
+    pub(super) fn check_paths(&self, config: &Config) -> Result<(), ConfigError> {
+        let paths = self.own_paths.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = |OwnTemplate { template, is_socket }: &OwnTemplate| {
+            let (stream, member) = taken_by(template, *is_socket, config)?;
+            let wants = format!("its path is {template}, which is the embedding program's");
+            Some(ConfigError::BadStream { stream: stream.to_string(), member, wants })
+        };
+        paths.iter().find_map(taken).map_or(Ok(()), Err)
     }
 
     pub(super) fn has_stopped(&self) -> bool {

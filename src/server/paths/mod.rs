@@ -11,4 +11,4 @@ pub use http::{PathAnswer, PathReply, PathRequest};
 pub(super) use serve::{OwnSocket, ProgramCall};
 pub(super) use socket::{OwnPath, Said};
 pub use socket::{Socket, SocketHandler, SocketPath};
-pub(super) use table::{Params, Paths, fault, is_taken};
+pub(super) use table::{Params, Paths, fault, taken_by};

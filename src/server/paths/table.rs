@@ -2,7 +2,8 @@
 
 use super::http::HttpPath;
 use super::socket::OwnPath;
-use crate::server::config::Config;
+use crate::hub::streams::{Declaration, Pattern};
+use crate::server::config::{Config, Feed};
 use crate::server::http::is_own;
 use crate::server::streams::{bind, overlap, placeholder};
 
@@ -90,14 +91,20 @@ pub(in crate::server) fn fault(template: &str, is_socket: bool) -> Option<&'stat
         .then_some("a path has segments of A-Z a-z 0-9 _ . @ - or {name}, each name once")
 }
 
-/// Whether a request could be for a stream's path, or its webhook's, which would go before the program's.
-pub(in crate::server) fn is_taken(template: &str, is_socket: bool, config: &Config) -> bool {
-    let mut paths = config.streams.iter().filter_map(|stream| stream.path.as_deref());
-    let mut hooks = config.feeds.iter().filter_map(|feed| Some(&*feed.webhook.as_ref()?.path));
-    match is_socket {
-        true => paths.any(|path| overlap(path, template)),
-        false => hooks.any(|path| overlap(path, template)),
+/// The stream for whose path, or whose webhook's, a request could be, which would go before the program's;
+/// and the member that has it.
+pub(in crate::server) fn taken_by<'a>(
+    template: &str,
+    is_socket: bool,
+    config: &'a Config,
+) -> Option<(&'a Pattern, &'static str)> {
+    let is_same = |path: &str| overlap(path, template);
+    if is_socket {
+        let has_path = |stream: &&Declaration| stream.path.as_deref().is_some_and(is_same);
+        return config.streams.iter().find(has_path).map(|stream| (&stream.pattern, "path"));
     }
+    let has_hook = |feed: &&Feed| feed.webhook.as_ref().is_some_and(|hook| is_same(&hook.path));
+    config.feeds.iter().find(has_hook).map(|feed| (&feed.pattern, "webhook"))
 }
 
 #[cfg(test)]
@@ -110,6 +117,8 @@ mod tests {
         let streams =
             "{ s = { path = \"/ws/s\", webhook = { path = \"/hooks/s\", secret_env = \"S\" } } }";
         config.set(&format!("streams={streams}")).unwrap();
+        let is_taken =
+            |template, is_socket, config| taken_by(template, is_socket, config).is_some();
         assert!(is_taken("/ws/s", true, &config) && is_taken("/ws/{x}", true, &config));
         assert!(is_taken("/hooks/s", false, &config) && is_taken("/hooks/{x}", false, &config));
         // One is for WebSockets, the other is posted to.
