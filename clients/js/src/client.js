@@ -151,7 +151,9 @@ export class Client {
   /** Does not wait any longer; also comes back from `failed`, `paused` and `closed`. */
   retryNow() {
     const { name } = this.state;
-    if (!['online', 'connecting', 'authenticating'].includes(name)) this.#connection.open('retryNow()');
+    if (/online|ing$/.test(name) && name !== 'waiting') return;
+    if (name === 'closed') this.#watchPage();
+    this.#connection.open('retryNow()');
   }
 
   /** Lets go of the connection until `retryNow()`; what is sent meanwhile waits. @param {string} [reason] */
@@ -318,7 +320,7 @@ export class Client {
 
   #watchPage() {
     const { document, window } = this.#env;
-    const { signal } = this.#page;
+    const { signal } = (this.#page = new AbortController());
     const judge = (/** @type {Event} */ event) => this.#wake(event);
     for (const type of ['visibilitychange', 'resume']) document?.addEventListener(type, judge, { signal });
     for (const type of ['focus', 'online', 'offline', 'pagehide', 'pageshow']) window?.addEventListener(type, judge, { signal });

@@ -361,6 +361,24 @@ test('a page that is put away lets go of its socket, and takes another when it i
   assert.equal(client.state.name, 'closed');
 });
 
+test('one that was closed and is opened again watches its page as before', async () => {
+  const { client, clock, page } = begin();
+  await clock.advance(100);
+  client.close();
+  assert.equal(client.state.name, 'closed');
+  page.fire('pageshow');
+  await clock.advance(100);
+  assert.equal(client.state.name, 'closed', 'it was meant to end');
+  client.retryNow();
+  await clock.advance(100);
+  assert.equal(client.state.name, 'online');
+  page.fire('pagehide');
+  assert.equal(client.state.name, 'paused');
+  page.fire('pageshow');
+  await clock.advance(100);
+  assert.equal(client.state.name, 'online');
+});
+
 test('typing is told every 3 s at most, and ends by itself', async () => {
   const { client, server, clock } = begin();
   const room = client.room('tea');
