@@ -228,3 +228,42 @@ test('a leader that is frozen leads no more, and follows when it wakes', async (
   await alike('both go on', [one, two], ['while it sleeps', 'awake']);
   await context.close();
 });
+
+test('where no WebSocket opens it goes by events and calls, from a page elsewhere too', async () => {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    globalThis.Socket = globalThis.WebSocket;
+    globalThis.WebSocket = class {
+      constructor(url) {
+        if (globalThis.isOpen) return new globalThis.Socket(url);
+        setTimeout(() => this.onclose?.({ code: 1006 }), 1);
+      }
+      close() {}
+    };
+  });
+  await page.goto(pages.url);
+  await page.evaluate(async ([url]) => {
+    const { connect } = await import('/index.js');
+    // A WebSocket is tried again after a minute.
+    const env = { setTimeout: (fn, ms) => setTimeout(fn, ms === 60_000 ? 100 : ms) };
+    globalThis.client = connect(`${url}/ws?user=hal`, { fallback: 'sse', backoff: { min: 10, max: 50 }, env });
+    globalThis.room = globalThis.client.room('events');
+    globalThis.seen = [];
+    globalThis.room.on('message', ({ text }) => globalThis.seen.push(text));
+  }, [server.url]);
+  await online(page);
+  assert.equal(await page.evaluate(() => globalThis.client.state.via), 'sse');
+  await eventually('it is in', () => page.evaluate(() => globalThis.room.membership === 'member'));
+  await send(page, 'by a call');
+  await alike('it is shown', [page], ['by a call']);
+  // The server is gone, and back with all that it had; a WebSocket opens by then.
+  await server.kill();
+  await eventually('the loss', () => page.evaluate(() => globalThis.client.state.name !== 'online'));
+  await send(page, 'meanwhile');
+  await page.evaluate(() => (globalThis.isOpen = true));
+  await server.start();
+  await alike('both are there', [page], ['by a call', 'meanwhile']);
+  await eventually('by a WebSocket', () => page.evaluate(() => globalThis.client.state.name === 'online' && globalThis.client.state.via === undefined));
+  await context.close();
+});
