@@ -114,6 +114,15 @@ export class Server {
     await ended;
   }
 
+  /** Ends it as whoever restarts a service does, and starts it anew. */
+  async restart() {
+    const child = this.#child;
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    await ended;
+    await this.start();
+  }
+
   async end() {
     await this.kill();
     rmSync(this.data, { recursive: true, force: true });
