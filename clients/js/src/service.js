@@ -52,7 +52,7 @@ export class WebSocketService {
    * @returns {Promise<void>} resolves when it is online; rejects when it ended before. Whoever does not look is not bothered
    */
   connect(token) {
-    if (this.#client && token !== this.#token) this.disconnect();
+    if (token !== this.#token || this.#client?.state.name === 'closed') this.disconnect();
     const client = this.#client ?? this.#open(token);
     if (/failed|paused/.test(client.state.name)) client.retryNow();
     const ready = client.ready();

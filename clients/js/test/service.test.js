@@ -37,6 +37,11 @@ test('who connects twice has one connection, and with another token is somebody 
   await clock.advance(100);
   assert.deepEqual([service.client.hello.user.id, server.sockets.length], ['bob', 1]);
   assert.deepEqual(changes, [true, false, true]);
+  // Whoever has closed what is below it connects anew.
+  service.client.close();
+  service.connect('bob.token');
+  await clock.advance(100);
+  assert.deepEqual([service.isConnected(), server.sockets.length], [true, 1]);
 });
 
 test('after five attempts it gives up, and connects again when it is told to', async () => {
