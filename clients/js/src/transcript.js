@@ -69,6 +69,8 @@ export class Transcript {
   /** The first entry and the last that were here, shown or not. */
   #first = Infinity;
   #last = 0;
+  /** The last entry before some that were missed, as one was not in the room. @type {number | null} */
+  #hole = null;
   #hasOlder = false;
   #isLoaded = false;
   /** Which load is the one that counts; the others are of a log or a room that was. */
@@ -143,6 +145,11 @@ export class Transcript {
     this.#env.clearTimeout(this.#timer);
   }
 
+  /** Whether the newest page is here, and all since. */
+  get #isWhole() {
+    return this.#isLoaded && this.#hole === null;
+  }
+
   get #isFull() {
     return this.#kept.length >= this.#limits.max;
   }
@@ -170,7 +177,7 @@ export class Transcript {
       this.#forget();
       this.#collect();
     }
-    const isBehind = !this.#isLoaded || room.last > this.#last;
+    const isBehind = !this.#isWhole || room.last > this.#last;
     const isThere = this.#client.state.name === 'online' && room.membership === 'member';
     if (isThere && isBehind && !this.#loading) void this.#load();
   }
@@ -196,6 +203,7 @@ export class Transcript {
         this.#changes = [];
         this.#prune();
         this.#changed();
+        if (this.#hole !== null && !this.#error) this.#settle();
       }
     }
   }
@@ -204,7 +212,7 @@ export class Transcript {
   #fail(error) {
     this.#error = error;
     // After a loss the next connection asks again.
-    if (this.#isLoaded || !error.passing || error.code === 'disconnected') return;
+    if (this.#isWhole || !error.passing || error.code === 'disconnected') return;
     this.#env.clearTimeout(this.#timer);
     this.#timer = this.#env.setTimeout(() => this.#settle(), RETRY_MS);
   }
@@ -215,8 +223,13 @@ export class Transcript {
     if (before !== undefined && before !== this.#first) return;
     const isNewest = before === undefined;
     const first = entries[0]?.seq ?? head + 1;
-    // What lies between was never here: what is before it would pass for its neighbour.
-    if (isNewest && this.#isLoaded && first > this.#last + 1) this.#clear();
+    const known = this.#hole ?? this.#last;
+    if (isNewest && this.#isLoaded && first > known + 1) {
+      // What lies between was never here: what is before it would pass for its neighbour.
+      this.#kept.splice(0, this.#place(known + 1));
+      this.#first = first;
+    }
+    if (isNewest) this.#hole = null;
     // They are as they were at `head`: changes up to it are in them.
     for (const entry of entries) if (isRow(entry)) this.#insert({ at: entry.seq, asOf: head, row: this.#rowOf(entry) });
     for (const change of this.#changes) this.#apply(change);
@@ -230,6 +243,8 @@ export class Transcript {
 
   /** @param {Entry} entry */
   #arrive(entry) {
+    const isBehindHole = this.#isLoaded && entry.seq > this.#last + 1;
+    if (isBehindHole) this.#hole ??= this.#last;
     if (entry.seq > this.#last) this.#last = entry.seq;
     this.#first = Math.min(this.#first, entry.seq);
     if (isRow(entry)) {
@@ -241,6 +256,7 @@ export class Transcript {
     }
     this.#prune();
     this.#changed();
+    if (isBehindHole) this.#settle();
   }
 
   /** @param {Gap} gap */
@@ -265,7 +281,7 @@ export class Transcript {
 
   #clear() {
     this.#kept = [];
-    [this.#first, this.#last, this.#hasOlder, this.#isLoaded] = [Infinity, 0, false, false];
+    [this.#first, this.#last, this.#hole, this.#hasOlder, this.#isLoaded] = [Infinity, 0, null, false, false];
   }
 
   /** What is here, and what is asked for, is of another log or for another user. */
@@ -324,7 +340,8 @@ export class Transcript {
     const unsent = this.#room.unsent;
     const acked = this.#tickets.filter((ticket) => ticket.status === 'acked' && !unsent.includes(ticket));
     this.#tickets = [...acked, ...unsent];
-    // One that is acknowledged by its own entry makes way in the same turn, when it arrives.
+    // One that is acknowledged by its own entry makes way in the same turn, when that arrives.
+    this.#prune();
     this.#changed();
   }
 

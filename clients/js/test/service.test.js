@@ -89,6 +89,21 @@ test('handlers hear each message once, also after another connection, until they
   assert.deepEqual(heard, ['one', 1, 'missed', 'later']);
 });
 
+test('handlers hear what a room has read of its log, too', async () => {
+  const { service, server, clock } = begin({}, fakeServer({ keep: 3 }));
+  const heard = [];
+  service.on('chat:message', ({ text }) => heard.push(text));
+  server.admit('tea', 'ada');
+  service.connect('ada.token');
+  await clock.advance(100);
+  server.cut();
+  await clock.advance(10);
+  // More than is kept: nothing of it is replayed.
+  for (let n = 1; n <= 10; n += 1) server.say('tea', 'bob', String(n));
+  await clock.advance(5_000);
+  assert.deepEqual(heard, ['8', '9', '10']);
+});
+
 test('what is said while there is no connection is taken, and sent once', async () => {
   const { service, server, clock } = begin();
   assert.equal(service.sendChatMessage(7, 'nobody is there'), false);

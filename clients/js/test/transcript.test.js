@@ -61,6 +61,27 @@ test('a message whose reply comes before its own entry is shown all the while', 
   assert.deepEqual([...new Set(counts)], [1]);
 });
 
+test('a message that was in the log all along is shown once, and where it is', async () => {
+  const server = fakeServer();
+  const first = await begin({ server });
+  first.room.send('mine', { cid: 'k' });
+  await server.clock.advance(50);
+  server.refuse('chat:send', { code: 'unavailable' });
+  const { transcript, room } = await begin({ server });
+  // Its reply was lost with the page before: it is sent again, once the server has time.
+  const ticket = room.send('mine', { cid: 'k' });
+  await server.clock.advance(100);
+  assert.equal(ticket.status, 'queued');
+  assert.deepEqual(shown(transcript), ['1 ada joined', '2 mine acked']);
+  await server.clock.advance(5_000);
+  assert.equal(ticket.status, 'acked');
+  for (let n = 1; n <= 5; n += 1) server.say('tea', 'bob', String(n));
+  const short = await begin({ server, page: 2 });
+  short.room.send('mine', { cid: 'k' });
+  await server.clock.advance(100);
+  assert.deepEqual(shown(short.transcript), ['6 4 acked', '7 5 acked']);
+});
+
 test('what has failed stays, goes again, and can be taken back', async () => {
   const { room, server, clock, transcript } = await begin();
   server.refuse('chat:send', { code: 'forbidden' }, { code: 'forbidden' });
@@ -148,6 +169,40 @@ test('a change that comes while a page does is not lost', async () => {
   assert.equal(transcript.snapshot().messages.find(({ seq }) => seq === 2).text, 'edited');
 });
 
+test('a change that a page has already is not applied to it again', async () => {
+  const server = fakeServer();
+  server.say('tea', 'bob', 'one');
+  const client = connect('http://host/ws?user=ada', { env: server.env });
+  const room = client.room('tea');
+  const { history } = room;
+  // As a page that is newer than what was handed over.
+  room.history = async (bounds) => ({ ...(await history.call(room, bounds)), head: 3 });
+  const transcript = new Transcript(client, 'tea', { env: server.env });
+  await server.clock.advance(100);
+  for (const emoji of ['known', 'new']) change(server, 'chat:react', { seq: 1, emoji, on: true });
+  await server.clock.advance(10);
+  assert.deepEqual(transcript.snapshot().messages[0].reactions, { new: ['ada'] });
+});
+
+test('of a replay a message is shown as it is, and not as it was in between', async () => {
+  const { server, clock, transcript } = await begin();
+  server.admit('tea', 'ada');
+  server.cut();
+  await clock.advance(10);
+  const editor = await begin({ server, user: 'bob' });
+  for (const text of ['draft', 'gone']) editor.room.send(text);
+  await clock.advance(20);
+  const [edited, deleted] = editor.transcript.snapshot().messages;
+  for (const text of ['second', 'third']) change(server, 'chat:edit', { seq: edited.seq, text });
+  change(server, 'chat:edit', { seq: deleted.seq, text: 'of no use' });
+  change(server, 'chat:delete', { seq: deleted.seq });
+  const texts = new Set();
+  transcript.on(() => transcript.snapshot().messages.forEach(({ text }) => texts.add(text)));
+  await clock.advance(5_000);
+  assert.equal(transcript.snapshot().messages.length, 2);
+  assert.deepEqual([...texts], ['third', undefined]);
+});
+
 test('where the log does not reach back there is a row that says so', async () => {
   const { server, clock, transcript } = await begin({ server: fakeServer({ keep: 3 }) });
   server.cut();
@@ -157,6 +212,18 @@ test('where the log does not reach back there is a row that says so', async () =
   server.say('tea', 'bob', 'live');
   await clock.advance(10);
   assert.deepEqual(shown(transcript), ['1 ada joined', 'gap 1-9 gone', '9 7 acked', '10 8 acked', '11 9 acked', '12 live acked']);
+});
+
+test('a gap that only somebody else has come to is none here', async () => {
+  const server = fakeServer({ keep: 3 });
+  for (let n = 1; n <= 6; n += 1) server.say('tea', 'bob', String(n));
+  const { clock, room, transcript } = await begin({ server });
+  const gaps = [];
+  room.on('gap', (gap) => gaps.push(gap));
+  room.on('message', () => {}, { from: { seq: 0 } });
+  await clock.advance(100);
+  assert.equal(gaps.length, 1);
+  assert.deepEqual(shown(transcript), ['5 5 acked', '6 6 acked', '7 ada joined']);
 });
 
 test('of another life of the store nothing is kept that was shown', async () => {
@@ -183,6 +250,33 @@ test('what was said while one had left is there when one is back', async () => {
   await clock.advance(100);
   await joined;
   assert.deepEqual(transcript.snapshot().messages.map(({ text }) => text), ['one', 'two', 'three']);
+});
+
+test('what passes a page while one had left is not shown as its neighbour', async () => {
+  const { server, clock, room, transcript } = await begin({ page: 2 });
+  server.say('tea', 'bob', 'before');
+  await clock.advance(10);
+  const left = room.leave();
+  await clock.advance(10);
+  await left;
+  for (let n = 1; n <= 5; n += 1) server.say('tea', 'bob', String(n));
+  const joined = room.join();
+  await clock.advance(100);
+  await joined;
+  assert.deepEqual(shown(transcript), ['8 5 acked', '9 ada joined']);
+  assert.equal(transcript.snapshot().hasOlder, true);
+});
+
+test('an older page that comes too late leaves no hole', async () => {
+  const server = fakeServer();
+  for (let n = 1; n <= 6; n += 1) server.say('tea', 'bob', String(n));
+  const { clock, transcript } = await begin({ server, max: 4, page: 3 });
+  // They are handed over before the page is.
+  for (let n = 7; n <= 12; n += 1) server.say('tea', 'bob', String(n));
+  const loading = transcript.loadOlder();
+  await clock.advance(50);
+  await loading;
+  assert.deepEqual(transcript.snapshot().messages.map(({ text }) => text), ['9', '10', '11', '12']);
 });
 
 test('no more rows are kept than may be, and older ones make way', async () => {
