@@ -316,7 +316,7 @@ function tests(version) {
       mount(h(parlor.ParlorProvider, { url: 'http://host/ws?user=ada', options: { env: fake.env } }, h(Room)));
     });
     await eventually('it is online', () => page.evaluate(() => fake.sockets[0]?.heard.some(({ type }) => type === 'chat:history')));
-    const { frames, commits } = await page.evaluate(async () => {
+    const { frames, commits, ms } = await page.evaluate(async () => {
       let isOver = false;
       let frames = 0;
       const count = () => {
@@ -325,6 +325,7 @@ function tests(version) {
       };
       requestAnimationFrame(count);
       const before = globalThis.commits;
+      const begun = performance.now();
       const [socket] = fake.sockets;
       const channel = new MessageChannel();
       for (let n = 1; n <= 2_000; n += 1) {
@@ -337,11 +338,26 @@ function tests(version) {
         });
       }
       isOver = true;
-      return { frames, commits: globalThis.commits - before };
+      return { frames, commits: globalThis.commits - before, ms: performance.now() - begun };
     });
     await eventually('the last is drawn', async () => (await page.locator('p').textContent()) === '2000');
-    assert.ok(commits > 0 && commits <= frames + 2, `${commits} commits in ${frames} frames`);
+    // Where a frame takes longer than a quarter of a second it is not waited for.
+    assert.ok(commits > 0 && commits <= frames + ms / 250 + 2, `${commits} commits in ${frames} frames and ${ms} ms`);
     assert.deepEqual(await page.locator('p').evaluate(({ dataset }) => ({ ...dataset })), { unread: '2000', all: '2000' });
+  });
+
+  test('what comes is drawn also where no frames do, as in a page that is hidden', async (t) => {
+    const page = await open(t);
+    await page.evaluate(() => {
+      const { h, parlor, server: make, mount, List } = globalThis.kit;
+      globalThis.requestAnimationFrame = () => 0;
+      globalThis.fake = make();
+      mount(h(parlor.ParlorProvider, { url: 'http://host/ws?user=ada', options: { env: fake.env } }, h(List, { room: 'tea' })));
+    });
+    await pass(page, 500);
+    await page.evaluate(() => fake.say('tea', 'bob', 'hello'));
+    await pass(page, 300);
+    assert.deepEqual(await texts(page), ['hello']);
   });
 
   test('the status says nothing of a blip, counts down to the next attempt, and is told to screen readers', async (t) => {
@@ -401,6 +417,18 @@ function tests(version) {
     });
     await pass(page, 100);
     assert.equal(await says('badge'), 'Live');
+
+    // Nobody looks at a page that is hidden, and whoever looks again sees no trace of that.
+    await told();
+    await page.evaluate(() => client.pause('hidden'));
+    await pass(page, 10_000, 100);
+    await page.evaluate(() => client.retryNow());
+    await pass(page, 500);
+    const unseen = await told();
+    assert.deepEqual([...unseen.words, ...unseen.badge].filter((text) => text && text !== 'Live'), []);
+    await page.evaluate(() => client.pause());
+    await pass(page, 100);
+    assert.equal(await says('badge'), 'Disconnected');
     await page.evaluate(() => client.close());
     await pass(page, 100);
     assert.deepEqual([await says('words'), await says('badge')], ['Disconnected', 'Disconnected']);
@@ -570,6 +598,11 @@ function tests(version) {
     await shows('true online 3 true true');
     assert.equal(await page.evaluate(() => queries), 3);
 
+    // Within the second it is the same one.
+    await page.evaluate(() => (enable(false), setTimeout(() => enable(true), 300)));
+    await shows('false idle 3 - false');
+    await shows('true online 4 true true');
+    assert.equal(opened, 3);
     await page.evaluate(() => enable(false));
     await eventually('nobody is there', () => plain.clients.size === 0);
     assert.equal(opened, 3);

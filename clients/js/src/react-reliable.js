@@ -39,6 +39,8 @@ function sharedSocket(url, maxDelay, attempts) {
         return () => (off?.(), release());
       },
       server: NOT_OPEN,
+      // The socket has its own.
+      grace: 0,
     }),
     on: (event, fn) => {
       const release = hold();

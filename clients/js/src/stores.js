@@ -95,10 +95,10 @@ export function graced(begin, ms = GRACE_MS) {
 /**
  * What components read: a snapshot that is made anew once per frame at most, while somebody looks.
  * @template T
- * @param {{ read: (before?: T) => T, watch: (changed: () => void) => () => void, server: T }} source
+ * @param {{ read: (before?: T) => T, watch: (changed: () => void) => () => void, server: T, grace?: number }} source
  * @returns {Store<T>}
  */
-export function storeOf({ read, watch, server }) {
+export function storeOf({ read, watch, server, grace }) {
   /** @type {{ value: T } | null} */
   let cached = null;
   const listeners = new Set();
@@ -119,7 +119,7 @@ export function storeOf({ read, watch, server }) {
       due.delete(update);
       cached = null;
     };
-  });
+  }, grace);
   return {
     subscribe(fn) {
       // Each call counts, also with the same function.
