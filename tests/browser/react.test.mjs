@@ -71,6 +71,7 @@ function tests(version) {
     });
     if (clock) await page.clock.install({ time: START });
     await page.goto(`${pages.url}/${version}`);
+    assert.ok((await page.evaluate(() => kit.React.version)).startsWith(`${version}.`));
     // From now on time goes by as it is told to.
     if (clock) await page.clock.pauseAt(START.getTime() + 60_000);
     return page;
