@@ -119,7 +119,27 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
     if (after !== undefined && after + 1 < first) throw { code: 'gone', first };
     const all = of.entries.filter(({ payload: { seq } }) => (after === undefined || seq > after) && (before === undefined || seq < before));
     const entries = after === undefined ? all.slice(-most) : all.slice(0, most);
-    return { entries, head: of.head, more: all.length > entries.length };
+    return { entries: entries.map((push) => newest(of, push)), head: of.head, more: all.length > entries.length };
+  };
+  /** As it stands in a history: a message with what it has become. @param {Log} of @param {Message} push @returns {Message} */
+  const newest = (of, push) => {
+    const { seq, target } = push.payload;
+    const changes = of.entries.filter(({ payload }) => payload.target === (push.type === 'chat:message' ? seq : target));
+    const isDeleted = changes.some(({ type }) => type === 'chat:deleted');
+    if (isDeleted && push.type === 'chat:edited') return { ...push, payload: { ...push.payload, text: undefined, deleted: true } };
+    if (push.type !== 'chat:message' || changes.length === 0) return push;
+    if (isDeleted) return { ...push, payload: { ...push.payload, text: undefined, data: undefined, deleted: true } };
+    const edit = changes.findLast(({ type }) => type === 'chat:edited')?.payload;
+    /** @type {Record<string, string[]>} */
+    const reactions = {};
+    for (const { type, payload } of changes) {
+      if (type !== 'chat:reacted') continue;
+      const others = (reactions[payload.emoji] ?? []).filter((user) => user !== payload.by);
+      reactions[payload.emoji] = payload.on === false ? others : [...others, payload.by];
+      if (reactions[payload.emoji].length === 0) delete reactions[payload.emoji];
+    }
+    const has = Object.keys(reactions).length > 0;
+    return { ...push, payload: { ...push.payload, ...(edit && { text: edit.text, edited: edit.seq }), ...(has && { reactions }) } };
   };
 
   const joined = (/** @type {string} */ user) => [...rooms].filter(([, of]) => of.members.has(user)).map(([name]) => name);
@@ -151,7 +171,7 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
           socket.waits.add(name);
         } else {
           answer.rooms[name] = { from: seq, head: of.head };
-          replays.push(...of.entries.filter(({ payload }) => payload.seq > seq));
+          replays.push(...of.entries.filter(({ payload }) => payload.seq > seq).map((push) => newest(of, push)));
         }
       }
       if (!more) for (const name of [...socket.waits]) if (!answer.refused[name]) socket.waits.delete(name);

@@ -1,0 +1,21 @@
+// The messages of a type, each once. Entries of rooms are told as a room hands them over, in order and without a hole,
+// also those that were missed and came as history; all others as they come.
+
+/** @typedef {import('./client.js').Client} Client */
+
+const ENTRY = /^(?:chat:(message|edited|deleted|reacted)|room:(joined|left))$/;
+
+/**
+ * Listens to all messages of a type, of the wire's own ones or of the application's.
+ * @param {Client} client
+ * @param {string} type
+ * @param {(payload: any) => void} fn
+ * @param {{ signal?: AbortSignal }} [options]
+ * @returns {() => void} ends it
+ */
+export function onMessage(client, type, fn, options) {
+  const [, chat, room] = ENTRY.exec(type) ?? [];
+  const kind = chat ?? room;
+  if (!kind) return client.on(type, fn, options);
+  return client.on('rooms', (change) => change?.what === 'entry' && change.value.type === kind && fn(change.value), options);
+}

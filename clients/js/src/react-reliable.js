@@ -1,0 +1,123 @@
+// A WebSocket to any path that speaks JSON, as a hook: it knows nothing of parlor.
+
+import { useEffect, useInsertionEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
+import { reliable } from './reliable.js';
+import { constant, graced, storeOf } from './stores.js';
+
+/** @template T @typedef {import('./stores.js').Store<T>} Store */
+/** @typedef {import('./reliable.js').ReliableSnapshot} ReliableSnapshot */
+/** @typedef {(event: string, fn: (value: any) => void) => () => void} Listen */
+/** @typedef {{ socket: ReturnType<typeof reliable> | null, store: Store<ReliableSnapshot>, on: Listen }} Plain */
+/** @type {ReliableSnapshot} */
+const NOT_OPEN = { state: { name: 'idle' }, attempt: 0, quality: null, lastMessageAt: null };
+const NOT_OPEN_STORE = constant(NOT_OPEN);
+/** @type {Map<string, Plain>} */
+const sockets = new Map();
+
+/** One socket for all who ask for the same. @param {string} url @param {number} [maxDelay] @param {number} [attempts] @returns {Plain} */
+function sharedSocket(url, maxDelay, attempts) {
+  const key = JSON.stringify([url, maxDelay, attempts]);
+  const known = sockets.get(key);
+  if (known) return known;
+  const hold = graced(() => {
+    own.socket = reliable(url, { maxDelay, attempts });
+    sockets.set(key, own);
+    return () => {
+      own.socket?.close();
+      own.socket = null;
+      sockets.delete(key);
+    };
+  });
+  /** @type {Plain} */
+  const own = {
+    socket: null,
+    store: storeOf({
+      read: () => own.socket?.snapshot() ?? NOT_OPEN,
+      watch: (changed) => {
+        const release = hold();
+        const off = own.socket?.on('change', changed);
+        return () => (off?.(), release());
+      },
+      server: NOT_OPEN,
+      // The socket has its own.
+      grace: 0,
+    }),
+    on: (event, fn) => {
+      const release = hold();
+      const off = own.socket?.on(event, fn);
+      return () => (off?.(), release());
+    },
+  };
+  sockets.set(key, own);
+  return own;
+}
+
+/**
+ * A WebSocket to any path that speaks JSON, which comes back and is let go of while the page is hidden. It never polls:
+ * `pollingInterval` is there for who comes from a hook that did. `queryFn` is asked once each time it opens, for what
+ * was missed, and whenever `queryKey` is another; `data` is what it said last.
+ * @template T
+ * @param {object} options
+ * @param {string} options.url
+ * @param {readonly unknown[]} [options.queryKey]
+ * @param {() => T | Promise<T>} [options.queryFn]
+ * @param {(message: any) => void} [options.onMessage] called with each, once and in order
+ * @param {boolean} [options.enabled]
+ * @param {number} [options.pollingInterval]
+ * @param {number} [options.maxReconnectDelay] in ms; 30000
+ * @param {number} [options.maxReconnectAttempts] in a row; 10
+ */
+export function useReliableWebSocket({ url, queryKey, queryFn, onMessage: handler, enabled = true, maxReconnectDelay, maxReconnectAttempts }) {
+  const shared = useMemo(
+    () => (enabled && url && typeof window !== 'undefined' ? sharedSocket(url, maxReconnectDelay, maxReconnectAttempts) : null),
+    [url, enabled, maxReconnectDelay, maxReconnectAttempts],
+  );
+  const { subscribe, get, getServer } = shared?.store ?? NOT_OPEN_STORE;
+  const snapshot = useSyncExternalStore(subscribe, get, getServer);
+  const latest = useLatest({ handler, queryFn });
+  const [answer, setAnswer] = useState(/** @type {{ data?: T, error?: unknown }} */ ({}));
+
+  useEffect(() => shared?.on('message', (message) => latest.current.handler?.(message)), [shared, latest]);
+
+  const key = JSON.stringify(queryKey);
+  useEffect(() => {
+    if (!shared) return undefined;
+    let serial = 0;
+    const ask = async () => {
+      const own = (serial += 1);
+      const { queryFn: query } = latest.current;
+      if (!query) return;
+      try {
+        const data = await query();
+        if (own === serial) setAnswer({ data });
+      } catch (error) {
+        if (own === serial) setAnswer(({ data }) => ({ data, error }));
+      }
+    };
+    const off = shared.on('open', ask);
+    if (shared.socket?.snapshot().state.name === 'online') void ask();
+    return () => {
+      serial += 1;
+      off();
+    };
+  }, [shared, key, latest]);
+
+  const actions = useMemo(() => ({
+    send: (/** @type {any} */ value) => shared?.socket?.send(value) ?? false,
+    retryNow: () => shared?.socket?.retryNow(),
+  }), [shared]);
+  return useMemo(() => {
+    const { state: { name: state }, attempt, quality, lastMessageAt } = snapshot;
+    const { data, error = null } = answer;
+    return { isConnected: state === 'online', state, attempt, quality, lastMessageAt, data, error, ...actions };
+  }, [snapshot, answer, actions]);
+}
+
+/** Always the newest of its values, for what is called later. @template T @param {T} value */
+export function useLatest(value) {
+  const latest = useRef(value);
+  useInsertionEffect(() => {
+    latest.current = value;
+  });
+  return latest;
+}

@@ -1,0 +1,163 @@
+// A WebSocket that comes back, to any path that speaks JSON: no more of a protocol than that. It waits between attempts
+// as the client does, and is let go of while nobody looks.
+
+import { Listeners, environment } from './env.js';
+import { verdict } from './errors.js';
+
+/** @typedef {import('./connection.js').State} State */
+/** @typedef {{ level: string, rtt: number }} OpeningQuality `rtt`: how long it took to open, in ms; nothing else is told by any server */
+/**
+ * @typedef {object} ReliableSnapshot
+ * @property {State} state
+ * @property {number} attempt how many there were in a row since it was last open
+ * @property {OpeningQuality | null} quality
+ * @property {number | null} lastMessageAt ms since 1970
+ */
+/**
+ * @typedef {object} ReliableOptions
+ * @property {number} [minDelay] the bound of the first wait, in ms; it doubles with each
+ * @property {number} [maxDelay] the bound of the longest wait, in ms
+ * @property {number} [attempts] how many in a row
+ * @property {boolean} [whileHidden] whether it is kept while nobody sees the page
+ * @property {Partial<import('./env.js').Env>} [env]
+ */
+
+const MIN_DELAY_MS = 1_000;
+const MAX_DELAY_MS = 30_000;
+const ATTEMPTS = 10;
+const OPENING_MS = 10_000;
+const STABLE_MS = 30_000;
+const LEVELS = /** @type {const} */ ([['excellent', 20], ['good', 50], ['fair', 100], ['poor', 200], ['critical', Infinity]]);
+
+/**
+ * Connects, and comes back. Listen to `message`, to `open`, and to `change` of what `snapshot()` says.
+ * @param {string} url `ws:`, `wss:`, `http:`, `https:`, or relative to the page
+ * @param {ReliableOptions} [options]
+ */
+export function reliable(url, options = {}) {
+  const { minDelay = MIN_DELAY_MS, maxDelay = MAX_DELAY_MS, attempts = ATTEMPTS, whileHidden = false } = options;
+  const env = environment(options.env);
+  const listeners = new Listeners(env.report);
+  const page = new AbortController();
+  /** @type {WebSocket | null} */
+  let socket = null;
+  /** @type {any} */
+  let timer = null;
+  /** @type {ReliableSnapshot} */
+  let snapshot = { state: { name: 'idle' }, attempt: 0, quality: null, lastMessageAt: null };
+
+  const isHidden = () => env.document?.visibilityState === 'hidden';
+
+  /** @param {Partial<ReliableSnapshot>} changes */
+  const change = (changes) => {
+    snapshot = { ...snapshot, ...changes };
+    listeners.emit('change');
+  };
+
+  /** @param {number} ms @param {() => void} fn */
+  const after = (ms, fn) => {
+    env.clearTimeout(timer);
+    timer = env.setTimeout(fn, ms);
+  };
+
+  // What the old one still says is about a connection that is over.
+  const drop = () => {
+    env.clearTimeout(timer);
+    const old = socket;
+    socket = null;
+    if (!old) return;
+    old.onopen = old.onmessage = old.onclose = null;
+    old.close(1000);
+  };
+
+  /** @param {number} code @param {string} [reason] */
+  const lost = (code, reason = `close ${code}`) => {
+    drop();
+    const { attempt, quality } = snapshot;
+    const lostQuality = quality && { ...quality, level: 'lost' };
+    if (verdict(code) === 'stop' || attempt >= attempts) return change({ state: { name: 'failed', code, reason }, quality: lostQuality });
+    const wait = env.random() * Math.min(maxDelay, minDelay * 2 ** attempt);
+    const state = /** @type {State} */ ({ name: 'waiting', until: env.now() + wait, attempt: attempt + 1, reason, code });
+    after(wait, open);
+    change({ state, attempt: attempt + 1, quality: lostQuality });
+  };
+
+  const open = () => {
+    drop();
+    const begun = env.now();
+    after(OPENING_MS, () => lost(1006, 'no answer in time'));
+    change({ state: { name: 'connecting' } });
+    if (snapshot.state.name !== 'connecting') return;
+    try {
+      const at = new URL(url, env.location?.href);
+      at.protocol = at.protocol.replace('http', 'ws');
+      socket = new env.WebSocket(at.href);
+    } catch (error) {
+      drop();
+      return change({ state: { name: 'failed', code: 'url', reason: String(error) } });
+    }
+    // What it tells comes with the close, too; in Node.js nobody else may be listening.
+    socket.onerror = () => {};
+    socket.onopen = () => {
+      const rtt = env.now() - begun;
+      after(STABLE_MS, () => change({ attempt: 0 }));
+      change({ state: { name: 'online', since: env.now() }, quality: { level: LEVELS.find(([, bound]) => rtt < bound)?.[0] ?? '', rtt } });
+      listeners.emit('open');
+    };
+    socket.onmessage = ({ data }) => {
+      let message;
+      try {
+        message = JSON.parse(data);
+      } catch (error) {
+        return env.report(error);
+      }
+      change({ lastMessageAt: env.now() });
+      listeners.emit('message', message);
+    };
+    socket.onclose = ({ code }) => lost(code);
+  };
+
+  /** @param {string} reason */
+  const pause = (reason) => {
+    if (/closed|failed|paused/.test(snapshot.state.name)) return;
+    drop();
+    change({ state: { name: 'paused', reason } });
+  };
+
+  /** @param {Event} event */
+  const judge = ({ type }) => {
+    const { name } = snapshot.state;
+    if (type === 'pagehide' || (isHidden() && !whileHidden)) pause(type === 'pagehide' ? type : 'hidden');
+    else if (name === 'paused' || name === 'waiting') open();
+  };
+  const { signal } = page;
+  env.document?.addEventListener('visibilitychange', judge, { signal });
+  for (const type of ['online', 'pagehide', 'pageshow']) env.window?.addEventListener(type, judge, { signal });
+
+  if (isHidden() && !whileHidden) pause('hidden');
+  else open();
+
+  return {
+    /** @returns {ReliableSnapshot} the same object until something has changed */
+    snapshot: () => snapshot,
+    on: listeners.on.bind(listeners),
+    /** Sends a value as JSON: now or never. @param {any} value @returns {boolean} whether it was sent */
+    send(value) {
+      if (snapshot.state.name !== 'online') return false;
+      socket?.send(JSON.stringify(value));
+      return true;
+    },
+    /** Does not wait any longer; also comes back from `failed`. */
+    retryNow() {
+      const { name } = snapshot.state;
+      if (name === 'failed') change({ attempt: 0 });
+      if (name === 'failed' || name === 'waiting') open();
+    },
+    /** Ends it for good. */
+    close() {
+      page.abort();
+      drop();
+      change({ state: { name: 'closed' } });
+    },
+  };
+}
