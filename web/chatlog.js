@@ -72,7 +72,7 @@ export class ChatLog {
     if (this.#newAfter === null && room.unread > 0 && !(this.#app.attentive() && this.atEnd)) this.#newAfter = room.read;
     if (this.atEnd && room.log.items.length > LOG_MAX) room.log.trim(LOG_KEPT);
     const items = this.#window();
-    const pending = this.#to === null && this.#app.outbox ? this.#app.outbox.of(room.name) : [];
+    const pending = this.#to === null ? this.#app.unsent.of(room) : [];
     const anchor = this.atEnd ? null : this.#anchor();
     const fresh = this.#rows.childElementCount === 0;
     // A page of history is not news: it is put in silently.
@@ -86,7 +86,7 @@ export class ChatLog {
     this.#look();
     // Much can be entries that take no place: a page that does not fill the window asks for another.
     const short = this.#scroller.scrollHeight <= this.#scroller.clientHeight;
-    if (short && this.#top.dataset.phase === 'more' && this.#app.connection.online) this.#app.rooms.older(room);
+    if (short && this.#top.dataset.phase === 'more' && this.#app.online) this.#app.rooms.older(room);
   }
 
   /** The items that are in the page, after moving the window as far as new ones ask for it. */
@@ -262,7 +262,7 @@ export class ChatLog {
   /** What is at the end, in view and looked at, is read. */
   #look() {
     const room = this.#room;
-    if (this.atEnd && this.#app.attentive() && this.#app.connection.online && room.log.items.length > 0) this.#app.rooms.read(room);
+    if (this.atEnd && this.#app.attentive() && this.#app.online && room.log.items.length > 0) this.#app.rooms.read(room);
   }
 }
 

@@ -3,8 +3,6 @@
 
 import { byteLength, sendable, setText } from './text.js';
 
-const TYPING_MS = 3_000;
-const TYPING_LASTS_MS = 6_000;
 const NEAR = 0.8;
 
 export class Composer {
@@ -14,7 +12,6 @@ export class Composer {
   #counter = document.getElementById('counter');
   #send = document.getElementById('send');
   #drafts = new Map();
-  #told = { room: null, at: 0 };
 
   constructor(app) {
     this.#app = app;
@@ -76,9 +73,8 @@ export class Composer {
     const { room } = this.#app;
     if (text === '' || room === null || byteLength(text) > this.#limit) return;
     this.#box.value = '';
-    this.#told = { room: null, at: 0 };
     this.#fit();
-    this.#app.outbox.add(room, text);
+    this.#app.say(room, text);
     this.#app.house.sent();
   }
 
@@ -107,15 +103,7 @@ export class Composer {
   }
 
   #types() {
-    const { room, connection } = this.#app;
-    if (room === null || room.draft || !connection.online) return;
-    const now = Date.now();
-    const since = this.#told.room === room ? now - this.#told.at : Infinity;
-    if (this.#box.value.trim() === '') {
-      if (since < TYPING_LASTS_MS) connection.requests.tell('chat:typing', { room: room.name, typing: false });
-      this.#told = { room, at: now - TYPING_LASTS_MS };
-    } else if (since >= TYPING_MS && connection.requests.tell('chat:typing', { room: room.name, typing: true })) {
-      this.#told = { room, at: now };
-    }
+    const { room, online } = this.#app;
+    if (room !== null && !room.draft && online) this.#app.channel(room).typing(this.#box.value.trim() !== '');
   }
 }

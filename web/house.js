@@ -5,6 +5,7 @@ import { ChatLog } from './chatlog.js';
 import { Composer } from './composer.js';
 import { Lists } from './lists.js';
 import { nextTheme, theme } from './theme.js';
+import { because, closedBecause, wantsLink } from './words.js';
 import { avatar, counted, el, icon, isRoomName, isolated, listed, setText } from './text.js';
 
 const byId = (id) => document.getElementById(id);
@@ -18,6 +19,7 @@ const STATES = {
   authenticating: 'Connecting',
   online: 'Live',
   waiting: 'Reconnecting',
+  paused: 'Paused',
   failed: 'Stopped',
   closed: 'Signed out',
 };
@@ -131,7 +133,7 @@ export class House {
 
   /** The state in a word in the header; in a sentence below it once it lasts, as a blip need not move the page. */
   #state() {
-    const { state } = this.#app.connection;
+    const { state } = this.#app.client;
     const node = byId('state');
     node.dataset.state = state.name;
     setText(node, STATES[state.name]);
@@ -147,15 +149,15 @@ export class House {
   }
 
   #banner() {
-    const { state } = this.#app.connection;
+    const { state } = this.#app.client;
     const banner = byId('banner');
     const first = this.#app.user === null && state.name !== 'waiting';
     banner.hidden = state.name !== 'failed' && (first || Date.now() - this.#offlineSince < BLIP_MS);
     banner.dataset.state = state.name;
     const waiting = state.name === 'waiting';
     const stopped = state.name === 'failed';
-    const token = stopped && state.token;
-    const reason = waiting || stopped ? state.reason : 'Connecting again…';
+    const token = wantsLink(state);
+    const reason = waiting || stopped ? closedBecause(state.code ?? 1006) : 'Connecting again…';
     setText(byId('banner-text'), token ? `${reason} Open a new link in this tab to go on.` : reason);
     const seconds = waiting ? Math.max(0, Math.ceil((state.until - Date.now()) / 1000)) : 0;
     setText(byId('banner-count'), waiting ? (seconds > 0 ? `Reconnecting in ${seconds} s` : 'Reconnecting now') : '');
@@ -165,7 +167,7 @@ export class House {
 
   #typing() {
     const { room, presence } = this.#app;
-    const who = room === null ? [] : presence.typing(room.name);
+    const who = room === null ? [] : this.#app.typists(room);
     const node = byId('typing');
     const names = who.slice(0, TYPING_NAMES_MAX).map((user) => presence.name(user));
     const text = who.length > TYPING_NAMES_MAX ? ['Several people are typing'] : [...listed(names), who.length === 1 ? ' is typing' : ' are typing'];
@@ -181,7 +183,7 @@ export class House {
     byId('people-open').addEventListener('click', (event) => this.#openDrawer('people', event.currentTarget));
     for (const button of document.querySelectorAll('.drawer-close')) button.addEventListener('click', () => this.closeDrawers());
     byId('scrim').addEventListener('click', () => this.closeDrawers());
-    byId('banner-retry').addEventListener('click', () => this.#app.connection.retryNow());
+    byId('banner-retry').addEventListener('click', () => this.#app.client.retryNow());
     byId('sign-out').addEventListener('click', () => this.#app.signOut());
     byId('theme').addEventListener('click', () => {
       nextTheme();
@@ -209,7 +211,7 @@ export class House {
     this.#opener = opener;
     byId('house').dataset.drawer = which;
     this.#drawers();
-    if (which === 'rail' && this.#app.connection.online) this.#app.rooms.list().catch(() => {});
+    if (which === 'rail' && this.#app.online) this.#app.rooms.list().catch(() => {});
     byId(which).querySelector('.drawer-close').focus();
   }
 
@@ -244,7 +246,7 @@ export class House {
         return;
       }
       const refusal = await this.#app.enter(name);
-      if (refusal) setText(byId('room-error'), `That did not work: ${refusal.because ?? refusal.message}.`);
+      if (refusal) setText(byId('room-error'), `That did not work: ${because(refusal)}.`);
       else openRoom.close();
       if (!refusal) this.closeDrawers(false);
       if (!refusal) this.focusMessage();
@@ -265,7 +267,7 @@ export class House {
       try {
         await this.#app.rooms.leave(leaving.name);
       } catch (refusal) {
-        this.toast(`You could not leave ${isolated(this.#nameOf(leaving))}: ${refusal.because ?? refusal.message}.`);
+        this.toast(`You could not leave ${isolated(this.#nameOf(leaving))}: ${because(refusal)}.`);
       }
     });
     byId('help-open').addEventListener('click', () => this.#help());

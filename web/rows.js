@@ -1,6 +1,7 @@
 // What stands in the log, as nodes: a message, people coming and going, and what is above the first of them.
 // It decides nothing about which rows there are.
 
+import { because } from './words.js';
 import { avatar, el, icon, isolated, linked, listed, sentence, timeNode } from './text.js';
 
 const QUOTE_LENGTH = 90;
@@ -81,7 +82,7 @@ export function topContent(app, room, phase, up) {
       return [el('p', { class: 'beginning' }, 'Fetching earlier messages…')];
     default:
       return [
-        el('p', { role: 'alert' }, `These messages could not be fetched: ${room.problem.because}.`),
+        el('p', { role: 'alert' }, `These messages could not be fetched: ${because(room.problem)}.`),
         el('button', { type: 'button', class: 'secondary', onclick: () => app.rooms.older(room) }, 'Try again'),
       ];
   }
@@ -104,8 +105,8 @@ function status(app, { cid, status: now, because }) {
       { class: 'status', role: 'alert' },
       icon('alert'),
       el('span', {}, `Not sent: ${because}.`),
-      el('button', { type: 'button', class: 'link', onclick: () => app.outbox.retry(cid) }, 'Try again'),
-      el('button', { type: 'button', class: 'link', onclick: () => app.outbox.discard(cid) }, 'Discard'),
+      el('button', { type: 'button', class: 'link', onclick: () => app.unsent.retry(cid) }, 'Try again'),
+      el('button', { type: 'button', class: 'link', onclick: () => app.unsent.cancel(cid) }, 'Discard'),
     );
   }
   if (now === 'acked') return null;

@@ -106,11 +106,20 @@ export class Server {
   }
 
   /** Ends the process as a power failure would. */
-  async kill() {
+  kill() {
+    return this.#signal('SIGKILL');
+  }
+
+  /** Has it end in order, as for a restart. */
+  stop() {
+    return this.#signal('SIGTERM');
+  }
+
+  async #signal(name) {
     const child = this.#child;
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGKILL');
+    child.kill(name);
     await ended;
   }
 
