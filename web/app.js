@@ -161,11 +161,17 @@ class App {
       return;
     }
     const { room, what, value } = change;
-    if (what === 'entry') this.rooms.entry(value);
+    if (what === 'entry') this.#entry(value);
     else if (what === 'typing') this.redraw('typing');
     else if (what === 'membership' && room.membership === 'member') this.#follow(room, hello);
     // While one is online a push says why.
     else if (what === 'membership' && room.membership === 'left' && !this.online && this.rooms.isOf(hello.epoch)) this.rooms.lose(room.name);
+  }
+
+  #entry(entry) {
+    this.rooms.entry(entry);
+    const isHeard = entry.type === 'message' && this.online && entry.room === this.room?.name && entry.from !== this.user.id && !entry.deleted;
+    if (isHeard) this.house.hear(`${this.presence.name(entry.from)}: ${entry.text}`);
   }
 
   #follow(room, hello) {

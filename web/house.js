@@ -12,6 +12,7 @@ const byId = (id) => document.getElementById(id);
 const BLIP_MS = 1_200;
 const TOAST_MS = 7_000;
 const TYPING_NAMES_MAX = 3;
+const NEWS_MAX = 5;
 
 const STATES = {
   idle: 'Connecting',
@@ -75,6 +76,7 @@ export class House {
   roomShown(room) {
     this.#composer.room(room, this.#shown);
     this.#shown = room;
+    byId('news').replaceChildren();
     this.#log.show(room);
     this.focusMessage();
   }
@@ -100,6 +102,13 @@ export class House {
     const node = el('p', { class: 'toast' }, text);
     byId('toasts').append(node);
     setTimeout(() => node.remove(), TOAST_MS);
+  }
+
+  /** Has a new message read out to whoever does not see it: of the list itself nothing is, as rows come and go in it. */
+  hear(text) {
+    const news = byId('news');
+    news.append(el('p', {}, text));
+    while (news.childElementCount > NEWS_MAX) news.firstElementChild.remove();
   }
 
   closeDrawers(back = true) {

@@ -53,6 +53,7 @@ assets! {
     "/", "web/index.html", HTML;
     "/lists.js", "web/lists.js", JS;
     "/log.js", "web/log.js", JS;
+    "/plan.js", "web/plan.js", JS;
     "/presence.js", "web/presence.js", JS;
     "/rooms.js", "web/rooms.js", JS;
     "/rows.js", "web/rows.js", JS;
@@ -62,6 +63,7 @@ assets! {
     "/text.js", "web/text.js", JS;
     "/theme.js", "web/theme.js", JS;
     "/unsent.js", "web/unsent.js", JS;
+    "/virtual.js", "web/virtual.js", JS;
     "/words.js", "web/words.js", JS;
 }
 
