@@ -32,6 +32,8 @@ class App {
   #frame = 0;
   #arrived = false;
   #was = 'idle';
+  /** The client's rooms of whose gaps one is told. */
+  #heard = new WeakSet();
 
   constructor(server) {
     this.#server = server;
@@ -170,15 +172,18 @@ class App {
 
   #entry(entry) {
     this.rooms.entry(entry);
-    const isHeard = entry.type === 'message' && this.online && entry.room === this.room?.name && entry.from !== this.user.id && !entry.deleted;
-    if (isHeard) this.house.hear(`${this.presence.name(entry.from)}: ${entry.text}`);
+    if (entry.room !== this.room?.name) return;
+    const isHeard = entry.type === 'message' && this.online && entry.from !== this.user.id && !entry.deleted;
+    if (isHeard) this.house.hear(entry.seq, `${this.presence.name(entry.from)}: ${entry.text}`);
+    else if (entry.target !== undefined && entry.type !== 'reacted') this.house.unhear(entry.target);
   }
 
   #follow(room, hello) {
-    const isNew = this.rooms.get(room.name) === undefined;
+    const isNew = this.rooms.get(room.name)?.draft ?? true;
     this.rooms.self = hello.user.id;
     this.rooms.follow(room.name, room.last);
-    if (isNew) room.on('gap', ({ before }) => this.rooms.skip(room.name, before));
+    if (!this.#heard.has(room)) room.on('gap', ({ before }) => this.rooms.skip(room.name, before));
+    this.#heard.add(room);
     if (isNew && this.online) this.rooms.list().catch(() => {});
   }
 
@@ -234,7 +239,7 @@ class App {
   #fresh(room) {
     if (!this.online) return;
     if (room.problem !== null || room.log.items.length < ENOUGH) this.rooms.older(room);
-    if (!room.draft) this.presence.learn(room.name);
+    if (!room.draft) this.presence.learn(room.name).then((members) => this.rooms.members(room, members));
   }
 
   #roomChanged(room) {

@@ -2,8 +2,9 @@
 // Which rows there are is plan.js's work, which of them are in the page virtual.js's, how one looks rows.js's.
 
 import { counted, dayName, el, setText } from './text.js';
+import { readersOf } from './log.js';
 import { planned } from './plan.js';
-import { messageRow, notesRow, reactionNodes, topContent } from './rows.js';
+import { messageRow, notesRow, reactionNodes, readerNodes, topContent } from './rows.js';
 import { Virtual } from './virtual.js';
 
 const byId = (id) => document.getElementById(id);
@@ -39,6 +40,8 @@ export class ChatLog {
   /** What came after this `seq` is marked as new. */
   #newAfter = null;
   #known = new Map();
+  /** Who has read up to which message. */
+  #readers = new Map();
   #width = 0;
 
   constructor(app) {
@@ -82,6 +85,7 @@ export class ChatLog {
     if (this.atEnd && room.log.items.length > LOG_MAX) room.log.trim(LOG_KEPT);
     const pending = this.#app.unsent.of(room);
     const anchor = this.#virtual.anchor();
+    this.#readers = readersOf(room, this.#app.user.id);
     this.#virtual.set(planned({ items: room.log.items, pending, newAfter: this.#newAfter, self: this.#app.user.id }));
     this.#drawTop(this.#phase(pending));
     this.#fill(this.atEnd ? { end: true } : { anchor });
@@ -123,6 +127,7 @@ export class ChatLog {
       if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
     }
     this.#reactions(node.querySelector('.reactions'), item);
+    this.#readBy(node.querySelector('.readers'), this.#readers.get(item.seq) ?? []);
     return node;
   }
 
@@ -133,6 +138,14 @@ export class ChatLog {
     list.dataset.stamp = stamp;
     list.hidden = reactions.size === 0;
     list.replaceChildren(...reactionNodes(this.#app, reactions));
+  }
+
+  #readBy(node, users) {
+    const stamp = users.map((user) => `${user} ${this.#app.presence.name(user)}`).join('\n');
+    if ((node.dataset.stamp ?? '') === stamp) return;
+    node.dataset.stamp = stamp;
+    node.hidden = users.length === 0;
+    node.replaceChildren(...readerNodes(this.#app, users));
   }
 
   #row(key, stamp, make, classes) {

@@ -105,10 +105,15 @@ export class House {
   }
 
   /** Has a new message read out to whoever does not see it: of the list itself nothing is, as rows come and go in it. */
-  hear(text) {
+  hear(seq, text) {
     const news = byId('news');
-    news.append(el('p', {}, text));
+    news.append(el('p', { dataset: { seq } }, text));
     while (news.childElementCount > NEWS_MAX) news.firstElementChild.remove();
+  }
+
+  /** What was said otherwise, or taken back, is not to be found as it was. */
+  unhear(seq) {
+    byId('news').querySelector(`[data-seq="${seq}"]`)?.remove();
   }
 
   closeDrawers(back = true) {

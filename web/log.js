@@ -166,6 +166,23 @@ function react(item, { emoji, on, by }) {
   else item.reactions.delete(emoji);
 }
 
+/** In larger rooms nobody is told of others' marks. */
+const MARKED_MEMBERS_MAX = 50;
+
+/** Who has read up to which message: users by its `seq`. Nobody is said to have read what they wrote themselves. */
+export function readersOf({ log, marks, members, peer }, self) {
+  const readers = new Map();
+  if (peer === null && (members === null || members > MARKED_MEMBERS_MAX)) return readers;
+  for (const [user, seq] of marks) {
+    let at = log.indexFrom(seq + 1) - 1;
+    while (at >= 0 && log.items[at].kind !== 'message') at -= 1;
+    const item = log.items[at];
+    if (user === self || item === undefined || item.from === user) continue;
+    readers.set(item.seq, [...(readers.get(item.seq) ?? []), user].sort());
+  }
+  return readers;
+}
+
 /** The room of two people's direct messages. */
 export function directRoom(one, other) {
   return `dm:${[one, other].sort().join(':')}`;
@@ -183,6 +200,8 @@ export class Room {
   log = new Log();
   /** A direct conversation in which nobody has written yet. */
   draft = false;
+  /** How far others have read, by user. */
+  marks = new Map();
   loading = false;
   problem = null;
   /** The read mark as the server knows it; `read` may be ahead of it. */
@@ -194,5 +213,10 @@ export class Room {
     this.name = name;
     const pair = name.startsWith('dm:') ? name.slice(3).split(':') : null;
     this.peer = pair && (pair[0] === self ? pair[1] : pair[0]);
+  }
+
+  /** Somebody has read up to here; a mark only ever moves forward. */
+  mark(user, seq) {
+    if (seq > (this.marks.get(user) ?? 0)) this.marks.set(user, seq);
   }
 }

@@ -94,13 +94,14 @@ export class Presence {
     this.#changed();
   }
 
-  /** Learns what the members of a room are called, once in each connection. */
+  /** Learns what the members of a room are called, once in each connection; gives those that were told. */
   async learn(room) {
-    if (this.#learned.has(room)) return;
+    if (this.#learned.has(room)) return [];
     this.#learned.add(room);
     const reply = await this.#ask('room:members', { room, limit: PAGE }).catch(() => null);
     for (const { user, name } of reply?.members ?? []) this.#named(user, name);
     if (reply) this.#changed();
+    return reply?.members ?? [];
   }
 
   /** Applies a push. */

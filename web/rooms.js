@@ -107,6 +107,7 @@ export class Rooms {
   push(type, payload) {
     if (type === 'chat:read') {
       if (payload.user === this.self) this.#readElsewhere(payload);
+      else this.#readBy(payload);
     } else if (type === 'room:removed') {
       this.#remove(payload.room, payload);
     } else if (type === 'room:invited' && !this.map.has(payload.room)) {
@@ -130,8 +131,11 @@ export class Rooms {
       const was = entry.seq > room.counted && entry.target > room.read && !room.log.item(entry.target)?.uncounted;
       if (was) room.unread = Math.max(0, room.unread - 1);
     } else if (type === 'joined' || type === 'left') {
+      if (type === 'left') room.marks.delete(entry.user);
       this.#on.moved(entry.user);
     } else if (type === 'message') {
+      // Whoever writes has read.
+      room.mark(entry.from, entry.seq);
       if (entry.from === this.self) {
         room.read = Math.max(room.read, entry.seq);
         room.marked = Math.max(room.marked, entry.seq);
@@ -248,6 +252,18 @@ export class Rooms {
     if (again) this.#mark(room);
   }
 
+  #readBy({ room: name, user, seq }) {
+    const room = this.map.get(name);
+    room?.mark(user, seq);
+    if (room !== undefined) this.#on.changed(room);
+  }
+
+  /** Who is in a room, and how far each has read. */
+  members(room, members) {
+    for (const { user, read } of members) room.mark(user, read ?? 0);
+    this.#on.changed(room);
+  }
+
   #readElsewhere({ room: name, seq }) {
     const room = this.map.get(name);
     if (room === undefined || seq <= room.read) return;
@@ -340,6 +356,7 @@ export class Rooms {
     const gone = [];
     for (const room of this.map.values()) {
       room.log.reset();
+      room.marks.clear();
       room.read = room.marked = room.unread = room.counted = 0;
       if (there.has(room.name)) continue;
       // A conversation can always be begun anew.

@@ -6,6 +6,7 @@ import { avatar, el, icon, isolated, linked, listed, sentence, timeNode } from '
 
 const QUOTE_LENGTH = 90;
 const NAMES_MAX = 5;
+const READERS_MAX = 6;
 const DELETED = 'This message was deleted.';
 
 /** The children of a message's row. */
@@ -26,6 +27,7 @@ export function messageRow(app, item, continued, reply) {
       reply && quote(app, reply),
       item.deleted ? el('div', { class: 'text deleted' }, DELETED) : said(item),
       el('ul', { class: 'reactions', 'aria-label': 'Reactions', 'aria-live': 'off', hidden: true }),
+      el('p', { class: 'readers', hidden: true }),
       item.seq === null && status(app, item),
     ),
   ];
@@ -47,6 +49,18 @@ export function reactionNodes(app, reactions) {
     const count = `${users.length}${more ? '+' : ''}`;
     return el('li', { title }, el('span', { class: 'unseen' }, title), el('span', { 'aria-hidden': 'true' }, el('bdi', {}, emoji), ` ${count}`));
   });
+}
+
+/** Who has read up to here: their avatars, and their names for whoever asks. */
+export function readerNodes(app, users) {
+  if (users.length === 0) return [];
+  const names = users.map((user) => app.presence.name(user));
+  const title = `Read by ${sentence(names.map(isolated))}`;
+  const few = users.length > READERS_MAX ? users.slice(0, READERS_MAX - 1) : users;
+  return [
+    el('span', { class: 'unseen' }, title),
+    el('span', { class: 'reader-list', 'aria-hidden': 'true', title }, few.map((user) => avatar(user, app.presence.name(user))), few.length < users.length && `+${users.length - few.length}`),
+  ];
 }
 
 /** The children of a row that tells who came or went. */
