@@ -9,9 +9,10 @@ import { askServer, session, takeToken } from './session.js';
 import { socketThatSees } from './socket.js';
 import { isolated } from './text.js';
 import { showDoor } from './door.js';
+import { Drafts } from './drafts.js';
 import { House } from './house.js';
 import { Unsent } from './unsent.js';
-import { closedBecause, removedBecause, wantsLink } from './words.js';
+import { because, closedBecause, removedBecause, wantsLink } from './words.js';
 
 const LOBBY = 'lobby';
 const ROOM_KEY = 'parlor.room';
@@ -76,8 +77,30 @@ class App {
   }
 
   /** Says something: it is on its way from now on, whatever becomes of the connection. */
-  say(room, text) {
-    this.channel(room).send(text);
+  say(room, text, replyTo) {
+    this.channel(room).send(text, { replyTo });
+  }
+
+  /** Asks for a change of what was said, and tells if it is refused. */
+  async change(type, room, payload, failure) {
+    try {
+      await this.#ask(type, { room: room.name, ...payload });
+    } catch (refusal) {
+      this.house.toast(`${failure}: ${because(refusal)}.`);
+    }
+  }
+
+  /** Gives a reaction, or takes it back. */
+  react({ seq, reactions }, emoji) {
+    const on = !(reactions.get(emoji)?.users.includes(this.user.id) ?? false);
+    this.change('chat:react', this.room, { seq, emoji, on }, 'You could not react to that');
+  }
+
+  /** Shows a message, and loads what lies between if it must. */
+  async goTo(seq) {
+    const { room } = this;
+    if (await this.rooms.reach(room, seq) && room === this.room) this.house.reveal(seq);
+    else this.house.toast('That message is too far back, or no longer kept.');
   }
 
   #connect() {
@@ -135,6 +158,7 @@ class App {
   signOut() {
     // Whoever signs out leaves nothing behind, also not for themselves.
     for (const ticket of this.client.unsent) ticket.cancel();
+    this.drafts?.forget();
     this.client.close();
     session.name = null;
     session.token = null;
@@ -193,6 +217,7 @@ class App {
       return;
     }
     this.user = hello.user;
+    this.drafts ??= new Drafts(hello.user.id);
     this.limits = hello.limits ?? {};
     this.presence.begin(hello.presence);
     this.presence.names.set(hello.user.id, hello.user.name || hello.user.id);
@@ -293,7 +318,7 @@ class App {
         else if (status === 'failed') this.house.giveBack(this.unsent.drop(kept.room).join('\n'));
       }
     }
-    this.redraw('log');
+    this.redraw('log', 'rooms');
   }
 
   /** An entry of a kind that the client does not know: it is seen, too; otherwise it would look like a hole. */

@@ -4,6 +4,7 @@
 import { counted, dayName, el, setText } from './text.js';
 import { readersOf } from './log.js';
 import { planned } from './plan.js';
+import { Tools } from './tools.js';
 import { messageRow, notesRow, reactionNodes, readerNodes, topContent } from './rows.js';
 import { Virtual } from './virtual.js';
 
@@ -15,6 +16,7 @@ const PAGE = 200;
 // Beyond this many the log itself gives up its oldest, while one is at its end.
 const LOG_MAX = 30_000;
 const LOG_KEPT = 20_000;
+const FOUND_MS = 2_000;
 const LINE_PX = 23;
 const LINE_CHARS = 90;
 const HEIGHTS = { day: 45, new: 34, notes: 32, message: 61, continued: 29 };
@@ -52,6 +54,8 @@ export class ChatLog {
       this.toEnd();
       app.house.focusMessage();
     });
+    new Tools(app, this.#rows, this);
+    this.#scroller.addEventListener('keydown', (event) => this.#key(event));
     const resized = new ResizeObserver(() => this.#resized());
     for (const node of [this.#scroller, this.#top]) resized.observe(node);
   }
@@ -69,6 +73,46 @@ export class ChatLog {
     this.#newAfter = null;
     this.atEnd = true;
     this.draw();
+  }
+
+  /** Shows a message that is held, with the keyboard on it. */
+  reveal(seq) {
+    // What was just loaded has no row yet.
+    this.draw();
+    const row = this.#virtual.rows.find((one) => one.item?.seq === seq);
+    if (row === undefined) return;
+    this.#go(row);
+    const { node } = this.#known.get(row.key);
+    node.classList.add('found');
+    setTimeout(() => node.classList.remove('found'), FOUND_MS);
+  }
+
+  /** Goes from the message of a row to the next one, or the one before. */
+  step(node, by) {
+    const { rows } = this.#virtual;
+    let at = this.#virtual.placeOf(node.dataset.key) + by;
+    while (rows[at] !== undefined && rows[at].kind !== 'message') at += by;
+    if (rows[at] !== undefined) this.#go(rows[at]);
+    else if (by < 0) this.#scroller.scrollTop = 0;
+  }
+
+  #go(row) {
+    const box = this.#scroller.getBoundingClientRect();
+    const seen = this.#known.get(row.key)?.node.getBoundingClientRect();
+    const isSeen = seen !== undefined && seen.top >= box.top && seen.bottom <= box.bottom;
+    if (!isSeen) {
+      this.atEnd = false;
+      this.#fill({ middle: row.key });
+    }
+    this.#known.get(row.key).node.focus({ preventScroll: true });
+  }
+
+  /** From the list as a whole into it: to the last message that is seen. */
+  #key(event) {
+    if (event.target !== this.#scroller || event.key !== 'Enter') return;
+    const { bottom } = this.#scroller.getBoundingClientRect();
+    const seen = [...this.#rows.querySelectorAll('.msg')].filter((node) => node.getBoundingClientRect().top < bottom);
+    seen.at(-1)?.focus();
   }
 
   draw() {
@@ -123,7 +167,7 @@ export class ChatLog {
     const classes = ['msg', continued && 'continued', own && 'own', item.seq === null && status].filter(Boolean).join(' ');
     const node = this.#row(key, stamp, () => messageRow(this.#app, item, continued, reply), classes);
     const size = this.#room.log.atStart ? this.#virtual.rows.findLast(({ kind }) => kind === 'message').place : -1;
-    for (const [name, value] of [['aria-posinset', place], ['aria-setsize', size]]) {
+    for (const [name, value] of [['data-key', key], ['data-seq', item.seq ?? ''], ['aria-posinset', place], ['aria-setsize', size]]) {
       if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
     }
     this.#reactions(node.querySelector('.reactions'), item);
@@ -132,12 +176,12 @@ export class ChatLog {
   }
 
   /** Apart from the message, of which nothing else changes with them. */
-  #reactions(list, { reactions = new Map() }) {
-    const stamp = JSON.stringify([...reactions].map(([emoji, { users, more }]) => [emoji, more, users.map((user) => this.#app.presence.name(user))]));
+  #reactions(list, { seq, reactions = new Map() }) {
+    const stamp = JSON.stringify([...reactions].map(([emoji, { users, more }]) => [emoji, more, users, users.map((user) => this.#app.presence.name(user))]));
     if ((list.dataset.stamp ?? '[]') === stamp) return;
     list.dataset.stamp = stamp;
     list.hidden = reactions.size === 0;
-    list.replaceChildren(...reactionNodes(this.#app, reactions));
+    list.replaceChildren(...reactionNodes(this.#app, { seq, reactions }));
   }
 
   #readBy(node, users) {
@@ -150,10 +194,11 @@ export class ChatLog {
 
   #row(key, stamp, make, classes) {
     const known = this.#known.get(key);
-    const node = known?.node ?? el(classes.startsWith('msg') ? 'article' : 'div');
-    if (known?.stamp !== stamp) node.replaceChildren(...make());
-    if (node.className !== classes) node.className = classes;
-    this.#known.set(key, { node, stamp });
+    const isMessage = classes.startsWith('msg');
+    const node = known?.node ?? el(isMessage ? 'article' : 'div', { tabindex: isMessage && '-1' });
+    if (known?.stamp !== stamp) node.replaceChildren(...make(), ...node.querySelectorAll(':scope > .tools'));
+    if (known?.classes !== classes) node.className = classes;
+    this.#known.set(key, { node, stamp, classes });
     return node;
   }
 

@@ -86,6 +86,19 @@ export class House {
     this.#log.toEnd();
   }
 
+  reply(item) {
+    this.#composer.reply(item);
+  }
+
+  edit(item) {
+    this.#composer.edit(item);
+  }
+
+  /** Shows a message, wherever it is. */
+  reveal(seq) {
+    this.#log.reveal(seq);
+  }
+
   /** Puts what could not be sent back into the message box. */
   giveBack(text) {
     this.#composer.bring(text);

@@ -58,9 +58,11 @@ export class Lists {
     const current = room === this.#app.room;
     const unread = current && this.#app.attentive() && this.#app.house.atEnd ? 0 : room.unread;
     const there = room.peer !== null && presence.isOnline(room.peer);
+    const { count, isRefused } = this.#app.unsent.waiting(room);
+    const said = isRefused ? 'not sent' : 'waits to be sent';
     return {
       key: room.name,
-      stamp: [name, unread, current, there].join('\n'),
+      stamp: [name, unread, current, there, count, isRefused].join('\n'),
       make: () => el(
         'button',
         {
@@ -75,6 +77,7 @@ export class Lists {
           : avatar(room.peer, name, there && el('i', { class: 'lamp' })),
         el('bdi', { class: 'place-name' }, name),
         there && el('span', { class: 'unseen' }, ', online'),
+        count > 0 && el('span', { class: 'place-unsent', title: `${count} ${said}` }, icon(isRefused ? 'alert' : 'clock'), el('span', { class: 'unseen' }, `${count} ${said}`)),
         unread > 0 && el('span', { class: 'badge' }, unread > 99 ? '99+' : String(unread), el('span', { class: 'unseen' }, ' unread')),
       ),
     };

@@ -200,9 +200,12 @@ export class Room {
   log = new Log();
   /** A direct conversation in which nobody has written yet. */
   draft = false;
+  /** What one is in it: `owner`, or no more than others. */
+  role = null;
   /** How far others have read, by user. */
   marks = new Map();
-  loading = false;
+  /** The page that is being asked for. */
+  loading = null;
   problem = null;
   /** The read mark as the server knows it; `read` may be ahead of it. */
   marked = 0;

@@ -5,6 +5,9 @@ import { ParlorError } from './client/errors.js';
 import { Room, directRoom, entryOf } from './log.js';
 
 const PAGE = 60;
+// A message that others refer to is looked for so far back.
+const REACH_PAGE = 200;
+const REACH_PAGES_MAX = 100;
 const LIST_PAGE = 200;
 const LIST_PAGES_MAX = 10;
 const ITEMS_MAX = 400;
@@ -150,9 +153,13 @@ export class Rooms {
   }
 
   /** Loads the page before what is held, or the newest one. */
-  async older(room, limit = PAGE) {
-    if (room.loading || room.log.atStart) return;
-    room.loading = true;
+  older(room, limit = PAGE) {
+    if (room.log.atStart) return Promise.resolve();
+    return (room.loading ??= this.#older(room, limit));
+  }
+
+  async #older(room, limit) {
+    await null;
     room.problem = null;
     this.#on.changed(room);
     const { log } = room;
@@ -176,9 +183,19 @@ export class Rooms {
       else if (error.code === 'not_member') this.#remove(room.name, { reason: 'unknown' });
       else room.problem = error;
     } finally {
-      room.loading = false;
+      room.loading = null;
       this.#on.changed(room);
     }
+  }
+
+  /** Loads pages until a message is held; whether it is. */
+  async reach(room, seq) {
+    for (let page = 0; page < REACH_PAGES_MAX && seq < room.log.first && !room.log.atStart; page += 1) {
+      const { first } = room.log;
+      await this.older(room, REACH_PAGE);
+      if (room.log.first === first) break;
+    }
+    return room.log.item(seq) !== undefined;
   }
 
   /** Joins an open room or one to which one was invited, or opens one of a name that nobody uses. */
@@ -260,7 +277,10 @@ export class Rooms {
 
   /** Who is in a room, and how far each has read. */
   members(room, members) {
-    for (const { user, read } of members) room.mark(user, read ?? 0);
+    for (const { user, read, role } of members) {
+      room.mark(user, read ?? 0);
+      if (user === this.self) room.role = role;
+    }
     this.#on.changed(room);
   }
 
@@ -295,7 +315,7 @@ export class Rooms {
       const room = this.#room(listed.room);
       room.draft = false;
       this.#told(room, listed);
-      if (room.log.last === null && !room.loading) room.log.begin(listed.head);
+      if (room.log.last === null && room.loading === null) room.log.begin(listed.head);
     });
     const joinable = [];
     await this.#pages({ open: true }, (listed) => joinable.push(listed));

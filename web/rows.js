@@ -24,7 +24,7 @@ export function messageRow(app, item, continued, reply) {
         name !== item.from && el('bdi', { class: 'author-id' }, `@${item.from}`),
         !continued && timeNode(item.ts),
       ),
-      reply && quote(app, reply),
+      item.replyTo && quote(app, item.replyTo, reply),
       item.deleted ? el('div', { class: 'text deleted' }, DELETED) : said(item),
       el('ul', { class: 'reactions', 'aria-label': 'Reactions', 'aria-live': 'off', hidden: true }),
       el('p', { class: 'readers', hidden: true }),
@@ -42,12 +42,14 @@ function said({ text, edited }) {
 }
 
 /** Each reaction, with how many gave it, and who. */
-export function reactionNodes(app, reactions) {
-  return [...reactions].map(([emoji, { users, more }]) => {
+export function reactionNodes(app, item) {
+  return [...item.reactions].map(([emoji, { users, more }]) => {
     const names = users.map((user) => app.presence.name(user));
     const title = `${isolated(emoji)} from ${sentence([...names.map(isolated), ...(more ? ['perhaps others'] : [])])}`;
     const count = `${users.length}${more ? '+' : ''}`;
-    return el('li', { title }, el('span', { class: 'unseen' }, title), el('span', { 'aria-hidden': 'true' }, el('bdi', {}, emoji), ` ${count}`));
+    const isGiven = users.includes(app.user.id);
+    const inside = [el('span', { class: 'unseen' }, title), el('span', { 'aria-hidden': 'true' }, el('bdi', {}, emoji), ` ${count}`)];
+    return el('li', { title }, el('button', { type: 'button', tabindex: '-1', 'aria-pressed': String(isGiven), onclick: () => app.react(item, emoji) }, inside));
   });
 }
 
@@ -106,9 +108,12 @@ function skeleton() {
   return el('div', { class: 'skeleton' }, el('i'), el('span', {}, el('b'), el('b')));
 }
 
-function quote(app, reply) {
+/** What is answered, or that something is: a press leads there. */
+function quote(app, seq, reply) {
+  const props = { type: 'button', class: 'quote', dir: 'auto', tabindex: '-1', title: 'Go to that message', onclick: () => app.goTo(seq) };
+  if (reply === undefined) return el('button', props, 'An earlier message');
   const text = reply.deleted ? DELETED : [...(reply.text ?? '')].slice(0, QUOTE_LENGTH).join('');
-  return el('p', { class: 'quote', dir: 'auto' }, el('bdi', {}, app.presence.name(reply.from)), `: ${text}`);
+  return el('button', props, el('bdi', {}, app.presence.name(reply.from)), `: ${text}`);
 }
 
 /** How far a message is that the server has not confirmed. */
@@ -124,5 +129,14 @@ function status(app, { cid, status: now, because }) {
     );
   }
   if (now === 'acked') return null;
+  if (now === 'queued') {
+    return el(
+      'div',
+      { class: 'status' },
+      icon('clock'),
+      el('span', {}, 'Waits to be sent'),
+      el('button', { type: 'button', class: 'link', onclick: () => app.unsent.cancel(cid) }, 'Cancel'),
+    );
+  }
   return el('span', { class: 'status', title: 'On its way' }, icon('clock'), el('span', { class: 'unseen' }, 'On its way'));
 }

@@ -42,6 +42,12 @@ export class Unsent {
     if (this.#known.get(cid)?.status === 'acked') this.#known.delete(cid);
   }
 
+  /** How many of a room wait, and whether one of them was refused. */
+  waiting(room) {
+    const open = this.#client.unsent.filter(({ kept, status }) => kept.room === room.name && status !== 'sent');
+    return { count: open.length, isRefused: open.some(({ status }) => status !== 'queued') };
+  }
+
   retry(cid) {
     this.#known.get(cid)?.retry();
   }

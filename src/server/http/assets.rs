@@ -48,6 +48,7 @@ assets! {
     "/client/stream.js", "clients/js/src/stream.js", JS;
     "/composer.js", "web/composer.js", JS;
     "/door.js", "web/door.js", JS;
+    "/drafts.js", "web/drafts.js", JS;
     "/house.js", "web/house.js", JS;
     "/icon.svg", "web/icon.svg", SVG;
     "/", "web/index.html", HTML;
@@ -62,6 +63,7 @@ assets! {
     "/style.css", "web/style.css", CSS;
     "/text.js", "web/text.js", JS;
     "/theme.js", "web/theme.js", JS;
+    "/tools.js", "web/tools.js", JS;
     "/unsent.js", "web/unsent.js", JS;
     "/virtual.js", "web/virtual.js", JS;
     "/words.js", "web/words.js", JS;
