@@ -196,6 +196,7 @@ class App {
 
   #entry(entry) {
     this.rooms.entry(entry);
+    if (entry.type === 'message' && this.online) this.house.notify.entry(this.rooms.get(entry.room), entry);
     if (entry.room !== this.room?.name) return;
     const isHeard = entry.type === 'message' && this.online && entry.from !== this.user.id && !entry.deleted;
     if (isHeard) this.house.hear(entry.seq, `${this.presence.name(entry.from)}: ${entry.text}`);

@@ -75,13 +75,13 @@ export class ChatLog {
     this.draw();
   }
 
-  /** Shows a message that is held, with the keyboard on it. */
-  reveal(seq) {
+  /** Shows a message that is held, with the keyboard on it unless that is to stay where it is. */
+  reveal(seq, { focus = true } = {}) {
     // What was just loaded has no row yet.
     this.draw();
     const row = this.#virtual.rows.find((one) => one.item?.seq === seq);
     if (row === undefined) return;
-    this.#go(row);
+    this.#go(row, focus);
     const { node } = this.#known.get(row.key);
     node.classList.add('found');
     setTimeout(() => node.classList.remove('found'), FOUND_MS);
@@ -96,7 +96,7 @@ export class ChatLog {
     else if (by < 0) this.#scroller.scrollTop = 0;
   }
 
-  #go(row) {
+  #go(row, focus = true) {
     const box = this.#scroller.getBoundingClientRect();
     const seen = this.#known.get(row.key)?.node.getBoundingClientRect();
     const isSeen = seen !== undefined && seen.top >= box.top && seen.bottom <= box.bottom;
@@ -104,7 +104,7 @@ export class ChatLog {
       this.atEnd = false;
       this.#fill({ middle: row.key });
     }
-    this.#known.get(row.key).node.focus({ preventScroll: true });
+    if (focus) this.#known.get(row.key).node.focus({ preventScroll: true });
   }
 
   /** From the list as a whole into it: to the last message that is seen. */

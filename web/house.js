@@ -4,6 +4,8 @@
 import { ChatLog } from './chatlog.js';
 import { Composer } from './composer.js';
 import { Lists } from './lists.js';
+import { Notify } from './notify.js';
+import { Search } from './search.js';
 import { nextTheme, theme } from './theme.js';
 import { because, closedBecause, wantsLink } from './words.js';
 import { avatar, counted, el, icon, isRoomName, isolated, listed, setText } from './text.js';
@@ -30,6 +32,7 @@ export class House {
   #lists;
   #composer;
   #log;
+  #search;
   #shown = null;
   #opener = null;
   #offlineSince = null;
@@ -42,6 +45,8 @@ export class House {
     this.#lists = new Lists(app);
     this.#composer = new Composer(app);
     this.#log = new ChatLog(app);
+    this.#search = new Search(app);
+    this.notify = new Notify(app);
     byId('door').hidden = true;
     byId('house').hidden = false;
     this.#buttons();
@@ -77,6 +82,7 @@ export class House {
     this.#composer.room(room, this.#shown);
     this.#shown = room;
     byId('news').replaceChildren();
+    this.#search.close(true);
     this.#log.show(room);
     this.focusMessage();
   }
@@ -95,8 +101,8 @@ export class House {
   }
 
   /** Shows a message, wherever it is. */
-  reveal(seq) {
-    this.#log.reveal(seq);
+  reveal(seq, options) {
+    this.#log.reveal(seq, options);
   }
 
   /** Puts what could not be sent back into the message box. */
@@ -151,6 +157,7 @@ export class House {
     else if (room?.members) note = counted(room.members, 'member');
     setText(byId('room-note'), note);
     byId('leave').hidden = room === null || room.peer !== null;
+    byId('search-open').hidden = room === null;
     byId('people-open').setAttribute('aria-label', presence.number === null ? 'People' : `People, ${presence.number.people}${presence.number.more ? ' and more' : ''} online`);
     if (user && byId('me').dataset.of !== user.id + user.name) {
       byId('me').dataset.of = user.id + user.name;
@@ -311,6 +318,9 @@ export class House {
       if ((event.key === '?' && !writing) || (event.key === '/' && event.ctrlKey)) {
         event.preventDefault();
         this.#help();
+      } else if (event.key === '/' && !writing) {
+        event.preventDefault();
+        this.#search.open();
       } else if (event.altKey && (event.key === 'ArrowUp' || event.key === 'ArrowDown')) {
         event.preventDefault();
         this.#neighbour(event.key === 'ArrowUp' ? -1 : 1);

@@ -54,10 +54,12 @@ assets! {
     "/", "web/index.html", HTML;
     "/lists.js", "web/lists.js", JS;
     "/log.js", "web/log.js", JS;
+    "/notify.js", "web/notify.js", JS;
     "/plan.js", "web/plan.js", JS;
     "/presence.js", "web/presence.js", JS;
     "/rooms.js", "web/rooms.js", JS;
     "/rows.js", "web/rows.js", JS;
+    "/search.js", "web/search.js", JS;
     "/session.js", "web/session.js", JS;
     "/socket.js", "web/socket.js", JS;
     "/style.css", "web/style.css", CSS;
