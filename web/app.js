@@ -25,6 +25,8 @@ class App {
   room = null;
   user = null;
   limits = {};
+  /** What was begun in each room, once it is known who one is. */
+  drafts = null;
   version = '';
   /** Whether one has been in a room, or found that there is none to be in. */
   settled = false;
@@ -59,6 +61,7 @@ class App {
     this.house = new House(this);
     this.#listen();
     this.#watchPage();
+    this.redraw('state');
     setInterval(() => this.#visible() && this.online && this.rooms.list().catch(() => {}), LIST_AGAIN_MS);
   }
 
@@ -99,7 +102,9 @@ class App {
   /** Shows a message, and loads what lies between if it must. */
   async goTo(seq) {
     const { room } = this;
-    if (await this.rooms.reach(room, seq) && room === this.room) this.house.reveal(seq);
+    const isHeld = await this.rooms.reach(room, seq);
+    if (room !== this.room) return;
+    if (isHeld) this.house.reveal(seq);
     else this.house.toast('That message is too far back, or no longer kept.');
   }
 
@@ -310,7 +315,7 @@ class App {
 
   /** What is unsent is seen where it belongs, and given back where there is no such place any more. */
   #outboxChanged() {
-    this.unsent.changed((name) => this.rooms.get(name)?.log.last ?? Infinity);
+    this.unsent.changed((name) => (this.rooms.get(name) === undefined ? Infinity : this.rooms.get(name).log.last ?? 0));
     if (this.online) {
       for (const { kept, status } of this.client.unsent) {
         const pair = kept.room.startsWith('dm:') ? kept.room.slice(3).split(':') : null;

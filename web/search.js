@@ -56,18 +56,25 @@ export class Search {
   }
 
   #find() {
-    const words = fold(this.#input.value.trim());
-    const items = words === '' ? [] : this.#app.room.log.items.filter((item) => item.kind === 'message' && fold(item.text).includes(words));
-    this.#found = items.map(({ seq }) => seq).reverse();
+    this.#look();
     this.#at = 0;
     this.#show();
   }
 
+  #look() {
+    const words = fold(this.#input.value.trim());
+    const items = words === '' ? [] : this.#app.room.log.items.filter((item) => item.kind === 'message' && fold(item.text).includes(words));
+    this.#found = items.map(({ seq }) => seq).reverse();
+  }
+
   /** To one that is older, or newer, and round again. */
   #step(by) {
+    const was = this.#found[this.#at];
+    // More may have been loaded, or said.
+    this.#look();
     const { length } = this.#found;
     if (length === 0) return;
-    this.#at = (this.#at + by + length) % length;
+    this.#at = (Math.max(0, this.#found.indexOf(was)) + by + length) % length;
     this.#show();
   }
 

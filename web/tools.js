@@ -4,6 +4,8 @@
 import { el, icon } from './text.js';
 
 const EMOJI = ['👍', '❤️', '😂', '🎉', '😮', '🙏'];
+// What can be pressed in a row beside the bar: with the keyboard only in the row that has it, as there are many.
+const INNER = '.quote, .reactions button';
 const byId = (id) => document.getElementById(id);
 
 export class Tools {
@@ -33,6 +35,8 @@ export class Tools {
   #show(row, isLeft = false) {
     if (!isLeft && this.#bar.contains(document.activeElement) && this.#row?.isConnected) return;
     if (row === this.#row && (row === null || this.#bar.parentNode === row)) return;
+    for (const one of this.#row?.querySelectorAll(INNER) ?? []) one.tabIndex = -1;
+    for (const one of row?.querySelectorAll(INNER) ?? []) one.tabIndex = 0;
     this.#row = row;
     this.#bar.remove();
     const item = row && this.#item(row);

@@ -7,7 +7,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import WebSocket from 'ws';
-import { LIMIT, acknowledged, newContext, scene, shows } from './scene.mjs';
+import { LIMIT, acknowledged, holds, newContext, scene, shows } from './scene.mjs';
 import { PARLOR, Server, allTexts, comeIn, eventually, inRoom, joinRoom, live, say, sleep, temporaryDirectory, texts } from './support.mjs';
 
 scene('two people see each other, each other\'s typing and each other\'s messages', {}, async ({ server, open }) => {
@@ -55,10 +55,10 @@ for (const takeover of [true, false]) {
       for (const page of [ada, bob]) {
         said.push(`${said.length} ${line}`.trim());
         await say(page, said.at(-1));
-        await shows(ada, said);
+        await holds(ada, said);
       }
     }
-    await shows(bob, said);
+    await holds(bob, said);
   });
 }
 

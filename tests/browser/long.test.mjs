@@ -84,23 +84,42 @@ scene('what one looks at stays in its place when more comes above and below', { 
   const bob = await Program.connect(server.url, 'bob');
   await fill(bob, 'lobby', 900);
   const ada = await open();
+  // Pages of history come when they are let through.
+  let held = null;
+  await ada.routeWebSocket(/\/ws/, (socket) => {
+    const onward = socket.connectToServer();
+    onward.onMessage((text) => (held !== null && text.includes('"entries"') ? held.push(() => socket.send(text)) : socket.send(text)));
+  });
   await comeIn(ada, server.url, 'ada');
   await inRoom(ada, 'lobby');
-  await climb(ada, 'line 641');
+  await ada.locator('#log-top[data-phase="more"]').waitFor();
+  const frames = () => ada.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  const height = () => log(ada, (node) => node.scrollHeight);
   /** The message at the top of what is seen, and where it is. */
   const top = () => log(ada, (node) => {
     const edge = node.getBoundingClientRect().top;
     const row = [...node.querySelectorAll('.msg')].find((one) => one.getBoundingClientRect().bottom > edge + 1);
     return [row.querySelector('.text').textContent, Math.round(row.getBoundingClientRect().top - edge)];
   });
+  held = [];
+  await log(ada, (node) => node.scrollTo(0, 300));
+  await eventually('a page is on its way', () => held.length === 1);
+  await frames();
+  const [text, place] = await top();
+  const low = await height();
+  held.pop()();
+  await eventually('it has come', async () => (await height()) > low + 1000);
+  await frames();
+  assert.deepEqual(await top(), [text, place], 'with a page above it');
+
+  held = null;
   await log(ada, (node) => node.scrollTo(0, 1500));
-  await ada.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  await frames();
   const before = await top();
-  const height = () => log(ada, (node) => node.scrollHeight);
   const was = await height();
   await bob.ask('chat:send', { room: 'lobby', text: 'one more' });
   await eventually('it has come', async () => (await height()) > was);
-  assert.deepEqual(await top(), before);
+  assert.deepEqual(await top(), before, 'with a message below it');
   await ada.locator('#to-end', { hasText: '1 new message' }).waitFor();
   await ada.setViewportSize({ width: 700, height: 720 });
   await ada.setViewportSize({ width: 1280, height: 720 });

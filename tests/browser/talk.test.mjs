@@ -106,6 +106,12 @@ scene('all of that goes by keys alone', {}, async ({ server, open }) => {
   await page.locator('#log').focus();
   await page.keyboard.press('Enter');
   await focused(page, 'to two');
+  await page.keyboard.press('Tab');
+  await page.locator('.quote:focus').waitFor();
+  await page.keyboard.press('Enter');
+  await focused(page, 'two');
+  for (let step = 0; step < 2; step += 1) await page.keyboard.press('ArrowDown');
+  await focused(page, 'to two');
   for (const key of ['Enter', 'ArrowRight', 'Enter']) await page.keyboard.press(key);
   await page.locator('.tools button:focus[aria-label="React with 👍"]').waitFor();
   await page.keyboard.press('ArrowRight');
@@ -177,6 +183,19 @@ scene('what waits is seen, in the list of rooms too, and can be cancelled', { go
   await acknowledged(ada);
   await shows(ada, ['keep this']);
   await eventually('nothing waits', async () => (await ada.locator('.place-unsent').count()) === 0);
+
+  // Whoever signs out leaves nothing that is sent the next time.
+  await server.kill();
+  await ada.locator('#state:not([data-state="online"])').waitFor();
+  await say(ada, 'never mind');
+  await row(ada, 'never mind').waitFor();
+  await ada.getByRole('button', { name: 'Sign out' }).click();
+  await server.start();
+  await comeIn(ada, server.url, 'ada');
+  await ada.locator('#room-list .place', { hasText: 'tea' }).click();
+  await say(ada, 'later');
+  await acknowledged(ada);
+  await shows(ada, ['keep this', 'later']);
 });
 
 scene('a loss is told with the time until the next attempt, and one need not wait for it', { goesDown: true }, async ({ server, open }) => {
