@@ -135,6 +135,7 @@ export class Rooms {
       if (was) room.unread = Math.max(0, room.unread - 1);
     } else if (type === 'joined' || type === 'left') {
       if (type === 'left') room.marks.delete(entry.user);
+      if (room.members !== null && entry.seq > room.counted) room.members += type === 'joined' ? 1 : -1;
       this.#on.moved(entry.user);
     } else if (type === 'message') {
       // Whoever writes has read.

@@ -61,7 +61,12 @@ export function readerNodes(app, users) {
   const few = users.length > READERS_MAX ? users.slice(0, READERS_MAX - 1) : users;
   return [
     el('span', { class: 'unseen' }, title),
-    el('span', { class: 'reader-list', 'aria-hidden': 'true', title }, few.map((user) => avatar(user, app.presence.name(user))), few.length < users.length && `+${users.length - few.length}`),
+    el(
+      'span',
+      { class: 'reader-list', 'aria-hidden': 'true', title },
+      few.map((user) => avatar(user, app.presence.name(user))),
+      few.length < users.length && `+${users.length - few.length}`,
+    ),
   ];
 }
 
@@ -69,7 +74,7 @@ export function readerNodes(app, users) {
 export function notesRow(app, notes) {
   const names = [...new Set(notes.map((note) => app.presence.name(note.from)))];
   const shown = names.length > NAMES_MAX ? [...names.slice(0, NAMES_MAX - 1), `${names.length - NAMES_MAX + 1} others`] : names;
-  return [...listed(shown), notes[0].kind === 'room:joined' ? ' came in' : ' left'];
+  return [...listed(shown), notes[0].kind === 'joined' ? ' came in' : ' left'];
 }
 
 /** What stands above the first message: a welcome, the beginning, a way to more, or what went wrong. */

@@ -20,6 +20,10 @@ scene('two people see each other, each other\'s typing and each other\'s message
 
   await ada.locator('.person', { hasText: 'bob' }).waitFor();
   await bob.locator('.person', { hasText: 'ada' }).waitFor();
+  for (const page of [ada, bob]) {
+    await page.locator('.note').filter({ hasText: /^ada and bob came in$/ }).waitFor();
+    await page.locator('#room-note').filter({ hasText: /^2 members$/ }).waitFor();
+  }
 
   await ada.locator('#message').pressSequentially('hel');
   await bob.locator('#typing', { hasText: 'ada is typing' }).waitFor();

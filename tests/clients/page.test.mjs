@@ -14,7 +14,8 @@ cpSync(fileURLToPath(new URL('../../web/', import.meta.url)), directory, { recur
 cpSync(fileURLToPath(new URL('../../clients/js/src/', import.meta.url)), join(directory, 'client'), { recursive: true });
 writeFileSync(join(directory, 'package.json'), '{"type":"module"}');
 const page = (name) => import(pathToFileURL(join(directory, name)).href);
-const { Log, countsFor, entryOf } = await page('log.js');
+const { Log, Room, countsFor, entryOf, readersOf } = await page('log.js');
+const { planned } = await page('plan.js');
 const { Rooms } = await page('rooms.js');
 const { Presence } = await page('presence.js');
 const { Unsent } = await page('unsent.js');
@@ -151,6 +152,47 @@ describe('a log', () => {
     append(log, deleted(4, 2));
     assert.equal(log.unreadAfter(1, 'bob'), 1);
     assert.equal(countsFor(log.item(2), 'bob'), false);
+  });
+});
+
+describe('what is seen of a log', () => {
+  const minutes = (...all) => all.map((at, place) => message(place + 1, `at ${at}`, { ts: new Date(2026, 0, 5, 23, 40).getTime() + at * 60_000 }));
+  const rowsOf = (log, more) => planned({ items: log.items, pending: [], newAfter: null, self: 'bob', ...more });
+  const named = (rows) => rows.map(({ kind, continued, item, notes }) => (kind === 'message' ? `${item.text}${continued ? ' +' : ''}` : notes ? `${notes.length} ${notes[0].kind}` : kind));
+
+  test('messages go on where the one before ended, and each day has a row', () => {
+    assert.deepEqual(named(rowsOf(logOf(...minutes(0, 4, 10, 19, 21)))), ['day', 'at 0', 'at 4 +', 'at 10', 'at 19', 'day', 'at 21']);
+    const places = rowsOf(logOf(...minutes(0, 4, 21))).filter(({ kind }) => kind === 'message').map(({ place }) => place);
+    assert.deepEqual(places, [1, 2, 3]);
+  });
+
+  test('who comes and goes is one row until somebody speaks, and what is new has a line before it', () => {
+    const log = logOf(joined(1, 'bob'), joined(2, 'cy'), message(3, 'own', { from: 'bob' }), message(4, 'new'), message(5, 'newer'));
+    assert.deepEqual(named(rowsOf(log, { newAfter: 2 })), ['day', '2 joined', 'own', 'new', 'new', 'newer +']);
+    assert.deepEqual(named(rowsOf(log, { newAfter: 5 })), ['day', '2 joined', 'own', 'new', 'newer +']);
+  });
+
+  test('one\'s own message keeps its key from the first moment to the entry', () => {
+    const ticket = { cid: 'c', text: 'hi', ts: 1000, status: 'queued' };
+    const before = rowsOf(logOf(), { pending: [ticket] }).at(-1);
+    const after = rowsOf(logOf(message(1, 'hi', { from: 'bob', cid: 'c' }))).at(-1);
+    assert.deepEqual([before.key, after.key], ['cc', 'cc']);
+    const failed = rowsOf(logOf(), { pending: [{ ...ticket, status: 'failed' }, { ...ticket, cid: 'd' }] });
+    assert.deepEqual(failed.map(({ continued }) => continued), [false, false], 'behind one that was refused a new one begins');
+  });
+
+  test('who has read is under the last message that they have read, and never under their own', () => {
+    const room = new Room('tea', 'bob');
+    room.members = 4;
+    room.log.begin(0);
+    append(room.log, message(1, 'one'), message(2, 'two', { from: 'cy' }), joined(3, 'eve'), message(4, 'four'));
+    for (const [user, seq] of [['ada', 4], ['cy', 3], ['eve', 3], ['dan', 9], ['bob', 4], ['fay', 0]]) room.mark(user, seq);
+    const seenBy = () => Object.fromEntries(readersOf(room, 'bob'));
+    assert.deepEqual(seenBy(), { 2: ['eve'], 4: ['dan'] });
+    room.mark('eve', 1);
+    assert.deepEqual(seenBy()[2], ['eve'], 'a mark goes forward only');
+    room.members = 51;
+    assert.deepEqual(seenBy(), {}, 'in large rooms nobody is told');
   });
 });
 
