@@ -106,12 +106,15 @@ mod tests {
     }
 
     /// The paths of the modules that a module asks for, from where it is.
-    fn imports(asset: &Asset) -> Vec<String> {
+    fn imports(asset: &'static Asset) -> Vec<String> {
         let text = std::str::from_utf8(asset.body).unwrap();
         let (folder, _) = asset.path.rsplit_once('/').unwrap();
         let named = text.lines().filter(|line| !line.trim_start().starts_with(['/', '*']));
-        let ends = named.filter_map(|line| line.split_once("from './")?.1.split_once('\''));
-        ends.map(|(name, _)| format!("{folder}/{name}")).collect()
+        let asked = |line: &'static str| {
+            let at = ["from './", "await import('./"].iter().find_map(|how| line.split_once(how));
+            at?.1.split_once('\'')
+        };
+        named.filter_map(asked).map(|(name, _)| format!("{folder}/{name}")).collect()
     }
 
     #[test]
