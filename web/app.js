@@ -1,15 +1,17 @@
 // The page's beginning and its wiring: who is at the door, what is connected to what, what must be drawn again.
 // It holds no state of rooms, people or messages itself, and draws nothing.
 
-import { removedBecause } from './codes.js';
-import { Connection } from './connection.js';
-import { Outbox } from './outbox.js';
-import { Presence } from './presence.js';
+import { ParlorError, connect } from './client/index.js';
+import { indexedDbOutbox } from './client/indexeddb.js';
+import { PUSHES, Presence } from './presence.js';
 import { Rooms } from './rooms.js';
 import { askServer, session, takeToken } from './session.js';
 import { isolated } from './text.js';
 import { showDoor } from './door.js';
+import { Drafts } from './drafts.js';
 import { House } from './house.js';
+import { Unsent } from './unsent.js';
+import { because, closedBecause, removedBecause, wantsLink } from './words.js';
 
 const LOBBY = 'lobby';
 const ROOM_KEY = 'parlor.room';
@@ -22,6 +24,8 @@ class App {
   room = null;
   user = null;
   limits = {};
+  /** What was begun in each room, once it is known who one is. */
+  drafts = null;
   version = '';
   /** Whether one has been in a room, or found that there is none to be in. */
   settled = false;
@@ -29,39 +33,101 @@ class App {
   #dirty = new Set();
   #frame = 0;
   #arrived = false;
+  #was = 'idle';
+  /** The client's rooms of whose gaps one is told. */
+  #heard = new WeakSet();
 
   constructor(server) {
     this.#server = server;
     this.version = server.version ?? '';
-    this.connection = new Connection({
-      user: session.name,
-      token: server.open ? null : () => session.token,
-      onState: (state) => this.#state(state),
-      onHello: (hello) => this.#hello(hello),
-      onPush: (type, payload) => this.rooms.push(type, payload) || this.presence.push(type, payload) || this.#notice(type, payload),
-      onRefused: () => this.#refused(),
-    });
-    const ask = (type, payload, options) => this.connection.requests.ask(type, payload, options);
-    this.presence = new Presence(ask, (what) => (what === 'people' ? this.redraw('people', 'rooms', 'title') : this.redraw(what)));
+  }
+
+  start() {
+    const ask = (type, payload, options) => this.#ask(type, payload, options);
+    this.presence = new Presence(ask, () => this.redraw('people', 'rooms', 'title'));
     this.rooms = new Rooms(ask, {
       changed: (room) => this.#roomChanged(room),
       listed: () => this.redraw('rooms', 'title', 'log'),
-      own: (cid) => this.outbox?.shown(cid),
-      spoke: (room, user) => this.presence.spoke(room.name, user),
+      own: (cid) => this.unsent.shown(cid),
       moved: (user) => this.presence.moved(user === this.user?.id),
       invited: ({ room, title, by }) => this.house.toast(`${isolated(this.presence.name(by))} invites you to ${isolated(title || room)}.`),
       removed: (room, why) => this.#removed(room, why),
       // Of what nobody looks at, as of other rooms, only the end is kept.
       keeps: (room) => room === this.room && (this.#visible() || !this.house.atEnd),
     });
-    this.outbox = null;
+    this.client = this.#connect();
+    this.unsent = new Unsent(this.client);
     this.house = new House(this);
+    this.#listen();
     this.#watchPage();
-    setInterval(() => this.#visible() && this.connection.online && this.rooms.list().catch(() => {}), LIST_AGAIN_MS);
+    this.redraw('state');
+    setInterval(() => this.#visible() && this.online && this.rooms.list().catch(() => {}), LIST_AGAIN_MS);
   }
 
-  start() {
-    this.connection.open();
+  get online() {
+    return this.client.state.name === 'online';
+  }
+
+  /** A room as the client has it. */
+  channel(room) {
+    return this.client.room(room.name, { join: false });
+  }
+
+  /** Who is typing in a room. */
+  typists(room) {
+    return this.online ? this.channel(room).typists.sort() : [];
+  }
+
+  /** Says something: it is on its way from now on, whatever becomes of the connection. */
+  say(room, text, replyTo) {
+    this.channel(room).send(text, { replyTo });
+  }
+
+  /** Asks for a change of what was said, and tells if it is refused. */
+  async change(type, room, payload, failure) {
+    try {
+      await this.#ask(type, { room: room.name, ...payload });
+    } catch (refusal) {
+      this.house.toast(`${failure}: ${because(refusal)}.`);
+    }
+  }
+
+  /** Gives a reaction, or takes it back. */
+  react({ seq, reactions }, emoji) {
+    const on = !(reactions.get(emoji)?.users.includes(this.user.id) ?? false);
+    this.change('chat:react', this.room, { seq, emoji, on }, 'You could not react to that');
+  }
+
+  /** Shows a message, and loads what lies between if it must. */
+  async goTo(seq) {
+    const { room } = this;
+    const isHeld = await this.rooms.reach(room, seq);
+    if (room !== this.room) return;
+    if (isHeld) this.house.reveal(seq);
+    else this.house.toast('That message is too far back, or no longer kept.');
+  }
+
+  #connect() {
+    const { name, token } = session;
+    // What is unsent is the client's to keep and to send; that somebody is gone is told by their silence, not by a pace.
+    const options = { outbox: indexedDbOutbox(), quality: { interval: 0 } };
+    if (!this.#server.open) return connect('/ws', { ...options, token });
+    return connect(`/ws?user=${encodeURIComponent(name)}`, options);
+  }
+
+  #listen() {
+    const { client } = this;
+    client.on('state', (state) => this.#state(state));
+    client.on('rooms', (change) => this.#clientRoom(change));
+    client.on('outbox', () => this.#outboxChanged());
+    client.on('notice', (notice) => this.#notice(notice));
+    for (const type of PUSHES) client.on(type, (payload) => this.presence.push(type, payload));
+    for (const type of ['chat:read', 'room:removed', 'room:invited']) client.on(type, (payload) => this.rooms.push(type, payload));
+  }
+
+  /** What the page would like to know is of this moment: without a connection it is refused, and does not wait for one. */
+  #ask(type, payload, options) {
+    return this.online ? this.client.request(type, payload, options) : Promise.reject(new ParlorError('disconnected'));
   }
 
   /** Shows a room, and loads what is missing of it. */
@@ -94,7 +160,10 @@ class App {
   }
 
   signOut() {
-    this.connection.close();
+    // Whoever signs out leaves nothing behind, also not for themselves.
+    for (const ticket of this.client.unsent) ticket.cancel();
+    this.drafts?.forget();
+    this.client.close();
     session.name = null;
     session.token = null;
     try {
@@ -114,30 +183,55 @@ class App {
     return document.visibilityState === 'visible';
   }
 
-  async #hello(hello) {
+  /** Something has changed of a room that the client has; or it was told of all of them. */
+  #clientRoom(change) {
+    const { hello } = this.client;
+    if (change === undefined) {
+      this.#hello(hello);
+      return;
+    }
+    const { room, what, value } = change;
+    if (what === 'entry') this.#entry(value);
+    else if (what === 'typing') this.redraw('typing');
+    else if (what === 'membership' && room.membership === 'member') this.#follow(room, hello);
+    // While one is online a push says why.
+    else if (what === 'membership' && room.membership === 'left' && !this.online && this.rooms.isOf(hello.epoch)) this.rooms.lose(room.name);
+  }
+
+  #entry(entry) {
+    this.rooms.entry(entry);
+    if (entry.type === 'message' && this.online) this.house.notify.entry(this.rooms.get(entry.room), entry);
+    if (entry.room !== this.room?.name) return;
+    const isHeard = entry.type === 'message' && this.online && entry.from !== this.user.id && !entry.deleted;
+    if (isHeard) this.house.hear(entry.seq, `${this.presence.name(entry.from)}: ${entry.text}`);
+    else if (entry.target !== undefined && entry.type !== 'reacted') this.house.unhear(entry.target);
+  }
+
+  #follow(room, hello) {
+    const isNew = this.rooms.get(room.name)?.draft ?? true;
+    this.rooms.self = hello.user.id;
+    this.rooms.follow(room.name, room.last);
+    if (!this.#heard.has(room)) room.on('gap', ({ before }) => this.rooms.skip(room.name, before));
+    this.#heard.add(room);
+    if (isNew && this.online) this.rooms.list().catch(() => {});
+  }
+
+  #hello(hello) {
     if (this.user !== null && this.user.id !== hello.user.id) {
       location.reload();
       return;
     }
     this.user = hello.user;
+    this.drafts ??= new Drafts(hello.user.id);
     this.limits = hello.limits ?? {};
     this.presence.begin(hello.presence);
     this.presence.names.set(hello.user.id, hello.user.name || hello.user.id);
-    // What somebody says goes before what the page would like to know.
-    const say = (type, payload) => this.connection.requests.ask(type, payload, { first: true });
-    this.outbox ??= new Outbox(hello.user.id, say, {
-      changed: () => this.redraw('log'),
-      acked: (room, seq) => {
-        this.rooms.stored(room, seq);
-        return (this.rooms.get(room)?.log.last ?? 0) >= seq;
-      },
-    });
-    await this.rooms.resume(hello);
+    this.rooms.welcome(hello);
   }
 
   async #online() {
     this.#arrived = true;
-    this.outbox.online(true);
+    this.#outboxChanged();
     this.presence.list();
     this.rooms.list().catch(() => {});
     if (this.room !== null) {
@@ -173,20 +267,20 @@ class App {
 
   /** A room comes into view, or the connection comes back while it is: what is missing is asked for. */
   #fresh(room) {
-    if (!this.connection.online) return;
+    if (!this.online) return;
     if (room.problem !== null || room.log.items.length < ENOUGH) this.rooms.older(room);
-    if (!room.draft) this.presence.learn(room.name);
+    if (!room.draft) this.presence.learn(room.name).then((members) => this.rooms.members(room, members));
   }
 
   #roomChanged(room) {
-    if (this.outbox !== null && room.log.last !== null) this.outbox.reached(room.name, room.log.last);
+    if (room.log.last !== null) this.unsent.reached(room.name, room.log.last);
     if (room === this.room) this.redraw('log', 'rooms', 'title');
     else this.redraw('rooms', 'title');
   }
 
   #removed(room, { reason, by }) {
     this.presence.left(room.name);
-    const unsaid = this.outbox?.drop(room.name) ?? [];
+    const unsaid = this.unsent.drop(room.name);
     if (reason === 'reset') {
       this.house.toast('The server no longer has what it kept: rooms and messages are gone.');
     } else if (reason !== 'left') {
@@ -203,43 +297,50 @@ class App {
   }
 
   #state(state) {
-    if (state.name === 'online') this.#online();
-    else this.outbox?.online(false);
-    if (state.name === 'waiting' || state.name === 'failed') {
-      this.presence.lost();
-    }
-    if (state.name === 'failed' && state.token && !this.#arrived) {
+    // Turned away before the connection was open: by HTTP, which a page cannot see.
+    const isTurnedAway = this.#was === 'connecting' && state.name === 'waiting';
+    this.#was = state.name;
+    // What somebody has said goes before what the page would like to know.
+    if (state.name === 'online') queueMicrotask(() => this.online && this.#online());
+    else if (['waiting', 'failed', 'paused'].includes(state.name)) this.presence.lost();
+    if (wantsLink(state) && !this.#arrived) {
       session.token = null;
-      showDoor('link', `${state.reason} Ask for a new one.`);
+      showDoor('link', `${closedBecause(state.code)} Ask for a new one.`);
       return;
     }
-    this.redraw('state', 'log', 'people');
+    if (isTurnedAway) this.#turnedAway(state.attempt);
+    this.redraw('state', 'log', 'people', 'typing');
   }
 
-  #notice(type, payload) {
-    if (type !== 'notice') return;
-    if (payload.code === 'token_expiring') this.house.toast('Your link expires in a minute. Open a new one in this tab to stay.');
+  /** What is unsent is seen where it belongs, and given back where there is no such place any more. */
+  #outboxChanged() {
+    this.unsent.changed((name) => (this.rooms.get(name) === undefined ? Infinity : this.rooms.get(name).log.last ?? 0));
+    if (this.online) {
+      for (const { kept, status } of this.client.unsent) {
+        const pair = kept.room.startsWith('dm:') ? kept.room.slice(3).split(':') : null;
+        if (this.rooms.get(kept.room) !== undefined) continue;
+        if (pair !== null) this.rooms.direct(pair.find((user) => user !== this.user.id) ?? this.user.id);
+        else if (status === 'failed') this.house.giveBack(this.unsent.drop(kept.room).join('\n'));
+      }
+    }
+    this.redraw('log', 'rooms');
   }
 
-  /** Turned away before the connection was open: has the server changed its mode since we came? */
-  async #refused() {
-    if (this.connection.state.attempt < 2) return;
+  #notice({ code }) {
+    if (code === 'token_expiring') this.house.toast('Your link expires in a minute. Open a new one in this tab to stay.');
+  }
+
+  /** Has the server changed its mode since we came? */
+  async #turnedAway(attempt) {
+    if (attempt < 2) return;
     const now = await askServer().catch(() => null);
     if (now !== null && now.open !== this.#server.open) location.reload();
   }
 
   #watchPage() {
-    const wake = () => this.#visible() && this.connection.wake();
-    const look = () => {
-      wake();
-      this.redraw('log', 'state');
-    };
+    const look = () => this.redraw('log', 'state');
     document.addEventListener('visibilitychange', look);
     window.addEventListener('focus', look);
-    window.addEventListener('online', wake);
-    document.addEventListener('resume', wake);
-    window.addEventListener('pagehide', () => this.connection.suspend());
-    window.addEventListener('pageshow', (event) => event.persisted && this.connection.wake());
   }
 }
 

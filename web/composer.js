@@ -1,10 +1,8 @@
-// The box one writes in: keys, its height, the room left, drafts by room, and telling that one types.
-// What is sent goes to the outbox; nothing here waits for the server.
+// The box one writes in: keys, its height, the room left, drafts by room, what one answers or mends, and telling that
+// one types. What is sent goes to the outbox; nothing here waits for the server.
 
-import { byteLength, sendable, setText } from './text.js';
+import { byteLength, el, sendable, setText } from './text.js';
 
-const TYPING_MS = 3_000;
-const TYPING_LASTS_MS = 6_000;
 const NEAR = 0.8;
 
 export class Composer {
@@ -13,8 +11,9 @@ export class Composer {
   #box = document.getElementById('message');
   #counter = document.getElementById('counter');
   #send = document.getElementById('send');
-  #drafts = new Map();
-  #told = { room: null, at: 0 };
+  #about = document.getElementById('about');
+  /** What is being written belongs to a message: `{kind, seq, from, text}`, `kind` is `reply` or `edit`. */
+  #mode = null;
 
   constructor(app) {
     this.#app = app;
@@ -26,7 +25,12 @@ export class Composer {
     this.#box.addEventListener('keydown', (event) => this.#key(event));
     this.#box.addEventListener('input', () => {
       this.#fit();
+      this.#keep();
       this.#types();
+    });
+    document.getElementById('about-end').addEventListener('click', () => {
+      this.#end();
+      this.focus();
     });
   }
 
@@ -36,18 +40,64 @@ export class Composer {
 
   /** Another room is shown: its draft comes with it. */
   room(room, before) {
-    if (before) this.#drafts.set(before.name, this.#box.value);
     this.#box.disabled = room === null;
     // What was given back while there was no room goes along into the next one.
     const carried = before === null ? this.#box.value : '';
-    this.#box.value = [carried, room && this.#drafts.get(room.name)].filter(Boolean).join('\n');
+    this.#restore(room, carried);
+  }
+
+  #restore(room, carried = '') {
+    const { text, replyTo } = room === null ? { text: '' } : this.#app.drafts.get(room.name);
+    this.#set(replyTo === undefined ? null : { kind: 'reply', seq: replyTo, ...room.log.item(replyTo) });
+    this.#box.value = [carried, text].filter(Boolean).join('\n');
     this.#fit();
+    if (carried !== '') this.#keep();
   }
 
   /** Puts a text before what is being written. */
   bring(text) {
     this.#box.value = [text, this.#box.value].filter(Boolean).join('\n');
     this.#fit();
+    this.#keep();
+  }
+
+  /** What is written next answers a message. */
+  reply({ seq, from, text }) {
+    if (this.#mode?.kind === 'edit') this.#end();
+    this.#set({ kind: 'reply', seq, from, text });
+    this.#keep();
+    this.focus();
+  }
+
+  /** One's own message is written anew; what was begun waits until that is done. */
+  edit({ seq, from, text }) {
+    this.#set({ kind: 'edit', seq, from, text });
+    this.#box.value = text;
+    this.#fit();
+    this.focus();
+  }
+
+  #set(mode) {
+    this.#mode = mode;
+    this.#about.hidden = mode === null;
+    if (mode === null) return;
+    const { kind, from, text } = mode;
+    const name = from === undefined ? 'an earlier message' : this.#app.presence.name(from);
+    const said = kind === 'edit' ? ['Editing your message'] : ['Replying to ', el('bdi', {}, name), text ? `: ${text}` : ''];
+    document.getElementById('about-text').replaceChildren(...said);
+  }
+
+  /** It belongs to no message any more. */
+  #end() {
+    const was = this.#mode?.kind;
+    this.#set(null);
+    if (was === 'edit') this.#restore(this.#app.room);
+    else this.#keep();
+  }
+
+  #keep() {
+    const { room } = this.#app;
+    if (room !== null && this.#mode?.kind !== 'edit') this.#app.drafts.set(room.name, { text: this.#box.value, replyTo: this.#mode?.seq });
   }
 
   draw() {
@@ -64,6 +114,14 @@ export class Composer {
     if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       this.#submit();
+    } else if (event.key === 'Escape' && this.#mode !== null) {
+      event.stopPropagation();
+      this.#end();
+    } else if (event.key === 'ArrowUp' && this.#box.value === '' && this.#mode === null && !event.altKey) {
+      const own = this.#app.room.log.items.findLast((item) => item.kind === 'message' && item.from === this.#app.user.id && !item.deleted);
+      if (own === undefined) return;
+      event.preventDefault();
+      this.edit(own);
     } else if (event.key === 'PageUp' || event.key === 'PageDown') {
       const log = document.getElementById('log');
       log.scrollBy({ top: (event.key === 'PageUp' ? -0.85 : 0.85) * log.clientHeight });
@@ -75,10 +133,17 @@ export class Composer {
     const text = sendable(this.#box.value);
     const { room } = this.#app;
     if (text === '' || room === null || byteLength(text) > this.#limit) return;
+    const mode = this.#mode;
+    if (mode?.kind === 'edit') {
+      this.#end();
+      if (text !== mode.text) this.#app.change('chat:edit', room, { seq: mode.seq, text }, 'This could not be changed');
+      return;
+    }
     this.#box.value = '';
-    this.#told = { room: null, at: 0 };
+    this.#set(null);
+    this.#keep();
     this.#fit();
-    this.#app.outbox.add(room, text);
+    this.#app.say(room, text, mode?.seq);
     this.#app.house.sent();
   }
 
@@ -107,15 +172,7 @@ export class Composer {
   }
 
   #types() {
-    const { room, connection } = this.#app;
-    if (room === null || room.draft || !connection.online) return;
-    const now = Date.now();
-    const since = this.#told.room === room ? now - this.#told.at : Infinity;
-    if (this.#box.value.trim() === '') {
-      if (since < TYPING_LASTS_MS) connection.requests.tell('chat:typing', { room: room.name, typing: false });
-      this.#told = { room, at: now - TYPING_LASTS_MS };
-    } else if (since >= TYPING_MS && connection.requests.tell('chat:typing', { room: room.name, typing: true })) {
-      this.#told = { room, at: now };
-    }
+    const { room, online } = this.#app;
+    if (room !== null && !room.draft && online && this.#mode?.kind !== 'edit') this.#app.channel(room).typing(this.#box.value.trim() !== '');
   }
 }

@@ -1,11 +1,11 @@
 // What one sees before one is in: picking a name, being told how to get a link, or that nobody answers.
 // It does not sign in; it only finds out who wants to.
 
-import { waitCap } from './connection.js';
 import { session } from './session.js';
 import { isUserId, setText } from './text.js';
 
 const byId = (id) => document.getElementById(id);
+const WAIT_MS_MAX = 30_000;
 
 const LEADS = {
   name: 'Who is coming in?',
@@ -50,7 +50,7 @@ function pickName() {
 function waitOrRetry(attempt) {
   const button = byId('door-retry');
   return new Promise((resolve) => {
-    const timer = setTimeout(done, 1000 + Math.random() * waitCap(attempt));
+    const timer = setTimeout(done, 1000 + Math.random() * Math.min(WAIT_MS_MAX, 1000 * 2 ** attempt));
     button.addEventListener('click', done, { once: true });
     function done() {
       clearTimeout(timer);

@@ -4,13 +4,17 @@
 import { ChatLog } from './chatlog.js';
 import { Composer } from './composer.js';
 import { Lists } from './lists.js';
+import { Notify } from './notify.js';
+import { Search } from './search.js';
 import { nextTheme, theme } from './theme.js';
+import { because, closedBecause, wantsLink } from './words.js';
 import { avatar, counted, el, icon, isRoomName, isolated, listed, setText } from './text.js';
 
 const byId = (id) => document.getElementById(id);
 const BLIP_MS = 1_200;
 const TOAST_MS = 7_000;
 const TYPING_NAMES_MAX = 3;
+const NEWS_MAX = 5;
 
 const STATES = {
   idle: 'Connecting',
@@ -18,6 +22,7 @@ const STATES = {
   authenticating: 'Connecting',
   online: 'Live',
   waiting: 'Reconnecting',
+  paused: 'Paused',
   failed: 'Stopped',
   closed: 'Signed out',
 };
@@ -27,6 +32,7 @@ export class House {
   #lists;
   #composer;
   #log;
+  #search;
   #shown = null;
   #opener = null;
   #offlineSince = null;
@@ -39,6 +45,8 @@ export class House {
     this.#lists = new Lists(app);
     this.#composer = new Composer(app);
     this.#log = new ChatLog(app);
+    this.#search = new Search(app);
+    this.notify = new Notify(app);
     byId('door').hidden = true;
     byId('house').hidden = false;
     this.#buttons();
@@ -73,6 +81,8 @@ export class House {
   roomShown(room) {
     this.#composer.room(room, this.#shown);
     this.#shown = room;
+    byId('news').replaceChildren();
+    this.#search.close(true);
     this.#log.show(room);
     this.focusMessage();
   }
@@ -80,6 +90,19 @@ export class House {
   /** The person has just sent something: they want to see it. */
   sent() {
     this.#log.toEnd();
+  }
+
+  reply(item) {
+    this.#composer.reply(item);
+  }
+
+  edit(item) {
+    this.#composer.edit(item);
+  }
+
+  /** Shows a message, wherever it is. */
+  reveal(seq, options) {
+    this.#log.reveal(seq, options);
   }
 
   /** Puts what could not be sent back into the message box. */
@@ -98,6 +121,18 @@ export class House {
     const node = el('p', { class: 'toast' }, text);
     byId('toasts').append(node);
     setTimeout(() => node.remove(), TOAST_MS);
+  }
+
+  /** Has a new message read out to whoever does not see it: of the list itself nothing is, as rows come and go in it. */
+  hear(seq, text) {
+    const news = byId('news');
+    news.append(el('p', { dataset: { seq } }, text));
+    while (news.childElementCount > NEWS_MAX) news.firstElementChild.remove();
+  }
+
+  /** What was said otherwise, or taken back, is not to be found as it was. */
+  unhear(seq) {
+    byId('news').querySelector(`[data-seq="${seq}"]`)?.remove();
   }
 
   closeDrawers(back = true) {
@@ -122,6 +157,7 @@ export class House {
     else if (room?.members) note = counted(room.members, 'member');
     setText(byId('room-note'), note);
     byId('leave').hidden = room === null || room.peer !== null;
+    byId('search-open').hidden = room === null;
     byId('people-open').setAttribute('aria-label', presence.number === null ? 'People' : `People, ${presence.number.people}${presence.number.more ? ' and more' : ''} online`);
     if (user && byId('me').dataset.of !== user.id + user.name) {
       byId('me').dataset.of = user.id + user.name;
@@ -131,7 +167,7 @@ export class House {
 
   /** The state in a word in the header; in a sentence below it once it lasts, as a blip need not move the page. */
   #state() {
-    const { state } = this.#app.connection;
+    const { state } = this.#app.client;
     const node = byId('state');
     node.dataset.state = state.name;
     setText(node, STATES[state.name]);
@@ -147,15 +183,15 @@ export class House {
   }
 
   #banner() {
-    const { state } = this.#app.connection;
+    const { state } = this.#app.client;
     const banner = byId('banner');
     const first = this.#app.user === null && state.name !== 'waiting';
     banner.hidden = state.name !== 'failed' && (first || Date.now() - this.#offlineSince < BLIP_MS);
     banner.dataset.state = state.name;
     const waiting = state.name === 'waiting';
     const stopped = state.name === 'failed';
-    const token = stopped && state.token;
-    const reason = waiting || stopped ? state.reason : 'Connecting again…';
+    const token = wantsLink(state);
+    const reason = waiting || stopped ? closedBecause(state.code ?? 1006) : 'Connecting again…';
     setText(byId('banner-text'), token ? `${reason} Open a new link in this tab to go on.` : reason);
     const seconds = waiting ? Math.max(0, Math.ceil((state.until - Date.now()) / 1000)) : 0;
     setText(byId('banner-count'), waiting ? (seconds > 0 ? `Reconnecting in ${seconds} s` : 'Reconnecting now') : '');
@@ -165,7 +201,7 @@ export class House {
 
   #typing() {
     const { room, presence } = this.#app;
-    const who = room === null ? [] : presence.typing(room.name);
+    const who = room === null ? [] : this.#app.typists(room);
     const node = byId('typing');
     const names = who.slice(0, TYPING_NAMES_MAX).map((user) => presence.name(user));
     const text = who.length > TYPING_NAMES_MAX ? ['Several people are typing'] : [...listed(names), who.length === 1 ? ' is typing' : ' are typing'];
@@ -181,7 +217,7 @@ export class House {
     byId('people-open').addEventListener('click', (event) => this.#openDrawer('people', event.currentTarget));
     for (const button of document.querySelectorAll('.drawer-close')) button.addEventListener('click', () => this.closeDrawers());
     byId('scrim').addEventListener('click', () => this.closeDrawers());
-    byId('banner-retry').addEventListener('click', () => this.#app.connection.retryNow());
+    byId('banner-retry').addEventListener('click', () => this.#app.client.retryNow());
     byId('sign-out').addEventListener('click', () => this.#app.signOut());
     byId('theme').addEventListener('click', () => {
       nextTheme();
@@ -209,7 +245,7 @@ export class House {
     this.#opener = opener;
     byId('house').dataset.drawer = which;
     this.#drawers();
-    if (which === 'rail' && this.#app.connection.online) this.#app.rooms.list().catch(() => {});
+    if (which === 'rail' && this.#app.online) this.#app.rooms.list().catch(() => {});
     byId(which).querySelector('.drawer-close').focus();
   }
 
@@ -244,7 +280,7 @@ export class House {
         return;
       }
       const refusal = await this.#app.enter(name);
-      if (refusal) setText(byId('room-error'), `That did not work: ${refusal.because ?? refusal.message}.`);
+      if (refusal) setText(byId('room-error'), `That did not work: ${because(refusal)}.`);
       else openRoom.close();
       if (!refusal) this.closeDrawers(false);
       if (!refusal) this.focusMessage();
@@ -265,7 +301,7 @@ export class House {
       try {
         await this.#app.rooms.leave(leaving.name);
       } catch (refusal) {
-        this.toast(`You could not leave ${isolated(this.#nameOf(leaving))}: ${refusal.because ?? refusal.message}.`);
+        this.toast(`You could not leave ${isolated(this.#nameOf(leaving))}: ${because(refusal)}.`);
       }
     });
     byId('help-open').addEventListener('click', () => this.#help());
@@ -282,6 +318,9 @@ export class House {
       if ((event.key === '?' && !writing) || (event.key === '/' && event.ctrlKey)) {
         event.preventDefault();
         this.#help();
+      } else if (event.key === '/' && !writing) {
+        event.preventDefault();
+        this.#search.open();
       } else if (event.altKey && (event.key === 'ArrowUp' || event.key === 'ArrowDown')) {
         event.preventDefault();
         this.#neighbour(event.key === 'ArrowUp' ? -1 : 1);

@@ -1,6 +1,7 @@
 // The two lists beside the messages: rooms on one side, people on the other.
 // They draw what `rooms` and `presence` hold, and turn a press into a wish to the app.
 
+import { because } from './words.js';
 import { arrange, avatar, counted, el, icon, isolated, setText } from './text.js';
 
 const names = new Intl.Collator();
@@ -57,9 +58,11 @@ export class Lists {
     const current = room === this.#app.room;
     const unread = current && this.#app.attentive() && this.#app.house.atEnd ? 0 : room.unread;
     const there = room.peer !== null && presence.isOnline(room.peer);
+    const { count, isRefused } = this.#app.unsent.waiting(room);
+    const said = isRefused ? 'not sent' : 'waits to be sent';
     return {
       key: room.name,
-      stamp: [name, unread, current, there].join('\n'),
+      stamp: [name, unread, current, there, count, isRefused].join('\n'),
       make: () => el(
         'button',
         {
@@ -74,6 +77,7 @@ export class Lists {
           : avatar(room.peer, name, there && el('i', { class: 'lamp' })),
         el('bdi', { class: 'place-name' }, name),
         there && el('span', { class: 'unseen' }, ', online'),
+        count > 0 && el('span', { class: 'place-unsent', title: `${count} ${said}` }, icon(isRefused ? 'alert' : 'clock'), el('span', { class: 'unseen' }, `${count} ${said}`)),
         unread > 0 && el('span', { class: 'badge' }, unread > 99 ? '99+' : String(unread), el('span', { class: 'unseen' }, ' unread')),
       ),
     };
@@ -103,19 +107,19 @@ export class Lists {
 
   async #join(name) {
     const refusal = await this.#app.enter(name);
-    if (refusal) this.#app.house.toast(`You could not join ${name}: ${refusal.because ?? refusal.message}.`);
+    if (refusal) this.#app.house.toast(`You could not join ${name}: ${because(refusal)}.`);
     else this.#app.house.closeDrawers(false);
   }
 
   drawPeople() {
-    const { presence, connection, user, rooms } = this.#app;
+    const { presence, online, user, rooms } = this.#app;
     const note = byId('people-note');
     const title = byId('people-title');
     const { number, scope } = presence;
     setText(title, number === null ? 'Who is here' : `${number.people.toLocaleString('en')}${number.more ? ' and more' : ''} here`);
     if (presence.online === null) {
       if (scope === 'off') setText(note, 'This server does not tell who is here.');
-      else if (!connection.online) setText(note, '');
+      else if (!online) setText(note, '');
       else setText(note, number === null ? 'Looking around…' : TOO_MANY);
       this.#kept.people.draw(byId('people-list'), []);
       return;
@@ -125,7 +129,7 @@ export class Lists {
       .map((id) => ({ id, name: presence.name(id) }))
       .sort((a, b) => (b.id === self) - (a.id === self) || names.compare(a.name, b.name) || (a.id < b.id ? -1 : 1));
     let said = '';
-    if (!connection.online) said = 'As it was when the connection was lost.';
+    if (!online) said = 'As it was when the connection was lost.';
     else if (presence.partial) said = TOO_MANY;
     else if (people.length === 1 && scope === 'rooms') said = 'Nobody else of your rooms is online. Whoever comes in is shown here.';
     else if (people.length === 1) said = 'Nobody else is online. Whoever comes in is shown here.';

@@ -2,10 +2,10 @@
 // It applies entries; it does not fetch any. Messages come as they are when the server is asked, so an entry that
 // changes one may be known by it already: to apply an entry again changes nothing.
 
-/** What an entry turned out to be: applied, already known, or beyond something that is missing. */
-export const APPLIED = 'applied';
-export const KNOWN = 'known';
-export const GAP = 'gap';
+/** An entry of a history, as the client gives those that come live. */
+export function entryOf({ type, payload }) {
+  return { ...payload, type: type.slice(type.indexOf(':') + 1) };
+}
 
 // So many of the newest changes are kept for messages that are on their way.
 const RECENT_MAX = 256;
@@ -42,17 +42,19 @@ export class Log {
     this.#recent = [];
   }
 
-  /** Applies one entry at the end, in the order of the log. */
-  append(type, entry) {
-    if (this.last === null || entry.seq > this.last + 1) return GAP;
-    if (entry.seq <= this.last) return KNOWN;
+  /**
+   * Applies one entry at the end, in the order of the log; returns whether it was new. The client hands them over without
+   * a hole: a number between that never comes is of a kind that only later versions know.
+   */
+  append(entry) {
+    if (this.last === null || entry.seq <= this.last) return false;
     // The position moves before anybody is told: a handler that fails must not make the entry come again.
     this.last = entry.seq;
-    const item = shown(type, entry);
+    const item = shown(entry);
     // What comes as deleted is never counted as unread, and its deletion follows.
     if (item) this.items.push(Object.assign(item, { uncounted: item.deleted === true }));
-    else if (CHANGES.has(type)) this.#changed(type, entry);
-    return APPLIED;
+    else if (CHANGES.has(entry.type)) this.#changed(entry);
+    return true;
   }
 
   /**
@@ -62,22 +64,22 @@ export class Log {
    */
   prepend(entries, more) {
     const older = [];
-    for (const { type, payload } of entries) {
-      if (payload.seq >= this.first) continue;
-      const item = shown(type, payload);
+    for (const entry of entries) {
+      if (entry.seq >= this.first) continue;
+      const item = shown(entry);
       if (item) older.push(item);
     }
     const bySeq = new Map(older.map((item) => [item.seq, item]));
-    for (const { type, entry } of this.#recent) change(bySeq.get(entry.target), type, entry);
+    for (const entry of this.#recent) change(bySeq.get(entry.target), entry);
     this.items = [...older, ...this.items];
-    if (entries.length > 0) this.first = Math.min(this.first, entries[0].payload.seq);
+    if (entries.length > 0) this.first = Math.min(this.first, entries[0].seq);
     this.atStart = !more || this.first <= 1;
   }
 
   /** A change at the end: of a message that is held, or of one that may be when its page comes. */
-  #changed(type, entry) {
-    change(this.item(entry.target), type, entry);
-    this.#recent.push({ type, entry });
+  #changed(entry) {
+    change(this.item(entry.target), entry);
+    this.#recent.push(entry);
     if (this.#recent.length > RECENT_MAX) this.#recent.shift();
   }
 
@@ -125,20 +127,20 @@ export function countsFor(item, self) {
  * What is shown of an entry; null for those that only change another, and for kinds that this page does not know: they
  * only count as seen.
  */
-function shown(type, { seq, ts, from, user, text, cid, reply_to: replyTo, edited, deleted, reactions }) {
-  if (type === 'room:joined' || type === 'room:left') return { kind: type, seq, from: user, ts };
-  if (type !== 'chat:message') return null;
+function shown({ type, seq, ts, from, user, text, cid, reply_to: replyTo, edited, deleted, reactions }) {
+  if (type === 'joined' || type === 'left') return { kind: type, seq, from: user, ts };
+  if (type !== 'message') return null;
   const item = { kind: 'message', seq, from, text: text ?? '', ts, cid, replyTo, edited: edited ?? 0, deleted: false, reactions: new Map() };
   if (deleted) remove(item);
   else for (const [emoji, users] of Object.entries(reactions ?? {})) item.reactions.set(emoji, { users: [...users], more: users.length >= NAMED_MAX });
   return item;
 }
 
-const CHANGES = new Map([['chat:edited', edit], ['chat:deleted', remove], ['chat:reacted', react]]);
+const CHANGES = new Map([['edited', edit], ['deleted', remove], ['reacted', react]]);
 
 /** Applies a change to its message, if there is one; what was deleted stays so. */
-function change(item, type, entry) {
-  if (item?.kind === 'message' && !item.deleted) CHANGES.get(type)(item, entry);
+function change(item, entry) {
+  if (item?.kind === 'message' && !item.deleted) CHANGES.get(entry.type)?.(item, entry);
 }
 
 /** An edit of what was deleted since has no text: the deletion follows. */
@@ -164,12 +166,21 @@ function react(item, { emoji, on, by }) {
   else item.reactions.delete(emoji);
 }
 
-/**
- * Whether a push is an entry of a room's log: those have a place in it and a time. One of a kind that is not known here
- * is seen, too; otherwise it would look like a hole.
- */
-export function isEntry({ room, seq, ts }) {
-  return typeof room === 'string' && Number.isInteger(seq) && Number.isInteger(ts);
+/** In larger rooms nobody is told of others' marks. */
+const MARKED_MEMBERS_MAX = 50;
+
+/** Who has read up to which message: users by its `seq`. Nobody is said to have read what they wrote themselves. */
+export function readersOf({ log, marks, members, peer }, self) {
+  const readers = new Map();
+  if (peer === null && (members === null || members > MARKED_MEMBERS_MAX)) return readers;
+  for (const [user, seq] of marks) {
+    let at = log.indexFrom(seq + 1) - 1;
+    while (at >= 0 && log.items[at].kind !== 'message') at -= 1;
+    const item = log.items[at];
+    if (user === self || item === undefined || item.from === user) continue;
+    readers.set(item.seq, [...(readers.get(item.seq) ?? []), user].sort());
+  }
+  return readers;
 }
 
 /** The room of two people's direct messages. */
@@ -189,12 +200,13 @@ export class Room {
   log = new Log();
   /** A direct conversation in which nobody has written yet. */
   draft = false;
-  loading = false;
+  /** What one is in it: `owner`, or no more than others. */
+  role = null;
+  /** How far others have read, by user. */
+  marks = new Map();
+  /** The page that is being asked for. */
+  loading = null;
   problem = null;
-  held = [];
-  filling = false;
-  /** A head that the server told and that the log has yet to reach. */
-  target = 0;
   /** The read mark as the server knows it; `read` may be ahead of it. */
   marked = 0;
   marking = false;
@@ -204,5 +216,10 @@ export class Room {
     this.name = name;
     const pair = name.startsWith('dm:') ? name.slice(3).split(':') : null;
     this.peer = pair && (pair[0] === self ? pair[1] : pair[0]);
+  }
+
+  /** Somebody has read up to here; a mark only ever moves forward. */
+  mark(user, seq) {
+    if (seq > (this.marks.get(user) ?? 0)) this.marks.set(user, seq);
   }
 }

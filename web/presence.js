@@ -1,13 +1,14 @@
-// Who is online, what people are called, and who is typing.
+// Who is online, and what people are called. The client's own presence knows one list of everybody; here are those
+// with whom one shares a room, too, and lists of which only a part is asked for.
 // Lists come in pages, changes as pushes with a version; only what is newer than what is known is applied.
 // Where people are many only their number is told: then it is not known who they are.
 
 const PAGE = 200;
 const PAGES_MAX = 5;
-const TYPING_MS = 6_000;
 const AGAIN_MS = 4_000;
 const SOON_MS = 300;
-const PUSHES = ['user:online', 'user:offline', 'user:count'];
+/** What the server tells of people. */
+export const PUSHES = ['user:online', 'user:offline', 'user:count'];
 
 export class Presence {
   /** Ids of who is online; null as long as nothing is known. */
@@ -26,10 +27,7 @@ export class Presence {
   #learned = new Set();
   /** How many are online, where only that is told: by room, `''` for all. */
   #counts = new Map();
-  #typing = new Map();
-  #expiring = 0;
 
-  /** `changed(what)`: `people` or `typing`. */
   constructor(ask, changed) {
     this.#ask = ask;
     this.#changed = changed;
@@ -93,25 +91,21 @@ export class Presence {
     this.partial = more;
     this.#counts.clear();
     for (const { type, payload } of held) this.push(type, payload);
-    this.#changed('people');
+    this.#changed();
   }
 
-  /** Learns what the members of a room are called, once in each connection. */
+  /** Learns what the members of a room are called, once in each connection; gives those that were told. */
   async learn(room) {
-    if (this.#learned.has(room)) return;
+    if (this.#learned.has(room)) return [];
     this.#learned.add(room);
     const reply = await this.#ask('room:members', { room, limit: PAGE }).catch(() => null);
     for (const { user, name } of reply?.members ?? []) this.#named(user, name);
-    if (reply) this.#changed('people');
+    if (reply) this.#changed();
+    return reply?.members ?? [];
   }
 
-  /** Applies a push, if it is one of these. Returns whether it was. */
+  /** Applies a push. */
   push(type, payload) {
-    if (type === 'chat:typing') {
-      this.#types(payload);
-      return true;
-    }
-    if (!PUSHES.includes(type)) return false;
     if (this.#held !== null) {
       this.#held.push({ type, payload });
     } else if (payload.reset) {
@@ -121,7 +115,6 @@ export class Presence {
       this.#version = payload.version;
       this.#apply(type, payload);
     }
-    return true;
   }
 
   #apply(type, { users, online, room = '' }) {
@@ -144,7 +137,7 @@ export class Presence {
       // Who goes is told of in each room that they are in, so that once is enough.
       for (const user of users) this.online.delete(user);
     }
-    this.#changed('people');
+    this.#changed();
   }
 
   /** Of a room, or of all, lists are told again: they are worth asking for when there is none that is only counted. */
@@ -152,7 +145,7 @@ export class Presence {
     if (room) this.#counts.delete(room);
     else this.#counts.clear();
     if (this.#counts.size === 0) this.list();
-    else this.#changed('people');
+    else this.#changed();
   }
 
   #unknown() {
@@ -160,7 +153,7 @@ export class Presence {
     this.partial = false;
     clearTimeout(this.#again);
     this.#again = 0;
-    this.#changed('people');
+    this.#changed();
   }
 
   /** Somebody came into one of our rooms or left it: it may be that we are told of others now. */
@@ -184,54 +177,15 @@ export class Presence {
     return this.online !== null && !this.partial && !this.online.has(user) && (shared || this.scope === 'everyone');
   }
 
-  /** Who types in a room, the longest first. */
-  typing(room) {
-    return [...(this.#typing.get(room)?.keys() ?? [])];
-  }
-
-  /** Whoever has spoken does not type any more. */
-  spoke(room, user) {
-    if (this.#typing.get(room)?.delete(user)) this.#changed('typing');
-  }
-
   /** The connection is gone: what it told about moments is void; who was there stays shown until it is known anew. */
   lost() {
     this.#run += 1;
     this.#held = null;
     this.#version = 0;
     this.#learned.clear();
-    this.#typing.clear();
     this.#counts.clear();
     clearTimeout(this.#again);
     this.#again = 0;
-    this.#changed('typing');
-  }
-
-  #types({ room, user, typing }) {
-    const there = this.#typing.get(room) ?? new Map();
-    this.#typing.set(room, there);
-    if (typing === false) there.delete(user);
-    else there.set(user, Date.now() + TYPING_MS);
-    this.#expire();
-    this.#changed('typing');
-  }
-
-  #expire() {
-    clearTimeout(this.#expiring);
-    const now = Date.now();
-    let next = Infinity;
-    for (const [room, there] of this.#typing) {
-      for (const [user, until] of there) {
-        if (until <= now) {
-          there.delete(user);
-          this.#changed('typing');
-        } else {
-          next = Math.min(next, until);
-        }
-      }
-      if (there.size === 0) this.#typing.delete(room);
-    }
-    if (next < Infinity) this.#expiring = setTimeout(() => this.#expire(), next - now + 20);
   }
 
   #named(user, name) {

@@ -1,17 +1,15 @@
-// The rooms one is in: their logs, marks and counts, and how they go on after a reconnection.
-// Every entry passes through `entry`, from a push and from history alike; nothing here touches the page.
+// The rooms one is in: their logs, marks and counts. That no entry is missing and none comes twice is the client's
+// work; here they are applied, and what is older is asked for. Nothing here touches the page.
 
-import { Refusal } from './codes.js';
-import { APPLIED, GAP, Room, directRoom, isEntry } from './log.js';
+import { ParlorError } from './client/errors.js';
+import { Room, directRoom, entryOf } from './log.js';
 
 const PAGE = 60;
-const FILL_PAGE = 200;
+// A message that others refer to is looked for so far back.
+const REACH_PAGE = 200;
+const REACH_PAGES_MAX = 100;
 const LIST_PAGE = 200;
 const LIST_PAGES_MAX = 10;
-const RESUME_ROOMS = 200;
-// Whoever was away for longer than this many entries starts from the newest page instead of reading them all.
-const CATCH_UP_MAX = 1000;
-const HELD_MAX = 1000;
 const ITEMS_MAX = 400;
 const ITEMS_KEPT = 200;
 
@@ -37,7 +35,7 @@ export class Rooms {
   #listAgain = false;
 
   /**
-   * `ask(type, payload, options)`; `on`: `changed(room)`, `listed()`, `own(cid)`, `spoke(room, user)`,
+   * `ask(type, payload, options)`; `on`: `changed(room)`, `listed()`, `own(cid)`,
    * `moved(user)` who came into a room or left one, `invited(invite)`, `removed(room, why)`, and `keeps(room)`: whether
    * its log is being looked at.
    */
@@ -62,8 +60,8 @@ export class Rooms {
     return sum;
   }
 
-  /** A new connection: tells the server where each room goes on, and reloads what it cannot go on with. */
-  async resume(hello) {
+  /** A new connection: what the server says of each room. Each is where the client has it. */
+  welcome(hello) {
     this.self = hello.user.id;
     if (this.#epoch !== null && this.#epoch !== hello.epoch) this.#forget(hello);
     this.#epoch = hello.epoch;
@@ -72,77 +70,76 @@ export class Rooms {
       const room = this.#room(known.room);
       room.draft = false;
       this.#told(room, known);
-      if (room.log.last === null || known.head - room.log.last > CATCH_UP_MAX) room.log.begin(known.head);
-    }
-    const positions = [];
-    for (const room of this.map.values()) {
-      room.held = [];
-      if (!room.draft && room.log.last !== null) positions.push([room.name, room.log.last]);
-    }
-    for (let at = 0; at === 0 || at < positions.length; at += RESUME_ROOMS) {
-      const payload = { epoch: hello.epoch, rooms: Object.fromEntries(positions.slice(at, at + RESUME_ROOMS)) };
-      if (at + RESUME_ROOMS < positions.length) payload.more = true;
-      const { refused = {} } = await this.#ask('resume', payload);
-      for (const [name, { code }] of Object.entries(refused)) this.#refused(name, code);
+      if (room.log.last === null) room.log.begin(known.head);
     }
     this.#on.listed();
   }
 
-  #refused(name, code) {
-    if (code === 'not_member') {
-      this.#remove(name, { reason: 'unknown' });
-      return;
-    }
-    const room = this.#room(name);
-    room.log.reset();
-    // Nothing of this room comes until its history was asked for.
-    this.older(room);
+  /** Whether the numbers that are known here are of this life of the store. */
+  isOf(epoch) {
+    return this.#epoch === null || this.#epoch === epoch;
   }
 
-  /** Applies what a push or a history page carries, if it is of a room. Returns whether it was. */
+  /** The client follows a room from behind `last`: one of ours, or one that came by another window or person. */
+  follow(name, last) {
+    const known = this.map.get(name);
+    const room = this.#room(name);
+    if (room.draft || room.log.last === null || last > room.log.last) room.log.begin(last);
+    room.draft = false;
+    if (known === undefined) room.read = room.marked = room.counted = last;
+    this.#on.listed();
+  }
+
+  /** The client follows a room no more, without having been told why. */
+  lose(name) {
+    const room = this.map.get(name);
+    // Of conversations in which one never wrote only the newest are named: it may still be there.
+    if (room?.peer) room.draft = true;
+    else this.#remove(name, { reason: 'unknown' });
+  }
+
+  /** What lies between is not kept any more, or is of an earlier log. */
+  skip(name, before) {
+    const room = this.map.get(name);
+    if (room === undefined) return;
+    room.log.begin(before - 1);
+    this.#on.changed(room);
+  }
+
+  /** Takes a push that is no entry, if it is of a room. */
   push(type, payload) {
-    if (isEntry(payload)) {
-      this.#entry(type, payload);
-    } else if (type === 'chat:read') {
+    if (type === 'chat:read') {
       if (payload.user === this.self) this.#readElsewhere(payload);
+      else this.#readBy(payload);
     } else if (type === 'room:removed') {
       this.#remove(payload.room, payload);
-    } else if (type === 'room:invited') {
-      if (this.map.has(payload.room)) return true;
+    } else if (type === 'room:invited' && !this.map.has(payload.room)) {
       this.invites.set(payload.room, payload);
       this.#on.invited(payload);
       this.#on.listed();
-    } else {
-      return false;
     }
-    return true;
   }
 
-  #entry(type, entry) {
+  /** Takes the next entry of a room. */
+  entry(entry) {
     if (entry.cid !== undefined) this.#on.own(entry.cid);
-    let room = this.map.get(entry.room);
-    if (room === undefined || room.draft) {
-      // A room that came to us by another window, by another's first direct message, or by an operator.
-      room = this.#room(entry.room);
-      room.draft = false;
-      room.log.begin(entry.seq - 1);
-      room.read = room.marked = room.counted = entry.seq - 1;
-      this.list().catch(() => {});
-    }
-    const done = room.log.append(type, entry);
-    if (done === APPLIED) this.#applied(room, type, entry);
-    else if (done === GAP) this.#hold(room, type, entry);
+    const room = this.map.get(entry.room);
+    if (room?.log.append(entry)) this.#applied(room, entry);
   }
 
-  #applied(room, type, entry) {
-    if (type === 'chat:deleted') {
+  #applied(room, entry) {
+    const { type } = entry;
+    if (type === 'deleted') {
       // One's own are read.
       const was = entry.seq > room.counted && entry.target > room.read && !room.log.item(entry.target)?.uncounted;
       if (was) room.unread = Math.max(0, room.unread - 1);
-    } else if (type === 'room:joined' || type === 'room:left') {
+    } else if (type === 'joined' || type === 'left') {
+      if (type === 'left') room.marks.delete(entry.user);
+      if (room.members !== null && entry.seq > room.counted) room.members += type === 'joined' ? 1 : -1;
       this.#on.moved(entry.user);
-    } else if (type === 'chat:message') {
-      this.#on.spoke(room, entry.from);
+    } else if (type === 'message') {
+      // Whoever writes has read.
+      room.mark(entry.from, entry.seq);
       if (entry.from === this.self) {
         room.read = Math.max(room.read, entry.seq);
         room.marked = Math.max(room.marked, entry.seq);
@@ -156,74 +153,50 @@ export class Rooms {
     this.#on.changed(room);
   }
 
-  #hold(room, type, entry) {
-    if (room.held.length < HELD_MAX) room.held.push({ type, payload: entry });
-    if (room.log.last !== null) this.#fill(room);
-  }
-
-  /** A hole: what is missing is fetched, then what was held is applied. */
-  async #fill(room) {
-    if (room.filling) return;
-    room.filling = true;
-    try {
-      while (room.log.last < room.target || room.held.some(({ payload }) => payload.seq > room.log.last + 1)) {
-        const before = room.log.last;
-        const page = await this.#ask('chat:history', { room: room.name, after: before, limit: FILL_PAGE });
-        for (const { type, payload } of page.entries) if (room.log.append(type, payload) === APPLIED) this.#applied(room, type, payload);
-        this.#release(room);
-        if (room.log.last === before) break;
-      }
-    } catch (error) {
-      if (error instanceof Refusal && error.code === 'gone') {
-        room.log.reset();
-        this.older(room);
-      }
-    } finally {
-      room.filling = false;
-      room.target = 0;
-    }
-  }
-
-  #release(room) {
-    const held = room.held.sort((a, b) => a.payload.seq - b.payload.seq);
-    room.held = [];
-    for (const { type, payload } of held) this.#entry(type, payload);
-  }
-
   /** Loads the page before what is held, or the newest one. */
-  async older(room) {
-    if (room.loading || room.log.atStart) return;
-    room.loading = true;
+  older(room, limit = PAGE) {
+    if (room.log.atStart) return Promise.resolve();
+    return (room.loading ??= this.#older(room, limit));
+  }
+
+  async #older(room, limit) {
+    await null;
     room.problem = null;
     this.#on.changed(room);
-    const newest = room.log.last === null;
-    const bound = newest ? {} : { before: room.log.first };
+    const { log } = room;
+    const isNewest = log.last === null;
+    const { first } = log;
     try {
-      const page = await this.#ask('chat:history', { room: room.name, ...bound, limit: PAGE });
-      for (const { payload } of page.entries) if (payload.cid !== undefined) this.#on.own(payload.cid);
-      if (newest && room.log.last === null) {
+      const page = await this.#ask('chat:history', { room: room.name, ...(isNewest ? {} : { before: first }), limit });
+      const entries = page.entries.map(entryOf);
+      for (const { cid } of entries) if (cid !== undefined) this.#on.own(cid);
+      // A conversation that the server knows and did not name.
+      if (isNewest && log.last === null) {
         room.draft = false;
-        // What counts as known is what came; should the page end before the head, the rest is fetched like a hole.
-        const end = page.entries.at(-1)?.payload.seq ?? page.head;
-        room.log.begin(end);
-        room.counted = Math.max(room.counted, end);
+        log.begin(page.head);
+        room.counted = Math.max(room.counted, page.head);
       }
-      // A room that was refused goes on from here: what came after our position is a hole like any other.
-      if (room.log.last !== null) room.target = Math.max(room.target, page.head);
-      if (room.log.first !== null) room.log.prepend(page.entries, page.more);
-      this.#release(room);
-      if (room.log.last !== null && room.log.last < room.target) this.#fill(room);
+      // Unless the log was begun anew while the page was on its way.
+      if (isNewest || log.first === first) log.prepend(entries, page.more);
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      if (error.code === 'gone' || (room.draft && error.code === 'not_member')) room.log.atStart = true;
+      if (!(error instanceof ParlorError)) throw error;
+      if (error.code === 'gone' || (room.draft && error.code === 'not_member')) log.atStart = true;
       else if (error.code === 'not_member') this.#remove(room.name, { reason: 'unknown' });
       else room.problem = error;
     } finally {
-      room.loading = false;
+      room.loading = null;
       this.#on.changed(room);
     }
-    // The log was given up while a page of it was on its way.
-    if (!newest && room.log.last === null && this.map.has(room.name)) this.older(room);
+  }
+
+  /** Loads pages until a message is held; whether it is. */
+  async reach(room, seq) {
+    for (let page = 0; page < REACH_PAGES_MAX && seq < room.log.first && !room.log.atStart; page += 1) {
+      const { first } = room.log;
+      await this.older(room, REACH_PAGE);
+      if (room.log.first === first) break;
+    }
+    return room.log.item(seq) !== undefined;
   }
 
   /** Joins an open room or one to which one was invited, or opens one of a name that nobody uses. */
@@ -263,14 +236,6 @@ export class Rooms {
     return room;
   }
 
-  /** A message of ours was stored: the first one makes a conversation real. */
-  stored(name, seq) {
-    const room = this.map.get(name);
-    if (!room?.draft) return;
-    room.draft = false;
-    if (room.log.last === null) room.log.begin(seq - 1);
-  }
-
   /** All that is held of a room was read: the mark moves at once, the server is told so now and then. */
   read(room) {
     const { last } = room.log;
@@ -305,6 +270,21 @@ export class Rooms {
     if (again) this.#mark(room);
   }
 
+  #readBy({ room: name, user, seq }) {
+    const room = this.map.get(name);
+    room?.mark(user, seq);
+    if (room !== undefined) this.#on.changed(room);
+  }
+
+  /** Who is in a room, and how far each has read. */
+  members(room, members) {
+    for (const { user, read, role } of members) {
+      room.mark(user, read ?? 0);
+      if (user === this.self) room.role = role;
+    }
+    this.#on.changed(room);
+  }
+
   #readElsewhere({ room: name, seq }) {
     const room = this.map.get(name);
     if (room === undefined || seq <= room.read) return;
@@ -336,10 +316,7 @@ export class Rooms {
       const room = this.#room(listed.room);
       room.draft = false;
       this.#told(room, listed);
-      if (room.log.last !== null || room.loading) return;
-      // One that was refused, and whose history could not be had, is not followed until it can.
-      if (room.problem !== null) this.older(room);
-      else room.log.begin(listed.head);
+      if (room.log.last === null && room.loading === null) room.log.begin(listed.head);
     });
     const joinable = [];
     await this.#pages({ open: true }, (listed) => joinable.push(listed));
@@ -400,7 +377,8 @@ export class Rooms {
     const gone = [];
     for (const room of this.map.values()) {
       room.log.reset();
-      room.target = room.read = room.marked = room.unread = room.counted = 0;
+      room.marks.clear();
+      room.read = room.marked = room.unread = room.counted = 0;
       if (there.has(room.name)) continue;
       // A conversation can always be begun anew.
       if (room.peer !== null) room.draft = true;

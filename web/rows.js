@@ -1,10 +1,12 @@
 // What stands in the log, as nodes: a message, people coming and going, and what is above the first of them.
 // It decides nothing about which rows there are.
 
+import { because } from './words.js';
 import { avatar, el, icon, isolated, linked, listed, sentence, timeNode } from './text.js';
 
 const QUOTE_LENGTH = 90;
 const NAMES_MAX = 5;
+const READERS_MAX = 6;
 const DELETED = 'This message was deleted.';
 
 /** The children of a message's row. */
@@ -22,9 +24,10 @@ export function messageRow(app, item, continued, reply) {
         name !== item.from && el('bdi', { class: 'author-id' }, `@${item.from}`),
         !continued && timeNode(item.ts),
       ),
-      reply && quote(app, reply),
+      item.replyTo && quote(app, item.replyTo, reply),
       item.deleted ? el('div', { class: 'text deleted' }, DELETED) : said(item),
       el('ul', { class: 'reactions', 'aria-label': 'Reactions', 'aria-live': 'off', hidden: true }),
+      el('p', { class: 'readers', hidden: true }),
       item.seq === null && status(app, item),
     ),
   ];
@@ -39,20 +42,39 @@ function said({ text, edited }) {
 }
 
 /** Each reaction, with how many gave it, and who. */
-export function reactionNodes(app, reactions) {
-  return [...reactions].map(([emoji, { users, more }]) => {
+export function reactionNodes(app, item) {
+  return [...item.reactions].map(([emoji, { users, more }]) => {
     const names = users.map((user) => app.presence.name(user));
     const title = `${isolated(emoji)} from ${sentence([...names.map(isolated), ...(more ? ['perhaps others'] : [])])}`;
     const count = `${users.length}${more ? '+' : ''}`;
-    return el('li', { title }, el('span', { class: 'unseen' }, title), el('span', { 'aria-hidden': 'true' }, el('bdi', {}, emoji), ` ${count}`));
+    const isGiven = users.includes(app.user.id);
+    const inside = [el('span', { class: 'unseen' }, title), el('span', { 'aria-hidden': 'true' }, el('bdi', {}, emoji), ` ${count}`)];
+    return el('li', { title }, el('button', { type: 'button', tabindex: '-1', 'aria-pressed': String(isGiven), onclick: () => app.react(item, emoji) }, inside));
   });
+}
+
+/** Who has read up to here: their avatars, and their names for whoever asks. */
+export function readerNodes(app, users) {
+  if (users.length === 0) return [];
+  const names = users.map((user) => app.presence.name(user));
+  const title = `Read by ${sentence(names.map(isolated))}`;
+  const few = users.length > READERS_MAX ? users.slice(0, READERS_MAX - 1) : users;
+  return [
+    el('span', { class: 'unseen' }, title),
+    el(
+      'span',
+      { class: 'reader-list', 'aria-hidden': 'true', title },
+      few.map((user) => avatar(user, app.presence.name(user))),
+      few.length < users.length && `+${users.length - few.length}`,
+    ),
+  ];
 }
 
 /** The children of a row that tells who came or went. */
 export function notesRow(app, notes) {
   const names = [...new Set(notes.map((note) => app.presence.name(note.from)))];
   const shown = names.length > NAMES_MAX ? [...names.slice(0, NAMES_MAX - 1), `${names.length - NAMES_MAX + 1} others`] : names;
-  return [...listed(shown), notes[0].kind === 'room:joined' ? ' came in' : ' left'];
+  return [...listed(shown), notes[0].kind === 'joined' ? ' came in' : ' left'];
 }
 
 /** What stands above the first message: a welcome, the beginning, a way to more, or what went wrong. */
@@ -81,7 +103,7 @@ export function topContent(app, room, phase, up) {
       return [el('p', { class: 'beginning' }, 'Fetching earlier messages…')];
     default:
       return [
-        el('p', { role: 'alert' }, `These messages could not be fetched: ${room.problem.because}.`),
+        el('p', { role: 'alert' }, `These messages could not be fetched: ${because(room.problem)}.`),
         el('button', { type: 'button', class: 'secondary', onclick: () => app.rooms.older(room) }, 'Try again'),
       ];
   }
@@ -91,9 +113,12 @@ function skeleton() {
   return el('div', { class: 'skeleton' }, el('i'), el('span', {}, el('b'), el('b')));
 }
 
-function quote(app, reply) {
+/** What is answered, or that something is: a press leads there. */
+function quote(app, seq, reply) {
+  const props = { type: 'button', class: 'quote', dir: 'auto', tabindex: '-1', title: 'Go to that message', onclick: () => app.goTo(seq) };
+  if (reply === undefined) return el('button', props, 'An earlier message');
   const text = reply.deleted ? DELETED : [...(reply.text ?? '')].slice(0, QUOTE_LENGTH).join('');
-  return el('p', { class: 'quote', dir: 'auto' }, el('bdi', {}, app.presence.name(reply.from)), `: ${text}`);
+  return el('button', props, el('bdi', {}, app.presence.name(reply.from)), `: ${text}`);
 }
 
 /** How far a message is that the server has not confirmed. */
@@ -104,10 +129,19 @@ function status(app, { cid, status: now, because }) {
       { class: 'status', role: 'alert' },
       icon('alert'),
       el('span', {}, `Not sent: ${because}.`),
-      el('button', { type: 'button', class: 'link', onclick: () => app.outbox.retry(cid) }, 'Try again'),
-      el('button', { type: 'button', class: 'link', onclick: () => app.outbox.discard(cid) }, 'Discard'),
+      el('button', { type: 'button', class: 'link', onclick: () => app.unsent.retry(cid) }, 'Try again'),
+      el('button', { type: 'button', class: 'link', onclick: () => app.unsent.cancel(cid) }, 'Discard'),
     );
   }
   if (now === 'acked') return null;
+  if (now === 'queued') {
+    return el(
+      'div',
+      { class: 'status' },
+      icon('clock'),
+      el('span', {}, 'Waits to be sent'),
+      el('button', { type: 'button', class: 'link', onclick: () => app.unsent.cancel(cid) }, 'Cancel'),
+    );
+  }
   return el('span', { class: 'status', title: 'On its way' }, icon('clock'), el('span', { class: 'unseen' }, 'On its way'));
 }

@@ -91,13 +91,6 @@ export function byteLength(text) {
   return encoder.encode(text).length;
 }
 
-/** A new id for a message; `randomUUID` is missing on pages that came by plain HTTP from elsewhere. */
-export function newId() {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
 /** Whether the server takes this as a user id (wire protocol, "Opening"). */
 export function isUserId(text) {
   return /^[A-Za-z0-9_.@-]{1,64}$/.test(text) && !/^\.+$/.test(text);

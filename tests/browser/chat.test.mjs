@@ -7,8 +7,8 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import WebSocket from 'ws';
-import { LIMIT, acknowledged, newContext, scene, shows } from './scene.mjs';
-import { PARLOR, Server, comeIn, eventually, inRoom, joinRoom, live, say, sleep, temporaryDirectory, texts } from './support.mjs';
+import { LIMIT, acknowledged, holds, newContext, scene, shows } from './scene.mjs';
+import { PARLOR, Server, allTexts, comeIn, eventually, inRoom, joinRoom, live, say, sleep, temporaryDirectory, texts } from './support.mjs';
 
 scene('two people see each other, each other\'s typing and each other\'s messages', {}, async ({ server, open }) => {
   const [ada, bob] = [await open(), await open()];
@@ -20,6 +20,10 @@ scene('two people see each other, each other\'s typing and each other\'s message
 
   await ada.locator('.person', { hasText: 'bob' }).waitFor();
   await bob.locator('.person', { hasText: 'ada' }).waitFor();
+  for (const page of [ada, bob]) {
+    await page.locator('.note').filter({ hasText: /^ada and bob came in$/ }).waitFor();
+    await page.locator('#room-note').filter({ hasText: /^2 members$/ }).waitFor();
+  }
 
   await ada.locator('#message').pressSequentially('hel');
   await bob.locator('#typing', { hasText: 'ada is typing' }).waitFor();
@@ -55,10 +59,10 @@ for (const takeover of [true, false]) {
       for (const page of [ada, bob]) {
         said.push(`${said.length} ${line}`.trim());
         await say(page, said.at(-1));
-        await shows(ada, said);
+        await holds(ada, said);
       }
     }
-    await shows(bob, said);
+    await holds(bob, said);
   });
 }
 
@@ -315,7 +319,8 @@ scene('history comes as one scrolls up, without a hole', {}, async ({ server, op
     await ada.locator('#log').evaluate((node) => node.scrollTo(0, 0));
     return (await texts(ada))[0] === 'line 1';
   });
-  assert.deepEqual(await texts(ada), expected);
+  assert.deepEqual(await allTexts(ada), expected);
+  await ada.locator('#log').evaluate((node) => node.scrollTo(0, 0));
   await ada.locator('#to-end').click();
   await eventually('the end is in view', () => ada.locator('#log').evaluate((node) => node.scrollHeight - node.scrollTop - node.clientHeight < 5));
 });

@@ -1,9 +1,10 @@
 // The page when things go wrong or grow large: refusals, losses, another epoch, narrow limits, many rooms and people.
 
 import assert from 'node:assert/strict';
+import { test } from 'node:test';
 import WebSocket from 'ws';
-import { acknowledged, scene, shows } from './scene.mjs';
-import { comeIn, eventually, inRoom, joinRoom, live, say, sleep } from './support.mjs';
+import { LIMIT, acknowledged, newContext, scene, shows } from './scene.mjs';
+import { Server, comeIn, eventually, inRoom, joinRoom, live, say, sleep } from './support.mjs';
 
 /** Stands between a page and its server: `toServer` and `toPage` see each message and give it on, changed, or not. */
 async function between(page, { toServer = (message) => message, toPage = (message) => message } = {}) {
@@ -310,4 +311,25 @@ scene('a phone\'s drawers open, hold the keyboard and close by keys alone', {}, 
   await ada.keyboard.press('Enter');
   await inRoom(ada, 'bob');
   await ada.locator('#people').waitFor({ state: 'hidden' });
+});
+
+test('a server that restarts lets its people go and has them back, with what they said meanwhile', LIMIT, async () => {
+  const server = await Server.start();
+  const context = await newContext();
+  try {
+    const ada = await context.newPage();
+    await comeIn(ada, server.url, 'ada');
+    await joinRoom(ada, 'tea');
+    await server.stop();
+    await ada.locator('#state[data-state="waiting"]').waitFor();
+    await say(ada, 'said while it restarts');
+    await ada.locator('.msg.queued').waitFor();
+    await server.start();
+    await live(ada, 40_000);
+    await shows(ada, ['said while it restarts']);
+    await acknowledged(ada);
+  } finally {
+    await context.close();
+    await server.end();
+  }
 });

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Server, eventually, launch, texts } from './support.mjs';
+import { Server, allTexts, eventually, launch, texts } from './support.mjs';
 
 export const LIMIT = { timeout: 90_000 };
 // What Chromium itself writes to the console while there is no server.
@@ -49,10 +49,19 @@ export function scene(name, options, run) {
   });
 }
 
-/** Waits until exactly these messages are shown, in this order. */
-export async function shows(page, expected) {
+/** Waits until exactly these messages are shown, in this order; few and short ones, all of which are in the page. */
+export function shows(page, expected) {
+  return has(page, expected, texts);
+}
+
+/** Waits until the page has exactly these messages, however long it takes to scroll through them. */
+export function holds(page, expected) {
+  return has(page, expected, allTexts);
+}
+
+async function has(page, expected, read) {
   await eventually(`the messages are ${JSON.stringify(expected)}`, async () => {
-    const seen = await texts(page);
+    const seen = await read(page);
     if (JSON.stringify(seen) !== JSON.stringify(expected)) throw new Error(JSON.stringify(seen));
     return true;
   });

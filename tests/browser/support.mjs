@@ -106,11 +106,20 @@ export class Server {
   }
 
   /** Ends the process as a power failure would. */
-  async kill() {
+  kill() {
+    return this.#signal('SIGKILL');
+  }
+
+  /** Has it end in order, as for a restart. */
+  stop() {
+    return this.#signal('SIGTERM');
+  }
+
+  async #signal(name) {
     const child = this.#child;
     if (child === null || child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGKILL');
+    child.kill(name);
     await ended;
   }
 
@@ -160,6 +169,21 @@ export async function say(page, text) {
 /** The texts of the messages that are shown, from top to bottom. */
 export function texts(page) {
   return page.locator('#log-rows .msg .text').allTextContents();
+}
+
+/** The texts of all messages that the page has, from top to bottom: it is scrolled through, as only those near are in it. */
+export async function allTexts(page) {
+  const found = await page.locator('#log').evaluate(async (log) => {
+    const frame = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+    const seen = new Map();
+    for (let top = 0; ; top += log.clientHeight * 0.8) {
+      log.scrollTo(0, top);
+      await frame();
+      for (const row of log.querySelectorAll('.msg')) seen.set(Number(row.getAttribute('aria-posinset')), row.querySelector('.text').textContent);
+      if (log.scrollTop < top - 1) return [...seen];
+    }
+  });
+  return found.sort(([one], [other]) => one - other).map(([, text]) => text);
 }
 
 /** Another program: somebody on a socket of their own, who can ask for what the page has no buttons for. */

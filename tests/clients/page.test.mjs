@@ -11,11 +11,16 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const directory = mkdtempSync(join(tmpdir(), 'parlor-page-'));
 after(() => rmSync(directory, { recursive: true, force: true }));
 cpSync(fileURLToPath(new URL('../../web/', import.meta.url)), directory, { recursive: true });
+cpSync(fileURLToPath(new URL('../../clients/js/src/', import.meta.url)), join(directory, 'client'), { recursive: true });
 writeFileSync(join(directory, 'package.json'), '{"type":"module"}');
 const page = (name) => import(pathToFileURL(join(directory, name)).href);
-const { APPLIED, GAP, KNOWN, Log, countsFor } = await page('log.js');
+const { Log, Room, countsFor, entryOf, readersOf } = await page('log.js');
+const { planned } = await page('plan.js');
 const { Rooms } = await page('rooms.js');
 const { Presence } = await page('presence.js');
+const { Unsent } = await page('unsent.js');
+const { connect } = await page('client/index.js');
+const { fakeServer } = await page('client/testing.js');
 
 const entry = (type) => (seq, payload) => ({ type, payload: { room: 'tea', seq, ts: seq * 1000, ...payload } });
 const message = (seq, text, more) => entry('chat:message')(seq, { from: 'ada', text, ...more });
@@ -32,7 +37,8 @@ function logOf(...entries) {
   return log;
 }
 
-const append = (log, ...entries) => entries.map(({ type, payload }) => log.append(type, payload));
+const append = (log, ...entries) => entries.map((one) => log.append(entryOf(one)));
+const prepend = (log, entries, more) => log.prepend(entries.map(entryOf), more);
 
 /** What is shown of a log: the texts, how they are marked, and the reactions. */
 function seen(log) {
@@ -47,22 +53,23 @@ describe('a log', () => {
   test('an edit changes the text, a deletion takes it, and a reaction is beside it', () => {
     const log = logOf(message(1, 'helo'), message(2, 'secret'), joined(3, 'bob'));
     append(log, edited(4, 1, 'hello'), reacted(5, 1, '👍', 'bob'), reacted(6, 2, '!', 'bob'), deleted(7, 2), reacted(8, 1, '👍', 'cy'));
-    assert.deepEqual(seen(log), ['1 hello (4) 👍bob,cy', '2 (gone)', '3 room:joined']);
+    assert.deepEqual(seen(log), ['1 hello (4) 👍bob,cy', '2 (gone)', '3 joined']);
     append(log, reacted(9, 1, '👍', 'bob', false), edited(10, 1, 'hello!'));
-    assert.deepEqual(seen(log), ['1 hello! (10) 👍cy', '2 (gone)', '3 room:joined']);
+    assert.deepEqual(seen(log), ['1 hello! (10) 👍cy', '2 (gone)', '3 joined']);
     append(log, reacted(11, 1, '👍', 'cy', false));
     assert.deepEqual(seen(log)[0], '1 hello! (10)');
     assert.deepEqual([log.first, log.last], [1, 11]);
   });
 
-  test('an entry that comes again changes nothing, and one that is missing is a hole', () => {
+  test('an entry that comes again changes nothing, and one of a kind that is handed on by nobody leaves its number out', () => {
     const changes = [edited(2, 1, 'two'), reacted(3, 1, 'x', 'bob'), edited(4, 1, 'four'), reacted(5, 1, 'x', 'bob', false)];
     const log = logOf(message(1, 'one'), ...changes);
     const before = seen(log);
-    assert.deepEqual(append(log, message(1, 'one'), ...changes), Array(5).fill(KNOWN));
-    assert.deepEqual(append(log, edited(7, 1, 'seven')), [GAP]);
-    assert.deepEqual(seen(log), before);
-    assert.deepEqual(before, ['1 four (4)']);
+    assert.deepEqual(append(log, message(1, 'one'), ...changes), Array(5).fill(false));
+    assert.deepEqual([seen(log), before], [['1 four (4)'], ['1 four (4)']]);
+    assert.deepEqual(append(log, edited(7, 1, 'seven')), [true]);
+    assert.deepEqual([seen(log), log.last], [['1 seven (7)'], 7]);
+    assert.deepEqual(append(new Log(), message(1, 'of a log that was not begun')), [false]);
   });
 
   test('a message that comes in its newest state is not put back by the entries that led there', () => {
@@ -87,8 +94,8 @@ describe('a log', () => {
   test('changes of what is not held, of no message, or of what never was, only count as seen', () => {
     const log = logOf(joined(10, 'bob'), message(11, 'here'));
     const done = append(log, edited(12, 3, 'x'), deleted(13, 4), reacted(14, 5, 'x', 'bob'), edited(15, 10, 'x'), deleted(16, 999), entry('chat:future')(17, { target: 11 }));
-    assert.deepEqual(done, Array(6).fill(APPLIED));
-    assert.deepEqual(seen(log), ['10 room:joined', '11 here']);
+    assert.deepEqual(done, Array(6).fill(true));
+    assert.deepEqual(seen(log), ['10 joined', '11 here']);
     assert.equal(log.last, 17);
   });
 
@@ -96,7 +103,7 @@ describe('a log', () => {
     const log = logOf(message(10, 'ten'), edited(11, 3, 'newest'), edited(12, 10, 'TEN'));
     const older = [message(1, '', { deleted: true }), hollow(2, 1), message(3, 'newest', { edited: 11, reactions: { x: ['cy'] } }),
       edited(4, 3, 'older'), reacted(5, 3, 'x', 'bob'), reacted(6, 3, 'x', 'cy'), reacted(7, 3, 'x', 'bob', false), deleted(8, 1), edited(9, 3, 'old')];
-    log.prepend(older, false);
+    prepend(log, older, false);
     assert.deepEqual(seen(log), ['1 (gone)', '3 newest (11) xcy', '10 TEN (12)']);
     assert.deepEqual([log.first, log.last, log.atStart], [1, 12, true]);
   });
@@ -104,10 +111,10 @@ describe('a log', () => {
   test('what came while a page was on its way is applied to it', () => {
     const log = logOf(message(10, 'ten'));
     append(log, edited(11, 3, 'newer'), reacted(12, 3, 'x', 'bob'), deleted(13, 4), reacted(14, 5, 'y', 'bob'), reacted(15, 5, 'y', 'bob', false));
-    log.prepend([message(3, 'three'), message(4, 'four'), message(5, 'five', { reactions: { y: ['bob'] } })], true);
+    prepend(log, [message(3, 'three'), message(4, 'four'), message(5, 'five', { reactions: { y: ['bob'] } })], true);
     assert.deepEqual(seen(log), ['3 newer (11) xbob', '4 (gone)', '5 five', '10 ten']);
     log.begin(20);
-    log.prepend([message(4, 'of another life')], true);
+    prepend(log, [message(4, 'of another life')], true);
     assert.deepEqual(seen(log), ['4 of another life'], 'nothing is left of what was forgotten');
   });
 
@@ -122,7 +129,7 @@ describe('a log', () => {
       const log = new Log();
       log.begin(cut);
       append(log, ...all.slice(cut));
-      log.prepend(newest.slice(0, cut), false);
+      prepend(log, newest.slice(0, cut), false);
       assert.deepEqual(seen(log), end, `a page before ${cut + 1}`);
       const filled = new Log();
       filled.begin(0);
@@ -148,9 +155,50 @@ describe('a log', () => {
   });
 });
 
+describe('what is seen of a log', () => {
+  const minutes = (...all) => all.map((at, place) => message(place + 1, `at ${at}`, { ts: new Date(2026, 0, 5, 23, 40).getTime() + at * 60_000 }));
+  const rowsOf = (log, more) => planned({ items: log.items, pending: [], newAfter: null, self: 'bob', ...more });
+  const named = (rows) => rows.map(({ kind, continued, item, notes }) => (kind === 'message' ? `${item.text}${continued ? ' +' : ''}` : notes ? `${notes.length} ${notes[0].kind}` : kind));
+
+  test('messages go on where the one before ended, and each day has a row', () => {
+    assert.deepEqual(named(rowsOf(logOf(...minutes(0, 4, 10, 19, 21)))), ['day', 'at 0', 'at 4 +', 'at 10', 'at 19', 'day', 'at 21']);
+    const places = rowsOf(logOf(...minutes(0, 4, 21))).filter(({ kind }) => kind === 'message').map(({ place }) => place);
+    assert.deepEqual(places, [1, 2, 3]);
+  });
+
+  test('who comes and goes is one row until somebody speaks, and what is new has a line before it', () => {
+    const log = logOf(joined(1, 'bob'), joined(2, 'cy'), message(3, 'own', { from: 'bob' }), message(4, 'new'), message(5, 'newer'));
+    assert.deepEqual(named(rowsOf(log, { newAfter: 2 })), ['day', '2 joined', 'own', 'new', 'new', 'newer +']);
+    assert.deepEqual(named(rowsOf(log, { newAfter: 5 })), ['day', '2 joined', 'own', 'new', 'newer +']);
+  });
+
+  test('one\'s own message keeps its key from the first moment to the entry', () => {
+    const ticket = { cid: 'c', text: 'hi', ts: 1000, status: 'queued' };
+    const before = rowsOf(logOf(), { pending: [ticket] }).at(-1);
+    const after = rowsOf(logOf(message(1, 'hi', { from: 'bob', cid: 'c' }))).at(-1);
+    assert.deepEqual([before.key, after.key], ['cc', 'cc']);
+    const failed = rowsOf(logOf(), { pending: [{ ...ticket, status: 'failed' }, { ...ticket, cid: 'd' }] });
+    assert.deepEqual(failed.map(({ continued }) => continued), [false, false], 'behind one that was refused a new one begins');
+  });
+
+  test('who has read is under the last message that they have read, and never under their own', () => {
+    const room = new Room('tea', 'bob');
+    room.members = 4;
+    room.log.begin(0);
+    append(room.log, message(1, 'one'), message(2, 'two', { from: 'cy' }), joined(3, 'eve'), message(4, 'four'));
+    for (const [user, seq] of [['ada', 4], ['cy', 3], ['eve', 3], ['dan', 9], ['bob', 4], ['fay', 0]]) room.mark(user, seq);
+    const seenBy = () => Object.fromEntries(readersOf(room, 'bob'));
+    assert.deepEqual(seenBy(), { 2: ['eve'], 4: ['dan'] });
+    room.mark('eve', 1);
+    assert.deepEqual(seenBy()[2], ['eve'], 'a mark goes forward only');
+    room.members = 51;
+    assert.deepEqual(seenBy(), {}, 'in large rooms nobody is told');
+  });
+});
+
 describe('rooms', () => {
   const nothing = () => {};
-  const told = { changed: nothing, listed: nothing, own: nothing, spoke: nothing, moved: nothing, invited: nothing, removed: nothing, keeps: () => false };
+  const told = { changed: nothing, listed: nothing, own: nothing, moved: nothing, invited: nothing, removed: nothing, keeps: () => false };
   const hello = (rooms = [], invites = []) => ({ epoch: 'e', user: { id: 'bob' }, rooms, invites });
   const tea = { room: 'tea', title: '', open: true, members: 2, head: 4, read: 1, unread: 2 };
 
@@ -162,11 +210,11 @@ describe('rooms', () => {
       return answers[type] ?? { rooms: [], entries: [], more: false };
     };
     const rooms = new Rooms(ask, { ...told, ...on });
-    await rooms.resume(hello(of.rooms ?? [tea], of.invites));
+    rooms.welcome(hello(of.rooms ?? [tea], of.invites));
     return { rooms, asked };
   }
 
-  const push = (rooms, { type, payload }) => rooms.push(type, payload);
+  const push = (rooms, one) => rooms.entry(entryOf(one));
 
   test('a deletion takes an unread message back, once, and none that was read or counted as deleted', async () => {
     const { rooms } = await roomsOf();
@@ -186,7 +234,7 @@ describe('rooms', () => {
     push(rooms, deleted(12, 11));
     assert.equal(room.unread, 1, 'one that came as deleted');
     room.log.begin(12);
-    room.log.prepend([message(4, undefined, { deleted: true })], true);
+    prepend(room.log, [message(4, undefined, { deleted: true })], true);
     push(rooms, deleted(13, 4));
     assert.equal(room.unread, 0, 'one that was counted, and of which a page came that was newer');
   });
@@ -282,4 +330,66 @@ describe('presence', () => {
     await other.presence.list();
     assert.deepEqual([other.presence.scope, other.server.asked], ['off', 1], 'a refusal says so, too');
   });
+});
+
+describe('what is unsent', () => {
+  async function withClient(run) {
+    const server = fakeServer();
+    const client = connect('ws://host/ws?user=ada', { env: server.env });
+    const unsent = new Unsent(client);
+    let last = 0;
+    client.on('outbox', () => unsent.changed(() => last));
+    server.admit('tea', 'ada');
+    await server.clock.advance(100);
+    const seen = () => unsent.of({ name: 'tea' }).map(({ text, status }) => `${text} ${status}`);
+    const reach = (seq) => {
+      last = seq;
+      unsent.reached('tea', seq);
+    };
+    await run({ server, client, unsent, seen, reach, room: client.room('tea', { join: false }) });
+    client.close();
+  }
+
+  test('what was acknowledged is shown until the log has it', () => withClient(async ({ server, seen, reach, room }) => {
+    const ticket = room.send('one');
+    assert.deepEqual(seen(), ['one sent']);
+    await server.clock.advance(50);
+    assert.deepEqual(seen(), ['one acked']);
+    reach(ticket.seq - 1);
+    assert.deepEqual(seen(), ['one acked']);
+    reach(ticket.seq);
+    assert.deepEqual(seen(), []);
+  }));
+
+  test('what was refused says why, goes again or not at all', () => withClient(async ({ server, unsent, seen, reach, room }) => {
+    server.refuse('chat:send', { code: 'forbidden', message: 'no' }, { code: 'forbidden', message: 'no' });
+    room.send('one');
+    await server.clock.advance(50);
+    const [{ cid, because, status }] = unsent.of({ name: 'tea' });
+    assert.deepEqual([status, because], ['failed', 'you may not do that here']);
+    unsent.retry(cid);
+    await server.clock.advance(50);
+    assert.deepEqual(seen(), ['one failed']);
+    unsent.retry(cid);
+    await server.clock.advance(50);
+    assert.deepEqual(seen(), ['one acked']);
+    reach(Infinity);
+    server.cut();
+    await server.clock.advance(1);
+    room.send('two');
+    unsent.cancel(unsent.of({ name: 'tea' })[0].cid);
+    assert.deepEqual(seen(), []);
+  }));
+
+  test('with its room only what was never said is given back', () => withClient(async ({ server, unsent, seen, room }) => {
+    room.send('one');
+    await server.clock.advance(50);
+    server.cut();
+    await server.clock.advance(1);
+    room.send('two');
+    room.send('three');
+    assert.deepEqual(seen(), ['one acked', 'two queued', 'three queued']);
+    assert.deepEqual(unsent.drop('tea'), ['two', 'three']);
+    assert.deepEqual(seen(), ['one acked']);
+  }));
 });

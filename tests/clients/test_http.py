@@ -152,6 +152,15 @@ class TestTags:
         assert "content-length" not in again
         assert server.http("/style.css", headers={"If-None-Match": tag})[0] == 200
 
+    def test_the_client_of_the_page_is_the_client_that_there_is(self, server):
+        for name in ("index.js", "client.js", "indexeddb.js"):
+            status, fields, body = server.http(f"/client/{name}")
+            assert status == 200 and fields["content-type"] == "text/javascript; charset=utf-8"
+            assert body == (harness.ROOT / "clients/js/src" / name).read_bytes()
+            tag = fields["etag"]
+            assert server.http(f"/client/{name}", headers={"If-None-Match": tag})[0] == 304
+        assert server.http("/client/testing.js")[0] == 404
+
 
 def post(*lines, body=b""):
     head = "\r\n".join([f"POST {CALL} HTTP/1.1", "Host: localhost", *lines])

@@ -5,7 +5,7 @@ import { Listeners, environment } from './env.js';
 import { ParlorError } from './errors.js';
 import { Outbox, memoryOutbox } from './outbox.js';
 import { Presence } from './presence.js';
-import { Room } from './room.js';
+import { Room, isEntry } from './room.js';
 import { Stream } from './stream.js';
 
 /** @typedef {import('./connection.js').State} State */
@@ -287,7 +287,7 @@ export class Client {
   #push(type, payload) {
     if (/^user:(online|offline|count)$/.test(type)) this.presence.push(type, payload);
     else if (type === 'event') this.#streams.get(payload.stream)?.push(payload);
-    else if (payload?.room !== undefined && /^(chat|room):/.test(type) && type !== 'room:invited') this.#room(payload.room).push(type, payload);
+    else if (isEntry(payload) || (payload?.room !== undefined && /^(chat|room):/.test(type) && type !== 'room:invited')) this.#room(payload.room).push(type, payload);
     // Also for whoever wants to see all that comes.
     this.#listeners.emit(type, payload);
   }

@@ -107,7 +107,7 @@ export class Room {
    */
   async history({ before, after, limit, signal } = {}) {
     const page = await this.#core.ask('chat:history', { room: this.name, before, after, limit }, { signal });
-    return { ...page, entries: page.entries.map(entryOf).filter((/** @type {Entry} */ { type }) => type) };
+    return { ...page, entries: page.entries.map(entryOf) };
   }
 
   /** All up to here is read; told once a second at most. @param {number} [seq] */
@@ -116,6 +116,10 @@ export class Room {
     this.read = seq;
     if (seq >= this.last) this.unread = 0;
     this.#changed('read');
+    this.#tellRead();
+  }
+
+  #tellRead() {
     this.#readTimer ??= this.#core.env.setTimeout(() => {
       this.#readTimer = null;
       this.#ask('chat:read', { seq: this.read }).then(
@@ -252,6 +256,8 @@ export class Room {
   /** What `hello`, `room:join` or a list says of it. @param {any} room */
   welcome({ head, read, unread, title }) {
     if (!this.isFollowed) [this.last, this.#head, this.isFollowed] = [head ?? 0, head ?? 0, true];
+    // It was not told, or the answer was lost.
+    if (read < this.read) this.#tellRead();
     if (read !== undefined) this.read = Math.max(this.read, read);
     if (title !== undefined) this.title = title;
     this.#counted = head ?? 0;
@@ -284,7 +290,8 @@ export class Room {
 
   /** Takes a push that is for it. @param {string} type @param {any} payload */
   push(type, payload) {
-    if (ENTRIES[type]) return this.#arrive(/** @type {Entry} */ (entryOf({ type, payload })));
+    // Of whatever kind it is: it has its number in the log.
+    if (isEntry(payload)) return this.#arrive(entryOf({ type, payload }));
     const { user } = payload;
     if (type === 'chat:typing') this.#types(user, payload.typing !== false);
     else if (type === 'room:removed') {
@@ -343,8 +350,8 @@ export class Room {
     const before = this.#typing.get(user);
     if (before === undefined && !typing) return;
     env.clearTimeout(before);
-    this.#typing.delete(user);
-    if (typing) {
+    if (!typing) this.#typing.delete(user);
+    else {
       this.#typing.set(user, env.setTimeout(() => {
         this.#types(user, false);
         this.#listeners.emit('typing', { room: this.name, user, typing: false });
@@ -391,7 +398,10 @@ export class Room {
   }
 }
 
+/** Whether a push is an entry of a room's log: such a one has these, and nothing else has them all. @param {any} payload */
+export const isEntry = (payload) => payload?.room !== undefined && payload.seq > 0 && payload.ts > 0;
+
 /** @param {{ type: string, payload: any }} push @returns {Entry} */
 function entryOf({ type, payload }) {
-  return { ...payload, type: ENTRIES[type] };
+  return { ...payload, type: ENTRIES[type] ?? type };
 }

@@ -356,6 +356,10 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
       room(name).members.add(from);
       return append(name, 'chat:message', { from, text }).payload.seq;
     },
+    /** Puts an entry of any kind into a room's log. @param {string} name @param {string} type @param {any} payload */
+    append(name, type, payload) {
+      return append(name, type, payload).payload.seq;
+    },
     /** Makes somebody a member. @param {string} name @param {string} user */
     admit(name, user) {
       room(name).members.add(user);

@@ -396,6 +396,6 @@ function changed(row, change) {
     return { ...row, reactions: users.length > 0 ? { ...row.reactions, [emoji]: users } : others };
   }
   // In a replay the message is already what it was made later; an edit of one that was then deleted has no text.
-  if (change.seq <= row.edited || change.deleted) return row;
+  if (change.type !== 'edited' || change.seq <= row.edited || change.deleted) return row;
   return { ...row, text: change.text, edited: change.seq };
 }

@@ -379,6 +379,42 @@ test('one that was closed and is opened again watches its page as before', async
   assert.equal(client.state.name, 'online');
 });
 
+test('an entry of a kind that nobody knows has its number, live and in a page', async () => {
+  const { client, server, clock } = begin();
+  const room = client.room('tea');
+  const seen = [];
+  room.on('entry', ({ seq, type }) => seen.push(`${seq} ${type}`));
+  await clock.advance(100);
+  const { user } = server.sockets[0];
+  const note = () => server.append('tea', 'app:note', { from: user });
+  note();
+  server.say('tea', 'bob', 'a');
+  await clock.advance(100);
+  assert.deepEqual(seen.slice(-2), ['2 app:note', '3 message']);
+  server.cut();
+  await clock.advance(10);
+  for (let n = 0; n < 3; n += 1) note();
+  await clock.advance(2_000);
+  assert.deepEqual(seen.slice(-3), ['4 app:note', '5 app:note', '6 app:note']);
+  const [{ entries }] = await Promise.all([room.history({ after: 3 }), clock.advance(100)]);
+  assert.equal(entries.length, 3);
+});
+
+test('a mark that could not be told is told on the next connection', async () => {
+  const { client, server, clock } = begin();
+  const room = client.room('tea');
+  await clock.advance(100);
+  const seq = server.say('tea', 'bob', 'a');
+  await clock.advance(100);
+  server.refuse('chat:read', { code: 'unavailable' });
+  room.markRead(seq);
+  await clock.advance(1_500);
+  assert.notEqual(server.rooms.get('tea').reads.get('ada'), seq);
+  server.cut();
+  await clock.advance(5_000);
+  assert.equal(server.rooms.get('tea').reads.get('ada'), seq);
+});
+
 test('typing is told every 3 s at most, and ends by itself', async () => {
   const { client, server, clock } = begin();
   const room = client.room('tea');

@@ -21,7 +21,7 @@ macro_rules! assets {
         pub(super) const ASSETS: &[Asset] = &[$(Asset {
             path: $path,
             content_type: $content_type,
-            body: include_bytes!(concat!("../../../web/", $file)),
+            body: include_bytes!(concat!("../../../", $file)),
         },)+];
     };
 }
@@ -31,27 +31,44 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
+// Those below `/client/` are the very files of the client in JavaScript.
 assets! {
-    "/app.js", "app.js", JS;
-    "/chatlog.js", "chatlog.js", JS;
-    "/codes.js", "codes.js", JS;
-    "/composer.js", "composer.js", JS;
-    "/connection.js", "connection.js", JS;
-    "/door.js", "door.js", JS;
-    "/house.js", "house.js", JS;
-    "/icon.svg", "icon.svg", SVG;
-    "/", "index.html", HTML;
-    "/lists.js", "lists.js", JS;
-    "/log.js", "log.js", JS;
-    "/outbox.js", "outbox.js", JS;
-    "/presence.js", "presence.js", JS;
-    "/requests.js", "requests.js", JS;
-    "/rooms.js", "rooms.js", JS;
-    "/rows.js", "rows.js", JS;
-    "/session.js", "session.js", JS;
-    "/style.css", "style.css", CSS;
-    "/text.js", "text.js", JS;
-    "/theme.js", "theme.js", JS;
+    "/app.js", "web/app.js", JS;
+    "/chatlog.js", "web/chatlog.js", JS;
+    "/client/client.js", "clients/js/src/client.js", JS;
+    "/client/connection.js", "clients/js/src/connection.js", JS;
+    "/client/env.js", "clients/js/src/env.js", JS;
+    "/client/errors.js", "clients/js/src/errors.js", JS;
+    "/client/index.js", "clients/js/src/index.js", JS;
+    "/client/indexeddb.js", "clients/js/src/indexeddb.js", JS;
+    "/client/outbox.js", "clients/js/src/outbox.js", JS;
+    "/client/presence.js", "clients/js/src/presence.js", JS;
+    "/client/requests.js", "clients/js/src/requests.js", JS;
+    "/client/room.js", "clients/js/src/room.js", JS;
+    "/client/sse.js", "clients/js/src/sse.js", JS;
+    "/client/stream.js", "clients/js/src/stream.js", JS;
+    "/composer.js", "web/composer.js", JS;
+    "/door.js", "web/door.js", JS;
+    "/drafts.js", "web/drafts.js", JS;
+    "/house.js", "web/house.js", JS;
+    "/icon.svg", "web/icon.svg", SVG;
+    "/", "web/index.html", HTML;
+    "/lists.js", "web/lists.js", JS;
+    "/log.js", "web/log.js", JS;
+    "/notify.js", "web/notify.js", JS;
+    "/plan.js", "web/plan.js", JS;
+    "/presence.js", "web/presence.js", JS;
+    "/rooms.js", "web/rooms.js", JS;
+    "/rows.js", "web/rows.js", JS;
+    "/search.js", "web/search.js", JS;
+    "/session.js", "web/session.js", JS;
+    "/style.css", "web/style.css", CSS;
+    "/text.js", "web/text.js", JS;
+    "/theme.js", "web/theme.js", JS;
+    "/tools.js", "web/tools.js", JS;
+    "/unsent.js", "web/unsent.js", JS;
+    "/virtual.js", "web/virtual.js", JS;
+    "/words.js", "web/words.js", JS;
 }
 
 /// A strong validator of each file's content (RFC 9110 §8.8.3), in the order of [`ASSETS`].
@@ -84,6 +101,34 @@ mod tests {
             assert!(asset(&path).is_some(), "web/{name} is not in the table");
             count += 1;
         }
-        assert_eq!(count, ASSETS.len());
+        let of_client = ASSETS.iter().filter(|asset| asset.path.starts_with("/client/")).count();
+        assert_eq!(count + of_client, ASSETS.len());
+    }
+
+    /// The paths of the modules that a module asks for, from where it is.
+    fn imports(asset: &'static Asset) -> Vec<String> {
+        let text = std::str::from_utf8(asset.body).unwrap();
+        let (folder, _) = asset.path.rsplit_once('/').unwrap();
+        let named = text.lines().filter(|line| !line.trim_start().starts_with(['/', '*']));
+        let asked = |line: &'static str| {
+            let at = ["from './", "await import('./"].iter().find_map(|how| line.split_once(how));
+            at?.1.split_once('\'')
+        };
+        named.filter_map(asked).map(|(name, _)| format!("{folder}/{name}")).collect()
+    }
+
+    #[test]
+    fn every_module_that_another_imports_is_embedded() {
+        let mut wanted = std::collections::HashSet::new();
+        for module in ASSETS.iter().filter(|asset| asset.content_type == JS) {
+            for path in imports(module) {
+                assert!(asset(&path).is_some(), "{} imports {path}", module.path);
+                wanted.insert(path);
+            }
+        }
+        // And no file of the client is served that the page has no use for.
+        for module in ASSETS.iter().filter(|asset| asset.path.starts_with("/client/")) {
+            assert!(wanted.contains(module.path), "nobody imports {}", module.path);
+        }
     }
 }

@@ -32,7 +32,9 @@ mod tests {
         for other in ["/", "/ws/state", "/hooks/{x}", "/apis/x", "/app.js", "/metrics/x"] {
             assert!(!is_own(other), "{other}");
         }
-        assert!(["/", "/app.js", "/{x}"].iter().all(|path| is_of_page(path)));
+        for page in ["/", "/app.js", "/{x}", "/client/index.js", "/client/{x}"] {
+            assert!(is_of_page(page), "{page}");
+        }
         assert!(!is_of_page("/queue") && !is_of_page("/js/{x}"));
     }
 }

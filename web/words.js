@@ -1,13 +1,7 @@
-// What close codes and refusals ask for, and how to say it to a person (wire protocol, "Closing" and "Refusals").
-// Codes that are not listed are judged by their range.
+// How to say to a person what the client says in codes (docs/protocol.md, "Closing" and "Refusals").
+// What the server wrote beside a code is for programs, and is not shown.
 
-/** What a close code asks of a client: `stop`, `token` (get a new one first) or `retry`. */
-export function verdict(code) {
-  if (code >= 4000 && code <= 4099) return 'stop';
-  if (code >= 4200 && code <= 4299) return 'token';
-  if (code === 1002 || code === 1003 || code === 1007 || code === 1009) return 'stop';
-  return 'retry';
-}
+import { verdict } from './client/errors.js';
 
 const CLOSED = {
   1001: 'The server was stopped.',
@@ -38,6 +32,11 @@ export function closedBecause(code) {
   }[verdict(code)];
 }
 
+/** Whether a connection has ended for good as the link, the token in it, is none that opens. */
+export function wantsLink({ name, code }) {
+  return name === 'failed' && (code === 4001 || verdict(code) === 'token');
+}
+
 /** Why one is in a room no more, as a sentence without its end. */
 export function removedBecause(reason, room) {
   switch (reason) {
@@ -54,9 +53,11 @@ export function removedBecause(reason, room) {
 
 const REFUSED = {
   bad_request: 'the server did not accept it',
+  closed: 'the connection was closed for good',
   conflict: 'that name is taken, or was used by a room that is gone',
   disconnected: 'there is no connection at the moment',
   duplicate_mismatch: 'it was sent before with another text',
+  expired: 'it is too old to be sent without asking you',
   forbidden: 'you may not do that here',
   gone: 'it is no longer kept',
   internal: 'the server had a problem',
@@ -69,21 +70,7 @@ const REFUSED = {
   unavailable: 'the server cannot store anything at the moment',
 };
 
-/** A refusal by the server, or by the lack of one: `disconnected` and `timeout` are our own. */
-export class Refusal extends Error {
-  constructor(code, payload = {}) {
-    super(payload.message ?? code);
-    this.code = code;
-    this.retryAfter = Number.isFinite(payload.retry_after_ms) ? payload.retry_after_ms : 0;
-  }
-
-  /** Why, as the second half of a sentence. */
-  get because() {
-    return REFUSED[this.code] ?? this.message;
-  }
-
-  /** Whether the same request may succeed later. */
-  get passing() {
-    return ['rate_limited', 'unavailable', 'overloaded', 'internal', 'disconnected', 'timeout'].includes(this.code);
-  }
+/** Why something was refused, as the second half of a sentence. */
+export function because(error) {
+  return REFUSED[error?.code] ?? error?.message ?? 'the server did not say why';
 }

@@ -1,0 +1,132 @@
+// A room with a long past: only what is near is in the page, and one goes through all of it.
+
+import assert from 'node:assert/strict';
+import { scene } from './scene.mjs';
+import { Program, comeIn, eventually, inRoom, say, texts } from './support.mjs';
+
+const COUNT = 20_000;
+const FAST = ['requests_per_second=100000', 'burst=100000'].flatMap((limit) => ['--set', `limits.${limit}`]);
+const PIECE = 500;
+
+/** Says so many lines in a room, some of them of several lines, in the order of their numbers. */
+async function fill(bob, room, count) {
+  await bob.ask('room:join', { room });
+  for (let from = 1; from <= count; from += PIECE) {
+    await Promise.all(Array.from({ length: Math.min(PIECE, count - from + 1) }, (_, at) => {
+      const line = from + at;
+      return bob.ask('chat:send', { room, text: line % 7 === 0 ? `line ${line}\n${'and more of it '.repeat(line % 30)}`.trim() : `line ${line}` });
+    }));
+  }
+}
+
+const firstLines = (all) => all.map((text) => text.split('\n')[0]);
+const log = (page, act, ...args) => page.locator('#log').evaluate(act, ...args);
+
+/** Goes up until a message is there. */
+const climb = (page, text) => eventually(`${text} is reached`, async () => {
+  await log(page, (node) => node.scrollTo(0, 0));
+  return firstLines(await texts(page)).includes(text);
+}, 60_000);
+
+scene('twenty thousand messages are scrolled through smoothly, and few of them are in the page', { args: FAST }, async ({ server, open }) => {
+  const bob = await Program.connect(server.url, 'bob');
+  await fill(bob, 'lobby', COUNT);
+  const ada = await open();
+  await comeIn(ada, server.url, 'ada');
+  await inRoom(ada, 'lobby');
+  await eventually('the newest is there', async () => firstLines(await texts(ada)).at(-1) === `line ${COUNT}`);
+  await climb(ada, 'line 1');
+  assert.equal(await log(ada, (node) => node.querySelector('.msg').getAttribute('aria-setsize')), String(COUNT));
+
+  const seen = await log(ada, async (node) => {
+    const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    const took = [];
+    let most = 0;
+    const holes = [];
+    const step = node.scrollHeight / 300;
+    for (let at = 1; at <= 300; at += 1) {
+      const before = performance.now();
+      node.scrollTop = at * step;
+      await frame();
+      await frame();
+      took.push(performance.now() - before);
+      const rows = [...node.querySelectorAll('#log-rows > *')];
+      most = Math.max(most, rows.length);
+      // What one sees is full of rows, from edge to edge.
+      const [frameTop, frameEnd] = [node.getBoundingClientRect().top, node.getBoundingClientRect().bottom];
+      const [first, last] = [rows[0].getBoundingClientRect().top, rows.at(-1).getBoundingClientRect().bottom];
+      const isBelowAll = node.scrollHeight - node.scrollTop - node.clientHeight < 50;
+      if (first > frameTop || (last < frameEnd && !isBelowAll)) holes.push([at, first - frameTop, last - frameEnd]);
+    }
+    took.sort((one, other) => one - other);
+    return { most, holes, median: took[150], late: took[285] };
+  });
+  assert.ok(seen.most <= 150, `${seen.most} rows were in the page`);
+  assert.deepEqual(seen.holes, [], 'nothing that is seen is empty');
+  assert.ok(seen.median < 100, `two frames took ${seen.median} ms`);
+
+  // In a part of it, one by one: none is missing, none comes twice.
+  const numbers = await log(ada, async (node) => {
+    const found = new Set();
+    for (let at = 0; at < 60; at += 1) {
+      node.scrollTop -= node.clientHeight * 0.7;
+      await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+      for (const row of node.querySelectorAll('.msg .text')) found.add(Number(row.textContent.match(/\d+/)[0]));
+    }
+    return [...found].sort((one, other) => one - other);
+  });
+  assert.ok(numbers.length > 500, `${numbers.length} were seen`);
+  assert.deepEqual(numbers, Array.from(numbers, (_, at) => numbers[0] + at), 'without a hole');
+  bob.end();
+});
+
+scene('what one looks at stays in its place when more comes above and below', { args: FAST }, async ({ server, open }) => {
+  const bob = await Program.connect(server.url, 'bob');
+  await fill(bob, 'lobby', 900);
+  const ada = await open();
+  // Pages of history come when they are let through.
+  let held = null;
+  await ada.routeWebSocket(/\/ws/, (socket) => {
+    const onward = socket.connectToServer();
+    onward.onMessage((text) => (held !== null && text.includes('"entries"') ? held.push(() => socket.send(text)) : socket.send(text)));
+  });
+  await comeIn(ada, server.url, 'ada');
+  await inRoom(ada, 'lobby');
+  await ada.locator('#log-top[data-phase="more"]').waitFor();
+  const frames = () => ada.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  const height = () => log(ada, (node) => node.scrollHeight);
+  /** The message at the top of what is seen, and where it is. */
+  const top = () => log(ada, (node) => {
+    const edge = node.getBoundingClientRect().top;
+    const row = [...node.querySelectorAll('.msg')].find((one) => one.getBoundingClientRect().bottom > edge + 1);
+    return [row.querySelector('.text').textContent, Math.round(row.getBoundingClientRect().top - edge)];
+  });
+  held = [];
+  await log(ada, (node) => node.scrollTo(0, 300));
+  await eventually('a page is on its way', () => held.length === 1);
+  await frames();
+  const [text, place] = await top();
+  const low = await height();
+  held.pop()();
+  await eventually('it has come', async () => (await height()) > low + 1000);
+  await frames();
+  assert.deepEqual(await top(), [text, place], 'with a page above it');
+
+  held = null;
+  await log(ada, (node) => node.scrollTo(0, 1500));
+  await frames();
+  const before = await top();
+  const was = await height();
+  await bob.ask('chat:send', { room: 'lobby', text: 'one more' });
+  await eventually('it has come', async () => (await height()) > was);
+  assert.deepEqual(await top(), before, 'with a message below it');
+  await ada.locator('#to-end', { hasText: '1 new message' }).waitFor();
+  await ada.setViewportSize({ width: 700, height: 720 });
+  await ada.setViewportSize({ width: 1280, height: 720 });
+  await eventually('it is where it was, with another width between', async () => (await top())[0] === before[0]);
+  await ada.locator('#to-end').click();
+  await say(ada, 'at the end');
+  await eventually('the end is in view', async () => (await texts(ada)).at(-1) === 'at the end'
+    && log(ada, (node) => node.scrollHeight - node.scrollTop - node.clientHeight < 5));
+  bob.end();
+});

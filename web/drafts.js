@@ -1,0 +1,62 @@
+// What was begun and is not sent, by room: kept in this browser, so that it is there after a reload. Only so much of it:
+// the rooms that were written in last, and of each no more than a message may have.
+
+const ROOMS_MAX = 50;
+const CHARS_MAX = 16_384;
+const WRITE_MS = 300;
+const NONE = { text: '', replyTo: undefined };
+
+export class Drafts {
+  #key;
+  /** By room, what is newer than what is stored. */
+  #changed = new Map();
+  #timer = 0;
+
+  constructor(user) {
+    this.#key = `parlor.drafts.${user}`;
+    window.addEventListener('pagehide', () => this.#write());
+  }
+
+  /** `{text, replyTo}` */
+  get(room) {
+    return this.#changed.get(room) ?? this.#read()[room] ?? NONE;
+  }
+
+  set(room, { text, replyTo }) {
+    this.#changed.set(room, { text: text.slice(0, CHARS_MAX), replyTo, at: Date.now() });
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#write(), WRITE_MS);
+  }
+
+  /** Nothing is left behind. */
+  forget() {
+    clearTimeout(this.#timer);
+    this.#changed.clear();
+    try {
+      localStorage.removeItem(this.#key);
+    } catch {
+      // Nothing was kept, then.
+    }
+  }
+
+  #read() {
+    try {
+      return JSON.parse(localStorage.getItem(this.#key)) ?? {};
+    } catch {
+      return {};
+    }
+  }
+
+  /** Only what has changed here: another window may have written of other rooms. */
+  #write() {
+    if (this.#changed.size === 0) return;
+    const all = Object.entries({ ...this.#read(), ...Object.fromEntries(this.#changed) });
+    const kept = all.filter(([, { text, replyTo }]) => text !== '' || replyTo !== undefined).sort(([, one], [, other]) => other.at - one.at).slice(0, ROOMS_MAX);
+    try {
+      localStorage.setItem(this.#key, JSON.stringify(Object.fromEntries(kept)));
+      this.#changed.clear();
+    } catch {
+      // No room, or no storage: then they last as long as the page.
+    }
+  }
+}

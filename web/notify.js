@@ -1,0 +1,74 @@
+// Tells who looks elsewhere that somebody speaks to them: in a direct conversation, by their name, or in answer to what
+// they said. The browser is asked whether it may only when the person has asked for it.
+
+const KEY = 'parlor.notify';
+const BODY_LENGTH = 140;
+// What is older came while one was away: it is unread, and no news.
+const NEWS_MS = 60_000;
+
+export class Notify {
+  #app;
+  #switch = document.getElementById('notify');
+  #isOn = false;
+
+  constructor(app) {
+    this.#app = app;
+    try {
+      this.#isOn = localStorage.getItem(KEY) === 'on';
+    } catch {
+      // Storage can be forbidden; then it is asked for anew.
+    }
+    this.#switch.hidden = !('Notification' in window);
+    this.#switch.addEventListener('click', () => this.#toggle());
+    this.#draw();
+  }
+
+  get #mayTell() {
+    return this.#isOn && 'Notification' in window && Notification.permission === 'granted';
+  }
+
+  async #toggle() {
+    const isOn = !this.#mayTell;
+    if (isOn && Notification.permission === 'default') await Notification.requestPermission();
+    if (isOn && Notification.permission !== 'granted') {
+      this.#app.house.toast('The browser does not allow notifications from this page. You can allow them in its settings.');
+    }
+    this.#isOn = isOn && Notification.permission === 'granted';
+    try {
+      localStorage.setItem(KEY, this.#isOn ? 'on' : 'off');
+    } catch {
+      // Then it lasts as long as the page.
+    }
+    this.#draw();
+  }
+
+  #draw() {
+    this.#switch.setAttribute('aria-checked', String(this.#mayTell));
+    this.#switch.title = this.#mayTell ? 'Notifications are on' : 'Notifications are off';
+  }
+
+  /** A message has come. */
+  entry(room, entry) {
+    const { user, presence, house } = this.#app;
+    if (!this.#mayTell || this.#app.attentive() || entry.from === user.id || entry.deleted) return;
+    if (Date.now() - entry.ts > NEWS_MS || !this.#isFor(room, entry)) return;
+    const name = presence.name(entry.from);
+    const title = room.peer === null ? `${name} in ${room.title || room.name}` : name;
+    // Of two windows of one person one notification is seen.
+    const note = new Notification(title, { body: [...entry.text].slice(0, BODY_LENGTH).join(''), tag: `${room.name} ${entry.seq}`, icon: '/icon.svg' });
+    note.onclick = () => {
+      window.focus();
+      this.#app.show(room);
+      house.focusMessage();
+      note.close();
+    };
+  }
+
+  /** Whether somebody speaks to us. */
+  #isFor(room, { text, reply_to: answered }) {
+    const { user } = this.#app;
+    if (room.peer !== null || (answered && room.log.item(answered)?.from === user.id)) return true;
+    const words = text.toLowerCase().split(/[^\p{L}\p{N}_.@-]+/u).map((word) => word.replace(/^@|[.@-]+$/g, ''));
+    return [user.id, user.name].some((name) => name && words.includes(name.toLowerCase()));
+  }
+}

@@ -1,0 +1,127 @@
+// Looks for words in what is loaded of the room that is shown, from the newest to the oldest.
+
+import { counted, setText } from './text.js';
+
+const byId = (id) => document.getElementById(id);
+const fold = (text) => text.normalize('NFKC').toLowerCase();
+
+export class Search {
+  #app;
+  #bar = byId('search');
+  #input = byId('search-input');
+  #said = byId('search-said');
+  #rows = byId('log-rows');
+  /** The `seq`s that were found, the newest first, and which of them is shown. */
+  #found = [];
+  #at = 0;
+  #frame = 0;
+
+  constructor(app) {
+    this.#app = app;
+    byId('search-open').addEventListener('click', () => (this.#bar.hidden ? this.open() : this.close()));
+    byId('search-close').addEventListener('click', () => this.close());
+    byId('search-older').addEventListener('click', () => this.#step(1));
+    byId('search-newer').addEventListener('click', () => this.#step(-1));
+    this.#input.addEventListener('input', () => this.#find());
+    this.#bar.addEventListener('submit', (event) => event.preventDefault());
+    this.#bar.addEventListener('keydown', (event) => this.#key(event));
+    // Rows come and go as one scrolls: what is found in them is marked again.
+    new MutationObserver(() => this.#markLater()).observe(this.#rows, { childList: true, subtree: true });
+  }
+
+  open() {
+    if (this.#app.room === null) return;
+    this.#bar.hidden = false;
+    byId('search-open').setAttribute('aria-expanded', 'true');
+    this.#input.focus();
+    this.#input.select();
+    this.#find();
+  }
+
+  close(isLeft = false) {
+    if (this.#bar.hidden) return;
+    this.#bar.hidden = true;
+    byId('search-open').setAttribute('aria-expanded', 'false');
+    this.#found = [];
+    this.#mark();
+    if (!isLeft) this.#app.house.focusMessage();
+  }
+
+  #key(event) {
+    if (event.key === 'Escape') this.close();
+    else if (event.key === 'Enter' && event.target === this.#input) this.#step(event.shiftKey ? -1 : 1);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  #find() {
+    this.#look();
+    this.#at = 0;
+    this.#show();
+  }
+
+  #look() {
+    const words = fold(this.#input.value.trim());
+    const items = words === '' ? [] : this.#app.room.log.items.filter((item) => item.kind === 'message' && fold(item.text).includes(words));
+    this.#found = items.map(({ seq }) => seq).reverse();
+  }
+
+  /** To one that is older, or newer, and round again. */
+  #step(by) {
+    const was = this.#found[this.#at];
+    // More may have been loaded, or said.
+    this.#look();
+    const { length } = this.#found;
+    if (length === 0) return;
+    this.#at = (Math.max(0, this.#found.indexOf(was)) + by + length) % length;
+    this.#show();
+  }
+
+  #show() {
+    const { length } = this.#found;
+    const { log } = this.#app.room;
+    const where = log.atStart ? '' : ` in ${counted(log.items.length, 'loaded message')}`;
+    const isEmpty = this.#input.value.trim() === '';
+    setText(this.#said, isEmpty ? '' : length === 0 ? `Nothing found${where}` : `${this.#at + 1} of ${length}${where}`);
+    for (const id of ['search-older', 'search-newer']) byId(id).disabled = length < 2;
+    if (length > 0) this.#app.house.reveal(this.#found[this.#at], { focus: false });
+    this.#mark();
+  }
+
+  #markLater() {
+    if (this.#bar.hidden || this.#frame !== 0) return;
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#mark();
+    });
+  }
+
+  /** Marks the words where they are seen, without a change of the nodes that they are in. */
+  #mark() {
+    if (!('highlights' in CSS)) return;
+    const words = this.#bar.hidden ? '' : this.#input.value.trim().toLowerCase();
+    CSS.highlights.delete('found');
+    if (words === '') return;
+    const ranges = [...this.#rows.querySelectorAll('.text:not(.deleted)')].flatMap((node) => rangesOf(node, words));
+    CSS.highlights.set('found', new Highlight(...ranges));
+  }
+}
+
+/** Where words are in the text of a node. */
+function rangesOf(node, words) {
+  const ranges = [];
+  const walker = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
+  for (let text = walker.nextNode(); text !== null; text = walker.nextNode()) {
+    const lower = text.data.toLowerCase();
+    // In few languages small letters take another number of places: there nothing is marked rather than the wrong.
+    if (lower.length !== text.data.length) continue;
+    for (let at = lower.indexOf(words); at >= 0; at = lower.indexOf(words, at + words.length)) {
+      const range = new Range();
+      range.setStart(text, at);
+      range.setEnd(text, at + words.length);
+      ranges.push(range);
+    }
+  }
+  return ranges;
+}
