@@ -399,7 +399,7 @@ export class Room {
 }
 
 /** Whether a push is an entry of a room's log: such a one has these, and nothing else has them all. @param {any} payload */
-export const isEntry = (payload) => payload?.room !== undefined && payload.seq > 0 && payload.ts > 0;
+export const isEntry = (payload) => payload?.room !== undefined && payload.seq !== undefined && payload.ts !== undefined;
 
 /** @param {{ type: string, payload: any }} push @returns {Entry} */
 function entryOf({ type, payload }) {
