@@ -111,12 +111,13 @@ test('what stands there as printed by why() is what is printed', async (t) => {
 
   const wrong = section(README, '## When something is wrong');
   const quick = (fn, ms) => setTimeout(fn, ms === 10_000 ? 300 : ms);
-  const begin = (url, options = {}) => connect(url, { backoff: { min: 50, max: 100 }, ...options, env: { WebSocket, ...options.env } });
-  const clients = [];
-  t.after(() => clients.forEach((client) => client.close()));
+  const begin = (url, options = {}) => {
+    const client = connect(url, { backoff: { min: 50, max: 100 }, ...options, env: { WebSocket, ...options.env } });
+    t.after(() => client.close());
+    return client;
+  };
   /** The state, cause and code of some step, which are in a row there. */
   const told = async (client, state, cause, code, where = '') => {
-    clients.push(client);
     for (let waited = 0; !client.why().some((step) => step.state === state && step.cause.startsWith(cause)); waited += 1) {
       assert.ok(waited < 300, `${state}, ${cause}: ${JSON.stringify(client.why())}`);
       await rest(20);
@@ -176,7 +177,6 @@ test('what stands there as printed by why() is what is printed', async (t) => {
   stream.on(() => {});
   for (let waited = 0; !(room.refusal && stream.refusal) && waited < 300; waited += 1) await rest(20);
   for (const { message } of [room.refusal, stream.refusal]) assert.ok(wrong.includes(`\`${message}\``), message);
-  clients.push(owner, refused);
   open.end('SIGTERM');
   await told(owner, 'waiting', 'close 1012', 1012);
 });
