@@ -27,12 +27,12 @@ import { Stream } from './stream.js';
 /**
  * @typedef {object} Snapshot
  * @property {State} state
- * @property {{ id: string, name: string, admin: boolean } | null} user
+ * @property {import('./wire.js').User | null} user
  * @property {Quality | null} quality
  * @property {RoomSnapshot[]} rooms
- * @property {any} limits
+ * @property {import('./wire.js').Limits} limits
  */
-/** @typedef {{ room: string, title?: string, head: number, read: number, unread: number, membership: string }} RoomSnapshot */
+/** @typedef {{ room: string, title?: string, head: number, read: number, unread: number, membership: import('./room.js').Membership }} RoomSnapshot */
 
 const BACKOFF = /** @type {const} */ ({ min: 1_000, max: 30_000, factor: 2, jitter: 'full', attempts: Infinity });
 const ACK_EVERY_MS = 1_000;
@@ -40,6 +40,7 @@ const ROOMS_PER_RESUME = 300;
 const REQUEST_MS = 20_000;
 const INTERVAL_MS = 5_000;
 
+/** @template {import('./wire.js').Messages<M>} [M=any] the application's own messages */
 export class Client {
   #env;
   #options;
@@ -84,8 +85,8 @@ export class Client {
     const core = {
       env: this.#env,
       listeners: this.#listeners,
-      ask: this.request.bind(this),
-      tell: this.send.bind(this),
+      ask: /** @type {any} */ (this.request.bind(this)),
+      tell: /** @type {any} */ (this.send.bind(this)),
       user: () => this.#hello?.user.id,
       isOnline: this.#connection.isOnline,
       isHidden: () => this.#isHidden,
@@ -108,12 +109,12 @@ export class Client {
     return this.#connection.quality;
   }
 
-  /** What the server has said of itself and of its limits, once it has. @returns {any} */
+  /** What the server has said of itself and of its limits, once it has. @returns {import('./wire.js').Hello | null} */
   get hello() {
     return this.#hello;
   }
 
-  /** The last 20 changes of the connection's state, each with its cause and what is done about it. */
+  /** The last 20 changes of the connection's state, each with its cause and what is done about it. @returns {import('./connection.js').Step[]} */
   why() {
     return this.#connection.steps.map((step) => ({ ...step }));
   }
@@ -172,8 +173,9 @@ export class Client {
   /**
    * Listens: to `state`, `quality`, `rooms`, `outbox`, `presence`, `notice`, `error`, or to messages of any other type,
    * the application's own ones.
-   * @param {string} event
-   * @param {(payload: any) => void} fn
+   * @template {import('./wire.js').Heard<M>} T
+   * @param {T} event
+   * @param {(payload: import('./wire.js').Event<M, T>) => void} fn
    * @param {{ signal?: AbortSignal }} [options]
    * @returns {() => void} ends it
    */
@@ -197,7 +199,7 @@ export class Client {
     return this.#room(`dm:${[this.#hello.user.id, user].sort().join(':')}`);
   }
 
-  /** A stream. @param {string} name @param {import('./stream.js').StreamOptions} [options] @returns {Stream} */
+  /** A stream. @template [T=any] @param {string} name @param {import('./stream.js').StreamOptions} [options] @returns {Stream<T>} */
   stream(name, options = {}) {
     let stream = this.#streams.get(name);
     if (!stream) {
@@ -212,12 +214,19 @@ export class Client {
     return this.#outbox.of();
   }
 
-  /** Sends a message of any type that wants no answer: now or never. @param {string} type @param {any} [payload] @returns {boolean} whether it was sent */
-  send(type, payload = {}) {
+  /**
+   * Sends a message of any type that wants no answer: now or never; whether it was sent.
+   * @type {<T extends import('./wire.js').Said<M>>(type: T, ...rest: import('./wire.js').With<import('./wire.js').Payload<M, T>, []>) => boolean}
+   */
+  send(type, payload = /** @type {any} */ ({})) {
     return this.#connection.requests.tell(type, payload);
   }
 
-  /** Asks, and resolves to the answer's payload; waits for a connection. @param {string} type @param {any} [payload] @param {AskOptions} [options] @returns {Promise<any>} */
+  /**
+   * Asks, and resolves to the answer's payload; waits for a connection.
+   * @type {<T extends import('./wire.js').Asked<M>>(type: T, ...rest: import('./wire.js').With<import('./wire.js').Payload<M, T>, [options?: AskOptions]>)
+   *   => Promise<import('./wire.js').Answer<M, T>>}
+   */
   request(type, payload, options) {
     const { name } = this.state;
     if (name === 'closed' || name === 'failed') return Promise.reject(new ParlorError('closed'));
@@ -348,5 +357,11 @@ export class Client {
   }
 }
 
-/** Connects. @param {string} url of the server's `/ws`: `ws:`, `wss:`, `http:`, `https:`, or relative to the page @param {Options} [options] */
+/**
+ * Connects.
+ * @template {import('./wire.js').Messages<M>} [M=any] the application's own messages
+ * @param {string} url of the server's `/ws`: `ws:`, `wss:`, `http:`, `https:`, or relative to the page
+ * @param {Options} [options]
+ * @returns {Client<M>}
+ */
 export const connect = (url, options) => new Client(url, options);

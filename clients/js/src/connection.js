@@ -17,8 +17,9 @@ import { requestQueue } from './requests.js';
  *   | { name: "paused", reason: string }
  *   | { name: "failed", code: number | string, reason: string }} State
  */
-/** @typedef {{ at: number, state: string, cause: string, code?: number | string, advice: string }} Step */
-/** @typedef {{ level: string, rtt: number, jitter: number }} Quality */
+/** @typedef {{ at: number, state: State["name"], cause: string, code?: number | string, advice: string }} Step */
+/** @typedef {"excellent" | "good" | "fair" | "poor" | "critical" | "lost"} Level */
+/** @typedef {{ level: Level, rtt: number, jitter: number }} Quality `rtt` and `jitter` in ms */
 /**
  * @typedef {object} Hooks
  * @property {() => void} onState
@@ -156,7 +157,7 @@ export function connectionOf({ url, token: source, backoff, interval, timeout, f
   };
   const late = () => lost(1006, 'no answer in time');
 
-  /** @param {string} level @param {number} rtt */
+  /** @param {Level} level @param {number} rtt */
   const qualify = (level, rtt) => {
     const before = self.quality;
     // RFC 3550 §6.4.1.
@@ -179,7 +180,7 @@ export function connectionOf({ url, token: source, backoff, interval, timeout, f
       () => {
         clear('answer');
         const rtt = env.now() - asked;
-        if (interval) qualify(LEVELS.find(([, bound]) => rtt < bound)?.[0] ?? '', rtt);
+        if (interval) qualify(LEVELS.find(([, bound]) => rtt < bound)?.[0] ?? 'critical', rtt);
       },
       () => clear('answer'),
     );
@@ -310,6 +311,7 @@ export function connectionOf({ url, token: source, backoff, interval, timeout, f
     hello: null,
     /** @type {Step[]} */
     steps: [],
+    /** @type {import('./requests.js').Requests} */
     requests,
     isOnline: () => self.state.name === 'online',
 

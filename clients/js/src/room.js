@@ -7,11 +7,34 @@ import { ParlorError } from './errors.js';
 /** @typedef {import('./env.js').Env} Env */
 /** @typedef {import('./outbox.js').Outbox} Outbox */
 /** @typedef {import('./outbox.js').Ticket} Ticket */
+/** @typedef {{ room: string, seq: number, ts: number }} Place */
+/**
+ * A message: as it was sent, or, where it is read later, as it is now: with its newest text, `edited` (the `seq` of
+ * its newest edit) and `reactions` (who, by emoji); of a deleted one neither text nor data are left.
+ * @typedef {Place & { type: "message", from: string, reply_to?: number, cid?: string, edited?: number, reactions?: Record<string, string[]> }
+ *   & ({ deleted?: undefined, text: string, data?: any } | { deleted: true, text?: undefined, data?: undefined })} MessageEntry
+ */
+/**
+ * Another text for the message `target`; that of one that is deleted by now is not told any more.
+ * @typedef {Place & { type: "edited", target: number, by: string } & ({ deleted?: undefined, text: string } | { deleted: true, text?: undefined })} EditedEntry
+ */
+/** @typedef {Place & { type: "deleted", target: number, by: string }} DeletedEntry */
+/** @typedef {Place & { type: "reacted", target: number, emoji: string, on: boolean, by: string }} ReactedEntry */
+/** @typedef {Place & { type: "joined" | "left", user: string, by?: string }} MemberEntry `by`: another did it */
+/** @typedef {MemberEntry & { type: "joined" }} JoinedEntry */
+/** @typedef {MemberEntry & { type: "left" }} LeftEntry */
 /**
  * An entry of the log, as the wire has it; `type` is the name of the event.
- * @typedef {{ type: EntryType, room: string, seq: number, ts: number, [member: string]: any }} Entry
+ * @typedef {MessageEntry | EditedEntry | DeletedEntry | ReactedEntry | JoinedEntry | LeftEntry} Entry
  */
-/** @typedef {"message" | "edited" | "deleted" | "reacted" | "joined" | "left"} EntryType */
+/** @typedef {Entry["type"]} EntryType */
+/**
+ * What a room tells of.
+ * @typedef {{ message: MessageEntry, edited: EditedEntry, deleted: DeletedEntry, reacted: ReactedEntry, joined: JoinedEntry, left: LeftEntry,
+ *   entry: Entry, gap: Gap, read: import('./wire.js').Mark, delivered: import('./wire.js').Mark, typing: import('./wire.js').Typing,
+ *   removed: import('./wire.js').Removal, refused: ParlorError }} RoomEvents
+ */
+/** @typedef {{ room: Room, what: "entry", value: Entry } | { room: Room, what: "read" | "typing" | "membership", value?: undefined }} RoomChange */
 /** A part of the log that is not kept any more, or that of an earlier one. @typedef {{ room: string, after: number, before: number, reason: string }} Gap */
 /** @typedef {"now" | "resume" | { seq: number }} From */
 /** @typedef {"unknown" | "joining" | "member" | "refused" | "left"} Membership */
@@ -85,17 +108,17 @@ export class Room {
     return [...this.#typing.keys()];
   }
 
-  /** @param {number} seq @param {string} text */
+  /** @param {number} seq @param {string} text @returns {Promise<import('./wire.js').Logged>} */
   edit(seq, text) {
     return this.#ask('chat:edit', { seq, text });
   }
 
-  /** @param {number} seq */
+  /** @param {number} seq @returns {Promise<import('./wire.js').Logged>} */
   delete(seq) {
     return this.#ask('chat:delete', { seq });
   }
 
-  /** @param {number} seq @param {string} emoji @param {boolean} [on] */
+  /** @param {number} seq @param {string} emoji @param {boolean} [on] @returns {Promise<import('./wire.js').Logged>} */
   react(seq, emoji, on = true) {
     return this.#ask('chat:react', { seq, emoji, on });
   }
@@ -137,12 +160,12 @@ export class Room {
     if (this.#core.tell('chat:typing', { room: this.name })) this.#typedAt = now;
   }
 
-  /** @param {{ after?: string, limit?: number }} [bounds] @returns {Promise<{ members: any[], more: boolean }>} */
+  /** @param {{ after?: string, limit?: number }} [bounds] @returns {Promise<{ members: import('./wire.js').Member[], more: boolean }>} */
   members(bounds = {}) {
     return this.#ask('room:members', bounds);
   }
 
-  /** Comes in. @returns {Promise<any>} */
+  /** Comes in. @returns {Promise<import('./wire.js').RoomInfo>} */
   async join() {
     this.#wanted = true;
     this.#become('joining');
@@ -157,6 +180,7 @@ export class Room {
     }
   }
 
+  /** @returns {Promise<{ room: string }>} */
   leave() {
     this.#wanted = false;
     return this.#ask('room:leave', {});
@@ -171,8 +195,9 @@ export class Room {
    * Listens: to entries (`message`, `edited`, `deleted`, `reacted`, `joined`, `left`, or `entry` for all), to `gap`,
    * `read`, `delivered`, `typing`, `refused`. Entries come from now on, from where the handlers of that kind have come
    * to (`resume`; at first: from the mark of what is read), or from behind a `seq`.
-   * @param {string} event
-   * @param {(value: any) => void} fn
+   * @template {keyof RoomEvents} E
+   * @param {E} event
+   * @param {(value: RoomEvents[E]) => void} fn
    * @param {{ from?: From, signal?: AbortSignal }} [options]
    * @returns {() => void}
    */

@@ -248,7 +248,7 @@ function makeStores(client) {
       return graced(() => {
         let isHeld = true;
         // Also who comes back while that is under way is to be in it.
-        leaving?.then(() => isHeld && client.room(name).join()).catch(() => {});
+        leaving?.then(() => (isHeld ? client.room(name).join() : null)).catch(() => {});
         return () => {
           isHeld = false;
           leaving = client.room(name, quiet).leave().catch(() => {});

@@ -4,14 +4,20 @@
 import { Listeners } from './env.js';
 
 /** @typedef {import('./env.js').Env} Env */
-/** @typedef {{ stream: string, seq: number, data: any, ts?: number, skipped?: boolean }} StreamEvent `skipped`: some were left out, as the stream or the rate allows */
+/**
+ * `skipped`: some were left out, as the stream or the rate allows.
+ * @template [T=any]
+ * @typedef {{ stream: string, seq: number, data: T, ts?: number, skipped?: boolean }} StreamEvent
+ */
+/** What is missing of a log. @typedef {{ stream: string, after: number, reason: string }} StreamGap */
 /** @typedef {{ filter?: Record<string, any>, maxRate?: number, whenHidden?: "pause" | "keep" }} StreamOptions */
 
 /** Whether a snapshot is the events of a log; that of a state is its data, which may be a list, too. @param {any} snapshot */
 export const isLog = (snapshot) => Array.isArray(snapshot) && snapshot.every((one) => one?.seq > 0 && one.ts > 0 && 'data' in one);
 
+/** @template [T=any] what is in its events */
 export class Stream {
-  /** The newest event. @type {StreamEvent | null} */
+  /** The newest event. @type {StreamEvent<T> | null} */
   latest = null;
   /** Why it cannot be watched. @type {import('./errors.js').ParlorError | null} */
   refusal = null;
@@ -36,7 +42,27 @@ export class Stream {
 
   /**
    * Listens to its events, the snapshot first; by `"gap"`, `"refused"` as the first argument to these.
-   * @param {string | ((data: any, event: StreamEvent) => void)} event
+   * @overload
+   * @param {(data: T, event: StreamEvent<T>) => void} event
+   * @param {{ signal?: AbortSignal }} [fn]
+   * @returns {() => void} ends it
+   */
+  /**
+   * @overload
+   * @param {"gap"} event
+   * @param {(gap: StreamGap) => void} fn
+   * @param {{ signal?: AbortSignal }} [options]
+   * @returns {() => void}
+   */
+  /**
+   * @overload
+   * @param {"refused"} event
+   * @param {(error: import('./errors.js').ParlorError) => void} fn
+   * @param {{ signal?: AbortSignal }} [options]
+   * @returns {() => void}
+   */
+  /**
+   * @param {string | ((data: T, event: StreamEvent<T>) => void)} event
    * @param {((value: any) => void) | { signal?: AbortSignal }} [fn]
    * @param {{ signal?: AbortSignal }} [options]
    * @returns {() => void}
@@ -45,7 +71,7 @@ export class Stream {
     if (typeof event === 'string') return this.#listeners.on(event, /** @type {any} */ (fn), options);
     const { signal } = /** @type {{ signal?: AbortSignal }} */ (fn ?? {});
     if (signal?.aborted) return () => {};
-    if (this.latest) this.#listeners.call(() => event(this.latest?.data, /** @type {StreamEvent} */ (this.latest)), null);
+    if (this.latest) this.#listeners.call(() => event(/** @type {T} */ (this.latest?.data), /** @type {StreamEvent<T>} */ (this.latest)), null);
     const off = this.#listeners.on('event', (told) => event(told.data, told));
     let isOver = false;
     const end = () => {
@@ -115,7 +141,7 @@ export class Stream {
     this.#listeners.emit('event', this.latest);
   }
 
-  /** Publishes to it. @param {any} data @returns {Promise<{ seq: number, ts: number }>} */
+  /** Publishes to it. @param {T} data @returns {Promise<{ stream: string, seq: number, ts: number }>} */
   publish(data) {
     return this.#core.ask('publish', { stream: this.name, data });
   }

@@ -7,6 +7,8 @@ import { Listeners, environment } from './env.js';
 /** @typedef {import('./errors.js').ParlorError} ParlorError */
 /** @typedef {import('./outbox.js').Ticket} Ticket */
 /** @typedef {import('./room.js').Entry} Entry */
+/** @typedef {Extract<Entry, { target: number }>} Change an entry that changes another */
+/** @typedef {Exclude<Entry, Change>} RowEntry an entry that is a row */
 /** @typedef {import('./room.js').Gap} Gap */
 /** @typedef {import('./room.js').Room} Room */
 /**
@@ -76,7 +78,7 @@ export class Transcript {
   /** Which load is the one that counts; the others are of a log or a room that was. */
   #loading = 0;
   #loads = 0;
-  /** @type {Entry[]} changes that came while a page did: they may be newer than it is */
+  /** @type {Change[]} changes that came while a page did: they may be newer than it is */
   #changes = [];
   /** @type {ParlorError | null} */
   #error = null;
@@ -316,7 +318,7 @@ export class Transcript {
     this.#hasOlder = true;
   }
 
-  /** @param {Entry} change */
+  /** @param {Change} change */
   #apply(change) {
     const kept = this.#kept[this.#place(change.target)];
     if (kept?.at !== change.target || kept.row.type !== 'message' || change.seq <= kept.asOf) return;
@@ -325,11 +327,11 @@ export class Transcript {
     kept.row = changed(kept.row, change);
   }
 
-  /** @param {Entry} entry @returns {Row} */
+  /** @param {RowEntry} entry @returns {Row} */
   #rowOf(entry) {
-    const { type, seq, ts } = entry;
-    if (type !== 'message') return { type: /** @type {"joined" | "left"} */ (type), key: `#${seq}`, seq, user: entry.user, by: entry.by, ts };
-    const { from, cid, text, data, reply_to: replyTo, edited = 0, deleted = false, reactions = {} } = entry;
+    const { seq, ts } = entry;
+    if (entry.type !== 'message') return { type: entry.type, key: `#${seq}`, seq, user: entry.user, by: entry.by, ts };
+    const { type, from, cid, text, data, reply_to: replyTo, edited = 0, deleted = false, reactions = {} } = entry;
     const isOwn = from === this.#client.hello?.user.id;
     const id = isOwn ? cid : undefined;
     const about = { seq, from, isOwn, text, data, replyTo, ts, edited, deleted, reactions };
@@ -375,8 +377,8 @@ export class Transcript {
   }
 }
 
-/** @param {Entry} entry */
-const isRow = ({ type }) => type === 'message' || type === 'joined' || type === 'left';
+/** @type {(entry: Entry) => entry is RowEntry} */
+const isRow = (entry) => ['message', 'joined', 'left'].includes(entry.type);
 
 /** @param {Ticket} ticket @param {string | undefined} from @returns {MessageRow} */
 function onItsWay({ id, seq, text, data, kept, ts = kept.at, status, error }, from) {
@@ -384,7 +386,7 @@ function onItsWay({ id, seq, text, data, kept, ts = kept.at, status, error }, fr
   return { type: 'message', key: id, id, ...about, status, error };
 }
 
-/** A message after an edit, a deletion or a reaction. @param {MessageRow} row @param {Entry} change @returns {MessageRow} */
+/** A message after an edit, a deletion or a reaction. @param {MessageRow} row @param {Change} change @returns {MessageRow} */
 function changed(row, change) {
   if (row.deleted) return row;
   if (change.type === 'deleted') return { ...row, deleted: true, text: undefined, data: undefined, reactions: {} };

@@ -1,0 +1,139 @@
+// What goes over the wire, as types: the server's own pushes and requests (docs/protocol.md), and the application's
+// beside them. Nothing here runs.
+
+/** @typedef {{ id: string, name: string, admin: boolean }} User */
+/**
+ * A room, as lists and answers have it; `read` and `unread` where one is a member.
+ * @typedef {{ room: string, title: string, open: boolean, members: number, head: number, read?: number, unread?: number }} RoomInfo
+ */
+/** @typedef {{ user: string, name: string, online?: boolean, role: "owner" | "member", read: number, delivered: number }} Member */
+/** @typedef {{ room: string, seq: number, ts: number, duplicate?: true }} Logged where in a room's log something stands, on the disk */
+/**
+ * @typedef {object} Hello
+ * @property {number} protocol
+ * @property {string} server
+ * @property {string} connection
+ * @property {string} epoch
+ * @property {number} ts
+ * @property {User} user
+ * @property {{ events: string, call: string }} [http]
+ * @property {number} heartbeat_ms
+ * @property {Limits} limits
+ * @property {"disk" | "memory"} durability
+ * @property {"everyone" | "rooms" | "off"} presence
+ * @property {RoomInfo[]} rooms
+ * @property {{ room: string, title: string, by: string }[]} [invites]
+ */
+/** @typedef {{ [limit: string]: number | undefined }} Limits */
+
+/** What the server tells of itself. @typedef {Told & { message: string }} Notice */
+/**
+ * @typedef {{ code: "draining", spread_ms: number }
+ *   | { code: "token_expiring", expires: number }
+ *   | { code: "unsubscribed", streams: string[] }} Told
+ */
+/**
+ * A refusal that answers no request; `close` if the connection ends with it, `count` if it stands for several.
+ * @typedef {{ code: string, message: string, close?: number, count?: number, retry_after_ms?: number }} Refusal
+ */
+/** @typedef {{ room: string, user: string, seq: number }} Mark */
+/** @typedef {{ room: string, user: string, typing: boolean }} Typing */
+/** @typedef {{ room: string, by?: string, reason: "left" | "removed" | "banned" | "deleted" }} Removal */
+/** @typedef {import('./room.js').Entry} Entry */
+/**
+ * An entry as it is pushed.
+ * @template {Entry["type"]} T
+ * @typedef {Omit<Extract<Entry, { type: T }>, "type">} Pushed
+ */
+
+/**
+ * What `client.on` tells of, beside the application's own messages: the client's own events (`rooms`: which there are, or
+ * what has changed of one; `outbox`, `stream`: the name of a room, of a stream of which something has changed), and what
+ * the server pushes, as it comes.
+ * @typedef {{
+ *   "state": import('./connection.js').State,
+ *   "quality": import('./connection.js').Quality,
+ *   "rooms": import('./room.js').RoomChange | undefined,
+ *   "outbox": string,
+ *   "presence": import('./presence.js').Presences,
+ *   "stream": string,
+ *   "notice": Notice,
+ *   "error": Refusal,
+ *   "chat:message": Pushed<"message">,
+ *   "chat:edited": Pushed<"edited">,
+ *   "chat:deleted": Pushed<"deleted">,
+ *   "chat:reacted": Pushed<"reacted">,
+ *   "room:joined": Pushed<"joined">,
+ *   "room:left": Pushed<"left">,
+ *   "chat:read": Mark,
+ *   "chat:delivered": Mark,
+ *   "chat:typing": Typing,
+ *   "room:removed": Removal,
+ *   "room:invited": { room: string, title: string, by: string },
+ *   "user:online": { users: string[], version: number, reset?: true, room?: string },
+ *   "user:offline": { users: string[], version: number, room?: string },
+ *   "user:count": { online: number, version: number, room?: string },
+ * }} Events
+ */
+
+/** @typedef {{ room: string, user: string }} OfRoom */
+/** @typedef {{ after?: string, limit?: number }} Bounds */
+/** What goes in and what comes back. @template P, A @typedef {{ payload: P, answer: A }} Call */
+/**
+ * What may be asked of the server. The client does much of it by itself, or by methods of its own.
+ * @typedef {{
+ *   "ping": Call<{}, { ts: number }>,
+ *   "info": Call<{}, Hello & { uptime_ms: number, counts: Record<string, number>, types: string[], [more: string]: unknown }>,
+ *   "room:create": Call<{ room?: string, title?: string, open?: boolean, members?: string[] }, RoomInfo>,
+ *   "room:info": Call<{ room: string }, RoomInfo>,
+ *   "room:join": Call<{ room: string }, RoomInfo>,
+ *   "room:leave": Call<{ room: string }, { room: string }>,
+ *   "room:invite": Call<OfRoom, OfRoom>,
+ *   "room:remove": Call<OfRoom, OfRoom>,
+ *   "room:ban": Call<OfRoom, OfRoom>,
+ *   "room:unban": Call<OfRoom, OfRoom>,
+ *   "room:update": Call<{ room: string, title?: string, open?: boolean, owner?: string }, RoomInfo>,
+ *   "room:delete": Call<{ room: string }, { room: string }>,
+ *   "room:list": Call<Bounds & { open?: boolean }, { rooms: RoomInfo[], more: boolean }>,
+ *   "room:members": Call<Bounds & { room: string }, { members: Member[], more: boolean }>,
+ *   "chat:send": Call<{ room?: string, to?: string, text: string, data?: any, cid?: string, reply_to?: number }, Logged>,
+ *   "chat:edit": Call<{ room: string, seq: number, text: string }, Logged>,
+ *   "chat:delete": Call<{ room: string, seq: number }, Logged>,
+ *   "chat:react": Call<{ room: string, seq: number, emoji: string, on?: boolean }, Logged>,
+ *   "chat:history": Call<{ room: string, after?: number, before?: number, limit?: number },
+ *     { room: string, entries: { type: string, payload: any }[], head: number, more: boolean }>,
+ *   "chat:typing": Call<{ room: string, typing?: boolean }, {}>,
+ *   "chat:read": Call<{ room: string, seq: number }, { room: string, seq: number, unread: number }>,
+ *   "chat:ack": Call<{ room: string, seq: number } | { rooms: Record<string, number> }, {}>,
+ *   "presence:list": Call<Bounds & { room?: string }, { users: import('./presence.js').Present[], version: number, more: boolean }>,
+ *   "publish": Call<{ stream: string, data: any }, { stream: string, seq: number, ts: number }>,
+ *   "stream:list": Call<Bounds, { streams: any[], more: boolean }>,
+ *   "stream:get": Call<{ stream: string }, any>,
+ *   "stream:ack": Call<{ stream: string, seq: number }, {}>,
+ *   "stream:subscribers": Call<Bounds & { stream: string }, any>,
+ *   "auth:revoke": Call<{ jti: string } | { user: string, before?: number }, { closed: number }>,
+ *   [admin: `admin:${string}`]: Call<any, any>,
+ * }} Requests
+ */
+
+/**
+ * A message of the application's: what is in it, and what the answer to it is, if it is a request.
+ * @typedef {{ payload?: any, answer?: any }} Message
+ */
+/**
+ * Those of an application, by their type, as `{ "queue.changed": { payload: … }, "queue.join": { payload: …, answer: … } }`.
+ * Where none are given every name will do.
+ * @template M
+ * @typedef {{ [T in keyof M]: Message }} Messages
+ */
+/** Any name, if none are given. @template M, Known @typedef {string extends keyof M ? string & {} : Known} Known */
+/** What may be listened to. @template M @typedef {keyof Events | Known<M, keyof M & string>} Heard */
+/** What may be said. @template M @typedef {(keyof Requests & string) | Known<M, keyof M & string>} Said */
+/** What may be asked. @template M @typedef {(keyof Requests & string) | Known<M, { [T in keyof M]: M[T] extends { answer: any } ? T : never }[keyof M] & string>} Asked */
+/** @template M, T @typedef {T extends keyof Events ? Events[T] : PayloadIn<M, T>} Event */
+/** @template M, T @typedef {T extends keyof Requests ? Requests[T]["payload"] : PayloadIn<M, T>} Payload */
+/** @template M, T @typedef {T extends keyof Requests ? Requests[T]["answer"] : string extends keyof M ? any : T extends keyof M ? M[T] extends { answer: infer A } ? A : never : never} Answer */
+/** @template M, T @typedef {string extends keyof M ? any : T extends keyof M ? M[T] extends { payload: infer P } ? P : {} : never} PayloadIn */
+/** What follows the type: the payload, which may be left out where nothing need be in it. @template P @template {any[]} More @typedef {{} extends P ? [payload?: P, ...more: More] : [payload: P, ...more: More]} With */
+
+export {};

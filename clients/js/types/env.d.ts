@@ -1,0 +1,109 @@
+/**
+ * @typedef {object} Env
+ * @property {() => number} now ms since 1970
+ * @property {() => number} random from 0 to 1
+ * @property {(fn: () => void, ms: number) => any} setTimeout
+ * @property {(timer: any) => void} clearTimeout
+ * @property {new (url: string) => WebSocket} WebSocket
+ * @property {EventTarget & { visibilityState?: string } | undefined} document
+ * @property {EventTarget | undefined} window
+ * @property {{ href: string } | undefined} location
+ * @property {LockManager | undefined} locks
+ * @property {typeof BroadcastChannel | undefined} BroadcastChannel
+ * @property {IDBFactory | undefined} indexedDB
+ * @property {typeof fetch | undefined} fetch
+ * @property {(error: unknown) => void} report takes what a handler has thrown
+ */
+/**
+ * What the parts of a client share.
+ * @typedef {object} Core
+ * @property {Env} env
+ * @property {Listeners} listeners
+ * @property {import('./outbox.js').Outbox} outbox
+ * @property {(type: string, payload?: any, options?: import('./requests.js').AskOptions) => Promise<any>} ask
+ * @property {(type: string, payload: any) => boolean} tell
+ * @property {() => string | undefined} user
+ * @property {() => boolean} isOnline
+ * @property {() => boolean} isHidden
+ * @property {(topic: string, value?: any) => void} changed
+ */
+/**
+ * @param {Partial<Env>} [own]
+ * @returns {Env}
+ */
+export function environment(own?: Partial<Env>): Env;
+/**
+ * Calls a function when a signal is aborted, at once if it is.
+ * @param {AbortSignal | undefined} signal
+ * @param {() => void} fn
+ * @returns {() => void} ends it
+ */
+export function onAbort(signal: AbortSignal | undefined, fn: () => void): () => void;
+export function rest(env: Env, ms: number): Promise<void>;
+/**
+ * Whoever listens, by the name of what they listen to. What one of them throws does not keep it from the others.
+ */
+export class Listeners {
+    /** @param {(error: unknown) => void} report */
+    constructor(report: (error: unknown) => void);
+    /**
+     * @param {string} event
+     * @param {(value: any) => void} fn
+     * @param {{ signal?: AbortSignal }} [options]
+     * @returns {() => void} ends it
+     */
+    on(event: string, fn: (value: any) => void, { signal }?: {
+        signal?: AbortSignal;
+    }): () => void;
+    /** Waits for an event, or until the signal is aborted. @param {string} event @param {AbortSignal} [signal] @returns {Promise<void>} */
+    next(event: string, signal?: AbortSignal): Promise<void>;
+    /** @param {string} event */
+    has(event: string): boolean;
+    /** @param {string} event @param {any} [value] */
+    emit(event: string, value?: any): void;
+    /** @param {(value: any) => void} fn @param {any} value */
+    call(fn: (value: any) => void, value: any): void;
+    #private;
+}
+export type Env = {
+    /**
+     * ms since 1970
+     */
+    now: () => number;
+    /**
+     * from 0 to 1
+     */
+    random: () => number;
+    setTimeout: (fn: () => void, ms: number) => any;
+    clearTimeout: (timer: any) => void;
+    WebSocket: new (url: string) => WebSocket;
+    document: (EventTarget & {
+        visibilityState?: string;
+    }) | undefined;
+    window: EventTarget | undefined;
+    location: {
+        href: string;
+    } | undefined;
+    locks: LockManager | undefined;
+    BroadcastChannel: typeof BroadcastChannel | undefined;
+    indexedDB: IDBFactory | undefined;
+    fetch: typeof fetch | undefined;
+    /**
+     * takes what a handler has thrown
+     */
+    report: (error: unknown) => void;
+};
+/**
+ * What the parts of a client share.
+ */
+export type Core = {
+    env: Env;
+    listeners: Listeners;
+    outbox: import("./outbox.js").Outbox;
+    ask: (type: string, payload?: any, options?: import("./requests.js").AskOptions) => Promise<any>;
+    tell: (type: string, payload: any) => boolean;
+    user: () => string | undefined;
+    isOnline: () => boolean;
+    isHidden: () => boolean;
+    changed: (topic: string, value?: any) => void;
+};

@@ -1,0 +1,22 @@
+/** @typedef {"stop" | "token" | "retry"} Verdict */
+/** What a client does then. @type {Record<Verdict, string>} */
+export const ADVICE: Record<Verdict, string>;
+export function verdict(code: number): Verdict;
+/**
+ * A refusal of the server's, or our own: `disconnected` (the connection ended before the answer: whether it was
+ * done is not known), `timeout`, `cancelled`, `expired`, `closed`.
+ */
+export class ParlorError extends Error {
+    /**
+     * @param {string} code
+     * @param {Record<string, any>} [detail] what the server said beside the code: `message`, `retry_after_ms`, `limit`, `field` …
+     */
+    constructor(code: string, detail?: Record<string, any>);
+    code: string;
+    detail: Record<string, any>;
+    /** In how many ms the same may be tried again, if the server said so; else 0. */
+    get retryAfter(): any;
+    /** Whether the same request may succeed later. */
+    get passing(): boolean;
+}
+export type Verdict = "stop" | "token" | "retry";

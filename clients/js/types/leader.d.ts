@@ -1,0 +1,53 @@
+export function leaderTab({ name }?: {
+    name?: string;
+}): import("./client.js").Tabs;
+export type Env = import("./env.js").Env;
+/**
+ * what tabs tell each other; `to` is a tab, the leader or all
+ */
+export type Note = {
+    to: string;
+    from: string;
+    kind: string;
+    value?: any;
+};
+export type Event = {
+    seq: number;
+    data: any;
+    ts?: number;
+};
+/**
+ * A stream that some tabs watch.
+ */
+export type Watched = {
+    /**
+     * the filter and the rate, which are the same for all
+     */
+    how: string;
+    tabs: Set<string>;
+    /**
+     * those who are answered when it is there
+     */
+    waiting: {
+        tab: string;
+        payload: any;
+        own: any;
+    }[];
+    /**
+     * what the server said of it
+     */
+    begun: any;
+    isState: boolean;
+    /**
+     * what a tab that comes later is told
+     */
+    events: Event[];
+    /**
+     * the same of a stream of bytes
+     */
+    frame?: ArrayBuffer | undefined;
+};
+export type Asked = {
+    onReply: (payload: any) => void;
+    onError: (payload: any) => void;
+};

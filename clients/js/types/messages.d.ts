@@ -1,0 +1,12 @@
+/**
+ * Listens to all messages of a type, of the wire's own ones or of the application's.
+ * @param {Client} client
+ * @param {string} type
+ * @param {(payload: any) => void} fn
+ * @param {{ signal?: AbortSignal }} [options]
+ * @returns {() => void} ends it
+ */
+export function onMessage(client: Client, type: string, fn: (payload: any) => void, options?: {
+    signal?: AbortSignal;
+}): () => void;
+export type Client = import("./client.js").Client;

@@ -1,0 +1,46 @@
+/**
+ * A WebSocket to any path that speaks JSON, which comes back and is let go of while the page is hidden. It never polls:
+ * `pollingInterval` is there for who comes from a hook that did. `queryFn` is asked once each time it opens, for what
+ * was missed, and whenever `queryKey` is another; `data` is what it said last.
+ * @template T
+ * @param {object} options
+ * @param {string} options.url
+ * @param {readonly unknown[]} [options.queryKey]
+ * @param {() => T | Promise<T>} [options.queryFn]
+ * @param {(message: any) => void} [options.onMessage] called with each, once and in order
+ * @param {boolean} [options.enabled]
+ * @param {number} [options.pollingInterval]
+ * @param {number} [options.maxReconnectDelay] in ms; 30000
+ * @param {number} [options.maxReconnectAttempts] in a row; 10
+ */
+export function useReliableWebSocket<T>({ url, queryKey, queryFn, onMessage: handler, enabled, maxReconnectDelay, maxReconnectAttempts }: {
+    url: string;
+    queryKey?: readonly unknown[] | undefined;
+    queryFn?: (() => T | Promise<T>) | undefined;
+    onMessage?: ((message: any) => void) | undefined;
+    enabled?: boolean | undefined;
+    pollingInterval?: number | undefined;
+    maxReconnectDelay?: number | undefined;
+    maxReconnectAttempts?: number | undefined;
+}): {
+    send: (value: any) => boolean;
+    retryNow: () => void | undefined;
+    isConnected: boolean;
+    state: "failed" | "waiting" | "closed" | "connecting" | "idle" | "paused" | "online" | "authenticating";
+    attempt: number;
+    quality: import("./reliable.js").OpeningQuality | null;
+    lastMessageAt: number | null;
+    data: T | undefined;
+    error: unknown;
+};
+/** Always the newest of its values, for what is called later. @template T @param {T} value */
+export function useLatest<T>(value: T): import("react").RefObject<T>;
+export type Store<T> = import("./stores.js").Store<T>;
+export type ReliableSnapshot = import("./reliable.js").ReliableSnapshot;
+export type Listen = (event: string, fn: (value: any) => void) => () => void;
+export type Plain = {
+    socket: ReturnType<typeof reliable> | null;
+    store: Store<ReliableSnapshot>;
+    on: Listen;
+};
+import { reliable } from './reliable.js';

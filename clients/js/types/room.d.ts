@@ -1,0 +1,218 @@
+export class Room {
+    /** @param {string} name @param {import('./env.js').Core} core */
+    constructor(name: string, core: import("./env.js").Core);
+    /** @type {Membership} */
+    membership: Membership;
+    /** Why it is refused. @type {ParlorError | null} */
+    refusal: ParlorError | null;
+    /** @type {string | undefined} */
+    title: string | undefined;
+    /** The newest entry that was handed over, or the head when one came. */
+    last: number;
+    /** One's own mark. */
+    read: number;
+    unread: number;
+    /** Whether a `resume` names it: it is one of ours, of this epoch. */
+    isFollowed: boolean;
+    name: string;
+    /** Sends a text, and what else is to go with it. @param {string} text @param {{ data?: any, replyTo?: number, cid?: string }} [more] @returns {Ticket} */
+    send(text: string, { data, replyTo, cid }?: {
+        data?: any;
+        replyTo?: number;
+        cid?: string;
+    }): Ticket;
+    /** What is unsent, or has failed, in order. @returns {Ticket[]} */
+    get unsent(): Ticket[];
+    /** Who is typing: ids. @returns {string[]} */
+    get typists(): string[];
+    /** @param {number} seq @param {string} text @returns {Promise<import('./wire.js').Logged>} */
+    edit(seq: number, text: string): Promise<import("./wire.js").Logged>;
+    /** @param {number} seq @returns {Promise<import('./wire.js').Logged>} */
+    delete(seq: number): Promise<import("./wire.js").Logged>;
+    /** @param {number} seq @param {string} emoji @param {boolean} [on] @returns {Promise<import('./wire.js').Logged>} */
+    react(seq: number, emoji: string, on?: boolean): Promise<import("./wire.js").Logged>;
+    /**
+     * A page of the log, oldest first: after or before a `seq`, or else the newest.
+     * @param {{ before?: number, after?: number, limit?: number, signal?: AbortSignal }} [bounds]
+     * @returns {Promise<{ entries: Entry[], head: number, more: boolean }>}
+     */
+    history({ before, after, limit, signal }?: {
+        before?: number;
+        after?: number;
+        limit?: number;
+        signal?: AbortSignal;
+    }): Promise<{
+        entries: Entry[];
+        head: number;
+        more: boolean;
+    }>;
+    /** All up to here is read; told once a second at most. @param {number} [seq] */
+    markRead(seq?: number): void;
+    /** One is typing, or is not any more; told every 3 s at most. @param {boolean} [typing] */
+    typing(typing?: boolean): void;
+    /** @param {{ after?: string, limit?: number }} [bounds] @returns {Promise<{ members: import('./wire.js').Member[], more: boolean }>} */
+    members(bounds?: {
+        after?: string;
+        limit?: number;
+    }): Promise<{
+        members: import("./wire.js").Member[];
+        more: boolean;
+    }>;
+    /** Comes in. @returns {Promise<import('./wire.js').RoomInfo>} */
+    join(): Promise<import("./wire.js").RoomInfo>;
+    /** @returns {Promise<{ room: string }>} */
+    leave(): Promise<{
+        room: string;
+    }>;
+    /** Comes in as soon as one may, if one is no member. */
+    want(): void;
+    /**
+     * Listens: to entries (`message`, `edited`, `deleted`, `reacted`, `joined`, `left`, or `entry` for all), to `gap`,
+     * `read`, `delivered`, `typing`, `refused`. Entries come from now on, from where the handlers of that kind have come
+     * to (`resume`; at first: from the mark of what is read), or from behind a `seq`.
+     * @template {keyof RoomEvents} E
+     * @param {E} event
+     * @param {(value: RoomEvents[E]) => void} fn
+     * @param {{ from?: From, signal?: AbortSignal }} [options]
+     * @returns {() => void}
+     */
+    on<E extends keyof RoomEvents>(event: E, fn: (value: RoomEvents[E]) => void, { from, signal }?: {
+        from?: From;
+        signal?: AbortSignal;
+    }): () => void;
+    /**
+     * All entries, one after the other, for as long as one asks: none is kept for who does not.
+     * @param {{ from?: From, signal?: AbortSignal }} [options]
+     * @returns {AsyncGenerator<Entry, void>}
+     */
+    entries({ from, signal }?: {
+        from?: From;
+        signal?: AbortSignal;
+    }): AsyncGenerator<Entry, void>;
+    /** What `hello`, `room:join` or a list says of it. @param {any} room */
+    welcome({ head, read, unread, title }: any): void;
+    /** One is no member, as `hello` says. */
+    missing(): void;
+    /** Its log is another: nothing that was known of it holds. @param {number} head */
+    reset(head: number): void;
+    /** The log goes up to here, and nothing of it comes unasked. @param {number} head */
+    behind(head: number): void;
+    /** Takes a push that is for it. @param {string} type @param {any} payload */
+    push(type: string, payload: any): void;
+    #private;
+}
+export function isEntry(payload: any): boolean;
+export type Env = import("./env.js").Env;
+export type Outbox = import("./outbox.js").Outbox;
+export type Ticket = import("./outbox.js").Ticket;
+export type Place = {
+    room: string;
+    seq: number;
+    ts: number;
+};
+/**
+ * A message: as it was sent, or, where it is read later, as it is now: with its newest text, `edited` (the `seq` of
+ * its newest edit) and `reactions` (who, by emoji); of a deleted one neither text nor data are left.
+ */
+export type MessageEntry = Place & {
+    type: "message";
+    from: string;
+    reply_to?: number;
+    cid?: string;
+    edited?: number;
+    reactions?: Record<string, string[]>;
+} & ({
+    deleted?: undefined;
+    text: string;
+    data?: any;
+} | {
+    deleted: true;
+    text?: undefined;
+    data?: undefined;
+});
+/**
+ * Another text for the message `target`; that of one that is deleted by now is not told any more.
+ */
+export type EditedEntry = Place & {
+    type: "edited";
+    target: number;
+    by: string;
+} & ({
+    deleted?: undefined;
+    text: string;
+} | {
+    deleted: true;
+    text?: undefined;
+});
+export type DeletedEntry = Place & {
+    type: "deleted";
+    target: number;
+    by: string;
+};
+export type ReactedEntry = Place & {
+    type: "reacted";
+    target: number;
+    emoji: string;
+    on: boolean;
+    by: string;
+};
+/**
+ * `by`: another did it
+ */
+export type MemberEntry = Place & {
+    type: "joined" | "left";
+    user: string;
+    by?: string;
+};
+export type JoinedEntry = MemberEntry & {
+    type: "joined";
+};
+export type LeftEntry = MemberEntry & {
+    type: "left";
+};
+/**
+ * An entry of the log, as the wire has it; `type` is the name of the event.
+ */
+export type Entry = MessageEntry | EditedEntry | DeletedEntry | ReactedEntry | JoinedEntry | LeftEntry;
+export type EntryType = Entry["type"];
+/**
+ * What a room tells of.
+ */
+export type RoomEvents = {
+    message: MessageEntry;
+    edited: EditedEntry;
+    deleted: DeletedEntry;
+    reacted: ReactedEntry;
+    joined: JoinedEntry;
+    left: LeftEntry;
+    entry: Entry;
+    gap: Gap;
+    read: import("./wire.js").Mark;
+    delivered: import("./wire.js").Mark;
+    typing: import("./wire.js").Typing;
+    removed: import("./wire.js").Removal;
+    refused: ParlorError;
+};
+export type RoomChange = {
+    room: Room;
+    what: "entry";
+    value: Entry;
+} | {
+    room: Room;
+    what: "read" | "typing" | "membership";
+    value?: undefined;
+};
+/**
+ * A part of the log that is not kept any more, or that of an earlier one.
+ */
+export type Gap = {
+    room: string;
+    after: number;
+    before: number;
+    reason: string;
+};
+export type From = "now" | "resume" | {
+    seq: number;
+};
+export type Membership = "unknown" | "joining" | "member" | "refused" | "left";
+import { ParlorError } from './errors.js';

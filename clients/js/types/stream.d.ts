@@ -1,0 +1,78 @@
+export function isLog(snapshot: any): boolean;
+/** @template [T=any] what is in its events */
+export class Stream<T = any> {
+    /** @param {string} name @param {StreamOptions} options @param {import('./env.js').Core} core */
+    constructor(name: string, options: StreamOptions, core: import("./env.js").Core);
+    /** The newest event. @type {StreamEvent<T> | null} */
+    latest: StreamEvent<T> | null;
+    /** Why it cannot be watched. @type {import('./errors.js').ParlorError | null} */
+    refusal: import("./errors.js").ParlorError | null;
+    name: string;
+    /**
+     * Listens to its events, the snapshot first; by `"gap"`, `"refused"` as the first argument to these.
+     * @overload
+     * @param {(data: T, event: StreamEvent<T>) => void} event
+     * @param {{ signal?: AbortSignal }} [fn]
+     * @returns {() => void} ends it
+     */
+    on(event: (data: T, event: StreamEvent<T>) => void, fn?: {
+        signal?: AbortSignal;
+    } | undefined): () => void;
+    /**
+     * @overload
+     * @param {"gap"} event
+     * @param {(gap: StreamGap) => void} fn
+     * @param {{ signal?: AbortSignal }} [options]
+     * @returns {() => void}
+     */
+    on(event: "gap", fn: (gap: StreamGap) => void, options?: {
+        signal?: AbortSignal;
+    } | undefined): () => void;
+    /**
+     * @overload
+     * @param {"refused"} event
+     * @param {(error: import('./errors.js').ParlorError) => void} fn
+     * @param {{ signal?: AbortSignal }} [options]
+     * @returns {() => void}
+     */
+    on(event: "refused", fn: (error: import("./errors.js").ParlorError) => void, options?: {
+        signal?: AbortSignal;
+    } | undefined): () => void;
+    /** The connection is another, or gone. */
+    lost(): void;
+    /** Subscribes or not, as is wanted now. */
+    settle(): void;
+    /** Takes an event. @param {any} event */
+    push({ seq, prev, data, ts }: any): void;
+    /** Publishes to it. @param {T} data @returns {Promise<{ stream: string, seq: number, ts: number }>} */
+    publish(data: T): Promise<{
+        stream: string;
+        seq: number;
+        ts: number;
+    }>;
+    #private;
+}
+export type Env = import("./env.js").Env;
+/**
+ * `skipped`: some were left out, as the stream or the rate allows.
+ */
+export type StreamEvent<T = any> = {
+    stream: string;
+    seq: number;
+    data: T;
+    ts?: number;
+    skipped?: boolean;
+};
+/**
+ * What is missing of a log.
+ */
+export type StreamGap = {
+    stream: string;
+    after: number;
+    reason: string;
+};
+export type StreamOptions = {
+    filter?: Record<string, any>;
+    maxRate?: number;
+    whenHidden?: "pause" | "keep";
+};

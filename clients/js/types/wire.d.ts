@@ -1,0 +1,361 @@
+export type User = {
+    id: string;
+    name: string;
+    admin: boolean;
+};
+/**
+ * A room, as lists and answers have it; `read` and `unread` where one is a member.
+ */
+export type RoomInfo = {
+    room: string;
+    title: string;
+    open: boolean;
+    members: number;
+    head: number;
+    read?: number;
+    unread?: number;
+};
+export type Member = {
+    user: string;
+    name: string;
+    online?: boolean;
+    role: "owner" | "member";
+    read: number;
+    delivered: number;
+};
+/**
+ * where in a room's log something stands, on the disk
+ */
+export type Logged = {
+    room: string;
+    seq: number;
+    ts: number;
+    duplicate?: true;
+};
+export type Hello = {
+    protocol: number;
+    server: string;
+    connection: string;
+    epoch: string;
+    ts: number;
+    user: User;
+    http?: {
+        events: string;
+        call: string;
+    } | undefined;
+    heartbeat_ms: number;
+    limits: Limits;
+    durability: "disk" | "memory";
+    presence: "everyone" | "rooms" | "off";
+    rooms: RoomInfo[];
+    invites?: {
+        room: string;
+        title: string;
+        by: string;
+    }[] | undefined;
+};
+export type Limits = {
+    [limit: string]: number | undefined;
+};
+/**
+ * What the server tells of itself.
+ */
+export type Notice = Told & {
+    message: string;
+};
+export type Told = {
+    code: "draining";
+    spread_ms: number;
+} | {
+    code: "token_expiring";
+    expires: number;
+} | {
+    code: "unsubscribed";
+    streams: string[];
+};
+/**
+ * A refusal that answers no request; `close` if the connection ends with it, `count` if it stands for several.
+ */
+export type Refusal = {
+    code: string;
+    message: string;
+    close?: number;
+    count?: number;
+    retry_after_ms?: number;
+};
+export type Mark = {
+    room: string;
+    user: string;
+    seq: number;
+};
+export type Typing = {
+    room: string;
+    user: string;
+    typing: boolean;
+};
+export type Removal = {
+    room: string;
+    by?: string;
+    reason: "left" | "removed" | "banned" | "deleted";
+};
+export type Entry = import("./room.js").Entry;
+/**
+ * An entry as it is pushed.
+ */
+export type Pushed<T extends Entry["type"]> = Omit<Extract<Entry, {
+    type: T;
+}>, "type">;
+/**
+ * What `client.on` tells of, beside the application's own messages: the client's own events (`rooms`: which there are, or
+ * what has changed of one; `outbox`, `stream`: the name of a room, of a stream of which something has changed), and what
+ * the server pushes, as it comes.
+ */
+export type Events = {
+    "state": import("./connection.js").State;
+    "quality": import("./connection.js").Quality;
+    "rooms": import("./room.js").RoomChange | undefined;
+    "outbox": string;
+    "presence": import("./presence.js").Presences;
+    "stream": string;
+    "notice": Notice;
+    "error": Refusal;
+    "chat:message": Pushed<"message">;
+    "chat:edited": Pushed<"edited">;
+    "chat:deleted": Pushed<"deleted">;
+    "chat:reacted": Pushed<"reacted">;
+    "room:joined": Pushed<"joined">;
+    "room:left": Pushed<"left">;
+    "chat:read": Mark;
+    "chat:delivered": Mark;
+    "chat:typing": Typing;
+    "room:removed": Removal;
+    "room:invited": {
+        room: string;
+        title: string;
+        by: string;
+    };
+    "user:online": {
+        users: string[];
+        version: number;
+        reset?: true;
+        room?: string;
+    };
+    "user:offline": {
+        users: string[];
+        version: number;
+        room?: string;
+    };
+    "user:count": {
+        online: number;
+        version: number;
+        room?: string;
+    };
+};
+export type OfRoom = {
+    room: string;
+    user: string;
+};
+export type Bounds = {
+    after?: string;
+    limit?: number;
+};
+/**
+ * What goes in and what comes back.
+ */
+export type Call<P, A> = {
+    payload: P;
+    answer: A;
+};
+/**
+ * What may be asked of the server. The client does much of it by itself, or by methods of its own.
+ */
+export type Requests = {
+    "ping": Call<{}, {
+        ts: number;
+    }>;
+    "info": Call<{}, Hello & {
+        uptime_ms: number;
+        counts: Record<string, number>;
+        types: string[];
+        [more: string]: unknown;
+    }>;
+    "room:create": Call<{
+        room?: string;
+        title?: string;
+        open?: boolean;
+        members?: string[];
+    }, RoomInfo>;
+    "room:info": Call<{
+        room: string;
+    }, RoomInfo>;
+    "room:join": Call<{
+        room: string;
+    }, RoomInfo>;
+    "room:leave": Call<{
+        room: string;
+    }, {
+        room: string;
+    }>;
+    "room:invite": Call<OfRoom, OfRoom>;
+    "room:remove": Call<OfRoom, OfRoom>;
+    "room:ban": Call<OfRoom, OfRoom>;
+    "room:unban": Call<OfRoom, OfRoom>;
+    "room:update": Call<{
+        room: string;
+        title?: string;
+        open?: boolean;
+        owner?: string;
+    }, RoomInfo>;
+    "room:delete": Call<{
+        room: string;
+    }, {
+        room: string;
+    }>;
+    "room:list": Call<Bounds & {
+        open?: boolean;
+    }, {
+        rooms: RoomInfo[];
+        more: boolean;
+    }>;
+    "room:members": Call<Bounds & {
+        room: string;
+    }, {
+        members: Member[];
+        more: boolean;
+    }>;
+    "chat:send": Call<{
+        room?: string;
+        to?: string;
+        text: string;
+        data?: any;
+        cid?: string;
+        reply_to?: number;
+    }, Logged>;
+    "chat:edit": Call<{
+        room: string;
+        seq: number;
+        text: string;
+    }, Logged>;
+    "chat:delete": Call<{
+        room: string;
+        seq: number;
+    }, Logged>;
+    "chat:react": Call<{
+        room: string;
+        seq: number;
+        emoji: string;
+        on?: boolean;
+    }, Logged>;
+    "chat:history": Call<{
+        room: string;
+        after?: number;
+        before?: number;
+        limit?: number;
+    }, {
+        room: string;
+        entries: {
+            type: string;
+            payload: any;
+        }[];
+        head: number;
+        more: boolean;
+    }>;
+    "chat:typing": Call<{
+        room: string;
+        typing?: boolean;
+    }, {}>;
+    "chat:read": Call<{
+        room: string;
+        seq: number;
+    }, {
+        room: string;
+        seq: number;
+        unread: number;
+    }>;
+    "chat:ack": Call<{
+        room: string;
+        seq: number;
+    } | {
+        rooms: Record<string, number>;
+    }, {}>;
+    "presence:list": Call<Bounds & {
+        room?: string;
+    }, {
+        users: import("./presence.js").Present[];
+        version: number;
+        more: boolean;
+    }>;
+    "publish": Call<{
+        stream: string;
+        data: any;
+    }, {
+        stream: string;
+        seq: number;
+        ts: number;
+    }>;
+    "stream:list": Call<Bounds, {
+        streams: any[];
+        more: boolean;
+    }>;
+    "stream:get": Call<{
+        stream: string;
+    }, any>;
+    "stream:ack": Call<{
+        stream: string;
+        seq: number;
+    }, {}>;
+    "stream:subscribers": Call<Bounds & {
+        stream: string;
+    }, any>;
+    "auth:revoke": Call<{
+        jti: string;
+    } | {
+        user: string;
+        before?: number;
+    }, {
+        closed: number;
+    }>;
+    [admin: `admin:${string}`]: Call<any, any>;
+};
+/**
+ * A message of the application's: what is in it, and what the answer to it is, if it is a request.
+ */
+export type Message = {
+    payload?: any;
+    answer?: any;
+};
+/**
+ * Those of an application, by their type, as `{ "queue.changed": { payload: … }, "queue.join": { payload: …, answer: … } }`.
+ * Where none are given every name will do.
+ */
+export type Messages<M> = { [T in keyof M]: Message; };
+/**
+ * Any name, if none are given.
+ */
+export type Known<M, Known> = string extends keyof M ? string & {} : Known;
+/**
+ * What may be listened to.
+ */
+export type Heard<M> = keyof Events | Known<M, keyof M & string>;
+/**
+ * What may be said.
+ */
+export type Said<M> = (keyof Requests & string) | Known<M, keyof M & string>;
+/**
+ * What may be asked.
+ */
+export type Asked<M> = (keyof Requests & string) | Known<M, { [T in keyof M]: M[T] extends {
+    answer: any;
+} ? T : never; }[keyof M] & string>;
+export type Event<M, T> = T extends keyof Events ? Events[T] : PayloadIn<M, T>;
+export type Payload<M, T> = T extends keyof Requests ? Requests[T]["payload"] : PayloadIn<M, T>;
+export type Answer<M, T> = T extends keyof Requests ? Requests[T]["answer"] : string extends keyof M ? any : T extends keyof M ? M[T] extends {
+    answer: infer A;
+} ? A : never : never;
+export type PayloadIn<M, T> = string extends keyof M ? any : T extends keyof M ? M[T] extends {
+    payload: infer P;
+} ? P : {} : never;
+/**
+ * What follows the type: the payload, which may be left out where nothing need be in it.
+ */
+export type With<P, More extends any[]> = {} extends P ? [payload?: P, ...more: More] : [payload: P, ...more: More];
