@@ -180,6 +180,7 @@ export class Client {
    * @returns {() => void} ends it
    */
   on(event, fn, options) {
+    if (event === 'presence') void this.presence.begin();
     return this.#listeners.on(event, fn, options);
   }
 

@@ -39,7 +39,9 @@ import { requestQueue } from './requests.js';
  */
 
 const STEPS_MAX = 20;
-const OPENING_MS = 10_000;
+// A little longer than a server waits for a token: it says that none came.
+const OPENING_MS = 15_000;
+const REFRESH_MS = 60_000;
 const STALE_OPENING_MS = 3_000;
 const STABLE_MS = 30_000;
 const ANSWER_MS = 10_000;
@@ -68,6 +70,7 @@ export function connectionOf({ url, token: source, backoff, interval, timeout, f
   let via = {};
   let openedAt = 0;
   let lastFrame = 0;
+  let refreshedAt = -Infinity;
   /** What the server said before it closed. @type {number | null} */
   let announced = null;
   let said = '';
@@ -189,6 +192,7 @@ export function connectionOf({ url, token: source, backoff, interval, timeout, f
   const refresh = async () => {
     const own = serial;
     if (typeof source !== 'function') return;
+    refreshedAt = env.now();
     try {
       const given = await source({ reason: 'expiring' });
       if (own !== serial || !given) return;
@@ -258,7 +262,11 @@ export function connectionOf({ url, token: source, backoff, interval, timeout, f
       if (type === 'error' && id === undefined) hooks.onPush(type, payload);
     } else {
       if (payload.code === 'draining') spread = payload.spread_ms ?? null;
-      if (payload.code === 'token_expiring') void refresh();
+      if (payload.code === 'token_expiring') {
+        // One that is good for less than a minute expires as soon as it is there.
+        const isNew = env.now() - refreshedAt < REFRESH_MS;
+        after('refresh', isNew ? Math.max(0, payload.expires - env.now()) / 2 : 0, refresh);
+      }
       hooks.onPush(type, payload);
     }
   };

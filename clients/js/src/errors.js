@@ -1,4 +1,4 @@
-// What close codes and refusals ask for (docs/protocol.md, "Closing", "Refusals"). A code that is not listed is judged
+// What close codes and refusals ask for (docs/protocol.md, "Closing", "Errors"). A code that is not listed is judged
 // by its range. README.md says more of each.
 
 /** @typedef {"stop" | "token" | "retry"} Verdict */

@@ -78,6 +78,16 @@ export class Ticket {
     return this.#promise.then(onResolved, onRejected);
   }
 
+  /** @template T @param {(error: ParlorError) => T} onRejected */
+  catch(onRejected) {
+    return this.#promise.catch(onRejected);
+  }
+
+  /** @param {() => void} onSettled */
+  finally(onSettled) {
+    return this.#promise.finally(onSettled);
+  }
+
   /** Takes it back; whether that was still possible: what was sent may be on the disk already. @returns {boolean} */
   cancel() {
     return this.#outbox.cancel(this);

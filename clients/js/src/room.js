@@ -239,11 +239,13 @@ export class Room {
     let at = from === 'now' ? this.last : from === 'resume' ? (this.#handled.get(kind) ?? this.read) : from.seq;
     while (!signal?.aborted) {
       // What is newer than what handlers have is theirs first.
-      for await (const entry of this.#behind(at, () => this.last, signal)) {
+      const begun = at;
+      for await (const entry of this.#behind(at, () => this.last, signal, (seq) => (at = seq))) {
         at = entry.seq;
         yield entry;
       }
-      if (at >= this.last) await this.#listeners.next('more', signal);
+      // Also where nothing can be read: one is out of it, or the client is closed.
+      if (at >= this.last || at === begun) await this.#listeners.next('more', signal);
     }
   }
 
@@ -270,7 +272,7 @@ export class Room {
           this.#listeners.emit('gap', { room: this.name, after: at, before, reason: code });
           skip((at = before - 1));
         } else if (passing) await rest(this.#core.env, RETRY_MS);
-        else if (code === 'cancelled' || code === 'not_member') return;
+        else if (/^(cancelled|closed|not_member)$/.test(code)) return;
         else throw failure;
       }
     }
@@ -318,13 +320,12 @@ export class Room {
     // Of whatever kind it is: it has its number in the log.
     if (isEntry(payload)) return this.#arrive(entryOf({ type, payload }));
     const { user } = payload;
-    if (type === 'chat:typing') this.#types(user, payload.typing !== false);
-    else if (type === 'room:removed') {
+    if (type === 'chat:typing') return this.#types(user, payload.typing !== false);
+    if (type === 'room:removed') {
       this.isFollowed = false;
       if (payload.reason !== 'left') this.#wanted = false;
       this.#become('left');
       this.#core.outbox.refuse(this.name, 'not_member');
-      this.#listeners.emit('removed', payload);
     } else if (type === 'chat:read' && user === this.#core.user()) {
       this.read = Math.max(this.read, payload.seq);
       if (payload.seq >= this.last) this.unread = 0;
@@ -377,12 +378,10 @@ export class Room {
     env.clearTimeout(before);
     if (!typing) this.#typing.delete(user);
     else {
-      this.#typing.set(user, env.setTimeout(() => {
-        this.#types(user, false);
-        this.#listeners.emit('typing', { room: this.name, user, typing: false });
-      }, TYPING_MS));
+      this.#typing.set(user, env.setTimeout(() => this.#types(user, false), TYPING_MS));
     }
     this.#changed('typing');
+    this.#listeners.emit('typing', { room: this.name, user, typing });
   }
 
   #stopTyping() {

@@ -379,6 +379,59 @@ test('one that was closed and is opened again watches its page as before', async
   assert.equal(client.state.name, 'online');
 });
 
+test('what reads a log ends with its client, and waits while one is out of the room', async () => {
+  const errors = [];
+  const { client, server, clock } = begin({ env: { report: (error) => errors.push(error) } });
+  const room = client.room('tea');
+  await clock.advance(100);
+  for (let n = 0; n < 3; n += 1) server.say('tea', 'bob', `${n}`);
+  await clock.advance(100);
+  const seen = [];
+  const removed = [];
+  room.on('removed', ({ reason }) => removed.push(reason));
+  room.on('message', ({ text }) => seen.push(text), { from: { seq: 1 } });
+  client.close();
+  await clock.advance(100);
+  assert.deepEqual([errors, seen], [[], []]);
+  client.retryNow();
+  await clock.advance(2_000);
+  assert.deepEqual(seen, ['0', '1', '2']);
+  void room.leave();
+  await clock.advance(100);
+  room.on('message', ({ text }) => seen.push(`again ${text}`), { from: { seq: 1 } });
+  await clock.advance(100);
+  assert.deepEqual(removed, ['left']);
+  void room.join();
+  await clock.advance(500);
+  assert.deepEqual(seen.slice(3), ['again 0', 'again 1', 'again 2']);
+});
+
+test('tokens of a few seconds are renewed at half their time, and not as fast as one can', async () => {
+  let asked = 0;
+  const server = fakeServer();
+  const token = () => ((asked += 1), `ada.${asked}`);
+  const client = connect('http://host/ws', { token, env: server.env });
+  const tell = () => server.push('notice', { code: 'token_expiring', message: '', expires: server.clock.now() + 3_000 });
+  await server.clock.advance(100);
+  for (let n = 0; n < 4; n += 1) {
+    tell();
+    await server.clock.advance(100);
+  }
+  assert.equal(asked, 2);
+  await server.clock.advance(1_500);
+  assert.equal(asked, 3);
+  assert.equal(client.state.name, 'online');
+});
+
+test('who is here is told to who asks for it by the client, too', async () => {
+  const { client, clock } = begin();
+  await clock.advance(100);
+  const told = [];
+  client.on('presence', ({ users }) => told.push(users.length));
+  await clock.advance(100);
+  assert.deepEqual(told, [1]);
+});
+
 test('an entry of a kind that nobody knows has its number, live and in a page', async () => {
   const { client, server, clock } = begin();
   const room = client.room('tea');

@@ -110,7 +110,7 @@ test('what stands there as printed by why() is what is printed', async (t) => {
   t.after(() => (silent.close(), [open, keyed, busy].forEach((server) => server.end())));
 
   const wrong = section(README, '## When something is wrong');
-  const quick = (fn, ms) => setTimeout(fn, ms === 10_000 ? 300 : ms);
+  const quick = (fn, ms) => setTimeout(fn, ms === 15_000 ? 300 : ms);
   const begin = (url, options = {}) => {
     const client = connect(url, { backoff: { min: 50, max: 100 }, ...options, env: { WebSocket, ...options.env } });
     t.after(() => client.close());

@@ -33,6 +33,10 @@ export class Ticket implements PromiseLike<{
         seq: number;
         ts: number;
     }) => TResult1 | PromiseLike<TResult1>) | null | undefined, onrejected?: ((reason: any) => TResult2 | PromiseLike<TResult2>) | null | undefined): PromiseLike<TResult1 | TResult2>;
+    /** @template T @param {(error: ParlorError) => T} onRejected */
+    catch<T>(onRejected: (error: ParlorError) => T): Promise<any>;
+    /** @param {() => void} onSettled */
+    finally(onSettled: () => void): Promise<any>;
     /** Takes it back; whether that was still possible: what was sent may be on the disk already. @returns {boolean} */
     cancel(): boolean;
     /** Sends it again, after it has failed or was too old; whether it was. @returns {boolean} */
