@@ -18,7 +18,7 @@ const UNKEPT: [(&str, &str); 3] = [
 ];
 
 /// Where functions are looked for, and tests.
-const CODE: &[&str] = &["src", "web", "examples"];
+const CODE: &[&str] = &["src", "web", "clients/js/src", "examples"];
 const TESTS: &[&str] = &["src", "tests"];
 
 /// A row of one of the tables of duties: one number, or several that are alike.
@@ -267,6 +267,7 @@ fn has_function(file: &str, text: &str, name: &str) -> bool {
             let line = line.trim_start();
             let line = line.strip_prefix("export ").unwrap_or(line);
             line.strip_prefix("function ").unwrap_or(line).starts_with(&format!("{name}("))
+                || line.starts_with(&format!("const {name} = ("))
         };
         return text.lines().any(is_it);
     }

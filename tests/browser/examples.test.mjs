@@ -80,6 +80,26 @@ test('plain.html asks for a name', async (t) => {
   assert.equal(await page.getByLabel('Message').isVisible(), false);
 });
 
+test('react.html: a chat with who is here and who types, which goes on after a loss', async (t) => {
+  const [ada, bob] = [await open(t, 'react.html', '&user=ada'), await open(t, 'react.html', '&user=bob')];
+  const status = (page) => page.getByRole('status').textContent();
+  for (const page of [ada, bob]) await eventually('it is live', async () => (await status(page)) === 'Live');
+  const before = (await items(ada, 'messages')).length;
+  const shown = async (page) => (await items(page, 'messages')).slice(before);
+  await ada.getByLabel('Message').fill('in React');
+  await eventually('ada types', async () => /ada/.test(await bob.locator('#typists').textContent()));
+  await ada.getByRole('button', { name: 'Send' }).click();
+  for (const page of [ada, bob]) await eventually('it is shown', async () => (await shown(page)).join() === 'ada: in React');
+  await eventually('both are here', async () => /ada, bob/.test(await ada.locator('p').first().textContent()));
+  await server.kill();
+  await eventually('it says so', async () => /Reconnecting/.test(await status(ada)));
+  await say(ada, 'meanwhile');
+  await eventually('it waits', async () => (await ada.locator('#messages li.unsent').allTextContents()).join() === 'ada: meanwhile');
+  await server.start();
+  for (const page of [ada, bob]) await eventually('it has gone out', async () => (await shown(page)).at(-1) === 'ada: meanwhile');
+  await eventually('nothing waits', async () => (await ada.locator('#messages li.unsent').count()) === 0);
+});
+
 test('dashboard.html: a state and a log, which rest while the page is hidden', async (t) => {
   const [page, other] = [await open(t, 'dashboard.html'), await open(t, 'dashboard.html')];
   await Promise.all([live(page), live(other)]);
