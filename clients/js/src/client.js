@@ -266,7 +266,13 @@ export class Client {
   async #welcome(hello) {
     const before = this.#hello;
     this.#hello = hello;
-    if (before && before.user.id !== hello.user.id) this.#rooms.clear();
+    if (before && before.user.id !== hello.user.id) {
+      // Nothing that one person has asked for or read is done in the name of another.
+      this.#connection.requests.end('cancelled');
+      for (const room of this.#rooms.values()) room.end();
+      this.#rooms.clear();
+      this.#unacked.clear();
+    }
     await this.#outbox.own(hello.user.id);
     const isSameLife = this.#epoch === hello.epoch;
     this.#epoch = hello.epoch;
@@ -314,8 +320,7 @@ export class Client {
   #ack() {
     this.#ackTimer = null;
     const rooms = Object.fromEntries([...this.#unacked].map((room) => [room.name, room.last]));
-    this.#unacked.clear();
-    this.send('chat:ack', { rooms });
+    if (this.send('chat:ack', { rooms })) this.#unacked.clear();
   }
 
   /** @param {string} event @param {any} [value] */

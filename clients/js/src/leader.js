@@ -25,6 +25,7 @@ const STALE_MS = 2_000;
 /** What is kept of a log for tabs that come later: one that asks for more gets a snapshot of this. */
 const EVENTS_MAX = 1_000;
 const ROOMS_PER_RESUME = 300;
+const RETRY_MS = 1_000;
 const LEADER = 'leader';
 const ALL = 'all';
 
@@ -38,15 +39,17 @@ export const leaderTab = ({ name = 'parlor-leader' } = {}) => (env, url) => {
   return { ...env, WebSocket: tabSocket(env, `${name}:${url}`) };
 };
 
-/** @param {Env} env @param {string} key @returns {any} */
-const tabSocket = (env, key) => class TabSocket {
+/** @param {Env} env @param {string} shared @returns {any} */
+const tabSocket = (env, shared) => class TabSocket {
   binaryType = 'arraybuffer';
   /** @type {any} */ onopen = null;
   /** @type {any} */ onmessage = null;
   /** @type {any} */ onclose = null;
   /** @type {any} */ onerror = null;
   #id = `${Math.floor(env.random() * 2 ** 52).toString(36)}${env.now().toString(36)}`;
-  #channel = new /** @type {typeof BroadcastChannel} */ (env.BroadcastChannel)(key);
+  // Who says by a token who they are shares nothing with those who are known otherwise.
+  #key;
+  #channel;
   #locks = /** @type {LockManager} */ (env.locks);
   #ends = new AbortController();
   /** @type {ReturnType<typeof hubOf> | null} when this is the leader */
@@ -62,7 +65,9 @@ const tabSocket = (env, key) => class TabSocket {
   /** @param {string} url */
   constructor(url) {
     this.url = url;
-    const { signal } = this.#ends;
+    this.#key = `${shared}:${new URL(url).searchParams.has('resume')}`;
+    this.#channel = new /** @type {typeof BroadcastChannel} */ (env.BroadcastChannel)(this.#key);
+    const [key, { signal }] = [this.#key, this.#ends];
     this.#channel.onmessage = ({ data }) => this.#hear(data);
     // Held for as long as this lives: by this the leader sees that it does.
     void this.#hold(`${key}:${this.#id}`, { signal }, () => this.#tell('open'));
@@ -92,16 +97,18 @@ const tabSocket = (env, key) => class TabSocket {
     const held = () => {
       if (this.#ends.signal.aborted) return;
       act();
+      // It may have ended just now.
+      if (this.#ends.signal.aborted) return;
       return new Promise((resolve) => this.#ends.signal.addEventListener('abort', resolve));
     };
     // It is refused when this ends before, and when another tab has taken it.
-    return this.#locks.request(name, options, held).catch(() => name === key && this.#hub && this.#end(1006));
+    return this.#locks.request(name, options, held).catch(() => name === this.#key && this.#hub && this.#end(1006));
   }
 
   #lead() {
     // Whoever led has ended: that was its connection, too.
     if (this.#leader !== null) return this.#end(1006);
-    this.#hub = hubOf(env, this.url, this.#locks, key, (note) => {
+    this.#hub = hubOf(env, this.url, this.#locks, this.#key, (note) => {
       if (note.to !== this.#id) this.#channel.postMessage(note);
       if (note.to === this.#id || note.to === ALL) this.#hear(note);
     });
@@ -177,6 +184,8 @@ function hubOf(env, url, locks, key, post) {
   // Without one it is known who it is by the URL, and everybody is greeted.
   /** @type {string | null} */
   let token = null;
+  /** Whose that is: what is wrong with it is for them alone. */
+  let owner = '';
   const isByUrl = new URL(url).searchParams.has('resume');
   /** @type {Map<string, { isIn: boolean, isGreeted: boolean }>} */
   const tabs = new Map();
@@ -205,6 +214,9 @@ function hubOf(env, url, locks, key, post) {
     known.isGreeted = true;
     ask('info', {}, (payload) => {
       tell(tab, 'hello', JSON.stringify({ type: 'hello', payload: { ...payload, connection: hello.connection } }));
+    }, ({ retry_after_ms }) => {
+      known.isGreeted = false;
+      env.setTimeout(() => greet(tab), retry_after_ms || RETRY_MS);
     });
   };
 
@@ -218,13 +230,13 @@ function hubOf(env, url, locks, key, post) {
       greet(tab);
     };
     if (isFirst) {
-      token = given;
+      [token, owner] = [given, tab];
       if (known) known.isIn = true;
       socket.send(text);
     } else if (given === token) letIn();
     else {
       ask('auth', { token: given }, () => {
-        token = given;
+        [token, owner] = [given, tab];
         letIn();
       }, (payload) => {
         if (known?.isIn) say(tab, 'error', own, { ...payload, close: undefined });
@@ -279,7 +291,7 @@ function hubOf(env, url, locks, key, post) {
       // It is empty, or its first messages are the snapshot.
       ask('stream:get', { stream }, ({ keep }) => begin(keep === 'latest'), () => begin(true));
     }, (refusal) => {
-      streams.delete(stream);
+      if (streams.get(stream) === one) streams.delete(stream);
       for (const next of one.waiting) say(next.tab, 'error', next.own, refusal);
     });
   };
@@ -315,7 +327,7 @@ function hubOf(env, url, locks, key, post) {
     const rooms = payload.rooms.map((/** @type {any} */ { room, head }) => [room, head]);
     do {
       const piece = rooms.splice(0, ROOMS_PER_RESUME);
-      ask('resume', { epoch: payload.epoch, rooms: Object.fromEntries(piece), ...(rooms.length > 0 && { more: true }) }, () => {});
+      ask('resume', { epoch: payload.epoch, rooms: Object.fromEntries(piece), ...(rooms.length > 0 && { more: true }) }, () => {}, () => socket.close());
     } while (rooms.length > 0);
     for (const tab of tabs.keys()) greet(tab);
   };
@@ -334,7 +346,10 @@ function hubOf(env, url, locks, key, post) {
   socket.onopen = () => {
     for (const tab of tabs.keys()) tell(tab, 'opened');
   };
-  socket.onclose = ({ code }) => tell(ALL, 'close', code);
+  socket.onclose = ({ code }) => {
+    const isOfToken = token !== null && (code === 4001 || (code >= 4200 && code < 4300));
+    for (const tab of [...tabs.keys()]) tell(tab, 'close', isOfToken && tab !== owner ? 1006 : code);
+  };
   socket.onmessage = ({ data }) => {
     if (typeof data !== 'string') {
       const name = new TextDecoder().decode(new Uint8Array(data, 1, new DataView(data).getUint8(0)));

@@ -49,6 +49,8 @@ export class Ticket {
   ts;
   /** @type {ParlorError | undefined} */
   error;
+  /** It may be on the server's disk, whatever came back. */
+  wasSent = false;
   #outbox;
   /** @type {[(value: any) => void, (error: ParlorError) => void]} */
   #settle = [() => {}, () => {}];
@@ -198,7 +200,7 @@ export class Outbox {
 
   /** @param {Ticket} ticket */
   cancel(ticket) {
-    if (ticket.status === 'sent' || !this.#tickets.includes(ticket)) return false;
+    if (ticket.wasSent || !this.#tickets.includes(ticket)) return false;
     this.#end(ticket).fail(new ParlorError('cancelled'));
     return true;
   }
@@ -239,21 +241,23 @@ export class Outbox {
       const where = pair ? { to: pair[pair[0] === this.#user ? 1 : 0] } : { room };
       try {
         if (env.now() - at > AGE_MS_MAX) throw new ParlorError('expired');
+        ticket.wasSent = true;
         this.#become(ticket, 'sent');
         const entry = await ask('chat:send', { ...where, text, data, cid, reply_to });
         this.#end(ticket).succeed(entry);
         wait = WAIT_MS_MIN;
       } catch (failure) {
         const error = /** @type {ParlorError} */ (failure);
-        // It was shown meanwhile.
-        if (ticket.status === 'acked') continue;
-        if (!error.passing) {
+        // It was shown, or taken back, meanwhile.
+        if (!this.#tickets.includes(ticket)) continue;
+        const isOver = error.code === 'disconnected' || error.code === 'closed';
+        if (!error.passing && !isOver) {
           this.#fail(ticket, error);
           continue;
         }
         this.#become(ticket, 'queued');
         // The next connection begins with it.
-        if (error.code === 'disconnected') continue;
+        if (isOver) continue;
         await rest(env, Math.max(error.retryAfter, wait));
         wait = Math.min(WAIT_MS_MAX, wait * 2);
       }
@@ -270,6 +274,8 @@ export class Outbox {
   /** @param {Ticket} ticket @param {ParlorError} error */
   #fail(ticket, error) {
     this.#keep(ticket, { failed: error.code });
+    // It was looked at, and refused.
+    ticket.wasSent = false;
     ticket.fail(error);
     this.#core.changed('outbox', ticket.kept.room);
   }

@@ -104,9 +104,9 @@ export function requestQueue(env, patience, transmit) {
       for (const asked of lost) asked.reject(new ParlorError('disconnected'));
     },
 
-    /** None will come. */
-    end() {
-      for (const asked of queue.splice(0)) asked.reject(new ParlorError('closed'));
+    /** None will come, or none of these is for who is there now. */
+    end(code = 'closed') {
+      for (const asked of queue.splice(0)) asked.reject(new ParlorError(code));
     },
 
     /**

@@ -77,6 +77,9 @@ export class Room {
   /** Up to where what is unread is counted. */
   #counted = 0;
   #isCatchingUp = false;
+  /** Which log it is, and where that was when it became known. */
+  #life = 0;
+  #begun = 0;
   /** @type {Map<EntryType | "any", number>} where the handlers of a kind have come to */
   #handled = new Map();
   #typedAt = -Infinity;
@@ -237,7 +240,10 @@ export class Room {
     // Before that it is not known where it is, nor what was read.
     while (!this.isFollowed && !signal?.aborted) await this.#listeners.next('more', signal);
     let at = from === 'now' ? this.last : from === 'resume' ? (this.#handled.get(kind) ?? this.read) : from.seq;
+    let life = this.#life;
     while (!signal?.aborted) {
+      // Of another life of the log nothing that was known holds.
+      if (life !== this.#life) [life, at] = [this.#life, this.#begun];
       // What is newer than what handlers have is theirs first.
       const begun = at;
       for await (const entry of this.#behind(at, () => this.last, signal, (seq) => (at = seq))) {
@@ -293,6 +299,14 @@ export class Room {
     this.#listeners.emit('more');
   }
 
+  /** It was another user's. */
+  end() {
+    this.#core.env.clearTimeout(this.#readTimer);
+    for (const timer of this.#typing.values()) this.#core.env.clearTimeout(timer);
+    this.isFollowed = false;
+    this.#become('left');
+  }
+
   /** One is no member, as `hello` says. */
   missing() {
     const was = this.membership;
@@ -304,7 +318,8 @@ export class Room {
   /** Its log is another: nothing that was known of it holds. @param {number} head */
   reset(head) {
     const after = this.last;
-    [this.last, this.#head, this.read] = [head, head, 0];
+    [this.last, this.#head, this.read, this.#begun] = [head, head, 0, head];
+    this.#life += 1;
     this.#handled.clear();
     if (after > 0) this.#listeners.emit('gap', { room: this.name, after, before: head + 1, reason: 'epoch_changed' });
   }

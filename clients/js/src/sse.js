@@ -154,11 +154,15 @@ export const eventsSocket = (env) => /** @type {any} */ (class EventsSocket {
     try {
       const how = { method: 'POST', body: JSON.stringify(payload), headers: { 'Content-Type': 'application/json' } };
       const answer = await this.#fetch(this.#at(CALL + encodeURIComponent(type)), how);
-      const text = await answer.text();
-      const told = text ? JSON.parse(text) : {};
+      const told = await answer.json().catch(() => null);
+      // As a WebSocket ends with its token.
+      if (answer.status === 401) return this.#end(4201);
+      // Something between has answered: what it does not let pass would not pass again, either.
+      if (!told && answer.status >= 500) return this.#end(1006);
+      const code = answer.status === 413 ? 'too_large' : 'forbidden';
       if (id === undefined) return;
-      if (answer.ok) this.#say('reply', told, id);
-      else this.#say('error', told.error, id);
+      if (answer.ok) this.#say('reply', told ?? {}, id);
+      else this.#say('error', told?.error ?? { code, message: `status ${answer.status}` }, id);
     } catch {
       this.#end(1006);
     }

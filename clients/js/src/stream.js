@@ -12,8 +12,11 @@ import { Listeners } from './env.js';
 /** What is missing of a log. @typedef {{ stream: string, after: number, reason: string }} StreamGap */
 /** @typedef {{ filter?: Record<string, any>, maxRate?: number, whenHidden?: "pause" | "keep" }} StreamOptions */
 
+const RETRY_MS = 1_000;
+const EARLY_MAX = 1_000;
+
 /** Whether a snapshot is the events of a log; that of a state is its data, which may be a list, too. @param {any} snapshot */
-export const isLog = (snapshot) => Array.isArray(snapshot) && snapshot.every((one) => one?.seq > 0 && one.ts > 0 && 'data' in one);
+export const isLog = (snapshot) => Array.isArray(snapshot) && snapshot.length > 0 && snapshot.every((one) => one?.seq > 0 && one.ts > 0 && 'data' in one);
 
 /** @template [T=any] what is in its events */
 export class Stream {
@@ -26,6 +29,8 @@ export class Stream {
   #listeners;
   #count = 0;
   #isOn = false;
+  /** What came before the answer that says where it begins; none is kept after it. @type {any[] | null} */
+  #early = [];
   /** @type {string | undefined} */
   #epoch;
   #seq = 0;
@@ -91,6 +96,7 @@ export class Stream {
   /** The connection is another, or gone. */
   lost() {
     this.#isOn = false;
+    this.#early = [];
   }
 
   /** Subscribes or not, as is wanted now. */
@@ -103,6 +109,7 @@ export class Stream {
     const wanted = this.#count > 0 && !pauses && this.#core.isOnline();
     if (wanted === this.#isOn) return;
     this.#isOn = wanted;
+    this.#early = [];
     if (!wanted) {
       if (this.#core.isOnline()) await this.#core.ask('unsubscribe', { stream: this.name }).catch(() => {});
       return;
@@ -119,6 +126,9 @@ export class Stream {
       this.refusal = error;
       this.#listeners.emit('refused', error);
       this.#core.changed('stream', this.name);
+      if (!error.passing) return;
+      this.#isOn = false;
+      this.#core.env.setTimeout(() => this.settle(), Math.max(error.retryAfter, RETRY_MS));
     }
   }
 
@@ -127,13 +137,24 @@ export class Stream {
     this.refusal = null;
     this.#epoch = epoch;
     if (replayed === false) this.#listeners.emit('gap', { stream: this.name, after: this.#seq, reason: 'gone' });
+    if (replayed !== true) this.#seq = 0;
+    const early = this.#early ?? [];
+    this.#early = null;
     if (isLog(snapshot)) for (const event of snapshot) this.push(event);
     else if (snapshot !== undefined) this.push({ seq, data: snapshot });
     if (replayed !== true && snapshot !== undefined) this.#seq = seq;
+    for (const event of early) this.push(event);
   }
 
   /** Takes an event. @param {any} event */
   push({ seq, prev, data, ts }) {
+    // What one has not asked for, or has been told: of a connection that tabs share come others' events, too.
+    if (!this.#isOn) return;
+    if (this.#early) {
+      if (this.#early.push({ seq, prev, data, ts }) > EARLY_MAX) this.#early.shift();
+      return;
+    }
+    if (seq <= this.#seq) return;
     const skipped = prev !== undefined && prev !== seq - 1;
     this.#seq = seq;
     this.latest = { stream: this.name, seq, data, ts, skipped };

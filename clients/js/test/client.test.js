@@ -432,6 +432,87 @@ test('who is here is told to who asks for it by the client, too', async () => {
   assert.deepEqual(told, [1]);
 });
 
+test('nothing that one person has asked for is done in the name of another', async () => {
+  const server = fakeServer({ limits: { requests_per_second: 1, burst: 4 } });
+  let who = 'ada';
+  const client = connect('http://host/ws', { token: () => `${who}.1`, backoff: { min: 10, max: 20 }, env: server.env });
+  server.admit('tea', 'ada');
+  server.admit('tea', 'bob');
+  server.say('tea', 'eve', 'a');
+  await server.clock.advance(100);
+  const room = client.room('tea');
+  for (let n = 0; n < 3; n += 1) client.request('ping').catch(() => {});
+  const ticket = room.send('of ada');
+  room.markRead(1);
+  who = 'bob';
+  server.cut(4201);
+  await server.clock.advance(20_000);
+  assert.equal(client.hello.user.id, 'bob');
+  assert.equal(ticket.status, 'cancelled');
+  const { entries, reads } = server.rooms.get('tea');
+  assert.equal(entries.some(({ payload }) => payload.text === 'of ada'), false);
+  assert.equal(reads.get('bob'), undefined);
+});
+
+test('what waits for the pace when a client is closed is unsent, and not refused', async () => {
+  const stored = new Map();
+  const outbox = { open: async () => {}, put: (kept) => stored.set(kept.id, kept), remove: (id) => stored.delete(id), close() {} };
+  const server = fakeServer({ limits: { requests_per_second: 1, burst: 4 } });
+  const { client, clock } = begin({ outbox }, server);
+  server.admit('tea', 'ada');
+  await clock.advance(100);
+  for (let n = 0; n < 3; n += 1) client.request('ping').catch(() => {});
+  const ticket = client.room('tea').send('later');
+  await clock.advance(10);
+  client.close();
+  await clock.advance(100);
+  assert.deepEqual([...stored.values()].map(({ text, failed }) => [text, failed]), [['later', undefined]]);
+  assert.equal(ticket.status, 'queued');
+  assert.equal(ticket.cancel(), false, 'it may have been sent');
+  client.retryNow();
+  await clock.advance(10_000);
+  assert.equal(ticket.status, 'acked');
+});
+
+test('the data of a state may be an empty list', async () => {
+  const { client, server, clock } = begin();
+  server.publish('state', [1, 2]);
+  const seen = [];
+  client.stream('state').on((data) => seen.push(data));
+  await clock.advance(100);
+  server.cut();
+  await clock.advance(10);
+  server.publish('state', []);
+  await clock.advance(2_000);
+  assert.deepEqual(seen, [[1, 2], []]);
+});
+
+test('a stream that is refused in passing is asked for again', async () => {
+  const { client, server, clock } = begin();
+  server.publish('state', 1);
+  server.refuse('subscribe', { code: 'unavailable', retry_after_ms: 500 });
+  const seen = [];
+  client.stream('state').on((data) => seen.push(data));
+  await clock.advance(2_000);
+  assert.deepEqual(seen, [1]);
+});
+
+test('who reads a log from somewhere reads a new one from its beginning', async () => {
+  const { client, server, clock } = begin();
+  const room = client.room('tea');
+  await clock.advance(100);
+  for (let n = 0; n < 5; n += 1) server.say('tea', 'bob', `old${n}`);
+  const seen = [];
+  room.on('message', ({ text }) => seen.push(text), { from: { seq: 0 } });
+  await clock.advance(100);
+  server.forget();
+  server.cut();
+  await clock.advance(3_000);
+  for (let n = 0; n < 3; n += 1) server.say('tea', 'bob', `new${n}`);
+  await clock.advance(500);
+  assert.deepEqual(seen, ['old0', 'old1', 'old2', 'old3', 'old4', 'new0', 'new1', 'new2']);
+});
+
 test('an entry of a kind that nobody knows has its number, live and in a page', async () => {
   const { client, server, clock } = begin();
   const room = client.room('tea');

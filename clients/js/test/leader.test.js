@@ -75,6 +75,53 @@ for (const how of ['is closed', 'crashes']) {
   });
 }
 
+test('the next leader is there at once', async () => {
+  const { server, clock, open } = begin();
+  const tabs = [open(), open(), open()];
+  await clock.advance(200);
+  tabs[0].tab.crash();
+  await clock.advance(700);
+  assert.deepEqual(tabs.slice(1).map(({ client }) => client.state.name), ['online', 'online']);
+  assert.equal(server.sockets.length, 1);
+});
+
+test('a token that is refused is the fault of its tab alone', async () => {
+  const { server, clock, open } = begin();
+  const url = 'http://host/ws';
+  server.faults.rejectTokens = 1;
+  const bad = open({ token: 'ada.bad' }, url);
+  const good = open({ token: () => 'ada.good' }, url);
+  await clock.advance(3_000);
+  assert.equal(bad.client.state.name, 'failed');
+  assert.equal(good.client.state.name, 'online');
+});
+
+test('what streams tell others is none of a tab that does not watch, or comes back', async () => {
+  const { server, clock, open } = begin();
+  server.publish('state', 0);
+  const [one, other] = [open(), open()];
+  await clock.advance(200);
+  const seen = [];
+  one.client.stream('state').on(() => {});
+  const off = other.client.stream('state').on((data) => seen.push(data));
+  await clock.advance(100);
+  off();
+  await clock.advance(50);
+  server.publish('state', 1);
+  await clock.advance(50);
+  assert.deepEqual(seen, [0]);
+  assert.equal(other.client.stream('state').latest.data, 0);
+  other.client.stream('state').on((data) => seen.push(`again ${data}`));
+  for (let n = 2; n < 6; n += 1) {
+    server.publish('state', n);
+    await clock.advance(3);
+  }
+  await clock.advance(100);
+  const numbers = seen.map((data) => Number(String(data).replace('again ', '')));
+  assert.deepEqual(numbers, numbers.toSorted((a, b) => a - b));
+  assert.equal(seen.at(-1), 'again 5');
+});
+
 test('a leader that does not answer loses its lead, and follows when it is back', async () => {
   const { server, clock, open } = begin();
   const first = open();

@@ -19,6 +19,8 @@ export class Ticket implements PromiseLike<{
     ts: number | undefined;
     /** @type {ParlorError | undefined} */
     error: ParlorError | undefined;
+    /** It may be on the server's disk, whatever came back. */
+    wasSent: boolean;
     kept: Kept;
     /** The `cid` of the wire. */
     get id(): string;

@@ -6,8 +6,8 @@ export function requestQueue(env: Env, patience: number, transmit: (text: string
     release(): void;
     /** The connection is gone: nothing that was asked on it is answered any more. */
     pause(): void;
-    /** None will come. */
-    end(): void;
+    /** None will come, or none of these is for who is there now. */
+    end(code?: string): void;
     /**
      * Asks. Rejects with a {@link ParlorError}.
      * @param {string} type

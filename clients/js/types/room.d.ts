@@ -91,6 +91,8 @@ export class Room {
     }): AsyncGenerator<Entry, void>;
     /** What `hello`, `room:join` or a list says of it. @param {any} room */
     welcome({ head, read, unread, title }: any): void;
+    /** It was another user's. */
+    end(): void;
     /** One is no member, as `hello` says. */
     missing(): void;
     /** Its log is another: nothing that was known of it holds. @param {number} head */
