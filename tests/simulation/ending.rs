@@ -18,6 +18,7 @@ impl World {
         self.becomes_quiet();
         self.catches_up();
         self.sees_who_is_there();
+        self.leaves_in_vain();
         self.knows_all_rooms();
         self.streams_are_drained();
         self.reads_all();
@@ -164,6 +165,42 @@ impl World {
         }
         let connections = self.server.as_mut().map(|server| server.reactor.io().connections());
         assert_eq!(connections, Some(self.behaving().count()), "connections of the server");
+    }
+
+    /// Somebody leaves a room on one connection, comes anew on another while that is at the store, and the
+    /// store cannot write it: the room is theirs after all.
+    fn leaves_in_vain(&mut self) {
+        const AT_STORE_MS: u64 = 4_000;
+        const FULL_MS: u64 = 2_000;
+        let rooms = self.shelf.borrow().ledger.memberships();
+        let found = rooms.into_iter().filter(|(room, _)| !room.starts_with("dm:")).find_map(
+            |(room, user)| {
+                let mut own =
+                    self.behaving().filter(|client| client.user == user).map(|client| client.index);
+                Some((room, own.next()?, own.next()?))
+            },
+        );
+        let Some((room, leaver, comer)) = found else { return };
+        self.trace(|| format!("c{leaver} leaves {room} in vain, and c{comer} comes meanwhile"));
+        // It takes nothing until it is let.
+        self.is_store_at_work = true;
+        self.with(leaver, |world, client| {
+            world.asks(client, "room:leave", json!({ "room": room }), What::Other, &room);
+        });
+        self.with(comer, |world, client| {
+            if let Some(link) = client.link {
+                world.hangs_up(link, false);
+                world.loses(client, true);
+            }
+        });
+        self.run_until(self.now + AT_STORE_MS, |_| false);
+        self.shelf.borrow_mut().is_full = true;
+        self.is_store_at_work = false;
+        self.set_store_to_work();
+        self.run_until(self.now + FULL_MS, |_| false);
+        self.shelf.borrow_mut().is_full = false;
+        self.coverage.count("rooms left in vain");
+        self.catches_up();
     }
 
     /// Everybody follows the rooms that are theirs, and no others.

@@ -56,6 +56,7 @@ const FAULTS: &[&str] = &[
     "repeats",
     "resumes",
     "revocations",
+    "rooms left in vain",
     "short queues of the store",
     "sleeps",
     "slow disks",

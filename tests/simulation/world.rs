@@ -81,7 +81,7 @@ pub(crate) struct World {
     order: u64,
     pub(crate) server: Option<Server>,
     pub(crate) shelf: Rc<RefCell<Shelf>>,
-    is_store_at_work: bool,
+    pub(crate) is_store_at_work: bool,
     store_fails: u64,
     is_store_slow: bool,
     pub(crate) links: Vec<Link>,
@@ -494,7 +494,7 @@ impl World {
 
     // The store.
 
-    fn set_store_to_work(&mut self) {
+    pub(crate) fn set_store_to_work(&mut self) {
         if self.is_store_at_work || !self.shelf.borrow().has_work() {
             return;
         }
