@@ -140,6 +140,27 @@ test('what a tab leaves that ends is sent by another that is open', async () => 
   await context.close();
 });
 
+test('an outbox that is closed while it opens lives no more', async (t) => {
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  const page = await context.newPage();
+  await page.goto(pages.url);
+  const held = await page.evaluate(async () => {
+    const { indexedDbOutbox } = await import('/indexeddb.js');
+    const rest = (ms) => new Promise((done) => setTimeout(done, ms));
+    for (let ms = 0; ms < 20; ms += 1) {
+      const outbox = indexedDbOutbox();
+      const opening = outbox.open('ada', () => {}).catch(() => {});
+      if (ms > 0) await rest(ms - 1);
+      outbox.close();
+      await Promise.race([opening, rest(1_000)]);
+    }
+    await rest(100);
+    return (await navigator.locks.query()).held.map(({ name }) => name);
+  });
+  assert.deepEqual(held, []);
+});
+
 test('what one user has left unsent is not sent for another', async () => {
   const context = await browser.newContext();
   let page = await tab(context, 'cat');

@@ -1,10 +1,10 @@
 // The example pages, as they are handed out, against the real server.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Server, eventually, freePort, launch } from './support.mjs';
+import { PARLOR, Server, eventually, freePort, launch } from './support.mjs';
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/web/', import.meta.url));
 let browser;
@@ -13,7 +13,7 @@ let server;
 
 before(async () => {
   const port = await freePort();
-  pages = spawn(process.execPath, [`${EXAMPLES}serve.mjs`, String(port)], { stdio: ['ignore', 'ignore', 'inherit'] });
+  pages = spawn(process.execPath, [`${EXAMPLES}serve.mjs`, '--port', String(port), '--no-server'], { stdio: ['ignore', 'ignore', 'inherit'] });
   pages.url = `http://127.0.0.1:${port}`;
   await eventually('the pages are there', async () => (await fetch(`${pages.url}/plain.html`)).ok);
   server = await Server.start('--config', `${EXAMPLES}parlor.toml`, '--set', `http.allowed_origins=${pages.url}`);
@@ -131,4 +131,34 @@ test('dashboard.html: a state and a log, which rest while the page is hidden', a
   await see('visible');
   await shows(page, 'deeds', ['three', 'two', 'one']);
   await eventually('the clock goes on', async () => (await heard()) > before);
+});
+
+test('one command starts the server and the pages, and ends both', async (t) => {
+  const [port, at] = [await freePort(), await freePort()];
+  const env = { ...process.env, PARLOR_BIN: PARLOR };
+  const all = spawn(process.execPath, [`${EXAMPLES}serve.mjs`, '--port', String(port), '--listen', `127.0.0.1:${at}`], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => all.kill());
+  let said = '';
+  all.stdout.on('data', (text) => (said += text));
+  const healthy = () => fetch(`http://127.0.0.1:${at}/healthz`).then(({ ok }) => ok, () => false);
+  await eventually('the server is there', healthy);
+  const [address] = said.match(/http:\S+dashboard\.html\S*/) ?? [];
+  const page = await browser.newPage();
+  t.after(() => page.close());
+  await page.goto(address);
+  await live(page);
+  await eventually('the clock goes', async () => Number(await page.locator('#heard').textContent()) > 0);
+  const ended = new Promise((done) => all.once('exit', done));
+  all.kill();
+  assert.equal(await ended, 0);
+  assert.equal(await healthy(), false);
+});
+
+test('what is no option is said, with those that are', () => {
+  for (const [option, expected] of [['--prot', /--prot/], ['--port=0', /1 to 65535/]]) {
+    const { status, stderr } = spawnSync(process.execPath, [`${EXAMPLES}serve.mjs`, option], { encoding: 'utf8' });
+    assert.equal(status, 2);
+    assert.match(stderr, expected);
+    assert.match(stderr, /Usage: node examples\/web\/serve.mjs/);
+  }
 });

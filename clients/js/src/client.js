@@ -6,7 +6,7 @@ import { ParlorError } from './errors.js';
 import { Outbox, memoryOutbox } from './outbox.js';
 import { Presence } from './presence.js';
 import { Room, isEntry } from './room.js';
-import { Stream } from './stream.js';
+import { Stream, bytesOf } from './stream.js';
 
 /** @typedef {import('./connection.js').State} State */
 /** @typedef {import('./connection.js').Quality} Quality */
@@ -79,7 +79,10 @@ export class Client {
       onState: () => this.#stateChanged(),
       onHello: (hello) => this.#welcome(hello),
       onPush: (type, payload) => this.#push(type, payload),
-      onBinary: (data) => this.#binary(data),
+      onBinary: (message) => {
+        const { name, ...event } = bytesOf(message);
+        this.#streams.get(name)?.push(event);
+      },
       onQuality: () => this.#changed('quality', this.quality),
     });
     const core = {
@@ -89,7 +92,7 @@ export class Client {
       tell: /** @type {any} */ (this.send.bind(this)),
       user: () => this.#hello?.user.id,
       isOnline: this.#connection.isOnline,
-      isHidden: () => this.#isHidden,
+      isHidden: this.#connection.isHidden,
       changed: this.#changed.bind(this),
     };
     this.#outbox = new Outbox(outbox, core);
@@ -116,7 +119,7 @@ export class Client {
 
   /** The last 20 changes of the connection's state, each with its cause and what is done about it. @returns {import('./connection.js').Step[]} */
   why() {
-    return this.#connection.steps.map((step) => ({ ...step }));
+    return [...this.#connection.steps];
   }
 
   /** All that is known now; the same object until something has changed. @returns {Snapshot} */
@@ -133,20 +136,15 @@ export class Client {
   }
 
   /** Resolves when it is online; rejects when it has ended for good. @param {{ signal?: AbortSignal }} [options] @returns {Promise<void>} */
-  ready({ signal } = {}) {
-    return new Promise((resolve, reject) => {
-      const judge = () => {
-        const { state } = this;
-        if (state.name === 'online') resolve();
-        else if (state.name === 'failed') reject(new ParlorError(String(state.code), { message: state.reason }));
-        else if (state.name === 'closed' || signal?.aborted) reject(new ParlorError(signal?.aborted ? 'cancelled' : 'closed'));
-        else return false;
-        off();
-        return true;
-      };
-      const off = this.#listeners.on('state', judge);
-      if (!judge()) signal?.addEventListener('abort', judge, { once: true });
-    });
+  async ready({ signal } = {}) {
+    for (;;) {
+      const { state } = this;
+      if (state.name === 'online') return;
+      if (state.name === 'failed') throw new ParlorError(String(state.code), { message: state.reason });
+      if (signal?.aborted) throw new ParlorError('cancelled');
+      if (state.name === 'closed') throw new ParlorError('closed');
+      await this.#listeners.next('state', signal);
+    }
   }
 
   /** Does not wait any longer; also comes back from `failed`, `paused` and `closed`. */
@@ -187,16 +185,13 @@ export class Client {
   /** A room; one comes in, if one is not in it and may. @param {string} name @param {{ join?: boolean }} [options] @returns {Room} */
   room(name, { join = true } = {}) {
     const room = this.#room(name);
-    if (join && !name.startsWith('dm:') && room.membership === 'unknown') {
-      room.want();
-      if (this.#connection.isOnline()) room.missing();
-    }
+    if (join && !name.startsWith('dm:') && room.membership === 'unknown') room.want();
     return room;
   }
 
   /** The direct messages with somebody: once it is known who one is, as after `ready()`. @param {string} user @returns {Room} */
   direct(user) {
-    if (!this.#hello) throw new ParlorError('not_ready', { message: 'await client.ready() first: it is not known yet who you are' });
+    if (!this.#hello) throw new ParlorError('not_ready', { message: 'await client.ready() first' });
     return this.#room(`dm:${[this.#hello.user.id, user].sort().join(':')}`);
   }
 
@@ -234,10 +229,6 @@ export class Client {
     return this.#connection.requests.ask(type, payload, options);
   }
 
-  get #isHidden() {
-    return this.#env.document?.visibilityState === 'hidden';
-  }
-
   /** @param {string} name */
   #room(name) {
     let room = this.#rooms.get(name);
@@ -272,6 +263,7 @@ export class Client {
       for (const room of this.#rooms.values()) room.end();
       this.#rooms.clear();
       this.#unacked.clear();
+      for (const stream of this.#streams.values()) stream.forget();
     }
     await this.#outbox.own(hello.user.id);
     const isSameLife = this.#epoch === hello.epoch;
@@ -292,7 +284,7 @@ export class Client {
       for (const room of piece) {
         if (answer.refused?.[room.name]?.code === 'not_member') room.missing();
         // The log does not reach back; ways beside a WebSocket send nothing again, either: it is read.
-        else if (!answer.rooms?.[room.name]) room.behind(heads.get(room.name)?.head ?? 0);
+        else if (!answer.rooms?.[room.name]) void room.behind(heads.get(room.name)?.head ?? 0);
       }
     } while (start < positions.length);
     for (const room of this.#rooms.values()) if (!heads.has(room.name)) room.missing();
@@ -308,19 +300,15 @@ export class Client {
     this.#listeners.emit(type, payload);
   }
 
-  /** A message of bytes: n, n bytes of the stream's name, 8 of its `seq`, the data. @param {ArrayBuffer} data */
-  #binary(data) {
-    const view = new DataView(data);
-    const end = 1 + view.getUint8(0);
-    const name = new TextDecoder().decode(new Uint8Array(data, 1, end - 1));
-    this.#streams.get(name)?.push({ seq: Number(view.getBigUint64(end)), data: new Uint8Array(data, end + 8) });
-  }
-
   /** All that came is here. */
   #ack() {
-    this.#ackTimer = null;
-    const rooms = Object.fromEntries([...this.#unacked].map((room) => [room.name, room.last]));
-    if (this.send('chat:ack', { rooms })) this.#unacked.clear();
+    this.#ackTimer ??= this.#env.setTimeout(() => {
+      this.#ackTimer = null;
+      const rooms = Object.fromEntries([...this.#unacked].map((room) => [room.name, room.last]));
+      if (this.send('chat:ack', { rooms })) this.#unacked.clear();
+      // The pace did not allow it.
+      else if (this.#connection.isOnline()) this.#ack();
+    }, ACK_EVERY_MS);
   }
 
   /** @param {string} event @param {any} [value] */
@@ -328,7 +316,7 @@ export class Client {
     this.#snapshot = null;
     if (value?.what === 'entry') {
       this.#unacked.add(value.room);
-      this.#ackTimer ??= this.#env.setTimeout(() => this.#ack(), ACK_EVERY_MS);
+      this.#ack();
     }
     this.#listeners.emit(event, value);
   }
@@ -349,7 +337,7 @@ export class Client {
     if (type === 'visibilitychange') {
       for (const stream of this.#streams.values()) stream.settle();
       this.#env.clearTimeout(this.#hiddenTimer);
-      if (this.#isHidden) {
+      if (connection.isHidden()) {
         if (whenHidden !== 'keep') this.#hiddenTimer = this.#env.setTimeout(() => connection.pause('hidden'), whenHidden.afterMs);
         return;
       }
@@ -359,7 +347,7 @@ export class Client {
     // A reason to look, not a verdict: it may be another network that is gone.
     else if (type === 'offline') connection.probe();
     else if (state.name === 'paused' && (type === 'pageshow' ? state.reason === 'pagehide' : state.reason === 'hidden')) connection.open(type);
-    else if (!this.#isHidden || type !== 'focus') connection.wake(type);
+    else if (!connection.isHidden() || type !== 'focus') connection.wake(type);
   }
 }
 

@@ -81,7 +81,7 @@ export function connectionOf({ url, token: source, backoff, interval, timeout, f
   const requests = requestQueue(env, timeout, (text) => socket?.send(text));
 
   // Read anew each time.
-  const isVisible = () => env.document?.visibilityState !== 'hidden';
+  const isHidden = () => env.document?.visibilityState === 'hidden';
 
   /** @param {string} name */
   const clear = (name) => {
@@ -173,11 +173,11 @@ export function connectionOf({ url, token: source, backoff, interval, timeout, f
     const every = interval || self.hello?.heartbeat_ms || ANSWER_MS;
     after('measure', every, measure);
     const asked = env.now();
-    if (!isVisible() || timers.answer || (!interval && asked - lastFrame < every)) return;
+    if (isHidden() || timers.answer || (!interval && asked - lastFrame < every)) return;
     after('answer', ANSWER_MS, () => {
       if (interval) qualify('lost', self.quality?.rtt ?? 0);
       // A sleep takes no time on our clock: then it is asked again, and not judged.
-      if (isVisible() && env.now() - asked < 2 * ANSWER_MS && lastFrame <= asked) late();
+      if (!isHidden() && env.now() - asked < 2 * ANSWER_MS && lastFrame <= asked) late();
     });
     requests.ask('ping', {}, { first: true }).then(
       () => {
@@ -321,6 +321,7 @@ export function connectionOf({ url, token: source, backoff, interval, timeout, f
     steps: [],
     /** @type {import('./requests.js').Requests} */
     requests,
+    isHidden,
     isOnline: () => self.state.name === 'online',
 
     /** Opens now, whatever was planned. @param {string} cause */
@@ -352,7 +353,7 @@ export function connectionOf({ url, token: source, backoff, interval, timeout, f
       const now = env.now();
       const { name } = self.state;
       if (name === 'waiting' || (/connecting|authenticating/.test(name) && now - openedAt > STALE_OPENING_MS)) self.open(cause);
-      else if (now - lastFrame > (isVisible() ? PROBE_AFTER_MS : HIDDEN_SILENCE_MS)) self.probe();
+      else if (now - lastFrame > (isHidden() ? HIDDEN_SILENCE_MS : PROBE_AFTER_MS)) self.probe();
     },
 
     /** Asks whether the server is there, and gives the connection up if it does not say so soon. */

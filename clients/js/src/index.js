@@ -21,8 +21,8 @@ export const eachTab = () => undefined;
 /** @typedef {import('./outbox.js').Status} Status */
 /** @typedef {import('./presence.js').Presences} Presences */
 /** @typedef {import('./requests.js').AskOptions} AskOptions */
-/** @typedef {import('./room.js').Entry} Entry */
-/** @typedef {import('./room.js').MessageEntry} MessageEntry */
+/** @typedef {import('./wire.js').Entry} Entry */
+/** @typedef {import('./wire.js').MessageEntry} MessageEntry */
 /** @typedef {import('./room.js').RoomEvents} RoomEvents */
 /** @typedef {import('./room.js').Gap} Gap */
 /** @typedef {import('./room.js').From} From */

@@ -61,8 +61,14 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own } = {}) {
   const live = () =>
     (living ??= new Promise((resolve) => {
       if (!locks) return resolve(null);
-      reported(locks.request(tab, () => (resolve(null), new Promise((end) => (release = () => end(null))))));
+      const ends = new Promise((end) => (release = () => end(null)));
+      reported(locks.request(tab, () => (resolve(null), ends)));
     }));
+  // Also while it is still waited for: then it ends as soon as it is held.
+  const leave = () => {
+    release();
+    living = null;
+  };
 
   /** What others have left, who live no more; and who live still, and have something. @returns {Promise<[Kept[], Set<string>]>} */
   const adopt = async () => {
@@ -100,10 +106,7 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own } = {}) {
 
   // A lock keeps a page out of the back/forward cache, as an open connection does: what it has is another's while it
   // is there. It is taken again when the page is back online.
-  env.window?.addEventListener('pagehide', () => {
-    release();
-    living = null;
-  });
+  env.window?.addEventListener('pagehide', leave);
   // Opened at once: what is sent in a page's first moments is to be kept, too.
   if (indexedDB) reported(database());
 
@@ -112,15 +115,14 @@ export function indexedDbOutbox({ name = 'parlor-outbox', env: own } = {}) {
       user = whose;
       isOpen = true;
       await database();
-      await live();
-      await takeOver(whose, take);
+      if (isOpen) await live();
+      if (isOpen) await takeOver(whose, take);
     },
     put: (kept) => reported(within((all) => all.put({ ...kept, user, owner: tab, order: (order += 1) }))),
     remove: (id) => reported(within((all) => all.delete(id))),
     close() {
       isOpen = false;
-      release();
-      living = null;
+      leave();
       if (opening) reported(opening.then((open) => open.close()));
       opening = null;
     },

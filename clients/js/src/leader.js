@@ -2,7 +2,7 @@
 // told. To the client of each tab it looks like a WebSocket of its own, which ends when the leader does; what was
 // missed meanwhile is read, what was unsent is sent again with its `cid`, as after any loss.
 
-import { isLog } from './stream.js';
+import { bytesOf, isLog } from './stream.js';
 
 /** @typedef {import('./env.js').Env} Env */
 /** @typedef {{ to: string, from: string, kind: string, value?: any }} Note what tabs tell each other; `to` is a tab, the leader or all */
@@ -14,11 +14,11 @@ import { isLog } from './stream.js';
  * @property {Set<string>} tabs
  * @property {{ tab: string, payload: any, own: any }[]} waiting those who are answered when it is there
  * @property {any} begun what the server said of it
- * @property {boolean} isState
+ * @property {boolean} [isState] once it is known
  * @property {Event[]} events what a tab that comes later is told
- * @property {ArrayBuffer} [frame] the same of a stream of bytes
+ * @property {{ seq: number, data: ArrayBuffer }} [frame] the newest of a stream of bytes, if it is a state
  */
-/** @typedef {{ onReply: (payload: any) => void, onError: (payload: any) => void }} Asked */
+/** @typedef {{ onReply?: (payload: any) => void, onError?: (payload: any) => void }} Asked */
 
 /** A leader that does not answer for so long is frozen, or gone without a word. */
 const STALE_MS = 2_000;
@@ -95,7 +95,7 @@ const tabSocket = (env, shared) => class TabSocket {
   /** Holds a lock until this ends, or somebody takes it away. @param {string} name @param {LockOptions} options @param {() => void} act */
   #hold(name, options, act) {
     const held = () => {
-      if (this.#ends.signal.aborted) return;
+      if (this.#ends.signal.aborted || (this.#own && name === this.#key)) return;
       act();
       // It may have ended just now.
       if (this.#ends.signal.aborted) return;
@@ -200,8 +200,8 @@ function hubOf(env, url, locks, key, post) {
   /** @param {string} to @param {string} type @param {any} own @param {any} payload */
   const say = (to, type, own, payload) => tell(to, 'text', JSON.stringify({ type, id: own, payload }));
 
-  /** @param {string} type @param {any} payload @param {Asked["onReply"]} onReply @param {Asked["onError"]} [onError] */
-  const ask = (type, payload, onReply, onError = () => {}) => {
+  /** @param {string} type @param {any} payload @param {Asked["onReply"]} [onReply] @param {Asked["onError"]} [onError] */
+  const ask = (type, payload, onReply, onError) => {
     if (socket.readyState !== 1) return;
     asked.set((lastId += 1), { onReply, onError });
     socket.send(JSON.stringify({ type, id: lastId, payload }));
@@ -247,13 +247,13 @@ function hubOf(env, url, locks, key, post) {
 
   /** Tells a tab of a stream that is watched already. @param {string} tab @param {Watched} watched @param {any} payload @param {any} own */
   const join = (tab, { begun, events, isState, frame }, { stream, since, epoch }, own) => {
-    const seq = events.at(-1)?.seq ?? begun.seq;
+    const seq = Math.max(events.at(-1)?.seq ?? begun.seq, frame?.seq ?? 0);
     const first = events[0]?.seq ?? seq + 1;
     const isKept = since !== undefined && epoch === begun.epoch && (isState ? since <= seq : since >= first - 1 && since <= seq);
-    const snapshot = isState ? events.at(-1)?.data : events;
-    const began = { stream, seq, epoch: begun.epoch, ...(since !== undefined && { replayed: isKept }), ...(!isKept && events.length > 0 && { snapshot }) };
+    const snapshot = isKept || events.length === 0 ? undefined : isState ? events.at(-1)?.data : events;
+    const began = { stream, seq, epoch: begun.epoch, replayed: since === undefined ? since : isKept, snapshot };
     say(tab, 'reply', own, { streams: [began] });
-    if (frame && (!isKept || since < seq)) tell(tab, 'text', frame);
+    if (frame && (!isKept || since < seq)) tell(tab, 'text', frame.data);
     let prev = since;
     for (const event of isKept ? events.filter((one) => one.seq > since) : []) {
       say(tab, 'event', undefined, { stream, prev, ...event });
@@ -265,20 +265,20 @@ function hubOf(env, url, locks, key, post) {
   const watch = (tab, payload, own) => {
     const { stream, filter, max_rate } = payload;
     const how = JSON.stringify([filter, max_rate]);
-    let watched = streams.get(stream);
+    const watched = streams.get(stream);
     if (watched && watched.how !== how) {
-      return say(tab, 'error', own, { code: 'conflict', message: 'another tab watches this stream with another filter or rate' });
+      return say(tab, 'error', own, { code: 'conflict', message: 'another tab has another filter or rate' });
     }
-    const isNew = !watched;
-    watched ??= { how, tabs: new Set(), waiting: [], begun: null, isState: false, events: [] };
-    streams.set(stream, watched);
-    watched.tabs.add(tab);
-    const one = watched;
+    /** @type {Watched} */
+    const one = watched ?? { how, tabs: new Set(), waiting: [], begun: null, events: [] };
+    streams.set(stream, one);
+    one.tabs.add(tab);
     if (one.begun) return join(tab, one, payload, own);
     one.waiting.push({ tab, payload, own });
-    if (!isNew) return;
+    if (watched) return;
     const begin = (/** @type {boolean} */ isState) => {
       one.isState = isState;
+      if (!isState) one.frame = undefined;
       for (const next of one.waiting.splice(0)) join(next.tab, one, next.payload, next.own);
     };
     ask('subscribe', { stream, filter, max_rate }, ({ streams: [begun] }) => {
@@ -302,7 +302,7 @@ function hubOf(env, url, locks, key, post) {
     watched?.tabs.delete(tab);
     if (watched?.tabs.size !== 0) return;
     streams.delete(stream);
-    ask('unsubscribe', { stream }, () => {});
+    ask('unsubscribe', { stream });
   };
 
   /** @param {string} tab @param {string} text */
@@ -327,7 +327,7 @@ function hubOf(env, url, locks, key, post) {
     const rooms = payload.rooms.map((/** @type {any} */ { room, head }) => [room, head]);
     do {
       const piece = rooms.splice(0, ROOMS_PER_RESUME);
-      ask('resume', { epoch: payload.epoch, rooms: Object.fromEntries(piece), ...(rooms.length > 0 && { more: true }) }, () => {}, () => socket.close());
+      ask('resume', { epoch: payload.epoch, rooms: Object.fromEntries(piece), ...(rooms.length > 0 && { more: true }) }, undefined, () => socket.close());
     } while (rooms.length > 0);
     for (const tab of tabs.keys()) greet(tab);
   };
@@ -352,16 +352,16 @@ function hubOf(env, url, locks, key, post) {
   };
   socket.onmessage = ({ data }) => {
     if (typeof data !== 'string') {
-      const name = new TextDecoder().decode(new Uint8Array(data, 1, new DataView(data).getUint8(0)));
+      const { name, seq } = bytesOf(data);
       const watched = streams.get(name);
-      if (watched?.isState) watched.frame = data;
+      if (watched && watched.isState !== false) watched.frame = { seq, data };
       return tell(ALL, 'text', data);
     }
     const { type, id: own, payload = {} } = JSON.parse(data);
     const asker = own !== undefined && asked.get(own);
     if (asker) {
       asked.delete(own);
-      return type === 'reply' ? asker.onReply(payload) : asker.onError(payload);
+      return (type === 'reply' ? asker.onReply : asker.onError)?.(payload);
     }
     if (type === 'hello') return begin(payload);
     if (type === 'event') keep(payload);

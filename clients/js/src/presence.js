@@ -35,7 +35,7 @@ export class Presence {
 
   /** Everybody who is here. @returns {Promise<Presences>} */
   async list() {
-    if (!this.#isListed) await this.begin();
+    await this.begin();
     return this.value;
   }
 
@@ -56,9 +56,8 @@ export class Presence {
   }
 
   /** Asks for the list, if somebody wants to know. @returns {Promise<void>} */
-  begin() {
-    if (!this.#core.isOnline() || this.#isListed) return Promise.resolve();
-    return (this.#listing ??= this.#list());
+  async begin() {
+    if (this.#core.isOnline() && !this.#isListed) await (this.#listing ??= this.#list());
   }
 
   async #list() {

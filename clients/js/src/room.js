@@ -7,32 +7,12 @@ import { ParlorError } from './errors.js';
 /** @typedef {import('./env.js').Env} Env */
 /** @typedef {import('./outbox.js').Outbox} Outbox */
 /** @typedef {import('./outbox.js').Ticket} Ticket */
-/** @typedef {{ room: string, seq: number, ts: number }} Place */
-/**
- * A message: as it was sent, or, where it is read later, as it is now: with its newest text, `edited` (the `seq` of
- * its newest edit) and `reactions` (who, by emoji); of a deleted one neither text nor data are left.
- * @typedef {Place & { type: "message", from: string, reply_to?: number, cid?: string, edited?: number, reactions?: Record<string, string[]> }
- *   & ({ deleted?: undefined, text: string, data?: any } | { deleted: true, text?: undefined, data?: undefined })} MessageEntry
- */
-/**
- * Another text for the message `target`; that of one that is deleted by now is not told any more.
- * @typedef {Place & { type: "edited", target: number, by: string } & ({ deleted?: undefined, text: string } | { deleted: true, text?: undefined })} EditedEntry
- */
-/** @typedef {Place & { type: "deleted", target: number, by: string }} DeletedEntry */
-/** @typedef {Place & { type: "reacted", target: number, emoji: string, on: boolean, by: string }} ReactedEntry */
-/** @typedef {Place & { type: "joined" | "left", user: string, by?: string }} MemberEntry `by`: another did it */
-/** @typedef {MemberEntry & { type: "joined" }} JoinedEntry */
-/** @typedef {MemberEntry & { type: "left" }} LeftEntry */
-/**
- * An entry of the log, as the wire has it; `type` is the name of the event.
- * @typedef {MessageEntry | EditedEntry | DeletedEntry | ReactedEntry | JoinedEntry | LeftEntry} Entry
- */
-/** @typedef {Entry["type"]} EntryType */
+/** @typedef {import('./wire.js').Entry} Entry */
+/** @typedef {import('./wire.js').EntryType} EntryType */
 /**
  * What a room tells of.
- * @typedef {{ message: MessageEntry, edited: EditedEntry, deleted: DeletedEntry, reacted: ReactedEntry, joined: JoinedEntry, left: LeftEntry,
- *   entry: Entry, gap: Gap, read: import('./wire.js').Mark, delivered: import('./wire.js').Mark, typing: import('./wire.js').Typing,
- *   removed: import('./wire.js').Removal, refused: ParlorError }} RoomEvents
+ * @typedef {{ [T in EntryType]: Extract<Entry, { type: T }> } & { entry: Entry, gap: Gap, read: import('./wire.js').Mark,
+ *   delivered: import('./wire.js').Mark, typing: import('./wire.js').Typing, removed: import('./wire.js').Removal, refused: ParlorError }} RoomEvents
  */
 /** @typedef {{ room: Room, what: "entry", value: Entry } | { room: Room, what: "read" | "typing" | "membership", value?: undefined }} RoomChange */
 /** A part of the log that is not kept any more, or that of an earlier one. @typedef {{ room: string, after: number, before: number, reason: string }} Gap */
@@ -132,7 +112,7 @@ export class Room {
    * @returns {Promise<{ entries: Entry[], head: number, more: boolean }>}
    */
   async history({ before, after, limit, signal } = {}) {
-    const page = await this.#core.ask('chat:history', { room: this.name, before, after, limit }, { signal });
+    const page = await this.#ask('chat:history', { before, after, limit }, { signal });
     return { ...page, entries: page.entries.map(entryOf) };
   }
 
@@ -173,7 +153,8 @@ export class Room {
     this.#wanted = true;
     this.#become('joining');
     try {
-      const room = await this.#ask('room:join', {});
+      // Before what was asked meanwhile, which wants one to be in.
+      const room = await this.#ask('room:join', {}, { first: true });
       this.welcome(room);
       return room;
     } catch (failure) {
@@ -192,6 +173,7 @@ export class Room {
   /** Comes in as soon as one may, if one is no member. */
   want() {
     this.#wanted = true;
+    if (this.#core.isOnline()) this.missing();
   }
 
   /**
@@ -325,9 +307,16 @@ export class Room {
   }
 
   /** The log goes up to here, and nothing of it comes unasked. @param {number} head */
-  behind(head) {
+  async behind(head) {
     this.#head = Math.max(this.#head, head);
-    void this.#catchUp().catch(this.#core.env.report);
+    if (this.#isCatchingUp) return;
+    this.#isCatchingUp = true;
+    try {
+      for await (const entry of this.#behind(this.last, () => this.#head, undefined, (seq) => (this.last = seq))) this.#take(entry);
+    } catch (error) {
+      this.#core.env.report(error);
+    }
+    this.#isCatchingUp = false;
   }
 
   /** Takes a push that is for it. @param {string} type @param {any} payload */
@@ -354,18 +343,8 @@ export class Room {
     // The first that is heard of a room that another connection of ours has joined.
     if (!this.isFollowed) this.welcome({ head: entry.seq - 1 });
     // What is missing is read before anything newer is handed over, if ever something is.
-    if (this.#isCatchingUp || entry.seq > this.last + 1) this.behind(entry.seq);
+    if (this.#isCatchingUp || entry.seq > this.last + 1) void this.behind(entry.seq);
     else if (entry.seq > this.last) this.#take(entry);
-  }
-
-  async #catchUp() {
-    if (this.#isCatchingUp) return;
-    this.#isCatchingUp = true;
-    try {
-      for await (const entry of this.#behind(this.last, () => this.#head, undefined, (seq) => (this.last = seq))) this.#take(entry);
-    } finally {
-      this.#isCatchingUp = false;
-    }
   }
 
   /** @param {Entry} entry */
@@ -431,9 +410,9 @@ export class Room {
     this.#core.changed('rooms', { room: this, what, value });
   }
 
-  /** @param {string} type @param {any} payload */
-  #ask(type, payload) {
-    return this.#core.ask(type, { room: this.name, ...payload });
+  /** @param {string} type @param {any} payload @param {import('./requests.js').AskOptions} [options] */
+  #ask(type, payload, options) {
+    return this.#core.ask(type, { room: this.name, ...payload }, options);
   }
 }
 

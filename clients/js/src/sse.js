@@ -6,9 +6,16 @@
 const CALL = 'api/v1/call/';
 const EVENTS = 'api/v1/events';
 const STREAMS = 'api/v1/streams/';
+/** Something comes with every heartbeat: after so many without, nothing comes any more. */
+const HEARTBEATS_MISSED = 3;
 
-/** Reads events (WHATWG HTML §9.2.6): the data of each. @param {ReadableStream<Uint8Array>} body @returns {AsyncGenerator<string, void>} */
-export async function* eventsOf(body) {
+/**
+ * Reads events (WHATWG HTML §9.2.6): the data of each.
+ * @param {ReadableStream<Uint8Array>} body
+ * @param {() => void} [alive] called with all that comes, also with comments
+ * @returns {AsyncGenerator<string, void>}
+ */
+export async function* eventsOf(body, alive = () => {}) {
   const decoder = new TextDecoder();
   const reader = body.getReader();
   let rest = '';
@@ -17,6 +24,7 @@ export async function* eventsOf(body) {
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
+    alive();
     const lines = (rest + decoder.decode(value, { stream: true })).split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) {
@@ -46,6 +54,8 @@ export const eventsSocket = (env) => /** @type {any} */ (class EventsSocket {
   #token = null;
   /** One for all that is under way. */
   #ends = new AbortController();
+  /** In ms: the usual one, until the server has said its own. */
+  #heartbeat = 25_000;
   /** Streams that are watched, by events of their own. @type {Map<string, AbortController>} */
   #streams = new Map();
 
@@ -100,6 +110,23 @@ export const eventsSocket = (env) => /** @type {any} */ (class EventsSocket {
     return /** @type {typeof fetch} */ (env.fetch)(url, { signal: this.#ends.signal, cache: 'no-store', ...how, headers });
   }
 
+  /** The events of an answer, for as long as some come. @param {ReadableStream<Uint8Array>} body @param {AbortSignal} signal */
+  async *#events(body, signal) {
+    /** @type {any} */
+    let timer = null;
+    const stop = () => env.clearTimeout(timer);
+    const alive = () => {
+      stop();
+      timer = env.setTimeout(() => this.#end(1006), HEARTBEATS_MISSED * this.#heartbeat);
+    };
+    signal.addEventListener('abort', stop);
+    try {
+      yield* eventsOf(body, alive);
+    } finally {
+      stop();
+    }
+  }
+
   async #listen() {
     try {
       const answer = await this.#fetch(this.#at(EVENTS), { headers: { Accept: 'text/event-stream' } });
@@ -110,10 +137,12 @@ export const eventsSocket = (env) => /** @type {any} */ (class EventsSocket {
         this.#say('error', { ...error, close });
         return this.#end(close);
       }
-      for await (const text of eventsOf(answer.body)) {
+      for await (const text of this.#events(answer.body, this.#ends.signal)) {
         const { type, payload } = JSON.parse(text);
-        if (type === 'connected') this.#say('hello', payload);
-        else if (type === 'error') this.#say(type, payload);
+        if (type === 'connected') {
+          this.#heartbeat = payload.heartbeat_ms;
+          this.#say('hello', payload);
+        } else if (type === 'error') this.#say(type, payload);
         else this.onmessage?.({ data: text });
       }
     } catch {
@@ -133,7 +162,7 @@ export const eventsSocket = (env) => /** @type {any} */ (class EventsSocket {
     try {
       const answer = await this.#fetch(url, { headers: { Accept: 'text/event-stream' }, signal: ends.signal });
       if (!answer.ok || !answer.body) return this.#say('error', (await answer.json()).error, id);
-      for await (const text of eventsOf(answer.body)) {
+      for await (const text of this.#events(answer.body, ends.signal)) {
         const { type, payload } = JSON.parse(text);
         if (type === 'subscribed') this.#say('reply', payload, id);
         else if (type === 'error') {

@@ -18,6 +18,14 @@ const EARLY_MAX = 1_000;
 /** Whether a snapshot is the events of a log; that of a state is its data, which may be a list, too. @param {any} snapshot */
 export const isLog = (snapshot) => Array.isArray(snapshot) && snapshot.length > 0 && snapshot.every((one) => one?.seq > 0 && one.ts > 0 && 'data' in one);
 
+/** A message of bytes: n, n bytes of the stream's name, 8 of its `seq`, the data. @param {ArrayBuffer} message */
+export function bytesOf(message) {
+  const view = new DataView(message);
+  const end = 1 + view.getUint8(0);
+  const name = new TextDecoder().decode(new Uint8Array(message, 1, end - 1));
+  return { name, seq: Number(view.getBigUint64(end)), data: new Uint8Array(message, end + 8) };
+}
+
 /** @template [T=any] what is in its events */
 export class Stream {
   /** The newest event. @type {StreamEvent<T> | null} */
@@ -27,7 +35,6 @@ export class Stream {
   #core;
   #options;
   #listeners;
-  #count = 0;
   #isOn = false;
   /** What came before the answer that says where it begins; none is kept after it. @type {any[] | null} */
   #early = [];
@@ -78,19 +85,22 @@ export class Stream {
     if (signal?.aborted) return () => {};
     if (this.latest) this.#listeners.call(() => event(/** @type {T} */ (this.latest?.data), /** @type {StreamEvent<T>} */ (this.latest)), null);
     const off = this.#listeners.on('event', (told) => event(told.data, told));
-    let isOver = false;
     const end = () => {
-      if (isOver) return;
-      isOver = true;
       off();
       signal?.removeEventListener('abort', end);
-      this.#count -= 1;
       this.settle();
     };
     signal?.addEventListener('abort', end);
-    this.#count += 1;
     this.settle();
     return end;
+  }
+
+  /** Who watches is another: what one was told is not the other's. */
+  forget() {
+    this.latest = null;
+    this.#epoch = undefined;
+    this.#seq = 0;
+    this.#core.changed('stream', this.name);
   }
 
   /** The connection is another, or gone. */
@@ -106,7 +116,7 @@ export class Stream {
 
   async #settle() {
     const pauses = this.#options.whenHidden === 'pause' && this.#core.isHidden();
-    const wanted = this.#count > 0 && !pauses && this.#core.isOnline();
+    const wanted = this.#listeners.has('event') && !pauses && this.#core.isOnline();
     if (wanted === this.#isOn) return;
     this.#isOn = wanted;
     this.#early = [];
@@ -122,7 +132,7 @@ export class Stream {
     } catch (failure) {
       const error = /** @type {import('./errors.js').ParlorError} */ (failure);
       // The next connection asks again.
-      if (error.code === 'disconnected') return;
+      if (/^(disconnected|cancelled|closed)$/.test(error.code)) return;
       this.refusal = error;
       this.#listeners.emit('refused', error);
       this.#core.changed('stream', this.name);

@@ -6,7 +6,7 @@ import { Listeners, environment } from './env.js';
 /** @typedef {import('./client.js').Client} Client */
 /** @typedef {import('./errors.js').ParlorError} ParlorError */
 /** @typedef {import('./outbox.js').Ticket} Ticket */
-/** @typedef {import('./room.js').Entry} Entry */
+/** @typedef {import('./wire.js').Entry} Entry */
 /** @typedef {Extract<Entry, { target: number }>} Change an entry that changes another */
 /** @typedef {Exclude<Entry, Change>} RowEntry an entry that is a row */
 /** @typedef {import('./room.js').Gap} Gap */

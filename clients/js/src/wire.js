@@ -39,7 +39,27 @@
 /** @typedef {{ room: string, user: string, seq: number }} Mark */
 /** @typedef {{ room: string, user: string, typing: boolean }} Typing */
 /** @typedef {{ room: string, by?: string, reason: "left" | "removed" | "banned" | "deleted" }} Removal */
-/** @typedef {import('./room.js').Entry} Entry */
+/** @typedef {{ room: string, seq: number, ts: number }} Place */
+/**
+ * A message: as it was sent, or, where it is read later, as it is now: with its newest text, `edited` (the `seq` of
+ * its newest edit) and `reactions` (who, by emoji); of a deleted one neither text nor data are left.
+ * @typedef {Place & { type: "message", from: string, reply_to?: number, cid?: string, edited?: number, reactions?: Record<string, string[]> }
+ *   & ({ deleted?: undefined, text: string, data?: any } | { deleted: true, text?: undefined, data?: undefined })} MessageEntry
+ */
+/**
+ * Another text for the message `target`; that of one that is deleted by now is not told any more.
+ * @typedef {Place & { type: "edited", target: number, by: string } & ({ deleted?: undefined, text: string } | { deleted: true, text?: undefined })} EditedEntry
+ */
+/** @typedef {Place & { type: "deleted", target: number, by: string }} DeletedEntry */
+/** @typedef {Place & { type: "reacted", target: number, emoji: string, on: boolean, by: string }} ReactedEntry */
+/** @typedef {Place & { type: "joined" | "left", user: string, by?: string }} MemberEntry `by`: another did it */
+/** @typedef {MemberEntry & { type: "joined" }} JoinedEntry */
+/** @typedef {MemberEntry & { type: "left" }} LeftEntry */
+/**
+ * An entry of the log, as the wire has it; `type` is the name of the event.
+ * @typedef {MessageEntry | EditedEntry | DeletedEntry | ReactedEntry | JoinedEntry | LeftEntry} Entry
+ */
+/** @typedef {Entry["type"]} EntryType */
 /**
  * An entry as it is pushed.
  * @template {Entry["type"]} T

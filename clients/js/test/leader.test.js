@@ -272,3 +272,56 @@ test('whatever tabs do, each has seen the log', async () => {
     assert.equal(texts.filter((text) => text === ticket.text).length, 1);
   }
 });
+
+test('a tab that comes later has the newest of a stream of bytes', async () => {
+  const { server, clock, open } = begin();
+  const bytes = (value) => Uint8Array.of(value);
+  server.publish('video', bytes(1));
+  const first = open();
+  await clock.advance(200);
+  const seen = [[], [], []];
+  const watch = ({ client }, place) => client.stream('video').on(([value]) => seen[place].push(value));
+  watch(first, 0);
+  await clock.advance(100);
+  // What came before it was known what is kept of it.
+  const second = open();
+  await clock.advance(200);
+  watch(second, 1);
+  await clock.advance(100);
+  assert.deepEqual(seen, [[1], [1], []]);
+  server.publish('video', bytes(2));
+  await clock.advance(100);
+  const later = open();
+  await clock.advance(200);
+  const off = watch(later, 2);
+  await clock.advance(100);
+  assert.deepEqual(seen, [[1, 2], [1, 2], [2]]);
+  server.publish('video', bytes(3));
+  await clock.advance(50);
+  off();
+  server.publish('video', bytes(4));
+  await clock.advance(50);
+  watch(later, 2);
+  await clock.advance(100);
+  // What it has is told to who listens anew, then what it has missed.
+  assert.deepEqual(seen[2], [2, 3, 3, 4]);
+});
+
+test('a tab with a connection of its own keeps it when the leader ends', async () => {
+  const { server, clock, open } = begin();
+  const url = 'http://host/ws';
+  const leader = open({ token: 'ada.1' }, url);
+  await clock.advance(200);
+  const other = open({ token: 'bob.1' }, url);
+  await clock.advance(500);
+  assert.deepEqual(server.sockets.map(({ user }) => user).sort(), ['ada', 'bob']);
+  const states = [];
+  other.client.on('state', ({ name }) => states.push(name));
+  leader.tab.crash();
+  await clock.advance(5_000);
+  assert.deepEqual([states, other.client.state.name], [[], 'online']);
+  const third = open({ token: 'ada.2' }, url);
+  await clock.advance(500);
+  assert.equal(third.client.state.name, 'online');
+  assert.deepEqual(server.sockets.map(({ user }) => user).sort(), ['ada', 'bob']);
+});

@@ -41,7 +41,8 @@ test('each refusal of the protocol, and each of the client itself, has a row', (
   const mine = names(section(README, '## What is refused'));
   const theirs = names(section(PROTOCOL, '## Errors'));
   assert.ok(theirs.length > 20);
-  const sources = readdirSync(new URL('../src/', import.meta.url)).map((name) => read(`../src/${name}`)).join('\n');
+  const files = readdirSync(new URL('../src/', import.meta.url), { recursive: true }).filter((name) => name.endsWith('.js'));
+  const sources = files.map((name) => read(`../src/${name}`)).join('\n');
   const own = [...sources.matchAll(/new ParlorError\('([a-z_]+)'/g)].map(([, code]) => code);
   assert.ok(own.length > 5);
   for (const code of [...theirs, ...own]) assert.ok(mine.includes(code), code);

@@ -10,6 +10,7 @@ export function connectionOf({ url, token: source, backoff, interval, timeout, f
     steps: Step[];
     /** @type {import('./requests.js').Requests} */
     requests: import("./requests.js").Requests;
+    isHidden: () => boolean;
     isOnline: () => boolean;
     /** Opens now, whatever was planned. @param {string} cause */
     open(cause: string): void;

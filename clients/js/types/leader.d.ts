@@ -37,17 +37,23 @@ export type Watched = {
      * what the server said of it
      */
     begun: any;
-    isState: boolean;
+    /**
+     * once it is known
+     */
+    isState?: boolean | undefined;
     /**
      * what a tab that comes later is told
      */
     events: Event[];
     /**
-     * the same of a stream of bytes
+     * the newest of a stream of bytes, if it is a state
      */
-    frame?: ArrayBuffer | undefined;
+    frame?: {
+        seq: number;
+        data: ArrayBuffer;
+    } | undefined;
 };
 export type Asked = {
-    onReply: (payload: any) => void;
-    onError: (payload: any) => void;
+    onReply?: (payload: any) => void;
+    onError?: (payload: any) => void;
 };

@@ -1,3 +1,9 @@
+/** A message of bytes: n, n bytes of the stream's name, 8 of its `seq`, the data. @param {ArrayBuffer} message */
+export function bytesOf(message: ArrayBuffer): {
+    name: string;
+    seq: number;
+    data: Uint8Array<ArrayBuffer>;
+};
 export function isLog(snapshot: any): boolean;
 /** @template [T=any] what is in its events */
 export class Stream<T = any> {
@@ -38,6 +44,8 @@ export class Stream<T = any> {
     on(event: "refused", fn: (error: import("./errors.js").ParlorError) => void, options?: {
         signal?: AbortSignal;
     } | undefined): () => void;
+    /** Who watches is another: what one was told is not the other's. */
+    forget(): void;
     /** The connection is another, or gone. */
     lost(): void;
     /** Subscribes or not, as is wanted now. */

@@ -1,7 +1,7 @@
 /** @typedef {import('./client.js').Client} Client */
 /** @typedef {import('./errors.js').ParlorError} ParlorError */
 /** @typedef {import('./outbox.js').Ticket} Ticket */
-/** @typedef {import('./room.js').Entry} Entry */
+/** @typedef {import('./wire.js').Entry} Entry */
 /** @typedef {Extract<Entry, { target: number }>} Change an entry that changes another */
 /** @typedef {Exclude<Entry, Change>} RowEntry an entry that is a row */
 /** @typedef {import('./room.js').Gap} Gap */
@@ -76,7 +76,7 @@ export class Transcript {
 export type Client = import("./client.js").Client;
 export type ParlorError = import("./errors.js").ParlorError;
 export type Ticket = import("./outbox.js").Ticket;
-export type Entry = import("./room.js").Entry;
+export type Entry = import("./wire.js").Entry;
 /**
  * an entry that changes another
  */

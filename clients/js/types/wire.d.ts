@@ -98,7 +98,76 @@ export type Removal = {
     by?: string;
     reason: "left" | "removed" | "banned" | "deleted";
 };
-export type Entry = import("./room.js").Entry;
+export type Place = {
+    room: string;
+    seq: number;
+    ts: number;
+};
+/**
+ * A message: as it was sent, or, where it is read later, as it is now: with its newest text, `edited` (the `seq` of
+ * its newest edit) and `reactions` (who, by emoji); of a deleted one neither text nor data are left.
+ */
+export type MessageEntry = Place & {
+    type: "message";
+    from: string;
+    reply_to?: number;
+    cid?: string;
+    edited?: number;
+    reactions?: Record<string, string[]>;
+} & ({
+    deleted?: undefined;
+    text: string;
+    data?: any;
+} | {
+    deleted: true;
+    text?: undefined;
+    data?: undefined;
+});
+/**
+ * Another text for the message `target`; that of one that is deleted by now is not told any more.
+ */
+export type EditedEntry = Place & {
+    type: "edited";
+    target: number;
+    by: string;
+} & ({
+    deleted?: undefined;
+    text: string;
+} | {
+    deleted: true;
+    text?: undefined;
+});
+export type DeletedEntry = Place & {
+    type: "deleted";
+    target: number;
+    by: string;
+};
+export type ReactedEntry = Place & {
+    type: "reacted";
+    target: number;
+    emoji: string;
+    on: boolean;
+    by: string;
+};
+/**
+ * `by`: another did it
+ */
+export type MemberEntry = Place & {
+    type: "joined" | "left";
+    user: string;
+    by?: string;
+};
+export type JoinedEntry = MemberEntry & {
+    type: "joined";
+};
+export type LeftEntry = MemberEntry & {
+    type: "left";
+};
+/**
+ * An entry of the log, as the wire has it; `type` is the name of the event.
+ */
+export type Entry = MessageEntry | EditedEntry | DeletedEntry | ReactedEntry | JoinedEntry | LeftEntry;
+export type EntryType = Entry["type"];
 /**
  * An entry as it is pushed.
  */

@@ -1,0 +1,215 @@
+// The connection: its states, waits, tokens and requests, and what the page does to it, against a fake server and clock.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { connect } from '../src/index.js';
+import { fakeServer } from '../src/testing.js';
+import { begin, transcript } from './fake.js';
+
+test('the codes that end it end it, and the others do not', async () => {
+  for (const [code, state] of [[4003, 'failed'], [1009, 'failed'], [1002, 'failed'], [1000, 'waiting'], [1001, 'waiting'], [4103, 'waiting'], [4999, 'waiting']]) {
+    const { client, server, clock } = begin();
+    await clock.advance(100);
+    server.cut(code);
+    await clock.advance(10);
+    assert.equal(client.state.name, state, String(code));
+    client.close();
+  }
+});
+
+test('the waits grow, and are as many as one wants', async () => {
+  const { client, server, clock } = begin({ backoff: { attempts: 4 } });
+  await clock.advance(100);
+  server.faults.unreachable = true;
+  server.cut();
+  const waits = [];
+  client.on('state', (state) => state.name === 'waiting' && waits.push(state.until - clock.now()));
+  await clock.advance(60_000);
+  assert.deepEqual(waits, [500, 1_000, 2_000, 4_000]);
+  assert.equal(client.state.name, 'failed');
+  assert.equal(server.attempts, 5);
+  assert.equal(client.why().at(-1).state, 'failed');
+  server.faults.unreachable = false;
+  client.retryNow();
+  await clock.advance(100);
+  assert.equal(client.state.name, 'online');
+});
+
+test('a restart says over how long to come back', async () => {
+  const { client, server, clock } = begin();
+  await clock.advance(100);
+  server.drain(20_000);
+  await clock.advance(600);
+  assert.equal(client.state.name, 'waiting');
+  assert.ok(client.state.until - clock.now() > 9_000);
+  await clock.advance(12_000);
+  assert.equal(client.state.name, 'online');
+});
+
+test('a token is asked for first, when it expires, when it is rejected, and not with every connection', async () => {
+  const asked = [];
+  const server = fakeServer();
+  const { clock } = server;
+  const token = async ({ reason }) => (asked.push(reason), `ada.${asked.length}`);
+  const client = connect('ws://host/ws', { token, env: server.env });
+  await clock.advance(100);
+  assert.equal(client.snapshot().user.id, 'ada');
+  server.cut();
+  await clock.advance(2_000);
+  assert.deepEqual(asked, ['first']);
+  server.push('notice', { code: 'token_expiring', expires: 0 });
+  await clock.advance(10);
+  assert.deepEqual(asked, ['first', 'expiring']);
+  assert.equal(server.sockets[0].heard.at(-1).payload.token, 'ada.2');
+  server.cut(4201);
+  await clock.advance(5_000);
+  assert.deepEqual(asked, ['first', 'expiring', 'rejected']);
+  assert.equal(client.state.name, 'online');
+  // An old one that is refused is asked for once more; a new one that is refused is the end.
+  server.faults.rejectTokens = 2;
+  server.cut();
+  await clock.advance(10_000);
+  assert.deepEqual(asked.slice(3), ['rejected']);
+  assert.deepEqual([client.state.name, client.state.code], ['failed', 4001]);
+});
+
+test('a token that cannot be had now is asked for again', async () => {
+  let attempts = 0;
+  const server = fakeServer();
+  const token = async () => {
+    attempts += 1;
+    if (attempts < 3) throw new Error('no network');
+    return 'ada.x';
+  };
+  const client = connect('ws://host/ws', { token, env: server.env });
+  await server.clock.advance(10_000);
+  assert.equal(client.state.name, 'online');
+  assert.equal(client.why()[1].cause, 'no token: no network');
+});
+
+test('what one handler throws does not keep anything from another', async () => {
+  const reported = [];
+  const { client, server, clock } = begin({ env: { report: (error) => reported.push(error.message) } });
+  const room = client.room('tea');
+  room.on('message', () => {
+    throw new Error('mine');
+  });
+  const seen = transcript(room);
+  await clock.advance(100);
+  server.say('tea', 'bob', 'a');
+  await clock.advance(10);
+  assert.deepEqual(reported, ['mine']);
+  assert.deepEqual(seen.at(-1), '2 a');
+});
+
+test('requests wait for a connection, keep the pace, and end', async () => {
+  const { client, server, clock } = begin({}, fakeServer({ limits: { requests_per_second: 10, burst: 12 } }));
+  const answers = [];
+  for (let n = 0; n < 30; n += 1) client.request('ping').then(() => answers.push(clock.now()));
+  await clock.advance(500);
+  assert.ok(answers.length >= 8 && answers.length <= 14, String(answers.length));
+  await clock.advance(5_000);
+  assert.equal(answers.length, 30);
+  server.refuse('ping', { code: 'rate_limited', retry_after_ms: 2_000 });
+  const begun = clock.now();
+  const late = client.request('ping').then(() => clock.now() - begun);
+  await clock.advance(4_000);
+  assert.ok((await late) >= 2_000);
+  server.faults.silent = true;
+  const silent = assert.rejects(client.request('info', {}, { timeout: 3_000 }), { code: 'timeout' });
+  const ends = new AbortController();
+  const cancelled = assert.rejects(client.request('info', {}, { signal: ends.signal }), { code: 'cancelled' });
+  ends.abort();
+  await clock.advance(4_000);
+  await Promise.all([silent, cancelled]);
+  client.close();
+  await assert.rejects(client.request('ping'), { code: 'closed' });
+});
+
+test('a server that says nothing is given up while somebody looks, and not while nobody does', async () => {
+  const { client, server, clock, page, states } = begin();
+  await clock.advance(100);
+  server.faults.silent = true;
+  page.hide();
+  await clock.advance(60_000);
+  assert.equal(client.state.name, 'online');
+  page.show();
+  await clock.advance(6_000);
+  assert.ok(states.includes('waiting'), states.join());
+});
+
+test('a page that is put away lets go of its socket, and takes another when it is back', async () => {
+  const { client, server, clock, page } = begin();
+  await clock.advance(100);
+  page.fire('pagehide', { persisted: true });
+  await clock.advance(10);
+  assert.deepEqual([client.state.name, server.sockets.length], ['paused', 0]);
+  page.fire('pageshow', { persisted: true });
+  await clock.advance(100);
+  assert.equal(client.state.name, 'online');
+  client.close();
+  page.fire('pageshow', { persisted: true });
+  await clock.advance(100);
+  assert.equal(client.state.name, 'closed');
+});
+
+test('one that was closed and is opened again watches its page as before', async () => {
+  const { client, clock, page } = begin();
+  await clock.advance(100);
+  client.close();
+  assert.equal(client.state.name, 'closed');
+  page.fire('pageshow');
+  await clock.advance(100);
+  assert.equal(client.state.name, 'closed', 'it was meant to end');
+  client.retryNow();
+  await clock.advance(100);
+  assert.equal(client.state.name, 'online');
+  page.fire('pagehide');
+  assert.equal(client.state.name, 'paused');
+  page.fire('pageshow');
+  await clock.advance(100);
+  assert.equal(client.state.name, 'online');
+});
+
+test('tokens of a few seconds are renewed at half their time, and not as fast as one can', async () => {
+  let asked = 0;
+  const server = fakeServer();
+  const token = () => ((asked += 1), `ada.${asked}`);
+  const client = connect('http://host/ws', { token, env: server.env });
+  const tell = () => server.push('notice', { code: 'token_expiring', message: '', expires: server.clock.now() + 3_000 });
+  await server.clock.advance(100);
+  for (let n = 0; n < 4; n += 1) {
+    tell();
+    await server.clock.advance(100);
+  }
+  assert.equal(asked, 2);
+  await server.clock.advance(1_500);
+  assert.equal(asked, 3);
+  assert.equal(client.state.name, 'online');
+});
+
+test('messages of the application come as they are', async () => {
+  const { client, server, clock } = begin();
+  const seen = [];
+  client.on('game:move', (payload) => seen.push(payload));
+  await clock.advance(100);
+  server.push('game:move', { x: 1 });
+  await clock.advance(10);
+  assert.deepEqual(seen, [{ x: 1 }]);
+  const refused = assert.rejects(client.request('game:start'), { code: 'unknown_type' });
+  await clock.advance(10);
+  await refused;
+});
+
+test('the snapshot is the same object until something has changed', async () => {
+  const { client, server, clock } = begin();
+  await clock.advance(100);
+  const before = client.snapshot();
+  assert.equal(client.snapshot(), before);
+  client.room('tea');
+  await clock.advance(100);
+  assert.notEqual(client.snapshot(), before);
+  server.cut();
+  await clock.advance(10);
+  assert.equal(client.snapshot().state.name, 'waiting');
+});

@@ -1,0 +1,123 @@
+// What is sent: tickets, through losses, refusals and changes of who one is, against a fake server and clock.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { connect } from '../src/index.js';
+import { fakeServer } from '../src/testing.js';
+import { begin, transcript } from './fake.js';
+
+test('what is sent is acknowledged, once and in order', async () => {
+  const { client, clock, states } = begin();
+  const room = client.room('tea');
+  const seen = transcript(room);
+  const sent = ['one', 'two', 'three'].map((text) => room.send(text));
+  assert.deepEqual(sent.map(({ status }) => status), ['queued', 'queued', 'queued']);
+  await clock.advance(100);
+  assert.deepEqual(states, ['authenticating', 'online']);
+  assert.deepEqual(await Promise.all(sent.map(async (ticket) => (await ticket).seq)), [2, 3, 4]);
+  assert.deepEqual(seen.slice(-3), ['2 one', '3 two', '4 three']);
+  assert.deepEqual(client.unsent, []);
+});
+
+test('a reply that is lost is no second message', async () => {
+  const { client, server, clock } = begin();
+  const room = client.room('tea');
+  await clock.advance(100);
+  server.faults.loseReplies = 1;
+  const ticket = room.send('once');
+  // One's own message is as good as the reply.
+  await clock.advance(10);
+  assert.equal(ticket.status, 'acked');
+  assert.equal((await ticket).seq, 2);
+  server.cut();
+  await clock.advance(2_000);
+  assert.equal(server.rooms.get('tea').head, 2);
+});
+
+test('what was under way at a cut goes again, with the same cid', async () => {
+  const { client, server, clock } = begin();
+  const room = client.room('tea');
+  await clock.advance(100);
+  const tickets = ['1', '2', '3'].map((text) => room.send(text));
+  server.cut();
+  await clock.advance(5_000);
+  assert.deepEqual(tickets.map(({ status, seq }) => `${status} ${seq}`), ['acked 2', 'acked 3', 'acked 4']);
+  assert.equal(server.rooms.get('tea').head, 4);
+});
+
+test('a refusal that may pass is tried again, another fails and lets the next go', async () => {
+  const { client, server, clock } = begin();
+  const room = client.room('tea');
+  await clock.advance(100);
+  server.refuse('chat:send', { code: 'unavailable' }, { code: 'unavailable' });
+  const first = room.send('patient');
+  await clock.advance(10_000);
+  assert.equal(first.status, 'acked');
+  server.refuse('chat:send', { code: 'forbidden' });
+  const [second, third] = [room.send('no'), room.send('yes')];
+  await clock.advance(100);
+  assert.deepEqual([second.status, second.error.code, third.status], ['failed', 'forbidden', 'acked']);
+  await assert.rejects(async () => second, { code: 'forbidden' });
+  assert.deepEqual(room.unsent, [second]);
+  assert.equal(second.retry(), true);
+  await clock.advance(100);
+  assert.equal((await second).seq, 4);
+});
+
+test('what waits can be taken back, and is too old one day', async () => {
+  const { client, server, clock } = begin();
+  const room = client.room('tea');
+  await clock.advance(100);
+  server.faults.unreachable = true;
+  server.cut();
+  await clock.advance(10);
+  const [taken, old] = [room.send('taken'), room.send('old')];
+  assert.equal(taken.cancel(), true);
+  await clock.advance(49 * 3_600_000);
+  server.faults.unreachable = false;
+  await clock.advance(60_000);
+  assert.deepEqual([taken.status, old.status], ['cancelled', 'expired']);
+  assert.equal(server.rooms.get('tea').head, 1);
+});
+
+test('nothing that one person has asked for is done in the name of another', async () => {
+  const server = fakeServer({ limits: { requests_per_second: 1, burst: 4 } });
+  let who = 'ada';
+  const client = connect('http://host/ws', { token: () => `${who}.1`, backoff: { min: 10, max: 20 }, env: server.env });
+  server.admit('tea', 'ada');
+  server.admit('tea', 'bob');
+  server.say('tea', 'eve', 'a');
+  await server.clock.advance(100);
+  const room = client.room('tea');
+  for (let n = 0; n < 3; n += 1) client.request('ping').catch(() => {});
+  const ticket = room.send('of ada');
+  room.markRead(1);
+  who = 'bob';
+  server.cut(4201);
+  await server.clock.advance(20_000);
+  assert.equal(client.hello.user.id, 'bob');
+  assert.equal(ticket.status, 'cancelled');
+  const { entries, reads } = server.rooms.get('tea');
+  assert.equal(entries.some(({ payload }) => payload.text === 'of ada'), false);
+  assert.equal(reads.get('bob'), undefined);
+});
+
+test('what waits for the pace when a client is closed is unsent, and not refused', async () => {
+  const stored = new Map();
+  const outbox = { open: async () => {}, put: (kept) => stored.set(kept.id, kept), remove: (id) => stored.delete(id), close() {} };
+  const server = fakeServer({ limits: { requests_per_second: 1, burst: 4 } });
+  const { client, clock } = begin({ outbox }, server);
+  server.admit('tea', 'ada');
+  await clock.advance(100);
+  for (let n = 0; n < 3; n += 1) client.request('ping').catch(() => {});
+  const ticket = client.room('tea').send('later');
+  await clock.advance(10);
+  client.close();
+  await clock.advance(100);
+  assert.deepEqual([...stored.values()].map(({ text, failed }) => [text, failed]), [['later', undefined]]);
+  assert.equal(ticket.status, 'queued');
+  assert.equal(ticket.cancel(), false, 'it may have been sent');
+  client.retryNow();
+  await clock.advance(10_000);
+  assert.equal(ticket.status, 'acked');
+});

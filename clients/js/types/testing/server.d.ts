@@ -1,0 +1,69 @@
+/** @typedef {import('../env.js').Env} Env */
+/** @typedef {{ type: string, id?: any, payload: any }} Message */
+/** @typedef {{ entries: Message[], head: number, members: Set<string>, reads: Map<string, number>, cids: Map<string, Message> }} Log */
+/**
+ * A server in memory. `env` has its `WebSocket` and its clock; it is told apart from a real one by nothing that the
+ * client looks at.
+ * @param {{ clock?: ReturnType<typeof fakeClock>, keep?: number, limits?: any }} [options] `keep`: entries that a log keeps
+ */
+export function fakeServer({ clock, keep, limits }?: {
+    clock?: ReturnType<typeof fakeClock>;
+    keep?: number;
+    limits?: any;
+}): {
+    clock: {
+        now: () => number;
+        setTimeout: (fn: () => void, ms: number) => number;
+        clearTimeout: (id: number) => undefined;
+        pending: () => number;
+        settle: () => Promise<any>;
+        advance(ms: number): Promise<void>;
+    };
+    faults: {
+        unreachable: boolean;
+        silent: boolean;
+        loseReplies: number;
+        rejectTokens: number;
+    };
+    rooms: Map<string, Log>;
+    /** How many WebSockets were asked for. */
+    attempts: number;
+    env: Partial<Env>;
+    /** The connections that are open. */
+    readonly sockets: any[];
+    /** Somebody says something, on no connection. @param {string} name @param {string} from @param {string} text */
+    say(name: string, from: string, text: string): any;
+    /** Puts an entry of any kind into a room's log. @param {string} name @param {string} type @param {any} payload */
+    append(name: string, type: string, payload: any): any;
+    /** Makes somebody a member. @param {string} name @param {string} user */
+    admit(name: string, user: string): void;
+    /** Publishes to a stream, which comes into being; a `Uint8Array` as bytes. @param {string} name @param {any} data */
+    publish(name: string, data: any): void;
+    /** Sends everybody a message. @param {string} type @param {any} payload */
+    push(type: string, payload: any): void;
+    /** The next requests of a type are refused with these. @param {string} type @param {...{ code: string, [member: string]: any }} with_ */
+    refuse(type: string, ...with_: {
+        code: string;
+        [member: string]: any;
+    }[]): void;
+    /** Ends all connections: with a close code, or as a network does. @param {number} [code] */
+    cut(code?: number): void;
+    /** Announces a restart, and carries it out. @param {number} spread_ms */
+    drain(spread_ms: number): void;
+    /** Begins all logs anew, as after a loss of the store. */
+    forget(): void;
+};
+export type Env = import("../env.js").Env;
+export type Message = {
+    type: string;
+    id?: any;
+    payload: any;
+};
+export type Log = {
+    entries: Message[];
+    head: number;
+    members: Set<string>;
+    reads: Map<string, number>;
+    cids: Map<string, Message>;
+};
+import { fakeClock } from './page.js';
