@@ -159,8 +159,9 @@ impl Handle {
     ) -> Result<(), HandleError> {
         const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
         let method = METHODS.iter().find(|one| **one == method).ok_or(HandleError::Type)?;
-        self.shared.take_path(path, false)?;
-        self.shared.call(Command::RegisterHttp(HttpPath::new(method, path, access, run)))
+        self.shared.take_path(path, false, || {
+            Command::RegisterHttp(HttpPath::new(method, path, access, run))
+        })
     }
 
     /// Speaks a protocol of your own on the WebSockets of a path: every message is handed over as it
@@ -175,8 +176,9 @@ impl Handle {
         path: SocketPath,
         handler: impl SocketHandler,
     ) -> Result<(), HandleError> {
-        self.shared.take_path(path.template(), true)?;
-        self.shared.call(Command::RegisterSocket(OwnPath::new(path, handler)))
+        let template = path.template().to_owned();
+        self.shared
+            .take_path(&template, true, || Command::RegisterSocket(OwnPath::new(path, handler)))
     }
 
     /// Sends a message to many [`Socket`]s of your own; it is encoded once. One whose outbox is full is

@@ -76,8 +76,7 @@ impl<S: Backend> Chat<S> {
         let Some(left_out) = self.journal.came.take(net.now()) else { return };
         note_left_out(left_out, "connections that came");
         let (kind, address) = (kind(net, conn), net.address(conn));
-        let known = self.session_mut(conn).and_then(|session| session.known());
-        let Some(known) = known else { return };
+        let Some(known) = self.known(conn) else { return };
         log::info!(connection:% = conn, user = known.user.as_str(), kind, address = address.as_deref();
             "connected");
     }
@@ -90,8 +89,7 @@ impl<S: Backend> Chat<S> {
         let Some(left_out) = self.journal.went.take(net.now()) else { return };
         note_left_out(left_out, "connections that went");
         let (kind, address) = (kind(net, conn), net.address(conn));
-        let user = self.session_mut(conn).and_then(|session| session.known());
-        let user = user.map(|known| known.user.as_str());
+        let user = self.known(conn).map(|known| known.user.as_str());
         let (by, code) = match over {
             Over::ClosedByPeer(code) => ("client", code.map_or(1005, |code| code.0)),
             Over::ClosedByUs(code) => ("server", code.0),
@@ -116,8 +114,7 @@ impl<S: Backend> Chat<S> {
 
     /// The same of a connection.
     pub(super) fn note_limited_on(&mut self, net: &Net<'_>, conn: ConnId, limit: &str) {
-        let user = self.session_mut(conn).and_then(|session| session.known());
-        let user = user.map(|known| known.user.clone());
+        let user = self.known(conn).map(|known| known.user.clone());
         let who = Limited { conn: Some(conn), user: user.as_ref(), address: None };
         self.note_limited(net.now(), limit, who);
     }

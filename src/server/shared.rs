@@ -165,8 +165,13 @@ impl Shared {
         self.has_handles.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a path can be the embedding program's; then it is.
-    pub(super) fn take_path(&self, template: &str, is_socket: bool) -> Result<(), HandleError> {
+    /// Has a path served by the embedding program, if it can be; only then it is taken.
+    pub(super) fn take_path(
+        &self,
+        template: &str,
+        is_socket: bool,
+        command: impl FnOnce() -> Command,
+    ) -> Result<(), HandleError> {
         if let Some(fault) = fault(template, is_socket) {
             return Err(HandleError::Path(fault));
         }
@@ -174,6 +179,7 @@ impl Shared {
         if taken_by(template, is_socket, &config).is_some() {
             return Err(HandleError::Path("this path is that of a stream, or of its webhook"));
         }
+        self.call(command())?;
         let own = OwnTemplate { template: template.to_owned(), is_socket };
         let mut paths = self.own_paths.lock().unwrap_or_else(PoisonError::into_inner);
         if !paths.contains(&own) {

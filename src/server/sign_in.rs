@@ -81,10 +81,7 @@ impl<S: Backend> Chat<S> {
     fn reply_to_auth(&mut self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>) {
         self.counters.answered();
         let Some(id) = id else { return };
-        let Some(known) = self.session_mut(conn).and_then(|session| session.known().cloned())
-        else {
-            return;
-        };
+        let Some(known) = self.known(conn) else { return };
         let text = encode::reply(id, |w| {
             w.text("user", known.user.as_str());
             if let Some(expires) = known.expires {

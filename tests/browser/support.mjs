@@ -125,10 +125,7 @@ export class Server {
 
   /** Ends it as whoever restarts a service does, and starts it anew. */
   async restart() {
-    const child = this.#child;
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGTERM');
-    await ended;
+    await this.stop();
     await this.start();
   }
 

@@ -156,8 +156,7 @@ impl<S: Backend> Chat<S> {
         what: What,
     ) {
         self.arm(net, conn);
-        let is_guest = self.session_mut(conn).and_then(|session| session.known());
-        let is_guest = is_guest.is_some_and(|known| known.is_guest);
+        let is_guest = self.known(conn).is_some_and(|known| known.is_guest);
         let Identity { user, name, admin, rights, .. } = identity;
         let origin = Origin::Conn(conn, None);
         let by = (conn, None);

@@ -131,7 +131,7 @@ impl<S: Backend> Chat<S> {
             }
         }
         let id = match notice {
-            // A copy for each of them would be more than their outboxes are counted with.
+            // An empty outbox takes any frame: a large one is not kept once for each of them.
             _ if misses_some || text.len() > EVENT_WITH_PLACES_BYTES_MAX => None,
             Notice::Entry { position, .. } => {
                 position.and_then(|time| self.place_at(conn, Some(time)))

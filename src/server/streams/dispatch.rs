@@ -80,8 +80,7 @@ impl<S: Backend> Chat<S> {
         conn: ConnId,
         message: &[u8],
     ) -> bool {
-        let known = self.session_mut(conn).and_then(|session| session.known());
-        let Some(rights) = known.map(|known| known.rights.clone()) else { return false };
+        let Some(rights) = self.known(conn).map(|known| known.rights.clone()) else { return false };
         let Some((stream, data)) = named(message) else { return false };
         self.decide(
             net,
@@ -98,9 +97,7 @@ impl<S: Backend> Chat<S> {
     /// Lets a connection send what its rights are for: a message of bytes may be larger than others.
     pub(in crate::server) fn widen(&mut self, net: &mut Net<'_>, conn: ConnId) {
         let usual = self.config.limits.message_bytes;
-        let rights =
-            self.session_mut(conn).and_then(|session| Some(session.known()?.rights.clone()));
-        let Some(rights) = rights else { return };
+        let Some(rights) = self.known(conn).map(|known| known.rights.clone()) else { return };
         let own = |one: &&Declaration| one.binary && rights.may_publish_to_one(one);
         let own = self.config.streams.iter().filter(own);
         let largest = own.map(|one| 1 + NAME_BYTES_MAX as u64 + u64::from(one.max_bytes)).max();
