@@ -18,6 +18,8 @@ const ROOM_KEY = 'parlor.room';
 // A room that holds fewer items than this when it comes into view gets a page of its history.
 const ENOUGH = 40;
 const LIST_AGAIN_MS = 60_000;
+/** A jump that takes longer says that it goes on. */
+const LOOKING_MS = 500;
 
 class App {
   /** The room that is shown, or null. */
@@ -101,7 +103,9 @@ class App {
   /** Shows a message, and loads what lies between if it must. */
   async goTo(seq) {
     const { room } = this;
+    const late = setTimeout(() => this.house.toast('Looking for that message…'), LOOKING_MS);
     const isHeld = await this.rooms.reach(room, seq);
+    clearTimeout(late);
     if (room !== this.room) return;
     if (isHeld) this.house.reveal(seq);
     else this.house.toast('That message is too far back, or no longer kept.');

@@ -130,3 +130,28 @@ scene('what one looks at stays in its place when more comes above and below', { 
     && log(ada, (node) => node.scrollHeight - node.scrollTop - node.clientHeight < 5));
   bob.end();
 });
+
+scene('a quote far back is gone to, and while that takes its time the page says so', { args: FAST }, async ({ server, open }) => {
+  const bob = await Program.connect(server.url, 'bob');
+  await fill(bob, 'lobby', 900);
+  await bob.ask('chat:send', { room: 'lobby', text: 'an answer', reply_to: 12 });
+  const ada = await open();
+  let held = null;
+  await ada.routeWebSocket(/\/ws/, (socket) => {
+    const onward = socket.connectToServer();
+    onward.onMessage((text) => (held !== null && text.includes('"entries"') ? held.push(() => socket.send(text)) : socket.send(text)));
+  });
+  await comeIn(ada, server.url, 'ada');
+  await inRoom(ada, 'lobby');
+  await ada.locator('#log-top[data-phase="more"]').waitFor();
+  held = [];
+  await ada.locator('.msg .quote').last().click();
+  await ada.locator('#toasts', { hasText: 'Looking for that message…' }).waitFor();
+  assert.equal(held.length, 1);
+  const [release] = held;
+  held = null;
+  release();
+  await ada.locator('.msg.found', { hasText: 'line 11' }).waitFor();
+  assert.equal(await ada.locator('#toasts', { hasText: 'too far back' }).count(), 0);
+  bob.end();
+});
