@@ -95,12 +95,15 @@ measure-return: ## in which second 5,000 clients come back after a restart; some
 	cargo build --release --locked --bin parlor
 	python3 tests/measure/returns.py $(RETURNS)
 
+model: setup binaries ## the JavaScript client through cuts, kill -9, frozen and crashed tabs: ROUNDS (200) seeds
+	PARLOR_SEEDS=$(ROUNDS) node --test clients/js/test/model.test.js
+
 soak: binaries ## all that clients may do, for MINUTES (60), after which memory, files and counts must be what they were
 	python3 tests/measure/soak.py --minutes $(MINUTES)
 
 bench-smoke: ## what the protocol costs, in half a minute
 	cargo bench --locked --no-default-features --bench protocol
 
-.PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients kill test-browser test-autobahn \
+.PHONY: help run test lint setup binaries test-rust sim sim-mutants test-clients kill model test-browser test-autobahn \
 	autobahn test-fuzz fuzz bench bench-durability bench-smoke measure-flood \
 	measure-latency measure-return soak

@@ -265,7 +265,6 @@ export class Client {
       this.#unacked.clear();
       for (const stream of this.#streams.values()) stream.forget();
     }
-    await this.#outbox.own(hello.user.id);
     const isSameLife = this.#epoch === hello.epoch;
     this.#epoch = hello.epoch;
     const known = [...this.#rooms.values()].filter((room) => room.isFollowed);
@@ -273,8 +272,11 @@ export class Client {
     if (!isSameLife) {
       for (const room of known) room.reset(heads.get(room.name)?.head ?? 0);
     }
-    const positions = isSameLife ? known.filter((room) => heads.has(room.name)) : [];
     for (const room of hello.rooms) this.#room(room.room).welcome(room);
+    for (const room of this.#rooms.values()) if (!heads.has(room.name)) room.missing();
+    // What comes from here on is newer than what was said.
+    await this.#outbox.own(hello.user.id);
+    const positions = isSameLife ? known.filter((room) => heads.has(room.name)) : [];
     let start = 0;
     do {
       const piece = positions.slice(start, (start += ROOMS_PER_RESUME));
@@ -287,7 +289,6 @@ export class Client {
         else if (!answer.rooms?.[room.name]) void room.behind(heads.get(room.name)?.head ?? 0);
       }
     } while (start < positions.length);
-    for (const room of this.#rooms.values()) if (!heads.has(room.name)) room.missing();
     this.#changed('rooms');
   }
 

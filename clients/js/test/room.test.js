@@ -218,3 +218,25 @@ test('what came is acknowledged as soon as the pace allows it', async () => {
   await clock.advance(20_000);
   assert.deepEqual(server.sockets[0].heard.findLast(({ type }) => type === 'chat:ack')?.payload, { rooms: { tea: 2 } });
 });
+
+test('what comes while the outbox opens is told once, and is no room that one is not in', async () => {
+  const server = fakeServer();
+  const { clock } = server;
+  const outbox = { open: () => new Promise((resolve) => clock.setTimeout(resolve, 100)), put() {}, remove() {}, close() {} };
+  const { client } = begin({ outbox }, server);
+  const gaps = [];
+  client.room('tea', { join: false }).on('gap', ({ reason }) => gaps.push(reason));
+  const seen = transcript(client.room('tea', { join: false }));
+  server.say('tea', 'bob', 'before');
+  await clock.advance(50);
+  assert.equal(client.hello?.user.id, 'ada');
+  // Another connection of ours comes in meanwhile.
+  server.admit('tea', 'ada');
+  server.say('tea', 'bob', 'meanwhile');
+  await clock.advance(500);
+  server.say('tea', 'bob', 'after');
+  await clock.advance(100);
+  assert.deepEqual([seen, gaps], [['2 meanwhile', '3 after'], []]);
+  assert.equal(client.room('tea').membership, 'member');
+  assert.equal(client.snapshot().rooms[0].unread, 2);
+});

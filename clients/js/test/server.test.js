@@ -1,107 +1,19 @@
 // The client against the real server, over real sockets that are cut again and again: what it has seen is the log.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { connect } from '../src/index.js';
+import { behindFirewall, cuttable, log, serve, until } from './support.js';
 
-const ROOT = new URL('../../../', import.meta.url);
-const { WebSocket } = createRequire(new URL('tests/', ROOT))('ws');
-const BINARY = process.env.PARLOR_BIN ?? fileURLToPath(new URL('target/release/parlor', ROOT));
-const PATIENCE_MS = 20_000;
-
+const STREAMS = 'streams={ state = { publish = true }, log = { keep = 1000, publish = true } }';
+const LIMITS = ['requests_per_second=5000', 'burst=5000', 'connections_per_address_minute=0'].flatMap((limit) => ['--set', `limits.${limit}`]);
 let server;
-let port;
 
 before(async () => {
-  assert.ok(existsSync(BINARY), `${BINARY} is missing: cargo build --release, or set PARLOR_BIN`);
-  port = await new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const { port: free } = probe.address();
-      probe.close(() => resolve(free));
-    });
-  });
-  await start();
+  server = await serve('--set', STREAMS, ...LIMITS);
 });
+after(() => server.end());
 
-after(() => server.kill('SIGKILL'));
-
-async function start() {
-  const limits = ['requests_per_second=5000', 'burst=5000', 'connections_per_address_minute=0'].flatMap((limit) => ['--set', `limits.${limit}`]);
-  // Its own variables have this prefix, and an unknown one is an error.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PARLOR_')));
-  const streams = 'streams={ state = { publish = true }, log = { keep = 1000, publish = true } }';
-  server = spawn(BINARY, ['serve', '--set', streams, '--set', 'log.level=error', '--listen', `127.0.0.1:${port}`, '--data', ':memory:', ...limits], { stdio: ['ignore', 'ignore', 'inherit'], env });
-  await until(async () => (await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => null))?.ok);
-}
-
-async function until(holds, what = 'it') {
-  const end = Date.now() + PATIENCE_MS;
-  while (!(await holds())) {
-    assert.ok(Date.now() < end, `${what} never came to be`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-/** No WebSocket opens there; what goes by events and calls can be cut. */
-function behindFirewall(user, options = {}) {
-  let ends = new AbortController();
-  const network = { isOpen: false };
-  class Blocked {
-    constructor(url) {
-      if (network.isOpen) return new WebSocket(url);
-      setTimeout(() => this.onclose?.({ code: 1006 }), 1);
-    }
-    close() {}
-  }
-  const env = {
-    WebSocket: Blocked,
-    fetch: (url, how) => fetch(url, { ...how, signal: AbortSignal.any([how.signal, ends.signal]) }),
-    // The minute after which a WebSocket is tried again.
-    setTimeout: (fn, ms) => setTimeout(fn, ms === 60_000 ? 50 : ms),
-  };
-  const made = connect(`http://127.0.0.1:${port}/ws?user=${user}`, { backoff: { min: 5, max: 50 }, fallback: 'sse', quality: { interval: 0 }, ...options, env });
-  const cut = () => (ends.abort(), (ends = new AbortController()));
-  return Object.assign(made, { cut, network });
-}
-
-/** A client whose sockets can be cut. */
-function client(user, options = {}) {
-  const sockets = new Set();
-  class Cuttable extends WebSocket {
-    constructor(url) {
-      super(url);
-      sockets.add(this);
-      this.on('close', () => sockets.delete(this));
-    }
-  }
-  const made = connect(`http://127.0.0.1:${port}/ws?user=${user}`, { backoff: { min: 5, max: 50 }, ...options, env: { WebSocket: Cuttable } });
-  return Object.assign(made, { cut: () => sockets.forEach((socket) => socket.terminate()) });
-}
-
-/** Numbers that look random, and are the same each time. */
-function chance(seed) {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
-
-/** All of a room's log. */
-async function log(room) {
-  const all = [];
-  for (let after = 0, more = true; more; after = all.at(-1).seq) {
-    const page = await room.history({ after });
-    all.push(...page.entries);
-    more = page.more;
-  }
-  return all;
-}
+const client = (user, options) => cuttable(server.url, user, options);
 
 test('a first program of a few lines', async () => {
   const ada = client('ada-first');
@@ -128,7 +40,7 @@ test('a conversation of two begins with its first message', async () => {
 });
 
 test('where no WebSocket comes through it goes by events and calls, and says so, until one does', async () => {
-  const [ada, bob] = [behindFirewall('ada-events'), client('bob-events')];
+  const [ada, bob] = [behindFirewall(server.url, 'ada-events'), client('bob-events')];
   const [room, theirs] = [ada.room('events'), bob.room('events')];
   const seen = [];
   room.on('message', ({ text }) => seen.push(text));
@@ -161,7 +73,7 @@ test('where no WebSocket comes through it goes by events and calls, and says so,
 });
 
 test('streams come by events too, and go on where they were', async () => {
-  const [ada, bob] = [behindFirewall('ada-streams'), client('bob-streams')];
+  const [ada, bob] = [behindFirewall(server.url, 'ada-streams'), client('bob-streams')];
   await bob.ready();
   await bob.stream('log').publish(1);
   // The data of a state may be a list, which is no log.
@@ -184,55 +96,6 @@ test('streams come by events too, and go on where they were', async () => {
   assert.deepEqual(others, [[{ seq: 1 }, 2]]);
   for (const one of [ada, bob]) one.close();
 });
-
-for (const seed of [1, 2, 3, 4, 5, 6]) {
-  const open = seed > 4 ? behindFirewall : client;
-  test(`whatever is cut, the transcript is the log (seed ${seed}${seed > 4 ? ', by events' : ''})`, async () => {
-    const below = chance(seed);
-    const name = `model-${seed}`;
-    const people = ['ada', 'bob', 'eve'].map((user) => open(`${user}-${seed}`));
-    const rooms = people.map((one) => one.room(name));
-    const seen = people.map(() => []);
-    rooms.forEach((room, place) => room.on('entry', (entry) => seen[place].push(entry)));
-    await Promise.all(people.map((one) => one.ready()));
-    await until(() => rooms.every(({ membership }) => membership === 'member'), 'membership');
-    const tickets = people.map(() => []);
-    for (let step = 0; step < 400; step += 1) {
-      const place = below(3);
-      switch (below(12)) {
-        case 0:
-          people[place].cut();
-          break;
-        case 1:
-          await new Promise((resolve) => setTimeout(resolve, below(20)));
-          break;
-        case 2:
-          people[place].pause();
-          break;
-        case 3:
-          people[place].retryNow();
-          break;
-        case 4:
-          rooms[place].react(1, '👍', below(2) === 0).catch(() => {});
-          break;
-        default:
-          tickets[place].push(rooms[place].send(`${place} ${tickets[place].length}`));
-      }
-    }
-    people.forEach((one) => one.retryNow());
-    const stored = await Promise.all(tickets.flat());
-    assert.equal(new Set(stored.map(({ seq }) => seq)).size, stored.length, 'one entry for each');
-    const all = await log(rooms[0]);
-    await until(() => rooms.every(({ last }) => last === all.at(-1).seq), 'the last entry');
-    for (const [place, entries] of seen.entries()) {
-      const first = entries[0].seq;
-      assert.deepEqual(entries.map(({ seq }) => seq), all.filter(({ seq }) => seq >= first).map(({ seq }) => seq), 'once, in order, no hole');
-      const own = all.filter(({ type, from }) => type === 'message' && from.startsWith(['ada', 'bob', 'eve'][place]));
-      assert.deepEqual(own.map(({ text }) => text), tickets[place].map(({ text }) => text), 'one writer, in the order of its sends');
-    }
-    people.forEach((one) => one.close());
-  });
-}
 
 test('ten thousand messages while away come in order', async () => {
   const [ada, bob] = [client('ada-away'), client('bob-away')];
@@ -259,9 +122,7 @@ test('a server that was killed is found again, and says that its logs are others
   await room.send('before');
   const gaps = [];
   room.on('gap', ({ reason }) => gaps.push(reason));
-  server.kill('SIGKILL');
-  await until(() => ada.state.name === 'waiting', 'the loss');
-  await start();
+  await server.restart();
   await ada.ready();
   await until(() => gaps.length > 0, 'the gap');
   assert.deepEqual(gaps, ['epoch_changed']);
