@@ -145,8 +145,12 @@ export class Stream {
   /** @param {any} told */
   #begin({ seq, epoch, snapshot, replayed }) {
     this.refusal = null;
+    const isSameLife = epoch === this.#epoch;
     this.#epoch = epoch;
-    if (replayed === false) this.#listeners.emit('gap', { stream: this.name, after: this.#seq, reason: 'gone' });
+    // Of another life nothing is missing to who had nothing of the one before.
+    if (replayed === false && (isSameLife || this.#seq > 0)) {
+      this.#listeners.emit('gap', { stream: this.name, after: this.#seq, reason: isSameLife ? 'gone' : 'epoch_changed' });
+    }
     if (replayed !== true) this.#seq = 0;
     const early = this.#early ?? [];
     this.#early = null;

@@ -1,5 +1,6 @@
-// Whatever is cut, killed, frozen or closed: what each client has seen is the log of the real server, and what a room
-// shows is what the server says of its messages. More of it: PARLOR_SEEDS=100 node --test clients/js/test/model.test.js
+// Whatever is cut, killed, frozen or closed: what each client has seen is the log of the real server, of a room and of
+// streams, and what a room shows is what the server says of its messages. More of it:
+// PARLOR_SEEDS=100 node --test clients/js/test/model.test.js
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -16,12 +17,13 @@ import { WebSocket, behindFirewall, chance, cuttable, log, serve, until } from '
 const SEEDS = Number(process.env.PARLOR_SEEDS ?? 9);
 const FIRST = Number(process.env.PARLOR_FIRST_SEED ?? 1);
 const STEPS = 300;
+const STREAMS = 'streams={ "log:{seed}" = { keep = 1000, durable = true, publish = true }, "state:{seed}" = { durable = true, publish = true } }';
 const LIMITS = ['requests_per_second=5000', 'burst=5000', 'connections_per_address_minute=0'].flatMap((limit) => ['--set', `limits.${limit}`]);
 
 let server;
 const data = mkdtempSync(join(tmpdir(), 'parlor-model-'));
 before(async () => {
-  server = await serve('--data', data, ...LIMITS);
+  server = await serve('--data', data, '--set', STREAMS, ...LIMITS);
 });
 after(() => {
   server.end();
@@ -77,9 +79,15 @@ const KINDS = {
 function person(open, user, name) {
   const { client, tab, cut } = open(user);
   const room = client.room(name);
-  const one = { user, client, tab, cut, room, tickets: [], live: [], whole: [], isFrozen: false, transcript: new Transcript(client, name) };
-  room.on('entry', ({ seq }) => one.live.push(seq));
-  room.on('entry', ({ seq }) => one.whole.push(seq), { from: { seq: 0 } });
+  const [events, states] = [client.stream(`log:${name}`), client.stream(`state:${name}`)];
+  const told = { live: [], whole: [], events: [], gaps: [], states: [] };
+  const one = { user, client, tab, cut, room, events, states, told, tickets: [], isFrozen: false, transcript: new Transcript(client, name) };
+  room.on('entry', ({ seq }) => told.live.push(seq));
+  room.on('entry', ({ seq }) => told.whole.push(seq), { from: { seq: 0 } });
+  room.on('gap', (gap) => told.gaps.push(gap));
+  events.on((_, { seq }) => told.events.push(seq));
+  events.on('gap', (gap) => told.gaps.push(gap));
+  states.on((value, { seq }) => told.states.push([seq, value]));
   return one;
 }
 
@@ -107,7 +115,10 @@ for (let seed = FIRST; seed < FIRST + SEEDS; seed += 1) {
       reader.close();
     });
     await until(() => people.every(({ room }) => room.membership === 'member'), 'membership');
-    const react = (room) => room.react(1 + below(room.last || 1), ['👍', '🎉'][below(2)], below(3) > 0).catch(() => {});
+    const react = (room) => room.react(1 + below(room.last || 1), ['👍', '🎉'][below(2)], below(3) > 0);
+    // What may be refused, or lost.
+    const tried = [];
+    const attempt = (promise) => tried.push(promise.catch(() => {}));
     const mine = ({ tickets }) => tickets.filter(({ status }) => status === 'acked')[below(tickets.length || 1)]?.seq;
 
     for (let step = 0; step < STEPS; step += 1) {
@@ -125,9 +136,11 @@ for (let seed = FIRST; seed < FIRST + SEEDS; seed += 1) {
       else if (what <= 3) one.client.retryNow();
       else if (what === 4 && below(8) === 0) await server.restart();
       else if (what <= 8) await rest(below(20));
-      else if (what <= 12) react(one.room);
-      else if (what === 13 && mine(one)) one.room.edit(mine(one), `edited in step ${step}`).catch(() => {});
-      else if (what === 14 && mine(one)) one.room.delete(mine(one)).catch(() => {});
+      else if (what <= 12) attempt(react(one.room));
+      else if (what === 13 && mine(one)) attempt(one.room.edit(mine(one), `edited in step ${step}`));
+      else if (what === 14 && mine(one)) attempt(one.room.delete(mine(one)));
+      else if (what === 17) attempt(one.events.publish(step));
+      else if (what === 18) attempt(one.states.publish(step));
       else if (what === 15 && one.tab && below(3) === 0) {
         one.isFrozen = true;
         one.tab.freeze();
@@ -144,16 +157,26 @@ for (let seed = FIRST; seed < FIRST + SEEDS; seed += 1) {
     }
     // All that anybody has sent is stored, but for what a tab took along.
     for (const { tickets } of people) await Promise.all(tickets);
+    await Promise.race([Promise.all(tried), rest(2_000)]);
     await reader.ready();
     const all = await log(reader.room(name, { join: false }));
     const head = all.at(-1).seq;
-    await until(() => people.every(({ room, whole }) => room.last >= head && whole.at(-1) >= head), 'the last entry');
+    await until(() => people.every(({ room, told }) => room.last >= head && told.whole.at(-1) >= head), 'the last entry');
+    const newest = async (stream) => (await reader.request('stream:get', { stream: `${stream}:${name}` })).seq;
+    const [lastEvent, lastState] = [await newest('log'), await newest('state')];
+    const isAt = (seq, last) => seq === last || (last === 0 && seq === undefined);
+    await until(() => people.every(({ told }) => isAt(told.events.at(-1), lastEvent) && isAt(told.states.at(-1)?.[0], lastState)), 'the last event');
+    assert.equal(new Set(people.map(({ told }) => JSON.stringify(told.states.at(-1)))).size, 1, 'all see the same state');
 
     const seqs = [...people, ...gone].flatMap(({ tickets }) => tickets.filter(({ status }) => status === 'acked').map(({ seq }) => seq));
     assert.equal(new Set(seqs).size, seqs.length, 'one entry for each');
     const texts = all.filter(({ type, edited, deleted }) => type === 'message' && !edited && !deleted).map(({ text }) => text);
     assert.equal(new Set(texts).size, texts.length, 'no entry twice');
-    for (const { tickets, live, whole, transcript, isFrozen, room } of [...people, ...gone]) {
+    for (const { tickets, told, transcript, room } of [...people, ...gone]) {
+      const { live, whole, events, gaps, states } = told;
+      assert.deepEqual(gaps, []);
+      assert.deepEqual(events, from(1, events.length), 'events of a log, once and in order');
+      assert.deepEqual(states.map(([seq]) => seq), [...new Set(states.map(([seq]) => seq))].sort((a, b) => a - b), 'states, never an older one');
       const acked = tickets.filter(({ status }) => status === 'acked');
       assert.deepEqual(acked.map(({ seq }) => seq), acked.map(({ seq }) => seq).sort((a, b) => a - b), 'one writer, in the order of its sends');
       for (const { seq, text } of acked) {
@@ -162,7 +185,7 @@ for (let seed = FIRST; seed < FIRST + SEEDS; seed += 1) {
       }
       if (live.length > 0) assert.deepEqual(live, from(live[0], live.at(-1)), 'once, in order, no hole');
       assert.deepEqual(whole, from(1, whole.length), 'from the beginning, the same');
-      if (!people.some((one) => one.room === room) || isFrozen) continue;
+      if (!people.some((one) => one.room === room)) continue;
       while (transcript.snapshot().hasOlder) await transcript.loadOlder();
       const expected = all.filter(({ type }) => type === 'message').map(said);
       await until(() => transcript.snapshot().messages.length === expected.length, 'all messages').catch(() => {});

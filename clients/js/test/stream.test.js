@@ -120,3 +120,22 @@ test('a client that is closed while it subscribes is not refused', async () => {
   await clock.advance(5_000);
   assert.deepEqual(seen, [1]);
 });
+
+test('of another life of a stream it is told, unless nothing was there before', async () => {
+  const { client, server, clock } = begin();
+  server.publish('old', 1);
+  server.publish('empty', 0);
+  server.forget();
+  server.publish('old', 1);
+  const told = [];
+  for (const name of ['old', 'empty']) {
+    client.stream(name).on((data) => told.push(`${name} ${data}`));
+    client.stream(name).on('gap', ({ after, reason }) => told.push(`${name} gap ${after} ${reason}`));
+  }
+  await clock.advance(100);
+  server.forget();
+  server.cut();
+  for (const name of ['old', 'empty']) server.publish(name, 2);
+  await clock.advance(3_000);
+  assert.deepEqual(told.sort(), ['empty 2', 'old 1', 'old 2', 'old gap 1 epoch_changed']);
+});

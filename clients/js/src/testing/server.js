@@ -351,6 +351,7 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
     /** Begins all logs anew, as after a loss of the store. */
     forget() {
       epoch = `epoch-${Number(epoch.split('-')[1]) + 1}`;
+      for (const [name, stream] of streams) Object.assign(stream, { seq: 0, data: undefined, epoch: `${epoch}-${name}` });
       for (const of of rooms.values()) Object.assign(of, { entries: [], head: 0, reads: new Map(), cids: new Map() });
     },
   };
