@@ -16,6 +16,7 @@ import { Stream, bytesOf } from './stream.js';
  * @property {string | import('./connection.js').TokenSource} [token] asked for at first, when it expires, when it is rejected: not with every reconnection
  * @property {import('./outbox.js').OutboxStore} [outbox]
  * @property {Partial<import('./connection.js').Backoff>} [backoff]
+ * @property {(code: number) => boolean} [fatal] whether a close code is one from which it is not to come back, beside those of the protocol
  * @property {{ interval: number }} [quality] how often the round trip is measured while somebody looks, in ms; 0 for never
  * @property {"keep" | { afterMs: number }} [whenHidden] whether the whole connection is let go of some time after the page is hidden
  * @property {"none" | "sse"} [fallback] what is tried when no WebSocket comes through
@@ -34,7 +35,7 @@ import { Stream, bytesOf } from './stream.js';
  */
 /** @typedef {{ room: string, title?: string, head: number, read: number, unread: number, membership: import('./room.js').Membership }} RoomSnapshot */
 
-const BACKOFF = /** @type {const} */ ({ min: 1_000, max: 30_000, factor: 2, jitter: 'full', attempts: Infinity });
+const BACKOFF = /** @type {const} */ ({ min: 1_000, max: 30_000, factor: 2, jitter: 'full', attempts: Infinity, stable: 30_000 });
 const ACK_EVERY_MS = 1_000;
 const ROOMS_PER_RESUME = 300;
 const REQUEST_MS = 20_000;
@@ -43,7 +44,7 @@ const INTERVAL_MS = 5_000;
 /** @template {import('./wire.js').Messages<M>} [M=any] the application's own messages */
 export class Client {
   #env;
-  #options;
+  #whenHidden;
   #listeners;
   #connection;
   #outbox;
@@ -69,13 +70,13 @@ export class Client {
 
   /** @param {string} url @param {Options} [options] */
   constructor(url, options = {}) {
-    const { token, outbox = memoryOutbox(), backoff, quality, timeout = REQUEST_MS, fallback = 'none', tabs, env } = options;
-    this.#options = options;
+    const { token, outbox = memoryOutbox(), backoff, fatal, quality, timeout = REQUEST_MS, whenHidden = 'keep', fallback, tabs, env } = options;
+    this.#whenHidden = whenHidden;
     this.#env = environment(env);
     if (tabs) this.#env = tabs(this.#env, url);
     this.#listeners = new Listeners(this.#env.report);
     const { interval = INTERVAL_MS } = quality ?? {};
-    this.#connection = connectionOf({ url, token, backoff: { ...BACKOFF, ...backoff }, interval, timeout, fallback }, this.#env, {
+    this.#connection = connectionOf({ url, token, backoff: { ...BACKOFF, ...backoff }, fatal, interval, timeout, fallback }, this.#env, {
       onState: () => this.#stateChanged(),
       onHello: (hello) => this.#welcome(hello),
       onPush: (type, payload) => this.#push(type, payload),
@@ -334,7 +335,7 @@ export class Client {
   #wake({ type }) {
     const connection = this.#connection;
     const { state } = this;
-    const { whenHidden = 'keep' } = this.#options;
+    const whenHidden = this.#whenHidden;
     if (type === 'visibilitychange') {
       for (const stream of this.#streams.values()) stream.settle();
       this.#env.clearTimeout(this.#hiddenTimer);

@@ -9,7 +9,7 @@ import { requestQueue } from './requests.js';
 /** @typedef {ReturnType<typeof connectionOf>} Connection */
 /** @typedef {"first" | "expiring" | "rejected"} TokenReason */
 /** @typedef {(asked: { reason: TokenReason }) => string | null | undefined | Promise<string | null | undefined>} TokenSource */
-/** @typedef {{ min: number, max: number, factor: number, jitter: "full" | "none", attempts: number }} Backoff */
+/** @typedef {{ min: number, max: number, factor: number, jitter: "full" | "none", attempts: number, stable: number }} Backoff in ms; `stable`: after so long it begins anew */
 /**
  * @typedef {{ name: "idle" | "connecting" | "authenticating" | "closed" }
  *   | { name: "online", since: number, via?: "sse" }
@@ -33,9 +33,10 @@ import { requestQueue } from './requests.js';
  * @property {string} url
  * @property {string | TokenSource} [token]
  * @property {Backoff} backoff
+ * @property {(code: number) => boolean} [fatal]
  * @property {number} interval of the quality's pings, in ms; 0 for none
  * @property {number} timeout of requests, in ms
- * @property {"none" | "sse"} fallback
+ * @property {"none" | "sse"} [fallback]
  */
 
 const STEPS_MAX = 20;
@@ -43,7 +44,6 @@ const STEPS_MAX = 20;
 const OPENING_MS = 15_000;
 const REFRESH_MS = 60_000;
 const STALE_OPENING_MS = 3_000;
-const STABLE_MS = 30_000;
 const ANSWER_MS = 10_000;
 const HIDDEN_SILENCE_MS = 75_000;
 const PROBE_AFTER_MS = 3_000;
@@ -54,7 +54,7 @@ const UPGRADE_MS = 60_000;
 const LEVELS = /** @type {const} */ ([['excellent', 20], ['good', 50], ['fair', 100], ['poor', 200], ['critical', Infinity]]);
 
 /** @param {ConnectionOptions} options @param {Env} env @param {Hooks} hooks */
-export function connectionOf({ url, token: source, backoff, interval, timeout, fallback }, env, hooks) {
+export function connectionOf({ url, token: source, backoff, fatal, interval, timeout, fallback }, env, hooks) {
   /** @type {WebSocket | null} */
   let socket = null;
   // Whatever began with another number is over.
@@ -148,6 +148,7 @@ export function connectionOf({ url, token: source, backoff, interval, timeout, f
   const lost = (code, cause = said || `close ${code}`) => {
     if (via.via) unopened = UNOPENED_MAX - 1;
     else if (self.state.name === 'connecting') unopened += 1;
+    if (fatal?.(code)) return fail(code, cause);
     const asked = verdict(code);
     const isAsked = typeof source === 'function';
     // One that was just given and is refused is not given again by asking again at once.
@@ -241,7 +242,7 @@ export function connectionOf({ url, token: source, backoff, interval, timeout, f
     }
     if (own !== serial) return;
     clear('opening');
-    after('stable', STABLE_MS, () => (attempt = 0));
+    after('stable', backoff.stable, () => (attempt = 0));
     enter({ name: 'online', since: env.now(), ...via }, 'hello');
     if (own !== serial) return;
     requests.release();

@@ -118,7 +118,7 @@ export function requestQueue(env, patience, transmit) {
      */
     ask: (type, payload = {}, { timeout = patience, signal, first = false, now = false } = {}) =>
       new Promise((resolve, reject) => {
-        if (queue.length >= WAITING_MAX) return reject(new ParlorError('overloaded', { message: 'too many requests wait' }));
+        if (queue.length >= WAITING_MAX) return reject(new ParlorError('overloaded'));
         const stop = (/** @type {string} */ code) => {
           queue = queue.filter((one) => one !== asked);
           for (const [id, one] of sent) if (one === asked) sent.delete(id);

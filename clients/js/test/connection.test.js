@@ -35,6 +35,32 @@ test('the waits grow, and are as many as one wants', async () => {
   assert.equal(client.state.name, 'online');
 });
 
+test('it begins anew once it was stable for as long as one wants', async () => {
+  const { client, server, clock } = begin({ backoff: { stable: 5_000, jitter: 'none' } });
+  await clock.advance(100);
+  const waits = [];
+  client.on('state', (state) => state.name === 'waiting' && waits.push(state.until - clock.now()));
+  for (const ms of [4_000, 4_000, 6_000]) {
+    server.cut();
+    await clock.advance(10);
+    await clock.advance(waits.at(-1) + ms);
+  }
+  server.cut();
+  await clock.advance(10);
+  assert.deepEqual(waits, [1_000, 2_000, 4_000, 1_000]);
+});
+
+test('a code that the application calls fatal ends it', async () => {
+  const { client, server, clock } = begin({ fatal: (code) => code === 4999 });
+  await clock.advance(100);
+  server.cut(4998);
+  await clock.advance(2_000);
+  assert.equal(client.state.name, 'online');
+  server.cut(4999);
+  await clock.advance(10);
+  assert.deepEqual([client.state.name, client.state.code], ['failed', 4999]);
+});
+
 test('a restart says over how long to come back', async () => {
   const { client, server, clock } = begin();
   await clock.advance(100);

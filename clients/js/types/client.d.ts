@@ -61,6 +61,10 @@ export type Options = {
     outbox?: import("./outbox.js").OutboxStore | undefined;
     backoff?: Partial<import("./connection.js").Backoff> | undefined;
     /**
+     * whether a close code is one from which it is not to come back, beside those of the protocol
+     */
+    fatal?: ((code: number) => boolean) | undefined;
+    /**
      * how often the round trip is measured while somebody looks, in ms; 0 for never
      */
     quality?: {

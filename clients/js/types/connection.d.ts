@@ -1,5 +1,5 @@
 /** @param {ConnectionOptions} options @param {Env} env @param {Hooks} hooks */
-export function connectionOf({ url, token: source, backoff, interval, timeout, fallback }: ConnectionOptions, env: Env, hooks: Hooks): {
+export function connectionOf({ url, token: source, backoff, fatal, interval, timeout, fallback }: ConnectionOptions, env: Env, hooks: Hooks): {
     /** @type {State} */
     state: State;
     /** @type {Quality | null} */
@@ -30,12 +30,16 @@ export type TokenReason = "first" | "expiring" | "rejected";
 export type TokenSource = (asked: {
     reason: TokenReason;
 }) => string | null | undefined | Promise<string | null | undefined>;
+/**
+ * in ms; `stable`: after so long it begins anew
+ */
 export type Backoff = {
     min: number;
     max: number;
     factor: number;
     jitter: "full" | "none";
     attempts: number;
+    stable: number;
 };
 export type State = {
     name: "idle" | "connecting" | "authenticating" | "closed";
@@ -87,6 +91,7 @@ export type ConnectionOptions = {
     url: string;
     token?: string | TokenSource | undefined;
     backoff: Backoff;
+    fatal?: ((code: number) => boolean) | undefined;
     /**
      * of the quality's pings, in ms; 0 for none
      */
@@ -95,5 +100,5 @@ export type ConnectionOptions = {
      * of requests, in ms
      */
     timeout: number;
-    fallback: "none" | "sse";
+    fallback?: "none" | "sse" | undefined;
 };
