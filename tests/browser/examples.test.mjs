@@ -76,8 +76,10 @@ test('plain.html: two people chat, and what is written without a server goes out
 
 test('plain.html asks for a name', async (t) => {
   const page = await open(t, 'plain.html');
-  await page.getByLabel('Your name').waitFor();
+  await page.getByLabel('Your name').fill('eve');
   assert.equal(await page.getByLabel('Message').isVisible(), false);
+  await page.getByRole('button', { name: 'Come in' }).click();
+  await live(page);
 });
 
 test('react.html: a chat with who is here and who types, which goes on after a loss', async (t) => {

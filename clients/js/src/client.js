@@ -120,7 +120,7 @@ export class Client {
 
   /** The last 20 changes of the connection's state, each with its cause and what is done about it. @returns {import('./connection.js').Step[]} */
   why() {
-    return [...this.#connection.steps];
+    return this.#connection.steps;
   }
 
   /** All that is known now; the same object until something has changed. @returns {Snapshot} */
@@ -225,8 +225,7 @@ export class Client {
    *   => Promise<import('./wire.js').Answer<M, T>>}
    */
   request(type, payload, options) {
-    const { name } = this.state;
-    if (name === 'closed' || name === 'failed') return Promise.reject(new ParlorError('closed'));
+    if (/closed|failed/.test(this.state.name)) return Promise.reject(new ParlorError('closed'));
     return this.#connection.requests.ask(type, payload, options);
   }
 
@@ -298,6 +297,7 @@ export class Client {
     if (/^user:(online|offline|count)$/.test(type)) this.presence.push(type, payload);
     else if (type === 'event') this.#streams.get(payload.stream)?.push(payload);
     else if (isEntry(payload) || (payload?.room !== undefined && /^(chat|room):/.test(type) && type !== 'room:invited')) this.#room(payload.room).push(type, payload);
+    else if (type === 'room:invited') this.#rooms.get(payload.room)?.missing();
     // Also for whoever wants to see all that comes.
     this.#listeners.emit(type, payload);
   }

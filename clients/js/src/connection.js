@@ -51,11 +51,11 @@ const PROBE_MS = 5_000;
 // So many WebSockets that did not open, one after the other, are a network that lets none through.
 const UNOPENED_MAX = 3;
 const UPGRADE_MS = 60_000;
-const LEVELS = /** @type {const} */ ([['excellent', 20], ['good', 50], ['fair', 100], ['poor', 200], ['critical', Infinity]]);
+const LEVELS = /** @type {const} */ ([['excellent', 20], ['good', 50], ['fair', 100], ['poor', 200]]);
 
 /** @param {ConnectionOptions} options @param {Env} env @param {Hooks} hooks */
 export function connectionOf({ url, token: source, backoff, fatal, interval, timeout, fallback }, env, hooks) {
-  /** @type {WebSocket | null} */
+  /** @type {import('./env.js').SocketLike | null} */
   let socket = null;
   // Whatever began with another number is over.
   let serial = 0;
@@ -101,8 +101,8 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   /** @param {State} state @param {string} cause @param {number | string} [code] @param {Verdict} [asked] */
   const enter = (state, cause, code, asked) => {
     self.state = state;
-    self.steps.push({ at: env.now(), state: state.name, cause, code, advice: asked ? ADVICE[asked] : '' });
-    if (self.steps.length > STEPS_MAX) self.steps.shift();
+    const step = { at: env.now(), state: state.name, cause, code, advice: asked ? ADVICE[asked] : '' };
+    self.steps = [...self.steps, step].slice(-STEPS_MAX);
     hooks.onState();
   };
 
@@ -148,6 +148,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   const lost = (code, cause = said || `close ${code}`) => {
     if (via.via) unopened = UNOPENED_MAX - 1;
     else if (self.state.name === 'connecting') unopened += 1;
+    if (self.quality) qualify('lost', self.quality.rtt);
     if (fatal?.(code)) return fail(code, cause);
     const asked = verdict(code);
     const isAsked = typeof source === 'function';
@@ -262,7 +263,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
       requests.settle({ type, id, payload });
       if (type === 'error' && id === undefined) hooks.onPush(type, payload);
     } else {
-      if (payload.code === 'draining') spread = payload.spread_ms ?? null;
+      if (payload.code === 'draining') spread = payload.spread_ms;
       if (payload.code === 'token_expiring') {
         // One that is good for less than a minute expires as soon as it is there.
         const isNew = env.now() - refreshedAt < REFRESH_MS;
@@ -293,6 +294,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
       socket = new Socket(address());
       via = isFallback ? { via: 'sse' } : {};
     } catch (error) {
+      env.report(error);
       return fail('url', String(error));
     }
     const opened = socket;
@@ -308,7 +310,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     };
     opened.onmessage = ({ data }) => frame(data);
     // Some proxies swallow the code: the error before it had it.
-    opened.onclose = ({ code }) => lost((code === 1005 || code === 1006) && announced !== null ? announced : code);
+    opened.onclose = ({ code }) => lost([1005, 1006].includes(code) ? (announced ?? code) : code);
   };
 
   const self = {

@@ -1,12 +1,18 @@
 // What the client needs of the world around it: each may be replaced, for tests and for Node.js.
 
 /**
+ * What is used of a `WebSocket`: that of `ws` will do as well.
+ * @typedef {{ binaryType: any, readonly readyState: number, onopen: Handler, onmessage: Handler, onclose: Handler, onerror: Handler,
+ *   send(data: string): void, close(code?: number): void }} SocketLike
+ */
+/** @typedef {((event: any) => any) | null} Handler */
+/**
  * @typedef {object} Env
  * @property {() => number} now ms since 1970
  * @property {() => number} random from 0 to 1
  * @property {(fn: () => void, ms: number) => any} setTimeout
  * @property {(timer: any) => void} clearTimeout
- * @property {new (url: string) => WebSocket} WebSocket
+ * @property {new (url: string) => SocketLike} WebSocket
  * @property {EventTarget & { visibilityState?: string } | undefined} document
  * @property {EventTarget | undefined} window
  * @property {{ href: string } | undefined} location
@@ -50,7 +56,7 @@ export function environment(own = {}) {
     BroadcastChannel: world.BroadcastChannel,
     indexedDB: world.indexedDB,
     fetch: world.fetch?.bind(world),
-    report: (error) => (world.reportError ? world.reportError(error) : queueMicrotask(() => { throw error; })),
+    report: (error) => (world.reportError ?? console.error)(error),
     ...own,
   };
 }

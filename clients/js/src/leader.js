@@ -26,6 +26,7 @@ const STALE_MS = 2_000;
 const EVENTS_MAX = 1_000;
 const ROOMS_PER_RESUME = 300;
 const RETRY_MS = 1_000;
+const LAST_WORDS_MS = 50;
 const LEADER = 'leader';
 const ALL = 'all';
 
@@ -34,7 +35,7 @@ const ALL = 'all';
  * @param {{ name?: string }} [options] `name`: tabs of one name and URL share one
  * @returns {import('./client.js').Tabs}
  */
-export const leaderTab = ({ name = 'parlor-leader' } = {}) => (env, url) => {
+export const leaderTab = ({ name = 'parlor' } = {}) => (env, url) => {
   if (!env.locks || !env.BroadcastChannel) return env;
   return { ...env, WebSocket: tabSocket(env, `${name}:${url}`) };
 };
@@ -50,13 +51,12 @@ const tabSocket = (env, shared) => class TabSocket {
   // Who says by a token who they are shares nothing with those who are known otherwise.
   #key;
   #channel;
-  #locks = /** @type {LockManager} */ (env.locks);
   #ends = new AbortController();
   /** @type {ReturnType<typeof hubOf> | null} when this is the leader */
   #hub = null;
   /** Whom this is connected by. @type {string | null} */
   #leader = null;
-  /** Another connection, of a tab whose user is another. @type {WebSocket | null} */
+  /** Another connection, of a tab whose user is another. @type {import('./env.js').SocketLike | null} */
   #own = null;
   #isOpen = false;
   #isGreeted = false;
@@ -102,13 +102,13 @@ const tabSocket = (env, shared) => class TabSocket {
       return new Promise((resolve) => this.#ends.signal.addEventListener('abort', resolve));
     };
     // It is refused when this ends before, and when another tab has taken it.
-    return this.#locks.request(name, options, held).catch(() => name === this.#key && this.#hub && this.#end(1006));
+    return env.locks?.request(name, options, held).catch(() => name === this.#key && this.#hub && this.#end(1006));
   }
 
   #lead() {
-    // Whoever led has ended: that was its connection, too.
-    if (this.#leader !== null) return this.#end(1006);
-    this.#hub = hubOf(env, this.url, this.#locks, this.#key, (note) => {
+    // Whoever led has ended: that was its connection, too. Its last words say why, if it had any.
+    if (this.#leader !== null) return env.setTimeout(() => this.#end(1006), LAST_WORDS_MS);
+    this.#hub = hubOf(env, this.url, this.#key, (note) => {
       if (note.to !== this.#id) this.#channel.postMessage(note);
       if (note.to === this.#id || note.to === ALL) this.#hear(note);
     });
@@ -172,11 +172,10 @@ const tabSocket = (env, shared) => class TabSocket {
  * The leader's end: the one connection, and what the tabs are to it.
  * @param {Env} env
  * @param {string} url
- * @param {LockManager} locks
  * @param {string} key
  * @param {(note: Note) => void} post
  */
-function hubOf(env, url, locks, key, post) {
+function hubOf(env, url, key, post) {
   const id = `${key}:${env.random()}`;
   const socket = new env.WebSocket(url);
   /** @type {any} */
@@ -348,7 +347,8 @@ function hubOf(env, url, locks, key, post) {
   };
   socket.onclose = ({ code }) => {
     const isOfToken = token !== null && (code === 4001 || (code >= 4200 && code < 4300));
-    for (const tab of [...tabs.keys()]) tell(tab, 'close', isOfToken && tab !== owner ? 1006 : code);
+    // The first is the leader's own: with its end the channel ends, by which the others are told.
+    for (const tab of [...tabs.keys()].reverse()) tell(tab, 'close', isOfToken && tab !== owner ? 1006 : code);
   };
   socket.onmessage = ({ data }) => {
     if (typeof data !== 'string') {
@@ -379,7 +379,7 @@ function hubOf(env, url, locks, key, post) {
         if (tabs.has(tab)) return;
         tabs.set(tab, { isIn: false, isGreeted: false });
         tell(tab, 'here');
-        void locks.request(`${key}:${tab}`, () => this.hear({ to: LEADER, from: tab, kind: 'close' }));
+        void env.locks?.request(`${key}:${tab}`, () => this.hear({ to: LEADER, from: tab, kind: 'close' }));
         if (socket.readyState === 1) tell(tab, 'opened');
         greet(tab);
       } else if (kind === 'close') {

@@ -9,6 +9,7 @@ import { onMessage } from './messages.js';
 import { useLatest, useReliableWebSocket } from './react-reliable.js';
 import { webSocketService } from './service.js';
 import { CONNECTION_GRACE_MS, NO_STORES, graced, storesOf } from './stores.js';
+import { renewToken, subjectOf } from './tokens.js';
 
 /** @typedef {import('./client.js').Client} Client */
 /** @typedef {import('./client.js').Options} Options */
@@ -27,7 +28,7 @@ const NO_CLIENT = 'there is no client: no <ParlorProvider> above, and webSocketS
 
 // --- The provider ---
 
-/** @typedef {{ client: Client | null, options: Options | undefined, open: () => Client | null, hold: () => () => void }} Shared */
+/** @typedef {{ client: Client | null, options: Options | undefined, token: unknown, open: () => Client | null, hold: () => () => void }} Shared */
 
 /** @type {Map<string, Shared>} */
 const clients = new Map();
@@ -36,19 +37,23 @@ const clients = new Map();
  * The one client of a place and a user, for all who ask for it.
  * @param {string} url
  * @param {Options | undefined} options
- * @param {string | undefined} user
+ * @param {string | number | undefined} user
  * @returns {Shared}
  */
 function sharedClient(url, options, user) {
-  const key = JSON.stringify([url, user, typeof options?.token === 'string' ? options.token : null]);
+  const given = options?.token;
+  const key = JSON.stringify([url, user, typeof given === 'string' ? (subjectOf(given) ?? given) : null]);
   const known = clients.get(key);
   if (known) return Object.assign(known, { options });
   const token = () => shared.options?.token;
   const hold = graced(() => {
-    const given = token();
     // That of the newest render is asked: it may close over what the first did not know.
-    const ask = (/** @type {any} */ asked) => /** @type {any} */ (token())(asked);
-    shared.client = connect(url, { ...shared.options, token: typeof given === 'function' ? ask : given });
+    const ask = (/** @type {any} */ asked) => {
+      const newest = token();
+      return typeof newest === 'function' ? newest(asked) : newest;
+    };
+    shared.token = token();
+    shared.client = connect(url, { ...shared.options, token: shared.token === undefined ? undefined : ask });
     clients.set(key, shared);
     return () => {
       shared.client?.close();
@@ -61,6 +66,7 @@ function sharedClient(url, options, user) {
   const shared = {
     client: null,
     options,
+    token: undefined,
     open: () => {
       if (!shared.client) {
         release = hold();
@@ -83,9 +89,9 @@ const Context = createContext(/** @type {{ client: Client | null } | null} */ (n
 
 /**
  * Gives those below it a client: one of yours, which stays yours to close, or that of a URL, which is opened for the
- * first provider of it and closed a second after the last is gone. Another `user` or another token (as a text) is
- * another client.
- * @param {{ client?: Client, url?: string, options?: Options, user?: string, children?: ReactNode }} props
+ * first provider of it and closed a second after the last is gone. Another `user` or another user's token (as a text) is
+ * another client; a newer token of the same user (by the `sub` of a JWT) is not.
+ * @param {{ client?: Client, url?: string, options?: Options, user?: string | number, children?: ReactNode }} props
  */
 export function ParlorProvider({ client, url, options, user, children }) {
   // On a server nothing is connected.
@@ -100,6 +106,12 @@ export function ParlorProvider({ client, url, options, user, children }) {
     renew(shared.client);
     return release;
   }, [shared]);
+  const token = options?.token;
+  useEffect(() => {
+    if (!shared?.client || typeof token !== 'string' || token === shared.token) return;
+    shared.token = token;
+    renewToken(shared.client, token);
+  }, [shared, token]);
   const value = useMemo(() => ({ client: used }), [used]);
   return createElement(Context.Provider, { value }, children);
 }
@@ -132,7 +144,8 @@ export function useConnection() {
   const known = useStore(({ connection }) => connection, NO_STORES.connection);
   const actions = useMemo(() => ({
     retryNow: () => client?.retryNow(),
-    pause: (/** @type {string | undefined} */ reason) => client?.pause(reason),
+    /** @param {string} [reason] */
+    pause: (reason) => client?.pause(reason),
     why: () => client?.why() ?? [],
   }), [client]);
   return useMemo(() => ({ ...known, ...actions }), [known, actions]);
@@ -186,13 +199,19 @@ export function useOutbox() {
   }, [client, messages]);
 }
 
-/** A stream's newest event. Its options are those of who asks for it first. @param {Name} name @param {StreamOptions} [options] */
+/**
+ * A stream's newest event. Its options are those of who asks for it first.
+ * @template [T=any] what is in its events
+ * @param {Name} name
+ * @param {StreamOptions} [options]
+ * @returns {{ data: T | undefined, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null, publish: (data: T) => Promise<{ stream: string, seq: number, ts: number }> }}
+ */
 export function useStream(name, options) {
   const client = useParlor();
   // Before anything else asks for it without.
   if (name) client?.stream(name, options);
   const watched = useStore((all) => (name ? all.stream(name) : NO_STORES.stream), NO_STORES.stream);
-  const publish = useCallback((/** @type {any} */ data) => {
+  const publish = useCallback((/** @type {T} */ data) => {
     if (!client) throw new ParlorError('not_ready', { message: NO_CLIENT });
     if (!name) throw new ParlorError('not_ready', { message: 'no stream is named' });
     return client.stream(name).publish(data);
@@ -294,7 +313,8 @@ export function useWebSocket(token) {
   const connection = useConnection();
   const actions = useMemo(() => ({
     client,
-    send: (/** @type {string} */ type, /** @type {any} */ payload) => client?.send(type, payload) ?? false,
+    /** @param {string} type @param {any} [payload] */
+    send: (type, payload) => client?.send(type, payload) ?? false,
     on: (/** @type {string} */ type, /** @type {(payload: any) => void} */ handler) => (client ? onMessage(client, type, handler) : () => {}),
   }), [client]);
   return useMemo(() => ({ connected: connection.isOnline, ...connection, ...actions }), [connection, actions]);
@@ -337,7 +357,7 @@ export function ConnectionStatus({ children, render, ...attributes }) {
   const connection = useConnection();
   const draw = render ?? (typeof children === 'function' ? children : null);
   const inside = draw ? draw(connection) : (children ?? (connection.status === 'live' ? null : words(connection)));
-  return createElement('div', { role: 'status', 'data-status': connection.status ?? undefined, ...attributes }, /** @type {ReactNode} */ (inside));
+  return createElement('span', { role: 'status', 'data-status': connection.status ?? undefined, ...attributes }, /** @type {ReactNode} */ (inside));
 }
 
 const COLOURS = { live: '#1a7f37', connecting: '#9a6700', reconnecting: '#9a6700', disconnected: '#cf222e' };

@@ -9,7 +9,7 @@ import { verdict } from './errors.js';
 /**
  * @typedef {object} ReliableSnapshot
  * @property {State} state
- * @property {number} attempt how many there were in a row since it was last open
+ * @property {number} attempt the number of the next attempt in a row; 0 while it is open
  * @property {OpeningQuality | null} quality
  * @property {number | null} lastMessageAt ms since 1970
  */
@@ -39,12 +39,15 @@ export function reliable(url, options = {}) {
   const env = environment(options.env);
   const listeners = new Listeners(env.report);
   const page = new AbortController();
-  /** @type {WebSocket | null} */
+  /** @type {import('./env.js').SocketLike | null} */
   let socket = null;
   /** @type {any} */
   let timer = null;
   /** @type {ReliableSnapshot} */
   let snapshot = { state: { name: 'idle' }, attempt: 0, quality: null, lastMessageAt: null };
+
+  // Since it was stable: one that ends at once has not come back.
+  let failures = 0;
 
   const isHidden = () => env.document?.visibilityState === 'hidden';
 
@@ -73,13 +76,14 @@ export function reliable(url, options = {}) {
   /** @param {number} code @param {string} [reason] */
   const lost = (code, reason = `close ${code}`) => {
     drop();
-    const { attempt, quality } = snapshot;
+    const { quality } = snapshot;
     const lostQuality = quality && { ...quality, level: 'lost' };
-    if (verdict(code) === 'stop' || attempt >= attempts) return change({ state: { name: 'failed', code, reason }, quality: lostQuality });
-    const wait = env.random() * Math.min(maxDelay, minDelay * 2 ** attempt);
-    const state = /** @type {State} */ ({ name: 'waiting', until: env.now() + wait, attempt: attempt + 1, reason, code });
+    if (verdict(code) === 'stop' || failures >= attempts) return change({ state: { name: 'failed', code, reason }, quality: lostQuality });
+    const wait = env.random() * Math.min(maxDelay, minDelay * 2 ** failures);
+    failures += 1;
+    const state = /** @type {State} */ ({ name: 'waiting', until: env.now() + wait, attempt: failures, reason, code });
     after(wait, open);
-    change({ state, attempt: attempt + 1, quality: lostQuality });
+    change({ state, attempt: failures, quality: lostQuality });
   };
 
   const open = () => {
@@ -100,8 +104,8 @@ export function reliable(url, options = {}) {
     socket.onerror = () => {};
     socket.onopen = () => {
       const rtt = env.now() - begun;
-      after(STABLE_MS, () => change({ attempt: 0 }));
-      change({ state: { name: 'online', since: env.now() }, quality: { level: LEVELS.find(([, bound]) => rtt < bound)?.[0] ?? '', rtt } });
+      after(STABLE_MS, () => (failures = 0));
+      change({ state: { name: 'online', since: env.now() }, attempt: 0, quality: { level: LEVELS.find(([, bound]) => rtt < bound)?.[0] ?? '', rtt } });
       listeners.emit('open');
     };
     socket.onmessage = ({ data }) => {
@@ -150,7 +154,7 @@ export function reliable(url, options = {}) {
     /** Does not wait any longer; also comes back from `failed`. */
     retryNow() {
       const { name } = snapshot.state;
-      if (name === 'failed') change({ attempt: 0 });
+      if (name === 'failed') failures = 0;
       if (name === 'failed' || name === 'waiting') open();
     },
     /** Ends it for good. */

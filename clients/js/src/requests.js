@@ -54,13 +54,13 @@ export function requestQueue(env, patience, transmit) {
     pump();
   };
 
+  // The server would end the connection over it, and do so again whenever it is sent again.
+  const isTooLarge = (/** @type {string} */ text) => new TextEncoder().encode(text).length > bytesMax;
+
   /** @param {Asked} asked */
   const send = (asked) => {
     const text = JSON.stringify({ type: asked.type, id: (lastId += 1), payload: asked.payload });
-    // The server would end the connection over it, and do so again whenever it is sent again.
-    if (text.length * 3 > bytesMax && new TextEncoder().encode(text).length > bytesMax) {
-      return asked.reject(new ParlorError('too_large', { limit: bytesMax }));
-    }
+    if (isTooLarge(text)) return asked.reject(new ParlorError('too_large', { limit: bytesMax }));
     tokens -= 1;
     sent.set(lastId, asked);
     transmit(text);
@@ -145,14 +145,15 @@ export function requestQueue(env, patience, transmit) {
     /** Says something that is worth nothing later: now or never. @param {string} type @param {any} payload @returns {boolean} */
     tell(type, payload) {
       fill();
-      if (!isOpen || queue.length > 0 || tokens < 1 || env.now() < pausedUntil) return false;
+      const text = JSON.stringify({ type, payload });
+      if (!isOpen || queue.length > 0 || tokens < 1 || env.now() < pausedUntil || isTooLarge(text)) return false;
       tokens -= 1;
-      transmit(JSON.stringify({ type, payload }));
+      transmit(text);
       return true;
     },
 
     /** Takes a `reply` or an `error` of the server. @param {any} message */
-    settle({ type, id, payload = {} }) {
+    settle({ type, id, payload }) {
       const isLimited = type === 'error' && payload.code === 'rate_limited';
       if (isLimited) pausedUntil = Math.max(pausedUntil, env.now() + (payload.retry_after_ms || 1_000));
       const asked = sent.get(id);

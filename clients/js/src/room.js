@@ -74,9 +74,9 @@ export class Room {
   }
 
   /** Sends a text, and what else is to go with it. @param {string} text @param {{ data?: any, replyTo?: number, cid?: string }} [more] @returns {Ticket} */
-  send(text, { data, replyTo, cid } = {}) {
+  send(text, { cid, ...more } = {}) {
     this.#stopTyping();
-    const ticket = this.#core.outbox.add({ room: this.name, text, data, replyTo }, cid);
+    const ticket = this.#core.outbox.add({ room: this.name, text, ...more }, cid);
     if (this.membership === 'refused') this.#core.outbox.refuse(this.name, this.refusal?.code ?? 'not_member');
     return ticket;
   }
@@ -111,8 +111,8 @@ export class Room {
    * @param {{ before?: number, after?: number, limit?: number, signal?: AbortSignal }} [bounds]
    * @returns {Promise<{ entries: Entry[], head: number, more: boolean }>}
    */
-  async history({ before, after, limit, signal } = {}) {
-    const page = await this.#ask('chat:history', { before, after, limit }, { signal });
+  async history({ signal, ...bounds } = {}) {
+    const page = await this.#ask('chat:history', bounds, { signal });
     return { ...page, entries: page.entries.map(entryOf) };
   }
 
@@ -293,7 +293,7 @@ export class Room {
   missing() {
     const was = this.membership;
     this.isFollowed = false;
-    if (this.#wanted && was !== 'refused') this.join().catch(() => {});
+    if (this.#wanted) this.join().catch(() => {});
     else if (was === 'member') this.#become('left');
   }
 
@@ -370,10 +370,8 @@ export class Room {
     const before = this.#typing.get(user);
     if (before === undefined && !typing) return;
     env.clearTimeout(before);
-    if (!typing) this.#typing.delete(user);
-    else {
-      this.#typing.set(user, env.setTimeout(() => this.#types(user, false), TYPING_MS));
-    }
+    if (typing) this.#typing.set(user, env.setTimeout(() => this.#types(user, false), TYPING_MS));
+    else this.#typing.delete(user);
     this.#changed('typing');
     this.#listeners.emit('typing', { room: this.name, user, typing });
   }

@@ -4,6 +4,7 @@
 import { connect } from './client.js';
 import { Listeners, environment } from './env.js';
 import { onMessage } from './messages.js';
+import { isSameUser, renewToken } from './tokens.js';
 
 /** @typedef {import('./client.js').Client} Client */
 /** @typedef {string | number} Id */
@@ -47,12 +48,16 @@ export class WebSocketService {
   }
 
   /**
-   * Connects, also again after it has failed; with another token, as whom that one says.
+   * Connects, also again after it has failed; with another token, as whom that one says: a newer one of the same user
+   * (by the `sub` of a JWT) changes nothing of what is there.
    * @param {Token} [token]
    * @returns {Promise<void>} resolves when it is online; rejects when it ended before. Whoever does not look is not bothered
    */
   connect(token) {
-    if (token !== this.#token || this.#client?.state.name === 'closed') this.disconnect();
+    if (!isSameUser(token, this.#token) || this.#client?.state.name === 'closed') this.disconnect();
+    const isNewer = typeof token === 'string' && token !== this.#token;
+    this.#token = token;
+    if (this.#client && isNewer) renewToken(this.#client, token);
     const client = this.#client ?? this.#open(token);
     if (/failed|paused/.test(client.state.name)) client.retryNow();
     const ready = client.ready();
@@ -135,9 +140,10 @@ export class WebSocketService {
   /** @param {Token} token */
   #open(token) {
     const { url = URL_OF_PAGE, attempts = ATTEMPTS, backoff, ...options } = this.#options;
-    const client = connect(url, { ...options, backoff: { attempts, ...backoff }, token: token ?? undefined });
+    const newest = () => /** @type {string} */ (this.#token);
+    const source = typeof token === 'string' ? newest : (token ?? undefined);
+    const client = connect(url, { ...options, backoff: { attempts, ...backoff }, token: source });
     this.#client = client;
-    this.#token = token;
     client.on('state', () => client === this.#client && this.#judge());
     for (const entry of this.#handlers) entry.stop = onMessage(client, entry.type, entry.handler);
     this.#listeners.emit('client');

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { environment } from '../src/env.js';
 import { connect } from '../src/index.js';
 import { fakeServer } from '../src/testing.js';
 import { begin, transcript } from './fake.js';
@@ -238,4 +239,42 @@ test('the snapshot is the same object until something has changed', async () => 
   server.cut();
   await clock.advance(10);
   assert.equal(client.snapshot().state.name, 'waiting');
+});
+
+test('what is too large is not sent, and ends nothing', async () => {
+  const { client, server, clock } = begin({}, fakeServer({ limits: { message_bytes: 1_000 } }));
+  await clock.advance(100);
+  const heard = () => server.sockets[0].heard.filter(({ type }) => type === 'app:note').length;
+  assert.equal(client.send('app:note', { text: 'é'.repeat(500) }), false);
+  assert.equal(client.send('app:note', { text: 'é'.repeat(400) }), true);
+  assert.equal(heard(), 1);
+  await assert.rejects(client.request('app:note', { text: 'é'.repeat(500) }), { code: 'too_large' });
+});
+
+test('the quality of a connection that is lost is lost', async () => {
+  const { client, server, clock } = begin();
+  await clock.advance(6_000);
+  assert.equal(client.quality.level, 'excellent');
+  const told = [];
+  client.on('quality', ({ level }) => told.push(level));
+  server.cut();
+  await clock.advance(10);
+  assert.deepEqual([client.quality.level, told], ['lost', ['lost']]);
+  await clock.advance(10_000);
+  assert.equal(client.quality.level, 'excellent');
+});
+
+test('where there is no WebSocket it says so, also to who does not look', async () => {
+  const reported = [];
+  const { client } = begin({ env: { WebSocket: undefined, report: (error) => reported.push(String(error)) } });
+  await Promise.resolve();
+  assert.deepEqual([client.state.name, client.state.code, reported.length], ['failed', 'url', 1]);
+});
+
+test('what a handler throws is told to the console where nothing else takes it', async (t) => {
+  const told = [];
+  t.mock.method(console, 'error', (error) => told.push(error.message));
+  const { report } = environment();
+  report(new Error('mine'));
+  assert.deepEqual(told, ['mine']);
 });

@@ -325,3 +325,17 @@ test('a tab with a connection of its own keeps it when the leader ends', async (
   assert.equal(third.client.state.name, 'online');
   assert.deepEqual(server.sockets.map(({ user }) => user).sort(), ['ada', 'bob']);
 });
+
+test('at the end of the one connection each tab is told why', async () => {
+  const { server, clock, open } = begin();
+  const tabs = [open(), open(), open()];
+  await clock.advance(200);
+  server.cut(1012);
+  await clock.advance(20);
+  assert.deepEqual(tabs.map(({ client }) => client.why().find(({ state }) => state === 'waiting')?.cause), Array(3).fill('close 1012'));
+  await clock.advance(3_000);
+  assert.deepEqual(tabs.map(({ client }) => client.state.name), ['online', 'online', 'online']);
+  server.cut(4003);
+  await clock.advance(20);
+  assert.deepEqual(tabs.map(({ client }) => client.state.code), [4003, 4003, 4003]);
+});

@@ -240,3 +240,29 @@ test('what comes while the outbox opens is told once, and is no room that one is
   assert.equal(client.room('tea').membership, 'member');
   assert.equal(client.snapshot().rooms[0].unread, 2);
 });
+
+test('who was refused comes in when they are invited, also where they were away', async () => {
+  const { client, server, clock } = begin();
+  await clock.advance(100);
+  const refusal = { code: 'not_member' };
+  server.refuse('room:join', refusal, refusal);
+  const room = client.room('tea');
+  await clock.advance(100);
+  assert.equal(room.membership, 'refused');
+  server.push('room:invited', { room: 'tea', title: '', by: 'bob' });
+  await clock.advance(10);
+  assert.equal(room.membership, 'refused', 'it is asked for, and refused again');
+  server.push('room:invited', { room: 'tea', title: '', by: 'bob' });
+  await clock.advance(10);
+  assert.equal(room.membership, 'member');
+  server.refuse('room:join', refusal);
+  const other = client.room('coffee');
+  await clock.advance(100);
+  assert.equal(other.membership, 'refused');
+  server.cut();
+  await clock.advance(3_000);
+  assert.equal(other.membership, 'member');
+  server.push('room:invited', { room: 'cocoa', title: '', by: 'bob' });
+  await clock.advance(100);
+  assert.equal(server.rooms.has('cocoa'), false, 'nobody is taken into a room that they have not asked for');
+});

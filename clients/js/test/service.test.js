@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { reliable } from '../src/reliable.js';
 import { WebSocketService, webSocketService } from '../src/service.js';
 import { fakePage, fakeServer } from '../src/testing.js';
+import { isSameUser, subjectOf } from '../src/tokens.js';
 
 function begin(options = {}, server = fakeServer()) {
   const service = new WebSocketService({ url: 'http://host/ws', env: server.env, ...options });
@@ -211,4 +212,65 @@ test('a plain WebSocket is let go of while nobody looks, and not tried meanwhile
   page.show();
   await clock.advance(10);
   assert.deepEqual([socket.snapshot().state.name, server.sockets.length], ['closed', 0]);
+});
+
+/** A token of which the fake server reads the first part, and the client the `sub`. */
+const jwt = (user, number, sub = user) => `${user}.${Buffer.from(JSON.stringify({ sub, number })).toString('base64url')}.x`;
+
+test('a newer token of the same user changes nothing of what is there, and is the one that holds', async () => {
+  const { service, server, clock, changes } = begin();
+  service.connect(jwt('ada', 1));
+  await clock.advance(100);
+  const { client } = service;
+  server.admit('tea', 'ada');
+  server.faults.unreachable = true;
+  server.cut();
+  await clock.advance(10);
+  assert.equal(service.sendChatMessage('tea', 'precious'), true);
+  service.connect(jwt('ada', 2));
+  assert.equal(service.client, client);
+  server.faults.unreachable = false;
+  await clock.advance(20_000);
+  assert.ok(server.rooms.get('tea').entries.some(({ payload }) => payload.text === 'precious'));
+  // Open as it is, the connection is told.
+  service.connect(jwt('ada', 3));
+  await clock.advance(100);
+  const { payload } = server.sockets[0].heard.findLast(({ type }) => type === 'auth');
+  assert.deepEqual([payload.token, service.client, changes], [jwt('ada', 3), client, [true, false, true]]);
+  // What was refused comes back with it.
+  server.faults.rejectTokens = 2;
+  server.cut();
+  await clock.advance(60_000);
+  assert.equal(client.state.name, 'failed');
+  service.connect(jwt('ada', 4));
+  await clock.advance(100);
+  assert.deepEqual([client.state.name, service.client], ['online', client]);
+  service.connect(jwt('bob', 1));
+  assert.notEqual(service.client, client);
+});
+
+test('whose a token is, it says itself, or nobody knows', () => {
+  assert.equal(subjectOf(jwt('x', 1, 'Zoë ☃ 漢字?>')), 'Zoë ☃ 漢字?>');
+  for (const token of [undefined, null, '', 'opaque', 'a.b.c', 'a..c', `a.${Buffer.from('{"sub":5}').toString('base64url')}.c`]) {
+    assert.equal(subjectOf(token), null, String(token));
+  }
+  assert.equal(isSameUser('opaque', 'opaque'), true);
+  assert.equal(isSameUser('opaque', 'another'), false);
+  assert.equal(isSameUser(jwt('ada', 1), jwt('ada', 2)), true);
+  assert.equal(isSameUser(jwt('ada', 1), jwt('bob', 1)), false);
+});
+
+test('a plain WebSocket that is open is at no attempt, and counts on if it ends at once', async () => {
+  const server = fakeServer();
+  const socket = reliable('http://host/any', { env: server.env });
+  await server.clock.advance(100);
+  const attempts = [];
+  for (let n = 0; n < 3; n += 1) {
+    server.cut();
+    await server.clock.advance(10);
+    attempts.push(socket.snapshot().attempt);
+    await server.clock.advance(20_000);
+    attempts.push(socket.snapshot().attempt);
+  }
+  assert.deepEqual(attempts, [1, 0, 2, 0, 3, 0]);
 });

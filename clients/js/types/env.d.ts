@@ -1,10 +1,16 @@
 /**
+ * What is used of a `WebSocket`: that of `ws` will do as well.
+ * @typedef {{ binaryType: any, readonly readyState: number, onopen: Handler, onmessage: Handler, onclose: Handler, onerror: Handler,
+ *   send(data: string): void, close(code?: number): void }} SocketLike
+ */
+/** @typedef {((event: any) => any) | null} Handler */
+/**
  * @typedef {object} Env
  * @property {() => number} now ms since 1970
  * @property {() => number} random from 0 to 1
  * @property {(fn: () => void, ms: number) => any} setTimeout
  * @property {(timer: any) => void} clearTimeout
- * @property {new (url: string) => WebSocket} WebSocket
+ * @property {new (url: string) => SocketLike} WebSocket
  * @property {EventTarget & { visibilityState?: string } | undefined} document
  * @property {EventTarget | undefined} window
  * @property {{ href: string } | undefined} location
@@ -65,6 +71,20 @@ export class Listeners {
     call(fn: (value: any) => void, value: any): void;
     #private;
 }
+/**
+ * What is used of a `WebSocket`: that of `ws` will do as well.
+ */
+export type SocketLike = {
+    binaryType: any;
+    readonly readyState: number;
+    onopen: Handler;
+    onmessage: Handler;
+    onclose: Handler;
+    onerror: Handler;
+    send(data: string): void;
+    close(code?: number): void;
+};
+export type Handler = ((event: any) => any) | null;
 export type Env = {
     /**
      * ms since 1970
@@ -76,7 +96,7 @@ export type Env = {
     random: () => number;
     setTimeout: (fn: () => void, ms: number) => any;
     clearTimeout: (timer: any) => void;
-    WebSocket: new (url: string) => WebSocket;
+    WebSocket: new (url: string) => SocketLike;
     document: (EventTarget & {
         visibilityState?: string;
     }) | undefined;

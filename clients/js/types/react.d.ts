@@ -1,14 +1,14 @@
 /**
  * Gives those below it a client: one of yours, which stays yours to close, or that of a URL, which is opened for the
- * first provider of it and closed a second after the last is gone. Another `user` or another token (as a text) is
- * another client.
- * @param {{ client?: Client, url?: string, options?: Options, user?: string, children?: ReactNode }} props
+ * first provider of it and closed a second after the last is gone. Another `user` or another user's token (as a text) is
+ * another client; a newer token of the same user (by the `sub` of a JWT) is not.
+ * @param {{ client?: Client, url?: string, options?: Options, user?: string | number, children?: ReactNode }} props
  */
 export function ParlorProvider({ client, url, options, user, children }: {
     client?: Client;
     url?: string;
     options?: Options;
-    user?: string;
+    user?: string | number;
     children?: ReactNode;
 }): import("react").FunctionComponentElement<import("react").ProviderProps<{
     client: Client | null;
@@ -18,7 +18,8 @@ export function useParlor(): Client | null;
 /** The connection's state, for people and for programs. Renders each second while it waits. */
 export function useConnection(): {
     retryNow: () => void | undefined;
-    pause: (reason: string | undefined) => void | undefined;
+    /** @param {string} [reason] */
+    pause: (reason?: string) => void | undefined;
     why: () => import("./connection.js").Step[];
     state: import("./connection.js").State["name"];
     isOnline: boolean;
@@ -61,18 +62,24 @@ export function useOutbox(): {
     retry: (id: string) => boolean;
     cancel: (id: string) => boolean;
 };
-/** A stream's newest event. Its options are those of who asks for it first. @param {Name} name @param {StreamOptions} [options] */
-export function useStream(name: Name, options?: StreamOptions): {
-    publish: (data: any) => Promise<{
+/**
+ * A stream's newest event. Its options are those of who asks for it first.
+ * @template [T=any] what is in its events
+ * @param {Name} name
+ * @param {StreamOptions} [options]
+ * @returns {{ data: T | undefined, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null, publish: (data: T) => Promise<{ stream: string, seq: number, ts: number }> }}
+ */
+export function useStream<T = any>(name: Name, options?: StreamOptions): {
+    data: T | undefined;
+    seq: number;
+    ts: number | undefined;
+    skipped: boolean;
+    refusal: ParlorError | null;
+    publish: (data: T) => Promise<{
         stream: string;
         seq: number;
         ts: number;
     }>;
-    data: any;
-    seq: number;
-    ts: number | undefined;
-    skipped: boolean;
-    refusal: import("./stores.js").ParlorError | null;
 };
 /**
  * Is called with each message of a type, once and in order, whatever is rendered meanwhile; the newest handler is.
@@ -157,10 +164,12 @@ export function useRoom(name: Name, { leaveOnUnmount }?: {
  */
 export function useWebSocket(token?: string | null): {
     client: import("./client.js").Client<any> | null;
-    send: (type: string, payload: any) => boolean;
+    /** @param {string} type @param {any} [payload] */
+    send: (type: string, payload?: any) => boolean;
     on: (type: string, handler: (payload: any) => void) => () => void;
     retryNow: () => void | undefined;
-    pause: (reason: string | undefined) => void | undefined;
+    /** @param {string} [reason] */
+    pause: (reason?: string) => void | undefined;
     why: () => import("./connection.js").Step[];
     state: import("./connection.js").State["name"];
     isOnline: boolean;
@@ -306,6 +315,7 @@ export type Name = string | null | undefined;
 export type Shared = {
     client: Client | null;
     options: Options | undefined;
+    token: unknown;
     open: () => Client | null;
     hold: () => () => void;
 };

@@ -27,7 +27,7 @@ export type OpeningQuality = {
 export type ReliableSnapshot = {
     state: State;
     /**
-     * how many there were in a row since it was last open
+     * the number of the next attempt in a row; 0 while it is open
      */
     attempt: number;
     quality: OpeningQuality | null;

@@ -16,7 +16,7 @@ export class Room {
     isFollowed: boolean;
     name: string;
     /** Sends a text, and what else is to go with it. @param {string} text @param {{ data?: any, replyTo?: number, cid?: string }} [more] @returns {Ticket} */
-    send(text: string, { data, replyTo, cid }?: {
+    send(text: string, { cid, ...more }?: {
         data?: any;
         replyTo?: number;
         cid?: string;
@@ -36,7 +36,7 @@ export class Room {
      * @param {{ before?: number, after?: number, limit?: number, signal?: AbortSignal }} [bounds]
      * @returns {Promise<{ entries: Entry[], head: number, more: boolean }>}
      */
-    history({ before, after, limit, signal }?: {
+    history({ signal, ...bounds }?: {
         before?: number;
         after?: number;
         limit?: number;

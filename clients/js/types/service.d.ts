@@ -8,7 +8,8 @@ export class WebSocketService {
     /** Is told when there is another client, or none any more. @param {() => void} listener @returns {() => void} ends it */
     onClientChange(listener: () => void): () => void;
     /**
-     * Connects, also again after it has failed; with another token, as whom that one says.
+     * Connects, also again after it has failed; with another token, as whom that one says: a newer one of the same user
+     * (by the `sub` of a JWT) changes nothing of what is there.
      * @param {Token} [token]
      * @returns {Promise<void>} resolves when it is online; rejects when it ended before. Whoever does not look is not bothered
      */

@@ -83,7 +83,8 @@ export function fakeBrowser(server) {
 
         /** @param {any} data */
         postMessage(data) {
-          if (tab.isGone || !channels.has(this)) return;
+          if (tab.isGone) return;
+          if (!channels.has(this)) throw new Error('InvalidStateError: Channel is closed');
           for (const other of channels) {
             if (other === this || other.name !== this.name) continue;
             clock.setTimeout(() => other.tab.act(() => channels.has(other) && other.onmessage?.({ data: structuredClone(data) })), 1);

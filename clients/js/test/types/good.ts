@@ -127,6 +127,23 @@ const typed: Client<Application> = connect('/ws');
 type State2 = Events['state'];
 is<Same<State2, State>>();
 
+// --- a WebSocket that is not the browser's ---
+
+/** As that of `ws` is declared. */
+declare class NodeSocket {
+  binaryType: 'nodebuffer' | 'arraybuffer' | 'fragments';
+  readonly readyState: 0 | 1 | 2 | 3;
+  onopen: ((event: { type: string; target: NodeSocket }) => void) | null;
+  onmessage: ((event: { data: string | ArrayBuffer; target: NodeSocket }) => void) | null;
+  onclose: ((event: { code: number; reason: string }) => void) | null;
+  onerror: ((event: { error: any; message: string }) => void) | null;
+  constructor(address: null);
+  constructor(address: string | URL, options?: { origin?: string });
+  send(data: string | ArrayBufferView, done?: (error?: Error) => void): void;
+  close(code?: number, reason?: string): void;
+}
+connect('ws://host/ws', { env: { WebSocket: NodeSocket } });
+
 // --- for tests ---
 
 const server = fakeServer({ clock: fakeClock(), keep: 3 });
