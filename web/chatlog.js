@@ -238,6 +238,8 @@ export class ChatLog {
     if (clientWidth !== this.#width) this.#virtual.forget();
     this.#width = clientWidth;
     this.#fill(this.atEnd ? { end: true } : { anchor });
+    // What has become larger may show the end.
+    if (!this.atEnd) this.#scrolled();
   }
 
   #scrolled() {

@@ -153,8 +153,12 @@ export class Composer {
 
   /** As high as its text, within what style.css allows. */
   #fit() {
-    this.#box.style.height = 'auto';
-    this.#box.style.height = `${this.#box.scrollHeight}px`;
+    const { form, style } = this.#box;
+    // While it is measured nothing else moves: the messages would not come back to where they were.
+    form.style.minHeight = `${form.offsetHeight}px`;
+    style.height = 'auto';
+    style.height = `${this.#box.scrollHeight}px`;
+    form.style.minHeight = '';
     this.#measure();
   }
 

@@ -309,7 +309,11 @@ export class House {
 
   #help() {
     setText(byId('version'), this.#app.version ? `parlor ${this.#app.version}.` : '');
-    if (!byId('help').open) byId('help').showModal();
+    const help = byId('help');
+    if (help.open) return;
+    help.showModal();
+    // What has the keyboard is at its end.
+    help.scrollTop = 0;
   }
 
   #keys() {

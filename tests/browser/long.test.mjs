@@ -155,3 +155,36 @@ scene('a quote far back is gone to, and while that takes its time the page says 
   assert.equal(await ada.locator('#toasts', { hasText: 'too far back' }).count(), 0);
   bob.end();
 });
+
+scene('a message of many lines is written with the end in view', { args: FAST }, async ({ server, open }) => {
+  const bob = await Program.connect(server.url, 'bob');
+  await fill(bob, 'lobby', 60);
+  const ada = await open();
+  await comeIn(ada, server.url, 'ada');
+  await inRoom(ada, 'lobby');
+  await eventually('the newest is there', async () => firstLines(await texts(ada)).at(-1) === 'line 60');
+  const frames = () => ada.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  const away = async () => {
+    await frames();
+    return [await log(ada, (node) => Math.round(node.scrollHeight - node.scrollTop - node.clientHeight)), await ada.locator('#to-end').isVisible()];
+  };
+  await ada.locator('#composer textarea').focus();
+  for (let line = 1; line <= 9; line += 1) {
+    await ada.keyboard.type(`line ${line}`);
+    await ada.keyboard.press('Shift+Enter');
+    assert.deepEqual(await away(), [0, false], `with ${line} lines`);
+  }
+  await ada.locator('#composer textarea').fill('');
+  assert.deepEqual(await away(), [0, false], 'and with none again');
+  bob.end();
+});
+
+scene('help begins at its beginning', {}, async ({ server, open }) => {
+  const ada = await open();
+  await ada.setViewportSize({ width: 1200, height: 400 });
+  await comeIn(ada, server.url, 'ada');
+  await ada.keyboard.press('Control+/');
+  await ada.locator('#help[open]').waitFor();
+  assert.deepEqual(await ada.locator('#help').evaluate((node) => [node.scrollTop, node.scrollHeight > node.clientHeight]), [0, true]);
+  assert.equal(await ada.evaluate(() => document.activeElement.closest('#help') !== null), true);
+});
