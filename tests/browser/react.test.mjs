@@ -114,6 +114,47 @@ function tests(version) {
     assert.deepEqual(await texts(page), ['hello']);
   });
 
+  test('a newer token of the same user keeps what is there, another user gets another connection', async (t) => {
+    const page = await open(t);
+    await page.evaluate(() => {
+      const { React, h, parlor, server: make, mount } = globalThis.kit;
+      globalThis.fake = make();
+      const sign = (user, number) => `${user}.${btoa(JSON.stringify({ sub: user, number }))}.x`;
+      function Who() {
+        globalThis.client = parlor.useParlor();
+        const { messages } = parlor.useRoom('tea');
+        return h('p', null, messages.map(({ text, status }) => `${text} ${status}`).join());
+      }
+      function App() {
+        const [token, set] = React.useState(sign('ada', 1));
+        globalThis.renew = (user, number) => set(sign(user, number));
+        return h(parlor.ParlorProvider, { url: 'http://host/ws', options: { token, env: fake.env } }, h(Who));
+      }
+      mount(h(React.StrictMode, null, h(App)));
+    });
+    await pass(page, 500);
+    await page.evaluate(() => {
+      globalThis.first = client;
+      fake.faults.unreachable = true;
+      fake.cut();
+    });
+    await pass(page, 50);
+    await page.evaluate(() => void client.room('tea').send('precious'));
+    await page.evaluate(() => renew('ada', 2));
+    await pass(page, 50);
+    assert.equal(await page.locator('p').textContent(), 'precious queued');
+    await page.evaluate(() => (fake.faults.unreachable = false));
+    await pass(page, 10_000);
+    assert.equal(await page.locator('p').textContent(), 'precious acked');
+    await page.evaluate(() => renew('ada', 3));
+    await pass(page, 200);
+    const told = await page.evaluate(() => [client === first, fake.sockets[0].heard.findLast(({ type }) => type === 'auth').payload.token]);
+    assert.deepEqual(told, [true, `ada.${btoa('{"sub":"ada","number":3}')}.x`]);
+    await page.evaluate(() => renew('bob', 1));
+    await pass(page, 3_000);
+    assert.deepEqual(await page.evaluate(() => [client === first, first.state.name, client.hello.user.id]), [false, 'closed', 'bob']);
+  });
+
   test('a route that changes keeps the connection and the room; one that is gone for a second does not', async (t) => {
     const page = await open(t);
     await page.evaluate(() => {
@@ -524,7 +565,7 @@ function tests(version) {
     const code = await bundle(version, { stdin: { contents, resolveDir: HERE }, platform: 'node', format: 'cjs' });
     const made = {};
     new Function('module', 'require', code)(made, createRequire(import.meta.url));
-    assert.equal(made.exports, '<div role="status"></div><p>idle false 0 0 0 </p>');
+    assert.equal(made.exports, '<span role="status"></span><p>idle false 0 0 0 </p>');
     const page = await open(t);
     const recovered = await page.evaluate(async ([html, source]) => {
       const { React, h, parlor, server: make, hydrateRoot } = globalThis.kit;

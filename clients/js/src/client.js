@@ -360,4 +360,6 @@ export class Client {
  * @param {Options} [options]
  * @returns {Client<M>}
  */
-export const connect = (url, options) => new Client(url, options);
+export function connect(url, options) {
+  return new Client(url, options);
+}

@@ -215,7 +215,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
       trial.close();
       if (own !== serial) return;
       unopened = 0;
-      self.open('a WebSocket opens');
+      self.open('WebSocket opens');
     };
     trial.onclose = () => own === serial && after('upgrade', UPGRADE_MS, upgrade);
   };

@@ -4,7 +4,7 @@
 /** @typedef {"stop" | "token" | "retry"} Verdict */
 
 /** What a client does then. @type {Record<Verdict, string>} */
-export const ADVICE = { stop: 'ends', token: 'gets a new token, comes back', retry: 'comes back' };
+export const ADVICE = { stop: 'ends', token: 'asks for a token', retry: 'comes back' };
 
 /** @param {number} code @returns {Verdict} what a close code asks of a client */
 export const verdict = (code) =>

@@ -6,7 +6,7 @@ export { Stream } from './stream.js';
 export { Presence } from './presence.js';
 
 /** Each tab has a connection of its own. @returns {undefined} */
-export const eachTab = () => undefined;
+export function eachTab() {}
 
 // The types that those who use it write down.
 /** @typedef {import('./client.js').Options} Options */

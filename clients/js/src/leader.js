@@ -35,10 +35,9 @@ const ALL = 'all';
  * @param {{ name?: string }} [options] `name`: tabs of one name and URL share one
  * @returns {import('./client.js').Tabs}
  */
-export const leaderTab = ({ name = 'parlor' } = {}) => (env, url) => {
-  if (!env.locks || !env.BroadcastChannel) return env;
-  return { ...env, WebSocket: tabSocket(env, `${name}:${url}`) };
-};
+export function leaderTab({ name = 'parlor' } = {}) {
+  return (env, url) => (env.locks && env.BroadcastChannel ? { ...env, WebSocket: tabSocket(env, `${name}:${url}`) } : env);
+}
 
 /** @param {Env} env @param {string} shared @returns {any} */
 const tabSocket = (env, shared) => class TabSocket {
@@ -266,7 +265,7 @@ function hubOf(env, url, key, post) {
     const how = JSON.stringify([filter, max_rate]);
     const watched = streams.get(stream);
     if (watched && watched.how !== how) {
-      return say(tab, 'error', own, { code: 'conflict', message: 'another tab has another filter or rate' });
+      return say(tab, 'error', own, { code: 'conflict', message: 'another tab has another filter' });
     }
     /** @type {Watched} */
     const one = watched ?? { how, tabs: new Set(), waiting: [], begun: null, events: [] };

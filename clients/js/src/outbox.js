@@ -33,7 +33,9 @@ const WAIT_MS_MIN = 1_000;
 const WAIT_MS_MAX = 30_000;
 
 /** Keeps nothing: what is unsent ends with the page. @returns {OutboxStore} */
-export const memoryOutbox = () => ({ open: async () => {}, put() {}, remove() {}, close() {} });
+export function memoryOutbox() {
+  return { open: async () => {}, put() {}, remove() {}, close() {} };
+}
 
 /**
  * A message on its way. Await it for `{ room, seq, ts }`, once it is on the server's disk; whoever does not is not

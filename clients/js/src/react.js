@@ -152,7 +152,9 @@ export function useConnection() {
 }
 
 /** The round trip and its level, once it is measured. @returns {Quality | null} */
-export const useQuality = () => useStore(({ quality }) => quality, NO_STORES.quality);
+export function useQuality() {
+  return useStore(({ quality }) => quality, NO_STORES.quality);
+}
 
 /** Who is here. */
 export function usePresence() {
@@ -169,10 +171,14 @@ const useFacts = (name) => useStore((all) => (name ? all.facts(name) : NO_STORES
 const useTranscript = (name) => useStore((all) => (name ? all.transcript(name) : NO_STORES.transcript), NO_STORES.transcript);
 
 /** The messages of a room: those in its log and those on their way. @param {Name} room @returns {MessageRow[]} */
-export const useMessages = (room) => useTranscript(room).messages;
+export function useMessages(room) {
+  return useTranscript(room).messages;
+}
 
 /** Who is typing in a room: ids. @param {Name} room @returns {string[]} */
-export const useTyping = (room) => useFacts(room).typists;
+export function useTyping(room) {
+  return useFacts(room).typists;
+}
 
 /** How much is unread, in a room or in all. @param {string} [room] @returns {number} */
 export function useUnread(room) {

@@ -278,3 +278,20 @@ test('what a handler throws is told to the console where nothing else takes it',
   report(new Error('mine'));
   assert.deepEqual(told, ['mine']);
 });
+
+test('the fake server answers what it is told to, and what the client has methods for', async () => {
+  const { client, server, clock } = begin();
+  server.handle('queue.join', ({ name }, user) => {
+    if (name === 'full') throw { code: 'forbidden' };
+    return { place: `${user} in ${name}` };
+  });
+  const answers = Promise.all([
+    client.request('queue.join', { name: 'a' }),
+    client.request('queue.join', { name: 'full' }).catch(({ code }) => code),
+    client.stream('state').publish(5),
+    client.room('tea').members(),
+  ]);
+  await clock.advance(100);
+  const [joined, refused, published, { members }] = await answers;
+  assert.deepEqual([joined, refused, published.seq, members.map(({ user }) => user)], [{ place: 'ada in a' }, 'forbidden', 1, ['ada']]);
+});

@@ -85,15 +85,15 @@ test('what stands there in the place of polling updates as often as there is som
   server.publish('queue', { waiting: 1 });
   await run(stream, world);
   await server.clock.advance(100);
-  assert.equal(loads, 1, 'it is asked when it comes online');
+  assert.equal(loads, 2, 'it is asked at once, and when it comes online');
   server.push('queue.changed', {});
   server.publish('queue', { waiting: 2 });
   await server.clock.advance(100);
-  assert.equal(loads, 2);
+  assert.equal(loads, 3);
   assert.deepEqual(shown, [{ waiting: 1 }, { waiting: 2 }]);
   server.cut();
   await server.clock.advance(2_000);
-  assert.equal(loads, 3, 'and when it is back');
+  assert.equal(loads, 4, 'and when it is back');
   client.close();
 });
 
@@ -153,6 +153,11 @@ test('what stands there as printed by why() is what is printed', async (t) => {
   await told(cat, 'failed', 'kicked: an admin has ended this connection', 4003);
   await admin.request('auth:revoke', { user: 'dog' });
   await told(dog, 'waiting', 'token_revoked: the token was revoked', 4201);
+  const kept = token('--user', 'fox');
+  const fox = begin(`${keyed.url}/ws`, { token: () => kept });
+  await fox.ready();
+  await admin.request('auth:revoke', { user: 'fox' });
+  await told(fox, 'failed', 'unauthorized: the token was revoked', 4001);
 
   let socket;
   class Raw extends WebSocket {

@@ -1,3 +1,11 @@
+/**
+ * Connects.
+ * @template {import('./wire.js').Messages<M>} [M=any] the application's own messages
+ * @param {string} url of the server's `/ws`: `ws:`, `wss:`, `http:`, `https:`, or relative to the page
+ * @param {Options} [options]
+ * @returns {Client<M>}
+ */
+export function connect<M extends import("./wire.js").Messages<M> = any>(url: string, options?: Options): Client<M>;
 /** @template {import('./wire.js').Messages<M>} [M=any] the application's own messages */
 export class Client<M extends import("./wire.js").Messages<M> = any> {
     /** @param {string} url @param {Options} [options] */
@@ -49,7 +57,6 @@ export class Client<M extends import("./wire.js").Messages<M> = any> {
     request<T extends import("./wire.js").Asked<M>>(type: T, ...rest: import("./wire.js").With<import("./wire.js").Payload<M, T>, [options?: AskOptions]>): Promise<import("./wire.js").Answer<M, T>>;
     #private;
 }
-export function connect<M extends import("./wire.js").Messages<M> = any>(url: string, options?: Options): Client<M>;
 export type State = import("./connection.js").State;
 export type Quality = import("./connection.js").Quality;
 export type AskOptions = import("./requests.js").AskOptions;

@@ -1,8 +1,9 @@
+/** Each tab has a connection of its own. @returns {undefined} */
+export function eachTab(): undefined;
 export { ParlorError } from "./errors.js";
 export { Room } from "./room.js";
 export { Stream } from "./stream.js";
 export { Presence } from "./presence.js";
-export function eachTab(): undefined;
 export type Options = import("./client.js").Options;
 export type Snapshot = import("./client.js").Snapshot;
 export type RoomSnapshot = import("./client.js").RoomSnapshot;

@@ -1,3 +1,8 @@
+/**
+ * One connection for all tabs, as the option `tabs`. Without Web Locks and BroadcastChannel each tab has its own.
+ * @param {{ name?: string }} [options] `name`: tabs of one name and URL share one
+ * @returns {import('./client.js').Tabs}
+ */
 export function leaderTab({ name }?: {
     name?: string;
 }): import("./client.js").Tabs;

@@ -1,3 +1,4 @@
+/** Keeps nothing: what is unsent ends with the page. @returns {OutboxStore} */
 export function memoryOutbox(): OutboxStore;
 /**
  * A message on its way. Await it for `{ room, seq, ts }`, once it is on the server's disk; whoever does not is not

@@ -45,6 +45,8 @@ export function useConnection(): {
      */
     status: import("./stores.js").Status;
 };
+/** The round trip and its level, once it is measured. @returns {Quality | null} */
+export function useQuality(): Quality | null;
 /** Who is here. */
 export function usePresence(): {
     isOnline: (user: string | number) => boolean;
@@ -52,6 +54,10 @@ export function usePresence(): {
     count: number;
     counted: boolean;
 };
+/** The messages of a room: those in its log and those on their way. @param {Name} room @returns {MessageRow[]} */
+export function useMessages(room: Name): MessageRow[];
+/** Who is typing in a room: ids. @param {Name} room @returns {string[]} */
+export function useTyping(room: Name): string[];
 /** How much is unread, in a room or in all. @param {string} [room] @returns {number} */
 export function useUnread(room?: string): number;
 /** What is not yet on the server's disk, in all rooms: sent again by `retry(id)`, taken back by `cancel(id)`. */
@@ -294,9 +300,6 @@ export function ConnectionBadge({ style, ...attributes }: {
     children?: ReactNode | Draw;
     render?: Draw;
 }>;
-export function useQuality(): Quality | null;
-export function useMessages(room: Name): MessageRow[];
-export function useTyping(room: Name): string[];
 export type Connection = ReturnType<typeof useConnection>;
 export type Draw = (connection: Connection) => ReactNode;
 export type Client = import("./client.js").Client;

@@ -7,8 +7,8 @@ import { fakeClock } from './page.js';
 /** @typedef {{ entries: Message[], head: number, members: Set<string>, reads: Map<string, number>, cids: Map<string, Message> }} Log */
 
 /**
- * A server in memory. `env` has its `WebSocket` and its clock; it is told apart from a real one by nothing that the
- * client looks at.
+ * A server in memory: the requests of the client's own methods, and those that `handle` is given. `env` has its
+ * `WebSocket` and its clock.
  * @param {{ clock?: ReturnType<typeof fakeClock>, keep?: number, limits?: any }} [options] `keep`: entries that a log keeps
  */
 export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} } = {}) {
@@ -189,6 +189,14 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
       if (!stream) throw { code: 'no_such_stream' };
       return { stream: name, keep: 'latest', ...stream };
     },
+    publish: (_, { stream: name, data }) => {
+      server.publish(name, data);
+      return { stream: name, seq: streams.get(name)?.seq, ts: clock.now() };
+    },
+    'room:members': (_, { room: name }) => {
+      const { members, reads } = room(name);
+      return { members: [...members].map((user) => ({ user, name: user, role: 'member', read: reads.get(user) ?? 0, delivered: 0 })), more: false };
+    },
     unsubscribe: (socket, { stream: name }) => (socket.streams.delete(name), { streams: [name] }),
   };
 
@@ -331,6 +339,14 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
     /** Sends everybody a message. @param {string} type @param {any} payload */
     push(type, payload) {
       for (const socket of sockets) socket.say({ type, payload });
+    },
+    /**
+     * Answers requests of a type; what it throws with a `code` refuses them.
+     * @param {string} type
+     * @param {(payload: any, user: string) => any} fn
+     */
+    handle(type, fn) {
+      requests[type] = (socket, payload) => fn(payload, socket.user);
     },
     /** The next requests of a type are refused with these. @param {string} type @param {...{ code: string, [member: string]: any }} with_ */
     refuse(type, ...with_) {

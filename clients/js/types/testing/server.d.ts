@@ -2,8 +2,8 @@
 /** @typedef {{ type: string, id?: any, payload: any }} Message */
 /** @typedef {{ entries: Message[], head: number, members: Set<string>, reads: Map<string, number>, cids: Map<string, Message> }} Log */
 /**
- * A server in memory. `env` has its `WebSocket` and its clock; it is told apart from a real one by nothing that the
- * client looks at.
+ * A server in memory: the requests of the client's own methods, and those that `handle` is given. `env` has its
+ * `WebSocket` and its clock.
  * @param {{ clock?: ReturnType<typeof fakeClock>, keep?: number, limits?: any }} [options] `keep`: entries that a log keeps
  */
 export function fakeServer({ clock, keep, limits }?: {
@@ -41,6 +41,12 @@ export function fakeServer({ clock, keep, limits }?: {
     publish(name: string, data: any): void;
     /** Sends everybody a message. @param {string} type @param {any} payload */
     push(type: string, payload: any): void;
+    /**
+     * Answers requests of a type; what it throws with a `code` refuses them.
+     * @param {string} type
+     * @param {(payload: any, user: string) => any} fn
+     */
+    handle(type: string, fn: (payload: any, user: string) => any): void;
     /** The next requests of a type are refused with these. @param {string} type @param {...{ code: string, [member: string]: any }} with_ */
     refuse(type: string, ...with_: {
         code: string;
