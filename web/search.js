@@ -101,10 +101,14 @@ export class Search {
   #mark() {
     if (!('highlights' in CSS)) return;
     const words = this.#bar.hidden ? '' : this.#input.value.trim().toLowerCase();
-    CSS.highlights.delete('found');
+    for (const name of ['found', 'current']) CSS.highlights.delete(name);
     if (words === '') return;
-    const ranges = [...this.#rows.querySelectorAll('.text:not(.deleted)')].flatMap((node) => rangesOf(node, words));
-    CSS.highlights.set('found', new Highlight(...ranges));
+    const marked = { found: [], current: [] };
+    for (const node of this.#rows.querySelectorAll('.text:not(.deleted)')) {
+      const isCurrent = Number(node.closest('.msg').dataset.seq) === this.#found[this.#at];
+      marked[isCurrent ? 'current' : 'found'].push(...rangesOf(node, words));
+    }
+    for (const [name, ranges] of Object.entries(marked)) CSS.highlights.set(name, new Highlight(...ranges));
   }
 }
 

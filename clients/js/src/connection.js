@@ -146,8 +146,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
 
   /** @param {number} code @param {string} [cause] */
   const lost = (code, cause = said || `close ${code}`) => {
-    if (via.via) unopened = UNOPENED_MAX - 1;
-    else if (self.state.name === 'connecting') unopened += 1;
+    if (!via.via && self.state.name === 'connecting') unopened += 1;
     if (self.quality) qualify('lost', self.quality.rtt);
     if (fatal?.(code)) return fail(code, cause);
     const asked = verdict(code);
