@@ -11,7 +11,7 @@ import { webSocketService } from './service.js';
 import { CONNECTION_GRACE_MS, NO_STORES, graced, storesOf } from './stores.js';
 import { renewToken, subjectOf } from './tokens.js';
 
-/** @typedef {import('./client.js').Client} Client */
+/** @template {import('./wire.js').Messages<M>} [M=any] @typedef {import('./client.js').Client<M>} Client */
 /** @typedef {import('./client.js').Options} Options */
 /** @typedef {import('./connection.js').Quality} Quality */
 /** @typedef {import('./stream.js').StreamOptions} StreamOptions */
@@ -122,7 +122,11 @@ const onService = (/** @type {() => void} */ fn) => webSocketService.onClientCha
 const ofService = () => webSocketService.client;
 const noClient = () => null;
 
-/** The client: that of the provider, else that of `webSocketService`; null while there is none, and on a server. @returns {Client | null} */
+/**
+ * The client: that of the provider, else that of `webSocketService`; null while there is none, and on a server.
+ * @template {import('./wire.js').Messages<M>} [M=any] the application's own messages
+ * @returns {Client<M> | null}
+ */
 export function useParlor() {
   const given = useContext(Context);
   const ofPage = useSyncExternalStore(onService, ofService, noClient);

@@ -13,8 +13,12 @@ export function ParlorProvider({ client, url, options, user, children }: {
 }): import("react").FunctionComponentElement<import("react").ProviderProps<{
     client: Client | null;
 } | null>>;
-/** The client: that of the provider, else that of `webSocketService`; null while there is none, and on a server. @returns {Client | null} */
-export function useParlor(): Client | null;
+/**
+ * The client: that of the provider, else that of `webSocketService`; null while there is none, and on a server.
+ * @template {import('./wire.js').Messages<M>} [M=any] the application's own messages
+ * @returns {Client<M> | null}
+ */
+export function useParlor<M extends import("./wire.js").Messages<M> = any>(): Client<M> | null;
 /** The connection's state, for people and for programs. Renders each second while it waits. */
 export function useConnection(): {
     retryNow: () => void | undefined;
@@ -302,7 +306,7 @@ export function ConnectionBadge({ style, ...attributes }: {
 }>;
 export type Connection = ReturnType<typeof useConnection>;
 export type Draw = (connection: Connection) => ReactNode;
-export type Client = import("./client.js").Client;
+export type Client<M extends import("./wire.js").Messages<M> = any> = import("./client.js").Client<M>;
 export type Options = import("./client.js").Options;
 export type Quality = import("./connection.js").Quality;
 export type StreamOptions = import("./stream.js").StreamOptions;
