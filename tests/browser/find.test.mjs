@@ -7,7 +7,8 @@ import { Program, comeIn, eventually, inRoom, joinRoom, live, say } from './supp
 const FAST = ['requests_per_second=10000', 'burst=10000'].flatMap((limit) => ['--set', `limits.${limit}`]);
 const row = (page, text) => page.locator('.msg', { has: page.locator('.text', { hasText: text }) });
 const said = (page, text) => eventually(text, async () => (await page.locator('#search-said').textContent()) === text);
-const marked = (page) => page.evaluate(() => [...(CSS.highlights.get('found') ?? [])].map(String));
+/** The words that are marked: those of the hit that one is at, and the others. */
+const marked = (page) => page.evaluate(() => ['current', 'found'].map((name) => [...(CSS.highlights.get(name) ?? [])].map(String).join()));
 const isInView = (page, text) => eventually(`${text} is in view`, () => row(page, text).evaluate((node) => {
   const [inner, outer] = [node.getBoundingClientRect(), document.getElementById('log').getBoundingClientRect()];
   return inner.top >= outer.top && inner.bottom <= outer.bottom;
@@ -30,7 +31,7 @@ scene('words are found in what is loaded, marked, and gone through by keys', { a
   await ada.keyboard.type('teapot');
   await eventually('it is found', async () => /^1 of 1 in \d+ loaded messages$/.test(await ada.locator('#search-said').textContent()));
   await isInView(ada, 'line 395,');
-  await eventually('it is marked', async () => (await marked(ada)).join() === 'Teapot,TEAPOT');
+  await eventually('it is marked', async () => (await marked(ada)).join('|') === 'Teapot,TEAPOT|');
   await eventually('all is loaded', async () => {
     await ada.locator('#log').evaluate((node) => node.scrollTo(0, 0));
     return ada.locator('#log-top[data-phase="start"]').count();
@@ -43,13 +44,15 @@ scene('words are found in what is loaded, marked, and gone through by keys', { a
   await ada.keyboard.press('Shift+Enter');
   await said(ada, '2 of 3');
   await ada.locator('#search-input:focus').waitFor();
+  const current = () => ada.evaluate(() => [...CSS.highlights.get('current')].map((range) => range.startContainer.parentElement.closest('.msg').textContent));
+  await eventually('where one is is marked otherwise', async () => (await current()).every((text) => text.includes('line 45,')) && (await current()).length > 0);
   await ada.locator('#search-input').fill('TEApot');
   await said(ada, '1 of 3');
   await ada.locator('#search-input').fill('nowhere');
   await said(ada, 'Nothing found');
   await ada.keyboard.press('Escape');
   await ada.locator('#message:focus').waitFor();
-  assert.deepEqual(await marked(ada), []);
+  assert.deepEqual(await marked(ada), ['', '']);
   assert.equal(await ada.locator('#search').isVisible(), false);
   bob.end();
 });
