@@ -5,7 +5,7 @@
 //! `{"type":"dice.roll","id":1,"payload":{"sides":6}}` on its WebSocket. Behind it may stand where to listen:
 //! `-- 127.0.0.1:8081`.
 
-use parlor::server::{Access, Config, Server};
+use parlor::server::{Access, Config, NewRoom, Server};
 use parlor::store::Place;
 use serde_json::json;
 use std::time::Duration;
@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = listen.parse().map_err(|error| format!("{listen}: {error}"))?;
     let config = Config::new(address, Place::Memory);
     let server = Server::start(config)?;
+    server.stop_on_signals()?;
     let parlor = server.handle();
 
     // Public: also before `auth`. Answered at once.
@@ -54,12 +55,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
     })?;
 
-    // The bot is a user like any other. Its `cid` makes the greeting come once, also when this is
-    // run again on the same data.
-    parlor.join("lobby", "bot")?.wait(Duration::from_secs(5))?;
-    parlor
-        .publish("lobby", "bot", "Send me dice.roll.", Some("greeting"))?
-        .wait(Duration::from_secs(5))?;
+    // The bot is a user like any other, and owns the lobby, which everybody may join. Its `cid` makes a repeat
+    // of the greeting harmless.
+    let patience = Duration::from_secs(5);
+    parlor.create("lobby", "bot", NewRoom { open: true, ..NewRoom::default() })?.wait(patience)?;
+    parlor.publish("lobby", "bot", "Send me dice.roll.", Some("greeting"))?.wait(patience)?;
 
     println!("http://{}/", server.local_addr());
     server.join()?;

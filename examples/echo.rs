@@ -5,6 +5,7 @@
 
 use parlor::base::{ConnId, Limits};
 use parlor::protocol::deflate::CodecsConfig;
+use parlor::reactor::{SIGINT, SIGTERM, on_signal};
 use parlor::server::web::{self, Application, Message, Net, WebConfig};
 use std::net::SocketAddr;
 
@@ -32,6 +33,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let compression = Some(compression);
     let config = WebConfig { limits, compression, ..WebConfig::default() };
-    web::serve(address, config, Echo, |address| println!("echo: ws://{address}/"))?;
-    Ok(())
+    let mut caught = Ok(());
+    web::serve(address, config, Echo, |address, stop| {
+        println!("echo: ws://{address}/");
+        caught = on_signal(&[SIGINT, SIGTERM], move |_| stop.stop());
+    })?;
+    Ok(caught?)
 }

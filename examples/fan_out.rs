@@ -18,6 +18,7 @@ use parlor::protocol::CloseCode;
 use parlor::protocol::deflate::CodecsConfig;
 use parlor::protocol::endpoint::Broadcast;
 use parlor::protocol::handshake::{Response, Upgrade};
+use parlor::reactor::{SIGINT, SIGTERM, on_signal};
 use parlor::server::web::{
     self, Answer, Application, Exchange, Message, Net, Over, Request, WebConfig,
 };
@@ -282,8 +283,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         compression.threshold_bytes = threshold.parse()?;
     }
     let config = WebConfig { limits, compression: Some(compression), ..WebConfig::default() };
-    web::serve(address, config, FanOut::default(), |address| {
+    let mut caught = Ok(());
+    web::serve(address, config, FanOut::default(), |address, stop| {
         println!("fan_out: ws://{address}/");
+        caught = on_signal(&[SIGINT, SIGTERM], move |_| stop.stop());
     })?;
-    Ok(())
+    Ok(caught?)
 }

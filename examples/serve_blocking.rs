@@ -4,19 +4,25 @@
 //!
 //! Run: `cargo run --release --no-default-features --example serve_blocking -- 127.0.0.1:9003`
 
-use parlor::base::Outbox;
+use parlor::base::{Moment, Outbox};
 use parlor::protocol::deflate::{Codecs, CodecsConfig};
 use parlor::protocol::handshake::{Accepted, HeadReader, Refusal, RequestHead, Upgrade};
-use parlor::protocol::{Endpoint, EndpointLimits, Event, Message, Received};
+use parlor::protocol::{CloseCode, Endpoint, EndpointLimits, Event, Message, Received};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::collections::HashMap;
 use std::error::Error;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 const HEADERS_MAX: usize = 64;
 const OUTBOX_BYTES: u32 = 1024 * 1024;
 const READ_BUFFER_BYTES: usize = 64 * 1024;
+const STOP_MAX: Duration = Duration::from_secs(2);
 
 /// Reads a request's head: what belongs to it, and what came behind it.
 fn read_head(stream: &mut TcpStream) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
@@ -47,7 +53,33 @@ fn judge(head: &[u8], codecs: &Arc<Codecs>) -> Result<Accepted, Refusal> {
     Ok(Upgrade::judge(&head)?.accept(None, Some(codecs)))
 }
 
-fn serve(mut stream: TcpStream, codecs: &Arc<Codecs>) -> io::Result<()> {
+/// The connections that are open, so that the end reaches them.
+#[derive(Default)]
+struct Open {
+    streams: Mutex<HashMap<SocketAddr, TcpStream>>,
+    is_stopping: AtomicBool,
+}
+
+impl Open {
+    fn streams(&self) -> MutexGuard<'_, HashMap<SocketAddr, TcpStream>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has every connection's thread say Close, and waits for them, for [`STOP_MAX`] at most.
+    fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+        for stream in self.streams().values() {
+            // Whoever waits for bytes is told that no more come.
+            let _ = stream.shutdown(Shutdown::Read);
+        }
+        let begun = Instant::now();
+        while !self.streams().is_empty() && begun.elapsed() < STOP_MAX {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn serve(mut stream: TcpStream, codecs: &Arc<Codecs>, open: &Open) -> io::Result<()> {
     let Some((head, mut bytes)) = read_head(&mut stream)? else { return Ok(()) };
     let Accepted { answer, deflate } = match judge(&head, codecs) {
         Ok(accepted) => accepted,
@@ -86,13 +118,24 @@ fn serve(mut stream: TcpStream, codecs: &Arc<Codecs>) -> io::Result<()> {
         };
         out.write_to(&mut stream)?;
         if is_over {
-            stream.shutdown(std::net::Shutdown::Write)?;
+            stream.shutdown(Shutdown::Write)?;
             // Until the peer has ended, too: a reset would take the Close from it.
             while stream.read(&mut bytes)? > 0 {}
             return Ok(());
         }
         len = stream.read(&mut bytes)?;
         if len == 0 {
+            if open.is_stopping.load(Ordering::Acquire) {
+                // RFC 6455 §7.4.1: 1001, the server goes down.
+                endpoint.send.start_close(
+                    Some(CloseCode::GOING_AWAY),
+                    "the server stops",
+                    Moment::from_millis(0),
+                    &mut out,
+                );
+                out.write_to(&mut stream)?;
+                stream.shutdown(Shutdown::Write)?;
+            }
             return Ok(());
         }
     }
@@ -103,9 +146,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(&address).map_err(|error| format!("{address}: {error}"))?;
     println!("serve_blocking: ws://{}/", listener.local_addr()?);
     let codecs = Codecs::new(CodecsConfig::default());
+    let open = Arc::new(Open::default());
+    let at_end = Arc::clone(&open);
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    std::thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            at_end.stop();
+            std::process::exit(0);
+        }
+    });
     loop {
-        let (stream, _) = listener.accept()?;
-        let codecs = Arc::clone(&codecs);
-        std::thread::spawn(move || serve(stream, &codecs));
+        let (stream, peer) = listener.accept()?;
+        open.streams().insert(peer, stream.try_clone()?);
+        let (codecs, open) = (Arc::clone(&codecs), Arc::clone(&open));
+        std::thread::spawn(move || {
+            // How a connection ends is its own affair.
+            let _ = serve(stream, &codecs, &open);
+            open.streams().remove(&peer);
+        });
     }
 }

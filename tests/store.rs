@@ -64,7 +64,7 @@ fn room(id: &str) -> RoomId {
 }
 
 fn join(of: &str, who: &str) -> Record {
-    Record::Join { room: room(of), user: user(who), by: None, is_own: true, create: true }
+    Record::Join { room: room(of), user: user(who), by: None, is_own: true }
 }
 
 fn leave(who: &str) -> Record {
@@ -138,6 +138,7 @@ fn what_was_answered_is_there_after_opening_again() {
         open: false,
         owner: user("ada"),
         members: vec![user("bob")],
+        is_own: true,
     };
     opened.write(1, create.clone());
     assert_eq!(opened.write(2, create), Outcome::Conflict);
@@ -246,14 +247,9 @@ fn coming_and_going_are_entries_and_an_owner_hands_over() {
         panic!()
     };
     assert_eq!((state.owner, entries[0].seq), (Some(user("dee")), 7));
-    let strange = Record::Join {
-        room: room("none"),
-        user: user("ada"),
-        by: None,
-        is_own: true,
-        create: false,
-    };
-    assert_eq!(opened.write(2, strange), Outcome::NotMember);
+    // Only whoever comes by themselves makes a room by it.
+    let brought = Record::Join { room: room("none"), user: user("ada"), by: None, is_own: false };
+    assert_eq!(opened.write(2, brought), Outcome::NotMember);
 }
 
 #[test]
@@ -265,13 +261,13 @@ fn nobody_comes_into_a_closed_room_by_themselves_also_while_it_is_being_made() {
         open: false,
         owner: user("ada"),
         members: vec![],
+        is_own: true,
     };
     // Decided before the room was there.
     opened.submit(0, create);
     opened.submit(0, join("a", "mallory"));
     assert_eq!(opened.outcomes(2)[1], Outcome::NotMember);
-    let brought =
-        Record::Join { room: room("a"), user: user("bob"), by: None, is_own: false, create: true };
+    let brought = Record::Join { room: room("a"), user: user("bob"), by: None, is_own: false };
     assert!(matches!(opened.write(1, brought), Outcome::Room { .. }));
 }
 

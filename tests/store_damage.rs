@@ -79,6 +79,7 @@ fn well_filled() -> Vec<Ask> {
             open: number % 2 == 0,
             owner: user("ada"),
             members: USERS[1..6].iter().map(|id| user(id)).collect(),
+            is_own: true,
         });
         let by = user("ada");
         records.push(Record::Invite { room: room(name), user: user("gus"), by: by.clone() });

@@ -141,7 +141,7 @@ fn room(id: &str) -> RoomId {
 }
 
 fn join(who: &str) -> Record {
-    Record::Join { room: room("tea"), user: user(who), by: None, is_own: true, create: true }
+    Record::Join { room: room("tea"), user: user(who), by: None, is_own: true }
 }
 
 fn say(who: &str, text: &str, cid: Option<&str>) -> Record {

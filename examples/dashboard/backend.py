@@ -8,7 +8,9 @@ import http.client
 import json
 import os
 import random
+import signal
 import sys
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -78,5 +80,10 @@ class Backend(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     host, _, port = (sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:9090").rpartition(":")
     server = ThreadingHTTPServer((host, int(port)), Backend)
+    # From a thread: `shutdown` waits for what `serve_forever` is answering.
+    end = lambda *_: threading.Thread(target=server.shutdown).start()  # noqa: E731
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     print(f"Dashboard: http://{host}:{server.server_port}/", flush=True)
     server.serve_forever()
+    server.server_close()

@@ -36,6 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.streams =
         vec![stream("state", Keep::Latest)?, stream("trajectory", Keep::Log(900))?, frame];
     let server = Server::start(config)?;
+    server.stop_on_signals()?;
     let parlor = server.handle();
     parlor.answer_path("GET", "/", Access::Public, |_, reply| {
         let page = include_str!("page.html");

@@ -163,6 +163,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.streams = vec![stream];
 
     let server = Server::start(config)?;
+    server.stop_on_signals()?;
     let parlor = server.handle();
     let desk = Desk { queue: Mutex::default(), parlor: parlor.clone() };
     desk.changed(&desk.queue());

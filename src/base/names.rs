@@ -67,6 +67,12 @@ impl StreamId {
 }
 
 impl UserId {
+    /// Whoever stands for the embedding program where it asks in nobody's name: no user can have this id.
+    #[must_use]
+    pub fn program() -> UserId {
+        UserId(":program".into())
+    }
+
     /// Checks `text` and makes it an id.
     pub fn parse(text: &str) -> Result<UserId, NameError> {
         check(text, NAME_BYTES_MAX, false)?;

@@ -69,6 +69,8 @@ pub enum Record {
         owner: UserId,
         /// Further members.
         members: Vec<UserId>,
+        /// Whether it counts towards the owner's quota: not if a program makes it.
+        is_own: bool,
     },
     /// What a room is like changes; what is not there stays.
     Update {
@@ -86,8 +88,8 @@ pub enum Record {
         /// The room.
         room: RoomId,
     },
-    /// A user becomes a member of a room; a room that does not exist becomes an open one of theirs,
-    /// unless another brings them.
+    /// A user becomes a member of a room. A room that does not exist becomes an open one of theirs, if they
+    /// come by themselves.
     Join {
         /// The room.
         room: RoomId,
@@ -98,8 +100,6 @@ pub enum Record {
         /// Whether they come by themselves: then the room must be open or they invited, and it
         /// counts towards their quota.
         is_own: bool,
-        /// Whether the room may come into being by this.
-        create: bool,
     },
     /// A user may join a room that is not open.
     Invite {

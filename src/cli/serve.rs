@@ -3,7 +3,7 @@
 use super::Failure;
 use super::config::SourceArgs;
 use super::log::ProgramLog;
-use crate::reactor::on_signal;
+use crate::reactor::{SIGINT, SIGTERM, on_signal};
 use crate::server::config::{Sources, keys_and_defaults};
 use crate::server::{Reloaded, Reloader, Server, ServerError};
 use crate::store::Place;
@@ -12,8 +12,6 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 const SIGHUP: i32 = libc::SIGHUP;
-const SIGINT: i32 = libc::SIGINT;
-const SIGTERM: i32 = libc::SIGTERM;
 const SIGXFSZ: i32 = libc::SIGXFSZ;
 
 /// Options of `parlor serve`.

@@ -5,7 +5,7 @@ use super::hub::{Hub, Pending};
 use super::input::{Now, Origin, Part};
 use super::manage::Reason;
 use super::request::{Asker, answered};
-use super::room::RoomIx;
+use super::room::{Life, RoomIx};
 use crate::base::limits::REACTIONS_PER_MESSAGE_MAX;
 use crate::base::{ConnId, Outcome, UserId};
 use std::rc::Rc;
@@ -29,14 +29,16 @@ impl Hub {
                 };
                 self.loaded_for_feeding(now, conn, room, page, effects);
             }
-            Pending::History { origin, room, asker, part, limit } => {
-                let asker = self.asker(asker, origin);
+            Pending::History { asker, room, part, limit } => {
                 let of_room = &self.rooms[room.0 as usize];
-                let is_member = of_room.member(&asker.user).is_some();
+                let may_read = match asker.is_program {
+                    true => of_room.life == Life::Live,
+                    false => of_room.member(&asker.user).is_some(),
+                };
                 let first = of_room.first;
                 let is_gone = matches!(part, Part::After(seq) if seq.saturating_add(1) < first);
                 let answer = match outcome {
-                    _ if !is_member => Err(Refusal::NOT_MEMBER),
+                    _ if !may_read => Err(Refusal::NOT_MEMBER),
                     // It has been removed while it was asked for.
                     _ if is_gone => Err(Refusal::gone(first)),
                     Outcome::Page(page) => {

@@ -498,6 +498,9 @@ impl Refusal {
     pub(super) const NO_SUCH_MESSAGE: Refusal =
         Refusal::new(RefusalCode::NoSuchMessage, "there is no such message, or not any more");
 
+    pub(super) const NO_SUCH_ROOM: Refusal =
+        Refusal::new(RefusalCode::NoSuchRoom, "there is no such room");
+
     /// Of the rooms that two people have for themselves.
     pub(super) const DIRECT: Refusal =
         Refusal::new(RefusalCode::Forbidden, "a direct message has its two members for ever");
@@ -551,7 +554,7 @@ codes! {
     Unauthorized, "unauthorized", "One must say who one is, first.";
     Forbidden, "forbidden", "Not with these rights.";
     NotMember, "not_member", "No member of this room, whether or not it exists.";
-    NoSuchRoom, "no_such_room", "There is no such room: for admins.";
+    NoSuchRoom, "no_such_room", "There is no such room: for admins and the embedding program.";
     NoSuchUser, "no_such_user", "No such user is meant here.";
     NoSuchStream, "no_such_stream", "No stream is declared that has this name.";
     NoSuchConnection, "no_such_connection", "There is no such connection.";

@@ -5,11 +5,23 @@ use super::effect::{Answer, Effect, Effects, Refusal};
 use super::hub::{Hub, Pending};
 use super::input::Part;
 use super::request::Asker;
-use super::room::RoomIx;
+use super::room::{Room, RoomIx};
 use crate::base::{Entry, Query, RoomId};
 use std::rc::Rc;
 
 impl Hub {
+    /// The room, if the asker may read its log: a member, or the embedding program.
+    pub(super) fn room_of_reader(
+        &self,
+        asker: &Asker,
+        id: &RoomId,
+    ) -> Result<(RoomIx, &Room), Refusal> {
+        if asker.is_program {
+            return self.room(id).ok_or(asker.stranger());
+        }
+        self.room_of_member(asker, id)
+    }
+
     pub(super) fn history(
         &mut self,
         asker: &Asker,
@@ -18,7 +30,7 @@ impl Hub {
         limit: usize,
         effects: &mut Effects,
     ) -> Result<Option<Answer>, Refusal> {
-        let (room, of_room) = self.room_of_member(asker, name)?;
+        let (room, of_room) = self.room_of_reader(asker, name)?;
         let limit = limit.min(self.settings.page);
         let (head, kept) = (of_room.head, of_room.first);
         let (first, last, from_end) = match part {
@@ -48,13 +60,7 @@ impl Hub {
             bytes_max: self.settings.page_bytes,
             from_end,
         };
-        let pending = Pending::History {
-            origin: asker.origin.clone(),
-            room,
-            asker: asker.user.clone(),
-            part,
-            limit,
-        };
+        let pending = Pending::History { asker: asker.clone(), room, part, limit };
         let ticket = self.ticket(pending);
         if let Some(connection) = asker.conn.and_then(|conn| self.connection_mut(conn)) {
             connection.pages += 1;

@@ -134,7 +134,7 @@ pub(super) enum Pending {
     /// A read mark.
     Read { origin: Origin, room: RoomIx, user: UserId },
     /// A page for who asked for it.
-    History { origin: Origin, room: RoomIx, asker: UserId, part: Part, limit: usize },
+    History { asker: Asker, room: RoomIx, part: Part, limit: usize },
     /// Where rooms were at a time.
     Seek { conn: ConnId },
     /// A page for a cursor that is behind.

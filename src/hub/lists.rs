@@ -62,7 +62,7 @@ impl Hub {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Answer, Refusal> {
-        let (_, room) = self.room_of_member(asker, room)?;
+        let (_, room) = self.room_of_reader(asker, room)?;
         let limit = limit.min(self.settings.page);
         let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut found = room.members.range::<UserId, _>((start, Bound::Unbounded));

@@ -20,13 +20,9 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// The refusal of a room that the asker cannot know of: admins are told the truth.
+    /// The refusal of a room that the asker cannot know of: admins and the program are told the truth.
     pub(super) const fn stranger(&self) -> Refusal {
-        if self.is_admin && !self.is_program {
-            Refusal::new(RefusalCode::NoSuchRoom, "there is no such room")
-        } else {
-            Refusal::NOT_MEMBER
-        }
+        if self.is_admin { Refusal::NO_SUCH_ROOM } else { Refusal::NOT_MEMBER }
     }
 
     /// Who has done it; nobody in person if it is the embedding program.
@@ -211,7 +207,9 @@ impl Hub {
                 }
             },
         };
-        self.check_quota(&asker.user)?;
+        if !asker.is_program {
+            self.check_quota(&asker.user)?;
+        }
         self.check_all_rooms()?;
         members.retain(|member| *member != asker.user);
         members.sort();
@@ -229,12 +227,16 @@ impl Hub {
             return Err(Refusal::quota("rooms", message, most as u64));
         }
         self.check_made(now, asker)?;
-        self.count_pending(&asker.user);
+        // What a program makes counts towards nobody's number of rooms.
+        let is_own = !asker.is_program;
+        if is_own {
+            self.count_pending(&asker.user);
+        }
         let owner = asker.user.clone();
-        let record = Record::Create { room, title, open, owner, members };
+        let record = Record::Create { room, title, open, owner, members, is_own };
         let user = asker.user.clone();
         let origin = asker.origin.clone();
-        let pending = Pending::Join { origin, user, room: None, by_themselves: true };
+        let pending = Pending::Join { origin, user, room: None, by_themselves: is_own };
         self.persist(asker, record, pending, true, effects);
         Ok(None)
     }
@@ -276,13 +278,8 @@ impl Hub {
         self.count_pending(&asker.user);
         let room = self.count_pending_member(name);
         let user = asker.user.clone();
-        let record = Record::Join {
-            room: name.clone(),
-            user: user.clone(),
-            by: None,
-            is_own: true,
-            create: true,
-        };
+        let record =
+            Record::Join { room: name.clone(), user: user.clone(), by: None, is_own: true };
         let origin = asker.origin.clone();
         let pending = Pending::Join { origin, user, room, by_themselves: true };
         self.persist(asker, record, pending, true, effects);
@@ -317,13 +314,13 @@ impl Hub {
                 let members = room.members.len() + room.pending_members as usize;
                 self.check_members(members + 1)?;
             }
-            None if self.room_ix(&name).is_some() => return Err(Refusal::NOT_MEMBER),
-            None => self.check_all_rooms()?,
+            // Whoever brings another has made the room before: a room that came into being here would be
+            // open to everybody by accident.
+            None => return Err(Refusal::NO_SUCH_ROOM),
         }
         let room = self.count_pending_member(&name);
         let by = asker.by();
-        let record =
-            Record::Join { room: name, user: user.clone(), by, is_own: false, create: true };
+        let record = Record::Join { room: name, user: user.clone(), by, is_own: false };
         let origin = asker.origin.clone();
         let pending = Pending::Join { origin, user, room, by_themselves: false };
         self.persist(asker, record, pending, true, effects);

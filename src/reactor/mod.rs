@@ -24,6 +24,4 @@ pub use io::{CloseCause, Handler, Io};
 pub use listener::file_limit;
 pub use reactor::{Reactor, ReactorConfig};
 pub use system::{Machine, Stream, System};
-pub use wake::Wake;
-#[cfg(feature = "server")]
-pub use wake::on_signal;
+pub use wake::{SIGINT, SIGTERM, Wake, on_signal};

@@ -43,11 +43,15 @@ impl Wake {
     }
 }
 
+/// The signal of Ctrl-C at a terminal.
+pub const SIGINT: std::ffi::c_int = libc::SIGINT;
+/// The signal by which a process is asked to end.
+pub const SIGTERM: std::ffi::c_int = libc::SIGTERM;
+
 /// Calls `then` on a thread of its own whenever one of `signals` comes.
 ///
 /// # Errors
 /// What the system says when a signal cannot be caught or the thread not be started.
-#[cfg(feature = "server")]
 pub fn on_signal(
     signals: &[std::ffi::c_int],
     then: impl Fn(std::ffi::c_int) + Send + 'static,

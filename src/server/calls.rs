@@ -3,28 +3,35 @@
 use super::chat::Chat;
 use super::encode::{self, ErrorDetail};
 use super::events::hand;
-use super::handle::HandleError;
+use super::handle_error::HandleError;
 use super::handler::Asking;
 use super::http::HttpCall;
-use super::shared::{Command, Shared};
-use super::ticket::TicketState;
+use super::shared::{Command, Shared, Whom};
+use super::ticket::{Answered, TicketState};
 use super::web::Net;
 use crate::base::limits::CALLS_PER_TURN;
 use crate::base::{Class, StreamId};
 use crate::hub::streams::Publisher;
-use crate::hub::{Input, Origin, Rights};
+use crate::hub::{Input, Origin, RefusalCode, Rights};
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
 use crate::store::Backend;
 use std::sync::Arc;
+
+const NO_SUCH_CONNECTION: HandleError =
+    HandleError::refused(RefusalCode::NoSuchConnection, "there is no such connection");
+const OUTBOX_FULL: HandleError = HandleError::refused(
+    RefusalCode::Overloaded,
+    "the connection does not read, or is being closed",
+);
 
 /// Who waits for the answer to a call.
 #[derive(Debug)]
 pub(super) enum Waiting {
     /// The embedding program.
     Ticket(Arc<TicketState>),
-    /// Nobody: the embedding program has only said something.
-    Nobody,
+    /// The embedding program has published to a stream, and does not wait.
+    Program(StreamId),
     /// The source of a stream.
     Source(StreamId),
     /// A request of HTTP.
@@ -69,9 +76,19 @@ impl<S: Backend> Chat<S> {
                 let call = self.new_call(Waiting::Ticket(ticket));
                 self.decide(net, Input::Call { call, user, rights: Rights::Program, request });
             }
+            Command::PushOne { conn, kind, payload, ticket } => {
+                let text = encode::push_raw(&kind, &payload);
+                let mut broadcast = Broadcast::new(Message::Text(&text));
+                let told = match self.told_of(&Whom::Connection(conn)) {
+                    Ok(conns) if conns.is_empty() => Err(NO_SUCH_CONNECTION),
+                    Ok(_) => hand(net, conn, &mut broadcast, &text, Class::Durable)
+                        .map_err(|_| OUTBOX_FULL),
+                    Err((code, message)) => Err(HandleError::refused(code, message)),
+                };
+                ticket.answer(told.map(|()| Answered::Nothing));
+            }
             Command::Publish { stream, data } => {
-                // Nobody waits for the answer: what the stream does not take is counted.
-                let call = self.new_call(Waiting::Nobody);
+                let call = self.new_call(Waiting::Program(stream.clone()));
                 let (origin, publisher) = (Origin::Call(call), Publisher::Program);
                 self.decide(net, Input::Publish { origin, publisher, stream, data });
             }
@@ -81,10 +98,19 @@ impl<S: Backend> Chat<S> {
             Command::RegisterHttp(path) => self.paths.add_http(path),
             Command::RegisterSocket(path) => self.paths.add_socket(path),
             Command::Say { to, said } => self.say_own(net, &to, &said),
-            Command::CloseSocket { conn, code, reason } if self.is_own(conn) => {
-                net.close(conn, code, &reason);
+            Command::Close { conn, code, reason, ticket } => {
+                let is_known = self.known(conn).is_some() || self.is_own(conn);
+                if is_known {
+                    net.close(conn, code, &reason);
+                }
+                if let Some(ticket) = ticket {
+                    ticket.answer(if is_known {
+                        Ok(Answered::Nothing)
+                    } else {
+                        Err(NO_SUCH_CONNECTION)
+                    });
+                }
             }
-            Command::CloseSocket { .. } => {}
             Command::Poll { pattern, function } => {
                 self.sources.add_function(net.now(), pattern, function);
                 // It is told of those who watch already.
@@ -146,7 +172,10 @@ impl<S: Backend> Chat<S> {
     pub(super) fn fail_calls(&mut self) {
         let left = self.shared.queue().stop();
         for command in left {
-            if let Command::Ask { ticket, .. } = command {
+            if let Command::Ask { ticket, .. }
+            | Command::PushOne { ticket, .. }
+            | Command::Close { ticket: Some(ticket), .. } = command
+            {
                 ticket.answer(Err(HandleError::Stopped));
             }
         }
@@ -154,7 +183,7 @@ impl<S: Backend> Chat<S> {
             match waiting {
                 Waiting::Ticket(ticket) => ticket.answer(Err(HandleError::Stopped)),
                 // Its connection has ended with the loop, or nobody waits.
-                Waiting::Http(_) | Waiting::Nobody | Waiting::Source(_) => {}
+                Waiting::Http(_) | Waiting::Program(_) | Waiting::Source(_) => {}
             }
         }
         self.shared.online().clear();

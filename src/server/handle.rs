@@ -3,6 +3,7 @@
 //! a handler, too.
 
 use super::drain::End;
+use super::handle_error::HandleError;
 use super::handler::{Access, Call, Registered, Reply};
 use super::paths::{
     HttpPath, OwnPath, PathReply, PathRequest, Said, Socket, SocketHandler, SocketPath,
@@ -12,81 +13,13 @@ use super::shared::{Command, Shared, Whom};
 use super::sources::FunctionPoll;
 use super::ticket::{Ticket, TicketState};
 use crate::base::limits::{EVERY_MS_MAX, EVERY_MS_MIN, PUSH_TYPE_BYTES_MAX};
-use crate::base::{Body, Data, NameError, RoomId, StreamId, UserId};
-use crate::hub::streams::{Pattern, PatternError};
+use crate::base::{Body, ConnId, Data, RoomId, StreamId, UserId};
+use crate::hub::streams::Pattern;
 use crate::hub::{Request, Target};
-use crate::protocol::Message;
+use crate::protocol::{CloseCode, Message};
 use serde_json::Value;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Why a call came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HandleError {
-    /// The server has stopped.
-    Stopped,
-    /// Too many calls wait for the reactor.
-    Full,
-    /// A name is no user id or room name.
-    Name(NameError),
-    /// A stream cannot have this name, nor a family of them.
-    Stream(PatternError),
-    /// A message type is one of the wire's own, or empty; a push's has control characters or more than 64
-    /// bytes.
-    Type,
-    /// A text or a `cid` is larger than its limit, or a `cid` is empty.
-    Size {
-        /// Which.
-        what: &'static str,
-        /// Most bytes.
-        limit: usize,
-    },
-    /// The server refused it: the wire's code, and a sentence.
-    Refused {
-        /// As `not_member`.
-        code: &'static str,
-        /// For people.
-        message: &'static str,
-    },
-    /// It has not been answered within the time given.
-    Timeout,
-    /// Waiting inside a handler would keep the reactor from answering.
-    WouldDeadlock,
-    /// A path is one of the server's own, or no path: a sentence.
-    Path(&'static str),
-    /// A header field of an answer cannot be sent.
-    Field,
-}
-
-impl fmt::Display for HandleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            HandleError::Stopped => f.write_str("the server has stopped"),
-            HandleError::Full => f.write_str("too many calls wait for the server"),
-            HandleError::Name(error) => write!(f, "a name {error}"),
-            HandleError::Stream(error) => write!(f, "a stream's name {error}"),
-            HandleError::Type => {
-                f.write_str("this message type is empty, too long, or the server's own")
-            }
-            HandleError::Size { what: "cid", limit } => write!(f, "a cid has 1 to {limit} bytes"),
-            HandleError::Size { what, limit } => write!(f, "a {what} has at most {limit} bytes"),
-            HandleError::Refused { code, message } => write!(f, "{code}: {message}"),
-            HandleError::Timeout => f.write_str("the server has not answered in time"),
-            HandleError::Path(fault) => f.write_str(fault),
-            HandleError::Field => f.write_str("this is no header field that an answer may have"),
-            HandleError::WouldDeadlock => f.write_str("a handler must not wait for the server"),
-        }
-    }
-}
-
-impl std::error::Error for HandleError {}
-
-impl From<NameError> for HandleError {
-    fn from(error: NameError) -> HandleError {
-        HandleError::Name(error)
-    }
-}
 
 /// A running server, from any thread. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -249,6 +182,54 @@ impl Handle {
         Ok(reached)
     }
 
+    /// Sends a message of a type of your own to one connection, as [`Call::connection`] names it.
+    ///
+    /// # Errors
+    /// [`HandleError`]; the ticket tells whether the connection has taken it: `no_such_connection` if it is over,
+    /// or speaks another protocol than the wire's; `overloaded` if its outbox is full, or it is being closed.
+    ///
+    /// [`Call::connection`]: super::Call::connection
+    pub fn send_to_connection(
+        &self,
+        connection: ConnId,
+        kind: &str,
+        payload: &Value,
+    ) -> Result<Ticket<()>, HandleError> {
+        check_push(kind)?;
+        let (kind, payload) = (kind.to_owned(), payload.to_string());
+        self.await_nothing(|ticket| Command::PushOne { conn: connection, kind, payload, ticket })
+    }
+
+    /// Closes one connection, with a code that may stand in a frame (RFC 6455 §7.4) and a reason of at most 123
+    /// bytes; more are cut. Clients go by the code's range: `docs/protocol.md`, "Closing".
+    ///
+    /// # Errors
+    /// [`HandleError`]: [`HandleError::Type`] for another code; the ticket tells `no_such_connection`.
+    pub fn close_connection(
+        &self,
+        connection: ConnId,
+        code: CloseCode,
+        reason: &str,
+    ) -> Result<Ticket<()>, HandleError> {
+        if !code.may_be_sent() {
+            return Err(HandleError::Type);
+        }
+        let reason = reason.to_owned();
+        self.await_nothing(|ticket| {
+            let ticket = Some(ticket);
+            Command::Close { conn: connection, code, reason, ticket }
+        })
+    }
+
+    fn await_nothing(
+        &self,
+        command: impl FnOnce(Arc<TicketState>) -> Command,
+    ) -> Result<Ticket<()>, HandleError> {
+        let state = Arc::new(TicketState::default());
+        self.shared.call(command(Arc::clone(&state)))?;
+        Ok(Ticket::new(state, Arc::clone(&self.shared), |_| Ok(())))
+    }
+
     /// Whether a user has a connection.
     ///
     /// # Errors
@@ -266,24 +247,6 @@ impl Handle {
     pub fn online_users(&self) -> Result<Vec<UserId>, HandleError> {
         self.check_running()?;
         Ok(self.shared.online().keys().cloned().collect())
-    }
-
-    /// Makes a user a member of a room, which comes into being if it does not exist.
-    ///
-    /// # Errors
-    /// [`HandleError`]; the ticket tells what the store says.
-    pub fn join(&self, room: &str, user: &str) -> Result<Ticket, HandleError> {
-        let user = UserId::parse(user)?;
-        self.ask(user.clone(), Request::Add(RoomId::parse(room)?, user))
-    }
-
-    /// Ends a user's membership of a room.
-    ///
-    /// # Errors
-    /// [`HandleError`]; the ticket tells what the store says.
-    pub fn remove(&self, room: &str, user: &str) -> Result<Ticket, HandleError> {
-        let user = UserId::parse(user)?;
-        self.ask(user.clone(), Request::Remove(RoomId::parse(room)?, user))
     }
 
     /// Publishes a chat message in a user's name, who must be a member of the room. `cid` makes a
@@ -308,16 +271,29 @@ impl Handle {
             return Err(HandleError::Size { what: "cid", limit: cid_max });
         }
         let body = Body { text: text.into(), data: None, reply_to: None };
-        self.ask(user, Request::Send { target, body, cid: cid.map(Arc::from) })
+        self.change(user, Request::Send { target, body, cid: cid.map(Arc::from) })
     }
 
-    /// Publishes an event to a stream that is declared with `program`. What the stream does not take, as
-    /// data that lack a member, is counted and told to nobody.
+    /// Publishes an event to a stream that is declared with `program`. What the server cannot take later, as there
+    /// are too many streams, or the store cannot write, is counted and logged.
     ///
     /// # Errors
-    /// [`HandleError`]: nothing was published.
+    /// [`HandleError`]: nothing was published; [`HandleError::Event`] if no stream of this name is declared, it is
+    /// not the program's, or the data are not what it declares.
     pub fn publish_event(&self, stream: &str, data: &Value) -> Result<(), HandleError> {
-        let (stream, data) = (StreamId::parse(stream)?, Data::Json(data.to_string().into()));
+        self.publish_data(stream, Data::Json(data.to_string().into()))
+    }
+
+    fn publish_data(&self, stream: &str, data: Data) -> Result<(), HandleError> {
+        let stream = StreamId::parse(stream)?;
+        self.shared.judge_event(&stream, &data).map_err(|refusal| HandleError::Event {
+            stream: stream.clone(),
+            code: refusal.code.as_str(),
+            message: match refusal.field {
+                Some(field) => format!("{field}: {}", refusal.message),
+                None => refusal.message.to_owned(),
+            },
+        })?;
         self.shared.call(Command::Publish { stream, data })
     }
 
@@ -326,8 +302,7 @@ impl Handle {
     /// # Errors
     /// As there.
     pub fn publish_bytes(&self, stream: &str, bytes: &[u8]) -> Result<(), HandleError> {
-        let (stream, data) = (StreamId::parse(stream)?, Data::Binary(bytes.into()));
-        self.shared.call(Command::Publish { stream, data })
+        self.publish_data(stream, Data::Binary(bytes.into()))
     }
 
     /// Calls a function again and again, for the data of a stream that is declared with `program`: at once, and
@@ -395,12 +370,6 @@ impl Handle {
     /// [`HandleError::Stopped`] if it has stopped already.
     pub fn restart(&self) -> Result<(), HandleError> {
         self.shared.stop(End::Restart)
-    }
-
-    fn ask(&self, user: UserId, request: Request) -> Result<Ticket, HandleError> {
-        let state = Arc::new(TicketState::default());
-        self.shared.call(Command::Ask { user, request, ticket: Arc::clone(&state) })?;
-        Ok(Ticket::new(state, Arc::clone(&self.shared)))
     }
 
     fn check_running(&self) -> Result<(), HandleError> {

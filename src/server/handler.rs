@@ -1,6 +1,6 @@
 //! Functions of the embedding program for message types of its own, and how they answer.
 
-use super::handle::HandleError;
+use super::handle_error::HandleError;
 use super::shared::Shared;
 use crate::base::{ConnId, UserId};
 use serde_json::Value;

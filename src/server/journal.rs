@@ -7,7 +7,8 @@ use super::chat::{
 };
 use super::web::{Net, Over};
 use crate::base::limits::{LOG_ARRIVALS_PER_SECOND, LOG_REFUSALS_PER_SECOND};
-use crate::base::{ConnId, LineRate, Moment, UserId};
+use crate::base::{ConnId, LineRate, Moment, StreamId, UserId};
+use crate::hub::Refusal;
 use crate::protocol::CloseCode;
 use crate::store::Backend;
 
@@ -47,6 +48,7 @@ pub(super) struct Journal {
     came: LineRate,
     went: LineRate,
     limited: LineRate,
+    unpublished: LineRate,
 }
 
 impl Default for Journal {
@@ -55,6 +57,7 @@ impl Default for Journal {
             came: LineRate::new(LOG_ARRIVALS_PER_SECOND),
             went: LineRate::new(LOG_ARRIVALS_PER_SECOND),
             limited: LineRate::new(LOG_REFUSALS_PER_SECOND),
+            unpublished: LineRate::new(LOG_REFUSALS_PER_SECOND),
         }
     }
 }
@@ -110,6 +113,14 @@ impl<S: Backend> Chat<S> {
         let connection = conn.map(|conn| conn.to_string());
         let user = user.map(UserId::as_str);
         log::info!(limit, connection = connection.as_deref(), user, address; "limited");
+    }
+
+    /// An event of the embedding program's was not published, after its call had come back.
+    pub(super) fn note_unpublished(&mut self, now: Moment, stream: &StreamId, refusal: &Refusal) {
+        let Some(left_out) = self.journal.unpublished.take(now) else { return };
+        note_left_out(left_out, "events that were not published");
+        let (stream, code) = (stream.as_str(), refusal.code.as_str());
+        log::warn!(stream, code; "not published: {}", refusal.message);
     }
 
     /// The same of a connection.

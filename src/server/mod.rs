@@ -34,6 +34,8 @@ mod events;
 #[cfg(feature = "server")]
 pub mod handle;
 #[cfg(feature = "server")]
+mod handle_error;
+#[cfg(feature = "server")]
 pub mod handler;
 #[cfg(feature = "server")]
 mod http;
@@ -60,6 +62,8 @@ mod request_types;
 #[cfg(feature = "server")]
 mod revoke;
 #[cfg(feature = "server")]
+pub mod rooms;
+#[cfg(feature = "server")]
 mod say;
 #[cfg(feature = "server")]
 #[allow(clippy::module_inception)]
@@ -84,7 +88,9 @@ pub use chat::Chat;
 #[cfg(feature = "server")]
 pub use config::{Config, ConfigError};
 #[cfg(feature = "server")]
-pub use handle::{Handle, HandleError, Stopper};
+pub use handle::{Handle, Stopper};
+#[cfg(feature = "server")]
+pub use handle_error::HandleError;
 #[cfg(feature = "server")]
 pub use handler::{Access, Call, Caller, Reply};
 #[cfg(feature = "server")]
@@ -94,6 +100,8 @@ pub use proof::{Authenticate, Denied, Head, Proof};
 #[cfg(feature = "server")]
 pub use reload::{Change, ReloadError, Reloaded, Reloader};
 #[cfg(feature = "server")]
+pub use rooms::NewRoom;
+#[cfg(feature = "server")]
 pub use server::{Running, Server, ServerError};
 #[cfg(feature = "server")]
-pub use ticket::Ticket;
+pub use ticket::{History, Members, Ticket, Unread};

@@ -4,7 +4,7 @@
 use super::auth::Keys;
 use super::chat::Chat;
 use super::config::{Config, ConfigError, Effect, keys};
-use super::handle::HandleError;
+use super::handle_error::HandleError;
 use super::shared::{Command, Shared};
 use super::web::Net;
 use crate::hub::Input;

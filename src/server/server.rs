@@ -7,7 +7,7 @@ use super::handle::{Handle, Stopper};
 use super::reload::Reloader;
 use super::web::Web;
 use crate::base::{Chance, StreamId};
-use crate::reactor::{Reactor, ReactorConfig};
+use crate::reactor::{Reactor, ReactorConfig, SIGINT, SIGTERM, on_signal};
 use crate::store::{EventsWanted, LockError, OpenError, Store};
 use std::net::SocketAddr;
 use std::sync::mpsc;
@@ -228,6 +228,20 @@ impl Running {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From here on SIGTERM ends the server as [`Handle::restart`] does, and SIGINT as [`Handle::stop`] does, as
+    /// they end the `parlor` program. Without this call the library catches no signal.
+    ///
+    /// # Errors
+    /// [`ServerError::System`] when the system does not let a signal be caught.
+    pub fn stop_on_signals(&self) -> Result<(), ServerError> {
+        let handle = self.handle();
+        let stop = move |signal| {
+            // If it has stopped already, there is nothing to stop.
+            let _ = if signal == SIGTERM { handle.restart() } else { handle.stop() };
+        };
+        on_signal(&[SIGINT, SIGTERM], stop).map_err(ServerError::System)
     }
 
     /// Waits until it has stopped.

@@ -5,16 +5,17 @@ use super::auth::Keys;
 use super::backend::{JobId, JobResult};
 use super::config::{Config, ConfigError};
 use super::drain::End;
-use super::handle::HandleError;
+use super::handle_error::HandleError;
 use super::handler::{Asking, HandlerResult, Registered};
+use super::json::tree;
 use super::paths::{HttpPath, OwnPath, Said, fault, taken_by};
 use super::sources::FunctionPoll;
 use super::ticket::TicketState;
 use super::web::Exchange;
 use crate::base::limits::{CALL_BYTES_WAITING_MAX, CALLS_WAITING_MAX};
 use crate::base::{ConnId, Data, Limits, RoomId, StreamId, UserId};
-use crate::hub::Request;
-use crate::hub::streams::Pattern;
+use crate::hub::streams::{NO_SUCH_STREAM, Pattern, declared};
+use crate::hub::{Refusal, Request};
 use crate::protocol::CloseCode;
 use crate::protocol::handshake::Response;
 use crate::reactor::Wake;
@@ -27,13 +28,14 @@ use std::thread::ThreadId;
 #[derive(Debug)]
 pub(super) enum Command {
     Push { to: Whom, kind: String, payload: String },
+    PushOne { conn: ConnId, kind: String, payload: String, ticket: Arc<TicketState> },
     Ask { user: UserId, request: Request, ticket: Arc<TicketState> },
     Publish { stream: StreamId, data: Data },
     Register { kind: String, handler: Registered },
     RegisterHttp(HttpPath),
     RegisterSocket(OwnPath),
     Say { to: Vec<ConnId>, said: Said },
-    CloseSocket { conn: ConnId, code: CloseCode, reason: String },
+    Close { conn: ConnId, code: CloseCode, reason: String, ticket: Option<Arc<TicketState>> },
     Poll { pattern: Pattern, function: FunctionPoll },
     Reconfigure(Box<Config>, Keys),
     Stop(End),
@@ -85,11 +87,14 @@ fn weight(command: &Command) -> usize {
         Command::Push { to: Whom::Users(users), kind, payload } => {
             users.len() * 16 + kind.len() + payload.len()
         }
-        Command::Push { kind, payload, .. } => kind.len() + payload.len(),
+        Command::Push { kind, payload, .. } | Command::PushOne { kind, payload, .. } => {
+            kind.len() + payload.len()
+        }
         Command::Ask { request: Request::Send { body, .. }, .. } => body.text.len(),
+        Command::Ask { request: Request::Create { members, .. }, .. } => 64 + members.len() * 80,
         Command::Publish { data, .. } => 64 + data.len(),
         Command::Say { to, said } => 64 + to.len() * 8 + said.len(),
-        Command::CloseSocket { reason, .. } => 64 + reason.len(),
+        Command::Close { reason, .. } => 64 + reason.len(),
         Command::Ask { .. }
         | Command::Register { .. }
         | Command::RegisterHttp(_)
@@ -115,6 +120,7 @@ pub(super) struct Shared {
     own_paths: Mutex<Vec<OwnTemplate>>,
     text_bytes_max: AtomicU32,
     cid_bytes_max: AtomicU32,
+    title_bytes_max: AtomicU32,
     /// Whether anybody can ask who is online.
     has_handles: AtomicBool,
 }
@@ -130,6 +136,7 @@ impl Shared {
             own_paths: Mutex::default(),
             text_bytes_max: AtomicU32::new(config.limits.text_bytes),
             cid_bytes_max: AtomicU32::new(config.limits.cid_bytes),
+            title_bytes_max: AtomicU32::new(config.limits.title_bytes),
             has_handles: AtomicBool::new(false),
         })
     }
@@ -150,9 +157,22 @@ impl Shared {
         (bytes(&self.text_bytes_max), bytes(&self.cid_bytes_max))
     }
 
+    /// Most bytes of a room's title.
+    pub(super) fn title_bytes_max(&self) -> usize {
+        self.title_bytes_max.load(Ordering::Relaxed) as usize
+    }
+
+    /// Whether a stream takes an event of the embedding program's, as far as its declaration tells.
+    pub(super) fn judge_event(&self, stream: &StreamId, data: &Data) -> Result<(), Refusal> {
+        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let declaration = declared(&config.streams, stream.as_str()).ok_or(NO_SUCH_STREAM)?;
+        declaration.of_program()?.judge(data, tree).map(|_| ())
+    }
+
     pub(super) fn set_limits(&self, limits: &Limits) {
         self.text_bytes_max.store(limits.text_bytes, Ordering::Relaxed);
         self.cid_bytes_max.store(limits.cid_bytes, Ordering::Relaxed);
+        self.title_bytes_max.store(limits.title_bytes, Ordering::Relaxed);
     }
 
     /// Who is online is kept for handles only. All of them stem from one that was made before the

@@ -27,17 +27,14 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
         Record::React { room, target, emoji, on, by } => {
             messages::react(db, now, room, *target, emoji, *on, by)
         }
-        Record::Create { room, title, open, owner, members } => {
-            create(db, now, room, title.as_deref(), *open, owner, members)
+        Record::Create { room, title, open, owner, members, is_own } => {
+            create(db, now, room, (title.as_deref(), *open), (owner, *is_own), members)
         }
         Record::Update { room, title, open, owner } => {
             update(db, room, title.as_ref(), *open, owner.as_ref())
         }
         Record::End { room } => end(db, room),
-        Record::Join { room, user, by, is_own, create } => {
-            let how = Joining { by: by.as_ref(), is_own: *is_own, create: *create };
-            join(db, now, room, user, &how)
-        }
+        Record::Join { room, user, by, is_own } => join(db, now, room, user, by.as_ref(), *is_own),
         Record::Invite { room, user, by } => {
             let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
             // They may have come in another way, or been banned, after this was decided.
@@ -109,16 +106,15 @@ fn create(
     db: &Connection,
     now: Timestamp,
     room: &RoomId,
-    title: Option<&str>,
-    open: bool,
-    owner: &UserId,
+    (title, open): (Option<&str>, bool),
+    (owner, is_own): (&UserId, bool),
     members: &[UserId],
 ) -> Result<Outcome> {
     if find_room(db, room)?.is_some() {
         return Ok(Outcome::Conflict);
     }
     let mut row = insert_room(db, room, title.unwrap_or(""), open, Some(owner))?;
-    let mut entries = vec![become_member(db, now, &mut row, owner, None, true)?];
+    let mut entries = vec![become_member(db, now, &mut row, owner, None, is_own)?];
     for member in members.iter().filter(|member| *member != owner) {
         if find_member(db, row.id, member)?.is_none() {
             entries.push(become_member(db, now, &mut row, member, Some(owner), false)?);
@@ -167,24 +163,18 @@ fn end(db: &Connection, room: &RoomId) -> Result<Outcome> {
     Ok(Outcome::Room { room: row.state, entries: Vec::new() })
 }
 
-struct Joining<'a> {
-    by: Option<&'a UserId>,
-    is_own: bool,
-    create: bool,
-}
-
 fn join(
     db: &Connection,
     now: Timestamp,
     room: &RoomId,
     user: &UserId,
-    how: &Joining<'_>,
+    by: Option<&UserId>,
+    is_own: bool,
 ) -> Result<Outcome> {
     let mut row = match find_room(db, room)? {
-        Some(row) if row.state.is_ended && how.is_own => return Ok(Outcome::NotMember),
-        Some(row) if row.state.is_ended => return Ok(Outcome::Conflict),
+        Some(row) if row.state.is_ended => return Ok(Outcome::NotMember),
         Some(row) => row,
-        None if how.create => insert_room(db, room, "", true, Some(user))?,
+        None if is_own => insert_room(db, room, "", true, Some(user))?,
         None => return Ok(Outcome::NotMember),
     };
     if find_member(db, row.id, user)?.is_some() {
@@ -194,14 +184,14 @@ fn join(
         return Ok(Outcome::Forbidden);
     }
     // The room may have come into being after this was decided.
-    if how.is_own && !row.state.is_open && !has(db, Permit::Invite, row.id, user)? {
+    if is_own && !row.state.is_open && !has(db, Permit::Invite, row.id, user)? {
         return Ok(Outcome::NotMember);
     }
     take(db, Permit::Invite, &mut row, user)?;
     if row.state.owner.is_none() {
         row.state.owner = Some(user.clone());
     }
-    let entries = vec![become_member(db, now, &mut row, user, how.by, how.is_own)?];
+    let entries = vec![become_member(db, now, &mut row, user, by, is_own)?];
     Ok(Outcome::Room { room: row.state, entries })
 }
 

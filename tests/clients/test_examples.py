@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import pytest
 import harness
 from harness import PATIENCE
 from test_events import Events
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 
@@ -106,6 +107,58 @@ def test_the_queues_page_is_there(queue):
     status, fields, body = queue.http("/")
     assert (status, fields["content-type"]) == (200, "text/html; charset=utf-8")
     assert b"/ws/queue" in body and b"EventSource" in body
+
+
+#: The examples that serve, the path of a WebSocket, and the code with which SIGTERM closes it: 1012 where the chat
+#: server is told that another takes its place, as `parlor` is.
+SERVING = {
+    "bot": ("/ws?user=ada", 1012),
+    "echo": ("/", 1001),
+    "fan_out": ("/", 1001),
+    "pipeline": ("/ws?user=ada", 1012),
+    "queue": ("/ws/queue", 1012),
+    "serve_blocking": ("/", 1001),
+}
+
+
+@pytest.mark.parametrize("name", SERVING)
+def test_an_example_that_serves_ends_in_order_at_sigterm(servers, name):
+    path, code = SERVING[name]
+    start = getattr(servers, name, None)
+    server = start() if start else servers.example(name)
+    with connect(f"ws://{harness.HOST}:{server.port}{path}", proxy=None) as socket:
+        server.signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                socket.recv(PATIENCE)
+    assert closed.value.rcvd is not None, "it ended without a word"
+    assert closed.value.rcvd.code == code
+    assert server.process.wait(harness.STOP_SECONDS) == 0
+
+
+def test_every_example_that_serves_is_among_them():
+    rust = [path for path in (harness.ROOT / "examples").glob("**/*.rs")]
+    listens = re.compile(r"Server::start|web::serve|TcpListener::bind")
+    found = {
+        path.parent.name if path.name == "main.rs" else path.stem
+        for path in rust
+        if listens.search(path.read_text())
+    }
+    assert found == set(SERVING)
+
+
+def test_the_dashboards_backend_ends_in_order_at_sigterm():
+    program = harness.ROOT / "examples/dashboard/backend.py"
+    backend = subprocess.Popen(
+        [sys.executable, program, f"127.0.0.1:{harness.free_port()}"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "DEPLOYS_SECRET": secrets.token_hex(32)},
+    )
+    with backend:
+        assert backend.stdout.readline().startswith("Dashboard: ")
+        backend.terminate()
+        assert backend.wait(harness.STOP_SECONDS) == 0
 
 
 def test_the_pipeline_publishes_thirty_times_a_second(servers):

@@ -33,7 +33,8 @@ TABLE = {
         [
             ({"room": "{closed}", "user": "{banned}"}, "forbidden"),
             ({"room": "{direct}", "user": "{guest}"}, "forbidden"),
-            ({"room": "{ended}", "user": "{guest}"}, "not_member"),
+            ({"room": "{ended}", "user": "{guest}"}, "no_such_room"),
+            ({"room": "never-made", "user": "{guest}"}, "no_such_room"),
             ({"room": "{closed}"}, "bad_request"),
             ({"user": "{guest}"}, "bad_request"),
         ],

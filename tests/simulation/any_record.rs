@@ -65,13 +65,13 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
         1 => (any_room(), any_text(), any::<bool>(), any_user(), any_user()).prop_map(
             |(room, title, open, owner, member)| {
                 let members = vec![member];
-                Record::Create { room, title: Some(title), open, owner, members }
+                Record::Create { room, title: Some(title), open, owner, members, is_own: open }
             }
         ),
         6 => (any_room(), any_user(), proptest::option::of(any_user()), any::<bool>()).prop_map(
-            |(room, user, by, create)| {
-                let is_own = by.is_none();
-                Record::Join { room, user, by, is_own, create }
+            |(room, user, by, is_programs)| {
+                let is_own = by.is_none() && !is_programs;
+                Record::Join { room, user, by, is_own }
             }
         ),
         1 => (any_room(), proptest::option::of(any_text()), proptest::option::of(any::<bool>()),

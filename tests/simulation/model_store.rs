@@ -189,14 +189,14 @@ impl ModelStore {
             Record::Event { stream, epoch, data, keep } => {
                 self.event(now, stream, epoch, data, *keep)
             }
-            Record::Create { room, title, open, owner, members } => {
+            Record::Create { room, title, open, owner, members, is_own } => {
                 if self.find(room).is_some() {
                     return Outcome::Conflict;
                 }
                 let title = title.clone().unwrap_or_else(|| "".into());
                 let state = RoomState::new(room.clone(), title, *open, Some(owner.clone()));
                 let of_room = self.add_room(state);
-                let mut entries = vec![of_room.join(now, owner, None, true)];
+                let mut entries = vec![of_room.join(now, owner, None, *is_own)];
                 for member in members {
                     if !of_room.members.contains_key(member) {
                         entries.push(of_room.join(now, member, Some(owner), false));
@@ -204,12 +204,11 @@ impl ModelStore {
                 }
                 Outcome::Room { room: of_room.state.clone(), entries }
             }
-            Record::Join { room, user, by, is_own, create } => {
+            Record::Join { room, user, by, is_own } => {
                 match self.find(room) {
-                    Some(found) if found.state.is_ended && *is_own => return Outcome::NotMember,
-                    Some(found) if found.state.is_ended => return Outcome::Conflict,
+                    Some(found) if found.state.is_ended => return Outcome::NotMember,
                     Some(_) => {}
-                    None if *create => {
+                    None if *is_own => {
                         let owner = Some(user.clone());
                         self.add_room(RoomState::new(room.clone(), "".into(), true, owner));
                     }

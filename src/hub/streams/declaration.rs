@@ -1,7 +1,8 @@
 //! What a stream is: declared once, by the configuration or the embedding program.
 
 use super::pattern::Pattern;
-use crate::base::{Priority, Tree};
+use crate::base::{Data, Priority, Tree};
+use crate::hub::effect::{Refusal, RefusalCode};
 use std::borrow::Borrow;
 use std::sync::Arc;
 
@@ -185,6 +186,48 @@ impl Declaration {
             let found = members.iter().find(|(name, _)| **name == *member.name);
             !found.is_some_and(|(_, value)| member.kind.has(value))
         })
+    }
+
+    /// This, if the embedding program publishes to it.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub(crate) fn of_program(&self) -> Result<&Declaration, Refusal> {
+        let message = "the stream is not declared with program";
+        if self.program { Ok(self) } else { Err(Refusal::new(RefusalCode::Forbidden, message)) }
+    }
+
+    /// Whether data are what the stream wants; JSON comes back read.
+    ///
+    /// # Errors
+    /// `too_large`; `bad_request` with the member that is missing, or of another kind.
+    pub(crate) fn judge(
+        &self,
+        data: &Data,
+        read_json: fn(&str) -> Option<Tree>,
+    ) -> Result<Option<Tree>, Refusal> {
+        if data.len() > self.max_bytes as usize {
+            let refusal = Refusal::new(RefusalCode::TooLarge, "this is larger than it may be");
+            let limit = Some(u64::from(self.max_bytes));
+            return Err(Refusal { field: Some("data".into()), limit, ..refusal });
+        }
+        match (data, self.binary) {
+            (Data::Json(text), false) => {
+                let unread = Refusal::bad_request("data", "a number in it is too large");
+                let tree = read_json(text).ok_or(unread)?;
+                let Some(member) = self.missing(&tree) else { return Ok(Some(tree)) };
+                let message = "the stream wants this member, of the kind that it declares";
+                let refusal = Refusal::new(RefusalCode::BadRequest, message);
+                Err(Refusal { field: Some(member.name.to_string().into()), ..refusal })
+            }
+            (Data::Binary(_), true) => Ok(None),
+            (Data::Json(_), true) => {
+                Err(Refusal::bad_request("data", "this stream is one of bytes, not of JSON"))
+            }
+            (Data::Binary(_), false) => {
+                Err(Refusal::bad_request("data", "this stream is one of JSON, not of bytes"))
+            }
+        }
     }
 
     /// The rate of a subscriber who asks for `asked` events a second.

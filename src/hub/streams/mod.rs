@@ -29,4 +29,5 @@ pub use publish::Publisher;
 pub use query::{StreamInfo, StreamQuery, SubscriberInfo};
 pub use rights::{StreamClaims, StreamRights};
 pub use subscribe::{Ask, Form, Snapshot, Subscribed};
+pub(crate) use table::NO_SUCH_STREAM;
 pub use table::{StreamSettings, Streams};

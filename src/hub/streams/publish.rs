@@ -1,12 +1,11 @@
 //! An event comes: it is kept, and told to whoever is at the head.
 
-use super::declaration::Declaration;
 use super::rights::StreamRights;
 use super::stream::StreamIx;
 use super::subscribe::{Form, source};
 use super::table::Streams;
 use crate::base::{ConnId, Data, Event, Record, StreamId, Timestamp, Tree};
-use crate::hub::effect::{Answer, Effects, Notice, Refusal, RefusalCode};
+use crate::hub::effect::{Answer, Effects, Notice, Refusal};
 use crate::hub::input::Now;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -45,15 +44,10 @@ impl Streams {
             Publisher::Client(rights) => self.to_publish(name, rights)?,
             Publisher::Source => self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?,
             Publisher::Program => {
-                let declaration = self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?;
-                if !declaration.program {
-                    let message = "this stream is not one of the program's";
-                    return Err(Refusal::new(RefusalCode::Forbidden, message));
-                }
-                declaration
+                self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?.of_program()?
             }
         };
-        let tree = self.judge(declaration, &data)?;
+        let tree = declaration.judge(&data, self.settings.read_json)?;
         let ix = self.obtain(name)?;
         self.make_room(ix, data.len())?;
         if self.streams[ix.0 as usize].declaration.durable {
@@ -61,32 +55,6 @@ impl Streams {
         }
         let event = self.append(now, ix, now.timestamp, data, tree, effects);
         Ok(Taken::Told(Answer::Published { stream: name.clone(), seq: event.seq, ts: event.ts }))
-    }
-
-    /// Whether data are what a stream wants; JSON comes back read, where somebody will look into it.
-    fn judge(&self, declaration: &Declaration, data: &Data) -> Result<Option<Tree>, Refusal> {
-        if data.len() > declaration.max_bytes as usize {
-            let refusal = Refusal::new(RefusalCode::TooLarge, "this is larger than it may be");
-            let limit = Some(u64::from(declaration.max_bytes));
-            return Err(Refusal { field: Some("data".into()), limit, ..refusal });
-        }
-        match (data, declaration.binary) {
-            (Data::Json(text), false) => {
-                let unread = Refusal::bad_request("data", "a number in it is too large");
-                let tree = (self.settings.read_json)(text).ok_or(unread)?;
-                let Some(member) = declaration.missing(&tree) else { return Ok(Some(tree)) };
-                let message = "the stream wants this member, of the kind that it declares";
-                let refusal = Refusal::new(RefusalCode::BadRequest, message);
-                Err(Refusal { field: Some(member.name.to_string().into()), ..refusal })
-            }
-            (Data::Binary(_), true) => Ok(None),
-            (Data::Json(_), true) => {
-                Err(Refusal::bad_request("data", "this stream is one of bytes, not of JSON"))
-            }
-            (Data::Binary(_), false) => {
-                Err(Refusal::bad_request("data", "this stream is one of JSON, not of bytes"))
-            }
-        }
     }
 
     pub(super) fn append(

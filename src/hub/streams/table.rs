@@ -346,7 +346,7 @@ impl Streams {
     }
 }
 
-pub(super) const NO_SUCH_STREAM: Refusal =
+pub(crate) const NO_SUCH_STREAM: Refusal =
     Refusal::new(RefusalCode::NoSuchStream, "there is no such stream");
 pub(super) const FORBIDDEN: Refusal =
     Refusal::new(RefusalCode::Forbidden, "you may not watch this stream");

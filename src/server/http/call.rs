@@ -6,8 +6,8 @@ use super::origin::shared_with;
 use super::rates::Asker;
 use super::status::status_of;
 use super::streams::bytes_of;
-use crate::base::StreamId;
 use crate::base::limits::HTTP_CALLS_MAX;
+use crate::base::{Moment, StreamId};
 use crate::hub::{Answer as HubAnswer, Origin, Refusal};
 use crate::protocol::handshake::{Response, Status};
 use crate::server::calls::Waiting;
@@ -184,7 +184,7 @@ impl<S: Backend> Chat<S> {
             }
             Err(refusal) => {
                 self.counters.limited_by(refusal);
-                self.note_source(call, refusal);
+                self.note_source(net.now(), call, refusal);
                 let detail = encode::refusal_detail(refusal);
                 self.call_refused(net, call, refusal.code.as_str(), refusal.message, detail);
             }
@@ -231,14 +231,19 @@ impl<S: Backend> Chat<S> {
     }
 
     /// Takes note of what a stream has not taken of its source.
-    fn note_source(&mut self, call: u64, refusal: &Refusal) {
+    fn note_source(&mut self, now: Moment, call: u64, refusal: &Refusal) {
         let stream = match self.calls.get(&call) {
+            Some(Waiting::Program(stream)) => {
+                let stream = stream.clone();
+                self.note_unpublished(now, &stream, refusal);
+                return;
+            }
             Some(Waiting::Source(stream)) => stream.clone(),
             Some(Waiting::Http(call)) => match &call.hook {
                 Some(stream) => stream.clone(),
                 None => return,
             },
-            Some(Waiting::Ticket(_) | Waiting::Nobody) | None => return,
+            Some(Waiting::Ticket(_)) | None => return,
         };
         let why = match &refusal.field {
             Some(field) => format!("{field}: {}", refusal.message),

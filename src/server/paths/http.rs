@@ -2,7 +2,7 @@
 
 use crate::base::limits::PATH_ANSWER_FIELDS_MAX;
 use crate::protocol::handshake::{Response, Status};
-use crate::server::handle::HandleError;
+use crate::server::handle_error::HandleError;
 use crate::server::handler::{Access, Caller};
 use crate::server::http::readable_by;
 use crate::server::shared::Shared;

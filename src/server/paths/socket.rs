@@ -4,7 +4,7 @@ use super::table::Params;
 use crate::base::ConnId;
 use crate::protocol::handshake::request::query_value;
 use crate::protocol::{CloseCode, Message};
-use crate::server::handle::HandleError;
+use crate::server::handle_error::HandleError;
 use crate::server::handler::{Access, Caller};
 use crate::server::shared::{Command, Shared};
 use std::fmt;
@@ -171,7 +171,7 @@ impl Socket {
             return Err(HandleError::Type);
         }
         let (conn, reason) = (self.0.conn, reason.to_owned());
-        self.0.shared.call(Command::CloseSocket { conn, code, reason })
+        self.0.shared.call(Command::Close { conn, code, reason, ticket: None })
     }
 
     fn send(&self, said: Said) -> Result<(), HandleError> {

@@ -18,6 +18,7 @@ use crate::protocol::{CloseCode, Endpoint, EndpointLimits, Event, Message, Recei
 use crate::reactor::{CloseCause, Handler, Io};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An application on the reactor.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Web<A> {
     /// For the bodies of requests that are not whole.
     pub(super) body_room: BodyRoom,
     pub(super) chance: Chance,
+    /// Whether [`Stop::stop`](super::Stop::stop) was called.
+    pub(super) stop_is_asked: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -88,6 +91,7 @@ impl<A: Application> Web<A> {
             body_room: BodyRoom::new(BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX),
             limits,
             chance,
+            stop_is_asked: Arc::default(),
         }
     }
 
@@ -411,7 +415,11 @@ impl<A: Application> Handler for Web<A> {
     }
 
     fn woken(&mut self, io: &mut Io) {
-        self.application.woken(&mut Net { io, sockets: &mut self.sockets });
+        let mut net = Net { io, sockets: &mut self.sockets };
+        if self.stop_is_asked.load(Ordering::Acquire) {
+            net.stop(CloseCode::GOING_AWAY, "the server stops");
+        }
+        self.application.woken(&mut net);
         if let Some((limits, proxies)) = self.sockets.new_limits.take().map(|new| *new) {
             self.set_limits(limits);
             self.proxies = proxies;

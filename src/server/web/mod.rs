@@ -30,9 +30,11 @@ use crate::base::{ConnId, Limits};
 use crate::protocol::CloseCode;
 use crate::protocol::deflate::CodecsConfig;
 use crate::protocol::handshake::{Accepted, Refusal, RequestHead, Response, Upgrade};
-use crate::reactor::{Reactor, ReactorConfig};
+use crate::reactor::{Reactor, ReactorConfig, Wake};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use crate::protocol::Message;
 
@@ -189,8 +191,24 @@ pub trait Application {
     }
 }
 
-/// Listens on `listen` and serves `application` on this thread, for ever; `bound` is told the address
-/// as soon as connections are accepted there.
+/// Stops a server that [`serve`] runs, from any thread. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    is_asked: Arc<AtomicBool>,
+    wake: Wake,
+}
+
+impl Stop {
+    /// Stops the server in order: every WebSocket gets what waits for it and a Close with 1001, and what has not ended
+    /// after [`STOP_MS_MAX`](crate::base::limits::STOP_MS_MAX) is cut.
+    pub fn stop(&self) {
+        self.is_asked.store(true, Ordering::Release);
+        self.wake.wake();
+    }
+}
+
+/// Listens on `listen` and serves `application` on this thread until it is stopped; `bound` is told the address
+/// as soon as connections are accepted there, and what stops the server.
 ///
 /// # Errors
 /// What the system says, as that the address is taken.
@@ -198,15 +216,17 @@ pub fn serve(
     listen: SocketAddr,
     config: WebConfig,
     application: impl Application,
-    bound: impl FnOnce(SocketAddr),
+    bound: impl FnOnce(SocketAddr, Stop),
 ) -> io::Result<()> {
     let limits = config.limits.clone();
     let mut reactor = Reactor::bind(&ReactorConfig { listen, limits })?;
     let address = reactor.local_addr()?;
     log::info!("listening on {address}");
-    bound(address);
+    let is_asked = Arc::new(AtomicBool::new(false));
+    bound(address, Stop { is_asked: Arc::clone(&is_asked), wake: reactor.wake() });
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
     let mut web = Web::new(application, config, u64::from_le_bytes(seed));
+    web.stop_is_asked = is_asked;
     reactor.run(&mut web)
 }

@@ -3,7 +3,7 @@
 use super::admission::Address;
 use super::health::Health;
 use super::{Answer, Exchange, Proxies, Quality, Traffic, WebConfig, WebCounters};
-use crate::base::limits::{CONNECTIONS_RESERVED, LOG_REFUSALS_PER_SECOND};
+use crate::base::limits::{CONNECTIONS_RESERVED, LOG_REFUSALS_PER_SECOND, STOP_MS_MAX};
 use crate::base::{
     Class, ConnId, Frame, Limits, LineRate, LoopCounters, Moment, Refused, Timestamp,
 };
@@ -459,6 +459,19 @@ impl Net<'_> {
     /// Accepts no more connections.
     pub fn stop_accepting(&mut self) {
         self.io.stop_accepting();
+    }
+
+    /// Stops serving in order: no more connections, a Close for every WebSocket, and an end after
+    /// `STOP_MS_MAX` in any case.
+    pub fn stop(&mut self, code: CloseCode, reason: &str) {
+        self.stop_accepting();
+        let open = self.sockets.sending.iter().flatten();
+        let conns: Vec<ConnId> = open.map(|sending| sending.conn).collect();
+        for conn in conns {
+            self.close(conn, code, reason);
+        }
+        self.end_others();
+        self.stop_by(self.now().plus_millis(STOP_MS_MAX));
     }
 
     /// Stops serving when all connections are over, at `at` in any case.
