@@ -517,7 +517,7 @@ impl World {
             Effect::TooSlow { conn } => panic!("{conn}: all is kept"),
             Effect::Revoked { .. } => panic!("nobody revokes"),
             Effect::WakeAt(at) => self.wake_at.push(*at),
-            Effect::Skipped { conn, .. } => panic!("{conn}: there are no streams"),
+            Effect::Skipped { conn } => panic!("{conn}: there are no streams"),
             Effect::Answer { .. } | Effect::TakeBack { .. } => {}
         }
     }

@@ -81,12 +81,10 @@ pub enum Effect {
         /// Whether.
         is_watched: bool,
     },
-    /// A connection was too slow for a state: these events of it were skipped, at most, and are not told.
+    /// A connection reads too slowly for a state: a newer event has taken the place of one that it is never told.
     Skipped {
         /// Which connection.
         conn: ConnId,
-        /// How many.
-        events: u64,
     },
     /// Say when there is room in a connection's outbox.
     TellDrained {

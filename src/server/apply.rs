@@ -79,9 +79,9 @@ impl<S: Backend> Chat<S> {
                 Effect::Watched { stream, is_watched } => {
                     self.stream_watched(net, stream, *is_watched);
                 }
-                Effect::Skipped { conn, events } => {
-                    net.count_drops(*conn, *events);
-                    self.counters.skipped_events += events;
+                Effect::Skipped { conn } => {
+                    net.count_drop(*conn);
+                    self.counters.skipped_events += 1;
                 }
                 Effect::TellDrained { conn } => net.tell_drained(*conn),
                 Effect::Persist { ticket, record } => {
@@ -165,7 +165,7 @@ impl<S: Backend> Chat<S> {
                 }
             }
             if encoded.class == Class::Ephemeral && net.is_open(conn) {
-                net.count_drops(conn, 1);
+                net.count_drop(conn);
                 self.counters.dropped_pushes += 1;
             }
             match notice {

@@ -193,6 +193,12 @@ def test_what_a_slow_reader_does_not_get_is_counted(server):
         data = {"n": "x" * 50_000}
         for _ in range(60):
             ada.request("publish", stream="state", data=data)
+        # Already while it does not read: an event counts when a newer one takes its place.
+        while_stalled = connections(server)["slow"]["drops"]
+        assert while_stalled > 0
+        for number in range(1, 4):
+            ada.request("publish", stream="state", data=data)
+            assert connections(server)["slow"]["drops"] == while_stalled + number
         ada.request("publish", stream="state", data={"n": "last"})
         while b'"last"' not in slow.read_message().payload:
             pass

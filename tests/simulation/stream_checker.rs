@@ -451,16 +451,16 @@ impl StreamChecker {
     pub(crate) fn is_drained<'w>(&mut self, watches: impl Iterator<Item = &'w Watch>) {
         self.settle_all();
         for watch in watches {
-            // Of what is not kept any more a state, or what has a rate, is skipped.
+            // Of a log with a rate what is not kept any more is skipped, and where little can be kept also what of
+            // a state was kept for its filter alone.
             let kept = self.declaration(&watch.stream).map_or(0, |one| one.keep.events() as u64);
             let kept = if self.is_tight { kept.min(1) } else { kept };
-            let facts = self.facts.get(&(watch.stream.clone(), watch.epoch.clone()));
-            let head = facts.and_then(|facts| facts.keys().next_back()).copied().unwrap_or(0);
-            // Of a family's stream an answer may be all that tells of an event, and not in which epoch.
-            let of_stream = self.answered.iter().filter(|one| one.stream == watch.stream);
-            let head = of_stream.map(|one| one.seq).fold(head, u64::max);
-            let may_skip = !watch.is_log || watch.rate.is_some();
-            let least = if may_skip { head.saturating_sub(kept) + 1 } else { 0 };
+            let is_filtered_state = !watch.is_log && watch.filter.is_some() && self.is_tight;
+            let may_skip = (watch.is_log && watch.rate.is_some()) || is_filtered_state;
+            let least = match may_skip {
+                true => self.head_at_most(watch).saturating_sub(kept) + 1,
+                false => 0,
+            };
             let newest = self.passing(watch).next_back().filter(|newest| *newest >= least);
             let told = watch.last.max(watch.owed.unwrap_or(0));
             assert!(
@@ -470,6 +470,21 @@ impl StreamChecker {
             );
             self.coverage.count("streams watched to the end");
         }
+    }
+
+    /// A bound of a stream's newest event. Of an event whose publisher was cut off, and that no filter let through,
+    /// nobody has heard; it counts all the same.
+    fn head_at_most(&self, watch: &Watch) -> u64 {
+        let facts = self.facts.get(&(watch.stream.clone(), watch.epoch.clone()));
+        let head = facts.and_then(|facts| facts.keys().next_back()).copied().unwrap_or(0);
+        // Of a family's stream an answer may be all that tells of an event, and not in which epoch.
+        let of_stream = self.answered.iter().filter(|one| one.stream == watch.stream);
+        let head = of_stream.map(|one| one.seq).fold(head, u64::max);
+        let unheard = self
+            .published
+            .values()
+            .filter(|one| one.stream == watch.stream && !one.is_refused && one.place.is_none());
+        head + unheard.count() as u64
     }
 
     fn settle_all(&mut self) {

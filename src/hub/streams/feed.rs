@@ -56,9 +56,6 @@ impl Streams {
                 left.push(ix);
                 continue;
             }
-            if let Some(events) = self.skipped(conn, ix) {
-                effects.push(Effect::Skipped { conn, events });
-            }
             match self.feed(now, conn, ix, &mut room, effects) {
                 Fed::Done => {}
                 Fed::More => left.push(ix),
@@ -75,16 +72,6 @@ impl Streams {
             self.queue_behind(conn, ix);
         }
         effects.push(Effect::TellDrained { conn });
-    }
-
-    /// How many events of a state a connection that was too slow does not get. What its rate leaves out it
-    /// has asked for.
-    fn skipped(&mut self, conn: ConnId, ix: StreamIx) -> Option<u64> {
-        let stream = self.streams.get(ix.0 as usize)?;
-        let subscription = stream.subscribers.get(&conn)?;
-        let is_state = stream.declaration.keep == Keep::Latest && subscription.pace.is_none();
-        let events = stream.first().saturating_sub(subscription.position + 1);
-        (is_state && events > 0).then_some(events)
     }
 
     fn priority(&self, ix: StreamIx) -> Priority {
@@ -120,22 +107,29 @@ impl Streams {
             if subscription.position >= head {
                 return Fed::Done;
             }
-            if subscription.position + 1 < first {
-                // A state skips, and so does what has a rate; else nothing is left out in silence.
-                if keep != Keep::Latest && subscription.pace.is_none() {
+            let is_state = keep == Keep::Latest;
+            if !is_state && subscription.position + 1 < first {
+                // What has a rate skips; else nothing is left out in silence.
+                if subscription.pace.is_none() {
                     return Fed::TooSlow;
                 }
                 subscription.position = first - 1;
             }
             let (position, filter) = (subscription.position, subscription.filter);
             let is_due = subscription.is_due(now.moment);
-            let Some(event) = stream.after(position).cloned() else { return Fed::Done };
+            let Some(event) = stream.next_for(position, filter).cloned() else {
+                // Nothing of a state is left that is for it.
+                if let Some(subscription) = self.subscription(conn, ix) {
+                    subscription.position = head;
+                }
+                return Fed::Done;
+            };
             if *room == 0 {
                 return Fed::More;
             }
             // Also what is only looked into has its price.
             let weight = event.data.len().max(1);
-            if filter.is_some() {
+            if filter.is_some() && !is_state {
                 let tree = self.tree(&event);
                 if !self.streams[ix.0 as usize].passes(filter, tree.as_ref()) {
                     if let Some(subscription) = self.subscription(conn, ix) {

@@ -1,11 +1,11 @@
 //! An event comes: it is kept, and told to whoever is at the head.
 
 use super::rights::StreamRights;
-use super::stream::StreamIx;
+use super::stream::{FilterIx, Stream, StreamIx};
 use super::subscribe::{Form, source};
 use super::table::Streams;
 use crate::base::{ConnId, Data, Event, Record, StreamId, Timestamp, Tree};
-use crate::hub::effect::{Answer, Effects, Notice, Refusal};
+use crate::hub::effect::{Answer, Effect, Effects, Notice, Refusal};
 use crate::hub::input::Now;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -72,9 +72,6 @@ impl Streams {
         let bytes = stream.bytes();
         let (event, cut) = stream.append(ts, data, bytes_max);
         self.cut_events += cut;
-        let grown = stream.bytes();
-        self.kept_bytes = self.kept_bytes + grown - bytes;
-        let stream = &mut self.streams[ix.0 as usize];
         // Each filter is asked once, however many have it.
         let passes: Vec<Option<bool>> = {
             let most = stream.filters.iter().map(|(ix, _)| ix + 1).max().unwrap_or(0);
@@ -86,11 +83,24 @@ impl Streams {
             }
             passes
         };
+        let is_state = stream.is_state();
         let mut held = Vec::new();
         let mut groups: BTreeMap<(u64, bool), Vec<ConnId>> = BTreeMap::new();
-        for (conn, subscription) in &mut stream.subscribers {
+        let Stream { subscribers, filters, .. } = stream;
+        for (conn, subscription) in subscribers {
             // Whoever is behind is fed, by their rate or when their outbox has drained.
             if subscription.position != before {
+                let replaced = match subscription.filter {
+                    None => before,
+                    Some(FilterIx(ix)) if passes[ix] == Some(true) => {
+                        filters[ix].newest.as_ref().map_or(0, |newest| newest.seq)
+                    }
+                    Some(_) => 0,
+                };
+                // What a rate leaves out was asked for; what a slow reader is never told, was not.
+                if is_state && subscription.pace.is_none() && replaced > subscription.position {
+                    effects.push(Effect::Skipped { conn: *conn });
+                }
                 continue;
             }
             if subscription.filter.is_some_and(|filter| passes[filter.0] != Some(true)) {
@@ -103,6 +113,8 @@ impl Streams {
                 held.push(*conn);
             }
         }
+        self.cut_events += stream.note_passed(&passes, bytes_max);
+        self.kept_bytes = self.kept_bytes + stream.bytes() - bytes;
         for ((prev, is_plain), conns) in groups {
             let form = if is_plain { Form::Plain } else { Form::Envelope };
             let notice = self.notice(ix, &event, prev, form);
@@ -129,9 +141,14 @@ impl Streams {
 
     /// An event's JSON, read; `None` for bytes.
     pub(super) fn tree(&self, event: &Event) -> Option<Tree> {
-        match &event.data {
-            Data::Json(text) => (self.settings.read_json)(text),
-            Data::Binary(_) => None,
-        }
+        read(event, self.settings.read_json)
+    }
+}
+
+/// As [`Streams::tree`].
+pub(super) fn read(event: &Event, read_json: fn(&str) -> Option<Tree>) -> Option<Tree> {
+    match &event.data {
+        Data::Json(text) => read_json(text),
+        Data::Binary(_) => None,
     }
 }

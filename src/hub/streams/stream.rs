@@ -1,6 +1,6 @@
 //! One stream: what is kept of it, and who watches it.
 
-use super::declaration::Declaration;
+use super::declaration::{Declaration, Keep};
 use super::filter::Filter;
 use super::rate::Pace;
 use super::subscribe::Form;
@@ -28,6 +28,8 @@ pub(super) struct Stream {
     pub(super) head: u64,
     events: VecDeque<Rc<Event>>,
     bytes: usize,
+    /// Bytes of events that are kept for filters alone.
+    passed_bytes: usize,
     pub(super) filters: Slab<SharedFilter>,
     pub(super) subscribers: BTreeMap<ConnId, Subscription>,
     /// Since when nobody has watched it or published to it, if it is one of a family.
@@ -39,6 +41,9 @@ pub(super) struct Stream {
 pub(super) struct SharedFilter {
     pub(super) filter: Rc<Filter>,
     pub(super) users: usize,
+    /// Of a state the newest event that passes. A later one that does not pass takes its place as the state, but
+    /// whoever is held back by a rate, or reads slowly, is still told of this one.
+    pub(super) newest: Option<Rc<Event>>,
 }
 
 /// Somebody who watches a stream.
@@ -68,6 +73,7 @@ impl Stream {
             head: 0,
             events: VecDeque::new(),
             bytes: 0,
+            passed_bytes: 0,
             filters: Slab::new(),
             subscribers: BTreeMap::new(),
             idle_since: None,
@@ -102,6 +108,7 @@ impl Stream {
         let before = std::mem::replace(&mut self.head, seq);
         self.events.clear();
         self.bytes = 0;
+        self.forget_passed();
         let subscriptions = self.subscribers.values_mut();
         for live in subscriptions.filter(|subscription| subscription.position == before) {
             live.position = seq;
@@ -110,7 +117,59 @@ impl Stream {
 
     /// Bytes of what is kept.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.passed_bytes
+    }
+
+    /// Whether the newest event is all that counts.
+    pub(super) fn is_state(&self) -> bool {
+        self.declaration.keep == Keep::Latest
+    }
+
+    /// The event that comes next for whoever is at `position`: of a state the newest that passes their filter, of a
+    /// log the one behind it.
+    pub(super) fn next_for(&self, position: u64, filter: Option<FilterIx>) -> Option<&Rc<Event>> {
+        if !self.is_state() {
+            return self.after(position);
+        }
+        let newest = match filter {
+            None => self.newest(),
+            Some(FilterIx(ix)) => self.filters.get(ix)?.newest.as_ref(),
+        };
+        newest.filter(|event| event.seq > position)
+    }
+
+    /// Takes note of the filters that the newest event of a state passes; returns how many events were let go of, as
+    /// what is kept for filters does not fit `bytes_max` any more.
+    pub(super) fn note_passed(&mut self, passes: &[Option<bool>], bytes_max: usize) -> u64 {
+        let Some(newest) = self.newest().filter(|_| self.is_state()).cloned() else { return 0 };
+        for (ix, shared) in &mut self.filters {
+            if passes[ix] == Some(true) {
+                shared.newest = Some(Rc::clone(&newest));
+            }
+        }
+        self.count_passed();
+        if self.bytes() <= bytes_max { 0 } else { self.forget_passed() }
+    }
+
+    /// Nothing but the events themselves is kept; returns how many were kept for filters alone.
+    pub(super) fn forget_passed(&mut self) -> u64 {
+        let first = self.first();
+        let mut gone = 0;
+        for (_, shared) in &mut self.filters {
+            gone += u64::from(shared.newest.take_if(|event| event.seq < first).is_some());
+        }
+        self.passed_bytes = 0;
+        gone
+    }
+
+    fn count_passed(&mut self) {
+        let first = self.first();
+        let passed = self.filters.iter().filter_map(|(_, shared)| shared.newest.as_ref());
+        let older: BTreeMap<u64, usize> = passed
+            .filter(|event| event.seq < first)
+            .map(|event| (event.seq, event.data.len()))
+            .collect();
+        self.passed_bytes = older.values().sum();
     }
 
     /// The oldest event that is kept; beyond the head if none is.
@@ -154,7 +213,7 @@ impl Stream {
         let mut cut = 0;
         loop {
             let are_too_many = self.events.len() > self.declaration.keep.events();
-            if !are_too_many && (self.bytes <= bytes_max || self.events.len() <= 1) {
+            if !are_too_many && (self.bytes() <= bytes_max || self.events.len() <= 1) {
                 return cut;
             }
             cut += u64::from(!are_too_many);
@@ -163,14 +222,26 @@ impl Stream {
         }
     }
 
-    /// The place of a filter; it counts as used once more.
-    pub(super) fn use_filter(&mut self, filter: Rc<Filter>) -> FilterIx {
+    /// The place of a filter; it counts as used once more. `tree` is what the newest event says.
+    pub(super) fn use_filter(&mut self, filter: Rc<Filter>, tree: Option<&Tree>) -> FilterIx {
         let known = self.filters.iter_mut().find(|(_, known)| known.filter == filter);
         if let Some((ix, known)) = known {
             known.users += 1;
             return FilterIx(ix);
         }
-        FilterIx(self.filters.insert(SharedFilter { filter, users: 1 }))
+        let newest = self.newest().filter(|_| self.is_state()).cloned();
+        let newest = newest.filter(|_| tree.is_some_and(|tree| filter.passes(tree)));
+        FilterIx(self.filters.insert(SharedFilter { filter, users: 1, newest }))
+    }
+
+    /// Has what is kept for filters follow from the newest event alone, as after a new declaration.
+    pub(super) fn pass_anew(&mut self, tree: Option<&Tree>) {
+        let newest = self.newest().filter(|_| self.is_state()).cloned();
+        for (_, SharedFilter { filter, newest: of_filter, .. }) in &mut self.filters {
+            let passes = tree.is_some_and(|tree| filter.passes(tree));
+            *of_filter = newest.clone().filter(|_| passes);
+        }
+        self.passed_bytes = 0;
     }
 
     pub(super) fn remove_subscriber(&mut self, conn: ConnId) -> Option<Subscription> {
@@ -179,6 +250,7 @@ impl Stream {
             self.filters[ix].users -= 1;
             if self.filters[ix].users == 0 {
                 self.filters.remove(ix);
+                self.count_passed();
             }
         }
         Some(subscription)

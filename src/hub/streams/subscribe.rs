@@ -190,8 +190,11 @@ impl Streams {
     ) -> Subscribed {
         // What waits of an earlier subscription would come behind the snapshot of this one.
         self.end_only(now, conn, ix, effects);
+        let stream = &self.streams[ix.0 as usize];
+        let newest = stream.newest().filter(|_| ask.filter.is_some() && stream.is_state());
+        let tree = newest.and_then(|newest| self.tree(newest));
         let stream = &mut self.streams[ix.0 as usize];
-        let filter = ask.filter.map(|filter| stream.use_filter(filter));
+        let filter = ask.filter.map(|filter| stream.use_filter(filter, tree.as_ref()));
         let is_this_life = ask.epoch.as_deref().is_none_or(|epoch| *epoch == *stream.epoch);
         let replayed = ask
             .since
@@ -315,9 +318,10 @@ impl Streams {
     }
 
     fn end_only(&mut self, now: Now, conn: ConnId, ix: StreamIx, effects: &mut Effects) -> bool {
-        let Some(subscription) = self.streams[ix.0 as usize].remove_subscriber(conn) else {
-            return false;
-        };
+        let stream = &mut self.streams[ix.0 as usize];
+        let before = stream.bytes();
+        let Some(subscription) = stream.remove_subscriber(conn) else { return false };
+        self.kept_bytes -= before - stream.bytes();
         if let Some(due) = subscription.due {
             self.due.remove(&(due, conn, ix));
         }

@@ -1,6 +1,7 @@
 //! The table of streams, and of what each connection watches.
 
 use super::declaration::{Declaration, declared};
+use super::publish::read;
 use super::rights::StreamRights;
 use super::stream::{Stream, StreamIx};
 use crate::base::{
@@ -147,6 +148,9 @@ impl Streams {
                     stream.pace_anew();
                     let before = stream.bytes();
                     self.cut_events += stream.trim(self.settings.stream_bytes);
+                    let newest = stream.newest().filter(|_| !stream.filters.is_empty());
+                    let tree = newest.and_then(|newest| read(newest, self.settings.read_json));
+                    stream.pass_anew(tree.as_ref());
                     self.kept_bytes -= before - stream.bytes();
                     // What polls it is perhaps another, and has not heard of them.
                     if !self.streams[ix.0 as usize].subscribers.is_empty() {

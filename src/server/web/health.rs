@@ -145,10 +145,10 @@ impl Health {
         *errors = errors.saturating_add(1);
     }
 
-    /// It did not get so many pushes.
-    pub(super) fn dropped(&mut self, pushes: u64) {
+    /// It does not get a push.
+    pub(super) fn dropped(&mut self) {
         let drops = &mut self.record.get_or_insert_default().drops;
-        *drops = drops.saturating_add(u32::try_from(pushes).unwrap_or(u32::MAX));
+        *drops = drops.saturating_add(1);
     }
 
     /// Milliseconds since the newest ping.
@@ -354,7 +354,9 @@ mod tests {
         health.received();
         assert!(health.record.is_none() && health.quality().is_none());
         health.erred();
-        health.dropped(5);
+        for _ in 0..5 {
+            health.dropped();
+        }
         let traffic = Traffic { sent: 3, received: 1, errors: 1, drops: 5 };
         assert_eq!(health.traffic(), traffic);
         assert!(health.quality().is_none(), "no ping was answered");

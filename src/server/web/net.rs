@@ -243,10 +243,10 @@ impl Net<'_> {
         }
     }
 
-    /// Counts pushes that a connection does not get, as it reads too slowly.
-    pub fn count_drops(&mut self, conn: ConnId, pushes: u64) {
+    /// Counts a push that a connection does not get, as it reads too slowly.
+    pub fn count_drop(&mut self, conn: ConnId) {
         if let Some(sending) = self.sockets.get(conn) {
-            sending.health.dropped(pushes);
+            sending.health.dropped();
         }
     }
 
