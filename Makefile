@@ -15,8 +15,11 @@ help: ## what can be made
 run: ## serve, with the embedded database
 	cargo run --release --locked
 
-test: test-rust sim test-clients test-browser test-autobahn test-fuzz ## install what the tests need and run them all
-	@echo "all tests passed$$(cat target/left-out.* 2>/dev/null || true)"
+PARTS = test-rust sim test-clients test-browser test-autobahn test-fuzz
+
+test: ## install what the tests need and run them all; a part that fails keeps none from running
+	@mkdir -p target && rm -f target/left-out.*
+	@sh tests/parts.sh $(PARTS)
 
 lint: ## formatting, lints and documentation, warnings denied
 	cargo fmt --check
@@ -34,8 +37,10 @@ binaries:
 	cargo build --release --locked --bin parlor --example echo --example bot --example queue --example pipeline --example fan_out --example autobahn_client --example serve_blocking
 
 test-rust: ## unit tests, property tests, architecture, embedding
-	cargo test --locked --quiet
-	cargo test --locked --quiet --no-default-features --lib --test protocol_properties --test corpus_replay
+	@failed=0; set -x; \
+	cargo test --locked --quiet --no-fail-fast || failed=1; \
+	cargo test --locked --quiet --no-default-features --lib --test protocol_properties --test corpus_replay || failed=1; \
+	exit $$failed
 
 sim: ## the simulator: SEEDS (2000, n or from..to); one with all that happens: SEED=n TRACE=1
 	SEEDS='$(SEEDS)' SEED='$(SEED)' TRACE='$(TRACE)' \
@@ -45,9 +50,11 @@ sim-mutants: ## bugs put in one at a time, and the seed by which the simulator f
 	SEEDS='$(SEEDS)' sh tests/simulation/mutants.sh
 
 test-clients: setup binaries ## Python websockets and Node ws against the programs; kill -9, strace, full disk
-	$(PYTHON) -m pytest -q -p no:cacheprovider tests/clients
-	node --test tests/clients/*.test.mjs
-	node --test clients/js/test/*.test.js
+	@failed=0; set -x; \
+	$(PYTHON) -m pytest -q -p no:cacheprovider tests/clients || failed=1; \
+	node --test tests/clients/*.test.mjs || failed=1; \
+	node --test clients/js/test/*.test.js || failed=1; \
+	exit $$failed
 
 kill: setup binaries ## kill -9 under load, ROUNDS (200) times
 	PARLOR_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/clients/test_kill.py
