@@ -1,7 +1,8 @@
 //! The store through its own interface: numbers, repeats, failures, what survives.
 
 use parlor::base::{
-    Body, EntryKind, MemberState, Outcome, Query, Record, RoomId, Snapshot, Timestamp, UserId,
+    Body, EntryKind, MemberState, Outcome, Query, Record, Revocation, RoomId, Snapshot, Timestamp,
+    UserId,
 };
 use parlor::store::{LockError, OpenError, Place, Store};
 use std::io::{BufRead, Write};
@@ -269,6 +270,42 @@ fn nobody_comes_into_a_closed_room_by_themselves_also_while_it_is_being_made() {
     assert_eq!(opened.outcomes(2)[1], Outcome::NotMember);
     let brought = Record::Join { room: room("a"), user: user("bob"), by: None, is_own: false };
     assert!(matches!(opened.write(1, brought), Outcome::Room { .. }));
+}
+
+#[test]
+fn a_revocation_is_once_where_it_says_so_and_forgotten_when_its_token_is_long_over() {
+    const DAY: i64 = 24 * 60 * 60 * 1_000;
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::Directory(folder.path().to_owned());
+    let token = |jti: &str, until: Option<i64>, once| Record::Revoke {
+        revocation: Revocation::Token(jti.into(), until.map(Timestamp)),
+        once,
+    };
+    let mut opened = open(&place);
+    assert_eq!(opened.write(1_000, token("code", Some(5_000), true)), Outcome::Done);
+    assert_eq!(opened.write(1_001, token("code", Some(5_000), true)), Outcome::Conflict);
+    assert_eq!(opened.write(1_002, token("code", Some(4_000), false)), Outcome::Done);
+    assert_eq!(opened.write(1_003, token("for-ever", None, false)), Outcome::Done);
+    for number in 0..100 {
+        assert_eq!(
+            opened.write(1_004, token(&format!("t{number}"), Some(4_999), true)),
+            Outcome::Done
+        );
+    }
+    drop(opened);
+    // What was used up stays so over a restart, until its time is over since a day.
+    let mut opened = open(&place);
+    assert_eq!(opened.write(DAY + 5_000, token("code", Some(5_000), true)), Outcome::Conflict);
+    assert_eq!(opened.write(DAY + 5_001, token("code", Some(5_000), true)), Outcome::Done);
+    drop(opened);
+    assert_eq!(
+        open(&place).snapshot.revocations,
+        [
+            Revocation::Token("code".into(), Some(Timestamp(5_000))),
+            Revocation::Token("for-ever".into(), None),
+        ],
+        "those that come with it are forgotten, some at a time"
+    );
 }
 
 #[test]

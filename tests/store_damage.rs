@@ -67,6 +67,10 @@ fn ask(directory: &Path, asks: &[Ask]) -> Option<(Snapshot, Vec<Outcome>)> {
     Some((snapshot, outcomes))
 }
 
+fn revoke(revocation: Revocation) -> Record {
+    Record::Revoke { revocation, once: false }
+}
+
 /// A store with all that there may be.
 fn well_filled() -> Vec<Ask> {
     let mut chance = Chance::new(1);
@@ -90,9 +94,10 @@ fn well_filled() -> Vec<Ask> {
     }
     // More than a page of them.
     for number in 0..REVOCATIONS {
-        records.push(Record::Revoke(match number % 3 {
+        records.push(revoke(match number % 3 {
             0 => Revocation::User(user(&format!("guest{number}")), Timestamp(number as i64)),
-            _ => Revocation::Token(chance.word(24).into()),
+            1 => Revocation::Token(chance.word(24).into(), None),
+            _ => Revocation::Token(chance.word(24).into(), Some(Timestamp(1 << 50))),
         }));
     }
     for number in 0..120 {
@@ -160,7 +165,7 @@ fn questions(records: &[Ask], outcomes: &[Outcome]) -> Vec<Ask> {
                     direct.push(room.clone());
                 }
             }
-            Record::Revoke(_) => asks.push(ask.clone()),
+            Record::Revoke { .. } => asks.push(ask.clone()),
             Record::Delete { .. } if matches!(outcome, Outcome::Changed { .. }) => {
                 asks.push(ask.clone());
             }

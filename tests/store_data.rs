@@ -140,6 +140,10 @@ fn room(id: &str) -> RoomId {
     RoomId::parse(id).unwrap()
 }
 
+fn revoke(revocation: Revocation) -> Record {
+    Record::Revoke { revocation, once: false }
+}
+
 fn join(who: &str) -> Record {
     Record::Join { room: room("tea"), user: user(who), by: None, is_own: true }
 }
@@ -175,10 +179,10 @@ fn small(directory: &Path) {
             Record::Ban { room: tea(), user: user("eve"), by: ada.clone() },
             Record::Name { user: ada.clone(), name: "Ada".into() },
             Record::Message { room: direct, from: ada, to: Some(bob), body, cid: None },
-            Record::Revoke(Revocation::Token("t-1".into())),
-            Record::Revoke(Revocation::User(user("eve"), Timestamp(70))),
+            revoke(Revocation::Token("t-1".into(), None)),
+            revoke(Revocation::User(user("eve"), Timestamp(70))),
             // An earlier time takes nothing back.
-            Record::Revoke(Revocation::User(user("eve"), Timestamp(60))),
+            revoke(Revocation::User(user("eve"), Timestamp(60))),
             event("journal", Data::Json("[1.50]".into())),
             event("journal", Data::Binary([0, 255].into())),
         ],
@@ -390,7 +394,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     // Revocations.
     (
         r#""kind":"token","key":"t-1","before":0"#,
-        r#""kind":"token","key":"t-1","before":5"#,
+        r#""kind":"token","key":"t-1","before":-5"#,
         "the revocation of token t-1 is not what was written",
     ),
     (r#""key":"eve""#, r#""key":"e ve""#, "the revocation of user e ve is not what was written"),

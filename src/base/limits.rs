@@ -196,6 +196,15 @@ pub const JTI_BYTES_MAX: usize = 128;
 pub const CLAIM_PATTERNS_MAX: usize = 256;
 /// Revocations that are kept, of tokens and of users together.
 pub const REVOCATIONS_MAX: usize = 100_000;
+/// Longest sign-in of a browser, in ms: browsers keep no cookie for longer than 400 days (RFC 6265bis §5.5).
+pub const SIGN_IN_MS_MAX: i64 = 400 * 24 * 60 * 60 * 1_000;
+/// Largest cookie of a sign-in, name and value, in bytes: more than this no browser has to keep (RFC 6265 §6.1).
+pub const SIGN_IN_COOKIE_BYTES_MAX: usize = 4_096;
+/// How long the revocation of a token that says its end is kept beyond that, in ms: a clock that is set back by less
+/// lets none in again.
+pub const FORGOTTEN_AFTER_MS: i64 = 24 * 60 * 60 * 1_000;
+/// How many of those are forgotten with each new revocation: a batch of the store stays short.
+pub const FORGOTTEN_PER_REVOCATION: u32 = 64;
 /// A file with a key or a set of keys, in bytes.
 pub const KEY_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Files with keys.

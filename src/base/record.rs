@@ -166,7 +166,12 @@ pub enum Record {
         name: Arc<str>,
     },
     /// Tokens are good no more, although their time is not over.
-    Revoke(Revocation),
+    Revoke {
+        /// Which.
+        revocation: Revocation,
+        /// Whether it is refused ([`Outcome::Conflict`]) if it was revoked before: of what is good once.
+        once: bool,
+    },
     /// The next event of a durable stream. Those that are more than `keep` are not kept any more,
     /// and go some at a time.
     Event {
@@ -218,7 +223,7 @@ impl Record {
                 | Record::Ban { .. }
                 | Record::Unban { .. }
                 | Record::Read { .. }
-                | Record::Revoke(_)
+                | Record::Revoke { .. }
                 | Record::Trim { .. } => 0,
             }
     }
@@ -412,8 +417,9 @@ pub struct Invite {
 /// Tokens that are good no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revocation {
-    /// The one with this `jti`.
-    Token(Arc<str>),
+    /// The one with this `jti`; the revocation may be forgotten a day after this time, as the token's own is over
+    /// then.
+    Token(Arc<str>, Option<Timestamp>),
     /// Those of a user that were issued at this time or before it.
     User(UserId, Timestamp),
 }

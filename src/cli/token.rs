@@ -18,7 +18,7 @@ pub(super) struct TokenArgs {
     #[arg(long, value_name = "ID")]
     user: String,
 
-    /// How long it is good, as 90s, 15m, 1h, 7d; a number alone is seconds
+    /// How long it is good, as 90s, 15m, 1h, 7d; a number alone is seconds. With --url: how long one stays signed in
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_time)]
     ttl: Duration,
 
@@ -43,10 +43,14 @@ pub(super) struct TokenArgs {
     #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = parse_limit)]
     limits: Vec<(String, u32)>,
 
-    /// Print a link that signs in to the page of the server at this address; without one, at
+    /// Print a link that signs one browser in to the page of the server at this address, once; without one, at
     /// http://127.0.0.1:8080/
     #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "http://127.0.0.1:8080/")]
     url: Option<String>,
+
+    /// With --url: for how long the link can be opened
+    #[arg(long, value_name = "TIME", default_value = "1d", value_parser = parse_time, requires = "url")]
+    open_within: Duration,
 
     /// A file with the secret; or give it in the environment variable PARLOR_SECRET
     #[arg(long, value_name = "FILE")]
@@ -97,10 +101,19 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
         return Err(Failure::usage("--url is a server's address, as http://127.0.0.1:8080/"));
     }
     let now = Clock::timestamp().seconds();
-    let ttl = i64::try_from(args.ttl.as_secs()).unwrap_or(i64::MAX);
+    let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    // A link has a code, which is good for one exchange; a token is good until its end.
+    let (good_for, sign_in) = match args.url {
+        Some(_) => (seconds(args.open_within), Some(seconds(args.ttl).into())),
+        None => (seconds(args.ttl), None),
+    };
+    let jti = match (&args.jti, &args.url) {
+        (None, Some(_)) => Some(made_id()?),
+        (jti, _) => jti.clone(),
+    };
     let claims = Claims {
         sub: user.as_str().into(),
-        exp: Some(now.saturating_add(ttl).into()),
+        exp: Some(now.saturating_add(good_for).into()),
         nbf: None,
         iat: Some(now.into()),
         aud: match args.aud.as_slice() {
@@ -109,7 +122,8 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
             several => Some(several.into()),
         },
         iss: args.iss.clone(),
-        jti: args.jti.clone(),
+        jti,
+        sign_in,
         name: args.name.clone(),
         admin: args.admin,
         publish: (!args.publish.is_empty()).then(|| args.publish.clone()),
@@ -122,10 +136,17 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
     let token = key.sign(&claims, args.kid.as_deref()).map_err(Failure::new)?;
     match &args.url {
         // In the fragment, which is not sent to the server and is in no log.
-        Some(url) => println!("{}/#token={token}", url.trim_end_matches('/')),
+        Some(url) => println!("{}/#code={token}", url.trim_end_matches('/')),
         None => println!("{token}"),
     }
     Ok(())
+}
+
+/// An id that no other code has.
+fn made_id() -> Result<String, Failure> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(Failure::new)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn parse_pattern(text: &str) -> Result<String, String> {

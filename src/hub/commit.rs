@@ -168,6 +168,10 @@ impl Hub {
                 let conn = origin.conn();
                 effects.push(match outcome {
                     Outcome::Done => Effect::Revoked { origin, revocation },
+                    Outcome::Conflict => {
+                        let refusal = Refusal::new(RefusalCode::Conflict, "this was used before");
+                        Effect::Answer { origin, answer: Err(refusal) }
+                    }
                     other => Effect::Answer { origin, answer: Err(refusal(&other)) },
                 });
                 self.write_came(now, conn, effects);

@@ -314,7 +314,12 @@ pub enum Request {
         is_one: bool,
     },
     /// Make tokens good no more.
-    Revoke(Revocation),
+    Revoke {
+        /// Which.
+        revocation: Revocation,
+        /// Whether it is refused if it was revoked before.
+        once: bool,
+    },
     /// Say what a greeting says, as of now.
     Info,
     /// List who is online.

@@ -87,7 +87,7 @@ impl Hub {
                 self.update(asker, &room, title, open, owner, effects)
             }
             Request::End(room) => self.end_room(asker, &room, effects),
-            Request::Revoke(revocation) => self.revoke(asker, revocation, effects),
+            Request::Revoke { revocation, once } => self.revoke(asker, revocation, once, effects),
             Request::Ack { marks, is_one } => self.ack(asker, marks, is_one, effects),
             Request::ListRooms { open, after, limit } => {
                 Ok(Some(self.list_rooms(asker, open, after, limit)))
@@ -331,12 +331,13 @@ impl Hub {
         &mut self,
         asker: &Asker,
         revocation: Revocation,
+        once: bool,
         effects: &mut Effects,
     ) -> Result<Option<Answer>, Refusal> {
         if !asker.is_admin {
             return Err(Refusal::new(RefusalCode::Forbidden, "this is for admins"));
         }
-        let record = Record::Revoke(revocation.clone());
+        let record = Record::Revoke { revocation: revocation.clone(), once };
         let pending = Pending::Revoke { origin: asker.origin.clone(), revocation };
         self.persist(asker, record, pending, false, effects);
         Ok(None)

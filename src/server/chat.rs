@@ -1,6 +1,6 @@
 //! The chat server as an application of WebSockets: sessions between the wire and the hub.
 
-use super::auth::{Keys, Verifier};
+use super::auth::{Keys, Secret, Verifier};
 use super::backend::{Finish, Outbound};
 use super::calls::Waiting;
 use super::config::Config;
@@ -250,6 +250,13 @@ impl<S: Backend> Chat<S> {
     }
 }
 
+impl<S: Backend> Chat<S> {
+    /// Has browsers signed in by cookies that are signed with this secret.
+    pub(super) fn sign_browsers_in_with(&mut self, secret: Secret) {
+        self.verifier.set_cookie_secret(secret);
+    }
+}
+
 impl<S: Backend> Application for Chat<S> {
     fn request(&mut self, net: &mut Net<'_>, exchange: Exchange, request: &Request<'_>) -> Answer {
         let conn = exchange.conn();
@@ -269,6 +276,9 @@ impl<S: Backend> Application for Chat<S> {
             Routed::Metrics => return Answer::Respond(self.metrics(net)),
             Routed::Ready => return Answer::Respond(self.readyz(net)),
             Routed::Call(call) => return self.call(net, exchange, request, &call),
+            Routed::SignIn => {
+                return self.sign_in_call(net, exchange, request, proven.as_deref());
+            }
             Routed::Listen(listening) => return self.listen(net, exchange, *listening),
             Routed::Program(call) => return self.call_program(net, exchange, request, *call),
             Routed::Hook(hook) => return self.hook(net, exchange, request, *hook),
@@ -321,6 +331,7 @@ impl<S: Backend> Application for Chat<S> {
             | Routed::Listen(_)
             | Routed::Open { .. }
             | Routed::Program(_)
+            | Routed::SignIn
             | Routed::Metrics
             | Routed::Ready => None,
         }

@@ -188,7 +188,7 @@ impl<S: Backend> Chat<S> {
                 self.refuse(net, origin, "forbidden", "this is for admins");
             }
             _ => match envelope.request(self.limits_for(person), net.timestamp()) {
-                Ok(Some(Request::Revoke(revocation)))
+                Ok(Some(Request::Revoke { revocation, .. }))
                     if is_admin && !self.verifier.revocations().has_room_for(&revocation) =>
                 {
                     let limit = Some(REVOCATIONS_MAX as u64);

@@ -264,13 +264,13 @@ impl<'a> Fields<'_, 'a> {
     fn revoke(&self) -> Result<Request, Fault> {
         let (jti, user) = (self.text("jti")?, self.name("user", UserId::parse)?);
         let before = self.number("before")?;
-        Ok(Request::Revoke(match (jti, user) {
+        let revocation = match (jti, user) {
             (Some(jti), None) => {
                 self.within("jti", jti.len(), JTI_BYTES_MAX as u32)?;
                 if before.is_some() {
                     return Err(Fault::bad_request("before", "this is of a user's tokens"));
                 }
-                Revocation::Token(jti.as_ref().into())
+                Revocation::Token(jti.as_ref().into(), None)
             }
             (None, Some(user)) => {
                 let before = before.map(|ms| Timestamp(i64::try_from(ms).unwrap_or(i64::MAX)));
@@ -280,7 +280,8 @@ impl<'a> Fields<'_, 'a> {
                 return Err(Fault::bad_request("user", "a revocation is of a token or of a user"));
             }
             (None, None) => return Err(Fault::bad_request("jti", "this or user is needed")),
-        }))
+        };
+        Ok(Request::Revoke { revocation, once: false })
     }
 
     fn title(&self) -> Result<Option<Arc<str>>, Fault> {

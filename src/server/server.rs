@@ -1,5 +1,6 @@
 //! A server put together: reactor, store, hub, chat.
 
+use super::auth::cookie_secret;
 use super::calls::FailCallsOnDrop;
 use super::chat::Chat;
 use super::config::{Config, ConfigError};
@@ -126,7 +127,9 @@ impl Server {
         let (wake, started) = (reactor.wake(), reactor.io().now());
         // Once at the beginning, see `Chat::woken`.
         wake.wake();
-        let web = Chat::build(config, keys, opened, wake, started, chance.next_u64());
+        let secret = cookie_secret(&config.data).map_err(ServerError::System)?;
+        let mut web = Chat::build(config, keys, opened, wake, started, chance.next_u64());
+        web.application_mut().sign_browsers_in_with(secret);
         Ok(Server { reactor, web, address })
     }
 

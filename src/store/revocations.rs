@@ -1,6 +1,7 @@
 //! Tokens that are good no more: their rows.
 
-use super::rows::{check, count_one, damaged, parsed};
+use super::rows::{check, count, damaged, parsed};
+use crate::base::limits::{FORGOTTEN_AFTER_MS, FORGOTTEN_PER_REVOCATION};
 use crate::base::{Outcome, Revocation, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
@@ -17,7 +18,10 @@ pub(super) fn revocation(row: &Row<'_>) -> Result<Revocation> {
     check(row, 3, "a revocation")?;
     let (key, before) = (row.get_ref(1)?.as_str()?, row.get(2)?);
     match row.get_ref(0)?.as_str()? {
-        "token" if before == 0 => Ok(Revocation::Token(key.into())),
+        "token" if before >= 0 => {
+            let until = (before > 0).then_some(Timestamp(before));
+            Ok(Revocation::Token(key.into(), until))
+        }
         "user" => Ok(Revocation::User(parsed(UserId::parse(key))?, Timestamp(before))),
         _ => Err(damaged("a revocation of neither a token nor a user".into())),
     }
@@ -26,7 +30,7 @@ pub(super) fn revocation(row: &Row<'_>) -> Result<Revocation> {
 /// The columns `kind`, `key` and `before`.
 pub(super) fn columns(revocation: &Revocation) -> (&'static str, &str, i64) {
     match revocation {
-        Revocation::Token(jti) => ("token", jti, 0),
+        Revocation::Token(jti, until) => ("token", jti, until.map_or(0, |until| until.0)),
         Revocation::User(user, before) => ("user", user.as_str(), before.0),
     }
 }
@@ -38,19 +42,39 @@ pub(super) fn revocations(db: &Connection) -> Result<Vec<Revocation>> {
         .collect()
 }
 
-pub(super) fn revoke(db: &Connection, revocation: &Revocation) -> Result<Outcome> {
+pub(super) fn revoke(
+    db: &Connection,
+    now: Timestamp,
+    revocation: &Revocation,
+    once: bool,
+) -> Result<Outcome> {
+    forget(db, now)?;
     let (kind, key, before) = columns(revocation);
     let sql =
         concat!("SELECT ", revocation_columns!(), " FROM revocations WHERE kind = ?1 AND key = ?2");
     let known = db.prepare_cached(sql)?.query_row((kind, key), self::revocation).optional()?;
     match known {
-        // The later of two times holds.
-        Some(known) if columns(&known).2 >= before => return Ok(Outcome::Done),
+        Some(_) if once => return Ok(Outcome::Conflict),
+        // What is revoked longer holds; of a token, for ever is 0.
+        Some(Revocation::Token(_, None)) => return Ok(Outcome::Done),
+        Some(known) if before != 0 && columns(&known).2 >= before => return Ok(Outcome::Done),
+        Some(Revocation::User(_, known)) if known.0 >= before => return Ok(Outcome::Done),
         Some(_) => {}
-        None => count_one(db, "revocations")?,
+        None => count(db, "revocations", 1)?,
     }
     put(db, revocation)?;
     Ok(Outcome::Done)
+}
+
+/// Forgets revocations of tokens whose time has long been over.
+fn forget(db: &Connection, now: Timestamp) -> Result<()> {
+    let gone = db
+        .prepare_cached(
+            "DELETE FROM revocations WHERE kind = 'token' AND key IN (SELECT key FROM revocations \
+             WHERE kind = 'token' AND before > 0 AND before < ?1 ORDER BY before, key LIMIT ?2)",
+        )?
+        .execute((now.0.saturating_sub(FORGOTTEN_AFTER_MS), FORGOTTEN_PER_REVOCATION))?;
+    if gone == 0 { Ok(()) } else { count(db, "revocations", -(gone as i64)) }
 }
 
 /// Writes a row, new or not; it is not counted.

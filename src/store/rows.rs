@@ -155,13 +155,18 @@ pub(super) fn save_room(db: &Connection, row: &RoomRow) -> Result<()> {
 
 /// Counts a new row of a table of which `meta` knows how many it has.
 pub(super) fn count_one(db: &Connection, table: &str) -> Result<()> {
+    count(db, table, 1)
+}
+
+/// Counts new rows of such a table, or, below 0, rows that are gone.
+pub(super) fn count(db: &Connection, table: &str, rows: i64) -> Result<()> {
     let counted = db
         .prepare_cached(
-            "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT), \
-             sum = row_sum('meta', key, CAST(CAST(value AS INTEGER) + 1 AS TEXT)) \
+            "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + ?2 AS TEXT), \
+             sum = row_sum('meta', key, CAST(CAST(value AS INTEGER) + ?2 AS TEXT)) \
              WHERE key = ?1 AND sum = row_sum('meta', key, value)",
         )?
-        .execute([table])?;
+        .execute((table, rows))?;
     if counted == 1 { Ok(()) } else { Err(damaged(format!("the number of {table}"))) }
 }
 

@@ -111,7 +111,7 @@ const TABLES: &str = "
     CREATE TABLE revocations (
         kind   TEXT    NOT NULL CHECK (kind IN ('token', 'user')),
         key    TEXT    NOT NULL,
-        before INTEGER NOT NULL,  -- those issued by then, ms since 1970; 0 for a token
+        before INTEGER NOT NULL,  -- those issued by then; of a token its end, or 0: ms since 1970
         sum    INTEGER NOT NULL,
         PRIMARY KEY (kind, key)
     ) STRICT, WITHOUT ROWID;
@@ -144,6 +144,12 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// Indexes that files of this version may lack.
+const INDEXES: &str = "
+    CREATE INDEX IF NOT EXISTS revocations_by_end ON revocations (before, key)
+        WHERE kind = 'token' AND before > 0;
+";
+
 /// The version of a file; 0 of one that is new.
 pub(super) fn version(db: &Connection) -> rusqlite::Result<u32> {
     db.query_row("PRAGMA user_version", (), |row| row.get(0))
@@ -168,6 +174,7 @@ pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Resu
         }
         other => return Ok(Err(other)),
     }
+    transaction.execute_batch(INDEXES)?;
     transaction.commit()?;
     Ok(Ok(()))
 }

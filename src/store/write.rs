@@ -83,7 +83,7 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
         Record::Event { stream, epoch, data, keep } => {
             events::append(db, now, stream, epoch, data, *keep)
         }
-        Record::Revoke(revocation) => revocations::revoke(db, revocation),
+        Record::Revoke { revocation, once } => revocations::revoke(db, now, revocation, *once),
         Record::Name { user, name } => {
             let known: Option<i64> = db
                 .prepare_cached("SELECT sum FROM users WHERE id = ?1")?

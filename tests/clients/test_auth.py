@@ -421,10 +421,11 @@ class TestMadeTokens:
         jwt = self.made("--user", "ada", env={"PARLOR_SECRET": SECRET})
         assert chat(token=jwt).hello["user"]["id"] == "ada"
 
-    def test_a_link_carries_the_token_where_no_server_sees_it(self, servers):
+    def test_a_link_carries_a_code_where_no_log_sees_it(self, servers):
         link = self.made("--user", "ada", "--url", "--secret-file", servers.secret_file())
-        assert link.startswith("http") and "#token=" in link and "?token=" not in link
-        assert self.claims(link.split("#token=")[1])["sub"] == "ada"
+        assert link.startswith("http") and "/#code=" in link and "?" not in link
+        claims = self.claims(link.split("#code=")[1])
+        assert claims["sub"] == "ada" and claims["sign_in"] == 3_600 and claims["jti"]
 
     @pytest.mark.parametrize(
         "arguments",

@@ -91,11 +91,14 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
         2 => (any_user(), proptest::collection::vec((any_room(), 0u64..30), 0..4))
             .prop_map(|(user, marks)| Record::Delivered { user, marks }),
         1 => (any_user(), any_text()).prop_map(|(user, name)| Record::Name { user, name }),
-        1 => (any_user(), 0i64..9, any_text(), any::<bool>()).prop_map(|(user, before, jti, is_user)| {
-            Record::Revoke(match is_user {
-                true => Revocation::User(user, Timestamp(before)),
-                false => Revocation::Token(jti),
-            })
+        2 => (any_user(), 0i64..9, any_text(), 0u8..4).prop_map(|(user, before, jti, which)| {
+            let revocation = match which {
+                0 => Revocation::User(user, Timestamp(before)),
+                1 => Revocation::Token(jti, None),
+                2 => Revocation::Token(jti, Some(Timestamp(1 + before))),
+                _ => Revocation::Token(jti, Some(Timestamp(i64::MAX))),
+            };
+            Record::Revoke { revocation, once: before > 6 }
         }),
         5 => (0usize..2, any_text(), any::<bool>(), 1u64..40).prop_map(|(stream, data, is_json, keep)| {
             Record::Event {

@@ -3,7 +3,9 @@
 //! The simulator runs on it, as do the hub's own tests; `tests/store_model.rs` holds the real store
 //! against it.
 
-use parlor::base::limits::{REACTION_USERS_MAX, REACTIONS_PER_MESSAGE_MAX, TRIM_ENTRIES_MAX};
+use parlor::base::limits::{
+    FORGOTTEN_AFTER_MS, REACTION_USERS_MAX, REACTIONS_PER_MESSAGE_MAX, TRIM_ENTRIES_MAX,
+};
 use parlor::base::{
     Body, Changes, Data, Entry, EntryKind, Event, Invite, MemberState, Outcome, Query, Record,
     Revocation, RoomId, RoomState, Snapshot, StreamId, StreamState, Timestamp, UserId,
@@ -19,7 +21,7 @@ pub(crate) struct ModelStore {
     rooms: Vec<ModelRoom>,
     names: BTreeMap<UserId, Arc<str>>,
     streams: BTreeMap<StreamId, StreamState>,
-    revoked_tokens: BTreeSet<Arc<str>>,
+    revoked_tokens: BTreeMap<Arc<str>, Option<Timestamp>>,
     revoked_users: BTreeMap<UserId, Timestamp>,
     /// The time of the newest entry of all: the next one's is no earlier.
     newest: Timestamp,
@@ -176,9 +178,21 @@ impl ModelStore {
                 self.names.insert(user.clone(), Arc::clone(name));
                 Outcome::Done
             }
-            Record::Revoke(revocation) => {
+            Record::Revoke { revocation, once } => {
+                let end = Timestamp(now.0 - FORGOTTEN_AFTER_MS);
+                self.revoked_tokens.retain(|_, until| until.is_none_or(|until| until >= end));
+                let is_known = match revocation {
+                    Revocation::Token(jti, _) => self.revoked_tokens.contains_key(jti),
+                    Revocation::User(user, _) => self.revoked_users.contains_key(user),
+                };
+                if is_known && *once {
+                    return Outcome::Conflict;
+                }
                 match revocation {
-                    Revocation::Token(jti) => drop(self.revoked_tokens.insert(Arc::clone(jti))),
+                    Revocation::Token(jti, until) => {
+                        let known = self.revoked_tokens.entry(Arc::clone(jti)).or_insert(*until);
+                        *known = known.zip(*until).map(|(known, until)| known.max(until));
+                    }
                     Revocation::User(user, before) => {
                         let already = self.revoked_users.entry(user.clone()).or_insert(*before);
                         *already = (*before).max(*already);
@@ -398,7 +412,8 @@ impl ModelStore {
             snapshot.bans.extend(room.bans.iter().map(|user| (name.clone(), user.clone())));
         }
         snapshot.streams = self.streams.values().cloned().collect();
-        let tokens = self.revoked_tokens.iter().map(|jti| Revocation::Token(Arc::clone(jti)));
+        let tokens = self.revoked_tokens.iter();
+        let tokens = tokens.map(|(jti, until)| Revocation::Token(Arc::clone(jti), *until));
         let users = self.revoked_users.iter();
         let users = users.map(|(user, before)| Revocation::User(user.clone(), *before));
         snapshot.revocations = tokens.chain(users).collect();

@@ -135,6 +135,18 @@ impl<'b> RequestHead<'b> {
         Ok(head)
     }
 
+    /// The value of a cookie (RFC 6265 §4.2.1): of several of its name the first. What other cookies have in them,
+    /// and whether that is ASCII, is their own affair.
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<&'b str> {
+        let fields = self.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("cookie"));
+        let mut cookies = fields.flat_map(|field| field.value.split(|byte| *byte == b';'));
+        let value = cookies.find_map(|cookie| {
+            cookie.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")
+        });
+        value.and_then(|value| str::from_utf8(value).ok())
+    }
+
     /// The values of a field, in order; `name` in lower case. Values that are no visible ASCII are
     /// left out.
     pub fn all(&self, name: &'static str) -> impl Iterator<Item = &'b str> {

@@ -48,6 +48,9 @@ pub struct Claims {
     /// Streams that they may watch: a list of patterns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscribe: Option<Vec<String>>,
+    /// It is a code that signs a browser in, once, for so many seconds, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<Number>,
     /// Limits that are to hold for them, by the last part of their keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Map<String, Value>>,

@@ -3,11 +3,13 @@
 //! [`KeySources`] says where keys are, and reads them: a secret, PEM files, JWKS files. [`Keys`] are
 //! what came of it; a token selects one of them, and the key decides which algorithm it is for,
 //! never the token. [`Verifier`] judges a token by the keys, by its claims and by
-//! [`Revocations`]; a token's times are judged against the time that is handed in. [`SigningKey`]
+//! [`Revocations`]; browsers are signed in by cookies of the server's own; a token's times are judged against the time that is handed in. [`SigningKey`]
 //! makes tokens. Nothing here follows an address that stands in a token.
 
 mod admin_token;
+mod browser;
 mod claims;
+mod cookie_secret;
 mod hook_secret;
 mod jwks;
 mod key;
@@ -22,7 +24,9 @@ mod token_error;
 mod verifier;
 
 pub use admin_token::AdminToken;
+pub(super) use browser::Code;
 pub use claims::{Claims, Identity};
+pub(super) use cookie_secret::cookie_secret;
 pub use hook_secret::HookSecret;
 pub use key::Algorithm;
 pub use key_error::{KeyError, KeyProblem};

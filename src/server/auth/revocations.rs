@@ -1,7 +1,7 @@
 //! Tokens that are good no more before their time is over: an index in memory, which knows nothing
 //! of where revocations are kept.
 
-use crate::base::limits::REVOCATIONS_MAX;
+use crate::base::limits::{FORGOTTEN_AFTER_MS, REVOCATIONS_MAX};
 use crate::base::{Revocation, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,11 +10,13 @@ use std::sync::Arc;
 ///
 /// Whoever asks for one more asks [`Revocations::has_room_for`] first, which bounds both together by
 /// [`REVOCATIONS_MAX`]; what is stored is taken in any case: those that were on their way to the store
-/// at the same time may come to more. Nothing falls out by itself: a revocation that is forgotten
-/// lets a token in again.
+/// at the same time may come to more. Nothing falls out but what says when the token's own time is over, a day
+/// after that: a revocation that is forgotten too soon lets a token in again.
 #[derive(Clone, Debug, Default)]
 pub struct Revocations {
-    tokens: BTreeSet<Arc<str>>,
+    tokens: BTreeMap<Arc<str>, Option<Timestamp>>,
+    /// Of tokens: when their own time is over, and they may be forgotten.
+    ends: BTreeSet<(Timestamp, Arc<str>)>,
     /// All tokens of a user that were issued at or before this time.
     users: BTreeMap<UserId, Timestamp>,
 }
@@ -24,8 +26,14 @@ impl Revocations {
     /// stays revoked.
     pub fn insert(&mut self, revocation: &Revocation) {
         match revocation {
-            Revocation::Token(jti) => {
-                self.tokens.insert(Arc::clone(jti));
+            Revocation::Token(jti, until) => {
+                let known = self.tokens.entry(Arc::clone(jti)).or_insert(*until);
+                // None is for ever.
+                let longer = known.zip(*until).map(|(known, until)| known.max(until));
+                if let Some(until) = std::mem::replace(known, longer) {
+                    self.ends.remove(&(until, Arc::clone(jti)));
+                }
+                self.ends.extend(longer.map(|until| (until, Arc::clone(jti))));
             }
             Revocation::User(user, before) => {
                 let known = self.users.entry(user.clone()).or_insert(*before);
@@ -38,7 +46,7 @@ impl Revocations {
     #[must_use]
     pub fn has_room_for(&self, revocation: &Revocation) -> bool {
         let is_there = match revocation {
-            Revocation::Token(jti) => self.tokens.contains(jti),
+            Revocation::Token(jti, _) => self.tokens.contains_key(jti),
             Revocation::User(user, _) => self.users.contains_key(user),
         };
         is_there || self.len() < REVOCATIONS_MAX
@@ -49,8 +57,19 @@ impl Revocations {
     #[must_use]
     pub fn is_revoked(&self, user: &UserId, jti: Option<&str>, issued: Option<Timestamp>) -> bool {
         let issued = issued.unwrap_or(Timestamp(0));
-        jti.is_some_and(|jti| self.tokens.contains(jti))
+        jti.is_some_and(|jti| self.tokens.contains_key(jti))
             || self.users.get(user).is_some_and(|before| issued <= *before)
+    }
+
+    /// Forgets those of tokens whose own time is over since a day.
+    pub fn forget(&mut self, now: Timestamp) {
+        let end = Timestamp(now.0.saturating_sub(FORGOTTEN_AFTER_MS));
+        while let Some((until, _)) = self.ends.first()
+            && *until < end
+            && let Some((_, jti)) = self.ends.pop_first()
+        {
+            self.tokens.remove(&jti);
+        }
     }
 
     /// How many there are.
@@ -81,12 +100,37 @@ mod tests {
     #[test]
     fn a_token_is_revoked_by_its_jti_whoever_has_it() {
         let mut revocations = Revocations::default();
-        revocations.insert(&Revocation::Token("t-1".into()));
+        revocations.insert(&Revocation::Token("t-1".into(), None));
         assert!(revocations.is_revoked(&user("ada"), Some("t-1"), at(5)));
         assert!(revocations.is_revoked(&user("bob"), Some("t-1"), None));
         assert!(!revocations.is_revoked(&user("ada"), Some("t-2"), at(5)));
         assert!(!revocations.is_revoked(&user("ada"), Some("T-1"), at(5)));
         assert!(!revocations.is_revoked(&user("ada"), None, None));
+    }
+
+    #[test]
+    fn what_says_its_end_is_forgotten_a_day_after_it_and_nothing_else_is() {
+        const DAY: i64 = 24 * 60 * 60 * 1_000;
+        let mut revocations = Revocations::default();
+        let token =
+            |jti: &str, until: Option<i64>| Revocation::Token(jti.into(), until.map(Timestamp));
+        for (jti, until) in [("a", Some(10)), ("b", None), ("c", Some(20)), ("c", Some(5))] {
+            revocations.insert(&token(jti, until));
+        }
+        // What is revoked for ever stays so, whatever else is said of it.
+        for (jti, until) in [("b", Some(5)), ("d", Some(5)), ("d", None)] {
+            revocations.insert(&token(jti, until));
+        }
+        let left = |revocations: &Revocations| {
+            ["a", "b", "c", "d"].map(|jti| revocations.is_revoked(&user("ada"), Some(jti), None))
+        };
+        revocations.forget(Timestamp(DAY + 10));
+        assert_eq!(left(&revocations), [true, true, true, true]);
+        revocations.forget(Timestamp(DAY + 11));
+        assert_eq!(left(&revocations), [false, true, true, true]);
+        revocations.forget(Timestamp(i64::MAX));
+        assert_eq!(left(&revocations), [false, true, false, true]);
+        assert_eq!((revocations.len(), revocations.ends.len()), (2, 0));
     }
 
     #[test]
@@ -114,7 +158,7 @@ mod tests {
     fn there_is_room_for_so_many_and_a_repeat_needs_none() {
         let mut revocations = Revocations::default();
         assert!(revocations.is_empty());
-        let (token, other) = (|jti: &str| Revocation::Token(jti.into()), user("bob"));
+        let (token, other) = (|jti: &str| Revocation::Token(jti.into(), None), user("bob"));
         revocations.insert(&Revocation::User(user("ada"), Timestamp(1)));
         for number in 1..REVOCATIONS_MAX {
             let one = token(&number.to_string());

@@ -32,6 +32,10 @@ pub enum TokenError {
     Streams,
     /// Its `limits` is no object, or has a value that a limit does not take.
     Limits,
+    /// It is a code that signs a browser in, which is good for that alone.
+    Code,
+    /// It is no code that signs a browser in: it has no `sign_in`, or no `jti`.
+    NotACode,
     /// It was revoked.
     Revoked,
     /// No key is configured: nobody could have made it.
@@ -55,6 +59,10 @@ impl fmt::Display for TokenError {
             TokenError::Id => "the token's jti is too long",
             TokenError::Streams => "the token's publish or subscribe is no list of stream patterns",
             TokenError::Limits => "the token's limits have a value that is none of a limit",
+            TokenError::Code => {
+                "this is the code of a link, which signs a browser in and is no token"
+            }
+            TokenError::NotACode => "this is a token, and no code that signs a browser in",
             TokenError::Revoked => "the token was revoked",
             TokenError::OpenMode => {
                 "this server has no secret and takes no tokens of users: say ?user=NAME"

@@ -1,6 +1,7 @@
 //! The judge of tokens: the signature by the keys, the claims by what is expected of them, and
 //! whether it was revoked.
 
+use super::browser::Cookies;
 use super::claims::millis;
 use super::key::Algorithm;
 use super::{Claims, Identity, Keys, Revocations, TokenError};
@@ -27,9 +28,11 @@ pub struct Expected {
 #[derive(Clone, Debug)]
 pub struct Verifier {
     keys: Keys,
-    expected: Expected,
+    pub(super) expected: Expected,
     leeway_ms: i64,
     revocations: Revocations,
+    /// What browsers are signed in by; none: not at all.
+    pub(super) cookies: Option<Cookies>,
     /// Somebody else says who people are, where tokens do not.
     has_others: bool,
 }
@@ -52,7 +55,8 @@ impl Verifier {
     pub fn new(keys: Keys, expected: Expected) -> Verifier {
         let leeway_ms = leeway_ms(&expected);
         let revocations = Revocations::default();
-        Verifier { keys, expected, leeway_ms, revocations, has_others: false }
+        let cookies = None;
+        Verifier { keys, expected, leeway_ms, revocations, cookies, has_others: false }
     }
 
     /// Whether somebody else says who people are, where tokens do not: then there is no open mode.
@@ -105,24 +109,28 @@ impl Verifier {
     /// # Errors
     /// [`TokenError`].
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Identity, TokenError> {
+        let claims = self.open(token)?;
+        if claims.sign_in.is_some() {
+            return Err(TokenError::Code);
+        }
+        self.judge(claims, now, &self.expected)
+    }
+
+    /// What a token says whose signature is good.
+    pub(super) fn open(&self, token: &str) -> Result<Claims, TokenError> {
         if self.is_open() {
             return Err(TokenError::OpenMode);
         }
-        if token.len() > TOKEN_BYTES_MAX || self.keys.is_empty() {
-            return Err(TokenError::Invalid);
-        }
-        // Nothing of the header is believed but which key is meant: not its jwk, jku, x5c or x5u.
-        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
-        // RFC 7515 §4.1.11: what is critical must be understood, and no extension is.
-        if header.crit.is_some() {
-            return Err(TokenError::Invalid);
-        }
-        let algorithm = Algorithm::from_library(header.alg).ok_or(TokenError::Invalid)?;
-        let claims = self.keys.select(algorithm, header.kid.as_deref())?.open(token)?;
-        self.judge(claims, now)
+        open(&self.keys, token)
     }
 
-    fn judge(&self, claims: Claims, now: Timestamp) -> Result<Identity, TokenError> {
+    /// Who the claims make somebody at `now`, if they are what is expected.
+    pub(super) fn judge(
+        &self,
+        claims: Claims,
+        now: Timestamp,
+        expected: &Expected,
+    ) -> Result<Identity, TokenError> {
         let expires = millis(claims.exp.as_ref().ok_or(TokenError::NoExpiry)?);
         if now.0 >= expires.saturating_add(self.leeway_ms) {
             return Err(TokenError::Expired);
@@ -131,12 +139,12 @@ impl Verifier {
         if from.is_some_and(|from| now.0.saturating_add(self.leeway_ms) < from) {
             return Err(TokenError::NotYet);
         }
-        if let Some(audience) = &self.expected.audience
+        if let Some(audience) = &expected.audience
             && !is_for(claims.aud.as_ref(), audience)
         {
             return Err(TokenError::Audience);
         }
-        if self.expected.issuer.is_some() && self.expected.issuer != claims.iss {
+        if expected.issuer.is_some() && expected.issuer != claims.iss {
             return Err(TokenError::Issuer);
         }
         let user = match &claims.sub {
@@ -195,6 +203,21 @@ impl Verifier {
         let limits = asked_limits(claims.limits)?.map(Arc::new);
         Ok(Identity { user, name, admin: claims.admin, rights, limits, expires, jti, issued })
     }
+}
+
+/// What a token says whose signature is good by one of `keys`.
+pub(super) fn open(keys: &Keys, token: &str) -> Result<Claims, TokenError> {
+    if token.len() > TOKEN_BYTES_MAX || keys.is_empty() {
+        return Err(TokenError::Invalid);
+    }
+    // Nothing of the header is believed but which key is meant: not its jwk, jku, x5c or x5u.
+    let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
+    // RFC 7515 §4.1.11: what is critical must be understood, and no extension is.
+    if header.crit.is_some() {
+        return Err(TokenError::Invalid);
+    }
+    let algorithm = Algorithm::from_library(header.alg).ok_or(TokenError::Invalid)?;
+    keys.select(algorithm, header.kid.as_deref())?.open(token)
 }
 
 fn leeway_ms(expected: &Expected) -> i64 {

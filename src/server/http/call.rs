@@ -1,6 +1,7 @@
 //! Calls of the API on their way: begun here, answered when the hub or a handler has.
 
 use super::api::ApiCall;
+use super::browser::CookieAnswer;
 use super::identity::Caller;
 use super::origin::shared_with;
 use super::rates::Asker;
@@ -32,6 +33,8 @@ pub(in crate::server) struct HttpCall {
     pub(super) shared_with: Option<Box<str>>,
     /// It came to the webhook of this stream.
     hook: Option<StreamId>,
+    /// A browser signs in or out.
+    cookie: Option<CookieAnswer>,
 }
 
 impl HttpCall {
@@ -43,6 +46,19 @@ impl HttpCall {
             success: Status::Ok,
             shared_with: call.shared_with.clone(),
             hook: None,
+            cookie: None,
+        }
+    }
+
+    /// A browser's sign-in, or its end.
+    pub(super) fn of_browser(exchange: Exchange, answer: CookieAnswer) -> HttpCall {
+        HttpCall {
+            exchange,
+            caller: None,
+            success: Status::Ok,
+            shared_with: None,
+            hook: None,
+            cookie: Some(answer),
         }
     }
 
@@ -54,6 +70,7 @@ impl HttpCall {
             success: Status::Accepted,
             shared_with: None,
             hook: Some(stream),
+            cookie: None,
         }
     }
 }
@@ -199,7 +216,12 @@ impl<S: Backend> Chat<S> {
         payload: String,
     ) {
         self.counters.answered();
-        self.finish(net, call, |call| json(call.success, payload));
+        self.finish(net, call, |call| match &call.cookie {
+            None => json(call.success, payload),
+            Some(CookieAnswer { payload, cookie }) => {
+                json(call.success, payload.clone()).with("Set-Cookie", cookie.clone())
+            }
+        });
     }
 
     /// A call is refused.

@@ -1,5 +1,6 @@
 //! Who sends a request: by a token, in open mode by a name.
 
+use super::browser::SIGN_IN_PATH;
 use super::openapi;
 use super::route::{METRICS_PATH, Rules};
 use super::routes::PREFIX;
@@ -106,7 +107,9 @@ pub(in crate::server) fn admin(
 /// metrics. A JWT is judged by the keys, if there are any; the admin token is itself.
 pub(in crate::server) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
     let is_upgrade = Upgrade::is_asked_for(head);
-    let is_call = head.path.starts_with(PREFIX) && head.path != openapi::PATH;
+    // Who exchanges a code, or signs out, need be nobody.
+    let is_asked = head.path != SIGN_IN_PATH || ["GET", "HEAD"].contains(&head.method);
+    let is_call = head.path.starts_with(PREFIX) && head.path != openapi::PATH && is_asked;
     let is_metrics = head.path == METRICS_PATH && !rules.are_metrics_public;
     let is_program = rules.paths.find_http(head.method, head.path).is_some();
     let is_any = is_upgrade || is_call || is_metrics || is_program;

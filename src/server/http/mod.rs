@@ -3,6 +3,7 @@
 
 mod api;
 mod assets;
+mod browser;
 mod call;
 mod identity;
 mod openapi;
@@ -18,6 +19,7 @@ mod rules;
 mod status;
 mod streams;
 
+pub(super) use browser::{signed_in, without_sign_ins};
 pub(super) use call::{HttpCall, overloaded};
 pub(super) use identity::{Caller, admin, bearer, named, needs_proof, tokens, unauthorized};
 pub(super) use opening::is_set;

@@ -13,6 +13,7 @@ pub(super) static TAG: LazyLock<String> = LazyLock::new(|| super::assets::tag(DO
 
 #[cfg(test)]
 mod tests {
+    use super::super::browser::{METHODS, SIGN_IN_PATH};
     use super::super::routes::{PREFIX, ROUTES};
     use super::*;
     use crate::server::events::TICKET_PATH;
@@ -34,7 +35,9 @@ mod tests {
             .map(|path| format!("GET {path}"));
         // What does not end is not described: a program that tries all would wait for ever.
         let ticket = [format!("POST {TICKET_PATH}")];
-        assert_eq!(described, calls.chain(others).chain(ticket).collect());
+        let sign_in = METHODS.split(", ").filter(|method| *method != "HEAD");
+        let sign_in = sign_in.map(|method| format!("{method} {SIGN_IN_PATH}"));
+        assert_eq!(described, calls.chain(others).chain(ticket).chain(sign_in).collect());
     }
 
     #[test]

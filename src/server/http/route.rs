@@ -1,6 +1,7 @@
 //! Where a request goes: to what can be read, to a call of the API, to a WebSocket …; and by what it is judged.
 
 use super::api::{ApiCall, judge};
+use super::browser::SIGN_IN_PATH;
 use super::identity::{Caller, caller, unauthorized};
 use super::openapi;
 use super::opening::{open, open_own};
@@ -79,6 +80,8 @@ pub(in crate::server) enum Routed<'b> {
     Ready,
     /// A call of the API.
     Call(Box<ApiCall>),
+    /// A browser signs in or out, or asks who is signed in.
+    SignIn,
     /// A request on a path of the embedding program's.
     Program(Box<ProgramCall>),
     /// Server-Sent Events, parts, or a ticket for them.
@@ -161,6 +164,9 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     }
     if let Some(judged) = listen(head, rules) {
         return judged.map_or_else(Routed::Respond, Routed::Listen);
+    }
+    if head.path == SIGN_IN_PATH {
+        return Routed::SignIn;
     }
     if let Some(path) = head.path.strip_prefix(PREFIX)
         && head.path != openapi::PATH
@@ -329,7 +335,9 @@ mod tests {
         let rules = rules(&verifier, &allowed_origins);
         match route(&head, rules) {
             Routed::Respond(response) => (response.status.line()[..3].to_owned(), None),
-            Routed::Call(_) | Routed::Hook(_) | Routed::Program(_) => panic!("a call"),
+            Routed::Call(_) | Routed::Hook(_) | Routed::Program(_) | Routed::SignIn => {
+                panic!("a call")
+            }
             Routed::Metrics | Routed::Ready | Routed::Listen(_) => ("200".to_owned(), None),
             Routed::Open { upgrade, protocol, identity, .. } => {
                 let head =

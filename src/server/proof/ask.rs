@@ -10,7 +10,7 @@ use crate::server::backend::{
 };
 use crate::server::chat::Chat;
 use crate::server::errands::Purpose;
-use crate::server::http::{check_origin, needs_proof};
+use crate::server::http::{check_origin, needs_proof, signed_in, without_sign_ins};
 use crate::server::web::{Exchange, Net, Request};
 use crate::store::Backend;
 use std::collections::BTreeMap;
@@ -51,6 +51,12 @@ impl<S: Backend> Chat<S> {
             return found.map_or_else(Asked::Refuse, Asked::Is);
         }
         let head = request.head;
+        let rules = self.rules(net, false);
+        if needs_proof(head, rules)
+            && let Some(identity) = signed_in(head, rules)
+        {
+            return Asked::Is(Box::new(identity));
+        }
         if !self.may_ask_for(net, head) {
             return Asked::NotNeeded;
         }
@@ -90,8 +96,12 @@ impl<S: Backend> Chat<S> {
         let Some(url) = self.config.auth_url.as_deref() else { return Asked::NotNeeded };
         let mut fields: Vec<(String, String)> = Vec::new();
         for name in &self.config.auth_url_headers {
-            let values = head.named(name);
-            fields.extend(values.map(|value| (name.clone(), value.to_owned())));
+            let is_cookie = name.eq_ignore_ascii_case("cookie");
+            let values = head.named(name).filter_map(|value| match is_cookie {
+                true => without_sign_ins(value),
+                false => Some(value.to_owned()),
+            });
+            fields.extend(values.map(|value| (name.clone(), value)));
         }
         // Who shows nothing is nobody.
         if fields.is_empty() {

@@ -203,7 +203,7 @@ impl Checker<'_> {
         while let Some(row) = rows.next()? {
             count += 1;
             let what = || format!("the revocation of {} {}", shown(row, 0), shown(row, 1));
-            if let Some(Revocation::Token(jti)) = self.sound(None, revocation(row), what)?
+            if let Some(Revocation::Token(jti, _)) = self.sound(None, revocation(row), what)?
                 && jti.len() > JTI_BYTES_MAX
             {
                 let jti = shown(row, 1);

@@ -240,7 +240,7 @@ fn a_revoked_token_is_refused_also_after_the_keys_were_replaced() {
     let old = token(header, r#"{"sub":"ada","exp":1800000060,"iat":1799999990,"jti":"t-1"}"#);
     let new = token(header, r#"{"sub":"ada","exp":1800000060,"iat":1799999999}"#);
     assert!(verifier.verify(&old, NOW).is_ok());
-    verifier.revocations_mut().insert(&Revocation::Token("t-1".into()));
+    verifier.revocations_mut().insert(&Revocation::Token("t-1".into(), None));
     assert_eq!(verifier.verify(&old, NOW), Err(TokenError::Revoked));
     let ada = UserId::parse("ada").unwrap();
     let until = Revocation::User(ada, Timestamp(1_799_999_998_999));
