@@ -16,8 +16,8 @@ pub const DM_PREFIX: &str = "dm:";
 pub enum NameError {
     /// It has no bytes.
     Empty,
-    /// It has more bytes than its kind may have.
-    TooLong,
+    /// It has more bytes than its kind may have, which is said.
+    TooLong(usize),
     /// It has a character outside of its alphabet.
     Character,
     /// It consists of dots alone, which a path would take for a folder.
@@ -28,7 +28,7 @@ impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             NameError::Empty => "is empty",
-            NameError::TooLong => "is too long",
+            NameError::TooLong(most) => return write!(f, "has more than {most} bytes"),
             NameError::Character => {
                 "has a character outside of A-Z a-z 0-9 _ . @ - (rooms and streams: and :)"
             }
@@ -119,7 +119,7 @@ fn check(text: &str, bytes_max: usize, colon: bool) -> Result<(), NameError> {
         return Err(NameError::Empty);
     }
     if text.len() > bytes_max {
-        return Err(NameError::TooLong);
+        return Err(NameError::TooLong(bytes_max));
     }
     let allowed = |byte: u8| {
         byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte) || (colon && byte == b':')
@@ -166,7 +166,7 @@ mod tests {
             assert_eq!(UserId::parse(good).unwrap().as_str(), good);
         }
         assert_eq!(UserId::parse(""), Err(NameError::Empty));
-        assert_eq!(UserId::parse(&"x".repeat(65)), Err(NameError::TooLong));
+        assert_eq!(UserId::parse(&"x".repeat(65)), Err(NameError::TooLong(64)));
         assert_eq!(UserId::parse("a:b"), Err(NameError::Character));
         assert_eq!(UserId::parse("ä"), Err(NameError::Character));
         assert_eq!(UserId::parse(".."), Err(NameError::DotsAlone));
@@ -188,6 +188,6 @@ mod tests {
     #[test]
     fn a_room_name_may_have_colons() {
         assert!(RoomId::parse("team:red").is_ok());
-        assert_eq!(RoomId::parse(&format!("x{}", ":".repeat(64))), Err(NameError::TooLong));
+        assert_eq!(RoomId::parse(&format!("x{}", ":".repeat(64))), Err(NameError::TooLong(64)));
     }
 }

@@ -19,9 +19,13 @@ pub(super) struct SourceArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Where to listen [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    /// Where to listen: an address and a port, or a port alone, of this machine [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "[ADDRESS:]PORT")]
     listen: Option<String>,
+
+    /// The port to listen at on this machine alone, as --listen with a port alone
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16), conflicts_with = "listen")]
+    port: Option<u16>,
 
     /// Where to keep the data: a directory, or `:memory:` to keep nothing
     /// [default: parlor in the user's data directory]
@@ -100,6 +104,7 @@ impl SourceArgs {
         });
         let short = [
             text("--listen", "listen", self.listen),
+            text("--port", "listen", self.port.map(|port| port.to_string())),
             text("--data", "data", self.data),
             text("--secret-file", "auth.secret_file", self.secret_file),
             list("--key-file", "auth.key_files", self.key_file),

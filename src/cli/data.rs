@@ -230,23 +230,44 @@ fn summary(done: &Checked) -> String {
         1 => "1 fault".to_owned(),
         faults => format!("{faults} faults"),
     };
-    let streams = of_streams(*streams, *events);
-    format!("{rooms} rooms, {members} members, {entries} entries{streams}, epoch {epoch}: {found}")
+    let log = of_log(*rooms, *members, *entries);
+    format!("{log}{}, epoch {epoch}: {found}", of_streams(*streams, *events))
 }
 
 fn contents(counts: &Counts) -> String {
     let Counts { users, revocations, streams, events, rooms, members, invites, bans, entries } =
         counts;
-    let streams = of_streams(*streams, *events);
-    format!(
-        "{rooms} rooms, {members} members, {entries} entries, {invites} invitations, {bans} bans, \
-         {users} names, {revocations} revocations{streams}"
-    )
+    let others = [
+        counted(*invites, "invitation", "invitations"),
+        counted(*bans, "ban", "bans"),
+        counted(*users, "name", "names"),
+        counted(*revocations, "revocation", "revocations"),
+    ];
+    let log = of_log(*rooms, *members, *entries);
+    format!("{log}, {}{}", others.join(", "), of_streams(*streams, *events))
+}
+
+fn counted(number: u64, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
+fn of_log(rooms: u64, members: u64, entries: u64) -> String {
+    let parts = [
+        counted(rooms, "room", "rooms"),
+        counted(members, "member", "members"),
+        counted(entries, "entry", "entries"),
+    ];
+    parts.join(", ")
 }
 
 /// Durable streams, if there are any.
 fn of_streams(streams: u64, events: u64) -> String {
-    if streams == 0 { String::new() } else { format!(", {streams} streams, {events} events") }
+    if streams == 0 {
+        return String::new();
+    }
+    let (streams, events) =
+        (counted(streams, "stream", "streams"), counted(events, "event", "events"));
+    format!(", {streams}, {events}")
 }
 
 fn tell_of_old(old: Option<&Path>) {

@@ -47,6 +47,7 @@ impl<S: System> Reactor<S> {
                 Ok(sent) => {
                     is_blocked = sent.is_blocked;
                     sent_bytes = sent.bytes as u64;
+                    slot.bytes_sent += sent_bytes;
                     if let Some(stall) = &mut slot.stall {
                         stall.moved += sent_bytes;
                     }
@@ -120,8 +121,12 @@ impl<S: System> Reactor<S> {
             let sent =
                 if socket.is_writable { send_bytes(&mut socket.stream, bytes) } else { Ok(0) };
             match sent {
-                Ok(sent) if sent == bytes.len() => self.io.counters.bytes_sent += sent as u64,
+                Ok(sent) if sent == bytes.len() => {
+                    slot.bytes_sent += sent as u64;
+                    self.io.counters.bytes_sent += sent as u64;
+                }
                 Ok(sent) => {
+                    slot.bytes_sent += sent as u64;
                     slot.outbox.put_back(&bytes[sent..]);
                     // As everything that waits, it is watched from the end of the turn on.
                     if !std::mem::replace(&mut slot.is_flush_queued, true) {

@@ -128,6 +128,9 @@ pub(super) struct Slot {
     pub(super) stall: Option<Box<Stall>>,
     /// The earliest look that the timers have promised.
     armed: Moment,
+    /// Bytes that were read from it, and that the system took for it.
+    pub(super) bytes_received: u64,
+    pub(super) bytes_sent: u64,
 }
 
 /// What waits must have moved by [`STALL_BYTES`](crate::base::limits::STALL_BYTES) or to its end
@@ -283,6 +286,15 @@ impl Io {
         Some(&mut slot.outbox)
     }
 
+    /// Bytes that were read from a connection, and that the system took for it, from its beginning: of everything,
+    /// HTTP heads included.
+    #[must_use]
+    pub fn bytes_each_way(&self, conn: ConnId) -> (u64, u64) {
+        let slot = self.table.get(conn.index());
+        slot.filter(|slot| slot.generation == conn.generation())
+            .map_or((0, 0), |slot| (slot.bytes_received, slot.bytes_sent))
+    }
+
     /// Bytes that wait for this connection.
     #[must_use]
     pub fn outbox_bytes(&self, conn: ConnId) -> usize {
@@ -425,6 +437,8 @@ impl Io {
             deadline: Moment::NEVER,
             stall: None,
             armed: Moment::NEVER,
+            bytes_received: 0,
+            bytes_sent: 0,
         });
         // The table is bounded far below by the file limit.
         ConnId::new(index as u32, self.generation)

@@ -69,6 +69,7 @@ impl<S: System> Reactor<S> {
             Ok(0) => self.peer_closed(handler, conn),
             Ok(len) => {
                 self.io.counters.bytes_received += len as u64;
+                self.io.table[conn.index()].bytes_received += len as u64;
                 // A short read means drained, unless the end of the stream is to be heard, too.
                 socket.is_readable = len == most || socket.is_read_closed;
                 match &mut self.io.table[conn.index()].phase {

@@ -209,8 +209,11 @@ type Unknown = (RefusalCode, &'static str);
 /// Writes how well a connection's peer is reached, and what went each way.
 fn health(w: &mut Writer, net: &mut Net<'_>, conn: ConnId) {
     let Traffic { sent, received, errors, drops } = net.traffic(conn);
+    let (received_bytes, sent_bytes) = net.bytes_each_way(conn);
     w.number("sent", sent);
     w.number("received", received);
+    w.number("sent_bytes", sent_bytes);
+    w.number("received_bytes", received_bytes);
     w.number("errors", errors);
     w.number("drops", drops);
     let Some(quality) = net.quality(conn) else { return };

@@ -174,9 +174,13 @@ pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Resu
         }
         other => return Ok(Err(other)),
     }
-    transaction.execute_batch(INDEXES)?;
     transaction.commit()?;
     Ok(Ok(()))
+}
+
+/// Adds the indexes that a file of this version lacks.
+pub(super) fn add_indexes(db: &Connection) -> rusqlite::Result<()> {
+    db.execute_batch(INDEXES)
 }
 
 /// Pages kept in memory, in KiB; it is used as far as there is something to keep. A batch goes to a

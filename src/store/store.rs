@@ -31,6 +31,8 @@ pub enum Place {
 /// Why a store could not be opened.
 #[derive(Debug)]
 pub enum OpenError {
+    /// The place of the data is a file.
+    NoDirectory(PathBuf),
     /// The directory or the file could not be made.
     Directory(PathBuf, std::io::Error),
     /// The directory could not be locked.
@@ -58,6 +60,13 @@ impl fmt::Display for OpenError {
         match self {
             OpenError::Directory(path, error) => {
                 write!(f, "cannot keep data in {}: {error}", path.display())
+            }
+            OpenError::NoDirectory(path) => {
+                write!(
+                    f,
+                    "cannot keep data in {}: it is a file, and not a directory",
+                    path.display()
+                )
             }
             OpenError::Lock(error) => error.fmt(f),
             OpenError::Newer { version } => write!(
@@ -131,6 +140,7 @@ fn begin(
     schema::use_write_ahead_log(db)?;
     match found {
         Some(mut snapshot) => {
+            schema::add_indexes(db)?;
             if let Some(at) = log_damaged_at {
                 log::error!(
                     at; "the write-ahead log is damaged: what was committed behind that is lost, \
@@ -148,6 +158,7 @@ fn begin(
         }
         None => {
             schema::prepare(db, epoch)?.map_err(wrong_version)?;
+            schema::add_indexes(db)?;
             Ok(pages::snapshot(db, wanted)?)
         }
     }
@@ -232,11 +243,12 @@ impl Store {
             Place::Memory => (Connection::open_in_memory()?, None, None, None),
             Place::Directory(directory) => {
                 // What people say to each other is not for other users of the machine.
-                std::fs::DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(directory)
-                    .map_err(|error| OpenError::Directory(directory.clone(), error))?;
+                std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(
+                    |error| match directory.is_file() {
+                        true => OpenError::NoDirectory(directory.clone()),
+                        false => OpenError::Directory(directory.clone(), error),
+                    },
+                )?;
                 let lock = DirectoryLock::take(directory).map_err(OpenError::Lock)?;
                 let (db, served, log_damaged_at) = open_in(directory)?;
                 (db, log_damaged_at, Some(served), Some(lock))

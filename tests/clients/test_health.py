@@ -1,6 +1,7 @@
 """Round trips by ping and pong: of connections that answer at once, late, or not at all; and what an
 admin is told of each connection."""
 
+import json
 import struct
 import threading
 import time
@@ -171,6 +172,31 @@ def test_what_went_each_way_is_told(server):
         after = connections(server)["ada"]
         assert (after["received"], after["errors"], after["drops"]) == (2, 1, 0)
         assert after["sent"] >= before["sent"] + 2
+
+
+def test_bytes_are_counted_each_way_beside_messages(server):
+    def told(user):
+        one = connections(server)[user]
+        return one["received_bytes"], one["sent_bytes"]
+
+    with Raw(server, "/ws?user=ada", FIELDS) as raw:
+        while b'"hello"' not in raw.read_message().payload:
+            pass
+        while b"user:online" not in raw.read_message().payload:
+            pass
+        received, sent = told("ada")
+        assert received > 100 and sent > 500, "the head and hello count"
+        message = frame(TEXT, json.dumps({"type": "ping", "id": 1}))
+        raw.send(message)
+        answer = raw.read_message().payload
+        # The header of a frame from a server has two bytes, and no masking key.
+        assert told("ada") == (received + len(message), sent + 2 + len(answer))
+        # What is larger than a frame, and comes in pieces, counts once.
+        large = frame(TEXT, json.dumps({"type": "ping", "id": "x" * 60, "payload": {"pad": "y" * 50_000}}))
+        for at in range(0, len(large), 10_000):
+            raw.send(large[at : at + 10_000])
+        assert raw.read_message().payload
+        assert told("ada")[0] == received + len(message) + len(large)
 
 
 def test_only_messages_are_counted_as_sent_to_who_is_told_by_events_or_pictures(servers):

@@ -9,6 +9,7 @@ use super::retention::{self, kept, kept_text};
 use super::{auth, handlers, logging, proxies, streams, suggest, user_limits};
 use crate::hub::Scope;
 use crate::store::Place;
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// All keys, in the order in which they are listed.
 #[must_use]
@@ -299,15 +300,26 @@ const KEYS: &[Key] = &[
     logging::FORMAT,
 ];
 
+/// An address and a port. A port alone, and `localhost`, are of this machine: nobody else is let in by accident.
+fn listen(text: &str) -> Option<SocketAddr> {
+    let of_this_machine = |port: &str| -> Option<SocketAddr> {
+        let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = Some(port).filter(|_| is_port)?.parse().ok()?;
+        Some((Ipv4Addr::LOCALHOST, port).into())
+    };
+    let port = text.strip_prefix("localhost").unwrap_or(text);
+    text.parse().ok().or_else(|| of_this_machine(port.strip_prefix(':').unwrap_or(text)))
+}
+
 const LISTEN: Key = Key {
     name: "listen",
     effect: Restart,
     about: "Where to listen.",
     kind: Kind::Text {
-        wants: "an IP address and a port, as 127.0.0.1:8080; port 0 for one that is free",
+        wants: "an IP address and a port, as 127.0.0.1:8080, or a port alone, as 8080, of this machine; port 0 for one that is free",
         get: |config| config.listen.to_string(),
         set: |config, text| {
-            config.listen = text.parse().ok()?;
+            config.listen = listen(text)?;
             Some(())
         },
     },

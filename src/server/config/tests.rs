@@ -194,7 +194,12 @@ fn a_wrong_value_says_what_is_wanted() {
         ("http.allowed_origins=https://h?x", "not \"https://h?…\""),
         ("http.allowed_origins=https://h#x", "https://example.com"),
         ("http.allowed_origins=https://*.h", "https://example.com"),
-        ("listen=localhost:1", "127.0.0.1:8080"),
+        ("listen=localhost", "127.0.0.1:8080"),
+        ("listen=example.com:1", "127.0.0.1:8080"),
+        ("listen=:", "127.0.0.1:8080"),
+        ("listen=+1", "127.0.0.1:8080"),
+        ("listen=65536", "127.0.0.1:8080"),
+        ("listen=::1", "127.0.0.1:8080"),
         ("log.level=loud", "trace"),
         ("log.level=info,parlor=loud", "trace"),
         ("log.format=xml", "text or json"),
@@ -206,6 +211,22 @@ fn a_wrong_value_says_what_is_wanted() {
         let error = config.set(wrong).unwrap_err().to_string();
         assert!(error.contains(wanted), "{wrong}: {error}");
         assert_eq!(shown(&config), shown(&self::config("127.0.0.1:0")), "nothing has changed");
+    }
+}
+
+#[test]
+fn a_port_alone_is_one_of_this_machine() {
+    for (text, address) in [
+        ("8080", "127.0.0.1:8080"),
+        (":8080", "127.0.0.1:8080"),
+        ("localhost:8080", "127.0.0.1:8080"),
+        ("0", "127.0.0.1:0"),
+        ("0.0.0.0:80", "0.0.0.0:80"),
+        ("[::1]:80", "[::1]:80"),
+    ] {
+        let mut config = config("127.0.0.1:1");
+        config.set(&format!("listen={text}")).unwrap();
+        assert_eq!(config.listen, address.parse().unwrap(), "{text}");
     }
 }
 

@@ -236,6 +236,12 @@ impl Net<'_> {
         self.sockets.get(conn).map(|sending| sending.health.traffic()).unwrap_or_default()
     }
 
+    /// Bytes that were read from a connection, and that the system took for it, HTTP heads included.
+    #[must_use]
+    pub fn bytes_each_way(&self, conn: ConnId) -> (u64, u64) {
+        self.io.bytes_each_way(conn)
+    }
+
     /// Counts an error that a connection is told.
     pub fn count_error(&mut self, conn: ConnId) {
         if let Some(sending) = self.sockets.get(conn) {
