@@ -35,7 +35,9 @@ const HOMES: &[(&str, &[&str])] = &[
         "getrandom",
         &[
             "cli/data.rs",
+            "cli/token.rs",
             "client/",
+            "server/auth/cookie_secret.rs",
             "server/events/begin.rs",
             "server/server.rs",
             "server/web/mod.rs",

@@ -1,6 +1,6 @@
 //! The chat server as an application of WebSockets: sessions between the wire and the hub.
 
-use super::auth::{Keys, Secret, Verifier};
+use super::auth::{Keys, Verifier};
 use super::backend::{Finish, Outbound};
 use super::calls::Waiting;
 use super::config::Config;
@@ -247,13 +247,6 @@ impl<S: Backend> Chat<S> {
         if deadline != Moment::NEVER {
             net.set_deadline(conn, deadline);
         }
-    }
-}
-
-impl<S: Backend> Chat<S> {
-    /// Has browsers signed in by cookies that are signed with this secret.
-    pub(super) fn sign_browsers_in_with(&mut self, secret: Secret) {
-        self.verifier.set_cookie_secret(secret);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::base::limits::{JSON_DEPTH_MAX, SIGN_IN_COOKIE_BYTES_MAX};
 use crate::base::{Revocation, Timestamp};
 use crate::hub::{Input, Request as HubRequest, Rights};
 use crate::protocol::handshake::{RequestHead, Response, Status};
-use crate::server::auth::{Code, Identity};
+use crate::server::auth::{Code, Identity, Secret};
 use crate::server::calls::Waiting;
 use crate::server::chat::Chat;
 use crate::server::encode::{self, ErrorDetail};
@@ -80,6 +80,11 @@ fn set_cookie(head: &RequestHead<'_>, value: &str, seconds: i64) -> String {
 }
 
 impl<S: Backend> Chat<S> {
+    /// Has browsers signed in by cookies that are signed with this secret.
+    pub(in crate::server) fn sign_browsers_in_with(&mut self, secret: Secret) {
+        self.verifier.set_cookie_secret(secret);
+    }
+
     /// A request at [`SIGN_IN_PATH`]; `proven` is who sends it, if another than a token says so.
     pub(in crate::server) fn sign_in_call(
         &mut self,
