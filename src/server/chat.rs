@@ -269,9 +269,7 @@ impl<S: Backend> Application for Chat<S> {
             Routed::Metrics => return Answer::Respond(self.metrics(net)),
             Routed::Ready => return Answer::Respond(self.readyz(net)),
             Routed::Call(call) => return self.call(net, exchange, request, &call),
-            Routed::SignIn => {
-                return self.sign_in_call(net, exchange, request, proven.as_deref());
-            }
+            Routed::SignIn => return self.browser_call(net, exchange, request, proven),
             Routed::Listen(listening) => return self.listen(net, exchange, *listening),
             Routed::Program(call) => return self.call_program(net, exchange, request, *call),
             Routed::Hook(hook) => return self.hook(net, exchange, request, *hook),
@@ -296,9 +294,7 @@ impl<S: Backend> Application for Chat<S> {
             }
             None => Phase::Anonymous { deadline, resumes, beside },
         };
-        let mut session = Session::new(conn, phase);
-        session.is_announcing_resume = resumes;
-        self.put_session(session);
+        self.put_session(Session::new(conn, phase).announcing_resume(resumes));
         answer
     }
 

@@ -121,6 +121,11 @@ impl Session {
         }
     }
 
+    /// It will say where it wants to go on, if it `resumes`.
+    pub(super) fn announcing_resume(self, resumes: bool) -> Session {
+        Session { is_announcing_resume: resumes, ..self }
+    }
+
     pub(super) fn known(&self) -> Option<&Known> {
         match &self.phase {
             Phase::Anonymous { .. } | Phase::Arriving(_) => None,

@@ -86,14 +86,14 @@ impl<S: Backend> Chat<S> {
     }
 
     /// A request at [`SIGN_IN_PATH`]; `proven` is who sends it, if another than a token says so.
-    pub(in crate::server) fn sign_in_call(
+    pub(in crate::server) fn browser_call(
         &mut self,
         net: &mut Net<'_>,
         exchange: Exchange,
         request: &Request<'_>,
-        proven: Option<&Identity>,
+        proven: Option<Box<Identity>>,
     ) -> Answer {
-        let head = request.head;
+        let (head, proven) = (request.head, proven.as_deref());
         let answered = match head.method {
             "GET" | "HEAD" => self.who_is_signed_in(net, head, proven).map(Some),
             "POST" => self.exchange_code(net, exchange, request).map(|()| None),
