@@ -72,7 +72,7 @@ class App {
 
   /** A room as the client has it. */
   channel(room) {
-    return this.client.room(room.name, { join: false });
+    return this.client.room(room.name);
   }
 
   /** Who is typing in a room. */

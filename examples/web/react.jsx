@@ -9,7 +9,7 @@ const user = query.get('user') ?? `guest${Math.floor(Math.random() * 1_000)}`;
 const parlor = query.get('parlor') ?? 'http://127.0.0.1:8080';
 
 function Chat() {
-  const room = useRoom('tea');
+  const room = useRoom('tea', { join: true });
   const { users } = usePresence();
   const [text, setText] = useState('');
 

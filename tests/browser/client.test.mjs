@@ -45,7 +45,7 @@ const begin = (page, user) =>
     const { connect } = await import('/index.js');
     const { indexedDbOutbox } = await import('/indexeddb.js');
     globalThis.client = connect(`${url}/ws?user=${name}`, { outbox: indexedDbOutbox(), backoff: { min: 50, max: 200 } });
-    globalThis.room = globalThis.client.room('tea');
+    globalThis.room = globalThis.client.room('tea', { join: true });
   }, [server.url, user]);
 
 const online = (page) => eventually('it is online', () => page.evaluate(() => globalThis.client.state.name === 'online'));
@@ -200,7 +200,7 @@ async function sharing(context, user) {
     const { connect } = await import('/index.js');
     const { leaderTab } = await import('/leader.js');
     globalThis.client = connect(`${url}/ws?user=${name}`, { tabs: leaderTab(), backoff: { min: 50, max: 200 } });
-    globalThis.room = globalThis.client.room('shared');
+    globalThis.room = globalThis.client.room('shared', { join: true });
     globalThis.seen = [];
     globalThis.room.on('message', ({ text }) => globalThis.seen.push(text));
   }, [server.url, user]);
@@ -269,7 +269,7 @@ test('where no WebSocket opens it goes by events and calls, from a page elsewher
     // A WebSocket is tried again after a minute.
     const env = { setTimeout: (fn, ms) => setTimeout(fn, ms === 60_000 ? 100 : ms) };
     globalThis.client = connect(`${url}/ws?user=hal`, { fallback: 'sse', backoff: { min: 10, max: 50 }, env });
-    globalThis.room = globalThis.client.room('events');
+    globalThis.room = globalThis.client.room('events', { join: true });
     globalThis.seen = [];
     globalThis.room.on('message', ({ text }) => globalThis.seen.push(text));
   }, [server.url]);

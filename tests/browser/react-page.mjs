@@ -50,7 +50,7 @@ function mount(element) {
 
 /** Messages as a list, one for each row. */
 function List({ room, ...options }) {
-  const { messages, isMember } = parlor.useRoom(room, options);
+  const { messages, isMember } = parlor.useRoom(room, { join: true, ...options });
   const items = messages.map(({ key, text, status, edited }) => h('li', { key, 'data-status': status, 'data-edited': edited > 0 }, text));
   return h('ul', { 'data-member': isMember }, items);
 }

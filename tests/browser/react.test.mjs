@@ -1,19 +1,22 @@
 // The React bindings in a browser, with React 18 and 19: against a server in the page, and against the real one.
 
 import assert from 'node:assert/strict';
+import { rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { WebSocketServer } from 'ws';
-import { Program, Server, eventually, freePort, launch } from './support.mjs';
+import { Program, Server, eventually, freePort, launch, temporaryDirectory } from './support.mjs';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
+const ADMIN = 'the-token-of-who-runs-the-server-';
 const START = new Date('2026-01-01T12:00:00Z');
 let browser;
 let pages;
 let server;
+let secrets;
 const bundles = {};
 
 /** With one React alone, whichever asks for it: the bindings are not below `node_modules`. */
@@ -43,7 +46,9 @@ before(async () => {
   });
   await new Promise((done) => pages.listen(port, '127.0.0.1', done));
   pages.url = `http://127.0.0.1:${port}`;
-  server = await Server.start('--set', `http.allowed_origins=${pages.url}`);
+  secrets = temporaryDirectory();
+  writeFileSync(`${secrets}/admin`, ADMIN);
+  server = await Server.start('--set', `http.allowed_origins=${pages.url}`, '--set', `auth.admin_token_file=${secrets}/admin`);
   browser = await launch();
 });
 
@@ -51,6 +56,7 @@ after(async () => {
   await browser?.close();
   await server?.end();
   pages?.close();
+  if (secrets) rmSync(secrets, { recursive: true });
 });
 
 for (const version of [18, 19]) describe(`React ${version}`, () => tests(version));
@@ -122,7 +128,7 @@ function tests(version) {
       const sign = (user, number) => `${user}.${btoa(JSON.stringify({ sub: user, number }))}.x`;
       function Who() {
         globalThis.client = parlor.useParlor();
-        const { messages } = parlor.useRoom('tea');
+        const { messages } = parlor.useRoom('tea', { join: true });
         return h('p', null, messages.map(({ text, status }) => `${text} ${status}`).join());
       }
       function App() {
@@ -516,6 +522,7 @@ function tests(version) {
     await page.evaluate(() => {
       const { React, h, parlor, webSocketService, server: make, mount } = globalThis.kit;
       globalThis.fake = make();
+      ['ada', 'eve'].forEach((user) => fake.admit('7', user));
       webSocketService.configure({ url: 'http://host/ws', env: fake.env });
       function Chat() {
         const { sendMessage, sendTyping, typingUsers, messages } = parlor.useChatWebSocket(7);
@@ -649,6 +656,42 @@ function tests(version) {
     await page.evaluate(() => enable(false));
     await eventually('nobody is there', () => plain.clients.size === 0);
     assert.equal(opened, 3);
+  });
+
+  test('hooks neither make a room nor join one, and come alive when its owner adds one', async (t) => {
+    const page = await open(t, { clock: false });
+    const [room, user] = [`conversation${version}`, `hal${version}`];
+    await page.evaluate(([url, name]) => {
+      const { React, h, parlor, mount } = globalThis.kit;
+      function App() {
+        const chat = parlor.useChatWebSocket(name);
+        parlor.useRoom(name);
+        globalThis.chat = chat;
+        const [messages, typing, unread] = [parlor.useMessages(name), parlor.useTyping(name), parlor.useUnread(name)];
+        const text = messages.map((message) => `${message.text} ${message.status}`);
+        return h('p', null, [chat.connected, chat.membership, chat.title, unread, typing, text].join(';'));
+      }
+      mount(h(React.StrictMode, null, h(parlor.ParlorProvider, { url }, h(App))));
+    }, [`${server.url}/ws?user=${user}`, room]);
+    const shows = (text) => eventually(text, async () => (await page.locator('p').textContent()) === text);
+    await shows('true;none;;0;;');
+    await page.evaluate(() => void chat.sendMessage('too soon'));
+    await shows('true;none;;0;;too soon failed');
+    // Another connection makes nothing, either.
+    await server.restart();
+    await shows('true;none;;0;;too soon failed');
+    const owner = await Program.connect(server.url, 'owner');
+    t.after(() => owner.end());
+    await owner.ask('room:create', { room, title: 'Seven' });
+    const { members } = await owner.ask('room:members', { room });
+    assert.deepEqual(members.map((member) => [member.user, member.role]), [['owner', 'owner']]);
+    await owner.ask('chat:send', { room, text: 'before' });
+    const added = await fetch(`${server.url}/api/v1/rooms/${room}/members/${user}`, { method: 'PUT', headers: { Authorization: `Bearer ${ADMIN}` } });
+    assert.ok(added.ok, await added.text());
+    await owner.ask('chat:send', { room, text: 'welcome' });
+    await shows('true;member;Seven;1;;before acked,welcome acked,too soon failed');
+    await page.evaluate(() => void chat.sendMessage('thanks'));
+    await shows('true;member;Seven;0;;before acked,welcome acked,thanks acked,too soon failed');
   });
 
   test('against the real server: what others say and change, and what is sent while it is away', async (t) => {

@@ -67,7 +67,7 @@ async function ready(room, seconds) {
     const { indexedDbOutbox } = await import('/indexeddb.js');
     const options = { token: ({ reason }) => globalThis.freshToken(reason), outbox: indexedDbOutbox(), backoff: { min: 50, max: 300 } };
     globalThis.client = connect(`${url}/ws`, options);
-    globalThis.room = globalThis.client.room(name);
+    globalThis.room = globalThis.client.room(name, { join: true });
     globalThis.seen = [];
     globalThis.room.on('entry', ({ seq, text }) => globalThis.seen.push([seq, text]));
     globalThis.room.on('gap', (gap) => globalThis.seen.push(['gap', JSON.stringify(gap)]));

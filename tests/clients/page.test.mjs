@@ -346,7 +346,7 @@ describe('what is unsent', () => {
       last = seq;
       unsent.reached('tea', seq);
     };
-    await run({ server, client, unsent, seen, reach, room: client.room('tea', { join: false }) });
+    await run({ server, client, unsent, seen, reach, room: client.room('tea') });
     client.close();
   }
 

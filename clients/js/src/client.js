@@ -70,13 +70,13 @@ export class Client {
 
   /** @param {string} url @param {Options} [options] */
   constructor(url, options = {}) {
-    const { token, outbox = memoryOutbox(), backoff, fatal, quality, timeout = REQUEST_MS, whenHidden = 'keep', fallback, tabs, env } = options;
+    const { outbox = memoryOutbox(), quality, tabs, whenHidden = 'keep' } = options;
     this.#whenHidden = whenHidden;
-    this.#env = environment(env);
+    this.#env = environment(options.env);
     if (tabs) this.#env = tabs(this.#env, url);
     this.#listeners = new Listeners(this.#env.report);
     const { interval = INTERVAL_MS } = quality ?? {};
-    this.#connection = connectionOf({ url, token, backoff: { ...BACKOFF, ...backoff }, fatal, interval, timeout, fallback }, this.#env, {
+    this.#connection = connectionOf({ ...options, timeout: options.timeout ?? REQUEST_MS, url, interval, backoff: { ...BACKOFF, ...options.backoff } }, this.#env, {
       onState: () => this.#stateChanged(),
       onHello: (hello) => this.#welcome(hello),
       onPush: (type, payload) => this.#push(type, payload),
@@ -183,10 +183,10 @@ export class Client {
     return this.#listeners.on(event, fn, options);
   }
 
-  /** A room; one comes in, if one is not in it and may. @param {string} name @param {{ join?: boolean }} [options] @returns {Room} */
-  room(name, { join = true } = {}) {
+  /** A room, to read. With `join` one joins it, as soon as one may. @param {string} name @param {{ join?: boolean }} [options] @returns {Room} */
+  room(name, { join } = {}) {
     const room = this.#room(name);
-    if (join && !name.startsWith('dm:') && room.membership === 'unknown') room.want();
+    if (join && !name.startsWith('dm:') && /unknown|none/.test(room.membership)) room.want();
     return room;
   }
 
@@ -234,6 +234,8 @@ export class Client {
     let room = this.#rooms.get(name);
     if (!room) {
       room = new Room(name, this.#core);
+      // `hello` has named the others.
+      if (this.#connection.isOnline()) room.membership = 'none';
       this.#rooms.set(name, room);
     }
     return room;
@@ -296,8 +298,8 @@ export class Client {
   #push(type, payload) {
     if (/^user:(online|offline|count)$/.test(type)) this.presence.push(type, payload);
     else if (type === 'event') this.#streams.get(payload.stream)?.push(payload);
-    else if (isEntry(payload) || (payload?.room !== undefined && /^(chat|room):/.test(type) && type !== 'room:invited')) this.#room(payload.room).push(type, payload);
     else if (type === 'room:invited') this.#rooms.get(payload.room)?.missing();
+    else if (isEntry(payload) || (payload?.room !== undefined && /^(chat|room):/.test(type))) this.#room(payload.room).push(type, payload);
     // Also for whoever wants to see all that comes.
     this.#listeners.emit(type, payload);
   }

@@ -50,7 +50,6 @@ const PROBE_AFTER_MS = 3_000;
 const PROBE_MS = 5_000;
 // So many WebSockets that did not open, one after the other, are a network that lets none through.
 const UNOPENED_MAX = 3;
-const UPGRADE_MS = 60_000;
 const LEVELS = /** @type {const} */ ([['excellent', 20], ['good', 50], ['fair', 100], ['poor', 200]]);
 
 /** @param {ConnectionOptions} options @param {Env} env @param {Hooks} hooks */
@@ -204,19 +203,9 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     }
   };
 
-  // Whether a WebSocket comes through by now, while the other way serves.
   const upgrade = () => {
-    const own = serial;
-    const trial = new env.WebSocket(address());
-    trial.onerror = () => {};
-    trial.onopen = () => {
-      trial.onclose = null;
-      trial.close();
-      if (own !== serial) return;
-      unopened = 0;
-      self.open('WebSocket opens');
-    };
-    trial.onclose = () => own === serial && after('upgrade', UPGRADE_MS, upgrade);
+    unopened = 0;
+    self.open('WebSocket opens');
   };
 
   const address = () => {
@@ -246,7 +235,6 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     enter({ name: 'online', since: env.now(), ...via }, 'hello');
     if (own !== serial) return;
     requests.release();
-    if (via.via) after('upgrade', UPGRADE_MS, upgrade);
     measure();
   };
 
@@ -288,7 +276,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     }
     try {
       const isFallback = fallback === 'sse' && unopened >= UNOPENED_MAX;
-      const Socket = isFallback ? (await import('./sse.js')).eventsSocket(env) : env.WebSocket;
+      const Socket = isFallback ? (await import('./sse.js')).eventsSocket(env, upgrade) : env.WebSocket;
       if (own !== serial) return;
       socket = new Socket(address());
       via = isFallback ? { via: 'sse' } : {};

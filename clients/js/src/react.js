@@ -243,16 +243,17 @@ export function useOnMessage(type, handler) {
 export { useOnMessage as useWebSocketMessage, useReliableWebSocket };
 
 /**
- * A room: what it shows, what is known of it and what can be done in it. One comes in, and stays when the component
- * is gone, unless it is to leave then.
+ * A room: what it shows, what is known of it and what can be done in it. It is only read, unless an option says
+ * more: `join` joins it; `leaveOnUnmount` leaves it when the component is gone.
  * @param {Name} name
- * @param {{ leaveOnUnmount?: boolean }} [options]
+ * @param {{ join?: boolean, leaveOnUnmount?: boolean }} [options]
  */
-export function useRoom(name, { leaveOnUnmount = false } = {}) {
+export function useRoom(name, { join = false, leaveOnUnmount = false } = {}) {
   const client = useParlor();
   const known = useFacts(name);
   const shown = useTranscript(name);
-  useEffect(() => (client && name && leaveOnUnmount ? storesOf(client).stay(name)() : undefined), [client, name, leaveOnUnmount]);
+  useEffect(() => (client && name && join ? storesOf(client).join(name)() : undefined), [client, name, join]);
+  useEffect(() => (client && name && leaveOnUnmount ? storesOf(client).stay(name)(join) : undefined), [client, name, join, leaveOnUnmount]);
   const actions = useMemo(() => roomActions(client, name), [client, name]);
   return useMemo(() => ({ name, ...known, ...shown, ...actions, isMember: known.membership === 'member' }), [name, known, shown, actions]);
 }
@@ -262,7 +263,7 @@ function roomActions(client, name) {
   const room = () => {
     if (!client) throw new ParlorError('not_ready', { message: NO_CLIENT });
     if (!name) throw new ParlorError('not_ready', { message: 'no room is named' });
-    return client.room(name, { join: false });
+    return client.room(name);
   };
   const ticket = (/** @type {string} */ id) => room().unsent.find((one) => one.id === id);
   return {
@@ -330,7 +331,7 @@ export function useWebSocket(token) {
   return useMemo(() => ({ connected: connection.isOnline, ...connection, ...actions }), [connection, actions]);
 }
 
-/** A room as a conversation; its name may be a number. @param {string | number | null | undefined} room */
+/** A room as a conversation, which is only read; its name may be a number. @param {string | number | null | undefined} room */
 export function useChatWebSocket(room) {
   const of = useRoom(typeof room === 'number' ? String(room) : room);
   const { isOnline: connected } = useConnection();

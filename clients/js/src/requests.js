@@ -2,6 +2,7 @@
 // said `retry_after_ms`, and hands each answer to whoever asked. What was sent when the connection ends is
 // `disconnected`; what was not waits for the next one.
 
+import { onAbort } from './env.js';
 import { ParlorError } from './errors.js';
 
 /** @typedef {import('./env.js').Env} Env */
@@ -126,9 +127,10 @@ export function requestQueue(env, patience, transmit) {
         };
         const cancel = () => stop('cancelled');
         const late = timeout < Infinity ? env.setTimeout(() => stop('timeout'), timeout) : null;
+        let unbind = () => {};
         const end = () => {
           env.clearTimeout(late);
-          signal?.removeEventListener('abort', cancel);
+          unbind();
         };
         /** @type {Asked} */
         const asked = {
@@ -137,7 +139,7 @@ export function requestQueue(env, patience, transmit) {
           reject: (error) => (end(), reject(error)),
         };
         if (signal?.aborted) return cancel();
-        signal?.addEventListener('abort', cancel);
+        unbind = onAbort(signal, cancel);
         if (now) send(asked);
         else enqueue(asked);
       }),

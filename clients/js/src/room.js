@@ -17,7 +17,7 @@ import { ParlorError } from './errors.js';
 /** @typedef {{ room: Room, what: "entry", value: Entry } | { room: Room, what: "read" | "typing" | "membership", value?: undefined }} RoomChange */
 /** A part of the log that is not kept any more, or that of an earlier one. @typedef {{ room: string, after: number, before: number, reason: string }} Gap */
 /** @typedef {"now" | "resume" | { seq: number }} From */
-/** @typedef {"unknown" | "joining" | "member" | "refused" | "left"} Membership */
+/** `unknown` until the server has said it; `none`: no member; `left`: a member no longer. @typedef {"unknown" | "none" | "joining" | "member" | "refused" | "left"} Membership */
 
 /** @type {Record<string, EntryType>} */
 const ENTRIES = {
@@ -148,7 +148,7 @@ export class Room {
     return this.#ask('room:members', bounds);
   }
 
-  /** Comes in. @returns {Promise<import('./wire.js').RoomInfo>} */
+  /** Joins it; a name that nobody uses becomes an open room of one's own. @returns {Promise<import('./wire.js').RoomInfo>} */
   async join() {
     this.#wanted = true;
     this.#become('joining');
@@ -170,7 +170,7 @@ export class Room {
     return this.#ask('room:leave', {});
   }
 
-  /** Comes in as soon as one may, if one is no member. */
+  /** Joins it as soon as one may. */
   want() {
     this.#wanted = true;
     if (this.#core.isOnline()) this.missing();
@@ -291,10 +291,9 @@ export class Room {
 
   /** One is no member, as `hello` says. */
   missing() {
-    const was = this.membership;
     this.isFollowed = false;
     if (this.#wanted) this.join().catch(() => {});
-    else if (was === 'member') this.#become('left');
+    else this.#become(/member|left/.test(this.membership) ? 'left' : 'none');
   }
 
   /** Its log is another: nothing that was known of it holds. @param {number} head */
@@ -340,8 +339,11 @@ export class Room {
 
   /** @param {Entry} entry */
   #arrive(entry) {
-    // The first that is heard of a room that another connection of ours has joined.
-    if (!this.isFollowed) this.welcome({ head: entry.seq - 1 });
+    if (!this.isFollowed) {
+      // Another connection of ours has joined it, or somebody has added us: the rest is asked for.
+      if (this.membership !== 'joining') this.#ask('room:info', {}).then((room) => this.welcome(room), () => {});
+      this.welcome({ head: entry.seq - 1 });
+    }
     // What is missing is read before anything newer is handed over, if ever something is.
     if (this.#isCatchingUp || entry.seq > this.last + 1) void this.behind(entry.seq);
     else if (entry.seq > this.last) this.#take(entry);
@@ -415,7 +417,7 @@ export class Room {
 }
 
 /** Whether a push is an entry of a room's log: such a one has these, and nothing else has them all. @param {any} payload */
-export const isEntry = (payload) => payload?.room !== undefined && payload.seq !== undefined && payload.ts !== undefined;
+export const isEntry = (payload) => ['room', 'seq', 'ts'].every((name) => payload?.[name] !== undefined);
 
 /** @param {{ type: string, payload: any }} push @returns {Entry} */
 function entryOf({ type, payload }) {

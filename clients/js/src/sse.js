@@ -8,6 +8,7 @@ const EVENTS = 'api/v1/events';
 const STREAMS = 'api/v1/streams/';
 /** Something comes with every heartbeat: after so many without, nothing comes any more. */
 const HEARTBEATS_MISSED = 3;
+const UPGRADE_MS = 60_000;
 
 /**
  * Reads events (WHATWG HTML §9.2.6): the data of each.
@@ -38,11 +39,12 @@ export async function* eventsOf(body, alive = () => {}) {
 }
 
 /**
- * What is in a `WebSocket`'s place.
+ * What is in a `WebSocket`'s place, for as long as none opens.
  * @param {Env} env
+ * @param {() => void} [upgrade] called when one does
  * @returns {new (url: string) => WebSocket}
  */
-export const eventsSocket = (env) => /** @type {any} */ (class EventsSocket {
+export const eventsSocket = (env, upgrade = () => {}) => /** @type {any} */ (class EventsSocket {
   binaryType = 'arraybuffer';
   /** @type {any} */ onopen = null;
   /** @type {any} */ onmessage = null;
@@ -61,6 +63,7 @@ export const eventsSocket = (env) => /** @type {any} */ (class EventsSocket {
 
   /** @param {string} url of the WebSocket */
   constructor(url) {
+    this.url = url;
     const at = new URL(url);
     at.protocol = at.protocol.replace('ws', 'http');
     const isKnown = at.searchParams.has('resume');
@@ -141,6 +144,7 @@ export const eventsSocket = (env) => /** @type {any} */ (class EventsSocket {
         const { type, payload } = JSON.parse(text);
         if (type === 'connected') {
           this.#heartbeat = payload.heartbeat_ms;
+          this.#tryLater();
           this.#say('hello', payload);
         } else if (type === 'error') this.#say(type, payload);
         else this.onmessage?.({ data: text });
@@ -149,6 +153,22 @@ export const eventsSocket = (env) => /** @type {any} */ (class EventsSocket {
       // It is over, by them or by us.
     }
     this.#end(1006);
+  }
+
+  /** Tries once a minute whether a WebSocket opens by now. */
+  #tryLater() {
+    const { signal } = this.#ends;
+    const timer = env.setTimeout(() => {
+      const trial = new env.WebSocket(this.url);
+      trial.onerror = () => {};
+      trial.onopen = () => {
+        trial.onclose = null;
+        trial.close();
+        if (!signal.aborted) upgrade();
+      };
+      trial.onclose = () => signal.aborted || this.#tryLater();
+    }, UPGRADE_MS);
+    signal.addEventListener('abort', () => env.clearTimeout(timer), { once: true });
   }
 
   /** @param {string} stream @param {{ filter?: any, max_rate?: number, since?: number, epoch?: string }} how @param {any} id */

@@ -205,7 +205,6 @@ function makeStores(client) {
     const ends = events.map((event) => client.on(event, changed));
     return () => ends.forEach((end) => end());
   };
-  const quiet = { join: false };
   /** Those that are read now. @type {Map<string, Transcript>} */
   const transcripts = new Map();
 
@@ -220,11 +219,8 @@ function makeStores(client) {
     rooms: storeOf({ read: () => client.snapshot().rooms, watch: events('rooms', 'state'), server: NO_ROOMS }),
     outbox: storeOf({ read: () => client.unsent.map(unsent), watch: events('outbox'), server: NONE }),
     facts: byName((name) => storeOf({
-      read: (before) => facts(client.room(name, quiet), before),
-      watch: (changed) => {
-        client.room(name);
-        return events('rooms', 'state')(changed);
-      },
+      read: (before) => facts(client.room(name), before),
+      watch: events('rooms', 'state'),
       server: UNKNOWN,
     })),
     transcript: byName((name) => storeOf({
@@ -241,19 +237,30 @@ function makeStores(client) {
       server: NOTHING,
     })),
     loadOlder: async (/** @type {string} */ name) => (await transcripts.get(name)?.loadOlder()) ?? false,
+    /** Joins for as long as somebody holds it, whoever is signed in. */
+    join: byName((name) => graced(() => {
+      const join = () => void client.room(name, { join: true });
+      join();
+      return client.on('state', join);
+    })),
     /** Held by those who want one to leave when they have gone. */
     stay: byName((name) => {
       /** @type {Promise<any> | null} */
       let leaving = null;
-      return graced(() => {
+      let joins = false;
+      const hold = graced(() => {
         let isHeld = true;
-        // Also who comes back while that is under way is to be in it.
-        leaving?.then(() => (isHeld ? client.room(name).join() : null)).catch(() => {});
+        // A component that returns while one leaves wants one in the room, too.
+        leaving?.then(() => (isHeld && joins ? client.room(name).join() : null)).catch(() => {});
         return () => {
           isHeld = false;
-          leaving = client.room(name, quiet).leave().catch(() => {});
+          leaving = client.room(name).leave().catch(() => {});
         };
       });
+      return (/** @type {boolean} */ join) => {
+        joins = join;
+        return hold();
+      };
     }),
     stream: byName((name) => storeOf({
       read: (before) => {

@@ -1,7 +1,7 @@
 // A stream: something that one only watches. It is subscribed to while somebody listens, and after each connection
 // goes on where it was.
 
-import { Listeners } from './env.js';
+import { Listeners, onAbort } from './env.js';
 
 /** @typedef {import('./env.js').Env} Env */
 /**
@@ -85,12 +85,12 @@ export class Stream {
     if (signal?.aborted) return () => {};
     if (this.latest) this.#listeners.call(() => event(/** @type {T} */ (this.latest?.data), /** @type {StreamEvent<T>} */ (this.latest)), null);
     const off = this.#listeners.on('event', (told) => event(told.data, told));
+    const unbind = onAbort(signal, () => end());
     const end = () => {
       off();
-      signal?.removeEventListener('abort', end);
+      unbind();
       this.settle();
     };
-    signal?.addEventListener('abort', end);
     this.settle();
     return end;
   }

@@ -117,7 +117,7 @@ test('a token that cannot be had now is asked for again', async () => {
 test('what one handler throws does not keep anything from another', async () => {
   const reported = [];
   const { client, server, clock } = begin({ env: { report: (error) => reported.push(error.message) } });
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   room.on('message', () => {
     throw new Error('mine');
   });
@@ -233,7 +233,7 @@ test('the snapshot is the same object until something has changed', async () => 
   await clock.advance(100);
   const before = client.snapshot();
   assert.equal(client.snapshot(), before);
-  client.room('tea');
+  client.room('tea', { join: true });
   await clock.advance(100);
   assert.notEqual(client.snapshot(), before);
   server.cut();
@@ -289,7 +289,7 @@ test('the fake server answers what it is told to, and what the client has method
     client.request('queue.join', { name: 'a' }),
     client.request('queue.join', { name: 'full' }).catch(({ code }) => code),
     client.stream('state').publish(5),
-    client.room('tea').members(),
+    client.room('tea', { join: true }).members(),
   ]);
   await clock.advance(100);
   const [joined, refused, published, { members }] = await answers;

@@ -31,7 +31,7 @@ function transcript(room) {
 test('three tabs have one connection, and each is told all and sends its own', async () => {
   const { server, clock, open } = begin();
   const tabs = [open(), open(), open()];
-  const rooms = tabs.map(({ client }) => client.room('tea'));
+  const rooms = tabs.map(({ client }) => client.room('tea', { join: true }));
   const seen = rooms.map(transcript);
   await clock.advance(200);
   assert.equal(server.sockets.length, 1);
@@ -53,7 +53,7 @@ for (const how of ['is closed', 'crashes']) {
   test(`when the leader ${how} another takes over, and nothing is lost`, async () => {
     const { server, clock, open } = begin();
     const tabs = [open(), open(), open()];
-    const rooms = tabs.map(({ client }) => client.room('tea'));
+    const rooms = tabs.map(({ client }) => client.room('tea', { join: true }));
     await clock.advance(200);
     const seen = rooms.map(transcript);
     // What is under way at that moment, too.
@@ -219,7 +219,7 @@ test('whatever tabs do, each has seen the log', async () => {
   const tabs = [];
   const enter = () => {
     const { tab, client } = open();
-    const room = client.room('tea');
+    const room = client.room('tea', { join: true });
     const one = { tab, client, room, seen: [] };
     room.on('entry', ({ seq }) => one.seen.push(seq));
     tabs.push(one);

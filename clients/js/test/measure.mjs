@@ -13,14 +13,15 @@ const { url } = await serve('--set', 'limits.requests_per_second=100000', '--set
 const open = () => connect(`${url}/ws?user=ada`, { quality: { interval: 0 }, env: { WebSocket } });
 
 const author = open();
-for (let sent = 0; sent < MESSAGES; sent += 1) await author.room('tea').send(`message ${sent}`);
+const tea = author.room('tea', { join: true });
+for (let sent = 0; sent < MESSAGES; sent += 1) await tea.send(`message ${sent}`);
 
 /** All that a page does that shows a room: each from `connect()` on, in ms. */
 async function run() {
   const begun = performance.now();
   const since = (value) => [performance.now() - begun, value][0];
   const client = open();
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   const ends = new AbortController();
   const entry = new Promise((resolve) => room.on('message', () => resolve(), { from: { seq: 0 }, signal: ends.signal }));
   const [online, page, first] = await Promise.all([client.ready().then(since), room.history({ limit: 50 }).then(since), entry.then(since)]);

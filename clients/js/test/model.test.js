@@ -78,7 +78,7 @@ const KINDS = {
 /** Somebody in a room, and all that they are told. */
 function person(open, user, name) {
   const { client, tab, cut } = open(user);
-  const room = client.room(name);
+  const room = client.room(name, { join: true });
   const [events, states] = [client.stream(`log:${name}`), client.stream(`state:${name}`)];
   const told = { live: [], whole: [], events: [], gaps: [], states: [] };
   const one = { user, client, tab, cut, room, events, states, told, tickets: [], isFrozen: false, transcript: new Transcript(client, name) };
@@ -159,7 +159,7 @@ for (let seed = FIRST; seed < FIRST + SEEDS; seed += 1) {
     for (const { tickets } of people) await Promise.all(tickets);
     await Promise.race([Promise.all(tried), rest(2_000)]);
     await reader.ready();
-    const all = await log(reader.room(name, { join: false }));
+    const all = await log(reader.room(name));
     const head = all.at(-1).seq;
     await until(() => people.every(({ room, told }) => room.last >= head && told.whole.at(-1) >= head), 'the last entry');
     const newest = async (stream) => (await reader.request('stream:get', { stream: `${stream}:${name}` })).seq;

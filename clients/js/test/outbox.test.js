@@ -8,7 +8,7 @@ import { begin, transcript } from './fake.js';
 
 test('what is sent is acknowledged, once and in order', async () => {
   const { client, clock, states } = begin();
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   const seen = transcript(room);
   const sent = ['one', 'two', 'three'].map((text) => room.send(text));
   assert.deepEqual(sent.map(({ status }) => status), ['queued', 'queued', 'queued']);
@@ -21,7 +21,7 @@ test('what is sent is acknowledged, once and in order', async () => {
 
 test('a reply that is lost is no second message', async () => {
   const { client, server, clock } = begin();
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   await clock.advance(100);
   server.faults.loseReplies = 1;
   const ticket = room.send('once');
@@ -36,7 +36,7 @@ test('a reply that is lost is no second message', async () => {
 
 test('what was under way at a cut goes again, with the same cid', async () => {
   const { client, server, clock } = begin();
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   await clock.advance(100);
   const tickets = ['1', '2', '3'].map((text) => room.send(text));
   server.cut();
@@ -47,7 +47,7 @@ test('what was under way at a cut goes again, with the same cid', async () => {
 
 test('a refusal that may pass is tried again, another fails and lets the next go', async () => {
   const { client, server, clock } = begin();
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   await clock.advance(100);
   server.refuse('chat:send', { code: 'unavailable' }, { code: 'unavailable' });
   const first = room.send('patient');
@@ -66,7 +66,7 @@ test('a refusal that may pass is tried again, another fails and lets the next go
 
 test('what waits can be taken back, and is too old one day', async () => {
   const { client, server, clock } = begin();
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   await clock.advance(100);
   server.faults.unreachable = true;
   server.cut();
@@ -88,7 +88,7 @@ test('nothing that one person has asked for is done in the name of another', asy
   server.admit('tea', 'bob');
   server.say('tea', 'eve', 'a');
   await server.clock.advance(100);
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   for (let n = 0; n < 3; n += 1) client.request('ping').catch(() => {});
   const ticket = room.send('of ada');
   room.markRead(1);
@@ -110,7 +110,7 @@ test('what waits for the pace when a client is closed is unsent, and not refused
   server.admit('tea', 'ada');
   await clock.advance(100);
   for (let n = 0; n < 3; n += 1) client.request('ping').catch(() => {});
-  const ticket = client.room('tea').send('later');
+  const ticket = client.room('tea', { join: true }).send('later');
   await clock.advance(10);
   client.close();
   await clock.advance(100);

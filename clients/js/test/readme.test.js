@@ -179,7 +179,7 @@ test('what stands there as printed by why() is what is printed', async (t) => {
   const refused = begin(`${open.url}/ws?user=fay`);
   const owner = begin(`${open.url}/ws?user=gil`);
   await owner.request('room:create', { room: 'closed' });
-  const [room, stream] = [refused.room('closed'), refused.stream('none')];
+  const [room, stream] = [refused.room('closed', { join: true }), refused.stream('none')];
   stream.on(() => {});
   for (let waited = 0; !(room.refusal && stream.refusal) && waited < 300; waited += 1) await rest(20);
   for (const { message } of [room.refusal, stream.refusal]) assert.ok(wrong.includes(`\`${message}\``), message);

@@ -7,7 +7,7 @@ import { begin, transcript } from './fake.js';
 
 test('after a cut it comes back and has what it missed, without a hole', async () => {
   const { client, server, clock, states } = begin();
-  const seen = transcript(client.room('tea'));
+  const seen = transcript(client.room('tea', { join: true }));
   await clock.advance(100);
   server.say('tea', 'bob', 'a');
   await clock.advance(10);
@@ -24,7 +24,7 @@ test('after a cut it comes back and has what it missed, without a hole', async (
 
 test('where the log does not reach back there is one gap, and then what there is', async () => {
   const { client, server, clock } = begin({}, fakeServer({ keep: 3 }));
-  const seen = transcript(client.room('tea'));
+  const seen = transcript(client.room('tea', { join: true }));
   await clock.advance(100);
   server.cut();
   await clock.advance(10);
@@ -37,7 +37,7 @@ test('where the log does not reach back there is one gap, and then what there is
 
 test('of another life of the store nothing that was known holds', async () => {
   const { client, server, clock } = begin();
-  const seen = transcript(client.room('tea'));
+  const seen = transcript(client.room('tea', { join: true }));
   await clock.advance(100);
   server.say('tea', 'bob', 'before');
   await clock.advance(10);
@@ -52,7 +52,7 @@ test('of another life of the store nothing that was known holds', async () => {
 test('handlers may ask for what was before, and get each entry once', async () => {
   const { client, server, clock } = begin();
   for (let n = 0; n < 450; n += 1) server.say('tea', 'bob', String(n));
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   await clock.advance(100);
   const all = [];
   room.on('entry', ({ seq }) => all.push(seq), { from: { seq: 0 } });
@@ -67,7 +67,7 @@ test('handlers may ask for what was before, and get each entry once', async () =
 
 test('entries can be taken one after the other', async () => {
   const { client, server, clock } = begin();
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   await clock.advance(100);
   const ends = new AbortController();
   const seen = [];
@@ -87,7 +87,7 @@ test('entries can be taken one after the other', async () => {
 test('what reads a log ends with its client, and waits while one is out of the room', async () => {
   const errors = [];
   const { client, server, clock } = begin({ env: { report: (error) => errors.push(error) } });
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   await clock.advance(100);
   for (let n = 0; n < 3; n += 1) server.say('tea', 'bob', `${n}`);
   await clock.advance(100);
@@ -113,7 +113,7 @@ test('what reads a log ends with its client, and waits while one is out of the r
 
 test('who reads a log from somewhere reads a new one from its beginning', async () => {
   const { client, server, clock } = begin();
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   await clock.advance(100);
   for (let n = 0; n < 5; n += 1) server.say('tea', 'bob', `old${n}`);
   const seen = [];
@@ -129,7 +129,7 @@ test('who reads a log from somewhere reads a new one from its beginning', async 
 
 test('an entry of a kind that nobody knows has its number, live and in a page', async () => {
   const { client, server, clock } = begin();
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   const seen = [];
   room.on('entry', ({ seq, type }) => seen.push(`${seq} ${type}`));
   await clock.advance(100);
@@ -150,7 +150,7 @@ test('an entry of a kind that nobody knows has its number, live and in a page', 
 
 test('a mark that could not be told is told on the next connection', async () => {
   const { client, server, clock } = begin();
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   await clock.advance(100);
   const seq = server.say('tea', 'bob', 'a');
   await clock.advance(100);
@@ -165,7 +165,7 @@ test('a mark that could not be told is told on the next connection', async () =>
 
 test('typing is told every 3 s at most, and ends by itself', async () => {
   const { client, server, clock } = begin();
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   server.admit('tea', 'bob');
   await clock.advance(100);
   for (let n = 0; n < 10; n += 1) {
@@ -185,7 +185,7 @@ test('typing is told every 3 s at most, and ends by itself', async () => {
 
 test('what came is acknowledged and what was read is marked, once a second', async () => {
   const { client, server, clock } = begin();
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   await clock.advance(100);
   for (let n = 0; n < 20; n += 1) server.say('tea', 'bob', String(n));
   await clock.advance(10);
@@ -201,16 +201,16 @@ test('what came is acknowledged and what was read is marked, once a second', asy
 test('what is asked of a room in its first moment finds one in it', async () => {
   const { client, server, clock } = begin();
   server.say('tea', 'bob', 'a');
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   const [page] = await Promise.all([room.history(), clock.advance(100)]);
   assert.equal(page.entries.length, 2);
-  const [later] = await Promise.all([client.room('coffee').history(), clock.advance(100)]);
+  const [later] = await Promise.all([client.room('coffee', { join: true }).history(), clock.advance(100)]);
   assert.deepEqual(later.entries.map(({ type }) => type), ['joined']);
 });
 
 test('what came is acknowledged as soon as the pace allows it', async () => {
   const { client, server, clock } = begin({}, fakeServer({ limits: { requests_per_second: 2, burst: 5 } }));
-  client.room('tea');
+  client.room('tea', { join: true });
   await clock.advance(100);
   server.say('tea', 'bob', 'a');
   await clock.advance(100);
@@ -225,13 +225,14 @@ test('what comes while the outbox opens is told once, and is no room that one is
   const outbox = { open: () => new Promise((resolve) => clock.setTimeout(resolve, 100)), put() {}, remove() {}, close() {} };
   const { client } = begin({ outbox }, server);
   const gaps = [];
-  client.room('tea', { join: false }).on('gap', ({ reason }) => gaps.push(reason));
-  const seen = transcript(client.room('tea', { join: false }));
+  client.room('tea').on('gap', ({ reason }) => gaps.push(reason));
+  const seen = transcript(client.room('tea'));
   server.say('tea', 'bob', 'before');
   await clock.advance(50);
   assert.equal(client.hello?.user.id, 'ada');
-  // Another connection of ours comes in meanwhile.
+  // Another connection of ours joins meanwhile.
   server.admit('tea', 'ada');
+  server.rooms.get('tea').reads.set('ada', 1);
   server.say('tea', 'bob', 'meanwhile');
   await clock.advance(500);
   server.say('tea', 'bob', 'after');
@@ -246,7 +247,7 @@ test('who was refused comes in when they are invited, also where they were away'
   await clock.advance(100);
   const refusal = { code: 'not_member' };
   server.refuse('room:join', refusal, refusal);
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   await clock.advance(100);
   assert.equal(room.membership, 'refused');
   server.push('room:invited', { room: 'tea', title: '', by: 'bob' });
@@ -256,7 +257,7 @@ test('who was refused comes in when they are invited, also where they were away'
   await clock.advance(10);
   assert.equal(room.membership, 'member');
   server.refuse('room:join', refusal);
-  const other = client.room('coffee');
+  const other = client.room('coffee', { join: true });
   await clock.advance(100);
   assert.equal(other.membership, 'refused');
   server.cut();
@@ -265,4 +266,49 @@ test('who was refused comes in when they are invited, also where they were away'
   server.push('room:invited', { room: 'cocoa', title: '', by: 'bob' });
   await clock.advance(100);
   assert.equal(server.rooms.has('cocoa'), false, 'nobody is taken into a room that they have not asked for');
+});
+
+test('a room is only read until one is to join it, and comes alive when one is added', async () => {
+  const { client, server, clock } = begin();
+  const room = client.room('seven');
+  const seen = transcript(room);
+  const memberships = [];
+  client.on('rooms', (change) => change?.what === 'membership' && memberships.push(room.membership));
+  assert.equal(room.membership, 'unknown');
+  await clock.advance(100);
+  assert.equal(client.room('seven').membership, 'none');
+  assert.equal(client.room('eight').membership, 'none', 'also of one that is asked for later');
+  server.cut();
+  await clock.advance(5_000);
+  assert.equal(server.rooms.has('seven'), false);
+  const said = room.send('too soon');
+  await clock.advance(100);
+  assert.deepEqual([said.status, said.error.code, room.membership], ['failed', 'not_member', 'none']);
+  // Its owner makes it, and adds one.
+  for (let n = 1; n <= 3; n += 1) server.say('seven', 'bob', String(n));
+  server.rooms.get('seven').title = 'Seven';
+  server.admit('seven', 'ada');
+  server.append('seven', 'room:joined', { user: 'ada', by: 'bob' });
+  await clock.advance(100);
+  assert.deepEqual([room.membership, room.title, room.unread, seen], ['member', 'Seven', 3, ['4 joined']]);
+  server.say('seven', 'bob', '4');
+  said.retry();
+  await clock.advance(100);
+  assert.deepEqual([room.title, room.unread, seen], ['Seven', 0, ['4 joined', '5 4', '6 too soon']]);
+  assert.deepEqual(memberships, ['none', 'member']);
+  assert.equal(server.sockets.flatMap(({ heard }) => heard).some(({ type }) => type === 'room:join'), false);
+});
+
+test('who is told to join joins as soon as there is a connection, and not again what was left', async () => {
+  const { client, server, clock } = begin();
+  const joins = () => server.sockets.flatMap(({ heard }) => heard).filter(({ type }) => type === 'room:join').length;
+  const room = client.room('tea');
+  client.room('tea', { join: true });
+  await clock.advance(100);
+  assert.deepEqual([room.membership, joins()], ['member', 1]);
+  room.leave();
+  await clock.advance(100);
+  client.room('tea', { join: true });
+  await clock.advance(100);
+  assert.deepEqual([room.membership, joins()], ['left', 1]);
 });

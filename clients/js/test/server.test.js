@@ -17,7 +17,7 @@ const client = (user, options) => cuttable(server.url, user, options);
 
 test('a first program of a few lines', async () => {
   const ada = client('ada-first');
-  const room = ada.room('first');
+  const room = ada.room('first', { join: true });
   const { seq } = await room.send('hello');
   assert.deepEqual((await log(room)).map((entry) => entry.text ?? entry.type), ['joined', 'hello']);
   assert.equal(seq, 2);
@@ -41,7 +41,7 @@ test('a conversation of two begins with its first message', async () => {
 
 test('where no WebSocket comes through it goes by events and calls, and says so, until one does', async () => {
   const [ada, bob] = [behindFirewall(server.url, 'ada-events'), client('bob-events')];
-  const [room, theirs] = [ada.room('events'), bob.room('events')];
+  const [room, theirs] = [ada.room('events', { join: true }), bob.room('events', { join: true })];
   const seen = [];
   room.on('message', ({ text }) => seen.push(text));
   await ada.ready();
@@ -107,11 +107,11 @@ test('streams come by events too, and go on where they were', async () => {
 test('ten thousand messages while away come in order', async () => {
   const [ada, bob] = [client('ada-away'), client('bob-away')];
   const seen = [];
-  const room = ada.room('away');
+  const room = ada.room('away', { join: true });
   room.on('message', ({ text }) => seen.push(Number(text)));
   await until(() => room.membership === 'member', 'membership');
   ada.pause();
-  const theirs = bob.room('away');
+  const theirs = bob.room('away', { join: true });
   const sent = [];
   // As many as a client may have under way wait in its outbox, whose writer is one.
   for (let n = 0; n < 10_000; n += 1) sent.push(theirs.send(String(n)));
@@ -125,7 +125,7 @@ test('ten thousand messages while away come in order', async () => {
 
 test('a server that was killed is found again, and says that its logs are others', async () => {
   const ada = client('ada-killed', { backoff: { min: 20, max: 200 } });
-  const room = ada.room('killed');
+  const room = ada.room('killed', { join: true });
   await room.send('before');
   const gaps = [];
   room.on('gap', ({ reason }) => gaps.push(reason));

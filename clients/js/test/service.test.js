@@ -107,6 +107,7 @@ test('handlers hear what a room has read of its log, too', async () => {
 
 test('what is said while there is no connection is taken, and sent once', async () => {
   const { service, server, clock } = begin();
+  server.admit('7', 'ada');
   assert.equal(service.sendChatMessage(7, 'nobody is there'), false);
   service.connect('ada.token');
   assert.equal(service.sendChatMessage(7, 'early'), true);

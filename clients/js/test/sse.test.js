@@ -12,7 +12,7 @@ function begin() {
   const clock = fakeClock();
   let body;
   const fetch = async () => new Response(new ReadableStream({ start: (controller) => (body = controller) }));
-  const Socket = eventsSocket({ ...clock, random: () => 0.5, fetch });
+  const Socket = eventsSocket({ ...clock, random: () => 0.5, fetch, WebSocket: class {} });
   const socket = new Socket('ws://host/ws?user=ada&resume=1');
   const said = [];
   socket.onmessage = ({ data }) => said.push(JSON.parse(data).type);

@@ -9,9 +9,10 @@ import { Transcript } from '../src/transcript.js';
 /** Somebody who reads a room. */
 async function begin({ server = fakeServer(), user = 'ada', ...options } = {}) {
   const client = connect(`http://host/ws?user=${user}`, { env: server.env });
+  const room = client.room('tea', { join: true });
   const transcript = new Transcript(client, 'tea', { env: server.env, ...options });
   await server.clock.advance(100);
-  return { client, room: client.room('tea'), server, clock: server.clock, transcript };
+  return { client, room, server, clock: server.clock, transcript };
 }
 
 const shown = (transcript) =>
@@ -155,7 +156,7 @@ test('a change that comes while a page does is not lost', async () => {
   for (let n = 1; n <= 6; n += 1) server.say('tea', 'bob', String(n));
   const { transcript, clock, client } = await begin({ server, page: 3 });
   // The page is as of before the edit, and is handed over after it.
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   const { history } = room;
   room.history = async (bounds) => {
     const page = await history.call(room, bounds);
@@ -173,7 +174,7 @@ test('a change that a page has already is not applied to it again', async () => 
   const server = fakeServer();
   server.say('tea', 'bob', 'one');
   const client = connect('http://host/ws?user=ada', { env: server.env });
-  const room = client.room('tea');
+  const room = client.room('tea', { join: true });
   const { history } = room;
   // As a page that is newer than what was handed over.
   room.history = async (bounds) => ({ ...(await history.call(room, bounds)), head: 3 });

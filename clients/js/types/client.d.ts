@@ -43,7 +43,7 @@ export class Client<M extends import("./wire.js").Messages<M> = any> {
     on<T extends import("./wire.js").Heard<M>>(event: T, fn: (payload: import("./wire.js").Event<M, T>) => void, options?: {
         signal?: AbortSignal;
     }): () => void;
-    /** A room; one comes in, if one is not in it and may. @param {string} name @param {{ join?: boolean }} [options] @returns {Room} */
+    /** A room, to read. With `join` one joins it, as soon as one may. @param {string} name @param {{ join?: boolean }} [options] @returns {Room} */
     room(name: string, { join }?: {
         join?: boolean;
     }): Room;

@@ -98,12 +98,13 @@ export function useStream<T = any>(name: Name, options?: StreamOptions): {
  */
 export function useOnMessage(type: string, handler: (payload: any) => void): void;
 /**
- * A room: what it shows, what is known of it and what can be done in it. One comes in, and stays when the component
- * is gone, unless it is to leave then.
+ * A room: what it shows, what is known of it and what can be done in it. It is only read, unless an option says
+ * more: `join` joins it; `leaveOnUnmount` leaves it when the component is gone.
  * @param {Name} name
- * @param {{ leaveOnUnmount?: boolean }} [options]
+ * @param {{ join?: boolean, leaveOnUnmount?: boolean }} [options]
  */
-export function useRoom(name: Name, { leaveOnUnmount }?: {
+export function useRoom(name: Name, { join, leaveOnUnmount }?: {
+    join?: boolean;
     leaveOnUnmount?: boolean;
 }): {
     isMember: boolean;
@@ -206,7 +207,7 @@ export function useWebSocket(token?: string | null): {
     status: import("./stores.js").Status;
     connected: boolean;
 };
-/** A room as a conversation; its name may be a number. @param {string | number | null | undefined} room */
+/** A room as a conversation, which is only read; its name may be a number. @param {string | number | null | undefined} room */
 export function useChatWebSocket(room: string | number | null | undefined): {
     connected: boolean;
     sendMessage: (text: string, more?: {

@@ -58,13 +58,13 @@ export class Room {
         members: import("./wire.js").Member[];
         more: boolean;
     }>;
-    /** Comes in. @returns {Promise<import('./wire.js').RoomInfo>} */
+    /** Joins it; a name that nobody uses becomes an open room of one's own. @returns {Promise<import('./wire.js').RoomInfo>} */
     join(): Promise<import("./wire.js").RoomInfo>;
     /** @returns {Promise<{ room: string }>} */
     leave(): Promise<{
         room: string;
     }>;
-    /** Comes in as soon as one may, if one is no member. */
+    /** Joins it as soon as one may. */
     want(): void;
     /**
      * Listens: to entries (`message`, `edited`, `deleted`, `reacted`, `joined`, `left`, or `entry` for all), to `gap`,
@@ -144,5 +144,8 @@ export type Gap = {
 export type From = "now" | "resume" | {
     seq: number;
 };
-export type Membership = "unknown" | "joining" | "member" | "refused" | "left";
+/**
+ * `unknown` until the server has said it; `none`: no member; `left`: a member no longer.
+ */
+export type Membership = "unknown" | "none" | "joining" | "member" | "refused" | "left";
 import { ParlorError } from './errors.js';

@@ -5,5 +5,5 @@
  * @returns {AsyncGenerator<string, void>}
  */
 export function eventsOf(body: ReadableStream<Uint8Array>, alive?: () => void): AsyncGenerator<string, void>;
-export function eventsSocket(env: Env): new (url: string) => WebSocket;
+export function eventsSocket(env: Env, upgrade?: () => void): new (url: string) => WebSocket;
 export type Env = import("./env.js").Env;

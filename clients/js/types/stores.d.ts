@@ -27,8 +27,10 @@ export function storesOf(client: Client): {
     facts: (name: string) => Store<Facts>;
     transcript: (name: string) => Store<import("./transcript.js").Shown>;
     loadOlder: (name: string) => Promise<boolean>;
+    /** Joins for as long as somebody holds it, whoever is signed in. */
+    join: (name: string) => () => () => void;
     /** Held by those who want one to leave when they have gone. */
-    stay: (name: string) => () => () => void;
+    stay: (name: string) => (join: boolean) => () => void;
     stream: (name: string) => Store<Watched>;
 };
 /** That of a connection: over it rooms are left whose second has passed. */
@@ -160,8 +162,10 @@ declare function makeStores(client: Client): {
     facts: (name: string) => Store<Facts>;
     transcript: (name: string) => Store<import("./transcript.js").Shown>;
     loadOlder: (name: string) => Promise<boolean>;
+    /** Joins for as long as somebody holds it, whoever is signed in. */
+    join: (name: string) => () => () => void;
     /** Held by those who want one to leave when they have gone. */
-    stay: (name: string) => () => () => void;
+    stay: (name: string) => (join: boolean) => () => void;
     stream: (name: string) => Store<Watched>;
 };
 export {};

@@ -47,7 +47,7 @@ export const ROWS_MAX: 2000;
 export const PAGE: 50;
 export class Transcript {
     /**
-     * Begins to read a room, and comes in if one is not in it and may.
+     * Begins to read a room, once one is a member.
      * @param {Client} client
      * @param {string} name
      * @param {{ max?: number, page?: number, env?: Partial<import('./env.js').Env> }} [options] `max` of rows

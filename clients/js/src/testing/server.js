@@ -4,7 +4,7 @@ import { fakeClock } from './page.js';
 
 /** @typedef {import('../env.js').Env} Env */
 /** @typedef {{ type: string, id?: any, payload: any }} Message */
-/** @typedef {{ entries: Message[], head: number, members: Set<string>, reads: Map<string, number>, cids: Map<string, Message> }} Log */
+/** @typedef {{ entries: Message[], head: number, members: Set<string>, reads: Map<string, number>, cids: Map<string, Message>, title?: string }} Log */
 
 /**
  * A server in memory: the requests of the client's own methods, and those that `handle` is given. `env` has its
@@ -50,7 +50,7 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
     of.entries.filter(({ type, payload }) => type === 'chat:message' && payload.from !== user && payload.seq > (of.reads.get(user) ?? 0)).length;
   const summary = (/** @type {string} */ name, /** @type {string} */ user) => {
     const of = room(name);
-    return { room: name, title: '', head: of.head, read: of.reads.get(user) ?? 0, unread: unread(of, user), members: of.members.size };
+    return { room: name, title: of.title ?? '', head: of.head, read: of.reads.get(user) ?? 0, unread: unread(of, user), members: of.members.size };
   };
   const page = (/** @type {Log} */ of, /** @type {{ after?: number, before?: number, limit?: number }} */ { after, before, limit = 200 }) => {
     const most = Math.min(limit, 200);
@@ -133,6 +133,10 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
         of.members.add(socket.user);
         of.reads.set(socket.user, append(name, 'room:joined', { user: socket.user }).payload.seq);
       }
+      return summary(name, socket.user);
+    },
+    'room:info': (socket, { room: name }) => {
+      if (!rooms.get(name)?.members.has(socket.user)) throw { code: 'not_member' };
       return summary(name, socket.user);
     },
     'room:leave': (socket, { room: name }) => {

@@ -1,6 +1,6 @@
 /** @typedef {import('../env.js').Env} Env */
 /** @typedef {{ type: string, id?: any, payload: any }} Message */
-/** @typedef {{ entries: Message[], head: number, members: Set<string>, reads: Map<string, number>, cids: Map<string, Message> }} Log */
+/** @typedef {{ entries: Message[], head: number, members: Set<string>, reads: Map<string, number>, cids: Map<string, Message>, title?: string }} Log */
 /**
  * A server in memory: the requests of the client's own methods, and those that `handle` is given. `env` has its
  * `WebSocket` and its clock.
@@ -71,5 +71,6 @@ export type Log = {
     members: Set<string>;
     reads: Map<string, number>;
     cids: Map<string, Message>;
+    title?: string;
 };
 import { fakeClock } from './page.js';
