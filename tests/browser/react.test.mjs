@@ -48,7 +48,8 @@ before(async () => {
   pages.url = `http://127.0.0.1:${port}`;
   secrets = temporaryDirectory();
   writeFileSync(`${secrets}/admin`, ADMIN);
-  server = await Server.start('--set', `http.allowed_origins=${pages.url}`, '--set', `auth.admin_token_file=${secrets}/admin`);
+  server = await Server.start('--set', `http.allowed_origins=${pages.url}`, '--set', `auth.admin_token_file=${secrets}/admin`,
+    '--set', 'auth.anonymous=true', '--set', 'streams={ board = { read = "public", publish = true } }');
   browser = await launch();
 });
 
@@ -692,6 +693,33 @@ function tests(version) {
     await shows('true;member;Seven;1;;before acked,welcome acked,too soon failed');
     await page.evaluate(() => void chat.sendMessage('thanks'));
     await shows('true;member;Seven;0;;before acked,welcome acked,thanks acked,too soon failed');
+  });
+
+  test('a guest sees public streams, and hooks say what is refused', async (t) => {
+    const page = await open(t, { clock: false });
+    const publish = (data) => fetch(`${server.url}/api/v1/streams/board`, {
+      method: 'POST', body: JSON.stringify({ data }), headers: { Authorization: `Bearer ${ADMIN}`, 'Content-Type': 'application/json' },
+    }).then(async (answer) => assert.ok(answer.ok, await answer.text()));
+    await page.evaluate((url) => {
+      const { React, h, parlor, mount } = globalThis.kit;
+      function App() {
+        const client = parlor.useParlor();
+        globalThis.client = client;
+        const room = parlor.useRoom('tea', { join: true });
+        const { users, refusal } = parlor.usePresence();
+        const { data } = parlor.useStream('board');
+        const { isOnline } = parlor.useConnection();
+        return h('p', null, [isOnline, data, users.length, refusal?.code, room.membership, room.refusal?.code].join(';'));
+      }
+      mount(h(React.StrictMode, null, h(parlor.ParlorProvider, { url, options: { backoff: { min: 50, max: 200 } } }, h(App))));
+    }, `${server.url}/ws?anonymous=1`);
+    const shows = (text) => eventually(text, async () => (await page.locator('p').textContent()) === text);
+    await publish(`one${version}`);
+    await shows(`true;one${version};0;forbidden;refused;forbidden`);
+    await server.restart();
+    await publish(`two${version}`);
+    await shows(`true;two${version};0;forbidden;refused;forbidden`);
+    assert.equal(await page.evaluate(() => client.why().filter(({ state }) => state === 'online').length), 2);
   });
 
   test('against the real server: what others say and change, and what is sent while it is away', async (t) => {

@@ -55,6 +55,8 @@ export class Client {
   #streams = new Map();
   /** @type {any} */
   #hello = null;
+  /** @type {string | undefined} whose is what is here; all guests are one: each connection of theirs has another name */
+  #owner;
   /** @type {string | null} the life of the store of which the positions are */
   #epoch = null;
   /** @type {Set<Room>} of which something is to be acknowledged */
@@ -86,7 +88,7 @@ export class Client {
       },
       onQuality: () => this.#changed('quality', this.quality),
     });
-    const core = {
+    const core = /** @type {import('./env.js').Core} */ ({
       env: this.#env,
       listeners: this.#listeners,
       ask: /** @type {any} */ (this.request.bind(this)),
@@ -95,10 +97,10 @@ export class Client {
       isOnline: this.#connection.isOnline,
       isHidden: this.#connection.isHidden,
       changed: this.#changed.bind(this),
-    };
-    this.#outbox = new Outbox(outbox, core);
-    this.#core = { ...core, outbox: this.#outbox };
-    this.presence = new Presence(this.#core);
+    });
+    this.#core = core;
+    this.#outbox = core.outbox = new Outbox(outbox, core);
+    this.presence = new Presence(core);
     this.#watchPage();
     this.#connection.open('connect()');
   }
@@ -151,7 +153,7 @@ export class Client {
   /** Does not wait any longer; also comes back from `failed`, `paused` and `closed`. */
   retryNow() {
     const { name } = this.state;
-    if (/online|ing$/.test(name) && name !== 'waiting') return;
+    if (/online|connecting|authenticating/.test(name)) return;
     if (name === 'closed') this.#watchPage();
     this.#connection.open('retryNow()');
   }
@@ -257,9 +259,10 @@ export class Client {
 
   /** @param {any} hello */
   async #welcome(hello) {
-    const before = this.#hello;
+    const before = this.#owner;
+    const owner = (this.#owner = hello.user.anonymous ? '' : hello.user.id);
     this.#hello = hello;
-    if (before && before.user.id !== hello.user.id) {
+    if (before !== undefined && before !== owner) {
       // Nothing that one person has asked for or read is done in the name of another.
       this.#connection.requests.end('cancelled');
       for (const room of this.#rooms.values()) room.end();
@@ -270,6 +273,7 @@ export class Client {
     const isSameLife = this.#epoch === hello.epoch;
     this.#epoch = hello.epoch;
     const known = [...this.#rooms.values()].filter((room) => room.isFollowed);
+    /** @type {Map<string, any>} */
     const heads = new Map(hello.rooms.map((/** @type {any} */ room) => [room.room, room]));
     if (!isSameLife) {
       for (const room of known) room.reset(heads.get(room.name)?.head ?? 0);
@@ -277,10 +281,11 @@ export class Client {
     for (const room of hello.rooms) this.#room(room.room).welcome(room);
     for (const room of this.#rooms.values()) if (!heads.has(room.name)) room.missing();
     // What comes from here on is newer than what was said.
-    await this.#outbox.own(hello.user.id);
+    await this.#outbox.own(owner);
     const positions = isSameLife ? known.filter((room) => heads.has(room.name)) : [];
     let start = 0;
-    do {
+    // Guests are in no room, and may not even say so.
+    if (owner) do {
       const piece = positions.slice(start, (start += ROOMS_PER_RESUME));
       const rooms = Object.fromEntries(piece.map((room) => [room.name, room.last]));
       const payload = { epoch: hello.epoch, rooms, ...(start < positions.length && { more: true }) };
@@ -288,7 +293,7 @@ export class Client {
       for (const room of piece) {
         if (answer.refused?.[room.name]?.code === 'not_member') room.missing();
         // The log does not reach back; ways beside a WebSocket send nothing again, either: it is read.
-        else if (!answer.rooms?.[room.name]) void room.behind(heads.get(room.name)?.head ?? 0);
+        else if (!answer.rooms?.[room.name]) void room.behind(heads.get(room.name).head);
       }
     } while (start < positions.length);
     this.#changed('rooms');

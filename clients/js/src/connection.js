@@ -1,7 +1,7 @@
 // One WebSocket at a time, for as long as the application wants one: opens it, signs in, judges its silence, and
 // comes back after a loss as the close code's range asks. It knows nothing of rooms.
 
-import { ADVICE, verdict } from './errors.js';
+import { verdict } from './errors.js';
 import { requestQueue } from './requests.js';
 
 /** @typedef {import('./env.js').Env} Env */
@@ -97,10 +97,10 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     }, ms);
   };
 
-  /** @param {State} state @param {string} cause @param {number | string} [code] @param {Verdict} [asked] */
-  const enter = (state, cause, code, asked) => {
+  /** @param {State} state @param {string} cause @param {number | string} [code] @param {Verdict | ""} [advice] */
+  const enter = (state, cause, code, advice = '') => {
     self.state = state;
-    const step = { at: env.now(), state: state.name, cause, code, advice: asked ? ADVICE[asked] : '' };
+    const step = { at: env.now(), state: state.name, cause, code, advice };
     self.steps = [...self.steps, step].slice(-STEPS_MAX);
     hooks.onState();
   };
@@ -127,11 +127,11 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     attempt = 0;
     token = null;
     why = 'rejected';
-    enter({ name: 'failed', code, reason }, reason, code, 'stop');
+    enter({ name: 'failed', code, reason }, reason, code, 'ends');
   };
 
   /** @param {string} reason @param {number} [code] @param {Verdict} [asked] */
-  const retry = (reason, code, asked = 'retry') => {
+  const retry = (reason, code, asked = 'comes back') => {
     const { min, max, factor, jitter, attempts } = backoff;
     const own = spread;
     drop();
@@ -151,11 +151,11 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     const asked = verdict(code);
     const isAsked = typeof source === 'function';
     // One that was just given and is refused is not given again by asking again at once.
-    if (asked === 'token' ? isAsked : code === 4001 && isAsked && token !== null && !isFresh) {
+    if (asked === 'asks for a token' ? isAsked : code === 4001 && isAsked && token !== null && !isFresh) {
       token = null;
       why = 'rejected';
-      retry(cause, code, 'token');
-    } else if (asked === 'retry') retry(cause, code);
+      retry(cause, code, 'asks for a token');
+    } else if (asked === 'comes back') retry(cause, code);
     else fail(code, cause);
   };
   const late = () => lost(1006, 'no answer in time');
@@ -212,6 +212,8 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     const at = new URL(url, env.location?.href);
     at.protocol = at.protocol.replace('http', 'ws');
     if (token === null) at.searchParams.set('resume', '1');
+    // Who has a token is no guest.
+    else at.searchParams.delete('anonymous');
     return at.href;
   };
 
@@ -297,7 +299,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     };
     opened.onmessage = ({ data }) => frame(data);
     // Some proxies swallow the code: the error before it had it.
-    opened.onclose = ({ code }) => lost([1005, 1006].includes(code) ? (announced ?? code) : code);
+    opened.onclose = ({ code }) => lost(announced ?? code);
   };
 
   const self = {

@@ -93,9 +93,10 @@ export class Listeners {
    * @param {string} event
    * @param {(value: any) => void} fn
    * @param {{ signal?: AbortSignal }} [options]
+   * @param {() => void} [onAborted] called when the signal has ended it
    * @returns {() => void} ends it
    */
-  on(event, fn, { signal } = {}) {
+  on(event, fn, { signal } = {}, onAborted = () => {}) {
     const list = this.#lists.get(event) ?? new Set();
     this.#lists.set(event, list);
     // Each call counts, also with the same function.
@@ -106,21 +107,20 @@ export class Listeners {
       list.delete(take);
       unbind();
     };
-    unbind = onAbort(signal, off);
+    unbind = onAbort(signal, () => {
+      off();
+      onAborted();
+    });
     return off;
   }
 
   /** Waits for an event, or until the signal is aborted. @param {string} event @param {AbortSignal} [signal] @returns {Promise<void>} */
   next(event, signal) {
     return new Promise((resolve) => {
-      let unbind = () => {};
-      const end = () => {
+      const off = this.on(event, () => {
         off();
-        unbind();
         resolve();
-      };
-      const off = this.on(event, end);
-      unbind = onAbort(signal, end);
+      }, { signal }, resolve);
     });
   }
 

@@ -1,14 +1,11 @@
 // What close codes and refusals ask for (docs/protocol.md, "Closing", "Errors"). A code that is not listed is judged
 // by its range. README.md says more of each.
 
-/** @typedef {"stop" | "token" | "retry"} Verdict */
-
-/** What a client does then. @type {Record<Verdict, string>} */
-export const ADVICE = { stop: 'ends', token: 'asks for a token', retry: 'comes back' };
+/** What a client does then. @typedef {"ends" | "asks for a token" | "comes back"} Verdict */
 
 /** @param {number} code @returns {Verdict} what a close code asks of a client */
 export const verdict = (code) =>
-  (code >= 4000 && code < 4100) || [1002, 1003, 1007, 1009].includes(code) ? 'stop' : code >= 4200 && code < 4300 ? 'token' : 'retry';
+  (code >= 4000 && code < 4100) || [1002, 1003, 1007, 1009].includes(code) ? 'ends' : code >= 4200 && code < 4300 ? 'asks for a token' : 'comes back';
 
 /**
  * A refusal of the server's, or our own: `disconnected` (the connection ended before the answer: whether it was

@@ -18,7 +18,7 @@ import { bytesOf, isLog } from './stream.js';
  * @property {Event[]} events what a tab that comes later is told
  * @property {{ seq: number, data: ArrayBuffer }} [frame] the newest of a stream of bytes, if it is a state
  */
-/** @typedef {{ onReply?: (payload: any) => void, onError?: (payload: any) => void }} Asked */
+/** What is done with a reply, or an error. @typedef {[onReply?: (payload: any) => void, onError?: (payload: any) => void]} Asked */
 
 /** A leader that does not answer for so long is frozen, or gone without a word. */
 const STALE_MS = 2_000;
@@ -198,10 +198,10 @@ function hubOf(env, url, key, post) {
   /** @param {string} to @param {string} type @param {any} own @param {any} payload */
   const say = (to, type, own, payload) => tell(to, 'text', JSON.stringify({ type, id: own, payload }));
 
-  /** @param {string} type @param {any} payload @param {Asked["onReply"]} [onReply] @param {Asked["onError"]} [onError] */
-  const ask = (type, payload, onReply, onError) => {
+  /** @param {string} type @param {any} payload @param {Asked} then */
+  const ask = (type, payload, ...then) => {
     if (socket.readyState !== 1) return;
-    asked.set((lastId += 1), { onReply, onError });
+    asked.set((lastId += 1), then);
     socket.send(JSON.stringify({ type, id: lastId, payload }));
   };
 
@@ -323,7 +323,8 @@ function hubOf(env, url, key, post) {
     hello = payload;
     // From where they are now: each tab reads for itself what it has missed.
     const rooms = payload.rooms.map((/** @type {any} */ { room, head }) => [room, head]);
-    do {
+    // Guests may not.
+    if (!payload.user.anonymous) do {
       const piece = rooms.splice(0, ROOMS_PER_RESUME);
       ask('resume', { epoch: payload.epoch, rooms: Object.fromEntries(piece), ...(rooms.length > 0 && { more: true }) }, undefined, () => socket.close());
     } while (rooms.length > 0);
@@ -360,7 +361,7 @@ function hubOf(env, url, key, post) {
     const asker = own !== undefined && asked.get(own);
     if (asker) {
       asked.delete(own);
-      return (type === 'reply' ? asker.onReply : asker.onError)?.(payload);
+      return asker[type === 'reply' ? 0 : 1]?.(payload);
     }
     if (type === 'hello') return begin(payload);
     if (type === 'event') keep(payload);

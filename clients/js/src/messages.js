@@ -1,9 +1,9 @@
 // The messages of a type, each once. Entries of rooms are told as a room hands them over, in order and without a hole,
 // also those that were missed and came as history; all others as they come.
 
-/** @typedef {import('./client.js').Client} Client */
+import { ENTRY } from './room.js';
 
-const ENTRY = /^(?:chat:(message|edited|deleted|reacted)|room:(joined|left))$/;
+/** @typedef {import('./client.js').Client} Client */
 
 /**
  * Listens to all messages of a type, of the wire's own ones or of the application's.
@@ -14,8 +14,7 @@ const ENTRY = /^(?:chat:(message|edited|deleted|reacted)|room:(joined|left))$/;
  * @returns {() => void} ends it
  */
 export function onMessage(client, type, fn, options) {
-  const [, chat, room] = ENTRY.exec(type) ?? [];
-  const kind = chat ?? room;
+  const [, kind] = ENTRY.exec(type) ?? [];
   if (!kind) return client.on(type, fn, options);
   return client.on('rooms', (change) => change?.what === 'entry' && change.value.type === kind && fn(change.value), options);
 }

@@ -152,7 +152,7 @@ export class Outbox {
     return this.#tickets.filter(({ kept }) => room === undefined || kept.room === room);
   }
 
-  /** Somebody is here: what they have left unsent is sent, before anything else. @param {string} user */
+  /** Somebody is here: what they have left unsent is sent, before anything else. @param {string} user or none: a guest leaves nothing */
   async own(user) {
     const before = this.#user;
     this.#user = user;
@@ -161,6 +161,8 @@ export class Outbox {
       for (const ticket of this.of()) this.#end(ticket).fail(new ParlorError('cancelled'));
     }
     const early = before === null ? this.of() : [];
+    // Nobody else is to find it as theirs.
+    if (!user) return early.forEach(({ id }) => this.#store.remove(id));
     try {
       await this.#store.open(user, (left) => this.#take(user, left));
       // Until now it was not known whose they are.
@@ -294,7 +296,8 @@ export class Outbox {
 
   /** @param {Ticket} ticket @param {Partial<Kept>} changes */
   #keep(ticket, changes) {
-    this.#store.put((ticket.kept = { ...ticket.kept, ...changes }));
+    ticket.kept = { ...ticket.kept, ...changes };
+    if (this.#user !== '') this.#store.put(ticket.kept);
   }
 
   /** A `cid` that none of this user's other clients has: of the time, a number and chance. */

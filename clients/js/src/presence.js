@@ -1,7 +1,10 @@
 // Who is here: the list, and the changes that come after it, by their version.
 
 /** @typedef {{ user: string, name: string, connections?: number, since?: number }} Present */
-/** @typedef {{ users: Present[], count: number, counted: boolean }} Presences `counted`: there are so many that only their number is told */
+/**
+ * `counted`: there are so many that only their number is told; `refusal`: why one is not told who is here.
+ * @typedef {{ users: Present[], count: number, counted: boolean, refusal?: import('./errors.js').ParlorError }} Presences
+ */
 
 const RETRY_MS = 2_000;
 
@@ -36,6 +39,7 @@ export class Presence {
   /** Everybody who is here. @returns {Promise<Presences>} */
   async list() {
     await this.begin();
+    if (this.value.refusal) throw this.value.refusal;
     return this.value;
   }
 
@@ -76,8 +80,9 @@ export class Presence {
       }
     } catch (error) {
       this.#listing = null;
-      const { passing, code } = /** @type {import('./errors.js').ParlorError} */ (error);
-      if (passing && code !== 'disconnected') this.#core.env.setTimeout(() => void this.begin(), RETRY_MS);
+      const refusal = /** @type {import('./errors.js').ParlorError} */ (error);
+      if (!refusal.passing) this.#core.changed('presence', (this.#value = { ...this.value, refusal }));
+      else if (refusal.code !== 'disconnected') this.#core.env.setTimeout(() => void this.begin(), RETRY_MS);
       return;
     }
     [this.#users, this.#version, this.#isListed, this.#listing] = [users, version, true, null];

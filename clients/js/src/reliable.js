@@ -78,7 +78,7 @@ export function reliable(url, options = {}) {
     drop();
     const { quality } = snapshot;
     const lostQuality = quality && { ...quality, level: 'lost' };
-    if (verdict(code) === 'stop' || failures >= attempts) return change({ state: { name: 'failed', code, reason }, quality: lostQuality });
+    if (verdict(code) === 'ends' || failures >= attempts) return change({ state: { name: 'failed', code, reason }, quality: lostQuality });
     const wait = env.random() * Math.min(maxDelay, minDelay * 2 ** failures);
     failures += 1;
     const state = /** @type {State} */ ({ name: 'waiting', until: env.now() + wait, attempt: failures, reason, code });

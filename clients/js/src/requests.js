@@ -72,11 +72,7 @@ export function requestQueue(env, patience, transmit) {
     if (!isOpen) return;
     fill();
     const pause = pausedUntil - env.now();
-    while (tokens >= 1 && pause <= 0) {
-      const asked = queue.shift();
-      if (!asked) return;
-      send(asked);
-    }
+    while (queue.length > 0 && tokens >= 1 && pause <= 0) send(/** @type {Asked} */ (queue.shift()));
     if (queue.length > 0) timer = env.setTimeout(pump, Math.max(pause, ((1 - tokens) / perSecond) * 1_000, 5));
   };
 

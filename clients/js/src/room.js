@@ -19,15 +19,7 @@ import { ParlorError } from './errors.js';
 /** @typedef {"now" | "resume" | { seq: number }} From */
 /** `unknown` until the server has said it; `none`: no member; `left`: a member no longer. @typedef {"unknown" | "none" | "joining" | "member" | "refused" | "left"} Membership */
 
-/** @type {Record<string, EntryType>} */
-const ENTRIES = {
-  'chat:message': 'message',
-  'chat:edited': 'edited',
-  'chat:deleted': 'deleted',
-  'chat:reacted': 'reacted',
-  'room:joined': 'joined',
-  'room:left': 'left',
-};
+export const ENTRY = /^(?:chat|room):(message|edited|deleted|reacted|joined|left)$/;
 const TYPING_EVERY_MS = 3_000;
 const TYPING_MS = 6_000;
 const READ_EVERY_MS = 1_000;
@@ -119,10 +111,14 @@ export class Room {
   /** All up to here is read; told once a second at most. @param {number} [seq] */
   markRead(seq = this.last) {
     if (seq <= this.read) return;
-    this.read = seq;
-    if (seq >= this.last) this.unread = 0;
-    this.#changed('read');
+    this.#mark(seq);
     this.#tellRead();
+  }
+
+  /** @param {number} seq */
+  #mark(seq) {
+    this.read = Math.max(this.read, seq);
+    this.#count(seq >= this.last ? 0 : this.unread);
   }
 
   #tellRead() {
@@ -188,7 +184,7 @@ export class Room {
    */
   on(event, fn, { from = 'now', signal } = {}) {
     const kind = event === 'entry' ? 'any' : /** @type {EntryType} */ (event);
-    const isEntry = kind === 'any' || Object.values(ENTRIES).includes(kind);
+    const isEntry = kind === 'any' || ENTRY.test(`room:${kind}`);
     if (!isEntry || from === 'now') {
       return this.#listeners.on(event, (value) => {
         if (isEntry) this.#handled.set(kind, value.seq);
@@ -269,13 +265,14 @@ export class Room {
   // --- by the client alone ---
 
   /** What `hello`, `room:join` or a list says of it. @param {any} room */
-  welcome({ head, read, unread, title }) {
-    if (!this.isFollowed) [this.last, this.#head, this.isFollowed] = [head ?? 0, head ?? 0, true];
+  welcome({ head = 0, read = this.read, unread = this.unread, title = this.title }) {
+    if (!this.isFollowed) this.last = this.#head = head;
+    this.isFollowed = true;
     // It was not told, or the answer was lost.
     if (read < this.read) this.#tellRead();
-    if (read !== undefined) this.read = Math.max(this.read, read);
-    if (title !== undefined) this.title = title;
-    this.#counted = head ?? 0;
+    else this.read = read;
+    this.title = title;
+    this.#counted = head;
     this.#become('member');
     this.#count(unread);
     this.#listeners.emit('more');
@@ -299,7 +296,8 @@ export class Room {
   /** Its log is another: nothing that was known of it holds. @param {number} head */
   reset(head) {
     const after = this.last;
-    [this.last, this.#head, this.read, this.#begun] = [head, head, 0, head];
+    this.last = this.#head = this.#begun = head;
+    this.read = 0;
     this.#life += 1;
     this.#handled.clear();
     if (after > 0) this.#listeners.emit('gap', { room: this.name, after, before: head + 1, reason: 'epoch_changed' });
@@ -329,11 +327,7 @@ export class Room {
       if (payload.reason !== 'left') this.#wanted = false;
       this.#become('left');
       this.#core.outbox.refuse(this.name, 'not_member');
-    } else if (type === 'chat:read' && user === this.#core.user()) {
-      this.read = Math.max(this.read, payload.seq);
-      if (payload.seq >= this.last) this.unread = 0;
-      this.#changed('read');
-    }
+    } else if (type === 'chat:read' && user === this.#core.user()) this.#mark(payload.seq);
     this.#listeners.emit(type.slice(type.indexOf(':') + 1), payload);
   }
 
@@ -383,9 +377,9 @@ export class Room {
     this.#typedAt = -Infinity;
   }
 
-  /** @param {number} [unread] */
+  /** @param {number} unread */
   #count(unread) {
-    if (unread !== undefined) this.unread = unread;
+    this.unread = unread;
     this.#changed('read');
   }
 
@@ -421,5 +415,5 @@ export const isEntry = (payload) => ['room', 'seq', 'ts'].every((name) => payloa
 
 /** @param {{ type: string, payload: any }} push @returns {Entry} */
 function entryOf({ type, payload }) {
-  return { ...payload, type: ENTRIES[type] ?? type };
+  return { ...payload, type: type.replace(ENTRY, '$1') };
 }

@@ -1,7 +1,7 @@
 // A stream: something that one only watches. It is subscribed to while somebody listens, and after each connection
 // goes on where it was.
 
-import { Listeners, onAbort } from './env.js';
+import { Listeners } from './env.js';
 
 /** @typedef {import('./env.js').Env} Env */
 /**
@@ -81,18 +81,16 @@ export class Stream {
    */
   on(event, fn, options) {
     if (typeof event === 'string') return this.#listeners.on(event, /** @type {any} */ (fn), options);
-    const { signal } = /** @type {{ signal?: AbortSignal }} */ (fn ?? {});
-    if (signal?.aborted) return () => {};
+    const listen = /** @type {{ signal?: AbortSignal }} */ (fn ?? {});
+    if (listen.signal?.aborted) return () => {};
     if (this.latest) this.#listeners.call(() => event(/** @type {T} */ (this.latest?.data), /** @type {StreamEvent<T>} */ (this.latest)), null);
-    const off = this.#listeners.on('event', (told) => event(told.data, told));
-    const unbind = onAbort(signal, () => end());
-    const end = () => {
+    const settle = () => this.settle();
+    const off = this.#listeners.on('event', (told) => event(told.data, told), listen, settle);
+    settle();
+    return () => {
       off();
-      unbind();
-      this.settle();
+      settle();
     };
-    this.settle();
-    return end;
   }
 
   /** Who watches is another: what one was told is not the other's. */

@@ -10,9 +10,8 @@ import { after, before, test } from 'node:test';
 import { setTimeout as rest } from 'node:timers/promises';
 import { connect } from '../src/index.js';
 import { leaderTab } from '../src/leader.js';
-import { fakeBrowser } from '../src/testing.js';
 import { Transcript } from '../src/transcript.js';
-import { WebSocket, behindFirewall, chance, cuttable, log, serve, until } from './support.js';
+import { behindFirewall, browser, chance, cuttable, log, serve, until } from './support.js';
 
 const SEEDS = Number(process.env.PARLOR_SEEDS ?? 9);
 const FIRST = Number(process.env.PARLOR_FIRST_SEED ?? 1);
@@ -29,30 +28,6 @@ after(() => {
   server.end();
   rmSync(data, { recursive: true });
 });
-
-/** A browser whose tabs have real sockets and a real clock, and can end without a word. */
-function browser() {
-  // What is set on it is called, as by the sockets of the kit.
-  class Socket {
-    constructor(url) {
-      this.below = new WebSocket(url);
-      this.below.binaryType = 'arraybuffer';
-      this.below.on('error', () => {});
-      for (const name of ['open', 'message', 'close']) this.below.addEventListener(name, (event) => this[`on${name}`]?.(event));
-    }
-    get readyState() {
-      return this.below.readyState;
-    }
-    send(text) {
-      this.below.send(text);
-    }
-    close(code) {
-      this.below.close(code);
-    }
-  }
-  const clock = { now: Date.now, setTimeout, clearTimeout };
-  return fakeBrowser({ clock, env: { ...clock, random: Math.random, WebSocket: Socket } });
-}
 
 /** Ways to be connected: each opens a client for a user, with what can happen to it. */
 const KINDS = {

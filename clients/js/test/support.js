@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import { setTimeout as rest } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { connect } from '../src/index.js';
+import { fakeBrowser } from '../src/testing.js';
 
 const PATIENCE_MS = 20_000;
 const ROOT = new URL('../../../', import.meta.url);
@@ -87,6 +88,31 @@ export function behindFirewall(url, user, options = {}) {
   const made = connect(`${url}/ws?user=${user}`, { backoff: { min: 5, max: 50 }, fallback: 'sse', quality: { interval: 0 }, ...options, env });
   const cut = () => (ends.abort(), (ends = new AbortController()));
   return Object.assign(made, { cut, network });
+}
+
+/** A browser whose tabs have real sockets and a real clock, and can end without a word. @param {() => void} [opened] called for each socket */
+export function browser(opened = () => {}) {
+  // What is set on it is called, as by the sockets of the kit.
+  class Socket {
+    constructor(url) {
+      opened();
+      this.below = new WebSocket(url);
+      this.below.binaryType = 'arraybuffer';
+      this.below.on('error', () => {});
+      for (const name of ['open', 'message', 'close']) this.below.addEventListener(name, (event) => this[`on${name}`]?.(event));
+    }
+    get readyState() {
+      return this.below.readyState;
+    }
+    send(text) {
+      this.below.send(text);
+    }
+    close(code) {
+      this.below.close(code);
+    }
+  }
+  const clock = { now: Date.now, setTimeout, clearTimeout };
+  return fakeBrowser({ clock, env: { ...clock, random: Math.random, WebSocket: Socket } });
 }
 
 /** Starts a server, in memory unless told otherwise. @param {...string} more arguments of `parlor serve` */

@@ -56,11 +56,12 @@ export class Listeners {
      * @param {string} event
      * @param {(value: any) => void} fn
      * @param {{ signal?: AbortSignal }} [options]
+     * @param {() => void} [onAborted] called when the signal has ended it
      * @returns {() => void} ends it
      */
     on(event: string, fn: (value: any) => void, { signal }?: {
         signal?: AbortSignal;
-    }): () => void;
+    }, onAborted?: () => void): () => void;
     /** Waits for an event, or until the signal is aborted. @param {string} event @param {AbortSignal} [signal] @returns {Promise<void>} */
     next(event: string, signal?: AbortSignal): Promise<void>;
     /** @param {string} event */

@@ -1,6 +1,3 @@
-/** @typedef {"stop" | "token" | "retry"} Verdict */
-/** What a client does then. @type {Record<Verdict, string>} */
-export const ADVICE: Record<Verdict, string>;
 export function verdict(code: number): Verdict;
 /**
  * A refusal of the server's, or our own: `disconnected` (the connection ended before the answer: whether it was
@@ -19,4 +16,7 @@ export class ParlorError extends Error {
     /** Whether the same request may succeed later. */
     get passing(): boolean;
 }
-export type Verdict = "stop" | "token" | "retry";
+/**
+ * What a client does then.
+ */
+export type Verdict = "ends" | "asks for a token" | "comes back";

@@ -58,7 +58,7 @@ export type Watched = {
         data: ArrayBuffer;
     } | undefined;
 };
-export type Asked = {
-    onReply?: (payload: any) => void;
-    onError?: (payload: any) => void;
-};
+/**
+ * What is done with a reply, or an error.
+ */
+export type Asked = [onReply?: (payload: any) => void, onError?: (payload: any) => void];

@@ -1,3 +1,4 @@
+/** @typedef {import('./client.js').Client} Client */
 /**
  * Listens to all messages of a type, of the wire's own ones or of the application's.
  * @param {Client} client

@@ -58,7 +58,7 @@ export class Outbox {
     constructor(store: OutboxStore, core: Pick<import("./env.js").Core, "env" | "ask" | "changed">);
     /** Those that are not acknowledged, in order: of a room, or all. @param {string} [room] @returns {Ticket[]} */
     of(room?: string): Ticket[];
-    /** Somebody is here: what they have left unsent is sent, before anything else. @param {string} user */
+    /** Somebody is here: what they have left unsent is sent, before anything else. @param {string} user or none: a guest leaves nothing */
     own(user: string): Promise<void>;
     /** @param {Omit<Kept, "id" | "at">} what @param {string} [id] @returns {Ticket} */
     add(what: Omit<Kept, "id" | "at">, id?: string): Ticket;

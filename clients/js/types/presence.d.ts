@@ -26,10 +26,11 @@ export type Present = {
     since?: number;
 };
 /**
- * `counted`: there are so many that only their number is told
+ * `counted`: there are so many that only their number is told; `refusal`: why one is not told who is here.
  */
 export type Presences = {
     users: Present[];
     count: number;
     counted: boolean;
+    refusal?: import("./errors.js").ParlorError;
 };

@@ -57,6 +57,7 @@ export function usePresence(): {
     users: import("./presence.js").Present[];
     count: number;
     counted: boolean;
+    refusal?: import("./errors.js").ParlorError;
 };
 /** The messages of a room: those in its log and those on their way. @param {Name} room @returns {MessageRow[]} */
 export function useMessages(room: Name): MessageRow[];
@@ -160,11 +161,11 @@ export function useRoom(name: Name, { join, leaveOnUnmount }?: {
      */
     error: import("./transcript.js").ParlorError | null;
     title: string | undefined;
+    refusal: ParlorError | null;
     read: number;
     membership: import("./room.js").Membership;
     unread: number;
     last: number;
-    refusal: ParlorError | null;
     typists: string[];
     name: Name;
 };
@@ -270,11 +271,11 @@ export function useChatWebSocket(room: string | number | null | undefined): {
      */
     error: import("./transcript.js").ParlorError | null;
     title: string | undefined;
+    refusal: ParlorError | null;
     read: number;
     membership: import("./room.js").Membership;
     unread: number;
     last: number;
-    refusal: ParlorError | null;
     typists: string[];
     name: Name;
 };

@@ -8,7 +8,7 @@ export function reliable(url: string, options?: ReliableOptions): {
     snapshot: () => ReliableSnapshot;
     on: (event: string, fn: (value: any) => void, { signal }?: {
         signal?: AbortSignal;
-    }) => () => void;
+    }, onAborted?: () => void) => () => void;
     /** Sends a value as JSON: now or never. @param {any} value @returns {boolean} whether it was sent */
     send(value: any): boolean;
     /** Does not wait any longer; also comes back from `failed`. */
