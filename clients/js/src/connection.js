@@ -64,6 +64,8 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   /** @type {TokenReason} */
   let why = 'first';
   let attempt = 0;
+  // It failed as there were as many attempts as are wanted: something that wakes it begins anew.
+  let isSpent = false;
   let unopened = 0;
   /** @type {{ via?: "sse" }} */
   let via = {};
@@ -119,9 +121,10 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     old.close(1000);
   };
 
-  /** @param {number | string} code @param {string} reason */
-  const fail = (code, reason) => {
+  /** @param {number | string} code @param {string} reason @param {boolean} [spent] */
+  const fail = (code, reason, spent = false) => {
     drop();
+    isSpent = spent;
     requests.end();
     // Whoever opens it again begins anew.
     attempt = 0;
@@ -135,7 +138,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     const { min, max, factor, jitter, attempts } = backoff;
     const own = spread;
     drop();
-    if (attempt >= attempts) return fail(code ?? 'attempts', reason);
+    if (attempt >= attempts) return fail(code ?? 'attempts', reason, true);
     const bound = own ?? Math.min(max, min * factor ** attempt);
     const wait = jitter === 'full' || own !== null ? env.random() * bound : bound;
     attempt += 1;
@@ -344,7 +347,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     wake(cause) {
       const now = env.now();
       const { name } = self.state;
-      if (name === 'waiting' || (/connecting|authenticating/.test(name) && now - openedAt > STALE_OPENING_MS)) self.open(cause);
+      if (name === 'waiting' || (name === 'failed' && isSpent) || (/connecting|authenticating/.test(name) && now - openedAt > STALE_OPENING_MS)) self.open(cause);
       else if (now - lastFrame > (isHidden() ? HIDDEN_SILENCE_MS : PROBE_AFTER_MS)) self.probe();
     },
 

@@ -65,7 +65,7 @@ function sharedSocket(url, maxDelay, attempts) {
  * @param {boolean} [options.enabled]
  * @param {number} [options.pollingInterval]
  * @param {number} [options.maxReconnectDelay] in ms; 30000
- * @param {number} [options.maxReconnectAttempts] in a row; 10
+ * @param {number} [options.maxReconnectAttempts] in a row; it never gives up, if not told otherwise
  */
 export function useReliableWebSocket({ url, queryKey, queryFn, onMessage: handler, enabled = true, maxReconnectDelay, maxReconnectAttempts }) {
   const shared = useMemo(

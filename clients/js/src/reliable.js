@@ -17,14 +17,13 @@ import { verdict } from './errors.js';
  * @typedef {object} ReliableOptions
  * @property {number} [minDelay] the bound of the first wait, in ms; it doubles with each
  * @property {number} [maxDelay] the bound of the longest wait, in ms
- * @property {number} [attempts] how many in a row
+ * @property {number} [attempts] how many in a row; it never gives up, if not told otherwise
  * @property {boolean} [whileHidden] whether it is kept while nobody sees the page
  * @property {Partial<import('./env.js').Env>} [env]
  */
 
 const MIN_DELAY_MS = 1_000;
 const MAX_DELAY_MS = 30_000;
-const ATTEMPTS = 10;
 const OPENING_MS = 10_000;
 const STABLE_MS = 30_000;
 const LEVELS = /** @type {const} */ ([['excellent', 20], ['good', 50], ['fair', 100], ['poor', 200], ['critical', Infinity]]);
@@ -35,7 +34,7 @@ const LEVELS = /** @type {const} */ ([['excellent', 20], ['good', 50], ['fair', 
  * @param {ReliableOptions} [options]
  */
 export function reliable(url, options = {}) {
-  const { minDelay = MIN_DELAY_MS, maxDelay = MAX_DELAY_MS, attempts = ATTEMPTS, whileHidden = false } = options;
+  const { minDelay = MIN_DELAY_MS, maxDelay = MAX_DELAY_MS, attempts = Infinity, whileHidden = false } = options;
   const env = environment(options.env);
   const listeners = new Listeners(env.report);
   const page = new AbortController();
@@ -48,6 +47,8 @@ export function reliable(url, options = {}) {
 
   // Since it was stable: one that ends at once has not come back.
   let failures = 0;
+  // It failed as there were as many attempts as are wanted: something that wakes it begins anew.
+  let isSpent = false;
 
   const isHidden = () => env.document?.visibilityState === 'hidden';
 
@@ -78,7 +79,12 @@ export function reliable(url, options = {}) {
     drop();
     const { quality } = snapshot;
     const lostQuality = quality && { ...quality, level: 'lost' };
-    if (verdict(code) === 'ends' || failures >= attempts) return change({ state: { name: 'failed', code, reason }, quality: lostQuality });
+    const isOver = verdict(code) === 'ends';
+    isSpent = !isOver && failures >= attempts;
+    if (isOver || isSpent) {
+      failures = 0;
+      return change({ state: { name: 'failed', code, reason }, quality: lostQuality });
+    }
     const wait = env.random() * Math.min(maxDelay, minDelay * 2 ** failures);
     failures += 1;
     const state = /** @type {State} */ ({ name: 'waiting', until: env.now() + wait, attempt: failures, reason, code });
@@ -98,6 +104,7 @@ export function reliable(url, options = {}) {
       socket = new env.WebSocket(at.href);
     } catch (error) {
       drop();
+      isSpent = false;
       return change({ state: { name: 'failed', code: 'url', reason: String(error) } });
     }
     // What it tells comes with the close, too; in Node.js nobody else may be listening.
@@ -132,7 +139,7 @@ export function reliable(url, options = {}) {
   const judge = ({ type }) => {
     const { name } = snapshot.state;
     if (type === 'pagehide' || (isHidden() && !whileHidden)) pause(type === 'pagehide' ? type : 'hidden');
-    else if (name === 'paused' || name === 'waiting') open();
+    else if (name === 'paused' || name === 'waiting' || (name === 'failed' && isSpent)) open();
   };
   const { signal } = page;
   env.document?.addEventListener('visibilitychange', judge, { signal });
@@ -151,10 +158,9 @@ export function reliable(url, options = {}) {
       socket?.send(JSON.stringify(value));
       return true;
     },
-    /** Does not wait any longer; also comes back from `failed`. */
+    /** Does not wait any longer; also comes back from `failed`, whatever the cause. */
     retryNow() {
       const { name } = snapshot.state;
-      if (name === 'failed') failures = 0;
       if (name === 'failed' || name === 'waiting') open();
     },
     /** Ends it for good. */

@@ -9,10 +9,9 @@ import { isSameUser, renewToken } from './tokens.js';
 /** @typedef {import('./client.js').Client} Client */
 /** @typedef {string | number} Id */
 /** @typedef {string | import('./connection.js').TokenSource | null | undefined} Token */
-/** @typedef {import('./client.js').Options & { url?: string, attempts?: number }} ServiceOptions `attempts`: how often it tries in a row */
+/** @typedef {import('./client.js').Options & { url?: string, attempts?: number }} ServiceOptions `attempts`: how often it tries in a row; it never gives up, if not told otherwise */
 
 const URL_OF_PAGE = '/ws';
-const ATTEMPTS = 5;
 
 export class WebSocketService {
   /** @type {ServiceOptions} */
@@ -139,7 +138,7 @@ export class WebSocketService {
 
   /** @param {Token} token */
   #open(token) {
-    const { url = URL_OF_PAGE, attempts = ATTEMPTS, backoff, ...options } = this.#options;
+    const { url = URL_OF_PAGE, attempts = Infinity, backoff, ...options } = this.#options;
     const newest = () => /** @type {string} */ (this.#token);
     const source = typeof token === 'string' ? newest : (token ?? undefined);
     const client = connect(url, { ...options, backoff: { attempts, ...backoff }, token: source });

@@ -45,8 +45,20 @@ test('who connects twice has one connection, and with another token is somebody 
   assert.deepEqual([service.isConnected(), server.sockets.length], [true, 1]);
 });
 
-test('after five attempts it gives up, and connects again when it is told to', async () => {
-  const { service, server, clock } = begin();
+test('it never gives up by itself', async () => {
+  const { service, server, clock, changes } = begin();
+  server.faults.unreachable = true;
+  const ready = service.connect('ada.token');
+  await clock.advance(3_600_000);
+  assert.equal(service.client.state.name, 'waiting');
+  server.faults.unreachable = false;
+  await clock.advance(60_000);
+  await ready;
+  assert.deepEqual(changes, [true]);
+});
+
+test('after as many attempts as are wanted it gives up, and connects again when it is told to', async () => {
+  const { service, server, clock } = begin({ attempts: 5 });
   server.faults.unreachable = true;
   const ready = service.connect('ada.token');
   await clock.advance(600_000);

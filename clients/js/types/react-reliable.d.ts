@@ -11,7 +11,7 @@
  * @param {boolean} [options.enabled]
  * @param {number} [options.pollingInterval]
  * @param {number} [options.maxReconnectDelay] in ms; 30000
- * @param {number} [options.maxReconnectAttempts] in a row; 10
+ * @param {number} [options.maxReconnectAttempts] in a row; it never gives up, if not told otherwise
  */
 export function useReliableWebSocket<T>({ url, queryKey, queryFn, onMessage: handler, enabled, maxReconnectDelay, maxReconnectAttempts }: {
     url: string;

@@ -11,7 +11,7 @@ export function reliable(url: string, options?: ReliableOptions): {
     }, onAborted?: () => void) => () => void;
     /** Sends a value as JSON: now or never. @param {any} value @returns {boolean} whether it was sent */
     send(value: any): boolean;
-    /** Does not wait any longer; also comes back from `failed`. */
+    /** Does not wait any longer; also comes back from `failed`, whatever the cause. */
     retryNow(): void;
     /** Ends it for good. */
     close(): void;
@@ -46,7 +46,7 @@ export type ReliableOptions = {
      */
     maxDelay?: number | undefined;
     /**
-     * how many in a row
+     * how many in a row; it never gives up, if not told otherwise
      */
     attempts?: number | undefined;
     /**

@@ -51,7 +51,7 @@ export type Client = import("./client.js").Client;
 export type Id = string | number;
 export type Token = string | import("./connection.js").TokenSource | null | undefined;
 /**
- * `attempts`: how often it tries in a row
+ * `attempts`: how often it tries in a row; it never gives up, if not told otherwise
  */
 export type ServiceOptions = import("./client.js").Options & {
     url?: string;
