@@ -1,3 +1,5 @@
+'use client';
+
 // A WebSocket to any path that speaks JSON, as a hook: it knows nothing of parlor.
 
 import { useEffect, useInsertionEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';

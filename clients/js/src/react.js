@@ -1,3 +1,5 @@
+'use client';
+
 // Bindings for React 18 and 19. The connection and what is known of it live outside of React; components read cached
 // snapshots, which change once per animation frame at most. What is no longer used ends a second after: a route that
 // changes, or StrictMode, which mounts everything twice, neither reconnects nor leaves a room and joins it again.

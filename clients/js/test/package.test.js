@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -38,4 +38,27 @@ test('it needs nothing, and what it exports is there', () => {
   assert.equal(manifest.dependencies, undefined);
   assert.deepEqual(manifest.peerDependenciesMeta, { react: { optional: true } });
   for (const { default: file } of Object.values(manifest.exports)) assert.ok(readFileSync(path(`../${file}`)).length > 0, file);
+});
+
+test('what is packed has its licences, which are those of the repository, and says what it is', () => {
+  const manifest = JSON.parse(readFileSync(path('../package.json'), 'utf8'));
+  const packed = spawnSync('npm', ['pack', '--dry-run', '--json'], { cwd: path('..'), encoding: 'utf8' });
+  assert.equal(packed.status, 0, packed.stderr);
+  const files = JSON.parse(packed.stdout)[0].files.map((file) => file.path);
+  for (const name of ['LICENSE-APACHE', 'LICENSE-MIT']) {
+    assert.ok(files.includes(name), name);
+    assert.equal(readFileSync(path(`../${name}`), 'utf8'), readFileSync(path(`../../../${name}`), 'utf8'));
+  }
+  assert.ok(files.includes('README.md') && files.includes('types/index.d.ts') && !files.some((file) => file.startsWith('test/')));
+  assert.ok(manifest.keywords.includes('websocket'));
+});
+
+test('what has hooks says first that it is for the client, as server components want it', () => {
+  const files = readdirSync(path('../src'), { recursive: true }).filter((name) => name.endsWith('.js'));
+  const withHooks = files.filter((name) => / from 'react';/.test(readFileSync(path(`../src/${name}`), 'utf8')));
+  assert.ok(withHooks.includes('react.js'));
+  for (const name of withHooks) assert.match(readFileSync(path(`../src/${name}`), 'utf8'), /^'use client';\n/, name);
+  // It holds for whoever bundles the package, too.
+  const bundled = run('esbuild', '--bundle', '--format=esm', '--external:react', path('../src/react.js'));
+  assert.match(String(bundled), /^"use client";\n/);
 });
