@@ -103,6 +103,8 @@ export class Client {
     this.presence = new Presence(core);
     this.#watchPage();
     this.#connection.open('connect()');
+    // Whoever builds a page is told what is wrong with it.
+    if (/localhost|127\.0/.test(`${this.#env.location?.href}`)) void import('./hint.js').then(({ hint }) => hint(this, url, options));
   }
 
   /** @returns {State} */
@@ -194,7 +196,7 @@ export class Client {
 
   /** The direct messages with somebody: once it is known who one is, as after `ready()`. @param {string} user @returns {Room} */
   direct(user) {
-    if (!this.#hello) throw new ParlorError('not_ready', { message: 'await client.ready() first' });
+    if (!this.#hello) throw new ParlorError('not_ready', { message: 'await ready() first' });
     return this.#room(`dm:${[this.#hello.user.id, user].sort().join(':')}`);
   }
 
@@ -226,8 +228,8 @@ export class Client {
    * @type {<T extends import('./wire.js').Asked<M>>(type: T, ...rest: import('./wire.js').With<import('./wire.js').Payload<M, T>, [options?: AskOptions]>)
    *   => Promise<import('./wire.js').Answer<M, T>>}
    */
-  request(type, payload, options) {
-    if (/closed|failed/.test(this.state.name)) return Promise.reject(new ParlorError('closed'));
+  async request(type, payload, options) {
+    if (/closed|failed/.test(this.state.name)) throw new ParlorError('closed');
     return this.#connection.requests.ask(type, payload, options);
   }
 
@@ -288,7 +290,7 @@ export class Client {
     if (owner) do {
       const piece = positions.slice(start, (start += ROOMS_PER_RESUME));
       const rooms = Object.fromEntries(piece.map((room) => [room.name, room.last]));
-      const payload = { epoch: hello.epoch, rooms, ...(start < positions.length && { more: true }) };
+      const payload = { epoch: hello.epoch, rooms, more: start < positions.length };
       const answer = await this.#connection.requests.ask('resume', payload, { now: true });
       for (const room of piece) {
         if (answer.refused?.[room.name]?.code === 'not_member') room.missing();

@@ -43,10 +43,10 @@ const STEPS_MAX = 20;
 // A little longer than a server waits for a token: it says that none came.
 const OPENING_MS = 15_000;
 const REFRESH_MS = 60_000;
-const STALE_OPENING_MS = 3_000;
 const ANSWER_MS = 10_000;
 const HIDDEN_SILENCE_MS = 75_000;
-const PROBE_AFTER_MS = 3_000;
+// After so long an attempt is stale, and a silence is to be looked into.
+const STALE_MS = 3_000;
 const PROBE_MS = 5_000;
 // So many WebSockets that did not open, one after the other, are a network that lets none through.
 const UNOPENED_MAX = 3;
@@ -64,8 +64,6 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   /** @type {TokenReason} */
   let why = 'first';
   let attempt = 0;
-  // It failed as there were as many attempts as are wanted: something that wakes it begins anew.
-  let isSpent = false;
   let unopened = 0;
   /** @type {{ via?: "sse" }} */
   let via = {};
@@ -121,16 +119,15 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     old.close(1000);
   };
 
-  /** @param {number | string} code @param {string} reason @param {boolean} [spent] */
-  const fail = (code, reason, spent = false) => {
+  /** @param {number | string} code @param {string} reason @param {Verdict} [asked] */
+  const fail = (code, reason, asked = 'ends') => {
     drop();
-    isSpent = spent;
     requests.end();
     // Whoever opens it again begins anew.
     attempt = 0;
     token = null;
     why = 'rejected';
-    enter({ name: 'failed', code, reason }, reason, code, 'ends');
+    enter({ name: 'failed', code, reason }, reason, code, asked);
   };
 
   /** @param {string} reason @param {number} [code] @param {Verdict} [asked] */
@@ -138,7 +135,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     const { min, max, factor, jitter, attempts } = backoff;
     const own = spread;
     drop();
-    if (attempt >= attempts) return fail(code ?? 'attempts', reason, true);
+    if (attempt >= attempts) return fail(code ?? 'attempts', reason, asked);
     const bound = own ?? Math.min(max, min * factor ** attempt);
     const wait = jitter === 'full' || own !== null ? env.random() * bound : bound;
     attempt += 1;
@@ -154,7 +151,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     const asked = verdict(code);
     const isAsked = typeof source === 'function';
     // One that was just given and is refused is not given again by asking again at once.
-    if (asked === 'asks for a token' ? isAsked : code === 4001 && isAsked && token !== null && !isFresh) {
+    if (isAsked && (asked === 'asks for a token' || (code === 4001 && token !== null && !isFresh))) {
       token = null;
       why = 'rejected';
       retry(cause, code, 'asks for a token');
@@ -253,7 +250,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     else if (type === 'reply' || type === 'error') {
       if (payload.close) [announced, said] = [payload.close, `${payload.code}: ${payload.message}`];
       requests.settle({ type, id, payload });
-      if (type === 'error' && id === undefined) hooks.onPush(type, payload);
+      if (id === undefined) hooks.onPush(type, payload);
     } else {
       if (payload.code === 'draining') spread = payload.spread_ms;
       if (payload.code === 'token_expiring') {
@@ -347,8 +344,9 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     wake(cause) {
       const now = env.now();
       const { name } = self.state;
-      if (name === 'waiting' || (name === 'failed' && isSpent) || (/connecting|authenticating/.test(name) && now - openedAt > STALE_OPENING_MS)) self.open(cause);
-      else if (now - lastFrame > (isHidden() ? HIDDEN_SILENCE_MS : PROBE_AFTER_MS)) self.probe();
+      // It has failed for good, or only as there were as many attempts as are wanted.
+      if (name === 'waiting' || (name === 'failed' && self.steps.at(-1)?.advice !== 'ends') || (/connecting|authenticating/.test(name) && now - openedAt > STALE_MS)) self.open(cause);
+      else if (now - lastFrame > (isHidden() ? HIDDEN_SILENCE_MS : STALE_MS)) self.probe();
     },
 
     /** Asks whether the server is there, and gives the connection up if it does not say so soon. */

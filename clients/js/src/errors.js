@@ -4,21 +4,21 @@
 /** What a client does then. @typedef {"ends" | "asks for a token" | "comes back"} Verdict */
 
 /** @param {number} code @returns {Verdict} what a close code asks of a client */
-export const verdict = (code) =>
-  (code >= 4000 && code < 4100) || [1002, 1003, 1007, 1009].includes(code) ? 'ends' : code >= 4200 && code < 4300 ? 'asks for a token' : 'comes back';
+export const verdict = (code) => (/^(40..|100[2379])$/.test(`${code}`) ? 'ends' : /^42..$/.test(`${code}`) ? 'asks for a token' : 'comes back');
 
 /**
  * A refusal of the server's, or our own: `disconnected` (the connection ended before the answer: whether it was
  * done is not known), `timeout`, `cancelled`, `expired`, `closed`.
  */
 export class ParlorError extends Error {
+  name = 'ParlorError';
+
   /**
    * @param {string} code
    * @param {Record<string, any>} [detail] what the server said beside the code: `message`, `retry_after_ms`, `limit`, `field` …
    */
   constructor(code, detail = {}) {
     super(detail.message ?? code);
-    this.name = 'ParlorError';
     this.code = code;
     this.detail = detail;
   }

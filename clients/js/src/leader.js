@@ -326,7 +326,7 @@ function hubOf(env, url, key, post) {
     // Guests may not.
     if (!payload.user.anonymous) do {
       const piece = rooms.splice(0, ROOMS_PER_RESUME);
-      ask('resume', { epoch: payload.epoch, rooms: Object.fromEntries(piece), ...(rooms.length > 0 && { more: true }) }, undefined, () => socket.close());
+      ask('resume', { epoch: payload.epoch, rooms: Object.fromEntries(piece), more: rooms.length > 0 }, undefined, () => socket.close());
     } while (rooms.length > 0);
     for (const tab of tabs.keys()) greet(tab);
   };

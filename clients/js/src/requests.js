@@ -81,7 +81,7 @@ export function requestQueue(env, patience, transmit) {
     begin(limits = {}) {
       perSecond = Math.max(0.2, (limits.requests_per_second ?? 10) * PACE);
       tokens = burst = Math.max(1, (limits.burst ?? 30) - BURST_SPARE);
-      bytesMax = limits.message_bytes ?? Infinity;
+      bytesMax = limits.message_bytes;
       filledAt = env.now();
       pausedUntil = 0;
     },

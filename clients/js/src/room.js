@@ -69,7 +69,7 @@ export class Room {
   send(text, { cid, ...more } = {}) {
     this.#stopTyping();
     const ticket = this.#core.outbox.add({ room: this.name, text, ...more }, cid);
-    if (this.membership === 'refused') this.#core.outbox.refuse(this.name, this.refusal?.code ?? 'not_member');
+    if (this.refusal) this.#core.outbox.refuse(this.name, this.refusal.code);
     return ticket;
   }
 

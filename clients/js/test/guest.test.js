@@ -91,7 +91,7 @@ test('a guest watches public streams, and goes on where it was after a loss', as
   let emptied = 0;
   client.on('stream', () => client.stream('board').latest ?? (emptied += 1));
   cut();
-  await until(() => client.state.name !== 'online', 'the loss');
+  await until(() => states(client).includes('waiting'), 'the loss');
   await operator.stream('events').publish(3);
   await until(() => events.length === 3, 'what was missed');
   // Another connection is another guest to the server, and the same one to who looks.

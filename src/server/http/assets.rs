@@ -39,6 +39,7 @@ assets! {
     "/client/connection.js", "clients/js/src/connection.js", JS;
     "/client/env.js", "clients/js/src/env.js", JS;
     "/client/errors.js", "clients/js/src/errors.js", JS;
+    "/client/hint.js", "clients/js/src/hint.js", JS;
     "/client/index.js", "clients/js/src/index.js", JS;
     "/client/indexeddb.js", "clients/js/src/indexeddb.js", JS;
     "/client/outbox.js", "clients/js/src/outbox.js", JS;
