@@ -104,6 +104,7 @@ measure-return: ## in which second 5,000 clients come back after a restart; some
 
 model: setup binaries ## the JavaScript client through cuts, kill -9, frozen and crashed tabs: ROUNDS (200) seeds
 	PARLOR_SEEDS=$(ROUNDS) node --test clients/js/test/model.test.js
+	PARLOR_SEEDS=500 node --test clients/js/test/outbox-model.test.js
 
 soak: binaries ## all that clients may do, for MINUTES (60), after which memory, files and counts must be what they were
 	python3 tests/measure/soak.py --minutes $(MINUTES)

@@ -3,6 +3,7 @@
 
 import { ParlorError, connect } from './client/index.js';
 import { indexedDbOutbox } from './client/indexeddb.js';
+import { subjectOf } from './client/tokens.js';
 import { PUSHES, Presence } from './presence.js';
 import { Rooms } from './rooms.js';
 import { askServer, session, takeToken } from './session.js';
@@ -18,6 +19,7 @@ const ROOM_KEY = 'parlor.room';
 // A room that holds fewer items than this when it comes into view gets a page of its history.
 const ENOUGH = 40;
 const LIST_AGAIN_MS = 60_000;
+const SIGN_OUT_MS_MAX = 3_000;
 /** A jump that takes longer says that it goes on. */
 const LOOKING_MS = 500;
 
@@ -32,6 +34,7 @@ class App {
   /** Whether one has been in a room, or found that there is none to be in. */
   settled = false;
   #server;
+  #outbox = indexedDbOutbox();
   #dirty = new Set();
   #frame = 0;
   #arrived = false;
@@ -57,6 +60,9 @@ class App {
       // Of what nobody looks at, as of other rooms, only the end is kept.
       keeps: (room) => room === this.room && (this.#visible() || !this.house.atEnd),
     });
+    const { name, token } = session;
+    const known = this.#server.open ? name : subjectOf(token);
+    if (known !== null) this.drafts = new Drafts(known);
     this.client = this.#connect();
     this.unsent = new Unsent(this.client);
     this.house = new House(this);
@@ -82,7 +88,10 @@ class App {
 
   /** Says something: it is on its way from now on, whatever becomes of the connection. */
   say(room, text, replyTo) {
-    this.channel(room).send(text, { replyTo });
+    const { error } = this.channel(room).send(text, { replyTo });
+    if (error?.code !== 'outbox_full') return;
+    this.house.giveBack(text);
+    this.house.toast(`This was not sent: ${because(error)}.`);
   }
 
   /** Asks for a change of what was said, and tells if it is refused. */
@@ -114,7 +123,7 @@ class App {
   #connect() {
     const { name, token } = session;
     // What is unsent is the client's to keep and to send; that somebody is gone is told by their silence, not by a pace.
-    const options = { outbox: indexedDbOutbox(), quality: { interval: 0 } };
+    const options = { outbox: this.#outbox, quality: { interval: 0 } };
     if (!this.#server.open) return connect('/ws', { ...options, token });
     return connect(`/ws?user=${encodeURIComponent(name)}`, options);
   }
@@ -163,18 +172,20 @@ class App {
     }
   }
 
-  signOut() {
-    // Whoever signs out leaves nothing behind, also not for themselves.
-    for (const ticket of this.client.unsent) ticket.cancel();
-    this.drafts?.forget();
-    this.client.close();
-    session.name = null;
-    session.token = null;
-    try {
-      sessionStorage.clear();
-    } catch {
-      // Nothing was kept, then.
-    }
+  /** What was written here and is not sent: messages, and rooms with something begun. */
+  get unsaid() {
+    return { messages: this.client.unsent.length, drafts: this.drafts?.rooms.length ?? 0 };
+  }
+
+  /** Nothing of who was here stays, unless they keep what is not sent: that is theirs when they are back. */
+  async signOut(keep) {
+    this.client.pause('signing out');
+    if (keep) this.drafts?.write();
+    else this.drafts?.forget();
+    session.end(keep);
+    // Storage that does not answer keeps nobody here.
+    const late = new Promise((resolve) => setTimeout(resolve, SIGN_OUT_MS_MAX));
+    await Promise.race([this.#outbox.signOut({ keep }).catch(() => {}), late]);
     location.reload();
   }
 
@@ -226,7 +237,7 @@ class App {
       return;
     }
     this.user = hello.user;
-    this.drafts ??= new Drafts(hello.user.id);
+    if (this.drafts?.user !== hello.user.id) this.drafts = new Drafts(hello.user.id);
     this.limits = hello.limits ?? {};
     this.presence.begin(hello.presence);
     this.presence.names.set(hello.user.id, hello.user.name || hello.user.id);
@@ -324,7 +335,7 @@ class App {
         const pair = kept.room.startsWith('dm:') ? kept.room.slice(3).split(':') : null;
         if (this.rooms.get(kept.room) !== undefined) continue;
         if (pair !== null) this.rooms.direct(pair.find((user) => user !== this.user.id) ?? this.user.id);
-        else if (status === 'failed') this.house.giveBack(this.unsent.drop(kept.room).join('\n'));
+        else if (status === 'failed' || status === 'expired') this.house.giveBack(this.unsent.drop(kept.room).join('\n'));
       }
     }
     this.redraw('log', 'rooms');

@@ -120,7 +120,9 @@ export class ChatLog {
     if (room === null) {
       this.#virtual.set([]);
       this.#virtual.draw({ end: true });
-      this.#drawTop(this.#app.settled ? 'none' : 'loading');
+      // Before the server has answered it is not known which rooms there are; what waits for them is.
+      const waiting = this.#app.user === null ? this.#app.unsent.all() : [];
+      this.#drawTop(waiting.length > 0 ? 'waiting' : this.#app.settled ? 'none' : 'loading', JSON.stringify(waiting));
       this.#toEnd.hidden = true;
       return;
     }
@@ -215,8 +217,8 @@ export class ChatLog {
   }
 
   /** What stands above the first message: a welcome, the beginning, a way to more, or what went wrong. */
-  #drawTop(phase) {
-    const kind = `${phase} ${this.#room?.name}`;
+  #drawTop(phase, stamp = '') {
+    const kind = `${phase} ${this.#room?.name} ${stamp}`;
     if (this.#top.dataset.kind === kind) return;
     this.#top.dataset.kind = kind;
     this.#top.dataset.phase = phase;

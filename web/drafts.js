@@ -1,5 +1,5 @@
-// What was begun and is not sent, by room: kept in this browser, so that it is there after a reload. Only so much of it:
-// the rooms that were written in last, and of each no more than a message may have.
+// What one user has begun and not sent, by room: kept in this browser, so that it is there after a reload. Only so much
+// of it: the rooms that were written in last, and of each no more than a message may have.
 
 const ROOMS_MAX = 50;
 const CHARS_MAX = 16_384;
@@ -7,14 +7,16 @@ const WRITE_MS = 300;
 const NONE = { text: '', replyTo: undefined };
 
 export class Drafts {
+  user;
   #key;
   /** By room, what is newer than what is stored. */
   #changed = new Map();
   #timer = 0;
 
   constructor(user) {
+    this.user = user;
     this.#key = `parlor.drafts.${user}`;
-    window.addEventListener('pagehide', () => this.#write());
+    window.addEventListener('pagehide', () => this.write());
   }
 
   /** `{text, replyTo}` */
@@ -25,7 +27,7 @@ export class Drafts {
   set(room, { text, replyTo }) {
     this.#changed.set(room, { text: text.slice(0, CHARS_MAX), replyTo, at: Date.now() });
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#write(), WRITE_MS);
+    this.#timer = setTimeout(() => this.write(), WRITE_MS);
   }
 
   /** Nothing is left behind. */
@@ -47,11 +49,19 @@ export class Drafts {
     }
   }
 
-  /** Only what has changed here: another window may have written of other rooms. */
-  #write() {
+  /** The rooms in which a text was begun. */
+  get rooms() {
+    return this.#all().filter(([, { text }]) => text.trim() !== '').map(([room]) => room);
+  }
+
+  /** What is kept, and newer than that here: another window may have written of other rooms. */
+  #all() {
+    return Object.entries({ ...this.#read(), ...Object.fromEntries(this.#changed) });
+  }
+
+  write() {
     if (this.#changed.size === 0) return;
-    const all = Object.entries({ ...this.#read(), ...Object.fromEntries(this.#changed) });
-    const kept = all.filter(([, { text, replyTo }]) => text !== '' || replyTo !== undefined).sort(([, one], [, other]) => other.at - one.at).slice(0, ROOMS_MAX);
+    const kept = this.#all().filter(([, { text, replyTo }]) => text !== '' || replyTo !== undefined).sort(([, one], [, other]) => other.at - one.at).slice(0, ROOMS_MAX);
     try {
       localStorage.setItem(this.#key, JSON.stringify(Object.fromEntries(kept)));
       this.#changed.clear();

@@ -218,7 +218,6 @@ export class House {
     for (const button of document.querySelectorAll('.drawer-close')) button.addEventListener('click', () => this.closeDrawers());
     byId('scrim').addEventListener('click', () => this.closeDrawers());
     byId('banner-retry').addEventListener('click', () => this.#app.client.retryNow());
-    byId('sign-out').addEventListener('click', () => this.#app.signOut());
     byId('theme').addEventListener('click', () => {
       nextTheme();
       this.#themeButton();
@@ -305,6 +304,27 @@ export class House {
       }
     });
     byId('help-open').addEventListener('click', () => this.#help());
+    this.#signOut();
+  }
+
+  /** Signs out; if something was not sent, it is asked what is to become of it. */
+  #signOut() {
+    const dialog = byId('sign-out-dialog');
+    byId('sign-out').addEventListener('click', () => {
+      const { messages, drafts } = this.#app.unsaid;
+      if (messages + drafts === 0) {
+        this.#app.signOut(false);
+        return;
+      }
+      const left = [messages > 0 && `${counted(messages, 'message')} not sent`, drafts > 0 && `${counted(drafts, 'draft')}`].filter(Boolean);
+      setText(byId('sign-out-text'), `You leave ${left.join(' and ')}.`);
+      dialog.showModal();
+    });
+    byId('sign-out-discard').addEventListener('click', () => this.#app.signOut(false));
+    dialog.querySelector('form').addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.#app.signOut(true);
+    });
   }
 
   #help() {

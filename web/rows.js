@@ -83,6 +83,8 @@ export function topContent(app, room, phase, up) {
   switch (phase) {
     case 'none':
       return [el('p', { class: 'top-title' }, 'You are in no room.'), el('p', {}, 'Pick one from the list, or open one of your own.')];
+    case 'waiting':
+      return [el('p', { class: 'top-title' }, 'Not sent yet'), ...app.unsent.all().map((message) => waitingRow(app, message))];
     case 'loading':
       return [el('div', { class: 'skeletons', 'aria-label': 'Loading messages', role: 'img' }, Array.from({ length: 5 }, skeleton))];
     case 'empty':
@@ -107,6 +109,14 @@ export function topContent(app, room, phase, up) {
         el('button', { type: 'button', class: 'secondary', onclick: () => app.rooms.older(room) }, 'Try again'),
       ];
   }
+}
+
+/** A message that waits, where its room cannot be shown yet. */
+function waitingRow(app, message) {
+  const { room, text, ts, status: now } = message;
+  const name = room.startsWith('dm:') ? room.slice(3).split(':').find((user) => user !== app.drafts?.user) ?? app.drafts.user : room;
+  const head = el('header', { class: 'head' }, el('bdi', { class: 'author' }, name), timeNode(ts));
+  return el('article', { class: `msg ${now}` }, el('div', { class: 'body' }, head, el('div', { class: 'text', dir: 'auto' }, linked(text)), status(app, message)));
 }
 
 function skeleton() {

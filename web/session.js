@@ -46,6 +46,17 @@ export const session = {
   get lastName() {
     return read(localStorage, LAST_NAME);
   },
+  /** Signs out: the next one here is not told who it was, unless there is something for them to come back to. */
+  end(isKept) {
+    session.name = null;
+    session.token = null;
+    if (!isKept) write(localStorage, LAST_NAME, null);
+    try {
+      sessionStorage.clear();
+    } catch {
+      // Nothing was kept, then.
+    }
+  },
 };
 
 /** Takes `#token=…` out of the address bar. Returns whether there was one. */

@@ -19,6 +19,11 @@ export class Unsent {
     return [...stored, ...open].map(shown);
   }
 
+  /** Those of all rooms, before it is known which rooms there are. */
+  all() {
+    return this.#client.unsent.map((ticket) => ({ ...shown(ticket), room: ticket.kept.room }));
+  }
+
   /** Something has changed: what became of it? `reached(room)` tells how far that room's log is. */
   changed(reached) {
     const open = this.#client.unsent;

@@ -62,11 +62,13 @@ const REFUSED = {
   gone: 'it is no longer kept',
   internal: 'the server had a problem',
   not_member: 'you are not in this room',
+  outbox_full: 'too much waits to be sent already',
   overloaded: 'the server is overloaded',
   quota: 'the server\'s limit for that is reached',
   rate_limited: 'that was too much in too short a time',
   timeout: 'the server did not answer in time',
   too_large: 'it is too long',
+  unconfirmed: 'it was written before it was known who you are',
   unavailable: 'the server cannot store anything at the moment',
 };
 

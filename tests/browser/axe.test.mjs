@@ -89,6 +89,10 @@ for (const colorScheme of ['light', 'dark']) {
       await page.locator('.msg.queued').waitFor();
       await page.locator('#banner-retry').waitFor();
       await isFree(page, 'offline');
+      if (size === 'phone') await page.locator('#rail-open').click();
+      await page.locator('#sign-out').click();
+      await page.locator('#sign-out-dialog').waitFor();
+      await isFree(page, 'signing out');
       for (const one of others) one.end();
     });
   }

@@ -161,7 +161,7 @@ test('an outbox that is closed while it opens lives no more', async (t) => {
   assert.deepEqual(held, []);
 });
 
-test('what one user has left unsent is not sent for another', async () => {
+test('what one user has left unsent is not sent for another, and is sent when they are back', async () => {
   const context = await browser.newContext();
   let page = await tab(context, 'cat');
   await online(page);
@@ -177,7 +177,8 @@ test('what one user has left unsent is not sent for another', async () => {
   await online(page);
   await send(page, 'later');
   await eventually('the later one', async () => (await said('cat')).includes('later'));
-  assert.deepEqual(await said('cat'), ['later']);
+  assert.deepEqual(await said('cat'), ['of the cat', 'later']);
+  assert.deepEqual(await said('dog'), []);
   await context.close();
 });
 

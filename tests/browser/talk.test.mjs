@@ -161,6 +161,7 @@ scene('what was begun is there after a reload, room by room, and only so much of
   await eventually('the oldest are given up', async () => Object.keys(await stored()).length === 50);
   assert.equal((await stored()).tea.text, 'one more');
   await ada.getByRole('button', { name: 'Sign out' }).click();
+  await ada.locator('#sign-out-dialog').getByRole('button', { name: 'Discard' }).click();
   await ada.getByLabel('Your name').waitFor();
   assert.equal(await stored(), null, 'nothing is left behind');
 });
@@ -184,12 +185,14 @@ scene('what waits is seen, in the list of rooms too, and can be cancelled', { go
   await shows(ada, ['keep this']);
   await eventually('nothing waits', async () => (await ada.locator('.place-unsent').count()) === 0);
 
-  // Whoever signs out leaves nothing that is sent the next time.
+  // Whoever signs out and discards leaves nothing that is sent the next time.
   await server.kill();
   await ada.locator('#state:not([data-state="online"])').waitFor();
   await say(ada, 'never mind');
   await row(ada, 'never mind').waitFor();
   await ada.getByRole('button', { name: 'Sign out' }).click();
+  await ada.locator('#sign-out-dialog').getByRole('button', { name: 'Discard' }).click();
+  await ada.locator('#sign-out-dialog').waitFor({ state: 'hidden' });
   await server.start();
   await comeIn(ada, server.url, 'ada');
   await ada.locator('#room-list .place', { hasText: 'tea' }).click();

@@ -15,6 +15,7 @@ import { Stream, bytesOf } from './stream.js';
  * @typedef {object} Options
  * @property {string | import('./connection.js').TokenSource} [token] asked for at first, when it expires, when it is rejected: not with every reconnection
  * @property {import('./outbox.js').OutboxStore} [outbox]
+ * @property {string} [user] by which id the server knows who this is, if the page knows it: what they have left unsent is there before the server has answered
  * @property {Partial<import('./connection.js').Backoff>} [backoff]
  * @property {(code: number) => boolean} [fatal] whether a close code is one from which it is not to come back, beside those of the protocol
  * @property {{ interval: number }} [quality] how often the round trip is measured while somebody looks, in ms; 0 for never
@@ -62,23 +63,23 @@ export class Client {
   /** @type {Set<Room>} of which something is to be acknowledged */
   #unacked = new Set();
   /** @type {any} */
-  #ackTimer = null;
+  #ackTimer;
   /** @type {any} */
-  #hiddenTimer = null;
-  #page = new AbortController();
+  #hiddenTimer;
+  /** @type {any} */
+  #page;
   /** @type {Snapshot | null} */
   #snapshot = null;
   presence;
 
   /** @param {string} url @param {Options} [options] */
   constructor(url, options = {}) {
-    const { outbox = memoryOutbox(), quality, tabs, whenHidden = 'keep' } = options;
+    const { outbox = memoryOutbox(), tabs, whenHidden = 'keep' } = options;
     this.#whenHidden = whenHidden;
     this.#env = environment(options.env);
     if (tabs) this.#env = tabs(this.#env, url);
     this.#listeners = new Listeners(this.#env.report);
-    const { interval = INTERVAL_MS } = quality ?? {};
-    this.#connection = connectionOf({ ...options, timeout: options.timeout ?? REQUEST_MS, url, interval, backoff: { ...BACKOFF, ...options.backoff } }, this.#env, {
+    this.#connection = connectionOf({ ...options, timeout: options.timeout ?? REQUEST_MS, url, interval: options.quality?.interval ?? INTERVAL_MS, backoff: { ...BACKOFF, ...options.backoff } }, this.#env, {
       onState: () => this.#stateChanged(),
       onHello: (hello) => this.#welcome(hello),
       onPush: (type, payload) => this.#push(type, payload),
@@ -99,12 +100,12 @@ export class Client {
       changed: this.#changed.bind(this),
     });
     this.#core = core;
-    this.#outbox = core.outbox = new Outbox(outbox, core);
+    this.#outbox = core.outbox = new Outbox(outbox, core, url, options);
     this.presence = new Presence(core);
     this.#watchPage();
     this.#connection.open('connect()');
     // Whoever builds a page is told what is wrong with it.
-    if (/localhost|127\.0/.test(`${this.#env.location?.href}`)) void import('./hint.js').then(({ hint }) => hint(this, url, options));
+    if (/localhost|127\.0/.test(/** @type {any} */ (this.#env.location?.href))) void import('./hint.js').then((all) => all.hint(this, url, options));
   }
 
   /** @returns {State} */
@@ -202,11 +203,8 @@ export class Client {
 
   /** A stream. @template [T=any] @param {string} name @param {import('./stream.js').StreamOptions} [options] @returns {Stream<T>} */
   stream(name, options = {}) {
-    let stream = this.#streams.get(name);
-    if (!stream) {
-      stream = new Stream(name, options, this.#core);
-      this.#streams.set(name, stream);
-    }
+    const stream = this.#streams.get(name) ?? new Stream(name, options, this.#core);
+    this.#streams.set(name, stream);
     return stream;
   }
 
@@ -306,7 +304,7 @@ export class Client {
     if (/^user:(online|offline|count)$/.test(type)) this.presence.push(type, payload);
     else if (type === 'event') this.#streams.get(payload.stream)?.push(payload);
     else if (type === 'room:invited') this.#rooms.get(payload.room)?.missing();
-    else if (isEntry(payload) || (payload?.room !== undefined && /^(chat|room):/.test(type))) this.#room(payload.room).push(type, payload);
+    else if (isEntry(payload) || (payload?.room && /^(chat|room):/.test(type))) this.#room(payload.room).push(type, payload);
     // Also for whoever wants to see all that comes.
     this.#listeners.emit(type, payload);
   }

@@ -11,6 +11,7 @@ import { ParlorError } from './errors.js';
  * What is kept of a ticket.
  * @typedef {object} Kept
  * @property {string} id
+ * @property {string} [user] who wrote it, once that is known
  * @property {string} room
  * @property {string} text
  * @property {any} [data]
@@ -19,16 +20,24 @@ import { ParlorError } from './errors.js';
  * @property {string} [failed] the code for which it was refused
  */
 /**
- * Where tickets are kept. Of what goes wrong it tells by itself: the ticket is sent all the same.
+ * Hands over what is left of a user's in order, and says what another tab of theirs has taken over.
+ * @typedef {(left: Kept[], gone?: string[]) => void} Take
+ */
+/**
+ * Where tickets are kept, by user. A store reports its failures by itself, and `open` does not reject: tickets are sent all the same.
  * @typedef {object} OutboxStore
- * @property {(user: string, take: (left: Kept[]) => void) => Promise<any>} open with each connection: hands over what
- *   is left of this user's, in order, before it is done, and what others leave later; other users' is forgotten
+ * @property {(url: string, options: import('./client.js').Options, take: Take) => string | undefined} [begin] called when a client
+ *   is made: returns its user, if that is certain, and hands over what is theirs
+ * @property {(user: string, take: Take) => Promise<boolean | void>} open called with each `hello`: hands over what is this
+ *   user's, and resolves to whether what was written before, by nobody who was known, may be another's
  * @property {(kept: Kept) => void} put
  * @property {(id: string) => void} remove
  * @property {() => void} close
  */
 
 const AGE_MS_MAX = 48 * 3_600_000;
+/** How many wait in one tab: each is read again after a reload. */
+const UNSENT_MAX = 10_000;
 const WAIT_MS_MIN = 1_000;
 const WAIT_MS_MAX = 30_000;
 
@@ -55,7 +64,7 @@ export class Ticket {
   wasSent = false;
   #outbox;
   /** @type {[(value: any) => void, (error: ParlorError) => void]} */
-  #settle = [() => {}, () => {}];
+  #settle = /** @type {any} */ (null);
   #promise = this.#renewed();
 
   /** @param {Outbox} outbox @param {Kept} kept */
@@ -106,16 +115,15 @@ export class Ticket {
     return true;
   }
 
-  /** @param {{ seq: number, ts: number }} entry */
+  /** @param {{ room: string, seq: number, ts: number }} entry */
   succeed(entry) {
     this.status = 'acked';
-    [this.seq, this.ts] = [entry.seq, entry.ts];
+    ({ seq: this.seq, ts: this.ts } = entry);
     this.#settle[0](entry);
   }
 
-  /** @param {ParlorError} error */
-  fail(error) {
-    const { code } = error;
+  /** @param {string} code @param {ParlorError} [error] */
+  fail(code, error = new ParlorError(code)) {
     this.status = code === 'expired' || code === 'cancelled' ? code : 'failed';
     this.error = error;
     this.#settle[1](error);
@@ -138,57 +146,53 @@ export class Outbox {
   #core;
   #isOnline = false;
   #count = 0;
-  /** @type {string | null} */
-  #user = null;
+  /** @type {string | undefined} */
+  #user;
 
-  /** @param {OutboxStore} store @param {Pick<import('./env.js').Core, "env" | "ask" | "changed">} core */
-  constructor(store, core) {
+  /**
+   * @param {OutboxStore} store
+   * @param {Pick<import('./env.js').Core, "env" | "ask" | "changed">} core
+   * @param {string} url
+   * @param {import('./client.js').Options} options
+   */
+  constructor(store, core, url, options) {
     this.#store = store;
     this.#core = core;
+    this.#user = store.begin?.(url, options, this.#take);
   }
 
-  /** Those that are not acknowledged, in order: of a room, or all. @param {string} [room] @returns {Ticket[]} */
+  /** Those that are not acknowledged, of who is here, in order: of a room, or all. @param {string} [room] @returns {Ticket[]} */
   of(room) {
-    return this.#tickets.filter(({ kept }) => room === undefined || kept.room === room);
+    return this.#tickets.filter(({ kept: { room: its, user = this.#user } }) => (room ?? its) === its && (this.#user ?? user) === user);
   }
 
-  /** Somebody is here: what they have left unsent is sent, before anything else. @param {string} user or none: a guest leaves nothing */
+  /** Somebody is here: what they have left unsent is sent before anything else; what is another's waits for them. @param {string} user or none: a guest leaves nothing */
   async own(user) {
-    const before = this.#user;
     this.#user = user;
-    // What one person wrote is not sent in the name of another.
-    if (before !== null && before !== user) {
-      for (const ticket of this.of()) this.#end(ticket).fail(new ParlorError('cancelled'));
-    }
-    const early = before === null ? this.of() : [];
-    // Nobody else is to find it as theirs.
-    if (!user) return early.forEach(({ id }) => this.#store.remove(id));
-    try {
-      await this.#store.open(user, (left) => this.#take(user, left));
-      // Until now it was not known whose they are.
-      for (const { kept } of early) this.#store.put(kept);
-    } catch (error) {
-      this.#core.env.report(error);
+    const isDoubtful = user && (await this.#store.open(user, this.#take));
+    for (const ticket of this.#tickets) {
+      if (ticket.kept.user !== undefined || user !== this.#user) continue;
+      this.#keep(ticket, { user });
+      if (isDoubtful) this.#fail(ticket, 'unconfirmed');
     }
   }
 
-  /** What is left goes before all else. @param {string} user @param {Kept[]} left */
-  #take(user, left) {
-    if (user !== this.#user) return;
-    const known = new Set(this.#tickets.map(({ id }) => id));
-    const taken = left.filter(({ id }) => !known.has(id)).map((kept) => new Ticket(this, kept));
+  /** @type {Take} */
+  #take = (left, gone = []) => {
+    for (const ticket of this.#tickets.filter(({ id }) => gone.includes(id))) this.#drop(ticket).fail('taken');
+    const taken = left.filter(({ id }) => !this.#find(id)).map((kept) => new Ticket(this, kept));
+    for (const ticket of taken) if (ticket.kept.failed) ticket.fail(ticket.kept.failed);
+    // What is left goes before all else.
     this.#tickets.unshift(...taken);
     for (const ticket of taken) {
-      const { failed, room } = ticket.kept;
-      if (failed) ticket.fail(new ParlorError(failed));
-      this.#core.changed('outbox', room);
-      void this.#write(room);
+      this.#become(ticket);
+      void this.#write(ticket.kept.room);
     }
-  }
+  };
 
   /** @param {Omit<Kept, "id" | "at">} what @param {string} [id] @returns {Ticket} */
   add(what, id = this.#newId()) {
-    const ticket = new Ticket(this, { ...what, id, at: 0 });
+    const ticket = new Ticket(this, { ...what, id, at: 0, user: this.#user });
     this.again(ticket);
     return ticket;
   }
@@ -196,7 +200,10 @@ export class Outbox {
   /** @param {Ticket} ticket */
   again(ticket) {
     // It goes where it stands: behind what was sent before it.
-    if (!this.#tickets.includes(ticket)) this.#tickets.push(ticket);
+    if (!this.#tickets.includes(ticket)) {
+      if (this.#tickets.length >= UNSENT_MAX) return ticket.fail((ticket.kept.failed = 'outbox_full'));
+      this.#tickets.push(ticket);
+    }
     this.#keep(ticket, { at: this.#core.env.now(), failed: undefined });
     this.#become(ticket, 'queued');
     void this.#write(ticket.kept.room);
@@ -205,25 +212,25 @@ export class Outbox {
   /** @param {Ticket} ticket */
   cancel(ticket) {
     if (ticket.wasSent || !this.#tickets.includes(ticket)) return false;
-    this.#end(ticket).fail(new ParlorError('cancelled'));
+    this.#end(ticket).fail('cancelled');
     return true;
   }
 
-  /** One's own message was pushed: it is on the disk, whatever became of the reply. @param {string} cid @param {{ room: string, seq: number, ts: number }} entry */
-  shown(cid, entry) {
-    const ticket = this.#tickets.find(({ id }) => id === cid);
-    if (ticket) this.#end(ticket).succeed(entry);
+  /** One's own message was pushed: it is on the disk, whatever became of the reply. @param {{ cid?: string, room: string, seq: number, ts: number }} entry */
+  shown({ cid, room, seq, ts }) {
+    const ticket = this.#find(cid);
+    if (ticket) this.#end(ticket).succeed({ room, seq, ts });
   }
 
   /** One may not write there any more. @param {string} room @param {string} code */
   refuse(room, code) {
-    for (const ticket of this.of(room)) if (ticket.status === 'queued') this.#fail(ticket, new ParlorError(code));
+    for (const ticket of this.of(room)) if (ticket.status === 'queued') this.#fail(ticket, code);
   }
 
   /** @param {boolean} isOnline */
   set online(isOnline) {
     this.#isOnline = isOnline;
-    for (const { kept } of this.of()) void this.#write(kept.room);
+    for (const { kept } of this.#tickets) void this.#write(kept.room);
   }
 
   close() {
@@ -237,14 +244,16 @@ export class Outbox {
     const { env, ask } = this.#core;
     let wait = WAIT_MS_MIN;
     for (;;) {
-      const ticket = this.of(room).find(({ status }) => status === 'queued');
+      const queued = this.of(room).filter(({ status }) => status === 'queued');
+      // What is too old is seen to be so without a connection, too.
+      for (const old of queued) if (env.now() - old.kept.at > AGE_MS_MAX) this.#fail(old, 'expired');
+      const ticket = queued.find(({ status }) => status === 'queued');
       if (!ticket || !this.#isOnline) break;
-      const { id: cid, text, data, replyTo: reply_to, at } = ticket.kept;
+      const { id: cid, text, data, replyTo: reply_to } = ticket.kept;
       // A conversation comes into being with its first message.
-      const pair = room.startsWith('dm:') && room.slice(3).split(':');
-      const where = pair ? { to: pair[pair[0] === this.#user ? 1 : 0] } : { room };
+      const pair = /^dm:(.+):(.+)/.exec(room);
+      const where = pair ? { to: pair[pair[1] === this.#user ? 2 : 1] } : { room };
       try {
-        if (env.now() - at > AGE_MS_MAX) throw new ParlorError('expired');
         ticket.wasSent = true;
         this.#become(ticket, 'sent');
         const entry = await ask('chat:send', { ...where, text, data, cid, reply_to });
@@ -254,9 +263,9 @@ export class Outbox {
         const error = /** @type {ParlorError} */ (failure);
         // It was shown, or taken back, meanwhile.
         if (!this.#tickets.includes(ticket)) continue;
-        const isOver = error.code === 'disconnected' || error.code === 'closed';
+        const isOver = /^(disconnected|cancelled|closed)$/.test(error.code);
         if (!error.passing && !isOver) {
-          this.#fail(ticket, error);
+          this.#fail(ticket, error.code, error);
           continue;
         }
         this.#become(ticket, 'queued');
@@ -269,40 +278,51 @@ export class Outbox {
     this.#busy.delete(room);
   }
 
-  /** @param {Ticket} ticket @param {Status} status */
-  #become(ticket, status) {
+  /** @param {Ticket} ticket @param {Status} [status] */
+  #become(ticket, status = ticket.status) {
     ticket.status = status;
     this.#core.changed('outbox', ticket.kept.room);
   }
 
-  /** @param {Ticket} ticket @param {ParlorError} error */
-  #fail(ticket, error) {
-    this.#keep(ticket, { failed: error.code });
+  /** @param {Ticket} ticket @param {string} code @param {ParlorError} [error] */
+  #fail(ticket, code, error) {
+    this.#keep(ticket, { failed: code });
     // It was looked at, and refused.
     ticket.wasSent = false;
-    ticket.fail(error);
-    this.#core.changed('outbox', ticket.kept.room);
+    ticket.fail(code, error);
+    this.#become(ticket);
   }
 
   /** It is none of ours any more. @param {Ticket} ticket */
   #end(ticket) {
-    const { room, id } = ticket.kept;
+    this.#store.remove(ticket.id);
+    return this.#drop(ticket);
+  }
+
+  /** @param {string} [cid] */
+  #find(cid) {
+    return this.#tickets.find(({ id }) => id === cid);
+  }
+
+  /** @param {Ticket} ticket */
+  #drop(ticket) {
     this.#tickets = this.#tickets.filter((one) => one !== ticket);
-    this.#store.remove(id);
     // What came of it is there when anybody looks.
-    queueMicrotask(() => this.#core.changed('outbox', room));
+    queueMicrotask(() => this.#become(ticket));
     return ticket;
   }
 
   /** @param {Ticket} ticket @param {Partial<Kept>} changes */
   #keep(ticket, changes) {
-    ticket.kept = { ...ticket.kept, ...changes };
-    if (this.#user !== '') this.#store.put(ticket.kept);
+    const { id, user } = (ticket.kept = { ...ticket.kept, ...changes });
+    // What a guest writes ends with the page: nobody else is to find it as theirs.
+    if (user !== '') this.#store.put(ticket.kept);
+    else this.#store.remove(id);
   }
 
   /** A `cid` that none of this user's other clients has: of the time, a number and chance. */
   #newId() {
     const { now, random } = this.#core.env;
-    return [now(), (this.#count += 1), random() * 2 ** 52, random() * 2 ** 52].map((part) => Math.floor(part).toString(36)).join('-');
+    return [now(), (this.#count += 1), random() * 2 ** 52].map((part) => Math.floor(part).toString(36)).join('-');
   }
 }

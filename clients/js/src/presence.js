@@ -45,8 +45,11 @@ export class Presence {
 
   /** @returns {Presences} the same one until it changes */
   get value() {
-    const users = () => [...this.#users.values()].sort((a, b) => (a.user < b.user ? -1 : 1));
-    return (this.#value ??= { users: users(), count: this.#count ?? this.#users.size, counted: this.#count !== null });
+    return (this.#value ??= {
+      users: [...this.#users.values()].sort((a, b) => (a.user < b.user ? -1 : 1)),
+      count: this.#count ?? this.#users.size,
+      counted: this.#count !== null,
+    });
   }
 
   /** @param {string} user */
@@ -75,8 +78,8 @@ export class Presence {
         const page = await this.#core.ask('presence:list', { after });
         version ||= page.version;
         for (const one of page.users) users.set(one.user, one);
-        after = page.users.at(-1)?.user;
-        if (!page.more || after === undefined) break;
+        if (!page.more) break;
+        after = page.users.at(-1).user;
       }
     } catch (error) {
       this.#listing = null;
@@ -92,7 +95,7 @@ export class Presence {
 
   /** Takes a push about presence. @param {string} type @param {any} payload */
   push(type, payload) {
-    if (payload.room !== undefined) return;
+    if (payload.room) return;
     if (type === 'user:count') {
       this.#count = payload.online;
       this.#users.clear();

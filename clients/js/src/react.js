@@ -55,7 +55,7 @@ function sharedClient(url, options, user) {
       return typeof newest === 'function' ? newest(asked) : newest;
     };
     shared.token = token();
-    shared.client = connect(url, { ...shared.options, token: shared.token === undefined ? undefined : ask });
+    shared.client = connect(url, { user: subjectOf(shared.token) ?? undefined, ...shared.options, token: shared.token === undefined ? undefined : ask });
     clients.set(key, shared);
     return () => {
       shared.client?.close();

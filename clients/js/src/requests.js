@@ -96,9 +96,8 @@ export function requestQueue(env, patience, transmit) {
     pause() {
       isOpen = false;
       env.clearTimeout(timer);
-      const lost = [...sent.values()];
+      for (const asked of sent.values()) asked.reject(new ParlorError('disconnected'));
       sent.clear();
-      for (const asked of lost) asked.reject(new ParlorError('disconnected'));
     },
 
     /** None will come, or none of these is for who is there now. */
@@ -116,26 +115,21 @@ export function requestQueue(env, patience, transmit) {
     ask: (type, payload = {}, { timeout = patience, signal, first = false, now = false } = {}) =>
       new Promise((resolve, reject) => {
         if (queue.length >= WAITING_MAX) return reject(new ParlorError('overloaded'));
+        if (signal?.aborted) return reject(new ParlorError('cancelled'));
         const stop = (/** @type {string} */ code) => {
           queue = queue.filter((one) => one !== asked);
           for (const [id, one] of sent) if (one === asked) sent.delete(id);
           asked.reject(new ParlorError(code));
         };
-        const cancel = () => stop('cancelled');
         const late = timeout < Infinity ? env.setTimeout(() => stop('timeout'), timeout) : null;
-        let unbind = () => {};
-        const end = () => {
-          env.clearTimeout(late);
-          unbind();
-        };
+        const unbind = onAbort(signal, () => stop('cancelled'));
+        const end = () => (env.clearTimeout(late), unbind());
         /** @type {Asked} */
         const asked = {
           type, payload, first, limited: 0,
           resolve: (value) => (end(), resolve(value)),
           reject: (error) => (end(), reject(error)),
         };
-        if (signal?.aborted) return cancel();
-        unbind = onAbort(signal, cancel);
         if (now) send(asked);
         else enqueue(asked);
       }),

@@ -349,10 +349,10 @@ export class Room {
     const { type } = entry;
     if (type === 'message') {
       this.#types(entry.from, false);
-      const isOwn = entry.from === this.#core.user();
-      if (isOwn && entry.cid) this.#core.outbox.shown(entry.cid, { room: this.name, seq: entry.seq, ts: entry.ts });
-      if (isOwn) [this.read, this.unread] = [entry.seq, 0];
-      else if (!entry.deleted && entry.seq > this.#counted) this.unread += 1;
+      if (entry.from === this.#core.user()) {
+        this.#core.outbox.shown(entry);
+        [this.read, this.unread] = [entry.seq, 0];
+      } else if (!entry.deleted && entry.seq > this.#counted) this.unread += 1;
     } else if (type === 'left') this.#types(entry.user, false);
     this.#changed('entry', entry);
     this.#listeners.emit(type, entry);

@@ -4,7 +4,7 @@
 import { connect } from './client.js';
 import { Listeners, environment } from './env.js';
 import { onMessage } from './messages.js';
-import { isSameUser, renewToken } from './tokens.js';
+import { isSameUser, renewToken, subjectOf } from './tokens.js';
 
 /** @typedef {import('./client.js').Client} Client */
 /** @typedef {string | number} Id */
@@ -141,7 +141,7 @@ export class WebSocketService {
     const { url = URL_OF_PAGE, attempts = Infinity, backoff, ...options } = this.#options;
     const newest = () => /** @type {string} */ (this.#token);
     const source = typeof token === 'string' ? newest : (token ?? undefined);
-    const client = connect(url, { ...options, backoff: { attempts, ...backoff }, token: source });
+    const client = connect(url, { user: subjectOf(token) ?? undefined, ...options, backoff: { attempts, ...backoff }, token: source });
     this.#client = client;
     client.on('state', () => client === this.#client && this.#judge());
     for (const entry of this.#handlers) entry.stop = onMessage(client, entry.type, entry.handler);

@@ -1,7 +1,7 @@
 // A stream: something that one only watches. It is subscribed to while somebody listens, and after each connection
 // goes on where it was.
 
-import { Listeners } from './env.js';
+import { Listeners, onAbort } from './env.js';
 
 /** @typedef {import('./env.js').Env} Env */
 /**

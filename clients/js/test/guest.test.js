@@ -200,7 +200,8 @@ test('one client is a guest for as long as there is no token, and nothing of one
   const early = client.room('tea').send('of a guest');
   client.retryNow();
   await client.ready();
-  assert.deepEqual([client.hello.user.id, early.status], ['eve', 'cancelled']);
+  // It is no word of eve's: neither sent nor shown as hers.
+  assert.deepEqual([client.hello.user.id, early.status, client.unsent], ['eve', 'queued', []]);
   const room = client.room('parlour', { join: true });
   await room.send('of eve');
   // Signed out elsewhere: it is asked for a token, and there is none.

@@ -96,10 +96,52 @@ test('nothing that one person has asked for is done in the name of another', asy
   server.cut(4201);
   await server.clock.advance(20_000);
   assert.equal(client.hello.user.id, 'bob');
-  assert.equal(ticket.status, 'cancelled');
+  assert.deepEqual([ticket.status, client.unsent], ['queued', []], 'it waits, and is not shown');
   const { entries, reads } = server.rooms.get('tea');
-  assert.equal(entries.some(({ payload }) => payload.text === 'of ada'), false);
+  const sent = () => entries.filter(({ type }) => type === 'chat:message').map(({ payload: { from, text } }) => `${from} ${text}`);
+  assert.deepEqual(sent(), ['eve a']);
   assert.equal(reads.get('bob'), undefined);
+  const other = client.room('tea').send('of bob');
+  await server.clock.advance(5_000);
+  assert.equal(other.status, 'acked');
+  who = 'ada';
+  server.cut(4201);
+  await server.clock.advance(20_000);
+  assert.equal(ticket.status, 'acked');
+  assert.deepEqual(sent(), ['eve a', 'bob of bob', 'ada of ada']);
+});
+
+test('what is too old shows as such without a connection, and goes when it is asked to', async () => {
+  const { client, server, clock } = begin();
+  const room = client.room('tea', { join: true });
+  await clock.advance(100);
+  server.faults.unreachable = true;
+  server.cut();
+  await clock.advance(10);
+  const [one, two] = [room.send('one'), room.send('two')];
+  await clock.advance(49 * 3_600_000);
+  assert.deepEqual([one.status, two.status, client.state.name === 'online'], ['expired', 'expired', false]);
+  assert.deepEqual(client.unsent, [one, two]);
+  assert.equal(two.cancel(), true);
+  assert.equal(one.retry(), true);
+  server.faults.unreachable = false;
+  await clock.advance(60_000);
+  assert.deepEqual([one.status, client.unsent], ['acked', []]);
+});
+
+test('more than is kept in one tab fails, is not kept, and may be tried again', async () => {
+  const { client, server, clock } = begin();
+  const room = client.room('tea');
+  await clock.advance(100);
+  server.faults.unreachable = true;
+  server.cut();
+  await clock.advance(10);
+  const tickets = Array.from({ length: 10_001 }, (_, at) => room.send(String(at)));
+  assert.deepEqual([tickets[9_999].status, tickets[10_000].status, tickets[10_000].error.code], ['queued', 'failed', 'outbox_full']);
+  assert.equal(client.unsent.length, 10_000);
+  assert.equal(tickets[0].cancel(), true);
+  assert.equal(tickets[10_000].retry(), true);
+  assert.deepEqual([tickets[10_000].status, client.unsent.at(-1)], ['queued', tickets[10_000]]);
 });
 
 test('what waits for the pace when a client is closed is unsent, and not refused', async () => {

@@ -66,6 +66,10 @@ export type Options = {
      */
     token?: string | import("./connection.js").TokenSource | undefined;
     outbox?: import("./outbox.js").OutboxStore | undefined;
+    /**
+     * by which id the server knows who this is, if the page knows it: what they have left unsent is there before the server has answered
+     */
+    user?: string | undefined;
     backoff?: Partial<import("./connection.js").Backoff> | undefined;
     /**
      * whether a close code is one from which it is not to come back, beside those of the protocol

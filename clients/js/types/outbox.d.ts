@@ -44,21 +44,27 @@ export class Ticket implements PromiseLike<{
     cancel(): boolean;
     /** Sends it again, after it has failed or was too old; whether it was. @returns {boolean} */
     retry(): boolean;
-    /** @param {{ seq: number, ts: number }} entry */
+    /** @param {{ room: string, seq: number, ts: number }} entry */
     succeed(entry: {
+        room: string;
         seq: number;
         ts: number;
     }): void;
-    /** @param {ParlorError} error */
-    fail(error: ParlorError): void;
+    /** @param {string} code @param {ParlorError} [error] */
+    fail(code: string, error?: ParlorError): void;
     #private;
 }
 export class Outbox {
-    /** @param {OutboxStore} store @param {Pick<import('./env.js').Core, "env" | "ask" | "changed">} core */
-    constructor(store: OutboxStore, core: Pick<import("./env.js").Core, "env" | "ask" | "changed">);
-    /** Those that are not acknowledged, in order: of a room, or all. @param {string} [room] @returns {Ticket[]} */
+    /**
+     * @param {OutboxStore} store
+     * @param {Pick<import('./env.js').Core, "env" | "ask" | "changed">} core
+     * @param {string} url
+     * @param {import('./client.js').Options} options
+     */
+    constructor(store: OutboxStore, core: Pick<import("./env.js").Core, "env" | "ask" | "changed">, url: string, options: import("./client.js").Options);
+    /** Those that are not acknowledged, of who is here, in order: of a room, or all. @param {string} [room] @returns {Ticket[]} */
     of(room?: string): Ticket[];
-    /** Somebody is here: what they have left unsent is sent, before anything else. @param {string} user or none: a guest leaves nothing */
+    /** Somebody is here: what they have left unsent is sent before anything else; what is another's waits for them. @param {string} user or none: a guest leaves nothing */
     own(user: string): Promise<void>;
     /** @param {Omit<Kept, "id" | "at">} what @param {string} [id] @returns {Ticket} */
     add(what: Omit<Kept, "id" | "at">, id?: string): Ticket;
@@ -66,8 +72,9 @@ export class Outbox {
     again(ticket: Ticket): void;
     /** @param {Ticket} ticket */
     cancel(ticket: Ticket): boolean;
-    /** One's own message was pushed: it is on the disk, whatever became of the reply. @param {string} cid @param {{ room: string, seq: number, ts: number }} entry */
-    shown(cid: string, entry: {
+    /** One's own message was pushed: it is on the disk, whatever became of the reply. @param {{ cid?: string, room: string, seq: number, ts: number }} entry */
+    shown({ cid, room, seq, ts }: {
+        cid?: string;
         room: string;
         seq: number;
         ts: number;
@@ -86,6 +93,10 @@ export type Status = "queued" | "sent" | "acked" | "failed" | "expired" | "cance
  */
 export type Kept = {
     id: string;
+    /**
+     * who wrote it, once that is known
+     */
+    user?: string | undefined;
     room: string;
     text: string;
     data?: any;
@@ -100,14 +111,23 @@ export type Kept = {
     failed?: string | undefined;
 };
 /**
- * Where tickets are kept. Of what goes wrong it tells by itself: the ticket is sent all the same.
+ * Hands over what is left of a user's in order, and says what another tab of theirs has taken over.
+ */
+export type Take = (left: Kept[], gone?: string[]) => void;
+/**
+ * Where tickets are kept, by user. A store reports its failures by itself, and `open` does not reject: tickets are sent all the same.
  */
 export type OutboxStore = {
     /**
-     * with each connection: hands over what
-     * is left of this user's, in order, before it is done, and what others leave later; other users' is forgotten
+     * called when a client
+     * is made: returns its user, if that is certain, and hands over what is theirs
      */
-    open: (user: string, take: (left: Kept[]) => void) => Promise<any>;
+    begin?: ((url: string, options: import("./client.js").Options, take: Take) => string | undefined) | undefined;
+    /**
+     * called with each `hello`: hands over what is this
+     * user's, and resolves to whether what was written before, by nobody who was known, may be another's
+     */
+    open: (user: string, take: Take) => Promise<boolean | void>;
     put: (kept: Kept) => void;
     remove: (id: string) => void;
     close: () => void;

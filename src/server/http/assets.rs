@@ -48,6 +48,7 @@ assets! {
     "/client/room.js", "clients/js/src/room.js", JS;
     "/client/sse.js", "clients/js/src/sse.js", JS;
     "/client/stream.js", "clients/js/src/stream.js", JS;
+    "/client/tokens.js", "clients/js/src/tokens.js", JS;
     "/composer.js", "web/composer.js", JS;
     "/door.js", "web/door.js", JS;
     "/drafts.js", "web/drafts.js", JS;

@@ -1,10 +1,12 @@
-// A browser with tabs, which share locks and channels.
+// A browser with tabs, which share locks, channels and databases.
+
+import { fakeDatabases } from './indexeddb.js';
 
 /** @typedef {import('../env.js').Env} Env */
 
 /**
- * A browser with tabs: each has an `env` whose Web Locks and channels are those of the others, too, and can end without
- * a word.
+ * A browser with tabs: each has an `env` whose Web Locks, channels and IndexedDB are those of the others, too, and can end
+ * without a word.
  * @param {ReturnType<typeof import('./server.js').fakeServer>} server
  */
 export function fakeBrowser(server) {
@@ -13,6 +15,7 @@ export function fakeBrowser(server) {
   const locks = new Map();
   /** @type {Set<any>} */
   const channels = new Set();
+  const databases = fakeDatabases(server);
   const queue = (/** @type {string} */ name) => locks.get(name) ?? locks.set(name, []).get(name) ?? [];
   const drop = (/** @type {string} */ name, /** @type {any} */ one) => {
     const all = queue(name);
@@ -28,6 +31,7 @@ export function fakeBrowser(server) {
     request(name, ...rest) {
       const [{ signal, steal }, act] = /** @type {[any, any]} */ (rest.length > 1 ? rest : [{}, rest[0]]);
       return new Promise((resolve, reject) => {
+        if (tab.isGone) return;
         let isRunning = false;
         const one = {
           tab,
@@ -57,9 +61,22 @@ export function fakeBrowser(server) {
     query: async () => ({ held: [...locks].filter(([, all]) => all.length > 0).map(([name]) => ({ name })), pending: [] }),
   });
 
+  /** What a tab has for itself. */
+  const session = () => {
+    /** @type {Map<string, string>} */
+    const items = new Map();
+    return {
+      getItem: (/** @type {string} */ name) => items.get(name) ?? null,
+      setItem: (/** @type {string} */ name, /** @type {string} */ text) => void items.set(name, text),
+      removeItem: (/** @type {string} */ name) => void items.delete(name),
+    };
+  };
+
   return {
-    /** Opens a tab. */
-    tab() {
+    /** What is in a store of a database. */
+    rows: databases.rows,
+    /** Opens a tab, or loads one again: then it is given its `sessionStorage`. */
+    tab(sessionStorage = session()) {
       /** @type {(() => void)[] | null} what waits until a frozen tab wakes */
       let asleep = null;
       const tab = {
@@ -99,6 +116,8 @@ export function fakeBrowser(server) {
       const env = {
         ...server.env,
         locks: manager(tab),
+        indexedDB: databases.of(tab),
+        sessionStorage,
         BroadcastChannel: Channel,
         WebSocket: class extends Socket {
           /** @param {string} url */

@@ -1,12 +1,18 @@
 /** @typedef {import('../env.js').Env} Env */
 /**
- * A browser with tabs: each has an `env` whose Web Locks and channels are those of the others, too, and can end without
- * a word.
+ * A browser with tabs: each has an `env` whose Web Locks, channels and IndexedDB are those of the others, too, and can end
+ * without a word.
  * @param {ReturnType<typeof import('./server.js').fakeServer>} server
  */
 export function fakeBrowser(server: ReturnType<typeof import("./server.js").fakeServer>): {
-    /** Opens a tab. */
-    tab(): {
+    /** What is in a store of a database. */
+    rows: (database: string, store: string) => any[];
+    /** Opens a tab, or loads one again: then it is given its `sessionStorage`. */
+    tab(sessionStorage?: {
+        getItem: (name: string) => string | null;
+        setItem: (name: string, text: string) => undefined;
+        removeItem: (name: string) => undefined;
+    }): {
         env: Partial<Env>;
         /** Nothing happens in it any more, and it says so to nobody. */
         freeze(): void;
