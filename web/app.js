@@ -3,12 +3,11 @@
 
 import { ParlorError, connect } from './client/index.js';
 import { indexedDbOutbox } from './client/indexeddb.js';
-import { subjectOf } from './client/tokens.js';
 import { PUSHES, Presence } from './presence.js';
 import { Rooms } from './rooms.js';
-import { askServer, session, takeToken } from './session.js';
+import { askServer, askWho, readCode, session, signIn, signOut, takeCode, whenSignInChanges } from './session.js';
 import { isolated } from './text.js';
-import { showDoor } from './door.js';
+import { askWhoGoesOn, showDoor } from './door.js';
 import { Drafts } from './drafts.js';
 import { House } from './house.js';
 import { Unsent } from './unsent.js';
@@ -34,6 +33,8 @@ class App {
   /** Whether one has been in a room, or found that there is none to be in. */
   settled = false;
   #server;
+  /** Who the browser is signed in as; null in open mode. */
+  #signedIn;
   #outbox = indexedDbOutbox();
   #dirty = new Set();
   #frame = 0;
@@ -42,8 +43,9 @@ class App {
   /** The client's rooms of whose gaps one is told. */
   #heard = new WeakSet();
 
-  constructor(server) {
+  constructor(server, signedIn) {
     this.#server = server;
+    this.#signedIn = signedIn;
     this.version = server.version ?? '';
   }
 
@@ -60,9 +62,7 @@ class App {
       // Of what nobody looks at, as of other rooms, only the end is kept.
       keeps: (room) => room === this.room && (this.#visible() || !this.house.atEnd),
     });
-    const { name, token } = session;
-    const known = this.#server.open ? name : subjectOf(token);
-    if (known !== null) this.drafts = new Drafts(known);
+    this.drafts = new Drafts(this.#known);
     this.client = this.#connect();
     this.unsent = new Unsent(this.client);
     this.house = new House(this);
@@ -70,6 +70,21 @@ class App {
     this.#watchPage();
     this.redraw('state');
     setInterval(() => this.#visible() && this.online && this.rooms.list().catch(() => {}), LIST_AGAIN_MS);
+  }
+
+  /** The id of who sits here. */
+  get #known() {
+    return this.#signedIn?.user.id ?? session.name;
+  }
+
+  /** Whether one signs out here: whom the application's own cookie knows, signs out there. */
+  get signsOut() {
+    return this.#signedIn?.by !== 'application';
+  }
+
+  /** Whether one may be signed in elsewhere, too. */
+  get hasLink() {
+    return this.#signedIn?.by === 'link';
   }
 
   get online() {
@@ -121,11 +136,10 @@ class App {
   }
 
   #connect() {
-    const { name, token } = session;
     // What is unsent is the client's to keep and to send; that somebody is gone is told by their silence, not by a pace.
-    const options = { outbox: this.#outbox, quality: { interval: 0 } };
-    if (!this.#server.open) return connect('/ws', { ...options, token });
-    return connect(`/ws?user=${encodeURIComponent(name)}`, options);
+    const options = { outbox: this.#outbox, quality: { interval: 0 }, user: this.#known };
+    // The browser sends its cookie along.
+    return connect(this.#server.open ? `/ws?user=${encodeURIComponent(session.name)}` : '/ws', options);
   }
 
   #listen() {
@@ -178,8 +192,18 @@ class App {
   }
 
   /** Nothing of who was here stays, unless they keep what is not sent: that is theirs when they are back. */
-  async signOut(keep) {
+  async signOut(keep, everywhere = false) {
+    // Before the server ends what stands on the cookie: this is no news.
     this.client.pause('signing out');
+    if (!this.#server.open) {
+      try {
+        await signOut(everywhere);
+      } catch {
+        this.client.retryNow();
+        this.house.toast('You are still signed in: the server does not answer. Try again when it does.');
+        return;
+      }
+    }
     if (keep) this.drafts?.write();
     else this.drafts?.forget();
     session.end(keep);
@@ -318,11 +342,7 @@ class App {
     // What somebody has said goes before what the page would like to know.
     if (state.name === 'online') queueMicrotask(() => this.online && this.#online());
     else if (['waiting', 'failed', 'paused'].includes(state.name)) this.presence.lost();
-    if (wantsLink(state) && !this.#arrived) {
-      session.token = null;
-      showDoor('link', `${closedBecause(state.code)} Ask for a new one.`);
-      return;
-    }
+    if (wantsLink(state)) this.#signedOut(state.code);
     if (isTurnedAway) this.#turnedAway(state.attempt);
     this.redraw('state', 'log', 'people', 'typing');
   }
@@ -342,14 +362,34 @@ class App {
   }
 
   #notice({ code }) {
-    if (code === 'token_expiring') this.house.toast('Your link expires in a minute. Open a new one in this tab to stay.');
+    if (code === 'token_expiring') this.house.toast('You are signed out in a minute. Open a new link to stay.');
   }
 
-  /** Has the server changed its mode since we came? */
+  /** Has the server changed its mode since we came, or are we signed in no more? */
   async #turnedAway(attempt) {
     if (attempt < 2) return;
     const now = await askServer().catch(() => null);
     if (now !== null && now.open !== this.#server.open) location.reload();
+    else if (now !== null) await this.signInChanged();
+  }
+
+  /** Whatever was done in another tab, or elsewhere: this one goes by it. */
+  async signInChanged() {
+    if (this.#server.open) return;
+    const now = await askWho().catch(() => null);
+    if (now === null) return;
+    if (now.user?.id !== this.#known) location.reload();
+    else if (this.client.state.name === 'failed') this.client.retryNow();
+  }
+
+  /** The server has ended the sign-in. If the browser has another by now, that is gone by, once. */
+  async #signedOut(code) {
+    const now = await askWho().catch(() => ({ user: null }));
+    if (this.client.state.name !== 'failed') return;
+    const isOther = now.user !== null && (now.user.id !== this.#known || this.#arrived);
+    this.#arrived = false;
+    if (isOther) await this.signInChanged();
+    else showDoor('link', `${closedBecause(code)} Ask for a new link.`);
   }
 
   #watchPage() {
@@ -361,26 +401,56 @@ class App {
 
 /** Looks for the server, and lets in whoever may come in. */
 async function begin() {
-  takeToken();
-  window.addEventListener('hashchange', () => takeToken() && location.reload());
+  let app = null;
+  let code = takeCode();
+  window.addEventListener('hashchange', async () => {
+    const another = takeCode();
+    if (another === null) return;
+    const now = await askWho().catch(() => ({ user: null }));
+    const then = await useCode(another, now);
+    if (then.user !== null && then.user.id !== now.user?.id) location.reload();
+    else if (then.why && app !== null) app.house.toast(then.why);
+    else if (then.why) showDoor('link', then.why);
+  });
+  whenSignInChanges(() => (app === null ? location.reload() : app.signInChanged()));
   for (let attempt = 0; ; attempt += 1) {
-    let server;
     try {
-      server = await askServer();
+      const server = await askServer();
+      let signedIn = null;
+      if (server.open) {
+        session.name ??= await showDoor('name');
+      } else {
+        signedIn = await askWho();
+        if (code !== null) signedIn = await useCode(code, signedIn);
+        code = null;
+        if (signedIn.user === null) {
+          showDoor('link', signedIn.why);
+          return;
+        }
+      }
+      app = new App(server, signedIn);
+      app.start();
+      if (signedIn?.why) app.house.toast(signedIn.why);
+      return;
     } catch {
       await showDoor('unreachable', undefined, attempt);
-      continue;
     }
-    if (server.open) {
-      session.token = null;
-      session.name ??= await showDoor('name');
-    } else if (session.token === null) {
-      showDoor('link');
-      return;
-    }
-    new App(server).start();
-    return;
   }
+}
+
+const REFUSED_LINKS = {
+  used: 'This link was used already. Ask for a new one.',
+  bad: 'The server did not accept this link. Ask for a new one.',
+  late: 'The server could not look at this link. Open it again in a moment.',
+};
+
+/** Signs in by a link's code; whoever is somebody else here is asked first. Returns who is signed in then, and what to say. */
+async function useCode(code, signedIn) {
+  const coming = readCode(code);
+  const isOther = signedIn.user !== null && coming !== null && coming.id !== signedIn.user.id;
+  if (isOther && !(await askWhoGoesOn(signedIn.user, coming))) return signedIn;
+  const refused = await signIn(code);
+  return refused === null ? askWho() : { ...signedIn, why: REFUSED_LINKS[refused] };
 }
 
 begin();

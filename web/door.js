@@ -2,7 +2,7 @@
 // It does not sign in; it only finds out who wants to.
 
 import { session } from './session.js';
-import { isUserId, setText } from './text.js';
+import { el, isUserId, setText } from './text.js';
 
 const byId = (id) => document.getElementById(id);
 const WAIT_MS_MAX = 30_000;
@@ -20,11 +20,33 @@ const LEADS = {
 export function showDoor(kind, lead = LEADS[kind], attempt = 0) {
   byId('house').hidden = true;
   byId('door').hidden = false;
+  for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
+  setText(byId('door-command'), `parlor token --user ID --secret-file FILE --url ${location.origin}/`);
   setText(byId('door-lead'), lead);
   byId('door-name').hidden = kind !== 'name';
   byId('door-link').hidden = kind !== 'link';
   byId('door-retry').hidden = kind !== 'unreachable';
   return { name: pickName, link: () => new Promise(() => {}), unreachable: () => waitOrRetry(attempt) }[kind]();
+}
+
+/** A link for somebody else than who is signed in: resolves to whether it is to be gone by. */
+export function askWhoGoesOn(now, coming) {
+  const dialog = byId('other-dialog');
+  for (const [where, { id, name }] of [['other-now', now], ['other-coming', coming]]) {
+    byId(where).replaceChildren(el('bdi', {}, name), ' (', el('bdi', { class: 'id' }, id), ')');
+  }
+  byId('other-go').replaceChildren('Go on as ', el('bdi', {}, coming.name));
+  dialog.showModal();
+  return new Promise((resolve) => {
+    let goesOn = false;
+    dialog.querySelector('form').addEventListener('submit', (event) => {
+      event.preventDefault();
+      goesOn = true;
+      dialog.close();
+    }, { once: true });
+    dialog.querySelector('[data-close]').addEventListener('click', () => dialog.close(), { once: true });
+    dialog.addEventListener('close', () => resolve(goesOn), { once: true });
+  });
 }
 
 function pickName() {

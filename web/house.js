@@ -192,7 +192,7 @@ export class House {
     const stopped = state.name === 'failed';
     const token = wantsLink(state);
     const reason = waiting || stopped ? closedBecause(state.code ?? 1006) : 'Connecting again…';
-    setText(byId('banner-text'), token ? `${reason} Open a new link in this tab to go on.` : reason);
+    setText(byId('banner-text'), token ? `${reason} Open a new link to go on.` : reason);
     const seconds = waiting ? Math.max(0, Math.ceil((state.until - Date.now()) / 1000)) : 0;
     setText(byId('banner-count'), waiting ? (seconds > 0 ? `Reconnecting in ${seconds} s` : 'Reconnecting now') : '');
     byId('banner-retry').hidden = !(waiting || stopped) || token;
@@ -310,20 +310,32 @@ export class House {
   /** Signs out; if something was not sent, it is asked what is to become of it. */
   #signOut() {
     const dialog = byId('sign-out-dialog');
+    const everywhere = byId('sign-out-everywhere').querySelector('input');
+    byId('sign-out').hidden = !this.#app.signsOut;
     byId('sign-out').addEventListener('click', () => {
       const { messages, drafts } = this.#app.unsaid;
-      if (messages + drafts === 0) {
+      const hasUnsaid = messages + drafts > 0;
+      if (!hasUnsaid && !this.#app.hasLink) {
         this.#app.signOut(false);
         return;
       }
+      for (const id of ['sign-out-text', 'sign-out-hint', 'sign-out-discard']) byId(id).hidden = !hasUnsaid;
+      byId('sign-out-everywhere').hidden = !this.#app.hasLink;
+      everywhere.checked = false;
+      setText(byId('sign-out-dialog-title'), hasUnsaid ? 'Keep what you have not sent?' : 'Sign out?');
+      setText(byId('sign-out-go'), hasUnsaid ? 'Keep' : 'Sign out');
       const left = [messages > 0 && `${counted(messages, 'message')} not sent`, drafts > 0 && `${counted(drafts, 'draft')}`].filter(Boolean);
       setText(byId('sign-out-text'), `You leave ${left.join(' and ')}.`);
       dialog.showModal();
     });
-    byId('sign-out-discard').addEventListener('click', () => this.#app.signOut(false));
+    const end = (keep) => {
+      dialog.close();
+      this.#app.signOut(keep, everywhere.checked);
+    };
+    byId('sign-out-discard').addEventListener('click', () => end(false));
     dialog.querySelector('form').addEventListener('submit', (event) => {
       event.preventDefault();
-      this.#app.signOut(true);
+      end(true);
     });
   }
 

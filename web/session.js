@@ -1,9 +1,9 @@
-// Who sits at this page: a name (open mode) or a token from a link, kept for this tab only.
-// It never puts a token into an address, and takes it out of the one it came in.
+// Who sits at this page: in open mode a name, kept for this tab; else whoever the browser is signed in as, by a cookie
+// that no script can read. A link's code is taken out of the address at once, and exchanged for that cookie.
 
 const NAME = 'parlor.name';
-const TOKEN = 'parlor.token';
 const LAST_NAME = 'parlor.last-name';
+const SIGN_IN = '/api/v1/sign-in';
 const ANSWER_MS_MAX = 10_000;
 
 function read(storage, key) {
@@ -25,7 +25,8 @@ function write(storage, key, value) {
 
 // What is known in this page's life, whether or not it could be kept.
 let name = read(sessionStorage, NAME);
-let token = read(sessionStorage, TOKEN);
+/** The other tabs of this browser, which have the same sign-in. */
+const tabs = new BroadcastChannel('parlor.sign-in');
 
 export const session = {
   get name() {
@@ -36,20 +37,12 @@ export const session = {
     write(sessionStorage, NAME, value);
     if (value !== null) write(localStorage, LAST_NAME, value);
   },
-  get token() {
-    return token;
-  },
-  set token(value) {
-    token = value;
-    write(sessionStorage, TOKEN, value);
-  },
   get lastName() {
     return read(localStorage, LAST_NAME);
   },
   /** Signs out: the next one here is not told who it was, unless there is something for them to come back to. */
   end(isKept) {
     session.name = null;
-    session.token = null;
     if (!isKept) write(localStorage, LAST_NAME, null);
     try {
       sessionStorage.clear();
@@ -59,19 +52,71 @@ export const session = {
   },
 };
 
-/** Takes `#token=…` out of the address bar. Returns whether there was one. */
-export function takeToken() {
-  const found = new URLSearchParams(location.hash.slice(1)).get('token');
-  if (found === null) return false;
+/** Takes `#code=…` out of the address bar, and out of this tab's history; null if there is none. */
+export function takeCode() {
+  const code = new URLSearchParams(location.hash.slice(1)).get('code');
+  if (code === null) return null;
   history.replaceState(null, '', location.pathname + location.search);
-  session.token = found.trim() || null;
-  return session.token !== null;
+  return code.trim();
+}
+
+/** Whom a code signs in, as it says itself: `{id, name}`; null if it cannot be read. The server judges it. */
+export function readCode(code) {
+  try {
+    const payload = code.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
+    const bytes = Uint8Array.from(atob(payload), (char) => char.charCodeAt(0));
+    const { sub, name: called } = JSON.parse(new TextDecoder().decode(bytes));
+    return { id: String(sub), name: called ? String(called) : String(sub) };
+  } catch {
+    return null;
+  }
 }
 
 /** What the server says of itself: `{open, version}`; rejects if it cannot be reached. */
 export async function askServer() {
-  const response = await fetch('/healthz', { cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS_MAX) });
+  const response = await ask('/healthz');
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
   const { open, version } = await response.json();
   return { open: open === true, version };
+}
+
+/** Who this browser is signed in as: `{user: {id, name, admin} | null, by?, expires?}`; rejects if the server cannot say. */
+export async function askWho() {
+  const response = await ask(SIGN_IN);
+  if (response.status === 401 || response.status === 403) return { user: null };
+  if (!response.ok) throw new Error(`the server answered ${response.status}`);
+  return response.json();
+}
+
+/** Exchanges a code; returns null, or why it was refused: `used`, `bad` or `late`. All tabs follow. */
+export async function signIn(code) {
+  let response;
+  try {
+    response = await ask(SIGN_IN, { method: 'POST', body: JSON.stringify({ code }) });
+  } catch {
+    return 'late';
+  }
+  if (response.ok) {
+    tabs.postMessage('changed');
+    return null;
+  }
+  const { error } = await response.json().catch(() => ({}));
+  if (response.status === 409 || /revoked/.test(error?.message)) return 'used';
+  return response.status === 401 || response.status === 413 ? 'bad' : 'late';
+}
+
+/** Ends the sign-in of this browser, or all of this person's; rejects if the server did not do so. All tabs follow. */
+export async function signOut(everywhere) {
+  const response = await ask(everywhere ? `${SIGN_IN}?everywhere=1` : SIGN_IN, { method: 'DELETE' });
+  if (!response.ok) throw new Error(`the server answered ${response.status}`);
+  tabs.postMessage('changed');
+}
+
+/** Calls `then` when another tab has signed in or out. */
+export function whenSignInChanges(then) {
+  tabs.addEventListener('message', then);
+}
+
+function ask(path, options) {
+  return fetch(path, { cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS_MAX), ...options });
 }

@@ -12,29 +12,29 @@ const CLOSED = {
   1009: 'A message was too large for the server.',
   1012: 'The server restarts.',
   4000: 'The server took this page for a faulty client.',
-  4001: 'The server did not accept this link.',
+  4001: 'The server did not accept who you are.',
   4002: 'Signing in took too long.',
   4004: 'This name already has as many windows open as the server allows.',
   4101: 'The connection was too slow to keep up.',
   4102: 'The connection fell silent.',
   4103: 'This page was sending too fast.',
   4104: 'The server could not keep up.',
-  4200: 'Your link has expired.',
-  4201: 'Your link was withdrawn.',
+  4200: 'Your time here is over.',
+  4201: 'You were signed out.',
 };
 
 /** Why a connection ended, as a sentence. */
 export function closedBecause(code) {
   return CLOSED[code] ?? {
-    stop: `The server ended the connection for good (code ${code}).`,
-    token: 'Your link is no longer valid.',
-    retry: 'The connection was lost.',
+    ends: `The server ended the connection for good (code ${code}).`,
+    'asks for a token': 'You are signed in no more.',
+    'comes back': 'The connection was lost.',
   }[verdict(code)];
 }
 
-/** Whether a connection has ended for good as the link, the token in it, is none that opens. */
+/** Whether a connection has ended for good as one is signed in no more. */
 export function wantsLink({ name, code }) {
-  return name === 'failed' && (code === 4001 || verdict(code) === 'token');
+  return name === 'failed' && (code === 4001 || verdict(code) === 'asks for a token');
 }
 
 /** Why one is in a room no more, as a sentence without its end. */

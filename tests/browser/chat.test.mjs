@@ -2,13 +2,11 @@
 // Each test has a server, a directory and windows of its own, and ends what it started.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import WebSocket from 'ws';
-import { LIMIT, acknowledged, holds, newContext, scene, shows } from './scene.mjs';
-import { PARLOR, Server, allTexts, comeIn, eventually, inRoom, joinRoom, live, say, sleep, temporaryDirectory, texts } from './support.mjs';
+import { LIMIT, acknowledged, holds, scene, shows } from './scene.mjs';
+import { Server, allTexts, comeIn, eventually, inRoom, joinRoom, live, say, sleep, texts } from './support.mjs';
 
 scene('two people see each other, each other\'s typing and each other\'s messages', {}, async ({ server, open }) => {
   const [ada, bob] = [await open(), await open()];
@@ -152,49 +150,6 @@ scene('what people write is never markup', {}, async ({ server, open }) => {
     ['https://example.org/a_(b)?c=d&e=', 'noopener noreferrer', '_blank'],
     ['http://example.org/g', 'noopener noreferrer', '_blank'],
   ]);
-});
-
-test('a link signs in and leaves the address bar; without one the page says how to get it', LIMIT, async () => {
-  const keys = temporaryDirectory();
-  const secret = join(keys, 'secret');
-  writeFileSync(secret, 'a secret of more than thirty-two bytes, for a test only\n', { mode: 0o600 });
-  const server = await Server.start('--secret-file', secret);
-  const context = await newContext();
-  const complaints = [];
-  try {
-    const page = await context.newPage();
-    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
-    page.on('pageerror', (error) => complaints.push(String(error)));
-    await page.goto(server.url);
-    await page.getByText('parlor token --user ada --url').waitFor();
-
-    const said = execFileSync(PARLOR, ['token', '--user', 'ada', '--ttl', '1h', '--secret-file', secret], { encoding: 'utf8' });
-    const token = said.match(/[\w-]+\.[\w-]+\.[\w-]+/)[0];
-    await page.goto(`${server.url}/#token=${token}`);
-    await live(page);
-    assert.equal(page.url(), `${server.url}/`, 'the token is gone from the address bar');
-    await page.locator('#me', { hasText: 'ada' }).waitFor();
-    await say(page, 'signed in');
-    await shows(page, ['signed in']);
-    await page.reload();
-    await live(page);
-    await shows(page, ['signed in']);
-    assert.deepEqual(complaints, []);
-
-    const stranger = await newContext();
-    try {
-      const other = await stranger.newPage();
-      await other.goto(`${server.url}/#token=${token.slice(0, -4)}AAAA`);
-      await other.locator('#door-link').waitFor();
-      await other.locator('#door-lead', { hasText: 'did not accept this link' }).waitFor();
-    } finally {
-      await stranger.close();
-    }
-  } finally {
-    await context.close();
-    await server.end();
-    rmSync(keys, { recursive: true });
-  }
 });
 
 scene('everything can be done with the keyboard alone', {}, async ({ server, open }) => {

@@ -5,7 +5,7 @@
 
 /** The options of `connect`. @type {Record<string, string[] | null>} */
 const OPTIONS = {
-  token: null, outbox: null, backoff: ['min', 'max', 'factor', 'jitter', 'attempts', 'stable'], fatal: null, quality: ['interval'],
+  token: null, user: null, outbox: null, backoff: ['min', 'max', 'factor', 'jitter', 'attempts', 'stable'], fatal: null, quality: ['interval'],
   whenHidden: null, fallback: null, tabs: null, timeout: null, env: null,
 };
 const ADDRESS = 'ws://127.0.0.1:8080/ws?user=ada';

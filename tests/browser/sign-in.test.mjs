@@ -1,0 +1,217 @@
+// A link signs a browser in, once: in all its tabs, over reloads and its end, until one signs out.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { PARLOR, Server, eventually, inRoom, launch, live, say, texts } from './support.mjs';
+
+const SECRET = 'a secret of more than thirty-two bytes, for a test only';
+let browser, folder, secret, server;
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'parlor-sign-in-'));
+  secret = join(folder, 'secret');
+  writeFileSync(secret, SECRET, { mode: 0o600 });
+  server = await Server.start('--secret-file', secret);
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.end();
+  rmSync(folder, { recursive: true });
+});
+
+function link(user, ...more) {
+  const args = ['token', '--user', user, '--ttl', '1h', '--secret-file', secret, '--url', server.url, ...more];
+  return execFileSync(PARLOR, args, { encoding: 'utf8' }).trim();
+}
+
+/** A test in a browser of its own, whose console is to stay clean. */
+function inBrowser(name, act) {
+  test(name, { timeout: 60_000 }, async () => {
+    const contexts = [];
+    const complaints = [];
+    const fresh = async (options) => {
+      const context = await browser.newContext(options);
+      contexts.push(context);
+      context.on('page', (page) => {
+        page.on('pageerror', (error) => complaints.push(String(error)));
+      });
+      return context;
+    };
+    try {
+      await act(fresh);
+      assert.deepEqual(complaints, []);
+    } finally {
+      for (const context of contexts) await context.close();
+    }
+  });
+}
+
+const me = (page, name) => page.locator('#me', { hasText: name }).waitFor();
+const atDoor = (page, lead) => page.locator('#door-lead', { hasText: lead ?? '' }).locator('visible=true').waitFor();
+
+async function opened(context, url) {
+  const page = await context.newPage();
+  await page.goto(url);
+  return page;
+}
+
+inBrowser('a link signs in, in every tab, over a reload and the end of the browser, and leaves no code behind', async (fresh) => {
+  const context = await fresh();
+  const url = link('ada', '--name', 'Ada Lovelace');
+  const page = await opened(context, url);
+  await live(page);
+  await me(page, 'Ada Lovelace');
+  assert.equal(page.url(), `${server.url}/`);
+  await page.reload();
+  await me(page, 'Ada Lovelace');
+  const other = await opened(context, server.url);
+  await live(other);
+  await me(other, 'Ada Lovelace');
+  assert.equal(await other.evaluate(() => document.cookie), '', 'no script reads the cookie');
+  const kept = await other.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
+  assert.ok(!kept.includes('eyJ'), `no token is kept by scripts: ${kept}`);
+  // The browser is closed, and opened again: its cookies are what is left.
+  const state = await context.storageState();
+  await context.close();
+  const again = await fresh({ storageState: { cookies: state.cookies, origins: [] } });
+  const back = await opened(again, server.url);
+  await live(back);
+  await me(back, 'Ada Lovelace');
+  await back.goBack().catch(() => {});
+  assert.ok(!back.url().includes('code'));
+});
+
+inBrowser('a link is good once, and says so to whoever comes second', async (fresh) => {
+  const url = link('ada');
+  await live(await opened(await fresh(), url));
+  const late = await opened(await fresh(), url);
+  await atDoor(late, 'This link was used already. Ask for a new one.');
+  const bad = await opened(await fresh(), `${url.slice(0, -4)}AAAA`);
+  await atDoor(bad, 'did not accept this link');
+  await bad.getByText('If you run this server').click();
+  await bad.getByText(`parlor token --user ID --secret-file FILE --url ${server.url}/`).waitFor();
+});
+
+inBrowser('a link for somebody else asks first, and all tabs follow', async (fresh) => {
+  const context = await fresh();
+  const first = await opened(context, link('ada', '--name', 'Sam'));
+  await live(first);
+  // Display names can be alike: the id is beside it.
+  const url = link('eve', '--name', 'Sam');
+  const second = await opened(context, url);
+  const dialog = second.locator('#other-dialog');
+  await dialog.waitFor();
+  assert.match(await dialog.textContent(), /You are Sam \(ada\)\. This link is for Sam \(eve\)\./);
+  await second.getByRole('button', { name: 'Stay' }).click();
+  await live(second);
+  assert.equal((await second.evaluate(() => fetch('/api/v1/sign-in').then((one) => one.json()))).user.id, 'ada');
+  // It was not used: it is good still.
+  const third = await opened(context, url);
+  await third.locator('#other-dialog').waitFor();
+  await third.keyboard.press('Escape');
+  await live(third);
+  const fourth = await opened(context, url);
+  await fourth.getByRole('button', { name: 'Go on as Sam' }).click();
+  await live(fourth);
+  for (const page of [first, second, third, fourth]) {
+    await eventually('all tabs are eve', async () => (await page.evaluate(() => document.querySelector('#me').dataset.of)) === 'eveSam');
+  }
+});
+
+inBrowser('a link that is opened in a tab that is in goes on there', async (fresh) => {
+  const context = await fresh();
+  const page = await opened(context, link('ada'));
+  await live(page);
+  // The address is changed by hand: the page is not loaded anew.
+  await page.evaluate((url) => { location.hash = new URL(url).hash; }, link('bob'));
+  await page.getByRole('button', { name: 'Go on as bob' }).click();
+  await live(page);
+  await me(page, 'bob');
+  assert.ok(!page.url().includes('code'));
+});
+
+inBrowser('signing out ends it in all tabs of this browser, and everywhere if one says so', async (fresh) => {
+  const [here, there] = [await fresh(), await fresh()];
+  const pages = [await opened(here, link('ada')), await opened(there, link('ada'))];
+  pages.push(await opened(here, server.url));
+  for (const page of pages) await live(page);
+  await pages[0].getByRole('button', { name: 'Sign out' }).click();
+  await pages[0].locator('#sign-out-go', { hasText: 'Sign out' }).click();
+  await atDoor(pages[0], 'This parlor opens with a personal link.');
+  await atDoor(pages[2]);
+  await say(pages[1], 'still here');
+  await pages[1].locator('#log-rows .msg .text', { hasText: 'still here' }).waitFor();
+
+  // A link that is opened at the door, in the same tab.
+  await pages[2].goto(link('ada'));
+  await live(pages[2]);
+  await pages[2].getByRole('button', { name: 'Sign out' }).click();
+  await pages[2].getByLabel('Everywhere, not only in this browser').check();
+  await pages[2].locator('#sign-out-go').click();
+  await atDoor(pages[2]);
+
+  await atDoor(pages[1], 'You were signed out. Ask for a new link.');
+});
+
+inBrowser('who signs out while nobody answers stays signed in, is told so, and loses nothing', async (fresh) => {
+  const context = await fresh();
+  const page = await opened(context, link('cleo'));
+  await live(page);
+  await inRoom(page, 'lobby');
+  await context.setOffline(true);
+  await server.stop();
+  await say(page, 'for later');
+  await page.locator('.msg', { hasText: 'for later' }).waitFor();
+  // Nobody answers: one is not signed out, and is told so.
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.locator('#sign-out-go', { hasText: 'Keep' }).click();
+  await page.getByText('You are still signed in: the server does not answer.').waitFor();
+  await context.setOffline(false);
+  await server.start();
+  await live(page, 30_000);
+  const other = await opened(await fresh(), link('cleo'));
+  await live(other);
+  await other.locator('#log-rows .msg .text', { hasText: 'for later' }).waitFor();
+});
+
+inBrowser('a server that was away does not sign anybody out', async (fresh) => {
+  const context = await fresh();
+  const page = await opened(context, link('dora'));
+  await live(page);
+  await server.restart();
+  await live(page, 30_000);
+  await say(page, 'again');
+  await eventually('it is shown', async () => (await texts(page)).includes('again'));
+});
+
+inBrowser('whom the application\'s own cookie knows is in without a link, and signs out there', async (fresh) => {
+  const application = createServer((request, response) => {
+    const known = /(?:^|; )session=fay(?:;|$)/.test(request.headers.cookie ?? '');
+    assert.ok(!/parlor_sign_in/.test(request.headers.cookie ?? ''));
+    response.writeHead(known ? 200 : 401, { 'Content-Type': 'application/json' });
+    response.end(known ? '{"user":{"id":"fay","name":"Fay of the application"}}' : '{}');
+  });
+  await new Promise((resolve) => application.listen(0, '127.0.0.1', resolve));
+  const beside = await Server.start('--secret-file', secret, '--set', `auth.url=http://127.0.0.1:${application.address().port}/who`);
+  try {
+    const context = await fresh();
+    await context.addCookies([{ name: 'session', value: 'fay', url: beside.url }]);
+    const page = await opened(context, beside.url);
+    await live(page);
+    await me(page, 'Fay of the application');
+    assert.equal(await page.locator('#sign-out').isVisible(), false);
+    // Who has none is at the door.
+    await atDoor(await opened(await fresh(), beside.url), 'personal link');
+  } finally {
+    await beside.end();
+    application.close();
+    application.closeAllConnections();
+  }
+});
