@@ -153,7 +153,16 @@ fn a_handler_answers_at_once_later_and_with_an_error() {
         })
         .unwrap();
     handle
-        .handle("no", Access::User, |_, reply| reply.error("full", "no seat is left").unwrap())
+        .handle("no", Access::User, |_, reply| {
+            reply.error_with("full", "no seat is left", &json!({ "seats": 0 })).unwrap();
+        })
+        .unwrap();
+    handle
+        .handle("wrong", Access::User, |call, reply| {
+            let data = json!("x".repeat(call.payload["data"].as_u64().unwrap() as usize));
+            let failed = reply.error_with(call.payload["code"].as_str().unwrap(), "", &data);
+            assert!(matches!(failed, Err(HandleError::Code | HandleError::Size { .. })));
+        })
         .unwrap();
     handle.handle("forgotten", Access::User, |_, reply| drop(reply)).unwrap();
     handle.handle("broken", Access::User, |_, _reply| panic!("a fault in a handler")).unwrap();
@@ -167,13 +176,18 @@ fn a_handler_answers_at_once_later_and_with_an_error() {
     assert_eq!(now["payload"], json!({ "user": "ada", "got": { "a": [1, 2] } }));
     ada.send("later", 2, json!({}));
     let no = ada.request("no", 3, json!({}));
-    assert_eq!(
-        (no["type"].as_str(), no["payload"]["code"].as_str()),
-        (Some("error"), Some("full"))
-    );
+    assert_eq!(no["type"], "error");
+    let told = json!({ "code": "full", "message": "no seat is left", "by": "application", "data": { "seats": 0 } });
+    assert_eq!(no["payload"], told);
     assert_eq!(ada.wait_for(|message| message["id"] == 2)["payload"], json!({ "late": true }));
-    for (id, kind) in [(4, "forgotten"), (5, "broken")] {
-        assert_eq!(ada.request(kind, id, json!({}))["payload"]["code"], "internal", "{kind}");
+    for (id, kind, asked) in [
+        (4, "forgotten", json!({})),
+        (5, "broken", json!({})),
+        (7, "wrong", json!({ "code": "No Seat", "data": 0 })),
+        (8, "wrong", json!({ "code": "full", "data": 20_000 })),
+    ] {
+        let error = ada.request(kind, id, asked)["payload"].clone();
+        assert_eq!((error["code"].as_str(), error.get("by")), (Some("internal"), None), "{kind}");
     }
     assert_eq!(ada.request("ping", 6, json!({}))["payload"], json!({ "own": 1 }));
     stop(server);
@@ -538,15 +552,16 @@ fn handlers_answer_calls_over_http_at_once_and_later_and_with_codes_of_their_own
     assert_eq!(call(&server, "who", "", &json!({})), (200, json!({ "user": null, "of": null })));
     assert_eq!(answer("later"), (200, json!({ "late": true })));
     assert_eq!(answer("auth"), (200, json!({})));
-    for (kind, status, code) in [
-        ("own", 400, "too_blue"),
-        ("none", 500, "internal"),
-        ("fault", 500, "internal"),
-        ("admins", 403, "forbidden"),
-        ("nowhere", 404, "unknown_type"),
+    for (kind, status, code, by) in [
+        ("own", 400, "too_blue", Some("application")),
+        ("none", 500, "internal", None),
+        ("fault", 500, "internal", None),
+        ("admins", 403, "forbidden", None),
+        ("nowhere", 404, "unknown_type", None),
     ] {
         let (got, body) = answer(kind);
-        assert_eq!((got, body["error"]["code"].as_str()), (status, Some(code)), "{kind}");
+        let error = &body["error"];
+        assert_eq!((got, error["code"].as_str(), error["by"].as_str()), (status, Some(code), by));
     }
     assert_eq!(call(&server, "later", "", &json!({})).0, 401);
     stop(server);

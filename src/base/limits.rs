@@ -265,6 +265,12 @@ pub const BACKEND_IDLE_CONNECTION_MS: u64 = 10_000;
 pub const BACKEND_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Why a backend failed, as people are told it, in bytes.
 pub const BACKEND_REASON_BYTES_MAX: usize = 200;
+/// What the application says of a request that it refuses, in bytes; the rest is cut.
+pub const REFUSAL_MESSAGE_BYTES_MAX: usize = 1_024;
+/// The data of such a refusal, in bytes; larger ones are left out. An error may wait for the end of its second.
+pub const REFUSAL_DATA_BYTES_MAX: usize = 16 * 1024;
+/// The code of such a refusal, in bytes.
+pub const REFUSAL_CODE_BYTES_MAX: usize = 64;
 /// The longest wait before something that failed is tried again, in ms.
 pub const BACKOFF_MS_MAX: u64 = 10_000;
 /// How long an orderly end waits for the programs that are polled, which are ended.

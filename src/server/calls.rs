@@ -2,6 +2,7 @@
 
 use super::chat::Chat;
 use super::encode::{self, ErrorDetail};
+use super::error::Refused;
 use super::events::hand;
 use super::handle_error::HandleError;
 use super::handler::Asking;
@@ -137,19 +138,15 @@ impl<S: Backend> Chat<S> {
                 session.calls = session.calls.saturating_sub(1);
                 self.settle_pause(net, conn);
             }
-            match &result {
-                Ok(_) => self.counters.answered(),
-                Err((code, _)) => self.counters.refused(code),
-            }
-            match (result, id) {
-                (Ok(payload), Some(id)) => {
-                    self.say(net, conn, &encode::reply_raw(&id, &payload));
+            match result {
+                Ok(payload) => {
+                    self.counters.answered();
+                    if let Some(id) = id {
+                        self.say(net, conn, &encode::reply_raw(&id, &payload));
+                    }
                 }
-                (Ok(_), None) => {}
-                (Err((code, message)), id) => {
-                    let text =
-                        encode::error(id.as_deref(), &code, &message, &ErrorDetail::default());
-                    self.say(net, conn, &text);
+                Err(Refused { code, message, detail }) => {
+                    self.error(net, conn, id.as_deref(), &code, &message, &detail);
                 }
             }
         }

@@ -413,7 +413,7 @@ impl<S: Backend> Application for Chat<S> {
         // It may have been left unread until now.
         self.settle_pause(net, conn);
         if let Some((code, message, detail)) = due {
-            self.say(net, conn, &encode::error(None, code, &message, &detail));
+            self.say(net, conn, &encode::error(None, &code, &message, &detail));
         }
         let speaks = !self.is_own(conn) && !self.speaks_nothing(net, conn);
         if let Some(expires) = tells_expiry.filter(|_| speaks) {

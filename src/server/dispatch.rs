@@ -384,7 +384,7 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &mut Net<'_>,
         origin: &Origin,
-        code: &'static str,
+        code: &str,
         message: &str,
         detail: ErrorDetail,
     ) {
@@ -400,12 +400,12 @@ impl<S: Backend> Chat<S> {
         net: &mut Net<'_>,
         conn: ConnId,
         id: Option<&str>,
-        code: &'static str,
+        code: &str,
         message: &str,
         detail: &ErrorDetail,
     ) {
         let now = net.now();
-        self.counters.refused(code);
+        self.counters.refused_with(code, detail);
         net.count_error(conn);
         let Some(session) = self.session_mut(conn) else { return };
         if id.is_some() || session.anonymous_error(now, code, message, detail) {

@@ -2,8 +2,12 @@
 
 use super::json::Writer;
 use super::request::Fault;
+use crate::base::limits::{
+    REFUSAL_CODE_BYTES_MAX, REFUSAL_DATA_BYTES_MAX, REFUSAL_MESSAGE_BYTES_MAX,
+};
 use crate::hub::{Refusal, RefusalCode};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// What an error says beside its code and its sentence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +19,41 @@ pub(super) struct ErrorDetail {
     pub(super) first: Option<u64>,
     pub(super) count: Option<u32>,
     pub(super) close: Option<u16>,
+    /// The application has refused it: the code is the application's, also where parlor has one of that name.
+    pub(super) is_by_application: bool,
+    /// What the application says beside its message, as JSON.
+    pub(super) data: Option<Arc<str>>,
+}
+
+/// Why a handler's request is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) code: Cow<'static, str>,
+    pub(super) message: Cow<'static, str>,
+    pub(super) detail: ErrorDetail,
+}
+
+impl Refused {
+    /// Refused by parlor.
+    pub(super) fn by_parlor(code: RefusalCode, message: &'static str) -> Refused {
+        let detail = ErrorDetail::default();
+        Refused { code: code.as_str().into(), message: message.into(), detail }
+    }
+
+    /// Refused by the application, with a code that may be its own; none if this is no code. A message that is
+    /// too long is cut, data (JSON) that are too large are left out.
+    pub(super) fn by_application(code: &str, message: &str, data: Option<&str>) -> Option<Refused> {
+        let is_code = (1..=REFUSAL_CODE_BYTES_MAX).contains(&code.len())
+            && code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+        let message = message.get(..message.floor_char_boundary(REFUSAL_MESSAGE_BYTES_MAX))?;
+        let data = data.filter(|data| data.len() <= REFUSAL_DATA_BYTES_MAX).map(Arc::from);
+        let detail = ErrorDetail { is_by_application: true, data, ..ErrorDetail::default() };
+        is_code.then(|| Refused {
+            code: code.to_owned().into(),
+            message: message.to_owned().into(),
+            detail,
+        })
+    }
 }
 
 /// `{"type":"error","id"?:…,"payload":{"code","message",…}}`
@@ -40,6 +79,9 @@ pub(super) fn error_body(code: &str, message: &str, detail: &ErrorDetail) -> Str
 fn members(w: &mut Writer, code: &str, message: &str, detail: &ErrorDetail) {
     w.text("code", code);
     w.text("message", message);
+    if detail.is_by_application {
+        w.text("by", "application");
+    }
     if let Some(field) = &detail.field {
         w.text("field", field);
     }
@@ -57,6 +99,9 @@ fn members(w: &mut Writer, code: &str, message: &str, detail: &ErrorDetail) {
     }
     if let Some(close) = detail.close {
         w.number("close", close);
+    }
+    if let Some(data) = &detail.data {
+        w.raw("data", data);
     }
 }
 

@@ -50,6 +50,8 @@ pub enum HandleError {
     Path(&'static str),
     /// A header field of an answer cannot be sent.
     Field,
+    /// This is no code of a refusal: 1 to 64 of `a-z`, `0-9` and `_`.
+    Code,
 }
 
 impl HandleError {
@@ -77,6 +79,7 @@ impl fmt::Display for HandleError {
             HandleError::Timeout => f.write_str("the server has not answered in time"),
             HandleError::Path(fault) => f.write_str(fault),
             HandleError::Field => f.write_str("this is no header field that an answer may have"),
+            HandleError::Code => f.write_str("a code has 1 to 64 of a-z, 0-9 and _"),
             HandleError::WouldDeadlock => f.write_str("a handler must not wait for the server"),
         }
     }

@@ -1,8 +1,11 @@
 //! Functions of the embedding program for message types of its own, and how they answer.
 
+use super::error::Refused;
 use super::handle_error::HandleError;
 use super::shared::Shared;
+use crate::base::limits::REFUSAL_DATA_BYTES_MAX;
 use crate::base::{ConnId, UserId};
+use crate::hub::RefusalCode;
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
@@ -79,12 +82,33 @@ impl Reply {
         self.answer(Ok(payload.to_string()))
     }
 
-    /// Refuses, with a code for programs and a sentence for people.
+    /// Refuses, with a code for programs and a sentence for people, of which the first 1,024 bytes are sent.
+    /// The error says that it is the application's (`by`), also where the code is one of parlor's.
     ///
     /// # Errors
-    /// [`HandleError::Stopped`].
-    pub fn error(mut self, code: &str, message: &str) -> Result<(), HandleError> {
-        self.answer(Err((code.to_owned(), message.to_owned())))
+    /// [`HandleError::Stopped`]; [`HandleError::Code`], and the answer is `internal`.
+    pub fn error(self, code: &str, message: &str) -> Result<(), HandleError> {
+        self.refuse(code, message, None)
+    }
+
+    /// As [`Reply::error`], with data for programs.
+    ///
+    /// # Errors
+    /// As [`Reply::error`]; [`HandleError::Size`] of data of more than 16 KiB, and the answer is `internal`.
+    pub fn error_with(self, code: &str, message: &str, data: &Value) -> Result<(), HandleError> {
+        let data = data.to_string();
+        if data.len() > REFUSAL_DATA_BYTES_MAX {
+            return Err(HandleError::Size {
+                what: "refusal's data",
+                limit: REFUSAL_DATA_BYTES_MAX,
+            });
+        }
+        self.refuse(code, message, Some(&data))
+    }
+
+    fn refuse(mut self, code: &str, message: &str, data: Option<&str>) -> Result<(), HandleError> {
+        let refused = Refused::by_application(code, message, data).ok_or(HandleError::Code)?;
+        self.answer(Err(refused))
     }
 
     fn answer(&mut self, result: HandlerResult) -> Result<(), HandleError> {
@@ -104,8 +128,8 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if !self.is_answered {
-            let message = "the handler has not answered".to_owned();
-            let _ = self.answer(Err(("internal".to_owned(), message)));
+            let message = "the handler has not answered";
+            let _ = self.answer(Err(Refused::by_parlor(RefusalCode::Internal, message)));
         }
     }
 }
@@ -119,5 +143,5 @@ pub(super) enum Asking {
     Call(u64),
 }
 
-/// A payload as JSON, or a code and a sentence.
-pub(super) type HandlerResult = Result<String, (String, String)>;
+/// A payload as JSON, or a refusal.
+pub(super) type HandlerResult = Result<String, Refused>;

@@ -232,23 +232,21 @@ impl Session {
     pub(super) fn anonymous_error(
         &mut self,
         now: Moment,
-        code: &'static str,
+        code: &str,
         message: &str,
         detail: &ErrorDetail,
     ) -> bool {
         match &mut self.anonymous {
             Some(anonymous) if anonymous.until > now => {
                 anonymous.count += 1;
-                anonymous.code = code;
+                anonymous.code = code.into();
                 anonymous.message = message.into();
                 anonymous.detail = detail.clone();
                 false
             }
             _ => {
                 let until = now.plus_millis(ANONYMOUS_ERROR_EVERY_MS);
-                let detail = detail.clone();
-                self.anonymous =
-                    Some(Box::new(Anonymous { until, count: 0, code, message: "".into(), detail }));
+                self.anonymous = Some(Box::new(Anonymous { until, ..Anonymous::default() }));
                 true
             }
         }
@@ -258,14 +256,14 @@ impl Session {
     pub(super) fn due_anonymous(
         &mut self,
         now: Moment,
-    ) -> Option<(&'static str, Arc<str>, ErrorDetail)> {
+    ) -> Option<(Arc<str>, Arc<str>, ErrorDetail)> {
         let anonymous = self.anonymous.as_mut().filter(|anonymous| anonymous.until <= now)?;
         if anonymous.count == 0 {
             self.anonymous = None;
             return None;
         }
         let detail = ErrorDetail { count: Some(anonymous.count), ..anonymous.detail.clone() };
-        let due = (anonymous.code, Arc::clone(&anonymous.message), detail);
+        let due = (Arc::clone(&anonymous.code), Arc::clone(&anonymous.message), detail);
         anonymous.count = 0;
         anonymous.until = now.plus_millis(ANONYMOUS_ERROR_EVERY_MS);
         Some(due)
@@ -337,11 +335,11 @@ struct Abuse {
     over_rate: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Anonymous {
     until: Moment,
     count: u32,
-    code: &'static str,
+    code: Arc<str>,
     message: Arc<str>,
     /// Of the newest.
     detail: ErrorDetail,
@@ -427,9 +425,15 @@ mod tests {
         assert!(!session.anonymous_error(at(2), "bad_request", "c", &ErrorDetail::default()));
         assert_eq!(session.anonymous_deadline(), at(1_000));
         assert_eq!(session.due_anonymous(at(999)), None);
-        assert_eq!(session.due_anonymous(at(1_000)), Some(("bad_request", "c".into(), count(2))));
+        assert_eq!(
+            session.due_anonymous(at(1_000)),
+            Some(("bad_request".into(), "c".into(), count(2)))
+        );
         assert!(!session.anonymous_error(at(1_500), "bad_json", "d", &ErrorDetail::default()));
-        assert_eq!(session.due_anonymous(at(2_000)), Some(("bad_json", "d".into(), count(1))));
+        assert_eq!(
+            session.due_anonymous(at(2_000)),
+            Some(("bad_json".into(), "d".into(), count(1)))
+        );
         assert_eq!(session.due_anonymous(at(3_000)), None);
         assert!(session.anonymous_error(at(3_001), "bad_json", "e", &ErrorDetail::default()));
     }

@@ -85,28 +85,65 @@ class TestAnswers:
         sent = backend.asked()[0].json
         assert "id" not in sent and "connection" not in sent and sent["payload"] == {"a": 1}
         assert "x-hub-signature-256" not in backend.asked()[0].fields
-        backend.answers = lambda asked: (404, {"error": {"code": "no_such_room", "message": "gone"}})
+        error = {"code": "no_such_room", "message": "gone", "data": {"room": [7, 1.50]}}
+        backend.answers = lambda asked: (404, {"error": error})
         status, answer = server.api("POST", "call/queue.now", token=token)
-        assert (status, answer["error"]) == (404, {"code": "no_such_room", "message": "gone"})
+        assert (status, answer["error"]) == (404, {**error, "by": "application"})
+        error["code"] = "no_such_callsign"
+        status, answer = server.api("POST", "call/queue.now", token=token)
+        assert (status, answer["error"]) == (400, {**error, "by": "application"})
 
     @pytest.mark.parametrize(
-        "status, body, refusal",
+        "status, error, otherwise",
         [
-            (409, {"error": {"code": "conflict", "message": "taken"}}, {"code": "conflict", "message": "taken"}),
-            (429, {"error": {"code": "rate_limited", "message": "", "retry_after_ms": 70}}, {"code": "rate_limited", "retry_after_ms": 70}),
-            (422, {"error": {"code": "made_up", "message": "x"}}, {"code": "bad_request"}),
-            (500, b"<html>", {"code": "internal"}),
-            (302, b"", {"code": "internal"}),
-            (200, b"[]", {"code": "internal"}),
-            (200, b"x" * 70_000, {"code": "internal"}),
+            (404, {"code": "not_found", "message": "no such callsign"}, {}),
+            (409, {"code": "conflict", "message": "taken", "data": None}, {}),
+            (429, {"code": "rate_limited", "message": "", "retry_after_ms": 70}, {}),
+            (422, {"code": "a" * 64, "message": "x", "data": ["y", {"z": 1}]}, {}),
+            (503, {"code": "closed_today", "message": "x"}, {}),
+            (400, {"code": "long", "message": "é" * 600}, {"message": "é" * 512}),
+            (400, {"code": "long", "message": "", "data": "x" * 17_000}, {"data": ...}),
         ],
     )
-    def test_what_is_no_answer_is_a_refusal(self, backend, start, status, body, refusal):
+    def test_the_words_of_the_application_go_to_who_asks(self, backend, start, status, error, otherwise):
+        backend.answers = lambda asked: (status, {"error": error})
+        server = start(queue(backend))
+        told = {**error, **otherwise, "by": "application"}
+        with opened(server) as ada:
+            assert ada.refusal("queue.x") == {name: value for name, value in told.items() if value is not ...}
+
+    @pytest.mark.parametrize(
+        "status, body, code",
+        [
+            (422, {"error": {"code": "Made up", "message": "x"}}, "bad_request"),
+            (422, {"error": {"code": "a" * 65, "message": "x"}}, "bad_request"),
+            (422, {"error": {"code": "", "message": "x"}}, "bad_request"),
+            (422, {"error": "no"}, "bad_request"),
+            (500, b"<html>", "internal"),
+            (302, b"", "internal"),
+            (200, b"[]", "internal"),
+            (200, b"x" * 70_000, "internal"),
+        ],
+    )
+    def test_what_is_no_answer_is_a_refusal_of_parlors_own(self, backend, start, status, body, code):
         backend.answers = lambda asked: (status, body, {"Location": "/elsewhere"})
         server = start(queue(backend))
         with opened(server) as ada:
-            assert ada.refusal("queue.x").items() >= refusal.items()
+            refusal = ada.refusal("queue.x")
+            assert refusal["code"] == code and "by" not in refusal
         assert backend.asked("/elsewhere") == []
+
+    def test_of_errors_without_an_id_the_newest_comes_with_a_count(self, backend, start):
+        backend.answers = lambda asked: (404, {"error": {"code": asked.json["type"][6:], "message": "no"}})
+        server = start(queue(backend, "concurrency = 1"))
+        with opened(server) as ada:
+            told = []
+            for code in ("one", "two"):
+                ada.raw('{"type":"queue.%s"}' % code)
+                backend.wait_for(len(told) + 1)
+                told.append(ada.push("error"))
+            assert [(error["code"], error["by"]) for error in told] == [("one", "application"), ("two", "application")]
+            assert told[1]["count"] == 1
 
     def test_nothing_is_an_empty_reply_and_without_id_there_is_none(self, backend, start):
         backend.answers = lambda asked: (204, b"")

@@ -15,7 +15,7 @@ use crate::server::calls::Waiting;
 use crate::server::chat::Chat;
 use crate::server::dispatch::Person;
 use crate::server::encode::{self, ErrorDetail};
-use crate::server::error::error_body;
+use crate::server::error::{Refused, error_body};
 use crate::server::handler::HandlerResult;
 use crate::server::journal::Limited;
 use crate::server::request::{Envelope, Fault};
@@ -233,7 +233,7 @@ impl<S: Backend> Chat<S> {
         message: &str,
         detail: ErrorDetail,
     ) {
-        self.counters.refused(code);
+        self.counters.refused_with(code, &detail);
         self.finish(net, call, |_| refused(code, message, detail));
     }
 
@@ -246,8 +246,8 @@ impl<S: Backend> Chat<S> {
     ) {
         match result {
             Ok(payload) => self.call_replied(net, call, payload.clone()),
-            Err((code, message)) => {
-                self.call_refused(net, call, code, message, ErrorDetail::default());
+            Err(Refused { code, message, detail }) => {
+                self.call_refused(net, call, code, message, detail.clone());
             }
         }
     }

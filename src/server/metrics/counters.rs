@@ -3,6 +3,7 @@
 
 use crate::base::Outcome;
 use crate::hub::{Refusal, RefusalCode};
+use crate::server::error::ErrorDetail;
 use crate::server::web::Over;
 use crate::store::NotTaken;
 
@@ -96,6 +97,15 @@ impl Counters {
         *count.unwrap_or(&mut self.refused_otherwise) += 1;
     }
 
+    /// As [`Counters::refused`], by the application perhaps, whose codes are not told apart.
+    pub(in crate::server) fn refused_with(&mut self, code: &str, detail: &ErrorDetail) {
+        if detail.is_by_application {
+            self.refused_otherwise += 1;
+        } else {
+            self.refused(code);
+        }
+    }
+
     /// Each code, and how many requests were refused with it.
     pub(super) fn refusals(&self) -> impl Iterator<Item = (RefusalCode, u64)> {
         RefusalCode::ALL.iter().copied().zip(self.refused)
@@ -159,7 +169,8 @@ mod tests {
     fn what_is_in_no_closed_set_is_other() {
         let mut counters = Counters::default();
         counters.refused("rate_limited");
-        counters.refused("made up by a handler");
+        let detail = ErrorDetail { is_by_application: true, ..ErrorDetail::default() };
+        counters.refused_with("rate_limited", &detail);
         let limited = |(code, count): (RefusalCode, u64)| (count > 0).then_some(code);
         assert_eq!(
             counters.refusals().filter_map(limited).collect::<Vec<_>>(),

@@ -271,7 +271,7 @@ impl Snapshot {
             .chain([("other", of_chat.refused_otherwise)]);
         page.counters(
             "requests",
-            "Requests on WebSockets, over HTTP and of an embedding program, by their outcome: ok, or the code of the refusal; other for a handler's own.",
+            "Requests on WebSockets, over HTTP and of an embedding program, by their outcome: ok, or the code of the refusal; other for the refusals of a handler.",
             outcomes.map(|(outcome, count)| ([("outcome", outcome)], count)),
         )?;
         page.counters(

@@ -1,10 +1,10 @@
 //! What a backend has answered → a reply, or a refusal.
 
-use crate::base::limits::{BACKEND_REASON_BYTES_MAX, JSON_DEPTH_MAX};
+use crate::base::limits::JSON_DEPTH_MAX;
 use crate::hub::RefusalCode;
 use crate::server::backend::{Failure, Got, JobResult};
+use crate::server::error::Refused;
 use crate::server::json::{self, Object};
-use std::borrow::Cow;
 
 /// In which case it is worth trying again after so long, in ms.
 const RETRY_AFTER_MS: u64 = 1_000;
@@ -14,18 +14,10 @@ const RETRY_AFTER_MS: u64 = 1_000;
 pub(super) enum Verdict {
     /// It is answered with this payload, an object.
     Reply(String),
-    /// It is refused, in the backend's own words.
+    /// The backend has refused it.
     Refuse(Refused),
     /// The backend has failed.
     Fail(Refused),
-}
-
-/// Why a request is refused.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) code: RefusalCode,
-    pub(super) message: Cow<'static, str>,
-    pub(super) retry_after_ms: Option<u64>,
 }
 
 /// Judges what came of a request.
@@ -35,7 +27,7 @@ pub(super) fn judge(outcome: JobResult) -> Verdict {
         Ok(Got::Data(_) | Got::Nothing) => return Verdict::Fail(no_answer()),
         Err(Failure::TooLarge) => {
             let message = "the backend's answer is larger than it may be";
-            return Verdict::Fail(refused(RefusalCode::Internal, message));
+            return Verdict::Fail(Refused::by_parlor(RefusalCode::Internal, message));
         }
         Err(Failure::Broken(_)) => {
             let message = "the exchange with the backend broke";
@@ -53,14 +45,12 @@ pub(super) fn judge(outcome: JobResult) -> Verdict {
             Some(payload) => Verdict::Reply(payload.to_owned()),
             None => Verdict::Fail(no_answer()),
         },
-        400..=499 => Verdict::Refuse(
-            text.and_then(worded)
-                .unwrap_or_else(|| refused(RefusalCode::BadRequest, "the backend has refused it")),
-        ),
-        _ => Verdict::Fail(
-            text.and_then(worded)
-                .unwrap_or_else(|| refused(RefusalCode::Internal, "the backend has failed")),
-        ),
+        400..=499 => Verdict::Refuse(text.and_then(worded).unwrap_or_else(|| {
+            Refused::by_parlor(RefusalCode::BadRequest, "the backend has refused it")
+        })),
+        _ => Verdict::Fail(text.and_then(worded).unwrap_or_else(|| {
+            Refused::by_parlor(RefusalCode::Internal, "the backend has failed")
+        })),
     }
 }
 
@@ -70,35 +60,32 @@ fn payload(text: &str) -> Option<&str> {
     Object::parse(whole).ok()?.map(|_| whole)
 }
 
-/// `{"error":{"code","message","retry_after_ms"?}}`, with a code that clients know.
+/// `{"error":{"code","message","retry_after_ms"?,"data"?}}`: the backend's own words.
 fn worded(text: &str) -> Option<Refused> {
     let whole = Object::parse(payload(text)?).ok()??;
     let error = Object::parse(whole.get("error")?).ok()??;
     let code = json::string(error.get("code")?)?;
-    let code = *RefusalCode::ALL.iter().find(|known| known.as_str() == code)?;
-    let message = error.get("message").and_then(json::string).unwrap_or_default().into_owned();
-    let cut = message.floor_char_boundary(BACKEND_REASON_BYTES_MAX);
-    let message = message.get(..cut).unwrap_or_default().to_owned().into();
-    let retry_after_ms = error.get("retry_after_ms").and_then(|raw| raw.parse().ok());
-    Some(Refused { code, message, retry_after_ms })
+    let message = error.get("message").and_then(json::string).unwrap_or_default();
+    let mut refused = Refused::by_application(&code, &message, error.get("data"))?;
+    refused.detail.retry_after_ms = error.get("retry_after_ms").and_then(|raw| raw.parse().ok());
+    Some(refused)
 }
 
 fn no_answer() -> Refused {
-    refused(RefusalCode::Internal, "the backend's answer is no object of JSON")
-}
-
-fn refused(code: RefusalCode, message: &'static str) -> Refused {
-    Refused { code, message: message.into(), retry_after_ms: None }
+    Refused::by_parlor(RefusalCode::Internal, "the backend's answer is no object of JSON")
 }
 
 fn unavailable(message: &'static str) -> Refused {
-    let retry_after_ms = Some(RETRY_AFTER_MS);
-    Refused { retry_after_ms, ..refused(RefusalCode::Unavailable, message) }
+    let mut refused = Refused::by_parlor(RefusalCode::Unavailable, message);
+    refused.detail.retry_after_ms = Some(RETRY_AFTER_MS);
+    refused
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::limits::{REFUSAL_DATA_BYTES_MAX, REFUSAL_MESSAGE_BYTES_MAX};
+    use crate::server::error::ErrorDetail;
 
     fn answered(status: u16, body: &str) -> Verdict {
         judge(Ok(Got::Answer { status, fields: Vec::new(), body: body.as_bytes().to_vec() }))
@@ -107,8 +94,8 @@ mod tests {
     fn code(verdict: &Verdict) -> (&'static str, &str) {
         match verdict {
             Verdict::Reply(_) => ("reply", "ok"),
-            Verdict::Refuse(refused) => ("refuse", refused.code.as_str()),
-            Verdict::Fail(refused) => ("fail", refused.code.as_str()),
+            Verdict::Refuse(refused) => ("refuse", &refused.code),
+            Verdict::Fail(refused) => ("fail", &refused.code),
         }
     }
 
@@ -125,20 +112,63 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_has_a_code_that_clients_know() {
-        let known = r#"{"error":{"code":"no_such_room","message":"é","retry_after_ms":7}}"#;
-        let Verdict::Refuse(refused) = answered(404, known) else { panic!("not refused") };
-        assert_eq!((refused.message.as_ref(), refused.retry_after_ms), ("é", Some(7)));
-        assert_eq!(code(&answered(422, known)), ("refuse", "no_such_room"));
-        assert_eq!(code(&answered(503, known)), ("fail", "no_such_room"));
-        for other in ["", "{}", r#"{"error":{"code":"made_up","message":"x"}}"#, r#"{"error":7}"#] {
-            assert_eq!(code(&answered(400, other)), ("refuse", "bad_request"), "{other}");
-            assert_eq!(code(&answered(500, other)), ("fail", "internal"), "{other}");
-            assert_eq!(code(&answered(302, other)), ("fail", "internal"), "{other}");
+    fn a_refusal_is_in_the_backends_own_words() {
+        let own =
+            r#"{"error":{"code":"no_such_sign_7","message":"é","retry_after_ms":7,"data":[1.50]}}"#;
+        let Verdict::Refuse(refused) = answered(404, own) else { panic!("not refused") };
+        assert_eq!((refused.code.as_ref(), refused.message.as_ref()), ("no_such_sign_7", "é"));
+        let detail = ErrorDetail {
+            is_by_application: true,
+            retry_after_ms: Some(7),
+            data: Some("[1.50]".into()),
+            ..ErrorDetail::default()
+        };
+        assert_eq!(refused.detail, detail);
+        assert_eq!(code(&answered(422, own)), ("refuse", "no_such_sign_7"));
+        assert_eq!(code(&answered(503, own)), ("fail", "no_such_sign_7"));
+        let parlors = r#"{"error":{"code":"rate_limited"}}"#;
+        let Verdict::Refuse(refused) = answered(429, parlors) else { panic!("not refused") };
+        assert!(refused.detail.is_by_application && refused.detail.retry_after_ms.is_none());
+    }
+
+    #[test]
+    fn a_refusal_that_cannot_be_read_is_parlors() {
+        let long = format!(r#"{{"error":{{"code":"{}"}}}}"#, "a".repeat(65));
+        for other in [
+            "",
+            "{}",
+            r#"{"error":{"code":"Made_up","message":"x"}}"#,
+            r#"{"error":{"code":"","message":"x"}}"#,
+            r#"{"error":{"code":"é"}}"#,
+            r#"{"error":{"code":7}}"#,
+            r#"{"error":7}"#,
+            &long,
+        ] {
+            for (status, told) in [
+                (400, ("refuse", "bad_request")),
+                (500, ("fail", "internal")),
+                (302, ("fail", "internal")),
+            ] {
+                let verdict = answered(status, other);
+                assert_eq!(code(&verdict), told, "{other}");
+                let (Verdict::Refuse(refused) | Verdict::Fail(refused)) = verdict else { panic!() };
+                assert!(!refused.detail.is_by_application, "{other}");
+            }
         }
-        let long = format!(r#"{{"error":{{"code":"quota","message":"{}"}}}}"#, "é".repeat(500));
-        let Verdict::Refuse(refused) = answered(409, &long) else { panic!("not refused") };
-        assert!(refused.message.len() <= BACKEND_REASON_BYTES_MAX);
+    }
+
+    #[test]
+    fn its_message_and_its_data_are_bounded() {
+        let of = |message: usize, data: usize| {
+            let (message, data) = ("é".repeat(message / 2), "x".repeat(data - 2));
+            let own =
+                format!(r#"{{"error":{{"code":"c","message":"{message}","data":"{data}"}}}}"#);
+            let Verdict::Refuse(refused) = answered(409, &own) else { panic!("not refused") };
+            (refused.message.len(), refused.detail.data.map(|data| data.len()))
+        };
+        let (message, data) = (REFUSAL_MESSAGE_BYTES_MAX, REFUSAL_DATA_BYTES_MAX);
+        assert_eq!(of(message, data), (message, Some(data)));
+        assert_eq!(of(message + 2, data + 1), (message, None));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A request of a client, to the application's backend and back.
 
-use super::answer::{Refused, Verdict, judge};
+use super::answer::{Verdict, judge};
 use super::table::{NotAsked, Outcome, RemoteId};
 use crate::base::ConnId;
-use crate::hub::{Origin, RefusalCode};
+use crate::hub::Origin;
 use crate::server::backend::{Failure, HttpRequest, JobResult, Method, Pass, Task};
 use crate::server::chat::Chat;
 use crate::server::config::BackendHandler;
@@ -138,11 +138,7 @@ impl<S: Backend> Chat<S> {
         match verdict {
             Verdict::Reply(payload) => self.reply_raw(net, &origin, payload),
             Verdict::Refuse(refused) | Verdict::Fail(refused) => {
-                let Refused { code, message, retry_after_ms } = refused;
-                let needs_time = matches!(code, RefusalCode::RateLimited | RefusalCode::Overloaded);
-                let retry_after_ms = retry_after_ms.or(needs_time.then_some(OVERLOADED_RETRY_MS));
-                let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
-                self.refuse_with(net, &origin, code.as_str(), &message, detail);
+                self.refuse_with(net, &origin, &refused.code, &refused.message, refused.detail);
             }
         }
         self.owe(net, &origin, false);
