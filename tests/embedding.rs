@@ -694,7 +694,7 @@ fn paths_of_the_programs_are_answered_by_it() {
     let server = start();
     let handle = server.handle();
     handle
-        .answer_path("GET", "/queue/{id}", Access::Public, |request, reply| {
+        .answer_path("GET", "/api/v1/queue/{id}", Access::Public, |request, reply| {
             let caller = request.caller.as_ref().map(|caller| caller.user.to_string());
             let told = json!({ "id": request.param("id"), "query": request.query, "by": caller });
             let answer = PathAnswer::json(Status::Ok, &told);
@@ -702,7 +702,7 @@ fn paths_of_the_programs_are_answered_by_it() {
         })
         .unwrap();
     handle
-        .answer_path("POST", "/queue/{id}", Access::User, |request, reply| {
+        .answer_path("POST", "/api/v1/queue/{id}", Access::User, |request, reply| {
             let body = request.json().unwrap_or_default();
             reply.send(PathAnswer::json(Status::Created, &body)).unwrap();
         })
@@ -714,7 +714,14 @@ fn paths_of_the_programs_are_answered_by_it() {
             reply.send(PathAnswer::new(Status::Ok, "text/plain", "mine").unwrap()).unwrap();
         })
         .unwrap();
-    for (path, fits) in [("/ws", false), ("/api/v1/info", false), ("queue", false), ("/x", true)] {
+    for (path, fits) in [
+        ("/ws", false),
+        ("/api/v1/info", false),
+        ("/api/{x}/info/y", false),
+        ("queue", false),
+        ("/x", true),
+        ("/api/public/queue", true),
+    ] {
         let done = handle.answer_path("GET", path, Access::Public, |_, _| {});
         assert_eq!(done.is_ok(), fits, "{path}");
     }
@@ -723,25 +730,25 @@ fn paths_of_the_programs_are_answered_by_it() {
     let get = |target: &str| {
         http(&server, &format!("GET {target} HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n\r\n"))
     };
-    let (status, head, content) = get("/queue/a%20b?user=ada&x=1");
+    let (status, head, content) = get("/api/v1/queue/a%20b?user=ada&x=1");
     assert_eq!(status, 200);
     assert!(head.contains("X-Queue: 7"), "{head}");
     let told: Value = serde_json::from_str(&content).unwrap();
     assert_eq!(told, json!({ "id": "a b", "query": "user=ada&x=1", "by": "ada" }));
-    assert_eq!(get("/queue/1").2, r#"{"by":null,"id":"1","query":""}"#);
+    assert_eq!(get("/api/v1/queue/1").2, r#"{"by":null,"id":"1","query":""}"#);
     assert_eq!(get("/lost").0, 500);
     assert_eq!(get("/broken").0, 500);
     assert_eq!(get("/").2, "mine");
-    assert_eq!(get("/queue").0, 404);
+    assert_eq!(get("/api/v1/queue").0, 404);
     let post = |target: &str, field: &str| {
         let body = r#"{"n":1}"#;
         let head = format!("POST {target} HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n{field}");
         http(&server, &format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()))
     };
-    let (status, _, content) = post("/queue/1?user=ada", "");
+    let (status, _, content) = post("/api/v1/queue/1?user=ada", "");
     assert_eq!((status, content.as_str()), (201, r#"{"n":1}"#));
-    assert_eq!(post("/queue/1", "").0, 401, "it is for users");
-    assert_eq!(post("/queue/1?user=ada", "Origin: https://evil.example\r\n").0, 403);
+    assert_eq!(post("/api/v1/queue/1", "").0, 401, "it is for users");
+    assert_eq!(post("/api/v1/queue/1?user=ada", "Origin: https://evil.example\r\n").0, 403);
     let (status, head, _) = post("/lost", "");
     assert_eq!((status, head.contains("Allow: GET, HEAD, OPTIONS")), (405, true));
     stop(server);
@@ -849,7 +856,7 @@ impl Plain {
 fn shouting(server: &Running) -> mpsc::Receiver<String> {
     let (seen, told) = mpsc::channel();
     let handler = Shouts { here: Mutex::default(), handle: server.handle(), seen };
-    server.handle().own_socket_path(SocketPath::new("/shout/{room}"), handler).unwrap();
+    server.handle().own_socket_path(SocketPath::new("/api/v1/shout/{room}"), handler).unwrap();
     told
 }
 
@@ -857,9 +864,9 @@ fn shouting(server: &Running) -> mpsc::Receiver<String> {
 fn a_socket_path_of_the_programs_speaks_its_own_protocol_word_by_word() {
     let server = start();
     let told = shouting(&server);
-    let mut ada = Plain::connect(&server, "/shout/tea?user=ada&x=a%26b");
+    let mut ada = Plain::connect(&server, "/api/v1/shout/tea?user=ada&x=a%26b");
     assert_eq!(ada.text(), r#"welcome to tea, Some("ada"), Some("a&b")"#);
-    let mut bob = Plain::connect(&server, "/shout/tea");
+    let mut bob = Plain::connect(&server, "/api/v1/shout/tea");
     assert_eq!(bob.text(), "welcome to tea, None, None");
     ada.send(Message::Text("no json at all"));
     assert_eq!((ada.text(), bob.text()), ("NO JSON AT ALL".into(), "NO JSON AT ALL".into()));
@@ -871,7 +878,7 @@ fn a_socket_path_of_the_programs_speaks_its_own_protocol_word_by_word() {
     ada.send(Message::Text("panic"));
     assert_eq!(ada.text(), "1011", "it is this one's fault alone");
     assert_eq!(told.recv_timeout(WAIT).unwrap(), "closed Some(1011)");
-    let mut cy = Plain::connect(&server, "/shout/tea?user=cy");
+    let mut cy = Plain::connect(&server, "/api/v1/shout/tea?user=cy");
     assert!(cy.text().starts_with("welcome"));
     assert_eq!(server.handle().online_users().unwrap(), [], "the chat knows none of them");
     server.handle().restart().unwrap();
@@ -890,7 +897,7 @@ fn who_floods_a_path_of_the_programs_or_does_not_read_is_judged_as_all_are() {
     config.set("limits.outbox_bytes=262144").unwrap();
     let server = Server::start(config).unwrap();
     let told = shouting(&server);
-    let mut ada = Plain::connect(&server, "/shout/tea?user=ada");
+    let mut ada = Plain::connect(&server, "/api/v1/shout/tea?user=ada");
     ada.text();
     for number in 0..8 {
         ada.send(Message::Text(&format!("n{number}")));
@@ -899,8 +906,8 @@ fn who_floods_a_path_of_the_programs_or_does_not_read_is_judged_as_all_are() {
     assert_eq!(heard, ["N0", "N1", "N2", "4103"]);
     assert_eq!(told.recv_timeout(WAIT).unwrap(), "closed Some(4103)");
 
-    let lazy = Plain::connect(&server, "/shout/tea?user=lazy");
-    let mut bob = Plain::connect(&server, "/shout/tea?user=bob");
+    let lazy = Plain::connect(&server, "/api/v1/shout/tea?user=lazy");
+    let mut bob = Plain::connect(&server, "/api/v1/shout/tea?user=bob");
     bob.text();
     let (handle, large) = (server.handle(), "x".repeat(60_000));
     let (found, sockets) = mpsc::channel();
@@ -929,15 +936,15 @@ fn a_user_has_so_many_connections_on_paths_of_the_programs_too() {
     let told = shouting(&server);
     let mut ada = Client::connect(&server, "/ws?user=ada");
     ada.wait_for_type("hello");
-    let mut own = Plain::connect(&server, "/shout/tea?user=ada");
+    let mut own = Plain::connect(&server, "/api/v1/shout/tea?user=ada");
     assert!(own.text().starts_with("welcome"));
-    let mut third = Plain::connect(&server, "/shout/tea?user=ada");
+    let mut third = Plain::connect(&server, "/api/v1/shout/tea?user=ada");
     assert_eq!(third.text(), "4004", "and nothing that is not of its protocol");
     let mut chat = Client::connect(&server, "/ws?user=ada");
     let error = chat.wait_for_type("error");
     assert_eq!(error["payload"]["close"], 4004);
     // Others have their own, and what is over makes room; who knows no name counts for nobody.
-    for (target, count) in [("/shout/tea?user=bob", 2), ("/shout/tea", 3)] {
+    for (target, count) in [("/api/v1/shout/tea?user=bob", 2), ("/api/v1/shout/tea", 3)] {
         for _ in 0..count {
             assert!(Plain::connect(&server, target).text().starts_with("welcome"), "{target}");
         }
@@ -945,7 +952,7 @@ fn a_user_has_so_many_connections_on_paths_of_the_programs_too() {
     own.send(Message::Text("bye"));
     own.wait_for_close();
     while told.recv_timeout(WAIT).unwrap() != "closed Some(4321)" {}
-    assert!(Plain::connect(&server, "/shout/tea?user=ada").text().starts_with("welcome"));
+    assert!(Plain::connect(&server, "/api/v1/shout/tea?user=ada").text().starts_with("welcome"));
     stop(server);
 }
 
@@ -954,7 +961,8 @@ fn a_configuration_that_is_read_again_takes_no_path_of_the_programs() {
     let server = start();
     let _told = shouting(&server);
     let reloader = server.reloader();
-    for (path, is_taken) in [("/shout/{id}", true), ("/shout/tea", true), ("/whisper/{id}", false)]
+    for (path, is_taken) in
+        [("/api/v1/shout/{id}", true), ("/api/v1/shout/tea", true), ("/whisper/{id}", false)]
     {
         let name = if path.contains('{') { "s:{id}" } else { "s" };
         let mut config = reloader.config();
@@ -964,7 +972,10 @@ fn a_configuration_that_is_read_again_takes_no_path_of_the_programs() {
         let said = reloader.reload(&config).map(drop).map_err(|error| error.to_string());
         assert_eq!(said.is_err(), is_taken, "{path}: {said:?}");
         if let Err(said) = said {
-            assert!(said.contains("/shout/{room}, which is the embedding program's"), "{said}");
+            assert!(
+                said.contains("/api/v1/shout/{room}, which is the embedding program's"),
+                "{said}"
+            );
         }
     }
     stop(server);

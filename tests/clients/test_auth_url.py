@@ -7,11 +7,12 @@ import json
 import pytest
 
 import harness
-from backend import Backend, until
+from backend import Backend, signature, until
 from harness import FIELDS, TEXT, Chat, Raw, frame, request_head
 from test_events import Events
 
 FAST = {"backend.retries": 1, "backend.backoff_ms": 5, "backend.circuit_failures": 2, "backend.circuit_open_ms": 1_000}
+HOOK_SECRET = "what they and we alone know, in enough bytes"
 STREAMS = '{ open = { publish = true }, mine = { publish = true, path = "/ws/mine" } }'
 
 
@@ -20,7 +21,7 @@ def people(asked):
     cookie, basic = asked.fields.get("cookie", ""), asked.fields.get("authorization", "")
     if cookie.startswith("session="):
         name = cookie.removeprefix("session=")
-        return 200, {"user": {"id": name, "name": name.title(), "admin": name == "boss"}, "publish": ["mine"]}
+        return 200, {"user": {"id": name, "name": name.title(), "admin": name == "boss"}, "publish": ["mine*"]}
     if basic == "Basic " + base64.b64encode(b"ada:secret").decode():
         return 200, {"user": {"id": "ada"}, "subscribe": ["open"]}
     if basic == "Basic banned":
@@ -55,6 +56,42 @@ def upgrade(server, path="/ws", **fields):
         length = int(answer.fields.get("content-length", 0))
         answer.body = raw._take(length) if length else b""
         return answer
+
+
+class TestPathsBelowTheApi:
+    """What is not the API's own below /api belongs to streams and others."""
+
+    STREAMS = (
+        '{ mine = { publish = true, path = "/api/v1/ws/workflows" }, "mine:{id}" = { publish = true, path = "/api/public/{id}" }, '
+        'push = { webhook = { path = "/api/v1/hooks/git", secret_env = "A_HOOK" } } }'
+    )
+
+    @pytest.fixture
+    def server(self, servers, backend):
+        set = {**FAST, "auth.url": f"{backend.url}/who", "streams": self.STREAMS}
+        return servers.parlor(data=":memory:", set=set, env={"A_HOOK": HOOK_SECRET})
+
+    def test_streams_have_paths_there_and_the_api_answers_what_is_nobodys(self, server):
+        for path, stream in (("/api/v1/ws/workflows", "mine"), ("/api/public/7", "mine:7")):
+            with Raw(server, open=False) as raw:
+                raw.send(request_head(path, [*FIELDS, ("Cookie", "session=eve")]))
+                assert raw.read_head().status == 101
+                assert server.api("POST", f"streams/{stream}", {"n": 1}, headers={"Cookie": "session=boss"})[0] == 200
+                assert json.loads(raw.read_message().payload)["type"] == stream
+            assert upgrade(server, path).status == 401
+            assert server.http(path)[0] == 426
+        for path in ("nowhere", "rooms/a/b", "search", "ws/other", "", "ws"):
+            for method in ("GET", "POST"):
+                status, answer = server.api(method, path, headers={"Cookie": "session=eve"})
+                assert (status, answer["error"]["code"]) == (404, "not_found"), path
+        assert server.api("GET", "info")[0] == 401
+        assert server.http("/api/public/7/x")[0] == 404
+
+    def test_nobody_stands_for_what_is_posted_to_a_webhook(self, backend, server):
+        body = b'{"n":1}'
+        answer = server.http("/api/v1/hooks/git", "POST", {"X-Hub-Signature-256": signature(HOOK_SECRET, body)}, body)
+        assert answer[0] == 202
+        assert backend.asked("/who") == []
 
 
 class TestUpgrades:

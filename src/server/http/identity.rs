@@ -2,6 +2,7 @@
 
 use super::browser::SIGN_IN_PATH;
 use super::openapi;
+use super::own::is_own;
 use super::route::{METRICS_PATH, Rules};
 use super::routes::PREFIX;
 use crate::base::UserId;
@@ -109,7 +110,9 @@ pub(in crate::server) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -
     let is_upgrade = Upgrade::is_asked_for(head);
     // Who exchanges a code, or signs out, need be nobody.
     let is_asked = head.path != SIGN_IN_PATH || ["GET", "HEAD"].contains(&head.method);
-    let is_call = head.path.starts_with(PREFIX) && head.path != openapi::PATH && is_asked;
+    // A webhook below the prefix is signed, and nobody stands for it.
+    let is_of_api = head.path.starts_with(PREFIX) && is_own(head.path);
+    let is_call = is_of_api && head.path != openapi::PATH && is_asked;
     let is_metrics = head.path == METRICS_PATH && !rules.are_metrics_public;
     let is_program = rules.paths.find_http(head.method, head.path).is_some();
     let is_any = is_upgrade || is_call || is_metrics || is_program;

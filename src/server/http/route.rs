@@ -23,10 +23,10 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 /// Where WebSockets are, and nothing else.
-const SOCKET_PATH: &str = "/ws";
+pub(super) const SOCKET_PATH: &str = "/ws";
 /// Where the metrics are.
 pub(super) const METRICS_PATH: &str = "/metrics";
-const READY_PATH: &str = "/readyz";
+pub(super) const READY_PATH: &str = "/readyz";
 /// In open mode a request must be for one of these: no page elsewhere can make a name of its own
 /// point here (DNS rebinding).
 const OPEN_HOSTS: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
@@ -168,14 +168,6 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     if head.path == SIGN_IN_PATH {
         return Routed::SignIn;
     }
-    if let Some(path) = head.path.strip_prefix(PREFIX)
-        && head.path != openapi::PATH
-    {
-        return match judge(head, path, rules) {
-            Ok(call) => Routed::Call(Box::new(call)),
-            Err(response) => Routed::Respond(*response),
-        };
-    }
     match hook_at(head, rules.feeds, rules.streams) {
         Some(Ok(hook)) => return Routed::Hook(Box::new(hook)),
         Some(Err(response)) => return Routed::Respond(response),
@@ -195,6 +187,15 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     if let Some(found) = rules.paths.find_http(head.method, head.path) {
         return match program(head, rules, found) {
             Ok(call) => Routed::Program(Box::new(call)),
+            Err(response) => Routed::Respond(*response),
+        };
+    }
+    // What is below the API's prefix and nobody else's is answered by the API, also that there is nothing.
+    if let Some(path) = head.path.strip_prefix(PREFIX)
+        && head.path != openapi::PATH
+    {
+        return match judge(head, path, rules) {
+            Ok(call) => Routed::Call(Box::new(call)),
             Err(response) => Routed::Respond(*response),
         };
     }

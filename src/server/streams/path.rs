@@ -179,14 +179,19 @@ mod tests {
 
     #[test]
     fn a_path_that_could_never_work_is_refused() {
-        for (name, path) in
-            [("s", "/ws/s"), ("s:{id}", "/s/{id}"), ("s", "/a.b/c-d"), ("s", "/...")]
-        {
+        for (name, path) in [
+            ("s", "/ws/s"),
+            ("s:{id}", "/s/{id}"),
+            ("s", "/a.b/c-d"),
+            ("s", "/..."),
+            ("s", "/api/v1/ws/s"),
+        ] {
             assert_eq!(fault(name, path), None, "{path}");
         }
         for (name, path) in [
             ("s", "/ws"),
-            ("s", "/api/v1/x"),
+            ("s", "/api/v1/rooms"),
+            ("s", "/api/v1/search/x"),
             ("s", "/a b"),
             ("s", "/a//b"),
             ("s", "/a/../ws"),
@@ -197,12 +202,12 @@ mod tests {
             ("s", "/s/{id}"),
             ("s:{id}", "/{id}/{id}"),
             ("s", "/metrics"),
-            ("s", "/api"),
             ("s", "/app.js"),
             ("s", "/icon.svg"),
-            // It could stand for /ws, and this for /api/info.
+            // It could stand for /ws, and these for /api/v1/info.
             ("s:{id}", "/{id}"),
-            ("s:{id}", "/{id}/info"),
+            ("s:{id}", "/api/v1/{id}"),
+            ("s:{id}", "/api/{id}/info"),
         ] {
             assert!(fault(name, path).is_some(), "{path}");
         }
