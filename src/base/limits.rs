@@ -265,6 +265,14 @@ pub const BACKEND_IDLE_CONNECTION_MS: u64 = 10_000;
 pub const BACKEND_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Why a backend failed, as people are told it, in bytes.
 pub const BACKEND_REASON_BYTES_MAX: usize = 200;
+/// Deliveries that a webhook remembers, so that one that comes again is not published again; the oldest is forgotten.
+pub const DELIVERIES_MAX: usize = 1_024;
+/// How long it remembers them, in ms: GitHub's may be sent again by hand for three days, others come again within hours.
+pub const DELIVERY_MEMORY_MS: u64 = 24 * 3_600 * 1_000;
+/// The id of a delivery, in bytes.
+pub const DELIVERY_ID_BYTES_MAX: usize = 128;
+/// What a webhook is declared to answer, in bytes.
+pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 4_096;
 /// What the application says of a request that it refuses, in bytes; the rest is cut.
 pub const REFUSAL_MESSAGE_BYTES_MAX: usize = 1_024;
 /// The data of such a refusal, in bytes; larger ones are left out. An error may wait for the end of its second.

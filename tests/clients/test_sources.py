@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import subprocess
+import urllib.parse
 
 import pytest
 
@@ -377,6 +378,82 @@ class TestWebhooks:
         assert self.post(server, "/hooks/git", b'{"head":[1]}')[0] == 503
         server.api("POST", "streams/push/resume", token=ADMIN)
         assert self.post(server, "/hooks/git", b'{"head":[1]}')[0] == 202
+
+    def raw_post(self, server, path, body, **fields):
+        """The status, the content's type and the content of the answer."""
+        fields = {"X-Hub-Signature-256": signature(HOOK_SECRET, body), **fields}
+        status, fields, answer = server.http(path, "POST", fields, body)
+        return status, fields.get("content-type"), answer
+
+    def test_the_answer_is_what_is_declared(self, start):
+        hook = 'publish = true, webhook = { path = "/%s", secret_env = "A_HOOK", %s }'
+        server = start(
+            "a = { %s }" % (hook % ("a", """status = 200, body = '{"status":"ok"}'""")),
+            "b = { %s }" % (hook % ("b", 'status = 201, body = "thanks"')),
+            "c = { %s }" % (hook % ("c", "status = 204")),
+            "d = { %s }" % (hook % ("d", "status = 200")),
+        )
+        for _ in range(2):
+            assert self.raw_post(server, "/a", b"1", **{"X-GitHub-Delivery": "x"}) == (200, "application/json", b'{"status":"ok"}')
+        assert self.raw_post(server, "/b", b"1") == (201, "text/plain; charset=utf-8", b"thanks")
+        status, _, content = self.raw_post(server, "/c", b"1")
+        assert (status, content) == (204, b"")
+        status, kind, content = self.raw_post(server, "/d", b"1")
+        assert (status, kind, json.loads(content)["stream"]) == (200, "application/json", "d")
+        assert self.raw_post(server, "/a", b"{")[0] == 400
+        assert newest(server, "a")["seq"] == 1
+
+    def test_a_form_has_the_data_in_its_payload(self, start):
+        row = 'push = { webhook = { path = "/hooks/git", secret_env = "A_HOOK", pointer = "/head/0" }, max_bytes = 90_000 }'
+        server = start(row, 'bytes = { binary = true, webhook = { path = "/bytes", secret_env = "A_HOOK" } }')
+        form = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+
+        def post(data, **fields):
+            body = urllib.parse.urlencode({"a": "b", "payload": json.dumps({"head": [data]})}).encode()
+            return self.post(server, "/hooks/git", body, **{**form, **fields})
+
+        assert post("é & = + %")[0] == 202
+        assert newest(server, "push")["data"] == "é & = + %"
+        # Three bytes for each: what the stream takes comes also so.
+        assert post("é" * 14_000)[0] == 202
+        assert post("x", **{"Content-Type": "application/json"})[0] == 400
+        assert self.post(server, "/hooks/git", b"payload=%7B%7D", secret="y" * 40, **form)[0] == 401
+        # What curl says of all that it posts.
+        assert self.post(server, "/hooks/git", b'{"head":["&payload=7"]}', **form)[0] == 202
+        assert newest(server, "push")["data"] == "&payload=7"
+        for none in (b"a=b", b"payload=", b"payload=%FF", b"payload=%7"):
+            assert self.post(server, "/hooks/git", none, **form)[0] == 400, none
+        assert self.post(server, "/bytes", b"payload=1", **form)[0] == 202
+        assert server.http("/api/v1/streams/bytes", headers={"Authorization": f"Bearer {ADMIN}"})[2] == b"payload=1"
+
+    def test_a_delivery_that_comes_twice_is_published_once(self, start):
+        server = start(
+            *self.ROWS,
+            'own = { webhook = { path = "/own", secret_env = "A_HOOK", delivery = "X-Request-Id" } }',
+        )
+        eve, _ = watch(server, "push")
+        with eve:
+            of = lambda id, value, path="/hooks/git", field="x-github-delivery": self.post(
+                server, path, b'{"head":[%d]}' % value, **{field: id}
+            )
+            status, first = of("one", 1)
+            assert status == 202 and "duplicate" not in first
+            assert of("one", 1) == (202, {**first, "duplicate": True})
+            assert of("two", 2)[1]["seq"] == 2
+            assert self.post(server, "/hooks/git", b'{"head":[3]}')[1]["seq"] == 3, "without an id each is one"
+            server.config.write_text(server.config.read_text().replace('"/head/0" }', '"/head/0", status = 200 }'))
+            server.signal(signal.SIGHUP)
+            until(lambda: of("one", 1)[0] == 200)
+            assert of("one", 1)[1]["seq"] == 1, "a reload forgets nothing"
+            events = [eve.push("event")["data"] for _ in range(3)]
+            assert events == [1, 2, 3] and eve.pushed("event") == []
+        # Another stream, another field, and what was refused at first.
+        assert of("one", 1, "/hooks/bytes")[1]["seq"] == 1
+        assert [of("one", 1, "/own")[1]["seq"] for _ in range(2)] == [1, 2]
+        assert [of("one", 1, "/own", "X-Request-ID")[1]["seq"] for _ in range(2)] == [3, 3]
+        assert self.post(server, "/hooks/a/x", b'{"n":"1"}', **{"X-GitHub-Delivery": "9"})[0] == 400
+        assert self.post(server, "/hooks/a/x", b'{"n":1}', **{"X-GitHub-Delivery": "9"})[1]["seq"] == 1
+        assert of("x" * 128, 7)[0] == 200 and of("x" * 129, 7)[0] == 400
 
     def test_without_its_secret_the_server_does_not_start(self, servers):
         path = servers.directory() / "parlor.toml"

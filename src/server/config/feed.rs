@@ -2,10 +2,9 @@
 //! again, a webhook. They are members of the stream's own table.
 
 use super::example::quoted;
-use super::fields::{WEBHOOK, names};
 use super::key::{described, integer};
 use super::streams::text;
-use super::suggest;
+use super::webhook::{self, Webhook};
 use crate::base::limits::{
     COMMAND_PARTS_MAX, EVERY_MS_MAX, EVERY_MS_MIN, POINTER_DEPTH_MAX, URL_BYTES_MAX,
 };
@@ -14,7 +13,6 @@ use crate::hub::streams::Pattern;
 use crate::server::auth::HookSecret;
 use std::fmt::Write;
 use std::sync::Arc;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// What feeds a stream, or a family of them.
@@ -52,17 +50,6 @@ pub enum Target {
     Command(Vec<Arc<str>>),
 }
 
-/// A path to which others post.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Webhook {
-    /// The path, with the stream's placeholders.
-    pub path: Arc<str>,
-    /// What they sign with.
-    pub secret: HookSecret,
-    /// As of [`Poll`].
-    pub pointer: Option<Arc<str>>,
-}
-
 /// How long an answer is waited for where nobody says so, in ms.
 const TIMEOUT_MS: u64 = 5_000;
 
@@ -90,7 +77,7 @@ impl FeedMembers {
             "every_ms" => self.every_ms = Some(millis(name, EVERY_MS_MIN, value)?),
             "timeout_ms" => self.timeout_ms = Some(millis(name, 1, value)?),
             "pointer" => self.pointer = Some(json_pointer(value)?),
-            "webhook" => self.webhook = Some(webhook(value)?),
+            "webhook" => self.webhook = Some(webhook::read(value)?),
             _ => match value {
                 DeValue::Boolean(flag) => self.required = *flag,
                 _ => return Err(format!("{name} is true or false; not {}", described(value))),
@@ -189,7 +176,7 @@ pub(super) fn millis(name: &str, min: u64, value: &DeValue<'_>) -> Result<u64, S
     })
 }
 
-fn json_pointer(value: &DeValue<'_>) -> Result<Arc<str>, String> {
+pub(super) fn json_pointer(value: &DeValue<'_>) -> Result<Arc<str>, String> {
     let text = text("pointer", value)?;
     is_pointer(&text).then_some(text).ok_or_else(|| {
         format!("pointer is a JSON pointer of at most {POINTER_DEPTH_MAX} segments, as /a/b")
@@ -198,21 +185,6 @@ fn json_pointer(value: &DeValue<'_>) -> Result<Arc<str>, String> {
 
 fn is_pointer(text: &str) -> bool {
     pointer(text).is_some_and(|tokens| tokens.len() <= POINTER_DEPTH_MAX)
-}
-
-fn webhook(value: &DeValue<'_>) -> Result<Webhook, String> {
-    let wants =
-        || "webhook is { path = …, secret_file = … or secret_env = …, pointer = … }".to_owned();
-    let DeValue::Table(members) = value else { return Err(wants()) };
-    let known = || names(&[WEBHOOK]);
-    let is_unknown = |name: &&str| known().all(|known| known != *name);
-    if let Some(name) = members.iter().map(|(name, _)| name.get_ref().as_ref()).find(is_unknown) {
-        return Err(format!("webhook: {}", suggest::unknown(name, known())));
-    }
-    let path = text("path", members.get("path").map(Spanned::get_ref).ok_or_else(wants)?)?;
-    let secret = secret(members).map_err(|(_, wants)| wants)?.ok_or_else(wants)?;
-    let pointer = members.get("pointer").map(|value| json_pointer(value.get_ref())).transpose()?;
-    Ok(Webhook { path, secret, pointer })
 }
 
 /// The secret that a table names, by a file or a variable; or which member is wrong, and why.
@@ -246,12 +218,16 @@ pub(super) fn write_secret(into: &mut String, secret: &HookSecret) {
     }
 }
 
+/// Writes where the data are, behind what a table has already.
+pub(super) fn write_pointer(into: &mut String, pointer: Option<&str>) {
+    if let Some(pointer) = pointer {
+        // Writing to a text does not fail.
+        let _ = write!(into, ", pointer = {}", quoted(pointer));
+    }
+}
+
 /// Writes a feed, behind what a stream's table has already.
 pub(super) fn write(into: &mut String, feed: &Feed) {
-    let pointer_of = |pointer: &Option<Arc<str>>| {
-        let pointer = pointer.as_ref().map(|pointer| format!(", pointer = {}", quoted(pointer)));
-        pointer.unwrap_or_default()
-    };
     // Writing to a text does not fail.
     if let Some(poll) = &feed.poll {
         let _ = match &poll.target {
@@ -263,13 +239,10 @@ pub(super) fn write(into: &mut String, feed: &Feed) {
         };
         let Poll { every_ms, timeout_ms, .. } = poll;
         let _ = write!(into, ", every_ms = {every_ms}, timeout_ms = {timeout_ms}");
-        into.push_str(&pointer_of(&poll.pointer));
+        write_pointer(into, poll.pointer.as_deref());
     }
     if let Some(webhook) = &feed.webhook {
-        let _ = write!(into, ", webhook = {{ path = {}", quoted(&webhook.path));
-        write_secret(into, &webhook.secret);
-        into.push_str(&pointer_of(&webhook.pointer));
-        into.push_str(" }");
+        webhook::write(into, webhook);
     }
     if feed.is_required {
         into.push_str(", required = true");

@@ -77,7 +77,7 @@ pub(super) const FEED: &[Field] = &[
         "How often the url or the command is asked: needed with these."),
     field("timeout_ms", Range(1, EVERY_MS_MAX, "ms"), "5000", "How long their answer is waited for."),
     field("pointer", Text("a JSON pointer, as \"/data\""), "the whole answer", "Where in their answer the data are."),
-    field("webhook", Text("{ path = …, secret_file = … or secret_env = …, pointer = … }"), "none",
+    field("webhook", Text("{ path = …, secret_file = … or secret_env = …, pointer = …, status = …, body = …, delivery = … }"), "none",
         "Others post the data."),
     field("required", Flag, "false",
         "Whether the server is not ready while the url or the command is left alone; not of a family."),
@@ -92,6 +92,10 @@ pub(super) const WEBHOOK: &[Field] = &[
     field("secret_env", Text("a name that does not begin with PARLOR_"), "none",
         "A variable of the environment with the secret."),
     field("pointer", Text("a JSON pointer, as \"/data\""), "the whole content", "Where in it the data are."),
+    field("status", Text("200, 201, 202 or 204"), "202", "The status of the answer to what was published."),
+    field("body", Text("a text of at most 4096 bytes"), "{stream, seq, ts} as JSON", "The content of that answer."),
+    field("delivery", Text("the name of a header field"), "\"X-GitHub-Delivery\"",
+        "What names a delivery: one that comes again is published once."),
 ];
 
 /// Of a handler.

@@ -29,15 +29,17 @@ mod suggest;
 mod tests;
 mod told;
 mod user_limits;
+mod webhook;
 
 pub use config::{Compression, Config, Creators, LogFormat};
 pub use environment::{ADMIN_TOKEN_VARIABLE, CONFIG_VARIABLE, SECRET_VARIABLE, variable};
 pub use error::{ConfigError, ConfigFault, ConfigFaults};
 pub use example::{example, keys_and_defaults};
-pub use feed::{Feed, Poll, Target, Webhook};
+pub use feed::{Feed, Poll, Target};
 pub use handlers::BackendHandler;
 pub use key::{Effect, Given, Key};
 pub use keys::keys;
 pub use origin::{Origin, Origins};
 pub use sources::{Assignment, Loaded, Sources};
 pub use user_limits::Exceptions;
+pub use webhook::Webhook;

@@ -381,8 +381,9 @@ pub(super) fn declared_inline(text: &str) -> (Vec<Declaration>, Vec<Feed>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::handshake::Status;
 
-    const WHOLE: &str = r#"{ "a:{id}" = { keep = 7, durable = true, publish = true, read = "public", binary = false, ack = true, priority = "high", max_rate = 30, max_rate_ceiling = 60, max_bytes = 1000, members = { x = "number" }, path = "/a/{id}", type = "reading" }, b = { program = true, keep = "latest" }, "c:{id}" = { url = "https://b.example/{id}?x=1", every_ms = 1000, timeout_ms = 70, pointer = "/a/0" }, d = { command = ["show", "-n", "a b"], every_ms = 50, webhook = { path = "/hooks/d", secret_file = "d.secret", pointer = "/x" }, required = true }, "e:{id}" = { webhook = { path = "/hooks/e/{id}", secret_env = "E_SECRET" } } }"#;
+    const WHOLE: &str = r#"{ "a:{id}" = { keep = 7, durable = true, publish = true, read = "public", binary = false, ack = true, priority = "high", max_rate = 30, max_rate_ceiling = 60, max_bytes = 1000, members = { x = "number" }, path = "/a/{id}", type = "reading" }, b = { program = true, keep = "latest" }, "c:{id}" = { url = "https://b.example/{id}?x=1", every_ms = 1000, timeout_ms = 70, pointer = "/a/0" }, d = { command = ["show", "-n", "a b"], every_ms = 50, webhook = { path = "/hooks/d", secret_file = "d.secret", pointer = "/x" }, required = true }, "e:{id}" = { webhook = { path = "/hooks/e/{id}", secret_env = "E_SECRET", status = 200, body = "{\"status\":\"ok\"}", delivery = "X-Request-Id" } } }"#;
 
     #[test]
     fn what_is_written_is_read() {
@@ -409,6 +410,9 @@ mod tests {
         assert!(found.is_empty(), "{found:?}");
         let poll = feeds[0].poll.as_ref().unwrap();
         assert_eq!((poll.every_ms, poll.timeout_ms), (1_000, 70));
+        let webhook = feeds[2].webhook.as_ref().unwrap();
+        assert_eq!((webhook.status, &*webhook.delivery), (Status::Ok, "X-Request-Id"));
+        assert_eq!(webhook.body.as_deref(), Some(r#"{"status":"ok"}"#));
         assert!(feeds[1].is_required && feeds[1].webhook.is_some() && feeds[2].poll.is_none());
     }
 
@@ -446,6 +450,23 @@ mod tests {
             ("webhook = { path = \"/a\", secret = \"x\" }", "secret_file"),
             ("webhook = { pth = \"/a\", secret_env = \"X\" }", "did you mean path?"),
             ("webhook = 7", "webhook is {"),
+            (
+                "webhook = { path = \"/a\", secret_env = \"X\", status = 302 }",
+                "200, 201, 202 or 204",
+            ),
+            (
+                "webhook = { path = \"/a\", secret_env = \"X\", status = \"ok\" }",
+                "200, 201, 202 or 204",
+            ),
+            (
+                "webhook = { path = \"/a\", secret_env = \"X\", status = 204, body = \"x\" }",
+                "no body",
+            ),
+            ("webhook = { path = \"/a\", secret_env = \"X\", body = 7 }", "at most 4096 bytes"),
+            (
+                "webhook = { path = \"/a\", secret_env = \"X\", delivery = \"a b\" }",
+                "name of a field",
+            ),
         ] {
             let text = format!("s = {{ {stream} }}");
             let (table, _) = toml::de::DeTable::parse_recoverable(&text);

@@ -8,7 +8,7 @@ use super::rates::Asker;
 use super::status::status_of;
 use super::streams::bytes_of;
 use crate::base::limits::HTTP_CALLS_MAX;
-use crate::base::{Moment, StreamId};
+use crate::base::{Moment, Timestamp};
 use crate::hub::{Answer as HubAnswer, Origin, Refusal};
 use crate::protocol::handshake::{Response, Status};
 use crate::server::calls::Waiting;
@@ -19,6 +19,7 @@ use crate::server::error::{Refused, error_body};
 use crate::server::handler::HandlerResult;
 use crate::server::journal::Limited;
 use crate::server::request::{Envelope, Fault};
+use crate::server::sources::HookCall;
 use crate::server::web::{Answer, Exchange, Net, Request};
 use crate::store::Backend;
 use std::borrow::Cow;
@@ -31,8 +32,8 @@ pub(in crate::server) struct HttpCall {
     /// The status of a good answer.
     pub(super) success: Status,
     pub(super) shared_with: Option<Box<str>>,
-    /// It came to the webhook of this stream.
-    hook: Option<StreamId>,
+    /// It came to a webhook.
+    hook: Option<HookCall>,
     /// A browser signs in or out.
     cookie: Option<CookieAnswer>,
 }
@@ -62,14 +63,14 @@ impl HttpCall {
         }
     }
 
-    /// A message to the webhook of a stream.
-    pub(in crate::server) fn of_hook(exchange: Exchange, stream: StreamId) -> HttpCall {
+    /// A message to a webhook.
+    pub(in crate::server) fn of_hook(exchange: Exchange, hook: HookCall) -> HttpCall {
         HttpCall {
             exchange,
             caller: None,
-            success: Status::Accepted,
+            success: Status::Ok,
             shared_with: None,
-            hook: Some(stream),
+            hook: Some(hook),
             cookie: None,
         }
     }
@@ -189,6 +190,9 @@ impl<S: Backend> Chat<S> {
                 self.finish(net, call, |_| bytes_of(info));
             }
             Ok(answer) => {
+                if let HubAnswer::Published { seq, ts, .. } = answer {
+                    self.note_hook(call, Some((*seq, *ts)));
+                }
                 // It was there before: nothing was created.
                 if let HubAnswer::Sent { duplicate: true, .. } = answer
                     && let Some(Waiting::Http(call)) = self.calls.get_mut(&call)
@@ -202,6 +206,7 @@ impl<S: Backend> Chat<S> {
             Err(refusal) => {
                 self.counters.limited_by(refusal);
                 self.note_source(net.now(), call, refusal);
+                self.note_hook(call, None);
                 let detail = encode::refusal_detail(refusal);
                 self.call_refused(net, call, refusal.code.as_str(), refusal.message, detail);
             }
@@ -216,9 +221,10 @@ impl<S: Backend> Chat<S> {
         payload: String,
     ) {
         self.counters.answered();
-        self.finish(net, call, |call| match &call.cookie {
-            None => json(call.success, payload),
-            Some(CookieAnswer { payload, cookie }) => {
+        self.finish(net, call, |call| match (&call.cookie, &call.hook) {
+            (None, None) => json(call.success, payload),
+            (None, Some(hook)) => hook.answer(payload),
+            (Some(CookieAnswer { payload, cookie }), _) => {
                 json(call.success, payload.clone()).with("Set-Cookie", cookie.clone())
             }
         });
@@ -262,7 +268,7 @@ impl<S: Backend> Chat<S> {
             }
             Some(Waiting::Source(stream)) => stream.clone(),
             Some(Waiting::Http(call)) => match &call.hook {
-                Some(stream) => stream.clone(),
+                Some(hook) => hook.stream.clone(),
                 None => return,
             },
             Some(Waiting::Ticket(_)) | None => return,
@@ -272,6 +278,15 @@ impl<S: Backend> Chat<S> {
             None => refusal.message.to_owned(),
         };
         self.source_refused(&stream, &why);
+    }
+
+    /// Takes note of what became of a delivery to a webhook.
+    fn note_hook(&mut self, call: u64, published: Option<(u64, Timestamp)>) {
+        if let Some(Waiting::Http(call)) = self.calls.get(&call)
+            && let Some(hook) = &call.hook
+        {
+            self.sources.hook_done(hook, published);
+        }
     }
 
     pub(super) fn finish(

@@ -13,7 +13,7 @@ use crate::server::calls::Waiting;
 use crate::server::chat::Chat;
 use crate::server::encode::refusal_detail;
 use crate::server::events::STREAMS_PATH;
-use crate::server::sources::hooked;
+use crate::server::sources::{hooked, is_form};
 use crate::server::web::{Exchange, Net, Request};
 use crate::store::Backend;
 
@@ -32,9 +32,15 @@ impl<S: Backend> Chat<S> {
             StreamId::parse(&name).ok()
         };
         let (streams, feeds) = (&self.config.streams, &self.config.feeds);
-        let stream = named().or_else(|| Some(hooked(head.path, feeds, streams)?.1));
+        let hook = || Some(hooked(head.path, feeds, streams)?.1);
+        let (stream, times) = match named() {
+            Some(stream) => (Some(stream), 1),
+            // A form has up to three bytes for each of the data.
+            None => (hook(), if is_form(head) { 3 } else { 1 }),
+        };
         let declaration = stream.and_then(|stream| declared(streams, stream.as_str()));
-        let content = |data: &Declaration| (data.max_bytes as usize) + AROUND_DATA_BYTES_MAX;
+        let content =
+            |data: &Declaration| (data.max_bytes as usize) * times + AROUND_DATA_BYTES_MAX;
         declaration.map_or(usual, |declaration| usual.max(content(declaration)))
     }
 

@@ -1,6 +1,7 @@
 //! What feeds a stream, or a family of them, as it is declared: what is asked, how often, what of the answer
 //! are the data.
 
+use super::deliveries::Deliveries;
 use super::fill::filled;
 use crate::base::StreamId;
 use crate::base::tree::pointer;
@@ -28,6 +29,8 @@ pub(super) struct Running {
     /// Data that the stream has not taken.
     pub(super) refused: u64,
     pub(super) last_error: Option<Box<str>>,
+    /// What has come to its webhook.
+    pub(super) deliveries: Deliveries,
 }
 
 /// A function of the embedding program that is polled.
@@ -49,6 +52,7 @@ impl Running {
             failures: 0,
             refused: 0,
             last_error: None,
+            deliveries: Deliveries::default(),
         }
     }
 

@@ -76,11 +76,13 @@ impl Sources {
                     Running { max_bytes, ..old }
                 }
                 old => {
-                    let function = old.and_then(|old| old.function);
+                    let (function, deliveries) =
+                        old.map(|old| (old.function, old.deliveries)).unwrap_or_default();
                     self.end_polls(&name);
                     Running {
                         declared: Some(feed.clone()),
                         function,
+                        deliveries,
                         is_binary,
                         max_bytes,
                         ..Running::new(feed.pattern.clone())

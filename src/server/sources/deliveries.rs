@@ -1,0 +1,118 @@
+//! Which deliveries have come to a webhook, so that one that is sent again is not published again.
+//!
+//! It knows no clock: moments come in. It is in memory alone, so that a restart forgets it.
+
+use crate::base::limits::{DELIVERIES_MAX, DELIVERY_MEMORY_MS};
+use crate::base::{Moment, StreamId, Timestamp};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// The deliveries of a webhook that are remembered.
+#[derive(Debug, Default)]
+pub(super) struct Deliveries {
+    known: BTreeMap<Delivery, State>,
+    /// In the order in which they came.
+    order: VecDeque<(Moment, Delivery)>,
+}
+
+/// A delivery: the stream that it is for, and what its sender calls it.
+pub(in crate::server) type Delivery = (StreamId, Arc<str>);
+
+/// How far a delivery is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It waits for the stream.
+    UnderWay,
+    /// It was published as the event of this number, then.
+    Published(u64, Timestamp),
+}
+
+impl Deliveries {
+    /// A delivery comes. If it has come before: how far that is.
+    pub(super) fn begin(&mut self, now: Moment, delivery: &Delivery) -> Option<State> {
+        let is_over = |came: Moment| came.plus_millis(DELIVERY_MEMORY_MS) <= now;
+        while self.order.front().is_some_and(|(came, _)| is_over(*came)) {
+            self.forget_oldest();
+        }
+        if let Some(state) = self.known.get(delivery) {
+            return Some(*state);
+        }
+        if self.order.len() >= DELIVERIES_MAX {
+            self.forget_oldest();
+        }
+        self.known.insert(delivery.clone(), State::UnderWay);
+        self.order.push_back((now, delivery.clone()));
+        None
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, oldest)) = self.order.pop_front() {
+            self.known.remove(&oldest);
+        }
+    }
+
+    /// A delivery has become an event; or it has not, and may come again.
+    pub(super) fn done(&mut self, delivery: &Delivery, published: Option<(u64, Timestamp)>) {
+        let Some(state) = self.known.get_mut(delivery) else { return };
+        if let Some((seq, ts)) = published {
+            *state = State::Published(seq, ts);
+            return;
+        }
+        self.known.remove(delivery);
+        // It came a moment ago.
+        if let Some(place) = self.order.iter().rposition(|(_, one)| one == delivery) {
+            self.order.remove(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(stream: &str, id: &str) -> Delivery {
+        (StreamId::parse(stream).unwrap(), id.into())
+    }
+
+    fn at(millis: u64) -> Moment {
+        Moment::from_millis(millis)
+    }
+
+    #[test]
+    fn a_delivery_is_known_again_for_its_stream_and_its_time() {
+        let mut all = Deliveries::default();
+        let (one, other) = (delivery("a", "1"), delivery("b", "1"));
+        assert_eq!(all.begin(at(0), &one), None);
+        assert_eq!(all.begin(at(1), &one), Some(State::UnderWay));
+        assert_eq!(all.begin(at(1), &other), None);
+        all.done(&one, Some((7, Timestamp(70))));
+        let published = Some(State::Published(7, Timestamp(70)));
+        assert_eq!(all.begin(at(DELIVERY_MEMORY_MS - 1), &one), published);
+        assert_eq!(all.begin(at(DELIVERY_MEMORY_MS), &one), None);
+    }
+
+    #[test]
+    fn what_was_not_published_may_come_again() {
+        let mut all = Deliveries::default();
+        let one = delivery("a", "1");
+        assert_eq!(all.begin(at(0), &one), None);
+        all.done(&one, None);
+        assert!(all.order.is_empty());
+        assert_eq!(all.begin(at(1), &one), None);
+    }
+
+    #[test]
+    fn so_many_are_remembered_and_the_oldest_is_forgotten() {
+        let mut all = Deliveries::default();
+        let numbered = |number: usize| delivery("a", &number.to_string());
+        for number in 0..DELIVERIES_MAX {
+            assert_eq!(all.begin(at(number as u64), &numbered(number)), None);
+        }
+        let now = at(DELIVERIES_MAX as u64);
+        assert!(all.begin(now, &numbered(0)).is_some(), "what comes again forgets nothing");
+        assert_eq!(all.begin(now, &numbered(DELIVERIES_MAX)), None);
+        assert_eq!((all.order.len(), all.known.len()), (DELIVERIES_MAX, DELIVERIES_MAX));
+        assert!(all.begin(now, &numbered(1)).is_some());
+        assert_eq!(all.begin(now, &numbered(0)), None);
+    }
+}
