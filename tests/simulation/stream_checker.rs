@@ -451,25 +451,30 @@ impl StreamChecker {
     pub(crate) fn is_drained<'w>(&mut self, watches: impl Iterator<Item = &'w Watch>) {
         self.settle_all();
         for watch in watches {
-            // Of a log with a rate what is not kept any more is skipped, and where little can be kept also what of
-            // a state was kept for its filter alone.
-            let kept = self.declaration(&watch.stream).map_or(0, |one| one.keep.events() as u64);
-            let kept = if self.is_tight { kept.min(1) } else { kept };
-            let is_filtered_state = !watch.is_log && watch.filter.is_some() && self.is_tight;
-            let may_skip = (watch.is_log && watch.rate.is_some()) || is_filtered_state;
-            let least = match may_skip {
-                true => self.head_at_most(watch).saturating_sub(kept) + 1,
-                false => 0,
-            };
-            let newest = self.passing(watch).next_back().filter(|newest| *newest >= least);
-            let told = watch.last.max(watch.owed.unwrap_or(0));
+            let (newest, told) = self.newest_and_told(watch);
             assert!(
-                newest.is_none_or(|newest| newest <= told),
-                "the newest of {} is {newest:?}, and {told} was told last",
+                newest <= told,
+                "the newest of {} is {newest}, and {told} was told last",
                 watch.stream
             );
             self.coverage.count("streams watched to the end");
         }
+    }
+
+    /// The newest event that a watch is to be told of, and the last that it was told; 0 for none.
+    pub(crate) fn newest_and_told(&self, watch: &Watch) -> (u64, u64) {
+        // Of a log with a rate what is not kept any more is skipped, and where little can be kept also what of
+        // a state was kept for its filter alone.
+        let kept = self.declaration(&watch.stream).map_or(0, |one| one.keep.events() as u64);
+        let kept = if self.is_tight { kept.min(1) } else { kept };
+        let is_filtered_state = !watch.is_log && watch.filter.is_some() && self.is_tight;
+        let may_skip = (watch.is_log && watch.rate.is_some()) || is_filtered_state;
+        let least = match may_skip {
+            true => self.head_at_most(watch).saturating_sub(kept) + 1,
+            false => 0,
+        };
+        let newest = self.passing(watch).next_back().filter(|newest| *newest >= least);
+        (newest.unwrap_or(0), watch.last.max(watch.owed.unwrap_or(0)))
     }
 
     /// A bound of a stream's newest event. Of an event whose publisher was cut off, and that no filter let through,

@@ -282,6 +282,19 @@ impl World {
 
     /// Nothing is on its way any more: the newest of each stream has come to who watches it.
     pub(crate) fn streams_are_drained(&mut self) {
+        // Who came back just now is told what a log kept at its own rate: one a second is the slowest.
+        const PACED_MS: u64 = 60_000;
+        let has_heard_all = |world: &World| {
+            let behaving = world.clients.iter().filter(|client| !client.is_rogue);
+            let mut watches = behaving.flat_map(|client| client.session.watches.values());
+            watches.all(|watch| {
+                let (newest, told) = world.streams.newest_and_told(watch);
+                newest <= told
+            })
+        };
+        if !has_heard_all(self) {
+            self.run_until(self.now + PACED_MS, has_heard_all);
+        }
         let behaving = self.clients.iter().filter(|client| !client.is_rogue);
         self.streams.is_drained(behaving.flat_map(|client| client.session.watches.values()));
     }
