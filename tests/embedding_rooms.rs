@@ -5,7 +5,7 @@ use parlor::base::{ConnId, EntryKind};
 use parlor::hub::Part;
 use parlor::hub::streams::{Declaration, Keep, Kind, Member, Pattern};
 use parlor::protocol::CloseCode;
-use parlor::server::{Access, Config, HandleError, NewRoom, Running, Server, Ticket};
+use parlor::server::{Access, Config, HandleError, NewRoom, RoomChange, Running, Server, Ticket};
 use parlor::store::Place;
 use serde_json::{Value, json};
 use std::fmt::Debug;
@@ -159,6 +159,30 @@ fn a_room_that_a_program_makes_is_open_where_it_says_so() {
         server.handle().create("a", "ada", NewRoom { members: &["b c"], ..NewRoom::default() }),
         Err(HandleError::Name(_))
     ));
+    end(server);
+}
+
+#[test]
+fn a_program_changes_what_a_room_is_like_and_its_members_are_told() {
+    let server = start(Vec::new());
+    let handle = server.handle();
+    done(handle.create("7", "ada", NewRoom { members: &["bob"], ..NewRoom::default() }));
+    let mut bob = Client::new(&server, "bob");
+    let renamed = RoomChange { title: Some("Ours"), ..RoomChange::default() };
+    done(handle.update("7", renamed));
+    let mut told = json!({ "room": "7", "title": "Ours", "open": false, "owner": "ada" });
+    assert_eq!(bob.wait("room:updated"), told);
+    let given = RoomChange { open: Some(true), owner: Some("bob"), ..RoomChange::default() };
+    done(handle.update("7", given));
+    told["open"] = json!(true);
+    told["owner"] = json!("bob");
+    assert_eq!(bob.wait("room:updated"), told);
+    assert_eq!(refused(handle.update("none", renamed)), "no_such_room");
+    let stranger = RoomChange { owner: Some("eve"), ..RoomChange::default() };
+    assert_eq!(refused(handle.update("7", stranger)), "no_such_user");
+    let long = RoomChange { title: Some(&"x".repeat(129)), ..RoomChange::default() };
+    let too_large = handle.update("7", long).unwrap_err();
+    assert_eq!(too_large, HandleError::Size { what: "title", limit: 128 });
     end(server);
 }
 

@@ -186,6 +186,10 @@ fn short(notice: &Notice) -> String {
         Notice::Delivered { user, seq, .. } => format!("{user} received {seq}"),
         Notice::Event { stream, event, .. } => format!("{stream} {}", event.seq),
         Notice::Unsubscribed { streams } => format!("no more of {streams:?}"),
+        Notice::Updated { room, title, open, owner, by, .. } => {
+            let name = |id: &Option<UserId>| id.as_ref().map_or("-".to_owned(), UserId::to_string);
+            format!("{room} is {title:?} open={open} {} by {}", name(owner), name(by))
+        }
         Notice::Invited(invite) => format!("invited to {} by {}", invite.room, invite.by),
         Notice::Removed { room, reason, .. } => format!("removed from {room}: {reason}"),
     }
@@ -261,6 +265,116 @@ fn who_missed_a_change_is_told_to_list_again() {
     assert_eq!(world.notices(), [(vec![ada], "online  v1 reset".to_owned())]);
     world.input(Input::Drained { conn: ada });
     assert_eq!(world.notices(), []);
+}
+
+fn titled(name: &str, title: &str) -> Request {
+    Request::Update { room: room(name), title: Some(title.into()), open: None, owner: None }
+}
+
+/// What was told of rooms by the last input.
+fn updates(world: &mut World) -> Vec<(Vec<ConnId>, String)> {
+    world.notices().into_iter().filter(|(_, what)| what.contains(" is ")).collect()
+}
+
+#[test]
+fn what_a_room_is_like_is_told_to_every_connection_of_its_members() {
+    let mut world = World::new(Limits::default());
+    let (ada, other, bob) = (world.connect("ada"), world.connect("ada"), world.connect("bob"));
+    let (cy, root) = (world.connect("cy"), world.connect("root"));
+    for conn in [ada, bob] {
+        world.request(conn, Request::Join(room("tea"))).unwrap();
+    }
+    world.request(ada, titled("tea", "Tea")).unwrap();
+    let told = |text: &str| vec![(vec![ada, other, bob], text.to_owned())];
+    assert_eq!(updates(&mut world), told("tea is \"Tea\" open=true ada by ada"));
+    // What is as it was is told to nobody, and what was not stored neither.
+    world.request(ada, titled("tea", "Tea")).unwrap();
+    assert_eq!(updates(&mut world), []);
+    world.fails = true;
+    assert_eq!(world.request(ada, titled("tea", "Lost")), Err(RefusalCode::Unavailable));
+    assert_eq!(updates(&mut world), []);
+    world.fails = false;
+    world.request_as(root, true, titled("tea", "Root's")).unwrap();
+    assert_eq!(updates(&mut world), told("tea is \"Root's\" open=true ada by root"));
+    let owner = Some(user("bob"));
+    let hand_over = Request::Update { room: room("tea"), title: None, open: Some(false), owner };
+    world.request(ada, hand_over).unwrap();
+    assert_eq!(updates(&mut world), told("tea is \"Root's\" open=false bob by ada"));
+    assert!(!updates(&mut world).iter().any(|(conns, _)| conns.contains(&cy)));
+    let of_program = Input::Call {
+        call: 1,
+        user: UserId::program(),
+        rights: parlor::hub::Rights::Program,
+        request: titled("tea", "Ours"),
+    };
+    world.input(of_program);
+    assert_eq!(updates(&mut world), told("tea is \"Ours\" open=false bob by -"));
+}
+
+#[test]
+fn who_missed_what_a_room_is_like_is_told_the_newest_when_there_is_room() {
+    let mut world = World::new(Limits::default());
+    let (ada, bob) = (world.connect("ada"), world.connect("bob"));
+    world.request(ada, Request::Join(room("tea"))).unwrap();
+    world.request(bob, Request::Join(room("tea"))).unwrap();
+    world.request(ada, titled("tea", "1")).unwrap();
+    let source = world.effects.list.iter().find_map(|effect| match effect {
+        Effect::Deliver { notice: Notice::Updated { source, .. }, .. } => Some(*source),
+        _ => None,
+    });
+    let source = source.expect("it was told");
+    world.input(Input::UpdateMissed { conn: bob, source });
+    world.input(Input::UpdateMissed { conn: bob, source });
+    world.request(ada, titled("tea", "2")).unwrap();
+    world.input(Input::Drained { conn: bob });
+    let told = vec![(vec![bob], "tea is \"2\" open=true ada by -".to_owned())];
+    assert_eq!(updates(&mut world), told);
+    world.input(Input::Drained { conn: bob });
+    assert_eq!(updates(&mut world), []);
+    // Whoever is out of the room is told nothing of it, although they missed something.
+    world.input(Input::UpdateMissed { conn: bob, source });
+    world.request(bob, Request::Leave(room("tea"))).unwrap();
+    world.input(Input::UpdateMissed { conn: bob, source });
+    world.request(bob, Request::Join(room("tea"))).unwrap();
+    world.input(Input::Drained { conn: bob });
+    assert_eq!(updates(&mut world), []);
+}
+
+#[test]
+fn what_a_room_is_like_is_told_when_it_goes_live_and_not_before() {
+    let mut world = World::new(Limits::default());
+    let ada = world.connect("ada");
+    for name in ["tea", "den", "pub"] {
+        world.request(ada, Request::Join(room(name))).unwrap();
+    }
+    world.next_conn += 1;
+    let late = ConnId::new(world.next_conn, world.next_conn);
+    let of_ada = Input::Connected { conn: late, user: user("ada"), name: None, resumes: true };
+    world.input(of_ada);
+    for name in ["tea", "den", "pub"] {
+        world.request(ada, titled(name, "New")).unwrap();
+        assert_eq!(updates(&mut world)[0].0, [ada], "{name} waits for its resume");
+    }
+    let told = |name: &str| vec![(vec![late], format!("{name} is \"New\" open=true ada by -"))];
+    let resume = |name: &str, seq, more| Request::Resume {
+        epoch: "epoch".into(),
+        rooms: vec![(room(name), seq)],
+        more,
+    };
+    world.request(late, resume("tea", 1, true)).unwrap();
+    assert_eq!(updates(&mut world), told("tea"));
+    let is_first = matches!(world.effects.list.first(), Some(Effect::Answer { .. }));
+    assert!(is_first, "the answer goes before");
+    world.request(late, resume("den", 77, false)).unwrap();
+    assert_eq!(updates(&mut world), told("pub"), "den was refused");
+    world.request(ada, titled("den", "Newer")).unwrap();
+    assert_eq!(updates(&mut world)[0].0, [ada]);
+    world.input(Input::Drained { conn: late });
+    assert_eq!(updates(&mut world), []);
+    let history = Request::History { room: room("den"), part: Part::Newest, limit: 1 };
+    world.request(late, history).unwrap();
+    let newest = vec![(vec![late], "den is \"Newer\" open=true ada by -".to_owned())];
+    assert_eq!(updates(&mut world), newest);
 }
 
 #[test]

@@ -48,6 +48,9 @@ impl Hub {
                     other => Err(refusal(&other)),
                 };
                 effects.push(answered(&asker, answer));
+                if let Some(conn) = asker.conn {
+                    self.tell_missed_updates(conn, effects);
+                }
                 self.page_came(now, asker.conn, effects);
             }
             Pending::Send { origin, author } => {
@@ -139,10 +142,10 @@ impl Hub {
                 effects.push(answered(&asker, answer));
                 self.write_came(now, asker.conn, effects);
             }
-            Pending::Update { origin, user } => {
+            Pending::Update { origin, user, by } => {
                 let asker = self.asker(user, origin);
                 let answer = match outcome {
-                    Outcome::Room { room, .. } => Ok(self.updated(&asker.user, room)),
+                    Outcome::Room { room, .. } => Ok(self.updated(&asker.user, by, room, effects)),
                     other => Err(refusal(&other)),
                 };
                 effects.push(answered(&asker, answer));

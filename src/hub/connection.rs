@@ -34,6 +34,9 @@ pub(super) struct Connection {
     /// Rooms in which its cursor is behind, in the order of feeding.
     #[allow(clippy::box_collection)]
     pub(super) behind: Option<Box<VecDeque<RoomIx>>>,
+    /// Rooms of which it does not know what they are like now.
+    #[allow(clippy::box_collection)]
+    pub(super) untold: Option<Box<Vec<RoomIx>>>,
     /// A request that must see what those before it do.
     deferred: Option<Box<(bool, RequestId, Request)>>,
 }
@@ -81,6 +84,7 @@ impl Hub {
             writes: 0,
             pages: 0,
             behind: None,
+            untold: None,
             deferred: None,
         });
         // What is told of the rooms and the start of following are one moment.

@@ -104,6 +104,7 @@ impl Hub {
             // Also one whose last piece of a `resume` came meanwhile and did not name the room.
             Standing::Following | Standing::Waiting => {
                 self.follow_after(conn, room, next - 1);
+                self.tell_missed_updates(conn, effects);
                 self.feed(conn, effects);
                 return;
             }

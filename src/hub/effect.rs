@@ -252,6 +252,21 @@ pub enum Notice {
         /// Which.
         streams: Vec<StreamId>,
     },
+    /// What a room is like has changed.
+    Updated {
+        /// Which.
+        room: RoomId,
+        /// Its title; may be empty.
+        title: Arc<str>,
+        /// Whether anybody may join.
+        open: bool,
+        /// Whose it is, if it is somebody's.
+        owner: Option<UserId>,
+        /// Who has changed it; none if it was the embedding program, or several may have.
+        by: Option<UserId>,
+        /// The room, for [`Input::UpdateMissed`](super::Input::UpdateMissed).
+        source: u32,
+    },
     /// The recipient's user may join a room.
     Invited(InviteInfo),
     /// The recipient's user is no member of a room any more.

@@ -48,6 +48,7 @@ impl Hub {
         self.stop_typing(now, room, member.user, effects);
         let conns = self.connections_of(user).to_vec();
         for &conn in &conns {
+            self.drop_untold(conn, room);
             self.rooms[room.0 as usize].followers.remove(&conn);
             self.drop_behind(conn, room);
             // What is queued is theirs no more, either.
@@ -107,6 +108,7 @@ impl Hub {
             return Err(super::commit::refusal(outcome));
         };
         for &conn in &followers {
+            self.drop_untold(conn, room);
             self.drop_behind(conn, room);
             effects.push(Effect::TakeBack { conn, source: room.0 });
         }

@@ -120,7 +120,7 @@ pub(super) enum Pending {
     /// The end of a ban.
     Unban { origin: Origin, room: RoomIx, user: UserId },
     /// What a room is like.
-    Update { origin: Origin, user: UserId },
+    Update { origin: Origin, user: UserId, by: Option<UserId> },
     /// The end of a room.
     End { origin: Origin, room: RoomIx, by: Option<UserId> },
     /// Marks of delivery.
@@ -325,6 +325,7 @@ impl Hub {
                 self.fell_behind(conn, RoomIx(source), seq, ts);
             }
             Input::PresenceMissed { conn } => self.presence_missed(conn),
+            Input::UpdateMissed { conn, source } => self.update_missed(conn, RoomIx(source)),
             Input::Subscribe { by: (conn, id), rights, form, asks } => {
                 let (by, most) = ((conn, Origin::Conn(conn, id)), self.subscriptions_on(conn));
                 self.streams.subscribe(now, by, (&rights, most), form, asks, effects);
@@ -350,6 +351,7 @@ impl Hub {
                 self.streams.missed(conn, source, seq, prev);
             }
             Input::Drained { conn } => {
+                self.tell_missed_updates(conn, effects);
                 self.feed(conn, effects);
                 self.presence_caught_up(conn, effects);
                 self.streams.drained(now, conn, effects);

@@ -186,6 +186,13 @@ pub enum Input {
         /// The connection.
         conn: ConnId,
     },
+    /// What a room is like did not fit the outbox of a connection.
+    UpdateMissed {
+        /// The connection.
+        conn: ConnId,
+        /// The room, as [`Notice::Updated`](super::Notice::Updated) gave it.
+        source: u32,
+    },
     /// There is room in the outbox of a connection that was behind.
     Drained {
         /// The connection.

@@ -4,7 +4,7 @@ use super::effect::{Answer, Effects, InviteInfo, Notice, Refusal, RefusalCode};
 use super::hub::{Hub, Pending};
 use super::request::Asker;
 use super::room::{Life, Room, RoomIx};
-use crate::base::{Record, RoomId, RoomState, UserId};
+use crate::base::{Record, RoomId, UserId};
 use std::sync::Arc;
 
 /// What became of a request so far: an answer, or none yet as the store is asked.
@@ -297,46 +297,6 @@ impl Hub {
         if permits.invites.is_empty() && permits.bans.is_empty() {
             of_room.permits = None;
         }
-    }
-
-    pub(super) fn update(
-        &mut self,
-        asker: &Asker,
-        name: &RoomId,
-        title: Option<Arc<str>>,
-        open: Option<bool>,
-        owner: Option<UserId>,
-        effects: &mut Effects,
-    ) -> Done {
-        let (_, of_room) = self.managed_room(asker, name)?;
-        if let Some(owner) = &owner
-            && of_room.member(owner).is_none()
-        {
-            let message = "the new owner is no member of this room";
-            return Err(Refusal {
-                field: Some("owner".into()),
-                ..Refusal::new(RefusalCode::NoSuchUser, message)
-            });
-        }
-        let record = Record::Update { room: name.clone(), title, open, owner };
-        let pending = Pending::Update { origin: asker.origin.clone(), user: asker.user.clone() };
-        self.persist(asker, record, pending, true, effects);
-        Ok(None)
-    }
-
-    /// What a room is like is on disk.
-    pub(super) fn updated(&mut self, user: &UserId, state: RoomState) -> Answer {
-        let Some(ix) = self.room_ix(&state.room) else { return Answer::Noted };
-        let of_room = &mut self.rooms[ix.0 as usize];
-        of_room.title = state.title;
-        of_room.owner = state.owner;
-        of_room.is_open = state.is_open;
-        if state.is_open {
-            self.open_rooms.insert(state.room, ix);
-        } else {
-            self.open_rooms.remove(&state.room);
-        }
-        Answer::Room(self.rooms[ix.0 as usize].summary(user))
     }
 }
 

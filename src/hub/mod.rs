@@ -32,6 +32,7 @@ mod resume;
 mod room;
 pub mod streams;
 mod typing;
+mod updates;
 mod user;
 
 pub use effect::{

@@ -169,6 +169,7 @@ impl Hub {
         }
         self.resume_the_rest(conn);
         effects.push(answered(asker, Ok(Answer::Resumed(resumed))));
+        self.tell_missed_updates(conn, effects);
         self.feed(conn, effects);
     }
 

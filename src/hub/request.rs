@@ -45,6 +45,8 @@ impl Hub {
         let origin = Origin::Conn(conn, id);
         let asker = Asker { user, conn: Some(conn), origin, is_admin, is_program: false };
         self.dispatch(now, &asker, request, effects);
+        // It may follow a room from here on, by a `resume` or by having read its history.
+        self.tell_missed_updates(conn, effects);
     }
 
     pub(super) fn called(

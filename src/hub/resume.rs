@@ -58,6 +58,7 @@ impl Hub {
                 *was = Standing::Refused;
                 if is_same_life {
                     self.rooms[ix.0 as usize].followers.remove(&conn);
+                    self.drop_untold(conn, ix);
                 }
             }
             resumed.refused.push(NotResumed { room: name, code, kept: None });

@@ -153,6 +153,9 @@ impl<S: Backend> Chat<S> {
                 continue;
             }
             if refused.contains(&(conn, encoded.source)) {
+                if let Notice::Updated { source, .. } = notice {
+                    self.inputs.push_back(Input::UpdateMissed { conn, source: *source });
+                }
                 continue;
             }
             if net.broadcast(conn, &mut broadcast, encoded.class, encoded.source).is_ok() {
@@ -182,6 +185,9 @@ impl<S: Backend> Chat<S> {
                 }
                 Notice::Online { .. } | Notice::Offline { .. } | Notice::Count { .. } => {
                     self.inputs.push_back(Input::PresenceMissed { conn });
+                }
+                Notice::Updated { source, .. } => {
+                    self.inputs.push_back(Input::UpdateMissed { conn, source: *source });
                 }
                 // The newest state wins, or the connection is gone.
                 Notice::Typing { .. }

@@ -89,6 +89,20 @@ pub(super) fn notice(notice: &Notice) -> Encoded {
             });
             (text, Class::Ephemeral, *source)
         }
+        Notice::Updated { room, title, open, owner, by, source } => {
+            let text = push("room:updated", |w| {
+                w.text("room", room.as_str());
+                w.text("title", title);
+                w.flag("open", *open);
+                if let Some(owner) = owner {
+                    w.text("owner", owner.as_str());
+                }
+                if let Some(by) = by {
+                    w.text("by", by.as_str());
+                }
+            });
+            (text, Class::Durable, *source)
+        }
         Notice::Invited(info) => {
             (push("room:invited", |w| invite(w, info)), Class::Reply, NO_SOURCE)
         }

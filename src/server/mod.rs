@@ -100,7 +100,7 @@ pub use proof::{Authenticate, Denied, Head, Proof};
 #[cfg(feature = "server")]
 pub use reload::{Change, ReloadError, Reloaded, Reloader};
 #[cfg(feature = "server")]
-pub use rooms::NewRoom;
+pub use rooms::{NewRoom, RoomChange};
 #[cfg(feature = "server")]
 pub use server::{Running, Server, ServerError};
 #[cfg(feature = "server")]

@@ -23,6 +23,17 @@ pub struct NewRoom<'a> {
     pub members: &'a [&'a str],
 }
 
+/// What is to be other about a room; nothing, unless it says so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RoomChange<'a> {
+    /// For people; at most `limits.title_bytes`.
+    pub title: Option<&'a str>,
+    /// Whether anybody may join.
+    pub open: Option<bool>,
+    /// Whose it is: a member's.
+    pub owner: Option<&'a str>,
+}
+
 impl Handle {
     /// Makes a room, which its owner and members are in from then on: a closed one, unless it says otherwise.
     ///
@@ -30,18 +41,39 @@ impl Handle {
     /// [`HandleError`]; the ticket tells what the store says: `conflict` for a name that is, or was, another
     /// room's, `quota` for more than `limits.room_members`.
     pub fn create(&self, room: &str, owner: &str, new: NewRoom<'_>) -> Result<Ticket, HandleError> {
-        let limit = self.shared.title_bytes_max();
-        if new.title.len() > limit {
-            return Err(HandleError::Size { what: "title", limit });
-        }
+        let title = self.checked_title(new.title)?;
         let members = new.members.iter().map(|member| UserId::parse(member));
         let request = Request::Create {
             room: Some(RoomId::parse(room)?),
-            title: Some(new.title.into()),
+            title: Some(title),
             open: new.open,
             members: members.collect::<Result<_, _>>()?,
         };
         self.change(UserId::parse(owner)?, request)
+    }
+
+    /// Changes what a room is like. Its members are pushed `room:updated`.
+    ///
+    /// # Errors
+    /// [`HandleError`]; the ticket tells what the store says: `no_such_room`, `no_such_user` for an owner who is
+    /// no member.
+    pub fn update(&self, room: &str, change: RoomChange<'_>) -> Result<Ticket, HandleError> {
+        let title = change.title.map(|title| self.checked_title(title)).transpose()?;
+        let owner = change.owner.map(UserId::parse).transpose()?;
+        let (room, open) = (RoomId::parse(room)?, change.open);
+        let request = Request::Update { room, title, open, owner };
+        self.ask(UserId::program(), request, |answered| match answered {
+            Answered::Room(room) => Ok((room.room, room.head)),
+            _ => Err(NOT_ASKED),
+        })
+    }
+
+    fn checked_title(&self, title: &str) -> Result<Arc<str>, HandleError> {
+        let limit = self.shared.title_bytes_max();
+        if title.len() > limit {
+            return Err(HandleError::Size { what: "title", limit });
+        }
+        Ok(title.into())
     }
 
     /// Makes a user a member of a room that exists, whether or not it is open.

@@ -1,8 +1,11 @@
 """Who may come in, who must go, what a room is like, and its end. Presence by room, and by number."""
 
+import json
+import socket
+
 import pytest
 
-from harness import Chat
+from harness import Chat, Raw
 
 
 @pytest.fixture
@@ -81,6 +84,62 @@ class TestUpdating:
         assert ada.refused("room:update", room=room, title="x") == "forbidden"
         roles = {one["user"]: one["role"] for one in bob.request("room:members", room=room)["members"]}
         assert roles[bob.user] == "owner" and roles[ada.user] == "member"
+
+    def test_members_are_told_and_nobody_else(self, servers):
+        server = servers.parlor()
+        with Chat(server, "ada") as ada, Chat(server, "bob") as bob, Chat(server, "bob") as second, Chat(server, "eve") as eve:
+            ada.request("room:create", room="den", title="Old", members=["bob"])
+            ada.request("room:update", room="den", title="New")
+            told = {"room": "den", "title": "New", "open": False, "owner": "ada", "by": "ada"}
+            for one in (ada, bob, second):
+                assert one.pushed("room:updated") == [("room:updated", told)]
+            server.api("PUT", "rooms/den?user=ada", {"open": True})
+            assert bob.push("room:updated") == {**told, "open": True}
+            ada.request("room:update", room="den", open=True)
+            bob.request("room:leave", room="den")
+            ada.request("room:update", room="den", owner="ada", title="")
+            assert ada.push("room:updated", where=lambda payload: payload["title"] == "")["open"] is True
+            for one in (bob, second, eve):
+                assert [payload for _, payload in one.pushed("room:updated") if payload["title"] == ""] == []
+
+    def test_who_comes_back_is_told_with_the_resume(self, servers):
+        server = servers.parlor()
+        with Chat(server, "ada") as ada:
+            ada.request("room:create", room="den", members=["bob"])
+        with Chat(server, "ada") as ada, Chat(server, "bob", resume=1) as bob:
+            (den,) = bob.hello["rooms"]
+            ada.request("room:update", room="den", title="One")
+            ada.request("room:update", room="den", title="Two")
+            assert bob.pushed(room="den") == []
+            bob.request("resume", epoch=bob.hello["epoch"], rooms={"den": den["head"]})
+            assert [payload["title"] for _, payload in bob.pushed("room:updated")] == ["Two"]
+
+    def test_who_reads_slowly_is_told_the_newest_in_the_end(self, servers):
+        server = servers.parlor(
+            data=":memory:",
+            set={
+                "limits.outbox_bytes": 65_536,
+                "limits.requests_per_second": 10_000,
+                "limits.burst": 10_000,
+                "limits.bytes_per_second": 0,
+            }
+        )
+        with Chat(server, "ada") as ada, Raw(server, "/ws?user=bob", receive_buffer=65_536) as bob:
+            ada.request("room:create", room="den", members=["bob"])
+            for _ in range(350):
+                ada.send("chat:send", room="den", text="x" * 16_000)
+            ada.settle()
+            # More than there is room for beside an entry.
+            for number in range(100):
+                ada.request("room:update", room="den", title=f"{number:0100}")
+            bob.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            titles, head = [], 0
+            while head < 352 or titles[-1:] != [f"{99:0100}"]:
+                message = json.loads(bob.read_message().payload)
+                head = message["payload"].get("seq", head)
+                if message["type"] == "room:updated":
+                    titles.append(message["payload"]["title"])
+            assert titles == sorted(titles) and len(titles) < 100, "those between were not kept for it"
 
     def test_who_owns_a_room_and_leaves_hands_over(self, closed):
         room, ada, bob, _ = closed

@@ -89,6 +89,8 @@ pub(crate) struct Session {
     pub(crate) is_greeted: bool,
     /// The streams that it watches, as it was answered.
     pub(crate) watches: BTreeMap<String, Watch>,
+    /// What rooms are like, as it was told, and which of their states that is.
+    pub(crate) states: BTreeMap<String, ((String, bool), usize)>,
     /// Of which life of the server the connection is.
     pub(crate) life: u64,
 }
@@ -248,7 +250,13 @@ impl Checker {
     }
 
     /// The first push of a connection.
-    pub(crate) fn greeted(&mut self, session: &mut Session, payload: &Value) {
+    pub(crate) fn greeted(
+        &mut self,
+        ledger: &Ledger,
+        session: &mut Session,
+        payload: &Value,
+        turn: u64,
+    ) {
         assert!(!session.is_greeted, "greeted twice");
         session.is_greeted = true;
         for room in payload["rooms"].as_array().expect("a list of rooms") {
@@ -256,6 +264,7 @@ impl Checker {
             let follow =
                 if session.is_resuming { Follow::Waiting(head) } else { Follow::From(head + 1) };
             session.follows.insert(name.to_owned(), follow);
+            self.state(ledger, session, room, turn);
             let (read, floor) = (number(room, "read"), session.floors.get(name).copied());
             let floor = floor.unwrap_or(0);
             assert!(read >= floor, "the read mark of {name} went from {floor} back to {read}");
@@ -400,6 +409,45 @@ impl Checker {
         }
     }
 
+    /// What a room is like is told, in a push or an answer: nothing before its commit, nothing older than before.
+    pub(crate) fn state(
+        &mut self,
+        ledger: &Ledger,
+        session: &mut Session,
+        payload: &Value,
+        turn: u64,
+    ) {
+        let room = text(payload, "room");
+        if room.starts_with("dm:") {
+            return;
+        }
+        let state = (text(payload, "title").to_owned(), payload["open"] == Value::Bool(true));
+        let from = session.states.get(room).map_or(0, |(_, place)| *place);
+        let place = ledger.state(room, (&state.0, state.1), from, turn);
+        let place = place.unwrap_or_else(|| {
+            panic!("{payload} left in turn {turn}, and is no state of {room} from {from} on")
+        });
+        session.states.insert(room.to_owned(), (state, place));
+    }
+
+    /// A change of what a room is like is pushed.
+    pub(crate) fn updated(
+        &mut self,
+        ledger: &Ledger,
+        session: &mut Session,
+        payload: &Value,
+        turn: u64,
+    ) {
+        let room = text(payload, "room");
+        assert!(!session.is_silent(room), "{payload} before {room} was asked for");
+        assert!(
+            ledger.may_be_told(room, &session.user, turn),
+            "{payload} left for {} in turn {turn}, who is no member",
+            session.user
+        );
+        self.state(ledger, session, payload, turn);
+    }
+
     /// Something passing about a room is pushed: typing, marks.
     pub(crate) fn passing(
         &mut self,
@@ -435,6 +483,7 @@ impl Checker {
     pub(crate) fn removed(&mut self, session: &mut Session, payload: &Value) {
         let room = text(payload, "room");
         session.follows.remove(room);
+        session.states.remove(room);
         session.marks.retain(|(of, _), _| of != room);
     }
 
@@ -514,6 +563,7 @@ impl Checker {
             What::Join => {
                 let (room, head) = (text(payload, "room"), number(payload, "head"));
                 assert!(is_heard(room, head), "answered before the commit: {payload}");
+                self.state(ledger, session, payload, turn);
                 let either = Follow::Either(head, head + 1);
                 match session.follows.get(room) {
                     None | Some(Follow::Open) => {
@@ -546,6 +596,7 @@ impl Checker {
                         }
                         Some("not_member") => {
                             session.follows.remove(room);
+                            session.states.remove(room);
                         }
                         // It was named before, and goes on as was said then.
                         _ => {}
@@ -567,6 +618,7 @@ impl Checker {
             What::Create => {
                 let (room, head) = (text(payload, "room"), number(payload, "head"));
                 assert!(is_heard(room, head), "answered before the commit: {payload}");
+                self.state(ledger, session, payload, turn);
                 // One's own entry is the first.
                 session.follows.entry(room.to_owned()).or_insert(Follow::From(1));
             }

@@ -406,7 +406,7 @@ impl World {
         let session = &mut client.session;
         match message["type"].as_str().expect("a type") {
             "hello" => {
-                self.checker.greeted(session, payload);
+                self.checker.greeted(ledger, session, payload, turn);
                 drop(shelf);
                 client.jti.clone_from(&client.shown_jti);
                 self.stands(client, client.connected_at, "hello");
@@ -426,6 +426,10 @@ impl World {
             }
             "chat:typing" | "chat:read" | "chat:delivered" => {
                 self.checker.passing(ledger, session, message, turn);
+            }
+            "room:updated" => {
+                self.coverage.count("rooms told to be different");
+                self.checker.updated(ledger, session, payload, turn);
             }
             "room:removed" => {
                 self.checker.removed(session, payload);

@@ -203,13 +203,17 @@ impl World {
         self.catches_up();
     }
 
-    /// Everybody follows the rooms that are theirs, and no others.
+    /// Everybody follows the rooms that are theirs, and no others, and knows what they are like.
     fn knows_all_rooms(&self) {
         let members = self.shelf.borrow().ledger.memberships();
         for client in self.behaving() {
             let of_user = members.iter().filter(|(_, user)| *user == client.user);
             let rooms: BTreeSet<&str> = of_user.map(|(room, _)| room.as_str()).collect();
             assert_eq!(client.session.rooms(), rooms, "the rooms of c{}", client.index);
+            for (room, (state, _)) in &client.session.states {
+                let newest = self.shelf.borrow().ledger.newest_state(room);
+                assert_eq!(Some(state), newest.as_ref(), "{room}, as c{} knows it", client.index);
+            }
         }
     }
 

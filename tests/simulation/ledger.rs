@@ -26,6 +26,16 @@ struct RoomLedger {
     ended: Option<u64>,
     /// So many of the oldest entries are removed.
     removed: u64,
+    /// What it was like, one after the other.
+    states: Vec<State>,
+}
+
+/// What a room is like, and the turn in which the server heard of that; none if it has not.
+#[derive(Debug)]
+struct State {
+    title: String,
+    open: bool,
+    heard: Option<u64>,
 }
 
 /// A membership: the entries that begin and end it, and when the server heard of these.
@@ -66,6 +76,12 @@ impl Ledger {
         if let (Record::End { room }, Outcome::Room { .. }) = (record, outcome) {
             self.rooms.entry(room.to_string()).or_default().ended = Some(u64::MAX);
         }
+        if let (Outcome::Room { room, .. }, false) = (outcome, matches!(record, Record::End { .. }))
+        {
+            let states = &mut self.rooms.entry(room.room.to_string()).or_default().states;
+            let (title, open) = (room.title.to_string(), room.is_open);
+            states.push(State { title, open, heard: None });
+        }
         if let (Record::Trim { room, .. }, Outcome::Trimmed { first, .. }) = (record, outcome) {
             let removed = &mut self.rooms.entry(room.to_string()).or_default().removed;
             assert!(*first > *removed, "what was removed of {room} has come back");
@@ -101,6 +117,13 @@ impl Ledger {
 
     /// The server hears what became of a record.
     pub(crate) fn heard(&mut self, outcome: &Outcome, record: &Record, turn: u64) {
+        if let (Outcome::Room { room, .. }, false) = (outcome, matches!(record, Record::End { .. }))
+        {
+            let states = self.rooms.get_mut(room.room.as_str()).map(|room| &mut room.states);
+            let mut states = states.into_iter().flatten();
+            let state = states.find(|state| state.heard.is_none()).expect("it was committed");
+            state.heard = Some(turn);
+        }
         match (record, outcome) {
             (Record::End { room }, Outcome::Room { .. }) => {
                 self.rooms.entry(room.to_string()).or_default().ended = Some(turn);
@@ -153,6 +176,9 @@ impl Ledger {
             if room.ended == Some(u64::MAX) {
                 room.ended = Some(turn);
             }
+            for state in &mut room.states {
+                state.heard.get_or_insert(turn);
+            }
         }
     }
 
@@ -182,6 +208,29 @@ impl Ledger {
     pub(crate) fn event_heard_at(&self, stream: &str, seq: u64) -> Option<u64> {
         let place = usize::try_from(seq.checked_sub(1)?).ok()?;
         *self.events.get(stream)?.get(place)?
+    }
+
+    /// Which of a room's states this is, not before the one of that number, as the server knew it in this turn.
+    pub(crate) fn state(
+        &self,
+        room: &str,
+        (title, open): (&str, bool),
+        from: usize,
+        turn: u64,
+    ) -> Option<usize> {
+        let states = self.rooms.get(room)?.states.iter().enumerate().skip(from);
+        let is_it = |(_, state): &(usize, &State)| {
+            state.title == title
+                && state.open == open
+                && state.heard.is_some_and(|heard| heard <= turn)
+        };
+        states.into_iter().find(is_it).map(|(place, _)| place)
+    }
+
+    /// What a room is like at last: its title, and whether it is open.
+    pub(crate) fn newest_state(&self, room: &str) -> Option<(String, bool)> {
+        let state = self.rooms.get(room)?.states.last()?;
+        Some((state.title.clone(), state.open))
     }
 
     /// Whether something of a room may leave the server for a user in this turn.

@@ -304,7 +304,8 @@ impl World {
             Action::Ban => self.asks(client, "room:ban", on_user, What::Other, &room),
             Action::Unban => self.asks(client, "room:unban", on_user, What::Other, &room),
             Action::Update => {
-                let mut payload = json!({"room": room, "title": "a title"});
+                let mut payload =
+                    json!({"room": room, "title": format!("title {}", self.happened)});
                 if self.dice.one_in(2) {
                     payload["open"] = json!(self.dice.one_in(2));
                 } else {

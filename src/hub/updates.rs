@@ -1,0 +1,138 @@
+//! What a room is like: its title, whether it is open, whose it is. Every connection of every member is told of a
+//! change, or of the newest one as soon as it may be told and has room for it.
+
+use super::cursor::Cursor;
+use super::effect::{Answer, Effects, Notice, Refusal, RefusalCode};
+use super::hub::{Hub, Pending};
+use super::manage::Done;
+use super::request::Asker;
+use super::room::RoomIx;
+use crate::base::{ConnId, Record, RoomId, RoomState, UserId};
+use std::sync::Arc;
+
+impl Hub {
+    pub(super) fn update(
+        &mut self,
+        asker: &Asker,
+        name: &RoomId,
+        title: Option<Arc<str>>,
+        open: Option<bool>,
+        owner: Option<UserId>,
+        effects: &mut Effects,
+    ) -> Done {
+        let (_, of_room) = self.managed_room(asker, name)?;
+        if let Some(owner) = &owner
+            && of_room.member(owner).is_none()
+        {
+            let message = "the new owner is no member of this room";
+            return Err(Refusal {
+                field: Some("owner".into()),
+                ..Refusal::new(RefusalCode::NoSuchUser, message)
+            });
+        }
+        let record = Record::Update { room: name.clone(), title, open, owner };
+        let (origin, user, by) = (asker.origin.clone(), asker.user.clone(), asker.by());
+        self.persist(asker, record, Pending::Update { origin, user, by }, true, effects);
+        Ok(None)
+    }
+
+    /// What a room is like is on disk.
+    pub(super) fn updated(
+        &mut self,
+        user: &UserId,
+        by: Option<UserId>,
+        state: RoomState,
+        effects: &mut Effects,
+    ) -> Answer {
+        let Some(ix) = self.room_ix(&state.room) else { return Answer::Noted };
+        let of_room = &mut self.rooms[ix.0 as usize];
+        let before = (&of_room.title, &of_room.owner, of_room.is_open);
+        let is_other = before != (&state.title, &state.owner, state.is_open);
+        of_room.title = state.title;
+        of_room.owner = state.owner;
+        of_room.is_open = state.is_open;
+        if state.is_open {
+            self.open_rooms.insert(state.room, ix);
+        } else {
+            self.open_rooms.remove(&state.room);
+        }
+        if is_other {
+            self.tell_update(ix, by, effects);
+        }
+        Answer::Room(self.rooms[ix.0 as usize].summary(user))
+    }
+
+    /// Tells those who follow a room what it is like; of who may not be told now, it is remembered.
+    fn tell_update(&mut self, room: RoomIx, by: Option<UserId>, effects: &mut Effects) {
+        let followers = &self.rooms[room.0 as usize].followers;
+        let (told, others): (Vec<_>, Vec<_>) =
+            followers.iter().partition(|(_, cursor)| is_told(cursor));
+        let ids = |some: Vec<(&ConnId, &Cursor)>| -> Vec<ConnId> {
+            some.into_iter().map(|(conn, _)| *conn).collect()
+        };
+        let (told, others) = (ids(told), ids(others));
+        effects.deliver(self.update_notice(room, by), told);
+        for conn in others {
+            self.update_missed(conn, room);
+        }
+    }
+
+    fn update_notice(&self, room: RoomIx, by: Option<UserId>) -> Notice {
+        let of_room = &self.rooms[room.0 as usize];
+        Notice::Updated {
+            room: of_room.name.clone(),
+            title: Arc::clone(&of_room.title),
+            open: of_room.is_open,
+            owner: of_room.owner.clone(),
+            by,
+            source: room.0,
+        }
+    }
+
+    /// A connection does not know what a room is like: it had no room for that, or may not be told yet.
+    pub(super) fn update_missed(&mut self, conn: ConnId, room: RoomIx) {
+        if self.cursor(conn, room).is_none() {
+            return;
+        }
+        if let Some(connection) = self.connection_mut(conn) {
+            let untold = connection.untold.get_or_insert_default();
+            if !untold.contains(&room) {
+                untold.push(room);
+            }
+        }
+    }
+
+    /// A connection is told of the changes that it missed, of those rooms that it may be told of now.
+    pub(super) fn tell_missed_updates(&mut self, conn: ConnId, effects: &mut Effects) {
+        let Some(connection) = self.connection_mut(conn) else { return };
+        for room in connection.untold.take().into_iter().flat_map(|untold| *untold) {
+            match self.cursor(conn, room) {
+                Some(cursor) if is_told(cursor) => {
+                    effects.deliver(self.update_notice(room, None), [conn]);
+                }
+                Some(_) => self.update_missed(conn, room),
+                None => {}
+            }
+        }
+    }
+
+    /// A connection follows a room no more.
+    pub(super) fn drop_untold(&mut self, conn: ConnId, room: RoomIx) {
+        if let Some(connection) = self.connection_mut(conn)
+            && let Some(untold) = &mut connection.untold
+        {
+            untold.retain(|one| *one != room);
+            if untold.is_empty() {
+                connection.untold = None;
+            }
+        }
+    }
+}
+
+/// Whether a connection is told of a room: not before its `resume`, and not if that was refused.
+const fn is_told(cursor: &Cursor) -> bool {
+    match cursor {
+        Cursor::Live | Cursor::Behind { .. } => true,
+        Cursor::Waiting { .. } | Cursor::Refused | Cursor::Leaving { .. } => false,
+    }
+}
