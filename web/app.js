@@ -149,7 +149,7 @@ class App {
     client.on('outbox', () => this.#outboxChanged());
     client.on('notice', (notice) => this.#notice(notice));
     for (const type of PUSHES) client.on(type, (payload) => this.presence.push(type, payload));
-    for (const type of ['chat:read', 'room:removed', 'room:invited']) client.on(type, (payload) => this.rooms.push(type, payload));
+    for (const type of ['chat:read', 'room:removed', 'room:invited', 'room:updated']) client.on(type, (payload) => this.rooms.push(type, payload));
   }
 
   /** What the page would like to know is of this moment: without a connection it is refused, and does not wait for one. */

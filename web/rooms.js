@@ -113,6 +113,10 @@ export class Rooms {
       else this.#readBy(payload);
     } else if (type === 'room:removed') {
       this.#remove(payload.room, payload);
+    } else if (type === 'room:updated') {
+      const room = this.map.get(payload.room);
+      if (room !== undefined) this.#told(room, payload);
+      this.#on.listed();
     } else if (type === 'room:invited' && !this.map.has(payload.room)) {
       this.invites.set(payload.room, payload);
       this.#on.invited(payload);

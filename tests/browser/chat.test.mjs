@@ -306,6 +306,27 @@ scene('a refused message says why and can be tried again; a passing refusal is t
   await shows(ada, ['not at first', 'by itself', 'and in order']);
 });
 
+scene('a room\'s new title is seen at once by whoever is in it', {}, async ({ server, open }) => {
+  const page = await open();
+  await comeIn(page, server.url, 'ada');
+  const owner = new WebSocket(`${server.url.replace('http', 'ws')}/ws?user=bob`);
+  const ask = (type, payload) => owner.send(JSON.stringify({ type, id: type.length, payload }));
+  try {
+    await new Promise((resolve) => owner.once('open', resolve));
+    ask('room:create', { room: 'den', title: 'The den', open: true });
+    await page.getByRole('button', { name: 'Open or join a room' }).click();
+    await page.getByLabel('Its name').fill('den');
+    await page.getByRole('button', { name: 'Go in' }).click();
+    await inRoom(page, 'The den');
+    ask('room:update', { room: 'den', title: 'The attic' });
+    await inRoom(page, 'The attic');
+    await page.locator('.place', { hasText: 'The attic' }).waitFor();
+    assert.match(await page.title(), /The attic/);
+  } finally {
+    owner.close();
+  }
+});
+
 /** Joins a room as `writer` over a socket of its own and says `line 1` … `line count`, at the pace that is allowed. */
 async function fillRoom(server, room, count) {
   const socket = new WebSocket(`${server.url.replace('http', 'ws')}/ws?user=writer`);
