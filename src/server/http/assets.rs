@@ -113,7 +113,9 @@ mod tests {
         let (folder, _) = asset.path.rsplit_once('/').unwrap();
         let named = text.lines().filter(|line| !line.trim_start().starts_with(['/', '*']));
         let asked = |line: &'static str| {
-            let at = ["from './", "await import('./"].iter().find_map(|how| line.split_once(how));
+            let at = ["from './", "await import('./", "void import('./"]
+                .iter()
+                .find_map(|how| line.split_once(how));
             at?.1.split_once('\'')
         };
         named.filter_map(asked).map(|(name, _)| format!("{folder}/{name}")).collect()
