@@ -1,6 +1,7 @@
 //! The tables, and how the database is used.
 
 use rusqlite::{Connection, TransactionBehavior};
+use std::collections::BTreeMap;
 
 /// The version of files that this program writes. Files before the first release have a lower one
 /// and are not read.
@@ -176,6 +177,32 @@ pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Resu
     }
     transaction.commit()?;
     Ok(Ok(()))
+}
+
+/// Of which tables and indexes a file says something else than this program does, or nothing. A server could refuse
+/// them or write to them otherwise, and SQLite does not look at their rules in a file that is only read.
+pub(super) fn declared_otherwise(db: &Connection) -> rusqlite::Result<Vec<String>> {
+    let own = Connection::open_in_memory()?;
+    own.execute_batch(TABLES)?;
+    own.execute_batch(INDEXES)?;
+    let (own, found) = (declarations(&own)?, declarations(db)?);
+    let is_other = |(name, sql): &(&String, &String)| match found.get(*name) {
+        Some(found) => found != *sql,
+        None => !sql.starts_with("CREATE INDEX"),
+    };
+    Ok(own.iter().filter(is_other).map(|(name, _)| name.clone()).collect())
+}
+
+/// What a database says of its tables and indexes, by name, without comments and layout.
+fn declarations(db: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
+    let mut statement = db.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
+    let rows = statement.query_map((), |row| {
+        let sql: String = row.get(1)?;
+        let code = sql.lines().map(|line| line.split_once("--").map_or(line, |(code, _)| code));
+        let words: Vec<&str> = code.flat_map(str::split_whitespace).collect();
+        Ok((row.get(0)?, words.join(" ")))
+    })?;
+    rows.collect()
 }
 
 /// Adds the indexes that a file of this version lacks.

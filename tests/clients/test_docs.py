@@ -28,9 +28,10 @@ def prose(text):
 
 
 def anchors(path):
-    """The anchors of a document's headings, as they are made where it is read."""
-    found = set()
-    for heading in re.findall(r"^#{1,6} +(.+?) *#*$", prose(path.read_text()), flags=re.MULTILINE):
+    """The anchors of a document: those that it names, and its headings', as they are made where it is read."""
+    text = prose(path.read_text())
+    found = set(re.findall(r"""<a id="([^"]+)"></a>""", text))
+    for heading in re.findall(r"^#{1,6} +(.+?) *#*$", text, flags=re.MULTILINE):
         heading = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
         slug = re.sub(r"[^\w\- ]", "", heading.lower().replace("`", "")).replace(" ", "-")
         number = 0
@@ -64,6 +65,9 @@ def test_every_link_leads_somewhere(name):
 
 def test_links_are_found_and_anchors_are_made_as_readers_have_them(tmp_path):
     document = tmp_path / "a.md"
-    document.write_text("# One: `two` (three)\n## A [link](b.md#c)\n# One\n# One\n```\n# none\n[no](x)\n```\n`[no](y)`")
-    assert anchors(document) == {"one-two-three", "a-link", "one", "one-1"}
+    document.write_text(
+        "# One: `two` (three)\n## A [link](b.md#c)\n# One\n# One\n"
+        '```\n# none\n[no](x)\n```\n`[no](y)`\n<a id="named"></a>'
+    )
+    assert anchors(document) == {"one-two-three", "a-link", "one", "one-1", "named"}
     assert list(targets(document.read_text())) == ["b.md#c"]

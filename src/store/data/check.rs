@@ -12,7 +12,7 @@ use crate::base::limits::JTI_BYTES_MAX;
 use crate::base::{Revocation, RoomId, UserId};
 use crate::store::revocations::{revocation, revocation_columns};
 use crate::store::rows::{self, RoomRow, meta, parsed, room_columns, room_row};
-use crate::store::whole;
+use crate::store::{schema, whole};
 use rusqlite::{Connection, Row};
 use std::fmt;
 use std::path::Path;
@@ -165,6 +165,9 @@ impl Checker<'_> {
             if said != "ok" {
                 self.fault(None, format!("SQLite says: {}", said.trim().replace('\n', "; ")));
             }
+        }
+        for name in schema::declared_otherwise(db)? {
+            self.fault(None, format!("{name}: the file declares it otherwise than parlor does"));
         }
         let mut statement =
             db.prepare("SELECT \"table\", count(*) FROM pragma_foreign_key_check GROUP BY 1")?;
