@@ -104,15 +104,17 @@ impl Hub {
 
     /// A connection is told of the changes that it missed, of those rooms that it may be told of now.
     pub(super) fn tell_missed_updates(&mut self, conn: ConnId, effects: &mut Effects) {
-        let Some(connection) = self.connection_mut(conn) else { return };
-        for room in connection.untold.take().into_iter().flat_map(|untold| *untold) {
-            match self.cursor(conn, room) {
-                Some(cursor) if is_told(cursor) => {
-                    effects.deliver(self.update_notice(room, None), [conn]);
-                }
-                Some(_) => self.update_missed(conn, room),
-                None => {}
+        let untold = self.connection_mut(conn).and_then(|connection| connection.untold.take());
+        let Some(mut untold) = untold else { return };
+        untold.retain(|room| match self.cursor(conn, *room) {
+            Some(cursor) if is_told(cursor) => {
+                effects.deliver(self.update_notice(*room, None), [conn]);
+                false
             }
+            cursor => cursor.is_some(),
+        });
+        if let Some(connection) = self.connection_mut(conn) {
+            connection.untold = (!untold.is_empty()).then_some(untold);
         }
     }
 
