@@ -197,7 +197,7 @@ export class Client {
 
   /** The direct messages with somebody: once it is known who one is, as after `ready()`. @param {string} user @returns {Room} */
   direct(user) {
-    if (!this.#hello) throw new ParlorError('not_ready', { message: 'await ready() first' });
+    if (!this.#hello) throw new ParlorError('not_ready', { message: 'await ready()' });
     return this.#room(`dm:${[this.#hello.user.id, user].sort().join(':')}`);
   }
 

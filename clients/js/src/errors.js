@@ -28,8 +28,8 @@ export class ParlorError extends Error {
     return this.detail.retry_after_ms || 0;
   }
 
-  /** Whether the same request may succeed later. */
+  /** Whether the same request may succeed later: a code of the application's does not say so. */
   get passing() {
-    return /^(rate_limited|unavailable|overloaded|internal|disconnected|timeout)$/.test(this.code);
+    return !this.detail.by && /^(rate_limited|unavailable|overloaded|internal|disconnected|timeout)$/.test(this.code);
   }
 }

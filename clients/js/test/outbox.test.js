@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connect } from '../src/index.js';
+import { ParlorError, connect } from '../src/index.js';
 import { fakeServer } from '../src/testing.js';
 import { begin, transcript } from './fake.js';
 
@@ -162,4 +162,11 @@ test('what waits for the pace when a client is closed is unsent, and not refused
   client.retryNow();
   await clock.advance(10_000);
   assert.equal(ticket.status, 'acked');
+});
+
+test('a code of the application\'s is no reason to try again', () => {
+  for (const code of ['unavailable', 'rate_limited', 'internal']) {
+    assert.equal(new ParlorError(code).passing, true, code);
+    assert.equal(new ParlorError(code, { by: 'application' }).passing, false, code);
+  }
 });

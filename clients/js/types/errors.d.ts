@@ -13,7 +13,7 @@ export class ParlorError extends Error {
     detail: Record<string, any>;
     /** In how many ms the same may be tried again, if the server said so; else 0. */
     get retryAfter(): any;
-    /** Whether the same request may succeed later. */
+    /** Whether the same request may succeed later: a code of the application's does not say so. */
     get passing(): boolean;
 }
 /**
