@@ -291,9 +291,10 @@ export class Client {
       const payload = { epoch: hello.epoch, rooms, more: start < positions.length };
       const answer = await this.#connection.requests.ask('resume', payload, { now: true });
       for (const room of piece) {
-        if (answer.refused?.[room.name]?.code === 'not_member') room.missing();
+        const code = answer.refused?.[room.name]?.code;
+        if (code === 'not_member') room.missing();
         // The log does not reach back; ways beside a WebSocket send nothing again, either: it is read.
-        else if (!answer.rooms?.[room.name]) void room.behind(heads.get(room.name).head);
+        else if (!answer.rooms?.[room.name]) void room.behind(heads.get(room.name).head, code);
       }
     } while (start < positions.length);
     this.#changed('rooms');

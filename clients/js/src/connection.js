@@ -100,15 +100,14 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   /** @param {State} state @param {string} cause @param {number | string} [code] @param {Verdict | ""} [advice] */
   const enter = (state, cause, code, advice = '') => {
     self.state = state;
-    const step = { at: env.now(), state: state.name, cause, code, advice };
-    self.steps = [...self.steps, step].slice(-STEPS_MAX);
+    self.steps = [...self.steps, { at: env.now(), state: state.name, cause, code, advice }].slice(-STEPS_MAX);
     hooks.onState();
   };
 
   // Lets go of the socket without waiting for it: what it still says is about a connection that is over.
   const drop = () => {
     serial += 1;
-    Object.keys(timers).forEach(clear);
+    for (const name in timers) clear(name);
     const old = socket;
     socket = announced = spread = null;
     said = '';
@@ -133,11 +132,10 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   /** @param {string} reason @param {number} [code] @param {Verdict} [asked] */
   const retry = (reason, code, asked = 'comes back') => {
     const { min, max, factor, jitter, attempts } = backoff;
-    const own = spread;
+    let wait = spread ?? Math.min(max, min * factor ** attempt);
+    if (jitter === 'full' || spread !== null) wait *= env.random();
     drop();
     if (attempt >= attempts) return fail(code ?? 'attempts', reason, asked);
-    const bound = own ?? Math.min(max, min * factor ** attempt);
-    const wait = jitter === 'full' || own !== null ? env.random() * bound : bound;
     attempt += 1;
     after('waiting', wait, () => self.open('waited'));
     enter({ name: 'waiting', until: env.now() + wait, attempt, reason, code }, reason, code, asked);
@@ -248,7 +246,10 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     const { type, id, payload = {} } = JSON.parse(data);
     if (type === 'hello') void welcome(payload);
     else if (type === 'reply' || type === 'error') {
-      if (payload.close) [announced, said] = [payload.close, `${payload.code}: ${payload.message}`];
+      if (payload.close) {
+        announced = payload.close;
+        said = `${payload.code}: ${payload.message}`;
+      }
       requests.settle({ type, id, payload });
       if (id === undefined) hooks.onPush(type, payload);
     } else {

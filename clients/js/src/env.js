@@ -96,20 +96,21 @@ export class Listeners {
    * @param {() => void} [onAborted] called when the signal has ended it
    * @returns {() => void} ends it
    */
-  on(event, fn, { signal } = {}, onAborted = () => {}) {
+  on(event, fn, { signal } = {}, onAborted) {
     const list = this.#lists.get(event) ?? new Set();
     this.#lists.set(event, list);
     // Each call counts, also with the same function.
     const take = (/** @type {any} */ value) => fn(value);
     list.add(take);
-    let unbind = () => {};
+    /** @type {(() => void) | undefined} */
+    let unbind;
     const off = () => {
       list.delete(take);
-      unbind();
+      unbind?.();
     };
     unbind = onAbort(signal, () => {
       off();
-      onAborted();
+      onAborted?.();
     });
     return off;
   }

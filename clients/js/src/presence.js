@@ -59,7 +59,10 @@ export class Presence {
 
   /** The connection is another: what was known is of the one before. */
   lost() {
-    [this.#isListed, this.#version, this.#listing, this.#early] = [false, 0, null, []];
+    this.#isListed = false;
+    this.#version = 0;
+    this.#listing = null;
+    this.#early = [];
   }
 
   /** Asks for the list, if somebody wants to know. @returns {Promise<void>} */
@@ -88,7 +91,10 @@ export class Presence {
       else if (refusal.code !== 'disconnected') this.#core.env.setTimeout(() => void this.begin(), RETRY_MS);
       return;
     }
-    [this.#users, this.#version, this.#isListed, this.#listing] = [users, version, true, null];
+    this.#users = users;
+    this.#version = version;
+    this.#isListed = true;
+    this.#listing = null;
     for (const [type, payload] of this.#early.splice(0)) this.push(type, payload);
     this.#changed();
   }

@@ -12,7 +12,8 @@ import { ParlorError } from './errors.js';
 /**
  * What a room tells of.
  * @typedef {{ [T in EntryType]: Extract<Entry, { type: T }> } & { entry: Entry, gap: Gap, read: import('./wire.js').Mark,
- *   delivered: import('./wire.js').Mark, typing: import('./wire.js').Typing, removed: import('./wire.js').Removal, refused: ParlorError }} RoomEvents
+ *   delivered: import('./wire.js').Mark, typing: import('./wire.js').Typing, removed: import('./wire.js').Removal,
+ *   updated: import('./wire.js').Update, refused: ParlorError }} RoomEvents
  */
 /** @typedef {{ room: Room, what: "entry", value: Entry } | { room: Room, what: "read" | "typing" | "membership", value?: undefined }} RoomChange */
 /** A part of the log that is not kept any more, or that of an earlier one. @typedef {{ room: string, after: number, before: number, reason: string }} Gap */
@@ -140,7 +141,7 @@ export class Room {
   }
 
   /** @param {{ after?: string, limit?: number }} [bounds] @returns {Promise<{ members: import('./wire.js').Member[], more: boolean }>} */
-  members(bounds = {}) {
+  members(bounds) {
     return this.#ask('room:members', bounds);
   }
 
@@ -163,7 +164,7 @@ export class Room {
   /** @returns {Promise<{ room: string }>} */
   leave() {
     this.#wanted = false;
-    return this.#ask('room:leave', {});
+    return this.#ask('room:leave');
   }
 
   /** Joins it as soon as one may. */
@@ -174,7 +175,7 @@ export class Room {
 
   /**
    * Listens: to entries (`message`, `edited`, `deleted`, `reacted`, `joined`, `left`, or `entry` for all), to `gap`,
-   * `read`, `delivered`, `typing`, `refused`. Entries come from now on, from where the handlers of that kind have come
+   * `read`, `delivered`, `typing`, `removed`, `updated`, `refused`. Entries come from now on, from where the handlers of that kind have come
    * to (`resume`; at first: from the mark of what is read), or from behind a `seq`.
    * @template {keyof RoomEvents} E
    * @param {E} event
@@ -221,7 +222,10 @@ export class Room {
     let life = this.#life;
     while (!signal?.aborted) {
       // Of another life of the log nothing that was known holds.
-      if (life !== this.#life) [life, at] = [this.#life, this.#begun];
+      if (life !== this.#life) {
+        life = this.#life;
+        at = this.#begun;
+      }
       // What is newer than what handlers have is theirs first.
       const begun = at;
       for await (const entry of this.#behind(at, () => this.last, signal, (seq) => (at = seq))) {
@@ -303,8 +307,9 @@ export class Room {
     if (after > 0) this.#listeners.emit('gap', { room: this.name, after, before: head + 1, reason: 'epoch_changed' });
   }
 
-  /** The log goes up to here, and nothing of it comes unasked. @param {number} head */
-  async behind(head) {
+  /** The log goes up to here, and nothing of it comes unasked: where it is refused, not before it is read. @param {number} head @param {string} [refused] */
+  async behind(head, refused) {
+    if (refused) this.history({ limit: 1 }).then((page) => this.behind(page.head), () => {});
     this.#head = Math.max(this.#head, head);
     if (this.#isCatchingUp) return;
     this.#isCatchingUp = true;
@@ -327,15 +332,18 @@ export class Room {
       if (payload.reason !== 'left') this.#wanted = false;
       this.#become('left');
       this.#core.outbox.refuse(this.name, 'not_member');
+    } else if (type === 'room:updated') {
+      this.title = payload.title;
+      this.#changed('membership');
     } else if (type === 'chat:read' && user === this.#core.user()) this.#mark(payload.seq);
-    this.#listeners.emit(type.slice(type.indexOf(':') + 1), payload);
+    this.#listeners.emit(type.slice(5), payload);
   }
 
   /** @param {Entry} entry */
   #arrive(entry) {
     if (!this.isFollowed) {
       // Another connection of ours has joined it, or somebody has added us: the rest is asked for.
-      if (this.membership !== 'joining') this.#ask('room:info', {}).then((room) => this.welcome(room), () => {});
+      if (this.membership !== 'joining') this.#ask('room:info').then((room) => this.welcome(room), () => {});
       this.welcome({ head: entry.seq - 1 });
     }
     // What is missing is read before anything newer is handed over, if ever something is.
@@ -351,7 +359,8 @@ export class Room {
       this.#types(entry.from, false);
       if (entry.from === this.#core.user()) {
         this.#core.outbox.shown(entry);
-        [this.read, this.unread] = [entry.seq, 0];
+        this.read = entry.seq;
+        this.unread = 0;
       } else if (!entry.deleted && entry.seq > this.#counted) this.unread += 1;
     } else if (type === 'left') this.#types(entry.user, false);
     this.#changed('entry', entry);
@@ -404,7 +413,7 @@ export class Room {
     this.#core.changed('rooms', { room: this, what, value });
   }
 
-  /** @param {string} type @param {any} payload @param {import('./requests.js').AskOptions} [options] */
+  /** @param {string} type @param {any} [payload] @param {import('./requests.js').AskOptions} [options] */
   #ask(type, payload, options) {
     return this.#core.ask(type, { room: this.name, ...payload }, options);
   }

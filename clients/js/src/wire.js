@@ -38,6 +38,7 @@
  */
 /** @typedef {{ room: string, user: string, seq: number }} Mark */
 /** @typedef {{ room: string, user: string, typing: boolean }} Typing */
+/** What a room is like now, whole. @typedef {{ room: string, title: string, open: boolean, owner?: string, by?: string }} Update */
 /** @typedef {{ room: string, by?: string, reason: "left" | "removed" | "banned" | "deleted" }} Removal */
 /** @typedef {{ room: string, seq: number, ts: number }} Place */
 /**
@@ -89,6 +90,7 @@
  *   "chat:delivered": Mark,
  *   "chat:typing": Typing,
  *   "room:removed": Removal,
+ *   "room:updated": Update,
  *   "room:invited": { room: string, title: string, by: string },
  *   "user:online": { users: string[], version: number, reset?: true, room?: string },
  *   "user:offline": { users: string[], version: number, room?: string },

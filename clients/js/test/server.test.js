@@ -26,6 +26,44 @@ test('a first program of a few lines', async () => {
   assert.equal(ada.state.name, 'closed');
 });
 
+test('a room whose position is refused where nothing seems to be missing is read and comes alive', async () => {
+  const ada = client('ada-refused');
+  const bob = client('bob-refused');
+  const [room, theirs] = [ada.room('refused', { join: true }), bob.room('refused', { join: true })];
+  const seen = [];
+  room.on('message', ({ text }) => seen.push(text));
+  await until(() => room.membership === 'member', 'membership');
+  await theirs.send('one');
+  await until(() => seen.length === 1, 'the first');
+  // Said after its `hello` and before its `resume`, of which the network makes a position that there is not.
+  ada.network.forge = async (text) => {
+    ada.network.forge = undefined;
+    await theirs.send('two');
+    const message = JSON.parse(text);
+    assert.equal(message.type, 'resume');
+    message.payload.rooms.refused = 1_000_000;
+    return JSON.stringify(message);
+  };
+  ada.cut();
+  await until(() => seen.length === 2, 'what was said in between');
+  await theirs.send('three');
+  await until(() => seen.length === 3, 'what is said after it');
+  assert.deepEqual(seen, ['one', 'two', 'three']);
+  for (const one of [ada, bob]) one.close();
+});
+
+test('what a room is called is known when it changes', async () => {
+  const [ada, bob] = [client('ada-title'), client('bob-title')];
+  const [room, theirs] = [ada.room('title', { join: true }), bob.room('title', { join: true })];
+  await until(() => room.membership === 'member' && theirs.membership === 'member', 'membership');
+  const told = [];
+  theirs.on('updated', ({ title }) => told.push(title));
+  await ada.request('room:update', { room: 'title', title: 'Tea time' });
+  await until(() => theirs.title === 'Tea time' && room.title === 'Tea time', 'the title');
+  assert.deepEqual([told, bob.snapshot().rooms[0].title], [['Tea time'], 'Tea time']);
+  for (const one of [ada, bob]) one.close();
+});
+
 test('a conversation of two begins with its first message', async () => {
   const [ada, bob] = [client('ada-direct'), client('bob-direct')];
   assert.throws(() => ada.direct('bob-direct'), { code: 'not_ready' });

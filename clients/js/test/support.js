@@ -54,18 +54,23 @@ export async function log(room) {
   return all;
 }
 
-/** A client whose sockets can be cut. */
+/** A client whose sockets can be cut, and what it sends be changed by `network.forge`. */
 export function cuttable(url, user, options = {}) {
   const sockets = new Set();
+  const network = { forge: undefined };
   class Cuttable extends WebSocket {
     constructor(at) {
       super(at);
       sockets.add(this);
       this.on('close', () => sockets.delete(this));
     }
+    send(text) {
+      if (!network.forge) return super.send(text);
+      void network.forge(text).then((forged) => super.send(forged));
+    }
   }
   const made = connect(`${url}/ws?user=${user}`, { backoff: { min: 5, max: 50 }, ...options, env: { WebSocket: Cuttable } });
-  return Object.assign(made, { cut: () => sockets.forEach((socket) => socket.terminate()) });
+  return Object.assign(made, { network, cut: () => sockets.forEach((socket) => socket.terminate()) });
 }
 
 /** A client for which no WebSocket opens; what goes by events and calls can be cut. */

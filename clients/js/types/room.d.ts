@@ -6,7 +6,8 @@
 /**
  * What a room tells of.
  * @typedef {{ [T in EntryType]: Extract<Entry, { type: T }> } & { entry: Entry, gap: Gap, read: import('./wire.js').Mark,
- *   delivered: import('./wire.js').Mark, typing: import('./wire.js').Typing, removed: import('./wire.js').Removal, refused: ParlorError }} RoomEvents
+ *   delivered: import('./wire.js').Mark, typing: import('./wire.js').Typing, removed: import('./wire.js').Removal,
+ *   updated: import('./wire.js').Update, refused: ParlorError }} RoomEvents
  */
 /** @typedef {{ room: Room, what: "entry", value: Entry } | { room: Room, what: "read" | "typing" | "membership", value?: undefined }} RoomChange */
 /** A part of the log that is not kept any more, or that of an earlier one. @typedef {{ room: string, after: number, before: number, reason: string }} Gap */
@@ -83,7 +84,7 @@ export class Room {
     want(): void;
     /**
      * Listens: to entries (`message`, `edited`, `deleted`, `reacted`, `joined`, `left`, or `entry` for all), to `gap`,
-     * `read`, `delivered`, `typing`, `refused`. Entries come from now on, from where the handlers of that kind have come
+     * `read`, `delivered`, `typing`, `removed`, `updated`, `refused`. Entries come from now on, from where the handlers of that kind have come
      * to (`resume`; at first: from the mark of what is read), or from behind a `seq`.
      * @template {keyof RoomEvents} E
      * @param {E} event
@@ -112,8 +113,8 @@ export class Room {
     missing(): void;
     /** Its log is another: nothing that was known of it holds. @param {number} head */
     reset(head: number): void;
-    /** The log goes up to here, and nothing of it comes unasked. @param {number} head */
-    behind(head: number): Promise<void>;
+    /** The log goes up to here, and nothing of it comes unasked: where it is refused, not before it is read. @param {number} head @param {string} [refused] */
+    behind(head: number, refused?: string): Promise<void>;
     /** Takes a push that is for it. @param {string} type @param {any} payload */
     push(type: string, payload: any): void;
     #private;
@@ -136,6 +137,7 @@ export type RoomEvents = { [T in EntryType]: Extract<Entry, {
     delivered: import("./wire.js").Mark;
     typing: import("./wire.js").Typing;
     removed: import("./wire.js").Removal;
+    updated: import("./wire.js").Update;
     refused: ParlorError;
 };
 export type RoomChange = {

@@ -93,6 +93,16 @@ export type Typing = {
     user: string;
     typing: boolean;
 };
+/**
+ * What a room is like now, whole.
+ */
+export type Update = {
+    room: string;
+    title: string;
+    open: boolean;
+    owner?: string;
+    by?: string;
+};
 export type Removal = {
     room: string;
     by?: string;
@@ -198,6 +208,7 @@ export type Events = {
     "chat:delivered": Mark;
     "chat:typing": Typing;
     "room:removed": Removal;
+    "room:updated": Update;
     "room:invited": {
         room: string;
         title: string;
