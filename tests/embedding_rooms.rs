@@ -180,6 +180,8 @@ fn a_program_changes_what_a_room_is_like_and_its_members_are_told() {
     assert_eq!(refused(handle.update("none", renamed)), "no_such_room");
     let stranger = RoomChange { owner: Some("eve"), ..RoomChange::default() };
     assert_eq!(refused(handle.update("7", stranger)), "no_such_user");
+    let turned = RoomChange { title: Some("a\u{202e}b"), ..RoomChange::default() };
+    assert!(handle.update("7", turned).unwrap_err().to_string().contains("direction"));
     let long = RoomChange { title: Some(&"x".repeat(129)), ..RoomChange::default() };
     let too_large = handle.update("7", long).unwrap_err();
     assert_eq!(too_large, HandleError::Size { what: "title", limit: 128 });

@@ -57,7 +57,7 @@ class App {
       listed: () => this.redraw('rooms', 'title', 'log'),
       own: (cid) => this.unsent.shown(cid),
       moved: (user) => this.presence.moved(user === this.user?.id),
-      invited: ({ room, title, by }) => this.house.toast(`${isolated(this.presence.name(by))} invites you to ${isolated(title || room)}.`),
+      invited: ({ room, by }) => this.house.toast(`${isolated(this.presence.name(by))} invites you to ${isolated(this.rooms.called(room))}.`),
       removed: (room, why) => this.#removed(room, why),
       // Of what nobody looks at, as of other rooms, only the end is kept.
       keeps: (room) => room === this.room && (this.#visible() || !this.house.atEnd),
@@ -74,7 +74,7 @@ class App {
 
   /** The id of who sits here. */
   get #known() {
-    return this.#signedIn?.user.id ?? session.name;
+    return this.#signedIn?.user.id ?? session.id;
   }
 
   /** Whether one signs out here: whom the application's own cookie knows, signs out there. */
@@ -139,7 +139,7 @@ class App {
     // What is unsent is the client's to keep and to send; that somebody is gone is told by their silence, not by a pace.
     const options = { outbox: this.#outbox, quality: { interval: 0 }, user: this.#known };
     // The browser sends its cookie along.
-    return connect(this.#server.open ? `/ws?user=${encodeURIComponent(session.name)}` : '/ws', options);
+    return connect(this.#server.open ? `/ws?${new URLSearchParams({ user: session.id, name: session.name })}` : '/ws', options);
   }
 
   #listen() {
@@ -264,7 +264,7 @@ class App {
     if (this.drafts?.user !== hello.user.id) this.drafts = new Drafts(hello.user.id);
     this.limits = hello.limits ?? {};
     this.presence.begin(hello.presence);
-    this.presence.names.set(hello.user.id, hello.user.name || hello.user.id);
+    this.presence.names.set(hello.user.id, hello.user.name);
     this.rooms.welcome(hello);
   }
 
@@ -293,10 +293,10 @@ class App {
     this.redraw('log');
   }
 
-  /** Goes into a room by name: one's own, an open one, or a new one. Resolves to a refusal, or null. */
-  async enter(name) {
+  /** Goes into a room by its id: one's own, an open one, or a new one, with its title. Resolves to a refusal, or null. */
+  async enter(name, title) {
     try {
-      this.show(this.rooms.get(name) ?? (await this.rooms.join(name)));
+      this.show(this.rooms.get(name) ?? (await this.rooms.join(name, title)));
       return null;
     } catch (refusal) {
       this.redraw('log', 'rooms');
@@ -324,7 +324,7 @@ class App {
       this.house.toast('The server no longer has what it kept: rooms and messages are gone.');
     } else if (reason !== 'left') {
       const whoever = by && by !== this.user.id ? `, by ${isolated(this.presence.name(by))}` : '';
-      this.house.toast(`${removedBecause(reason, isolated(room.title || room.name))}${whoever}.`);
+      this.house.toast(`${removedBecause(reason, isolated(this.rooms.called(room.name)))}${whoever}.`);
     }
     if (room === this.room) {
       // After a loss of everything one begins anew, as whoever comes in for the first time.

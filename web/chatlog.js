@@ -66,7 +66,7 @@ export class ChatLog {
     this.#known.clear();
     this.#virtual.forget();
     this.atEnd = true;
-    this.#scroller.setAttribute('aria-label', room === null ? 'Messages' : `Messages in ${room.title || room.peer || room.name}`);
+    this.#scroller.setAttribute('aria-label', room === null ? 'Messages' : `Messages in ${room.peer ? this.#app.presence.name(room.peer) : this.#app.rooms.called(room.name)}`);
   }
 
   toEnd() {

@@ -102,7 +102,7 @@ export class Composer {
 
   draw() {
     const { room } = this.#app;
-    const to = room === null ? 'Message' : `Message ${room.peer !== null ? this.#app.presence.name(room.peer) : room.title || room.name}`;
+    const to = room === null ? 'Message' : `Message ${room.peer !== null ? this.#app.presence.name(room.peer) : this.#app.rooms.called(room.name)}`;
     if (this.#box.placeholder !== to) {
       this.#box.placeholder = to;
       this.#box.setAttribute('aria-label', to);

@@ -2,7 +2,8 @@
 // It does not sign in; it only finds out who wants to.
 
 import { session } from './session.js';
-import { el, isUserId, setText } from './text.js';
+import { nameFault, nameOf } from './names.js';
+import { el, setText } from './text.js';
 
 const byId = (id) => document.getElementById(id);
 const WAIT_MS_MAX = 30_000;
@@ -58,12 +59,13 @@ function pickName() {
     input.addEventListener('input', () => input.setCustomValidity(''));
     byId('door-name').addEventListener('submit', (event) => {
       event.preventDefault();
-      const name = input.value.trim();
-      if (isUserId(name)) {
+      const name = nameOf(input.value);
+      const fault = nameFault(name);
+      if (fault === '') {
         resolve(name);
         return;
       }
-      input.setCustomValidity('Letters, digits, and _ . @ - only, without spaces.');
+      input.setCustomValidity(fault);
       input.reportValidity();
     });
   });

@@ -4,11 +4,12 @@
 import { ChatLog } from './chatlog.js';
 import { Composer } from './composer.js';
 import { Lists } from './lists.js';
+import { nameFault, nameOf } from './names.js';
 import { Notify } from './notify.js';
 import { Search } from './search.js';
 import { nextTheme, theme } from './theme.js';
 import { because, closedBecause, wantsLink } from './words.js';
-import { avatar, counted, el, icon, isRoomName, isolated, listed, setText } from './text.js';
+import { avatar, counted, el, icon, isolated, listed, setText } from './text.js';
 
 const byId = (id) => document.getElementById(id);
 const BLIP_MS = 1_200;
@@ -144,7 +145,7 @@ export class House {
   }
 
   #nameOf(room) {
-    return room.peer === null ? room.title || room.name : this.#app.presence.name(room.peer);
+    return room.peer === null ? this.#app.rooms.called(room.name) : this.#app.presence.name(room.peer);
   }
 
   #header() {
@@ -273,12 +274,11 @@ export class House {
     });
     openRoom.querySelector('form').addEventListener('submit', async (event) => {
       event.preventDefault();
-      const name = byId('room-name').value.trim().replace(/^#/, '');
-      if (!isRoomName(name)) {
-        setText(byId('room-error'), 'Letters, digits, and _ . @ : - only, without spaces; names that begin with dm: are kept for direct messages.');
-        return;
-      }
-      const refusal = await this.#app.enter(name);
+      const title = nameOf(byId('room-name').value.trim().replace(/^#/, ''));
+      const fault = nameFault(title);
+      setText(byId('room-error'), fault);
+      if (fault) return;
+      const refusal = await this.#app.enter(this.#app.rooms.meant(title), title);
       if (refusal) setText(byId('room-error'), `That did not work: ${because(refusal)}.`);
       else openRoom.close();
       if (!refusal) this.closeDrawers(false);

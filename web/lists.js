@@ -53,7 +53,7 @@ export class Lists {
     this.#kept.joinable.draw(byId('joinable-list'), [...invites, ...open]);
   }
 
-  #room(room, name = room.title || room.name) {
+  #room(room, name = this.#app.rooms.called(room.name)) {
     const { presence } = this.#app;
     const current = room === this.#app.room;
     const unread = current && this.#app.attentive() && this.#app.house.atEnd ? 0 : room.unread;
@@ -84,7 +84,7 @@ export class Lists {
   }
 
   #joinable(room, note, kind = '') {
-    const name = room.title || room.room;
+    const name = this.#app.rooms.called(room.room);
     return {
       key: room.room,
       stamp: [name, note].join('\n'),
@@ -107,7 +107,7 @@ export class Lists {
 
   async #join(name) {
     const refusal = await this.#app.enter(name);
-    if (refusal) this.#app.house.toast(`You could not join ${name}: ${because(refusal)}.`);
+    if (refusal) this.#app.house.toast(`You could not join ${isolated(this.#app.rooms.called(name))}: ${because(refusal)}.`);
     else this.#app.house.closeDrawers(false);
   }
 
@@ -126,7 +126,7 @@ export class Lists {
     }
     const self = user?.id;
     const people = [...presence.online]
-      .map((id) => ({ id, name: presence.name(id) }))
+      .map((id) => ({ id, name: presence.names.plain(id) }))
       .sort((a, b) => (b.id === self) - (a.id === self) || names.compare(a.name, b.name) || (a.id < b.id ? -1 : 1));
     let said = '';
     if (!online) said = 'As it was when the connection was lost.';

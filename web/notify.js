@@ -1,6 +1,8 @@
 // Tells who looks elsewhere that somebody speaks to them: in a direct conversation, by their name, or in answer to what
 // they said. The browser is asked whether it may only when the person has asked for it.
 
+import { speaksOf } from './names.js';
+
 const KEY = 'parlor.notify';
 const BODY_LENGTH = 140;
 // What is older came while one was away: it is unread, and no news.
@@ -49,11 +51,11 @@ export class Notify {
 
   /** A message has come. */
   entry(room, entry) {
-    const { user, presence, house } = this.#app;
+    const { user, presence, rooms, house } = this.#app;
     if (!this.#mayTell || this.#app.attentive() || entry.from === user.id || entry.deleted) return;
     if (Date.now() - entry.ts > NEWS_MS || !this.#isFor(room, entry)) return;
     const name = presence.name(entry.from);
-    const title = room.peer === null ? `${name} in ${room.title || room.name}` : name;
+    const title = room.peer === null ? `${name} in ${rooms.called(room.name)}` : name;
     // Of two windows of one person one notification is seen.
     const note = new Notification(title, { body: [...entry.text].slice(0, BODY_LENGTH).join(''), tag: `${room.name} ${entry.seq}`, icon: '/icon.svg' });
     note.onclick = () => {
@@ -68,7 +70,6 @@ export class Notify {
   #isFor(room, { text, reply_to: answered }) {
     const { user } = this.#app;
     if (room.peer !== null || (answered && room.log.item(answered)?.from === user.id)) return true;
-    const words = text.toLowerCase().split(/[^\p{L}\p{N}_.@-]+/u).map((word) => word.replace(/^@|[.@-]+$/g, ''));
-    return [user.id, user.name].some((name) => name && words.includes(name.toLowerCase()));
+    return [user.id, user.name].some((name) => speaksOf(text, name));
   }
 }

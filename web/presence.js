@@ -3,6 +3,8 @@
 // Lists come in pages, changes as pushes with a version; only what is newer than what is known is applied.
 // Where people are many only their number is told: then it is not known who they are.
 
+import { Names } from './names.js';
+
 const PAGE = 200;
 const PAGES_MAX = 5;
 const AGAIN_MS = 4_000;
@@ -17,7 +19,7 @@ export class Presence {
   partial = false;
   /** Of whom the server tells: `everyone`, `rooms` (those with whom one shares a room) or `off`. */
   scope = 'everyone';
-  names = new Map();
+  names = new Names();
   #ask;
   #changed;
   #version = 0;
@@ -33,8 +35,9 @@ export class Presence {
     this.#changed = changed;
   }
 
+  /** What somebody is called, told apart from others who are called nearly so. */
   name(user) {
-    return this.names.get(user) ?? user;
+    return this.names.get(user);
   }
 
   /** A new connection: of whom it tells. */
@@ -71,7 +74,7 @@ export class Presence {
         version ??= reply.version;
         for (const { user, name } of reply.users) {
           users.add(user);
-          this.#named(user, name);
+          this.names.set(user, name);
         }
         after = reply.users.at(-1)?.user;
         more = reply.more && after !== undefined;
@@ -99,7 +102,7 @@ export class Presence {
     if (this.#learned.has(room)) return [];
     this.#learned.add(room);
     const reply = await this.#ask('room:members', { room, limit: PAGE }).catch(() => null);
-    for (const { user, name } of reply?.members ?? []) this.#named(user, name);
+    for (const { user, name } of reply?.members ?? []) this.names.set(user, name);
     if (reply) this.#changed();
     return reply?.members ?? [];
   }
@@ -132,7 +135,7 @@ export class Presence {
     if (type === 'user:online') {
       for (const user of users) this.online.add(user);
       // Pushes carry ids only; the names of people never seen come with the next list, asked for once for many.
-      if (users.some((user) => !this.names.has(user))) this.#listLater();
+      if (users.some((user) => !this.names.has(user))) this.#listLater(this.online.size > PAGE ? AGAIN_MS : SOON_MS);
     } else {
       // Who goes is told of in each room that they are in, so that once is enough.
       for (const user of users) this.online.delete(user);
@@ -186,10 +189,6 @@ export class Presence {
     this.#counts.clear();
     clearTimeout(this.#again);
     this.#again = 0;
-  }
-
-  #named(user, name) {
-    this.names.set(user, name || user);
   }
 
   #listLater(within = AGAIN_MS) {

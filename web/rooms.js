@@ -3,6 +3,7 @@
 
 import { ParlorError } from './client/errors.js';
 import { Room, directRoom, entryOf } from './log.js';
+import { Names, roomIdOf } from './names.js';
 
 const PAGE = 60;
 // A message that others refer to is looked for so far back.
@@ -15,7 +16,7 @@ const ITEMS_KEPT = 200;
 
 const READ_EVERY_MS = 1000;
 
-const names = new Intl.Collator(undefined, { sensitivity: 'base', numeric: true });
+const order = new Intl.Collator(undefined, { sensitivity: 'base', numeric: true });
 
 function pause(ms) {
   return ms > 0 ? new Promise((resolve) => setTimeout(resolve, ms)) : Promise.resolve();
@@ -28,6 +29,7 @@ export class Rooms {
   /** Rooms that one may join as one was invited, by name: `{room, title, by}`. */
   invites = new Map();
   self = null;
+  #titles = new Names();
   #epoch = null;
   #ask;
   #on;
@@ -48,10 +50,21 @@ export class Rooms {
     return this.map.get(name);
   }
 
+  /** What a room is called, told apart from others that are called nearly so. */
+  called(name) {
+    return this.#titles.get(name);
+  }
+
+  /** The id of the room that somebody means: one that has it or is called so, or that of a new one. */
+  meant(title) {
+    const id = roomIdOf(title);
+    return this.#titles.has(id) ? id : (this.#titles.only(title) ?? id);
+  }
+
   /** All rooms in the order of the list: rooms by title, then conversations by name. */
   ordered() {
     const key = (room) => room.peer ?? (room.title || room.name);
-    return [...this.map.values()].sort((a, b) => (a.peer !== null) - (b.peer !== null) || names.compare(key(a), key(b)));
+    return [...this.map.values()].sort((a, b) => (a.peer !== null) - (b.peer !== null) || order.compare(key(a), key(b)));
   }
 
   get unread() {
@@ -119,6 +132,7 @@ export class Rooms {
       this.#on.listed();
     } else if (type === 'room:invited' && !this.map.has(payload.room)) {
       this.invites.set(payload.room, payload);
+      this.#titles.set(payload.room, payload.title);
       this.#on.invited(payload);
       this.#on.listed();
     }
@@ -203,9 +217,15 @@ export class Rooms {
     return room.log.item(seq) !== undefined;
   }
 
-  /** Joins an open room or one to which one was invited, or opens one of a name that nobody uses. */
-  async join(name) {
-    const reply = await this.#ask('room:join', { room: name }).catch((refusal) => {
+  /** Joins an open room or one to which one was invited, or opens one that nobody has, with its title. */
+  async join(name, title = name) {
+    // Somebody else may have been faster, or one may open none: then it is joined, if there is one.
+    const isMade = (refusal) => ['conflict', 'forbidden'].includes(refusal.code);
+    const isNew = title !== name && !this.#titles.has(name);
+    const made = isNew && (await this.#ask('room:create', { room: name, title, open: true }).catch((refusal) => {
+      if (!isMade(refusal)) throw refusal;
+    }));
+    const reply = made || await this.#ask('room:join', { room: name }).catch((refusal) => {
       // The room has ended, or one is banned from it: so has the invitation.
       if (['not_member', 'forbidden'].includes(refusal.code)) this.invites.delete(name);
       throw refusal;
@@ -325,6 +345,7 @@ export class Rooms {
     const joinable = [];
     await this.#pages({ open: true }, (listed) => joinable.push(listed));
     this.joinable = joinable.filter((listed) => !this.map.has(listed.room));
+    for (const { room, title } of this.joinable) this.#titles.set(room, title);
     // Nobody tells that an invitation is void.
     if (this.invites.size > 0) this.#invited((await this.#ask('info')).invites);
     this.#on.listed();
@@ -332,6 +353,7 @@ export class Rooms {
 
   #invited(invites = []) {
     this.invites = new Map(invites.map((invite) => [invite.room, invite]));
+    for (const { room, title } of invites) this.#titles.set(room, title);
   }
 
   async #pages(filter, each) {
@@ -346,7 +368,10 @@ export class Rooms {
 
   /** Takes what the server says of a room now: it has counted everything up to `head`. */
   #told(room, { title, open, members, head, read, unread }) {
-    if (title !== undefined) room.title = title ?? '';
+    if (title !== undefined) {
+      room.title = title ?? '';
+      this.#titles.set(room.name, room.title);
+    }
     if (open !== undefined) room.open = open;
     if (Number.isInteger(members)) room.members = members;
     if (!Number.isInteger(read)) return;

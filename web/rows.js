@@ -11,7 +11,7 @@ const DELETED = 'This message was deleted.';
 
 /** The children of a message's row. */
 export function messageRow(app, item, continued, reply) {
-  const name = app.presence.name(item.from);
+  const name = app.presence.names.plain(item.from);
   return [
     continued ? el('span', { class: 'gutter' }, timeNode(item.ts)) : avatar(item.from, name),
     el(
@@ -79,7 +79,7 @@ export function notesRow(app, notes) {
 
 /** What stands above the first message: a welcome, the beginning, a way to more, or what went wrong. */
 export function topContent(app, room, phase, up) {
-  const name = room && el('bdi', {}, room.peer ? app.presence.name(room.peer) : room.title || room.name);
+  const name = room && el('bdi', {}, room.peer ? app.presence.name(room.peer) : app.rooms.called(room.name));
   switch (phase) {
     case 'none':
       return [el('p', { class: 'top-title' }, 'You are in no room.'), el('p', {}, 'Pick one from the list, or open one of your own.')];

@@ -1,6 +1,8 @@
 // Who sits at this page: in open mode a name, kept for this tab; else whoever the browser is signed in as, by a cookie
 // that no script can read. A link's code is taken out of the address at once, and exchanged for that cookie.
 
+import { userIdOf } from './names.js';
+
 const NAME = 'parlor.name';
 const LAST_NAME = 'parlor.last-name';
 const SIGN_IN = '/api/v1/sign-in';
@@ -36,6 +38,10 @@ export const session = {
     name = value;
     write(sessionStorage, NAME, value);
     if (value !== null) write(localStorage, LAST_NAME, value);
+  },
+  /** The id that goes with it. */
+  get id() {
+    return name === null ? null : userIdOf(name);
   },
   get lastName() {
     return read(localStorage, LAST_NAME);

@@ -91,16 +91,6 @@ export function byteLength(text) {
   return encoder.encode(text).length;
 }
 
-/** Whether the server takes this as a user id (wire protocol, "Opening"). */
-export function isUserId(text) {
-  return /^[A-Za-z0-9_.@-]{1,64}$/.test(text) && !/^\.+$/.test(text);
-}
-
-/** Whether the server takes this as the name of a room that one may open. */
-export function isRoomName(text) {
-  return /^[A-Za-z0-9_.@:-]{1,64}$/.test(text) && !/^\.+$/.test(text) && !text.startsWith('dm:');
-}
-
 /** One or two letters for an avatar. */
 export function initials(name) {
   const words = name.split(/[\s._@:-]+/u).filter(Boolean);

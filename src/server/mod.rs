@@ -20,6 +20,8 @@ pub mod config;
 #[cfg(feature = "server")]
 mod dispatch;
 #[cfg(feature = "server")]
+mod display_name;
+#[cfg(feature = "server")]
 mod drain;
 #[cfg(feature = "server")]
 mod encode;

@@ -1,5 +1,6 @@
 //! A client's message → what it asks for (`docs/protocol.md`).
 
+use super::display_name::{self, NO_NAME};
 use super::json::{NotJson, Object, scan, string, value};
 use crate::base::limits::{JSON_DEPTH_MAX, JTI_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::base::{Body, Limits, NameError, Revocation, RoomId, Timestamp, UserId};
@@ -285,13 +286,13 @@ impl<'a> Fields<'_, 'a> {
     }
 
     fn title(&self) -> Result<Option<Arc<str>>, Fault> {
-        let title = self.text("title")?;
-        self.within(
-            "title",
-            title.as_ref().map_or(0, |title| title.len()),
-            self.limits.title_bytes,
-        )?;
-        Ok(title.map(|title| Arc::from(title.as_ref())))
+        let Some(title) = self.text("title")? else { return Ok(None) };
+        if display_name::fault(&title).is_some() {
+            return Err(Fault::bad_request("title", NO_NAME));
+        }
+        let title = display_name::plain(&title);
+        self.within("title", title.len(), self.limits.title_bytes)?;
+        Ok(Some(title.into()))
     }
 
     fn create(&self) -> Result<Request, Fault> {

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+from urllib.parse import quote
 
 import pytest
 
@@ -283,6 +284,38 @@ class TestOpenMode:
     def test_a_user_is_who_they_say(self, opened):
         with Chat(opened, "ada.B_c@d-9") as ada:
             assert ada.hello["user"] == {"id": "ada.B_c@d-9", "name": "ada.B_c@d-9", "admin": False}
+
+    @pytest.mark.parametrize(
+        ("said", "name"),
+        [
+            ("Ada Lovelace", "Ada Lovelace"),
+            ("Jose\u0301", "Jos\u00e9"),
+            (" \u7530\u4e2d\n", "\u7530\u4e2d"),
+            ("\u200b", "lov"),
+            ("", "lov"),
+            ("\u00e9" * 64, "\u00e9" * 64),
+        ],
+    )
+    def test_a_user_is_called_what_they_say(self, opened, said, name):
+        with Chat(opened, "lov", name=quote(said)) as lov:
+            assert lov.hello["user"] == {"id": "lov", "name": name, "admin": False}
+            lov.request("room:join", room="named")
+        # It stays with a member until they come with another.
+        with Chat(opened, "eve") as eve:
+            eve.request("room:join", room="named")
+            members = eve.request("room:members", room="named")["members"]
+            assert [one["name"] for one in members if one["user"] == "lov"] == [name]
+        with Chat(opened, "lov") as lov:
+            assert lov.hello["user"]["name"] == name
+        with Chat(opened, "lov", name="lov") as lov:
+            assert lov.hello["user"]["name"] == "lov"
+
+    @pytest.mark.parametrize("said", ["a%E2%80%AEb", "a%0Ab", "a%00b", "a%C2%85b", "x" * 129, "%ff", "%zz"])
+    def test_what_is_no_name_is_400(self, opened, said):
+        answer = upgrade(opened, f"/ws?user=ada&name={said}")
+        assert (answer.status, answer.error["code"]) == (400, "bad_request")
+        status, body = opened.api("GET", f"events?user=ada&name={said}")
+        assert (status, body["error"]["code"]) == (400, "bad_request")
 
     def test_a_token_is_401(self, opened):
         for path, fields in ways(token("ada")).values():

@@ -190,6 +190,8 @@ class TestCreating:
             ("title", "x" * 129, "too_large"),
             ("title", "é" * 65, "too_large"),
             ("title", 7, "bad_request"),
+            ("title", "Tea\u202e", "bad_request"),
+            ("title", "Tea\n5", "bad_request"),
             ("open", "yes", "bad_request"),
             ("members", "bob", "bad_request"),
             ("members", [7], "bad_request"),
@@ -204,6 +206,14 @@ class TestCreating:
             assert refusal["field"] == member
         else:
             assert refusal["limit"] == (128 if member == "title" else 200)
+
+    def test_a_title_is_kept_in_one_form(self, chat, name):
+        room, ada = name("room"), chat(name("ada"))
+        made = ada.request("room:create", room=room, title=" Cafe\u0301 \U0001f469\u200d\U0001f680 ")
+        assert made["title"] == "Caf\u00e9 \U0001f469\u200d\U0001f680"
+        assert ada.request("room:update", room=room, title="\u200b")["title"] == ""
+        refusal = ada.refusal("room:update", {"room": room, "title": "a\u2066b"})
+        assert (refusal["code"], refusal["field"]) == ("bad_request", "title")
 
     def test_200_members_are_taken_at_once(self, chat, name):
         room, ada = name("room"), chat(name("ada"))

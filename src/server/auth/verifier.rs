@@ -8,6 +8,7 @@ use super::{Claims, Identity, Keys, Revocations, TokenError};
 use crate::base::limits::{CLAIM_PATTERNS_MAX, JTI_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::base::{Timestamp, UserId, UserLimit, UserLimits};
 use crate::hub::streams::{Pattern, StreamClaims, StreamRights};
+use crate::server::display_name::plain;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -57,6 +58,11 @@ impl Verifier {
         let revocations = Revocations::default();
         let cookies = None;
         Verifier { keys, expected, leeway_ms, revocations, cookies, has_others: false }
+    }
+
+    /// The longest name of a person, in bytes.
+    pub(in crate::server) fn name_bytes_max(&self) -> usize {
+        self.expected.name_bytes_max
     }
 
     /// Whether somebody else says who people are, where tokens do not: then there is no open mode.
@@ -183,9 +189,12 @@ impl Verifier {
         expires: Option<Timestamp>,
         issued: Option<Timestamp>,
     ) -> Result<Identity, TokenError> {
-        if claims.name.as_ref().is_some_and(|name| name.len() > self.expected.name_bytes_max) {
+        // Whom an application calls so is let in, under what of it is a name.
+        let name = claims.name.as_deref().map(plain).filter(|name| !name.is_empty());
+        if name.as_ref().is_some_and(|name| name.len() > self.expected.name_bytes_max) {
             return Err(TokenError::Name);
         }
+        let name = name.map(Arc::from);
         if claims.jti.as_ref().is_some_and(|jti| jti.len() > JTI_BYTES_MAX) {
             return Err(TokenError::Id);
         }
@@ -198,7 +207,6 @@ impl Verifier {
             publishes_all: claims.admin,
             claims: stream_claims(claims.publish, claims.subscribe)?.map(Arc::new),
         };
-        let name = claims.name.filter(|name| !name.is_empty()).map(Arc::from);
         let jti = claims.jti.map(Arc::from);
         let limits = asked_limits(claims.limits)?.map(Arc::new);
         Ok(Identity { user, name, admin: claims.admin, rights, limits, expires, jti, issued })

@@ -10,8 +10,8 @@ use crate::protocol::handshake::request::percent_decoded_path;
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
 use crate::server::auth::Identity;
 use crate::server::http::{
-    Rules, admin, bearer, check_origin, is_set, named, other_methods, preflight, shared_with,
-    status_of, tokens, unauthorized, whence,
+    Rules, admin, bearer, check_origin, is_set, named_and_called, other_methods, preflight,
+    shared_with, status_of, tokens, unauthorized, whence,
 };
 use crate::server::json::{Writer, scan};
 use crate::server::request::{Envelope, Fault};
@@ -251,7 +251,7 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
             Ok(Who::Guest)
         } else {
             is_asked_from_here(head)?;
-            named(head).map(Who::User)
+            named_and_called(head, rules).map(Who::User)
         };
     }
     let mut first = None;

@@ -57,6 +57,7 @@ assets! {
     "/", "web/index.html", HTML;
     "/lists.js", "web/lists.js", JS;
     "/log.js", "web/log.js", JS;
+    "/names.js", "web/names.js", JS;
     "/notify.js", "web/notify.js", JS;
     "/plan.js", "web/plan.js", JS;
     "/presence.js", "web/presence.js", JS;

@@ -11,6 +11,7 @@ use crate::hub::streams::StreamRights;
 use crate::protocol::handshake::{Refusal, RequestHead, Status, Upgrade};
 use crate::server::auth::{Identity, TokenError};
 use crate::server::dispatch::Person;
+use crate::server::display_name::{self, NO_NAME};
 use crate::server::events::{Tickets, is_for_events};
 
 /// Before a token among the offered subprotocols. Never echoed.
@@ -169,6 +170,25 @@ pub(in crate::server) fn named(head: &RequestHead<'_>) -> Result<Identity, Refus
         jti: None,
         issued: None,
     })
+}
+
+/// Open mode, for who connects: they are called what they say, too.
+pub(in crate::server) fn named_and_called(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+) -> Result<Identity, Refusal> {
+    let identity = named(head)?;
+    let Some(name) = head.query_value("name") else { return Ok(identity) };
+    let name = name.map_err(|error| bad(error.to_string()))?;
+    if display_name::fault(&name).is_some() {
+        return Err(bad(format!("?name=: {NO_NAME}")));
+    }
+    let name = display_name::plain(&name);
+    let most = rules.verifier.name_bytes_max();
+    if name.len() > most {
+        return Err(bad(format!("?name= is longer than {most} bytes")));
+    }
+    Ok(Identity { name: (!name.is_empty()).then(|| name.into()), ..identity })
 }
 
 /// There is no token to say which streams one may publish to.

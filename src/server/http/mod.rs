@@ -21,7 +21,9 @@ mod streams;
 
 pub(super) use browser::{signed_in, without_sign_ins};
 pub(super) use call::{HttpCall, overloaded};
-pub(super) use identity::{Caller, admin, bearer, named, needs_proof, tokens, unauthorized};
+pub(super) use identity::{
+    Caller, admin, bearer, named_and_called, needs_proof, tokens, unauthorized,
+};
 pub(super) use opening::is_set;
 pub(super) use origin::{check_origin, preflight, readable_by, shared_with, whence};
 pub(super) use own::{is_of_page, is_own};

@@ -1,6 +1,6 @@
 //! Who may open a WebSocket: of the chat, of a stream's own path, of a path of the embedding program's.
 
-use super::identity::{named, proved, unauthorized};
+use super::identity::{named, named_and_called, proved, unauthorized};
 use super::origin::check_origin;
 use super::route::{Routed, Rules};
 use crate::base::StreamId;
@@ -29,7 +29,7 @@ pub(super) fn open<'b>(
     } else if may_be_guest && head.query_value("user").is_none() {
         None
     } else {
-        Some(named(head)?)
+        Some(named_and_called(head, rules)?)
     };
     let is_guest = may_be_guest && identity.is_none();
     // Where there are no keys nobody can say later who they are.

@@ -1,0 +1,132 @@
+// What people and rooms are called: names in any script, the ids that stand for them on the wire, and what tells names
+// apart that look alike.
+
+import { byteLength } from './text.js';
+
+const ID_BASE_LENGTH = 40;
+/** As long as the server lets a name be, unless it is configured otherwise (`limits.title_bytes`). */
+export const NAME_BYTES_MAX = 128;
+// What breaks a line, or turns the direction of what stands beside it. The server refuses it, too.
+// eslint-disable-next-line no-control-regex
+const NONE_OF_A_NAME = /[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/u;
+const SEEN = /[^\s\p{Default_Ignorable_Code_Point}\u2800]/u;
+
+/** What was typed, as a name: in normal form C, without spaces at its ends. */
+export function nameOf(text) {
+  return text.trim().normalize('NFC');
+}
+
+/** Why this is no name, as a sentence; empty if it is one. */
+export function nameFault(name) {
+  if (!SEEN.test(name)) return 'A name has something to be seen.';
+  if (NONE_OF_A_NAME.test(name)) return 'A name has no control characters, line breaks or characters that turn its direction.';
+  if (byteLength(name) > NAME_BYTES_MAX) return `This is too long: a name has ${NAME_BYTES_MAX} bytes at most.`;
+  return '';
+}
+
+const isId = (text) => /^[A-Za-z0-9_.@-]{1,64}$/.test(text) && !/^\.+$/.test(text);
+
+/** Whether the server takes this as the id of a room that one may open. */
+const isRoomId = (text) => /^[A-Za-z0-9_.@:-]{1,64}$/.test(text) && !/^\.+$/.test(text) && !text.startsWith('dm:');
+
+/** The id of whoever is called so: the name itself, if it is one; else what is left of it and a number, always the same. */
+export function userIdOf(name) {
+  return isId(name) ? name : madeId(name);
+}
+
+/** The id of a room that is called so. */
+export function roomIdOf(title) {
+  return isRoomId(title) ? title : madeId(title);
+}
+
+function madeId(name) {
+  const letters = name.normalize('NFKD').replace(/\p{M}/gu, '');
+  const base = letters.replace(/[^A-Za-z0-9]+/g, '-').slice(0, ID_BASE_LENGTH).replace(/^-+|-+$/g, '');
+  return `${base}${base && '-'}${number(name)}`;
+}
+
+/** 53 bits that are others for another name. */
+function number(name) {
+  let [high, low] = [0xdeadbeef, 0x41c6ce57];
+  for (const byte of new TextEncoder().encode(name)) {
+    high = Math.imul(high ^ byte, 2654435761);
+    low = Math.imul(low ^ byte, 1597334677);
+  }
+  high = Math.imul(high ^ (high >>> 16), 2246822507) ^ Math.imul(low ^ (low >>> 13), 3266489909);
+  low = Math.imul(low ^ (low >>> 16), 2246822507) ^ Math.imul(high ^ (high >>> 13), 3266489909);
+  return (4294967296 * (2097151 & low) + (high >>> 0)).toString(36);
+}
+
+// Letters of other scripts that are drawn as Latin ones are; a part of Unicode's table of confusables (UTS #39).
+const LIKE = new Map(
+  [
+    ['аαа', 'a'], ['вβ', 'b'], ['сϲ', 'c'], ['ԁ', 'd'], ['еє', 'e'], ['ɡ', 'g'], ['һнη', 'h'], ['іιıӏl1|', 'i'], ['јϳ', 'j'], ['кκ', 'k'],
+    ['мμ', 'm'], ['ո', 'n'], ['оοօ0', 'o'], ['рρ', 'p'], ['ԛ', 'q'], ['ѕ', 's'], ['тτ', 't'], ['υս', 'u'], ['ѵν', 'v'], ['ԝѡω', 'w'], ['хχ', 'x'],
+    ['уγү', 'y'], ['ζ', 'z'],
+  ].flatMap(([others, letter]) => [...others].map((other) => [other, letter])),
+);
+
+/** What a name looks like: the same for names that a reader may take for one another. */
+export function looks(name) {
+  const letters = name.normalize('NFKD').replace(/[\p{M}\p{Default_Ignorable_Code_Point}]/gu, '').toLowerCase();
+  return [...letters.replace(/[\s_.-]+/gu, ' ').trim()].map((letter) => LIKE.get(letter) ?? letter).join('');
+}
+
+/** What those that have an id are called. */
+export class Names {
+  #names = new Map();
+  /** @type {Map<string, Set<string>>} ids by what their names look like */
+  #alike = new Map();
+
+  has(id) {
+    return this.#names.has(id);
+  }
+
+  /** Who is known by no name is called by their id. */
+  set(id, name) {
+    const before = this.#names.get(id);
+    if (before === (name || id)) return;
+    if (before !== undefined) this.#alike.get(looks(before))?.delete(id);
+    this.#names.set(id, name || id);
+    const look = looks(name || id);
+    if (!this.#alike.has(look)) this.#alike.set(look, new Set());
+    this.#alike.get(look).add(id);
+  }
+
+  /** The name alone: for where the id stands beside it. */
+  plain(id) {
+    return this.#names.get(id) ?? id;
+  }
+
+  /** The name, and the id if another is called so, or nearly so. */
+  get(id) {
+    const name = this.plain(id);
+    return name !== id && this.#alike.get(looks(name)).size > 1 ? `${name} (${id})` : name;
+  }
+
+  /** The only one that is called so; `undefined` if there is none, or more than one. */
+  only(name) {
+    const ids = [...(this.#alike.get(looks(name)) ?? [])].filter((id) => this.plain(id) === name);
+    return ids.length === 1 ? ids[0] : undefined;
+  }
+}
+
+// Scripts that put no space between words.
+const UNSPACED = /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]$/u;
+
+/** Whether a text speaks of somebody by a name, with an `@` or without. */
+export function speaksOf(text, name) {
+  if (!name) return false;
+  const words = text.normalize('NFC').toLowerCase();
+  const wanted = name.normalize('NFC').toLowerCase();
+  const last = [...wanted].at(-1);
+  for (let at = words.indexOf(wanted); at >= 0; at = words.indexOf(wanted, at + 1)) {
+    const before = [...words.slice(0, at)].at(-1) ?? ' ';
+    const after = words.slice(at + wanted.length);
+    // Between the parts of an id there may be points and dashes; at the end of a sentence, too.
+    const opens = !/[\p{L}\p{M}\p{N}_.-]/u.test(before);
+    const ends = !/^[.@-]*[\p{L}\p{M}\p{N}_]/u.test(after) || (before === '@' && UNSPACED.test(last));
+    if (opens && ends) return true;
+  }
+  return false;
+}
