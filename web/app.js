@@ -56,8 +56,11 @@ class App {
       changed: (room) => this.#roomChanged(room),
       listed: () => this.redraw('rooms', 'title', 'log'),
       own: (cid) => this.unsent.shown(cid),
-      moved: (user) => this.presence.moved(user === this.user?.id),
-      invited: ({ room, by }) => this.house.toast(`${isolated(this.presence.name(by))} invites you to ${isolated(this.rooms.called(room))}.`),
+      moved: (user) => {
+        this.presence.moved(user === this.user?.id);
+        this.redraw('people');
+      },
+      invited: (invite) => this.#invited(invite),
       removed: (room, why) => this.#removed(room, why),
       // Of what nobody looks at, as of other rooms, only the end is kept.
       keeps: (room) => room === this.room && (this.#visible() || !this.house.atEnd),
@@ -237,6 +240,13 @@ class App {
     else if (what === 'membership' && room.membership === 'left' && !this.online && this.rooms.isOf(hello.epoch)) this.rooms.lose(room.name);
   }
 
+  #invited({ room, by }) {
+    const { names } = this.presence;
+    // Of somebody of whom nothing else is known an id says nothing.
+    const said = names.has(by) ? `${isolated(names.get(by))} invites you` : 'You are invited';
+    this.house.toast(`${said} to ${isolated(this.rooms.called(room))}.`, { label: 'Join', act: () => this.house.join(room) });
+  }
+
   #entry(entry) {
     this.rooms.entry(entry);
     if (entry.type === 'message' && this.online) this.house.notify.entry(this.rooms.get(entry.room), entry);
@@ -308,7 +318,7 @@ class App {
   #fresh(room) {
     if (!this.online) return;
     if (room.problem !== null || room.log.items.length < ENOUGH) this.rooms.older(room);
-    if (!room.draft) this.presence.learn(room.name).then((members) => this.rooms.members(room, members));
+    if (!room.draft) this.presence.learn(room.name, (members, isFirst) => this.rooms.members(room, members, isFirst));
   }
 
   #roomChanged(room) {

@@ -118,7 +118,7 @@ export class Composer {
       event.stopPropagation();
       this.#end();
     } else if (event.key === 'ArrowUp' && this.#box.value === '' && this.#mode === null && !event.altKey) {
-      const own = this.#app.room.log.items.findLast((item) => item.kind === 'message' && item.from === this.#app.user.id && !item.deleted);
+      const own = this.#app.room?.log.items.findLast((item) => item.kind === 'message' && item.from === this.#app.user.id && !item.deleted);
       if (own === undefined) return;
       event.preventDefault();
       this.edit(own);
@@ -154,6 +154,8 @@ export class Composer {
   /** As high as its text, within what style.css allows. */
   #fit() {
     const { form, style } = this.#box;
+    // Who is in no room has nobody to write to; what is given back then must be seen.
+    form.hidden = this.#app.room === null && this.#box.value === '';
     // While it is measured nothing else moves: the messages would not come back to where they were.
     form.style.minHeight = `${form.offsetHeight}px`;
     style.height = 'auto';

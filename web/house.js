@@ -14,6 +14,7 @@ import { avatar, counted, el, icon, isolated, listed, setText } from './text.js'
 const byId = (id) => document.getElementById(id);
 const BLIP_MS = 1_200;
 const TOAST_MS = 7_000;
+const ACTION_MS = 15_000;
 const TYPING_NAMES_MAX = 3;
 const NEWS_MAX = 5;
 
@@ -117,11 +118,16 @@ export class House {
     if (matchMedia('(hover: hover) and (pointer: fine)').matches && !document.querySelector('dialog[open]')) this.#composer.focus();
   }
 
-  toast(text) {
-    if (byId('toasts').lastElementChild?.textContent === text) return;
-    const node = el('p', { class: 'toast' }, text);
+  /** Says something for a while; `action` is what can be done about it: `{label, act}`. */
+  toast(text, action = null) {
+    if (byId('toasts').lastElementChild?.dataset.said === text) return;
+    const act = () => {
+      node.remove();
+      action.act();
+    };
+    const node = el('p', { class: 'toast', dataset: { said: text } }, text, action && el('button', { type: 'button', onclick: act }, action.label));
     byId('toasts').append(node);
-    setTimeout(() => node.remove(), TOAST_MS);
+    setTimeout(() => node.remove(), action === null ? TOAST_MS : ACTION_MS);
   }
 
   /** Has a new message read out to whoever does not see it: of the list itself nothing is, as rows come and go in it. */
@@ -134,6 +140,13 @@ export class House {
   /** What was said otherwise, or taken back, is not to be found as it was. */
   unhear(seq) {
     byId('news').querySelector(`[data-seq="${seq}"]`)?.remove();
+  }
+
+  /** Goes into a room that one may join, or says why not. */
+  async join(name) {
+    const refusal = await this.#app.enter(name);
+    if (refusal) this.toast(`You could not join ${isolated(this.#app.rooms.called(name))}: ${because(refusal)}.`);
+    else this.closeDrawers(false);
   }
 
   closeDrawers(back = true) {
@@ -162,6 +175,7 @@ export class House {
     byId('people-open').setAttribute('aria-label', presence.number === null ? 'People' : `People, ${presence.number.people}${presence.number.more ? ' and more' : ''} online`);
     if (user && byId('me').dataset.of !== user.id + user.name) {
       byId('me').dataset.of = user.id + user.name;
+      byId('me').title = user.name || user.id;
       byId('me').replaceChildren(avatar(user.id, user.name || user.id), el('bdi', {}, user.name || user.id));
     }
   }

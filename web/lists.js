@@ -1,7 +1,6 @@
 // The two lists beside the messages: rooms on one side, people on the other.
 // They draw what `rooms` and `presence` hold, and turn a press into a wish to the app.
 
-import { because } from './words.js';
 import { arrange, avatar, counted, el, icon, isolated, setText } from './text.js';
 
 const names = new Intl.Collator();
@@ -31,7 +30,7 @@ class Kept {
 
 export class Lists {
   #app;
-  #kept = { rooms: new Kept(), direct: new Kept(), joinable: new Kept(), people: new Kept() };
+  #kept = { rooms: new Kept(), direct: new Kept(), joinable: new Kept(), people: new Kept(), others: new Kept() };
 
   constructor(app) {
     this.#app = app;
@@ -45,7 +44,8 @@ export class Lists {
     byId('direct').hidden = direct.length === 0;
     this.#kept.direct.draw(byId('direct-list'), direct.map((room) => this.#room(room, presence.name(room.peer))));
     const invited = [...rooms.invites.values()].filter(({ room }) => !rooms.get(room));
-    const invites = invited.map((room) => this.#joinable(room, `invited by ${isolated(presence.name(room.by))}`, 'invited'));
+    const invitedBy = ({ by }) => (presence.names.has(by) ? `invited by ${isolated(presence.name(by))}` : 'invited');
+    const invites = invited.map((room) => this.#joinable(room, invitedBy(room), 'invited'));
     const open = rooms.joinable
       .filter(({ room }) => !rooms.get(room) && !rooms.invites.has(room))
       .map((room) => this.#joinable(room, counted(room.members ?? 0, 'member')));
@@ -90,7 +90,7 @@ export class Lists {
       stamp: [name, note].join('\n'),
       make: () => el(
         'button',
-        { type: 'button', class: `place open ${kind}`, onclick: () => this.#join(room.room), title: `Join ${name}` },
+        { type: 'button', class: `place open ${kind}`, onclick: () => this.#app.house.join(room.room), title: `Join ${name}` },
         icon('door'),
         el('span', { class: 'unseen' }, 'Join '),
         el('bdi', { class: 'place-name' }, name),
@@ -105,54 +105,60 @@ export class Lists {
     this.#app.house.focusMessage();
   }
 
-  async #join(name) {
-    const refusal = await this.#app.enter(name);
-    if (refusal) this.#app.house.toast(`You could not join ${isolated(this.#app.rooms.called(name))}: ${because(refusal)}.`);
-    else this.#app.house.closeDrawers(false);
-  }
-
   drawPeople() {
-    const { presence, online, user, rooms } = this.#app;
-    const note = byId('people-note');
-    const title = byId('people-title');
-    const { number, scope } = presence;
-    setText(title, number === null ? 'Who is here' : `${number.people.toLocaleString('en')}${number.more ? ' and more' : ''} here`);
-    if (presence.online === null) {
-      if (scope === 'off') setText(note, 'This server does not tell who is here.');
-      else if (!online) setText(note, '');
-      else setText(note, number === null ? 'Looking around…' : TOO_MANY);
-      this.#kept.people.draw(byId('people-list'), []);
-      return;
-    }
-    const self = user?.id;
-    const people = [...presence.online]
-      .map((id) => ({ id, name: presence.names.plain(id) }))
-      .sort((a, b) => (b.id === self) - (a.id === self) || names.compare(a.name, b.name) || (a.id < b.id ? -1 : 1));
-    let said = '';
-    if (!online) said = 'As it was when the connection was lost.';
-    else if (presence.partial) said = TOO_MANY;
-    else if (people.length === 1 && scope === 'rooms') said = 'Nobody else of your rooms is online. Whoever comes in is shown here.';
-    else if (people.length === 1) said = 'Nobody else is online. Whoever comes in is shown here.';
-    setText(note, said);
-    this.#kept.people.draw(byId('people-list'), people.map(({ id, name }) => ({
-      key: id,
-      stamp: [name, id === self].join('\n'),
-      make: () => this.#person(id, name, id === self, rooms),
-    })));
+    const { presence, room, user } = this.#app;
+    const { number } = presence;
+    setText(byId('people-title'), number === null ? 'Who is here' : `${number.people.toLocaleString('en')}${number.more ? ' and more' : ''} here`);
+    const members = room?.peer === null ? room.people : null;
+    const here = presence.online ?? new Set();
+    const others = members === null ? [] : [...here].filter((id) => !members.has(id) && id !== user?.id);
+    byId('members-title').hidden = members === null;
+    if (members !== null) setText(byId('members-title'), counted(room.members ?? members.size, 'member'));
+    byId('others-title').hidden = others.length === 0;
+    this.#kept.people.draw(byId('people-list'), this.#people([...(members ?? here)]));
+    this.#kept.others.draw(byId('others-list'), this.#people(others));
+    setText(byId('people-note'), this.#note(members));
   }
 
-  #person(id, name, self, rooms) {
+  /** What the list does not show, and why. */
+  #note(members) {
+    const { presence, online } = this.#app;
+    const { scope, number } = presence;
+    if (scope === 'off') return 'This server does not tell who is here.';
+    if (presence.online === null) return !online ? '' : number === null ? 'Looking around…' : TOO_MANY;
+    if (!online) return 'As it was when the connection was lost.';
+    if (presence.partial || (members !== null && this.#app.room.members > members.size)) return TOO_MANY;
+    if (presence.online.size > 1) return '';
+    return scope === 'rooms' ? 'Nobody else of your rooms is online. Whoever comes in is shown here.' : 'Nobody else is online. Whoever comes in is shown here.';
+  }
+
+  /** Oneself, then who is online, then who is not. */
+  #people(ids) {
+    const { presence, user } = this.#app;
+    const place = ({ id, isHere }) => (id === user?.id ? 0 : isHere ? 1 : 2);
+    return ids
+      .map((id) => ({ id, name: presence.names.plain(id), isHere: presence.isOnline(id) }))
+      .sort((a, b) => place(a) - place(b) || names.compare(a.name, b.name) || (a.id < b.id ? -1 : 1))
+      .map(({ id, name, isHere }) => ({
+        key: id,
+        stamp: [name, id === user?.id, isHere].join('\n'),
+        make: () => this.#person(id, name, isHere),
+      }));
+  }
+
+  #person(id, name, isHere) {
+    const isSelf = id === this.#app.user?.id;
     const inside = [
-      avatar(id, name, el('i', { class: 'lamp' })),
+      avatar(id, name, isHere && el('i', { class: 'lamp' })),
       el('bdi', { class: 'person-name' }, name),
-      self ? el('span', { class: 'person-id' }, 'you') : name !== id && el('bdi', { class: 'person-id' }, `@${id}`),
+      isSelf ? el('span', { class: 'person-id' }, 'you') : name !== id && el('bdi', { class: 'person-id' }, `@${id}`),
     ];
-    if (self) return el('span', { class: 'person' }, inside);
+    if (isSelf) return el('span', { class: 'person' }, inside);
     return el(
       'button',
-      { type: 'button', class: 'person', title: `Write to ${name}`, onclick: () => this.#go(rooms.direct(id)) },
+      { type: 'button', class: isHere ? 'person' : 'person away', title: `Write to ${name}`, onclick: () => this.#go(this.#app.rooms.direct(id)) },
       inside,
-      el('span', { class: 'unseen' }, ', write a direct message'),
+      el('span', { class: 'unseen' }, `${isHere ? ', online' : ''}, write a direct message`),
     );
   }
 }

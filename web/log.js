@@ -202,6 +202,8 @@ export class Room {
   draft = false;
   /** What one is in it: `owner`, or no more than others. */
   role = null;
+  /** Ids of its members, or of those that were told if they are many; null before. */
+  people = null;
   /** How far others have read, by user. */
   marks = new Map();
   /** The page that is being asked for. */

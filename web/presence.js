@@ -97,14 +97,21 @@ export class Presence {
     this.#changed();
   }
 
-  /** Learns what the members of a room are called, once in each connection; gives those that were told. */
-  async learn(room) {
-    if (this.#learned.has(room)) return [];
+  /** Learns who the members of a room are and what they are called, once in each connection: `each(members, isFirst)`. */
+  async learn(room, each) {
+    if (this.#learned.has(room)) return;
     this.#learned.add(room);
-    const reply = await this.#ask('room:members', { room, limit: PAGE }).catch(() => null);
-    for (const { user, name } of reply?.members ?? []) this.names.set(user, name);
-    if (reply) this.#changed();
-    return reply?.members ?? [];
+    let after;
+    for (let page = 0; page < PAGES_MAX; page += 1) {
+      const reply = await this.#ask('room:members', { room, ...(after && { after }), limit: PAGE }).catch(() => null);
+      // Those that were told are right; the next connection asks again.
+      if (reply === null) return;
+      for (const { user, name } of reply.members) this.names.set(user, name);
+      each(reply.members, page === 0);
+      this.#changed();
+      after = reply.members.at(-1)?.user;
+      if (!reply.more || after === undefined) return;
+    }
   }
 
   /** Applies a push. */

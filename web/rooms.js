@@ -153,6 +153,8 @@ export class Rooms {
       if (was) room.unread = Math.max(0, room.unread - 1);
     } else if (type === 'joined' || type === 'left') {
       if (type === 'left') room.marks.delete(entry.user);
+      if (type === 'left') room.people?.delete(entry.user);
+      else room.people?.add(entry.user);
       if (room.members !== null && entry.seq > room.counted) room.members += type === 'joined' ? 1 : -1;
       this.#on.moved(entry.user);
     } else if (type === 'message') {
@@ -301,8 +303,10 @@ export class Rooms {
   }
 
   /** Who is in a room, and how far each has read. */
-  members(room, members) {
+  members(room, members, isFirst) {
+    if (isFirst) room.people = new Set();
     for (const { user, read, role } of members) {
+      room.people.add(user);
       room.mark(user, read ?? 0);
       if (user === this.self) room.role = role;
     }

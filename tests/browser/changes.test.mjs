@@ -191,7 +191,9 @@ withBob('where nobody is told who is there, the page says so', { args: set('pres
   await comeIn(ada, server.url, 'ada');
   await ada.locator('#people-note', { hasText: 'This server does not tell who is here.' }).waitFor();
   assert.equal(await ada.locator('#people-title').textContent(), 'Who is here');
-  assert.equal(await ada.locator('.person').count(), 0);
+  // Who is a member is no secret among members.
+  await ada.locator('#people-list .person', { hasText: 'ada' }).waitFor();
+  assert.equal(await ada.locator('.person').count(), 1);
   assert.equal(await ada.locator('.lamp').count(), 0);
 });
 
@@ -208,7 +210,7 @@ withBob('of many there is a number, and the list comes back with fewer', {
   for (let at = 0; at < 5; at += 1) crowd.push(await program(`guest-${at}`));
   await title('7 here');
   await ada.locator('#people-note', { hasText: 'There are too many people to list them all.' }).waitFor();
-  assert.equal(await ada.locator('.person').count(), 0);
+  assert.deepEqual(await ada.locator('.person-name').allTextContents(), ['ada'], 'the members of the lobby');
   assert.equal(await ada.locator('#direct-list .lamp').count(), 0, 'who they are is not known');
   for (const one of crowd.slice(1)) one.end();
   await title('3 here');
@@ -223,7 +225,7 @@ withBob('by rooms one sees those with whom one shares one', {
   for (const [one, room] of [[bob, 'tea'], [bob, 'den'], [cy, 'den']]) await one.ask('room:join', { room });
   const ada = await open();
   await comeIn(ada, server.url, 'ada');
-  const people = (names) => eventually(`there are ${names}`, async () => (await ada.locator('.person-name').allTextContents()).join() === names);
+  const people = (names) => eventually(`there are ${names}`, async () => (await ada.locator('.person:not(.away) .person-name').allTextContents()).join() === names);
   await people('ada');
   await ada.locator('#people-note', { hasText: 'Nobody else of your rooms is online.' }).waitFor();
   await joinRoom(ada, 'tea');
@@ -236,4 +238,65 @@ withBob('by rooms one sees those with whom one shares one', {
   await people('ada');
   await program('bob');
   await people('ada,bob');
+});
+
+withBob('the members of a room are listed, online first, and each can be written to', {}, async ({ server, open, bob, program }) => {
+  const [cy, dee] = [await program('cy'), await program('dee')];
+  await bob.ask('room:create', { room: 'attic', title: 'The attic', open: true, members: ['ada', 'cy', 'zoe'] });
+  const ada = await open();
+  await comeIn(ada, server.url, 'ada');
+  await ada.locator('#room-list .place', { hasText: 'The attic' }).click();
+  await inRoom(ada, 'The attic');
+  const names = (list) => ada.locator(`${list} .person-name`).allTextContents();
+  const listed = (list, expected) => eventually(`${list} has ${expected}`, async () => (await names(list)).join() === expected);
+  await listed('#people-list', 'ada,bob,cy,zoe');
+  assert.equal(await ada.locator('#members-title').textContent(), '4 members');
+  assert.equal(await ada.locator('#people-title').textContent(), '4 here');
+  await listed('#others-list', 'dee');
+  assert.deepEqual(await ada.locator('#people-list .person.away .person-name').allTextContents(), ['zoe']);
+  // Who goes away stays a member; who comes and who leaves is told.
+  cy.end();
+  bob.end();
+  await eventually('they are away', async () => (await ada.locator('#people-list .person.away .person-name').allTextContents()).join() === 'bob,cy,zoe');
+  await dee.ask('room:join', { room: 'attic' });
+  await listed('#people-list', 'ada,dee,bob,cy,zoe');
+  await listed('#others-list', '');
+  await dee.ask('room:leave', { room: 'attic' });
+  await listed('#people-list', 'ada,bob,cy,zoe');
+  // One who has never been here finds it when they are.
+  await ada.locator('.person', { hasText: 'zoe' }).click();
+  await say(ada, 'for when you are back');
+  await acknowledged(ada);
+  const zoe = await open();
+  await comeIn(zoe, server.url, 'zoe');
+  await zoe.locator('#direct-list .place', { hasText: 'ada' }).click();
+  await shows(zoe, ['for when you are back']);
+});
+
+withBob('an invitation that is shown can be accepted there, and covers nothing that is new', {}, async ({ server, open, bob }) => {
+  await bob.ask('room:create', { room: 'attic', title: 'The attic' });
+  const ada = await open();
+  await comeIn(ada, server.url, 'ada');
+  await say(ada, 'the newest');
+  await acknowledged(ada);
+  await bob.ask('room:invite', { room: 'attic', user: 'ada' });
+  const toast = ada.locator('.toast', { hasText: 'The attic' });
+  await toast.waitFor();
+  const [top, end] = [await ada.locator('.msg').last().boundingBox(), await toast.boundingBox()];
+  assert.ok(end.y + end.height <= top.y, 'it is above the newest message');
+  await toast.getByRole('button', { name: 'Join' }).click();
+  await inRoom(ada, 'The attic');
+  assert.equal(await toast.count(), 0);
+});
+
+withBob('there is a message box where there is a room, and one\u2019s name is read whole', {}, async ({ server, open }) => {
+  const ada = await open();
+  await comeIn(ada, server.url, 'Augusta Ada King');
+  assert.equal(await ada.locator('#me bdi').evaluate((node) => node.scrollWidth <= node.clientWidth), true);
+  await ada.locator('#composer').waitFor();
+  await ada.locator('#leave').click();
+  await ada.getByRole('button', { name: 'Leave', exact: true }).click();
+  await ada.locator('#composer').waitFor({ state: 'hidden' });
+  await joinRoom(ada, 'tea');
+  await ada.locator('#composer').waitFor();
 });

@@ -33,7 +33,7 @@ scene('two people see each other, each other\'s typing and each other\'s message
   await shows(bob, ['hello', 'good evening']);
 
   await bob.context().close();
-  await eventually('bob is gone', async () => (await ada.locator('.person', { hasText: 'bob' }).count()) === 0);
+  await ada.locator('.person.away', { hasText: 'bob' }).waitFor();
 });
 
 for (const takeover of [true, false]) {
