@@ -223,6 +223,16 @@ class TestWho:
         assert revoked == (200, {"closed": 0})
         assert code(call("GET", "info", token=token)) == (401, "unauthorized")
 
+    def test_an_idempotency_key_is_refused_where_it_means_nothing(self, server, name):
+        room, key = name("room"), {"Idempotency-Key": '"k"'}
+        calls = [("PUT", f"rooms/{room}", {}), ("GET", "info", None), ("POST", "streams/none", 1)]
+        calls += [("POST", "call/chat:send", {"room": room, "text": "x"}), ("DELETE", f"rooms/{room}", None)]
+        for method, path, payload in calls:
+            answer = server.api(method, f"{path}?user=ada", payload, headers=key)
+            assert code(answer) == (400, "bad_request"), path
+            assert "Idempotency-Key" in answer[1]["error"]["message"]
+        assert server.api("PUT", f"rooms/{room}?user=ada", {})[0] == 201, "nothing was done"
+
     def test_in_open_mode_a_name_is_enough_and_a_token_too_much(self, server, name):
         room = name("room")
         assert server.api("PUT", f"rooms/{room}?user=ada", {})[0] == 201

@@ -583,6 +583,45 @@ class TestHttp:
             status, _, answer = streams.http("/api/v1/streams/state", "POST", bearer, body)
             assert status == 400 and b"bad_" in answer, body
 
+    def test_members_that_are_declared_come_in_the_query(self, streams):
+        pat = harness.token("pat", publish=["*"])
+        path = "streams/pose?x=-1.50e2&name=na%C3%AFve+%22robot%22"
+        with opened(streams, "eve") as eve:
+            subscribed(eve, "pose")
+            status, answer = streams.api("POST", path, token=pat)
+            assert (status, answer["stream"]) == (200, "pose")
+            [(_, _, data)] = events(eve, 1)
+            assert data == {"x": -150.0, "name": 'na\u00efve "robot"'}
+        # A token in the query says who it is, and is no member.
+        status, _, body = streams.http(f"/api/v1/streams/pose?x=1&name=b&token={pat}", "POST")
+        assert (status, json.loads(body)["error"]["code"]) == (401, "unauthorized")
+
+    @pytest.mark.parametrize(
+        ("query", "content", "why"),
+        [
+            ("x=1", None, "name"),
+            ("x=one&name=b", None, "number"),
+            ("x=%221%22&name=b", None, "x"),
+            ("x=1&x=2&name=b", None, "twice"),
+            ("x=1&name=b&z=3", None, '"z"'),
+            ("x=1&name=%ff", None, "UTF-8"),
+            ("x=1&name=b", {"x": 1, "name": "b"}, "both"),
+            ("x=1,2&name=b", None, "number"),
+            ("x=1}&name=b", None, "number"),
+        ],
+    )
+    def test_a_query_that_is_no_data_is_told(self, streams, query, content, why):
+        pat = harness.token("pat", publish=["*"])
+        status, answer = streams.api("POST", f"streams/pose?{query}", content, pat)
+        error = answer["error"]
+        assert (status, error["code"]) == (400, "bad_request")
+        assert why in error["message"] + error.get("field", "")
+
+    def test_a_stream_without_members_has_its_data_as_the_content(self, streams):
+        pat = harness.token("pat", publish=["*"])
+        assert streams.api("POST", "streams/state?x=1", None, pat)[0] == 400
+        assert streams.api("POST", "streams/state?x=1", 7, pat)[0] == 200
+
     def test_bytes_go_in_and_come_out_as_they_are(self, streams):
         bearer = {"Authorization": f"Bearer {harness.token('pat', publish=['*'])}"}
         image = bytes(range(256)) * 1_000

@@ -122,6 +122,12 @@ impl Kind {
         ("object", Kind::Object),
     ];
 
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Kind::ALL.iter().find(|(_, kind)| *kind == self).map_or("any", |(name, _)| name)
+    }
+
     /// Whether a value is of this kind.
     #[must_use]
     pub fn has(self, value: &Tree) -> bool {

@@ -241,6 +241,20 @@ impl<'b> RequestHead<'b> {
     ) -> impl Iterator<Item = Result<Cow<'b, str>, HeadError>> {
         query_values(self.query, name)
     }
+
+    /// All names and values of the query, decoded, in order.
+    ///
+    /// # Errors
+    /// As [`RequestHead::query_value`].
+    pub fn query_pairs(
+        &self,
+    ) -> impl Iterator<Item = Result<(Cow<'b, str>, Cow<'b, str>), HeadError>> {
+        let malformed = HeadError::Malformed("the query is not UTF-8, percent-encoded");
+        self.query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            percent_decoded(name).zip(percent_decoded(value)).ok_or(malformed)
+        })
+    }
 }
 
 fn query_values<'q>(

@@ -288,10 +288,10 @@ fn line(declaration: &Declaration, feed: Option<&Feed>) -> String {
     }
     let _ = write!(text, ", max_bytes = {}", declaration.max_bytes);
     if !declaration.members.is_empty() {
-        let members = declaration.members.iter().map(|member| {
-            let kind = Kind::ALL.iter().find(|(_, kind)| *kind == member.kind);
-            format!("{} = \"{}\"", quoted(&member.name), kind.map_or("", |(name, _)| *name))
-        });
+        let members = declaration
+            .members
+            .iter()
+            .map(|member| format!("{} = \"{}\"", quoted(&member.name), member.kind.name()));
         let _ = write!(text, ", members = {{ {} }}", members.collect::<Vec<_>>().join(", "));
     }
     if let Some(feed) = feed {

@@ -4,14 +4,16 @@ use super::identity::{Caller, caller, unauthorized};
 use super::origin::{Whence, check_origin, preflight, shared_with, whence};
 use super::route::{Rules, other_methods};
 use super::routes::{Choice, Found, Route, find};
-use crate::base::RoomId;
 use crate::base::limits::JSON_DEPTH_MAX;
+use crate::base::{RoomId, StreamId};
 use crate::hub::Hub;
+use crate::hub::streams::{Kind, Member};
 use crate::protocol::handshake::request::percent_decoded_path;
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
 use crate::server::dispatch::Person;
 use crate::server::json::{Object, Writer, scan, string};
 use crate::server::request::Fault;
+use serde::de::IgnoredAny;
 
 /// A call whose head was judged.
 #[derive(Debug)]
@@ -116,11 +118,20 @@ impl ApiCall {
     ///
     /// # Errors
     /// A [`Fault`] of the query, or of the content.
-    pub(super) fn payload(&self, head: &RequestHead<'_>, body: &str) -> Result<String, Fault> {
+    pub(super) fn payload(
+        &self,
+        head: &RequestHead<'_>,
+        body: &str,
+        hub: &Hub,
+    ) -> Result<String, Fault> {
         let route = self.route;
         let is_empty = body.trim_ascii().is_empty();
         if route.types == ["publish"] {
-            return self.published(body);
+            let stream = StreamId::parse(self.param("stream")).ok();
+            let declaration = stream.and_then(|stream| hub.streams().declaration(&stream));
+            let members = declaration.map_or(&[][..], |declaration| &declaration.members);
+            let queried = queried_data(head, members, is_empty)?;
+            return self.published(queried.as_deref().unwrap_or(body));
         }
         let body = if is_empty || !route.has_body { "{}" } else { body };
         if route.choice == Choice::Path {
@@ -176,6 +187,53 @@ impl ApiCall {
         });
         Ok(writer.finish())
     }
+}
+
+/// Of the query of a publication: who publishes.
+const IDENTITY: [&str; 2] = ["user", "token"];
+
+/// The data of an event that come in the query and not as the content, which `is_empty` then: an object of the members that
+/// the stream declares, each as its kind.
+fn queried_data(
+    head: &RequestHead<'_>,
+    members: &[Member],
+    is_empty: bool,
+) -> Result<Option<String>, Fault> {
+    let fault = |message: String| Fault::bad_request("data", message);
+    if members.is_empty() {
+        return Ok(None);
+    }
+    let pairs = head.query_pairs().collect::<Result<Vec<_>, _>>();
+    let pairs = pairs.map_err(|error| fault(error.to_string()))?;
+    let data: Vec<_> = pairs.iter().filter(|(name, _)| !IDENTITY.contains(&&**name)).collect();
+    if !is_empty && data.iter().any(|(name, _)| members.iter().any(|one| *one.name == **name)) {
+        return Err(fault("data come in the query or as the content, and not in both".into()));
+    }
+    if !is_empty || data.is_empty() {
+        return Ok(None);
+    }
+    let mut named = Vec::new();
+    for (at, (name, value)) in data.iter().enumerate() {
+        let Some(member) = members.iter().find(|one| *one.name == **name) else {
+            return Err(fault(format!("the stream declares no {name:?}")));
+        };
+        if data.iter().take(at).any(|(before, _)| before == name) {
+            return Err(fault(format!("{name:?} comes twice")));
+        }
+        let is_text = matches!(member.kind, Kind::Text | Kind::Any);
+        // Whether it is of that kind is judged as for all data.
+        if !is_text && serde_json::from_str::<IgnoredAny>(value).is_err() {
+            return Err(fault(format!("{name:?} is no {}", member.kind.name())));
+        }
+        named.push((name, value, is_text));
+    }
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        for (name, value, is_text) in named {
+            if is_text { w.text(name, value) } else { w.raw(name, value) }
+        }
+    });
+    Ok(Some(writer.finish()))
 }
 
 /// A member that the query has: its name, its value, and whether that is JSON as it is.

@@ -104,6 +104,11 @@ impl<S: Backend> Chat<S> {
         call: &ApiCall,
     ) -> Result<(), Box<Unfit>> {
         self.count_call(net, request, &call.caller)?;
+        let takes_key = call.route.types == ["chat:send"];
+        if !takes_key && request.head.all("idempotency-key").next().is_some() {
+            let message = "this call takes no Idempotency-Key: a repeat of it is done again";
+            return Err(Unfit::new("bad_request", message, ErrorDetail::default()));
+        }
         if self.begin_publish(net, exchange, request, call) {
             return Ok(());
         }
@@ -112,7 +117,7 @@ impl<S: Backend> Chat<S> {
             Unfit::new("bad_json", message, ErrorDetail::default())
         })?;
         let kind = call.kind(&self.hub).to_owned();
-        let payload = call.payload(request.head, body)?;
+        let payload = call.payload(request.head, body, &self.hub)?;
         let envelope = Envelope::of_call(&kind, &payload)?;
         let success = match kind.as_str() {
             "room:create" | "chat:send" if call.route.creates => Status::Created,
