@@ -35,6 +35,7 @@ impl<S: Backend> Chat<S> {
         if let Some(at) = self.outbound.next_due() {
             net.wake_at(at);
         }
+        self.ask_remotes(net);
         self.ask_sources(net);
     }
 

@@ -122,7 +122,8 @@ impl<S: Backend> Chat<S> {
         self.hub.reconfigure(config.settings());
         self.shared.set_limits(&config.limits);
         net.set_limits(&config.limits, &config.proxies);
-        self.remotes.declare(&config.limits, &config.handlers);
+        let undeclared = self.remotes.declare(&config.limits, &config.handlers);
+        self.turn_all_away(net, &undeclared);
         self.outbound.reconfigure(&config.limits);
         self.config = config;
         self.settle_all_limits();

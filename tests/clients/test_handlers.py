@@ -1,13 +1,15 @@
 """Requests that the application's backend answers: what it is sent, what becomes of its answer, its limits."""
 
+import contextlib
 import json
 import signal
+import time
 
 import pytest
 
 import harness
 from backend import Backend, signature, until
-from harness import Chat
+from harness import Chat, Refused
 
 SECRET = "what the backend and parlor share, in enough bytes"
 ADMIN = "an admin token for tests, of more than 32 bytes"
@@ -50,6 +52,11 @@ def metric(server, name, **labels):
     _, _, text = server.http("/metrics", headers={"Authorization": f"Bearer {ADMIN}"})
     (line,) = [line for line in text.decode().splitlines() if line.startswith(f"{name}{{{wanted}}} ")]
     return float(line.rsplit(" ", 1)[1])
+
+
+def connections(server):
+    _, answer = server.api("GET", "connections", token=ADMIN)
+    return len(answer["connections"])
 
 
 class TestAnswers:
@@ -218,6 +225,90 @@ class TestLimits:
             assert [ada.answer(id) for id in waiting] == [{}, {}]
             assert eve.request("queue.x") == {}
             assert len(backend.asked()) == 3
+
+    def test_sixty_who_ask_at_once_are_all_answered(self, backend, start):
+        backend.answers = lambda asked: (time.sleep(0.02), (200, {"n": asked.json["payload"]["n"]}))[1]
+        server = start(queue(backend))
+        with contextlib.ExitStack() as stack:
+            everybody = [stack.enter_context(opened(server, f"u{n}")) for n in range(20)]
+            asked = [(one, one.send("queue.x", n=n), n) for n in range(3) for one in everybody]
+            assert [one.answer(id)["n"] for one, id, n in asked] == [n for _, _, n in asked]
+        assert metric(server, "parlor_handler_requests_waited_total", handler="queue.*") == 52
+        assert metric(server, "parlor_handler_requests_waiting", handler="queue.*") == 0
+        assert metric(server, "parlor_handler_requests_turned_away_total", handler="queue.*", why="full") == 0
+
+    def test_who_asks_much_delays_another_by_one(self, backend, start):
+        backend.answers = lambda asked: (backend.release.wait(30), (200, {}))[1]
+        server = start(queue(backend, "concurrency = 1\nwaiting_ms = 30_000"))
+        with opened(server) as ada, opened(server, "eve") as eve:
+            many = [ada.send("queue.x") for _ in range(30)]
+            backend.wait_for(1)
+            until(lambda: metric(server, "parlor_handler_requests_waiting", handler="queue.*") == 29)
+            one = eve.send("queue.x")
+            until(lambda: metric(server, "parlor_handler_requests_waiting", handler="queue.*") == 30)
+            backend.release.set()
+            assert eve.answer(one) == {}
+            assert [ada.answer(id) for id in many] == [{}] * 30
+        users = [asked.json["user"]["id"] for asked in backend.asked()]
+        assert users.index("eve") <= 2 and len(users) == 31
+
+    def test_a_full_line_has_room_for_who_has_less_in_it(self, backend, start):
+        backend.answers = lambda asked: (backend.release.wait(30), (200, {}))[1]
+        server = start(queue(backend, "concurrency = 1\nwaiting = 3\nwaiting_ms = 30_000"))
+        with opened(server) as ada, opened(server, "eve") as eve:
+            asked = [ada.send("queue.x") for _ in range(5)]
+            with pytest.raises(Refused) as refused:
+                ada.answer(asked[4])
+            assert refused.value.code == "overloaded" and refused.value.payload["retry_after_ms"] > 0
+            one = eve.send("queue.x")
+            with pytest.raises(Refused) as refused:
+                ada.answer(asked[3])
+            assert refused.value.code == "overloaded"
+            backend.release.set()
+            assert [eve.answer(one)] + [ada.answer(id) for id in asked[:3]] == [{}] * 4
+        assert metric(server, "parlor_handler_requests_turned_away_total", handler="queue.*", why="full") == 2
+        assert len(backend.asked()) == 4
+
+    def test_who_has_waited_too_long_is_told_and_not_asked(self, backend, start):
+        backend.answers = lambda asked: (backend.release.wait(30), (200, {}))[1]
+        server = start(queue(backend, "concurrency = 1\nwaiting_ms = 100\ntimeout_ms = 30_000"))
+        with opened(server) as ada:
+            asked = [ada.send("queue.x") for _ in range(3)]
+            for id in asked[1:]:
+                with pytest.raises(Refused) as refused:
+                    ada.answer(id)
+                assert refused.value.code == "overloaded"
+            backend.release.set()
+            assert ada.answer(asked[0]) == {}
+            assert ada.request("queue.x") == {}
+        assert len(backend.asked()) == 2
+        assert metric(server, "parlor_handler_requests_turned_away_total", handler="queue.*", why="late") == 2
+
+    def test_what_waits_for_somebody_who_has_gone_is_not_asked(self, backend, start):
+        backend.answers = lambda asked: (backend.release.wait(30), (200, {}))[1]
+        server = start(queue(backend, "concurrency = 1\nwaiting_ms = 30_000"))
+        with opened(server, "eve") as eve:
+            with opened(server) as ada:
+                ada.send("queue.x")
+                backend.wait_for(1)
+                for _ in range(3):
+                    ada.send("queue.x")
+                until(lambda: metric(server, "parlor_handler_requests_waiting", handler="queue.*") == 3)
+            until(lambda: connections(server) == 1)
+            backend.release.set()
+            assert eve.request("queue.x") == {}
+        assert [asked.json["user"]["id"] for asked in backend.asked()] == ["ada", "eve"]
+
+    def test_a_line_over_http_and_without_one(self, backend, start):
+        backend.answers = lambda asked: (backend.release.wait(30), (200, {}))[1]
+        server = start(queue(backend, "concurrency = 1\nwaiting = 0\ntimeout_ms = 30_000"))
+        with opened(server) as ada:
+            waits = ada.send("queue.x")
+            backend.wait_for(1)
+            status, answer = server.api("POST", "call/queue.x", {}, harness.token("eve"))
+            assert (status, answer["error"]["code"]) == (503, "overloaded")
+            backend.release.set()
+            assert ada.answer(waits) == {}
 
     def test_beyond_all_threads_it_is_overloaded(self, backend, start):
         backend.answers = lambda asked: (backend.release.wait(30), (200, {}))[1]

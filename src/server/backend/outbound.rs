@@ -62,7 +62,8 @@ impl<P> Outbound<P> {
         let proofs = limits.auth_url_threads as usize;
         Outbound {
             polls: Pool::new("parlor-polls", polls, POLLS_WAITING_MAX, Arc::clone(&finish)),
-            calls: Pool::new("parlor-calls", calls, 0, Arc::clone(&finish)),
+            // A thread that has said what came of a job is free a moment later: no more jobs are begun than there are threads.
+            calls: Pool::new("parlor-calls", calls, calls, Arc::clone(&finish)),
             proofs: Pool::new("parlor-auth", proofs, PROOFS_WAITING_MAX, finish),
             last_id: 0,
             sent: BTreeMap::new(),

@@ -2,8 +2,8 @@
 
 use crate::base::limits::{
     COMMAND_PARTS_MAX, EVERY_MS_MAX, EVERY_MS_MIN, HANDLER_ANSWER_BYTES_MAX,
-    HANDLER_CONCURRENCY_MAX, HANDLER_TIMEOUT_MS_MAX, HANDLER_TYPES_MAX, STREAM_EVENTS_MAX,
-    STREAM_RATE_MAX,
+    HANDLER_CONCURRENCY_MAX, HANDLER_TIMEOUT_MS_MAX, HANDLER_TYPES_MAX, HANDLER_WAITING_MAX,
+    HANDLER_WAITING_MS_MAX, STREAM_EVENTS_MAX, STREAM_RATE_MAX,
 };
 use std::fmt;
 
@@ -107,6 +107,8 @@ pub(super) const HANDLER: &[Field] = &[
     field("rights", Text("\"public\", \"users\" or \"admin\""), "\"users\"", "Who may send them."),
     field("timeout_ms", Range(1, HANDLER_TIMEOUT_MS_MAX as u64, "ms"), "5000", "How long an answer is waited for."),
     field("concurrency", Range(1, HANDLER_CONCURRENCY_MAX as u64, "requests"), "8", "How many may be under way."),
+    field("waiting", Range(0, HANDLER_WAITING_MAX as u64, "requests"), "256", "How many wait for a place where as many are under way."),
+    field("waiting_ms", Range(1, HANDLER_WAITING_MS_MAX as u64, "ms"), "2000", "How long one waits for a place."),
     field("body_bytes", Range(1, HANDLER_ANSWER_BYTES_MAX as u64, "bytes"), "65536", "Largest content of an answer."),
     field("secret_file", Text("a file's name"), "none",
         "A file with the secret of at least 32 bytes by which requests are signed: this or secret_env."),

@@ -12,13 +12,13 @@ use super::streams::note_members;
 use super::suggest;
 use crate::base::limits::{
     HANDLER_ANSWER_BYTES_MAX, HANDLER_CONCURRENCY_MAX, HANDLER_TIMEOUT_MS_MAX, HANDLER_TYPES_MAX,
-    HANDLERS_MAX,
+    HANDLER_WAITING_MAX, HANDLER_WAITING_MS_MAX, HANDLERS_MAX,
 };
 use crate::server::auth::HookSecret;
 use crate::server::handle::check_kind;
 use crate::server::handler::Access;
 use crate::server::request::TYPES;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -36,6 +36,10 @@ pub struct BackendHandler {
     pub timeout_ms: u64,
     /// How many may be under way.
     pub concurrency: u32,
+    /// How many wait for a place where as many are under way.
+    pub waiting: u32,
+    /// How long each of them waits, in ms.
+    pub waiting_ms: u64,
     /// Largest content of an answer, in bytes.
     pub body_bytes: u32,
     /// What requests are signed with, so that the backend can tell that they are ours.
@@ -52,6 +56,8 @@ impl BackendHandler {
             access: Access::User,
             timeout_ms: 5_000,
             concurrency: 8,
+            waiting: 256,
+            waiting_ms: 2_000,
             body_bytes: 64 * 1024,
             secret: None,
         }
@@ -68,7 +74,7 @@ impl BackendHandler {
 
 /// `[[handlers]]`
 pub(super) const HANDLERS: Section = Section {
-    wants: "a list of tables, each with types, url, rights, timeout_ms, concurrency, body_bytes, \
+    wants: "a list of tables, each with types, url, rights, timeout_ms, concurrency, waiting, waiting_ms, body_bytes, \
             secret_file, secret_env; elsewhere the same as an inline array of TOML",
     fields: &[("", HANDLER)],
     example: &[
@@ -142,13 +148,22 @@ fn handler(value: &DeValue<'_>) -> Result<BackendHandler, (Option<Range<usize>>,
             "rights" => handler.access = rights(value).map_err(at)?,
             "timeout_ms" => {
                 handler.timeout_ms =
-                    number(text, HANDLER_TIMEOUT_MS_MAX, value).map_err(at)?.into();
+                    number(text, 1..=HANDLER_TIMEOUT_MS_MAX, value).map_err(at)?.into();
             }
             "concurrency" => {
-                handler.concurrency = number(text, HANDLER_CONCURRENCY_MAX, value).map_err(at)?;
+                handler.concurrency =
+                    number(text, 1..=HANDLER_CONCURRENCY_MAX, value).map_err(at)?;
+            }
+            "waiting" => {
+                handler.waiting = number(text, 0..=HANDLER_WAITING_MAX, value).map_err(at)?;
+            }
+            "waiting_ms" => {
+                handler.waiting_ms =
+                    number(text, 1..=HANDLER_WAITING_MS_MAX, value).map_err(at)?.into();
             }
             "body_bytes" => {
-                handler.body_bytes = number(text, HANDLER_ANSWER_BYTES_MAX, value).map_err(at)?;
+                handler.body_bytes =
+                    number(text, 1..=HANDLER_ANSWER_BYTES_MAX, value).map_err(at)?;
             }
             "secret_file" | "secret_env" => {}
             other => {
@@ -181,13 +196,14 @@ fn rights(value: &DeValue<'_>) -> Result<Access, String> {
         .ok_or_else(|| format!("rights is one of public, users, admin; not {}", described(value)))
 }
 
-fn number(name: &str, max: u32, value: &DeValue<'_>) -> Result<u32, String> {
+fn number(name: &str, bounds: RangeInclusive<u32>, value: &DeValue<'_>) -> Result<u32, String> {
     let read = match value {
         DeValue::Integer(number) => integer(number).and_then(|number| u32::try_from(number).ok()),
         _ => None,
     };
-    read.filter(|number| (1..=max).contains(number))
-        .ok_or_else(|| format!("{name} is an integer from 1 to {max}; not {}", described(value)))
+    let (min, max) = (bounds.start(), bounds.end());
+    let wants = || format!("{name} is an integer from {min} to {max}; not {}", described(value));
+    read.filter(|number| bounds.contains(number)).ok_or_else(wants)
 }
 
 /// The members of a handler's table.
@@ -200,6 +216,8 @@ fn members(handler: &BackendHandler) -> Vec<String> {
         format!("rights = \"{}\"", rights.map_or("", |(name, _)| *name)),
         format!("timeout_ms = {}", handler.timeout_ms),
         format!("concurrency = {}", handler.concurrency),
+        format!("waiting = {}", handler.waiting),
+        format!("waiting_ms = {}", handler.waiting_ms),
         format!("body_bytes = {}", handler.body_bytes),
     ];
     if let Some(secret) = &handler.secret {

@@ -78,7 +78,7 @@ fn every_key_sets_its_own_value_and_no_other() {
                 "limits.claims" => "{ burst = 99, messages_per_minute = 0 }",
                 "handlers" => {
                     "[{ types = [\"a.*\"], url = \"http://a/\", rights = \"users\", \
-                     timeout_ms = 5000, concurrency = 8, body_bytes = 65536 }]"
+                     timeout_ms = 5000, concurrency = 8, waiting = 256, waiting_ms = 2000, body_bytes = 65536 }]"
                 }
                 "log.level" => "warn,parlor::store=debug",
                 "log.format" => "json",

@@ -3,6 +3,7 @@
 
 mod counters;
 mod page;
+mod remotes;
 mod snapshot;
 
 pub(super) use counters::Counters;

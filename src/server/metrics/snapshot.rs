@@ -2,6 +2,7 @@
 
 use super::counters::{Closes, Counters};
 use super::page::{CONTENT_TYPE, Page};
+use super::remotes::remotes;
 use crate::base::{LoopCounters, StoreCounters, Timestamp};
 use crate::hub::Counts;
 use crate::protocol::handshake::{Response, Status};
@@ -335,32 +336,6 @@ impl Snapshot {
         )
     }
 
-    fn remotes(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        if self.remotes.is_empty() {
-            return Ok(());
-        }
-        let of_one = |one: &RemoteMetrics| ("handler", one.handler.clone());
-        let outcomes = self.remotes.iter().flat_map(|one| {
-            let labels = |outcome: &str| [of_one(one), ("outcome", outcome.to_owned())];
-            one.outcomes.map(|(outcome, count)| (labels(outcome), count))
-        });
-        page.counters(
-            "handler_requests",
-            "Requests for the application's backend, by the first type of their handler and what became of them.",
-            outcomes,
-        )?;
-        page.gauges(
-            "handler_requests_under_way",
-            "Those that wait for an answer.",
-            self.remotes.iter().map(|one| ([of_one(one)], one.under_way)),
-        )?;
-        page.gauges(
-            "handler_down",
-            "1 while a handler is left alone, as its backend has failed again and again.",
-            self.remotes.iter().map(|one| ([of_one(one)], one.is_down.into())),
-        )
-    }
-
     fn store(&self, page: &mut Page<'_>) -> Result<(), Error> {
         let StoreCounters { batches, commits, failures, pages } = &self.of_store;
         page.gauge(
@@ -415,7 +390,7 @@ impl Collector for Snapshot {
         self.traffic(page)?;
         self.state(page)?;
         self.sources(page)?;
-        self.remotes(page)?;
+        remotes(&self.remotes, page)?;
         self.store(page)?;
         self.process(page)
     }

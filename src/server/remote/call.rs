@@ -1,8 +1,8 @@
 //! A request of a client, to the application's backend and back.
 
 use super::answer::{Verdict, judge};
-use super::table::{NotAsked, Outcome, RemoteId};
-use crate::base::ConnId;
+use super::table::{Next, Outcome, RemoteId};
+use crate::base::{ConnId, Moment};
 use crate::hub::Origin;
 use crate::server::backend::{Failure, HttpRequest, JobResult, Method, Pass, Task};
 use crate::server::chat::Chat;
@@ -16,6 +16,8 @@ use crate::server::web::Net;
 use crate::store::Backend;
 
 const OVERLOADED: &str = "as many requests wait for the backend as may";
+const LATE: &str = "the backend had no time for this request while it might wait";
+const UNDECLARED: &str = "the configuration has changed while this request waited";
 const OVERLOADED_RETRY_MS: u64 = 1_000;
 
 /// A request that the backend was asked.
@@ -24,6 +26,31 @@ pub(in crate::server) struct RemoteCall {
     remote: RemoteId,
     pass: Pass,
     origin: Origin,
+}
+
+/// A request that the backend is to be asked, once there is a place.
+#[derive(Debug)]
+pub(in crate::server) struct Asking {
+    request: HttpRequest,
+    /// How long an answer is waited for, in ms, and how large it may be.
+    bounds: (u64, usize),
+    origin: Origin,
+    /// When it came.
+    pub(super) since: Moment,
+}
+
+impl Asking {
+    /// About what it takes to keep.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Asking>() + self.request.body.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_test(url: &str, since: Moment) -> Asking {
+        let (method, fields, body) = (Method::Post, Vec::new(), Vec::new());
+        let request = HttpRequest { method, url: url.into(), fields, body };
+        Asking { request, bounds: (0, 0), origin: Origin::Call(0), since }
+    }
 }
 
 impl<S: Backend> Chat<S> {
@@ -36,41 +63,78 @@ impl<S: Backend> Chat<S> {
         envelope: &Envelope<'_>,
         handler: &BackendHandler,
     ) {
-        let now = net.now();
-        let (remote, pass) = match self.remotes.begin(now, &envelope.kind) {
-            Some(Ok(begun)) => begun,
-            Some(Err(NotAsked::TooMany)) => return self.overloaded(net, origin),
-            Some(Err(NotAsked::LeftAlone { retry_after_ms })) => {
-                let message = "the backend has failed again and again, and is left alone";
-                let retry_after_ms = Some(retry_after_ms);
-                let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
-                return self.refuse_with(net, origin, "unavailable", message, detail);
-            }
-            None => return,
-        };
         let body = self.remote_body(origin, person, envelope);
         let mut fields = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         let secret = handler.secret.as_ref();
         let signature = secret.and_then(|secret| secret.sign(body.as_bytes()));
         fields.extend(signature.map(|text| ("X-Hub-Signature-256".to_owned(), text)));
         let (method, url) = (Method::Post, handler.url.clone());
-        let task = Task::Call(HttpRequest { method, url, fields, body: body.into_bytes() });
+        let request = HttpRequest { method, url, fields, body: body.into_bytes() };
         let bounds = (handler.timeout_ms, handler.body_bytes as usize);
-        let call = RemoteCall { remote, pass, origin: origin.clone() };
-        match self.outbound.call(now, task, bounds, Purpose::Remote(call)) {
-            Ok(_) => self.owe(net, origin, true),
-            Err((Purpose::Remote(call), _)) => {
-                self.remotes.done(now, call.remote, &call.pass, Outcome::NotAsked);
-                self.overloaded(net, origin);
+        let asking = Asking { request, bounds, origin: origin.clone(), since: net.now() };
+        // Guests have a name for each connection, and are one.
+        let asker = person.filter(|person| !person.is_guest).map(|person| person.user.clone());
+        self.owe(net, origin, true);
+        for asking in self.remotes.wait(&envelope.kind, asker, asking) {
+            self.turn_away(net, &asking, OVERLOADED);
+        }
+        self.ask_remotes(net);
+    }
+
+    /// Asks what there is a place for, and tells those who have waited for one too long.
+    pub(in crate::server) fn ask_remotes(&mut self, net: &mut Net<'_>) {
+        let now = net.now();
+        for asking in self.remotes.late(now) {
+            self.turn_away(net, &asking, LATE);
+        }
+        while let Some(next) = self.remotes.next(now) {
+            match next {
+                Next::LeftAlone(asking, retry_after_ms) => {
+                    let message = "the backend has failed again and again, and is left alone";
+                    let retry_after_ms = Some(retry_after_ms);
+                    let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
+                    self.refuse_with(net, &asking.origin, "unavailable", message, detail);
+                    self.owe(net, &asking.origin, false);
+                }
+                Next::Ask(remote, pass, asking) => self.ask_remote(net, remote, pass, asking),
             }
-            Err(_) => self.overloaded(net, origin),
+        }
+        if let Some(at) = self.remotes.next_late() {
+            net.wake_at(at);
         }
     }
 
-    fn overloaded(&mut self, net: &mut Net<'_>, origin: &Origin) {
+    fn ask_remote(&mut self, net: &mut Net<'_>, remote: RemoteId, pass: Pass, asking: Asking) {
+        let now = net.now();
+        // Nobody waits for it any more.
+        let is_gone = match &asking.origin {
+            Origin::Conn(conn, _) => self.session_mut(*conn).is_none(),
+            Origin::Call(call) => !self.calls.contains_key(call),
+        };
+        if is_gone {
+            return self.remotes.done(now, remote, &pass, Outcome::NotAsked);
+        }
+        let Asking { request, bounds, origin, .. } = asking;
+        let purpose = Purpose::Remote(RemoteCall { remote, pass, origin });
+        let begun = self.outbound.call(now, Task::Call(request), bounds, purpose);
+        if let Err((Purpose::Remote(call), failure)) = begun {
+            self.remote_over(net, call, Err(failure));
+        }
+    }
+
+    /// There was no place for a request.
+    fn turn_away(&mut self, net: &mut Net<'_>, asking: &Asking, message: &'static str) {
         let retry_after_ms = Some(OVERLOADED_RETRY_MS);
         let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
-        self.refuse_with(net, origin, "overloaded", OVERLOADED, detail);
+        self.refuse_with(net, &asking.origin, "overloaded", message, detail);
+        self.owe(net, &asking.origin, false);
+    }
+
+    /// What waited for handlers that are declared no more.
+    pub(in crate::server) fn turn_all_away(&mut self, net: &mut Net<'_>, waiting: &[Asking]) {
+        for asking in waiting {
+            self.turn_away(net, asking, UNDECLARED);
+        }
     }
 
     /// What the backend is sent: the request as it came, and who sends it.
@@ -125,6 +189,11 @@ impl<S: Backend> Chat<S> {
         call: RemoteCall,
         outcome: JobResult,
     ) {
+        self.remote_over(net, call, outcome);
+        self.ask_remotes(net);
+    }
+
+    fn remote_over(&mut self, net: &mut Net<'_>, call: RemoteCall, outcome: JobResult) {
         let RemoteCall { remote, pass, origin } = call;
         let is_ours = matches!(&outcome, Err(Failure::Full | Failure::Stopped));
         let verdict = judge(outcome);

@@ -1,5 +1,8 @@
 //! The handlers that the configuration declares, and how each of them is.
 
+use super::call::Asking;
+use super::line::{Asker, Line, Room};
+use crate::base::limits::HANDLER_WAITING_BYTES_MAX;
 use crate::base::{Limits, Moment};
 use crate::server::backend::{Circuit, CircuitSettings, CircuitState, Pass};
 use crate::server::config::BackendHandler;
@@ -9,6 +12,11 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(in crate::server) struct Remotes {
     list: Vec<Remote>,
+    /// Which is looked at first when a place comes free.
+    turn: usize,
+    /// Requests that are under way, of all; also of those that are declared no more.
+    under_way: u32,
+    under_way_max: u32,
     settings: CircuitSettings,
     last_id: u64,
 }
@@ -21,6 +29,10 @@ pub(super) struct Remote {
     circuit: Circuit,
     /// Requests that are under way.
     under_way: u32,
+    /// Those that wait for a place.
+    line: Line<Asking>,
+    waited: u64,
+    turned_away: [u64; TURNED_AWAY.len()],
     counts: [u64; OUTCOMES.len()],
 }
 
@@ -31,6 +43,9 @@ pub(in crate::server) struct RemoteId(u64);
 /// What became of requests, as the metrics name it, in the order of [`Outcome`].
 const OUTCOMES: [&str; 4] = ["ok", "refused", "failed", "not_asked"];
 
+/// Why requests were turned away, as the metrics name it: the line was full, or they stood in it too long.
+const TURNED_AWAY: [&str; 2] = ["full", "late"];
+
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -40,17 +55,17 @@ pub(super) enum Outcome {
     Refused = 1,
     /// The backend has failed.
     Failed = 2,
-    /// It was not asked: too many were under way, or the circuit is open.
+    /// It was not asked: whoever asks has gone, or the circuit is open.
     NotAsked = 3,
 }
 
-/// Why the backend is not asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotAsked {
-    /// As many requests are under way as may be.
-    TooMany,
-    /// It has failed again and again: it is tried in so many ms.
-    LeftAlone { retry_after_ms: u64 },
+/// The next request for which there is a place.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// It is asked: it counts as under way until [`Remotes::done`].
+    Ask(RemoteId, Pass, Asking),
+    /// The backend has failed again and again: it is tried in so many ms.
+    LeftAlone(Asking, u64),
 }
 
 /// What is counted of a handler.
@@ -60,6 +75,10 @@ pub(in crate::server) struct RemoteMetrics {
     pub(in crate::server) handler: String,
     pub(in crate::server) outcomes: [(&'static str, u64); OUTCOMES.len()],
     pub(in crate::server) under_way: u64,
+    pub(in crate::server) waiting: u64,
+    /// Those that have waited, and were asked.
+    pub(in crate::server) waited: u64,
+    pub(in crate::server) turned_away: [(&'static str, u64); TURNED_AWAY.len()],
     /// It is left alone, or tried.
     pub(in crate::server) is_down: bool,
 }
@@ -67,13 +86,20 @@ pub(in crate::server) struct RemoteMetrics {
 impl Remotes {
     pub(in crate::server) fn new(limits: &Limits, declared: &[BackendHandler]) -> Remotes {
         let settings = CircuitSettings::from(limits);
-        let mut remotes = Remotes { list: Vec::new(), settings, last_id: 0 };
-        remotes.declare(limits, declared);
+        let under_way_max = limits.backend_call_threads;
+        let (turn, under_way, last_id) = (0, 0, 0);
+        let mut remotes =
+            Remotes { list: Vec::new(), turn, under_way, under_way_max, settings, last_id };
+        let _nobody_waits_yet = remotes.declare(limits, declared);
         remotes
     }
 
-    /// Goes by what is declared now. What is declared as before goes on.
-    pub(in crate::server) fn declare(&mut self, limits: &Limits, declared: &[BackendHandler]) {
+    /// Goes by what is declared now. What is declared as before goes on; returns what waited for what is not.
+    pub(in crate::server) fn declare(
+        &mut self,
+        limits: &Limits,
+        declared: &[BackendHandler],
+    ) -> Vec<Asking> {
         self.settings = CircuitSettings::from(limits);
         let mut before = std::mem::take(&mut self.list);
         for handler in declared {
@@ -85,11 +111,15 @@ impl Remotes {
                     declared: Arc::new(handler.clone()),
                     circuit: Circuit::default(),
                     under_way: 0,
+                    line: Line::default(),
+                    waited: 0,
+                    turned_away: [0; TURNED_AWAY.len()],
                     counts: [0; OUTCOMES.len()],
                 }
             });
             self.list.push(remote);
         }
+        before.iter_mut().flat_map(|remote| remote.line.drain()).collect()
     }
 
     /// The handler that is for a type: the first that takes it.
@@ -107,31 +137,70 @@ impl Remotes {
         self.list.iter_mut().find(|remote| remote.id == id)
     }
 
-    /// Leave to ask once for a type; it counts as under way until [`Remotes::done`].
-    pub(super) fn begin(
-        &mut self,
-        now: Moment,
-        kind: &str,
-    ) -> Option<Result<(RemoteId, Pass), NotAsked>> {
-        let remote = self.list.iter_mut().find(|remote| remote.declared.takes(kind))?;
-        let not_asked = if remote.under_way >= remote.declared.concurrency {
-            NotAsked::TooMany
-        } else {
-            match remote.circuit.pass(now) {
-                Ok(pass) => {
-                    remote.under_way += 1;
-                    return Some(Ok((remote.id, pass)));
-                }
-                Err(retry_after_ms) => NotAsked::LeftAlone { retry_after_ms },
-            }
+    /// Has a request wait for a place, of which there may be one already: [`Remotes::next`]. Returns those that
+    /// find no place in the line.
+    pub(super) fn wait(&mut self, kind: &str, asker: Asker, asking: Asking) -> Vec<Asking> {
+        let found = self.list.iter_mut().find(|remote| remote.declared.takes(kind));
+        let Some(remote) = found else { return vec![asking] };
+        let BackendHandler { concurrency, waiting, waiting_ms, .. } = *remote.declared;
+        let free = concurrency.saturating_sub(remote.under_way);
+        let room = Room {
+            len: waiting as usize + free.min(self.under_way_max - self.under_way) as usize,
+            bytes: HANDLER_WAITING_BYTES_MAX,
         };
-        remote.counts[Outcome::NotAsked as usize] += 1;
-        Some(Err(not_asked))
+        let (until, bytes) = (asking.since.plus_millis(waiting_ms), asking.bytes());
+        let out = remote.line.push(asker, (asking, bytes), until, room);
+        remote.turned_away[0] += out.len() as u64;
+        out
+    }
+
+    /// The next request for which there is a place. Handlers take turns, and so do those who ask.
+    pub(super) fn next(&mut self, now: Moment) -> Option<Next> {
+        if self.under_way >= self.under_way_max {
+            return None;
+        }
+        let handlers = self.list.len();
+        let has_next = |remote: &Remote| {
+            remote.under_way < remote.declared.concurrency && !remote.line.is_empty()
+        };
+        let place = (0..handlers).map(|step| (self.turn + step) % handlers);
+        let place = place.into_iter().find(|place| self.list.get(*place).is_some_and(has_next))?;
+        self.turn = place + 1;
+        let remote = self.list.get_mut(place)?;
+        let asking = remote.line.pop()?;
+        match remote.circuit.pass(now) {
+            Ok(pass) => {
+                remote.under_way += 1;
+                self.under_way += 1;
+                remote.waited += u64::from(asking.since < now);
+                Some(Next::Ask(remote.id, pass, asking))
+            }
+            Err(retry_after_ms) => {
+                remote.counts[Outcome::NotAsked as usize] += 1;
+                Some(Next::LeftAlone(asking, retry_after_ms))
+            }
+        }
+    }
+
+    /// Those that have waited for a place as long as they may.
+    pub(in crate::server) fn late(&mut self, now: Moment) -> Vec<Asking> {
+        let of_one = |remote: &mut Remote| {
+            let late = remote.line.late(now);
+            remote.turned_away[1] += late.len() as u64;
+            late
+        };
+        self.list.iter_mut().flat_map(of_one).collect()
+    }
+
+    /// When the next has waited as long as it may.
+    pub(in crate::server) fn next_late(&self) -> Option<Moment> {
+        self.list.iter().filter_map(|remote| remote.line.next_late()).min()
     }
 
     /// A request is over. Of a handler that is declared no more nothing is noted.
     pub(super) fn done(&mut self, now: Moment, id: RemoteId, pass: &Pass, outcome: Outcome) {
         let settings = self.settings;
+        self.under_way = self.under_way.saturating_sub(1);
         let Some(remote) = self.get(id) else { return };
         remote.under_way = remote.under_way.saturating_sub(1);
         remote.counts[outcome as usize] += 1;
@@ -158,7 +227,11 @@ impl Remotes {
             for ((_, count), counted) in outcomes.iter_mut().zip(remote.counts) {
                 *count = counted;
             }
+            let [full, late] = remote.turned_away;
             RemoteMetrics {
+                waiting: remote.line.len() as u64,
+                waited: remote.waited,
+                turned_away: [(TURNED_AWAY[0], full), (TURNED_AWAY[1], late)],
                 handler: remote.declared.types.first().map(ToString::to_string).unwrap_or_default(),
                 outcomes,
                 under_way: remote.under_way.into(),
@@ -172,26 +245,78 @@ impl Remotes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::UserId;
 
     fn remotes(handlers: &[BackendHandler]) -> Remotes {
         Remotes::new(&Limits::default(), handlers)
     }
 
+    fn asking(user: &str, ms: u64) -> Asking {
+        Asking::of_test(user, Moment::from_millis(ms))
+    }
+
+    fn wait(remotes: &mut Remotes, kind: &str, user: &str) -> Vec<Asking> {
+        remotes.wait(kind, UserId::parse(user).ok(), asking(user, 0))
+    }
+
+    /// Asks at once, and only once.
+    fn begin(
+        remotes: &mut Remotes,
+        now: Moment,
+        kind: &str,
+    ) -> Result<(RemoteId, Pass), Option<u64>> {
+        assert!(wait(remotes, kind, "ada").is_empty());
+        match remotes.next(now) {
+            Some(Next::Ask(id, pass, _)) => Ok((id, pass)),
+            Some(Next::LeftAlone(_, retry_after_ms)) => Err(Some(retry_after_ms)),
+            None => Err(None),
+        }
+    }
+
     #[test]
-    fn so_many_are_under_way_and_the_next_is_not_asked() {
+    fn so_many_are_under_way_and_the_next_waits_for_its_turn() {
         let mut handler = BackendHandler::new(&["a.*"], "http://a/");
-        handler.concurrency = 2;
+        (handler.concurrency, handler.waiting, handler.waiting_ms) = (2, 2, 50);
         let mut remotes = remotes(&[handler]);
         let now = Moment::ZERO;
-        assert!(remotes.begin(now, "b").is_none());
-        let (id, pass) = remotes.begin(now, "a.1").unwrap().unwrap();
-        assert!(remotes.begin(now, "a.2").unwrap().is_ok());
-        assert_eq!(remotes.begin(now, "a.3").unwrap().unwrap_err(), NotAsked::TooMany);
+        assert_eq!(wait(&mut remotes, "b", "ada").len(), 1, "nobody is for it");
+        let (id, pass) = begin(&mut remotes, now, "a.1").unwrap();
+        let _two_are_under_way = begin(&mut remotes, now, "a.2").unwrap();
+        for (user, out) in [("ada", 0), ("ada", 0), ("ada", 1), ("bob", 0)] {
+            // Bob's goes in for one of ada's: of him none waits.
+            let out = if user == "bob" { 1 } else { out };
+            assert_eq!(wait(&mut remotes, "a.3", user).len(), out, "{user}");
+        }
+        assert!(remotes.next(now).is_none());
         remotes.done(now, id, &pass, Outcome::Ok);
-        assert!(remotes.begin(now, "a.3").unwrap().is_ok());
+        let later = Moment::from_millis(20);
+        assert!(matches!(remotes.next(later), Some(Next::Ask(..))));
+        assert!(remotes.next(later).is_none());
+        assert_eq!(remotes.next_late(), Some(Moment::from_millis(50)));
+        assert_eq!(remotes.late(Moment::from_millis(50)).len(), 1);
         let metrics = remotes.metrics().remove(0);
-        assert_eq!((metrics.under_way, metrics.is_down), (2, false));
-        assert_eq!(metrics.outcomes.map(|(_, count)| count), [1, 0, 0, 1]);
+        assert_eq!((metrics.under_way, metrics.waiting, metrics.is_down), (2, 0, false));
+        assert_eq!((metrics.waited, metrics.turned_away), (1, [("full", 2), ("late", 1)]));
+        assert_eq!(metrics.outcomes.map(|(_, count)| count), [1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn handlers_share_the_threads_in_turns() {
+        let one = BackendHandler::new(&["a"], "http://a/");
+        let other = BackendHandler::new(&["b"], "http://b/");
+        let limits = Limits { backend_call_threads: 1, ..Limits::default() };
+        let mut remotes = Remotes::new(&limits, &[one, other]);
+        let now = Moment::ZERO;
+        for kind in ["a", "a", "b"] {
+            assert!(wait(&mut remotes, kind, "ada").is_empty());
+        }
+        let mut asked = Vec::new();
+        while let Some(Next::Ask(id, pass, _)) = remotes.next(now) {
+            assert!(remotes.next(now).is_none());
+            asked.push(id.0);
+            remotes.done(now, id, &pass, Outcome::Ok);
+        }
+        assert_eq!(asked, [1, 2, 1]);
     }
 
     #[test]
@@ -199,12 +324,12 @@ mod tests {
         let mut remotes = remotes(&[BackendHandler::new(&["a"], "http://a/")]);
         let mut end = |now: u64, outcome| {
             let now = Moment::from_millis(now);
-            match remotes.begin(now, "a").unwrap() {
+            match begin(&mut remotes, now, "a") {
                 Ok((id, pass)) => {
                     remotes.done(now, id, &pass, outcome);
                     None
                 }
-                Err(why) => Some(why),
+                Err(retry_after_ms) => retry_after_ms,
             }
         };
         for _ in 0..9 {
@@ -214,8 +339,7 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(end(0, Outcome::Failed), None);
         }
-        let left = NotAsked::LeftAlone { retry_after_ms: 29_000 };
-        assert_eq!(end(1_000, Outcome::Ok), Some(left));
+        assert_eq!(end(1_000, Outcome::Ok), Some(29_000));
         assert_eq!(end(30_000, Outcome::Ok), None);
         assert_eq!(end(30_000, Outcome::Ok), None);
     }
@@ -226,12 +350,15 @@ mod tests {
             (BackendHandler::new(&["a"], "http://a/"), BackendHandler::new(&["b"], "http://b/"));
         let mut remotes = remotes(&[one.clone(), other.clone()]);
         let now = Moment::ZERO;
-        let (of_one, pass) = remotes.begin(now, "a").unwrap().unwrap();
-        let (of_other, _pass) = remotes.begin(now, "b").unwrap().unwrap();
-        remotes.declare(&Limits::default(), &[other]);
+        let (of_one, pass) = begin(&mut remotes, now, "a").unwrap();
+        let (of_other, _pass) = begin(&mut remotes, now, "b").unwrap();
+        for kind in ["a", "b"] {
+            assert!(wait(&mut remotes, kind, "ada").is_empty());
+        }
+        assert_eq!(remotes.declare(&Limits::default(), &[other]).len(), 1, "what waited for it");
         remotes.done(now, of_one, &pass, Outcome::Failed);
         assert!(remotes.find("a").is_none() && remotes.find("b").is_some());
-        assert_eq!(remotes.metrics()[0].under_way, 1);
-        assert_eq!(remotes.list[0].id, of_other);
+        assert_eq!((remotes.metrics()[0].under_way, remotes.metrics()[0].waiting), (1, 1));
+        assert_eq!((remotes.list[0].id, remotes.under_way), (of_other, 1));
     }
 }

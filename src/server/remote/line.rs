@@ -1,0 +1,220 @@
+//! A waiting line: bounded, fair between those who wait, and left by who has waited too long.
+
+use crate::base::{Moment, UserId};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Who waits: a user, or all who are none as one.
+pub(super) type Asker = Option<UserId>;
+
+/// What waits, in the order of each asker's own; askers take turns.
+#[derive(Debug)]
+pub(super) struct Line<T> {
+    waiting: BTreeMap<Asker, VecDeque<Waiting<T>>>,
+    /// Those who wait, in the order of their turns.
+    turns: VecDeque<Asker>,
+    len: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    item: T,
+    bytes: usize,
+    until: Moment,
+}
+
+/// How many may wait, and how many bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) len: usize,
+    pub(super) bytes: usize,
+}
+
+impl<T> Default for Line<T> {
+    fn default() -> Line<T> {
+        Line { waiting: BTreeMap::new(), turns: VecDeque::new(), len: 0, bytes: 0 }
+    }
+}
+
+impl<T> Line<T> {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Lets something wait, until a moment. Where the line is full, the newest of whoever has most in it goes: returns
+    /// what does not wait, which is `item` where nobody has more in it than its asker.
+    pub(super) fn push(
+        &mut self,
+        asker: Asker,
+        (item, bytes): (T, usize),
+        until: Moment,
+        room: Room,
+    ) -> Vec<T> {
+        let mut out = Vec::new();
+        while self.len >= room.len || self.bytes.saturating_add(bytes) > room.bytes {
+            let own = self.waiting.get(&asker).map_or(0, VecDeque::len);
+            let longest = self.waiting.iter().max_by_key(|(_, queue)| queue.len());
+            let Some((other, _)) = longest.filter(|(_, queue)| queue.len() > own + 1) else {
+                out.push(item);
+                return out;
+            };
+            let other = other.clone();
+            out.extend(self.take(&other, VecDeque::pop_back));
+        }
+        self.len += 1;
+        self.bytes += bytes;
+        let queue = self.waiting.entry(asker.clone()).or_default();
+        if queue.is_empty() {
+            self.turns.push_back(asker);
+        }
+        queue.push_back(Waiting { item, bytes, until });
+        out
+    }
+
+    /// The next whose turn it is.
+    pub(super) fn pop(&mut self) -> Option<T> {
+        let asker = self.turns.pop_front()?;
+        self.turns.push_back(asker.clone());
+        self.take(&asker, VecDeque::pop_front)
+    }
+
+    /// Those that have waited until now, and are to wait no longer.
+    pub(super) fn late(&mut self, now: Moment) -> Vec<T> {
+        let mut late = Vec::new();
+        for asker in self.turns.clone() {
+            let is_late = |queue: &VecDeque<Waiting<T>>| {
+                queue.front().is_some_and(|waiting| waiting.until <= now)
+            };
+            while self.waiting.get(&asker).is_some_and(is_late) {
+                late.extend(self.take(&asker, VecDeque::pop_front));
+            }
+        }
+        late
+    }
+
+    /// When the first is late. Of one asker's own none is before the one ahead of it.
+    pub(super) fn next_late(&self) -> Option<Moment> {
+        self.waiting.values().filter_map(|queue| Some(queue.front()?.until)).min()
+    }
+
+    /// All, in the order of their turns.
+    pub(super) fn drain(&mut self) -> Vec<T> {
+        std::iter::from_fn(|| self.pop()).collect()
+    }
+
+    fn take(
+        &mut self,
+        asker: &Asker,
+        end: impl Fn(&mut VecDeque<Waiting<T>>) -> Option<Waiting<T>>,
+    ) -> Option<T> {
+        let queue = self.waiting.get_mut(asker)?;
+        let taken = end(queue);
+        if queue.is_empty() {
+            self.waiting.remove(asker);
+            self.turns.retain(|one| one != asker);
+        }
+        let Waiting { item, bytes, .. } = taken?;
+        self.len -= 1;
+        self.bytes -= bytes;
+        Some(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const AMPLE: Room = Room { len: 100, bytes: 1_000 };
+
+    fn user(name: &str) -> Asker {
+        Some(UserId::parse(name).unwrap())
+    }
+
+    fn fill(line: &mut Line<String>, name: &str, items: u32, room: Room) -> Vec<String> {
+        let push =
+            |at| line.push(user(name), (format!("{name}{at}"), 1), Moment::from_millis(at), room);
+        (1..=u64::from(items)).flat_map(push).collect()
+    }
+
+    #[test]
+    fn askers_take_turns_and_each_has_its_own_order() {
+        let mut line = Line::default();
+        for (name, items) in [("a", 3), ("b", 1), ("c", 2)] {
+            assert!(fill(&mut line, name, items, AMPLE).is_empty());
+        }
+        assert_eq!(line.drain(), ["a1", "b1", "c1", "a2", "c2", "a3"]);
+        assert!(line.is_empty() && line.turns.is_empty() && line.bytes == 0);
+    }
+
+    #[test]
+    fn where_it_is_full_the_newest_of_whoever_has_most_goes() {
+        let mut line = Line::default();
+        let room = Room { len: 4, ..AMPLE };
+        assert_eq!(fill(&mut line, "a", 6, room), ["a5", "a6"]);
+        assert_eq!(fill(&mut line, "b", 3, room), ["a4", "a3", "b3"]);
+        assert_eq!(fill(&mut line, "c", 1, room), ["b2"], "none has more than the other two");
+        assert_eq!(line.drain(), ["a1", "b1", "c1", "a2"]);
+    }
+
+    #[test]
+    fn bytes_are_bounded_too() {
+        let mut line = Line::default();
+        let room = Room { len: 100, bytes: 10 };
+        let mut push =
+            |name: &str, bytes| line.push(user(name), (bytes, bytes), Moment::ZERO, room);
+        assert_eq!(push("a", 11), [11], "it would never fit");
+        assert!(push("a", 4).is_empty() && push("a", 3).is_empty() && push("a", 3).is_empty());
+        assert_eq!(push("b", 5), [3, 3]);
+        assert_eq!(push("b", 2), [2]);
+    }
+
+    #[test]
+    fn who_has_waited_too_long_is_told_apart() {
+        let mut line = Line::default();
+        for name in ["a", "b"] {
+            fill(&mut line, name, 3, AMPLE);
+        }
+        assert_eq!(line.next_late(), Some(Moment::from_millis(1)));
+        assert_eq!(line.late(Moment::from_millis(2)), ["a1", "a2", "b1", "b2"]);
+        assert_eq!(line.next_late(), Some(Moment::from_millis(3)));
+        assert_eq!(line.drain(), ["a3", "b3"]);
+        assert_eq!(line.next_late(), None);
+    }
+
+    proptest! {
+        /// Beside a plain list: nothing is lost, nothing comes twice, each asker's own stay in order, the bound holds, and all who
+        /// wait have a turn before any has a second one.
+        #[test]
+        fn it_is_a_fair_list(steps in prop::collection::vec((0u8..5, 0u8..4), 1..200)) {
+            let room = Room { len: 8, bytes: 1_000 };
+            let mut line = Line::default();
+            let mut list: Vec<(u8, usize)> = Vec::new();
+            for (number, (what, who)) in steps.into_iter().enumerate() {
+                if what < 4 {
+                    list.push((who, number));
+                    let asker = user(&format!("u{who}"));
+                    for out in line.push(asker, ((who, number), 1), Moment::ZERO, room) {
+                        let of = |one: u8| list.iter().filter(|(who, _)| *who == one).count();
+                        prop_assert!((0..4).all(|one| of(one) <= of(out.0)));
+                        list.retain(|one| *one != out);
+                    }
+                } else if let Some(next) = line.pop() {
+                    let first = list.iter().position(|(who, _)| *who == next.0);
+                    prop_assert_eq!(first.map(|first| list.remove(first)), Some(next));
+                }
+                prop_assert_eq!(line.len(), list.len());
+                prop_assert!(list.len() <= room.len);
+            }
+            let rest = line.drain();
+            prop_assert_eq!(rest.len(), list.len());
+            let askers = |some: &[(u8, usize)]| some.iter().map(|(who, _)| *who).collect::<std::collections::BTreeSet<_>>();
+            let all = askers(&rest);
+            prop_assert_eq!(askers(&rest[..all.len()]), all);
+        }
+    }
+}
