@@ -7,8 +7,8 @@ use parlor::protocol::handshake::client::{ClientHandshake, Request};
 use parlor::protocol::{CloseCode, Endpoint, EndpointLimits, Event, MaskKeys, Message, Received};
 use parlor::server::auth::{Claims, Secret};
 use parlor::server::{
-    Access, Authenticate, Config, Denied, Handle, HandleError, NewRoom, PathAnswer, Proof,
-    ReloadError, Running, Server, Socket, SocketHandler, SocketPath,
+    Access, Authenticate, Call, Config, Denied, Handle, HandleError, NewRoom, PathAnswer, Proof,
+    ReloadError, Reply, Running, Server, Socket, SocketHandler, SocketPath,
 };
 use parlor::store::Place;
 use serde_json::{Value, json};
@@ -342,6 +342,35 @@ fn pushes_reach_the_connections_that_they_count() {
         assert_eq!(handle.send_to_user("ada", kind, &json!({})), Err(HandleError::Type));
     }
     assert!(matches!(handle.is_online("a b"), Err(HandleError::Name(_))));
+    stop(server);
+}
+
+#[test]
+fn a_program_that_has_taken_requests_over_sends_their_pushes() {
+    let server = start();
+    let handle = server.handle();
+    let mut ada = user(&server, "ada");
+    let send = |kind: &str| handle.send_to_user("ada", kind, &json!({ "content": kind }));
+    let own = ["chat:message", "chat:typing", "room:news", "user:online", "presence:away"];
+    for kind in own {
+        assert_eq!(send(kind), Err(HandleError::Type), "{kind}");
+    }
+    let answer = |_: Call, reply: Reply| drop(reply.ok(json!({})));
+    handle.handle("chat:send", Access::User, answer).unwrap();
+    for kind in ["chat:message", "chat:typing"] {
+        assert_eq!(send(kind), Ok(1));
+        assert_eq!(ada.wait_for_type(kind)["payload"], json!({ "content": kind }));
+    }
+    for kind in ["room:news", "user:online", "admin:push", "stream:x", "auth:x", "reply", "chat:\n"]
+    {
+        assert_eq!(send(kind), Err(HandleError::Type), "{kind}");
+    }
+    handle.handle("presence:list", Access::User, answer).unwrap();
+    assert_eq!(
+        (send("user:online"), send("user:typing"), send("presence:away")),
+        (Ok(1), Ok(1), Ok(1))
+    );
+    assert_eq!(send("room:news"), Err(HandleError::Type));
     stop(server);
 }
 

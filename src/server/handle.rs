@@ -57,7 +57,8 @@ impl Handle {
         Handle { shared: Arc::clone(shared) }
     }
 
-    /// Registers a function for a message type. It may replace one of the wire's own requests. It
+    /// Registers a function for a message type. It may replace one of the wire's own requests; from then on you may
+    /// send pushes whose types begin as that one does. It
     /// runs on the reactor's thread: what takes long belongs on another, with the [`Reply`].
     ///
     /// # Errors
@@ -72,7 +73,9 @@ impl Handle {
             return Err(HandleError::Type);
         }
         let handler = Registered { access, run: Arc::new(run) };
-        self.shared.call(Command::Register { kind: kind.to_owned(), handler })
+        self.shared.call(Command::Register { kind: kind.to_owned(), handler })?;
+        self.shared.take_over(kind);
+        Ok(())
     }
 
     /// Answers requests of HTTP on a path of your own, as `/queue` or `/queue/{id}`: `method` is one of
@@ -155,7 +158,7 @@ impl Handle {
         kind: &str,
         payload: &Value,
     ) -> Result<usize, HandleError> {
-        check_push(kind)?;
+        self.check_push(kind)?;
         let mut ids =
             users.iter().map(|user| UserId::parse(user)).collect::<Result<Vec<_>, _>>()?;
         ids.sort();
@@ -175,7 +178,7 @@ impl Handle {
     /// # Errors
     /// [`HandleError`]: nothing was sent.
     pub fn broadcast(&self, kind: &str, payload: &Value) -> Result<usize, HandleError> {
-        check_push(kind)?;
+        self.check_push(kind)?;
         let reached = self.shared.online().values().sum();
         let (kind, payload) = (kind.to_owned(), payload.to_string());
         self.shared.call(Command::Push { to: Whom::All, kind, payload })?;
@@ -195,7 +198,7 @@ impl Handle {
         kind: &str,
         payload: &Value,
     ) -> Result<Ticket<()>, HandleError> {
-        check_push(kind)?;
+        self.check_push(kind)?;
         let (kind, payload) = (kind.to_owned(), payload.to_string());
         self.await_nothing(|ticket| Command::PushOne { conn: connection, kind, payload, ticket })
     }
@@ -372,6 +375,10 @@ impl Handle {
         self.shared.stop(End::Restart)
     }
 
+    fn check_push(&self, kind: &str) -> Result<(), HandleError> {
+        if self.shared.is_taken_over(kind) { check_name(kind) } else { check_push(kind) }
+    }
+
     fn check_running(&self) -> Result<(), HandleError> {
         if self.shared.has_stopped() { Err(HandleError::Stopped) } else { Ok(()) }
     }
@@ -380,9 +387,13 @@ impl Handle {
 /// A push of the application's is told from all that the server itself says, on a WebSocket and as an event
 /// of Server-Sent Events, which has its type as its name.
 pub(super) fn check_push(kind: &str) -> Result<(), HandleError> {
-    let is_wires = EVENT_NAMES.contains(&kind);
+    check_name(kind)?;
+    if EVENT_NAMES.contains(&kind) { Err(HandleError::Type) } else { check_kind(kind) }
+}
+
+fn check_name(kind: &str) -> Result<(), HandleError> {
     let is_name = kind.len() <= PUSH_TYPE_BYTES_MAX && !kind.chars().any(char::is_control);
-    if is_wires || !is_name { Err(HandleError::Type) } else { check_kind(kind) }
+    if is_name { Ok(()) } else { Err(HandleError::Type) }
 }
 
 /// A type of requests of the application's has none of the wire's own names or prefixes.

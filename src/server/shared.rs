@@ -20,7 +20,7 @@ use crate::protocol::CloseCode;
 use crate::protocol::handshake::Response;
 use crate::reactor::Wake;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
@@ -121,11 +121,31 @@ pub(super) struct Shared {
     text_bytes_max: AtomicU32,
     cid_bytes_max: AtomicU32,
     title_bytes_max: AtomicU32,
+    /// Families of pushes that the embedding program has taken over: bits of [`FAMILIES`].
+    taken_over: AtomicU8,
     /// Whether anybody can ask who is online.
     has_handles: AtomicBool,
 }
 
+/// What pushes begin with that a program may send once it answers a request of theirs; who is online goes by two names.
+const FAMILIES: [(&str, u8); 4] = [("chat:", 1), ("room:", 2), ("user:", 4), ("presence:", 4)];
+
+fn family(kind: &str) -> u8 {
+    let own = FAMILIES.iter().find(|(prefix, _)| kind.starts_with(prefix));
+    own.map_or(0, |(_, bit)| *bit)
+}
+
 impl Shared {
+    /// The embedding program answers requests of this type.
+    pub(super) fn take_over(&self, kind: &str) {
+        self.taken_over.fetch_or(family(kind), Ordering::Relaxed);
+    }
+
+    /// Whether pushes of this type are the program's, as it answers requests of that family.
+    pub(super) fn is_taken_over(&self, kind: &str) -> bool {
+        self.taken_over.load(Ordering::Relaxed) & family(kind) != 0
+    }
+
     pub(super) fn new(wake: Wake, config: &Config) -> Arc<Shared> {
         Arc::new(Shared {
             queue: Mutex::default(),
@@ -137,6 +157,7 @@ impl Shared {
             text_bytes_max: AtomicU32::new(config.limits.text_bytes),
             cid_bytes_max: AtomicU32::new(config.limits.cid_bytes),
             title_bytes_max: AtomicU32::new(config.limits.title_bytes),
+            taken_over: AtomicU8::new(0),
             has_handles: AtomicBool::new(false),
         })
     }
