@@ -28,6 +28,9 @@ export class Composer {
       this.#keep();
       this.#types();
     });
+    // It is as wide as the window leaves it, and its letters are as large as the browser's base font says.
+    new ResizeObserver(() => this.#fit()).observe(document.getElementById('send'));
+    window.addEventListener('resize', () => this.#fit());
     document.getElementById('about-end').addEventListener('click', () => {
       this.#end();
       this.focus();

@@ -39,8 +39,8 @@ export class House {
   #opener = null;
   #offlineSince = null;
   #ticking = 0;
-  #narrow = matchMedia('(max-width: 760px)');
-  #medium = matchMedia('(max-width: 1080px)');
+  #narrow = matchMedia('(max-width: 47.5em)');
+  #medium = matchMedia('(max-width: 67.5em)');
 
   constructor(app) {
     this.#app = app;

@@ -141,22 +141,23 @@ export class Lists {
       .sort((a, b) => place(a) - place(b) || names.compare(a.name, b.name) || (a.id < b.id ? -1 : 1))
       .map(({ id, name, isHere }) => ({
         key: id,
-        stamp: [name, id === user?.id, isHere].join('\n'),
+        stamp: [presence.name(id), id === user?.id, isHere].join('\n'),
         make: () => this.#person(id, name, isHere),
       }));
   }
 
   #person(id, name, isHere) {
-    const isSelf = id === this.#app.user?.id;
+    const { presence, rooms, user } = this.#app;
+    const isSelf = id === user?.id;
     const inside = [
       avatar(id, name, isHere && el('i', { class: 'lamp' })),
       el('bdi', { class: 'person-name' }, name),
-      isSelf ? el('span', { class: 'person-id' }, 'you') : name !== id && el('bdi', { class: 'person-id' }, `@${id}`),
+      isSelf ? el('span', { class: 'person-id' }, 'you') : presence.names.isAlike(id) && el('bdi', { class: 'person-id' }, `@${id}`),
     ];
     if (isSelf) return el('span', { class: 'person' }, inside);
     return el(
       'button',
-      { type: 'button', class: isHere ? 'person' : 'person away', title: `Write to ${name}`, onclick: () => this.#go(this.#app.rooms.direct(id)) },
+      { type: 'button', class: isHere ? 'person' : 'person away', title: `Write to ${presence.name(id)}`, onclick: () => this.#go(rooms.direct(id)) },
       inside,
       el('span', { class: 'unseen' }, `${isHere ? ', online' : ''}, write a direct message`),
     );

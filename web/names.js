@@ -98,10 +98,15 @@ export class Names {
     return this.#names.get(id) ?? id;
   }
 
+  /** Whether somebody else is called so, or nearly so, and the id is to tell them apart. */
+  isAlike(id) {
+    const name = this.plain(id);
+    return name !== id && this.#alike.get(looks(name)).size > 1;
+  }
+
   /** The name, and the id if another is called so, or nearly so. */
   get(id) {
-    const name = this.plain(id);
-    return name !== id && this.#alike.get(looks(name)).size > 1 ? `${name} (${id})` : name;
+    return this.isAlike(id) ? `${this.plain(id)} (${id})` : this.plain(id);
   }
 
   /** The only one that is called so; `undefined` if there is none, or more than one. */

@@ -21,7 +21,7 @@ export function messageRow(app, item, continued, reply) {
         'header',
         { class: continued ? 'unseen' : 'head' },
         el('bdi', { class: 'author' }, name),
-        name !== item.from && el('bdi', { class: 'author-id' }, `@${item.from}`),
+        app.presence.names.isAlike(item.from) && el('bdi', { class: 'author-id' }, `@${item.from}`),
         !continued && timeNode(item.ts),
       ),
       item.replyTo && quote(app, item.replyTo, reply),

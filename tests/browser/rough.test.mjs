@@ -260,6 +260,39 @@ scene('names and words of any length and direction stay in their place', {}, asy
   }
 });
 
+scene('with a base font of twice the size nothing is cut', {}, async ({ server, open }) => {
+  const [ada, bob] = [await open(), await open()];
+  await comeIn(ada, server.url, 'Augusta Ada King');
+  await comeIn(bob, server.url, 'bob');
+  await joinRoom(ada, 'The reading room');
+  await say(ada, 'Who has the key to the cabinet?');
+  await ada.locator('.msg').waitFor();
+  const cut = () => ada.evaluate(() => {
+    const [width, height] = [window.innerWidth, window.innerHeight];
+    const isShown = (node) => node.getClientRects().length > 0 && getComputedStyle(node).visibility === 'visible';
+    const parts = ['.bar', '.rail-head', '.rail-foot', '.people-head', '.composer', '.typing'].flatMap((part) => [...document.querySelectorAll(part)]).filter(isShown);
+    return parts.flatMap((part) => {
+      const room = part.getBoundingClientRect();
+      return [part, ...part.querySelectorAll('*')].filter(isShown).filter((node) => !node.closest('svg, .unseen, .avatar')).filter((node) => {
+        const { top, bottom, left, right } = node.getBoundingClientRect();
+        const isOut = top < room.top - 1 || bottom > room.bottom + 1 || left < -1 || right > width + 1 || bottom > height + 1;
+        return isOut || (node.matches('h1, h2, p, button, textarea') && node.scrollHeight > node.clientHeight + 2);
+      }).map((node) => `${part.className}: ${node.id || node.className || node.tagName}`);
+    });
+  });
+  for (const [width, height] of [[1280, 800], [1000, 700], [390, 844]]) {
+    await ada.setViewportSize({ width, height });
+    for (const size of ['', '200%']) {
+      await ada.evaluate((size) => { document.documentElement.style.fontSize = size; }, size);
+      await eventually(`nothing is cut at ${width} with ${size || 'the usual font'}`, async () => {
+        const found = await cut();
+        if (found.length > 0) throw new Error(found.join(', '));
+        return true;
+      }, 3_000);
+    }
+  }
+});
+
 scene('light and dark are chosen for good', {}, async ({ server, open }) => {
   const page = await open();
   await comeIn(page, server.url, 'ada');
