@@ -142,7 +142,7 @@ class App {
     // What is unsent is the client's to keep and to send; that somebody is gone is told by their silence, not by a pace.
     const options = { outbox: this.#outbox, quality: { interval: 0 }, user: this.#known };
     // The browser sends its cookie along.
-    return connect(this.#server.open ? `/ws?${new URLSearchParams({ user: session.id, name: session.name })}` : '/ws', options);
+    return connect(this.#server.open ? `/ws?${new URLSearchParams({ user: session.id, ...(session.name !== session.id && { name: session.name }) })}` : '/ws', options);
   }
 
   #listen() {

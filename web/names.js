@@ -60,16 +60,20 @@ function number(name) {
 // Letters of other scripts that are drawn as Latin ones are; a part of Unicode's table of confusables (UTS #39).
 const LIKE = new Map(
   [
-    ['аαа', 'a'], ['вβ', 'b'], ['сϲ', 'c'], ['ԁ', 'd'], ['еє', 'e'], ['ɡ', 'g'], ['һнη', 'h'], ['іιıӏl1|', 'i'], ['јϳ', 'j'], ['кκ', 'k'],
+    ['аαɑ', 'a'], ['вβ', 'b'], ['сϲ', 'c'], ['ԁ', 'd'], ['еє', 'e'], ['ɡ', 'g'], ['һнη', 'h'], ['іιıӏl1|', 'i'], ['јϳ', 'j'], ['кκ', 'k'],
     ['мμ', 'm'], ['ո', 'n'], ['оοօ0', 'o'], ['рρ', 'p'], ['ԛ', 'q'], ['ѕ', 's'], ['тτ', 't'], ['υս', 'u'], ['ѵν', 'v'], ['ԝѡω', 'w'], ['хχ', 'x'],
     ['уγү', 'y'], ['ζ', 'z'],
   ].flatMap(([others, letter]) => [...others].map((other) => [other, letter])),
 );
 
+const CAPITALS = new Map([...'ΑaΒbΕeΖzΗhΙiΚkΜmΝnΟoΡpΤtΥyΧxϹc'.matchAll(/(.)(.)/gu)].map(([, capital, letter]) => [capital, letter]));
+
 /** What a name looks like: the same for names that a reader may take for one another. */
 export function looks(name) {
-  const letters = name.normalize('NFKD').replace(/[\p{M}\p{Default_Ignorable_Code_Point}]/gu, '').toLowerCase();
-  return [...letters.replace(/[\s_.-]+/gu, ' ').trim()].map((letter) => LIKE.get(letter) ?? letter).join('');
+  const letters = [...name.normalize('NFKD').replace(/[\p{M}\p{Default_Ignorable_Code_Point}\u2800]/gu, '')];
+  // Some capitals look like others than their small letters do.
+  const small = letters.map((letter) => CAPITALS.get(letter) ?? letter.toLowerCase()).join('');
+  return [...small.replace(/[\s_.\p{Pd}]+/gu, ' ').replace(/[’‘ʼʻ`´]/gu, "'").trim()].map((letter) => LIKE.get(letter) ?? letter).join('');
 }
 
 /** What those that have an id are called. */
@@ -101,7 +105,8 @@ export class Names {
   /** Whether somebody else is called so, or nearly so, and the id is to tell them apart. */
   isAlike(id) {
     const name = this.plain(id);
-    return name !== id && this.#alike.get(looks(name)).size > 1;
+    // One in brackets would pass for that of another with their id.
+    return name !== id && (this.#alike.get(looks(name)).size > 1 || /\p{Ps}/u.test(name));
   }
 
   /** The name, and the id if another is called so, or nearly so. */
@@ -119,6 +124,9 @@ export class Names {
 // Scripts that put no space between words.
 const UNSPACED = /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]$/u;
 
+/** So far is looked behind a name: how long a text is costs nothing more. */
+const NEAR = 8;
+
 /** Whether a text speaks of somebody by a name, with an `@` or without. */
 export function speaksOf(text, name) {
   if (!name) return false;
@@ -126,11 +134,12 @@ export function speaksOf(text, name) {
   const wanted = name.normalize('NFC').toLowerCase();
   const last = [...wanted].at(-1);
   for (let at = words.indexOf(wanted); at >= 0; at = words.indexOf(wanted, at + 1)) {
-    const before = [...words.slice(0, at)].at(-1) ?? ' ';
-    const after = words.slice(at + wanted.length);
+    const before = [...words.slice(Math.max(0, at - 2), at)].at(-1) ?? ' ';
+    const end = at + wanted.length;
     // Between the parts of an id there may be points and dashes; at the end of a sentence, too.
+    const after = words.slice(end, end + NEAR).replace(/^[.@-]*/, '');
     const opens = !/[\p{L}\p{M}\p{N}_.-]/u.test(before);
-    const ends = !/^[.@-]*[\p{L}\p{M}\p{N}_]/u.test(after) || (before === '@' && UNSPACED.test(last));
+    const ends = !/^[\p{L}\p{M}\p{N}_]/u.test(after) || (before === '@' && UNSPACED.test(last));
     if (opens && ends) return true;
   }
   return false;

@@ -253,7 +253,7 @@ pub const HANDLER_CONCURRENCY_MAX: u32 = 1_024;
 /// What a handler's answer may be set to at most, in bytes: it is a reply, which no outbox refuses.
 pub const HANDLER_ANSWER_BYTES_MAX: u32 = 1024 * 1024;
 /// Most requests that may wait for a place at a handler's backend.
-pub const HANDLER_WAITING_MAX: u32 = 10_000;
+pub const HANDLER_WAITING_MAX: u32 = 1_000;
 /// Bytes that those of one handler may come to.
 pub const HANDLER_WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Longest that one may be told to wait, in ms.

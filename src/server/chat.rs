@@ -375,11 +375,11 @@ impl<S: Backend> Application for Chat<S> {
         if let Some(Beside::Own(own)) = beside {
             self.own_closed(net, own, over);
         }
-        if let Some(session) = session.filter(|session| session.is_counted)
-            && let Some(known) = session.known()
-        {
+        let counted = session.filter(|session| session.is_counted);
+        if let Some(known) = counted.as_ref().and_then(Session::known) {
             self.gone(&known.user);
         }
+        self.remotes.forget(conn);
         self.decide(net, Input::Disconnected { conn });
     }
 

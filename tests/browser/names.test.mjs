@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { nameFault, nameOf, roomIdOf, speaksOf, userIdOf, Names } from '../../web/names.js';
+import { looks, nameFault, nameOf, roomIdOf, speaksOf, userIdOf, Names } from '../../web/names.js';
 import { acknowledged, scene, shows } from './scene.mjs';
 import { Program, comeIn, eventually, inRoom, joinRoom, live, say } from './support.mjs';
 
@@ -113,12 +113,16 @@ test('names that look alike are found, and only those', () => {
   const names = new Names();
   names.set('1', 'Paul');
   assert.equal(names.get('1'), 'Paul');
-  for (const [at, name] of ['Раul', 'PAUL', 'pau1', 'Paùl', 'Pa\u200bul'].entries()) {
+  for (const [at, name] of ['Раul', 'PAUL', 'pau1', 'Paùl', 'Pa\u200bul', 'ΡAUL', 'Paul\u2800'].entries()) {
     names.set('2', name);
     assert.deepEqual([names.get('1'), names.get('2')], ['Paul (1)', `${name} (2)`], `${at}`);
   }
   names.set('2', 'Paula');
   assert.deepEqual([names.get('1'), names.get('2'), names.get('3')], ['Paul', 'Paula', '3']);
+  for (const [one, other] of [['Eve', 'Εve'], ['Nick', 'Νick'], ['O\u2019Neil', "O'Neil"], ['a-b', 'a\u2010b']]) assert.equal(looks(one), looks(other), other);
+  // Nobody takes the form of a name with its id.
+  names.set('2', 'Paul (1)');
+  assert.deepEqual([names.get('1'), names.get('2')], ['Paul', 'Paul (1) (2)']);
   // Whoever is called as another's id is told apart; whose id it is need not be.
   names.set('4', '1');
   names.set('paul', '');
@@ -132,4 +136,6 @@ test('a mention is a whole name', () => {
   for (const [text, name] of [['@Ada Lovelaces', 'Ada Lovelace'], ['radar', 'ada'], ['x.u17', 'u17'], ['u17.2', 'u17'], ['@Adam', 'Ada'], ['nothing', ''], ['田中さん', '田中']]) {
     assert.ok(!speaksOf(text, name), text);
   }
+  // However long a text is, and however often the name is nearly in it.
+  for (const [text, name] of [['bob'.repeat(200_000), 'bob'], ['a'.repeat(600_000), 'a']]) assert.ok(!speaksOf(text, name));
 });

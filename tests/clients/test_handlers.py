@@ -54,11 +54,6 @@ def metric(server, name, **labels):
     return float(line.rsplit(" ", 1)[1])
 
 
-def connections(server):
-    _, answer = server.api("GET", "connections", token=ADMIN)
-    return len(answer["connections"])
-
-
 class TestAnswers:
     def test_the_backend_is_sent_who_asks_for_what_and_its_answer_is_the_reply(self, backend, start):
         backend.answers = lambda asked: (200, b' {"n": 1.50, "list": [ ]} ')
@@ -294,10 +289,31 @@ class TestLimits:
                 for _ in range(3):
                     ada.send("queue.x")
                 until(lambda: metric(server, "parlor_handler_requests_waiting", handler="queue.*") == 3)
-            until(lambda: connections(server) == 1)
+            until(lambda: metric(server, "parlor_handler_requests_waiting", handler="queue.*") == 0)
             backend.release.set()
             assert eve.request("queue.x") == {}
         assert [asked.json["user"]["id"] for asked in backend.asked()] == ["ada", "eve"]
+
+    def test_a_request_of_any_size_is_asked_where_there_is_a_place(self, backend, start):
+        backend.answers = lambda asked: (200, {"n": len(asked.json["payload"]["x"])})
+        server = start(queue(backend), **{"limits.message_bytes": 32 << 20, "http.body_bytes": 32 << 20})
+        status, answer = server.api("POST", "call/queue.x", {"x": "x" * (9 << 20)}, harness.token("eve"))
+        assert (status, answer) == (200, {"n": 9 << 20})
+
+    def test_a_backend_that_is_left_alone_is_so_at_once(self, backend, start):
+        slow = Backend()
+        with slow:
+            slow.answers = lambda asked: (slow.release.wait(30), (200, {}))[1]
+            backend.answers = lambda asked: (500, b"")
+            other = f'types = ["slow"]\nurl = "{slow.url}/"\ntimeout_ms = 30_000'
+            server = start(queue(backend, "waiting_ms = 30_000"), other, **{"backend.call_threads": 1, "backend.circuit_open_ms": 30_000})
+            with opened(server) as ada:
+                assert [ada.refused("queue.x") for _ in range(2)] == ["internal"] * 2
+                waits = ada.send("slow")
+                slow.wait_for(1)
+                assert ada.refused("queue.x") == "unavailable"
+                slow.release.set()
+                assert ada.answer(waits) == {}
 
     def test_a_line_over_http_and_without_one(self, backend, start):
         backend.answers = lambda asked: (backend.release.wait(30), (200, {}))[1]

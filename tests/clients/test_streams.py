@@ -22,6 +22,7 @@ clip = { keep = 3, publish = true, binary = true, max_bytes = 1000 }
 logo = { keep = "latest", publish = true, binary = true }
 paced = { keep = "latest", publish = true, max_rate = 10, max_rate_ceiling = 20 }
 pose = { keep = "latest", publish = true, members = { x = "number", name = "string" } }
+wrapped = { keep = "latest", publish = true, members = { data = "string" } }
 "sensor:{id}" = { keep = "latest", publish = true, max_bytes = 200 }
 journal = { keep = 20, durable = true, publish = true }
 "setting:{id}" = { keep = "latest", durable = true, publish = true }
@@ -616,6 +617,27 @@ class TestHttp:
         error = answer["error"]
         assert (status, error["code"]) == (400, "bad_request")
         assert why in error["message"] + error.get("field", "")
+
+    def test_the_only_member_may_be_called_data(self, streams):
+        pat = harness.token("pat", publish=["*"])
+        with opened(streams, "eve") as eve:
+            subscribed(eve, "wrapped")
+            assert streams.api("POST", "streams/wrapped?data=hello", token=pat)[0] == 200
+            assert [data for _, _, data in events(eve, 1)] == [{"data": "hello"}]
+
+    def test_who_may_not_publish_learns_nothing_of_the_members(self, streams):
+        eve, pat = harness.token("eve"), harness.token("pat", publish=["*"])
+        for path, token, status, code in (
+            ("streams/pose?zz=1", eve, 403, "forbidden"),
+            ("streams/pose?x=one", eve, 403, "forbidden"),
+            ("streams/nope?x=1", pat, 404, "no_such_stream"),
+        ):
+            got, answer = streams.api("POST", path, token=token)
+            assert (got, answer["error"]["code"]) == (status, code), path
+        status, answer = streams.api("POST", "streams/state?x=1", None, pat)
+        assert status == 400 and "members" in answer["error"]["message"]
+        status, answer = streams.api("POST", f"streams/pose?{'z' * 5000}=1", None, pat)
+        assert status == 400 and len(answer["error"]["message"]) < 200
 
     def test_a_stream_without_members_has_its_data_as_the_content(self, streams):
         pat = harness.token("pat", publish=["*"])

@@ -309,7 +309,7 @@ export class Room {
 
   /** The log goes up to here, and nothing of it comes unasked: where it is refused, not before it is read. @param {number} head @param {string} [refused] */
   async behind(head, refused) {
-    if (refused) this.history({ limit: 1 }).then((page) => this.behind(page.head), () => {});
+    if (refused) this.history({ limit: 1 }).then((page) => this.behind(page.head), ({ passing }) => passing && this.#core.env.setTimeout(() => this.behind(head, refused), RETRY_MS));
     this.#head = Math.max(this.#head, head);
     if (this.#isCatchingUp) return;
     this.#isCatchingUp = true;

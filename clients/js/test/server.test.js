@@ -27,7 +27,7 @@ test('a first program of a few lines', async () => {
 });
 
 test('a room whose position is refused where nothing seems to be missing is read and comes alive', async () => {
-  const ada = client('ada-refused');
+  const ada = client('ada-refused', { timeout: 300 });
   const bob = client('bob-refused');
   const [room, theirs] = [ada.room('refused', { join: true }), bob.room('refused', { join: true })];
   const seen = [];
@@ -36,11 +36,15 @@ test('a room whose position is refused where nothing seems to be missing is read
   await theirs.send('one');
   await until(() => seen.length === 1, 'the first');
   // Said after its `hello` and before its `resume`, of which the network makes a position that there is not.
+  // What is asked then is lost at first.
   ada.network.forge = async (text) => {
-    ada.network.forge = undefined;
-    await theirs.send('two');
     const message = JSON.parse(text);
-    assert.equal(message.type, 'resume');
+    if (message.type === 'chat:history') {
+      ada.network.forge = undefined;
+      return undefined;
+    }
+    if (message.type !== 'resume') return text;
+    await theirs.send('two');
     message.payload.rooms.refused = 1_000_000;
     return JSON.stringify(message);
   };

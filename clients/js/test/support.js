@@ -54,7 +54,7 @@ export async function log(room) {
   return all;
 }
 
-/** A client whose sockets can be cut, and what it sends be changed by `network.forge`. */
+/** A client whose sockets can be cut, and what it sends be changed, or lost, by `network.forge`. */
 export function cuttable(url, user, options = {}) {
   const sockets = new Set();
   const network = { forge: undefined };
@@ -66,7 +66,7 @@ export function cuttable(url, user, options = {}) {
     }
     send(text) {
       if (!network.forge) return super.send(text);
-      void network.forge(text).then((forged) => super.send(forged));
+      void network.forge(text).then((forged) => forged !== undefined && super.send(forged));
     }
   }
   const made = connect(`${url}/ws?user=${user}`, { backoff: { min: 5, max: 50 }, ...options, env: { WebSocket: Cuttable } });

@@ -72,6 +72,12 @@ impl Circuit {
         }
     }
 
+    /// In how many ms it may be tried, if it is left alone till then.
+    pub(in crate::server) fn left_alone_ms(&self, now: Moment) -> Option<u64> {
+        let State::Open { until } = self.state else { return None };
+        Some(until.millis_since(now)).filter(|left| *left > 0)
+    }
+
     /// Leave to ask once.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::routes::{Choice, Found, Route, find};
 use crate::base::limits::JSON_DEPTH_MAX;
 use crate::base::{RoomId, StreamId};
 use crate::hub::Hub;
-use crate::hub::streams::{Kind, Member};
+use crate::hub::streams::{Kind, Member, StreamRights};
 use crate::protocol::handshake::request::percent_decoded_path;
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
 use crate::server::dispatch::Person;
@@ -128,10 +128,21 @@ impl ApiCall {
         let is_empty = body.trim_ascii().is_empty();
         if route.types == ["publish"] {
             let stream = StreamId::parse(self.param("stream")).ok();
-            let declaration = stream.and_then(|stream| hub.streams().declaration(&stream));
+            let declaration = stream.as_ref().and_then(|stream| hub.streams().declaration(stream));
             let members = declaration.map_or(&[][..], |declaration| &declaration.members);
+            let rights = self.caller.person().map(|person| &person.streams);
+            let may = stream.is_some_and(|stream| {
+                hub.streams()
+                    .to_publish(&stream, rights.unwrap_or(&StreamRights::default()))
+                    .is_ok()
+            });
+            if is_empty && !may {
+                // Which right, or that there is no such stream, is told by who judges that.
+                return Ok(self.publication("null"));
+            }
             let queried = queried_data(head, members, is_empty)?;
-            return self.published(queried.as_deref().unwrap_or(body));
+            return queried
+                .map_or_else(|| self.published(body), |data| Ok(self.publication(&data)));
         }
         let body = if is_empty || !route.has_body { "{}" } else { body };
         if route.choice == Choice::Path {
@@ -180,17 +191,23 @@ impl ApiCall {
         let members = Object::parse(body).map_err(Fault::bad_json)?;
         let only = members.as_ref().filter(|members| members.members().count() == 1);
         let data = only.and_then(|members| members.get("data")).unwrap_or(body);
+        Ok(self.publication(data))
+    }
+
+    fn publication(&self, data: &str) -> String {
         let mut writer = Writer::new();
         writer.object(|w| {
             w.text("stream", self.param("stream"));
             w.raw("data", data);
         });
-        Ok(writer.finish())
+        writer.finish()
     }
 }
 
-/// Of the query of a publication: who publishes.
-const IDENTITY: [&str; 2] = ["user", "token"];
+/// Of the query of a publication: in whose name it is, in open mode or with the admin token.
+const USER: &str = "user";
+/// Of a name that is none, so much is repeated.
+const NAME_CHARS_TOLD: usize = 64;
 
 /// The data of an event that come in the query and not as the content, which `is_empty` then: an object of the members that
 /// the stream declares, each as its kind.
@@ -200,12 +217,18 @@ fn queried_data(
     is_empty: bool,
 ) -> Result<Option<String>, Fault> {
     let fault = |message: String| Fault::bad_request("data", message);
+    if members.is_empty()
+        && is_empty
+        && head.query_pairs().any(|pair| pair.is_ok_and(|(name, _)| name != USER))
+    {
+        return Err(fault("this stream declares no members: its data are the content".into()));
+    }
     if members.is_empty() {
         return Ok(None);
     }
     let pairs = head.query_pairs().collect::<Result<Vec<_>, _>>();
     let pairs = pairs.map_err(|error| fault(error.to_string()))?;
-    let data: Vec<_> = pairs.iter().filter(|(name, _)| !IDENTITY.contains(&&**name)).collect();
+    let data: Vec<_> = pairs.iter().filter(|(name, _)| name != USER).collect();
     if !is_empty && data.iter().any(|(name, _)| members.iter().any(|one| *one.name == **name)) {
         return Err(fault("data come in the query or as the content, and not in both".into()));
     }
@@ -215,6 +238,7 @@ fn queried_data(
     let mut named = Vec::new();
     for (at, (name, value)) in data.iter().enumerate() {
         let Some(member) = members.iter().find(|one| *one.name == **name) else {
+            let name: String = name.chars().take(NAME_CHARS_TOLD).collect();
             return Err(fault(format!("the stream declares no {name:?}")));
         };
         if data.iter().take(at).any(|(before, _)| before == name) {

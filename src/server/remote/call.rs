@@ -45,6 +45,11 @@ impl Asking {
         size_of::<Asking>() + self.request.body.len()
     }
 
+    /// Whether its answer would go to this connection.
+    pub(super) fn is_of(&self, conn: ConnId) -> bool {
+        matches!(self.origin, Origin::Conn(one, _) if one == conn)
+    }
+
     #[cfg(test)]
     pub(super) fn of_test(url: &str, since: Moment) -> Asking {
         let (method, fields, body) = (Method::Post, Vec::new(), Vec::new());
@@ -114,7 +119,8 @@ impl<S: Backend> Chat<S> {
         if is_gone {
             return self.remotes.done(now, remote, &pass, Outcome::NotAsked);
         }
-        let Asking { request, bounds, origin, .. } = asking;
+        let Asking { request, bounds, origin, since } = asking;
+        self.remotes.note_asked(now, remote, since);
         let purpose = Purpose::Remote(RemoteCall { remote, pass, origin });
         let begun = self.outbound.call(now, Task::Call(request), bounds, purpose);
         if let Err((Purpose::Remote(call), failure)) = begun {

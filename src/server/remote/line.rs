@@ -14,6 +14,8 @@ pub(super) struct Line<T> {
     turns: VecDeque<Asker>,
     len: usize,
     bytes: usize,
+    /// None is late before.
+    earliest: Moment,
 }
 
 #[derive(Debug)]
@@ -32,7 +34,8 @@ pub(super) struct Room {
 
 impl<T> Default for Line<T> {
     fn default() -> Line<T> {
-        Line { waiting: BTreeMap::new(), turns: VecDeque::new(), len: 0, bytes: 0 }
+        let (waiting, turns) = (BTreeMap::new(), VecDeque::new());
+        Line { waiting, turns, len: 0, bytes: 0, earliest: Moment::NEVER }
     }
 }
 
@@ -45,8 +48,9 @@ impl<T> Line<T> {
         self.len == 0
     }
 
-    /// Lets something wait, until a moment. Where the line is full, the newest of whoever has most in it goes: returns
-    /// what does not wait, which is `item` where nobody has more in it than its asker.
+    /// Lets something wait, until a moment. Where there is no room for it, the newest of whoever has most goes, in
+    /// places or in bytes, whichever there is too little of: returns what does not wait. That is `item` alone where
+    /// nobody has more than its asker would have.
     pub(super) fn push(
         &mut self,
         asker: Asker,
@@ -54,25 +58,46 @@ impl<T> Line<T> {
         until: Moment,
         room: Room,
     ) -> Vec<T> {
-        let mut out = Vec::new();
-        while self.len >= room.len || self.bytes.saturating_add(bytes) > room.bytes {
-            let own = self.waiting.get(&asker).map_or(0, VecDeque::len);
-            let longest = self.waiting.iter().max_by_key(|(_, queue)| queue.len());
-            let Some((other, _)) = longest.filter(|(_, queue)| queue.len() > own + 1) else {
-                out.push(item);
-                return out;
-            };
-            let other = other.clone();
-            out.extend(self.take(&other, VecDeque::pop_back));
-        }
+        let Some(victims) = self.victims(&asker, bytes, room) else { return vec![item] };
+        let out = victims.iter().filter_map(|other| self.take(other, VecDeque::pop_back)).collect();
         self.len += 1;
         self.bytes += bytes;
+        self.earliest = self.earliest.min(until);
         let queue = self.waiting.entry(asker.clone()).or_default();
         if queue.is_empty() {
             self.turns.push_back(asker);
         }
         queue.push_back(Waiting { item, bytes, until });
         out
+    }
+
+    /// Whose newest make room, in the order in which they go. Nothing is taken before it is certain that it does.
+    fn victims(&self, asker: &Asker, bytes: usize, room: Room) -> Option<Vec<Asker>> {
+        let mut victims = Vec::new();
+        let (mut len, mut all) = (self.len, self.bytes.saturating_add(bytes));
+        if len < room.len && all <= room.bytes {
+            return Some(victims);
+        }
+        let of_one = |queue: &VecDeque<Waiting<T>>| {
+            (queue.len(), queue.iter().map(|one| one.bytes).sum::<usize>())
+        };
+        let mut shares: BTreeMap<&Asker, (usize, usize)> =
+            self.waiting.iter().map(|(one, queue)| (one, of_one(queue))).collect();
+        let (own_len, own_bytes) = shares.get(asker).copied().unwrap_or_default();
+        let own = (own_len + 1, own_bytes.saturating_add(bytes));
+        while len >= room.len || all > room.bytes {
+            let measure = |share: &(usize, usize)| if all > room.bytes { share.1 } else { share.0 };
+            let (other, share) = shares.iter_mut().max_by_key(|(_, share)| measure(share))?;
+            if measure(share) <= measure(&own) {
+                return None;
+            }
+            let newest = self.waiting.get(*other)?.get(share.0.checked_sub(1)?)?;
+            *share = (share.0 - 1, share.1 - newest.bytes);
+            len -= 1;
+            all -= newest.bytes;
+            victims.push((*other).clone());
+        }
+        Some(victims)
     }
 
     /// The next whose turn it is.
@@ -84,21 +109,42 @@ impl<T> Line<T> {
 
     /// Those that have waited until now, and are to wait no longer.
     pub(super) fn late(&mut self, now: Moment) -> Vec<T> {
-        let mut late = Vec::new();
-        for asker in self.turns.clone() {
-            let is_late = |queue: &VecDeque<Waiting<T>>| {
-                queue.front().is_some_and(|waiting| waiting.until <= now)
-            };
-            while self.waiting.get(&asker).is_some_and(is_late) {
-                late.extend(self.take(&asker, VecDeque::pop_front));
-            }
+        if now < self.earliest {
+            return Vec::new();
         }
+        // Of one asker's own none is before the one ahead of it, unless what is declared has changed: then it is later.
+        let late = self.leave(|waiting| waiting.until <= now);
+        let fronts = self.waiting.values().filter_map(|queue| Some(queue.front()?.until));
+        self.earliest = fronts.min().unwrap_or(Moment::NEVER);
         late
     }
 
-    /// When the first is late. Of one asker's own none is before the one ahead of it.
+    /// Takes out those for which nobody waits any more.
+    pub(super) fn forget(&mut self, is_gone: impl Fn(&T) -> bool) -> Vec<T> {
+        self.leave(|waiting| is_gone(&waiting.item))
+    }
+
+    fn leave(&mut self, leaves: impl Fn(&Waiting<T>) -> bool) -> Vec<T> {
+        let mut left = Vec::new();
+        for queue in self.waiting.values_mut() {
+            for waiting in std::mem::take(queue) {
+                if leaves(&waiting) {
+                    self.len -= 1;
+                    self.bytes -= waiting.bytes;
+                    left.push(waiting.item);
+                } else {
+                    queue.push_back(waiting);
+                }
+            }
+        }
+        self.waiting.retain(|_, queue| !queue.is_empty());
+        self.turns.retain(|asker| self.waiting.contains_key(asker));
+        left
+    }
+
+    /// When the first is late, or before: then [`Line::late`] finds none.
     pub(super) fn next_late(&self) -> Option<Moment> {
-        self.waiting.values().filter_map(|queue| Some(queue.front()?.until)).min()
+        (self.len > 0).then_some(self.earliest)
     }
 
     /// All, in the order of their turns.
@@ -115,7 +161,12 @@ impl<T> Line<T> {
         let taken = end(queue);
         if queue.is_empty() {
             self.waiting.remove(asker);
-            self.turns.retain(|one| one != asker);
+            // Whoever has just had a turn is the last.
+            if self.turns.back() == Some(asker) {
+                self.turns.pop_back();
+            } else {
+                self.turns.retain(|one| one != asker);
+            }
         }
         let Waiting { item, bytes, .. } = taken?;
         self.len -= 1;
@@ -162,15 +213,32 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_bounded_too() {
+    fn of_bytes_whoever_has_most_gives_and_only_if_that_is_enough() {
         let mut line = Line::default();
         let room = Room { len: 100, bytes: 10 };
         let mut push =
             |name: &str, bytes| line.push(user(name), (bytes, bytes), Moment::ZERO, room);
-        assert_eq!(push("a", 11), [11], "it would never fit");
         assert!(push("a", 4).is_empty() && push("a", 3).is_empty() && push("a", 3).is_empty());
+        assert_eq!(push("b", 11), [11], "it would never fit, and nobody goes for it");
+        assert_eq!(push("b", 9), [9], "nobody has more");
         assert_eq!(push("b", 5), [3, 3]);
-        assert_eq!(push("b", 2), [2]);
+        assert_eq!(push("c", 2), [5], "of one large one, too");
+        assert_eq!(push("c", 3), [] as [usize; 0]);
+        assert_eq!(line.drain(), [4, 2, 3]);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_leaves_its_place() {
+        let mut line = Line::default();
+        for name in ["a", "b"] {
+            fill(&mut line, name, 3, AMPLE);
+        }
+        assert_eq!(
+            line.forget(|item| item.starts_with('a') || item == "b2"),
+            ["a1", "a2", "a3", "b2"]
+        );
+        assert_eq!((line.len(), line.bytes), (2, 2));
+        assert_eq!(line.drain(), ["b1", "b3"]);
     }
 
     #[test]
@@ -180,6 +248,7 @@ mod tests {
             fill(&mut line, name, 3, AMPLE);
         }
         assert_eq!(line.next_late(), Some(Moment::from_millis(1)));
+        assert!(line.late(Moment::ZERO).is_empty());
         assert_eq!(line.late(Moment::from_millis(2)), ["a1", "a2", "b1", "b2"]);
         assert_eq!(line.next_late(), Some(Moment::from_millis(3)));
         assert_eq!(line.drain(), ["a3", "b3"]);

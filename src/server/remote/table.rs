@@ -3,7 +3,7 @@
 use super::call::Asking;
 use super::line::{Asker, Line, Room};
 use crate::base::limits::HANDLER_WAITING_BYTES_MAX;
-use crate::base::{Limits, Moment};
+use crate::base::{ConnId, Limits, Moment};
 use crate::server::backend::{Circuit, CircuitSettings, CircuitState, Pass};
 use crate::server::config::BackendHandler;
 use std::sync::Arc;
@@ -144,11 +144,12 @@ impl Remotes {
         let Some(remote) = found else { return vec![asking] };
         let BackendHandler { concurrency, waiting, waiting_ms, .. } = *remote.declared;
         let free = concurrency.saturating_sub(remote.under_way);
-        let room = Room {
-            len: waiting as usize + free.min(self.under_way_max - self.under_way) as usize,
-            bytes: HANDLER_WAITING_BYTES_MAX,
-        };
+        let free = free.min(self.under_way_max.saturating_sub(self.under_way)) as usize;
         let (until, bytes) = (asking.since.plus_millis(waiting_ms), asking.bytes());
+        // For which there is a place already does not wait, whatever its size.
+        let is_next = remote.line.is_empty() && free > 0;
+        let bytes_max = if is_next { usize::MAX } else { HANDLER_WAITING_BYTES_MAX };
+        let room = Room { len: waiting as usize + free, bytes: bytes_max };
         let out = remote.line.push(asker, (asking, bytes), until, room);
         remote.turned_away[0] += out.len() as u64;
         out
@@ -156,6 +157,13 @@ impl Remotes {
 
     /// The next request for which there is a place. Handlers take turns, and so do those who ask.
     pub(super) fn next(&mut self, now: Moment) -> Option<Next> {
+        // Whom nobody is asked need not wait for a place to be told so.
+        for remote in &mut self.list {
+            let Some(retry_after_ms) = remote.circuit.left_alone_ms(now) else { continue };
+            let Some(asking) = remote.line.pop() else { continue };
+            remote.counts[Outcome::NotAsked as usize] += 1;
+            return Some(Next::LeftAlone(asking, retry_after_ms));
+        }
         if self.under_way >= self.under_way_max {
             return None;
         }
@@ -172,13 +180,27 @@ impl Remotes {
             Ok(pass) => {
                 remote.under_way += 1;
                 self.under_way += 1;
-                remote.waited += u64::from(asking.since < now);
                 Some(Next::Ask(remote.id, pass, asking))
             }
             Err(retry_after_ms) => {
                 remote.counts[Outcome::NotAsked as usize] += 1;
                 Some(Next::LeftAlone(asking, retry_after_ms))
             }
+        }
+    }
+
+    /// A request is asked that came then: if that is some time ago, it has waited.
+    pub(super) fn note_asked(&mut self, now: Moment, id: RemoteId, since: Moment) {
+        if let Some(remote) = self.get(id) {
+            remote.waited += u64::from(since < now);
+        }
+    }
+
+    /// Somebody has gone: what waits for them leaves its place.
+    pub(in crate::server) fn forget(&mut self, conn: ConnId) {
+        for remote in self.list.iter_mut().filter(|remote| !remote.line.is_empty()) {
+            let gone = remote.line.forget(|asking| asking.is_of(conn));
+            remote.counts[Outcome::NotAsked as usize] += gone.len() as u64;
         }
     }
 
@@ -296,7 +318,7 @@ mod tests {
         assert_eq!(remotes.late(Moment::from_millis(50)).len(), 1);
         let metrics = remotes.metrics().remove(0);
         assert_eq!((metrics.under_way, metrics.waiting, metrics.is_down), (2, 0, false));
-        assert_eq!((metrics.waited, metrics.turned_away), (1, [("full", 2), ("late", 1)]));
+        assert_eq!((metrics.waited, metrics.turned_away), (0, [("full", 2), ("late", 1)]));
         assert_eq!(metrics.outcomes.map(|(_, count)| count), [1, 0, 0, 0]);
     }
 
