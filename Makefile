@@ -59,7 +59,7 @@ test-clients: setup binaries ## Python websockets and Node ws against the progra
 kill: setup binaries ## kill -9 under load, ROUNDS (200) times
 	PARLOR_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/clients/test_kill.py
 
-test-browser: setup binaries ## two windows of Chromium
+test-browser: setup binaries ## two windows of Chromium, a short round in Firefox and WebKit
 	node --test tests/browser/*.test.mjs
 
 test-autobahn: binaries ## a part of the Autobahn testsuite, where there is a Python 2.7

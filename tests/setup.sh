@@ -20,6 +20,9 @@ need() { # need COMMAND PACKAGE
 }
 
 need chromium chromium
+need firefox-esr firefox-esr
+need WebKitWebDriver webkit2gtk-driver
+need Xvfb xvfb
 need strace strace
 need valgrind valgrind
 need sqlite3 sqlite3
