@@ -58,7 +58,9 @@ export class Rooms {
   /** The id of the room that somebody means: one that has it or is called so, or that of a new one. */
   meant(title) {
     const id = roomIdOf(title);
-    return this.#titles.has(id) ? id : (this.#titles.only(title) ?? id);
+    const called = this.#titles.only(title);
+    // What somebody calls the room to which they invite us is no reason to take it for another.
+    return this.#titles.has(id) || called === undefined || this.invites.has(called) ? id : called;
   }
 
   /** All rooms in the order of the list: rooms by title, then conversations by name. */

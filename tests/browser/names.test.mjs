@@ -64,8 +64,13 @@ scene('a room has a name in any script, and whoever says it goes in', {}, async 
   await live(bob);
   await bob.locator('#joinable-list button', { hasText: 'צוות' }).click();
   await inRoom(bob, 'צוות');
-  // One that a program has made under another id.
+  // One that a program has made under another id; and one to which it invites us under the name of another.
   const program = await Program.connect(server.url, 'eve');
+  await program.ask('room:create', { room: 'trap', title: 'general' });
+  await program.ask('room:invite', { room: 'trap', user: 'ada' });
+  await ada.locator('#joinable-list .place', { hasText: 'general' }).waitFor();
+  await joinRoom(ada, 'general');
+  assert.deepEqual((await program.ask('room:members', { room: 'trap' })).members.map(({ user }) => user), ['eve']);
   await program.ask('room:create', { room: 'r7', title: 'Café', open: true });
   await eventually('it is listed', async () => {
     await ada.reload();

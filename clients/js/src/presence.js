@@ -101,7 +101,8 @@ export class Presence {
 
   /** Takes a push about presence. @param {string} type @param {any} payload */
   push(type, payload) {
-    if (payload.room) return;
+    // Of a room, or a program's own.
+    if (payload.room || !payload.version) return;
     if (type === 'user:count') {
       this.#count = payload.online;
       this.#users.clear();

@@ -21,6 +21,20 @@ test('who is here is listed and followed', async () => {
   assert.deepEqual(seen, ['ada', 'ada,bob', 'ada', 700]);
 });
 
+test('what a program says of its own under such a name is its own', async () => {
+  const { client, server, clock } = begin();
+  const [seen, own] = [[], []];
+  client.presence.on(({ users }) => seen.push(users.map(({ user }) => user).join()));
+  client.on('user:online', (payload) => own.push(payload));
+  await clock.advance(100);
+  server.push('user:online', { userId: 2 });
+  server.push('user:offline', { userId: 2 });
+  server.push('chat:message', { content: 'hello' });
+  server.push('user:online', { users: ['bob'], version: 2 });
+  await clock.advance(10);
+  assert.deepEqual([seen, own], [['ada', 'ada,bob'], [{ userId: 2 }, { users: ['bob'], version: 2 }]]);
+});
+
 test('a stream is watched while somebody listens, and goes on after a cut', async () => {
   const { client, server, clock, page } = begin();
   server.publish('state', 1);
