@@ -194,6 +194,8 @@ class TestOrigin:
             assert status == 403 and "set-cookie" not in fields
         browser.sign_in(server, code())
         assert browser.ask(server, "DELETE", origin="http://evil.example")[0] == 403
+        # Without one nothing is done, and nobody is told that it was.
+        assert browser.ask(server, "DELETE", origin=None)[0] == 403
         assert browser.who(server)["user"]["id"] == "ada"
 
     def test_a_page_on_another_port_of_this_host_uses_no_cookie(self, server, browser):

@@ -188,6 +188,15 @@ impl<S: Backend> Chat<S> {
     ) -> Result<Option<Response>, Response> {
         let head = request.head;
         check_origin(head, &[])?;
+        // To say that it is done would be untrue.
+        if bearer(head).ok().flatten().is_some() {
+            let message = "a token is not signed out: auth:revoke ends it";
+            return Err(refused("bad_request", message, ErrorDetail::default()));
+        }
+        if head.cookie(&cookie_name(head.host)).is_some() && !is_own_page(head) {
+            let message = "a sign-in is ended by this server's own page: Origin says so";
+            return Err(refused("forbidden", message, ErrorDetail::default()));
+        }
         let cookie = set_cookie(head, "", 0);
         let payload = encode::payload(|_| {});
         let Some(identity) = signed_in(head, self.rules(net, false)) else {

@@ -144,7 +144,8 @@ fn nobody(rules: Rules<'_>) -> Caller {
 fn user_of_query(head: &RequestHead<'_>) -> Result<Option<UserId>, Refusal> {
     let Some(name) = head.query_value("user") else { return Ok(None) };
     let name = name.map_err(|error| bad(error.to_string()))?;
-    let user = UserId::parse(&name).map_err(|error| bad(format!("the user's name {error}")))?;
+    let user =
+        UserId::parse(&name).map_err(|error| bad(format!("?user= is no user id: it {error}")))?;
     Ok(Some(user))
 }
 
