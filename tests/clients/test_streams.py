@@ -639,6 +639,11 @@ class TestHttp:
         status, answer = streams.api("POST", f"streams/pose?{'z' * 5000}=1", None, pat)
         assert status == 400 and len(answer["error"]["message"]) < 200
 
+    def test_a_publication_takes_no_idempotency_key(self, streams):
+        pat, key = harness.token("pat", publish=["*"]), {"Idempotency-Key": '"k"'}
+        status, answer = streams.api("POST", "streams/state", 1, pat, headers=key)
+        assert (status, answer["error"]["code"]) == (400, "bad_request")
+
     def test_a_stream_without_members_has_its_data_as_the_content(self, streams):
         pat = harness.token("pat", publish=["*"])
         assert streams.api("POST", "streams/state?x=1", None, pat)[0] == 400
