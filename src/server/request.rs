@@ -1,6 +1,6 @@
 //! A client's message → what it asks for (`docs/protocol.md`).
 
-use super::display_name::{self, NO_NAME};
+use super::display_name;
 use super::json::{NotJson, Object, scan, string, value};
 use crate::base::limits::{JSON_DEPTH_MAX, JTI_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::base::{Body, Limits, NameError, Revocation, RoomId, Timestamp, UserId};
@@ -287,10 +287,7 @@ impl<'a> Fields<'_, 'a> {
 
     fn title(&self) -> Result<Option<Arc<str>>, Fault> {
         let Some(title) = self.text("title")? else { return Ok(None) };
-        if display_name::fault(&title).is_some() {
-            return Err(Fault::bad_request("title", NO_NAME));
-        }
-        let title = display_name::plain(&title);
+        let title = display_name::asked(&title).map_err(|why| Fault::bad_request("title", why))?;
         self.within("title", title.len(), self.limits.title_bytes)?;
         Ok(Some(title.into()))
     }

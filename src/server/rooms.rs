@@ -1,7 +1,7 @@
 //! What the embedding program does in rooms, by its [`Handle`]: with every right, in nobody's name but where a
 //! name is asked for.
 
-use super::display_name::{self, NO_NAME};
+use super::display_name;
 use super::handle::Handle;
 use super::handle_error::HandleError;
 use super::shared::Command;
@@ -70,10 +70,8 @@ impl Handle {
     }
 
     fn checked_title(&self, title: &str) -> Result<Arc<str>, HandleError> {
-        if display_name::fault(title).is_some() {
-            return Err(HandleError::refused(RefusalCode::BadRequest, NO_NAME));
-        }
-        let title = display_name::plain(title);
+        let refused = |why| HandleError::refused(RefusalCode::BadRequest, why);
+        let title = display_name::asked(title).map_err(refused)?;
         let limit = self.shared.title_bytes_max();
         if title.len() > limit {
             return Err(HandleError::Size { what: "title", limit });

@@ -149,6 +149,7 @@ export async function webkit() {
     child.once('exit', (code) => reject(new Error(`Xvfb ended with ${code}`)));
   });
   const port = await freePort();
+  // As in a container, where there is no sandbox within the sandbox.
   const env = { ...process.env, DISPLAY: display.name, WEBKIT_DISABLE_COMPOSITING_MODE: '1', WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1', NO_AT_BRIDGE: '1', GDK_BACKEND: 'x11' };
   const child = spawn(driver, [`--port=${port}`], { env, stdio: 'ignore' });
   const base = `http://127.0.0.1:${port}`;

@@ -194,9 +194,14 @@ class TestOrigin:
             assert status == 403 and "set-cookie" not in fields
         browser.sign_in(server, code())
         assert browser.ask(server, "DELETE", origin="http://evil.example")[0] == 403
-        # Without one nothing is done, and nobody is told that it was.
+        # Without one nothing is done, and nobody is told that it was; nor for a token, which has no end here.
         assert browser.ask(server, "DELETE", origin=None)[0] == 403
+        bearer = f"Bearer {token('eve')}"
+        assert Browser().ask(server, "DELETE", Authorization=bearer)[0] == 400
         assert browser.who(server)["user"]["id"] == "ada"
+        # A proxy may send one along: the sign-in ends all the same.
+        assert browser.ask(server, "DELETE", Authorization=bearer)[0] == 200
+        assert browser.who(server)["user"] is None
 
     def test_a_page_on_another_port_of_this_host_uses_no_cookie(self, server, browser):
         browser.sign_in(server, code())

@@ -217,14 +217,11 @@ fn queried_data(
     is_empty: bool,
 ) -> Result<Option<String>, Fault> {
     let fault = |message: String| Fault::bad_request("data", message);
-    if members.is_empty()
-        && is_empty
-        && head.query_pairs().any(|pair| pair.is_ok_and(|(name, _)| name != USER))
-    {
-        return Err(fault("this stream declares no members: its data are the content".into()));
-    }
     if members.is_empty() {
-        return Ok(None);
+        let is_of_it = |pair: Result<_, _>| pair.is_ok_and(|(name, _)| name != USER);
+        let why = "this stream declares no members: its data are the content";
+        let has_data = is_empty && head.query_pairs().any(is_of_it);
+        return if has_data { Err(fault(why.into())) } else { Ok(None) };
     }
     let pairs = head.query_pairs().collect::<Result<Vec<_>, _>>();
     let pairs = pairs.map_err(|error| fault(error.to_string()))?;

@@ -189,13 +189,14 @@ impl<S: Backend> Chat<S> {
         let head = request.head;
         check_origin(head, &[])?;
         // To say that it is done would be untrue.
-        if bearer(head).ok().flatten().is_some() {
-            let message = "a token is not signed out: auth:revoke ends it";
-            return Err(refused("bad_request", message, ErrorDetail::default()));
-        }
-        if head.cookie(&cookie_name(head.host)).is_some() && !is_own_page(head) {
+        let has_cookie = head.cookie(&cookie_name(head.host)).is_some();
+        if has_cookie && !is_own_page(head) {
             let message = "a sign-in is ended by this server's own page: Origin says so";
             return Err(refused("forbidden", message, ErrorDetail::default()));
+        }
+        if !has_cookie && bearer(head).ok().flatten().is_some() {
+            let message = "a token is not signed out: auth:revoke ends it";
+            return Err(refused("bad_request", message, ErrorDetail::default()));
         }
         let cookie = set_cookie(head, "", 0);
         let payload = encode::payload(|_| {});

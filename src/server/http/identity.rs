@@ -11,7 +11,7 @@ use crate::hub::streams::StreamRights;
 use crate::protocol::handshake::{Refusal, RequestHead, Status, Upgrade};
 use crate::server::auth::{Identity, TokenError};
 use crate::server::dispatch::Person;
-use crate::server::display_name::{self, NO_NAME};
+use crate::server::display_name;
 use crate::server::events::{Tickets, is_for_events};
 
 /// Before a token among the offered subprotocols. Never echoed.
@@ -181,10 +181,7 @@ pub(in crate::server) fn named_and_called(
     let identity = named(head)?;
     let Some(name) = head.query_value("name") else { return Ok(identity) };
     let name = name.map_err(|error| bad(error.to_string()))?;
-    if display_name::fault(&name).is_some() {
-        return Err(bad(format!("?name=: {NO_NAME}")));
-    }
-    let name = display_name::plain(&name);
+    let name = display_name::asked(&name).map_err(|why| bad(format!("?name=: {why}")))?;
     let most = rules.verifier.name_bytes_max();
     if name.len() > most {
         return Err(bad(format!("?name= is longer than {most} bytes")));

@@ -16,7 +16,7 @@ pub(super) fn remotes(remotes: &[RemoteMetrics], page: &mut Page<'_>) -> Result<
     });
     page.counters(
         "handler_requests",
-        "Requests for the application's backend, by the first type of their handler and what became of them.",
+        "Requests for the application's backend, by the first type of their handler and what became of them: ok, refused, failed, or not_asked, as it is left alone or whoever asked has gone.",
         outcomes,
     )?;
     page.gauges(

@@ -16,6 +16,7 @@ use crate::server::web::Net;
 use crate::store::Backend;
 
 const OVERLOADED: &str = "as many requests wait for the backend as may";
+const LEFT_ALONE: &str = "the backend has failed again and again, and is left alone";
 const LATE: &str = "the backend had no time for this request while it might wait";
 const UNDECLARED: &str = "the configuration has changed while this request waited";
 const OVERLOADED_RETRY_MS: u64 = 1_000;
@@ -95,11 +96,7 @@ impl<S: Backend> Chat<S> {
         while let Some(next) = self.remotes.next(now) {
             match next {
                 Next::LeftAlone(asking, retry_after_ms) => {
-                    let message = "the backend has failed again and again, and is left alone";
-                    let retry_after_ms = Some(retry_after_ms);
-                    let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
-                    self.refuse_with(net, &asking.origin, "unavailable", message, detail);
-                    self.owe(net, &asking.origin, false);
+                    self.not_asked(net, &asking, ("unavailable", LEFT_ALONE), retry_after_ms);
                 }
                 Next::Ask(remote, pass, asking) => self.ask_remote(net, remote, pass, asking),
             }
@@ -130,9 +127,19 @@ impl<S: Backend> Chat<S> {
 
     /// There was no place for a request.
     fn turn_away(&mut self, net: &mut Net<'_>, asking: &Asking, message: &'static str) {
-        let retry_after_ms = Some(OVERLOADED_RETRY_MS);
-        let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
-        self.refuse_with(net, &asking.origin, "overloaded", message, detail);
+        self.not_asked(net, asking, ("overloaded", message), OVERLOADED_RETRY_MS);
+    }
+
+    /// Whoever waited for an answer is told that the backend was not asked.
+    fn not_asked(
+        &mut self,
+        net: &mut Net<'_>,
+        asking: &Asking,
+        (code, message): (&'static str, &'static str),
+        retry_after_ms: u64,
+    ) {
+        let detail = ErrorDetail { retry_after_ms: Some(retry_after_ms), ..ErrorDetail::default() };
+        self.refuse_with(net, &asking.origin, code, message, detail);
         self.owe(net, &asking.origin, false);
     }
 

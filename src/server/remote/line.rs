@@ -112,8 +112,8 @@ impl<T> Line<T> {
         if now < self.earliest {
             return Vec::new();
         }
-        // Of one asker's own none is before the one ahead of it, unless what is declared has changed: then it is later.
         let late = self.leave(|waiting| waiting.until <= now);
+        // All wait as long: of one asker's own none is late before the one ahead of it.
         let fronts = self.waiting.values().filter_map(|queue| Some(queue.front()?.until));
         self.earliest = fronts.min().unwrap_or(Moment::NEVER);
         late
