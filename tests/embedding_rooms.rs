@@ -375,3 +375,31 @@ fn an_event_that_a_stream_does_not_take_is_an_error_that_says_why() {
     assert_eq!(told["streams"][0]["seq"], 1, "nothing but that was published");
     end(server);
 }
+
+#[test]
+fn a_program_that_publishes_the_same_again_publishes_it_once() {
+    let log = Declaration {
+        keep: Keep::Log(10),
+        program: true,
+        publish: true,
+        ..Declaration::new(Pattern::parse("log").unwrap())
+    };
+    let server = start(vec![log]);
+    let handle = server.handle();
+    for data in [json!(1), json!(1), json!(2)] {
+        handle.publish_event_once("log", &data, "a").unwrap();
+    }
+    handle.publish_event_once("log", &json!(3), "b").unwrap();
+    let error = handle.publish_event_once("log", &json!(1), "").unwrap_err();
+    assert_eq!(error.to_string(), "the id has 1 to 64 bytes");
+    assert!(handle.publish_event_once("log", &json!(1), &"x".repeat(65)).is_err());
+    let mut ada = Client::new(&server, "ada");
+    let told = ada.ask("subscribe", json!({ "stream": "log" })).unwrap();
+    let data: Vec<&Value> =
+        told["streams"][0]["snapshot"].as_array().unwrap().iter().map(|one| &one["data"]).collect();
+    assert_eq!(data, [&json!(1), &json!(3)]);
+    // A user's ids are their own.
+    let own = ada.ask("publish", json!({ "stream": "log", "data": 4, "id": "a" })).unwrap();
+    assert_eq!(own["seq"], 3);
+    end(server);
+}

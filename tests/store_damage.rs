@@ -3,11 +3,12 @@
 //! `PARLOR_SEED` is the seed of the places, `PARLOR_FLIPS` how many there are.
 
 use parlor::base::{
-    Body, Chance, Data, Outcome, Query, Record, Revocation, RoomId, Snapshot, StreamId, Timestamp,
-    UserId,
+    Body, Chance, Data, Outcome, PublicationId, Query, Record, Revocation, RoomId, Snapshot,
+    StreamId, Timestamp, UserId,
 };
 use parlor::store::{Place, Store, data};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -110,6 +111,10 @@ fn well_filled() -> Vec<Ask> {
                 _ => Data::Binary(text.into_bytes().into()),
             },
             keep: 40,
+            id: (number % 3 > 0).then(|| {
+                let by = (number % 3 > 1).then(|| user("ada"));
+                Arc::new(PublicationId { by, id: chance.word(12).into() })
+            }),
         });
     }
     for number in 0..700 {

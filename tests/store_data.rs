@@ -9,7 +9,8 @@ mod model_store;
 use any_record::{aimed, any_record};
 use model_store::ModelStore;
 use parlor::base::{
-    Body, Data, Outcome, Record, Revocation, RoomId, Snapshot, StreamId, Timestamp, UserId,
+    Body, Data, Outcome, PublicationId, Record, Revocation, RoomId, Snapshot, StreamId, Timestamp,
+    UserId,
 };
 use parlor::store::data::{self, DataError, Fault};
 use parlor::store::{LockError, OpenError, Place, Store};
@@ -17,6 +18,7 @@ use proptest::prelude::*;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -185,6 +187,8 @@ fn small(directory: &Path) {
             revoke(Revocation::User(user("eve"), Timestamp(60))),
             event("journal", Data::Json("[1.50]".into())),
             event("journal", Data::Binary([0, 255].into())),
+            named_event("journal", "\"b\"", "p1", Some(user("ada"))),
+            named_event("journal", "\"c\"", "p1", None),
         ],
     );
     for outcome in outcomes {
@@ -194,7 +198,15 @@ fn small(directory: &Path) {
 
 fn event(stream: &str, data: Data) -> Record {
     let stream = StreamId::parse(stream).unwrap();
-    Record::Event { stream, epoch: "life".into(), data, keep: 10 }
+    Record::Event { stream, epoch: "life".into(), data, keep: 10, id: None }
+}
+
+fn named_event(stream: &str, data: &str, id: &str, by: Option<UserId>) -> Record {
+    let mut record = event(stream, Data::Json(data.into()));
+    if let Record::Event { id: own, .. } = &mut record {
+        *own = Some(Arc::new(PublicationId { by, id: id.into() }));
+    }
+    record
 }
 
 /// Lines of [`small`] with another epoch, which is one of its streams, too.
@@ -223,9 +235,11 @@ fn an_export_has_a_line_for_each_thing() {
     assert_eq!(lines[2], r#"{"revocation":{"kind":"token","key":"t-1","before":0}}"#);
     assert_eq!(lines[3], r#"{"revocation":{"kind":"user","key":"eve","before":70}}"#);
     for line in [
-        r#"{"stream":{"stream":"journal","epoch":"life","head":2,"ts":20,"first":1}}"#,
+        r#"{"stream":{"stream":"journal","epoch":"life","head":4,"ts":22,"first":1}}"#,
         r#"{"event":{"stream":"journal","seq":1,"ts":19,"data":"[1.50]"}}"#,
         r#"{"event":{"stream":"journal","seq":2,"ts":20,"bytes":"AP8="}}"#,
+        r#"{"event":{"stream":"journal","seq":3,"ts":21,"data":"\"b\"","by":"ada","id":"p1"}}"#,
+        r#"{"event":{"stream":"journal","seq":4,"ts":22,"data":"\"c\"","id":"p1"}}"#,
         r#"{"room":{"room":"tea","title":"","open":true,"ended":false,"owner":"ada","head":10,"messages":3,"ts":10,"first":1,"first_ts":1,"first_messages":0}}"#,
         r#"{"member":{"room":"tea","user":"bob","joined":2,"read":6,"read_messages":3,"deleted_unread":0,"delivered":2,"has_written":true,"own":true}}"#,
         r#"{"invite":{"room":"tea","user":"dee","by":"ada"}}"#,
@@ -236,7 +250,7 @@ fn an_export_has_a_line_for_each_thing() {
     ] {
         assert!(lines.contains(&line), "{line} is not in\n{lines:#?}");
     }
-    let end = r#"{"end":{"users":1,"revocations":2,"streams":1,"events":2,"rooms":2,"members":4,"invites":1,"bans":1,"entries":11}}"#;
+    let end = r#"{"end":{"users":1,"revocations":2,"streams":1,"events":4,"rooms":2,"members":4,"invites":1,"bans":1,"entries":11}}"#;
     assert_eq!(lines.last(), Some(&end));
 }
 
@@ -487,11 +501,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "line 2: the first line",
     ),
     ("{\"store\":{\"format\":1,\"epoch\":\"epoch\"}}\n", "", "line 1: the first line"),
-    (r#""title":"""#, r#""titel":"""#, "line 8: unknown field `titel`"),
+    (r#""title":"""#, r#""titel":"""#, "line 10: unknown field `titel`"),
     (
         r#"{"member":{"room":"tea""#,
         r#"{"member":{"room":"coffee""#,
-        "line 9: its room has not come yet",
+        "line 11: its room has not come yet",
     ),
     (
         r#"{"user":{"id":"ada","name":"Ada"}}"#,
@@ -504,14 +518,14 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "line 4: UNIQUE constraint failed",
     ),
     (r#""key":"t-1","before":0"#, r#""key":"t-1""#, "line 3: missing field `before`"),
-    (r#""revocations":2,"#, "", "line 27: missing field `revocations`"),
-    (r#""revocations":2,"#, r#""revocations":3,"#, "line 27: Counts"),
-    (r#""entries":11"#, r#""entries":12"#, "line 27: Counts"),
-    (r#""kind":"left""#, r#""kind":"gone""#, "line 22: CHECK constraint failed"),
-    (r#""cid":"c2""#, r#""cid":"c1""#, "line 16: UNIQUE constraint failed"),
-    (r#""seq":2,"ts":2,"#, r#""seq":1,"ts":2,"#, "line 14: UNIQUE constraint failed"),
-    (r#""digest":""#, r#""digest":"0"#, "line 15: a digest has 16 hexadecimal digits"),
-    ("}}\n{\"end\"", "}}\n{\"and\"", "line 27: unknown variant"),
+    (r#""revocations":2,"#, "", "line 29: missing field `revocations`"),
+    (r#""revocations":2,"#, r#""revocations":3,"#, "line 29: Counts"),
+    (r#""entries":11"#, r#""entries":12"#, "line 29: Counts"),
+    (r#""kind":"left""#, r#""kind":"gone""#, "line 24: CHECK constraint failed"),
+    (r#""cid":"c2""#, r#""cid":"c1""#, "line 18: UNIQUE constraint failed"),
+    (r#""seq":2,"ts":2,"#, r#""seq":1,"ts":2,"#, "line 16: UNIQUE constraint failed"),
+    (r#""digest":""#, r#""digest":"0"#, "line 17: a digest has 16 hexadecimal digits"),
+    ("}}\n{\"end\"", "}}\n{\"and\"", "line 29: unknown variant"),
     (
         r#"{"event":{"stream":"journal","seq":1"#,
         r#"{"event":{"stream":"diary","seq":1"#,
@@ -519,7 +533,10 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ),
     (r#""bytes":"AP8=""#, r#""bytes":"AP8""#, "line 7: its bytes are not Base64"),
     (r#","bytes":"AP8=""#, "", "line 7: an event has data, or bytes"),
-    (r#""streams":1,"#, r#""streams":2,"#, "line 27: Counts"),
+    (r#","by":"ada","id":"p1""#, r#","by":"ada""#, "line 8: an event has `by` with its `id` alone"),
+    (r#","by":"ada","id":"p1""#, r#","id":"p1""#, "line 9: UNIQUE constraint failed"),
+    (r#","by":"ada","id":"p1""#, r#","by":"a b","id":"p1""#, "line 8: "),
+    (r#""streams":1,"#, r#""streams":2,"#, "line 29: Counts"),
 ];
 
 #[test]
@@ -573,7 +590,7 @@ fn lines_that_are_none_of_an_export_leave_nothing_behind() {
     }
     let more = format!("{lines}{{}}\n");
     let error = import(&more, &target, None).unwrap_err();
-    assert_eq!(error.to_string(), "line 27: something comes behind the last line");
+    assert_eq!(error.to_string(), "line 29: something comes behind the last line");
 }
 
 #[test]
@@ -641,15 +658,19 @@ fn a_row_that_is_not_what_was_written_is_told_and_not_handed_on() {
             "DELETE FROM meta WHERE key = 'revocations'",
             "the revocations cannot be read: there is no revocations",
         ),
-        ("UPDATE streams SET head = 3", "the row of stream journal is not what was written"),
+        ("UPDATE streams SET head = 7", "the row of stream journal is not what was written"),
         (
             "UPDATE events SET ts = 7 WHERE seq = 1",
             "event 1 of stream journal is not what was written",
         ),
         ("DELETE FROM events WHERE seq = 1", "stream journal goes on with 2, and not 1"),
-        ("DELETE FROM events WHERE seq = 2", "stream journal ends with 1, and should with 2"),
+        ("DELETE FROM events WHERE seq = 4", "stream journal ends with 3, and should with 4"),
+        (
+            "UPDATE events SET id = 'p2' WHERE seq = 3",
+            "event 3 of stream journal is not what was written",
+        ),
         ("DELETE FROM streams", "there are 0 streams, and there should be 1"),
-        ("DELETE FROM streams", "events: 2 rows are of no stream"),
+        ("DELETE FROM streams", "events: 4 rows are of no stream"),
         ("DELETE FROM entries WHERE seq = 7", "tea: entry 7 is not there"),
         ("DELETE FROM entries WHERE seq > 7", "tea: entries 8 to 10 are not there"),
         ("DELETE FROM rooms WHERE name = 'tea'", "members: 2 rows are of no room"),
@@ -882,15 +903,16 @@ fn repair_keeps_revocations_and_says_which_are_lost() {
 fn repair_keeps_the_newest_sound_events_of_a_stream_and_says_how_many() {
     let stream = |first: u64, head: u64| {
         format!(
-            r#"{{"stream":{{"stream":"journal","epoch":"second","head":{head},"ts":20,"first":{first}}}}}"#
+            r#"{{"stream":{{"stream":"journal","epoch":"second","head":{head},"ts":22,"first":{first}}}}}"#
         )
     };
     let (lost, lines) = repaired("UPDATE events SET ts = 7 WHERE seq = 1");
-    assert_eq!(lost, ["of 2 events of stream journal the newest 1 are kept"]);
-    assert!(lines.contains(&stream(2, 2)) && !lines.contains("[1.50]"), "{lines}");
-    let (lost, lines) = repaired("DELETE FROM events WHERE seq = 2");
-    assert_eq!(lost, ["of 2 events of stream journal the newest 1 are kept"]);
-    assert!(lines.contains(&stream(1, 1)) && lines.contains("[1.50]"), "{lines}");
+    assert_eq!(lost, ["of 4 events of stream journal the newest 3 are kept"]);
+    assert!(lines.contains(&stream(2, 4)) && !lines.contains("[1.50]"), "{lines}");
+    assert!(lines.contains(r#""data":"\"b\"","by":"ada","id":"p1""#), "{lines}");
+    let (lost, lines) = repaired("DELETE FROM events WHERE seq = 4");
+    assert_eq!(lost, ["of 4 events of stream journal the newest 3 are kept"]);
+    assert!(lines.contains(&stream(1, 3)) && lines.contains("[1.50]"), "{lines}");
     let (lost, lines) = repaired("UPDATE streams SET head = 7");
     assert_eq!(lost, ["stream journal is lost"]);
     assert!(!lines.contains("journal"), "{lines}");

@@ -2,8 +2,8 @@
 //! change in order, with gaps only where they are declared.
 
 use parlor::base::{
-    Chance, ConnId, Data, Limits, Moment, Outcome, Priority, Record, Snapshot as Stored, StreamId,
-    StreamState, Timestamp, Tree,
+    Chance, ConnId, Data, Limits, Moment, Outcome, Priority, PublicationId, Record,
+    Snapshot as Stored, StreamId, StreamState, Timestamp, Tree, UserId,
 };
 use parlor::hub::streams::{
     Ask, Compare, Condition, Declaration, Filter, Form, Keep, Pattern, Publisher, Snapshot,
@@ -15,6 +15,7 @@ use parlor::hub::{
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 const STREAMS: &[&str] = &["state", "log", "slow:1", "slow:2", "slow_state"];
 const LOG_EVENTS: u32 = 6;
@@ -265,9 +266,10 @@ impl World {
             publisher: Publisher::Client(World::rights()),
             stream: stream(name),
             data: Data::Json(data.to_string().into()),
+            id: None,
         });
-        let ts = Timestamp(self.now as i64);
-        assert_eq!(answers, [Ok(Answer::Published { stream: stream(name), seq, ts })]);
+        let (stream, ts) = (stream(name), Timestamp(self.now as i64));
+        assert_eq!(answers, [Ok(Answer::Published { stream, seq, ts, duplicate: false })]);
     }
 
     fn subscribe(&mut self, of: usize, name: &'static str, bound: Option<i64>, since: Option<u64>) {
@@ -486,8 +488,8 @@ impl Durable {
         self.effects.clear();
         self.hub.handle(now, input, &mut self.effects);
         let told = self.effects.list.iter().filter_map(|effect| match effect {
-            Effect::Answer { answer: Ok(Answer::Published { seq, .. }), .. } => {
-                Some(format!("published {seq}"))
+            Effect::Answer { answer: Ok(Answer::Published { seq, duplicate, .. }), .. } => {
+                Some(format!("published {seq}{}", if *duplicate { " before" } else { "" }))
             }
             Effect::Answer { answer: Ok(Answer::Subscribed(streams)), .. } => {
                 let one = &streams[0];
@@ -500,8 +502,9 @@ impl Durable {
             Effect::Deliver { notice: Notice::Unsubscribed { .. }, .. } => {
                 Some("unsubscribed".to_owned())
             }
-            Effect::Persist { record: Record::Event { epoch, keep, .. }, .. } => {
-                Some(format!("store in {epoch}, keep {keep}"))
+            Effect::Persist { record: Record::Event { epoch, keep, id, .. }, .. } => {
+                let named = id.as_ref().map_or(String::new(), |id| format!(", named {}", id.id));
+                Some(format!("store in {epoch}, keep {keep}{named}"))
             }
             _ => None,
         });
@@ -509,11 +512,16 @@ impl Durable {
     }
 
     fn publish(&mut self, data: i64) -> Vec<String> {
+        self.publish_named(data, None)
+    }
+
+    fn publish_named(&mut self, data: i64, id: Option<&str>) -> Vec<String> {
         self.give(Input::Publish {
             origin: Origin::Call(1),
             publisher: Publisher::Client(World::rights()),
             stream: stream("journal"),
             data: Data::Json(data.to_string().into()),
+            id: id.map(by_ada),
         })
     }
 
@@ -529,9 +537,17 @@ impl Durable {
 
     /// Tickets go up from 1.
     fn stored(&mut self, ticket: u64, seq: u64) -> Vec<String> {
-        let outcome = Outcome::Event { epoch: "life".into(), seq, ts: Timestamp(9) };
+        self.came(ticket, seq, false)
+    }
+
+    fn came(&mut self, ticket: u64, seq: u64, is_duplicate: bool) -> Vec<String> {
+        let outcome = Outcome::Event { epoch: "life".into(), seq, ts: Timestamp(9), is_duplicate };
         self.give(Input::Outcome { ticket, outcome })
     }
+}
+
+fn by_ada(id: &str) -> Arc<PublicationId> {
+    Arc::new(PublicationId { by: UserId::parse("ada").ok(), id: id.into() })
 }
 
 /// What a store has of the log.
@@ -539,7 +555,7 @@ fn journal(head: u64, events: &[i64]) -> StreamState {
     let first = head + 1 - events.len() as u64;
     let event = |(seq, data): (u64, &i64)| {
         let data = Data::Json(data.to_string().into());
-        parlor::base::Event { seq, ts: Timestamp(5), data }
+        parlor::base::Event { seq, ts: Timestamp(5), data, id: None }
     };
     StreamState {
         stream: stream("journal"),
@@ -561,6 +577,59 @@ fn an_event_of_a_durable_stream_is_told_and_answered_when_it_is_stored() {
     let unavailable = Input::Outcome { ticket: 2, outcome: Outcome::Unavailable };
     assert_eq!(world.give(unavailable), ["Unavailable"]);
     assert_eq!(world.stored(3, 6), ["event 6 after 5: 70", "published 6"]);
+}
+
+#[test]
+fn a_repeat_of_a_durable_streams_event_is_answered_and_told_to_nobody() {
+    let mut world = Durable::begin(vec![journal(4, &[40])]);
+    assert_eq!(world.subscribe(None, None), ["from 4 of life, None"]);
+    // The second comes while the first is still on its way to the store, which alone knows.
+    for _ in 0..2 {
+        assert_eq!(world.publish_named(50, Some("a")), ["store in life, keep 3, named a"]);
+    }
+    assert_eq!(world.stored(1, 5), ["event 5 after 4: 50", "published 5"]);
+    assert_eq!(world.came(2, 5, true), ["published 5 before"]);
+    world.publish_named(51, Some("a"));
+    let mismatch = Input::Outcome { ticket: 3, outcome: Outcome::Mismatch };
+    assert_eq!(world.give(mismatch), ["DuplicateMismatch"]);
+    assert_eq!(world.publish(60), ["store in life, keep 3"]);
+    assert_eq!(world.stored(4, 6), ["event 6 after 5: 60", "published 6"]);
+}
+
+#[test]
+fn a_repeat_is_known_in_memory_as_long_as_the_stream_keeps_the_first() {
+    let mut world = Durable::begin(Vec::new());
+    world.redeclare(false);
+    world.subscribe(None, None);
+    assert_eq!(world.publish_named(1, Some("a")), ["event 1 after 0: 1", "published 1"]);
+    assert_eq!(world.publish_named(1, Some("a")), ["published 1 before"]);
+    assert_eq!(world.publish_named(2, Some("a")), ["DuplicateMismatch"]);
+    assert_eq!(world.publish_named(2, Some("b")), ["event 2 after 1: 2", "published 2"]);
+    for number in [3, 4] {
+        world.publish(number);
+    }
+    assert_eq!(world.publish_named(2, Some("b")), ["published 2 before"], "three are kept");
+    assert_eq!(world.publish_named(1, Some("a")), ["event 5 after 4: 1", "published 5"]);
+}
+
+#[test]
+fn a_stream_that_has_no_room_for_its_first_event_is_not_there_afterwards() {
+    let mut world = World::within(&Limits { all_streams_bytes: 2, ..Limits::default() });
+    world.publish("log", 10);
+    for _ in 0..3 {
+        for name in ["slow:1", "slow:2"] {
+            let answers = world.give(Input::Publish {
+                origin: Origin::Call(1),
+                publisher: Publisher::Client(World::rights()),
+                stream: stream(name),
+                data: Data::Json("7".into()),
+                id: None,
+            });
+            assert_eq!(answers, [Err(RefusalCode::Overloaded)]);
+        }
+    }
+    let (streams, _) = world.hub.streams().counts();
+    assert_eq!(streams, 3, "those that are declared by their names");
 }
 
 #[test]

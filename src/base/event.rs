@@ -1,6 +1,6 @@
 //! An event of a stream: a newer state, or the next of a log.
 
-use crate::base::Timestamp;
+use crate::base::{Timestamp, UserId};
 use std::sync::Arc;
 
 /// One event of one stream.
@@ -12,6 +12,39 @@ pub struct Event {
     pub ts: Timestamp,
     /// What.
     pub data: Data,
+    /// What its publisher calls it, where a repeat of it is to be known.
+    pub id: Option<Arc<PublicationId>>,
+}
+
+impl Event {
+    /// Bytes of what it says, and of what its publisher calls it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.data.len() + self.id.as_ref().map_or(0, |id| id.bytes())
+    }
+}
+
+/// What a publisher calls an event. Two publishers may use the same words.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PublicationId {
+    /// Whose publication it is; nobody's if a program, or whoever has the admin token, publishes in no user's name.
+    pub by: Option<UserId>,
+    /// Their word for it.
+    pub id: Arc<str>,
+}
+
+impl PublicationId {
+    /// Whose it is, as a column has it: empty if it is no user's.
+    #[must_use]
+    pub fn publisher(&self) -> &str {
+        self.by.as_ref().map_or("", UserId::as_str)
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.publisher().len() + self.id.len()
+    }
 }
 
 /// What an event says.

@@ -316,7 +316,7 @@ pub struct Limits {
     pub text_bytes: u32,
     /// `data` of a chat message, in bytes.
     pub data_bytes: u32,
-    /// Client id of a message, in bytes.
+    /// Client id of a message, and of a publication, in bytes.
     pub cid_bytes: u32,
     /// Reaction, in bytes.
     pub emoji_bytes: u32,

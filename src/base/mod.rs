@@ -26,7 +26,7 @@ pub use chance::Chance;
 pub use conn_id::ConnId;
 pub use counters::{Histogram, LoopCounters, StoreCounters};
 pub use entry::{Body, Changes, Entry, EntryKind};
-pub use event::{Data, Event};
+pub use event::{Data, Event, PublicationId};
 pub use few::Few;
 pub use frame::{Budget, Frame};
 pub use limits::Limits;

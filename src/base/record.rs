@@ -1,7 +1,7 @@
 //! What is asked of a store, and what it answers: the language between the hub, which decides, and
 //! the store, which remembers, who do not know each other.
 
-use crate::base::{Body, Data, Entry, Event, RoomId, StreamId, Timestamp, UserId};
+use crate::base::{Body, Data, Entry, Event, PublicationId, RoomId, StreamId, Timestamp, UserId};
 use std::sync::Arc;
 
 /// A change to remember. The store numbers its entries, within the transaction that commits it.
@@ -183,6 +183,9 @@ pub enum Record {
         data: Data,
         /// How many of the newest are kept, this one included; at least 1.
         keep: u64,
+        /// What its publisher calls it: a second record with the same stream and id is answered with the first one's
+        /// event.
+        id: Option<Arc<PublicationId>>,
     },
     /// The oldest entries of a room are not kept any more: some at a time
     /// ([`TRIM_ENTRIES_MAX`](super::limits::TRIM_ENTRIES_MAX)).
@@ -208,7 +211,9 @@ impl Record {
                     body.text.len() + body.data.as_ref().map_or(0, |data| data.len())
                 }
                 Record::Edit { text, .. } => text.len(),
-                Record::Event { data, .. } => data.len(),
+                Record::Event { data, id, .. } => {
+                    data.len() + id.as_ref().map_or(0, |id| id.bytes())
+                }
                 Record::React { emoji, .. } => emoji.len(),
                 Record::Create { members, .. } => members.len() * NAME,
                 Record::Delivered { marks, .. } => marks.len() * NAME,
@@ -259,7 +264,7 @@ pub enum Outcome {
         /// Whether the room came into being by it.
         is_first: bool,
     },
-    /// The same id was used for another message.
+    /// The same id was used for another message, or for another event.
     Mismatch,
     /// A message was changed.
     Changed {
@@ -311,6 +316,8 @@ pub enum Outcome {
         seq: u64,
         /// When it was committed; never falls within a stream.
         ts: Timestamp,
+        /// Whether it was there before.
+        is_duplicate: bool,
     },
     /// What is left of a room's log.
     Trimmed {

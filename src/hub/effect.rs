@@ -404,6 +404,8 @@ pub enum Answer {
         seq: u64,
         /// When.
         ts: Timestamp,
+        /// Whether it was there before.
+        duplicate: bool,
     },
 }
 
@@ -576,7 +578,7 @@ codes! {
     RateLimited, "rate_limited", "Too many requests; later again.";
     Quota, "quota", "As many as one may have.";
     Conflict, "conflict", "It exists already, or is not the time for it.";
-    DuplicateMismatch, "duplicate_mismatch", "The same `cid` was used for another message.";
+    DuplicateMismatch, "duplicate_mismatch", "The same `cid`, or the same `id` of a publication, was used for something else.";
     EpochChanged, "epoch_changed", "The positions are those of another life of the store.";
     Gone, "gone", "Not in the log.";
     Unavailable, "unavailable", "The store cannot write for now; nothing was stored.";

@@ -12,7 +12,7 @@ use super::presence::{Presence, Scope};
 use super::quotas::Quotas;
 use super::request::Asker;
 use super::room::{Ban, Life, Room, RoomIx};
-use super::streams::{StreamSettings, Streams};
+use super::streams::{Publication, StreamSettings, Streams};
 use super::user::{User, UserIx};
 use crate::base::limits::ROOMS_MADE_A_DAY;
 use crate::base::{
@@ -340,8 +340,8 @@ impl Hub {
             Input::LookAtStreams { origin, rights, query } => {
                 self.streams.look(origin, &rights, query, effects);
             }
-            Input::Publish { origin, publisher, stream, data } => {
-                self.publish(now, origin, &publisher, stream, data, effects);
+            Input::Publish { origin, publisher, stream, data, id } => {
+                self.publish(now, origin, &publisher, Publication { stream, data, id }, effects);
             }
             Input::RightsChanged { conn, rights } => {
                 self.streams.rights_changed(now, conn, &rights, effects);

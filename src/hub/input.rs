@@ -2,7 +2,8 @@
 
 use super::streams::{Ask, Form, Publisher, StreamQuery, StreamRights};
 use crate::base::{
-    Body, ConnId, Data, Moment, Outcome, Revocation, RoomId, StreamId, Timestamp, UserId,
+    Body, ConnId, Data, Moment, Outcome, PublicationId, Revocation, RoomId, StreamId, Timestamp,
+    UserId,
 };
 use std::rc::Rc;
 use std::sync::Arc;
@@ -141,6 +142,8 @@ pub enum Input {
         stream: StreamId,
         /// The event's data: JSON that is sound, or bytes.
         data: Data,
+        /// What the publisher calls it: a second one is answered as the first was, for as long as the stream keeps that.
+        id: Option<Arc<PublicationId>>,
     },
     /// What a connection may watch has changed.
     RightsChanged {

@@ -88,10 +88,10 @@ impl<S: Backend> Chat<S> {
                 };
                 ticket.answer(told.map(|()| Answered::Nothing));
             }
-            Command::Publish { stream, data } => {
+            Command::Publish { stream, data, id } => {
                 let call = self.new_call(Waiting::Program(stream.clone()));
                 let (origin, publisher) = (Origin::Call(call), Publisher::Program);
-                self.decide(net, Input::Publish { origin, publisher, stream, data });
+                self.decide(net, Input::Publish { origin, publisher, stream, data, id });
             }
             Command::Register { kind, handler } => {
                 self.handlers.insert(kind, handler);

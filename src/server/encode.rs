@@ -273,10 +273,13 @@ pub(super) fn answer(w: &mut Writer, answer: &Answer) {
             });
             w.flag("more", *more);
         }
-        Answer::Published { stream, seq, ts } => {
+        Answer::Published { stream, seq, ts, duplicate } => {
             w.text("stream", stream.as_str());
             w.number("seq", *seq);
             w.number("ts", ts.0);
+            if *duplicate {
+                w.flag("duplicate", true);
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use super::shared::{Command, Shared, Whom};
 use super::sources::FunctionPoll;
 use super::ticket::{Ticket, TicketState};
 use crate::base::limits::{EVERY_MS_MAX, EVERY_MS_MIN, PUSH_TYPE_BYTES_MAX};
-use crate::base::{Body, ConnId, Data, RoomId, StreamId, UserId};
+use crate::base::{Body, ConnId, Data, PublicationId, RoomId, StreamId, UserId};
 use crate::hub::streams::Pattern;
 use crate::hub::{Request, Target};
 use crate::protocol::{CloseCode, Message};
@@ -284,10 +284,28 @@ impl Handle {
     /// [`HandleError`]: nothing was published; [`HandleError::Event`] if no stream of this name is declared, it is
     /// not the program's, or the data are not what it declares.
     pub fn publish_event(&self, stream: &str, data: &Value) -> Result<(), HandleError> {
-        self.publish_data(stream, Data::Json(data.to_string().into()))
+        self.publish_data(stream, Data::Json(data.to_string().into()), None)
     }
 
-    fn publish_data(&self, stream: &str, data: Data) -> Result<(), HandleError> {
+    /// As [`Handle::publish_event`], once: what was published with this `id` and is still kept is not published again.
+    /// The same id with other data is logged as `not published`. Of a durable stream it outlives the program.
+    ///
+    /// # Errors
+    /// As there; [`HandleError::Size`] for an id that is empty, or longer than `limits.cid_bytes`.
+    pub fn publish_event_once(
+        &self,
+        stream: &str,
+        data: &Value,
+        id: &str,
+    ) -> Result<(), HandleError> {
+        let (_, limit) = self.shared.text_and_cid_bytes_max();
+        if id.is_empty() || id.len() > limit {
+            return Err(HandleError::Size { what: "id", limit });
+        }
+        self.publish_data(stream, Data::Json(data.to_string().into()), Some(id))
+    }
+
+    fn publish_data(&self, stream: &str, data: Data, id: Option<&str>) -> Result<(), HandleError> {
         let stream = StreamId::parse(stream)?;
         self.shared.judge_event(&stream, &data).map_err(|refusal| HandleError::Event {
             stream: stream.clone(),
@@ -297,7 +315,8 @@ impl Handle {
                 None => refusal.message.to_owned(),
             },
         })?;
-        self.shared.call(Command::Publish { stream, data })
+        let id = id.map(|id| Arc::new(PublicationId { by: None, id: id.into() }));
+        self.shared.call(Command::Publish { stream, data, id })
     }
 
     /// As [`Handle::publish_event`], to a stream of bytes.
@@ -305,7 +324,7 @@ impl Handle {
     /// # Errors
     /// As there.
     pub fn publish_bytes(&self, stream: &str, bytes: &[u8]) -> Result<(), HandleError> {
-        self.publish_data(stream, Data::Binary(bytes.into()))
+        self.publish_data(stream, Data::Binary(bytes.into()), None)
     }
 
     /// Calls a function again and again, for the data of a stream that is declared with `program`: at once, and

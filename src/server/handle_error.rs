@@ -70,7 +70,9 @@ impl fmt::Display for HandleError {
             HandleError::Type => {
                 f.write_str("this message type is empty, too long, or the server's own")
             }
-            HandleError::Size { what: "cid", limit } => write!(f, "a cid has 1 to {limit} bytes"),
+            HandleError::Size { what: what @ ("cid" | "id"), limit } => {
+                write!(f, "the {what} has 1 to {limit} bytes")
+            }
             HandleError::Size { what, limit } => write!(f, "a {what} has at most {limit} bytes"),
             HandleError::Refused { code, message } => write!(f, "{code}: {message}"),
             HandleError::Event { stream, code, message } => {

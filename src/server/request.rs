@@ -193,6 +193,17 @@ fn checked_id(raw: &str) -> Result<std::rc::Rc<str>, Fault> {
     if is_good { Ok(raw.into()) } else { Err(Fault::bad_request("id", message)) }
 }
 
+/// What a client calls what it sends, checked.
+pub(super) fn own_id(name: &'static str, id: &str, limits: &Limits) -> Result<Arc<str>, Fault> {
+    if id.is_empty() {
+        return Err(Fault::bad_request(name, "this is not empty, or not there"));
+    }
+    if id.len() > limits.cid_bytes as usize {
+        return Err(Fault::too_large(name, u64::from(limits.cid_bytes)));
+    }
+    Ok(id.into())
+}
+
 /// A payload's members, checked.
 pub(super) struct Fields<'p, 'a> {
     pub(super) payload: &'p Object<'a>,
@@ -215,15 +226,13 @@ impl<'a> Fields<'_, 'a> {
         let text = self.said()?;
         let data = self.payload.get("data");
         self.within("data", data.map_or(0, str::len), self.limits.data_bytes)?;
-        let cid = self.text("cid")?;
-        if let Some(cid) = &cid {
-            self.within("cid", cid.len(), self.limits.cid_bytes)?;
-            if cid.is_empty() {
-                return Err(Fault::bad_request("cid", "this is not empty, or not there"));
-            }
-        }
         let body = Body { text, data: data.map(Arc::from), reply_to: self.number("reply_to")? };
-        Ok(Request::Send { target, body, cid: cid.map(|cid| Arc::from(cid.as_ref())) })
+        Ok(Request::Send { target, body, cid: self.own_id("cid")? })
+    }
+
+    /// What the client itself calls what it sends.
+    pub(super) fn own_id(&self, name: &'static str) -> Result<Option<Arc<str>>, Fault> {
+        self.text(name)?.map(|id| own_id(name, &id, self.limits)).transpose()
     }
 
     /// What somebody says.

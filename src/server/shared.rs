@@ -13,7 +13,7 @@ use super::sources::FunctionPoll;
 use super::ticket::TicketState;
 use super::web::Exchange;
 use crate::base::limits::{CALL_BYTES_WAITING_MAX, CALLS_WAITING_MAX};
-use crate::base::{ConnId, Data, Limits, RoomId, StreamId, UserId};
+use crate::base::{ConnId, Data, Limits, PublicationId, RoomId, StreamId, UserId};
 use crate::hub::streams::{NO_SUCH_STREAM, Pattern, declared};
 use crate::hub::{Refusal, Request};
 use crate::protocol::CloseCode;
@@ -30,7 +30,7 @@ pub(super) enum Command {
     Push { to: Whom, kind: String, payload: String },
     PushOne { conn: ConnId, kind: String, payload: String, ticket: Arc<TicketState> },
     Ask { user: UserId, request: Request, ticket: Arc<TicketState> },
-    Publish { stream: StreamId, data: Data },
+    Publish { stream: StreamId, data: Data, id: Option<Arc<PublicationId>> },
     Register { kind: String, handler: Registered },
     RegisterHttp(HttpPath),
     RegisterSocket(OwnPath),

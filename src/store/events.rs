@@ -1,8 +1,9 @@
 //! Durable streams: their events, numbered within the transaction, and read at the start.
 
+use super::repeats::{self, is_really_new};
 use super::rows::{check, count_one, damaged, parsed, unsigned};
 use crate::base::limits::TRIM_ENTRIES_MAX;
-use crate::base::{Data, Event, Outcome, StreamId, StreamState, Timestamp};
+use crate::base::{Data, Event, Outcome, PublicationId, StreamId, StreamState, Timestamp, UserId};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params};
 use std::sync::Arc;
@@ -59,9 +60,25 @@ pub(super) fn stream_row(row: &Row<'_>) -> Result<StreamRow> {
     })
 }
 
-/// Reads `seq, ts, data` and the check.
+/// The columns of an event that [`event`] reads.
+macro_rules! event_columns {
+    () => {
+        "seq, ts, data, by, id, sum = row_sum('events', stream, seq, ts, data, by, id)"
+    };
+}
+pub(super) use event_columns;
+
+/// Reads the columns of `event_columns!`.
 pub(super) fn event(row: &Row<'_>) -> Result<Event> {
-    check(row, 3, "an event")?;
+    check(row, 5, "an event")?;
+    let id = match (row.get_ref(3)?.as_str_or_null()?, row.get_ref(4)?.as_str_or_null()?) {
+        (None, None) => None,
+        (Some(by), Some(id)) => {
+            let by = if by.is_empty() { None } else { Some(parsed(UserId::parse(by))?) };
+            Some(Arc::new(PublicationId { by, id: id.into() }))
+        }
+        _ => return Err(damaged("an event with half an id".into())),
+    };
     let data = match row.get_ref(2)? {
         ValueRef::Text(_) => Data::Json(row.get_ref(2)?.as_str()?.into()),
         ValueRef::Blob(bytes) => Data::Binary(bytes.into()),
@@ -69,7 +86,7 @@ pub(super) fn event(row: &Row<'_>) -> Result<Event> {
             return Err(damaged("an event that is neither JSON nor bytes".into()));
         }
     };
-    Ok(Event { seq: unsigned(row, 0)?, ts: Timestamp(row.get(1)?), data })
+    Ok(Event { seq: unsigned(row, 0)?, ts: Timestamp(row.get(1)?), data, id })
 }
 
 /// Data as a column has them.
@@ -88,10 +105,10 @@ impl ToSql for Column<'_> {
 pub(super) fn append(
     db: &Connection,
     now: Timestamp,
-    name: &StreamId,
-    epoch: &Arc<str>,
+    (name, epoch): (&StreamId, &Arc<str>),
     data: &Data,
     keep: u64,
+    id: Option<&Arc<PublicationId>>,
 ) -> Result<Outcome> {
     let found = db
         .prepare_cached(concat!("SELECT ", stream_columns!(), " FROM streams WHERE name = ?1"))?
@@ -106,9 +123,18 @@ pub(super) fn append(
             StreamRow { id, name: name.clone(), epoch, head: 0, ts: now, first: 1 }
         }
     };
+    // A repeat is found here, in the transaction that would add it, as one of a message is.
+    if let Some(id) = id
+        && let Some(first) = find_repeat(db, &row, id)?
+    {
+        let Event { seq, ts, data: of_first, .. } = first;
+        let duplicate = Outcome::Event { epoch: row.epoch, seq, ts, is_duplicate: true };
+        return Ok(if of_first == *data { duplicate } else { Outcome::Mismatch });
+    }
     row.head += 1;
     row.ts = row.ts.max(now);
-    insert_event(db, row.id, &Event { seq: row.head, ts: row.ts, data: data.clone() })?;
+    let (data, id) = (data.clone(), id.cloned());
+    insert_event(db, row.id, &Event { seq: row.head, ts: row.ts, data, id })?;
     let kept_from = (row.head + 1).saturating_sub(keep.max(1)).max(row.first);
     let excess = kept_from - row.first;
     if excess > 0 && excess >= keep / SLACK_SHARE {
@@ -117,7 +143,24 @@ pub(super) fn append(
             .execute(params![row.id, row.first as i64])?;
     }
     save_stream(db, &row)?;
-    Ok(Outcome::Event { epoch: row.epoch, seq: row.head, ts: row.ts })
+    Ok(Outcome::Event { epoch: row.epoch, seq: row.head, ts: row.ts, is_duplicate: false })
+}
+
+/// The event that was published with this id, if it is still there.
+fn find_repeat(db: &Connection, row: &StreamRow, id: &Arc<PublicationId>) -> Result<Option<Event>> {
+    let found = db
+        .prepare_cached(concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM events WHERE stream = ?1 AND by = ?2 AND id = ?3"
+        ))?
+        .query_row(params![row.id, id.publisher(), &*id.id], event)
+        .optional()?;
+    match found {
+        Some(found) if found.id.as_ref() != Some(id) => Err(damaged(repeats::EVENTS.name.into())),
+        Some(found) => Ok(Some(found)),
+        None => is_really_new(db, &repeats::EVENTS, row.id, id.publisher(), &id.id).map(|()| None),
+    }
 }
 
 /// A new row, to be saved; it is not counted.
@@ -149,10 +192,17 @@ pub(super) fn save_stream(db: &Connection, row: &StreamRow) -> Result<()> {
 /// Writes an event's row.
 pub(super) fn insert_event(db: &Connection, stream: i64, event: &Event) -> Result<()> {
     db.prepare_cached(
-        "INSERT INTO events (stream, seq, ts, data, sum) \
-         VALUES (?1, ?2, ?3, ?4, row_sum('events', ?1, ?2, ?3, ?4))",
+        "INSERT INTO events (stream, seq, ts, data, by, id, sum) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_sum('events', ?1, ?2, ?3, ?4, ?5, ?6))",
     )?
-    .execute(params![stream, event.seq as i64, event.ts.0, Column(&event.data)])?;
+    .execute(params![
+        stream,
+        event.seq as i64,
+        event.ts.0,
+        Column(&event.data),
+        event.id.as_ref().map(|id| id.publisher()),
+        event.id.as_ref().map(|id| &*id.id),
+    ])?;
     Ok(())
 }
 
@@ -177,10 +227,11 @@ pub(super) fn streams(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Vec<
 
 /// The newest events of a stream, oldest first.
 fn newest(db: &Connection, row: &StreamRow, keep: u64, bytes_max: usize) -> Result<Vec<Event>> {
-    let mut statement = db.prepare_cached(
-        "SELECT seq, ts, data, sum = row_sum('events', stream, seq, ts, data) FROM events \
-         WHERE stream = ?1 AND seq <= ?2 ORDER BY seq DESC",
-    )?;
+    let mut statement = db.prepare_cached(concat!(
+        "SELECT ",
+        event_columns!(),
+        " FROM events WHERE stream = ?1 AND seq <= ?2 ORDER BY seq DESC"
+    ))?;
     let mut rows = statement.query(params![row.id, i64::MAX])?;
     let mut events = Vec::new();
     let (mut bytes, mut expected) = (0, row.head);

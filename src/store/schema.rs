@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// The version of files that this program writes. Files before the first release have a lower one
 /// and are not read.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 /// Each row has a checksum of its other columns, see `rows`.
 const TABLES: &str = "
@@ -134,9 +134,13 @@ const TABLES: &str = "
         seq    INTEGER NOT NULL,
         ts     INTEGER NOT NULL,  -- ms since 1970; never falls within a stream
         data   ANY     NOT NULL,  -- JSON as it came, or bytes
+        by     TEXT,              -- whose id it is; '': no user's
+        id     TEXT,              -- the publisher's own id, for repeats
         sum    INTEGER NOT NULL,
         PRIMARY KEY (stream, seq)
     ) STRICT, WITHOUT ROWID;
+
+    CREATE UNIQUE INDEX events_by_id ON events (stream, by, id) WHERE id IS NOT NULL;
 
     CREATE TABLE users (
         id   TEXT PRIMARY KEY,

@@ -80,8 +80,8 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
         Record::Read { room, user, seq } => marks::read(db, room, user, *seq),
         Record::Delivered { user, marks } => marks::delivered(db, user, marks),
         Record::Trim { room, before, older_than } => marks::trim(db, room, *before, *older_than),
-        Record::Event { stream, epoch, data, keep } => {
-            events::append(db, now, stream, epoch, data, *keep)
+        Record::Event { stream, epoch, data, keep, id } => {
+            events::append(db, now, (stream, epoch), data, *keep, id.as_ref())
         }
         Record::Revoke { revocation, once } => revocations::revoke(db, now, revocation, *once),
         Record::Name { user, name } => {

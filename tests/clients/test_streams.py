@@ -56,6 +56,11 @@ def publisher(server, *patterns):
     return opened(server, "pat", publish=list(patterns) or ["*"])
 
 
+def named(stream, data, id):
+    """A publication with the publisher's own id."""
+    return {"stream": stream, "data": data, "id": id}
+
+
 def subscribed(connection, stream, **how):
     (one,) = connection.request("subscribe", stream=stream, **how)["streams"]
     assert one["stream"] == stream
@@ -639,10 +644,59 @@ class TestHttp:
         status, answer = streams.api("POST", f"streams/pose?{'z' * 5000}=1", None, pat)
         assert status == 400 and len(answer["error"]["message"]) < 200
 
-    def test_a_publication_takes_no_idempotency_key(self, streams):
+    def test_an_idempotency_key_is_the_id_of_a_publication(self, streams):
+        pat, key = harness.token("pat", publish=["*"]), {"Idempotency-Key": '"once"'}
+
+        def post(stream, data, user=pat, headers=key):
+            return streams.api("POST", f"streams/{stream}", data, user, headers=headers)
+
+        with opened(streams, "eve") as eve, publisher(streams) as same:
+            for stream in ("news", "journal"):
+                subscribed(eve, stream)
+                status, first = post(stream, {"n": 1})
+                assert status == 200 and "duplicate" not in first
+                assert post(stream, {"n": 1}) == (200, {**first, "duplicate": True})
+                # The same word without quotes, and on a socket.
+                bare = {"Idempotency-Key": "once"}
+                assert post(stream, {"n": 1}, headers=bare)[1]["duplicate"] is True
+                again = same.request("publish", named(stream, {"n": 1}, "once"))
+                assert again == {**first, "duplicate": True}
+                status, answer = post(stream, {"n": 2})
+                assert (status, answer["error"]["code"]) == (409, "duplicate_mismatch")
+                code = same.refused("publish", named(stream, 2, "once"))
+                assert code == "duplicate_mismatch"
+                # Another's word is another's.
+                status, other = post(stream, {"n": 3}, harness.token("zoe", publish=["*"]))
+                assert (status, other["seq"]) == (200, first["seq"] + 1)
+                assert [data for _, _, data in events(eve, 2, stream)] == [{"n": 1}, {"n": 3}]
+        for bad in ("", '""', "k" * 65):
+            status, answer = post("state", 1, headers={"Idempotency-Key": bad})
+            assert status in (400, 413) and answer["error"]["field"] == "id", bad
+
+    def test_members_in_the_query_and_bytes_have_an_id_too(self, streams):
         pat, key = harness.token("pat", publish=["*"]), {"Idempotency-Key": '"k"'}
-        status, answer = streams.api("POST", "streams/state", 1, pat, headers=key)
-        assert (status, answer["error"]["code"]) == (400, "bad_request")
+        answers = [
+            streams.api("POST", "streams/pose?x=1&name=k", None, pat, headers=key) for _ in range(2)
+        ]
+        assert answers[1] == (200, {**answers[0][1], "duplicate": True})
+        fields = {"Authorization": f"Bearer {pat}", "Content-Type": "image/png", **key}
+        for stream in ("clip", "clip_kept"):
+            path = f"/api/v1/streams/{stream}"
+            answers = [json.loads(streams.http(path, "POST", fields, b"\0\1")[2]) for _ in range(2)]
+            assert answers[1] == {**answers[0], "duplicate": True}
+            status, _, answer = streams.http(path, "POST", fields, b"\0\2")
+            assert (status, json.loads(answer)["error"]["code"]) == (409, "duplicate_mismatch")
+
+    def test_a_publication_is_known_as_long_as_its_stream_keeps_it(self, streams):
+        with publisher(streams) as pat:
+
+            def publish(stream, number):
+                return pat.request("publish", named(stream, number, f"n{number}"))
+
+            first = publish("sensor:ids", 1)["seq"]
+            assert publish("sensor:ids", 1)["duplicate"] is True
+            publish("sensor:ids", 2)
+            assert publish("sensor:ids", 1)["seq"] == first + 2, "a state keeps the newest"
 
     def test_a_stream_without_members_has_its_data_as_the_content(self, streams):
         pat = harness.token("pat", publish=["*"])
@@ -796,6 +850,28 @@ class TestDurable:
         assert len(kept) == min(20, known["seq"])
         for seq, data in acknowledged.items():
             assert kept.get(seq, data) == data
+
+    def test_a_publication_that_comes_again_after_a_kill_is_one_event(self, servers):
+        server = start(servers, CONFIG)
+        with publisher(server) as pat:
+            # Both are under way at once.
+            ids = [pat.send("publish", named("journal", 1, "a")) for _ in range(2)]
+            first, second = (pat.answer(id) for id in ids)
+            assert second == {**first, "duplicate": True}
+            asked = [pat.send("publish", named("journal", n, f"n{n}")) for n in range(12)]
+            pat.answer(asked[3])
+            server.kill()
+        server = restarted(servers, server)
+        with publisher(server) as pat, opened(server, "eve") as eve:
+            known = subscribed(eve, "journal")
+            for number in range(12):
+                pat.request("publish", named("journal", number, f"n{number}"))
+            assert pat.request("publish", named("journal", 1, "a"))["duplicate"] is True
+            kept = subscribed(eve, "journal")["snapshot"]
+            assert known["seq"] >= 5
+            assert sorted(one["data"] for one in kept) == sorted([1, *range(12)])
+        server.kill()
+        assert sound(server.data)["events"] == 13
 
     def test_bytes_and_streams_that_are_declared_no_more_stay(self, servers):
         server = start(servers, CONFIG)

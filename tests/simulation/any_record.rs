@@ -2,7 +2,7 @@
 
 use crate::model_store::ModelStore;
 use parlor::base::{
-    Body, Data, EntryKind, Record, Revocation, RoomId, StreamId, Timestamp, UserId,
+    Body, Data, EntryKind, PublicationId, Record, Revocation, RoomId, StreamId, Timestamp, UserId,
 };
 use proptest::prelude::*;
 
@@ -25,6 +25,12 @@ pub(crate) fn any_room() -> impl Strategy<Value = RoomId> {
 fn any_text() -> impl Strategy<Value = std::sync::Arc<str>> {
     prop_oneof![Just(""), Just("x"), Just("ä\u{0}\"\\"), Just("hello"), Just("hello again")]
         .prop_map(Into::into)
+}
+
+fn any_publication() -> impl Strategy<Value = Option<std::sync::Arc<PublicationId>>> {
+    let id = (proptest::option::of(any_user()), 0u8..4);
+    let id = id.prop_map(|(by, id)| PublicationId { by, id: format!("p{id}").into() }.into());
+    proptest::option::of(id)
 }
 
 fn any_body() -> impl Strategy<Value = Body> {
@@ -100,7 +106,7 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
             };
             Record::Revoke { revocation, once: before > 6 }
         }),
-        5 => (0usize..2, any_text(), any::<bool>(), 1u64..40).prop_map(|(stream, data, is_json, keep)| {
+        5 => (0usize..2, any_text(), any::<bool>(), 1u64..40, any_publication()).prop_map(|(stream, data, is_json, keep, id)| {
             Record::Event {
                 stream: StreamId::parse(["s", "s:1"][stream]).unwrap(),
                 epoch: format!("epoch-of-{}", data.len()).into(),
@@ -109,6 +115,7 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
                     false => Data::Binary(data.as_bytes().into()),
                 },
                 keep,
+                id,
             }
         }),
         1 => (any_room(), 0u64..12, 0i64..60).prop_map(|(room, before, older)| {

@@ -4,14 +4,14 @@
 use super::checker::{Asked, Checker, Session, What};
 use super::dice::Dice;
 use super::net::Parcel;
-use super::streams::Position;
+use super::streams::{Named, Position};
 use super::world::World;
 use parlor::base::Outbox;
 use parlor::protocol::deflate::{Codecs, CodecsConfig, Deflate, Offer};
 use parlor::protocol::handshake::client::{ClientHandshake, Request};
 use parlor::protocol::{CloseCode, Endpoint, Event, Message, Received};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 /// How far a client's connection is.
@@ -65,6 +65,8 @@ pub(crate) struct Client {
     pub(crate) refused: BTreeSet<String>,
     pub(crate) unsent: Vec<Unsent>,
     pub(crate) sent: Vec<Unsent>,
+    /// What it has published with an id, newest last: any of it may come again.
+    pub(crate) named: VecDeque<Named>,
     next_id: u64,
     pub(crate) under_way: BTreeMap<u64, Option<String>>,
     /// Nothing is asked before.
@@ -666,7 +668,10 @@ impl World {
                 }
             }
             What::Presence => client.view = View::default(),
-            What::Publish { number, .. } => self.streams.refused(*number),
+            What::Publish { number, .. } => {
+                assert_ne!(code, "duplicate_mismatch", "{number} was always the same");
+                self.streams.refused(*number);
+            }
             // What is never granted is not wanted any more.
             What::Subscribe { asks } if !is_worth_it => {
                 for ask in asks {

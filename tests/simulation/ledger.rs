@@ -87,7 +87,9 @@ impl Ledger {
             assert!(*first > *removed, "what was removed of {room} has come back");
             *removed = first - 1;
         }
-        if let (Record::Event { stream, .. }, Outcome::Event { seq, .. }) = (record, outcome) {
+        if let (Record::Event { stream, .. }, Outcome::Event { seq, is_duplicate: false, .. }) =
+            (record, outcome)
+        {
             let events = self.events.entry(stream.to_string()).or_default();
             events.push(None);
             assert_eq!(*seq, events.len() as u64, "the store skips a number of {stream}");
@@ -143,7 +145,7 @@ impl Ledger {
                 let key = (room.to_string(), from.to_string(), cid.to_string());
                 *self.good_repeats.entry(key).or_insert(0) += 1;
             }
-            (Record::Event { stream, .. }, Outcome::Event { seq, .. }) => {
+            (Record::Event { stream, .. }, Outcome::Event { seq, is_duplicate: false, .. }) => {
                 let events = self.events.get_mut(stream.as_str());
                 events.expect("it was committed")[*seq as usize - 1] = Some(turn);
             }

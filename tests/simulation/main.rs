@@ -64,6 +64,8 @@ const FAULTS: &[&str] = &[
     "splits",
     "store refusals",
     "durable publishes",
+    "publications sent again",
+    "publications known again",
     "durable streams replayed",
     "events of bytes",
     "snapshots of logs",

@@ -7,8 +7,9 @@ use parlor::base::limits::{
     FORGOTTEN_AFTER_MS, REACTION_USERS_MAX, REACTIONS_PER_MESSAGE_MAX, TRIM_ENTRIES_MAX,
 };
 use parlor::base::{
-    Body, Changes, Data, Entry, EntryKind, Event, Invite, MemberState, Outcome, Query, Record,
-    Revocation, RoomId, RoomState, Snapshot, StreamId, StreamState, Timestamp, UserId,
+    Body, Changes, Data, Entry, EntryKind, Event, Invite, MemberState, Outcome, PublicationId,
+    Query, Record, Revocation, RoomId, RoomState, Snapshot, StreamId, StreamState, Timestamp,
+    UserId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -200,8 +201,8 @@ impl ModelStore {
                 }
                 Outcome::Done
             }
-            Record::Event { stream, epoch, data, keep } => {
-                self.event(now, stream, epoch, data, *keep)
+            Record::Event { stream, epoch, data, keep, id } => {
+                self.event(now, (stream, epoch), data, *keep, id.as_ref())
             }
             Record::Create { room, title, open, owner, members, is_own } => {
                 if self.find(room).is_some() {
@@ -277,10 +278,10 @@ impl ModelStore {
     fn event(
         &mut self,
         now: Timestamp,
-        name: &StreamId,
-        epoch: &Arc<str>,
+        (name, epoch): (&StreamId, &Arc<str>),
         data: &Data,
         keep: u64,
+        id: Option<&Arc<PublicationId>>,
     ) -> Outcome {
         let stream = self.streams.entry(name.clone()).or_insert_with(|| StreamState {
             stream: name.clone(),
@@ -289,15 +290,23 @@ impl ModelStore {
             ts: now,
             events: Vec::new(),
         });
+        let is_repeat = |event: &&Event| id.is_some() && event.id.as_ref() == id;
+        if let Some(first) = stream.events.iter().find(is_repeat) {
+            let (seq, ts, epoch) = (first.seq, first.ts, Arc::clone(&stream.epoch));
+            return match first.data == *data {
+                true => Outcome::Event { epoch, seq, ts, is_duplicate: true },
+                false => Outcome::Mismatch,
+            };
+        }
         stream.head += 1;
         stream.ts = stream.ts.max(now);
         let (seq, ts) = (stream.head, stream.ts);
-        stream.events.push(Event { seq, ts, data: data.clone() });
+        stream.events.push(Event { seq, ts, data: data.clone(), id: id.cloned() });
         let excess = (stream.events.len() as u64).saturating_sub(keep);
         if excess > 0 && excess >= keep / 16 {
             stream.events.drain(..excess.min(TRIM_ENTRIES_MAX) as usize);
         }
-        Outcome::Event { epoch: Arc::clone(&stream.epoch), seq, ts }
+        Outcome::Event { epoch: Arc::clone(&stream.epoch), seq, ts, is_duplicate: false }
     }
 
     fn message(

@@ -74,14 +74,25 @@ pub(crate) struct Watch {
 struct Published {
     stream: String,
     data: Value,
-    is_refused: bool,
-    place: Option<(String, u64)>,
+    /// How often it was sent, and how often that was refused.
+    times: u64,
+    refusals: u64,
+    /// An epoch and a seq; several if it came again when the stream did not keep it any more.
+    places: BTreeSet<(String, u64)>,
+}
+
+impl Published {
+    fn is_refused(&self) -> bool {
+        self.refusals == self.times
+    }
 }
 
 #[derive(Debug)]
 struct Fact {
     number: u64,
     ts: Option<i64>,
+    /// Somebody was told that it is published by what they have sent.
+    is_answered: bool,
 }
 
 /// An answer to who published: of which life of the server, and not of which epoch.
@@ -92,6 +103,7 @@ struct Answered {
     seq: u64,
     number: u64,
     ts: i64,
+    is_duplicate: bool,
 }
 
 #[derive(Debug)]
@@ -164,18 +176,19 @@ impl StreamChecker {
         self.declarations.iter().find(|one| one.pattern.fits(stream))
     }
 
-    /// Somebody publishes; the number stands for it from now on.
+    /// Somebody publishes, for the first time or again; the number stands for it from now on.
     pub(crate) fn publishes(&mut self, stream: &str, number: u64, data: Value) {
-        let stream = stream.to_owned();
-        let published = Published { stream, data, is_refused: false, place: None };
-        self.published.insert(number, published);
+        let (stream, places) = (stream.to_owned(), BTreeSet::new());
+        let new = Published { stream, data, times: 0, refusals: 0, places };
+        self.published.entry(number).or_insert(new).times += 1;
     }
 
     /// What was published was refused: nobody is told of it.
     pub(crate) fn refused(&mut self, number: u64) {
         let published = self.published.get_mut(&number).expect("it was published");
-        assert_eq!(published.place, None, "what was refused was told: {published:?}");
-        published.is_refused = true;
+        published.refusals += 1;
+        let is_told = published.is_refused() && !published.places.is_empty();
+        assert!(!is_told, "what was refused was told: {published:?}");
         self.coverage.count("stream publishes refused");
     }
 
@@ -190,13 +203,19 @@ impl StreamChecker {
         assert_eq!(self.published[&n].stream, stream, "another stream's answer: {reply}");
         self.coverage.count("stream publishes");
         let ts = reply["ts"].as_i64().expect("a time");
-        let answered = Answered { stream, life, seq: number(reply, "seq"), number: n, ts };
+        let is_duplicate = reply["duplicate"] == true;
+        assert!(!is_duplicate || self.published[&n].times > 1, "{n} was sent once: {reply}");
+        if is_duplicate {
+            self.coverage.count("publications known again");
+        }
+        let seq = number(reply, "seq");
+        let answered = Answered { stream, life, seq, number: n, ts, is_duplicate };
         if self.is_durable(&answered.stream) {
             self.coverage.count("durable publishes");
             self.is_known(&answered.stream, answered.seq);
         }
         match self.epoch_of(&answered) {
-            Some(epoch) => self.settle(&answered, &epoch),
+            Some(epoch) => self.settle(&answered, &epoch, true),
             None => self.answered.push(answered),
         }
     }
@@ -218,26 +237,43 @@ impl StreamChecker {
         }
     }
 
-    fn settle(&mut self, answered: &Answered, epoch: &str) {
-        self.fact(&answered.stream, epoch, answered.seq, answered.number, Some(answered.ts));
+    /// `is_sure`: it is known that this was the epoch.
+    fn settle(&mut self, answered: &Answered, epoch: &str, is_sure: bool) {
+        let Answered { stream, seq, number, ts, is_duplicate, .. } = answered;
+        let fact = self.fact(stream, epoch, *seq, *number, Some(*ts));
+        if !is_duplicate && is_sure {
+            let was_answered = std::mem::replace(&mut fact.is_answered, true);
+            assert!(!was_answered, "{number} was published twice as {stream} {seq}");
+        }
     }
 
     /// An event stands at `seq` of an epoch: the same for everybody, and nowhere else.
-    fn fact(&mut self, stream: &str, epoch: &str, seq: u64, n: u64, ts: Option<i64>) {
+    fn fact(&mut self, stream: &str, epoch: &str, seq: u64, n: u64, ts: Option<i64>) -> &mut Fact {
+        let declaration = self.declaration(stream);
+        let is_durable = declaration.is_some_and(|one| one.durable);
+        let keep = declaration.map_or(0, |one| one.keep.events() as u64);
+        let is_cut = self.is_tight && !is_durable;
         let published = self.published.get_mut(&n);
         let published = published.unwrap_or_else(|| panic!("nobody has published {n} to {stream}"));
         assert_eq!(published.stream, stream, "{n} was published to another stream");
-        assert!(!published.is_refused, "{stream} {seq} was refused, and is told");
+        assert!(!published.is_refused(), "{stream} {seq} was refused, and is told");
         let place = (epoch.to_owned(), seq);
-        if self.declarations.iter().any(|one| one.durable && one.pattern.fits(stream)) {
+        if is_durable {
             let known = self.durable_epochs.entry(stream.to_owned());
             let known = known.or_insert_with(|| epoch.to_owned());
             assert_eq!(known, epoch, "{stream} {seq} is of another life");
         }
-        let known = published.place.get_or_insert_with(|| place.clone());
-        assert_eq!(*known, place, "{n} is twice in {stream}");
+        // As long as it is kept it is not published again.
+        for (of_epoch, other) in published.places.iter().filter(|known| **known != place) {
+            let may_be_new = of_epoch != epoch || is_cut || other.abs_diff(seq) > keep;
+            assert!(
+                published.times > 1 && may_be_new,
+                "{n} is twice in {stream}: {other} and {seq}"
+            );
+        }
+        published.places.insert(place);
         let facts = self.facts.entry((stream.to_owned(), epoch.to_owned())).or_default();
-        let fact = facts.entry(seq).or_insert(Fact { number: n, ts });
+        let fact = facts.entry(seq).or_insert(Fact { number: n, ts, is_answered: false });
         let other = fact.number;
         assert_eq!(other, n, "{stream} {seq} of {epoch} is used twice: {other} and {n}");
         assert!(fact.ts.is_none() || ts.is_none() || fact.ts == ts, "{stream} {seq} has two times");
@@ -249,6 +285,7 @@ impl StreamChecker {
             before.is_none_or(|before| before <= ts) && after.is_none_or(|after| ts <= after)
         });
         assert!(is_in_order, "time goes back in {stream} at {seq}");
+        facts.get_mut(&seq).expect("it is there")
     }
 
     /// Data that were told, by the number in them: as they were published.
@@ -488,17 +525,25 @@ impl StreamChecker {
         let unheard = self
             .published
             .values()
-            .filter(|one| one.stream == watch.stream && !one.is_refused && one.place.is_none());
-        head + unheard.count() as u64
+            .filter(|one| one.stream == watch.stream)
+            .map(|one| one.times.saturating_sub(one.refusals + one.places.len() as u64));
+        head + unheard.sum::<u64>()
     }
 
     fn settle_all(&mut self) {
         for answered in std::mem::take(&mut self.answered) {
             let epoch = self.epoch_of(&answered);
-            let place = self.published[&answered.number].place.clone();
-            match (epoch, place) {
-                (Some(epoch), _) | (None, Some((epoch, _))) => self.settle(&answered, &epoch),
-                (None, None) => self.answered.push(answered),
+            let published = &self.published[&answered.number];
+            // What was sent again may stand in several epochs.
+            let is_it = |(epoch, seq): &&(String, u64)| {
+                let fact = &self.facts[&(answered.stream.clone(), epoch.clone())][seq];
+                published.times == 1 || (*seq == answered.seq && fact.ts == Some(answered.ts))
+            };
+            let there = || published.places.iter().find(is_it).map(|(epoch, _)| epoch.clone());
+            let is_sure = epoch.is_some() || published.times == 1;
+            match epoch.or_else(there) {
+                Some(epoch) => self.settle(&answered, &epoch, is_sure),
+                None => self.answered.push(answered),
             }
         }
     }
@@ -531,7 +576,7 @@ impl StreamChecker {
             for event in &state.events {
                 let Data::Json(text) = &event.data else { panic!("{name} has bytes") };
                 let n = number(&serde_json::from_str(text).expect("JSON"), "n");
-                assert!(!self.published[&n].is_refused, "{n} was refused, and is stored");
+                assert!(!self.published[&n].is_refused(), "{n} was refused, and is stored");
                 let told = facts.and_then(|facts| facts.get(&event.seq));
                 assert!(
                     told.is_none_or(|told| told.number == n),

@@ -19,6 +19,18 @@ pub(crate) struct Position {
     last: u64,
 }
 
+/// What was published with an id.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    stream: String,
+    number: u64,
+    is_sound: bool,
+    payload: Value,
+}
+
+/// So many publications of a client may come again.
+const NAMED_MAX: usize = 6;
+
 /// The streams of a world.
 pub(crate) fn declared(dice: &mut Dice) -> Vec<Declaration> {
     let stream = |name: &str, keep: Keep, priority: Priority| Declaration {
@@ -192,7 +204,15 @@ impl World {
         let stream = self.some_stream();
         // They come one by one, or several at once.
         for _ in 0..if self.dice.one_in(6) { self.dice.range(2, 8) } else { 1 } {
-            if self.may_ask(client) {
+            if !self.may_ask(client) {
+                continue;
+            }
+            if self.dice.one_in(5) && !client.named.is_empty() {
+                let at = self.dice.below(client.named.len());
+                let again = client.named[at].clone();
+                self.coverage.count("publications sent again");
+                self.publishes_named(client, again);
+            } else {
                 self.publishes_one(client, &stream);
             }
         }
@@ -224,8 +244,24 @@ impl World {
             data["n"] = json!(number.to_string());
             is_sound = false;
         }
-        self.streams.publishes(stream, number, data.clone());
-        let payload = json!({"stream": stream, "data": data});
+        let mut payload = json!({"stream": stream, "data": data});
+        let stream = stream.to_owned();
+        if self.dice.one_in(2) {
+            payload["id"] = json!(format!("p{number}"));
+            let named = Named { stream, number, is_sound, payload };
+            if client.named.len() == NAMED_MAX {
+                client.named.pop_front();
+            }
+            client.named.push_back(named.clone());
+            return self.publishes_named(client, named);
+        }
+        self.streams.publishes(&stream, number, data);
+        self.asks(client, "publish", payload, What::Publish { number, is_sound }, "");
+    }
+
+    fn publishes_named(&mut self, client: &mut Client, named: Named) {
+        let Named { stream, number, is_sound, payload } = named;
+        self.streams.publishes(&stream, number, payload["data"].clone());
         self.asks(client, "publish", payload, What::Publish { number, is_sound }, "");
     }
 

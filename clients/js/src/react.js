@@ -216,17 +216,17 @@ export function useOutbox() {
  * @template [T=any] what is in its events
  * @param {Name} name
  * @param {StreamOptions} [options]
- * @returns {{ data: T | undefined, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null, publish: (data: T) => Promise<{ stream: string, seq: number, ts: number }> }}
+ * @returns {{ data: T | undefined, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null, publish: (data: T, options?: { id?: string }) => Promise<import('./wire.js').Published> }}
  */
 export function useStream(name, options) {
   const client = useParlor();
   // Before anything else asks for it without.
   if (name) client?.stream(name, options);
   const watched = useStore((all) => (name ? all.stream(name) : NO_STORES.stream), NO_STORES.stream);
-  const publish = useCallback((/** @type {T} */ data) => {
+  const publish = useCallback((/** @type {T} */ data, /** @type {{ id?: string } | undefined} */ options) => {
     if (!client) throw new ParlorError('not_ready', { message: NO_CLIENT });
     if (!name) throw new ParlorError('not_ready', { message: 'no stream is named' });
-    return client.stream(name).publish(data);
+    return client.stream(name).publish(data, options);
   }, [client, name]);
   return useMemo(() => ({ ...watched, publish }), [watched, publish]);
 }

@@ -174,8 +174,13 @@ export class Stream {
     this.#listeners.emit('event', this.latest);
   }
 
-  /** Publishes to it. @param {T} data @returns {Promise<{ stream: string, seq: number, ts: number }>} */
-  publish(data) {
-    return this.#core.ask('publish', { stream: this.name, data });
+  /**
+   * Publishes to it. With an `id` of one's own a repeat is answered as the first was, with `duplicate`.
+   * @param {T} data
+   * @param {{ id?: string }} [options]
+   * @returns {Promise<import('./wire.js').Published>}
+   */
+  publish(data, options) {
+    return this.#core.ask('publish', { ...options, stream: this.name, data });
   }
 }

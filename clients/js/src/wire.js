@@ -7,6 +7,7 @@
  * @typedef {{ room: string, title: string, open: boolean, members: number, head: number, read?: number, unread?: number }} RoomInfo
  */
 /** @typedef {{ user: string, name: string, online?: boolean, role: "owner" | "member", read: number, delivered: number }} Member */
+/** @typedef {{ stream: string, seq: number, ts: number, duplicate?: true }} Published */
 /** @typedef {{ room: string, seq: number, ts: number, duplicate?: true }} Logged where in a room's log something stands, on the disk */
 /**
  * @typedef {object} Hello
@@ -128,7 +129,7 @@
  *   "chat:read": Call<{ room: string, seq: number }, { room: string, seq: number, unread: number }>,
  *   "chat:ack": Call<{ room: string, seq: number } | { rooms: Record<string, number> }, {}>,
  *   "presence:list": Call<Bounds & { room?: string }, { users: import('./presence.js').Present[], version: number, more: boolean }>,
- *   "publish": Call<{ stream: string, data: any }, { stream: string, seq: number, ts: number }>,
+ *   "publish": Call<{ stream: string, data: any, id?: string }, Published>,
  *   "stream:list": Call<Bounds, { streams: any[], more: boolean }>,
  *   "stream:get": Call<{ stream: string }, any>,
  *   "stream:ack": Call<{ stream: string, seq: number }, {}>,

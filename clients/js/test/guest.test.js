@@ -92,7 +92,8 @@ test('a guest watches public streams, and goes on where it was after a loss', as
   client.on('stream', () => client.stream('board').latest ?? (emptied += 1));
   cut();
   await until(() => states(client).includes('waiting'), 'the loss');
-  await operator.stream('events').publish(3);
+  const first = await operator.stream('events').publish(3, { id: 'third' });
+  assert.deepEqual(await operator.stream('events').publish(3, { id: 'third' }), { ...first, duplicate: true });
   await until(() => events.length === 3, 'what was missed');
   // Another connection is another guest to the server, and the same one to who looks.
   assert.deepEqual([client.stream('board').latest, emptied], [latest, 0]);

@@ -78,7 +78,7 @@ export function useOutbox(): {
  * @template [T=any] what is in its events
  * @param {Name} name
  * @param {StreamOptions} [options]
- * @returns {{ data: T | undefined, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null, publish: (data: T) => Promise<{ stream: string, seq: number, ts: number }> }}
+ * @returns {{ data: T | undefined, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null, publish: (data: T, options?: { id?: string }) => Promise<import('./wire.js').Published> }}
  */
 export function useStream<T = any>(name: Name, options?: StreamOptions): {
     data: T | undefined;
@@ -86,11 +86,9 @@ export function useStream<T = any>(name: Name, options?: StreamOptions): {
     ts: number | undefined;
     skipped: boolean;
     refusal: ParlorError | null;
-    publish: (data: T) => Promise<{
-        stream: string;
-        seq: number;
-        ts: number;
-    }>;
+    publish: (data: T, options?: {
+        id?: string;
+    }) => Promise<import("./wire.js").Published>;
 };
 /**
  * Is called with each message of a type, once and in order, whatever is rendered meanwhile; the newest handler is.

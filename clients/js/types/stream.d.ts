@@ -52,12 +52,15 @@ export class Stream<T = any> {
     settle(): void;
     /** Takes an event. @param {any} event */
     push({ seq, prev, data, ts }: any): void;
-    /** Publishes to it. @param {T} data @returns {Promise<{ stream: string, seq: number, ts: number }>} */
-    publish(data: T): Promise<{
-        stream: string;
-        seq: number;
-        ts: number;
-    }>;
+    /**
+     * Publishes to it. With an `id` of one's own a repeat is answered as the first was, with `duplicate`.
+     * @param {T} data
+     * @param {{ id?: string }} [options]
+     * @returns {Promise<import('./wire.js').Published>}
+     */
+    publish(data: T, options?: {
+        id?: string;
+    }): Promise<import("./wire.js").Published>;
     #private;
 }
 export type Env = import("./env.js").Env;

@@ -23,6 +23,12 @@ export type Member = {
     read: number;
     delivered: number;
 };
+export type Published = {
+    stream: string;
+    seq: number;
+    ts: number;
+    duplicate?: true;
+};
 /**
  * where in a room's log something stands, on the disk
  */
@@ -368,11 +374,8 @@ export type Requests = {
     "publish": Call<{
         stream: string;
         data: any;
-    }, {
-        stream: string;
-        seq: number;
-        ts: number;
-    }>;
+        id?: string;
+    }, Published>;
     "stream:list": Call<Bounds, {
         streams: any[];
         more: boolean;

@@ -4,16 +4,17 @@
 //! The store numbers them, as it does rooms' entries: what fails uses up no number, and of two that
 //! are published at once the one that was decided first comes first.
 
-use super::publish::{Publisher, Taken};
+use super::publish::{Fresh, MISMATCH, Publication, Publisher, Taken};
 use super::stream::{Stream, StreamIx};
 use super::table::Streams;
-use crate::base::{Data, Outcome, Record, StreamId, StreamState};
+use crate::base::{Data, Outcome, PublicationId, Record, StreamId, StreamState};
 use crate::hub::Hub;
 use crate::hub::commit::refusal;
 use crate::hub::effect::{Answer, Effect, Effects, Refusal};
 use crate::hub::hub::Pending;
 use crate::hub::input::{Now, Origin};
 use std::rc::Rc;
+use std::sync::Arc;
 
 impl Hub {
     pub(in crate::hub) fn publish(
@@ -21,11 +22,10 @@ impl Hub {
         now: Now,
         origin: Origin,
         publisher: &Publisher,
-        stream: StreamId,
-        data: Data,
+        publication: Publication,
         effects: &mut Effects,
     ) {
-        let taken = self.streams.publish(now, publisher, &stream, data.clone(), effects);
+        let taken = self.streams.publish(now, publisher, &publication, effects);
         let record = match taken {
             Ok(Taken::ToStore(record)) => record,
             Ok(Taken::Told(answer)) => {
@@ -34,6 +34,7 @@ impl Hub {
             Err(refusal) => return effects.push(Effect::Answer { origin, answer: Err(refusal) }),
         };
         let conn = origin.conn();
+        let Publication { stream, data, .. } = publication;
         let ticket = self.ticket(Pending::Publish { origin, stream, data });
         effects.push(Effect::Persist { ticket, record });
         if let Some(conn) = conn
@@ -95,7 +96,13 @@ impl Streams {
     }
 
     /// An event of a durable stream, for the store.
-    pub(super) fn hand_over(&mut self, now: Now, ix: StreamIx, data: Data) -> Record {
+    pub(super) fn hand_over(
+        &mut self,
+        now: Now,
+        ix: StreamIx,
+        data: Data,
+        id: Option<Arc<PublicationId>>,
+    ) -> Record {
         let stream = &self.streams[ix.0 as usize];
         *self.in_flight.entry(stream.name.clone()).or_insert(0) += 1;
         let record = Record::Event {
@@ -103,6 +110,7 @@ impl Streams {
             epoch: (*stream.epoch).into(),
             data,
             keep: stream.declaration.keep.events() as u64,
+            id,
         };
         self.touch(now.moment, ix);
         record
@@ -124,37 +132,49 @@ impl Streams {
             }
         }
         let ix = self.ix(name).filter(|ix| self.streams[ix.0 as usize].declaration.durable);
-        let Outcome::Event { epoch, seq, ts } = outcome else {
+        let Outcome::Event { epoch, seq, ts, is_duplicate } = outcome else {
             if let Some(ix) = ix {
                 self.touch(now.moment, ix);
                 self.forget_if_empty(ix);
             }
-            return Err(refusal(outcome));
+            return Err(match outcome {
+                Outcome::Mismatch => MISMATCH,
+                other => refusal(other),
+            });
         };
+        let (seq, duplicate) = (*seq, *is_duplicate);
+        let answer = Answer::Published { stream: name.clone(), seq, ts: *ts, duplicate };
+        if duplicate {
+            if let Some(ix) = ix {
+                self.touch(now.moment, ix);
+            }
+            return Ok(answer);
+        }
         match ix {
             Some(ix) => {
                 let stream = &mut self.streams[ix.0 as usize];
-                assert_eq!((&*stream.epoch, stream.head + 1), (&**epoch, *seq), "of {name}");
+                assert_eq!((&*stream.epoch, stream.head + 1), (&**epoch, seq), "of {name}");
                 match (&data, stream.declaration.binary) {
                     (Data::Json(text), false) => {
                         let tree = (self.settings.read_json)(text);
-                        self.append(now, ix, *ts, data, tree, effects);
+                        self.append(now, ix, Fresh { ts: *ts, data, id: None, tree }, effects);
                     }
                     (Data::Binary(_), true) => {
-                        self.append(now, ix, *ts, data, None, effects);
+                        let fresh = Fresh { ts: *ts, data, id: None, tree: None };
+                        self.append(now, ix, fresh, effects);
                     }
                     // It was declared anew meanwhile, as one of another kind.
                     (Data::Json(_), true) | (Data::Binary(_), false) => {
                         self.kept_bytes -= stream.bytes();
-                        stream.pass_over(*seq);
+                        stream.pass_over(seq);
                     }
                 }
             }
             // It was declared no more meanwhile: nobody watches it.
             None => {
-                self.dormant.insert(name.clone(), (Rc::from(&**epoch), *seq));
+                self.dormant.insert(name.clone(), (Rc::from(&**epoch), seq));
             }
         }
-        Ok(Answer::Published { stream: name.clone(), seq: *seq, ts: *ts })
+        Ok(answer)
     }
 }

@@ -25,6 +25,7 @@ mod table;
 pub use declaration::{Declaration, Keep, Kind, Member, Readers, declared};
 pub use filter::{Compare, Condition, Filter, Order};
 pub use pattern::{Pattern, PatternError};
+pub(super) use publish::Publication;
 pub use publish::Publisher;
 pub use query::{StreamInfo, StreamQuery, SubscriberInfo};
 pub use rights::{StreamClaims, StreamRights};

@@ -4,11 +4,12 @@ use super::rights::StreamRights;
 use super::stream::{FilterIx, Stream, StreamIx};
 use super::subscribe::{Form, source};
 use super::table::Streams;
-use crate::base::{ConnId, Data, Event, Record, StreamId, Timestamp, Tree};
-use crate::hub::effect::{Answer, Effect, Effects, Notice, Refusal};
+use crate::base::{ConnId, Data, Event, PublicationId, Record, StreamId, Timestamp, Tree};
+use crate::hub::effect::{Answer, Effect, Effects, Notice, Refusal, RefusalCode};
 use crate::hub::input::Now;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Who publishes.
 #[derive(Clone, Debug)]
@@ -21,6 +22,18 @@ pub enum Publisher {
     Source,
 }
 
+/// What is published.
+#[derive(Debug)]
+pub(in crate::hub) struct Publication {
+    pub(in crate::hub) stream: StreamId,
+    pub(in crate::hub) data: Data,
+    /// What its publisher calls it.
+    pub(in crate::hub) id: Option<Arc<PublicationId>>,
+}
+
+pub(super) const MISMATCH: Refusal =
+    Refusal::new(RefusalCode::DuplicateMismatch, "this id was used before for another event");
+
 /// What became of an event that was taken.
 #[derive(Debug)]
 pub(in crate::hub) enum Taken {
@@ -30,16 +43,27 @@ pub(in crate::hub) enum Taken {
     ToStore(Record),
 }
 
+/// An event that is about to be one of its stream.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    pub(super) ts: Timestamp,
+    pub(super) data: Data,
+    /// Of a durable stream the store remembers it.
+    pub(super) id: Option<Arc<PublicationId>>,
+    /// What the data say, if they are JSON.
+    pub(super) tree: Option<Tree>,
+}
+
 impl Streams {
     /// Takes an event. That of a durable stream comes back: it is to be stored before anybody is told.
     pub(in crate::hub) fn publish(
         &mut self,
         now: Now,
         publisher: &Publisher,
-        name: &StreamId,
-        data: Data,
+        publication: &Publication,
         effects: &mut Effects,
     ) -> Result<Taken, Refusal> {
+        let Publication { stream: name, data, id } = publication;
         let declaration = match publisher {
             Publisher::Client(rights) => self.to_publish(name, rights)?,
             Publisher::Source => self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?,
@@ -47,30 +71,51 @@ impl Streams {
                 self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?.of_program()?
             }
         };
-        let tree = declaration.judge(&data, self.settings.read_json)?;
-        let ix = self.obtain(name)?;
-        self.make_room(ix, data.len())?;
-        if self.streams[ix.0 as usize].declaration.durable {
-            return Ok(Taken::ToStore(self.hand_over(now, ix, data)));
+        let tree = declaration.judge(data, self.settings.read_json)?;
+        if let Some(answer) = self.repeated(now, publication)? {
+            return Ok(Taken::Told(answer));
         }
-        let event = self.append(now, ix, now.timestamp, data, tree, effects);
-        Ok(Taken::Told(Answer::Published { stream: name.clone(), seq: event.seq, ts: event.ts }))
+        let ix = self.obtain(name)?;
+        let id_bytes = id.as_ref().map_or(0, |id| id.bytes());
+        if let Err(refusal) = self.make_room(ix, data.len() + id_bytes) {
+            self.touch(now.moment, ix);
+            self.forget_if_empty(ix);
+            return Err(refusal);
+        }
+        if self.streams[ix.0 as usize].declaration.durable {
+            return Ok(Taken::ToStore(self.hand_over(now, ix, data.clone(), id.clone())));
+        }
+        let fresh = Fresh { ts: now.timestamp, data: data.clone(), id: id.clone(), tree };
+        let event = self.append(now, ix, fresh, effects);
+        let (stream, seq, ts) = (name.clone(), event.seq, event.ts);
+        Ok(Taken::Told(Answer::Published { stream, seq, ts, duplicate: false }))
+    }
+
+    /// The answer to what was published before, if its stream keeps it.
+    fn repeated(&mut self, now: Now, publication: &Publication) -> Result<Option<Answer>, Refusal> {
+        let Publication { stream, data, id } = publication;
+        let (Some(id), Some(ix)) = (id, self.ix(stream)) else { return Ok(None) };
+        let Some(first) = self.streams[ix.0 as usize].published(id) else { return Ok(None) };
+        if first.data != *data {
+            return Err(MISMATCH);
+        }
+        let (stream, seq, ts) = (stream.clone(), first.seq, first.ts);
+        self.touch(now.moment, ix);
+        Ok(Some(Answer::Published { stream, seq, ts, duplicate: true }))
     }
 
     pub(super) fn append(
         &mut self,
         now: Now,
         ix: StreamIx,
-        ts: Timestamp,
-        data: Data,
-        tree: Option<Tree>,
+        Fresh { ts, data, id, tree }: Fresh,
         effects: &mut Effects,
     ) -> Rc<Event> {
         let bytes_max = self.settings.stream_bytes;
         let stream = &mut self.streams[ix.0 as usize];
         let before = stream.head;
         let bytes = stream.bytes();
-        let (event, cut) = stream.append(ts, data, bytes_max);
+        let (event, cut) = stream.append(ts, data, id, bytes_max);
         self.cut_events += cut;
         // Each filter is asked once, however many have it.
         let passes: Vec<Option<bool>> = {

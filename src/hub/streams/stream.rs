@@ -4,10 +4,11 @@ use super::declaration::{Declaration, Keep};
 use super::filter::Filter;
 use super::rate::Pace;
 use super::subscribe::Form;
-use crate::base::{ConnId, Data, Event, Moment, StreamId, Timestamp, Tree};
+use crate::base::{ConnId, Data, Event, Moment, PublicationId, StreamId, Timestamp, Tree};
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// The place of a stream in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +28,8 @@ pub(super) struct Stream {
     pub(super) epoch: Rc<str>,
     pub(super) head: u64,
     events: VecDeque<Rc<Event>>,
+    /// Those of the events that are kept whose publishers have named them. Of a durable stream the store knows them.
+    published: BTreeMap<Arc<PublicationId>, u64>,
     bytes: usize,
     /// Bytes of events that are kept for filters alone.
     passed_bytes: usize,
@@ -72,6 +75,7 @@ impl Stream {
             epoch,
             head: 0,
             events: VecDeque::new(),
+            published: BTreeMap::new(),
             bytes: 0,
             passed_bytes: 0,
             filters: Slab::new(),
@@ -98,8 +102,9 @@ impl Stream {
     /// Goes on where the store's log ends, with what was read of it.
     pub(super) fn go_on(&mut self, head: u64, events: Vec<Event>, bytes_max: usize) {
         self.head = head;
-        self.bytes = events.iter().map(|event| event.data.len()).sum();
-        self.events = events.into_iter().map(Rc::new).collect();
+        self.events =
+            events.into_iter().map(|event| Rc::new(Event { id: None, ..event })).collect();
+        self.bytes = self.events.iter().map(|event| event.bytes()).sum();
         self.trim(bytes_max);
     }
 
@@ -167,7 +172,7 @@ impl Stream {
         let passed = self.filters.iter().filter_map(|(_, shared)| shared.newest.as_ref());
         let older: BTreeMap<u64, usize> = passed
             .filter(|event| event.seq < first)
-            .map(|event| (event.seq, event.data.len()))
+            .map(|event| (event.seq, event.bytes()))
             .collect();
         self.passed_bytes = older.values().sum();
     }
@@ -187,6 +192,11 @@ impl Stream {
         self.events.get(usize::try_from(skip).ok()?)
     }
 
+    /// The event that was published with this id, if it is kept.
+    pub(super) fn published(&self, id: &Arc<PublicationId>) -> Option<&Rc<Event>> {
+        self.after(self.published.get(id)? - 1)
+    }
+
     /// The newest events, newest first.
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &Rc<Event>> {
         self.events.iter().rev()
@@ -197,12 +207,16 @@ impl Stream {
         &mut self,
         ts: Timestamp,
         data: Data,
+        id: Option<Arc<PublicationId>>,
         bytes_max: usize,
     ) -> (Rc<Event>, u64) {
         let ts = self.newest().map_or(ts, |newest| newest.ts.max(ts));
         self.head += 1;
-        let event = Rc::new(Event { seq: self.head, ts, data });
-        self.bytes += event.data.len();
+        if let Some(id) = &id {
+            self.published.insert(Arc::clone(id), self.head);
+        }
+        let event = Rc::new(Event { seq: self.head, ts, data, id });
+        self.bytes += event.bytes();
         self.events.push_back(Rc::clone(&event));
         let cut = self.trim(bytes_max);
         (event, cut)
@@ -217,8 +231,12 @@ impl Stream {
                 return cut;
             }
             cut += u64::from(!are_too_many);
-            let oldest = self.events.pop_front();
-            self.bytes -= oldest.map_or(0, |oldest| oldest.data.len());
+            if let Some(oldest) = self.events.pop_front() {
+                self.bytes -= oldest.bytes();
+                if let Some(id) = &oldest.id {
+                    self.published.remove(id);
+                }
+            }
         }
     }
 
@@ -284,6 +302,7 @@ impl Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::UserId;
     use crate::hub::streams::{Keep, Pattern};
 
     #[test]
@@ -294,7 +313,7 @@ mod tests {
         let mut stream = Stream::new(name, Rc::new(declaration), "e".into());
         assert_eq!((stream.first(), stream.after(0)), (1, None));
         let add = |stream: &mut Stream, bytes: usize, ts| {
-            stream.append(Timestamp(ts), Data::Json("x".repeat(bytes).into()), 100).1
+            stream.append(Timestamp(ts), Data::Json("x".repeat(bytes).into()), None, 100).1
         };
         for _ in 0..5 {
             assert_eq!(add(&mut stream, 10, 7), 0);
@@ -307,5 +326,28 @@ mod tests {
         assert_eq!((stream.first(), stream.newest().unwrap().ts), (5, Timestamp(7)));
         add(&mut stream, 200, 8);
         assert_eq!((stream.first(), stream.head), (7, 7), "one stays, however large");
+    }
+
+    #[test]
+    fn an_id_is_known_as_long_as_its_event_is_kept() {
+        let mut declaration = Declaration::new(Pattern::parse("log").unwrap());
+        declaration.keep = Keep::Log(2);
+        let name = StreamId::parse("log").unwrap();
+        let mut stream = Stream::new(name, Rc::new(declaration), "e".into());
+        let id = |by: &str, id: &str| {
+            Arc::new(PublicationId { by: UserId::parse(by).ok(), id: id.into() })
+        };
+        let seq = |stream: &Stream, id| stream.published(&id).map(|event| event.seq);
+        for (at, by) in ["ada", "bob", ""].into_iter().enumerate() {
+            stream.append(Timestamp(1), Data::Json("1".into()), Some(id(by, "a")), 1_000);
+            assert_eq!(seq(&stream, id(by, "a")), Some(at as u64 + 1));
+            assert_eq!(seq(&stream, id(by, "b")), None);
+        }
+        assert_eq!((seq(&stream, id("ada", "a")), seq(&stream, id("bob", "a"))), (None, Some(2)));
+        assert_eq!(stream.bytes(), 1 + 4 + 1 + 1, "what is kept of ids counts");
+        for _ in 0..2 {
+            stream.append(Timestamp(1), Data::Json("1".into()), None, 1_000);
+        }
+        assert_eq!((stream.published.len(), stream.bytes()), (0, 2));
     }
 }

@@ -130,7 +130,7 @@ const KEYS: &[Key] = &[
     number!("limits.data_bytes", Live, "bytes", limits.data_bytes: u32, 0,
         "`data` of a chat message, as it came."),
     number!("limits.cid_bytes", Live, "bytes", limits.cid_bytes: u32, 1..=4_096,
-        "Client id of a message."),
+        "Client id of a message, and of a publication."),
     number!("limits.emoji_bytes", Live, "bytes", limits.emoji_bytes: u32, 1..=4_096,
         "A reaction."),
     number!("limits.title_bytes", Live, "bytes", limits.title_bytes: u32, 0..=4_096,

@@ -138,11 +138,13 @@ impl ApiCall {
             });
             if is_empty && !may {
                 // Which right, or that there is no such stream, is told by who judges that.
-                return Ok(self.publication("null"));
+                return Ok(self.publication("null", None));
             }
+            let id = idempotency_key(head, "id")?;
+            let id = id.as_deref();
             let queried = queried_data(head, members, is_empty)?;
             return queried
-                .map_or_else(|| self.published(body), |data| Ok(self.publication(&data)));
+                .map_or_else(|| self.published(body, id), |data| Ok(self.publication(&data, id)));
         }
         let body = if is_empty || !route.has_body { "{}" } else { body };
         if route.choice == Choice::Path {
@@ -155,7 +157,7 @@ impl ApiCall {
         let texts = route.texts.iter().map(|name| query(head, name, false));
         let plain = route.plain.iter().map(|name| query(head, name, true));
         let queried: Vec<_> = texts.chain(plain).collect::<Result<_, Fault>>()?;
-        let key = idempotency_key(head, route, &members)?;
+        let key = if route.types == ["chat:send"] { cid_of_head(head, &members)? } else { None };
         let mut writer = Writer::new();
         writer.object(|w| {
             for (name, value) in &self.params {
@@ -184,21 +186,24 @@ impl ApiCall {
 
     /// The payload of a `publish`, whose data the content is: as it is, or as the only member of an
     /// object, `data`, which is what the request on a socket has.
-    fn published(&self, body: &str) -> Result<String, Fault> {
+    fn published(&self, body: &str, id: Option<&str>) -> Result<String, Fault> {
         const AROUND_IT: usize = 2;
         let body = body.trim_ascii();
         scan(body, JSON_DEPTH_MAX - AROUND_IT).map_err(Fault::bad_json)?;
         let members = Object::parse(body).map_err(Fault::bad_json)?;
         let only = members.as_ref().filter(|members| members.members().count() == 1);
         let data = only.and_then(|members| members.get("data")).unwrap_or(body);
-        Ok(self.publication(data))
+        Ok(self.publication(data, id))
     }
 
-    fn publication(&self, data: &str) -> String {
+    fn publication(&self, data: &str, id: Option<&str>) -> String {
         let mut writer = Writer::new();
         writer.object(|w| {
             w.text("stream", self.param("stream"));
             w.raw("data", data);
+            if let Some(id) = id {
+                w.text("id", id);
+            }
         });
         writer.finish()
     }
@@ -272,25 +277,27 @@ fn query(
     if is_plain && !is_json { Err(malformed()) } else { Ok(Some((name, value, is_plain))) }
 }
 
-/// A message's own id, where it comes in the head: `Idempotency-Key: "…"`, with or without quotes.
-fn idempotency_key(
+/// The caller's own id of what it sends, where it comes in the head: `Idempotency-Key: "…"`, with or without quotes.
+/// The request has it as its member `name`.
+pub(super) fn idempotency_key(
     head: &RequestHead<'_>,
-    route: &Route,
-    members: &Object<'_>,
+    name: &'static str,
 ) -> Result<Option<String>, Fault> {
-    if route.types != ["chat:send"] {
-        return Ok(None);
-    }
-    let bad = |message: &'static str| Fault::bad_request("cid", message);
     let key = head.only("idempotency-key");
-    let Some(key) = key.map_err(|_| bad("Idempotency-Key comes once, in ASCII"))? else {
-        return Ok(None);
+    let key = key.map_err(|_| Fault::bad_request(name, "Idempotency-Key comes once, in ASCII"))?;
+    let unquoted = |key: &str| {
+        let quoted = key.strip_prefix('"').and_then(|key| key.strip_suffix('"'));
+        quoted.unwrap_or(key).to_owned()
     };
-    let quoted = key.strip_prefix('"').and_then(|key| key.strip_suffix('"'));
-    let key = quoted.unwrap_or(key);
+    Ok(key.map(unquoted))
+}
+
+/// A message's id, where it comes in the head and not in the content, too.
+fn cid_of_head(head: &RequestHead<'_>, members: &Object<'_>) -> Result<Option<String>, Fault> {
+    let Some(key) = idempotency_key(head, "cid")? else { return Ok(None) };
     match members.get("cid").map(string) {
-        None => Ok(Some(key.to_owned())),
+        None => Ok(Some(key)),
         Some(Some(cid)) if cid == key => Ok(None),
-        Some(_) => Err(bad("cid and Idempotency-Key differ")),
+        Some(_) => Err(Fault::bad_request("cid", "cid and Idempotency-Key differ")),
     }
 }

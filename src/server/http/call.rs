@@ -104,12 +104,12 @@ impl<S: Backend> Chat<S> {
         call: &ApiCall,
     ) -> Result<(), Box<Unfit>> {
         self.count_call(net, request, &call.caller)?;
-        let takes_key = call.route.types == ["chat:send"];
+        let takes_key = call.route.types == ["chat:send"] || call.stream().is_some();
         if !takes_key && request.head.all("idempotency-key").next().is_some() {
             let message = "this call takes no Idempotency-Key: a repeat of it is done again";
             return Err(Unfit::new("bad_request", message, ErrorDetail::default()));
         }
-        if self.begin_publish(net, exchange, request, call) {
+        if self.begin_publish(net, exchange, request, call)? {
             return Ok(());
         }
         let body = str::from_utf8(request.body).map_err(|_| {

@@ -1,6 +1,6 @@
 //! Streams of bytes over HTTP: contents that are no JSON.
 
-use super::api::ApiCall;
+use super::api::{ApiCall, idempotency_key};
 use super::call::{HttpCall, refused};
 use super::origin::shared_with;
 use crate::base::limits::AROUND_DATA_BYTES_MAX;
@@ -13,6 +13,7 @@ use crate::server::calls::Waiting;
 use crate::server::chat::Chat;
 use crate::server::encode::refusal_detail;
 use crate::server::events::STREAMS_PATH;
+use crate::server::request::{Fault, own_id};
 use crate::server::sources::{hooked, is_form};
 use crate::server::web::{Exchange, Net, Request};
 use crate::store::Backend;
@@ -62,13 +63,16 @@ impl<S: Backend> Chat<S> {
         exchange: Exchange,
         request: &Request<'_>,
         call: &ApiCall,
-    ) -> bool {
+    ) -> Result<bool, Fault> {
         let stream = call.stream().and_then(|name| StreamId::parse(name).ok());
         let is_binary = |stream: &StreamId| {
             self.hub.streams().declaration(stream).is_some_and(|declaration| declaration.binary)
         };
-        let Some(stream) = stream.filter(is_binary) else { return false };
+        let Some(stream) = stream.filter(is_binary) else { return Ok(false) };
         let person = call.caller.person();
+        let id = idempotency_key(request.head, "id")?;
+        let id = id.map(|id| own_id("id", &id, &self.config.limits)).transpose()?;
+        let id = person.zip(id).map(|(person, id)| person.publication(id));
         let rights = person.map_or_else(StreamRights::default, |person| person.streams.clone());
         let number = self.new_call(Waiting::Http(Box::new(HttpCall::of_api(exchange, call))));
         self.decide(
@@ -78,9 +82,10 @@ impl<S: Backend> Chat<S> {
                 publisher: Publisher::Client(rights),
                 stream,
                 data: Data::Binary(request.body.into()),
+                id,
             },
         );
-        true
+        Ok(true)
     }
 }
 

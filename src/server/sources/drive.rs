@@ -65,7 +65,7 @@ impl<S: Backend> Chat<S> {
         let call = self.new_call(Waiting::Source(stream.clone()));
         let publisher = if is_programs { Publisher::Program } else { Publisher::Source };
         let (origin, stream) = (Origin::Call(call), stream.clone());
-        self.decide(net, Input::Publish { origin, publisher, stream, data });
+        self.decide(net, Input::Publish { origin, publisher, stream, data, id: None });
     }
 
     /// A stream has not taken what its source had.

@@ -182,7 +182,7 @@ impl<S: Backend> Chat<S> {
                 let call = HttpCall::of_hook(exchange, call);
                 let origin = Origin::Call(self.new_call(Waiting::Http(Box::new(call))));
                 let publisher = Publisher::Source;
-                self.decide(net, Input::Publish { origin, publisher, stream, data });
+                self.decide(net, Input::Publish { origin, publisher, stream, data, id: None });
                 Answer::Later
             }
         }

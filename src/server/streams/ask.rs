@@ -9,13 +9,14 @@ use crate::server::json::tree;
 use crate::server::request::{Envelope, Fault, Fields, bad_name};
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What is asked of streams.
 #[derive(Debug)]
 pub(super) enum StreamRequest {
     Subscribe(Vec<Ask>),
     Unsubscribe(Vec<StreamId>),
-    Publish(StreamId, Data),
+    Publish(StreamId, Data, Option<Arc<str>>),
     Ack(StreamId, u64),
     Look(StreamQuery),
 }
@@ -31,7 +32,7 @@ pub(super) fn stream_request(
         "publish" => {
             let data = fields.payload.get("data");
             let data = data.ok_or(Fault::bad_request("data", "this is needed"))?;
-            StreamRequest::Publish(stream(fields)?, Data::Json(data.into()))
+            StreamRequest::Publish(stream(fields)?, Data::Json(data.into()), fields.own_id("id")?)
         }
         "stream:list" => StreamRequest::Look(StreamQuery::List {
             after: fields.name("after", StreamId::parse)?,
@@ -168,6 +169,11 @@ mod tests {
         }
         assert_eq!(fault("publish", r#"{"stream":"a"}"#), ("bad_request", Some("data")));
         assert_eq!(fault("publish", r#"{"data":1}"#), ("bad_request", Some("stream")));
+        let named =
+            |id: String| fault("publish", &format!(r#"{{"stream":"a","data":1,"id":{id}}}"#));
+        assert_eq!(named("1".into()), ("bad_request", Some("id")));
+        assert_eq!(named(r#""""#.into()), ("bad_request", Some("id")));
+        assert_eq!(named(format!(r#""{}""#, "i".repeat(65))), ("too_large", Some("id")));
         assert_eq!(fault("stream:ack", r#"{"stream":"a"}"#), ("bad_request", Some("seq")));
     }
 }

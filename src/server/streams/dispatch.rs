@@ -3,7 +3,7 @@
 use super::ask::{StreamRequest, stream_request};
 use super::encode::Usable;
 use crate::base::names::NAME_BYTES_MAX;
-use crate::base::{ConnId, Data, StreamId};
+use crate::base::{ConnId, Data, PublicationId, StreamId};
 use crate::hub::streams::{Declaration, Form, Publisher};
 use crate::hub::{Input, Origin};
 use crate::server::Chat;
@@ -12,6 +12,14 @@ use crate::server::request::Envelope;
 use crate::server::session::Phase;
 use crate::server::web::Net;
 use crate::store::Backend;
+use std::sync::Arc;
+
+impl Person {
+    /// What they call a publication of theirs.
+    pub(in crate::server) fn publication(&self, id: Arc<str>) -> Arc<PublicationId> {
+        Arc::new(PublicationId { by: Some(self.user.clone()), id })
+    }
+}
 
 impl<S: Backend> Chat<S> {
     /// A request that is none of the hub's other ones.
@@ -30,11 +38,12 @@ impl<S: Backend> Chat<S> {
         };
         let rights = person.streams.clone();
         let input = match (request, origin) {
-            (StreamRequest::Publish(stream, data), _) => Input::Publish {
+            (StreamRequest::Publish(stream, data, id), _) => Input::Publish {
                 origin: origin.clone(),
                 publisher: Publisher::Client(rights),
                 stream,
                 data,
+                id: id.map(|id| person.publication(id)),
             },
             (StreamRequest::Look(query), _) => {
                 Input::LookAtStreams { origin: origin.clone(), rights, query }
@@ -89,6 +98,7 @@ impl<S: Backend> Chat<S> {
                 publisher: Publisher::Client(rights),
                 stream,
                 data: Data::Binary(data.into()),
+                id: None,
             },
         );
         true

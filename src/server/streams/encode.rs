@@ -175,7 +175,7 @@ mod tests {
         let stream = StreamId::parse("sensor:1").unwrap();
         let mut declaration = Declaration::new(Pattern::parse("sensor:{id}").unwrap());
         declaration.kind = Some("reading".into());
-        let of_stream = Event { seq: 258, ts: Timestamp(1_763_618_400_123), data };
+        let of_stream = Event { seq: 258, ts: Timestamp(1_763_618_400_123), data, id: None };
         event(&stream, &declaration, &of_stream, 256, form, 7)
     }
 

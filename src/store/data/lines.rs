@@ -95,6 +95,11 @@ pub(super) struct EventLine<'a> {
     pub(super) data: Option<Text<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub(super) bytes: Option<Text<'a>>,
+    /// Whose the id is, if it is a user's.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(super) by: Option<Text<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<Text<'a>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -5,7 +5,8 @@ use super::salvage::Salvage;
 use super::tolerant::{Sql, each, tolerated};
 use crate::base::Event;
 use crate::store::events::{
-    StreamRow, event, insert_event, insert_stream, save_stream, stream_columns, stream_row,
+    StreamRow, event, event_columns, insert_event, insert_stream, save_stream, stream_columns,
+    stream_row,
 };
 use crate::store::rows::meta;
 
@@ -43,8 +44,11 @@ impl Salvage<'_> {
         let mut row = StreamRow { id, epoch: epoch.into(), ..old.clone() };
         // The first that is sound, newest first, is the head.
         let mut next: Option<u64> = None;
-        let sql = "SELECT seq, ts, data, sum = row_sum('events', stream, seq, ts, data) \
-             FROM events WHERE stream = ?1 ORDER BY seq DESC";
+        let sql = concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM events WHERE stream = ?1 ORDER BY seq DESC"
+        );
         let mut is_over = false;
         let read = each(self.old, sql, &[&old.id], |found| {
             let Some(event) = tolerated(event(found))? else {

@@ -1,21 +1,23 @@
 //! Durable streams: checked, and moved as lines of JSON.
 
 use super::check::{Checker, shown};
-use super::check_values::is_epoch;
+use super::check_values::{is_epoch, is_short};
 use super::lines::{EventLine, Line, StreamLine, is_data};
 use super::{DataError, Result};
-use crate::base::{Data, Event, StreamId, Timestamp};
+use crate::base::{Data, Event, PublicationId, StreamId, Timestamp, UserId};
 use crate::store::events::{
-    StreamRow, event, insert_event, insert_stream, save_stream, stream_columns, stream_row,
+    StreamRow, event, event_columns, insert_event, insert_stream, save_stream, stream_columns,
+    stream_row,
 };
-use crate::store::rows::{damaged, parsed};
+use crate::store::rows::{damaged, parsed, unsigned};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::sync::Arc;
 
 /// The events of a stream, oldest first.
-const EVENTS: &str = "SELECT seq, ts, data, sum = row_sum('events', stream, seq, ts, data) \
-     FROM events WHERE stream = ?1 ORDER BY seq";
+const EVENTS: &str =
+    concat!("SELECT ", event_columns!(), " FROM events WHERE stream = ?1 ORDER BY seq");
 const STREAMS: &str = concat!("SELECT ", stream_columns!(), " FROM streams ORDER BY name");
 
 impl Checker<'_> {
@@ -62,6 +64,9 @@ impl Checker<'_> {
             {
                 self.fault(None, format!("event {seq} of stream {name} is not JSON as it is sent"));
             }
+            if let Some(id) = &event.id {
+                self.publication(db, stream, seq, id)?;
+            }
         }
         if expected != stream.head.saturating_add(1) {
             let (end, head) = (expected.saturating_sub(1), stream.head);
@@ -69,6 +74,35 @@ impl Checker<'_> {
         }
         if last > stream.ts {
             self.fault(None, format!("the newest event of stream {name} has another time"));
+        }
+        Ok(())
+    }
+}
+
+impl Checker<'_> {
+    /// That the index of publications leads to an event that has an id.
+    fn publication(
+        &mut self,
+        db: &Connection,
+        stream: &StreamRow,
+        seq: u64,
+        id: &PublicationId,
+    ) -> rusqlite::Result<()> {
+        let name = &stream.name;
+        if id.id.is_empty() || !is_short(&id.id) {
+            self.fault(None, format!("the id of event {seq} of stream {name} is none"));
+        }
+        let mut statement = db.prepare_cached(
+            "SELECT seq FROM events INDEXED BY events_by_id \
+             WHERE stream = ?1 AND by = ?2 AND id = ?3 AND id IS NOT NULL",
+        )?;
+        let mut rows = statement.query(params![stream.id, id.publisher(), &*id.id])?;
+        let found = rows.next()?.map(|row| unsigned(row, 0)).transpose()?;
+        if found != Some(seq) {
+            self.fault(
+                None,
+                format!("the index of ids does not lead to event {seq} of stream {name}"),
+            );
         }
         Ok(())
     }
@@ -96,7 +130,7 @@ pub(super) fn export(
         let mut rows = statement.query([stream.id])?;
         let mut expected = stream.first;
         while let Some(row) = rows.next()? {
-            let Event { seq, ts, data } = event(row)?;
+            let Event { seq, ts, data, id } = event(row)?;
             if seq != expected {
                 break;
             }
@@ -105,7 +139,10 @@ pub(super) fn export(
                 Data::Json(text) => (Some((&**text).into()), None),
                 Data::Binary(bytes) => (None, Some(STANDARD.encode(bytes).into())),
             };
-            put(&Line::Event(EventLine { stream: name.into(), seq, ts: ts.0, data, bytes }))?;
+            let by = id.as_ref().and_then(|id| id.by.as_ref()).map(|by| by.as_str().into());
+            let id = id.as_ref().map(|id| (&*id.id).into());
+            let stream = name.into();
+            put(&Line::Event(EventLine { stream, seq, ts: ts.0, data, bytes, by, id }))?;
             events += 1;
         }
         if expected != stream.head + 1 {
@@ -141,11 +178,17 @@ pub(super) fn put_event(db: &Connection, line: &EventLine<'_>) -> Result<()> {
         }
         (Some(_), Some(_)) | (None, None) => return Err(wrong("an event has data, or bytes")),
     };
-    let id: Option<i64> = db
+    let by = line.by.as_ref().map(|by| parsed(UserId::parse(by))).transpose()?;
+    let id = match (&line.id, by) {
+        (Some(id), by) => Some(Arc::new(PublicationId { by, id: (&**id).into() })),
+        (None, None) => None,
+        (None, Some(_)) => return Err(wrong("an event has `by` with its `id` alone")),
+    };
+    let stream: Option<i64> = db
         .prepare_cached("SELECT id FROM streams WHERE name = ?1")?
         .query_row([&*line.stream], |row| row.get(0))
         .optional()?;
-    let id = id.ok_or_else(|| wrong("its stream has not come yet"))?;
-    insert_event(db, id, &Event { seq: line.seq, ts: Timestamp(line.ts), data })?;
+    let stream = stream.ok_or_else(|| wrong("its stream has not come yet"))?;
+    insert_event(db, stream, &Event { seq: line.seq, ts: Timestamp(line.ts), data, id })?;
     Ok(())
 }

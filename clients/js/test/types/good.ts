@@ -111,6 +111,8 @@ degrees.on((data, event) => is<Same<[typeof data, typeof event.data, typeof even
 degrees.on('gap', ({ after }) => is<Same<typeof after, number>>());
 degrees.on('refused', ({ code }) => is<Same<typeof code, string>>());
 await degrees.publish({ degrees: 20 });
+const again: true | undefined = (await degrees.publish({ degrees: 20 }, { id: 'a' })).duplicate;
+void again;
 
 // --- without a map, and where one is wanted that has none ---
 
