@@ -186,6 +186,7 @@ fn short(notice: &Notice) -> String {
         Notice::Delivered { user, seq, .. } => format!("{user} received {seq}"),
         Notice::Event { stream, event, .. } => format!("{stream} {}", event.seq),
         Notice::Unsubscribed { streams } => format!("no more of {streams:?}"),
+        Notice::Age { stream, age, .. } => format!("{stream} is stale: {age:?}"),
         Notice::Updated { room, title, open, owner, by, .. } => {
             let name = |id: &Option<UserId>| id.as_ref().map_or("-".to_owned(), UserId::to_string);
             format!("{room} is {title:?} open={open} {} by {}", name(owner), name(by))

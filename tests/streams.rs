@@ -473,6 +473,7 @@ impl Durable {
         let mut declaration = Declaration::new(Pattern::parse("journal").unwrap());
         (declaration.keep, declaration.publish) = (Keep::Log(3), true);
         declaration.durable = is_durable;
+        declaration.stale_ms = Some(100);
         let settings = StreamSettings::new(vec![Rc::new(declaration)], read, &limits);
         Settings::from(&limits).streams(settings)
     }
@@ -484,7 +485,11 @@ impl Durable {
 
     /// What comes of an input: texts, as there are answers and events of several kinds.
     fn give(&mut self, input: Input) -> Vec<String> {
-        let now = Now { moment: Moment::from_millis(9), timestamp: Timestamp(9) };
+        self.give_at(9, input)
+    }
+
+    fn give_at(&mut self, ms: u64, input: Input) -> Vec<String> {
+        let now = Now { moment: Moment::from_millis(ms), timestamp: Timestamp(ms as i64) };
         self.effects.clear();
         self.hub.handle(now, input, &mut self.effects);
         let told = self.effects.list.iter().filter_map(|effect| match effect {
@@ -493,7 +498,9 @@ impl Durable {
             }
             Effect::Answer { answer: Ok(Answer::Subscribed(streams)), .. } => {
                 let one = &streams[0];
-                Some(format!("from {} of {}, {:?}", one.seq, one.epoch, one.replayed))
+                let old =
+                    one.stale.map_or(String::new(), |stale| format!(", {} ms old", stale.age_ms));
+                Some(format!("from {} of {}, {:?}{old}", one.seq, one.epoch, one.replayed))
             }
             Effect::Answer { answer: Err(refusal), .. } => Some(format!("{:?}", refusal.code)),
             Effect::Deliver { notice: Notice::Event { event, prev, .. }, .. } => {
@@ -501,6 +508,9 @@ impl Durable {
             }
             Effect::Deliver { notice: Notice::Unsubscribed { .. }, .. } => {
                 Some("unsubscribed".to_owned())
+            }
+            Effect::Deliver { notice: Notice::Age { age, .. }, .. } => {
+                Some(age.map_or("heard of".to_owned(), |age| format!("stale, {} ms", age.age_ms)))
             }
             Effect::Persist { record: Record::Event { epoch, keep, id, .. }, .. } => {
                 let named = id.as_ref().map_or(String::new(), |id| format!(", named {}", id.id));
@@ -630,6 +640,74 @@ fn a_stream_that_has_no_room_for_its_first_event_is_not_there_afterwards() {
     }
     let (streams, _) = world.hub.streams().counts();
     assert_eq!(streams, 3, "those that are declared by their names");
+}
+
+#[test]
+fn who_watches_is_told_when_nothing_was_heard_of_a_stream_for_too_long() {
+    let mut world = Durable::begin(Vec::new());
+    world.redeclare(false);
+    world.subscribe(None, None);
+    let watch = |conn| Input::Subscribe {
+        by: (World::conn(conn), Some("1".into())),
+        rights: World::rights(),
+        form: Form::Envelope,
+        asks: vec![Ask {
+            stream: stream("journal"),
+            filter: None,
+            max_rate: None,
+            since: None,
+            epoch: None,
+        }],
+    };
+    let nothing = [""; 0];
+    assert_eq!(world.give_at(108, Input::Woken), nothing);
+    assert_eq!(world.give_at(109, Input::Woken), ["stale, 100 ms"]);
+    assert_eq!(world.give_at(500, Input::Woken), nothing, "once");
+    // Whoever comes is told by the answer, the others not again.
+    assert!(world.give_at(600, watch(1))[0].ends_with(", 591 ms old"));
+    let heard = || Input::Heard { stream: stream("journal") };
+    assert_eq!(world.give_at(700, heard()), ["heard of"]);
+    assert_eq!(world.give_at(750, heard()), nothing);
+    assert_eq!(world.give_at(800, Input::Woken), nothing, "50 ms are left");
+    assert_eq!(world.give_at(850, Input::Woken), ["stale, 100 ms"]);
+    // It did not fit the outbox of one, who is told how it is when there is room.
+    let source = world.effects.list.iter().find_map(|effect| match effect {
+        Effect::Deliver { notice: Notice::Age { source, .. }, .. } => Some(*source),
+        _ => None,
+    });
+    let missed = Input::AgeMissed { conn: World::conn(0), source: source.unwrap() };
+    assert_eq!(world.give_at(851, missed), nothing);
+    assert_eq!(world.give_at(860, Input::Drained { conn: World::conn(0) }), ["stale, 110 ms"]);
+    assert_eq!(world.give_at(861, Input::Drained { conn: World::conn(0) }), nothing);
+    // It is not stale any more before the event comes.
+    let event = Input::Publish {
+        origin: Origin::Call(1),
+        publisher: Publisher::Client(World::rights()),
+        stream: stream("journal"),
+        data: Data::Json("1".into()),
+        id: None,
+    };
+    assert_eq!(world.give_at(900, event), ["heard of", "event 1 after 0: 1", "published 1"]);
+    // Just when the time has come somebody comes, too: the others are told first.
+    let told = world.give_at(1_000, watch(2));
+    assert_eq!((&*told[0], told.len()), ("stale, 100 ms", 2), "{told:?}");
+    for conn in 0..3 {
+        let by = (World::conn(conn), Some("2".into()));
+        world.give_at(1_001, Input::Unsubscribe { by, streams: vec![stream("journal")] });
+    }
+    assert_eq!(world.give_at(2_000, Input::Woken), nothing, "nobody watches");
+    assert_eq!(world.hub.census(), Census::default());
+}
+
+#[test]
+fn what_comes_back_from_the_disk_is_as_old_as_its_newest_event() {
+    let mut world = Durable::begin(vec![journal(4, &[40])]);
+    let ask =
+        Ask { stream: stream("journal"), filter: None, max_rate: None, since: None, epoch: None };
+    let by = (World::conn(0), Some("1".into()));
+    let (rights, form) = (World::rights(), Form::Envelope);
+    let told = world.give_at(105, Input::Subscribe { by, rights, form, asks: vec![ask] });
+    assert_eq!(told, ["from 4 of life, None, 100 ms old"]);
 }
 
 #[test]

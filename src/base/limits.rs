@@ -226,6 +226,10 @@ pub const CONFIG_FILE_BYTES_MAX: u64 = 256 * 1024;
 pub const CONFIG_FAULTS_MAX: usize = 100;
 /// How often a source may be polled, in ms: at most and at least.
 pub const EVERY_MS_MIN: u64 = 10;
+/// After so many ms at most it is told that nothing was heard of a stream: a week.
+pub const STALE_MS_MAX: u32 = 7 * 24 * 3_600 * 1_000;
+/// A source that has missed so many polls, and the time of one more, is taken for stale if nothing else is declared.
+pub const POLLS_MISSED_MAX: u64 = 3;
 /// See [`EVERY_MS_MIN`]: a day. A backend is not waited for any longer, either.
 pub const EVERY_MS_MAX: u64 = 24 * 3_600 * 1_000;
 /// A program that is polled, and its arguments.

@@ -1,7 +1,7 @@
 //! What the hub wants done.
 
 use super::input::Origin;
-use super::streams::{Declaration, Form, StreamInfo, Subscribed, SubscriberInfo};
+use super::streams::{Declaration, Form, Stale, StreamInfo, Subscribed, SubscriberInfo};
 use crate::base::{
     ConnId, Entry, Event, Moment, Query, Record, Revocation, RoomId, StreamId, Timestamp, UserId,
 };
@@ -251,6 +251,21 @@ pub enum Notice {
     Unsubscribed {
         /// Which.
         streams: Vec<StreamId>,
+    },
+    /// A stream that the recipients watch is stale, or not any more.
+    Age {
+        /// Which.
+        stream: StreamId,
+        /// What it is declared to be.
+        declaration: Rc<Declaration>,
+        /// Since when nothing was heard of it; none if something was.
+        age: Option<Stale>,
+        /// Now.
+        at: Timestamp,
+        /// How they are told.
+        form: Form,
+        /// The stream, for [`Input::AgeMissed`](super::Input::AgeMissed).
+        source: u32,
     },
     /// What a room is like has changed.
     Updated {

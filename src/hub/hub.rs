@@ -1,8 +1,7 @@
 //! The state, and one match over the input.
 
 use super::connection::Connection;
-use super::effect::Effects;
-use super::effect::Refusal;
+use super::effect::{Effects, Refusal};
 use super::input::{Input, Now, Origin, Part};
 use super::keep::{Keeping, Retentions};
 use super::makers::Makers;
@@ -296,10 +295,9 @@ impl Hub {
     /// there go by theirs from [`Input::Redeclared`] on.
     pub fn reconfigure(&mut self, settings: Settings) {
         self.makers.set_rooms_a_day(settings.rooms_a_day());
-        let presence = self.settings.presence;
         let retentions = std::mem::take(&mut self.settings.retentions);
         self.streams.settings = settings.streams.clone();
-        self.settings = Settings { presence, retentions, ..settings };
+        self.settings = Settings { presence: self.settings.presence, retentions, ..settings };
     }
 
     /// Takes an input, and adds what is to be done to `effects`. It never fails.
@@ -343,6 +341,8 @@ impl Hub {
             Input::Publish { origin, publisher, stream, data, id } => {
                 self.publish(now, origin, &publisher, Publication { stream, data, id }, effects);
             }
+            Input::Heard { stream } => self.streams.heard(now, &stream, effects),
+            Input::AgeMissed { conn, source } => self.streams.age_missed(conn, source),
             Input::RightsChanged { conn, rights } => {
                 self.streams.rights_changed(now, conn, &rights, effects);
             }

@@ -145,6 +145,18 @@ pub enum Input {
         /// What the publisher calls it: a second one is answered as the first was, for as long as the stream keeps that.
         id: Option<Arc<PublicationId>>,
     },
+    /// What feeds a stream has answered, and had nothing new.
+    Heard {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// How old a stream is was not told to a connection: it did not fit its outbox.
+    AgeMissed {
+        /// Which.
+        conn: ConnId,
+        /// The stream, as [`Effect::Deliver`](super::Effect::Deliver) gave its source.
+        source: u32,
+    },
     /// What a connection may watch has changed.
     RightsChanged {
         /// Which.

@@ -153,8 +153,14 @@ impl<S: Backend> Chat<S> {
                 continue;
             }
             if refused.contains(&(conn, encoded.source)) {
-                if let Notice::Updated { source, .. } = notice {
-                    self.inputs.push_back(Input::UpdateMissed { conn, source: *source });
+                match notice {
+                    Notice::Updated { source, .. } => {
+                        self.inputs.push_back(Input::UpdateMissed { conn, source: *source });
+                    }
+                    Notice::Age { source, .. } => {
+                        self.inputs.push_back(Input::AgeMissed { conn, source: *source });
+                    }
+                    _ => {}
                 }
                 continue;
             }
@@ -188,6 +194,9 @@ impl<S: Backend> Chat<S> {
                 }
                 Notice::Updated { source, .. } => {
                     self.inputs.push_back(Input::UpdateMissed { conn, source: *source });
+                }
+                Notice::Age { source, .. } => {
+                    self.inputs.push_back(Input::AgeMissed { conn, source: *source });
                 }
                 // The newest state wins, or the connection is gone.
                 Notice::Typing { .. }

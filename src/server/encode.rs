@@ -30,6 +30,9 @@ pub(super) fn notice(notice: &Notice) -> Encoded {
         Notice::Event { stream, declaration, event, prev, form, source } => {
             return streams::event(stream, declaration, event, *prev, *form, *source);
         }
+        Notice::Age { stream, declaration, age, at, form, source } => {
+            return streams::age(stream, declaration, *age, (*at, *form), *source);
+        }
         Notice::Unsubscribed { streams } => return streams::unsubscribed(streams),
         Notice::Entry { entry: of_log, with_cid, source, .. } => {
             (entry(of_log, *with_cid), Class::Durable, *source)

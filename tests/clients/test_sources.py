@@ -4,13 +4,16 @@ import json
 import signal
 import socket
 import subprocess
+import time
 import urllib.parse
 
 import pytest
 
 import harness
 from backend import Backend, signature, until
-from harness import HOST, Chat
+from harness import HOST, PATIENCE, Chat
+from test_events import Events
+from test_guests import plain
 
 #: Circuits that open soon, and not for long.
 FAST = {"backend.retries": 1, "backend.backoff_ms": 5, "backend.circuit_failures": 2, "backend.circuit_open_ms": 100}
@@ -319,6 +322,92 @@ class TestOperators:
         asked = len(backend.asked("/c"))
         backend.wait_for(len(backend.asked("/other")) + 3, "/other")
         assert len(backend.asked("/c")) <= asked + 1, "one may have been under way"
+
+
+class TestStale:
+    """Whoever watches a stream is told when its source has been silent for too long."""
+
+    def test_a_source_that_dies_is_stale_and_is_not_when_it_is_back(self, backend, start):
+        alive = [True]
+        backend.answers = lambda asked: (200, b'{"n":1}') if alive[0] else (500, b"")
+        server = start(
+            f'state = {{ url = "{backend.url}/state", every_ms = 20, stale_ms = 300, path = "/state" }}'
+        )
+        until(lambda: newest(server, "state")["seq"] == 1)
+        eve, known = watch(server, "state")
+        with eve, plain(server, f"/state?token={harness.token('zoe')}") as one:
+            assert "stale" not in known
+            assert json.loads(one.recv(timeout=PATIENCE))["data"] == {"n": 1}
+            # What it answers is the same each time, and it answers.
+            backend.wait_for(len(backend.asked()) + 40)
+            assert "stale" not in watched_again(eve)
+            alive[0] = False
+            told = eve.push("stream:stale")
+            assert told["stream"] == "state" and told["stale"] is True
+            assert 300 <= told["age_ms"] < 5_000 and told["since"] > known_time(server, "state")
+            said = json.loads(one.recv(timeout=PATIENCE))
+            assert said["type"] == "stream:stale" and said["data"]["since"] == told["since"]
+            # Who comes now is told at once, and nobody is told twice.
+            zoe, late = watch(server, "state", "zoe")
+            with zoe:
+                assert late["stale"]["since"] == told["since"]
+                assert late["stale"]["age_ms"] >= told["age_ms"]
+                alive[0] = True
+                for each in (eve, zoe):
+                    assert each.push("stream:stale") == {"stream": "state", "stale": False}
+            assert json.loads(one.recv(timeout=PATIENCE))["data"] == {"stream": "state", "stale": False}
+            alive[0] = False
+            assert eve.push("stream:stale")["stale"] is True
+
+    def test_what_nobody_publishes_any_more_is_stale(self, start):
+        server = start("fed = { publish = true, stale_ms = 200 }", "other = { publish = true }")
+        pat = Chat(server, token=harness.token("pat", publish=["*"]))
+        eve, known = watch(server, "fed")
+        with eve, pat:
+            assert "stale" not in known
+            # It never had anything: it is waited for since somebody watches.
+            assert eve.push("stream:stale")["stale"] is True
+            pat.request("publish", stream="fed", data=1)
+            # It is no more before the event comes.
+            first, second = eve.push("stream:stale"), eve.push("event")
+            assert (first["stale"], second["data"]) == (False, 1)
+            told = eve.push("stream:stale")
+            assert told["since"] == second["ts"] and told["age_ms"] >= 200
+            eve.request("subscribe", stream="other")
+            time.sleep(0.5)
+            assert eve.pushed("stream:stale") == []
+
+    def test_after_a_restart_a_durable_stream_is_as_old_as_its_newest_event(self, servers):
+        path = servers.directory() / "parlor.toml"
+        path.write_text("[streams]\nkept = { publish = true, durable = true, stale_ms = 300 }")
+        server = servers.parlor("--config", path)
+        with Chat(server, "pat") as pat:
+            ts = pat.request("publish", stream="kept", data=1)["ts"]
+        server.kill()
+        time.sleep(0.4)
+        server = servers.parlor("--config", path, data=server.data)
+        with Chat(server, "eve") as eve:
+            (known,) = eve.request("subscribe", stream="kept")["streams"]
+            assert known["stale"]["since"] == ts and known["stale"]["age_ms"] >= 400
+            path.write_text("[streams]\nkept = { publish = true, durable = true, stale_ms = 0 }")
+            server.signal(signal.SIGHUP)
+            assert eve.push("stream:stale") == {"stream": "kept", "stale": False}
+
+    def test_events_by_http_tell_it_too(self, start):
+        server = start('fed = { publish = true, read = "public", stale_ms = 200 }')
+        token = {"Authorization": f"Bearer {harness.token('eve')}"}
+        with Events(server, "/api/v1/streams/fed", headers=token) as source:
+            source.await_("subscribed")
+            assert source.await_("stream:stale")["stale"] is True
+
+
+def watched_again(connection, stream="state"):
+    (known,) = connection.request("subscribe", stream=stream)["streams"]
+    return known
+
+
+def known_time(server, stream):
+    return newest(server, stream)["ts"]
 
 
 class TestWebhooks:

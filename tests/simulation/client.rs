@@ -458,6 +458,10 @@ impl World {
                 drop(shelf);
                 self.hears_event(client, payload, turn);
             }
+            "stream:stale" => {
+                drop(shelf);
+                self.hears_age(client, payload);
+            }
             "notice" => {
                 if payload["code"] == "token_expiring"
                     && self.now >= client.refreshed_at + REFRESH_EVERY_MS

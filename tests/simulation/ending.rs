@@ -21,6 +21,7 @@ impl World {
         self.leaves_in_vain();
         self.knows_all_rooms();
         self.streams_are_drained();
+        self.streams_are_old();
         self.reads_all();
         self.everybody_goes();
         self.streams.is_whole();
@@ -60,6 +61,23 @@ impl World {
             link.paused_until = 0;
             (link.up.cut_after, link.down.cut_after) = (None, None);
         }
+    }
+
+    /// Nobody publishes any more: whoever watches knows it, whatever did not fit their outbox before.
+    fn streams_are_old(&mut self) {
+        const MOST_MS: u64 = 60_000;
+        let is_told = |world: &World| {
+            world.behaving().all(|client| {
+                let mut watches = client.session.watches.iter();
+                watches.all(|(stream, watch)| {
+                    watch.is_stale == world.streams.stale_ms(stream).is_some()
+                })
+            })
+        };
+        assert!(
+            self.run_until(self.now + MOST_MS, is_told),
+            "somebody takes an old stream for new"
+        );
     }
 
     /// What clients do by themselves at the end.

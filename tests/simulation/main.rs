@@ -66,6 +66,8 @@ const FAULTS: &[&str] = &[
     "durable publishes",
     "publications sent again",
     "publications known again",
+    "streams told to be stale",
+    "streams heard of again",
     "durable streams replayed",
     "events of bytes",
     "snapshots of logs",

@@ -68,6 +68,8 @@ pub(crate) struct Watch {
     told: Vec<u64>,
     sent: u64,
     asked_at: u64,
+    /// It was told that the stream is.
+    pub(crate) is_stale: bool,
 }
 
 #[derive(Debug)]
@@ -364,7 +366,11 @@ impl StreamChecker {
             told: Vec::new(),
             sent: 0,
             asked_at,
+            is_stale: one.get("stale").is_some(),
         };
+        if let Some(stale) = one.get("stale") {
+            self.is_old(&ask.stream, stale);
+        }
         self.coverage.add("streams with a filter", u64::from(ask.filter.is_some()));
         self.coverage.add("streams with a rate", u64::from(rate.is_some()));
         let replayed = one.get("replayed").and_then(Value::as_bool);
@@ -585,6 +591,31 @@ impl StreamChecker {
                 );
             }
         }
+    }
+
+    /// A stream is stale, or not any more.
+    pub(crate) fn age(&mut self, watches: &mut BTreeMap<String, Watch>, payload: &Value) {
+        let stream = text(payload, "stream");
+        let watch = watches.get_mut(stream);
+        let watch = watch.unwrap_or_else(|| panic!("{stream} is not watched: {payload}"));
+        watch.is_stale = payload["stale"].as_bool().expect("whether it is");
+        if watch.is_stale {
+            self.coverage.count("streams told to be stale");
+            self.is_old(stream, payload);
+        } else {
+            self.coverage.count("streams heard of again");
+        }
+    }
+
+    fn is_old(&self, stream: &str, told: &Value) {
+        let declared = self.stale_ms(stream).expect("it says when it is stale");
+        assert!(number(told, "age_ms") >= declared, "{stream} is younger than {declared}: {told}");
+        assert!(told["since"].is_i64(), "since when? {told}");
+    }
+
+    pub(crate) fn stale_ms(&self, stream: &str) -> Option<u64> {
+        let declared = self.declaration(stream).and_then(|one| one.stale_ms);
+        declared.filter(|ms| *ms > 0).map(u64::from)
     }
 
     /// Whether something is missing of what was told: of a log without a rate nothing is.

@@ -39,7 +39,11 @@ pub(crate) fn declared(dice: &mut Dice) -> Vec<Declaration> {
         publish: true,
         ..Declaration::new(Pattern::parse(name).expect("a pattern"))
     };
-    let state = Declaration { ack: true, ..stream("state", Keep::Latest, Priority::High) };
+    let state = Declaration {
+        ack: true,
+        stale_ms: Some(*dice.pick(&[0, 300, 3_000])),
+        ..stream("state", Keep::Latest, Priority::High)
+    };
     let log = Keep::Log(*dice.pick(&[3, 12, 1_000]));
     let members = vec![Member { name: "n".into(), kind: Kind::Integer }];
     let log = Declaration { members, ack: true, ..stream("log", log, Priority::Normal) };
@@ -48,12 +52,16 @@ pub(crate) fn declared(dice: &mut Dice) -> Vec<Declaration> {
         max_rate_ceiling: Some(50),
         ..stream("paced", Keep::Log(*dice.pick(&[2, 20])), Priority::Low)
     };
+    let stale_ms = Some(*dice.pick(&[100, 1_500]));
+    let paced = Declaration { stale_ms, ..paced };
     let of_sensor = *dice.pick(&[Keep::Latest, Keep::Log(5), Keep::Log(200)]);
     let sensor = stream("sensor:{id}", of_sensor, Priority::Normal);
+    let sensor = Declaration { stale_ms: Some(800), ..sensor };
     let camera =
         Declaration { binary: true, max_bytes: 200, ..stream("cam", Keep::Latest, Priority::Low) };
     let journal = Declaration {
         durable: true,
+        stale_ms: Some(2_000),
         ..stream("journal", Keep::Log(*dice.pick(&[3, 20, 1_000])), Priority::Normal)
     };
     let setting =
@@ -298,6 +306,10 @@ impl World {
         if let Some(position) = client.wanted.get_mut(stream) {
             position.last = seq;
         }
+    }
+
+    pub(crate) fn hears_age(&mut self, client: &mut Client, payload: &Value) {
+        self.streams.age(&mut client.session.watches, payload);
     }
 
     /// An event of bytes: a byte n, n bytes of the stream's name, eight of `seq`, the data.

@@ -41,6 +41,8 @@ pub struct Declaration {
     pub max_bytes: u32,
     /// What its data must have.
     pub members: Vec<Member>,
+    /// When nothing was heard of it for so long, in ms, whoever watches it is told that it is stale; none or 0: never.
+    pub stale_ms: Option<u32>,
 }
 
 /// What a stream of this name is declared to be: by its own name, or else by the first pattern that it fits.
@@ -170,6 +172,7 @@ impl Declaration {
             max_rate_ceiling: None,
             max_bytes: 64 * 1024,
             members: Vec::new(),
+            stale_ms: None,
         }
     }
 
@@ -177,6 +180,10 @@ impl Declaration {
     #[must_use]
     pub fn has_source(&self) -> bool {
         self.publish || self.program || self.has_feed
+    }
+
+    pub(super) fn stale_after_ms(&self) -> Option<u64> {
+        self.stale_ms.filter(|ms| *ms > 0).map(u64::from)
     }
 
     /// Whether it may be polled while somebody watches it: then it is told who does.

@@ -5,6 +5,7 @@
 //! are published at once the one that was decided first comes first.
 
 use super::publish::{Fresh, MISMATCH, Publication, Publisher, Taken};
+use super::stale::Heard;
 use super::stream::{Stream, StreamIx};
 use super::table::Streams;
 use crate::base::{Data, Outcome, PublicationId, Record, StreamId, StreamState};
@@ -65,7 +66,7 @@ impl Streams {
     /// What the store has of a stream: it goes on there if it is declared, and else its numbers are
     /// remembered.
     pub(super) fn restore(&mut self, state: StreamState) {
-        let StreamState { stream: name, epoch, head, events, .. } = state;
+        let StreamState { stream: name, epoch, head, ts, events } = state;
         let epoch: Rc<str> = Rc::from(&*epoch);
         let declaration = self.declaration(&name).filter(|one| one.durable).cloned();
         let Some(declaration) = declaration else {
@@ -83,6 +84,7 @@ impl Streams {
         });
         let gone = events.len() - newest.count();
         let mut stream = Stream::new(name.clone(), declaration, epoch);
+        stream.heard = (head > 0).then(|| Heard::before(ts));
         let events = events.into_iter().skip(gone).collect();
         stream.go_on(head, events, self.settings.stream_bytes);
         self.kept_bytes += stream.bytes();

@@ -32,7 +32,7 @@ impl Streams {
         self.queue_behind(conn, ix);
     }
 
-    fn queue_behind(&mut self, conn: ConnId, ix: StreamIx) {
+    pub(super) fn queue_behind(&mut self, conn: ConnId, ix: StreamIx) {
         if let Some(watching) = self.watching.get_mut(&conn)
             && !watching.behind.contains(&ix)
         {
@@ -100,6 +100,7 @@ impl Streams {
         room: &mut usize,
         effects: &mut Effects,
     ) -> Fed {
+        self.tell_owed_age(now, conn, ix, effects);
         loop {
             let Some(stream) = self.streams.get_mut(ix.0 as usize) else { return Fed::Done };
             let (first, head, keep) = (stream.first(), stream.head, stream.declaration.keep);
@@ -163,6 +164,7 @@ impl Streams {
 
     /// Feeds those whose time has come.
     pub(in crate::hub) fn wake(&mut self, now: Now, effects: &mut Effects) {
+        self.wake_stale(now, effects);
         while let Some(&(at, conn, ix)) = self.due.first() {
             if at > now.moment {
                 effects.push(Effect::WakeAt(at));

@@ -111,6 +111,7 @@ impl Streams {
         Fresh { ts, data, id, tree }: Fresh,
         effects: &mut Effects,
     ) -> Rc<Event> {
+        self.hear(now, ix, effects);
         let bytes_max = self.settings.stream_bytes;
         let stream = &mut self.streams[ix.0 as usize];
         let before = stream.head;

@@ -3,6 +3,7 @@
 use super::declaration::{Declaration, Keep};
 use super::filter::Filter;
 use super::rate::Pace;
+use super::stale::Heard;
 use super::subscribe::Form;
 use crate::base::{ConnId, Data, Event, Moment, PublicationId, StreamId, Timestamp, Tree};
 use slab::Slab;
@@ -37,6 +38,11 @@ pub(super) struct Stream {
     pub(super) subscribers: BTreeMap<ConnId, Subscription>,
     /// Since when nobody has watched it or published to it, if it is one of a family.
     pub(super) idle_since: Option<Moment>,
+    pub(super) heard: Option<Heard>,
+    /// Nothing was heard of it for longer than it declares.
+    pub(super) is_stale: bool,
+    /// When to see whether it is; it is among what is due then.
+    pub(super) stale_due: Option<Moment>,
 }
 
 /// A filter, and how many subscribers have it.
@@ -65,6 +71,8 @@ pub(super) struct Subscription {
     pub(super) acked: u64,
     /// When it is to be fed, as its rate says; it is among what is due then.
     pub(super) due: Option<Moment>,
+    /// It is to be told how old the stream is, when there is room.
+    pub(super) owes_age: bool,
 }
 
 impl Stream {
@@ -81,6 +89,9 @@ impl Stream {
             filters: Slab::new(),
             subscribers: BTreeMap::new(),
             idle_since: None,
+            heard: None,
+            is_stale: false,
+            stale_due: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use super::filter::Filter;
 use super::rate::Pace;
 use super::rights::StreamRights;
+use super::stale::Stale;
 use super::stream::{Stream, StreamIx, Subscription};
 use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
 use crate::base::{ConnId, Event, StreamId};
@@ -49,6 +50,8 @@ pub struct Subscribed {
     pub snapshot: Option<Snapshot>,
     /// Whether what was missed since a position follows, where one was asked for.
     pub replayed: Option<bool>,
+    /// Nothing was heard of it for too long.
+    pub stale: Option<Stale>,
 }
 
 /// What is kept of a stream.
@@ -208,6 +211,7 @@ impl Streams {
             sent: 0,
             acked: 0,
             due: None,
+            owes_age: false,
         };
         let mut snapshot = None;
         match (replayed, ask.since) {
@@ -235,6 +239,8 @@ impl Streams {
             }
         }
         let position = subscription.position;
+        // Those who watch it already are told, if it has just become stale.
+        let stale = self.see_age(now, ix, effects);
         let stream = &mut self.streams[ix.0 as usize];
         stream.subscribers.insert(conn, subscription);
         if stream.subscribers.len() == 1 {
@@ -248,6 +254,7 @@ impl Streams {
             position,
             snapshot,
             replayed,
+            stale,
         };
         let watching = self.watching.entry(conn).or_default();
         self.subscriptions += usize::from(watching.streams.insert(ix));
@@ -335,6 +342,7 @@ impl Streams {
         }
         effects.push(Effect::TakeBack { conn, source: source(ix) });
         if self.streams[ix.0 as usize].subscribers.is_empty() {
+            self.forget_age(ix);
             self.tell_watched(ix, effects);
         }
         self.touch(now.moment, ix);

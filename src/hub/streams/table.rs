@@ -82,6 +82,8 @@ pub struct Streams {
     pub(super) subscriptions: usize,
     /// Subscriptions that their rate holds back, and until when.
     pub(super) due: BTreeSet<(Moment, ConnId, StreamIx)>,
+    /// When to see how old which stream is.
+    pub(super) stale_due: BTreeSet<(Moment, StreamIx)>,
     /// Streams of a family that nobody watches, the longest idle first.
     idle: BTreeSet<(Moment, StreamIx)>,
     /// Events that were let go of for their bytes.
@@ -110,6 +112,7 @@ impl Streams {
             watching: HashMap::with_hasher(hash),
             subscriptions: 0,
             due: BTreeSet::new(),
+            stale_due: BTreeSet::new(),
             idle: BTreeSet::new(),
             cut_events: 0,
         };
@@ -152,6 +155,7 @@ impl Streams {
                     let tree = newest.and_then(|newest| read(newest, self.settings.read_json));
                     stream.pass_anew(tree.as_ref());
                     self.kept_bytes -= before - stream.bytes();
+                    self.age_anew(now, ix, effects);
                     // What polls it is perhaps another, and has not heard of them.
                     if !self.streams[ix.0 as usize].subscribers.is_empty() {
                         self.tell_watched(ix, effects);
@@ -322,6 +326,7 @@ impl Streams {
     }
 
     fn forget(&mut self, ix: StreamIx) {
+        self.forget_age(ix);
         let stream = self.streams.remove(ix.0 as usize);
         self.kept_bytes -= stream.bytes();
         if let Some(since) = stream.idle_since {
@@ -346,7 +351,7 @@ impl Streams {
     pub(in crate::hub) fn census(&self) -> (usize, usize) {
         let subscriptions = self.streams.iter().map(|(_, stream)| stream.subscribers.len()).sum();
         let filters: usize = self.streams.iter().map(|(_, stream)| stream.filters.len()).sum();
-        (subscriptions, filters + self.watching.len() + self.due.len())
+        (subscriptions, filters + self.watching.len() + self.due.len() + self.stale_due.len())
     }
 }
 

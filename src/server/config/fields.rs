@@ -3,7 +3,7 @@
 use crate::base::limits::{
     COMMAND_PARTS_MAX, EVERY_MS_MAX, EVERY_MS_MIN, HANDLER_ANSWER_BYTES_MAX,
     HANDLER_CONCURRENCY_MAX, HANDLER_TIMEOUT_MS_MAX, HANDLER_TYPES_MAX, HANDLER_WAITING_MAX,
-    HANDLER_WAITING_MS_MAX, STREAM_EVENTS_MAX, STREAM_RATE_MAX,
+    HANDLER_WAITING_MS_MAX, STALE_MS_MAX, STREAM_EVENTS_MAX, STREAM_RATE_MAX,
 };
 use std::fmt;
 
@@ -59,6 +59,8 @@ pub(super) const STREAM: &[Field] = &[
     field("max_rate_ceiling", Range(1, STREAM_RATE_MAX as u64, "events a second"), "all",
         "Most that any subscriber is sent."),
     field("max_bytes", Range(1, u32::MAX as u64, "bytes"), "65536", "Largest data of an event."),
+    field("stale_ms", Range(0, STALE_MS_MAX as u64, "ms"), "3 × every_ms + timeout_ms where that is, else 0",
+        "When nothing was heard of it for so long, whoever watches it is told; 0: never."),
     field("members", Text("{ NAME = KIND, … }, each of any, boolean, number, integer, string, array, object"), "none",
         "What its data must have."),
     field("path", Text("a path with each {name} of the stream's, as \"/ws/sensor/{id}\", of 1 to 128 bytes"), "none",

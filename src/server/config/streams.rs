@@ -10,7 +10,9 @@ use super::inline::inline;
 use super::key::{Section, described, integer};
 use super::overlaps::overlaps;
 use super::suggest;
-use crate::base::limits::{DECLARATIONS_MAX, STREAM_EVENTS_MAX, STREAM_RATE_MAX};
+use crate::base::limits::{
+    DECLARATIONS_MAX, POLLS_MISSED_MAX, STALE_MS_MAX, STREAM_EVENTS_MAX, STREAM_RATE_MAX,
+};
 use crate::base::{Priority, StreamId};
 use crate::hub::streams::{Declaration, Keep, Kind, Member, Pattern, Readers};
 use crate::server::streams::path_fault;
@@ -22,7 +24,7 @@ use toml::de::DeValue;
 /// `[streams]`: names or patterns, and what each is.
 pub(super) const STREAMS: Section = Section {
     wants: "a table of streams, each a table with keep, durable, publish, program, read, binary, ack, priority, \
-            max_rate, max_rate_ceiling, max_bytes, members, path, type, url, command, every_ms, timeout_ms, pointer, \
+            max_rate, max_rate_ceiling, max_bytes, stale_ms, members, path, type, url, command, every_ms, timeout_ms, pointer, \
             webhook, required; elsewhere the same as an inline table of TOML",
     fields: &[("", STREAM), ("", FEED), ("webhook", WEBHOOK)],
     example: &[
@@ -161,6 +163,11 @@ fn declaration(name: &str, value: &DeValue<'_>) -> Result<Declared, Faults> {
     let feed = feeds.feed(&declaration.pattern).map_err(|(member, wants)| {
         vec![(members.get(member).map(Spanned::span), wants.to_owned())]
     })?;
+    // Who knows how often it is asked knows when it should have answered.
+    let polled = feed.as_ref().and_then(|feed| feed.poll.as_ref());
+    let expected = polled.map(|poll| POLLS_MISSED_MAX * poll.every_ms + poll.timeout_ms);
+    let expected = expected.and_then(|ms| u32::try_from(ms.min(STALE_MS_MAX.into())).ok());
+    declaration.stale_ms = declaration.stale_ms.or(expected);
     Ok((declaration, feed))
 }
 
@@ -177,6 +184,7 @@ fn member(into: &mut Declaration, name: &str, value: &DeValue<'_>) -> Result<(),
         "max_rate" => into.max_rate = Some(number(name, STREAM_RATE_MAX, value)?),
         "max_rate_ceiling" => into.max_rate_ceiling = Some(number(name, STREAM_RATE_MAX, value)?),
         "max_bytes" => into.max_bytes = number(name, u32::MAX, value)?,
+        "stale_ms" => into.stale_ms = Some(stale_ms(value)?),
         "members" => into.members = kinds(value)?,
         "path" => into.path = Some(text(name, value)?),
         "type" => into.kind = Some(text(name, value)?),
@@ -185,6 +193,17 @@ fn member(into: &mut Declaration, name: &str, value: &DeValue<'_>) -> Result<(),
         }
     }
     Ok(())
+}
+
+fn stale_ms(value: &DeValue<'_>) -> Result<u32, String> {
+    let read = match value {
+        DeValue::Integer(number) => integer(number).and_then(|number| u32::try_from(number).ok()),
+        _ => None,
+    };
+    read.filter(|ms| *ms <= STALE_MS_MAX).ok_or_else(|| {
+        let not = described(value);
+        format!("stale_ms is an integer from 0 (never) to {STALE_MS_MAX}; not {not}")
+    })
 }
 
 fn keep(value: &DeValue<'_>) -> Result<Keep, String> {
@@ -279,9 +298,11 @@ fn line(declaration: &Declaration, feed: Option<&Feed>) -> String {
     }
     let _ = write!(text, ", read = \"{}\"", readers.map_or("", |(name, _)| *name));
     let _ = write!(text, ", priority = \"{}\"", name_of(PRIORITIES));
-    for (name, rate) in
-        [("max_rate", declaration.max_rate), ("max_rate_ceiling", declaration.max_rate_ceiling)]
-    {
+    for (name, rate) in [
+        ("max_rate", declaration.max_rate),
+        ("max_rate_ceiling", declaration.max_rate_ceiling),
+        ("stale_ms", declaration.stale_ms),
+    ] {
         if let Some(rate) = rate {
             let _ = write!(text, ", {name} = {rate}");
         }
@@ -383,7 +404,7 @@ mod tests {
     use super::*;
     use crate::protocol::handshake::Status;
 
-    const WHOLE: &str = r#"{ "a:{id}" = { keep = 7, durable = true, publish = true, read = "public", binary = false, ack = true, priority = "high", max_rate = 30, max_rate_ceiling = 60, max_bytes = 1000, members = { x = "number" }, path = "/a/{id}", type = "reading" }, b = { program = true, keep = "latest" }, "c:{id}" = { url = "https://b.example/{id}?x=1", every_ms = 1000, timeout_ms = 70, pointer = "/a/0" }, d = { command = ["show", "-n", "a b"], every_ms = 50, webhook = { path = "/hooks/d", secret_file = "d.secret", pointer = "/x" }, required = true }, "e:{id}" = { webhook = { path = "/hooks/e/{id}", secret_env = "E_SECRET", status = 200, body = "{\"status\":\"ok\"}", delivery = "X-Request-Id" } } }"#;
+    const WHOLE: &str = r#"{ "a:{id}" = { keep = 7, durable = true, publish = true, read = "public", binary = false, ack = true, priority = "high", max_rate = 30, max_rate_ceiling = 60, max_bytes = 1000, stale_ms = 60000, members = { x = "number" }, path = "/a/{id}", type = "reading" }, b = { program = true, keep = "latest" }, "c:{id}" = { url = "https://b.example/{id}?x=1", every_ms = 1000, timeout_ms = 70, pointer = "/a/0" }, d = { command = ["show", "-n", "a b"], every_ms = 50, webhook = { path = "/hooks/d", secret_file = "d.secret", pointer = "/x" }, required = true }, "e:{id}" = { webhook = { path = "/hooks/e/{id}", secret_env = "E_SECRET", status = 200, body = "{\"status\":\"ok\"}", delivery = "X-Request-Id" } } }"#;
 
     #[test]
     fn what_is_written_is_read() {
@@ -410,6 +431,8 @@ mod tests {
         assert!(found.is_empty(), "{found:?}");
         let poll = feeds[0].poll.as_ref().unwrap();
         assert_eq!((poll.every_ms, poll.timeout_ms), (1_000, 70));
+        let stale: Vec<_> = streams.iter().map(|stream| stream.stale_ms).collect();
+        assert_eq!(stale, [Some(60_000), None, Some(3_070), Some(5_150), None]);
         let webhook = feeds[2].webhook.as_ref().unwrap();
         assert_eq!((webhook.status, &*webhook.delivery), (Status::Ok, "X-Request-Id"));
         assert_eq!(webhook.body.as_deref(), Some(r#"{"status":"ok"}"#));
@@ -425,6 +448,8 @@ mod tests {
             ("read = \"nobody\"", "public, users, admin"),
             ("priority = \"urgent\"", "low, normal, high"),
             ("max_rate = 0", "1 to 1000"),
+            ("stale_ms = -1", "0 (never) to 604800000"),
+            ("stale_ms = 604800001", "0 (never) to 604800000"),
             ("max_bytes = -1", "integer from 1"),
             ("members = { x = \"float\" }", "boolean"),
             ("members = 7", "table of names"),

@@ -201,7 +201,8 @@ mod tests {
 
     fn subscribed(name: &str, epoch: &str, position: u64) -> Subscribed {
         let (stream, epoch) = (stream(name), epoch.into());
-        Subscribed { stream, seq: position, epoch, position, snapshot: None, replayed: None }
+        let (snapshot, replayed, stale) = (None, None, None);
+        Subscribed { stream, seq: position, epoch, position, snapshot, replayed, stale }
     }
 
     fn ask(name: &str) -> Ask {

@@ -1,6 +1,6 @@
 //! Asks what is due, takes what came, publishes what has changed.
 
-use super::table::{DuePoll, Fresh};
+use super::table::{Came, DuePoll};
 use crate::base::StreamId;
 use crate::hub::streams::Publisher;
 use crate::hub::{Input, Origin};
@@ -58,9 +58,10 @@ impl<S: Backend> Chat<S> {
         id: JobId,
         outcome: JobResult,
     ) {
-        let Some(Fresh { data, is_programs }) = self.sources.came(net.now(), stream, id, outcome)
-        else {
-            return;
+        let (data, is_programs) = match self.sources.came(net.now(), stream, id, outcome) {
+            Some(Came::Fresh { data, is_programs }) => (data, is_programs),
+            Some(Came::Same) => return self.decide(net, Input::Heard { stream: stream.clone() }),
+            None => return,
         };
         let call = self.new_call(Waiting::Source(stream.clone()));
         let publisher = if is_programs { Publisher::Program } else { Publisher::Source };

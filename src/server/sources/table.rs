@@ -35,12 +35,13 @@ pub(super) struct DuePoll {
     pub(super) pass: Pass,
 }
 
-/// Data of a poll that are to be published.
+/// What has come of a poll.
 #[derive(Debug)]
-pub(super) struct Fresh {
-    pub(super) data: Data,
-    /// They are of the embedding program.
-    pub(super) is_programs: bool,
+pub(super) enum Came {
+    /// Data that are to be published, of the embedding program or not.
+    Fresh { data: Data, is_programs: bool },
+    /// Nothing new.
+    Same,
 }
 
 impl Sources {
@@ -273,14 +274,14 @@ impl Sources {
         self.failed(now, now, stream, pass, failure);
     }
 
-    /// What came of a poll; what is to be published of it, which is what has changed.
+    /// What came of a poll: nothing if it failed.
     pub(super) fn came(
         &mut self,
         now: Moment,
         stream: &StreamId,
         id: JobId,
         outcome: JobResult,
-    ) -> Option<Fresh> {
+    ) -> Option<Came> {
         let polled = self.polled.get_mut(stream)?;
         let (pass, begun) = polled.take_job(id)?;
         let running = self.feeds.get(&polled.feed)?;
@@ -304,8 +305,10 @@ impl Sources {
             Got::Nothing | Got::Answer { .. } => None,
         };
         self.look_again(begun.plus_millis(every_ms).max(now), now, stream);
-        let data = data.filter(|_| self.feeds.get(&feed).is_some_and(|running| !running.is_paused));
-        data.map(|data| Fresh { data, is_programs })
+        if self.feeds.get(&feed).is_none_or(|running| running.is_paused) {
+            return None;
+        }
+        Some(data.map_or(Came::Same, |data| Came::Fresh { data, is_programs }))
     }
 
     fn failed(

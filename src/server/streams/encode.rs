@@ -3,7 +3,7 @@
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, Data, Event, StreamId, Timestamp};
 use crate::hub::streams::{
-    Declaration, Form, Keep, Snapshot, StreamInfo, Subscribed, SubscriberInfo,
+    Declaration, Form, Keep, Snapshot, Stale, StreamInfo, Subscribed, SubscriberInfo,
 };
 use crate::server::encode::{Body, Encoded, push};
 use crate::server::json::Writer;
@@ -45,6 +45,38 @@ fn named(stream: &StreamId, seq: u64, data: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(&seq.to_be_bytes());
     bytes.extend_from_slice(data);
     bytes
+}
+
+/// That a stream is stale, or not any more.
+pub(in crate::server) fn age(
+    stream: &StreamId,
+    declaration: &Declaration,
+    age: Option<Stale>,
+    (at, form): (Timestamp, Form),
+    source: u32,
+) -> Encoded {
+    const KIND: &str = "stream:stale";
+    let members = |w: &mut Writer| {
+        w.text("stream", stream.as_str());
+        w.flag("stale", age.is_some());
+        if let Some(age) = age {
+            stale(w, age);
+        }
+    };
+    let text = match form {
+        Form::Envelope => push(KIND, members),
+        Form::Plain => {
+            let mut data = Writer::new();
+            data.object(members);
+            plain(KIND, &data.finish(), at)
+        }
+    };
+    Encoded { body: Body::Text(text), class: Class::Stream(declaration.priority), source }
+}
+
+fn stale(w: &mut Writer, age: Stale) {
+    w.number("since", age.since.0);
+    w.number("age_ms", age.age_ms);
 }
 
 /// An event for those who speak nothing.
@@ -160,6 +192,9 @@ pub(in crate::server) fn subscribed(w: &mut Writer, streams: &[Subscribed]) {
             }
             if let Some(replayed) = one.replayed {
                 w.flag("replayed", replayed);
+            }
+            if let Some(age) = one.stale {
+                w.object_in("stale", |w| stale(w, age));
             }
         });
     });

@@ -8,6 +8,6 @@ mod path;
 mod watch;
 
 pub(super) use ask::asks;
-pub(super) use encode::{event, info, newest, stream, subscribed, subscriber, unsubscribed};
+pub(super) use encode::{age, event, info, newest, stream, subscribed, subscriber, unsubscribed};
 pub(super) use path::{bind, named_by, overlap, path_fault, placeholder, stream_at, stream_of};
 pub(super) use watch::{guest, guest_connection, too_many_guests};

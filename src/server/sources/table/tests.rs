@@ -60,10 +60,11 @@ impl Rig {
 
     fn came(&mut self, now: Moment, name: &str, id: JobId, data: &str) -> Option<String> {
         let got = Ok(Got::Data(Data::Json(data.into())));
-        self.sources.came(now, &stream(name), id, got).map(|fresh| match fresh.data {
-            Data::Json(text) => text.to_string(),
-            Data::Binary(_) => panic!("bytes"),
-        })
+        match self.sources.came(now, &stream(name), id, got)? {
+            Came::Fresh { data: Data::Json(text), .. } => Some(text.to_string()),
+            Came::Fresh { data: Data::Binary(_), .. } => panic!("bytes"),
+            Came::Same => None,
+        }
     }
 
     fn fail(&mut self, now: Moment, name: &str, id: JobId) {

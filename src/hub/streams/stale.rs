@@ -1,0 +1,181 @@
+//! How old what a stream says is: whoever watches it is told when nothing has been heard of it for longer than it declares,
+//! and when that is over.
+//!
+//! Heard of is a stream with each event, and with each poll that found nothing new. That costs an event no timer: when
+//! the time comes, it is seen how long it really was.
+
+use super::stream::{StreamIx, Subscription};
+use super::subscribe::{Form, of_source, source};
+use super::table::Streams;
+use crate::base::{ConnId, Moment, StreamId, Timestamp};
+use crate::hub::effect::{Effect, Effects, Notice};
+use crate::hub::input::Now;
+use std::rc::Rc;
+
+/// When a stream was heard of last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    ts: Timestamp,
+    /// How long ago that was at a moment, in ms; none if nobody has asked for it since the server began. From then on
+    /// the wall clock may jump.
+    age: Option<(Moment, u64)>,
+}
+
+/// Since when nothing was heard of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// When it was heard of last; if it never was, since when somebody waits for it.
+    pub since: Timestamp,
+    /// How long ago that was, in ms.
+    pub age_ms: u64,
+}
+
+impl Heard {
+    pub(super) fn now(now: Now) -> Heard {
+        Heard { ts: now.timestamp, age: Some((now.moment, 0)) }
+    }
+
+    /// In an earlier life of the server.
+    pub(super) fn before(ts: Timestamp) -> Heard {
+        Heard { ts, age: None }
+    }
+
+    fn age(&mut self, now: Now) -> Stale {
+        let by_the_wall = || now.timestamp.0.saturating_sub(self.ts.0).max(0).unsigned_abs();
+        let (at, before_ms) = *self.age.get_or_insert_with(|| (now.moment, by_the_wall()));
+        Stale { since: self.ts, age_ms: before_ms.saturating_add(now.moment.millis_since(at)) }
+    }
+}
+
+impl Streams {
+    /// Something was heard of a stream: it is not stale.
+    pub(super) fn hear(&mut self, now: Now, ix: StreamIx, effects: &mut Effects) {
+        let stream = &mut self.streams[ix.0 as usize];
+        stream.heard = Some(Heard::now(now));
+        if std::mem::take(&mut stream.is_stale) {
+            self.tell_age(now, ix, None, effects);
+            if !self.streams[ix.0 as usize].subscribers.is_empty() {
+                self.see_age(now, ix, effects);
+            }
+        }
+    }
+
+    /// A source has answered, and had nothing new.
+    pub(in crate::hub) fn heard(&mut self, now: Now, name: &StreamId, effects: &mut Effects) {
+        if let Some(ix) = self.ix(name) {
+            self.hear(now, ix, effects);
+        }
+    }
+
+    /// How old a stream is, if that is too old: whoever watches it is told when it has become so. Sees to be called when
+    /// it may be.
+    pub(super) fn see_age(
+        &mut self,
+        now: Now,
+        ix: StreamIx,
+        effects: &mut Effects,
+    ) -> Option<Stale> {
+        let stream = &mut self.streams[ix.0 as usize];
+        let after_ms = stream.declaration.stale_after_ms()?;
+        let age = stream.heard.get_or_insert(Heard::now(now)).age(now);
+        let is_stale = age.age_ms >= after_ms;
+        let was_stale = std::mem::replace(&mut stream.is_stale, is_stale);
+        if is_stale {
+            if !was_stale {
+                self.tell_age(now, ix, Some(age), effects);
+            }
+            return Some(age);
+        }
+        if stream.stale_due.is_none() {
+            let at = now.moment.plus_millis(after_ms - age.age_ms);
+            stream.stale_due = Some(at);
+            self.stale_due.insert((at, ix));
+            effects.push(Effect::WakeAt(at));
+        }
+        None
+    }
+
+    /// Tells of the streams of which nothing was heard for too long.
+    pub(super) fn wake_stale(&mut self, now: Now, effects: &mut Effects) {
+        while let Some(&(at, ix)) = self.stale_due.first() {
+            if at > now.moment {
+                effects.push(Effect::WakeAt(at));
+                return;
+            }
+            self.stale_due.pop_first();
+            let stream = &mut self.streams[ix.0 as usize];
+            stream.stale_due = None;
+            self.see_age(now, ix, effects);
+        }
+    }
+
+    /// Goes by what a stream declares now of its age.
+    pub(super) fn age_anew(&mut self, now: Now, ix: StreamIx, effects: &mut Effects) {
+        self.forget_age(ix);
+        let stream = &mut self.streams[ix.0 as usize];
+        let was_stale = std::mem::take(&mut stream.is_stale);
+        if stream.subscribers.is_empty() {
+            return;
+        }
+        if self.see_age(now, ix, effects).is_none() && was_stale {
+            self.tell_age(now, ix, None, effects);
+        }
+    }
+
+    pub(super) fn forget_age(&mut self, ix: StreamIx) {
+        if let Some(at) = self.streams[ix.0 as usize].stale_due.take() {
+            self.stale_due.remove(&(at, ix));
+        }
+    }
+
+    fn tell_age(&self, now: Now, ix: StreamIx, age: Option<Stale>, effects: &mut Effects) {
+        let stream = &self.streams[ix.0 as usize];
+        for form in [Form::Envelope, Form::Plain] {
+            let is_told = |(_, one): &(&ConnId, &Subscription)| one.form == form;
+            let conns = stream.subscribers.iter().filter(is_told).map(|(conn, _)| *conn);
+            let conns: Vec<ConnId> = conns.collect();
+            // Whoever speaks nothing and reads bytes would take it for some.
+            let is_for_them = form == Form::Envelope || !stream.declaration.binary;
+            if is_for_them && !conns.is_empty() {
+                effects.deliver(self.age_notice(now, ix, age, form), conns);
+            }
+        }
+    }
+
+    fn age_notice(&self, now: Now, ix: StreamIx, age: Option<Stale>, form: Form) -> Notice {
+        let stream = &self.streams[ix.0 as usize];
+        Notice::Age {
+            stream: stream.name.clone(),
+            declaration: Rc::clone(&stream.declaration),
+            age,
+            at: now.timestamp,
+            form,
+            source: source(ix),
+        }
+    }
+
+    /// What a connection was to be told of a stream's age did not fit its outbox: it is told how it is when there is room.
+    pub(in crate::hub) fn age_missed(&mut self, conn: ConnId, source: u32) {
+        let ix = of_source(source);
+        if let Some(subscription) = self.subscription(conn, ix) {
+            subscription.owes_age = true;
+            self.queue_behind(conn, ix);
+        }
+    }
+
+    /// Tells a connection how a stream is, if it was not told.
+    pub(super) fn tell_owed_age(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        ix: StreamIx,
+        effects: &mut Effects,
+    ) {
+        let Some(subscription) = self.subscription(conn, ix) else { return };
+        if std::mem::take(&mut subscription.owes_age) {
+            let form = subscription.form;
+            let age = self.see_age(now, ix, effects);
+            effects.deliver(self.age_notice(now, ix, age, form), [conn]);
+        }
+    }
+}
