@@ -303,7 +303,7 @@ export class Client {
   /** @param {string} type @param {any} payload */
   #push(type, payload) {
     if (/^user:(online|offline|count)$/.test(type)) this.presence.push(type, payload);
-    else if (type === 'event') this.#streams.get(payload.stream)?.push(payload);
+    else if (/^(event|stream:stale)$/.test(type)) this.#streams.get(payload.stream)?.push(payload);
     else if (type === 'room:invited') this.#rooms.get(payload.room)?.missing();
     else if (isEntry(payload) || (payload?.room && /^(chat|room):/.test(type))) this.#room(payload.room).push(type, payload);
     // Also for whoever wants to see all that comes.

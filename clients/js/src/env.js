@@ -16,10 +16,10 @@
  * @property {EventTarget & { visibilityState?: string } | undefined} document
  * @property {EventTarget | undefined} window
  * @property {{ href: string } | undefined} location
- * @property {LockManager | undefined} locks
- * @property {typeof BroadcastChannel | undefined} BroadcastChannel
- * @property {IDBFactory | undefined} indexedDB
- * @property {typeof fetch | undefined} fetch
+ * @property {LockManager | undefined} [locks] the world's, if this is left out; so are the next three
+ * @property {typeof BroadcastChannel | undefined} [BroadcastChannel]
+ * @property {IDBFactory | undefined} [indexedDB]
+ * @property {typeof fetch | undefined} [fetch]
  * @property {(error: unknown) => void} report takes what a handler has thrown
  */
 
@@ -52,10 +52,6 @@ export function environment(own = {}) {
     document: world.document,
     window: world.document && world,
     location: world.location,
-    locks: world.navigator?.locks,
-    BroadcastChannel: world.BroadcastChannel,
-    indexedDB: world.indexedDB,
-    fetch: world.fetch?.bind(world),
     report: (error) => (world.reportError ?? console.error)(error),
     ...own,
   };

@@ -4,6 +4,7 @@
 
 import { environment } from './env.js';
 import { subjectOf } from './tokens.js';
+import { wider } from './world.js';
 
 /** @typedef {import('./outbox.js').OutboxStore} OutboxStore */
 /** @typedef {import('./outbox.js').Kept} Kept */
@@ -53,7 +54,7 @@ function sessionOfTab() {
  * @returns {OutboxStore & { signOut: SignOut }}
  */
 export function indexedDbOutbox({ name = 'parlor-outbox', env: own = {} } = {}) {
-  const env = environment(own);
+  const env = wider(environment(own));
   const { locks, indexedDB } = env;
   const session = own.sessionStorage ?? sessionOfTab();
   /** The names that this page has had: what is in one of them is its own. @type {Set<string>} */

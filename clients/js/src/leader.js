@@ -3,6 +3,7 @@
 // missed meanwhile is read, what was unsent is sent again with its `cid`, as after any loss.
 
 import { bytesOf, isLog } from './stream.js';
+import { wider } from './world.js';
 
 /** @typedef {import('./env.js').Env} Env */
 /** @typedef {{ to: string, from: string, kind: string, value?: any }} Note what tabs tell each other; `to` is a tab, the leader or all */
@@ -11,6 +12,7 @@ import { bytesOf, isLog } from './stream.js';
  * A stream that some tabs watch.
  * @typedef {object} Watched
  * @property {string} how the filter and the rate, which are the same for all
+ * @property {any} [stale] since when nothing was heard of it, if it is told to be
  * @property {Set<string>} tabs
  * @property {{ tab: string, payload: any, own: any }[]} waiting those who are answered when it is there
  * @property {any} begun what the server said of it
@@ -36,7 +38,10 @@ const ALL = 'all';
  * @returns {import('./client.js').Tabs}
  */
 export function leaderTab({ name = 'parlor' } = {}) {
-  return (env, url) => (env.locks && env.BroadcastChannel ? { ...env, WebSocket: tabSocket(env, `${name}:${url}`) } : env);
+  return (own, url) => {
+    const env = wider(own);
+    return env.locks && env.BroadcastChannel ? { ...env, WebSocket: tabSocket(env, `${name}:${url}`) } : own;
+  };
 }
 
 /** @param {Env} env @param {string} shared @returns {any} */
@@ -244,12 +249,12 @@ function hubOf(env, url, key, post) {
   };
 
   /** Tells a tab of a stream that is watched already. @param {string} tab @param {Watched} watched @param {any} payload @param {any} own */
-  const join = (tab, { begun, events, isState, frame }, { stream, since, epoch }, own) => {
+  const join = (tab, { begun, events, isState, frame, stale }, { stream, since, epoch }, own) => {
     const seq = Math.max(events.at(-1)?.seq ?? begun.seq, frame?.seq ?? 0);
     const first = events[0]?.seq ?? seq + 1;
     const isKept = since !== undefined && epoch === begun.epoch && (isState ? since <= seq : since >= first - 1 && since <= seq);
     const snapshot = isKept || events.length === 0 ? undefined : isState ? events.at(-1)?.data : events;
-    const began = { stream, seq, epoch: begun.epoch, replayed: since === undefined ? since : isKept, snapshot };
+    const began = { stream, seq, epoch: begun.epoch, replayed: since === undefined ? since : isKept, snapshot, stale };
     say(tab, 'reply', own, { streams: [began] });
     if (frame && (!isKept || since < seq)) tell(tab, 'text', frame.data);
     let prev = since;
@@ -281,6 +286,7 @@ function hubOf(env, url, key, post) {
     };
     ask('subscribe', { stream, filter, max_rate }, ({ streams: [begun] }) => {
       one.begun = begun;
+      one.stale = begun.stale;
       const { snapshot, seq } = begun;
       if (snapshot !== undefined) {
         one.events = isLog(snapshot) ? [...snapshot] : [{ seq, data: snapshot }];
@@ -365,6 +371,8 @@ function hubOf(env, url, key, post) {
     }
     if (type === 'hello') return begin(payload);
     if (type === 'event') keep(payload);
+    const aged = type === 'stream:stale' && streams.get(payload.stream);
+    if (aged) aged.stale = payload.stale ? payload : undefined;
     if (payload.code === 'unsubscribed') for (const stream of payload.streams) streams.delete(stream);
     tell(ALL, 'text', data);
   };

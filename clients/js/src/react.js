@@ -17,6 +17,7 @@ import { renewToken, subjectOf } from './tokens.js';
 /** @typedef {import('./client.js').Options} Options */
 /** @typedef {import('./connection.js').Quality} Quality */
 /** @typedef {import('./stream.js').StreamOptions} StreamOptions */
+/** @typedef {import('./stream.js').StreamStale} StreamStale */
 /** @typedef {import('./transcript.js').MessageRow} MessageRow */
 /** @typedef {import('react').ReactNode} ReactNode */
 /** @typedef {import('./stores.js').Stores} Stores */
@@ -216,7 +217,7 @@ export function useOutbox() {
  * @template [T=any] what is in its events
  * @param {Name} name
  * @param {StreamOptions} [options]
- * @returns {{ data: T | undefined, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null, publish: (data: T, options?: { id?: string }) => Promise<import('./wire.js').Published> }}
+ * @returns {{ data: T | undefined, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null, stale: StreamStale | null, publish: (data: T, options?: { id?: string }) => Promise<import('./wire.js').Published> }}
  */
 export function useStream(name, options) {
   const client = useParlor();

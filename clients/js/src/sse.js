@@ -1,6 +1,8 @@
 // Where no WebSocket comes through: something that looks like one, receives by Server-Sent Events and sends by POST.
 // The client above it speaks the same messages, with the same `cid`s, and reads what it has missed as it always does.
 
+import { wider } from './world.js';
+
 /** @typedef {import('./env.js').Env} Env */
 
 const CALL = 'api/v1/call/';
@@ -110,7 +112,7 @@ export const eventsSocket = (env, upgrade = () => {}) => /** @type {any} */ (cla
   /** @param {string} url @param {any} [how] */
   #fetch(url, how = {}) {
     const headers = { ...how.headers, ...(this.#token !== null && { Authorization: `Bearer ${this.#token}` }) };
-    return /** @type {typeof fetch} */ (env.fetch)(url, { signal: this.#ends.signal, cache: 'no-store', ...how, headers });
+    return /** @type {typeof fetch} */ (wider(env).fetch)(url, { signal: this.#ends.signal, cache: 'no-store', ...how, headers });
   }
 
   /** The events of an answer, for as long as some come. @param {ReadableStream<Uint8Array>} body @param {AbortSignal} signal */

@@ -158,9 +158,9 @@ const NOTHING = { rows: [], messages: [], hasOlder: false, isFull: false, isLoad
 /** @typedef {Pick<Room, "membership" | "refusal" | "title" | "last" | "read" | "unread" | "typists">} Facts */
 /** @type {Facts} */
 const UNKNOWN = { membership: 'unknown', refusal: null, title: undefined, last: 0, read: 0, unread: 0, typists: [] };
-/** @typedef {{ data: any, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null }} Watched */
+/** @typedef {{ data: any, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null, stale: import('./stream.js').StreamStale | null }} Watched */
 /** @type {Watched} */
-const NO_EVENT = { data: undefined, seq: 0, ts: undefined, skipped: false, refusal: null };
+const NO_EVENT = { data: undefined, seq: 0, ts: undefined, skipped: false, refusal: null, stale: null };
 /** @typedef {import('./outbox.js').Ticket} Ticket */
 /** @typedef {Pick<Ticket, "id" | "text" | "data" | "status" | "error"> & { room: string, at: number }} Unsent */
 /** @type {Unsent[]} */
@@ -264,11 +264,12 @@ function makeStores(client) {
     }),
     stream: byName((name) => storeOf({
       read: (before) => {
-        const { latest, refusal } = client.stream(name);
-        return same(before, { data: latest?.data, seq: latest?.seq ?? 0, ts: latest?.ts, skipped: latest?.skipped ?? false, refusal });
+        const { latest, refusal, stale } = client.stream(name);
+        return same(before, { data: latest?.data, seq: latest?.seq ?? 0, ts: latest?.ts, skipped: latest?.skipped ?? false, refusal, stale });
       },
       watch: (changed) => {
-        const ends = [client.stream(name).on(changed), client.stream(name).on('refused', changed)];
+        const stream = client.stream(name);
+        const ends = [stream.on(changed), stream.on('refused', changed), stream.on('stale', changed)];
         return () => ends.forEach((end) => end());
       },
       server: NO_EVENT,

@@ -10,13 +10,14 @@ import { Listeners, onAbort } from './env.js';
  * @typedef {{ stream: string, seq: number, data: T, ts?: number, skipped?: boolean }} StreamEvent
  */
 /** What is missing of a log. @typedef {{ stream: string, after: number, reason: string }} StreamGap */
+/** When something was heard of it last, and how long ago that was when this was told. @typedef {{ since: number, ageMs: number }} StreamStale */
 /** @typedef {{ filter?: Record<string, any>, maxRate?: number, whenHidden?: "pause" | "keep" }} StreamOptions */
 
 const RETRY_MS = 1_000;
 const EARLY_MAX = 1_000;
 
 /** Whether a snapshot is the events of a log; that of a state is its data, which may be a list, too. @param {any} snapshot */
-export const isLog = (snapshot) => Array.isArray(snapshot) && snapshot.length > 0 && snapshot.every((one) => one?.seq > 0 && one.ts > 0 && 'data' in one);
+export const isLog = (snapshot) => Array.isArray(snapshot) && snapshot[0] && snapshot.every((one) => one?.seq > 0 && one.ts > 0 && 'data' in one);
 
 /** A message of bytes: n, n bytes of the stream's name, 8 of its `seq`, the data. @param {ArrayBuffer} message */
 export function bytesOf(message) {
@@ -32,6 +33,8 @@ export class Stream {
   latest = null;
   /** Why it cannot be watched. @type {import('./errors.js').ParlorError | null} */
   refusal = null;
+  /** That nothing was heard of it for too long. @type {StreamStale | null} */
+  stale = null;
   #core;
   #options;
   #listeners;
@@ -53,7 +56,7 @@ export class Stream {
   }
 
   /**
-   * Listens to its events, the snapshot first; by `"gap"`, `"refused"` as the first argument to these.
+   * Listens to its events, the snapshot first; by `"gap"`, `"refused"`, `"stale"` as the first argument to these.
    * @overload
    * @param {(data: T, event: StreamEvent<T>) => void} event
    * @param {{ signal?: AbortSignal }} [fn]
@@ -63,6 +66,13 @@ export class Stream {
    * @overload
    * @param {"gap"} event
    * @param {(gap: StreamGap) => void} fn
+   * @param {{ signal?: AbortSignal }} [options]
+   * @returns {() => void}
+   */
+  /**
+   * @overload
+   * @param {"stale"} event
+   * @param {(stale: StreamStale | null) => void} fn null when something is heard of it again
    * @param {{ signal?: AbortSignal }} [options]
    * @returns {() => void}
    */
@@ -97,14 +107,12 @@ export class Stream {
   forget() {
     this.latest = null;
     this.#epoch = undefined;
-    this.#seq = 0;
     this.#core.changed('stream', this.name);
   }
 
   /** The connection is another, or gone. */
   lost() {
     this.#isOn = false;
-    this.#early = [];
   }
 
   /** Subscribes or not, as is wanted now. */
@@ -130,7 +138,7 @@ export class Stream {
     } catch (failure) {
       const error = /** @type {import('./errors.js').ParlorError} */ (failure);
       // The next connection asks again.
-      if (/^(disconnected|cancelled|closed)$/.test(error.code)) return;
+      if (!this.#isOn) return;
       this.refusal = error;
       this.#listeners.emit('refused', error);
       this.#core.changed('stream', this.name);
@@ -141,8 +149,9 @@ export class Stream {
   }
 
   /** @param {any} told */
-  #begin({ seq, epoch, snapshot, replayed }) {
+  #begin({ seq, epoch, snapshot, replayed, stale }) {
     this.refusal = null;
+    this.#age(stale);
     const isSameLife = epoch === this.#epoch;
     this.#epoch = epoch;
     // Of another life nothing is missing to who had nothing of the one before.
@@ -150,7 +159,7 @@ export class Stream {
       this.#listeners.emit('gap', { stream: this.name, after: this.#seq, reason: isSameLife ? 'gone' : 'epoch_changed' });
     }
     if (replayed !== true) this.#seq = 0;
-    const early = this.#early ?? [];
+    const early = /** @type {any[]} */ (this.#early);
     this.#early = null;
     if (isLog(snapshot)) for (const event of snapshot) this.push(event);
     else if (snapshot !== undefined) this.push({ seq, data: snapshot });
@@ -158,18 +167,29 @@ export class Stream {
     for (const event of early) this.push(event);
   }
 
-  /** Takes an event. @param {any} event */
-  push({ seq, prev, data, ts }) {
+  /** @param {any} [told] */
+  #age(told) {
+    const since = told?.since;
+    if (!this.stale && !since) return;
+    this.stale = since ? { since, ageMs: told.age_ms } : null;
+    this.#core.changed('stream', this.name);
+    this.#listeners.emit('stale', this.stale);
+  }
+
+  /** Takes an event, or how old the stream is. @param {any} told */
+  push(told) {
     // What one has not asked for, or has been told: of a connection that tabs share come others' events, too.
     if (!this.#isOn) return;
     if (this.#early) {
-      if (this.#early.push({ seq, prev, data, ts }) > EARLY_MAX) this.#early.shift();
+      if (this.#early.push(told) > EARLY_MAX) this.#early.shift();
       return;
     }
+    const { seq, prev, data, ts } = told;
+    if (!seq) return this.#age(told);
     if (seq <= this.#seq) return;
-    const skipped = prev !== undefined && prev !== seq - 1;
     this.#seq = seq;
-    this.latest = { stream: this.name, seq, data, ts, skipped };
+    // A snapshot's have no `prev`.
+    this.latest = { stream: this.name, seq, data, ts, skipped: seq - prev > 1 };
     this.#core.changed('stream', this.name);
     this.#listeners.emit('event', this.latest);
   }

@@ -95,6 +95,7 @@
  *   "room:invited": { room: string, title: string, by: string },
  *   "user:online": { users: string[], version: number, reset?: true, room?: string },
  *   "user:offline": { users: string[], version: number, room?: string },
+ *   "stream:stale": { stream: string, stale: true, since: number, age_ms: number } | { stream: string, stale: false },
  *   "user:count": { online: number, version: number, room?: string },
  * }} Events
  */

@@ -18,7 +18,7 @@ import { WebSocket, browser, serve, until } from './support.js';
 
 const SECRET = 'a secret of more than thirty-two bytes';
 const STREAMS = `streams={
-  board = { read = "public", publish = true, path = "/board" }, events = { read = "public", keep = 100, publish = true }, staff = { publish = true } }`;
+  board = { read = "public", publish = true, path = "/board" }, events = { read = "public", keep = 100, publish = true }, staff = { publish = true }, fed = { read = "public", publish = true, stale_ms = 300 } }`;
 const backoff = { min: 20, max: 100 };
 // What is tried for ever would hold these tests for ever.
 const test = (name, fn) => begin(name, { timeout: 30_000 }, fn);
@@ -252,4 +252,25 @@ test('a guest comes back after the server was away', async () => {
   await until(() => board.at(-1)?.n === 'after', 'the stream');
   assert.equal(client.state.name, 'online');
   client.close();
+});
+
+test('a stream that nobody feeds any more is stale, and is not when it is fed again', async () => {
+  await operator.stream('fed').publish({ n: 1 });
+  const { client } = guest();
+  const fed = client.stream('fed');
+  const told = [];
+  fed.on('stale', (stale) => told.push(stale));
+  fed.on(() => {});
+  await until(() => fed.stale);
+  const { since, ageMs } = fed.stale;
+  assert.ok(ageMs >= 300 && since <= Date.now() - 250, JSON.stringify(fed.stale));
+  assert.deepEqual(fed.latest.data, { n: 1 });
+  const late = guest().client.stream('fed');
+  late.on(() => {});
+  await until(() => late.stale);
+  assert.equal(late.stale.since, since);
+  await operator.stream('fed').publish({ n: 2 });
+  await until(() => fed.latest.data.n === 2 && late.latest?.data.n === 2);
+  assert.deepEqual([fed.stale, late.stale], [null, null]);
+  assert.deepEqual(told, [{ since, ageMs }, null]);
 });

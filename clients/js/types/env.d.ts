@@ -14,10 +14,10 @@
  * @property {EventTarget & { visibilityState?: string } | undefined} document
  * @property {EventTarget | undefined} window
  * @property {{ href: string } | undefined} location
- * @property {LockManager | undefined} locks
- * @property {typeof BroadcastChannel | undefined} BroadcastChannel
- * @property {IDBFactory | undefined} indexedDB
- * @property {typeof fetch | undefined} fetch
+ * @property {LockManager | undefined} [locks] the world's, if this is left out; so are the next three
+ * @property {typeof BroadcastChannel | undefined} [BroadcastChannel]
+ * @property {IDBFactory | undefined} [indexedDB]
+ * @property {typeof fetch | undefined} [fetch]
  * @property {(error: unknown) => void} report takes what a handler has thrown
  */
 /**
@@ -105,10 +105,13 @@ export type Env = {
     location: {
         href: string;
     } | undefined;
-    locks: LockManager | undefined;
-    BroadcastChannel: typeof BroadcastChannel | undefined;
-    indexedDB: IDBFactory | undefined;
-    fetch: typeof fetch | undefined;
+    /**
+     * the world's, if this is left out; so are the next three
+     */
+    locks?: LockManager | undefined;
+    BroadcastChannel?: typeof BroadcastChannel | undefined;
+    indexedDB?: IDBFactory | undefined;
+    fetch?: typeof fetch | undefined;
     /**
      * takes what a handler has thrown
      */

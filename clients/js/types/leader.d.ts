@@ -29,6 +29,10 @@ export type Watched = {
      * the filter and the rate, which are the same for all
      */
     how: string;
+    /**
+     * since when nothing was heard of it, if it is told to be
+     */
+    stale?: any;
     tabs: Set<string>;
     /**
      * those who are answered when it is there

@@ -78,7 +78,7 @@ export function useOutbox(): {
  * @template [T=any] what is in its events
  * @param {Name} name
  * @param {StreamOptions} [options]
- * @returns {{ data: T | undefined, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null, publish: (data: T, options?: { id?: string }) => Promise<import('./wire.js').Published> }}
+ * @returns {{ data: T | undefined, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null, stale: StreamStale | null, publish: (data: T, options?: { id?: string }) => Promise<import('./wire.js').Published> }}
  */
 export function useStream<T = any>(name: Name, options?: StreamOptions): {
     data: T | undefined;
@@ -86,6 +86,7 @@ export function useStream<T = any>(name: Name, options?: StreamOptions): {
     ts: number | undefined;
     skipped: boolean;
     refusal: ParlorError | null;
+    stale: StreamStale | null;
     publish: (data: T, options?: {
         id?: string;
     }) => Promise<import("./wire.js").Published>;
@@ -310,6 +311,7 @@ export type Client<M extends import("./wire.js").Messages<M> = any> = import("./
 export type Options = import("./client.js").Options;
 export type Quality = import("./connection.js").Quality;
 export type StreamOptions = import("./stream.js").StreamOptions;
+export type StreamStale = import("./stream.js").StreamStale;
 export type MessageRow = import("./transcript.js").MessageRow;
 export type ReactNode = import("react").ReactNode;
 export type Stores = import("./stores.js").Stores;

@@ -146,6 +146,7 @@ export type Watched = {
     ts: number | undefined;
     skipped: boolean;
     refusal: ParlorError | null;
+    stale: import("./stream.js").StreamStale | null;
 };
 export type Ticket = import("./outbox.js").Ticket;
 export type Unsent = Pick<Ticket, "id" | "text" | "data" | "status" | "error"> & {

@@ -4,7 +4,7 @@ export function bytesOf(message: ArrayBuffer): {
     seq: number;
     data: Uint8Array<ArrayBuffer>;
 };
-export function isLog(snapshot: any): boolean;
+export function isLog(snapshot: any): any;
 /** @template [T=any] what is in its events */
 export class Stream<T = any> {
     /** @param {string} name @param {StreamOptions} options @param {import('./env.js').Core} core */
@@ -13,9 +13,11 @@ export class Stream<T = any> {
     latest: StreamEvent<T> | null;
     /** Why it cannot be watched. @type {import('./errors.js').ParlorError | null} */
     refusal: import("./errors.js").ParlorError | null;
+    /** That nothing was heard of it for too long. @type {StreamStale | null} */
+    stale: StreamStale | null;
     name: string;
     /**
-     * Listens to its events, the snapshot first; by `"gap"`, `"refused"` as the first argument to these.
+     * Listens to its events, the snapshot first; by `"gap"`, `"refused"`, `"stale"` as the first argument to these.
      * @overload
      * @param {(data: T, event: StreamEvent<T>) => void} event
      * @param {{ signal?: AbortSignal }} [fn]
@@ -36,6 +38,16 @@ export class Stream<T = any> {
     } | undefined): () => void;
     /**
      * @overload
+     * @param {"stale"} event
+     * @param {(stale: StreamStale | null) => void} fn null when something is heard of it again
+     * @param {{ signal?: AbortSignal }} [options]
+     * @returns {() => void}
+     */
+    on(event: "stale", fn: (stale: StreamStale | null) => void, options?: {
+        signal?: AbortSignal;
+    } | undefined): () => void;
+    /**
+     * @overload
      * @param {"refused"} event
      * @param {(error: import('./errors.js').ParlorError) => void} fn
      * @param {{ signal?: AbortSignal }} [options]
@@ -50,8 +62,8 @@ export class Stream<T = any> {
     lost(): void;
     /** Subscribes or not, as is wanted now. */
     settle(): void;
-    /** Takes an event. @param {any} event */
-    push({ seq, prev, data, ts }: any): void;
+    /** Takes an event, or how old the stream is. @param {any} told */
+    push(told: any): void;
     /**
      * Publishes to it. With an `id` of one's own a repeat is answered as the first was, with `duplicate`.
      * @param {T} data
@@ -81,6 +93,13 @@ export type StreamGap = {
     stream: string;
     after: number;
     reason: string;
+};
+/**
+ * When something was heard of it last, and how long ago that was when this was told.
+ */
+export type StreamStale = {
+    since: number;
+    ageMs: number;
 };
 export type StreamOptions = {
     filter?: Record<string, any>;

@@ -231,6 +231,15 @@ export type Events = {
         version: number;
         room?: string;
     };
+    "stream:stale": {
+        stream: string;
+        stale: true;
+        since: number;
+        age_ms: number;
+    } | {
+        stream: string;
+        stale: false;
+    };
     "user:count": {
         online: number;
         version: number;

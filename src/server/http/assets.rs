@@ -49,6 +49,7 @@ assets! {
     "/client/sse.js", "clients/js/src/sse.js", JS;
     "/client/stream.js", "clients/js/src/stream.js", JS;
     "/client/tokens.js", "clients/js/src/tokens.js", JS;
+    "/client/world.js", "clients/js/src/world.js", JS;
     "/composer.js", "web/composer.js", JS;
     "/door.js", "web/door.js", JS;
     "/drafts.js", "web/drafts.js", JS;
