@@ -213,6 +213,8 @@ class App {
     // Storage that does not answer keeps nobody here.
     const late = new Promise((resolve) => setTimeout(resolve, SIGN_OUT_MS_MAX));
     await Promise.race([this.#outbox.signOut({ keep }).catch(() => {}), late]);
+    // Loaded while nobody answers, the page would be an error of the browser, which tries no more.
+    await answered(askServer, 'You are signed out. The server does not answer.');
     location.reload();
   }
 
@@ -409,6 +411,17 @@ class App {
   }
 }
 
+/** What comes of `work`, which rejects while the server cannot be asked: until it can one waits at the door. */
+async function answered(work, lead) {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await work();
+    } catch {
+      await showDoor('unreachable', lead, attempt);
+    }
+  }
+}
+
 /** Looks for the server, and lets in whoever may come in. */
 async function begin() {
   let app = null;
@@ -423,29 +436,24 @@ async function begin() {
     else if (then.why) showDoor('link', then.why);
   });
   whenSignInChanges(() => (app === null ? location.reload() : app.signInChanged()));
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      const server = await askServer();
-      let signedIn = null;
-      if (server.open) {
-        session.name ??= await showDoor('name');
-      } else {
-        signedIn = await askWho();
-        if (code !== null) signedIn = await useCode(code, signedIn);
-        code = null;
-        if (signedIn.user === null) {
-          showDoor('link', signedIn.why);
-          return;
-        }
+  await answered(async () => {
+    const server = await askServer();
+    let signedIn = null;
+    if (server.open) {
+      session.name ??= await showDoor('name');
+    } else {
+      signedIn = await askWho();
+      if (code !== null) signedIn = await useCode(code, signedIn);
+      code = null;
+      if (signedIn.user === null) {
+        showDoor('link', signedIn.why);
+        return;
       }
-      app = new App(server, signedIn);
-      app.start();
-      if (signedIn?.why) app.house.toast(signedIn.why);
-      return;
-    } catch {
-      await showDoor('unreachable', undefined, attempt);
     }
-  }
+    app = new App(server, signedIn);
+    app.start();
+    if (signedIn?.why) app.house.toast(signedIn.why);
+  });
 }
 
 const REFUSED_LINKS = {

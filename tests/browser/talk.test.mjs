@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { acknowledged, scene, shows } from './scene.mjs';
-import { Program, comeIn, eventually, inRoom, joinRoom, live, say, texts } from './support.mjs';
+import { Program, atDoor, comeIn, eventually, inRoom, joinRoom, live, say, texts } from './support.mjs';
 
 const FAST = ['requests_per_second=10000', 'burst=10000'].flatMap((limit) => ['--set', `limits.${limit}`]);
 const row = (page, text) => page.locator('.msg', { has: page.locator('.text', { hasText: text }) });
@@ -192,9 +192,10 @@ scene('what waits is seen, in the list of rooms too, and can be cancelled', { go
   await row(ada, 'never mind').waitFor();
   await ada.getByRole('button', { name: 'Sign out' }).click();
   await ada.locator('#sign-out-dialog').getByRole('button', { name: 'Discard' }).click();
-  await ada.locator('#sign-out-dialog').waitFor({ state: 'hidden' });
+  // The page itself waits for the server, not the browser.
+  await ada.getByText('You are signed out. The server does not answer.').waitFor();
   await server.start();
-  await comeIn(ada, server.url, 'ada');
+  await atDoor(ada, 'ada');
   await ada.locator('#room-list .place', { hasText: 'tea' }).click();
   await say(ada, 'later');
   await acknowledged(ada);

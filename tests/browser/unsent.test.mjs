@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { acknowledged, newContext, scene, shows } from './scene.mjs';
-import { comeIn, eventually, inRoom, live, say } from './support.mjs';
+import { atDoor, comeIn, eventually, inRoom, live, say } from './support.mjs';
 
 const lost = (page) => page.locator('#state:not([data-state="online"])').waitFor();
 const row = (page, text) => page.locator('.msg', { hasText: text });
@@ -148,12 +148,12 @@ scene('whoever signs out keeps what is not sent, drafts too, for themselves alon
     await dialog(ada).waitFor({ state: 'hidden' });
     await server.start();
 
-    await comeIn(ada, server.url, 'bob');
+    await atDoor(ada, 'bob');
     await inRoom(ada, 'lobby');
     assert.equal(await ada.locator('#message').inputValue(), '', 'another one reads no draft');
     assert.deepEqual(await said(server, 'ada'), []);
     await signOut(ada);
-    await comeIn(ada, server.url, 'ada');
+    await atDoor(ada, 'ada');
     await shows(ada, ['of ada']);
     await acknowledged(ada);
     assert.equal(await ada.locator('#message').inputValue(), 'half a');
@@ -172,11 +172,10 @@ scene('whoever signs out and discards leaves nothing, not even who it was', { go
     await dialog(ada).getByRole('button', { name: 'Discard' }).click();
     await dialog(ada).waitFor({ state: 'hidden' });
     await server.start();
-    await ada.goto(server.url);
     await ada.getByLabel('Your name').waitFor();
     const left = await keeps(ada);
     assert.doesNotMatch(left, /ada|half a/);
-    await comeIn(ada, server.url, 'ada');
+    await atDoor(ada, 'ada');
     await say(ada, 'later');
     await acknowledged(ada);
     assert.deepEqual(await said(server, 'ada'), ['later']);
