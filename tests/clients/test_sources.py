@@ -377,6 +377,23 @@ class TestStale:
             time.sleep(0.5)
             assert eve.pushed("stream:stale") == []
 
+    def test_data_that_the_stream_does_not_take_are_no_sign_of_life(self, backend, start):
+        values = [b'{"n":1}']
+        backend.answers = lambda asked: (200, values[0])
+        server = start(
+            f's = {{ url = "{backend.url}/", every_ms = 20, stale_ms = 400, members = {{ n = "number" }} }}'
+        )
+        until(lambda: newest(server, "s")["seq"] == 1)
+        eve, _ = watch(server, "s")
+        with eve:
+            values[0] = b'{"n":"x"}'
+            assert eve.push("stream:stale")["stale"] is True
+            asked = len(backend.asked())
+            backend.wait_for(asked + 5)
+            assert eve.pushed("stream:stale") == [], "it answers, and what it says is not taken"
+            values[0] = b'{"n":2}'
+            assert eve.push("stream:stale")["stale"] is False
+
     def test_after_a_restart_a_durable_stream_is_as_old_as_its_newest_event(self, servers):
         path = servers.directory() / "parlor.toml"
         path.write_text("[streams]\nkept = { publish = true, durable = true, stale_ms = 300 }")
@@ -396,9 +413,13 @@ class TestStale:
     def test_events_by_http_tell_it_too(self, start):
         server = start('fed = { publish = true, read = "public", stale_ms = 200 }')
         token = {"Authorization": f"Bearer {harness.token('eve')}"}
-        with Events(server, "/api/v1/streams/fed", headers=token) as source:
-            source.await_("subscribed")
-            assert source.await_("stream:stale")["stale"] is True
+        with (
+            Events(server, "/api/v1/streams/fed", headers=token) as one,
+            Events(server, headers=token, streams="fed") as all_of_them,
+        ):
+            for source in (one, all_of_them):
+                source.await_("subscribed")
+                assert source.await_("stream:stale")["stale"] is True
 
 
 def watched_again(connection, stream="state"):

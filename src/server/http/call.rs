@@ -271,7 +271,10 @@ impl<S: Backend> Chat<S> {
                 self.note_unpublished(now, &stream, refusal);
                 return;
             }
-            Some(Waiting::Source(stream)) => stream.clone(),
+            Some(Waiting::Source(stream)) => {
+                self.sources.refuse(stream);
+                stream.clone()
+            }
             Some(Waiting::Http(call)) => match &call.hook {
                 Some(hook) => hook.stream.clone(),
                 None => return,

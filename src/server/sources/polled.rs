@@ -18,6 +18,8 @@ pub(super) struct Polled {
     job: Option<(JobId, Pass, Moment)>,
     /// What it had last, to tell whether it has changed.
     last: Option<Data>,
+    /// The stream has not taken that.
+    is_refused: bool,
 }
 
 /// What a poll has changed about its stream's circuit.
@@ -34,7 +36,7 @@ pub(super) enum Turn {
 impl Polled {
     pub(super) fn new(feed: Arc<str>, due: Moment) -> Polled {
         let circuit = Circuit::default();
-        Polled { feed, is_watched: true, due, circuit, job: None, last: None }
+        Polled { feed, is_watched: true, due, circuit, job: None, last: None, is_refused: false }
     }
 
     pub(super) fn state(&self) -> CircuitState {
@@ -89,7 +91,18 @@ impl Polled {
         let has_changed = self.last.as_ref() != Some(data);
         if has_changed {
             self.last = Some(data.clone());
+            self.is_refused = false;
         }
         has_changed
+    }
+
+    /// The stream has not taken what it had last.
+    pub(super) fn refuse(&mut self) {
+        self.is_refused = true;
+    }
+
+    /// Whether the stream has what it had last.
+    pub(super) fn is_taken(&self) -> bool {
+        !self.is_refused
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct DuePoll {
 pub(super) enum Came {
     /// Data that are to be published, of the embedding program or not.
     Fresh { data: Data, is_programs: bool },
-    /// Nothing new.
+    /// Nothing new: what the stream has is what there is.
     Same,
 }
 
@@ -274,7 +274,7 @@ impl Sources {
         self.failed(now, now, stream, pass, failure);
     }
 
-    /// What came of a poll: nothing if it failed.
+    /// What came of a poll; nothing if it failed, or the stream has not taken the same before.
     pub(super) fn came(
         &mut self,
         now: Moment,
@@ -300,6 +300,7 @@ impl Sources {
         }
         let polled = self.polled.get_mut(stream)?;
         let is_wanted = polled.is_watched;
+        let is_taken = polled.is_taken();
         let data = match got {
             Got::Data(data) => (is_wanted && polled.has_changed(&data)).then_some(data),
             Got::Nothing | Got::Answer { .. } => None,
@@ -308,7 +309,10 @@ impl Sources {
         if self.feeds.get(&feed).is_none_or(|running| running.is_paused) {
             return None;
         }
-        Some(data.map_or(Came::Same, |data| Came::Fresh { data, is_programs }))
+        match data {
+            Some(data) => Some(Came::Fresh { data, is_programs }),
+            None => is_taken.then_some(Came::Same),
+        }
     }
 
     fn failed(
@@ -395,6 +399,13 @@ impl Sources {
     }
 
     /// A stream has not taken data of what feeds it.
+    /// A stream has not taken what its poll had.
+    pub(in crate::server) fn refuse(&mut self, stream: &StreamId) {
+        if let Some(polled) = self.polled.get_mut(stream) {
+            polled.refuse();
+        }
+    }
+
     pub(super) fn note_refused(&mut self, name: &str, why: &str) {
         if let Some(running) = self.feeds.get_mut(name) {
             running.refused += 1;
