@@ -27,7 +27,7 @@ impl Event {
 /// What a publisher calls an event. Two publishers may use the same words.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublicationId {
-    /// Whose publication it is; nobody's if a program, or whoever has the admin token, publishes in no user's name.
+    /// Whose publication it is; nobody's if the embedding program publishes.
     pub by: Option<UserId>,
     /// Their word for it.
     pub id: Arc<str>,

@@ -153,15 +153,7 @@ impl<S: Backend> Chat<S> {
                 continue;
             }
             if refused.contains(&(conn, encoded.source)) {
-                match notice {
-                    Notice::Updated { source, .. } => {
-                        self.inputs.push_back(Input::UpdateMissed { conn, source: *source });
-                    }
-                    Notice::Age { source, .. } => {
-                        self.inputs.push_back(Input::AgeMissed { conn, source: *source });
-                    }
-                    _ => {}
-                }
+                self.inputs.extend(missed(conn, notice));
                 continue;
             }
             if net.broadcast(conn, &mut broadcast, encoded.class, encoded.source).is_ok() {
@@ -189,22 +181,7 @@ impl<S: Backend> Chat<S> {
                     let (source, seq, prev) = (*source, event.seq, *prev);
                     self.inputs.push_back(Input::EventMissed { conn, source, seq, prev });
                 }
-                Notice::Online { .. } | Notice::Offline { .. } | Notice::Count { .. } => {
-                    self.inputs.push_back(Input::PresenceMissed { conn });
-                }
-                Notice::Updated { source, .. } => {
-                    self.inputs.push_back(Input::UpdateMissed { conn, source: *source });
-                }
-                Notice::Age { source, .. } => {
-                    self.inputs.push_back(Input::AgeMissed { conn, source: *source });
-                }
-                // The newest state wins, or the connection is gone.
-                Notice::Typing { .. }
-                | Notice::Read { .. }
-                | Notice::Delivered { .. }
-                | Notice::Unsubscribed { .. }
-                | Notice::Invited(_)
-                | Notice::Removed { .. } => {}
+                _ => self.inputs.extend(missed(conn, notice)),
             }
         }
     }
@@ -268,5 +245,25 @@ impl<S: Backend> Chat<S> {
                 online.remove(user);
             }
         }
+    }
+}
+
+/// How the hub is told that a connection had no room for a notice, where that is not a place in a log or a stream.
+fn missed(conn: ConnId, notice: &Notice) -> Option<Input> {
+    match notice {
+        Notice::Online { .. } | Notice::Offline { .. } | Notice::Count { .. } => {
+            Some(Input::PresenceMissed { conn })
+        }
+        Notice::Updated { source, .. } => Some(Input::UpdateMissed { conn, source: *source }),
+        Notice::Age { source, .. } => Some(Input::AgeMissed { conn, source: *source }),
+        // The newest state wins, the connection is gone, or a cursor goes on where it was.
+        Notice::Typing { .. }
+        | Notice::Read { .. }
+        | Notice::Delivered { .. }
+        | Notice::Unsubscribed { .. }
+        | Notice::Invited(_)
+        | Notice::Removed { .. }
+        | Notice::Entry { .. }
+        | Notice::Event { .. } => None,
     }
 }

@@ -4,7 +4,7 @@
 //! The store numbers them, as it does rooms' entries: what fails uses up no number, and of two that
 //! are published at once the one that was decided first comes first.
 
-use super::publish::{Fresh, MISMATCH, Publication, Publisher, Taken};
+use super::publish::{MISMATCH, NewEvent, Publication, Publisher, Taken};
 use super::stale::Heard;
 use super::stream::{Stream, StreamIx};
 use super::table::Streams;
@@ -159,11 +159,11 @@ impl Streams {
                 match (&data, stream.declaration.binary) {
                     (Data::Json(text), false) => {
                         let tree = (self.settings.read_json)(text);
-                        self.append(now, ix, Fresh { ts: *ts, data, id: None, tree }, effects);
+                        self.append(now, ix, NewEvent { ts: *ts, data, id: None, tree }, effects);
                     }
                     (Data::Binary(_), true) => {
-                        let fresh = Fresh { ts: *ts, data, id: None, tree: None };
-                        self.append(now, ix, fresh, effects);
+                        let new = NewEvent { ts: *ts, data, id: None, tree: None };
+                        self.append(now, ix, new, effects);
                     }
                     // It was declared anew meanwhile, as one of another kind.
                     (Data::Json(_), true) | (Data::Binary(_), false) => {

@@ -45,7 +45,7 @@ pub(in crate::hub) enum Taken {
 
 /// An event that is about to be one of its stream.
 #[derive(Debug)]
-pub(super) struct Fresh {
+pub(super) struct NewEvent {
     pub(super) ts: Timestamp,
     pub(super) data: Data,
     /// Of a durable stream the store remembers it.
@@ -85,8 +85,8 @@ impl Streams {
         if self.streams[ix.0 as usize].declaration.durable {
             return Ok(Taken::ToStore(self.hand_over(now, ix, data.clone(), id.clone())));
         }
-        let fresh = Fresh { ts: now.timestamp, data: data.clone(), id: id.clone(), tree };
-        let event = self.append(now, ix, fresh, effects);
+        let new = NewEvent { ts: now.timestamp, data: data.clone(), id: id.clone(), tree };
+        let event = self.append(now, ix, new, effects);
         let (stream, seq, ts) = (name.clone(), event.seq, event.ts);
         Ok(Taken::Told(Answer::Published { stream, seq, ts, duplicate: false }))
     }
@@ -108,7 +108,7 @@ impl Streams {
         &mut self,
         now: Now,
         ix: StreamIx,
-        Fresh { ts, data, id, tree }: Fresh,
+        NewEvent { ts, data, id, tree }: NewEvent,
         effects: &mut Effects,
     ) -> Rc<Event> {
         self.hear(now, ix, effects);
