@@ -669,6 +669,10 @@ class TestHttp:
                 status, other = post(stream, {"n": 3}, harness.token("zoe", publish=["*"]))
                 assert (status, other["seq"]) == (200, first["seq"] + 1)
                 assert [data for _, _, data in events(eve, 2, stream)] == [{"n": 1}, {"n": 3}]
+        # Whoever has the admin token is a publisher as any.
+        root = harness.token("root", admin=True)
+        first = post("news", 7, root)[1]
+        assert post("news", 7, root) == (200, {**first, "duplicate": True})
         for bad in ("", '""', "k" * 65):
             status, answer = post("state", 1, headers={"Idempotency-Key": bad})
             assert status in (400, 413) and answer["error"]["field"] == "id", bad

@@ -294,4 +294,7 @@ test('the fake server answers what it is told to, and what the client has method
   await clock.advance(100);
   const [joined, refused, published, { members }] = await answers;
   assert.deepEqual([joined, refused, published.seq, members.map(({ user }) => user)], [{ place: 'ada in a' }, 'forbidden', 1, ['ada']]);
+  const publish = (data) => client.stream('state').publish(data, { id: 'six' }).catch(({ code }) => code);
+  const [first, again, other] = await Promise.all([publish(6), publish(6), publish(7), clock.advance(100)]);
+  assert.deepEqual([again, other], [{ ...first, duplicate: true }, 'duplicate_mismatch']);
 });

@@ -170,6 +170,21 @@ test('a stream is watched once for all, and whoever comes later is told what is 
   server.publish('state', 3);
   await clock.advance(100);
   assert.deepEqual(seen, [[1, 2, 3], [2, 3]]);
+  // How old it is they are told alike, and who comes later, too.
+  const stale = (told) => server.push('stream:stale', { stream: 'state', ...told });
+  stale({ stale: true, since: 7, age_ms: 500 });
+  await clock.advance(100);
+  const late = open();
+  await clock.advance(200);
+  late.client.stream('state').on(() => {});
+  await clock.advance(100);
+  const ages = () => [one, other, late].map(({ client }) => client.stream('state').stale);
+  assert.deepEqual(ages(), Array(3).fill({ since: 7, ageMs: 500 }));
+  stale({ stale: false });
+  await clock.advance(100);
+  assert.deepEqual(ages(), Array(3).fill(null));
+  late.client.close();
+  await clock.advance(100);
   const asked = () => server.sockets[0].heard.filter(({ type }) => type === 'subscribe' || type === 'unsubscribe').map(({ type }) => type);
   off();
   await clock.advance(100);

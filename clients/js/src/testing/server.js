@@ -14,7 +14,7 @@ import { fakeClock } from './page.js';
 export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} } = {}) {
   /** @type {Map<string, Log>} */
   const rooms = new Map();
-  /** @type {Map<string, { seq: number, epoch: string, data: any }>} */
+  /** `published`: by whom and with which id. @type {Map<string, { seq: number, epoch: string, data: any, ts: number, published?: string }>} */
   const streams = new Map();
   /** @type {Set<any>} */
   const sockets = new Set();
@@ -193,9 +193,15 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
       if (!stream) throw { code: 'no_such_stream' };
       return { stream: name, keep: 'latest', ...stream };
     },
-    publish: (_, { stream: name, data }) => {
-      server.publish(name, data);
-      return { stream: name, seq: streams.get(name)?.seq, ts: clock.now() };
+    publish: ({ user }, { stream: name, data, id }) => {
+      const published = id === undefined ? undefined : `${user} ${id}`;
+      const first = streams.get(name);
+      if (published && first?.published === published) {
+        if (JSON.stringify(first.data) !== JSON.stringify(data)) throw { code: 'duplicate_mismatch' };
+        return { stream: name, seq: first.seq, ts: first.ts, duplicate: true };
+      }
+      const { seq, ts } = server.publish(name, data, published);
+      return { stream: name, seq, ts };
     },
     'room:members': (_, { room: name }) => {
       const { members, reads } = room(name);
@@ -327,18 +333,19 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
     admit(name, user) {
       room(name).members.add(user);
     },
-    /** Publishes to a stream, which comes into being; a `Uint8Array` as bytes. @param {string} name @param {any} data */
-    publish(name, data) {
-      const stream = streams.get(name) ?? { seq: 0, epoch: `stream-${streams.size}`, data: undefined };
+    /** Publishes to a stream, which comes into being; a `Uint8Array` as bytes. @param {string} name @param {any} data @param {string} [published] */
+    publish(name, data, published) {
+      const { seq: before, epoch } = streams.get(name) ?? { seq: 0, epoch: `stream-${streams.size}` };
+      const stream = { seq: before + 1, epoch, data, ts: clock.now(), published };
       streams.set(name, stream);
-      [stream.seq, stream.data] = [stream.seq + 1, data];
       for (const socket of sockets) {
         const prev = socket.streams.get(name);
         if (prev === undefined) continue;
         socket.streams.set(name, stream.seq);
         if (data instanceof Uint8Array) socket.say(bytes(name, stream));
-        else socket.say({ type: 'event', payload: { stream: name, seq: stream.seq, prev, data, ts: clock.now() } });
+        else socket.say({ type: 'event', payload: { stream: name, seq: stream.seq, prev, data, ts: stream.ts } });
       }
+      return stream;
     },
     /** Sends everybody a message. @param {string} type @param {any} payload */
     push(type, payload) {

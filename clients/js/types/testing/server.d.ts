@@ -37,8 +37,14 @@ export function fakeServer({ clock, keep, limits }?: {
     append(name: string, type: string, payload: any): any;
     /** Makes somebody a member. @param {string} name @param {string} user */
     admit(name: string, user: string): void;
-    /** Publishes to a stream, which comes into being; a `Uint8Array` as bytes. @param {string} name @param {any} data */
-    publish(name: string, data: any): void;
+    /** Publishes to a stream, which comes into being; a `Uint8Array` as bytes. @param {string} name @param {any} data @param {string} [published] */
+    publish(name: string, data: any, published?: string): {
+        seq: number;
+        epoch: string;
+        data: any;
+        ts: number;
+        published: string | undefined;
+    };
     /** Sends everybody a message. @param {string} type @param {any} payload */
     push(type: string, payload: any): void;
     /**
