@@ -41,32 +41,28 @@ pub(super) struct Ids {
     pub(super) name: &'static str,
 }
 
-/// The index `$index` of `$table`, by log, author and id.
-macro_rules! ids {
-    ($name:literal, $table:literal, $index:literal, $log:literal, $by:literal, $id:literal) => {
-        Ids {
-            after: ids!(@beside $table, $index, $log, $by, $id, ">", ""),
-            before: ids!(@beside $table, $index, $log, $by, $id, "<", " DESC"),
-            is_right: concat!(
-                "SELECT ", $by, " = ?3 AND ", $id, " = ?4 FROM ", $table, " WHERE ", $log, " = ?1 AND seq = ?2"
-            ),
-            name: $name,
-        }
-    };
-    (@beside $table:literal, $index:literal, $log:literal, $by:literal, $id:literal, $than:literal, $order:literal) => {
-        concat!(
-            "SELECT ", $log, ", ", $by, ", ", $id, ", seq FROM ", $table, " INDEXED BY ", $index,
-            " WHERE ", $id, " IS NOT NULL AND (", $log, ", ", $by, ", ", $id, ") ", $than, " (?1, ?2, ?3)",
-            " ORDER BY ", $log, $order, ", ", $by, $order, ", ", $id, $order, " LIMIT 1"
-        )
-    };
-}
+const MESSAGES: Ids = Ids {
+    after: "SELECT room, user, cid, seq FROM entries INDEXED BY entries_by_cid \
+         WHERE cid IS NOT NULL AND (room, user, cid) > (?1, ?2, ?3) \
+         ORDER BY room, user, cid LIMIT 1",
+    before: "SELECT room, user, cid, seq FROM entries INDEXED BY entries_by_cid \
+         WHERE cid IS NOT NULL AND (room, user, cid) < (?1, ?2, ?3) \
+         ORDER BY room DESC, user DESC, cid DESC LIMIT 1",
+    is_right: "SELECT user = ?3 AND cid = ?4 FROM entries WHERE room = ?1 AND seq = ?2",
+    name: "the index of client ids",
+};
 
-const MESSAGES: Ids =
-    ids!("the index of client ids", "entries", "entries_by_cid", "room", "user", "cid");
 /// Of the publications to durable streams.
-pub(super) const EVENTS: Ids =
-    ids!("the index of publications", "events", "events_by_id", "stream", "by", "id");
+pub(super) const EVENTS: Ids = Ids {
+    after: "SELECT stream, by, id, seq FROM events INDEXED BY events_by_id \
+         WHERE id IS NOT NULL AND (stream, by, id) > (?1, ?2, ?3) \
+         ORDER BY stream, by, id LIMIT 1",
+    before: "SELECT stream, by, id, seq FROM events INDEXED BY events_by_id \
+         WHERE id IS NOT NULL AND (stream, by, id) < (?1, ?2, ?3) \
+         ORDER BY stream DESC, by DESC, id DESC LIMIT 1",
+    is_right: "SELECT by = ?3 AND id = ?4 FROM events WHERE stream = ?1 AND seq = ?2",
+    name: "the index of publications",
+};
 
 /// What an index does not find may be there: its page may be damaged. A key that was changed still
 /// stands in the place of the right one, so that the search ends beside it: the keys on both sides
