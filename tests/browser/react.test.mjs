@@ -563,6 +563,185 @@ function tests(version) {
     assert.deepEqual([await page.locator('i').textContent(), (await seen(page)).open], ['false', 0]);
   });
 
+  test('a provider without props changes nothing for what is below it', async (t) => {
+    const page = await open(t);
+    await page.evaluate(() => {
+      const { h, parlor, webSocketService, server: make, mount } = globalThis.kit;
+      globalThis.fake = make();
+      webSocketService.configure({ url: 'http://host/ws', env: fake.env });
+      const Who = ({ token }) => h('p', null, `${parlor.useWebSocket(token).connected} ${parlor.useParlor()?.hello?.user.id}`);
+      const { ParlorProvider, WebSocketProvider } = parlor;
+      const below = h(WebSocketProvider, null, h(Who, { token: 'eve.1' }));
+      mount([h(WebSocketProvider, { key: 1 }, h(Who, { token: 'ada.1' })), h(ParlorProvider, { key: 2, url: 'http://host/ws?user=bob', options: { env: fake.env } }, below)]);
+    });
+    await pass(page, 300);
+    assert.deepEqual(await page.locator('p').allTextContents(), ['true ada', 'true bob']);
+    assert.equal((await seen(page)).open, 2);
+  });
+
+  test('who has got and who has read a message is known, also after a loss', async (t) => {
+    const page = await open(t);
+    await page.evaluate(() => {
+      const { h, parlor, connect, server: make, mount } = globalThis.kit;
+      globalThis.fake = make();
+      ['ada', 'bob', 'eve'].forEach((user) => fake.admit('tea', user));
+      globalThis.bob = connect('http://host/ws?user=bob', { env: fake.env });
+      function Mine() {
+        const { deliveredTo, readBy, marks } = parlor.useReceipts('tea');
+        globalThis.room = parlor.useRoom('tea');
+        return h('p', null, `${deliveredTo(1)};${readBy(1)};${marks.length}`);
+      }
+      mount(h(parlor.ParlorProvider, { url: 'http://host/ws?user=ada', options: { env: fake.env } }, h(Mine)));
+    });
+    const shown = () => page.locator('p').textContent();
+    await pass(page, 200);
+    assert.equal(await shown(), ';;2');
+    await page.evaluate(() => void room.send('hello'));
+    await pass(page, 1_500);
+    assert.equal(await shown(), 'bob;;2');
+    await page.evaluate(() => bob.room('tea').markRead());
+    await pass(page, 1_500);
+    assert.equal(await shown(), 'bob;bob;2');
+    await page.evaluate(() => {
+      for (const socket of fake.sockets) if (socket.user === 'ada') socket.close(1006);
+      const eve = kit.connect('http://host/ws?user=eve', { env: fake.env });
+      setTimeout(() => eve.room('tea').markRead(1), 50);
+    });
+    await pass(page, 4_000);
+    assert.equal(await shown(), 'bob,eve;bob,eve;2');
+  });
+
+  test('the components of Sohbet run with its own hooks, numbers and booleans', async (t) => {
+    const page = await open(t);
+    await page.evaluate(() => {
+      const { React, h, sohbet, connect, server: make, mount } = globalThis.kit;
+      globalThis.fake = make();
+      ['1', '2'].forEach((user) => fake.admit('7', user));
+      sohbet.default.configure({ url: 'http://host/ws', env: fake.env });
+      globalThis.other = connect('http://host/ws?user=2', { env: fake.env });
+      globalThis.received = [];
+      globalThis.types = [];
+      function Chat({ id }) {
+        const { sendMessage, sendTyping, typingUsers } = sohbet.useChatWebSocket(id, (message) => received.push(message));
+        Object.assign(globalThis, { sendMessage, sendTyping });
+        sohbet.useWebSocketMessage('voice:offer', (message) => types.push(message), [id]);
+        const { onlineUsers, isOnline } = sohbet.useOnlineUsers();
+        return h('p', null, `${typingUsers.includes(2)} ${isOnline(2)} ${isOnline(3)} ${onlineUsers.every(Number.isInteger)}`);
+      }
+      function App() {
+        const [id, choose] = React.useState(null);
+        globalThis.choose = choose;
+        const { connected } = sohbet.useWebSocket('1.token');
+        return h(sohbet.WebSocketProvider, null, h('i', null, String(connected)), h(Chat, { id }));
+      }
+      mount(h(React.StrictMode, null, h(App)));
+    });
+    await pass(page, 300);
+    assert.deepEqual([await page.locator('i').textContent(), await page.locator('p').textContent()], ['true', 'false true false true']);
+    // Nothing is chosen: nothing is taken, and nothing thrown.
+    assert.deepEqual(await page.evaluate(() => [sendMessage('x'), sendTyping()]), [false, false]);
+    await page.evaluate(() => {
+      choose(7);
+      fake.push('voice:offer', { channel_id: 3 });
+    });
+    await pass(page, 100);
+    assert.deepEqual(await page.evaluate(() => [sendMessage('hello'), sendTyping(), types]), [true, true, [{ type: 'voice:offer', payload: { channel_id: 3 } }]]);
+    await page.evaluate(() => other.room('7').typing());
+    await pass(page, 100);
+    assert.equal(await page.locator('p').textContent(), 'true true false true');
+    await page.evaluate(() => {
+      fake.admit('8', '2');
+      other.room('7').send('hi');
+    });
+    await pass(page, 100);
+    const received = await page.evaluate(() => globalThis.received.map(({ id, conversation_id: where, sender_id: who, content }) => [id, where, who, content]));
+    assert.deepEqual(received, [[1, 7, 1, 'hello'], [2, 7, 2, 'hi']]);
+    assert.equal(await page.locator('p').textContent(), 'false true false true');
+    // What a program says itself counts, too.
+    await page.evaluate(() => {
+      fake.push('chat:message', { id: 50, conversation_id: 7, sender_id: 3, content: 'told' });
+      fake.push('chat:message', { id: 51, conversation_id: 8, sender_id: 3, content: 'elsewhere' });
+      fake.push('chat:typing', { conversation_id: 7, user_id: 2, username: 'two' });
+      fake.push('user:online', { user_id: 3, username: 'three' });
+    });
+    await pass(page, 100);
+    assert.deepEqual(await page.evaluate(() => globalThis.received.map(({ content }) => content)), ['hello', 'hi', 'told']);
+    assert.equal(await page.locator('p').textContent(), 'true true true true');
+    await page.evaluate(() => fake.push('user:offline', { user_id: 3, username: 'three' }));
+    await pass(page, 3_100);
+    assert.equal(await page.locator('p').textContent(), 'false true false true');
+    assert.equal((await seen(page)).attempts, 2);
+  });
+
+  test('the dashboards of tac-webbuilder have their hook: the query only while the socket does not work, and quality by age', async (t) => {
+    const page = await open(t);
+    await page.evaluate(() => {
+      const { React, h, tac, mount } = globalThis.kit;
+      globalThis.sockets = [];
+      globalThis.refuses = false;
+      globalThis.WebSocket = class {
+        constructor(url) {
+          this.url = url;
+          this.readyState = 0;
+          if (refuses) setTimeout(() => this.onclose?.({ code: 1006 }), 5);
+          else {
+            globalThis.sockets.push(this);
+            setTimeout(() => ((this.readyState = 1), this.onopen?.({})), 5);
+          }
+        }
+        close() {
+          globalThis.sockets = globalThis.sockets.filter((one) => one !== this);
+        }
+      };
+      globalThis.say = (data) => sockets.forEach((socket) => socket.onmessage?.({ data: JSON.stringify({ type: 'queue_update', data }) }));
+      globalThis.cut = () => sockets.splice(0).forEach((socket) => socket.onclose?.({ code: 1006 }));
+      globalThis.queries = 0;
+      globalThis.heard = [];
+      function Queue() {
+        const [key, turn] = React.useState('queue');
+        globalThis.turn = turn;
+        const state = tac.useReliableWebSocket({
+          url: 'ws://host/api/v1/ws/queue', queryKey: [key], queryFn: async () => ({ phases: [(globalThis.queries += 1)] }), onMessage: (message) => heard.push(message),
+          pollingInterval: 10_000,
+        });
+        const { isConnected, connectionQuality, lastUpdated, reconnectAttempts } = state;
+        return h('p', null, `${Object.keys(state).length} ${isConnected} ${connectionQuality} ${lastUpdated instanceof Date} ${reconnectAttempts}`);
+      }
+      mount(h(React.StrictMode, null, h(Queue)));
+    });
+    const shown = () => page.locator('p').textContent();
+    await pass(page, 100);
+    assert.equal(await shown(), '4 true excellent true 0');
+    assert.deepEqual(await page.evaluate(() => [queries, sockets.length, heard]), [1, 1, [{ phases: [1] }]]);
+    // Nothing comes: it is judged again and again, and nobody is asked.
+    for (const [quality, ms] of [['good', 10_500], ['poor', 10_000], ['disconnected', 15_000]]) {
+      await pass(page, ms, 500);
+      assert.equal(await shown(), `4 true ${quality} true 0`);
+    }
+    await page.evaluate(() => say([7]));
+    await pass(page, 300);
+    assert.equal(await shown(), '4 true excellent true 0');
+    assert.deepEqual(await page.evaluate(() => [queries, heard.at(-1)]), [1, { type: 'queue_update', data: [7] }]);
+    // It does not work: the query is asked with its interval, and no more once it does.
+    await page.evaluate(() => {
+      refuses = true;
+      cut();
+    });
+    await pass(page, 25_000, 100);
+    const whileDown = await page.evaluate(() => queries);
+    assert.ok(whileDown === 3 || whileDown === 4, String(whileDown));
+    assert.match(await shown(), /^4 false disconnected true [1-9]/);
+    await page.evaluate(() => (refuses = false));
+    await pass(page, 40_000, 500);
+    const after = await page.evaluate(() => queries);
+    await pass(page, 60_000, 1_000);
+    assert.deepEqual(await page.evaluate(() => [queries, sockets.length]), [after, 1]);
+    // Another key is another question.
+    await page.evaluate(() => turn('other'));
+    await pass(page, 100);
+    assert.equal(await page.evaluate(() => queries), after + 1);
+  });
+
   test('what a server draws is what a browser begins with', async (t) => {
     const contents = `
       import { createElement as h } from 'react';

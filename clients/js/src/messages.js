@@ -1,12 +1,13 @@
 // The messages of a type, each once. Entries of rooms are told as a room hands them over, in order and without a hole,
 // also those that were missed and came as history; all others as they come.
 
-import { ENTRY } from './room.js';
+import { ENTRY, isEntry } from './room.js';
 
 /** @typedef {import('./client.js').Client} Client */
 
 /**
- * Listens to all messages of a type, of the wire's own ones or of the application's.
+ * Listens to all messages of a type, of the wire's own ones or of the application's: also those that a program sends
+ * under a name of the wire's.
  * @param {Client} client
  * @param {string} type
  * @param {(payload: any) => void} fn
@@ -16,5 +17,9 @@ import { ENTRY } from './room.js';
 export function onMessage(client, type, fn, options) {
   const [, kind] = ENTRY.exec(type) ?? [];
   if (!kind) return client.on(type, fn, options);
-  return client.on('rooms', (change) => change?.what === 'entry' && change.value.type === kind && fn(change.value), options);
+  const offs = [
+    client.on('rooms', (change) => change?.what === 'entry' && change.value.type === kind && fn(change.value), options),
+    client.on(type, (payload) => isEntry(payload) || fn(payload), options),
+  ];
+  return () => offs.forEach((off) => off());
 }

@@ -55,31 +55,41 @@ function sharedSocket(url, maxDelay, attempts) {
 }
 
 /**
- * A WebSocket to any path that speaks JSON, which comes back and is let go of while the page is hidden. It never polls:
- * `pollingInterval` is there for who comes from a hook that did. `queryFn` is asked once each time it opens, for what
- * was missed, and whenever `queryKey` is another; `data` is what it said last.
- * @template T
- * @param {object} options
- * @param {string} options.url
- * @param {readonly unknown[]} [options.queryKey]
- * @param {() => T | Promise<T>} [options.queryFn]
- * @param {(message: any) => void} [options.onMessage] called with each, once and in order
- * @param {boolean} [options.enabled]
- * @param {number} [options.pollingInterval]
- * @param {number} [options.maxReconnectDelay] in ms; 30000
- * @param {number} [options.maxReconnectAttempts] in a row; it never gives up, if not told otherwise
+ * The one socket for all who ask for the same, while somebody does, and what is known of it.
+ * @param {{ url: string, enabled: boolean, maxReconnectDelay?: number, maxReconnectAttempts?: number, onMessage: (message: any) => void }} options
  */
-export function useReliableWebSocket({ url, queryKey, queryFn, onMessage: handler, enabled = true, maxReconnectDelay, maxReconnectAttempts }) {
+export function useSharedSocket({ url, enabled, maxReconnectDelay, maxReconnectAttempts, onMessage }) {
   const shared = useMemo(
     () => (enabled && url && typeof window !== 'undefined' ? sharedSocket(url, maxReconnectDelay, maxReconnectAttempts) : null),
     [url, enabled, maxReconnectDelay, maxReconnectAttempts],
   );
   const { subscribe, get, getServer } = shared?.store ?? NOT_OPEN_STORE;
   const snapshot = useSyncExternalStore(subscribe, get, getServer);
-  const latest = useLatest({ handler, queryFn });
-  const [answer, setAnswer] = useState(/** @type {{ data?: T, error?: unknown }} */ ({}));
+  const latest = useLatest(onMessage);
+  useEffect(() => shared?.on('message', (message) => latest.current(message)), [shared, latest]);
+  return { shared, snapshot };
+}
 
-  useEffect(() => shared?.on('message', (message) => latest.current.handler?.(message)), [shared, latest]);
+/**
+ * A WebSocket to any path that speaks JSON, which comes back and is let go of while the page is hidden. It never polls:
+ * `pollingInterval` is there for who comes from a hook that did. `queryFn` is asked once each time it opens, for what
+ * was missed, and whenever `queryKey` is another; `data` is what it said last.
+ * @template T what the query says
+ * @template [M=any] what the messages are
+ * @param {object} options
+ * @param {string} options.url
+ * @param {readonly unknown[]} [options.queryKey]
+ * @param {() => T | Promise<T>} [options.queryFn]
+ * @param {(message: M) => void} [options.onMessage] called with each, once and in order
+ * @param {boolean} [options.enabled]
+ * @param {number} [options.pollingInterval]
+ * @param {number} [options.maxReconnectDelay] in ms; 30000
+ * @param {number} [options.maxReconnectAttempts] in a row; it never gives up, if not told otherwise
+ */
+export function useReliableWebSocket({ url, queryKey, queryFn, onMessage: handler, enabled = true, maxReconnectDelay, maxReconnectAttempts }) {
+  const { shared, snapshot } = useSharedSocket({ url, enabled, maxReconnectDelay, maxReconnectAttempts, onMessage: (message) => handler?.(message) });
+  const latest = useLatest(queryFn);
+  const [answer, setAnswer] = useState(/** @type {{ data?: T, error?: unknown }} */ ({}));
 
   const key = JSON.stringify(queryKey);
   useEffect(() => {
@@ -87,7 +97,7 @@ export function useReliableWebSocket({ url, queryKey, queryFn, onMessage: handle
     let serial = 0;
     const ask = async () => {
       const own = (serial += 1);
-      const { queryFn: query } = latest.current;
+      const query = latest.current;
       if (!query) return;
       try {
         const data = await query();

@@ -93,7 +93,8 @@ const Context = createContext(/** @type {{ client: Client | null } | null} */ (n
 /**
  * Gives those below it a client: one of yours, which stays yours to close, or that of a URL, which is opened for the
  * first provider of it and closed a second after the last is gone. Another `user` or another user's token (as a text) is
- * another client; a newer token of the same user (by the `sub` of a JWT) is not.
+ * another client; a newer token of the same user (by the `sub` of a JWT) is not. With neither a client nor a URL it changes
+ * nothing: what is below it has what is above it, or the page's `webSocketService`.
  * @param {{ client?: Client, url?: string, options?: Options, user?: string | number, children?: ReactNode }} props
  */
 export function ParlorProvider({ client, url, options, user, children }) {
@@ -115,7 +116,9 @@ export function ParlorProvider({ client, url, options, user, children }) {
     shared.token = token;
     renewToken(shared.client, token);
   }, [shared, token]);
-  const value = useMemo(() => ({ client: used }), [used]);
+  const above = useContext(Context);
+  const isNone = !client && url === undefined;
+  const value = useMemo(() => (isNone ? above : { client: used }), [isNone, above, used]);
   return createElement(Context.Provider, { value }, children);
 }
 
@@ -187,6 +190,19 @@ export function useTyping(room) {
   return useFacts(room).typists;
 }
 
+/**
+ * Who has got and who has read what, in a room of up to 50 members: how far each of the others has come, and of a message
+ * (its `seq`) the ids of those who have it and of those who have read it.
+ * @param {Name} room
+ */
+export function useReceipts(room) {
+  const marks = useStore((all) => (room ? all.receipts(room) : NO_STORES.receipts), NO_STORES.receipts);
+  return useMemo(() => {
+    const reached = (/** @type {"read" | "delivered"} */ by, /** @type {number} */ seq) => marks.filter((mark) => mark[by] >= seq).map(({ user }) => user);
+    return { marks, deliveredTo: (/** @type {number} */ seq) => reached('delivered', seq), readBy: (/** @type {number} */ seq) => reached('read', seq) };
+  }, [marks]);
+}
+
 /** How much is unread, in a room or in all. @param {string} [room] @returns {number} */
 export function useUnread(room) {
   const client = useParlor();
@@ -242,6 +258,15 @@ export function useOnMessage(type, handler) {
   const latest = useLatest(handler);
   useEffect(() => (client ? onMessage(client, type, (payload) => latest.current(payload)) : undefined), [client, type, latest]);
 }
+
+/**
+ * The same hooks for an application that says what its messages are: misspelt types, and payloads that are not theirs, are
+ * errors of the compiler. To be called once, beside the map.
+ * @template {import('./wire.js').Messages<M>} M the application's own messages
+ * @returns {{ useParlor: () => Client<M> | null,
+ *   useOnMessage: <T extends import('./wire.js').Heard<M>>(type: T, handler: (payload: import('./wire.js').Event<M, T>) => void) => void }}
+ */
+export const hooksFor = () => ({ useParlor, useOnMessage });
 
 export { useOnMessage as useWebSocketMessage, useReliableWebSocket };
 

@@ -161,6 +161,9 @@ const UNKNOWN = { membership: 'unknown', refusal: null, title: undefined, last: 
 /** @typedef {{ data: any, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null, stale: import('./stream.js').StreamStale | null }} Watched */
 /** @type {Watched} */
 const NO_EVENT = { data: undefined, seq: 0, ts: undefined, skipped: false, refusal: null, stale: null };
+/** @typedef {import('./receipts.js').Receipt} Receipt */
+/** @type {Receipt[]} */
+const NO_RECEIPTS = [];
 /** @typedef {import('./outbox.js').Ticket} Ticket */
 /** @typedef {Pick<Ticket, "id" | "text" | "data" | "status" | "error"> & { room: string, at: number }} Unsent */
 /** @type {Unsent[]} */
@@ -174,6 +177,7 @@ export const NO_STORES = {
   rooms: constant(NO_ROOMS),
   outbox: constant(NONE),
   facts: constant(UNKNOWN),
+  receipts: constant(NO_RECEIPTS),
   transcript: constant(NOTHING),
   stream: constant(NO_EVENT),
 };
@@ -207,6 +211,8 @@ function makeStores(client) {
   };
   /** Those that are read now. @type {Map<string, Transcript>} */
   const transcripts = new Map();
+  /** @type {Map<string, Receipt[]>} */
+  const receipts = new Map();
 
   return {
     connection: storeOf({
@@ -222,6 +228,21 @@ function makeStores(client) {
       read: (before) => facts(client.room(name), before),
       watch: events('rooms', 'state'),
       server: UNKNOWN,
+    })),
+    receipts: byName((name) => storeOf({
+      read: () => receipts.get(name) ?? NO_RECEIPTS,
+      watch: (changed) => {
+        let end = () => {};
+        let isOver = false;
+        void import('./receipts.js').then(({ watchReceipts }) => {
+          if (!isOver) end = watchReceipts(client, name, (marks) => {
+            receipts.set(name, marks);
+            changed();
+          });
+        });
+        return () => ((isOver = true), end());
+      },
+      server: NO_RECEIPTS,
     })),
     transcript: byName((name) => storeOf({
       read: () => transcripts.get(name)?.snapshot() ?? NOTHING,

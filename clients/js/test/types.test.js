@@ -9,6 +9,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const path = (name) => fileURLToPath(new URL(name, import.meta.url));
+/** Where the package is a link, what it asks for is not beside it. */
+const REACT = path('../../../tests/node_modules/@types/react/index.d.ts');
 const TSC = path('../../../tests/node_modules/.bin/tsc');
 
 function temporary(t) {
@@ -30,7 +32,7 @@ function project(t, file, how) {
   symlinkSync(path('..'), join(directory, 'node_modules/parlor-client'));
   copyFileSync(path(`types/${file}`), join(directory, file));
   writeFileSync(join(directory, 'package.json'), '{ "type": "module" }');
-  const compilerOptions = { target: 'es2023', lib: ['es2023', 'dom', 'dom.iterable'], types: [], strict: true, noEmit: true, ...how };
+  const compilerOptions = { target: 'es2023', lib: ['es2023', 'dom', 'dom.iterable'], types: [], strict: true, noEmit: true, paths: { react: [REACT] }, ...how };
   writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: [file] }));
   return tsc('--project', directory);
 }
@@ -58,10 +60,12 @@ test('every entry of the package has types', () => {
 });
 
 for (const how of [{ module: 'nodenext', moduleResolution: 'nodenext' }, { module: 'esnext', moduleResolution: 'bundler' }]) {
-  test(`what is right compiles, with the resolution of ${how.moduleResolution}`, (t) => {
-    const { status, stdout } = project(t, 'good.ts', how);
-    assert.equal(status, 0, stdout);
-  });
+  for (const file of ['good.ts', 'hooks.ts']) {
+    test(`what is right compiles, with the resolution of ${how.moduleResolution}: ${file}`, (t) => {
+      const { status, stdout } = project(t, file, how);
+      assert.equal(status, 0, stdout);
+    });
+  }
 }
 
 test('what is wrong does not compile, line by line', (t) => {

@@ -1,6 +1,7 @@
 /** @typedef {import('./client.js').Client} Client */
 /**
- * Listens to all messages of a type, of the wire's own ones or of the application's.
+ * Listens to all messages of a type, of the wire's own ones or of the application's: also those that a program sends
+ * under a name of the wire's.
  * @param {Client} client
  * @param {string} type
  * @param {(payload: any) => void} fn

@@ -1,23 +1,38 @@
 /**
+ * The one socket for all who ask for the same, while somebody does, and what is known of it.
+ * @param {{ url: string, enabled: boolean, maxReconnectDelay?: number, maxReconnectAttempts?: number, onMessage: (message: any) => void }} options
+ */
+export function useSharedSocket({ url, enabled, maxReconnectDelay, maxReconnectAttempts, onMessage }: {
+    url: string;
+    enabled: boolean;
+    maxReconnectDelay?: number;
+    maxReconnectAttempts?: number;
+    onMessage: (message: any) => void;
+}): {
+    shared: Plain | null;
+    snapshot: import("./reliable.js").ReliableSnapshot;
+};
+/**
  * A WebSocket to any path that speaks JSON, which comes back and is let go of while the page is hidden. It never polls:
  * `pollingInterval` is there for who comes from a hook that did. `queryFn` is asked once each time it opens, for what
  * was missed, and whenever `queryKey` is another; `data` is what it said last.
- * @template T
+ * @template T what the query says
+ * @template [M=any] what the messages are
  * @param {object} options
  * @param {string} options.url
  * @param {readonly unknown[]} [options.queryKey]
  * @param {() => T | Promise<T>} [options.queryFn]
- * @param {(message: any) => void} [options.onMessage] called with each, once and in order
+ * @param {(message: M) => void} [options.onMessage] called with each, once and in order
  * @param {boolean} [options.enabled]
  * @param {number} [options.pollingInterval]
  * @param {number} [options.maxReconnectDelay] in ms; 30000
  * @param {number} [options.maxReconnectAttempts] in a row; it never gives up, if not told otherwise
  */
-export function useReliableWebSocket<T>({ url, queryKey, queryFn, onMessage: handler, enabled, maxReconnectDelay, maxReconnectAttempts }: {
+export function useReliableWebSocket<T, M = any>({ url, queryKey, queryFn, onMessage: handler, enabled, maxReconnectDelay, maxReconnectAttempts }: {
     url: string;
     queryKey?: readonly unknown[] | undefined;
     queryFn?: (() => T | Promise<T>) | undefined;
-    onMessage?: ((message: any) => void) | undefined;
+    onMessage?: ((message: M) => void) | undefined;
     enabled?: boolean | undefined;
     pollingInterval?: number | undefined;
     maxReconnectDelay?: number | undefined;

@@ -1,7 +1,8 @@
 /**
  * Gives those below it a client: one of yours, which stays yours to close, or that of a URL, which is opened for the
  * first provider of it and closed a second after the last is gone. Another `user` or another user's token (as a text) is
- * another client; a newer token of the same user (by the `sub` of a JWT) is not.
+ * another client; a newer token of the same user (by the `sub` of a JWT) is not. With neither a client nor a URL it changes
+ * nothing: what is below it has what is above it, or the page's `webSocketService`.
  * @param {{ client?: Client, url?: string, options?: Options, user?: string | number, children?: ReactNode }} props
  */
 export function ParlorProvider({ client, url, options, user, children }: {
@@ -63,6 +64,16 @@ export function usePresence(): {
 export function useMessages(room: Name): MessageRow[];
 /** Who is typing in a room: ids. @param {Name} room @returns {string[]} */
 export function useTyping(room: Name): string[];
+/**
+ * Who has got and who has read what, in a room of up to 50 members: how far each of the others has come, and of a message
+ * (its `seq`) the ids of those who have it and of those who have read it.
+ * @param {Name} room
+ */
+export function useReceipts(room: Name): {
+    marks: import("./receipts.js").Receipt[];
+    deliveredTo: (seq: number) => string[];
+    readBy: (seq: number) => string[];
+};
 /** How much is unread, in a room or in all. @param {string} [room] @returns {number} */
 export function useUnread(room?: string): number;
 /** What is not yet on the server's disk, in all rooms: sent again by `retry(id)`, taken back by `cancel(id)`. */
@@ -305,6 +316,10 @@ export function ConnectionBadge({ style, ...attributes }: {
     children?: ReactNode | Draw;
     render?: Draw;
 }>;
+export function hooksFor<M extends import("./wire.js").Messages<M>>(): {
+    useParlor: () => Client<M> | null;
+    useOnMessage: <T extends import("./wire.js").Heard<M>>(type: T, handler: (payload: import("./wire.js").Event<M, T>) => void) => void;
+};
 export type Connection = ReturnType<typeof useConnection>;
 export type Draw = (connection: Connection) => ReactNode;
 export type Client<M extends import("./wire.js").Messages<M> = any> = import("./client.js").Client<M>;

@@ -25,6 +25,7 @@ export function storesOf(client: Client): {
     rooms: Store<import("./client.js").RoomSnapshot[]>;
     outbox: Store<Unsent[]>;
     facts: (name: string) => Store<Facts>;
+    receipts: (name: string) => Store<import("./receipts.js").Receipt[]>;
     transcript: (name: string) => Store<import("./transcript.js").Shown>;
     loadOlder: (name: string) => Promise<boolean>;
     /** Joins for as long as somebody holds it, whoever is signed in. */
@@ -82,21 +83,29 @@ export namespace NO_STORES {
         let getServer_5: () => Facts;
         export { getServer_5 as getServer };
     }
-    namespace transcript {
+    namespace receipts {
         let subscribe_6: (fn: () => void) => () => void;
         export { subscribe_6 as subscribe };
-        let get_6: () => import("./transcript.js").Shown;
+        let get_6: () => import("./receipts.js").Receipt[];
         export { get_6 as get };
-        let getServer_6: () => import("./transcript.js").Shown;
+        let getServer_6: () => import("./receipts.js").Receipt[];
         export { getServer_6 as getServer };
     }
-    namespace stream {
+    namespace transcript {
         let subscribe_7: (fn: () => void) => () => void;
         export { subscribe_7 as subscribe };
-        let get_7: () => Watched;
+        let get_7: () => import("./transcript.js").Shown;
         export { get_7 as get };
-        let getServer_7: () => Watched;
+        let getServer_7: () => import("./transcript.js").Shown;
         export { getServer_7 as getServer };
+    }
+    namespace stream {
+        let subscribe_8: (fn: () => void) => () => void;
+        export { subscribe_8 as subscribe };
+        let get_8: () => Watched;
+        export { get_8 as get };
+        let getServer_8: () => Watched;
+        export { getServer_8 as getServer };
     }
 }
 export type Client = import("./client.js").Client;
@@ -148,6 +157,7 @@ export type Watched = {
     refusal: ParlorError | null;
     stale: import("./stream.js").StreamStale | null;
 };
+export type Receipt = import("./receipts.js").Receipt;
 export type Ticket = import("./outbox.js").Ticket;
 export type Unsent = Pick<Ticket, "id" | "text" | "data" | "status" | "error"> & {
     room: string;
@@ -161,6 +171,7 @@ declare function makeStores(client: Client): {
     rooms: Store<import("./client.js").RoomSnapshot[]>;
     outbox: Store<Unsent[]>;
     facts: (name: string) => Store<Facts>;
+    receipts: (name: string) => Store<import("./receipts.js").Receipt[]>;
     transcript: (name: string) => Store<import("./transcript.js").Shown>;
     loadOlder: (name: string) => Promise<boolean>;
     /** Joins for as long as somebody holds it, whoever is signed in. */

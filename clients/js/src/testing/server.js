@@ -4,7 +4,7 @@ import { fakeClock } from './page.js';
 
 /** @typedef {import('../env.js').Env} Env */
 /** @typedef {{ type: string, id?: any, payload: any }} Message */
-/** @typedef {{ entries: Message[], head: number, members: Set<string>, reads: Map<string, number>, cids: Map<string, Message>, title?: string }} Log */
+/** @typedef {{ entries: Message[], head: number, members: Set<string>, reads: Map<string, number>, delivered: Map<string, number>, cids: Map<string, Message>, title?: string }} Log */
 
 /**
  * A server in memory: the requests of the client's own methods, and those that `handle` is given. `env` has its
@@ -27,7 +27,7 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
 
   const room = (/** @type {string} */ name) => {
     /** @type {Log} */
-    const made = rooms.get(name) ?? { entries: [], head: 0, members: new Set(), reads: new Map(), cids: new Map() };
+    const made = rooms.get(name) ?? { entries: [], head: 0, members: new Set(), reads: new Map(), delivered: new Map(), cids: new Map() };
     rooms.set(name, made);
     return made;
   };
@@ -42,6 +42,16 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
       if (of.members.has(socket.user) && socket.follows(name)) socket.say(withoutCid(push, socket.user));
     }
     return push;
+  };
+
+  /** Moves a mark of a member, and tells the room. @param {string} type @param {'reads' | 'delivered'} which @param {string} name @param {string} user @param {number} seq */
+  const mark = (type, which, name, user, seq) => {
+    const { members, [which]: marks } = room(name);
+    if (!members.has(user) || seq <= (marks.get(user) ?? 0)) return;
+    marks.set(user, seq);
+    for (const socket of sockets) {
+      if (socket.user === user ? type === 'chat:read' : members.has(socket.user) && members.size <= 50) socket.say({ type, payload: { room: name, user, seq } });
+    }
   };
 
   /** @param {Message} push @param {string} user */
@@ -167,10 +177,13 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
       return { room: name, ...found, entries: found.entries.map((push) => withoutCid(push, socket.user)) };
     },
     'chat:read': (socket, { room: name, seq }) => {
-      room(name).reads.set(socket.user, seq);
+      mark('chat:read', 'reads', name, socket.user, seq);
       return { room: name, seq, unread: unread(room(name), socket.user) };
     },
-    'chat:ack': () => ({}),
+    'chat:ack': ({ user }, { rooms: acked }) => {
+      for (const [name, seq] of Object.entries(acked)) mark('chat:delivered', 'delivered', name, user, seq);
+      return {};
+    },
     'chat:typing': (socket, { room: name, typing = true }) => {
       for (const other of sockets) {
         if (other.user !== socket.user && room(name).members.has(other.user)) other.say({ type: 'chat:typing', payload: { room: name, user: socket.user, typing } });
@@ -203,9 +216,10 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
       const { seq, ts } = server.publish(name, data, published);
       return { stream: name, seq, ts };
     },
-    'room:members': (_, { room: name }) => {
-      const { members, reads } = room(name);
-      return { members: [...members].map((user) => ({ user, name: user, role: 'member', read: reads.get(user) ?? 0, delivered: 0 })), more: false };
+    'room:members': (_, { room: name, limit = Infinity }) => {
+      const { members, reads, delivered } = room(name);
+      const all = [...members].sort().map((user) => ({ user, name: user, role: 'member', read: reads.get(user) ?? 0, delivered: delivered.get(user) ?? 0 }));
+      return { members: all.slice(0, limit), more: all.length > limit };
     },
     unsubscribe: (socket, { stream: name }) => (socket.streams.delete(name), { streams: [name] }),
   };
@@ -379,7 +393,7 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
     forget() {
       epoch = `epoch-${Number(epoch.split('-')[1]) + 1}`;
       for (const [name, stream] of streams) Object.assign(stream, { seq: 0, data: undefined, epoch: `${epoch}-${name}` });
-      for (const of of rooms.values()) Object.assign(of, { entries: [], head: 0, reads: new Map(), cids: new Map() });
+      for (const of of rooms.values()) Object.assign(of, { entries: [], head: 0, reads: new Map(), delivered: new Map(), cids: new Map() });
     },
   };
   return server;

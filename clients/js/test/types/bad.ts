@@ -1,6 +1,9 @@
 // What must not compile: each line with a marker, and no other.
 
 import { connect } from 'parlor-client';
+import { useChatWebSocket } from 'parlor-client/compat/sohbet';
+import { useReliableWebSocket } from 'parlor-client/compat/tac';
+import { hooksFor, useReceipts } from 'parlor-client/react';
 
 interface Application {
   'queue.changed': { payload: { waiting: number } };
@@ -43,3 +46,12 @@ connect('/ws', { fallback: 'polling' }); // error: TS2322
 connect('/ws', { whenHidden: { after: 3 } }); // error: TS2561
 // What of a message is known has a name.
 connect<{ 'queue.changed': { paylod: number } }>('/ws'); // error: TS2344
+
+const { useOnMessage, useParlor } = hooksFor<Application>();
+useOnMessage('queue.chnaged', () => {}); // error: TS2345
+useOnMessage('queue.changed', ({ wating }) => wating); // error: TS2339
+useParlor()?.send('queue.unheard', {}); // error: TS2345
+useReceipts('tea').readby(3); // error: TS2551
+useChatWebSocket('seven').sendMessage('x'); // error: TS2345
+useReliableWebSocket<number, number>({ url: '', queryKey: [], queryFn: () => 'text', onMessage: () => {} }); // error: TS2322
+useReliableWebSocket({ url: '', queryKey: [], queryFn: () => 1, onMessage: () => {} }).conectionQuality; // error: TS2551

@@ -1,6 +1,6 @@
 /** @typedef {import('../env.js').Env} Env */
 /** @typedef {{ type: string, id?: any, payload: any }} Message */
-/** @typedef {{ entries: Message[], head: number, members: Set<string>, reads: Map<string, number>, cids: Map<string, Message>, title?: string }} Log */
+/** @typedef {{ entries: Message[], head: number, members: Set<string>, reads: Map<string, number>, delivered: Map<string, number>, cids: Map<string, Message>, title?: string }} Log */
 /**
  * A server in memory: the requests of the client's own methods, and those that `handle` is given. `env` has its
  * `WebSocket` and its clock.
@@ -76,6 +76,7 @@ export type Log = {
     head: number;
     members: Set<string>;
     reads: Map<string, number>;
+    delivered: Map<string, number>;
     cids: Map<string, Message>;
     title?: string;
 };

@@ -1,0 +1,114 @@
+// What the wire says, in the words of the application: each message with its type, conversations and users as numbers. What
+// a program sends in these words itself goes through as it is.
+
+import { onMessage } from '../messages.js';
+import { isEntry } from '../room.js';
+import { idOf } from './ids.js';
+
+/** @typedef {import('./ids.js').Id} Id */
+
+/** @typedef {import('../client.js').Client} Client */
+/** @typedef {'chat:send' | 'chat:message' | 'chat:typing' | 'user:online' | 'user:offline' | 'voice:join' | 'voice:leave' | 'voice:offer' | 'voice:answer' | 'voice:ice-candidate' | 'voice:mute' | 'voice:video-toggle' | 'voice:user-joined' | 'voice:user-left' | 'voice:participants' | 'voice:user-muted' | 'voice:user-video-toggled'} WebSocketMessageType */
+/** @typedef {{ id?: number, conversation_id: number, sender_id: number, content: string, created_at?: string }} ChatMessagePayload */
+/** @typedef {{ conversation_id: number, user_id: number, username: string }} TypingPayload */
+/** @typedef {{ user_id: number, username: string }} UserStatusPayload */
+/** @typedef {ChatMessagePayload | TypingPayload | UserStatusPayload | Record<string, unknown>} MessagePayload */
+/** @typedef {{ type: WebSocketMessageType, payload: MessagePayload }} WebSocketMessage */
+/** @typedef {(message: WebSocketMessage) => void} MessageHandler */
+/** @typedef {'user:online' | 'user:offline'} PresenceType */
+
+/**
+ * Listens to the messages of a type.
+ * @param {Client} client
+ * @param {string} type
+ * @param {MessageHandler} handler
+ * @returns {() => void} ends it
+ */
+export function onSohbetMessage(client, type, handler) {
+  const of = /** @type {WebSocketMessageType} */ (type);
+  const hand = (/** @type {MessagePayload} */ payload) => handler({ type: of, payload });
+  if (of === 'chat:message') return onMessage(client, type, (payload) => payload.deleted || hand(isEntry(payload) ? chatMessage(payload) : payload));
+  if (of === 'chat:typing') return onMessage(client, type, (payload) => (payload.room === undefined ? hand(payload) : payload.typing && hand(typing(client, payload))));
+  if (of !== 'user:online' && of !== 'user:offline') return onMessage(client, type, hand);
+  const offs = [
+    // The server's own tell of many, and only of changes.
+    onMessage(client, type, (payload) => payload.version === undefined && hand(payload)),
+    onPresence(client, of, hand),
+  ];
+  return () => offs.forEach((off) => off());
+}
+
+/**
+ * Says something in a conversation; what cannot be sent now is sent later, once and in order. What the server refuses is
+ * told in the console.
+ * @param {Client | null} client
+ * @param {Id | null | undefined} conversation
+ * @param {string} content
+ * @returns {boolean} whether it was taken
+ */
+export function say(client, conversation, content) {
+  if (!client || !isThere(conversation) || /closed|failed/.test(client.state.name)) return false;
+  const ticket = client.room(String(conversation)).send(content);
+  ticket.catch(({ code, message }) => console.error(`parlor-client: a message to the conversation ${conversation} was not delivered: ${message} (${code})`));
+  return ticket.status !== 'failed';
+}
+
+/** One is typing there; told every 3 s at most. @param {Client | null} client @param {Id | null | undefined} conversation @returns {boolean} whether it is connected */
+export function type(client, conversation) {
+  if (client?.state.name !== 'online' || !isThere(conversation)) return false;
+  client.room(String(conversation)).typing();
+  return true;
+}
+
+/** @param {Id | null | undefined} conversation @returns {conversation is Id} */
+const isThere = (conversation) => conversation !== null && conversation !== undefined && conversation !== '';
+
+/** @param {any} entry @returns {ChatMessagePayload} */
+const chatMessage = ({ room, seq, from, text, ts }) => ({ id: seq, conversation_id: idOf(room), sender_id: idOf(from), content: text, created_at: new Date(ts).toISOString() });
+
+/** @param {Client} client @param {import('../wire.js').Typing} told @returns {TypingPayload} */
+const typing = (client, { room, user }) => ({ conversation_id: idOf(room), user_id: idOf(user), username: nameOf(client, user) });
+
+/** @param {Client} client @param {string} id */
+const nameOf = (client, id) => client.presence.value.users.find(({ user }) => user === id)?.name ?? id;
+
+/** @typedef {{ known: Map<string, string>, handlers: Set<{ type: PresenceType, hand: (payload: UserStatusPayload) => void }>, off: () => void }} Watch */
+/** @type {WeakMap<Client, Watch>} */
+const watches = new WeakMap();
+
+/**
+ * Of each user once when they come, those too who were there before, and once when they go, whoever listens: a handler
+ * that is taken off and put on again with each rendering is told of nobody twice.
+ * @param {Client} client
+ * @param {PresenceType} type
+ * @param {(payload: UserStatusPayload) => void} hand
+ */
+function onPresence(client, type, hand) {
+  const watch = watches.get(client) ?? { known: new Map(), handlers: new Set(), off: () => {} };
+  watches.set(client, watch);
+  const isFirst = watch.handlers.size === 0;
+  const entry = { type, hand };
+  watch.handlers.add(entry);
+  if (isFirst) watch.off = client.presence.on(({ users }) => compare(watch, users));
+  return () => {
+    watch.handlers.delete(entry);
+    if (watch.handlers.size === 0) watch.off();
+  };
+}
+
+/** @param {Watch} watch @param {import('../presence.js').Present[]} users */
+function compare({ known, handlers }, users) {
+  const now = new Map(users.map(({ user, name }) => [user, name]));
+  /** @param {PresenceType} type @param {Map<string, string>} those @param {Map<string, string>} others */
+  const tell = (type, those, others) => {
+    for (const [user, username] of those) {
+      if (others.has(user)) continue;
+      for (const one of [...handlers]) if (one.type === type) one.hand({ user_id: idOf(user), username });
+    }
+  };
+  const before = new Map(known);
+  known.clear();
+  for (const [user, name] of now) known.set(user, name);
+  tell('user:offline', before, now);
+  tell('user:online', now, before);
+}

@@ -1,0 +1,109 @@
+'use client';
+
+// The hook that the dashboards of tac-webbuilder have today, over this package: what uses it runs with nothing changed but
+// the import. It speaks to any path that sends JSON, and to parlor's.
+
+import { useEffect, useMemo, useState } from 'react';
+import { useLatest, useSharedSocket } from '../react-reliable.js';
+
+/** @typedef {'excellent' | 'good' | 'poor' | 'disconnected'} ConnectionQuality */
+/**
+ * @typedef {object} ConnectionState
+ * @property {boolean} isConnected
+ * @property {ConnectionQuality} connectionQuality by the age of the last message
+ * @property {Date | null} lastUpdated when it was opened, when the last message came, or the last answer
+ * @property {number} reconnectAttempts in a row
+ */
+/**
+ * @template T, M
+ * @typedef {object} ReliableWebSocketOptions
+ * @property {string} url
+ * @property {readonly unknown[]} queryKey whenever it is another, the query is asked
+ * @property {() => T | Promise<T>} queryFn asked when it begins, and while the socket does not work
+ * @property {(data: M) => void} onMessage called with each message, once and in order, and with what the query says
+ * @property {boolean} [enabled]
+ * @property {number} [pollingInterval] how often the query is asked while the socket does not work, in ms; 60000
+ * @property {number} [maxReconnectDelay] in ms; 30000
+ * @property {number} [maxReconnectAttempts] in a row; it never gives up, if not told otherwise. Where it has, the network that is back or the page that is seen again begins anew
+ */
+
+const POLLING_MS = 60_000;
+const QUALITY_MS = 5_000;
+/** @type {readonly (readonly [number, ConnectionQuality])[]} up to which age, in ms */
+const QUALITIES = [[5_000, 'excellent'], [15_000, 'good'], [30_000, 'poor']];
+
+/**
+ * A WebSocket that comes back, and a query for what is there before it works, and while it does not.
+ * @template T what the query says
+ * @template [M=any] what the messages are
+ * @param {ReliableWebSocketOptions<T, M>} options
+ * @returns {ConnectionState}
+ */
+export function useReliableWebSocket({ url, queryKey, queryFn, onMessage, enabled = true, pollingInterval = POLLING_MS, maxReconnectDelay, maxReconnectAttempts }) {
+  const { snapshot } = useSharedSocket({ url, enabled, maxReconnectDelay, maxReconnectAttempts, onMessage });
+  const { state, attempt, lastMessageAt } = snapshot;
+  const isConnected = state.name === 'online';
+  const answeredAt = useQuery({ queryKey, queryFn, onAnswer: /** @type {(answer: any) => void} */ (onMessage), enabled, isConnected, pollingInterval });
+  const openedAt = state.name === 'online' ? state.since : null;
+  const connectionQuality = useQualityByAge(Math.max(openedAt ?? 0, lastMessageAt ?? 0), isConnected);
+  const updatedAt = Math.max(openedAt ?? 0, lastMessageAt ?? 0, answeredAt);
+  return useMemo(() => ({
+    isConnected, connectionQuality, lastUpdated: updatedAt > 0 ? new Date(updatedAt) : null, reconnectAttempts: attempt,
+  }), [isConnected, connectionQuality, updatedAt, attempt]);
+}
+
+/** Those who want the same at once are answered together. @type {Map<string, Promise<any>>} */
+const underWay = new Map();
+
+/**
+ * Asks when it begins, and again and again while the socket does not work; not while nobody sees the page.
+ * @param {{ queryKey: readonly unknown[], queryFn: () => any, onAnswer: (answer: any) => void, enabled: boolean, isConnected: boolean, pollingInterval: number }} options
+ * @returns {number} when the last answer came, in ms since 1970; 0 if none has
+ */
+function useQuery({ queryKey, queryFn, onAnswer, enabled, isConnected, pollingInterval }) {
+  const [answeredAt, setAnsweredAt] = useState(0);
+  const latest = useLatest({ queryFn, onAnswer, isConnected });
+  const key = JSON.stringify(queryKey);
+  useEffect(() => {
+    if (!enabled) return undefined;
+    let isOver = false;
+    let newest = 0;
+    const ask = async () => {
+      const own = (newest += 1);
+      try {
+        const asked = underWay.get(key) ?? Promise.resolve(latest.current.queryFn()).finally(() => underWay.delete(key));
+        underWay.set(key, asked);
+        const answer = await asked;
+        // What the socket has said meanwhile is newer.
+        if (isOver || own !== newest || (own > 1 && latest.current.isConnected)) return;
+        latest.current.onAnswer(answer);
+        setAnsweredAt(Date.now());
+      } catch {
+        // It is asked again as long as it is needed.
+      }
+    };
+    void ask();
+    const timer = setInterval(() => {
+      if (!latest.current.isConnected && document.visibilityState !== 'hidden') void ask();
+    }, pollingInterval);
+    return () => {
+      isOver = true;
+      clearInterval(timer);
+    };
+  }, [enabled, key, pollingInterval, latest]);
+  return answeredAt;
+}
+
+/** @param {number} heardAt @param {boolean} isConnected @returns {ConnectionQuality} */
+function useQualityByAge(heardAt, isConnected) {
+  const judge = () => (isConnected && QUALITIES.find(([age]) => Date.now() - heardAt < age)?.[1]) || 'disconnected';
+  const [, judgeAgain] = useState(/** @type {ConnectionQuality} */ ('disconnected'));
+  const latest = useLatest(judge);
+  useEffect(() => {
+    const timer = setInterval(() => judgeAgain(latest.current()), QUALITY_MS);
+    return () => clearInterval(timer);
+  }, [latest]);
+  return judge();
+}
+
+export default useReliableWebSocket;
