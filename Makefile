@@ -34,7 +34,7 @@ setup: ## install what the tests need: from Debian, PyPI and npm
 	sh tests/setup.sh
 
 binaries:
-	cargo build --release --locked --bin parlor --example echo --example bot --example queue --example pipeline --example fan_out --example autobahn_client --example serve_blocking
+	cargo build --release --locked --bin parlor --example echo --example bot --example queue --example pipeline --example sohbet --example fan_out --example autobahn_client --example serve_blocking
 
 test-rust: ## unit tests, property tests, architecture, embedding
 	@failed=0; set -x; \

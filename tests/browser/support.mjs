@@ -89,11 +89,17 @@ export class Server {
     return server;
   }
 
-  async start() {
-    if (!existsSync(PARLOR)) throw new Error(`No server at ${PARLOR}: cargo build --release, or name one in PARLOR_BIN.`);
+  /** The program, what it is given, and how it is made if it is missing. */
+  command() {
     const data = this.extra.includes('--data') ? [] : ['--data', this.data];
     const args = ['serve', '--listen', `127.0.0.1:${this.port}`, ...data, ...this.extra];
-    this.#child = spawn(PARLOR, args, { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] });
+    return [PARLOR, args, 'cargo build --release, or name one in PARLOR_BIN'];
+  }
+
+  async start() {
+    const [program, args, how] = this.command();
+    if (!existsSync(program)) throw new Error(`No server at ${program}: ${how}.`);
+    this.#child = spawn(program, args, { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream.on('data', (bytes) => {
         this.#said = (this.#said + bytes).slice(-4000);
@@ -132,6 +138,21 @@ export class Server {
   async end() {
     await this.kill();
     rmSync(this.data, { recursive: true, force: true });
+  }
+}
+
+/** An example that embeds the server: it takes an address, and what is in `extra`. */
+export class Example extends Server {
+  static async run(name, ...extra) {
+    const example = new Example(await freePort(), temporaryDirectory(), extra);
+    example.program = process.env[`PARLOR_${name.toUpperCase()}`] ?? join(ROOT, 'target/release/examples', name);
+    example.how = `cargo build --release --example ${name}`;
+    await example.start();
+    return example;
+  }
+
+  command() {
+    return [this.program, [`127.0.0.1:${this.port}`, join(this.data, 'data'), ...this.extra], this.how];
   }
 }
 

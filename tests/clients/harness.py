@@ -256,7 +256,7 @@ class Servers:
         return path
 
     def echo(self, wrapper=()):
-        return self._example("echo", echo_binary(), wrapper)
+        return self._example("echo", echo_binary(), wrapper=wrapper)
 
     def fan_out(self):
         return self._example("fan_out", fan_out_binary())
@@ -264,14 +264,21 @@ class Servers:
     def serve_blocking(self):
         return self._example("serve_blocking", serve_blocking_binary())
 
-    def example(self, name):
+    def example(self, name, *arguments):
         """One of the examples of an embedding program: it takes an address, and prints its own."""
         default, how = f"target/release/examples/{name}", f"cargo build --release --example {name}"
-        return self._example(name, binary(f"PARLOR_{name.upper()}", default, how))
+        return self._example(name, binary(f"PARLOR_{name.upper()}", default, how), arguments)
 
-    def _example(self, name, program, wrapper=()):
+    def sohbet(self):
+        """The example that has data of its own; of its page nothing but the place."""
+        directory = self.directory()
+        page = directory / "app.js"
+        page.write_text("")
+        return self.example("sohbet", directory / "data", page)
+
+    def _example(self, name, program, arguments=(), wrapper=()):
         port = free_port()
-        server = Server([*wrapper, program, f"{HOST}:{port}"], port, name, _port_answers)
+        server = Server([*wrapper, program, f"{HOST}:{port}", *arguments], port, name, _port_answers)
         self._started.append(server)
         return server
 

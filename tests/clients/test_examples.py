@@ -118,6 +118,7 @@ SERVING = {
     "pipeline": ("/ws?user=ada", 1012),
     "queue": ("/ws/queue", 1012),
     "serve_blocking": ("/", 1001),
+    "sohbet": ("/ws", 1012),
 }
 
 
