@@ -701,7 +701,7 @@ function tests(version) {
         const [key, turn] = React.useState('queue');
         globalThis.turn = turn;
         const state = tac.useReliableWebSocket({
-          url: 'ws://host/api/v1/ws/queue', queryKey: [key], queryFn: async () => ({ phases: [(globalThis.queries += 1)] }), onMessage: (message) => heard.push(message),
+          url: 'ws://host/api/v1/ws/queue', queryKey: [key], queryFn: async () => (await globalThis.held, { phases: [(globalThis.queries += 1)] }), onMessage: (message) => heard.push(message),
           pollingInterval: 10_000,
         });
         const { isConnected, connectionQuality, lastUpdated, reconnectAttempts } = state;
@@ -737,9 +737,17 @@ function tests(version) {
     await pass(page, 60_000, 1_000);
     assert.deepEqual(await page.evaluate(() => [queries, sockets.length]), [after, 1]);
     // Another key is another question.
-    await page.evaluate(() => turn('other'));
+    await page.evaluate(() => {
+      globalThis.held = new Promise((done) => (globalThis.letGo = done));
+      turn('other');
+    });
     await pass(page, 100);
-    assert.equal(await page.evaluate(() => queries), after + 1);
+    // What the socket says before the answer is there is newer.
+    await page.evaluate(() => say([8]));
+    await pass(page, 100);
+    await page.evaluate(() => letGo());
+    await pass(page, 100);
+    assert.deepEqual(await page.evaluate(() => [queries, heard.at(-1)]), [after + 1, { type: 'queue_update', data: [8] }]);
   });
 
   test('what a server draws is what a browser begins with', async (t) => {

@@ -40,10 +40,10 @@ const QUALITIES = [[5_000, 'excellent'], [15_000, 'good'], [30_000, 'poor']];
  * @returns {ConnectionState}
  */
 export function useReliableWebSocket({ url, queryKey, queryFn, onMessage, enabled = true, pollingInterval = POLLING_MS, maxReconnectDelay, maxReconnectAttempts }) {
-  const { snapshot } = useSharedSocket({ url, enabled, maxReconnectDelay, maxReconnectAttempts, onMessage });
+  const { shared, snapshot } = useSharedSocket({ url, enabled, maxReconnectDelay, maxReconnectAttempts, onMessage });
   const { state, attempt, lastMessageAt } = snapshot;
   const isConnected = state.name === 'online';
-  const answeredAt = useQuery({ queryKey, queryFn, onAnswer: /** @type {(answer: any) => void} */ (onMessage), enabled, isConnected, pollingInterval });
+  const answeredAt = useQuery({ queryKey, queryFn, onAnswer: /** @type {(answer: any) => void} */ (onMessage), enabled, isConnected, pollingInterval, heardAt: () => shared?.socket?.snapshot().lastMessageAt ?? 0 });
   const openedAt = state.name === 'online' ? state.since : null;
   const connectionQuality = useQualityByAge(Math.max(openedAt ?? 0, lastMessageAt ?? 0), isConnected);
   const updatedAt = Math.max(openedAt ?? 0, lastMessageAt ?? 0, answeredAt);
@@ -57,25 +57,25 @@ const underWay = new Map();
 
 /**
  * Asks when it begins, and again and again while the socket does not work; not while nobody sees the page.
- * @param {{ queryKey: readonly unknown[], queryFn: () => any, onAnswer: (answer: any) => void, enabled: boolean, isConnected: boolean, pollingInterval: number }} options
+ * @param {{ queryKey: readonly unknown[], queryFn: () => any, onAnswer: (answer: any) => void, enabled: boolean, isConnected: boolean, pollingInterval: number,
+ *   heardAt: () => number }} options
  * @returns {number} when the last answer came, in ms since 1970; 0 if none has
  */
-function useQuery({ queryKey, queryFn, onAnswer, enabled, isConnected, pollingInterval }) {
+function useQuery({ queryKey, queryFn, onAnswer, enabled, isConnected, pollingInterval, heardAt }) {
   const [answeredAt, setAnsweredAt] = useState(0);
-  const latest = useLatest({ queryFn, onAnswer, isConnected });
+  const latest = useLatest({ queryFn, onAnswer, isConnected, heardAt });
   const key = JSON.stringify(queryKey);
   useEffect(() => {
     if (!enabled) return undefined;
     let isOver = false;
-    let newest = 0;
     const ask = async () => {
-      const own = (newest += 1);
+      const askedAt = Date.now();
       try {
         const asked = underWay.get(key) ?? Promise.resolve(latest.current.queryFn()).finally(() => underWay.delete(key));
         underWay.set(key, asked);
         const answer = await asked;
         // What the socket has said meanwhile is newer.
-        if (isOver || own !== newest || (own > 1 && latest.current.isConnected)) return;
+        if (isOver || latest.current.heardAt() >= askedAt) return;
         latest.current.onAnswer(answer);
         setAnsweredAt(Date.now());
       } catch {
