@@ -62,6 +62,9 @@ kill: setup binaries ## kill -9 under load, ROUNDS (200) times
 test-browser: setup binaries ## two windows of Chromium, a short round in Firefox and WebKit
 	node --test tests/browser/*.test.mjs
 
+applications: setup binaries ## two applications' own files on parlor-client: SOHBET and TAC are clones of them, else GitHub's
+	node tests/applications/run.mjs $(if $(SOHBET),--sohbet '$(SOHBET)') $(if $(TAC),--tac '$(TAC)')
+
 test-autobahn: binaries ## a part of the Autobahn testsuite, where there is a Python 2.7
 	@mkdir -p target && rm -f target/left-out.autobahn
 	python3 tests/autobahn/test_judge.py

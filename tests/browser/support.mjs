@@ -214,9 +214,10 @@ export class Program {
   #waiting = new Map();
   #lastId = 0;
 
-  static async connect(url, user) {
+  /** As a user, or, where there are keys, by a token. */
+  static async connect(url, user, token) {
     const program = new Program();
-    program.socket = new WebSocket(`${url.replace('http', 'ws')}/ws?user=${user}`);
+    program.socket = new WebSocket(`${url.replace('http', 'ws')}/ws?${token ? `token=${token}` : `user=${user}`}`);
     await new Promise((resolve, reject) => {
       program.socket.on('error', reject);
       program.socket.on('message', (data) => {
