@@ -599,11 +599,25 @@ fn a_repeat_of_a_durable_streams_event_is_answered_and_told_to_nobody() {
     }
     assert_eq!(world.stored(1, 5), ["event 5 after 4: 50", "published 5"]);
     assert_eq!(world.came(2, 5, true), ["published 5 before"]);
-    world.publish_named(51, Some("a"));
-    let mismatch = Input::Outcome { ticket: 3, outcome: Outcome::Mismatch };
+    world.publish_named(60, Some("b"));
+    world.publish_named(61, Some("b"));
+    assert_eq!(world.stored(3, 6), ["event 6 after 5: 60", "published 6"]);
+    let mismatch = Input::Outcome { ticket: 4, outcome: Outcome::Mismatch };
     assert_eq!(world.give(mismatch), ["DuplicateMismatch"]);
-    assert_eq!(world.publish(60), ["store in life, keep 3"]);
-    assert_eq!(world.stored(4, 6), ["event 6 after 5: 60", "published 6"]);
+    // What is in memory needs no store, nor room.
+    assert_eq!(world.publish_named(50, Some("a")), ["published 5 before"]);
+    assert_eq!(world.publish_named(51, Some("a")), ["DuplicateMismatch"]);
+    assert_eq!(world.publish(70), ["store in life, keep 3"]);
+    assert_eq!(world.stored(5, 7), ["event 7 after 6: 70", "published 7"]);
+}
+
+#[test]
+fn what_was_published_before_a_restart_is_known_where_it_is_in_memory() {
+    let mut before = journal(4, &[30, 40]);
+    before.events[1].id = Some(by_ada("a"));
+    let mut world = Durable::begin(vec![before]);
+    assert_eq!(world.publish_named(40, Some("a")), ["published 4 before"]);
+    assert_eq!(world.publish_named(30, Some("b")), ["store in life, keep 3, named b"]);
 }
 
 #[test]
@@ -647,10 +661,10 @@ fn who_watches_is_told_when_nothing_was_heard_of_a_stream_for_too_long() {
     let mut world = Durable::begin(Vec::new());
     world.redeclare(false);
     world.subscribe(None, None);
-    let watch = |conn| Input::Subscribe {
+    let watch_as = |conn, form| Input::Subscribe {
         by: (World::conn(conn), Some("1".into())),
         rights: World::rights(),
-        form: Form::Envelope,
+        form,
         asks: vec![Ask {
             stream: stream("journal"),
             filter: None,
@@ -659,6 +673,7 @@ fn who_watches_is_told_when_nothing_was_heard_of_a_stream_for_too_long() {
             epoch: None,
         }],
     };
+    let watch = |conn| watch_as(conn, Form::Envelope);
     let nothing = [""; 0];
     assert_eq!(world.give_at(108, Input::Woken), nothing);
     assert_eq!(world.give_at(109, Input::Woken), ["stale, 100 ms"]);
@@ -691,7 +706,17 @@ fn who_watches_is_told_when_nothing_was_heard_of_a_stream_for_too_long() {
     // Just when the time has come somebody comes, too: the others are told first.
     let told = world.give_at(1_000, watch(2));
     assert_eq!((&*told[0], told.len()), ("stale, 100 ms", 2), "{told:?}");
-    for conn in 0..3 {
+    // What is declared anew, and no other, is no news.
+    world.hub.reconfigure(Durable::declared(false));
+    assert_eq!(world.give_at(1_001, Input::Redeclared), nothing);
+    // Whoever speaks nothing has no answer: it is told behind what is kept.
+    let told = world.give_at(1_002, watch_as(3, Form::Plain));
+    assert_eq!(
+        (&*told[1], &*told[2], told.len()),
+        ("event 1 after 0: 1", "stale, 102 ms", 3),
+        "{told:?}"
+    );
+    for conn in 0..4 {
         let by = (World::conn(conn), Some("2".into()));
         world.give_at(1_001, Input::Unsubscribe { by, streams: vec![stream("journal")] });
     }

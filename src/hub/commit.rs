@@ -179,8 +179,8 @@ impl Hub {
                 });
                 self.write_came(now, conn, effects);
             }
-            Pending::Publish { origin, stream, data } => {
-                self.event_stored(now, origin, &stream, data, &outcome, effects);
+            Pending::Publish { origin, publication } => {
+                self.event_stored(now, origin, publication, &outcome, effects);
             }
             Pending::Trim { room } => self.trimmed(now, room, &outcome, effects),
             Pending::Read { origin, room, user } => {

@@ -15,8 +15,8 @@ use super::streams::{Publication, StreamSettings, Streams};
 use super::user::{User, UserIx};
 use crate::base::limits::ROOMS_MADE_A_DAY;
 use crate::base::{
-    Chance, ConnId, Data, Limits, MemberState, Revocation, RoomId, SeededHash, Snapshot, StreamId,
-    Timestamp, UserId,
+    Chance, ConnId, Limits, MemberState, Revocation, RoomId, SeededHash, Snapshot, Timestamp,
+    UserId,
 };
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap};
@@ -127,7 +127,7 @@ pub(super) enum Pending {
     /// Tokens that are good no more.
     Revoke { origin: Origin, revocation: Revocation },
     /// An event of a durable stream.
-    Publish { origin: Origin, stream: StreamId, data: Data },
+    Publish { origin: Origin, publication: Publication },
     /// Entries that are not kept any more.
     Trim { room: RoomIx },
     /// A read mark.

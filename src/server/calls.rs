@@ -1,5 +1,6 @@
 //! What the embedding program asks of the reactor's thread.
 
+use super::backend::JobId;
 use super::chat::Chat;
 use super::encode::{self, ErrorDetail};
 use super::error::Refused;
@@ -34,7 +35,7 @@ pub(super) enum Waiting {
     /// The embedding program has published to a stream, and does not wait.
     Program(StreamId),
     /// The source of a stream.
-    Source(StreamId),
+    Source(StreamId, JobId),
     /// A request of HTTP.
     Http(Box<HttpCall>),
 }
@@ -180,7 +181,7 @@ impl<S: Backend> Chat<S> {
             match waiting {
                 Waiting::Ticket(ticket) => ticket.answer(Err(HandleError::Stopped)),
                 // Its connection has ended with the loop, or nobody waits.
-                Waiting::Http(_) | Waiting::Program(_) | Waiting::Source(_) => {}
+                Waiting::Http(_) | Waiting::Program(_) | Waiting::Source(..) => {}
             }
         }
         self.shared.online().clear();

@@ -118,7 +118,7 @@ impl<S: Backend> Chat<S> {
             }
             Origin::Call(call) => match self.calls.get(call)? {
                 Waiting::Http(call) => call.caller.clone(),
-                Waiting::Ticket(_) | Waiting::Program(_) | Waiting::Source(_) => None,
+                Waiting::Ticket(_) | Waiting::Program(_) | Waiting::Source(..) => None,
             },
         }
     }

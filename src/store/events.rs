@@ -114,7 +114,7 @@ pub(super) fn append(
         .prepare_cached(concat!("SELECT ", stream_columns!(), " FROM streams WHERE name = ?1"))?
         .query_row([name.as_str()], stream_row)
         .optional()?;
-    let mut row = match found {
+    let row = match found {
         Some(row) => row,
         None => {
             count_one(db, "streams")?;
@@ -128,9 +128,25 @@ pub(super) fn append(
         && let Some(first) = find_repeat(db, &row, id)?
     {
         let Event { seq, ts, data: of_first, .. } = first;
+        if seq.saturating_add(keep.max(1)) <= row.head {
+            // It is only not removed yet: its id is free again.
+            forget_id(db, row.id, seq)?;
+            return append_new(db, now, row, data, keep, Some(id));
+        }
         let duplicate = Outcome::Event { epoch: row.epoch, seq, ts, is_duplicate: true };
         return Ok(if of_first == *data { duplicate } else { Outcome::Mismatch });
     }
+    append_new(db, now, row, data, keep, id)
+}
+
+fn append_new(
+    db: &Connection,
+    now: Timestamp,
+    mut row: StreamRow,
+    data: &Data,
+    keep: u64,
+    id: Option<&Arc<PublicationId>>,
+) -> Result<Outcome> {
     row.head += 1;
     row.ts = row.ts.max(now);
     let (data, id) = (data.clone(), id.cloned());
@@ -161,6 +177,15 @@ fn find_repeat(db: &Connection, row: &StreamRow, id: &Arc<PublicationId>) -> Res
         Some(found) => Ok(Some(found)),
         None => is_really_new(db, &repeats::EVENTS, row.id, id.publisher(), &id.id).map(|()| None),
     }
+}
+
+fn forget_id(db: &Connection, stream: i64, seq: u64) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE events SET by = NULL, id = NULL, \
+         sum = row_sum('events', stream, seq, ts, data, NULL, NULL) WHERE stream = ?1 AND seq = ?2",
+    )?
+    .execute(params![stream, seq as i64])?;
+    Ok(())
 }
 
 /// A new row, to be saved; it is not counted.

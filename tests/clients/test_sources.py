@@ -352,6 +352,11 @@ class TestStale:
             with zoe:
                 assert late["stale"]["since"] == told["since"]
                 assert late["stale"]["age_ms"] >= told["age_ms"]
+                # By a path of its own there is no answer: it comes behind what is kept.
+                with plain(server, f"/state?token={harness.token('pat')}") as new:
+                    assert json.loads(new.recv(timeout=PATIENCE))["data"] == {"n": 1}
+                    behind = json.loads(new.recv(timeout=PATIENCE))
+                    assert (behind["type"], behind["data"]["since"]) == ("stream:stale", told["since"])
                 alive[0] = True
                 for each in (eve, zoe):
                     assert each.push("stream:stale") == {"stream": "state", "stale": False}
@@ -376,6 +381,27 @@ class TestStale:
             eve.request("subscribe", stream="other")
             time.sleep(0.5)
             assert eve.pushed("stream:stale") == []
+
+    def test_what_is_asked_for_while_it_is_paused_is_published_afterwards(self, backend, start):
+        value, slow = [1], [0]
+
+        def answer(_):
+            said = value[0]
+            time.sleep(slow[0])
+            return 200, b'{"n":%d}' % said
+
+        backend.answers = answer
+        server = start(f's = {{ url = "{backend.url}/", every_ms = 20, stale_ms = 60000 }}')
+        until(lambda: newest(server, "s")["seq"] == 1)
+        value[0], slow[0] = 2, 0.5
+        asked = len(backend.asked())
+        backend.wait_for(asked + 2)
+        with harness.Chat(server, token=harness.token("boss", admin=True)) as boss:
+            boss.request("admin:pause", stream="s")
+            time.sleep(1)
+            slow[0] = 0
+            boss.request("admin:resume", stream="s")
+            until(lambda: newest(server, "s")["data"] == {"n": 2})
 
     def test_data_that_the_stream_does_not_take_are_no_sign_of_life(self, backend, start):
         values = [b'{"n":1}']

@@ -290,8 +290,14 @@ impl ModelStore {
             ts: now,
             events: Vec::new(),
         });
-        let is_repeat = |event: &&Event| id.is_some() && event.id.as_ref() == id;
-        if let Some(first) = stream.events.iter().find(is_repeat) {
+        let is_repeat = |event: &&mut Event| id.is_some() && event.id.as_ref() == id;
+        if let Some(first) = stream.events.iter_mut().find(is_repeat)
+            && first.seq + keep <= stream.head
+        {
+            // It is kept no more, and only not removed yet.
+            first.id = None;
+        }
+        if let Some(first) = stream.events.iter_mut().find(is_repeat) {
             let (seq, ts, epoch) = (first.seq, first.ts, Arc::clone(&stream.epoch));
             return match first.data == *data {
                 true => Outcome::Event { epoch, seq, ts, is_duplicate: true },

@@ -8,7 +8,7 @@ use super::publish::{MISMATCH, NewEvent, Publication, Publisher, Taken};
 use super::stale::Heard;
 use super::stream::{Stream, StreamIx};
 use super::table::Streams;
-use crate::base::{Data, Outcome, PublicationId, Record, StreamId, StreamState};
+use crate::base::{Data, Outcome, PublicationId, Record, StreamState};
 use crate::hub::Hub;
 use crate::hub::commit::refusal;
 use crate::hub::effect::{Answer, Effect, Effects, Refusal};
@@ -35,8 +35,7 @@ impl Hub {
             Err(refusal) => return effects.push(Effect::Answer { origin, answer: Err(refusal) }),
         };
         let conn = origin.conn();
-        let Publication { stream, data, .. } = publication;
-        let ticket = self.ticket(Pending::Publish { origin, stream, data });
+        let ticket = self.ticket(Pending::Publish { origin, publication });
         effects.push(Effect::Persist { ticket, record });
         if let Some(conn) = conn
             && let Some(connection) = self.connection_mut(conn)
@@ -50,13 +49,12 @@ impl Hub {
         &mut self,
         now: Now,
         origin: Origin,
-        stream: &StreamId,
-        data: Data,
+        publication: Publication,
         outcome: &Outcome,
         effects: &mut Effects,
     ) {
         let conn = origin.conn();
-        let answer = self.streams.stored(now, stream, data, outcome, effects);
+        let answer = self.streams.stored(now, publication, outcome, effects);
         effects.push(Effect::Answer { origin, answer });
         self.write_came(now, conn, effects);
     }
@@ -78,8 +76,8 @@ impl Streams {
         let fit = events.iter().rev().take_while(|event| is_of_kind(&event.data)).count();
         let mut left = self.settings.all_streams_bytes.saturating_sub(self.kept_bytes);
         let newest = events.iter().rev().take(fit).take_while(|event| {
-            let fits = event.data.len() <= left;
-            left = left.saturating_sub(event.data.len());
+            let fits = event.bytes() <= left;
+            left = left.saturating_sub(event.bytes());
             fits
         });
         let gone = events.len() - newest.count();
@@ -122,11 +120,11 @@ impl Streams {
     fn stored(
         &mut self,
         now: Now,
-        name: &StreamId,
-        data: Data,
+        Publication { stream: name, data, id }: Publication,
         outcome: &Outcome,
         effects: &mut Effects,
     ) -> Result<Answer, Refusal> {
+        let name = &name;
         if let Some(in_flight) = self.in_flight.get_mut(name) {
             *in_flight -= 1;
             if *in_flight == 0 {
@@ -159,10 +157,10 @@ impl Streams {
                 match (&data, stream.declaration.binary) {
                     (Data::Json(text), false) => {
                         let tree = (self.settings.read_json)(text);
-                        self.append(now, ix, NewEvent { ts: *ts, data, id: None, tree }, effects);
+                        self.append(now, ix, NewEvent { ts: *ts, data, id, tree }, effects);
                     }
                     (Data::Binary(_), true) => {
-                        let new = NewEvent { ts: *ts, data, id: None, tree: None };
+                        let new = NewEvent { ts: *ts, data, id, tree: None };
                         self.append(now, ix, new, effects);
                     }
                     // It was declared anew meanwhile, as one of another kind.

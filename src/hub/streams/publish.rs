@@ -48,7 +48,6 @@ pub(in crate::hub) enum Taken {
 pub(super) struct NewEvent {
     pub(super) ts: Timestamp,
     pub(super) data: Data,
-    /// Of a durable stream the store remembers it.
     pub(super) id: Option<Arc<PublicationId>>,
     /// What the data say, if they are JSON.
     pub(super) tree: Option<Tree>,

@@ -113,8 +113,9 @@ impl Streams {
     pub(super) fn age_anew(&mut self, now: Now, ix: StreamIx, effects: &mut Effects) {
         self.forget_age(ix);
         let stream = &mut self.streams[ix.0 as usize];
-        let was_stale = std::mem::take(&mut stream.is_stale);
+        let was_stale = stream.is_stale;
         if stream.subscribers.is_empty() {
+            stream.is_stale = false;
             return;
         }
         if self.see_age(now, ix, effects).is_none() && was_stale {
@@ -160,6 +161,18 @@ impl Streams {
         if let Some(subscription) = self.subscription(conn, ix) {
             subscription.owes_age = true;
             self.queue_behind(conn, ix);
+        }
+    }
+
+    /// Whoever speaks nothing has no answer that tells how old a stream is: it is told behind what is kept.
+    pub(super) fn owe_age(&mut self, now: Now, conn: ConnId, ix: StreamIx, effects: &mut Effects) {
+        let Some(stream) = self.streams.get_mut(ix.0 as usize) else { return };
+        let (head, is_told) = (stream.head, stream.is_stale && !stream.declaration.binary);
+        if let Some(subscription) = stream.subscribers.get_mut(&conn).filter(|_| is_told) {
+            subscription.owes_age = true;
+            if subscription.position >= head {
+                self.tell_owed_age(now, conn, ix, effects);
+            }
         }
     }
 

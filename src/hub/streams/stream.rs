@@ -113,8 +113,9 @@ impl Stream {
     /// Goes on where the store's log ends, with what was read of it.
     pub(super) fn go_on(&mut self, head: u64, events: Vec<Event>, bytes_max: usize) {
         self.head = head;
-        self.events =
-            events.into_iter().map(|event| Rc::new(Event { id: None, ..event })).collect();
+        let ids = events.iter().filter_map(|event| Some((event.id.clone()?, event.seq)));
+        self.published = ids.collect();
+        self.events = events.into_iter().map(Rc::new).collect();
         self.bytes = self.events.iter().map(|event| event.bytes()).sum();
         self.trim(bytes_max);
     }
@@ -123,6 +124,7 @@ impl Stream {
     pub(super) fn pass_over(&mut self, seq: u64) {
         let before = std::mem::replace(&mut self.head, seq);
         self.events.clear();
+        self.published.clear();
         self.bytes = 0;
         self.forget_passed();
         let subscriptions = self.subscribers.values_mut();

@@ -104,6 +104,9 @@ impl Streams {
         effects.push(Effect::Answer { origin, answer });
         for ix in streams {
             self.catch_up(now, conn, ix, effects);
+            if form == Form::Plain {
+                self.owe_age(now, conn, ix, effects);
+            }
         }
     }
 

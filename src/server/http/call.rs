@@ -9,7 +9,7 @@ use super::status::status_of;
 use super::streams::bytes_of;
 use crate::base::limits::HTTP_CALLS_MAX;
 use crate::base::{Moment, Timestamp};
-use crate::hub::{Answer as HubAnswer, Origin, Refusal};
+use crate::hub::{Answer as HubAnswer, Origin, Refusal, RefusalCode};
 use crate::protocol::handshake::{Response, Status};
 use crate::server::calls::Waiting;
 use crate::server::chat::Chat;
@@ -271,8 +271,10 @@ impl<S: Backend> Chat<S> {
                 self.note_unpublished(now, &stream, refusal);
                 return;
             }
-            Some(Waiting::Source(stream)) => {
-                self.sources.refuse(stream);
+            Some(Waiting::Source(stream, id)) => {
+                use RefusalCode::{Overloaded, Quota, Unavailable};
+                let later = matches!(refusal.code, Overloaded | Quota | Unavailable);
+                self.sources.refuse(stream, *id, later);
                 stream.clone()
             }
             Some(Waiting::Http(call)) => match &call.hook {

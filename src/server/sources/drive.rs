@@ -58,12 +58,12 @@ impl<S: Backend> Chat<S> {
         id: JobId,
         outcome: JobResult,
     ) {
-        let (data, is_programs) = match self.sources.came(net.now(), stream, id, outcome) {
-            Some(Came::Fresh { data, is_programs }) => (data, is_programs),
+        let (data, is_programs, id) = match self.sources.came(net.now(), stream, id, outcome) {
+            Some(Came::Fresh { data, is_programs, id }) => (data, is_programs, id),
             Some(Came::Same) => return self.decide(net, Input::Heard { stream: stream.clone() }),
             None => return,
         };
-        let call = self.new_call(Waiting::Source(stream.clone()));
+        let call = self.new_call(Waiting::Source(stream.clone(), id));
         let publisher = if is_programs { Publisher::Program } else { Publisher::Source };
         let (origin, stream) = (Origin::Call(call), stream.clone());
         self.decide(net, Input::Publish { origin, publisher, stream, data, id: None });

@@ -16,8 +16,8 @@ pub(super) struct Polled {
     circuit: Circuit,
     /// The job that is under way, and when it was begun.
     job: Option<(JobId, Pass, Moment)>,
-    /// What it had last, to tell whether it has changed.
-    last: Option<Data>,
+    /// What it had last, to tell whether it has changed, and by which job.
+    last: Option<(Data, JobId)>,
     /// The stream has not taken that.
     is_refused: bool,
 }
@@ -87,18 +87,30 @@ impl Polled {
     }
 
     /// Whether data are others than the last.
-    pub(super) fn has_changed(&mut self, data: &Data) -> bool {
-        let has_changed = self.last.as_ref() != Some(data);
+    pub(super) fn has_changed(&mut self, data: &Data, id: JobId) -> bool {
+        let has_changed = self.last.as_ref().is_none_or(|(last, _)| last != data);
         if has_changed {
-            self.last = Some(data.clone());
+            self.last = Some((data.clone(), id));
             self.is_refused = false;
         }
         has_changed
     }
 
-    /// The stream has not taken what it had last.
-    pub(super) fn refuse(&mut self) {
-        self.is_refused = true;
+    /// The stream has not taken what a job had. What it may take `later` is offered again.
+    pub(super) fn refuse(&mut self, id: JobId, later: bool) {
+        if self.last.as_ref().is_some_and(|(_, own)| *own == id) {
+            self.is_refused = true;
+            if later {
+                self.last = None;
+            }
+        }
+    }
+
+    /// What the stream has not taken is offered again: it may take it now.
+    pub(super) fn offer_again(&mut self) {
+        if self.is_refused {
+            self.last = None;
+        }
     }
 
     /// Whether the stream has what it had last.

@@ -5,7 +5,7 @@ use super::deliveries::Deliveries;
 use super::fill::filled;
 use crate::base::StreamId;
 use crate::base::tree::pointer;
-use crate::hub::streams::Pattern;
+use crate::hub::streams::{Declaration, Pattern};
 use crate::server::backend::{Pick, PollFn, PollFrom, Task};
 use crate::server::config::Feed;
 use std::fmt;
@@ -20,7 +20,8 @@ pub(super) struct Running {
     pub(super) pattern: Pattern,
     pub(super) declared: Option<Feed>,
     pub(super) function: Option<FunctionPoll>,
-    pub(super) is_binary: bool,
+    /// What its stream is: as another kind it begins anew.
+    pub(super) kind: Kind,
     /// The largest data of the stream.
     pub(super) max_bytes: usize,
     pub(super) is_paused: bool,
@@ -31,6 +32,23 @@ pub(super) struct Running {
     pub(super) last_error: Option<Box<str>>,
     /// What has come to its webhook.
     pub(super) deliveries: Deliveries,
+}
+
+/// What of a stream cannot change while it goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) is_binary: bool,
+    is_durable: bool,
+}
+
+impl Kind {
+    /// That of a stream by its declaration, which the embedding program's own may lack.
+    pub(super) fn of(declaration: Option<&Declaration>) -> Kind {
+        declaration.map_or(Kind::default(), |declaration| Kind {
+            is_binary: declaration.binary,
+            is_durable: declaration.durable,
+        })
+    }
 }
 
 /// A function of the embedding program that is polled.
@@ -46,7 +64,7 @@ impl Running {
             pattern,
             declared: None,
             function: None,
-            is_binary: false,
+            kind: Kind::default(),
             max_bytes: 0,
             is_paused: false,
             failures: 0,
@@ -74,7 +92,7 @@ impl Running {
         }
         let poll = self.declared.as_ref()?.poll.as_ref()?;
         let from = filled(&poll.target, &self.pattern, stream.as_str())?;
-        let pick = picks(self.is_binary, poll.pointer.as_deref());
+        let pick = picks(self.kind.is_binary, poll.pointer.as_deref());
         Some((Task::Poll { from, pick }, poll.timeout_ms))
     }
 }

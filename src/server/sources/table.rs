@@ -2,7 +2,7 @@
 //! knows no clock: moments come in.
 
 use super::polled::{Polled, Turn};
-use super::running::{FunctionPoll, Running};
+use super::running::{FunctionPoll, Kind, Running};
 use crate::base::limits::{POLL_LINGER_MS, SOURCE_BYTES_MAX};
 use crate::base::{Data, Limits, Moment, StreamId};
 use crate::hub::streams::{Declaration, Pattern};
@@ -39,7 +39,7 @@ pub(super) struct DuePoll {
 #[derive(Debug)]
 pub(super) enum Came {
     /// Data that are to be published, of the embedding program or not.
-    Fresh { data: Data, is_programs: bool },
+    Fresh { data: Data, is_programs: bool, id: JobId },
     /// Nothing new: what the stream has is what there is.
     Same,
 }
@@ -69,11 +69,11 @@ impl Sources {
         for feed in feeds {
             let name: Arc<str> = feed.pattern.as_str().into();
             let declaration = streams.iter().find(|stream| stream.pattern == feed.pattern);
-            let is_binary = declaration.is_some_and(|declaration| declaration.binary);
+            let kind = Kind::of(declaration);
             let max_bytes = declaration.map_or(0, |declaration| declaration.max_bytes as usize);
             let old = before.remove(&name);
             let running = match old {
-                Some(old) if old.declared.as_ref() == Some(feed) && old.is_binary == is_binary => {
+                Some(old) if old.declared.as_ref() == Some(feed) && old.kind == kind => {
                     Running { max_bytes, ..old }
                 }
                 old => {
@@ -84,7 +84,7 @@ impl Sources {
                         declared: Some(feed.clone()),
                         function,
                         deliveries,
-                        is_binary,
+                        kind,
                         max_bytes,
                         ..Running::new(feed.pattern.clone())
                     }
@@ -95,7 +95,12 @@ impl Sources {
         for (name, old) in before {
             match old.function {
                 Some(function) if old.declared.is_none() => {
-                    let kept = Running { function: Some(function), ..old };
+                    let declaration = streams.iter().find(|stream| stream.pattern == old.pattern);
+                    let kind = Kind::of(declaration);
+                    if old.kind != kind {
+                        self.end_polls(&name);
+                    }
+                    let kept = Running { function: Some(function), kind, ..old };
                     self.feeds.insert(name, kept);
                 }
                 Some(function) => {
@@ -106,6 +111,7 @@ impl Sources {
                 None => self.end_polls(&name),
             }
         }
+        self.polled.values_mut().for_each(Polled::offer_again);
         self.begin_named(now);
     }
 
@@ -298,20 +304,19 @@ impl Sources {
             log::info!("the source of {stream} answers again");
             self.count_down(&feed, false);
         }
-        let polled = self.polled.get_mut(stream)?;
-        let is_wanted = polled.is_watched;
-        let is_taken = polled.is_taken();
-        let data = match got {
-            Got::Data(data) => (is_wanted && polled.has_changed(&data)).then_some(data),
-            Got::Nothing | Got::Answer { .. } => None,
-        };
         self.look_again(begun.plus_millis(every_ms).max(now), now, stream);
-        if self.feeds.get(&feed).is_none_or(|running| running.is_paused) {
+        let polled = self.polled.get_mut(stream)?;
+        // What nobody is to have now is looked at when it comes again.
+        if !polled.is_watched || self.feeds.get(&feed).is_none_or(|running| running.is_paused) {
             return None;
         }
-        match data {
-            Some(data) => Some(Came::Fresh { data, is_programs }),
-            None => is_taken.then_some(Came::Same),
+        match got {
+            Got::Data(data) if polled.has_changed(&data, id) => {
+                Some(Came::Fresh { data, is_programs, id })
+            }
+            Got::Data(_) | Got::Nothing | Got::Answer { .. } => {
+                polled.is_taken().then_some(Came::Same)
+            }
         }
     }
 
@@ -398,14 +403,14 @@ impl Sources {
         self.feeds.get(name).is_some_and(|running| running.is_paused)
     }
 
-    /// A stream has not taken data of what feeds it.
-    /// A stream has not taken what its poll had.
-    pub(in crate::server) fn refuse(&mut self, stream: &StreamId) {
+    /// A stream has not taken what a job had; it may `later`.
+    pub(in crate::server) fn refuse(&mut self, stream: &StreamId, id: JobId, later: bool) {
         if let Some(polled) = self.polled.get_mut(stream) {
-            polled.refuse();
+            polled.refuse(id, later);
         }
     }
 
+    /// A stream has not taken data of what feeds it.
     pub(super) fn note_refused(&mut self, name: &str, why: &str) {
         if let Some(running) = self.feeds.get_mut(name) {
             running.refused += 1;

@@ -92,6 +92,70 @@ fn a_stream_is_polled_at_once_and_then_every_so_often_and_told_what_has_changed(
     assert_eq!(rig.begin(at(9_000)).len(), 1, "what took longer begins again at once");
 }
 
+/// What is told of a poll, where that is what is asked: the data, or that there is nothing new.
+fn heard(rig: &mut Rig, now: u64, data: Option<&str>) -> Option<String> {
+    let (name, id) = rig.begin(at(now)).remove(0);
+    let got = data.map_or(Got::Nothing, |data| Got::Data(Data::Json(data.into())));
+    rig.sources.came(at(now), &name, id, Ok(got)).map(|came| match came {
+        Came::Fresh { data: Data::Json(text), .. } => text.to_string(),
+        Came::Fresh { data: Data::Binary(_), .. } => panic!("bytes"),
+        Came::Same => "the same".to_owned(),
+    })
+}
+
+#[test]
+fn what_comes_while_it_is_paused_is_no_news_that_was_told() {
+    let mut rig = Rig::new(&[feed("s", "http://h/")]);
+    assert_eq!(heard(&mut rig, 0, Some("1")).as_deref(), Some("1"));
+    let (_, id) = rig.begin(at(1_000)).remove(0);
+    rig.sources.pause(at(1_100), "s", true);
+    assert_eq!(rig.came(at(1_200), "s", id, "2"), None);
+    rig.sources.pause(at(1_300), "s", false);
+    assert_eq!(heard(&mut rig, 2_300, Some("2")).as_deref(), Some("2"));
+    assert_eq!(heard(&mut rig, 3_300, Some("2")).as_deref(), Some("the same"));
+}
+
+#[test]
+fn what_a_stream_refuses_is_offered_again_where_it_may_be_taken_later() {
+    let mut rig = Rig::new(&[feed("s", "http://h/")]);
+    let refuse =
+        |rig: &mut Rig, job, later| rig.sources.refuse(&stream("s"), JobId::of_test(job), later);
+    assert_eq!(heard(&mut rig, 0, Some("1")).as_deref(), Some("1"));
+    refuse(&mut rig, 1, false);
+    for (now, data) in [(1_000, Some("1")), (2_000, None)] {
+        assert_eq!(
+            heard(&mut rig, now, data),
+            None,
+            "no sign of life: the stream has not what there is"
+        );
+    }
+    // It is declared otherwise, perhaps so that it takes it.
+    rig.declare(at(2_001), &[feed("s", "http://h/")]);
+    assert_eq!(heard(&mut rig, 3_000, Some("1")).as_deref(), Some("1"));
+    assert_eq!(heard(&mut rig, 4_000, Some("1")).as_deref(), Some("the same"));
+    // It had no room for that.
+    assert_eq!(heard(&mut rig, 5_000, Some("2")).as_deref(), Some("2"));
+    refuse(&mut rig, 6, true);
+    assert_eq!(heard(&mut rig, 6_000, Some("2")).as_deref(), Some("2"));
+    // What is refused late says nothing of what came behind it.
+    assert_eq!(heard(&mut rig, 7_000, Some("3")).as_deref(), Some("3"));
+    refuse(&mut rig, 7, true);
+    assert_eq!(heard(&mut rig, 8_000, Some("3")).as_deref(), Some("the same"));
+}
+
+#[test]
+fn a_stream_that_begins_anew_as_one_of_another_kind_is_told_what_there_is() {
+    let feeds = [feed("s", "http://h/")];
+    let mut rig = Rig::new(&feeds);
+    assert_eq!(heard(&mut rig, 0, Some("1")).as_deref(), Some("1"));
+    let mut declarations = declared(&feeds);
+    declarations[0].durable = true;
+    rig.sources.declare(at(100), &Limits::default(), &feeds, &declarations);
+    assert_eq!(heard(&mut rig, 1_000, Some("1")).as_deref(), Some("1"));
+    rig.sources.declare(at(1_100), &Limits::default(), &feeds, &declarations);
+    assert_eq!(heard(&mut rig, 2_000, Some("1")).as_deref(), Some("the same"));
+}
+
 #[test]
 fn a_family_is_polled_while_somebody_watches() {
     let mut rig = Rig::new(&[feed("s:{id}", "http://h/{id}")]);
