@@ -2,7 +2,7 @@
 //! SQLite, under numbers of its own. parlor is what they talk over: conversation 7 is the closed room `7`, user 2 is
 //! who signs in as `2`. The page has the hooks and components of such an application, over `parlor-client/compat/sohbet`.
 //!
-//! Run: `node examples/sohbet/build.mjs && cargo run --release --example sohbet`, then open the printed address in two
+//! Run: `node examples/build.mjs sohbet && cargo run --release --example sohbet`, then open the printed address in two
 //! browsers, or in a private window beside the first. Behind the command may stand where to listen, and a directory
 //! for the data: `-- 127.0.0.1:8081 target/sohbet`.
 //!
@@ -246,7 +246,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let directory = PathBuf::from(arguments.next().unwrap_or("target/sohbet/data".to_owned()));
     let bundle = arguments.next().unwrap_or("target/sohbet/app.js".to_owned());
     let script = fs::read_to_string(&bundle)
-        .map_err(|error| format!("{bundle}: {error}; node examples/sohbet/build.mjs makes it"))?;
+        .map_err(|error| format!("{bundle}: {error}; node examples/build.mjs sohbet makes it"))?;
     let address = listen.parse().map_err(|error| format!("{listen}: {error}"))?;
     own_directory(&directory)?;
     let data = Connection::open(directory.join("sohbet.db"))?;

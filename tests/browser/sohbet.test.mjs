@@ -15,7 +15,7 @@ let built;
 let app;
 before(async () => {
   built = temporaryDirectory();
-  execFileSync(process.execPath, [fileURLToPath(new URL('../../examples/sohbet/build.mjs', import.meta.url)), `${built}/app.js`]);
+  execFileSync(process.execPath, [fileURLToPath(new URL('../../examples/build.mjs', import.meta.url)), 'sohbet', `${built}/app.js`]);
   browser = await launch();
 }, LIMIT);
 after(async () => {

@@ -76,10 +76,11 @@ export class Server {
   #child = null;
   #said = '';
 
-  constructor(port, data, extra = []) {
+  constructor(port, data, extra = [], env = {}) {
     this.port = port;
     this.data = data;
     this.extra = extra;
+    this.env = { ...ENVIRONMENT, ...env };
     this.url = `http://127.0.0.1:${port}`;
   }
 
@@ -99,7 +100,7 @@ export class Server {
   async start() {
     const [program, args, how] = this.command();
     if (!existsSync(program)) throw new Error(`No server at ${program}: ${how}.`);
-    this.#child = spawn(program, args, { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(program, args, { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream.on('data', (bytes) => {
         this.#said = (this.#said + bytes).slice(-4000);
