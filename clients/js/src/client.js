@@ -188,14 +188,14 @@ export class Client {
     return this.#listeners.on(event, fn, options);
   }
 
-  /** A room, to read. With `join` one joins it, as soon as one may. @param {string} name @param {{ join?: boolean }} [options] @returns {Room} */
+  /** A room, to read. With `join` one joins it, as soon as one may. @param {string | number} name @param {{ join?: boolean }} [options] @returns {Room} */
   room(name, { join } = {}) {
-    const room = this.#room(name);
-    if (join && !name.startsWith('dm:') && /unknown|none/.test(room.membership)) room.want();
+    const room = this.#room(`${name}`);
+    if (join && !/^dm:/.test(room.name) && /unknown|none/.test(room.membership)) room.want();
     return room;
   }
 
-  /** The direct messages with somebody: once it is known who one is, as after `ready()`. @param {string} user @returns {Room} */
+  /** The direct messages with somebody: once it is known who one is, as after `ready()`. @param {string | number} user @returns {Room} */
   direct(user) {
     if (!this.#hello) throw new ParlorError('not_ready', { message: 'await ready()' });
     return this.#room(`dm:${[this.#hello.user.id, user].sort().join(':')}`);

@@ -122,13 +122,13 @@ export class WebSocketService {
    */
   sendChatMessage(conversation, text) {
     if (!this.#client || this.#hasEnded) return false;
-    return this.#client.room(String(conversation)).send(text).status !== 'failed';
+    return this.#client.room(conversation).send(text).status !== 'failed';
   }
 
   /** One is typing there; told every 3 s at most. @param {Id} conversation @returns {boolean} whether it is connected */
   sendTypingIndicator(conversation) {
     if (!this.isConnected()) return false;
-    this.#client?.room(String(conversation)).typing();
+    this.#client?.room(conversation).typing();
     return true;
   }
 

@@ -312,3 +312,12 @@ test('who is told to join joins as soon as there is a connection, and not again 
   await clock.advance(100);
   assert.deepEqual([room.membership, joins()], ['left', 1]);
 });
+
+test('a name that is a number is the text that it is', async () => {
+  const { client, clock, server } = await begin();
+  const room = client.room(7, { join: true });
+  assert.equal(room, client.room('7'));
+  await clock.advance(100);
+  assert.deepEqual([room.name, room.membership, [...server.rooms.get('7').members]], ['7', 'member', ['ada']]);
+  assert.equal(client.direct(2).name, 'dm:2:ada');
+});

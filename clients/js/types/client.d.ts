@@ -43,12 +43,12 @@ export class Client<M extends import("./wire.js").Messages<M> = any> {
     on<T extends import("./wire.js").Heard<M>>(event: T, fn: (payload: import("./wire.js").Event<M, T>) => void, options?: {
         signal?: AbortSignal;
     }): () => void;
-    /** A room, to read. With `join` one joins it, as soon as one may. @param {string} name @param {{ join?: boolean }} [options] @returns {Room} */
-    room(name: string, { join }?: {
+    /** A room, to read. With `join` one joins it, as soon as one may. @param {string | number} name @param {{ join?: boolean }} [options] @returns {Room} */
+    room(name: string | number, { join }?: {
         join?: boolean;
     }): Room;
-    /** The direct messages with somebody: once it is known who one is, as after `ready()`. @param {string} user @returns {Room} */
-    direct(user: string): Room;
+    /** The direct messages with somebody: once it is known who one is, as after `ready()`. @param {string | number} user @returns {Room} */
+    direct(user: string | number): Room;
     /** A stream. @template [T=any] @param {string} name @param {import('./stream.js').StreamOptions} [options] @returns {Stream<T>} */
     stream<T = any>(name: string, options?: import("./stream.js").StreamOptions): Stream<T>;
     /** What is unsent, or has failed. @returns {import('./outbox.js').Ticket[]} */

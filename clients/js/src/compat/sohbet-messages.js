@@ -48,7 +48,7 @@ export function onSohbetMessage(client, type, handler) {
  */
 export function say(client, conversation, content) {
   if (!client || !isThere(conversation) || /closed|failed/.test(client.state.name)) return false;
-  const ticket = client.room(String(conversation)).send(content);
+  const ticket = client.room(conversation).send(content);
   ticket.catch(({ code, message }) => console.error(`parlor-client: a message to the conversation ${conversation} was not delivered: ${message} (${code})`));
   return ticket.status !== 'failed';
 }
@@ -56,7 +56,7 @@ export function say(client, conversation, content) {
 /** One is typing there; told every 3 s at most. @param {Client | null} client @param {Id | null | undefined} conversation @returns {boolean} whether it is connected */
 export function type(client, conversation) {
   if (client?.state.name !== 'online' || !isThere(conversation)) return false;
-  client.room(String(conversation)).typing();
+  client.room(conversation).typing();
   return true;
 }
 
