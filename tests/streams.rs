@@ -469,11 +469,15 @@ impl Durable {
     }
 
     fn declared(is_durable: bool) -> Settings {
+        Durable::declared_with(is_durable, Some(100))
+    }
+
+    fn declared_with(is_durable: bool, stale_ms: Option<u32>) -> Settings {
         let limits = Limits::default();
         let mut declaration = Declaration::new(Pattern::parse("journal").unwrap());
         (declaration.keep, declaration.publish) = (Keep::Log(3), true);
         declaration.durable = is_durable;
-        declaration.stale_ms = Some(100);
+        declaration.stale_ms = stale_ms;
         let settings = StreamSettings::new(vec![Rc::new(declaration)], read, &limits);
         Settings::from(&limits).streams(settings)
     }
@@ -709,8 +713,15 @@ fn who_watches_is_told_when_nothing_was_heard_of_a_stream_for_too_long() {
     // What is declared anew, and no other, is no news.
     world.hub.reconfigure(Durable::declared(false));
     assert_eq!(world.give_at(1_001, Input::Redeclared), nothing);
+    // It is not to be waited for any more, and then it is.
+    world.hub.reconfigure(Durable::declared_with(false, Some(0)));
+    assert_eq!(world.give_at(1_001, Input::Redeclared), ["heard of"]);
+    assert_eq!(world.give_at(1_001, heard()), nothing, "once");
+    world.hub.reconfigure(Durable::declared(false));
+    assert_eq!(world.give_at(1_001, Input::Redeclared), nothing);
+    assert_eq!(world.give_at(1_101, Input::Woken), ["stale, 100 ms"]);
     // Whoever speaks nothing has no answer: it is told behind what is kept.
-    let told = world.give_at(1_002, watch_as(3, Form::Plain));
+    let told = world.give_at(1_103, watch_as(3, Form::Plain));
     assert_eq!(
         (&*told[1], &*told[2], told.len()),
         ("event 1 after 0: 1", "stale, 102 ms", 3),

@@ -119,6 +119,7 @@ impl Streams {
             return;
         }
         if self.see_age(now, ix, effects).is_none() && was_stale {
+            self.streams[ix.0 as usize].is_stale = false;
             self.tell_age(now, ix, None, effects);
         }
     }

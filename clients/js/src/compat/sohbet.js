@@ -4,7 +4,7 @@
 // but the import. The conversation 7 is the room "7", the user 2 is who signs in as "2".
 
 import { useEffect, useMemo, useState } from 'react';
-import { ParlorProvider, useChatWebSocket as useConversation, useParlor, usePresence, useWebSocket as useConnected } from '../react.js';
+import { ParlorProvider, useParlor, usePresence, useTyping, useWebSocket as useConnected } from '../react.js';
 import { useLatest } from '../react-reliable.js';
 import { idOf } from './ids.js';
 import { onSohbetMessage, say, type } from './sohbet-messages.js';
@@ -51,7 +51,7 @@ export function useWebSocketMessage(type, handler, deps = []) {
  */
 export function useChatWebSocket(conversationId, onMessageReceived) {
   const client = useParlor();
-  const { typingUsers: typists } = useConversation(conversationId);
+  const typists = useTyping(conversationId === null ? null : String(conversationId));
   const told = useToldTypists(conversationId);
   useWebSocketMessage('chat:message', ({ payload }) => {
     if ('conversation_id' in payload && payload.conversation_id === conversationId) onMessageReceived?.(/** @type {ChatMessagePayload} */ (payload));
