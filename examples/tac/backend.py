@@ -176,7 +176,7 @@ def work():
 
 if __name__ == "__main__":
     if not BUNDLE.exists():
-        sys.exit(f"{BUNDLE} is missing: node examples/tac/build.mjs makes it")
+        sys.exit(f"{BUNDLE} is missing: node examples/build.mjs tac makes it")
     host, _, port = (sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:9090").rpartition(":")
     server = ThreadingHTTPServer((host, int(port)), Backend)
     threading.Thread(target=work, daemon=True).start()

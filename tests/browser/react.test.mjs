@@ -611,6 +611,37 @@ function tests(version) {
     assert.equal(await shown(), 'bob,eve;bob,eve;2');
   });
 
+  test('who disconnects the service and comes back at once, with the same token, is connected', async (t) => {
+    const page = await open(t);
+    await page.evaluate(() => {
+      const { React, h, sohbet, server: make, mount } = globalThis.kit;
+      globalThis.fake = make();
+      sohbet.default.configure({ url: 'http://host/ws', env: fake.env });
+      function Chat() {
+        const { connected } = sohbet.useWebSocket('ada.token');
+        // As the application's own hook does; StrictMode has it happen at the beginning, too.
+        React.useEffect(() => () => sohbet.default.disconnect(), []);
+        return h('p', null, String(connected));
+      }
+      function App() {
+        const [isThere, show] = React.useState(true);
+        globalThis.show = show;
+        return isThere ? h(Chat) : null;
+      }
+      mount(h(React.StrictMode, null, h(App)));
+    });
+    await pass(page, 300);
+    assert.equal(await page.locator('p').textContent(), 'true');
+    await page.evaluate(() => show(false));
+    await pass(page, 100);
+    assert.equal((await seen(page)).open, 0);
+    await page.evaluate(() => show(true));
+    await pass(page, 300);
+    assert.equal(await page.locator('p').textContent(), 'true');
+    await pass(page, 3_000);
+    assert.equal((await seen(page)).open, 1);
+  });
+
   test('the components of Sohbet run with its own hooks, numbers and booleans', async (t) => {
     const page = await open(t);
     await page.evaluate(() => {
@@ -733,9 +764,27 @@ function tests(version) {
     assert.match(await shown(), /^4 false disconnected true [1-9]/);
     await page.evaluate(() => (refuses = false));
     await pass(page, 40_000, 500);
-    const after = await page.evaluate(() => queries);
+    let after = await page.evaluate(() => queries);
     await pass(page, 60_000, 1_000);
     assert.deepEqual(await page.evaluate(() => [queries, sockets.length]), [after, 1]);
+    // Another server's codes say nothing of parlor's, and another component has a socket of its own.
+    await page.evaluate(() => sockets.splice(0).forEach((socket) => socket.onclose?.({ code: 4001 })));
+    await pass(page, 3_000, 100);
+    assert.match(await shown(), /^4 true excellent/);
+    // A query that never answers keeps no other from being asked.
+    await page.evaluate(() => {
+      globalThis.before = queries;
+      globalThis.held = new Promise(() => {});
+      refuses = true;
+      cut();
+    });
+    await pass(page, 11_000, 500);
+    await page.evaluate(() => (globalThis.held = undefined));
+    await pass(page, 11_000, 500);
+    assert.ok(await page.evaluate(() => queries > before));
+    await page.evaluate(() => (refuses = false));
+    await pass(page, 40_000, 500);
+    after = await page.evaluate(() => queries);
     // Another key is another question.
     await page.evaluate(() => {
       globalThis.held = new Promise((done) => (globalThis.letGo = done));

@@ -16,28 +16,28 @@ const NOT_OPEN_STORE = constant(NOT_OPEN);
 /** @type {Map<string, Plain>} */
 const sockets = new Map();
 
-/** One socket for all who ask for the same. @param {string} url @param {number} [maxDelay] @param {number} [attempts] @returns {Plain} */
-function sharedSocket(url, maxDelay, attempts) {
-  const key = JSON.stringify([url, maxDelay, attempts]);
+/** One socket for all who ask for the same. @param {string} url @param {import('./reliable.js').ReliableOptions} options @param {string} [own] whose it is, if it is not for all @returns {Plain} */
+function sharedSocket(url, options, own) {
+  const key = JSON.stringify([url, options, own]);
   const known = sockets.get(key);
   if (known) return known;
   const hold = graced(() => {
-    own.socket = reliable(url, { maxDelay, attempts });
-    sockets.set(key, own);
+    plain.socket = reliable(url, options);
+    sockets.set(key, plain);
     return () => {
-      own.socket?.close();
-      own.socket = null;
+      plain.socket?.close();
+      plain.socket = null;
       sockets.delete(key);
     };
   });
   /** @type {Plain} */
-  const own = {
+  const plain = {
     socket: null,
     store: storeOf({
-      read: () => own.socket?.snapshot() ?? NOT_OPEN,
+      read: () => plain.socket?.snapshot() ?? NOT_OPEN,
       watch: (changed) => {
         const release = hold();
-        const off = own.socket?.on('change', changed);
+        const off = plain.socket?.on('change', changed);
         return () => (off?.(), release());
       },
       server: NOT_OPEN,
@@ -46,22 +46,23 @@ function sharedSocket(url, maxDelay, attempts) {
     }),
     on: (event, fn) => {
       const release = hold();
-      const off = own.socket?.on(event, fn);
+      const off = plain.socket?.on(event, fn);
       return () => (off?.(), release());
     },
   };
-  sockets.set(key, own);
-  return own;
+  sockets.set(key, plain);
+  return plain;
 }
 
 /**
  * The one socket for all who ask for the same, while somebody does, and what is known of it.
- * @param {{ url: string, enabled: boolean, maxReconnectDelay?: number, maxReconnectAttempts?: number, onMessage: (message: any) => void }} options
+ * @param {{ url: string, enabled: boolean, maxReconnectDelay?: number, maxReconnectAttempts?: number, fatal?: (code: number) => boolean, own?: string,
+ *   onMessage: (message: any) => void }} options `own`: whose it is, if it is not for all
  */
-export function useSharedSocket({ url, enabled, maxReconnectDelay, maxReconnectAttempts, onMessage }) {
+export function useSharedSocket({ url, enabled, maxReconnectDelay: maxDelay, maxReconnectAttempts: attempts, fatal, own, onMessage }) {
   const shared = useMemo(
-    () => (enabled && url && typeof window !== 'undefined' ? sharedSocket(url, maxReconnectDelay, maxReconnectAttempts) : null),
-    [url, enabled, maxReconnectDelay, maxReconnectAttempts],
+    () => (enabled && url && typeof window !== 'undefined' ? sharedSocket(url, { maxDelay, attempts, fatal }, own) : null),
+    [url, enabled, maxDelay, attempts, fatal, own],
   );
   const { subscribe, get, getServer } = shared?.store ?? NOT_OPEN_STORE;
   const snapshot = useSyncExternalStore(subscribe, get, getServer);

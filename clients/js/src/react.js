@@ -335,7 +335,15 @@ function sharedService(token) {
       webSocketService.disconnect();
     };
   }, CONNECTION_GRACE_MS);
-  const own = { token, hold };
+  const own = {
+    token,
+    hold: () => {
+      const letGo = hold();
+      // Somebody may have disconnected it meanwhile.
+      if (!webSocketService.client) webSocketService.connect(token).catch(() => {});
+      return letGo;
+    },
+  };
   signedIn = own;
   return own;
 }

@@ -18,6 +18,7 @@ import { verdict } from './errors.js';
  * @property {number} [minDelay] the bound of the first wait, in ms; it doubles with each
  * @property {number} [maxDelay] the bound of the longest wait, in ms
  * @property {number} [attempts] how many in a row; it never gives up, if not told otherwise
+ * @property {(code: number) => boolean} [fatal] whether a close code is one from which it is not to come back; those of the protocol, if not told otherwise
  * @property {boolean} [whileHidden] whether it is kept while nobody sees the page
  * @property {Partial<import('./env.js').Env>} [env]
  */
@@ -28,13 +29,16 @@ const OPENING_MS = 10_000;
 const STABLE_MS = 30_000;
 const LEVELS = /** @type {const} */ ([['excellent', 20], ['good', 50], ['fair', 100], ['poor', 200], ['critical', Infinity]]);
 
+/** @param {number} code */
+const isFatal = (code) => verdict(code) === 'ends';
+
 /**
  * Connects, and comes back. Listen to `message`, to `open`, and to `change` of what `snapshot()` says.
  * @param {string} url `ws:`, `wss:`, `http:`, `https:`, or relative to the page
  * @param {ReliableOptions} [options]
  */
 export function reliable(url, options = {}) {
-  const { minDelay = MIN_DELAY_MS, maxDelay = MAX_DELAY_MS, attempts = Infinity, whileHidden = false } = options;
+  const { minDelay = MIN_DELAY_MS, maxDelay = MAX_DELAY_MS, attempts = Infinity, whileHidden = false, fatal = isFatal } = options;
   const env = environment(options.env);
   const listeners = new Listeners(env.report);
   const page = new AbortController();
@@ -79,7 +83,7 @@ export function reliable(url, options = {}) {
     drop();
     const { quality } = snapshot;
     const lostQuality = quality && { ...quality, level: 'lost' };
-    const isOver = verdict(code) === 'ends';
+    const isOver = fatal(code);
     isSpent = !isOver && failures >= attempts;
     if (isOver || isSpent) {
       failures = 0;

@@ -134,6 +134,30 @@ test('each user is told once when they come and once when they go, those too who
   assert.deepEqual(heard, []);
 });
 
+test('whoever listens later is told of those who are there, and what one throws, or takes off, is no other\'s loss', async () => {
+  const { server, clock, service } = await begin();
+  const [thrown, heard, taken, late] = [[], [], [], []];
+  service.on('user:offline', () => {});
+  await clock.advance(100);
+  const watched = service.on('user:online', ({ payload }) => taken.push(payload.user_id));
+  service.on('user:online', ({ payload }) => {
+    thrown.push(payload.user_id);
+    watched();
+    throw new Error('of the application');
+  });
+  await clock.advance(100);
+  service.on('user:online', ({ payload }) => heard.push(payload.user_id));
+  assert.deepEqual([taken, thrown, heard], [[1, 2], [1, 2], [1, 2]]);
+  for (const [at, user] of ['8', '9'].entries()) server.push('user:online', { users: [user], version: 2 + at });
+  await clock.advance(100);
+  assert.deepEqual([taken, thrown, heard], [[1, 2], [1, 2, 8, 9], [1, 2, 8, 9]]);
+  const off = service.on('user:online', ({ payload }) => late.push(payload.user_id));
+  off();
+  await clock.advance(100);
+  service.on('user:online', ({ payload }) => late.push(payload.user_id));
+  assert.deepEqual(late, [1, 2, 8, 9, 1, 2, 8, 9]);
+});
+
 test('what the server refuses is told in the console', async (t) => {
   const { clock, service } = await begin();
   const error = t.mock.method(console, 'error', () => {});

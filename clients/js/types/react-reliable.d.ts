@@ -1,12 +1,15 @@
 /**
  * The one socket for all who ask for the same, while somebody does, and what is known of it.
- * @param {{ url: string, enabled: boolean, maxReconnectDelay?: number, maxReconnectAttempts?: number, onMessage: (message: any) => void }} options
+ * @param {{ url: string, enabled: boolean, maxReconnectDelay?: number, maxReconnectAttempts?: number, fatal?: (code: number) => boolean, own?: string,
+ *   onMessage: (message: any) => void }} options `own`: whose it is, if it is not for all
  */
-export function useSharedSocket({ url, enabled, maxReconnectDelay, maxReconnectAttempts, onMessage }: {
+export function useSharedSocket({ url, enabled, maxReconnectDelay: maxDelay, maxReconnectAttempts: attempts, fatal, own, onMessage }: {
     url: string;
     enabled: boolean;
     maxReconnectDelay?: number;
     maxReconnectAttempts?: number;
+    fatal?: (code: number) => boolean;
+    own?: string;
     onMessage: (message: any) => void;
 }): {
     shared: Plain | null;

@@ -50,6 +50,10 @@ export type ReliableOptions = {
      */
     attempts?: number | undefined;
     /**
+     * whether a close code is one from which it is not to come back; those of the protocol, if not told otherwise
+     */
+    fatal?: ((code: number) => boolean) | undefined;
+    /**
      * whether it is kept while nobody sees the page
      */
     whileHidden?: boolean | undefined;

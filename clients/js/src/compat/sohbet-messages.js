@@ -1,6 +1,7 @@
 // What the wire says, in the words of the application: each message with its type, conversations and users as numbers. What
 // a program sends in these words itself goes through as it is.
 
+import { Listeners, environment } from '../env.js';
 import { onMessage } from '../messages.js';
 import { isEntry } from '../room.js';
 import { idOf } from './ids.js';
@@ -72,43 +73,42 @@ const typing = (client, { room, user }) => ({ conversation_id: idOf(room), user_
 /** @param {Client} client @param {string} id */
 const nameOf = (client, id) => client.presence.value.users.find(({ user }) => user === id)?.name ?? id;
 
-/** @typedef {{ known: Map<string, string>, handlers: Set<{ type: PresenceType, hand: (payload: UserStatusPayload) => void }>, off: () => void }} Watch */
+/** Who is here, as the handlers know it. @typedef {{ known: Map<string, string>, listeners: Listeners, count: number, replaced: number, off: () => void }} Watch */
 /** @type {WeakMap<Client, Watch>} */
 const watches = new WeakMap();
 
 /**
- * Of each user once when they come, those too who were there before, and once when they go, whoever listens: a handler
- * that is taken off and put on again with each rendering is told of nobody twice.
+ * Tells a handler of each user once when they come, of those too who are there, and once when they go. One that takes the
+ * place of another in the same turn, as with each rendering, is told of nobody again.
  * @param {Client} client
  * @param {PresenceType} type
  * @param {(payload: UserStatusPayload) => void} hand
  */
 function onPresence(client, type, hand) {
-  const watch = watches.get(client) ?? { known: new Map(), handlers: new Set(), off: () => {} };
+  const watch = watches.get(client) ?? { known: new Map(), listeners: new Listeners(environment().report), count: 0, replaced: 0, off: () => {} };
   watches.set(client, watch);
-  const isFirst = watch.handlers.size === 0;
-  const entry = { type, hand };
-  watch.handlers.add(entry);
-  if (isFirst) watch.off = client.presence.on(({ users }) => compare(watch, users));
+  if ((watch.count += 1) === 1) watch.off = client.presence.on(({ users }) => compare(watch, users));
+  const off = watch.listeners.on(type, hand);
+  const isComing = type === 'user:online';
+  if (isComing && watch.replaced > 0) watch.replaced -= 1;
+  else if (isComing) for (const [user, username] of [...watch.known]) watch.listeners.call(hand, { user_id: idOf(user), username });
   return () => {
-    watch.handlers.delete(entry);
-    if (watch.handlers.size === 0) watch.off();
+    off();
+    if ((watch.count -= 1) === 0) watch.off();
+    if (!isComing) return;
+    watch.replaced += 1;
+    queueMicrotask(() => (watch.replaced = 0));
   };
 }
 
 /** @param {Watch} watch @param {import('../presence.js').Present[]} users */
-function compare({ known, handlers }, users) {
-  const now = new Map(users.map(({ user, name }) => [user, name]));
+function compare(watch, users) {
+  const before = watch.known;
+  watch.known = new Map(users.map(({ user, name }) => [user, name]));
   /** @param {PresenceType} type @param {Map<string, string>} those @param {Map<string, string>} others */
   const tell = (type, those, others) => {
-    for (const [user, username] of those) {
-      if (others.has(user)) continue;
-      for (const one of [...handlers]) if (one.type === type) one.hand({ user_id: idOf(user), username });
-    }
+    for (const [user, username] of those) if (!others.has(user)) watch.listeners.emit(type, { user_id: idOf(user), username });
   };
-  const before = new Map(known);
-  known.clear();
-  for (const [user, name] of now) known.set(user, name);
-  tell('user:offline', before, now);
-  tell('user:online', now, before);
+  tell('user:offline', before, watch.known);
+  tell('user:online', watch.known, before);
 }

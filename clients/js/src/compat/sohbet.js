@@ -51,15 +51,17 @@ export function useWebSocketMessage(type, handler, deps = []) {
  */
 export function useChatWebSocket(conversationId, onMessageReceived) {
   const client = useParlor();
-  const typists = useTyping(conversationId === null ? null : String(conversationId));
-  const told = useToldTypists(conversationId);
+  // A number may come as a text, from an address.
+  const conversation = conversationId === null || conversationId === undefined ? null : idOf(String(conversationId));
+  const typists = useTyping(conversation === null ? null : String(conversation));
+  const told = useToldTypists(conversation);
   useWebSocketMessage('chat:message', ({ payload }) => {
-    if ('conversation_id' in payload && payload.conversation_id === conversationId) onMessageReceived?.(/** @type {ChatMessagePayload} */ (payload));
+    if ('conversation_id' in payload && payload.conversation_id === conversation) onMessageReceived?.(/** @type {ChatMessagePayload} */ (payload));
   });
   const actions = useMemo(() => ({
-    sendMessage: (/** @type {string} */ content) => say(client, conversationId, content),
-    sendTyping: () => type(client, conversationId),
-  }), [client, conversationId]);
+    sendMessage: (/** @type {string} */ content) => say(client, conversation, content),
+    sendTyping: () => type(client, conversation),
+  }), [client, conversation]);
   return useMemo(() => {
     /** @type {number[]} */
     const typingUsers = [...new Set([...typists.map(idOf), ...told])];

@@ -3,7 +3,8 @@
 // The hook that the dashboards of tac-webbuilder have today, over this package: what uses it runs with nothing changed but
 // the import. It speaks to any path that sends JSON, and to parlor's.
 
-import { useEffect, useMemo, useState } from 'react';
+import { useEffect, useId, useMemo, useRef, useState } from 'react';
+import { environment } from '../env.js';
 import { useLatest, useSharedSocket } from '../react-reliable.js';
 
 /** @typedef {'excellent' | 'good' | 'poor' | 'disconnected'} ConnectionQuality */
@@ -29,6 +30,8 @@ import { useLatest, useSharedSocket } from '../react-reliable.js';
 
 const POLLING_MS = 60_000;
 const QUALITY_MS = 5_000;
+/** Another server's codes say nothing of parlor's: it comes back after each. */
+const NEVER = () => false;
 /** @type {readonly (readonly [number, ConnectionQuality])[]} up to which age, in ms */
 const QUALITIES = [[5_000, 'excellent'], [15_000, 'good'], [30_000, 'poor']];
 
@@ -40,7 +43,7 @@ const QUALITIES = [[5_000, 'excellent'], [15_000, 'good'], [30_000, 'poor']];
  * @returns {ConnectionState}
  */
 export function useReliableWebSocket({ url, queryKey, queryFn, onMessage, enabled = true, pollingInterval = POLLING_MS, maxReconnectDelay, maxReconnectAttempts }) {
-  const { shared, snapshot } = useSharedSocket({ url, enabled, maxReconnectDelay, maxReconnectAttempts, onMessage });
+  const { shared, snapshot } = useSharedSocket({ url, enabled, maxReconnectDelay, maxReconnectAttempts, fatal: NEVER, own: useId(), onMessage });
   const { state, attempt, lastMessageAt } = snapshot;
   const isConnected = state.name === 'online';
   const answeredAt = useQuery({ queryKey, queryFn, onAnswer: /** @type {(answer: any) => void} */ (onMessage), enabled, isConnected, pollingInterval, heardAt: () => shared?.socket?.snapshot().lastMessageAt ?? 0 });
@@ -52,9 +55,6 @@ export function useReliableWebSocket({ url, queryKey, queryFn, onMessage, enable
   }), [isConnected, connectionQuality, updatedAt, attempt]);
 }
 
-/** Those who want the same at once are answered together. @type {Map<string, Promise<any>>} */
-const underWay = new Map();
-
 /**
  * Asks when it begins, and again and again while the socket does not work; not while nobody sees the page.
  * @param {{ queryKey: readonly unknown[], queryFn: () => any, onAnswer: (answer: any) => void, enabled: boolean, isConnected: boolean, pollingInterval: number,
@@ -64,27 +64,41 @@ const underWay = new Map();
 function useQuery({ queryKey, queryFn, onAnswer, enabled, isConnected, pollingInterval, heardAt }) {
   const [answeredAt, setAnsweredAt] = useState(0);
   const latest = useLatest({ queryFn, onAnswer, isConnected, heardAt });
+  /** What is under way from the beginning: StrictMode begins twice. */
+  const first = useRef(/** @type {{ key: string, at: number, answer: Promise<any> } | null} */ (null));
   const key = JSON.stringify(queryKey);
   useEffect(() => {
     if (!enabled) return undefined;
     let isOver = false;
-    const ask = async () => {
-      const askedAt = Date.now();
+    /** @param {{ at: number, answer: Promise<any> }} asked */
+    const take = async ({ at, answer }) => {
+      /** @type {any} */
+      let said;
       try {
-        const asked = underWay.get(key) ?? Promise.resolve(latest.current.queryFn()).finally(() => underWay.delete(key));
-        underWay.set(key, asked);
-        const answer = await asked;
-        // What the socket has said meanwhile is newer.
-        if (isOver || latest.current.heardAt() >= askedAt) return;
-        latest.current.onAnswer(answer);
-        setAnsweredAt(Date.now());
+        said = await answer;
       } catch {
         // It is asked again as long as it is needed.
+        return;
       }
+      // What the socket has said meanwhile is newer.
+      if (isOver || latest.current.heardAt() >= at) return;
+      try {
+        latest.current.onAnswer(said);
+      } catch (error) {
+        environment().report(error);
+      }
+      setAnsweredAt(Date.now());
     };
-    void ask();
+    const ask = () => ({ key, at: Date.now(), answer: Promise.resolve().then(() => latest.current.queryFn()) });
+    if (first.current?.key !== key) {
+      const own = ask();
+      first.current = own;
+      const isAnswered = () => first.current === own && (first.current = null);
+      own.answer.then(isAnswered, isAnswered);
+    }
+    void take(first.current);
     const timer = setInterval(() => {
-      if (!latest.current.isConnected && document.visibilityState !== 'hidden') void ask();
+      if (!latest.current.isConnected && document.visibilityState !== 'hidden') void take(ask());
     }, pollingInterval);
     return () => {
       isOver = true;

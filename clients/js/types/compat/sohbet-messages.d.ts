@@ -53,11 +53,14 @@ export type WebSocketMessage = {
 };
 export type MessageHandler = (message: WebSocketMessage) => void;
 export type PresenceType = "user:online" | "user:offline";
+/**
+ * Who is here, as the handlers know it.
+ */
 export type Watch = {
     known: Map<string, string>;
-    handlers: Set<{
-        type: PresenceType;
-        hand: (payload: UserStatusPayload) => void;
-    }>;
+    listeners: Listeners;
+    count: number;
+    replaced: number;
     off: () => void;
 };
+import { Listeners } from '../env.js';
