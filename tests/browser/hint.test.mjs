@@ -89,9 +89,39 @@ test('it says which options and types there are none of, once, and nothing where
   for (const expected of [/there is no option "whenHiden"/, /the option backoff has no "minn"/, /unknown_type/]) assert.match(lines.join('\n'), expected);
 });
 
+test('it says once which events there are none of, whenever they are listened to, and nothing of the application\'s own', async (t) => {
+  const lines = await said(t, `${open.url}/ws?user=ada`, {}, async () => {
+    const [client, other] = globalThis.clients;
+    const listen = (on) => [client, other].forEach((one) => on(one));
+    listen((one) => one.on('precense', () => {}));
+    listen((one) => one.on('queue.changed', () => {}));
+    listen((one) => one.on('state', () => {}));
+    await Promise.all([import('/hint.js'), client.ready(), other.ready()]);
+    listen((one) => one.on('chatMessage', () => {}));
+    listen((one) => one.room('lobby').on('mesage', () => {}));
+    listen((one) => one.stream('queue').on('stail', () => {}));
+    listen((one) => one.stream('queue').on('stael', () => {}));
+    listen((one) => one.room('lobby').on('message', () => {}));
+  });
+  const expected = [['precense', 'presence'], ['chatMessage', 'chat:message'], ['mesage', 'message'], ['stael', 'stale']];
+  assert.deepEqual(lines, expected.map(([name, meant]) => `parlor-client: nothing of parlor's is called "${name}": do you mean to listen to "${meant}"?`));
+});
+
+test('it knows every event', async () => {
+  const [hint, wire, room] = await Promise.all(['hint.js', 'wire.js', 'room.js'].map((name) => readFile(new URL(name, SOURCES), 'utf8')));
+  const [, list] = /const EVENTS = `(.*?)`/s.exec(hint);
+  const known = list.split(/\s+/);
+  const [, events] = /@typedef \{\{\n(.*?)\}\} Events/s.exec(wire);
+  const names = [...events.matchAll(/^ \*   "(.*?)":/gm)].map(([, name]) => name);
+  const [, ofRooms] = /@typedef (.*?) RoomEvents/s.exec(room);
+  const own = [...ofRooms.matchAll(/[ ,](\w+): /g)].map(([, name]) => name).filter((name) => name !== 'type');
+  assert.ok(names.length > 20 && own.includes('gap') && own.includes('refused'));
+  for (const name of [...names, ...own, 'stale']) assert.ok(known.includes(name), name);
+});
+
 test('it knows every option', async () => {
-  const [client, hint] = await Promise.all(['client.js', 'hint.js'].map((name) => readFile(new URL(name, SOURCES), 'utf8')));
-  const [, options] = /@typedef \{object\} Options\n(.*?)\*\//s.exec(client);
+  const [base, client, hint] = await Promise.all(['base.js', 'client.js', 'hint.js'].map((name) => readFile(new URL(name, SOURCES), 'utf8')));
+  const options = [/@typedef \{object\} BaseOptions\n(.*?)\*\//s.exec(base)[1], /@typedef \{object\} ChatOptions\n(.*?)\*\//s.exec(client)[1]].join('');
   const names = [...options.matchAll(/@property .*? \[(\w+)\]/g)].map(([, name]) => name);
   assert.ok(names.length >= 10);
   const [, known] = /const OPTIONS = \{(.*?)\n\};/s.exec(hint);

@@ -5,6 +5,7 @@ import { createRoot, hydrateRoot } from 'react-dom/client';
 import * as sohbet from '../../clients/js/src/compat/sohbet.js';
 import * as tac from '../../clients/js/src/compat/tac.js';
 import { connect } from '../../clients/js/src/index.js';
+import * as streams from '../../clients/js/src/react-streams.js';
 import * as parlor from '../../clients/js/src/react.js';
 import { webSocketService } from '../../clients/js/src/service.js';
 import { fakeServer } from '../../clients/js/src/testing.js';
@@ -57,4 +58,4 @@ function List({ room, ...options }) {
   return h('ul', { 'data-member': isMember }, items);
 }
 
-globalThis.kit = { React, h, connect, createRoot, hydrateRoot, parlor, sohbet, tac, webSocketService, server, heard, later, mount, List };
+globalThis.kit = { React, h, connect, createRoot, hydrateRoot, parlor, streams, sohbet, tac, webSocketService, server, heard, later, mount, List };

@@ -49,7 +49,7 @@ before(async () => {
   secrets = temporaryDirectory();
   writeFileSync(`${secrets}/admin`, ADMIN);
   server = await Server.start('--set', `http.allowed_origins=${pages.url}`, '--set', `auth.admin_token_file=${secrets}/admin`,
-    '--set', 'auth.anonymous=true', '--set', 'streams={ board = { read = "public", publish = true } }');
+    '--set', 'auth.anonymous=true', '--set', 'streams={ board = { read = "public", publish = true }, fed = { read = "public", publish = true, stale_ms = 200 } }');
   browser = await launch();
 });
 
@@ -956,6 +956,35 @@ function tests(version) {
     await publish(`two${version}`);
     await shows(`true;two${version};0;forbidden;refused;forbidden`);
     assert.equal(await page.evaluate(() => client.why().filter(({ state }) => state === 'online').length), 2);
+  });
+
+  test('a dashboard has streams without the chat, and a stale one says so', async (t) => {
+    const page = await open(t, { clock: false });
+    const publish = (stream, data) => fetch(`${server.url}/api/v1/streams/${stream}`, {
+      method: 'POST', body: JSON.stringify({ data }), headers: { Authorization: `Bearer ${ADMIN}`, 'Content-Type': 'application/json' },
+    }).then(async (answer) => assert.ok(answer.ok, await answer.text()));
+    await publish('board', `one${version}`);
+    await publish('fed', 1);
+    await page.evaluate((url) => {
+      const { React, h, streams, mount } = globalThis.kit;
+      function App() {
+        globalThis.client = streams.useParlor();
+        const { data } = streams.useStream('board');
+        const { stale } = streams.useStream('fed');
+        const { isOnline } = streams.useConnection();
+        return [h('p', { key: 1 }, [isOnline, data, stale !== null].join(';')), h(streams.ConnectionBadge, { key: 2 })];
+      }
+      const provider = () => h(streams.ParlorProvider, { url, options: { backoff: { min: 50, max: 200 } } }, h(App));
+      mount(h(React.StrictMode, null, provider(), provider()));
+    }, `${server.url}/ws?anonymous=1`);
+    const shows = (text) => eventually(text, async () => (await page.locator('p').allTextContents()).every((shown) => shown === text));
+    await shows(`true;one${version};true`);
+    assert.deepEqual(await page.locator('[role=status]').allTextContents(), ['Live', 'Live']);
+    assert.deepEqual(await page.evaluate(() => [client.why().length, client.room]), [3, undefined]);
+    await server.restart();
+    await publish('board', `two${version}`);
+    await publish('fed', 2);
+    await shows(`true;two${version};true`);
   });
 
   test('against the real server: what others say and change, and what is sent while it is away', async (t) => {

@@ -23,7 +23,7 @@ import { requestQueue } from './requests.js';
 /**
  * @typedef {object} Hooks
  * @property {() => void} onState
- * @property {(hello: any) => Promise<void>} onHello what is to be done before it is online
+ * @property {(hello: any) => void | Promise<void>} onHello what is to be done before it is online
  * @property {(type: string, payload: any) => void} onPush
  * @property {(data: ArrayBuffer) => void} onBinary
  * @property {() => void} onQuality
@@ -67,6 +67,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   let unopened = 0;
   /** @type {{ via?: "sse" }} */
   let via = {};
+  let heartbeat = ANSWER_MS;
   let openedAt = 0;
   let lastFrame = 0;
   let refreshedAt = -Infinity;
@@ -111,7 +112,6 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     const old = socket;
     socket = announced = spread = null;
     said = '';
-    self.hello = null;
     requests.pause();
     if (!old) return;
     old.onopen = old.onmessage = old.onclose = null;
@@ -168,7 +168,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
 
   // Measures while somebody looks: nobody else has timers that keep time.
   const measure = () => {
-    const every = interval || self.hello?.heartbeat_ms || ANSWER_MS;
+    const every = interval || heartbeat;
     after('measure', every, measure);
     const asked = env.now();
     if (isHidden() || timers.answer || (!interval && asked - lastFrame < every)) return;
@@ -218,7 +218,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   /** @param {any} hello */
   const welcome = async (hello) => {
     const own = serial;
-    self.hello = hello;
+    heartbeat = hello.heartbeat_ms || ANSWER_MS;
     // It is good: should it be refused one day, another is asked for once.
     isFresh = false;
     why = 'first';
@@ -308,8 +308,6 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     state: { name: 'idle' },
     /** @type {Quality | null} */
     quality: null,
-    /** @type {any} */
-    hello: null,
     /** @type {Step[]} */
     steps: [],
     /** @type {import('./requests.js').Requests} */

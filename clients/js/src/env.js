@@ -24,16 +24,14 @@
  */
 
 /**
- * What the parts of a client share.
+ * What the parts of a client know of it.
  * @typedef {object} Core
  * @property {Env} env
  * @property {Listeners} listeners
- * @property {import('./outbox.js').Outbox} outbox
- * @property {(type: string, payload?: any, options?: import('./requests.js').AskOptions) => Promise<any>} ask
- * @property {(type: string, payload: any) => boolean} tell
- * @property {() => string | undefined} user
- * @property {() => boolean} isOnline
- * @property {() => boolean} isHidden
+ * @property {import('./connection.js').Connection} connection
+ * @property {import('./wire.js').Hello | null} hello
+ * @property {(type: any, payload?: any, options?: import('./requests.js').AskOptions) => Promise<any>} request
+ * @property {(type: any, payload: any) => boolean} send
  * @property {(topic: string, value?: any) => void} changed
  */
 
@@ -72,11 +70,14 @@ export function onAbort(signal, fn) {
   return () => signal?.removeEventListener('abort', fn);
 }
 
+/** All names that were ever listened to, for whoever looks for misspelt ones (`hint.js`). @type {Set<string>} */
+export const heard = new Set();
+
 /**
  * Whoever listens, by the name of what they listen to. What one of them throws does not keep it from the others.
  */
 export class Listeners {
-  /** @type {Map<string, Set<(value: any) => void>>} */
+  /** By the names of what is listened to. @type {Map<string, Set<(value: any) => void>>} */
   #lists = new Map();
   #report;
 
@@ -93,6 +94,7 @@ export class Listeners {
    * @returns {() => void} ends it
    */
   on(event, fn, { signal } = {}, onAborted) {
+    heard.add(event);
     const list = this.#lists.get(event) ?? new Set();
     this.#lists.set(event, list);
     // Each call counts, also with the same function.

@@ -1,13 +1,20 @@
 // For whoever builds a page: on localhost it says in the console, once, what is wrong, and the line that mends it. It
 // is a file of its own, which other pages never load.
 
-/** @typedef {import('./client.js').Client} Client */
+/** @typedef {import('./base.js').BaseClient} Client */
 
 /** The options of `connect`. @type {Record<string, string[] | null>} */
 const OPTIONS = {
   token: null, user: null, outbox: null, backoff: ['min', 'max', 'factor', 'jitter', 'attempts', 'stable'], fatal: null, quality: ['interval'],
   whenHidden: null, fallback: null, tabs: null, timeout: null, env: null,
 };
+/** What a client, a room and a stream tell of. */
+const EVENTS = `state quality rooms outbox presence stream notice error
+  chat:message chat:edited chat:deleted chat:reacted chat:read chat:delivered chat:typing
+  room:joined room:left room:removed room:updated room:invited user:online user:offline user:count stream:stale
+  message edited deleted reacted joined left entry gap read delivered typing removed updated refused stale`.split(/\s+/);
+/** A name of so many letters may have two that are wrong. */
+const LONG = 8;
 const ADDRESS = 'ws://127.0.0.1:8080/ws?user=ada';
 
 /** @type {Set<string>} */
@@ -18,10 +25,16 @@ function tell(text) {
   told.add(text);
 }
 
-/** @param {Client} client @param {string} url @param {Record<string, any>} options */
-export function hint(client, url, options) {
+/** @param {Client} client @param {string} url @param {Record<string, any>} options @param {Set<string>} heard what was ever listened to */
+export function hint(client, url, options, heard) {
   checkOptions(options);
-  client.on('error', ({ code, message }) => /^(unknown_type|bad_request)$/.test(code) && tell(`the server has refused a message that was sent: ${message} (${code})`));
+  for (const name of heard) checkEvent(name);
+  // What is listened to later.
+  heard.add = (name) => {
+    if (!heard.has(name)) checkEvent(name);
+    return Set.prototype.add.call(heard, name);
+  };
+  client.on('error', (/** @type {import('./wire.js').Refusal} */ { code, message }) => /^(unknown_type|bad_request)$/.test(code) && tell(`the server has refused a message that was sent: ${message} (${code})`));
   const ends = new AbortController();
   const judge = () => {
     const { name } = client.state;
@@ -44,6 +57,32 @@ function checkOptions(options) {
   }
 }
 
+/** A name that is almost one of parlor's; any other is the application's own. @param {string} name */
+function checkEvent(name) {
+  if (EVENTS.includes(name)) return;
+  const most = letters(name).length < LONG ? 1 : 2;
+  const near = EVENTS.map((event) => ({ event, errors: distance(letters(name), letters(event)) })).sort((a, b) => a.errors - b.errors);
+  if (near[0].errors <= most) tell(`nothing of parlor's is called "${name}": do you mean to listen to "${near[0].event}"?`);
+}
+
+/** @param {string} name */
+const letters = (name) => name.toLowerCase().replace(/[^a-z0-9]/g, '');
+
+/** How many letters are missing, too many, another, or the other way round as their neighbour. @param {string} one @param {string} other */
+function distance(one, other) {
+  const rows = [Array.from({ length: other.length + 1 }, (_, at) => at)];
+  for (let y = 1; y <= one.length; y += 1) {
+    rows[y] = [y];
+    for (let x = 1; x <= other.length; x += 1) {
+      const isSame = one[y - 1] === other[x - 1];
+      rows[y][x] = Math.min(rows[y - 1][x] + 1, rows[y][x - 1] + 1, rows[y - 1][x - 1] + (isSame ? 0 : 1));
+      const isTurned = y > 1 && x > 1 && one[y - 1] === other[x - 2] && one[y - 2] === other[x - 1];
+      if (isTurned) rows[y][x] = Math.min(rows[y][x], rows[y - 2][x - 2] + 1);
+    }
+  }
+  return rows[one.length][other.length];
+}
+
 /** @param {Client} client @param {string} url */
 async function explain(client, url) {
   const { reason } = /** @type {{ reason: string }} */ (client.state);
@@ -54,8 +93,8 @@ async function explain(client, url) {
   const allow = `cargo run --release -- serve --allow-origin ${origin}`;
   if (/auth_timeout/.test(reason)) return tell(`the server at ${where} wants a token: connect(url, { token: () => … }), or ?anonymous=1 where it lets guests in`);
   // It was there, and has said why; or it is no concern of this machine.
-  const isNear = at.origin === origin || /^(localhost|127\.)/.test(at.hostname);
-  if (!isNear || reason !== 'close 1006') return tell(`no connection to ${where}: ${reason}`);
+  const isHere = at.origin === origin || /^(localhost|127\.)/.test(at.hostname);
+  if (!isHere || reason !== 'close 1006') return tell(`no connection to ${where}: ${reason}`);
   const isParlor = await parlorIsAt(at);
   if (isParlor === null) return tell(`nothing answers at ${at.origin}. Start the server there: ${allow}`);
   if (isParlor === false) {

@@ -1,14 +1,14 @@
 // The messages of a type, each once. Entries of rooms are told as a room hands them over, in order and without a hole,
 // also those that were missed and came as history; all others as they come.
 
-import { ENTRY, isEntry } from './room.js';
+import { ENTRY, isEntry } from './entries.js';
 
-/** @typedef {import('./client.js').Client} Client */
+/** @typedef {import('./base.js').BaseClient} BaseClient */
 
 /**
  * Listens to all messages of a type, of the wire's own ones or of the application's: also those that a program sends
  * under a name of the wire's.
- * @param {Client} client
+ * @param {BaseClient} client
  * @param {string} type
  * @param {(payload: any) => void} fn
  * @param {{ signal?: AbortSignal }} [options]

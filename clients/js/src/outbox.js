@@ -144,14 +144,13 @@ export class Outbox {
   #busy = new Set();
   #store;
   #core;
-  #isOnline = false;
   #count = 0;
   /** @type {string | undefined} */
   #user;
 
   /**
    * @param {OutboxStore} store
-   * @param {Pick<import('./env.js').Core, "env" | "ask" | "changed">} core
+   * @param {import('./env.js').Core} core
    * @param {string} url
    * @param {import('./client.js').Options} options
    */
@@ -227,10 +226,9 @@ export class Outbox {
     for (const ticket of this.of(room)) if (ticket.status === 'queued') this.#fail(ticket, code);
   }
 
-  /** @param {boolean} isOnline */
-  set online(isOnline) {
-    this.#isOnline = isOnline;
-    for (const { kept } of this.#tickets) void this.#write(kept.room);
+  /** Sends what may go now, and sees what is too old to. */
+  settle() {
+    for (const room of new Set(this.#tickets.map(({ kept }) => kept.room))) void this.#write(room);
   }
 
   close() {
@@ -241,14 +239,14 @@ export class Outbox {
   async #write(room) {
     if (this.#busy.has(room)) return;
     this.#busy.add(room);
-    const { env, ask } = this.#core;
+    const { env } = this.#core;
     let wait = WAIT_MS_MIN;
     for (;;) {
       const queued = this.of(room).filter(({ status }) => status === 'queued');
       // What is too old is seen to be so without a connection, too.
       for (const old of queued) if (env.now() - old.kept.at > AGE_MS_MAX) this.#fail(old, 'expired');
       const ticket = queued.find(({ status }) => status === 'queued');
-      if (!ticket || !this.#isOnline) break;
+      if (!ticket || !this.#core.connection.isOnline()) break;
       const { id: cid, text, data, replyTo: reply_to } = ticket.kept;
       // A conversation comes into being with its first message.
       const pair = /^dm:(.+):(.+)/.exec(room);
@@ -256,7 +254,7 @@ export class Outbox {
       try {
         ticket.wasSent = true;
         this.#become(ticket, 'sent');
-        const entry = await ask('chat:send', { ...where, text, data, cid, reply_to });
+        const entry = await this.#core.request('chat:send', { ...where, text, data, cid, reply_to });
         this.#end(ticket).succeed(entry);
         wait = WAIT_MS_MIN;
       } catch (failure) {

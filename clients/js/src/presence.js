@@ -67,7 +67,7 @@ export class Presence {
 
   /** Asks for the list, if somebody wants to know. @returns {Promise<void>} */
   async begin() {
-    if (this.#core.isOnline() && !this.#isListed) await (this.#listing ??= this.#list());
+    if (this.#core.connection.isOnline() && !this.#isListed) await (this.#listing ??= this.#list());
   }
 
   async #list() {
@@ -78,7 +78,7 @@ export class Presence {
     let version = 0;
     try {
       for (;;) {
-        const page = await this.#core.ask('presence:list', { after });
+        const page = await this.#core.request('presence:list', { after });
         version ||= page.version;
         for (const one of page.users) users.set(one.user, one);
         if (!page.more) break;

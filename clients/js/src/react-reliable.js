@@ -2,7 +2,8 @@
 
 // A WebSocket to any path that speaks JSON, as a hook: it knows nothing of parlor.
 
-import { useEffect, useInsertionEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
+import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
+import { useLatest } from './react-client.js';
 import { reliable } from './reliable.js';
 import { constant, graced, storeOf } from './stores.js';
 
@@ -12,7 +13,7 @@ import { constant, graced, storeOf } from './stores.js';
 /** @typedef {{ socket: ReturnType<typeof reliable> | null, store: Store<ReliableSnapshot>, on: Listen }} Plain */
 /** @type {ReliableSnapshot} */
 const NOT_OPEN = { state: { name: 'idle' }, attempt: 0, quality: null, lastMessageAt: null };
-const NOT_OPEN_STORE = constant(NOT_OPEN);
+const NOT_OPEN_STORE = /* @__PURE__ */ constant(NOT_OPEN);
 /** @type {Map<string, Plain>} */
 const sockets = new Map();
 
@@ -124,13 +125,4 @@ export function useReliableWebSocket({ url, queryKey, queryFn, onMessage: handle
     const { data, error = null } = answer;
     return { isConnected: state === 'online', state, attempt, quality, lastMessageAt, data, error, ...actions };
   }, [snapshot, answer, actions]);
-}
-
-/** Always the newest of its values, for what is called later. @template T @param {T} value */
-export function useLatest(value) {
-  const latest = useRef(value);
-  useInsertionEffect(() => {
-    latest.current = value;
-  });
-  return latest;
 }

@@ -1,6 +1,7 @@
 // A room: a log of entries, of which each comes once, in order and without a hole, and what is not kept of it:
 // who is typing, what was read.
 
+import { ENTRY, isEntry } from './entries.js';
 import { Listeners, onAbort, rest } from './env.js';
 import { ParlorError } from './errors.js';
 
@@ -20,7 +21,6 @@ import { ParlorError } from './errors.js';
 /** @typedef {"now" | "resume" | { seq: number }} From */
 /** `unknown` until the server has said it; `none`: no member; `left`: a member no longer. @typedef {"unknown" | "none" | "joining" | "member" | "refused" | "left"} Membership */
 
-export const ENTRY = /^(?:chat|room):(message|edited|deleted|reacted|joined|left)$/;
 const TYPING_EVERY_MS = 3_000;
 const TYPING_MS = 6_000;
 const READ_EVERY_MS = 1_000;
@@ -59,7 +59,7 @@ export class Room {
   /** @type {any} */
   #readTimer = null;
 
-  /** @param {string} name @param {import('./env.js').Core} core */
+  /** @param {string} name @param {import('./env.js').Core & { outbox: Outbox, ack(room: Room): void }} core */
   constructor(name, core) {
     this.name = name;
     this.#core = core;
@@ -137,7 +137,7 @@ export class Room {
     if (!typing) return this.#stopTyping();
     const now = this.#core.env.now();
     if (now - this.#typedAt < TYPING_EVERY_MS) return;
-    if (this.#core.tell('chat:typing', { room: this.name })) this.#typedAt = now;
+    if (this.#core.send('chat:typing', { room: this.name })) this.#typedAt = now;
   }
 
   /** @param {{ after?: string, limit?: number }} [bounds] @returns {Promise<{ members: import('./wire.js').Member[], more: boolean }>} */
@@ -170,7 +170,7 @@ export class Room {
   /** Joins it as soon as one may. */
   want() {
     this.#wanted = true;
-    if (this.#core.isOnline()) this.missing();
+    if (this.#core.connection.isOnline()) this.missing();
   }
 
   /**
@@ -335,7 +335,7 @@ export class Room {
     } else if (type === 'room:updated') {
       this.title = payload.title;
       this.#changed('membership');
-    } else if (type === 'chat:read' && user === this.#core.user()) this.#mark(payload.seq);
+    } else if (type === 'chat:read' && user === this.#core.hello?.user.id) this.#mark(payload.seq);
     this.#listeners.emit(type.slice(5), payload);
   }
 
@@ -357,12 +357,13 @@ export class Room {
     const { type } = entry;
     if (type === 'message') {
       this.#types(entry.from, false);
-      if (entry.from === this.#core.user()) {
+      if (entry.from === this.#core.hello?.user.id) {
         this.#core.outbox.shown(entry);
         this.read = entry.seq;
         this.unread = 0;
       } else if (!entry.deleted && entry.seq > this.#counted) this.unread += 1;
     } else if (type === 'left') this.#types(entry.user, false);
+    this.#core.ack(this);
     this.#changed('entry', entry);
     this.#listeners.emit(type, entry);
     this.#listeners.emit('entry', entry);
@@ -382,7 +383,7 @@ export class Room {
   }
 
   #stopTyping() {
-    if (this.#core.env.now() - this.#typedAt < TYPING_MS) this.#core.tell('chat:typing', { room: this.name, typing: false });
+    if (this.#core.env.now() - this.#typedAt < TYPING_MS) this.#core.send('chat:typing', { room: this.name, typing: false });
     this.#typedAt = -Infinity;
   }
 
@@ -415,12 +416,9 @@ export class Room {
 
   /** @param {string} type @param {any} [payload] @param {import('./requests.js').AskOptions} [options] */
   #ask(type, payload, options) {
-    return this.#core.ask(type, { room: this.name, ...payload }, options);
+    return this.#core.request(type, { room: this.name, ...payload }, options);
   }
 }
-
-/** Whether a push is an entry of a room's log: such a one has these, and nothing else has them all. @param {any} payload */
-export const isEntry = (payload) => ['room', 'seq', 'ts'].every((name) => payload?.[name] !== undefined);
 
 /** @param {{ type: string, payload: any }} push @returns {Entry} */
 function entryOf({ type, payload }) {

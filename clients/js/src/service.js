@@ -4,6 +4,7 @@
 import { connect } from './client.js';
 import { Listeners, environment } from './env.js';
 import { onMessage } from './messages.js';
+import { pageClient } from './page-client.js';
 import { isSameUser, renewToken, subjectOf } from './tokens.js';
 
 /** @typedef {import('./client.js').Client} Client */
@@ -165,3 +166,4 @@ function named(payload) {
 
 /** The page's own. */
 export const webSocketService = new WebSocketService();
+webSocketService.onClientChange(() => pageClient.set(webSocketService.client));

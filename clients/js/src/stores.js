@@ -1,14 +1,10 @@
 // What components read of a client: snapshots that are cached and change once per animation frame at most, for as long as
-// somebody looks, and a second longer. It knows of no framework; react.js is made of it.
+// somebody looks, and a second longer. It knows of no framework; the adapters are made of it, chat-stores.js has the rest.
 
-import { Transcript } from './transcript.js';
-
-/** @typedef {import('./client.js').Client} Client */
+/** @typedef {import('./base.js').BaseClient} BaseClient */
+/** @typedef {import('./streams.js').StreamsClient} StreamsClient */
 /** @typedef {import('./errors.js').ParlorError} ParlorError */
-/** @typedef {import('./room.js').Room} Room */
 /** @typedef {import('./connection.js').Quality} Quality */
-/** @typedef {import('./transcript.js').Shown} Shown */
-/** @typedef {ReturnType<typeof makeStores>} Stores */
 /** @typedef {"live" | "connecting" | "reconnecting" | "disconnected" | null} Status */
 /**
  * @typedef {object} Connected
@@ -140,173 +136,78 @@ export function storeOf({ read, watch, server, grace }) {
 export const constant = (value) => ({ subscribe: () => () => {}, get: () => value, getServer: () => value });
 
 /** The one before, if it has the same members. @template {object} T @param {T | undefined} before @param {T} value @returns {T} */
-function same(before, value) {
+export function same(before, value) {
   const members = Object.keys(value);
   if (!before || members.length !== Object.keys(before).length) return value;
   const isSame = members.every((name) => Object.is(Reflect.get(before, name), Reflect.get(value, name)));
   return isSame ? before : value;
 }
 
-// --- What is read of a client ---
+// --- What is read of a client with streams ---
+
+/** One for each name. @template T @param {(name: string) => T} make @returns {(name: string) => T} */
+export const byName = (make) => {
+  /** @type {Map<string, T>} */
+  const all = new Map();
+  return (name) => {
+    const one = all.get(name) ?? make(name);
+    all.set(name, one);
+    return one;
+  };
+};
+
+/** Watches some events of a client. @param {BaseClient} client @param {...string} events */
+export const watching = (client, ...events) => (/** @type {() => void} */ changed) => {
+  const ends = events.map((event) => client.on(/** @type {any} */ (event), changed));
+  return () => ends.forEach((end) => end());
+};
 
 /** @type {Connected} */
 const NOT_CONNECTED = { state: 'idle', isOnline: false, attempt: 0, seconds: null, until: null, reason: null, code: null, status: null };
-/** @type {import('./presence.js').Presences} */
-const NOBODY = { users: [], count: 0, counted: false };
-/** @type {Shown} */
-const NOTHING = { rows: [], messages: [], hasOlder: false, isFull: false, isLoaded: false, isLoading: false, error: null };
-/** @typedef {Pick<Room, "membership" | "refusal" | "title" | "last" | "read" | "unread" | "typists">} Facts */
-/** @type {Facts} */
-const UNKNOWN = { membership: 'unknown', refusal: null, title: undefined, last: 0, read: 0, unread: 0, typists: [] };
 /** @typedef {{ data: any, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null, stale: import('./stream.js').StreamStale | null }} Watched */
 /** @type {Watched} */
 const NO_EVENT = { data: undefined, seq: 0, ts: undefined, skipped: false, refusal: null, stale: null };
-/** @typedef {import('./receipts.js').Receipt} Receipt */
-/** @type {Receipt[]} */
-const NO_RECEIPTS = [];
-/** @typedef {import('./outbox.js').Ticket} Ticket */
-/** @typedef {Pick<Ticket, "id" | "text" | "data" | "status" | "error"> & { room: string, at: number }} Unsent */
-/** @type {Unsent[]} */
-const NONE = [];
-/** @type {import('./client.js').RoomSnapshot[]} */
-const NO_ROOMS = [];
+/** Of no client there is nothing to be told. */
+export const NO_CLIENT = 'there is no client: no <ParlorProvider> above, and webSocketService is not connected';
 export const NO_STORES = {
   connection: constant(NOT_CONNECTED),
   quality: constant(/** @type {Quality | null} */ (null)),
-  presence: constant(NOBODY),
-  rooms: constant(NO_ROOMS),
-  outbox: constant(NONE),
-  facts: constant(UNKNOWN),
-  receipts: constant(NO_RECEIPTS),
-  transcript: constant(NOTHING),
   stream: constant(NO_EVENT),
 };
 
-/** @type {WeakMap<Client, ReturnType<typeof makeStores>>} */
-const stores = new WeakMap();
-
-/** @param {Client} client */
-export function storesOf(client) {
-  const known = stores.get(client) ?? makeStores(client);
-  stores.set(client, known);
-  return known;
-}
-
-/** @param {Client} client */
-function makeStores(client) {
-  /** @template T @param {(name: string) => T} make @returns {(name: string) => T} */
-  const byName = (make) => {
-    /** @type {Map<string, T>} */
-    const all = new Map();
-    return (name) => {
-      const one = all.get(name) ?? make(name);
-      all.set(name, one);
-      return one;
-    };
+/** What is made once of each client. @template {BaseClient} C @template T @param {(client: C) => T} make @returns {(client: C) => T} */
+export const ofEach = (make) => {
+  /** @type {WeakMap<C, T>} */
+  const all = new WeakMap();
+  return (client) => {
+    const known = all.get(client) ?? make(client);
+    all.set(client, known);
+    return known;
   };
-  /** @param {...string} events */
-  const events = (...events) => (/** @type {() => void} */ changed) => {
-    const ends = events.map((event) => client.on(event, changed));
-    return () => ends.forEach((end) => end());
-  };
-  /** Those that are read now. @type {Map<string, Transcript>} */
-  const transcripts = new Map();
-  /** @type {Map<string, Receipt[]>} */
-  const receipts = new Map();
+};
 
-  return {
-    connection: storeOf({
-      read: (before) => same(before, connected(client)),
-      watch: (changed) => watchConnection(client, changed),
-      server: NOT_CONNECTED,
-    }),
-    quality: storeOf({ read: () => client.quality, watch: events('quality'), server: /** @type {Quality | null} */ (null) }),
-    presence: storeOf({ read: () => client.presence.value, watch: (changed) => client.presence.on(changed), server: NOBODY }),
-    rooms: storeOf({ read: () => client.snapshot().rooms, watch: events('rooms', 'state'), server: NO_ROOMS }),
-    outbox: storeOf({ read: () => client.unsent.map(unsent), watch: events('outbox'), server: NONE }),
-    facts: byName((name) => storeOf({
-      read: (before) => facts(client.room(name), before),
-      watch: events('rooms', 'state'),
-      server: UNKNOWN,
-    })),
-    receipts: byName((name) => storeOf({
-      read: () => receipts.get(name) ?? NO_RECEIPTS,
-      watch: (changed) => {
-        let end = () => {};
-        let isOver = false;
-        void import('./receipts.js').then(({ watchReceipts }) => {
-          if (!isOver) end = watchReceipts(client, name, (marks) => {
-            receipts.set(name, marks);
-            changed();
-          });
-        });
-        return () => ((isOver = true), end());
-      },
-      server: NO_RECEIPTS,
-    })),
-    transcript: byName((name) => storeOf({
-      read: () => transcripts.get(name)?.snapshot() ?? NOTHING,
-      watch: (changed) => {
-        const transcript = new Transcript(client, name);
-        transcripts.set(name, transcript);
-        transcript.on(changed);
-        return () => {
-          transcript.close();
-          transcripts.delete(name);
-        };
-      },
-      server: NOTHING,
-    })),
-    loadOlder: async (/** @type {string} */ name) => (await transcripts.get(name)?.loadOlder()) ?? false,
-    /** Joins for as long as somebody holds it, whoever is signed in. */
-    join: byName((name) => graced(() => {
-      const join = () => void client.room(name, { join: true });
-      join();
-      return client.on('state', join);
-    })),
-    /** Held by those who want one to leave when they have gone. */
-    stay: byName((name) => {
-      /** @type {Promise<any> | null} */
-      let leaving = null;
-      let joins = false;
-      const hold = graced(() => {
-        let isHeld = true;
-        // A component that returns while one leaves wants one in the room, too.
-        leaving?.then(() => (isHeld && joins ? client.room(name).join() : null)).catch(() => {});
-        return () => {
-          isHeld = false;
-          leaving = client.room(name).leave().catch(() => {});
-        };
-      });
-      return (/** @type {boolean} */ join) => {
-        joins = join;
-        return hold();
-      };
-    }),
-    stream: byName((name) => storeOf({
-      read: (before) => {
-        const { latest, refusal, stale } = client.stream(name);
-        return same(before, { data: latest?.data, seq: latest?.seq ?? 0, ts: latest?.ts, skipped: latest?.skipped ?? false, refusal, stale });
-      },
-      watch: (changed) => {
-        const stream = client.stream(name);
-        const ends = [stream.on(changed), stream.on('refused', changed), stream.on('stale', changed)];
-        return () => ends.forEach((end) => end());
-      },
-      server: NO_EVENT,
-    })),
-  };
-}
+export const storesOf = /* @__PURE__ */ ofEach((/** @type {StreamsClient} */ client) => ({
+  connection: storeOf({
+    read: (before) => same(before, connected(client)),
+    watch: (changed) => watchConnection(client, changed),
+    server: NOT_CONNECTED,
+  }),
+  quality: storeOf({ read: () => client.quality, watch: watching(client, 'quality'), server: /** @type {Quality | null} */ (null) }),
+  stream: byName((name) => storeOf({
+    read: (before) => {
+      const { latest, refusal, stale } = client.stream(name);
+      return same(before, { data: latest?.data, seq: latest?.seq ?? 0, ts: latest?.ts, skipped: latest?.skipped ?? false, refusal, stale });
+    },
+    watch: (changed) => {
+      const stream = client.stream(name);
+      const ends = [stream.on(changed), stream.on('refused', changed), stream.on('stale', changed)];
+      return () => ends.forEach((end) => end());
+    },
+    server: NO_EVENT,
+  })),
+}));
 
-/** @param {Room} room @param {Facts} [before] @returns {Facts} */
-function facts({ membership, refusal, title, last, read, unread, typists }, before) {
-  return same(before, { membership, refusal, title, last, read, unread, typists: same(before?.typists, typists) });
-}
-
-/** @param {import('./outbox.js').Ticket} ticket @returns {Unsent} */
-const unsent = ({ id, text, data, status, error, kept: { room, at } }) => ({ id, room, text, data, at, status, error });
-
-/** @param {Client} client @returns {Connected} */
+/** @param {BaseClient} client @returns {Connected} */
 function connected(client) {
   const { state } = client;
   const about = /** @type {{ attempt?: number, until?: number, reason?: string, code?: number | string }} */ (state);
@@ -315,7 +216,7 @@ function connected(client) {
   return { state: state.name, isOnline: state.name === 'online', attempt, seconds, until, reason, code, status: status(client) };
 }
 
-/** @param {Client} client @returns {Status} */
+/** @param {BaseClient} client @returns {Status} */
 function status(client) {
   const { name } = client.state;
   if (name === 'online') return 'live';
@@ -326,7 +227,7 @@ function status(client) {
   return wasOnline ? 'reconnecting' : 'connecting';
 }
 
-/** Since when it is not online while somebody looks, and whether it ever was. @param {Client} client */
+/** Since when it is not online while somebody looks, and whether it ever was. @param {BaseClient} client */
 function outage(client) {
   const steps = client.why();
   /** @param {import('./connection.js').Step} step */
@@ -340,7 +241,7 @@ function outage(client) {
 
 /**
  * Is told of each state, of when a blip is one no more, and of each second of a wait.
- * @param {Client} client
+ * @param {BaseClient} client
  * @param {() => void} changed
  */
 function watchConnection(client, changed) {

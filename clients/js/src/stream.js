@@ -93,7 +93,8 @@ export class Stream {
     if (typeof event === 'string') return this.#listeners.on(event, /** @type {any} */ (fn), options);
     const listen = /** @type {{ signal?: AbortSignal }} */ (fn ?? {});
     if (listen.signal?.aborted) return () => {};
-    if (this.latest) this.#listeners.call(() => event(/** @type {T} */ (this.latest?.data), /** @type {StreamEvent<T>} */ (this.latest)), null);
+    const { latest } = this;
+    if (latest) this.#listeners.call(() => event(latest.data, latest), null);
     const settle = () => this.settle();
     const off = this.#listeners.on('event', (told) => event(told.data, told), listen, settle);
     settle();
@@ -121,19 +122,19 @@ export class Stream {
   }
 
   async #settle() {
-    const pauses = this.#options.whenHidden === 'pause' && this.#core.isHidden();
-    const wanted = this.#listeners.has('event') && !pauses && this.#core.isOnline();
+    const pauses = this.#options.whenHidden === 'pause' && this.#core.connection.isHidden();
+    const wanted = this.#listeners.has('event') && !pauses && this.#core.connection.isOnline();
     if (wanted === this.#isOn) return;
     this.#isOn = wanted;
     this.#early = [];
     if (!wanted) {
-      if (this.#core.isOnline()) await this.#core.ask('unsubscribe', { stream: this.name }).catch(() => {});
+      if (this.#core.connection.isOnline()) await this.#core.request('unsubscribe', { stream: this.name }).catch(() => {});
       return;
     }
     const { filter, maxRate: max_rate } = this.#options;
     const where = this.#epoch === undefined ? {} : { since: this.#seq, epoch: this.#epoch };
     try {
-      const { streams } = await this.#core.ask('subscribe', { stream: this.name, filter, max_rate, ...where });
+      const { streams } = await this.#core.request('subscribe', { stream: this.name, filter, max_rate, ...where });
       this.#begin(streams[0]);
     } catch (failure) {
       const error = /** @type {import('./errors.js').ParlorError} */ (failure);
@@ -201,6 +202,6 @@ export class Stream {
    * @returns {Promise<import('./wire.js').Published>}
    */
   publish(data, options) {
-    return this.#core.ask('publish', { ...options, stream: this.name, data });
+    return this.#core.request('publish', { ...options, stream: this.name, data });
   }
 }

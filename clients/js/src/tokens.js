@@ -19,7 +19,7 @@ export function isSameUser(one, other) {
 
 /**
  * Has a connection go on with a newer token of its user: at once if it is open, else when it is asked for one.
- * @param {import('./client.js').Client} client
+ * @param {import('./base.js').BaseClient} client
  * @param {string} token
  */
 export function renewToken(client, token) {

@@ -13,6 +13,7 @@ import { indexedDbOutbox } from '../src/indexeddb.js';
 import { leaderTab } from '../src/leader.js';
 import { reliable } from '../src/reliable.js';
 import { WebSocketService } from '../src/service.js';
+import { connect as connectStreams } from '../src/streams.js';
 import { Transcript } from '../src/transcript.js';
 import { WebSocket, browser, serve, until } from './support.js';
 
@@ -50,7 +51,7 @@ after(() => {
 });
 
 /** A guest, whose connections are counted and can be cut. */
-function guest(options = {}) {
+function guest({ connect: by = connect, ...options } = {}) {
   const sockets = [];
   class Counted extends WebSocket {
     heard = [];
@@ -64,7 +65,7 @@ function guest(options = {}) {
     }
   }
   const env = { WebSocket: Counted, ...options.env };
-  const client = connect(`${server.url}/ws?anonymous=1`, { backoff, quality: { interval: 0 }, ...options, env });
+  const client = by(`${server.url}/ws?anonymous=1`, { backoff, quality: { interval: 0 }, ...options, env });
   clients.add(client);
   return { client, sockets, cut: () => sockets.at(-1).terminate(), asked: (type) => sockets.flatMap(({ heard }) => heard).filter((one) => one === type).length };
 }
@@ -103,6 +104,24 @@ test('a guest watches public streams, and goes on where it was after a loss', as
   await rest(500);
   assert.equal(client.state.name, 'online');
   assert.equal(sockets.length, 2);
+  client.close();
+});
+
+test('so does one with the client for streams alone', async () => {
+  const { client, sockets, cut, asked } = guest({ connect: connectStreams });
+  const board = watched(client);
+  const refused = [];
+  client.stream('staff').on(() => {});
+  client.stream('staff').on('refused', ({ code }) => refused.push(code));
+  await operator.stream('board').publish({ n: 'alone' });
+  await client.ready();
+  await until(() => board.at(-1)?.n === 'alone', 'what is there');
+  cut();
+  await until(() => states(client).includes('waiting'), 'the loss');
+  await operator.stream('board').publish({ n: 'again' });
+  await until(() => board.at(-1)?.n === 'again', 'what was missed');
+  await rest(500);
+  assert.deepEqual([client.state.name, sockets.length, asked('resume'), refused], ['online', 2, 0, ['forbidden', 'forbidden']]);
   client.close();
 });
 

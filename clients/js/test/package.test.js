@@ -11,7 +11,15 @@ import { gzipSync } from 'node:zlib';
 
 const path = (name) => fileURLToPath(new URL(name, import.meta.url));
 const TOOLS = path('../../../tests/node_modules/.bin/');
-const BYTES_MAX = { 'index.js': 10_000, 'indexeddb.js': 3_000, 'leader.js': 3_200, 'sse.js': 3_000, 'react.js': 18_000 };
+const BYTES_MAX = {
+  'base.js': 6_000, 'streams.js': 7_000, 'index.js': 10_000, 'react-streams.js': 11_000, 'react.js': 18_500,
+  'indexeddb.js': 3_000, 'leader.js': 3_200, 'sse.js': 3_000,
+};
+
+const manifest = JSON.parse(readFileSync(path('../package.json'), 'utf8'));
+/** What the README says how large each is, by its file. */
+const TOLD = new Map([...readFileSync(path('../README.md'), 'utf8').matchAll(/^\| `(?:parlor-client(\S*)|(\S+\.js))`.* \| ([\d.]+) \|$/gm)].map(([, entry, file, kB]) =>
+  [file ?? manifest.exports[`.${entry}`].default.replace('./src/', ''), Number(kB)]));
 
 function run(tool, ...args) {
   const { status, stdout, stderr, error } = spawnSync(`${TOOLS}${tool}`, args, { maxBuffer: 1 << 24 });
@@ -32,19 +40,23 @@ for (const [name, most] of Object.entries(BYTES_MAX)) {
     assert.doesNotMatch(whole, /(?:import|from) ?"\.\/chunk/, 'it loads another file at once');
     const bytes = gzipSync(whole, { level: 9 }).length;
     t.diagnostic(`${bytes} bytes`);
+    const told = TOLD.get(name);
+    if (told) assert.ok(Math.abs(told - bytes / 1_000) < 0.15, `README.md says ${told} kB, and it has ${bytes} bytes`);
     assert.ok(bytes < most, `${bytes} bytes`);
   });
 }
 
+test('the README says how large each entry is', () => {
+  assert.deepEqual([...TOLD.keys()].sort(), Object.keys(BYTES_MAX).filter((name) => name !== 'base.js').sort());
+});
+
 test('it needs nothing, and what it exports is there', () => {
-  const manifest = JSON.parse(readFileSync(path('../package.json'), 'utf8'));
   assert.equal(manifest.dependencies, undefined);
   assert.deepEqual(manifest.peerDependenciesMeta, { react: { optional: true } });
   for (const { default: file } of Object.values(manifest.exports)) assert.ok(readFileSync(path(`../${file}`)).length > 0, file);
 });
 
 test('what is packed has its licences, which are those of the repository, and says what it is', () => {
-  const manifest = JSON.parse(readFileSync(path('../package.json'), 'utf8'));
   const packed = spawnSync('npm', ['pack', '--dry-run', '--json'], { cwd: path('..'), encoding: 'utf8' });
   assert.equal(packed.status, 0, packed.stderr);
   const files = JSON.parse(packed.stdout)[0].files.map((file) => file.path);

@@ -49,7 +49,9 @@ test('each refusal of the protocol, and each of the client itself, has a row', (
 });
 
 test('each option and each state has a row', () => {
-  const options = /@typedef \{object\} Options\n(.*?)\*\//s.exec(read('../src/client.js'))[1];
+  const of = (type, file) => new RegExp(`@typedef \\{object\\} ${type}\n(.*?)\\*/`, 's').exec(read(file))[1];
+  const options = of('BaseOptions', '../src/base.js') + of('ChatOptions', '../src/client.js');
+  assert.ok(/token/.test(options) && /outbox/.test(options));
   for (const [, name] of options.matchAll(/@property .*? \[(\w+)\]/g)) assert.ok(rows(section(README, '## Options')).includes(`\`${name}\``), name);
   const states = /@typedef \{\{ name: "idle".*?State \*\//s.exec(read('../src/connection.js').replaceAll('\n */', ' */'))[0];
   const all = [...states.matchAll(/name: ((?:"\w+"(?: \| )?)+)/g)].flatMap(([, some]) => some.match(/\w+/g));

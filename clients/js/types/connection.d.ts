@@ -4,8 +4,6 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     state: State;
     /** @type {Quality | null} */
     quality: Quality | null;
-    /** @type {any} */
-    hello: any;
     /** @type {Step[]} */
     steps: Step[];
     /** @type {import('./requests.js').Requests} */
@@ -82,7 +80,7 @@ export type Hooks = {
     /**
      * what is to be done before it is online
      */
-    onHello: (hello: any) => Promise<void>;
+    onHello: (hello: any) => void | Promise<void>;
     onPush: (type: string, payload: any) => void;
     onBinary: (data: ArrayBuffer) => void;
     onQuality: () => void;

@@ -21,16 +21,14 @@
  * @property {(error: unknown) => void} report takes what a handler has thrown
  */
 /**
- * What the parts of a client share.
+ * What the parts of a client know of it.
  * @typedef {object} Core
  * @property {Env} env
  * @property {Listeners} listeners
- * @property {import('./outbox.js').Outbox} outbox
- * @property {(type: string, payload?: any, options?: import('./requests.js').AskOptions) => Promise<any>} ask
- * @property {(type: string, payload: any) => boolean} tell
- * @property {() => string | undefined} user
- * @property {() => boolean} isOnline
- * @property {() => boolean} isHidden
+ * @property {import('./connection.js').Connection} connection
+ * @property {import('./wire.js').Hello | null} hello
+ * @property {(type: any, payload?: any, options?: import('./requests.js').AskOptions) => Promise<any>} request
+ * @property {(type: any, payload: any) => boolean} send
  * @property {(topic: string, value?: any) => void} changed
  */
 /**
@@ -46,6 +44,8 @@ export function environment(own?: Partial<Env>): Env;
  */
 export function onAbort(signal: AbortSignal | undefined, fn: () => void): () => void;
 export function rest(env: Env, ms: number): Promise<void>;
+/** All names that were ever listened to, for whoever looks for misspelt ones (`hint.js`). @type {Set<string>} */
+export const heard: Set<string>;
 /**
  * Whoever listens, by the name of what they listen to. What one of them throws does not keep it from the others.
  */
@@ -118,16 +118,14 @@ export type Env = {
     report: (error: unknown) => void;
 };
 /**
- * What the parts of a client share.
+ * What the parts of a client know of it.
  */
 export type Core = {
     env: Env;
     listeners: Listeners;
-    outbox: import("./outbox.js").Outbox;
-    ask: (type: string, payload?: any, options?: import("./requests.js").AskOptions) => Promise<any>;
-    tell: (type: string, payload: any) => boolean;
-    user: () => string | undefined;
-    isOnline: () => boolean;
-    isHidden: () => boolean;
+    connection: import("./connection.js").Connection;
+    hello: import("./wire.js").Hello | null;
+    request: (type: any, payload?: any, options?: import("./requests.js").AskOptions) => Promise<any>;
+    send: (type: any, payload: any) => boolean;
     changed: (topic: string, value?: any) => void;
 };

@@ -57,11 +57,11 @@ export class Ticket implements PromiseLike<{
 export class Outbox {
     /**
      * @param {OutboxStore} store
-     * @param {Pick<import('./env.js').Core, "env" | "ask" | "changed">} core
+     * @param {import('./env.js').Core} core
      * @param {string} url
      * @param {import('./client.js').Options} options
      */
-    constructor(store: OutboxStore, core: Pick<import("./env.js").Core, "env" | "ask" | "changed">, url: string, options: import("./client.js").Options);
+    constructor(store: OutboxStore, core: import("./env.js").Core, url: string, options: import("./client.js").Options);
     /** Those that are not acknowledged, of who is here, in order: of a room, or all. @param {string} [room] @returns {Ticket[]} */
     of(room?: string): Ticket[];
     /** Somebody is here: what they have left unsent is sent before anything else; what is another's waits for them. @param {string} user or none: a guest leaves nothing */
@@ -81,8 +81,8 @@ export class Outbox {
     }): void;
     /** One may not write there any more. @param {string} room @param {string} code */
     refuse(room: string, code: string): void;
-    /** @param {boolean} isOnline */
-    set online(isOnline: boolean);
+    /** Sends what may go now, and sees what is too old to. */
+    settle(): void;
     close(): void;
     #private;
 }

@@ -51,8 +51,6 @@ export function useReliableWebSocket<T, M = any>({ url, queryKey, queryFn, onMes
     data: T | undefined;
     error: unknown;
 };
-/** Always the newest of its values, for what is called later. @template T @param {T} value */
-export function useLatest<T>(value: T): import("react").RefObject<T>;
 export type Store<T> = import("./stores.js").Store<T>;
 export type ReliableSnapshot = import("./reliable.js").ReliableSnapshot;
 export type Listen = (event: string, fn: (value: any) => void) => () => void;

@@ -1,57 +1,3 @@
-/**
- * Gives those below it a client: one of yours, which stays yours to close, or that of a URL, which is opened for the
- * first provider of it and closed a second after the last is gone. Another `user` or another user's token (as a text) is
- * another client; a newer token of the same user (by the `sub` of a JWT) is not. With neither a client nor a URL it changes
- * nothing: what is below it has what is above it, or the page's `webSocketService`.
- * @param {{ client?: Client, url?: string, options?: Options, user?: string | number, children?: ReactNode }} props
- */
-export function ParlorProvider({ client, url, options, user, children }: {
-    client?: Client;
-    url?: string;
-    options?: Options;
-    user?: string | number;
-    children?: ReactNode;
-}): import("react").FunctionComponentElement<import("react").ProviderProps<{
-    client: Client | null;
-} | null>>;
-/**
- * The client: that of the provider, else that of `webSocketService`; null while there is none, and on a server.
- * @template {import('./wire.js').Messages<M>} [M=any] the application's own messages
- * @returns {Client<M> | null}
- */
-export function useParlor<M extends import("./wire.js").Messages<M> = any>(): Client<M> | null;
-/** The connection's state, for people and for programs. Renders each second while it waits. */
-export function useConnection(): {
-    retryNow: () => void | undefined;
-    /** @param {string} [reason] */
-    pause: (reason?: string) => void | undefined;
-    why: () => import("./connection.js").Step[];
-    state: import("./connection.js").State["name"];
-    isOnline: boolean;
-    /**
-     * the number of the next attempt, while it waits for one
-     */
-    attempt: number;
-    /**
-     * to the next attempt, rounded up
-     */
-    seconds: number | null;
-    /**
-     * when that is, in ms since 1970
-     */
-    until: number | null;
-    /**
-     * why it is not online
-     */
-    reason: string | null;
-    code: number | string | null;
-    /**
-     * what to tell people: it says nothing of what passes within two seconds
-     */
-    status: import("./stores.js").Status;
-};
-/** The round trip and its level, once it is measured. @returns {Quality | null} */
-export function useQuality(): Quality | null;
 /** Who is here. */
 export function usePresence(): {
     isOnline: (user: string | number) => boolean;
@@ -78,36 +24,12 @@ export function useReceipts(room: Name): {
 export function useUnread(room?: string): number;
 /** What is not yet on the server's disk, in all rooms: sent again by `retry(id)`, taken back by `cancel(id)`. */
 export function useOutbox(): {
-    messages: import("./stores.js").Unsent[];
+    messages: import("./chat-stores.js").Unsent[];
     count: number;
     failed: number;
     retry: (id: string) => boolean;
     cancel: (id: string) => boolean;
 };
-/**
- * A stream's newest event. Its options are those of who asks for it first.
- * @template [T=any] what is in its events
- * @param {Name} name
- * @param {StreamOptions} [options]
- * @returns {{ data: T | undefined, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null, stale: StreamStale | null, publish: (data: T, options?: { id?: string }) => Promise<import('./wire.js').Published> }}
- */
-export function useStream<T = any>(name: Name, options?: StreamOptions): {
-    data: T | undefined;
-    seq: number;
-    ts: number | undefined;
-    skipped: boolean;
-    refusal: ParlorError | null;
-    stale: StreamStale | null;
-    publish: (data: T, options?: {
-        id?: string;
-    }) => Promise<import("./wire.js").Published>;
-};
-/**
- * Is called with each message of a type, once and in order, whatever is rendered meanwhile; the newest handler is.
- * @param {string} type
- * @param {(payload: any) => void} handler
- */
-export function useOnMessage(type: string, handler: (payload: any) => void): void;
 /**
  * A room: what it shows, what is known of it and what can be done in it. It is only read, unless an option says
  * more: `join` joins it; `leaveOnUnmount` leaves it when the component is gone.
@@ -119,27 +41,18 @@ export function useRoom(name: Name, { join, leaveOnUnmount }?: {
     leaveOnUnmount?: boolean;
 }): {
     isMember: boolean;
-    /** @param {string} text @param {{ data?: any, replyTo?: number, cid?: string }} [more] */
     send: (text: string, more?: {
         data?: any;
         replyTo?: number;
         cid?: string;
     }) => import("./outbox.js").Ticket;
-    /** @param {number} seq @param {string} text */
     edit: (seq: number, text: string) => Promise<import("./wire.js").Logged>;
-    /** @param {number} seq */
     remove: (seq: number) => Promise<import("./wire.js").Logged>;
-    /** @param {number} seq @param {string} emoji @param {boolean} [on] */
     react: (seq: number, emoji: string, on?: boolean) => Promise<import("./wire.js").Logged>;
-    /** @param {boolean} [isTyping] */
     typing: (isTyping?: boolean) => void;
-    /** @param {number} [seq] */
     markRead: (seq?: number) => void;
-    /** Reads a page before the first row; whether there was one. */
     loadOlder: () => Promise<boolean>;
-    /** @param {string} id */
     retry: (id: string) => boolean;
-    /** @param {string} id */
     cancel: (id: string) => boolean;
     join: () => Promise<import("./wire.js").RoomInfo>;
     leave: () => Promise<{
@@ -171,13 +84,13 @@ export function useRoom(name: Name, { join, leaveOnUnmount }?: {
      */
     error: import("./transcript.js").ParlorError | null;
     title: string | undefined;
-    refusal: ParlorError | null;
-    read: number;
+    refusal: import("./errors.js").ParlorError | null;
     membership: import("./room.js").Membership;
-    unread: number;
     last: number;
+    read: number;
+    unread: number;
     typists: string[];
-    name: Name;
+    name: import("./chat-stores.js").Name;
 };
 /**
  * The connection of the provider above; without one, that of `webSocketService`, signed in with a token for as long
@@ -190,7 +103,6 @@ export function useWebSocket(token?: string | null): {
     send: (type: string, payload?: any) => boolean;
     on: (type: string, handler: (payload: any) => void) => () => void;
     retryNow: () => void | undefined;
-    /** @param {string} [reason] */
     pause: (reason?: string) => void | undefined;
     why: () => import("./connection.js").Step[];
     state: import("./connection.js").State["name"];
@@ -229,27 +141,18 @@ export function useChatWebSocket(room: string | number | null | undefined): {
     sendTyping: (isTyping?: boolean) => void;
     typingUsers: string[];
     isMember: boolean;
-    /** @param {string} text @param {{ data?: any, replyTo?: number, cid?: string }} [more] */
     send: (text: string, more?: {
         data?: any;
         replyTo?: number;
         cid?: string;
     }) => import("./outbox.js").Ticket;
-    /** @param {number} seq @param {string} text */
     edit: (seq: number, text: string) => Promise<import("./wire.js").Logged>;
-    /** @param {number} seq */
     remove: (seq: number) => Promise<import("./wire.js").Logged>;
-    /** @param {number} seq @param {string} emoji @param {boolean} [on] */
     react: (seq: number, emoji: string, on?: boolean) => Promise<import("./wire.js").Logged>;
-    /** @param {boolean} [isTyping] */
     typing: (isTyping?: boolean) => void;
-    /** @param {number} [seq] */
     markRead: (seq?: number) => void;
-    /** Reads a page before the first row; whether there was one. */
     loadOlder: () => Promise<boolean>;
-    /** @param {string} id */
     retry: (id: string) => boolean;
-    /** @param {string} id */
     cancel: (id: string) => boolean;
     join: () => Promise<import("./wire.js").RoomInfo>;
     leave: () => Promise<{
@@ -281,68 +184,31 @@ export function useChatWebSocket(room: string | number | null | undefined): {
      */
     error: import("./transcript.js").ParlorError | null;
     title: string | undefined;
-    refusal: ParlorError | null;
-    read: number;
+    refusal: import("./errors.js").ParlorError | null;
     membership: import("./room.js").Membership;
-    unread: number;
     last: number;
+    read: number;
+    unread: number;
     typists: string[];
-    name: Name;
+    name: import("./chat-stores.js").Name;
 };
 /** Who is here: ids. @returns {string[]} */
 export function useOnlineUsers(): string[];
-/**
- * The connection's status, where screen readers tell of it. What is in it is yours: a function as a child, or as
- * `render`, is given what `useConnection()` has. Without one it says something only while it is not live.
- * @param {{ children?: ReactNode | Draw, render?: Draw, [attribute: string]: any }} props
- */
-export function ConnectionStatus({ children, render, ...attributes }: {
-    children?: ReactNode | Draw;
-    render?: Draw;
-    [attribute: string]: any;
-}): import("react").DetailedReactHTMLElement<{
-    role: "status";
-    'data-status': "connecting" | "disconnected" | "live" | "reconnecting" | undefined;
-}, HTMLElement>;
-/**
- * The same with words and a dot: Live, Reconnecting in 5 s, Disconnected.
- * @param {{ style?: Record<string, any>, [attribute: string]: any }} props
- */
-export function ConnectionBadge({ style, ...attributes }: {
-    style?: Record<string, any>;
-    [attribute: string]: any;
-}): import("react").FunctionComponentElement<{
-    [attribute: string]: any;
-    children?: ReactNode | Draw;
-    render?: Draw;
-}>;
+export const ParlorProvider: <M extends import("./wire.js").Messages<M> = any>({ client, url, options, user, children }: import("./react-client.js").ProviderProps<import("./streams.js").StreamsClient<any>, import("./client.js").Options>) => import("react").FunctionComponentElement<import("react").ProviderProps<{
+    client: import("./react-client.js").StreamsClient | null;
+} | null>>;
+export function useParlor<M extends import("./wire.js").Messages<M> = any>(): Client<M> | null;
 export function hooksFor<M extends import("./wire.js").Messages<M>>(): {
     useParlor: () => Client<M> | null;
     useOnMessage: <T extends import("./wire.js").Heard<M>>(type: T, handler: (payload: import("./wire.js").Event<M, T>) => void) => void;
 };
-export type Connection = ReturnType<typeof useConnection>;
-export type Draw = (connection: Connection) => ReactNode;
 export type Client<M extends import("./wire.js").Messages<M> = any> = import("./client.js").Client<M>;
 export type Options = import("./client.js").Options;
-export type Quality = import("./connection.js").Quality;
-export type StreamOptions = import("./stream.js").StreamOptions;
-export type StreamStale = import("./stream.js").StreamStale;
 export type MessageRow = import("./transcript.js").MessageRow;
-export type ReactNode = import("react").ReactNode;
-export type Stores = import("./stores.js").Stores;
-export type Connected = import("./stores.js").Connected;
+export type ChatStores = import("./chat-stores.js").ChatStores;
+export type Name = import("./chat-stores.js").Name;
 export type Store<T> = import("./stores.js").Store<T>;
-/**
- * none: there is nothing to be shown yet
- */
-export type Name = string | null | undefined;
-export type Shared = {
-    client: Client | null;
-    options: Options | undefined;
-    token: unknown;
-    open: () => Client | null;
-    hold: () => () => void;
-};
-import { ParlorError } from './errors.js';
+import { useOnMessage } from './react-streams.js';
 import { useReliableWebSocket } from './react-reliable.js';
 export { ParlorProvider as WebSocketProvider, useOnMessage as useWebSocketMessage, useReliableWebSocket };
+export { ConnectionBadge, ConnectionStatus, useConnection, useOnMessage, useQuality, useStream } from "./react-streams.js";

@@ -1,22 +1,9 @@
-/** @typedef {import('./env.js').Env} Env */
-/** @typedef {import('./outbox.js').Outbox} Outbox */
-/** @typedef {import('./outbox.js').Ticket} Ticket */
-/** @typedef {import('./wire.js').Entry} Entry */
-/** @typedef {import('./wire.js').EntryType} EntryType */
-/**
- * What a room tells of.
- * @typedef {{ [T in EntryType]: Extract<Entry, { type: T }> } & { entry: Entry, gap: Gap, read: import('./wire.js').Mark,
- *   delivered: import('./wire.js').Mark, typing: import('./wire.js').Typing, removed: import('./wire.js').Removal,
- *   updated: import('./wire.js').Update, refused: ParlorError }} RoomEvents
- */
-/** @typedef {{ room: Room, what: "entry", value: Entry } | { room: Room, what: "read" | "typing" | "membership", value?: undefined }} RoomChange */
-/** A part of the log that is not kept any more, or that of an earlier one. @typedef {{ room: string, after: number, before: number, reason: string }} Gap */
-/** @typedef {"now" | "resume" | { seq: number }} From */
-/** `unknown` until the server has said it; `none`: no member; `left`: a member no longer. @typedef {"unknown" | "none" | "joining" | "member" | "refused" | "left"} Membership */
-export const ENTRY: RegExp;
 export class Room {
-    /** @param {string} name @param {import('./env.js').Core} core */
-    constructor(name: string, core: import("./env.js").Core);
+    /** @param {string} name @param {import('./env.js').Core & { outbox: Outbox, ack(room: Room): void }} core */
+    constructor(name: string, core: import("./env.js").Core & {
+        outbox: Outbox;
+        ack(room: Room): void;
+    });
     /** @type {Membership} */
     membership: Membership;
     /** Why it is refused. @type {ParlorError | null} */
@@ -119,7 +106,6 @@ export class Room {
     push(type: string, payload: any): void;
     #private;
 }
-export function isEntry(payload: any): boolean;
 export type Env = import("./env.js").Env;
 export type Outbox = import("./outbox.js").Outbox;
 export type Ticket = import("./outbox.js").Ticket;

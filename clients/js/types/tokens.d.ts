@@ -4,7 +4,7 @@ export function subjectOf(token: unknown): string | null;
 export function isSameUser(one: unknown, other: unknown): boolean;
 /**
  * Has a connection go on with a newer token of its user: at once if it is open, else when it is asked for one.
- * @param {import('./client.js').Client} client
+ * @param {import('./base.js').BaseClient} client
  * @param {string} token
  */
-export function renewToken(client: import("./client.js").Client, token: string): void;
+export function renewToken(client: import("./base.js").BaseClient, token: string): void;

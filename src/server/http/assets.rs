@@ -35,8 +35,10 @@ const SVG: &str = "image/svg+xml";
 assets! {
     "/app.js", "web/app.js", JS;
     "/chatlog.js", "web/chatlog.js", JS;
+    "/client/base.js", "clients/js/src/base.js", JS;
     "/client/client.js", "clients/js/src/client.js", JS;
     "/client/connection.js", "clients/js/src/connection.js", JS;
+    "/client/entries.js", "clients/js/src/entries.js", JS;
     "/client/env.js", "clients/js/src/env.js", JS;
     "/client/errors.js", "clients/js/src/errors.js", JS;
     "/client/hint.js", "clients/js/src/hint.js", JS;
@@ -48,6 +50,7 @@ assets! {
     "/client/room.js", "clients/js/src/room.js", JS;
     "/client/sse.js", "clients/js/src/sse.js", JS;
     "/client/stream.js", "clients/js/src/stream.js", JS;
+    "/client/streams.js", "clients/js/src/streams.js", JS;
     "/client/tokens.js", "clients/js/src/tokens.js", JS;
     "/client/world.js", "clients/js/src/world.js", JS;
     "/composer.js", "web/composer.js", JS;

@@ -3,7 +3,7 @@
 
 import { Listeners, environment } from '../env.js';
 import { onMessage } from '../messages.js';
-import { isEntry } from '../room.js';
+import { isEntry } from '../entries.js';
 import { idOf } from './ids.js';
 
 /** @typedef {import('./ids.js').Id} Id */

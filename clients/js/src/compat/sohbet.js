@@ -5,7 +5,7 @@
 
 import { useEffect, useMemo, useState } from 'react';
 import { ParlorProvider, useParlor, usePresence, useTyping, useWebSocket as useConnected } from '../react.js';
-import { useLatest } from '../react-reliable.js';
+import { useLatest } from '../react-client.js';
 import { idOf } from './ids.js';
 import { onSohbetMessage, say, type } from './sohbet-messages.js';
 import { websocketService } from './sohbet-service.js';

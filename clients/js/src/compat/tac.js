@@ -5,7 +5,8 @@
 
 import { useEffect, useId, useMemo, useRef, useState } from 'react';
 import { environment } from '../env.js';
-import { useLatest, useSharedSocket } from '../react-reliable.js';
+import { useLatest } from '../react-client.js';
+import { useSharedSocket } from '../react-reliable.js';
 
 /** @typedef {'excellent' | 'good' | 'poor' | 'disconnected'} ConnectionQuality */
 /**

@@ -4,6 +4,8 @@ import { connect } from 'parlor-client';
 import { useChatWebSocket } from 'parlor-client/compat/sohbet';
 import { useReliableWebSocket } from 'parlor-client/compat/tac';
 import { hooksFor, useReceipts } from 'parlor-client/react';
+import * as dashboard from 'parlor-client/react/streams';
+import * as streams from 'parlor-client/streams';
 
 interface Application {
   'queue.changed': { payload: { waiting: number } };
@@ -55,3 +57,12 @@ useReceipts('tea').readby(3); // error: TS2551
 useChatWebSocket('seven').sendMessage('x'); // error: TS2345
 useReliableWebSocket<number, number>({ url: '', queryKey: [], queryFn: () => 'text', onMessage: () => {} }); // error: TS2322
 useReliableWebSocket({ url: '', queryKey: [], queryFn: () => 1, onMessage: () => {} }).conectionQuality; // error: TS2551
+
+const alone = streams.connect<Application>('/ws');
+alone.on('queue.chnaged', () => {}); // error: TS2345
+alone.room('tea'); // error: TS2339
+alone.snapshot().rooms; // error: TS2339
+alone.listeners; // error: TS2445
+streams.connect('/ws', { outbox: undefined }); // error: TS2353
+dashboard.useParlor()?.room('tea'); // error: TS2339
+dashboard.useStream<{ degrees: number }>('machine:m1').data?.degres; // error: TS2551

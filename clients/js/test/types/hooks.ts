@@ -5,6 +5,8 @@ import websocketService, {
 } from 'parlor-client/compat/sohbet';
 import useReliable, { useReliableWebSocket, type ConnectionState } from 'parlor-client/compat/tac';
 import * as parlor from 'parlor-client/react';
+import * as dashboard from 'parlor-client/react/streams';
+import { connect as connectStreams } from 'parlor-client/streams';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const is = <T extends true>() => void 0 as T | undefined;
@@ -23,6 +25,15 @@ export function Queue() {
   const { readBy, deliveredTo, marks } = parlor.useReceipts('tea');
   is<Same<[ReturnType<typeof readBy>, ReturnType<typeof deliveredTo>, (typeof marks)[number]['read']], [string[], string[], number]>>();
   return null;
+}
+
+/** Those for streams alone take both clients. */
+export function Board() {
+  const { data, stale } = dashboard.useStream<{ degrees: number }>('machine:m1');
+  is<Same<[typeof data, typeof stale], [{ degrees: number } | undefined, { since: number; ageMs: number } | null]>>();
+  dashboard.hooksFor<Application>().useOnMessage('queue.changed', ({ waiting }) => is<Same<typeof waiting, number>>());
+  void connectStreams<Application>('/ws').request('queue.join', { name: 'Ada' }).then(({ number }) => is<Same<typeof number, number>>());
+  return dashboard.ParlorProvider({ client: connectStreams('/ws'), children: parlor.ParlorProvider({ url: '/ws', options: { outbox: undefined } }) });
 }
 
 // --- as Sohbet's own components use theirs ---

@@ -1,0 +1,3 @@
+/** Their types. */
+export const ENTRY: RegExp;
+export function isEntry(payload: any): boolean;
