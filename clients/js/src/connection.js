@@ -207,7 +207,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   };
 
   const address = () => {
-    const at = new URL(url, env.location?.href);
+    const at = new env.URL(url, env.location?.href);
     at.protocol = at.protocol.replace('http', 'ws');
     if (token === null) at.searchParams.set('resume', '1');
     // Who has a token is no guest.

@@ -13,6 +13,7 @@
  * @property {(fn: () => void, ms: number) => any} setTimeout
  * @property {(timer: any) => void} clearTimeout
  * @property {new (url: string) => SocketLike} WebSocket
+ * @property {new (url: string, base?: string) => Pick<URL, "protocol" | "href"> & { searchParams: Pick<URLSearchParams, "set" | "delete"> }} URL
  * @property {EventTarget & { visibilityState?: string } | undefined} document
  * @property {EventTarget | undefined} window
  * @property {{ href: string } | undefined} location
@@ -47,6 +48,7 @@ export function environment(own = {}) {
     setTimeout: (fn, ms) => setTimeout(fn, ms),
     clearTimeout: (timer) => clearTimeout(timer),
     WebSocket: world.WebSocket,
+    URL,
     document: world.document,
     window: world.document && world,
     location: world.location,

@@ -103,7 +103,7 @@ export function reliable(url, options = {}) {
     change({ state: { name: 'connecting' } });
     if (snapshot.state.name !== 'connecting') return;
     try {
-      const at = new URL(url, env.location?.href);
+      const at = new env.URL(url, env.location?.href);
       at.protocol = at.protocol.replace('http', 'ws');
       socket = new env.WebSocket(at.href);
     } catch (error) {

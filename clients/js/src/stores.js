@@ -168,7 +168,7 @@ const NOT_CONNECTED = { state: 'idle', isOnline: false, attempt: 0, seconds: nul
 /** @type {Watched} */
 const NO_EVENT = { data: undefined, seq: 0, ts: undefined, skipped: false, refusal: null, stale: null };
 /** Of no client there is nothing to be told. */
-export const NO_CLIENT = 'there is no client: no <ParlorProvider> above, and webSocketService is not connected';
+export const NO_CLIENT = 'there is no client: none is provided above, and webSocketService is not connected';
 export const NO_STORES = {
   connection: constant(NOT_CONNECTED),
   quality: constant(/** @type {Quality | null} */ (null)),

@@ -13,7 +13,7 @@ const path = (name) => fileURLToPath(new URL(name, import.meta.url));
 const TOOLS = path('../../../tests/node_modules/.bin/');
 const BYTES_MAX = {
   'base.js': 6_000, 'streams.js': 7_000, 'index.js': 10_000, 'react-streams.js': 11_000, 'react.js': 18_500,
-  'indexeddb.js': 3_000, 'leader.js': 3_200, 'sse.js': 3_000,
+  'vue.js': 6_500, 'svelte.js': 6_500, 'native.js': 2_000, 'indexeddb.js': 3_000, 'leader.js': 3_200, 'sse.js': 3_000,
 };
 
 const manifest = JSON.parse(readFileSync(path('../package.json'), 'utf8'));
@@ -34,7 +34,7 @@ for (const [name, most] of Object.entries(BYTES_MAX)) {
     // is another in each folder, and compresses to another length.
     const directory = mkdtempSync(join(tmpdir(), 'parlor-client-'));
     t.after(() => rmSync(directory, { recursive: true }));
-    run('esbuild', '--bundle', '--splitting', '--minify', '--format=esm', '--chunk-names=[name]', '--external:react', `--outdir=${directory}`, path(`../src/${name}`));
+    run('esbuild', '--bundle', '--splitting', '--minify', '--format=esm', '--chunk-names=[name]', '--external:react', '--external:vue', '--external:svelte', `--outdir=${directory}`, path(`../src/${name}`));
     const whole = readFileSync(join(directory, name), 'utf8');
     // What it shares with such a file would be in a third, and not be counted.
     assert.doesNotMatch(whole, /(?:import|from) ?"\.\/chunk/, 'it loads another file at once');
@@ -52,7 +52,8 @@ test('the README says how large each entry is', () => {
 
 test('it needs nothing, and what it exports is there', () => {
   assert.equal(manifest.dependencies, undefined);
-  assert.deepEqual(manifest.peerDependenciesMeta, { react: { optional: true } });
+  const optional = { optional: true };
+  assert.deepEqual(manifest.peerDependenciesMeta, { react: optional, svelte: optional, vue: optional });
   for (const { default: file } of Object.values(manifest.exports)) assert.ok(readFileSync(path(`../${file}`)).length > 0, file);
 });
 

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 const path = (name) => fileURLToPath(new URL(name, import.meta.url));
 /** Where the package is a link, what it asks for is not beside it. */
-const REACT = path('../../../tests/node_modules/@types/react/index.d.ts');
+const PATHS = { react: [path('../../../tests/node_modules/@types/react/index.d.ts')], vue: [path('../../../tests/node_modules/vue/dist/vue.d.mts')] };
 const TSC = path('../../../tests/node_modules/.bin/tsc');
 
 function temporary(t) {
@@ -32,7 +32,7 @@ function project(t, file, how) {
   symlinkSync(path('..'), join(directory, 'node_modules/parlor-client'));
   copyFileSync(path(`types/${file}`), join(directory, file));
   writeFileSync(join(directory, 'package.json'), '{ "type": "module" }');
-  const compilerOptions = { target: 'es2023', lib: ['es2023', 'dom', 'dom.iterable'], types: [], strict: true, noEmit: true, paths: { react: [REACT] }, ...how };
+  const compilerOptions = { target: 'es2023', lib: ['es2023', 'dom', 'dom.iterable'], types: [], strict: true, noEmit: true, paths: PATHS, ...how };
   writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: [file] }));
   return tsc('--project', directory);
 }
@@ -60,7 +60,7 @@ test('every entry of the package has types', () => {
 });
 
 for (const how of [{ module: 'nodenext', moduleResolution: 'nodenext' }, { module: 'esnext', moduleResolution: 'bundler' }]) {
-  for (const file of ['good.ts', 'hooks.ts']) {
+  for (const file of ['good.ts', 'hooks.ts', 'adapters.ts']) {
     test(`what is right compiles, with the resolution of ${how.moduleResolution}: ${file}`, (t) => {
       const { status, stdout } = project(t, file, how);
       assert.equal(status, 0, stdout);

@@ -11,6 +11,7 @@
  * @property {(fn: () => void, ms: number) => any} setTimeout
  * @property {(timer: any) => void} clearTimeout
  * @property {new (url: string) => SocketLike} WebSocket
+ * @property {new (url: string, base?: string) => Pick<URL, "protocol" | "href"> & { searchParams: Pick<URLSearchParams, "set" | "delete"> }} URL
  * @property {EventTarget & { visibilityState?: string } | undefined} document
  * @property {EventTarget | undefined} window
  * @property {{ href: string } | undefined} location
@@ -98,6 +99,9 @@ export type Env = {
     setTimeout: (fn: () => void, ms: number) => any;
     clearTimeout: (timer: any) => void;
     WebSocket: new (url: string) => SocketLike;
+    URL: new (url: string, base?: string) => Pick<URL, "protocol" | "href"> & {
+        searchParams: Pick<URLSearchParams, "set" | "delete">;
+    };
     document: (EventTarget & {
         visibilityState?: string;
     }) | undefined;

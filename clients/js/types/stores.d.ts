@@ -25,7 +25,7 @@ export function constant<T>(value: T): Store<T>;
 export function byName<T>(make: (name: string) => T): (name: string) => T;
 export function watching(client: BaseClient, ...events: string[]): (/** @type {() => void} */ changed: () => void) => () => void;
 /** Of no client there is nothing to be told. */
-export const NO_CLIENT: "there is no client: no <ParlorProvider> above, and webSocketService is not connected";
+export const NO_CLIENT: "there is no client: none is provided above, and webSocketService is not connected";
 export namespace NO_STORES {
     namespace connection {
         let subscribe: (fn: () => void) => () => void;

@@ -2,6 +2,9 @@
 
 import { fakeClock } from './page.js';
 
+/** As it is now: a test may play an engine that has none. */
+const { URL: WebURL } = globalThis;
+
 /** @typedef {import('../env.js').Env} Env */
 /** @typedef {{ type: string, id?: any, payload: any }} Message */
 /** @typedef {{ entries: Message[], head: number, members: Set<string>, reads: Map<string, number>, delivered: Map<string, number>, cids: Map<string, Message>, title?: string }} Log */
@@ -242,7 +245,7 @@ export function fakeServer({ clock = fakeClock(), keep = Infinity, limits = {} }
     /** @param {string} url */
     constructor(url) {
       super();
-      this.url = new URL(url);
+      this.url = new WebURL(url);
       server.attempts += 1;
       clock.setTimeout(() => {
         if (this.readyState !== 0) return;
