@@ -1,5 +1,6 @@
 // For React Native: what a browser would tell and keep, from what the application hands in.
 
+import { environment } from './env.js';
 import { subjectOf } from './tokens.js';
 
 /** @typedef {import('./outbox.js').OutboxStore} OutboxStore */
@@ -12,7 +13,10 @@ import { subjectOf } from './tokens.js';
  * @typedef {{ getItem(key: string): Promise<string | null>, setItem(key: string, value: string): Promise<void>, removeItem(key: string): Promise<void>,
  *   getAllKeys(): Promise<readonly string[]> }} AsyncStorageLike
  */
-/** @typedef {Kept & { user: string, order: number }} Row `user` is '' while it is not known who wrote it */
+/** @typedef {Kept & { user: string, order: number, outbox: string }} Row `user` is '' while it is not known who wrote it */
+
+/** So long the storage is waited for before a client goes online without what is in it. */
+const STORAGE_MS = 5_000;
 
 /** As much of a URL as a connection needs: React Native's own has no parameters that could be set. */
 class WholeURL {
@@ -109,10 +113,12 @@ const shared = new WeakMap();
  * An outbox in an application's storage: what is unsent survives its end. Each message belongs to the user who wrote it;
  * nobody else sends or deletes it.
  * @param {AsyncStorageLike} storage
- * @param {{ name?: string, report?: (error: unknown) => void }} [options] `name`: what its keys begin with; `report`: takes what the storage could not do
+ * @param {{ name?: string, env?: Partial<import('./env.js').Env> }} [options] `name`: what its keys begin with; `env.report` takes what the storage could not do
  * @returns {OutboxStore & { signOut: (options?: { keep?: boolean }) => Promise<void> }} `signOut`: when the client is paused and before it is closed; unless it is to be `keep`t, what this user has left is deleted
  */
-export function storageOutbox(storage, { name = 'parlor-outbox', report = console.error } = {}) {
+export function storageOutbox(storage, { name = 'parlor-outbox', env: own } = {}) {
+  const env = environment(own);
+  const { report } = env;
   const common = shared.get(storage) ?? { turn: Promise.resolve(), held: new Set() };
   shared.set(storage, common);
   const prefix = `${name}:`;
@@ -138,15 +144,20 @@ export function storageOutbox(storage, { name = 'parlor-outbox', report = consol
   const rows = async () => {
     const keys = (await storage.getAllKeys()).filter((key) => key.startsWith(prefix));
     const texts = await Promise.all(keys.map((key) => storage.getItem(key)));
-    const read = texts.flatMap((text) => {
+    /** @param {string} key @param {string | null} text @returns {Row[]} */
+    const parsed = (key, text) => {
       try {
-        return text === null ? [] : [JSON.parse(text)];
-      } catch (error) {
-        report(error);
-        return [];
+        const row = JSON.parse(text ?? 'null');
+        // That of an outbox whose name begins as this one's.
+        if (text === null || (typeof row?.outbox === 'string' && row.outbox !== name)) return [];
+        if (row?.outbox === name && `${prefix}${row.id}` === key) return [row];
+      } catch {
+        // It is none.
       }
-    });
-    return read.sort((a, b) => a.at - b.at || a.order - b.order);
+      report(new Error(`what is kept as "${key}" is no message, and stays where it is`));
+      return [];
+    };
+    return keys.flatMap((key, at) => parsed(key, texts[at])).sort((a, b) => a.at - b.at || a.order - b.order);
   };
 
   /** What is left of a user, and what was written when nobody was known. @param {string} whose */
@@ -154,7 +165,7 @@ export function storageOutbox(storage, { name = 'parlor-outbox', report = consol
     inTurn(async () => {
       const left = (await rows()).filter((row) => (row.user === whose || row.user === '') && !common.held.has(row.id));
       if (!isOpen || user !== whose) return;
-      take(left.map(({ user: by, order: _order, ...kept }) => {
+      take(left.map(({ user: by, order: _order, outbox: _outbox, ...kept }) => {
         common.held.add(kept.id);
         mine.add(kept.id);
         // It may be another's who had this device before.
@@ -176,22 +187,31 @@ export function storageOutbox(storage, { name = 'parlor-outbox', report = consol
     },
     async open(whose, taker) {
       [isOpen, take, user] = [true, taker, whose];
-      try {
+      const opening = (async () => {
         await takeOver(whose);
-        return await inTurn(async () => {
+        return inTurn(async () => {
           const last = await storage.getItem(name);
           if (last !== whose) await storage.setItem(name, whose);
           return last !== null && last !== whose;
         });
+      })();
+      /** @type {any} */
+      let timer;
+      const late = new Promise((_, reject) => (timer = env.setTimeout(() => reject(new Error('the storage does not answer: what is unsent in it waits')), STORAGE_MS)));
+      try {
+        return await /** @type {Promise<boolean>} */ (Promise.race([opening, late]));
       } catch (error) {
         report(error);
         return undefined;
+      } finally {
+        env.clearTimeout(timer);
+        opening.catch(() => {});
       }
     },
     put(kept) {
       common.held.add(kept.id);
       mine.add(kept.id);
-      const row = { ...kept, user: kept.user ?? '', order: (order += 1) };
+      const row = { ...kept, user: kept.user ?? '', order: (order += 1), outbox: name };
       write(() => storage.setItem(prefix + kept.id, JSON.stringify(row)));
     },
     remove(id) {

@@ -111,7 +111,7 @@ function begin() {
     const reports = [];
     const report = (error) => reports.push(String(error));
     const env = { ...server.env, random: () => (chances += 0.001), report, ...nativeEnv({ AppState, NetInfo }) };
-    const outbox = storageOutbox(process.storage, { report });
+    const outbox = storageOutbox(process.storage, { env: { ...server.env, report } });
     const client = connect(url, { outbox, quality: { interval: 0 }, backoff: { min: 10, max: 20 }, ...options, env });
     const crash = () => {
       process.end();
@@ -295,7 +295,7 @@ test('signing out keeps or discards what one user has left, and nothing else', a
 
 test('what is somebody else\'s is not even read to who is here', async () => {
   const { clock, device } = begin();
-  const row = (id, user) => device.disk.set(`parlor-outbox:${id}`, JSON.stringify({ id, room: 'tea', text: `of ${user}`, at: 1, order: 1, user }));
+  const row = (id, user) => device.disk.set(`parlor-outbox:${id}`, JSON.stringify({ id, room: 'tea', text: `of ${user}`, at: 1, order: 1, user, outbox: 'parlor-outbox' }));
   row('1', 'ada');
   row('2', 'bob');
   const outbox = storageOutbox(device.start().storage);
@@ -327,7 +327,10 @@ test('two clients of one process do not take over the same, and one that is clos
 
 test('a storage that fails, or has what nobody wrote, is reported, and is in nobody\'s way', async () => {
   const { clock, start, stored, device } = begin();
-  device.disk.set('parlor-outbox:x', '{');
+  const strange = [['x', '{'], ['y', 'null'], ['z', '[]'], ['w', '{"id":"v","outbox":"parlor-outbox"}']].map(([id, text]) => [`parlor-outbox:${id}`, text]);
+  // That of another outbox, whose name begins as this one's.
+  strange.push(['parlor-outbox:old:1', '{"id":"1","user":"ada","text":"of another","room":"tea","at":1,"outbox":"parlor-outbox:old"}']);
+  for (const [key, text] of strange) device.disk.set(key, text);
   device.disk.set('of the application', 'its own');
   const one = start(ADA);
   one.faults.full = true;
@@ -336,8 +339,21 @@ test('a storage that fails, or has what nobody wrote, is reported, and is in nob
   one.room.send('hello');
   await clock.advance(100);
   assert.deepEqual(stored(), ['ada hello']);
-  assert.ok(one.reports.some((said) => /JSON/.test(said)) && one.reports.some((said) => /the disk is full/.test(said)), one.reports.join());
-  assert.deepEqual([...device.disk], [['parlor-outbox:x', '{'], ['of the application', 'its own']]);
+  assert.deepEqual(one.texts(), []);
+  for (const [key] of strange.slice(0, 4)) assert.ok(one.reports.some((said) => said.includes(`"${key}" is no message`)), key);
+  assert.ok(!one.reports.some((said) => said.includes('old')) && one.reports.some((said) => /the disk is full/.test(said)), one.reports.join());
+  assert.deepEqual([...device.disk], [...strange, ['of the application', 'its own']]);
+});
+
+test('a storage that never answers keeps nobody from going online', async () => {
+  const { server, clock, stored } = begin();
+  const never = () => new Promise(() => {});
+  const reports = [];
+  const env = { ...server.env, report: (error) => reports.push(String(error)), ...nativeEnv({ AppState: fakeAppState() }) };
+  const client = connect(ADA, { outbox: storageOutbox({ getItem: never, setItem: never, removeItem: never, getAllKeys: never }, { env }), env });
+  void client.room('tea').send('hello');
+  await clock.advance(6_000);
+  assert.deepEqual([client.state.name, stored(), reports], ['online', ['ada hello'], ['Error: the storage does not answer: what is unsent in it waits']]);
 });
 
 // Two users of one device, and processes that end at any moment: what was written and not taken back is stored once, by its

@@ -12,12 +12,12 @@ export function nativeEnv({ AppState, NetInfo }: {
  * An outbox in an application's storage: what is unsent survives its end. Each message belongs to the user who wrote it;
  * nobody else sends or deletes it.
  * @param {AsyncStorageLike} storage
- * @param {{ name?: string, report?: (error: unknown) => void }} [options] `name`: what its keys begin with; `report`: takes what the storage could not do
+ * @param {{ name?: string, env?: Partial<import('./env.js').Env> }} [options] `name`: what its keys begin with; `env.report` takes what the storage could not do
  * @returns {OutboxStore & { signOut: (options?: { keep?: boolean }) => Promise<void> }} `signOut`: when the client is paused and before it is closed; unless it is to be `keep`t, what this user has left is deleted
  */
-export function storageOutbox(storage: AsyncStorageLike, { name, report }?: {
+export function storageOutbox(storage: AsyncStorageLike, { name, env: own }?: {
     name?: string;
-    report?: (error: unknown) => void;
+    env?: Partial<import("./env.js").Env>;
 }): OutboxStore & {
     signOut: (options?: {
         keep?: boolean;
@@ -58,4 +58,5 @@ export type AsyncStorageLike = {
 export type Row = Kept & {
     user: string;
     order: number;
+    outbox: string;
 };
