@@ -37,6 +37,7 @@ export const NO_CHAT_STORES = {
 };
 
 export const chatStoresOf = /* @__PURE__ */ ofEach((/** @type {Client} */ client) => {
+  if (!client.presence) throw new ParlorError('not_ready', { message: 'a client for streams alone has no rooms and no presence: connect by parlor-client, not by parlor-client/streams' });
   /** Those that are read now. @type {Map<string, Transcript>} */
   const transcripts = new Map();
   /** @type {Map<string, Receipt[]>} */

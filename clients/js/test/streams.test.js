@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test as begin } from 'node:test';
 import { connect as connectWhole } from '../src/index.js';
+import { chatStoresOf } from '../src/chat-stores.js';
 import { leaderTab } from '../src/leader.js';
 import * as streams from '../src/streams.js';
 import { WebSocket, browser, serve, until } from './support.js';
@@ -80,6 +81,12 @@ test('of the rooms of its user nothing comes, and pushes and requests of the app
   assert.ok((await client.request('room:list')).rooms.length > 0);
   await assert.rejects(client.request('no:such'), { code: 'unknown_type' });
   assert.equal(client.send('chat:typing', { room: 'tea' }), true);
+});
+
+test('what components would show of rooms says that it has none', () => {
+  const client = made(streams.connect, 'dan');
+  assert.throws(() => chatStoresOf(client), { code: 'not_ready', message: /^a client for streams alone has no rooms/ });
+  client.close();
 });
 
 test('in tabs with one connection it stands beside the whole client, whoever leads', async () => {
