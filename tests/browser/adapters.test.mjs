@@ -13,7 +13,7 @@ import { Program, Server, eventually, freePort, launch, temporaryDirectory } fro
 const HERE = fileURLToPath(new URL('adapters/', import.meta.url));
 const README = readFileSync(new URL('../../clients/js/README.md', import.meta.url), 'utf8');
 /** The component that stands there. */
-const sampleIn = (language) => new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'ms').exec(README)[1];
+const sampleIn = (language) => [...README.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))].map(([, text]) => text).find((text) => text.includes('useRoom'));
 const ADMIN = 'the-token-of-who-runs-the-server-';
 const STREAMS = 'streams={ board = { read = "public", publish = true }, fed = { read = "public", publish = true, stale_ms = 200 }, staff = { publish = true } }';
 const require = createRequire(import.meta.url);
@@ -67,7 +67,7 @@ const ofVue = {
 async function bundle({ page, draws, svelte = 'svelte' }, generate) {
   const isPage = generate === 'client';
   const contents = isPage
-    ? `import { connect } from '../../../clients/js/src/index.js'; import * as streams from '../../../clients/js/src/streams.js'; import { mount, mountSample } from './${page}'; globalThis.kit = { connect, streams, mount, mountSample };`
+    ? `import { connect } from '../../../clients/js/src/index.js'; import * as streams from '../../../clients/js/src/streams.js'; import * as own from './${page}'; globalThis.kit = { connect, streams, ...own };`
     : draws;
   const { outputFiles } = await build({
     bundle: true, write: false, logLevel: 'error', stdin: { contents, resolveDir: HERE }, format: isPage ? 'iife' : 'cjs', platform: isPage ? 'browser' : 'node',
@@ -257,6 +257,31 @@ function tests(name, at) {
     await page.locator('input').press('Tab');
     await eventually('both are there', async () => JSON.stringify((await page.locator('p').allTextContents()).map((text) => text.trim())) === JSON.stringify(['dan: good evening', `${as('ada')}: hello`]));
     assert.equal(await page.locator('input').inputValue(), '');
+  });
+
+  test('where no client was given the console says so, once', async (t) => {
+    const page = await open(t, `user=${as('ada')}`, {});
+    const said = [];
+    page.on('console', (message) => said.push(message.text()));
+    await page.evaluate(() => {
+      take();
+      kit.mountSample(undefined, 'tea');
+    });
+    await eventually('it is said', () => said.some((text) => text.includes('no client was given')));
+    assert.equal(said.filter((text) => text.includes('parlor-client')).length, 1, said.join());
+  });
+
+  if (name.startsWith('Vue')) test('what components share follows on when the first of them is gone', async (t) => {
+    const page = await open(t, 'anonymous=1', {});
+    await page.evaluate(() => {
+      take();
+      globalThis.takeFirst = kit.mountShared(own);
+    });
+    await api('streams/board', { data: 'with the first' });
+    await eventually('both show it', async () => (await page.locator('i').allTextContents()).join() === 'with the first,with the first');
+    await page.evaluate(() => takeFirst());
+    await api('streams/board', { data: 'without it' });
+    await eventually('the second shows it', async () => (await page.locator('i').allTextContents()).join() === 'without it');
   });
 
   test('what a server draws is what a browser begins with', async (t) => {

@@ -94,7 +94,7 @@ test('it says once which events there are none of, whenever they are listened to
     const [client, other] = globalThis.clients;
     const listen = (on) => [client, other].forEach((one) => on(one));
     listen((one) => one.on('precense', () => {}));
-    listen((one) => one.on('queue.changed', () => {}));
+    for (const own of ['queue.changed', 'stage', 'map', 'lift', 'massage', 'ready', undefined, 7]) listen((one) => one.on(own, () => {}));
     listen((one) => one.on('state', () => {}));
     await Promise.all([import('/hint.js'), client.ready(), other.ready()]);
     listen((one) => one.on('chatMessage', () => {}));
@@ -103,14 +103,16 @@ test('it says once which events there are none of, whenever they are listened to
     listen((one) => one.stream('queue').on('stael', () => {}));
     listen((one) => one.room('lobby').on('message', () => {}));
   });
-  const expected = [['precense', 'presence'], ['chatMessage', 'chat:message'], ['mesage', 'message'], ['stael', 'stale']];
-  assert.deepEqual(lines, expected.map(([name, meant]) => `parlor-client: nothing of parlor's is called "${name}": do you mean to listen to "${meant}"?`));
+  const expected = [
+    ['precense', '"presence"'], ['chatMessage', '"chat:message"'], ['mesage', '"message" of a room, or "chat:message" of the client'],
+    ['stael', '"stale" of a stream, or "stream:stale" of the client'],
+  ];
+  assert.deepEqual(lines, expected.map(([name, meant]) => `parlor-client: nothing of parlor's is called "${name}": do you mean to listen to ${meant}?`));
 });
 
 test('it knows every event', async () => {
   const [hint, wire, room] = await Promise.all(['hint.js', 'wire.js', 'room.js'].map((name) => readFile(new URL(name, SOURCES), 'utf8')));
-  const [, list] = /const EVENTS = `(.*?)`/s.exec(hint);
-  const known = list.split(/\s+/);
+  const known = [/const OF_CLIENT = `(.*?)`/s, /const OF_PARTS = '(.*?)'/].flatMap((list) => list.exec(hint)[1].split(/\s+/));
   const [, events] = /@typedef \{\{\n(.*?)\}\} Events/s.exec(wire);
   const names = [...events.matchAll(/^ \*   "(.*?)":/gm)].map(([, name]) => name);
   const [, ofRooms] = /@typedef (.*?) RoomEvents/s.exec(room);

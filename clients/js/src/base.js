@@ -160,11 +160,6 @@ export class BaseClient {
     this.settle();
   }
 
-  /** @protected */
-  onQuality() {
-    this.changed('quality', this.quality);
-  }
-
   /** @protected @param {any} hello @returns {void | Promise<void>} */
   onHello(hello) {
     const before = this.owner;
@@ -177,9 +172,6 @@ export class BaseClient {
   onPush(type, payload) {
     this.listeners.emit(type, payload);
   }
-
-  /** @protected @param {ArrayBuffer} _message */
-  onBinary(_message) {}
 
   /** The connection is another, or gone. @protected */
   lost() {}

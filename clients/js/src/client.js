@@ -1,11 +1,11 @@
 // The client: rooms and presence beside streams, and an outbox.
 
 import { StreamsClient } from './streams.js';
-import { isEntry } from './entries.js';
-import { ParlorError } from './errors.js';
-import { Outbox, memoryOutbox } from './outbox.js';
 import { Presence } from './presence.js';
+import { Outbox, memoryOutbox } from './outbox.js';
+import { isEntry } from './entries.js';
 import { Room } from './room.js';
+import { ParlorError } from './errors.js';
 
 /** @typedef {import('./base.js').Tabs} Tabs */
 /** @typedef {import('./base.js').BaseSnapshot & { rooms: RoomSnapshot[] }} Snapshot */
@@ -102,21 +102,23 @@ export class Client extends StreamsClient {
   lost() {
     super.lost();
     this.presence.lost();
+    this.outbox.online = false;
   }
 
   /** @protected */
-  settle() {
-    super.settle();
-    this.outbox.settle();
+  onState() {
+    super.onState();
+    if (!this.connection.isOnline()) return;
+    this.outbox.online = true;
     if (this.listeners.has('presence')) void this.presence.begin();
   }
 
   /** @protected */
   forget() {
-    super.forget();
     for (const room of this.#rooms.values()) room.end();
     this.#rooms.clear();
     this.#unacked.clear();
+    super.forget();
   }
 
   /** @protected @param {any} hello */

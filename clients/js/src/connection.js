@@ -25,8 +25,8 @@ import { requestQueue } from './requests.js';
  * @property {() => void} onState
  * @property {(hello: any) => void | Promise<void>} onHello what is to be done before it is online
  * @property {(type: string, payload: any) => void} onPush
- * @property {(data: ArrayBuffer) => void} onBinary
- * @property {() => void} onQuality
+ * @property {(data: ArrayBuffer) => void} [onBinary]
+ * @property {(event: string, value: any) => void} changed tells of something else
  */
 /**
  * @typedef {object} ConnectionOptions
@@ -163,7 +163,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     const before = self.quality;
     // RFC 3550 §6.4.1.
     self.quality = { level, rtt, jitter: before ? before.jitter + (Math.abs(rtt - before.rtt) - before.jitter) / 16 : 0 };
-    hooks.onQuality();
+    hooks.changed('quality', self.quality);
   };
 
   // Measures while somebody looks: nobody else has timers that keep time.
@@ -242,7 +242,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   const frame = (data) => {
     lastFrame = env.now();
     clear('probe');
-    if (typeof data !== 'string') return hooks.onBinary(data);
+    if (typeof data !== 'string') return hooks.onBinary?.(data);
     const { type, id, payload = {} } = JSON.parse(data);
     if (type === 'hello') void welcome(payload);
     else if (type === 'reply' || type === 'error') {

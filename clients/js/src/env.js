@@ -48,7 +48,7 @@ export function environment(own = {}) {
     setTimeout: (fn, ms) => setTimeout(fn, ms),
     clearTimeout: (timer) => clearTimeout(timer),
     WebSocket: world.WebSocket,
-    URL,
+    URL: world.URL,
     document: world.document,
     window: world.document && world,
     location: world.location,
@@ -72,7 +72,8 @@ export function onAbort(signal, fn) {
   return () => signal?.removeEventListener('abort', fn);
 }
 
-/** All names that were ever listened to, for whoever looks for misspelt ones (`hint.js`). @type {Set<string>} */
+const HEARD_MAX = 1_000;
+/** The names that were listened to, for whoever looks for misspelt ones (`hint.js`). @type {Set<string>} */
 export const heard = new Set();
 
 /**
@@ -96,7 +97,7 @@ export class Listeners {
    * @returns {() => void} ends it
    */
   on(event, fn, { signal } = {}, onAborted) {
-    heard.add(event);
+    if (heard.size < HEARD_MAX) heard.add(event);
     const list = this.#lists.get(event) ?? new Set();
     this.#lists.set(event, list);
     // Each call counts, also with the same function.

@@ -8,13 +8,16 @@ const OPTIONS = {
   token: null, user: null, outbox: null, backoff: ['min', 'max', 'factor', 'jitter', 'attempts', 'stable'], fatal: null, quality: ['interval'],
   whenHidden: null, fallback: null, tabs: null, timeout: null, env: null,
 };
-/** What a client, a room and a stream tell of. */
-const EVENTS = `state quality rooms outbox presence stream notice error
+/** What a client tells of, and what its rooms and streams do. */
+const OF_CLIENT = `state quality rooms outbox presence stream notice error
   chat:message chat:edited chat:deleted chat:reacted chat:read chat:delivered chat:typing
-  room:joined room:left room:removed room:updated room:invited user:online user:offline user:count stream:stale
-  message edited deleted reacted joined left entry gap read delivered typing removed updated refused stale`.split(/\s+/);
-/** A name of so many letters may have two that are wrong. */
+  room:joined room:left room:removed room:updated room:invited user:online user:offline user:count stream:stale`.split(/\s+/);
+const OF_PARTS = 'message edited deleted reacted joined left entry gap read delivered typing removed updated refused stale'.split(' ');
+const EVENTS = [...OF_CLIENT, ...OF_PARTS];
+/** A name of so many letters may have two that are wrong; one of fewer none that is another, as "stage" is no "state". */
 const LONG = 8;
+const SHORT = 5;
+const ERRORS_MAX = 2;
 const ADDRESS = 'ws://127.0.0.1:8080/ws?user=ada';
 
 /** @type {Set<string>} */
@@ -59,23 +62,31 @@ function checkOptions(options) {
 
 /** A name that is almost one of parlor's; any other is the application's own. @param {string} name */
 function checkEvent(name) {
-  if (EVENTS.includes(name)) return;
-  const most = letters(name).length < LONG ? 1 : 2;
-  const near = EVENTS.map((event) => ({ event, errors: distance(letters(name), letters(event)) })).sort((a, b) => a.errors - b.errors);
-  if (near[0].errors <= most) tell(`nothing of parlor's is called "${name}": do you mean to listen to "${near[0].event}"?`);
+  if (typeof name !== 'string' || EVENTS.includes(name)) return;
+  const mine = letters(name);
+  const near = EVENTS.map((event) => ({ event, its: letters(event) }))
+    // Whatever is shorter, or begins with another letter, is too easily another word.
+    .filter(({ its }) => its.length >= SHORT && its[0] === mine[0] && Math.abs(its.length - mine.length) <= ERRORS_MAX)
+    .map(({ event, its }) => ({ event, errors: distance(mine, its, mine.length < LONG ? 2 : 1) }))
+    .sort((a, b) => a.errors - b.errors);
+  if (near.length === 0 || near[0].errors > (mine.length < LONG ? 1 : ERRORS_MAX)) return;
+  const [{ event }] = near;
+  const whole = OF_PARTS.includes(event) && OF_CLIENT.find((one) => one.split(':')[1] === event);
+  const meant = whole ? `"${event}" of a ${/^stream/.test(whole) ? 'stream' : 'room'}, or "${whole}" of the client` : `"${event}"`;
+  tell(`nothing of parlor's is called "${name}": do you mean to listen to ${meant}?`);
 }
 
 /** @param {string} name */
 const letters = (name) => name.toLowerCase().replace(/[^a-z0-9]/g, '');
 
-/** How many letters are missing, too many, another, or the other way round as their neighbour. @param {string} one @param {string} other */
-function distance(one, other) {
+/** How many letters are missing, too many, or the other way round as their neighbour, and what each counts that is another. @param {string} one @param {string} other @param {number} another */
+function distance(one, other, another) {
   const rows = [Array.from({ length: other.length + 1 }, (_, at) => at)];
   for (let y = 1; y <= one.length; y += 1) {
     rows[y] = [y];
     for (let x = 1; x <= other.length; x += 1) {
       const isSame = one[y - 1] === other[x - 1];
-      rows[y][x] = Math.min(rows[y - 1][x] + 1, rows[y][x - 1] + 1, rows[y - 1][x - 1] + (isSame ? 0 : 1));
+      rows[y][x] = Math.min(rows[y - 1][x] + 1, rows[y][x - 1] + 1, rows[y - 1][x - 1] + (isSame ? 0 : another));
       const isTurned = y > 1 && x > 1 && one[y - 1] === other[x - 2] && one[y - 2] === other[x - 1];
       if (isTurned) rows[y][x] = Math.min(rows[y][x], rows[y - 2][x - 2] + 1);
     }

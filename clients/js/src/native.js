@@ -18,6 +18,17 @@ import { subjectOf } from './tokens.js';
 /** So long the storage is waited for before a client goes online without what is in it. */
 const STORAGE_MS = 5_000;
 
+/** What does not belong in a URL as it is. @param {string} text */
+const encoded = (text) => text.replace(/[^\x21-\x7e]/gu, encodeURIComponent);
+/** A part of a query (`application/x-www-form-urlencoded`), or nothing where it is none. @param {string} text */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    return undefined;
+  }
+}
+
 /** As much of a URL as a connection needs: React Native's own has no parameters that could be set. */
 class WholeURL {
   protocol;
@@ -30,15 +41,16 @@ class WholeURL {
       this.#parameters.push(`${name}=${encodeURIComponent(value)}`);
     },
     delete: (/** @type {string} */ name) => {
-      this.#parameters = this.#parameters.filter((one) => one.split('=')[0] !== name);
+      this.#parameters = this.#parameters.filter((one) => decoded(one.split('=')[0]) !== name);
     },
   };
 
   /** @param {string} url */
   constructor(url) {
-    const parts = /^(wss?:|https?:)(\/\/[^/?#]+[^?#]*)(?:\?([^#]*))?/i.exec(url);
+    const parts = /^(wss?:|https?:)(\/\/[^/?#]+[^?#]*)(?:\?([^#]*))?/i.exec(encoded(url.trim()));
     if (!parts) throw new TypeError(`"${url}" is no whole URL: an application has no page to which it could be relative`);
-    [, this.protocol, this.#place] = parts;
+    [, , this.#place] = parts;
+    this.protocol = parts[1].toLowerCase();
     this.#parameters = (parts[3] ?? '').split('&').filter((one) => one !== '');
   }
 
@@ -106,8 +118,19 @@ export function nativeEnv({ AppState, NetInfo }) {
   return /** @type {any} */ ({ document, window, URL: WholeURL });
 }
 
-/** What all outboxes on one storage share: what is done is done in its order, and no two send the same. @type {WeakMap<AsyncStorageLike, { turn: Promise<any>, held: Set<string> }>} */
+/** What all outboxes on one storage share: what is done is done in its order, and no two send the same. @type {WeakMap<AsyncStorageLike, { turn: Promise<any>, held: Set<string>, closed: number }>} */
 const shared = new WeakMap();
+
+/** What is in a text, if it is JSON. @param {string} text @returns {any} */
+function read(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+/** @param {any} row @returns {row is Row} */
+const isRow = (row) => ['id', 'room', 'text', 'user', 'outbox'].every((name) => typeof row?.[name] === 'string') && ['at', 'order'].every((name) => typeof row[name] === 'number');
 
 /**
  * An outbox in an application's storage: what is unsent survives its end. Each message belongs to the user who wrote it;
@@ -119,15 +142,21 @@ const shared = new WeakMap();
 export function storageOutbox(storage, { name = 'parlor-outbox', env: own } = {}) {
   const env = environment(own);
   const { report } = env;
-  const common = shared.get(storage) ?? { turn: Promise.resolve(), held: new Set() };
+  const common = shared.get(storage) ?? { turn: Promise.resolve(), held: new Set(), closed: 0 };
   shared.set(storage, common);
   const prefix = `${name}:`;
-  /** Which are this outbox's. @type {Set<string>} */
+  /** Which this outbox has. @type {Set<string>} */
   const mine = new Set();
+  /** Which it had when it was closed: another may have taken them since. @type {Set<string>} */
+  const before = new Set();
+  /** Of whom all is here, and how many outboxes were closed by then. @type {Map<string, number>} */
+  const taken = new Map();
   /** @type {string | undefined} */
   let user;
   let order = 0;
   let isOpen = false;
+  // Somebody is signed out, and nothing of theirs is to stay.
+  let discards = false;
   /** @type {Take} */
   let take = () => {};
 
@@ -140,81 +169,108 @@ export function storageOutbox(storage, { name = 'parlor-outbox', env: own } = {}
   /** @param {() => Promise<any>} act */
   const write = (act) => void inTurn(act).catch(report);
 
-  /** All that is there, in order; what cannot be read is reported, and stays. @returns {Promise<Row[]>} */
+  /** @param {string} key @returns {Promise<Row[]>} none, if it cannot be read or is no message: that is reported, and stays */
+  const rowAt = async (key) => {
+    let text;
+    try {
+      text = await storage.getItem(key);
+    } catch (error) {
+      report(error);
+    }
+    if (typeof text !== 'string') return [];
+    const row = read(text);
+    if (isRow(row) && `${row.outbox}:${row.id}` === key) return row.outbox === name ? [row] : [];
+    // The note of an outbox with a longer name.
+    if (row?.outbox !== key) report(new Error(`what is kept as "${key}" is no message, and stays where it is`));
+    return [];
+  };
+  /** All that is there, in order. @returns {Promise<Row[]>} */
   const rows = async () => {
     const keys = (await storage.getAllKeys()).filter((key) => key.startsWith(prefix));
-    const texts = await Promise.all(keys.map((key) => storage.getItem(key)));
-    /** @param {string} key @param {string | null} text @returns {Row[]} */
-    const parsed = (key, text) => {
-      try {
-        const row = JSON.parse(text ?? 'null');
-        // That of an outbox whose name begins as this one's.
-        if (text === null || (typeof row?.outbox === 'string' && row.outbox !== name)) return [];
-        if (row?.outbox === name && `${prefix}${row.id}` === key) return [row];
-      } catch {
-        // It is none.
-      }
-      report(new Error(`what is kept as "${key}" is no message, and stays where it is`));
-      return [];
-    };
-    return keys.flatMap((key, at) => parsed(key, texts[at])).sort((a, b) => a.at - b.at || a.order - b.order);
+    return (await Promise.all(keys.map(rowAt))).flat().sort((a, b) => a.at - b.at || a.order - b.order);
   };
 
   /** What is left of a user, and what was written when nobody was known. @param {string} whose */
   const takeOver = (whose) =>
     inTurn(async () => {
-      const left = (await rows()).filter((row) => (row.user === whose || row.user === '') && !common.held.has(row.id));
+      // Nobody else writes to it while this process lives.
+      if (taken.get(whose) === common.closed) return;
+      const all = (await rows()).filter((row) => row.user === whose || row.user === '');
       if (!isOpen || user !== whose) return;
+      const left = all.filter(({ id }) => !common.held.has(id));
+      const gone = [...before].filter((id) => !left.some((row) => row.id === id));
+      before.clear();
+      taken.set(whose, common.closed);
       take(left.map(({ user: by, order: _order, outbox: _outbox, ...kept }) => {
         common.held.add(kept.id);
         mine.add(kept.id);
         // It may be another's who had this device before.
         return by ? { ...kept, user: by } : { ...kept, failed: 'unconfirmed' };
-      }));
+      }), gone);
     });
 
-  const release = () => {
-    for (const id of mine) common.held.delete(id);
+  const close = () => {
+    isOpen = false;
+    taken.clear();
+    common.closed += 1;
+    for (const id of mine) {
+      common.held.delete(id);
+      before.add(id);
+    }
     mine.clear();
   };
 
+  /** Who was here last. @returns {Promise<string | undefined>} */
+  const lastUser = async () => read((await storage.getItem(name)) ?? '')?.last;
+  /** Notes who is here from now on; whether that is another. @param {string} whose */
+  const follow = (whose) =>
+    inTurn(async () => {
+      const last = await lastUser();
+      if (last !== whose) await storage.setItem(name, JSON.stringify({ outbox: name, last: whose })).catch(report);
+      return last !== undefined && last !== whose;
+    });
+
   return {
     begin(url, { user: given, token }, taker) {
-      const known = given ?? /[?&]user=([^&#]*)/.exec(url)?.slice(1).map(decodeURIComponent)[0] ?? subjectOf(token) ?? undefined;
-      [isOpen, take, user] = [true, taker, known];
-      if (known !== undefined) takeOver(known).catch(report);
+      const inUrl = /[?&]user=([^&#]*)/.exec(url)?.[1];
+      const known = given ?? (inUrl === undefined ? undefined : decoded(inUrl)) ?? subjectOf(token) ?? undefined;
+      [isOpen, take, user, discards] = [true, taker, known, false];
+      const asked = known === undefined ? inTurn(lastUser) : Promise.resolve(known);
+      asked.then((last) => {
+        user ??= last;
+        return last !== undefined && last === user ? takeOver(last) : undefined;
+      }).catch(report);
       return known;
     },
     async open(whose, taker) {
-      [isOpen, take, user] = [true, taker, whose];
-      const opening = (async () => {
-        await takeOver(whose);
-        return inTurn(async () => {
-          const last = await storage.getItem(name);
-          if (last !== whose) await storage.setItem(name, whose);
-          return last !== null && last !== whose;
-        });
-      })();
+      [isOpen, take, user, discards] = [true, taker, whose, false];
       /** @type {any} */
       let timer;
       const late = new Promise((_, reject) => (timer = env.setTimeout(() => reject(new Error('the storage does not answer: what is unsent in it waits')), STORAGE_MS)));
+      const [following, taking] = [follow(whose), takeOver(whose)];
+      taking.catch(() => {});
       try {
-        return await /** @type {Promise<boolean>} */ (Promise.race([opening, late]));
+        const isAnother = await Promise.race([following, late]);
+        await Promise.race([taking, late]).catch(report);
+        return /** @type {boolean} */ (isAnother);
       } catch (error) {
         report(error);
-        return undefined;
+        // It is not known who was here last: what was written before may be theirs.
+        return true;
       } finally {
         env.clearTimeout(timer);
-        opening.catch(() => {});
+        late.catch(() => {});
       }
     },
     put(kept) {
-      common.held.add(kept.id);
-      mine.add(kept.id);
+      if (discards) return;
+      if (isOpen) common.held.add(kept.id);
+      (isOpen ? mine : before).add(kept.id);
       const row = { ...kept, user: kept.user ?? '', order: (order += 1), outbox: name };
       write(() => storage.setItem(prefix + kept.id, JSON.stringify(row)));
     },
     remove(id) {
+      before.delete(id);
       write(async () => {
         await storage.removeItem(prefix + id);
         common.held.delete(id);
@@ -222,16 +278,14 @@ export function storageOutbox(storage, { name = 'parlor-outbox', env: own } = {}
       });
     },
     async signOut({ keep = false } = {}) {
+      discards = !keep;
       await inTurn(async () => {
         const left = (await rows()).filter((row) => row.user === user || row.user === '');
         if (!keep) for (const { id } of left) await storage.removeItem(prefix + id);
         await storage.removeItem(name);
       });
-      this.close();
+      close();
     },
-    close() {
-      isOpen = false;
-      release();
-    },
+    close,
   };
 }

@@ -144,6 +144,7 @@ export class Outbox {
   #busy = new Set();
   #store;
   #core;
+  #isOnline = false;
   #count = 0;
   /** @type {string | undefined} */
   #user;
@@ -226,8 +227,9 @@ export class Outbox {
     for (const ticket of this.of(room)) if (ticket.status === 'queued') this.#fail(ticket, code);
   }
 
-  /** Sends what may go now, and sees what is too old to. */
-  settle() {
+  /** @param {boolean} isOnline */
+  set online(isOnline) {
+    this.#isOnline = isOnline;
     for (const room of new Set(this.#tickets.map(({ kept }) => kept.room))) void this.#write(room);
   }
 
@@ -246,7 +248,7 @@ export class Outbox {
       // What is too old is seen to be so without a connection, too.
       for (const old of queued) if (env.now() - old.kept.at > AGE_MS_MAX) this.#fail(old, 'expired');
       const ticket = queued.find(({ status }) => status === 'queued');
-      if (!ticket || !this.#core.connection.isOnline()) break;
+      if (!ticket || !this.#isOnline) break;
       const { id: cid, text, data, replyTo: reply_to } = ticket.kept;
       // A conversation comes into being with its first message.
       const pair = /^dm:(.+):(.+)/.exec(room);

@@ -19,6 +19,7 @@ import { connect } from './streams.js';
 
 export { useReliableWebSocket } from './react-reliable.js';
 
+/** As that of react.js, with a client for streams alone. @type {(props: import('./react-client.js').ProviderProps<StreamsClient, import('./base.js').BaseOptions>) => import('react').ReactElement} */
 export const ParlorProvider = /* @__PURE__ */ providerOf(connect);
 
 /**

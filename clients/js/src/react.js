@@ -15,12 +15,20 @@ import { CONNECTION_GRACE_MS, graced } from './stores.js';
 /** @template {import('./wire.js').Messages<M>} [M=any] @typedef {import('./client.js').Client<M>} Client */
 /** @typedef {import('./client.js').Options} Options */
 /** @typedef {import('./transcript.js').MessageRow} MessageRow */
+/** @typedef {import('./react-streams.js').Quality} Quality */
+/** @typedef {import('./react-streams.js').StreamOptions} StreamOptions */
+/** @typedef {import('./react-streams.js').StreamStale} StreamStale */
+/** @typedef {import('./react-streams.js').Connected} Connected */
+/** @typedef {import('./react-streams.js').Connection} Connection */
+/** @typedef {import('./react-streams.js').Draw} Draw */
+/** @typedef {import('react').ReactNode} ReactNode */
 /** @typedef {import('./chat-stores.js').ChatStores} ChatStores */
 /** @typedef {import('./chat-stores.js').Name} Name */
 /** @template T @typedef {import('./stores.js').Store<T>} Store */
 
 export { ConnectionBadge, ConnectionStatus, useConnection, useOnMessage, useQuality, useStream } from './react-streams.js';
 
+/** As that of react-streams.js, with a whole client. @type {(props: import('./react-client.js').ProviderProps<Client, Options>) => import('react').ReactElement} */
 export const ParlorProvider = /* @__PURE__ */ providerOf(connect);
 export { ParlorProvider as WebSocketProvider };
 

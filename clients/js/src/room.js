@@ -33,10 +33,11 @@ export class Room {
   refusal = null;
   /** @type {string | undefined} */
   title;
-  /** The newest entry that was handed over, or the head when one came. */
+  /** The newest entry that was handed over, or the head when one came. @type {number} */
   last = 0;
-  /** One's own mark. */
+  /** One's own mark. @type {number} */
   read = 0;
+  /** @type {number} */
   unread = 0;
   /** Whether a `resume` names it: it is one of ours, of this epoch. */
   isFollowed = false;

@@ -104,7 +104,8 @@ export function storeOf({ read, watch, server, grace }) {
     return !before || !Object.is(before.value, cached.value);
   };
   const update = () => {
-    if (refresh()) for (const fn of [...listeners]) fn();
+    // One may have been ended by another.
+    if (refresh()) for (const fn of [...listeners]) if (listeners.has(fn)) fn();
   };
   const hold = graced(() => {
     const end = watch(() => onFrame(update));
@@ -169,6 +170,13 @@ const NOT_CONNECTED = { state: 'idle', isOnline: false, attempt: 0, seconds: nul
 const NO_EVENT = { data: undefined, seq: 0, ts: undefined, skipped: false, refusal: null, stale: null };
 /** Of no client there is nothing to be told. */
 export const NO_CLIENT = 'there is no client: none is provided above, and webSocketService is not connected';
+/** Says once, to whoever builds a page, that none was ever given. @param {string} how */
+export function missing(how) {
+  if (isMissing || typeof window === 'undefined' || !/localhost|127\.0/.test(globalThis.location?.href)) return;
+  isMissing = true;
+  console.warn(`parlor-client: no client was given: ${how}`);
+}
+let isMissing = false;
 export const NO_STORES = {
   connection: constant(NOT_CONNECTED),
   quality: constant(/** @type {Quality | null} */ (null)),

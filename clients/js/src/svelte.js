@@ -5,7 +5,7 @@ import { getContext, onMount, setContext } from 'svelte';
 import { NO_CHAT_STORES, chatStoresOf, outboxIn, presenceIn, receiptsIn, roomActions, unreadIn } from './chat-stores.js';
 import { ParlorError } from './errors.js';
 import { onMessage } from './messages.js';
-import { NO_CLIENT, NO_STORES, storesOf } from './stores.js';
+import { NO_CLIENT, NO_STORES, missing, storesOf } from './stores.js';
 
 /** @template {import('./wire.js').Messages<M>} [M=any] @typedef {import('./client.js').Client<M>} Client */
 /** @template {import('./wire.js').Messages<M>} [M=any] @typedef {import('./streams.js').StreamsClient<M>} StreamsClient */
@@ -23,7 +23,11 @@ export const setParlor = (client) => void setContext(KEY, client);
  * @template {import('./wire.js').Messages<M>} [M=any] the application's own messages
  * @returns {Client<M> | null}
  */
-export const useParlor = () => getContext(KEY) ?? null;
+export function useParlor() {
+  const given = getContext(KEY);
+  if (given === undefined) missing('setParlor(client) in a component above; null says that there is none');
+  return given ?? null;
+}
 
 /**
  * What components subscribe to: made of one store or more, and only again when one of them has changed.
@@ -63,6 +67,11 @@ function readable(stores, make) {
   };
 }
 
+/** A name is a text: what is asked for stays the same. @param {unknown} name */
+function check(name) {
+  if (typeof name === 'function') throw new TypeError('a name is a text, which stays what it was: {#key name} begins anew with another');
+}
+
 /** @template T @param {T} value */
 const asItIs = (value) => value;
 
@@ -92,6 +101,7 @@ export function useQuality() {
  * @returns {Readable<Omit<import('./stores.js').Watched, "data"> & { data: T | undefined }> & { publish: (data: T, options?: { id?: string }) => Promise<import('./wire.js').Published> }}
  */
 export function useStream(name, options) {
+  check(name);
   const client = useParlor();
   // Before anything else asks for it without.
   if (name) client?.stream(name, options);
@@ -132,9 +142,9 @@ function chat(pick, none) {
 }
 
 /** @param {Name} name */
-const factsOf = (name) => chat((all) => (name ? all.facts(name) : NO_CHAT_STORES.facts), NO_CHAT_STORES.facts);
+const factsOf = (name) => (check(name), chat((all) => (name ? all.facts(name) : NO_CHAT_STORES.facts), NO_CHAT_STORES.facts));
 /** @param {Name} name */
-const transcriptOf = (name) => chat((all) => (name ? all.transcript(name) : NO_CHAT_STORES.transcript), NO_CHAT_STORES.transcript);
+const transcriptOf = (name) => (check(name), chat((all) => (name ? all.transcript(name) : NO_CHAT_STORES.transcript), NO_CHAT_STORES.transcript));
 
 /** Who is here. */
 export const usePresence = () => readable([chat(({ presence }) => presence, NO_CHAT_STORES.presence)], presenceIn);
@@ -145,7 +155,7 @@ export const useMessages = (room) => readable([transcriptOf(room)], ({ messages 
 /** Who is typing in a room: ids. @param {Name} room */
 export const useTyping = (room) => readable([factsOf(room)], ({ typists }) => typists);
 
-/** How much is unread, in a room or in all. @param {string} [room] */
+/** How much is unread, in a room or, without one, in all. @param {Name} [room] */
 export const useUnread = (room) => readable([chat(({ rooms }) => rooms, NO_CHAT_STORES.rooms)], (rooms) => unreadIn(rooms, room));
 
 /**

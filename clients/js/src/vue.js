@@ -1,11 +1,11 @@
 // Composables for Vue 3 over the stores that all adapters are made of. Each gives refs, which follow what is known for as
 // long as the scope is there that asked. A name may be a text, a ref or a getter, as may be what else is asked for.
 
-import { computed, getCurrentInstance, hasInjectionContext, inject, markRaw, onMounted, onScopeDispose, provide, shallowRef, toValue, watch } from 'vue';
+import { computed, getCurrentInstance, getCurrentScope, hasInjectionContext, inject, markRaw, onMounted, onScopeDispose, provide, shallowRef, toRaw, toValue, watch } from 'vue';
 import { NO_CHAT_STORES, chatStoresOf, outboxIn, presenceIn, receiptsIn, roomActions, unreadIn } from './chat-stores.js';
 import { ParlorError } from './errors.js';
 import { onMessage } from './messages.js';
-import { NO_CLIENT, NO_STORES, storesOf } from './stores.js';
+import { NO_CLIENT, NO_STORES, missing, storesOf } from './stores.js';
 
 /** @template {import('./wire.js').Messages<M>} [M=any] @typedef {import('./client.js').Client<M>} Client */
 /** @template {import('./wire.js').Messages<M>} [M=any] @typedef {import('./streams.js').StreamsClient<M>} StreamsClient */
@@ -17,7 +17,7 @@ import { NO_CLIENT, NO_STORES, storesOf } from './stores.js';
 
 const KEY = /* @__PURE__ */ Symbol('parlor');
 // A proxy of it would not be one.
-const raw = (/** @type {StreamsClient | null} */ client) => client && markRaw(client);
+const raw = (/** @type {StreamsClient | null} */ client) => client && markRaw(toRaw(client));
 
 /**
  * The plugin: `app.use(parlor, client)`. The client stays yours to close; null on a server.
@@ -34,7 +34,11 @@ export const provideParlor = (client) => provide(KEY, raw(client));
  * @template {import('./wire.js').Messages<M>} [M=any] the application's own messages
  * @returns {Client<M> | null}
  */
-export const useParlor = () => (hasInjectionContext() ? inject(KEY, null) : null);
+export function useParlor() {
+  const given = hasInjectionContext() ? inject(KEY, undefined) : undefined;
+  if (given === undefined) missing('app.use(parlor, client), and ask while a component is set up, before anything is awaited; null says that there is none');
+  return given ?? null;
+}
 
 /**
  * What a store has, for as long as the scope is there.
@@ -52,7 +56,9 @@ function useStore(pick) {
     onCleanup(now.subscribe(() => (value.value = now.get())));
     value.value = now.get();
   }, { immediate: true, flush: 'sync' });
-  if (isDrawn) onMounted(follow);
+  // It belongs to the scope that asked, whichever component is mounted first.
+  const scope = getCurrentScope();
+  if (isDrawn) onMounted(() => scope?.active && scope.run(follow));
   else follow();
   return computed(() => value.value);
 }
@@ -166,10 +172,10 @@ export function useTyping(room) {
   return computed(() => facts.value.typists);
 }
 
-/** How much is unread, in a room or in all. @param {Given<string | undefined>} [room] @returns {Seen<number>} */
+/** How much is unread, in a room or, without one, in all. @param {Given<Name>} [room] @returns {Seen<number>} */
 export function useUnread(room) {
   const rooms = useChat((all) => all.rooms, NO_CHAT_STORES.rooms);
-  return computed(() => unreadIn(rooms.value, toValue(room)));
+  return computed(() => unreadIn(rooms.value, room === undefined ? undefined : (toValue(room) ?? null)));
 }
 
 /**

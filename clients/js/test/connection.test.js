@@ -298,3 +298,52 @@ test('the fake server answers what it is told to, and what the client has method
   const [first, again, other] = await Promise.all([publish(6), publish(6), publish(7), clock.advance(100)]);
   assert.deepEqual([again, other], [{ ...first, duplicate: true }, 'duplicate_mismatch']);
 });
+
+test('who is here is asked once where it is refused, however often the page is hidden and seen', async () => {
+  const { client, server, page, clock } = begin();
+  server.refuse('presence:list', ...Array.from({ length: 50 }, () => ({ code: 'forbidden' })));
+  const told = [];
+  client.presence.on(({ refusal }) => told.push(refusal.code));
+  await clock.advance(100);
+  for (let turn = 0; turn < 5; turn += 1) {
+    page.hide();
+    await clock.advance(100);
+    page.show();
+    await clock.advance(100);
+  }
+  assert.deepEqual(told, ['forbidden']);
+});
+
+test('what a handler of the state sends goes behind what was left, and can be taken back by the next', async () => {
+  const { client, server, clock } = begin();
+  for (const room of ['tea', 'den']) server.admit(room, 'ada');
+  await clock.advance(100);
+  server.cut();
+  await clock.advance(1);
+  client.room('den').send('older');
+  const tickets = [];
+  client.on('state', ({ name }) => name === 'online' && tickets.push(client.room('tea').send('from the handler')));
+  client.on('state', ({ name }) => name === 'online' && tickets.push(tickets[0].status, client.room('den').send('taken back').cancel()));
+  await clock.advance(5_000);
+  assert.deepEqual(tickets.slice(1), ['queued', true]);
+  const sent = server.sockets.values().next().value.heard.filter(({ type }) => type === 'chat:send').map(({ payload: { text } }) => text);
+  assert.deepEqual(sent, ['older', 'from the handler']);
+});
+
+test('of the rooms of who was here before nothing is shown to the next, whatever is told of first', async () => {
+  let who = 'ada';
+  const server = fakeServer();
+  server.admit('mine', 'ada');
+  server.publish('board', 1);
+  const client = connect('ws://host/ws', { token: () => `${who}.1`, env: server.env });
+  client.stream('board').on(() => {});
+  await server.clock.advance(100);
+  assert.deepEqual(client.snapshot().rooms.map(({ room }) => room), ['mine']);
+  const seen = [];
+  client.on('stream', () => seen.push(...client.snapshot().rooms.map(({ room }) => `${room} of ${client.hello.user.id}`)));
+  who = 'bob';
+  server.cut(4201);
+  await server.clock.advance(5_000);
+  assert.equal(client.hello.user.id, 'bob');
+  assert.deepEqual(seen, []);
+});

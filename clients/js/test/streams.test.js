@@ -50,7 +50,7 @@ test('it watches, publishes and goes on without a hole after a loss', async () =
   await writer.stream('log').publish(1);
   await until(() => seen.length === 1);
   sockets.at(-1).terminate();
-  await until(() => client.state.name !== 'online');
+  await until(() => client.why().some(({ state }) => state === 'waiting'));
   for (const n of [2, 3]) await writer.stream('log').publish(n);
   const { seq } = await client.stream('log').publish(4, { id: 'fourth' });
   assert.equal((await client.stream('log').publish(4, { id: 'fourth' })).duplicate, true);

@@ -52,6 +52,7 @@ test('the types are right, and those that are shipped are those of the sources',
 test('every entry of the package has types', () => {
   const { exports } = JSON.parse(readFileSync(path('../package.json'), 'utf8'));
   for (const [name, { types, default: source }] of Object.entries(exports)) {
+    if (name === './package.json') continue;
     assert.equal(types, source?.replace('./src/', './types/').replace(/\.js$/, '.d.ts'), name);
     // Whoever reads from the top takes the first that fits.
     assert.deepEqual(Object.keys(exports[name]), ['types', 'default'], name);

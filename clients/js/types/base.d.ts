@@ -62,14 +62,10 @@ export class BaseClient<M extends import("./wire.js").Messages<M> = any> {
     request<T extends import("./wire.js").Asked<M>>(type: T, ...rest: import("./wire.js").With<import("./wire.js").Payload<M, T>, [options?: AskOptions]>): Promise<import("./wire.js").Answer<M, T>>;
     /** @protected */
     protected onState(): void;
-    /** @protected */
-    protected onQuality(): void;
     /** @protected @param {any} hello @returns {void | Promise<void>} */
     protected onHello(hello: any): void | Promise<void>;
     /** Also for whoever wants to see all that comes. @protected @param {string} type @param {any} payload */
     protected onPush(type: string, payload: any): void;
-    /** @protected @param {ArrayBuffer} _message */
-    protected onBinary(_message: ArrayBuffer): void;
     /** The connection is another, or gone. @protected */
     protected lost(): void;
     /** The state is another, or whether the page is seen: does what is to be done now. @protected */

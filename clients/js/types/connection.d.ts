@@ -82,8 +82,11 @@ export type Hooks = {
      */
     onHello: (hello: any) => void | Promise<void>;
     onPush: (type: string, payload: any) => void;
-    onBinary: (data: ArrayBuffer) => void;
-    onQuality: () => void;
+    onBinary?: ((data: ArrayBuffer) => void) | undefined;
+    /**
+     * tells of something else
+     */
+    changed: (event: string, value: any) => void;
 };
 export type ConnectionOptions = {
     url: string;

@@ -45,7 +45,7 @@ export function environment(own?: Partial<Env>): Env;
  */
 export function onAbort(signal: AbortSignal | undefined, fn: () => void): () => void;
 export function rest(env: Env, ms: number): Promise<void>;
-/** All names that were ever listened to, for whoever looks for misspelt ones (`hint.js`). @type {Set<string>} */
+/** The names that were listened to, for whoever looks for misspelt ones (`hint.js`). @type {Set<string>} */
 export const heard: Set<string>;
 /**
  * Whoever listens, by the name of what they listen to. What one of them throws does not keep it from the others.

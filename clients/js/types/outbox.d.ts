@@ -81,8 +81,8 @@ export class Outbox {
     }): void;
     /** One may not write there any more. @param {string} room @param {string} code */
     refuse(room: string, code: string): void;
-    /** Sends what may go now, and sees what is too old to. */
-    settle(): void;
+    /** @param {boolean} isOnline */
+    set online(isOnline: boolean);
     close(): void;
     #private;
 }

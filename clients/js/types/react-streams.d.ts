@@ -80,9 +80,8 @@ export function ConnectionBadge({ style, ...attributes }: {
     render?: Draw;
 }>;
 export { useReliableWebSocket } from "./react-reliable.js";
-export const ParlorProvider: <M extends import("./wire.js").Messages<M> = any>({ client, url, options, user, children }: import("./react-client.js").ProviderProps<import("./streams.js").StreamsClient<M>, import("./base.js").BaseOptions>) => import("react").FunctionComponentElement<import("react").ProviderProps<{
-    client: import("./react-client.js").StreamsClient | null;
-} | null>>;
+/** As that of react.js, with a client for streams alone. @type {(props: import('./react-client.js').ProviderProps<StreamsClient, import('./base.js').BaseOptions>) => import('react').ReactElement} */
+export const ParlorProvider: (props: import("./react-client.js").ProviderProps<StreamsClient, import("./base.js").BaseOptions>) => import("react").ReactElement;
 export function useParlor<M extends import("./wire.js").Messages<M> = any>(): StreamsClient<M> | null;
 export function hooksFor<M extends import("./wire.js").Messages<M>>(): {
     useParlor: () => StreamsClient<M> | null;

@@ -194,9 +194,8 @@ export function useChatWebSocket(room: string | number | null | undefined): {
 };
 /** Who is here: ids. @returns {string[]} */
 export function useOnlineUsers(): string[];
-export const ParlorProvider: <M extends import("./wire.js").Messages<M> = any>({ client, url, options, user, children }: import("./react-client.js").ProviderProps<import("./streams.js").StreamsClient<any>, import("./client.js").Options>) => import("react").FunctionComponentElement<import("react").ProviderProps<{
-    client: import("./react-client.js").StreamsClient | null;
-} | null>>;
+/** As that of react-streams.js, with a whole client. @type {(props: import('./react-client.js').ProviderProps<Client, Options>) => import('react').ReactElement} */
+export const ParlorProvider: (props: import("./react-client.js").ProviderProps<Client, Options>) => import("react").ReactElement;
 export function useParlor<M extends import("./wire.js").Messages<M> = any>(): Client<M> | null;
 export function hooksFor<M extends import("./wire.js").Messages<M>>(): {
     useParlor: () => Client<M> | null;
@@ -205,6 +204,13 @@ export function hooksFor<M extends import("./wire.js").Messages<M>>(): {
 export type Client<M extends import("./wire.js").Messages<M> = any> = import("./client.js").Client<M>;
 export type Options = import("./client.js").Options;
 export type MessageRow = import("./transcript.js").MessageRow;
+export type Quality = import("./react-streams.js").Quality;
+export type StreamOptions = import("./react-streams.js").StreamOptions;
+export type StreamStale = import("./react-streams.js").StreamStale;
+export type Connected = import("./react-streams.js").Connected;
+export type Connection = import("./react-streams.js").Connection;
+export type Draw = import("./react-streams.js").Draw;
+export type ReactNode = import("react").ReactNode;
 export type ChatStores = import("./chat-stores.js").ChatStores;
 export type Name = import("./chat-stores.js").Name;
 export type Store<T> = import("./stores.js").Store<T>;

@@ -10,10 +10,11 @@ export class Room {
     refusal: ParlorError | null;
     /** @type {string | undefined} */
     title: string | undefined;
-    /** The newest entry that was handed over, or the head when one came. */
+    /** The newest entry that was handed over, or the head when one came. @type {number} */
     last: number;
-    /** One's own mark. */
+    /** One's own mark. @type {number} */
     read: number;
+    /** @type {number} */
     unread: number;
     /** Whether a `resume` names it: it is one of ours, of this epoch. */
     isFollowed: boolean;

@@ -19,6 +19,8 @@ export function storeOf<T>({ read, watch, server, grace }: {
 }): Store<T>;
 /** The one before, if it has the same members. @template {object} T @param {T | undefined} before @param {T} value @returns {T} */
 export function same<T extends object>(before: T | undefined, value: T): T;
+/** Says once, to whoever builds a page, that none was ever given. @param {string} how */
+export function missing(how: string): void;
 /** That of a connection: over it rooms are left whose second has passed. */
 export const CONNECTION_GRACE_MS: number;
 export function constant<T>(value: T): Store<T>;

@@ -1,3 +1,9 @@
+/**
+ * The client that was given above; null where there is none, and on a server. A client for streams alone has no rooms.
+ * @template {import('./wire.js').Messages<M>} [M=any] the application's own messages
+ * @returns {Client<M> | null}
+ */
+export function useParlor<M extends import("./wire.js").Messages<M> = any>(): Client<M> | null;
 /** The connection's state, for people and for programs. */
 export function useConnection(): {
     retryNow: () => void | undefined;
@@ -101,7 +107,6 @@ export function useRoom(name: Name, { join, leaveOnUnmount }?: {
     }) => void): () => void;
 };
 export function setParlor(client: StreamsClient | null): undefined;
-export function useParlor<M extends import("./wire.js").Messages<M> = any>(): Client<M> | null;
 export function storesFor<M extends import("./wire.js").Messages<M>>(): {
     useParlor: () => Client<M> | null;
     useOnMessage: <T extends import("./wire.js").Heard<M>>(type: T, handler: (payload: import("./wire.js").Event<M, T>) => void) => void;
@@ -115,7 +120,7 @@ export function usePresence(): Readable<{
 }>;
 export function useMessages(room: Name): Readable<import("./transcript.js").MessageRow[]>;
 export function useTyping(room: Name): Readable<string[]>;
-export function useUnread(room?: string): Readable<number>;
+export function useUnread(room?: Name): Readable<number>;
 export function useReceipts(room: Name): Readable<{
     marks: import("./receipts.js").Receipt[];
     deliveredTo: (seq: number) => string[];

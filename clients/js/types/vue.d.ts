@@ -1,3 +1,10 @@
+/**
+ * The client of the plugin, or of who provides one above; null where there is none, and on a server. A client for streams
+ * alone has no rooms.
+ * @template {import('./wire.js').Messages<M>} [M=any] the application's own messages
+ * @returns {Client<M> | null}
+ */
+export function useParlor<M extends import("./wire.js").Messages<M> = any>(): Client<M> | null;
 /** The connection's state, for people and for programs. */
 export function useConnection(): {
     retryNow: () => void | undefined;
@@ -62,8 +69,8 @@ export function usePresence(): {
 export function useMessages(room: Given<Name>): Seen<import("./transcript.js").MessageRow[]>;
 /** Who is typing in a room: ids. @param {Given<Name>} room @returns {Seen<string[]>} */
 export function useTyping(room: Given<Name>): Seen<string[]>;
-/** How much is unread, in a room or in all. @param {Given<string | undefined>} [room] @returns {Seen<number>} */
-export function useUnread(room?: Given<string | undefined>): Seen<number>;
+/** How much is unread, in a room or, without one, in all. @param {Given<Name>} [room] @returns {Seen<number>} */
+export function useUnread(room?: Given<Name>): Seen<number>;
 /**
  * Who has got and who has read what, in a room of up to 50 members: how far each of the others has come, and of a message
  * (its `seq`) the ids of those who have it and of those who have read it.
@@ -138,9 +145,9 @@ export function useRoom(name: Given<Name>, { join, leaveOnUnmount }?: {
     title: import("vue").ComputedRef<string | undefined>;
     refusal: import("vue").ComputedRef<ParlorError | null>;
     membership: import("vue").ComputedRef<import("./room.js").Membership>;
-    last: number;
-    read: number;
-    unread: number;
+    last: import("vue").ComputedRef<number>;
+    read: import("vue").ComputedRef<number>;
+    unread: import("vue").ComputedRef<number>;
     typists: import("vue").ComputedRef<string[]>;
     name: import("vue").ComputedRef<string | null | undefined>;
 };
@@ -150,7 +157,6 @@ export function useRoom(name: Given<Name>, { join, leaveOnUnmount }?: {
  */
 export const parlor: import("vue").Plugin<[StreamsClient | null]>;
 export function provideParlor(client: StreamsClient | null): void;
-export function useParlor<M extends import("./wire.js").Messages<M> = any>(): Client<M> | null;
 export function composablesFor<M extends import("./wire.js").Messages<M>>(): {
     useParlor: () => Client<M> | null;
     useOnMessage: <T extends import("./wire.js").Heard<M>>(type: T, handler: (payload: import("./wire.js").Event<M, T>) => void) => void;

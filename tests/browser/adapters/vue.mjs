@@ -1,6 +1,6 @@
 // What the tests of the adapters have in a page, in Vue.
 
-import { createApp, createSSRApp, defineComponent, h, ref } from 'vue';
+import { createApp, createSSRApp, defineComponent, effectScope, h, ref } from 'vue';
 import * as parlor from '../../../clients/js/src/vue.js';
 import Sample from './sample.vue';
 import { boardText, houseText, roomText } from './words.mjs';
@@ -70,4 +70,23 @@ export function mount(client, begin, isDrawn = false) {
 /** The component that stands in the README. */
 export function mountSample(client, name) {
   createApp(Sample, { name }).use(parlor.parlor, client).mount('#root');
+}
+
+/** Two components that share what the first of them asked for, as a server has drawn them; returns what takes the first away. */
+export function mountShared(client) {
+  const scope = effectScope(true);
+  let shared;
+  const useBoard = () => (shared ??= scope.run(() => parlor.useStream('board')));
+  const One = (id) => defineComponent({
+    setup() {
+      const { data } = useBoard();
+      return () => h('i', { id }, data.value);
+    },
+  });
+  const [First, Second] = [One('first'), One('second')];
+  const isFirst = ref(true);
+  const root = document.getElementById('root');
+  root.innerHTML = '<div><i id="first"></i><i id="second"></i></div>';
+  createSSRApp({ render: () => h('div', [isFirst.value ? h(First) : null, h(Second)]) }).use(parlor.parlor, client).mount(root);
+  return () => (isFirst.value = false);
 }

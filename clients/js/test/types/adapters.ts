@@ -20,7 +20,8 @@ interface Application {
 createApp({}).use(vue.parlor, connect<Application>('/ws'));
 createApp({}).use(vue.parlor, connectStreams('/ws')).use(vue.parlor, null);
 const room = vue.useRoom(ref('tea'), { join: true });
-is<Same<typeof room.isMember.value, boolean>>();
+is<Same<[typeof room.isMember.value, typeof room.unread.value, typeof room.last.value], [boolean, number, number]>>();
+vue.useUnread(() => null as string | null);
 is<Same<(typeof room.messages.value)[number]['seq'], number | undefined>>();
 room.send('hello').id.length;
 const board = vue.useStream<{ degrees: number }>(() => 'machine:m1');

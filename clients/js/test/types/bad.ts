@@ -3,7 +3,8 @@
 import { connect } from 'parlor-client';
 import { useChatWebSocket } from 'parlor-client/compat/sohbet';
 import { useReliableWebSocket } from 'parlor-client/compat/tac';
-import { hooksFor, useReceipts } from 'parlor-client/react';
+import * as hooks from 'parlor-client/react';
+import { hooksFor, useReceipts, type Connected, type Connection, type Draw, type Quality, type StreamOptions, type StreamStale } from 'parlor-client/react';
 import * as dashboard from 'parlor-client/react/streams';
 import * as streams from 'parlor-client/streams';
 
@@ -58,6 +59,7 @@ useChatWebSocket('seven').sendMessage('x'); // error: TS2345
 useReliableWebSocket<number, number>({ url: '', queryKey: [], queryFn: () => 'text', onMessage: () => {} }); // error: TS2322
 useReliableWebSocket({ url: '', queryKey: [], queryFn: () => 1, onMessage: () => {} }).conectionQuality; // error: TS2551
 
+hooks.ParlorProvider({ client: streams.connect('/ws') }); // error: TS2740
 const alone = streams.connect<Application>('/ws');
 alone.on('queue.chnaged', () => {}); // error: TS2345
 alone.room('tea'); // error: TS2339
@@ -66,3 +68,5 @@ alone.listeners; // error: TS2445
 streams.connect('/ws', { outbox: undefined }); // error: TS2353
 dashboard.useParlor()?.room('tea'); // error: TS2339
 dashboard.useStream<{ degrees: number }>('machine:m1').data?.degres; // error: TS2551
+const known: [Connected['status'], Connection['why'], Draw, Quality['level'], StreamOptions['maxRate'], StreamStale['since']] | undefined = undefined;
+void known;
