@@ -271,6 +271,16 @@ function tests(name, at) {
     assert.equal(said.filter((text) => text.includes('parlor-client')).length, 1, said.join());
   });
 
+  if (name.startsWith('Vue')) test('a component gives those below it another client', async (t) => {
+    const page = await open(t, 'anonymous=1', {});
+    await api('streams/board', { data: 'for both' });
+    await page.evaluate((url) => {
+      take();
+      kit.mountTwo(own, kit.streams.connect(url));
+    }, `${server.url}/ws?user=${as('other')}`);
+    await eventually('each has its own', async () => (await page.locator('i').allTextContents()).join() === 'for both true false,for both false true');
+  });
+
   if (name.startsWith('Vue')) test('what components share follows on when the first of them is gone', async (t) => {
     const page = await open(t, 'anonymous=1', {});
     await page.evaluate(() => {

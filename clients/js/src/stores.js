@@ -168,15 +168,16 @@ const NOT_CONNECTED = { state: 'idle', isOnline: false, attempt: 0, seconds: nul
 /** @typedef {{ data: any, seq: number, ts: number | undefined, skipped: boolean, refusal: ParlorError | null, stale: import('./stream.js').StreamStale | null }} Watched */
 /** @type {Watched} */
 const NO_EVENT = { data: undefined, seq: 0, ts: undefined, skipped: false, refusal: null, stale: null };
-/** Of no client there is nothing to be told. */
+/** What is said to who wants to do something without a client. */
 export const NO_CLIENT = 'there is no client: none is provided above, and webSocketService is not connected';
-/** Says once, to whoever builds a page, that none was ever given. @param {string} how */
+let isMissing = false;
+/** Says once, to whoever builds a page, that no client was ever given. @param {string} how */
 export function missing(how) {
   if (isMissing || typeof window === 'undefined' || !/localhost|127\.0/.test(globalThis.location?.href)) return;
   isMissing = true;
   console.warn(`parlor-client: no client was given: ${how}`);
 }
-let isMissing = false;
+/** What components read while there is no client. */
 export const NO_STORES = {
   connection: constant(NOT_CONNECTED),
   quality: constant(/** @type {Quality | null} */ (null)),

@@ -1,5 +1,5 @@
 // Composables for Vue 3 over the stores that all adapters are made of. Each gives refs, which follow what is known for as
-// long as the scope is there that asked. A name may be a text, a ref or a getter, as may be what else is asked for.
+// long as the scope is there that asked. A name may be a text, a ref or a getter.
 
 import { computed, getCurrentInstance, getCurrentScope, hasInjectionContext, inject, markRaw, onMounted, onScopeDispose, provide, shallowRef, toRaw, toValue, watch } from 'vue';
 import { NO_CHAT_STORES, chatStoresOf, outboxIn, presenceIn, receiptsIn, roomActions, unreadIn } from './chat-stores.js';

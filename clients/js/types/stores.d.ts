@@ -19,14 +19,14 @@ export function storeOf<T>({ read, watch, server, grace }: {
 }): Store<T>;
 /** The one before, if it has the same members. @template {object} T @param {T | undefined} before @param {T} value @returns {T} */
 export function same<T extends object>(before: T | undefined, value: T): T;
-/** Says once, to whoever builds a page, that none was ever given. @param {string} how */
+/** Says once, to whoever builds a page, that no client was ever given. @param {string} how */
 export function missing(how: string): void;
 /** That of a connection: over it rooms are left whose second has passed. */
 export const CONNECTION_GRACE_MS: number;
 export function constant<T>(value: T): Store<T>;
 export function byName<T>(make: (name: string) => T): (name: string) => T;
 export function watching(client: BaseClient, ...events: string[]): (/** @type {() => void} */ changed: () => void) => () => void;
-/** Of no client there is nothing to be told. */
+/** What is said to who wants to do something without a client. */
 export const NO_CLIENT: "there is no client: none is provided above, and webSocketService is not connected";
 export namespace NO_STORES {
     namespace connection {

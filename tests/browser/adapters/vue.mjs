@@ -72,6 +72,25 @@ export function mountSample(client, name) {
   createApp(Sample, { name }).use(parlor.parlor, client).mount('#root');
 }
 
+/** Two components with a client of their own each, below one that has another. */
+export function mountTwo(client, other) {
+  const Who = (id) => defineComponent({
+    setup() {
+      const { data } = parlor.useStream('board');
+      const mine = parlor.useParlor();
+      return () => h('i', { id }, `${data.value} ${mine === client} ${mine === other}`);
+    },
+  });
+  const [Above, Below] = [Who('above'), Who('below')];
+  const Gives = defineComponent({
+    setup() {
+      parlor.provideParlor(other);
+      return () => h(Below);
+    },
+  });
+  createApp({ render: () => h('div', [h(Above), h(Gives)]) }).use(parlor.parlor, client).mount('#root');
+}
+
 /** Two components that share what the first of them asked for, as a server has drawn them; returns what takes the first away. */
 export function mountShared(client) {
   const scope = effectScope(true);
