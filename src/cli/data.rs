@@ -3,11 +3,10 @@
 use super::{Failure, default_data};
 use crate::base::Chance;
 use crate::server::json::Writer;
-use crate::store::data::{self, Checked, Counts, DataError, Fault};
+use crate::store::data::{self, Aside, Checked, Counts, DataError, Fault};
 use clap::{Args, Subcommand};
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Bytes of lines that are read and written at once.
@@ -139,27 +138,14 @@ fn export(path: &Path, file: Option<&Path>) -> Result<(), Failure> {
         return Ok(());
     };
     let failed = |error: io::Error| Failure::new(format!("{}: {error}", file.display()));
-    // What people say to each other is not for other users of the machine.
-    let made = File::options().write(true).create_new(true).mode(0o600).open(file);
-    let made = made.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => DataError::Exists(file.to_owned()).into(),
-        _ => failed(error),
-    })?;
-    let mut out = BufWriter::with_capacity(BUFFER_BYTES, &made);
-    let written = data::export(path, &mut out).map_err(Failure::from);
-    let written = written.and_then(|counts| made.sync_all().map_err(failed).map(|()| counts));
-    match written {
-        Ok(counts) => {
-            println!("{}: {}", file.display(), contents(&counts));
-            Ok(())
-        }
-        Err(error) => {
-            drop(out);
-            // A part of an export is of no use.
-            let _ = std::fs::remove_file(file);
-            Err(error)
-        }
-    }
+    let made = Aside::begin(file)?;
+    let mut out = BufWriter::with_capacity(BUFFER_BYTES, made.file());
+    let counts = data::export(path, &mut out)?;
+    out.flush().map_err(failed)?;
+    drop(out);
+    made.finish()?;
+    println!("{}: {}", file.display(), contents(&counts));
+    Ok(())
 }
 
 fn import(file: &Path, data: &Path, keep_epoch: bool) -> Result<(), Failure> {

@@ -323,3 +323,35 @@ def test_a_kill_at_any_step_of_a_restore_leaves_the_old_store_or_the_new_one(ser
                 break
         assert seen == sorted(seen, key=lambda count: count == 100), seen
         assert seen[0] == old and seen[-1] == 100 and 3 < len(seen) < 49, seen
+
+
+@pytest.mark.seconds(240)
+@pytest.mark.parametrize("command", ["backup", "export"])
+def test_a_kill_at_any_step_of_a_copy_leaves_all_of_it_or_nothing_under_its_name(servers, killed, command):
+    files, folder = killed
+    strace = harness.tool("strace", "install it (Debian and Ubuntu: apt-get install strace)")
+    data, copies = laid_out(servers, files), servers.directory()
+    whole = harness.run_parlor("data", command, copies / "whole", "--data", data)
+    assert whole.returncode == 0, whole.stderr
+    copy, seen = copies / "copy", []
+    steps = f"{MOVES},write,pwrite64,fsync"
+    for step in range(1, 400):
+        # fmt: off
+        killing = [strace, "-f", "-qq", "-o", "/dev/null", "-e", f"trace={steps}",
+                   "-e", f"inject={steps}:signal=KILL:when={step}",
+                   harness.parlor_binary(), "data", command, copy, "--data", data]
+        # fmt: on
+        done = subprocess.run([str(word) for word in killing], capture_output=True, timeout=30)
+        seen.append(copy.exists())
+        if copy.exists():
+            if command == "backup":
+                checked = harness.run_parlor("data", "check", copy)
+                assert checked.returncode == 0, f"step {step}: {checked.stdout}"
+            else:
+                assert copy.read_bytes() == (copies / "whole").read_bytes(), f"step {step}"
+            copy.unlink()
+        if done.returncode == 0:
+            break
+    assert seen[0] is False and seen[-1] is True and 5 < len(seen) < 399, seen
+    assert seen == sorted(seen), "once it is there it stays"
+    assert sorted(path.name for path in copies.iterdir()) == ["whole"], "what a kill has left is gone"

@@ -1,5 +1,6 @@
 //! Files that take a store's place, and copies of stores.
 
+use super::aside::Aside;
 use super::check::{Checked, Fault, check};
 use super::{DataError, FILE_NAME, Result, damaged, database_of, open_sound};
 use crate::store::lock::DirectoryLock;
@@ -199,23 +200,16 @@ impl Drop for NewStore {
 }
 
 /// Copies a store to a new file, as it is at one moment, also while a server uses it; checks the
-/// copy, and reports its faults.
+/// copy, and reports its faults. The file has its name when it is whole, and on the disk.
 ///
 /// # Errors
 /// [`DataError`]; then there is no copy. One with faults is kept: there may be no better one.
 pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
     let from = database_of(from)?;
     refuse_what_is_there(to)?;
-    create_private(to)?;
-    let copied = vacuum(&from, to).and_then(|()| sync(to));
-    if let Err(error) = copied {
-        let _ = std::fs::remove_file(to);
-        return Err(error);
-    }
-    // The name is to last, too.
-    if let Some(directory) = to.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        sync(directory)?;
-    }
+    let copy = Aside::begin(to)?;
+    vacuum(&from, copy.part())?;
+    copy.finish()?;
     check(to, report)
 }
 

@@ -4,6 +4,7 @@
 //! It never writes into a store that is there: a new file is made beside it, and takes its place
 //! when it is whole and checked.
 
+mod aside;
 mod check;
 mod check_log;
 mod check_people;
@@ -21,6 +22,7 @@ mod salvage_streams;
 mod streams;
 mod tolerant;
 
+pub use aside::Aside;
 pub use check::{Checked, Fault, check};
 pub use export::export;
 pub use files::{Restored, backup, restore};
