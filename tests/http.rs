@@ -433,3 +433,30 @@ fn whoever_reads_no_answers_is_not_asked_for_more_and_goes() {
     }
     assert_ne!(reactor.fetch(conn).1, ServerEnd::Open);
 }
+
+#[test]
+fn what_an_ended_connection_sends_is_thrown_away_in_its_own_time() {
+    const FLOOD: usize = 1 << 20;
+    let mut world = World::new(&limits(), false);
+    world.arrive(b"no request\r\n\r\n");
+    let (answer, _) = world.reactor.fetch(world.conn);
+    assert!(answer.starts_with(b"HTTP/1.1 400"));
+    let before = world.reactor.io().counters().bytes_received;
+    world.reactor.arrive(world.conn, &vec![b'x'; FLOOD]);
+    let mut taken = Vec::new();
+    while taken.last() != Some(&(FLOOD as u64)) {
+        assert!(taken.len() < 10, "{taken:?}");
+        while world.reactor.next_turn() <= Moment::from_millis(world.now) {
+            world.reactor.turn(&mut world.web);
+        }
+        taken.push(world.reactor.io().counters().bytes_received - before);
+        world.pass(40);
+    }
+    let steps: Vec<u64> = std::iter::once(0).chain(taken).collect();
+    let most = steps.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(most <= Some(300 * 1024) && steps.len() >= 5, "{steps:?}");
+    world.reactor.peer_ends(world.conn);
+    world.pass(40);
+    world.turn();
+    assert_eq!(world.reactor.fetch(world.conn).1, ServerEnd::Closed);
+}

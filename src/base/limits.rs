@@ -81,6 +81,8 @@ pub const CALL_BYTES_WAITING_MAX: usize = 64 * 1024 * 1024;
 /// Connections that the tables have room for from the beginning: memory that is reserved and not
 /// used, so that a table that grows leaves no holes behind.
 pub const CONNECTIONS_RESERVED: usize = 16 * 1024;
+/// When fewer places for connections than this part of all are free, an idle one ends for each that comes.
+pub const CONNECTIONS_KEPT_FREE_SHARE: usize = 8;
 /// How long accepting pauses when the process has no file descriptor left.
 pub const ACCEPT_PAUSE_MS: u64 = 250;
 /// Connections beyond all that there may be that are being told so at once; more wait in the backlog.
@@ -95,6 +97,11 @@ pub const DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What is thrown away of one ending connection's input in one turn: whoever was ended for sending too
 /// much sends on, and shall not take the time of the others.
 pub const DRAIN_BYTES_PER_TURN: usize = 32 * 1024;
+/// After so much of an ending connection's input was thrown away there is a pause, [`DRAIN_PAUSE_MS`]: some 8 MB a
+/// second. Whoever floods on would else have this machine copy as fast as it can.
+pub const DRAIN_BYTES_PER_PAUSE: usize = 256 * 1024;
+/// See [`DRAIN_BYTES_PER_PAUSE`]. Timers have ticks of 32 ms.
+pub const DRAIN_PAUSE_MS: u64 = 30;
 /// What waits for a peer must move by so much (or to its end) within the stall timeout.
 pub const STALL_BYTES: u64 = 64 * 1024;
 /// Records that one transaction commits together.
@@ -165,6 +172,10 @@ pub const PATH_ANSWER_FIELDS_MAX: usize = 32;
 pub const TICKET_MS: u64 = 30_000;
 /// See [`TICKET_MS`].
 pub const TICKETS_MAX: usize = 10_000;
+/// Of these, those of one user: a page asks for one each time that it connects.
+pub const TICKETS_PER_USER_MAX: usize = 64;
+/// Of these, those of one address, of whichever users.
+pub const TICKETS_PER_ADDRESS_MAX: usize = TICKETS_MAX / 4;
 /// Streams that one request for Server-Sent Events names in its address: the `id` of an event has a place
 /// for each.
 pub const LISTENED_STREAMS_MAX: usize = 32;
@@ -177,11 +188,31 @@ pub const EVENT_WITH_PLACES_BYTES_MAX: usize = 4 << 10;
 pub const RETRY_MS: u64 = 2_000;
 /// When whoever may not watch a stream comes back, in ms.
 pub const RETRY_REFUSED_MS: u64 = 30_000;
-/// Users and addresses whose requests of HTTP are counted at one time.
+/// Users whose requests of HTTP are counted at one time, and as many addresses.
 pub const HTTP_RATES_MAX: usize = 65_536;
 /// Users whose requests over all of their connections are counted at one time: more than a machine has
 /// connections for, within the seconds for which each is remembered.
 pub const USER_RATES_MAX: usize = 1_000_000;
+/// Addresses whose failed proofs are counted at one time. All others share one budget then.
+pub const FAILED_PROOF_ADDRESSES_MAX: usize = 65_536;
+/// Users whose work is counted at one time, and as many addresses.
+pub const WORKERS_MAX: usize = 65_536;
+/// Bytes of a request that are a unit of work: they are parsed, written to the disk and handed on.
+pub const WRITTEN_BYTES_PER_WORK: usize = 4 * 1024;
+/// Bytes of an answer that are a unit of work.
+pub const ANSWER_BYTES_PER_WORK: usize = 16 * 1024;
+/// The metrics, in units of work.
+pub const METRICS_WORK: u32 = 4;
+/// A proof that fails weighs as much again for each so many bytes that it signs.
+pub const SIGNED_BYTES_PER_PROOF: usize = 16 * 1024;
+/// What a signature that is looked at counts as in [`REQUESTS_PER_READ`]: all of it.
+pub const REQUESTS_PER_PROOF: usize = REQUESTS_PER_READ;
+/// For how long it is remembered what a token says whose signature was looked at, in ms: at most three times this.
+pub const JUDGED_MS: u64 = 60_000;
+/// How many tokens are remembered so, of the good ones and of the bad; twice as many within twice that time.
+pub const JUDGED_MAX: usize = 4_096;
+/// Bytes of these tokens.
+pub const JUDGED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Users for whom other limits hold than for all, in a configuration.
 pub const USER_EXCEPTIONS_MAX: usize = 10_000;
 /// How long a store that has refused to write is taken for one that cannot, if it is not asked again.
@@ -338,6 +369,15 @@ pub struct Limits {
     pub user_requests_per_second: u32,
     /// Requests that a user may send at once after a pause, over all of their connections.
     pub user_burst: u32,
+    /// Units of work that are done for a user in a second, over all connections and HTTP; 0: as many as their requests
+    /// come to.
+    pub user_work_per_second: u32,
+    /// Those that are done at once after a pause.
+    pub user_work_burst: u32,
+    /// The same for all at an address who have not said who they are; 0: as many as their requests come to.
+    pub address_work_per_second: u32,
+    /// Those that are done at once after a pause.
+    pub address_work_burst: u32,
     /// Bytes of a WebSocket that are read in a second; 0: as many as come. Beyond it the connection is
     /// left unread for a while: nothing is lost, and TCP tells its peer.
     pub bytes_per_second: u32,
@@ -351,6 +391,10 @@ pub struct Limits {
     /// default: any number is wrong for somebody behind an address that many share, and how many are
     /// open at once is limited anyhow.
     pub connections_per_address_minute: u32,
+    /// Proofs of an address that may fail in a second: tokens, codes, cookies and signatures of webhooks.
+    pub failed_proofs_per_second: u32,
+    /// Those that may fail at once after a pause.
+    pub failed_proofs_burst: u32,
     /// Connections in all; the file limit may leave fewer.
     pub connections: u32,
     /// Rooms that a user created or joined.
@@ -472,11 +516,17 @@ impl Default for Limits {
             messages_per_minute: 0,
             user_requests_per_second: 0,
             user_burst: 100,
+            user_work_per_second: 50,
+            user_work_burst: 500,
+            address_work_per_second: 500,
+            address_work_burst: 5_000,
             bytes_per_second: 0,
             bytes_burst: 1024 * 1024,
             connections_per_user: 20,
             connections_per_address: 100,
             connections_per_address_minute: 0,
+            failed_proofs_per_second: 10,
+            failed_proofs_burst: 300,
             connections: 1_000_000,
             rooms: 1_000,
             direct_rooms: 10_000,

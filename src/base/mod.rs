@@ -16,8 +16,10 @@ pub mod moment;
 pub mod names;
 pub mod outbox;
 pub mod per_minute;
+pub mod rate;
 pub mod record;
 pub mod seeded_hash;
+pub mod shares;
 pub mod tree;
 pub mod user_limits;
 
@@ -35,9 +37,11 @@ pub use moment::{Moment, Timestamp};
 pub use names::{NameError, RoomId, StreamId, UserId};
 pub use outbox::{Class, Outbox, Priority, Refused};
 pub use per_minute::PerMinute;
+pub use rate::Rate;
 pub use record::{
     Invite, MemberState, Outcome, Query, Record, Revocation, RoomState, Snapshot, StreamState,
 };
 pub use seeded_hash::SeededHash;
+pub use shares::Shares;
 pub use tree::Tree;
 pub use user_limits::{UserLimit, UserLimits};

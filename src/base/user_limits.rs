@@ -44,6 +44,8 @@ user_limits! {
     messages_per_minute, Unlimited;
     user_requests_per_second, Unlimited;
     user_burst, Refused;
+    user_work_per_second, Unlimited;
+    user_work_burst, Refused;
     bytes_per_second, Unlimited;
     bytes_burst, Refused;
     text_bytes, Nothing;

@@ -60,7 +60,7 @@ impl<S: System> Reactor<S> {
             self.sockets.resize_with(conn.index() + 1, || None);
         }
         self.sockets[conn.index()] = Some(Socket::new(stream));
-        if self.io.table.len() - self.turned_away.len() > self.connections_max {
+        if self.io.table.len() - self.turned_away.len() > self.io.connections_max {
             self.turned_away.push(conn);
             self.log_exhausted(
                 "there are as many as there may be, limits.connections or open files",

@@ -89,6 +89,8 @@ pub struct Io {
     pub(super) now: Moment,
     pub(super) timestamp: Timestamp,
     pub(super) table: Slab<Slot>,
+    /// How many connections there may be.
+    pub(super) connections_max: usize,
     pub(super) timers: Timers,
     pub(super) flushes: VecDeque<ConnId>,
     pub(super) ends: Vec<ConnId>,
@@ -160,6 +162,8 @@ pub(super) struct Ending {
     /// The peer may still send something, which is thrown away before the socket is closed.
     pub(super) drains: bool,
     pub(super) drained: usize,
+    /// More is thrown away from then on.
+    pub(super) resumes: Moment,
 }
 
 impl Slot {
@@ -176,6 +180,7 @@ impl Io {
             now,
             timestamp,
             table: Slab::with_capacity(CONNECTIONS_RESERVED),
+            connections_max: usize::MAX,
             timers: Timers::new(),
             flushes: VecDeque::new(),
             ends: Vec::new(),
@@ -216,6 +221,12 @@ impl Io {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.table.len()
+    }
+
+    /// How many there may be: `limits.connections`, or what the limit on open files leaves.
+    #[must_use]
+    pub fn connections_max(&self) -> usize {
+        self.connections_max
     }
 
     /// What the loop has counted.
@@ -388,7 +399,8 @@ impl Io {
         if let Some(slot) = self.slot(conn)
             && slot.phase == Phase::Open
         {
-            let ending = Ending { deadline, is_shut_down: false, drains, drained: 0 };
+            let ending =
+                Ending { deadline, is_shut_down: false, drains, drained: 0, resumes: Moment::ZERO };
             slot.phase = Phase::Ending(Box::new(ending));
             self.ends.push(conn);
             self.arm(conn, deadline);
@@ -511,20 +523,22 @@ impl Io {
             return Due::default();
         }
         slot.armed = Moment::NEVER;
-        let end = match &slot.phase {
-            Phase::Ending(ending) => ending.deadline,
-            Phase::Open | Phase::Cut => Moment::NEVER,
+        let (end, resumes) = match &slot.phase {
+            Phase::Ending(ending) => (ending.deadline, ending.resumes),
+            Phase::Open | Phase::Cut => (Moment::NEVER, Moment::ZERO),
         };
         let stall = slot.stall.as_ref().map_or(Moment::NEVER, |stall| stall.deadline);
         let due = Due {
             handler: slot.phase == Phase::Open && slot.deadline <= now,
             stalled: slot.phase == Phase::Open && stall <= now,
             ended: end <= now,
+            resumes: resumes != Moment::ZERO && resumes <= now,
         };
         if due.handler {
             slot.deadline = Moment::NEVER;
         }
-        let next = slot.deadline.min(stall).min(end);
+        let resumes = if resumes > now { resumes } else { Moment::NEVER };
+        let next = slot.deadline.min(stall).min(end).min(resumes);
         if !due.ended && !due.stalled {
             self.arm(conn, next);
         }
@@ -538,6 +552,8 @@ pub(super) struct Due {
     pub(super) handler: bool,
     pub(super) stalled: bool,
     pub(super) ended: bool,
+    /// What still comes of it is thrown away again.
+    pub(super) resumes: bool,
 }
 
 #[cfg(test)]

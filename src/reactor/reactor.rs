@@ -55,7 +55,6 @@ pub struct Reactor<S: System = Machine> {
     /// Whose answers lie in that buffer, one behind the other, and where each ends.
     pub(super) answers: Vec<(ConnId, usize)>,
     pub(super) outbox_low_bytes: usize,
-    pub(super) connections_max: usize,
     /// Those beyond that who are being told so; at most [`TURNED_AWAY_MAX`](crate::base::limits::TURNED_AWAY_MAX).
     pub(super) turned_away: Vec<ConnId>,
     pub(super) exhausted_log: Moment,
@@ -74,11 +73,11 @@ impl Reactor<Machine> {
         let clock = Clock::start();
         let files =
             file_limit().map_or(u64::MAX, |limit| limit.saturating_sub(FILES_RESERVED).max(1));
-        let io = Io::new(&config.limits, clock.now(), Clock::timestamp());
+        let mut io = Io::new(&config.limits, clock.now(), Clock::timestamp());
+        io.connections_max =
+            usize::try_from(files.min(u64::from(config.limits.connections))).unwrap_or(usize::MAX);
         Ok(Reactor {
             listener: Some(listener),
-            connections_max: usize::try_from(files.min(u64::from(config.limits.connections)))
-                .unwrap_or(usize::MAX),
             ..Reactor::new(Machine { poll }, clock, wake, io, &config.limits)
         })
     }
@@ -198,7 +197,6 @@ impl<S: System> Reactor<S> {
             send_buffer: Some(Box::new(Buffer::new(SEND_BUFFER_BYTES))),
             answers: Vec::new(),
             outbox_low_bytes: limits.outbox_low_bytes as usize,
-            connections_max: usize::MAX,
             turned_away: Vec::new(),
             exhausted_log: Moment::ZERO,
         }
@@ -280,6 +278,9 @@ impl<S: System> Reactor<S> {
             if what.ended {
                 self.over(handler, conn, CloseCause::Ended);
                 continue;
+            }
+            if what.resumes {
+                self.make_ready(conn);
             }
             if what.handler {
                 self.guarded(handler, conn, |handler, io| handler.deadline(io, conn));

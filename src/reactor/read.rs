@@ -6,7 +6,9 @@ use super::io::{CloseCause, Handler, Phase};
 use super::reactor::Reactor;
 use super::system::System;
 use crate::base::ConnId;
-use crate::base::limits::{DRAIN_BYTES_MAX, DRAIN_BYTES_PER_TURN, SEND_BUFFER_BYTES};
+use crate::base::limits::{
+    DRAIN_BYTES_MAX, DRAIN_BYTES_PER_PAUSE, DRAIN_BYTES_PER_TURN, DRAIN_PAUSE_MS, SEND_BUFFER_BYTES,
+};
 use std::io::{self, Read};
 
 /// Gone connections among the starved ones that are not worth a search.
@@ -63,6 +65,11 @@ impl<S: System> Reactor<S> {
             self.come_again(conn);
             return;
         }
+        if let Phase::Ending(ending) = &self.io.table[conn.index()].phase
+            && ending.resumes > self.io.now
+        {
+            return;
+        }
         // What is thrown away can wait, and does not keep the others waiting.
         let most = if is_open { self.read_buffer.len() } else { DRAIN_BYTES_PER_TURN };
         match socket.stream.read(&mut self.read_buffer[..most]) {
@@ -84,9 +91,14 @@ impl<S: System> Reactor<S> {
                         self.come_again(conn);
                     }
                     Phase::Ending(ending) => {
+                        let before = ending.drained / DRAIN_BYTES_PER_PAUSE;
                         ending.drained += len;
                         if ending.drained > DRAIN_BYTES_MAX {
                             self.over(handler, conn, CloseCause::Ended);
+                        } else if ending.drained / DRAIN_BYTES_PER_PAUSE > before {
+                            let resumes = self.io.now.plus_millis(DRAIN_PAUSE_MS);
+                            ending.resumes = resumes;
+                            self.io.arm(conn, resumes);
                         } else {
                             self.make_ready(conn);
                         }

@@ -110,7 +110,7 @@ impl<S: Backend> Chat<S> {
                         w.text("stream", watch.stream.as_str());
                     }
                     if let Some(address) = net.address(conn) {
-                        w.text("address", &address);
+                        w.text("address", &address.to_string());
                     }
                     w.number("waiting_bytes", net.waiting_bytes(conn) as u64);
                     health(w, net, conn);

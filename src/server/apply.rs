@@ -45,6 +45,7 @@ impl<S: Backend> Chat<S> {
                     match (answer, id) {
                         (Ok(answer), Some(id)) => {
                             let text = encode::reply(id, |w| self.answer(w, net, origin, answer));
+                            self.pay_for_answer(net, origin, text.len());
                             self.say(net, *conn, &text);
                         }
                         (Ok(Answer::Subscribed(streams)), None) => {

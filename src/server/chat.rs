@@ -4,27 +4,28 @@ use super::auth::{Keys, Verifier};
 use super::backend::{Finish, Outbound};
 use super::calls::Waiting;
 use super::config::Config;
-use super::drain::{Stopping, restarting};
+use super::drain::Stopping;
 use super::encode;
 use super::errands::Purpose;
 use super::events::Tickets;
+use super::failed_proofs::FailedProofs;
 use super::handler::Registered;
-use super::http::{Rates, Routed, Rules, ToldReady, route, shared_with, with_fallback};
+use super::http::{ToldReady, sealed, with_fallback};
 use super::journal::Journal;
 use super::metrics::Counters;
 use super::paths::Paths;
-use super::proof::{Asked, Proofs};
+use super::proof::Proofs;
+use super::rates::Rates;
 use super::remote::Remotes;
-use super::session::{Arriving, Beside, Known, Phase, Session};
+use super::session::{Beside, Known, Phase, Session};
 use super::shared::Shared;
 use super::sources::Sources;
-use super::streams::{guest, too_many_guests};
 use super::web::{Answer, Application, Exchange, Message, Net, Over, Request, Web, WebConfig};
-use crate::base::limits::{HTTP_RATES_MAX, USER_RATES_MAX};
+use crate::base::limits::{HTTP_RATES_MAX, USER_RATES_MAX, WORKERS_MAX};
 use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot, UserId};
 use crate::hub::{Effects, Hub, Input};
 use crate::protocol::CloseCode;
-use crate::protocol::handshake::{RequestHead, Response, Upgrade};
+use crate::protocol::handshake::{RequestHead, Response};
 use crate::reactor::Wake;
 use crate::store::{Backend, Store};
 use std::collections::{HashMap, VecDeque};
@@ -71,6 +72,10 @@ pub struct Chat<S = Store> {
     pub(super) rates: Rates,
     /// Of users, over all that they send.
     pub(super) user_rates: Rates,
+    /// Of addresses, for what they send that proves nothing.
+    pub(super) failed_proofs: FailedProofs,
+    /// What is done for users, and for addresses.
+    pub(super) work: Rates,
     pub(super) tickets: Tickets,
     /// Paths of the embedding program's, and its answers that are still to come.
     pub(super) paths: Paths,
@@ -179,6 +184,8 @@ impl<S: Backend> Chat<S> {
             next_call: 0,
             rates: Rates::new(HTTP_RATES_MAX, rates_seed),
             user_rates: Rates::new(USER_RATES_MAX, rates_seed),
+            failed_proofs: FailedProofs::new(rates_seed),
+            work: Rates::new(WORKERS_MAX, rates_seed),
             tickets: Tickets::default(),
             paths: Paths::default(),
             program_calls: 0,
@@ -252,50 +259,7 @@ impl<S: Backend> Chat<S> {
 
 impl<S: Backend> Application for Chat<S> {
     fn request(&mut self, net: &mut Net<'_>, exchange: Exchange, request: &Request<'_>) -> Answer {
-        let conn = exchange.conn();
-        let is_elsewhere = request.is_by_proxy && !request.peer.is_loopback();
-        let proven = match self.prove(net, exchange, request) {
-            Asked::NotNeeded => None,
-            Asked::Is(identity) => Some(identity),
-            Asked::Refuse(response) if Upgrade::is_asked_for(request.head) => {
-                return with_fallback(response).into();
-            }
-            Asked::Refuse(response) => return Answer::Respond(shared_with(response, None)),
-            Asked::Waits => return Answer::Again,
-        };
-        let rules = Rules { proven: proven.as_deref(), ..self.rules(net, is_elsewhere) };
-        let (answer, opening) = match route(request.head, rules) {
-            Routed::Respond(response) => return Answer::Respond(response),
-            Routed::Metrics => return Answer::Respond(self.metrics(net)),
-            Routed::Ready => return Answer::Respond(self.readyz(net)),
-            Routed::Call(call) => return self.call(net, exchange, request, &call),
-            Routed::SignIn => return self.browser_call(net, exchange, request, proven),
-            Routed::Listen(listening) => return self.listen(net, exchange, *listening),
-            Routed::Program(call) => return self.call_program(net, exchange, request, *call),
-            Routed::Hook(hook) => return self.hook(net, exchange, request, *hook),
-            Routed::Open { .. } if self.is_draining() => {
-                return with_fallback(restarting().into()).into();
-            }
-            Routed::Open { is_guest: true, .. } if !self.take_guest() => {
-                self.counters.limited("guests");
-                return with_fallback(too_many_guests().into()).into();
-            }
-            Routed::Open { upgrade, protocol, identity, is_guest, resumes, beside } => {
-                let identity = if is_guest { guest(conn) } else { identity };
-                let answer = net.accept(&upgrade, protocol.as_deref());
-                (answer, (identity, is_guest, resumes, beside))
-            }
-        };
-        let (identity, is_guest, resumes, beside) = opening;
-        let deadline = net.now().plus_millis(self.config.limits.auth_timeout_ms);
-        let phase = match identity {
-            Some(identity) => {
-                Phase::Arriving(Box::new(Arriving { identity, is_guest, beside, asks_for: None }))
-            }
-            None => Phase::Anonymous { deadline, resumes, beside },
-        };
-        self.put_session(Session::new(conn, phase).announcing_resume(resumes));
-        answer
+        self.answered(net, exchange, request)
     }
 
     fn body_bytes_max(&self, head: &RequestHead<'_>, usual: usize) -> usize {
@@ -305,29 +269,18 @@ impl<S: Backend> Application for Chat<S> {
     fn before_body(
         &mut self,
         net: &mut Net<'_>,
-        _: IpAddr,
+        peer: IpAddr,
         head: &RequestHead<'_>,
     ) -> Option<Response> {
-        // Nobody's content is waited for but of those who may make a call; who that is may be found out only
-        // when it is here.
-        if self.shows_proof(head) && self.may_ask_for(net, head) {
-            return None;
-        }
-        match route(head, self.rules(net, false)) {
-            Routed::Respond(response) => Some(response),
-            Routed::Call(call) => self.judge_publish(&call),
-            Routed::Hook(_)
-            | Routed::Listen(_)
-            | Routed::Open { .. }
-            | Routed::Program(_)
-            | Routed::SignIn
-            | Routed::Metrics
-            | Routed::Ready => None,
-        }
+        self.refused_before_body(net, peer, head)
     }
 
     fn unheard(&self, response: Response) -> Response {
         with_fallback(response)
+    }
+
+    fn sealed(&self, response: Response) -> Response {
+        sealed(response)
     }
 
     fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {

@@ -1,11 +1,10 @@
 //! A client's requests, on a connection or by a call: who may send them now, and where they go.
 
 use super::calls::Waiting;
-use super::chat::{BAD_CLIENT, Chat, RATE};
+use super::chat::{BAD_CLIENT, Chat};
 use super::encode::{self, ErrorDetail};
 use super::handler::{Access, Asking, Call, Caller, Reply};
 use super::json::Writer;
-use super::pace::TooSoon;
 use super::request::{
     ADMIN_PREFIX, Envelope, Fault, OF_A_CONNECTION, OF_GUESTS, TYPES, is_for_admins,
 };
@@ -15,8 +14,7 @@ use crate::base::limits::REVOCATIONS_MAX;
 use crate::base::{ConnId, Limits, UserId};
 use crate::hub::streams::StreamRights;
 use crate::hub::{
-    Answer, Input, InviteInfo, Origin, Quotas, RefusalCode, Request, RequestId, Rights,
-    RoomSummary, Scope,
+    Answer, Input, InviteInfo, Origin, Quotas, RefusalCode, Request, Rights, RoomSummary, Scope,
 };
 use crate::protocol::CloseCode;
 use crate::store::Backend;
@@ -71,22 +69,6 @@ impl<S: Backend> Chat<S> {
             }
             Err((id, fault)) => self.fault(net, &Origin::Conn(conn, id), &fault),
         }
-    }
-
-    fn over_rate(&mut self, net: &mut Net<'_>, conn: ConnId, id: RequestId, too_soon: TooSoon) {
-        let now = net.now();
-        let TooSoon { limit, message, retry_after_ms } = too_soon;
-        self.counters.limited(limit);
-        self.note_limited_on(net, conn, limit);
-        let is_one_too_many = self.is_over_rate_too_often(now, conn);
-        if is_one_too_many {
-            self.counters.refused(RefusalCode::RateLimited.as_str());
-            self.close_with(net, conn, RATE, "you kept sending while limited");
-            return;
-        }
-        let detail = ErrorDetail { retry_after_ms: Some(retry_after_ms), ..ErrorDetail::default() };
-        let code = RefusalCode::RateLimited.as_str();
-        self.error(net, conn, id.as_deref(), code, message, &detail);
     }
 
     pub(super) fn fault(&mut self, net: &mut Net<'_>, origin: &Origin, fault: &Fault) {
@@ -160,6 +142,7 @@ impl<S: Backend> Chat<S> {
                 Err(fault) => self.fault(net, origin, &fault),
             },
             (kind, _) => match person {
+                Some(_) if self.is_beyond_budget(net, origin, person.as_ref(), envelope) => {}
                 Some(person) if person.is_guest => {
                     self.guest_request(net, origin, &person, envelope);
                 }
@@ -348,7 +331,9 @@ impl<S: Backend> Chat<S> {
             Origin::Conn(conn, id) => {
                 self.counters.answered();
                 if let Some(id) = id {
-                    self.say(net, *conn, &encode::reply(id, payload));
+                    let text = encode::reply(id, payload);
+                    self.pay_for_answer(net, origin, text.len());
+                    self.say(net, *conn, &text);
                 }
             }
             Origin::Call(call) => self.call_replied(net, *call, encode::payload(payload)),
@@ -361,6 +346,7 @@ impl<S: Backend> Chat<S> {
             Origin::Conn(conn, id) => {
                 self.counters.answered();
                 if let Some(id) = id {
+                    self.pay_for_answer(net, origin, payload.len());
                     self.say(net, *conn, &encode::reply_raw(id, &payload));
                 }
             }

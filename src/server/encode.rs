@@ -368,6 +368,10 @@ pub(super) fn limits(w: &mut Writer, limits: &Limits) {
         w.number("user_requests_per_second", limits.user_requests_per_second);
         w.number("user_burst", limits.user_burst);
     }
+    if limits.user_work_per_second > 0 {
+        w.number("user_work_per_second", limits.user_work_per_second);
+        w.number("user_work_burst", limits.user_work_burst);
+    }
     if limits.bytes_per_second > 0 {
         w.number("bytes_per_second", limits.bytes_per_second);
         w.number("bytes_burst", limits.bytes_burst);

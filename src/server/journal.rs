@@ -5,7 +5,7 @@ use super::chat::{
     AUTH_TIMEOUT, BAD_CLIENT, Chat, KICKED, OVERLOADED, RATE, SLOW, TOKEN_EXPIRED, TOKEN_REVOKED,
     TOO_MANY, UNAUTHORIZED,
 };
-use super::web::{Net, Over};
+use super::web::{Address, Net, Over};
 use crate::base::limits::{LOG_ARRIVALS_PER_SECOND, LOG_REFUSALS_PER_SECOND};
 use crate::base::{ConnId, LineRate, Moment, StreamId, UserId};
 use crate::hub::Refusal;
@@ -67,7 +67,7 @@ impl Default for Journal {
 pub(super) struct Limited<'a> {
     pub(super) conn: Option<ConnId>,
     pub(super) user: Option<&'a UserId>,
-    pub(super) address: Option<&'a str>,
+    pub(super) address: Option<Address>,
 }
 
 impl<S: Backend> Chat<S> {
@@ -78,7 +78,7 @@ impl<S: Backend> Chat<S> {
         }
         let Some(left_out) = self.journal.came.take(net.now()) else { return };
         note_left_out(left_out, "connections that came");
-        let (kind, address) = (kind(net, conn), net.address(conn));
+        let (kind, address) = (kind(net, conn), net.address(conn).map(|one| one.to_string()));
         let Some(known) = self.known(conn) else { return };
         log::info!(connection:% = conn, user = known.user.as_str(), kind, address = address.as_deref();
             "connected");
@@ -91,7 +91,7 @@ impl<S: Backend> Chat<S> {
         }
         let Some(left_out) = self.journal.went.take(net.now()) else { return };
         note_left_out(left_out, "connections that went");
-        let (kind, address) = (kind(net, conn), net.address(conn));
+        let (kind, address) = (kind(net, conn), net.address(conn).map(|one| one.to_string()));
         let user = self.known(conn).map(|known| known.user.as_str());
         let (by, code) = match over {
             Over::ClosedByPeer(code) => ("client", code.map_or(1005, |code| code.0)),
@@ -111,8 +111,9 @@ impl<S: Backend> Chat<S> {
         note_left_out(left_out, "rates that bit");
         let Limited { conn, user, address } = who;
         let connection = conn.map(|conn| conn.to_string());
-        let user = user.map(UserId::as_str);
-        log::info!(limit, connection = connection.as_deref(), user, address; "limited");
+        let (user, address) = (user.map(UserId::as_str), address.map(|one| one.to_string()));
+        let (connection, address) = (connection.as_deref(), address.as_deref());
+        log::info!(limit, connection, user, address; "limited");
     }
 
     /// An event of the embedding program's was not published, after its call had come back.

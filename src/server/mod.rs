@@ -34,6 +34,8 @@ mod error;
 #[cfg(feature = "server")]
 mod events;
 #[cfg(feature = "server")]
+mod failed_proofs;
+#[cfg(feature = "server")]
 pub mod handle;
 #[cfg(feature = "server")]
 mod handle_error;
@@ -53,6 +55,8 @@ mod pace;
 pub mod paths;
 #[cfg(feature = "server")]
 pub mod proof;
+#[cfg(feature = "server")]
+mod rates;
 #[cfg(feature = "server")]
 mod reload;
 #[cfg(feature = "server")]
@@ -84,6 +88,8 @@ mod sources;
 mod streams;
 #[cfg(feature = "server")]
 pub mod ticket;
+#[cfg(feature = "server")]
+mod work;
 
 #[cfg(feature = "server")]
 pub use chat::Chat;

@@ -4,14 +4,15 @@
 //! A request too many is refused, as its sender can wait. Bytes too many are left unread for a while, as
 //! they are parts of messages: TCP tells the sender to wait, and nothing is lost.
 
-use super::chat::Chat;
+use super::chat::{Chat, RATE};
 use super::config::Config;
 use super::dispatch::Person;
-use super::http::{Allowance, Asker, Held};
+use super::encode::ErrorDetail;
+use super::rates::{Allowance, Asker, Held};
 use super::session::Session;
 use super::web::Net;
 use crate::base::{ConnId, Limits, Moment, UserId, UserLimits};
-use crate::hub::Quotas;
+use crate::hub::{Quotas, RefusalCode, RequestId};
 use crate::store::Backend;
 use std::sync::Arc;
 
@@ -108,6 +109,29 @@ impl<S: Backend> Chat<S> {
         }
     }
 
+    /// Refuses a request that came too soon; one too many of these ends its connection.
+    pub(super) fn over_rate(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        id: RequestId,
+        too_soon: TooSoon,
+    ) {
+        let now = net.now();
+        let TooSoon { limit, message, retry_after_ms } = too_soon;
+        self.counters.limited(limit);
+        self.note_limited_on(net, conn, limit);
+        let is_one_too_many = self.is_over_rate_too_often(now, conn);
+        if is_one_too_many {
+            self.counters.refused(RefusalCode::RateLimited.as_str());
+            self.close_with(net, conn, RATE, "you kept sending while limited");
+            return;
+        }
+        let detail = ErrorDetail { retry_after_ms: Some(retry_after_ms), ..ErrorDetail::default() };
+        let code = RefusalCode::RateLimited.as_str();
+        self.error(net, conn, id.as_deref(), code, message, &detail);
+    }
+
     /// Counts a message that came too soon; tells whether it was one too many.
     pub(super) fn is_over_rate_too_often(&mut self, now: Moment, conn: ConnId) -> bool {
         let (max, window_ms) =
@@ -131,9 +155,9 @@ impl<S: Backend> Chat<S> {
         let of_all = (limits.user_requests_per_second, limits.user_burst);
         let user = match &asker {
             Asker::User(user) if of_all.0 > 0 => Some(user.clone()),
-            Asker::User(_) | Asker::Address(_) => None,
+            Asker::User(_) | Asker::Address(_) | Asker::Others => None,
         };
-        self.rates.take(asker, now, allowance).map_err(|held| match held {
+        self.rates.take(asker, now, 1, allowance).map_err(|held| match held {
             Held::Second(wait_ms) => TooSoon::new("requests_per_second", TOO_MANY, wait_ms),
             Held::Minute(wait_ms) => TooSoon::of_a_minute(wait_ms),
         })?;
@@ -151,10 +175,9 @@ impl<S: Backend> Chat<S> {
         (per_second, burst): (u32, u32),
     ) -> Result<(), TooSoon> {
         let allowance = Allowance { per_second, burst, per_minute: 0 };
-        self.user_rates.take(Asker::User(user), now, allowance).map_err(|held| {
-            let (Held::Second(wait_ms) | Held::Minute(wait_ms)) = held;
+        self.user_rates.take(Asker::User(user), now, 1, allowance).map_err(|held| {
             let message = "too many requests on all of your connections together";
-            TooSoon::new("user_requests_per_second", message, wait_ms)
+            TooSoon::new("user_requests_per_second", message, held.wait_ms())
         })
     }
 

@@ -6,7 +6,7 @@ use super::encode::ErrorDetail;
 use super::events::{Places, Watch, What};
 use super::paths::OwnSocket;
 use crate::base::limits::ANONYMOUS_ERROR_EVERY_MS;
-use crate::base::{ConnId, Limits, Moment, PerMinute, Timestamp, UserId, UserLimits};
+use crate::base::{ConnId, Limits, Moment, PerMinute, Rate, Timestamp, UserId, UserLimits};
 use crate::hub::streams::StreamRights;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -156,7 +156,7 @@ impl Session {
         per_second: u32,
         burst: u32,
     ) -> Result<(), u64> {
-        self.rate.take(now, per_second, burst)
+        self.rate.take(now, 1, per_second, burst)
     }
 
     /// The limits that its token has asked for.
@@ -278,42 +278,6 @@ impl Session {
     }
 }
 
-/// A rate with a burst, as one number: when the requests so far would have been spread out
-/// (the generic cell rate algorithm).
-#[derive(Debug, Default)]
-pub(super) struct Rate {
-    spread_until_us: u64,
-}
-
-impl Rate {
-    /// Whether its burst is whole: then it remembers nothing.
-    pub(super) fn is_at_rest(&self, now: Moment) -> bool {
-        self.spread_until_us <= now.as_millis().saturating_mul(1_000)
-    }
-
-    /// Counts one; over the rate it tells in how many ms the next one may come.
-    pub(super) fn take(&mut self, now: Moment, per_second: u32, burst: u32) -> Result<(), u64> {
-        let interval_us = (1_000_000 / u64::from(per_second)).max(1);
-        let now_us = now.as_millis().saturating_mul(1_000);
-        let spread_until_us = self.spread_until_us.max(now_us) + interval_us;
-        let allowed_us = now_us + interval_us * u64::from(burst);
-        if spread_until_us > allowed_us {
-            return Err((spread_until_us - allowed_us).div_ceil(1_000));
-        }
-        self.spread_until_us = spread_until_us;
-        Ok(())
-    }
-
-    /// Counts an amount that has come already; tells for how many ms no more may.
-    fn spend(&mut self, now: Moment, amount: u64, per_second: u32, burst: u32) -> u64 {
-        let us = |amount: u64| amount.saturating_mul(1_000_000).div_ceil(u64::from(per_second));
-        let now_us = now.as_millis().saturating_mul(1_000);
-        self.spread_until_us = self.spread_until_us.max(now_us).saturating_add(us(amount));
-        let allowed_us = now_us.saturating_add(us(u64::from(burst)));
-        self.spread_until_us.saturating_sub(allowed_us).div_ceil(1_000)
-    }
-}
-
 /// What is counted of a connection that is not as quiet as most, or is limited in more ways.
 #[derive(Debug, Default)]
 struct Tally {
@@ -356,41 +320,6 @@ mod tests {
     fn session() -> Session {
         let phase = Phase::Anonymous { deadline: Moment::NEVER, resumes: false, beside: None };
         Session::new(ConnId::new(0, 0), phase)
-    }
-
-    #[test]
-    fn a_burst_passes_and_then_the_rate() {
-        let mut rate = Rate::default();
-        for _ in 0..30 {
-            assert_eq!(rate.take(at(1_000), 10, 30), Ok(()));
-        }
-        assert_eq!(rate.take(at(1_000), 10, 30), Err(100));
-        assert_eq!(rate.take(at(1_099), 10, 30), Err(1));
-        assert_eq!(rate.take(at(1_100), 10, 30), Ok(()));
-        assert_eq!(rate.take(at(1_100), 10, 30), Err(100));
-        for _ in 0..30 {
-            assert_eq!(
-                rate.take(at(60_000), 10, 30),
-                Ok(()),
-                "a pause makes the burst whole again"
-            );
-        }
-        assert!(rate.take(at(60_000), 10, 30).is_err());
-    }
-
-    #[test]
-    fn an_amount_that_came_is_paid_off_by_waiting() {
-        let mut rate = Rate::default();
-        assert_eq!(rate.spend(at(1_000), 3_000, 1_000, 3_000), 0);
-        assert_eq!(rate.spend(at(1_000), 500, 1_000, 3_000), 500);
-        assert_eq!(rate.spend(at(1_500), 0, 1_000, 3_000), 0);
-        assert_eq!(rate.spend(at(1_500), 1, 1_000, 3_000), 1);
-        assert_eq!(
-            rate.spend(at(60_000), 4_000, 1_000, 3_000),
-            1_000,
-            "a pause is a burst's worth"
-        );
-        assert_eq!(rate.spend(at(60_000), u64::MAX, 1, u32::MAX).min(1), 1, "it does not overflow");
     }
 
     #[test]

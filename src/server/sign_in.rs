@@ -1,12 +1,13 @@
 //! Tokens that come as messages, and letting in whom they are of.
 
-use super::auth::Identity;
-use super::chat::{Chat, UNAUTHORIZED};
+use super::auth::{Identity, TokenError};
+use super::chat::{Chat, RATE, UNAUTHORIZED};
 use super::encode;
+use super::journal::Limited;
 use super::session::{Known, Phase};
-use super::web::Net;
+use super::web::{Address, Net};
 use crate::base::ConnId;
-use crate::hub::Input;
+use crate::hub::{Input, RefusalCode};
 use crate::store::Backend;
 
 impl<S: Backend> Chat<S> {
@@ -23,7 +24,7 @@ impl<S: Backend> Chat<S> {
         if self.let_in_beside(net, conn) {
             return;
         }
-        if !self.admit(net, conn) {
+        if !self.admit(net, conn) || !self.may_be_greeted(net, conn) {
             return;
         }
         let Identity { user, name, .. } = identity;
@@ -39,7 +40,20 @@ impl<S: Backend> Chat<S> {
         token: &str,
         resumes: bool,
     ) {
-        let verified = self.verifier.verify(token, net.timestamp());
+        let address = net.address(conn).unwrap_or(Address::UNKNOWN);
+        let payer = self.failed_proofs.payer(address, net.now(), &self.config.limits);
+        let verified = self.verifier.verify_for(payer, token, net.timestamp());
+        let is_over =
+            self.note_proofs(net, Limited { conn: Some(conn), user: None, address: Some(address) });
+        if is_over && let Err(error @ TokenError::TooManyFailed(wait_ms)) = verified {
+            if self.known(conn).is_none() {
+                return self.close_with(net, conn, RATE, &error.to_string());
+            }
+            let retry_after_ms = Some(wait_ms);
+            let detail = encode::ErrorDetail { retry_after_ms, ..encode::ErrorDetail::default() };
+            let code = RefusalCode::RateLimited.as_str();
+            return self.error(net, conn, id, code, &error.to_string(), &detail);
+        }
         let Some(session) = self.session_mut(conn) else { return };
         let known = session.known().map(|known| known.user.clone());
         let (code, detail) = (UNAUTHORIZED.1, encode::ErrorDetail::default());

@@ -224,6 +224,10 @@ ROOMY = {
     "limits.burst": 100_000,
     "limits.connections_per_user": 1_000,
     "limits.connections_per_address": 20_000,
+    "limits.user_work_per_second": 0,
+    "limits.address_work_per_second": 0,
+    "limits.failed_proofs_per_second": 100_000,
+    "limits.failed_proofs_burst": 100_000,
 }
 
 

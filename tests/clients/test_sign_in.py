@@ -212,7 +212,7 @@ class TestOrigin:
         path = "/api/v1/rooms/tea/messages"
         assert browser.ask(server, "POST", path, {"text": "x"}, origin=elsewhere)[0] == 403
         # Such a page's browser says so where it sends no Origin; nobody else sends none with what changes something.
-        assert browser.ask(server, "GET", "/api/v1/rooms", Sec_Fetch_Site="same-site")[0] == 401
+        assert browser.ask(server, "GET", "/api/v1/rooms", Sec_Fetch_Site="same-site")[0] == 403
         assert browser.ask(server, "POST", path, {"text": "x"}, origin=False)[0] == 401
         assert browser.ask(server, "GET", "/api/v1/rooms", Sec_Fetch_Site="same-origin")[0] == 200
 

@@ -12,28 +12,76 @@ looks at no `rate_limited`, and connects again whenever it is closed:
 - large: messages of 60,000 bytes, on eight connections
 - http: calls of the API, many in one write, on eight connections
 - connects: a new WebSocket each time, which says one thing and goes
+- tokens: tokens whose ES256 signatures are wrong, each another, many in one write, on 90 connections
+- webhooks: contents of 900 kB whose signatures are wrong, on eight connections
+- scrapes: the description of the API and the metrics, many in one write, on eight connections
+
+These three keep to the rate that the server allows, on 20 connections of one user, or send as fast as they are
+answered:
+
+- info: what a user is told who is in 3,000 rooms
+- edits: edits of 16 kB
+- history: pages of the largest size
 
 The server has its default limits; the quiet client alone may ask oftener than others, or it would take
 minutes. What is printed are medians over the rounds.
 """
 
 import argparse
+import base64
+import hashlib
+import hmac
+import http.client
 import json
 import multiprocessing
+import os
 import select
 import socket
 import statistics
 import struct
 import tempfile
 import time
+from pathlib import Path
 
 from common import HOST, PATIENCE, connect, frame, free_port, machine, parlor_binary, start, stop
 
-FLOODS = ("small", "large", "http", "connects")
+FAST = ("small", "large", "http", "connects", "tokens", "webhooks", "scrapes")
+PACED = ("info", "edits", "history")
+FLOODS = FAST + PACED
 FLOODING_CONNECTIONS = 8
+FAILING_CONNECTIONS = 90
+PACED_CONNECTIONS = 20
+#: What a connection may send in a second (limits.requests_per_second).
+PACE = 10
+ROOMS = 3_000
+ENTRIES = 60
+WEBHOOK_BYTES = 900_000
+SECRET = b"not a secret: tests/measure/flood.py"
+ADMIN = "not a secret either: tests/measure/flood.py"
+#: The base point of P-256 is a public key, too (SEC 2 §2.4.2), whose private key is 1.
+P256 = (
+    "6B17D1F2E12C4247F8BCE6E563A440F277037D812DEB33A0F4A13945D898C296",
+    "4FE342E2FE1A7F9B8EE7EB4A7C0F9E162BCE33576B315ECECBB6406837BF51F5",
+)
 #: Between two requests of the quiet client.
 PAUSE_SECONDS = 0.004
 SETTLE_SECONDS = 0.3
+
+
+def b64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def signed(user, algorithm="HS256"):
+    """A token without its signature."""
+    claims = {"sub": user, "exp": int(time.time()) + 3_600}
+    parts = ({"alg": algorithm, "typ": "JWT"}, claims)
+    return ".".join(b64url(json.dumps(part).encode()) for part in parts)
+
+
+def token(user):
+    head = signed(user)
+    return f"{head}.{b64url(hmac.new(SECRET, head.encode(), hashlib.sha256).digest())}"
 
 
 def ping(number):
@@ -44,7 +92,7 @@ class Quiet:
     """The client whose requests are timed."""
 
     def __init__(self, port):
-        self.socket, self.buffer = connect(port, "/ws?user=quiet")
+        self.socket, self.buffer = connect(port, f"/ws?token={token('quiet')}")
         self.number = 0
 
     def end(self):
@@ -96,7 +144,7 @@ class Quiet:
 
 def upgrade(port, user):
     return (
-        f"GET /ws?user={user} HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\n"
+        f"GET /ws?token={token(user)} HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         "Sec-WebSocket-Version: 13\r\n\r\n"
     ).encode()
@@ -111,23 +159,100 @@ def large_frame():
     return struct.pack("!BBH", 0x81, 0xFE, len(payload)) + key + number.to_bytes(len(payload), "big")
 
 
-def call(port):
-    content = b"{}"
+def request(port, method, path, content=b"", fields=""):
     return (
-        f"POST /api/v1/call/ping?user=flood HTTP/1.1\r\nHost: {HOST}:{port}\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\n{fields}"
         f"Content-Length: {len(content)}\r\n\r\n"
     ).encode() + content
 
 
+def call(port):
+    bearer = f"Authorization: Bearer {token('flood')}\r\n"
+    return request(port, "POST", "/api/v1/call/ping", b"{}", bearer)
+
+
+def failing(port):
+    """Requests with tokens whose signatures are wrong, each another."""
+    head = signed("flood", "ES256")
+    tokens = (f"{head}.{b64url(os.urandom(64))}" for _ in range(16))
+    return b"".join(
+        request(port, "GET", "/api/v1/info", b"", f"Authorization: Bearer {one}\r\n") for one in tokens
+    )
+
+
+def webhook(port):
+    """A content whose signature is wrong."""
+    signature = f"X-Hub-Signature-256: sha256={os.urandom(32).hex()}\r\n"
+    return request(port, "POST", "/hooks/flood", b"x" * WEBHOOK_BYTES, signature)
+
+
+def scrapes(port):
+    pair = request(port, "GET", "/api/v1/openapi.json") + request(port, "GET", "/metrics")
+    return pair * 8
+
+
+def paced(kind, port, until, counts):
+    """As often as the server allows, on all connections of a user."""
+    content = {
+        "info": {"type": "info", "id": 1},
+        "edits": {"type": "chat:edit", "id": 1, "payload": {"room": "r0", "seq": 1, "text": "x" * 16_000}},
+        "history": {"type": "chat:history", "id": 1, "payload": {"room": "r0"}},
+    }[kind]
+    text = json.dumps(content).encode()
+    message = frame(text)
+    clients = []
+    while not until.is_set():
+        while len(clients) < PACED_CONNECTIONS:
+            client = socket.create_connection((HOST, port), 1)
+            client.sendall(upgrade(port, "flood"))
+            client.setblocking(False)
+            clients.append(client)
+            counts[1] += 1
+        began = time.monotonic()
+        for client in list(clients):
+            try:
+                client.send(message)
+                counts[0] += len(message)
+            except BlockingIOError:
+                pass
+            except OSError:
+                clients.remove(client)
+                client.close()
+        # What comes is read, as a client would.
+        while (left := began + 1 / PACE - time.monotonic()) > 0 and clients:
+            readable, _, _ = select.select(clients, [], [], left)
+            for client in readable:
+                try:
+                    is_over = not client.recv(1 << 20)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    is_over = True
+                if is_over:
+                    clients.remove(client)
+                    client.close()
+
+
 def flood(kind, port, until, counts):
     """Floods until it is told to end; counts bytes that were sent, and connections."""
-    opening = b"" if kind == "http" else upgrade(port, "flood")
-    burst = {
+    if kind in PACED:
+        return paced(kind, port, until, counts)
+    speaks_http = kind in ("http", "tokens", "webhooks", "scrapes")
+    opening = b"" if speaks_http else upgrade(port, "flood")
+    once = {
         "small": ping(1) * 1_000,
         "large": large_frame(),
         "http": call(port) * 100,
         "connects": ping(1),
-    }[kind]
+        "webhooks": webhook(port),
+        "scrapes": scrapes(port),
+    }
+    most = FAILING_CONNECTIONS if kind == "tokens" else FLOODING_CONNECTIONS
+
+    def next_burst():
+        return failing(port) if kind == "tokens" else once[kind]
+
+    burst = b"" if kind == "tokens" else once[kind]
     if kind == "connects":
         while not until.is_set():
             with socket.socket() as client:
@@ -143,10 +268,10 @@ def flood(kind, port, until, counts):
         return
     clients = {}
     while not until.is_set():
-        while len(clients) < FLOODING_CONNECTIONS:
+        while len(clients) < most:
             client = socket.create_connection((HOST, port), 1)
             client.setblocking(False)
-            clients[client] = opening + burst
+            clients[client] = opening + next_burst()
             counts[1] += 1
         readable, writable, _ = select.select(list(clients), list(clients), [], 0.1)
         for client in readable:
@@ -171,7 +296,7 @@ def flood(kind, port, until, counts):
                 client.close()
                 continue
             counts[0] += sent
-            clients[client] = clients[client][sent:] or burst
+            clients[client] = clients[client][sent:] or next_burst()
 
 
 class Flooding:
@@ -200,6 +325,32 @@ class Flooding:
             raise SystemExit("nothing was flooded")
 
 
+def prepare(port):
+    """The rooms of the flooding user, and a log whose pages are as large as they may be."""
+    api = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
+
+    def ask(method, path, content):
+        fields = {"Authorization": f"Bearer {ADMIN}"}
+        api.request(method, f"/api/v1{path}?user=flood", json.dumps(content), fields)
+        answer = api.getresponse()
+        said = answer.read()
+        if answer.status >= 300:
+            raise SystemExit(f"{method} {path}: {answer.status} {said.decode()}")
+
+    # One user may be in so many rooms that they have made themselves: the others are made in others' names.
+    for number in range(ROOMS):
+        content = {"title": "t" * 100, "members": ["flood"]}
+        path = f"/api/v1/rooms/r{number}?user=maker{number // 900}"
+        api.request("PUT", path, json.dumps(content), {"Authorization": f"Bearer {ADMIN}"})
+        answer = api.getresponse()
+        said = answer.read()
+        if answer.status >= 300:
+            raise SystemExit(f"{path}: {answer.status} {said.decode()}")
+    for _ in range(ENTRIES):
+        ask("POST", "/rooms/r0/messages", {"text": "x" * 8_000})
+    api.close()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
@@ -210,9 +361,24 @@ def main():
     port = free_port()
     users = "limits.users={ quiet = { requests_per_second = 10000, burst = 10000 } }"
     with tempfile.TemporaryDirectory() as directory:
-        command = [parlor_binary(), "serve", "--listen", f"{HOST}:{port}", "--data", directory]
-        server = start([*command, "--set", users, "--log", "error"], port)
+        folder = Path(directory)
+
+        def kept(name, content):
+            (folder / name).write_bytes(content)
+            (folder / name).chmod(0o600)
+            return folder / name
+
+        x, y = (b64url(bytes.fromhex(one)) for one in P256)
+        key = {"kty": "EC", "crv": "P-256", "x": x, "y": y}
+        secret = kept("secret", SECRET)
+        streams = f'streams={{ flood = {{ webhook = {{ path = "/hooks/flood", secret_file = "{secret}" }} }} }}'
+        command = [parlor_binary(), "serve", "--listen", f"{HOST}:{port}", "--data", folder / "data"]
+        command += ["--secret-file", secret, "--key-file", kept("keys.json", json.dumps({"keys": [key]}).encode())]
+        command += ["--set", f"auth.admin_token_file={kept('admin', ADMIN.encode())}", "--set", streams]
+        server = start([*command, "--set", "metrics.public=true", "--set", users, "--log", "error"], port)
         try:
+            if set(floods) & set(PACED):
+                prepare(port)
             rows = measure(port, floods, arguments)
         finally:
             stop(server)

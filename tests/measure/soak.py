@@ -53,6 +53,7 @@ LIMITED, RESTART = 4103, 1012
 CONFIGURATION = """
 [limits]
 burst = {burst}
+user_work_per_second = 0
 connections_per_address = 20000
 connections_per_user = 1000
 

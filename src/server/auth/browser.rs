@@ -2,9 +2,11 @@
 //! exchanged for, which is a token of the server's own.
 
 use super::claims::millis;
+use super::verifier::Book;
 use super::{Claims, Identity, Keys, Secret, TokenError, Verifier};
 use crate::base::Timestamp;
 use crate::base::limits::{JTI_BYTES_MAX, SIGN_IN_MS_MAX};
+use crate::server::failed_proofs::Payer;
 use serde_json::Number;
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ const COOKIE_ID_PREFIX: &str = "sign-in:";
 #[derive(Clone, Debug)]
 pub(super) struct Cookies {
     secret: Secret,
-    keys: Keys,
+    book: Book,
 }
 
 /// A code that is good, and was not used up as far as is known.
@@ -33,8 +35,8 @@ pub(in crate::server) struct Code {
 impl Verifier {
     /// Has browsers signed in by cookies that are signed with this secret.
     pub(in crate::server) fn set_cookie_secret(&mut self, secret: Secret) {
-        let keys = Keys::from_secret(&secret);
-        self.cookies = Some(Cookies { secret, keys });
+        let book = Book::from(Keys::from_secret(&secret));
+        self.cookies = Some(Cookies { secret, book });
     }
 
     /// Judges a code at `now`.
@@ -45,8 +47,9 @@ impl Verifier {
         &self,
         code: &str,
         now: Timestamp,
+        payer: Option<Payer<'_>>,
     ) -> Result<Code, TokenError> {
-        let claims = self.open(code)?;
+        let claims = self.open(code, now, payer)?;
         let lasts_ms = claims.sign_in.as_ref().map(millis).filter(|lasts_ms| *lasts_ms > 0);
         let (lasts_ms, jti) = lasts_ms.zip(claims.jti.clone()).ok_or(TokenError::NotACode)?;
         if jti.len() + COOKIE_ID_PREFIX.len() > JTI_BYTES_MAX {
@@ -95,9 +98,10 @@ impl Verifier {
         &self,
         cookie: &str,
         now: Timestamp,
+        payer: Option<Payer<'_>>,
     ) -> Result<Identity, TokenError> {
         let cookies = self.cookies.as_ref().ok_or(TokenError::Invalid)?;
-        let claims = super::verifier::open(&cookies.keys, cookie)?;
+        let claims = cookies.book.open(cookie, now, payer)?;
         let expected = super::Expected { audience: None, issuer: None, ..self.expected.clone() };
         self.judge(claims, now, &expected)
     }
@@ -143,12 +147,12 @@ mod tests {
     #[test]
     fn a_code_is_exchanged_for_a_cookie_of_the_same_rights_that_lasts_as_the_code_says() {
         let verifier = verifier();
-        let code = verifier.judge_code(&code(json!({})), NOW).unwrap();
+        let code = verifier.judge_code(&code(json!({})), NOW, None).unwrap();
         assert_eq!((&*code.jti, code.until), ("c-1", Timestamp(1_800_000_090_000)));
         let (cookie, expires) = verifier.cookie(code, NOW).unwrap();
         assert_eq!(expires, Timestamp(NOW.0 + 3_600_000));
         let later = Timestamp(NOW.0 + 3_599_000);
-        let identity = verifier.judge_cookie(&cookie, later).unwrap();
+        let identity = verifier.judge_cookie(&cookie, later, None).unwrap();
         assert_eq!((identity.user.as_str(), identity.admin), ("ada", true));
         assert_eq!(
             (identity.name.as_deref(), identity.jti.as_deref()),
@@ -157,7 +161,7 @@ mod tests {
         assert_eq!((identity.expires, identity.issued), (Some(expires), Some(NOW)));
         assert!(identity.rights.claims.is_some());
         let over = Timestamp(NOW.0 + 3_600_000 + 30_000);
-        assert_eq!(verifier.judge_cookie(&cookie, over), Err(TokenError::Expired));
+        assert_eq!(verifier.judge_cookie(&cookie, over, None), Err(TokenError::Expired));
     }
 
     #[test]
@@ -170,14 +174,14 @@ mod tests {
             json!({ "sign_in": -5 }),
             json!({ "jti": null }),
         ] {
-            let judged = verifier.judge_code(&code(not.clone()), NOW);
+            let judged = verifier.judge_code(&code(not.clone()), NOW, None);
             assert_eq!(judged.unwrap_err(), TokenError::NotACode, "{not}");
         }
-        let good = verifier.judge_code(&code(json!({})), NOW).unwrap();
+        let good = verifier.judge_code(&code(json!({})), NOW, None).unwrap();
         let (cookie, _) = verifier.cookie(good, NOW).unwrap();
         assert!(verifier.verify(&cookie, NOW).is_err());
-        assert!(verifier.judge_code(&cookie, NOW).is_err());
-        assert!(verifier.judge_cookie(&code(json!({ "sign_in": null })), NOW).is_err());
+        assert!(verifier.judge_code(&cookie, NOW, None).is_err());
+        assert!(verifier.judge_cookie(&code(json!({ "sign_in": null })), NOW, None).is_err());
     }
 
     #[test]
@@ -189,9 +193,9 @@ mod tests {
             (json!({ "nbf": 1_800_000_100 }), TokenError::NotYet),
             (json!({ "jti": "x".repeat(121) }), TokenError::Id),
         ] {
-            assert_eq!(verifier.judge_code(&code(claims), NOW).unwrap_err(), error);
+            assert_eq!(verifier.judge_code(&code(claims), NOW, None).unwrap_err(), error);
         }
-        let far = verifier.judge_code(&code(json!({ "sign_in": 1e18 })), NOW).unwrap();
+        let far = verifier.judge_code(&code(json!({ "sign_in": 1e18 })), NOW, None).unwrap();
         let (_, expires) = verifier.cookie(far, NOW).unwrap();
         assert_eq!(expires, Timestamp(NOW.0 + SIGN_IN_MS_MAX));
     }
@@ -199,22 +203,22 @@ mod tests {
     #[test]
     fn a_cookie_is_revoked_by_its_own_id_and_by_its_user() {
         let mut verifier = verifier();
-        let good = verifier.judge_code(&code(json!({})), NOW).unwrap();
+        let good = verifier.judge_code(&code(json!({})), NOW, None).unwrap();
         let (cookie, expires) = verifier.cookie(good, NOW).unwrap();
         let mut signed_out = verifier.clone();
         let of_cookie = Revocation::Token("sign-in:c-1".into(), Some(expires));
         signed_out.revocations_mut().insert(&of_cookie);
-        assert_eq!(signed_out.judge_cookie(&cookie, NOW), Err(TokenError::Revoked));
+        assert_eq!(signed_out.judge_cookie(&cookie, NOW, None), Err(TokenError::Revoked));
         let user = crate::base::UserId::parse("ada").unwrap();
         verifier.revocations_mut().insert(&Revocation::User(user, Timestamp(NOW.0 - 1)));
-        assert!(verifier.judge_cookie(&cookie, NOW).is_ok(), "it was issued later");
+        assert!(verifier.judge_cookie(&cookie, NOW, None).is_ok(), "it was issued later");
         let user = crate::base::UserId::parse("ada").unwrap();
         verifier.revocations_mut().insert(&Revocation::User(user, NOW));
-        assert_eq!(verifier.judge_cookie(&cookie, NOW), Err(TokenError::Revoked));
+        assert_eq!(verifier.judge_cookie(&cookie, NOW, None), Err(TokenError::Revoked));
         // Used up, a code is good no more.
         let jti = Revocation::Token("c-1".into(), Some(expires));
         signed_out.revocations_mut().insert(&jti);
-        let again = signed_out.judge_code(&code(json!({})), NOW);
+        let again = signed_out.judge_code(&code(json!({})), NOW, None);
         assert_eq!(again.unwrap_err(), TokenError::Revoked);
     }
 }

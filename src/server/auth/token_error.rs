@@ -40,7 +40,13 @@ pub enum TokenError {
     Revoked,
     /// No key is configured: nobody could have made it.
     OpenMode,
+    /// It was not looked at: as many proofs from the same address have failed as may. In so many ms another one may
+    /// come.
+    TooManyFailed(u64),
 }
+
+/// Said to an address whose proofs fail again and again.
+pub(in crate::server) const TOO_MANY_FAILED: &str = "too many tokens or signatures from your address were not valid: wait before you send another one";
 
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,6 +73,7 @@ impl fmt::Display for TokenError {
             TokenError::OpenMode => {
                 "this server has no secret and takes no tokens of users: say ?user=NAME"
             }
+            TokenError::TooManyFailed(_) => TOO_MANY_FAILED,
         })
     }
 }

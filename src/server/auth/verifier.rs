@@ -3,13 +3,16 @@
 
 use super::browser::Cookies;
 use super::claims::millis;
+use super::judged::{Judged, hash};
 use super::key::Algorithm;
 use super::{Claims, Identity, Keys, Revocations, TokenError};
 use crate::base::limits::{CLAIM_PATTERNS_MAX, JTI_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::base::{Timestamp, UserId, UserLimit, UserLimits};
 use crate::hub::streams::{Pattern, StreamClaims, StreamRights};
 use crate::server::display_name::plain;
+use crate::server::failed_proofs::{Payer, TooManyFailed};
 use serde_json::{Map, Value};
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// What is expected of a token beside its signature.
@@ -28,7 +31,7 @@ pub struct Expected {
 /// Judges tokens.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    keys: Keys,
+    book: Book,
     pub(super) expected: Expected,
     leeway_ms: i64,
     revocations: Revocations,
@@ -57,7 +60,8 @@ impl Verifier {
         let leeway_ms = leeway_ms(&expected);
         let revocations = Revocations::default();
         let cookies = None;
-        Verifier { keys, expected, leeway_ms, revocations, cookies, has_others: false }
+        let book = Book::from(keys);
+        Verifier { book, expected, leeway_ms, revocations, cookies, has_others: false }
     }
 
     /// The longest name of a person, in bytes.
@@ -72,13 +76,13 @@ impl Verifier {
 
     /// Whether tokens can be judged.
     pub(in crate::server) fn has_keys(&self) -> bool {
-        !self.keys.is_empty()
+        !self.book.keys.is_empty()
     }
 
     /// Judges by other keys from now on. Who was let in by the old ones stays, and what was revoked
     /// stays revoked.
     pub fn replace_keys(&mut self, keys: Keys) {
-        self.keys = keys;
+        self.book = Book::from(keys);
     }
 
     /// Expects something else of tokens from now on. Who was let in stays.
@@ -101,7 +105,7 @@ impl Verifier {
     /// Whether there is no key, so that everybody is who they say.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.keys.is_empty() && !self.has_others
+        self.book.keys.is_empty() && !self.has_others
     }
 
     /// How long a token is good after its `exp`, in ms.
@@ -110,12 +114,34 @@ impl Verifier {
         self.leeway_ms
     }
 
-    /// Judges a token at `now`: at most one signature is checked.
+    /// Judges a token at `now`: at most one signature is checked, and none if the same token was judged lately.
     ///
     /// # Errors
     /// [`TokenError`].
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Identity, TokenError> {
-        let claims = self.open(token)?;
+        self.judge_token(token, now, None)
+    }
+
+    /// As [`Verifier::verify`], at the expense of whoever has sent it.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub(in crate::server) fn verify_for(
+        &self,
+        payer: Payer<'_>,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Identity, TokenError> {
+        self.judge_token(token, now, Some(payer))
+    }
+
+    fn judge_token(
+        &self,
+        token: &str,
+        now: Timestamp,
+        payer: Option<Payer<'_>>,
+    ) -> Result<Identity, TokenError> {
+        let claims = self.open(token, now, payer)?;
         if claims.sign_in.is_some() {
             return Err(TokenError::Code);
         }
@@ -123,11 +149,16 @@ impl Verifier {
     }
 
     /// What a token says whose signature is good.
-    pub(super) fn open(&self, token: &str) -> Result<Claims, TokenError> {
+    pub(super) fn open(
+        &self,
+        token: &str,
+        now: Timestamp,
+        payer: Option<Payer<'_>>,
+    ) -> Result<Claims, TokenError> {
         if self.is_open() {
             return Err(TokenError::OpenMode);
         }
-        open(&self.keys, token)
+        self.book.open(token, now, payer)
     }
 
     /// Who the claims make somebody at `now`, if they are what is expected.
@@ -213,11 +244,49 @@ impl Verifier {
     }
 }
 
-/// What a token says whose signature is good by one of `keys`.
-pub(super) fn open(keys: &Keys, token: &str) -> Result<Claims, TokenError> {
-    if token.len() > TOKEN_BYTES_MAX || keys.is_empty() {
-        return Err(TokenError::Invalid);
+/// Keys, and what was lately judged by them.
+#[derive(Clone, Debug)]
+pub(super) struct Book {
+    keys: Keys,
+    judged: RefCell<Judged>,
+}
+
+impl From<Keys> for Book {
+    fn from(keys: Keys) -> Book {
+        Book { keys, judged: RefCell::default() }
     }
+}
+
+impl Book {
+    /// What a token says whose signature is good by one of the keys. Who sends it pays before that is looked at,
+    /// and has it back if it is so.
+    pub(super) fn open(
+        &self,
+        token: &str,
+        now: Timestamp,
+        payer: Option<Payer<'_>>,
+    ) -> Result<Claims, TokenError> {
+        if token.len() > TOKEN_BYTES_MAX || self.keys.is_empty() {
+            return Err(TokenError::Invalid);
+        }
+        let hash = hash(token).ok_or(TokenError::Invalid)?;
+        if let Some(judged) = self.judged.borrow().find(&hash, now) {
+            return judged;
+        }
+        let too_many = |TooManyFailed(wait_ms)| TokenError::TooManyFailed(wait_ms);
+        let paid = payer.map(|payer| payer.pay(0).map(|paid| (payer, paid)));
+        let paid = paid.transpose().map_err(too_many)?;
+        let judged = open(&self.keys, token);
+        if let (Ok(_), Some((payer, paid))) = (&judged, paid) {
+            payer.give_back(paid);
+        }
+        self.judged.borrow_mut().put(hash, token.len(), &judged, now);
+        judged
+    }
+}
+
+/// What a token says whose signature is good by one of `keys`.
+fn open(keys: &Keys, token: &str) -> Result<Claims, TokenError> {
     // Nothing of the header is believed but which key is meant: not its jwk, jku, x5c or x5u.
     let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
     // RFC 7515 §4.1.11: what is critical must be understood, and no extension is.

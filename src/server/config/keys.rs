@@ -5,7 +5,7 @@ use super::key::{
     Effect::{Live, Opened, Restart},
     Key, Kind,
 };
-use super::retention::{self, kept, kept_text};
+use super::retention;
 use super::{auth, handlers, logging, proxies, streams, suggest, user_limits};
 use crate::hub::Scope;
 use crate::store::Place;
@@ -113,6 +113,14 @@ const KEYS: &[Key] = &[
         "Requests of a user a second, over all connections and HTTP; 0: no more than each of these may."),
     number!("limits.user_burst", Live, "requests", limits.user_burst: u32, 1,
         "Requests that a user may send at once after a pause, over all connections and HTTP."),
+    number!("limits.user_work_per_second", Live, "units", limits.user_work_per_second: u32, 0,
+        "Units of work done for a user in a second: each 4 KiB of a request, each 16 KiB of an answer; 0: no limit."),
+    number!("limits.user_work_burst", Live, "units", limits.user_work_burst: u32, 1,
+        "Units of work done for a user at once after a pause."),
+    number!("limits.address_work_per_second", Live, "units", limits.address_work_per_second: u32, 0,
+        "The same for all at an address (IPv6: a /64) who have not said who they are: guests, and whoever reads the page."),
+    number!("limits.address_work_burst", Live, "units", limits.address_work_burst: u32, 1,
+        "Units of work done for them at once after a pause."),
     number!("limits.bytes_per_second", Live, "bytes", limits.bytes_per_second: u32, 0,
         "Bytes of a WebSocket that are read in a second, and what is more later; 0: as many as come."),
     number!("limits.bytes_burst", Live, "bytes", limits.bytes_burst: u32, 1,
@@ -143,6 +151,10 @@ const KEYS: &[Key] = &[
         "Connections of a user, of whatever kind; those that are open stay."),
     number!("limits.connections_per_address", Live, "connections", limits.connections_per_address: u32, 1,
         "Connections of an address (IPv6: of a /64); those that are open stay."),
+    number!("limits.failed_proofs_per_second", Live, "proofs", limits.failed_proofs_per_second: u32, 1,
+        "Tokens, codes, cookies and webhooks' signatures of an address (IPv6: a /64) that may fail in a second."),
+    number!("limits.failed_proofs_burst", Live, "proofs", limits.failed_proofs_burst: u32, 1,
+        "How many of them may fail at once after a pause."),
     number!("limits.connections_per_address_minute", Live, "connections", limits.connections_per_address_minute: u32, 0,
         "Connections that an address (IPv6: a /64) may open in a minute; 0: as many as it likes."),
     number!("limits.rooms", Live, "rooms", limits.rooms: u32, 0,
@@ -267,7 +279,7 @@ const KEYS: &[Key] = &[
     number!("presence.listed_people", Live, "people", limits.presence_listed_people: u32, 1,
         "People of an audience above which only their number is told."),
     CREATORS,
-    RETENTION,
+    retention::DEFAULT,
     Key {
         name: "retention.rooms",
         effect: Restart,
@@ -402,20 +414,6 @@ const CREATORS: Key = Key {
                 "admin" => Creators::Admin,
                 _ => return None,
             };
-            Some(())
-        },
-    },
-};
-
-const RETENTION: Key = Key {
-    name: "retention.default",
-    effect: Restart,
-    about: "How much of a room's log is kept: the newest so many entries, none older than that.",
-    kind: Kind::Text {
-        wants: "ENTRIES/AGE_MS, each a number from 1 on or all",
-        get: |config| kept_text(config.retention.default),
-        set: |config, text| {
-            config.retention.default = kept(text)?;
             Some(())
         },
     },

@@ -6,13 +6,28 @@ use super::error::ConfigError;
 use super::example::quoted;
 use super::fields::{KEPT, names};
 use super::file::Document;
-use super::key::{Section, described, integer};
+use super::key::{Effect, Key, Kind, Section, described, integer};
 use super::suggest;
 use crate::base::RoomId;
 use crate::hub::Retention;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+/// `retention.default`.
+pub(super) const DEFAULT: Key = Key {
+    name: "retention.default",
+    effect: Effect::Restart,
+    about: "How much of a room's log is kept: the newest so many entries, none older than that.",
+    kind: Kind::Text {
+        wants: "ENTRIES/AGE_MS, each a number from 1 on or all",
+        get: |config| kept_text(config.retention.default),
+        set: |config, text| {
+            config.retention.default = kept(text)?;
+            Some(())
+        },
+    },
+};
 
 /// `[retention.rooms]`: names of rooms, and how much of each is kept.
 pub(super) const ROOMS: Section = Section {
@@ -108,7 +123,7 @@ fn write(config: &Config) -> Vec<String> {
     rooms.map(line).collect()
 }
 
-pub(super) fn kept(text: &str) -> Option<Retention> {
+fn kept(text: &str) -> Option<Retention> {
     let (entries, age_ms) = text.split_once('/')?;
     let number = |text: &str| match text.trim() {
         "all" => Some(u64::MAX),
@@ -118,7 +133,7 @@ pub(super) fn kept(text: &str) -> Option<Retention> {
 }
 
 /// Writes one.
-pub(super) fn kept_text(kept: Retention) -> String {
+fn kept_text(kept: Retention) -> String {
     let text = |number: u64| match number {
         u64::MAX => "all".to_owned(),
         number => number.to_string(),

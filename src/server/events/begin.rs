@@ -13,10 +13,11 @@ use crate::server::auth::Identity;
 use crate::server::chat::Chat;
 use crate::server::drain::restarting;
 use crate::server::encode;
-use crate::server::http::{Asker, shared_with, unauthorized};
+use crate::server::http::{public, shared_with, unauthorized};
+use crate::server::rates::Asker;
 use crate::server::session::{Arriving, Beside, Phase, Session};
 use crate::server::streams::{guest, too_many_guests};
-use crate::server::web::{Answer, Exchange, Net};
+use crate::server::web::{Address, Answer, Exchange, Net};
 use crate::store::Backend;
 
 /// Spreads what all are told by their places, so that no two near each other are told the same.
@@ -28,10 +29,11 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &mut Net<'_>,
         exchange: Exchange,
+        address: Address,
         listening: Listening,
     ) -> Answer {
         let origin = listening.origin.clone();
-        self.begin_listening(net, exchange.conn(), listening).unwrap_or_else(|refusal| {
+        self.begin_listening(net, exchange.conn(), address, listening).unwrap_or_else(|refusal| {
             self.counters.refused(refusal.code);
             Answer::Respond(shared_with(refusal.into(), origin.as_deref()))
         })
@@ -41,6 +43,7 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &mut Net<'_>,
         conn: ConnId,
+        address: Address,
         listening: Listening,
     ) -> Result<Answer, Refusal> {
         let Listening { who, what, response, is_head, .. } = listening;
@@ -71,7 +74,7 @@ impl<S: Backend> Chat<S> {
         };
         let is_guest = identity.is_none();
         let (beside, what) = match what {
-            What::Ticket => return self.give_ticket(net, identity, has_rate, response),
+            What::Ticket => return self.give_ticket(net, identity, address, has_rate, response),
             What::Stream { ask, form } => {
                 let watch = Watch { stream: ask.stream.clone(), form };
                 (Some(Box::new(Beside::Watch(watch))), What::Stream { ask, form })
@@ -85,6 +88,7 @@ impl<S: Backend> Chat<S> {
         // A guest's name is made of the connection's, and fits.
         let identity = identity.or_else(|| guest(conn)).ok_or_else(too_many_guests)?;
         let asks_for = Some(what);
+        let response = if is_guest { public(response) } else { response };
         let arriving = Arriving { identity, is_guest, beside, asks_for };
         self.put_session(Session::new(conn, Phase::Arriving(Box::new(arriving))));
         Ok(Answer::Endless(response))
@@ -97,7 +101,7 @@ impl<S: Backend> Chat<S> {
         rights: &StreamRights,
         what: &What,
     ) -> Result<(), Refusal> {
-        let rules = self.rules(net, false);
+        let rules = self.rules(net, Address::UNKNOWN, false);
         let judge = |ask: &Ask, form| judge_watch(rules, rights, true, &ask.stream, form);
         match what {
             What::All { streams, .. } => {
@@ -112,13 +116,15 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &Net<'_>,
         identity: Option<Identity>,
+        address: Address,
         has_rate: bool,
         response: Response,
     ) -> Result<Answer, Refusal> {
         let identity = identity.ok_or_else(|| unauthorized("say who you are"))?;
         // A call as others are: nobody takes all tickets that there may be.
         let asker = Asker::User(identity.user.clone());
-        let own = self.rules(net, false).limits_of(&identity.user, identity.limits.as_deref());
+        let (limits, asked) = (&self.config.limits, identity.limits.as_deref());
+        let own = self.config.exceptions.limits_of(limits, &identity.user, asked);
         if has_rate && let Err(too_soon) = self.take_call(net.now(), asker, own.as_deref()) {
             self.counters.limited(too_soon.limit);
             self.counters.refused("rate_limited");
@@ -133,8 +139,11 @@ impl<S: Backend> Chat<S> {
         getrandom::fill(&mut secret)
             .map_err(|_| unavailable("the system has no randomness for a ticket"))?;
         let expires = net.timestamp().0.saturating_add(TICKET_MS as i64);
-        let ticket = self.tickets.give(identity, net.now(), u128::from_le_bytes(secret));
-        let ticket = ticket.ok_or_else(|| unavailable("as many tickets wait as there may be"))?;
+        let secret = u128::from_le_bytes(secret);
+        let (ticket, is_beyond) = self.tickets.give(identity, address, net.now(), secret);
+        if is_beyond {
+            self.counters.limited("tickets");
+        }
         let body = encode::payload(|w| {
             w.text("ticket", &ticket);
             w.number("expires", expires);

@@ -188,7 +188,7 @@ impl<S: Backend> Chat<S> {
 
     /// Greets whoever was let in: by `hello`, or by the event `connected`, which says the same.
     pub(in crate::server) fn greet(
-        &self,
+        &mut self,
         net: &mut Net<'_>,
         origin: &Origin,
         rooms: &[RoomSummary],
@@ -197,9 +197,11 @@ impl<S: Backend> Chat<S> {
         let Origin::Conn(conn, _) = origin else { return };
         if net.is_endless(*conn) {
             let text = encode::push("connected", |w| self.greeting(w, net, origin, rooms, invites));
+            self.pay_for_answer(net, origin, text.len());
             self.tell(net, *conn, self.place(*conn).as_deref(), &text);
         } else {
             let text = encode::push("hello", |w| self.greeting(w, net, origin, rooms, invites));
+            self.pay_for_answer(net, origin, text.len());
             self.say(net, *conn, &text);
         }
     }

@@ -256,8 +256,7 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
     }
     let mut first = None;
     for token in tokens {
-        let verified = rules.verifier.verify(&token, rules.now);
-        let identity = verified.map_err(|error| unauthorized(&error.to_string()))?;
+        let identity = rules.verify(&token)?;
         first = first.or(Some(identity));
     }
     match first {

@@ -1,33 +1,72 @@
 //! Tickets: what lets an `EventSource` in, which can send no header, without a token in an address.
 
-use crate::base::limits::{TICKET_MS, TICKETS_MAX};
-use crate::base::{Moment, Timestamp};
+use crate::base::limits::{TICKET_MS, TICKETS_MAX, TICKETS_PER_ADDRESS_MAX, TICKETS_PER_USER_MAX};
+use crate::base::{Moment, Shares, Timestamp, UserId};
 use crate::server::auth::{Identity, Verifier};
-use std::collections::{HashMap, VecDeque};
+use crate::server::web::Address;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Before a ticket, so that it is not taken for a token.
 const PREFIX: &str = "ticket.";
 
-/// Tickets that were given out and not used.
+/// Tickets that were given out and not used. A user and an address have a share of all; whoever wants more than that
+/// gives up their oldest.
 #[derive(Debug, Default)]
 pub(in crate::server) struct Tickets {
-    identities: HashMap<Box<str>, Identity>,
-    /// In the order of their ends.
-    ends: VecDeque<(Moment, Box<str>)>,
+    /// By number, in the order of their ends.
+    given: BTreeMap<u64, Given>,
+    numbers: HashMap<Box<str>, u64>,
+    of_users: BTreeMap<UserId, BTreeSet<u64>>,
+    of_addresses: BTreeMap<Address, BTreeSet<u64>>,
+    addresses: Shares<Address>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Given {
+    ticket: Box<str>,
+    identity: Identity,
+    address: Address,
+    end: Moment,
 }
 
 impl Tickets {
-    /// A ticket for somebody, good for [`TICKET_MS`] and once; none if there are as many as there may
-    /// be. `secret` is nothing that somebody could guess.
-    pub(super) fn give(&mut self, identity: Identity, now: Moment, secret: u128) -> Option<String> {
+    /// A ticket for somebody at an address, good for [`TICKET_MS`] and once. If they have as many as there may be,
+    /// their oldest goes; if there are as many as there may be in all, the oldest of the address that has most: whether one
+    /// went is told, too. `secret` is nothing that somebody could guess.
+    pub(super) fn give(
+        &mut self,
+        identity: Identity,
+        address: Address,
+        now: Moment,
+        secret: u128,
+    ) -> (String, bool) {
         self.forget(now);
-        if self.identities.len() >= TICKETS_MAX {
-            return None;
+        let user = identity.user.clone();
+        let mut is_beyond = false;
+        let of_user = self.of_users.get(&user);
+        if of_user.is_some_and(|own| own.len() >= TICKETS_PER_USER_MAX) {
+            is_beyond |= self.take(of_user.and_then(|own| own.first().copied())).is_some();
+        }
+        if self.addresses.of(&address) >= TICKETS_PER_ADDRESS_MAX as u64 {
+            is_beyond |= self.take(self.oldest_of(&address)).is_some();
+        }
+        if self.given.len() >= TICKETS_MAX {
+            let busiest = self.addresses.largest().map(|(address, _)| *address);
+            let oldest = busiest.and_then(|address| self.oldest_of(&address));
+            is_beyond |= self.take(oldest).is_some();
         }
         let ticket = format!("{PREFIX}{secret:032x}");
-        self.identities.insert(ticket.as_str().into(), identity);
-        self.ends.push_back((now.plus_millis(TICKET_MS), ticket.as_str().into()));
-        Some(ticket)
+        let number = self.next;
+        self.next += 1;
+        self.numbers.insert(ticket.as_str().into(), number);
+        self.of_users.entry(user).or_default().insert(number);
+        self.of_addresses.entry(address).or_default().insert(number);
+        self.addresses.add(&address, 1);
+        let end = now.plus_millis(TICKET_MS);
+        let given = Given { ticket: ticket.as_str().into(), identity, address, end };
+        self.given.insert(number, given);
+        (ticket, is_beyond)
     }
 
     /// Whether a token is a ticket, good or not.
@@ -43,7 +82,8 @@ impl Tickets {
         verifier: &Verifier,
     ) -> Option<Identity> {
         self.forget(now);
-        let identity = self.identities.remove(ticket)?;
+        let number = self.numbers.get(ticket).copied();
+        let identity = self.take(number)?.identity;
         holds_still(&identity, timestamp, verifier).then_some(identity)
     }
 
@@ -55,13 +95,40 @@ impl Tickets {
         verifier: &Verifier,
     ) -> Option<&Identity> {
         self.forget(now);
-        let identity = self.identities.get(ticket)?;
+        let identity = &self.given.get(self.numbers.get(ticket)?)?.identity;
         holds_still(identity, timestamp, verifier).then_some(identity)
     }
 
+    fn oldest_of(&self, address: &Address) -> Option<u64> {
+        self.of_addresses.get(address)?.first().copied()
+    }
+
+    /// Takes one out.
+    fn take(&mut self, number: Option<u64>) -> Option<Given> {
+        let number = number?;
+        let given = self.given.remove(&number)?;
+        self.numbers.remove(&given.ticket);
+        self.addresses.remove(&given.address, 1);
+        let user = &given.identity.user;
+        take_from(&mut self.of_users, user, number);
+        take_from(&mut self.of_addresses, &given.address, number);
+        Some(given)
+    }
+
     fn forget(&mut self, now: Moment) {
-        while let Some((_, ticket)) = self.ends.pop_front_if(|(end, _)| *end <= now) {
-            self.identities.remove(&ticket);
+        while let Some((number, given)) = self.given.first_key_value()
+            && given.end <= now
+        {
+            self.take(Some(*number));
+        }
+    }
+}
+
+fn take_from<K: Ord>(of: &mut BTreeMap<K, BTreeSet<u64>>, holder: &K, number: u64) {
+    if let Some(numbers) = of.get_mut(holder) {
+        numbers.remove(&number);
+        if numbers.is_empty() {
+            of.remove(holder);
         }
     }
 }
@@ -78,7 +145,6 @@ fn holds_still(identity: &Identity, timestamp: Timestamp, verifier: &Verifier) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::UserId;
     use crate::hub::streams::StreamRights;
     use crate::server::auth::{Expected, Keys};
 
@@ -103,8 +169,8 @@ mod tests {
     fn a_ticket_is_good_once_and_not_for_long() {
         let verifier = Verifier::new(Keys::none(), Expected::default());
         let mut tickets = Tickets::default();
-        let one = tickets.give(identity("ada"), at(0).0, 1).unwrap();
-        let two = tickets.give(identity("bob"), at(1).0, 2).unwrap();
+        let one = tickets.give(identity("ada"), here(1), at(0).0, 1).0;
+        let two = tickets.give(identity("bob"), here(1), at(1).0, 2).0;
         assert!(Tickets::is_one(&one));
         assert_eq!(tickets.redeem("ticket.3", at(1), &verifier), None);
         assert_eq!(tickets.owner("ticket.3", at(1), &verifier), None);
@@ -115,7 +181,7 @@ mod tests {
         assert_eq!(tickets.redeem(&one, at(1), &verifier), None);
         assert_eq!(owner(&mut tickets), None);
         assert_eq!(tickets.redeem(&two, at(TICKET_MS + 1), &verifier), None);
-        assert!(tickets.identities.is_empty() && tickets.ends.is_empty());
+        assert!(is_empty(&tickets));
     }
 
     #[test]
@@ -123,18 +189,62 @@ mod tests {
         let verifier = Verifier::new(Keys::none(), Expected::default());
         let mut tickets = Tickets::default();
         let expires = Some(Timestamp(-1));
-        let ticket = tickets.give(Identity { expires, ..identity("ada") }, at(0).0, 1).unwrap();
+        let ticket = tickets.give(Identity { expires, ..identity("ada") }, here(1), at(0).0, 1).0;
         assert_eq!(tickets.owner(&ticket, at(1), &verifier), None);
         assert_eq!(tickets.redeem(&ticket, at(1), &verifier), None);
     }
 
+    fn here(last: u8) -> Address {
+        Address::of([10, 0, 0, last].into())
+    }
+
+    fn is_empty(tickets: &Tickets) -> bool {
+        tickets.given.is_empty()
+            && tickets.numbers.is_empty()
+            && tickets.of_users.is_empty()
+            && tickets.of_addresses.is_empty()
+            && tickets.addresses.holders() == 0
+    }
+
     #[test]
-    fn there_are_so_many_tickets() {
+    fn a_user_who_asks_for_too_many_gives_up_their_own_oldest() {
+        let verifier = Verifier::new(Keys::none(), Expected::default());
         let mut tickets = Tickets::default();
-        for number in 0..TICKETS_MAX as u128 {
-            assert!(tickets.give(identity("ada"), at(0).0, number).is_some());
+        let others = tickets.give(identity("bob"), here(1), at(0).0, 0).0;
+        let mut own = Vec::new();
+        for number in 1..=TICKETS_PER_USER_MAX as u128 + 2 {
+            own.push(tickets.give(identity("ada"), here(1), at(0).0, number).0);
         }
-        assert_eq!(tickets.give(identity("ada"), at(1).0, 0), None);
-        assert!(tickets.give(identity("ada"), at(TICKET_MS).0, 0).is_some());
+        let mut is_good = |ticket: &str| tickets.owner(ticket, at(1), &verifier).is_some();
+        assert!(!is_good(&own[0]) && !is_good(&own[1]) && own[2..].iter().all(|one| is_good(one)));
+        assert!(is_good(&others));
+        tickets.forget(at(TICKET_MS).0);
+        assert!(is_empty(&tickets));
+    }
+
+    #[test]
+    fn an_address_has_a_share_and_when_all_are_given_the_busiest_gives_up_its_oldest() {
+        let verifier = Verifier::new(Keys::none(), Expected::default());
+        let mut tickets = Tickets::default();
+        let modest = tickets.give(identity("modest"), here(0), at(0).0, u128::MAX).0;
+        let mut number = 0;
+        let mut greedy = Vec::new();
+        for address in 1..=20 {
+            for user in 0..TICKETS_PER_ADDRESS_MAX + 10 {
+                number += 1;
+                let name = format!("u{address}-{user}");
+                greedy.push(tickets.give(identity(&name), here(address), at(0).0, number).0);
+                let most = tickets.addresses.largest().map_or(0, |(_, count)| count);
+                assert!(most <= TICKETS_PER_ADDRESS_MAX as u64);
+                assert!(tickets.given.len() <= TICKETS_MAX);
+            }
+        }
+        assert_eq!(tickets.given.len(), TICKETS_MAX, "they were all given");
+        assert!(tickets.owner(&modest, at(1), &verifier).is_some());
+        let newest = greedy.last().unwrap();
+        assert!(tickets.owner(newest, at(1), &verifier).is_some());
+        assert!(tickets.owner(&greedy[0], at(1), &verifier).is_none());
+        tickets.forget(at(TICKET_MS).0);
+        assert!(is_empty(&tickets));
     }
 }

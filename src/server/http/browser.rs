@@ -5,19 +5,19 @@
 //! share cookies (RFC 6265 §8.5), and is believed only where `Origin` is this host's.
 
 use super::call::{HttpCall, refused};
-use super::identity::{Caller, bearer, caller, unauthorized};
+use super::identity::{Caller, bearer, caller, denied};
 use super::origin::{Whence, check_origin, shared_with, whence};
 use super::route::{Rules, other_methods};
 use crate::base::limits::{JSON_DEPTH_MAX, SIGN_IN_COOKIE_BYTES_MAX};
 use crate::base::{Revocation, Timestamp};
 use crate::hub::{Input, Request as HubRequest, Rights};
-use crate::protocol::handshake::{RequestHead, Response, Status};
-use crate::server::auth::{Code, Identity, Secret};
+use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
+use crate::server::auth::{Code, Identity, Secret, TokenError};
 use crate::server::calls::Waiting;
 use crate::server::chat::Chat;
 use crate::server::encode::{self, ErrorDetail};
 use crate::server::json::{Object, Writer, scan, string};
-use crate::server::web::{Answer, Exchange, Net, Request};
+use crate::server::web::{Address, Answer, Exchange, Net, Request};
 use crate::store::Backend;
 
 /// Where browsers sign in.
@@ -50,13 +50,22 @@ pub(in crate::server) fn without_sign_ins(cookies: &str) -> Option<String> {
     (!others.is_empty()).then(|| others.join("; "))
 }
 
-/// Who is signed in by the cookie of a request; nobody where it comes from a page elsewhere.
-pub(in crate::server) fn signed_in(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Identity> {
+/// Who is signed in by the cookie of a request; nobody where it comes from a page elsewhere. It is an error only
+/// where the cookie was not looked at.
+pub(in crate::server) fn signed_in(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+) -> Result<Option<Identity>, Refusal> {
     if rules.verifier.is_open() || !is_own_page(head) {
-        return None;
+        return Ok(None);
     }
-    let cookie = head.cookie(&cookie_name(head.host))?;
-    rules.verifier.judge_cookie(cookie, rules.now).ok()
+    let Some(cookie) = head.cookie(&cookie_name(head.host)) else { return Ok(None) };
+    match rules.verifier.judge_cookie(cookie, rules.now, Some(rules.payer)) {
+        Ok(identity) => Ok(Some(identity)),
+        Err(error @ TokenError::TooManyFailed(_)) => Err(denied(error)),
+        // Who was signed in once is nobody now.
+        Err(_) => Ok(None),
+    }
 }
 
 /// Whether a request is one that this host's own page has sent: a browser sends cookies along for pages of other
@@ -95,7 +104,7 @@ impl<S: Backend> Chat<S> {
     ) -> Answer {
         let (head, proven) = (request.head, proven.as_deref());
         let answered = match head.method {
-            "GET" | "HEAD" => self.who_is_signed_in(net, head, proven).map(Some),
+            "GET" | "HEAD" => self.who_is_signed_in(net, request, proven).map(Some),
             "POST" => self.exchange_code(net, exchange, request).map(|()| None),
             "DELETE" => self.sign_out(net, exchange, request),
             _ => Err(other_methods(METHODS)),
@@ -109,11 +118,12 @@ impl<S: Backend> Chat<S> {
     fn who_is_signed_in(
         &self,
         net: &Net<'_>,
-        head: &RequestHead<'_>,
+        request: &Request<'_>,
         proven: Option<&Identity>,
     ) -> Result<Response, Response> {
-        let rules = Rules { proven, ..self.rules(net, false) };
-        let by_cookie = signed_in(head, rules);
+        let (head, address) = (request.head, Address::of(request.peer));
+        let rules = Rules { proven, ..self.rules(net, address, false) };
+        let by_cookie = signed_in(head, rules)?;
         let has_token = bearer(head).ok().flatten().is_some();
         let by = match (&by_cookie, proven) {
             (Some(_), _) if !has_token => "link",
@@ -150,8 +160,9 @@ impl<S: Backend> Chat<S> {
         check_origin(head, &[])?;
         self.count_for_program(net, request, &Caller::Nobody)?;
         let text = code_of(request.body)?;
-        let denied = |error: crate::server::auth::TokenError| unauthorized(&error.to_string());
-        let code = self.verifier.judge_code(&text, net.timestamp()).map_err(denied)?;
+        let limits = &self.config.limits;
+        let payer = self.failed_proofs.payer(Address::of(request.peer), net.now(), limits);
+        let code = self.verifier.judge_code(&text, net.timestamp(), Some(payer)).map_err(denied)?;
         let revocation = Revocation::Token(code.jti.clone(), Some(code.until));
         if !self.verifier.revocations().has_room_for(&revocation) {
             let message = "as many links were used as may be";
@@ -200,7 +211,8 @@ impl<S: Backend> Chat<S> {
         }
         let cookie = set_cookie(head, "", 0);
         let payload = encode::payload(|_| {});
-        let Some(identity) = signed_in(head, self.rules(net, false)) else {
+        let rules = self.rules(net, Address::of(request.peer), false);
+        let Some(identity) = signed_in(head, rules)? else {
             // Whatever is there is none that is good.
             return Ok(Some(json_of(payload).with("Set-Cookie", cookie)));
         };

@@ -3,8 +3,7 @@
 use super::api::ApiCall;
 use super::browser::CookieAnswer;
 use super::identity::Caller;
-use super::origin::shared_with;
-use super::rates::Asker;
+use super::origin::{public, sealed, shared_with};
 use super::status::status_of;
 use super::streams::bytes_of;
 use crate::base::limits::HTTP_CALLS_MAX;
@@ -18,9 +17,10 @@ use crate::server::encode::{self, ErrorDetail};
 use crate::server::error::{Refused, error_body};
 use crate::server::handler::HandlerResult;
 use crate::server::journal::Limited;
+use crate::server::rates::Asker;
 use crate::server::request::{Envelope, Fault};
 use crate::server::sources::HookCall;
-use crate::server::web::{Answer, Exchange, Net, Request};
+use crate::server::web::{Address, Answer, Exchange, Net, Request};
 use crate::store::Backend;
 use std::borrow::Cow;
 
@@ -29,6 +29,8 @@ use std::borrow::Cow;
 pub(in crate::server) struct HttpCall {
     pub(super) exchange: Exchange,
     pub(in crate::server) caller: Option<Person>,
+    /// Who pays for it; none for whoever has the admin token.
+    pub(in crate::server) payer: Option<Asker>,
     /// The status of a good answer.
     pub(super) success: Status,
     pub(super) shared_with: Option<Box<str>>,
@@ -44,6 +46,7 @@ impl HttpCall {
         HttpCall {
             exchange,
             caller: call.caller.person().cloned(),
+            payer: None,
             success: Status::Ok,
             shared_with: call.shared_with.clone(),
             hook: None,
@@ -56,6 +59,7 @@ impl HttpCall {
         HttpCall {
             exchange,
             caller: None,
+            payer: None,
             success: Status::Ok,
             shared_with: None,
             hook: None,
@@ -68,6 +72,7 @@ impl HttpCall {
         HttpCall {
             exchange,
             caller: None,
+            payer: None,
             success: Status::Ok,
             shared_with: None,
             hook: Some(hook),
@@ -125,7 +130,8 @@ impl<S: Backend> Chat<S> {
             "room:invite" if !call.route.types.is_empty() => Status::Accepted,
             _ => Status::Ok,
         };
-        let http_call = HttpCall { success, ..HttpCall::of_api(exchange, call) };
+        let payer = asker(&call.caller, request);
+        let http_call = HttpCall { success, payer, ..HttpCall::of_api(exchange, call) };
         let number = self.new_call(Waiting::Http(Box::new(http_call)));
         self.dispatch(net, &Origin::Call(number), &envelope);
         Ok(())
@@ -143,15 +149,11 @@ impl<S: Backend> Chat<S> {
             return Err(Unfit::new("overloaded", "too many calls wait", detail));
         }
         let limits = caller.person().and_then(|person| person.limits.clone());
-        let asker = match caller {
-            Caller::Token(_) => return Ok(()),
-            Caller::User(person) => Asker::User(person.user.clone()),
-            Caller::Nobody | Caller::Guest(_) => Asker::at(request.peer),
-        };
+        let Some(asker) = asker(caller, request) else { return Ok(()) };
         self.take_call(net.now(), asker, limits.as_deref()).map_err(|too_soon| {
             self.counters.limited(too_soon.limit);
-            let (user, address) = (caller.person().map(|one| &one.user), request.peer.to_string());
-            let who = Limited { conn: None, user, address: Some(&address) };
+            let (user, address) = (caller.person().map(|one| &one.user), Address::of(request.peer));
+            let who = Limited { conn: None, user, address: Some(address) };
             self.note_limited(net.now(), too_soon.limit, who);
             let retry_after_ms = Some(too_soon.retry_after_ms);
             let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
@@ -226,6 +228,7 @@ impl<S: Backend> Chat<S> {
         payload: String,
     ) {
         self.counters.answered();
+        self.pay_for_answer(net, &Origin::Call(call), payload.len());
         self.finish(net, call, |call| match (&call.cookie, &call.hook) {
             (None, None) => json(call.success, payload),
             (None, Some(hook)) => hook.answer(payload),
@@ -307,8 +310,19 @@ impl<S: Backend> Chat<S> {
     ) {
         if let Some(Waiting::Http(call)) = self.calls.remove(&call) {
             let response = shared_with(response(&call), call.shared_with.as_deref());
-            net.answer(call.exchange, response);
+            let is_guest = call.caller.as_ref().is_some_and(|caller| caller.is_guest);
+            let response = if is_guest { public(response) } else { response };
+            net.answer(call.exchange, sealed(response));
         }
+    }
+}
+
+/// As whom a call is counted; none for the admin token, which has no rate.
+fn asker(caller: &Caller, request: &Request<'_>) -> Option<Asker> {
+    match caller {
+        Caller::Token(_) => None,
+        Caller::User(person) => Some(Asker::User(person.user.clone())),
+        Caller::Nobody | Caller::Guest(_) => Some(Asker::Address(Address::of(request.peer))),
     }
 }
 

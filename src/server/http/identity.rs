@@ -9,7 +9,7 @@ use crate::base::UserId;
 use crate::base::limits::TOKENS_PER_REQUEST_MAX;
 use crate::hub::streams::StreamRights;
 use crate::protocol::handshake::{Refusal, RequestHead, Status, Upgrade};
-use crate::server::auth::{Identity, TokenError};
+use crate::server::auth::{Identity, TOO_MANY_FAILED, TokenError};
 use crate::server::dispatch::Person;
 use crate::server::display_name;
 use crate::server::events::{Tickets, is_for_events};
@@ -63,8 +63,7 @@ pub(in crate::server) fn caller(
     }
     let token = bearer(head)?;
     // Without keys there is nothing that a token could be judged by: whoever is asked has said nothing of it.
-    let verified = token.map(|token| rules.verifier.verify(token, rules.now)).transpose();
-    let identity = verified.map_err(|error| unauthorized(&error.to_string()))?;
+    let identity = token.map(|token| rules.verify(token)).transpose()?;
     match identity {
         Some(Identity { user, admin, rights: streams, limits, .. }) => {
             let limits = rules.limits_of(&user, limits.as_deref());
@@ -210,8 +209,7 @@ pub(super) fn proved(
         return Err(unauthorized("these are too many tokens"));
     }
     for token in tokens {
-        let verified = rules.verifier.verify(&token, rules.now);
-        let identity = verified.map_err(|error| unauthorized(&error.to_string()))?;
+        let identity = rules.verify(&token)?;
         first = first.or(Some(identity));
     }
     Ok(first)
@@ -249,6 +247,18 @@ pub(in crate::server) fn bearer<'b>(head: &RequestHead<'b>) -> Result<Option<&'b
     let Some(value) = head.only("authorization").map_err(Refusal::from)? else { return Ok(None) };
     let (scheme, token) = value.split_once([' ', '\t']).unwrap_or((value, ""));
     Ok(scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()))
+}
+
+/// A token that is no good, or was not looked at.
+pub(in crate::server) fn denied(error: TokenError) -> Refusal {
+    match error {
+        // At least one a second may fail.
+        TokenError::TooManyFailed(_) => Refusal {
+            fields: &[("Retry-After", "1")],
+            ..Refusal::new(Status::TooManyRequests, "rate_limited", TOO_MANY_FAILED)
+        },
+        error => unauthorized(&error.to_string()),
+    }
 }
 
 pub(in crate::server) fn unauthorized(message: &str) -> Refusal {

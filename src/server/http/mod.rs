@@ -1,6 +1,7 @@
 //! HTTP beside the WebSockets, on the same port: the page, who may open a WebSocket, and the API, each
 //! call of which is a request that a WebSocket may send, too.
 
+mod answer;
 mod api;
 mod assets;
 mod browser;
@@ -10,7 +11,6 @@ mod openapi;
 mod opening;
 mod origin;
 mod own;
-mod rates;
 mod reading;
 mod ready;
 mod route;
@@ -25,10 +25,11 @@ pub(super) use identity::{
     Caller, admin, bearer, named_and_called, needs_proof, tokens, unauthorized,
 };
 pub(super) use opening::is_set;
-pub(super) use origin::{check_origin, preflight, readable_by, shared_with, whence};
+pub(super) use origin::{
+    check_origin, preflight, public, readable_by, sealed, shared_with, whence,
+};
 pub(super) use own::{is_of_page, is_own};
-pub(super) use rates::{Allowance, Asker, Held, Rates};
 pub(super) use ready::ToldReady;
-pub(super) use route::{Routed, Rules, other_methods, route, with_fallback};
+pub(super) use route::{Rules, other_methods, with_fallback};
 pub(super) use routes::CALL_PATH;
 pub(super) use status::status_of;

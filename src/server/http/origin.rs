@@ -81,6 +81,39 @@ pub(in crate::server) fn shared_with(response: Response, origin: Option<&str>) -
     }
 }
 
+/// What an answer says that comes from the server itself, unless it says otherwise: it is of no other type than it says
+/// (Fetch, "X-Content-Type-Options"), no page elsewhere embeds it (Fetch, "Cross-Origin-Resource-Policy"), and nobody
+/// keeps it (RFC 9111 §5.2.2.5).
+pub(in crate::server) fn sealed(response: Response) -> Response {
+    let fields = [
+        ("X-Content-Type-Options", "nosniff"),
+        (EMBEDDED_BY, "same-origin"),
+        ("Cache-Control", "no-store"),
+    ];
+    fields.into_iter().fold(response, |response, (name, value)| {
+        let is_said = response.fields.iter().any(|(said, _)| said.eq_ignore_ascii_case(name));
+        if is_said { response } else { response.with(name, value) }
+    })
+}
+
+const EMBEDDED_BY: &str = "Cross-Origin-Resource-Policy";
+
+/// An answer that anybody may see, and pages elsewhere embed: a guest's.
+pub(in crate::server) fn public(response: Response) -> Response {
+    response.with(EMBEDDED_BY, "cross-origin")
+}
+
+/// Whether a page elsewhere embeds what it asks for, as a picture, a script or a style, or reads it without being
+/// allowed to (Fetch Metadata). Whoever follows a link is not concerned.
+pub(super) fn is_embedded_elsewhere(head: &RequestHead<'_>, allowed: &[String]) -> bool {
+    let says = |name: &'static str, values: &[&str]| {
+        head.all(name).any(|value| values.iter().any(|one| value.trim().eq_ignore_ascii_case(one)))
+    };
+    says("sec-fetch-site", &["cross-site", "same-site"])
+        && !says("sec-fetch-mode", &["navigate"])
+        && !matches!(whence(head, allowed), Ok(Whence::Allowed(_)))
+}
+
 /// The answer to `OPTIONS`, for a path with these methods: a browser asks so before a page's call.
 pub(in crate::server) fn preflight(
     head: &RequestHead<'_>,

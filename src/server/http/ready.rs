@@ -23,7 +23,7 @@ impl<S: Backend> Chat<S> {
     /// Answers whether the server is ready, with the state of each stream.
     pub(in crate::server) fn readyz(&mut self, net: &Net<'_>) -> Response {
         let now = net.now();
-        let readiness = self.rules(net, false).readiness;
+        let readiness = self.readiness(net);
         let is_told = |told: &&ToldReady| {
             told.readiness == readiness && now.millis_since(told.at) < READINESS_STREAMS_MS
         };

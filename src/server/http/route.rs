@@ -2,10 +2,10 @@
 
 use super::api::{ApiCall, judge};
 use super::browser::SIGN_IN_PATH;
-use super::identity::{Caller, caller, unauthorized};
+use super::identity::{Caller, caller, denied, unauthorized};
 use super::openapi;
 use super::opening::{open, open_own};
-use super::origin::{Whence, check_origin, preflight, readable_by, whence};
+use super::origin::{Whence, check_origin, is_embedded_elsewhere, preflight, readable_by, whence};
 use super::reading::{Readiness, get, may_read_metrics};
 use super::routes::{CALL_PATH, PREFIX};
 use crate::base::{Limits, Timestamp, UserId, UserLimits};
@@ -13,7 +13,8 @@ use crate::hub::streams::Declaration;
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
 use crate::server::auth::{AdminToken, Identity, Verifier};
 use crate::server::config::{Exceptions, Feed};
-use crate::server::events::{EVENTS_PATH, Listening, listen};
+use crate::server::events::{EVENTS_PATH, Listening, STREAMS_PATH, listen};
+use crate::server::failed_proofs::Payer;
 use crate::server::handler::Access;
 use crate::server::paths::{HttpPath, Params, Paths, ProgramCall};
 use crate::server::session::Beside;
@@ -35,6 +36,8 @@ const OPEN_HOSTS: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
 #[derive(Clone, Copy, Debug)]
 pub(in crate::server) struct Rules<'a> {
     pub(in crate::server) verifier: &'a Verifier,
+    /// Who pays for tokens that are no good.
+    pub(in crate::server) payer: Payer<'a>,
     pub(in crate::server) admin_token: Option<&'a AdminToken>,
     pub(in crate::server) allowed_origins: &'a [String],
     pub(in crate::server) now: Timestamp,
@@ -58,6 +61,11 @@ pub(in crate::server) struct Rules<'a> {
 }
 
 impl Rules<'_> {
+    /// Who a token says that somebody is.
+    pub(in crate::server) fn verify(&self, token: &str) -> Result<Identity, Refusal> {
+        self.verifier.verify_for(self.payer, token, self.now).map_err(denied)
+    }
+
     /// The limits that hold for a user, if they are not those of all.
     pub(in crate::server) fn limits_of(
         &self,
@@ -165,6 +173,15 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     if let Some(judged) = listen(head, rules) {
         return judged.map_or_else(Routed::Respond, Routed::Listen);
     }
+    let is_read = ["GET", "HEAD"].contains(&head.method);
+    // What guests are shown is public.
+    let is_public = rules.lets_guests_in
+        && head.path.starts_with(STREAMS_PATH)
+        && head.query_value("user").is_none();
+    if is_read && !is_public && !has_other() && is_embedded_elsewhere(head, rules.allowed_origins) {
+        let message = "a page elsewhere may not embed this: its origin is not allowed";
+        return refuse(Status::Forbidden, "forbidden", message);
+    }
     if head.path == SIGN_IN_PATH {
         return Routed::SignIn;
     }
@@ -173,7 +190,6 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
         Some(Err(response)) => return Routed::Respond(response),
         None => {}
     }
-    let is_read = ["GET", "HEAD"].contains(&head.method);
     if head.path == READY_PATH {
         return if is_read { Routed::Ready } else { Routed::Respond(other_methods("GET, HEAD")) };
     }
@@ -271,8 +287,11 @@ fn is_open_host(host: &str) -> bool {
 mod tests {
     use super::*;
     use crate::base::Limits;
+    use crate::base::Moment;
     use crate::base::limits::TOKENS_PER_REQUEST_MAX;
     use crate::server::auth::{Claims, Expected, Keys, Secret};
+    use crate::server::failed_proofs::FailedProofs;
+    use crate::server::web::Address;
     use std::sync::LazyLock;
 
     static PATHS: LazyLock<Paths> = LazyLock::new(Paths::default);
@@ -280,10 +299,15 @@ mod tests {
     static EXCEPTIONS: LazyLock<Exceptions> = LazyLock::new(Exceptions::default);
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
-    fn rules<'a>(verifier: &'a Verifier, allowed_origins: &'a [String]) -> Rules<'a> {
+    fn rules<'a>(
+        verifier: &'a Verifier,
+        proofs: &'a FailedProofs,
+        allowed_origins: &'a [String],
+    ) -> Rules<'a> {
         let readiness = Readiness::Ready;
         Rules {
             verifier,
+            payer: proofs.payer(Address::UNKNOWN, Moment::ZERO, &LIMITS),
             admin_token: None,
             allowed_origins,
             now: NOW,
@@ -332,8 +356,9 @@ mod tests {
         let expected = Expected { leeway_ms: 30_000, name_bytes_max: 128, ..Expected::default() };
         let keys = secret.map_or(Keys::none(), Keys::from_secret);
         let verifier = Verifier::new(keys, expected);
+        let proofs = FailedProofs::new(0);
         let allowed_origins = vec!["https://app.example".to_owned()];
-        let rules = rules(&verifier, &allowed_origins);
+        let rules = rules(&verifier, &proofs, &allowed_origins);
         match route(&head, rules) {
             Routed::Respond(response) => (response.status.line()[..3].to_owned(), None),
             Routed::Call(_) | Routed::Hook(_) | Routed::Program(_) | Routed::SignIn => {
@@ -503,7 +528,8 @@ mod tests {
         assert_eq!(status(None, "/app.js", &[]), "200");
         assert_eq!(status(None, "/../Cargo.toml", &[]), "404");
         let verifier = Verifier::new(Keys::none(), Expected::default());
-        let rules = rules(&verifier, &[]);
+        let proofs = FailedProofs::new(0);
+        let rules = rules(&verifier, &proofs, &[]);
         let get = |method: &str, fields: &str| {
             let text = format!("{method} / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
             let head = RequestHead::parse(text.as_bytes(), 64).unwrap();

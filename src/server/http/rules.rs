@@ -5,22 +5,32 @@ use super::route::Rules;
 use crate::base::Moment;
 use crate::base::limits::STORE_REFUSED_MS;
 use crate::server::chat::Chat;
-use crate::server::web::Net;
+use crate::server::web::{Address, Net};
 use crate::store::Backend;
 
 impl<S: Backend> Chat<S> {
-    /// What a request's head is judged by now; `is_elsewhere` if a proxy says that it comes from another
-    /// machine.
-    pub(in crate::server) fn rules(&self, net: &Net<'_>, is_elsewhere: bool) -> Rules<'_> {
+    /// Whether the server can do what it is for.
+    pub(super) fn readiness(&self, net: &Net<'_>) -> Readiness {
         let refused_lately = |at: Moment| net.now().millis_since(at) < STORE_REFUSED_MS;
-        let readiness = match (self.stopping, self.store_refused) {
+        match (self.stopping, self.store_refused) {
             (Some(_), _) => Readiness::Stopping,
             (None, Some(at)) if refused_lately(at) => Readiness::StoreRefuses,
             (None, _) if self.sources.lacks_required() => Readiness::SourceDown,
             (None, _) => Readiness::Ready,
-        };
+        }
+    }
+
+    /// What a request's head is judged by now; `is_elsewhere` if a proxy says that it comes from another
+    /// machine, and `address` pays for tokens that are no good.
+    pub(in crate::server) fn rules(
+        &self,
+        net: &Net<'_>,
+        address: Address,
+        is_elsewhere: bool,
+    ) -> Rules<'_> {
         Rules {
             verifier: &self.verifier,
+            payer: self.failed_proofs.payer(address, net.now(), &self.config.limits),
             admin_token: self.config.admin_token.as_ref(),
             allowed_origins: &self.config.allowed_origins,
             now: net.timestamp(),
@@ -28,7 +38,7 @@ impl<S: Backend> Chat<S> {
             limits: (&self.config.limits, &self.config.exceptions),
             streams: &self.config.streams,
             lets_guests_in: self.config.lets_guests_in,
-            readiness,
+            readiness: self.readiness(net),
             paths: &self.paths,
             are_metrics_public: self.config.metrics_public,
             proven: None,

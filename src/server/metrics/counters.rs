@@ -14,9 +14,11 @@ pub(super) const CLOSE_CODES: [u16; 25] = [
     4002, 4003, 4004, 4101, 4102, 4103, 4104, 4200, 4201,
 ];
 /// The limits that are told apart where they bite, by the last part of their key.
-pub(super) const LIMITS: [&str; 15] = [
+pub(super) const LIMITS: [&str; 19] = [
+    "address_work_per_second",
     "bytes_per_second",
     "direct_rooms",
+    "failed_proofs_per_second",
     "filters",
     "guest_requests_per_second",
     "guests",
@@ -29,7 +31,9 @@ pub(super) const LIMITS: [&str; 15] = [
     "stream_filters",
     "streams",
     "subscriptions",
+    "tickets",
     "user_requests_per_second",
+    "user_work_per_second",
 ];
 /// RFC 6455 §7.1.5: the peer's Close had no code.
 const NO_CODE: u16 = 1005;

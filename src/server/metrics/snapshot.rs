@@ -109,6 +109,11 @@ impl Snapshot {
             .chain(self.upgrades_refused())
             .map(|(reason, count)| ([("reason", reason)], count)),
         )?;
+        page.counter(
+            "idle_connections_ended",
+            "Connections without a request under way that were ended as hardly a place was left, those of the busiest address first.",
+            self.of_web.idle_ended,
+        )?;
         page.counter("websockets_opened", "WebSockets that were opened.", websockets_opened)?;
         let closes = |by: &'static str, closes: &Closes| {
             let of_code = |code: Option<u16>| match code {

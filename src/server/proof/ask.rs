@@ -11,7 +11,7 @@ use crate::server::backend::{
 use crate::server::chat::Chat;
 use crate::server::errands::Purpose;
 use crate::server::http::{check_origin, needs_proof, signed_in, without_sign_ins};
-use crate::server::web::{Exchange, Net, Request};
+use crate::server::web::{Address, Exchange, Net, Request};
 use crate::store::Backend;
 use std::collections::BTreeMap;
 
@@ -51,11 +51,14 @@ impl<S: Backend> Chat<S> {
             return found.map_or_else(Asked::Refuse, Asked::Is);
         }
         let head = request.head;
-        let rules = self.rules(net, false);
-        if needs_proof(head, rules)
-            && let Some(identity) = signed_in(head, rules)
-        {
-            return Asked::Is(Box::new(identity));
+        let address = Address::of(request.peer);
+        let rules = self.rules(net, address, false);
+        if needs_proof(head, rules) {
+            match signed_in(head, rules) {
+                Ok(Some(identity)) => return Asked::Is(Box::new(identity)),
+                Ok(None) => {}
+                Err(refusal) => return Asked::Refuse(refusal.into()),
+            }
         }
         if !self.may_ask_for(net, head) {
             return Asked::NotNeeded;
@@ -75,7 +78,7 @@ impl<S: Backend> Chat<S> {
     /// Whether somebody other than the keys is to say who sends a request.
     pub(in crate::server) fn may_ask_for(&self, net: &Net<'_>, head: &RequestHead<'_>) -> bool {
         let is_configured = self.config.authenticate.is_some() || self.config.auth_url.is_some();
-        is_configured && needs_proof(head, self.rules(net, false))
+        is_configured && needs_proof(head, self.rules(net, Address::UNKNOWN, false))
     }
 
     /// Whether there is anything in a head by which somebody could say who sends it.

@@ -9,15 +9,17 @@ use crate::hub::streams::{Declaration, Pattern, Publisher};
 use crate::hub::{Input, Origin};
 use crate::protocol::handshake::request::query_value;
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
+use crate::server::auth::TOO_MANY_FAILED;
 use crate::server::backend::picked;
 use crate::server::calls::Waiting;
 use crate::server::chat::Chat;
 use crate::server::config::Feed;
 use crate::server::encode;
+use crate::server::failed_proofs::TooManyFailed;
 use crate::server::http::{HttpCall, other_methods};
 use crate::server::json;
 use crate::server::streams::stream_of;
-use crate::server::web::{Answer, Exchange, Net, Request};
+use crate::server::web::{Address, Answer, Exchange, Net, Request};
 use crate::store::Backend;
 use std::sync::Arc;
 
@@ -134,7 +136,23 @@ impl Sources {
     }
 }
 
+fn too_many_failed(TooManyFailed(wait_ms): TooManyFailed) -> Response {
+    let refusal = Refusal::new(Status::TooManyRequests, "rate_limited", TOO_MANY_FAILED);
+    let seconds = wait_ms.div_ceil(1_000).max(1).to_string();
+    Response { ends: true, ..Response::from(refusal).with("Retry-After", seconds) }
+}
+
 impl<S: Backend> Chat<S> {
+    /// Why a content that is signed need not come from an address, if none would be looked at.
+    pub(in crate::server) fn cannot_pay(
+        &self,
+        net: &Net<'_>,
+        address: Address,
+    ) -> Option<Response> {
+        let payer = self.failed_proofs.payer(address, net.now(), &self.config.limits);
+        payer.can_pay().err().map(too_many_failed)
+    }
+
     /// Publishes what was posted to a webhook.
     pub(in crate::server) fn hook(
         &mut self,
@@ -146,9 +164,16 @@ impl<S: Backend> Chat<S> {
         let Hook { stream, feed, signature } = hook;
         let Some(feed) = self.config.feeds.get(feed) else { return unsigned().into() };
         let Some(webhook) = &feed.webhook else { return unsigned().into() };
+        let limits = &self.config.limits;
+        let payer = self.failed_proofs.payer(Address::of(request.peer), net.now(), limits);
+        let paid = match payer.pay(request.body.len()) {
+            Ok(paid) => paid,
+            Err(too_many) => return Answer::Respond(too_many_failed(too_many)),
+        };
         if !webhook.secret.has_signed(request.body, &signature) {
             return unsigned().into();
         }
+        payer.give_back(paid);
         if self.sources.is_paused(feed.pattern.as_str()) {
             return later("this webhook is paused", &[("Retry-After", "60")]).into();
         }

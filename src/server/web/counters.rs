@@ -106,6 +106,8 @@ pub struct WebCounters {
     pub over_address_limit: u64,
     /// Connections that were refused as their address had opened too many within a minute.
     pub over_address_minute_limit: u64,
+    /// Idle connections that were ended so that there was a place for others.
+    pub idle_ended: u64,
     /// Connections that were refused for what a proxy has said of them, or has not.
     pub bad_proxy_headers: u64,
     /// Messages that came whole.
@@ -137,6 +139,7 @@ impl Default for WebCounters {
             endless: 0,
             endless_begun: 0,
             over_limit: 0,
+            idle_ended: 0,
             over_address_limit: 0,
             over_address_minute_limit: 0,
             bad_proxy_headers: 0,

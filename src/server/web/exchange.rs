@@ -111,8 +111,9 @@ impl<A: Application> Web<A> {
     /// Reads requests; returns how many of `bytes` were used up. What is left belongs to a WebSocket,
     /// or waits until what came before it is answered.
     pub(super) fn read_requests(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
-        let mut used = 0;
-        for _ in 0..REQUESTS_PER_READ {
+        let (mut used, mut weight) = (0, 0);
+        self.sockets.take_weight();
+        while weight < REQUESTS_PER_READ {
             if used == bytes.len() || !io.may_read(conn) {
                 break;
             }
@@ -123,6 +124,7 @@ impl<A: Application> Web<A> {
                 Some(Step::Body(..)) => self.read_body(io, conn, rest),
                 Some(Step::Answer(_)) | None => break,
             };
+            weight += 1 + self.sockets.take_weight();
         }
         used
     }
@@ -131,6 +133,7 @@ impl<A: Application> Web<A> {
     fn read_head(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
         let bytes_max = self.limits.head_bytes as usize;
         let deadline = io.now().plus_millis(self.limits.handshake_timeout_ms);
+        self.idle.leave(conn);
         let Some(http) = self.http(conn) else { return bytes.len() };
         let Step::Head(reader, kept) = &mut http.step else { return 0 };
         let before = kept.len();
@@ -292,6 +295,7 @@ impl<A: Application> Web<A> {
             Ok(client) => client,
             Err(response) => {
                 let response = self.application.unheard(*response);
+                let response = self.application.sealed(response);
                 return self.respond(io, conn, &response);
             }
         };
@@ -312,7 +316,8 @@ impl<A: Application> Web<A> {
                 let mut kept = self.body_room.body(Address::of(peer));
                 if !kept.keep(body) {
                     let refusal = Refusal::from(BodyError::NoRoom);
-                    return self.respond(io, conn, &refusal.into());
+                    let response = self.application.sealed(refusal.into());
+                    return self.respond(io, conn, &response);
                 }
                 if let Some(http) = self.http(conn) {
                     http.kept = Some(Box::new((raw.to_vec(), kept)));
@@ -361,6 +366,7 @@ impl<A: Application> Web<A> {
         bytes: &[u8],
     ) -> usize {
         let Unreadable(response) = why.into();
+        let response = self.application.sealed(response);
         self.respond(io, conn, &Response { ends: true, ..response });
         bytes.len()
     }
@@ -403,13 +409,20 @@ impl<A: Application> Web<A> {
         http.deadline = now.plus_millis(idle_timeout_ms);
         io.set_deadline(conn, http.deadline);
         io.resume(conn);
+        self.is_idle(io, conn);
     }
 
     fn end_http(&mut self, io: &mut Io, conn: ConnId) {
+        self.forget_http(conn);
+        io.end(conn);
+    }
+
+    /// What still comes on a connection is nobody's.
+    pub(super) fn forget_http(&mut self, conn: ConnId) {
+        self.idle.leave(conn);
         if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
             connection.stage = Stage::Over;
         }
-        io.end(conn);
     }
 
     /// What is due for a connection that speaks HTTP: the rest of a head or a body, or another

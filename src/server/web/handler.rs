@@ -4,12 +4,13 @@ use super::admission::Admission;
 use super::body_room::BodyRoom;
 use super::endless::Endless;
 use super::exchange::{Http, say};
+use super::idle::Idle;
 use super::net::{Done, Half, Net, Sending, Sockets};
 use super::proxies::Proxies;
 use super::{Application, Over, WebConfig};
 use crate::base::limits::{
-    BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX, CONNECTIONS_RESERVED, EVENTS_PER_READ,
-    MESSAGE_BYTES_PER_READ,
+    ANSWER_BYTES_PER_WORK, BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX, CONNECTIONS_RESERVED,
+    EVENTS_PER_READ, MESSAGE_BYTES_PER_READ,
 };
 use crate::base::{Chance, ConnId, Limits, Moment};
 use crate::protocol::endpoint::Receive;
@@ -27,6 +28,7 @@ pub struct Web<A> {
     pub(super) connections: Vec<Option<Connection>>,
     pub(super) sockets: Sockets,
     pub(super) admission: Admission,
+    pub(super) idle: Idle,
     pub(super) proxies: Proxies,
     pub(super) limits: Limits,
     endpoint_limits: Arc<EndpointLimits>,
@@ -86,6 +88,7 @@ impl<A: Application> Web<A> {
             connections: Vec::with_capacity(CONNECTIONS_RESERVED),
             sockets,
             admission: Admission::new(&limits, chance.next_u64()),
+            idle: Idle::default(),
             proxies: config.proxies,
             endpoint_limits: of_endpoints(&limits),
             body_room: BodyRoom::new(BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX),
@@ -156,6 +159,7 @@ impl<A: Application> Web<A> {
         let now = io.now();
         let mut input = Received::new(bytes);
         let (mut has_messages, mut message_bytes) = (false, 0);
+        self.sockets.take_weight();
         for _ in 0..EVENTS_PER_READ {
             let Some(out) = io.outbox_to_read(conn) else {
                 // It may be long until it is read on.
@@ -219,6 +223,8 @@ impl<A: Application> Web<A> {
                     Some(Over::ClosedByUs(error.violation.close_code()))
                 }
             };
+            // A large answer takes as long as a large message.
+            message_bytes += self.sockets.take_weight() * ANSWER_BYTES_PER_WORK;
             // The next call would only say so.
             let is_done = input.used() == all && open.receive.keeps_nothing();
             self.settle(io);
@@ -337,6 +343,7 @@ impl<A: Application> Handler for Web<A> {
         if !is_named_later {
             self.arrived(io, conn, peer);
         }
+        self.make_room(io, conn);
     }
 
     fn turned_away(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr) {
@@ -403,6 +410,7 @@ impl<A: Application> Handler for Web<A> {
     }
 
     fn closed(&mut self, io: &mut Io, conn: ConnId, _: CloseCause) {
+        self.idle.leave(conn);
         self.is_over(io, conn, Over::Lost);
         self.settle(io);
         self.sockets.forget(conn);

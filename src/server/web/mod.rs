@@ -14,11 +14,13 @@ mod framing;
 mod handler;
 mod health;
 mod heartbeat;
+mod idle;
 mod net;
 mod proxied;
 mod proxies;
 mod unreadable;
 
+pub use admission::Address;
 pub use counters::{Statuses, WebCounters};
 pub use exchange::{Exchange, Request};
 pub use handler::Web;
@@ -126,6 +128,12 @@ pub trait Application {
     /// Somebody is refused who has not been heard: there are too many of them, or what came is no request.
     /// As likely as not they want a WebSocket. The default leaves the answer as it is.
     fn unheard(&self, response: Response) -> Response {
+        response
+    }
+
+    /// A refusal is about to be sent that the application has not made, or a request was not handed to it whole. The
+    /// default leaves it as it is.
+    fn sealed(&self, response: Response) -> Response {
         response
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Sockets {
     /// By the index of a [`ConnId`]: the address as which each connection is counted, once that is
     /// known.
     addresses: Vec<Option<Address>>,
+    /// What the requests that are being read weigh beyond one each.
+    weight: usize,
     pub(super) counters: WebCounters,
     /// Of connections and upgrades that are refused.
     refusal_lines: LineRate,
@@ -75,6 +77,7 @@ impl Sockets {
             closing_timeout_ms: config.limits.closing_timeout_ms,
             new_limits: None,
             addresses: Vec::with_capacity(CONNECTIONS_RESERVED),
+            weight: 0,
             counters: WebCounters::default(),
             refusal_lines: LineRate::new(LOG_REFUSALS_PER_SECOND),
             codecs: config.compression.map(Codecs::new),
@@ -113,6 +116,11 @@ impl Sockets {
         self.addresses[conn.index()] = None;
     }
 
+    /// What the requests that are being read weigh beyond one each; from then on nothing.
+    pub(super) fn take_weight(&mut self) -> usize {
+        std::mem::take(&mut self.weight)
+    }
+
     /// As which address a connection is counted.
     pub(super) fn address(&self, conn: ConnId) -> Option<Address> {
         self.addresses.get(conn.index()).copied().flatten()
@@ -138,6 +146,18 @@ impl Sockets {
         address: &dyn Display,
         why: &str,
     ) {
+        self.note(now, conn, address, why, "refused");
+    }
+
+    /// Says in the log what became of a connection, and why.
+    pub(super) fn note(
+        &mut self,
+        now: Moment,
+        conn: ConnId,
+        address: &dyn Display,
+        why: &str,
+        what: &str,
+    ) {
         if !log::log_enabled!(log::Level::Info) {
             return;
         }
@@ -145,7 +165,7 @@ impl Sockets {
         if left_out > 0 {
             log::info!(count = left_out; "refusals: there were more than a second's lines");
         }
-        log::info!(connection:% = conn, address:% = address, why; "refused");
+        log::info!(connection:% = conn, address:% = address, why; "{what}");
     }
 
     pub(super) fn end_others(&self, io: &mut Io) {
@@ -205,11 +225,16 @@ impl Net<'_> {
         self.io.connections()
     }
 
-    /// From where an open connection comes, as it is counted: an IPv4 address, or the /64 of an IPv6
-    /// one. None if a trusted proxy has not said so.
+    /// From where an open connection comes, as it is counted. None if a trusted proxy has not said so.
     #[must_use]
-    pub fn address(&self, conn: ConnId) -> Option<String> {
-        self.sockets.address(conn).map(|address| address.to_string())
+    pub fn address(&self, conn: ConnId) -> Option<Address> {
+        self.sockets.address(conn)
+    }
+
+    /// What is being answered has cost as much as so many more requests: those that the same connection has sent
+    /// behind it wait the sooner for the next turn.
+    pub fn weigh(&mut self, requests: usize) {
+        self.sockets.weight += requests;
     }
 
     /// What connections and WebSockets have been counted for.

@@ -4,7 +4,7 @@
 use super::Application;
 use super::admission::{Address, TooMany};
 use super::exchange::{Step, say};
-use super::handler::{Stage, Web};
+use super::handler::Web;
 use crate::base::ConnId;
 use crate::base::limits::{PROXY_HEADER_BYTES_MAX, REFUSED_END_MS};
 use crate::protocol::ProxyHeader;
@@ -19,10 +19,8 @@ impl<A: Application> Web<A> {
         if self.proxies.is_trusted(peer) {
             return;
         }
-        let Err(response) = self.admit(io, conn, peer) else { return };
-        if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
-            connection.stage = Stage::Over;
-        }
+        let Err(response) = self.admit(io, conn, peer) else { return self.is_idle(io, conn) };
+        self.forget_http(conn);
         self.end_unheard(io, conn, *response);
     }
 
@@ -39,6 +37,7 @@ impl<A: Application> Web<A> {
     /// Answers a connection of which nothing was read, and ends it.
     fn end_unheard(&mut self, io: &mut Io, conn: ConnId, response: Response) {
         let response = self.application.unheard(response);
+        let response = self.application.sealed(response);
         self.sockets.counters.responses.count(response.status);
         let manner = Manner { is_head: false, ends: true, date: None };
         say(io, conn, &response.to_bytes(manner), b"");

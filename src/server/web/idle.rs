@@ -1,0 +1,111 @@
+//! Connections on which no request is under way: kept by their clients for the next one, or opened for nothing yet.
+//! When the table is nearly full they make room for those who come.
+
+use super::Application;
+use super::admission::Address;
+use super::exchange::Step;
+use super::handler::Web;
+use crate::base::limits::CONNECTIONS_KEPT_FREE_SHARE;
+use crate::base::{ConnId, Moment, Shares};
+use crate::reactor::Io;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Idle connections by address. Those of trusted proxies, which are many clients', are not among them.
+#[derive(Debug, Default)]
+pub(super) struct Idle {
+    of: BTreeMap<ConnId, (Address, Moment)>,
+    /// Of each address the longest idle first.
+    by_address: BTreeMap<Address, BTreeSet<(Moment, ConnId)>>,
+    shares: Shares<Address>,
+}
+
+impl Idle {
+    /// From now on a connection is idle.
+    pub(super) fn enter(&mut self, conn: ConnId, address: Address, now: Moment) {
+        self.leave(conn);
+        self.of.insert(conn, (address, now));
+        self.by_address.entry(address).or_default().insert((now, conn));
+        self.shares.add(&address, 1);
+    }
+
+    /// A connection is idle no more, or gone.
+    pub(super) fn leave(&mut self, conn: ConnId) {
+        let Some((address, since)) = self.of.remove(&conn) else { return };
+        self.shares.remove(&address, 1);
+        if let Some(of_address) = self.by_address.get_mut(&address) {
+            of_address.remove(&(since, conn));
+            if of_address.is_empty() {
+                self.by_address.remove(&address);
+            }
+        }
+    }
+
+    /// The longest idle one of the address that has most.
+    fn first_to_go(&self) -> Option<(ConnId, Address)> {
+        let (address, _) = self.shares.largest()?;
+        let (_, conn) = self.by_address.get(address)?.first()?;
+        Some((*conn, *address))
+    }
+}
+
+impl<A: Application> Web<A> {
+    /// A connection waits for its next request.
+    pub(super) fn is_idle(&mut self, io: &Io, conn: ConnId) {
+        let waits = self.http(conn).is_some_and(|http| matches!(http.step, Step::Head(..)));
+        if let Some(address) = self.sockets.address(conn).filter(|_| waits) {
+            self.idle.enter(conn, address, io.now());
+        }
+    }
+
+    /// Somebody has come. Where hardly a place is left another connection goes for it, if one is idle.
+    pub(super) fn make_room(&mut self, io: &mut Io, newcomer: ConnId) {
+        let free = io.connections_max().saturating_sub(io.connections());
+        if free >= io.connections_max() / CONNECTIONS_KEPT_FREE_SHARE {
+            return;
+        }
+        let Some((conn, address)) = self.idle.first_to_go() else { return };
+        if conn == newcomer {
+            return;
+        }
+        self.sockets.counters.idle_ended += 1;
+        let message = "idle, and hardly a place is left for others";
+        self.sockets.note(io.now(), conn, &address, message, "ended");
+        // It has nothing to say or to hear: it need not be waited for.
+        self.forget_http(conn);
+        io.close(conn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Address {
+        Address::of(text.parse().unwrap())
+    }
+
+    #[test]
+    fn the_longest_idle_connection_of_whoever_has_most_goes_first() {
+        let (mut idle, at) = (Idle::default(), Moment::from_millis);
+        let conn = |index| ConnId::new(index, 0);
+        assert_eq!(idle.first_to_go(), None);
+        let (one, other) = (address("10.0.0.1"), address("10.0.0.2"));
+        for (index, address, millis) in
+            [(0, other, 1), (1, one, 9), (2, one, 5), (3, other, 7), (4, one, 6)]
+        {
+            idle.enter(conn(index), address, at(millis));
+        }
+        assert_eq!(idle.first_to_go(), Some((conn(2), one)));
+        // It had another request.
+        idle.enter(conn(2), one, at(10));
+        assert_eq!(idle.first_to_go(), Some((conn(4), one)));
+        idle.leave(conn(4));
+        idle.leave(conn(4));
+        idle.leave(conn(1));
+        assert_eq!(idle.first_to_go(), Some((conn(0), other)));
+        for index in 0..5 {
+            idle.leave(conn(index));
+        }
+        assert!(idle.of.is_empty() && idle.by_address.is_empty() && idle.shares.holders() == 0);
+    }
+}

@@ -1,0 +1,371 @@
+"""Who pays for what: nobody takes what belongs to all, strangers least. Each attack was one that worked; `make
+measure-flood` times a quiet client beside each."""
+
+import json
+import os
+import re
+import select
+import socket
+import time
+
+import pytest
+
+import harness
+from backend import signature, until
+from harness import HOST, PATIENCE, Chat, Raw, Refused, b64url, request_head
+from keys import Es256, Rs256, jwks
+from test_limits import limited
+from test_metrics import read
+
+HOOK_SECRET = "what they and we alone know, in enough bytes"
+ADMIN = "an admin token for tests, of more than 32 bytes"
+#: The budgets under test, small.
+PROOFS = {"limits.failed_proofs_per_second": 1, "limits.failed_proofs_burst": 8}
+ES256, RS256 = Es256("ec"), Rs256("rsa")
+
+
+@pytest.fixture
+def start(servers):
+    """Starts a server with a secret and two public keys, and default limits but for those that are said."""
+
+    def begin(*arguments, **set):
+        folder = servers.directory()
+        keys = folder / "keys.json"
+        keys.write_text(jwks(ES256, RS256))
+        keys.chmod(0o600)
+        return servers.parlor(
+            "--secret-file", servers.secret_file(), "--key-file", keys, *arguments, roomy=False,
+            set={"metrics.public": "true", **set}, env={"PARLOR_ADMIN_TOKEN": ADMIN, "A_HOOK": HOOK_SECRET},
+        )
+
+    return begin
+
+
+def wrong(key, sub="eve"):
+    """A token whose signature is as long as a right one, and wrong: another each time."""
+    head, claims, right = key.token(sub).split(".")
+    return f"{head}.{claims}.{b64url(os.urandom(len(right) * 3 // 4))}"
+
+
+def bearer(jwt):
+    return {"Authorization": f"Bearer {jwt}"}
+
+
+def ask(server, jwt, path="/api/v1/info"):
+    """The status, and the fields, of a call with a token."""
+    status, fields, _ = server.http(path, headers=bearer(jwt))
+    return status, fields
+
+
+def from_other_address(server, text):
+    """What is answered to a request from another address of this machine."""
+    with socket.socket() as other:
+        other.settimeout(PATIENCE)
+        other.bind(("127.0.0.2", 0))
+        other.connect((HOST, server.port))
+        other.sendall(text)
+        said = b""
+        while b"\r\n\r\n" not in said:
+            said += other.recv(1 << 16)
+        return int(said.split()[1])
+
+
+class TestFailedProofs:
+    @pytest.mark.parametrize("key", [ES256, RS256], ids=["ES256", "RS256"])
+    def test_an_address_may_fail_so_often_and_who_is_known_or_elsewhere_goes_on(self, start, key):
+        server = start(**PROOFS)
+        known = harness.token("known")
+        assert ask(server, known)[0] == 200
+        # What is right costs nothing, however often it comes, and whoever brings it.
+        assert [ask(server, harness.token(f"u{n}"))[0] for n in range(20)] == [200] * 20
+        said = [ask(server, wrong(key)) for _ in range(12)]
+        statuses = [status for status, _ in said]
+        assert set(statuses[:8]) == {401} and 429 in statuses and set(statuses[8:]) <= {401, 429}
+        fields = next(fields for status, fields in said if status == 429)
+        assert (fields["retry-after"], fields["connection"].lower()) == ("1", "close")
+        # A token that was judged a moment ago costs nothing now, either.
+        assert ask(server, known)[0] == 200
+        assert limited(server, "failed_proofs_per_second") == statuses.count(429)
+        head = [("Host", HOST), ("Authorization", f"Bearer {harness.token('new')}")]
+        assert from_other_address(server, request_head("/api/v1/info", head)) == 200
+        time.sleep(1.1)
+        assert ask(server, wrong(key))[0] == 401, "one a second"
+
+    def test_the_same_wrong_token_again_costs_nothing(self, start):
+        server = start(**PROOFS)
+        same = wrong(ES256)
+        assert {ask(server, same)[0] for _ in range(40)} == {401}
+        assert ask(server, harness.token("new"))[0] == 200
+        assert limited(server, "failed_proofs_per_second") == 0
+
+    def test_a_token_that_is_remembered_is_still_judged_by_its_time_and_by_what_was_revoked(self, start):
+        server = start(**{"auth.leeway_ms": 0})
+        short = harness.token("short", ttl=2)
+        assert ask(server, short)[0] == 200
+        revoked = harness.token("revoked", jti="j-1")
+        assert ask(server, revoked)[0] == 200
+        assert server.api("POST", "call/auth:revoke", {"jti": "j-1"}, token=ADMIN)[0] < 300
+        assert ask(server, revoked)[0] == 401
+        time.sleep(2.1)
+        assert ask(server, short)[0] == 401
+
+    @pytest.mark.parametrize("way", ["header", "query", "subprotocol", "events", "cookie", "code"])
+    def test_on_each_way_it_is_429_and_the_connection_ends(self, start, way):
+        server = start(**PROOFS)
+
+        def head(jwt):
+            fields = [("Host", HOST)]
+            if way == "header":
+                return request_head("/ws", [*harness.FIELDS, ("Authorization", f"Bearer {jwt}")])
+            if way == "query":
+                return request_head(f"/ws?token={jwt}")
+            if way == "subprotocol":
+                return request_head("/ws", [*harness.FIELDS, ("Sec-WebSocket-Protocol", f"bearer.{jwt}")])
+            if way == "events":
+                return request_head(f"/api/v1/events?token={jwt}", fields)
+            if way == "cookie":
+                cookie = ("Cookie", f"parlor_sign_in={jwt}")
+                return request_head("/api/v1/sign-in", [*fields, cookie, ("Sec-Fetch-Site", "same-origin")])
+            content = json.dumps({"code": jwt}).encode()
+            here = [*fields, ("Origin", f"http://{HOST}"), ("Content-Length", str(len(content)))]
+            return request_head("/api/v1/sign-in", here, method="POST") + content
+
+        statuses = []
+        for _ in range(12):
+            with Raw(server, open=False) as raw:
+                raw.send(head(wrong(ES256)))
+                answer = raw.read_head()
+                statuses.append(answer.status)
+                if answer.status == 429:
+                    assert answer.fields["connection"].lower() == "close"
+        # A cookie that is no good is nobody's.
+        assert set(statuses[:8]) == {200 if way == "cookie" else 401}
+        assert 429 in statuses[8:]
+
+    def test_as_a_message_it_closes_with_4103_and_a_refresh_is_refused(self, start):
+        server = start(**PROOFS)
+        here = Chat(server, token=harness.token("ada"))
+        closes = []
+        for _ in range(12):
+            with Chat(server, hello=False) as late:
+                late.raw(json.dumps({"type": "auth", "payload": {"token": wrong(ES256)}}))
+                closes.append(late.closed())
+        assert set(closes[:8]) == {4001} and 4103 in closes[8:]
+        refused = here.refusal("auth", token=wrong(ES256, "ada"))
+        assert refused["code"] == "rate_limited" and 0 < refused["retry_after_ms"] <= 1_000
+        assert here.request("ping")["ts"] > 0
+        here.end()
+
+    def test_a_signature_is_looked_at_once_in_a_turn_and_the_others_wait(self, start):
+        """Requests behind each other on one connection do not keep the loop until all were judged."""
+        server = start()
+        requests = b"".join(
+            request_head("/api/v1/info", [("Host", HOST), ("Authorization", f"Bearer {wrong(ES256)}")])
+            for _ in range(40)
+        )
+        before = read(server)["parlor_loop_turn_seconds_count"]
+        with Raw(server, open=False) as raw:
+            raw.send(requests)
+            assert [raw_answer(raw).status for _ in range(40)] == [401] * 40
+        assert read(server)["parlor_loop_turn_seconds_count"] - before >= 40
+
+    def test_a_large_content_whose_signature_is_wrong_weighs_as_much(self, servers):
+        stream = '{ h = { webhook = { path = "/hook", secret_env = "A_HOOK" } } }'
+        server = servers.parlor(
+            "--secret-file", servers.secret_file(), roomy=False, env={"A_HOOK": HOOK_SECRET},
+            set={**PROOFS, "streams": stream, "metrics.public": "true"},
+        )
+
+        def post(content, mark):
+            fields = {"X-Hub-Signature-256": mark, "Content-Type": "application/json"}
+            return server.http("/hook", "POST", fields, content)
+
+        large = json.dumps("x" * 60_000).encode()
+        # What is right costs nothing, however large.
+        for _ in range(5):
+            assert post(large, signature(HOOK_SECRET, large))[0] == 202
+        forged = "sha256=" + "0" * 64
+        assert [post(large, forged)[0] for _ in range(3)] == [401, 401, 429]
+        assert limited(server, "failed_proofs_per_second") == 1
+        # It is not even waited for: the head is refused.
+        for _ in range(8):
+            post(b"{}", forged)
+        with Raw(server, open=False) as raw:
+            length = ("Content-Length", "900000")
+            raw.send(request_head("/hook", [("Host", HOST), ("X-Hub-Signature-256", forged), length], "POST"))
+            answer = raw.read_answer()
+        assert (answer.status, answer.error["code"]) == (429, "rate_limited")
+        assert int(answer.fields["retry-after"]) >= 1
+
+
+def raw_answer(raw):
+    answer = raw.read_head()
+    answer.body = raw._take(int(answer.fields["content-length"]))
+    return answer
+
+
+class TestWork:
+    WORK = {"limits.user_work_per_second": 1, "limits.user_work_burst": 12}
+
+    def test_what_is_large_is_paid_for_over_all_connections_and_http_and_what_is_small_is_not(self, start):
+        server = start(**self.WORK)
+        jwt = harness.token("ada")
+        with Chat(server, token=jwt) as one, Chat(server, token=jwt) as two:
+            one.join("r")
+            ids = [one.send("chat:send", room="r", text="x" * 16_000) for _ in range(2)]
+            seqs = [one.answer(id)["seq"] for id in ids]
+            # 12 units less 2 x 3.
+            two.request("chat:edit", room="r", seq=seqs[0], text="y" * 16_000)
+            status, body = server.api("POST", "rooms/r/messages", {"text": "x" * 15_900}, token=jwt)
+            assert status == 201, body
+            refused = two.refusal("chat:edit", room="r", seq=seqs[0], text="z" * 16_000)
+            assert refused["code"] == "rate_limited" and 1_000 < refused["retry_after_ms"] <= 3_000
+            assert server.api("GET", "info", token=jwt)[0] == 429
+            assert one.say("r", "small")["seq"] > 2 and two.request("ping")["ts"] > 0
+            assert limited(server, "user_work_per_second") == 2
+        # Another one is not concerned.
+        with Chat(server, token=harness.token("bob")) as bob:
+            bob.join("r")
+            assert len(bob.history("r")["entries"]) > 3
+
+    def test_an_answer_weighs_what_it_has(self, start):
+        server = start(**self.WORK)
+        with Chat(server, token=harness.token("filler")) as filler:
+            filler.join("r")
+        for _ in range(30):
+            status, body = server.api("POST", "rooms/r/messages?user=filler", {"text": "x" * 9_000}, token=ADMIN)
+            assert status == 201, body
+        with Chat(server, token=harness.token("ada")) as ada:
+            ada.join("r")
+            assert len(ada.history("r")["entries"]) > 20
+            # A page of 256 KiB is 16 units: 5 more than were left.
+            refused = ada.refusal("chat:history", room="r")
+            assert refused["code"] == "rate_limited" and 3_000 < refused["retry_after_ms"] <= 7_000
+            assert ada.say("r", "small")["seq"] > 30
+
+    def test_who_owes_for_a_greeting_is_not_greeted_again_before_it_is_paid(self, start):
+        server = start(**self.WORK)
+        for number in range(300):
+            content = {"title": "t" * 100, "members": ["ada"]}
+            status, body = server.api("PUT", f"rooms/r{number}?user=maker", content, token=ADMIN)
+            assert status == 201, body
+        jwt = harness.token("ada")
+        size = 0
+        for count in range(20):
+            with Chat(server, hello=False, token=jwt) as ada:
+                ada._receive(time.monotonic() + PATIENCE)
+                (text,) = ada.texts
+                if json.loads(text)["type"] == "error":
+                    assert json.loads(text)["payload"]["close"] == 4103
+                    assert ada.closed() == 4103
+                    break
+                size = len(text)
+        units = size // (16 * 1024)
+        assert units > 1, f"a greeting of {size} bytes"
+        assert count == 12 // units + 1
+        assert limited(server, "user_work_per_second") == 1
+        with Chat(server, token=harness.token("bob")) as bob:
+            assert bob.request("ping")["ts"] > 0
+
+    def test_what_everybody_may_read_is_paid_for_by_the_address(self, start):
+        budget = {"limits.address_work_per_second": 1, "limits.address_work_burst": 30}
+        server = start(**budget)
+        body = server.http("/api/v1/openapi.json")[2]
+        most = 30 // (len(body) // (16 * 1024))
+        statuses = [server.http("/api/v1/openapi.json")[0] for _ in range(most + 2)]
+        assert statuses[: most - 1] == [200] * (most - 1) and statuses[most + 1] == 429
+        # What is small, or there already, goes on; other addresses too.
+        assert server.http("/healthz")[0] == 200
+        tag = {"If-None-Match": "*"}
+        assert server.http("/api/v1/openapi.json", headers=tag)[0] == 304
+        assert from_other_address(server, request_head("/metrics", [("Host", HOST)])) == 200
+
+    def test_without_a_rate_there_is_no_limit(self, start):
+        server = start(**{"limits.user_work_per_second": 0, "limits.user_work_burst": 1})
+        with Chat(server, token=harness.token("ada")) as ada:
+            ada.join("r")
+            for _ in range(10):
+                ada.say("r", "x" * 16_000)
+            assert "user_work_per_second" not in ada.hello["limits"]
+
+    def test_one_user_may_have_more(self, start):
+        users = 'limits.users={ bot = { user_work_per_second = 0 } }'
+        server = start("--set", users, **self.WORK)
+        with Chat(server, token=harness.token("bot")) as bot, Chat(server, token=harness.token("ada")) as ada:
+            bot.join("r")
+            for _ in range(10):
+                bot.say("r", "x" * 16_000)
+            hello = ada.hello["limits"]
+            assert (hello["user_work_per_second"], hello["user_work_burst"]) == (1, 12)
+
+
+class TestTickets:
+    def test_a_user_who_takes_many_gives_up_their_own_oldest(self, start):
+        users = 'limits.users={ greedy = { requests_per_second = 10000, burst = 10000 } }'
+        server = start("--set", users)
+
+        def ticket(user):
+            status, _, body = server.http("/api/v1/ticket", "POST", bearer(harness.token(user)))
+            assert status == 200, body
+            return json.loads(body)["ticket"]
+
+        def is_good(ticket):
+            return server.http(f"/api/v1/events?ticket={ticket}", "HEAD")[0]
+
+        modest = ticket("modest")
+        greedy = [ticket("greedy") for _ in range(66)]
+        assert limited(server, "tickets") == 2
+        kept = [server.http(f"/api/v1/events?token={one}", "HEAD")[0] for one in (*greedy[:3], greedy[-1], modest)]
+        assert kept == [401, 401, 200, 200, 200]
+
+
+class TestIdleConnections:
+    def test_silent_connections_of_the_busiest_address_make_room_for_newcomers(self, start):
+        server = start(**{"limits.connections": 64})
+        request = request_head("/healthz", [("Host", HOST)])
+        kept = []
+        # All that there is room for, each with a request behind it, from the busiest address and from another.
+        for address, count in (("127.0.0.2", 80), ("127.0.0.3", 4)):
+            for _ in range(count):
+                one = socket.socket()
+                one.settimeout(PATIENCE)
+                one.bind((address, 0))
+                one.connect((HOST, server.port))
+                one.sendall(request)
+                assert one.recv(1 << 16).startswith(b"HTTP/1.1 200")
+                kept.append((address, one))
+        # Newcomers are let in, and stay.
+        here = [Chat(server, token=harness.token(f"u{n}")) for n in range(10)]
+        assert all(one.request("ping")["ts"] > 0 for one in here)
+
+        def is_over(one):
+            readable, _, _ = select.select([one], [], [], 0)
+            return bool(readable) and one.recv(1) == b""
+
+        until(lambda: sum(is_over(one) for _, one in kept) >= 84 + 10 - 64)
+        over = [address for address, one in kept if is_over(one)]
+        assert set(over) == {"127.0.0.2"}, "the address that had most"
+        ended = read(server)["parlor_idle_connections_ended_total"]
+        assert ended >= len(over) - 1
+        assert read(server)["parlor_connections_refused_total", "reason", "limit"] == 0
+        # The oldest went first: the newest can still ask.
+        newest = kept[79][1]
+        newest.sendall(request)
+        assert newest.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        for one in here:
+            one.end()
+        for _, one in kept:
+            one.close()
+
+    def test_where_there_is_room_they_are_left_alone(self, start):
+        server = start()
+        request = request_head("/healthz", [("Host", HOST)])
+        kept = [Raw(server, open=False) for _ in range(50)]
+        for one in kept:
+            one.send(request)
+            assert raw_answer(one).status == 200
+        for one in kept:
+            one.send(request)
+            assert raw_answer(one).status == 200
+            one.end()
+        assert read(server)["parlor_idle_connections_ended_total"] == 0
