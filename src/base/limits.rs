@@ -52,6 +52,8 @@ pub const READ_WEIGHT_SHARE: usize = 4;
 pub const SEEK_ROOMS_MAX: usize = 64;
 /// What each of them is counted as while it waits for the store, in bytes: it is some twenty rows.
 pub const SEEK_WEIGHT: usize = 4 * 1024;
+/// How often a store that has nothing to do looks whether its files are still there, in ms.
+pub const FILES_LOOKED_AT_MS: u64 = 1_000;
 /// A failure of the store is logged at most this often; how many there were is told.
 pub const FAILURE_LOG_EVERY_MS: i64 = 1_000;
 /// Lines of the log in a second about connections that come, and as many about those that go. How many more

@@ -38,6 +38,11 @@ pub trait Backend {
         StoreCounters::default()
     }
 
+    /// As [`Store::has_lost_files`]. One without files loses none.
+    fn has_lost_files(&self) -> bool {
+        false
+    }
+
     /// As [`Store::has_died`].
     fn has_died(&self) -> bool;
 
@@ -70,6 +75,10 @@ impl Backend for Store {
 
     fn counters(&self) -> StoreCounters {
         Store::counters(self)
+    }
+
+    fn has_lost_files(&self) -> bool {
+        Store::has_lost_files(self)
     }
 
     fn has_died(&self) -> bool {

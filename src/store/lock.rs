@@ -40,7 +40,10 @@ impl std::error::Error for LockError {}
 /// however it ends.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
+    path: PathBuf,
     _file: File,
+    /// The directory itself: who removes the lock's file lets nobody else in.
+    _directory: File,
 }
 
 impl DirectoryLock {
@@ -65,9 +68,23 @@ impl DirectoryLock {
             }
             Err(TryLockError::Error(error)) => return Err(fail(error)),
         }
+        let of_directory = |error| LockError::Io(directory.to_owned(), error);
+        let held = File::open(directory).map_err(of_directory)?;
+        match held.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Held { directory: directory.to_owned(), pid: None });
+            }
+            Err(TryLockError::Error(error)) => return Err(of_directory(error)),
+        }
         file.set_len(0).map_err(fail)?;
         file.rewind().map_err(fail)?;
         writeln!(file, "{}", process::id()).map_err(fail)?;
-        Ok(DirectoryLock { _file: file })
+        Ok(DirectoryLock { path, _file: file, _directory: held })
+    }
+
+    /// The lock's file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 }

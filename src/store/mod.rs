@@ -6,6 +6,7 @@
 mod backend;
 pub mod data;
 mod events;
+mod held;
 mod lock;
 mod marks;
 mod messages;

@@ -2,6 +2,7 @@
 
 use super::data::FILE_NAME;
 use super::events::EventsWanted;
+use super::held::Held;
 use super::lock::{DirectoryLock, LockError};
 use super::whole::{self, Served};
 use super::worker::{Answer, Command, Worker};
@@ -14,6 +15,7 @@ use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -208,6 +210,7 @@ pub struct Store {
     waiting_bytes: usize,
     failures_heard: u64,
     thread: Option<JoinHandle<()>>,
+    has_lost_files: Arc<AtomicBool>,
     _served: Option<Served>,
     _lock: Option<DirectoryLock>,
 }
@@ -282,7 +285,15 @@ impl Store {
         let of_rooms = snapshot.rooms.iter().map(|room| room.ts);
         let of_streams = snapshot.streams.iter().map(|stream| stream.ts);
         let newest = of_rooms.chain(of_streams).max().unwrap_or_default();
-        let worker = Worker::new(db, receiver, Box::new(answer), Box::new(clock), newest);
+        let has_lost_files = Arc::new(AtomicBool::new(false));
+        let held = match (place, &lock) {
+            (Place::Directory(directory), Some(lock)) => {
+                let file = directory.join(FILE_NAME);
+                Some(Held::new(lock.path(), &file, Arc::clone(&has_lost_files)))
+            }
+            (Place::Directory(_) | Place::Memory, _) => None,
+        };
+        let worker = Worker::new(db, receiver, Box::new(answer), Box::new(clock), newest, held);
         let farewell = Farewell(wake_at_end);
         let thread = std::thread::Builder::new()
             .name("parlor-store".into())
@@ -298,6 +309,7 @@ impl Store {
             waiting_bytes: 0,
             failures_heard: 0,
             thread: Some(thread),
+            has_lost_files,
             _served: served,
             _lock: lock,
         };
@@ -381,6 +393,12 @@ impl Store {
     #[must_use]
     pub fn counters(&self) -> StoreCounters {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).counters.clone()
+    }
+
+    /// Whether its files are not where they were when it was opened: nothing is stored until they are.
+    #[must_use]
+    pub fn has_lost_files(&self) -> bool {
+        self.has_lost_files.load(Ordering::Relaxed)
     }
 
     /// Whether the store's thread has ended although nobody closed it: by a fault of ours.

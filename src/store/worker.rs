@@ -1,13 +1,15 @@
 //! The store's thread: takes what waits, commits it together, answers.
 
+use super::held::Held;
 use super::{pages, rows, seek, write};
 use crate::base::limits::{
-    BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, READ_WEIGHT_SHARE, READS_PER_BATCH, SEEK_WEIGHT,
+    BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, FILES_LOOKED_AT_MS, READ_WEIGHT_SHARE,
+    READS_PER_BATCH, SEEK_WEIGHT,
 };
 use crate::base::{Outcome, Query, Record, RoomId, StoreCounters, Timestamp};
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::VecDeque;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 /// What the thread is asked.
@@ -68,6 +70,8 @@ pub(super) struct Worker {
     newest: Timestamp,
     /// When the next failure is logged.
     failure_log: Timestamp,
+    /// Its files; none of a store in memory.
+    held: Option<Held>,
 }
 
 impl Worker {
@@ -77,10 +81,11 @@ impl Worker {
         answer: Box<AnswerFn>,
         clock: Box<dyn Fn() -> Duration + Send>,
         newest: Timestamp,
+        held: Option<Held>,
     ) -> Worker {
         let counters = StoreCounters::default();
         let failure_log = Timestamp(i64::MIN);
-        Worker { db, commands, answer, clock, counters, newest, failure_log }
+        Worker { db, commands, answer, clock, counters, newest, failure_log, held }
     }
 
     /// Works until the other end of the commands is gone; what waited by then is done.
@@ -89,11 +94,7 @@ impl Worker {
         let mut reads = VecDeque::new();
         loop {
             // While pages are still to be read it does not wait for more to do.
-            let first = if reads.is_empty() {
-                self.commands.recv().ok()
-            } else {
-                self.commands.try_recv().ok()
-            };
+            let first = if reads.is_empty() { self.next() } else { self.commands.try_recv().ok() };
             if first.is_none() && reads.is_empty() {
                 break;
             }
@@ -120,6 +121,21 @@ impl Worker {
         // A clean end leaves one file: the write-ahead log goes into the database.
         if let Err(error) = self.db.pragma_query(None, "wal_checkpoint", |_| Ok(())) {
             log::warn!("the write-ahead log could not be checkpointed: {error}");
+        }
+    }
+
+    /// Waits for something to do, and looks after the files meanwhile; none at the end.
+    fn next(&mut self) -> Option<Command> {
+        let Some(held) = &mut self.held else { return self.commands.recv().ok() };
+        let every = Duration::from_millis(FILES_LOOKED_AT_MS);
+        loop {
+            match self.commands.recv_timeout(every) {
+                Ok(command) => return Some(command),
+                Err(RecvTimeoutError::Timeout) => {
+                    held.is_lost();
+                }
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
         }
     }
 
@@ -174,6 +190,10 @@ impl Worker {
             .collect();
         if records.is_empty() {
             return Vec::new();
+        }
+        if self.held.as_mut().is_some_and(Held::is_lost) {
+            self.counters.failures += 1;
+            return vec![Outcome::Unavailable; records.len()];
         }
         let begun = (self.clock)();
         let committed = match self.commit(&records, false) {
@@ -235,6 +255,9 @@ impl Worker {
         }
         transaction.commit()?;
         self.newest = newest;
+        if let Some(held) = &mut self.held {
+            held.committed();
+        }
         Ok(outcomes)
     }
 }

@@ -41,7 +41,6 @@ WHOLE = ("Authorization", f"Bearer {ADMIN}")
 #: Answers of each kind: the status, and how it is come by.
 ANSWERS = [
     (200, "/", {}),
-    (200, "/healthz", {}),
     (200, "/readyz", {}),
     (200, "/metrics", {}),
     (200, "/api/v1/openapi.json", {}),
@@ -81,7 +80,7 @@ def embedding(site, mode="no-cors", origin=None):
     return [*fields, *([("Origin", origin)] if origin else [])]
 
 
-OWN = ["/", "/healthz", "/readyz", "/metrics", "/api/v1/openapi.json", "/api/v1/sign-in", "/client/client.js"]
+OWN = ["/", "/readyz", "/metrics", "/api/v1/openapi.json", "/api/v1/sign-in", "/client/client.js"]
 
 
 @pytest.mark.parametrize("path", OWN)
@@ -99,9 +98,16 @@ def test_a_page_elsewhere_embeds_nothing_of_the_servers_own(server, path):
 
 
 def test_a_refusal_of_what_is_embedded_says_so(server):
-    status, fields, body = server.http("/healthz", headers=dict(embedding("cross-site")))
+    status, fields, body = server.http("/readyz", headers=dict(embedding("cross-site")))
     assert (status, json.loads(body)["error"]["code"]) == (403, "forbidden")
     assert fields["content-type"] == "application/json"
+
+
+def test_a_page_elsewhere_finds_out_that_there_is_a_server(server):
+    for site in ("cross-site", "same-site", "same-origin"):
+        answer = heard(server, "/healthz", fields=embedding(site))
+        assert (answer.status, answer.fields["cross-origin-resource-policy"]) == (200, "cross-origin")
+        assert (answer.fields["x-content-type-options"], answer.fields["cache-control"]) == ("nosniff", "no-store")
 
 
 def test_public_streams_are_for_pages_elsewhere_too_and_others_are_not(server):

@@ -27,6 +27,8 @@ use std::rc::Rc;
 pub(super) const SOCKET_PATH: &str = "/ws";
 /// Where the metrics are.
 pub(super) const METRICS_PATH: &str = "/metrics";
+/// Whether there is a server.
+pub(super) const HEALTH_PATH: &str = "/healthz";
 pub(super) const READY_PATH: &str = "/readyz";
 /// In open mode a request must be for one of these: no page elsewhere can make a name of its own
 /// point here (DNS rebinding).
@@ -174,10 +176,11 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
         return judged.map_or_else(Routed::Respond, Routed::Listen);
     }
     let is_read = ["GET", "HEAD"].contains(&head.method);
-    // What guests are shown is public.
-    let is_public = rules.lets_guests_in
+    // What guests are shown is public, and so is that there is a server: pages elsewhere look for one.
+    let is_guests = rules.lets_guests_in
         && head.path.starts_with(STREAMS_PATH)
         && head.query_value("user").is_none();
+    let is_public = is_guests || head.path == HEALTH_PATH;
     if is_read && !is_public && !has_other() && is_embedded_elsewhere(head, rules.allowed_origins) {
         let message = "a page elsewhere may not embed this: its origin is not allowed";
         return refuse(Status::Forbidden, "forbidden", message);

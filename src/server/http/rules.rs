@@ -14,6 +14,7 @@ impl<S: Backend> Chat<S> {
         let refused_lately = |at: Moment| net.now().millis_since(at) < STORE_REFUSED_MS;
         match (self.stopping, self.store_refused) {
             (Some(_), _) => Readiness::Stopping,
+            (None, _) if self.store.has_lost_files() => Readiness::StoreRefuses,
             (None, Some(at)) if refused_lately(at) => Readiness::StoreRefuses,
             (None, _) if self.sources.lacks_required() => Readiness::SourceDown,
             (None, _) => Readiness::Ready,

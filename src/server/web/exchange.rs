@@ -294,8 +294,7 @@ impl<A: Application> Web<A> {
         let (peer, is_by_proxy) = match self.admit_request(io, conn, head) {
             Ok(client) => client,
             Err(response) => {
-                let response = self.application.unheard(*response);
-                let response = self.application.sealed(response);
+                let response = self.application.sealed(self.application.unheard(*response));
                 return self.respond(io, conn, &response);
             }
         };
@@ -315,8 +314,8 @@ impl<A: Application> Web<A> {
             Answer::Again => {
                 let mut kept = self.body_room.body(Address::of(peer));
                 if !kept.keep(body) {
-                    let refusal = Refusal::from(BodyError::NoRoom);
-                    let response = self.application.sealed(refusal.into());
+                    let refusal = Refusal::from(BodyError::NoRoom).into();
+                    let response = self.application.sealed(refusal);
                     return self.respond(io, conn, &response);
                 }
                 if let Some(http) = self.http(conn) {
@@ -365,8 +364,7 @@ impl<A: Application> Web<A> {
         why: impl Into<Unreadable>,
         bytes: &[u8],
     ) -> usize {
-        let Unreadable(response) = why.into();
-        let response = self.application.sealed(response);
+        let response = self.application.sealed(why.into().0);
         self.respond(io, conn, &Response { ends: true, ..response });
         bytes.len()
     }

@@ -1,0 +1,96 @@
+"""The folder of a running server is moved, removed or replaced: nothing is acknowledged into files that are gone, it is
+said, and no second server comes in between."""
+
+import shutil
+
+import pytest
+
+import harness
+from backend import until
+from harness import Chat, Refused
+
+
+def is_ready(server):
+    return server.http("/readyz")[0] == 200
+
+
+def acknowledged(chat, count=40):
+    """How many of so many messages are acknowledged."""
+    total = 0
+    for _ in range(count):
+        try:
+            chat.say("r", "x")
+            total += 1
+        except Refused as refused:
+            assert refused.code == "unavailable"
+    return total
+
+
+@pytest.fixture
+def started(servers):
+    """A server with a message, in a folder that may go."""
+    data = servers.directory() / "data"
+    server = servers.parlor(data=data)
+    with Chat(server, "ada") as ada:
+        ada.join("r")
+        ada.say("r", "kept")
+        yield server, data, ada
+
+
+LOSSES = {
+    "the folder is moved": lambda data: data.rename(data.with_name("elsewhere")),
+    "the folder is removed": shutil.rmtree,
+    "the folder is another": lambda data: (data.rename(data.with_name("elsewhere")), data.mkdir()),
+    "the database is removed": lambda data: (data / "parlor.db").unlink(),
+    "the log is removed": lambda data: (data / "parlor.db-wal").unlink(),
+    "the log is another": lambda data: ((data / "parlor.db-wal").unlink(), (data / "parlor.db-wal").touch()),
+    "the lock is removed": lambda data: (data / "parlor.lock").unlink(),
+    "a copy takes its place": lambda data: (
+        shutil.copytree(data, data.with_name("copy")),
+        data.rename(data.with_name("elsewhere")),
+        data.with_name("copy").rename(data),
+    ),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_nothing_is_acknowledged_into_files_that_are_gone(started, loss):
+    server, data, ada = started
+    assert is_ready(server)
+    LOSSES[loss](data)
+    assert acknowledged(ada) == 0
+    assert not is_ready(server)
+    assert "is not the file any more that this server has open" in server.output()
+    # What is there is still shown.
+    assert [entry["payload"].get("text") for entry in ada.history("r")["entries"]][-1] == "kept"
+
+
+def test_it_is_noticed_also_while_nobody_writes(started):
+    server, data, _ = started
+    data.rename(data.with_name("elsewhere"))
+    until(lambda: not is_ready(server))
+
+
+def test_when_the_files_are_back_it_goes_on_without_a_hole(started):
+    server, data, ada = started
+    data.rename(data.with_name("elsewhere"))
+    assert acknowledged(ada, 3) == 0
+    data.with_name("elsewhere").rename(data)
+    assert acknowledged(ada, 3) == 3
+    until(lambda: is_ready(server))
+    assert "stored again" in server.output()
+    server.kill()
+    again = harness.run_parlor("data", "check", "--data", data)
+    assert again.returncode == 0, again.stdout
+
+
+def test_whoever_removes_the_lock_lets_no_second_server_in(started):
+    _, data, _ = started
+    (data / "parlor.lock").unlink()
+    port = str(harness.free_port())
+    second = harness.run_parlor("serve", "--listen", f"{harness.HOST}:{port}", "--data", data)
+    assert second.returncode == 1
+    assert "in use by another process" in second.stderr
+    for command in (("restore", data / "parlor.db"), ("repair",)):
+        done = harness.run_parlor("data", *command, "--data", data)
+        assert done.returncode == 1, command
