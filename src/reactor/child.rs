@@ -2,7 +2,7 @@
 //! which waits for it.
 //!
 //! There is no shell between. Its standard input is empty, its errors go nowhere, and of the environment
-//! it does not get our own variables, in which secrets may be. It is ended, and no zombie is left,
+//! it gets `PATH` and what is named alone: secrets may be in others. It is ended, and no zombie is left,
 //! whatever happens; what it has started itself is its own to end.
 
 use super::Clock;
@@ -13,8 +13,6 @@ use std::io::{self, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// Before the names of our own variables.
-const OWN_VARIABLES: &str = "PARLOR_";
 /// After so long it is looked whether the program is still wanted.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// So long an end is waited for at once that comes right after the output's.
@@ -64,13 +62,14 @@ impl Drop for Running {
     }
 }
 
-/// Runs `command`, a program's name and its arguments, and returns what it has written to its standard output
+/// Runs `command`, a program's name and its arguments, with `PATH` and the variables of `env`: `NAME=VALUE`, or `NAME`
+/// for one that is this process's. Returns what it has written to its standard output
 /// when it has ended well. `is_stopping` is asked again and again.
 ///
 /// # Errors
 /// [`ProgramError`]; the program has ended then, too.
 pub(crate) fn output(
-    command: &[String],
+    (command, env): (&[String], &[String]),
     timeout: Duration,
     bytes_max: usize,
     is_stopping: &dyn Fn() -> bool,
@@ -81,11 +80,13 @@ pub(crate) fn output(
     })?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(OWN_VARIABLES.as_bytes()) {
-            command.env_remove(name);
-        }
-    }
+    command.env_clear();
+    let of_ours = |name: &str| std::env::var_os(name).map(|value| (name.to_owned(), value));
+    let named = env.iter().filter_map(|text| match text.split_once('=') {
+        Some((name, value)) => Some((name.to_owned(), value.into())),
+        None => of_ours(text),
+    });
+    command.envs(of_ours("PATH").into_iter().chain(named));
     let mut running = Running(command.spawn().map_err(ProgramError::Start)?);
     let left = || {
         if is_stopping() {
@@ -164,7 +165,7 @@ mod tests {
 
     fn run(parts: &[&str], timeout: Duration, bytes_max: usize) -> Result<Vec<u8>, ProgramError> {
         let command: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
-        output(&command, timeout, bytes_max, &|| false)
+        output((&command, &[]), timeout, bytes_max, &|| false)
     }
 
     #[test]
@@ -187,6 +188,6 @@ mod tests {
         assert!(matches!(run(&["no such program"], LONG, 1), Err(ProgramError::Start(_))));
         assert!(matches!(run(&[], LONG, 1), Err(ProgramError::Start(_))));
         let command = ["sleep".to_owned(), "600".to_owned()];
-        assert!(matches!(output(&command, LONG, 1, &|| true), Err(ProgramError::Stopped)));
+        assert!(matches!(output((&command, &[]), LONG, 1, &|| true), Err(ProgramError::Stopped)));
     }
 }

@@ -121,6 +121,7 @@ class TestPolled:
             'slow = { command = ["sleep", "600"], every_ms = 50, timeout_ms = 30 }',
             'raw = { command = ["printf", "%b", "a\\\\0000b"], every_ms = 50, binary = true }',
             'env = { command = ["env"], every_ms = 50, binary = true }',
+            'named = { command = ["env"], env = ["A_HOOK", "MORE=a = b", "NOT_THERE"], every_ms = 50, binary = true }',
         )
         assert until(lambda: newest(server, "now").get("data")) == ["$HOME"]
         eve, _ = watch(server, "id:-n.7")
@@ -135,7 +136,11 @@ class TestPolled:
         assert server.http("/api/v1/streams/raw", headers=headers)[2] == b"a\0b"
         until(lambda: server.http("/api/v1/streams/env", headers=headers)[0] == 200)
         environment = server.http("/api/v1/streams/env", headers=headers)[2]
-        assert b"A_HOOK=" in environment and b"PARLOR_" not in environment
+        assert environment.startswith(b"PATH=") and environment.count(b"\n") == 1, "no secret, and nothing else"
+        until(lambda: server.http("/api/v1/streams/named", headers=headers)[0] == 200)
+        lines = server.http("/api/v1/streams/named", headers=headers)[2].decode().splitlines()
+        assert {line.partition("=")[0] for line in lines} == {"PATH", "A_HOOK", "MORE"}
+        assert f"A_HOOK={HOOK_SECRET}" in lines and "MORE=a = b" in lines
         children = until(lambda: children_of(server, "sleep"))
         assert server.stop() == 0
         until(lambda: not any(is_alive(pid, "sleep") for pid in children))

@@ -49,9 +49,9 @@ impl Client {
                 let got = run(stream).map_err(|error| Failure::Function(cut(error.to_string())))?;
                 Ok(Got::Data(got))
             }
-            Task::Poll { from: PollFrom::Command(command), pick } => {
+            Task::Poll { from: PollFrom::Command(command, env), pick } => {
                 let Bounds { timeout, bytes_max } = bounds;
-                let output = child::output(command, timeout, bytes_max, is_stopping)?;
+                let output = child::output((command, env), timeout, bytes_max, is_stopping)?;
                 picked(output, pick).map(Got::Data)
             }
             Task::Poll { from: PollFrom::Url(url), pick } => {

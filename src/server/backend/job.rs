@@ -26,8 +26,8 @@ pub(in crate::server) type PollFn =
 pub(in crate::server) enum PollFrom {
     /// A URL, by `GET`.
     Url(String),
-    /// What a program writes to its standard output: its name, and its arguments.
-    Command(Vec<String>),
+    /// What a program writes to its standard output: its name and its arguments, and its environment.
+    Command(Vec<String>, Vec<String>),
     /// A function.
     Function(Arc<PollFn>, StreamId),
 }
@@ -36,7 +36,7 @@ impl fmt::Debug for PollFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PollFrom::Url(url) => f.debug_tuple("Url").field(url).finish(),
-            PollFrom::Command(command) => f.debug_tuple("Command").field(command).finish(),
+            PollFrom::Command(command, _) => f.debug_tuple("Command").field(command).finish(),
             PollFrom::Function(_, stream) => f.debug_tuple("Function").field(stream).finish(),
         }
     }

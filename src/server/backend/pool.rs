@@ -192,7 +192,7 @@ impl Inner {
 
 impl Task {
     fn is_command(&self) -> bool {
-        matches!(self, Task::Poll { from: super::PollFrom::Command(_), .. })
+        matches!(self, Task::Poll { from: super::PollFrom::Command(..), .. })
     }
 }
 
@@ -228,7 +228,8 @@ mod tests {
     }
 
     fn command(parts: &[&str]) -> Arc<Task> {
-        let from = PollFrom::Command(parts.iter().map(|part| (*part).to_owned()).collect());
+        let from =
+            PollFrom::Command(parts.iter().map(|part| (*part).to_owned()).collect(), Vec::new());
         Arc::new(Task::Poll { from, pick: Pick::Bytes })
     }
 

@@ -46,8 +46,17 @@ pub struct Poll {
 pub enum Target {
     /// A URL, with the stream's placeholders in its path and its query.
     Url(Arc<str>),
-    /// A program and its arguments, with the placeholders.
-    Command(Vec<Arc<str>>),
+    /// A program.
+    Command(Program),
+}
+
+/// A program that is run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Program {
+    /// Its name and its arguments, with the stream's placeholders.
+    pub parts: Vec<Arc<str>>,
+    /// Its environment beside `PATH`: `NAME=VALUE`, or `NAME` for a variable that is the server's.
+    pub env: Vec<Arc<str>>,
 }
 
 /// How long an answer is waited for where nobody says so, in ms.
@@ -61,6 +70,7 @@ pub(super) type Wrong = (&'static str, &'static str);
 pub(super) struct FeedMembers {
     url: Option<Arc<str>>,
     command: Option<Vec<Arc<str>>>,
+    env: Option<Vec<Arc<str>>>,
     every_ms: Option<u64>,
     timeout_ms: Option<u64>,
     pointer: Option<Arc<str>>,
@@ -74,6 +84,7 @@ impl FeedMembers {
         match name {
             "url" => self.url = Some(url(value)?),
             "command" => self.command = Some(command(value)?),
+            "env" => self.env = Some(env(value)?),
             "every_ms" => self.every_ms = Some(millis(name, EVERY_MS_MIN, value)?),
             "timeout_ms" => self.timeout_ms = Some(millis(name, 1, value)?),
             "pointer" => self.pointer = Some(json_pointer(value)?),
@@ -88,10 +99,15 @@ impl FeedMembers {
 
     /// What they come to; `None` if nothing of them was given.
     pub(super) fn feed(self, pattern: &Pattern) -> Result<Option<Feed>, Wrong> {
+        if self.env.is_some() && self.command.is_none() {
+            return Err(("env", "env is for a command"));
+        }
         let target = match (self.url, self.command) {
             (Some(_), Some(_)) => return Err(("command", "give a url or a command, not both")),
             (Some(url), None) => Some(Target::Url(url)),
-            (None, Some(command)) => Some(Target::Command(command)),
+            (None, Some(parts)) => {
+                Some(Target::Command(Program { parts, env: self.env.unwrap_or_default() }))
+            }
             (None, None) => None,
         };
         let poll = match (target, self.every_ms) {
@@ -166,6 +182,25 @@ fn command(value: &DeValue<'_>) -> Result<Vec<Arc<str>>, String> {
     })
 }
 
+fn env(value: &DeValue<'_>) -> Result<Vec<Arc<str>>, String> {
+    let wants = || {
+        format!(
+            "env is a list of up to {COMMAND_PARTS_MAX} texts, NAME or NAME=VALUE, no name of which begins with PARLOR_"
+        )
+    };
+    // It may have a secret among its values.
+    let DeValue::Array(variables) = value else { return Err(wants()) };
+    let texts: Option<Vec<Arc<str>>> =
+        variables.iter().map(|one| one.get_ref().as_str().map(Arc::from)).collect();
+    let is_sound = |text: &Arc<str>| {
+        let name = text.split_once('=').map_or(&**text, |(name, _)| name);
+        !name.is_empty() && !name.starts_with("PARLOR_") && !text.contains('\0')
+    };
+    let are_sound =
+        |texts: &Vec<Arc<str>>| texts.len() <= COMMAND_PARTS_MAX && texts.iter().all(is_sound);
+    texts.filter(are_sound).ok_or_else(wants)
+}
+
 pub(super) fn millis(name: &str, min: u64, value: &DeValue<'_>) -> Result<u64, String> {
     let read = match value {
         DeValue::Integer(number) => integer(number),
@@ -232,9 +267,15 @@ pub(super) fn write(into: &mut String, feed: &Feed) {
     if let Some(poll) = &feed.poll {
         let _ = match &poll.target {
             Target::Url(url) => write!(into, ", url = {}", quoted(url)),
-            Target::Command(parts) => {
-                let parts: Vec<String> = parts.iter().map(|part| quoted(part)).collect();
-                write!(into, ", command = [{}]", parts.join(", "))
+            Target::Command(Program { parts, env }) => {
+                let list = |texts: &[Arc<str>]| {
+                    texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")
+                };
+                let _ = write!(into, ", command = [{}]", list(parts));
+                match env.is_empty() {
+                    true => Ok(()),
+                    false => write!(into, ", env = [{}]", list(env)),
+                }
             }
         };
         let Poll { every_ms, timeout_ms, .. } = poll;
@@ -254,7 +295,9 @@ pub(super) fn fault(feed: &Feed) -> Option<Wrong> {
     if let Some(poll) = &feed.poll {
         let (member, parts): (_, Vec<&str>) = match &poll.target {
             Target::Url(url) => ("url", vec![url]),
-            Target::Command(parts) => ("command", parts.iter().map(AsRef::as_ref).collect()),
+            Target::Command(Program { parts, .. }) => {
+                ("command", parts.iter().map(AsRef::as_ref).collect())
+            }
         };
         let wanted: Vec<&str> = feed.pattern.placeholders().collect();
         let mut named = Vec::new();

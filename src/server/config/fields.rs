@@ -75,6 +75,8 @@ pub(super) const FEED: &[Field] = &[
         "What is asked for the data again and again."),
     field("command", List(COMMAND_PARTS_MAX, "texts, with each {name} of the stream's"), "none",
         "A program and its arguments, which is run for the data in place of a url."),
+    field("env", List(COMMAND_PARTS_MAX, "texts, NAME=VALUE, or NAME for a variable of the server's own"), "none",
+        "The command's environment beside PATH: nothing else of the server's is handed on."),
     field("every_ms", Range(EVERY_MS_MIN, EVERY_MS_MAX, "ms"), "none",
         "How often the url or the command is asked: needed with these."),
     field("timeout_ms", Range(1, EVERY_MS_MAX, "ms"), "5000", "How long their answer is waited for."),

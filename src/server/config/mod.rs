@@ -35,7 +35,7 @@ pub use config::{Compression, Config, Creators, LogFormat};
 pub use environment::{ADMIN_TOKEN_VARIABLE, CONFIG_VARIABLE, SECRET_VARIABLE, variable};
 pub use error::{ConfigError, ConfigFault, ConfigFaults};
 pub use example::{example, keys_and_defaults};
-pub use feed::{Feed, Poll, Target};
+pub use feed::{Feed, Poll, Program, Target};
 pub use handlers::BackendHandler;
 pub use key::{Effect, Given, Key};
 pub use keys::keys;

@@ -24,7 +24,7 @@ use toml::de::DeValue;
 /// `[streams]`: names or patterns, and what each is.
 pub(super) const STREAMS: Section = Section {
     wants: "a table of streams, each a table with keep, durable, publish, program, read, binary, ack, priority, \
-            max_rate, max_rate_ceiling, max_bytes, stale_ms, members, path, type, url, command, every_ms, timeout_ms, pointer, \
+            max_rate, max_rate_ceiling, max_bytes, stale_ms, members, path, type, url, command, env, every_ms, timeout_ms, pointer, \
             webhook, required; elsewhere the same as an inline table of TOML",
     fields: &[("", STREAM), ("", FEED), ("webhook", WEBHOOK)],
     example: &[
@@ -404,7 +404,7 @@ mod tests {
     use super::*;
     use crate::protocol::handshake::Status;
 
-    const WHOLE: &str = r#"{ "a:{id}" = { keep = 7, durable = true, publish = true, read = "public", binary = false, ack = true, priority = "high", max_rate = 30, max_rate_ceiling = 60, max_bytes = 1000, stale_ms = 60000, members = { x = "number" }, path = "/a/{id}", type = "reading" }, b = { program = true, keep = "latest" }, "c:{id}" = { url = "https://b.example/{id}?x=1", every_ms = 1000, timeout_ms = 70, pointer = "/a/0" }, d = { command = ["show", "-n", "a b"], every_ms = 50, webhook = { path = "/hooks/d", secret_file = "d.secret", pointer = "/x" }, required = true }, "e:{id}" = { webhook = { path = "/hooks/e/{id}", secret_env = "E_SECRET", status = 200, body = "{\"status\":\"ok\"}", delivery = "X-Request-Id" } } }"#;
+    const WHOLE: &str = r#"{ "a:{id}" = { keep = 7, durable = true, publish = true, read = "public", binary = false, ack = true, priority = "high", max_rate = 30, max_rate_ceiling = 60, max_bytes = 1000, stale_ms = 60000, members = { x = "number" }, path = "/a/{id}", type = "reading" }, b = { program = true, keep = "latest" }, "c:{id}" = { url = "https://b.example/{id}?x=1", every_ms = 1000, timeout_ms = 70, pointer = "/a/0" }, d = { command = ["show", "-n", "a b"], env = ["HOME", "A=b c"], every_ms = 50, webhook = { path = "/hooks/d", secret_file = "d.secret", pointer = "/x" }, required = true }, "e:{id}" = { webhook = { path = "/hooks/e/{id}", secret_env = "E_SECRET", status = 200, body = "{\"status\":\"ok\"}", delivery = "X-Request-Id" } } }"#;
 
     #[test]
     fn what_is_written_is_read() {
@@ -464,6 +464,12 @@ mod tests {
             ("url = \"http://a/\"", "how often"),
             ("url = \"http://a/\", every_ms = 9", "integer from 10"),
             ("command = []", "a program"),
+            (
+                "command = [\"a\"], every_ms = 10, env = [\"PARLOR_SECRET\"]",
+                "no name of which begins with PARLOR_",
+            ),
+            ("command = [\"a\"], every_ms = 10, env = [\"=x\"]", "NAME or NAME=VALUE"),
+            ("env = [\"A=b\"], url = \"http://a/\", every_ms = 10", "for a command"),
             ("command = [\"{id}\"]", "a program without"),
             ("command = \"ls\"", "list of texts"),
             ("every_ms = 10", "for a url or a command"),

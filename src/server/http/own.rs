@@ -2,12 +2,12 @@
 //! kept for later (`docs/http.md`, "Paths").
 
 use super::assets::ASSETS;
-use super::route::{HEALTH_PATH, METRICS_PATH, READY_PATH, SOCKET_PATH};
+use super::route::{METRICS_PATH, READY_PATH, SOCKET_PATH};
 use super::routes::ROUTES;
 use crate::server::streams::{overlap, placeholder};
 
 /// What is there beside the page and the API, and the API's own root, where nothing is yet.
-const OWN: &[&str] = &[SOCKET_PATH, HEALTH_PATH, READY_PATH, METRICS_PATH, "/api/v1", "/api/v2"];
+const OWN: &[&str] = &[SOCKET_PATH, "/healthz", READY_PATH, METRICS_PATH, "/api/v1", "/api/v2"];
 /// The versions of the API: the one that there is, and the next.
 const VERSIONS: &[&str] = &["v1", "v2"];
 /// What the API has beside its table.

@@ -5,7 +5,9 @@ use super::browser::SIGN_IN_PATH;
 use super::identity::{Caller, caller, denied, unauthorized};
 use super::openapi;
 use super::opening::{open, open_own};
-use super::origin::{Whence, check_origin, is_embedded_elsewhere, preflight, readable_by, whence};
+use super::origin::{
+    Whence, check_origin, is_embedded_elsewhere, preflight, public, readable_by, whence,
+};
 use super::reading::{Readiness, get, may_read_metrics};
 use super::routes::{CALL_PATH, PREFIX};
 use crate::base::{Limits, Timestamp, UserId, UserLimits};
@@ -27,8 +29,6 @@ use std::rc::Rc;
 pub(super) const SOCKET_PATH: &str = "/ws";
 /// Where the metrics are.
 pub(super) const METRICS_PATH: &str = "/metrics";
-/// Whether there is a server.
-pub(super) const HEALTH_PATH: &str = "/healthz";
 pub(super) const READY_PATH: &str = "/readyz";
 /// In open mode a request must be for one of these: no page elsewhere can make a name of its own
 /// point here (DNS rebinding).
@@ -127,7 +127,8 @@ pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> 
 /// A refused upgrade, with the way that is left where no WebSocket gets through.
 pub(in crate::server) fn with_fallback(response: Response) -> Response {
     let link = format!("<{EVENTS_PATH}>; rel=\"alternate\"; type=\"text/event-stream\"");
-    let mut response = response.with("Link", link);
+    // A page elsewhere may find out that there is a server: it would have had its answer in a WebSocket.
+    let mut response = public(response.with("Link", link));
     // The error is the whole object.
     if let Some(body) = response.body.strip_suffix(b"}}\n") {
         let more =
@@ -176,11 +177,10 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
         return judged.map_or_else(Routed::Respond, Routed::Listen);
     }
     let is_read = ["GET", "HEAD"].contains(&head.method);
-    // What guests are shown is public, and so is that there is a server: pages elsewhere look for one.
-    let is_guests = rules.lets_guests_in
+    // What guests are shown is public.
+    let is_public = rules.lets_guests_in
         && head.path.starts_with(STREAMS_PATH)
         && head.query_value("user").is_none();
-    let is_public = is_guests || head.path == HEALTH_PATH;
     if is_read && !is_public && !has_other() && is_embedded_elsewhere(head, rules.allowed_origins) {
         let message = "a page elsewhere may not embed this: its origin is not allowed";
         return refuse(Status::Forbidden, "forbidden", message);

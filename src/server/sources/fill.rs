@@ -2,7 +2,7 @@
 
 use crate::hub::streams::Pattern;
 use crate::server::backend::PollFrom;
-use crate::server::config::Target;
+use crate::server::config::{Program, Target};
 use std::fmt::Write;
 
 /// What is asked for the stream of a family with this name. `None` if a value would mean something else
@@ -17,13 +17,14 @@ pub(super) fn filled(target: &Target, pattern: &Pattern, stream: &str) -> Option
                 values.into_iter().map(|(name, value)| (name, percent_encoded(value))).collect();
             Some(PollFrom::Url(replaced(url, |name| value_of(&values, name))?))
         }
-        Target::Command(parts) => {
+        Target::Command(Program { parts, env }) => {
             let part = |part: &std::sync::Arc<str>| {
                 let filled = replaced(part, |name| value_of(&values, name))?;
                 let becomes_option = filled.starts_with('-') && !part.starts_with('-');
                 (!becomes_option).then_some(filled)
             };
-            parts.iter().map(part).collect::<Option<_>>().map(PollFrom::Command)
+            let env = env.iter().map(|one| one.to_string()).collect();
+            Some(PollFrom::Command(parts.iter().map(part).collect::<Option<_>>()?, env))
         }
     }
 }
@@ -81,8 +82,9 @@ mod tests {
         let command = |stream: &str| {
             let parts = ["show", "-n{id}", "{id}"].map(Into::into).to_vec();
             let pattern = Pattern::parse("s:{id}").unwrap();
-            match filled(&Target::Command(parts), &pattern, stream)? {
-                PollFrom::Command(parts) => Some(parts),
+            let program = Program { parts, env: Vec::new() };
+            match filled(&Target::Command(program), &pattern, stream)? {
+                PollFrom::Command(parts, _) => Some(parts),
                 other => panic!("{other:?}"),
             }
         };
