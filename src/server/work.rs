@@ -5,6 +5,7 @@
 //! ahead is paid ahead; how large an answer is shows when it is made, and whoever owes for one is given no other
 //! before that is paid off.
 
+use super::auth::Identity;
 use super::chat::{Chat, RATE};
 use super::dispatch::Person;
 use super::encode::ErrorDetail;
@@ -155,6 +156,23 @@ impl<S: Backend> Chat<S> {
         false
     }
 
+    /// The same for somebody who asks for all that they are told as Server-Sent Events: the error is the answer.
+    pub(super) fn owed_by(&mut self, net: &Net<'_>, identity: &Identity) -> Result<(), Refusal> {
+        let payer = Asker::User(identity.user.clone());
+        let asked = identity.limits.as_deref();
+        let own = self.config.exceptions.limits_of(&self.config.limits, &identity.user, asked);
+        let limits = own.as_deref().unwrap_or(&self.config.limits);
+        let Some((allowance, limit)) = allowance(limits, &payer) else { return Ok(()) };
+        let Some(wait_ms) = self.work.owes(&payer, net.now(), allowance) else { return Ok(()) };
+        self.counters.limited(limit);
+        let who = Limited { conn: None, user: Some(&identity.user), address: None };
+        self.note_limited(net.now(), limit, who);
+        let message = too_soon(limit, wait_ms).message;
+        let refusal = Refusal::new(Status::TooManyRequests, "rate_limited", message);
+        // Who owes for a greeting owes some seconds.
+        Err(Refusal { fields: &[("Retry-After", "5")], ..refusal })
+    }
+
     /// Has an answer paid for by the address that has asked for it, before it is made.
     fn pay_by_address(
         &mut self,
@@ -185,10 +203,10 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &Net<'_>,
         address: Address,
-        response: Response,
+        (is_head, response): (bool, Response),
     ) -> Response {
         let weight = match response.status {
-            Status::Ok => of_answer(response.body.len()),
+            Status::Ok if !is_head => of_answer(response.body.len()),
             _ => 0,
         };
         if weight == 0 {

@@ -5,20 +5,47 @@
 //! commit, and once a second where there is none. It is done by `stat`: to open the database's file a second time, and
 //! close it, would let go of SQLite's locks on it (fcntl(2)).
 
-use super::whole::{WAL, identity, with};
+use super::schema::LOG_KEPT_BYTES;
+use super::whole::{WAL, with};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-type Identity = (u64, u64);
+/// A file by its name, and which it was when it was opened; none that was not there.
+#[derive(Debug)]
+struct Named {
+    path: PathBuf,
+    known: Option<(u64, u64)>,
+    /// It has at least so many bytes.
+    bytes_min: u64,
+}
+
+impl Named {
+    fn new(path: PathBuf) -> Named {
+        let found = path.metadata().ok();
+        Named { path, known: found.map(|found| (found.dev(), found.ino())), bytes_min: 0 }
+    }
+
+    /// Whether its name means another file, or none. Where the system does not say so it may still be there.
+    fn is_lost(&self) -> bool {
+        let Some(known) = self.known else { return false };
+        match self.path.metadata() {
+            Ok(found) => (found.dev(), found.ino()) != known || found.len() < self.bytes_min,
+            Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+        }
+    }
+}
 
 /// The files of a store that is open.
 #[derive(Debug)]
 pub(super) struct Held {
-    lock: (PathBuf, Option<Identity>),
-    file: (PathBuf, Option<Identity>),
-    /// It is there from the first commit on, and until the end.
-    log: (PathBuf, Option<Identity>),
+    lock: Named,
+    /// By the name that it has in the directory, which may be a link.
+    file: Named,
+    /// Beside the file itself. It is there from the first commit on, and until the end.
+    log: Named,
     /// For the reactor.
     is_lost: Arc<AtomicBool>,
 }
@@ -26,17 +53,23 @@ pub(super) struct Held {
 impl Held {
     /// Those of a directory that is held, and whose database is open.
     pub(super) fn new(lock: &Path, file: &Path, is_lost: Arc<AtomicBool>) -> Held {
-        let known = |path: &Path| (path.to_owned(), identity(path));
-        Held { lock: known(lock), file: known(file), log: known(&with(file, WAL)), is_lost }
+        // SQLite has the log beside the file that a link leads to.
+        let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        Held {
+            lock: Named::new(lock.to_owned()),
+            file: Named::new(file.to_owned()),
+            log: Named::new(with(&real, WAL)),
+            is_lost,
+        }
     }
 
     /// Looks whether they are still there; says so when that has changed. Tells whether one is not.
     pub(super) fn is_lost(&mut self) -> bool {
-        let lost = self.lost();
+        let lost = [&self.lock, &self.file, &self.log].into_iter().find(|named| named.is_lost());
         let was_lost = self.is_lost.swap(lost.is_some(), Ordering::Relaxed);
         match lost {
-            Some(path) if !was_lost => log::error!(
-                "{} is not the file any more that this server has open: it was moved, removed or replaced. Nothing is \
+            Some(Named { path, .. }) if !was_lost => log::error!(
+                "{} is not the file any more that this server has open: it was moved, removed, cut or replaced. Nothing is \
                  stored until it is back; otherwise stop the server, and bring back what is missing",
                 path.display()
             ),
@@ -50,19 +83,13 @@ impl Held {
         lost.is_some()
     }
 
-    fn lost(&self) -> Option<&Path> {
-        let files = [&self.lock, &self.file, &self.log];
-        let is_other = |(path, known): &&(PathBuf, Option<Identity>)| {
-            known.is_some() && identity(path) != *known
-        };
-        files.into_iter().find(is_other).map(|(path, _)| path.as_path())
-    }
-
-    /// Something was committed: from now on the log is known.
+    /// Something was committed: it is in the log, which is cut by nobody but SQLite, and not to less than this.
     pub(super) fn committed(&mut self) {
-        let (path, known) = &mut self.log;
-        if known.is_none() {
-            *known = identity(path);
+        if self.log.known.is_none() {
+            self.log = Named::new(std::mem::take(&mut self.log.path));
+        }
+        if let Ok(found) = self.log.path.metadata() {
+            self.log.bytes_min = found.len().min(u64::from(LOG_KEPT_BYTES));
         }
     }
 }
@@ -71,6 +98,32 @@ impl Held {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn the_log_of_a_file_that_a_link_leads_to_is_watched_and_what_cannot_be_looked_at_is_not_lost()
+    {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["data", "real"] {
+            fs::create_dir(at(name)).unwrap();
+        }
+        for name in ["data/parlor.lock", "real/x.db", "real/x.db-wal"] {
+            fs::write(at(name), name).unwrap();
+        }
+        symlink(at("real/x.db"), at("data/parlor.db")).unwrap();
+        let flag = Arc::default();
+        let mut held = Held::new(&at("data/parlor.lock"), &at("data/parlor.db"), flag);
+        assert!(!held.is_lost());
+        fs::set_permissions(at("data"), fs::Permissions::from_mode(0o000)).unwrap();
+        assert!(!held.is_lost());
+        fs::set_permissions(at("data"), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::rename(at("real/x.db-wal"), at("aside")).unwrap();
+        assert!(held.is_lost());
+        fs::rename(at("aside"), at("real/x.db-wal")).unwrap();
+        fs::rename(at("real/x.db"), at("aside")).unwrap();
+        assert!(held.is_lost());
+    }
 
     #[test]
     fn it_is_noticed_when_a_name_means_another_file_and_when_it_is_back() {
@@ -93,5 +146,7 @@ mod tests {
             fs::rename(at("aside"), at(name)).unwrap();
             assert!(!held.is_lost() && !flag.load(Ordering::Relaxed), "{name} is back");
         }
+        fs::write(at("parlor.db-wal"), "").unwrap();
+        assert!(held.is_lost(), "it was cut");
     }
 }

@@ -218,6 +218,8 @@ pub(super) fn add_indexes(db: &Connection) -> rusqlite::Result<()> {
 /// few pages of each room in it.
 const CACHE_KIB: i64 = 8 * 1024;
 
+/// After a checkpoint the write-ahead log is cut to this, in bytes.
+pub(super) const LOG_KEPT_BYTES: u32 = 16 * 1024 * 1024;
 /// Pages of 4 KiB in the write-ahead log: 16 MiB, which a start after a crash has to read.
 const LOG_PAGES: u32 = 4_096;
 
@@ -258,6 +260,6 @@ pub(super) fn configure(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     // After a checkpoint the write-ahead log is cut to this, in bytes: a burst does not keep its
     // disk for ever.
-    db.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;
+    db.pragma_update(None, "journal_size_limit", LOG_KEPT_BYTES)?;
     Ok(())
 }

@@ -119,6 +119,11 @@ def test_public_streams_are_for_pages_elsewhere_too_and_others_are_not(server):
     listening = heard(server, "/api/v1/streams/shown", fields=[*fields, ("Accept", "text/event-stream")])
     assert (listening.status, listening.fields["cross-origin-resource-policy"]) == (200, "cross-origin")
     assert heard(server, "/api/v1/streams/hidden", fields=fields).status in (401, 403, 404)
+    # A ticket is what a page elsewhere is given for what others may not see.
+    ticket = json.loads(server.http("/api/v1/ticket", "POST", headers=dict([BEARER]))[2])["ticket"]
+    watched = f"/api/v1/streams/hidden?token={ticket}"
+    listening = heard(server, watched, fields=[*fields, ("Accept", "text/event-stream")])
+    assert (listening.status, listening.fields["cross-origin-resource-policy"]) == (200, "cross-origin")
     own = heard(server, "/api/v1/streams/shown", fields=[BEARER])
     assert (own.status, own.fields["cross-origin-resource-policy"]) == (200, "same-origin")
 

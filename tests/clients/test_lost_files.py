@@ -44,6 +44,7 @@ LOSSES = {
     "the database is removed": lambda data: (data / "parlor.db").unlink(),
     "the log is removed": lambda data: (data / "parlor.db-wal").unlink(),
     "the log is another": lambda data: ((data / "parlor.db-wal").unlink(), (data / "parlor.db-wal").touch()),
+    "the log is cut": lambda data: (data / "parlor.db-wal").write_bytes(b""),
     "the lock is removed": lambda data: (data / "parlor.lock").unlink(),
     "a copy takes its place": lambda data: (
         shutil.copytree(data, data.with_name("copy")),
@@ -63,6 +64,36 @@ def test_nothing_is_acknowledged_into_files_that_are_gone(started, loss):
     assert "is not the file any more that this server has open" in server.output()
     # What is there is still shown.
     assert [entry["payload"].get("text") for entry in ada.history("r")["entries"]][-1] == "kept"
+
+
+def test_the_log_of_a_database_that_a_link_leads_to_is_watched_too(servers):
+    data, real = servers.directory(), servers.directory() / "real.db"
+    servers.parlor(data=data).stop()
+    (data / "parlor.db").rename(real)
+    (data / "parlor.db").symlink_to(real)
+    server = servers.parlor(data=data)
+    with Chat(server, "ada") as ada:
+        ada.join("r")
+        ada.say("r", "kept")
+        log = real.with_name("real.db-wal")
+        log.rename(log.with_name("aside"))
+        assert acknowledged(ada, 3) == 0 and not is_ready(server)
+        log.with_name("aside").rename(log)
+        assert acknowledged(ada, 3) == 3
+
+
+def test_a_checkpoint_and_a_backup_are_no_loss(servers):
+    server = servers.parlor()
+    copies = servers.directory()
+    with Chat(server, "ada") as ada:
+        ada.join("r")
+        # More than the log has before it is brought into the file: 16 MiB, and cut to that.
+        for _ in range(1_500):
+            ada.send("chat:send", room="r", text="x" * 16_000)
+        ada.say("r", "kept", cid="last")
+        done = harness.run_parlor("data", "backup", copies / "b.db", "--data", server.data, seconds=20)
+        assert done.returncode == 0, done.stderr
+        assert acknowledged(ada, 3) == 3 and is_ready(server)
 
 
 def test_it_is_noticed_also_while_nobody_writes(started):

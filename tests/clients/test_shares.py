@@ -98,6 +98,27 @@ class TestFailedProofs:
         assert ask(server, harness.token("new"))[0] == 200
         assert limited(server, "failed_proofs_per_second") == 0
 
+    def test_what_costs_no_signature_costs_nothing(self, start):
+        server = start(**PROOFS)
+        unknown = Es256("another")
+        for number in range(20):
+            assert ask(server, f"not-a-token-{number}")[0] == 401
+            assert ask(server, unknown.token(f"u{number}"))[0] == 401
+        assert ask(server, harness.token("new"))[0] == 200
+        assert limited(server, "failed_proofs_per_second") == 0
+
+    @pytest.mark.parametrize("mode", ["no-cors", "navigate"])
+    def test_a_page_elsewhere_spends_nothing_of_its_visitors(self, start, mode):
+        server = start(**PROOFS)
+        elsewhere = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode}
+        for path in ("/api/v1/events", "/api/v1/streams/x?multipart=1"):
+            for _ in range(12):
+                joint = "&" if "?" in path else "?"
+                asked = f"{path}{joint}token={wrong(ES256)}"
+                assert server.http(asked, headers=elsewhere)[0] in (403, 404)
+        assert ask(server, harness.token("new"))[0] == 200
+        assert limited(server, "failed_proofs_per_second") == 0
+
     def test_a_token_that_is_remembered_is_still_judged_by_its_time_and_by_what_was_revoked(self, start):
         server = start(**{"auth.leeway_ms": 0})
         short = harness.token("short", ttl=2)
@@ -131,9 +152,11 @@ class TestFailedProofs:
             return request_head("/api/v1/sign-in", here, method="POST") + content
 
         statuses = []
-        for _ in range(12):
+        for number in range(12):
+            # Cookies are signed by the server alone, with a secret.
+            forged = harness.token(f"u{number}", secret="not that of the server's own cookies")
             with Raw(server, open=False) as raw:
-                raw.send(head(wrong(ES256)))
+                raw.send(head(forged if way == "cookie" else wrong(ES256)))
                 answer = raw.read_head()
                 statuses.append(answer.status)
                 if answer.status == 429:
@@ -264,6 +287,9 @@ class TestWork:
         assert units > 1, f"a greeting of {size} bytes"
         assert count == 12 // units + 1
         assert limited(server, "user_work_per_second") == 1
+        # Nor by events.
+        status, fields, _ = server.http("/api/v1/events", headers=bearer(jwt))
+        assert (status, fields["retry-after"]) == (429, "5")
         with Chat(server, token=harness.token("bob")) as bob:
             assert bob.request("ping")["ts"] > 0
 
@@ -274,7 +300,8 @@ class TestWork:
         most = 30 // (len(body) // (16 * 1024))
         statuses = [server.http("/api/v1/openapi.json")[0] for _ in range(most + 2)]
         assert statuses[: most - 1] == [200] * (most - 1) and statuses[most + 1] == 429
-        # What is small, or there already, goes on; other addresses too.
+        # What is small, there already, or not sent goes on; other addresses too.
+        assert server.http("/api/v1/openapi.json", "HEAD")[0] == 200
         assert server.http("/healthz")[0] == 200
         tag = {"If-None-Match": "*"}
         assert server.http("/api/v1/openapi.json", headers=tag)[0] == 304
@@ -356,6 +383,20 @@ class TestIdleConnections:
             one.end()
         for _, one in kept:
             one.close()
+
+    def test_whoever_still_reads_an_answer_is_not_idle(self, start):
+        server = start(**{"limits.connections": 32})
+        asked = [("Host", HOST)]
+        size = len(server.http("/api/v1/openapi.json")[2])
+        with Raw(server, open=False, receive_buffer=4_096) as slow:
+            slow.send(request_head("/api/v1/openapi.json", asked) * 12)
+            time.sleep(0.2)
+            here = [Chat(server, token=harness.token(f"u{n}")) for n in range(31)]
+            for _ in range(12):
+                answer = raw_answer(slow)
+                assert (answer.status, len(answer.body)) == (200, size)
+            for one in here:
+                one.end()
 
     def test_where_there_is_room_they_are_left_alone(self, start):
         server = start()

@@ -4,7 +4,7 @@
 use super::browser::Cookies;
 use super::claims::millis;
 use super::judged::{Judged, hash};
-use super::key::Algorithm;
+use super::key::{Algorithm, Key};
 use super::{Claims, Identity, Keys, Revocations, TokenError};
 use crate::base::limits::{CLAIM_PATTERNS_MAX, JTI_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::base::{Timestamp, UserId, UserLimit, UserLimits};
@@ -273,10 +273,11 @@ impl Book {
         if let Some(judged) = self.judged.borrow().find(&hash, now) {
             return judged;
         }
+        let key = selected(&self.keys, token)?;
         let too_many = |TooManyFailed(wait_ms)| TokenError::TooManyFailed(wait_ms);
         let paid = payer.map(|payer| payer.pay(0).map(|paid| (payer, paid)));
         let paid = paid.transpose().map_err(too_many)?;
-        let judged = open(&self.keys, token);
+        let judged = key.open(token);
         if let (Ok(_), Some((payer, paid))) = (&judged, paid) {
             payer.give_back(paid);
         }
@@ -285,8 +286,8 @@ impl Book {
     }
 }
 
-/// What a token says whose signature is good by one of `keys`.
-fn open(keys: &Keys, token: &str) -> Result<Claims, TokenError> {
+/// The key that is to judge a token: that is said by its header, and costs no signature.
+fn selected<'k>(keys: &'k Keys, token: &str) -> Result<&'k Key, TokenError> {
     // Nothing of the header is believed but which key is meant: not its jwk, jku, x5c or x5u.
     let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
     // RFC 7515 §4.1.11: what is critical must be understood, and no extension is.
@@ -294,7 +295,7 @@ fn open(keys: &Keys, token: &str) -> Result<Claims, TokenError> {
         return Err(TokenError::Invalid);
     }
     let algorithm = Algorithm::from_library(header.alg).ok_or(TokenError::Invalid)?;
-    keys.select(algorithm, header.kid.as_deref())?.open(token)
+    keys.select(algorithm, header.kid.as_deref())
 }
 
 fn leeway_ms(expected: &Expected) -> i64 {

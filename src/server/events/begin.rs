@@ -61,6 +61,8 @@ impl<S: Backend> Chat<S> {
             return Ok(Answer::Respond(response));
         }
         let has_rate = !matches!(who, Who::Token(_));
+        // A page elsewhere may have it, and embed what it is for.
+        let is_by_ticket = matches!(who, Who::Ticket(_));
         let identity = match who {
             Who::User(identity) | Who::Token(identity) => Some(identity),
             Who::Guest => None,
@@ -73,6 +75,7 @@ impl<S: Backend> Chat<S> {
             }
         };
         let is_guest = identity.is_none();
+        let is_public = is_guest || is_by_ticket;
         let (beside, what) = match what {
             What::Ticket => return self.give_ticket(net, identity, address, has_rate, response),
             What::Stream { ask, form } => {
@@ -81,6 +84,9 @@ impl<S: Backend> Chat<S> {
             }
             all @ What::All { .. } => (None, all),
         };
+        if let (Some(identity), None) = (&identity, &beside) {
+            self.owed_by(net, identity)?;
+        }
         if is_guest && !self.take_guest() {
             self.counters.limited("guests");
             return Err(too_many_guests());
@@ -88,7 +94,7 @@ impl<S: Backend> Chat<S> {
         // A guest's name is made of the connection's, and fits.
         let identity = identity.or_else(|| guest(conn)).ok_or_else(too_many_guests)?;
         let asks_for = Some(what);
-        let response = if is_guest { public(response) } else { response };
+        let response = if is_public { public(response) } else { response };
         let arriving = Arriving { identity, is_guest, beside, asks_for };
         self.put_session(Session::new(conn, Phase::Arriving(Box::new(arriving))));
         Ok(Answer::Endless(response))

@@ -238,6 +238,10 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
         is_asked_from_here(head)?;
         return Ok(Who::User(identity.clone()));
     }
+    // Nor are a token and its address' budget spent by a page elsewhere, which has tickets for that.
+    if !tokens.is_empty() {
+        is_asked_from_here(head)?;
+    }
     if let Some(identity) = admin(head, rules)? {
         // A bad token is not made good by another that is right.
         return match tokens.len() {
@@ -267,7 +271,7 @@ fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<
 }
 
 /// A picture or a script of a page elsewhere is asked for without an `Origin`, in the name of whoever looks
-/// at the page (Fetch Metadata). Where a token says who it is nobody else's page has it.
+/// at the page (Fetch Metadata). Where a ticket says who it is nobody else's page has it.
 fn is_asked_from_here(head: &RequestHead<'_>) -> Result<(), Refusal> {
     let has_origin = head.all("origin").next().is_some();
     let is_elsewhere = |site: &str| ["cross-site", "same-site"].contains(&site.trim());

@@ -57,7 +57,9 @@ impl<S: Backend> Chat<S> {
         let rules = Rules { proven: proven.as_deref(), ..self.rules(net, address, is_elsewhere) };
         let (answer, opening) = match route(request.head, rules) {
             Routed::Respond(response) => {
-                return Answer::Respond(self.paid_by_address(net, address, response));
+                let is_head = request.head.method == "HEAD";
+                let paid = self.paid_by_address(net, address, (is_head, response));
+                return Answer::Respond(paid);
             }
             Routed::Metrics => return Answer::Respond(self.paid_metrics(net, address)),
             Routed::Ready => return Answer::Respond(self.readyz(net)),

@@ -63,10 +63,16 @@ impl<A: Application> Web<A> {
         if free >= io.connections_max() / CONNECTIONS_KEPT_FREE_SHARE {
             return;
         }
-        let Some((conn, address)) = self.idle.first_to_go() else { return };
-        if conn == newcomer {
-            return;
-        }
+        // One whose answer is still being read is busy, and comes back with its next request.
+        let is_busy = |conn| !io.may_read(conn) || io.outbox_bytes(conn) > 0;
+        let (conn, address) = loop {
+            match self.idle.first_to_go() {
+                None => return,
+                Some((conn, _)) if conn == newcomer => return,
+                Some((conn, _)) if is_busy(conn) => self.idle.leave(conn),
+                Some(first) => break first,
+            }
+        };
         self.sockets.counters.idle_ended += 1;
         let message = "idle, and hardly a place is left for others";
         self.sockets.note(io.now(), conn, &address, message, "ended");

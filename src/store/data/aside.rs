@@ -1,11 +1,13 @@
-//! A file that has its name only when it is whole: it is written beside it, under that name and `.part`.
+//! A file that has its name only when it is whole: it is written beside it, under that name, the process's id and
+//! `.part`.
 
 use super::{DataError, Result};
-use crate::store::whole::{identity, with};
-use std::fs::{File, TryLockError};
+use crate::store::whole::JOURNAL;
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::process;
 
 /// How the name of what is not whole ends.
 const PART: &str = ".part";
@@ -16,36 +18,27 @@ const PART: &str = ".part";
 pub struct Aside {
     place: PathBuf,
     part: PathBuf,
-    /// Locked: nobody else writes to it, or takes it away.
     file: File,
     is_finished: bool,
 }
 
 impl Aside {
-    /// An empty file that is to become `place`, for its owner alone.
+    /// An empty file that is to become `place`, for its owner alone. It is a new one, whatever is there under its name:
+    /// nothing is written by way of a link, or into what somebody else can read.
     ///
     /// # Errors
-    /// [`DataError::Exists`] if it is there, or is being written by somebody else.
+    /// [`DataError::Exists`] if it is there.
     pub fn begin(place: &Path) -> Result<Aside> {
         if place.symlink_metadata().is_ok() {
             return Err(DataError::Exists(place.to_owned()));
         }
-        let part = with(place, PART);
-        let failed = |error| DataError::File(part.clone(), error);
-        let mut options = File::options();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let file = options.mode(0o600).open(&part).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(DataError::Exists(part)),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
-        // Whoever had it until now may just have given it its name.
-        let own = file.metadata().map_err(failed)?;
-        if identity(&part) != Some((own.dev(), own.ino())) || place.symlink_metadata().is_ok() {
-            return Err(DataError::Exists(place.to_owned()));
-        }
-        file.set_len(0).map_err(failed)?;
+        forget_left(place);
+        let part = part_of(place, process::id());
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&part);
+        let file = file.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => DataError::Exists(part.clone()),
+            _ => DataError::File(part.clone(), error),
+        })?;
         Ok(Aside { place: place.to_owned(), part, file, is_finished: false })
     }
 
@@ -82,10 +75,38 @@ impl Aside {
         }
         self.is_finished = true;
         let _ = std::fs::remove_file(&self.part);
-        let folder = self.place.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
         // The name is to last, too.
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+        File::open(folder_of(&self.place)).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+}
+
+fn folder_of(place: &Path) -> &Path {
+    let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+fn part_of(place: &Path, process: u32) -> PathBuf {
+    let mut name = place.as_os_str().to_owned();
+    name.push(format!(".{process}{PART}"));
+    name.into()
+}
+
+/// Takes away what processes have left that are gone. Nothing is lost where that fails.
+fn forget_left(place: &Path) {
+    let Some(name) = place.file_name().and_then(|name| name.to_str()) else { return };
+    let Ok(entries) = folder_of(place).read_dir() else { return };
+    for entry in entries.flatten() {
+        let other = entry.file_name();
+        let process = other.to_str().and_then(|other| {
+            // SQLite's journal of a copy has the copy's name.
+            let other = other.strip_suffix(JOURNAL).unwrap_or(other);
+            other.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(PART)?.parse::<u32>().ok()
+        });
+        let processes = Path::new("/proc");
+        let is_gone = |process: u32| !processes.join(process.to_string()).exists();
+        if process.is_some_and(|process| processes.join("self").exists() && is_gone(process)) {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -112,11 +133,8 @@ mod tests {
         let aside = Aside::begin(&place).unwrap();
         aside.file().write_all(b"half").unwrap();
         assert!(!place.exists() && aside.part().exists());
-        assert!(matches!(Aside::begin(&place), Err(DataError::Exists(_))), "it is being written");
         drop(aside);
         assert_eq!(names(), 0);
-        // A kill leaves what the next one does not go on with.
-        fs::write(folder.path().join("a.db.part"), "left by a kill").unwrap();
         let aside = Aside::begin(&place).unwrap();
         aside.file().write_all(b"whole").unwrap();
         aside.finish().unwrap();
@@ -127,5 +145,36 @@ mod tests {
         fs::write(&place, "somebody else's").unwrap();
         assert!(matches!(aside.finish(), Err(DataError::Exists(_))));
         assert_eq!((fs::read(&place).unwrap(), names()), (b"somebody else's".to_vec(), 1));
+    }
+
+    #[test]
+    fn what_was_left_is_taken_away_and_never_written_to() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("victim"), "untouched").unwrap();
+        // No process has such an id; the first one is always there.
+        let names = [
+            "a.db.4294967295.part",
+            "a.db.4294967295.part-journal",
+            "a.db.1.part",
+            "a.db.part",
+            "b.db.4294967295.part",
+        ];
+        for name in names {
+            symlink(at("victim"), at(name)).unwrap();
+        }
+        let aside = Aside::begin(&at("a.db")).unwrap();
+        aside.file().write_all(b"whole").unwrap();
+        aside.finish().unwrap();
+        assert_eq!(fs::read(at("victim")).unwrap(), b"untouched");
+        let made = at("a.db").symlink_metadata().unwrap();
+        assert!(made.is_file() && made.permissions().mode() & 0o777 == 0o600);
+        let left = |name: &&str| at(name).symlink_metadata().is_ok();
+        assert_eq!(names.iter().copied().filter(|name| left(name)).count(), 3);
+        // Another thread writes it, or a link lies in wait.
+        fs::remove_file(at("a.db")).unwrap();
+        symlink(at("victim"), part_of(&at("a.db"), process::id())).unwrap();
+        assert!(matches!(Aside::begin(&at("a.db")), Err(DataError::Exists(_))));
     }
 }
