@@ -271,7 +271,12 @@ class Servers:
     def example(self, name, *arguments):
         """One of the examples of an embedding program: it takes an address, and prints its own."""
         default, how = f"target/release/examples/{name}", f"cargo build --release --example {name}"
-        return self._example(name, binary(f"PARLOR_{name.upper()}", default, how), arguments)
+        # It says so when its own paths are there, too, a moment after its port.
+        def is_ready(server):
+            return _port_answers(server) and f"{HOST}:{server.port}" in server.output()
+
+        program = binary(f"PARLOR_{name.upper()}", default, how)
+        return self._example(name, program, arguments, is_ready=is_ready)
 
     def sohbet(self):
         """The example that has data of its own; of its page nothing but the place."""
@@ -280,9 +285,9 @@ class Servers:
         page.write_text("")
         return self.example("sohbet", directory / "data", page)
 
-    def _example(self, name, program, arguments=(), wrapper=()):
+    def _example(self, name, program, arguments=(), wrapper=(), is_ready=_port_answers):
         port = free_port()
-        server = Server([*wrapper, program, f"{HOST}:{port}", *arguments], port, name, _port_answers)
+        server = Server([*wrapper, program, f"{HOST}:{port}", *arguments], port, name, is_ready)
         self._started.append(server)
         return server
 
