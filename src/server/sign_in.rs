@@ -42,7 +42,7 @@ impl<S: Backend> Chat<S> {
     ) {
         let address = net.address(conn).unwrap_or(Address::UNKNOWN);
         let payer = self.failed_proofs.payer(address, net.now(), &self.config.limits);
-        let verified = self.verifier.verify_for(payer, token, net.timestamp());
+        let verified = self.verifier.verify_for(Some(payer), token, net.timestamp());
         let is_over =
             self.note_proofs(net, Limited { conn: Some(conn), user: None, address: Some(address) });
         if is_over && let Err(error @ TokenError::TooManyFailed(wait_ms)) = verified {

@@ -119,27 +119,18 @@ impl Verifier {
     /// # Errors
     /// [`TokenError`].
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Identity, TokenError> {
-        self.judge_token(token, now, None)
+        self.verify_for(None, token, now)
     }
 
-    /// As [`Verifier::verify`], at the expense of whoever has sent it.
+    /// As [`Verifier::verify`], at the expense of whoever has sent it, if somebody is to pay.
     ///
     /// # Errors
     /// [`TokenError`].
     pub(in crate::server) fn verify_for(
         &self,
-        payer: Payer<'_>,
-        token: &str,
-        now: Timestamp,
-    ) -> Result<Identity, TokenError> {
-        self.judge_token(token, now, Some(payer))
-    }
-
-    fn judge_token(
-        &self,
-        token: &str,
-        now: Timestamp,
         payer: Option<Payer<'_>>,
+        token: &str,
+        now: Timestamp,
     ) -> Result<Identity, TokenError> {
         let claims = self.open(token, now, payer)?;
         if claims.sign_in.is_some() {

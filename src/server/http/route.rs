@@ -65,7 +65,7 @@ pub(in crate::server) struct Rules<'a> {
 impl Rules<'_> {
     /// Who a token says that somebody is.
     pub(in crate::server) fn verify(&self, token: &str) -> Result<Identity, Refusal> {
-        self.verifier.verify_for(self.payer, token, self.now).map_err(denied)
+        self.verifier.verify_for(Some(self.payer), token, self.now).map_err(denied)
     }
 
     /// The limits that hold for a user, if they are not those of all.
