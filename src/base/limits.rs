@@ -295,9 +295,11 @@ pub const HANDLER_WAITING_MAX: u32 = 1_000;
 pub const HANDLER_WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Longest that one may be told to wait, in ms.
 pub const HANDLER_WAITING_MS_MAX: u32 = 60_000;
-/// What is polled and waits for a thread; one more fails.
-pub const POLLS_WAITING_MAX: usize = 1_024;
-/// Requests that wait for a thread to ask `auth.url` who sends them; one more is 503. With their contents
+/// A stream that was not polled for so many of its intervals, and `timeout_ms`, is late.
+pub const LATE_POLLS: u64 = 3;
+/// How often it is looked whether streams are polled as often as they are to be, in ms.
+pub const LATE_POLLS_LOOKED_AT_MS: u64 = 1_000;
+/// Requests that wait for a place to have `auth.url` asked who sends them; one more is 503. With their contents
 /// they are bounded by their connections.
 pub const PROOFS_WAITING_MAX: usize = 1_024;
 /// How long a thread for the application's backend waits for something to do before it ends.
@@ -477,6 +479,10 @@ pub struct Limits {
     pub filter_depth: u32,
     /// Streams in all, those of families included.
     pub streams: u32,
+    /// Streams of families that are polled because a user watches them.
+    pub polled_streams_per_user: u32,
+    /// Streams of families that are polled because guests of an address watch them.
+    pub polled_streams_per_address: u32,
     /// What is kept of one stream's events, in bytes, unless the newest alone is larger.
     pub stream_bytes: u32,
     /// What is kept of all streams' events together, in bytes.
@@ -563,6 +569,8 @@ impl Default for Limits {
             limited_requests: 100,
             abuse_window_ms: 10_000,
             subscriptions: 100,
+            polled_streams_per_user: 200,
+            polled_streams_per_address: 500,
             filters: 16,
             stream_filters: 256,
             filter_values: 64,

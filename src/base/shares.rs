@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Shares<K> {
     held: BTreeMap<K, u64>,
     by_size: BTreeSet<(u64, K)>,
+    total: u64,
 }
 
 impl<K> Default for Shares<K> {
     fn default() -> Shares<K> {
-        Shares { held: BTreeMap::new(), by_size: BTreeSet::new() }
+        Shares { held: BTreeMap::new(), by_size: BTreeSet::new(), total: 0 }
     }
 }
 
@@ -35,6 +36,20 @@ impl<K: Ord + Clone> Shares<K> {
         self.held.get(holder).copied().unwrap_or(0)
     }
 
+    /// What all have.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Whether a holder may have one more of `max`: only while they have less than is free. So whoever comes first
+    /// leaves half to the others, and whoever comes next half of that: there is always something for one more.
+    /// (The rule is known from the buffers of switches, as "dynamic thresholds".)
+    #[must_use]
+    pub fn may_add(&self, holder: &K, max: u64) -> bool {
+        self.of(holder) < max.saturating_sub(self.total)
+    }
+
     /// Whoever has most, if anybody has something; of several the last one in their order.
     #[must_use]
     pub fn largest(&self) -> Option<(&K, u64)> {
@@ -48,6 +63,7 @@ impl<K: Ord + Clone> Shares<K> {
     }
 
     fn set(&mut self, holder: &K, before: u64, after: u64) {
+        self.total = self.total.saturating_sub(before).saturating_add(after);
         if before > 0 {
             self.by_size.remove(&(before, holder.clone()));
         }
@@ -65,7 +81,55 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn whoever_comes_leaves_as_much_as_they_take() {
+        let mut shares = Shares::default();
+        let takes: Vec<u64> = ["a", "b", "c", "d"]
+            .iter()
+            .map(|holder| {
+                while shares.may_add(holder, 16) {
+                    shares.add(holder, 1);
+                }
+                shares.of(holder)
+            })
+            .collect();
+        assert_eq!(takes, [8, 4, 2, 1]);
+        shares.remove(&"a", 8);
+        assert!(shares.may_add(&"d", 16), "what was given back can be taken again");
+        assert!(Shares::default().may_add(&"a", 1) && !Shares::default().may_add(&"a", 0));
+    }
+
     proptest! {
+        /// Of what comes free again: whoever asks for a share has at least half of what would be fair, whatever the
+        /// others hold, as soon as each place was given back once.
+        #[test]
+        fn nobody_is_kept_from_half_of_a_fair_share(
+            places in 4u64..64,
+            greedy in 1u8..12,
+            order in prop::collection::vec(any::<prop::sample::Index>(), 600),
+        ) {
+            let (mut shares, modest) = (Shares::default(), greedy);
+            let mut held = Vec::new();
+            let mut had = 0;
+            for (step, index) in order.iter().enumerate() {
+                // The modest one comes when all others have what they could get; who gives back is by chance.
+                let comers = if step < 200 { greedy } else { greedy + 1 };
+                for turn in 0..comers {
+                    let comer = (turn + index.index(usize::from(comers)) as u8) % comers;
+                    if shares.may_add(&comer, places) {
+                        shares.add(&comer, 1);
+                        held.push(comer);
+                    }
+                }
+                had = had.max(shares.of(&modest));
+                prop_assert!(shares.total() <= places);
+                let back = held.swap_remove(index.index(held.len()));
+                shares.remove(&back, 1);
+            }
+            let fair = places / (u64::from(greedy) + 1);
+            prop_assert!(had >= (fair / 2).max(1).min(places), "{had} of {fair}");
+        }
+
         /// Against a table that is looked through.
         #[test]
         fn it_knows_who_has_most(steps in prop::collection::vec((0u8..6, 0u64..5, any::<bool>()), 0..80)) {
@@ -84,6 +148,7 @@ mod tests {
                 prop_assert_eq!(shares.largest(), most.map(|(holder, held)| (holder, *held)));
                 prop_assert_eq!(shares.holders(), model.len());
                 prop_assert_eq!(shares.by_size.len(), model.len());
+                prop_assert_eq!(shares.total(), model.values().sum::<u64>());
                 for holder in 0..6 {
                     prop_assert_eq!(shares.of(&holder), model.get(&holder).copied().unwrap_or(0));
                 }

@@ -78,8 +78,8 @@ pub enum Effect {
     Watched {
         /// Which stream.
         stream: StreamId,
-        /// Whether.
-        is_watched: bool,
+        /// One of those who do, if somebody does.
+        by: Option<ConnId>,
     },
     /// A connection reads too slowly for a state: a newer event has taken the place of one that it is never told.
     Skipped {
@@ -543,7 +543,7 @@ impl Refusal {
         Refusal { field, ..Refusal::new(RefusalCode::BadRequest, message) }
     }
 
-    pub(super) fn quota(name: &'static str, message: &'static str, limit: u64) -> Refusal {
+    pub(crate) fn quota(name: &'static str, message: &'static str, limit: u64) -> Refusal {
         let (limit, limit_name) = (Some(limit), Some(name));
         Refusal { limit, limit_name, ..Refusal::new(RefusalCode::Quota, message) }
     }

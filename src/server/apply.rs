@@ -6,7 +6,7 @@ use super::events::Told;
 use super::web::Net;
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
 use crate::base::{Class, ConnId, Outcome, UserId};
-use crate::hub::{Answer, Effect, Effects, Input, Notice, Now, Origin};
+use crate::hub::{Answer, Effect, Effects, Input, Notice, Now, Origin, Refusal};
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
 use crate::store::{Backend, NotTaken};
@@ -28,6 +28,19 @@ impl<S: Backend> Chat<S> {
             self.effects = effects;
             self.is_deciding = false;
         }
+    }
+
+    /// A connection is told why it does not have what it has asked for.
+    pub(super) fn refused_on(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        id: Option<&str>,
+        refusal: &Refusal,
+    ) {
+        self.counters.limited_by(refusal);
+        let detail = encode::refusal_detail(refusal);
+        self.error(net, conn, id, refusal.code.as_str(), refusal.message, &detail);
     }
 
     fn apply(&mut self, net: &mut Net<'_>, effects: &Effects) {
@@ -59,12 +72,7 @@ impl<S: Backend> Chat<S> {
                             self.has_resumed(net, *conn, answer);
                         }
                         (Ok(_), None) => {}
-                        (Err(refusal), id) => {
-                            self.counters.limited_by(refusal);
-                            let detail = encode::refusal_detail(refusal);
-                            let code = refusal.code.as_str();
-                            self.error(net, *conn, id.as_deref(), code, refusal.message, &detail);
-                        }
+                        (Err(refusal), id) => self.refused_on(net, *conn, id.as_deref(), refusal),
                     }
                 }
                 Effect::Greet { conn, rooms, invites } => {
@@ -77,9 +85,7 @@ impl<S: Backend> Chat<S> {
                     self.deliver(net, recipients, notice, &mut refused);
                 }
                 Effect::TakeBack { conn, source } => net.take_back(*conn, *source),
-                Effect::Watched { stream, is_watched } => {
-                    self.stream_watched(net, stream, *is_watched);
-                }
+                Effect::Watched { stream, by } => self.stream_watched(net, stream, *by),
                 Effect::Skipped { conn } => {
                     net.count_drop(*conn);
                     self.counters.skipped_events += 1;

@@ -168,6 +168,7 @@ impl<S: Backend> Chat<S> {
     ) -> Chat<S> {
         let sources = Sources::new(&config.limits);
         let remotes = Remotes::new(&config.limits, &config.handlers);
+        let proofs = Proofs::new(&config.limits);
         Chat {
             verifier,
             config,
@@ -191,7 +192,7 @@ impl<S: Backend> Chat<S> {
             program_calls: 0,
             program_bytes: 0,
             sources,
-            proofs: Proofs::default(),
+            proofs,
             remotes,
             outbound,
             store_refused: None,

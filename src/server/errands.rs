@@ -1,7 +1,9 @@
 //! What the application's backend is asked for, and where what came of it goes.
 
-use super::backend::{JobId, JobResult, Pass};
+use super::backend::{JobId, JobResult};
 use super::chat::Chat;
+use super::failed_proofs::Paid;
+use super::proof::Place;
 use super::remote::RemoteCall;
 use super::web::{Exchange, Net};
 use crate::base::StreamId;
@@ -15,14 +17,14 @@ pub(super) enum Purpose {
     /// A request of a client.
     Remote(RemoteCall),
     /// Who sends a request.
-    Proof { exchange: Exchange, pass: Pass },
+    Proof { exchange: Exchange, place: Place, paid: Paid },
 }
 
 impl<S: Backend> Chat<S> {
     /// Takes what came of jobs, and begins what is due.
     pub(super) fn run_errands(&mut self, net: &mut Net<'_>) {
         let now = net.now();
-        self.forget_proofs();
+        self.proofs.forget_found();
         let outcomes = std::mem::take(&mut self.shared.queue().outcomes);
         for (id, outcome) in outcomes {
             if let Some((purpose, outcome)) = self.outbound.came(now, id, outcome) {
@@ -36,6 +38,7 @@ impl<S: Backend> Chat<S> {
             net.wake_at(at);
         }
         self.ask_remotes(net);
+        self.ask_who(net);
         self.ask_sources(net);
     }
 
@@ -43,7 +46,9 @@ impl<S: Backend> Chat<S> {
         match purpose {
             Purpose::Poll(stream) => self.poll_came(net, &stream, id, outcome),
             Purpose::Remote(call) => self.remote_came(net, call, outcome),
-            Purpose::Proof { exchange, pass } => self.proof_came(net, exchange, &pass, outcome),
+            Purpose::Proof { exchange, place, paid } => {
+                self.proof_came(net, exchange, (&place, paid), outcome);
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::base::{Moment, PerMinute, Rate, SeededHash, UserId};
 use std::collections::HashMap;
 
 /// Whose doings are counted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Asker {
     User(UserId),
     /// Somebody who has not said who they are.

@@ -70,7 +70,7 @@ fn too_soon(limit: &'static str, wait_ms: u64) -> TooSoon {
 
 impl<S: Backend> Chat<S> {
     /// Who pays for a request; none where nobody does: the embedding program, and whoever has the admin token.
-    fn payer(&self, net: &Net<'_>, origin: &Origin) -> Option<Asker> {
+    pub(super) fn payer(&self, net: &Net<'_>, origin: &Origin) -> Option<Asker> {
         match origin {
             Origin::Conn(conn, _) => Some(self.payer_on(net, *conn)),
             Origin::Call(call) => match self.calls.get(call)? {
@@ -80,7 +80,7 @@ impl<S: Backend> Chat<S> {
         }
     }
 
-    fn payer_on(&self, net: &Net<'_>, conn: ConnId) -> Asker {
+    pub(super) fn payer_on(&self, net: &Net<'_>, conn: ConnId) -> Asker {
         match self.known(conn).filter(|known| !known.is_guest) {
             Some(known) => Asker::User(known.user.clone()),
             None => Asker::Address(net.address(conn).unwrap_or(Address::UNKNOWN)),

@@ -152,18 +152,18 @@ class TestUpgrades:
         assert upgrade(server, Cookie="session=bob", X_Other="y").status == 401
         assert backend.asked() == [asked]
 
-    @pytest.mark.parametrize("threads", [1, 3])
-    def test_so_many_are_asked_about_at_a_time_and_the_others_wait(self, backend, start, threads):
+    @pytest.mark.parametrize(("threads", "share"), [(1, 1), (3, 2), (8, 4)])
+    def test_of_an_address_so_many_are_asked_about_at_a_time_and_the_others_wait(self, backend, start, threads, share):
         backend.answers = lambda asked: (backend.release.wait(30), people(asked))[1]
         server = start(**{"auth.url_threads": threads})
         with contextlib.ExitStack() as opened:
             all_of_them = [opened.enter_context(Raw(server, open=False)) for _ in range(8)]
             for number, raw in enumerate(all_of_them):
                 raw.send(request_head("/ws", [*FIELDS, ("Cookie", f"session=user-{number}")]))
-            backend.wait_for(threads)
+            backend.wait_for(share)
             # All of them have been read.
             assert server.http("/healthz")[0] == 200
-            assert len(backend.asked()) == threads
+            assert len(backend.asked()) == share
             backend.release.set()
             assert [raw.read_head().status for raw in all_of_them] == [101] * 8
 
@@ -258,11 +258,11 @@ class TestTokens:
 
 class TestFailures:
     def test_without_its_backend_nobody_new_is_let_in_and_told_to_come_back(self, backend, start):
-        server = start()
+        server = start(**{"proxies.trusted": harness.HOST})
         with session(server, "eve") as eve:
             backend.answers = lambda asked: (500, b"")
-            for _ in range(2):
-                answer = upgrade(server, Cookie="session=ada")
+            for address in ("192.0.2.1", "192.0.2.2"):
+                answer = upgrade(server, Cookie="session=ada", X_Forwarded_For=address)
                 assert answer.status == 503 and answer.fields["retry-after"] == "1"
             assert upgrade(server, Cookie="session=ada").status == 503
             assert len(backend.asked()) == 3, "it is left alone"

@@ -210,14 +210,14 @@ class TestLimits:
     def test_so_many_are_under_way_and_more_are_overloaded(self, backend, start):
         backend.answers = lambda asked: (backend.release.wait(30), (200, {}))[1]
         server = start(queue(backend, "concurrency = 2\ntimeout_ms = 30_000"))
-        with opened(server) as ada, opened(server, "eve") as eve:
-            waiting = [ada.send("queue.x") for _ in range(2)]
+        with opened(server) as ada, opened(server, "bob") as bob, opened(server, "eve") as eve:
+            waiting = [(one, one.send("queue.x")) for one in (ada, bob)]
             backend.wait_for(2)
             refusal = eve.refusal("queue.x")
             assert refusal["code"] == "overloaded" and refusal["retry_after_ms"] > 0
             assert metric(server, "parlor_handler_requests_under_way", handler="queue.*") == 2
             backend.release.set()
-            assert [ada.answer(id) for id in waiting] == [{}, {}]
+            assert [one.answer(id) for one, id in waiting] == [{}, {}]
             assert eve.request("queue.x") == {}
             assert len(backend.asked()) == 3
 
@@ -307,8 +307,8 @@ class TestLimits:
             backend.answers = lambda asked: (500, b"")
             other = f'types = ["slow"]\nurl = "{slow.url}/"\ntimeout_ms = 30_000'
             server = start(queue(backend, "waiting_ms = 30_000"), other, **{"backend.call_threads": 1, "backend.circuit_open_ms": 30_000})
-            with opened(server) as ada:
-                assert [ada.refused("queue.x") for _ in range(2)] == ["internal"] * 2
+            with opened(server) as ada, opened(server, "eve") as eve:
+                assert [one.refused("queue.x") for one in (ada, eve)] == ["internal"] * 2
                 waits = ada.send("slow")
                 slow.wait_for(1)
                 assert ada.refused("queue.x") == "unavailable"
@@ -358,8 +358,8 @@ class TestLimits:
     def test_a_backend_that_fails_is_left_alone_and_then_tried_once(self, backend, start):
         backend.answers = lambda asked: (500, b"")
         server = start(queue(backend))
-        with opened(server) as ada:
-            assert [ada.refused("queue.x") for _ in range(2)] == ["internal"] * 2
+        with opened(server) as ada, opened(server, "eve") as eve:
+            assert [one.refused("queue.x") for one in (ada, eve)] == ["internal"] * 2
             refusal = ada.refusal("queue.x")
             assert refusal["code"] == "unavailable" and 0 < refusal["retry_after_ms"] <= 1_000
             assert len(backend.asked()) == 2

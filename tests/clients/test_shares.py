@@ -11,7 +11,7 @@ import time
 import pytest
 
 import harness
-from backend import signature, until
+from backend import Backend, signature, until
 from harness import HOST, PATIENCE, Chat, Raw, Refused, b64url, request_head
 from keys import Es256, Rs256, jwks
 from test_limits import limited
@@ -410,3 +410,130 @@ class TestIdleConnections:
             assert raw_answer(one).status == 200
             one.end()
         assert read(server)["parlor_idle_connections_ended_total"] == 0
+
+
+class TestPools:
+    """What there is of something for all has turns, and nobody has more of it than is free."""
+
+    @pytest.fixture
+    def backend(self):
+        with Backend() as started:
+            yield started
+
+    def begin(self, servers, backend, *rows, **set):
+        path = servers.directory() / "parlor.toml"
+        path.write_text("\n".join(rows))
+        return servers.parlor(
+            "--config", path, "--secret-file", servers.secret_file(), data=":memory:",
+            set={"metrics.public": "true", "backend.retries": 0, **set},
+        )
+
+    def test_slow_calls_of_one_user_leave_places_to_another(self, servers, backend):
+        def answers(asked):
+            if asked.json["user"]["id"] == "mallory":
+                backend.release.wait(30)
+            return 200, {}
+
+        backend.answers = answers
+        server = self.begin(
+            servers, backend, "[[handlers]]", 'types = ["ask"]', f'url = "{backend.url}/"', "timeout_ms = 30_000", "waiting_ms = 30_000"
+        )
+        with Chat(server, token=harness.token("mallory")) as mallory, Chat(server, token=harness.token("ada")) as ada:
+            slow = [mallory.send("ask") for _ in range(9)]
+            backend.wait_for(4)
+            assert [ada.request("ask") for _ in range(25)] == [{}] * 25
+            assert len(backend.asked()) == 4 + 25, "half of the places are hers"
+            backend.release.set()
+            assert [mallory.answer(id) for id in slow] == [{}] * 9
+
+    def test_what_one_user_provokes_is_not_the_backends_end(self, servers, backend):
+        backend.answers = lambda asked: (500 if asked.json["user"]["id"] == "mallory" else 200, {})
+        server = self.begin(servers, backend, "[[handlers]]", 'types = ["ask"]', f'url = "{backend.url}/"')
+        with Chat(server, token=harness.token("mallory")) as mallory, Chat(server, token=harness.token("ada")) as ada:
+            for _ in range(3):
+                assert [mallory.refused("ask") for _ in range(12)] == ["internal"] * 12
+                assert ada.request("ask") == {}
+            backend.answers = lambda asked: (500, {})
+            assert [mallory.refused("ask") for _ in range(12)] == ["internal"] * 12
+            assert ada.refused("ask") == "internal"
+            assert ada.refused("ask") == mallory.refused("ask") == "unavailable", "of two it is the backend's"
+
+    def test_a_backend_that_is_not_there_is_left_alone_whoever_asks(self, servers, backend):
+        backend.end()
+        server = self.begin(servers, backend, "[[handlers]]", 'types = ["ask"]', f'url = "{backend.url}/"')
+        with Chat(server, token=harness.token("ada")) as ada:
+            refusals = [ada.refusal("ask") for _ in range(11)]
+            assert {refusal["code"] for refusal in refusals} == {"unavailable"}
+            assert refusals[-1]["retry_after_ms"] > 20_000
+
+    def test_made_up_cookies_lock_nobody_out_and_are_paid_for(self, servers, backend):
+        backend.answers = lambda asked: (500, b"") if "made-up" in asked.fields["cookie"] else (200, {"user": {"id": "ada"}})
+        server = servers.parlor(
+            roomy=False, data=":memory:",
+            set={**PROOFS, "auth.url": f"{backend.url}/", "proxies.trusted": HOST, "metrics.public": "true"},
+        )
+
+        def call(cookie, address):
+            fields = {"Cookie": cookie, "X-Forwarded-For": address}
+            return server.http("/api/v1/info", headers=fields)[0]
+
+        eve = [call(f"made-up={number}", "192.0.2.1") for number in range(12)]
+        assert eve[:8] == [503] * 8 and set(eve[8:]) <= {429, 503} and 429 in eve
+        assert len(backend.asked()) < 12, "what cannot be paid for is not asked"
+        assert [call("session=ada", "192.0.2.2") for _ in range(30)] == [200] * 30, "who is somebody pays nothing"
+        assert limited(server, "failed_proofs_per_second") >= 1
+
+    def test_addresses_take_turns_at_who_somebody_is(self, servers, backend):
+        def answers(asked):
+            time.sleep(0.05)
+            return (401, {}) if "made-up" in asked.fields["cookie"] else (200, {"user": {"id": "ada"}})
+
+        backend.answers = answers
+        server = servers.parlor(
+            data=":memory:", set={"auth.url": f"{backend.url}/", "proxies.trusted": HOST, "auth.url_threads": 4}
+        )
+        crowd = [Raw(server, open=False) for _ in range(95)]
+        try:
+            for number, raw in enumerate(crowd):
+                fields = [("Host", HOST), ("Cookie", f"made-up={number}"), ("X-Forwarded-For", "192.0.2.1")]
+                raw.send(request_head("/api/v1/info", fields))
+            backend.wait_for(2)
+            server.http("/api/v1/info", headers={"Cookie": "session=ada", "X-Forwarded-For": "192.0.2.2"})
+            asked = [one.fields["cookie"] for one in backend.asked()]
+            # Two of the crowd's are under way at a time, and no more than these and the next come before.
+            assert asked.index("session=ada") <= 12, asked
+        finally:
+            for raw in crowd:
+                raw.end()
+
+    def test_streams_of_a_family_take_turns_with_what_else_is_polled(self, servers, backend):
+        backend.answers = lambda asked: (time.sleep(0.05), (200, len(backend.asked())))[1]
+        server = self.begin(
+            servers, backend, "[streams]",
+            f'"price:{{id}}" = {{ url = "{backend.url}/price/{{id}}", every_ms = 100, read = "public" }}',
+            f'state = {{ url = "{backend.url}/state", every_ms = 100, required = true }}',
+            **{"auth.anonymous": "true", "limits.polled_streams_per_address": 250, "backend.poll_threads": 2},
+        )
+        guests = [Chat(server, anonymous=1) for _ in range(3)]
+        try:
+            for number, guest in enumerate(guests):
+                names = [f"price:{number}-{one}" for one in range(100)]
+                if number < 2:
+                    guest.request("subscribe", streams=names)
+                else:
+                    refusal = guest.refusal("subscribe", streams=names)
+                    assert (refusal["code"], refusal["limit"]) == ("quota", 250)
+            before = len([one for one in backend.asked() if one.path == "/state"])
+            time.sleep(2)
+            polled = len([one for one in backend.asked() if one.path == "/state"]) - before
+            assert polled >= 10, "of twenty that were due"
+            late = until(lambda: json.loads(server.http("/readyz")[2])["streams"][0].get("late"))
+            status, _, body = server.http("/readyz")
+            prices, state = json.loads(body)["streams"]
+            assert status == 200 and late > 50 and prices["polled_ms"] > prices["every_ms"] == 100
+            assert state["polled_ms"] < 2_000 and "late" not in state
+            assert read(server)["parlor_source_late_streams", "stream", "price:{id}"] > 50
+            assert "of price:{id} are polled too late: every 100 ms is asked for" in server.output()
+        finally:
+            for guest in guests:
+                guest.end()

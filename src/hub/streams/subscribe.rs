@@ -356,8 +356,8 @@ impl Streams {
     pub(super) fn tell_watched(&self, ix: StreamIx, effects: &mut Effects) {
         let stream = &self.streams[ix.0 as usize];
         if stream.declaration.tells_watchers() {
-            let is_watched = !stream.subscribers.is_empty();
-            effects.push(Effect::Watched { stream: stream.name.clone(), is_watched });
+            let by = stream.subscribers.keys().next().copied();
+            effects.push(Effect::Watched { stream: stream.name.clone(), by });
         }
     }
 

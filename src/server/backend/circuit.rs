@@ -1,12 +1,14 @@
 //! Whether to ask a backend at all: one that failed again and again is left alone for a while, and then
 //! tried once.
 
+use super::job::JobResult;
 use crate::base::{Limits, Moment};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// When a circuit opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) struct CircuitSettings {
-    /// Failures in a row that open it.
+    /// Failures in a row that open it, if they are the backend's alone or of several askers.
     pub(in crate::server) failures: u32,
     /// How long it stays open, in ms.
     pub(in crate::server) open_ms: u64,
@@ -31,8 +33,8 @@ pub(in crate::server) struct Circuit {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It is asked; so many failures came in a row.
-    Closed { failures: u32 },
+    /// It is asked; what failures came in a row.
+    Closed { failures: Failures },
     /// It is not asked until then.
     Open { until: Moment },
     /// It is tried once; whether that is under way.
@@ -41,7 +43,63 @@ enum State {
 
 impl Default for State {
     fn default() -> State {
-        State::Closed { failures: 0 }
+        State::Closed { failures: Failures::default() }
+    }
+}
+
+/// Whose doing a failure may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Cause {
+    /// The backend's alone: it could not be reached, or took too long.
+    Backend,
+    /// The backend's, or that of whoever had it asked, by a hash of who that is: a question that breaks a backend can
+    /// be made on purpose.
+    Asker(u64),
+}
+
+impl Cause {
+    /// That of a failure for somebody.
+    pub(in crate::server) fn of(outcome: &JobResult, asker: &impl Hash) -> Cause {
+        match outcome {
+            Err(failure) if failure.is_backends_alone() => Cause::Backend,
+            Ok(_) | Err(_) => {
+                let mut hasher = DefaultHasher::new();
+                asker.hash(&mut hasher);
+                Cause::Asker(hasher.finish())
+            }
+        }
+    }
+}
+
+/// Failures in a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Failures {
+    /// All.
+    all: u32,
+    /// Those that were the backend's alone.
+    of_backend: u32,
+    /// Who had one, if anybody.
+    asker: Option<u64>,
+    /// Others had one, too.
+    are_several: bool,
+}
+
+impl Failures {
+    fn add(&mut self, cause: Cause) {
+        self.all += 1;
+        match cause {
+            Cause::Backend => self.of_backend += 1,
+            Cause::Asker(asker) => {
+                self.are_several |= self.asker.is_some_and(|one| one != asker);
+                self.asker = Some(asker);
+            }
+        }
+    }
+
+    /// Whether they are many enough, and not one asker's own doing.
+    fn suffice(&self, settings: CircuitSettings) -> bool {
+        let is_enough = |count| count >= settings.failures;
+        is_enough(self.of_backend) || is_enough(self.all) && self.are_several
     }
 }
 
@@ -106,7 +164,7 @@ impl Circuit {
             return false;
         }
         match &mut self.state {
-            State::Closed { failures } => *failures = 0,
+            State::Closed { failures } => *failures = Failures::default(),
             State::HalfOpen { .. } => {
                 self.change(State::default());
                 return true;
@@ -116,10 +174,11 @@ impl Circuit {
         false
     }
 
-    /// It failed. Returns whether that has opened it.
+    /// It failed. Returns whether that has opened it. A trial that may have failed by its asker's doing leaves it
+    /// closed until somebody else fails next.
     pub(in crate::server) fn failed(
         &mut self,
-        pass: &Pass,
+        (pass, cause): (&Pass, Cause),
         now: Moment,
         settings: CircuitSettings,
     ) -> bool {
@@ -128,10 +187,17 @@ impl Circuit {
         }
         let opens = match &mut self.state {
             State::Closed { failures } => {
-                *failures += 1;
-                *failures >= settings.failures
+                failures.add(cause);
+                failures.suffice(settings)
             }
-            State::HalfOpen { .. } => true,
+            State::HalfOpen { .. } if cause == Cause::Backend => true,
+            State::HalfOpen { .. } => {
+                let mut failures =
+                    Failures { all: settings.failures.saturating_sub(1), ..Failures::default() };
+                failures.add(cause);
+                self.change(State::Closed { failures });
+                false
+            }
             State::Open { .. } => false,
         };
         if opens {
@@ -157,6 +223,7 @@ impl Circuit {
 
 #[cfg(test)]
 mod tests {
+    use super::super::job::{Failure, Got};
     use super::*;
     use proptest::prelude::*;
 
@@ -170,7 +237,7 @@ mod tests {
         let mut circuit = Circuit::default();
         for failure in 1..=10 {
             let pass = circuit.pass(at(0)).unwrap();
-            assert_eq!(circuit.failed(&pass, at(0), SETTINGS), failure == 10);
+            assert_eq!(circuit.failed((&pass, Cause::Backend), at(0), SETTINGS), failure == 10);
         }
         circuit
     }
@@ -183,7 +250,10 @@ mod tests {
         let trial = circuit.pass(at(30_000)).unwrap();
         assert!(trial.is_trial && circuit.state() == CircuitState::HalfOpen);
         assert_eq!(circuit.pass(at(30_000)).unwrap_err(), 1, "one at a time");
-        assert!(circuit.failed(&trial, at(30_001), SETTINGS), "one failure opens it again");
+        assert!(
+            circuit.failed((&trial, Cause::Backend), at(30_001), SETTINGS),
+            "one failure opens it again"
+        );
         assert_eq!(circuit.pass(at(60_000)).unwrap_err(), 1);
         let trial = circuit.pass(at(60_001)).unwrap();
         assert!(circuit.succeeded(&trial) && circuit.state() == CircuitState::Closed);
@@ -196,7 +266,7 @@ mod tests {
         for _ in 0..100 {
             for _ in 1..10 {
                 let pass = circuit.pass(at(0)).unwrap();
-                assert!(!circuit.failed(&pass, at(0), SETTINGS));
+                assert!(!circuit.failed((&pass, Cause::Backend), at(0), SETTINGS));
             }
             let pass = circuit.pass(at(0)).unwrap();
             assert!(!circuit.succeeded(&pass), "it was closed already");
@@ -210,14 +280,53 @@ mod tests {
         let (early, late) = (circuit.pass(at(0)).unwrap(), circuit.pass(at(0)).unwrap());
         for _ in 0..10 {
             let pass = circuit.pass(at(0)).unwrap();
-            circuit.failed(&pass, at(0), SETTINGS);
+            circuit.failed((&pass, Cause::Backend), at(0), SETTINGS);
         }
         assert!(!circuit.succeeded(&early) && circuit.state() == CircuitState::Open);
         let trial = circuit.pass(at(30_000)).unwrap();
-        assert!(!circuit.failed(&late, at(30_000), SETTINGS), "only the trial is judged");
+        assert!(
+            !circuit.failed((&late, Cause::Backend), at(30_000), SETTINGS),
+            "only the trial is judged"
+        );
         circuit.unused(&trial);
         let again = circuit.pass(at(30_000)).unwrap();
         assert!(again.is_trial && circuit.succeeded(&again));
+    }
+
+    #[test]
+    fn what_one_asker_provokes_opens_it_for_nobody() {
+        let mut circuit = Circuit::default();
+        let mut fail = |cause, now| {
+            let pass = circuit.pass(at(now)).unwrap();
+            circuit.failed((&pass, cause), at(now), SETTINGS)
+        };
+        let (mallory, ada) = (Cause::Asker(1), Cause::Asker(2));
+        for _ in 0..100 {
+            assert!(!fail(mallory, 0));
+        }
+        for _ in 0..9 {
+            assert!(!fail(Cause::Backend, 0), "so often it was not reached");
+        }
+        assert!(fail(ada, 0), "somebody else, too");
+        for round in 1..4 {
+            let now = round * 30_000;
+            assert!(!fail(mallory, now), "a trial of one asker proves nothing");
+            assert!(!fail(mallory, now));
+            assert!(fail(if round == 2 { Cause::Backend } else { ada }, now) == (round != 2));
+            if round == 2 {
+                assert!(fail(ada, now));
+            }
+        }
+    }
+
+    #[test]
+    fn a_backend_that_is_not_reached_opens_it_whoever_asks() {
+        let unreached: JobResult = Err(Failure::Unreached("refused".into()));
+        assert_eq!(Cause::of(&unreached, &"ada"), Cause::Backend);
+        assert_eq!(Cause::of(&Err(Failure::Timeout), &"ada"), Cause::Backend);
+        let answer = Ok(Got::Answer { status: 500, fields: Vec::new(), body: Vec::new() });
+        assert_ne!(Cause::of(&answer, &"ada"), Cause::of(&answer, &"bob"));
+        assert_eq!(Cause::of(&Err(Failure::TooLarge), &1), Cause::of(&answer, &1));
     }
 
     proptest! {
@@ -243,7 +352,7 @@ mod tests {
                 } else {
                     in_a_row += 1;
                     let opens = opened_at.is_some() || in_a_row >= failures;
-                    prop_assert_eq!(circuit.failed(&pass, at(now), settings), opens);
+                    prop_assert_eq!(circuit.failed((&pass, Cause::Backend), at(now), settings), opens);
                     if opens {
                         opened_at = Some(now);
                     }

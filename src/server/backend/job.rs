@@ -123,6 +123,11 @@ impl Failure {
         }
     }
 
+    /// Whether it has nothing to do with what the backend was asked: it was not reached, broke off, or took too long.
+    pub(super) fn is_backends_alone(&self) -> bool {
+        matches!(self, Failure::Unreached(_) | Failure::Timeout | Failure::Broken(_))
+    }
+
     /// Whether the fault is the backend's, and counts for its circuit.
     pub(in crate::server) fn is_backends(&self) -> bool {
         !matches!(self, Failure::Full | Failure::Stopped)

@@ -9,13 +9,15 @@ mod backoff;
 mod circuit;
 mod client;
 mod job;
+mod line;
 mod outbound;
 mod pool;
 
-pub(super) use circuit::{Circuit, CircuitSettings, CircuitState, Pass};
+pub(super) use circuit::{Cause, Circuit, CircuitSettings, CircuitState, Pass};
 pub(super) use client::picked;
 pub(super) use job::{
     Failure, Got, HttpRequest, JobId, JobResult, Method, Pick, PollFn, PollFrom, Task,
 };
+pub(super) use line::{Line, Room};
 pub(super) use outbound::Outbound;
 pub(super) use pool::Finish;

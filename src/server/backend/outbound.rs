@@ -3,7 +3,6 @@
 use super::backoff::Backoff;
 use super::job::{Failure, JobId, JobResult, Task};
 use super::pool::{Finish, Pool};
-use crate::base::limits::{POLLS_WAITING_MAX, PROOFS_WAITING_MAX};
 use crate::base::{Chance, Limits, Moment};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -61,10 +60,10 @@ impl<P> Outbound<P> {
             (limits.backend_poll_threads as usize, limits.backend_call_threads as usize);
         let proofs = limits.auth_url_threads as usize;
         Outbound {
-            polls: Pool::new("parlor-polls", polls, POLLS_WAITING_MAX, Arc::clone(&finish)),
             // A thread that has said what came of a job is free a moment later: no more jobs are begun than there are threads.
+            polls: Pool::new("parlor-polls", polls, polls, Arc::clone(&finish)),
             calls: Pool::new("parlor-calls", calls, calls, Arc::clone(&finish)),
-            proofs: Pool::new("parlor-auth", proofs, PROOFS_WAITING_MAX, finish),
+            proofs: Pool::new("parlor-auth", proofs, proofs, finish),
             last_id: 0,
             sent: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -109,7 +108,7 @@ impl<P> Outbound<P> {
         self.awaited(Lane::Calls, now, task, bounds, purpose)
     }
 
-    /// As [`Outbound::call`], for who sends a request; it may wait for a thread.
+    /// As [`Outbound::call`], for who sends a request.
     ///
     /// # Errors
     /// As of [`Outbound::poll`].

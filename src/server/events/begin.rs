@@ -189,7 +189,7 @@ impl<S: Backend> Chat<S> {
                     self.greet(net, &origin, &[], &[]);
                     Form::Envelope
                 };
-                self.decide(net, Input::Subscribe { by, rights, form, asks: vec![*ask] });
+                self.subscribe(net, by, rights, form, vec![*ask]);
             }
             What::All { mut streams, last } => {
                 if !streams.is_empty()
@@ -223,8 +223,7 @@ impl<S: Backend> Chat<S> {
                     {
                         places.ask();
                     }
-                    let form = Form::Envelope;
-                    self.decide(net, Input::Subscribe { by, rights, form, asks: streams });
+                    self.subscribe(net, by, rights, Form::Envelope, streams);
                 }
             }
         }

@@ -22,7 +22,7 @@ mod streams;
 pub(super) use browser::{signed_in, without_sign_ins};
 pub(super) use call::{HttpCall, overloaded};
 pub(super) use identity::{
-    Caller, admin, bearer, named_and_called, needs_proof, tokens, unauthorized,
+    Caller, admin, bearer, denied, named_and_called, needs_proof, tokens, unauthorized,
 };
 pub(super) use opening::is_set;
 pub(super) use origin::{

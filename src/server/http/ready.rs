@@ -64,13 +64,22 @@ impl<S: Backend> Chat<S> {
                 let name = declaration.pattern.as_str();
                 w.object(|w| {
                     w.text("stream", name);
-                    if let Some(Overview { state, is_required, down }) = overviews.get(name) {
+                    if let Some(Overview { state, is_required, down, every_ms, late }) =
+                        overviews.get(name)
+                    {
                         w.text("state", state);
                         if *is_required {
                             w.flag("required", true);
                         }
                         if *down > 0 {
                             w.number("down", *down as u64);
+                        }
+                        if let Some(every_ms) = every_ms {
+                            w.number("every_ms", *every_ms);
+                            w.number("polled_ms", late.longest_ms);
+                        }
+                        if late.streams > 0 {
+                            w.number("late", late.streams);
                         }
                     }
                     if let Some(newest) = newest.get(name) {

@@ -14,7 +14,7 @@ pub(super) const CLOSE_CODES: [u16; 25] = [
     4002, 4003, 4004, 4101, 4102, 4103, 4104, 4200, 4201,
 ];
 /// The limits that are told apart where they bite, by the last part of their key.
-pub(super) const LIMITS: [&str; 19] = [
+pub(super) const LIMITS: [&str; 21] = [
     "address_work_per_second",
     "bytes_per_second",
     "direct_rooms",
@@ -24,6 +24,8 @@ pub(super) const LIMITS: [&str; 19] = [
     "guests",
     "invites",
     "messages_per_minute",
+    "polled_streams_per_address",
+    "polled_streams_per_user",
     "reactions",
     "requests_per_second",
     "room_members",

@@ -329,6 +329,7 @@ impl Snapshot {
             source.states.map(|(state, count)| (labels(state), count))
         });
         page.gauges("sources", "Sources of streams: polled ones, functions and webhooks.", states)?;
+        self.polls(page)?;
         page.counters(
             "source_failures",
             "Polls of a source that failed, with all their retries.",
@@ -338,6 +339,24 @@ impl Snapshot {
             "source_refused",
             "Data of a source that the stream has not taken, or that were none.",
             self.sources.iter().map(|one| ([of_stream(&one.stream)], one.refused)),
+        )
+    }
+
+    fn polls(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let of_stream = |name: &String| ("stream", name.clone());
+        let polled = || self.sources.iter().filter(|one| one.every_ms.is_some());
+        if polled().next().is_none() {
+            return Ok(());
+        }
+        page.all_seconds(
+            "source_poll_age_seconds",
+            "How long ago a polled source was polled, of a family the stream that waits longest.",
+            polled().map(|one| ([of_stream(&one.stream)], one.late.longest_ms)),
+        )?;
+        page.gauges(
+            "source_late_streams",
+            "Streams of a polled source that were not polled for thrice their interval and the time-out.",
+            polled().map(|one| ([of_stream(&one.stream)], one.late.streams)),
         )
     }
 
@@ -432,7 +451,7 @@ mod tests {
     fn the_documents_list_every_metric_and_no_other() {
         // What is counted by streams is nothing where there is none.
         let states = [("running", 1), ("paused", 0), ("open", 0), ("half-open", 0)];
-        let source = SourceMetrics { states, ..SourceMetrics::default() };
+        let source = SourceMetrics { states, every_ms: Some(1), ..SourceMetrics::default() };
         let ages_ms = vec![(String::new(), 1)];
         let remotes = vec![RemoteMetrics::default()];
         let snapshot = Snapshot { sources: vec![source], remotes, ages_ms, ..Snapshot::default() };

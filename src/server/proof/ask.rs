@@ -2,29 +2,23 @@
 
 use super::answer::{Verdict, judge, unavailable};
 use super::hook::{Denied, Head, Proof};
-use crate::base::{Limits, Moment};
+use super::line::{Asking, Next, Place};
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
-use crate::server::auth::{Identity, Vouched};
-use crate::server::backend::{
-    Circuit, CircuitSettings, Failure, HttpRequest, JobResult, Method, Pass, Task,
-};
+use crate::server::auth::{Identity, TokenError, Vouched};
+use crate::server::backend::{Cause, Failure, HttpRequest, JobResult, Method, Task};
 use crate::server::chat::Chat;
 use crate::server::errands::Purpose;
-use crate::server::http::{check_origin, needs_proof, signed_in, without_sign_ins};
+use crate::server::failed_proofs::{Paid, TooManyFailed};
+use crate::server::http::{check_origin, denied, needs_proof, signed_in, without_sign_ins};
+use crate::server::journal::Limited;
 use crate::server::web::{Address, Exchange, Net, Request};
 use crate::store::Backend;
-use std::collections::BTreeMap;
 
 /// What may come as an answer, in bytes: a user, and patterns of streams.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// What was found out for requests that wait.
-#[derive(Debug, Default)]
-pub(in crate::server) struct Proofs {
-    /// For those that are handed over again in this turn.
-    found: BTreeMap<Exchange, Result<Box<Identity>, Response>>,
-    circuit: Circuit,
-}
+const TOO_MANY: &str = "too many wait for the backend to say who they are";
+const LEFT_ALONE: &str = "the backend that says who you are is down";
 
 /// What is known of who sends a request.
 #[derive(Debug)]
@@ -47,7 +41,7 @@ impl<S: Backend> Chat<S> {
         exchange: Exchange,
         request: &Request<'_>,
     ) -> Asked {
-        if let Some(found) = self.proofs.found.remove(&exchange) {
+        if let Some(found) = self.proofs.take_found(exchange) {
             return found.map_or_else(Asked::Refuse, Asked::Is);
         }
         let head = request.head;
@@ -95,7 +89,7 @@ impl<S: Backend> Chat<S> {
         exchange: Exchange,
         request: &Request<'_>,
     ) -> Asked {
-        let (head, now) = (request.head, net.now());
+        let (head, now, address) = (request.head, net.now(), Address::of(request.peer));
         let Some(url) = self.config.auth_url.as_deref() else { return Asked::NotNeeded };
         let mut fields: Vec<(String, String)> = Vec::new();
         for name in &self.config.auth_url_headers {
@@ -115,27 +109,74 @@ impl<S: Backend> Chat<S> {
         if has_cookie && let Err(refusal) = check_origin(head, &self.config.allowed_origins) {
             return Asked::Refuse(refusal.into());
         }
-        let pass = match self.proofs.circuit.pass(now) {
-            Ok(pass) => pass,
-            Err(_) => {
-                return Asked::Refuse(unavailable("the backend that says who you are is down"));
-            }
-        };
+        if self.proofs.left_alone_ms(now).is_some() {
+            return Asked::Refuse(unavailable(LEFT_ALONE));
+        }
         fields.push(("X-Original-Method".to_owned(), head.method.to_owned()));
         fields.push(("X-Original-URI".to_owned(), head.path.to_owned()));
         fields.push(("X-Forwarded-For".to_owned(), request.peer.to_canonical().to_string()));
         fields.push(("Accept".to_owned(), "application/json".to_owned()));
         let (method, url) = (Method::Get, url.into());
-        let task = Task::Call(HttpRequest { method, url, fields, body: Vec::new() });
-        let bounds = (self.config.limits.auth_url_timeout_ms, ANSWER_BYTES_MAX);
-        match self.outbound.prove(now, task, bounds, Purpose::Proof { exchange, pass }) {
-            Ok(_) => Asked::Waits,
-            Err((purpose, _)) => {
-                if let Purpose::Proof { pass, .. } = purpose {
-                    self.proofs.circuit.unused(&pass);
-                }
-                Asked::Refuse(unavailable("too many wait for the backend to say who they are"))
+        let request = HttpRequest { method, url, fields, body: Vec::new() };
+        let until = now.plus_millis(self.config.limits.auth_url_timeout_ms);
+        let asking = Asking { exchange, request, until };
+        for asking in self.proofs.wait(address, asking) {
+            if asking.exchange == exchange {
+                return Asked::Refuse(unavailable(TOO_MANY));
             }
+            self.found(net, asking.exchange, Err(unavailable(TOO_MANY)));
+        }
+        self.ask_who(net);
+        // It may be known already that nobody is asked.
+        match self.proofs.take_found(exchange) {
+            Some(found) => found.map_or_else(Asked::Refuse, Asked::Is),
+            None => Asked::Waits,
+        }
+    }
+
+    /// Asks the backend for those whose turn it is.
+    pub(in crate::server) fn ask_who(&mut self, net: &mut Net<'_>) {
+        let now = net.now();
+        for asking in self.proofs.late(now) {
+            self.found(net, asking.exchange, Err(unavailable(TOO_MANY)));
+        }
+        while let Some(next) = self.proofs.next(now) {
+            match next {
+                Next::LeftAlone(asking) => {
+                    self.found(net, asking.exchange, Err(unavailable(LEFT_ALONE)));
+                }
+                Next::Ask(place, asking) => self.ask_for(net, place, asking),
+            }
+        }
+        if let Some(at) = self.proofs.next_late() {
+            net.wake_at(at);
+        }
+    }
+
+    /// Asks for one request. Its address pays for it before, and has it back unless what it has shown is nobody's.
+    fn ask_for(&mut self, net: &mut Net<'_>, place: Place, asking: Asking) {
+        let (now, Asking { exchange, request, until }) = (net.now(), asking);
+        // Nobody waits for it any more.
+        if !net.is_there(exchange.conn()) {
+            return self.proofs.not_asked(&place);
+        }
+        let address = place.address;
+        let paid = self.failed_proofs.payer(address, now, &self.config.limits).pay(0);
+        let who = Limited { conn: None, user: None, address: Some(address) };
+        self.note_proofs(net, who);
+        let paid = match paid {
+            Ok(paid) => paid,
+            Err(TooManyFailed(wait_ms)) => {
+                self.proofs.not_asked(&place);
+                let refusal: Response = denied(TokenError::TooManyFailed(wait_ms)).into();
+                return self.found(net, exchange, Err(Response { ends: true, ..refusal }));
+            }
+        };
+        let bounds = (until.millis_since(now), ANSWER_BYTES_MAX);
+        let purpose = Purpose::Proof { exchange, place, paid };
+        let begun = self.outbound.prove(now, Task::Call(request), bounds, purpose);
+        if let Err((Purpose::Proof { exchange, place, paid }, failure)) = begun {
+            self.proof_over(net, exchange, (&place, paid), Err(failure));
         }
     }
 
@@ -144,24 +185,51 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &mut Net<'_>,
         exchange: Exchange,
-        pass: &Pass,
+        paid_place: (&Place, Paid),
         outcome: JobResult,
     ) {
-        let is_ours = matches!(&outcome, Err(Failure::Full | Failure::Stopped));
+        self.proof_over(net, exchange, paid_place, outcome);
+        self.ask_who(net);
+    }
+
+    fn proof_over(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        (place, paid): (&Place, Paid),
+        outcome: JobResult,
+    ) {
+        let now = net.now();
+        if matches!(&outcome, Err(Failure::Full | Failure::Stopped)) {
+            self.proofs.not_asked(place);
+            self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(paid);
+            return self.found(net, exchange, Err(unavailable(TOO_MANY)));
+        }
+        let cause = Cause::of(&outcome, &place.address);
         let verdict = judge(outcome);
-        let is_failure = matches!(verdict, Verdict::Fail(_));
-        self.proofs.note(pass, net.now(), &self.config.limits, (is_failure, is_ours));
+        let failed = matches!(verdict, Verdict::Fail(_)).then_some(cause);
+        self.proofs.done(place, now, &self.config.limits, failed);
+        let is_nobody = matches!(verdict, Verdict::Refuse(_))
+            || failed.is_some_and(|cause| cause != Cause::Backend);
+        if !is_nobody {
+            self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(paid);
+        }
         let found = match verdict {
             Verdict::Is(proof) => self.vouched(net, proof),
             Verdict::Refuse(response) | Verdict::Fail(response) => Err(response),
         };
-        self.proofs.found.insert(exchange, found);
-        net.ask_again(exchange);
+        self.found(net, exchange, found);
     }
 
-    /// Those who went meanwhile do not want to know any more.
-    pub(in crate::server) fn forget_proofs(&mut self) {
-        self.proofs.found.clear();
+    /// Hands a request over again, about which something was found out.
+    fn found(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        found: Result<Box<Identity>, Response>,
+    ) {
+        self.proofs.keep_found(exchange, found);
+        net.ask_again(exchange);
     }
 
     fn vouched(&self, net: &Net<'_>, proof: Proof) -> Result<Box<Identity>, Response> {
@@ -172,27 +240,6 @@ impl<S: Backend> Chat<S> {
             log::warn!("whoever says who somebody is says what cannot be: {error}");
             unavailable("nothing can be made of who you are said to be")
         })
-    }
-}
-
-impl Proofs {
-    fn note(
-        &mut self,
-        pass: &Pass,
-        now: Moment,
-        limits: &Limits,
-        (is_failure, is_ours): (bool, bool),
-    ) {
-        let settings = CircuitSettings::from(limits);
-        if is_ours {
-            self.circuit.unused(pass);
-        } else if is_failure {
-            if self.circuit.failed(pass, now, settings) && !pass.is_trial {
-                log::warn!("auth.url is left alone for {} ms", settings.open_ms);
-            }
-        } else if self.circuit.succeeded(pass) {
-            log::info!("auth.url answers again");
-        }
     }
 }
 

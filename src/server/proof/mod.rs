@@ -8,7 +8,9 @@
 mod answer;
 mod ask;
 mod hook;
+mod line;
 
 pub use hook::{Authenticate, Denied, Head, Proof};
 
-pub(super) use ask::{Asked, Proofs};
+pub(super) use ask::Asked;
+pub(super) use line::{Place, Proofs};

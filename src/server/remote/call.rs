@@ -1,10 +1,10 @@
 //! A request of a client, to the application's backend and back.
 
 use super::answer::{Verdict, judge};
-use super::table::{Next, Outcome, RemoteId};
+use super::table::{Next, Outcome, Place};
 use crate::base::{ConnId, Moment};
 use crate::hub::Origin;
-use crate::server::backend::{Failure, HttpRequest, JobResult, Method, Pass, Task};
+use crate::server::backend::{Cause, Failure, HttpRequest, JobResult, Method, Task};
 use crate::server::chat::Chat;
 use crate::server::config::BackendHandler;
 use crate::server::dispatch::Person;
@@ -24,8 +24,7 @@ const OVERLOADED_RETRY_MS: u64 = 1_000;
 /// A request that the backend was asked.
 #[derive(Debug)]
 pub(in crate::server) struct RemoteCall {
-    remote: RemoteId,
-    pass: Pass,
+    place: Place,
     origin: Origin,
 }
 
@@ -78,10 +77,9 @@ impl<S: Backend> Chat<S> {
         let request = HttpRequest { method, url, fields, body: body.into_bytes() };
         let bounds = (handler.timeout_ms, handler.body_bytes as usize);
         let asking = Asking { request, bounds, origin: origin.clone(), since: net.now() };
-        // Guests have a name for each connection, and are one.
-        let asker = person.filter(|person| !person.is_guest).map(|person| person.user.clone());
+        let payer = self.payer(net, origin);
         self.owe(net, origin, true);
-        for asking in self.remotes.wait(&envelope.kind, asker, asking) {
+        for asking in self.remotes.wait(&envelope.kind, payer, asking) {
             self.turn_away(net, &asking, OVERLOADED);
         }
         self.ask_remotes(net);
@@ -98,7 +96,7 @@ impl<S: Backend> Chat<S> {
                 Next::LeftAlone(asking, retry_after_ms) => {
                     self.not_asked(net, &asking, ("unavailable", LEFT_ALONE), retry_after_ms);
                 }
-                Next::Ask(remote, pass, asking) => self.ask_remote(net, remote, pass, asking),
+                Next::Ask(place, asking) => self.ask_remote(net, place, asking),
             }
         }
         if let Some(at) = self.remotes.next_late() {
@@ -106,7 +104,7 @@ impl<S: Backend> Chat<S> {
         }
     }
 
-    fn ask_remote(&mut self, net: &mut Net<'_>, remote: RemoteId, pass: Pass, asking: Asking) {
+    fn ask_remote(&mut self, net: &mut Net<'_>, place: Place, asking: Asking) {
         let now = net.now();
         // Nobody waits for it any more.
         let is_gone = match &asking.origin {
@@ -114,11 +112,11 @@ impl<S: Backend> Chat<S> {
             Origin::Call(call) => !self.calls.contains_key(call),
         };
         if is_gone {
-            return self.remotes.done(now, remote, &pass, Outcome::NotAsked);
+            return self.remotes.done(now, &place, Outcome::NotAsked, Cause::Backend);
         }
         let Asking { request, bounds, origin, since } = asking;
-        self.remotes.note_asked(now, remote, since);
-        let purpose = Purpose::Remote(RemoteCall { remote, pass, origin });
+        self.remotes.note_asked(now, place.remote, since);
+        let purpose = Purpose::Remote(RemoteCall { place, origin });
         let begun = self.outbound.call(now, Task::Call(request), bounds, purpose);
         if let Err((Purpose::Remote(call), failure)) = begun {
             self.remote_over(net, call, Err(failure));
@@ -207,8 +205,9 @@ impl<S: Backend> Chat<S> {
     }
 
     fn remote_over(&mut self, net: &mut Net<'_>, call: RemoteCall, outcome: JobResult) {
-        let RemoteCall { remote, pass, origin } = call;
+        let RemoteCall { place, origin } = call;
         let is_ours = matches!(&outcome, Err(Failure::Full | Failure::Stopped));
+        let cause = Cause::of(&outcome, &place.payer);
         let verdict = judge(outcome);
         let noted = match &verdict {
             Verdict::Reply(_) => Outcome::Ok,
@@ -216,7 +215,7 @@ impl<S: Backend> Chat<S> {
             Verdict::Fail(_) if is_ours => Outcome::NotAsked,
             Verdict::Fail(_) => Outcome::Failed,
         };
-        self.remotes.done(net.now(), remote, &pass, noted);
+        self.remotes.done(net.now(), &place, noted, cause);
         match verdict {
             Verdict::Reply(payload) => self.reply_raw(net, &origin, payload),
             Verdict::Refuse(refused) | Verdict::Fail(refused) => {

@@ -1,11 +1,10 @@
 //! Requests that the application's backend answers: those whose types `[[handlers]]` names.
 //!
 //! A request becomes a `POST`, whose answer is the reply. [`Remotes`] knows which handler is for which
-//! type and how each of them is, `line` has those that wait for a place, `call` asks, `answer` judges what came.
+//! type, how each of them is and who waits for a place, `call` asks, `answer` judges what came.
 
 mod answer;
 mod call;
-mod line;
 mod table;
 
 pub(super) use call::RemoteCall;

@@ -1,11 +1,11 @@
 //! The handlers that the configuration declares, and how each of them is.
 
 use super::call::Asking;
-use super::line::{Asker, Line, Room};
 use crate::base::limits::HANDLER_WAITING_BYTES_MAX;
-use crate::base::{ConnId, Limits, Moment};
-use crate::server::backend::{Circuit, CircuitSettings, CircuitState, Pass};
+use crate::base::{ConnId, Limits, Moment, Shares};
+use crate::server::backend::{Cause, Circuit, CircuitSettings, CircuitState, Line, Pass, Room};
 use crate::server::config::BackendHandler;
+use crate::server::rates::Asker;
 use std::sync::Arc;
 
 /// All of them, in the order in which a type is looked for.
@@ -15,11 +15,15 @@ pub(in crate::server) struct Remotes {
     /// Which is looked at first when a place comes free.
     turn: usize,
     /// Requests that are under way, of all; also of those that are declared no more.
-    under_way: u32,
+    under_way: Shares<Payer>,
     under_way_max: u32,
     settings: CircuitSettings,
     last_id: u64,
 }
+
+/// Who asks: a user, or an address of guests. The embedding program and whoever has the admin token are none, and
+/// may take all places.
+pub(super) type Payer = Option<Asker>;
 
 /// A handler.
 #[derive(Debug)]
@@ -28,9 +32,9 @@ pub(super) struct Remote {
     pub(super) declared: Arc<BackendHandler>,
     circuit: Circuit,
     /// Requests that are under way.
-    under_way: u32,
+    under_way: Shares<Payer>,
     /// Those that wait for a place.
-    line: Line<Asking>,
+    line: Line<Payer, Asking>,
     waited: u64,
     turned_away: [u64; TURNED_AWAY.len()],
     counts: [u64; OUTCOMES.len()],
@@ -63,9 +67,17 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) enum Next {
     /// It is asked: it counts as under way until [`Remotes::done`].
-    Ask(RemoteId, Pass, Asking),
+    Ask(Place, Asking),
     /// The backend has failed again and again: it is tried in so many ms.
     LeftAlone(Asking, u64),
+}
+
+/// A place that a request has at a handler.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) remote: RemoteId,
+    pub(super) payer: Payer,
+    pass: Pass,
 }
 
 /// What is counted of a handler.
@@ -87,7 +99,7 @@ impl Remotes {
     pub(in crate::server) fn new(limits: &Limits, declared: &[BackendHandler]) -> Remotes {
         let settings = CircuitSettings::from(limits);
         let under_way_max = limits.backend_call_threads;
-        let (turn, under_way, last_id) = (0, 0, 0);
+        let (turn, under_way, last_id) = (0, Shares::default(), 0);
         let mut remotes =
             Remotes { list: Vec::new(), turn, under_way, under_way_max, settings, last_id };
         let _nobody_waits_yet = remotes.declare(limits, declared);
@@ -110,7 +122,7 @@ impl Remotes {
                     id: RemoteId(self.last_id),
                     declared: Arc::new(handler.clone()),
                     circuit: Circuit::default(),
-                    under_way: 0,
+                    under_way: Shares::default(),
                     line: Line::default(),
                     waited: 0,
                     turned_away: [0; TURNED_AWAY.len()],
@@ -139,23 +151,25 @@ impl Remotes {
 
     /// Has a request wait for a place, of which there may be one already: [`Remotes::next`]. Returns those that
     /// find no place in the line.
-    pub(super) fn wait(&mut self, kind: &str, asker: Asker, asking: Asking) -> Vec<Asking> {
+    pub(super) fn wait(&mut self, kind: &str, payer: Payer, asking: Asking) -> Vec<Asking> {
+        let (all, all_max) = (&self.under_way, self.under_way_max);
         let found = self.list.iter_mut().find(|remote| remote.declared.takes(kind));
         let Some(remote) = found else { return vec![asking] };
-        let BackendHandler { concurrency, waiting, waiting_ms, .. } = *remote.declared;
-        let free = concurrency.saturating_sub(remote.under_way);
-        let free = free.min(self.under_way_max.saturating_sub(self.under_way)) as usize;
+        let BackendHandler { waiting, waiting_ms, .. } = *remote.declared;
         let (until, bytes) = (asking.since.plus_millis(waiting_ms), asking.bytes());
         // For which there is a place already does not wait, whatever its size.
-        let is_next = remote.line.is_empty() && free > 0;
-        let bytes_max = if is_next { usize::MAX } else { HANDLER_WAITING_BYTES_MAX };
-        let room = Room { len: waiting as usize + free, bytes: bytes_max };
-        let out = remote.line.push(asker, (asking, bytes), until, room);
+        let room = if remote.has_place(&payer) && may_add(all, &payer, all_max) {
+            Room { len: usize::MAX, bytes: usize::MAX }
+        } else {
+            Room { len: waiting as usize, bytes: HANDLER_WAITING_BYTES_MAX }
+        };
+        let out = remote.line.push(payer, (asking, bytes), until, room);
         remote.turned_away[0] += out.len() as u64;
         out
     }
 
-    /// The next request for which there is a place. Handlers take turns, and so do those who ask.
+    /// The next request for which there is a place. Handlers take turns, and so do those who ask; nobody has more
+    /// places than are free.
     pub(super) fn next(&mut self, now: Moment) -> Option<Next> {
         // Whom nobody is asked need not wait for a place to be told so.
         for remote in &mut self.list {
@@ -164,29 +178,28 @@ impl Remotes {
             remote.counts[Outcome::NotAsked as usize] += 1;
             return Some(Next::LeftAlone(asking, retry_after_ms));
         }
-        if self.under_way >= self.under_way_max {
-            return None;
+        let (handlers, all_max) = (self.list.len(), self.under_way_max);
+        let all = &mut self.under_way;
+        for step in 0..handlers {
+            let place = (self.turn + step) % handlers;
+            let Some(remote) = self.list.get_mut(place) else { continue };
+            let Some((payer, asking)) = remote.take(|payer| may_add(all, payer, all_max)) else {
+                continue;
+            };
+            self.turn = place + 1;
+            return Some(match remote.circuit.pass(now) {
+                Ok(pass) => {
+                    remote.under_way.add(&payer, 1);
+                    all.add(&payer, 1);
+                    Next::Ask(Place { remote: remote.id, payer, pass }, asking)
+                }
+                Err(retry_after_ms) => {
+                    remote.counts[Outcome::NotAsked as usize] += 1;
+                    Next::LeftAlone(asking, retry_after_ms)
+                }
+            });
         }
-        let handlers = self.list.len();
-        let has_next = |remote: &Remote| {
-            remote.under_way < remote.declared.concurrency && !remote.line.is_empty()
-        };
-        let place = (0..handlers).map(|step| (self.turn + step) % handlers);
-        let place = place.into_iter().find(|place| self.list.get(*place).is_some_and(has_next))?;
-        self.turn = place + 1;
-        let remote = self.list.get_mut(place)?;
-        let asking = remote.line.pop()?;
-        match remote.circuit.pass(now) {
-            Ok(pass) => {
-                remote.under_way += 1;
-                self.under_way += 1;
-                Some(Next::Ask(remote.id, pass, asking))
-            }
-            Err(retry_after_ms) => {
-                remote.counts[Outcome::NotAsked as usize] += 1;
-                Some(Next::LeftAlone(asking, retry_after_ms))
-            }
-        }
+        None
     }
 
     /// A request is asked that came then: if that is some time ago, it has waited.
@@ -220,11 +233,11 @@ impl Remotes {
     }
 
     /// A request is over. Of a handler that is declared no more nothing is noted.
-    pub(super) fn done(&mut self, now: Moment, id: RemoteId, pass: &Pass, outcome: Outcome) {
-        let settings = self.settings;
-        self.under_way = self.under_way.saturating_sub(1);
-        let Some(remote) = self.get(id) else { return };
-        remote.under_way = remote.under_way.saturating_sub(1);
+    pub(super) fn done(&mut self, now: Moment, place: &Place, outcome: Outcome, cause: Cause) {
+        let (settings, Place { remote, payer, pass }) = (self.settings, place);
+        self.under_way.remove(payer, 1);
+        let Some(remote) = self.get(*remote) else { return };
+        remote.under_way.remove(payer, 1);
         remote.counts[outcome as usize] += 1;
         let name = remote.declared.types.first().cloned().unwrap_or_default();
         match outcome {
@@ -234,7 +247,7 @@ impl Remotes {
                 }
             }
             Outcome::Failed => {
-                if remote.circuit.failed(pass, now, settings) && !pass.is_trial {
+                if remote.circuit.failed((pass, cause), now, settings) && !pass.is_trial {
                     log::warn!("the backend of {name} is left alone for {} ms", settings.open_ms);
                 }
             }
@@ -256,11 +269,31 @@ impl Remotes {
                 turned_away: [(TURNED_AWAY[0], full), (TURNED_AWAY[1], late)],
                 handler: remote.declared.types.first().map(ToString::to_string).unwrap_or_default(),
                 outcomes,
-                under_way: remote.under_way.into(),
+                under_way: remote.under_way.total(),
                 is_down: remote.circuit.state() != CircuitState::Closed,
             }
         };
         self.list.iter().map(of_one).collect()
+    }
+}
+
+impl Remote {
+    fn has_place(&self, payer: &Payer) -> bool {
+        may_add(&self.under_way, payer, self.declared.concurrency)
+    }
+
+    /// Takes the next request for which there is a place here, of those who may have one at all.
+    fn take(&mut self, may: impl Fn(&Payer) -> bool) -> Option<(Payer, Asking)> {
+        let (under_way, concurrency) = (&self.under_way, self.declared.concurrency);
+        self.line.pop_of(|payer| may(payer) && may_add(under_way, payer, concurrency))
+    }
+}
+
+/// Whether somebody may have one more of so many places: those who are counted a share, the others what is free.
+fn may_add(under_way: &Shares<Payer>, payer: &Payer, max: u32) -> bool {
+    match payer {
+        Some(_) => under_way.may_add(payer, max.into()),
+        None => under_way.total() < max.into(),
     }
 }
 
@@ -277,19 +310,28 @@ mod tests {
         Asking::of_test(user, Moment::from_millis(ms))
     }
 
+    fn payer(user: &str) -> Payer {
+        UserId::parse(user).ok().map(Asker::User)
+    }
+
     fn wait(remotes: &mut Remotes, kind: &str, user: &str) -> Vec<Asking> {
-        remotes.wait(kind, UserId::parse(user).ok(), asking(user, 0))
+        remotes.wait(kind, payer(user), asking(user, 0))
+    }
+
+    /// Is over, as it would be if only the backend were to blame.
+    fn done(remotes: &mut Remotes, now: Moment, place: &Place, outcome: Outcome) {
+        remotes.done(now, place, outcome, Cause::Backend);
     }
 
     /// Asks at once, and only once.
     fn begin(
         remotes: &mut Remotes,
         now: Moment,
-        kind: &str,
-    ) -> Result<(RemoteId, Pass), Option<u64>> {
-        assert!(wait(remotes, kind, "ada").is_empty());
+        (kind, user): (&str, &str),
+    ) -> Result<Place, Option<u64>> {
+        assert!(wait(remotes, kind, user).is_empty());
         match remotes.next(now) {
-            Some(Next::Ask(id, pass, _)) => Ok((id, pass)),
+            Some(Next::Ask(place, _)) => Ok(place),
             Some(Next::LeftAlone(_, retry_after_ms)) => Err(Some(retry_after_ms)),
             None => Err(None),
         }
@@ -302,15 +344,15 @@ mod tests {
         let mut remotes = remotes(&[handler]);
         let now = Moment::ZERO;
         assert_eq!(wait(&mut remotes, "b", "ada").len(), 1, "nobody is for it");
-        let (id, pass) = begin(&mut remotes, now, "a.1").unwrap();
-        let _two_are_under_way = begin(&mut remotes, now, "a.2").unwrap();
+        let place = begin(&mut remotes, now, ("a.1", "ada")).unwrap();
+        let _two_are_under_way = begin(&mut remotes, now, ("a.2", "cem")).unwrap();
         for (user, out) in [("ada", 0), ("ada", 0), ("ada", 1), ("bob", 0)] {
             // Bob's goes in for one of ada's: of him none waits.
             let out = if user == "bob" { 1 } else { out };
             assert_eq!(wait(&mut remotes, "a.3", user).len(), out, "{user}");
         }
         assert!(remotes.next(now).is_none());
-        remotes.done(now, id, &pass, Outcome::Ok);
+        done(&mut remotes, now, &place, Outcome::Ok);
         let later = Moment::from_millis(20);
         assert!(matches!(remotes.next(later), Some(Next::Ask(..))));
         assert!(remotes.next(later).is_none());
@@ -333,10 +375,10 @@ mod tests {
             assert!(wait(&mut remotes, kind, "ada").is_empty());
         }
         let mut asked = Vec::new();
-        while let Some(Next::Ask(id, pass, _)) = remotes.next(now) {
+        while let Some(Next::Ask(place, _)) = remotes.next(now) {
             assert!(remotes.next(now).is_none());
-            asked.push(id.0);
-            remotes.done(now, id, &pass, Outcome::Ok);
+            asked.push(place.remote.0);
+            done(&mut remotes, now, &place, Outcome::Ok);
         }
         assert_eq!(asked, [1, 2, 1]);
     }
@@ -346,9 +388,9 @@ mod tests {
         let mut remotes = remotes(&[BackendHandler::new(&["a"], "http://a/")]);
         let mut end = |now: u64, outcome| {
             let now = Moment::from_millis(now);
-            match begin(&mut remotes, now, "a") {
-                Ok((id, pass)) => {
-                    remotes.done(now, id, &pass, outcome);
+            match begin(&mut remotes, now, ("a", "ada")) {
+                Ok(place) => {
+                    done(&mut remotes, now, &place, outcome);
                     None
                 }
                 Err(retry_after_ms) => retry_after_ms,
@@ -372,15 +414,60 @@ mod tests {
             (BackendHandler::new(&["a"], "http://a/"), BackendHandler::new(&["b"], "http://b/"));
         let mut remotes = remotes(&[one.clone(), other.clone()]);
         let now = Moment::ZERO;
-        let (of_one, pass) = begin(&mut remotes, now, "a").unwrap();
-        let (of_other, _pass) = begin(&mut remotes, now, "b").unwrap();
+        let of_one = begin(&mut remotes, now, ("a", "ada")).unwrap();
+        let of_other = begin(&mut remotes, now, ("b", "ada")).unwrap();
         for kind in ["a", "b"] {
             assert!(wait(&mut remotes, kind, "ada").is_empty());
         }
         assert_eq!(remotes.declare(&Limits::default(), &[other]).len(), 1, "what waited for it");
-        remotes.done(now, of_one, &pass, Outcome::Failed);
+        done(&mut remotes, now, &of_one, Outcome::Failed);
         assert!(remotes.find("a").is_none() && remotes.find("b").is_some());
         assert_eq!((remotes.metrics()[0].under_way, remotes.metrics()[0].waiting), (1, 1));
-        assert_eq!((remotes.list[0].id, remotes.under_way), (of_other, 1));
+        assert_eq!((remotes.list[0].id, remotes.under_way.total()), (of_other.remote, 1));
+    }
+
+    #[test]
+    fn whoever_asks_slowly_leaves_places_to_others_and_those_without_a_share_have_all() {
+        let (one, other) =
+            (BackendHandler::new(&["a"], "http://a/"), BackendHandler::new(&["b"], "http://b/"));
+        let limits = Limits { backend_call_threads: 12, ..Limits::default() };
+        let mut remotes = Remotes::new(&limits, &[one, other]);
+        let now = Moment::ZERO;
+        let mut held = Vec::new();
+        let mut begins = |kind, user: &str| {
+            assert!(wait(&mut remotes, kind, user).is_empty());
+            let mut begun = 0;
+            while let Some(Next::Ask(place, _)) = remotes.next(now) {
+                held.push(place);
+                begun += 1;
+            }
+            begun
+        };
+        let mut all_of = |kind, user| (0..9).map(|_| begins(kind, user)).sum::<u32>();
+        assert_eq!(all_of("a", "mallory"), 4, "half of the handler's");
+        assert_eq!(all_of("b", "mallory"), 2, "half of all threads");
+        assert_eq!(all_of("a", "ada"), 2);
+        assert_eq!(all_of("a", "bob"), 1);
+        assert_eq!(all_of("a", ""), 1, "the embedding program is nobody");
+        let place = held.iter().position(|place| place.payer == payer("mallory")).unwrap();
+        done(&mut remotes, now, &held.swap_remove(place), Outcome::Ok);
+        let Some(Next::Ask(next, _)) = remotes.next(now) else { panic!("a place is free") };
+        assert_ne!(next.payer, payer("mallory"));
+    }
+
+    #[test]
+    fn what_one_user_provokes_leaves_the_backend_to_the_others() {
+        let mut remotes = remotes(&[BackendHandler::new(&["a"], "http://a/")]);
+        let now = Moment::ZERO;
+        let mut fail = |user| {
+            let place = begin(&mut remotes, now, ("a", user))?;
+            remotes.done(now, &place, Outcome::Failed, Cause::Asker(user.len() as u64));
+            Ok::<_, Option<u64>>(())
+        };
+        for _ in 0..40 {
+            assert_eq!(fail("mallory"), Ok(()));
+        }
+        assert_eq!(fail("ada"), Ok(()));
+        assert_eq!(fail("ada"), Err(Some(30_000)), "of two it is the backend's doing");
     }
 }

@@ -1,13 +1,14 @@
 //! Asks what is due, takes what came, publishes what has changed.
 
 use super::table::{Came, DuePoll};
-use crate::base::StreamId;
-use crate::hub::streams::Publisher;
-use crate::hub::{Input, Origin};
+use crate::base::{ConnId, StreamId};
+use crate::hub::streams::{Ask, Form, Publisher, StreamRights};
+use crate::hub::{Input, Origin, Refusal, RequestId};
 use crate::server::backend::{JobId, JobResult};
 use crate::server::calls::Waiting;
 use crate::server::chat::Chat;
 use crate::server::errands::Purpose;
+use crate::server::rates::Asker;
 use crate::server::web::Net;
 use crate::store::Backend;
 
@@ -32,9 +33,43 @@ impl<S: Backend> Chat<S> {
                 Err((_, failure)) => self.sources.not_begun(now, &stream, &pass, &failure),
             }
         }
-        if let Some(at) = self.sources.next_due() {
+        let look = self.sources.look_for_late(now);
+        for at in self.sources.next_due().into_iter().chain(look) {
             net.wake_at(at);
         }
+    }
+
+    /// Lets a connection watch streams. Of those that are polled because somebody watches them, a user, and an
+    /// address of guests, have a share.
+    pub(in crate::server) fn subscribe(
+        &mut self,
+        net: &mut Net<'_>,
+        by: (ConnId, RequestId),
+        rights: StreamRights,
+        form: Form,
+        asks: Vec<Ask>,
+    ) {
+        let begins = |ask: &&Ask| {
+            let declaration = self.hub.streams().declaration(&ask.stream);
+            declaration.is_some_and(|one| self.sources.would_begin(&ask.stream, one))
+        };
+        let begun = asks.iter().filter(begins).count() as u64;
+        if begun > 0 {
+            let payer = self.payer_on(net, by.0);
+            let limits = &self.config.limits;
+            let (most, limit) = match payer {
+                Asker::User(_) => (limits.polled_streams_per_user, "polled_streams_per_user"),
+                Asker::Address(_) | Asker::Others => {
+                    (limits.polled_streams_per_address, "polled_streams_per_address")
+                }
+            };
+            if self.sources.payers.of(&Some(payer)) + begun > most.into() {
+                let message = "as many streams are polled for you as may";
+                let refusal = Refusal::quota(limit, message, most.into());
+                return self.refused_on(net, by.0, by.1.as_deref(), &refusal);
+            }
+        }
+        self.decide(net, Input::Subscribe { by, rights, form, asks });
     }
 
     /// Somebody watches a stream that may be polled, or nobody does any more.
@@ -42,10 +77,11 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &mut Net<'_>,
         stream: &StreamId,
-        is_watched: bool,
+        by: Option<ConnId>,
     ) {
+        let by = by.map(|conn| Some(self.payer_on(net, conn)));
         if let Some(declaration) = self.hub.streams().declaration(stream) {
-            self.sources.watched(net.now(), stream, declaration, is_watched);
+            self.sources.watched(net.now(), stream, declaration, by);
         }
         self.ask_sources(net);
     }

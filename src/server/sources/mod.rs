@@ -6,10 +6,12 @@
 mod deliveries;
 mod drive;
 mod fill;
+mod late;
 mod operate;
 mod polled;
 mod running;
 mod table;
+mod turns;
 mod webhook;
 
 pub(super) use operate::{Overview, SourceMetrics};

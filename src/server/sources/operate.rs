@@ -1,5 +1,6 @@
 //! What operators see of sources and do to them.
 
+use super::late::Late;
 use super::polled::Polled;
 use super::running::Running;
 use super::table::Sources;
@@ -27,6 +28,9 @@ pub(in crate::server) struct SourceMetrics {
     pub(in crate::server) stream: String,
     /// How many sources are in each state.
     pub(in crate::server) states: [(&'static str, u64); 4],
+    /// How often each stream is polled, if it is.
+    pub(in crate::server) every_ms: Option<u64>,
+    pub(in crate::server) late: Late,
     pub(in crate::server) failures: u64,
     pub(in crate::server) refused: u64,
 }
@@ -39,6 +43,10 @@ pub(in crate::server) struct Overview {
     pub(in crate::server) is_required: bool,
     /// How many of its streams are left alone, or are being tried.
     pub(in crate::server) down: usize,
+    /// How often each is polled, if it is.
+    pub(in crate::server) every_ms: Option<u64>,
+    /// How long they were not polled.
+    pub(in crate::server) late: Late,
 }
 
 impl Sources {
@@ -58,7 +66,13 @@ impl Sources {
                 _ if open.contains(&**name) => CircuitState::Open,
                 _ => CircuitState::HalfOpen,
             };
-            Overview { state: state(running, circuit), is_required: running.is_required(), down }
+            Overview {
+                state: state(running, circuit),
+                is_required: running.is_required(),
+                down,
+                every_ms: running.every_ms(),
+                late: running.late,
+            }
         };
         self.feeds.iter().map(|feed| (&**feed.0, of_feed(feed))).collect()
     }
@@ -82,6 +96,8 @@ impl Sources {
             SourceMetrics {
                 stream: name.to_owned(),
                 states,
+                every_ms: running.every_ms(),
+                late: running.late,
                 failures: running.failures,
                 refused: running.refused,
             }

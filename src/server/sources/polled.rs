@@ -1,7 +1,8 @@
 //! One stream that is polled: when it is next, what it had last, and how its circuit is.
 
+use super::turns::Payer;
 use crate::base::{Data, Moment};
-use crate::server::backend::{Circuit, CircuitSettings, CircuitState, Failure, JobId, Pass};
+use crate::server::backend::{Cause, Circuit, CircuitSettings, CircuitState, Failure, JobId, Pass};
 use std::sync::Arc;
 
 /// A stream that is polled.
@@ -11,8 +12,14 @@ pub(super) struct Polled {
     pub(super) feed: Arc<str>,
     /// Somebody watches it, or it is polled anyway.
     pub(super) is_watched: bool,
+    /// For whom it is polled: whoever watched it first, if it is a family's.
+    pub(super) payer: Payer,
     /// When it is looked at next.
     pub(super) due: Moment,
+    /// It waits for its turn.
+    pub(super) is_ready: bool,
+    /// When it was polled last, whatever came of it, or was to be for the first time.
+    pub(super) polled_at: Moment,
     circuit: Circuit,
     /// The job that is under way, and when it was begun.
     job: Option<(JobId, Pass, Moment)>,
@@ -34,9 +41,19 @@ pub(super) enum Turn {
 }
 
 impl Polled {
-    pub(super) fn new(feed: Arc<str>, due: Moment) -> Polled {
-        let circuit = Circuit::default();
-        Polled { feed, is_watched: true, due, circuit, job: None, last: None, is_refused: false }
+    pub(super) fn new(feed: Arc<str>, payer: Payer, due: Moment) -> Polled {
+        Polled {
+            feed,
+            is_watched: true,
+            payer,
+            due,
+            is_ready: false,
+            polled_at: due,
+            circuit: Circuit::default(),
+            job: None,
+            last: None,
+            is_refused: false,
+        }
     }
 
     pub(super) fn state(&self) -> CircuitState {
@@ -83,7 +100,11 @@ impl Polled {
             self.circuit.unused(pass);
             return Turn::Same;
         }
-        if self.circuit.failed(pass, now, settings) { Turn::Opened } else { Turn::Same }
+        if self.circuit.failed((pass, Cause::Backend), now, settings) {
+            Turn::Opened
+        } else {
+            Turn::Same
+        }
     }
 
     /// Whether data are others than the last.

@@ -3,7 +3,9 @@
 
 use super::deliveries::Deliveries;
 use super::fill::filled;
+use super::late::Late;
 use crate::base::StreamId;
+use crate::base::limits::LATE_POLLS;
 use crate::base::tree::pointer;
 use crate::hub::streams::{Declaration, Pattern};
 use crate::server::backend::{Pick, PollFn, PollFrom, Task};
@@ -25,6 +27,8 @@ pub(super) struct Running {
     /// The largest data of the stream.
     pub(super) max_bytes: usize,
     pub(super) is_paused: bool,
+    /// Its streams that were not polled for too long, as it was looked last.
+    pub(super) late: Late,
     /// Polls that failed, with all their retries.
     pub(super) failures: u64,
     /// Data that the stream has not taken.
@@ -67,6 +71,7 @@ impl Running {
             kind: Kind::default(),
             max_bytes: 0,
             is_paused: false,
+            late: Late::default(),
             failures: 0,
             refused: 0,
             last_error: None,
@@ -82,6 +87,13 @@ impl Running {
     pub(super) fn every_ms(&self) -> Option<u64> {
         let of_function = self.function.as_ref().map(|function| function.every_ms);
         of_function.or_else(|| Some(self.declared.as_ref()?.poll.as_ref()?.every_ms))
+    }
+
+    /// After how many ms without a poll a stream is late.
+    pub(super) fn late_after_ms(&self) -> Option<u64> {
+        let poll = self.declared.as_ref().and_then(|feed| feed.poll.as_ref());
+        let timeout_ms = poll.map_or(0, |poll| poll.timeout_ms);
+        Some(self.every_ms()?.saturating_mul(LATE_POLLS).saturating_add(timeout_ms))
     }
 
     /// What is asked for a stream, and how long that may take, in ms.

@@ -3,8 +3,9 @@
 
 use super::polled::{Polled, Turn};
 use super::running::{FunctionPoll, Kind, Running};
+use super::turns::{Payer, Turns};
 use crate::base::limits::{POLL_LINGER_MS, SOURCE_BYTES_MAX};
-use crate::base::{Data, Limits, Moment, StreamId};
+use crate::base::{Data, Limits, Moment, Shares, StreamId};
 use crate::hub::streams::{Declaration, Pattern};
 use crate::server::backend::{
     CircuitSettings, CircuitState, Failure, Got, JobId, JobResult, Pass, Task,
@@ -20,9 +21,15 @@ pub(in crate::server) struct Sources {
     pub(super) feeds: BTreeMap<Arc<str>, Running>,
     pub(super) polled: BTreeMap<StreamId, Polled>,
     due: BTreeSet<(Moment, StreamId)>,
+    /// Those that are due, and wait for a thread.
+    pub(super) turns: Turns,
+    /// Streams of families, by those for whom they are polled.
+    pub(super) payers: Shares<Payer>,
     settings: CircuitSettings,
     /// How many streams of each feed are down, where some are.
-    down: BTreeMap<Arc<str>, usize>,
+    pub(super) down: BTreeMap<Arc<str>, usize>,
+    /// When it was looked last whether some are late.
+    pub(super) late_looked_at: Moment,
 }
 
 /// A poll that is due.
@@ -50,8 +57,11 @@ impl Sources {
             feeds: BTreeMap::new(),
             polled: BTreeMap::new(),
             due: BTreeSet::new(),
+            turns: Turns::new(limits.backend_poll_threads),
+            payers: Shares::default(),
             settings: CircuitSettings::from(limits),
             down: BTreeMap::new(),
+            late_looked_at: Moment::ZERO,
         }
     }
 
@@ -131,6 +141,7 @@ impl Sources {
 
     /// What is polled and is no family is polled always.
     fn begin_named(&mut self, now: Moment) {
+        self.turns.expect(self.feeds.values().filter(|one| one.every_ms().is_some()).count());
         let is_named =
             |running: &&Running| !running.pattern.is_open() && running.every_ms().is_some();
         let named: Vec<Arc<str>> = self
@@ -143,14 +154,15 @@ impl Sources {
             if let Ok(stream) = StreamId::parse(&name)
                 && !self.polled.contains_key(&stream)
             {
-                self.begin(now, stream, name);
+                self.begin(now, stream, name, None);
             }
         }
     }
 
-    fn begin(&mut self, now: Moment, stream: StreamId, feed: Arc<str>) {
+    fn begin(&mut self, now: Moment, stream: StreamId, feed: Arc<str>, payer: Payer) {
         self.due.insert((now, stream.clone()));
-        self.polled.insert(stream, Polled::new(feed, now));
+        self.payers.add(&payer, u64::from(payer.is_some()));
+        self.polled.insert(stream, Polled::new(feed, payer, now));
     }
 
     fn end_polls(&mut self, feed: &str) {
@@ -169,24 +181,37 @@ impl Sources {
     fn end(&mut self, stream: &StreamId) {
         if let Some(polled) = self.polled.remove(stream) {
             self.due.remove(&(polled.due, stream.clone()));
+            self.payers.remove(&polled.payer, u64::from(polled.payer.is_some()));
+            if polled.is_ready {
+                self.turns.leave(&polled.feed, stream);
+            }
             if polled.state() != CircuitState::Closed {
                 self.count_down(&polled.feed, false);
             }
         }
     }
 
-    /// Somebody watches the stream of a family, or nobody does any more. It is polled at once, or not any more
-    /// but for a moment in which somebody may come back.
+    /// Whether a stream, that of a family, would begin to be polled if somebody watched it.
+    pub(super) fn would_begin(&self, stream: &StreamId, declaration: &Declaration) -> bool {
+        let feed = || self.feeds.get(declaration.pattern.as_str());
+        declaration.pattern.is_open()
+            && !self.polled.contains_key(stream)
+            && feed().is_some_and(|running| running.every_ms().is_some())
+    }
+
+    /// Somebody watches the stream of a family, or nobody does any more. It is polled as soon as it is its turn, or not
+    /// any more but for a moment in which somebody may come back.
     pub(super) fn watched(
         &mut self,
         now: Moment,
         stream: &StreamId,
         declaration: &Declaration,
-        is_watched: bool,
+        by: Option<Payer>,
     ) {
         if !declaration.pattern.is_open() {
             return;
         }
+        let is_watched = by.is_some();
         match self.polled.get_mut(stream) {
             Some(polled) => {
                 polled.is_watched = is_watched;
@@ -195,18 +220,17 @@ impl Sources {
                     self.look_at(soon, stream);
                 }
             }
-            None if is_watched => {
-                let name = declaration.pattern.as_str();
-                let is_polled = |running: &&Running| running.every_ms().is_some();
-                if self.feeds.get(name).filter(is_polled).is_some() {
-                    self.begin(now, stream.clone(), name.into());
+            None => {
+                if let Some(payer) = by
+                    && self.would_begin(stream, declaration)
+                {
+                    self.begin(now, stream.clone(), declaration.pattern.as_str().into(), payer);
                 }
             }
-            None => {}
         }
     }
 
-    fn look_at(&mut self, at: Moment, stream: &StreamId) {
+    pub(super) fn look_at(&mut self, at: Moment, stream: &StreamId) {
         if let Some(polled) = self.polled.get_mut(stream) {
             self.due.remove(&(polled.due, stream.clone()));
             polled.due = at;
@@ -221,20 +245,33 @@ impl Sources {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// The next poll that is due.
-    pub(super) fn take_due(&mut self, now: Moment) -> Option<DuePoll> {
+    /// What is due waits for its turn.
+    fn line_up(&mut self, now: Moment) {
         while let Some((_, stream)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
-            let Some(polled) = self.polled.get_mut(&stream) else { continue };
-            if !polled.is_watched {
-                self.end(&stream);
-                continue;
+            self.look_at(Moment::NEVER, &stream);
+            match self.polled.get_mut(&stream) {
+                Some(polled) if !polled.is_watched => self.end(&stream),
+                Some(polled) if !polled.is_ready => {
+                    polled.is_ready = true;
+                    self.turns.wait(&polled.feed, polled.payer.clone(), stream);
+                }
+                Some(_) | None => {}
             }
+        }
+    }
+
+    /// The next poll that is due, if there is a thread for it.
+    pub(super) fn take_due(&mut self, now: Moment) -> Option<DuePoll> {
+        self.line_up(now);
+        while let Some(stream) = self.turns.next() {
+            let Some(polled) = self.polled.get_mut(&stream) else { continue };
+            polled.is_ready = false;
             let Some(running) = self.feeds.get(&polled.feed) else {
                 self.end(&stream);
                 continue;
             };
-            if running.is_paused {
-                self.look_at(Moment::NEVER, &stream);
+            // It is looked at again when it goes on, or is watched no more.
+            if running.is_paused || !polled.is_watched {
                 continue;
             }
             let pass = match polled.pass(now) {
@@ -247,7 +284,6 @@ impl Sources {
             let bytes_max = SOURCE_BYTES_MAX.max(running.max_bytes);
             match running.task(&stream) {
                 Some((task, timeout_ms)) => {
-                    self.look_at(Moment::NEVER, &stream);
                     let bounds = (timeout_ms, bytes_max);
                     return Some(DuePoll { stream, task, bounds, pass });
                 }
@@ -263,6 +299,7 @@ impl Sources {
     pub(super) fn began(&mut self, now: Moment, stream: &StreamId, id: JobId, pass: Pass) {
         if let Some(polled) = self.polled.get_mut(stream) {
             polled.began(now, id, pass);
+            self.turns.began(&polled.feed, id);
         }
     }
 
@@ -288,8 +325,10 @@ impl Sources {
         id: JobId,
         outcome: JobResult,
     ) -> Option<Came> {
+        self.turns.over(id);
         let polled = self.polled.get_mut(stream)?;
         let (pass, begun) = polled.take_job(id)?;
+        polled.polled_at = now;
         let running = self.feeds.get(&polled.feed)?;
         let (every_ms, is_programs) = (running.every_ms()?, running.function.is_some());
         let got = match outcome {
@@ -364,38 +403,6 @@ impl Sources {
         if *count == 0 {
             self.down.remove(feed);
         }
-    }
-
-    /// The feeds of which streams are down, and how many. What an operator has paused is not left alone.
-    pub(in crate::server) fn down(&self) -> impl Iterator<Item = (&str, usize)> {
-        let down = self.down.iter().map(|(name, count)| (&**name, *count));
-        down.filter(|(name, _)| !self.is_paused(name))
-    }
-
-    /// Whether one is down without which the server is not ready.
-    pub(in crate::server) fn lacks_required(&self) -> bool {
-        let is_required = |name: &str| self.feeds.get(name).is_some_and(Running::is_required);
-        self.down().any(|(name, _)| is_required(name))
-    }
-
-    /// Pauses what feeds a stream, by its declared name, or lets it go on. `None` if nothing feeds it.
-    pub(super) fn pause(&mut self, now: Moment, name: &str, is_paused: bool) -> Option<&Running> {
-        let running = self.feeds.get_mut(name)?;
-        if std::mem::replace(&mut running.is_paused, is_paused) != is_paused {
-            log::info!("the source of {name} {}", if is_paused { "is paused" } else { "goes on" });
-        }
-        if !is_paused {
-            let waiting: Vec<StreamId> = self
-                .polled
-                .iter()
-                .filter(|(_, polled)| *polled.feed == *name && polled.due == Moment::NEVER)
-                .map(|(stream, _)| stream.clone())
-                .collect();
-            for stream in waiting {
-                self.look_at(now, &stream);
-            }
-        }
-        self.feeds.get(name)
     }
 
     /// Whether what feeds a stream is paused.

@@ -50,7 +50,7 @@ impl<S: Backend> Chat<S> {
             }
             (StreamRequest::Subscribe(asks), Origin::Conn(conn, id)) => {
                 let by = (*conn, id.clone());
-                Input::Subscribe { by, rights, form: Form::Envelope, asks }
+                return self.subscribe(net, by, rights, Form::Envelope, asks);
             }
             (StreamRequest::Unsubscribe(streams), Origin::Conn(conn, id)) => {
                 Input::Unsubscribe { by: (*conn, id.clone()), streams }

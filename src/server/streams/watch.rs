@@ -2,7 +2,7 @@
 
 use crate::base::{ConnId, UserId};
 use crate::hub::streams::{Ask, Form, StreamRights};
-use crate::hub::{Answer, Input, Origin};
+use crate::hub::{Answer, Origin};
 use crate::protocol::handshake::{Refusal, Status};
 use crate::server::Chat;
 use crate::server::auth::Identity;
@@ -66,8 +66,7 @@ impl<S: Backend> Chat<S> {
                 since: None,
                 epoch: None,
             };
-            let (by, form) = ((conn, None), Form::Plain);
-            self.decide(net, Input::Subscribe { by, rights, form, asks: vec![ask] });
+            self.subscribe(net, (conn, None), rights, Form::Plain, vec![ask]);
         } else if is_guest {
             let origin = Origin::Conn(conn, None);
             self.greet(net, &origin, &[], &[]);

@@ -231,6 +231,12 @@ impl Net<'_> {
         self.sockets.address(conn)
     }
 
+    /// Whether a connection is still there, and is not ending.
+    #[must_use]
+    pub fn is_there(&mut self, conn: ConnId) -> bool {
+        self.io.outbox_to_read(conn).is_some()
+    }
+
     /// What is being answered has cost as much as so many more requests: those that the same connection has sent
     /// behind it wait the sooner for the next turn.
     pub fn weigh(&mut self, requests: usize) {

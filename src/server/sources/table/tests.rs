@@ -74,7 +74,7 @@ impl Rig {
 
     fn watch(&mut self, now: Moment, name: &str, family: &str, is_watched: bool) {
         let declaration = Declaration::new(pattern(family));
-        self.sources.watched(now, &stream(name), &declaration, is_watched);
+        self.sources.watched(now, &stream(name), &declaration, is_watched.then_some(None));
     }
 }
 
@@ -275,4 +275,117 @@ fn a_function_stays_whatever_is_declared() {
     let mut begun: Vec<String> = begun.iter().map(|(name, _)| name.to_string()).collect();
     begun.sort();
     assert_eq!(begun, ["a", "f"]);
+}
+
+fn guest(last: u8) -> Payer {
+    let peer = std::net::Ipv4Addr::new(127, 0, 0, last);
+    Some(crate::server::rates::Asker::Address(crate::server::web::Address::of(peer.into())))
+}
+
+/// Polls until `end`, each for `takes_ms` on one of `threads`, and counts them by stream.
+fn polled_until(rig: &mut Rig, takes_ms: u64, end: u64) -> BTreeMap<String, u32> {
+    let (mut under_way, mut counts) = (Vec::<(u64, StreamId, JobId)>::new(), BTreeMap::new());
+    for now in (0..end).step_by(10) {
+        under_way.retain(|(until, stream, id)| {
+            let is_over = *until <= now;
+            if is_over {
+                let got = Ok(Got::Data(Data::Json(now.to_string().into())));
+                rig.sources.came(at(now), stream, *id, got);
+                *counts.entry(stream.as_str().to_owned()).or_insert(0) += 1;
+            }
+            !is_over
+        });
+        let begun = rig.begin(at(now));
+        under_way.extend(begun.into_iter().map(|(stream, id)| (now + takes_ms, stream, id)));
+        assert!(under_way.len() <= Limits::default().backend_poll_threads as usize);
+        rig.sources.look_for_late(at(now));
+    }
+    counts
+}
+
+#[test]
+fn declarations_take_turns_and_within_one_those_for_whom_it_is_polled() {
+    let feeds = [feed("price:{id}", "http://h/{id}"), feed("state", "http://h/")];
+    let mut rig = Rig::new(&feeds);
+    let declaration = Declaration::new(pattern("price:{id}"));
+    for number in 0..2_000 {
+        let name = format!("price:{number}");
+        rig.sources.watched(at(0), &stream(&name), &declaration, Some(guest(1)));
+    }
+    rig.sources.watched(at(0), &stream("price:modest"), &declaration, Some(guest(2)));
+    let counts = polled_until(&mut rig, 100, 10_000);
+    // What is asked for is 2,001 a second, what there is time for 80.
+    assert!(counts["state"] >= 9, "{}", counts["state"]);
+    assert!(counts["price:modest"] >= 8, "{}", counts["price:modest"]);
+    assert!(counts.values().sum::<u32>() >= 690, "one thread is kept");
+    assert!(counts.values().filter(|count| **count > 1).count() < 10, "each of the others in turn");
+    let late = rig.sources.feeds["price:{id}"].late;
+    assert!(late.streams > 1_000 && late.longest_ms > 8_000, "{late:?}");
+    assert_eq!(rig.sources.feeds["state"].late.streams, 0);
+}
+
+#[test]
+fn a_slow_declaration_leaves_a_thread_to_each_other() {
+    let feeds =
+        [feed("slow:{id}", "http://h/{id}"), feed("a", "http://h/"), feed("b", "http://h/")];
+    let mut rig = Rig::new(&feeds);
+    let begun = rig.begin(at(0));
+    assert_eq!(begun.len(), 2);
+    for (name, id) in &begun {
+        rig.came(at(1), name.as_str(), *id, "1");
+    }
+    for number in 0..20 {
+        rig.watch(at(2), &format!("slow:{number}"), "slow:{id}", true);
+    }
+    assert_eq!(rig.begin(at(2)).len(), 6, "two of eight are kept");
+    assert_eq!(rig.begin(at(1_000)).len(), 2);
+    assert!(rig.begin(at(1_000)).is_empty());
+}
+
+#[test]
+fn a_stream_that_is_not_watched_any_more_gives_back_its_turn_and_its_place() {
+    let mut rig = Rig::new(&[feed("s:{id}", "http://h/{id}")]);
+    let declaration = Declaration::new(pattern("s:{id}"));
+    for number in 0..20 {
+        let name = format!("s:{number}");
+        assert!(rig.sources.would_begin(&stream(&name), &declaration));
+        rig.sources.watched(at(0), &stream(&name), &declaration, Some(guest(1)));
+        assert!(!rig.sources.would_begin(&stream(&name), &declaration));
+    }
+    assert_eq!((rig.begin(at(0)).len(), rig.sources.turns.len()), (8, 12));
+    assert_eq!(rig.sources.payers.of(&guest(1)), 20);
+    // They are begun in the order of their names: 0, 1, 10 to 15.
+    for number in 2..10 {
+        rig.sources.watched(at(1), &stream(&format!("s:{number}")), &declaration, None);
+    }
+    assert!(rig.begin(at(POLL_LINGER_MS + 1)).is_empty());
+    assert_eq!((rig.sources.turns.len(), rig.sources.payers.of(&guest(1))), (4, 12));
+    // What comes back waits behind the others, once.
+    rig.sources.watched(at(9_000), &stream("s:5"), &declaration, Some(guest(2)));
+    assert!(rig.begin(at(9_000)).is_empty());
+    assert_eq!((rig.sources.turns.len(), rig.sources.payers.of(&guest(2))), (5, 1));
+}
+
+#[test]
+fn what_is_polled_too_late_is_told_until_it_is_not() {
+    let mut needed = feed("s", "http://h/");
+    needed.is_required = true;
+    let mut rig = Rig::new(&[needed]);
+    let (_, id) = rig.begin(at(0)).remove(0);
+    let late = |rig: &mut Rig, now| {
+        rig.sources.look_for_late(at(now));
+        let late = rig.sources.feeds["s"].late;
+        (late.streams, late.longest_ms, rig.sources.lacks_required())
+    };
+    assert_eq!(late(&mut rig, 3_000), (0, 3_000, false));
+    assert_eq!(late(&mut rig, 3_500), (0, 3_000, false), "it was looked at a moment ago");
+    assert_eq!(
+        late(&mut rig, 4_000),
+        (1, 4_000, true),
+        "three times its interval and its time-out"
+    );
+    rig.came(at(4_200), "s", id, "1");
+    assert_eq!(late(&mut rig, 5_000), (0, 800, false));
+    let paused = rig.sources.pause(at(5_000), "s", true).is_some();
+    assert!(paused && late(&mut rig, 60_000) == (0, 0, false), "nobody waits for it");
 }

@@ -1,17 +1,14 @@
 //! A waiting line: bounded, fair between those who wait, and left by who has waited too long.
 
-use crate::base::{Moment, UserId};
+use crate::base::Moment;
 use std::collections::{BTreeMap, VecDeque};
-
-/// Who waits: a user, or all who are none as one.
-pub(super) type Asker = Option<UserId>;
 
 /// What waits, in the order of each asker's own; askers take turns.
 #[derive(Debug)]
-pub(super) struct Line<T> {
-    waiting: BTreeMap<Asker, VecDeque<Waiting<T>>>,
+pub(in crate::server) struct Line<K, T> {
+    waiting: BTreeMap<K, VecDeque<Waiting<T>>>,
     /// Those who wait, in the order of their turns.
-    turns: VecDeque<Asker>,
+    turns: VecDeque<K>,
     len: usize,
     bytes: usize,
     /// None is late before.
@@ -27,33 +24,33 @@ struct Waiting<T> {
 
 /// How many may wait, and how many bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
-    pub(super) len: usize,
-    pub(super) bytes: usize,
+pub(in crate::server) struct Room {
+    pub(in crate::server) len: usize,
+    pub(in crate::server) bytes: usize,
 }
 
-impl<T> Default for Line<T> {
-    fn default() -> Line<T> {
+impl<K, T> Default for Line<K, T> {
+    fn default() -> Line<K, T> {
         let (waiting, turns) = (BTreeMap::new(), VecDeque::new());
         Line { waiting, turns, len: 0, bytes: 0, earliest: Moment::NEVER }
     }
 }
 
-impl<T> Line<T> {
-    pub(super) fn len(&self) -> usize {
+impl<K: Ord + Clone, T> Line<K, T> {
+    pub(in crate::server) fn len(&self) -> usize {
         self.len
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::server) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Lets something wait, until a moment. Where there is no room for it, the newest of whoever has most goes, in
     /// places or in bytes, whichever there is too little of: returns what does not wait. That is `item` alone where
     /// nobody has more than its asker would have.
-    pub(super) fn push(
+    pub(in crate::server) fn push(
         &mut self,
-        asker: Asker,
+        asker: K,
         (item, bytes): (T, usize),
         until: Moment,
         room: Room,
@@ -72,7 +69,7 @@ impl<T> Line<T> {
     }
 
     /// Whose newest make room, in the order in which they go. Nothing is taken before it is certain that it does.
-    fn victims(&self, asker: &Asker, bytes: usize, room: Room) -> Option<Vec<Asker>> {
+    fn victims(&self, asker: &K, bytes: usize, room: Room) -> Option<Vec<K>> {
         let mut victims = Vec::new();
         let (mut len, mut all) = (self.len, self.bytes.saturating_add(bytes));
         if len < room.len && all <= room.bytes {
@@ -81,7 +78,7 @@ impl<T> Line<T> {
         let of_one = |queue: &VecDeque<Waiting<T>>| {
             (queue.len(), queue.iter().map(|one| one.bytes).sum::<usize>())
         };
-        let mut shares: BTreeMap<&Asker, (usize, usize)> =
+        let mut shares: BTreeMap<&K, (usize, usize)> =
             self.waiting.iter().map(|(one, queue)| (one, of_one(queue))).collect();
         let (own_len, own_bytes) = shares.get(asker).copied().unwrap_or_default();
         let own = (own_len + 1, own_bytes.saturating_add(bytes));
@@ -101,14 +98,22 @@ impl<T> Line<T> {
     }
 
     /// The next whose turn it is.
-    pub(super) fn pop(&mut self) -> Option<T> {
-        let asker = self.turns.pop_front()?;
+    pub(in crate::server) fn pop(&mut self) -> Option<T> {
+        self.pop_of(|_| true).map(|(_, item)| item)
+    }
+
+    /// The next whose turn it is, of those who may have one, and whose it is. Takes time in proportion to those who
+    /// may not.
+    pub(in crate::server) fn pop_of(&mut self, may: impl Fn(&K) -> bool) -> Option<(K, T)> {
+        let place = self.turns.iter().position(may)?;
+        let asker = self.turns.remove(place)?;
         self.turns.push_back(asker.clone());
-        self.take(&asker, VecDeque::pop_front)
+        let item = self.take(&asker, VecDeque::pop_front)?;
+        Some((asker, item))
     }
 
     /// Those that have waited until now, and are to wait no longer.
-    pub(super) fn late(&mut self, now: Moment) -> Vec<T> {
+    pub(in crate::server) fn late(&mut self, now: Moment) -> Vec<T> {
         if now < self.earliest {
             return Vec::new();
         }
@@ -120,7 +125,7 @@ impl<T> Line<T> {
     }
 
     /// Takes out those for which nobody waits any more.
-    pub(super) fn forget(&mut self, is_gone: impl Fn(&T) -> bool) -> Vec<T> {
+    pub(in crate::server) fn forget(&mut self, is_gone: impl Fn(&T) -> bool) -> Vec<T> {
         self.leave(|waiting| is_gone(&waiting.item))
     }
 
@@ -143,18 +148,18 @@ impl<T> Line<T> {
     }
 
     /// When the first is late, or before: then [`Line::late`] finds none.
-    pub(super) fn next_late(&self) -> Option<Moment> {
+    pub(in crate::server) fn next_late(&self) -> Option<Moment> {
         (self.len > 0).then_some(self.earliest)
     }
 
     /// All, in the order of their turns.
-    pub(super) fn drain(&mut self) -> Vec<T> {
+    pub(in crate::server) fn drain(&mut self) -> Vec<T> {
         std::iter::from_fn(|| self.pop()).collect()
     }
 
     fn take(
         &mut self,
-        asker: &Asker,
+        asker: &K,
         end: impl Fn(&mut VecDeque<Waiting<T>>) -> Option<Waiting<T>>,
     ) -> Option<T> {
         let queue = self.waiting.get_mut(asker)?;
@@ -182,13 +187,10 @@ mod tests {
 
     const AMPLE: Room = Room { len: 100, bytes: 1_000 };
 
-    fn user(name: &str) -> Asker {
-        Some(UserId::parse(name).unwrap())
-    }
-
-    fn fill(line: &mut Line<String>, name: &str, items: u32, room: Room) -> Vec<String> {
-        let push =
-            |at| line.push(user(name), (format!("{name}{at}"), 1), Moment::from_millis(at), room);
+    fn fill(line: &mut Line<String, String>, name: &str, items: u32, room: Room) -> Vec<String> {
+        let push = |at| {
+            line.push(name.to_owned(), (format!("{name}{at}"), 1), Moment::from_millis(at), room)
+        };
         (1..=u64::from(items)).flat_map(push).collect()
     }
 
@@ -217,7 +219,7 @@ mod tests {
         let mut line = Line::default();
         let room = Room { len: 100, bytes: 10 };
         let mut push =
-            |name: &str, bytes| line.push(user(name), (bytes, bytes), Moment::ZERO, room);
+            |name: &str, bytes| line.push(name.to_owned(), (bytes, bytes), Moment::ZERO, room);
         assert!(push("a", 4).is_empty() && push("a", 3).is_empty() && push("a", 3).is_empty());
         assert_eq!(push("b", 11), [11], "it would never fit, and nobody goes for it");
         assert_eq!(push("b", 9), [9], "nobody has more");
@@ -266,7 +268,7 @@ mod tests {
             for (number, (what, who)) in steps.into_iter().enumerate() {
                 if what < 4 {
                     list.push((who, number));
-                    let asker = user(&format!("u{who}"));
+                    let asker = format!("u{who}");
                     for out in line.push(asker, ((who, number), 1), Moment::ZERO, room) {
                         let of = |one: u8| list.iter().filter(|(who, _)| *who == one).count();
                         prop_assert!((0..4).all(|one| of(one) <= of(out.0)));

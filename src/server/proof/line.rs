@@ -1,0 +1,137 @@
+//! Those who wait for the backend to say who they are: addresses take turns, and none has more places than are free.
+
+use crate::base::limits::PROOFS_WAITING_MAX;
+use crate::base::{Limits, Moment, Shares};
+use crate::protocol::handshake::Response;
+use crate::server::auth::Identity;
+use crate::server::backend::{Cause, Circuit, CircuitSettings, HttpRequest, Line, Pass, Room};
+use crate::server::web::{Address, Exchange};
+use std::collections::BTreeMap;
+
+/// What was found out for requests that wait, and which of them the backend is asked for.
+#[derive(Debug)]
+pub(in crate::server) struct Proofs {
+    /// For those that are handed over again in this turn.
+    found: BTreeMap<Exchange, Result<Box<Identity>, Response>>,
+    circuit: Circuit,
+    line: Line<Address, Asking>,
+    under_way: Shares<Address>,
+    under_way_max: u64,
+}
+
+/// A request, for which the backend is to be asked.
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub(super) exchange: Exchange,
+    pub(super) request: HttpRequest,
+    /// When nobody waits for it any more.
+    pub(super) until: Moment,
+}
+
+/// A place among those for whom the backend is asked.
+#[derive(Debug)]
+pub(in crate::server) struct Place {
+    pub(super) address: Address,
+    pass: Pass,
+}
+
+/// The next for whom there is a place.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// The backend is asked: the place is taken until [`Proofs::done`] or [`Proofs::not_asked`].
+    Ask(Place, Asking),
+    /// The backend has failed again and again.
+    LeftAlone(Asking),
+}
+
+impl Proofs {
+    pub(in crate::server) fn new(limits: &Limits) -> Proofs {
+        Proofs {
+            found: BTreeMap::new(),
+            circuit: Circuit::default(),
+            line: Line::default(),
+            under_way: Shares::default(),
+            under_way_max: limits.auth_url_threads.into(),
+        }
+    }
+
+    pub(super) fn keep_found(
+        &mut self,
+        exchange: Exchange,
+        found: Result<Box<Identity>, Response>,
+    ) {
+        self.found.insert(exchange, found);
+    }
+
+    pub(super) fn take_found(
+        &mut self,
+        exchange: Exchange,
+    ) -> Option<Result<Box<Identity>, Response>> {
+        self.found.remove(&exchange)
+    }
+
+    /// Those who went meanwhile do not want to know any more.
+    pub(in crate::server) fn forget_found(&mut self) {
+        self.found.clear();
+    }
+
+    /// In how many ms the backend may be tried, if it is left alone till then.
+    pub(super) fn left_alone_ms(&self, now: Moment) -> Option<u64> {
+        self.circuit.left_alone_ms(now)
+    }
+
+    /// Has a request of an address wait for a place, of which there may be one already: [`Proofs::next`]. Returns
+    /// those that find no place in the line.
+    pub(super) fn wait(&mut self, address: Address, asking: Asking) -> Vec<Asking> {
+        let until = asking.until;
+        let room = Room { len: PROOFS_WAITING_MAX, bytes: usize::MAX };
+        self.line.push(address, (asking, 0), until, room)
+    }
+
+    /// The next for whom there is a place.
+    pub(super) fn next(&mut self, now: Moment) -> Option<Next> {
+        if self.circuit.left_alone_ms(now).is_some() {
+            return self.line.pop().map(Next::LeftAlone);
+        }
+        let (under_way, max) = (&self.under_way, self.under_way_max);
+        let (address, asking) = self.line.pop_of(|address| under_way.may_add(address, max))?;
+        let Ok(pass) = self.circuit.pass(now) else { return Some(Next::LeftAlone(asking)) };
+        self.under_way.add(&address, 1);
+        Some(Next::Ask(Place { address, pass }, asking))
+    }
+
+    /// Those that have waited as long as they may.
+    pub(super) fn late(&mut self, now: Moment) -> Vec<Asking> {
+        self.line.late(now)
+    }
+
+    /// When the next has waited as long as it may.
+    pub(super) fn next_late(&self) -> Option<Moment> {
+        self.line.next_late()
+    }
+
+    /// The backend was not asked after all.
+    pub(super) fn not_asked(&mut self, place: &Place) {
+        self.under_way.remove(&place.address, 1);
+        self.circuit.unused(&place.pass);
+    }
+
+    /// The backend has answered, or failed.
+    pub(super) fn done(
+        &mut self,
+        place: &Place,
+        now: Moment,
+        limits: &Limits,
+        failed: Option<Cause>,
+    ) {
+        let (settings, Place { address, pass }) = (CircuitSettings::from(limits), place);
+        self.under_way.remove(address, 1);
+        let has_opened =
+            failed.is_some_and(|cause| self.circuit.failed((pass, cause), now, settings));
+        if has_opened && !pass.is_trial {
+            log::warn!("auth.url is left alone for {} ms", settings.open_ms);
+        } else if failed.is_none() && self.circuit.succeeded(pass) {
+            log::info!("auth.url answers again");
+        }
+    }
+}
