@@ -462,7 +462,7 @@ impl World {
                 }
                 if let Some(client) = self.clients.get_mut(conn) {
                     client.answers += 1;
-                    if let Ok(Answer::Joined(room)) = answer
+                    if let Ok(Answer::Joined(room, _)) = answer
                         && !client.positions.contains_key(&room.room)
                     {
                         client.joined.insert(room.room.clone());

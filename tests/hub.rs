@@ -586,19 +586,129 @@ fn rooms_that_are_on_their_way_to_the_store_count() {
     assert!(refused, "the third of two rooms");
 
     let bob = world.connect("bob");
-    let direct = |to: &str| {
-        let body = Body { text: "psst".into(), data: None, reply_to: None };
-        Request::Send { target: Target::User(user(to)), body, cid: None }
-    };
     world.request(bob, direct("cy")).unwrap();
     assert!(world.request(bob, direct("cy")).is_ok());
     assert_eq!(world.request(bob, direct("dee")), Err(RefusalCode::Quota));
-    for name in ["x", "y"] {
-        world.request(bob, Request::Join(room(name))).unwrap();
+    let fay = world.connect("fay");
+    for (conn, name) in [(bob, "x"), (fay, "y")] {
+        world.request(conn, Request::Join(room(name))).unwrap();
     }
+    // To wait would not help.
     let eve = world.connect("eve");
-    assert_eq!(world.request(eve, Request::Join(room("z"))), Err(RefusalCode::Overloaded));
-    assert_eq!(world.request(eve, direct("ada")), Err(RefusalCode::Overloaded));
+    assert_eq!(world.request(eve, Request::Join(room("z"))), Err(RefusalCode::Quota));
+    assert_eq!(world.request(eve, direct("ada")), Err(RefusalCode::Quota));
+    // What was given back can be taken again.
+    world.request(fay, Request::End(room("y"))).unwrap();
+    assert!(world.request(eve, Request::Join(room("z"))).is_ok());
+}
+
+fn direct(to: &str) -> Request {
+    let body = Body { text: "psst".into(), data: None, reply_to: None };
+    Request::Send { target: Target::User(user(to)), body, cid: None }
+}
+
+#[test]
+fn nobody_has_more_rooms_than_are_free() {
+    let mut world = World::new(Limits { all_rooms: 40, ..Limits::default() });
+    let (mallory, ada) = (world.connect("mallory"), world.connect("ada"));
+    let mut had = [0, 0];
+    for number in 0..40 {
+        for (place, conn) in [mallory, ada].into_iter().enumerate().take(1 + number / 30) {
+            let name = format!("{place}-{number}");
+            let request = if number % 2 == 0 { direct(&name) } else { Request::Join(room(&name)) };
+            had[place] += u32::from(world.request(conn, request).is_ok());
+        }
+    }
+    assert_eq!(had, [20, 10]);
+    assert_eq!(world.request(mallory, Request::Join(room("more"))), Err(RefusalCode::Quota));
+    for number in (1..20).step_by(2) {
+        world.request(mallory, Request::End(room(&format!("0-{number}")))).unwrap();
+    }
+    assert!(world.request(mallory, Request::Join(room("again"))).is_ok(), "what was given back");
+    assert!(world.request(ada, Request::Join(room("more"))).is_ok());
+}
+
+#[test]
+fn people_who_were_never_here_are_written_to_so_often_in_a_day() {
+    let mut world = World::new(Limits::default());
+    let (mallory, _ada) = (world.connect("mallory"), world.connect("ada"));
+    for number in 0..200 {
+        world.request(mallory, direct(&format!("u{number}"))).unwrap();
+    }
+    assert_eq!(world.request(mallory, direct("u200")), Err(RefusalCode::Quota));
+    assert!(world.request(mallory, direct("u199")).is_ok(), "that is not the first");
+    assert!(world.request(mallory, direct("ada")).is_ok(), "who is here is not made up");
+    assert!(
+        world.request_as(mallory, true, direct("u201")).is_ok(),
+        "admins write to whom they want"
+    );
+    world.wait(24 * 3_600 * 1_000 / 200);
+    assert!(world.request(mallory, direct("u200")).is_ok(), "a day's share comes back with time");
+}
+
+#[test]
+fn who_shares_no_room_with_somebody_is_asked_and_not_brought_in() {
+    let mut world = World::new(Limits { added_rooms: 2, ..Limits::default() });
+    let (ada, bob, cy) = (world.connect("ada"), world.connect("bob"), world.connect("cy"));
+    for conn in [ada, bob] {
+        world.request(conn, Request::Join(room("lobby"))).unwrap();
+    }
+    let create = |name: &str| Request::Create {
+        room: Some(room(name)),
+        title: None,
+        open: false,
+        members: vec![user("bob"), user("cy")],
+    };
+    let body = || Body { text: "psst".into(), data: None, reply_to: None };
+    // That cy was written to is no consent; that they answer is.
+    let target = Target::User(user("cy"));
+    world.request(ada, Request::Send { target, body: body(), cid: None }).unwrap();
+    let Ok(Answer::Joined(_, invited)) = world.request(ada, create("one")) else {
+        panic!("not made")
+    };
+    assert_eq!(invited, [user("cy")]);
+    assert_eq!(world.request(cy, say("one", "x")), Err(RefusalCode::NotMember));
+    assert!(world.request(bob, say("one", "x")).is_ok());
+    assert!(world.request(cy, Request::Join(room("one"))).is_ok(), "an invitation opens it");
+    world.request(cy, Request::Leave(room("one"))).unwrap();
+    let target = Target::User(user("ada"));
+    world.request(cy, Request::Send { target, body: body(), cid: None }).unwrap();
+    let Ok(Answer::Joined(_, invited)) = world.request(ada, create("two")) else {
+        panic!("not made")
+    };
+    assert_eq!(invited, [] as [UserId; 0]);
+    assert_eq!(world.request(ada, create("three")), Err(RefusalCode::Quota), "bob is in two");
+    world.request(bob, Request::Leave(room("two"))).unwrap();
+    assert!(world.request(ada, create("three")).is_ok(), "what was given back can be taken again");
+    // After a restart it is the same.
+    world.restart(Settings::from(&Limits { added_rooms: 2, ..Limits::default() }));
+    let ada = world.connect("ada");
+    assert_eq!(world.request(ada, create("four")), Err(RefusalCode::Quota));
+}
+
+#[test]
+fn nobody_has_more_of_anothers_invitations_than_are_free() {
+    let mut world = World::new(Limits { invites: 8, ..Limits::default() });
+    let mallory = world.connect("mallory");
+    let eve = world.connect("eve");
+    let invites = |world: &mut World, conn, name: &str| {
+        let members = vec![user("victim")];
+        let room = Some(RoomId::parse(name).unwrap());
+        world.request(conn, Request::Create { room, title: None, open: false, members })
+    };
+    let mut had = [0, 0];
+    for number in 0..8 {
+        for (place, conn) in
+            [mallory, eve].into_iter().enumerate().take(if number < 6 { 1 } else { 2 })
+        {
+            had[place] +=
+                u32::from(invites(&mut world, conn, &format!("r{place}-{number}")).is_ok());
+        }
+    }
+    assert_eq!(had, [4, 2]);
+    assert_eq!(invites(&mut world, eve, "more"), Err(RefusalCode::Quota));
+    let fay = world.connect("fay");
+    assert!(invites(&mut world, fay, "hers").is_ok());
 }
 
 #[test]
@@ -683,7 +793,27 @@ fn a_room_that_has_ended_is_removed_some_at_a_time_also_after_a_start() {
     world.connect("bob");
     assert_eq!(log_of(&world, "doomed"), [0; 0]);
     world.wait(200_000);
-    assert_eq!(world.hub.counts().rooms, 0);
+    assert_eq!(
+        (world.hub.counts().rooms, world.hub.census().rooms),
+        (0, 0),
+        "not in memory, either"
+    );
+    let mut bob = world.connect("bob");
+    let create = |name: &str| {
+        let room = Some(room(name));
+        Request::Create { room, title: None, open: true, members: Vec::new() }
+    };
+    for again in [false, true] {
+        assert_eq!(world.request(bob, create("doomed")), Err(RefusalCode::Conflict));
+        assert_eq!(world.request(bob, Request::Join(room("doomed"))), Err(RefusalCode::NotMember));
+        assert_eq!(world.request(bob, say("doomed", "x")), Err(RefusalCode::NotMember));
+        // One that takes its place in memory is another.
+        world.request(bob, create(if again { "second" } else { "first" })).unwrap();
+        if !again {
+            world.restart(Settings::from(&Limits::default()));
+            bob = world.connect("bob");
+        }
+    }
 }
 
 #[test]

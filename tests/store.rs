@@ -139,6 +139,7 @@ fn what_was_answered_is_there_after_opening_again() {
         open: false,
         owner: user("ada"),
         members: vec![user("bob")],
+        invited: Vec::new(),
         is_own: true,
     };
     opened.write(1, create.clone());
@@ -262,6 +263,7 @@ fn nobody_comes_into_a_closed_room_by_themselves_also_while_it_is_being_made() {
         open: false,
         owner: user("ada"),
         members: vec![],
+        invited: Vec::new(),
         is_own: true,
     };
     // Decided before the room was there.

@@ -84,6 +84,7 @@ fn well_filled() -> Vec<Ask> {
             open: number % 2 == 0,
             owner: user("ada"),
             members: USERS[1..6].iter().map(|id| user(id)).collect(),
+            invited: Vec::new(),
             is_own: true,
         });
         let by = user("ada");

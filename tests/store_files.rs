@@ -56,6 +56,7 @@ impl Server {
             open: true,
             owner: ada.clone(),
             members: Vec::new(),
+            invited: Vec::new(),
             is_own: true,
         };
         self.store.write(0, Timestamp(1), create).unwrap();

@@ -144,7 +144,9 @@ pub const TRIM_ENTRIES_MAX: u64 = 4_096;
 /// Rooms that a user may make in a day, if they may not be in more of them: a room that is left, or has
 /// ended, stays, as its name does.
 pub const ROOMS_MADE_A_DAY: u32 = 1_000;
-/// Users who have made rooms within the last day.
+/// People who were never here to whom a user may write in a day: each gets a room.
+pub const FIRST_MESSAGES_A_DAY: u32 = 200;
+/// Users who have made rooms within the last day, and those who have written to people who were never here.
 pub const MAKERS_MAX: usize = 100_000;
 /// Nobody's typing is told in rooms of more members.
 pub const TYPING_MEMBERS_MAX: usize = 200;
@@ -405,6 +407,8 @@ pub struct Limits {
     pub rooms: u32,
     /// Direct messages' rooms in which a user wrote.
     pub direct_rooms: u32,
+    /// Rooms that others brought a user into, those of direct messages apart.
+    pub added_rooms: u32,
     /// Rooms in all, those of direct messages included.
     pub all_rooms: u32,
     /// Members of a room.
@@ -538,6 +542,7 @@ impl Default for Limits {
             connections: 1_000_000,
             rooms: 1_000,
             direct_rooms: 10_000,
+            added_rooms: 1_000,
             all_rooms: 1_000_000,
             room_members: 10_000,
             invites: 100,

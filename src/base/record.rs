@@ -69,6 +69,8 @@ pub enum Record {
         owner: UserId,
         /// Further members.
         members: Vec<UserId>,
+        /// Those whom the owner invites.
+        invited: Vec<UserId>,
         /// Whether it counts towards the owner's quota: not if a program makes it.
         is_own: bool,
     },
@@ -215,7 +217,7 @@ impl Record {
                     data.len() + id.as_ref().map_or(0, |id| id.bytes())
                 }
                 Record::React { emoji, .. } => emoji.len(),
-                Record::Create { members, .. } => members.len() * NAME,
+                Record::Create { members, invited, .. } => (members.len() + invited.len()) * NAME,
                 Record::Delivered { marks, .. } => marks.len() * NAME,
                 Record::Update { title, .. } => title.as_ref().map_or(0, |title| title.len()),
                 Record::Name { name, .. } => name.len(),

@@ -2,7 +2,8 @@
 //! whose it is, the store knows, which changes it in the same transaction.
 
 use super::effect::{Answer, Effects, Refusal};
-use super::hub::{Hub, Pending};
+use super::hub::Hub;
+use super::pending::Pending;
 use super::request::Asker;
 use super::room::{Room, RoomIx};
 use crate::base::{Record, RoomId};

@@ -1,9 +1,10 @@
 //! What became of records and pages: only now is anything shown to anybody.
 
 use super::effect::{Answer, Effect, Effects, Refusal, RefusalCode};
-use super::hub::{Hub, Pending};
+use super::hub::Hub;
 use super::input::{Now, Origin, Part};
 use super::manage::Reason;
+use super::pending::Pending;
 use super::request::{Asker, answered};
 use super::room::{Life, RoomIx};
 use crate::base::limits::REACTIONS_PER_MESSAGE_MAX;
@@ -65,7 +66,7 @@ impl Hub {
                 effects.push(answered(&asker, answer));
                 self.write_came(now, asker.conn, effects);
             }
-            Pending::Join { origin, user, room, by_themselves } => {
+            Pending::Join { origin, user, room, by_themselves, invited } => {
                 let asker = self.asker(user, origin);
                 if let Some(room) = room {
                     self.rooms[room.0 as usize].pending_members -= 1;
@@ -79,7 +80,11 @@ impl Hub {
                 let answer = match outcome {
                     Outcome::Room { room, entries } => {
                         let ix = self.changed_room(now, room, entries, by_themselves, effects);
-                        Ok(Answer::Joined(self.rooms[ix.0 as usize].summary(&asker.user)))
+                        for user in &invited {
+                            self.invited(ix, user.clone(), &asker.user, effects);
+                        }
+                        let summary = self.rooms[ix.0 as usize].summary(&asker.user);
+                        Ok(Answer::Joined(summary, invited))
                     }
                     other => Err(refusal(&other)),
                 };
@@ -153,7 +158,7 @@ impl Hub {
             }
             Pending::End { origin, room, by } => {
                 let conn = origin.conn();
-                let answer = self.ended(room, by, &outcome, effects);
+                let answer = self.ended(now, room, by, &outcome, effects);
                 effects.push(Effect::Answer { origin, answer });
                 self.write_came(now, conn, effects);
                 self.trim_due(now, effects);

@@ -2,8 +2,9 @@
 
 use super::cursor::Cursor;
 use super::effect::{Effect, Effects};
-use super::hub::{Hub, Pending};
+use super::hub::Hub;
 use super::input::{Now, Request, RequestId, Target};
+use super::pending::Pending;
 use super::room::RoomIx;
 use super::user::UserIx;
 use crate::base::limits::{

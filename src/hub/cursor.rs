@@ -6,8 +6,9 @@
 
 use super::effect::{Effect, Effects};
 use super::fan_out::entry_notice;
-use super::hub::{Hub, Pending};
+use super::hub::Hub;
 use super::input::Now;
+use super::pending::Pending;
 use super::room::RoomIx;
 use crate::base::{ConnId, Entry, Query, Timestamp};
 use std::rc::Rc;

@@ -310,7 +310,7 @@ pub enum Answer {
         duplicate: bool,
     },
     /// One is a member.
-    Joined(RoomSummary),
+    Joined(RoomSummary, Vec<UserId>),
     /// A message is changed, or needed no change.
     Changed {
         /// Where.

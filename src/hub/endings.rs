@@ -2,9 +2,10 @@
 //! told. Should the store not be able to remember it, it comes to nothing, and all goes on where it was.
 
 use super::effect::{Answer, Effect, Effects, Notice, Refusal};
-use super::hub::{Hub, Pending};
+use super::hub::Hub;
 use super::input::Now;
 use super::manage::{Done, Reason};
+use super::pending::Pending;
 use super::request::Asker;
 use super::room::{Life, Member, RoomIx};
 use crate::base::{ConnId, Outcome, Record, RoomId, UserId};
@@ -88,6 +89,7 @@ impl Hub {
     /// What became of a room's end.
     pub(super) fn ended(
         &mut self,
+        now: Now,
         room: RoomIx,
         by: Option<UserId>,
         outcome: &Outcome,
@@ -135,6 +137,7 @@ impl Hub {
             }
         }
         self.trim_later(room);
+        self.bury(now, room, effects);
         Ok(Answer::Done { room: name, user: None })
     }
 
@@ -143,6 +146,8 @@ impl Hub {
         let of_user = &mut self.users[member.user.0 as usize];
         of_user.rooms.retain(|one| *one != room);
         of_user.own_rooms -= u32::from(member.is_own);
+        // Rooms of direct messages do not end.
+        of_user.added_rooms -= u32::from(!member.is_own);
         self.went_out_of(room, member.user);
         self.forget_if_unneeded(member.user);
     }

@@ -2,8 +2,9 @@
 
 use super::cursor::Cursor;
 use super::effect::{Answer, Effect, Effects, Refusal};
-use super::hub::{Hub, Pending};
+use super::hub::Hub;
 use super::input::Part;
+use super::pending::Pending;
 use super::request::Asker;
 use super::room::{Room, RoomIx};
 use crate::base::{Entry, Query, RoomId};

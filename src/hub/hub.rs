@@ -1,11 +1,11 @@
 //! The state, and one match over the input.
 
 use super::connection::Connection;
+use super::daily::Daily;
 use super::effect::{Effects, Refusal};
-use super::input::{Input, Now, Origin, Part};
+use super::input::{Input, Now, Origin};
 use super::keep::{Keeping, Retentions};
-use super::makers::Makers;
-use super::manage::Reason;
+use super::pending::Pending;
 use super::position::Position;
 use super::presence::{Presence, Scope};
 use super::quotas::Quotas;
@@ -13,10 +13,9 @@ use super::request::Asker;
 use super::room::{Ban, Life, Room, RoomIx};
 use super::streams::{Publication, StreamSettings, Streams};
 use super::user::{User, UserIx};
-use crate::base::limits::ROOMS_MADE_A_DAY;
+use crate::base::limits::{FIRST_MESSAGES_A_DAY, ROOMS_MADE_A_DAY};
 use crate::base::{
-    Chance, ConnId, Limits, MemberState, Revocation, RoomId, SeededHash, Snapshot, Timestamp,
-    UserId,
+    Chance, ConnId, Limits, MemberState, RoomId, SeededHash, Snapshot, Timestamp, UserId,
 };
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap};
@@ -27,6 +26,7 @@ use std::rc::Rc;
 pub struct Settings {
     pub(super) quotas: Quotas,
     pub(super) all_rooms: usize,
+    pub(super) added_rooms: u32,
     pub(super) room_members: usize,
     pub(super) invites: usize,
     /// Whether everybody may make rooms, or admins alone.
@@ -49,6 +49,7 @@ impl From<&Limits> for Settings {
         Settings {
             quotas: Quotas::from(limits),
             all_rooms: limits.all_rooms as usize,
+            added_rooms: limits.added_rooms,
             room_members: limits.room_members as usize,
             invites: limits.invites as usize,
             anyone_creates: true,
@@ -101,47 +102,6 @@ impl Settings {
     }
 }
 
-/// What waits for an outcome of the store.
-#[derive(Debug)]
-pub(super) enum Pending {
-    /// A message.
-    Send { origin: Origin, author: UserId },
-    /// A change of a message.
-    Change { origin: Origin, room: RoomIx, asker: UserId, is_admin: bool },
-    /// A room that is created, or joined: then it was there already if it is named.
-    Join { origin: Origin, user: UserId, room: Option<RoomIx>, by_themselves: bool },
-    /// A membership that ends.
-    Leave { origin: Origin, room: RoomIx, user: UserId, by: Option<UserId>, reason: Reason },
-    /// An invitation.
-    Invite { origin: Origin, room: RoomIx, user: UserId, by: UserId },
-    /// The end of an invitation, by whom it was for or by another.
-    Uninvite { origin: Origin, room: RoomIx, user: UserId, by: Option<UserId> },
-    /// The end of a ban.
-    Unban { origin: Origin, room: RoomIx, user: UserId },
-    /// What a room is like.
-    Update { origin: Origin, user: UserId, by: Option<UserId> },
-    /// The end of a room.
-    End { origin: Origin, room: RoomIx, by: Option<UserId> },
-    /// Marks of delivery.
-    Delivered { origin: Origin, user: UserId, marks: Vec<(RoomId, u64)> },
-    /// Tokens that are good no more.
-    Revoke { origin: Origin, revocation: Revocation },
-    /// An event of a durable stream.
-    Publish { origin: Origin, publication: Publication },
-    /// Entries that are not kept any more.
-    Trim { room: RoomIx },
-    /// A read mark.
-    Read { origin: Origin, room: RoomIx, user: UserId },
-    /// A page for who asked for it.
-    History { asker: Asker, room: RoomIx, part: Part, limit: usize },
-    /// Where rooms were at a time.
-    Seek { conn: ConnId },
-    /// A page for a cursor that is behind.
-    Feed { conn: ConnId, room: RoomIx },
-    /// Nobody waits.
-    Nobody,
-}
-
 /// How much there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -168,7 +128,7 @@ pub struct Census {
     pub users: usize,
     /// Connections.
     pub connections: usize,
-    /// Rooms, also those that have ended.
+    /// Rooms, also those that have ended and whose logs are still on disk.
     pub rooms: usize,
     /// Members of all rooms.
     pub members: usize,
@@ -212,7 +172,9 @@ pub struct Hub {
     pub(super) positions: HashMap<ConnId, Position, SeededHash>,
     /// The time of the newest entry of all.
     pub(super) newest: Timestamp,
-    pub(super) makers: Makers,
+    /// How many rooms somebody makes, and to how many people who were never here they write.
+    pub(super) makers: Daily,
+    pub(super) first_messages: Daily,
     pub(super) streams: Streams,
     /// Those for whom other quotas hold than for all.
     pub(super) quotas: HashMap<UserId, Quotas, SeededHash>,
@@ -229,7 +191,8 @@ impl Hub {
     pub fn new(settings: Settings, snapshot: Snapshot, seed: u64) -> Hub {
         let mut chance = Chance::new(seed);
         let hash = SeededHash::new(chance.next_u64());
-        let rooms_a_day = settings.rooms_a_day();
+        let makers = Daily::new(settings.rooms_a_day(), hash);
+        let first_messages = Daily::new(FIRST_MESSAGES_A_DAY, hash);
         let streams = Streams::new(settings.streams.clone(), snapshot.streams, chance.next_u64());
         let mut hub = Hub {
             settings,
@@ -248,7 +211,8 @@ impl Hub {
             keeping: Keeping::default(),
             positions: HashMap::with_hasher(hash),
             newest: Timestamp(0),
-            makers: Makers::new(rooms_a_day, hash),
+            makers,
+            first_messages,
             streams,
             quotas: HashMap::with_hasher(hash),
             live_rooms: 0,
@@ -257,6 +221,10 @@ impl Hub {
         };
         for state in snapshot.rooms {
             hub.newest = hub.newest.max(state.ts);
+            // The store alone knows the names of those of which nothing else is left.
+            if state.is_ended && state.first > state.head {
+                continue;
+            }
             hub.add_room(Room::new(state));
         }
         for (room, user, state) in snapshot.members {
@@ -294,7 +262,7 @@ impl Hub {
     /// told of presence stay as they were, as what is there was made by them. The streams that are
     /// there go by theirs from [`Input::Redeclared`] on.
     pub fn reconfigure(&mut self, settings: Settings) {
-        self.makers.set_rooms_a_day(settings.rooms_a_day());
+        self.makers.set_a_day(settings.rooms_a_day());
         let retentions = std::mem::take(&mut self.settings.retentions);
         self.streams.settings = settings.streams.clone();
         self.settings = Settings { presence: self.settings.presence, retentions, ..settings };
@@ -420,6 +388,7 @@ impl Hub {
         }
         self.presence_due(now, effects);
         self.trim_due(now, effects);
+        self.bury_those(now, effects);
         self.streams.wake(now, effects);
     }
 
@@ -467,13 +436,15 @@ impl Hub {
         let id = self.users[user.0 as usize].id.clone();
         let of_room = &mut self.rooms[room.0 as usize];
         let is_new = !of_room.members.contains_key(&id);
-        let has_written = of_room.name.is_direct() && state.has_written;
+        let is_direct = of_room.name.is_direct();
+        let has_written = is_direct && state.has_written;
         of_room.add_member(id, user, state);
         if is_new {
             let of_user = &mut self.users[user.0 as usize];
             of_user.rooms.push(room);
             of_user.own_rooms += u32::from(state.is_own);
             of_user.direct_rooms += u32::from(has_written);
+            of_user.added_rooms += u32::from(!state.is_own && !is_direct);
             self.came_into(room, user);
         }
     }

@@ -2,8 +2,9 @@
 //! the moment on in which that is decided; the store removes it later, some at a time.
 
 use super::effect::Effects;
-use super::hub::{Hub, Pending};
+use super::hub::Hub;
 use super::input::Now;
+use super::pending::Pending;
 use super::room::{Life, RoomIx};
 use crate::base::{Outcome, Record, RoomId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -49,6 +50,9 @@ pub(super) struct Keeping {
     /// Rooms with entries on disk that are not kept any more.
     due: VecDeque<RoomIx>,
     in_flight: usize,
+    /// Rooms that have ended and of which nothing is on disk but their names, and which something on its way to the
+    /// store still names.
+    buried_later: Vec<RoomIx>,
     /// When the oldest entry of each room whose entries age is too old.
     aging: BTreeSet<(Timestamp, RoomIx)>,
 }
@@ -91,7 +95,8 @@ impl Hub {
     }
 
     pub(super) fn trim_later(&mut self, room: RoomIx) {
-        let of_room = &mut self.rooms[room.0 as usize];
+        // It may have ended long ago.
+        let Some(of_room) = self.rooms.get_mut(room.0 as usize) else { return };
         if !of_room.is_trimming && of_room.stored_first <= of_room.head {
             of_room.is_trimming = true;
             self.keeping.due.push_back(room);
@@ -124,6 +129,34 @@ impl Hub {
             };
             let ticket = self.ticket(Pending::Trim { room });
             effects.push(super::effect::Effect::Persist { ticket, record });
+        }
+    }
+
+    /// Forgets a room that has ended, once nothing of its log is left on disk: the store alone knows its name, and lets
+    /// nobody take it.
+    pub(super) fn bury(&mut self, now: Now, room: RoomIx, effects: &mut Effects) {
+        self.keeping.buried_later.push(room);
+        self.bury_those(now, effects);
+    }
+
+    /// Forgets those that could not be before.
+    pub(super) fn bury_those(&mut self, now: Now, effects: &mut Effects) {
+        if self.keeping.buried_later.is_empty() {
+            return;
+        }
+        let waiting: BTreeSet<RoomIx> = self.pending.values().filter_map(Pending::room).collect();
+        for room in std::mem::take(&mut self.keeping.buried_later) {
+            let Some(of_room) = self.rooms.get(room.0 as usize) else { continue };
+            if of_room.life != Life::Ended || of_room.stored_first <= of_room.head {
+                continue;
+            }
+            if of_room.is_trimming || waiting.contains(&room) {
+                self.keeping.buried_later.push(room);
+                effects.push(super::effect::Effect::WakeAt(now.moment.plus_millis(RETRY_MS)));
+                continue;
+            }
+            let of_room = self.rooms.remove(room.0 as usize);
+            self.room_by_id.remove(&of_room.name);
         }
     }
 
@@ -161,6 +194,9 @@ impl Hub {
                 Life::Ended => self.trim_later(room),
                 Life::Live | Life::Ending => self.keep(room),
             }
+        }
+        if self.rooms[room.0 as usize].life == Life::Ended {
+            self.bury(now, room, effects);
         }
         self.trim_due(now, effects);
     }

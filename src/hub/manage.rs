@@ -1,7 +1,8 @@
 //! What owners and admins do: who may come in, who must go, what a room is like, and its end.
 
 use super::effect::{Answer, Effects, InviteInfo, Notice, Refusal, RefusalCode};
-use super::hub::{Hub, Pending};
+use super::hub::Hub;
+use super::pending::Pending;
 use super::request::Asker;
 use super::room::{Life, Room, RoomIx};
 use crate::base::{Record, RoomId, UserId};
@@ -53,17 +54,33 @@ impl Hub {
             let message = "the room has as many invitations as one may have";
             return Err(Refusal::quota("room_members", message, limit as u64));
         }
-        let limit = self.settings.invites;
-        let ix = self.user_by_id.get(&user);
-        if ix.is_some_and(|ix| self.users[ix.0 as usize].invites.as_slice().len() >= limit) {
-            let message = "the user has as many invitations as one may have";
-            return Err(Refusal::quota("invites", message, limit as u64));
-        }
+        self.check_invites(asker, &user)?;
         let by = asker.user.clone();
         let record = Record::Invite { room: name.clone(), user: user.clone(), by: by.clone() };
         let pending = Pending::Invite { origin: asker.origin.clone(), room, user, by };
         self.persist(asker, record, pending, true, effects);
         Ok(None)
+    }
+
+    /// Whether somebody may have one more invitation, of whoever asks for it: nobody's are more than are free.
+    pub(super) fn check_invites(&self, asker: &Asker, user: &UserId) -> Result<(), Refusal> {
+        let limit = self.settings.invites;
+        let ix = self.user_by_id.get(user);
+        let rooms = ix.map(|ix| self.users[ix.0 as usize].invites.as_slice()).unwrap_or_default();
+        let is_theirs = |room: &&RoomIx| {
+            let permits = self.rooms[room.0 as usize].permits.as_ref();
+            permits.is_some_and(|permits| permits.invites.get(user) == Some(&asker.user))
+        };
+        let free = limit.saturating_sub(rooms.len());
+        let own = if asker.is_admin { 0 } else { rooms.iter().filter(is_theirs).count() };
+        if own >= free {
+            let message = match free {
+                0 => "the user has as many invitations as one may have",
+                _ => "the user has as many invitations of yours as one may have",
+            };
+            return Err(Refusal::quota("invites", message, limit as u64));
+        }
+        Ok(())
     }
 
     /// An invitation is on disk.

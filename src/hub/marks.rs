@@ -3,7 +3,8 @@
 
 use super::cursor::Cursor;
 use super::effect::{Answer, Effects, Notice, Refusal};
-use super::hub::{Hub, Pending};
+use super::hub::Hub;
+use super::pending::Pending;
 use super::request::Asker;
 use super::room::RoomIx;
 use crate::base::limits::MARKS_MEMBERS_MAX;

@@ -7,8 +7,9 @@
 
 use super::cursor::{Cursor, Standing};
 use super::effect::{Answer, Effect, Effects, Refusal, RefusalCode, Resumed};
-use super::hub::{Hub, Pending};
+use super::hub::Hub;
 use super::input::Origin;
+use super::pending::Pending;
 use super::request::{Asker, answered};
 use super::room::RoomIx;
 use crate::base::limits::SEEK_ROOMS_MAX;
@@ -138,8 +139,9 @@ impl Hub {
         let rooms: Vec<RoomIx> = seeking.rooms.drain(..count).collect();
         let since = seeking.since;
         if !rooms.is_empty() {
-            let name = |ix: &RoomIx| self.rooms[ix.0 as usize].name.clone();
-            let rooms = rooms.iter().map(name).collect();
+            // One may have ended since.
+            let name = |ix: &RoomIx| Some(self.rooms.get(ix.0 as usize)?.name.clone());
+            let rooms = rooms.iter().filter_map(name).collect();
             let ticket = self.ticket(Pending::Seek { conn });
             effects.push(Effect::Seek { ticket, rooms, since });
             return;

@@ -3,8 +3,9 @@
 
 use super::cursor::Cursor;
 use super::effect::{Answer, Effects, Notice, Refusal, RefusalCode};
-use super::hub::{Hub, Pending};
+use super::hub::Hub;
 use super::manage::Done;
+use super::pending::Pending;
 use super::request::Asker;
 use super::room::RoomIx;
 use crate::base::{ConnId, Record, RoomId, RoomState, UserId};

@@ -21,6 +21,8 @@ pub(super) struct User {
     pub(super) pending_rooms: u32,
     /// Rooms of direct messages in which they wrote.
     pub(super) direct_rooms: u32,
+    /// Rooms that others brought them into, those of direct messages apart.
+    pub(super) added_rooms: u32,
     /// Rooms to which they are invited.
     pub(super) invites: Few<super::room::RoomIx>,
     /// Of the first of their connections.
@@ -47,6 +49,7 @@ impl User {
             own_rooms: 0,
             pending_rooms: 0,
             direct_rooms: 0,
+            added_rooms: 0,
             invites: Few::new(),
             since: Timestamp(0),
             is_announced: false,

@@ -201,7 +201,13 @@ pub(super) fn answer(w: &mut Writer, answer: &Answer) {
                 w.flag("duplicate", true);
             }
         }
-        Answer::Joined(room) | Answer::Room(room) => summary(w, room),
+        Answer::Room(room) => summary(w, room),
+        Answer::Joined(room, invited) => {
+            summary(w, room);
+            if !invited.is_empty() {
+                w.array("invited", invited, |w, user| w.item(user.as_str()));
+            }
+        }
         Answer::Done { room, user } => {
             w.text("room", room.as_str());
             if let Some(user) = user {

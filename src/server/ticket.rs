@@ -66,7 +66,7 @@ impl TicketState {
     pub(super) fn answer_with(&self, answer: Result<Answer, Refusal>) {
         self.answer(match answer {
             Ok(Answer::Sent { room, seq, .. }) => Ok(Answered::Place(room, seq)),
-            Ok(Answer::Joined(room)) => Ok(Answered::Place(room.room, room.head)),
+            Ok(Answer::Joined(room, _)) => Ok(Answered::Place(room.room, room.head)),
             Ok(Answer::Done { room, .. }) => Ok(Answered::Place(room, 0)),
             Ok(Answer::Room(room)) => Ok(Answered::Room(room)),
             Ok(Answer::Members { members, more }) => {

@@ -27,8 +27,9 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
         Record::React { room, target, emoji, on, by } => {
             messages::react(db, now, room, *target, emoji, *on, by)
         }
-        Record::Create { room, title, open, owner, members, is_own } => {
-            create(db, now, room, (title.as_deref(), *open), (owner, *is_own), members)
+        Record::Create { room, title, open, owner, members, invited, is_own } => {
+            let looks = (title.as_deref(), *open);
+            create(db, now, room, looks, (owner, *is_own), (members, invited))
         }
         Record::Update { room, title, open, owner } => {
             update(db, room, title.as_ref(), *open, owner.as_ref())
@@ -108,7 +109,7 @@ fn create(
     room: &RoomId,
     (title, open): (Option<&str>, bool),
     (owner, is_own): (&UserId, bool),
-    members: &[UserId],
+    (members, invited): (&[UserId], &[UserId]),
 ) -> Result<Outcome> {
     if find_room(db, room)?.is_some() {
         return Ok(Outcome::Conflict);
@@ -119,6 +120,14 @@ fn create(
         if find_member(db, row.id, member)?.is_none() {
             entries.push(become_member(db, now, &mut row, member, Some(owner), false)?);
         }
+    }
+    for user in invited {
+        if find_member(db, row.id, user)?.is_none() {
+            put(db, Permit::Invite, &mut row, user, owner)?;
+        }
+    }
+    if !invited.is_empty() {
+        save_room(db, &row)?;
     }
     Ok(Outcome::Room { room: row.state, entries })
 }

@@ -323,7 +323,9 @@ class TestPaths:
 class TestRooms:
     def test_a_room_is_made_changed_and_ended(self, call, name):
         path = f"rooms/{name('room')}"
-        assert call("PUT", path, {"title": "T", "members": ["bob"]}, user="ada")[0] == 201
+        status, made = call("PUT", path, {"title": "T", "members": ["bob"]}, user="ada")
+        assert status == 201 and made.get("invited", ["bob"]) == ["bob"]
+        assert call("PUT", f"{path}/members/bob", user="bob")[0] == 200
         assert call("GET", path, user="bob")[1]["title"] == "T"
         status, room = call("PUT", path, {"title": "U", "open": True}, user="ada")
         assert (status, room["title"], room["open"]) == (200, "U", True)

@@ -13,6 +13,7 @@ def closed(chat, name):
     """A closed room with its owner and a member, and a stranger."""
     room, ada, bob, eve = name("closed"), *(chat(name(who)) for who in ("ada", "bob", "eve"))
     ada.request("room:create", room=room, title="T", members=[bob.user])
+    bob.join(room)
     for one in (ada, bob):
         one.settle()
         one.pushed()
@@ -89,6 +90,7 @@ class TestUpdating:
         server = servers.parlor()
         with Chat(server, "ada") as ada, Chat(server, "bob") as bob, Chat(server, "bob") as second, Chat(server, "eve") as eve:
             ada.request("room:create", room="den", title="Old", members=["bob"])
+            bob.join("den")
             ada.request("room:update", room="den", title="New")
             told = {"room": "den", "title": "New", "open": False, "owner": "ada", "by": "ada"}
             for one in (ada, bob, second):
@@ -106,6 +108,7 @@ class TestUpdating:
         server = servers.parlor()
         with Chat(server, "ada") as ada:
             ada.request("room:create", room="den", members=["bob"])
+            server.admit("den", "bob")
         with Chat(server, "ada") as ada, Chat(server, "bob", resume=1) as bob:
             (den,) = bob.hello["rooms"]
             ada.request("room:update", room="den", title="One")
@@ -126,6 +129,7 @@ class TestUpdating:
         )
         with Chat(server, "ada") as ada, Raw(server, "/ws?user=bob", receive_buffer=65_536) as bob:
             ada.request("room:create", room="den", members=["bob"])
+            server.admit("den", "bob")
             for _ in range(350):
                 ada.send("chat:send", room="den", text="x" * 16_000)
             ada.settle()

@@ -351,7 +351,14 @@ class Scene:
             **{who: who for who in CALLERS},
         }
         owner.request("room:join", room="open-room")
+        for who in ("owner", "member", "victim"):
+            # Who shares a room with somebody may bring them into another.
+            with Chat(self.server, token=self.token(who)) as one:
+                one.request("room:join", room="open-room")
         owner.request("room:create", room="closed-room", members=["member", "victim"])
+        for who in ("member", "victim"):
+            with Chat(self.server, token=self.token(who)) as one:
+                one.request("room:leave", room="open-room")
         owner.request("room:create", room="short")
         for n in range(9):
             owner.request("chat:send", room="short", text=str(n))

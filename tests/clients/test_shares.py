@@ -412,6 +412,55 @@ class TestIdleConnections:
         assert read(server)["parlor_idle_connections_ended_total"] == 0
 
 
+class TestRooms:
+    """One account neither uses up the rooms of all nor fills another's list."""
+
+    def fill(self, mallory, requests):
+        """Sends all of it, and counts what is done, and why the others are not."""
+        ids = [mallory.send(kind, payload) for kind, payload in requests]
+        refused = []
+        for id in ids:
+            try:
+                mallory.answer(id)
+            except Refused as refusal:
+                refused.append(refusal.payload["code"])
+        return len(ids) - len(refused), set(refused)
+
+    def test_one_account_leaves_rooms_to_the_others(self, servers):
+        server = servers.parlor(set={"limits.all_rooms": 300})
+        with Chat(server, "mallory") as mallory, Chat(server, "ada") as ada:
+            made = self.fill(mallory, [("room:join", {"room": f"r{n}"}) for n in range(200)])
+            assert made == (150, {"quota"})
+            written = self.fill(mallory, [("chat:send", {"to": f"u{n}", "text": "x"}) for n in range(50)])
+            assert written == (0, {"quota"})
+            ada.join("hers")
+            for number in range(150):
+                mallory.request("room:delete", room=f"r{number}")
+            made = self.fill(mallory, [("room:join", {"room": f"s{n}"}) for n in range(10)])
+            assert made == (10, set()), "what was given back can be taken again"
+
+    def test_who_was_never_here_is_written_to_so_often_in_a_day(self, servers):
+        server = servers.parlor()
+        with Chat(server, "mallory") as mallory:
+            written = self.fill(mallory, [("chat:send", {"to": f"u{n}", "text": "x"}) for n in range(220)])
+            assert written == (200, {"quota"})
+            assert limited(server, "first_messages") == 20
+
+    def test_a_victim_is_asked_and_never_brought_in(self, servers):
+        server = servers.parlor()
+        with Chat(server, "mallory") as mallory, Chat(server, "victim") as victim, Chat(server, "ada") as ada:
+            asks = [("room:create", {"room": f"r{n}", "members": ["victim"]}) for n in range(120)]
+            assert self.fill(mallory, asks) == (50, {"quota"}), "half of the invitations that one may have"
+            assert victim.request("info")["rooms"] == []
+            ada.request("room:create", room="hers", members=["victim"])
+            assert victim.push("room:invited", where=lambda one: one["room"] == "hers")["by"] == "ada"
+            size = len(json.dumps(victim.request("info")))
+            assert size < 16 * 1024
+            victim.join("hers")
+            ada.request("room:create", room="second", members=["victim"])
+            assert victim.request("room:info", room="second")["members"] == 2, "they share a room now"
+
+
 class TestPools:
     """What there is of something for all has turns, and nobody has more of it than is free."""
 

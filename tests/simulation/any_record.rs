@@ -68,10 +68,10 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
                 Record::React { room, target, emoji: emoji.into(), on, by }
             }
         ),
-        1 => (any_room(), any_text(), any::<bool>(), any_user(), any_user()).prop_map(
-            |(room, title, open, owner, member)| {
-                let members = vec![member];
-                Record::Create { room, title: Some(title), open, owner, members, is_own: open }
+        1 => (any_room(), any_text(), any::<bool>(), any_user(), any_user(), any_user()).prop_map(
+            |(room, title, open, owner, member, guest)| {
+                let (title, members, invited) = (Some(title), vec![member], vec![guest]);
+                Record::Create { room, title, open, owner, members, invited, is_own: open }
             }
         ),
         6 => (any_room(), any_user(), proptest::option::of(any_user()), any::<bool>()).prop_map(

@@ -204,7 +204,7 @@ impl ModelStore {
             Record::Event { stream, epoch, data, keep, id } => {
                 self.event(now, (stream, epoch), data, *keep, id.as_ref())
             }
-            Record::Create { room, title, open, owner, members, is_own } => {
+            Record::Create { room, title, open, owner, members, invited, is_own } => {
                 if self.find(room).is_some() {
                     return Outcome::Conflict;
                 }
@@ -215,6 +215,11 @@ impl ModelStore {
                 for member in members {
                     if !of_room.members.contains_key(member) {
                         entries.push(of_room.join(now, member, Some(owner), false));
+                    }
+                }
+                for user in invited {
+                    if !of_room.members.contains_key(user) {
+                        of_room.invites.insert(user.clone(), owner.clone());
                     }
                 }
                 Outcome::Room { room: of_room.state.clone(), entries }

@@ -12,8 +12,8 @@ use crate::base::{Data, Outcome, PublicationId, Record, StreamState};
 use crate::hub::Hub;
 use crate::hub::commit::refusal;
 use crate::hub::effect::{Answer, Effect, Effects, Refusal};
-use crate::hub::hub::Pending;
 use crate::hub::input::{Now, Origin};
+use crate::hub::pending::Pending;
 use std::rc::Rc;
 use std::sync::Arc;
 

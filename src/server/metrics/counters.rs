@@ -14,12 +14,15 @@ pub(super) const CLOSE_CODES: [u16; 25] = [
     4002, 4003, 4004, 4101, 4102, 4103, 4104, 4200, 4201,
 ];
 /// The limits that are told apart where they bite, by the last part of their key.
-pub(super) const LIMITS: [&str; 21] = [
+pub(super) const LIMITS: [&str; 24] = [
+    "added_rooms",
     "address_work_per_second",
+    "all_rooms",
     "bytes_per_second",
     "direct_rooms",
     "failed_proofs_per_second",
     "filters",
+    "first_messages",
     "guest_requests_per_second",
     "guests",
     "invites",

@@ -1,5 +1,5 @@
-//! How many rooms somebody may make in a day: whoever makes one and leaves it has used it up, as the
-//! room and its name stay.
+//! How often somebody may do something in a day that stays, as to make a room: whoever makes one and leaves it has
+//! used it up, as the room and its name stay.
 
 use crate::base::limits::MAKERS_MAX;
 use crate::base::{Moment, SeededHash, UserId};
@@ -7,10 +7,10 @@ use std::collections::HashMap;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
-/// Who has made rooms of late.
+/// Who has done it of late.
 #[derive(Debug)]
-pub(super) struct Makers {
-    /// When each has made as few again as if they had made none: every room moves it on by a day's
+pub(super) struct Daily {
+    /// When each has done as little again as if they had done nothing: every time moves it on by a day's
     /// share, and no more than a day ahead.
     until: HashMap<UserId, Moment, SeededHash>,
     share_ms: u64,
@@ -18,24 +18,24 @@ pub(super) struct Makers {
     prune_at: usize,
 }
 
-impl Makers {
-    /// So many rooms in a day, for each user.
-    pub(super) fn new(rooms_a_day: u32, hash: SeededHash) -> Makers {
+impl Daily {
+    /// So many in a day, for each user.
+    pub(super) fn new(a_day: u32, hash: SeededHash) -> Daily {
         const PRUNE_AT_FIRST: usize = 1_024;
-        Makers {
+        Daily {
             until: HashMap::with_hasher(hash),
-            share_ms: share_ms(rooms_a_day),
+            share_ms: share_ms(a_day),
             prune_at: PRUNE_AT_FIRST,
         }
     }
 
-    /// So many from now on. What was made counts as it did then.
-    pub(super) fn set_rooms_a_day(&mut self, rooms_a_day: u32) {
-        self.share_ms = share_ms(rooms_a_day);
+    /// So many from now on. What was done counts as it did then.
+    pub(super) fn set_a_day(&mut self, a_day: u32) {
+        self.share_ms = share_ms(a_day);
     }
 
-    /// Counts a room; tells whether it may be made.
-    pub(super) fn may_make(&mut self, now: Moment, user: &UserId) -> bool {
+    /// Counts one; tells whether it may be done.
+    pub(super) fn may_take(&mut self, now: Moment, user: &UserId) -> bool {
         let from = self.until.get(user).copied().unwrap_or(now).max(now);
         let until = from.plus_millis(self.share_ms);
         if until.millis_since(now) > DAY_MS {
@@ -54,8 +54,8 @@ impl Makers {
 }
 
 /// What of a day each of them takes.
-fn share_ms(rooms_a_day: u32) -> u64 {
-    DAY_MS / u64::from(rooms_a_day.max(1))
+fn share_ms(a_day: u32) -> u64 {
+    DAY_MS / u64::from(a_day.max(1))
 }
 
 #[cfg(test)]
@@ -64,37 +64,37 @@ mod tests {
 
     #[test]
     fn a_days_share_comes_back_in_a_day() {
-        let mut makers = Makers::new(3, SeededHash::new(1));
+        let mut daily = Daily::new(3, SeededHash::new(1));
         let (ada, bob) = (UserId::parse("ada").unwrap(), UserId::parse("bob").unwrap());
         let at = Moment::from_millis;
         for _ in 0..3 {
-            assert!(makers.may_make(at(5), &ada));
+            assert!(daily.may_take(at(5), &ada));
         }
-        assert!(!makers.may_make(at(5), &ada));
-        assert!(makers.may_make(at(5), &bob), "each has their own");
-        assert!(!makers.may_make(at(5 + DAY_MS / 3 - 1), &ada));
-        assert!(makers.may_make(at(5 + DAY_MS / 3), &ada));
-        assert!(!makers.may_make(at(5 + DAY_MS / 3), &ada));
+        assert!(!daily.may_take(at(5), &ada));
+        assert!(daily.may_take(at(5), &bob), "each has their own");
+        assert!(!daily.may_take(at(5 + DAY_MS / 3 - 1), &ada));
+        assert!(daily.may_take(at(5 + DAY_MS / 3), &ada));
+        assert!(!daily.may_take(at(5 + DAY_MS / 3), &ada));
     }
 
     #[test]
     fn another_number_is_for_the_rooms_that_are_made_from_then_on() {
-        let mut makers = Makers::new(2, SeededHash::new(1));
+        let mut daily = Daily::new(2, SeededHash::new(1));
         let ada = UserId::parse("ada").unwrap();
         let now = Moment::from_millis(5);
-        assert!(makers.may_make(now, &ada));
-        makers.set_rooms_a_day(4);
-        assert!(makers.may_make(now, &ada) && makers.may_make(now, &ada));
-        assert!(!makers.may_make(now, &ada), "half a day and two quarters");
+        assert!(daily.may_take(now, &ada));
+        daily.set_a_day(4);
+        assert!(daily.may_take(now, &ada) && daily.may_take(now, &ada));
+        assert!(!daily.may_take(now, &ada), "half a day and two quarters");
     }
 
     #[test]
     fn who_has_waited_long_enough_is_forgotten() {
-        let mut makers = Makers::new(1_000, SeededHash::new(1));
+        let mut daily = Daily::new(1_000, SeededHash::new(1));
         let user = |number: u64| UserId::parse(&format!("u{number}")).unwrap();
         for number in 0..10_000 {
-            assert!(makers.may_make(Moment::from_millis(number * DAY_MS), &user(number)));
+            assert!(daily.may_take(Moment::from_millis(number * DAY_MS), &user(number)));
         }
-        assert!(makers.until.len() <= 1_024, "{}", makers.until.len());
+        assert!(daily.until.len() <= 1_024, "{}", daily.until.len());
     }
 }

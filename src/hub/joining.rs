@@ -1,0 +1,291 @@
+//! Coming into rooms: making one, joining one, being brought into one, writing to somebody for the first time.
+
+use super::effect::{Answer, Effects, Refusal, RefusalCode};
+use super::hub::Hub;
+use super::input::Now;
+use super::pending::Pending;
+use super::request::Asker;
+use super::room::{Member, RoomIx};
+use crate::base::limits::FIRST_MESSAGES_A_DAY;
+use crate::base::{Record, RoomId, UserId};
+use std::sync::Arc;
+
+impl Hub {
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn create(
+        &mut self,
+        now: Now,
+        asker: &Asker,
+        room: Option<RoomId>,
+        title: Option<Arc<str>>,
+        open: bool,
+        mut members: Vec<UserId>,
+        effects: &mut Effects,
+    ) -> Result<Option<Answer>, Refusal> {
+        const NAME_LEN: usize = 12;
+        if !self.settings.anyone_creates && !asker.is_admin {
+            let message = "rooms are made by admins here";
+            return Err(Refusal::new(RefusalCode::Forbidden, message));
+        }
+        let room = match room {
+            Some(room) if room.is_direct() => {
+                return Err(Refusal::new(
+                    RefusalCode::Forbidden,
+                    "names that begin with dm: are reserved",
+                ));
+            }
+            Some(room) if self.room_ix(&room).is_some() => {
+                return Err(Refusal::new(RefusalCode::Conflict, "a room of this name exists"));
+            }
+            Some(room) => room,
+            None => loop {
+                let name = RoomId::parse(&self.chance.word(NAME_LEN));
+                if let Ok(name) = name
+                    && self.room_ix(&name).is_none()
+                {
+                    break name;
+                }
+            },
+        };
+        if !asker.is_program {
+            self.check_quota(&asker.user)?;
+        }
+        self.check_all_rooms(asker)?;
+        members.retain(|member| *member != asker.user);
+        members.sort();
+        members.dedup();
+        self.check_members(members.len() + 1)?;
+        let (members, invited) = self.with_consent(asker, members);
+        for user in &invited {
+            self.check_invites(asker, user)?;
+        }
+        for member in &members {
+            self.check_added(asker, member)?;
+        }
+        self.check_made(now, asker)?;
+        // What a program makes counts towards nobody's number of rooms.
+        let is_own = !asker.is_program;
+        if is_own {
+            self.count_pending(&asker.user);
+        }
+        let owner = asker.user.clone();
+        let told = invited.clone();
+        let record = Record::Create { room, title, open, owner, members, invited, is_own };
+        let user = asker.user.clone();
+        let origin = asker.origin.clone();
+        let (by_themselves, invited) = (is_own, told);
+        let pending = Pending::Join { origin, user, room: None, by_themselves, invited };
+        self.persist(asker, record, pending, true, effects);
+        Ok(None)
+    }
+
+    pub(super) fn join(
+        &mut self,
+        now: Now,
+        asker: &Asker,
+        name: &RoomId,
+        effects: &mut Effects,
+    ) -> Result<Option<Answer>, Refusal> {
+        match self.room(name) {
+            Some((_, room)) => {
+                if room.member(&asker.user).is_some() {
+                    return Ok(Some(Answer::Joined(room.summary(&asker.user), Vec::new())));
+                }
+                let is_invited = room.is_invited(&asker.user);
+                if !room.is_open && !is_invited {
+                    return Err(Refusal::NOT_MEMBER);
+                }
+                if room.is_banned(&asker.user) {
+                    return Err(Refusal::BANNED);
+                }
+                let members = room.members.len() + room.pending_members as usize;
+                self.check_members(members + 1)?;
+            }
+            // Its name stays taken.
+            None if self.room_ix(name).is_some() => return Err(Refusal::NOT_MEMBER),
+            None if name.is_direct() => return Err(asker.stranger()),
+            None if !self.settings.anyone_creates && !asker.is_admin => {
+                return Err(Refusal::NOT_MEMBER);
+            }
+            None => self.check_all_rooms(asker)?,
+        }
+        self.check_quota(&asker.user)?;
+        if self.room_ix(name).is_none() {
+            self.check_made(now, asker)?;
+        }
+        self.count_pending(&asker.user);
+        let room = self.count_pending_member(name);
+        let user = asker.user.clone();
+        let record =
+            Record::Join { room: name.clone(), user: user.clone(), by: None, is_own: true };
+        let origin = asker.origin.clone();
+        let pending =
+            Pending::Join { origin, user, room, by_themselves: true, invited: Vec::new() };
+        self.persist(asker, record, pending, true, effects);
+        Ok(None)
+    }
+
+    /// A user is on their way to the store to become a member of a room that is there.
+    fn count_pending_member(&mut self, name: &RoomId) -> Option<RoomIx> {
+        let room = self.room_ix(name)?;
+        self.rooms[room.0 as usize].pending_members += 1;
+        Some(room)
+    }
+
+    pub(super) fn add(
+        &mut self,
+        asker: &Asker,
+        name: RoomId,
+        user: UserId,
+        effects: &mut Effects,
+    ) -> Result<Option<Answer>, Refusal> {
+        if name.is_direct() {
+            return Err(Refusal::DIRECT);
+        }
+        match self.room(&name) {
+            Some((_, room)) => {
+                if room.member(&user).is_some() {
+                    return Ok(Some(Answer::Joined(room.summary(&user), Vec::new())));
+                }
+                if room.is_banned(&user) {
+                    return Err(Refusal::BANNED);
+                }
+                let members = room.members.len() + room.pending_members as usize;
+                self.check_members(members + 1)?;
+                self.check_added(asker, &user)?;
+            }
+            // Whoever brings another has made the room before: a room that came into being here would be
+            // open to everybody by accident.
+            None => return Err(Refusal::NO_SUCH_ROOM),
+        }
+        let room = self.count_pending_member(&name);
+        let by = asker.by();
+        let record = Record::Join { room: name, user: user.clone(), by, is_own: false };
+        let origin = asker.origin.clone();
+        let pending =
+            Pending::Join { origin, user, room, by_themselves: false, invited: Vec::new() };
+        self.persist(asker, record, pending, true, effects);
+        Ok(None)
+    }
+
+    fn check_quota(&self, user: &UserId) -> Result<(), Refusal> {
+        let limit = self.quotas_of(user).rooms;
+        let ix = self.user_by_id.get(user);
+        let user = ix.map(|ix| &self.users[ix.0 as usize]);
+        // Those on their way to the store count: asking twenty times at once gives no twenty rooms.
+        if user.is_some_and(|user| user.own_rooms + user.pending_rooms >= limit) {
+            let message = "you are in as many rooms as one may be";
+            return Err(Refusal::quota("rooms", message, u64::from(limit)));
+        }
+        Ok(())
+    }
+
+    /// Somebody is about to make a room. Admins may make as many as there is room for.
+    fn check_made(&mut self, now: Now, asker: &Asker) -> Result<(), Refusal> {
+        if asker.is_admin || self.makers.may_take(now.moment, &asker.user) {
+            return Ok(());
+        }
+        let limit = self.settings.rooms_a_day();
+        Err(Refusal::quota(
+            "rooms",
+            "you have made as many rooms as one may in a day",
+            u64::from(limit),
+        ))
+    }
+
+    /// A room that a user asked for is on its way to the store.
+    fn count_pending(&mut self, user: &UserId) {
+        let ix = self.user_ix(user);
+        self.users[ix.0 as usize].pending_rooms += 1;
+    }
+
+    /// Whether there is room for one more room, of somebody: nobody is in more that they made, joined or began than are
+    /// free.
+    fn check_all_rooms(&self, asker: &Asker) -> Result<(), Refusal> {
+        let limit = self.settings.all_rooms;
+        let free = limit.saturating_sub(self.live_rooms);
+        let ix = self.user_by_id.get(&asker.user).filter(|_| !asker.is_admin);
+        let own = ix.map_or(0, |ix| {
+            let user = &self.users[ix.0 as usize];
+            user.own_rooms + user.pending_rooms + user.direct_rooms
+        });
+        if own as usize >= free {
+            let message = match free {
+                0 => "this server has as many rooms as it may have",
+                _ => "this server leaves the rooms that it may still have to others",
+            };
+            return Err(Refusal::quota("all_rooms", message, limit as u64));
+        }
+        Ok(())
+    }
+
+    fn check_members(&self, members: usize) -> Result<(), Refusal> {
+        let limit = self.settings.room_members;
+        if members > limit {
+            let message = "the room has as many members as one may have";
+            return Err(Refusal::quota("room_members", message, limit as u64));
+        }
+        Ok(())
+    }
+
+    /// Somebody is about to write to somebody else for the first time, which makes a room of the two.
+    pub(super) fn check_first_message(
+        &mut self,
+        now: Now,
+        asker: &Asker,
+        to: Option<&UserId>,
+    ) -> Result<(), Refusal> {
+        self.check_all_rooms(asker)?;
+        let limit = self.quotas_of(&asker.user).direct_rooms;
+        let ix = self.user_by_id.get(&asker.user);
+        if ix.is_some_and(|ix| self.users[ix.0 as usize].direct_rooms >= limit) {
+            let message = "you write to as many people as one may";
+            return Err(Refusal::quota("direct_rooms", message, u64::from(limit)));
+        }
+        if asker.is_admin || to.is_none_or(|user| self.is_known(user)) {
+            return Ok(());
+        }
+        if self.first_messages.may_take(now.moment, &asker.user) {
+            return Ok(());
+        }
+        let message = "you have written to as many people who were never here as one may in a day";
+        Err(Refusal::quota("first_messages", message, FIRST_MESSAGES_A_DAY.into()))
+    }
+
+    /// Whether somebody was here: they are online, or have made or joined a room, or written to somebody.
+    fn is_known(&self, user: &UserId) -> bool {
+        let ix = self.user_by_id.get(user);
+        ix.map(|ix| &self.users[ix.0 as usize])
+            .is_some_and(|user| user.is_online() || user.own_rooms > 0 || user.direct_rooms > 0)
+    }
+
+    /// Who of those that somebody names comes into a room without being asked, and who gets an invitation: whoever
+    /// shares no room with them, unless admins or the embedding program do it.
+    fn with_consent(&self, asker: &Asker, named: Vec<UserId>) -> (Vec<UserId>, Vec<UserId>) {
+        if asker.is_admin {
+            return (named, Vec::new());
+        }
+        let ix = self.user_by_id.get(&asker.user);
+        let rooms = ix.map(|ix| self.users[ix.0 as usize].rooms.as_slice()).unwrap_or_default();
+        let shares = |user: &UserId| {
+            rooms.iter().any(|room| {
+                let room = &self.rooms[room.0 as usize];
+                // Whoever was only written to has agreed to nothing.
+                let has_agreed = |member: &Member| !room.name.is_direct() || member.has_written;
+                room.member(&asker.user).is_some() && room.member(user).is_some_and(has_agreed)
+            })
+        };
+        named.into_iter().partition(shares)
+    }
+
+    /// Others may not fill somebody's list without end, but for admins and the embedding program.
+    fn check_added(&self, asker: &Asker, user: &UserId) -> Result<(), Refusal> {
+        let limit = self.settings.added_rooms;
+        let ix = self.user_by_id.get(user).filter(|_| !asker.is_admin);
+        if ix.is_some_and(|ix| self.users[ix.0 as usize].added_rooms >= limit) {
+            let message = "somebody who is named was brought into as many rooms as one may be";
+            return Err(Refusal::quota("added_rooms", message, limit.into()));
+        }
+        Ok(())
+    }
+}
