@@ -128,7 +128,7 @@ fn what_was_answered_is_there_after_opening_again() {
     let mut opened = open(&place);
     let mode = folder.path().join("data").metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700, "nobody else may look in");
-    for name in ["parlor.db", "parlor.db-wal"] {
+    for name in ["parlor.db", "parlor.db-wal", "parlor.mark"] {
         let file = folder.path().join("data").join(name);
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{name}");
     }

@@ -247,6 +247,8 @@ impl World {
                 Outcome::Message { is_duplicate: false, .. } | Outcome::Changed { .. }
             )
         });
+        // An older file beside its mark would get a new epoch.
+        std::fs::remove_file(directory.join("parlor.mark")).unwrap();
         std::fs::write(directory.join("parlor.db"), &bytes).unwrap();
         let (snapshot, truth) = ask(&directory, &asks).unwrap();
         let sound = folder.path().join("copy.db");

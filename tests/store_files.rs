@@ -103,7 +103,9 @@ fn laid_out(directory: PathBuf, files: &Files) -> PathBuf {
 fn killed(directory: &Path) -> Files {
     serve(directory).unwrap().say("before", 120);
     let mut server = serve(directory).unwrap();
-    server.say("later", 20);
+    // The first commit is brought into the file at once.
+    server.say("later", 1);
+    server.say("latest", 20);
     files(directory)
 }
 

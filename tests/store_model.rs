@@ -135,7 +135,7 @@ impl Both {
                 let (before, old) = (self.directory(), self.store.take());
                 self.lives += 1;
                 std::fs::create_dir(self.directory()).unwrap();
-                for file in ["parlor.db", "parlor.db-wal"] {
+                for file in ["parlor.db", "parlor.db-wal", "parlor.mark"] {
                     std::fs::copy(before.join(file), self.directory().join(file)).unwrap();
                 }
                 drop(old);

@@ -108,6 +108,12 @@ pub const DRAIN_PAUSE_MS: u64 = 30;
 pub const STALL_BYTES: u64 = 64 * 1024;
 /// Records that one transaction commits together.
 pub const BATCH_RECORDS_MAX: usize = 512;
+/// The mark beside the database is begun anew when it has so many bytes, or twice what it then begins with.
+pub const MARK_BYTES: u64 = 1024 * 1024;
+/// A line of the mark: a batch of records that each move a head with the longest name take less.
+pub const MARK_LINE_BYTES_MAX: usize = 256 * BATCH_RECORDS_MAX;
+/// Lines of the log that say which entries a start has lost.
+pub const LOST_TOLD_MAX: usize = 20;
 /// Commands that wait for the store's thread; one more is `overloaded`.
 pub const STORE_QUEUE_MAX: usize = 16_384;
 /// Bytes of the commands that wait for the store's thread.

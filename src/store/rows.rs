@@ -59,6 +59,11 @@ pub(super) fn digest(body: &Body) -> i64 {
     sum([ValueRef::Text(body.text.as_bytes()), data, reply_to].into_iter())
 }
 
+/// The checksum of a text that is in no row.
+pub(super) fn sum_of_text(text: &str) -> i64 {
+    sum(std::iter::once(ValueRef::Text(text.as_bytes())))
+}
+
 /// A room's row.
 #[derive(Clone, Debug)]
 pub(super) struct RoomRow {

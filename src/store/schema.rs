@@ -1,5 +1,6 @@
 //! The tables, and how the database is used.
 
+use super::lost;
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::BTreeMap;
 
@@ -10,7 +11,8 @@ pub(super) const VERSION: u32 = 4;
 /// Each row has a checksum of its other columns, see `rows`.
 const TABLES: &str = "
     -- What belongs to the whole: 'epoch' names this store's life; 'rooms', 'users',
-    -- 'revocations' and 'streams' are how many rows these tables have.
+    -- 'revocations' and 'streams' are how many rows these tables have; 'commits' is how many commits
+    -- there were, and 'calls_for_log' 1 while a server writes, so that a log must be there.
     CREATE TABLE meta (
         key   TEXT PRIMARY KEY,
         value TEXT NOT NULL,
@@ -176,6 +178,7 @@ pub(super) fn prepare(db: &mut Connection, epoch: &str) -> rusqlite::Result<Resu
                     row,
                 )?;
             }
+            lost::add_count(&transaction)?;
         }
         other => return Ok(Err(other)),
     }

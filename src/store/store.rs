@@ -4,17 +4,17 @@ use super::data::FILE_NAME;
 use super::events::EventsWanted;
 use super::held::Held;
 use super::lock::{DirectoryLock, LockError};
-use super::whole::{self, Served};
+use super::opening::{begin, open_in};
+use super::whole::Served;
 use super::worker::{Answer, Command, Worker};
-use super::{pages, rows, schema};
+use super::{rows, schema};
 use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
 use crate::base::{Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use std::fmt;
-use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -120,71 +120,6 @@ impl From<NotTaken> for Outcome {
     }
 }
 
-/// Makes a database ready, and reads all but its logs. What is there is read before anything is
-/// written: nothing is changed by a server that refuses to start.
-fn begin(
-    db: &mut Connection,
-    epoch: &str,
-    wanted: &EventsWanted<'_>,
-    log_damaged_at: Option<u64>,
-) -> Result<Snapshot, OpenError> {
-    rows::add_row_sum(db)?;
-    schema::configure(db)?;
-    let wrong_version = |version| {
-        let is_newer = version > schema::VERSION;
-        if is_newer { OpenError::Newer { version } } else { OpenError::Older { version } }
-    };
-    let found = match schema::version(db)? {
-        0 => None,
-        schema::VERSION => Some(pages::snapshot(db, wanted)?),
-        other => return Err(wrong_version(other)),
-    };
-    schema::use_write_ahead_log(db)?;
-    match found {
-        Some(mut snapshot) => {
-            schema::add_indexes(db)?;
-            if let Some(at) = log_damaged_at {
-                log::error!(
-                    at; "the write-ahead log is damaged: what was committed behind that is lost, \
-                    and the epoch is a new one, as its numbers will be used again"
-                );
-                schema::set_epoch(db, epoch)?;
-                // What lies behind it is not to be taken for lost once more.
-                db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
-                snapshot.epoch = epoch.to_owned();
-                for stream in &mut snapshot.streams {
-                    stream.epoch = epoch.into();
-                }
-            }
-            Ok(snapshot)
-        }
-        None => {
-            schema::prepare(db, epoch)?.map_err(wrong_version)?;
-            schema::add_indexes(db)?;
-            Ok(pages::snapshot(db, wanted)?)
-        }
-    }
-}
-
-/// Opens the database of a directory that is held; files that are not whole, or not of one store,
-/// are left as they are.
-fn open_in(directory: &Path) -> Result<(Connection, Served, Option<u64>), OpenError> {
-    let file = directory.join(FILE_NAME);
-    let failed = |error| OpenError::Directory(file.clone(), error);
-    whole::settle(&file).map_err(failed)?;
-    if let Some(fault) = whole::fault(&file).map_err(failed)? {
-        return Err(OpenError::Damaged(file.clone(), fault.to_string()));
-    }
-    let has_log = whole::log_beside(&file).is_some();
-    let log_damaged_at = whole::log_damaged_at(&file).map_err(failed)?;
-    // Made here, as SQLite would let everybody read it; its other files follow it.
-    File::options().append(true).create(true).mode(0o600).open(&file).map_err(failed)?;
-    let db = Connection::open(&file)?;
-    // If what is read now is damaged, its log is not brought into it and deleted by closing it.
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
-    Ok((db, Served::new(&file), log_damaged_at))
-}
-
 /// Wakes the reactor when the thread ends, however it ends: it looks then whether that was meant.
 struct Farewell<W: Fn()>(W);
 
@@ -242,7 +177,7 @@ impl Store {
         wake: impl Fn() + Clone + Send + 'static,
         clock: impl Fn() -> Duration + Send + 'static,
     ) -> Result<(Store, Snapshot), OpenError> {
-        let (mut db, log_damaged_at, served, lock) = match place {
+        let (mut db, files, served, lock) = match place {
             Place::Memory => (Connection::open_in_memory()?, None, None, None),
             Place::Directory(directory) => {
                 // What people say to each other is not for other users of the machine.
@@ -253,12 +188,15 @@ impl Store {
                     },
                 )?;
                 let lock = DirectoryLock::take(directory).map_err(OpenError::Lock)?;
-                let (db, served, log_damaged_at) = open_in(directory)?;
-                (db, log_damaged_at, Some(served), Some(lock))
+                let (db, served, files) = open_in(directory)?;
+                (db, Some(files), Some(served), Some(lock))
             }
         };
-        let begun = begin(&mut db, epoch, wanted, log_damaged_at);
-        let snapshot = begun.map_err(|error| match (place, error) {
+        let begun = begin(&mut db, epoch, wanted, files.as_ref()).and_then(|snapshot| {
+            let mark = files.as_ref().map(|files| files.mark(&db, &snapshot.epoch)).transpose()?;
+            Ok((snapshot, mark.flatten()))
+        });
+        let (snapshot, mark) = begun.map_err(|error| match (place, error) {
             (Place::Directory(directory), OpenError::Database(error))
                 if rows::is_damage(&error) =>
             {
@@ -293,7 +231,8 @@ impl Store {
             }
             (Place::Directory(_) | Place::Memory, _) => None,
         };
-        let worker = Worker::new(db, receiver, Box::new(answer), Box::new(clock), newest, held);
+        let worker =
+            Worker::new(db, receiver, Box::new(answer), Box::new(clock), newest, (held, mark));
         let farewell = Farewell(wake_at_end);
         let thread = std::thread::Builder::new()
             .name("parlor-store".into())

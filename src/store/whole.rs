@@ -31,6 +31,10 @@ pub(super) enum Fault {
     Empty(PathBuf),
     /// The log is of another file.
     NotItsLog(PathBuf),
+    /// The log is older than the file.
+    OlderLog(PathBuf),
+    /// The file is older than the log was when it began.
+    OlderFile(PathBuf),
     /// The last bytes of the file are not there.
     Cut(u64),
 }
@@ -45,6 +49,17 @@ impl fmt::Display for Fault {
             Fault::NotItsLog(log) => write!(
                 f,
                 "{} beside it is the log of another file, and must be moved away",
+                name_of(log)
+            ),
+            Fault::OlderLog(log) => write!(
+                f,
+                "{} beside it is an older log than its own, and must be moved away",
+                name_of(log)
+            ),
+            Fault::OlderFile(log) => write!(
+                f,
+                "it is older than {} beside it, which does not go on where it ends and must be \
+                 moved away",
                 name_of(log)
             ),
             Fault::Cut(bytes) => write!(f, "its last {bytes} bytes are not there"),

@@ -1,7 +1,8 @@
 //! The store's thread: takes what waits, commits it together, answers.
 
 use super::held::Held;
-use super::{pages, rows, seek, write};
+use super::mark::{Mark, heads_of};
+use super::{lost, pages, rows, seek, write};
 use crate::base::limits::{
     BATCH_RECORDS_MAX, FAILURE_LOG_EVERY_MS, FILES_LOOKED_AT_MS, READ_WEIGHT_SHARE,
     READS_PER_BATCH, SEEK_WEIGHT,
@@ -72,6 +73,8 @@ pub(super) struct Worker {
     failure_log: Timestamp,
     /// Its files; none of a store in memory.
     held: Option<Held>,
+    /// What is said of its commits outside of its log.
+    mark: Option<Mark>,
 }
 
 impl Worker {
@@ -81,11 +84,11 @@ impl Worker {
         answer: Box<AnswerFn>,
         clock: Box<dyn Fn() -> Duration + Send>,
         newest: Timestamp,
-        held: Option<Held>,
+        (held, mark): (Option<Held>, Option<Mark>),
     ) -> Worker {
         let counters = StoreCounters::default();
         let failure_log = Timestamp(i64::MIN);
-        Worker { db, commands, answer, clock, counters, newest, failure_log, held }
+        Worker { db, commands, answer, clock, counters, newest, failure_log, held, mark }
     }
 
     /// Works until the other end of the commands is gone; what waited by then is done.
@@ -119,6 +122,9 @@ impl Worker {
             }
         }
         // A clean end leaves one file: the write-ahead log goes into the database.
+        if let Err(error) = lost::call_for_log(&self.db, false) {
+            log::warn!("that the data need no log could not be said: {error}");
+        }
         if let Err(error) = self.db.pragma_query(None, "wal_checkpoint", |_| Ok(())) {
             log::warn!("the write-ahead log could not be checkpointed: {error}");
         }
@@ -231,6 +237,7 @@ impl Worker {
     ) -> rusqlite::Result<Vec<Outcome>> {
         let failures = self.counters.failures;
         let mut transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let changes_before = transaction.total_changes();
         let mut outcomes = Vec::with_capacity(records.len());
         let mut newest = self.newest;
         for (now, record, failures_heard) in records {
@@ -253,10 +260,19 @@ impl Worker {
                 write::write(&transaction, newest, record)?
             });
         }
+        // One that changes nothing costs no write, and is no commit.
+        let has_changed = transaction.total_changes() != changes_before;
+        if let Some(mark) = self.mark.as_ref().filter(|_| has_changed) {
+            mark.count(&transaction)?;
+        }
         transaction.commit()?;
         self.newest = newest;
         if let Some(held) = &mut self.held {
             held.committed();
+        }
+        if let Some(mark) = self.mark.as_mut().filter(|_| has_changed) {
+            let batch = records.iter().map(|(_, record, _)| *record).zip(&outcomes);
+            mark.committed(&self.db, &heads_of(batch));
         }
         Ok(outcomes)
     }

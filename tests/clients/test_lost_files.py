@@ -1,6 +1,7 @@
 """The folder of a running server is moved, removed or replaced: nothing is acknowledged into files that are gone, it is
 said, and no second server comes in between."""
 
+import os
 import shutil
 
 import pytest
@@ -113,6 +114,69 @@ def test_when_the_files_are_back_it_goes_on_without_a_hole(started):
     server.kill()
     again = harness.run_parlor("data", "check", "--data", data)
     assert again.returncode == 0, again.stdout
+
+
+def killed_with(servers, count):
+    """What a kill leaves of a server with so many messages, and its epoch."""
+    server = servers.parlor()
+    with Chat(server, "ada") as ada:
+        ada.join("r")
+        for number in range(count):
+            ada.say("r", str(number))
+        epoch = ada.hello["epoch"]
+    server.kill()
+    return server.data, epoch
+
+
+WITHOUT_THE_LOG = {
+    "the log is removed": lambda data: (data / "parlor.db-wal").unlink(),
+    "the log is emptied": lambda data: (data / "parlor.db-wal").write_bytes(b""),
+    "the log is cut": lambda data: os.truncate(data / "parlor.db-wal", 3 * 4_096),
+    "the file is copied alone": lambda data: [
+        (data / name).unlink() for name in ("parlor.db-wal", "parlor.mark")
+    ],
+}
+
+
+@pytest.mark.parametrize("loss", WITHOUT_THE_LOG)
+def test_a_start_that_finds_less_than_was_acknowledged_says_so_and_takes_a_new_epoch(servers, loss):
+    data, epoch = killed_with(servers, 20)
+    WITHOUT_THE_LOG[loss](data)
+    checked = harness.run_parlor("data", "check", "--data", data)
+    assert checked.returncode == 1
+    is_known = (data / "parlor.mark").exists()
+    named = "to 21 are lost" if is_known else "the mark of the data is not there"
+    assert named in checked.stdout, checked.stdout
+    server = servers.parlor(data=data)
+    assert named in server.output() and "The epoch is a new one" in server.output()
+    with Chat(server, "ada") as ada:
+        assert ada.hello["epoch"] != epoch
+        found = len(ada.history("r", limit=100)["entries"])
+        assert 0 < found < 20 and ada.say("r", "after")["seq"] == found + 1
+        epoch = ada.hello["epoch"]
+    # It is said once.
+    server.kill()
+    again = servers.parlor(data=data)
+    with Chat(again, "ada") as ada:
+        assert ada.hello["epoch"] == epoch
+    assert "lost" not in again.output()
+
+
+def test_the_clean_copy_of_a_stopped_server_has_lost_nothing(servers):
+    server = servers.parlor()
+    with Chat(server, "ada") as ada:
+        ada.join("r")
+        ada.say("r", "kept")
+        epoch = ada.hello["epoch"]
+    assert server.stop() == 0
+    alone = servers.directory() / "alone"
+    alone.mkdir()
+    shutil.copy(server.data / "parlor.db", alone)
+    for data in (alone, shutil.copytree(server.data, servers.directory() / "all")):
+        copy = servers.parlor(data=data)
+        with Chat(copy, "ada") as ada:
+            assert ada.hello["epoch"] == epoch
+        assert "lost" not in copy.output()
 
 
 def test_whoever_removes_the_lock_lets_no_second_server_in(started):

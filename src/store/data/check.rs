@@ -7,9 +7,10 @@
 use super::check_log::check_log;
 use super::check_people::check_people;
 use super::check_values::{is_epoch, is_short};
-use super::{DataError, Result, database_of, of_this_version, open_read_only};
+use super::{DataError, Result, database_of, look, of_this_version, open_read_only};
 use crate::base::limits::JTI_BYTES_MAX;
 use crate::base::{Revocation, RoomId, UserId};
+use crate::store::lost::Loss;
 use crate::store::revocations::{revocation, revocation_columns};
 use crate::store::rows::{self, RoomRow, meta, parsed, room_columns, room_row};
 use crate::store::{schema, whole};
@@ -72,6 +73,12 @@ pub fn check(path: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
         );
         checker.fault(None, what);
     }
+    if let Some(loss) = loss_of(&file)? {
+        checker.fault(None, loss.to_string());
+        for missing in loss.missing() {
+            checker.fault(missing.room(), missing.to_string());
+        }
+    }
     let opened = open_read_only(&file).and_then(|db| {
         // All that is read from here on is of one moment.
         db.execute_batch("BEGIN")?;
@@ -87,6 +94,21 @@ pub fn check(path: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
         Err(error) => return Err(error),
     }
     Ok(checker.done)
+}
+
+/// What a store has lost by its mark, if that can be told. What is not to be read is told of elsewhere.
+fn loss_of(file: &Path) -> Result<Option<Loss>> {
+    // Looked at once more: a server may have begun between the two.
+    let mut lost = None;
+    for _ in 0..2 {
+        let seen = look(file)?;
+        let found = open_read_only(file).and_then(|db| Ok(seen.loss(&db)?));
+        lost = found.unwrap_or_default();
+        if lost.is_none() {
+            break;
+        }
+    }
+    Ok(lost)
 }
 
 /// What the parts of a check share.

@@ -5,7 +5,7 @@ use super::check::{Checked, Fault, check};
 use super::{DataError, FILE_NAME, Result, damaged, database_of, open_sound};
 use crate::store::lock::DirectoryLock;
 use crate::store::whole::{self, INDEX, JOURNAL, WAL, identity, with};
-use crate::store::{rows, schema};
+use crate::store::{lost, mark, rows, schema};
 use rusqlite::Connection;
 use std::fs::File;
 use std::io;
@@ -74,7 +74,7 @@ impl NewStore {
 
     /// Makes the tables and calls `fill`, all in one transaction.
     pub(super) fn fill<T>(&mut self, fill: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let mut db = self.open()?;
+        let mut db = open_alone(self.file())?;
         // It gets its own when it is filled.
         schema::prepare(&mut db, "")?.map_err(|_| DataError::Exists(self.file().to_owned()))?;
         let transaction = db.transaction()?;
@@ -87,21 +87,11 @@ impl NewStore {
     /// Copies another store, which gets `epoch`.
     pub(super) fn copy(&mut self, from: &Path, epoch: &str) -> Result<()> {
         vacuum(from, self.file())?;
-        let db = self.open()?;
+        let db = open_alone(self.file())?;
         schema::set_epoch(&db, epoch)?;
+        lost::call_for_log(&db, false)?;
         db.close().map_err(|(_, error)| error)?;
         Ok(())
-    }
-
-    /// To be written without a journal: what is not whole is thrown away.
-    fn open(&self) -> Result<Connection> {
-        let db = Connection::open(self.file())?;
-        rows::add_row_sum(&db)?;
-        db.pragma_update(None, "journal_mode", "OFF")?;
-        db.pragma_update(None, "synchronous", "OFF")?;
-        db.pragma_update(None, "cache_size", -64 * 1024)?;
-        db.set_prepared_statement_cache_capacity(32);
-        Ok(db)
     }
 
     /// Whether it keeps the rules, by [`check`].
@@ -133,10 +123,16 @@ impl NewStore {
         if place.exists() && matches!(whole::fault(&place), Ok(None)) {
             fold_log(&place);
         }
+        let forgotten = |error| DataError::File(place.clone(), error);
+        if !place.exists() {
+            // It may have the epoch of what was there, as an import can.
+            mark::remove(&place).map_err(forgotten)?;
+        }
         let aside = self.put_aside(&place)?;
         std::fs::rename(&new, &place).map_err(|error| DataError::File(place.clone(), error))?;
         self.file = None;
         sync(&self.directory)?;
+        mark::remove(&place).map_err(forgotten)?;
         for ending in [WAL, INDEX] {
             remove(&with(&place, ending))?;
         }
@@ -199,6 +195,17 @@ impl Drop for NewStore {
     }
 }
 
+/// Opens a file that is to be written without a journal: what is not whole is thrown away.
+fn open_alone(file: &Path) -> Result<Connection> {
+    let db = Connection::open(file)?;
+    rows::add_row_sum(&db)?;
+    db.pragma_update(None, "journal_mode", "OFF")?;
+    db.pragma_update(None, "synchronous", "OFF")?;
+    db.pragma_update(None, "cache_size", -64 * 1024)?;
+    db.set_prepared_statement_cache_capacity(32);
+    Ok(db)
+}
+
 /// Copies a store to a new file, as it is at one moment, also while a server uses it; checks the
 /// copy, and reports its faults. The file has its name when it is whole, and on the disk.
 ///
@@ -209,6 +216,10 @@ pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(Fault)) -> Result<C
     refuse_what_is_there(to)?;
     let copy = Aside::begin(to)?;
     vacuum(&from, copy.part())?;
+    // It is whole without a log.
+    let db = open_alone(copy.part())?;
+    lost::call_for_log(&db, false)?;
+    db.close().map_err(|(_, error)| error)?;
     copy.finish()?;
     check(to, report)
 }

@@ -31,6 +31,7 @@ pub use lines::Counts;
 pub use repair::{Repaired, repair};
 
 use super::lock::LockError;
+use super::lost::Seen;
 use super::store::OpenError;
 use super::whole::{self, Fault as FileFault};
 use super::{rows, schema};
@@ -148,9 +149,27 @@ fn open_read_only(file: &Path) -> Result<Connection> {
     if let Some(fault) = fault_of_files(file)? {
         return Err(DataError::Damaged(file.to_owned(), fault.to_string()));
     }
+    let seen = look(file)?;
     let db = open_untouched(file)?;
     set_up(&db)?;
+    refuse_mixture(&seen, &db, file)?;
     Ok(db)
+}
+
+/// What lies beside a database.
+fn look(file: &Path) -> Result<Seen> {
+    Seen::look(file).map_err(|error| DataError::File(file.to_owned(), error))
+}
+
+/// A file and a log that are of different times are not read together.
+fn refuse_mixture(seen: &Seen, db: &Connection, file: &Path) -> Result<()> {
+    if !matches!(schema::version(db)?, schema::VERSION) {
+        return Ok(());
+    }
+    match seen.mixture(db, file)? {
+        Some(fault) => Err(DataError::Damaged(file.to_owned(), fault.to_string())),
+        None => Ok(()),
+    }
 }
 
 /// Opens a database, and reads nothing of it yet.

@@ -8,7 +8,9 @@ use super::check::{Checked, Fault};
 use super::derived::derive;
 use super::files::NewStore;
 use super::salvage::{Salvage, salvage_file};
-use super::{DataError, FILE_NAME, FileFault, Result, database_of, fault_of_files};
+use super::{
+    DataError, FILE_NAME, FileFault, Result, database_of, fault_of_files, look, refuse_mixture,
+};
 use crate::store::rows;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +34,9 @@ pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(Fault)) -> Res
     match fault_of_files(&file)? {
         // What is before the cut may be sound.
         None | Some(FileFault::Cut(_)) => {}
-        Some(fault @ FileFault::NotItsLog(_)) => {
+        Some(
+            fault @ (FileFault::NotItsLog(_) | FileFault::OlderLog(_) | FileFault::OlderFile(_)),
+        ) => {
             return Err(DataError::Damaged(file, fault.to_string()));
         }
         Some(fault @ (FileFault::Gone(_) | FileFault::Empty(_))) => {
@@ -49,7 +53,13 @@ pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(Fault)) -> Res
         ),
         false => DataError::Database(error),
     };
+    let seen = look(&file)?;
     let old = salvage_file(&file).map_err(damaged)?;
+    match refuse_mixture(&seen, &old, &file) {
+        // What cannot be told of damaged data is not told.
+        Err(DataError::Database(error)) if rows::is_damage(&error) => {}
+        other => other?,
+    }
     new.fill(|db| {
         db.execute("UPDATE meta SET value = ?1 WHERE key = 'epoch'", [epoch])?;
         let mut salvage = Salvage { old: &old, new: db, lost };

@@ -1,0 +1,296 @@
+//! Whether a store has lost commits that it had: its log is missing, was cut, or is an older one.
+//!
+//! The database counts its commits, and says whether a server has it open, so that a log must be
+//! there; the [mark](super::mark) says how many commits there were.
+
+use super::mark::{self, Found, Heads};
+use super::rows::{self, check, damaged, meta, parsed};
+use super::whole::{self, Fault, WAL, with};
+use crate::base::{RoomId, StreamId};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Result};
+use std::fmt::{self, Write};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// What a database says of its commits, in two rows of `meta`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    /// How many there were.
+    pub(super) commits: u64,
+    /// Whether something was committed since a server has opened it, which has not closed it.
+    pub(super) calls_for_log: bool,
+}
+
+const COMMITS: &str = "commits";
+const CALLS_FOR_LOG: &str = "calls_for_log";
+
+/// Those of a database; of one that no server has opened yet which counts them: none.
+pub(super) fn count(db: &Connection) -> Result<Count> {
+    let mut count = Count::default();
+    let mut statement = db.prepare(
+        "SELECT key, value, sum = row_sum('meta', key, value) FROM meta WHERE key IN (?1, ?2)",
+    )?;
+    let mut rows = statement.query([COMMITS, CALLS_FOR_LOG])?;
+    while let Some(row) = rows.next()? {
+        check(row, 2, "the number of commits")?;
+        let value = row.get_ref(1)?.as_str()?;
+        if row.get_ref(0)?.as_str()? == COMMITS {
+            let number = value.parse();
+            count.commits = number.map_err(|_| damaged("the number of commits".into()))?;
+        } else {
+            count.calls_for_log = value == "1";
+        }
+    }
+    Ok(count)
+}
+
+/// Gives a database the rows, if it lacks them.
+pub(super) fn add_count(db: &Connection) -> Result<()> {
+    let rows = "SELECT count(*) FROM meta WHERE key IN (?1, ?2)";
+    if db.query_row(rows, [COMMITS, CALLS_FOR_LOG], |row| row.get::<_, i64>(0))? == 2 {
+        return Ok(());
+    }
+    db.execute(
+        "INSERT OR IGNORE INTO meta (key, value, sum) VALUES (?1, '0', row_sum('meta', ?1, '0')), \
+         (?2, '0', row_sum('meta', ?2, '0'))",
+        [COMMITS, CALLS_FOR_LOG],
+    )?;
+    Ok(())
+}
+
+/// Tells how many rows that has changed.
+fn set(db: &Connection, key: &str, value: &str) -> Result<usize> {
+    // One that is damaged stays damaged.
+    db.prepare_cached(
+        "UPDATE meta SET value = ?2, sum = row_sum('meta', key, ?2) \
+         WHERE key = ?1 AND value <> ?2 AND sum = row_sum('meta', key, value)",
+    )?
+    .execute([key, value])
+}
+
+pub(super) fn set_commits(db: &Connection, commits: u64) -> Result<()> {
+    match set(db, COMMITS, &commits.to_string())? {
+        1 => Ok(()),
+        _ => Err(damaged("the number of commits".into())),
+    }
+}
+
+pub(super) fn call_for_log(db: &Connection, calls: bool) -> Result<()> {
+    set(db, CALLS_FOR_LOG, if calls { "1" } else { "0" }).map(|_| ())
+}
+
+/// What a database's file says without its log; None if that cannot be read.
+fn count_in_file(file: &Path) -> Option<Count> {
+    // SQLite looks for no log beside what it is told never to change.
+    let mut uri = "file:".to_owned();
+    for byte in file.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
+                uri.push(char::from(*byte));
+            }
+            other => {
+                let _ = write!(uri, "%{other:02x}");
+            }
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(uri, flags).ok()?;
+    rows::add_row_sum(&db).ok()?;
+    count(&db).ok()
+}
+
+/// What is told of a store beside its database: looked at before that, as it may be in use.
+#[derive(Debug)]
+pub(super) struct Seen {
+    mark: Found,
+    in_file: Option<Count>,
+    has_log: bool,
+}
+
+impl Seen {
+    pub(super) fn look(file: &Path) -> io::Result<Seen> {
+        let mark = mark::read(file)?;
+        let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        let has_log = with(&real, WAL).metadata().is_ok_and(|log| log.len() > 0);
+        Ok(Seen { mark, in_file: count_in_file(file), has_log })
+    }
+
+    /// How many commits the file has without its log, at least, and whether it says that it needs one.
+    pub(super) fn in_file(&self) -> Count {
+        self.in_file.unwrap_or_default()
+    }
+
+    /// Whether the file and its log are of different times: then pages of both would be taken for one
+    /// database.
+    pub(super) fn mixture(&self, db: &Connection, file: &Path) -> Result<Option<Fault>> {
+        let (Some(in_file), true) = (self.in_file, self.has_log) else { return Ok(None) };
+        let found = count(db)?;
+        if found.commits < in_file.commits {
+            return Ok(Some(Fault::OlderLog(with(file, WAL))));
+        }
+        let is_older = match &self.mark {
+            Found::Mark(marked) => {
+                found.commits > in_file.commits
+                    && in_file.commits < marked.in_file
+                    && marked.epoch == meta(db, "epoch")?
+            }
+            Found::Nothing | Found::Damaged => false,
+        };
+        Ok(is_older.then(|| Fault::OlderFile(with(file, WAL))))
+    }
+
+    /// What a database has lost, with its log.
+    pub(super) fn loss(&self, db: &Connection) -> Result<Option<Loss>> {
+        let Count { commits, calls_for_log } = count(db)?;
+        let no_mark = match &self.mark {
+            Found::Mark(marked) if marked.epoch == meta(db, "epoch")? => {
+                let missing = missing(db, &marked.heads)?;
+                if commits >= marked.commits && missing.is_empty() {
+                    return Ok(None);
+                }
+                return Ok(Some(Loss::Behind {
+                    commits,
+                    marked: marked.commits,
+                    begun: marked.begun,
+                    missing,
+                }));
+            }
+            Found::Mark(_) => "is of another store",
+            Found::Damaged => "is damaged",
+            Found::Nothing => "is not there",
+        };
+        Ok(calls_for_log.then_some(Loss::Unknown(no_mark)))
+    }
+
+    /// A mark that is of no use, where nothing is lost by it.
+    pub(super) fn has_strange_mark(&self, epoch: &str) -> bool {
+        match &self.mark {
+            Found::Mark(marked) => marked.epoch != epoch,
+            Found::Damaged => true,
+            Found::Nothing => false,
+        }
+    }
+}
+
+/// Of the logs whose heads the mark has: those that end before.
+fn missing(db: &Connection, heads: &Heads) -> Result<Vec<Missing>> {
+    let mut missing = Vec::new();
+    for (name, head) in heads {
+        let log = match name.split_once(':') {
+            Some(("room", name)) => Log::Room(parsed(RoomId::parse(name))?),
+            Some(("stream", name)) => Log::Stream(parsed(StreamId::parse(name))?),
+            _ => continue,
+        };
+        let (sql, name) = match &log {
+            Log::Room(room) => ("SELECT head FROM rooms WHERE name = ?1", room.as_str()),
+            Log::Stream(stream) => ("SELECT head FROM streams WHERE name = ?1", stream.as_str()),
+        };
+        let found = db.prepare_cached(sql)?.query_row([name], |row| rows::unsigned(row, 0));
+        let found = found.optional()?.unwrap_or(0);
+        if found < *head {
+            missing.push(Missing { log, first: found + 1, last: *head });
+        }
+    }
+    Ok(missing)
+}
+
+/// A room's log, or a durable stream's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Log {
+    Room(RoomId),
+    Stream(StreamId),
+}
+
+/// What is not in a log any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Missing {
+    pub(super) log: Log,
+    first: u64,
+    last: u64,
+}
+
+impl Missing {
+    pub(super) fn room(&self) -> Option<&RoomId> {
+        match &self.log {
+            Log::Room(room) => Some(room),
+            Log::Stream(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (one, several) = match &self.log {
+            Log::Room(_) => ("entry", "entries"),
+            Log::Stream(stream) => {
+                write!(f, "stream {stream}: ")?;
+                ("event", "events")
+            }
+        };
+        match (self.first, self.last) {
+            (first, last) if first == last => write!(f, "{one} {first} is lost"),
+            (first, last) => write!(f, "{several} {first} to {last} are lost"),
+        }
+    }
+}
+
+/// What a store has lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// It has not all the commits that its mark says.
+    Behind {
+        commits: u64,
+        marked: u64,
+        /// When the mark was begun.
+        begun: u64,
+        missing: Vec<Missing>,
+    },
+    /// There is no mark by which that could be told.
+    Unknown(&'static str),
+}
+
+impl Loss {
+    pub(super) fn missing(&self) -> &[Missing] {
+        match self {
+            Loss::Behind { missing, .. } => missing,
+            Loss::Unknown(_) => &[],
+        }
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Loss::Behind { commits, marked, begun, .. } => {
+                write!(
+                    f,
+                    "the data have {commits} commits, and {marked} were made: the write-ahead log, \
+                     or all of it, is missing, cut or an older one"
+                )?;
+                if commits < begun {
+                    write!(f, "; which logs had changed by commit {begun} cannot be told")?;
+                }
+                Ok(())
+            }
+            Loss::Unknown(mark) => write!(
+                f,
+                "the mark of the data {mark}, and the server did not end in order: whether its \
+                 write-ahead log is whole cannot be told"
+            ),
+        }
+    }
+}
+
+/// Brings what was read of a log to the disk: a kill may have come before that, and what is shown is
+/// not to be lost with the power.
+pub(super) fn sync_log(file: &Path) -> io::Result<()> {
+    let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    match whole::log_beside(&real) {
+        Some(log) => std::fs::File::open(log)?.sync_all(),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,377 @@
+//! The mark: how many commits a store has had, said outside of its write-ahead log.
+//!
+//! SQLite takes whatever log it finds for all that there is: one that was removed, cut or replaced by
+//! an older one leaves no trace in it. So each batch, once it is committed, adds a line here: the
+//! number of commits, and the new heads of the rooms and streams that it added to. `lost` compares
+//! that with what a start finds.
+//!
+//! A line is written after its batch is on disk, and is not synced itself: the mark never says more
+//! than the log has. After a power loss it may say less, and then a loss may go unnoticed; it never
+//! makes one up. Each line has its own checksum, and one that is not whole is passed over.
+//!
+//! ```text
+//! parlor-mark 1 77f5sjqppxdtpdvb 40 57 0fe2d9a1c07b5d44
+//! 58 room:tea=12 room:den=4 61f0b36d0ac98e21
+//! 59 stream:picture=7 8a4d1e0c5b2f9977
+//! ```
+//!
+//! The first line has the epoch, how many commits `parlor.db` has without its log, and how many there
+//! were when the file was begun.
+
+use super::{lost, rows};
+use crate::base::limits::{BATCH_RECORDS_MAX, MARK_BYTES, MARK_LINE_BYTES_MAX};
+use crate::base::{Outcome, Record};
+use rusqlite::Connection;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// How its name ends: that of `parlor.db` is `parlor.mark`.
+const ENDING: &str = "mark";
+/// And that of one that is being made.
+const NEW_ENDING: &str = "mark.new";
+/// How the first line begins: the name, and the version of the form.
+const BEGIN: &str = "parlor-mark 1";
+
+/// The newest entry or event of each log that has changed: `room:tea` or `stream:picture`, and its
+/// number.
+pub(super) type Heads = BTreeMap<String, u64>;
+
+/// The heads that a batch has moved.
+pub(super) fn heads_of<'a>(
+    batch: impl Iterator<Item = (&'a Record, &'a Outcome)>,
+) -> BTreeMap<(&'static str, &'a str), u64> {
+    let mut heads = BTreeMap::new();
+    for (record, outcome) in batch {
+        let moved = match (record, outcome) {
+            (
+                _,
+                Outcome::Message { entry, is_duplicate: false, .. }
+                | Outcome::Changed { entry, .. },
+            ) => Some(("room", entry.room.as_str(), entry.seq)),
+            (_, Outcome::Room { room, entries }) => {
+                entries.last().map(|entry| ("room", room.room.as_str(), entry.seq))
+            }
+            (Record::Event { stream, .. }, Outcome::Event { seq, is_duplicate: false, .. }) => {
+                Some(("stream", stream.as_str(), *seq))
+            }
+            _ => None,
+        };
+        if let Some((kind, name, seq)) = moved {
+            let head = heads.entry((kind, name)).or_insert(seq);
+            *head = seq.max(*head);
+        }
+    }
+    heads
+}
+
+/// What a mark says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marked {
+    pub(super) epoch: String,
+    /// Commits that `parlor.db` has had without its log.
+    pub(super) in_file: u64,
+    /// Commits when it was begun: which logs changed before that it does not know.
+    pub(super) begun: u64,
+    /// Commits that the store has had.
+    pub(super) commits: u64,
+    pub(super) heads: Heads,
+}
+
+/// What lies where a mark should be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    /// Its first line is not what was written.
+    Damaged,
+    Mark(Marked),
+}
+
+/// Reads the mark of the database `file`.
+pub(super) fn read(file: &Path) -> io::Result<Found> {
+    match File::open(file.with_extension(ENDING)) {
+        Ok(mark) => parse(&mut BufReader::new(mark)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Nothing),
+        Err(error) => Err(error),
+    }
+}
+
+fn parse(mark: &mut impl BufRead) -> io::Result<Found> {
+    let mut line = Vec::new();
+    let mut marked = match next_line(mark, &mut line)?.and_then(first_line) {
+        Some(marked) => marked,
+        None => return Ok(Found::Damaged),
+    };
+    while !line.is_empty() {
+        let Some(text) = next_line(mark, &mut line)? else { continue };
+        let mut words = text.split(' ');
+        let Some(Ok(commits)) = words.next().map(str::parse::<u64>) else { continue };
+        marked.commits = marked.commits.max(commits);
+        for (name, head) in words.filter_map(|word| word.rsplit_once('=')) {
+            let Ok(head) = head.parse::<u64>() else { continue };
+            let known = marked.heads.entry(name.to_owned()).or_default();
+            *known = head.max(*known);
+        }
+    }
+    Ok(Found::Mark(marked))
+}
+
+/// A line without its checksum, if it is whole. At the end `line` is empty.
+fn next_line<'a>(mark: &mut impl BufRead, line: &'a mut Vec<u8>) -> io::Result<Option<&'a str>> {
+    line.clear();
+    Read::take(mark, MARK_LINE_BYTES_MAX as u64).read_until(b'\n', line)?;
+    let text = line.strip_suffix(b"\n").and_then(|line| std::str::from_utf8(line).ok());
+    let parts = text.and_then(|line| line.rsplit_once(' '));
+    Ok(parts.filter(|(text, sum)| sum_of(text) == *sum).map(|(text, _)| text))
+}
+
+fn first_line(text: &str) -> Option<Marked> {
+    let mut words = text.strip_prefix(BEGIN)?.strip_prefix(' ')?.split(' ');
+    let epoch = words.next()?.to_owned();
+    let (in_file, begun) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    Some(Marked { epoch, in_file, begun, commits: begun, heads: Heads::new() })
+}
+
+fn sum_of(text: &str) -> String {
+    format!("{:016x}", rows::sum_of_text(text).cast_unsigned())
+}
+
+fn put_line(lines: &mut String, text: &str) {
+    let _ = writeln!(lines, "{text} {}", sum_of(text));
+}
+
+/// Forgets the mark of a database: what it says is of another.
+pub(super) fn remove(file: &Path) -> io::Result<()> {
+    match std::fs::remove_file(file.with_extension(ENDING)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The mark of a store that is open.
+#[derive(Debug)]
+pub(super) struct Mark {
+    /// The database.
+    of: PathBuf,
+    file: File,
+    /// Where the next line goes.
+    at: u64,
+    /// Where it is begun anew.
+    end: u64,
+    /// All but the heads, which are in the file alone.
+    said: Marked,
+    /// `parlor.db` says without its log that it needs one.
+    is_log_called_for: bool,
+    has_failed: bool,
+}
+
+impl Mark {
+    /// Begins the mark of the database `of` anew, on the disk before it takes the place of the one that
+    /// is there. Between the two the old one says no more than is so.
+    pub(super) fn begin(of: &Path, said: Marked, is_log_called_for: bool) -> io::Result<Mark> {
+        let (new, place) = (of.with_extension(NEW_ENDING), of.with_extension(ENDING));
+        let mut lines = String::new();
+        let Marked { epoch, in_file, begun, commits, heads } = &said;
+        put_line(&mut lines, &format!("{BEGIN} {epoch} {in_file} {begun}"));
+        let heads: Vec<String> =
+            heads.iter().map(|(name, head)| format!("{name}={head}")).collect();
+        for some in heads.chunks(BATCH_RECORDS_MAX) {
+            put_line(&mut lines, &format!("{commits} {}", some.join(" ")));
+        }
+        let mut options = File::options();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all_at(lines.as_bytes(), 0)?;
+        file.sync_all()?;
+        std::fs::rename(&new, &place)?;
+        let folder = of.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        let at = lines.len() as u64;
+        // Many logs have changed: then it is as long as it must be.
+        let end = (2 * at).max(MARK_BYTES);
+        let said = Marked { heads: Heads::new(), ..said };
+        Ok(Mark { of: of.to_owned(), file, at, end, said, is_log_called_for, has_failed: false })
+    }
+
+    /// Counts the commit that a transaction is about to be, in it.
+    pub(super) fn count(&self, transaction: &Connection) -> rusqlite::Result<()> {
+        lost::set_commits(transaction, self.said.commits + 1)?;
+        if self.is_log_called_for { Ok(()) } else { lost::call_for_log(transaction, true) }
+    }
+
+    /// Says that the transaction was committed, and what it has moved.
+    pub(super) fn committed(
+        &mut self,
+        db: &Connection,
+        heads: &BTreeMap<(&'static str, &str), u64>,
+    ) {
+        self.said.commits += 1;
+        let mut text = self.said.commits.to_string();
+        for ((kind, name), head) in heads {
+            let _ = write!(text, " {kind}:{name}={head}");
+        }
+        let mut line = String::new();
+        put_line(&mut line, &text);
+        // What was written of a line that could not be written is written over by the next one.
+        let written = self.file.write_all_at(line.as_bytes(), self.at);
+        if written.is_ok() {
+            self.at += line.len() as u64;
+        }
+        self.tell(written);
+        if !self.is_log_called_for {
+            self.is_log_called_for = is_log_in_file(db);
+        }
+        if self.at >= self.end {
+            self.begin_anew(db);
+        }
+    }
+
+    /// So that it does not grow: with what the log has beyond the file, and that is nothing unless
+    /// somebody reads the file.
+    fn begin_anew(&mut self, db: &Connection) {
+        let (epoch, commits) = (self.said.epoch.clone(), self.said.commits);
+        let said = if is_log_in_file(db) {
+            Ok(Marked { epoch, in_file: commits, begun: commits, commits, heads: Heads::new() })
+        } else {
+            let Marked { in_file, begun, .. } = self.said;
+            read(&self.of).map(|found| match found {
+                Found::Mark(Marked { heads, .. }) => {
+                    Marked { epoch, in_file, begun, commits, heads }
+                }
+                Found::Nothing | Found::Damaged => {
+                    Marked { epoch, in_file, begun: commits, commits, heads: Heads::new() }
+                }
+            })
+        };
+        match said.and_then(|said| Mark::begin(&self.of, said, self.is_log_called_for)) {
+            Ok(mark) => *self = mark,
+            Err(error) => {
+                self.end = self.at + MARK_BYTES;
+                self.tell(Err(error));
+            }
+        }
+    }
+
+    /// Logs the first failure of some.
+    fn tell(&mut self, done: io::Result<()>) {
+        if let Err(error) = &done
+            && !self.has_failed
+        {
+            let place = self.of.with_extension(ENDING);
+            log::warn!(
+                "{} cannot be written: {error}. If the write-ahead log is lost now, a start may not notice",
+                place.display()
+            );
+        }
+        self.has_failed = done.is_err();
+    }
+}
+
+/// Brings the log into the file, as far as nobody reads that; whether that is all of it.
+fn is_log_in_file(db: &Connection) -> bool {
+    let sql = "PRAGMA wal_checkpoint(PASSIVE)";
+    let brought = db.query_row(sql, (), |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+    });
+    matches!(brought, Ok((0, frames, done)) if frames == done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marked(commits: u64, heads: &[(&str, u64)]) -> Marked {
+        let heads = heads.iter().map(|(name, head)| ((*name).to_owned(), *head)).collect();
+        Marked { epoch: "life".into(), in_file: 3, begun: 5, commits, heads }
+    }
+
+    fn mark(of: &Path) -> Mark {
+        Mark::begin(of, marked(5, &[]), true).unwrap()
+    }
+
+    #[test]
+    fn it_says_what_the_newest_commit_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = folder.path().join("parlor.db");
+        assert_eq!(read(&of).unwrap(), Found::Nothing);
+        let db = Connection::open_in_memory().unwrap();
+        let mut mark = mark(&of);
+        assert_eq!(read(&of).unwrap(), Found::Mark(marked(5, &[])));
+        mark.committed(&db, &BTreeMap::from([(("room", "dm:a:b"), 4), (("stream", "a"), 2)]));
+        mark.committed(&db, &BTreeMap::from([(("room", "dm:a:b"), 6)]));
+        mark.committed(&db, &BTreeMap::new());
+        let expected = marked(8, &[("room:dm:a:b", 6), ("stream:a", 2)]);
+        assert_eq!(read(&of).unwrap(), Found::Mark(expected));
+        remove(&of).unwrap();
+        remove(&of).unwrap();
+        assert_eq!(read(&of).unwrap(), Found::Nothing);
+    }
+
+    #[test]
+    fn a_line_that_is_not_whole_is_passed_over_wherever_it_is_cut_or_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = folder.path().join("parlor.db");
+        let db = Connection::open_in_memory().unwrap();
+        let mut mark = mark(&of);
+        for seq in 1..=4 {
+            mark.committed(&db, &BTreeMap::from([(("room", "tea"), seq)]));
+        }
+        let bytes = std::fs::read(of.with_extension(ENDING)).unwrap();
+        let first = bytes.iter().position(|byte| *byte == b'\n').unwrap();
+        let line = (bytes.len() - first - 1) / 4;
+        for len in 0..bytes.len() {
+            let expected = match len.checked_sub(first + 1) {
+                None => Found::Damaged,
+                Some(more) if more < line => Found::Mark(marked(5, &[])),
+                Some(more) => {
+                    let lines = (more / line) as u64;
+                    Found::Mark(marked(5 + lines, &[("room:tea", lines)]))
+                }
+            };
+            assert_eq!(parse(&mut &bytes[..len]).unwrap(), expected, "cut at {len}");
+            // What a power loss may leave.
+            let mut zeros = bytes[..len].to_vec();
+            zeros.resize(bytes.len() + 9_000, 0);
+            assert_eq!(parse(&mut &zeros[..]).unwrap(), expected, "zeros from {len} on");
+            let mut changed = bytes.clone();
+            changed[len] ^= 2;
+            match parse(&mut &changed[..]).unwrap() {
+                Found::Damaged => assert!(len <= first, "changed at {len}"),
+                Found::Mark(Marked { commits, .. }) => {
+                    let is_of_last = len >= bytes.len() - line - 1;
+                    assert!(len > first && (commits == 9 || is_of_last && commits >= 7), "{len}");
+                }
+                Found::Nothing => panic!("at {len}"),
+            }
+        }
+    }
+
+    #[test]
+    fn it_is_begun_anew_before_it_grows_and_keeps_what_it_knows() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = folder.path().join("parlor.db");
+        let db = Connection::open(&of).unwrap();
+        db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE x (y)").unwrap();
+        let mut mark = mark(&of);
+        let names: Vec<String> = (0..100).map(|name| format!("{name}{}", "x".repeat(60))).collect();
+        let heads: BTreeMap<_, _> = names.iter().map(|name| (("room", name.as_str()), 1)).collect();
+        let fill = |mark: &mut Mark| {
+            for _ in 0..2 * MARK_BYTES / 7_000 {
+                mark.committed(&db, &heads);
+                assert!(of.with_extension(ENDING).metadata().unwrap().len() < MARK_BYTES + 10_000);
+            }
+            let Found::Mark(found) = read(&of).unwrap() else { panic!("it is damaged") };
+            assert_eq!((found.commits, &found.heads.len()), (mark.said.commits, &100));
+            found
+        };
+        let begun = fill(&mut mark);
+        assert!(begun.begun > 5 && begun.in_file == begun.begun);
+        // Somebody reads: the log is not brought into the file.
+        let reader = Connection::open(&of).unwrap();
+        reader.execute_batch("BEGIN; SELECT * FROM x").unwrap();
+        db.execute_batch("INSERT INTO x VALUES (1)").unwrap();
+        assert_eq!(fill(&mut mark).in_file, begun.in_file);
+    }
+}

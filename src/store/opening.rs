@@ -1,0 +1,152 @@
+//! Opening a database: what of its files and its mark is looked at before, and what is said of what is
+//! lost.
+
+use super::data::FILE_NAME;
+use super::events::EventsWanted;
+use super::lost::{self, Seen};
+use super::mark::{Heads, Mark, Marked};
+use super::store::OpenError;
+use super::whole::{self, Served};
+use super::{pages, rows, schema};
+use crate::base::Snapshot;
+use crate::base::limits::LOST_TOLD_MAX;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, TransactionBehavior};
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// What is known of a database's files before SQLite has seen them.
+pub(super) struct Files {
+    file: PathBuf,
+    seen: Seen,
+    log_damaged_at: Option<u64>,
+}
+
+impl Files {
+    /// Says what was lost, if anything was.
+    fn has_lost(&self, db: &Connection) -> rusqlite::Result<bool> {
+        if let Some(at) = self.log_damaged_at {
+            log::error!(
+                at; "the write-ahead log is damaged: what was committed behind that is lost, and the epoch is a new \
+                one, as its numbers will be used again"
+            );
+        }
+        let Some(loss) = self.seen.loss(db)? else { return Ok(self.log_damaged_at.is_some()) };
+        log::error!("{loss}. The epoch is a new one, as numbers may be used again");
+        for missing in loss.missing().iter().take(LOST_TOLD_MAX) {
+            let room = missing.room().map(|room| format!("{room}: ")).unwrap_or_default();
+            log::error!("{room}{missing}");
+        }
+        match loss.missing().len().saturating_sub(LOST_TOLD_MAX) {
+            0 => {}
+            more => log::error!(more; "entries of more logs are lost"),
+        }
+        Ok(true)
+    }
+
+    /// Begins the mark of a database that was read.
+    pub(super) fn mark(&self, db: &Connection, epoch: &str) -> Result<Option<Mark>, OpenError> {
+        if self.seen.has_strange_mark(epoch) {
+            log::warn!("the mark of the data is of another store, or damaged: a new one is begun");
+        }
+        let failed = |error| OpenError::Directory(self.file.clone(), error);
+        lost::sync_log(&self.file).map_err(failed)?;
+        let count = lost::count(db)?;
+        let in_file = self.seen.in_file();
+        let said = Marked {
+            epoch: epoch.to_owned(),
+            in_file: in_file.commits,
+            begun: count.commits,
+            commits: count.commits,
+            heads: Heads::new(),
+        };
+        let is_log_called_for = count.calls_for_log && in_file.calls_for_log;
+        match Mark::begin(&self.file, said, is_log_called_for) {
+            Ok(mark) => Ok(Some(mark)),
+            Err(error) => {
+                log::warn!(
+                    "no mark can be kept beside the data: {error}. If the write-ahead log is lost, a start may not \
+                    notice"
+                );
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Makes a database ready, and reads all but its logs. What is there is read before anything is
+/// written: nothing is changed by a server that refuses to start.
+pub(super) fn begin(
+    db: &mut Connection,
+    epoch: &str,
+    wanted: &EventsWanted<'_>,
+    files: Option<&Files>,
+) -> Result<Snapshot, OpenError> {
+    rows::add_row_sum(db)?;
+    schema::configure(db)?;
+    let wrong_version = |version| {
+        let is_newer = version > schema::VERSION;
+        if is_newer { OpenError::Newer { version } } else { OpenError::Older { version } }
+    };
+    let found = match schema::version(db)? {
+        0 => None,
+        schema::VERSION => {
+            if let Some(Files { file, seen, .. }) = files
+                && let Some(fault) = seen.mixture(db, file)?
+            {
+                return Err(OpenError::Damaged(file.clone(), fault.to_string()));
+            }
+            Some(pages::snapshot(db, wanted)?)
+        }
+        other => return Err(wrong_version(other)),
+    };
+    schema::use_write_ahead_log(db)?;
+    match found {
+        Some(mut snapshot) => {
+            schema::add_indexes(db)?;
+            lost::add_count(db)?;
+            if let Some(files) = files
+                && files.has_lost(db)?
+            {
+                let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                schema::set_epoch(&transaction, epoch)?;
+                lost::call_for_log(&transaction, false)?;
+                transaction.commit()?;
+                // What lies behind damage is not to be taken for lost once more, and the new epoch is not in the log
+                // alone.
+                db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
+                snapshot.epoch = epoch.to_owned();
+                for stream in &mut snapshot.streams {
+                    stream.epoch = epoch.into();
+                }
+            }
+            Ok(snapshot)
+        }
+        None => {
+            schema::prepare(db, epoch)?.map_err(wrong_version)?;
+            schema::add_indexes(db)?;
+            Ok(pages::snapshot(db, wanted)?)
+        }
+    }
+}
+
+/// Opens the database of a directory that is held; files that are not whole, or not of one store,
+/// are left as they are.
+pub(super) fn open_in(directory: &Path) -> Result<(Connection, Served, Files), OpenError> {
+    let file = directory.join(FILE_NAME);
+    let failed = |error| OpenError::Directory(file.clone(), error);
+    whole::settle(&file).map_err(failed)?;
+    if let Some(fault) = whole::fault(&file).map_err(failed)? {
+        return Err(OpenError::Damaged(file.clone(), fault.to_string()));
+    }
+    let has_log = whole::log_beside(&file).is_some();
+    let log_damaged_at = whole::log_damaged_at(&file).map_err(failed)?;
+    let seen = Seen::look(&file).map_err(failed)?;
+    // Made here, as SQLite would let everybody read it; its other files follow it.
+    File::options().append(true).create(true).mode(0o600).open(&file).map_err(failed)?;
+    let db = Connection::open(&file)?;
+    // If what is read now is damaged, its log is not brought into it and deleted by closing it.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
+    Ok((db, Served::new(&file), Files { file, seen, log_damaged_at }))
+}
