@@ -294,6 +294,9 @@ fn a_revocation_is_once_where_it_says_so_and_forgotten_when_its_token_is_long_ov
             Outcome::Done
         );
     }
+    // Entries that are dated ahead make nothing older: what is forgotten goes by the time that comes with it.
+    opened.write(9 * DAY, join("a", "ada"));
+    assert_eq!(opened.write(1_005, token("code", Some(5_000), true)), Outcome::Conflict);
     drop(opened);
     // What was used up stays so over a restart, until its time is over since a day.
     let mut opened = open(&place);

@@ -127,6 +127,7 @@ impl World {
             let now = Now {
                 moment: Moment::from_millis(self.now),
                 timestamp: Timestamp(self.now as i64),
+                age_by: Timestamp(self.now as i64),
             };
             let mut effects = std::mem::take(&mut self.effects);
             effects.clear();
@@ -493,7 +494,8 @@ impl Durable {
     }
 
     fn give_at(&mut self, ms: u64, input: Input) -> Vec<String> {
-        let now = Now { moment: Moment::from_millis(ms), timestamp: Timestamp(ms as i64) };
+        let timestamp = Timestamp(ms as i64);
+        let now = Now { moment: Moment::from_millis(ms), timestamp, age_by: timestamp };
         self.effects.clear();
         self.hub.handle(now, input, &mut self.effects);
         let told = self.effects.list.iter().filter_map(|effect| match effect {

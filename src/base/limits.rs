@@ -106,6 +106,12 @@ pub const DRAIN_BYTES_PER_PAUSE: usize = 256 * 1024;
 pub const DRAIN_PAUSE_MS: u64 = 30;
 /// What waits for a peer must move by so much (or to its end) within the stall timeout.
 pub const STALL_BYTES: u64 = 64 * 1024;
+/// A wall clock that moves by more than this against the monotonic one, in ms, has jumped. One that is adjusted does
+/// not, and no age by which something is kept is that exact.
+pub const CLOCK_JUMP_MS: i64 = 60_000;
+/// A wall clock that has jumped, or with which the server began, is believed when it has not jumped for so long: until
+/// then nothing is removed for an age that it alone says, and no entry is dated by how far it went ahead.
+pub const CLOCK_HELD_MS: u64 = 60 * 60 * 1_000;
 /// Records that one transaction commits together.
 pub const BATCH_RECORDS_MAX: usize = 512;
 /// The mark beside the database is begun anew when it has so many bytes, or twice what it then begins with.

@@ -22,6 +22,7 @@ pub mod seeded_hash;
 pub mod shares;
 pub mod tree;
 pub mod user_limits;
+pub mod wall_clock;
 
 pub use buffer::Buffer;
 pub use chance::Chance;
@@ -45,3 +46,4 @@ pub use seeded_hash::SeededHash;
 pub use shares::Shares;
 pub use tree::Tree;
 pub use user_limits::{UserLimit, UserLimits};
+pub use wall_clock::{ClockChange, WallClock};

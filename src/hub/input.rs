@@ -15,6 +15,8 @@ pub struct Now {
     pub moment: Moment,
     /// For what people see.
     pub timestamp: Timestamp,
+    /// By what entries age: no later than `timestamp`, and behind it while the wall clock is not believed.
+    pub age_by: Timestamp,
 }
 
 /// A client's own name for its request, as it stood in its JSON; none if it wants no answer.

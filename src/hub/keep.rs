@@ -106,8 +106,8 @@ impl Hub {
     /// Asks the store to remove what is due.
     pub(super) fn trim_due(&mut self, now: Now, effects: &mut Effects) {
         while let Some(&(due, room)) = self.keeping.aging.first() {
-            if due > now.timestamp {
-                let left = u64::try_from(due.0 - now.timestamp.0).unwrap_or(0);
+            if due > now.age_by {
+                let left = u64::try_from(due.0.saturating_sub(now.age_by.0)).unwrap_or(0);
                 let wake = now.moment.plus_millis(left.min(LOOK_AGAIN_MS));
                 effects.push(super::effect::Effect::WakeAt(wake));
                 break;
@@ -125,7 +125,7 @@ impl Hub {
             let record = Record::Trim {
                 room: of_room.name.clone(),
                 before: of_room.first,
-                older_than: Timestamp(now.timestamp.0.saturating_sub(age_ms)),
+                older_than: Timestamp(now.age_by.0.saturating_sub(age_ms)),
             };
             let ticket = self.ticket(Pending::Trim { room });
             effects.push(super::effect::Effect::Persist { ticket, record });

@@ -88,6 +88,7 @@ pub trait Handler {
 pub struct Io {
     pub(super) now: Moment,
     pub(super) timestamp: Timestamp,
+    pub(super) slept_ms: u64,
     pub(super) table: Slab<Slot>,
     /// How many connections there may be.
     pub(super) connections_max: usize,
@@ -179,6 +180,7 @@ impl Io {
         Io {
             now,
             timestamp,
+            slept_ms: 0,
             table: Slab::with_capacity(CONNECTIONS_RESERVED),
             connections_max: usize::MAX,
             timers: Timers::new(),

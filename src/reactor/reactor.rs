@@ -8,9 +8,9 @@ use super::listener::{Listener, file_limit};
 use super::system::{Machine, Readiness, Stream, System};
 use super::wake::Wake;
 use crate::base::limits::{
-    CONNECTIONS_RESERVED, FILES_RESERVED, READ_BUFFER_BYTES, SEND_BUFFER_BYTES,
+    CLOCK_JUMP_MS, CONNECTIONS_RESERVED, FILES_RESERVED, READ_BUFFER_BYTES, SEND_BUFFER_BYTES,
 };
-use crate::base::{Buffer, ConnId, Limits, Moment};
+use crate::base::{Buffer, ConnId, Limits, Moment, Timestamp};
 use mio::{Events, Interest, Poll, Token};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -121,8 +121,9 @@ impl Reactor<Machine> {
                 Err(error) => return Err(error),
             }
             let begun = self.clock.elapsed();
-            self.io.now = Moment::ZERO + begun;
-            self.io.timestamp = Clock::timestamp();
+            let last = std::mem::replace(&mut self.io.now, Moment::ZERO + begun);
+            let before = std::mem::replace(&mut self.io.timestamp, Clock::timestamp());
+            self.look_whether_it_slept(last, before);
             let woken = self.note(&events);
             self.accept(handler);
             let is_over = self.turn(handler, woken);
@@ -132,6 +133,16 @@ impl Reactor<Machine> {
             if is_over {
                 return Ok(());
             }
+        }
+    }
+
+    /// Where the wall clock has gone ahead of the monotonic one since the last turn.
+    fn look_whether_it_slept(&mut self, last: Moment, before: Timestamp) {
+        let (io, clock) = (&mut self.io, self.clock);
+        let by_wall = io.timestamp.0.saturating_sub(before.0);
+        let by_moment = i64::try_from(io.now.millis_since(last)).unwrap_or(i64::MAX);
+        if by_wall.saturating_sub(by_moment) > CLOCK_JUMP_MS {
+            io.slept_ms = clock.slept_ms();
         }
     }
 

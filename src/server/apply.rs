@@ -5,8 +5,8 @@ use super::encode::{self, Body};
 use super::events::Told;
 use super::web::Net;
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
-use crate::base::{Class, ConnId, Outcome, UserId};
-use crate::hub::{Answer, Effect, Effects, Input, Notice, Now, Origin, Refusal};
+use crate::base::{Class, ConnId, Outcome, Record, UserId};
+use crate::hub::{Answer, Effect, Effects, Input, Notice, Origin, Refusal};
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
 use crate::store::{Backend, NotTaken};
@@ -17,7 +17,7 @@ impl<S: Backend> Chat<S> {
     pub(super) fn decide(&mut self, net: &mut Net<'_>, input: Input) {
         self.inputs.push_back(input);
         while let Some(input) = self.inputs.pop_front() {
-            let now = Now { moment: net.now(), timestamp: net.timestamp() };
+            let now = self.look_at_clocks(net);
             // A panic in here leaves the hub in doubt: then the process ends, and what was
             // acknowledged is on disk.
             self.is_deciding = true;
@@ -93,7 +93,10 @@ impl<S: Backend> Chat<S> {
                 Effect::TellDrained { conn } => net.tell_drained(*conn),
                 Effect::Persist { ticket, record } => {
                     self.at_store += 1;
-                    let now = net.timestamp();
+                    let now = self.look_at_clocks(net);
+                    // Of a revocation that is old enough to be forgotten: it has no date of its own.
+                    let is_revocation = matches!(record, Record::Revoke { .. });
+                    let now = if is_revocation { now.age_by } else { now.timestamp };
                     if let Err(reason) = self.store.write(*ticket, now, record.clone()) {
                         self.came_back(*ticket, reason);
                     }

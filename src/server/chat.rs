@@ -22,7 +22,7 @@ use super::shared::Shared;
 use super::sources::Sources;
 use super::web::{Answer, Application, Exchange, Message, Net, Over, Request, Web, WebConfig};
 use crate::base::limits::{HTTP_RATES_MAX, USER_RATES_MAX, WORKERS_MAX};
-use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot, UserId};
+use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot, UserId, WallClock};
 use crate::hub::{Effects, Hub, Input};
 use crate::protocol::CloseCode;
 use crate::protocol::handshake::{RequestHead, Response};
@@ -107,6 +107,7 @@ pub struct Chat<S = Store> {
     /// The hub or the store is at work: a panic now leaves them in doubt.
     pub(super) is_deciding: bool,
     pub(super) started: Moment,
+    pub(super) wall_clock: WallClock,
 }
 
 impl<S: Backend> Chat<S> {
@@ -128,6 +129,10 @@ impl<S: Backend> Chat<S> {
             verifier.revocations_mut().insert(revocation);
         }
         let mut chance = Chance::new(seed);
+        let of_rooms = snapshot.rooms.iter().map(|room| room.ts);
+        let of_streams = snapshot.streams.iter().map(|stream| stream.ts);
+        // One without an entry is dated 0.
+        let newest = of_rooms.chain(of_streams).filter(|ts| ts.0 > 0).max();
         let hub = Hub::new(config.settings(), snapshot, chance.next_u64());
         let shared = Shared::new(wake, &config);
         let web_config = WebConfig {
@@ -145,6 +150,7 @@ impl<S: Backend> Chat<S> {
         let outbound = Outbound::new(&config.limits, finish, chance.next_u64());
         let mut chat = Chat::new(config, verifier, hub, store, shared, (rates_seed, outbound));
         chat.started = started;
+        chat.wall_clock = WallClock::new(newest);
         Web::new(chat, web_config, web_seed)
     }
 
@@ -206,6 +212,7 @@ impl<S: Backend> Chat<S> {
             stopping: None,
             is_deciding: false,
             started: Moment::ZERO,
+            wall_clock: WallClock::default(),
         }
     }
 

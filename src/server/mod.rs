@@ -16,6 +16,8 @@ mod calls;
 #[cfg(feature = "server")]
 mod chat;
 #[cfg(feature = "server")]
+mod clocks;
+#[cfg(feature = "server")]
 pub mod config;
 #[cfg(feature = "server")]
 mod dispatch;

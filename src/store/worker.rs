@@ -243,12 +243,15 @@ impl Worker {
         for (now, record, failures_heard) in records {
             // A clock that was set back is waited for: one time stands for a place in all logs.
             newest = newest.max(*now);
+            // One that was ahead for a while ages no revocation.
+            let is_revocation = matches!(record, Record::Revoke { .. });
+            let time = if is_revocation { *now } else { newest };
             // It was decided in the belief that what is before it would be stored.
             outcomes.push(if *failures_heard < failures {
                 Outcome::Unavailable
             } else if spares {
                 let savepoint = transaction.savepoint()?;
-                match write::write(&savepoint, newest, record) {
+                match write::write(&savepoint, time, record) {
                     Ok(outcome) => {
                         savepoint.commit()?;
                         outcome
@@ -257,7 +260,7 @@ impl Worker {
                     Err(error) => return Err(error),
                 }
             } else {
-                write::write(&transaction, newest, record)?
+                write::write(&transaction, time, record)?
             });
         }
         // One that changes nothing costs no write, and is no commit.

@@ -682,7 +682,8 @@ impl Checker {
     }
 
     /// At the end, when somebody has read all that a room has: nothing that was acknowledged is
-    /// missing, but what was to be kept no more. `newest` is the latest that a clock ever was.
+    /// missing, but what was to be kept no more. `newest` is the latest that a server could believe
+    /// that it is: what has come since is dated no later.
     pub(crate) fn whole(
         &self,
         ledger: &Ledger,
@@ -693,7 +694,8 @@ impl Checker {
         let empty = BTreeMap::new();
         let facts = self.facts.get(room).unwrap_or(&empty);
         for seq in first..=head {
-            assert!(facts.contains_key(&seq), "nobody has seen {room} {seq}");
+            let fact = facts.get(&seq).unwrap_or_else(|| panic!("nobody has seen {room} {seq}"));
+            assert!(fact.ts <= newest, "{room} {seq} is dated ahead");
         }
         if let Some(gone) = first.checked_sub(1).filter(|gone| *gone > 0) {
             let is_beyond = gone.saturating_add(self.kept.entries) <= head;

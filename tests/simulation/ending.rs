@@ -270,7 +270,7 @@ impl World {
         }
         let shelf = self.shelf.borrow();
         for (room, kept) in read {
-            self.checker.whole(&shelf.ledger, &room, kept, self.latest_wall().0);
+            self.checker.whole(&shelf.ledger, &room, kept, self.latest_believed().0);
         }
     }
 

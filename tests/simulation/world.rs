@@ -9,6 +9,7 @@ use super::net::{Link, Parcel};
 use super::plan::Plan;
 use super::store::{Shelf, SimulatedStore};
 use super::stream_checker::{StreamChecker, rights};
+use parlor::base::limits::{CLOCK_HELD_MS, CLOCK_JUMP_MS};
 use parlor::base::{ConnId, Moment, SeededHash, Timestamp};
 use parlor::protocol::deflate::Codecs;
 use parlor::reactor::Wake;
@@ -74,8 +75,12 @@ pub(crate) struct World {
     /// Milliseconds since the beginning.
     pub(crate) now: u64,
     wall_offset: i64,
-    /// The latest that the wall clock was before it last jumped.
-    latest_wall: Timestamp,
+    /// The latest that a server could believe that it is, before the one that runs.
+    latest_believed: Timestamp,
+    /// How far the wall clock was off when the server started, at most so far as it could follow since.
+    believed_offset: i64,
+    /// When the server started, or the wall clock jumped last.
+    steady_since: u64,
     pub(crate) turn: u64,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     order: u64,
@@ -148,7 +153,9 @@ impl World {
         let mut world = World {
             now: 0,
             wall_offset: 0,
-            latest_wall: Timestamp(0),
+            latest_believed: Timestamp(0),
+            believed_offset: 0,
+            steady_since: 0,
             turn: 0,
             events: BinaryHeap::new(),
             order: 0,
@@ -232,9 +239,13 @@ impl World {
         }
     }
 
-    /// The latest that the wall clock ever was.
-    pub(crate) fn latest_wall(&self) -> Timestamp {
-        self.latest_wall.max(self.wall())
+    /// The latest that a server could ever believe that it is: that of its start, and of a clock that has held. An
+    /// entry is dated no later, and nothing that is not old then is gone by age.
+    pub(crate) fn latest_believed(&self) -> Timestamp {
+        let has_held = self.now - self.steady_since >= CLOCK_HELD_MS;
+        let of_wall = if has_held { self.wall_offset } else { i64::MIN };
+        let offset = self.believed_offset.max(of_wall);
+        self.latest_believed.max(Timestamp(START_OF_TIME + self.now as i64 + offset))
     }
 
     pub(crate) fn wall(&self) -> Timestamp {
@@ -295,7 +306,8 @@ impl World {
             let next = self.events.peek().map_or(u64::MAX, |Reverse((at, ..))| *at);
             let next = next.min(due.as_millis()).max(self.now);
             if next > end {
-                self.now = end;
+                // The machine may have slept beyond it.
+                self.now = self.now.max(end);
                 return is_done(self);
             }
             self.now = next;
@@ -375,7 +387,10 @@ impl World {
             }
             Event::WallJump => {
                 let far = self.dice.skewed(100, 4_000_000) as i64;
-                self.latest_wall = self.latest_wall.max(self.wall());
+                self.latest_believed = self.latest_believed();
+                self.steady_since = self.now;
+                // What is near to what was believed is followed.
+                self.believed_offset += CLOCK_JUMP_MS;
                 self.wall_offset += if self.dice.one_in(2) { far } else { -far };
                 self.coverage.count("jumps of the wall clock");
                 self.trace(|| format!("the wall clock is {} ms off", self.wall_offset));
@@ -403,6 +418,8 @@ impl World {
         if self.server.is_some() {
             return;
         }
+        self.latest_believed = self.latest_believed();
+        (self.believed_offset, self.steady_since) = (self.wall_offset, self.now);
         let (now, timestamp) = (Moment::from_millis(self.now), self.wall());
         let reactor = SimulatedReactor::new(&self.plan.limits, now, timestamp);
         let snapshot = self.shelf.borrow().snapshot();
@@ -416,6 +433,8 @@ impl World {
             now,
             self.dice.seed(),
         );
+        // As `Server::bind` does.
+        wake.wake();
         self.life += 1;
         self.trace(|| "the server starts".to_owned());
         self.server = Some(Server { reactor, web, wake, links: BTreeMap::new() });

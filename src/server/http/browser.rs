@@ -8,8 +8,8 @@ use super::call::{HttpCall, refused};
 use super::identity::{Caller, bearer, caller, denied};
 use super::origin::{Whence, check_origin, shared_with, whence};
 use super::route::{Rules, other_methods};
+use crate::base::Revocation;
 use crate::base::limits::{JSON_DEPTH_MAX, SIGN_IN_COOKIE_BYTES_MAX};
-use crate::base::{Revocation, Timestamp};
 use crate::hub::{Input, Request as HubRequest, Rights};
 use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
 use crate::server::auth::{Code, Identity, Secret, TokenError};
@@ -242,8 +242,8 @@ impl<S: Backend> Chat<S> {
         (revocation, once): (Revocation, bool),
         answer: CookieAnswer,
     ) {
-        let now: Timestamp = net.timestamp();
-        self.verifier.revocations_mut().forget(now);
+        let now = self.look_at_clocks(net);
+        self.verifier.revocations_mut().forget(now.age_by);
         let call = self.new_call(Waiting::Http(Box::new(HttpCall::of_browser(exchange, answer))));
         let request = HubRequest::Revoke { revocation, once };
         self.decide(net, Input::Call { call, user, rights: Rights::Program, request });

@@ -91,6 +91,8 @@ pub(in crate::server) struct Counters {
     pub(super) store_unavailable: u64,
     /// What the store found damaged.
     pub(super) store_damaged: u64,
+    /// How often the wall clock has jumped forward, and backward.
+    pub(super) clock_jumps: [u64; 2],
 }
 
 impl Counters {
@@ -138,6 +140,12 @@ impl Counters {
     /// Each limit, and how often it bit.
     pub(super) fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
         LIMITS.into_iter().zip(self.limited)
+    }
+
+    /// The wall clock has jumped by so much, backward below 0.
+    pub(in crate::server) fn clock_jumped(&mut self, by_ms: i64) {
+        let [forward, backward] = &mut self.clock_jumps;
+        *(if by_ms < 0 { backward } else { forward }) += 1;
     }
 
     /// A WebSocket is over.

@@ -219,6 +219,12 @@ impl Net<'_> {
         self.io.timestamp()
     }
 
+    /// As [`Io::slept_ms`].
+    #[must_use]
+    pub fn slept_ms(&self) -> u64 {
+        self.io.slept_ms()
+    }
+
     /// How many connections there are, of every kind.
     #[must_use]
     pub fn connections(&self) -> usize {

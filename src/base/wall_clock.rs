@@ -1,0 +1,216 @@
+//! How far the wall clock is believed.
+//!
+//! It is set by people and programs, also to times that are wrong. What is kept by age would be gone
+//! for ever then, and entries would be dated into the future. So it is compared with the monotonic
+//! clock, and a jump is believed when it has held for [`CLOCK_HELD_MS`]. Tokens go by what the system
+//! says.
+
+use super::limits::{CLOCK_HELD_MS, CLOCK_JUMP_MS};
+use super::{Moment, Timestamp};
+
+/// Both clocks of a server, as it has seen them.
+#[derive(Debug, Default)]
+pub struct WallClock {
+    /// Of the newest entry when the server began, if there was one.
+    newest: Option<Timestamp>,
+    seen: Option<Seen>,
+}
+
+/// Each an offset: a wall clock's time less the moment.
+#[derive(Debug)]
+struct Seen {
+    /// When it was looked at last.
+    last: i64,
+    /// That by which entries are dated.
+    believed: i64,
+    /// That by which they age. Until a clock was believed it knows no more than that the newest entry
+    /// was there when the server began.
+    ages: i64,
+    /// Since when it has not jumped.
+    since: Moment,
+}
+
+/// What became of the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockChange {
+    /// At the start it is so much behind the newest entry, in ms.
+    Behind(i64),
+    /// It has jumped by so much, in ms; below 0 backwards.
+    Jumped(i64),
+    /// It is believed, and that by so much other than before, in ms.
+    Believed(i64),
+}
+
+impl WallClock {
+    /// Of a server that begins, with what its store remembers: when its newest entry was committed.
+    #[must_use]
+    pub fn new(newest: Option<Timestamp>) -> WallClock {
+        WallClock { newest, seen: None }
+    }
+
+    /// What the clocks are now. The moment is that of a clock that also goes on while the machine
+    /// sleeps.
+    pub fn look(&mut self, moment: Moment, wall: Timestamp) -> Option<ClockChange> {
+        let now = offset(moment, wall);
+        let Some(seen) = &mut self.seen else {
+            let of_newest = self.newest.map_or(now, |newest| offset(moment, newest));
+            let ages = now.min(of_newest);
+            self.seen = Some(Seen { last: now, believed: now, ages, since: moment });
+            let behind = of_newest.saturating_sub(now);
+            return (behind > CLOCK_JUMP_MS).then_some(ClockChange::Behind(behind));
+        };
+        let by = now.saturating_sub(std::mem::replace(&mut seen.last, now));
+        let has_jumped = by.saturating_abs() > CLOCK_JUMP_MS;
+        if has_jumped {
+            seen.since = moment;
+        }
+        let ahead = now.saturating_sub(seen.believed);
+        if ahead.saturating_abs() <= CLOCK_JUMP_MS {
+            // It is adjusted by a little now and then, and both follow.
+            seen.believed = now;
+            seen.ages = seen.ages.saturating_add(ahead).min(now);
+        }
+        if has_jumped {
+            return Some(ClockChange::Jumped(by));
+        }
+        if moment.millis_since(seen.since) < CLOCK_HELD_MS {
+            return None;
+        }
+        let ahead = now.saturating_sub(seen.believed);
+        (seen.believed, seen.ages) = (now, now);
+        (ahead != 0).then_some(ClockChange::Believed(ahead))
+    }
+
+    /// When an entry is that comes now: no later than what the system says, and than what is
+    /// believed.
+    #[must_use]
+    pub fn date(&self, moment: Moment, wall: Timestamp) -> Timestamp {
+        let Some(seen) = &self.seen else { return wall };
+        wall.min(at(moment, seen.believed))
+    }
+
+    /// What entries age by: nothing is older than this less its own time.
+    #[must_use]
+    pub fn age_by(&self, moment: Moment, wall: Timestamp) -> Timestamp {
+        let Some(seen) = &self.seen else { return wall };
+        wall.min(at(moment, seen.ages))
+    }
+}
+
+fn offset(moment: Moment, wall: Timestamp) -> i64 {
+    wall.0.saturating_sub(i64::try_from(moment.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn at(moment: Moment, offset: i64) -> Timestamp {
+    Timestamp(offset.saturating_add(i64::try_from(moment.as_millis()).unwrap_or(i64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400_000;
+    const START: i64 = 20_000 * DAY;
+    const HELD: u64 = CLOCK_HELD_MS;
+
+    /// A clock that has been believed, and when.
+    fn believed() -> (WallClock, u64) {
+        let mut clock = WallClock::new(None);
+        assert_eq!(look(&mut clock, 5, START + 5), None);
+        assert_eq!(look(&mut clock, HELD + 5, START + HELD as i64 + 5), None);
+        (clock, HELD + 5)
+    }
+
+    fn look(clock: &mut WallClock, ms: u64, wall: i64) -> Option<ClockChange> {
+        clock.look(Moment::from_millis(ms), Timestamp(wall))
+    }
+
+    /// By what entries are dated, and age, from the start.
+    fn by(clock: &WallClock, ms: u64, wall: i64) -> (i64, i64) {
+        let (moment, wall) = (Moment::from_millis(ms), Timestamp(wall));
+        (clock.date(moment, wall).0 - START, clock.age_by(moment, wall).0 - START)
+    }
+
+    #[test]
+    fn a_jump_forward_is_believed_when_it_has_held() {
+        let (mut clock, ms) = believed();
+        let wall = START + ms as i64 + 40 * DAY;
+        assert_eq!(look(&mut clock, ms, wall), Some(ClockChange::Jumped(40 * DAY)));
+        let here = ms as i64;
+        assert_eq!(by(&clock, ms, wall), (here, here));
+        assert_eq!(look(&mut clock, ms + HELD - 1, wall + HELD as i64 - 1), None);
+        let later = here + HELD as i64 - 1;
+        assert_eq!(by(&clock, ms + HELD - 1, wall + HELD as i64 - 1), (later, later));
+        let change = look(&mut clock, ms + HELD, wall + HELD as i64);
+        assert_eq!(change, Some(ClockChange::Believed(40 * DAY)));
+        let now = later + 1 + 40 * DAY;
+        assert_eq!(by(&clock, ms + HELD, wall + HELD as i64), (now, now));
+    }
+
+    #[test]
+    fn one_that_comes_back_changes_nothing_however_often() {
+        let (mut clock, mut ms) = believed();
+        for _ in 0..100 {
+            for far in [40 * DAY, -40 * DAY] {
+                let wall = START + ms as i64;
+                assert_eq!(look(&mut clock, ms, wall + far), Some(ClockChange::Jumped(far)));
+                let (date, age) = by(&clock, ms + 4_000, wall + far + 4_000);
+                let expected = ms as i64 + 4_000 + far.min(0);
+                assert_eq!((date, age), (expected, expected));
+                ms += HELD / 2;
+                let wall = START + ms as i64;
+                assert_eq!(look(&mut clock, ms, wall), Some(ClockChange::Jumped(-far)));
+                assert_eq!(by(&clock, ms, wall), (ms as i64, ms as i64));
+            }
+        }
+    }
+
+    #[test]
+    fn a_jump_back_dates_by_the_system_and_is_believed_when_it_has_held() {
+        let (mut clock, ms) = believed();
+        let wall = START + ms as i64 - DAY;
+        assert_eq!(look(&mut clock, ms, wall), Some(ClockChange::Jumped(-DAY)));
+        assert_eq!(by(&clock, ms, wall), (ms as i64 - DAY, ms as i64 - DAY));
+        let change = look(&mut clock, ms + HELD, wall + HELD as i64);
+        assert_eq!(change, Some(ClockChange::Believed(-DAY)));
+    }
+
+    #[test]
+    fn a_clock_that_is_adjusted_by_a_little_is_followed() {
+        let (mut clock, ms) = believed();
+        for step in [1, CLOCK_JUMP_MS, -1, -CLOCK_JUMP_MS] {
+            let wall = START + ms as i64 + step.max(0);
+            assert_eq!(look(&mut clock, ms, wall), None, "{step}");
+            assert_eq!(by(&clock, ms, wall).0, wall - START);
+            assert_eq!(by(&clock, ms, wall).1, wall - START);
+        }
+        let wall = START + ms as i64 + CLOCK_JUMP_MS + 1;
+        let change = look(&mut clock, ms, wall);
+        assert_eq!(change, Some(ClockChange::Jumped(CLOCK_JUMP_MS + 1)));
+    }
+
+    #[test]
+    fn after_a_start_entries_age_from_the_newest_one_until_the_clock_has_held() {
+        let mut clock = WallClock::new(Some(Timestamp(START - 30 * DAY)));
+        assert_eq!(look(&mut clock, 7, START), None);
+        assert_eq!(by(&clock, 7, START), (0, -30 * DAY));
+        assert_eq!(by(&clock, 1_007, START + 1_000), (1_000, 1_000 - 30 * DAY));
+        // It is mended meanwhile: no entry is dated later than it says.
+        let wall = START - 20 * DAY;
+        assert_eq!(look(&mut clock, 1_007, wall), Some(ClockChange::Jumped(-20 * DAY - 1_000)));
+        assert_eq!(by(&clock, 1_007, wall), (-20 * DAY, 1_000 - 30 * DAY));
+        let change = look(&mut clock, HELD + 1_007, wall + HELD as i64);
+        assert_eq!(change, Some(ClockChange::Believed(-20 * DAY - 1_000)));
+        let now = HELD as i64 - 20 * DAY;
+        assert_eq!(by(&clock, HELD + 1_007, wall + HELD as i64), (now, now));
+    }
+
+    #[test]
+    fn a_start_before_the_newest_entry_is_told() {
+        let mut clock = WallClock::new(Some(Timestamp(START + DAY)));
+        assert_eq!(look(&mut clock, 0, START), Some(ClockChange::Behind(DAY)));
+        assert_eq!(by(&clock, 0, START), (0, 0));
+        let mut clock = WallClock::new(Some(Timestamp(START + CLOCK_JUMP_MS)));
+        assert_eq!(look(&mut clock, 0, START), None);
+    }
+}
