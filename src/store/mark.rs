@@ -349,6 +349,25 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_cannot_be_written_is_made_up_for_by_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = folder.path().join("parlor.db");
+        let db = Connection::open_in_memory().unwrap();
+        let mut mark = mark(&of);
+        let only_to_read = File::open(of.with_extension(ENDING)).unwrap();
+        let file = std::mem::replace(&mut mark.file, only_to_read);
+        mark.committed(&db, &BTreeMap::from([(("room", "tea"), 1)]));
+        assert!(mark.has_failed);
+        assert_eq!(read(&of).unwrap(), Found::Mark(marked(5, &[])));
+        // Half of it was.
+        file.write_all_at(b"6 room:tea=1 0123456789abcdef and more", mark.at).unwrap();
+        mark.file = file;
+        mark.committed(&db, &BTreeMap::from([(("room", "den"), 3)]));
+        assert!(!mark.has_failed);
+        assert_eq!(read(&of).unwrap(), Found::Mark(marked(7, &[("room:den", 3)])));
+    }
+
+    #[test]
     fn it_is_begun_anew_before_it_grows_and_keeps_what_it_knows() {
         let folder = tempfile::tempdir().unwrap();
         let of = folder.path().join("parlor.db");

@@ -162,6 +162,38 @@ def test_a_start_that_finds_less_than_was_acknowledged_says_so_and_takes_a_new_e
     assert "lost" not in again.output()
 
 
+def test_of_many_logs_that_have_lost_something_the_first_are_named(servers):
+    server = servers.parlor()
+    with Chat(server, "ada") as ada:
+        ada.join("r")
+        for number in range(25):
+            ada.join(f"r{number}")
+    server.kill()
+    (server.data / "parlor.db-wal").unlink()
+    checked = harness.run_parlor("data", "check", "--data", server.data)
+    assert checked.stdout.count("entry 1 is lost") == 25, checked.stdout
+    again = servers.parlor(data=server.data)
+    assert again.output().count("entry 1 is lost") == 20
+    assert "entries of more logs are lost more=5" in again.output()
+
+
+def test_a_server_that_can_keep_no_mark_says_so_and_serves(servers):
+    data = servers.directory()
+    (data / "parlor.mark.new").mkdir()
+    server = servers.parlor(data=data)
+    assert "no mark can be kept beside the data" in server.output()
+    with Chat(server, "ada") as ada:
+        ada.join("r")
+        ada.say("r", "kept")
+        epoch = ada.hello["epoch"]
+    server.kill()
+    (data / "parlor.mark.new").rmdir()
+    again = servers.parlor(data=data)
+    with Chat(again, "ada") as ada:
+        assert ada.hello["epoch"] == epoch
+        assert [entry["payload"].get("text") for entry in ada.history("r")["entries"]][-1] == "kept"
+
+
 def test_the_clean_copy_of_a_stopped_server_has_lost_nothing(servers):
     server = servers.parlor()
     with Chat(server, "ada") as ada:
