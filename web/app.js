@@ -6,6 +6,7 @@ import { indexedDbOutbox } from './client/indexeddb.js';
 import { PUSHES, Presence } from './presence.js';
 import { Rooms } from './rooms.js';
 import { askServer, askWho, readCode, session, signIn, signOut, takeCode, whenSignInChanges } from './session.js';
+import { excerpt } from './said.js';
 import { isolated } from './text.js';
 import { askWhoGoesOn, showDoor } from './door.js';
 import { Drafts } from './drafts.js';
@@ -21,6 +22,8 @@ const LIST_AGAIN_MS = 60_000;
 const SIGN_OUT_MS_MAX = 3_000;
 /** A jump that takes longer says that it goes on. */
 const LOOKING_MS = 500;
+/** Of a longer message so much is read out: all of it is in the list. */
+const HEARD_LENGTH = 500;
 
 class App {
   /** The room that is shown, or null. */
@@ -254,7 +257,7 @@ class App {
     if (entry.type === 'message' && this.online) this.house.notify.entry(this.rooms.get(entry.room), entry);
     if (entry.room !== this.room?.name) return;
     const isHeard = entry.type === 'message' && this.online && entry.from !== this.user.id && !entry.deleted;
-    if (isHeard) this.house.hear(entry.seq, `${this.presence.name(entry.from)}: ${entry.text}`);
+    if (isHeard) this.house.hear(entry.seq, `${this.presence.name(entry.from)}: ${excerpt(entry.text, HEARD_LENGTH)}`);
     else if (entry.target !== undefined && entry.type !== 'reacted') this.house.unhear(entry.target);
   }
 

@@ -6,6 +6,7 @@ import { readersOf } from './log.js';
 import { planned } from './plan.js';
 import { Tools } from './tools.js';
 import { messageRow, notesRow, reactionNodes, readerNodes, topContent } from './rows.js';
+import { headOf } from './said.js';
 import { Virtual } from './virtual.js';
 
 const byId = (id) => document.getElementById(id);
@@ -21,12 +22,19 @@ const LINE_PX = 23;
 const LINE_CHARS = 90;
 const HEIGHTS = { day: 45, new: 34, notes: 32, message: 61, continued: 29 };
 
+/** What was guessed of messages, and of which text: it is asked for often, of all that are held. */
+const guessed = new WeakMap();
+
 /** About how high a row is that was never in the page. */
 function guess(row) {
   if (row.kind !== 'message') return HEIGHTS[row.kind];
   const { text = '' } = row.item;
-  const lines = Math.floor(text.length / LINE_CHARS) + (text.includes('\n') ? text.split('\n').length - 1 : 0);
-  return HEIGHTS[row.continued ? 'continued' : 'message'] + lines * LINE_PX;
+  if (guessed.get(row.item)?.text !== text) guessed.set(row.item, { text, lines: linesOf(headOf(text)) });
+  return HEIGHTS[row.continued ? 'continued' : 'message'] + guessed.get(row.item).lines * LINE_PX;
+}
+
+function linesOf(text) {
+  return Math.floor(text.length / LINE_CHARS) + (text.includes('\n') ? text.split('\n').length - 1 : 0);
 }
 
 export class ChatLog {
@@ -42,6 +50,8 @@ export class ChatLog {
   /** What came after this `seq` is marked as new. */
   #newAfter = null;
   #known = new Map();
+  /** The keys of long messages of which all is shown. */
+  #whole = new Set();
   /** Who has read up to which message. */
   #readers = new Map();
   #width = 0;
@@ -64,6 +74,7 @@ export class ChatLog {
     this.#room = room;
     this.#newAfter = room !== null && room.unread > 0 ? room.read : null;
     this.#known.clear();
+    this.#whole.clear();
     this.#virtual.forget();
     this.atEnd = true;
     this.#scroller.setAttribute('aria-label', room === null ? 'Messages' : `Messages in ${room.peer ? this.#app.presence.name(room.peer) : this.#app.rooms.called(room.name)}`);
@@ -75,12 +86,16 @@ export class ChatLog {
     this.draw();
   }
 
-  /** Shows a message that is held, with the keyboard on it unless that is to stay where it is. */
-  reveal(seq, { focus = true } = {}) {
+  /** Shows a message that is held, all of it if so told, with the keyboard on it unless that is to stay where it is. */
+  reveal(seq, { focus = true, isWhole = false } = {}) {
     // What was just loaded has no row yet.
     this.draw();
     const row = this.#virtual.rows.find((one) => one.item?.seq === seq);
     if (row === undefined) return;
+    if (isWhole && !this.#whole.has(row.key)) {
+      this.#whole.add(row.key);
+      this.draw();
+    }
     this.#go(row, focus);
     const { node } = this.#known.get(row.key);
     node.classList.add('found');
@@ -105,6 +120,20 @@ export class ChatLog {
       this.#fill({ middle: row.key });
     }
     if (focus) this.#known.get(row.key).node.focus({ preventScroll: true });
+  }
+
+  /** Shows all of a message, or its beginning again, which is brought into view. */
+  #fold(key) {
+    const { node } = this.#known.get(key);
+    const away = node.getBoundingClientRect().top - this.#scroller.getBoundingClientRect().top;
+    const { tabIndex } = node.querySelector('.fold');
+    const isLess = this.#whole.delete(key);
+    if (!isLess) this.#whole.add(key);
+    this.#fill({ anchor: [{ key, away: isLess ? Math.max(0, away) : away }] });
+    const button = node.querySelector('.fold');
+    button.tabIndex = tabIndex;
+    button.focus({ preventScroll: true });
+    this.#scrolled();
   }
 
   /** From the list as a whole into it: to the last message that is seen. */
@@ -164,10 +193,12 @@ export class ChatLog {
     const reply = item.replyTo ? this.#room.log.item(item.replyTo) : undefined;
     const status = item.seq === null ? item.status : 'kept';
     const said = (one) => one && [one.text, one.deleted, one.edited, presence.name(one.from)];
-    const stamp = JSON.stringify([status, item.because, continued, said(item), said(reply)]);
+    const isWhole = this.#whole.has(key);
+    const stamp = JSON.stringify([status, item.because, continued, isWhole, said(item), said(reply)]);
     const own = item.from === this.#app.user.id;
     const classes = ['msg', continued && 'continued', own && 'own', item.seq === null && status].filter(Boolean).join(' ');
-    const node = this.#row(key, stamp, () => messageRow(this.#app, item, continued, reply), classes);
+    const make = () => messageRow(this.#app, item, continued, reply, { isWhole, fold: () => this.#fold(key) });
+    const node = this.#row(key, stamp, make, classes);
     const size = this.#room.log.atStart ? this.#virtual.rows.findLast(({ kind }) => kind === 'message').place : -1;
     for (const [name, value] of [['data-key', key], ['data-seq', item.seq ?? ''], ['aria-posinset', place], ['aria-setsize', size]]) {
       if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);

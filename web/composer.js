@@ -1,9 +1,11 @@
 // The box one writes in: keys, its height, the room left, drafts by room, what one answers or mends, and telling that
 // one types. What is sent goes to the outbox; nothing here waits for the server.
 
+import { excerpt } from './said.js';
 import { byteLength, el, sendable, setText } from './text.js';
 
 const NEAR = 0.8;
+const ABOUT_LENGTH = 200;
 
 export class Composer {
   #app;
@@ -86,7 +88,7 @@ export class Composer {
     if (mode === null) return;
     const { kind, from, text } = mode;
     const name = from === undefined ? 'an earlier message' : this.#app.presence.name(from);
-    const said = kind === 'edit' ? ['Editing your message'] : ['Replying to ', el('bdi', {}, name), text ? `: ${text}` : ''];
+    const said = kind === 'edit' ? ['Editing your message'] : ['Replying to ', el('bdi', {}, name), text ? `: ${excerpt(text, ABOUT_LENGTH)}` : ''];
     document.getElementById('about-text').replaceChildren(...said);
   }
 

@@ -1,6 +1,7 @@
 // What people and rooms are called: names in any script, the ids that stand for them on the wire, and what tells names
 // apart that look alike.
 
+import { streamSafe } from './said.js';
 import { byteLength } from './text.js';
 
 const ID_BASE_LENGTH = 40;
@@ -130,7 +131,7 @@ const NEAR = 8;
 /** Whether a text speaks of somebody by a name, with an `@` or without. */
 export function speaksOf(text, name) {
   if (!name) return false;
-  const words = text.normalize('NFC').toLowerCase();
+  const words = streamSafe(text).normalize('NFC').toLowerCase();
   const wanted = name.normalize('NFC').toLowerCase();
   const last = [...wanted].at(-1);
   for (let at = words.indexOf(wanted); at >= 0; at = words.indexOf(wanted, at + 1)) {

@@ -2,6 +2,7 @@
 // they said. The browser is asked whether it may only when the person has asked for it.
 
 import { speaksOf } from './names.js';
+import { excerpt } from './said.js';
 
 const KEY = 'parlor.notify';
 const BODY_LENGTH = 140;
@@ -57,7 +58,7 @@ export class Notify {
     const name = presence.name(entry.from);
     const title = room.peer === null ? `${name} in ${rooms.called(room.name)}` : name;
     // Of two windows of one person one notification is seen.
-    const note = new Notification(title, { body: [...entry.text].slice(0, BODY_LENGTH).join(''), tag: `${room.name} ${entry.seq}`, icon: '/icon.svg' });
+    const note = new Notification(title, { body: excerpt(entry.text, BODY_LENGTH), tag: `${room.name} ${entry.seq}`, icon: '/icon.svg' });
     note.onclick = () => {
       window.focus();
       this.#app.show(room);

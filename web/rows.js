@@ -2,15 +2,16 @@
 // It decides nothing about which rows there are.
 
 import { because } from './words.js';
-import { avatar, el, icon, isolated, linked, listed, sentence, timeNode } from './text.js';
+import { excerpt, headOf, linked } from './said.js';
+import { avatar, counted, el, icon, isolated, listed, sentence, timeNode } from './text.js';
 
 const QUOTE_LENGTH = 90;
 const NAMES_MAX = 5;
 const READERS_MAX = 6;
 const DELETED = 'This message was deleted.';
 
-/** The children of a message's row. */
-export function messageRow(app, item, continued, reply) {
+/** The children of a message's row; `isWhole`: all of it is shown, however long it is, and `fold` changes that. */
+export function messageRow(app, item, continued, reply, { isWhole, fold }) {
   const name = app.presence.names.plain(item.from);
   return [
     continued ? el('span', { class: 'gutter' }, timeNode(item.ts)) : avatar(item.from, name),
@@ -25,7 +26,7 @@ export function messageRow(app, item, continued, reply) {
         !continued && timeNode(item.ts),
       ),
       item.replyTo && quote(app, item.replyTo, reply),
-      item.deleted ? el('div', { class: 'text deleted' }, DELETED) : said(item),
+      item.deleted ? el('div', { class: 'text deleted' }, DELETED) : said(item, isWhole, fold),
       el('ul', { class: 'reactions', 'aria-label': 'Reactions', 'aria-live': 'off', hidden: true }),
       el('p', { class: 'readers', hidden: true }),
       item.seq === null && status(app, item),
@@ -33,12 +34,23 @@ export function messageRow(app, item, continued, reply) {
   ];
 }
 
-/** What was said, and that it said something else before. */
-function said({ text, edited }) {
-  if (!edited) return el('div', { class: 'text', dir: 'auto' }, linked(text));
+/** What was said, that it said something else before, and a way to all of it if this is its beginning. */
+function said({ text, edited }, isWhole, fold) {
+  const head = headOf(text);
+  const isLong = head !== text;
+  const isCut = isLong && !isWhole;
+  const props = { class: isCut ? 'text cut' : 'text', dir: edited ? null : 'auto' };
+  const words = linked(isCut ? head : text, isCut);
   // A part with a direction of its own has no say in that of the whole.
-  const mark = el('span', { class: 'edited', dir: 'ltr' }, 'edited');
-  return el('div', { class: 'said', dir: 'auto' }, el('span', { class: 'text' }, linked(text)), ' ', mark);
+  const mark = () => el('span', { class: 'edited', dir: 'ltr' }, 'edited');
+  return [
+    edited ? el('div', { class: 'said', dir: 'auto' }, el('span', props, words), ' ', mark()) : el('div', props, words),
+    isLong && el(
+      'button',
+      { type: 'button', class: 'fold link', tabindex: '-1', 'aria-expanded': String(!isCut), onclick: fold },
+      isCut ? `Show all (${counted(text.length, 'character')})` : 'Show less',
+    ),
+  ];
 }
 
 /** Each reaction, with how many gave it, and who. */
@@ -127,7 +139,7 @@ function skeleton() {
 function quote(app, seq, reply) {
   const props = { type: 'button', class: 'quote', dir: 'auto', tabindex: '-1', title: 'Go to that message', onclick: () => app.goTo(seq) };
   if (reply === undefined) return el('button', props, 'An earlier message');
-  const text = reply.deleted ? DELETED : [...(reply.text ?? '')].slice(0, QUOTE_LENGTH).join('');
+  const text = reply.deleted ? DELETED : excerpt(reply.text ?? '', QUOTE_LENGTH);
   return el('button', props, el('bdi', {}, app.presence.name(reply.from)), `: ${text}`);
 }
 

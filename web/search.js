@@ -1,9 +1,10 @@
 // Looks for words in what is loaded of the room that is shown, from the newest to the oldest.
 
+import { headOf, streamSafe } from './said.js';
 import { counted, setText } from './text.js';
 
 const byId = (id) => document.getElementById(id);
-const fold = (text) => text.normalize('NFKC').toLowerCase();
+const fold = (text) => streamSafe(text).normalize('NFKC').toLowerCase();
 
 export class Search {
   #app;
@@ -85,8 +86,15 @@ export class Search {
     const isEmpty = this.#input.value.trim() === '';
     setText(this.#said, isEmpty ? '' : length === 0 ? `Nothing found${where}` : `${this.#at + 1} of ${length}${where}`);
     for (const id of ['search-older', 'search-newer']) byId(id).disabled = length < 2;
-    if (length > 0) this.#app.house.reveal(this.#found[this.#at], { focus: false });
+    if (length > 0) this.#reveal(this.#found[this.#at]);
     this.#mark();
+  }
+
+  /** Shows what was found, all of it if the words are not at its beginning. */
+  #reveal(seq) {
+    const words = fold(this.#input.value.trim());
+    const isWhole = !fold(headOf(this.#app.room.log.item(seq).text)).includes(words);
+    this.#app.house.reveal(seq, { focus: false, isWhole });
   }
 
   #markLater() {

@@ -1,4 +1,4 @@
-// Text into nodes, and values into text: elements, links, sizes, names, times.
+// Values into nodes and into text: elements, sizes, names, times.
 // What people wrote only ever becomes text nodes; nothing here parses markup.
 
 /** An element with properties (`class`, `dataset`, attributes) and children; `null` ones are left out. */
@@ -41,47 +41,6 @@ export function arrange(parent, nodes) {
 /** Sets the text only if it is another, so that nothing is announced twice. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
-}
-
-const LINK = /\bhttps?:\/\/[^\s<>"]+/gi;
-
-/** The text as nodes, with `http` and `https` addresses made into links. */
-export function linked(text) {
-  const nodes = [];
-  let end = 0;
-  for (const match of text.matchAll(LINK)) {
-    const address = withoutTail(match[0]);
-    const href = safeAddress(address);
-    if (href === null) continue;
-    nodes.push(document.createTextNode(text.slice(end, match.index)));
-    nodes.push(el('a', { href, target: '_blank', rel: 'noopener noreferrer', dir: 'ltr' }, address));
-    end = match.index + address.length;
-  }
-  nodes.push(document.createTextNode(text.slice(end)));
-  return nodes;
-}
-
-/** Punctuation at the end of an address belongs to the sentence, and so does a bracket that it did not open. */
-function withoutTail(address) {
-  let open = 0;
-  for (const char of address) open += char === '(' ? 1 : char === ')' ? -1 : 0;
-  let length = address.length;
-  while (length > 0) {
-    const last = address[length - 1];
-    if (last === ')' && open < 0) open += 1;
-    else if (!/[.,;:!?'*_~\]}]/.test(last)) break;
-    length -= 1;
-  }
-  return address.slice(0, length);
-}
-
-function safeAddress(address) {
-  try {
-    const url = new URL(address);
-    return url.protocol === 'http:' || url.protocol === 'https:' ? url.href : null;
-  } catch {
-    return null;
-  }
 }
 
 const encoder = new TextEncoder();

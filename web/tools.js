@@ -5,7 +5,7 @@ import { el, icon } from './text.js';
 
 const EMOJI = ['👍', '❤️', '😂', '🎉', '😮', '🙏'];
 // What can be pressed in a row beside the bar: with the keyboard only in the row that has it, as there are many.
-const INNER = '.quote, .reactions button';
+const INNER = '.quote, .fold, .reactions button';
 const byId = (id) => document.getElementById(id);
 
 export class Tools {

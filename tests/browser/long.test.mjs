@@ -185,6 +185,65 @@ scene('a message of many lines is written with the end in view', { args: FAST },
   bob.end();
 });
 
+scene('a long message is shown in part, and in full when one asks, by keys too, and nothing else moves', { args: FAST }, async ({ server, open }) => {
+  const bob = await Program.connect(server.url, 'bob');
+  await fill(bob, 'lobby', 30);
+  const words = Array.from({ length: 1_500 }, (_, at) => `word${at}`).join(' ');
+  const text = `${words} http://example.com/a/long/address/at/the/end`;
+  const { seq } = await bob.ask('chat:send', { room: 'lobby', text });
+  await fill(bob, 'lobby', 30);
+  const ada = await open();
+  await comeIn(ada, server.url, 'ada');
+  await inRoom(ada, 'lobby');
+  const row = ada.locator(`.msg[data-seq="${seq}"]`);
+  await eventually('it is in the page', async () => {
+    await log(ada, (node) => node.scrollBy(0, -200));
+    return row.isVisible();
+  });
+  await row.evaluate((node) => node.scrollIntoView({ block: 'start' }));
+  const more = row.getByRole('button', { name: /^Show all \(\d+,\d+ characters\)$/ });
+  await more.waitFor();
+  const head = await row.locator('.text').textContent();
+  assert.ok(text.startsWith(head) && head.length > 1_500 && head.length < 2_500 && /\d$/.test(head), `it ends at a word: ${head.length}, ${head.slice(-20)}`);
+  assert.equal(await more.getAttribute('aria-expanded'), 'false');
+
+  // By keys: from the row to the button.
+  const placeOf = () => row.evaluate((node) => node.getBoundingClientRect().top);
+  await row.focus();
+  await ada.keyboard.press('Tab');
+  await more.and(ada.locator(':focus')).waitFor();
+  const before = await placeOf();
+  await ada.keyboard.press('Enter');
+  const less = row.getByRole('button', { name: 'Show less' });
+  await less.and(ada.locator(':focus')).waitFor();
+  assert.equal(await less.getAttribute('aria-expanded'), 'true');
+  assert.equal(await row.locator('.text').textContent(), text);
+  assert.equal(await row.locator('.text a').count(), 1);
+  assert.ok(Math.abs((await placeOf()) - before) < 1, 'its beginning is where it was');
+  await less.scrollIntoViewIfNeeded();
+  await ada.keyboard.press('Space');
+  await more.and(ada.locator(':focus')).waitFor();
+  const [top, box] = [await placeOf(), await ada.locator('#log').boundingBox()];
+  assert.ok(top >= box.y - 1 && top < box.y + box.height, 'its beginning is in view');
+
+  // What is looked for is shown where it is found.
+  await ada.keyboard.press('Escape');
+  await ada.locator('#search-open').click();
+  await ada.locator('#search-input').fill('word1499');
+  await less.waitFor();
+  await ada.locator('#search-close').click();
+
+  // It stays open when it is edited, and what is short then has no button.
+  await bob.ask('chat:edit', { room: 'lobby', seq, text: `${text} and more` });
+  await row.locator('.text', { hasText: 'and more' }).waitFor();
+  await less.click();
+  await more.waitFor();
+  await bob.ask('chat:edit', { room: 'lobby', seq, text: 'short' });
+  await row.locator('.text', { hasText: /^short$/ }).waitFor();
+  assert.equal(await row.locator('.fold').count(), 0);
+  bob.end();
+});
+
 scene('help begins at its beginning', {}, async ({ server, open }) => {
   const ada = await open();
   await ada.setViewportSize({ width: 1200, height: 400 });

@@ -18,6 +18,7 @@ const { Log, Room, countsFor, entryOf, readersOf } = await page('log.js');
 const { planned } = await page('plan.js');
 const { Rooms } = await page('rooms.js');
 const { Presence } = await page('presence.js');
+const { excerpt, headOf, streamSafe } = await page('said.js');
 const { Unsent } = await page('unsent.js');
 const { connect } = await page('client/index.js');
 const { fakeServer } = await page('client/testing.js');
@@ -392,4 +393,43 @@ describe('what is unsent', () => {
     assert.deepEqual(unsent.drop('tea'), ['two', 'three']);
     assert.deepEqual(seen(), ['one acked']);
   }));
+});
+
+describe('what people wrote', () => {
+  test('a message that is not too much is shown whole', () => {
+    for (const text of ['', 'Hello', 'word '.repeat(590), 'ab\n'.repeat(30), 'नमस्ते '.repeat(300), '👨‍👩‍👧‍👦'.repeat(200), 'שלום '.repeat(500), `\u{1f1e9}\u{1f1ea}`.repeat(500)]) {
+      assert.ok(headOf(text) === text, text.slice(0, 20));
+    }
+  });
+
+  test('of one that is too much a beginning is shown that is no more than the bound, and ends where a character does', () => {
+    for (const [text, most] of [
+      ['word '.repeat(800), 2_000], ['x'.repeat(4_000), 2_000], ['\n'.repeat(100), 25], ['a'.repeat(2_990) + '\n'.repeat(9), 2_000],
+      [`a${'\u0301'.repeat(4_000)}`, 260], ['a\u0301\u0302\u0303\u0304'.repeat(900), 600], ['שa'.repeat(900), 250], ['👨‍👩‍👧‍👦'.repeat(600), 2_000],
+    ]) {
+      const head = headOf(text);
+      assert.ok(text.startsWith(head) && head.length > 0 && head.length <= most, `${head.length} of ${text.slice(0, 12)}`);
+    }
+    assert.match(headOf('word '.repeat(800)), /word$/);
+    const family = '👨‍👩‍👧‍👦';
+    assert.equal(headOf(family.repeat(600)).length % family.length, 0, 'no family is parted');
+    assert.ok(!/\p{Surrogate}/u.test(headOf(`a${'😀'.repeat(3_000)}`)));
+  });
+
+  test('an excerpt has so many characters, and says that there are more', () => {
+    assert.deepEqual([excerpt('abc', 3), excerpt('abcd', 3), excerpt('😀😀😀', 2)], ['abc', 'abc…', '😀😀…']);
+  });
+
+  test('a text of any marks is put into a normal form in a time that grows with its length', () => {
+    const took = (text) => {
+      const before = process.cpuUsage().user;
+      for (let again = 0; again < 5; again += 1) streamSafe(text).normalize('NFC');
+      return process.cpuUsage().user - before;
+    };
+    const of = (count) => `a${'\u0301\u0316'.repeat(count)}`;
+    took(of(4_000));
+    const [short, long] = [took(of(8_000)), took(of(64_000))];
+    assert.ok(long < 24 * short, `eight times as many took ${long / short} times as long`);
+    assert.equal(streamSafe('José\u0301'), 'José\u0301');
+  });
 });

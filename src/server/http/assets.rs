@@ -67,6 +67,7 @@ assets! {
     "/presence.js", "web/presence.js", JS;
     "/rooms.js", "web/rooms.js", JS;
     "/rows.js", "web/rows.js", JS;
+    "/said.js", "web/said.js", JS;
     "/search.js", "web/search.js", JS;
     "/session.js", "web/session.js", JS;
     "/style.css", "web/style.css", CSS;
