@@ -42,6 +42,8 @@ class App {
   #dirty = new Set();
   #frame = 0;
   #arrived = false;
+  /** Whether what is unsent is kept when the sign-in ends: nobody has said otherwise in another tab. */
+  #keeps = true;
   #was = 'idle';
   /** The client's rooms of whose gaps one is told. */
   #heard = new WeakSet();
@@ -203,22 +205,29 @@ class App {
     this.client.pause('signing out');
     if (!this.#server.open) {
       try {
-        await signOut(everywhere);
+        await signOut(everywhere, keep);
       } catch {
         this.client.retryNow();
         this.house.toast('You are still signed in: the server does not answer. Try again when it does.');
         return;
       }
     }
+    // Loaded while nobody answers, the page would be an error of the browser, which tries no more.
+    await this.#leave(keep);
+    await answered(askServer, 'You are signed out. The server does not answer.');
+    location.reload();
+  }
+
+  /** This tab forgets who was here; what is unsent is deleted, or kept for them alone. */
+  async #leave(keep, code) {
+    this.client.pause('signing out');
+    this.house.notify.end();
     if (keep) this.drafts?.write();
     else this.drafts?.forget();
-    session.end(keep);
+    session.end(keep, code);
     // Storage that does not answer keeps nobody here.
     const late = new Promise((resolve) => setTimeout(resolve, SIGN_OUT_MS_MAX));
     await Promise.race([this.#outbox.signOut({ keep }).catch(() => {}), late]);
-    // Loaded while nobody answers, the page would be an error of the browser, which tries no more.
-    await answered(askServer, 'You are signed out. The server does not answer.');
-    location.reload();
   }
 
   /** Whether the person is looking at the page: what is shown now is read. */
@@ -388,13 +397,16 @@ class App {
     else if (now !== null) await this.signInChanged();
   }
 
-  /** Whatever was done in another tab, or elsewhere: this one goes by it. */
-  async signInChanged() {
+  /** Whatever was done in another tab, or elsewhere: this one goes by it, and does what was said there of what is unsent. */
+  async signInChanged(keep = true) {
     if (this.#server.open) return;
+    this.#keeps &&= keep;
     const now = await askWho().catch(() => null);
     if (now === null) return;
-    if (now.user?.id !== this.#known) location.reload();
-    else if (this.client.state.name === 'failed') this.client.retryNow();
+    if (now.user?.id !== this.#known) {
+      await this.#leave(this.#keeps);
+      location.reload();
+    } else if (this.client.state.name === 'failed') this.client.retryNow();
   }
 
   /** The server has ended the sign-in. If the browser has another by now, that is gone by, once. */
@@ -403,8 +415,14 @@ class App {
     if (this.client.state.name !== 'failed') return;
     const isOther = now.user !== null && (now.user.id !== this.#known || this.#arrived);
     this.#arrived = false;
-    if (isOther) await this.signInChanged();
-    else showDoor('link', `${closedBecause(code)} Ask for a new link.`);
+    if (isOther) {
+      await this.signInChanged();
+      return;
+    }
+    // Nothing of who was here is left in the page: it is begun anew, and says why.
+    await this.#leave(this.#keeps, code);
+    await answered(askServer, closedBecause(code));
+    location.reload();
   }
 
   #watchPage() {
@@ -438,7 +456,8 @@ async function begin() {
     else if (then.why && app !== null) app.house.toast(then.why);
     else if (then.why) showDoor('link', then.why);
   });
-  whenSignInChanges(() => (app === null ? location.reload() : app.signInChanged()));
+  whenSignInChanges((keep) => (app === null ? location.reload() : app.signInChanged(keep)));
+  forgetWhenKept();
   await answered(async () => {
     const server = await askServer();
     let signedIn = null;
@@ -449,13 +468,26 @@ async function begin() {
       if (code !== null) signedIn = await useCode(code, signedIn);
       code = null;
       if (signedIn.user === null) {
-        showDoor('link', signedIn.why);
+        const code = session.takeEnd();
+        // Somebody was here, and was signed out in another tab, or elsewhere.
+        session.end(true);
+        showDoor('link', signedIn.why ?? (code === null ? undefined : `${closedBecause(code)} Ask for a new link.`));
         return;
       }
     }
     app = new App(server, signedIn);
     app.start();
     if (signedIn?.why) app.house.toast(signedIn.why);
+  });
+}
+
+/** A page that the browser keeps to come back to shows nothing of who was here: it is loaded anew. */
+function forgetWhenKept() {
+  window.addEventListener('pagehide', ({ persisted }) => {
+    if (persisted) document.body.hidden = true;
+  });
+  window.addEventListener('pageshow', ({ persisted }) => {
+    if (persisted) location.reload();
   });
 }
 

@@ -20,6 +20,7 @@ const LEADS = {
  */
 export function showDoor(kind, lead = LEADS[kind], attempt = 0) {
   byId('house').hidden = true;
+  document.title = 'parlor';
   byId('door').hidden = false;
   for (const dialog of document.querySelectorAll('dialog[open]')) dialog.close();
   setText(byId('door-command'), `parlor token --user ID --secret-file FILE --url ${location.origin}/`);

@@ -63,7 +63,9 @@ export class Drafts {
     if (this.#changed.size === 0) return;
     const kept = this.#all().filter(([, { text, replyTo }]) => text !== '' || replyTo !== undefined).sort(([, one], [, other]) => other.at - one.at).slice(0, ROOMS_MAX);
     try {
-      localStorage.setItem(this.#key, JSON.stringify(Object.fromEntries(kept)));
+      // Of whoever has begun nothing not even the name is kept.
+      if (kept.length === 0) localStorage.removeItem(this.#key);
+      else localStorage.setItem(this.#key, JSON.stringify(Object.fromEntries(kept)));
       this.#changed.clear();
     } catch {
       // No room, or no storage: then they last as long as the page.

@@ -13,6 +13,8 @@ export class Notify {
   #app;
   #switch = document.getElementById('notify');
   #isOn = false;
+  /** Those that may be seen still. */
+  #shown = new Set();
 
   constructor(app) {
     this.#app = app;
@@ -59,12 +61,20 @@ export class Notify {
     const title = room.peer === null ? `${name} in ${rooms.called(room.name)}` : name;
     // Of two windows of one person one notification is seen.
     const note = new Notification(title, { body: excerpt(entry.text, BODY_LENGTH), tag: `${room.name} ${entry.seq}`, icon: '/icon.svg' });
+    this.#shown.add(note);
+    note.onclose = () => this.#shown.delete(note);
     note.onclick = () => {
       window.focus();
       this.#app.show(room);
       house.focusMessage();
       note.close();
     };
+  }
+
+  /** None is left for whoever comes next. */
+  end() {
+    for (const note of this.#shown) note.close();
+    this.#isOn = false;
   }
 
   /** Whether somebody speaks to us. */

@@ -5,6 +5,7 @@ import { userIdOf } from './names.js';
 
 const NAME = 'parlor.name';
 const LAST_NAME = 'parlor.last-name';
+const ENDED = 'parlor.ended';
 const SIGN_IN = '/api/v1/sign-in';
 const ANSWER_MS_MAX = 10_000;
 
@@ -46,8 +47,11 @@ export const session = {
   get lastName() {
     return read(localStorage, LAST_NAME);
   },
-  /** Signs out: the next one here is not told who it was, unless there is something for them to come back to. */
-  end(isKept) {
+  /**
+   * Signs out: the next one here is not told who it was, unless there is something for them to come back to. `code`: the
+   * close code for which it ended, which the door tells after a reload.
+   */
+  end(isKept, code = null) {
     session.name = null;
     if (!isKept) write(localStorage, LAST_NAME, null);
     try {
@@ -55,6 +59,13 @@ export const session = {
     } catch {
       // Nothing was kept, then.
     }
+    if (code !== null) write(sessionStorage, ENDED, String(code));
+  },
+  /** The close code for which it ended before this load of the page, told once; else null. */
+  takeEnd() {
+    const code = read(sessionStorage, ENDED);
+    write(sessionStorage, ENDED, null);
+    return code === null ? null : Number(code);
   },
 };
 
@@ -103,7 +114,7 @@ export async function signIn(code) {
     return 'late';
   }
   if (response.ok) {
-    tabs.postMessage('changed');
+    tabs.postMessage({ keep: true });
     return null;
   }
   const { error } = await response.json().catch(() => ({}));
@@ -111,16 +122,16 @@ export async function signIn(code) {
   return response.status === 401 || response.status === 413 ? 'bad' : 'late';
 }
 
-/** Ends the sign-in of this browser, or all of this person's; rejects if the server did not do so. All tabs follow. */
-export async function signOut(everywhere) {
+/** Ends the sign-in of this browser, or all of this person's; rejects if the server did not do so. All tabs follow, and `keep` what is unsent or not. */
+export async function signOut(everywhere, keep) {
   const response = await ask(everywhere ? `${SIGN_IN}?everywhere=1` : SIGN_IN, { method: 'DELETE' });
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
-  tabs.postMessage('changed');
+  tabs.postMessage({ keep });
 }
 
-/** Calls `then` when another tab has signed in or out. */
+/** Calls `then` when another tab has signed in or out, with whether what is unsent is kept. */
 export function whenSignInChanges(then) {
-  tabs.addEventListener('message', then);
+  tabs.addEventListener('message', ({ data }) => then(data?.keep !== false));
 }
 
 function ask(path, options) {

@@ -60,6 +60,8 @@ scene('words are found in what is loaded, marked, and gone through by keys', { a
 scene('the browser is asked for notifications by a switch alone, and tells of who speaks to one', {}, async ({ server, open }) => {
   const bob = await Program.connect(server.url, 'bob');
   const ada = await open();
+  const closed = [];
+  await ada.exposeFunction('noteClosed', (title) => closed.push(title));
   await ada.addInitScript(() => {
     globalThis.told = [];
     globalThis.asked = 0;
@@ -73,8 +75,11 @@ scene('the browser is asked for notifications by a switch alone, and tells of wh
       constructor(title, { body }) {
         globalThis.told.push(`${title}: ${body}`);
         globalThis.note = this;
+        this.title = title;
       }
-      close() {}
+      close() {
+        globalThis.noteClosed(this.title);
+      }
     };
     document.hasFocus = () => globalThis.isAway !== true;
   });
@@ -122,5 +127,11 @@ scene('the browser is asked for notifications by a switch alone, and tells of wh
   await send('ada, in vain');
   await eventually('it has come', async () => (await unread()) > before);
   assert.deepEqual([(await told()).length, await ada.evaluate(() => globalThis.asked)], [1, 0]);
+
+  // For whoever comes next there is none to be seen.
+  closed.length = 0;
+  await ada.getByRole('button', { name: 'Sign out' }).click();
+  await ada.getByLabel('Your name').waitFor();
+  assert.deepEqual(closed, ['bob in tea']);
   bob.end();
 });

@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { PARLOR, Server, eventually, inRoom, launch, live, say, texts } from './support.mjs';
+import { PARLOR, Server, eventually, inRoom, launch, live, say, sleep, texts } from './support.mjs';
 
 const SECRET = 'a secret of more than thirty-two bytes, for a test only';
 let browser, folder, secret, server;
@@ -55,6 +55,30 @@ function inBrowser(name, act) {
 
 const me = (page, name) => page.locator('#me', { hasText: name }).waitFor();
 const atDoor = (page, lead) => page.locator('#door-lead', { hasText: lead ?? '' }).locator('visible=true').waitFor();
+
+/** Whether neither the page nor what scripts keep has any of these words. */
+async function forgets(page, words) {
+  await eventually('it is forgotten', async () => {
+    const left = await page.evaluate(async () => {
+      const databases = await indexedDB.databases();
+      const rows = [];
+      for (const { name } of databases) {
+        const opening = indexedDB.open(name);
+        const database = await new Promise((resolve) => (opening.onsuccess = () => resolve(opening.result)));
+        for (const store of database.objectStoreNames) {
+          const all = database.transaction(store).objectStore(store).getAll();
+          rows.push(store, await new Promise((resolve) => (all.onsuccess = () => resolve(all.result))));
+        }
+        database.close();
+      }
+      const fields = [...document.querySelectorAll('input, textarea')].map(({ value, placeholder }) => value + placeholder);
+      return JSON.stringify([databases, rows, { ...localStorage }, { ...sessionStorage }, (await navigator.locks.query()).held, history.state, location.href, document.title, document.cookie, fields, document.documentElement.outerHTML]);
+    });
+    const found = words.exec(left);
+    if (found !== null) throw new Error(left.slice(Math.max(0, found.index - 80), found.index + 80));
+    return true;
+  }, 5_000);
+}
 
 async function opened(context, url) {
   const page = await context.newPage();
@@ -158,6 +182,41 @@ inBrowser('signing out ends it in all tabs of this browser, and everywhere if on
   await atDoor(pages[2]);
 
   await atDoor(pages[1], 'You were signed out. Ask for a new link.');
+  await forgets(pages[1], /ada|lobby|still here/);
+  await pages[1].reload();
+  await atDoor(pages[1], 'This parlor opens with a personal link.');
+});
+
+inBrowser('signing out and discarding leaves nothing in any tab that says who it was', async (fresh) => {
+  const context = await fresh();
+  const pages = [await opened(context, link('greta', '--name', 'Greta Garbo'))];
+  await live(pages[0]);
+  pages.push(await opened(context, server.url));
+  await live(pages[1]);
+  await say(pages[1], 'private words');
+  await pages[1].locator('#log-rows .msg .text', { hasText: 'private words' }).waitFor();
+  // One waits in the other tab, which hears of nobody, and something was begun in both.
+  await pages[1].locator('#message').fill('a draft of hers');
+  await pages[0].locator('#message').fill('another draft');
+  await sleep(500);
+  await pages[1].locator('#message').pressSequentially(' ', { delay: 0 });
+  await pages[0].getByRole('button', { name: 'Sign out' }).click();
+  await pages[0].locator('#sign-out-discard').click();
+  for (const page of pages) {
+    await atDoor(page);
+    await forgets(page, /greta|garbo|draft|private words/i);
+  }
+});
+
+inBrowser('a page that the browser has kept to come back to is loaded anew, and shows nothing before', async (fresh) => {
+  const page = await opened(await fresh(), link('hedy'));
+  await live(page);
+  await page.evaluate(() => window.dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })));
+  assert.equal(await page.locator('#house').isVisible(), false);
+  const loaded = page.waitForEvent('load');
+  await page.evaluate(() => window.dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })));
+  await loaded;
+  await live(page);
 });
 
 inBrowser('who signs out while nobody answers stays signed in, is told so, and loses nothing', async (fresh) => {
