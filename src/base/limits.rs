@@ -158,6 +158,22 @@ pub const TRIM_ENTRIES_MAX: u64 = 4_096;
 pub const ROOMS_MADE_A_DAY: u32 = 1_000;
 /// People who were never here to whom a user may write in a day: each gets a room.
 pub const FIRST_MESSAGES_A_DAY: u32 = 200;
+/// What each request that is stored weighs beside its payload, in bytes: rows, indexes and the log have more than text.
+pub const STORED_BYTES_PER_REQUEST: usize = 256;
+/// Of a disk one in so many bytes is left free at most, whatever `limits.disk_reserve_bytes` says.
+pub const DISK_RESERVE_SHARE: u64 = 50;
+/// Users, and addresses of guests, whose stored bytes are counted.
+pub const STORERS_MAX: usize = 65_536;
+/// Parts of a hundred of a pool that are taken when it is said to fill.
+pub const POOL_FILLS_PERCENT: u64 = 80;
+/// The same when it is said to have room again.
+pub const POOL_HAS_ROOM_PERCENT: u64 = 70;
+/// As [`POOL_FILLS_PERCENT`], of the disk; it has room again at ten less.
+pub const DISK_FILLS_PERCENT: u64 = 90;
+/// How often it is looked whether a pool fills, at most, in ms.
+pub const POOLS_LOOKED_AT_MS: u64 = 1_000;
+/// How often it is told of one that it fills, at most, in ms: some come and go with every burst.
+pub const POOL_TOLD_EVERY_MS: u64 = 60_000;
 /// Users who have made rooms within the last day, and those who have written to people who were never here.
 pub const MAKERS_MAX: usize = 100_000;
 /// Nobody's typing is told in rooms of more members.
@@ -417,6 +433,11 @@ pub struct Limits {
     pub connections: u32,
     /// Rooms that a user created or joined.
     pub rooms: u32,
+    /// What a user may store in a day, in bytes of their requests; guests of an address are one. 0: no limit.
+    pub stored_bytes_per_day: u32,
+    /// What is left free on the disk, in bytes, but no more than its [`DISK_RESERVE_SHARE`]: beyond it admins alone store
+    /// something.
+    pub disk_reserve_bytes: u64,
     /// Direct messages' rooms in which a user wrote.
     pub direct_rooms: u32,
     /// Rooms that others brought a user into, those of direct messages apart.
@@ -553,6 +574,8 @@ impl Default for Limits {
             failed_proofs_burst: 300,
             connections: 1_000_000,
             rooms: 1_000,
+            stored_bytes_per_day: 256 * 1024 * 1024,
+            disk_reserve_bytes: 256 * 1024 * 1024,
             direct_rooms: 10_000,
             added_rooms: 1_000,
             all_rooms: 1_000_000,

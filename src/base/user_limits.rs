@@ -53,6 +53,7 @@ user_limits! {
     connections_per_user, Refused;
     rooms, Nothing;
     direct_rooms, Nothing;
+    stored_bytes_per_day, Unlimited;
     subscriptions, Nothing;
 }
 

@@ -115,6 +115,8 @@ pub struct Counts {
     pub behind: usize,
     /// Streams that there are now.
     pub streams: usize,
+    /// What is kept of their events, in bytes.
+    pub stream_bytes: usize,
     /// How many streams the connections watch, all together.
     pub subscriptions: usize,
     /// Events that streams have let go of for their bytes, not for their number.
@@ -344,6 +346,7 @@ impl Hub {
             rooms: self.live_rooms,
             behind: self.behind,
             streams,
+            stream_bytes: self.streams.kept_bytes,
             subscriptions,
             cut_events: self.streams.cut_events(),
         }

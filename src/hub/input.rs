@@ -33,7 +33,7 @@ pub enum Origin {
 
 impl Origin {
     /// The connection, if it is one.
-    pub(super) const fn conn(&self) -> Option<ConnId> {
+    pub(crate) const fn conn(&self) -> Option<ConnId> {
         match self {
             Origin::Conn(conn, _) => Some(*conn),
             Origin::Call(_) => None,

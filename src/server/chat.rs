@@ -14,6 +14,7 @@ use super::http::{ToldReady, sealed, with_fallback};
 use super::journal::Journal;
 use super::metrics::Counters;
 use super::paths::Paths;
+use super::pools::Pools;
 use super::proof::Proofs;
 use super::rates::Rates;
 use super::remote::Remotes;
@@ -21,7 +22,7 @@ use super::session::{Beside, Known, Phase, Session};
 use super::shared::Shared;
 use super::sources::Sources;
 use super::web::{Answer, Application, Exchange, Message, Net, Over, Request, Web, WebConfig};
-use crate::base::limits::{HTTP_RATES_MAX, USER_RATES_MAX, WORKERS_MAX};
+use crate::base::limits::{HTTP_RATES_MAX, STORERS_MAX, USER_RATES_MAX, WORKERS_MAX};
 use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot, UserId, WallClock};
 use crate::hub::{Effects, Hub, Input};
 use crate::protocol::CloseCode;
@@ -76,6 +77,10 @@ pub struct Chat<S = Store> {
     pub(super) failed_proofs: FailedProofs,
     /// What is done for users, and for addresses.
     pub(super) work: Rates,
+    /// What they store.
+    pub(super) stored: Rates,
+    /// What there is for all, and whether it fills.
+    pub(super) pools: Pools,
     pub(super) tickets: Tickets,
     /// Paths of the embedding program's, and its answers that are still to come.
     pub(super) paths: Paths,
@@ -193,6 +198,8 @@ impl<S: Backend> Chat<S> {
             user_rates: Rates::new(USER_RATES_MAX, rates_seed),
             failed_proofs: FailedProofs::new(rates_seed),
             work: Rates::new(WORKERS_MAX, rates_seed),
+            stored: Rates::new(STORERS_MAX, rates_seed),
+            pools: Pools::default(),
             tickets: Tickets::default(),
             paths: Paths::default(),
             program_calls: 0,

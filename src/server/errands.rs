@@ -37,6 +37,7 @@ impl<S: Backend> Chat<S> {
         if let Some(at) = self.outbound.next_due() {
             net.wake_at(at);
         }
+        self.look_at_pools(net);
         self.ask_remotes(net);
         self.ask_who(net);
         self.ask_sources(net);

@@ -56,8 +56,9 @@ mod pace;
 #[cfg(feature = "server")]
 pub mod paths;
 #[cfg(feature = "server")]
-pub mod proof;
+mod pools;
 #[cfg(feature = "server")]
+pub mod proof;
 mod rates;
 #[cfg(feature = "server")]
 mod reload;
@@ -87,6 +88,7 @@ mod small_file;
 #[cfg(feature = "server")]
 mod sources;
 #[cfg(feature = "server")]
+mod storing;
 mod streams;
 #[cfg(feature = "server")]
 pub mod ticket;

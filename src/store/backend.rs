@@ -1,5 +1,6 @@
 //! What a server needs of a store.
 
+use super::held::Space;
 use super::store::{NotTaken, Store};
 use crate::base::{Outcome, Query, Record, RoomId, StoreCounters, Timestamp};
 
@@ -43,6 +44,11 @@ pub trait Backend {
         false
     }
 
+    /// As [`Store::space`]. One without files needs none.
+    fn space(&self) -> Option<Space> {
+        None
+    }
+
     /// As [`Store::has_died`].
     fn has_died(&self) -> bool;
 
@@ -79,6 +85,10 @@ impl Backend for Store {
 
     fn has_lost_files(&self) -> bool {
         Store::has_lost_files(self)
+    }
+
+    fn space(&self) -> Option<Space> {
+        Store::space(self)
     }
 
     fn has_died(&self) -> bool {

@@ -11,7 +11,36 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// How much room there is on a disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// What may still be written.
+    pub free: u64,
+    /// What the disk has.
+    pub total: u64,
+}
+
+/// What the reactor is told of the files.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    is_lost: AtomicBool,
+    free: AtomicU64,
+    /// 0 as long as it is not known.
+    total: AtomicU64,
+}
+
+impl Seen {
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn space(&self) -> Option<Space> {
+        let (free, total) = (self.free.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
+        (total > 0).then_some(Space { free, total })
+    }
+}
 
 /// A file by its name, and which it was when it was opened; none that was not there.
 #[derive(Debug)]
@@ -46,27 +75,38 @@ pub(super) struct Held {
     file: Named,
     /// Beside the file itself. It is there from the first commit on, and until the end.
     log: Named,
-    /// For the reactor.
-    is_lost: Arc<AtomicBool>,
+    seen: Arc<Seen>,
 }
 
 impl Held {
     /// Those of a directory that is held, and whose database is open.
-    pub(super) fn new(lock: &Path, file: &Path, is_lost: Arc<AtomicBool>) -> Held {
+    pub(super) fn new(lock: &Path, file: &Path, seen: Arc<Seen>) -> Held {
         // SQLite has the log beside the file that a link leads to.
         let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-        Held {
+        let held = Held {
             lock: Named::new(lock.to_owned()),
             file: Named::new(file.to_owned()),
             log: Named::new(with(&real, WAL)),
-            is_lost,
+            seen,
+        };
+        held.look_for_space();
+        held
+    }
+
+    /// Looks how much room the disk has. Where the system does not say so nothing is known.
+    fn look_for_space(&self) {
+        if let Ok(found) = rustix::fs::statvfs(&self.file.path) {
+            let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+            self.seen.free.store(bytes(found.f_bavail), Ordering::Relaxed);
+            self.seen.total.store(bytes(found.f_blocks), Ordering::Relaxed);
         }
     }
 
     /// Looks whether they are still there; says so when that has changed. Tells whether one is not.
     pub(super) fn is_lost(&mut self) -> bool {
+        self.look_for_space();
         let lost = [&self.lock, &self.file, &self.log].into_iter().find(|named| named.is_lost());
-        let was_lost = self.is_lost.swap(lost.is_some(), Ordering::Relaxed);
+        let was_lost = self.seen.is_lost.swap(lost.is_some(), Ordering::Relaxed);
         match lost {
             Some(Named { path, .. }) if !was_lost => log::error!(
                 "{} is not the file any more that this server has open: it was moved, removed, cut or replaced. Nothing is \
@@ -132,19 +172,21 @@ mod tests {
         for name in ["parlor.lock", "parlor.db"] {
             fs::write(at(name), name).unwrap();
         }
-        let flag = Arc::new(AtomicBool::new(false));
-        let mut held = Held::new(&at("parlor.lock"), &at("parlor.db"), Arc::clone(&flag));
+        let seen = Arc::new(Seen::default());
+        let mut held = Held::new(&at("parlor.lock"), &at("parlor.db"), Arc::clone(&seen));
+        let Some(Space { free, total }) = seen.space() else { panic!("a disk has a size") };
+        assert!(free <= total);
         assert!(!held.is_lost());
         fs::write(at("parlor.db-wal"), "log").unwrap();
         assert!(!held.is_lost(), "it was not there at first");
         held.committed();
         for name in ["parlor.lock", "parlor.db", "parlor.db-wal"] {
             fs::rename(at(name), at("aside")).unwrap();
-            assert!(held.is_lost() && flag.load(Ordering::Relaxed), "{name} is gone");
+            assert!(held.is_lost() && seen.is_lost(), "{name} is gone");
             fs::write(at(name), "another").unwrap();
             assert!(held.is_lost(), "{name} is another");
             fs::rename(at("aside"), at(name)).unwrap();
-            assert!(!held.is_lost() && !flag.load(Ordering::Relaxed), "{name} is back");
+            assert!(!held.is_lost() && !seen.is_lost(), "{name} is back");
         }
         fs::write(at("parlor.db-wal"), "").unwrap();
         assert!(held.is_lost(), "it was cut");

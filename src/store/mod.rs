@@ -28,6 +28,7 @@ mod write;
 
 pub use backend::Backend;
 pub use events::EventsWanted;
+pub use held::Space;
 pub use lock::LockError;
 pub use store::{NotTaken, OpenError, Place, Store};
 

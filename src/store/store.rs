@@ -2,7 +2,7 @@
 
 use super::data::FILE_NAME;
 use super::events::EventsWanted;
-use super::held::Held;
+use super::held::{Held, Seen, Space};
 use super::lock::{DirectoryLock, LockError};
 use super::opening::{begin, open_in};
 use super::whole::Served;
@@ -15,7 +15,6 @@ use rusqlite::config::DbConfig;
 use std::fmt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -145,7 +144,7 @@ pub struct Store {
     waiting_bytes: usize,
     failures_heard: u64,
     thread: Option<JoinHandle<()>>,
-    has_lost_files: Arc<AtomicBool>,
+    seen: Arc<Seen>,
     _served: Option<Served>,
     _lock: Option<DirectoryLock>,
 }
@@ -223,11 +222,11 @@ impl Store {
         let of_rooms = snapshot.rooms.iter().map(|room| room.ts);
         let of_streams = snapshot.streams.iter().map(|stream| stream.ts);
         let newest = of_rooms.chain(of_streams).max().unwrap_or_default();
-        let has_lost_files = Arc::new(AtomicBool::new(false));
+        let seen = Arc::new(Seen::default());
         let held = match (place, &lock) {
             (Place::Directory(directory), Some(lock)) => {
                 let file = directory.join(FILE_NAME);
-                Some(Held::new(lock.path(), &file, Arc::clone(&has_lost_files)))
+                Some(Held::new(lock.path(), &file, Arc::clone(&seen)))
             }
             (Place::Directory(_) | Place::Memory, _) => None,
         };
@@ -248,7 +247,7 @@ impl Store {
             waiting_bytes: 0,
             failures_heard: 0,
             thread: Some(thread),
-            has_lost_files,
+            seen,
             _served: served,
             _lock: lock,
         };
@@ -337,7 +336,13 @@ impl Store {
     /// Whether its files are not where they were when it was opened: nothing is stored until they are.
     #[must_use]
     pub fn has_lost_files(&self) -> bool {
-        self.has_lost_files.load(Ordering::Relaxed)
+        self.seen.is_lost()
+    }
+
+    /// How much room the disk has on which its files are, as it was looked a moment ago; none in memory.
+    #[must_use]
+    pub fn space(&self) -> Option<Space> {
+        self.seen.space()
     }
 
     /// Whether the store's thread has ended although nobody closed it: by a fault of ours.

@@ -69,7 +69,7 @@ pub struct Streams {
     pub(super) chance: Chance,
     pub(super) streams: Slab<Stream>,
     /// Bytes of what is kept of all of them.
-    pub(super) kept_bytes: usize,
+    pub(in crate::hub) kept_bytes: usize,
     /// Durable streams that are not declared any more: their life and their newest event. Their names
     /// may be declared again, and their numbers must not be used twice.
     pub(super) dormant: BTreeMap<StreamId, (Rc<str>, u64)>,

@@ -31,6 +31,11 @@ struct Given {
 }
 
 impl Tickets {
+    /// How many were given and not used.
+    pub(in crate::server) fn len(&self) -> usize {
+        self.given.len()
+    }
+
     /// A ticket for somebody at an address, good for [`TICKET_MS`] and once. If they have as many as there may be,
     /// their oldest goes; if there are as many as there may be in all, the oldest of the address that has most: whether one
     /// went is told, too. `secret` is nothing that somebody could guess.

@@ -16,6 +16,8 @@ pub(in crate::server) enum Readiness {
     Stopping,
     /// The store has refused to write, just now.
     StoreRefuses,
+    /// As little is left on the disk as is to be left.
+    DiskIsFull,
     /// Nothing can be had of the source of a stream that is required.
     SourceDown,
 }
@@ -32,6 +34,7 @@ impl Readiness {
             Readiness::Ready => return None,
             Readiness::Stopping => "the server stops",
             Readiness::StoreRefuses => "the store refuses to write",
+            Readiness::DiskIsFull => "the disk is nearly full",
             Readiness::SourceDown => "the source of a stream that is required is down",
         };
         let mut refusal = Refusal::new(Status::ServiceUnavailable, "unavailable", message);

@@ -15,6 +15,7 @@ impl<S: Backend> Chat<S> {
         match (self.stopping, self.store_refused) {
             (Some(_), _) => Readiness::Stopping,
             (None, _) if self.store.has_lost_files() => Readiness::StoreRefuses,
+            (None, _) if self.disk_is_reserved() => Readiness::DiskIsFull,
             (None, Some(at)) if refused_lately(at) => Readiness::StoreRefuses,
             (None, _) if self.sources.lacks_required() => Readiness::SourceDown,
             (None, _) => Readiness::Ready,

@@ -7,6 +7,7 @@ use crate::base::{LoopCounters, StoreCounters, Timestamp};
 use crate::hub::Counts;
 use crate::protocol::handshake::{Response, Status};
 use crate::server::chat::Chat;
+use crate::server::pools::{POOLS, Used};
 use crate::server::remote::RemoteMetrics;
 use crate::server::sources::SourceMetrics;
 use crate::server::web::{Level, Net, WebCounters};
@@ -28,6 +29,7 @@ struct Snapshot {
     of_chat: Counters,
     of_store: StoreCounters,
     counts: Counts,
+    pools: Vec<Used>,
     connections: u64,
     waiting_bytes: u64,
     waiting_at_store: u64,
@@ -47,6 +49,7 @@ impl<S: Backend> Chat<S> {
             of_chat: self.counters.clone(),
             of_store: self.store.counters(),
             counts: self.hub.counts(),
+            pools: self.pools_used(net).to_vec(),
             connections: net.connections() as u64,
             waiting_bytes: net.all_waiting_bytes() as u64,
             waiting_at_store: self.at_store as u64,
@@ -312,6 +315,16 @@ impl Snapshot {
         )
     }
 
+    fn pools(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let of_each = |value: fn(&Used) -> u64| {
+            let all = POOLS.iter().zip(&self.pools);
+            all.filter(|(_, used)| used.max > 0)
+                .map(move |(pool, used)| ([("pool", pool.name)], value(used)))
+        };
+        page.gauges("pool_taken", "What is taken of a pool.", of_each(|used| used.taken))?;
+        page.gauges("pool_size", "What a pool has, taken or not.", of_each(|used| used.max))
+    }
+
     fn sources(&self, page: &mut Page<'_>) -> Result<(), Error> {
         let of_stream = |name: &String| ("stream", name.clone());
         if !self.ages_ms.is_empty() {
@@ -419,6 +432,7 @@ impl Collector for Snapshot {
         self.connections(page)?;
         self.traffic(page)?;
         self.state(page)?;
+        self.pools(page)?;
         self.sources(page)?;
         remotes(&self.remotes, page)?;
         self.store(page)?;
@@ -460,7 +474,9 @@ mod tests {
         let source = SourceMetrics { states, every_ms: Some(1), ..SourceMetrics::default() };
         let ages_ms = vec![(String::new(), 1)];
         let remotes = vec![RemoteMetrics::default()];
-        let snapshot = Snapshot { sources: vec![source], remotes, ages_ms, ..Snapshot::default() };
+        let pools = vec![Used { taken: 0, max: 1 }];
+        let sources = vec![source];
+        let snapshot = Snapshot { sources, pools, remotes, ages_ms, ..Snapshot::default() };
         let rows = rows(&snapshot.text());
         assert!(rows.len() > 20, "{rows:?}");
         let document = include_str!("../../../docs/operations.md");

@@ -75,6 +75,15 @@ impl Proofs {
         self.found.clear();
     }
 
+    /// How many are asked for or wait, and how many there may be.
+    pub(in crate::server) fn used(&self) -> (usize, usize) {
+        let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        (
+            count(self.under_way.total()) + self.line.len(),
+            count(self.under_way_max) + PROOFS_WAITING_MAX,
+        )
+    }
+
     /// In how many ms the backend may be tried, if it is left alone till then.
     pub(super) fn left_alone_ms(&self, now: Moment) -> Option<u64> {
         self.circuit.left_alone_ms(now)

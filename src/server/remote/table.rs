@@ -255,6 +255,11 @@ impl Remotes {
         }
     }
 
+    /// How many requests are under way.
+    pub(in crate::server) fn under_way(&self) -> usize {
+        usize::try_from(self.under_way.total()).unwrap_or(usize::MAX)
+    }
+
     /// What is counted of all.
     pub(in crate::server) fn metrics(&self) -> Vec<RemoteMetrics> {
         let of_one = |remote: &Remote| {

@@ -61,6 +61,11 @@ impl Sources {
         Some(now.plus_millis(LATE_POLLS_LOOKED_AT_MS))
     }
 
+    /// How many are polled now.
+    pub(in crate::server) fn under_way(&self) -> usize {
+        self.turns.under_way()
+    }
+
     /// The feeds of which streams are down, and how many. What an operator has paused is not left alone.
     pub(in crate::server) fn down(&self) -> impl Iterator<Item = (&str, usize)> {
         let down = self.down.iter().map(|(name, count)| (&**name, *count));

@@ -97,6 +97,11 @@ impl Turns {
         }
     }
 
+    /// How many are polled now.
+    pub(super) fn under_way(&self) -> usize {
+        self.jobs.len()
+    }
+
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.waiting.values().map(Line::len).sum()

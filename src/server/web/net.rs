@@ -231,6 +231,12 @@ impl Net<'_> {
         self.io.connections()
     }
 
+    /// How many there may be.
+    #[must_use]
+    pub fn connections_max(&self) -> usize {
+        self.io.connections_max()
+    }
+
     /// From where an open connection comes, as it is counted. None if a trusted proxy has not said so.
     #[must_use]
     pub fn address(&self, conn: ConnId) -> Option<Address> {

@@ -1,0 +1,248 @@
+//! What there is of something for everybody: how much of it is taken, and whether that is told.
+
+use super::chat::Chat;
+use super::web::Net;
+use crate::base::Moment;
+use crate::base::limits::{
+    DISK_FILLS_PERCENT, HTTP_CALLS_MAX, POOL_FILLS_PERCENT, POOL_HAS_ROOM_PERCENT,
+    POOL_TOLD_EVERY_MS, POOLS_LOOKED_AT_MS, REVOCATIONS_MAX, STORE_QUEUE_MAX, TICKETS_MAX,
+};
+use crate::store::Backend;
+
+/// A pool, as the log, the metrics and the documents name it.
+#[derive(Debug)]
+pub(super) struct Pool {
+    pub(super) name: &'static str,
+    /// The key or the constant that bounds it.
+    pub(super) bound: &'static str,
+    /// What one account, one address or one declaration gets of it.
+    #[cfg_attr(not(test), allow(dead_code))]
+    share: &'static str,
+    /// What happens to who asks for more than that, or comes when it is full.
+    #[cfg_attr(not(test), allow(dead_code))]
+    beyond: &'static str,
+    fills_percent: u64,
+}
+
+const fn pool(
+    name: &'static str,
+    bound: &'static str,
+    share: &'static str,
+    beyond: &'static str,
+) -> Pool {
+    Pool { name, bound, share, beyond, fills_percent: POOL_FILLS_PERCENT }
+}
+
+/// All pools, in the order of [`Chat::pools_used`].
+pub(super) const POOLS: [Pool; 14] = [
+    pool(
+        "connections",
+        "`limits.connections`, and the limit on open files",
+        "`limits.connections_per_user`, `limits.connections_per_address`",
+        "4004, 429; of the last eighth an idle connection of the address that has most goes; then 503",
+    ),
+    pool("guests", "`limits.guests`", "`limits.connections_per_address`", "429"),
+    pool(
+        "rooms",
+        "`limits.all_rooms`",
+        "no more than are free; `limits.rooms`, `limits.direct_rooms`, 1,000 made and 200 first messages in a day",
+        "`quota`",
+    ),
+    pool(
+        "streams",
+        "`limits.streams`",
+        "`limits.subscriptions` of a connection",
+        "the longest idle one of a family goes, or `quota`",
+    ),
+    pool(
+        "stream_bytes",
+        "`limits.all_streams_bytes`",
+        "`limits.stream_bytes` of a stream",
+        "the oldest events go; `overloaded`",
+    ),
+    pool(
+        "polls",
+        "`backend.poll_threads`",
+        "turns by declaration, by whom it is polled for, by stream; `limits.polled_streams_per_user`, `limits.polled_streams_per_address`",
+        "it waits, and is late; `quota`",
+    ),
+    pool(
+        "handler_calls",
+        "`backend.call_threads`, `concurrency` of each handler",
+        "no more than are free; turns",
+        "it waits, then `overloaded`",
+    ),
+    pool(
+        "proofs",
+        "`auth.url_threads`, and 1,024 that wait",
+        "of an address no more than are free; turns",
+        "it waits, then 503",
+    ),
+    pool(
+        "tickets",
+        "10,000",
+        "64 of a user, 2,500 of an address",
+        "the oldest goes: one's own, or of the address that has most",
+    ),
+    pool(
+        "outbox_bytes",
+        "`limits.all_outboxes_bytes`",
+        "`limits.outbox_bytes` of a connection",
+        "who is slow is fed later; who reads is served",
+    ),
+    pool("http_calls", "16,384 that wait for an answer", "one of a connection", "`overloaded`"),
+    pool(
+        "store_queue",
+        "16,384 records and pages, 64 MiB",
+        "64 of a connection, 2 of them pages; rates",
+        "`overloaded`",
+    ),
+    pool("revocations", "100,000", "for admins alone", "`quota`"),
+    Pool {
+        name: "disk",
+        bound: "what it has, less `limits.disk_reserve_bytes`",
+        share: "`limits.stored_bytes_per_day` of a user",
+        beyond: "`quota`; below the reserve `unavailable`, but for admins",
+        fills_percent: DISK_FILLS_PERCENT,
+    },
+];
+
+/// How much of a pool is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Used {
+    pub(super) taken: u64,
+    pub(super) max: u64,
+}
+
+impl Used {
+    fn new(taken: usize, max: usize) -> Used {
+        Used { taken: taken as u64, max: max as u64 }
+    }
+
+    /// In parts of a hundred; of nothing nothing is taken.
+    fn percent(self) -> u64 {
+        if self.max == 0 { 0 } else { self.taken.saturating_mul(100) / self.max }
+    }
+}
+
+/// What was told of the pools.
+#[derive(Debug, Default)]
+pub(super) struct Pools {
+    looked_at: Option<Moment>,
+    /// Those that fill, and when one of each was told last.
+    told: [Told; POOLS.len()],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    fills: bool,
+    at: Option<Moment>,
+}
+
+impl Pools {
+    /// Whether it is time to look again.
+    fn is_due(&mut self, now: Moment) -> bool {
+        let is_due = self.looked_at.is_none_or(|at| now.millis_since(at) >= POOLS_LOOKED_AT_MS);
+        if is_due {
+            self.looked_at = Some(now);
+        }
+        is_due
+    }
+
+    /// Says in the log which pools fill, and which have room again.
+    fn look(&mut self, now: Moment, used: &[Used; POOLS.len()]) {
+        for ((pool, used), told) in POOLS.iter().zip(used).zip(&mut self.told) {
+            let Pool { name, bound, fills_percent, .. } = pool;
+            let (percent, Used { taken, max }) = (used.percent(), *used);
+            let has_room = percent <= POOL_HAS_ROOM_PERCENT.max(fills_percent - 10);
+            let was_told = told.at.is_some_and(|at| now.millis_since(at) < POOL_TOLD_EVERY_MS);
+            if !told.fills && percent >= *fills_percent && !was_told {
+                *told = Told { fills: true, at: Some(now) };
+                log::warn!("{name}: {percent} % are taken, {taken} of {max} ({bound})");
+            } else if told.fills && has_room {
+                told.fills = false;
+                log::info!("{name}: there is room again, {taken} of {max} are taken");
+            }
+        }
+    }
+}
+
+impl<S: Backend> Chat<S> {
+    /// How much of each of [`POOLS`] is taken.
+    pub(super) fn pools_used(&self, net: &Net<'_>) -> [Used; POOLS.len()] {
+        let limits = &self.config.limits;
+        let counts = self.hub.counts();
+        let disk = self.store.space().map_or(Used::default(), |space| Used {
+            taken: space.total.saturating_sub(space.free),
+            max: space.total,
+        });
+        let (proofs, proofs_max) = self.proofs.used();
+        [
+            Used::new(net.connections(), net.connections_max()),
+            Used::new(self.guests, limits.guests as usize),
+            Used::new(counts.rooms, limits.all_rooms as usize),
+            Used::new(counts.streams, limits.streams as usize),
+            Used::new(counts.stream_bytes, limits.all_streams_bytes),
+            Used::new(self.sources.under_way(), limits.backend_poll_threads as usize),
+            Used::new(self.remotes.under_way(), limits.backend_call_threads as usize),
+            Used::new(proofs, proofs_max),
+            Used::new(self.tickets.len(), TICKETS_MAX),
+            Used::new(net.all_waiting_bytes(), limits.all_outboxes_bytes),
+            Used::new(self.calls.len(), HTTP_CALLS_MAX),
+            Used::new(self.at_store, STORE_QUEUE_MAX),
+            Used::new(self.verifier.revocations().len(), REVOCATIONS_MAX),
+            disk,
+        ]
+    }
+
+    /// Looks whether a pool fills, if that was not done a moment ago.
+    pub(super) fn look_at_pools(&mut self, net: &Net<'_>) {
+        if self.pools.is_due(net.now()) {
+            let used = self.pools_used(net);
+            self.pools.look(net.now(), &used);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_have_the_table_of_pools() {
+        let row = |pool: &Pool| {
+            let Pool { name, bound, share, beyond, .. } = pool;
+            format!("| {name} | {bound} | {share} | {beyond} |")
+        };
+        let rows: Vec<String> = POOLS.iter().map(row).collect();
+        let document = include_str!("../../docs/operations.md");
+        let (_, table) = document
+            .split_once("| pool | bound | of one | beyond it |\n| --- | --- | --- | --- |\n")
+            .unwrap();
+        let described: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
+        assert_eq!(
+            described,
+            rows,
+            "the table of docs/operations.md is to be:\n{}",
+            rows.join("\n")
+        );
+    }
+
+    #[test]
+    fn a_pool_that_fills_is_told_once_until_it_has_room() {
+        let mut pools = Pools::default();
+        let at = Moment::from_millis;
+        let mut look = |now, taken| {
+            let mut used = [Used::default(); POOLS.len()];
+            used[2] = Used { taken, max: 10 };
+            pools.look(at(now), &used);
+            (pools.told[2].fills, pools.told[2].at)
+        };
+        assert_eq!(look(0, 7), (false, None));
+        assert_eq!(look(1, 8), (true, Some(at(1))));
+        assert_eq!(look(2, 9), (true, Some(at(1))));
+        assert_eq!(look(3, 7), (false, Some(at(1))));
+        assert_eq!(look(4, 10), (false, Some(at(1))), "not with every burst");
+        assert_eq!(look(60_001, 10), (true, Some(at(60_001))));
+    }
+}
