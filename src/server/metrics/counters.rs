@@ -93,7 +93,7 @@ pub(in crate::server) struct Counters {
     /// What the store found damaged.
     pub(super) store_damaged: u64,
     /// How often the wall clock has jumped forward, and backward.
-    pub(super) clock_jumps: [u64; 2],
+    clock_jumps: [u64; 2],
 }
 
 impl Counters {
@@ -147,6 +147,14 @@ impl Counters {
     pub(in crate::server) fn clock_jumped(&mut self, by_ms: i64) {
         let [forward, backward] = &mut self.clock_jumps;
         *(if by_ms < 0 { backward } else { forward }) += 1;
+    }
+
+    /// Each direction, and how often the wall clock has jumped there.
+    pub(super) fn clock_jumps(
+        &self,
+    ) -> impl Iterator<Item = ([(&'static str, &'static str); 1], u64)> {
+        let directions = ["forward", "backward"].map(|direction| [("direction", direction)]);
+        directions.into_iter().zip(self.clock_jumps)
     }
 
     /// A WebSocket is over.
