@@ -76,8 +76,8 @@ impl Server {
 
     fn create(&mut self, room: &str) {
         let (room, owner) = (RoomId::parse(room).unwrap(), UserId::parse("ada").unwrap());
-        let (title, members) = (None, Vec::new());
-        self.put(Record::Create { room, title, open: true, owner, members, is_own: true });
+        let (title, members, invited) = (None, Vec::new(), Vec::new());
+        self.put(Record::Create { room, title, open: true, owner, members, invited, is_own: true });
     }
 
     fn say(&mut self, room: &str) -> (String, u64) {
