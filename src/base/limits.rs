@@ -160,8 +160,6 @@ pub const ROOMS_MADE_A_DAY: u32 = 1_000;
 pub const FIRST_MESSAGES_A_DAY: u32 = 200;
 /// What each request that is stored weighs beside its payload, in bytes: rows, indexes and the log have more than text.
 pub const STORED_BYTES_PER_REQUEST: usize = 256;
-/// Of a disk one in so many bytes is left free at most, whatever `limits.disk_reserve_bytes` says.
-pub const DISK_RESERVE_SHARE: u64 = 50;
 /// Users, and addresses of guests, whose stored bytes are counted.
 pub const STORERS_MAX: usize = 65_536;
 /// Parts of a hundred of a pool that are taken when it is said to fill.
@@ -435,8 +433,7 @@ pub struct Limits {
     pub rooms: u32,
     /// What a user may store in a day, in bytes of their requests; guests of an address are one. 0: no limit.
     pub stored_bytes_per_day: u32,
-    /// What is left free on the disk, in bytes, but no more than its [`DISK_RESERVE_SHARE`]: beyond it admins alone store
-    /// something.
+    /// What is left free on the disk, in bytes: beyond it admins alone store something.
     pub disk_reserve_bytes: u64,
     /// Direct messages' rooms in which a user wrote.
     pub direct_rooms: u32,
@@ -575,7 +572,7 @@ impl Default for Limits {
             connections: 1_000_000,
             rooms: 1_000,
             stored_bytes_per_day: 256 * 1024 * 1024,
-            disk_reserve_bytes: 256 * 1024 * 1024,
+            disk_reserve_bytes: 64 * 1024 * 1024,
             direct_rooms: 10_000,
             added_rooms: 1_000,
             all_rooms: 1_000_000,

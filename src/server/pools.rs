@@ -121,7 +121,7 @@ impl Used {
 
     /// In parts of a hundred; of nothing nothing is taken.
     fn percent(self) -> u64 {
-        if self.max == 0 { 0 } else { self.taken.saturating_mul(100) / self.max }
+        self.taken.saturating_mul(100).checked_div(self.max).unwrap_or_default()
     }
 }
 
@@ -140,13 +140,14 @@ struct Told {
 }
 
 impl Pools {
-    /// Whether it is time to look again.
-    fn is_due(&mut self, now: Moment) -> bool {
-        let is_due = self.looked_at.is_none_or(|at| now.millis_since(at) >= POOLS_LOOKED_AT_MS);
-        if is_due {
-            self.looked_at = Some(now);
+    /// Whether it is time to look again; else when it will be.
+    fn is_due(&mut self, now: Moment) -> Result<(), Moment> {
+        let next = self.looked_at.map(|at| at.plus_millis(POOLS_LOOKED_AT_MS));
+        if let Some(next) = next.filter(|next| now < *next) {
+            return Err(next);
         }
-        is_due
+        self.looked_at = Some(now);
+        Ok(())
     }
 
     /// Says in the log which pools fill, and which have room again.
@@ -195,11 +196,14 @@ impl<S: Backend> Chat<S> {
         ]
     }
 
-    /// Looks whether a pool fills, if that was not done a moment ago.
-    pub(super) fn look_at_pools(&mut self, net: &Net<'_>) {
-        if self.pools.is_due(net.now()) {
-            let used = self.pools_used(net);
-            self.pools.look(net.now(), &used);
+    /// Looks whether a pool fills: at once, or a moment after the last time.
+    pub(super) fn look_at_pools(&mut self, net: &mut Net<'_>) {
+        match self.pools.is_due(net.now()) {
+            Ok(()) => {
+                let used = self.pools_used(net);
+                self.pools.look(net.now(), &used);
+            }
+            Err(next) => net.wake_at(next),
         }
     }
 }

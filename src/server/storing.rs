@@ -6,10 +6,9 @@ use super::error::ErrorDetail;
 use super::journal::Limited;
 use super::rates::{Allowance, Asker};
 use super::web::Net;
-use crate::base::Limits;
-use crate::base::limits::{DISK_RESERVE_SHARE, STORED_BYTES_PER_REQUEST};
+use crate::base::limits::STORED_BYTES_PER_REQUEST;
 use crate::hub::Origin;
-use crate::store::{Backend, Space};
+use crate::store::Backend;
 
 /// The last part of the limit's key.
 const LIMIT: &str = "stored_bytes_per_day";
@@ -36,17 +35,11 @@ pub(super) fn is_stored(kind: &str) -> bool {
     STORED.contains(&kind)
 }
 
-/// Whether as little is left on the disk as is to be left.
-pub(super) fn is_reserved(space: Option<Space>, limits: &Limits) -> bool {
-    space.is_some_and(|Space { free, total }| {
-        free < limits.disk_reserve_bytes.min(total / DISK_RESERVE_SHARE)
-    })
-}
-
 impl<S: Backend> Chat<S> {
     /// Whether the disk has too little left for all but admins.
     pub(super) fn disk_is_reserved(&self) -> bool {
-        is_reserved(self.store.space(), &self.config.limits)
+        let reserve = self.config.limits.disk_reserve_bytes;
+        self.store.space().is_some_and(|space| space.free < reserve)
     }
 
     /// Counts what a request adds to the store, with so many bytes of payload, or refuses it.
@@ -83,21 +76,5 @@ impl<S: Backend> Chat<S> {
         };
         self.refuse_with(net, origin, "quota", TOO_MUCH, detail);
         true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_small_disk_the_reserve_is_a_part() {
-        let limits = Limits { disk_reserve_bytes: 100, ..Limits::default() };
-        let reserved = |free, total| is_reserved(Some(Space { free, total }), &limits);
-        assert!(reserved(99, 1_000_000) && !reserved(100, 1_000_000));
-        assert!(reserved(19, 1_000) && !reserved(20, 1_000));
-        assert!(!is_reserved(None, &limits));
-        let none = Limits { disk_reserve_bytes: 0, ..limits };
-        assert!(!is_reserved(Some(Space { free: 0, total: 1_000 }), &none));
     }
 }

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import select
+import signal
 import socket
 import time
 
@@ -586,3 +587,67 @@ class TestPools:
         finally:
             for guest in guests:
                 guest.end()
+
+
+class TestStore:
+    """Nobody fills the disk, and who runs the server hears in time that it fills."""
+
+    def test_what_a_user_stores_in_a_day_has_a_bound(self, servers):
+        server = servers.parlor(set={"limits.stored_bytes_per_day": 100_000}, roomy=False)
+        with Chat(server, "mallory") as mallory, Chat(server, "ada") as ada:
+            for one in (ada, mallory):
+                one.join("lobby")
+            first = mallory.say("lobby", "x" * 10_000)["seq"]
+            for _ in range(8):
+                mallory.say("lobby", "x" * 10_000)
+            refusal = mallory.refusal("chat:send", room="lobby", text="x" * 10_000)
+            assert (refusal["code"], refusal["limit"]) == ("quota", 100_000)
+            assert 0 < refusal["retry_after_ms"] < 10_000_000
+            edit = {"room": "lobby", "seq": first, "text": "y" * 10_000}
+            assert mallory.refused("chat:edit", edit) == "quota"
+            mallory.request("chat:delete", room="lobby", seq=first)
+            mallory.request("chat:read", room="lobby", seq=first)
+            assert ada.say("lobby", "x" * 10_000)["seq"] > 0
+            assert limited(server, "stored_bytes_per_day") == 2
+        with Chat(server, "mallory") as again:
+            assert again.refused("chat:send", room="lobby", text="x" * 10_000) == "quota", "nor by coming again"
+
+    def test_a_pool_that_fills_is_told_in_the_log_and_by_metrics(self, servers):
+        server = servers.parlor(set={"limits.all_rooms": 10, "metrics.public": "true"}, data=":memory:")
+        with Chat(server, "ada") as ada, Chat(server, "bob") as bob:
+            for number in range(5):
+                ada.join(f"a{number}")
+            for number in range(2):
+                bob.join(f"b{number}")
+            assert "rooms:" not in server.output()
+            with Chat(server, "cy") as cy:
+                cy.join("c")
+            until(lambda: "rooms: 80 % are taken, 8 of 10 (`limits.all_rooms`)" in server.output())
+            metrics = read(server)
+            assert metrics["parlor_pool_taken", "pool", "rooms"] == 8
+            assert metrics["parlor_pool_size", "pool", "rooms"] == 10
+            ada.request("room:delete", room="a0")
+            until(lambda: ada.request("ping") and "rooms: there is room again, 7 of 10" in server.output())
+
+    def test_below_the_reserve_admins_alone_store_and_all_can_be_read(self, servers):
+        path = servers.directory() / "parlor.toml"
+        path.write_text("")
+        server = servers.parlor("--config", path, "--secret-file", servers.secret_file(), set={})
+        with Chat(server, token=harness.token("ada")) as ada, Chat(server, token=harness.token("boss", admin=True)) as boss:
+            ada.join("lobby")
+            said = ada.say("lobby", "before")["seq"]
+            boss.join("lobby")
+            path.write_text(f"[limits]\ndisk_reserve_bytes = {1 << 60}\n")
+            server.signal(signal.SIGHUP)
+            until(lambda: server.http("/readyz")[0] == 503)
+            assert "the disk is nearly full" in server.http("/readyz")[2].decode()
+            refusal = ada.refusal("chat:send", room="lobby", text="more")
+            assert (refusal["code"], refusal["retry_after_ms"]) == ("unavailable", 60_000)
+            assert ada.refused("room:create", room="den") == "unavailable"
+            assert [one["type"] for one in ada.history("lobby")["entries"]] == ["room:joined", "chat:message", "room:joined"]
+            ada.request("chat:read", room="lobby", seq=said)
+            boss.request("chat:delete", room="lobby", seq=said)
+            path.write_text("")
+            server.signal(signal.SIGHUP)
+            until(lambda: server.http("/readyz")[0] == 200)
+            assert ada.say("lobby", "after")["seq"] > said

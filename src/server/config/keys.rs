@@ -164,7 +164,7 @@ const KEYS: &[Key] = &[
     number!("limits.stored_bytes_per_day", Live, "bytes", limits.stored_bytes_per_day: u32, 0,
         "What a user may store in a day, by the bytes of their requests; the guests of an address are one. 0: no limit."),
     number!("limits.disk_reserve_bytes", Live, "bytes", limits.disk_reserve_bytes: u64, 0,
-        "What is left free on the disk, but no more than a fiftieth of it: beyond it admins alone store something."),
+        "What is left free on the disk: beyond it admins alone store something. 0: nothing."),
     number!("limits.added_rooms", Live, "rooms", limits.added_rooms: u32, 0,
         "Rooms that others brought a user into, those of direct messages apart."),
     number!("limits.all_rooms", Live, "rooms", limits.all_rooms: u32, 1,
