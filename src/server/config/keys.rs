@@ -1,15 +1,12 @@
 //! The one table of all keys. A key is a row; the tables of `parlor.toml` are written in this order.
 
-use super::config::Creators;
 use super::key::{
     Effect::{Live, Opened, Restart},
     Key, Kind,
 };
+use super::own_keys::{CREATORS, DATA, LISTEN, ORIGINS, SCOPE};
 use super::retention;
 use super::{auth, handlers, logging, proxies, streams, suggest, user_limits};
-use crate::hub::Scope;
-use crate::store::Place;
-use std::net::{Ipv4Addr, SocketAddr};
 
 /// All keys, in the order in which they are listed.
 #[must_use]
@@ -95,7 +92,7 @@ macro_rules! option {
     };
 }
 
-fn text(value: &(impl AsRef<std::ffi::OsStr> + ?Sized)) -> String {
+pub(super) fn text(value: &(impl AsRef<std::ffi::OsStr> + ?Sized)) -> String {
     value.as_ref().to_string_lossy().into_owned()
 }
 
@@ -321,110 +318,3 @@ const KEYS: &[Key] = &[
     logging::LEVEL,
     logging::FORMAT,
 ];
-
-/// An address and a port. A port alone, and `localhost`, are of this machine: nobody else is let in by accident.
-fn listen(text: &str) -> Option<SocketAddr> {
-    let of_this_machine = |port: &str| -> Option<SocketAddr> {
-        let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
-        let port = Some(port).filter(|_| is_port)?.parse().ok()?;
-        Some((Ipv4Addr::LOCALHOST, port).into())
-    };
-    let port = text.strip_prefix("localhost").unwrap_or(text);
-    text.parse().ok().or_else(|| of_this_machine(port.strip_prefix(':').unwrap_or(text)))
-}
-
-const LISTEN: Key = Key {
-    name: "listen",
-    effect: Restart,
-    about: "Where to listen.",
-    kind: Kind::Text {
-        wants: "an IP address and a port, as 127.0.0.1:8080, or a port alone, as 8080, of this machine; port 0 for one that is free",
-        get: |config| config.listen.to_string(),
-        set: |config, text| {
-            config.listen = listen(text)?;
-            Some(())
-        },
-    },
-};
-
-const DATA: Key = Key {
-    name: "data",
-    effect: Restart,
-    about: "Where the data is kept.",
-    kind: Kind::Text {
-        wants: "a directory, :memory: to keep nothing, or empty for parlor in the user's data directory",
-        get: |config| match &config.data {
-            Place::Directory(directory) => text(directory),
-            Place::Memory => ":memory:".to_owned(),
-        },
-        set: |config, text| {
-            config.data = match text {
-                ":memory:" => Place::Memory,
-                directory => Place::Directory(directory.into()),
-            };
-            Some(())
-        },
-    },
-};
-
-const ORIGINS: Key = Key {
-    name: "http.allowed_origins",
-    effect: Live,
-    about: "Origins of web pages that may connect beside the server's own.",
-    kind: Kind::List {
-        wants: "a list of origins, each a scheme and a host, as https://example.com",
-        get: |config| config.allowed_origins.clone(),
-        set: |config, origins| {
-            if !origins.iter().all(|origin| is_origin(origin)) {
-                return None;
-            }
-            config.allowed_origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
-            Some(())
-        },
-    },
-};
-
-/// RFC 6454 §6.2: a scheme, a host and a port. Anything else no browser sends, and it would let in nobody.
-fn is_origin(text: &str) -> bool {
-    let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-    ["http://", "https://"].iter().any(|scheme| {
-        text.strip_prefix(scheme)
-            .is_some_and(|host| !host.is_empty() && host.bytes().all(is_of_host))
-    })
-}
-
-const SCOPE: Key = Key {
-    name: "presence.scope",
-    effect: Restart,
-    about: "Who is told who is online: everyone, those with a room in common, or nobody.",
-    kind: Kind::Text {
-        wants: "everyone, rooms or off",
-        get: |config| config.presence.as_str().to_owned(),
-        set: |config, text| {
-            let scopes = [Scope::Everyone, Scope::Rooms, Scope::Off];
-            config.presence = scopes.into_iter().find(|scope| scope.as_str() == text)?;
-            Some(())
-        },
-    },
-};
-
-const CREATORS: Key = Key {
-    name: "rooms.create",
-    effect: Live,
-    about: "Who may make rooms.",
-    kind: Kind::Text {
-        wants: "anyone or admin",
-        get: |config| match config.rooms_create {
-            Creators::Anyone => "anyone".to_owned(),
-            Creators::Admin => "admin".to_owned(),
-        },
-        set: |config, text| {
-            config.rooms_create = match text {
-                "anyone" => Creators::Anyone,
-                "admin" => Creators::Admin,
-                _ => return None,
-            };
-            Some(())
-        },
-    },
-};

@@ -20,6 +20,7 @@ mod keys;
 mod logging;
 mod origin;
 mod overlaps;
+mod own_keys;
 mod proxies;
 mod retention;
 mod sources;

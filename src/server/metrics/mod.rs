@@ -4,6 +4,7 @@
 mod counters;
 mod page;
 mod remotes;
+mod shared;
 mod snapshot;
 
 pub(super) use counters::Counters;

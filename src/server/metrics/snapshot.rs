@@ -3,11 +3,12 @@
 use super::counters::{Closes, Counters};
 use super::page::{CONTENT_TYPE, Page};
 use super::remotes::remotes;
+use super::shared::{pools, sources};
 use crate::base::{LoopCounters, StoreCounters, Timestamp};
 use crate::hub::Counts;
 use crate::protocol::handshake::{Response, Status};
 use crate::server::chat::Chat;
-use crate::server::pools::{POOLS, Used};
+use crate::server::pools::Used;
 use crate::server::remote::RemoteMetrics;
 use crate::server::sources::SourceMetrics;
 use crate::server::web::{Level, Net, WebCounters};
@@ -315,64 +316,6 @@ impl Snapshot {
         )
     }
 
-    fn pools(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        let of_each = |value: fn(&Used) -> u64| {
-            let all = POOLS.iter().zip(&self.pools);
-            all.filter(|(_, used)| used.max > 0)
-                .map(move |(pool, used)| ([("pool", pool.name)], value(used)))
-        };
-        page.gauges("pool_taken", "What is taken of a pool.", of_each(|used| used.taken))?;
-        page.gauges("pool_size", "What a pool has, taken or not.", of_each(|used| used.max))
-    }
-
-    fn sources(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        let of_stream = |name: &String| ("stream", name.clone());
-        if !self.ages_ms.is_empty() {
-            page.all_seconds(
-                "stream_event_age_seconds",
-                "Age of the newest event of each declared stream that had one, of a family of the newest of all.",
-                self.ages_ms.iter().map(|(stream, age_ms)| ([of_stream(stream)], *age_ms)),
-            )?;
-        }
-        if self.sources.is_empty() {
-            return Ok(());
-        }
-        let states = self.sources.iter().flat_map(|source| {
-            let labels = |state: &str| [of_stream(&source.stream), ("state", state.to_owned())];
-            source.states.map(|(state, count)| (labels(state), count))
-        });
-        page.gauges("sources", "Sources of streams: polled ones, functions and webhooks.", states)?;
-        self.polls(page)?;
-        page.counters(
-            "source_failures",
-            "Polls of a source that failed, with all their retries.",
-            self.sources.iter().map(|one| ([of_stream(&one.stream)], one.failures)),
-        )?;
-        page.counters(
-            "source_refused",
-            "Data of a source that the stream has not taken, or that were none.",
-            self.sources.iter().map(|one| ([of_stream(&one.stream)], one.refused)),
-        )
-    }
-
-    fn polls(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        let of_stream = |name: &String| ("stream", name.clone());
-        let polled = || self.sources.iter().filter(|one| one.every_ms.is_some());
-        if polled().next().is_none() {
-            return Ok(());
-        }
-        page.all_seconds(
-            "source_poll_age_seconds",
-            "How long ago a polled source was polled, of a family the stream that waits longest.",
-            polled().map(|one| ([of_stream(&one.stream)], one.late.longest_ms)),
-        )?;
-        page.gauges(
-            "source_late_streams",
-            "Streams of a polled source that were not polled for thrice their interval and the time-out.",
-            polled().map(|one| ([of_stream(&one.stream)], one.late.streams)),
-        )
-    }
-
     fn store(&self, page: &mut Page<'_>) -> Result<(), Error> {
         let StoreCounters { batches, commits, failures, pages } = &self.of_store;
         page.gauge(
@@ -428,8 +371,8 @@ impl Collector for Snapshot {
         self.connections(page)?;
         self.traffic(page)?;
         self.state(page)?;
-        self.pools(page)?;
-        self.sources(page)?;
+        pools(&self.pools, page)?;
+        sources(&self.sources, &self.ages_ms, page)?;
         remotes(&self.remotes, page)?;
         self.store(page)?;
         self.process(page)
