@@ -447,14 +447,21 @@ async function answered(work, lead) {
 async function begin() {
   let app = null;
   let code = takeCode();
-  window.addEventListener('hashchange', async () => {
+  // One link after the other: of two questions at once the answer to one would be that to both.
+  let turn = Promise.resolve();
+  const inTurn = (work) => (turn = turn.then(work, work));
+  const say = (why) => (app === null ? showDoor('link', why) : app.house.toast(why));
+  window.addEventListener('hashchange', () => {
     const another = takeCode();
     if (another === null) return;
-    const now = await askWho().catch(() => ({ user: null }));
-    const then = await useCode(another, now);
-    if (then.user !== null && then.user.id !== now.user?.id) location.reload();
-    else if (then.why && app !== null) app.house.toast(then.why);
-    else if (then.why) showDoor('link', then.why);
+    inTurn(async () => {
+      const now = await askWho().catch(() => null);
+      // Whom it would replace is not known.
+      const then = now === null ? { why: REFUSED_LINKS.late } : await useCode(another, now);
+      if (then.why) say(then.why);
+      else if (app !== null) await app.signInChanged();
+      else if (then.user?.id !== now.user?.id) location.reload();
+    });
   });
   whenSignInChanges((keep) => (app === null ? location.reload() : app.signInChanged(keep)));
   forgetWhenKept();
@@ -465,7 +472,8 @@ async function begin() {
       session.name ??= await showDoor('name');
     } else {
       signedIn = await askWho();
-      if (code !== null) signedIn = await useCode(code, signedIn);
+      const [mine, before] = [code, signedIn];
+      if (mine !== null) signedIn = await inTurn(() => useCode(mine, before));
       code = null;
       if (signedIn.user === null) {
         const code = session.takeEnd();
@@ -500,7 +508,9 @@ const REFUSED_LINKS = {
 /** Signs in by a link's code; whoever is somebody else here is asked first. Returns who is signed in then, and what to say. */
 async function useCode(code, signedIn) {
   const coming = readCode(code);
-  const isOther = signedIn.user !== null && coming !== null && coming.id !== signedIn.user.id;
+  // Of what cannot be read nobody can be asked; no server takes it either.
+  if (coming === null) return { ...signedIn, why: REFUSED_LINKS.bad };
+  const isOther = signedIn.user !== null && coming.id !== signedIn.user.id;
   if (isOther && !(await askWhoGoesOn(signedIn.user, coming))) return signedIn;
   const refused = await signIn(code);
   return refused === null ? askWho() : { ...signedIn, why: REFUSED_LINKS[refused] };

@@ -2,7 +2,7 @@
 // It does not sign in; it only finds out who wants to.
 
 import { session } from './session.js';
-import { nameFault, nameOf } from './names.js';
+import { looks, nameFault, nameOf } from './names.js';
 import { el, setText } from './text.js';
 
 const byId = (id) => document.getElementById(id);
@@ -37,7 +37,10 @@ export function askWhoGoesOn(now, coming) {
   for (const [where, { id, name }] of [['other-now', now], ['other-coming', coming]]) {
     byId(where).replaceChildren(el('bdi', {}, name), ' (', el('bdi', { class: 'id' }, id), ')');
   }
-  byId('other-go').replaceChildren('Go on as ', el('bdi', {}, coming.name));
+  // Two who are called alike are told apart by their ids alone.
+  const isAlike = looks(now.name) === looks(coming.name);
+  byId('other-alike').hidden = !isAlike;
+  byId('other-go').replaceChildren('Go on as ', el('bdi', {}, isAlike ? coming.id : coming.name));
   dialog.showModal();
   return new Promise((resolve) => {
     let goesOn = false;

@@ -1,7 +1,7 @@
 // Who sits at this page: in open mode a name, kept for this tab; else whoever the browser is signed in as, by a cookie
 // that no script can read. A link's code is taken out of the address at once, and exchanged for that cookie.
 
-import { userIdOf } from './names.js';
+import { nameFault, userIdOf } from './names.js';
 
 const NAME = 'parlor.name';
 const LAST_NAME = 'parlor.last-name';
@@ -69,12 +69,12 @@ export const session = {
   },
 };
 
-/** Takes `#code=…` out of the address bar, and out of this tab's history; null if there is none. */
+/** Takes `#code=…` out of the address bar, and out of this tab's history; null if there is none. A token goes, too, and is not used. */
 export function takeCode() {
-  const code = new URLSearchParams(location.hash.slice(1)).get('code');
-  if (code === null) return null;
+  const given = new URLSearchParams(location.hash.slice(1));
+  if (!given.has('code') && !given.has('token')) return null;
   history.replaceState(null, '', location.pathname + location.search);
-  return code.trim();
+  return given.get('code')?.trim() ?? null;
 }
 
 /** Whom a code signs in, as it says itself: `{id, name}`; null if it cannot be read. The server judges it. */
@@ -83,7 +83,9 @@ export function readCode(code) {
     const payload = code.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
     const bytes = Uint8Array.from(atob(payload), (char) => char.charCodeAt(0));
     const { sub, name: called } = JSON.parse(new TextDecoder().decode(bytes));
-    return { id: String(sub), name: called ? String(called) : String(sub) };
+    if (typeof sub !== 'string' || nameFault(sub) !== '') return null;
+    // What is no name the server refuses; here it must not hide for whom the link is.
+    return { id: sub, name: typeof called === 'string' && nameFault(called) === '' ? called : sub };
   } catch {
     return null;
   }

@@ -53,7 +53,7 @@ for (const takeover of [true, false]) {
     await joinRoom(ada, 'tea');
     await joinRoom(bob, 'tea');
     const said = [];
-    for (const line of ['one two three '.repeat(20), 'one two three '.repeat(900), 'äöü 😀 '.repeat(60), 'short']) {
+    for (const line of ['one two three '.repeat(20), 'one two three '.repeat(150), 'äöü 😀 '.repeat(60), 'short']) {
       for (const page of [ada, bob]) {
         said.push(`${said.length} ${line}`.trim());
         await say(page, said.at(-1));

@@ -142,7 +142,7 @@ inBrowser('a link for somebody else asks first, and all tabs follow', async (fre
   await third.keyboard.press('Escape');
   await live(third);
   const fourth = await opened(context, url);
-  await fourth.getByRole('button', { name: 'Go on as Sam' }).click();
+  await fourth.getByRole('button', { name: 'Go on as eve' }).click();
   await live(fourth);
   for (const page of [first, second, third, fourth]) {
     await eventually('all tabs are eve', async () => (await page.evaluate(() => document.querySelector('#me').dataset.of)) === 'eveSam');
@@ -159,6 +159,89 @@ inBrowser('a link that is opened in a tab that is in goes on there', async (fres
   await live(page);
   await me(page, 'bob');
   assert.ok(!page.url().includes('code'));
+});
+
+const whoIs = async (page) => (await page.evaluate(() => fetch('/api/v1/sign-in').then((one) => one.json()))).user?.id;
+const follow = (page, url) => page.evaluate((one) => { location.hash = new URL(one).hash; }, url);
+
+inBrowser('of a link that cannot be read, or while nobody says who one is, nobody is signed in', async (fresh) => {
+  const page = await opened(await fresh(), link('ada'));
+  await live(page);
+  const sent = [];
+  page.on('request', (request) => request.method() === 'POST' && sent.push(request.url()));
+  const [head, , signature] = new URL(link('eve')).hash.slice('#code='.length).split('.');
+  const bodies = ['{}', '[]', '{"sub":["eve"]}', '{"sub":7}', '{"sub":"eve', '{"sub":""}', '{"sub":"\\u202eeve"}'];
+  for (const code of ['x', `${head}..${signature}`, ...bodies.map((body) => `${head}.${Buffer.from(body).toString('base64url')}.${signature}`)]) {
+    await follow(page, `${server.url}/#code=${code}`);
+    const toast = page.locator('#toasts .toast', { hasText: 'did not accept this link' });
+    await toast.waitFor();
+    await toast.evaluate((node) => node.remove());
+  }
+  assert.deepEqual(sent, []);
+  await page.route('**/api/v1/sign-in', (route) => (route.request().method() === 'GET' ? route.fulfill({ status: 503 }) : route.continue()));
+  await follow(page, link('eve'));
+  await page.locator('#toasts', { hasText: 'could not look at this link' }).waitFor();
+  assert.deepEqual(sent, []);
+  await page.unroute('**/api/v1/sign-in');
+  assert.equal(await whoIs(page), 'ada');
+});
+
+inBrowser('of two links at once each is asked for by itself, and what is answered holds for that one', async (fresh) => {
+  const page = await opened(await fresh(), link('ada'));
+  await live(page);
+  const dialog = page.locator('#other-dialog[open]');
+  await follow(page, link('eve'));
+  await follow(page, link('mallory'));
+  await dialog.locator('#other-coming', { hasText: 'eve' }).waitFor();
+  await sleep(300);
+  assert.match(await dialog.textContent(), /This link is for eve \(eve\)/);
+  await page.getByRole('button', { name: 'Stay' }).click();
+  await dialog.locator('#other-coming', { hasText: 'mallory' }).waitFor();
+  assert.equal(await whoIs(page), 'ada');
+  // The keyboard is on what changes nothing.
+  await page.keyboard.press('Enter');
+  await dialog.waitFor({ state: 'detached' });
+  assert.equal(await whoIs(page), 'ada');
+  // Who goes on as the one is not asked for the other.
+  await follow(page, link('eve'));
+  await follow(page, link('mallory'));
+  await page.getByRole('button', { name: 'Go on as eve' }).click();
+  await me(page, 'eve');
+  await live(page);
+  assert.equal(await whoIs(page), 'eve');
+});
+
+inBrowser('a name in a link hides neither for whom it is nor that there are two', async (fresh) => {
+  const context = await fresh();
+  await live(await opened(context, link('ada', '--name', 'Sam')));
+  for (const [name, isAlike] of [['Sam', true], ['S\u0430m', true], ['Sa\u200bm', true], ['SAM', true], ['Sam (ada)', false], ['Eve', false]]) {
+    const page = await opened(context, link('eve', '--name', name));
+    await page.locator('#other-dialog[open]').waitFor();
+    assert.equal(await page.locator('#other-alike').isVisible(), isAlike, name);
+    assert.equal(await page.locator('#other-go').textContent(), `Go on as ${isAlike ? 'eve' : name}`);
+    assert.equal(await page.locator('#other-coming').textContent(), `${name} (eve)`);
+    await page.close();
+  }
+});
+
+inBrowser('no code and no token of an address is left in the tab, and what stands beside a code changes nothing', async (fresh) => {
+  const context = await fresh();
+  const code = new URL(link('ada')).hash;
+  const token = link('eve').split('=')[1];
+  const page = await opened(context, `${server.url}/?name=Eve&user=eve${code}&token=${token}&name=Eve&code=${token}`);
+  await live(page);
+  assert.equal(await whoIs(page), 'ada');
+  const left = await page.evaluate(() => JSON.stringify([
+    location.href, document.referrer, document.title, history.state, history.length, navigation.entries().map(({ url }) => url),
+    // How this load began only another load forgets; by then the code is used.
+    performance.getEntries().filter(({ entryType }) => entryType !== 'navigation').map(({ name }) => name),
+  ]));
+  assert.ok(!left.includes('eyJ'), left);
+  await follow(page, `${server.url}/#token=${token}`);
+  await eventually('it is gone', () => !page.url().includes('token'));
+  assert.ok(!(await page.evaluate(() => navigation.entries().map(({ url }) => url).join())).includes('eyJ'));
+  assert.equal(await whoIs(page), 'ada');
+  assert.equal(await page.locator('#other-dialog[open]').count(), 0);
 });
 
 inBrowser('signing out ends it in all tabs of this browser, and everywhere if one says so', async (fresh) => {
