@@ -17,7 +17,7 @@ const CLOSED = {
   4004: 'This name already has as many windows open as the server allows.',
   4101: 'The connection was too slow to keep up.',
   4102: 'The connection fell silent.',
-  4103: 'This page was sending too fast.',
+  4103: 'Too much was asked of the server in a short time.',
   4104: 'The server could not keep up.',
   4200: 'Your time here is over.',
   4201: 'You were signed out.',

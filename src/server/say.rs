@@ -26,13 +26,26 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &mut Net<'_>,
         conn: ConnId,
+        why: (CloseCode, &'static str),
+        message: &str,
+    ) {
+        self.close_until(net, conn, why, message, None);
+    }
+
+    /// The same, and says in how many ms the client may come back, where that is known.
+    pub(super) fn close_until(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
         (code, name): (CloseCode, &'static str),
         message: &str,
+        retry_after_ms: Option<u64>,
     ) {
         // Not where another protocol is spoken, or none.
         if !self.is_own(conn) && !self.speaks_nothing(net, conn) {
             let close = Some(code.0);
-            let detail = encode::ErrorDetail { close, ..encode::ErrorDetail::default() };
+            let detail =
+                encode::ErrorDetail { close, retry_after_ms, ..encode::ErrorDetail::default() };
             net.count_error(conn);
             self.say(net, conn, &encode::error(None, name, message, &detail));
         }

@@ -47,7 +47,7 @@ impl<S: Backend> Chat<S> {
             self.note_proofs(net, Limited { conn: Some(conn), user: None, address: Some(address) });
         if is_over && let Err(error @ TokenError::TooManyFailed(wait_ms)) = verified {
             if self.known(conn).is_none() {
-                return self.close_with(net, conn, RATE, &error.to_string());
+                return self.close_until(net, conn, RATE, &error.to_string(), Some(wait_ms));
             }
             let retry_after_ms = Some(wait_ms);
             let detail = encode::ErrorDetail { retry_after_ms, ..encode::ErrorDetail::default() };

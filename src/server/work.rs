@@ -152,7 +152,7 @@ impl<S: Backend> Chat<S> {
         let Some(wait_ms) = self.work.owes(&payer, net.now(), allowance) else { return true };
         self.counters.limited(limit);
         self.note_limited_on(net, conn, limit);
-        self.close_with(net, conn, RATE, too_soon(limit, wait_ms).message);
+        self.close_until(net, conn, RATE, too_soon(limit, wait_ms).message, Some(wait_ms));
         false
     }
 

@@ -174,6 +174,9 @@ class TestFailedProofs:
             with Chat(server, hello=False) as late:
                 late.raw(json.dumps({"type": "auth", "payload": {"token": wrong(ES256)}}))
                 closes.append(late.closed())
+                if closes[-1] == 4103:
+                    error = json.loads(late.texts[-1])["payload"]
+                    assert error["close"] == 4103 and 0 < error["retry_after_ms"] <= 1_000
         assert set(closes[:8]) == {4001} and 4103 in closes[8:]
         refused = here.refusal("auth", token=wrong(ES256, "ada"))
         assert refused["code"] == "rate_limited" and 0 < refused["retry_after_ms"] <= 1_000
@@ -280,7 +283,8 @@ class TestWork:
                 ada._receive(time.monotonic() + PATIENCE)
                 (text,) = ada.texts
                 if json.loads(text)["type"] == "error":
-                    assert json.loads(text)["payload"]["close"] == 4103
+                    error = json.loads(text)["payload"]
+                    assert error["close"] == 4103 and 0 < error["retry_after_ms"] <= 60_000
                     assert ada.closed() == 4103
                     break
                 size = len(text)

@@ -71,9 +71,8 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   let openedAt = 0;
   let lastFrame = 0;
   let refreshedAt = -Infinity;
-  /** What the server said before it closed. @type {number | null} */
+  /** What the server said before it closed. @type {Record<string, any> | null} */
   let announced = null;
-  let said = '';
   /** @type {number | null} */
   let spread = null;
   /** @type {Record<string, any>} */
@@ -111,7 +110,6 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     for (const name in timers) clear(name);
     const old = socket;
     socket = announced = spread = null;
-    said = '';
     requests.pause();
     if (!old) return;
     old.onopen = old.onmessage = old.onclose = null;
@@ -134,6 +132,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     const { min, max, factor, jitter, attempts } = backoff;
     let wait = spread ?? Math.min(max, min * factor ** attempt);
     if (jitter === 'full' || spread !== null) wait *= env.random();
+    wait += announced?.retry_after_ms || 0;
     drop();
     if (attempt >= attempts) return fail(code ?? 'attempts', reason, asked);
     attempt += 1;
@@ -142,7 +141,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   };
 
   /** @param {number} code @param {string} [cause] */
-  const lost = (code, cause = said || `close ${code}`) => {
+  const lost = (code, cause = announced ? `${announced.code}: ${announced.message}` : `close ${code}`) => {
     if (!via.via && self.state.name === 'connecting') unopened += 1;
     if (self.quality) qualify('lost', self.quality.rtt);
     if (fatal?.(code)) return fail(code, cause);
@@ -246,10 +245,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     const { type, id, payload = {} } = JSON.parse(data);
     if (type === 'hello') void welcome(payload);
     else if (type === 'reply' || type === 'error') {
-      if (payload.close) {
-        announced = payload.close;
-        said = `${payload.code}: ${payload.message}`;
-      }
+      if (payload.close) announced = payload;
       requests.settle({ type, id, payload });
       if (id === undefined) hooks.onPush(type, payload);
     } else {
@@ -300,7 +296,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     };
     opened.onmessage = ({ data }) => frame(data);
     // Some proxies swallow the code: the error before it had it.
-    opened.onclose = ({ code }) => lost(announced ?? code);
+    opened.onclose = ({ code }) => lost(announced?.close || code);
   };
 
   const self = {

@@ -36,6 +36,27 @@ test('the waits grow, and are as many as one wants', async () => {
   assert.equal(client.state.name, 'online');
 });
 
+test('it does not come back before the server says that it may', async () => {
+  for (const [told, least] of [[7_000, 7_000], [undefined, 0]]) {
+    const { client, server, clock } = begin({ backoff: { jitter: 'none', min: 1_000 } });
+    await clock.advance(100);
+    server.push('error', { code: 'rate', message: 'too much is to be done for you at once', close: 4103, ...(told && { retry_after_ms: told }) });
+    server.cut(4103);
+    await clock.advance(10);
+    assert.deepEqual([client.state.name, client.state.code], ['waiting', 4103]);
+    const { attempts } = server;
+    await clock.advance(least + 900);
+    assert.equal(server.attempts, attempts, String(told));
+    await clock.advance(500);
+    assert.equal(client.state.name, 'online');
+    // That was for this once.
+    server.cut();
+    await clock.advance(10);
+    assert.ok(client.state.until - clock.now() <= 2_000);
+    client.close();
+  }
+});
+
 test('it begins anew once it was stable for as long as one wants', async () => {
   const { client, server, clock } = begin({ backoff: { stable: 5_000, jitter: 'none' } });
   await clock.advance(100);
