@@ -190,11 +190,11 @@ inBrowser('of two links at once each is asked for by itself, and what is answere
   const page = await opened(await fresh(), link('ada'));
   await live(page);
   const dialog = page.locator('#other-dialog[open]');
-  await follow(page, link('eve'));
+  await follow(page, link('otto'));
   await follow(page, link('mallory'));
-  await dialog.locator('#other-coming', { hasText: 'eve' }).waitFor();
+  await dialog.locator('#other-coming', { hasText: 'otto' }).waitFor();
   await sleep(300);
-  assert.match(await dialog.textContent(), /This link is for eve \(eve\)/);
+  assert.match(await dialog.textContent(), /This link is for otto \(otto\)/);
   await page.getByRole('button', { name: 'Stay' }).click();
   await dialog.locator('#other-coming', { hasText: 'mallory' }).waitFor();
   assert.equal(await whoIs(page), 'ada');
@@ -203,12 +203,12 @@ inBrowser('of two links at once each is asked for by itself, and what is answere
   await dialog.waitFor({ state: 'detached' });
   assert.equal(await whoIs(page), 'ada');
   // Who goes on as the one is not asked for the other.
-  await follow(page, link('eve'));
+  await follow(page, link('otto'));
   await follow(page, link('mallory'));
-  await page.getByRole('button', { name: 'Go on as eve' }).click();
-  await me(page, 'eve');
+  await page.getByRole('button', { name: 'Go on as otto' }).click();
+  await me(page, 'otto');
   await live(page);
-  assert.equal(await whoIs(page), 'eve');
+  assert.equal(await whoIs(page), 'otto');
 });
 
 inBrowser('a name in a link hides neither for whom it is nor that there are two', async (fresh) => {
