@@ -277,13 +277,21 @@ impl Io {
         pushed
     }
 
+    fn known(&self, conn: ConnId) -> Option<&Slot> {
+        self.table.get(conn.index()).filter(|slot| slot.generation == conn.generation())
+    }
+
+    /// Whether a connection is still there, and is not ending.
+    #[must_use]
+    pub fn is_open(&self, conn: ConnId) -> bool {
+        self.known(conn).is_some_and(|slot| slot.phase == Phase::Open)
+    }
+
     /// Whether more should be taken from this connection now: it is open, not paused, and its
     /// outbox is not full.
     #[must_use]
     pub fn may_read(&self, conn: ConnId) -> bool {
-        self.table
-            .get(conn.index())
-            .is_some_and(|slot| slot.generation == conn.generation() && slot.may_read())
+        self.known(conn).is_some_and(Slot::may_read)
     }
 
     /// As [`Io::outbox`], if more should be taken from this connection now.
@@ -303,25 +311,20 @@ impl Io {
     /// HTTP heads included.
     #[must_use]
     pub fn bytes_each_way(&self, conn: ConnId) -> (u64, u64) {
-        let slot = self.table.get(conn.index());
-        slot.filter(|slot| slot.generation == conn.generation())
-            .map_or((0, 0), |slot| (slot.bytes_received, slot.bytes_sent))
+        self.known(conn).map_or((0, 0), |slot| (slot.bytes_received, slot.bytes_sent))
     }
 
     /// Bytes that wait for this connection.
     #[must_use]
     pub fn outbox_bytes(&self, conn: ConnId) -> usize {
-        let slot = self.table.get(conn.index());
-        slot.filter(|slot| slot.generation == conn.generation())
-            .map_or(0, |slot| slot.outbox.waiting_bytes())
+        self.known(conn).map_or(0, |slot| slot.outbox.waiting_bytes())
     }
 
     /// Lets [`Handler::drained`] be called when less than the low mark waits: at the end of this
     /// turn, if that is so already.
     pub fn tell_drained(&mut self, conn: ConnId) {
-        if self.outbox(conn).is_some()
-            && let Some(slot) = self.slot(conn)
-        {
+        let is_open = self.outbox(conn).is_some();
+        if let Some(slot) = self.slot(conn).filter(|_| is_open) {
             slot.tells_drained = true;
         }
     }
@@ -330,8 +333,8 @@ impl Io {
     /// than now, and less than the low mark.
     pub fn refused(&mut self, conn: ConnId) {
         self.tell_drained(conn);
+        let waiting = u32::try_from(self.outbox_bytes(conn)).unwrap_or(u32::MAX);
         if let Some(slot) = self.slot(conn) {
-            let waiting = u32::try_from(slot.outbox.waiting_bytes()).unwrap_or(u32::MAX);
             slot.refused_at = slot.refused_at.min(waiting.max(1));
         }
     }

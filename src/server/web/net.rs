@@ -245,8 +245,8 @@ impl Net<'_> {
 
     /// Whether a connection is still there, and is not ending.
     #[must_use]
-    pub fn is_there(&mut self, conn: ConnId) -> bool {
-        self.io.outbox_to_read(conn).is_some()
+    pub fn is_there(&self, conn: ConnId) -> bool {
+        self.io.is_open(conn)
     }
 
     /// What is being answered has cost as much as so many more requests: those that the same connection has sent
