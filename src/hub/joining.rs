@@ -265,10 +265,16 @@ impl Hub {
         if asker.is_admin {
             return (named, Vec::new());
         }
-        let ix = self.user_by_id.get(&asker.user);
-        let rooms = ix.map(|ix| self.users[ix.0 as usize].rooms.as_slice()).unwrap_or_default();
+        let rooms_of = |user: &UserId| {
+            let ix = self.user_by_id.get(user);
+            ix.map(|ix| self.users[ix.0 as usize].rooms.as_slice()).unwrap_or_default()
+        };
+        let own = rooms_of(&asker.user);
         let shares = |user: &UserId| {
-            rooms.iter().any(|room| {
+            // The shorter list: somebody may be in thousands, and name hundreds.
+            let theirs = rooms_of(user);
+            let shorter = if theirs.len() < own.len() { theirs } else { own };
+            shorter.iter().any(|room| {
                 let room = &self.rooms[room.0 as usize];
                 // Whoever was only written to has agreed to nothing.
                 let has_agreed = |member: &Member| !room.name.is_direct() || member.has_written;

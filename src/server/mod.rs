@@ -59,6 +59,7 @@ pub mod paths;
 mod pools;
 #[cfg(feature = "server")]
 pub mod proof;
+#[cfg(feature = "server")]
 mod rates;
 #[cfg(feature = "server")]
 mod reload;
@@ -89,6 +90,7 @@ mod small_file;
 mod sources;
 #[cfg(feature = "server")]
 mod storing;
+#[cfg(feature = "server")]
 mod streams;
 #[cfg(feature = "server")]
 pub mod ticket;
