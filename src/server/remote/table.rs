@@ -306,6 +306,7 @@ fn may_add(under_way: &Shares<Payer>, payer: &Payer, max: u32) -> bool {
 mod tests {
     use super::*;
     use crate::base::UserId;
+    use proptest::prelude::*;
 
     fn remotes(handlers: &[BackendHandler]) -> Remotes {
         Remotes::new(&Limits::default(), handlers)
@@ -474,5 +475,56 @@ mod tests {
         }
         assert_eq!(fail("ada"), Ok(()));
         assert_eq!(fail("ada"), Err(Some(30_000)), "of two it is the backend's doing");
+    }
+
+    proptest! {
+        /// However many ask without a pause, and however slowly they are answered: whoever asks for no more than a fair
+        /// share of the places has at least half of it, over a time in which each place was given back many times (a tenth
+        /// is for its beginning).
+        #[test]
+        fn the_modest_have_half_of_a_fair_share(
+            places in 1u32..12,
+            greedy in 1usize..6,
+            takes in prop::collection::vec(20u64..400, 64),
+            head_start in 0u64..2_000,
+        ) {
+            const END: u64 = 20_000;
+            const STEP: u64 = 10;
+            let mut handler = BackendHandler::new(&["a"], "http://a/");
+            (handler.concurrency, handler.waiting, handler.waiting_ms) = (places, 1_000, 60_000);
+            let mut remotes = remotes(&[handler]);
+            let names: Vec<String> = (0..=greedy).map(|number| format!("u{number}")).collect();
+            let (modest, mut under_way) = (names.len() - 1, Vec::<(u64, Place)>::new());
+            let fair = f64::from(places) / names.len() as f64;
+            let mut outstanding = vec![0; names.len()];
+            let (mut begun, mut held) = (0, 0u64);
+            for now in (0..END).step_by(STEP as usize) {
+                let moment = Moment::from_millis(now);
+                let (over, rest) = under_way.into_iter().partition(|(until, _)| *until <= now);
+                under_way = rest;
+                let over: Vec<(u64, Place)> = over;
+                for (_, place) in over {
+                    let asker = names.iter().position(|name| payer(name) == place.payer).unwrap();
+                    outstanding[asker] -= 1;
+                    done(&mut remotes, moment, &place, Outcome::Ok);
+                }
+                for (asker, name) in names.iter().enumerate() {
+                    let most = if asker == modest { fair.ceil() as u32 } else { 4 * places };
+                    let may = asker != modest || now >= head_start;
+                    while may && outstanding[asker] < most {
+                        prop_assert!(remotes.wait("a", payer(name), asking(name, now)).is_empty());
+                        outstanding[asker] += 1;
+                    }
+                }
+                while let Some(Next::Ask(place, _)) = remotes.next(moment) {
+                    begun += 1;
+                    under_way.push((now + takes[begun % takes.len()], place));
+                }
+                let of_modest = under_way.iter().filter(|(_, place)| place.payer == payer(&names[modest]));
+                held += if now >= head_start { of_modest.count() as u64 * STEP } else { 0 };
+            }
+            let had = held as f64 / (END - head_start) as f64;
+            prop_assert!(had >= fair / 2.0 * 0.9, "{had} of {fair}, with {places} places and {greedy} others");
+        }
     }
 }
