@@ -108,7 +108,7 @@
  * @typedef {{
  *   "ping": Call<{}, { ts: number }>,
  *   "info": Call<{}, Hello & { uptime_ms: number, counts: Record<string, number>, types: string[], [more: string]: unknown }>,
- *   "room:create": Call<{ room?: string, title?: string, open?: boolean, members?: string[] }, RoomInfo>,
+ *   "room:create": Call<{ room?: string, title?: string, open?: boolean, members?: string[] }, RoomInfo & { invited?: string[] }>,
  *   "room:info": Call<{ room: string }, RoomInfo>,
  *   "room:join": Call<{ room: string }, RoomInfo>,
  *   "room:leave": Call<{ room: string }, { room: string }>,

@@ -279,7 +279,9 @@ export type Requests = {
         title?: string;
         open?: boolean;
         members?: string[];
-    }, RoomInfo>;
+    }, RoomInfo & {
+        invited?: string[];
+    }>;
     "room:info": Call<{
         room: string;
     }, RoomInfo>;
