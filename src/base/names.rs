@@ -1,5 +1,6 @@
 //! Names of users, rooms and streams, checked once where they come in.
 
+use super::ConnId;
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +9,9 @@ use std::sync::Arc;
 pub const NAME_BYTES_MAX: usize = 64;
 /// Longest name of a direct message's room: `dm:`, two user ids and a `:`, in bytes.
 pub const DM_BYTES_MAX: usize = 3 + NAME_BYTES_MAX + 1 + NAME_BYTES_MAX;
+/// How the server's own ids begin, and those of guests.
+const OF_SERVER: char = ':';
+const GUEST_PREFIX: &str = ":guest-";
 /// How the names of direct messages' rooms begin.
 pub const DM_PREFIX: &str = "dm:";
 
@@ -67,10 +71,43 @@ impl StreamId {
 }
 
 impl UserId {
-    /// Whoever stands for the embedding program where it asks in nobody's name: no user can have this id.
+    /// Whoever stands for the embedding program where it asks in nobody's name.
     #[must_use]
     pub fn program() -> UserId {
         UserId(":program".into())
+    }
+
+    /// Whoever has the admin token and names nobody.
+    #[must_use]
+    pub fn admin() -> UserId {
+        UserId(":admin".into())
+    }
+
+    /// The guest on a connection, or all who are on none.
+    #[must_use]
+    pub fn guest(conn: Option<ConnId>) -> UserId {
+        UserId(conn.map_or(":guest".into(), |conn| format!("{GUEST_PREFIX}{conn}").into()))
+    }
+
+    /// Whether it is one of the server's own, which begin with `:`, as no user's does: it is in no direct conversation.
+    #[must_use]
+    pub fn is_of_server(&self) -> bool {
+        self.0.starts_with(OF_SERVER)
+    }
+
+    /// The connection of a guest, if it is one's.
+    #[must_use]
+    pub fn connection_of_guest(&self) -> Option<ConnId> {
+        ConnId::parse(self.0.strip_prefix(GUEST_PREFIX)?)
+    }
+
+    /// As [`UserId::parse`], for what may be one of the server's own, too.
+    ///
+    /// # Errors
+    /// As of [`UserId::parse`].
+    pub fn parse_any(text: &str) -> Result<UserId, NameError> {
+        check(text.strip_prefix(OF_SERVER).unwrap_or(text), NAME_BYTES_MAX, false)?;
+        Ok(UserId(text.into()))
     }
 
     /// Checks `text` and makes it an id.

@@ -145,6 +145,10 @@ impl Hub {
             Target::User(user) if user == asker.user => {
                 return Err(Refusal::bad_request("to", "a direct message is to another"));
             }
+            Target::User(_) if asker.user.is_of_server() => {
+                let message = "a direct message is from a user: say whose, by ?user=";
+                return Err(Refusal::bad_request("to", message));
+            }
             Target::User(user) => (RoomId::direct(&asker.user, &user), Some(user)),
         };
         let known = match self.room_of_member(asker, &room) {

@@ -8,7 +8,6 @@ use super::json::Writer;
 use super::request::{Envelope, Fault, Fields};
 use super::session::{Beside, Known};
 use super::shared::Whom;
-use super::streams::guest_connection;
 use super::web::{Net, Traffic};
 use crate::base::limits::PUSH_USERS_MAX;
 use crate::base::{Class, ConnId, RoomId, UserId};
@@ -183,7 +182,7 @@ impl<S: Backend> Chat<S> {
             Whom::Users(users) => {
                 let of_users = users.iter().flat_map(|user| self.hub.connections_of(user));
                 let guest = |user: &UserId| {
-                    let conn = guest_connection(user)?;
+                    let conn = user.connection_of_guest()?;
                     let known = self.known(conn)?;
                     (known.is_guest && is_told(known)).then_some(conn)
                 };
@@ -259,7 +258,7 @@ fn operation(kind: &str, fields: &Fields<'_, '_>) -> Result<Option<Operation>, F
         "admin:push" => push(fields)?,
         "admin:user" => Operation::User(fields.user()?),
         "admin:users" => {
-            Operation::Users { after: fields.name("after", UserId::parse)?, limit: fields.limit()? }
+            Operation::Users { after: fields.name("after", UserId::parse_any)?, limit: fields.limit()? }
         }
         _ => return Ok(None),
     }))
@@ -282,7 +281,7 @@ fn push(fields: &Fields<'_, '_>) -> Result<Operation, Fault> {
     let mut whom = Vec::new();
     whom.extend(connection(fields, "connection")?.map(Whom::Connection));
     whom.extend(user(fields)?.map(|user| Whom::Users(vec![user])));
-    whom.extend(fields.names("users", PUSH_USERS_MAX, UserId::parse)?.map(|mut users| {
+    whom.extend(fields.names("users", PUSH_USERS_MAX, UserId::parse_any)?.map(|mut users| {
         users.sort();
         users.dedup();
         Whom::Users(users)
@@ -299,7 +298,7 @@ fn push(fields: &Fields<'_, '_>) -> Result<Operation, Fault> {
 }
 
 fn user(fields: &Fields<'_, '_>) -> Result<Option<UserId>, Fault> {
-    fields.name("user", UserId::parse)
+    fields.name("user", UserId::parse_any)
 }
 
 pub(super) fn connection(

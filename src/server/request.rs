@@ -142,12 +142,12 @@ impl<'a> Envelope<'a> {
             },
             "room:members" => Request::ListMembers {
                 room: fields.room()?,
-                after: fields.name("after", UserId::parse)?,
+                after: fields.name("after", UserId::parse_any)?,
                 limit: fields.limit()?,
             },
             "presence:list" => Request::ListPresence {
                 room: fields.name("room", RoomId::parse)?,
-                after: fields.name("after", UserId::parse)?,
+                after: fields.name("after", UserId::parse_any)?,
                 limit: fields.limit()?,
             },
             "resume" => fields.resume()?,
@@ -350,7 +350,7 @@ impl<'a> Fields<'_, 'a> {
     }
 
     pub(super) fn user(&self) -> Result<UserId, Fault> {
-        self.name("user", UserId::parse)?.ok_or(Fault::bad_request("user", "this is needed"))
+        self.name("user", UserId::parse_any)?.ok_or(Fault::bad_request("user", "this is needed"))
     }
 
     pub(super) fn room(&self) -> Result<RoomId, Fault> {

@@ -74,7 +74,7 @@ pub(super) fn event(row: &Row<'_>) -> Result<Event> {
     let id = match (row.get_ref(3)?.as_str_or_null()?, row.get_ref(4)?.as_str_or_null()?) {
         (None, None) => None,
         (Some(by), Some(id)) => {
-            let by = if by.is_empty() { None } else { Some(parsed(UserId::parse(by))?) };
+            let by = if by.is_empty() { None } else { Some(parsed(UserId::parse_any(by))?) };
             Some(Arc::new(PublicationId { by, id: id.into() }))
         }
         _ => return Err(damaged("an event with half an id".into())),

@@ -115,7 +115,7 @@ fn counted_reactions(db: &Connection, room: i64, target: u64, count: u64) -> Res
     let mut all: Vec<(i64, Arc<str>, UserId)> = Vec::new();
     while let Some(row) = rows.next()? {
         check(row, 3, "a reaction")?;
-        let user = parsed(UserId::parse(row.get_ref(2)?.as_str()?))?;
+        let user = parsed(UserId::parse_any(row.get_ref(2)?.as_str()?))?;
         all.push((row.get(0)?, row.get_ref(1)?.as_str()?.into(), user));
     }
     all.sort();
@@ -150,7 +150,7 @@ fn many_reactions(db: &Connection, room: i64, target: u64) -> Result<Reactions> 
         while let Some(row) = rows.next()? {
             check(row, 2, "a reaction")?;
             since = since.or(Some(row.get::<_, i64>(1)?));
-            users.push(parsed(UserId::parse(row.get_ref(0)?.as_str()?))?);
+            users.push(parsed(UserId::parse_any(row.get_ref(0)?.as_str()?))?);
         }
         found.push((since, emoji, users));
     }
@@ -198,7 +198,7 @@ pub(super) fn snapshot(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Sna
          ORDER BY room, user",
         |room, user, row| {
             check(row, 3, "an invitation")?;
-            Ok(Invite { room, user, by: parsed(UserId::parse(row.get_ref(2)?.as_str()?))? })
+            Ok(Invite { room, user, by: parsed(UserId::parse_any(row.get_ref(2)?.as_str()?))? })
         },
     )?;
     let bans = people.read(
@@ -215,7 +215,7 @@ pub(super) fn snapshot(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Sna
         .prepare("SELECT id, name, sum = row_sum('users', id, name) FROM users ORDER BY id")?
         .query_map((), |row| {
             check(row, 2, "a user")?;
-            let user = parsed(UserId::parse(row.get_ref(0)?.as_str()?))?;
+            let user = parsed(UserId::parse_any(row.get_ref(0)?.as_str()?))?;
             Ok((user, Arc::from(row.get_ref(1)?.as_str()?)))
         })?
         .collect::<Result<_>>()?;
@@ -273,7 +273,7 @@ impl<'a> People<'a> {
         let (mut found, mut last) = (Vec::new(), None);
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
-            let user = parsed(UserId::parse(row.get_ref(1)?.as_str()?))?;
+            let user = parsed(UserId::parse_any(row.get_ref(1)?.as_str()?))?;
             let key = Some((id, user.clone()));
             let place = self.rooms.binary_search_by_key(&id, |room| room.id);
             let (Ok(place), true) = (place, last < key) else {

@@ -22,7 +22,7 @@ pub(super) fn revocation(row: &Row<'_>) -> Result<Revocation> {
             let until = (before > 0).then_some(Timestamp(before));
             Ok(Revocation::Token(key.into(), until))
         }
-        "user" => Ok(Revocation::User(parsed(UserId::parse(key))?, Timestamp(before))),
+        "user" => Ok(Revocation::User(parsed(UserId::parse_any(key))?, Timestamp(before))),
         _ => Err(damaged("a revocation of neither a token nor a user".into())),
     }
 }

@@ -105,7 +105,7 @@ pub(super) fn room_row(row: &Row<'_>) -> Result<RoomRow> {
         title: row.get_ref(2)?.as_str()?.into(),
         is_open: row.get(3)?,
         is_ended: row.get(4)?,
-        owner: owner.map(|owner| parsed(UserId::parse(&owner))).transpose()?,
+        owner: owner.map(|owner| parsed(UserId::parse_any(&owner))).transpose()?,
         head: unsigned(row, 6)?,
         messages: unsigned(row, 7)?,
         ts: Timestamp(row.get(8)?),
@@ -269,9 +269,9 @@ pub(super) struct EntryRow {
 /// Reads the columns of `entry_columns!`.
 pub(super) fn entry(room: &RoomId, row: &Row<'_>) -> Result<EntryRow> {
     check(row, 17, "an entry")?;
-    let user = parsed(UserId::parse(row.get_ref(3)?.as_str()?))?;
+    let user = parsed(UserId::parse_any(row.get_ref(3)?.as_str()?))?;
     let by: Option<String> = row.get(4)?;
-    let by = by.map(|by| parsed(UserId::parse(&by))).transpose()?;
+    let by = by.map(|by| parsed(UserId::parse_any(&by))).transpose()?;
     let shared = |column| -> Result<Option<Arc<str>>> {
         Ok(row.get_ref(column)?.as_str_or_null()?.map(Arc::from))
     };

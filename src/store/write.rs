@@ -243,7 +243,7 @@ fn leave(
             .prepare_cached("SELECT user FROM members WHERE room = ?1 ORDER BY joined LIMIT 1")?
             .query_row([row.id], |found| found.get(0))
             .optional()?;
-        row.state.owner = heir.map(|name| parsed(UserId::parse(&name))).transpose()?;
+        row.state.owner = heir.map(|name| parsed(UserId::parse_any(&name))).transpose()?;
     }
     append(db, now, row, EntryKind::Left { user: user.clone(), by: by.cloned() }, None)
 }

@@ -183,7 +183,7 @@ class TestWho:
         room = name("room")
         call("PUT", f"rooms/{room}", {}, user="ada")
         status, info = call("GET", "info", token=ADMIN_TOKEN)
-        assert (status, info["user"]) == (200, {"id": "admin", "name": "admin", "admin": True})
+        assert (status, info["user"]) == (200, {"id": ":admin", "name": ":admin", "admin": True})
         said = call("POST", f"rooms/{room}/messages?user=ada", {"text": "hi"}, token=ADMIN_TOKEN)
         assert said[0] == 201
         said = call("POST", f"rooms/{room}/messages", {"text": "hi"}, token=ADMIN_TOKEN)

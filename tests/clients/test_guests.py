@@ -135,7 +135,7 @@ class TestGuest:
     def test_a_guest_sees_what_is_public_and_nothing_else(self, server):
         with Chat(server, anonymous=1) as guest, publisher(server) as pat:
             user = guest.hello["user"]
-            assert user["anonymous"] is True and user["id"].startswith("guest-")
+            assert user["anonymous"] is True and user["id"].startswith(":guest-")
             assert guest.hello["rooms"] == []
             known = subscribed(guest, "state")
             pat.request("publish", stream="state", data={"new": known["seq"]})
@@ -265,6 +265,7 @@ class TestAdmins:
                 (f"connections/{guest.hello['connection']}/push", {}, 1),
                 (f"connections/{of_events['connection']}/push", {}, 1),
                 (f"connections/{of_nobody}/push", {}, 0),
+                (f"users/:guest-{of_nobody}/push", {}, 0),
                 (f"users/guest-{of_nobody}/push", {}, 0),
             ):
                 answer = server.api("POST", path, {**note, **whom}, token=root)

@@ -655,3 +655,34 @@ class TestStore:
             server.signal(signal.SIGHUP)
             until(lambda: server.http("/readyz")[0] == 200)
             assert ada.say("lobby", "after")["seq"] > said
+
+
+class TestOwnIds:
+    """What the server itself is called nobody else can be."""
+
+    def test_applications_may_have_users_who_are_called_as_the_server_once_was(self, servers):
+        server = servers.parlor(
+            "--secret-file", servers.secret_file(), set={"auth.anonymous": "true"}, env={"PARLOR_ADMIN_TOKEN": ADMIN}
+        )
+        status, room = server.api("PUT", "rooms/den", {"title": "T"}, token=ADMIN)
+        assert status == 201
+        with Chat(server, anonymous=1) as guest:
+            assert guest.hello["user"]["id"].startswith(":guest-")
+        for name in ("admin", "guest", "guest-1-2", "program"):
+            with Chat(server, token=harness.token(name)) as one:
+                assert one.hello["user"] == {"id": name, "name": name, "admin": False}
+                assert one.hello["rooms"] == [] and one.refused("room:info", room="den") == "not_member"
+                assert one.refused("chat:send", to=":admin", text="x") == "bad_request"
+        for name in (":admin", ":guest", "a:b"):
+            status, _, body = server.http("/api/v1/info", headers=bearer(harness.token(name)))
+            assert status == 401, body
+            assert server.api("GET", f"info?user={name}", token=ADMIN)[0] == 400
+        answer = server.api("POST", "messages?to=ada", {"to": "ada", "text": "x"}, token=ADMIN)
+        assert answer[0] in (400, 404), answer
+        assert server.stop() == 0
+        again = servers.parlor(
+            "--secret-file", servers.secret_file(), data=server.data, env={"PARLOR_ADMIN_TOKEN": ADMIN}
+        )
+        members = again.api("GET", "rooms/den/members", token=ADMIN)[1]["members"]
+        assert [(one["user"], one["role"]) for one in members] == [(":admin", "owner")]
+        assert again.api("DELETE", "rooms/den/members/:admin", token=ADMIN)[0] == 200

@@ -18,10 +18,6 @@ use crate::server::events::{Tickets, is_for_events};
 const BEARER_PREFIX: &str = "bearer.";
 /// A JWT has so many parts, with dots between them (RFC 7519 §3).
 const JWT_PARTS: usize = 3;
-/// The name of whoever calls without one.
-const GUEST: &str = "guest";
-/// In whose name the admin token acts, if it does not say.
-const ADMIN: &str = "admin";
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +88,7 @@ pub(in crate::server) fn admin(
     }
     let user = match user_of_query(head)? {
         Some(user) => user,
-        None => UserId::parse(ADMIN).map_err(|error| bad(error.to_string()))?,
+        None => UserId::admin(),
     };
     let rights = StreamRights {
         is_user: true,
@@ -133,11 +129,11 @@ pub(in crate::server) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -
 
 /// Who says nothing of themselves.
 fn nobody(rules: Rules<'_>) -> Caller {
-    let user = UserId::parse(GUEST).ok().filter(|_| rules.lets_guests_in);
-    user.map_or(Caller::Nobody, |user| {
-        let streams = StreamRights::default();
-        Caller::Guest(Person { user, is_admin: false, is_guest: true, streams, limits: None })
-    })
+    if !rules.lets_guests_in {
+        return Caller::Nobody;
+    }
+    let (user, streams) = (UserId::guest(None), StreamRights::default());
+    Caller::Guest(Person { user, is_admin: false, is_guest: true, streams, limits: None })
 }
 
 fn user_of_query(head: &RequestHead<'_>) -> Result<Option<UserId>, Refusal> {

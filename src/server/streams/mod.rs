@@ -10,4 +10,4 @@ mod watch;
 pub(super) use ask::asks;
 pub(super) use encode::{age, event, info, newest, stream, subscribed, subscriber, unsubscribed};
 pub(super) use path::{bind, named_by, overlap, path_fault, placeholder, stream_at, stream_of};
-pub(super) use watch::{guest, guest_connection, too_many_guests};
+pub(super) use watch::{guest, too_many_guests};

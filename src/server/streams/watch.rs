@@ -15,12 +15,9 @@ use crate::server::session::{Beside, Known, Session};
 use crate::server::web::Net;
 use crate::store::Backend;
 
-/// Before the name of a guest's connection.
-const GUEST: &str = "guest-";
-
 /// The name of a guest: their connection's, so that no two have one.
 pub(in crate::server) fn guest(conn: ConnId) -> Option<Identity> {
-    let user = UserId::parse(&format!("{GUEST}{conn}")).ok()?;
+    let user = UserId::guest(Some(conn));
     let rights = StreamRights::default();
     Some(Identity {
         user,
@@ -32,11 +29,6 @@ pub(in crate::server) fn guest(conn: ConnId) -> Option<Identity> {
         jti: None,
         issued: None,
     })
-}
-
-/// The connection of a guest, by a name that [`guest`] may have made.
-pub(in crate::server) fn guest_connection(user: &UserId) -> Option<ConnId> {
-    ConnId::parse(user.as_str().strip_prefix(GUEST)?)
 }
 
 /// Why no more guests are let in.

@@ -210,7 +210,7 @@ impl Checker<'_> {
         while let Some(row) = rows.next()? {
             count += 1;
             let read = rows::check(row, 1, "").and_then(|()| text_of(row, 0));
-            let read = read.and_then(|id| parsed(UserId::parse(&id)));
+            let read = read.and_then(|id| parsed(UserId::parse_any(&id)));
             let what = || format!("the name of user {}", shown(row, 0));
             let Some(user) = self.sound(None, read, what)? else { continue };
             if !is_short(row.get_ref(2)?.as_str().unwrap_or_default()) {

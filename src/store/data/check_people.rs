@@ -63,7 +63,7 @@ impl People<'_, '_> {
             self.rows += 1;
             self.members += 1;
             let read = member(found, 1)
-                .and_then(|state| Ok((parsed(UserId::parse(&text_of(found, 0)?))?, state)));
+                .and_then(|state| Ok((parsed(UserId::parse_any(&text_of(found, 0)?))?, state)));
             let name = || format!("the row of member {}", shown(found, 0));
             if let Some((user, state)) =
                 self.checker.sound(Some(&self.row.state.room), read, name)?
@@ -178,12 +178,12 @@ impl People<'_, '_> {
         while let Some(found) = rows.next()? {
             self.rows += 1;
             let read = check(found, 1, "").and_then(|()| text_of(found, 0));
-            let read = read.and_then(|user| parsed(UserId::parse(&user)));
+            let read = read.and_then(|user| parsed(UserId::parse_any(&user)));
             let name = || format!("{what} of {}", shown(found, 0));
             let Some(user) = self.checker.sound(Some(&self.row.state.room), read, name)? else {
                 continue;
             };
-            if text_of(found, 3).map_or(true, |by| UserId::parse(&by).is_err()) {
+            if text_of(found, 3).map_or(true, |by| UserId::parse_any(&by).is_err()) {
                 let by = shown(found, 3);
                 self.fault(format!("{what} of {user} is by {by}, which is no user's id"));
             }

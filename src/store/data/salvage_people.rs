@@ -136,5 +136,5 @@ impl Salvage<'_> {
 }
 
 fn user_of(row: &Row<'_>, column: usize) -> Sql<UserId> {
-    parsed(UserId::parse(row.get_ref(column)?.as_str()?))
+    parsed(UserId::parse_any(row.get_ref(column)?.as_str()?))
 }

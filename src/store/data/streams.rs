@@ -178,7 +178,7 @@ pub(super) fn put_event(db: &Connection, line: &EventLine<'_>) -> Result<()> {
         }
         (Some(_), Some(_)) | (None, None) => return Err(wrong("an event has data, or bytes")),
     };
-    let by = line.by.as_ref().map(|by| parsed(UserId::parse(by))).transpose()?;
+    let by = line.by.as_ref().map(|by| parsed(UserId::parse_any(by))).transpose()?;
     let id = match (&line.id, by) {
         (Some(id), by) => Some(Arc::new(PublicationId { by, id: (&**id).into() })),
         (None, None) => None,
