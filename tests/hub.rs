@@ -677,13 +677,36 @@ fn who_shares_no_room_with_somebody_is_asked_and_not_brought_in() {
         panic!("not made")
     };
     assert_eq!(invited, [] as [UserId; 0]);
-    assert_eq!(world.request(ada, create("three")), Err(RefusalCode::Quota), "bob is in two");
+    // Bob was brought into two: he is asked, too.
+    let Ok(Answer::Joined(_, invited)) = world.request(ada, create("three")) else {
+        panic!("not made")
+    };
+    assert_eq!(invited, [user("bob")]);
     world.request(bob, Request::Leave(room("two"))).unwrap();
-    assert!(world.request(ada, create("three")).is_ok(), "what was given back can be taken again");
+    let Ok(Answer::Joined(_, invited)) = world.request(ada, create("four")) else {
+        panic!("not made")
+    };
+    assert_eq!(invited, [user("cy")], "of bob what was given back can be taken again");
     // After a restart it is the same.
     world.restart(Settings::from(&Limits { added_rooms: 2, ..Limits::default() }));
     let ada = world.connect("ada");
-    assert_eq!(world.request(ada, create("four")), Err(RefusalCode::Quota));
+    let Ok(Answer::Joined(_, invited)) = world.request(ada, create("five")) else {
+        panic!("not made")
+    };
+    assert_eq!(invited, [user("bob"), user("cy")]);
+}
+
+#[test]
+fn a_room_that_is_not_made_is_given_back() {
+    let mut world = World::new(Limits::default());
+    let (ada, bob) = (world.connect("ada"), world.connect("bob"));
+    world.request(ada, Request::Join(room("gone"))).unwrap();
+    world.request(ada, Request::End(room("gone"))).unwrap();
+    world.wait(200_000);
+    for _ in 0..1_100 {
+        assert_eq!(world.request(bob, Request::Join(room("gone"))), Err(RefusalCode::NotMember));
+    }
+    assert!(world.request(bob, Request::Join(room("bobs"))).is_ok());
 }
 
 #[test]
@@ -1236,4 +1259,57 @@ fn a_position_before_what_is_kept_is_gone() {
     assert!(to_listener, "it is live from the head that it was told");
     world.listen("ada", Some(("epoch", 8)));
     assert_eq!(world.resumed().0, ["tea 8-10"]);
+}
+
+#[test]
+fn a_room_that_takes_the_place_of_one_that_has_ended_is_not_looked_up_for_who_was_in_that() {
+    let mut world = World::new(Limits { tail_entries: 1, ..Limits::default() });
+    let (ada, bob) = (world.connect("ada"), world.connect("bob"));
+    // More than are looked up in one go.
+    let names: Vec<String> = (0..100).map(|number| format!("hers-{number:03}")).collect();
+    for name in &names {
+        world.request(ada, Request::Join(room(name))).unwrap();
+    }
+    world.wait(1_000);
+    let since = world.now.timestamp;
+    for name in &names {
+        for _ in 0..3 {
+            world.request(ada, say(name, "x")).unwrap();
+        }
+    }
+    world.next_conn += 1;
+    let conn = ConnId::new(world.next_conn, world.next_conn);
+    world.input(Input::TellPosition { conn });
+    world.input(Input::Connected { conn, user: user("ada"), name: None, resumes: true });
+    let mut effects = Effects::default();
+    let request = Request::ResumeAt { epoch: "epoch".into(), since };
+    let input = Input::Request { conn, is_admin: false, id: None, request };
+    world.hub.handle(world.now, input, &mut effects);
+    // Before the first of them are found the others end, and their places are taken.
+    for name in &names[64..] {
+        world.request(ada, Request::End(room(name))).unwrap();
+    }
+    world.wait(200_000);
+    for number in 0..36 {
+        let room = Some(room(&format!("bobs-{number}")));
+        let create = Request::Create { room, title: None, open: false, members: Vec::new() };
+        world.request(bob, create).unwrap();
+    }
+    let sought = |effects: &Effects| {
+        effects.list.iter().find_map(|effect| match effect {
+            Effect::Seek { ticket, rooms, since } => Some((*ticket, rooms.clone(), *since)),
+            _ => None,
+        })
+    };
+    let mut rounds = 0;
+    while let Some((ticket, rooms, since)) = sought(&effects) {
+        rounds += 1;
+        assert!(rooms.iter().all(|room| room.as_str().starts_with("hers-")), "{rooms:?}");
+        let outcome = world.store.seek(&rooms, since);
+        effects.clear();
+        world.hub.handle(world.now, Input::Outcome { ticket, outcome }, &mut effects);
+    }
+    assert_eq!(rounds, 2);
+    let told = format!("{:?}", effects.list);
+    assert!(told.contains("hers-000") && !told.contains("bobs-"), "{told}");
 }

@@ -162,6 +162,10 @@ pub const FIRST_MESSAGES_A_DAY: u32 = 200;
 pub const STORED_BYTES_PER_REQUEST: usize = 256;
 /// Users, and addresses of guests, whose stored bytes are counted.
 pub const STORERS_MAX: usize = 65_536;
+/// Of a `room:create`, whose payload names people, so many bytes are a unit of work.
+pub const NAMED_BYTES_PER_WORK: usize = 512;
+/// And each byte of it stands for so many in the store, where each of those people has rows of their own.
+pub const NAMED_BYTES_STORED: usize = 16;
 /// Parts of a hundred of a pool that are taken when it is said to fill.
 pub const POOL_FILLS_PERCENT: u64 = 80;
 /// The same when it is said to have room again.

@@ -68,6 +68,9 @@ impl Hub {
             }
             Pending::Join { origin, user, room, by_themselves, invited } => {
                 let asker = self.asker(user, origin);
+                if room.is_none() && !matches!(outcome, Outcome::Room { .. }) {
+                    self.makers.give_back(now.moment, &asker.user);
+                }
                 if let Some(room) = room {
                     self.rooms[room.0 as usize].pending_members -= 1;
                 }

@@ -34,6 +34,13 @@ impl Daily {
         self.share_ms = share_ms(a_day);
     }
 
+    /// It came to nothing.
+    pub(super) fn give_back(&mut self, now: Moment, user: &UserId) {
+        if let Some(until) = self.until.get_mut(user) {
+            *until = now.plus_millis(until.millis_since(now).saturating_sub(self.share_ms));
+        }
+    }
+
     /// Counts one; tells whether it may be done.
     pub(super) fn may_take(&mut self, now: Moment, user: &UserId) -> bool {
         let from = self.until.get(user).copied().unwrap_or(now).max(now);
@@ -75,6 +82,18 @@ mod tests {
         assert!(!daily.may_take(at(5 + DAY_MS / 3 - 1), &ada));
         assert!(daily.may_take(at(5 + DAY_MS / 3), &ada));
         assert!(!daily.may_take(at(5 + DAY_MS / 3), &ada));
+    }
+
+    #[test]
+    fn what_came_to_nothing_is_given_back() {
+        let mut daily = Daily::new(1, SeededHash::new(1));
+        let ada = UserId::parse("ada").unwrap();
+        let now = Moment::from_millis(5);
+        daily.give_back(now, &ada);
+        assert!(daily.may_take(now, &ada) && !daily.may_take(now, &ada));
+        daily.give_back(now, &ada);
+        daily.give_back(now, &ada);
+        assert!(daily.may_take(now, &ada) && !daily.may_take(now, &ada), "and no more than that");
     }
 
     #[test]

@@ -230,7 +230,9 @@ impl Hub {
             hub.add_room(Room::new(state));
         }
         for (room, user, state) in snapshot.members {
-            let Some(&room) = hub.room_by_id.get(&room) else { continue };
+            // One that has ended has none, whatever is on disk.
+            let is_live = |room: &&RoomIx| hub.rooms[room.0 as usize].life == Life::Live;
+            let Some(&room) = hub.room_by_id.get(&room).filter(is_live) else { continue };
             let ix = hub.user_ix(&user);
             hub.add_member(room, ix, &state);
         }
@@ -240,7 +242,8 @@ impl Hub {
             }
         }
         for invite in snapshot.invites {
-            if let Some(&room) = hub.room_by_id.get(&invite.room) {
+            let is_live = |room: &&RoomIx| hub.rooms[room.0 as usize].life == Life::Live;
+            if let Some(&room) = hub.room_by_id.get(&invite.room).filter(is_live) {
                 hub.add_invite(room, &invite.user, invite.by);
             }
         }

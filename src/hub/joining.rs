@@ -55,14 +55,13 @@ impl Hub {
         members.sort();
         members.dedup();
         self.check_members(members.len() + 1)?;
-        let (members, invited) = self.with_consent(asker, members);
-        for user in &invited {
-            self.check_invites(asker, user)?;
-        }
-        for member in &members {
-            self.check_added(asker, member)?;
-        }
         self.check_made(now, asker)?;
+        let (members, invited) = self.with_consent(asker, members);
+        let refused = invited.iter().find_map(|user| self.check_invites(asker, user).err());
+        if let Some(refusal) = refused {
+            self.makers.give_back(now.moment, &asker.user);
+            return Err(refusal);
+        }
         // What a program makes counts towards nobody's number of rooms.
         let is_own = !asker.is_program;
         if is_own {
@@ -152,7 +151,6 @@ impl Hub {
                 }
                 let members = room.members.len() + room.pending_members as usize;
                 self.check_members(members + 1)?;
-                self.check_added(asker, &user)?;
             }
             // Whoever brings another has made the room before: a room that came into being here would be
             // open to everybody by accident.
@@ -260,7 +258,7 @@ impl Hub {
     }
 
     /// Who of those that somebody names comes into a room without being asked, and who gets an invitation: whoever
-    /// shares no room with them, unless admins or the embedding program do it.
+    /// shares no room with them, or was brought into many already, unless admins or the embedding program do it.
     fn with_consent(&self, asker: &Asker, named: Vec<UserId>) -> (Vec<UserId>, Vec<UserId>) {
         if asker.is_admin {
             return (named, Vec::new());
@@ -273,6 +271,12 @@ impl Hub {
         let shares = |user: &UserId| {
             // The shorter list: somebody may be in thousands, and name hundreds.
             let theirs = rooms_of(user);
+            let ix = self.user_by_id.get(user);
+            if ix.is_some_and(|ix| {
+                self.users[ix.0 as usize].added_rooms >= self.settings.added_rooms
+            }) {
+                return false;
+            }
             let shorter = if theirs.len() < own.len() { theirs } else { own };
             shorter.iter().any(|room| {
                 let room = &self.rooms[room.0 as usize];
@@ -282,16 +286,5 @@ impl Hub {
             })
         };
         named.into_iter().partition(shares)
-    }
-
-    /// Others may not fill somebody's list without end, but for admins and the embedding program.
-    fn check_added(&self, asker: &Asker, user: &UserId) -> Result<(), Refusal> {
-        let limit = self.settings.added_rooms;
-        let ix = self.user_by_id.get(user).filter(|_| !asker.is_admin);
-        if ix.is_some_and(|ix| self.users[ix.0 as usize].added_rooms >= limit) {
-            let message = "somebody who is named was brought into as many rooms as one may be";
-            return Err(Refusal::quota("added_rooms", message, limit.into()));
-        }
-        Ok(())
     }
 }

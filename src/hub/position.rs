@@ -32,7 +32,7 @@ pub(super) struct Position {
 struct Seeking {
     since: Timestamp,
     /// Rooms still to be looked up in the store.
-    rooms: Vec<RoomIx>,
+    rooms: Vec<RoomId>,
     /// Places that were found: the last entry before that time.
     found: Vec<(RoomId, u64)>,
 }
@@ -120,7 +120,7 @@ impl Hub {
             } else if room.head > 0 && room.ts >= since {
                 match room.last_before(since) {
                     Some(seq) => seeking.found.push((room.name.clone(), seq)),
-                    None => seeking.rooms.push(*ix),
+                    None => seeking.rooms.push(room.name.clone()),
                 }
             }
         }
@@ -136,12 +136,9 @@ impl Hub {
         let position = self.positions.get_mut(&conn);
         let Some(seeking) = position.and_then(|position| position.seeking.as_mut()) else { return };
         let count = seeking.rooms.len().min(SEEK_ROOMS_MAX);
-        let rooms: Vec<RoomIx> = seeking.rooms.drain(..count).collect();
+        let rooms: Vec<RoomId> = seeking.rooms.drain(..count).collect();
         let since = seeking.since;
         if !rooms.is_empty() {
-            // One may have ended since.
-            let name = |ix: &RoomIx| Some(self.rooms.get(ix.0 as usize)?.name.clone());
-            let rooms = rooms.iter().filter_map(name).collect();
             let ticket = self.ticket(Pending::Seek { conn });
             effects.push(Effect::Seek { ticket, rooms, since });
             return;

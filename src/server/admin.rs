@@ -257,9 +257,10 @@ fn operation(kind: &str, fields: &Fields<'_, '_>) -> Result<Option<Operation>, F
         }
         "admin:push" => push(fields)?,
         "admin:user" => Operation::User(fields.user()?),
-        "admin:users" => {
-            Operation::Users { after: fields.name("after", UserId::parse_any)?, limit: fields.limit()? }
-        }
+        "admin:users" => Operation::Users {
+            after: fields.name("after", UserId::parse_any)?,
+            limit: fields.limit()?,
+        },
         _ => return Ok(None),
     }))
 }

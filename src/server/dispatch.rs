@@ -8,7 +8,7 @@ use super::json::Writer;
 use super::request::{
     ADMIN_PREFIX, Envelope, Fault, OF_A_CONNECTION, OF_GUESTS, TYPES, is_for_admins,
 };
-use super::storing::is_stored;
+use super::storing::stored_bytes;
 use super::streams::stream;
 use super::web::{Message, Net};
 use crate::base::limits::REVOCATIONS_MAX;
@@ -171,8 +171,8 @@ impl<S: Backend> Chat<S> {
             _ if kind.starts_with(ADMIN_PREFIX) && !is_admin => {
                 self.refuse(net, origin, "forbidden", "this is for admins");
             }
-            _ if is_stored(kind)
-                && self.is_beyond_store(net, origin, person, envelope.raw_payload.len()) => {}
+            _ if stored_bytes(kind, envelope.raw_payload.len())
+                .is_some_and(|bytes| self.is_beyond_store(net, origin, person, bytes)) => {}
             _ => match envelope.request(self.limits_for(person), net.timestamp()) {
                 Ok(Some(Request::Revoke { revocation, .. }))
                     if is_admin && !self.verifier.revocations().has_room_for(&revocation) =>

@@ -112,11 +112,18 @@ pub(super) const POOLS: [Pool; 14] = [
 pub(super) struct Used {
     pub(super) taken: u64,
     pub(super) max: u64,
+    /// It is there to be taken whole, and nobody waits.
+    pub(super) is_enough: bool,
 }
 
 impl Used {
     fn new(taken: usize, max: usize) -> Used {
-        Used { taken: taken as u64, max: max as u64 }
+        Used { taken: taken as u64, max: max as u64, is_enough: false }
+    }
+
+    /// Of places that are given back in a moment: to have all in use is well, as long as nobody waits for one.
+    fn of_places(taken: usize, max: usize, waiting: usize) -> Used {
+        Used { is_enough: waiting == 0, ..Used::new(taken, max) }
     }
 
     /// In parts of a hundred; of nothing nothing is taken.
@@ -154,10 +161,10 @@ impl Pools {
     fn look(&mut self, now: Moment, used: &[Used; POOLS.len()]) {
         for ((pool, used), told) in POOLS.iter().zip(used).zip(&mut self.told) {
             let Pool { name, bound, fills_percent, .. } = pool;
-            let (percent, Used { taken, max }) = (used.percent(), *used);
+            let (percent, Used { taken, max, is_enough }) = (used.percent(), *used);
             let has_room = percent <= POOL_HAS_ROOM_PERCENT.max(fills_percent - 10);
             let was_told = told.at.is_some_and(|at| now.millis_since(at) < POOL_TOLD_EVERY_MS);
-            if !told.fills && percent >= *fills_percent && !was_told {
+            if !told.fills && percent >= *fills_percent && !is_enough && !was_told {
                 *told = Told { fills: true, at: Some(now) };
                 log::warn!("{name}: {percent} % are taken, {taken} of {max} ({bound})");
             } else if told.fills && has_room {
@@ -176,6 +183,7 @@ impl<S: Backend> Chat<S> {
         let disk = self.store.space().map_or(Used::default(), |space| Used {
             taken: space.total.saturating_sub(space.free),
             max: space.total,
+            is_enough: false,
         });
         let (proofs, proofs_max) = self.proofs.used();
         [
@@ -184,8 +192,16 @@ impl<S: Backend> Chat<S> {
             Used::new(counts.rooms, limits.all_rooms as usize),
             Used::new(counts.streams, limits.streams as usize),
             Used::new(counts.stream_bytes, limits.all_streams_bytes),
-            Used::new(self.sources.under_way(), limits.backend_poll_threads as usize),
-            Used::new(self.remotes.under_way(), limits.backend_call_threads as usize),
+            Used::of_places(
+                self.sources.under_way(),
+                limits.backend_poll_threads as usize,
+                self.sources.waiting(),
+            ),
+            Used::of_places(
+                self.remotes.under_way(),
+                limits.backend_call_threads as usize,
+                self.remotes.waiting(),
+            ),
             Used::new(proofs, proofs_max),
             Used::new(self.tickets.len(), TICKETS_MAX),
             Used::new(net.all_waiting_bytes(), limits.all_outboxes_bytes),
@@ -238,8 +254,10 @@ mod tests {
         let at = Moment::from_millis;
         let mut look = |now, taken| {
             let mut used = [Used::default(); POOLS.len()];
-            used[2] = Used { taken, max: 10 };
+            used[2] = Used::new(taken, 10);
+            used[5] = Used::of_places(8, 8, 0);
             pools.look(at(now), &used);
+            assert!(!pools.told[5].fills, "nobody waits");
             (pools.told[2].fills, pools.told[2].at)
         };
         assert_eq!(look(0, 7), (false, None));

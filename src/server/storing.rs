@@ -6,7 +6,7 @@ use super::error::ErrorDetail;
 use super::journal::Limited;
 use super::rates::{Allowance, Asker};
 use super::web::Net;
-use crate::base::limits::STORED_BYTES_PER_REQUEST;
+use crate::base::limits::{NAMED_BYTES_STORED, STORED_BYTES_PER_REQUEST};
 use crate::hub::Origin;
 use crate::store::Backend;
 
@@ -25,14 +25,17 @@ const STORED: &[&str] = &[
     "chat:edit",
     "chat:react",
     "chat:send",
+    "room:ban",
     "room:create",
     "room:invite",
     "room:join",
     "room:update",
 ];
 
-pub(super) fn is_stored(kind: &str) -> bool {
-    STORED.contains(&kind)
+/// About how many bytes a request adds to the store, with so many of payload; none that adds nothing.
+pub(super) fn stored_bytes(kind: &str, bytes: usize) -> Option<usize> {
+    let factor = if kind == "room:create" { NAMED_BYTES_STORED } else { 1 };
+    STORED.contains(&kind).then_some(bytes.saturating_mul(factor))
 }
 
 impl<S: Backend> Chat<S> {

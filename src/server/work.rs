@@ -14,7 +14,9 @@ use super::pace::TooSoon;
 use super::rates::{Allowance, Asker};
 use super::request::Envelope;
 use super::web::{Address, Net};
-use crate::base::limits::{ANSWER_BYTES_PER_WORK, METRICS_WORK, WRITTEN_BYTES_PER_WORK};
+use crate::base::limits::{
+    ANSWER_BYTES_PER_WORK, METRICS_WORK, NAMED_BYTES_PER_WORK, WRITTEN_BYTES_PER_WORK,
+};
 use crate::base::{ConnId, Limits, Moment};
 use crate::hub::{Origin, RefusalCode};
 use crate::protocol::handshake::{Refusal, Response, Status};
@@ -39,7 +41,10 @@ fn ahead(kind: &str, bytes: usize) -> u32 {
     if kind == "publish" {
         return 0;
     }
-    let written = u32::try_from(bytes / WRITTEN_BYTES_PER_WORK).unwrap_or(u32::MAX);
+    // Each of those that are named is looked for among those whom one knows.
+    let per_unit =
+        if kind == "room:create" { NAMED_BYTES_PER_WORK } else { WRITTEN_BYTES_PER_WORK };
+    let written = u32::try_from(bytes / per_unit).unwrap_or(u32::MAX);
     written.saturating_add(u32::from(LARGE_ANSWERS.contains(&kind)))
 }
 

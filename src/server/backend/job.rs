@@ -123,9 +123,10 @@ impl Failure {
         }
     }
 
-    /// Whether it has nothing to do with what the backend was asked: it was not reached, broke off, or took too long.
+    /// Whether it counts for the backend, whatever that was asked: it was not reached, or took too long. That it breaks
+    /// off may be a question's doing.
     pub(super) fn is_backends_alone(&self) -> bool {
-        matches!(self, Failure::Unreached(_) | Failure::Timeout | Failure::Broken(_))
+        matches!(self, Failure::Unreached(_) | Failure::Timeout)
     }
 
     /// Whether the fault is the backend's, and counts for its circuit.

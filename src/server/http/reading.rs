@@ -35,7 +35,9 @@ impl Readiness {
             Readiness::Stopping => "the server stops",
             Readiness::StoreRefuses => "the store refuses to write",
             Readiness::DiskIsFull => "the disk is nearly full",
-            Readiness::SourceDown => "the source of a stream that is required is down",
+            Readiness::SourceDown => {
+                "the source of a stream that is required is down, or polled too late"
+            }
         };
         let mut refusal = Refusal::new(Status::ServiceUnavailable, "unavailable", message);
         refusal.fields = &[("Retry-After", "1")];

@@ -413,7 +413,7 @@ mod tests {
         let source = SourceMetrics { states, every_ms: Some(1), ..SourceMetrics::default() };
         let ages_ms = vec![(String::new(), 1)];
         let remotes = vec![RemoteMetrics::default()];
-        let pools = vec![Used { taken: 0, max: 1 }];
+        let pools = vec![Used { max: 1, ..Used::default() }];
         let sources = vec![source];
         let snapshot = Snapshot { sources, pools, remotes, ages_ms, ..Snapshot::default() };
         let rows = rows(&snapshot.text());

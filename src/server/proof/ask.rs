@@ -120,6 +120,7 @@ impl<S: Backend> Chat<S> {
         let request = HttpRequest { method, url, fields, body: Vec::new() };
         let until = now.plus_millis(self.config.limits.auth_url_timeout_ms);
         let asking = Asking { exchange, request, until };
+        self.proofs.make_room(|conn| !net.is_there(conn));
         for asking in self.proofs.wait(address, asking) {
             if asking.exchange == exchange {
                 return Asked::Refuse(unavailable(TOO_MANY));

@@ -1,7 +1,7 @@
 //! Those who wait for the backend to say who they are: addresses take turns, and none has more places than are free.
 
 use crate::base::limits::PROOFS_WAITING_MAX;
-use crate::base::{Limits, Moment, Shares};
+use crate::base::{ConnId, Limits, Moment, Shares};
 use crate::protocol::handshake::Response;
 use crate::server::auth::Identity;
 use crate::server::backend::{Cause, Circuit, CircuitSettings, HttpRequest, Line, Pass, Room};
@@ -82,6 +82,13 @@ impl Proofs {
             count(self.under_way.total()) + self.line.len(),
             count(self.under_way_max) + PROOFS_WAITING_MAX,
         )
+    }
+
+    /// Where as many wait as may, those leave their places who have gone.
+    pub(super) fn make_room(&mut self, is_gone: impl Fn(ConnId) -> bool) {
+        if self.line.len() >= PROOFS_WAITING_MAX {
+            self.line.forget(|asking| is_gone(asking.exchange.conn()));
+        }
     }
 
     /// In how many ms the backend may be tried, if it is left alone till then.

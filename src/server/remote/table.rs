@@ -255,6 +255,11 @@ impl Remotes {
         }
     }
 
+    /// How many requests wait for a place.
+    pub(in crate::server) fn waiting(&self) -> usize {
+        self.list.iter().map(|remote| remote.line.len()).sum()
+    }
+
     /// How many requests are under way.
     pub(in crate::server) fn under_way(&self) -> usize {
         usize::try_from(self.under_way.total()).unwrap_or(usize::MAX)

@@ -61,6 +61,11 @@ impl Sources {
         Some(now.plus_millis(LATE_POLLS_LOOKED_AT_MS))
     }
 
+    /// How many wait to be polled.
+    pub(in crate::server) fn waiting(&self) -> usize {
+        self.turns.len()
+    }
+
     /// How many are polled now.
     pub(in crate::server) fn under_way(&self) -> usize {
         self.turns.under_way()
@@ -94,6 +99,10 @@ impl Sources {
                 .collect();
             for stream in waiting {
                 self.look_at(now, &stream);
+            }
+            // While it was paused nobody waited for it.
+            for polled in self.polled.values_mut().filter(|polled| *polled.feed == *name) {
+                polled.polled_at = now;
             }
         }
         self.feeds.get(name)

@@ -181,7 +181,8 @@ impl Sources {
     fn end(&mut self, stream: &StreamId) {
         if let Some(polled) = self.polled.remove(stream) {
             self.due.remove(&(polled.due, stream.clone()));
-            self.payers.remove(&polled.payer, u64::from(polled.payer.is_some()));
+            let counted = polled.is_watched && polled.payer.is_some();
+            self.payers.remove(&polled.payer, u64::from(counted));
             if polled.is_ready {
                 self.turns.leave(&polled.feed, stream);
             }
@@ -195,7 +196,7 @@ impl Sources {
     pub(super) fn would_begin(&self, stream: &StreamId, declaration: &Declaration) -> bool {
         let feed = || self.feeds.get(declaration.pattern.as_str());
         declaration.pattern.is_open()
-            && !self.polled.contains_key(stream)
+            && !self.polled.get(stream).is_some_and(|polled| polled.is_watched)
             && feed().is_some_and(|running| running.every_ms().is_some())
     }
 
@@ -214,7 +215,15 @@ impl Sources {
         let is_watched = by.is_some();
         match self.polled.get_mut(stream) {
             Some(polled) => {
-                polled.is_watched = is_watched;
+                // Who watches it first is counted, as long as somebody does.
+                let counted = |payer: &Payer| u64::from(payer.is_some());
+                if std::mem::replace(&mut polled.is_watched, is_watched) {
+                    self.payers.remove(&polled.payer, counted(&polled.payer));
+                }
+                if let Some(payer) = by {
+                    self.payers.add(&payer, counted(&payer));
+                    polled.payer = payer;
+                }
                 let soon = now.plus_millis(POLL_LINGER_MS);
                 if !is_watched && soon < polled.due {
                     self.look_at(soon, stream);
