@@ -822,6 +822,10 @@ fn a_room_that_has_ended_is_removed_some_at_a_time_also_after_a_start() {
         "not in memory, either"
     );
     let mut bob = world.connect("bob");
+    // It was open.
+    let list = Request::ListRooms { open: true, after: None, limit: 9 };
+    let Ok(Answer::Rooms { rooms, .. }) = world.request(bob, list) else { panic!("no list") };
+    assert!(rooms.is_empty());
     let create = |name: &str| {
         let room = Some(room(name));
         Request::Create { room, title: None, open: true, members: Vec::new() }

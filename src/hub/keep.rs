@@ -157,6 +157,7 @@ impl Hub {
             }
             let of_room = self.rooms.remove(room.0 as usize);
             self.room_by_id.remove(&of_room.name);
+            self.open_rooms.remove(&of_room.name);
         }
     }
 

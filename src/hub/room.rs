@@ -100,7 +100,7 @@ impl Room {
         Room {
             name: state.room,
             title: state.title,
-            is_open: state.is_open,
+            is_open: state.is_open && !state.is_ended,
             owner: state.owner,
             head: state.head,
             messages: state.messages,
