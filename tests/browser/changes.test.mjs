@@ -242,7 +242,12 @@ withBob('by rooms one sees those with whom one shares one', {
 
 withBob('the members of a room are listed, online first, and each can be written to', {}, async ({ server, open, bob, program }) => {
   const [cy, dee] = [await program('cy'), await program('dee')];
-  await bob.ask('room:create', { room: 'attic', title: 'The attic', open: true, members: ['ada', 'cy', 'zoe'] });
+  await bob.ask('room:create', { room: 'attic', title: 'The attic', open: true });
+  await cy.ask('room:join', { room: 'attic' });
+  for (const who of ['ada', 'zoe']) {
+    const joined = await fetch(new URL(`/api/v1/rooms/attic/members/${who}?user=${who}`, server.url), { method: 'PUT' });
+    assert.equal(joined.status, 200);
+  }
   const ada = await open();
   await comeIn(ada, server.url, 'ada');
   await ada.locator('#room-list .place', { hasText: 'The attic' }).click();
