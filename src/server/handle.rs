@@ -160,7 +160,7 @@ impl Handle {
     ) -> Result<usize, HandleError> {
         self.check_push(kind)?;
         let mut ids =
-            users.iter().map(|user| UserId::parse(user)).collect::<Result<Vec<_>, _>>()?;
+            users.iter().map(|user| UserId::parse_any(user)).collect::<Result<Vec<_>, _>>()?;
         ids.sort();
         ids.dedup();
         let reached = {
@@ -238,7 +238,7 @@ impl Handle {
     /// # Errors
     /// [`HandleError::Stopped`], [`HandleError::Name`].
     pub fn is_online(&self, user: &str) -> Result<bool, HandleError> {
-        let id = UserId::parse(user)?;
+        let id = UserId::parse_any(user)?;
         self.check_running()?;
         Ok(self.shared.online().contains_key(&id))
     }
@@ -264,7 +264,7 @@ impl Handle {
         text: &str,
         cid: Option<&str>,
     ) -> Result<Ticket, HandleError> {
-        let user = UserId::parse(user)?;
+        let user = UserId::parse_any(user)?;
         let target = Target::Room(RoomId::parse(room)?);
         let (text_max, cid_max) = self.shared.text_and_cid_bytes_max();
         if text.len() > text_max {

@@ -139,7 +139,7 @@ impl Handle {
     /// # Errors
     /// [`HandleError`]; the ticket tells the server's: `no_such_room`.
     pub fn members(&self, room: &str, after: Option<&str>) -> Result<Ticket<Members>, HandleError> {
-        let after = after.map(UserId::parse).transpose()?;
+        let after = after.map(UserId::parse_any).transpose()?;
         let request = Request::ListMembers { room: RoomId::parse(room)?, after, limit: usize::MAX };
         self.ask(UserId::program(), request, |answered| match answered {
             Answered::Members(members) => Ok(members),
