@@ -62,6 +62,8 @@ pub struct LoopCounters {
     pub bytes_received: u64,
     /// Bytes that the system took to be sent.
     pub bytes_sent: u64,
+    /// Connections that were cut because all outboxes together were full, and most waited for them.
+    pub cut_for_room: u64,
     /// How long turns took without their wait, in µs.
     pub turns: Histogram<16>,
 }
@@ -72,6 +74,7 @@ impl Default for LoopCounters {
             accepted: 0,
             bytes_received: 0,
             bytes_sent: 0,
+            cut_for_room: 0,
             turns: Histogram::new(&DURATION_BOUNDS_US),
         }
     }

@@ -1,5 +1,6 @@
 //! Bytes that wait to be sent, of one connection or the same for many, and what they count for.
 
+use super::limits::{OUTBOXES_BEYOND_BYTES, OUTBOXES_BEYOND_SHARE};
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
@@ -59,6 +60,14 @@ impl Frame {
         }
     }
 
+    /// This frame's part of the memory that its bytes take.
+    pub(super) fn part(&self) -> usize {
+        match self {
+            Frame::Own(bytes) => bytes.len(),
+            Frame::Shared(shared) => shared.bytes.len() / Rc::strong_count(shared),
+        }
+    }
+
     /// Bytes that are not this frame's alone.
     fn shared_len(&self) -> usize {
         match self {
@@ -72,14 +81,25 @@ impl Frame {
 #[derive(Debug)]
 pub struct Budget {
     used: Cell<usize>,
-    limit: usize,
+    limit: Cell<usize>,
 }
 
 impl Budget {
     /// A budget of `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Rc<Budget> {
-        Rc::new(Budget { used: Cell::new(0), limit })
+        Rc::new(Budget { used: Cell::new(0), limit: Cell::new(limit) })
+    }
+
+    /// Bytes that may be used.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit.get()
+    }
+
+    /// From now on so many may.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.set(limit);
     }
 
     /// Bytes in use.
@@ -91,7 +111,21 @@ impl Budget {
     /// Whether all is used up.
     #[must_use]
     pub fn is_spent(&self) -> bool {
-        self.used.get() >= self.limit
+        self.used.get() >= self.limit.get()
+    }
+
+    /// Whether so much more is used, by what is never refused, that somebody has to go.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let limit = self.limit.get();
+        let beyond = (limit / OUTBOXES_BEYOND_SHARE).max(OUTBOXES_BEYOND_BYTES);
+        self.used.get() > limit.saturating_add(beyond)
+    }
+
+    /// Whether there is room again, and not for the next frame alone.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.used.get() <= self.limit.get() / 4 * 3
     }
 
     pub(super) fn count_in(&self, bytes: usize) {

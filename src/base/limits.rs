@@ -66,6 +66,21 @@ pub const LOG_REFUSALS_PER_SECOND: u32 = 20;
 pub const LOG_MESSAGE_BYTES_MAX: usize = 4 * 1024;
 /// A field's value in a line of the log, in bytes; what is longer is cut.
 pub const LOG_VALUE_BYTES_MAX: usize = 256;
+/// What may wait in all outboxes beyond `limits.all_outboxes_bytes` before whoever holds most has to go:
+/// a quarter more, as an outbox that is empty still takes one frame.
+pub const OUTBOXES_BEYOND_SHARE: usize = 4;
+/// And at least so many bytes: a few of the largest pages.
+pub const OUTBOXES_BEYOND_BYTES: usize = 1024 * 1024;
+/// For how long all outboxes may be full before whoever holds most has to go, in ms.
+pub const OUTBOXES_FULL_MS: u64 = 2_000;
+/// That somebody had to go is logged at most this often, in ms; how many there were is told.
+pub const FULL_TOLD_EVERY_MS: u64 = 1_000;
+/// What all outboxes may hold where nothing else is set, in bytes, if there is memory for it.
+pub const ALL_OUTBOXES_BYTES: usize = 256 * 1024 * 1024;
+/// Their share of the memory that is left at the start.
+pub const ALL_OUTBOXES_SHARE: usize = 4;
+/// What they may hold in any case: a page for each of a few connections.
+pub const ALL_OUTBOXES_BYTES_MIN: usize = 4 * 1024 * 1024;
 /// Connections accepted in one turn before the established ones have theirs.
 pub const ACCEPTS_PER_TURN: usize = 64;
 /// Connections flushed in one turn; a fan-out to more goes on in the next one, in order.
@@ -463,7 +478,7 @@ pub struct Limits {
     pub outbox_bytes: u32,
     /// Below this an outbox is fed again, in bytes.
     pub outbox_low_bytes: u32,
-    /// What may wait in all outboxes together, in bytes.
+    /// What may wait in all outboxes together, in bytes; 0 for as much as there is memory for.
     pub all_outboxes_bytes: usize,
     /// What waits for a connection must move by 64 KiB, or to its end, in this time, in ms.
     pub stall_timeout_ms: u64,
@@ -589,7 +604,7 @@ impl Default for Limits {
             tail_bytes: 32 * 1024,
             outbox_bytes: 1024 * 1024,
             outbox_low_bytes: 64 * 1024,
-            all_outboxes_bytes: 256 * 1024 * 1024,
+            all_outboxes_bytes: 0,
             stall_timeout_ms: 30_000,
             handshake_timeout_ms: 10_000,
             http_body_bytes: 1024 * 1024,

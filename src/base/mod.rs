@@ -3,6 +3,7 @@
 
 mod buffer;
 pub mod chance;
+mod class;
 pub mod conn_id;
 pub mod counters;
 pub mod entry;
@@ -26,6 +27,7 @@ pub mod wall_clock;
 
 pub use buffer::Buffer;
 pub use chance::Chance;
+pub use class::{Class, Priority};
 pub use conn_id::ConnId;
 pub use counters::{Histogram, LoopCounters, StoreCounters};
 pub use entry::{Body, Changes, Entry, EntryKind};
@@ -36,7 +38,7 @@ pub use limits::Limits;
 pub use line_rate::LineRate;
 pub use moment::{Moment, Timestamp};
 pub use names::{NameError, RoomId, StreamId, UserId};
-pub use outbox::{Class, Outbox, Priority, Refused};
+pub use outbox::{Outbox, Refused};
 pub use per_minute::PerMinute;
 pub use rate::Rate;
 pub use record::{

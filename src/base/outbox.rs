@@ -9,6 +9,7 @@
 //! back.
 
 use super::Buffer;
+use super::class::Class;
 use super::frame::{Budget, Cost, FRAME_OVERHEAD_BYTES, Frame};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -19,47 +20,6 @@ const OVERTAKEN_FRAMES_MAX: usize = 256;
 
 /// The source of frames that belong to no room and no stream.
 pub const NO_SOURCE: u32 = u32::MAX;
-
-/// What may happen to a frame when the outbox fills.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// Ends or keeps the connection (Close, Ping, an HTTP answer): never refused.
-    Control,
-    /// Answers a ping: only the newest waits (RFC 6455 §5.5.3).
-    Pong,
-    /// Answers a request: never refused; instead nothing more is read while the outbox is full.
-    Reply,
-    /// An entry of a log: refused when the outbox is full, and fed from the log later.
-    Durable,
-    /// Typing, presence: refused when the outbox is half full.
-    Ephemeral,
-    /// An event of a stream: refused when the outbox is full, half full or a quarter full, by its
-    /// priority, and fed later. It goes before events of a lower priority that wait.
-    Stream(Priority),
-}
-
-/// What of several streams goes first when a connection is slow, and what is given up last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
-    /// Given up first.
-    Low,
-    /// In between.
-    #[default]
-    Normal,
-    /// Before the events of others.
-    High,
-}
-
-impl Priority {
-    /// The share of an outbox that such events may fill.
-    const fn share(self, limit: usize) -> usize {
-        match self {
-            Priority::Low => limit / 4,
-            Priority::Normal => limit / 2,
-            Priority::High => limit,
-        }
-    }
-}
 
 /// The outbox had no room for a frame of this class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,6 +238,17 @@ impl Outbox {
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
         self.waiting + self.lent().map_or(0, |lent| lent.marked().len())
+    }
+
+    /// The memory that what waits takes, in bytes: of what waits for many, its part.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let held = |item: &Item| item.frame.part() + FRAME_OVERHEAD_BYTES;
+        match &self.queue {
+            Queue::Empty | Queue::Lent(_) => 0,
+            Queue::One(item) => held(item),
+            Queue::Many(storage) => storage.items.iter().map(held).sum(),
+        }
     }
 
     /// What waits, in order: each piece is a frame, the first without what has already left.
@@ -528,6 +499,7 @@ impl Storage {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Priority;
     use super::*;
 
     fn own(text: &str) -> Frame {

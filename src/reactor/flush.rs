@@ -1,8 +1,9 @@
 //! Sending what waits, once for each connection at the end of a turn; who cannot keep up is watched.
 
-use super::io::{CloseCause, Handler, Phase, Stall};
+use super::io::Handler;
 use super::reactor::Reactor;
 use super::send::{send, send_bytes};
+use super::slot::{CloseCause, Phase, Stall};
 use super::system::System;
 use crate::base::limits::{ANSWERS_HELD_BYTES_MAX, FLUSHES_PER_TURN, STALL_BYTES};
 use crate::base::{Buffer, ConnId};
@@ -19,6 +20,7 @@ impl<S: System> Reactor<S> {
         if let Some(buffer) = &mut self.send_buffer {
             buffer.clear();
         }
+        self.io.look_whether_full();
         if !self.starved.is_empty() && !self.io.is_budget_spent() {
             for conn in std::mem::take(&mut self.starved) {
                 if let Some(Some(socket)) = self.sockets.get_mut(conn.index())
@@ -116,7 +118,7 @@ impl<S: System> Reactor<S> {
     fn send_answer(&mut self, handler: &mut impl Handler, conn: ConnId, bytes: &[u8]) {
         if let Some(slot) = self.io.slot(conn)
             && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
-            && slot.phase != Phase::Cut
+            && !matches!(slot.phase, Phase::Cut(_))
         {
             let sent =
                 if socket.is_writable { send_bytes(&mut socket.stream, bytes) } else { Ok(0) };

@@ -1,8 +1,9 @@
 //! What a handler may do: plain data, no socket. The reactor carries out what stands here at the
 //! end of each turn; a simulator can do it in its place and drive the same handler.
 
+use super::slot::{CloseCause, Ending, Phase, Slot};
 use super::timers::Timers;
-use crate::base::limits::CONNECTIONS_RESERVED;
+use crate::base::limits::{ALL_OUTBOXES_BYTES, CONNECTIONS_RESERVED};
 use crate::base::outbox::Storage;
 use crate::base::{
     Budget, Buffer, Class, ConnId, Frame, Limits, LoopCounters, Moment, Outbox, Refused, Timestamp,
@@ -11,21 +12,6 @@ use slab::Slab;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
-
-/// Why a connection is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseCause {
-    /// The peer ended it.
-    PeerClosed,
-    /// The system reported an error on it, as a reset.
-    Failed,
-    /// [`Io::end`] was called, and all was sent, or the time for it was over.
-    Ended,
-    /// [`Io::cut`] was called, or the handler panicked in one of its events.
-    Cut,
-    /// The reactor stopped.
-    Stopped,
-}
 
 /// What connections mean. All calls come from the reactor's thread.
 ///
@@ -104,7 +90,11 @@ pub struct Io {
     storage: Vec<Box<Storage>>,
     /// The connection whose input is being handled: what is queued for it is looked after then.
     reading: Option<ConnId>,
-    budget: Rc<Budget>,
+    pub(super) budget: Rc<Budget>,
+    /// Since when all outboxes together are full.
+    pub(super) full_since: Option<Moment>,
+    /// When the log was told that somebody had to go.
+    pub(super) told_full_at: Option<Moment>,
     outbox_bytes: u32,
     closing_timeout_ms: u64,
     pub(super) stall_timeout_ms: u64,
@@ -112,71 +102,14 @@ pub struct Io {
     pub(super) counters: LoopCounters,
 }
 
-/// One connection, without its socket.
-#[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) outbox: Outbox,
-    pub(super) generation: u32,
-    pub(super) phase: Phase,
-    pub(super) is_flush_queued: bool,
-    pub(super) is_paused: bool,
-    /// Something was refused, or more than the low mark waits: the handler is told when it drains.
-    pub(super) tells_drained: bool,
-    /// What waited when something was refused, if that is less than the low mark: there is no more
-    /// room before it has moved.
-    pub(super) refused_at: u32,
-    /// The handler's deadline.
-    deadline: Moment,
-    /// While something waits: by when it must have moved.
-    pub(super) stall: Option<Box<Stall>>,
-    /// The earliest look that the timers have promised.
-    armed: Moment,
-    /// Bytes that were read from it, and that the system took for it.
-    pub(super) bytes_received: u64,
-    pub(super) bytes_sent: u64,
-}
-
-/// What waits must have moved by [`STALL_BYTES`](crate::base::limits::STALL_BYTES) or to its end
-/// by then.
-#[derive(Debug)]
-pub(super) struct Stall {
-    pub(super) deadline: Moment,
-    pub(super) moved: u64,
-}
-
-/// How far a connection's end is.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Open,
-    /// What waits is sent, then this end is shut down, then what still comes is thrown away until
-    /// the peer ends too: closing at once would make a reset of unread input, and the peer would
-    /// lose the last frames.
-    Ending(Box<Ending>),
-    /// To be dropped at once.
-    Cut,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Ending {
-    pub(super) deadline: Moment,
-    pub(super) is_shut_down: bool,
-    /// The peer may still send something, which is thrown away before the socket is closed.
-    pub(super) drains: bool,
-    pub(super) drained: usize,
-    /// More is thrown away from then on.
-    pub(super) resumes: Moment,
-}
-
-impl Slot {
-    fn may_read(&self) -> bool {
-        self.phase == Phase::Open && !self.is_paused && !self.outbox.is_full()
-    }
-}
-
 impl Io {
     /// No connections yet.
     #[must_use]
     pub fn new(limits: &Limits, now: Moment, timestamp: Timestamp) -> Io {
+        let outboxes_max = match limits.all_outboxes_bytes {
+            0 => ALL_OUTBOXES_BYTES,
+            bytes => bytes,
+        };
         Io {
             now,
             timestamp,
@@ -192,7 +125,9 @@ impl Io {
             stop_at: None,
             storage: Vec::new(),
             reading: None,
-            budget: Budget::new(limits.all_outboxes_bytes),
+            budget: Budget::new(outboxes_max),
+            full_since: None,
+            told_full_at: None,
             outbox_bytes: limits.outbox_bytes,
             closing_timeout_ms: limits.closing_timeout_ms,
             stall_timeout_ms: limits.stall_timeout_ms,
@@ -243,9 +178,18 @@ impl Io {
         self.budget.used()
     }
 
+    /// Bytes that may wait in all outboxes: `limits.all_outboxes_bytes`, or what there is memory for.
+    #[must_use]
+    pub fn waiting_bytes_max(&self) -> usize {
+        self.budget.limit()
+    }
+
     /// The outbox of an open connection, which is flushed at the end of this turn; `None` when the
     /// connection is gone or ending.
     pub fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+        if self.budget.is_over() {
+            self.make_room();
+        }
         let slot = self.table.get_mut(conn.index())?;
         if slot.generation != conn.generation() || slot.phase != Phase::Open {
             return None;
@@ -422,8 +366,12 @@ impl Io {
 
     /// Drops a connection and all that waits for it at the end of this turn.
     pub fn cut(&mut self, conn: ConnId) {
+        self.cut_for(conn, CloseCause::Cut);
+    }
+
+    pub(super) fn cut_for(&mut self, conn: ConnId, cause: CloseCause) {
         if let Some(slot) = self.slot(conn) {
-            slot.phase = Phase::Cut;
+            slot.phase = Phase::Cut(cause);
             slot.outbox.clear();
             self.ends.push(conn);
         }
@@ -454,6 +402,7 @@ impl Io {
             deadline: Moment::NEVER,
             stall: None,
             armed: Moment::NEVER,
+            holder: None,
             bytes_received: 0,
             bytes_sent: 0,
         });
@@ -530,7 +479,7 @@ impl Io {
         slot.armed = Moment::NEVER;
         let (end, resumes) = match &slot.phase {
             Phase::Ending(ending) => (ending.deadline, ending.resumes),
-            Phase::Open | Phase::Cut => (Moment::NEVER, Moment::ZERO),
+            Phase::Open | Phase::Cut(_) => (Moment::NEVER, Moment::ZERO),
         };
         let stall = slot.stall.as_ref().map_or(Moment::NEVER, |stall| stall.deadline);
         let due = Due {

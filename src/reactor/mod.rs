@@ -8,20 +8,24 @@ pub(crate) mod child;
 mod clock;
 mod connection;
 mod flush;
+mod holders;
 mod io;
 mod listener;
+mod memory;
 #[allow(clippy::module_inception)]
 mod reactor;
 mod read;
 mod send;
 pub mod simulated;
+mod slot;
 mod system;
 mod timers;
 mod wake;
 
 pub use clock::Clock;
-pub use io::{CloseCause, Handler, Io};
+pub use io::{Handler, Io};
 pub use listener::file_limit;
 pub use reactor::{Reactor, ReactorConfig};
+pub use slot::CloseCause;
 pub use system::{Machine, Stream, System};
 pub use wake::{SIGINT, SIGTERM, Wake, on_signal};

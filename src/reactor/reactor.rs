@@ -3,8 +3,10 @@
 
 use super::clock::Clock;
 use super::connection::{Socket, Unread};
-use super::io::{CloseCause, Handler, Io, Phase};
+use super::io::{Handler, Io};
 use super::listener::{Listener, file_limit};
+use super::memory::all_outboxes_bytes;
+use super::slot::{CloseCause, Phase};
 use super::system::{Machine, Readiness, Stream, System};
 use super::wake::Wake;
 use crate::base::limits::{
@@ -44,6 +46,8 @@ pub struct Reactor<S: System = Machine> {
     pub(super) sockets: Vec<Option<Socket<S::Stream>>>,
     /// Connections with something to read; those that their budget has stopped come last.
     pub(super) ready: VecDeque<ConnId>,
+    /// What all outboxes may hold follows from the memory that there is.
+    has_outboxes_by_memory: bool,
     /// Connections that wait for the budget of all outboxes.
     pub(super) starved: Vec<ConnId>,
     /// What handlers have not used up yet: of paused connections, and of those that said much.
@@ -78,6 +82,7 @@ impl Reactor<Machine> {
             usize::try_from(files.min(u64::from(config.limits.connections))).unwrap_or(usize::MAX);
         Ok(Reactor {
             listener: Some(listener),
+            has_outboxes_by_memory: config.limits.all_outboxes_bytes == 0,
             ..Reactor::new(Machine { poll }, clock, wake, io, &config.limits)
         })
     }
@@ -114,6 +119,10 @@ impl Reactor<Machine> {
     /// When waiting for events fails, which it does not as long as the process is sound.
     pub fn run(&mut self, handler: &mut impl Handler) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
+        // Now, as what the program has begun by now takes memory, too.
+        if self.has_outboxes_by_memory {
+            self.io.budget.set_limit(all_outboxes_bytes());
+        }
         loop {
             match self.system.poll.poll(&mut events, self.timeout()) {
                 Ok(()) => {}
@@ -197,6 +206,7 @@ impl<S: System> Reactor<S> {
             system,
             clock,
             listener: None,
+            has_outboxes_by_memory: false,
             wake,
             io,
             sockets: Vec::with_capacity(CONNECTIONS_RESERVED),
@@ -312,7 +322,10 @@ impl<S: System> Reactor<S> {
             let Some(slot) = self.io.slot(conn) else { continue };
             match &mut slot.phase {
                 Phase::Open => {}
-                Phase::Cut => self.over(handler, conn, CloseCause::Cut),
+                Phase::Cut(cause) => {
+                    let cause = *cause;
+                    self.over(handler, conn, cause);
+                }
                 // It comes back when the last of what waits has been sent, or at its deadline.
                 Phase::Ending(_) if !slot.outbox.is_empty() => {}
                 Phase::Ending(ending) if ending.is_shut_down => {}

@@ -2,8 +2,9 @@
 //! remembered; who may not be read keeps its bytes in the kernel.
 
 use super::connection::Unread;
-use super::io::{CloseCause, Handler, Phase};
+use super::io::Handler;
 use super::reactor::Reactor;
+use super::slot::{CloseCause, Phase};
 use super::system::System;
 use crate::base::ConnId;
 use crate::base::limits::{
@@ -103,7 +104,7 @@ impl<S: System> Reactor<S> {
                             self.make_ready(conn);
                         }
                     }
-                    Phase::Cut => {}
+                    Phase::Cut(_) => {}
                 }
             }
             Err(error) => match error.kind() {
@@ -179,7 +180,7 @@ impl<S: System> Reactor<S> {
                 self.tell(handler, conn, CloseCause::PeerClosed);
             }
             Phase::Ending(_) if is_flushed => self.over(handler, conn, CloseCause::Ended),
-            Phase::Ending(_) | Phase::Cut => {}
+            Phase::Ending(_) | Phase::Cut(_) => {}
         }
     }
 }

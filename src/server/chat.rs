@@ -310,8 +310,7 @@ impl<S: Backend> Application for Chat<S> {
         let asks_for = arriving.asks_for.take();
         let known = Known { is_guest, beside, ..Known::from(&identity) };
         session.phase = Phase::Known(known);
-        self.settle_limits(conn, identity.limits.clone());
-        self.note_arrival(net, conn);
+        self.arrived(net, conn, identity.limits.clone());
         match asks_for {
             None => self.let_in(net, conn, identity, resumes),
             Some(what) => self.begin_events(net, conn, identity, what),

@@ -96,6 +96,7 @@ impl<S: Backend> Chat<S> {
         let (by, code) = match over {
             Over::ClosedByPeer(code) => ("client", code.map_or(1005, |code| code.0)),
             Over::ClosedByUs(code) => ("server", code.0),
+            Over::HeldMost => ("server", SLOW.0.0),
             Over::Lost => ("client", 1006),
         };
         log::info!(connection:% = conn, user, kind, address = address.as_deref(), by, code, why = name(code);

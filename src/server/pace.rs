@@ -77,6 +77,20 @@ impl<S: Backend> Chat<S> {
         }
     }
 
+    /// It is known now who is on a connection.
+    pub(super) fn arrived(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        asked: Option<Arc<UserLimits>>,
+    ) {
+        self.settle_limits(conn, asked);
+        if let Some(known) = self.known(conn).filter(|known| !known.is_guest) {
+            net.set_holder(conn, self.rates.number_of(&known.user));
+        }
+        self.note_arrival(net, conn);
+    }
+
     /// The same for all who are here, when the configuration is another.
     pub(super) fn settle_all_limits(&mut self) {
         let here = self.sessions.iter().flatten();

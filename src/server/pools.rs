@@ -88,7 +88,8 @@ pub(super) const POOLS: [Pool; 14] = [
         "outbox_bytes",
         "`limits.all_outboxes_bytes`",
         "`limits.outbox_bytes` of a connection",
-        "who is slow is fed later; who reads is served",
+        "who is slow is fed later; who reads is served; full for 2 s, or over by a quarter: the connections of \
+         who holds most are cut",
     ),
     pool("http_calls", "16,384 that wait for an answer", "one of a connection", "`overloaded`"),
     pool(
@@ -204,7 +205,7 @@ impl<S: Backend> Chat<S> {
             ),
             Used::new(proofs, proofs_max),
             Used::new(self.tickets.len(), TICKETS_MAX),
-            Used::new(net.all_waiting_bytes(), limits.all_outboxes_bytes),
+            Used::new(net.all_waiting_bytes(), net.all_waiting_bytes_max()),
             Used::new(self.calls.len(), HTTP_CALLS_MAX),
             Used::new(self.at_store, STORE_QUEUE_MAX),
             Used::new(self.verifier.revocations().len(), REVOCATIONS_MAX),

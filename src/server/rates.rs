@@ -3,6 +3,8 @@
 use super::web::Address;
 use crate::base::{Moment, PerMinute, Rate, SeededHash, UserId};
 use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::num::NonZeroU32;
 
 /// Whose doings are counted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +74,12 @@ impl Rates {
     pub(super) fn new(max: usize, seed: u64) -> Rates {
         let rates = HashMap::with_hasher(SeededHash::new(seed));
         Rates { rates, addresses: 0, max, swept: Moment::ZERO }
+    }
+
+    /// A number for a user, which two may have.
+    pub(super) fn number_of(&self, user: &UserId) -> NonZeroU32 {
+        let hash = self.rates.hasher().hash_one(user);
+        NonZeroU32::new((hash >> 32) as u32).unwrap_or(NonZeroU32::MIN)
     }
 
     /// Counts what weighs so much, or tells by what it is held back.

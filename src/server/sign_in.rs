@@ -83,8 +83,7 @@ impl<S: Backend> Chat<S> {
                 };
                 let (announced, beside) = (*announced, beside.take());
                 session.phase = Phase::Known(Known { beside, ..Known::from(&identity) });
-                self.settle_limits(conn, identity.limits.clone());
-                self.note_arrival(net, conn);
+                self.arrived(net, conn, identity.limits.clone());
                 self.reply_to_auth(net, conn, id);
                 self.let_in(net, conn, identity, resumes || announced);
             }

@@ -4,10 +4,12 @@ measure-flood` times a quiet client beside each."""
 import json
 import os
 import re
+import resource
 import select
 import signal
 import socket
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -17,6 +19,7 @@ from harness import HOST, PATIENCE, Chat, Raw, Refused, b64url, request_head
 from keys import Es256, Rs256, jwks
 from test_limits import limited
 from test_metrics import read
+from test_rooms import Pipe
 
 HOOK_SECRET = "what they and we alone know, in enough bytes"
 ADMIN = "an admin token for tests, of more than 32 bytes"
@@ -655,6 +658,74 @@ class TestStore:
             server.signal(signal.SIGHUP)
             until(lambda: server.http("/readyz")[0] == 200)
             assert ada.say("lobby", "after")["seq"] > said
+
+
+class TestOutboxes:
+    """Who does not read what they asked for holds memory, and not that of others."""
+
+    @staticmethod
+    def fill(ada):
+        """A room with a page that is as large as pages may be."""
+        ada.request("room:create", room="hall", open=True)
+        for id in [ada.send("chat:send", room="hall", text="w" * 16_000) for _ in range(20)]:
+            ada.answer(id)
+
+    @staticmethod
+    def asking(opened, server, user, pages):
+        """A connection that has asked for pages, and reads none."""
+        pipe = opened.enter_context(Pipe(server, user, receive_buffer=4_096))
+        pipe.send(*[("chat:history", {"room": "hall", "limit": 200})] * pages)
+        return pipe
+
+    def test_when_all_are_full_who_holds_most_goes_first(self, servers):
+        server = servers.parlor(set={"limits.all_outboxes_bytes": 4 << 20, "metrics.public": "true"})
+        with Chat(server, "ada") as ada, ExitStack() as opened:
+            self.fill(ada)
+            server.admit("hall", "bob", "eve")
+            # Each of the greedy holds less than the modest one, and all together more.
+            modest = self.asking(opened, server, "bob", 5)
+            until(lambda: read(server)["parlor_outbox_waiting_bytes"] > 500_000)
+            greedy = [self.asking(opened, server, "eve", 4) for _ in range(19)]
+            until(lambda: read(server)["parlor_outbox_cut_connections_total"] >= 1)
+            until(lambda: read(server)["parlor_outbox_waiting_bytes"] < 4 << 20)
+            answers, _ = modest.answers(5)
+            assert all(len(answer["payload"]["entries"]) > 10 for answer in answers), "whole pages"
+            assert ada.request("ping")
+            cut = read(server)["parlor_outbox_cut_connections_total"]
+            ended = 0
+            for pipe in greedy:
+                try:
+                    pipe.answers(4)
+                except (ConnectionError, AssertionError):
+                    ended += 1
+            assert ended == cut
+            said = server.output()
+        assert re.search(r"all outboxes together are full: of \d+ bytes that waited \d+ are left, as \d+", said)
+        assert said.count("user=eve kind=websocket address=127.0.0.1 by=server code=4101 why=slow") == ended
+
+    @pytest.mark.seconds(60)
+    def test_under_a_bound_on_address_space_slow_readers_end_themselves_alone(self, servers):
+        space = 320 << 20
+
+        def bound():
+            resource.setrlimit(resource.RLIMIT_AS, (space, space))
+
+        server = servers.parlor(preexec=bound, roomy=False, set={"metrics.public": "true", "limits.connections_per_address": 1_000})
+        assert "of what the limit on its address space leaves" in server.output()
+        users = [f"eve{number}" for number in range(30)]
+        with Chat(server, "ada") as ada, ExitStack() as opened:
+            self.fill(ada)
+            server.admit("hall", *users)
+            for user in users:
+                for _ in range(5):
+                    self.asking(opened, server, user, 6)
+            until(lambda: read(server)["parlor_outbox_cut_connections_total"] > 0)
+            ada.settle()
+            metrics = read(server)
+            assert metrics["parlor_outbox_waiting_bytes"] < metrics["parlor_pool_size", "pool", "outbox_bytes"] * 5 / 4 + (1 << 20)
+            assert metrics["parlor_pool_size", "pool", "outbox_bytes"] < 32 << 20
+            assert len(ada.history("hall")["entries"]) > 10
+        assert server.is_running()
 
 
 class TestOwnIds:

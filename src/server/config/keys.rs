@@ -210,8 +210,10 @@ const KEYS: &[Key] = &[
         "What may wait for a connection."),
     number!("limits.outbox_low_bytes", Restart, "bytes", limits.outbox_low_bytes: u32, 1,
         "Below this a connection that was behind is fed again; at most half of outbox_bytes."),
-    number!("limits.all_outboxes_bytes", Restart, "bytes", limits.all_outboxes_bytes: usize, 1_024,
-        "What may wait for all connections together; what is the same for many counts once."),
+    number!("limits.all_outboxes_bytes", Restart, "bytes", limits.all_outboxes_bytes: usize, 0,
+        "What may wait for all connections together; what is the same for many counts once. 0 for a \
+         quarter of the memory that is left at the start (by the limit on the process, its cgroup and the \
+         machine), 256 MiB at most. Full for 2 s, or exceeded by a quarter, whoever holds most is cut first."),
     number!("limits.stall_timeout_ms", Live, "ms", limits.stall_timeout_ms: u64, 1,
         "In this time what waits for a connection must move by 64 KiB, or to its end."),
     number!("limits.head_bytes", Live, "bytes", limits.head_bytes: u32, 64,

@@ -3,6 +3,7 @@
 
 use crate::base::Outcome;
 use crate::hub::{Refusal, RefusalCode};
+use crate::server::chat::SLOW;
 use crate::server::error::ErrorDetail;
 use crate::server::web::Over;
 use crate::store::NotTaken;
@@ -163,6 +164,7 @@ impl Counters {
                 self.closed_by_client.count(code.map_or(NO_CODE, |code| code.0));
             }
             Over::ClosedByUs(code) => self.closed_by_server.count(code.0),
+            Over::HeldMost => self.closed_by_server.count(SLOW.0.0),
             Over::Lost => self.closed_by_client.count(LOST),
         }
     }

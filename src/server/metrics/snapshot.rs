@@ -260,6 +260,11 @@ impl Snapshot {
             "Bytes that wait to be sent on all connections; what is the same for many counts once.",
             self.waiting_bytes,
         )?;
+        page.counter(
+            "outbox_cut_connections",
+            "Connections that were cut because all outboxes were full, and most waited for them.",
+            self.of_loop.cut_for_room,
+        )?;
         page.gauge(
             "cursors_behind",
             "Places of connections in rooms' logs that are behind, and are fed.",

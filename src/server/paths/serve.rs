@@ -195,7 +195,7 @@ impl<S: Backend> Chat<S> {
         let code = match over {
             Over::ClosedByPeer(code) => code,
             Over::ClosedByUs(code) => Some(code),
-            Over::Lost => None,
+            Over::HeldMost | Over::Lost => None,
         };
         let Some(socket) = &own.socket else { return };
         let handler = Arc::clone(&own.path.handler);

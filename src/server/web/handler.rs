@@ -235,7 +235,9 @@ impl<A: Application> Web<A> {
                 // nothing does.
                 match over {
                     Over::ClosedByPeer(_) if input.used() == all => io.close(conn),
-                    Over::ClosedByPeer(_) | Over::ClosedByUs(_) | Over::Lost => io.end(conn),
+                    Over::ClosedByPeer(_) | Over::ClosedByUs(_) | Over::HeldMost | Over::Lost => {
+                        io.end(conn);
+                    }
                 }
                 return all;
             }
@@ -409,9 +411,10 @@ impl<A: Application> Handler for Web<A> {
         }
     }
 
-    fn closed(&mut self, io: &mut Io, conn: ConnId, _: CloseCause) {
+    fn closed(&mut self, io: &mut Io, conn: ConnId, cause: CloseCause) {
         self.idle.leave(conn);
-        self.is_over(io, conn, Over::Lost);
+        let held_most = cause == CloseCause::HeldMost;
+        self.is_over(io, conn, if held_most { Over::HeldMost } else { Over::Lost });
         self.settle(io);
         self.sockets.forget(conn);
         let place = self.connections.get_mut(conn.index());

@@ -91,6 +91,8 @@ pub enum Over {
     /// The application called [`Net::close`], or the peer broke the protocol or missed its
     /// heartbeat.
     ClosedByUs(CloseCode),
+    /// All outboxes together were full, and most waited for it: it was cut, without a Close.
+    HeldMost,
     /// The TCP connection ended without a Close (RFC 6455 §7.1.5 reads that as 1006).
     Lost,
 }

@@ -14,6 +14,7 @@ use crate::protocol::{CloseCode, Message};
 use crate::reactor::Io;
 use std::collections::VecDeque;
 use std::fmt::Display;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// The sending side of every open WebSocket, and of every answer without an end.
@@ -413,6 +414,17 @@ impl Net<'_> {
     #[must_use]
     pub fn all_waiting_bytes(&self) -> usize {
         self.io.waiting_bytes()
+    }
+
+    /// As [`Io::waiting_bytes_max`].
+    #[must_use]
+    pub fn all_waiting_bytes_max(&self) -> usize {
+        self.io.waiting_bytes_max()
+    }
+
+    /// As [`Io::set_holder`].
+    pub fn set_holder(&mut self, conn: ConnId, holder: NonZeroU32) {
+        self.io.set_holder(conn, holder);
     }
 
     /// Ends every connection that is no open WebSocket, with what it has been answered: for a server

@@ -1,0 +1,168 @@
+//! When all outboxes together are full: whoever holds most goes first.
+
+use super::io::Io;
+use super::slot::{CloseCause, Phase};
+use crate::base::ConnId;
+use crate::base::limits::{FULL_TOLD_EVERY_MS, OUTBOXES_FULL_MS};
+use std::collections::{BTreeMap, BinaryHeap};
+use std::num::NonZeroU32;
+
+/// Whom connections belong to that count together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Holder {
+    /// Several connections' one.
+    Many(NonZeroU32),
+    /// A connection for itself.
+    One(u64),
+}
+
+impl Io {
+    /// What waits for this connection counts together with what waits for the others of `holder`,
+    /// when it has to be found who holds most. Without this call it counts alone.
+    pub fn set_holder(&mut self, conn: ConnId, holder: NonZeroU32) {
+        if let Some(slot) = self.slot(conn) {
+            slot.holder = Some(holder);
+        }
+    }
+
+    /// Makes room when all outboxes together have been full for long. Before that nobody has to go:
+    /// who is slow is fed later, and most such moments pass.
+    pub(super) fn look_whether_full(&mut self) {
+        if !self.budget.is_spent() {
+            self.full_since = None;
+            return;
+        }
+        let until = self.full_since.get_or_insert(self.now).plus_millis(OUTBOXES_FULL_MS);
+        if self.now >= until || self.budget.is_over() {
+            self.make_room();
+        } else {
+            self.wake_at(until);
+        }
+    }
+
+    /// Cuts connections until there is room: of whoever holds most, the one that holds most.
+    pub(super) fn make_room(&mut self) {
+        let mut holders: BTreeMap<Holder, Vec<(usize, ConnId)>> = BTreeMap::new();
+        for (index, slot) in &self.table {
+            let conn = ConnId::new(index as u32, slot.generation);
+            let held = slot.outbox.held_bytes();
+            if held > 0 && !matches!(slot.phase, Phase::Cut(_)) {
+                let holder = slot.holder.map_or(Holder::One(conn.to_u64()), Holder::Many);
+                holders.entry(holder).or_default().push((held, conn));
+            }
+        }
+        let mut largest: BinaryHeap<(usize, Vec<(usize, ConnId)>)> = holders
+            .into_values()
+            .map(|mut conns| {
+                conns.sort_unstable_by_key(|(held, _)| *held);
+                (conns.iter().map(|(held, _)| held).sum(), conns)
+            })
+            .collect();
+        let (before, mut cut) = (self.budget.used(), 0);
+        while !self.budget.has_room()
+            && let Some((held_by_all, mut conns)) = largest.pop()
+        {
+            if let Some((held, conn)) = conns.pop() {
+                self.cut_for(conn, CloseCause::HeldMost);
+                cut += 1;
+                largest.push((held_by_all - held, conns));
+            }
+        }
+        self.full_since = None;
+        self.counters.cut_for_room += cut;
+        if self.told_full_at.is_none_or(|at| self.now.millis_since(at) >= FULL_TOLD_EVERY_MS) {
+            self.told_full_at = Some(self.now);
+            let (now, ever) = (self.budget.used(), self.counters.cut_for_room);
+            log::warn!(
+                "all outboxes together are full: of {before} bytes that waited {now} are left, as {cut} \
+                 connections for which most waited were cut ({ever} since the start)"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::outbox::NO_SOURCE;
+    use crate::base::{Class, Frame, Limits, Moment, Timestamp};
+
+    const MIB: usize = 1024 * 1024;
+
+    fn io(all_outboxes_bytes: usize) -> Io {
+        let limits = Limits { all_outboxes_bytes, ..Limits::default() };
+        Io::new(&limits, Moment::ZERO, Timestamp(0))
+    }
+
+    fn ask(io: &mut Io, conn: ConnId, bytes: usize) {
+        let _ = io.push(conn, Frame::Own(vec![0; bytes].into()), Class::Reply, NO_SOURCE);
+    }
+
+    #[test]
+    fn beyond_the_bound_the_holder_of_most_goes_first_and_those_of_one_holder_count_together() {
+        let mut io = io(4 * MIB);
+        let conns: Vec<ConnId> = (0..40).map(|_| io.open()).collect();
+        let (greedy, modest) = conns.split_at(30);
+        for conn in greedy {
+            io.set_holder(*conn, NonZeroU32::MIN);
+        }
+        // Each of the modest holds more than each of the greedy, but these are one.
+        for conn in modest {
+            ask(&mut io, *conn, 200_000);
+        }
+        for turn in 0..100 {
+            for conn in greedy {
+                ask(&mut io, *conn, 10_000);
+                assert!(io.waiting_bytes() <= 5 * MIB + 20_000, "turn {turn}");
+            }
+        }
+        assert!(modest.iter().all(|conn| io.is_open(*conn)));
+        let gone = greedy.iter().filter(|conn| !io.is_open(**conn)).count();
+        assert!(gone > 0, "some have gone");
+        assert_eq!(io.counters().cut_for_room, gone as u64);
+    }
+
+    #[test]
+    fn what_is_shared_is_held_by_each_in_part() {
+        let mut io = io(4 * MIB);
+        let conns: Vec<ConnId> = (0..11).map(|_| io.open()).collect();
+        let (alone, room) = conns.split_first().unwrap();
+        for _ in 0..8 {
+            let frame = Frame::shared(vec![0; 250_000]);
+            for conn in room {
+                let _ = io.push(*conn, frame.clone(), Class::Durable, 1);
+            }
+        }
+        ask(&mut io, *alone, 900_000);
+        assert_eq!(io.waiting_bytes() / 100_000, 19, "four of the eight, which lie there once");
+        ask(&mut io, *alone, 900_000);
+        assert!(io.is_open(*alone));
+        for _ in 0..4 {
+            ask(&mut io, *alone, 900_000);
+        }
+        assert!(!io.is_open(*alone), "what the ten hold together is less for each");
+        assert!(room.iter().all(|conn| io.is_open(*conn)));
+    }
+
+    #[test]
+    fn what_is_full_for_long_is_made_room_in_and_what_passes_is_not() {
+        let mut io = io(4 * MIB);
+        let (large, small) = (io.open(), io.open());
+        ask(&mut io, large, 4 * MIB);
+        ask(&mut io, small, 100);
+        io.look_whether_full();
+        assert_eq!(io.tick_at, Moment::from_millis(OUTBOXES_FULL_MS), "it is looked again");
+        io.now = Moment::from_millis(OUTBOXES_FULL_MS - 1);
+        io.look_whether_full();
+        // A moment of room.
+        io.slot(large).unwrap().outbox.clear();
+        io.look_whether_full();
+        ask(&mut io, large, 4 * MIB);
+        for (at, is_open) in [(0, true), (OUTBOXES_FULL_MS - 1, true), (OUTBOXES_FULL_MS, false)] {
+            io.now = Moment::from_millis(OUTBOXES_FULL_MS - 1 + at);
+            io.look_whether_full();
+            assert_eq!(io.is_open(large), is_open, "after {at} ms");
+        }
+        assert!(io.is_open(small));
+    }
+}
