@@ -418,7 +418,7 @@ impl World {
             }
             Effect::Greet { conn, rooms, .. } => {
                 let client = self.clients.get_mut(conn).unwrap();
-                for room in rooms {
+                for room in &rooms.rooms {
                     let of = if client.waits_for_resume {
                         &mut client.heads
                     } else {

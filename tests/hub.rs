@@ -11,7 +11,7 @@ use parlor::base::{
 };
 use parlor::hub::{
     Answer, Census, Effect, Effects, Hub, Input, Notice, Now, Part, RefusalCode, Request,
-    Retention, Retentions, Settings, Target,
+    Retention, Retentions, RoomPage, Settings, Target,
 };
 
 /// A hub, and a store as its rules say.
@@ -532,6 +532,41 @@ fn open_rooms_are_listed_with_ones_own_in_pages_and_never_direct_messages() {
 }
 
 #[test]
+fn a_greeting_lists_so_many_rooms_and_info_the_others() {
+    let mut world = World::new(Limits { listed_rooms: 2, ..Limits::default() });
+    let ada = world.connect("ada");
+    for name in ["d", "a", "e", "b", "c"] {
+        world.request(ada, Request::Join(room(name))).unwrap();
+    }
+    let names = |page: &RoomPage| -> Vec<String> {
+        page.rooms.iter().map(|one| one.room.to_string()).collect()
+    };
+    let conn = world.connect("ada");
+    let greeting = world.effects.list.iter().find_map(|effect| match effect {
+        Effect::Greet { rooms, .. } => Some(rooms.clone()),
+        _ => None,
+    });
+    let mut page = greeting.expect("a greeting");
+    let mut listed = names(&page);
+    while page.more {
+        let after = page.rooms.last().map(|last| last.room.clone());
+        let Ok(Answer::Info { rooms, .. }) = world.request(conn, Request::Info { after }) else {
+            panic!("no info")
+        };
+        listed.extend(names(&rooms));
+        page = rooms;
+    }
+    assert_eq!(listed, ["a", "b", "c", "d", "e"]);
+    // It follows those, too, that were not listed.
+    world.request(ada, say("e", "here")).unwrap();
+    let told = world.notices();
+    assert!(
+        told.iter().any(|(conns, what)| conns.contains(&conn) && what.contains('e')),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn limits_of_rooms_and_members_and_connections_are_kept() {
     let limits = Limits { rooms: 2, room_members: 2, connections_per_user: 2, ..Limits::default() };
     let mut world = World::new(limits);
@@ -794,7 +829,8 @@ fn a_hub_goes_on_where_the_snapshot_says() {
     let input = Input::Connected { conn, user: user("ada"), name: None, resumes: false };
     hub.handle(Now::default(), input, &mut effects);
     let Some(Effect::Greet { rooms, .. }) = effects.list.first() else { panic!("no greeting") };
-    assert_eq!((rooms[0].head, rooms[0].read, rooms[0].members), (9, Some((4, 3)), 1));
+    let room = &rooms.rooms[0];
+    assert_eq!((room.head, room.read, room.members), (9, Some((4, 3)), 1));
     assert_eq!(hub.name_of(&user("ada")), Some("Ada"));
 }
 
@@ -1078,7 +1114,10 @@ fn an_invitation_can_be_declined_and_taken_back() {
         assert_eq!(world.request(bob, Request::Join(room(name))), Err(RefusalCode::NotMember));
         let again = if by == bob { RefusalCode::NotMember } else { RefusalCode::NoSuchUser };
         assert_eq!(world.request(by, end), Err(again));
-        let Ok(Answer::Info { invites, .. }) = world.request(bob, Request::Info) else { panic!() };
+        let Ok(Answer::Info { invites, .. }) = world.request(bob, Request::Info { after: None })
+        else {
+            panic!()
+        };
         assert_eq!(invites, []);
     }
     assert_eq!(world.hub.census().permits, 0);
@@ -1114,7 +1153,7 @@ fn what_is_about_entries_that_are_on_their_way_waits_for_them() {
         (reply_to(2), true),
         (ack(1), false),
         (ack(2), true),
-        (Request::Info, true),
+        (Request::Info { after: None }, true),
     ] {
         let mut world_effects = Effects::default();
         let mut hub = Hub::new(Settings::from(&Limits::default()), world.store.snapshot(), 1);

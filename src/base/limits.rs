@@ -468,6 +468,8 @@ pub struct Limits {
     pub create_members: u32,
     /// Entries of a page, of history or of a list.
     pub page: u32,
+    /// Rooms that are listed in a greeting; the others are asked for.
+    pub listed_rooms: u32,
     /// Bytes of such a page, unless its first entry alone is larger.
     pub page_bytes: u32,
     /// Newest entries of a room that are kept in memory for cursors that are slightly behind.
@@ -599,6 +601,7 @@ impl Default for Limits {
             invites: 100,
             create_members: 200,
             page: 200,
+            listed_rooms: 500,
             page_bytes: 256 * 1024,
             tail_entries: 16,
             tail_bytes: 32 * 1024,

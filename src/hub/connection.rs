@@ -1,7 +1,7 @@
 //! A connection that has said whose it is: coming, going, and the order of its requests.
 
 use super::cursor::Cursor;
-use super::effect::{Effect, Effects};
+use super::effect::{Effect, Effects, RoomPage};
 use super::hub::Hub;
 use super::input::{Now, Request, RequestId, Target};
 use super::pending::Pending;
@@ -96,7 +96,7 @@ impl Hub {
                 self.follow(conn, room, resumes);
             }
         }
-        let rooms = self.greeted_rooms(&id, &rooms);
+        let rooms = self.greeted_rooms(&id, &rooms, None);
         let invites = self.invites_of(&id);
         effects.push(Effect::Greet { conn, rooms, invites });
         self.trim_due(now, effects);
@@ -104,15 +104,15 @@ impl Hub {
     }
 
     /// The rooms of a user, as a `hello` lists them.
-    pub(super) fn rooms_of(&self, user: &UserId) -> Vec<super::effect::RoomSummary> {
-        let Some(ix) = self.user_by_id.get(user) else { return Vec::new() };
+    pub(super) fn rooms_of(&self, user: &UserId, after: Option<&RoomId>) -> RoomPage {
+        let Some(ix) = self.user_by_id.get(user) else { return RoomPage::default() };
         let user = &self.users[ix.0 as usize];
-        self.greeted_rooms(&user.id, user.rooms.as_slice())
+        self.greeted_rooms(&user.id, user.rooms.as_slice(), after)
     }
 
-    /// The rooms of a `hello`: all, but of those direct messages in which one never wrote only the
-    /// newest.
-    fn greeted_rooms(&self, id: &UserId, rooms: &[RoomIx]) -> Vec<super::effect::RoomSummary> {
+    /// A page of the rooms of a `hello`: of those direct messages in which one never wrote only the
+    /// newest are among them.
+    fn greeted_rooms(&self, id: &UserId, rooms: &[RoomIx], after: Option<&RoomId>) -> RoomPage {
         let mut listed = Vec::with_capacity(rooms.len());
         let mut unwritten = Vec::new();
         for ix in rooms {
@@ -126,8 +126,11 @@ impl Hub {
         }
         unwritten.sort_by_key(|room| std::cmp::Reverse(room.ts));
         listed.extend(unwritten.into_iter().take(UNWRITTEN_DIRECT_ROOMS_MAX));
+        listed.retain(|room| after.is_none_or(|after| room.name > *after));
         listed.sort_by(|one, other| one.name.cmp(&other.name));
-        listed.into_iter().map(|room| room.summary(id)).collect()
+        let max = self.settings.listed_rooms;
+        let rooms = listed.iter().take(max).map(|room| room.summary(id)).collect();
+        RoomPage { rooms, more: listed.len() > max }
     }
 
     /// Lets a connection follow a room from its head, or wait there for its `resume`.

@@ -55,8 +55,8 @@ pub enum Effect {
     Greet {
         /// Which.
         conn: ConnId,
-        /// Its user's rooms.
-        rooms: Vec<RoomSummary>,
+        /// The first of its user's rooms.
+        rooms: RoomPage,
         /// The rooms to which its user is invited.
         invites: Vec<InviteInfo>,
     },
@@ -361,7 +361,7 @@ pub enum Answer {
     /// The asker's rooms and invitations, as a greeting has them.
     Info {
         /// Rooms.
-        rooms: Vec<RoomSummary>,
+        rooms: RoomPage,
         /// Invitations.
         invites: Vec<InviteInfo>,
     },
@@ -442,6 +442,15 @@ pub struct NotResumed {
     pub code: RefusalCode,
     /// The oldest entry that is kept and the newest one, where the asker may know them.
     pub kept: Option<(u64, u64)>,
+}
+
+/// Some of the rooms of a list, in the order of names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RoomPage {
+    /// Rooms.
+    pub rooms: Vec<RoomSummary>,
+    /// Whether there are more, behind the last of them.
+    pub more: bool,
 }
 
 /// A room as one user sees it.

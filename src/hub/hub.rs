@@ -33,6 +33,8 @@ pub struct Settings {
     pub(super) anyone_creates: bool,
     pub(super) retentions: Retentions,
     pub(super) page: usize,
+    /// Rooms of a greeting.
+    pub(super) listed_rooms: usize,
     pub(super) tail_entries: usize,
     pub(super) tail_bytes: usize,
     pub(super) page_bytes: usize,
@@ -55,6 +57,7 @@ impl From<&Limits> for Settings {
             anyone_creates: true,
             retentions: Retentions::default(),
             page: limits.page as usize,
+            listed_rooms: limits.listed_rooms as usize,
             tail_entries: limits.tail_entries as usize,
             tail_bytes: limits.tail_bytes as usize,
             page_bytes: limits.page_bytes as usize,

@@ -345,7 +345,10 @@ pub enum Request {
         once: bool,
     },
     /// Say what a greeting says, as of now.
-    Info,
+    Info {
+        /// Of the rooms those behind this name.
+        after: Option<RoomId>,
+    },
     /// List who is online.
     ListPresence {
         /// Only members of this room.

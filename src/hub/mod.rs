@@ -39,7 +39,7 @@ mod user;
 
 pub use effect::{
     Answer, Effect, Effects, InviteInfo, MemberInfo, NotResumed, Notice, PresenceInfo, Refusal,
-    RefusalCode, Resumed, RoomSummary,
+    RefusalCode, Resumed, RoomPage, RoomSummary,
 };
 pub use hub::{Census, Counts, Hub, Settings};
 pub use input::{Input, Now, Origin, Part, Request, RequestId, Rights, Target};

@@ -105,8 +105,8 @@ impl Hub {
                 self.typing(now, asker, &room, typing, effects).map(Some)
             }
             Request::Read(room, seq) => self.read(asker, &room, seq, effects),
-            Request::Info => Ok(Some(Answer::Info {
-                rooms: self.rooms_of(&asker.user),
+            Request::Info { after } => Ok(Some(Answer::Info {
+                rooms: self.rooms_of(&asker.user, after.as_ref()),
                 invites: self.invites_of(&asker.user),
             })),
             Request::Room(room) => self.room_info(asker, &room).map(Some),

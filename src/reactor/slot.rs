@@ -10,9 +10,9 @@ pub enum CloseCause {
     PeerClosed,
     /// The system reported an error on it, as a reset.
     Failed,
-    /// [`Io::end`] was called, and all was sent, or the time for it was over.
+    /// [`Io::end`](super::Io::end) was called, and all was sent, or the time for it was over.
     Ended,
-    /// [`Io::cut`] was called, or the handler panicked in one of its events.
+    /// [`Io::cut`](super::Io::cut) was called, or the handler panicked in one of its events.
     Cut,
     /// All outboxes together were full, and most waited for it or for those that it counts with.
     HeldMost,

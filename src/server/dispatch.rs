@@ -15,7 +15,7 @@ use crate::base::limits::REVOCATIONS_MAX;
 use crate::base::{ConnId, Limits, UserId};
 use crate::hub::streams::StreamRights;
 use crate::hub::{
-    Answer, Input, InviteInfo, Origin, Quotas, RefusalCode, Request, Rights, RoomSummary, Scope,
+    Answer, Input, InviteInfo, Origin, Quotas, RefusalCode, Request, Rights, RoomPage, Scope,
 };
 use crate::protocol::CloseCode;
 use crate::store::Backend;
@@ -167,7 +167,6 @@ impl<S: Backend> Chat<S> {
                 let ts = net.timestamp().0;
                 self.reply(net, origin, |w| w.number("ts", ts));
             }
-            "info" => self.ask_hub(net, origin, person, Request::Info),
             _ if kind.starts_with(ADMIN_PREFIX) && !is_admin => {
                 self.refuse(net, origin, "forbidden", "this is for admins");
             }
@@ -239,7 +238,7 @@ impl<S: Backend> Chat<S> {
         w: &mut Writer,
         net: &Net<'_>,
         origin: &Origin,
-        rooms: &[RoomSummary],
+        rooms: &RoomPage,
         invites: &[InviteInfo],
     ) {
         let is_admin = self.person(origin).is_some_and(|person| person.is_admin);

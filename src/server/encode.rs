@@ -6,7 +6,8 @@ use super::streams;
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, EntryKind, Limits, RoomId};
 use crate::hub::{
-    Answer, InviteInfo, NotResumed, Notice, PresenceInfo, RefusalCode, Resumed, RoomSummary,
+    Answer, InviteInfo, NotResumed, Notice, PresenceInfo, RefusalCode, Resumed, RoomPage,
+    RoomSummary,
 };
 
 pub(super) use super::error::{ErrorDetail, error, fault_detail, refusal_detail};
@@ -250,7 +251,7 @@ pub(super) fn answer(w: &mut Writer, answer: &Answer) {
             w.flag("more", *more);
         }
         Answer::Info { rooms, invites } => {
-            w.array("rooms", rooms, |w, room| w.object(|w| summary(w, room)));
+            room_page(w, rooms);
             w.array("invites", invites, |w, one| w.object(|w| invite(w, one)));
         }
         Answer::Noted => {}
@@ -326,6 +327,13 @@ fn resumed(w: &mut Writer, resumed: &Resumed) {
 }
 
 /// A room as one user sees it.
+pub(super) fn room_page(w: &mut Writer, page: &RoomPage) {
+    w.array("rooms", &page.rooms, |w, room| w.object(|w| summary(w, room)));
+    if let Some(last) = page.rooms.last().filter(|_| page.more) {
+        w.text("after", last.room.as_str());
+    }
+}
+
 pub(super) fn summary(w: &mut Writer, room: &RoomSummary) {
     w.text("room", room.room.as_str());
     w.text("title", &room.title);

@@ -121,6 +121,7 @@ impl<'a> Envelope<'a> {
             "auth:revoke" => fields.revoke()?,
             "room:create" => fields.create()?,
             "admin:add" => Request::Add(fields.room()?, fields.user()?),
+            "info" => Request::Info { after: fields.name("after", RoomId::parse)? },
             "room:info" => Request::Room(fields.room()?),
             "room:join" => Request::Join(fields.room()?),
             "room:leave" => Request::Leave(fields.room()?),
@@ -455,7 +456,7 @@ mod tests {
             let envelope = Envelope::parse(&text).unwrap();
             let request = envelope.request(&Limits::default(), Timestamp(0));
             let is_admins = kind.starts_with(ADMIN_PREFIX) && *kind != "admin:add";
-            let is_elsewhere = ["auth", "ping", "info", "publish", "subscribe", "unsubscribe"]
+            let is_elsewhere = ["auth", "ping", "publish", "subscribe", "unsubscribe"]
                 .contains(kind)
                 || kind.starts_with("stream:")
                 || is_admins;

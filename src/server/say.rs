@@ -58,7 +58,7 @@ impl<S: Backend> Chat<S> {
         w: &mut Writer,
         net: &Net<'_>,
         origin: &Origin,
-        rooms: &[crate::hub::RoomSummary],
+        rooms: &crate::hub::RoomPage,
         invites: &[crate::hub::InviteInfo],
     ) {
         let Some(person) = self.person(origin) else { return };
@@ -88,7 +88,7 @@ impl<S: Backend> Chat<S> {
         let is_durable = self.config.data != crate::store::Place::Memory;
         w.text("durability", if is_durable { "disk" } else { "memory" });
         w.text("presence", self.config.presence.as_str());
-        w.array("rooms", rooms, |w, room| w.object(|w| encode::summary(w, room)));
+        encode::room_page(w, rooms);
         w.array("invites", invites, |w, invite| w.object(|w| encode::invite(w, invite)));
     }
 }

@@ -468,6 +468,43 @@ class TestRooms:
             ada.request("room:create", room="second", members=["victim"])
             assert victim.request("room:info", room="second")["members"] == 2, "they share a room now"
 
+    def test_a_greeting_and_info_list_rooms_in_pages_and_resume_leaves_no_hole(self, servers):
+        server = servers.parlor(set={"limits.listed_rooms": 4})
+        names = [f"r{number}" for number in range(11)]
+        with Chat(server, "ada") as ada, Chat(server, "bob") as bob:
+            for one in (ada, bob):
+                for name in names:
+                    one.join(name)
+        with Chat(server, "cy") as cy:
+            assert (cy.hello["rooms"], "after" in cy.hello) == ([], False)
+        with Chat(server, "bob") as bob, Chat(server, "ada", resume="1") as ada:
+            hello = ada.hello
+            assert [room["room"] for room in hello["rooms"]] == sorted(names)[:4]
+            listed, after = list(hello["rooms"]), hello["after"]
+            said = {name: bob.say(name, "after the greeting")["seq"] for name in names}
+            while after:
+                page = ada.request("info", after=after)
+                assert len(page["rooms"]) <= 4
+                listed += page["rooms"]
+                after = page.get("after")
+            assert [room["room"] for room in listed] == sorted(names)
+            # Of one that was listed, and one that was not, nothing is known; the others go on by themselves.
+            known = {sorted(names)[0]: 1, sorted(names)[-1]: 1}
+            ada.request("resume", epoch=hello["epoch"], rooms=known)
+            heard = {name: [] for name in names}
+
+            def has_all():
+                for _, push in ada.pushed("chat:message", "room:joined"):
+                    heard[push["room"]].append(push["seq"])
+                return all(seqs and seqs[-1] == said[name] for name, seqs in heard.items())
+
+            until(has_all)
+            for name, seqs in heard.items():
+                first = known.get(name, said[name] - 1) + 1
+                assert seqs == list(range(first, said[name] + 1)), name
+            status, _, body = server.http("/api/v1/info?user=ada&after=r3")
+            assert status == 200 and [room["room"] for room in json.loads(body)["rooms"]] == ["r4", "r5", "r6", "r7"]
+
 
 class TestPools:
     """What there is of something for all has turns, and nobody has more of it than is free."""

@@ -35,6 +35,8 @@ pub(crate) enum What {
         positions: BTreeMap<String, u64>,
         is_last: bool,
     },
+    /// The rooms that the greeting has left out.
+    Rooms,
     Read,
     Members,
     Presence,
@@ -73,6 +75,8 @@ enum Follow {
     Refused,
     /// A membership that was to end, and may go on somewhere.
     Open,
+    /// The greeting has left it out: it goes on from the head that it had then.
+    Unlisted,
 }
 
 /// What one connection has been told.
@@ -87,6 +91,8 @@ pub(crate) struct Session {
     marks: BTreeMap<(String, String), u64>,
     floors: BTreeMap<String, u64>,
     pub(crate) is_greeted: bool,
+    /// Where a greeting has not listed all rooms: the last that it has, and when it left the server.
+    unlisted: Option<(String, u64)>,
     /// The streams that it watches, as it was answered.
     pub(crate) watches: BTreeMap<String, Watch>,
     /// What rooms are like, as it was told, and which of their states that is.
@@ -197,6 +203,11 @@ impl Session {
         Some((id, asked.unwrap_or_else(|| panic!("nobody asked {id}"))))
     }
 
+    /// Whether the greeting may have left a room out, as there were too many.
+    fn may_be_unlisted(&self, room: &str) -> bool {
+        self.unlisted.as_ref().is_some_and(|(last, _)| room > last.as_str())
+    }
+
     /// Whether nothing of a room may be told. One who follows from an entry that is still on its way
     /// hears of others before.
     fn is_silent(&self, room: &str) -> bool {
@@ -259,6 +270,7 @@ impl Checker {
     ) {
         assert!(!session.is_greeted, "greeted twice");
         session.is_greeted = true;
+        session.unlisted = payload["after"].as_str().map(|last| (last.to_owned(), turn));
         for room in payload["rooms"].as_array().expect("a list of rooms") {
             let (name, head) = (text(room, "room"), number(room, "head"));
             let follow =
@@ -269,6 +281,24 @@ impl Checker {
             let floor = floor.unwrap_or(0);
             assert!(read >= floor, "the read mark of {name} went from {floor} back to {read}");
             self.mark(name, &session.user, read);
+        }
+    }
+
+    /// A page of the rooms that a greeting has not listed; the head of each is as of now.
+    pub(crate) fn listed(
+        &mut self,
+        ledger: &Ledger,
+        session: &mut Session,
+        payload: &Value,
+        turn: u64,
+    ) {
+        for room in payload["rooms"].as_array().expect("a list of rooms") {
+            let name = text(room, "room");
+            if !session.is_resuming {
+                session.follows.entry(name.to_owned()).or_insert(Follow::Unlisted);
+            }
+            self.state(ledger, session, room, turn);
+            self.mark(name, &session.user, number(room, "read"));
         }
     }
 
@@ -392,7 +422,17 @@ impl Checker {
             Some(Follow::Waiting(_) | Follow::Refused | Follow::Open) => {
                 panic!("{room} {seq} is pushed before it was asked for")
             }
-            None => assert!(
+            Some(Follow::Unlisted) | None
+                if !session.is_resuming
+                    && session.may_be_unlisted(room)
+                    && !(is_own_join || is_new_direct) =>
+            {
+                let greeted = session.unlisted.as_ref().map_or(0, |(_, turn)| *turn);
+                // That was decided when the greeting was made, which may have left later.
+                let before = ledger.heard_at(room, seq - 1).unwrap_or(0);
+                assert!(before <= greeted, "a hole in {room} before {seq}");
+            }
+            Some(Follow::Unlisted) | None => assert!(
                 (is_own_join || is_new_direct) && !session.is_resuming,
                 "{room} {seq} is pushed to {}, who does not follow it",
                 session.user
@@ -566,6 +606,9 @@ impl Checker {
                 self.state(ledger, session, payload, turn);
                 let either = Follow::Either(head, head + 1);
                 match session.follows.get(room) {
+                    None if session.may_be_unlisted(room) => {
+                        session.follows.insert(room.to_owned(), Follow::Unlisted);
+                    }
                     None | Some(Follow::Open) => {
                         session.follows.insert(room.to_owned(), either);
                     }
@@ -604,6 +647,7 @@ impl Checker {
                 }
                 session.is_resuming &= !is_last;
             }
+            What::Rooms => self.listed(ledger, session, payload, turn),
             What::Read => {
                 let (room, seq) = (text(payload, "room"), number(payload, "seq"));
                 let floor = asked.floor;

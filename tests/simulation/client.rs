@@ -58,6 +58,8 @@ pub(crate) struct Client {
     /// Pieces of its `resume` that are not answered.
     pub(crate) resumes: Option<usize>,
     pub(crate) is_ready: bool,
+    /// Where the rooms go on that the greeting has left out.
+    pub(crate) lists_after: Option<String>,
     epoch: String,
     pub(crate) rooms: BTreeMap<String, u64>,
     /// Streams that it wants to watch, and how far it has come in each.
@@ -524,6 +526,7 @@ impl World {
         let epoch = payload["epoch"].as_str().expect("an epoch");
         assert!(client.epoch.is_empty() || client.epoch == epoch, "the log was lost");
         client.epoch = epoch.to_owned();
+        client.lists_after = payload["after"].as_str().map(str::to_owned);
         let heads: BTreeMap<String, u64> = payload["rooms"]
             .as_array()
             .expect("rooms")
@@ -607,6 +610,15 @@ impl World {
                         let from = client.reads_from.remove(&room).unwrap_or(1);
                         client.has_read.insert(room, (from, head));
                     }
+                }
+            }
+            What::Rooms => {
+                self.coverage.count("pages of rooms");
+                client.lists_after = payload["after"].as_str().map(str::to_owned);
+                for room in payload["rooms"].as_array().expect("rooms") {
+                    let head = room["head"].as_u64().expect("a head");
+                    let name = room["room"].as_str().expect("a name").to_owned();
+                    client.rooms.entry(name).or_insert(head);
                 }
             }
             What::Presence => self.presence_listed(client, payload),

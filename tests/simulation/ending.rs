@@ -110,6 +110,7 @@ impl World {
                 && client.under_way.is_empty()
                 && client.refused.is_empty()
                 && client.reads.is_empty()
+                && client.lists_after.is_none()
                 && !client.is_missing_streams()
                 && (client.view.is_known || self.plan.presence == Scope::Off)
         })
@@ -123,14 +124,16 @@ impl World {
                 .behaving()
                 .map(|client| {
                     format!(
-                        "c{}: ready {}, unsent {:?}, under way {:?}, refused {:?}, reads {:?}, view {}",
+                        "c{}: ready {}, rooms after {:?}, unsent {:?}, under way {:?}, refused {:?}, reads {:?}, view {}, streams missing {}",
                         client.index,
                         client.is_ready,
+                        client.lists_after,
                         client.unsent,
                         client.under_way,
                         client.refused,
                         client.reads,
-                        client.view.is_known
+                        client.view.is_known,
+                        client.is_missing_streams()
                     )
                 })
                 .collect();

@@ -66,6 +66,7 @@ impl Plan {
             burst: rate.1,
             connections_per_user: *dice.pick(&[2, 3, 20]),
             page: dice.range(2, 12) as u32,
+            listed_rooms: *dice.pick(&[1, 3, 500]),
             page_bytes: *dice.pick(&[600, 2_000, 8_000, 256 * 1024]),
             tail_entries: *dice.pick(&[0, 1, 2, 4, 16]),
             tail_bytes: *dice.pick(&[500, 2_000, 32 * 1024]),

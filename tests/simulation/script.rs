@@ -99,6 +99,7 @@ impl Client {
             && (waits && now > self.last_heard + PATIENCE_MS
                 || !self.unsent.is_empty()
                 || !self.refused.is_empty()
+                || self.lists_after.is_some()
                 || self.is_missing_streams()
                 || is_quiet && (!self.view.is_known || !self.reads.is_empty())
                 || now > self.last_heard + Client::silence_ms(is_quiet))
@@ -416,6 +417,13 @@ impl World {
                 let what = What::History { after: None, before: None };
                 self.asks(client, "chat:history", json!({ "room": room }), what, &room);
             }
+        }
+        let is_listing = client.session.asked.values().any(|asked| asked.what == What::Rooms);
+        if let Some(after) = client.lists_after.clone()
+            && !is_listing
+            && self.may_ask(client)
+        {
+            self.asks(client, "info", json!({ "after": after }), What::Rooms, "");
         }
         self.watches_again(client);
         if self.is_quiet && self.may_ask(client) {

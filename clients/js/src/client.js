@@ -20,6 +20,8 @@ import { ParlorError } from './errors.js';
 const ACK_EVERY_MS = 1_000;
 const ROOMS_PER_RESUME = 300;
 
+const positionsOf = (/** @type {Room[]} */ rooms) => Object.fromEntries(rooms.map(({ name, last }) => [name, last]));
+
 /** @template {import('./wire.js').Messages<M>} [M=any] the application's own messages @extends {StreamsClient<M>} */
 export class Client extends StreamsClient {
   /** @type {Map<string, Room>} */
@@ -124,33 +126,33 @@ export class Client extends StreamsClient {
   /** @protected @param {any} hello */
   async onHello(hello) {
     super.onHello(hello);
-    const isSameLife = this.#epoch === hello.epoch;
-    this.#epoch = hello.epoch;
-    const known = [...this.#rooms.values()].filter((room) => room.isFollowed);
-    /** @type {Map<string, any>} */
-    const heads = new Map(hello.rooms.map((/** @type {any} */ room) => [room.room, room]));
-    if (!isSameLife) {
-      for (const room of known) room.reset(heads.get(room.name)?.head ?? 0);
+    const ask = (/** @type {string} */ type, /** @type {any} */ payload) => this.connection.requests.ask(type, payload, { now: true });
+    // Of many rooms it has the first.
+    for (let page = hello; page.after; hello.rooms.push(...page.rooms)) page = await ask('info', { after: page.after });
+    let known = [...this.#rooms.values()].filter((room) => room.isFollowed);
+    /** @type {Map<string, number>} */
+    const heads = new Map(hello.rooms.map((/** @type {any} */ room) => [room.room, room.head]));
+    if (this.#epoch !== hello.epoch) {
+      this.#epoch = hello.epoch;
+      for (const room of known.splice(0)) room.reset(heads.get(room.name) ?? 0);
     }
     for (const room of hello.rooms) this.#room(room.room).welcome(room);
     for (const room of this.#rooms.values()) if (!heads.has(room.name)) room.missing();
     // What comes from here on is newer than what was said.
     await this.outbox.own(/** @type {string} */ (this.owner));
-    const positions = isSameLife ? known.filter((room) => heads.has(room.name)) : [];
-    let start = 0;
+    // Where nothing was missed, it goes on by itself.
+    known = known.filter((room) => room.isFollowed && room.last !== heads.get(room.name));
     // Guests are in no room, and may not even say so.
     if (this.owner) do {
-      const piece = positions.slice(start, (start += ROOMS_PER_RESUME));
-      const rooms = Object.fromEntries(piece.map((room) => [room.name, room.last]));
-      const payload = { epoch: hello.epoch, rooms, more: start < positions.length };
-      const answer = await this.connection.requests.ask('resume', payload, { now: true });
+      const piece = known.splice(0, ROOMS_PER_RESUME);
+      const answer = await ask('resume', { epoch: hello.epoch, rooms: positionsOf(piece), more: known.length > 0 });
       for (const room of piece) {
-        const code = answer.refused?.[room.name]?.code;
+        const code = answer.refused[room.name]?.code;
         if (code === 'not_member') room.missing();
         // The log does not reach back; ways beside a WebSocket send nothing again, either: it is read.
-        else if (!answer.rooms?.[room.name]) void room.behind(heads.get(room.name).head, code);
+        else if (!answer.rooms[room.name]) void room.behind(/** @type {number} */ (heads.get(room.name)), code);
       }
-    } while (start < positions.length);
+    } while (known.length > 0);
     this.changed('rooms');
   }
 
@@ -167,8 +169,7 @@ export class Client extends StreamsClient {
     if (room) this.#unacked.add(room);
     this.#ackTimer ??= this.env.setTimeout(() => {
       this.#ackTimer = null;
-      const rooms = Object.fromEntries([...this.#unacked].map(({ name, last }) => [name, last]));
-      if (this.send('chat:ack', { rooms })) this.#unacked.clear();
+      if (this.send('chat:ack', { rooms: positionsOf([...this.#unacked]) })) this.#unacked.clear();
       // The pace did not allow it.
       else if (this.connection.isOnline()) this.ack();
     }, ACK_EVERY_MS);

@@ -26,7 +26,6 @@ import { wider } from './world.js';
 const STALE_MS = 2_000;
 /** What is kept of a log for tabs that come later: one that asks for more gets a snapshot of this. */
 const EVENTS_MAX = 1_000;
-const ROOMS_PER_RESUME = 300;
 const RETRY_MS = 1_000;
 const LAST_WORDS_MS = 50;
 const LEADER = 'leader';
@@ -328,12 +327,8 @@ function hubOf(env, url, key, post) {
   const begin = (payload) => {
     hello = payload;
     // From where they are now: each tab reads for itself what it has missed.
-    const rooms = payload.rooms.map((/** @type {any} */ { room, head }) => [room, head]);
     // Guests may not.
-    if (!payload.user.anonymous) do {
-      const piece = rooms.splice(0, ROOMS_PER_RESUME);
-      ask('resume', { epoch: payload.epoch, rooms: Object.fromEntries(piece), more: rooms.length > 0 }, undefined, () => socket.close());
-    } while (rooms.length > 0);
+    if (!payload.user.anonymous) ask('resume', { epoch: payload.epoch, rooms: {} }, undefined, () => socket.close());
     for (const tab of tabs.keys()) greet(tab);
   };
 

@@ -23,6 +23,7 @@
  * @property {"disk" | "memory"} durability
  * @property {"everyone" | "rooms" | "off"} presence
  * @property {RoomInfo[]} rooms
+ * @property {string} [after] there are more rooms: those behind this name, which `info` has
  * @property {{ room: string, title: string, by: string }[]} [invites]
  */
 /** @typedef {{ [limit: string]: number | undefined }} Limits */
@@ -107,7 +108,7 @@
  * What may be asked of the server. The client does much of it by itself, or by methods of its own.
  * @typedef {{
  *   "ping": Call<{}, { ts: number }>,
- *   "info": Call<{}, Hello & { uptime_ms: number, counts: Record<string, number>, types: string[], [more: string]: unknown }>,
+ *   "info": Call<{ after?: string }, Hello & { uptime_ms: number, counts: Record<string, number>, types: string[], [more: string]: unknown }>,
  *   "room:create": Call<{ room?: string, title?: string, open?: boolean, members?: string[] }, RoomInfo & { invited?: string[] }>,
  *   "room:info": Call<{ room: string }, RoomInfo>,
  *   "room:join": Call<{ room: string }, RoomInfo>,

@@ -2,10 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { behindFirewall, cuttable, log, serve, until } from './support.js';
+import { connect } from '../src/index.js';
+import { leaderTab } from '../src/leader.js';
+import { behindFirewall, browser, cuttable, log, serve, until } from './support.js';
 
 const STREAMS = 'streams={ state = { publish = true }, log = { keep = 1000, publish = true } }';
-const LIMITS = ['requests_per_second=5000', 'burst=5000', 'connections_per_address_minute=0'].flatMap((limit) => ['--set', `limits.${limit}`]);
+const LIMITS = ['requests_per_second=5000', 'burst=5000', 'connections_per_address_minute=0', 'listed_rooms=3'].flatMap((limit) => ['--set', `limits.${limit}`]);
 let server;
 
 before(async () => {
@@ -44,17 +46,54 @@ test('a room whose position is refused where nothing seems to be missing is read
       return undefined;
     }
     if (message.type !== 'resume') return text;
-    await theirs.send('two');
+    await theirs.send('three');
     message.payload.rooms.refused = 1_000_000;
     return JSON.stringify(message);
   };
-  ada.cut();
-  await until(() => seen.length === 2, 'what was said in between');
-  await theirs.send('three');
-  await until(() => seen.length === 3, 'what is said after it');
-  assert.deepEqual(seen, ['one', 'two', 'three']);
+  ada.pause();
+  await theirs.send('two');
+  ada.retryNow();
+  await until(() => seen.length === 3, 'what was said in between');
+  await theirs.send('four');
+  await until(() => seen.length === 4, 'what is said after it');
+  assert.deepEqual(seen, ['one', 'two', 'three', 'four']);
   for (const one of [ada, bob]) one.close();
 });
+
+/** Somebody who can be cut, by each way to be connected. */
+const WAYS = {
+  'a connection': (user) => client(user),
+  'events and calls': (user) => behindFirewall(server.url, user),
+  'a connection of all tabs': (user) => {
+    const made = connect(`${server.url}/ws?user=${user}`, { tabs: leaderTab(), backoff: { min: 5, max: 50 }, env: browser().tab().env });
+    return Object.assign(made, { cut: () => made.retryNow() });
+  },
+};
+
+for (const [way, come] of Object.entries(WAYS)) {
+  test(`of more rooms than a greeting lists none is missing, and each goes on: by ${way}`, async () => {
+    const [ada, bob] = ['ada', 'bob'].map((name) => client(`${name}-many-${way.length}`));
+    const names = Array.from({ length: 11 }, (_, at) => `many-${way.length}-${at}`);
+    for (const one of [ada, bob]) for (const name of names) await one.room(name).join();
+    const late = come(`ada-many-${way.length}`);
+    await late.ready();
+    const known = () => late.snapshot().rooms.filter(({ membership }) => membership === 'member').map(({ room }) => room).sort();
+    assert.deepEqual(known(), [...names].sort());
+    const heard = [];
+    for (const name of names) late.room(name).on('message', ({ text }) => heard.push(`${name} ${text}`));
+    for (const text of ['one', 'two']) {
+      late.cut();
+      for (const name of names) await bob.room(name).send(text);
+      await until(() => heard.length === names.length, 'what was said while away');
+      assert.deepEqual(heard.splice(0).sort(), names.map((name) => `${name} ${text}`).sort());
+      await late.ready();
+      assert.deepEqual(known(), [...names].sort());
+    }
+    await ada.room(names[7]).leave();
+    await until(() => known().length === 10, 'a room less');
+    for (const one of [ada, bob, late]) one.close();
+  });
+}
 
 test('what a room is called is known when it changes', async () => {
   const [ada, bob] = [client('ada-title'), client('bob-title')];

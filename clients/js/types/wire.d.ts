@@ -54,6 +54,10 @@ export type Hello = {
     durability: "disk" | "memory";
     presence: "everyone" | "rooms" | "off";
     rooms: RoomInfo[];
+    /**
+     * there are more rooms: those behind this name, which `info` has
+     */
+    after?: string | undefined;
     invites?: {
         room: string;
         title: string;
@@ -268,7 +272,9 @@ export type Requests = {
     "ping": Call<{}, {
         ts: number;
     }>;
-    "info": Call<{}, Hello & {
+    "info": Call<{
+        after?: string;
+    }, Hello & {
         uptime_ms: number;
         counts: Record<string, number>;
         types: string[];

@@ -200,6 +200,8 @@ const KEYS: &[Key] = &[
         "What is kept of all streams' events together."),
     number!("limits.page", Live, "entries", limits.page: u32, 1,
         "Entries of a page, of a log or a list."),
+    number!("limits.listed_rooms", Live, "rooms", limits.listed_rooms: u32, 1,
+        "Rooms in a `hello` and in an answer to `info`; the others are asked for."),
     number!("limits.page_bytes", Live, "bytes", limits.page_bytes: u32, 1,
         "Bytes of a page of a log, unless its one entry is larger."),
     number!("limits.tail_entries", Live, "entries", limits.tail_entries: u32, 0,

@@ -7,7 +7,7 @@ use crate::base::limits::{RETRY_MS, TICKET_MS};
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, ConnId, Frame};
 use crate::hub::streams::{Ask, Form, StreamRights};
-use crate::hub::{Input, Origin, Request as HubRequest};
+use crate::hub::{Input, Origin, Request as HubRequest, RoomPage};
 use crate::protocol::handshake::{Refusal, Response, Status};
 use crate::server::auth::Identity;
 use crate::server::chat::Chat;
@@ -186,7 +186,7 @@ impl<S: Backend> Chat<S> {
                     Form::Plain
                 } else {
                     begin(net, conn, retry(spread(conn, RETRY_MS)));
-                    self.greet(net, &origin, &[], &[]);
+                    self.greet(net, &origin, &RoomPage::default(), &[]);
                     Form::Envelope
                 };
                 self.subscribe(net, by, rights, form, vec![*ask]);
@@ -199,7 +199,7 @@ impl<S: Backend> Chat<S> {
                 }
                 begin(net, conn, retry(spread(conn, RETRY_MS)));
                 if is_guest {
-                    self.greet(net, &origin, &[], &[]);
+                    self.greet(net, &origin, &RoomPage::default(), &[]);
                 } else {
                     if !self.admit(net, conn) {
                         return;

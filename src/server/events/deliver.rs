@@ -7,7 +7,7 @@ use crate::base::limits::{EVENT_WITH_PLACES_BYTES_MAX, RETRY_REFUSED_MS};
 use crate::base::outbox::NO_SOURCE;
 use crate::base::{Class, ConnId, Frame, Refused, Timestamp};
 use crate::hub::streams::Subscribed;
-use crate::hub::{Answer, InviteInfo, Notice, Origin, Refusal, RoomSummary};
+use crate::hub::{Answer, InviteInfo, Notice, Origin, Refusal, RoomPage};
 use crate::protocol::endpoint::Broadcast;
 use crate::server::chat::{Chat, KICKED};
 use crate::server::encode::{self, Body, Encoded};
@@ -191,7 +191,7 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &mut Net<'_>,
         origin: &Origin,
-        rooms: &[RoomSummary],
+        rooms: &RoomPage,
         invites: &[InviteInfo],
     ) {
         let Origin::Conn(conn, _) = origin else { return };

@@ -60,7 +60,7 @@ macro_rules! routes {
 }
 
 routes! {
-    GET    "info"                         One      ["info"];
+    GET    "info"                         One      ["info"] ["after";];
     GET    "connections"                  One      ["admin:connections"] ["after"; "limit"];
     DELETE "connections/{connection}"     One      ["admin:disconnect"];
     POST   "connections/{connection}/push" One     ["admin:push"] body;

@@ -2,7 +2,7 @@
 
 use crate::base::{ConnId, UserId};
 use crate::hub::streams::{Ask, Form, StreamRights};
-use crate::hub::{Answer, Origin};
+use crate::hub::{Answer, Origin, RoomPage};
 use crate::protocol::handshake::{Refusal, Status};
 use crate::server::Chat;
 use crate::server::auth::Identity;
@@ -61,7 +61,7 @@ impl<S: Backend> Chat<S> {
             self.subscribe(net, (conn, None), rights, Form::Plain, vec![ask]);
         } else if is_guest {
             let origin = Origin::Conn(conn, None);
-            self.greet(net, &origin, &[], &[]);
+            self.greet(net, &origin, &RoomPage::default(), &[]);
         } else {
             return false;
         }
@@ -145,7 +145,7 @@ impl<S: Backend> Chat<S> {
                 self.reply(net, origin, |w| w.number("ts", ts));
             }
             "info" => {
-                let nothing = Answer::Info { rooms: Vec::new(), invites: Vec::new() };
+                let nothing = Answer::Info { rooms: RoomPage::default(), invites: Vec::new() };
                 let payload = encode::payload(|w| self.answer(w, net, origin, &nothing));
                 self.reply_raw(net, origin, payload);
             }
