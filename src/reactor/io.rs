@@ -240,6 +240,9 @@ impl Io {
 
     /// As [`Io::outbox`], if more should be taken from this connection now.
     pub fn outbox_to_read(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+        if self.budget.is_over() {
+            self.make_room();
+        }
         let slot = self.table.get_mut(conn.index())?;
         if slot.generation != conn.generation() || !slot.may_read() {
             return None;
