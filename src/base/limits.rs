@@ -79,6 +79,9 @@ pub const FULL_TOLD_EVERY_MS: u64 = 1_000;
 pub const ALL_OUTBOXES_BYTES: usize = 256 * 1024 * 1024;
 /// Their share of the memory that is left at the start.
 pub const ALL_OUTBOXES_SHARE: usize = 4;
+/// Address space that a server takes by itself, a little more than it was seen to: the C library reserves
+/// 64 MiB for each of the first threads, at a moment of their own.
+pub const ADDRESS_SPACE_TAKEN_BYTES: u64 = 256 * 1024 * 1024;
 /// What they may hold in any case: a page for each of a few connections.
 pub const ALL_OUTBOXES_BYTES_MIN: usize = 4 * 1024 * 1024;
 /// Connections accepted in one turn before the established ones have theirs.

@@ -28,6 +28,7 @@ impl Io {
     /// Makes room when all outboxes together have been full for long. Before that nobody has to go:
     /// who is slow is fed later, and most such moments pass.
     pub(super) fn look_whether_full(&mut self) {
+        self.tell_cuts();
         if !self.budget.is_spent() {
             self.full_since = None;
             return;
@@ -35,6 +36,7 @@ impl Io {
         let until = self.full_since.get_or_insert(self.now).plus_millis(OUTBOXES_FULL_MS);
         if self.now >= until || self.budget.is_over() {
             self.make_room();
+            self.tell_cuts();
         } else {
             self.wake_at(until);
         }
@@ -58,26 +60,36 @@ impl Io {
                 (conns.iter().map(|(held, _)| held).sum(), conns)
             })
             .collect();
-        let (before, mut cut) = (self.budget.used(), 0);
         while !self.budget.has_room()
             && let Some((held_by_all, mut conns)) = largest.pop()
         {
             if let Some((held, conn)) = conns.pop() {
                 self.cut_for(conn, CloseCause::HeldMost);
-                cut += 1;
+                self.counters.cut_for_room += 1;
                 largest.push((held_by_all - held, conns));
             }
         }
         self.full_since = None;
-        self.counters.cut_for_room += cut;
-        if self.told_full_at.is_none_or(|at| self.now.millis_since(at) >= FULL_TOLD_EVERY_MS) {
-            self.told_full_at = Some(self.now);
-            let (now, ever) = (self.budget.used(), self.counters.cut_for_room);
-            log::warn!(
-                "all outboxes together are full: of {before} bytes that waited {now} are left, as {cut} \
-                 connections for which most waited were cut ({ever} since the start)"
-            );
+    }
+
+    /// Says in the log how many had to go: at once, and of those that follow soon a moment later.
+    fn tell_cuts(&mut self) {
+        let ever = self.counters.cut_for_room;
+        let cut = ever - self.told_cuts;
+        if cut == 0 {
+            return;
         }
+        let due = self.told_cuts_at.map_or(self.now, |at| at.plus_millis(FULL_TOLD_EVERY_MS));
+        if self.now < due {
+            self.wake_at(due);
+            return;
+        }
+        (self.told_cuts, self.told_cuts_at) = (ever, Some(self.now));
+        log::warn!(
+            "all outboxes together were full: {cut} connections for which most waited were cut ({ever} since the \
+             start), {} bytes wait now",
+            self.budget.used()
+        );
     }
 }
 
@@ -164,5 +176,17 @@ mod tests {
             assert_eq!(io.is_open(large), is_open, "after {at} ms");
         }
         assert!(io.is_open(small));
+        assert_eq!(io.told_cuts, 1, "and it is told");
+        // One that follows at once is told a second later.
+        let other = io.open();
+        ask(&mut io, other, 6 * MIB);
+        io.look_whether_full();
+        assert_eq!((io.is_open(other), io.counters().cut_for_room, io.told_cuts), (false, 2, 1));
+        io.tick_at = Moment::NEVER;
+        io.look_whether_full();
+        assert_eq!(io.tick_at, io.now.plus_millis(FULL_TOLD_EVERY_MS), "it is looked again");
+        io.now = io.tick_at;
+        io.look_whether_full();
+        assert_eq!(io.told_cuts, 2);
     }
 }

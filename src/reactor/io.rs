@@ -93,8 +93,9 @@ pub struct Io {
     pub(super) budget: Rc<Budget>,
     /// Since when all outboxes together are full.
     pub(super) full_since: Option<Moment>,
-    /// When the log was told that somebody had to go.
-    pub(super) told_full_at: Option<Moment>,
+    /// How many had to go of whom the log was told, and when it was.
+    pub(super) told_cuts: u64,
+    pub(super) told_cuts_at: Option<Moment>,
     outbox_bytes: u32,
     closing_timeout_ms: u64,
     pub(super) stall_timeout_ms: u64,
@@ -127,7 +128,8 @@ impl Io {
             reading: None,
             budget: Budget::new(outboxes_max),
             full_since: None,
-            told_full_at: None,
+            told_cuts: 0,
+            told_cuts_at: None,
             outbox_bytes: limits.outbox_bytes,
             closing_timeout_ms: limits.closing_timeout_ms,
             stall_timeout_ms: limits.stall_timeout_ms,

@@ -1,6 +1,8 @@
 //! How much memory there is for what waits to be sent.
 
-use crate::base::limits::{ALL_OUTBOXES_BYTES, ALL_OUTBOXES_BYTES_MIN, ALL_OUTBOXES_SHARE};
+use crate::base::limits::{
+    ADDRESS_SPACE_TAKEN_BYTES, ALL_OUTBOXES_BYTES, ALL_OUTBOXES_BYTES_MIN, ALL_OUTBOXES_SHARE,
+};
 use std::fs::read_to_string;
 use std::path::Path;
 
@@ -10,9 +12,7 @@ pub(super) fn all_outboxes_bytes() -> usize {
     let Some((left, bound)) = memory_left(Path::new("/")) else { return ALL_OUTBOXES_BYTES };
     let bytes = share_of(left);
     if bytes < ALL_OUTBOXES_BYTES {
-        log::info!(
-            "limits.all_outboxes_bytes is {bytes}: a quarter of what {bound} leaves ({left} bytes)"
-        );
+        log::info!("limits.all_outboxes_bytes is {bytes}, as {bound} leaves {left} bytes");
     }
     bytes
 }
@@ -35,8 +35,9 @@ fn memory_left(root: &Path) -> Option<(u64, &'static str)> {
         line.split_whitespace().next()?.parse::<u64>().ok()
     };
     let resident = taken("VmRSS:");
+    let space = taken("VmSize:").max(ADDRESS_SPACE_TAKEN_BYTES);
     [
-        (limit("Max address space"), taken("VmSize:"), "the limit on its address space"),
+        (limit("Max address space"), space, "the limit on its address space"),
         (limit("Max data size"), taken("VmData:"), "the limit on its data"),
         (cgroup_limit(root), resident, "its cgroup"),
         (kib(&machine, "MemTotal:"), resident, "the machine's memory"),
@@ -125,7 +126,13 @@ mod tests {
         let space = limits("314572800", "unlimited");
         assert_eq!(
             tried(&[STATUS, MACHINE, ("proc/self/limits", &space)]),
-            Some((mib(300) - 200_000 * 1_024, "the limit on its address space"))
+            Some((mib(300 - 256), "the limit on its address space")),
+            "what its threads will take is taken"
+        );
+        let large = ("proc/self/status", "VmSize:\t  290816 kB\nVmRSS:\t   20000 kB\n");
+        assert_eq!(
+            tried(&[large, MACHINE, ("proc/self/limits", &space)]),
+            Some((mib(300 - 284), "the limit on its address space"))
         );
         let data = limits("unlimited", "20971520");
         assert_eq!(

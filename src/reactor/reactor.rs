@@ -356,6 +356,12 @@ impl<S: System> Reactor<S> {
     /// A connection is over: the handler is told, once, and the socket closed.
     pub(super) fn over(&mut self, handler: &mut impl Handler, conn: ConnId, cause: CloseCause) {
         self.tell(handler, conn, cause);
+        if cause == CloseCause::HeldMost
+            && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
+        {
+            // What the system holds for it is memory, too.
+            socket.stream.throw_away();
+        }
         if let Some(socket) = self.sockets.get_mut(conn.index())
             && socket.take().is_some_and(|socket| socket.has_unread)
         {

@@ -7,6 +7,7 @@ use mio::{Interest, Poll, Token};
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::time::Duration;
 
 /// One connection's bytes. Reading and writing never block.
 pub trait Stream: Read + Write + fmt::Debug {
@@ -21,6 +22,10 @@ pub trait Stream: Read + Write + fmt::Debug {
     /// # Errors
     /// When the connection is gone.
     fn end(&mut self) -> io::Result<()>;
+
+    /// Has what the system still holds for the peer thrown away when this is dropped, and the peer told by a
+    /// reset. The default leaves it to be sent.
+    fn throw_away(&mut self) {}
 }
 
 /// What tells the loop of its connections.
@@ -90,5 +95,11 @@ impl Stream for TcpStream {
 
     fn end(&mut self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+
+    fn throw_away(&mut self) {
+        if let Err(error) = socket2::SockRef::from(&*self).set_linger(Some(Duration::ZERO)) {
+            log::debug!("what is left of a connection is not thrown away: {error}");
+        }
     }
 }
