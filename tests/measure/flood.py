@@ -15,13 +15,19 @@ looks at no `rate_limited`, and connects again whenever it is closed:
 - tokens: tokens whose ES256 signatures are wrong, each another, many in one write, on 90 connections
 - webhooks: contents of 900 kB whose signatures are wrong, on eight connections
 - scrapes: the description of the API and the metrics, many in one write, on eight connections
+- cookies: made-up cookies, each another, of which the backend says after 50 ms that they are nobody's, on 90 connections
 
-These three keep to the rate that the server allows, on 20 connections of one user, or send as fast as they are
-answered:
+These keep to the rate that the server allows, on 20 connections of one user:
 
 - info: what a user is told who is in 3,000 rooms
 - edits: edits of 16 kB
 - history: pages of the largest size
+- unread: the same, and what comes is never read
+- rooms: rooms that they make, and first messages to people who were never here
+- handlers: requests that the backend answers after a second
+
+Beside cookies the quiet client is another whom the backend knows by a cookie, from another address, and beside handlers
+its requests are for the same backend, which answers them at once.
 
 The server has its default limits; the quiet client alone may ask oftener than others, or it would take
 minutes. What is printed are medians over the rounds.
@@ -40,13 +46,15 @@ import socket
 import statistics
 import struct
 import tempfile
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from common import HOST, PATIENCE, connect, frame, free_port, machine, parlor_binary, start, stop
 
-FAST = ("small", "large", "http", "connects", "tokens", "webhooks", "scrapes")
-PACED = ("info", "edits", "history")
+FAST = ("small", "large", "http", "connects", "tokens", "webhooks", "scrapes", "cookies")
+PACED = ("info", "edits", "history", "unread", "rooms", "handlers")
 FLOODS = FAST + PACED
 FLOODING_CONNECTIONS = 8
 FAILING_CONNECTIONS = 90
@@ -84,6 +92,48 @@ def token(user):
     return f"{head}.{b64url(hmac.new(SECRET, head.encode(), hashlib.sha256).digest())}"
 
 
+def serve_backend():
+    """Says whose a cookie is, and answers requests: those of the quiet client at once. Its port."""
+
+    class Backend(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        #: An answer is one packet.
+        wbufsize = 1 << 16
+
+        def do_GET(self):
+            is_known = self.headers["Cookie"] == "quiet"
+            if not is_known:
+                time.sleep(0.05)
+            self.answer(200 if is_known else 401, {"user": {"id": "quiet"}} if is_known else {})
+
+        def do_POST(self):
+            content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if content["user"]["id"] != "quiet":
+                time.sleep(1)
+            self.answer(200, {})
+
+        def answer(self, status, content):
+            text = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_):
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 512
+
+        def handle_error(self, *_):
+            pass
+
+    server = Server((HOST, 0), Backend)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1]
+
+
 def ping(number):
     return frame(json.dumps({"type": "ping", "id": number}).encode())
 
@@ -94,9 +144,11 @@ class Quiet:
     def __init__(self, port):
         self.socket, self.buffer = connect(port, f"/ws?token={token('quiet')}")
         self.number = 0
+        self.http = http.client.HTTPConnection(HOST, port, PATIENCE, source_address=("127.0.0.2", 0))
 
     def end(self):
         self.socket.close()
+        self.http.close()
 
     def message(self):
         """The next message, as JSON."""
@@ -118,10 +170,20 @@ class Quiet:
                 raise SystemExit("the quiet client was closed")
             self.buffer += piece
 
-    def ask(self):
+    def come(self):
+        """Seconds from a call with a cookie to its answer."""
+        began = time.perf_counter()
+        self.http.request("GET", "/api/v1/rooms", headers={"Cookie": "quiet"})
+        answer = self.http.getresponse()
+        answer.read()
+        if answer.status != 200:
+            raise SystemExit(f"the quiet client was refused: {answer.status}")
+        return time.perf_counter() - began
+
+    def ask(self, kind="ping"):
         """Seconds from a request to its reply."""
         self.number += 1
-        text = ping(self.number)
+        text = frame(json.dumps({"type": kind, "id": self.number}).encode())
         began = time.perf_counter()
         self.socket.sendall(text)
         while True:
@@ -132,11 +194,12 @@ class Quiet:
                     raise SystemExit(f"the quiet client was refused: {message}")
                 return took
 
-    def measure(self, samples):
+    def measure(self, samples, flood=None):
         """p50 and p99, in milliseconds."""
+        ask = {"cookies": self.come, "handlers": lambda: self.ask("flood")}.get(flood, self.ask)
         times = []
         for _ in range(samples):
-            times.append(self.ask() * 1_000)
+            times.append(ask() * 1_000)
             time.sleep(PAUSE_SECONDS)
         times.sort()
         return times[len(times) // 2], times[min(len(times) - 1, len(times) * 99 // 100)]
@@ -180,6 +243,13 @@ def failing(port):
     )
 
 
+def made_up(port):
+    """Requests with cookies that are nobody's."""
+    return b"".join(
+        request(port, "GET", "/api/v1/info", b"", f"Cookie: {os.urandom(16).hex()}\r\n") for _ in range(4)
+    )
+
+
 def webhook(port):
     """A content whose signature is wrong."""
     signature = f"X-Hub-Signature-256: sha256={os.urandom(32).hex()}\r\n"
@@ -193,14 +263,16 @@ def scrapes(port):
 
 def paced(kind, port, until, counts):
     """As often as the server allows, on all connections of a user."""
-    content = {
-        "info": {"type": "info", "id": 1},
-        "edits": {"type": "chat:edit", "id": 1, "payload": {"room": "r0", "seq": 1, "text": "x" * 16_000}},
-        "history": {"type": "chat:history", "id": 1, "payload": {"room": "r0"}},
+    history = ("chat:history", {"room": "r0"})
+    contents = {
+        "info": [("info", {})],
+        "edits": [("chat:edit", {"room": "r0", "seq": 1, "text": "x" * 16_000})],
+        "history": [history],
+        "unread": [history],
+        "rooms": [("room:create", {}), ("chat:send", {"to": "stranger", "text": "x"})],
+        "handlers": [("flood", {})],
     }[kind]
-    text = json.dumps(content).encode()
-    message = frame(text)
-    clients = []
+    clients, turn = [], 0
     while not until.is_set():
         while len(clients) < PACED_CONNECTIONS:
             client = socket.create_connection((HOST, port), 1)
@@ -210,6 +282,11 @@ def paced(kind, port, until, counts):
             counts[1] += 1
         began = time.monotonic()
         for client in list(clients):
+            turn += 1
+            name, payload = contents[turn % len(contents)]
+            if "to" in payload:
+                payload = {**payload, "to": f"stranger{turn}"}
+            message = frame(json.dumps({"type": name, "id": 1, "payload": payload}).encode())
             try:
                 client.send(message)
                 counts[0] += len(message)
@@ -218,6 +295,9 @@ def paced(kind, port, until, counts):
             except OSError:
                 clients.remove(client)
                 client.close()
+        if kind == "unread":
+            time.sleep(1 / PACE)
+            continue
         # What comes is read, as a client would.
         while (left := began + 1 / PACE - time.monotonic()) > 0 and clients:
             readable, _, _ = select.select(clients, [], [], left)
@@ -237,7 +317,7 @@ def flood(kind, port, until, counts):
     """Floods until it is told to end; counts bytes that were sent, and connections."""
     if kind in PACED:
         return paced(kind, port, until, counts)
-    speaks_http = kind in ("http", "tokens", "webhooks", "scrapes")
+    speaks_http = kind in ("http", "tokens", "webhooks", "scrapes", "cookies")
     opening = b"" if speaks_http else upgrade(port, "flood")
     once = {
         "small": ping(1) * 1_000,
@@ -247,12 +327,13 @@ def flood(kind, port, until, counts):
         "webhooks": webhook(port),
         "scrapes": scrapes(port),
     }
-    most = FAILING_CONNECTIONS if kind == "tokens" else FLOODING_CONNECTIONS
+    most = FAILING_CONNECTIONS if kind in ("tokens", "cookies") else FLOODING_CONNECTIONS
+    made = {"tokens": failing, "cookies": made_up}
 
     def next_burst():
-        return failing(port) if kind == "tokens" else once[kind]
+        return made[kind](port) if kind in made else once[kind]
 
-    burst = b"" if kind == "tokens" else once[kind]
+    burst = b"" if kind in made else once[kind]
     if kind == "connects":
         while not until.is_set():
             with socket.socket() as client:
@@ -374,6 +455,9 @@ def main():
         streams = f'streams={{ flood = {{ webhook = {{ path = "/hooks/flood", secret_file = "{secret}" }} }} }}'
         command = [parlor_binary(), "serve", "--listen", f"{HOST}:{port}", "--data", folder / "data"]
         command += ["--secret-file", secret, "--key-file", kept("keys.json", json.dumps({"keys": [key]}).encode())]
+        backend = f"http://{HOST}:{serve_backend()}/"
+        handlers = f'handlers=[{{ types = ["flood"], url = "{backend}", secret_file = "{secret}" }}]'
+        command += ["--set", handlers, "--set", f"auth.url={backend}", "--set", "auth.url_headers=cookie"]
         command += ["--set", f"auth.admin_token_file={kept('admin', ADMIN.encode())}", "--set", streams]
         server = start([*command, "--set", "metrics.public=true", "--set", users, "--log", "error"], port)
         try:
@@ -399,9 +483,9 @@ def measure(port, floods, arguments):
     quiet.measure(20)
     for _ in range(arguments.rounds):
         for kind in floods:
-            alone = quiet.measure(arguments.samples)
+            alone = quiet.measure(arguments.samples, kind)
             with Flooding(kind, port) as flooding:
-                beside = quiet.measure(arguments.samples)
+                beside = quiet.measure(arguments.samples, kind)
             seconds = flooding.seconds
             rates = (flooding.counts[0] / seconds / 1e6, flooding.counts[1] / seconds)
             rows[kind].append((alone, beside, rates))
