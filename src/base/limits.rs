@@ -471,10 +471,10 @@ pub struct Limits {
     pub create_members: u32,
     /// Entries of a page, of history or of a list.
     pub page: u32,
-    /// Rooms that are listed in a greeting; the others are asked for.
-    pub listed_rooms: u32,
     /// Bytes of such a page, unless its first entry alone is larger.
     pub page_bytes: u32,
+    /// Rooms that are listed in a greeting; the others are asked for.
+    pub listed_rooms: u32,
     /// Newest entries of a room that are kept in memory for cursors that are slightly behind.
     pub tail_entries: u32,
     /// Bytes of them.

@@ -187,7 +187,8 @@ impl Io {
     }
 
     /// The outbox of an open connection, which is flushed at the end of this turn; `None` when the
-    /// connection is gone or ending.
+    /// connection is gone or ending. Where all outboxes together hold too much, whoever holds most goes
+    /// first, and that may be this one.
     pub fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
         if self.budget.is_over() {
             self.make_room();

@@ -326,8 +326,7 @@ function hubOf(env, url, key, post) {
   /** @param {any} payload of `hello` */
   const begin = (payload) => {
     hello = payload;
-    // From where they are now: each tab reads for itself what it has missed.
-    // Guests may not.
+    // All rooms go on from where they are now: each tab reads for itself what it has missed. Guests may not ask.
     if (!payload.user.anonymous) ask('resume', { epoch: payload.epoch, rooms: {} }, undefined, () => socket.close());
     for (const tab of tabs.keys()) greet(tab);
   };
