@@ -67,7 +67,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   let unopened = 0;
   /** @type {{ via?: "sse" }} */
   let via = {};
-  let heartbeat = ANSWER_MS;
+  let heartbeat = 0;
   let openedAt = 0;
   let lastFrame = 0;
   let refreshedAt = -Infinity;
@@ -77,7 +77,8 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   let spread = null;
   /** @type {Record<string, any>} */
   const timers = {};
-  const requests = requestQueue(env, timeout, (text) => socket?.send(text));
+  // On one that is closing nothing would go, and a browser complains of each on its console.
+  const requests = requestQueue(env, timeout, (text) => /** @type {any} */ (socket)?.readyState > 1 || socket?.send(text));
 
   // Read anew each time.
   const isHidden = () => env.document?.visibilityState === 'hidden';
@@ -92,7 +93,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   const after = (name, ms, fn) => {
     clear(name);
     timers[name] = env.setTimeout(() => {
-      delete timers[name];
+      clear(name);
       fn();
     }, ms);
   };
@@ -131,7 +132,7 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
   const retry = (reason, code, asked = 'comes back') => {
     const { min, max, factor, jitter, attempts } = backoff;
     let wait = spread ?? Math.min(max, min * factor ** attempt);
-    if (jitter === 'full' || spread !== null) wait *= env.random();
+    if (spread || jitter === 'full') wait *= env.random();
     wait += announced?.retry_after_ms || 0;
     drop();
     if (attempt >= attempts) return fail(code ?? 'attempts', reason, asked);
@@ -146,9 +147,8 @@ export function connectionOf({ url, token: source, backoff, fatal, interval, tim
     if (self.quality) qualify('lost', self.quality.rtt);
     if (fatal?.(code)) return fail(code, cause);
     const asked = verdict(code);
-    const isAsked = typeof source === 'function';
     // One that was just given and is refused is not given again by asking again at once.
-    if (isAsked && (asked === 'asks for a token' || (code === 4001 && token !== null && !isFresh))) {
+    if (typeof source === 'function' && (asked === 'asks for a token' || (code === 4001 && token !== null && !isFresh))) {
       token = null;
       why = 'rejected';
       retry(cause, code, 'asks for a token');

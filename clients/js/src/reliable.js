@@ -158,8 +158,9 @@ export function reliable(url, options = {}) {
     on: listeners.on.bind(listeners),
     /** Sends a value as JSON: now or never. @param {any} value @returns {boolean} whether it was sent */
     send(value) {
-      if (snapshot.state.name !== 'online') return false;
-      socket?.send(JSON.stringify(value));
+      // One that is closing sends nothing any more.
+      if (!socket || socket.readyState > 1 || snapshot.state.name !== 'online') return false;
+      socket.send(JSON.stringify(value));
       return true;
     },
     /** Does not wait any longer; also comes back from `failed`, whatever the cause. */

@@ -12,6 +12,7 @@ import { ParlorError } from './errors.js';
  * @property {string} type
  * @property {any} payload
  * @property {boolean} first
+ * @property {number} id the one it was sent with last; 0 before
  * @property {number} limited how often the server had no time for it
  * @property {(payload: any) => void} resolve
  * @property {(error: ParlorError) => void} reject
@@ -33,8 +34,8 @@ export function requestQueue(env, patience, transmit) {
   let lastId = 0;
   // Whether it is online.
   let isOpen = false;
-  let perSecond = 1;
-  let burst = 1;
+  let perSecond = 0;
+  let burst = 0;
   let bytesMax = Infinity;
   let tokens = 0;
   let filledAt = 0;
@@ -60,10 +61,10 @@ export function requestQueue(env, patience, transmit) {
 
   /** @param {Asked} asked */
   const send = (asked) => {
-    const text = JSON.stringify({ type: asked.type, id: (lastId += 1), payload: asked.payload });
+    const text = JSON.stringify({ type: asked.type, id: (asked.id = lastId += 1), payload: asked.payload });
     if (isTooLarge(text)) return asked.reject(new ParlorError('too_large', { limit: bytesMax }));
     tokens -= 1;
-    sent.set(lastId, asked);
+    sent.set(asked.id, asked);
     transmit(text);
   };
 
@@ -71,9 +72,9 @@ export function requestQueue(env, patience, transmit) {
     env.clearTimeout(timer);
     if (!isOpen) return;
     fill();
-    const pause = pausedUntil - env.now();
-    while (queue.length > 0 && tokens >= 1 && pause <= 0) send(/** @type {Asked} */ (queue.shift()));
-    if (queue.length > 0) timer = env.setTimeout(pump, Math.max(pause, ((1 - tokens) / perSecond) * 1_000, 5));
+    const pause = pausedUntil - filledAt;
+    while (queue[0] && tokens >= 1 && pause <= 0) send(/** @type {Asked} */ (queue.shift()));
+    if (queue[0]) timer = env.setTimeout(pump, Math.max(pause, ((1 - tokens) / perSecond) * 1_000, 5));
   };
 
   return {
@@ -118,7 +119,7 @@ export function requestQueue(env, patience, transmit) {
         if (signal?.aborted) return reject(new ParlorError('cancelled'));
         const stop = (/** @type {string} */ code) => {
           queue = queue.filter((one) => one !== asked);
-          for (const [id, one] of sent) if (one === asked) sent.delete(id);
+          sent.delete(asked.id);
           asked.reject(new ParlorError(code));
         };
         const late = timeout < Infinity ? env.setTimeout(() => stop('timeout'), timeout) : null;
@@ -126,7 +127,7 @@ export function requestQueue(env, patience, transmit) {
         const end = () => (env.clearTimeout(late), unbind());
         /** @type {Asked} */
         const asked = {
-          type, payload, first, limited: 0,
+          type, payload, first, id: 0, limited: 0,
           resolve: (value) => (end(), resolve(value)),
           reject: (error) => (end(), reject(error)),
         };
@@ -138,7 +139,7 @@ export function requestQueue(env, patience, transmit) {
     tell(type, payload) {
       fill();
       const text = JSON.stringify({ type, payload });
-      if (!isOpen || queue.length > 0 || tokens < 1 || env.now() < pausedUntil || isTooLarge(text)) return false;
+      if (!isOpen || queue[0] || tokens < 1 || filledAt < pausedUntil || isTooLarge(text)) return false;
       tokens -= 1;
       transmit(text);
       return true;

@@ -272,6 +272,19 @@ test('what is too large is not sent, and ends nothing', async () => {
   await assert.rejects(client.request('app:note', { text: 'é'.repeat(500) }), { code: 'too_large' });
 });
 
+test('on a socket that is closing nothing is sent: a browser complains of each on its console', async () => {
+  const { client, server, clock } = begin();
+  await clock.advance(100);
+  const [socket] = server.sockets;
+  socket.readyState = 2;
+  socket.send = () => assert.fail('it was sent');
+  client.send('app:note', {});
+  const asked = client.request('app:note', {});
+  server.cut(1012);
+  await assert.rejects(Promise.race([asked, clock.advance(10)]), { code: 'disconnected' });
+  assert.equal(client.state.name, 'waiting');
+});
+
 test('the quality of a connection that is lost is lost', async () => {
   const { client, server, clock } = begin();
   await clock.advance(6_000);

@@ -273,6 +273,17 @@ test('whose a token is, it says itself, or nobody knows', () => {
   assert.equal(isSameUser(jwt('ada', 1), jwt('bob', 1)), false);
 });
 
+test('a plain WebSocket that is closing sends nothing, and says so', async () => {
+  const server = fakeServer();
+  const socket = reliable('http://host/any', { env: server.env });
+  await server.clock.advance(100);
+  const [below] = server.sockets;
+  below.send = () => assert.fail('it was sent');
+  below.readyState = 2;
+  assert.equal(socket.snapshot().state.name, 'online');
+  assert.equal(socket.send({}), false);
+});
+
 test('a plain WebSocket that is open is at no attempt, and counts on if it ends at once', async () => {
   const server = fakeServer();
   const socket = reliable('http://host/any', { env: server.env });

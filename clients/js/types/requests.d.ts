@@ -28,6 +28,10 @@ export type Asked = {
     payload: any;
     first: boolean;
     /**
+     * the one it was sent with last; 0 before
+     */
+    id: number;
+    /**
      * how often the server had no time for it
      */
     limited: number;
