@@ -1,7 +1,11 @@
 //! The reactor through real sockets, with plain `std` ones at the other end.
 
+use parlor::base::limits::{
+    DRAIN_BYTES_PER_PERIOD, DRAIN_BYTES_PER_TURN, DRAIN_PERIOD_MS, DRAIN_READ_BYTES,
+};
 use parlor::base::outbox::NO_SOURCE;
-use parlor::base::{Class, ConnId, Frame, Limits, Moment};
+use parlor::base::{Class, ConnId, Frame, Limits, Moment, Timestamp};
+use parlor::reactor::simulated::SimulatedReactor;
 use parlor::reactor::{CloseCause, Handler, Io, Reactor, ReactorConfig, Wake};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -213,6 +217,48 @@ fn an_end_does_not_wait_for_ever_for_the_peer() {
     let start = Instant::now();
     assert_eq!(server.closed().1, CloseCause::Ended);
     assert!(start.elapsed() >= Duration::from_millis(150), "the peer had its time");
+}
+
+#[test]
+fn those_who_were_ended_and_send_on_are_read_at_a_pace_that_they_share() {
+    const CONNECTIONS: usize = 40;
+    let limits = Limits { closing_timeout_ms: 60_000, ..Limits::default() };
+    let begin = Moment::ZERO.plus_millis(1_000);
+    let mut reactor = SimulatedReactor::new(&limits, begin, Timestamp(1));
+    let mut handler = Obedient { seen: channel().0, told: channel().0 };
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let all: Vec<ConnId> =
+        (0..CONNECTIONS).map(|_| reactor.connect(&mut handler, peer, usize::MAX)).collect();
+    let flood = vec![b'x'; 1024 * 1024];
+    for conn in &all {
+        reactor.arrive(*conn, b"x");
+    }
+    reactor.turn(&mut handler);
+    for conn in &all {
+        reactor.arrive(*conn, &flood);
+    }
+    let mut run_until = |moment: Moment| {
+        while reactor.next_turn() < moment {
+            let now = reactor.next_turn();
+            reactor.set_time(now, Timestamp(1));
+            let before = reactor.io().counters().bytes_received;
+            reactor.turn(&mut handler);
+            let in_turn = reactor.io().counters().bytes_received - before;
+            assert!(in_turn <= DRAIN_BYTES_PER_TURN as u64, "{in_turn} in a turn");
+        }
+        all.iter().map(|conn| reactor.io().bytes_each_way(*conn).0).collect::<Vec<_>>()
+    };
+    let read = run_until(begin.plus_millis(960));
+    let periods = 960 / DRAIN_PERIOD_MS + 1;
+    let most = periods * (DRAIN_BYTES_PER_PERIOD + DRAIN_READ_BYTES) as u64;
+    let sum: u64 = read.iter().sum();
+    assert!(sum <= most, "{sum} of at most {most}");
+    assert!(sum >= most / 2, "{sum} of at most {most}");
+    let (least, most) = (read.iter().min().unwrap(), read.iter().max().unwrap());
+    assert!(most - least <= 2 * DRAIN_READ_BYTES as u64, "{least} to {most}");
+    // All of it is read at last, and nobody reset in the middle of it.
+    let read = run_until(begin.plus_millis(5_000));
+    assert!(read.iter().all(|bytes| *bytes == 1 + flood.len() as u64), "{read:?}");
 }
 
 #[test]

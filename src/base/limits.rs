@@ -114,14 +114,17 @@ pub const FILES_RESERVED: u64 = 128 + TURNED_AWAY_MAX as u64;
 /// middle of a message that was refused for its size, and must hear why before it is reset. The
 /// closing timeout bounds it, too.
 pub const DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// What is thrown away of one ending connection's input in one turn: whoever was ended for sending too
-/// much sends on, and shall not take the time of the others.
-pub const DRAIN_BYTES_PER_TURN: usize = 32 * 1024;
-/// After so much of an ending connection's input was thrown away there is a pause, [`DRAIN_PAUSE_MS`]: some 8 MB a
-/// second. Whoever floods on would else have this machine copy as fast as it can.
-pub const DRAIN_BYTES_PER_PAUSE: usize = 256 * 1024;
-/// See [`DRAIN_BYTES_PER_PAUSE`]. Timers have ticks of 32 ms.
-pub const DRAIN_PAUSE_MS: u64 = 30;
+/// What is thrown away of an ending connection's input at once. Over loopback each read has the system bring, in this
+/// thread, what the peer has waiting.
+pub const DRAIN_READ_BYTES: usize = 32 * 1024;
+/// What is thrown away of the input of all ending connections together in one turn: those who were ended for sending
+/// too much send on, and shall not take the time of the others.
+pub const DRAIN_BYTES_PER_TURN: usize = 128 * 1024;
+/// What is thrown away of the input of all ending connections together in [`DRAIN_PERIOD_MS`]: some 15 MB a second.
+/// Those who were ended for flooding, and flood on, would else have this machine copy as fast as it can.
+pub const DRAIN_BYTES_PER_PERIOD: usize = 512 * 1024;
+/// See [`DRAIN_BYTES_PER_PERIOD`]. Timers have ticks of 32 ms.
+pub const DRAIN_PERIOD_MS: u64 = 30;
 /// What waits for a peer must move by so much (or to its end) within the stall timeout.
 pub const STALL_BYTES: u64 = 64 * 1024;
 /// A wall clock that moves by more than this against the monotonic one, in ms, has jumped. One that is adjusted does
@@ -656,7 +659,7 @@ impl Default for Limits {
 /// The window of presence grows to this with the audience.
 pub const PRESENCE_WINDOW_MS_MAX: u64 = 2_000;
 
-const _: () = assert!(DRAIN_BYTES_PER_TURN <= READ_BUFFER_BYTES);
+const _: () = assert!(DRAIN_READ_BYTES <= READ_BUFFER_BYTES);
 const _: () = assert!(JOINED_FRAME_BYTES_MAX < SEND_BUFFER_BYTES);
 const _: () = assert!(TYPING_EVERY_MS < TYPING_LASTS_MS);
 const _: () = assert!(SEND_PIECES_MAX <= 1_024);

@@ -6,6 +6,7 @@ use super::connection::{Socket, Unread};
 use super::io::{Handler, Io};
 use super::listener::{Listener, file_limit};
 use super::memory::all_outboxes_bytes;
+use super::read::Drains;
 use super::slot::{CloseCause, Phase};
 use super::system::{Machine, Readiness, Stream, System};
 use super::wake::Wake;
@@ -52,6 +53,7 @@ pub struct Reactor<S: System = Machine> {
     pub(super) starved: Vec<ConnId>,
     /// What handlers have not used up yet: of paused connections, and of those that said much.
     pub(super) unread: BTreeMap<ConnId, Unread>,
+    pub(super) drains: Drains,
     pub(super) due: Vec<ConnId>,
     pub(super) read_buffer: Vec<u8>,
     /// Lent to the connection whose input is being handled.
@@ -213,6 +215,7 @@ impl<S: System> Reactor<S> {
             ready: VecDeque::new(),
             starved: Vec::new(),
             unread: BTreeMap::new(),
+            drains: Drains { in_turn: 0, left: 0, until: Moment::ZERO },
             due: Vec::new(),
             read_buffer: vec![0; READ_BUFFER_BYTES],
             send_buffer: Some(Box::new(Buffer::new(SEND_BUFFER_BYTES))),

@@ -6,14 +6,25 @@ use super::io::Handler;
 use super::reactor::Reactor;
 use super::slot::{CloseCause, Phase};
 use super::system::System;
-use crate::base::ConnId;
 use crate::base::limits::{
-    DRAIN_BYTES_MAX, DRAIN_BYTES_PER_PAUSE, DRAIN_BYTES_PER_TURN, DRAIN_PAUSE_MS, SEND_BUFFER_BYTES,
+    DRAIN_BYTES_MAX, DRAIN_BYTES_PER_PERIOD, DRAIN_BYTES_PER_TURN, DRAIN_PERIOD_MS,
+    DRAIN_READ_BYTES, SEND_BUFFER_BYTES,
 };
+use crate::base::{ConnId, Moment};
 use std::io::{self, Read};
 
 /// Gone connections among the starved ones that are not worth a search.
 const STARVED_SLACK: usize = 64;
+
+/// How much of the input of all ending connections may still be thrown away.
+#[derive(Debug)]
+pub(super) struct Drains {
+    /// In this turn.
+    pub(super) in_turn: usize,
+    /// Before a moment.
+    pub(super) left: usize,
+    pub(super) until: Moment,
+}
 
 impl<S: System> Reactor<S> {
     pub(super) fn make_ready(&mut self, conn: ConnId) {
@@ -31,6 +42,7 @@ impl<S: System> Reactor<S> {
         while let Some(conn) = self.io.resumed.pop() {
             self.make_ready(conn);
         }
+        self.drains.in_turn = DRAIN_BYTES_PER_TURN;
         for _ in 0..self.ready.len() {
             let Some(conn) = self.ready.pop_front() else { break };
             if let Some(Some(socket)) = self.sockets.get_mut(conn.index()) {
@@ -43,6 +55,9 @@ impl<S: System> Reactor<S> {
     }
 
     pub(super) fn read_one(&mut self, handler: &mut impl Handler, conn: ConnId) {
+        if self.drain_pauses(conn) {
+            return;
+        }
         let may_read = self.io.may_read(conn);
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
         let is_open = self.io.table[conn.index()].phase == Phase::Open;
@@ -66,13 +81,8 @@ impl<S: System> Reactor<S> {
             self.come_again(conn);
             return;
         }
-        if let Phase::Ending(ending) = &self.io.table[conn.index()].phase
-            && ending.resumes > self.io.now
-        {
-            return;
-        }
         // What is thrown away can wait, and does not keep the others waiting.
-        let most = if is_open { self.read_buffer.len() } else { DRAIN_BYTES_PER_TURN };
+        let most = if is_open { self.read_buffer.len() } else { DRAIN_READ_BYTES };
         match socket.stream.read(&mut self.read_buffer[..most]) {
             Ok(0) => self.peer_closed(handler, conn),
             Ok(len) => {
@@ -92,14 +102,11 @@ impl<S: System> Reactor<S> {
                         self.come_again(conn);
                     }
                     Phase::Ending(ending) => {
-                        let before = ending.drained / DRAIN_BYTES_PER_PAUSE;
                         ending.drained += len;
+                        self.drains.in_turn = self.drains.in_turn.saturating_sub(len);
+                        self.drains.left = self.drains.left.saturating_sub(len);
                         if ending.drained > DRAIN_BYTES_MAX {
                             self.over(handler, conn, CloseCause::Ended);
-                        } else if ending.drained / DRAIN_BYTES_PER_PAUSE > before {
-                            let resumes = self.io.now.plus_millis(DRAIN_PAUSE_MS);
-                            ending.resumes = resumes;
-                            self.io.arm(conn, resumes);
                         } else {
                             self.make_ready(conn);
                         }
@@ -113,6 +120,28 @@ impl<S: System> Reactor<S> {
                 _ => self.over(handler, conn, CloseCause::Failed),
             },
         }
+    }
+
+    /// Whether an ending connection is not to be read yet; it comes back when it is.
+    fn drain_pauses(&mut self, conn: ConnId) -> bool {
+        let now = self.io.now;
+        let Phase::Ending(ending) = &mut self.io.table[conn.index()].phase else { return false };
+        if ending.resumes > now {
+            return true;
+        }
+        if self.drains.until <= now {
+            self.drains.until = now.plus_millis(DRAIN_PERIOD_MS);
+            self.drains.left = DRAIN_BYTES_PER_PERIOD;
+        }
+        if self.drains.left == 0 {
+            ending.resumes = self.drains.until;
+            self.io.arm(conn, self.drains.until);
+        } else if self.drains.in_turn == 0 {
+            self.make_ready(conn);
+        } else {
+            return false;
+        }
+        true
     }
 
     /// Hands bytes to the handler, and sees to what it answers; returns how many it has used up.

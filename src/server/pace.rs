@@ -57,6 +57,8 @@ impl<S: Backend> Chat<S> {
         if person.is_guest {
             limits.requests_per_second = limits.guest_requests_per_second;
             limits.burst = limits.guest_burst;
+            // Their address pays for work.
+            limits.user_work_per_second = 0;
         }
         limits
     }

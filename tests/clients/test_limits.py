@@ -520,11 +520,14 @@ class TestNumbers:
                 "limits.guests": 1,
                 "limits.guest_requests_per_second": 1,
                 "limits.guest_burst": 2,
+                "limits.user_work_per_second": 7,
             }
         )
         with Chat(server, anonymous=1) as guest:
             limits = guest.hello["limits"]
             assert (limits["requests_per_second"], limits["burst"]) == (1, 2)
+            # Their address pays for work.
+            assert "user_work_per_second" not in limits
             assert asked(guest, 3)[2] is not None
             with Raw(server, path="/ws?anonymous=1", open=False) as second:
                 second.send(harness.request_head("/ws?anonymous=1"))

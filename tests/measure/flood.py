@@ -175,9 +175,9 @@ class Quiet:
         began = time.perf_counter()
         self.http.request("GET", "/api/v1/rooms", headers={"Cookie": "quiet"})
         answer = self.http.getresponse()
-        answer.read()
+        said = answer.read()
         if answer.status != 200:
-            raise SystemExit(f"the quiet client was refused: {answer.status}")
+            raise SystemExit(f"the quiet client was refused: {answer.status} {said.decode()}")
         return time.perf_counter() - began
 
     def ask(self, kind="ping"):
@@ -440,7 +440,8 @@ def main():
     arguments = parser.parse_args()
     floods = arguments.flood or FLOODS
     port = free_port()
-    users = "limits.users={ quiet = { requests_per_second = 10000, burst = 10000 } }"
+    often = ", ".join(f"{key} = 10000" for key in ("requests_per_second", "burst", "user_work_per_second", "user_work_burst"))
+    users = f"limits.users={{ quiet = {{ {often} }} }}"
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
 

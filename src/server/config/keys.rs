@@ -163,7 +163,8 @@ const KEYS: &[Key] = &[
     number!("limits.disk_reserve_bytes", Live, "bytes", limits.disk_reserve_bytes: u64, 0,
         "What is left free on the disk: beyond it admins alone store something. 0: nothing."),
     number!("limits.added_rooms", Live, "rooms", limits.added_rooms: u32, 0,
-        "Rooms that others brought a user into, those of direct messages apart; beyond it they are invited."),
+        "Rooms in which a user is because others brought them there, those of direct messages apart; beyond it they \
+         are invited."),
     number!("limits.all_rooms", Live, "rooms", limits.all_rooms: u32, 1,
         "Rooms in all, direct conversations included, those that have ended not."),
     number!("limits.room_members", Live, "members", limits.room_members: u32, 1,
