@@ -387,6 +387,8 @@ impl World {
             }
             Event::WallJump => {
                 let far = self.dice.skewed(100, 4_000_000) as i64;
+                // One that has just started has seen the clock as it was then.
+                self.serves();
                 self.latest_believed = self.latest_believed();
                 self.steady_since = self.now;
                 // What is near to what was believed is followed.
