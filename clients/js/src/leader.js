@@ -86,8 +86,8 @@ const tabSocket = (env, shared) => class TabSocket {
   /** @param {string} text */
   send(text) {
     if (text.startsWith('{"type":"auth"')) this.#auth = text;
-    if (this.#own) this.#own.send(text);
-    else this.#tell('text', text);
+    if (!this.#own) this.#tell('text', text);
+    else if (this.#own.readyState === 1) this.#own.send(text);
   }
 
   close() {
