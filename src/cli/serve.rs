@@ -33,6 +33,8 @@ pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
         log::info!("configuration: {}", file.display());
     }
     let (is_open, data) = (config.is_open(), config.data.clone());
+    let (has_backend, has_keys) = (config.auth_url.is_some(), !config.key_sources().is_empty());
+    let ways = WaysIn { is_open, has_backend, has_keys };
     // A write beyond the file size limit is then an error of the write, and not the process's end.
     on_signal(&[SIGXFSZ], |_| {}).map_err(Failure::new)?;
     let server = Server::bind(config).map_err(|error| match error {
@@ -52,7 +54,7 @@ pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
         _ => drop(stopper.stop()),
     })
     .map_err(Failure::new)?;
-    greet(is_open, &data, server.local_addr());
+    greet(ways, &data, server.local_addr());
     server.run().map_err(Failure::new)
 }
 
@@ -93,12 +95,24 @@ fn read_again(sources: &Sources, reloader: &Reloader, log: &ProgramLog) {
     }
 }
 
+/// How people get in.
+#[derive(Clone, Copy)]
+struct WaysIn {
+    is_open: bool,
+    has_backend: bool,
+    has_keys: bool,
+}
+
 /// Says on standard output what a user wants to know first.
-fn greet(is_open: bool, data: &Place, address: SocketAddr) {
+fn greet(ways: WaysIn, data: &Place, address: SocketAddr) {
     let mut lines = String::new();
-    if is_open {
+    if ways.is_open {
         lines += "Open mode: there is no secret, everybody at this machine is who they say.\n";
-    } else {
+    }
+    if ways.has_backend {
+        lines += "The application's backend says who somebody is (auth.url).\n";
+    }
+    if ways.has_keys {
         lines += &format!(
             "Tokens are needed to sign in. A link: `parlor token --user NAME --url http://{}/`, \
              with the same secret, or with --key and a private key.\n",

@@ -28,6 +28,7 @@ impl<S: Backend> Chat<S> {
             self.effects = effects;
             self.is_deciding = false;
         }
+        self.look_at_pools(net);
     }
 
     /// A connection is told why it does not have what it has asked for.

@@ -183,7 +183,7 @@ impl<S: Backend> Chat<S> {
         let counts = self.hub.counts();
         let disk = self.store.space().map_or(Used::default(), |space| Used {
             taken: space.total.saturating_sub(space.free),
-            max: space.total,
+            max: space.total.saturating_sub(limits.disk_reserve_bytes).max(1),
             is_enough: false,
         });
         let (proofs, proofs_max) = self.proofs.used();

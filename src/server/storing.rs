@@ -13,7 +13,15 @@ use crate::store::Backend;
 /// The last part of the limit's key.
 const LIMIT: &str = "stored_bytes_per_day";
 
-const DAY_SECONDS: u32 = 24 * 60 * 60;
+/// What a user may store in a day is so many parts, which come back evenly, so many in a second.
+const PARTS_PER_SECOND: u32 = 10_000;
+const PARTS_PER_DAY: u32 = 24 * 60 * 60 * PARTS_PER_SECOND;
+
+/// How many parts of a day's bytes some bytes are.
+fn parts(bytes: usize, most: u32) -> u32 {
+    let parts = (bytes as u64).saturating_mul(PARTS_PER_DAY.into()).div_ceil(most.max(1).into());
+    u32::try_from(parts).unwrap_or(u32::MAX)
+}
 
 const TOO_MUCH: &str = "you have stored as much as one may in a day";
 const DISK_IS_FULL: &str = "the server's disk is nearly full: nothing more is stored";
@@ -61,10 +69,10 @@ impl<S: Backend> Chat<S> {
         }
         let most = self.limits_for(person).stored_bytes_per_day;
         let Some(payer) = self.payer(net, origin).filter(|_| most > 0) else { return false };
-        let allowance = Allowance { per_second: most / DAY_SECONDS, burst: most, per_minute: 0 };
-        let weight = u32::try_from(bytes.saturating_add(STORED_BYTES_PER_REQUEST));
-        let taken =
-            self.stored.take(payer.clone(), net.now(), weight.unwrap_or(u32::MAX), allowance);
+        let allowance =
+            Allowance { per_second: PARTS_PER_SECOND, burst: PARTS_PER_DAY, per_minute: 0 };
+        let weight = parts(bytes.saturating_add(STORED_BYTES_PER_REQUEST), most);
+        let taken = self.stored.take(payer.clone(), net.now(), weight, allowance);
         let Err(held) = taken else { return false };
         self.counters.limited(LIMIT);
         let user = match &payer {
@@ -79,5 +87,34 @@ impl<S: Backend> Chat<S> {
         };
         self.refuse_with(net, origin, "quota", TOO_MUCH, detail);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Moment, UserId};
+    use crate::server::rates::Rates;
+
+    #[test]
+    fn a_day_has_so_many_bytes_however_few_or_many_they_are() {
+        for most in [1_000, 86_399, 172_799, 268_435_456, u32::MAX] {
+            let mut rates = Rates::new(1, 1);
+            let ada = Asker::User(UserId::parse("ada").unwrap());
+            let allowance =
+                Allowance { per_second: PARTS_PER_SECOND, burst: PARTS_PER_DAY, per_minute: 0 };
+            let piece = (most as usize / 100).max(1);
+            let mut stored = 0;
+            // Tries each half minute, for ten days.
+            for tick in 0..10 * 2_880 {
+                let now = Moment::from_millis(1 + tick * 30_000);
+                if rates.take(ada.clone(), now, parts(piece, most), allowance).is_ok() {
+                    stored += piece as u64;
+                }
+            }
+            // What is there at once, and that of ten days.
+            let due = 11 * u64::from(most);
+            assert!(stored <= due && stored >= due / 100 * 95, "{stored} of {due}");
+        }
     }
 }

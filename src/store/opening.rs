@@ -12,6 +12,7 @@ use crate::base::Snapshot;
 use crate::base::limits::LOST_TOLD_MAX;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
+use std::cell::Cell;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub(super) struct Files {
     file: PathBuf,
     seen: Seen,
     log_damaged_at: Option<u64>,
+    /// It was said that something is lost: the mark that was there is known to be of another epoch.
+    is_loss_told: Cell<bool>,
 }
 
 impl Files {
@@ -47,7 +50,7 @@ impl Files {
 
     /// Begins the mark of a database that was read.
     pub(super) fn mark(&self, db: &Connection, epoch: &str) -> Result<Option<Mark>, OpenError> {
-        if self.seen.has_strange_mark(epoch) {
+        if self.seen.has_strange_mark(epoch) && !self.is_loss_told.get() {
             log::warn!("the mark of the data is of another store, or damaged: a new one is begun");
         }
         let failed = |error| OpenError::Directory(self.file.clone(), error);
@@ -116,6 +119,7 @@ pub(super) fn begin(
                 // What lies behind damage is not to be taken for lost once more, and the new epoch is not in the log
                 // alone.
                 db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
+                files.is_loss_told.set(true);
                 snapshot.epoch = epoch.to_owned();
                 for stream in &mut snapshot.streams {
                     stream.epoch = epoch.into();
@@ -148,5 +152,9 @@ pub(super) fn open_in(directory: &Path) -> Result<(Connection, Served, Files), O
     let db = Connection::open(&file)?;
     // If what is read now is damaged, its log is not brought into it and deleted by closing it.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
-    Ok((db, Served::new(&file), Files { file, seen, log_damaged_at }))
+    Ok((
+        db,
+        Served::new(&file),
+        Files { file, seen, log_damaged_at, is_loss_told: Cell::new(false) },
+    ))
 }

@@ -77,8 +77,8 @@ def test_every_answer_says_that_it_is_what_it_says_and_nobody_elsewhere_s_and_no
     assert answer.fields["cache-control"] in ("no-store", "no-cache")
 
 
-def embedding(site, mode="no-cors", origin=None):
-    fields = [("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", mode), ("Sec-Fetch-Dest", "image")]
+def embedding(site, mode="no-cors", origin=None, dest="image"):
+    fields = [("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", mode), ("Sec-Fetch-Dest", dest)]
     return [*fields, *([("Origin", origin)] if origin else [])]
 
 
@@ -92,11 +92,14 @@ def test_a_page_elsewhere_embeds_nothing_of_the_servers_own(server, path):
     for site in ("cross-site", "same-site"):
         for mode, origin in (("no-cors", None), ("cors", ELSEWHERE), ("no-cors", ELSEWHERE)):
             assert heard(server, path, fields=embedding(site, mode, origin)).status == 403, (site, mode, origin)
+        for dest in ("object", "embed", "iframe", "frame", "fencedframe"):
+            assert heard(server, path, fields=embedding(site, "navigate", dest=dest)).status == 403, (site, dest)
         # A link, an address that is typed, a page that is allowed, the page itself.
-        assert heard(server, path, fields=embedding(site, "navigate")).status == good
+        assert heard(server, path, fields=embedding(site, "navigate", dest="document")).status == good
         assert heard(server, path, fields=embedding(site, "cors", FRIEND)).status == good
     for site in ("same-origin", "none"):
         assert heard(server, path, fields=embedding(site)).status == good
+        assert heard(server, path, fields=embedding(site, "navigate", dest="iframe")).status == good
 
 
 def test_a_refusal_of_what_is_embedded_says_so(server):

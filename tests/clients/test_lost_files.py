@@ -147,13 +147,22 @@ def test_a_start_that_finds_less_than_was_acknowledged_says_so_and_takes_a_new_e
     is_known = (data / "parlor.mark").exists()
     named = "to 21 are lost" if is_known else "the mark of the data is not there"
     assert named in checked.stdout, checked.stdout
+    # Imported with its epoch, it would give numbers again; and a copy has no mark that would show it.
+    exported = harness.run_parlor("data", "export", "-", "--data", data)
+    assert (exported.returncode, exported.stdout) == (1, ""), exported
+    assert "something that was acknowledged is missing" in exported.stderr and named in exported.stderr
+    copied = harness.run_parlor("data", "backup", servers.directory() / "copy.db", "--data", data)
+    assert copied.returncode == 1 and named in copied.stdout + copied.stderr
     server = servers.parlor(data=data)
     assert named in server.output() and "The epoch is a new one" in server.output()
+    assert "of another store" not in server.output(), "the mark was right"
     with Chat(server, "ada") as ada:
         assert ada.hello["epoch"] != epoch
         found = len(ada.history("r", limit=100)["entries"])
         assert 0 < found < 20 and ada.say("r", "after")["seq"] == found + 1
         epoch = ada.hello["epoch"]
+    exported = harness.run_parlor("data", "export", "-", "--data", data)
+    assert exported.returncode == 0, exported
     # It is said once.
     server.kill()
     again = servers.parlor(data=data)

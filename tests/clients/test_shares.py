@@ -577,6 +577,30 @@ class TestPools:
         assert [call("session=ada", "192.0.2.2") for _ in range(30)] == [200] * 30, "who is somebody pays nothing"
         assert limited(server, "failed_proofs_per_second") >= 1
 
+    def test_who_has_waited_for_a_turn_is_asked_for_with_all_the_time_that_there_is(self, servers, backend):
+        def answers(asked):
+            time.sleep(0.4)
+            return (401, {}) if "made-up" in asked.fields["cookie"] else (200, {"user": {"id": "ada"}})
+
+        backend.answers = answers
+        server = servers.parlor(
+            data=":memory:",
+            set={"auth.url": f"{backend.url}/", "proxies.trusted": HOST, "auth.url_threads": 32, "auth.url_timeout_ms": 1_000},
+        )
+        crowd = [Raw(server, open=False) for _ in range(95)]
+        try:
+            for number, raw in enumerate(crowd):
+                fields = [("Host", HOST), ("Cookie", f"made-up={number}"), ("X-Forwarded-For", "192.0.2.1")]
+                raw.send(request_head("/api/v1/info", fields))
+            # Those who are asked for last had hardly any of the second left, and no time-out of theirs is the backend's.
+            time.sleep(1.5)
+            fields = {"Cookie": "session=ada", "X-Forwarded-For": "192.0.2.2"}
+            assert server.http("/api/v1/info", headers=fields)[0] == 200
+            assert "is left alone" not in server.output()
+        finally:
+            for raw in crowd:
+                raw.end()
+
     def test_addresses_take_turns_at_who_somebody_is(self, servers, backend):
         def answers(asked):
             time.sleep(0.05)
@@ -673,10 +697,19 @@ class TestStore:
             ada.request("room:delete", room="a0")
             until(lambda: ada.request("ping") and "rooms: there is room again, 7 of 10" in server.output())
 
+    def test_it_is_told_also_when_nothing_more_happens(self, servers):
+        streams = 'streams={ "px:{id}" = { read = "public", publish = true } }'
+        server = servers.parlor("--set", streams, set={"limits.streams": 10}, data=":memory:")
+        with Chat(server, "ada") as ada:
+            time.sleep(1.2)
+            ada.request("subscribe", streams=["px:0"])
+            ada.request("subscribe", streams=[f"px:{number}" for number in range(1, 9)])
+            until(lambda: "streams: 90 % are taken, 9 of 10" in server.output())
+
     def test_below_the_reserve_admins_alone_store_and_all_can_be_read(self, servers):
         path = servers.directory() / "parlor.toml"
         path.write_text("")
-        server = servers.parlor("--config", path, "--secret-file", servers.secret_file(), set={})
+        server = servers.parlor("--config", path, "--secret-file", servers.secret_file(), set={"metrics.public": "true"})
         with Chat(server, token=harness.token("ada")) as ada, Chat(server, token=harness.token("boss", admin=True)) as boss:
             ada.join("lobby")
             said = ada.say("lobby", "before")["seq"]
@@ -688,6 +721,9 @@ class TestStore:
             refusal = ada.refusal("chat:send", room="lobby", text="more")
             assert (refusal["code"], refusal["retry_after_ms"]) == ("unavailable", 60_000)
             assert ada.refused("room:create", room="den") == "unavailable"
+            until(lambda: "disk: " in server.output() and "less `limits.disk_reserve_bytes`" in server.output())
+            metrics = read(server)
+            assert metrics["parlor_pool_taken", "pool", "disk"] > metrics["parlor_pool_size", "pool", "disk"]
             assert [one["type"] for one in ada.history("lobby")["entries"]] == ["room:joined", "chat:message", "room:joined"]
             ada.request("chat:read", room="lobby", seq=said)
             boss.request("chat:delete", room="lobby", seq=said)

@@ -24,7 +24,7 @@ pub(super) const AUTH_URL: Key = Key {
     effect: Restart,
     about: "The application's backend that says who sends a request, where no token does (docs/authentication.md).",
     kind: Kind::Text {
-        wants: "a URL that begins with http:// or https://, or empty for none",
+        wants: "a URL that begins with http:// or https://, without a user in it, or empty for none",
         get: |config| config.auth_url.clone().unwrap_or_default(),
         set: |config, text| {
             if !text.is_empty() && !feed::is_url(text) {

@@ -61,7 +61,8 @@ pub(super) const USERS: Key = Key {
         is_list: false,
         wants: "a table of users, each a table of requests_per_second, burst, messages_per_minute, \
                 user_requests_per_second, user_burst, user_work_per_second, user_work_burst, bytes_per_second, \
-                bytes_burst, text_bytes, data_bytes, connections_per_user, rooms, direct_rooms, subscriptions; elsewhere the same as an inline table of TOML",
+                bytes_burst, text_bytes, data_bytes, connections_per_user, rooms, direct_rooms, subscriptions, \
+                stored_bytes_per_day; elsewhere the same as an inline table of TOML",
         fields: &[],
         example: &["\"bot\" = { requests_per_second = 100, burst = 300 }"],
         read: read_users,

@@ -103,6 +103,9 @@ pub(in crate::server) fn public(response: Response) -> Response {
     response.with(EMBEDDED_BY, "cross-origin")
 }
 
+/// What a page embeds by navigating in it: whether it loads tells the page what the answer was.
+const FRAMES: &[&str] = &["embed", "fencedframe", "frame", "iframe", "object"];
+
 /// Whether a page elsewhere embeds what it asks for, as a picture, a script or a style, or reads it without being
 /// allowed to (Fetch Metadata). Whoever follows a link is not concerned.
 pub(super) fn is_embedded_elsewhere(head: &RequestHead<'_>, allowed: &[String]) -> bool {
@@ -110,7 +113,7 @@ pub(super) fn is_embedded_elsewhere(head: &RequestHead<'_>, allowed: &[String]) 
         head.all(name).any(|value| values.iter().any(|one| value.trim().eq_ignore_ascii_case(one)))
     };
     says("sec-fetch-site", &["cross-site", "same-site"])
-        && !says("sec-fetch-mode", &["navigate"])
+        && !(says("sec-fetch-mode", &["navigate"]) && !says("sec-fetch-dest", FRAMES))
         && !matches!(whence(head, allowed), Ok(Whence::Allowed(_)))
 }
 

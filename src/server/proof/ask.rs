@@ -156,7 +156,7 @@ impl<S: Backend> Chat<S> {
 
     /// Asks for one request. Its address pays for it before, and has it back unless what it has shown is nobody's.
     fn ask_for(&mut self, net: &mut Net<'_>, place: Place, asking: Asking) {
-        let (now, Asking { exchange, request, until }) = (net.now(), asking);
+        let (now, Asking { exchange, request, .. }) = (net.now(), asking);
         // Nobody waits for it any more.
         if !net.is_there(exchange.conn()) {
             return self.proofs.not_asked(&place);
@@ -173,7 +173,8 @@ impl<S: Backend> Chat<S> {
                 return self.found(net, exchange, Err(Response { ends: true, ..refusal }));
             }
         };
-        let bounds = (until.millis_since(now), ANSWER_BYTES_MAX);
+        // All of it, however long it has waited for its turn: who is given no time says nothing of the backend.
+        let bounds = (self.config.limits.auth_url_timeout_ms, ANSWER_BYTES_MAX);
         let purpose = Purpose::Proof { exchange, place, paid };
         let begun = self.outbound.prove(now, Task::Call(request), bounds, purpose);
         if let Err((Purpose::Proof { exchange, place, paid }, failure)) = begun {

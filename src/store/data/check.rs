@@ -66,19 +66,7 @@ pub struct Checked {
 pub fn check(path: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
     let file = database_of(path)?;
     let mut checker = Checker { report, done: Checked::default() };
-    let damaged_at = whole::log_damaged_at(&file);
-    if let Some(at) = damaged_at.map_err(|error| DataError::File(file.clone(), error))? {
-        let what = format!(
-            "the write-ahead log is damaged at byte {at}, and what was committed behind that is lost"
-        );
-        checker.fault(None, what);
-    }
-    if let Some(loss) = loss_of(&file)? {
-        checker.fault(None, loss.to_string());
-        for missing in loss.missing() {
-            checker.fault(missing.room(), missing.to_string());
-        }
-    }
+    what_is_lost(&file, &mut |fault| checker.found(fault))?;
     let opened = open_read_only(&file).and_then(|db| {
         // All that is read from here on is of one moment.
         db.execute_batch("BEGIN")?;
@@ -94,6 +82,25 @@ pub fn check(path: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
         Err(error) => return Err(error),
     }
     Ok(checker.done)
+}
+
+/// What was acknowledged and is missing, by the write-ahead log and by the mark: nothing else of the data shows it.
+pub(super) fn what_is_lost(file: &Path, report: &mut dyn FnMut(Fault)) -> Result<()> {
+    let damaged_at = whole::log_damaged_at(file);
+    if let Some(at) = damaged_at.map_err(|error| DataError::File(file.to_owned(), error))? {
+        let what = format!(
+            "the write-ahead log is damaged at byte {at}, and what was committed behind that is lost"
+        );
+        report(Fault { room: None, what });
+    }
+    if let Some(loss) = loss_of(file)? {
+        report(Fault { room: None, what: loss.to_string() });
+        for missing in loss.missing() {
+            let room = missing.room().map(|room| room.as_str().to_owned());
+            report(Fault { room, what: missing.to_string() });
+        }
+    }
+    Ok(())
 }
 
 /// What a store has lost by its mark, if that can be told. What is not to be read is told of elsewhere.
@@ -119,8 +126,12 @@ pub(super) struct Checker<'a> {
 
 impl Checker<'_> {
     pub(super) fn fault(&mut self, room: Option<&RoomId>, what: String) {
+        self.found(Fault { room: room.map(|room| room.as_str().to_owned()), what });
+    }
+
+    fn found(&mut self, fault: Fault) {
         self.done.faults += 1;
-        (self.report)(Fault { room: room.map(|room| room.as_str().to_owned()), what });
+        (self.report)(fault);
     }
 
     /// Does a part of the check: damage by which it ends is a fault, and what comes behind it is

@@ -1,5 +1,7 @@
 //! A store as lines of JSON: all that it has, each thing in a line.
 
+use super::check::what_is_lost;
+use super::files::FAULTS_TOLD_MAX;
 use super::lines::{
     Counts, EntryLine, FORMAT, Line, MemberLine, PermitLine, RevocationLine, RoomLine, StoreLine,
     UserLine,
@@ -17,9 +19,20 @@ use std::path::Path;
 /// `path` is its directory, or its file.
 ///
 /// # Errors
-/// [`DataError`]. Damage is not handed on: then what was written so far is of no use.
+/// [`DataError`]. Damage is not handed on: then what was written so far is of no use. Nor is what has lost something
+/// that was acknowledged: imported with its epoch, it would give numbers again.
 pub fn export(path: &Path, out: &mut dyn Write) -> Result<Counts> {
     let file = database_of(path)?;
+    let (mut first, mut lost) = (Vec::new(), 0);
+    what_is_lost(&file, &mut |fault| {
+        lost += 1;
+        if first.len() < FAULTS_TOLD_MAX {
+            first.push(fault);
+        }
+    })?;
+    if lost > 0 {
+        return Err(DataError::Lost(first, lost));
+    }
     let db = open_sound(&file)?;
     // All that is read from here on is of one moment.
     db.execute_batch("BEGIN")?;

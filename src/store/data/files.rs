@@ -1,7 +1,7 @@
 //! Files that take a store's place, and copies of stores.
 
 use super::aside::Aside;
-use super::check::{Checked, Fault, check};
+use super::check::{Checked, Fault, check, what_is_lost};
 use super::{DataError, FILE_NAME, Result, damaged, database_of, open_sound};
 use crate::store::lock::DirectoryLock;
 use crate::store::whole::{self, INDEX, JOURNAL, WAL, identity, with};
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// The name of a store that is being made.
 const NEW_NAME: &str = "parlor.db.new";
 /// Faults that are told when a new store is refused for them.
-const FAULTS_TOLD_MAX: usize = 10;
+pub(super) const FAULTS_TOLD_MAX: usize = 10;
 /// Names that are tried for a file that is put aside.
 const ASIDE_MAX: u32 = 10_000;
 
@@ -221,7 +221,14 @@ pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(Fault)) -> Result<C
     lost::call_for_log(&db, false)?;
     db.close().map_err(|(_, error)| error)?;
     copy.finish()?;
-    check(to, report)
+    // What is missing is not seen in the copy.
+    let mut lost = 0;
+    what_is_lost(&from, &mut |fault| {
+        lost += 1;
+        report(fault);
+    })?;
+    let checked = check(to, report)?;
+    Ok(Checked { faults: checked.faults + lost, ..checked })
 }
 
 /// What was restored.

@@ -65,6 +65,8 @@ pub enum DataError {
     Damaged(PathBuf, String),
     /// The new store would break the rules: the first faults, and how many there are.
     Faults(Vec<Fault>, u64),
+    /// Something that was acknowledged is missing: the first that is known of it, and how much there is.
+    Lost(Vec<Fault>, u64),
     /// A line of an import is not what it should be.
     Line(u64, String),
     /// SQLite says no.
@@ -95,17 +97,30 @@ impl fmt::Display for DataError {
             DataError::Damaged(path, what) => write!(f, "{} is damaged: {what}", path.display()),
             DataError::Faults(first, count) => {
                 write!(f, "nothing was changed, as the data break the rules of a store:")?;
-                for fault in first {
-                    write!(f, "\n  {fault}")?;
-                }
-                match count.saturating_sub(first.len() as u64) {
-                    0 => Ok(()),
-                    more => write!(f, "\n  and {more} more"),
-                }
+                list(f, first, *count)
+            }
+            DataError::Lost(first, count) => {
+                write!(
+                    f,
+                    "nothing is exported, as something that was acknowledged is missing. A server that starts with \
+                     the data begins a new epoch, and then they can be:"
+                )?;
+                list(f, first, *count)
             }
             DataError::Line(number, what) => write!(f, "line {number}: {what}"),
             DataError::Database(error) => write!(f, "the database: {}", rows::what(error)),
         }
+    }
+}
+
+/// The first faults, each in a line, and how many more there are.
+fn list(f: &mut fmt::Formatter<'_>, first: &[Fault], count: u64) -> fmt::Result {
+    for fault in first {
+        write!(f, "\n  {fault}")?;
+    }
+    match count.saturating_sub(first.len() as u64) {
+        0 => Ok(()),
+        more => write!(f, "\n  and {more} more"),
     }
 }
 
