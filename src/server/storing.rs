@@ -6,8 +6,10 @@ use super::error::ErrorDetail;
 use super::journal::Limited;
 use super::rates::{Allowance, Asker};
 use super::web::Net;
+use crate::base::StreamId;
 use crate::base::limits::{NAMED_BYTES_STORED, STORED_BYTES_PER_REQUEST};
 use crate::hub::Origin;
+use crate::hub::streams::StreamRights;
 use crate::store::Backend;
 
 /// The last part of the limit's key.
@@ -51,6 +53,18 @@ impl<S: Backend> Chat<S> {
     pub(super) fn disk_is_reserved(&self) -> bool {
         let reserve = self.config.limits.disk_reserve_bytes;
         self.store.space().is_some_and(|space| space.free < reserve)
+    }
+
+    /// The same for a publication, as far as it makes a durable stream larger.
+    pub(super) fn publishes_beyond_store(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        (stream, rights, bytes): (&StreamId, &StreamRights, usize),
+    ) -> bool {
+        let bytes = self.hub.streams().grows_by(stream, rights, bytes);
+        let person = if bytes > 0 { self.person(origin) } else { None };
+        person.is_some_and(|person| self.is_beyond_store(net, origin, &person, bytes))
     }
 
     /// Counts what a request adds to the store, with so many bytes of payload, or refuses it.

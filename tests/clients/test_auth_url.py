@@ -138,6 +138,7 @@ class TestUpgrades:
         assert upgrade(server).status == 401
         assert upgrade(server, "/ws?token=x").status == 401
         assert backend.asked() == []
+        assert "backend says who somebody is" in server.output() and "Tokens are needed" not in server.output()
 
     def test_the_backend_is_handed_the_fields_that_are_named_and_no_other(self, backend, start):
         backend.answers = lambda asked: (200, {"user": {"id": asked.fields["x-key"]}})

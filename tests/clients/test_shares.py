@@ -680,6 +680,23 @@ class TestStore:
         with Chat(server, "mallory") as again:
             assert again.refused("chat:send", room="lobby", text="x" * 10_000) == "quota", "nor by coming again"
 
+    def test_what_a_durable_stream_grows_by_counts_and_what_takes_the_place_of_other_events_does_not(self, servers):
+        streams = 'streams={ "d:{id}" = { publish = true, durable = true, keep = 2 } }'
+        server = servers.parlor("--set", streams, set={"limits.stored_bytes_per_day": 100_000}, roomy=False)
+        with Chat(server, "mallory") as mallory, Chat(server, "ada") as ada:
+            data = "x" * 10_000
+            for _ in range(20):
+                mallory.request("publish", stream="d:0", data=data)
+            for number in range(1, 8):
+                mallory.request("publish", stream=f"d:{number}", data=data)
+            refusal = mallory.refusal("publish", stream="d:8", data=data)
+            assert (refusal["code"], refusal["limit"]) == ("quota", 100_000)
+            status, _, body = server.http("/api/v1/streams/d:8?user=mallory", "POST", body=json.dumps({"data": data}).encode())
+            assert (status, json.loads(body)["error"]["code"]) == (409, "quota")
+            mallory.request("publish", stream="d:0", data=data)
+            assert mallory.refused("chat:send", room="lobby", text="x" * 10_000) == "quota"
+            ada.request("publish", stream="d:8", data=data)
+
     def test_a_pool_that_fills_is_told_in_the_log_and_by_metrics(self, servers):
         server = servers.parlor(set={"limits.all_rooms": 10, "metrics.public": "true"}, data=":memory:")
         with Chat(server, "ada") as ada, Chat(server, "bob") as bob:

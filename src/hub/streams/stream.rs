@@ -235,6 +235,14 @@ impl Stream {
         (event, cut)
     }
 
+    /// By how much it grows by an event of so many bytes.
+    pub(super) fn grows_by(&self, bytes: usize, bytes_max: usize) -> usize {
+        let is_full = self.events.len() >= self.declaration.keep.events()
+            || self.bytes.saturating_add(bytes) > bytes_max;
+        let oldest = self.events.front().filter(|_| is_full).map_or(0, |oldest| oldest.bytes());
+        bytes.saturating_sub(oldest)
+    }
+
     /// Lets go of the events that are too many; tells how many of these for their bytes.
     pub(super) fn trim(&mut self, bytes_max: usize) -> u64 {
         let mut cut = 0;

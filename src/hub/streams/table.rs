@@ -241,6 +241,18 @@ impl Streams {
         })
     }
 
+    /// By how many bytes a durable stream grows on the disk when somebody publishes so many: where the oldest event
+    /// goes for it, by what it has more than that one.
+    #[must_use]
+    pub fn grows_by(&self, name: &StreamId, rights: &StreamRights, bytes: usize) -> usize {
+        let is_stored = self.to_publish(name, rights).is_ok_and(|declaration| declaration.durable);
+        match self.ix(name).filter(|_| is_stored) {
+            Some(ix) => self.streams[ix.0 as usize].grows_by(bytes, self.settings.stream_bytes),
+            None if is_stored => bytes,
+            None => 0,
+        }
+    }
+
     pub(super) fn ix(&self, name: &StreamId) -> Option<StreamIx> {
         self.by_name.get(name).copied()
     }

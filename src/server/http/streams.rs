@@ -75,10 +75,14 @@ impl<S: Backend> Chat<S> {
         let id = person.zip(id).map(|(person, id)| person.publication(id));
         let rights = person.map_or_else(StreamRights::default, |person| person.streams.clone());
         let number = self.new_call(Waiting::Http(Box::new(HttpCall::of_api(exchange, call))));
+        let origin = Origin::Call(number);
+        if self.publishes_beyond_store(net, &origin, (&stream, &rights, request.body.len())) {
+            return Ok(true);
+        }
         self.decide(
             net,
             Input::Publish {
-                origin: Origin::Call(number),
+                origin,
                 publisher: Publisher::Client(rights),
                 stream,
                 data: Data::Binary(request.body.into()),

@@ -38,13 +38,14 @@ impl<S: Backend> Chat<S> {
         };
         let rights = person.streams.clone();
         let input = match (request, origin) {
-            (StreamRequest::Publish(stream, data, id), _) => Input::Publish {
-                origin: origin.clone(),
-                publisher: Publisher::Client(rights),
-                stream,
-                data,
-                id: id.map(|id| person.publication(id)),
-            },
+            (StreamRequest::Publish(stream, data, id), _) => {
+                if self.publishes_beyond_store(net, origin, (&stream, &rights, data.len())) {
+                    return;
+                }
+                let publisher = Publisher::Client(rights);
+                let id = id.map(|id| person.publication(id));
+                Input::Publish { origin: origin.clone(), publisher, stream, data, id }
+            }
             (StreamRequest::Look(query), _) => {
                 Input::LookAtStreams { origin: origin.clone(), rights, query }
             }
@@ -91,10 +92,14 @@ impl<S: Backend> Chat<S> {
     ) -> bool {
         let Some(rights) = self.known(conn).map(|known| known.rights.clone()) else { return false };
         let Some((stream, data)) = named(message) else { return false };
+        let origin = Origin::Conn(conn, None);
+        if self.publishes_beyond_store(net, &origin, (&stream, &rights, data.len())) {
+            return true;
+        }
         self.decide(
             net,
             Input::Publish {
-                origin: Origin::Conn(conn, None),
+                origin,
                 publisher: Publisher::Client(rights),
                 stream,
                 data: Data::Binary(data.into()),
