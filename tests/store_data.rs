@@ -686,8 +686,12 @@ fn a_row_that_is_not_what_was_written_is_told_and_not_handed_on() {
         let error = data::export(&directory, &mut Vec::new());
         let passes_over = sql.starts_with("DELETE FROM reactions");
         let is_reaction = sql.contains("reactions");
+        let is_log_gone =
+            ["DELETE FROM streams", "DELETE FROM rooms"].iter().any(|gone| sql.starts_with(gone));
         match error {
             Err(DataError::Damaged(..)) => {}
+            // By the mark it is lost.
+            Err(DataError::Lost(..)) if is_log_gone => {}
             // They are not in an export, as the log has them.
             Ok(_) if is_reaction || passes_over => {}
             other => panic!("{sql}: {other:?}"),

@@ -113,7 +113,7 @@ pub(super) fn is_embedded_elsewhere(head: &RequestHead<'_>, allowed: &[String]) 
         head.all(name).any(|value| values.iter().any(|one| value.trim().eq_ignore_ascii_case(one)))
     };
     says("sec-fetch-site", &["cross-site", "same-site"])
-        && !(says("sec-fetch-mode", &["navigate"]) && !says("sec-fetch-dest", FRAMES))
+        && (!says("sec-fetch-mode", &["navigate"]) || says("sec-fetch-dest", FRAMES))
         && !matches!(whence(head, allowed), Ok(Whence::Allowed(_)))
 }
 
