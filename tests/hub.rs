@@ -605,7 +605,7 @@ fn limits_of_rooms_and_members_and_connections_are_kept() {
 
 #[test]
 fn rooms_that_are_on_their_way_to_the_store_count() {
-    let limits = Limits { rooms: 2, all_rooms: 3, direct_rooms: 1, ..Limits::default() };
+    let limits = Limits { rooms: 2, all_rooms: 5, direct_rooms: 1, ..Limits::default() };
     let mut world = World::new(limits);
     let conns = [world.connect("ada"), world.connect("ada"), world.connect("ada")];
     // Nobody hands these on to the store.
@@ -640,6 +640,61 @@ fn rooms_that_are_on_their_way_to_the_store_count() {
 fn direct(to: &str) -> Request {
     let body = Body { text: "psst".into(), data: None, reply_to: None };
     Request::Send { target: Target::User(user(to)), body, cid: None }
+}
+
+#[test]
+fn shares_count_what_is_on_its_way_to_the_store() {
+    let limits = Limits { all_rooms: 16, direct_rooms: 3, invites: 10, ..Limits::default() };
+    let create = |name: String| Request::Create {
+        room: Some(room(&name)),
+        title: None,
+        open: false,
+        members: vec![user("victim")],
+    };
+    let asks: [fn(usize) -> Request; 2] = [
+        |number| Request::Join(room(&format!("r{number}"))),
+        |number| direct(&format!("u{number}")),
+    ];
+    let twenty = |world: &mut World, who: &str| -> [ConnId; 20] {
+        std::array::from_fn(|_| world.connect(who))
+    };
+    // Each with as many as the store gets of twenty, on as many connections.
+    for (ask, most) in asks.into_iter().zip([8, 3]) {
+        let mut world = World::new(limits.clone());
+        let eves = twenty(&mut world, "eve");
+        let asked = || std::array::from_fn::<_, 20, _>(|number| (eves[number], false, ask(number)));
+        let coming = world.on_their_way(asked());
+        assert_eq!(coming.len(), most);
+        let ada = world.connect("ada");
+        assert!(world.request(ada, Request::Join(room("hers"))).is_ok());
+        // What does not come to be is given back.
+        for (ticket, _) in coming {
+            world.comes_back(ticket, Outcome::Unavailable);
+        }
+        assert_eq!(world.on_their_way(asked()).len(), most);
+    }
+    let mut world = World::new(Limits { all_rooms: 1_000, ..limits });
+    let (eves, bobs) = (twenty(&mut world, "eve"), twenty(&mut world, "bob"));
+    let asked = |conns: [ConnId; 20], who: &str| -> [_; 20] {
+        std::array::from_fn(|number| (conns[number], false, create(format!("{who}{number}"))))
+    };
+    let of_eve = world.on_their_way(asked(eves, "e"));
+    assert_eq!(of_eve.len(), 5, "half of ten invitations");
+    assert_eq!(world.on_their_way(asked(bobs, "b")).len(), 3, "and half of the others");
+    for (ticket, record) in of_eve {
+        let outcome = world.store.write(world.now.timestamp, &record);
+        world.comes_back(ticket, outcome);
+    }
+    assert!(world.on_their_way(asked(eves, "f")).is_empty());
+
+    let mut world = World::new(Limits { room_members: 4, ..Limits::default() });
+    let eves = twenty(&mut world, "eve");
+    world.request(eves[0], Request::Join(room("full"))).unwrap();
+    let invite = |number: usize| Request::Invite(room("full"), user(&format!("u{number}")));
+    let coming = world.on_their_way(std::array::from_fn::<_, 20, _>(|number| {
+        (eves[number], false, invite(number))
+    }));
+    assert_eq!(coming.len(), 4, "invitations of a room");
 }
 
 #[test]

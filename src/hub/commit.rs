@@ -54,8 +54,11 @@ impl Hub {
                 }
                 self.page_came(now, asker.conn, effects);
             }
-            Pending::Send { origin, author } => {
+            Pending::Send { origin, author, is_first } => {
                 let asker = self.asker(author, origin);
+                if is_first {
+                    self.first_message_came(&asker.user);
+                }
                 let answer = self.committed(now, &asker.user, outcome, effects);
                 effects.push(answered(&asker, answer));
                 self.write_came(now, asker.conn, effects);
@@ -68,8 +71,12 @@ impl Hub {
             }
             Pending::Join { origin, user, room, by_themselves, invited } => {
                 let asker = self.asker(user, origin);
-                if room.is_none() && !matches!(outcome, Outcome::Room { .. }) {
-                    self.makers.give_back(now.moment, &asker.user);
+                if room.is_none() {
+                    self.coming_rooms -= 1;
+                    self.invites_came(&invited, &asker.user);
+                    if !matches!(outcome, Outcome::Room { .. }) {
+                        self.makers.give_back(now.moment, &asker.user);
+                    }
                 }
                 if let Some(room) = room {
                     self.rooms[room.0 as usize].pending_members -= 1;
@@ -121,6 +128,8 @@ impl Hub {
             }
             Pending::Invite { origin, room, user, by } => {
                 let asker = self.asker(by.clone(), origin);
+                self.invites_came(std::slice::from_ref(&user), &by);
+                self.rooms[room.0 as usize].pending_invites -= 1;
                 let answer = match outcome {
                     Outcome::Done => Ok(self.invited(room, user, &by, effects)),
                     other => Err(refusal(&other)),

@@ -185,6 +185,10 @@ pub struct Hub {
     pub(super) quotas: HashMap<UserId, Quotas, SeededHash>,
     /// Rooms that have not ended.
     pub(super) live_rooms: usize,
+    /// Rooms that come into being when the store has them.
+    pub(super) coming_rooms: usize,
+    /// Who is invited when the store has it, and by whom.
+    pub(super) coming_invites: BTreeMap<UserId, Vec<UserId>>,
     /// See [`Counts::behind`].
     pub(super) behind: usize,
     next_ticket: u64,
@@ -221,6 +225,8 @@ impl Hub {
             streams,
             quotas: HashMap::with_hasher(hash),
             live_rooms: 0,
+            coming_rooms: 0,
+            coming_invites: BTreeMap::new(),
             behind: 0,
             next_ticket: 0,
         };

@@ -50,16 +50,38 @@ impl Hub {
         }
         let limit = self.settings.room_members;
         let of_room_invites = of_room.permits.as_ref().map_or(0, |permits| permits.invites.len());
-        if of_room_invites >= limit {
+        if of_room_invites + of_room.pending_invites as usize >= limit {
             let message = "the room has as many invitations as one may have";
             return Err(Refusal::quota("room_members", message, limit as u64));
         }
         self.check_invites(asker, &user)?;
         let by = asker.user.clone();
+        self.invites_come(std::slice::from_ref(&user), &by);
+        self.rooms[room.0 as usize].pending_invites += 1;
         let record = Record::Invite { room: name.clone(), user: user.clone(), by: by.clone() };
         let pending = Pending::Invite { origin: asker.origin.clone(), room, user, by };
         self.persist(asker, record, pending, true, effects);
         Ok(None)
+    }
+
+    /// Invitations are on their way to the store.
+    pub(super) fn invites_come(&mut self, users: &[UserId], by: &UserId) {
+        for user in users {
+            self.coming_invites.entry(user.clone()).or_default().push(by.clone());
+        }
+    }
+
+    /// They are back.
+    pub(super) fn invites_came(&mut self, users: &[UserId], by: &UserId) {
+        for user in users {
+            let Some(coming) = self.coming_invites.get_mut(user) else { continue };
+            if let Some(place) = coming.iter().position(|one| one == by) {
+                coming.swap_remove(place);
+            }
+            if coming.is_empty() {
+                self.coming_invites.remove(user);
+            }
+        }
     }
 
     /// Whether somebody may have one more invitation, of whoever asks for it: nobody's are more than are free.
@@ -71,8 +93,11 @@ impl Hub {
             let permits = self.rooms[room.0 as usize].permits.as_ref();
             permits.is_some_and(|permits| permits.invites.get(user) == Some(&asker.user))
         };
-        let free = limit.saturating_sub(rooms.len());
-        let own = if asker.is_admin { 0 } else { rooms.iter().filter(is_theirs).count() };
+        let coming = self.coming_invites.get(user).map(Vec::as_slice).unwrap_or_default();
+        let free = limit.saturating_sub(rooms.len() + coming.len());
+        let own = rooms.iter().filter(is_theirs).count()
+            + coming.iter().filter(|by| **by == asker.user).count();
+        let own = if asker.is_admin { 0 } else { own };
         if own >= free {
             let message = match free {
                 0 => "the user has as many invitations as one may have",

@@ -10,8 +10,8 @@ use crate::base::{ConnId, Revocation, RoomId, UserId};
 /// What waits for an outcome of the store.
 #[derive(Debug)]
 pub(super) enum Pending {
-    /// A message.
-    Send { origin: Origin, author: UserId },
+    /// A message; the first one between two, with which their room comes into being, if `is_first`.
+    Send { origin: Origin, author: UserId, is_first: bool },
     /// A change of a message.
     Change { origin: Origin, room: RoomIx, asker: UserId, is_admin: bool },
     /// A room that is created, or joined: then it was there already if it is named.

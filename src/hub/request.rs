@@ -169,7 +169,13 @@ impl Hub {
             self.check_first_message(now, asker, to.as_ref())?;
         }
         let record = Record::Message { room, from: asker.user.clone(), to, body, cid };
-        let pending = Pending::Send { origin: asker.origin.clone(), author: asker.user.clone() };
+        let (origin, author) = (asker.origin.clone(), asker.user.clone());
+        if is_barrier {
+            self.coming_rooms += 1;
+            let ix = self.user_ix(&author);
+            self.users[ix.0 as usize].coming_direct_rooms += 1;
+        }
+        let pending = Pending::Send { origin, author, is_first: is_barrier };
         self.persist(asker, record, pending, is_barrier, effects);
         Ok(None)
     }

@@ -36,6 +36,8 @@ pub(super) struct Room {
     pub(super) life: Life,
     /// Users who are on their way to the store to become members.
     pub(super) pending_members: u32,
+    /// Invitations of which the store was told, and has not answered.
+    pub(super) pending_invites: u32,
     pub(super) permits: Option<Box<Permits>>,
     pub(super) members: BTreeMap<UserId, Member>,
     /// The connections of its members, each with its place in the log.
@@ -112,6 +114,7 @@ impl Room {
             is_trimming: false,
             life: if state.is_ended { Life::Ended } else { Life::Live },
             pending_members: 0,
+            pending_invites: 0,
             permits: None,
             members: BTreeMap::new(),
             followers: BTreeMap::new(),
