@@ -110,6 +110,8 @@ pub const TURNED_AWAY_MAX: usize = 32;
 /// File descriptors that are not for connections: the store's, the reactor's own, standard ones, those of the
 /// threads that ask backends, and those of connections that are turned away.
 pub const FILES_RESERVED: u64 = 128 + TURNED_AWAY_MAX as u64;
+/// Where the limit on open files leaves fewer places for connections than these, a start says so.
+pub const FILES_FEW: u64 = 256;
 /// What a peer may still send after we have ended a connection, before it is cut: it may be in the
 /// middle of a message that was refused for its size, and must hear why before it is reset. The
 /// closing timeout bounds it, too.

@@ -11,7 +11,8 @@ use super::slot::{CloseCause, Phase};
 use super::system::{Machine, Readiness, Stream, System};
 use super::wake::Wake;
 use crate::base::limits::{
-    CLOCK_JUMP_MS, CONNECTIONS_RESERVED, FILES_RESERVED, READ_BUFFER_BYTES, SEND_BUFFER_BYTES,
+    CLOCK_JUMP_MS, CONNECTIONS_RESERVED, FILES_FEW, FILES_RESERVED, READ_BUFFER_BYTES,
+    SEND_BUFFER_BYTES,
 };
 use crate::base::{Buffer, ConnId, Limits, Moment, Timestamp};
 use mio::{Events, Interest, Poll, Token};
@@ -79,6 +80,9 @@ impl Reactor<Machine> {
         let clock = Clock::start();
         let files =
             file_limit().map_or(u64::MAX, |limit| limit.saturating_sub(FILES_RESERVED).max(1));
+        if files < FILES_FEW.min(config.limits.connections.into()) {
+            log::warn!(connections = files; "the limit on open files leaves places for no more connections than these");
+        }
         let mut io = Io::new(&config.limits, clock.now(), Clock::timestamp());
         io.connections_max =
             usize::try_from(files.min(u64::from(config.limits.connections))).unwrap_or(usize::MAX);

@@ -406,6 +406,13 @@ class TestIdleConnections:
             for one in here:
                 one.end()
 
+    @pytest.mark.parametrize(("files", "places"), [(200, 40), (512, None)])
+    def test_few_places_by_the_limit_on_open_files_are_told_at_the_start(self, servers, files, places):
+        server = servers.parlor(preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)))
+        told = "the limit on open files leaves places for no more connections than these"
+        assert (told in server.output()) == (places is not None)
+        assert places is None or f"connections={places}" in server.output()
+
     def test_where_there_is_room_they_are_left_alone(self, start):
         server = start()
         request = request_head("/healthz", [("Host", HOST)])
