@@ -200,6 +200,13 @@ impl Hub {
         self.users[ix.0 as usize].pending_rooms += 1;
     }
 
+    /// A message goes to the store with which a room of two is to come into being.
+    pub(super) fn first_message_comes(&mut self, author: &UserId) {
+        self.coming_rooms += 1;
+        let ix = self.user_ix(author);
+        self.users[ix.0 as usize].coming_direct_rooms += 1;
+    }
+
     /// A message is back with which a room of two was to come into being.
     pub(super) fn first_message_came(&mut self, author: &UserId) {
         self.coming_rooms -= 1;

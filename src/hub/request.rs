@@ -167,14 +167,10 @@ impl Hub {
         let is_barrier = known.is_none();
         if is_barrier {
             self.check_first_message(now, asker, to.as_ref())?;
+            self.first_message_comes(&asker.user);
         }
         let record = Record::Message { room, from: asker.user.clone(), to, body, cid };
         let (origin, author) = (asker.origin.clone(), asker.user.clone());
-        if is_barrier {
-            self.coming_rooms += 1;
-            let ix = self.user_ix(&author);
-            self.users[ix.0 as usize].coming_direct_rooms += 1;
-        }
         let pending = Pending::Send { origin, author, is_first: is_barrier };
         self.persist(asker, record, pending, is_barrier, effects);
         Ok(None)
