@@ -72,7 +72,7 @@ impl Hub {
             Pending::Join { origin, user, room, by_themselves, invited } => {
                 let asker = self.asker(user, origin);
                 if room.is_none() {
-                    self.coming_rooms -= 1;
+                    self.pending_rooms -= 1;
                     self.invites_came(&invited, &asker.user);
                     if !matches!(outcome, Outcome::Room { .. }) {
                         self.makers.give_back(now.moment, &asker.user);

@@ -186,9 +186,9 @@ pub struct Hub {
     /// Rooms that have not ended.
     pub(super) live_rooms: usize,
     /// Rooms that come into being when the store has them.
-    pub(super) coming_rooms: usize,
-    /// Who is invited when the store has it, and by whom.
-    pub(super) coming_invites: BTreeMap<UserId, Vec<UserId>>,
+    pub(super) pending_rooms: usize,
+    /// Who is invited when the store has it, and by whom: as many as the store's queue has.
+    pub(super) pending_invites: BTreeMap<UserId, Vec<UserId>>,
     /// See [`Counts::behind`].
     pub(super) behind: usize,
     next_ticket: u64,
@@ -225,8 +225,8 @@ impl Hub {
             streams,
             quotas: HashMap::with_hasher(hash),
             live_rooms: 0,
-            coming_rooms: 0,
-            coming_invites: BTreeMap::new(),
+            pending_rooms: 0,
+            pending_invites: BTreeMap::new(),
             behind: 0,
             next_ticket: 0,
         };

@@ -67,7 +67,7 @@ impl Hub {
         if is_own {
             self.count_pending(&asker.user);
         }
-        self.coming_rooms += 1;
+        self.pending_rooms += 1;
         self.invites_come(&invited, &asker.user);
         let owner = asker.user.clone();
         let told = invited.clone();
@@ -113,7 +113,7 @@ impl Hub {
         self.check_quota(&asker.user)?;
         if self.room_ix(name).is_none() {
             self.check_made(now, asker)?;
-            self.coming_rooms += 1;
+            self.pending_rooms += 1;
         }
         self.count_pending(&asker.user);
         let room = self.count_pending_member(name);
@@ -202,17 +202,17 @@ impl Hub {
 
     /// A message goes to the store with which a room of two is to come into being.
     pub(super) fn first_message_comes(&mut self, author: &UserId) {
-        self.coming_rooms += 1;
+        self.pending_rooms += 1;
         let ix = self.user_ix(author);
-        self.users[ix.0 as usize].coming_direct_rooms += 1;
+        self.users[ix.0 as usize].pending_direct_rooms += 1;
     }
 
     /// A message is back with which a room of two was to come into being.
     pub(super) fn first_message_came(&mut self, author: &UserId) {
-        self.coming_rooms -= 1;
+        self.pending_rooms -= 1;
         if let Some(ix) = self.user_by_id.get(author).copied() {
             let user = &mut self.users[ix.0 as usize];
-            user.coming_direct_rooms = user.coming_direct_rooms.saturating_sub(1);
+            user.pending_direct_rooms = user.pending_direct_rooms.saturating_sub(1);
             self.forget_if_unneeded(ix);
         }
     }
@@ -221,11 +221,11 @@ impl Hub {
     /// free.
     fn check_all_rooms(&self, asker: &Asker) -> Result<(), Refusal> {
         let limit = self.settings.all_rooms;
-        let free = limit.saturating_sub(self.live_rooms + self.coming_rooms);
+        let free = limit.saturating_sub(self.live_rooms + self.pending_rooms);
         let ix = self.user_by_id.get(&asker.user).filter(|_| !asker.is_admin);
         let own = ix.map_or(0, |ix| {
             let user = &self.users[ix.0 as usize];
-            user.own_rooms + user.pending_rooms + user.direct_rooms + user.coming_direct_rooms
+            user.own_rooms + user.pending_rooms + user.direct_rooms + user.pending_direct_rooms
         });
         if own as usize >= free {
             let message = match free {
@@ -257,7 +257,7 @@ impl Hub {
         let limit = self.quotas_of(&asker.user).direct_rooms;
         let ix = self.user_by_id.get(&asker.user);
         let written = ix.map(|ix| &self.users[ix.0 as usize]);
-        if written.is_some_and(|user| user.direct_rooms + user.coming_direct_rooms >= limit) {
+        if written.is_some_and(|user| user.direct_rooms + user.pending_direct_rooms >= limit) {
             let message = "you write to as many people as one may";
             return Err(Refusal::quota("direct_rooms", message, u64::from(limit)));
         }

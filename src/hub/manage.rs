@@ -67,19 +67,19 @@ impl Hub {
     /// Invitations are on their way to the store.
     pub(super) fn invites_come(&mut self, users: &[UserId], by: &UserId) {
         for user in users {
-            self.coming_invites.entry(user.clone()).or_default().push(by.clone());
+            self.pending_invites.entry(user.clone()).or_default().push(by.clone());
         }
     }
 
     /// They are back.
     pub(super) fn invites_came(&mut self, users: &[UserId], by: &UserId) {
         for user in users {
-            let Some(coming) = self.coming_invites.get_mut(user) else { continue };
+            let Some(coming) = self.pending_invites.get_mut(user) else { continue };
             if let Some(place) = coming.iter().position(|one| one == by) {
                 coming.swap_remove(place);
             }
             if coming.is_empty() {
-                self.coming_invites.remove(user);
+                self.pending_invites.remove(user);
             }
         }
     }
@@ -93,7 +93,7 @@ impl Hub {
             let permits = self.rooms[room.0 as usize].permits.as_ref();
             permits.is_some_and(|permits| permits.invites.get(user) == Some(&asker.user))
         };
-        let coming = self.coming_invites.get(user).map(Vec::as_slice).unwrap_or_default();
+        let coming = self.pending_invites.get(user).map(Vec::as_slice).unwrap_or_default();
         let free = limit.saturating_sub(rooms.len() + coming.len());
         let own = rooms.iter().filter(is_theirs).count()
             + coming.iter().filter(|by| **by == asker.user).count();

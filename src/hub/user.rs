@@ -22,7 +22,7 @@ pub(super) struct User {
     /// Rooms of direct messages in which they wrote.
     pub(super) direct_rooms: u32,
     /// First messages of theirs, with which such rooms come into being, that are not committed.
-    pub(super) coming_direct_rooms: u32,
+    pub(super) pending_direct_rooms: u32,
     /// Rooms that others brought them into, those of direct messages apart.
     pub(super) added_rooms: u32,
     /// Rooms to which they are invited.
@@ -51,7 +51,7 @@ impl User {
             own_rooms: 0,
             pending_rooms: 0,
             direct_rooms: 0,
-            coming_direct_rooms: 0,
+            pending_direct_rooms: 0,
             added_rooms: 0,
             invites: Few::new(),
             since: Timestamp(0),
@@ -72,7 +72,7 @@ impl User {
             && self.rooms.as_slice().is_empty()
             && self.invites.as_slice().is_empty()
             && self.pending_rooms == 0
-            && self.coming_direct_rooms == 0
+            && self.pending_direct_rooms == 0
             && !self.is_announced
             && !self.is_changed
             && self.grace == Moment::NEVER

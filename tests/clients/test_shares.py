@@ -9,7 +9,7 @@ import select
 import signal
 import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -513,6 +513,27 @@ class TestRooms:
             assert status == 200 and [room["room"] for room in json.loads(body)["rooms"]] == ["r4", "r5", "r6", "r7"]
 
 
+def knows_ada_after(seconds):
+    """A backend's answers to who somebody is."""
+
+    def answers(asked):
+        time.sleep(seconds)
+        return (401, {}) if "made-up" in asked.fields["cookie"] else (200, {"user": {"id": "ada"}})
+
+    return answers
+
+
+@contextmanager
+def crowd_of_strangers(server):
+    """Ninety-five connections of an address, each of which has asked with a cookie that is made up."""
+    with ExitStack() as opened:
+        for number in range(95):
+            raw = opened.enter_context(Raw(server, open=False))
+            fields = [("Host", HOST), ("Cookie", f"made-up={number}"), ("X-Forwarded-For", "192.0.2.1")]
+            raw.send(request_head("/api/v1/info", fields))
+        yield
+
+
 class TestPools:
     """What there is of something for all has turns, and nobody has more of it than is free."""
 
@@ -585,51 +606,29 @@ class TestPools:
         assert limited(server, "failed_proofs_per_second") >= 1
 
     def test_who_has_waited_for_a_turn_is_asked_for_with_all_the_time_that_there_is(self, servers, backend):
-        def answers(asked):
-            time.sleep(0.4)
-            return (401, {}) if "made-up" in asked.fields["cookie"] else (200, {"user": {"id": "ada"}})
-
-        backend.answers = answers
+        backend.answers = knows_ada_after(0.4)
         server = servers.parlor(
             data=":memory:",
             set={"auth.url": f"{backend.url}/", "proxies.trusted": HOST, "auth.url_threads": 32, "auth.url_timeout_ms": 1_000},
         )
-        crowd = [Raw(server, open=False) for _ in range(95)]
-        try:
-            for number, raw in enumerate(crowd):
-                fields = [("Host", HOST), ("Cookie", f"made-up={number}"), ("X-Forwarded-For", "192.0.2.1")]
-                raw.send(request_head("/api/v1/info", fields))
+        with crowd_of_strangers(server):
             # Those who are asked for last had hardly any of the second left, and no time-out of theirs is the backend's.
             time.sleep(1.5)
             fields = {"Cookie": "session=ada", "X-Forwarded-For": "192.0.2.2"}
             assert server.http("/api/v1/info", headers=fields)[0] == 200
             assert "is left alone" not in server.output()
-        finally:
-            for raw in crowd:
-                raw.end()
 
     def test_addresses_take_turns_at_who_somebody_is(self, servers, backend):
-        def answers(asked):
-            time.sleep(0.05)
-            return (401, {}) if "made-up" in asked.fields["cookie"] else (200, {"user": {"id": "ada"}})
-
-        backend.answers = answers
+        backend.answers = knows_ada_after(0.05)
         server = servers.parlor(
             data=":memory:", set={"auth.url": f"{backend.url}/", "proxies.trusted": HOST, "auth.url_threads": 4}
         )
-        crowd = [Raw(server, open=False) for _ in range(95)]
-        try:
-            for number, raw in enumerate(crowd):
-                fields = [("Host", HOST), ("Cookie", f"made-up={number}"), ("X-Forwarded-For", "192.0.2.1")]
-                raw.send(request_head("/api/v1/info", fields))
+        with crowd_of_strangers(server):
             backend.wait_for(2)
             server.http("/api/v1/info", headers={"Cookie": "session=ada", "X-Forwarded-For": "192.0.2.2"})
             asked = [one.fields["cookie"] for one in backend.asked()]
             # Two of the crowd's are under way at a time, and no more than these and the next come before.
             assert asked.index("session=ada") <= 12, asked
-        finally:
-            for raw in crowd:
-                raw.end()
 
     def test_streams_of_a_family_take_turns_with_what_else_is_polled(self, servers, backend):
         backend.answers = lambda asked: (time.sleep(0.05), (200, len(backend.asked())))[1]

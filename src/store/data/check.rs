@@ -66,7 +66,7 @@ pub struct Checked {
 pub fn check(path: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
     let file = database_of(path)?;
     let mut checker = Checker { report, done: Checked::default() };
-    what_is_lost(&file, &mut |fault| checker.found(fault))?;
+    what_is_lost(&file)?.into_iter().for_each(|fault| checker.found(fault));
     let opened = open_read_only(&file).and_then(|db| {
         // All that is read from here on is of one moment.
         db.execute_batch("BEGIN")?;
@@ -85,22 +85,23 @@ pub fn check(path: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
 }
 
 /// What was acknowledged and is missing, by the write-ahead log and by the mark: nothing else of the data shows it.
-pub(super) fn what_is_lost(file: &Path, report: &mut dyn FnMut(Fault)) -> Result<()> {
+pub(super) fn what_is_lost(file: &Path) -> Result<Vec<Fault>> {
+    let mut lost = Vec::new();
     let damaged_at = whole::log_damaged_at(file);
     if let Some(at) = damaged_at.map_err(|error| DataError::File(file.to_owned(), error))? {
         let what = format!(
             "the write-ahead log is damaged at byte {at}, and what was committed behind that is lost"
         );
-        report(Fault { room: None, what });
+        lost.push(Fault { room: None, what });
     }
     if let Some(loss) = loss_of(file)? {
-        report(Fault { room: None, what: loss.to_string() });
+        lost.push(Fault { room: None, what: loss.to_string() });
         for missing in loss.missing() {
             let room = missing.room().map(|room| room.as_str().to_owned());
-            report(Fault { room, what: missing.to_string() });
+            lost.push(Fault { room, what: missing.to_string() });
         }
     }
-    Ok(())
+    Ok(lost)
 }
 
 /// What a store has lost by its mark, if that can be told. What is not to be read is told of elsewhere.

@@ -23,15 +23,11 @@ use std::path::Path;
 /// that was acknowledged: imported with its epoch, it would give numbers again.
 pub fn export(path: &Path, out: &mut dyn Write) -> Result<Counts> {
     let file = database_of(path)?;
-    let (mut first, mut lost) = (Vec::new(), 0);
-    what_is_lost(&file, &mut |fault| {
-        lost += 1;
-        if first.len() < FAULTS_TOLD_MAX {
-            first.push(fault);
-        }
-    })?;
-    if lost > 0 {
-        return Err(DataError::Lost(first, lost));
+    let mut lost = what_is_lost(&file)?;
+    let count = lost.len() as u64;
+    if count > 0 {
+        lost.truncate(FAULTS_TOLD_MAX);
+        return Err(DataError::Lost(lost, count));
     }
     let db = open_sound(&file)?;
     // All that is read from here on is of one moment.

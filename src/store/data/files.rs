@@ -222,13 +222,11 @@ pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(Fault)) -> Result<C
     db.close().map_err(|(_, error)| error)?;
     copy.finish()?;
     // What is missing is not seen in the copy.
-    let mut lost = 0;
-    what_is_lost(&from, &mut |fault| {
-        lost += 1;
-        report(fault);
-    })?;
+    let lost = what_is_lost(&from)?;
+    let count = lost.len() as u64;
+    lost.into_iter().for_each(&mut *report);
     let checked = check(to, report)?;
-    Ok(Checked { faults: checked.faults + lost, ..checked })
+    Ok(Checked { faults: checked.faults + count, ..checked })
 }
 
 /// What was restored.
