@@ -3,6 +3,7 @@ said, and no second server comes in between."""
 
 import os
 import shutil
+import threading
 
 import pytest
 
@@ -169,6 +170,30 @@ def test_a_start_that_finds_less_than_was_acknowledged_says_so_and_takes_a_new_e
     with Chat(again, "ada") as ada:
         assert ada.hello["epoch"] == epoch
     assert "lost" not in again.output()
+
+
+def test_beside_a_server_that_writes_nothing_looks_lost(servers):
+    server = servers.parlor()
+    is_over = threading.Event()
+
+    def write():
+        with Chat(server, "ada") as ada:
+            ada.join("r")
+            while not is_over.is_set():
+                ada.say("r", "x" * 2_000)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for number in range(12):
+            exported = harness.run_parlor("data", "export", "-", "--data", server.data)
+            assert exported.returncode == 0, exported.stderr
+            copied = harness.run_parlor("data", "backup", servers.directory() / f"{number}.db", "--data", server.data)
+            assert copied.returncode == 0, copied.stderr
+            assert harness.run_parlor("data", "check", "--data", server.data).returncode == 0
+    finally:
+        is_over.set()
+        writer.join()
 
 
 def test_of_many_logs_that_have_lost_something_the_first_are_named(servers):

@@ -17,6 +17,7 @@ use crate::store::{schema, whole};
 use rusqlite::{Connection, Row};
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 /// Faults that SQLite's own check tells at most.
 const SQLITE_FAULTS_MAX: u32 = 1_000;
@@ -87,8 +88,7 @@ pub fn check(path: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
 /// What was acknowledged and is missing, by the write-ahead log and by the mark: nothing else of the data shows it.
 pub(super) fn what_is_lost(file: &Path) -> Result<Vec<Fault>> {
     let mut lost = Vec::new();
-    let damaged_at = whole::log_damaged_at(file);
-    if let Some(at) = damaged_at.map_err(|error| DataError::File(file.to_owned(), error))? {
+    if let Some(at) = log_damaged_at(file)? {
         let what = format!(
             "the write-ahead log is damaged at byte {at}, and what was committed behind that is lost"
         );
@@ -102,6 +102,26 @@ pub(super) fn what_is_lost(file: &Path) -> Result<Vec<Fault>> {
         }
     }
     Ok(lost)
+}
+
+/// Where the write-ahead log is damaged. What is read of one that a server writes is of several moments, and can look so
+/// once: what is damaged looks so each time.
+fn log_damaged_at(file: &Path) -> Result<Option<u64>> {
+    const LOOKS: u32 = 8;
+    const PAUSE: Duration = Duration::from_millis(20);
+    let look = || {
+        let found = whole::log_damaged_at(file);
+        found.map_err(|error| DataError::File(file.to_owned(), error))
+    };
+    let mut damaged_at = look()?;
+    for _ in 1..LOOKS {
+        if damaged_at.is_none() {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+        damaged_at = look()?;
+    }
+    Ok(damaged_at)
 }
 
 /// What a store has lost by its mark, if that can be told. What is not to be read is told of elsewhere.
