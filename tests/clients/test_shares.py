@@ -687,7 +687,8 @@ class TestStore:
             assert again.refused("chat:send", room="lobby", text="x" * 10_000) == "quota", "nor by coming again"
 
     def test_what_a_durable_stream_grows_by_counts_and_what_takes_the_place_of_other_events_does_not(self, servers):
-        streams = 'streams={ "d:{id}" = { publish = true, durable = true, keep = 2 } }'
+        kinds = '"d:{id}" = { publish = true, durable = true, keep = 2 }, "b:{id}" = { publish = true, durable = true, binary = true }'
+        streams = f"streams={{ {kinds} }}"
         server = servers.parlor("--set", streams, set={"limits.stored_bytes_per_day": 100_000}, roomy=False)
         with Chat(server, "mallory") as mallory, Chat(server, "ada") as ada:
             data = "x" * 10_000
@@ -698,6 +699,9 @@ class TestStore:
             refusal = mallory.refusal("publish", stream="d:8", data=data)
             assert (refusal["code"], refusal["limit"]) == ("quota", 100_000)
             status, _, body = server.http("/api/v1/streams/d:8?user=mallory", "POST", body=json.dumps({"data": data}).encode())
+            assert (status, json.loads(body)["error"]["code"]) == (409, "quota")
+            fields = {"Content-Type": "application/octet-stream"}
+            status, _, body = server.http("/api/v1/streams/b:1?user=mallory", "POST", fields, body=os.urandom(10_000))
             assert (status, json.loads(body)["error"]["code"]) == (409, "quota")
             mallory.request("publish", stream="d:0", data=data)
             assert mallory.refused("chat:send", room="lobby", text="x" * 10_000) == "quota"

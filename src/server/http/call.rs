@@ -42,11 +42,11 @@ pub(in crate::server) struct HttpCall {
 
 impl HttpCall {
     /// A call of the API, whose good answer has status 200.
-    pub(super) fn of_api(exchange: Exchange, call: &ApiCall) -> HttpCall {
+    pub(super) fn of_api(exchange: Exchange, request: &Request<'_>, call: &ApiCall) -> HttpCall {
         HttpCall {
             exchange,
             caller: call.caller.person().cloned(),
-            payer: None,
+            payer: asker(&call.caller, request),
             success: Status::Ok,
             shared_with: call.shared_with.clone(),
             hook: None,
@@ -130,8 +130,7 @@ impl<S: Backend> Chat<S> {
             "room:invite" if !call.route.types.is_empty() => Status::Accepted,
             _ => Status::Ok,
         };
-        let payer = asker(&call.caller, request);
-        let http_call = HttpCall { success, payer, ..HttpCall::of_api(exchange, call) };
+        let http_call = HttpCall { success, ..HttpCall::of_api(exchange, request, call) };
         let number = self.new_call(Waiting::Http(Box::new(http_call)));
         self.dispatch(net, &Origin::Call(number), &envelope);
         Ok(())

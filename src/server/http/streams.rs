@@ -74,7 +74,8 @@ impl<S: Backend> Chat<S> {
         let id = id.map(|id| own_id("id", &id, &self.config.limits)).transpose()?;
         let id = person.zip(id).map(|(person, id)| person.publication(id));
         let rights = person.map_or_else(StreamRights::default, |person| person.streams.clone());
-        let number = self.new_call(Waiting::Http(Box::new(HttpCall::of_api(exchange, call))));
+        let number =
+            self.new_call(Waiting::Http(Box::new(HttpCall::of_api(exchange, request, call))));
         let origin = Origin::Call(number);
         if self.publishes_beyond_store(net, &origin, (&stream, &rights, request.body.len())) {
             return Ok(true);
