@@ -185,7 +185,7 @@ fn short(notice: &Notice) -> String {
         Notice::Read { user, seq, .. } => format!("{user} read {seq}"),
         Notice::Delivered { user, seq, .. } => format!("{user} received {seq}"),
         Notice::Event { stream, event, .. } => format!("{stream} {}", event.seq),
-        Notice::Unsubscribed { streams } => format!("no more of {streams:?}"),
+        Notice::Unsubscribed { streams, .. } => format!("no more of {streams:?}"),
         Notice::Age { stream, age, .. } => format!("{stream} is stale: {age:?}"),
         Notice::Updated { room, title, open, owner, by, .. } => {
             let name = |id: &Option<UserId>| id.as_ref().map_or("-".to_owned(), UserId::to_string);

@@ -264,7 +264,7 @@ impl World {
         let seq = self.published[name].len() as u64;
         let answers = self.give(Input::Publish {
             origin: Origin::Call(1),
-            publisher: Publisher::Client(World::rights()),
+            publisher: Publisher::Client(World::rights(), None),
             stream: stream(name),
             data: Data::Json(data.to_string().into()),
             id: None,
@@ -298,6 +298,7 @@ impl World {
         let answers = self.give(Input::Subscribe {
             by: (World::conn(of), Some("1".into())),
             rights: World::rights(),
+            holder: None,
             form: Form::Envelope,
             asks: vec![ask],
         });
@@ -434,6 +435,7 @@ fn what_is_watched_goes_on_when_more_is_asked_for_than_there_is_room_for() {
     let answers = world.give(Input::Subscribe {
         by: (World::conn(0), Some("1".into())),
         rights: World::rights(),
+        holder: None,
         form: Form::Envelope,
         asks: vec![ask("log"), ask("slow:2")],
     });
@@ -534,7 +536,7 @@ impl Durable {
     fn publish_named(&mut self, data: i64, id: Option<&str>) -> Vec<String> {
         self.give(Input::Publish {
             origin: Origin::Call(1),
-            publisher: Publisher::Client(World::rights()),
+            publisher: Publisher::Client(World::rights(), None),
             stream: stream("journal"),
             data: Data::Json(data.to_string().into()),
             id: id.map(by_ada),
@@ -546,6 +548,7 @@ impl Durable {
         self.give(Input::Subscribe {
             by: (World::conn(0), Some("1".into())),
             rights: World::rights(),
+            holder: None,
             form: Form::Envelope,
             asks: vec![Ask { stream, filter: None, max_rate: None, since, epoch }],
         })
@@ -650,12 +653,12 @@ fn a_stream_that_has_no_room_for_its_first_event_is_not_there_afterwards() {
         for name in ["slow:1", "slow:2"] {
             let answers = world.give(Input::Publish {
                 origin: Origin::Call(1),
-                publisher: Publisher::Client(World::rights()),
+                publisher: Publisher::Client(World::rights(), None),
                 stream: stream(name),
                 data: Data::Json("7".into()),
                 id: None,
             });
-            assert_eq!(answers, [Err(RefusalCode::Overloaded)]);
+            assert_eq!(answers, [Err(RefusalCode::Quota)]);
         }
     }
     let (streams, _) = world.hub.streams().counts();
@@ -670,6 +673,7 @@ fn who_watches_is_told_when_nothing_was_heard_of_a_stream_for_too_long() {
     let watch_as = |conn, form| Input::Subscribe {
         by: (World::conn(conn), Some("1".into())),
         rights: World::rights(),
+        holder: None,
         form,
         asks: vec![Ask {
             stream: stream("journal"),
@@ -703,7 +707,7 @@ fn who_watches_is_told_when_nothing_was_heard_of_a_stream_for_too_long() {
     // It is not stale any more before the event comes.
     let event = Input::Publish {
         origin: Origin::Call(1),
-        publisher: Publisher::Client(World::rights()),
+        publisher: Publisher::Client(World::rights(), None),
         stream: stream("journal"),
         data: Data::Json("1".into()),
         id: None,
@@ -744,7 +748,8 @@ fn what_comes_back_from_the_disk_is_as_old_as_its_newest_event() {
         Ask { stream: stream("journal"), filter: None, max_rate: None, since: None, epoch: None };
     let by = (World::conn(0), Some("1".into()));
     let (rights, form) = (World::rights(), Form::Envelope);
-    let told = world.give_at(105, Input::Subscribe { by, rights, form, asks: vec![ask] });
+    let told =
+        world.give_at(105, Input::Subscribe { by, rights, holder: None, form, asks: vec![ask] });
     assert_eq!(told, ["from 4 of life, None, 100 ms old"]);
 }
 

@@ -247,10 +247,12 @@ pub enum Notice {
         /// [`Effect::TakeBack`].
         source: u32,
     },
-    /// The recipient may not watch some streams any more.
+    /// The recipient watches some streams no more, and did not ask for that.
     Unsubscribed {
         /// Which.
         streams: Vec<StreamId>,
+        /// Why: a sentence for people.
+        message: &'static str,
     },
     /// A stream that the recipients watch is stale, or not any more.
     Age {

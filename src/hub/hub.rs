@@ -118,8 +118,6 @@ pub struct Counts {
     pub behind: usize,
     /// Streams that there are now.
     pub streams: usize,
-    /// What is kept of their events, in bytes.
-    pub stream_bytes: usize,
     /// How many streams the connections watch, all together.
     pub subscriptions: usize,
     /// Events that streams have let go of for their bytes, not for their number.
@@ -306,9 +304,9 @@ impl Hub {
             }
             Input::PresenceMissed { conn } => self.presence_missed(conn),
             Input::UpdateMissed { conn, source } => self.update_missed(conn, RoomIx(source)),
-            Input::Subscribe { by: (conn, id), rights, form, asks } => {
+            Input::Subscribe { by: (conn, id), rights, holder, form, asks } => {
                 let (by, most) = ((conn, Origin::Conn(conn, id)), self.subscriptions_on(conn));
-                self.streams.subscribe(now, by, (&rights, most), form, asks, effects);
+                self.streams.subscribe(now, by, (&rights, holder, most), form, asks, effects);
             }
             Input::Unsubscribe { by: (conn, id), streams } => {
                 let by = (conn, Origin::Conn(conn, id));
@@ -358,7 +356,6 @@ impl Hub {
             rooms: self.live_rooms,
             behind: self.behind,
             streams,
-            stream_bytes: self.streams.kept_bytes,
             subscriptions,
             cut_events: self.streams.cut_events(),
         }

@@ -1,6 +1,6 @@
 //! What the hub is told.
 
-use super::streams::{Ask, Form, Publisher, StreamQuery, StreamRights};
+use super::streams::{Ask, Form, Holder, Publisher, StreamQuery, StreamRights};
 use crate::base::{
     Body, ConnId, Data, Moment, Outcome, PublicationId, Revocation, RoomId, StreamId, Timestamp,
     UserId,
@@ -104,6 +104,8 @@ pub enum Input {
         by: (ConnId, RequestId),
         /// What it may watch.
         rights: StreamRights,
+        /// Whose the streams are that nobody else watches.
+        holder: Holder,
         /// How it is told.
         form: Form,
         /// What it wants.

@@ -158,8 +158,9 @@ impl<S: Backend> Chat<S> {
         self.deliveries += recipients.len();
         let mut told = Told::new(notice, &encoded);
         for &conn in recipients {
-            if matches!(notice, Notice::Unsubscribed { .. }) && self.is_watching(conn) {
-                let message = "you may not watch this stream any more";
+            if let Notice::Unsubscribed { message, .. } = notice
+                && self.is_watching(conn)
+            {
                 self.close_with(net, conn, KICKED, message);
                 continue;
             }

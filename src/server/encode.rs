@@ -34,7 +34,9 @@ pub(super) fn notice(notice: &Notice) -> Encoded {
         Notice::Age { stream, declaration, age, at, form, source } => {
             return streams::age(stream, declaration, *age, (*at, *form), *source);
         }
-        Notice::Unsubscribed { streams } => return streams::unsubscribed(streams),
+        Notice::Unsubscribed { streams, message } => {
+            return streams::unsubscribed(streams, message);
+        }
         Notice::Entry { entry: of_log, with_cid, source, .. } => {
             (entry(of_log, *with_cid), Class::Durable, *source)
         }

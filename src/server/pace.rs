@@ -88,7 +88,7 @@ impl<S: Backend> Chat<S> {
     ) {
         self.settle_limits(conn, asked);
         if let Some(known) = self.known(conn).filter(|known| !known.is_guest) {
-            net.set_holder(conn, self.rates.number_of(&known.user));
+            net.set_holder(conn, self.rates.number_of(&Asker::User(known.user.clone())));
         }
         self.note_arrival(net, conn);
     }

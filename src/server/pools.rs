@@ -51,14 +51,14 @@ pub(super) const POOLS: [Pool; 14] = [
     pool(
         "streams",
         "`limits.streams`",
-        "`limits.subscriptions` of a connection",
-        "the longest idle one of a family goes, or `quota`",
+        "of those that are watched or stored no more than are free; `limits.subscriptions` of a connection",
+        "of whoever has most that nobody watches the longest idle one goes; then whoever watches most loses one; `quota`",
     ),
     pool(
         "stream_bytes",
         "`limits.all_streams_bytes`",
-        "`limits.stream_bytes` of a stream",
-        "the oldest events go; `overloaded`",
+        "of streams that are watched, stored or declared by their name no more than is free; `limits.stream_bytes` of a stream",
+        "of whoever has most that nobody watches the longest idle stream goes; `quota`",
     ),
     pool(
         "polls",
@@ -181,6 +181,7 @@ impl<S: Backend> Chat<S> {
     pub(super) fn pools_used(&self, net: &Net<'_>) -> [Used; POOLS.len()] {
         let limits = &self.config.limits;
         let counts = self.hub.counts();
+        let (streams, stream_bytes) = self.hub.streams().staying();
         let disk = self.store.space().map_or(Used::default(), |space| Used {
             taken: space.total.saturating_sub(space.free),
             max: space.total.saturating_sub(limits.disk_reserve_bytes).max(1),
@@ -191,8 +192,8 @@ impl<S: Backend> Chat<S> {
             Used::new(net.connections(), net.connections_max()),
             Used::new(self.guests, limits.guests as usize),
             Used::new(counts.rooms, limits.all_rooms as usize),
-            Used::new(counts.streams, limits.streams as usize),
-            Used::new(counts.stream_bytes, limits.all_streams_bytes),
+            Used::new(streams, limits.streams as usize),
+            Used::new(stream_bytes, limits.all_streams_bytes),
             Used::of_places(
                 self.sources.under_way(),
                 limits.backend_poll_threads as usize,

@@ -76,9 +76,9 @@ impl Rates {
         Rates { rates, addresses: 0, max, swept: Moment::ZERO }
     }
 
-    /// A number for a user, which two may have.
-    pub(super) fn number_of(&self, user: &UserId) -> NonZeroU32 {
-        let hash = self.rates.hasher().hash_one(user);
+    /// A number for somebody, which two may have.
+    pub(super) fn number_of(&self, asker: &Asker) -> NonZeroU32 {
+        let hash = self.rates.hasher().hash_one(asker);
         NonZeroU32::new((hash >> 32) as u32).unwrap_or(NonZeroU32::MIN)
     }
 

@@ -18,6 +18,7 @@ use crate::base::limits::{
     ANSWER_BYTES_PER_WORK, METRICS_WORK, NAMED_BYTES_PER_WORK, WRITTEN_BYTES_PER_WORK,
 };
 use crate::base::{ConnId, Limits, Moment};
+use crate::hub::streams::{Holder, StreamRights};
 use crate::hub::{Origin, RefusalCode};
 use crate::protocol::handshake::{Refusal, Response, Status};
 use crate::server::calls::Waiting;
@@ -83,6 +84,13 @@ impl<S: Backend> Chat<S> {
                 Waiting::Ticket(_) | Waiting::Program(_) | Waiting::Source(..) => None,
             },
         }
+    }
+
+    /// Whose the streams are that somebody with these rights begins. An administrator's and the embedding program's
+    /// have no share.
+    pub(super) fn holder(&self, net: &Net<'_>, origin: &Origin, rights: &StreamRights) -> Holder {
+        let payer = self.payer(net, origin).filter(|_| !rights.is_admin);
+        payer.map(|payer| self.rates.number_of(&payer))
     }
 
     pub(super) fn payer_on(&self, net: &Net<'_>, conn: ConnId) -> Asker {

@@ -15,7 +15,7 @@ import pytest
 
 import harness
 from backend import Backend, signature, until
-from harness import HOST, PATIENCE, Chat, Raw, Refused, b64url, request_head
+from harness import HOST, PATIENCE, Chat, Raw, Refused, b64url, request_head, token
 from keys import Es256, Rs256, jwks
 from test_limits import limited
 from test_metrics import read
@@ -662,6 +662,42 @@ class TestPools:
             for guest in guests:
                 guest.end()
 
+    def test_streams_that_guests_of_an_address_make_up_leave_others_theirs(self, servers, backend):
+        server = self.begin(
+            servers, backend, "[streams]", '"f:{id}" = { read = "public", publish = true }',
+            **{"auth.anonymous": "true", "limits.streams": 200, "proxies.trusted": HOST, "limits.guest_requests_per_second": 10_000},
+        )
+        with ExitStack() as opened:
+            def come(address, **query):
+                fields = {"X-Forwarded-For": address}
+                return opened.enter_context(Chat(server, headers=fields, **query))
+
+            def watch(guests, names):
+                """How many are refused."""
+                refused = 0
+                for number, guest in enumerate(guests):
+                    for name in names:
+                        try:
+                            guest.request("subscribe", stream=f"f:{number}-{name}")
+                        except Refused as refusal:
+                            assert refusal.payload["code"] == "quota"
+                            refused += 1
+                return refused
+
+            publisher = come("192.0.2.9", token=token("ada", publish=["f:*"]))
+            publisher.request("publish", stream="f:known", data=1)
+            first = [come("192.0.2.1", anonymous=1) for _ in range(10)]
+            assert watch(first, range(30)) == 200, "half of what there is, and no more"
+            known = come("192.0.2.8", anonymous=1).request("subscribe", stream="f:known")
+            assert known["streams"][0]["seq"] == 1, "what others have published is there"
+            second = [come("192.0.2.2", anonymous=1) for _ in range(10)]
+            assert watch(second, range(100, 130)) == 234, "a third: as many as the first has in the end, and are free"
+            told = first[3].push("notice")
+            assert told["code"] == "unsubscribed" and told["message"].startswith("you watch most streams")
+            modest = come("192.0.2.3", token=token("bob"))
+            assert watch([modest], range(200, 233)) == 0, "half of a third at least"
+            assert limited(server, "streams") > 400
+
 
 class TestStore:
     """Nobody fills the disk, and who runs the server hears in time that it fills."""
@@ -727,11 +763,11 @@ class TestStore:
     def test_it_is_told_also_when_nothing_more_happens(self, servers):
         streams = 'streams={ "px:{id}" = { read = "public", publish = true } }'
         server = servers.parlor("--set", streams, set={"limits.streams": 10}, data=":memory:")
-        with Chat(server, "ada") as ada:
+        with Chat(server, "ada") as ada, Chat(server, "bob") as bob:
             time.sleep(1.2)
-            ada.request("subscribe", streams=["px:0"])
-            ada.request("subscribe", streams=[f"px:{number}" for number in range(1, 9)])
-            until(lambda: "streams: 90 % are taken, 9 of 10" in server.output())
+            ada.request("subscribe", streams=[f"px:{number}" for number in range(5)])
+            bob.request("subscribe", streams=[f"px:{number}" for number in range(5, 8)])
+            until(lambda: "streams: 80 % are taken, 8 of 10" in server.output())
 
     def test_below_the_reserve_admins_alone_store_and_all_can_be_read(self, servers):
         path = servers.directory() / "parlor.toml"

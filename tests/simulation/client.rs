@@ -464,6 +464,10 @@ impl World {
                 drop(shelf);
                 self.hears_age(client, payload);
             }
+            "notice" if payload["code"] == "unsubscribed" => {
+                drop(shelf);
+                self.lost_to_others(client, payload);
+            }
             "notice" => {
                 if payload["code"] == "token_expiring"
                     && self.now >= client.refreshed_at + REFRESH_EVERY_MS

@@ -192,6 +192,17 @@ impl World {
         }
     }
 
+    /// Others are to have a stream, too.
+    pub(crate) fn lost_to_others(&mut self, client: &mut Client, notice: &Value) {
+        for stream in notice["streams"].as_array().expect("streams") {
+            let stream = stream.as_str().expect("a stream");
+            let watch = client.session.watches.remove(stream);
+            self.streams.is_over(watch.unwrap_or_else(|| panic!("{stream} is not watched")));
+            client.wanted.remove(stream);
+            self.coverage.count("streams lost to others");
+        }
+    }
+
     pub(crate) fn unwatches(&mut self, client: &mut Client) {
         let mut streams: Vec<String> = client.wanted.keys().cloned().collect();
         streams.retain(|_| self.dice.one_in(2));

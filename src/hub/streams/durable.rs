@@ -74,7 +74,7 @@ impl Streams {
         // It may have been one of bytes before, or of JSON.
         let is_of_kind = |data: &Data| matches!(data, Data::Binary(_)) == declaration.binary;
         let fit = events.iter().rev().take_while(|event| is_of_kind(&event.data)).count();
-        let mut left = self.settings.all_streams_bytes.saturating_sub(self.kept_bytes);
+        let mut left = self.settings.all_streams_bytes.saturating_sub(self.holdings.all_bytes());
         let newest = events.iter().rev().take(fit).take_while(|event| {
             let fits = event.bytes() <= left;
             left = left.saturating_sub(event.bytes());
@@ -85,9 +85,9 @@ impl Streams {
         stream.heard = (head > 0).then(|| Heard::before(ts));
         let events = events.into_iter().skip(gone).collect();
         stream.go_on(head, events, self.settings.stream_bytes);
-        self.kept_bytes += stream.bytes();
         let ix = StreamIx(self.streams.insert(stream) as u32);
         self.by_name.insert(name, ix);
+        self.settle(ix);
     }
 
     /// Whether a stream's numbers stand in the store, or are about to: then it is not forgotten.
@@ -165,8 +165,8 @@ impl Streams {
                     }
                     // It was declared anew meanwhile, as one of another kind.
                     (Data::Json(_), true) | (Data::Binary(_), false) => {
-                        self.kept_bytes -= stream.bytes();
                         stream.pass_over(seq);
+                        self.touch(now.moment, ix);
                     }
                 }
             }

@@ -13,6 +13,7 @@ mod declaration;
 mod durable;
 mod feed;
 mod filter;
+mod held;
 mod pattern;
 mod publish;
 mod query;
@@ -25,6 +26,7 @@ mod table;
 
 pub use declaration::{Declaration, Keep, Kind, Member, Readers, declared};
 pub use filter::{Compare, Condition, Filter, Order};
+pub use held::Holder;
 pub use pattern::{Pattern, PatternError};
 pub(super) use publish::Publication;
 pub use publish::Publisher;

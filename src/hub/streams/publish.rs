@@ -1,9 +1,10 @@
 //! An event comes: it is kept, and told to whoever is at the head.
 
+use super::held::Holder;
 use super::rights::StreamRights;
 use super::stream::{FilterIx, Stream, StreamIx};
 use super::subscribe::{Form, source};
-use super::table::Streams;
+use super::table::{Purpose, Streams};
 use crate::base::{ConnId, Data, Event, PublicationId, Record, StreamId, Timestamp, Tree};
 use crate::hub::effect::{Answer, Effect, Effects, Notice, Refusal, RefusalCode};
 use crate::hub::input::Now;
@@ -14,12 +15,21 @@ use std::sync::Arc;
 /// Who publishes.
 #[derive(Clone, Debug)]
 pub enum Publisher {
-    /// A client, with these rights.
-    Client(StreamRights),
+    /// A client, with these rights, and whose the stream is if it is the first.
+    Client(StreamRights, Holder),
     /// The embedding program, where the stream takes it from there.
     Program,
     /// A source of the server's own that is declared with the stream.
     Source,
+}
+
+impl Publisher {
+    fn holder(&self) -> Holder {
+        match self {
+            Publisher::Client(_, holder) => *holder,
+            Publisher::Program | Publisher::Source => None,
+        }
+    }
 }
 
 /// What is published.
@@ -64,7 +74,7 @@ impl Streams {
     ) -> Result<Taken, Refusal> {
         let Publication { stream: name, data, id } = publication;
         let declaration = match publisher {
-            Publisher::Client(rights) => self.to_publish(name, rights)?,
+            Publisher::Client(rights, _) => self.to_publish(name, rights)?,
             Publisher::Source => self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?,
             Publisher::Program => {
                 self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?.of_program()?
@@ -74,14 +84,20 @@ impl Streams {
         if let Some(answer) = self.repeated(now, publication)? {
             return Ok(Taken::Told(answer));
         }
-        let ix = self.obtain(name)?;
+        let holder = publisher.holder();
+        let ix = self.obtain(now, name, (holder, 0), Purpose::Publish, effects)?;
         let id_bytes = id.as_ref().map_or(0, |id| id.bytes());
-        if let Err(refusal) = self.make_room(ix, data.len() + id_bytes) {
-            self.touch(now.moment, ix);
-            self.forget_if_empty(ix);
+        if let Err(refusal) = self.make_room(ix, holder, data.len() + id_bytes) {
+            self.let_go(now, ix);
             return Err(refusal);
         }
-        if self.streams[ix.0 as usize].declaration.durable {
+        let has_begun = self.streams[ix.0 as usize].head > 0 || self.in_flight.contains_key(name);
+        let stream = &mut self.streams[ix.0 as usize];
+        stream.is_obtained = false;
+        if !has_begun {
+            stream.made_by = holder;
+        }
+        if stream.declaration.durable {
             return Ok(Taken::ToStore(self.hand_over(now, ix, data.clone(), id.clone())));
         }
         let new = NewEvent { ts: now.timestamp, data: data.clone(), id: id.clone(), tree };
@@ -114,7 +130,6 @@ impl Streams {
         let bytes_max = self.settings.stream_bytes;
         let stream = &mut self.streams[ix.0 as usize];
         let before = stream.head;
-        let bytes = stream.bytes();
         let (event, cut) = stream.append(ts, data, id, bytes_max);
         self.cut_events += cut;
         // Each filter is asked once, however many have it.
@@ -159,7 +174,6 @@ impl Streams {
             }
         }
         self.cut_events += stream.note_passed(&passes, bytes_max);
-        self.kept_bytes = self.kept_bytes + stream.bytes() - bytes;
         for ((prev, is_plain), conns) in groups {
             let form = if is_plain { Form::Plain } else { Form::Envelope };
             let notice = self.notice(ix, &event, prev, form);

@@ -2,6 +2,7 @@
 
 use super::declaration::{Declaration, Keep};
 use super::filter::Filter;
+use super::held::{Held, Holder};
 use super::rate::Pace;
 use super::stale::Heard;
 use super::subscribe::Form;
@@ -36,8 +37,12 @@ pub(super) struct Stream {
     passed_bytes: usize,
     pub(super) filters: Slab<SharedFilter>,
     pub(super) subscribers: BTreeMap<ConnId, Subscription>,
-    /// Since when nobody has watched it or published to it, if it is one of a family.
-    pub(super) idle_since: Option<Moment>,
+    /// Who has published its first event since the start.
+    pub(super) made_by: Holder,
+    /// Somebody is about to watch it, or to publish to it.
+    pub(super) is_obtained: bool,
+    /// As what it is counted.
+    pub(super) held: Option<Held>,
     pub(super) heard: Option<Heard>,
     /// Nothing was heard of it for longer than it declares.
     pub(super) is_stale: bool,
@@ -58,6 +63,8 @@ pub(super) struct SharedFilter {
 /// Somebody who watches a stream.
 #[derive(Debug)]
 pub(super) struct Subscription {
+    /// Whose it is.
+    pub(super) holder: Holder,
     pub(super) form: Form,
     pub(super) filter: Option<FilterIx>,
     /// What it wanted, within what the declaration allows.
@@ -88,7 +95,9 @@ impl Stream {
             passed_bytes: 0,
             filters: Slab::new(),
             subscribers: BTreeMap::new(),
-            idle_since: None,
+            made_by: None,
+            is_obtained: false,
+            held: None,
             heard: None,
             is_stale: false,
             stale_due: None,
@@ -136,6 +145,16 @@ impl Stream {
     /// Bytes of what is kept.
     pub(super) fn bytes(&self) -> usize {
         self.bytes + self.passed_bytes
+    }
+
+    /// Nobody watches it, and it goes where room is needed.
+    pub(super) fn is_idle(&self) -> bool {
+        self.held.is_some_and(|held| held.idle_since.is_some())
+    }
+
+    /// Whether whoever watches it holds it: it is one of a family, and not stored.
+    pub(super) fn is_for_watchers(&self) -> bool {
+        self.held.is_some_and(|held| held.is_for_watchers)
     }
 
     /// Whether the newest event is all that counts.

@@ -1,11 +1,12 @@
 //! Beginning and ending to watch.
 
 use super::filter::Filter;
+use super::held::Holder;
 use super::rate::Pace;
 use super::rights::StreamRights;
 use super::stale::Stale;
 use super::stream::{Stream, StreamIx, Subscription};
-use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
+use super::table::{FORBIDDEN, NO_SUCH_STREAM, Purpose, Streams};
 use crate::base::{ConnId, Event, StreamId};
 use crate::hub::effect::{Answer, Effect, Effects, Notice, Refusal, RefusalCode};
 use crate::hub::input::{Now, Origin};
@@ -78,7 +79,7 @@ impl Streams {
         &mut self,
         now: Now,
         (conn, origin): (ConnId, Origin),
-        (rights, most): (&StreamRights, usize),
+        (rights, holder, most): (&StreamRights, Holder, usize),
         form: Form,
         asks: Vec<Ask>,
         effects: &mut Effects,
@@ -87,7 +88,7 @@ impl Streams {
             effects.push(Effect::Answer { origin, answer: Err(refusal) });
             return;
         }
-        let streams = match self.obtain_all(now, &asks) {
+        let streams = match self.obtain_all(now, holder, &asks, effects) {
             Ok(streams) => streams,
             Err(refusal) => {
                 effects.push(Effect::Answer { origin, answer: Err(refusal) });
@@ -97,7 +98,7 @@ impl Streams {
         // A snapshot is a part of the reply as long as the reply stays small; else it is the first event.
         let mut room = self.settings.page_bytes;
         let begin = |(ask, ix): (Ask, &StreamIx)| {
-            self.begin(now, conn, form, (ask, *ix), &mut room, effects)
+            self.begin(now, (conn, holder), form, (ask, *ix), &mut room, effects)
         };
         let told = asks.into_iter().zip(&streams).map(begin).collect();
         let answer = Ok(Answer::Subscribed(told));
@@ -164,19 +165,21 @@ impl Streams {
 
     /// The streams that are asked for. Of a family there may be no room for one more: then none has
     /// come into being, and what is watched already goes on.
-    fn obtain_all(&mut self, now: Now, asks: &[Ask]) -> Result<Vec<StreamIx>, Refusal> {
+    fn obtain_all(
+        &mut self,
+        now: Now,
+        holder: Holder,
+        asks: &[Ask],
+        effects: &mut Effects,
+    ) -> Result<Vec<StreamIx>, Refusal> {
         let mut found = Vec::with_capacity(asks.len());
         for ask in asks {
-            match self.obtain(&ask.stream) {
-                Ok(ix) => {
-                    // None of them goes to make room for another.
-                    self.not_idle(ix);
-                    found.push(ix);
-                }
+            let holder = (holder, found.len());
+            match self.obtain(now, &ask.stream, holder, Purpose::Watch, effects) {
+                Ok(ix) => found.push(ix),
                 Err(refusal) => {
                     for ix in found {
-                        self.touch(now.moment, ix);
-                        self.forget_if_empty(ix);
+                        self.let_go(now, ix);
                     }
                     return Err(refusal);
                 }
@@ -188,7 +191,7 @@ impl Streams {
     fn begin(
         &mut self,
         now: Now,
-        conn: ConnId,
+        (conn, holder): (ConnId, Holder),
         form: Form,
         (ask, ix): (Ask, StreamIx),
         room: &mut usize,
@@ -206,6 +209,7 @@ impl Streams {
             .since
             .map(|since| is_this_life && since <= stream.head && since + 1 >= stream.first());
         let mut subscription = Subscription {
+            holder,
             form,
             filter,
             asked_rate: ask.max_rate,
@@ -245,7 +249,11 @@ impl Streams {
         // Those who watch it already are told, if it has just become stale.
         let stale = self.see_age(now, ix, effects);
         let stream = &mut self.streams[ix.0 as usize];
+        stream.is_obtained = false;
         stream.subscribers.insert(conn, subscription);
+        if stream.is_for_watchers() {
+            self.holdings.watch(holder, ix);
+        }
         if stream.subscribers.len() == 1 {
             self.tell_watched(ix, effects);
         }
@@ -329,9 +337,10 @@ impl Streams {
 
     fn end_only(&mut self, now: Now, conn: ConnId, ix: StreamIx, effects: &mut Effects) -> bool {
         let stream = &mut self.streams[ix.0 as usize];
-        let before = stream.bytes();
         let Some(subscription) = stream.remove_subscriber(conn) else { return false };
-        self.kept_bytes -= before - stream.bytes();
+        if stream.is_for_watchers() {
+            self.holdings.unwatch(subscription.holder, ix);
+        }
         if let Some(due) = subscription.due {
             self.due.remove(&(due, conn, ix));
         }
@@ -389,7 +398,8 @@ impl Streams {
             self.end(now, conn, ix, effects);
         }
         if !streams.is_empty() {
-            effects.deliver(Notice::Unsubscribed { streams }, [conn]);
+            let message = "you may not watch these streams any more";
+            effects.deliver(Notice::Unsubscribed { streams, message }, [conn]);
         }
     }
 

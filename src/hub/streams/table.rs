@@ -1,9 +1,10 @@
 //! The table of streams, and of what each connection watches.
 
 use super::declaration::{Declaration, declared};
+use super::held::{Held, Holder, Holdings, Scarce};
 use super::publish::read;
 use super::rights::StreamRights;
-use super::stream::{Stream, StreamIx};
+use super::stream::{Stream, StreamIx, Subscription};
 use crate::base::{
     Chance, ConnId, Limits, Moment, SeededHash, StreamId, StreamState, Timestamp, Tree,
 };
@@ -11,6 +12,7 @@ use crate::hub::effect::{Effects, Notice, Refusal, RefusalCode};
 use crate::hub::input::Now;
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
 /// What of the configuration the streams go by.
@@ -68,8 +70,7 @@ pub struct Streams {
     pub(in crate::hub) settings: StreamSettings,
     pub(super) chance: Chance,
     pub(super) streams: Slab<Stream>,
-    /// Bytes of what is kept of all of them.
-    pub(in crate::hub) kept_bytes: usize,
+    pub(super) holdings: Holdings,
     /// Durable streams that are not declared any more: their life and their newest event. Their names
     /// may be declared again, and their numbers must not be used twice.
     pub(super) dormant: BTreeMap<StreamId, (Rc<str>, u64)>,
@@ -84,8 +85,6 @@ pub struct Streams {
     pub(super) due: BTreeSet<(Moment, ConnId, StreamIx)>,
     /// When to see how old which stream is.
     pub(super) stale_due: BTreeSet<(Moment, StreamIx)>,
-    /// Streams of a family that nobody watches, the longest idle first.
-    idle: BTreeSet<(Moment, StreamIx)>,
     /// Events that were let go of for their bytes.
     pub(super) cut_events: u64,
 }
@@ -105,7 +104,7 @@ impl Streams {
             settings,
             chance,
             streams: Slab::new(),
-            kept_bytes: 0,
+            holdings: Holdings::default(),
             dormant: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             by_name: BTreeMap::new(),
@@ -113,7 +112,6 @@ impl Streams {
             subscriptions: 0,
             due: BTreeSet::new(),
             stale_due: BTreeSet::new(),
-            idle: BTreeSet::new(),
             cut_events: 0,
         };
         for state in stored {
@@ -130,7 +128,8 @@ impl Streams {
                 && let Ok(name) = StreamId::parse(declaration.pattern.as_str())
                 && !self.by_name.contains_key(&name)
             {
-                self.add(name, declaration);
+                let ix = self.add(name, declaration);
+                self.settle(ix);
             }
         }
     }
@@ -149,12 +148,11 @@ impl Streams {
                 {
                     stream.declaration = Rc::clone(found);
                     stream.pace_anew();
-                    let before = stream.bytes();
                     self.cut_events += stream.trim(self.settings.stream_bytes);
                     let newest = stream.newest().filter(|_| !stream.filters.is_empty());
                     let tree = newest.and_then(|newest| read(newest, self.settings.read_json));
                     stream.pass_anew(tree.as_ref());
-                    self.kept_bytes -= before - stream.bytes();
+                    self.settle(ix);
                     self.age_anew(now, ix, effects);
                     // What polls it is perhaps another, and has not heard of them.
                     if !self.streams[ix.0 as usize].subscribers.is_empty() {
@@ -167,7 +165,8 @@ impl Streams {
                     for &conn in &conns {
                         self.end(now, conn, ix, effects);
                     }
-                    effects.deliver(Notice::Unsubscribed { streams }, conns);
+                    let message = "these streams are declared no more, or otherwise";
+                    effects.deliver(Notice::Unsubscribed { streams, message }, conns);
                     if self.streams.contains(ix.0 as usize) {
                         self.forget(ix);
                     }
@@ -200,6 +199,12 @@ impl Streams {
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         (self.streams.len(), self.subscriptions)
+    }
+
+    /// How many of the streams stay, as nothing else may take their place, and the bytes of what is kept of these.
+    #[must_use]
+    pub fn staying(&self) -> (usize, usize) {
+        self.holdings.staying()
     }
 
     /// The life of a stream that is there, or that will go on when it is asked for.
@@ -257,21 +262,71 @@ impl Streams {
         self.by_name.get(name).copied()
     }
 
-    /// The stream of this name, which comes into being if a family has it.
-    pub(super) fn obtain(&mut self, name: &StreamId) -> Result<StreamIx, Refusal> {
-        if let Some(ix) = self.ix(name) {
-            return Ok(ix);
-        }
+    /// The stream of this name, which comes into being if a family has it, for somebody who watches it, or publishes
+    /// to it, when they have obtained `ahead` others. It does not go for another until it is [let
+    /// go of](Self::let_go), or watched.
+    pub(super) fn obtain(
+        &mut self,
+        now: Now,
+        name: &StreamId,
+        (holder, ahead): (Holder, usize),
+        purpose: Purpose,
+        effects: &mut Effects,
+    ) -> Result<StreamIx, Refusal> {
         let declaration = Rc::clone(self.declaration(name).ok_or(NO_SUCH_STREAM)?);
-        if self.streams.len() >= self.settings.all_streams && !self.drop_idle() {
-            let limit = self.settings.all_streams as u64;
-            return Err(Refusal::quota(
-                "streams",
-                "there are as many streams as there may be",
-                limit,
-            ));
+        let stream = self.ix(name).map(|ix| &self.streams[ix.0 as usize]);
+        let begins_to_stay = match purpose {
+            Purpose::Watch => stream.is_none_or(Stream::is_idle),
+            Purpose::Publish => {
+                declaration.durable && stream.is_none_or(|stream| !self.is_stored(stream))
+            }
+        };
+        let all = self.settings.all_streams;
+        // Those that are declared by their name are there, whoever comes.
+        if begins_to_stay && declaration.pattern.is_open() {
+            let mut taken = 0;
+            while !self.holdings.may_hold(holder, ahead, all) {
+                let larger = self.holdings.who_has_more(holder, ahead);
+                let Some((largest, ix)) = larger.filter(|_| taken < TAKEN_AT_ONCE_MAX) else {
+                    return Err(Refusal::quota("streams", OWN_STREAMS, all as u64));
+                };
+                self.take_from(now, largest, ix, effects);
+                taken += 1;
+            }
         }
-        Ok(self.add(name.clone(), declaration))
+        // What is looked for was perhaps idle, and has gone for another.
+        let ix = match self.ix(name) {
+            Some(ix) => ix,
+            None if self.streams.len() < all || self.drop_idle(Scarce::Places) => {
+                self.add(name.clone(), declaration)
+            }
+            None => return Err(Refusal::quota("streams", ALL_STREAMS, all as u64)),
+        };
+        self.streams[ix.0 as usize].is_obtained = true;
+        self.touch(now.moment, ix);
+        Ok(ix)
+    }
+
+    /// Somebody watches a stream no more, as others are to have a place, too.
+    fn take_from(&mut self, now: Now, holder: NonZeroU32, ix: StreamIx, effects: &mut Effects) {
+        let stream = &self.streams[ix.0 as usize];
+        let is_theirs = |(_, one): &(_, &Subscription)| one.holder == Some(holder);
+        let conns = stream.subscribers.iter().filter(is_theirs).map(|(conn, _)| *conn);
+        let (conns, streams) = (conns.collect::<Vec<_>>(), vec![stream.name.clone()]);
+        for &conn in &conns {
+            self.end(now, conn, ix, effects);
+        }
+        let message = "you watch most streams, and others are to have one, too";
+        effects.deliver(Notice::Unsubscribed { streams, message }, conns);
+    }
+
+    /// Of what was obtained nothing has come.
+    pub(super) fn let_go(&mut self, now: Now, ix: StreamIx) {
+        // Who names a stream twice has let go of it already.
+        let Some(stream) = self.streams.get_mut(ix.0 as usize) else { return };
+        stream.is_obtained = false;
+        self.touch(now.moment, ix);
+        self.forget_if_empty(ix);
     }
 
     fn add(&mut self, name: StreamId, declaration: Rc<Declaration>) -> StreamIx {
@@ -291,39 +346,67 @@ impl Streams {
 
     /// Takes note that a stream was used; whether it is idle from now on is seen by who watches it.
     pub(super) fn touch(&mut self, now: Moment, ix: StreamIx) {
-        self.not_idle(ix);
+        let stream = &self.streams[ix.0 as usize];
+        let stays = !stream.declaration.pattern.is_open()
+            || stream.is_obtained
+            || !stream.subscribers.is_empty()
+            || self.is_stored(stream);
+        self.count(ix, (!stays).then_some(now));
+    }
+
+    /// What is kept of a stream has changed.
+    pub(super) fn settle(&mut self, ix: StreamIx) {
+        let idle_since = self.streams[ix.0 as usize].held.and_then(|held| held.idle_since);
+        self.count(ix, idle_since);
+    }
+
+    fn count(&mut self, ix: StreamIx, idle_since: Option<Moment>) {
         let is_stored = self.is_stored(&self.streams[ix.0 as usize]);
         let stream = &mut self.streams[ix.0 as usize];
-        let is_of_family = stream.declaration.pattern.is_open();
-        if is_of_family && stream.subscribers.is_empty() && !is_stored {
-            stream.idle_since = Some(now);
-            self.idle.insert((now, ix));
+        let (made_by, bytes) = (stream.made_by, stream.bytes());
+        let is_for_watchers = stream.declaration.pattern.is_open() && !is_stored;
+        let held = Held { made_by, bytes, is_stored, is_for_watchers, idle_since };
+        let before = stream.held.replace(held);
+        self.holdings.settle(ix, before, stream.held);
+        if before.is_some_and(|before| before.is_for_watchers != is_for_watchers) {
+            for subscription in stream.subscribers.values() {
+                match is_for_watchers {
+                    true => self.holdings.watch(subscription.holder, ix),
+                    false => self.holdings.unwatch(subscription.holder, ix),
+                }
+            }
         }
     }
 
-    /// It is not among those that go for others.
-    pub(super) fn not_idle(&mut self, ix: StreamIx) {
-        if let Some(since) = self.streams[ix.0 as usize].idle_since.take() {
-            self.idle.remove(&(since, ix));
-        }
-    }
-
-    /// Forgets the stream of a family that was idle for the longest time: should it come again, it has
-    /// another epoch.
-    fn drop_idle(&mut self) -> bool {
-        let Some((_, ix)) = self.idle.pop_first() else { return false };
+    /// Forgets an idle stream: should it come again, it has another epoch.
+    fn drop_idle(&mut self, scarce: Scarce) -> bool {
+        let Some(ix) = self.holdings.first_to_go(scarce) else { return false };
         self.forget(ix);
         true
     }
 
-    /// Makes room for so many bytes more: what of a family nobody has used for long goes for it.
-    pub(super) fn make_room(&mut self, keep: StreamIx, bytes: usize) -> Result<(), Refusal> {
-        let limit = self.settings.all_streams_bytes;
-        while self.kept_bytes + bytes > limit {
-            let is_own = self.idle.first().is_none_or(|(_, ix)| *ix == keep);
-            if is_own || !self.drop_idle() {
-                let message = "as much is kept of all streams as may be";
-                return Err(Refusal::new(RefusalCode::Overloaded, message));
+    /// Makes room for an event of so many bytes in a stream that has been obtained for whoever publishes it: what of a
+    /// family nobody has used for long goes for it.
+    pub(super) fn make_room(
+        &mut self,
+        ix: StreamIx,
+        holder: Holder,
+        bytes: usize,
+    ) -> Result<(), Refusal> {
+        let max = self.settings.all_streams_bytes;
+        let stream = &self.streams[ix.0 as usize];
+        // What is replaced goes on being kept for filters.
+        let grows_by = stream.grows_by(bytes, self.settings.stream_bytes);
+        let more = if stream.filters.is_empty() { grows_by } else { bytes };
+        let owner = if stream.head == 0 { holder } else { stream.made_by };
+        let is_idle = stream.subscribers.is_empty() && stream.declaration.pattern.is_open();
+        let stays = stream.declaration.durable || !is_idle;
+        if stays && more > 0 && !self.holdings.may_keep(owner, more, max) {
+            return Err(Refusal::quota("all_streams_bytes", OWN_STREAM_BYTES, max as u64));
+        }
+        while self.holdings.all_bytes().saturating_add(more) > max {
+            if !self.drop_idle(Scarce::Bytes) {
+                return Err(Refusal::quota("all_streams_bytes", ALL_STREAM_BYTES, max as u64));
             }
         }
         Ok(())
@@ -332,7 +415,7 @@ impl Streams {
     /// Forgets a stream that nobody watches and that has no events.
     pub(super) fn forget_if_empty(&mut self, ix: StreamIx) {
         let stream = &self.streams[ix.0 as usize];
-        if stream.head == 0 && stream.idle_since.is_some() {
+        if stream.head == 0 && stream.is_idle() {
             self.forget(ix);
         }
     }
@@ -340,10 +423,7 @@ impl Streams {
     fn forget(&mut self, ix: StreamIx) {
         self.forget_age(ix);
         let stream = self.streams.remove(ix.0 as usize);
-        self.kept_bytes -= stream.bytes();
-        if let Some(since) = stream.idle_since {
-            self.idle.remove(&(since, ix));
-        }
+        self.holdings.settle(ix, stream.held, None);
         self.by_name.remove(&stream.name);
         if self.is_stored(&stream) {
             self.dormant.insert(stream.name, (stream.epoch, stream.head));
@@ -351,11 +431,7 @@ impl Streams {
     }
 
     /// The subscription of a connection to a stream.
-    pub(super) fn subscription(
-        &mut self,
-        conn: ConnId,
-        ix: StreamIx,
-    ) -> Option<&mut super::stream::Subscription> {
+    pub(super) fn subscription(&mut self, conn: ConnId, ix: StreamIx) -> Option<&mut Subscription> {
         self.streams.get_mut(ix.0 as usize)?.subscribers.get_mut(&conn)
     }
 
@@ -363,9 +439,26 @@ impl Streams {
     pub(in crate::hub) fn census(&self) -> (usize, usize) {
         let subscriptions = self.streams.iter().map(|(_, stream)| stream.subscribers.len()).sum();
         let filters: usize = self.streams.iter().map(|(_, stream)| stream.filters.len()).sum();
-        (subscriptions, filters + self.watching.len() + self.due.len() + self.stale_due.len())
+        let due = self.due.len() + self.stale_due.len();
+        (subscriptions, filters + self.watching.len() + self.holdings.watches() + due)
     }
 }
+
+/// What a stream is obtained for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Watch,
+    Publish,
+}
+
+/// How many subscriptions are ended at most for one that begins, where several watch the same streams.
+const TAKEN_AT_ONCE_MAX: usize = 16;
+
+const ALL_STREAMS: &str = "there are as many streams as there may be";
+const OWN_STREAMS: &str = "as many streams are yours as may be while so few are left for others";
+const ALL_STREAM_BYTES: &str = "as much is kept of all streams as may be";
+const OWN_STREAM_BYTES: &str =
+    "as much of your streams is kept as may be while so little is left for others";
 
 pub(crate) const NO_SUCH_STREAM: Refusal =
     Refusal::new(RefusalCode::NoSuchStream, "there is no such stream");

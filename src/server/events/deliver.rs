@@ -126,7 +126,7 @@ impl<S: Backend> Chat<S> {
                         is_last = places.is_last(priority, others_wait);
                     }
                 }
-                Notice::Unsubscribed { streams } => places.end(streams),
+                Notice::Unsubscribed { streams, .. } => places.end(streams),
                 _ => {}
             }
         }

@@ -80,11 +80,12 @@ impl<S: Backend> Chat<S> {
         if self.publishes_beyond_store(net, &origin, (&stream, &rights, request.body.len())) {
             return Ok(true);
         }
+        let holder = self.holder(net, &origin, &rights);
         self.decide(
             net,
             Input::Publish {
                 origin,
-                publisher: Publisher::Client(rights),
+                publisher: Publisher::Client(rights, holder),
                 stream,
                 data: Data::Binary(request.body.into()),
                 id,

@@ -15,9 +15,10 @@ pub(super) const CLOSE_CODES: [u16; 25] = [
     4002, 4003, 4004, 4101, 4102, 4103, 4104, 4200, 4201,
 ];
 /// The limits that are told apart where they bite, by the last part of their key.
-pub(super) const LIMITS: [&str; 24] = [
+pub(super) const LIMITS: [&str; 25] = [
     "address_work_per_second",
     "all_rooms",
+    "all_streams_bytes",
     "bytes_per_second",
     "direct_rooms",
     "failed_proofs_per_second",

@@ -69,7 +69,8 @@ impl<S: Backend> Chat<S> {
                 return self.refused_on(net, by.0, by.1.as_deref(), &refusal);
             }
         }
-        self.decide(net, Input::Subscribe { by, rights, form, asks });
+        let holder = self.holder(net, &Origin::Conn(by.0, None), &rights);
+        self.decide(net, Input::Subscribe { by, rights, holder, form, asks });
     }
 
     /// Somebody watches a stream that may be polled, or nobody does any more.

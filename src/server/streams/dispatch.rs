@@ -42,7 +42,8 @@ impl<S: Backend> Chat<S> {
                 if self.publishes_beyond_store(net, origin, (&stream, &rights, data.len())) {
                     return;
                 }
-                let publisher = Publisher::Client(rights);
+                let holder = self.holder(net, origin, &rights);
+                let publisher = Publisher::Client(rights, holder);
                 let id = id.map(|id| person.publication(id));
                 Input::Publish { origin: origin.clone(), publisher, stream, data, id }
             }
@@ -96,11 +97,12 @@ impl<S: Backend> Chat<S> {
         if self.publishes_beyond_store(net, &origin, (&stream, &rights, data.len())) {
             return true;
         }
+        let holder = self.holder(net, &origin, &rights);
         self.decide(
             net,
             Input::Publish {
                 origin,
-                publisher: Publisher::Client(rights),
+                publisher: Publisher::Client(rights, holder),
                 stream,
                 data: Data::Binary(data.into()),
                 id: None,

@@ -156,11 +156,11 @@ pub(in crate::server) fn stream(w: &mut Writer, usable: &Usable<'_>) {
     w.number("max_bytes", declaration.max_bytes);
 }
 
-/// The streams that are not watched any more, as the rights are others.
-pub(in crate::server) fn unsubscribed(streams: &[StreamId]) -> Encoded {
+/// The streams that are not watched any more, and why.
+pub(in crate::server) fn unsubscribed(streams: &[StreamId], message: &str) -> Encoded {
     let text = push("notice", |w| {
         w.text("code", "unsubscribed");
-        w.text("message", "you may not watch these streams any more");
+        w.text("message", message);
         w.array("streams", streams, |w, stream| w.item(stream.as_str()));
     });
     Encoded { body: Body::Text(text), class: Class::Reply, source: NO_SOURCE }

@@ -1,0 +1,175 @@
+//! Whose the streams are: what each holder has of the places for streams, and of the bytes of what is kept.
+//!
+//! Streams that are watched, stored or declared by their name stay. Streams of a family that nobody watches are idle:
+//! they go where room is needed, first of whoever has most of them.
+
+use super::stream::StreamIx;
+use crate::base::{Moment, Shares};
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+
+/// Whose a stream is: a number for a user or for an address of guests, which two may have. Nobody's is what an
+/// administrator, the embedding program or a source begins, and what was there at the start: it has no share.
+pub type Holder = Option<NonZeroU32>;
+
+/// As what a stream is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Who has begun its events.
+    pub(super) made_by: Holder,
+    /// What is kept of it.
+    pub(super) bytes: usize,
+    /// Its numbers stand in the store.
+    pub(super) is_stored: bool,
+    /// Whoever watches it holds it.
+    pub(super) is_for_watchers: bool,
+    /// Since when nobody has used it, if it may go.
+    pub(super) idle_since: Option<Moment>,
+}
+
+/// What the holders have.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    /// How many streams stay.
+    staying: usize,
+    staying_bytes: Shares<Holder>,
+    /// Those of them that are stored, by who has begun them.
+    stored: Shares<Holder>,
+    /// On how many connections somebody watches a stream of a family that is not stored.
+    watches: BTreeMap<(NonZeroU32, StreamIx), u32>,
+    /// How many such streams somebody watches.
+    watched: Shares<NonZeroU32>,
+    idle: Shares<Holder>,
+    idle_bytes: Shares<Holder>,
+    /// The longest idle first.
+    idle_streams: BTreeMap<Holder, BTreeSet<(Moment, StreamIx)>>,
+}
+
+/// What there is too little of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Scarce {
+    Places,
+    Bytes,
+}
+
+impl Holdings {
+    /// A stream counts otherwise than before; none: not any more.
+    pub(super) fn settle(&mut self, ix: StreamIx, before: Option<Held>, after: Option<Held>) {
+        if before == after {
+            return;
+        }
+        if let Some(held) = before {
+            self.remove(ix, &held);
+        }
+        if let Some(held) = after {
+            self.add(ix, &held);
+        }
+    }
+
+    fn add(&mut self, ix: StreamIx, held: &Held) {
+        let Held { made_by, bytes, is_stored, idle_since, .. } = *held;
+        if let Some(since) = idle_since {
+            self.idle.add(&made_by, 1);
+            self.idle_bytes.add(&made_by, bytes as u64);
+            self.idle_streams.entry(made_by).or_default().insert((since, ix));
+            return;
+        }
+        self.staying += 1;
+        self.staying_bytes.add(&made_by, bytes as u64);
+        self.stored.add(&made_by, u64::from(is_stored));
+    }
+
+    fn remove(&mut self, ix: StreamIx, held: &Held) {
+        let Held { made_by, bytes, is_stored, idle_since, .. } = *held;
+        if let Some(since) = idle_since {
+            self.idle.remove(&made_by, 1);
+            self.idle_bytes.remove(&made_by, bytes as u64);
+            if let Some(streams) = self.idle_streams.get_mut(&made_by) {
+                streams.remove(&(since, ix));
+                if streams.is_empty() {
+                    self.idle_streams.remove(&made_by);
+                }
+            }
+            return;
+        }
+        self.staying -= 1;
+        self.staying_bytes.remove(&made_by, bytes as u64);
+        self.stored.remove(&made_by, u64::from(is_stored));
+    }
+
+    /// A connection of somebody watches a stream that is held by this.
+    pub(super) fn watch(&mut self, holder: Holder, ix: StreamIx) {
+        let Some(holder) = holder else { return };
+        let conns = self.watches.entry((holder, ix)).or_insert(0);
+        *conns += 1;
+        if *conns == 1 {
+            self.watched.add(&holder, 1);
+        }
+    }
+
+    /// A connection of somebody watches such a stream no more.
+    pub(super) fn unwatch(&mut self, holder: Holder, ix: StreamIx) {
+        let Some(holder) = holder else { return };
+        let Some(conns) = self.watches.get_mut(&(holder, ix)) else { return };
+        *conns -= 1;
+        if *conns == 0 {
+            self.watches.remove(&(holder, ix));
+            self.watched.remove(&holder, 1);
+        }
+    }
+
+    fn held_by(&self, holder: NonZeroU32) -> u64 {
+        self.watched.of(&holder) + self.stored.of(&Some(holder))
+    }
+
+    /// Whether one more stream may stay for a holder who is about to have `ahead` more than are counted, of `max` for
+    /// all: as with [`Shares::may_add`].
+    pub(super) fn may_hold(&self, holder: Holder, ahead: usize, max: usize) -> bool {
+        let held = holder.map_or(0, |holder| self.held_by(holder) + ahead as u64);
+        held < max.saturating_sub(self.staying) as u64
+    }
+
+    /// Whoever watches most such streams, and one of these, if they have more than a holder would have with one more.
+    pub(super) fn who_has_more(
+        &self,
+        holder: Holder,
+        ahead: usize,
+    ) -> Option<(NonZeroU32, StreamIx)> {
+        let (largest, watched) = self.watched.largest()?;
+        let held = holder.map_or(0, |holder| self.held_by(holder)) + ahead as u64;
+        let (first, last) = ((*largest, StreamIx(0)), (*largest, StreamIx(u32::MAX)));
+        let one = self.watches.range(first..=last).next_back();
+        one.map(|(one, _)| *one).filter(|_| watched > held + 1)
+    }
+
+    /// Whether so many bytes more may stay for a holder, of `max` for all: no more than are free.
+    pub(super) fn may_keep(&self, holder: Holder, more: usize, max: usize) -> bool {
+        let bytes = &self.staying_bytes;
+        let has = if holder.is_some() { bytes.of(&holder) } else { 0 };
+        has.saturating_add(more as u64) <= (max as u64).saturating_sub(bytes.total())
+    }
+
+    /// The stream that goes first: the longest idle one of whoever has most.
+    pub(super) fn first_to_go(&self, scarce: Scarce) -> Option<StreamIx> {
+        let (holder, _) = match scarce {
+            Scarce::Places => self.idle.largest()?,
+            Scarce::Bytes => self.idle_bytes.largest()?,
+        };
+        self.idle_streams.get(holder)?.first().map(|(_, ix)| *ix)
+    }
+
+    /// How many streams stay, and the bytes of what is kept of them.
+    pub(super) fn staying(&self) -> (usize, usize) {
+        (self.staying, self.staying_bytes.total() as usize)
+    }
+
+    /// The bytes of what is kept of all streams.
+    pub(super) fn all_bytes(&self) -> usize {
+        (self.staying_bytes.total() + self.idle_bytes.total()) as usize
+    }
+
+    /// For a census: what is remembered of those who watch.
+    pub(super) fn watches(&self) -> usize {
+        self.watches.len() + self.watched.holders()
+    }
+}

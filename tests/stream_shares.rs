@@ -1,0 +1,365 @@
+//! Shares of streams, against a slow, obvious model: whoever takes as much as they can, in any order and of any kind,
+//! leaves the others theirs.
+
+use parlor::base::{
+    ConnId, Data, Limits, Moment, Outcome, Snapshot as Stored, StreamId, Timestamp, Tree,
+};
+use parlor::hub::streams::{
+    Ask, Declaration, Form, Holder, Keep, Pattern, Publisher, StreamRights, StreamSettings,
+};
+use parlor::hub::{
+    Answer, Effect, Effects, Hub, Input, Notice, Now, Origin, Refusal, RefusalCode, Settings,
+};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::rc::Rc;
+
+const CONNS_EACH: u32 = 2;
+const MOST: u32 = 40;
+/// Streams that are declared by their name.
+const NAMED: usize = 1;
+
+/// Everybody has a number; 0 is an administrator.
+type Who = u32;
+
+struct World {
+    hub: Hub,
+    effects: Effects,
+    now: u64,
+    ticket: u64,
+    watched: BTreeMap<ConnId, BTreeSet<String>>,
+    /// Who has begun it, and its newest event.
+    stored: BTreeMap<String, (Who, u64)>,
+    bytes_max: usize,
+}
+
+fn holder(who: Who) -> Holder {
+    NonZeroU32::new(who)
+}
+
+fn conn(who: Who, of: u32) -> ConnId {
+    ConnId::new(who * CONNS_EACH + of, 1)
+}
+
+fn who(conn: ConnId) -> Who {
+    conn.index() as u32 / CONNS_EACH
+}
+
+fn rights() -> StreamRights {
+    StreamRights { is_user: true, publishes_all: true, ..StreamRights::default() }
+}
+
+impl World {
+    fn new(streams: u32, all_streams_bytes: usize) -> World {
+        let limits =
+            Limits { streams, all_streams_bytes, subscriptions: 1_000, ..Limits::default() };
+        let declare = |pattern: &str, durable| {
+            let mut declaration = Declaration::new(Pattern::parse(pattern).unwrap());
+            (declaration.keep, declaration.publish) = (Keep::Latest, true);
+            declaration.durable = durable;
+            Rc::new(declaration)
+        };
+        let all = vec![declare("named", false), declare("f:{id}", false), declare("d:{id}", true)];
+        let settings = StreamSettings::new(all, |text| Some(Tree::Text(text.into())), &limits);
+        let settings = Settings::from(&limits).streams(settings);
+        World {
+            hub: Hub::new(settings, Stored::default(), 7),
+            effects: Effects::default(),
+            now: 0,
+            ticket: 0,
+            watched: BTreeMap::new(),
+            stored: BTreeMap::new(),
+            bytes_max: all_streams_bytes,
+        }
+    }
+
+    /// What is answered; what others lose is taken from them in the model.
+    fn give(&mut self, input: Input) -> Option<Result<Answer, Refusal>> {
+        self.now += 1;
+        let timestamp = Timestamp(self.now as i64);
+        let now = Now { moment: Moment::from_millis(self.now), timestamp, age_by: timestamp };
+        self.effects.clear();
+        self.hub.handle(now, input, &mut self.effects);
+        let mut answered = None;
+        let (mut ended, mut to_store) = (Vec::new(), false);
+        for effect in std::mem::take(&mut self.effects.list) {
+            match effect {
+                Effect::Answer { answer, .. } => answered = Some(answer),
+                Effect::Deliver { notice: Notice::Unsubscribed { streams, .. }, recipients } => {
+                    ended.push((streams, recipients));
+                }
+                Effect::Persist { .. } => to_store = true,
+                _ => {}
+            }
+        }
+        for (streams, recipients) in ended {
+            for conn in &self.effects.recipients[recipients] {
+                for stream in &streams {
+                    let had = self.watched.get_mut(conn).unwrap().remove(stream.as_str());
+                    assert!(had, "{conn:?} is told of what it watches");
+                }
+            }
+        }
+        self.ticket += u64::from(to_store);
+        answered
+    }
+
+    fn watch(&mut self, who: Who, of: u32, names: &[String]) -> Result<(), Refusal> {
+        let ask = |name: &String| Ask {
+            stream: StreamId::parse(name).unwrap(),
+            filter: None,
+            max_rate: None,
+            since: None,
+            epoch: None,
+        };
+        let conn = conn(who, of);
+        let asks = names.iter().map(ask).collect();
+        let (rights, form, by) = (rights(), Form::Envelope, (conn, Some("1".into())));
+        let holder = holder(who);
+        let answer = self.give(Input::Subscribe { by, rights, holder, form, asks }).unwrap();
+        answer.map(|_| self.watched.entry(conn).or_default().extend(names.iter().cloned()))
+    }
+
+    fn unwatch(&mut self, who: Who, of: u32, name: &str) {
+        let by = (conn(who, of), Some("1".into()));
+        self.give(Input::Unsubscribe { by, streams: vec![StreamId::parse(name).unwrap()] });
+        self.watched.entry(conn(who, of)).or_default().remove(name);
+    }
+
+    fn leave(&mut self, who: Who, of: u32) {
+        self.give(Input::Disconnected { conn: conn(who, of) });
+        self.watched.remove(&conn(who, of));
+    }
+
+    /// `is_kept`: whether the store takes what is for it.
+    fn publish(
+        &mut self,
+        who: Who,
+        name: &str,
+        bytes: usize,
+        is_kept: bool,
+    ) -> Result<(), Refusal> {
+        let ticket = self.ticket;
+        let answer = self.give(Input::Publish {
+            origin: Origin::Call(1),
+            publisher: Publisher::Client(rights(), holder(who)),
+            stream: StreamId::parse(name).unwrap(),
+            data: Data::Json("x".repeat(bytes).into()),
+            id: None,
+        });
+        if self.ticket == ticket {
+            return answer.unwrap().map(|_| ());
+        }
+        let seq = self.stored.get(name).map_or(0, |(_, head)| *head) + 1;
+        let epoch = self.hub.streams().epoch(&StreamId::parse(name).unwrap()).unwrap();
+        let epoch = (**epoch).into();
+        let ts = Timestamp(self.now as i64);
+        let outcome = match is_kept {
+            true => Outcome::Event { epoch, seq, ts, is_duplicate: false },
+            false => Outcome::Full,
+        };
+        let answer = self.give(Input::Outcome { ticket: self.ticket, outcome }).unwrap();
+        if is_kept {
+            self.stored.entry(name.to_owned()).or_insert((who, 0)).1 = seq;
+        }
+        answer.map(|_| ())
+    }
+
+    /// What somebody has of the places: what they watch that is of a family and not stored, and what is stored of
+    /// theirs.
+    fn has(&self, of: Who) -> usize {
+        let theirs = self.watched.iter().filter(|(conn, _)| who(**conn) == of);
+        let is_held = |name: &&String| *name != "named" && !self.stored.contains_key(*name);
+        let names = theirs.flat_map(|(_, names)| names).filter(is_held);
+        let watched: BTreeSet<&String> = names.collect();
+        watched.len() + self.stored.values().filter(|(who, _)| *who == of).count()
+    }
+
+    fn staying(&self) -> usize {
+        let watched: BTreeSet<&String> = self.watched.values().flatten().collect();
+        let stored = self.stored.keys().filter(|name| !watched.contains(name));
+        let named = !watched.contains(&"named".to_owned());
+        watched.len() + stored.count() + usize::from(named)
+    }
+
+    fn check(&self) {
+        let counts = self.hub.counts();
+        let (staying, bytes) = self.hub.streams().staying();
+        assert_eq!(staying, self.staying());
+        assert!(counts.streams <= MOST as usize && bytes <= self.bytes_max);
+        let subscriptions: usize = self.watched.values().map(BTreeSet::len).sum();
+        assert_eq!(counts.subscriptions, subscriptions);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Watch(Who, u32, Vec<String>),
+    Unwatch(Who, u32, String),
+    Leave(Who, u32),
+    Publish(Who, String, usize, bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let name = || {
+        prop_oneof![
+            1 => Just("named".to_owned()),
+            20 => (0..90).prop_map(|id| format!("f:{id}")),
+            3 => (0..30).prop_map(|id| format!("d:{id}")),
+        ]
+    };
+    let (who, of) = (|| 0u32..6, || 0..CONNS_EACH);
+    let names = prop::collection::vec(name(), 1..6);
+    prop_oneof![
+        12 => (who(), of(), names).prop_map(|(who, of, names)| Step::Watch(who, of, names)),
+        2 => (who(), of(), name()).prop_map(|(who, of, name)| Step::Unwatch(who, of, name)),
+        1 => (who(), of()).prop_map(|(who, of)| Step::Leave(who, of)),
+        5 => (who(), name(), 1usize..60, any::<bool>())
+            .prop_map(|(who, name, bytes, is_kept)| Step::Publish(who, name, bytes, is_kept)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// Whoever is refused a stream has nearly as much as anybody else who watches, and so at least half of what is
+    /// fair; and the counts are those of the model.
+    #[test]
+    fn whoever_is_refused_has_their_share(steps in prop::collection::vec(step(), 1..200)) {
+        let mut world = World::new(MOST, 1_500);
+        for step in steps {
+            match step {
+                Step::Watch(who, of, names) => {
+                    let (had, before) = (world.has(who), world.watched.clone());
+                    if let Err(refusal) = world.watch(who, of, &names) {
+                        prop_assert_eq!(refusal.code, RefusalCode::Quota);
+                        let own = had + names.len();
+                        for other in (1..6).filter(|other| *other != who && who > 0) {
+                            let has = world.has(other);
+                            let stored = world.stored.values().filter(|(who, _)| *who == other);
+                            let watched = has - stored.count();
+                            prop_assert!(watched <= own + 1, "{watched} of another, {own} own");
+                        }
+                        let mine = |watched: &BTreeMap<ConnId, BTreeSet<String>>| -> Vec<_> {
+                            let mine = watched.iter().filter(|(one, _)| self::who(**one) == who);
+                            mine.map(|(_, names)| names.clone()).collect()
+                        };
+                        prop_assert_eq!(mine(&before), mine(&world.watched), "all or none");
+                    }
+                }
+                Step::Unwatch(who, of, name) => world.unwatch(who, of, &name),
+                Step::Leave(who, of) => world.leave(who, of),
+                Step::Publish(who, name, bytes, is_kept) => {
+                    let _ = world.publish(who, &name, bytes, is_kept);
+                }
+            }
+            world.check();
+        }
+        for (who, of) in (0..6).flat_map(|who| (0..CONNS_EACH).map(move |of| (who, of))) {
+            world.leave(who, of);
+        }
+        world.check();
+        let census = world.hub.census();
+        prop_assert_eq!((census.subscriptions, census.of_subscriptions), (0, 0));
+    }
+
+    /// However many are greedy, and in whatever order they come: one who wants little gets half of a fair share.
+    #[test]
+    fn whoever_wants_little_gets_it(
+        greedy in 1u32..12,
+        order in prop::collection::vec((any::<prop::sample::Index>(), 0..CONNS_EACH), 200),
+        shared in any::<bool>(),
+    ) {
+        let mut world = World::new(MOST, 1_500);
+        for (at, (index, of)) in order.iter().enumerate() {
+            let who = index.index(greedy as usize) as Who + 1;
+            // Those who are greedy perhaps watch the same ones, so that none of them alone holds a stream.
+            let name = if shared { at / 2 } else { at };
+            let _ = world.watch(who, *of, &[format!("f:{name}")]);
+        }
+        let modest = greedy + 1;
+        let fair = (MOST as usize - NAMED) / modest as usize;
+        for at in 0..(fair / 2).max(1) {
+            prop_assert!(world.watch(modest, 0, &[format!("f:own-{at}")]).is_ok(), "{at}");
+            world.check();
+        }
+    }
+}
+
+fn names(kind: &str, ids: std::ops::Range<u32>) -> Vec<String> {
+    ids.map(|id| format!("{kind}:{id}")).collect()
+}
+
+#[test]
+fn what_nobody_watches_goes_first_of_whoever_has_most_of_it() {
+    let mut world = World::new(MOST, 1_500);
+    for name in names("f", 0..5) {
+        world.publish(1, &name, 1, true).unwrap();
+    }
+    for name in names("f", 100..400) {
+        world.publish(2, &name, 1, true).unwrap();
+    }
+    let is_there = |world: &World, name: &str| {
+        world.hub.streams().epoch(&StreamId::parse(name).unwrap()).is_some()
+    };
+    assert!(names("f", 0..5).iter().all(|name| is_there(&world, name)));
+    assert!(!is_there(&world, "f:100") && is_there(&world, "f:399"));
+    // By bytes, too: small ones stay, where another has large ones.
+    let mut world = World::new(MOST, 1_500);
+    for name in names("f", 0..5) {
+        world.publish(1, &name, 10, true).unwrap();
+    }
+    for name in names("f", 100..130) {
+        world.publish(2, &name, 200, true).unwrap();
+    }
+    assert!(names("f", 0..5).iter().all(|name| is_there(&world, name)));
+    assert!(world.hub.streams().counts().0 <= NAMED + 5 + 7);
+}
+
+#[test]
+fn one_who_publishes_to_durable_streams_takes_half_of_the_places_and_of_the_bytes() {
+    let mut world = World::new(MOST, 1_500);
+    let taken = |world: &mut World, who, ids, bytes| {
+        let mut publish = |name: &String| world.publish(who, name, bytes, true).is_ok();
+        names("d", ids).iter().filter(|name| publish(name)).count()
+    };
+    assert_eq!(taken(&mut world, 1, 0..60, 1), 20, "of 39");
+    assert_eq!(taken(&mut world, 2, 100..160, 1), 10);
+    let refusal = world.publish(1, "d:70", 1, true).unwrap_err();
+    assert_eq!((refusal.code, refusal.limit_name), (RefusalCode::Quota, Some("streams")));
+    world.publish(1, "d:1", 2, true).expect("what is there goes on");
+    assert_eq!(taken(&mut world, 0, 200..300, 1), 9, "an administrator may take the rest");
+    let mut world = World::new(MOST, 1_500);
+    assert_eq!(taken(&mut world, 1, 0..60, 100), 8, "of 15 for the bytes");
+    let refusal = world.publish(1, "d:70", 100, true).unwrap_err();
+    assert_eq!((refusal.code, refusal.limit_name), (RefusalCode::Quota, Some("all_streams_bytes")));
+    world.publish(1, "d:1", 100, true).expect("it takes the place of the one before");
+    world.publish(2, "d:100", 100, true).expect("there is some for another");
+}
+
+#[test]
+fn what_is_taken_from_whoever_watches_most_is_said_and_what_others_watch_too_stays() {
+    let mut world = World::new(MOST, 1_500);
+    world.watch(1, 0, &["f:known".to_owned()]).unwrap();
+    for name in names("f", 0..60) {
+        let _ = world.watch(2, 0, &[name]);
+    }
+    world.watch(2, 0, &["f:known".to_owned()]).unwrap();
+    assert_eq!(world.has(2), 20, "as many as are left, and one that is there anyway");
+    for name in names("f", 100..160) {
+        let _ = world.watch(3, 1, &[name]);
+    }
+    assert!(world.has(3) + 2 >= world.has(2), "{} and {}", world.has(3), world.has(2));
+    assert!(world.has(1) == 1 && world.has(2) < 20);
+    assert!(world.hub.streams().epoch(&StreamId::parse("f:known").unwrap()).is_some());
+}
+
+#[test]
+fn streams_that_are_named_twice_are_let_go_of_once() {
+    let mut world = World::new(3, 1_500);
+    let twice = ["f:1", "f:1", "f:2", "f:3"].map(str::to_owned);
+    assert!(world.watch(1, 0, &twice).is_err());
+    world.watch(1, 0, &twice[..2]).unwrap();
+    world.check();
+}
