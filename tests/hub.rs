@@ -719,6 +719,58 @@ fn nobody_has_more_rooms_than_are_free() {
 }
 
 #[test]
+fn rooms_that_were_left_by_all_are_whose_who_left_them_last() {
+    let mut world = World::new(Limits { all_rooms: 16, ..Limits::default() });
+    let (eve, ada) = (world.connect("eve"), world.connect("ada"));
+    let mut made = 0;
+    while world.request(eve, Request::Join(room(&format!("r{made}")))).is_ok() {
+        world.request(eve, Request::Leave(room(&format!("r{made}")))).unwrap();
+        made += 1;
+    }
+    assert_eq!(made, 8, "half of what there is");
+    assert!(world.request(ada, Request::Join(room("hers"))).is_ok());
+    // Whoever goes last has it, and whoever comes again takes it.
+    world.request(ada, Request::Join(room("r0"))).unwrap();
+    assert_eq!(world.request(eve, Request::Join(room("more"))), Err(RefusalCode::Quota));
+    world.request(ada, Request::Join(room("r1"))).unwrap();
+    assert!(world.request(eve, Request::Join(room("more"))).is_ok());
+    // One that ends is given back.
+    assert!(world.request(eve, Request::Join(room("others"))).is_err());
+    for name in ["r2", "r3"] {
+        world.request_as(ada, true, Request::End(room(name))).unwrap();
+    }
+    assert!(world.request(eve, Request::Join(room("others"))).is_ok());
+}
+
+#[test]
+fn rooms_that_somebody_is_being_brought_into_count() {
+    let mut world = World::new(Limits { added_rooms: 5, ..Limits::default() });
+    let (eves, bob) = ([(); 20].map(|()| world.connect("eve")), world.connect("bob"));
+    for conn in [eves[0], bob] {
+        world.request(conn, Request::Join(room("both"))).unwrap();
+    }
+    let create = |number: usize| Request::Create {
+        room: Some(room(&format!("r{number}"))),
+        title: None,
+        open: false,
+        members: vec![user("bob")],
+    };
+    let all =
+        |conns: [ConnId; 20]| std::array::from_fn(|number| (conns[number], false, create(number)));
+    let brings = |record: &Record| match record {
+        Record::Create { members, .. } => usize::from(!members.is_empty()),
+        _ => 0,
+    };
+    let coming = world.on_their_way::<20>(all(eves));
+    assert_eq!(coming.iter().map(|(_, record)| brings(record)).sum::<usize>(), 5);
+    for (ticket, _) in coming {
+        world.comes_back(ticket, Outcome::Unavailable);
+    }
+    let coming = world.on_their_way::<20>(all(eves));
+    assert_eq!(coming.iter().map(|(_, record)| brings(record)).sum::<usize>(), 5, "given back");
+}
+
+#[test]
 fn people_who_were_never_here_are_written_to_so_often_in_a_day() {
     let mut world = World::new(Limits::default());
     let (mallory, _ada) = (world.connect("mallory"), world.connect("ada"));

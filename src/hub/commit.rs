@@ -69,7 +69,7 @@ impl Hub {
                 effects.push(answered(&asker, answer));
                 self.write_came(now, asker.conn, effects);
             }
-            Pending::Join { origin, user, room, by_themselves, invited } => {
+            Pending::Join { origin, user, room, by_themselves, invited, added } => {
                 let asker = self.asker(user, origin);
                 if room.is_none() {
                     self.pending_rooms -= 1;
@@ -80,6 +80,12 @@ impl Hub {
                 }
                 if let Some(room) = room {
                     self.rooms[room.0 as usize].pending_members -= 1;
+                }
+                for user in &added {
+                    let Some(ix) = self.user_by_id.get(user).copied() else { continue };
+                    let user = &mut self.users[ix.0 as usize];
+                    user.pending_added_rooms = user.pending_added_rooms.saturating_sub(1);
+                    self.forget_if_unneeded(ix);
                 }
                 let ix = self.user_by_id.get(&asker.user).copied();
                 if let Some(ix) = ix.filter(|_| by_themselves) {
@@ -303,7 +309,7 @@ pub(super) fn refusal(outcome: &Outcome) -> Refusal {
         Outcome::Forbidden => Refusal::BANNED,
         Outcome::Full => Refusal::quota(
             "reactions",
-            "the message has as many different reactions as one may have",
+            "the message has as many different reactions as one may have, or leaves those to others",
             REACTIONS_PER_MESSAGE_MAX as u64,
         ),
         Outcome::Damaged => Refusal::new(

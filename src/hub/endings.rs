@@ -59,6 +59,9 @@ impl Hub {
         let notice = Notice::Removed { room: name, by, reason: reason.as_str() };
         effects.deliver(notice, conns);
         self.no_member_of(room, &member);
+        if reason == Reason::Left && self.rooms[room.0 as usize].members.is_empty() {
+            self.left_rooms.add(room, user.clone());
+        }
     }
 
     /// A membership was to end, and the store could not remember it: it goes on where it was.
@@ -120,6 +123,7 @@ impl Hub {
         let permits = of_room.permits.take();
         of_room.end();
         self.live_rooms -= 1;
+        self.left_rooms.remove(room);
         self.open_rooms.remove(&name);
         let invited: Vec<UserId> =
             permits.into_iter().flat_map(|permits| permits.invites.into_keys()).collect();

@@ -5,6 +5,7 @@ use super::daily::Daily;
 use super::effect::{Effects, Refusal};
 use super::input::{Input, Now, Origin};
 use super::keep::{Keeping, Retentions};
+use super::left_rooms::LeftRooms;
 use super::pending::Pending;
 use super::position::Position;
 use super::presence::{Presence, Scope};
@@ -105,52 +106,6 @@ impl Settings {
     }
 }
 
-/// How much there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Connections that have said whose they are.
-    pub connections: usize,
-    /// Users who are online.
-    pub online: usize,
-    /// Rooms.
-    pub rooms: usize,
-    /// Rooms in which cursors of connections are behind.
-    pub behind: usize,
-    /// Streams that there are now.
-    pub streams: usize,
-    /// How many streams the connections watch, all together.
-    pub subscriptions: usize,
-    /// Events that streams have let go of for their bytes, not for their number.
-    pub cut_events: u64,
-}
-
-/// All that a hub holds, by its kinds: what stays when everybody has gone is a leak.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Census {
-    /// Users who are online, or members or invited somewhere.
-    pub users: usize,
-    /// Connections.
-    pub connections: usize,
-    /// Rooms, also those that have ended and whose logs are still on disk.
-    pub rooms: usize,
-    /// Members of all rooms.
-    pub members: usize,
-    /// Cursors in all rooms.
-    pub followers: usize,
-    /// Rooms in which cursors of connections are behind.
-    pub behind: usize,
-    /// Requests that wait for the store.
-    pub pending: usize,
-    /// Invitations and bans.
-    pub permits: usize,
-    /// Whoever is typing.
-    pub typing: usize,
-    /// Subscriptions to streams.
-    pub subscriptions: usize,
-    /// What else is remembered for them: filters, connections that watch, rates that hold back.
-    pub of_subscriptions: usize,
-}
-
 /// Users, rooms, presence: who may do what, and who gets what.
 #[derive(Debug)]
 pub struct Hub {
@@ -183,11 +138,12 @@ pub struct Hub {
     pub(super) quotas: HashMap<UserId, Quotas, SeededHash>,
     /// Rooms that have not ended.
     pub(super) live_rooms: usize,
+    pub(super) left_rooms: LeftRooms,
     /// Rooms that come into being when the store has them.
     pub(super) pending_rooms: usize,
     /// Who is invited when the store has it, and by whom: as many as the store's queue has.
     pub(super) pending_invites: BTreeMap<UserId, Vec<UserId>>,
-    /// See [`Counts::behind`].
+    /// See [`Counts::behind`](super::Counts::behind).
     pub(super) behind: usize,
     next_ticket: u64,
 }
@@ -223,6 +179,7 @@ impl Hub {
             streams,
             quotas: HashMap::with_hasher(hash),
             live_rooms: 0,
+            left_rooms: LeftRooms::default(),
             pending_rooms: 0,
             pending_invites: BTreeMap::new(),
             behind: 0,
@@ -346,48 +303,6 @@ impl Hub {
         &self.epoch
     }
 
-    /// How much there is.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        let (streams, subscriptions) = self.streams.counts();
-        Counts {
-            connections: self.connected,
-            online: self.presence.online.len(),
-            rooms: self.live_rooms,
-            behind: self.behind,
-            streams,
-            subscriptions,
-            cut_events: self.streams.cut_events(),
-        }
-    }
-
-    /// All that there is, counted through.
-    #[must_use]
-    pub fn census(&self) -> Census {
-        let (subscriptions, of_subscriptions) = self.streams.census();
-        let mut census = Census {
-            subscriptions,
-            of_subscriptions,
-            users: self.users.len().max(self.user_by_id.len()),
-            rooms: self.rooms.len(),
-            pending: self.pending.len(),
-            ..Census::default()
-        };
-        for connection in self.connections.iter().flatten() {
-            census.connections += 1;
-            census.behind += connection.behind.as_ref().map_or(0, |behind| behind.len());
-        }
-        for (_, room) in &self.rooms {
-            census.members += room.members.len();
-            census.followers += room.followers.len();
-            census.typing += room.typing.len();
-            if let Some(permits) = &room.permits {
-                census.permits += permits.invites.len() + permits.bans.len();
-            }
-        }
-        census
-    }
-
     /// The streams, and who watches them.
     #[must_use]
     pub fn streams(&self) -> &Streams {
@@ -451,6 +366,7 @@ impl Hub {
         let is_direct = of_room.name.is_direct();
         let has_written = is_direct && state.has_written;
         of_room.add_member(id, user, state);
+        self.left_rooms.remove(room);
         if is_new {
             let of_user = &mut self.users[user.0 as usize];
             of_user.rooms.push(room);

@@ -69,13 +69,18 @@ impl Hub {
         }
         self.pending_rooms += 1;
         self.invites_come(&invited, &asker.user);
+        let added = if asker.is_admin { Vec::new() } else { members.clone() };
+        for user in &added {
+            let ix = self.user_ix(user);
+            self.users[ix.0 as usize].pending_added_rooms += 1;
+        }
         let owner = asker.user.clone();
         let told = invited.clone();
         let record = Record::Create { room, title, open, owner, members, invited, is_own };
         let user = asker.user.clone();
         let origin = asker.origin.clone();
         let (by_themselves, invited) = (is_own, told);
-        let pending = Pending::Join { origin, user, room: None, by_themselves, invited };
+        let pending = Pending::Join { origin, user, room: None, by_themselves, invited, added };
         self.persist(asker, record, pending, true, effects);
         Ok(None)
     }
@@ -121,8 +126,7 @@ impl Hub {
         let record =
             Record::Join { room: name.clone(), user: user.clone(), by: None, is_own: true };
         let origin = asker.origin.clone();
-        let pending =
-            Pending::Join { origin, user, room, by_themselves: true, invited: Vec::new() };
+        let pending = Pending::join(origin, user, room, true);
         self.persist(asker, record, pending, true, effects);
         Ok(None)
     }
@@ -163,8 +167,7 @@ impl Hub {
         let by = asker.by();
         let record = Record::Join { room: name, user: user.clone(), by, is_own: false };
         let origin = asker.origin.clone();
-        let pending =
-            Pending::Join { origin, user, room, by_themselves: false, invited: Vec::new() };
+        let pending = Pending::join(origin, user, room, false);
         self.persist(asker, record, pending, true, effects);
         Ok(None)
     }
@@ -217,8 +220,8 @@ impl Hub {
         }
     }
 
-    /// Whether there is room for one more room, of somebody: nobody is in more that they made, joined or began than are
-    /// free.
+    /// Whether there is room for one more room, of somebody: nobody is in more that they made, joined, began or
+    /// left empty than are free.
     fn check_all_rooms(&self, asker: &Asker) -> Result<(), Refusal> {
         let limit = self.settings.all_rooms;
         let free = limit.saturating_sub(self.live_rooms + self.pending_rooms);
@@ -227,7 +230,8 @@ impl Hub {
             let user = &self.users[ix.0 as usize];
             user.own_rooms + user.pending_rooms + user.direct_rooms + user.pending_direct_rooms
         });
-        if own as usize >= free {
+        let left = if asker.is_admin { 0 } else { self.left_rooms.of(&asker.user) };
+        if u64::from(own) + left >= free as u64 {
             let message = match free {
                 0 => "this server has as many rooms as it may have",
                 _ => "this server leaves the rooms that it may still have to others",
@@ -293,9 +297,11 @@ impl Hub {
             // The shorter list: somebody may be in thousands, and name hundreds.
             let theirs = rooms_of(user);
             let ix = self.user_by_id.get(user);
-            if ix.is_some_and(|ix| {
-                self.users[ix.0 as usize].added_rooms >= self.settings.added_rooms
-            }) {
+            let brought = ix.map_or(0, |ix| {
+                let user = &self.users[ix.0 as usize];
+                user.added_rooms + user.pending_added_rooms
+            });
+            if brought >= self.settings.added_rooms {
                 return false;
             }
             let shorter = if theirs.len() < own.len() { theirs } else { own };

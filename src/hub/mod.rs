@@ -6,6 +6,7 @@
 //! `fan_out::Hub::fan_out`.
 
 mod apply;
+mod census;
 mod changes;
 mod commit;
 mod connection;
@@ -20,6 +21,7 @@ mod hub;
 mod input;
 mod joining;
 mod keep;
+mod left_rooms;
 mod lists;
 mod look;
 mod manage;
@@ -37,11 +39,12 @@ mod typing;
 mod updates;
 mod user;
 
+pub use census::{Census, Counts};
 pub use effect::{
     Answer, Effect, Effects, InviteInfo, MemberInfo, NotResumed, Notice, PresenceInfo, Refusal,
     RefusalCode, Resumed, RoomPage, RoomSummary,
 };
-pub use hub::{Census, Counts, Hub, Settings};
+pub use hub::{Hub, Settings};
 pub use input::{Input, Now, Origin, Part, Request, RequestId, Rights, Target};
 pub use keep::{Retention, Retentions};
 pub use presence::Scope;

@@ -22,6 +22,8 @@ pub(super) enum Pending {
         by_themselves: bool,
         /// Those who are invited to one that is created.
         invited: Vec<UserId>,
+        /// Those whom somebody brings into one that is created.
+        added: Vec<UserId>,
     },
     /// A membership that ends.
     Leave { origin: Origin, room: RoomIx, user: UserId, by: Option<UserId>, reason: Reason },
@@ -56,6 +58,17 @@ pub(super) enum Pending {
 }
 
 impl Pending {
+    /// Somebody comes into a room, alone.
+    pub(super) fn join(
+        origin: Origin,
+        user: UserId,
+        room: Option<RoomIx>,
+        by_themselves: bool,
+    ) -> Pending {
+        let (invited, added) = (Vec::new(), Vec::new());
+        Pending::Join { origin, user, room, by_themselves, invited, added }
+    }
+
     /// The room that it is about.
     pub(super) fn room(&self) -> Option<RoomIx> {
         match self {

@@ -25,6 +25,8 @@ pub(super) struct User {
     pub(super) pending_direct_rooms: u32,
     /// Rooms that others brought them into, those of direct messages apart.
     pub(super) added_rooms: u32,
+    /// Such rooms that are on their way to the store.
+    pub(super) pending_added_rooms: u32,
     /// Rooms to which they are invited.
     pub(super) invites: Few<super::room::RoomIx>,
     /// Of the first of their connections.
@@ -53,6 +55,7 @@ impl User {
             direct_rooms: 0,
             pending_direct_rooms: 0,
             added_rooms: 0,
+            pending_added_rooms: 0,
             invites: Few::new(),
             since: Timestamp(0),
             is_announced: false,
@@ -73,6 +76,7 @@ impl User {
             && self.invites.as_slice().is_empty()
             && self.pending_rooms == 0
             && self.pending_direct_rooms == 0
+            && self.pending_added_rooms == 0
             && !self.is_announced
             && !self.is_changed
             && self.grace == Moment::NEVER

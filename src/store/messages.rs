@@ -157,6 +157,7 @@ pub(super) fn react(
         return Ok(Outcome::NoSuchMessage);
     }
     let (room_id, message) = (row.id, target as i64);
+    let key_of_message = (room_id, message);
     let key = params![room_id, message, &**emoji, by.as_str()];
     let holds: Option<bool> = db
         .prepare_cached(
@@ -180,7 +181,9 @@ pub(super) fn react(
     }
     if on {
         let others = pages::emojis(db, row.id, target)?;
-        if others.len() >= REACTIONS_PER_MESSAGE_MAX && !others.contains(emoji) {
+        // Nobody has more of them than are free, so that no one takes all.
+        let free = REACTIONS_PER_MESSAGE_MAX.saturating_sub(others.len());
+        if !others.contains(emoji) && reactions_of(db, key_of_message, &others, by)? >= free {
             return Ok(Outcome::Full);
         }
     }
@@ -206,6 +209,23 @@ pub(super) fn react(
     )?
     .execute(params![room_id, message, if on { 1 } else { -1 }])?;
     changed(db, &row, target, entry)
+}
+
+/// With how many of these a user has reacted to a message.
+fn reactions_of(
+    db: &Connection,
+    (room, message): (i64, i64),
+    emojis: &[Arc<str>],
+    user: &UserId,
+) -> Result<usize> {
+    let mut found = db.prepare_cached(
+        "SELECT 1 FROM reactions WHERE room = ?1 AND target = ?2 AND emoji = ?3 AND user = ?4",
+    )?;
+    let mut count = 0;
+    for emoji in emojis {
+        count += usize::from(found.exists(params![room, message, &**emoji, user.as_str()])?);
+    }
+    Ok(count)
 }
 
 /// A message that is not deleted.

@@ -95,5 +95,5 @@ fn every_statement_about_entries_goes_by_an_index() {
         }
     }
     // As many as there are today, so that none is overlooked.
-    assert_eq!(count, 22, "statements about entries and reactions");
+    assert_eq!(count, 23, "statements about entries and reactions");
 }

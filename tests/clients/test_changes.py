@@ -125,10 +125,17 @@ class TestReactions:
     def test_a_message_has_so_many_different_ones(self, tea):
         room, ada, bob = tea
         seq = ada.say(room, "x")["seq"]
-        for n in range(20):
+        for n in range(10):
             ada.request("chat:react", room=room, seq=seq, emoji=f"e{n}")
-        assert bob.refusal("chat:react", room=room, seq=seq, emoji="one more")["limit"] == 20
+        assert ada.refusal("chat:react", room=room, seq=seq, emoji="half of them")["limit"] == 20
+        for n in range(10, 15):
+            bob.request("chat:react", room=room, seq=seq, emoji=f"e{n}")
+        assert bob.refusal("chat:react", room=room, seq=seq, emoji="half of the rest")["limit"] == 20
         assert bob.request("chat:react", room=room, seq=seq, emoji="e3")
+        ada.request("chat:react", room=room, seq=seq, emoji="e0", on=False)
+        assert bob.refused("chat:react", {"room": room, "seq": seq, "emoji": "e0"}) == "quota", "six of 20, and six free"
+        ada.request("chat:react", room=room, seq=seq, emoji="e1", on=False)
+        bob.request("chat:react", room=room, seq=seq, emoji="e0")
 
 
 class TestMarks:

@@ -522,7 +522,9 @@ fn in_room(room: &mut ModelRoom, now: Timestamp, record: &Record) -> Outcome {
                 return room.unchanged(newest.map_or(*target, |stored| stored.entry.seq));
             }
             let emojis: BTreeSet<_> = stored.reactions.iter().map(|(emoji, _)| emoji).collect();
-            if *on && emojis.len() >= REACTIONS_PER_MESSAGE_MAX && !emojis.contains(emoji) {
+            let own = stored.reactions.iter().filter(|(_, who)| who == by).count();
+            let is_full = own >= REACTIONS_PER_MESSAGE_MAX - emojis.len();
+            if *on && is_full && !emojis.contains(emoji) {
                 return Outcome::Full;
             }
             let target = *target;
