@@ -5,7 +5,8 @@ use parlor::base::{
     ConnId, Data, Limits, Moment, Outcome, Snapshot as Stored, StreamId, Timestamp, Tree,
 };
 use parlor::hub::streams::{
-    Ask, Declaration, Form, Holder, Keep, Pattern, Publisher, StreamRights, StreamSettings,
+    Ask, Compare, Condition, Declaration, Filter, Form, Holder, Keep, Pattern, Publisher,
+    StreamRights, StreamSettings,
 };
 use parlor::hub::{
     Answer, Effect, Effects, Hub, Input, Notice, Now, Origin, Refusal, RefusalCode, Settings,
@@ -353,6 +354,36 @@ fn what_is_taken_from_whoever_watches_most_is_said_and_what_others_watch_too_sta
     assert!(world.has(3) + 2 >= world.has(2), "{} and {}", world.has(3), world.has(2));
     assert!(world.has(1) == 1 && world.has(2) < 20);
     assert!(world.hub.streams().epoch(&StreamId::parse("f:known").unwrap()).is_some());
+}
+
+#[test]
+fn nobody_takes_all_filters_of_a_stream() {
+    let mut world = World::new(MOST, 1_500);
+    let watch = |world: &mut World, who, of, number: i64| {
+        let equal = Compare::Equal(Tree::Integer(number));
+        let filter = Filter::new(vec![Condition::new("", equal).unwrap()]);
+        let ask = Ask {
+            stream: StreamId::parse("named").unwrap(),
+            filter: Some(Rc::new(filter)),
+            max_rate: None,
+            since: None,
+            epoch: None,
+        };
+        let by = (ConnId::new(of, 1), Some("1".into()));
+        let (rights, holder, form) = (rights(), holder(who), Form::Envelope);
+        let answer = world.give(Input::Subscribe { by, rights, holder, form, asks: vec![ask] });
+        answer.unwrap().map_err(|refusal| refusal.limit_name)
+    };
+    // 256 for all: each on a connection of its own.
+    let taken = |world: &mut World, who: Who, of: u32| {
+        (0..256).filter(|at| watch(world, who, of + at, (of + at).into()).is_ok()).count()
+    };
+    assert_eq!(taken(&mut world, 1, 0), 128);
+    assert_eq!(taken(&mut world, 2, 1_000), 64);
+    assert_eq!(watch(&mut world, 1, 2_000, 9_000), Err(Some("stream_filters")));
+    assert!(watch(&mut world, 1, 2_000, 0).is_ok(), "one that is there costs nothing more");
+    world.give(Input::Disconnected { conn: ConnId::new(1_000, 1) });
+    assert!(watch(&mut world, 3, 3_000, 9_000).is_ok());
 }
 
 #[test]

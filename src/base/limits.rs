@@ -207,8 +207,10 @@ pub const TYPING_MEMBERS_MAX: usize = 200;
 pub const TYPING_EVERY_MS: u64 = 3_000;
 /// Typing that is not told again is over after this time.
 pub const TYPING_LASTS_MS: u64 = 6_000;
-/// Conditions of a filter.
+/// Conditions of a filter: each operator is one.
 pub const FILTER_CONDITIONS_MAX: usize = 16;
+/// Bytes of a filter's JSON: what its values take in memory, and to compare, follows from it.
+pub const FILTER_BYTES_MAX: usize = 4_096;
 /// Streams that a configuration declares: a name is looked for among all patterns.
 pub const DECLARATIONS_MAX: usize = 1_000;
 /// Events that a log may be declared to keep.

@@ -167,7 +167,7 @@ impl<'de> Deserialize<'de> for AsItStands {
                 while let Some((name, AsItStands(value))) = map.next_entry::<String, _>()? {
                     members.push((name.into(), value));
                 }
-                Ok(AsItStands(Tree::Object(members)))
+                Ok(AsItStands(Tree::object(members)))
             }
         }
         deserializer.deserialize_any(AnyJson)

@@ -194,11 +194,9 @@ impl Declaration {
     /// The member that data lack, or that is of another kind there.
     #[must_use]
     pub fn missing(&self, data: &Tree) -> Option<&Member> {
-        self.members.iter().find(|member| {
-            let Tree::Object(members) = data else { return true };
-            let found = members.iter().find(|(name, _)| **name == *member.name);
-            !found.is_some_and(|(_, value)| member.kind.has(value))
-        })
+        self.members
+            .iter()
+            .find(|member| !data.member(&member.name).is_some_and(|value| member.kind.has(value)))
     }
 
     /// This, if the embedding program publishes to it.
@@ -287,7 +285,7 @@ mod tests {
         let member = |name: &str, kind| Member { name: name.into(), kind };
         state.members = vec![member("x", Kind::Integer), member("on", Kind::Bool)];
         let missing = |members: Vec<(Box<str>, Tree)>| {
-            state.missing(&Tree::Object(members)).map(|member| member.name.to_string())
+            state.missing(&Tree::object(members)).map(|member| member.name.to_string())
         };
         let on = || ("on".into(), Tree::Bool(true));
         assert_eq!(missing(vec![("x".into(), Tree::Integer(1)), on()]), None);

@@ -55,6 +55,8 @@ pub(super) struct Stream {
 pub(super) struct SharedFilter {
     pub(super) filter: Rc<Filter>,
     pub(super) users: usize,
+    /// Who asked for it first.
+    pub(super) made_by: Holder,
     /// Of a state the newest event that passes. A later one that does not pass takes its place as the state, but
     /// whoever is held back by a rate, or reads slowly, is still told of this one.
     pub(super) newest: Option<Rc<Event>>,
@@ -280,8 +282,21 @@ impl Stream {
         }
     }
 
+    /// Whether it may have a filter, which somebody asks for, of `max` of all: nobody has more than are free.
+    pub(super) fn may_filter(&self, filter: &Filter, holder: Holder, max: usize) -> bool {
+        let free = max.saturating_sub(self.filters.len());
+        let is_own = |(_, known): &(_, &SharedFilter)| holder.is_some() && known.made_by == holder;
+        self.filters.iter().any(|(_, known)| *known.filter == *filter)
+            || self.filters.iter().filter(is_own).count() < free
+    }
+
     /// The place of a filter; it counts as used once more. `tree` is what the newest event says.
-    pub(super) fn use_filter(&mut self, filter: Rc<Filter>, tree: Option<&Tree>) -> FilterIx {
+    pub(super) fn use_filter(
+        &mut self,
+        filter: Rc<Filter>,
+        made_by: Holder,
+        tree: Option<&Tree>,
+    ) -> FilterIx {
         let known = self.filters.iter_mut().find(|(_, known)| known.filter == filter);
         if let Some((ix, known)) = known {
             known.users += 1;
@@ -289,7 +304,7 @@ impl Stream {
         }
         let newest = self.newest().filter(|_| self.is_state()).cloned();
         let newest = newest.filter(|_| tree.is_some_and(|tree| filter.passes(tree)));
-        FilterIx(self.filters.insert(SharedFilter { filter, users: 1, newest }))
+        FilterIx(self.filters.insert(SharedFilter { filter, users: 1, made_by, newest }))
     }
 
     /// Has what is kept for filters follow from the newest event alone, as after a new declaration.

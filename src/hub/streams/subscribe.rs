@@ -84,7 +84,7 @@ impl Streams {
         asks: Vec<Ask>,
         effects: &mut Effects,
     ) {
-        if let Err(refusal) = self.check(conn, (rights, most), &asks) {
+        if let Err(refusal) = self.check(conn, (rights, holder, most), &asks) {
             effects.push(Effect::Answer { origin, answer: Err(refusal) });
             return;
         }
@@ -114,7 +114,7 @@ impl Streams {
     fn check(
         &self,
         conn: ConnId,
-        (rights, most): (&StreamRights, usize),
+        (rights, holder, most): (&StreamRights, Holder, usize),
         asks: &[Ask],
     ) -> Result<(), Refusal> {
         let watching = self.watching.get(&conn);
@@ -135,17 +135,13 @@ impl Streams {
             subscriptions += usize::from(before.is_none());
             let had_filter = before.is_some_and(|before| before.filter.is_some());
             filters = filters + usize::from(ask.filter.is_some()) - usize::from(had_filter);
-            let of_stream = ix.map(|ix| &self.streams[ix.0 as usize].filters);
-            if let (Some(filter), Some(known)) = (&ask.filter, of_stream)
-                && known.len() >= self.settings.stream_filters
-                && !known.iter().any(|(_, known)| known.filter == *filter)
+            let max = self.settings.stream_filters;
+            if let (Some(filter), Some(ix)) = (&ask.filter, ix)
+                && !self.streams[ix.0 as usize].may_filter(filter, holder, max)
             {
-                let limit = self.settings.stream_filters as u64;
-                return Err(Refusal::quota(
-                    "stream_filters",
-                    "this stream has as many filters as it may",
-                    limit,
-                ));
+                let message =
+                    "this stream has as many filters as it may, or leaves those to others";
+                return Err(Refusal::quota("stream_filters", message, max as u64));
             }
         }
         if filters > self.settings.filters {
@@ -203,7 +199,7 @@ impl Streams {
         let newest = stream.newest().filter(|_| ask.filter.is_some() && stream.is_state());
         let tree = newest.and_then(|newest| self.tree(newest));
         let stream = &mut self.streams[ix.0 as usize];
-        let filter = ask.filter.map(|filter| stream.use_filter(filter, tree.as_ref()));
+        let filter = ask.filter.map(|filter| stream.use_filter(filter, holder, tree.as_ref()));
         let is_this_life = ask.epoch.as_deref().is_none_or(|epoch| *epoch == *stream.epoch);
         let replayed = ask
             .since

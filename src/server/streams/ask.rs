@@ -1,7 +1,7 @@
 //! JSON → what is asked of streams.
 
 use super::filter::filter;
-use crate::base::limits::STREAM_RATE_MAX;
+use crate::base::limits::{FILTER_BYTES_MAX, STREAM_RATE_MAX};
 use crate::base::{Data, StreamId};
 use crate::hub::streams::{Ask, StreamQuery};
 use crate::server::admin::connection;
@@ -86,6 +86,9 @@ pub(in crate::server) fn asks(fields: &Fields<'_, '_>) -> Result<Vec<Ask>, Fault
     let filter = match fields.payload.get("filter") {
         None | Some("null") => None,
         Some(raw) => {
+            if raw.len() > FILTER_BYTES_MAX {
+                return Err(Fault::too_large("filter", FILTER_BYTES_MAX as u64));
+            }
             let read = tree(raw).ok_or(Fault::bad_request("filter", "a number is too large"))?;
             Some(Rc::new(filter(read, fields.limits)?))
         }
@@ -120,6 +123,7 @@ pub(in crate::server) fn asks(fields: &Fields<'_, '_>) -> Result<Vec<Ask>, Fault
 mod tests {
     use super::*;
     use crate::base::{Limits, Timestamp};
+    use crate::hub::RefusalCode;
 
     fn request(text: &str) -> Result<StreamRequest, Fault> {
         let limits = Limits::default();
@@ -146,6 +150,22 @@ mod tests {
         let text = r#"{"type":"unsubscribe","payload":{"streams":["a","b","a"]}}"#;
         let Ok(StreamRequest::Unsubscribe(streams)) = request(text) else { panic!("not read") };
         assert_eq!(streams.iter().map(StreamId::as_str).collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_filter_has_so_many_bytes() {
+        let of = |bytes| {
+            let filter = format!(r#"{{"/a":"{}"}}"#, "x".repeat(bytes));
+            request(&format!(
+                r#"{{"type":"subscribe","payload":{{"stream":"s","filter":{filter}}}}}"#
+            ))
+        };
+        assert!(of(4_000).is_ok());
+        let fault = of(4_096).unwrap_err();
+        assert_eq!(
+            (fault.code, fault.field, fault.limit),
+            (RefusalCode::TooLarge, Some("filter"), Some(4_096))
+        );
     }
 
     #[test]

@@ -10,10 +10,7 @@ pub(super) fn filter(tree: Tree, limits: &Limits) -> Result<Filter, Fault> {
     let Tree::Object(members) = tree else {
         return Err(wrong("a filter is an object of JSON pointers"));
     };
-    if members.len() > FILTER_CONDITIONS_MAX {
-        return Err(Fault::too_large("filter", FILTER_CONDITIONS_MAX as u64));
-    }
-    let mut conditions = Vec::with_capacity(members.len());
+    let mut conditions = Vec::new();
     for (path, wanted) in members {
         for compare in compares(wanted, limits)? {
             let condition = Condition::new(&path, compare)
@@ -22,6 +19,9 @@ pub(super) fn filter(tree: Tree, limits: &Limits) -> Result<Filter, Fault> {
                 return Err(Fault::too_large("filter", u64::from(limits.filter_depth)));
             }
             conditions.push(condition);
+            if conditions.len() > FILTER_CONDITIONS_MAX {
+                return Err(Fault::too_large("filter", FILTER_CONDITIONS_MAX as u64));
+            }
         }
     }
     Ok(Filter::new(conditions))
@@ -107,6 +107,8 @@ mod tests {
         let deep = format!(r#"{{"{}":1}}"#, "/a".repeat(9));
         let many: Vec<String> = (0..17).map(|place| format!("\"/{place}\":1")).collect();
         let many = format!("{{{}}}", many.join(","));
+        let all = r#"{"ne":1,"lt":1,"le":1,"gt":1,"ge":1,"in":[1]}"#;
+        let operators = format!(r#"{{"/a":{all},"/b":{all},"/c":{all}}}"#);
         for wrong in [
             "[]",
             "7",
@@ -120,6 +122,7 @@ mod tests {
             &long,
             &deep,
             &many,
+            &operators,
         ] {
             assert_eq!(read(wrong).unwrap_err().field, Some("filter"), "{wrong}");
         }
