@@ -721,7 +721,11 @@ impl Checker {
         if session.is_refused(room) {
             session.follows.insert(room.to_owned(), Follow::From(head + 1));
         } else {
-            session.follows.entry(room.to_owned()).or_insert(Follow::Open);
+            let follow = match session.may_be_unlisted(room) {
+                true => Follow::Unlisted,
+                false => Follow::Open,
+            };
+            session.follows.entry(room.to_owned()).or_insert(follow);
         }
     }
 
