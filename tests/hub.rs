@@ -13,6 +13,8 @@ use parlor::hub::{
     Answer, Census, Effect, Effects, Hub, Input, Notice, Now, Part, RefusalCode, Request,
     Retention, Retentions, RoomPage, Settings, Target,
 };
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A hub, and a store as its rules say.
 struct World {
@@ -740,6 +742,56 @@ fn rooms_that_were_left_by_all_are_whose_who_left_them_last() {
         world.request_as(ada, true, Request::End(room(name))).unwrap();
     }
     assert!(world.request(eve, Request::Join(room("others"))).is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    /// Whoever makes, joins, leaves and ends rooms, in any order: one more can be made by whoever has fewer than are free,
+    /// those among them that they left as the last, and by nobody else.
+    #[test]
+    fn nobody_has_more_rooms_than_are_free_in_any_order(
+        steps in prop::collection::vec((0usize..5, 0u8..8, 0u32..60), 1..300),
+    ) {
+        const ALL: usize = 24;
+        let mut world = World::new(Limits { all_rooms: ALL as u32, ..Limits::default() });
+        let conns: Vec<ConnId> = (0..5).map(|who| world.connect(&format!("u{who}"))).collect();
+        let admin = world.connect("boss");
+        // Who is in each, and who was the last; none of one that has ended.
+        let mut rooms = BTreeMap::<u32, Option<(BTreeSet<usize>, Option<usize>)>>::new();
+        for (who, what, number) in steps {
+            let name = room(&format!("r{number}"));
+            let live = rooms.values().flatten();
+            let own = live.clone().filter(|(members, left)| members.contains(&who) || *left == Some(who));
+            let (own, free) = (own.count(), ALL - live.count());
+            match (what, rooms.get_mut(&number)) {
+                (0..5, None) => {
+                    let made = world.request(conns[who], Request::Join(name)).is_ok();
+                    prop_assert_eq!(made, own < free, "{} of {} free", own, free);
+                    if made {
+                        rooms.insert(number, Some(([who].into(), None)));
+                    }
+                }
+                (0..5, Some(Some((members, left)))) => {
+                    prop_assert!(world.request(conns[who], Request::Join(name)).is_ok());
+                    members.insert(who);
+                    *left = None;
+                }
+                (5 | 6, Some(Some((members, left)))) => {
+                    let was_there = world.request(conns[who], Request::Leave(name)).is_ok();
+                    prop_assert_eq!(was_there, members.remove(&who));
+                    if was_there && members.is_empty() {
+                        *left = Some(who);
+                    }
+                }
+                (7.., Some(there @ Some(_))) if number % 3 == 0 => {
+                    prop_assert!(world.request_as(admin, true, Request::End(name)).is_ok());
+                    *there = None;
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 #[test]

@@ -151,3 +151,72 @@ impl Proofs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::backend::Method;
+    use proptest::prelude::*;
+
+    fn asking(number: usize) -> Asking {
+        Asking {
+            exchange: Exchange::of_test(ConnId::new(number as u32, 0)),
+            request: HttpRequest {
+                method: Method::Get,
+                url: "http://a/".into(),
+                fields: Vec::new(),
+                body: Vec::new(),
+            },
+            until: Moment::from_millis(1_000_000),
+        }
+    }
+
+    proptest! {
+        /// Whatever addresses ask as much as they can, and however slowly the backend answers: one that asks for no more
+        /// than a fair share of the places has at least half of it, over a time in which each was given back often.
+        #[test]
+        fn the_modest_have_half_of_a_fair_share(
+            places in 1u32..12,
+            greedy in 1usize..6,
+            takes in prop::collection::vec(20u64..400, 64),
+        ) {
+            const END: u64 = 20_000;
+            const STEP: u64 = 10;
+            let limits = Limits { auth_url_threads: places, ..Limits::default() };
+            let mut proofs = Proofs::new(&limits);
+            let address = |number: usize| Address::of([10, 0, 0, number as u8].into());
+            let (askers, modest) = (greedy + 1, greedy);
+            let fair = f64::from(places) / askers as f64;
+            let mut outstanding = vec![0; askers];
+            let mut under_way = Vec::<(u64, Place)>::new();
+            let (mut begun, mut held) = (0, 0u64);
+            for now in (0..END).step_by(STEP as usize) {
+                let moment = Moment::from_millis(now);
+                for (until, place) in std::mem::take(&mut under_way) {
+                    if until > now {
+                        under_way.push((until, place));
+                        continue;
+                    }
+                    let asker = (0..askers).find(|asker| address(*asker) == place.address).unwrap();
+                    outstanding[asker] -= 1;
+                    proofs.done(&place, moment, &limits, None);
+                }
+                for (asker, outstanding) in outstanding.iter_mut().enumerate() {
+                    let most = if asker == modest { fair.ceil() as u32 } else { 4 * places };
+                    while *outstanding < most {
+                        prop_assert!(proofs.wait(address(asker), asking(asker)).is_empty());
+                        *outstanding += 1;
+                    }
+                }
+                while let Some(Next::Ask(place, _)) = proofs.next(moment) {
+                    begun += 1;
+                    under_way.push((now + takes[begun % takes.len()], place));
+                }
+                let is_modest = |(_, place): &&(u64, Place)| place.address == address(modest);
+                held += under_way.iter().filter(is_modest).count() as u64 * STEP;
+            }
+            let had = held as f64 / END as f64;
+            prop_assert!(had >= fair / 2.0 * 0.9, "{had} of {fair}: {places} places, {greedy} others");
+        }
+    }
+}

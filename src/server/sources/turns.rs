@@ -107,3 +107,61 @@ impl Turns {
         self.waiting.values().map(Line::len).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// However many streams others have polled without a pause, of however many declarations, and however slowly:
+        /// a declaration that has one stream is polled at least half as often as would be fair.
+        #[test]
+        fn a_modest_declaration_has_half_of_a_fair_share(
+            threads in 1u32..12,
+            greedy in 1usize..6,
+            takes in prop::collection::vec(20u64..400, 64),
+        ) {
+            const END: u64 = 40_000;
+            const STEP: u64 = 10;
+            let feeds: Vec<Arc<str>> = (0..=greedy).map(|at| format!("f{at}").into()).collect();
+            let mut turns = Turns::new(threads);
+            turns.expect(feeds.len());
+            // Those who are greedy have many streams each, for one or for several.
+            let streams = |feed: usize| if feed == greedy { 1 } else { 40 };
+            let name = |feed: usize, at: usize| StreamId::parse(&format!("s{feed}-{at}")).unwrap();
+            for (number, feed) in feeds.iter().enumerate() {
+                for at in 0..streams(number) {
+                    turns.wait(feed, None, name(number, at));
+                }
+            }
+            let (mut under_way, mut polled) = (Vec::<(u64, JobId, StreamId)>::new(), [0u64; 2]);
+            for now in (0..END).step_by(STEP as usize) {
+                for (until, id, stream) in std::mem::take(&mut under_way) {
+                    if until > now {
+                        under_way.push((until, id, stream));
+                        continue;
+                    }
+                    turns.over(id);
+                    let feed: usize = stream.as_str()[1..].split('-').next().unwrap().parse().unwrap();
+                    turns.wait(&feeds[feed], None, stream);
+                }
+                while let Some(stream) = turns.next() {
+                    let all: u64 = polled.iter().sum();
+                    let feed: usize = stream.as_str()[1..].split('-').next().unwrap().parse().unwrap();
+                    polled[usize::from(feed == greedy)] += 1;
+                    turns.began(&feeds[feed], JobId::of_test(all));
+                    let takes = takes[all as usize % takes.len()];
+                    under_way.push((now + takes, JobId::of_test(all), stream));
+                }
+                prop_assert_eq!(under_way.len(), turns.under_way());
+            }
+            // One stream is polled once at a time: of many threads it can use one.
+            let mean = takes.iter().sum::<u64>() as f64 / takes.len() as f64;
+            let places = (f64::from(threads) / feeds.len() as f64).min(1.0);
+            let fair = END as f64 / mean * places;
+            let had = polled[1] as f64;
+            prop_assert!(had >= fair / 2.0 * 0.9, "{had} of {fair}: {threads} threads, {greedy} others");
+        }
+    }
+}

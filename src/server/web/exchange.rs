@@ -33,6 +33,11 @@ impl Exchange {
     pub const fn conn(self) -> ConnId {
         self.conn
     }
+
+    #[cfg(test)]
+    pub(in crate::server) const fn of_test(conn: ConnId) -> Exchange {
+        Exchange { conn, number: 0 }
+    }
 }
 
 /// A request, whole.

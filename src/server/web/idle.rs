@@ -85,6 +85,7 @@ impl<A: Application> Web<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn address(text: &str) -> Address {
         Address::of(text.parse().unwrap())
@@ -113,5 +114,35 @@ mod tests {
             idle.leave(conn(index));
         }
         assert!(idle.of.is_empty() && idle.by_address.is_empty() && idle.shares.holders() == 0);
+    }
+
+    proptest! {
+        /// Whoever comes and goes, in any order: the first to go is of an address that has most, and the longest idle one
+        /// of it, so that an address with no more than a fair share loses none while another has more.
+        #[test]
+        fn the_first_to_go_is_of_whoever_has_most(
+            steps in prop::collection::vec((0u8..4, 0u8..6, 0u32..40), 1..300),
+        ) {
+            let (mut idle, mut model) = (Idle::default(), BTreeMap::<ConnId, (u8, u64)>::new());
+            for (now, (what, who, index)) in steps.into_iter().enumerate() {
+                let conn = ConnId::new(index, 0);
+                if what == 0 {
+                    idle.leave(conn);
+                    model.remove(&conn);
+                } else {
+                    idle.enter(conn, address(&format!("10.0.0.{who}")), Moment::from_millis(now as u64));
+                    model.insert(conn, (who, now as u64));
+                }
+                let count = |who: u8| model.values().filter(|(one, _)| *one == who).count();
+                let most = (0..6).map(count).max().unwrap();
+                let first = idle.first_to_go();
+                prop_assert_eq!(first.is_some(), !model.is_empty());
+                if let Some((conn, _)) = first {
+                    let (who, since) = model[&conn];
+                    prop_assert_eq!(count(who), most);
+                    prop_assert!(model.values().all(|(one, other)| *one != who || *other >= since));
+                }
+            }
+        }
     }
 }
