@@ -731,6 +731,33 @@ fn rooms_that_were_left_by_all_are_whose_who_left_them_last() {
     }
     assert_eq!(made, 8, "half of what there is");
     assert!(world.request(ada, Request::Join(room("hers"))).is_ok());
+    // To remove oneself is to leave, and so it is to leave somebody behind who was brought in.
+    let mut world_of_two = World::new(Limits { all_rooms: 16, ..Limits::default() });
+    let (mallory, bob) = (world_of_two.connect("mallory"), world_of_two.connect("bob"));
+    for conn in [mallory, bob] {
+        world_of_two.request(conn, Request::Join(room("both"))).unwrap();
+    }
+    for number in 0..16 {
+        let name = room(&format!("m{number}"));
+        let create = Request::Create {
+            room: Some(name.clone()),
+            title: None,
+            open: false,
+            members: if number % 2 == 0 { vec![user("bob")] } else { Vec::new() },
+        };
+        if world_of_two.request(mallory, create).is_err() {
+            assert_eq!(number, 7, "with the one of both half of what there is");
+            break;
+        }
+        if number % 2 == 0 {
+            world_of_two.request(mallory, Request::Leave(name.clone())).unwrap();
+            world_of_two.request(bob, Request::Leave(name)).unwrap();
+        } else {
+            world_of_two.request(mallory, Request::Remove(name, user("mallory"))).unwrap();
+        }
+    }
+    assert!(world_of_two.request(bob, Request::Join(room("bobs"))).is_ok());
+
     // Whoever goes last has it, and whoever comes again takes it.
     world.request(ada, Request::Join(room("r0"))).unwrap();
     assert_eq!(world.request(eve, Request::Join(room("more"))), Err(RefusalCode::Quota));

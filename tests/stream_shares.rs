@@ -32,7 +32,7 @@ struct World {
     watched: BTreeMap<ConnId, BTreeSet<String>>,
     /// Who has begun it, and its newest event.
     stored: BTreeMap<String, (Who, u64)>,
-    bytes_max: usize,
+    limits: Limits,
 }
 
 fn holder(who: Who) -> Holder {
@@ -55,15 +55,7 @@ impl World {
     fn new(streams: u32, all_streams_bytes: usize) -> World {
         let limits =
             Limits { streams, all_streams_bytes, subscriptions: 1_000, ..Limits::default() };
-        let declare = |pattern: &str, durable| {
-            let mut declaration = Declaration::new(Pattern::parse(pattern).unwrap());
-            (declaration.keep, declaration.publish) = (Keep::Latest, true);
-            declaration.durable = durable;
-            Rc::new(declaration)
-        };
-        let all = vec![declare("named", false), declare("f:{id}", false), declare("d:{id}", true)];
-        let settings = StreamSettings::new(all, |text| Some(Tree::Text(text.into())), &limits);
-        let settings = Settings::from(&limits).streams(settings);
+        let settings = World::settings(&limits, &["named", "f:{id}", "d:{id}"]);
         World {
             hub: Hub::new(settings, Stored::default(), 7),
             effects: Effects::default(),
@@ -71,8 +63,25 @@ impl World {
             ticket: 0,
             watched: BTreeMap::new(),
             stored: BTreeMap::new(),
-            bytes_max: all_streams_bytes,
+            limits,
         }
+    }
+
+    fn settings(limits: &Limits, patterns: &[&str]) -> Settings {
+        let declare = |pattern: &&str| {
+            let mut declaration = Declaration::new(Pattern::parse(pattern).unwrap());
+            (declaration.keep, declaration.publish) = (Keep::Latest, true);
+            declaration.durable = pattern.starts_with("d:");
+            Rc::new(declaration)
+        };
+        let all = patterns.iter().map(declare).collect();
+        let settings = StreamSettings::new(all, |text| Some(Tree::Text(text.into())), limits);
+        Settings::from(limits).streams(settings)
+    }
+
+    fn declare(&mut self, patterns: &[&str]) {
+        self.hub.reconfigure(World::settings(&self.limits, patterns));
+        self.give(Input::Redeclared);
     }
 
     /// What is answered; what others lose is taken from them in the model.
@@ -170,11 +179,20 @@ impl World {
     /// What somebody has of the places: what they watch that is of a family and not stored, and what is stored of
     /// theirs.
     fn has(&self, of: Who) -> usize {
+        let stored = self.stored.values().filter(|(who, _)| *who == of);
+        self.held_by(of).len() + stored.count()
+    }
+
+    /// What of a family somebody watches that is not stored.
+    fn held_by(&self, of: Who) -> BTreeSet<String> {
         let theirs = self.watched.iter().filter(|(conn, _)| who(**conn) == of);
         let is_held = |name: &&String| *name != "named" && !self.stored.contains_key(*name);
-        let names = theirs.flat_map(|(_, names)| names).filter(is_held);
-        let watched: BTreeSet<&String> = names.collect();
-        watched.len() + self.stored.values().filter(|(who, _)| *who == of).count()
+        theirs.flat_map(|(_, names)| names).filter(is_held).cloned().collect()
+    }
+
+    fn who_watch(&self, name: &str) -> Vec<Who> {
+        let watching = self.watched.iter().filter(|(_, names)| names.contains(name));
+        watching.map(|(conn, _)| who(*conn)).collect()
     }
 
     fn staying(&self) -> usize {
@@ -188,7 +206,7 @@ impl World {
         let counts = self.hub.counts();
         let (staying, bytes) = self.hub.streams().staying();
         assert_eq!(staying, self.staying());
-        assert!(counts.streams <= MOST as usize && bytes <= self.bytes_max);
+        assert!(counts.streams <= MOST as usize && bytes <= self.limits.all_streams_bytes);
         let subscriptions: usize = self.watched.values().map(BTreeSet::len).sum();
         assert_eq!(counts.subscriptions, subscriptions);
     }
@@ -235,12 +253,15 @@ proptest! {
                     let (had, before) = (world.has(who), world.watched.clone());
                     if let Err(refusal) = world.watch(who, of, &names) {
                         prop_assert_eq!(refusal.code, RefusalCode::Quota);
-                        let own = had + names.len();
-                        for other in (1..6).filter(|other| *other != who && who > 0) {
-                            let has = world.has(other);
-                            let stored = world.stored.values().filter(|(who, _)| *who == other);
-                            let watched = has - stored.count();
-                            prop_assert!(watched <= own + 1, "{watched} of another, {own} own");
+                        // Whoever has as much more as is asked for, and that alone, would have given way.
+                        let enough = had + 2 * names.len();
+                        for other in (0..6).filter(|other| *other != who && *other > 0) {
+                            let theirs = world.held_by(other);
+                            let is_shared = |name: &String| {
+                                names.contains(name) || world.who_watch(name).iter().any(|one| *one != other)
+                            };
+                            let could = theirs.len() >= enough && !theirs.iter().any(is_shared);
+                            prop_assert!(!could, "{} of another, {had} own", theirs.len());
                         }
                         let mine = |watched: &BTreeMap<ConnId, BTreeSet<String>>| -> Vec<_> {
                             let mine = watched.iter().filter(|(one, _)| self::who(**one) == who);
@@ -354,6 +375,73 @@ fn what_is_taken_from_whoever_watches_most_is_said_and_what_others_watch_too_sta
     assert!(world.has(3) + 2 >= world.has(2), "{} and {}", world.has(3), world.has(2));
     assert!(world.has(1) == 1 && world.has(2) < 20);
     assert!(world.hub.streams().epoch(&StreamId::parse("f:known").unwrap()).is_some());
+}
+
+#[test]
+fn nobody_loses_a_stream_where_that_helps_nobody() {
+    let mut world = World::new(MOST, 1_500);
+    let of_bob = names("f", 0..20);
+    world.watch(1, 0, &of_bob).unwrap();
+    // All of a request, or none.
+    assert!(world.watch(2, 0, &names("f", 100..136)).is_err());
+    assert_eq!((world.has(1), world.has(2)), (20, 0));
+    // A place that somebody holds who has less, or who has no share, is not free when it is taken.
+    world.watch(0, 0, &of_bob[..10]).unwrap();
+    for (at, name) in of_bob[10..].iter().enumerate() {
+        world.watch(3 + at as Who, 0, std::slice::from_ref(name)).unwrap();
+    }
+    while world.hub.streams().staying().0 < MOST as usize {
+        let at = world.hub.streams().staying().0 as u32;
+        world.watch(0, 1, &names("f", 200 + at..201 + at)).unwrap();
+    }
+    assert!(world.watch(2, 0, &names("f", 100..101)).is_err());
+    assert_eq!(world.has(1), 20);
+    world.check();
+}
+
+#[test]
+fn who_publishes_takes_a_place_of_whoever_watches_most() {
+    let mut world = World::new(MOST, 1_500);
+    // By watching what others watch, and keeping it when they go, somebody has all.
+    for name in names("f", 0..MOST - 1) {
+        world.watch(2, 0, std::slice::from_ref(&name)).unwrap();
+        world.watch(1, 0, std::slice::from_ref(&name)).unwrap();
+        world.leave(2, 0);
+    }
+    assert_eq!(world.has(1), MOST as usize - NAMED);
+    world.publish(3, "f:new", 1, true).unwrap();
+    world.publish(3, "d:new", 1, true).unwrap();
+    assert_eq!(world.has(1), MOST as usize - NAMED - 1, "what nobody watches goes before");
+    world.check();
+}
+
+#[test]
+fn what_is_declared_by_its_name_from_now_on_stays_and_what_is_no_more_may_go() {
+    let mut world = World::new(5, 1_500);
+    world.publish(1, "f:n", 1, true).unwrap();
+    let staying = |world: &World| world.hub.streams().staying().0;
+    assert_eq!(staying(&world), NAMED);
+    world.declare(&["named", "f:n", "f:{id}", "d:{id}"]);
+    assert_eq!(staying(&world), NAMED + 1);
+    for name in names("f", 0..9) {
+        world.publish(2, &name, 1, true).unwrap();
+    }
+    assert!(world.hub.streams().epoch(&StreamId::parse("f:n").unwrap()).is_some());
+    world.declare(&["named", "f:{id}", "d:{id}"]);
+    assert_eq!(staying(&world), NAMED);
+}
+
+#[test]
+fn who_is_an_administrator_no_more_has_a_share() {
+    let mut world = World::new(MOST, 1_500);
+    world.watch(0, 0, &names("f", 0..MOST - 1)).unwrap();
+    assert!(world.watch(2, 0, &names("f", 100..101)).is_err());
+    let (conn, rights, holder) = (conn(0, 0), rights(), holder(1));
+    world.give(Input::RightsChanged { conn, rights, holder });
+    world.watch(2, 0, &names("f", 100..101)).unwrap();
+    world.leave(0, 0);
+    world.leave(2, 0);
+    assert_eq!(world.hub.census().of_subscriptions, 0);
 }
 
 #[test]

@@ -56,6 +56,11 @@ impl<K: Ord + Clone> Shares<K> {
         self.by_size.last().map(|(size, holder)| (holder, *size))
     }
 
+    /// All who have something, whoever has most first.
+    pub fn largest_first(&self) -> impl Iterator<Item = (&K, u64)> {
+        self.by_size.iter().rev().map(|(size, holder)| (holder, *size))
+    }
+
     /// How many have something.
     #[must_use]
     pub fn holders(&self) -> usize {

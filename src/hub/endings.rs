@@ -59,7 +59,8 @@ impl Hub {
         let notice = Notice::Removed { room: name, by, reason: reason.as_str() };
         effects.deliver(notice, conns);
         self.no_member_of(room, &member);
-        if reason == Reason::Left && self.rooms[room.0 as usize].members.is_empty() {
+        let mut members = self.rooms[room.0 as usize].members.values();
+        if member.is_own && !members.any(|member| member.is_own) {
             self.left_rooms.add(room, user.clone());
         }
     }

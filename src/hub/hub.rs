@@ -280,8 +280,8 @@ impl Hub {
             }
             Input::Heard { stream } => self.streams.heard(now, &stream, effects),
             Input::AgeMissed { conn, source } => self.streams.age_missed(conn, source),
-            Input::RightsChanged { conn, rights } => {
-                self.streams.rights_changed(now, conn, &rights, effects);
+            Input::RightsChanged { conn, rights, holder } => {
+                self.streams.rights_changed(now, conn, &rights, holder, effects);
             }
             Input::Redeclared => self.streams.redeclare(now, effects),
             Input::EventMissed { conn, source, seq, prev } => {
@@ -366,7 +366,9 @@ impl Hub {
         let is_direct = of_room.name.is_direct();
         let has_written = is_direct && state.has_written;
         of_room.add_member(id, user, state);
-        self.left_rooms.remove(room);
+        if state.is_own {
+            self.left_rooms.remove(room);
+        }
         if is_new {
             let of_user = &mut self.users[user.0 as usize];
             of_user.rooms.push(room);

@@ -167,6 +167,8 @@ pub enum Input {
         conn: ConnId,
         /// What it may watch now.
         rights: StreamRights,
+        /// Whose the streams are from now on that it watches.
+        holder: Holder,
     },
     /// Streams may be declared otherwise than they were.
     Redeclared,

@@ -45,7 +45,7 @@ pub(super) const POOLS: [Pool; 14] = [
     pool(
         "rooms",
         "`limits.all_rooms`",
-        "no more than are free, those among them that one left as the last; `limits.rooms`, `limits.direct_rooms`, 1,000 made and 200 first messages in a day",
+        "no more than are free, those among them that one was the last to leave; `limits.rooms`, `limits.direct_rooms`, 1,000 made and 200 first messages in a day",
         "`quota`",
     ),
     pool(

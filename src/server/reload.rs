@@ -7,7 +7,7 @@ use super::config::{Config, ConfigError, Effect, keys};
 use super::handle_error::HandleError;
 use super::shared::{Command, Shared};
 use super::web::Net;
-use crate::hub::Input;
+use crate::hub::{Input, Origin};
 use crate::store::Backend;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -139,7 +139,8 @@ impl<S: Backend> Chat<S> {
         let known = here.filter_map(|one| Some((one.conn, one.known()?.rights.clone())));
         for (conn, rights) in known.collect::<Vec<_>>() {
             self.widen(net, conn);
-            self.decide(net, Input::RightsChanged { conn, rights });
+            let holder = self.holder(net, &Origin::Conn(conn, None), &rights);
+            self.decide(net, Input::RightsChanged { conn, rights, holder });
         }
     }
 }

@@ -7,7 +7,7 @@ use super::journal::Limited;
 use super::session::{Known, Phase};
 use super::web::{Address, Net};
 use crate::base::ConnId;
-use crate::hub::{Input, RefusalCode};
+use crate::hub::{Input, Origin, RefusalCode};
 use crate::store::Backend;
 
 impl<S: Backend> Chat<S> {
@@ -68,7 +68,8 @@ impl<S: Backend> Chat<S> {
                 self.arm(net, conn);
                 self.reply_to_auth(net, conn, id);
                 self.widen(net, conn);
-                self.decide(net, Input::RightsChanged { conn, rights });
+                let holder = self.holder(net, &Origin::Conn(conn, None), &rights);
+                self.decide(net, Input::RightsChanged { conn, rights, holder });
             }
             // A refresh that fails changes nothing.
             (Ok(_), Some(_)) => {

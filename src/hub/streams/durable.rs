@@ -87,7 +87,7 @@ impl Streams {
         stream.go_on(head, events, self.settings.stream_bytes);
         let ix = StreamIx(self.streams.insert(stream) as u32);
         self.by_name.insert(name, ix);
-        self.settle(ix);
+        self.count(ix, None);
     }
 
     /// Whether a stream's numbers stand in the store, or are about to: then it is not forgotten.

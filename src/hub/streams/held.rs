@@ -122,24 +122,34 @@ impl Holdings {
         self.watched.of(&holder) + self.stored.of(&Some(holder))
     }
 
-    /// Whether one more stream may stay for a holder who is about to have `ahead` more than are counted, of `max` for
-    /// all: as with [`Shares::may_add`].
-    pub(super) fn may_hold(&self, holder: Holder, ahead: usize, max: usize) -> bool {
-        let held = holder.map_or(0, |holder| self.held_by(holder) + ahead as u64);
-        held < max.saturating_sub(self.staying) as u64
+    /// How many of so many more streams may not stay for a holder, of `max` for all: nobody has more than are free, as
+    /// with [`Shares::may_add`].
+    pub(super) fn beyond_share(&self, holder: Holder, wanted: usize, max: usize) -> usize {
+        let free = max.saturating_sub(self.staying);
+        let held = holder.map_or(0, |holder| self.held_by(holder) as usize);
+        // Each that they get is one less of those that are free.
+        let within = if holder.is_some() { (free.saturating_sub(held)).div_ceil(2) } else { free };
+        wanted.saturating_sub(within)
     }
 
-    /// Whoever watches most such streams, and one of these, if they have more than a holder would have with one more.
-    pub(super) fn who_has_more(
+    /// What is watched by whoever watches so many more than another has, of whoever watches most first.
+    pub(super) fn watched_by_more(
         &self,
-        holder: Holder,
-        ahead: usize,
-    ) -> Option<(NonZeroU32, StreamIx)> {
-        let (largest, watched) = self.watched.largest()?;
-        let held = holder.map_or(0, |holder| self.held_by(holder)) + ahead as u64;
-        let (first, last) = ((*largest, StreamIx(0)), (*largest, StreamIx(u32::MAX)));
-        let one = self.watches.range(first..=last).next_back();
-        one.map(|(one, _)| *one).filter(|_| watched > held + 1)
+        than: Holder,
+        more: usize,
+    ) -> impl Iterator<Item = StreamIx> {
+        let holders = self.watched.largest_first().map(|(holder, _)| *holder);
+        let have_more = holders.take_while(move |one| self.has_more(Some(*one), than, more));
+        have_more.flat_map(|one| {
+            let watched = (one, StreamIx(0))..=(one, StreamIx(u32::MAX));
+            self.watches.range(watched).rev().map(|((_, ix), _)| *ix)
+        })
+    }
+
+    /// Whether somebody watches so many more than another has.
+    pub(super) fn has_more(&self, one: Holder, other: Holder, more: usize) -> bool {
+        let watched = one.map_or(0, |one| self.watched.of(&one));
+        watched >= other.map_or(0, |other| self.held_by(other)) + more as u64
     }
 
     /// Whether so many bytes more may stay for a holder, of `max` for all: no more than are free.

@@ -15,6 +15,7 @@ mod feed;
 mod filter;
 mod held;
 mod pattern;
+mod places;
 mod publish;
 mod query;
 mod rate;

@@ -1,10 +1,11 @@
 //! An event comes: it is kept, and told to whoever is at the head.
 
 use super::held::Holder;
+use super::places::Purpose;
 use super::rights::StreamRights;
 use super::stream::{FilterIx, Stream, StreamIx};
 use super::subscribe::{Form, source};
-use super::table::{Purpose, Streams};
+use super::table::Streams;
 use crate::base::{ConnId, Data, Event, PublicationId, Record, StreamId, Timestamp, Tree};
 use crate::hub::effect::{Answer, Effect, Effects, Notice, Refusal, RefusalCode};
 use crate::hub::input::Now;
@@ -85,7 +86,8 @@ impl Streams {
             return Ok(Taken::Told(answer));
         }
         let holder = publisher.holder();
-        let ix = self.obtain(now, name, (holder, 0), Purpose::Publish, effects)?;
+        self.make_places(now, holder, std::iter::once(name), Purpose::Publish, effects)?;
+        let ix = self.obtain(now, name, holder, effects)?;
         let id_bytes = id.as_ref().map_or(0, |id| id.bytes());
         if let Err(refusal) = self.make_room(ix, holder, data.len() + id_bytes) {
             self.let_go(now, ix);

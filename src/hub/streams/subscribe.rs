@@ -2,11 +2,12 @@
 
 use super::filter::Filter;
 use super::held::Holder;
+use super::places::Purpose;
 use super::rate::Pace;
 use super::rights::StreamRights;
 use super::stale::Stale;
 use super::stream::{Stream, StreamIx, Subscription};
-use super::table::{FORBIDDEN, NO_SUCH_STREAM, Purpose, Streams};
+use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
 use crate::base::{ConnId, Event, StreamId};
 use crate::hub::effect::{Answer, Effect, Effects, Notice, Refusal, RefusalCode};
 use crate::hub::input::{Now, Origin};
@@ -168,10 +169,11 @@ impl Streams {
         asks: &[Ask],
         effects: &mut Effects,
     ) -> Result<Vec<StreamIx>, Refusal> {
+        let names = asks.iter().map(|ask| &ask.stream);
+        self.make_places(now, holder, names, Purpose::Watch, effects)?;
         let mut found = Vec::with_capacity(asks.len());
         for ask in asks {
-            let holder = (holder, found.len());
-            match self.obtain(now, &ask.stream, holder, Purpose::Watch, effects) {
+            match self.obtain(now, &ask.stream, holder, effects) {
                 Ok(ix) => found.push(ix),
                 Err(refusal) => {
                     for ix in found {
@@ -380,9 +382,20 @@ impl Streams {
         now: Now,
         conn: ConnId,
         rights: &StreamRights,
+        holder: Holder,
         effects: &mut Effects,
     ) {
         let Some(watching) = self.watching.get(&conn) else { return };
+        for &ix in &watching.streams {
+            let stream = &mut self.streams[ix.0 as usize];
+            let is_for_watchers = stream.is_for_watchers();
+            let Some(subscription) = stream.subscribers.get_mut(&conn) else { continue };
+            let before = std::mem::replace(&mut subscription.holder, holder);
+            if is_for_watchers {
+                self.holdings.unwatch(before, ix);
+                self.holdings.watch(holder, ix);
+            }
+        }
         let is_lost = |ix: &StreamIx| {
             let stream = &self.streams[ix.0 as usize];
             !rights.may_watch(&stream.declaration, stream.name.as_str())

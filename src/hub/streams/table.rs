@@ -1,7 +1,7 @@
 //! The table of streams, and of what each connection watches.
 
 use super::declaration::{Declaration, declared};
-use super::held::{Held, Holder, Holdings, Scarce};
+use super::held::{Held, Holdings};
 use super::publish::read;
 use super::rights::StreamRights;
 use super::stream::{Stream, StreamIx, Subscription};
@@ -12,7 +12,6 @@ use crate::hub::effect::{Effects, Notice, Refusal, RefusalCode};
 use crate::hub::input::Now;
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::num::NonZeroU32;
 use std::rc::Rc;
 
 /// What of the configuration the streams go by.
@@ -129,7 +128,7 @@ impl Streams {
                 && !self.by_name.contains_key(&name)
             {
                 let ix = self.add(name, declaration);
-                self.settle(ix);
+                self.count(ix, None);
             }
         }
     }
@@ -152,7 +151,7 @@ impl Streams {
                     let newest = stream.newest().filter(|_| !stream.filters.is_empty());
                     let tree = newest.and_then(|newest| read(newest, self.settings.read_json));
                     stream.pass_anew(tree.as_ref());
-                    self.settle(ix);
+                    self.touch(now.moment, ix);
                     self.age_anew(now, ix, effects);
                     // What polls it is perhaps another, and has not heard of them.
                     if !self.streams[ix.0 as usize].subscribers.is_empty() {
@@ -262,64 +261,6 @@ impl Streams {
         self.by_name.get(name).copied()
     }
 
-    /// The stream of this name, which comes into being if a family has it, for somebody who watches it, or publishes
-    /// to it, when they have obtained `ahead` others. It does not go for another until it is [let
-    /// go of](Self::let_go), or watched.
-    pub(super) fn obtain(
-        &mut self,
-        now: Now,
-        name: &StreamId,
-        (holder, ahead): (Holder, usize),
-        purpose: Purpose,
-        effects: &mut Effects,
-    ) -> Result<StreamIx, Refusal> {
-        let declaration = Rc::clone(self.declaration(name).ok_or(NO_SUCH_STREAM)?);
-        let stream = self.ix(name).map(|ix| &self.streams[ix.0 as usize]);
-        let begins_to_stay = match purpose {
-            Purpose::Watch => stream.is_none_or(Stream::is_idle),
-            Purpose::Publish => {
-                declaration.durable && stream.is_none_or(|stream| !self.is_stored(stream))
-            }
-        };
-        let all = self.settings.all_streams;
-        // Those that are declared by their name are there, whoever comes.
-        if begins_to_stay && declaration.pattern.is_open() {
-            let mut taken = 0;
-            while !self.holdings.may_hold(holder, ahead, all) {
-                let larger = self.holdings.who_has_more(holder, ahead);
-                let Some((largest, ix)) = larger.filter(|_| taken < TAKEN_AT_ONCE_MAX) else {
-                    return Err(Refusal::quota("streams", OWN_STREAMS, all as u64));
-                };
-                self.take_from(now, largest, ix, effects);
-                taken += 1;
-            }
-        }
-        // What is looked for was perhaps idle, and has gone for another.
-        let ix = match self.ix(name) {
-            Some(ix) => ix,
-            None if self.streams.len() < all || self.drop_idle(Scarce::Places) => {
-                self.add(name.clone(), declaration)
-            }
-            None => return Err(Refusal::quota("streams", ALL_STREAMS, all as u64)),
-        };
-        self.streams[ix.0 as usize].is_obtained = true;
-        self.touch(now.moment, ix);
-        Ok(ix)
-    }
-
-    /// Somebody watches a stream no more, as others are to have a place, too.
-    fn take_from(&mut self, now: Now, holder: NonZeroU32, ix: StreamIx, effects: &mut Effects) {
-        let stream = &self.streams[ix.0 as usize];
-        let is_theirs = |(_, one): &(_, &Subscription)| one.holder == Some(holder);
-        let conns = stream.subscribers.iter().filter(is_theirs).map(|(conn, _)| *conn);
-        let (conns, streams) = (conns.collect::<Vec<_>>(), vec![stream.name.clone()]);
-        for &conn in &conns {
-            self.end(now, conn, ix, effects);
-        }
-        let message = "you watch most streams, and others are to have one, too";
-        effects.deliver(Notice::Unsubscribed { streams, message }, conns);
-    }
-
     /// Of what was obtained nothing has come.
     pub(super) fn let_go(&mut self, now: Now, ix: StreamIx) {
         // Who names a stream twice has let go of it already.
@@ -329,7 +270,7 @@ impl Streams {
         self.forget_if_empty(ix);
     }
 
-    fn add(&mut self, name: StreamId, declaration: Rc<Declaration>) -> StreamIx {
+    pub(super) fn add(&mut self, name: StreamId, declaration: Rc<Declaration>) -> StreamIx {
         const EPOCH_LEN: usize = 16;
         let epoch = self.chance.word(EPOCH_LEN).into();
         let is_durable = declaration.durable;
@@ -354,13 +295,7 @@ impl Streams {
         self.count(ix, (!stays).then_some(now));
     }
 
-    /// What is kept of a stream has changed.
-    pub(super) fn settle(&mut self, ix: StreamIx) {
-        let idle_since = self.streams[ix.0 as usize].held.and_then(|held| held.idle_since);
-        self.count(ix, idle_since);
-    }
-
-    fn count(&mut self, ix: StreamIx, idle_since: Option<Moment>) {
+    pub(super) fn count(&mut self, ix: StreamIx, idle_since: Option<Moment>) {
         let is_stored = self.is_stored(&self.streams[ix.0 as usize]);
         let stream = &mut self.streams[ix.0 as usize];
         let (made_by, bytes) = (stream.made_by, stream.bytes());
@@ -378,40 +313,6 @@ impl Streams {
         }
     }
 
-    /// Forgets an idle stream: should it come again, it has another epoch.
-    fn drop_idle(&mut self, scarce: Scarce) -> bool {
-        let Some(ix) = self.holdings.first_to_go(scarce) else { return false };
-        self.forget(ix);
-        true
-    }
-
-    /// Makes room for an event of so many bytes in a stream that has been obtained for whoever publishes it: what of a
-    /// family nobody has used for long goes for it.
-    pub(super) fn make_room(
-        &mut self,
-        ix: StreamIx,
-        holder: Holder,
-        bytes: usize,
-    ) -> Result<(), Refusal> {
-        let max = self.settings.all_streams_bytes;
-        let stream = &self.streams[ix.0 as usize];
-        // What is replaced goes on being kept for filters.
-        let grows_by = stream.grows_by(bytes, self.settings.stream_bytes);
-        let more = if stream.filters.is_empty() { grows_by } else { bytes };
-        let owner = if stream.head == 0 { holder } else { stream.made_by };
-        let is_idle = stream.subscribers.is_empty() && stream.declaration.pattern.is_open();
-        let stays = stream.declaration.durable || !is_idle;
-        if stays && more > 0 && !self.holdings.may_keep(owner, more, max) {
-            return Err(Refusal::quota("all_streams_bytes", OWN_STREAM_BYTES, max as u64));
-        }
-        while self.holdings.all_bytes().saturating_add(more) > max {
-            if !self.drop_idle(Scarce::Bytes) {
-                return Err(Refusal::quota("all_streams_bytes", ALL_STREAM_BYTES, max as u64));
-            }
-        }
-        Ok(())
-    }
-
     /// Forgets a stream that nobody watches and that has no events.
     pub(super) fn forget_if_empty(&mut self, ix: StreamIx) {
         let stream = &self.streams[ix.0 as usize];
@@ -420,7 +321,7 @@ impl Streams {
         }
     }
 
-    fn forget(&mut self, ix: StreamIx) {
+    pub(super) fn forget(&mut self, ix: StreamIx) {
         self.forget_age(ix);
         let stream = self.streams.remove(ix.0 as usize);
         self.holdings.settle(ix, stream.held, None);
@@ -443,22 +344,6 @@ impl Streams {
         (subscriptions, filters + self.watching.len() + self.holdings.watches() + due)
     }
 }
-
-/// What a stream is obtained for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    Watch,
-    Publish,
-}
-
-/// How many subscriptions are ended at most for one that begins, where several watch the same streams.
-const TAKEN_AT_ONCE_MAX: usize = 16;
-
-const ALL_STREAMS: &str = "there are as many streams as there may be";
-const OWN_STREAMS: &str = "as many streams are yours as may be while so few are left for others";
-const ALL_STREAM_BYTES: &str = "as much is kept of all streams as may be";
-const OWN_STREAM_BYTES: &str =
-    "as much of your streams is kept as may be while so little is left for others";
 
 pub(crate) const NO_SUCH_STREAM: Refusal =
     Refusal::new(RefusalCode::NoSuchStream, "there is no such stream");

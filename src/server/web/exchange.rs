@@ -33,11 +33,6 @@ impl Exchange {
     pub const fn conn(self) -> ConnId {
         self.conn
     }
-
-    #[cfg(test)]
-    pub(in crate::server) const fn of_test(conn: ConnId) -> Exchange {
-        Exchange { conn, number: 0 }
-    }
 }
 
 /// A request, whole.
@@ -486,5 +481,17 @@ pub(super) fn say(io: &mut Io, conn: ConnId, head: &[u8], content: &[u8]) {
             bytes.extend_from_slice(head);
             bytes.extend_from_slice(content);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Exchange {
+        /// A request for a test.
+        pub(in crate::server) const fn of_test(conn: ConnId) -> Exchange {
+            Exchange { conn, number: 0 }
+        }
     }
 }

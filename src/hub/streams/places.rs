@@ -1,0 +1,165 @@
+//! Room for one more stream, and for one more event: what goes for them, and of whom.
+
+use super::held::{Holder, Scarce};
+use super::stream::{Stream, StreamIx};
+use super::table::{NO_SUCH_STREAM, Streams};
+use crate::base::{ConnId, StreamId};
+use crate::hub::effect::{Effects, Notice, Refusal};
+use crate::hub::input::Now;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// What a stream is obtained for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Watch,
+    Publish,
+}
+
+/// At how many streams is looked beyond those that are to be taken, where others watch them, too.
+const TAKEN_LOOKED_AT_MAX: usize = 256;
+
+const ALL_STREAMS: &str = "there are as many streams as there may be";
+const OWN_STREAMS: &str = "as many streams are yours as may be while so few are left for others";
+const ALL_STREAM_BYTES: &str = "as much is kept of all streams as may be";
+const OWN_STREAM_BYTES: &str =
+    "as much of your streams is kept as may be while so little is left for others";
+
+impl Streams {
+    /// Has room for what somebody wants to watch, or publish to: of a family no more streams begin to stay for them than
+    /// are free; beyond that whoever watches most gives way, for each of them one.
+    pub(super) fn make_places<'a>(
+        &mut self,
+        now: Now,
+        holder: Holder,
+        names: impl Iterator<Item = &'a StreamId>,
+        purpose: Purpose,
+        effects: &mut Effects,
+    ) -> Result<(), Refusal> {
+        let names: BTreeSet<&StreamId> = names.collect();
+        let wanted = names.iter().filter(|name| self.begins_to_stay(name, purpose)).count();
+        let named: Vec<StreamIx> = names.iter().filter_map(|name| self.ix(name)).collect();
+        let all = self.settings.all_streams;
+        let beyond = self.holdings.beyond_share(holder, wanted, all);
+        if beyond == 0 || self.take_places(now, holder, (wanted, beyond), &named, effects) {
+            return Ok(());
+        }
+        Err(Refusal::quota("streams", OWN_STREAMS, all as u64))
+    }
+
+    fn begins_to_stay(&self, name: &StreamId, purpose: Purpose) -> bool {
+        let Some(declaration) = self.declaration(name) else { return false };
+        let stream = self.ix(name).map(|ix| &self.streams[ix.0 as usize]);
+        // Those that are declared by their name are there, whoever comes.
+        declaration.pattern.is_open()
+            && match purpose {
+                Purpose::Watch => stream.is_none_or(Stream::is_idle),
+                Purpose::Publish => {
+                    declaration.durable && stream.is_none_or(|stream| !self.is_stored(stream))
+                }
+            }
+    }
+
+    /// Whoever watches most gives up so many streams, none of those that are named, if that leaves them no less than
+    /// another then has: all of them or none. One that somebody watches who has less stays.
+    fn take_places(
+        &mut self,
+        now: Now,
+        holder: Holder,
+        (wanted, taken): (usize, usize),
+        named: &[StreamIx],
+        effects: &mut Effects,
+    ) -> bool {
+        let more = wanted + taken;
+        let may_go = |ix: &StreamIx| {
+            let mut subscriptions = self.streams[ix.0 as usize].subscribers.values();
+            !named.contains(ix)
+                && subscriptions.all(|one| self.holdings.has_more(one.holder, holder, more))
+        };
+        let watched = self.holdings.watched_by_more(holder, more);
+        let looked_at = watched.take(taken + TAKEN_LOOKED_AT_MAX);
+        let mut go = BTreeSet::new();
+        for ix in looked_at.filter(may_go) {
+            if go.len() < taken {
+                go.insert(ix);
+            }
+        }
+        if go.len() < taken {
+            return false;
+        }
+        for ix in go {
+            let stream = &self.streams[ix.0 as usize];
+            let conns: Vec<ConnId> = stream.subscribers.keys().copied().collect();
+            let streams = vec![stream.name.clone()];
+            for &conn in &conns {
+                self.end(now, conn, ix, effects);
+            }
+            let message = "you watch most streams, and others are to have one, too";
+            effects.deliver(Notice::Unsubscribed { streams, message }, conns);
+        }
+        true
+    }
+
+    /// The stream of this name, which comes into being if a family has it. It does not go for another until it is [let
+    /// go of](Self::let_go), watched, or published to.
+    pub(super) fn obtain(
+        &mut self,
+        now: Now,
+        name: &StreamId,
+        holder: Holder,
+        effects: &mut Effects,
+    ) -> Result<StreamIx, Refusal> {
+        let declaration = Rc::clone(self.declaration(name).ok_or(NO_SUCH_STREAM)?);
+        let ix = match self.ix(name) {
+            Some(ix) => ix,
+            None => {
+                let all = self.settings.all_streams;
+                let has_place = self.streams.len() < all
+                    || self.drop_idle(Scarce::Places)
+                    || self.take_places(now, holder, (1, 1), &[], effects)
+                        && (self.streams.len() < all || self.drop_idle(Scarce::Places));
+                if !has_place {
+                    return Err(Refusal::quota("streams", ALL_STREAMS, all as u64));
+                }
+                self.add(name.clone(), declaration)
+            }
+        };
+        self.streams[ix.0 as usize].is_obtained = true;
+        self.touch(now.moment, ix);
+        Ok(ix)
+    }
+
+    /// Forgets an idle stream: should it come again, it has another epoch.
+    fn drop_idle(&mut self, scarce: Scarce) -> bool {
+        let Some(ix) = self.holdings.first_to_go(scarce) else { return false };
+        self.forget(ix);
+        true
+    }
+
+    /// Makes room for an event of so many bytes in a stream that has been obtained for whoever publishes it: what of a
+    /// family nobody has used for long goes for it.
+    pub(super) fn make_room(
+        &mut self,
+        ix: StreamIx,
+        holder: Holder,
+        bytes: usize,
+    ) -> Result<(), Refusal> {
+        let max = self.settings.all_streams_bytes;
+        let stream = &self.streams[ix.0 as usize];
+        // What is replaced goes on being kept for filters.
+        let grows_by = stream.grows_by(bytes, self.settings.stream_bytes);
+        let more = if stream.filters.is_empty() { grows_by } else { bytes };
+        let owner = if stream.head == 0 { holder } else { stream.made_by };
+        let is_idle = stream.subscribers.is_empty() && stream.declaration.pattern.is_open();
+        let stays = stream.declaration.durable || !is_idle;
+        if stays && more > 0 && !self.holdings.may_keep(owner, more, max) {
+            return Err(Refusal::quota("all_streams_bytes", OWN_STREAM_BYTES, max as u64));
+        }
+        while self.holdings.all_bytes().saturating_add(more) > max {
+            if !self.drop_idle(Scarce::Bytes) {
+                return Err(Refusal::quota("all_streams_bytes", ALL_STREAM_BYTES, max as u64));
+            }
+        }
+        Ok(())
+    }
+}
