@@ -378,6 +378,78 @@ fn what_is_taken_from_whoever_watches_most_is_said_and_what_others_watch_too_sta
 }
 
 #[test]
+fn what_is_kept_goes_of_whoever_has_most_of_it() {
+    let log = |world: &mut World, who, name: &str, bytes| world.publish(who, name, bytes, true);
+    // Whoever watches makes nothing stay, and has nothing kept from others.
+    let mut world = World::new(MOST, 1_500);
+    for name in names("f", 0..10) {
+        log(&mut world, 1, &name, 140).unwrap();
+    }
+    world.watch(2, 0, &names("f", 0..10)).unwrap();
+    for name in names("f", 20..24) {
+        log(&mut world, 3, &name, 140).unwrap();
+    }
+    log(&mut world, 4, "f:30", 140).unwrap();
+    world.check();
+    let keeps = |world: &mut World, name: &str| {
+        let ask = StreamId::parse(name).unwrap();
+        let (stream, filter, max_rate, since, epoch) = (ask, None, None, None, None);
+        let asks = vec![Ask { stream, filter, max_rate, since, epoch }];
+        let by = (ConnId::new(5_000, 1), Some("1".into()));
+        let (rights, holder, form) = (rights(), None, Form::Envelope);
+        let answer = world.give(Input::Subscribe { by, rights, holder, form, asks });
+        match answer {
+            Some(Ok(Answer::Subscribed(told))) => told[0].snapshot.is_some(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let kept = names("f", 0..10).iter().filter(|name| keeps(&mut world, name)).count();
+    assert_eq!(kept, 5, "of the ten of whoever has most");
+    assert!(names("f", 20..24).iter().all(|name| keeps(&mut world, name)));
+
+    // It counts for who has published the newest of it: to fill another's takes nothing of theirs.
+    let mut world = World::new(MOST, 1_500);
+    for name in names("f", 0..5) {
+        log(&mut world, 1, &name, 10).unwrap();
+    }
+    log(&mut world, 2, "f:4", 495).unwrap();
+    for name in names("f", 10..20) {
+        log(&mut world, 2, &name, 100).unwrap();
+    }
+    log(&mut world, 2, "f:21", 400).unwrap();
+    assert!(names("f", 0..4).iter().all(|name| keeps(&mut world, name)));
+}
+
+#[test]
+fn what_comes_back_from_the_store_at_once_keeps_the_bound() {
+    let mut world = World::new(MOST, 1_500);
+    let publish = |name: &String| Input::Publish {
+        origin: Origin::Call(1),
+        publisher: Publisher::Client(rights(), holder(1)),
+        stream: StreamId::parse(name).unwrap(),
+        data: Data::Json("x".repeat(400).into()),
+        id: None,
+    };
+    let all = names("d", 0..3);
+    let mut tickets = Vec::new();
+    for name in all.iter().chain(&all).chain(&all) {
+        let before = world.ticket;
+        world.give(publish(name));
+        if world.ticket > before {
+            tickets.push((world.ticket, name.clone()));
+        }
+    }
+    assert!(tickets.len() > 3, "they were let through one by one");
+    for (at, (ticket, name)) in tickets.into_iter().enumerate() {
+        let epoch = world.hub.streams().epoch(&StreamId::parse(&name).unwrap()).unwrap();
+        let (seq, ts) = (at as u64 / 3 + 1, Timestamp(1));
+        let outcome = Outcome::Event { epoch: (**epoch).into(), seq, ts, is_duplicate: false };
+        world.give(Input::Outcome { ticket, outcome });
+        assert!(world.hub.streams().staying().1 <= 1_500);
+    }
+}
+
+#[test]
 fn nobody_loses_a_stream_where_that_helps_nobody() {
     let mut world = World::new(MOST, 1_500);
     let of_bob = names("f", 0..20);

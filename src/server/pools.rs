@@ -57,8 +57,8 @@ pub(super) const POOLS: [Pool; 14] = [
     pool(
         "stream_bytes",
         "`limits.all_streams_bytes`",
-        "of streams that are watched, stored or declared by their name no more than is free; `limits.stream_bytes` of a stream",
-        "of whoever has most that nobody watches the longest idle stream goes; `quota`",
+        "what goes is of whoever has most; of states that are durable, or declared by their name, no more than is free; `limits.stream_bytes` of a stream",
+        "the oldest events of the largest stream of whoever has most go; `quota`",
     ),
     pool(
         "polls",

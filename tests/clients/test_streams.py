@@ -763,13 +763,14 @@ class TestBounds:
             # The one that nobody had used for the longest time has gone.
             known = subscribed(eve, "many:0")
             assert known["seq"] == 0 and known["epoch"] != epoch
-            for _ in range(2):
-                pat.request("publish", stream="fixed", data="x" * 9_000)
-            for _ in range(10):
-                last = pat.send("publish", stream="fixed", data="x" * 9_000)
-            with pytest.raises(harness.Refused) as refused:
-                pat.answer(last)
-            assert (refused.value.payload["code"], refused.value.payload["limit"]) == ("quota", 40_000)
+            for number in range(12):
+                pat.request("publish", stream="fixed", data=str(number) + "x" * 9_000)
+            back = subscribed(eve, "fixed", since=0)
+            assert back["seq"] == 12 and back["replayed"] is False
+            kept = back.get("snapshot") or [event for _, _, event in events(eve, 4)]
+            assert len(kept) == 4, "the newest, as many as there may be of all streams"
+            refusal = pat.refusal("publish", stream="many:9", data="x" * 41_000)
+            assert (refusal["code"], refusal["limit"]) == ("quota", 40_000)
 
     def test_a_filter_that_nothing_passes_costs_no_more_than_a_page_at_a_time(self, servers):
         config = '[streams]\nlog = { keep = 100_000, publish = true }'

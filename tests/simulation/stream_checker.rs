@@ -516,7 +516,12 @@ impl StreamChecker {
             true => self.head_at_most(watch).saturating_sub(kept) + 1,
             false => 0,
         };
-        let newest = self.passing(watch).next_back().filter(|newest| *newest >= least);
+        // Of a family in memory the newest goes, too, where little can be kept.
+        let is_cache = self.is_tight
+            && self
+                .declaration(&watch.stream)
+                .is_some_and(|one| one.pattern.is_open() && !one.durable);
+        let newest = self.passing(watch).next_back().filter(|newest| *newest >= least && !is_cache);
         (newest.unwrap_or(0), watch.last.max(watch.owed.unwrap_or(0)))
     }
 

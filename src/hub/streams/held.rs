@@ -5,6 +5,7 @@
 
 use super::stream::StreamIx;
 use crate::base::{Moment, Shares};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
@@ -17,8 +18,12 @@ pub type Holder = Option<NonZeroU32>;
 pub(super) struct Held {
     /// Who has begun its events.
     pub(super) made_by: Holder,
+    /// Who has published the newest of them: for them what is kept of it counts.
+    pub(super) filled_by: Holder,
     /// What is kept of it.
     pub(super) bytes: usize,
+    /// None of it goes for others: it is the newest event of a stream that is stored, or declared by its name.
+    pub(super) is_fixed: bool,
     /// Its numbers stand in the store.
     pub(super) is_stored: bool,
     /// Whoever watches it holds it.
@@ -27,12 +32,30 @@ pub(super) struct Held {
     pub(super) idle_since: Option<Moment>,
 }
 
+/// Whether it is idle, its bytes, since when it is idle.
+type BySize = (bool, usize, Reverse<Moment>, StreamIx);
+
+impl Held {
+    fn place_by_size(&self, ix: StreamIx) -> (Holder, BySize) {
+        let since = Reverse(self.idle_since.unwrap_or(Moment::NEVER));
+        (self.filled_by, (self.idle_since.is_some(), self.bytes, since, ix))
+    }
+}
+
+/// Of so many who have most it is seen whether there is something to take.
+const HOLDERS_LOOKED_AT_MAX: usize = 64;
+
 /// What the holders have.
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
     /// How many streams stay.
     staying: usize,
-    staying_bytes: Shares<Holder>,
+    /// Bytes of what is kept.
+    bytes: Shares<Holder>,
+    /// Those of them that are fixed.
+    fixed_bytes: Shares<Holder>,
+    /// The others: of each holder what is idle last, the largest of it, of those that are as large the longest idle.
+    by_size: BTreeSet<(Holder, BySize)>,
     /// Those of them that are stored, by who has begun them.
     stored: Shares<Holder>,
     /// On how many connections somebody watches a stream of a family that is not stored.
@@ -40,16 +63,8 @@ pub(super) struct Holdings {
     /// How many such streams somebody watches.
     watched: Shares<NonZeroU32>,
     idle: Shares<Holder>,
-    idle_bytes: Shares<Holder>,
     /// The longest idle first.
     idle_streams: BTreeMap<Holder, BTreeSet<(Moment, StreamIx)>>,
-}
-
-/// What there is too little of.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Scarce {
-    Places,
-    Bytes,
 }
 
 impl Holdings {
@@ -67,23 +82,32 @@ impl Holdings {
     }
 
     fn add(&mut self, ix: StreamIx, held: &Held) {
-        let Held { made_by, bytes, is_stored, idle_since, .. } = *held;
+        let Held { made_by, filled_by, bytes, is_stored, idle_since, .. } = *held;
+        self.bytes.add(&filled_by, bytes as u64);
+        if held.is_fixed {
+            self.fixed_bytes.add(&filled_by, bytes as u64);
+        } else if bytes > 0 {
+            self.by_size.insert(held.place_by_size(ix));
+        }
         if let Some(since) = idle_since {
             self.idle.add(&made_by, 1);
-            self.idle_bytes.add(&made_by, bytes as u64);
             self.idle_streams.entry(made_by).or_default().insert((since, ix));
             return;
         }
         self.staying += 1;
-        self.staying_bytes.add(&made_by, bytes as u64);
         self.stored.add(&made_by, u64::from(is_stored));
     }
 
     fn remove(&mut self, ix: StreamIx, held: &Held) {
-        let Held { made_by, bytes, is_stored, idle_since, .. } = *held;
+        let Held { made_by, filled_by, bytes, is_stored, idle_since, .. } = *held;
+        self.bytes.remove(&filled_by, bytes as u64);
+        if held.is_fixed {
+            self.fixed_bytes.remove(&filled_by, bytes as u64);
+        } else if bytes > 0 {
+            self.by_size.remove(&held.place_by_size(ix));
+        }
         if let Some(since) = idle_since {
             self.idle.remove(&made_by, 1);
-            self.idle_bytes.remove(&made_by, bytes as u64);
             if let Some(streams) = self.idle_streams.get_mut(&made_by) {
                 streams.remove(&(since, ix));
                 if streams.is_empty() {
@@ -93,7 +117,6 @@ impl Holdings {
             return;
         }
         self.staying -= 1;
-        self.staying_bytes.remove(&made_by, bytes as u64);
         self.stored.remove(&made_by, u64::from(is_stored));
     }
 
@@ -152,30 +175,42 @@ impl Holdings {
         watched >= other.map_or(0, |other| self.held_by(other)) + more as u64
     }
 
-    /// Whether so many bytes more may stay for a holder, of `max` for all: no more than are free.
-    pub(super) fn may_keep(&self, holder: Holder, more: usize, max: usize) -> bool {
-        let bytes = &self.staying_bytes;
+    /// Whether so many bytes more may be fixed for a holder, of `max` for all: no more than are free.
+    pub(super) fn may_fix(&self, holder: Holder, more: usize, max: usize) -> bool {
+        let bytes = &self.fixed_bytes;
         let has = if holder.is_some() { bytes.of(&holder) } else { 0 };
         has.saturating_add(more as u64) <= (max as u64).saturating_sub(bytes.total())
     }
 
-    /// The stream that goes first: the longest idle one of whoever has most.
-    pub(super) fn first_to_go(&self, scarce: Scarce) -> Option<StreamIx> {
-        let (holder, _) = match scarce {
-            Scarce::Places => self.idle.largest()?,
-            Scarce::Bytes => self.idle_bytes.largest()?,
-        };
+    /// The idle stream that goes first: the longest idle one of whoever has most.
+    pub(super) fn first_to_go(&self) -> Option<StreamIx> {
+        let (holder, _) = self.idle.largest()?;
         self.idle_streams.get(holder)?.first().map(|(_, ix)| *ix)
     }
 
-    /// How many streams stay, and the bytes of what is kept of them.
+    /// The stream of which something goes, where a holder is to have so many bytes more: of whoever has most then the
+    /// largest that is idle, or the largest.
+    pub(super) fn first_to_shrink(&self, holder: Holder, more: usize) -> Option<StreamIx> {
+        let own = self.bytes.of(&holder).saturating_add(more as u64);
+        let larger = self.bytes.largest_first().take_while(|(_, size)| *size > own);
+        let holders = larger.map(|(holder, _)| *holder).filter(|one| *one != holder);
+        let least = (false, 0, Reverse(Moment::NEVER), StreamIx(0));
+        let most = (true, usize::MAX, Reverse(Moment::ZERO), StreamIx(u32::MAX));
+        let first_of = |one: Holder| {
+            let (_, (.., ix)) = self.by_size.range((one, least)..=(one, most)).next_back()?;
+            Some(*ix)
+        };
+        holders.take(HOLDERS_LOOKED_AT_MAX).chain([holder]).find_map(first_of)
+    }
+
+    /// How many streams stay, and the bytes of what is kept of all.
     pub(super) fn staying(&self) -> (usize, usize) {
-        (self.staying, self.staying_bytes.total() as usize)
+        (self.staying, self.all_bytes())
     }
 
     /// The bytes of what is kept of all streams.
     pub(super) fn all_bytes(&self) -> usize {
-        (self.staying_bytes.total() + self.idle_bytes.total()) as usize
+        self.bytes.total() as usize
     }
 
     /// For a census: what is remembered of those who watch.

@@ -1,6 +1,6 @@
 //! Room for one more stream, and for one more event: what goes for them, and of whom.
 
-use super::held::{Holder, Scarce};
+use super::held::Holder;
 use super::stream::{Stream, StreamIx};
 use super::table::{NO_SUCH_STREAM, Streams};
 use crate::base::{ConnId, StreamId};
@@ -23,7 +23,7 @@ const ALL_STREAMS: &str = "there are as many streams as there may be";
 const OWN_STREAMS: &str = "as many streams are yours as may be while so few are left for others";
 const ALL_STREAM_BYTES: &str = "as much is kept of all streams as may be";
 const OWN_STREAM_BYTES: &str =
-    "as much of your streams is kept as may be while so little is left for others";
+    "as much of yours is kept for good as may be while so little is left for others";
 
 impl Streams {
     /// Has room for what somebody wants to watch, or publish to: of a family no more streams begin to stay for them than
@@ -115,9 +115,9 @@ impl Streams {
             None => {
                 let all = self.settings.all_streams;
                 let has_place = self.streams.len() < all
-                    || self.drop_idle(Scarce::Places)
+                    || self.drop_idle()
                     || self.take_places(now, holder, (1, 1), &[], effects)
-                        && (self.streams.len() < all || self.drop_idle(Scarce::Places));
+                        && (self.streams.len() < all || self.drop_idle());
                 if !has_place {
                     return Err(Refusal::quota("streams", ALL_STREAMS, all as u64));
                 }
@@ -130,14 +130,14 @@ impl Streams {
     }
 
     /// Forgets an idle stream: should it come again, it has another epoch.
-    fn drop_idle(&mut self, scarce: Scarce) -> bool {
-        let Some(ix) = self.holdings.first_to_go(scarce) else { return false };
+    fn drop_idle(&mut self) -> bool {
+        let Some(ix) = self.holdings.first_to_go() else { return false };
         self.forget(ix);
         true
     }
 
-    /// Makes room for an event of so many bytes in a stream that has been obtained for whoever publishes it: what of a
-    /// family nobody has used for long goes for it.
+    /// Makes room for an event of so many bytes in a stream that has been obtained for whoever publishes it: the oldest
+    /// events of whoever has most go for it.
     pub(super) fn make_room(
         &mut self,
         ix: StreamIx,
@@ -149,17 +149,35 @@ impl Streams {
         // What is replaced goes on being kept for filters.
         let grows_by = stream.grows_by(bytes, self.settings.stream_bytes);
         let more = if stream.filters.is_empty() { grows_by } else { bytes };
-        let owner = if stream.head == 0 { holder } else { stream.made_by };
-        let is_idle = stream.subscribers.is_empty() && stream.declaration.pattern.is_open();
-        let stays = stream.declaration.durable || !is_idle;
-        if stays && more > 0 && !self.holdings.may_keep(owner, more, max) {
+        let is_for_good = stream.declaration.durable || !stream.declaration.pattern.is_open();
+        let is_fixed = is_for_good && stream.is_state() && grows_by > 0;
+        if is_fixed && !self.holdings.may_fix(holder, grows_by, max) {
             return Err(Refusal::quota("all_streams_bytes", OWN_STREAM_BYTES, max as u64));
         }
-        while self.holdings.all_bytes().saturating_add(more) > max {
-            if !self.drop_idle(Scarce::Bytes) {
-                return Err(Refusal::quota("all_streams_bytes", ALL_STREAM_BYTES, max as u64));
-            }
+        if more > max || !self.shrink_to(max - more, holder, more) {
+            return Err(Refusal::quota("all_streams_bytes", ALL_STREAM_BYTES, max as u64));
         }
         Ok(())
+    }
+
+    /// Lets go of what is kept, of whoever has most, until it is so much: somebody is to have `more`. Whether that is
+    /// enough.
+    pub(super) fn shrink_to(&mut self, max: usize, holder: Holder, more: usize) -> bool {
+        loop {
+            let beyond = self.holdings.all_bytes().saturating_sub(max);
+            if beyond == 0 {
+                return true;
+            }
+            let Some(ix) = self.holdings.first_to_shrink(holder, more) else { return false };
+            let stream = &mut self.streams[ix.0 as usize];
+            let least = usize::from(stream.is_for_good());
+            self.cut_events += stream.shrink(beyond, least);
+            let idle_since = stream.held.and_then(|held| held.idle_since);
+            if idle_since.is_some() && stream.bytes() == 0 {
+                self.forget(ix);
+            } else {
+                self.count(ix, idle_since);
+            }
+        }
     }
 }

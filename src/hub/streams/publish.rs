@@ -96,6 +96,7 @@ impl Streams {
         let has_begun = self.streams[ix.0 as usize].head > 0 || self.in_flight.contains_key(name);
         let stream = &mut self.streams[ix.0 as usize];
         stream.is_obtained = false;
+        stream.filled_by = holder;
         if !has_begun {
             stream.made_by = holder;
         }
@@ -184,7 +185,10 @@ impl Streams {
         for conn in held {
             self.hold_back(conn, ix, effects);
         }
+        let filled_by = self.streams[ix.0 as usize].filled_by;
         self.touch(now.moment, ix);
+        // Where several were on their way to the store, each was let through by itself.
+        self.shrink_to(self.settings.all_streams_bytes, filled_by, 0);
         event
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Stream {
     pub(super) declaration: Rc<Declaration>,
     pub(super) epoch: Rc<str>,
     pub(super) head: u64,
+    /// When the newest event came, also where it is not kept: times do not go back.
+    newest_ts: Timestamp,
     events: VecDeque<Rc<Event>>,
     /// Those of the events that are kept whose publishers have named them. Of a durable stream the store knows them.
     published: BTreeMap<Arc<PublicationId>, u64>,
@@ -39,6 +41,8 @@ pub(super) struct Stream {
     pub(super) subscribers: BTreeMap<ConnId, Subscription>,
     /// Who has published its first event since the start.
     pub(super) made_by: Holder,
+    /// Who has published its newest event.
+    pub(super) filled_by: Holder,
     /// Somebody is about to watch it, or to publish to it.
     pub(super) is_obtained: bool,
     /// As what it is counted.
@@ -91,6 +95,7 @@ impl Stream {
             declaration,
             epoch,
             head: 0,
+            newest_ts: Timestamp(i64::MIN),
             events: VecDeque::new(),
             published: BTreeMap::new(),
             bytes: 0,
@@ -98,6 +103,7 @@ impl Stream {
             filters: Slab::new(),
             subscribers: BTreeMap::new(),
             made_by: None,
+            filled_by: None,
             is_obtained: false,
             held: None,
             heard: None,
@@ -124,6 +130,7 @@ impl Stream {
     /// Goes on where the store's log ends, with what was read of it.
     pub(super) fn go_on(&mut self, head: u64, events: Vec<Event>, bytes_max: usize) {
         self.head = head;
+        self.newest_ts = events.last().map_or(self.newest_ts, |newest| newest.ts);
         let ids = events.iter().filter_map(|event| Some((event.id.clone()?, event.seq)));
         self.published = ids.collect();
         self.events = events.into_iter().map(Rc::new).collect();
@@ -152,6 +159,16 @@ impl Stream {
     /// Nobody watches it, and it goes where room is needed.
     pub(super) fn is_idle(&self) -> bool {
         self.held.is_some_and(|held| held.idle_since.is_some())
+    }
+
+    /// Whether it does not end when nobody watches it: it is stored, or declared by its name.
+    pub(super) fn is_for_good(&self) -> bool {
+        self.declaration.durable || !self.declaration.pattern.is_open()
+    }
+
+    /// Whether no more than its newest event is kept.
+    pub(super) fn keeps_one(&self) -> bool {
+        self.events.len() <= 1 && self.passed_bytes == 0
     }
 
     /// Whether whoever watches it holds it: it is one of a family, and not stored.
@@ -244,7 +261,8 @@ impl Stream {
         id: Option<Arc<PublicationId>>,
         bytes_max: usize,
     ) -> (Rc<Event>, u64) {
-        let ts = self.newest().map_or(ts, |newest| newest.ts.max(ts));
+        let ts = self.newest_ts.max(ts);
+        self.newest_ts = ts;
         self.head += 1;
         if let Some(id) = &id {
             self.published.insert(Arc::clone(id), self.head);
@@ -273,12 +291,15 @@ impl Stream {
                 return cut;
             }
             cut += u64::from(!are_too_many);
-            if let Some(oldest) = self.events.pop_front() {
-                self.bytes -= oldest.bytes();
-                if let Some(id) = &oldest.id {
-                    self.published.remove(id);
-                }
-            }
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some(oldest) = self.events.pop_front() else { return };
+        self.bytes -= oldest.bytes();
+        if let Some(id) = &oldest.id {
+            self.published.remove(id);
         }
     }
 
@@ -288,6 +309,19 @@ impl Stream {
         let is_own = |(_, known): &(_, &SharedFilter)| holder.is_some() && known.made_by == holder;
         self.filters.iter().any(|(_, known)| *known.filter == *filter)
             || self.filters.iter().filter(is_own).count() < free
+    }
+
+    /// Lets go of so many bytes at least, but for so many of the newest events; returns how many events went.
+    pub(super) fn shrink(&mut self, bytes: usize, least: usize) -> u64 {
+        let most = self.bytes().saturating_sub(bytes);
+        let mut gone = self.forget_passed();
+        while self.bytes() > most && self.events.len() > least {
+            self.drop_oldest();
+            gone += 1;
+        }
+        // What went is not kept for filters, either.
+        self.forget_passed();
+        gone
     }
 
     /// The place of a filter; it counts as used once more. `tree` is what the newest event says.

@@ -200,7 +200,7 @@ impl Streams {
         (self.streams.len(), self.subscriptions)
     }
 
-    /// How many of the streams stay, as nothing else may take their place, and the bytes of what is kept of these.
+    /// How many of the streams stay, as nothing else may take their place, and the bytes of what is kept of all.
     #[must_use]
     pub fn staying(&self) -> (usize, usize) {
         self.holdings.staying()
@@ -298,9 +298,11 @@ impl Streams {
     pub(super) fn count(&mut self, ix: StreamIx, idle_since: Option<Moment>) {
         let is_stored = self.is_stored(&self.streams[ix.0 as usize]);
         let stream = &mut self.streams[ix.0 as usize];
-        let (made_by, bytes) = (stream.made_by, stream.bytes());
+        let (made_by, filled_by, bytes) = (stream.made_by, stream.filled_by, stream.bytes());
+        let is_fixed = stream.is_for_good() && stream.keeps_one();
         let is_for_watchers = stream.declaration.pattern.is_open() && !is_stored;
-        let held = Held { made_by, bytes, is_stored, is_for_watchers, idle_since };
+        let held =
+            Held { made_by, filled_by, bytes, is_fixed, is_stored, is_for_watchers, idle_since };
         let before = stream.held.replace(held);
         self.holdings.settle(ix, before, stream.held);
         if before.is_some_and(|before| before.is_for_watchers != is_for_watchers) {
