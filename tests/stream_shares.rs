@@ -71,7 +71,10 @@ impl World {
         let declare = |pattern: &&str| {
             let mut declaration = Declaration::new(Pattern::parse(pattern).unwrap());
             (declaration.keep, declaration.publish) = (Keep::Latest, true);
-            declaration.durable = pattern.starts_with("d:");
+            declaration.durable = pattern.starts_with("d:") || pattern.starts_with("l:");
+            if pattern.starts_with("l:") {
+                declaration.keep = Keep::Log(5);
+            }
             Rc::new(declaration)
         };
         let all = patterns.iter().map(declare).collect();
@@ -418,6 +421,27 @@ fn what_is_kept_goes_of_whoever_has_most_of_it() {
     }
     log(&mut world, 2, "f:21", 400).unwrap();
     assert!(names("f", 0..4).iter().all(|name| keeps(&mut world, name)));
+}
+
+#[test]
+fn the_newest_events_of_durable_logs_are_shared_out_and_older_ones_go() {
+    let mut world = World::new(MOST, 1_500);
+    world.declare(&["named", "f:{id}", "l:{id}"]);
+    let publish = |world: &mut World, who, name: &String| world.publish(who, name, 100, true);
+    let taken =
+        names("l", 0..20).iter().filter(|name| publish(&mut world, 1, name).is_ok()).count();
+    assert_eq!(taken, 8, "of 15");
+    for name in names("l", 0..8).iter().cycle().take(40) {
+        publish(&mut world, 1, name).unwrap();
+    }
+    assert!(world.hub.streams().staying().1 <= 1_500);
+    for name in names("l", 100..102) {
+        publish(&mut world, 2, &name).unwrap();
+    }
+    for name in names("f", 0..9) {
+        publish(&mut world, 3, &name).unwrap();
+    }
+    world.check();
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub(super) const POOLS: [Pool; 14] = [
     pool(
         "stream_bytes",
         "`limits.all_streams_bytes`",
-        "what goes is of whoever has most; of states that are durable, or declared by their name, no more than is free; `limits.stream_bytes` of a stream",
+        "of the newest events of those that are durable, or declared by their name, no more than is free; `limits.stream_bytes` of a stream",
         "the oldest events of the largest stream of whoever has most go; `quota`",
     ),
     pool(

@@ -22,8 +22,8 @@ pub(super) struct Held {
     pub(super) filled_by: Holder,
     /// What is kept of it.
     pub(super) bytes: usize,
-    /// None of it goes for others: it is the newest event of a stream that is stored, or declared by its name.
-    pub(super) is_fixed: bool,
+    /// Of these, what does not go for others: the newest event of a stream that is durable, or declared by its name.
+    pub(super) fixed: usize,
     /// Its numbers stand in the store.
     pub(super) is_stored: bool,
     /// Whoever watches it holds it.
@@ -54,16 +54,18 @@ pub(super) struct Holdings {
     bytes: Shares<Holder>,
     /// Those of them that are fixed.
     fixed_bytes: Shares<Holder>,
-    /// The others: of each holder what is idle last, the largest of it, of those that are as large the longest idle.
+    /// The streams that have others: of each holder those that are idle last, of these the largest, of those that are as
+    /// large the longest idle.
     by_size: BTreeSet<(Holder, BySize)>,
-    /// Those of them that are stored, by who has begun them.
+    /// Streams that are stored, by who has begun them.
     stored: Shares<Holder>,
     /// On how many connections somebody watches a stream of a family that is not stored.
     watches: BTreeMap<(NonZeroU32, StreamIx), u32>,
     /// How many such streams somebody watches.
     watched: Shares<NonZeroU32>,
+    /// Streams that are idle, by who has begun them.
     idle: Shares<Holder>,
-    /// The longest idle first.
+    /// Which, the longest idle first.
     idle_streams: BTreeMap<Holder, BTreeSet<(Moment, StreamIx)>>,
 }
 
@@ -84,9 +86,8 @@ impl Holdings {
     fn add(&mut self, ix: StreamIx, held: &Held) {
         let Held { made_by, filled_by, bytes, is_stored, idle_since, .. } = *held;
         self.bytes.add(&filled_by, bytes as u64);
-        if held.is_fixed {
-            self.fixed_bytes.add(&filled_by, bytes as u64);
-        } else if bytes > 0 {
+        self.fixed_bytes.add(&filled_by, held.fixed as u64);
+        if bytes > held.fixed {
             self.by_size.insert(held.place_by_size(ix));
         }
         if let Some(since) = idle_since {
@@ -101,9 +102,8 @@ impl Holdings {
     fn remove(&mut self, ix: StreamIx, held: &Held) {
         let Held { made_by, filled_by, bytes, is_stored, idle_since, .. } = *held;
         self.bytes.remove(&filled_by, bytes as u64);
-        if held.is_fixed {
-            self.fixed_bytes.remove(&filled_by, bytes as u64);
-        } else if bytes > 0 {
+        self.fixed_bytes.remove(&filled_by, held.fixed as u64);
+        if bytes > held.fixed {
             self.by_size.remove(&held.place_by_size(ix));
         }
         if let Some(since) = idle_since {

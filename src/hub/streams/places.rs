@@ -149,9 +149,10 @@ impl Streams {
         // What is replaced goes on being kept for filters.
         let grows_by = stream.grows_by(bytes, self.settings.stream_bytes);
         let more = if stream.filters.is_empty() { grows_by } else { bytes };
-        let is_for_good = stream.declaration.durable || !stream.declaration.pattern.is_open();
-        let is_fixed = is_for_good && stream.is_state() && grows_by > 0;
-        if is_fixed && !self.holdings.may_fix(holder, grows_by, max) {
+        // As the newest event it is one of those that do not go for others.
+        let own = if stream.filled_by == holder { stream.fixed_bytes() } else { 0 };
+        let fixes = bytes.saturating_sub(own);
+        if stream.is_for_good() && fixes > 0 && !self.holdings.may_fix(holder, fixes, max) {
             return Err(Refusal::quota("all_streams_bytes", OWN_STREAM_BYTES, max as u64));
         }
         if more > max || !self.shrink_to(max - more, holder, more) {

@@ -166,9 +166,10 @@ impl Stream {
         self.declaration.durable || !self.declaration.pattern.is_open()
     }
 
-    /// Whether no more than its newest event is kept.
-    pub(super) fn keeps_one(&self) -> bool {
-        self.events.len() <= 1 && self.passed_bytes == 0
+    /// Bytes of what goes for nothing else: of its newest event, if it is for good.
+    pub(super) fn fixed_bytes(&self) -> usize {
+        let newest = self.newest().filter(|_| self.is_for_good());
+        newest.map_or(0, |newest| newest.bytes())
     }
 
     /// Whether whoever watches it holds it: it is one of a family, and not stored.

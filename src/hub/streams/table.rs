@@ -299,10 +299,10 @@ impl Streams {
         let is_stored = self.is_stored(&self.streams[ix.0 as usize]);
         let stream = &mut self.streams[ix.0 as usize];
         let (made_by, filled_by, bytes) = (stream.made_by, stream.filled_by, stream.bytes());
-        let is_fixed = stream.is_for_good() && stream.keeps_one();
+        let fixed = stream.fixed_bytes();
         let is_for_watchers = stream.declaration.pattern.is_open() && !is_stored;
         let held =
-            Held { made_by, filled_by, bytes, is_fixed, is_stored, is_for_watchers, idle_since };
+            Held { made_by, filled_by, bytes, fixed, is_stored, is_for_watchers, idle_since };
         let before = stream.held.replace(held);
         self.holdings.settle(ix, before, stream.held);
         if before.is_some_and(|before| before.is_for_watchers != is_for_watchers) {
