@@ -493,6 +493,22 @@ fn nobody_loses_a_stream_where_that_helps_nobody() {
     assert!(world.watch(2, 0, &names("f", 100..101)).is_err());
     assert_eq!(world.has(1), 20);
     world.check();
+    // What many watch stays, and of the rest goes first what the fewest watch.
+    let mut world = World::new(MOST, 1_500);
+    for who in 1..10 {
+        world.watch(who, 0, &names("f", 0..5)).unwrap();
+    }
+    for (who, ids) in [(10, 10..28), (11, 30..35), (12, 30..35), (12, 40..48)] {
+        for name in names("f", ids) {
+            let _ = world.watch(who, 0, &[name]);
+        }
+    }
+    while world
+        .watch(20, 0, &names("f", 100 + world.has(20) as u32..101 + world.has(20) as u32))
+        .is_ok()
+    {}
+    assert!((1..10).all(|who| world.has(who) == 5), "what nine watch");
+    world.check();
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(super) enum Purpose {
 
 /// At how many streams is looked beyond those that are to be taken, where others watch them, too.
 const TAKEN_LOOKED_AT_MAX: usize = 256;
+/// A stream that more connections watch is taken from nobody: they would all lose it for one.
+const TAKEN_WATCHERS_MAX: usize = 8;
 
 const ALL_STREAMS: &str = "there are as many streams as there may be";
 const OWN_STREAMS: &str = "as many streams are yours as may be while so few are left for others";
@@ -61,7 +63,8 @@ impl Streams {
     }
 
     /// Whoever watches most gives up so many streams, none of those that are named, if that leaves them no less than
-    /// another then has: all of them or none. One that somebody watches who has less stays.
+    /// another then has: all of them or none, those first that the fewest watch. One that somebody watches who has less
+    /// stays, and one that many watch.
     fn take_places(
         &mut self,
         now: Now,
@@ -72,22 +75,21 @@ impl Streams {
     ) -> bool {
         let more = wanted + taken;
         let may_go = |ix: &StreamIx| {
-            let mut subscriptions = self.streams[ix.0 as usize].subscribers.values();
+            let subscribers = &self.streams[ix.0 as usize].subscribers;
             !named.contains(ix)
-                && subscriptions.all(|one| self.holdings.has_more(one.holder, holder, more))
+                && subscribers.len() <= TAKEN_WATCHERS_MAX
+                && subscribers.values().all(|one| self.holdings.has_more(one.holder, holder, more))
         };
         let watched = self.holdings.watched_by_more(holder, more);
         let looked_at = watched.take(taken + TAKEN_LOOKED_AT_MAX);
-        let mut go = BTreeSet::new();
-        for ix in looked_at.filter(may_go) {
-            if go.len() < taken {
-                go.insert(ix);
-            }
-        }
+        let watchers = |ix: StreamIx| self.streams[ix.0 as usize].subscribers.len();
+        // Two who watch the same are looked at twice.
+        let go: BTreeSet<(usize, StreamIx)> =
+            looked_at.filter(may_go).map(|ix| (watchers(ix), ix)).collect();
         if go.len() < taken {
             return false;
         }
-        for ix in go {
+        for (_, ix) in go.into_iter().take(taken) {
             let stream = &self.streams[ix.0 as usize];
             let conns: Vec<ConnId> = stream.subscribers.keys().copied().collect();
             let streams = vec![stream.name.clone()];
