@@ -68,6 +68,9 @@ impl<K: Ord + Clone> Shares<K> {
     }
 
     fn set(&mut self, holder: &K, before: u64, after: u64) {
+        if before == after {
+            return;
+        }
         self.total = self.total.saturating_sub(before).saturating_add(after);
         if before > 0 {
             self.by_size.remove(&(before, holder.clone()));

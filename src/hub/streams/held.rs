@@ -36,6 +36,11 @@ pub(super) struct Held {
 type BySize = (bool, usize, Reverse<Moment>, StreamIx);
 
 impl Held {
+    /// As what its place counts.
+    fn place(&self) -> (Holder, bool, Option<Moment>) {
+        (self.made_by, self.is_stored, self.idle_since)
+    }
+
     fn place_by_size(&self, ix: StreamIx) -> (Holder, BySize) {
         let since = Reverse(self.idle_since.unwrap_or(Moment::NEVER));
         (self.filled_by, (self.idle_since.is_some(), self.bytes, since, ix))
@@ -76,48 +81,63 @@ impl Holdings {
             return;
         }
         if let Some(held) = before {
-            self.remove(ix, &held);
+            self.remove_bytes(ix, &held);
         }
         if let Some(held) = after {
-            self.add(ix, &held);
+            self.add_bytes(ix, &held);
+        }
+        // Most events of a stream that is watched change its bytes alone.
+        if before.map(|held| held.place()) == after.map(|held| held.place()) {
+            return;
+        }
+        if let Some(held) = before {
+            self.remove_place(ix, &held);
+        }
+        if let Some(held) = after {
+            self.add_place(ix, &held);
         }
     }
 
-    fn add(&mut self, ix: StreamIx, held: &Held) {
-        let Held { made_by, filled_by, bytes, is_stored, idle_since, .. } = *held;
-        self.bytes.add(&filled_by, bytes as u64);
-        self.fixed_bytes.add(&filled_by, held.fixed as u64);
-        if bytes > held.fixed {
+    fn add_bytes(&mut self, ix: StreamIx, held: &Held) {
+        self.bytes.add(&held.filled_by, held.bytes as u64);
+        self.fixed_bytes.add(&held.filled_by, held.fixed as u64);
+        if held.bytes > held.fixed {
             self.by_size.insert(held.place_by_size(ix));
         }
+    }
+
+    fn remove_bytes(&mut self, ix: StreamIx, held: &Held) {
+        self.bytes.remove(&held.filled_by, held.bytes as u64);
+        self.fixed_bytes.remove(&held.filled_by, held.fixed as u64);
+        if held.bytes > held.fixed {
+            self.by_size.remove(&held.place_by_size(ix));
+        }
+    }
+
+    fn add_place(&mut self, ix: StreamIx, held: &Held) {
+        let (made_by, is_stored, idle_since) = held.place();
         if let Some(since) = idle_since {
             self.idle.add(&made_by, 1);
             self.idle_streams.entry(made_by).or_default().insert((since, ix));
-            return;
+        } else {
+            self.staying += 1;
+            self.stored.add(&made_by, u64::from(is_stored));
         }
-        self.staying += 1;
-        self.stored.add(&made_by, u64::from(is_stored));
     }
 
-    fn remove(&mut self, ix: StreamIx, held: &Held) {
-        let Held { made_by, filled_by, bytes, is_stored, idle_since, .. } = *held;
-        self.bytes.remove(&filled_by, bytes as u64);
-        self.fixed_bytes.remove(&filled_by, held.fixed as u64);
-        if bytes > held.fixed {
-            self.by_size.remove(&held.place_by_size(ix));
-        }
-        if let Some(since) = idle_since {
-            self.idle.remove(&made_by, 1);
-            if let Some(streams) = self.idle_streams.get_mut(&made_by) {
-                streams.remove(&(since, ix));
-                if streams.is_empty() {
-                    self.idle_streams.remove(&made_by);
-                }
+    fn remove_place(&mut self, ix: StreamIx, held: &Held) {
+        let (made_by, is_stored, idle_since) = held.place();
+        let Some(since) = idle_since else {
+            self.staying -= 1;
+            return self.stored.remove(&made_by, u64::from(is_stored));
+        };
+        self.idle.remove(&made_by, 1);
+        if let Some(streams) = self.idle_streams.get_mut(&made_by) {
+            streams.remove(&(since, ix));
+            if streams.is_empty() {
+                self.idle_streams.remove(&made_by);
             }
-            return;
         }
-        self.staying -= 1;
-        self.stored.remove(&made_by, u64::from(is_stored));
     }
 
     /// A connection of somebody watches a stream that is held by this.
