@@ -827,7 +827,6 @@ class TestOutboxes:
             answers, _ = modest.answers(5)
             assert all(len(answer["payload"]["entries"]) > 10 for answer in answers), "whole pages"
             assert ada.request("ping")
-            cut = read(server)["parlor_outbox_cut_connections_total"]
             ended = resets = 0
             for pipe in greedy:
                 try:
@@ -836,6 +835,8 @@ class TestOutboxes:
                     ended, resets = ended + 1, resets + 1
                 except AssertionError:
                     ended += 1
+            # Those who read make room for more, which may be too much again.
+            cut = read(server)["parlor_outbox_cut_connections_total"]
             assert ended == cut
             until(lambda: sum(map(int, re.findall(r"were full: (\d+) conn", server.output()))) == cut)
             said = server.output()
