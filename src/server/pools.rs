@@ -58,7 +58,7 @@ pub(super) const POOLS: [Pool; 14] = [
         "stream_bytes",
         "`limits.all_streams_bytes`",
         "of the newest events of those that are durable, or declared by their name, no more than is free; `limits.stream_bytes` of a stream",
-        "the oldest events of the largest stream of whoever has most go; `quota`",
+        "events of whoever has most go: of what nobody watches, then the oldest of their largest stream; `quota`",
     ),
     pool(
         "polls",

@@ -316,7 +316,7 @@ impl Snapshot {
         )?;
         page.counter(
             "stream_events_cut",
-            "Events that streams have let go of for their bytes (limits.stream_bytes), with fewer than they keep.",
+            "Events that streams have let go of for their bytes (limits.stream_bytes, limits.all_streams_bytes), with fewer than they keep.",
             self.counts.cut_events,
         )
     }
