@@ -51,16 +51,20 @@ impl Hub {
             self.check_quota(&asker.user)?;
         }
         self.check_all_rooms(asker)?;
+        let named = members.clone();
         members.retain(|member| *member != asker.user);
         members.sort();
         members.dedup();
         self.check_members(members.len() + 1)?;
         self.check_made(now, asker)?;
         let (members, invited) = self.with_consent(asker, members);
-        let refused = invited.iter().find_map(|user| self.check_invites(asker, user).err());
-        if let Some(refusal) = refused {
-            self.makers.give_back(now.moment, &asker.user);
-            return Err(refusal);
+        for user in &invited {
+            if let Err(refusal) = self.check_invites(asker, user) {
+                self.makers.give_back(now.moment, &asker.user);
+                let index = named.iter().position(|one| one == user);
+                let field = index.map(|index| format!("members[{index}]").into());
+                return Err(Refusal { field, ..refusal });
+            }
         }
         // What a program makes counts towards nobody's number of rooms.
         let is_own = !asker.is_program;

@@ -146,6 +146,7 @@ class TestGuest:
             assert "state" in names and "inner" not in names
             assert "ts" in guest.request("ping")
             assert [one["stream"] for one in guest.request("info")["streams"]]
+            assert guest.refused("info", after="no room's name") == "bad_request"
             for kind in ("room:join", "chat:send", "presence:list", "room:list", "auth:revoke"):
                 assert guest.refused(kind, room="lobby") == "forbidden"
 

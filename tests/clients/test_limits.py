@@ -467,6 +467,8 @@ class TestNumbers:
             ada.request("room:invite", room="two", user="joe")
             eve.request("room:create", room="of-eve")
             self.beyond(eve, "invites", 1, "room:invite", room="of-eve", user="joe")
+            refusal = eve.refusal("room:create", {"members": ["eve", "joe"]})
+            assert (refusal["code"], refusal["limit"], refusal["field"]) == ("quota", 1, "members[1]")
 
     def test_rooms_in_all(self, servers):
         server = servers.parlor(set={"limits.all_rooms": 1})

@@ -145,6 +145,9 @@ impl<S: Backend> Chat<S> {
                 self.reply(net, origin, |w| w.number("ts", ts));
             }
             "info" => {
+                if let Err(fault) = envelope.request(self.limits_for(person), net.timestamp()) {
+                    return self.fault(net, origin, &fault);
+                }
                 let nothing = Answer::Info { rooms: RoomPage::default(), invites: Vec::new() };
                 let payload = encode::payload(|w| self.answer(w, net, origin, &nothing));
                 self.reply_raw(net, origin, payload);
