@@ -1,6 +1,7 @@
 //! Shares of streams, against a slow, obvious model: whoever takes as much as they can, in any order and of any kind,
 //! leaves the others theirs.
 
+use parlor::base::limits::EVENT_BYTES;
 use parlor::base::{
     ConnId, Data, Limits, Moment, Outcome, Snapshot as Stored, StreamId, Timestamp, Tree,
 };
@@ -18,6 +19,8 @@ use std::rc::Rc;
 
 const CONNS_EACH: u32 = 2;
 const MOST: u32 = 40;
+/// All sizes here are so many bytes, of which an event takes one at least.
+const UNIT: usize = EVENT_BYTES + 1;
 /// Streams that are declared by their name.
 const NAMED: usize = 1;
 
@@ -47,12 +50,18 @@ fn who(conn: ConnId) -> Who {
     conn.index() as u32 / CONNS_EACH
 }
 
+/// What makes an event of so many units.
+fn data(units: usize) -> Data {
+    Data::Json("x".repeat(units * UNIT - EVENT_BYTES).into())
+}
+
 fn rights() -> StreamRights {
     StreamRights { is_user: true, publishes_all: true, ..StreamRights::default() }
 }
 
 impl World {
-    fn new(streams: u32, all_streams_bytes: usize) -> World {
+    fn new(streams: u32, units: usize) -> World {
+        let all_streams_bytes = units * UNIT;
         let limits =
             Limits { streams, all_streams_bytes, subscriptions: 1_000, ..Limits::default() };
         let settings = World::settings(&limits, &["named", "f:{id}", "d:{id}"]);
@@ -150,7 +159,7 @@ impl World {
         &mut self,
         who: Who,
         name: &str,
-        bytes: usize,
+        units: usize,
         is_kept: bool,
     ) -> Result<(), Refusal> {
         let ticket = self.ticket;
@@ -158,7 +167,7 @@ impl World {
             origin: Origin::Call(1),
             publisher: Publisher::Client(rights(), holder(who)),
             stream: StreamId::parse(name).unwrap(),
-            data: Data::Json("x".repeat(bytes).into()),
+            data: data(units),
             id: None,
         });
         if self.ticket == ticket {
@@ -209,7 +218,10 @@ impl World {
         let counts = self.hub.counts();
         let (staying, bytes) = self.hub.streams().staying();
         assert_eq!(staying, self.staying());
-        assert!(counts.streams <= MOST as usize && bytes <= self.limits.all_streams_bytes);
+        assert!(
+            counts.streams <= self.limits.streams as usize
+                && bytes <= self.limits.all_streams_bytes
+        );
         let subscriptions: usize = self.watched.values().map(BTreeSet::len).sum();
         assert_eq!(counts.subscriptions, subscriptions);
     }
@@ -434,7 +446,7 @@ fn the_newest_events_of_durable_logs_are_shared_out_and_older_ones_go() {
     for name in names("l", 0..8).iter().cycle().take(40) {
         publish(&mut world, 1, name).unwrap();
     }
-    assert!(world.hub.streams().staying().1 <= 1_500);
+    assert!(world.hub.streams().staying().1 <= 1_500 * UNIT);
     for name in names("l", 100..102) {
         publish(&mut world, 2, &name).unwrap();
     }
@@ -451,7 +463,7 @@ fn what_comes_back_from_the_store_at_once_keeps_the_bound() {
         origin: Origin::Call(1),
         publisher: Publisher::Client(rights(), holder(1)),
         stream: StreamId::parse(name).unwrap(),
-        data: Data::Json("x".repeat(400).into()),
+        data: data(400),
         id: None,
     };
     let all = names("d", 0..3);
@@ -469,7 +481,7 @@ fn what_comes_back_from_the_store_at_once_keeps_the_bound() {
         let (seq, ts) = (at as u64 / 3 + 1, Timestamp(1));
         let outcome = Outcome::Event { epoch: (**epoch).into(), seq, ts, is_duplicate: false };
         world.give(Input::Outcome { ticket, outcome });
-        assert!(world.hub.streams().staying().1 <= 1_500);
+        assert!(world.hub.streams().staying().1 <= 1_500 * UNIT);
     }
 }
 
@@ -593,4 +605,132 @@ fn streams_that_are_named_twice_are_let_go_of_once() {
     assert!(world.watch(1, 0, &twice).is_err());
     world.watch(1, 0, &twice[..2]).unwrap();
     world.check();
+}
+
+#[test]
+fn whoever_watches_most_gives_way_however_many_connections_watch_what_they_have() {
+    let mut world = World::new(MOST, 1_500);
+    for name in names("f", 0..20) {
+        for of in 0..CONNS_EACH {
+            let _ = world.watch(1, of, std::slice::from_ref(&name));
+        }
+    }
+    for (who, ids) in [(2, 100..110), (3, 120..125), (4, 130..133)] {
+        for name in names("f", ids) {
+            world.watch(who, 0, &[name]).unwrap();
+        }
+    }
+    let had: Vec<usize> = (1..5).map(|who| world.has(who)).collect();
+    assert_eq!(had, [19, 10, 5, 3]);
+    for (who, at) in [(5, 200), (6, 210), (7, 220)] {
+        world.watch(who, 0, &names("f", at..at + 3)).unwrap();
+    }
+    let has: Vec<usize> = (2..8).map(|who| world.has(who)).collect();
+    assert_eq!(has, [10, 5, 3, 3, 3, 3], "of whoever has most alone");
+    world.check();
+}
+
+#[test]
+fn streams_that_many_watch_do_not_shield_others() {
+    const ALL: u32 = 1_000;
+    let mut world = World::new(ALL, 1_500);
+    let watch = |world: &mut World, index: u32, who: Who, names: &[String]| {
+        let ask = |name: &String| Ask {
+            stream: StreamId::parse(name).unwrap(),
+            filter: None,
+            max_rate: None,
+            since: None,
+            epoch: None,
+        };
+        let by = (ConnId::new(index, 1), Some("1".into()));
+        let (rights, form, holder) = (rights(), Form::Envelope, holder(who));
+        world.watched.entry(by.0).or_default().extend(names.iter().cloned());
+        let asks = names.iter().map(ask).collect();
+        world.give(Input::Subscribe { by, rights, holder, form, asks }).unwrap().is_ok()
+    };
+    // Others leave, so that two have all.
+    for (index, who, ids) in [(2, 1, 0..600), (4, 2, 600..ALL - 1)] {
+        for name in names("f", ids) {
+            assert!(watch(&mut world, 90_002, 0, std::slice::from_ref(&name)));
+            assert!(watch(&mut world, index, who, &[name]));
+        }
+    }
+    world.give(Input::Disconnected { conn: ConnId::new(90_002, 1) });
+    // Nine connections of one of them watch 400 streams, those that come last and first by their place and their name.
+    for index in 90_010..90_018 {
+        assert!(watch(&mut world, index, 1, &names("f", 0..200)));
+        assert!(watch(&mut world, index, 1, &names("f", 400..600)));
+    }
+    for who in 3..20 {
+        assert!(watch(&mut world, who * 2, who, &names("f", 5_000 + who..5_001 + who)));
+    }
+    assert_eq!((world.has(1), world.has(2)), (600 - 17, 399));
+}
+
+#[test]
+fn a_request_that_is_refused_takes_nothing() {
+    // Fewer may be there than are: nobody who is in goes for somebody who is not let in.
+    let mut world = World::new(MOST, 1_500);
+    world.watch(0, 0, &names("f", 0..35)).unwrap();
+    world.watch(1, 0, &names("f", 100..102)).unwrap();
+    world.limits.streams = 10;
+    world.declare(&["named", "f:{id}", "d:{id}"]);
+    let before = world.watched.clone();
+    assert!(world.watch(2, 0, &names("f", 200..203)).is_err());
+    assert_eq!(world.watched, before);
+    // For one that somebody gives up another comes, and no more than there were are there.
+    world.watch(1, 0, &names("f", 103..104)).unwrap_err();
+    // Nothing that is kept goes for an event that does not fit then.
+    let mut world = World::new(MOST, 10);
+    world.publish(1, "f:1", 3, true).unwrap();
+    for name in names("d", 0..4) {
+        world.publish(2, &name, 1, true).unwrap();
+    }
+    let taken = world.hub.streams().staying().1;
+    assert!(world.publish(3, "f:3", 8, true).is_err());
+    assert_eq!(world.hub.streams().staying().1, taken);
+}
+
+#[test]
+fn what_is_named_in_one_request_does_not_go_for_it() {
+    let mut world = World::new(MOST, 100_000);
+    for name in names("f", 0..39) {
+        world.publish(1, &name, 1, true).unwrap();
+    }
+    let kept = StreamId::parse("f:0").unwrap();
+    let epoch = world.hub.streams().epoch(&kept).cloned();
+    world.watch(2, 0, &["f:new".to_owned(), "f:0".to_owned()]).unwrap();
+    assert_eq!(world.hub.streams().epoch(&kept).cloned(), epoch);
+    // What others watch, too, counts for whoever asks for it.
+    let mut world = World::new(MOST, 1_500);
+    world.watch(0, 0, &names("f", 0..33)).unwrap();
+    world.watch(1, 0, &names("f", 33..36)).unwrap();
+    for name in names("f", 36..39) {
+        world.watch(1, 0, &[name.clone()]).or_else(|_| world.watch(0, 0, &[name])).unwrap();
+    }
+    let has = world.has(1);
+    let asked: Vec<String> = names("f", 0..6).into_iter().chain(names("f", 90..91)).collect();
+    let _ = world.watch(3, 0, &asked);
+    assert_eq!(world.has(1), has, "they have fewer than another would have then");
+}
+
+#[test]
+fn what_is_too_much_goes_of_all_who_have_most_until_they_have_as_much() {
+    let mut world = World::new(200, 100);
+    world.declare(&["named", "l:{id}", "m:{id}"]);
+    for at in 0..50 {
+        world.publish(1, &format!("m:{at}"), 1, true).unwrap();
+        world.publish(2, &format!("m:1{at:02}"), 1, true).unwrap();
+    }
+    let of = |world: &World, ids: std::ops::Range<u32>| {
+        let is_there =
+            |name: &String| world.hub.streams().epoch(&StreamId::parse(name).unwrap()).is_some();
+        names("m", ids).iter().filter(|name| is_there(name)).count()
+    };
+    let had = (of(&world, 0..50), of(&world, 100..150));
+    world.limits.all_streams_bytes /= 4;
+    world.declare(&["named", "l:{id}", "m:{id}"]);
+    assert!(world.hub.streams().staying().1 <= world.limits.all_streams_bytes, "at once");
+    let has = (of(&world, 0..50), of(&world, 100..150));
+    assert!(has.0.abs_diff(has.1) <= 3 && has.0 + has.1 >= 8, "{had:?}, {has:?}");
 }

@@ -1,6 +1,7 @@
 //! Streams against a slow, obvious model: whoever watches a stream gets a snapshot and then every
 //! change in order, with gaps only where they are declared.
 
+use parlor::base::limits::EVENT_BYTES;
 use parlor::base::{
     Chance, ConnId, Data, Limits, Moment, Outcome, Priority, PublicationId, Record,
     Snapshot as Stored, StreamId, StreamState, Timestamp, Tree, UserId,
@@ -647,7 +648,8 @@ fn a_repeat_is_known_in_memory_as_long_as_the_stream_keeps_the_first() {
 
 #[test]
 fn a_stream_that_has_no_room_for_its_first_event_is_not_there_afterwards() {
-    let mut world = World::within(&Limits { all_streams_bytes: 2, ..Limits::default() });
+    let mut world =
+        World::within(&Limits { all_streams_bytes: 2 + EVENT_BYTES, ..Limits::default() });
     world.publish("log", 10);
     for _ in 0..3 {
         for name in ["slow:1", "slow:2"] {
@@ -819,7 +821,8 @@ fn the_newest_event_that_passes_a_filter_is_told_although_the_state_has_changed_
 #[test]
 fn what_is_kept_for_filters_counts_towards_the_bytes_of_a_stream_and_goes_with_them() {
     // Two numbers of a byte each fit.
-    let mut world = World::within(&Limits { stream_bytes: 2, ..Limits::default() });
+    let mut world =
+        World::within(&Limits { stream_bytes: 2 * (1 + EVENT_BYTES as u32), ..Limits::default() });
     for of in 0..3 {
         world.subscribe(of, "slow_state", Some([3, 5, 7][of]), None);
         world.publish("slow_state", 9);

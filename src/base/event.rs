@@ -1,5 +1,6 @@
 //! An event of a stream: a newer state, or the next of a log.
 
+use crate::base::limits::{EVENT_BYTES, PUBLICATION_ID_BYTES};
 use crate::base::{Timestamp, UserId};
 use std::sync::Arc;
 
@@ -17,10 +18,17 @@ pub struct Event {
 }
 
 impl Event {
-    /// Bytes of what it says, and of what its publisher calls it.
+    /// Bytes of memory that it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.data.len() + self.id.as_ref().map_or(0, |id| id.bytes())
+        Event::bytes_of(&self.data, self.id.as_deref())
+    }
+
+    /// Bytes of memory that an event takes that says this.
+    #[must_use]
+    pub fn bytes_of(data: &Data, id: Option<&PublicationId>) -> usize {
+        let of_id = id.map_or(0, |id| id.bytes() + PUBLICATION_ID_BYTES);
+        data.len() + of_id + EVENT_BYTES
     }
 }
 

@@ -243,7 +243,7 @@ pub(super) fn streams(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Vec<
     for row in rows {
         let keep = (wanted.keep)(&row.name);
         let events = newest(db, &row, keep, wanted.stream_bytes.min(left))?;
-        left -= events.iter().map(|event| event.data.len()).sum::<usize>().min(left);
+        left -= events.iter().map(Event::bytes).sum::<usize>().min(left);
         let StreamRow { name: stream, epoch, head, ts, .. } = row;
         streams.push(StreamState { stream, epoch, head, ts, events });
     }
@@ -266,7 +266,7 @@ fn newest(db: &Connection, row: &StreamRow, keep: u64, bytes_max: usize) -> Resu
         if event.seq != expected {
             return Err(missing());
         }
-        bytes += event.data.len();
+        bytes += event.bytes();
         if events.len() as u64 >= keep || bytes > bytes_max {
             break;
         }

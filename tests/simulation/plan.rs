@@ -87,8 +87,8 @@ impl Plan {
             rooms: *dice.pick(&[5, 1_000]),
             streams: *dice.pick(&[8, 10_000]),
             subscriptions: *dice.pick(&[4, 100]),
-            stream_bytes: if are_streams_tight { 300 } else { 1 << 20 },
-            all_streams_bytes: if are_streams_tight { 1_500 } else { 1 << 28 },
+            stream_bytes: if are_streams_tight { 2_300 } else { 1 << 20 },
+            all_streams_bytes: if are_streams_tight { 11_000 } else { 1 << 28 },
             ..Limits::default()
         };
         let kept = Retention {

@@ -20,8 +20,10 @@ pub(super) struct Held {
     pub(super) made_by: Holder,
     /// Who has published the newest of them: for them what is kept of it counts.
     pub(super) filled_by: Holder,
-    /// What is kept of it.
+    /// What is kept of it, but for what is kept for filters alone.
     pub(super) bytes: usize,
+    /// What is kept for filters alone.
+    pub(super) passed_bytes: usize,
     /// Of these, what does not go for others: the newest event of a stream that is durable, or declared by its name.
     pub(super) fixed: usize,
     /// Its numbers stand in the store.
@@ -33,22 +35,36 @@ pub(super) struct Held {
 }
 
 /// Whether it is idle, its bytes, since when it is idle.
-type BySize = (bool, usize, Reverse<Moment>, StreamIx);
+type BySize = (bool, usize, Reverse<Moment>, Reverse<StreamIx>);
 
 impl Held {
-    /// As what its place counts.
+    /// As what its place counts: one that is idle is whose events are kept.
     fn place(&self) -> (Holder, bool, Option<Moment>) {
-        (self.made_by, self.is_stored, self.idle_since)
+        let holder = if self.idle_since.is_some() { self.filled_by } else { self.made_by };
+        (holder, self.is_stored, self.idle_since)
     }
 
     fn place_by_size(&self, ix: StreamIx) -> (Holder, BySize) {
         let since = Reverse(self.idle_since.unwrap_or(Moment::NEVER));
-        (self.filled_by, (self.idle_since.is_some(), self.bytes, since, ix))
+        (self.filled_by, (self.idle_since.is_some(), self.bytes, since, Reverse(ix)))
     }
+}
+
+/// A stream that may be taken from those who watch it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Takeable {
+    /// By how many connections it is watched.
+    pub(super) watchers: usize,
+    /// Whose they are.
+    pub(super) holders: BTreeSet<NonZeroU32>,
 }
 
 /// Of so many who have most it is seen whether there is something to take.
 const HOLDERS_LOOKED_AT_MAX: usize = 64;
+/// At how many streams of one holder is looked beyond those that are taken, where others watch them who have less.
+const TAKEN_LOOKED_AT_MAX: usize = 256;
+/// Where more than so many parts of what is too much are another's, these go at once, so that steps stay few.
+const SHRINK_STEPS: usize = 16;
 
 /// What the holders have.
 #[derive(Debug, Default)]
@@ -59,6 +75,10 @@ pub(super) struct Holdings {
     bytes: Shares<Holder>,
     /// Those of them that are fixed.
     fixed_bytes: Shares<Holder>,
+    /// What is kept for filters alone is nobody's.
+    passed_bytes: usize,
+    /// Where there is such, by how much.
+    passed: BTreeSet<(usize, StreamIx)>,
     /// The streams that have others: of each holder those that are idle last, of these the largest, of those that are as
     /// large the longest idle.
     by_size: BTreeSet<(Holder, BySize)>,
@@ -68,7 +88,9 @@ pub(super) struct Holdings {
     watches: BTreeMap<(NonZeroU32, StreamIx), u32>,
     /// How many such streams somebody watches.
     watched: Shares<NonZeroU32>,
-    /// Streams that are idle, by who has begun them.
+    /// Which of these may be taken, those first that the fewest watch.
+    takeable: BTreeSet<(NonZeroU32, usize, StreamIx)>,
+    /// Streams that are idle, by whose events are kept.
     idle: Shares<Holder>,
     /// Which, the longest idle first.
     idle_streams: BTreeMap<Holder, BTreeSet<(Moment, StreamIx)>>,
@@ -101,6 +123,10 @@ impl Holdings {
     fn add_bytes(&mut self, ix: StreamIx, held: &Held) {
         self.bytes.add(&held.filled_by, held.bytes as u64);
         self.fixed_bytes.add(&held.filled_by, held.fixed as u64);
+        self.passed_bytes += held.passed_bytes;
+        if held.passed_bytes > 0 {
+            self.passed.insert((held.passed_bytes, ix));
+        }
         if held.bytes > held.fixed {
             self.by_size.insert(held.place_by_size(ix));
         }
@@ -109,33 +135,35 @@ impl Holdings {
     fn remove_bytes(&mut self, ix: StreamIx, held: &Held) {
         self.bytes.remove(&held.filled_by, held.bytes as u64);
         self.fixed_bytes.remove(&held.filled_by, held.fixed as u64);
+        self.passed_bytes -= held.passed_bytes;
+        self.passed.remove(&(held.passed_bytes, ix));
         if held.bytes > held.fixed {
             self.by_size.remove(&held.place_by_size(ix));
         }
     }
 
     fn add_place(&mut self, ix: StreamIx, held: &Held) {
-        let (made_by, is_stored, idle_since) = held.place();
+        let (holder, is_stored, idle_since) = held.place();
         if let Some(since) = idle_since {
-            self.idle.add(&made_by, 1);
-            self.idle_streams.entry(made_by).or_default().insert((since, ix));
+            self.idle.add(&holder, 1);
+            self.idle_streams.entry(holder).or_default().insert((since, ix));
         } else {
             self.staying += 1;
-            self.stored.add(&made_by, u64::from(is_stored));
+            self.stored.add(&holder, u64::from(is_stored));
         }
     }
 
     fn remove_place(&mut self, ix: StreamIx, held: &Held) {
-        let (made_by, is_stored, idle_since) = held.place();
+        let (holder, is_stored, idle_since) = held.place();
         let Some(since) = idle_since else {
             self.staying -= 1;
-            return self.stored.remove(&made_by, u64::from(is_stored));
+            return self.stored.remove(&holder, u64::from(is_stored));
         };
-        self.idle.remove(&made_by, 1);
-        if let Some(streams) = self.idle_streams.get_mut(&made_by) {
+        self.idle.remove(&holder, 1);
+        if let Some(streams) = self.idle_streams.get_mut(&holder) {
             streams.remove(&(since, ix));
             if streams.is_empty() {
-                self.idle_streams.remove(&made_by);
+                self.idle_streams.remove(&holder);
             }
         }
     }
@@ -175,24 +203,83 @@ impl Holdings {
         wanted.saturating_sub(within)
     }
 
-    /// What is watched by whoever watches so many more than another has, of whoever watches most first.
-    pub(super) fn watched_by_more(
-        &self,
-        than: Holder,
-        more: usize,
-    ) -> impl Iterator<Item = StreamIx> {
-        let holders = self.watched.largest_first().map(|(holder, _)| *holder);
-        let have_more = holders.take_while(move |one| self.has_more(Some(*one), than, more));
-        have_more.flat_map(|one| {
-            let watched = (one, StreamIx(0))..=(one, StreamIx(u32::MAX));
-            self.watches.range(watched).rev().map(|((_, ix), _)| *ix)
-        })
+    /// Whether somebody watches a stream that is held by this.
+    pub(super) fn watches_it(&self, holder: Holder, ix: StreamIx) -> bool {
+        holder.is_some_and(|holder| self.watches.contains_key(&(holder, ix)))
     }
 
-    /// Whether somebody watches so many more than another has.
-    pub(super) fn has_more(&self, one: Holder, other: Holder, more: usize) -> bool {
-        let watched = one.map_or(0, |one| self.watched.of(&one));
-        watched >= other.map_or(0, |other| self.held_by(other)) + more as u64
+    /// Whether, and how, a stream may be taken is otherwise than before.
+    pub(super) fn settle_takeable(
+        &mut self,
+        ix: StreamIx,
+        before: Option<&Takeable>,
+        after: Option<&Takeable>,
+    ) {
+        if let Some(Takeable { watchers, holders }) = before {
+            for &holder in holders {
+                self.takeable.remove(&(holder, *watchers, ix));
+            }
+        }
+        if let Some(Takeable { watchers, holders }) = after {
+            self.takeable.extend(holders.iter().map(|&holder| (holder, *watchers, ix)));
+        }
+    }
+
+    /// Which streams go for so many that somebody wants: one after the other of whoever watches most then, if that
+    /// leaves each who watches it no fewer than the other has with what is wanted. None, if there are not so many.
+    pub(super) fn to_take(
+        &self,
+        (holder, wanted): (Holder, usize),
+        count: usize,
+        holders_of: impl Fn(StreamIx) -> BTreeSet<NonZeroU32>,
+        named: &[StreamIx],
+    ) -> Option<BTreeSet<StreamIx>> {
+        let enough = holder.map_or(0, |holder| self.held_by(holder)) + wanted as u64;
+        let mut taken = BTreeSet::new();
+        // How many fewer each will have; up to where each was looked through, and at how many.
+        let mut fewer: BTreeMap<NonZeroU32, u64> = BTreeMap::new();
+        let mut looked: BTreeMap<NonZeroU32, (Option<(usize, StreamIx)>, usize)> = BTreeMap::new();
+        let mut nothing_of = BTreeSet::new();
+        while taken.len() < count {
+            let has = |one: &NonZeroU32| self.watched.of(one) - fewer.get(one).unwrap_or(&0);
+            let mut most: Option<(u64, NonZeroU32)> = None;
+            for (one, had) in self.watched.largest_first() {
+                if most.is_some_and(|(most, _)| most >= had) {
+                    break;
+                }
+                if !nothing_of.contains(one) && most.is_none_or(|(most, _)| has(one) > most) {
+                    most = Some((has(one), *one));
+                }
+            }
+            let (_, one) = most.filter(|(most, _)| *most > enough)?;
+            let (from, seen) = looked.entry(one).or_default();
+            let begin = from.map_or((0, StreamIx(0)), |(watchers, StreamIx(ix))| {
+                (watchers, StreamIx(ix.saturating_add(1)))
+            });
+            let range = (one, begin.0, begin.1)..=(one, usize::MAX, StreamIx(u32::MAX));
+            let next = self.takeable.range(range).next();
+            let Some(&(_, watchers, ix)) = next.filter(|_| *seen <= TAKEN_LOOKED_AT_MAX) else {
+                nothing_of.insert(one);
+                if nothing_of.len() > HOLDERS_LOOKED_AT_MAX {
+                    return None;
+                }
+                continue;
+            };
+            *from = Some((watchers, ix));
+            let holders = holders_of(ix);
+            if named.contains(&ix)
+                || taken.contains(&ix)
+                || !holders.iter().all(|one| has(one) > enough)
+            {
+                *seen += 1;
+                continue;
+            }
+            for one in holders {
+                *fewer.entry(one).or_default() += 1;
+            }
+            taken.insert(ix);
+        }
+        Some(taken)
     }
 
     /// Whether so many bytes more may be fixed for a holder, of `max` for all: no more than are free.
@@ -208,19 +295,53 @@ impl Holdings {
         self.idle_streams.get(holder)?.first().map(|(_, ix)| *ix)
     }
 
-    /// The stream of which something goes, where a holder is to have so many bytes more: of whoever has most then the
-    /// largest that is idle, or the largest.
-    pub(super) fn first_to_shrink(&self, holder: Holder, more: usize) -> Option<StreamIx> {
+    /// Those who have more than somebody has with so many bytes more, whoever has most first.
+    fn larger_than(&self, holder: Holder, more: usize) -> impl Iterator<Item = (Holder, u64)> {
         let own = self.bytes.of(&holder).saturating_add(more as u64);
-        let larger = self.bytes.largest_first().take_while(|(_, size)| *size > own);
-        let holders = larger.map(|(holder, _)| *holder).filter(|one| *one != holder);
-        let least = (false, 0, Reverse(Moment::NEVER), StreamIx(0));
-        let most = (true, usize::MAX, Reverse(Moment::ZERO), StreamIx(u32::MAX));
+        let larger = self.bytes.largest_first().take_while(move |(_, size)| *size > own);
+        larger.map(|(one, size)| (*one, size)).filter(move |(one, _)| *one != holder)
+    }
+
+    /// How many bytes could go where a holder is to have so many more: of those who have more what they have beyond
+    /// that, and the holder's own; what is fixed stays.
+    pub(super) fn could_go(&self, holder: Holder, more: usize) -> usize {
+        let loose = |one: &Holder| self.bytes.of(one).saturating_sub(self.fixed_bytes.of(one));
+        let own = self.bytes.of(&holder).saturating_add(more as u64);
+        let larger = self.larger_than(holder, more).take(HOLDERS_LOOKED_AT_MAX);
+        let of_others: u64 = larger.map(|(one, size)| (size - own).min(loose(&one))).sum();
+        self.passed_bytes.saturating_add((of_others + loose(&holder)) as usize)
+    }
+
+    /// Of which stream how many bytes go next, of so many that are too many, where a holder is to have `more`: of
+    /// whoever has most, down to what the next one has, and of these the largest that is idle, or the largest.
+    pub(super) fn first_to_shrink(
+        &self,
+        holder: Holder,
+        more: usize,
+        beyond: usize,
+    ) -> Option<(StreamIx, usize)> {
+        let least = (false, 0, Reverse(Moment::NEVER), Reverse(StreamIx(u32::MAX)));
+        let most = (true, usize::MAX, Reverse(Moment::ZERO), Reverse(StreamIx(0)));
         let first_of = |one: Holder| {
-            let (_, (.., ix)) = self.by_size.range((one, least)..=(one, most)).next_back()?;
+            let (_, (.., Reverse(ix))) =
+                self.by_size.range((one, least)..=(one, most)).next_back()?;
             Some(*ix)
         };
-        holders.take(HOLDERS_LOOKED_AT_MAX).chain([holder]).find_map(first_of)
+        let own = self.bytes.of(&holder).saturating_add(more as u64);
+        let mut larger = self.larger_than(holder, more).take(HOLDERS_LOOKED_AT_MAX).peekable();
+        while let Some((one, size)) = larger.next() {
+            let next = larger.peek().map_or(own, |(_, next)| *next);
+            let step = (size - next) as usize;
+            if let Some(ix) = first_of(one) {
+                return Some((ix, step.max(beyond.div_ceil(SHRINK_STEPS)).min(beyond)));
+            }
+        }
+        Some((first_of(holder)?, beyond))
+    }
+
+    /// The stream that keeps most for filters alone, if one does.
+    pub(super) fn first_to_forget_passed(&self) -> Option<StreamIx> {
+        self.passed.last().map(|(_, ix)| *ix)
     }
 
     /// How many streams stay, and the bytes of what is kept of all.
@@ -230,11 +351,11 @@ impl Holdings {
 
     /// The bytes of what is kept of all streams.
     pub(super) fn all_bytes(&self) -> usize {
-        self.bytes.total() as usize
+        (self.bytes.total() as usize).saturating_add(self.passed_bytes)
     }
 
     /// For a census: what is remembered of those who watch.
     pub(super) fn watches(&self) -> usize {
-        self.watches.len() + self.watched.holders()
+        self.watches.len() + self.watched.holders() + self.takeable.len()
     }
 }

@@ -1,12 +1,13 @@
 //! Room for one more stream, and for one more event: what goes for them, and of whom.
 
-use super::held::Holder;
+use super::held::{Holder, Takeable};
 use super::stream::{Stream, StreamIx};
 use super::table::{NO_SUCH_STREAM, Streams};
 use crate::base::{ConnId, StreamId};
 use crate::hub::effect::{Effects, Notice, Refusal};
 use crate::hub::input::Now;
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
 /// What a stream is obtained for.
@@ -16,8 +17,6 @@ pub(super) enum Purpose {
     Publish,
 }
 
-/// At how many streams is looked beyond those that are to be taken, where others watch them, too.
-const TAKEN_LOOKED_AT_MAX: usize = 256;
 /// A stream that more connections watch is taken from nobody: they would all lose it for one.
 const TAKEN_WATCHERS_MAX: usize = 8;
 
@@ -28,25 +27,58 @@ const OWN_STREAM_BYTES: &str =
     "as much of yours is kept for good as may be while so little is left for others";
 
 impl Streams {
-    /// Has room for what somebody wants to watch, or publish to: of a family no more streams begin to stay for them than
-    /// are free; beyond that whoever watches most gives way, for each of them one.
-    pub(super) fn make_places<'a>(
+    /// The streams of these names, of which those of a family come into being: all of them, or none. Of a family no
+    /// more begin to stay for somebody than are free; beyond that, or where there are as many as there may be, whoever
+    /// watches most gives way, for each of them one. They do not go for others until they are [let go
+    /// of](Self::let_go), watched, or published to.
+    pub(super) fn obtain(
         &mut self,
         now: Now,
         holder: Holder,
-        names: impl Iterator<Item = &'a StreamId>,
+        names: &[&StreamId],
         purpose: Purpose,
         effects: &mut Effects,
-    ) -> Result<(), Refusal> {
-        let names: BTreeSet<&StreamId> = names.collect();
-        let wanted = names.iter().filter(|name| self.begins_to_stay(name, purpose)).count();
-        let named: Vec<StreamIx> = names.iter().filter_map(|name| self.ix(name)).collect();
+    ) -> Result<Vec<StreamIx>, Refusal> {
         let all = self.settings.all_streams;
-        let beyond = self.holdings.beyond_share(holder, wanted, all);
-        if beyond == 0 || self.take_places(now, holder, (wanted, beyond), &named, effects) {
-            return Ok(());
+        let each: BTreeSet<&StreamId> = names.iter().copied().collect();
+        if each.iter().any(|name| self.declaration(name).is_none()) {
+            return Err(NO_SUCH_STREAM);
         }
-        Err(Refusal::quota("streams", OWN_STREAMS, all as u64))
+        let to_stay = each.iter().filter(|name| self.begins_to_stay(name, purpose)).count();
+        let beyond = self.holdings.beyond_share(holder, to_stay, all);
+        let wanted = each.iter().filter(|name| self.will_hold(holder, name, purpose)).count();
+        let named: Vec<StreamIx> = each.iter().filter_map(|name| self.ix(name)).collect();
+        // None of them goes for another of them.
+        for &ix in &named {
+            self.streams[ix.0 as usize].is_obtained = true;
+            self.touch(now.moment, ix);
+        }
+        let new = each.len() - named.len();
+        let over = (self.holdings.staying().0 + new).saturating_sub(all).min(new);
+        let (count, wanted) = (beyond.max(over), wanted.max(1));
+        let holders = |ix: StreamIx| self.holders_of(ix);
+        let Some(taken) = self.holdings.to_take((holder, wanted), count, holders, &named) else {
+            for ix in named {
+                self.let_go(now, ix);
+            }
+            let message = if beyond > 0 { OWN_STREAMS } else { ALL_STREAMS };
+            return Err(Refusal::quota("streams", message, all as u64));
+        };
+        for ix in taken {
+            self.take(now, ix, effects);
+        }
+        while new > 0 && self.streams.len() + new > all && self.drop_idle() {}
+        let obtain = |name: &&StreamId| match self.ix(name) {
+            Some(ix) => Some(ix),
+            None => {
+                let declaration = Rc::clone(self.declaration(name)?);
+                let ix = self.add((*name).clone(), declaration);
+                self.streams[ix.0 as usize].is_obtained = true;
+                self.touch(now.moment, ix);
+                Some(ix)
+            }
+        };
+        Ok(names.iter().filter_map(obtain).collect())
     }
 
     fn begins_to_stay(&self, name: &StreamId, purpose: Purpose) -> bool {
@@ -62,73 +94,46 @@ impl Streams {
             }
     }
 
-    /// Whoever watches most gives up so many streams, none of those that are named, if that leaves them no less than
-    /// another then has: all of them or none, those first that the fewest watch. One that somebody watches who has less
-    /// stays, and one that many watch.
-    fn take_places(
-        &mut self,
-        now: Now,
-        holder: Holder,
-        (wanted, taken): (usize, usize),
-        named: &[StreamIx],
-        effects: &mut Effects,
-    ) -> bool {
-        let more = wanted + taken;
-        let may_go = |ix: &StreamIx| {
-            let subscribers = &self.streams[ix.0 as usize].subscribers;
-            !named.contains(ix)
-                && subscribers.len() <= TAKEN_WATCHERS_MAX
-                && subscribers.values().all(|one| self.holdings.has_more(one.holder, holder, more))
-        };
-        let watched = self.holdings.watched_by_more(holder, more);
-        let looked_at = watched.take(taken + TAKEN_LOOKED_AT_MAX);
-        let watchers = |ix: StreamIx| self.streams[ix.0 as usize].subscribers.len();
-        // Two who watch the same are looked at twice.
-        let go: BTreeSet<(usize, StreamIx)> =
-            looked_at.filter(may_go).map(|ix| (watchers(ix), ix)).collect();
-        if go.len() < taken {
-            return false;
-        }
-        for (_, ix) in go.into_iter().take(taken) {
-            let stream = &self.streams[ix.0 as usize];
-            let conns: Vec<ConnId> = stream.subscribers.keys().copied().collect();
-            let streams = vec![stream.name.clone()];
-            for &conn in &conns {
-                self.end(now, conn, ix, effects);
+    /// Whether somebody will hold a stream who does not hold it yet.
+    fn will_hold(&self, holder: Holder, name: &StreamId, purpose: Purpose) -> bool {
+        match self.ix(name) {
+            Some(ix) if purpose == Purpose::Watch => {
+                self.streams[ix.0 as usize].is_for_watchers()
+                    && !self.holdings.watches_it(holder, ix)
             }
-            let message = "you watch most streams, and others are to have one, too";
-            effects.deliver(Notice::Unsubscribed { streams, message }, conns);
+            _ => self.begins_to_stay(name, purpose),
         }
-        true
     }
 
-    /// The stream of this name, which comes into being if a family has it. It does not go for another until it is [let
-    /// go of](Self::let_go), watched, or published to.
-    pub(super) fn obtain(
-        &mut self,
-        now: Now,
-        name: &StreamId,
-        holder: Holder,
-        effects: &mut Effects,
-    ) -> Result<StreamIx, Refusal> {
-        let declaration = Rc::clone(self.declaration(name).ok_or(NO_SUCH_STREAM)?);
-        let ix = match self.ix(name) {
-            Some(ix) => ix,
-            None => {
-                let all = self.settings.all_streams;
-                let has_place = self.streams.len() < all
-                    || self.drop_idle()
-                    || self.take_places(now, holder, (1, 1), &[], effects)
-                        && (self.streams.len() < all || self.drop_idle());
-                if !has_place {
-                    return Err(Refusal::quota("streams", ALL_STREAMS, all as u64));
-                }
-                self.add(name.clone(), declaration)
-            }
-        };
-        self.streams[ix.0 as usize].is_obtained = true;
-        self.touch(now.moment, ix);
-        Ok(ix)
+    /// Whose a stream is that may be taken.
+    fn holders_of(&self, ix: StreamIx) -> BTreeSet<NonZeroU32> {
+        let takeable = self.streams[ix.0 as usize].takeable.as_ref();
+        takeable.map(|takeable| takeable.holders.clone()).unwrap_or_default()
+    }
+
+    /// Sees whether a stream may be taken, after those who watch it are others than before: few do, and each of them
+    /// has a share.
+    pub(super) fn count_watchers(&mut self, ix: StreamIx) {
+        let stream = &mut self.streams[ix.0 as usize];
+        let watchers = stream.subscribers.len();
+        let is_for_few = stream.is_for_watchers() && (1..=TAKEN_WATCHERS_MAX).contains(&watchers);
+        let whose = || stream.subscribers.values().map(|one| one.holder).collect();
+        let holders: Option<BTreeSet<NonZeroU32>> = if is_for_few { whose() } else { None };
+        let takeable = holders.map(|holders| Takeable { watchers, holders });
+        let before = std::mem::replace(&mut stream.takeable, takeable);
+        self.holdings.settle_takeable(ix, before.as_ref(), stream.takeable.as_ref());
+    }
+
+    /// Ends the watching of a stream by all who do.
+    fn take(&mut self, now: Now, ix: StreamIx, effects: &mut Effects) {
+        let stream = &self.streams[ix.0 as usize];
+        let conns: Vec<ConnId> = stream.subscribers.keys().copied().collect();
+        let streams = vec![stream.name.clone()];
+        for &conn in &conns {
+            self.end(now, conn, ix, effects);
+        }
+        let message = "you watch most streams, and others are to have one, too";
+        effects.deliver(Notice::Unsubscribed { streams, message }, conns);
     }
 
     /// Forgets an idle stream: should it come again, it has another epoch.
@@ -157,24 +162,33 @@ impl Streams {
         if stream.is_for_good() && fixes > 0 && !self.holdings.may_fix(holder, fixes, max) {
             return Err(Refusal::quota("all_streams_bytes", OWN_STREAM_BYTES, max as u64));
         }
-        if more > max || !self.shrink_to(max - more, holder, more) {
+        let beyond = self.holdings.all_bytes().saturating_add(more).saturating_sub(max);
+        // Nothing goes where that is not enough.
+        let is_enough = beyond == 0 || beyond <= self.holdings.could_go(holder, more);
+        if more > max || !is_enough || !self.shrink_to(max - more, holder, more) {
             return Err(Refusal::quota("all_streams_bytes", ALL_STREAM_BYTES, max as u64));
         }
         Ok(())
     }
 
-    /// Lets go of what is kept, of whoever has most, until it is so much: somebody is to have `more`. Whether that is
-    /// enough.
+    /// Lets go of what is kept, first of what is for filters alone, then of whoever has most, until it is so much:
+    /// somebody is to have `more`. Whether that is enough.
     pub(super) fn shrink_to(&mut self, max: usize, holder: Holder, more: usize) -> bool {
         loop {
             let beyond = self.holdings.all_bytes().saturating_sub(max);
             if beyond == 0 {
                 return true;
             }
-            let Some(ix) = self.holdings.first_to_shrink(holder, more) else { return false };
+            let (ix, bytes) = match self.holdings.first_to_forget_passed() {
+                Some(ix) => (ix, 0),
+                None => match self.holdings.first_to_shrink(holder, more, beyond) {
+                    Some(next) => next,
+                    None => return false,
+                },
+            };
             let stream = &mut self.streams[ix.0 as usize];
             let least = usize::from(stream.is_for_good());
-            self.cut_events += stream.shrink(beyond, least);
+            self.cut_events += stream.shrink(bytes, least);
             let idle_since = stream.held.and_then(|held| held.idle_since);
             if idle_since.is_some() && stream.bytes() == 0 {
                 self.forget(ix);

@@ -86,19 +86,19 @@ impl Streams {
             return Ok(Taken::Told(answer));
         }
         let holder = publisher.holder();
-        self.make_places(now, holder, std::iter::once(name), Purpose::Publish, effects)?;
-        let ix = self.obtain(now, name, holder, effects)?;
+        let found = self.obtain(now, holder, &[name], Purpose::Publish, effects)?;
+        let &ix = found.first().ok_or(super::table::NO_SUCH_STREAM)?;
         let id_bytes = id.as_ref().map_or(0, |id| id.bytes());
         if let Err(refusal) = self.make_room(ix, holder, data.len() + id_bytes) {
             self.let_go(now, ix);
             return Err(refusal);
         }
-        let has_begun = self.streams[ix.0 as usize].head > 0 || self.in_flight.contains_key(name);
         let stream = &mut self.streams[ix.0 as usize];
         stream.is_obtained = false;
         stream.filled_by = holder;
-        if !has_begun {
-            stream.made_by = holder;
+        let is_begun = stream.is_begun && (stream.head > 0 || self.in_flight.contains_key(name));
+        if !is_begun {
+            (stream.made_by, stream.is_begun) = (holder, true);
         }
         if stream.declaration.durable {
             return Ok(Taken::ToStore(self.hand_over(now, ix, data.clone(), id.clone())));

@@ -2,7 +2,7 @@
 
 use super::declaration::{Declaration, Keep};
 use super::filter::Filter;
-use super::held::{Held, Holder};
+use super::held::{Held, Holder, Takeable};
 use super::rate::Pace;
 use super::stale::Heard;
 use super::subscribe::Form;
@@ -39,14 +39,17 @@ pub(super) struct Stream {
     passed_bytes: usize,
     pub(super) filters: Slab<SharedFilter>,
     pub(super) subscribers: BTreeMap<ConnId, Subscription>,
-    /// Who has published its first event since the start.
+    /// Who has published its first event since the start, and whether somebody has.
     pub(super) made_by: Holder,
+    pub(super) is_begun: bool,
     /// Who has published its newest event.
     pub(super) filled_by: Holder,
     /// Somebody is about to watch it, or to publish to it.
     pub(super) is_obtained: bool,
     /// As what it is counted.
     pub(super) held: Option<Held>,
+    /// As what it is counted where it may be taken.
+    pub(super) takeable: Option<Takeable>,
     pub(super) heard: Option<Heard>,
     /// Nothing was heard of it for longer than it declares.
     pub(super) is_stale: bool,
@@ -103,9 +106,11 @@ impl Stream {
             filters: Slab::new(),
             subscribers: BTreeMap::new(),
             made_by: None,
+            is_begun: false,
             filled_by: None,
             is_obtained: false,
             held: None,
+            takeable: None,
             heard: None,
             is_stale: false,
             stale_due: None,
@@ -154,6 +159,11 @@ impl Stream {
     /// Bytes of what is kept.
     pub(super) fn bytes(&self) -> usize {
         self.bytes + self.passed_bytes
+    }
+
+    /// Of these, what is kept for filters alone.
+    pub(super) fn passed_bytes(&self) -> usize {
+        self.passed_bytes
     }
 
     /// Nobody watches it, and it goes where room is needed.
@@ -393,6 +403,7 @@ impl Subscription {
 mod tests {
     use super::*;
     use crate::base::UserId;
+    use crate::base::limits::{EVENT_BYTES, PUBLICATION_ID_BYTES};
     use crate::hub::streams::{Keep, Pattern};
 
     #[test]
@@ -403,7 +414,8 @@ mod tests {
         let mut stream = Stream::new(name, Rc::new(declaration), "e".into());
         assert_eq!((stream.first(), stream.after(0)), (1, None));
         let add = |stream: &mut Stream, bytes: usize, ts| {
-            stream.append(Timestamp(ts), Data::Json("x".repeat(bytes).into()), None, 100).1
+            let most = 100 + 3 * EVENT_BYTES;
+            stream.append(Timestamp(ts), Data::Json("x".repeat(bytes).into()), None, most).1
         };
         for _ in 0..5 {
             assert_eq!(add(&mut stream, 10, 7), 0);
@@ -429,15 +441,16 @@ mod tests {
         };
         let seq = |stream: &Stream, id| stream.published(&id).map(|event| event.seq);
         for (at, by) in ["ada", "bob", ""].into_iter().enumerate() {
-            stream.append(Timestamp(1), Data::Json("1".into()), Some(id(by, "a")), 1_000);
+            stream.append(Timestamp(1), Data::Json("1".into()), Some(id(by, "a")), 10_000);
             assert_eq!(seq(&stream, id(by, "a")), Some(at as u64 + 1));
             assert_eq!(seq(&stream, id(by, "b")), None);
         }
         assert_eq!((seq(&stream, id("ada", "a")), seq(&stream, id("bob", "a"))), (None, Some(2)));
-        assert_eq!(stream.bytes(), 1 + 4 + 1 + 1, "what is kept of ids counts");
+        let each = EVENT_BYTES + PUBLICATION_ID_BYTES;
+        assert_eq!(stream.bytes(), 2 * each + 1 + 4 + 1 + 1, "what is kept of ids counts");
         for _ in 0..2 {
-            stream.append(Timestamp(1), Data::Json("1".into()), None, 1_000);
+            stream.append(Timestamp(1), Data::Json("1".into()), None, 10_000);
         }
-        assert_eq!((stream.published.len(), stream.bytes()), (0, 2));
+        assert_eq!((stream.published.len(), stream.bytes()), (0, 2 * (EVENT_BYTES + 1)));
     }
 }

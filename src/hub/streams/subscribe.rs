@@ -89,7 +89,8 @@ impl Streams {
             effects.push(Effect::Answer { origin, answer: Err(refusal) });
             return;
         }
-        let streams = match self.obtain_all(now, holder, &asks, effects) {
+        let names: Vec<&StreamId> = asks.iter().map(|ask| &ask.stream).collect();
+        let streams = match self.obtain(now, holder, &names, Purpose::Watch, effects) {
             Ok(streams) => streams,
             Err(refusal) => {
                 effects.push(Effect::Answer { origin, answer: Err(refusal) });
@@ -158,32 +159,6 @@ impl Streams {
             return Err(Refusal::quota("subscriptions", message, most as u64));
         }
         Ok(())
-    }
-
-    /// The streams that are asked for. Of a family there may be no room for one more: then none has
-    /// come into being, and what is watched already goes on.
-    fn obtain_all(
-        &mut self,
-        now: Now,
-        holder: Holder,
-        asks: &[Ask],
-        effects: &mut Effects,
-    ) -> Result<Vec<StreamIx>, Refusal> {
-        let names = asks.iter().map(|ask| &ask.stream);
-        self.make_places(now, holder, names, Purpose::Watch, effects)?;
-        let mut found = Vec::with_capacity(asks.len());
-        for ask in asks {
-            match self.obtain(now, &ask.stream, holder, effects) {
-                Ok(ix) => found.push(ix),
-                Err(refusal) => {
-                    for ix in found {
-                        self.let_go(now, ix);
-                    }
-                    return Err(refusal);
-                }
-            }
-        }
-        Ok(found)
     }
 
     fn begin(
@@ -255,6 +230,7 @@ impl Streams {
         if stream.subscribers.len() == 1 {
             self.tell_watched(ix, effects);
         }
+        self.count_watchers(ix);
         let stream = &self.streams[ix.0 as usize];
         let subscribed = Subscribed {
             stream: stream.name.clone(),
@@ -339,6 +315,7 @@ impl Streams {
         if stream.is_for_watchers() {
             self.holdings.unwatch(subscription.holder, ix);
         }
+        self.count_watchers(ix);
         if let Some(due) = subscription.due {
             self.due.remove(&(due, conn, ix));
         }
@@ -386,7 +363,8 @@ impl Streams {
         effects: &mut Effects,
     ) {
         let Some(watching) = self.watching.get(&conn) else { return };
-        for &ix in &watching.streams {
+        let watched = watching.streams.clone();
+        for &ix in &watched {
             let stream = &mut self.streams[ix.0 as usize];
             let is_for_watchers = stream.is_for_watchers();
             let Some(subscription) = stream.subscribers.get_mut(&conn) else { continue };
@@ -394,13 +372,14 @@ impl Streams {
             if is_for_watchers {
                 self.holdings.unwatch(before, ix);
                 self.holdings.watch(holder, ix);
+                self.count_watchers(ix);
             }
         }
         let is_lost = |ix: &StreamIx| {
             let stream = &self.streams[ix.0 as usize];
             !rights.may_watch(&stream.declaration, stream.name.as_str())
         };
-        let lost: Vec<StreamIx> = watching.streams.iter().copied().filter(is_lost).collect();
+        let lost: Vec<StreamIx> = watched.into_iter().filter(is_lost).collect();
         let mut streams = Vec::with_capacity(lost.len());
         for ix in lost {
             streams.push(self.streams[ix.0 as usize].name.clone());

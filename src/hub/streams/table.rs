@@ -173,6 +173,7 @@ impl Streams {
             }
         }
         self.add_named();
+        self.shrink_to(self.settings.all_streams_bytes, None, 0);
     }
 
     /// When the newest event came of each declared stream, of a family of any of its streams.
@@ -298,11 +299,17 @@ impl Streams {
     pub(super) fn count(&mut self, ix: StreamIx, idle_since: Option<Moment>) {
         let is_stored = self.is_stored(&self.streams[ix.0 as usize]);
         let stream = &mut self.streams[ix.0 as usize];
-        let (made_by, filled_by, bytes) = (stream.made_by, stream.filled_by, stream.bytes());
-        let fixed = stream.fixed_bytes();
         let is_for_watchers = stream.declaration.pattern.is_open() && !is_stored;
-        let held =
-            Held { made_by, filled_by, bytes, fixed, is_stored, is_for_watchers, idle_since };
+        let held = Held {
+            made_by: stream.made_by,
+            filled_by: stream.filled_by,
+            bytes: stream.bytes() - stream.passed_bytes(),
+            passed_bytes: stream.passed_bytes(),
+            fixed: stream.fixed_bytes(),
+            is_stored,
+            is_for_watchers,
+            idle_since,
+        };
         let before = stream.held.replace(held);
         self.holdings.settle(ix, before, stream.held);
         if before.is_some_and(|before| before.is_for_watchers != is_for_watchers) {
@@ -312,6 +319,7 @@ impl Streams {
                     false => self.holdings.unwatch(subscription.holder, ix),
                 }
             }
+            self.count_watchers(ix);
         }
     }
 
