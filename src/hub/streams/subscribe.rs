@@ -252,10 +252,7 @@ impl Streams {
         if stream.is_for_watchers() {
             self.holdings.watch(holder, ix);
         }
-        if stream.subscribers.len() == 1 {
-            self.tell_watched(ix, effects);
-        }
-        let stream = &self.streams[ix.0 as usize];
+        stream.settle_payer(effects);
         let subscribed = Subscribed {
             stream: stream.name.clone(),
             seq: stream.head,
@@ -328,12 +325,20 @@ impl Streams {
     ) -> bool {
         let has_ended = self.end_only(now, conn, ix, effects);
         if has_ended {
+            self.streams[ix.0 as usize].settle_payer(effects);
             self.forget_if_empty(ix);
         }
         has_ended
     }
 
-    fn end_only(&mut self, now: Now, conn: ConnId, ix: StreamIx, effects: &mut Effects) -> bool {
+    /// Ends a subscription, and says nothing of whether somebody still watches the stream.
+    pub(super) fn end_only(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        ix: StreamIx,
+        effects: &mut Effects,
+    ) -> bool {
         let stream = &mut self.streams[ix.0 as usize];
         let Some(subscription) = stream.remove_subscriber(conn) else { return false };
         if stream.is_for_watchers() {
@@ -353,19 +358,9 @@ impl Streams {
         effects.push(Effect::TakeBack { conn, source: source(ix) });
         if self.streams[ix.0 as usize].subscribers.is_empty() {
             self.forget_age(ix);
-            self.tell_watched(ix, effects);
         }
         self.touch(now.moment, ix);
         true
-    }
-
-    /// Says whether somebody watches a stream, if it may be polled.
-    pub(super) fn tell_watched(&self, ix: StreamIx, effects: &mut Effects) {
-        let stream = &self.streams[ix.0 as usize];
-        if stream.declaration.tells_watchers() {
-            let by = stream.subscribers.keys().next().copied();
-            effects.push(Effect::Watched { stream: stream.name.clone(), by });
-        }
     }
 
     /// A connection is over.
@@ -395,6 +390,7 @@ impl Streams {
                 self.holdings.unwatch(before, ix);
                 self.holdings.watch(holder, ix);
             }
+            stream.settle_payer(effects);
         }
         let is_lost = |ix: &StreamIx| {
             let stream = &self.streams[ix.0 as usize];
