@@ -15,6 +15,7 @@ use parlor::hub::{
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -458,6 +459,110 @@ fn who_was_too_slow_is_fed_what_has_a_higher_priority_first() {
     assert!(!world.watchers[&(0, "log")].seen.contains(&1), "there was room for one");
     world.drain(0, 1);
     assert!(world.watchers[&(0, "log")].seen.contains(&1));
+}
+
+/// A family that is polled, and for which connection each of its streams is, as the hub has told it.
+struct Polled {
+    hub: Hub,
+    polled_for: BTreeMap<StreamId, usize>,
+}
+
+impl Polled {
+    fn declared(family: &str, has_feed: bool) -> Settings {
+        let limits = Limits::default();
+        let mut declaration = Declaration::new(Pattern::parse(family).unwrap());
+        declaration.has_feed = has_feed;
+        let settings = StreamSettings::new(vec![Rc::new(declaration)], read, &limits);
+        Settings::from(&limits).streams(settings)
+    }
+
+    fn new() -> Polled {
+        let hub = Hub::new(Polled::declared("p:{id}", true), Stored::default(), 7);
+        Polled { hub, polled_for: BTreeMap::new() }
+    }
+
+    /// How often it has told something.
+    fn give(&mut self, input: Input) -> usize {
+        let timestamp = Timestamp(9);
+        let now = Now { moment: Moment::from_millis(9), timestamp, age_by: timestamp };
+        let mut effects = Effects::default();
+        self.hub.handle(now, input, &mut effects);
+        let told = effects.list.iter().filter_map(|effect| match effect {
+            Effect::Watched { stream, by } => Some((stream.clone(), *by)),
+            _ => None,
+        });
+        let told: Vec<_> = told.collect();
+        for (stream, by) in &told {
+            match by {
+                Some(conn) => self.polled_for.insert(stream.clone(), conn.index()),
+                None => self.polled_for.remove(stream),
+            };
+        }
+        told.len()
+    }
+
+    fn redeclare(&mut self, family: &str, has_feed: bool) -> usize {
+        self.hub.reconfigure(Polled::declared(family, has_feed));
+        self.give(Input::Redeclared)
+    }
+
+    /// A connection of whoever has this number watches a stream.
+    fn watch(&mut self, of: usize, who: u32) -> usize {
+        let ask =
+            Ask { stream: stream("p:1"), filter: None, max_rate: None, since: None, epoch: None };
+        let (by, holder) = ((World::conn(of), None), NonZeroU32::new(who));
+        let (rights, form) = (World::rights(), Form::Envelope);
+        self.give(Input::Subscribe { by, rights, holder, form, asks: vec![ask] })
+    }
+
+    fn leave(&mut self, of: usize) -> usize {
+        let by = (World::conn(of), None);
+        self.give(Input::Unsubscribe { by, streams: vec![stream("p:1")] })
+    }
+
+    fn is_for(&self) -> Option<usize> {
+        self.polled_for.get(&stream("p:1")).copied()
+    }
+}
+
+#[test]
+fn a_polled_stream_is_for_who_watched_it_first_and_then_for_another_who_still_does() {
+    let (ada, bob, eve) = (1, 2, 3);
+    let mut polled = Polled::new();
+    polled.watch(5, ada);
+    polled.watch(1, bob);
+    polled.watch(4, ada);
+    polled.watch(3, eve);
+    polled.watch(9, eve);
+    assert_eq!(polled.is_for(), Some(5));
+    assert_eq!((polled.leave(5), polled.is_for()), (1, Some(4)), "hers, too");
+    assert_eq!(polled.watch(5, ada), 0);
+    assert_eq!((polled.watch(4, ada), polled.is_for()), (0, Some(4)), "asked for again it stays");
+    assert_eq!((polled.redeclare("p:{id}", true), polled.is_for()), (1, Some(4)));
+    assert_eq!(polled.leave(1), 0, "nobody is told of others who end");
+    polled.watch(1, bob);
+    polled.leave(5);
+    polled.give(Input::Disconnected { conn: World::conn(4) });
+    assert_eq!(polled.is_for(), Some(9), "none of ada's is left");
+    let (conn, holder) = (World::conn(9), NonZeroU32::new(bob));
+    polled.give(Input::RightsChanged { conn, rights: World::rights(), holder });
+    assert_eq!(polled.is_for(), Some(3), "9 is bob's now, and this is still eve's");
+    polled.leave(3);
+    polled.leave(9);
+    assert_eq!((polled.leave(1), polled.is_for()), (1, None));
+    assert_eq!((polled.watch(1, bob), polled.is_for()), (1, Some(1)), "it begins again");
+}
+
+#[test]
+fn a_polled_stream_that_is_declared_otherwise_is_for_nobody_and_for_none_on_the_way() {
+    let mut polled = Polled::new();
+    for of in 0..4 {
+        polled.watch(of, of as u32 + 1);
+    }
+    polled.redeclare("p:{id}", false);
+    polled.leave(0);
+    assert_eq!((polled.redeclare("p:{id}", true), polled.is_for()), (1, Some(3)));
+    assert_eq!((polled.redeclare("q:{id}", true), polled.is_for()), (1, None));
 }
 
 /// A hub with a durable log, and what it has handed over.

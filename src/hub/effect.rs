@@ -74,11 +74,11 @@ pub enum Effect {
         /// The room.
         source: u32,
     },
-    /// Somebody watches a stream that may be polled, or nobody does any more.
+    /// Somebody watches a stream that may be polled, somebody else does in their place, or nobody does any more.
     Watched {
         /// Which stream.
         stream: StreamId,
-        /// One of those who do, if somebody does.
+        /// One of those who do, if somebody does: it is polled for them.
         by: Option<ConnId>,
     },
     /// A connection reads too slowly for a state: a newer event has taken the place of one that it is never told.

@@ -662,6 +662,57 @@ class TestPools:
             for guest in guests:
                 guest.end()
 
+    def test_a_polled_stream_counts_for_one_of_those_who_watch_it(self, servers):
+        text = '[streams]\n"p:{id}" = { read = "public", command = ["echo", "{id}"], every_ms = 1000 }\n[limits]\npolled_streams_per_user = 10\nburst = %d\n'
+        config = servers.directory() / "parlor.toml"
+        config.write_text(text % 1_000)
+        server = servers.parlor("--config", config, "--secret-file", servers.secret_file(), data=":memory:")
+        ada, beside, bob, mallory = (Chat(server, token=token(user)) for user in ("ada", "ada", "bob", "mallory"))
+
+        def left(chat):
+            """How many more streams may begin to be polled for somebody: all that one asks for, or none."""
+            for count in range(10, 0, -1):
+                names = [f"p:new-{number}" for number in range(count)]
+                try:
+                    chat.request("subscribe", streams=names)
+                except Refused as refusal:
+                    assert (refusal.payload["code"], refusal.payload["limit"]) == ("quota", 10)
+                else:
+                    chat.request("unsubscribe", streams=names)
+                    return count
+            return 0
+
+        with ada, beside, bob, mallory:
+            # Ada looks at one page after the other; whoever follows her has what she leaves.
+            pages = [[f"p:{page}-{number}" for number in range(5)] for page in range(3)]
+            for names in pages:
+                ada.request("subscribe", streams=names)
+                mallory.request("subscribe", streams=names)
+                ada.request("unsubscribe", streams=names)
+            assert (left(ada), left(mallory)) == (10, 0)
+            mallory.request("unsubscribe", streams=sum(pages, []))
+            assert left(mallory) == 10
+
+            # What somebody watches first is theirs, whoever came before them, also after a reload.
+            names = pages[0][:4]
+            for chat in (mallory, ada, bob):
+                chat.request("subscribe", streams=names)
+            assert [left(chat) for chat in (ada, bob, mallory)] == [10, 10, 6]
+            config.write_text(text % 1_001)
+            server.signal(signal.SIGHUP)
+            until(lambda: "configuration, read again" in server.output())
+            assert [left(chat) for chat in (ada, bob, mallory)] == [10, 10, 6]
+
+            # Then it is of one who still does, and stays it on another connection of theirs.
+            mallory.request("unsubscribe", streams=names)
+            bob.end()
+            until(lambda: left(ada) == 6)
+            beside.request("subscribe", streams=names)
+            ada.request("unsubscribe", streams=names)
+            assert (left(ada), left(beside)) == (6, 6)
+            beside.end()
+            until(lambda: left(ada) == 10)
+
     def test_streams_that_guests_of_an_address_make_up_leave_others_theirs(self, servers, backend):
         server = self.begin(
             servers, backend, "[streams]", '"f:{id}" = { read = "public", publish = true }',

@@ -7,6 +7,7 @@ use super::rate::Pace;
 use super::stale::Heard;
 use super::subscribe::Form;
 use crate::base::{ConnId, Data, Event, Moment, PublicationId, StreamId, Timestamp, Tree};
+use crate::hub::effect::{Effect, Effects};
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -19,6 +20,9 @@ pub(super) struct StreamIx(pub(super) u32);
 /// The place of a filter among a stream's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FilterIx(pub(super) usize);
+
+/// Among so many who watch a stream another connection of its payer is looked for.
+const PAYERS_LOOKED_AT_MAX: usize = 256;
 
 /// A stream.
 ///
@@ -39,6 +43,8 @@ pub(super) struct Stream {
     passed_bytes: usize,
     pub(super) filters: Slab<SharedFilter>,
     pub(super) subscribers: BTreeMap<ConnId, Subscription>,
+    /// The connection for which it is polled, and whose that is, if it may be polled and somebody watches it.
+    pub(super) payer: Option<(ConnId, Holder)>,
     /// Who has published its first event since the start, and whether somebody has.
     pub(super) made_by: Holder,
     pub(super) is_begun: bool,
@@ -105,6 +111,7 @@ impl Stream {
             passed_bytes: 0,
             filters: Slab::new(),
             subscribers: BTreeMap::new(),
+            payer: None,
             made_by: None,
             is_begun: false,
             filled_by: None,
@@ -372,6 +379,39 @@ impl Stream {
             }
         }
         Some(subscription)
+    }
+
+    /// Says for which connection it is polled, if that has changed.
+    pub(super) fn settle_payer(&mut self, effects: &mut Effects) {
+        let payer = self.next_payer();
+        if std::mem::replace(&mut self.payer, payer) != payer {
+            self.tell_payer(effects);
+        }
+    }
+
+    /// Says for which connection it is polled.
+    pub(super) fn tell_payer(&self, effects: &mut Effects) {
+        let by = self.payer.map(|(conn, _)| conn);
+        effects.push(Effect::Watched { stream: self.name.clone(), by });
+    }
+
+    /// For which connection it is to be polled: that of whoever watched it first, while they do on this or another; then
+    /// that of somebody else who watches it. So nobody pays for what they have left to others.
+    pub(super) fn next_payer(&self) -> Option<(ConnId, Holder)> {
+        if !self.declaration.tells_watchers() {
+            return None;
+        }
+        // Where many connections end in the order of their numbers, the last one is not the next to end.
+        let last = self.subscribers.last_key_value();
+        let last = last.map(|(conn, subscription)| (*conn, subscription.holder));
+        let Some((conn, holder)) = self.payer else { return last };
+        let here = self.subscribers.get(&conn).map(|subscription| (conn, subscription.holder));
+        if here == self.payer {
+            return here;
+        }
+        let mut looked_at = self.subscribers.iter().rev().take(PAYERS_LOOKED_AT_MAX);
+        let theirs = looked_at.find(|(_, subscription)| subscription.holder == holder);
+        theirs.map(|(conn, _)| (*conn, holder)).or(here).or(last)
     }
 
     /// Whether an event is for whoever has this filter.

@@ -227,9 +227,7 @@ impl Streams {
         if stream.is_for_watchers() {
             self.holdings.watch(holder, ix);
         }
-        if stream.subscribers.len() == 1 {
-            self.tell_watched(ix, effects);
-        }
+        stream.settle_payer(effects);
         self.count_watchers(ix);
         let stream = &self.streams[ix.0 as usize];
         let subscribed = Subscribed {
@@ -304,12 +302,20 @@ impl Streams {
     ) -> bool {
         let has_ended = self.end_only(now, conn, ix, effects);
         if has_ended {
+            self.streams[ix.0 as usize].settle_payer(effects);
             self.forget_if_empty(ix);
         }
         has_ended
     }
 
-    fn end_only(&mut self, now: Now, conn: ConnId, ix: StreamIx, effects: &mut Effects) -> bool {
+    /// Ends a subscription, and says nothing of whether somebody still watches the stream.
+    pub(super) fn end_only(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        ix: StreamIx,
+        effects: &mut Effects,
+    ) -> bool {
         let stream = &mut self.streams[ix.0 as usize];
         let Some(subscription) = stream.remove_subscriber(conn) else { return false };
         if stream.is_for_watchers() {
@@ -330,19 +336,9 @@ impl Streams {
         effects.push(Effect::TakeBack { conn, source: source(ix) });
         if self.streams[ix.0 as usize].subscribers.is_empty() {
             self.forget_age(ix);
-            self.tell_watched(ix, effects);
         }
         self.touch(now.moment, ix);
         true
-    }
-
-    /// Says whether somebody watches a stream, if it may be polled.
-    pub(super) fn tell_watched(&self, ix: StreamIx, effects: &mut Effects) {
-        let stream = &self.streams[ix.0 as usize];
-        if stream.declaration.tells_watchers() {
-            let by = stream.subscribers.keys().next().copied();
-            effects.push(Effect::Watched { stream: stream.name.clone(), by });
-        }
     }
 
     /// A connection is over.
@@ -369,6 +365,7 @@ impl Streams {
             let is_for_watchers = stream.is_for_watchers();
             let Some(subscription) = stream.subscribers.get_mut(&conn) else { continue };
             let before = std::mem::replace(&mut subscription.holder, holder);
+            stream.settle_payer(effects);
             if is_for_watchers {
                 self.holdings.unwatch(before, ix);
                 self.holdings.watch(holder, ix);

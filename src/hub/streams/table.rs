@@ -154,21 +154,23 @@ impl Streams {
                     self.touch(now.moment, ix);
                     self.age_anew(now, ix, effects);
                     // What polls it is perhaps another, and has not heard of them.
-                    if !self.streams[ix.0 as usize].subscribers.is_empty() {
-                        self.tell_watched(ix, effects);
+                    let stream = &mut self.streams[ix.0 as usize];
+                    stream.payer = stream.next_payer();
+                    if stream.payer.is_some() {
+                        stream.tell_payer(effects);
                     }
                 }
                 Some(_) | None => {
                     let conns: Vec<ConnId> = stream.subscribers.keys().copied().collect();
                     let streams = vec![stream.name.clone()];
+                    // None of them is to have it polled while the others end.
                     for &conn in &conns {
-                        self.end(now, conn, ix, effects);
+                        self.end_only(now, conn, ix, effects);
                     }
+                    self.streams[ix.0 as usize].settle_payer(effects);
                     let message = "these streams are declared no more, or otherwise";
                     effects.deliver(Notice::Unsubscribed { streams, message }, conns);
-                    if self.streams.contains(ix.0 as usize) {
-                        self.forget(ix);
-                    }
+                    self.forget(ix);
                 }
             }
         }

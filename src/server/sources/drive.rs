@@ -73,7 +73,7 @@ impl<S: Backend> Chat<S> {
         self.decide(net, Input::Subscribe { by, rights, holder, form, asks });
     }
 
-    /// Somebody watches a stream that may be polled, or nobody does any more.
+    /// A stream that may be polled is watched by somebody, for whom it counts, or by nobody any more.
     pub(in crate::server) fn stream_watched(
         &mut self,
         net: &mut Net<'_>,

@@ -12,7 +12,7 @@ pub(super) struct Polled {
     pub(super) feed: Arc<str>,
     /// Somebody watches it, or it is polled anyway.
     pub(super) is_watched: bool,
-    /// For whom it is polled: whoever watched it first, if it is a family's.
+    /// For whom it is polled: one of those who watch it, if it is a family's.
     pub(super) payer: Payer,
     /// When it is looked at next.
     pub(super) due: Moment,

@@ -200,8 +200,8 @@ impl Sources {
             && feed().is_some_and(|running| running.every_ms().is_some())
     }
 
-    /// Somebody watches the stream of a family, or nobody does any more. It is polled as soon as it is its turn, or not
-    /// any more but for a moment in which somebody may come back.
+    /// Somebody watches the stream of a family, for whom it counts from now on, or nobody does any more. It is polled as
+    /// soon as it is its turn, or not any more but for a moment in which somebody may come back.
     pub(super) fn watched(
         &mut self,
         now: Moment,
@@ -215,7 +215,7 @@ impl Sources {
         let is_watched = by.is_some();
         match self.polled.get_mut(stream) {
             Some(polled) => {
-                // Who watches it first is counted, as long as somebody does.
+                // Whoever takes it over may have more than they may begin.
                 let counted = |payer: &Payer| u64::from(payer.is_some());
                 if std::mem::replace(&mut polled.is_watched, is_watched) {
                     self.payers.remove(&polled.payer, counted(&polled.payer));

@@ -367,6 +367,26 @@ fn a_stream_that_is_not_watched_any_more_gives_back_its_turn_and_its_place() {
 }
 
 #[test]
+fn a_stream_counts_for_one_of_those_who_watch_it_and_nothing_else_of_it_changes() {
+    let mut rig = Rig::new(&[feed("s:{id}", "http://h/{id}")]);
+    let declaration = Declaration::new(pattern("s:{id}"));
+    let watched = |rig: &mut Rig, now, by| {
+        rig.sources.watched(at(now), &stream("s:1"), &declaration, by);
+        (rig.sources.payers.of(&guest(1)), rig.sources.payers.of(&guest(2)))
+    };
+    assert_eq!(watched(&mut rig, 0, Some(guest(1))), (1, 0));
+    let (_, id) = rig.begin(at(0)).remove(0);
+    assert_eq!(watched(&mut rig, 1, Some(guest(1))), (1, 0), "told twice it counts once");
+    assert_eq!(watched(&mut rig, 2, Some(guest(2))), (0, 1));
+    assert_eq!(rig.came(at(3), "s:1", id, "1").as_deref(), Some("1"));
+    assert!(rig.begin(at(999)).is_empty(), "it is not polled more often for that");
+    assert_eq!(rig.begin(at(1_000)).len(), 1);
+    assert_eq!(watched(&mut rig, 1_001, None), (0, 0));
+    assert!(rig.begin(at(60_000)).is_empty());
+    assert_eq!((rig.sources.payers.total(), rig.sources.payers.holders()), (0, 0));
+}
+
+#[test]
 fn what_is_polled_too_late_is_told_until_it_is_not() {
     let mut needed = feed("s", "http://h/");
     needed.is_required = true;
