@@ -706,7 +706,10 @@ fn what_is_named_in_one_request_does_not_go_for_it() {
     world.watch(0, 0, &names("f", 0..33)).unwrap();
     world.watch(1, 0, &names("f", 33..36)).unwrap();
     for name in names("f", 36..39) {
-        world.watch(1, 0, &[name.clone()]).or_else(|_| world.watch(0, 0, &[name])).unwrap();
+        world
+            .watch(1, 0, std::slice::from_ref(&name))
+            .or_else(|_| world.watch(0, 0, &[name]))
+            .unwrap();
     }
     let has = world.has(1);
     let asked: Vec<String> = names("f", 0..6).into_iter().chain(names("f", 90..91)).collect();

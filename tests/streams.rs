@@ -182,7 +182,7 @@ impl World {
                         let watcher = self.watchers.get_mut(&(conn.index(), "state"));
                         watcher.expect("somebody who watches a state").skipped += 1;
                     }
-                    Effect::TakeBack { .. } => {}
+                    Effect::TakeBack { .. } | Effect::LookedInto { .. } => {}
                     other => panic!("{other:?}"),
                 }
             }

@@ -86,6 +86,13 @@ pub enum Effect {
         /// Which connection.
         conn: ConnId,
     },
+    /// So many bytes of events were looked into for the filters of a connection that was not at the head.
+    LookedInto {
+        /// Which connection.
+        conn: ConnId,
+        /// How many.
+        bytes: usize,
+    },
     /// Say when there is room in a connection's outbox.
     TellDrained {
         /// Which connection.

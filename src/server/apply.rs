@@ -91,6 +91,9 @@ impl<S: Backend> Chat<S> {
                     net.count_drop(*conn);
                     self.counters.skipped_events += 1;
                 }
+                Effect::LookedInto { conn, bytes } => {
+                    self.pay_for_answer(net, &Origin::Conn(*conn, None), *bytes);
+                }
                 Effect::TellDrained { conn } => net.tell_drained(*conn),
                 Effect::Persist { ticket, record } => {
                     self.at_store += 1;

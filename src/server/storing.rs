@@ -62,9 +62,9 @@ impl<S: Backend> Chat<S> {
         origin: &Origin,
         (stream, rights, bytes): (&StreamId, &StreamRights, usize),
     ) -> bool {
-        let bytes = self.hub.streams().grows_by(stream, rights, bytes);
-        let person = if bytes > 0 { self.person(origin) } else { None };
-        person.is_some_and(|person| self.is_beyond_store(net, origin, &person, bytes))
+        let grows_by = self.hub.streams().grows_on_disk_by(stream, rights, bytes);
+        let Some((bytes, person)) = grows_by.zip(self.person(origin)) else { return false };
+        self.is_beyond_store(net, origin, &person, bytes)
     }
 
     /// Counts what a request adds to the store, with so many bytes of payload, or refuses it.

@@ -34,6 +34,7 @@ const LARGE_ANSWERS: &[&str] = &[
     "room:members",
     "stream:get",
     "stream:list",
+    "subscribe",
 ];
 
 /// What a request weighs before anything is known of its answer; `bytes` is its payload's length.

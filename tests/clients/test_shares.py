@@ -258,6 +258,25 @@ class TestWork:
             bob.join("r")
             assert len(bob.history("r")["entries"]) > 3
 
+    def test_what_a_subscription_is_answered_with_and_what_its_filter_looks_into_weigh_what_they_have(self, servers):
+        streams = 'streams={ "log:{id}" = { keep = 1000, publish = true } }'
+        server = servers.parlor("--set", streams, set=self.WORK)
+        with Chat(server, "pat") as pat:
+            for number in range(4):
+                for _ in range(4):
+                    pat.request("publish", stream=f"log:{number}", data="x" * 60_000)
+        # One page of 256 KiB is looked into at once, and no more than that comes with the reply.
+        names = [f"log:{number}" for number in range(4)]
+        with Chat(server, "ada") as ada:
+            told = ada.request("subscribe", streams=names)["streams"]
+            assert len([one for one in told if "snapshot" in one]) == 1
+            refused = ada.refusal("subscribe", {"stream": "log:0"})
+            assert refused["code"] == "rate_limited" and refused["retry_after_ms"] > 1_000
+        with Chat(server, "bob") as bob:
+            assert bob.request("subscribe", streams=names, filter={"/n": 1})["streams"]
+            assert bob.refusal("subscribe", {"stream": "log:0"})["code"] == "rate_limited"
+            assert limited(server, "user_work_per_second") == 2
+
     def test_an_answer_weighs_what_it_has(self, start):
         server = start(**self.WORK)
         with Chat(server, token=harness.token("filler")) as filler:
@@ -793,6 +812,19 @@ class TestStore:
             mallory.request("publish", stream="d:0", data=data)
             assert mallory.refused("chat:send", room="lobby", text="x" * 10_000) == "quota"
             ada.request("publish", stream="d:8", data=data)
+
+    def test_a_durable_log_of_which_memory_has_only_a_part_counts_and_what_is_empty_too(self, servers):
+        kinds = '"d:{id}" = { publish = true, durable = true, keep = 1000 }, "b:{id}" = { publish = true, durable = true, binary = true, keep = 1000 }'
+        limits = {"limits.stored_bytes_per_day": 100_000, "limits.stream_bytes": 20_000, "limits.burst": 1_000}
+        server = servers.parlor("--set", f"streams={{ {kinds} }}", set=limits, roomy=False)
+        with Chat(server, "mallory") as mallory, Chat(server, "ada") as ada:
+            for _ in range(9):
+                mallory.request("publish", stream="d:0", data="x" * 10_000)
+            assert mallory.refused("publish", stream="d:0", data="x" * 10_000) == "quota"
+            fields = {"Content-Type": "application/octet-stream"}
+            path = "/api/v1/streams/b:1?user=ada"
+            taken = [server.http(path, "POST", fields, body=b"")[0] for _ in range(400)]
+            assert 409 in taken and taken.index(409) in range(380, 396), (taken[:2], taken[-2:])
 
     def test_a_pool_that_fills_is_told_in_the_log_and_by_metrics(self, servers):
         server = servers.parlor(set={"limits.all_rooms": 10, "metrics.public": "true"}, data=":memory:")

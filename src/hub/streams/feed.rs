@@ -2,9 +2,9 @@
 
 use super::declaration::Keep;
 use super::stream::StreamIx;
-use super::subscribe::of_source;
+use super::subscribe::{of_source, weight};
 use super::table::Streams;
-use crate::base::{ConnId, Priority};
+use crate::base::{ConnId, Event, Priority, Tree};
 use crate::hub::effect::{Effect, Effects};
 use crate::hub::input::Now;
 use std::cmp::Reverse;
@@ -60,11 +60,13 @@ impl Streams {
                 Fed::Done => {}
                 Fed::More => left.push(ix),
                 Fed::TooSlow => {
+                    self.tell_looked_into(conn, effects);
                     effects.push(Effect::TooSlow { conn });
                     return;
                 }
             }
         }
+        self.tell_looked_into(conn, effects);
         if left.is_empty() {
             return;
         }
@@ -79,9 +81,15 @@ impl Streams {
     }
 
     /// Feeds a subscription that has just begun, or whose time has come.
-    pub(super) fn catch_up(&mut self, now: Now, conn: ConnId, ix: StreamIx, effects: &mut Effects) {
-        let mut room = self.settings.page_bytes;
-        match self.feed(now, conn, ix, &mut room, effects) {
+    pub(super) fn catch_up(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        ix: StreamIx,
+        room: &mut usize,
+        effects: &mut Effects,
+    ) {
+        match self.feed(now, conn, ix, room, effects) {
             Fed::Done => {}
             Fed::More => {
                 self.queue_behind(conn, ix);
@@ -129,9 +137,9 @@ impl Streams {
                 return Fed::More;
             }
             // Also what is only looked into has its price.
-            let weight = event.data.len().max(1);
+            let weight = weight(&event);
             if filter.is_some() && !is_state {
-                let tree = self.tree(&event);
+                let tree = self.look_into(&event);
                 if !self.streams[ix.0 as usize].passes(filter, tree.as_ref()) {
                     if let Some(subscription) = self.subscription(conn, ix) {
                         subscription.position = event.seq;
@@ -149,6 +157,20 @@ impl Streams {
             let (prev, form) = (subscription.send(event.seq, now.moment), subscription.form);
             let notice = self.notice(ix, &Rc::clone(&event), prev, form);
             effects.deliver(notice, [conn]);
+        }
+    }
+
+    /// What an event says, for a filter of somebody who is not at the head: that is work for them alone.
+    pub(super) fn look_into(&mut self, event: &Event) -> Option<Tree> {
+        self.looked_into += event.data.len();
+        self.tree(event)
+    }
+
+    /// Says how much was looked into for a connection.
+    pub(super) fn tell_looked_into(&mut self, conn: ConnId, effects: &mut Effects) {
+        let bytes = std::mem::take(&mut self.looked_into);
+        if bytes > 0 {
+            effects.push(Effect::LookedInto { conn, bytes });
         }
     }
 
@@ -178,7 +200,9 @@ impl Streams {
             let is_behind =
                 self.watching.get(&conn).is_some_and(|watching| watching.behind.contains(&ix));
             if !is_behind {
-                self.catch_up(now, conn, ix, effects);
+                let mut room = self.settings.page_bytes;
+                self.catch_up(now, conn, ix, &mut room, effects);
+                self.tell_looked_into(conn, effects);
             }
         }
     }

@@ -292,7 +292,13 @@ impl Stream {
         (event, cut)
     }
 
-    /// By how much it grows by an event of so many bytes.
+    /// The event that is too many when one more comes, if as many are kept as may be.
+    pub(super) fn replaces(&self) -> Option<&Event> {
+        let is_full = self.events.len() >= self.declaration.keep.events();
+        self.events.front().filter(|_| is_full).map(|oldest| &**oldest)
+    }
+
+    /// By how much it grows in memory by an event of so many bytes.
     pub(super) fn grows_by(&self, bytes: usize, bytes_max: usize) -> usize {
         let is_full = self.events.len() >= self.declaration.keep.events()
             || self.bytes.saturating_add(bytes) > bytes_max;

@@ -65,13 +65,12 @@ pub enum Snapshot {
     Log(Vec<Rc<Event>>),
 }
 
-impl Snapshot {
-    fn bytes(&self) -> usize {
-        match self {
-            Snapshot::Latest(event) => event.data.len(),
-            Snapshot::Log(events) => events.iter().map(|event| event.data.len()).sum(),
-        }
-    }
+/// About what an event takes in JSON beside its data.
+const EVENT_JSON_BYTES: usize = 48;
+
+/// What an event weighs of a page.
+pub(super) fn weight(event: &Event) -> usize {
+    event.data.len() + EVENT_JSON_BYTES
 }
 
 impl Streams {
@@ -106,11 +105,12 @@ impl Streams {
         let answer = Ok(Answer::Subscribed(told));
         effects.push(Effect::Answer { origin, answer });
         for ix in streams {
-            self.catch_up(now, conn, ix, effects);
+            self.catch_up(now, conn, ix, &mut room, effects);
             if form == Form::Plain {
                 self.owe_age(now, conn, ix, effects);
             }
         }
+        self.tell_looked_into(conn, effects);
     }
 
     fn check(
@@ -174,7 +174,8 @@ impl Streams {
         self.end_only(now, conn, ix, effects);
         let stream = &self.streams[ix.0 as usize];
         let newest = stream.newest().filter(|_| ask.filter.is_some() && stream.is_state());
-        let tree = newest.and_then(|newest| self.tree(newest));
+        let newest = newest.cloned();
+        let tree = newest.and_then(|newest| self.look_into(&newest));
         let stream = &mut self.streams[ix.0 as usize];
         let filter = ask.filter.map(|filter| stream.use_filter(filter, holder, tree.as_ref()));
         let is_this_life = ask.epoch.as_deref().is_none_or(|epoch| *epoch == *stream.epoch);
@@ -200,13 +201,11 @@ impl Streams {
                 subscription.acked = since;
             }
             _ => {
-                let whole = self.snapshot(ix, &subscription);
+                let is_in_reply =
+                    form == Form::Envelope && !self.streams[ix.0 as usize].declaration.binary;
+                let whole = if is_in_reply { self.snapshot(ix, &subscription, room) } else { None };
                 let stream = &self.streams[ix.0 as usize];
-                let fits = form == Form::Envelope
-                    && !stream.declaration.binary
-                    && whole.as_ref().is_none_or(|whole| whole.bytes() <= *room);
-                if fits {
-                    *room -= whole.as_ref().map_or(0, Snapshot::bytes);
+                if let Some(whole) = whole {
                     subscription.position = stream.head;
                     subscription.sent = if whole.is_some() { stream.head } else { 0 };
                     if whole.is_some() {
@@ -246,31 +245,41 @@ impl Streams {
         subscribed
     }
 
-    /// What is kept of a stream and passes a subscription's filter: of a log among the newest events
-    /// that fit a page, so that no more than that is ever looked into at once.
-    fn snapshot(&self, ix: StreamIx, subscription: &Subscription) -> Option<Snapshot> {
+    /// What is kept of a stream and passes a subscription's filter: of a log among the newest events that fit a page.
+    /// None if that is more than there is `room` for, which it takes of: so no more than a page is ever looked into at
+    /// once.
+    fn snapshot(
+        &mut self,
+        ix: StreamIx,
+        subscription: &Subscription,
+        room: &mut usize,
+    ) -> Option<Option<Snapshot>> {
         let stream = &self.streams[ix.0 as usize];
-        let passes = |event: &Rc<Event>| {
-            let tree = subscription.filter.and_then(|_| self.tree(event));
-            stream.passes(subscription.filter, tree.as_ref())
-        };
-        if stream.declaration.keep == super::declaration::Keep::Latest {
-            return stream.newest().filter(|event| passes(event)).cloned().map(Snapshot::Latest);
-        }
-        let mut room = self.settings.page_bytes;
+        let is_state = stream.is_state();
+        let (mut page, mut left) = (self.settings.page_bytes, *room);
         let mut events = Vec::new();
-        for event in stream.newest_first() {
-            let weight = event.data.len().max(1);
-            if weight > room && room < self.settings.page_bytes {
+        let count = if is_state { 1 } else { usize::MAX };
+        for event in stream.newest_first().take(count) {
+            let weight = weight(event);
+            if weight > page && page < self.settings.page_bytes {
                 break;
             }
-            room = room.saturating_sub(weight);
-            if passes(event) {
-                events.push(Rc::clone(event));
-            }
+            page = page.saturating_sub(weight);
+            left = left.checked_sub(weight)?;
+            events.push(Rc::clone(event));
+        }
+        *room = left;
+        if subscription.filter.is_some() {
+            events.retain(|event| {
+                let tree = self.look_into(event);
+                self.streams[ix.0 as usize].passes(subscription.filter, tree.as_ref())
+            });
         }
         events.reverse();
-        if events.is_empty() { None } else { Some(Snapshot::Log(events)) }
+        Some(match is_state {
+            true => events.pop().map(Snapshot::Latest),
+            false => (!events.is_empty()).then_some(Snapshot::Log(events)),
+        })
     }
 
     /// Ends the watching of streams; of those that are not watched nothing is said.

@@ -86,6 +86,8 @@ pub struct Streams {
     pub(super) stale_due: BTreeSet<(Moment, StreamIx)>,
     /// Events that were let go of for their bytes.
     pub(super) cut_events: u64,
+    /// Bytes of events that were looked into for filters since somebody was last told.
+    pub(super) looked_into: usize,
 }
 
 impl Streams {
@@ -112,6 +114,7 @@ impl Streams {
             due: BTreeSet::new(),
             stale_due: BTreeSet::new(),
             cut_events: 0,
+            looked_into: 0,
         };
         for state in stored {
             streams.restore(state);
@@ -249,14 +252,21 @@ impl Streams {
     }
 
     /// By how many bytes a durable stream grows on the disk when somebody publishes so many: where the oldest event
-    /// goes for it, by what it has more than that one.
+    /// goes for it, by what it has more than that one, and none if it has no more. Where memory has not all of the
+    /// events that the disk has, nobody knows how large the oldest one is, and all of them count.
     #[must_use]
-    pub fn grows_by(&self, name: &StreamId, rights: &StreamRights, bytes: usize) -> usize {
-        let is_stored = self.to_publish(name, rights).is_ok_and(|declaration| declaration.durable);
-        match self.ix(name).filter(|_| is_stored) {
-            Some(ix) => self.streams[ix.0 as usize].grows_by(bytes, self.settings.stream_bytes),
-            None if is_stored => bytes,
-            None => 0,
+    pub fn grows_on_disk_by(
+        &self,
+        name: &StreamId,
+        rights: &StreamRights,
+        bytes: usize,
+    ) -> Option<usize> {
+        self.to_publish(name, rights).ok().filter(|declaration| declaration.durable)?;
+        let replaces = self.ix(name).and_then(|ix| self.streams[ix.0 as usize].replaces());
+        match replaces {
+            Some(oldest) if oldest.data.len() >= bytes => None,
+            Some(oldest) => Some(bytes - oldest.data.len()),
+            None => Some(bytes),
         }
     }
 
