@@ -27,6 +27,7 @@ impl<S: Backend> Chat<S> {
             effects.clear();
             self.effects = effects;
             self.is_deciding = false;
+            self.count_nothing();
         }
         self.look_at_pools(net);
     }
@@ -97,6 +98,7 @@ impl<S: Backend> Chat<S> {
                 Effect::TellDrained { conn } => net.tell_drained(*conn),
                 Effect::Persist { ticket, record } => {
                     self.at_store += 1;
+                    self.count_for(*ticket);
                     let now = self.look_at_clocks(net);
                     // Of a revocation that is old enough to be forgotten: it has no date of its own.
                     let is_revocation = matches!(record, Record::Revoke { .. });
@@ -210,6 +212,7 @@ impl<S: Backend> Chat<S> {
             let Some((ticket, outcome)) = self.outcomes.pop_front() else { return };
             self.at_store -= 1;
             self.counters.came_of_it(&outcome);
+            self.settle_count(ticket, &outcome);
             match outcome {
                 Outcome::Unavailable => self.store_refused = Some(net.now()),
                 Outcome::Page(_) | Outcome::Positions(_) => {}
@@ -224,7 +227,9 @@ impl<S: Backend> Chat<S> {
     fn came_back(&mut self, ticket: u64, reason: NotTaken) {
         self.at_store -= 1;
         self.counters.not_taken(reason);
-        self.inputs.push_back(Input::Outcome { ticket, outcome: reason.into() });
+        let outcome = reason.into();
+        self.settle_count(ticket, &outcome);
+        self.inputs.push_back(Input::Outcome { ticket, outcome });
     }
 
     /// Reads from a connection, or not: not while the hub holds it, while too many of its calls

@@ -21,8 +21,9 @@ use super::remote::Remotes;
 use super::session::{Beside, Known, Phase, Session};
 use super::shared::Shared;
 use super::sources::Sources;
+use super::storing::Stored;
 use super::web::{Answer, Application, Exchange, Message, Net, Over, Request, Web, WebConfig};
-use crate::base::limits::{HTTP_RATES_MAX, STORERS_MAX, USER_RATES_MAX, WORKERS_MAX};
+use crate::base::limits::{HTTP_RATES_MAX, USER_RATES_MAX, WORKERS_MAX};
 use crate::base::{Chance, ConnId, Moment, Outcome, Snapshot, UserId, WallClock};
 use crate::hub::{Effects, Hub, Input};
 use crate::protocol::CloseCode;
@@ -78,7 +79,7 @@ pub struct Chat<S = Store> {
     /// What is done for users, and for addresses.
     pub(super) work: Rates,
     /// What they store.
-    pub(super) stored: Rates,
+    pub(super) stored: Stored,
     /// What there is for all, and whether it fills.
     pub(super) pools: Pools,
     pub(super) tickets: Tickets,
@@ -198,7 +199,7 @@ impl<S: Backend> Chat<S> {
             user_rates: Rates::new(USER_RATES_MAX, rates_seed),
             failed_proofs: FailedProofs::new(rates_seed),
             work: Rates::new(WORKERS_MAX, rates_seed),
-            stored: Rates::new(STORERS_MAX, rates_seed),
+            stored: Stored::new(rates_seed),
             pools: Pools::default(),
             tickets: Tickets::default(),
             paths: Paths::default(),

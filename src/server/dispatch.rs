@@ -187,6 +187,7 @@ impl<S: Backend> Chat<S> {
                 Err(fault) => self.fault(net, origin, &fault),
             },
         }
+        self.count_nothing();
     }
 
     fn ask_hub(&mut self, net: &mut Net<'_>, origin: &Origin, person: &Person, request: Request) {

@@ -4,13 +4,14 @@ use super::chat::Chat;
 use super::dispatch::Person;
 use super::error::ErrorDetail;
 use super::journal::Limited;
-use super::rates::{Allowance, Asker};
+use super::rates::{Allowance, Asker, Rates};
 use super::web::Net;
-use crate::base::StreamId;
-use crate::base::limits::{NAMED_BYTES_STORED, STORED_BYTES_PER_REQUEST};
+use crate::base::limits::{NAMED_BYTES_STORED, STORED_BYTES_PER_REQUEST, STORERS_MAX};
+use crate::base::{Outcome, StreamId};
 use crate::hub::Origin;
 use crate::hub::streams::StreamRights;
 use crate::store::Backend;
+use std::collections::HashMap;
 
 /// The last part of the limit's key.
 const LIMIT: &str = "stored_bytes_per_day";
@@ -18,6 +19,8 @@ const LIMIT: &str = "stored_bytes_per_day";
 /// What a user may store in a day is so many parts, which come back evenly, so many in a second.
 const PARTS_PER_SECOND: u32 = 10_000;
 const PARTS_PER_DAY: u32 = 24 * 60 * 60 * PARTS_PER_SECOND;
+const ALLOWANCE: Allowance =
+    Allowance { per_second: PARTS_PER_SECOND, burst: PARTS_PER_DAY, per_minute: 0 };
 
 /// How many parts of a day's bytes some bytes are.
 fn parts(bytes: usize, most: u32) -> u32 {
@@ -48,7 +51,63 @@ pub(super) fn stored_bytes(kind: &str, bytes: usize) -> Option<usize> {
     STORED.contains(&kind).then_some(bytes.saturating_mul(factor))
 }
 
+/// What was counted for a request, until it is known whether it has added something to the store.
+#[derive(Debug)]
+struct Counted {
+    payer: Asker,
+    weight: u32,
+}
+
+/// What everybody stores.
+#[derive(Debug)]
+pub(super) struct Stored {
+    rates: Rates,
+    /// For the request in hand.
+    counted: Option<Counted>,
+    /// For records that are on their way to the store, by their tickets.
+    at_store: HashMap<u64, Counted>,
+}
+
+impl Stored {
+    pub(super) fn new(seed: u64) -> Stored {
+        let rates = Rates::new(STORERS_MAX, seed);
+        Stored { rates, counted: None, at_store: HashMap::new() }
+    }
+}
+
+/// Whether nothing was added: it was there before, or is refused.
+fn adds_nothing(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Message { is_duplicate, .. } | Outcome::Event { is_duplicate, .. } => {
+            *is_duplicate
+        }
+        Outcome::Changed { .. } | Outcome::Done => false,
+        Outcome::Room { entries, .. } => entries.is_empty(),
+        _ => true,
+    }
+}
+
 impl<S: Backend> Chat<S> {
+    /// What was counted for the request in hand counts for this record.
+    pub(super) fn count_for(&mut self, ticket: u64) {
+        self.stored.at_store.extend(self.stored.counted.take().map(|counted| (ticket, counted)));
+    }
+
+    /// The request in hand has stored nothing: what was counted for it is given back.
+    pub(super) fn count_nothing(&mut self) {
+        if let Some(Counted { payer, weight }) = self.stored.counted.take() {
+            self.stored.rates.give_back(&payer, weight, ALLOWANCE);
+        }
+    }
+
+    /// What was counted for a record is given back, if it has added nothing.
+    pub(super) fn settle_count(&mut self, ticket: u64, outcome: &Outcome) {
+        let Some(Counted { payer, weight }) = self.stored.at_store.remove(&ticket) else { return };
+        if adds_nothing(outcome) {
+            self.stored.rates.give_back(&payer, weight, ALLOWANCE);
+        }
+    }
+
     /// Whether the disk has too little left for all but admins.
     pub(super) fn disk_is_reserved(&self) -> bool {
         let reserve = self.config.limits.disk_reserve_bytes;
@@ -83,11 +142,12 @@ impl<S: Backend> Chat<S> {
         }
         let most = self.limits_for(person).stored_bytes_per_day;
         let Some(payer) = self.payer(net, origin).filter(|_| most > 0) else { return false };
-        let allowance =
-            Allowance { per_second: PARTS_PER_SECOND, burst: PARTS_PER_DAY, per_minute: 0 };
         let weight = parts(bytes.saturating_add(STORED_BYTES_PER_REQUEST), most);
-        let taken = self.stored.take(payer.clone(), net.now(), weight, allowance);
-        let Err(held) = taken else { return false };
+        let taken = self.stored.rates.take(payer.clone(), net.now(), weight, ALLOWANCE);
+        let Err(held) = taken else {
+            self.stored.counted = Some(Counted { payer, weight });
+            return false;
+        };
         self.counters.limited(LIMIT);
         let user = match &payer {
             Asker::User(user) => Some(user),
@@ -108,21 +168,18 @@ impl<S: Backend> Chat<S> {
 mod tests {
     use super::*;
     use crate::base::{Moment, UserId};
-    use crate::server::rates::Rates;
 
     #[test]
     fn a_day_has_so_many_bytes_however_few_or_many_they_are() {
         for most in [1_000, 86_399, 172_799, 268_435_456, u32::MAX] {
             let mut rates = Rates::new(1, 1);
             let ada = Asker::User(UserId::parse("ada").unwrap());
-            let allowance =
-                Allowance { per_second: PARTS_PER_SECOND, burst: PARTS_PER_DAY, per_minute: 0 };
             let piece = (most as usize / 100).max(1);
             let mut stored = 0;
             // Tries each half minute, for ten days.
             for tick in 0..10 * 2_880 {
                 let now = Moment::from_millis(1 + tick * 30_000);
-                if rates.take(ada.clone(), now, parts(piece, most), allowance).is_ok() {
+                if rates.take(ada.clone(), now, parts(piece, most), ALLOWANCE).is_ok() {
                     stored += piece as u64;
                 }
             }

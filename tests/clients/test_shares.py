@@ -826,6 +826,25 @@ class TestStore:
             taken = [server.http(path, "POST", fields, body=b"")[0] for _ in range(400)]
             assert 409 in taken and taken.index(409) in range(380, 396), (taken[:2], taken[-2:])
 
+    def test_what_adds_nothing_costs_nothing_of_a_day(self, servers):
+        streams = 'streams={ "d:{id}" = { publish = true, durable = true, keep = 9, members = { n = "any" } } }'
+        server = servers.parlor("--set", streams, set={"limits.stored_bytes_per_day": 100_000, "limits.burst": 1_000}, roomy=False)
+        with Chat(server, "ada") as ada:
+            ada.join("lobby")
+            event, text = {"n": "x" * 9_000}, "x" * 9_000
+            for number in range(12):
+                said = ada.request("chat:send", room="lobby", text=text, cid="one")
+                told = ada.request("publish", {"stream": "d:0", "data": event, "id": "one"})
+                assert (said["seq"], told["seq"]) == (2, 1)
+                assert (said.get("duplicate", False), told.get("duplicate", False)) == (number > 0, number > 0)
+                assert ada.refused("publish", stream="d:1", data={"m": text}) == "bad_request"
+                assert ada.refused("chat:send", room="another", text=text) == "not_member"
+                assert ada.refused("chat:edit", room="lobby", seq=77, text=text) == "no_such_message"
+            # The two that were stored are all that counts.
+            for number in range(8):
+                ada.request("publish", stream=f"d:{number + 2}", data=event)
+            assert ada.refused("publish", stream="d:99", data=event) == "quota"
+
     def test_a_pool_that_fills_is_told_in_the_log_and_by_metrics(self, servers):
         server = servers.parlor(set={"limits.all_rooms": 10, "metrics.public": "true"}, data=":memory:")
         with Chat(server, "ada") as ada, Chat(server, "bob") as bob:
