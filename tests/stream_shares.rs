@@ -596,6 +596,19 @@ fn nobody_takes_all_filters_of_a_stream() {
     assert!(watch(&mut world, 1, 2_000, 0).is_ok(), "one that is there costs nothing more");
     world.give(Input::Disconnected { conn: ConnId::new(1_000, 1) });
     assert!(watch(&mut world, 3, 3_000, 9_000).is_ok());
+    // Whoever has as many as they may have may take another in place of one.
+    assert!(watch(&mut world, 1, 1, 9_001).is_ok());
+    assert_eq!(watch(&mut world, 1, 2_000, 9_002), Err(Some("stream_filters")));
+    // What others have, too, counts for them when whoever asked first is gone.
+    for at in 0..128 {
+        let number = if at == 1 { 9_001 } else { i64::from(at) };
+        assert!(watch(&mut world, 4, 4_000 + at, number).is_ok());
+    }
+    for at in 0..128 {
+        world.give(Input::Disconnected { conn: ConnId::new(at, 1) });
+    }
+    assert!(watch(&mut world, 1, 1, 9_002).is_ok());
+    assert_eq!(watch(&mut world, 4, 2_001, 9_003), Err(Some("stream_filters")));
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub(super) struct Stream {
 pub(super) struct SharedFilter {
     pub(super) filter: Rc<Filter>,
     pub(super) users: usize,
-    /// Who asked for it first.
+    /// For whom it counts: who asked for it first, or another who has it.
     pub(super) made_by: Holder,
     /// Of a state the newest event that passes. A later one that does not pass takes its place as the state, but
     /// whoever is held back by a rate, or reads slowly, is still told of this one.
@@ -327,12 +327,21 @@ impl Stream {
         }
     }
 
-    /// Whether it may have a filter, which somebody asks for, of `max` of all: nobody has more than are free.
-    pub(super) fn may_filter(&self, filter: &Filter, holder: Holder, max: usize) -> bool {
+    /// Whether it may have a filter, which a connection of somebody asks for, of `max` of all: nobody has more than are
+    /// free, but whoever alone has one may have another for it.
+    pub(super) fn may_filter(
+        &self,
+        filter: &Filter,
+        (conn, holder): (ConnId, Holder),
+        max: usize,
+    ) -> bool {
         let free = max.saturating_sub(self.filters.len());
-        let is_own = |(_, known): &(_, &SharedFilter)| holder.is_some() && known.made_by == holder;
-        self.filters.iter().any(|(_, known)| *known.filter == *filter)
-            || self.filters.iter().filter(is_own).count() < free
+        let is_own = |known: &SharedFilter| holder.is_some() && known.made_by == holder;
+        let before = self.subscribers.get(&conn).and_then(|before| before.filter);
+        let before = before.and_then(|FilterIx(ix)| self.filters.get(ix));
+        before.is_some_and(|before| before.users == 1 && is_own(before))
+            || self.filters.iter().any(|(_, known)| *known.filter == *filter)
+            || self.filters.iter().filter(|(_, known)| is_own(known)).count() < free
     }
 
     /// Lets go of so many bytes at least, but for so many of the newest events; returns how many events went.
@@ -382,6 +391,11 @@ impl Stream {
             if self.filters[ix].users == 0 {
                 self.filters.remove(ix);
                 self.count_passed();
+            } else if self.filters[ix].made_by == subscription.holder {
+                // It counts for one of those who have it.
+                let mut others = self.subscribers.values();
+                let heir = others.find(|other| other.filter == subscription.filter);
+                self.filters[ix].made_by = heir.map_or(subscription.holder, |heir| heir.holder);
             }
         }
         Some(subscription)

@@ -139,7 +139,7 @@ impl Streams {
             filters = filters + usize::from(ask.filter.is_some()) - usize::from(had_filter);
             let max = self.settings.stream_filters;
             if let (Some(filter), Some(ix)) = (&ask.filter, ix)
-                && !self.streams[ix.0 as usize].may_filter(filter, holder, max)
+                && !self.streams[ix.0 as usize].may_filter(filter, (conn, holder), max)
             {
                 let message =
                     "this stream has as many filters as it may, or leaves those to others";
