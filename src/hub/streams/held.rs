@@ -295,29 +295,35 @@ impl Holdings {
         self.idle_streams.get(holder)?.first().map(|(_, ix)| *ix)
     }
 
-    /// Those who have more than somebody has with so many bytes more, whoever has most first.
-    fn larger_than(&self, holder: Holder, more: usize) -> impl Iterator<Item = (Holder, u64)> {
-        let own = self.bytes.of(&holder).saturating_add(more as u64);
+    /// Those who have more than somebody has with so many bytes more, or anything where nobody in particular wants some;
+    /// whoever has most first.
+    fn larger_than(&self, wants: Option<(Holder, usize)>) -> impl Iterator<Item = (Holder, u64)> {
+        let own = self.with_wanted(wants);
         let larger = self.bytes.largest_first().take_while(move |(_, size)| *size > own);
-        larger.map(|(one, size)| (*one, size)).filter(move |(one, _)| *one != holder)
+        let is_other = move |one: &Holder| wants.is_none_or(|(holder, _)| holder != *one);
+        larger.map(|(one, size)| (*one, size)).filter(move |(one, _)| is_other(one))
+    }
+
+    /// What somebody will have who wants so many bytes more.
+    fn with_wanted(&self, wants: Option<(Holder, usize)>) -> u64 {
+        wants.map_or(0, |(holder, more)| self.bytes.of(&holder).saturating_add(more as u64))
     }
 
     /// How many bytes could go where a holder is to have so many more: of those who have more what they have beyond
     /// that, and the holder's own; what is fixed stays.
     pub(super) fn could_go(&self, holder: Holder, more: usize) -> usize {
         let loose = |one: &Holder| self.bytes.of(one).saturating_sub(self.fixed_bytes.of(one));
-        let own = self.bytes.of(&holder).saturating_add(more as u64);
-        let larger = self.larger_than(holder, more).take(HOLDERS_LOOKED_AT_MAX);
+        let own = self.with_wanted(Some((holder, more)));
+        let larger = self.larger_than(Some((holder, more))).take(HOLDERS_LOOKED_AT_MAX);
         let of_others: u64 = larger.map(|(one, size)| (size - own).min(loose(&one))).sum();
         self.passed_bytes.saturating_add((of_others + loose(&holder)) as usize)
     }
 
-    /// Of which stream how many bytes go next, of so many that are too many, where a holder is to have `more`: of
+    /// Of which stream how many bytes go next, of so many that are too many, where perhaps somebody is to have more: of
     /// whoever has most, down to what the next one has, and of these the largest that is idle, or the largest.
     pub(super) fn first_to_shrink(
         &self,
-        holder: Holder,
-        more: usize,
+        wants: Option<(Holder, usize)>,
         beyond: usize,
     ) -> Option<(StreamIx, usize)> {
         let least = (false, 0, Reverse(Moment::NEVER), Reverse(StreamIx(u32::MAX)));
@@ -327,8 +333,8 @@ impl Holdings {
                 self.by_size.range((one, least)..=(one, most)).next_back()?;
             Some(*ix)
         };
-        let own = self.bytes.of(&holder).saturating_add(more as u64);
-        let mut larger = self.larger_than(holder, more).take(HOLDERS_LOOKED_AT_MAX).peekable();
+        let own = self.with_wanted(wants);
+        let mut larger = self.larger_than(wants).take(HOLDERS_LOOKED_AT_MAX).peekable();
         while let Some((one, size)) = larger.next() {
             let next = larger.peek().map_or(own, |(_, next)| *next);
             let step = (size - next) as usize;
@@ -336,6 +342,7 @@ impl Holdings {
                 return Some((ix, step.max(beyond.div_ceil(SHRINK_STEPS)).min(beyond)));
             }
         }
+        let (holder, _) = wants?;
         Some((first_of(holder)?, beyond))
     }
 

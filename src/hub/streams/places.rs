@@ -165,15 +165,15 @@ impl Streams {
         let beyond = self.holdings.all_bytes().saturating_add(more).saturating_sub(max);
         // Nothing goes where that is not enough.
         let is_enough = beyond == 0 || beyond <= self.holdings.could_go(holder, more);
-        if more > max || !is_enough || !self.shrink_to(max - more, holder, more) {
+        if more > max || !is_enough || !self.shrink_to(max - more, Some((holder, more))) {
             return Err(Refusal::quota("all_streams_bytes", ALL_STREAM_BYTES, max as u64));
         }
         Ok(())
     }
 
     /// Lets go of what is kept, first of what is for filters alone, then of whoever has most, until it is so much:
-    /// somebody is to have `more`. Whether that is enough.
-    pub(super) fn shrink_to(&mut self, max: usize, holder: Holder, more: usize) -> bool {
+    /// perhaps somebody is to have more. Whether that is enough.
+    pub(super) fn shrink_to(&mut self, max: usize, wants: Option<(Holder, usize)>) -> bool {
         loop {
             let beyond = self.holdings.all_bytes().saturating_sub(max);
             if beyond == 0 {
@@ -181,7 +181,7 @@ impl Streams {
             }
             let (ix, bytes) = match self.holdings.first_to_forget_passed() {
                 Some(ix) => (ix, 0),
-                None => match self.holdings.first_to_shrink(holder, more, beyond) {
+                None => match self.holdings.first_to_shrink(wants, beyond) {
                     Some(next) => next,
                     None => return false,
                 },

@@ -188,7 +188,7 @@ impl Streams {
         let filled_by = self.streams[ix.0 as usize].filled_by;
         self.touch(now.moment, ix);
         // Where several were on their way to the store, each was let through by itself.
-        self.shrink_to(self.settings.all_streams_bytes, filled_by, 0);
+        self.shrink_to(self.settings.all_streams_bytes, Some((filled_by, 0)));
         event
     }
 

@@ -178,7 +178,7 @@ impl Streams {
             }
         }
         self.add_named();
-        self.shrink_to(self.settings.all_streams_bytes, None, 0);
+        self.shrink_to(self.settings.all_streams_bytes, None);
     }
 
     /// When the newest event came of each declared stream, of a family of any of its streams.
