@@ -63,7 +63,7 @@ pub(super) struct Takeable {
 const HOLDERS_LOOKED_AT_MAX: usize = 64;
 /// At how many streams of one holder is looked beyond those that are taken, where others watch them who have less.
 const TAKEN_LOOKED_AT_MAX: usize = 256;
-/// Where more than so many parts of what is too much are another's, these go at once, so that steps stay few.
+/// One part of so many of what is too much goes at once, at least, so that steps stay few.
 const SHRINK_STEPS: usize = 16;
 
 /// What the holders have.
