@@ -64,7 +64,7 @@ pub(super) struct Stored {
     rates: Rates,
     /// For the request in hand.
     counted: Option<Counted>,
-    /// For records that are on their way to the store, by their tickets.
+    /// For records that are on their way to the store, by their tickets: no more than `STORE_QUEUE_MAX`.
     at_store: HashMap<u64, Counted>,
 }
 
@@ -81,9 +81,18 @@ fn adds_nothing(outcome: &Outcome) -> bool {
         Outcome::Message { is_duplicate, .. } | Outcome::Event { is_duplicate, .. } => {
             *is_duplicate
         }
-        Outcome::Changed { .. } | Outcome::Done => false,
-        Outcome::Room { entries, .. } => entries.is_empty(),
-        _ => true,
+        Outcome::Unchanged { .. }
+        | Outcome::Mismatch
+        | Outcome::NoSuchMessage
+        | Outcome::Forbidden
+        | Outcome::Full
+        | Outcome::Conflict
+        | Outcome::NotMember
+        | Outcome::Damaged
+        | Outcome::Unavailable
+        | Outcome::Overloaded => true,
+        // What a room is like, and bans of strangers, come without an entry.
+        _ => false,
     }
 }
 

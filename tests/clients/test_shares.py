@@ -845,6 +845,23 @@ class TestStore:
                 ada.request("publish", stream=f"d:{number + 2}", data=event)
             assert ada.refused("publish", stream="d:99", data=event) == "quota"
 
+    def test_what_is_stored_without_an_entry_counts_too(self, servers):
+        server = servers.parlor(set={"limits.stored_bytes_per_day": 20_000, "limits.burst": 1_000}, roomy=False)
+
+        def taken(by, kind, member):
+            with Chat(server, by) as chat:
+                chat.request("room:create", room=by)
+                for at in range(100):
+                    try:
+                        chat.request(kind, room=by, **{member: f"made-up-{at}"})
+                    except harness.Refused as refused:
+                        assert refused.payload["code"] == "quota", refused
+                        return at
+            return None
+
+        assert taken("ada", "room:update", "title") in range(50, 80)
+        assert taken("bob", "room:ban", "user") in range(50, 80)
+
     def test_a_pool_that_fills_is_told_in_the_log_and_by_metrics(self, servers):
         server = servers.parlor(set={"limits.all_rooms": 10, "metrics.public": "true"}, data=":memory:")
         with Chat(server, "ada") as ada, Chat(server, "bob") as bob:
