@@ -517,7 +517,9 @@ impl World {
             Effect::TooSlow { conn } => panic!("{conn}: all is kept"),
             Effect::Revoked { .. } => panic!("nobody revokes"),
             Effect::WakeAt(at) => self.wake_at.push(*at),
-            Effect::Skipped { conn } | Effect::LookedInto { conn, .. } => {
+            Effect::Skipped { conn }
+            | Effect::AskToLook { conn }
+            | Effect::LookedInto { conn, .. } => {
                 panic!("{conn}: there are no streams")
             }
             Effect::Answer { .. } | Effect::TakeBack { .. } => {}

@@ -751,3 +751,16 @@ fn what_is_too_much_goes_of_all_who_have_most_until_they_have_as_much() {
     let has = (of(&world, 0..50), of(&world, 100..150));
     assert!(has.0.abs_diff(has.1) <= 3 && has.0 + has.1 >= 8, "{had:?}, {has:?}");
 }
+
+#[test]
+fn those_whose_bytes_all_stay_do_not_shield_others() {
+    let (fixed, loose) = (100, 100);
+    let mut world = World::new(1_000, fixed * 3 + loose * 2);
+    for who in 1..=fixed as Who {
+        world.publish(who, &format!("d:{who}"), 3, true).unwrap();
+    }
+    for who in 1_001..=1_000 + loose as Who {
+        world.publish(who, &format!("f:{who}"), 2, true).unwrap();
+    }
+    world.publish(2_000, "f:modest", 1, true).expect("others have more, and it need not stay");
+}

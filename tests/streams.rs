@@ -88,6 +88,8 @@ struct World {
     /// Frames that fit the outbox of each connection before it is full.
     room: BTreeMap<usize, usize>,
     wants_room: BTreeSet<usize>,
+    /// Whose events may be looked into later, some time.
+    wants_look: BTreeSet<usize>,
     too_slow: BTreeSet<usize>,
 }
 
@@ -108,6 +110,7 @@ impl World {
             watchers: BTreeMap::new(),
             room: BTreeMap::new(),
             wants_room: BTreeSet::new(),
+            wants_look: BTreeSet::new(),
             too_slow: BTreeSet::new(),
         }
     }
@@ -181,6 +184,9 @@ impl World {
                     Effect::Skipped { conn } => {
                         let watcher = self.watchers.get_mut(&(conn.index(), "state"));
                         watcher.expect("somebody who watches a state").skipped += 1;
+                    }
+                    Effect::AskToLook { conn } => {
+                        self.wants_look.insert(conn.index());
                     }
                     Effect::TakeBack { .. } | Effect::LookedInto { .. } => {}
                     other => panic!("{other:?}"),
@@ -320,6 +326,7 @@ impl World {
     fn disconnect(&mut self, of: usize) {
         self.watchers.retain(|(one, _), _| *one != of);
         self.wants_room.remove(&of);
+        self.wants_look.remove(&of);
         self.room.remove(&of);
         self.give(Input::Disconnected { conn: World::conn(of) });
     }
@@ -328,6 +335,12 @@ impl World {
         *self.room.entry(of).or_insert(3) += frames;
         if self.wants_room.remove(&of) {
             self.give(Input::Drained { conn: World::conn(of) });
+        }
+    }
+
+    fn look(&mut self, of: usize) {
+        if self.wants_look.remove(&of) {
+            self.give(Input::Look { conn: World::conn(of) });
         }
     }
 
@@ -346,6 +359,7 @@ impl World {
         for _ in 0..200 {
             for of in 0..3 {
                 self.drain(of, 50);
+                self.look(of);
             }
             self.wait(100);
         }
@@ -406,7 +420,8 @@ proptest! {
                 }
                 6 => world.unsubscribe(of, name),
                 7 if chance.below(4) == 0 => world.disconnect(of),
-                7..10 => world.drain(of, chance.below(4) as usize),
+                7..9 => world.drain(of, chance.below(4) as usize),
+                9 => world.look(of),
                 _ => world.wait(chance.below(150)),
             }
             let (counts, census) = (world.hub.counts(), world.hub.census());

@@ -92,6 +92,9 @@ pub const FLUSHES_PER_TURN: usize = 1_024;
 /// queued at most before those of the turn before are sent, and a busy large room does not keep
 /// the others waiting.
 pub const DELIVERIES_PER_TURN: usize = 16_384;
+/// Bytes of events after which those who are behind in logs that they watch by a filter wait for the next turn: each
+/// event that they have not had is read for them alone.
+pub const LOOKED_INTO_PER_TURN_BYTES: usize = 256 * 1024;
 /// Calls from other threads handled in one turn.
 pub const CALLS_PER_TURN: usize = 1_024;
 /// Calls from other threads that wait for the reactor; one more is refused.

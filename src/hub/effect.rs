@@ -86,7 +86,13 @@ pub enum Effect {
         /// Which connection.
         conn: ConnId,
     },
-    /// So many bytes of events were looked into for the filters of a connection that was not at the head.
+    /// A connection is behind in logs that it watches by a filter: say with [`Input::Look`](super::Input::Look) when a
+    /// page of what it has not had may be looked into: once, however often it has asked before.
+    AskToLook {
+        /// Which connection.
+        conn: ConnId,
+    },
+    /// So many more bytes of events were looked into for the filters of a connection that was not at the head.
     LookedInto {
         /// Which connection.
         conn: ConnId,

@@ -293,6 +293,7 @@ impl Hub {
                 self.presence_caught_up(conn, effects);
                 self.streams.drained(now, conn, effects);
             }
+            Input::Look { conn } => self.streams.look_behind(now, conn, effects),
             Input::Woken => self.woken(now, effects),
         }
     }

@@ -219,6 +219,12 @@ pub enum Input {
         /// The connection.
         conn: ConnId,
     },
+    /// A page of what a connection has not had may be looked into, as [`Effect::AskToLook`](super::Effect::AskToLook)
+    /// has asked.
+    Look {
+        /// The connection.
+        conn: ConnId,
+    },
     /// A moment that [`Effect::WakeAt`](super::Effect::WakeAt) named has come.
     Woken,
 }

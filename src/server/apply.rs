@@ -16,7 +16,7 @@ impl<S: Backend> Chat<S> {
     /// Hands an input to the hub and carries out what it wants, and what comes of that.
     pub(super) fn decide(&mut self, net: &mut Net<'_>, input: Input) {
         self.inputs.push_back(input);
-        while let Some(input) = self.inputs.pop_front() {
+        while let Some(input) = self.inputs.pop_front().or_else(|| self.next_look(net)) {
             let now = self.look_at_clocks(net);
             // A panic in here leaves the hub in doubt: then the process ends, and what was
             // acknowledged is on disk.
@@ -92,7 +92,9 @@ impl<S: Backend> Chat<S> {
                     net.count_drop(*conn);
                     self.counters.skipped_events += 1;
                 }
+                Effect::AskToLook { conn } => self.looking.put(*conn, net.now()),
                 Effect::LookedInto { conn, bytes } => {
+                    self.looking.count(net.now(), *bytes);
                     self.pay_for_answer(net, &Origin::Conn(*conn, None), *bytes);
                 }
                 Effect::TellDrained { conn } => net.tell_drained(*conn),

@@ -12,6 +12,7 @@ use super::failed_proofs::FailedProofs;
 use super::handler::Registered;
 use super::http::{ToldReady, sealed, with_fallback};
 use super::journal::Journal;
+use super::looking::Looking;
 use super::metrics::Counters;
 use super::paths::Paths;
 use super::pools::Pools;
@@ -78,6 +79,8 @@ pub struct Chat<S = Store> {
     pub(super) failed_proofs: FailedProofs,
     /// What is done for users, and for addresses.
     pub(super) work: Rates,
+    /// Who waits for what is looked into for their filters.
+    pub(super) looking: Looking,
     /// What they store.
     pub(super) stored: Stored,
     /// What there is for all, and whether it fills.
@@ -199,6 +202,7 @@ impl<S: Backend> Chat<S> {
             user_rates: Rates::new(USER_RATES_MAX, rates_seed),
             failed_proofs: FailedProofs::new(rates_seed),
             work: Rates::new(WORKERS_MAX, rates_seed),
+            looking: Looking::default(),
             stored: Stored::new(rates_seed),
             pools: Pools::default(),
             tickets: Tickets::default(),
@@ -348,6 +352,7 @@ impl<S: Backend> Application for Chat<S> {
             self.gone(&known.user);
         }
         self.remotes.forget(conn);
+        self.looking.forget(conn);
         self.decide(net, Input::Disconnected { conn });
     }
 

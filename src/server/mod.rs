@@ -50,6 +50,8 @@ mod journal;
 #[cfg(feature = "server")]
 pub(crate) mod json;
 #[cfg(feature = "server")]
+mod looking;
+#[cfg(feature = "server")]
 mod metrics;
 #[cfg(feature = "server")]
 mod pace;

@@ -158,12 +158,17 @@ impl<S: Backend> Chat<S> {
         }
     }
 
+    /// In how many ms whoever pays on a connection owes for nothing any more, if they owe, and by which limit.
+    pub(super) fn owed_on(&self, net: &Net<'_>, conn: ConnId) -> Option<(u64, &'static str)> {
+        let payer = self.payer_on(net, conn);
+        let (allowance, limit) = allowance(self.limits_on(conn), &payer)?;
+        Some((self.work.owes(&payer, net.now(), allowance)?, limit))
+    }
+
     /// Whether somebody who connects may be greeted now: they owe for no greeting of before. If they do, the connection
     /// is closed.
     pub(super) fn may_be_greeted(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
-        let payer = self.payer_on(net, conn);
-        let Some((allowance, limit)) = allowance(self.limits_on(conn), &payer) else { return true };
-        let Some(wait_ms) = self.work.owes(&payer, net.now(), allowance) else { return true };
+        let Some((wait_ms, limit)) = self.owed_on(net, conn) else { return true };
         self.counters.limited(limit);
         self.note_limited_on(net, conn, limit);
         self.close_until(net, conn, RATE, too_soon(limit, wait_ms).message, Some(wait_ms));

@@ -277,6 +277,31 @@ class TestWork:
             assert bob.refusal("subscribe", {"stream": "log:0"})["code"] == "rate_limited"
             assert limited(server, "user_work_per_second") == 2
 
+    def test_what_a_filter_looks_into_from_a_number_on_comes_as_fast_as_it_is_paid_for_and_rooms_do_not_wait(
+        self, servers
+    ):
+        pages, of_page, bytes_each = 5, 4, 60_000
+        work = {"limits.user_work_per_second": 16, "limits.user_work_burst": 16}
+        streams = 'streams={ log = { keep = 1000, publish = true } }'
+        server = servers.parlor("--set", streams, set=work)
+        with Chat(server, "pat") as pat, Chat(server, "ada") as ada:
+            pat.join("r")
+            ada.join("r")
+            for number in range(pages * of_page):
+                pat.request("publish", stream="log", data={"n": number, "x": "x" * bytes_each})
+            # Only the last one passes: all the others are looked into before.
+            begun = time.monotonic()
+            told = ada.request("subscribe", stream="log", since=0, filter={"/n": pages * of_page - 1})
+            assert told["streams"][0]["replayed"] is True
+            pat.say("r", "meanwhile")
+            assert ada.push("chat:message")["text"] == "meanwhile"
+            assert time.monotonic() - begun < 1, "a room waits for a filter"
+            event = ada.push("event", seconds=20)
+            # A page is 14 units: the first is paid for, the others each a good second later than the one before.
+            assert event["data"]["n"] == pages * of_page - 1 and time.monotonic() - begun > 2
+            pat.request("publish", stream="log", data={"n": pages * of_page - 1})
+            assert ada.push("event")["prev"] == event["seq"]
+
     def test_an_answer_weighs_what_it_has(self, start):
         server = start(**self.WORK)
         with Chat(server, token=harness.token("filler")) as filler:

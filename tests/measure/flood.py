@@ -25,6 +25,7 @@ These keep to the rate that the server allows, on 20 connections of one user:
 - unread: the same, and what comes is never read
 - rooms: rooms that they make, and first messages to people who were never here
 - handlers: requests that the backend answers after a second
+- filters: logs of 12 MB from their first event on, by a filter that none of them passes
 
 Beside cookies the quiet client is another whom the backend knows by a cookie, from another address, and beside handlers
 its requests are for the same backend, which answers them at once.
@@ -54,7 +55,7 @@ from pathlib import Path
 from common import HOST, PATIENCE, connect, frame, free_port, machine, parlor_binary, start, stop
 
 FAST = ("small", "large", "http", "connects", "tokens", "webhooks", "scrapes", "cookies")
-PACED = ("info", "edits", "history", "unread", "rooms", "handlers")
+PACED = ("info", "edits", "history", "unread", "rooms", "handlers", "filters")
 FLOODS = FAST + PACED
 FLOODING_CONNECTIONS = 8
 FAILING_CONNECTIONS = 90
@@ -63,6 +64,7 @@ PACED_CONNECTIONS = 20
 PACE = 10
 ROOMS = 3_000
 ENTRIES = 60
+EVENTS = 200
 WEBHOOK_BYTES = 900_000
 SECRET = b"not a secret: tests/measure/flood.py"
 ADMIN = "not a secret either: tests/measure/flood.py"
@@ -271,6 +273,7 @@ def paced(kind, port, until, counts):
         "unread": [history],
         "rooms": [("room:create", {}), ("chat:send", {"to": "stranger", "text": "x"})],
         "handlers": [("flood", {})],
+        "filters": [("subscribe", {"stream": "log", "since": 0, "filter": {"/n": "none"}})],
     }[kind]
     clients, turn = [], 0
     while not until.is_set():
@@ -429,6 +432,8 @@ def prepare(port):
             raise SystemExit(f"{path}: {answer.status} {said.decode()}")
     for _ in range(ENTRIES):
         ask("POST", "/rooms/r0/messages", {"text": "x" * 8_000})
+    for number in range(EVENTS):
+        ask("POST", "/streams/log", {"n": number, "x": "x" * 60_000})
     api.close()
 
 
@@ -453,7 +458,8 @@ def main():
         x, y = (b64url(bytes.fromhex(one)) for one in P256)
         key = {"kty": "EC", "crv": "P-256", "x": x, "y": y}
         secret = kept("secret", SECRET)
-        streams = f'streams={{ flood = {{ webhook = {{ path = "/hooks/flood", secret_file = "{secret}" }} }} }}'
+        hook = f'flood = {{ webhook = {{ path = "/hooks/flood", secret_file = "{secret}" }} }}'
+        streams = f"streams={{ {hook}, log = {{ keep = 1000, publish = true }} }}"
         command = [parlor_binary(), "serve", "--listen", f"{HOST}:{port}", "--data", folder / "data"]
         command += ["--secret-file", secret, "--key-file", kept("keys.json", json.dumps({"keys": [key]}).encode())]
         backend = f"http://{HOST}:{serve_backend()}/"

@@ -4,6 +4,7 @@ use super::declaration::Keep;
 use super::stream::StreamIx;
 use super::subscribe::{of_source, weight};
 use super::table::Streams;
+use crate::base::limits::ANSWER_BYTES_PER_WORK;
 use crate::base::{ConnId, Event, Priority, Tree};
 use crate::hub::effect::{Effect, Effects};
 use crate::hub::input::Now;
@@ -42,6 +43,23 @@ impl Streams {
 
     /// There is room in a connection's outbox.
     pub(in crate::hub) fn drained(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
+        self.feed_behind(now, conn, false, effects);
+        let Some(watching) = self.watching.get(&conn) else { return };
+        if watching.behind.iter().any(|ix| self.is_looked_into(conn, *ix)) {
+            self.ask_to_look(conn, effects);
+        }
+    }
+
+    /// What a connection has not had may be looked into: a page of it.
+    pub(in crate::hub) fn look_behind(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
+        let Some(watching) = self.watching.get_mut(&conn) else { return };
+        watching.asks_to_look = false;
+        self.feed_behind(now, conn, true, effects);
+    }
+
+    /// Feeds a connection a page of the streams in which it is behind: of those whose events are looked into, or of
+    /// the others.
+    fn feed_behind(&mut self, now: Now, conn: ConnId, looks: bool, effects: &mut Effects) {
         let Some(watching) = self.watching.get_mut(&conn) else { return };
         if watching.behind.is_empty() {
             return;
@@ -50,15 +68,20 @@ impl Streams {
         // Stable: those of one priority keep their order, so that no stream of many starves another.
         behind.sort_by_key(|ix| Reverse(self.priority(*ix)));
         let mut room = self.settings.page_bytes;
-        let mut left = Vec::new();
+        let (mut left, mut has_more) = (Vec::new(), false);
         for ix in behind {
-            if room == 0 {
+            let is_meant = self.is_looked_into(conn, ix) == looks;
+            if room == 0 || !is_meant {
                 left.push(ix);
+                has_more |= is_meant;
                 continue;
             }
             match self.feed(now, conn, ix, &mut room, effects) {
                 Fed::Done => {}
-                Fed::More => left.push(ix),
+                Fed::More => {
+                    left.push(ix);
+                    has_more = true;
+                }
                 Fed::TooSlow => {
                     self.tell_looked_into(conn, effects);
                     effects.push(Effect::TooSlow { conn });
@@ -67,13 +90,29 @@ impl Streams {
             }
         }
         self.tell_looked_into(conn, effects);
-        if left.is_empty() {
-            return;
-        }
         for ix in left {
             self.queue_behind(conn, ix);
         }
-        effects.push(Effect::TellDrained { conn });
+        if has_more {
+            effects.push(Effect::TellDrained { conn });
+        }
+    }
+
+    /// Whether events are read to know whether somebody who is not at the head has them: those of a log, by a filter.
+    /// What passes of a state is known.
+    fn is_looked_into(&self, conn: ConnId, ix: StreamIx) -> bool {
+        let Some(stream) = self.streams.get(ix.0 as usize).filter(|one| !one.is_state()) else {
+            return false;
+        };
+        stream.subscribers.get(&conn).is_some_and(|one| one.filter.is_some())
+    }
+
+    fn ask_to_look(&mut self, conn: ConnId, effects: &mut Effects) {
+        if let Some(watching) = self.watching.get_mut(&conn)
+            && !std::mem::replace(&mut watching.asks_to_look, true)
+        {
+            effects.push(Effect::AskToLook { conn });
+        }
     }
 
     fn priority(&self, ix: StreamIx) -> Priority {
@@ -89,6 +128,14 @@ impl Streams {
         room: &mut usize,
         effects: &mut Effects,
     ) {
+        if self.is_looked_into(conn, ix) {
+            let stream = &self.streams[ix.0 as usize];
+            if stream.subscribers.get(&conn).is_some_and(|one| one.position < stream.head) {
+                self.queue_behind(conn, ix);
+                self.ask_to_look(conn, effects);
+                return;
+            }
+        }
         match self.feed(now, conn, ix, room, effects) {
             Fed::Done => {}
             Fed::More => {
@@ -139,7 +186,7 @@ impl Streams {
             // Also what is only looked into has its price.
             let weight = weight(&event);
             if filter.is_some() && !is_state {
-                let tree = self.look_into(&event);
+                let tree = self.look_into(conn, &event);
                 if !self.streams[ix.0 as usize].passes(filter, tree.as_ref()) {
                     if let Some(subscription) = self.subscription(conn, ix) {
                         subscription.position = event.seq;
@@ -161,14 +208,16 @@ impl Streams {
     }
 
     /// What an event says, for a filter of somebody who is not at the head: that is work for them alone.
-    pub(super) fn look_into(&mut self, event: &Event) -> Option<Tree> {
-        self.looked_into += event.data.len();
+    pub(super) fn look_into(&mut self, conn: ConnId, event: &Event) -> Option<Tree> {
+        self.watching.entry(conn).or_default().looked_into += event.data.len();
         self.tree(event)
     }
 
-    /// Says how much was looked into for a connection.
+    /// Says how much was looked into for a connection, as soon as that is a unit of work.
     pub(super) fn tell_looked_into(&mut self, conn: ConnId, effects: &mut Effects) {
-        let bytes = std::mem::take(&mut self.looked_into);
+        let Some(watching) = self.watching.get_mut(&conn) else { return };
+        let rest = watching.looked_into % ANSWER_BYTES_PER_WORK;
+        let bytes = std::mem::replace(&mut watching.looked_into, rest) - rest;
         if bytes > 0 {
             effects.push(Effect::LookedInto { conn, bytes });
         }
@@ -202,7 +251,6 @@ impl Streams {
             if !is_behind {
                 let mut room = self.settings.page_bytes;
                 self.catch_up(now, conn, ix, &mut room, effects);
-                self.tell_looked_into(conn, effects);
             }
         }
     }

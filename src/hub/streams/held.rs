@@ -6,7 +6,7 @@
 use super::stream::StreamIx;
 use crate::base::{Moment, Shares};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::num::NonZeroU32;
 
 /// Whose a stream is: a number for a user or for an address of guests, which two may have. Nobody's is what an
@@ -60,7 +60,7 @@ pub(super) struct Takeable {
 }
 
 /// Of so many who have most it is seen whether there is something to take.
-const HOLDERS_LOOKED_AT_MAX: usize = 64;
+const HOLDERS_LOOKED_AT_MAX: usize = 1_024;
 /// At how many streams of one holder is looked beyond those that are taken, where others watch them who have less.
 const TAKEN_LOOKED_AT_MAX: usize = 256;
 /// One part of so many of what is too much goes at once, at least, so that steps stay few.
@@ -239,19 +239,25 @@ impl Holdings {
         // How many fewer each will have; up to where each was looked through, and at how many.
         let mut fewer: BTreeMap<NonZeroU32, u64> = BTreeMap::new();
         let mut looked: BTreeMap<NonZeroU32, (Option<(usize, StreamIx)>, usize)> = BTreeMap::new();
-        let mut nothing_of = BTreeSet::new();
+        let mut nothing_of = 0;
+        // Those who have most, with what they had when they were last seen: they may have fewer now.
+        let mut larger = self.watched.largest_first().peekable();
+        let mut seen_with = BinaryHeap::new();
         while taken.len() < count {
             let has = |one: &NonZeroU32| self.watched.of(one) - fewer.get(one).unwrap_or(&0);
-            let mut most: Option<(u64, NonZeroU32)> = None;
-            for (one, had) in self.watched.largest_first() {
-                if most.is_some_and(|(most, _)| most >= had) {
-                    break;
-                }
-                if !nothing_of.contains(one) && most.is_none_or(|(most, _)| has(one) > most) {
-                    most = Some((has(one), *one));
-                }
+            while let Some((one, had)) =
+                larger.next_if(|(_, had)| seen_with.peek().is_none_or(|(most, _)| had > most))
+            {
+                seen_with.push((had, *one));
             }
-            let (_, one) = most.filter(|(most, _)| *most > enough)?;
+            let (had, one) = seen_with.pop()?;
+            if had <= enough {
+                return None;
+            }
+            if had > has(&one) {
+                seen_with.push((has(&one), one));
+                continue;
+            }
             let (from, seen) = looked.entry(one).or_default();
             let begin = from.map_or((0, StreamIx(0)), |(watchers, StreamIx(ix))| {
                 (watchers, StreamIx(ix.saturating_add(1)))
@@ -259,12 +265,13 @@ impl Holdings {
             let range = (one, begin.0, begin.1)..=(one, usize::MAX, StreamIx(u32::MAX));
             let next = self.takeable.range(range).next();
             let Some(&(_, watchers, ix)) = next.filter(|_| *seen <= TAKEN_LOOKED_AT_MAX) else {
-                nothing_of.insert(one);
-                if nothing_of.len() > HOLDERS_LOOKED_AT_MAX {
+                nothing_of += 1;
+                if nothing_of > HOLDERS_LOOKED_AT_MAX {
                     return None;
                 }
                 continue;
             };
+            seen_with.push((had, one));
             *from = Some((watchers, ix));
             let holders = holders_of(ix);
             if named.contains(&ix)
@@ -309,14 +316,18 @@ impl Holdings {
         wants.map_or(0, |(holder, more)| self.bytes.of(&holder).saturating_add(more as u64))
     }
 
-    /// How many bytes could go where a holder is to have so many more: of those who have more what they have beyond
-    /// that, and the holder's own; what is fixed stays.
-    pub(super) fn could_go(&self, holder: Holder, more: usize) -> usize {
+    /// Whether so many bytes could go where a holder is to have so many more: of those who have more what they have
+    /// beyond that, and the holder's own; what is fixed stays.
+    pub(super) fn could_go(&self, holder: Holder, more: usize, bytes: usize) -> bool {
         let loose = |one: &Holder| self.bytes.of(one).saturating_sub(self.fixed_bytes.of(one));
         let own = self.with_wanted(Some((holder, more)));
-        let larger = self.larger_than(Some((holder, more))).take(HOLDERS_LOOKED_AT_MAX);
-        let of_others: u64 = larger.map(|(one, size)| (size - own).min(loose(&one))).sum();
-        self.passed_bytes.saturating_add((of_others + loose(&holder)) as usize)
+        let mut enough = (self.passed_bytes as u64).saturating_add(loose(&holder));
+        let mut larger = self.larger_than(Some((holder, more))).take(HOLDERS_LOOKED_AT_MAX);
+        while enough < bytes as u64 {
+            let Some((one, size)) = larger.next() else { return false };
+            enough = enough.saturating_add((size - own).min(loose(&one)));
+        }
+        true
     }
 
     /// Of which stream how many bytes go next, of so many that are too many, where perhaps somebody is to have more: of

@@ -164,7 +164,7 @@ impl Streams {
         }
         let beyond = self.holdings.all_bytes().saturating_add(more).saturating_sub(max);
         // Nothing goes where that is not enough.
-        let is_enough = beyond == 0 || beyond <= self.holdings.could_go(holder, more);
+        let is_enough = beyond == 0 || self.holdings.could_go(holder, more, beyond);
         if more > max || !is_enough || !self.shrink_to(max - more, Some((holder, more))) {
             return Err(Refusal::quota("all_streams_bytes", ALL_STREAM_BYTES, max as u64));
         }

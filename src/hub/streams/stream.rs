@@ -357,6 +357,11 @@ impl Stream {
         gone
     }
 
+    /// Whether somebody watches by this filter.
+    pub(super) fn has_filter(&self, filter: &Rc<Filter>) -> bool {
+        self.filters.iter().any(|(_, known)| known.filter == *filter)
+    }
+
     /// The place of a filter; it counts as used once more. `tree` is what the newest event says.
     pub(super) fn use_filter(
         &mut self,

@@ -6,7 +6,7 @@ use super::places::Purpose;
 use super::rate::Pace;
 use super::rights::StreamRights;
 use super::stale::Stale;
-use super::stream::{Stream, StreamIx, Subscription};
+use super::stream::{FilterIx, Stream, StreamIx, Subscription};
 use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
 use crate::base::{ConnId, Event, StreamId};
 use crate::hub::effect::{Answer, Effect, Effects, Notice, Refusal, RefusalCode};
@@ -173,9 +173,10 @@ impl Streams {
         // What waits of an earlier subscription would come behind the snapshot of this one.
         self.end_only(now, conn, ix, effects);
         let stream = &self.streams[ix.0 as usize];
-        let newest = stream.newest().filter(|_| ask.filter.is_some() && stream.is_state());
-        let newest = newest.cloned();
-        let tree = newest.and_then(|newest| self.look_into(&newest));
+        let is_new = |filter: &Rc<Filter>| !stream.has_filter(filter);
+        let is_asked = stream.is_state() && ask.filter.as_ref().is_some_and(is_new);
+        let newest = stream.newest().filter(|_| is_asked).cloned();
+        let tree = newest.and_then(|newest| self.look_into(conn, &newest));
         let stream = &mut self.streams[ix.0 as usize];
         let filter = ask.filter.map(|filter| stream.use_filter(filter, holder, tree.as_ref()));
         let is_this_life = ask.epoch.as_deref().is_none_or(|epoch| *epoch == *stream.epoch);
@@ -203,7 +204,7 @@ impl Streams {
             _ => {
                 let is_in_reply =
                     form == Form::Envelope && !self.streams[ix.0 as usize].declaration.binary;
-                let whole = if is_in_reply { self.snapshot(ix, &subscription, room) } else { None };
+                let whole = if is_in_reply { self.snapshot(conn, ix, filter, room) } else { None };
                 let stream = &self.streams[ix.0 as usize];
                 if let Some(whole) = whole {
                     subscription.position = stream.head;
@@ -250,8 +251,9 @@ impl Streams {
     /// once.
     fn snapshot(
         &mut self,
+        conn: ConnId,
         ix: StreamIx,
-        subscription: &Subscription,
+        filter: Option<FilterIx>,
         room: &mut usize,
     ) -> Option<Option<Snapshot>> {
         let stream = &self.streams[ix.0 as usize];
@@ -269,17 +271,21 @@ impl Streams {
             events.push(Rc::clone(event));
         }
         *room = left;
-        if subscription.filter.is_some() {
+        if is_state {
+            let newest = events.pop().filter(|newest| {
+                let passed = self.streams[ix.0 as usize].next_for(0, filter);
+                passed.is_some_and(|passed| passed.seq == newest.seq)
+            });
+            return Some(newest.map(Snapshot::Latest));
+        }
+        if filter.is_some() {
             events.retain(|event| {
-                let tree = self.look_into(event);
-                self.streams[ix.0 as usize].passes(subscription.filter, tree.as_ref())
+                let tree = self.look_into(conn, event);
+                self.streams[ix.0 as usize].passes(filter, tree.as_ref())
             });
         }
         events.reverse();
-        Some(match is_state {
-            true => events.pop().map(Snapshot::Latest),
-            false => (!events.is_empty()).then_some(Snapshot::Log(events)),
-        })
+        Some((!events.is_empty()).then_some(Snapshot::Log(events)))
     }
 
     /// Ends the watching of streams; of those that are not watched nothing is said.

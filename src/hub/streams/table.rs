@@ -61,6 +61,10 @@ pub(super) struct Watching {
     pub(super) behind: VecDeque<StreamIx>,
     /// How many of its subscriptions have a filter.
     pub(super) filters: usize,
+    /// It waits for its turn to have looked into what it has not had.
+    pub(super) asks_to_look: bool,
+    /// Bytes of events that were looked into for its filters, and not told.
+    pub(super) looked_into: usize,
 }
 
 /// All streams, and who watches them.
@@ -86,8 +90,6 @@ pub struct Streams {
     pub(super) stale_due: BTreeSet<(Moment, StreamIx)>,
     /// Events that were let go of for their bytes.
     pub(super) cut_events: u64,
-    /// Bytes of events that were looked into for filters since somebody was last told.
-    pub(super) looked_into: usize,
 }
 
 impl Streams {
@@ -114,7 +116,6 @@ impl Streams {
             due: BTreeSet::new(),
             stale_due: BTreeSet::new(),
             cut_events: 0,
-            looked_into: 0,
         };
         for state in stored {
             streams.restore(state);
