@@ -476,6 +476,33 @@ fn who_was_too_slow_is_fed_what_has_a_higher_priority_first() {
     assert!(world.watchers[&(0, "log")].seen.contains(&1));
 }
 
+#[test]
+fn who_waits_for_what_is_looked_into_has_it_also_where_that_is_a_state_from_now_on() {
+    for declares in [true, false] {
+        let mut world = World::new();
+        for data in 1..=3 {
+            world.publish("log", data);
+        }
+        world.subscribe(0, "log", Some(2), Some(0));
+        assert_eq!(world.wants_look.len(), 1, "it is not looked into unasked");
+        assert!(world.watchers[&(0, "log")].seen.is_empty());
+        if declares {
+            let mut declared = declarations();
+            for one in declared.iter_mut().filter(|one| one.pattern.as_str() == "log") {
+                Rc::make_mut(one).keep = Keep::Latest;
+            }
+            let limits = Limits::default();
+            let settings = StreamSettings::new(declared, read, &limits);
+            world.hub.reconfigure(Settings::from(&limits).streams(settings));
+            world.give(Input::Redeclared);
+        }
+        world.look(0);
+        world.drain(0, 10);
+        let seen: Vec<u64> = world.watchers[&(0, "log")].seen.iter().copied().collect();
+        assert_eq!(seen, if declares { vec![3] } else { vec![2, 3] });
+    }
+}
+
 /// A family that is polled, and for which connection each of its streams is, as the hub has told it.
 struct Polled {
     hub: Hub,

@@ -73,7 +73,8 @@ impl Streams {
             let is_meant = self.is_looked_into(conn, ix) == looks;
             if room == 0 || !is_meant {
                 left.push(ix);
-                has_more |= is_meant;
+                // What was looked into when it was asked for is perhaps declared otherwise now.
+                has_more |= is_meant || looks;
                 continue;
             }
             match self.feed(now, conn, ix, &mut room, effects) {
