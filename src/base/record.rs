@@ -189,6 +189,16 @@ pub enum Record {
         /// event.
         id: Option<Arc<PublicationId>>,
     },
+    /// A message or an event of somebody who may store nothing more: what came of it if it is there already, and else
+    /// [`Outcome::OverQuota`]. It adds nothing.
+    Repeat {
+        /// What was perhaps stored before.
+        of: Box<Record>,
+        /// How many bytes one may store in a day.
+        limit: u64,
+        /// In how many ms this would be stored.
+        retry_after_ms: u64,
+    },
     /// The oldest entries of a room are not kept any more: some at a time
     /// ([`TRIM_ENTRIES_MAX`](super::limits::TRIM_ENTRIES_MAX)).
     Trim {
@@ -216,6 +226,7 @@ impl Record {
                 Record::Event { data, id, .. } => {
                     data.len() + id.as_ref().map_or(0, |id| id.bytes())
                 }
+                Record::Repeat { of, .. } => of.weight(),
                 Record::React { emoji, .. } => emoji.len(),
                 Record::Create { members, invited, .. } => (members.len() + invited.len()) * NAME,
                 Record::Delivered { marks, .. } => marks.len() * NAME,
@@ -294,6 +305,13 @@ pub enum Outcome {
         room: RoomState,
         /// The new entries; none if nothing had to change.
         entries: Vec<Entry>,
+    },
+    /// It is not there already, and its sender may store nothing more.
+    OverQuota {
+        /// As [`Record::Repeat`] has it.
+        limit: u64,
+        /// As [`Record::Repeat`] has it.
+        retry_after_ms: u64,
     },
     /// A room of this name exists already, or did.
     Conflict,

@@ -320,6 +320,9 @@ pub(super) fn refusal(outcome: &Outcome) -> Refusal {
             RefusalCode::DuplicateMismatch,
             "this cid was used before for another message",
         ),
+        Outcome::OverQuota { limit, retry_after_ms } => {
+            Refusal { retry_after_ms: Some(*retry_after_ms), ..Refusal::stored_too_much(*limit) }
+        }
         Outcome::Conflict => Refusal::new(RefusalCode::Conflict, "a room of this name exists"),
         Outcome::NotMember => Refusal::NOT_MEMBER,
         Outcome::Overloaded => Refusal::new(

@@ -542,11 +542,21 @@ pub struct Refusal {
     pub limit_name: Option<&'static str>,
     /// The oldest entry that is kept, where older ones are asked for.
     pub first: Option<u64>,
+    /// In how many ms it would be done, where that is known.
+    pub retry_after_ms: Option<u64>,
 }
 
 impl Refusal {
     pub(super) const fn new(code: RefusalCode, message: &'static str) -> Refusal {
-        Refusal { code, message, field: None, limit: None, limit_name: None, first: None }
+        Refusal {
+            code,
+            message,
+            field: None,
+            limit: None,
+            limit_name: None,
+            first: None,
+            retry_after_ms: None,
+        }
     }
 
     pub(super) const NO_SUCH_MESSAGE: Refusal =
@@ -565,6 +575,12 @@ impl Refusal {
     pub(super) fn bad_request(field: &'static str, message: &'static str) -> Refusal {
         let field = Some(Cow::Borrowed(field));
         Refusal { field, ..Refusal::new(RefusalCode::BadRequest, message) }
+    }
+
+    /// Of what one may store in a day.
+    pub(crate) fn stored_too_much(limit: u64) -> Refusal {
+        let message = "you have stored as much as one may in a day";
+        Refusal::quota("stored_bytes_per_day", message, limit)
     }
 
     pub(crate) fn quota(name: &'static str, message: &'static str, limit: u64) -> Refusal {

@@ -5,7 +5,7 @@ use super::encode::{self, Body};
 use super::events::Told;
 use super::web::Net;
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
-use crate::base::{Class, ConnId, Outcome, Record, UserId};
+use crate::base::{Class, ConnId, Moment, Outcome, Record, UserId};
 use crate::hub::{Answer, Effect, Effects, Input, Notice, Origin, Refusal};
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
@@ -100,20 +100,20 @@ impl<S: Backend> Chat<S> {
                 Effect::TellDrained { conn } => net.tell_drained(*conn),
                 Effect::Persist { ticket, record } => {
                     self.at_store += 1;
-                    self.count_for(*ticket);
+                    let record = self.count_for(*ticket, record.clone());
                     let now = self.look_at_clocks(net);
                     // Of a revocation that is old enough to be forgotten: it has no date of its own.
                     let is_revocation = matches!(record, Record::Revoke { .. });
                     let now = if is_revocation { now.age_by } else { now.timestamp };
-                    if let Err(reason) = self.store.write(*ticket, now, record.clone()) {
-                        self.came_back(*ticket, reason);
+                    if let Err(reason) = self.store.write(*ticket, now, record) {
+                        self.came_back(net.now(), *ticket, reason);
                     }
                 }
                 Effect::Load { ticket, query } => {
                     self.at_store += 1;
                     let now = net.timestamp();
                     if let Err(reason) = self.store.read(*ticket, now, query.clone()) {
-                        self.came_back(*ticket, reason);
+                        self.came_back(net.now(), *ticket, reason);
                     }
                 }
                 Effect::Seek { ticket, rooms, since } => {
@@ -121,7 +121,7 @@ impl<S: Backend> Chat<S> {
                     let now = net.timestamp();
                     let (rooms, since) = (rooms.clone(), *since);
                     if let Err(reason) = self.store.seek(*ticket, now, rooms, since) {
-                        self.came_back(*ticket, reason);
+                        self.came_back(net.now(), *ticket, reason);
                     }
                 }
                 Effect::Hold { conn } | Effect::Release { conn } => {
@@ -214,7 +214,7 @@ impl<S: Backend> Chat<S> {
             let Some((ticket, outcome)) = self.outcomes.pop_front() else { return };
             self.at_store -= 1;
             self.counters.came_of_it(&outcome);
-            self.settle_count(ticket, &outcome);
+            self.settle_count(net.now(), ticket, &outcome);
             match outcome {
                 Outcome::Unavailable => self.store_refused = Some(net.now()),
                 Outcome::Page(_) | Outcome::Positions(_) => {}
@@ -226,11 +226,11 @@ impl<S: Backend> Chat<S> {
         self.shared.wake.wake();
     }
 
-    fn came_back(&mut self, ticket: u64, reason: NotTaken) {
+    fn came_back(&mut self, now: Moment, ticket: u64, reason: NotTaken) {
         self.at_store -= 1;
         self.counters.not_taken(reason);
         let outcome = reason.into();
-        self.settle_count(ticket, &outcome);
+        self.settle_count(now, ticket, &outcome);
         self.inputs.push_back(Input::Outcome { ticket, outcome });
     }
 

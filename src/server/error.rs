@@ -116,7 +116,7 @@ pub(super) fn refusal_detail(refusal: &Refusal) -> ErrorDetail {
         field: refusal.field.clone(),
         limit: refusal.limit,
         first: refusal.first,
-        retry_after_ms: retry_after_ms(refusal.code),
+        retry_after_ms: refusal.retry_after_ms.or_else(|| retry_after_ms(refusal.code)),
         ..ErrorDetail::default()
     }
 }

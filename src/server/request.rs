@@ -57,6 +57,11 @@ pub struct Envelope<'a> {
 pub type Faulty = (RequestId, Fault);
 
 impl<'a> Envelope<'a> {
+    /// Whether its payload has such a member.
+    pub(super) fn has(&self, member: &str) -> bool {
+        self.payload.get(member).is_some()
+    }
+
     /// Reads an envelope.
     ///
     /// # Errors

@@ -2,14 +2,15 @@
 
 use super::chat::Chat;
 use super::dispatch::Person;
-use super::error::ErrorDetail;
+use super::error::{ErrorDetail, refusal_detail};
 use super::journal::Limited;
+use super::request::Envelope;
 use super::rates::{Allowance, Asker, Rates};
 use super::web::Net;
 use crate::base::limits::{NAMED_BYTES_STORED, STORED_BYTES_PER_REQUEST, STORERS_MAX};
-use crate::base::{Outcome, StreamId};
-use crate::hub::Origin;
-use crate::hub::streams::StreamRights;
+use crate::base::{ConnId, Moment, Outcome, Record, StreamId};
+use crate::hub::streams::{Publisher, StreamRights};
+use crate::hub::{Origin, Refusal as HubRefusal};
 use crate::store::Backend;
 use std::collections::HashMap;
 
@@ -28,7 +29,6 @@ fn parts(bytes: usize, most: u32) -> u32 {
     u32::try_from(parts).unwrap_or(u32::MAX)
 }
 
-const TOO_MUCH: &str = "you have stored as much as one may in a day";
 const DISK_IS_FULL: &str = "the server's disk is nearly full: nothing more is stored";
 /// Nobody knows when somebody will have made room.
 const DISK_RETRY_MS: u64 = 60_000;
@@ -45,17 +45,22 @@ const STORED: &[&str] = &[
     "room:update",
 ];
 
-/// About how many bytes a request adds to the store, with so many of payload; none that adds nothing.
-pub(super) fn stored_bytes(kind: &str, bytes: usize) -> Option<usize> {
+/// About how many bytes a request adds to the store, and whether it has an id, so that it may have been stored before;
+/// none that adds nothing.
+pub(super) fn stored_bytes(kind: &str, envelope: &Envelope<'_>) -> Option<(usize, bool)> {
     let factor = if kind == "room:create" { NAMED_BYTES_STORED } else { 1 };
-    STORED.contains(&kind).then_some(bytes.saturating_mul(factor))
+    let has_id = kind == "chat:send" && envelope.has("cid");
+    let bytes = envelope.raw_payload.len().saturating_mul(factor);
+    STORED.contains(&kind).then_some((bytes, has_id))
 }
 
 /// What was counted for a request, until it is known whether it has added something to the store.
 #[derive(Debug)]
-struct Counted {
-    payer: Asker,
-    weight: u32,
+enum Counted {
+    /// So many parts.
+    Parts { payer: Asker, weight: u32 },
+    /// Nothing, as there is nothing left of the day: it may only be a repeat.
+    OverQuota { payer: Asker, limit: u64, retry_after_ms: u64 },
 }
 
 /// What everybody stores.
@@ -87,6 +92,7 @@ fn adds_nothing(outcome: &Outcome) -> bool {
         | Outcome::Forbidden
         | Outcome::Full
         | Outcome::Conflict
+        | Outcome::OverQuota { .. }
         | Outcome::NotMember
         | Outcome::Damaged
         | Outcome::Unavailable
@@ -97,24 +103,48 @@ fn adds_nothing(outcome: &Outcome) -> bool {
 }
 
 impl<S: Backend> Chat<S> {
-    /// What was counted for the request in hand counts for this record.
-    pub(super) fn count_for(&mut self, ticket: u64) {
-        self.stored.at_store.extend(self.stored.counted.take().map(|counted| (ticket, counted)));
+    /// The request in hand has made this record: what was counted for it counts for that. Returns what goes to the
+    /// store.
+    pub(super) fn count_for(&mut self, ticket: u64, record: Record) -> Record {
+        let Some(counted) = self.stored.counted.take() else { return record };
+        let record = match counted {
+            Counted::Parts { .. } => record,
+            Counted::OverQuota { limit, retry_after_ms, .. } => {
+                Record::Repeat { of: Box::new(record), limit, retry_after_ms }
+            }
+        };
+        self.stored.at_store.insert(ticket, counted);
+        record
     }
 
     /// The request in hand has stored nothing: what was counted for it is given back.
     pub(super) fn count_nothing(&mut self) {
-        if let Some(Counted { payer, weight }) = self.stored.counted.take() {
+        if let Some(Counted::Parts { payer, weight }) = self.stored.counted.take() {
             self.stored.rates.give_back(&payer, weight, ALLOWANCE);
         }
     }
 
     /// What was counted for a record is given back, if it has added nothing.
-    pub(super) fn settle_count(&mut self, ticket: u64, outcome: &Outcome) {
-        let Some(Counted { payer, weight }) = self.stored.at_store.remove(&ticket) else { return };
-        if adds_nothing(outcome) {
-            self.stored.rates.give_back(&payer, weight, ALLOWANCE);
+    pub(super) fn settle_count(&mut self, now: Moment, ticket: u64, outcome: &Outcome) {
+        match self.stored.at_store.remove(&ticket) {
+            Some(Counted::Parts { payer, weight }) if adds_nothing(outcome) => {
+                self.stored.rates.give_back(&payer, weight, ALLOWANCE);
+            }
+            Some(Counted::OverQuota { payer, .. })
+                if matches!(outcome, Outcome::OverQuota { .. }) =>
+            {
+                self.note_too_much(now, &payer, None);
+            }
+            Some(_) | None => {}
         }
+    }
+
+    fn note_too_much(&mut self, now: Moment, payer: &Asker, conn: Option<ConnId>) {
+        let user = match payer {
+            Asker::User(user) => Some(user),
+            Asker::Address(_) | Asker::Others => None,
+        };
+        self.note_limited(now, LIMIT, Limited { conn, user, address: None });
     }
 
     /// Whether the disk has too little left for all but admins.
@@ -123,25 +153,38 @@ impl<S: Backend> Chat<S> {
         self.store.space().is_some_and(|space| space.free < reserve)
     }
 
-    /// The same for a publication, as far as it makes a durable stream larger.
-    pub(super) fn publishes_beyond_store(
+    /// Who publishes something of so many bytes, with an id or without one. Where a durable stream would become larger
+    /// by it than somebody may store, they may only have a repeat answered; none if they are refused.
+    pub(super) fn publisher(
         &mut self,
         net: &mut Net<'_>,
         origin: &Origin,
-        (stream, rights, bytes): (&StreamId, &StreamRights, usize),
-    ) -> bool {
-        let grows_by = self.hub.streams().grows_on_disk_by(stream, rights, bytes);
-        let Some((bytes, person)) = grows_by.zip(self.person(origin)) else { return false };
-        self.is_beyond_store(net, origin, &person, bytes)
+        (stream, rights, bytes): (&StreamId, StreamRights, usize),
+        has_id: bool,
+    ) -> Option<Publisher> {
+        let grows_by = self.hub.streams().grows_on_disk_by(stream, &rights, bytes);
+        if let Some((bytes, person)) = grows_by.zip(self.person(origin)) {
+            // What was never published to was stored by nobody.
+            let has_id = has_id && self.hub.streams().epoch(stream).is_some();
+            if self.is_beyond_store(net, origin, &person, (bytes, has_id)) {
+                return None;
+            }
+            if let Some(Counted::OverQuota { .. }) = self.stored.counted {
+                return Some(Publisher::Again(rights));
+            }
+        }
+        let holder = self.holder(net, origin, &rights);
+        Some(Publisher::Client(rights, holder))
     }
 
-    /// Counts what a request adds to the store, with so many bytes of payload, or refuses it.
+    /// Counts what a request adds to the store, with so many bytes of payload, or refuses it. Where it has an id, and
+    /// there is nothing left of the day, the store is asked whether it is a repeat.
     pub(super) fn is_beyond_store(
         &mut self,
         net: &mut Net<'_>,
         origin: &Origin,
         person: &Person,
-        bytes: usize,
+        (bytes, has_id): (usize, bool),
     ) -> bool {
         if !person.is_admin && self.disk_is_reserved() {
             let retry_after_ms = Some(DISK_RETRY_MS);
@@ -154,21 +197,22 @@ impl<S: Backend> Chat<S> {
         let weight = parts(bytes.saturating_add(STORED_BYTES_PER_REQUEST), most);
         let taken = self.stored.rates.take(payer.clone(), net.now(), weight, ALLOWANCE);
         let Err(held) = taken else {
-            self.stored.counted = Some(Counted { payer, weight });
+            self.stored.counted = Some(Counted::Parts { payer, weight });
             return false;
         };
+        let (limit, retry_after_ms) = (most.into(), held.wait_ms());
+        if has_id {
+            self.stored.counted = Some(Counted::OverQuota { payer, limit, retry_after_ms });
+            return false;
+        }
         self.counters.limited(LIMIT);
-        let user = match &payer {
-            Asker::User(user) => Some(user),
-            Asker::Address(_) | Asker::Others => None,
+        self.note_too_much(net.now(), &payer, origin.conn());
+        let refusal = HubRefusal {
+            retry_after_ms: Some(retry_after_ms),
+            ..HubRefusal::stored_too_much(limit)
         };
-        self.note_limited(net.now(), LIMIT, Limited { conn: origin.conn(), user, address: None });
-        let detail = ErrorDetail {
-            limit: Some(most.into()),
-            retry_after_ms: Some(held.wait_ms()),
-            ..ErrorDetail::default()
-        };
-        self.refuse_with(net, origin, "quota", TOO_MUCH, detail);
+        let detail = refusal_detail(&refusal);
+        self.refuse_with(net, origin, refusal.code.as_str(), refusal.message, detail);
         true
     }
 }
@@ -176,7 +220,7 @@ impl<S: Backend> Chat<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Moment, UserId};
+    use crate::base::UserId;
 
     #[test]
     fn a_day_has_so_many_bytes_however_few_or_many_they_are() {

@@ -110,11 +110,7 @@ pub(super) fn append(
     keep: u64,
     id: Option<&Arc<PublicationId>>,
 ) -> Result<Outcome> {
-    let found = db
-        .prepare_cached(concat!("SELECT ", stream_columns!(), " FROM streams WHERE name = ?1"))?
-        .query_row([name.as_str()], stream_row)
-        .optional()?;
-    let row = match found {
+    let row = match find_stream(db, name)? {
         Some(row) => row,
         None => {
             count_one(db, "streams")?;
@@ -124,19 +120,62 @@ pub(super) fn append(
         }
     };
     // A repeat is found here, in the transaction that would add it, as one of a message is.
-    if let Some(id) = id
-        && let Some(first) = find_repeat(db, &row, id)?
-    {
-        let Event { seq, ts, data: of_first, .. } = first;
-        if seq.saturating_add(keep.max(1)) <= row.head {
+    match repeat_in(db, &row, data, keep, id)? {
+        Some(Found::Kept(repeat)) => Ok(repeat),
+        Some(Found::Gone(seq)) => {
             // It is only not removed yet: its id is free again.
             forget_id(db, row.id, seq)?;
-            return append_new(db, now, row, data, keep, Some(id));
+            append_new(db, now, row, data, keep, id)
         }
-        let duplicate = Outcome::Event { epoch: row.epoch, seq, ts, is_duplicate: true };
-        return Ok(if of_first == *data { duplicate } else { Outcome::Mismatch });
+        None => append_new(db, now, row, data, keep, id),
     }
-    append_new(db, now, row, data, keep, id)
+}
+
+/// What came of an event that was published before with the same id, if it is kept.
+pub(super) fn repeat(
+    db: &Connection,
+    name: &StreamId,
+    data: &Data,
+    keep: u64,
+    id: Option<&Arc<PublicationId>>,
+) -> Result<Option<Outcome>> {
+    let Some(row) = find_stream(db, name)? else { return Ok(None) };
+    Ok(match repeat_in(db, &row, data, keep, id)? {
+        Some(Found::Kept(repeat)) => Some(repeat),
+        Some(Found::Gone(_)) | None => None,
+    })
+}
+
+/// An event with the same id.
+enum Found {
+    /// What comes of the second one.
+    Kept(Outcome),
+    /// The first one's number, which is kept no more.
+    Gone(u64),
+}
+
+fn repeat_in(
+    db: &Connection,
+    row: &StreamRow,
+    data: &Data,
+    keep: u64,
+    id: Option<&Arc<PublicationId>>,
+) -> Result<Option<Found>> {
+    let Some(id) = id else { return Ok(None) };
+    let Some(first) = find_repeat(db, row, id)? else { return Ok(None) };
+    let Event { seq, ts, data: of_first, .. } = first;
+    if seq.saturating_add(keep.max(1)) <= row.head {
+        return Ok(Some(Found::Gone(seq)));
+    }
+    let epoch = Arc::clone(&row.epoch);
+    let duplicate = Outcome::Event { epoch, seq, ts, is_duplicate: true };
+    Ok(Some(Found::Kept(if of_first == *data { duplicate } else { Outcome::Mismatch })))
+}
+
+fn find_stream(db: &Connection, name: &StreamId) -> Result<Option<StreamRow>> {
+    db.prepare_cached(concat!("SELECT ", stream_columns!(), " FROM streams WHERE name = ?1"))?
+        .query_row([name.as_str()], stream_row)
+        .optional()
 }
 
 fn append_new(

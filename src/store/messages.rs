@@ -38,12 +38,8 @@ pub(super) fn send(
     let digest = digest(body);
     // A repeat is found here, in the transaction that would add it: also one whose first copy
     // stands in the same batch.
-    if let Some(cid) = cid
-        && let Some(first) = find_repeat(db, &row, from, cid)?
-    {
-        let duplicate =
-            Outcome::Message { entry: first.entry, is_duplicate: true, is_first: false };
-        return Ok(if first.digest == Some(digest) { duplicate } else { Outcome::Mismatch });
+    if let Some(repeat) = repeat_in(db, &row, from, digest, cid)? {
+        return Ok(repeat);
     }
     let kind = EntryKind::Message {
         from: from.clone(),
@@ -61,6 +57,33 @@ pub(super) fn send(
         save_member(db, row.id, from, &member)?;
     }
     Ok(Outcome::Message { entry, is_duplicate: false, is_first })
+}
+
+/// What came of a message that was sent before with the same id, if one was.
+pub(super) fn repeat(
+    db: &Connection,
+    room: &RoomId,
+    from: &UserId,
+    body: &Body,
+    cid: Option<&Arc<str>>,
+) -> Result<Option<Outcome>> {
+    match find_live_room(db, room)? {
+        Some(row) => repeat_in(db, &row, from, digest(body), cid),
+        None => Ok(None),
+    }
+}
+
+fn repeat_in(
+    db: &Connection,
+    row: &RoomRow,
+    from: &UserId,
+    digest: i64,
+    cid: Option<&Arc<str>>,
+) -> Result<Option<Outcome>> {
+    let Some(cid) = cid else { return Ok(None) };
+    let Some(first) = find_repeat(db, row, from, cid)? else { return Ok(None) };
+    let duplicate = Outcome::Message { entry: first.entry, is_duplicate: true, is_first: false };
+    Ok(Some(if first.digest == Some(digest) { duplicate } else { Outcome::Mismatch }))
 }
 
 pub(super) fn edit(

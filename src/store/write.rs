@@ -84,6 +84,19 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
         Record::Event { stream, epoch, data, keep, id } => {
             events::append(db, now, (stream, epoch), data, *keep, id.as_ref())
         }
+        Record::Repeat { of, limit, retry_after_ms } => {
+            let over = Outcome::OverQuota { limit: *limit, retry_after_ms: *retry_after_ms };
+            let repeat = match &**of {
+                Record::Message { room, from, body, cid, .. } => {
+                    messages::repeat(db, room, from, body, cid.as_ref())?
+                }
+                Record::Event { stream, data, keep, id, .. } => {
+                    events::repeat(db, stream, data, *keep, id.as_ref())?
+                }
+                _ => None,
+            };
+            Ok(repeat.unwrap_or(over))
+        }
         Record::Revoke { revocation, once } => revocations::revoke(db, now, revocation, *once),
         Record::Name { user, name } => {
             let known: Option<i64> = db

@@ -870,6 +870,43 @@ class TestStore:
                 ada.request("publish", stream=f"d:{number + 2}", data=event)
             assert ada.refused("publish", stream="d:99", data=event) == "quota"
 
+    def test_a_repeat_is_answered_also_where_nothing_is_left_of_the_day(self, servers):
+        streams = 'streams={ d = { publish = true, durable = true, keep = 99 }, e = { publish = true, durable = true } }'
+        limits = {"limits.stored_bytes_per_day": 30_000, "limits.stream_bytes": 9_000}
+        server = servers.parlor("--set", streams, set=limits, roomy=False)
+        event, text = {"n": "x" * 8_000}, "x" * 8_000
+        with Chat(server, "ada") as ada, Chat(server, "bob") as bob:
+            for one in (ada, bob):
+                one.join("lobby")
+            said = ada.request("chat:send", room="lobby", text=text, cid="one")
+            told = [ada.request("publish", {"stream": "d", "data": event, "id": id}) for id in ("one", "two")]
+            # A good 5,000 bytes are left.
+            for _ in range(2):
+                again = ada.request("chat:send", room="lobby", text=text, cid="one")
+                assert (again["seq"], again["duplicate"]) == (said["seq"], True)
+                # Memory has the second event alone.
+                for id, first in zip(("one", "two"), told):
+                    again = ada.request("publish", {"stream": "d", "data": event, "id": id})
+                    assert (again["seq"], again["ts"], again["duplicate"]) == (first["seq"], first["ts"], True)
+            for kind, payload in (
+                ("chat:send", {"room": "lobby", "text": text, "cid": "two"}),
+                ("chat:send", {"room": "lobby", "text": text}),
+                ("publish", {"stream": "d", "data": event, "id": "three"}),
+                ("publish", {"stream": "e", "data": event, "id": "one"}),
+            ):
+                refusal = ada.refusal(kind, payload)
+                assert (refusal["code"], refusal["limit"]) == ("quota", 30_000), payload
+                assert 0 < refusal["retry_after_ms"] < 86_400_000
+            assert limited(server, "stored_bytes_per_day") == 4
+            assert ada.refused("chat:send", room="lobby", text="another", cid="one") == "duplicate_mismatch"
+            assert ada.refused("publish", {"stream": "d", "data": 7, "id": "one"}) == "duplicate_mismatch"
+            # Over HTTP, too.
+            body = json.dumps({"data": event}).encode()
+            path = "/api/v1/streams/d?user=ada"
+            for key, status in (("one", 200), ("four", 409)):
+                assert server.http(path, "POST", {"Idempotency-Key": key}, body=body)[0] == status
+            assert len(bob.history("lobby")["entries"]) == 3, "two who came, and a message"
+
     def test_what_is_stored_without_an_entry_counts_too(self, servers):
         server = servers.parlor(set={"limits.stored_bytes_per_day": 20_000, "limits.burst": 1_000}, roomy=False)
 

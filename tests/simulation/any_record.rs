@@ -45,6 +45,15 @@ fn any_emoji() -> impl Strategy<Value = u8> {
 }
 
 pub(crate) fn any_record() -> impl Strategy<Value = Record> {
+    (any_new_record(), 0u8..8).prop_map(|(record, which)| match record {
+        Record::Message { .. } | Record::Event { .. } if which == 0 => {
+            Record::Repeat { of: Box::new(record), limit: 7, retry_after_ms: 9 }
+        }
+        record => record,
+    })
+}
+
+fn any_new_record() -> impl Strategy<Value = Record> {
     let target = 1u64..24;
     prop_oneof![
         8 => (any_room(), any_user(), any_body(), proptest::option::of(0u8..4)).prop_map(

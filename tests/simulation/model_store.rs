@@ -204,6 +204,12 @@ impl ModelStore {
             Record::Event { stream, epoch, data, keep, id } => {
                 self.event(now, (stream, epoch), data, *keep, id.as_ref())
             }
+            Record::Repeat { of, limit, retry_after_ms } => match self.clone().write(now, of) {
+                repeat @ (Outcome::Message { is_duplicate: true, .. }
+                | Outcome::Event { is_duplicate: true, .. }
+                | Outcome::Mismatch) => repeat,
+                _ => Outcome::OverQuota { limit: *limit, retry_after_ms: *retry_after_ms },
+            },
             Record::Create { room, title, open, owner, members, invited, is_own } => {
                 if self.find(room).is_some() {
                     return Outcome::Conflict;

@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub enum Publisher {
     /// A client, with these rights, and whose the stream is if it is the first.
     Client(StreamRights, Holder),
+    /// A client that may store nothing more, and publishes again what is there perhaps: it is told what came of that.
+    Again(StreamRights),
     /// The embedding program, where the stream takes it from there.
     Program,
     /// A source of the server's own that is declared with the stream.
@@ -28,7 +30,7 @@ impl Publisher {
     fn holder(&self) -> Holder {
         match self {
             Publisher::Client(_, holder) => *holder,
-            Publisher::Program | Publisher::Source => None,
+            Publisher::Again(_) | Publisher::Program | Publisher::Source => None,
         }
     }
 }
@@ -75,7 +77,7 @@ impl Streams {
     ) -> Result<Taken, Refusal> {
         let Publication { stream: name, data, id } = publication;
         let declaration = match publisher {
-            Publisher::Client(rights, _) => self.to_publish(name, rights)?,
+            Publisher::Client(rights, _) | Publisher::Again(rights) => self.to_publish(name, rights)?,
             Publisher::Source => self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?,
             Publisher::Program => {
                 self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?.of_program()?
@@ -84,6 +86,11 @@ impl Streams {
         let tree = declaration.judge(data, self.settings.read_json)?;
         if let Some(answer) = self.repeated(now, publication)? {
             return Ok(Taken::Told(answer));
+        }
+        if matches!(publisher, Publisher::Again(_)) {
+            // Nothing is taken from anybody for what adds nothing, and what is not there was never stored.
+            let ix = self.ix(name).ok_or(super::table::NO_SUCH_STREAM)?;
+            return Ok(Taken::ToStore(self.hand_over(now, ix, data.clone(), id.clone())));
         }
         let holder = publisher.holder();
         let found = self.obtain(now, holder, &[name], Purpose::Publish, effects)?;

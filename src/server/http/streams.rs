@@ -5,7 +5,7 @@ use super::call::{HttpCall, refused};
 use super::origin::shared_with;
 use crate::base::limits::AROUND_DATA_BYTES_MAX;
 use crate::base::{Data, StreamId};
-use crate::hub::streams::{Declaration, Publisher, StreamInfo, StreamRights, declared};
+use crate::hub::streams::{Declaration, StreamInfo, StreamRights, declared};
 use crate::hub::{Input, Origin};
 use crate::protocol::handshake::request::percent_decoded_path;
 use crate::protocol::handshake::{RequestHead, Response, Status};
@@ -77,15 +77,15 @@ impl<S: Backend> Chat<S> {
         let number =
             self.new_call(Waiting::Http(Box::new(HttpCall::of_api(exchange, request, call))));
         let origin = Origin::Call(number);
-        if self.publishes_beyond_store(net, &origin, (&stream, &rights, request.body.len())) {
+        let what = (&stream, rights, request.body.len());
+        let Some(publisher) = self.publisher(net, &origin, what, id.is_some()) else {
             return Ok(true);
-        }
-        let holder = self.holder(net, &origin, &rights);
+        };
         self.decide(
             net,
             Input::Publish {
                 origin,
-                publisher: Publisher::Client(rights, holder),
+                publisher,
                 stream,
                 data: Data::Binary(request.body.into()),
                 id,

@@ -4,7 +4,7 @@ use super::ask::{StreamRequest, stream_request};
 use super::encode::Usable;
 use crate::base::names::NAME_BYTES_MAX;
 use crate::base::{ConnId, Data, PublicationId, StreamId};
-use crate::hub::streams::{Declaration, Form, Publisher};
+use crate::hub::streams::{Declaration, Form};
 use crate::hub::{Input, Origin};
 use crate::server::Chat;
 use crate::server::dispatch::Person;
@@ -39,11 +39,10 @@ impl<S: Backend> Chat<S> {
         let rights = person.streams.clone();
         let input = match (request, origin) {
             (StreamRequest::Publish(stream, data, id), _) => {
-                if self.publishes_beyond_store(net, origin, (&stream, &rights, data.len())) {
+                let what = (&stream, rights, data.len());
+                let Some(publisher) = self.publisher(net, origin, what, id.is_some()) else {
                     return;
-                }
-                let holder = self.holder(net, origin, &rights);
-                let publisher = Publisher::Client(rights, holder);
+                };
                 let id = id.map(|id| person.publication(id));
                 Input::Publish { origin: origin.clone(), publisher, stream, data, id }
             }
@@ -94,15 +93,15 @@ impl<S: Backend> Chat<S> {
         let Some(rights) = self.known(conn).map(|known| known.rights.clone()) else { return false };
         let Some((stream, data)) = named(message) else { return false };
         let origin = Origin::Conn(conn, None);
-        if self.publishes_beyond_store(net, &origin, (&stream, &rights, data.len())) {
+        let what = (&stream, rights, data.len());
+        let Some(publisher) = self.publisher(net, &origin, what, false) else {
             return true;
-        }
-        let holder = self.holder(net, &origin, &rights);
+        };
         self.decide(
             net,
             Input::Publish {
                 origin,
-                publisher: Publisher::Client(rights, holder),
+                publisher,
                 stream,
                 data: Data::Binary(data.into()),
                 id: None,
