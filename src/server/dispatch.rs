@@ -170,9 +170,8 @@ impl<S: Backend> Chat<S> {
             _ if kind.starts_with(ADMIN_PREFIX) && !is_admin => {
                 self.refuse(net, origin, "forbidden", "this is for admins");
             }
-            _ if stored_bytes(kind, envelope).is_some_and(|adds| {
-                self.is_beyond_store(net, origin, person, adds)
-            }) => {}
+            _ if stored_bytes(kind, envelope)
+                .is_some_and(|adds| self.is_beyond_store(net, origin, person, adds)) => {}
             _ => match envelope.request(self.limits_for(person), net.timestamp()) {
                 Ok(Some(Request::Revoke { revocation, .. }))
                     if is_admin && !self.verifier.revocations().has_room_for(&revocation) =>

@@ -77,7 +77,9 @@ impl Streams {
     ) -> Result<Taken, Refusal> {
         let Publication { stream: name, data, id } = publication;
         let declaration = match publisher {
-            Publisher::Client(rights, _) | Publisher::Again(rights) => self.to_publish(name, rights)?,
+            Publisher::Client(rights, _) | Publisher::Again(rights) => {
+                self.to_publish(name, rights)?
+            }
             Publisher::Source => self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?,
             Publisher::Program => {
                 self.declaration(name).ok_or(super::table::NO_SUCH_STREAM)?.of_program()?

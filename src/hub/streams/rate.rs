@@ -70,7 +70,10 @@ mod tests {
                 }
             }
             let closest = times.windows(2).map(|two| two[1].millis_since(two[0])).min();
-            assert!(closest >= Some(within_ms), "{closest:?} ms between two of {per_second} a second");
+            assert!(
+                closest >= Some(within_ms),
+                "{closest:?} ms between two of {per_second} a second"
+            );
         }
     }
 }

@@ -133,7 +133,7 @@ impl Snapshot {
         closed.extend(closes("server", &self.of_chat.closed_by_server));
         page.counters(
             "websockets_closed",
-            "WebSockets that are over, by who ended them and the close code: 1005 a Close without a code, 1006 no Close.",
+            "WebSockets, and answers with events that have no end, that are over, by who ended them and the close code: 1005 a Close without a code, 1006 no Close.",
             closed,
         )?;
         self.health(page)

@@ -99,13 +99,7 @@ impl<S: Backend> Chat<S> {
         };
         self.decide(
             net,
-            Input::Publish {
-                origin,
-                publisher,
-                stream,
-                data: Data::Binary(data.into()),
-                id: None,
-            },
+            Input::Publish { origin, publisher, stream, data: Data::Binary(data.into()), id: None },
         );
         true
     }
