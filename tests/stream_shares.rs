@@ -128,6 +128,10 @@ impl World {
     }
 
     fn watch(&mut self, who: Who, of: u32, names: &[String]) -> Result<(), Refusal> {
+        self.watch_on(conn(who, of), who, names)
+    }
+
+    fn watch_on(&mut self, conn: ConnId, who: Who, names: &[String]) -> Result<(), Refusal> {
         let ask = |name: &String| Ask {
             stream: StreamId::parse(name).unwrap(),
             filter: None,
@@ -135,7 +139,6 @@ impl World {
             since: None,
             epoch: None,
         };
-        let conn = conn(who, of);
         let asks = names.iter().map(ask).collect();
         let (rights, form, by) = (rights(), Form::Envelope, (conn, Some("1".into())));
         let holder = holder(who);
@@ -763,4 +766,37 @@ fn those_whose_bytes_all_stay_do_not_shield_others() {
         world.publish(who, &format!("f:{who}"), 2, true).unwrap();
     }
     world.publish(2_000, "f:modest", 1, true).expect("others have more, and it need not stay");
+}
+
+#[test]
+fn nobody_keeps_a_stream_by_watching_it_on_many_connections_of_their_own() {
+    let mut world = World::new(MOST, 1_500);
+    let mut taken = 0;
+    for name in names("f", 0..60) {
+        let watches =
+            |of: u32| world.watch_on(ConnId::new(1_000 + of, 1), 1, std::slice::from_ref(&name));
+        taken += usize::from((0..10u32).map(watches).all(|answer| answer.is_ok()));
+    }
+    assert_eq!(taken, 20, "of 39");
+    // What is left, and a few of theirs.
+    for who in [2, 3] {
+        for name in names("f", who * 100..who * 100 + 8) {
+            world.watch(who, 0, &[name]).expect("another has more");
+        }
+    }
+}
+
+#[test]
+fn a_publication_that_is_refused_takes_no_stream() {
+    let mut world = World::new(20, 100);
+    world.publish(1, "named", 90, true).expect("it stays for good");
+    for name in names("f", 0..19) {
+        let _ = world.watch(2, 0, &[name]);
+    }
+    let before = world.has(2);
+    for name in names("d", 0..20) {
+        let refusal = world.publish(3, &name, 60, true).unwrap_err();
+        assert_eq!(refusal.limit_name, Some("all_streams_bytes"));
+    }
+    assert_eq!(world.has(2), before, "nobody loses a stream for what is refused");
 }

@@ -92,7 +92,7 @@ impl<S: Backend> Chat<S> {
                     net.count_drop(*conn);
                     self.counters.skipped_events += 1;
                 }
-                Effect::AskToLook { conn } => self.looking.put(*conn, net.now()),
+                Effect::AskToLook { conn } => self.wait_to_look(net, *conn),
                 Effect::LookedInto { conn, bytes } => {
                     self.looking.count(net.now(), *bytes);
                     self.pay_for_answer(net, &Origin::Conn(*conn, None), *bytes);

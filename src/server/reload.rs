@@ -127,6 +127,7 @@ impl<S: Backend> Chat<S> {
         self.outbound.reconfigure(&config.limits);
         self.config = config;
         self.settle_all_limits();
+        self.looking.look_anew();
         self.declare_sources(net);
         self.decide(net, Input::Redeclared);
         self.judge_rights(net);

@@ -1,8 +1,9 @@
 //! One process holds a data directory: a second one refuses and names the first.
 
-use std::fs::{File, TryLockError};
+use super::data::FILE_NAME;
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::{fmt, process};
 
@@ -16,6 +17,8 @@ pub enum LockError {
         /// The process's id, if it could be read.
         pid: Option<u32>,
     },
+    /// A file has other names, under which another server could write to it.
+    NotAlone(PathBuf),
     /// The system says no.
     Io(PathBuf, io::Error),
 }
@@ -28,6 +31,14 @@ impl fmt::Display for LockError {
             }
             LockError::Held { directory, pid: None } => {
                 write!(f, "the data in {} is in use by another process", directory.display())
+            }
+            LockError::NotAlone(path) => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path} is a link or has other names (hard links), under which another server could write to it: \
+                     copy it to a file of its own, or link the whole directory"
+                )
             }
             LockError::Io(path, error) => write!(f, "cannot use {}: {error}", path.display()),
         }
@@ -49,6 +60,11 @@ pub(super) struct DirectoryLock {
 impl DirectoryLock {
     pub(super) fn take(directory: &Path) -> Result<DirectoryLock, LockError> {
         let path = directory.join("parlor.lock");
+        // The database may be a link to another disk: it is looked at itself.
+        be_alone(&path, fs::symlink_metadata(&path), |_| 1)?;
+        let database = directory.join(FILE_NAME);
+        // What a repair has set aside, and was killed at, is a second name in here.
+        be_alone(&database, fs::metadata(&database), |found| names_in(directory, found))?;
         let fail = |error| LockError::Io(path.clone(), error);
         let mut file = File::options()
             .read(true)
@@ -86,5 +102,69 @@ impl DirectoryLock {
     /// The lock's file.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Refuses what is no file, and a file with more than so many names; one that is not there is fine.
+fn be_alone(
+    path: &Path,
+    found: io::Result<Metadata>,
+    names_max: impl FnOnce(&Metadata) -> u64,
+) -> Result<(), LockError> {
+    match found {
+        Ok(found)
+            if found.is_file() && (found.nlink() <= 1 || found.nlink() <= names_max(&found)) =>
+        {
+            Ok(())
+        }
+        Ok(_) => Err(LockError::NotAlone(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(LockError::Io(path.to_owned(), error)),
+    }
+}
+
+/// How many names a file has in a directory.
+fn names_in(directory: &Path, file: &Metadata) -> u64 {
+    let is_it = |other: &Metadata| (other.dev(), other.ino()) == (file.dev(), file.ino());
+    let others = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    others.filter_map(|other| other.metadata().ok()).filter(is_it).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(directory: &Path) -> Result<(), String> {
+        DirectoryLock::take(directory).map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_database_that_another_directory_has_too_is_not_served_from_either() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let database = one.path().join(FILE_NAME);
+        fs::write(&database, "data").unwrap();
+        // As a repair leaves it that was killed.
+        fs::hard_link(&database, one.path().join("parlor.db.old-1")).unwrap();
+        assert_eq!(take(one.path()), Ok(()));
+        fs::hard_link(&database, other.path().join(FILE_NAME)).unwrap();
+        for directory in [&one, &other] {
+            assert!(take(directory.path()).unwrap_err().contains("hard links"));
+        }
+    }
+
+    #[test]
+    fn a_lock_that_is_another_file_is_refused_and_that_is_left_as_it_is() {
+        for is_hard in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let (database, lock) =
+                (folder.path().join(FILE_NAME), folder.path().join("parlor.lock"));
+            fs::write(&database, "data").unwrap();
+            match is_hard {
+                true => fs::hard_link(&database, &lock).unwrap(),
+                false => std::os::unix::fs::symlink(&database, &lock).unwrap(),
+            }
+            assert!(take(folder.path()).unwrap_err().contains("parlor.lock"));
+            assert_eq!(fs::read_to_string(&database).unwrap(), "data");
+        }
     }
 }

@@ -263,7 +263,7 @@ impl Store {
         }
         match DirectoryLock::take(directory) {
             Err(error @ LockError::Held { .. }) => Some(error),
-            Ok(_) | Err(LockError::Io(..)) => None,
+            Ok(_) | Err(LockError::NotAlone(_) | LockError::Io(..)) => None,
         }
     }
 

@@ -703,4 +703,4 @@ def test_a_quiet_client_is_answered_beside_one_that_floods():
     assert done.returncode == 0, done.stderr
     rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("| ")]
     fast = ["small", "large", "http", "connects", "tokens", "webhooks", "scrapes", "cookies"]
-    assert rows == ["flood", "---", *fast, "info", "edits", "history", "unread", "rooms", "handlers"]
+    assert rows == ["flood", "---", *fast, "info", "edits", "history", "unread", "rooms", "handlers", "filters"]

@@ -302,6 +302,26 @@ class TestWork:
             pat.request("publish", stream="log", data={"n": pages * of_page - 1})
             assert ada.push("event")["prev"] == event["seq"]
 
+    @pytest.mark.parametrize("kind", ["small events", "many values", "a filter that compares much"])
+    def test_what_a_filter_looks_into_weighs_what_it_costs_and_not_its_bytes_alone(self, servers, kind):
+        work = {"limits.user_work_per_second": 1, "limits.user_work_burst": 12, "limits.burst": 5_000}
+        streams = 'streams={ log = { keep = 10000, publish = true } }'
+        server = servers.parlor("--set", streams, set=work)
+        count, data, wanted = {
+            "small events": (4_000, 1, {"/n": 1}),
+            "many values": (4, ["a"] * 4_000, {"/n": 1}),
+            "a filter that compares much": (100, {"n": 0}, {"/n": {"in": list(range(1, 65)), "ne": 7}}),
+        }[kind]
+        with Chat(server, "pat") as pat, Chat(server, "ada") as ada:
+            ids = [pat.send("publish", {"stream": "log", "data": data}) for _ in range(count)]
+            assert pat.answer(ids[-1])["seq"] == count
+            # In bytes alone that is less than 5 units, or 80 KiB, of 12.
+            assert count * len(json.dumps(data)) < 80 * 1024
+            repeats = {"small events": 1, "many values": 1, "a filter that compares much": 5}[kind]
+            for _ in range(repeats):
+                ada.request("subscribe", stream="log", filter=wanted)
+            assert ada.refusal("subscribe", {"stream": "log"})["code"] == "rate_limited"
+
     def test_an_answer_weighs_what_it_has(self, start):
         server = start(**self.WORK)
         with Chat(server, token=harness.token("filler")) as filler:

@@ -199,6 +199,11 @@ impl Declaration {
             .find(|member| !data.member(&member.name).is_some_and(|value| member.kind.has(value)))
     }
 
+    /// Whether the newest event goes for nothing else: of what is durable, or declared by its name.
+    pub(super) fn is_for_good(&self) -> bool {
+        self.durable || !self.pattern.is_open()
+    }
+
     /// This, if the embedding program publishes to it.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::declaration::Keep;
 use super::stream::StreamIx;
-use super::subscribe::{of_source, weight};
+use super::subscribe::of_source;
 use super::table::Streams;
 use crate::base::limits::ANSWER_BYTES_PER_WORK;
 use crate::base::{ConnId, Event, Priority, Tree};
@@ -174,7 +174,8 @@ impl Streams {
             }
             let (position, filter) = (subscription.position, subscription.filter);
             let is_due = subscription.is_due(now.moment);
-            let Some(event) = stream.next_for(position, filter).cloned() else {
+            let next = stream.next_for(position, filter).cloned();
+            let Some(event) = next else {
                 // Nothing of a state is left that is for it.
                 if let Some(subscription) = self.subscription(conn, ix) {
                     subscription.position = head;
@@ -185,9 +186,9 @@ impl Streams {
                 return Fed::More;
             }
             // Also what is only looked into has its price.
-            let weight = weight(&event);
+            let weight = self.streams[ix.0 as usize].weight(&event, filter);
             if filter.is_some() && !is_state {
-                let tree = self.look_into(conn, &event);
+                let tree = self.look_into(conn, &event, weight);
                 if !self.streams[ix.0 as usize].passes(filter, tree.as_ref()) {
                     if let Some(subscription) = self.subscription(conn, ix) {
                         subscription.position = event.seq;
@@ -209,8 +210,8 @@ impl Streams {
     }
 
     /// What an event says, for a filter of somebody who is not at the head: that is work for them alone.
-    pub(super) fn look_into(&mut self, conn: ConnId, event: &Event) -> Option<Tree> {
-        self.watching.entry(conn).or_default().looked_into += event.data.len();
+    pub(super) fn look_into(&mut self, conn: ConnId, event: &Event, weight: usize) -> Option<Tree> {
+        self.watching.entry(conn).or_default().looked_into += weight;
         self.tree(event)
     }
 

@@ -9,6 +9,8 @@ use std::cmp::Ordering;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter {
     conditions: Vec<Condition>,
+    /// As so many bytes of an event it costs to ask it.
+    pub(super) weight: usize,
 }
 
 /// A condition on one member of the data.
@@ -52,7 +54,18 @@ impl Filter {
     /// A filter of conditions, in whichever order.
     #[must_use]
     pub fn new(conditions: Vec<Condition>) -> Filter {
-        Filter { conditions }
+        /// Of a name that is looked up, and of a value that is compared.
+        const NAME: usize = 16;
+        const VALUE: usize = 2;
+        let weight = |condition: &Condition| {
+            let values = match &condition.compare {
+                Compare::OneOf(values) => values.len(),
+                _ => 1,
+            };
+            (1 + condition.pointer.len()) * NAME + values * VALUE
+        };
+        let weight = conditions.iter().map(weight).sum();
+        Filter { conditions, weight }
     }
 
     /// Whether all conditions hold for `data`.

@@ -3,6 +3,7 @@
 //! Streams that are watched, stored or declared by their name stay. Streams of a family that nobody watches are idle:
 //! they go where room is needed, first of whoever has most of them.
 
+use super::held_bytes::{HeldBytes, Kept};
 use super::stream::StreamIx;
 use crate::base::{Moment, Shares};
 use std::cmp::Reverse;
@@ -38,6 +39,10 @@ pub(super) struct Held {
 type BySize = (bool, usize, Reverse<Moment>, Reverse<StreamIx>);
 
 impl Held {
+    fn kept(&self) -> Kept {
+        Kept { all: self.bytes, fixed: self.fixed }
+    }
+
     /// As what its place counts: one that is idle is whose events are kept.
     fn place(&self) -> (Holder, bool, Option<Moment>) {
         let holder = if self.idle_since.is_some() { self.filled_by } else { self.made_by };
@@ -72,9 +77,7 @@ pub(super) struct Holdings {
     /// How many streams stay.
     staying: usize,
     /// Bytes of what is kept.
-    bytes: Shares<Holder>,
-    /// Those of them that are fixed.
-    fixed_bytes: Shares<Holder>,
+    bytes: HeldBytes,
     /// What is kept for filters alone is nobody's.
     passed_bytes: usize,
     /// Where there is such, by how much.
@@ -102,27 +105,58 @@ impl Holdings {
         if before == after {
             return;
         }
-        if let Some(held) = before {
-            self.remove_bytes(ix, &held);
+        match (before, after) {
+            // Most events of a stream change its bytes alone, and since when it is idle.
+            (Some(before), Some(after)) if before.filled_by == after.filled_by => {
+                self.change_bytes(ix, &before, &after);
+            }
+            _ => {
+                if let Some(held) = before {
+                    self.remove_bytes(ix, &held);
+                }
+                if let Some(held) = after {
+                    self.add_bytes(ix, &held);
+                }
+            }
         }
-        if let Some(held) = after {
-            self.add_bytes(ix, &held);
+        match (before.map(|held| held.place()), after.map(|held| held.place())) {
+            (before, after) if before == after => {}
+            (Some((one, _, Some(before))), Some((other, _, Some(after)))) if one == other => {
+                if let Some(streams) = self.idle_streams.get_mut(&one) {
+                    streams.remove(&(before, ix));
+                    streams.insert((after, ix));
+                }
+            }
+            _ => {
+                if let Some(held) = before {
+                    self.remove_place(ix, &held);
+                }
+                if let Some(held) = after {
+                    self.add_place(ix, &held);
+                }
+            }
         }
-        // Most events of a stream that is watched change its bytes alone.
-        if before.map(|held| held.place()) == after.map(|held| held.place()) {
-            return;
+    }
+
+    fn change_bytes(&mut self, ix: StreamIx, before: &Held, after: &Held) {
+        self.bytes.change(after.filled_by, before.kept(), after.kept());
+        if before.passed_bytes != after.passed_bytes {
+            self.passed_bytes = self.passed_bytes - before.passed_bytes + after.passed_bytes;
+            self.passed.remove(&(before.passed_bytes, ix));
+            if after.passed_bytes > 0 {
+                self.passed.insert((after.passed_bytes, ix));
+            }
         }
-        if let Some(held) = before {
-            self.remove_place(ix, &held);
-        }
-        if let Some(held) = after {
-            self.add_place(ix, &held);
+        let by_size = |held: &Held| (held.bytes > held.fixed).then(|| held.place_by_size(ix));
+        let (before, after) = (by_size(before), by_size(after));
+        if before != after {
+            before.map(|before| self.by_size.remove(&before));
+            after.map(|after| self.by_size.insert(after));
         }
     }
 
     fn add_bytes(&mut self, ix: StreamIx, held: &Held) {
-        self.bytes.add(&held.filled_by, held.bytes as u64);
-        self.fixed_bytes.add(&held.filled_by, held.fixed as u64);
+        self.bytes.change(held.filled_by, Kept::default(), held.kept());
         self.passed_bytes += held.passed_bytes;
         if held.passed_bytes > 0 {
             self.passed.insert((held.passed_bytes, ix));
@@ -133,8 +167,7 @@ impl Holdings {
     }
 
     fn remove_bytes(&mut self, ix: StreamIx, held: &Held) {
-        self.bytes.remove(&held.filled_by, held.bytes as u64);
-        self.fixed_bytes.remove(&held.filled_by, held.fixed as u64);
+        self.bytes.change(held.filled_by, held.kept(), Kept::default());
         self.passed_bytes -= held.passed_bytes;
         self.passed.remove(&(held.passed_bytes, ix));
         if held.bytes > held.fixed {
@@ -291,9 +324,8 @@ impl Holdings {
 
     /// Whether so many bytes more may be fixed for a holder, of `max` for all: no more than are free.
     pub(super) fn may_fix(&self, holder: Holder, more: usize, max: usize) -> bool {
-        let bytes = &self.fixed_bytes;
-        let has = if holder.is_some() { bytes.of(&holder) } else { 0 };
-        has.saturating_add(more as u64) <= (max as u64).saturating_sub(bytes.total())
+        let has = if holder.is_some() { self.bytes.of(holder).fixed } else { 0 };
+        has.saturating_add(more) <= max.saturating_sub(self.bytes.total().fixed)
     }
 
     /// The idle stream that goes first: the longest idle one of whoever has most.
@@ -302,30 +334,28 @@ impl Holdings {
         self.idle_streams.get(holder)?.first().map(|(_, ix)| *ix)
     }
 
-    /// Those who have more than somebody has with so many bytes more, or anything where nobody in particular wants some;
-    /// whoever has most first.
-    fn larger_than(&self, wants: Option<(Holder, usize)>) -> impl Iterator<Item = (Holder, u64)> {
+    /// Those of whom something may go, and who have more than somebody has with so many bytes more, or anything where
+    /// nobody in particular wants some; whoever has most first.
+    fn larger_than(&self, wants: Option<(Holder, usize)>) -> impl Iterator<Item = (Holder, usize)> {
         let own = self.with_wanted(wants);
         let larger = self.bytes.largest_first().take_while(move |(_, size)| *size > own);
-        let is_other = move |one: &Holder| wants.is_none_or(|(holder, _)| holder != *one);
-        larger.map(|(one, size)| (*one, size)).filter(move |(one, _)| is_other(one))
+        larger.filter(move |(one, _)| wants.is_none_or(|(holder, _)| holder != *one))
     }
 
     /// What somebody will have who wants so many bytes more.
-    fn with_wanted(&self, wants: Option<(Holder, usize)>) -> u64 {
-        wants.map_or(0, |(holder, more)| self.bytes.of(&holder).saturating_add(more as u64))
+    fn with_wanted(&self, wants: Option<(Holder, usize)>) -> usize {
+        wants.map_or(0, |(holder, more)| self.bytes.of(holder).all.saturating_add(more))
     }
 
     /// Whether so many bytes could go where a holder is to have so many more: of those who have more what they have
     /// beyond that, and the holder's own; what is fixed stays.
     pub(super) fn could_go(&self, holder: Holder, more: usize, bytes: usize) -> bool {
-        let loose = |one: &Holder| self.bytes.of(one).saturating_sub(self.fixed_bytes.of(one));
         let own = self.with_wanted(Some((holder, more)));
-        let mut enough = (self.passed_bytes as u64).saturating_add(loose(&holder));
+        let mut enough = self.passed_bytes.saturating_add(self.bytes.of(holder).loose());
         let mut larger = self.larger_than(Some((holder, more))).take(HOLDERS_LOOKED_AT_MAX);
-        while enough < bytes as u64 {
+        while enough < bytes {
             let Some((one, size)) = larger.next() else { return false };
-            enough = enough.saturating_add((size - own).min(loose(&one)));
+            enough = enough.saturating_add((size - own).min(self.bytes.of(one).loose()));
         }
         true
     }
@@ -345,13 +375,10 @@ impl Holdings {
             Some(*ix)
         };
         let own = self.with_wanted(wants);
-        let mut larger = self.larger_than(wants).take(HOLDERS_LOOKED_AT_MAX).peekable();
-        while let Some((one, size)) = larger.next() {
-            let next = larger.peek().map_or(own, |(_, next)| *next);
-            let step = (size - next) as usize;
-            if let Some(ix) = first_of(one) {
-                return Some((ix, step.max(beyond.div_ceil(SHRINK_STEPS)).min(beyond)));
-            }
+        let mut larger = self.larger_than(wants);
+        if let Some((one, size)) = larger.next() {
+            let step = size - larger.next().map_or(own, |(_, next)| next);
+            return Some((first_of(one)?, step.max(beyond.div_ceil(SHRINK_STEPS)).min(beyond)));
         }
         let (holder, _) = wants?;
         Some((first_of(holder)?, beyond))
@@ -369,7 +396,7 @@ impl Holdings {
 
     /// The bytes of what is kept of all streams.
     pub(super) fn all_bytes(&self) -> usize {
-        (self.bytes.total() as usize).saturating_add(self.passed_bytes)
+        self.bytes.total().all.saturating_add(self.passed_bytes)
     }
 
     /// For a census: what is remembered of those who watch.

@@ -14,6 +14,7 @@ mod durable;
 mod feed;
 mod filter;
 mod held;
+mod held_bytes;
 mod pattern;
 mod places;
 mod publish;

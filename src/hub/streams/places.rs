@@ -17,8 +17,10 @@ pub(super) enum Purpose {
     Publish,
 }
 
-/// A stream that more connections watch is taken from nobody: they would all lose it for one.
-const TAKEN_WATCHERS_MAX: usize = 8;
+/// A stream that more users, or guests of other addresses, watch is taken from nobody: they would all lose it for one.
+const TAKEN_HOLDERS_MAX: usize = 8;
+/// The same of connections: so many are looked at.
+const TAKEN_WATCHERS_MAX: usize = 1_024;
 
 const ALL_STREAMS: &str = "there are as many streams as there may be";
 const OWN_STREAMS: &str = "as many streams are yours as may be while so few are left for others";
@@ -48,14 +50,20 @@ impl Streams {
         let beyond = self.holdings.beyond_share(holder, to_stay, all);
         let wanted = each.iter().filter(|name| self.will_hold(holder, name, purpose)).count();
         let named: Vec<StreamIx> = each.iter().filter_map(|name| self.ix(name)).collect();
-        // None of them goes for another of them.
+        let new = each.len() - named.len();
+        let is_idle = |ix: &&StreamIx| {
+            self.streams[ix.0 as usize].held.is_some_and(|held| held.idle_since.is_some())
+        };
+        let staying = self.holdings.staying().0 + named.iter().filter(is_idle).count();
+        let over = (staying + new).saturating_sub(all).min(new);
+        let (count, wanted) = (beyond.max(over), wanted.max(1));
         for &ix in &named {
             self.streams[ix.0 as usize].is_obtained = true;
-            self.touch(now.moment, ix);
+            // None of them goes for another of them.
+            if count + new > 0 {
+                self.touch(now.moment, ix);
+            }
         }
-        let new = each.len() - named.len();
-        let over = (self.holdings.staying().0 + new).saturating_sub(all).min(new);
-        let (count, wanted) = (beyond.max(over), wanted.max(1));
         let holders = |ix: StreamIx| self.holders_of(ix);
         let Some(taken) = self.holdings.to_take((holder, wanted), count, holders, &named) else {
             for ix in named {
@@ -117,8 +125,19 @@ impl Streams {
         let stream = &mut self.streams[ix.0 as usize];
         let watchers = stream.subscribers.len();
         let is_for_few = stream.is_for_watchers() && (1..=TAKEN_WATCHERS_MAX).contains(&watchers);
-        let whose = || stream.subscribers.values().map(|one| one.holder).collect();
-        let holders: Option<BTreeSet<NonZeroU32>> = if is_for_few { whose() } else { None };
+        let mut holders = is_for_few.then(BTreeSet::new);
+        for subscription in stream.subscribers.values() {
+            let Some(some) = &mut holders else { break };
+            // What an administrator watches is no one's share.
+            let Some(holder) = subscription.holder else {
+                holders = None;
+                break;
+            };
+            some.insert(holder);
+            if some.len() > TAKEN_HOLDERS_MAX {
+                holders = None;
+            }
+        }
         let takeable = holders.map(|holders| Takeable { watchers, holders });
         let before = std::mem::replace(&mut stream.takeable, takeable);
         self.holdings.settle_takeable(ix, before.as_ref(), stream.takeable.as_ref());
@@ -143,32 +162,55 @@ impl Streams {
         true
     }
 
-    /// Makes room for an event of so many bytes in a stream that has been obtained for whoever publishes it: the oldest
-    /// events of whoever has most go for it.
-    pub(super) fn make_room(
-        &mut self,
-        ix: StreamIx,
-        holder: Holder,
-        bytes: usize,
-    ) -> Result<(), Refusal> {
+    /// By how many bytes a stream would grow by an event, if there could be room for that.
+    ///
+    /// # Errors
+    /// `quota`: nothing has been taken from anybody.
+    pub(super) fn check_room(
+        &self,
+        name: &StreamId,
+        is_for_good: bool,
+        (holder, bytes): (Holder, usize),
+    ) -> Result<usize, Refusal> {
         let max = self.settings.all_streams_bytes;
-        let stream = &self.streams[ix.0 as usize];
+        let stream = self.ix(name).map(|ix| &self.streams[ix.0 as usize]);
         // What is replaced goes on being kept for filters.
-        let grows_by = stream.grows_by(bytes, self.settings.stream_bytes);
-        let more = if stream.filters.is_empty() { grows_by } else { bytes };
+        let more = match stream.filter(|stream| stream.filters.is_empty()) {
+            Some(stream) => stream.grows_by(bytes, self.settings.stream_bytes),
+            None => bytes,
+        };
         // As the newest event it is one of those that do not go for others.
-        let own = if stream.filled_by == holder { stream.fixed_bytes() } else { 0 };
+        let own = stream.filter(|stream| stream.filled_by == holder).map_or(0, Stream::fixed_bytes);
         let fixes = bytes.saturating_sub(own);
-        if stream.is_for_good() && fixes > 0 && !self.holdings.may_fix(holder, fixes, max) {
+        if is_for_good && fixes > 0 && !self.holdings.may_fix(holder, fixes, max) {
             return Err(Refusal::quota("all_streams_bytes", OWN_STREAM_BYTES, max as u64));
         }
         let beyond = self.holdings.all_bytes().saturating_add(more).saturating_sub(max);
-        // Nothing goes where that is not enough.
         let is_enough = beyond == 0 || self.holdings.could_go(holder, more, beyond);
-        if more > max || !is_enough || !self.shrink_to(max - more, Some((holder, more))) {
+        if more > max || !is_enough {
             return Err(Refusal::quota("all_streams_bytes", ALL_STREAM_BYTES, max as u64));
         }
-        Ok(())
+        Ok(more)
+    }
+
+    /// Makes room for so many bytes more in a stream that has been obtained for whoever publishes: the oldest events of
+    /// whoever has most go for them.
+    pub(super) fn make_room(
+        &mut self,
+        now: Now,
+        ix: StreamIx,
+        (holder, more): (Holder, usize),
+    ) -> Result<(), Refusal> {
+        let max = self.settings.all_streams_bytes;
+        if self.holdings.all_bytes().saturating_add(more) <= max {
+            return Ok(());
+        }
+        // It does not go for its own event.
+        self.touch(now.moment, ix);
+        match self.shrink_to(max.saturating_sub(more), Some((holder, more))) {
+            true => Ok(()),
+            false => Err(Refusal::quota("all_streams_bytes", ALL_STREAM_BYTES, max as u64)),
+        }
     }
 
     /// Lets go of what is kept, first of what is for filters alone, then of whoever has most, until it is so much:

@@ -86,6 +86,7 @@ impl Streams {
             }
         };
         let tree = declaration.judge(data, self.settings.read_json)?;
+        let is_for_good = declaration.is_for_good();
         if let Some(answer) = self.repeated(now, publication)? {
             return Ok(Taken::Told(answer));
         }
@@ -95,10 +96,16 @@ impl Streams {
             return Ok(Taken::ToStore(self.hand_over(now, ix, data.clone(), id.clone())));
         }
         let holder = publisher.holder();
-        let found = self.obtain(now, holder, &[name], Purpose::Publish, effects)?;
-        let &ix = found.first().ok_or(super::table::NO_SUCH_STREAM)?;
-        let id_bytes = id.as_ref().map_or(0, |id| id.bytes());
-        if let Err(refusal) = self.make_room(ix, holder, data.len() + id_bytes) {
+        let bytes = Event::bytes_of(data, id.as_deref());
+        let more = self.check_room(name, is_for_good, (holder, bytes))?;
+        let ix = match self.there_already(name) {
+            Some(ix) => ix,
+            None => {
+                let found = self.obtain(now, holder, &[name], Purpose::Publish, effects)?;
+                *found.first().ok_or(super::table::NO_SUCH_STREAM)?
+            }
+        };
+        if let Err(refusal) = self.make_room(now, ix, (holder, more)) {
             self.let_go(now, ix);
             return Err(refusal);
         }
@@ -116,6 +123,20 @@ impl Streams {
         let event = self.append(now, ix, new, effects);
         let (stream, seq, ts) = (name.clone(), event.seq, event.ts);
         Ok(Taken::Told(Answer::Published { stream, seq, ts, duplicate: false }))
+    }
+
+    /// A stream that is there, and takes no place that it has not.
+    fn there_already(&mut self, name: &StreamId) -> Option<StreamIx> {
+        let ix = self.ix(name)?;
+        let stream = &self.streams[ix.0 as usize];
+        let begins_to_stay = stream.declaration.durable
+            && stream.declaration.pattern.is_open()
+            && !self.is_stored(stream);
+        if begins_to_stay {
+            return None;
+        }
+        self.streams[ix.0 as usize].is_obtained = true;
+        Some(ix)
     }
 
     /// The answer to what was published before, if its stream keeps it.

@@ -180,7 +180,7 @@ impl Stream {
 
     /// Whether it does not end when nobody watches it: it is stored, or declared by its name.
     pub(super) fn is_for_good(&self) -> bool {
-        self.declaration.durable || !self.declaration.pattern.is_open()
+        self.declaration.is_for_good()
     }
 
     /// Bytes of what goes for nothing else: of its newest event, if it is for good.
@@ -292,10 +292,10 @@ impl Stream {
         (event, cut)
     }
 
-    /// The event that is too many when one more comes, if as many are kept as may be.
-    pub(super) fn replaces(&self) -> Option<&Event> {
+    /// The event that is too many when one more comes, behind so many that come before it, if as many are kept as may be.
+    pub(super) fn replaces(&self, before: usize) -> Option<&Event> {
         let is_full = self.events.len() >= self.declaration.keep.events();
-        self.events.front().filter(|_| is_full).map(|oldest| &**oldest)
+        self.events.get(before).filter(|_| is_full).map(|oldest| &**oldest)
     }
 
     /// By how much it grows in memory by an event of so many bytes.

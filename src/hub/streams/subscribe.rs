@@ -8,7 +8,7 @@ use super::rights::StreamRights;
 use super::stale::Stale;
 use super::stream::{FilterIx, Stream, StreamIx, Subscription};
 use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
-use crate::base::{ConnId, Event, StreamId};
+use crate::base::{ConnId, Data, Event, StreamId};
 use crate::hub::effect::{Answer, Effect, Effects, Notice, Refusal, RefusalCode};
 use crate::hub::input::{Now, Origin};
 use std::rc::Rc;
@@ -69,8 +69,24 @@ pub enum Snapshot {
 const EVENT_JSON_BYTES: usize = 48;
 
 /// What an event weighs of a page.
-pub(super) fn weight(event: &Event) -> usize {
+fn weight(event: &Event) -> usize {
     event.data.len() + EVENT_JSON_BYTES
+}
+
+/// As so many bytes a value of an event's JSON counts beside its own, as it is made into a part of a tree.
+const VALUE_BYTES: usize = 16;
+
+impl Stream {
+    /// What an event weighs of a page for somebody with this filter: more where it is to be read and asked about.
+    pub(super) fn weight(&self, event: &Event, filter: Option<FilterIx>) -> usize {
+        let Some(FilterIx(ix)) = filter.filter(|_| !self.is_state()) else { return weight(event) };
+        let values = match &event.data {
+            Data::Json(text) => text.bytes().filter(|byte| b",[{".contains(byte)).count(),
+            Data::Binary(_) => 0,
+        };
+        let of_filter = self.filters.get(ix).map_or(0, |shared| shared.filter.weight);
+        weight(event) + values * VALUE_BYTES + of_filter
+    }
 }
 
 impl Streams {
@@ -176,7 +192,7 @@ impl Streams {
         let is_new = |filter: &Rc<Filter>| !stream.has_filter(filter);
         let is_asked = stream.is_state() && ask.filter.as_ref().is_some_and(is_new);
         let newest = stream.newest().filter(|_| is_asked).cloned();
-        let tree = newest.and_then(|newest| self.look_into(conn, &newest));
+        let tree = newest.and_then(|newest| self.look_into(conn, &newest, weight(&newest)));
         let stream = &mut self.streams[ix.0 as usize];
         let filter = ask.filter.map(|filter| stream.use_filter(filter, holder, tree.as_ref()));
         let is_this_life = ask.epoch.as_deref().is_none_or(|epoch| *epoch == *stream.epoch);
@@ -262,7 +278,7 @@ impl Streams {
         let mut events = Vec::new();
         let count = if is_state { 1 } else { usize::MAX };
         for event in stream.newest_first().take(count) {
-            let weight = weight(event);
+            let weight = stream.weight(event, filter);
             if weight > page && page < self.settings.page_bytes {
                 break;
             }
@@ -280,7 +296,8 @@ impl Streams {
         }
         if filter.is_some() {
             events.retain(|event| {
-                let tree = self.look_into(conn, event);
+                let weight = self.streams[ix.0 as usize].weight(event, filter);
+                let tree = self.look_into(conn, event, weight);
                 self.streams[ix.0 as usize].passes(filter, tree.as_ref())
             });
         }

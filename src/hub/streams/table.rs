@@ -263,7 +263,9 @@ impl Streams {
         bytes: usize,
     ) -> Option<usize> {
         self.to_publish(name, rights).ok().filter(|declaration| declaration.durable)?;
-        let replaces = self.ix(name).and_then(|ix| self.streams[ix.0 as usize].replaces());
+        // Those that are on their way to the store replace the first ones.
+        let before = self.in_flight.get(name).copied().unwrap_or(0);
+        let replaces = self.ix(name).and_then(|ix| self.streams[ix.0 as usize].replaces(before));
         match replaces {
             Some(oldest) if oldest.data.len() >= bytes => None,
             Some(oldest) => Some(bytes - oldest.data.len()),

@@ -40,7 +40,7 @@ use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
 /// The database's name in a data directory.
-pub(super) const FILE_NAME: &str = "parlor.db";
+pub(in crate::store) const FILE_NAME: &str = "parlor.db";
 /// Pages kept in memory while all of a store is read, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
 
