@@ -433,7 +433,7 @@ def prepare(port):
     for _ in range(ENTRIES):
         ask("POST", "/rooms/r0/messages", {"text": "x" * 8_000})
     for number in range(EVENTS):
-        ask("POST", "/streams/log", {"n": number, "x": "x" * 60_000})
+        ask("POST", "/streams/log", {"n": number, "x": ["a"] * 12_000})
     api.close()
 
 

@@ -19,8 +19,8 @@ pub(super) enum Purpose {
 
 /// A stream that more users, or guests of other addresses, watch is taken from nobody: they would all lose it for one.
 const TAKEN_HOLDERS_MAX: usize = 8;
-/// The same of connections: so many are looked at.
-const TAKEN_WATCHERS_MAX: usize = 1_024;
+/// The same of connections: each time that one of them comes or goes, all are looked at.
+const TAKEN_WATCHERS_MAX: usize = 256;
 
 const ALL_STREAMS: &str = "there are as many streams as there may be";
 const OWN_STREAMS: &str = "as many streams are yours as may be while so few are left for others";
