@@ -7,6 +7,8 @@ FUZZ_SECONDS = 15
 SEEDS = 2000
 ROUNDS = 200
 MINUTES = 60
+# Tests of clients mostly wait: so many files are tested at once.
+WORKERS = 3
 PYTHON = target/test-python/bin/python
 
 help: ## what can be made
@@ -51,16 +53,19 @@ sim-mutants: ## bugs put in one at a time, and the seed by which the simulator f
 
 test-clients: setup binaries ## Python websockets and Node ws against the programs; kill -9, strace, full disk
 	@failed=0; set -x; \
-	$(PYTHON) -m pytest -q -p no:cacheprovider tests/clients || failed=1; \
+	$(PYTHON) -m pytest -q -n $(WORKERS) --dist loadfile -p no:cacheprovider tests/clients || failed=1; \
 	node --test tests/clients/*.test.mjs || failed=1; \
-	node --test clients/js/test/*.test.js || failed=1; \
+	node --test --test-concurrency=$(WORKERS) clients/js/test/*.test.js || failed=1; \
 	exit $$failed
 
 kill: setup binaries ## kill -9 under load, ROUNDS (200) times
 	PARLOR_ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -s -p no:cacheprovider tests/clients/test_kill.py
 
 test-browser: setup binaries ## two windows of Chromium, a short round in Firefox and WebKit
-	node --test tests/browser/*.test.mjs
+	@failed=0; set -x; \
+	node --test --test-concurrency=2 $$(ls tests/browser/*.test.mjs | grep -v others) || failed=1; \
+	node --test tests/browser/others.test.mjs || failed=1; \
+	exit $$failed
 
 applications: setup binaries ## two applications' own files on parlor-client: SOHBET and TAC are clones of them, else GitHub's
 	node tests/applications/run.mjs $(if $(SOHBET),--sohbet '$(SOHBET)') $(if $(TAC),--tac '$(TAC)')
@@ -83,7 +88,7 @@ fuzz: ## each fuzz target, or TARGETS, for SECONDS (60)
 	sh fuzz/run.sh $(SECONDS) $(TARGETS)
 
 bench: ## parlor beside other servers and the least that one can do; some ten minutes, needs Node
-	cargo build --release --locked --no-default-features --features reactor --example echo --example fan_out
+	cargo build --profile bench --locked --no-default-features --features reactor --example echo --example fan_out
 	npm ci --silent --prefix benches/peers/node
 	cargo build --release --locked --manifest-path benches/peers/Cargo.toml
 	cargo run --release --locked --manifest-path benches/peers/Cargo.toml --bin bench -- $(BENCH)

@@ -3,7 +3,8 @@
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use parlor::base::Outbox;
-use parlor::protocol::handshake::{HeadReader, RequestHead, Upgrade};
+use parlor::http1::{HeadReader, RequestHead};
+use parlor::protocol::handshake::Upgrade;
 use parlor::protocol::utf8::Utf8Validator;
 use parlor::protocol::{Endpoint, FrameHeader, MaskKey, Opcode, Received, mask};
 use std::sync::Arc;

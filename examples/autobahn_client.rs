@@ -10,7 +10,7 @@ use parlor::base::Outbox;
 use parlor::client::{SystemKeys, system_nonce};
 use parlor::protocol::deflate::{Codecs, CodecsConfig, Deflate, Offer};
 use parlor::protocol::endpoint::{Closing, Send};
-use parlor::protocol::handshake::client::{ClientHandshake, Request};
+use parlor::protocol::handshake::client::{ClientHandshake, ClientRequest};
 use parlor::protocol::{Endpoint, EndpointLimits, Event, Message, Received};
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -45,7 +45,7 @@ fn open(host: &str, target: &str) -> Result<Opened, Box<dyn Error>> {
     let takes_over = Offer { client_max_window_bits: Some(None), ..Offer::default() };
     let forgets = Offer { client_no_context_takeover: true, ..takes_over };
     let deflate = &[takes_over, forgets];
-    let request = Request { host, target, protocols: &[], deflate, fields: &[] };
+    let request = ClientRequest { host, target, protocols: &[], deflate, fields: &[] };
     let handshake = ClientHandshake::new(request, system_nonce())?;
     stream.write_all(handshake.request())?;
     let mut answer = Vec::new();

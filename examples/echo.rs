@@ -6,7 +6,8 @@
 use parlor::base::{ConnId, Limits};
 use parlor::protocol::deflate::CodecsConfig;
 use parlor::reactor::{SIGINT, SIGTERM, on_signal};
-use parlor::server::web::{self, Application, Message, Net, WebConfig};
+use parlor::web;
+use parlor::web::{Application, Message, Net, WebConfig};
 use std::net::SocketAddr;
 
 struct Echo;

@@ -14,13 +14,15 @@
 
 use parlor::base::outbox::NO_SOURCE;
 use parlor::base::{Class, ConnId, Limits, Moment};
+use parlor::http1::Response;
 use parlor::protocol::CloseCode;
 use parlor::protocol::deflate::CodecsConfig;
 use parlor::protocol::endpoint::Broadcast;
-use parlor::protocol::handshake::{Response, Upgrade};
+use parlor::protocol::handshake::Upgrade;
 use parlor::reactor::{SIGINT, SIGTERM, on_signal};
-use parlor::server::web::{
-    self, Answer, Application, Exchange, Message, Net, Over, Request, WebConfig,
+use parlor::web;
+use parlor::web::{
+    Application, Exchange, HttpAnswer, Message, Net, SocketEnd, WebConfig, WebRequest,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -83,11 +85,16 @@ impl Members {
 }
 
 impl Application for FanOut {
-    fn request(&mut self, net: &mut Net<'_>, exchange: Exchange, request: &Request<'_>) -> Answer {
+    fn request(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        request: &WebRequest<'_>,
+    ) -> HttpAnswer {
         let (conn, head) = (exchange.conn(), request.head);
         let upgrade = match Upgrade::judge(head) {
             Ok(upgrade) => upgrade,
-            Err(refusal) => return Answer::Respond(Response { ends: true, ..refusal.into() }),
+            Err(refusal) => return HttpAnswer::Respond(Response { ends: true, ..refusal.into() }),
         };
         if let Some(user) = head.path.strip_prefix("/u/") {
             self.users.entry(user.into()).or_default().insert(conn);
@@ -142,7 +149,7 @@ impl Application for FanOut {
         self.look_again(net);
     }
 
-    fn closed(&mut self, net: &mut Net<'_>, conn: ConnId, _: Over) {
+    fn closed(&mut self, net: &mut Net<'_>, conn: ConnId, _: SocketEnd) {
         self.everybody.remove(conn);
         if let Some(user) = self.user_of.remove(&conn)
             && let Some(conns) = self.users.get_mut(&user)

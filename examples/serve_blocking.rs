@@ -5,8 +5,9 @@
 //! Run: `cargo run --release --no-default-features --example serve_blocking -- 127.0.0.1:9003`
 
 use parlor::base::{Moment, Outbox};
+use parlor::http1::{HeadReader, HttpRefusal, RequestHead};
 use parlor::protocol::deflate::{Codecs, CodecsConfig};
-use parlor::protocol::handshake::{Accepted, HeadReader, Refusal, RequestHead, Upgrade};
+use parlor::protocol::handshake::{Accepted, Upgrade};
 use parlor::protocol::{CloseCode, Endpoint, EndpointLimits, Event, Message, Received};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -36,7 +37,7 @@ fn read_head(stream: &mut TcpStream) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
             }
             Ok(None) => {}
             Err(error) => {
-                stream.write_all(&Refusal::from(error).to_bytes())?;
+                stream.write_all(&HttpRefusal::from(error).to_bytes())?;
                 return Ok(None);
             }
         }
@@ -48,7 +49,7 @@ fn read_head(stream: &mut TcpStream) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
 }
 
 /// What the request is answered with: a WebSocket, compressed if the client offers it, or why not.
-fn judge(head: &[u8], codecs: &Arc<Codecs>) -> Result<Accepted, Refusal> {
+fn judge(head: &[u8], codecs: &Arc<Codecs>) -> Result<Accepted, HttpRefusal> {
     let head = RequestHead::parse(head, HEADERS_MAX)?;
     Ok(Upgrade::judge(&head)?.accept(None, Some(codecs)))
 }

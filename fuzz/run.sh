@@ -2,13 +2,14 @@
 # Runs fuzz targets for some seconds each, and prints how often each was executed, as the rows of a
 # table: fuzz/run.sh SECONDS [TARGET…]
 #
-# Without a TARGET it is all of them: fuzz/fuzz_targets has one file for each. They are built with
-# AddressSanitizer, which is what cargo-fuzz does; building them takes some minutes the first time,
-# and is not counted.
+# Without a TARGET it is all of them: fuzz/fuzz_targets has one file for each. They are built as
+# cargo-fuzz builds them, with AddressSanitizer and the coverage that libFuzzer reads, but by cargo
+# alone: cargo-fuzz itself would have to be compiled first. Building takes some minutes the first
+# time, and is not counted.
 #
 # What libFuzzer finds goes to fuzz/target/corpus; the committed seeds in fuzz/corpus are only
 # read. Words that a target likes are in fuzz/dictionaries. A crash is left in fuzz/artifacts, and
-# ends this with cargo-fuzz's status, 1.
+# ends this with status 1.
 # Exit status 2: wrong use; 3: there is no nightly toolchain.
 set -eu
 
@@ -29,25 +30,26 @@ for target in "$@"; do
     [ -e "fuzz/fuzz_targets/$target.rs" ] || use
 done
 
-if ! cargo +nightly --version >/dev/null 2>&1; then
-    echo "fuzz/run.sh: cargo-fuzz needs the nightly toolchain: rustup toolchain install nightly" >&2
+if ! host=$(rustc +nightly -vV 2>/dev/null | sed -n 's/^host: //p') || [ -z "$host" ]; then
+    echo "fuzz/run.sh: fuzzing needs the nightly toolchain: rustup toolchain install nightly" >&2
     exit 3
 fi
-if ! cargo fuzz --version >/dev/null 2>&1; then
-    cargo install cargo-fuzz --locked
-fi
+# shellcheck disable=SC2086 # names without spaces
+[ $# -gt 0 ] || set -- $all
 
-mkdir -p fuzz/target
-# All at once is faster than one after the other.
-if [ $# -eq 0 ]; then
-    cargo +nightly fuzz build --target-dir fuzz/target >fuzz/target/build.log 2>&1 || {
-        status=$?
-        cat fuzz/target/build.log >&2
-        exit "$status"
-    }
-    # shellcheck disable=SC2086 # names without spaces
-    set -- $all
-fi
+mkdir -p fuzz/target fuzz/artifacts
+chosen=$(for target in "$@"; do printf -- '--bin %s ' "$target"; done)
+coverage='-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Cllvm-args=-simplifycfg-branch-fold-threshold=0'
+# With a target named, build scripts and macros are compiled without all this.
+# shellcheck disable=SC2086 # flags without spaces
+RUSTFLAGS="$(echo $coverage) --cfg fuzzing -Zsanitizer=address -Cdebug-assertions" \
+    cargo +nightly build --release --manifest-path fuzz/Cargo.toml --target-dir fuzz/target \
+    --target "$host" $chosen >fuzz/target/build.log 2>&1 || {
+    cat fuzz/target/build.log >&2
+    exit 1
+}
 
 printf '%s\n' '| target | executions | in |' '| --- | ---: | ---: |'
 for target in "$@"; do
@@ -57,14 +59,15 @@ for target in "$@"; do
     [ -e "$words" ] && words=-dict=$words || words=
     mkdir -p "$found"
     status=0
+    # Two globals of one name within SQLite are no fault of ours.
     # shellcheck disable=SC2086 # $words is one word or none
-    cargo +nightly fuzz run --target-dir fuzz/target "$target" "$found" "fuzz/corpus/$target" -- \
-        -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
+    ASAN_OPTIONS=detect_odr_violation=0 "fuzz/target/$host/release/$target" "$found" "fuzz/corpus/$target" \
+        -artifact_prefix="fuzz/artifacts/$target-" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
         -print_final_stats=1 $words >"$log" 2>&1 || status=$?
     if [ "$status" -ne 0 ]; then
         cat "$log" >&2
         echo "$target: failed" >&2
-        exit "$status"
+        exit 1
     fi
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" |
         sed -e ':a' -e 's/\([0-9]\)\([0-9]\{3\}\)\($\|,\)/\1,\2\3/' -e 'ta')

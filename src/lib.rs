@@ -1,28 +1,52 @@
 //! parlor: a chat and presence server, and the parts that it is made of. Lowest first:
 //!
 //! - [`base`]: ids, names, entries, moments, queues, limits
+//! - [`http1`]: HTTP/1.1, bytes ⇄ heads and answers; no I/O, no clock
 //! - [`protocol`]: RFC 6455, bytes ⇄ events; no I/O, no clock
 #![cfg_attr(
     feature = "reactor",
     doc = "- [`reactor`]: moves bytes: the only sockets, the only clock (mio)\n\
            - [`client`]: what a client takes from the system\n\
-           - [`server`]: WebSockets on the reactor, and the chat server"
+           - [`web`]: HTTP and WebSockets on the reactor, as applications see them"
+)]
+#![cfg_attr(
+    feature = "server",
+    doc = "- [`hub`]: rooms, presence, streams: decides, without I/O and without a clock\n\
+           - [`store`]: remembers: SQLite, one worker thread\n\
+           - [`wire`]: JSON of the protocol\n\
+           - [`auth`]: who somebody is: tokens, keys, cookies\n\
+           - [`config`]: what the operator wants\n\
+           - [`server`]: the chat server\n\
+           - [`cli`]: the program `parlor`"
 )]
 
+#[cfg(feature = "server")]
+pub mod auth;
+#[cfg(feature = "server")]
+mod backend;
 pub mod base;
 #[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "reactor")]
 pub mod client;
 #[cfg(feature = "server")]
+pub mod config;
+pub mod http1;
+#[cfg(feature = "server")]
 pub mod hub;
 pub mod protocol;
 #[cfg(feature = "reactor")]
 pub mod reactor;
-#[cfg(feature = "reactor")]
+#[cfg(feature = "server")]
+mod routes;
+#[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "reactor")]
+pub mod web;
+#[cfg(feature = "server")]
+pub mod wire;
 
 // The programs in the documents compile.
 #[cfg(all(doctest, feature = "server"))]

@@ -1,13 +1,13 @@
 //! The system's clock jumps, and starts wrong: the whole server with its store, on made-up clocks.
 
+use parlor::auth::{Claims, Secret};
 use parlor::base::limits::CLOCK_HELD_MS;
 use parlor::base::{Limits, Moment, Timestamp};
 use parlor::hub::Retention;
 use parlor::reactor::simulated::SimulatedReactor;
-use parlor::server::auth::{Claims, Secret};
-use parlor::server::web::Web;
 use parlor::server::{Chat, Config};
 use parlor::store::{OpenError, Place, Store};
+use parlor::web::Web;
 use serde_json::Value;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};

@@ -2,13 +2,12 @@
 //! whatever fails, each connection sees each of its rooms' logs in order, without a hole and
 //! without a repeat, nothing before its commit and nothing of a room that is not theirs.
 
+use parlor::base::request::{Part, Target};
 use parlor::base::{
-    Body, ConnId, Entry, EntryKind, Limits, Moment, Outcome, Query, Record, RoomId, Timestamp,
-    UserId,
+    Answer, Body, ConnId, Effect, Effects, Entry, EntryKind, Limits, Moment, Notice, Now, Origin,
+    Outcome, Query, Record, Request, RoomId, Timestamp, UserId,
 };
-use parlor::hub::{
-    Answer, Effect, Effects, Hub, Input, Notice, Now, Origin, Part, Request, Settings, Target,
-};
+use parlor::hub::{Hub, Input, Settings};
 use parlor::store::{Place, Store};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -499,10 +498,11 @@ impl World {
                         }
                     }
                     if let Ok(Answer::Resumed(resumed)) = answer {
-                        for parlor::hub::NotResumed { room, code, .. } in &resumed.refused {
+                        for parlor::base::answer::NotResumed { room, code, .. } in &resumed.refused
+                        {
                             client.positions.remove(room);
                             // Nobody asks for a history where no requests are heard, or is no member.
-                            let is_member = *code != parlor::hub::RefusalCode::NotMember;
+                            let is_member = *code != parlor::base::refusal::RefusalCode::NotMember;
                             if is_member && !client.is_tracked {
                                 client.refused.insert(room.clone());
                             }

@@ -1,11 +1,11 @@
 //! The library's side: a server on a thread, its handle, handlers of one's own. The client is the
 //! protocol's own endpoint over a plain socket; foreign clients are in `tests/clients`.
 
+use parlor::auth::{Claims, Secret};
 use parlor::base::{ConnId, Outbox, StreamId};
-use parlor::protocol::handshake::Status;
-use parlor::protocol::handshake::client::{ClientHandshake, Request};
+use parlor::http1::Status;
+use parlor::protocol::handshake::client::{ClientHandshake, ClientRequest};
 use parlor::protocol::{CloseCode, Endpoint, EndpointLimits, Event, MaskKeys, Message, Received};
-use parlor::server::auth::{Claims, Secret};
 use parlor::server::{
     Access, Authenticate, Call, Config, Denied, Handle, HandleError, NewRoom, PathAnswer, Proof,
     ReloadError, Reply, Running, Server, Socket, SocketHandler, SocketPath,
@@ -15,8 +15,7 @@ use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 const WAIT: Duration = Duration::from_secs(5);
@@ -49,7 +48,8 @@ impl Client {
         let mut stream = TcpStream::connect(server.local_addr()).unwrap();
         stream.set_read_timeout(Some(WAIT)).unwrap();
         let host = server.local_addr().to_string();
-        let request = Request { host: &host, target, protocols: &[], deflate: &[], fields: &[] };
+        let request =
+            ClientRequest { host: &host, target, protocols: &[], deflate: &[], fields: &[] };
         let handshake = ClientHandshake::new(request, *b"0123456789abcdef").unwrap();
         stream.write_all(handshake.request()).unwrap();
         let mut bytes = Vec::new();
@@ -635,7 +635,8 @@ fn a_connection_id_is_told_to_handlers() {
 
 #[test]
 fn a_stream_of_the_programs_is_fed_from_any_thread_and_no_other_is() {
-    use parlor::hub::streams::{Declaration, Keep, Member, Pattern};
+    use parlor::base::declaration::{DataMember, Declaration, Keep};
+    use parlor::base::pattern::Pattern;
     let declare = |name: &str, program: bool| {
         let mut declaration = Declaration::new(Pattern::parse(name).unwrap());
         (declaration.keep, declaration.program, declaration.publish) =
@@ -643,7 +644,8 @@ fn a_stream_of_the_programs_is_fed_from_any_thread_and_no_other_is() {
         declaration
     };
     let mut pose = declare("pose", true);
-    pose.members = vec![Member { name: "x".into(), kind: parlor::hub::streams::Kind::Number }];
+    pose.members =
+        vec![DataMember { name: "x".into(), kind: parlor::base::declaration::Kind::Number }];
     let mut config = Config::new("127.0.0.1:0".parse().unwrap(), Place::Memory);
     config.streams = vec![pose, declare("others", false)];
     let server = Server::start(config).unwrap();
@@ -1136,7 +1138,8 @@ fn status_of(server: &Running, target: &str) -> String {
 
 #[test]
 fn what_the_program_publishes_to_a_durable_stream_goes_on_after_a_restart() {
-    use parlor::hub::streams::{Declaration, Keep, Pattern};
+    use parlor::base::declaration::{Declaration, Keep};
+    use parlor::base::pattern::Pattern;
     let folder = tempfile::tempdir().unwrap();
     let mut readings = Declaration::new(Pattern::parse("readings").unwrap());
     (readings.keep, readings.program, readings.durable) = (Keep::Log(100), true, true);

@@ -1,9 +1,10 @@
 //! What a program that embeds the server does in rooms, by its handle, and what strangers with a good name can
 //! do with what it has made. The clients are tungstenite's.
 
+use parlor::base::declaration::{DataMember, Declaration, Keep, Kind};
+use parlor::base::pattern::Pattern;
+use parlor::base::request::Part;
 use parlor::base::{ConnId, EntryKind};
-use parlor::hub::Part;
-use parlor::hub::streams::{Declaration, Keep, Kind, Member, Pattern};
 use parlor::protocol::CloseCode;
 use parlor::server::{Access, Config, HandleError, NewRoom, RoomChange, Running, Server, Ticket};
 use parlor::store::Place;
@@ -344,7 +345,7 @@ fn an_event_that_a_stream_does_not_take_is_an_error_that_says_why() {
         program: true,
         ..Declaration::new(Pattern::parse(name).unwrap())
     };
-    let members = vec![Member { name: "x".into(), kind: Kind::Number }];
+    let members = vec![DataMember { name: "x".into(), kind: Kind::Number }];
     let pose = Declaration { members, max_bytes: 64, ..declare("pose:{id}") };
     let others = Declaration { program: false, publish: true, ..declare("others") };
     let bytes = Declaration { binary: true, ..declare("bytes") };

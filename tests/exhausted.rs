@@ -3,7 +3,7 @@
 
 use parlor::base::{ConnId, Limits};
 use parlor::reactor::{Reactor, ReactorConfig};
-use parlor::server::web::{Application, Message, Net, Web, WebConfig};
+use parlor::web::{Application, Message, Net, Web, WebConfig};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::net::TcpStream;

@@ -2,9 +2,9 @@
 //! slow and obvious reader makes of it, which knows none of the code that is tried here.
 
 use parlor::base::{ConnId, Limits, Moment, Timestamp};
-use parlor::protocol::handshake::{Response, Status};
+use parlor::http1::{Response, Status};
 use parlor::reactor::simulated::{ServerEnd, SimulatedReactor};
-use parlor::server::web::{Answer, Application, Exchange, Message, Net, Request, Web, WebConfig};
+use parlor::web::{Application, Exchange, HttpAnswer, Message, Net, Web, WebConfig, WebRequest};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -21,15 +21,20 @@ fn shown(method: &str, path: &str, body: &[u8]) -> String {
 }
 
 impl Application for Mirror {
-    fn request(&mut self, _: &mut Net<'_>, exchange: Exchange, request: &Request<'_>) -> Answer {
+    fn request(
+        &mut self,
+        _: &mut Net<'_>,
+        exchange: Exchange,
+        request: &WebRequest<'_>,
+    ) -> HttpAnswer {
         let asked = shown(request.head.method, request.head.path, request.body);
         let response = Response::new(Status::Ok, "text/plain", asked.clone().into_bytes());
         self.asked.push(asked);
         if !self.answers_late {
-            return Answer::Respond(response);
+            return HttpAnswer::Respond(response);
         }
         self.owed.push((exchange, response));
-        Answer::Later
+        HttpAnswer::Later
     }
 
     fn message(&mut self, _: &mut Net<'_>, _: ConnId, _: Message<'_>) {}

@@ -5,14 +5,13 @@
 mod model_store;
 
 use model_store::ModelStore;
+use parlor::base::answer::RoomPage;
+use parlor::base::request::{Part, Target};
 use parlor::base::{
-    Body, ConnId, Limits, MemberState, Moment, Outcome, Record, RoomId, RoomState, Snapshot,
-    Timestamp, UserId,
+    Answer, Body, ConnId, Effect, Effects, Limits, MemberState, Moment, Notice, Now, Outcome,
+    Record, RefusalCode, Request, RoomId, RoomState, Snapshot, Timestamp, UserId,
 };
-use parlor::hub::{
-    Answer, Census, Effect, Effects, Hub, Input, Notice, Now, Part, RefusalCode, Request,
-    Retention, Retentions, RoomPage, Settings, Target,
-};
+use parlor::hub::{Census, Hub, Input, Retention, Retentions, Settings};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 

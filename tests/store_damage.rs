@@ -445,7 +445,7 @@ fn what_is_kept_of_a_damaged_file_is_sound_and_was_there() {
         std::fs::create_dir(&directory).unwrap();
         std::fs::write(directory.join("parlor.db"), &bytes).unwrap();
         let mut has_told = false;
-        let mut lost = |fault: data::Fault| has_told |= fault.what.contains("revocation");
+        let mut lost = |fault: data::BrokenRule| has_told |= fault.what.contains("revocation");
         match data::repair(&directory, "second", &mut lost) {
             Ok(_) => {}
             // Some damage is beyond help; then nothing is changed.

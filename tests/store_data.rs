@@ -12,7 +12,7 @@ use parlor::base::{
     Body, Data, Outcome, PublicationId, Record, Revocation, RoomId, Snapshot, StreamId, Timestamp,
     UserId,
 };
-use parlor::store::data::{self, DataError, Fault};
+use parlor::store::data::{self, BrokenRule, DataError};
 use parlor::store::{LockError, OpenError, Place, Store};
 use proptest::prelude::*;
 use std::ops::Range;
@@ -79,7 +79,8 @@ fn any_records(count: Range<usize>) -> impl Strategy<Value = Vec<Record>> {
 
 fn faults(path: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    let checked = data::check(path, &mut |fault: Fault| found.push(fault.to_string())).unwrap();
+    let checked =
+        data::check(path, &mut |fault: BrokenRule| found.push(fault.to_string())).unwrap();
     assert_eq!(checked.faults, found.len() as u64);
     found
 }

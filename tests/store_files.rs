@@ -2,7 +2,7 @@
 //! changed then.
 
 use parlor::base::{Body, Record, RoomId, Timestamp, UserId};
-use parlor::store::data::{self, DataError, Fault};
+use parlor::store::data::{self, BrokenRule, DataError};
 use parlor::store::{LockError, OpenError, Place, Store};
 use std::collections::BTreeMap;
 use std::fs;
@@ -117,7 +117,7 @@ fn exported(path: &Path) -> Result<String, DataError> {
 
 fn faults(path: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    data::check(path, &mut |fault: Fault| found.push(fault.to_string())).unwrap();
+    data::check(path, &mut |fault: BrokenRule| found.push(fault.to_string())).unwrap();
     found
 }
 

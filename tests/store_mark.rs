@@ -2,7 +2,7 @@
 //! twice in one epoch. What is whole is never said to have lost anything.
 
 use parlor::base::{Body, Chance, Data, Outcome, Record, RoomId, StreamId, Timestamp, UserId};
-use parlor::store::data::{self, Fault};
+use parlor::store::data::{self, BrokenRule};
 use parlor::store::{LockError, OpenError, Place, Store};
 use std::collections::BTreeMap;
 use std::fs;
@@ -117,7 +117,7 @@ fn laid_out(directory: PathBuf, files: &Files) -> PathBuf {
 
 fn faults(path: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    data::check(path, &mut |fault: Fault| found.push(fault.to_string())).unwrap();
+    data::check(path, &mut |fault: BrokenRule| found.push(fault.to_string())).unwrap();
     found
 }
 

@@ -1,17 +1,17 @@
 //! Shares of streams, against a slow, obvious model: whoever takes as much as they can, in any order and of any kind,
 //! leaves the others theirs.
 
+use parlor::base::declaration::{Declaration, Keep};
+use parlor::base::filter::{Compare, Condition, Filter};
 use parlor::base::limits::EVENT_BYTES;
+use parlor::base::pattern::Pattern;
+use parlor::base::subscription::{Ask, Form};
 use parlor::base::{
-    ConnId, Data, Limits, Moment, Outcome, Snapshot as Stored, StreamId, Timestamp, Tree,
+    Answer, ConnId, Data, Effect, Effects, Limits, Moment, Notice, Now, Origin, Outcome, Refusal,
+    RefusalCode, Snapshot, StreamId, StreamRights, Timestamp, Tree,
 };
-use parlor::hub::streams::{
-    Ask, Compare, Condition, Declaration, Filter, Form, Holder, Keep, Pattern, Publisher,
-    StreamRights, StreamSettings,
-};
-use parlor::hub::{
-    Answer, Effect, Effects, Hub, Input, Notice, Now, Origin, Refusal, RefusalCode, Settings,
-};
+use parlor::hub::streams::{Holder, Publisher, StreamSettings};
+use parlor::hub::{Hub, Input, Settings};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -66,7 +66,7 @@ impl World {
             Limits { streams, all_streams_bytes, subscriptions: 1_000, ..Limits::default() };
         let settings = World::settings(&limits, &["named", "f:{id}", "d:{id}"]);
         World {
-            hub: Hub::new(settings, Stored::default(), 7),
+            hub: Hub::new(settings, Snapshot::default(), 7),
             effects: Effects::default(),
             now: 0,
             ticket: 0,

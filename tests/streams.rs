@@ -1,18 +1,18 @@
 //! Streams against a slow, obvious model: whoever watches a stream gets a snapshot and then every
 //! change in order, with gaps only where they are declared.
 
+use parlor::base::declaration::{Declaration, Keep};
+use parlor::base::filter::{Compare, Condition, Filter};
 use parlor::base::limits::EVENT_BYTES;
+use parlor::base::pattern::Pattern;
+use parlor::base::subscription::{Ask, Form, StreamSnapshot};
 use parlor::base::{
-    Chance, ConnId, Data, Limits, Moment, Outcome, Priority, PublicationId, Record,
-    Snapshot as Stored, StreamId, StreamState, Timestamp, Tree, UserId,
+    Answer, Chance, ConnId, Data, Effect, Effects, Limits, Moment, Notice, Now, Origin, Outcome,
+    Priority, PublicationId, Record, RefusalCode, Snapshot, StreamId, StreamRights, StreamState,
+    Timestamp, Tree, UserId,
 };
-use parlor::hub::streams::{
-    Ask, Compare, Condition, Declaration, Filter, Form, Keep, Pattern, Publisher, Snapshot,
-    StreamRights, StreamSettings,
-};
-use parlor::hub::{
-    Answer, Census, Effect, Effects, Hub, Input, Notice, Now, Origin, RefusalCode, Settings,
-};
+use parlor::hub::streams::{Publisher, StreamSettings};
+use parlor::hub::{Census, Hub, Input, Settings};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -58,7 +58,7 @@ fn stream(name: &str) -> StreamId {
 /// Only numbers from `bound` on.
 fn from(bound: i64) -> Rc<Filter> {
     let compare =
-        Compare::Ordered(parlor::hub::streams::Order::GreaterOrEqual, Tree::Integer(bound));
+        Compare::Ordered(parlor::base::filter::Order::GreaterOrEqual, Tree::Integer(bound));
     Rc::new(Filter::new(vec![Condition::new("", compare).unwrap()]))
 }
 
@@ -102,7 +102,7 @@ impl World {
         let settings = StreamSettings::new(declarations(), read, limits);
         let settings = Settings::from(limits).streams(settings);
         World {
-            hub: Hub::new(settings, Stored::default(), 7),
+            hub: Hub::new(settings, Snapshot::default(), 7),
             effects: Effects::default(),
             now: 1_000,
             wake: BTreeSet::new(),
@@ -210,7 +210,7 @@ impl World {
         answers
     }
 
-    fn subscribed(&mut self, streams: &[parlor::hub::streams::Subscribed]) {
+    fn subscribed(&mut self, streams: &[parlor::base::subscription::Subscribed]) {
         for one in streams {
             let name = STREAMS.iter().find(|name| **name == one.stream.as_str()).unwrap();
             let published = self.published.get(name).cloned().unwrap_or_default();
@@ -226,14 +226,14 @@ impl World {
             let passes =
                 |seq: u64| watcher.bound.is_none_or(|bound| published[seq as usize - 1] >= bound);
             match &one.snapshot {
-                Some(Snapshot::Latest(event)) => {
+                Some(StreamSnapshot::Latest(event)) => {
                     assert_eq!(
                         (event.seq, number(&event.data)),
                         (one.seq, published[one.seq as usize - 1])
                     );
                     assert!(passes(event.seq));
                 }
-                Some(Snapshot::Log(events)) => {
+                Some(StreamSnapshot::Log(events)) => {
                     let first = one.seq.saturating_sub(u64::from(LOG_EVENTS)) + 1;
                     let wanted: Vec<u64> = (first..=one.seq).filter(|seq| passes(*seq)).collect();
                     assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), wanted);
@@ -519,7 +519,7 @@ impl Polled {
     }
 
     fn new() -> Polled {
-        let hub = Hub::new(Polled::declared("p:{id}", true), Stored::default(), 7);
+        let hub = Hub::new(Polled::declared("p:{id}", true), Snapshot::default(), 7);
         Polled { hub, polled_for: BTreeMap::new() }
     }
 
@@ -615,7 +615,7 @@ struct Durable {
 
 impl Durable {
     fn begin(streams: Vec<StreamState>) -> Durable {
-        let stored = Stored { streams, ..Stored::default() };
+        let stored = Snapshot { streams, ..Snapshot::default() };
         Durable { hub: Hub::new(Durable::declared(true), stored, 7), effects: Effects::default() }
     }
 
@@ -722,7 +722,7 @@ fn journal(head: u64, events: &[i64]) -> StreamState {
     let first = head + 1 - events.len() as u64;
     let event = |(seq, data): (u64, &i64)| {
         let data = Data::Json(data.to_string().into());
-        parlor::base::Event { seq, ts: Timestamp(5), data, id: None }
+        parlor::base::StreamEvent { seq, ts: Timestamp(5), data, id: None }
     };
     StreamState {
         stream: stream("journal"),

@@ -6,7 +6,7 @@ use parlor::protocol::endpoint::Broadcast;
 use parlor::protocol::{CloseCode, Endpoint, Message};
 use parlor::reactor::simulated::SimulatedReactor;
 use parlor::reactor::{Handler, Io};
-use parlor::server::web::{Application, Net, Web, WebConfig};
+use parlor::web::{Application, Net, Web, WebConfig};
 
 #[derive(Default)]
 struct Counting {

@@ -409,7 +409,7 @@ class App {
     } else if (this.client.state.name === 'failed') this.client.retryNow();
   }
 
-  /** The server has ended the sign-in. If the browser has another by now, that is gone by, once. */
+  /** The server has ended the sign-in. If the browser has another one by now, that one is used, once. */
   async #signedOut(code) {
     const now = await askWho().catch(() => ({ user: null }));
     if (this.client.state.name !== 'failed') return;

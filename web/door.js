@@ -31,7 +31,7 @@ export function showDoor(kind, lead = LEADS[kind], attempt = 0) {
   return { name: pickName, link: () => new Promise(() => {}), unreachable: () => waitOrRetry(attempt) }[kind]();
 }
 
-/** A link for somebody else than who is signed in: resolves to whether it is to be gone by. */
+/** A link for somebody else than who is signed in: resolves to whether it is to be used. */
 export function askWhoGoesOn(now, coming) {
   const dialog = byId('other-dialog');
   for (const [where, { id, name }] of [['other-now', now], ['other-coming', coming]]) {

@@ -86,7 +86,7 @@ export function readerNodes(app, users) {
 export function notesRow(app, notes) {
   const names = [...new Set(notes.map((note) => app.presence.name(note.from)))];
   const shown = names.length > NAMES_MAX ? [...names.slice(0, NAMES_MAX - 1), `${names.length - NAMES_MAX + 1} others`] : names;
-  return [...listed(shown), notes[0].kind === 'joined' ? ' came in' : ' left'];
+  return [...listed(shown), notes[0].kind === 'joined' ? ' joined' : ' left'];
 }
 
 /** What stands above the first message: a welcome, the beginning, a way to more, or what went wrong. */

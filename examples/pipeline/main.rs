@@ -10,8 +10,9 @@
 //! | `trajectory` | a log of the last 900 points: who comes sees the last half minute, and misses none after it |
 //! | `frame` | bytes, a state: a picture for an `<img>`, which skips, too |
 
-use parlor::hub::streams::{Declaration, Keep, Pattern, Readers};
-use parlor::protocol::handshake::Status;
+use parlor::base::declaration::{Declaration, Keep, Readers};
+use parlor::base::pattern::Pattern;
+use parlor::http1::Status;
 use parlor::server::{Access, Config, Handle, HandleError, PathAnswer, Server};
 use parlor::store::Place;
 use serde_json::json;

@@ -9,9 +9,10 @@
 //! `{"response":1,"result":{"number":7}}`, or `{"response":1,"error":{"code","message"}}`; everybody hears
 //! `{"event":"queue.changed","data":{…}}`. The same data are the stream `queue`.
 
-use parlor::hub::streams::{Declaration, Pattern, Readers};
-use parlor::protocol::handshake::Status;
-use parlor::server::auth::{Claims, Secret};
+use parlor::auth::{Claims, Secret};
+use parlor::base::declaration::{Declaration, Readers};
+use parlor::base::pattern::Pattern;
+use parlor::http1::Status;
 use parlor::server::{
     Access, Config, Handle, PathAnswer, Server, Socket, SocketHandler, SocketPath,
 };

@@ -8,11 +8,11 @@
 //!
 //! Whoever says a name is who has it: an application has its own sign-in in place of `POST /api/login`.
 
+use parlor::auth::{Claims, Secret};
+use parlor::base::request::Part;
 use parlor::base::{Entry, EntryKind};
-use parlor::hub::Part;
-use parlor::protocol::handshake::Status;
-use parlor::server::auth::{Claims, Secret};
-use parlor::server::config::Creators;
+use parlor::config::Creators;
+use parlor::http1::Status;
 use parlor::server::{
     Access, Config, Handle, HandleError, NewRoom, PathAnswer, PathReply, PathRequest, Server,
 };

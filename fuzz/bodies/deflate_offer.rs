@@ -13,10 +13,11 @@
 //! ```
 
 use crate::slow_negotiation::{self as slow, Element};
+use parlor::http1::RequestHead;
 use parlor::protocol::deflate::{Codecs, CodecsConfig, Deflate, Offer, Parameters, offer};
-use parlor::protocol::handshake::client::{ClientError, ClientHandshake, Request};
-use parlor::protocol::handshake::extensions::{self, Extension};
-use parlor::protocol::handshake::{RequestHead, Upgrade};
+use parlor::protocol::extensions::{self, Extension};
+use parlor::protocol::handshake::Upgrade;
+use parlor::protocol::handshake::client::{ClientError, ClientHandshake, ClientRequest};
 use std::sync::Arc;
 
 /// Bytes before the line.
@@ -155,7 +156,8 @@ fn between_ours(offers: &[Offer], codecs: &Arc<Codecs>) -> Option<Parameters> {
 }
 
 fn client(offers: &[Offer]) -> Result<ClientHandshake, ClientError> {
-    let request = Request { host: "a", target: "/", protocols: &[], deflate: offers, fields: &[] };
+    let request =
+        ClientRequest { host: "a", target: "/", protocols: &[], deflate: offers, fields: &[] };
     ClientHandshake::new(request, *b"the sample nonce")
 }
 

@@ -5,9 +5,8 @@
 //! All bytes are the message.
 
 use crate::slow_json::{self as slow, Kind, Node};
-use parlor::base::{Limits, Timestamp};
-use parlor::hub::{Request, RequestId};
-use parlor::server::request::{Envelope, Fault};
+use parlor::base::{Limits, Request, RequestId, Timestamp};
+use parlor::wire::request::{Envelope, Fault};
 use std::fmt::Write;
 use std::mem::{Discriminant, discriminant};
 

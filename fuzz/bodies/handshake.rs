@@ -14,9 +14,10 @@
 
 use crate::slow_negotiation::{self as slow, Element};
 use parlor::base::limits::SUBPROTOCOLS_MAX;
+use parlor::http1::{HeadReader, HttpRefusal, RequestHead};
 use parlor::protocol::deflate::{Codecs, CodecsConfig, Offer, offer};
-use parlor::protocol::handshake::client::{ClientError, ClientHandshake, Opened, Request};
-use parlor::protocol::handshake::{HeadReader, Refusal, RequestHead, Upgrade, accept_key};
+use parlor::protocol::handshake::client::{ClientError, ClientHandshake, ClientRequest, Opened};
+use parlor::protocol::handshake::{Upgrade, accept_key};
 use std::sync::{Arc, LazyLock};
 
 /// Bytes before the text.
@@ -51,7 +52,7 @@ static CODECS: LazyLock<[Arc<Codecs>; 2]> = LazyLock::new(|| {
 #[derive(Debug)]
 pub(crate) struct Verdicts {
     /// The server's: `None` if the head is not whole.
-    pub(crate) server: Option<Result<(), Refusal>>,
+    pub(crate) server: Option<Result<(), HttpRefusal>>,
     /// The client's, as of an answer: `None` if the head is not whole.
     pub(crate) client: Option<Result<Opened, ClientError>>,
     /// The client's, as of what it shall ask for: `None` if the text is no four lines of UTF-8.
@@ -82,7 +83,7 @@ fn at_server(
     head_max: usize,
     headers_max: usize,
     piece_lens: [u8; 2],
-) -> Option<Result<(), Refusal>> {
+) -> Option<Result<(), HttpRefusal>> {
     let whole = HeadReader::default().find_end(text, head_max).transpose();
     let mut reader = HeadReader::default();
     let in_pieces = ends(text.len(), piece_lens)
@@ -157,7 +158,7 @@ fn extensions(head: &Head) -> Option<Vec<Element>> {
 }
 
 /// Asserts that the answer to a refused request is one that another program can read.
-fn refused(refusal: Refusal) -> Refusal {
+fn refused(refusal: HttpRefusal) -> HttpRefusal {
     let answer = Head::of(&refusal.to_bytes());
     let status = answer.first.strip_prefix("HTTP/1.1 ").unwrap();
     assert!(["400 ", "405 ", "426 ", "431 "].iter().any(|code| status.starts_with(code)));
@@ -207,7 +208,7 @@ fn judged_by_client(
     piece_lens: [u8; 2],
     offers: &[Offer],
 ) -> Option<Result<Opened, ClientError>> {
-    let request = Request {
+    let request = ClientRequest {
         host: "server.example.com",
         target: "/chat",
         protocols: &OFFERED,
@@ -247,7 +248,7 @@ fn request(text: &[u8]) -> Option<Result<(), ClientError>> {
     let field = lines.next()?;
     let fields = [field.split_once('=').unwrap_or(("X-Field", field))];
     let request =
-        Request { host, target, protocols: &protocols, deflate: &DEFLATE, fields: &fields };
+        ClientRequest { host, target, protocols: &protocols, deflate: &DEFLATE, fields: &fields };
     let handshake = match ClientHandshake::new(request, NONCE) {
         Ok(handshake) => handshake,
         Err(error) => return Some(Err(error)),

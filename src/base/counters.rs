@@ -87,7 +87,7 @@ pub struct StoreCounters {
     pub batches: Histogram<10>,
     /// How long the transactions took, in µs.
     pub commits: Histogram<16>,
-    /// Transactions that could not be committed.
+    /// Transactions that failed to commit.
     pub failures: u64,
     /// Pages that were read.
     pub pages: u64,

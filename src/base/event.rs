@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// One event of one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct StreamEvent {
     /// Its place in the stream: 1, 2, 3 … without a hole, within an epoch.
     pub seq: u64,
     /// When it was published; never falls within a stream.
@@ -17,11 +17,11 @@ pub struct Event {
     pub id: Option<Arc<PublicationId>>,
 }
 
-impl Event {
+impl StreamEvent {
     /// Bytes of memory that it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        Event::bytes_of(&self.data, self.id.as_deref())
+        StreamEvent::bytes_of(&self.data, self.id.as_deref())
     }
 
     /// Bytes of memory that an event takes that says this.

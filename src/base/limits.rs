@@ -405,267 +405,192 @@ pub const SPREAD_MS_MIN: u64 = 1_000;
 /// The longest one.
 pub const SPREAD_MS_MAX: u64 = 60_000;
 
-/// The limits that a configuration sets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Largest message of a client, in bytes.
-    pub message_bytes: u64,
-    /// Fragments of a message.
-    pub fragments: u32,
-    /// Request head of HTTP, in bytes.
-    pub head_bytes: u32,
-    /// Lines in a request head.
-    pub headers: u32,
-    /// Text of a chat message after unescaping, in bytes.
-    pub text_bytes: u32,
-    /// `data` of a chat message, in bytes.
-    pub data_bytes: u32,
-    /// Client id of a message, and of a publication, in bytes.
-    pub cid_bytes: u32,
-    /// Reaction, in bytes.
-    pub emoji_bytes: u32,
-    /// Title of a room, and display name of a user, in bytes.
-    pub title_bytes: u32,
-    /// Requests of a connection a second.
-    pub requests_per_second: u32,
-    /// Requests that a connection may send at once after a pause.
-    pub burst: u32,
-    /// Messages of a connection in a minute, and calls of a user over HTTP; 0: as many as their rate
-    /// lets pass.
-    pub messages_per_minute: u32,
-    /// Requests of a user a second, over all of their connections and over HTTP together; 0: as many as
-    /// each of these may.
-    pub user_requests_per_second: u32,
-    /// Requests that a user may send at once after a pause, over all of their connections.
-    pub user_burst: u32,
-    /// Units of work that are done for a user in a second, over all connections and HTTP; 0: as many as their requests
-    /// come to.
-    pub user_work_per_second: u32,
-    /// Those that are done at once after a pause.
-    pub user_work_burst: u32,
-    /// The same for all at an address who have not said who they are; 0: as many as their requests come to.
-    pub address_work_per_second: u32,
-    /// Those that are done at once after a pause.
-    pub address_work_burst: u32,
-    /// Bytes of a WebSocket that are read in a second; 0: as many as come. Beyond it the connection is
-    /// left unread for a while: nothing is lost, and TCP tells its peer.
-    pub bytes_per_second: u32,
-    /// Bytes that are read at once after a pause. A read more may come with them.
-    pub bytes_burst: u32,
-    /// Connections of a user.
-    pub connections_per_user: u32,
-    /// Connections of an address (IPv6: of a /64).
-    pub connections_per_address: u32,
-    /// Connections that an address (IPv6: a /64) may open in a minute; 0: as many as it likes. None by
-    /// default: any number is wrong for somebody behind an address that many share, and how many are
-    /// open at once is limited anyhow.
-    pub connections_per_address_minute: u32,
-    /// Proofs of an address that may fail in a second: tokens, codes, cookies and signatures of webhooks.
-    pub failed_proofs_per_second: u32,
-    /// Those that may fail at once after a pause.
-    pub failed_proofs_burst: u32,
-    /// Connections in all; the file limit may leave fewer.
-    pub connections: u32,
-    /// Rooms that a user created or joined.
-    pub rooms: u32,
-    /// What a user may store in a day, in bytes of their requests; guests of an address are one. 0: no limit.
-    pub stored_bytes_per_day: u32,
-    /// What is left free on the disk, in bytes: beyond it admins alone store something.
-    pub disk_reserve_bytes: u64,
-    /// Direct messages' rooms in which a user wrote.
-    pub direct_rooms: u32,
-    /// Rooms that others brought a user into, those of direct messages apart.
-    pub added_rooms: u32,
-    /// Rooms in all, those of direct messages included.
-    pub all_rooms: u32,
-    /// Members of a room.
-    pub room_members: u32,
-    /// Rooms to which a user is invited.
-    pub invites: u32,
-    /// Members named in a `room:create`.
-    pub create_members: u32,
-    /// Entries of a page, of history or of a list.
-    pub page: u32,
-    /// Bytes of such a page, unless its first entry alone is larger.
-    pub page_bytes: u32,
-    /// Rooms that are listed in a greeting; the others are asked for.
-    pub listed_rooms: u32,
-    /// Newest entries of a room that are kept in memory for cursors that are slightly behind.
-    pub tail_entries: u32,
-    /// Bytes of them.
-    pub tail_bytes: u32,
-    /// What may wait for one connection, in bytes.
-    pub outbox_bytes: u32,
-    /// Below this an outbox is fed again, in bytes.
-    pub outbox_low_bytes: u32,
-    /// What may wait in all outboxes together, in bytes; 0 for as much as there is memory for.
-    pub all_outboxes_bytes: usize,
-    /// What waits for a connection must move by 64 KiB, or to its end, in this time, in ms.
-    pub stall_timeout_ms: u64,
-    /// From accept, or from the first byte of a later request, to the end of the request head, in ms.
-    pub handshake_timeout_ms: u64,
-    /// Body of an HTTP request, in bytes.
-    pub http_body_bytes: u32,
-    /// From the end of an HTTP request's head to that of its body, in ms.
-    pub http_body_timeout_ms: u64,
-    /// From an HTTP answer to the next request's first byte, in ms.
-    pub http_idle_timeout_ms: u64,
-    /// From the upgrade to a valid `auth`, in ms.
-    pub auth_timeout_ms: u64,
-    /// How far a token's times may be off, in ms.
-    pub auth_leeway_ms: u64,
-    /// Time without a complete frame after which a ping is sent, in ms.
-    pub heartbeat_interval_ms: u64,
-    /// Time that the peer then has, in ms.
-    pub heartbeat_timeout_ms: u64,
-    /// Time in which a message that has begun must end, in ms.
-    pub message_timeout_ms: u64,
-    /// For the other's Close and the drain after it, together, in ms.
-    pub closing_timeout_ms: u64,
-    /// From a user's last connection's end to the announcement, in ms.
-    pub presence_grace_ms: u64,
-    /// People of an audience above which only their number is told; below nine tenths of it the
-    /// lists are back.
-    pub presence_listed_people: u32,
-    /// Guests in all.
-    pub guests: u32,
-    /// Requests of a guest's connection a second.
-    pub guest_requests_per_second: u32,
-    /// Requests that a guest's connection may send at once after a pause.
-    pub guest_burst: u32,
-    /// Malformed requests of a connection within the window of abuse that end it with 4000.
-    pub malformed_requests: u32,
-    /// Requests of a connection that are refused for its rate, within the window of abuse, that end it
-    /// with 4103.
-    pub limited_requests: u32,
-    /// The window of abuse, in ms.
-    pub abuse_window_ms: u64,
-    /// Streams that a connection watches.
-    pub subscriptions: u32,
-    /// Of these, those that have a filter.
-    pub filters: u32,
-    /// Different filters of a stream: each is asked for each event.
-    pub stream_filters: u32,
-    /// Values in a filter's `in`.
-    pub filter_values: u32,
-    /// Reference tokens in a filter's JSON pointer.
-    pub filter_depth: u32,
-    /// Streams in all, those of families included.
-    pub streams: u32,
-    /// Streams of families that are polled because a user watches them.
-    pub polled_streams_per_user: u32,
-    /// Streams of families that are polled because guests of an address watch them.
-    pub polled_streams_per_address: u32,
-    /// What is kept of one stream's events, in bytes, unless the newest alone is larger.
-    pub stream_bytes: u32,
-    /// What is kept of all streams' events together, in bytes.
-    pub all_streams_bytes: usize,
-    /// Shortest time between two announcements of presence, in ms; grows with the audience.
-    pub presence_window_ms: u64,
-    /// Threads that poll the sources of streams.
-    pub backend_poll_threads: u32,
-    /// Threads that ask the application's backend what somebody waits for.
-    pub backend_call_threads: u32,
-    /// Threads that ask who sends requests.
-    pub auth_url_threads: u32,
-    /// How long an answer to that is waited for, in ms.
-    pub auth_url_timeout_ms: u64,
-    /// How often what failed is tried again.
-    pub backend_retries: u32,
-    /// The longest wait before it is tried again for the first time, in ms; then twice that.
-    pub backend_backoff_ms: u64,
-    /// Failures in a row after which a backend is left alone.
-    pub backend_circuit_failures: u32,
-    /// For how long, in ms.
-    pub backend_circuit_open_ms: u64,
+macro_rules! limits {
+    ($($(#[$doc:meta])+ $name:ident: $kind:ty = $default:expr;)+) => {
+        /// The limits that a configuration sets.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Limits { $($(#[$doc])+ pub $name: $kind,)+ }
+
+        impl Default for Limits {
+            fn default() -> Limits {
+                Limits { $($name: $default,)+ }
+            }
+        }
+    };
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            message_bytes: 64 * 1024,
-            fragments: 1_024,
-            head_bytes: 8 * 1024,
-            headers: 64,
-            text_bytes: 16 * 1024,
-            data_bytes: 16 * 1024,
-            cid_bytes: 64,
-            emoji_bytes: 32,
-            title_bytes: 128,
-            requests_per_second: 10,
-            burst: 30,
-            messages_per_minute: 0,
-            user_requests_per_second: 0,
-            user_burst: 100,
-            user_work_per_second: 50,
-            user_work_burst: 500,
-            address_work_per_second: 500,
-            address_work_burst: 5_000,
-            bytes_per_second: 0,
-            bytes_burst: 1024 * 1024,
-            connections_per_user: 20,
-            connections_per_address: 100,
-            connections_per_address_minute: 0,
-            failed_proofs_per_second: 10,
-            failed_proofs_burst: 300,
-            connections: 1_000_000,
-            rooms: 1_000,
-            stored_bytes_per_day: 256 * 1024 * 1024,
-            disk_reserve_bytes: 64 * 1024 * 1024,
-            direct_rooms: 10_000,
-            added_rooms: 1_000,
-            all_rooms: 1_000_000,
-            room_members: 10_000,
-            invites: 100,
-            create_members: 200,
-            page: 200,
-            listed_rooms: 500,
-            page_bytes: 256 * 1024,
-            tail_entries: 16,
-            tail_bytes: 32 * 1024,
-            outbox_bytes: 1024 * 1024,
-            outbox_low_bytes: 64 * 1024,
-            all_outboxes_bytes: 0,
-            stall_timeout_ms: 30_000,
-            handshake_timeout_ms: 10_000,
-            http_body_bytes: 1024 * 1024,
-            http_body_timeout_ms: 30_000,
-            http_idle_timeout_ms: 75_000,
-            auth_timeout_ms: 10_000,
-            auth_leeway_ms: 30_000,
-            heartbeat_interval_ms: 25_000,
-            heartbeat_timeout_ms: 10_000,
-            message_timeout_ms: 30_000,
-            closing_timeout_ms: 5_000,
-            presence_grace_ms: 5_000,
-            presence_listed_people: 500,
-            guests: 10_000,
-            guest_requests_per_second: 2,
-            guest_burst: 10,
-            malformed_requests: 50,
-            limited_requests: 100,
-            abuse_window_ms: 10_000,
-            subscriptions: 100,
-            polled_streams_per_user: 200,
-            polled_streams_per_address: 500,
-            filters: 16,
-            stream_filters: 256,
-            filter_values: 64,
-            filter_depth: 8,
-            streams: 10_000,
-            stream_bytes: 16 * 1024 * 1024,
-            all_streams_bytes: 256 * 1024 * 1024,
-            presence_window_ms: 250,
-            backend_poll_threads: 8,
-            backend_call_threads: 32,
-            auth_url_threads: 16,
-            auth_url_timeout_ms: 5_000,
-            backend_retries: 3,
-            backend_backoff_ms: 100,
-            backend_circuit_failures: 10,
-            backend_circuit_open_ms: 30_000,
-        }
-    }
+// Each with its default.
+limits! {
+    /// Largest message of a client, in bytes.
+    message_bytes: u64 = 64 * 1024;
+    /// Most fragments that one message may have.
+    fragments: u32 = 1_024;
+    /// Request head of HTTP, in bytes.
+    head_bytes: u32 = 8 * 1024;
+    /// Lines in a request head.
+    headers: u32 = 64;
+    /// Text of a chat message after unescaping, in bytes.
+    text_bytes: u32 = 16 * 1024;
+    /// `data` of a chat message, in bytes.
+    data_bytes: u32 = 16 * 1024;
+    /// Client id of a message, and of a publication, in bytes.
+    cid_bytes: u32 = 64;
+    /// Reaction, in bytes.
+    emoji_bytes: u32 = 32;
+    /// Title of a room, and display name of a user, in bytes.
+    title_bytes: u32 = 128;
+    /// Requests that a connection may send per second.
+    requests_per_second: u32 = 10;
+    /// Requests that a connection may send in one burst.
+    burst: u32 = 30;
+    /// Messages of a connection in a minute, and calls of a user over HTTP; 0: as many as their rate
+    /// lets pass.
+    messages_per_minute: u32 = 0;
+    /// Requests of a user a second, over all of their connections and over HTTP together; 0: as many as
+    /// each of these may.
+    user_requests_per_second: u32 = 0;
+    /// Requests that a user may send at once after a pause, over all of their connections.
+    user_burst: u32 = 100;
+    /// Units of work that are done for a user in a second, over all connections and HTTP; 0: as many as their requests
+    /// come to.
+    user_work_per_second: u32 = 50;
+    /// Those that are done at once after a pause.
+    user_work_burst: u32 = 500;
+    /// The same for all at an address who have not said who they are; 0: as many as their requests come to.
+    address_work_per_second: u32 = 500;
+    /// Those that are done at once after a pause.
+    address_work_burst: u32 = 5_000;
+    /// Bytes of a WebSocket that are read in a second; 0: as many as come. Beyond it the connection is
+    /// left unread for a while: nothing is lost, and TCP tells its peer.
+    bytes_per_second: u32 = 0;
+    /// Bytes that are read at once after a pause. A read more may come with them.
+    bytes_burst: u32 = 1024 * 1024;
+    /// Connections of a user.
+    connections_per_user: u32 = 20;
+    /// Connections of an address (IPv6: of a /64).
+    connections_per_address: u32 = 100;
+    /// Connections that one address (IPv6: a /64) may open per minute. 0: no limit. None by
+    /// default: any number is wrong for somebody behind an address that many share, and how many are
+    /// open at once is limited anyhow.
+    connections_per_address_minute: u32 = 0;
+    /// Proofs of an address that may fail in a second: tokens, codes, cookies and signatures of webhooks.
+    failed_proofs_per_second: u32 = 10;
+    /// Those that may fail at once after a pause.
+    failed_proofs_burst: u32 = 300;
+    /// Connections in all; the file limit may leave fewer.
+    connections: u32 = 1_000_000;
+    /// Rooms that a user created or joined.
+    rooms: u32 = 1_000;
+    /// What a user may store in a day, in bytes of their requests; guests of an address are one. 0: no limit.
+    stored_bytes_per_day: u32 = 256 * 1024 * 1024;
+    /// What is left free on the disk, in bytes: beyond it admins alone store something.
+    disk_reserve_bytes: u64 = 64 * 1024 * 1024;
+    /// Direct messages' rooms in which a user wrote.
+    direct_rooms: u32 = 10_000;
+    /// Rooms that others brought a user into, those of direct messages apart.
+    added_rooms: u32 = 1_000;
+    /// Rooms in all, those of direct messages included.
+    all_rooms: u32 = 1_000_000;
+    /// Members of a room.
+    room_members: u32 = 10_000;
+    /// Most open invitations of a user.
+    invites: u32 = 100;
+    /// Most members that one `room:create` may name.
+    create_members: u32 = 200;
+    /// Entries of a page, of history or of a list.
+    page: u32 = 200;
+    /// Bytes of such a page, unless its first entry alone is larger.
+    page_bytes: u32 = 256 * 1024;
+    /// Rooms that are listed in a greeting; the others are asked for.
+    listed_rooms: u32 = 500;
+    /// Newest entries of a room that are kept in memory for cursors that are slightly behind.
+    tail_entries: u32 = 16;
+    /// Most bytes of these entries.
+    tail_bytes: u32 = 32 * 1024;
+    /// What may wait for one connection, in bytes.
+    outbox_bytes: u32 = 1024 * 1024;
+    /// Below this an outbox is fed again, in bytes.
+    outbox_low_bytes: u32 = 64 * 1024;
+    /// What may wait in all outboxes together, in bytes; 0 for as much as there is memory for.
+    all_outboxes_bytes: usize = 0;
+    /// What waits for a connection must move by 64 KiB, or to its end, in this time, in ms.
+    stall_timeout_ms: u64 = 30_000;
+    /// From accept, or from the first byte of a later request, to the end of the request head, in ms.
+    handshake_timeout_ms: u64 = 10_000;
+    /// Body of an HTTP request, in bytes.
+    http_body_bytes: u32 = 1024 * 1024;
+    /// From the end of an HTTP request's head to that of its body, in ms.
+    http_body_timeout_ms: u64 = 30_000;
+    /// From an HTTP answer to the next request's first byte, in ms.
+    http_idle_timeout_ms: u64 = 75_000;
+    /// From the upgrade to a valid `auth`, in ms.
+    auth_timeout_ms: u64 = 10_000;
+    /// How far a token's times may be off, in ms.
+    auth_leeway_ms: u64 = 30_000;
+    /// Time without a complete frame after which a ping is sent, in ms.
+    heartbeat_interval_ms: u64 = 25_000;
+    /// Time that the peer then has, in ms.
+    heartbeat_timeout_ms: u64 = 10_000;
+    /// Time in which a message that has begun must end, in ms.
+    message_timeout_ms: u64 = 30_000;
+    /// For the other's Close and the drain after it, together, in ms.
+    closing_timeout_ms: u64 = 5_000;
+    /// From a user's last connection's end to the announcement, in ms.
+    presence_grace_ms: u64 = 5_000;
+    /// People of an audience above which only their number is told; below nine tenths of it the
+    /// lists are back.
+    presence_listed_people: u32 = 500;
+    /// Guests in all.
+    guests: u32 = 10_000;
+    /// Requests that a guest's connection may send per second.
+    guest_requests_per_second: u32 = 2;
+    /// Requests that a guest's connection may send in one burst.
+    guest_burst: u32 = 10;
+    /// Malformed requests of a connection within the window of abuse that end it with 4000.
+    malformed_requests: u32 = 50;
+    /// Requests of a connection that are refused for its rate, within the window of abuse, that end it
+    /// with 4103.
+    limited_requests: u32 = 100;
+    /// The window of abuse, in ms.
+    abuse_window_ms: u64 = 10_000;
+    /// Most streams that a connection can watch.
+    subscriptions: u32 = 100;
+    /// Of these, those that have a filter.
+    filters: u32 = 16;
+    /// Different filters of a stream: each is asked for each event.
+    stream_filters: u32 = 256;
+    /// Values in a filter's `in`.
+    filter_values: u32 = 64;
+    /// Reference tokens in a filter's JSON pointer.
+    filter_depth: u32 = 8;
+    /// Most streams on the server, including those of families.
+    streams: u32 = 10_000;
+    /// Most streams of families that are polled because one user watches them.
+    polled_streams_per_user: u32 = 200;
+    /// Most streams of families that are polled because guests from one address watch them.
+    polled_streams_per_address: u32 = 500;
+    /// What is kept of one stream's events, in bytes, unless the newest alone is larger.
+    stream_bytes: u32 = 16 * 1024 * 1024;
+    /// What is kept of all streams' events together, in bytes.
+    all_streams_bytes: usize = 256 * 1024 * 1024;
+    /// Shortest time between two announcements of presence, in ms; grows with the audience.
+    presence_window_ms: u64 = 250;
+    /// Threads that poll streams' sources.
+    backend_poll_threads: u32 = 8;
+    /// Threads that ask the application's backend what somebody waits for.
+    backend_call_threads: u32 = 32;
+    /// Threads that ask who sends requests.
+    auth_url_threads: u32 = 16;
+    /// How long an answer to that is waited for, in ms.
+    auth_url_timeout_ms: u64 = 5_000;
+    /// How often what failed is tried again.
+    backend_retries: u32 = 3;
+    /// The longest wait before it is tried again for the first time, in ms; then twice that.
+    backend_backoff_ms: u64 = 100;
+    /// Failures in a row after which a backend is left alone.
+    backend_circuit_failures: u32 = 10;
+    /// For how long, in ms.
+    backend_circuit_open_ms: u64 = 30_000;
 }
 
 /// The window of presence grows to this with the audience.

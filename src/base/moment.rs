@@ -68,6 +68,17 @@ impl Timestamp {
     }
 }
 
+/// The time of an input, on both clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// For windows and graces.
+    pub moment: Moment,
+    /// For what people see.
+    pub timestamp: Timestamp,
+    /// By what entries age: no later than `timestamp`, and behind it while the wall clock is not believed.
+    pub age_by: Timestamp,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

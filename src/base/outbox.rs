@@ -23,7 +23,7 @@ pub const NO_SOURCE: u32 = u32::MAX;
 
 /// The outbox had no room for a frame of this class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused;
+pub struct OutboxFull;
 
 #[derive(Debug)]
 struct Item {
@@ -91,9 +91,9 @@ impl Outbox {
     /// [`Outbox::take_back`]), or [`NO_SOURCE`].
     ///
     /// # Errors
-    /// [`Refused`] when there is no room for this class; nothing was queued. Frames of the classes
+    /// [`OutboxFull`] when there is no room for this class; nothing was queued. Frames of the classes
     /// `Control`, `Pong` and `Reply` are always taken.
-    pub fn push(&mut self, frame: Frame, class: Class, source: u32) -> Result<(), Refused> {
+    pub fn push(&mut self, frame: Frame, class: Class, source: u32) -> Result<(), OutboxFull> {
         let bytes = frame.bytes().len();
         if bytes == 0 {
             return Ok(());
@@ -118,7 +118,7 @@ impl Outbox {
                 let over =
                     self.waiting + cost.waiting > self.limit as usize || self.budget.is_spent();
                 if over && self.waiting > 0 {
-                    return Err(Refused);
+                    return Err(OutboxFull);
                 }
             }
             Class::Stream(priority) => {
@@ -126,12 +126,12 @@ impl Outbox {
                 let over = self.waiting + cost.waiting > share || self.budget.is_spent();
                 // As above: an image may be larger than the share.
                 if over && self.waiting > 0 {
-                    return Err(Refused);
+                    return Err(OutboxFull);
                 }
             }
             Class::Ephemeral => {
                 if self.waiting + cost.waiting > self.limit as usize / 2 || self.budget.is_spent() {
-                    return Err(Refused);
+                    return Err(OutboxFull);
                 }
             }
         }
@@ -532,9 +532,9 @@ mod tests {
         let mut outbox = Outbox::new(1_000, Rc::clone(&budget));
         let frame = || Frame::Own(vec![0; 400].into());
         assert_eq!(outbox.push(frame(), Class::Ephemeral, 1), Ok(()));
-        assert_eq!(outbox.push(frame(), Class::Ephemeral, 1), Err(Refused));
+        assert_eq!(outbox.push(frame(), Class::Ephemeral, 1), Err(OutboxFull));
         assert_eq!(outbox.push(frame(), Class::Durable, 1), Ok(()));
-        assert_eq!(outbox.push(frame(), Class::Durable, 1), Err(Refused));
+        assert_eq!(outbox.push(frame(), Class::Durable, 1), Err(OutboxFull));
         assert!(!outbox.is_full());
         assert_eq!(outbox.push(frame(), Class::Reply, 1), Ok(()));
         assert!(outbox.is_full());
@@ -556,7 +556,7 @@ mod tests {
             [(Priority::Low, 200), (Priority::Normal, 500), (Priority::High, 1_000)]
         {
             while taken(priority).0.is_ok() {}
-            assert_eq!(taken(priority), (Err(Refused), share), "{priority:?}");
+            assert_eq!(taken(priority), (Err(OutboxFull), share), "{priority:?}");
         }
     }
 
@@ -615,9 +615,9 @@ mod tests {
         assert!(budget.is_spent());
         assert!(one.is_full());
         assert!(!other.is_full(), "an empty outbox is never full: its peer reads");
-        assert_eq!(other.push(own("y"), Class::Ephemeral, 0), Err(Refused));
+        assert_eq!(other.push(own("y"), Class::Ephemeral, 0), Err(OutboxFull));
         assert_eq!(other.push(own("y"), Class::Durable, 0), Ok(()), "whoever reads is served");
-        assert_eq!(other.push(own("y"), Class::Durable, 0), Err(Refused));
+        assert_eq!(other.push(own("y"), Class::Durable, 0), Err(OutboxFull));
         one.clear();
         assert_eq!(other.push(own("y"), Class::Durable, 0), Ok(()));
     }
@@ -633,7 +633,7 @@ mod tests {
             assert_eq!(outbox.waiting_bytes(), 40 + FRAME_OVERHEAD_BYTES);
         }
         let [one, other, third, small] = &mut outboxes;
-        assert_eq!(small.push(frame.clone(), Class::Durable, 5), Err(Refused));
+        assert_eq!(small.push(frame.clone(), Class::Durable, 5), Err(OutboxFull));
         assert_eq!(budget.used(), 40 + 4 * FRAME_OVERHEAD_BYTES);
         // By each way in which a frame leaves.
         one.advance(30);
@@ -680,7 +680,7 @@ mod tests {
     fn a_frame_over_the_limit_passes_an_empty_outbox() {
         let mut outbox = Outbox::alone(100);
         assert_eq!(outbox.push(own(&"x".repeat(500)), Class::Durable, 0), Ok(()));
-        assert_eq!(outbox.push(own("y"), Class::Durable, 0), Err(Refused));
+        assert_eq!(outbox.push(own("y"), Class::Durable, 0), Err(OutboxFull));
     }
 
     #[test]

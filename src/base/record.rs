@@ -1,7 +1,9 @@
 //! What is asked of a store, and what it answers: the language between the hub, which decides, and
 //! the store, which remembers, who do not know each other.
 
-use crate::base::{Body, Data, Entry, Event, PublicationId, RoomId, StreamId, Timestamp, UserId};
+use crate::base::{
+    Body, Data, Entry, PublicationId, RoomId, StreamEvent, StreamId, Timestamp, UserId,
+};
 use std::sync::Arc;
 
 /// A change to remember. The store numbers its entries, within the transaction that commits it.
@@ -484,5 +486,5 @@ pub struct StreamState {
     /// When that was committed.
     pub ts: Timestamp,
     /// The newest of its events, up to `head`, oldest first: as many as were asked for.
-    pub events: Vec<Event>,
+    pub events: Vec<StreamEvent>,
 }

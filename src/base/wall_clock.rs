@@ -13,12 +13,12 @@ use super::{Moment, Timestamp};
 pub struct WallClock {
     /// Of the newest entry when the server began, if there was one.
     newest: Option<Timestamp>,
-    seen: Option<Seen>,
+    seen: Option<ClockOffsets>,
 }
 
 /// Each an offset: a wall clock's time less the moment.
 #[derive(Debug)]
-struct Seen {
+struct ClockOffsets {
     /// When it was looked at last.
     last: i64,
     /// That by which entries are dated.
@@ -55,7 +55,7 @@ impl WallClock {
         let Some(seen) = &mut self.seen else {
             let of_newest = self.newest.map_or(now, |newest| offset(moment, newest));
             let ages = now.min(of_newest);
-            self.seen = Some(Seen { last: now, believed: now, ages, since: moment });
+            self.seen = Some(ClockOffsets { last: now, believed: now, ages, since: moment });
             let behind = of_newest.saturating_sub(now);
             return (behind > CLOCK_JUMP_MS).then_some(ClockChange::Behind(behind));
         };

@@ -1,7 +1,7 @@
 //! `parlor config`, and the flags that are short forms of keys.
 
-use super::{Failure, default_data};
-use crate::server::config::{Assignment, CONFIG_VARIABLE, Given, Sources, example};
+use super::{CommandFailure, default_data};
+use crate::config::{Assignment, CONFIG_VARIABLE, ConfigSources, RawValue, example};
 use clap::Args;
 use std::ffi::OsString;
 use std::io::Write;
@@ -19,15 +19,15 @@ pub(super) struct SourceArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Where to listen: an address and a port, or a port alone, of this machine [default: 127.0.0.1:8080]
+    /// The address and port to listen on; a port alone means this machine only [default: 127.0.0.1:8080]
     #[arg(long, value_name = "[ADDRESS:]PORT")]
     listen: Option<String>,
 
-    /// The port to listen at on this machine alone, as --listen with a port alone
+    /// The port to listen on, on this machine only; the same as --listen with a port alone
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16), conflicts_with = "listen")]
     port: Option<u16>,
 
-    /// Where to keep the data: a directory, or `:memory:` to keep nothing
+    /// The directory for the data, or `:memory:` to keep nothing
     /// [default: parlor in the user's data directory]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
@@ -37,18 +37,19 @@ pub(super) struct SourceArgs {
     #[arg(long, value_name = "FILE")]
     secret_file: Option<String>,
 
-    /// A file with the public key of somebody who signs tokens (PEM: RS256, ES256 or EdDSA by its
-    /// kind), or with a set of keys (JWKS). With KID= before it a PEM file's key is for the tokens
-    /// with that `kid` (may be repeated). SIGHUP reads the files again
+    /// A file with the public key of a token issuer (PEM: RS256, ES256 or EdDSA, by the kind of
+    /// key), or with a key set (JWKS). With KID=, a PEM file's key is used for tokens with that
+    /// `kid`. May be repeated; SIGHUP reads the files again
     #[arg(long, value_name = "[KID=]FILE")]
     key_file: Vec<String>,
 
-    /// Open mode, expressly: everybody is who they say. It is what a server without a secret and
-    /// without keys on a loopback address runs in; with one, or elsewhere, it is an error
+    /// Explicit open mode: everybody is who they say they are. A server without a secret and
+    /// keys runs in open mode on a loopback address anyway; with a secret or a key, and on any
+    /// other address, it is an error
     #[arg(long)]
     open: bool,
 
-    /// Let web pages from this origin connect, too, as `https://example.com` (may be repeated)
+    /// Also let web pages from this origin connect, as `https://example.com` (may be repeated)
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
 
@@ -70,7 +71,7 @@ impl SourceArgs {
 
     /// What the configuration is read from: these flags, this process's environment, and the file
     /// that one of both names.
-    pub(super) fn sources(self) -> Sources {
+    pub(super) fn sources(self) -> ConfigSources {
         let variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         let of_variable = || {
             let variable = variables.iter().find(|(name, _)| name == CONFIG_VARIABLE);
@@ -80,7 +81,7 @@ impl SourceArgs {
         let file = self.config.clone().or_else(of_variable).or_else(here).map(Arc::from);
         // Without a home the configuration must say it, and is told so if it does not.
         let default_data = default_data().unwrap_or_default();
-        Sources { default_data, file, variables, flags: self.flags(), stands_alone: true }
+        ConfigSources { default_data, file, variables, flags: self.flags(), stands_alone: true }
     }
 
     fn flags(self) -> Vec<Assignment> {
@@ -89,18 +90,18 @@ impl SourceArgs {
             text.map(|text| Assignment {
                 flag: flag(&text),
                 key: Some(key),
-                value: Given::Text(text),
+                value: RawValue::Text(text),
             })
         };
         let list = |flag: &str, key, items: Vec<String>| {
             let is_given = !items.is_empty();
             let flag = format!("{flag} {}", items.join(" "));
-            is_given.then_some(Assignment { flag, key: Some(key), value: Given::List(items) })
+            is_given.then_some(Assignment { flag, key: Some(key), value: RawValue::List(items) })
         };
         let open = self.open.then(|| Assignment {
             flag: "--open".to_owned(),
             key: Some("auth.open"),
-            value: Given::Text(true.to_string()),
+            value: RawValue::Text(true.to_string()),
         });
         let short = [
             text("--listen", "listen", self.listen),
@@ -115,7 +116,7 @@ impl SourceArgs {
         let set = self.set.into_iter().map(|assignment| Assignment {
             flag: format!("--set {assignment}"),
             key: None,
-            value: Given::Text(assignment),
+            value: RawValue::Text(assignment),
         });
         short.into_iter().flatten().chain(set).collect()
     }
@@ -128,12 +129,12 @@ pub(super) struct ConfigArgs {
     #[arg(value_name = "FILE", conflicts_with = "config")]
     file: Option<PathBuf>,
 
-    /// Read everything as `parlor serve` would, key files and secrets, too, and say all that is wrong,
-    /// or what differs from the defaults and where that stands
+    /// Read everything as `parlor serve` would, including key files and secrets, and report
+    /// every error; without errors, list what differs from the defaults and where it is set
     #[arg(long, conflicts_with = "show")]
     check: bool,
 
-    /// Print the configuration that `parlor serve` would have, with where its values come from
+    /// Print the configuration that `parlor serve` would use, and where each value comes from
     #[arg(long)]
     show: bool,
 
@@ -141,20 +142,22 @@ pub(super) struct ConfigArgs {
     sources: SourceArgs,
 }
 
-pub(super) fn run(mut args: ConfigArgs) -> Result<(), Failure> {
+pub(super) fn run(mut args: ConfigArgs) -> Result<(), CommandFailure> {
     if !args.check && !args.show {
         if args.file.is_some() {
-            return Err(Failure::usage("what is to be done with FILE? Say --check or --show, too"));
+            return Err(CommandFailure::usage(
+                "what is to be done with FILE? Say --check or --show, too",
+            ));
         }
         print(&example());
         return Ok(());
     }
     args.sources.config = args.file.take().or(args.sources.config);
-    let loaded = args.sources.sources().read().map_err(Failure::usage)?;
+    let loaded = args.sources.sources().read().map_err(CommandFailure::usage)?;
     if args.check {
         let mut lines = "ok\n".to_owned();
         for (key, origin) in loaded.differences() {
-            lines += &format!("{} = {} ({origin})\n", key.name(), key.told(&loaded.config));
+            lines += &format!("{} = {} ({origin})\n", key.name(), key.redacted(&loaded.config));
         }
         print(&lines);
     } else {

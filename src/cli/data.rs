@@ -1,9 +1,9 @@
 //! `parlor data`: a store as a whole, beside serving.
 
-use super::{Failure, default_data};
+use super::{CommandFailure, default_data};
 use crate::base::Chance;
-use crate::server::json::Writer;
-use crate::store::data::{self, Aside, Checked, Counts, DataError, Fault};
+use crate::store::data::{self, Aside, BrokenRule, Checked, Counts, DataError};
+use crate::wire::json::Writer;
 use clap::{Args, Subcommand};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
@@ -17,10 +17,10 @@ const EPOCH_LEN: usize = 16;
 /// Options of `parlor data`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The data are those of --data DIR, as `parlor serve` keeps them; `check`, `export` and `backup` take those in \
-the user's data directory without it. `check`, `export` and `backup` read, also while a server runs; `import`, `restore` and \
-`repair` refuse while one holds the directory. The status is 0, 1 if it failed or faults were found, \
-and 2 if it was asked for wrongly.")]
+The commands work on the data in --data DIR, as `parlor serve` keeps it. `check`, `export` and `backup` only read, \
+also while a server runs; without --data they use the user's data directory. `import`, `restore` and `repair` refuse \
+while a server holds the directory. The exit status is 0 for success, 1 if the command failed or found faults, and 2 \
+if it was used wrongly.")]
 pub(super) struct DataArgs {
     #[command(subcommand)]
     command: DataCommand,
@@ -28,7 +28,7 @@ pub(super) struct DataArgs {
 
 #[derive(Debug, Subcommand)]
 enum DataCommand {
-    /// Verify every rule of a store; print each fault on a line of its own
+    /// Verify every rule of a store; print each fault on its own line
     Check {
         /// A database's file, as a backup; or a directory
         #[arg(conflicts_with = "data")]
@@ -40,7 +40,7 @@ enum DataCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Write all of a store as lines of JSON
+    /// Write the whole store as lines of JSON
     Export {
         /// The file, which must not be there; standard output if it is - or not given
         file: Option<PathBuf>,
@@ -48,7 +48,7 @@ enum DataCommand {
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
-    /// Make a store from the lines of an export, whole and checked, or nothing
+    /// Make a store from an export: whole and checked, or not at all
     Import {
         /// The lines; - is standard input
         file: PathBuf,
@@ -60,7 +60,7 @@ enum DataCommand {
         #[arg(long)]
         keep_epoch: bool,
     },
-    /// Copy a store to a file, also while a server writes to it, and check the copy
+    /// Copy a store to a file, even while a server writes to it, and check the copy
     Backup {
         /// The file, which must not be there
         file: PathBuf,
@@ -68,7 +68,7 @@ enum DataCommand {
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
-    /// Bring back a backup, once it is checked, with a new epoch; the old file gets another name
+    /// Check a backup and restore it with a new epoch; the old file is renamed
     Restore {
         /// The file of a backup
         backup: PathBuf,
@@ -76,7 +76,7 @@ enum DataCommand {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
-    /// Keep what is sound of a damaged store, with a new epoch; the old file gets another name
+    /// Keep what is sound of a damaged store, with a new epoch; the old file is renamed
     Repair {
         /// The directory with the data
         #[arg(long, value_name = "DIR")]
@@ -84,7 +84,7 @@ enum DataCommand {
     },
 }
 
-pub(super) fn run(args: DataArgs) -> Result<(), Failure> {
+pub(super) fn run(args: DataArgs) -> Result<(), CommandFailure> {
     match args.command {
         DataCommand::Check { file, data, json } => {
             let path = file.map_or_else(|| place(data), Ok)?;
@@ -97,7 +97,7 @@ pub(super) fn run(args: DataArgs) -> Result<(), Failure> {
             let done = data::backup(&place(data)?, &file, &mut |fault| print.fault(&fault))?;
             if done.faults > 0 {
                 let what = format!("{} is a copy of damaged data, see above", file.display());
-                return Err(Failure::new(what));
+                return Err(CommandFailure::new(what));
             }
             println!("{}: {}", file.display(), summary(&done));
             Ok(())
@@ -117,27 +117,27 @@ pub(super) fn run(args: DataArgs) -> Result<(), Failure> {
     }
 }
 
-fn place(data: Option<PathBuf>) -> Result<PathBuf, Failure> {
+fn place(data: Option<PathBuf>) -> Result<PathBuf, CommandFailure> {
     data.map_or_else(default_data, Ok)
 }
 
-fn check(path: &Path, is_json: bool) -> Result<(), Failure> {
+fn check(path: &Path, is_json: bool) -> Result<(), CommandFailure> {
     let mut print = Printer { is_json };
     let done = data::check(path, &mut |fault| print.fault(&fault))?;
     print.summary(&done);
     match done.faults {
         0 => Ok(()),
-        _ => Err(Failure::new(format!("{} is not sound", path.display()))),
+        _ => Err(CommandFailure::new(format!("{} is not sound", path.display()))),
     }
 }
 
-fn export(path: &Path, file: Option<&Path>) -> Result<(), Failure> {
+fn export(path: &Path, file: Option<&Path>) -> Result<(), CommandFailure> {
     let Some(file) = file.filter(|file| file.as_os_str() != "-") else {
         let mut out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
         data::export(path, &mut out)?;
         return Ok(());
     };
-    let failed = |error: io::Error| Failure::new(format!("{}: {error}", file.display()));
+    let failed = |error: io::Error| CommandFailure::new(format!("{}: {error}", file.display()));
     let made = Aside::begin(file)?;
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, made.file());
     let counts = data::export(path, &mut out)?;
@@ -148,13 +148,13 @@ fn export(path: &Path, file: Option<&Path>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn import(file: &Path, data: &Path, keep_epoch: bool) -> Result<(), Failure> {
+fn import(file: &Path, data: &Path, keep_epoch: bool) -> Result<(), CommandFailure> {
     let epoch = if keep_epoch { None } else { Some(new_epoch()?) };
     let counts = if file.as_os_str() == "-" {
         data::import(&mut io::stdin().lock(), data, epoch.as_deref())?
     } else {
         let input = File::open(file)
-            .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
+            .map_err(|error| CommandFailure::new(format!("{}: {error}", file.display())))?;
         let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
         data::import(&mut input, data, epoch.as_deref())?
     };
@@ -162,9 +162,9 @@ fn import(file: &Path, data: &Path, keep_epoch: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn new_epoch() -> Result<String, Failure> {
+fn new_epoch() -> Result<String, CommandFailure> {
     let mut seed = [0; 8];
-    getrandom::fill(&mut seed).map_err(Failure::new)?;
+    getrandom::fill(&mut seed).map_err(CommandFailure::new)?;
     Ok(Chance::new(u64::from_le_bytes(seed)).word(EPOCH_LEN))
 }
 
@@ -173,7 +173,7 @@ struct Printer {
 }
 
 impl Printer {
-    fn fault(&mut self, fault: &Fault) {
+    fn fault(&mut self, fault: &BrokenRule) {
         if !self.is_json {
             println!("{fault}");
             return;
@@ -264,8 +264,8 @@ fn tell_of_old(old: Option<&Path>) {
     }
 }
 
-impl From<DataError> for Failure {
-    fn from(error: DataError) -> Failure {
-        Failure::new(error)
+impl From<DataError> for CommandFailure {
+    fn from(error: DataError) -> CommandFailure {
+        CommandFailure::new(error)
     }
 }

@@ -1,9 +1,9 @@
 //! `parlor decode`: what every byte of a WebSocket stream means.
 
-use super::Failure;
-use crate::protocol::annotate::{Note, Reading, annotate, hex, quoted};
+use super::CommandFailure;
+use crate::protocol::endpoint::annotate::{Note, Reading, annotate, hex, quoted};
 use crate::protocol::{Event, Role, close};
-use crate::server::json::Writer;
+use crate::wire::json::Writer;
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use clap::{Args, ValueEnum};
@@ -21,31 +21,31 @@ const BYTES_SHOWN: usize = 16;
 Example: the masked \"Hello\" of RFC 6455 §5.7
   printf 818537fa213d7f9f4d5158 | parlor decode --hex --from client
 
-The stream is what one end sent: frames, or its part of the opening handshake and frames behind \
-it. It is decoded whatever it is; what breaks the protocol is marked !! with its clause and the \
-close code, and nothing behind it is read. The status is 0 then, too; it is 1 when the input \
-cannot be read, and 2 when it is not what the options say.")]
+The stream is what one end sent: frames, or its half of the opening handshake followed by frames. \
+A violation of the protocol is marked !! with its clause and the close code, and decoding stops \
+there. The exit status is 0 even then; it is 1 if the input cannot be read, and 2 if it is not in \
+the form that the options name.")]
 pub(super) struct DecodeArgs {
-    /// The stream; standard input if it is - or not given. At most 64 MiB
+    /// The stream, at most 64 MiB; standard input without it, or with -
     file: Option<PathBuf>,
 
-    /// It is written in hexadecimal digits; white space, `:`, `,`, `-`, `0x` and `\x` are skipped
+    /// The input is in hexadecimal; white space, `:`, `,`, `-`, `0x` and `\x` are skipped
     #[arg(long, group = "form")]
     hex: bool,
 
-    /// It is written in base64
+    /// The input is in base64
     #[arg(long, group = "form")]
     base64: bool,
 
-    /// It is the bytes themselves, which is what it is without --hex and --base64, too
+    /// The input is the bytes themselves, as it is without --hex and --base64
     #[arg(long, group = "form")]
     raw: bool,
 
-    /// Which end sent it: a client's frames must be masked, a server's must not
+    /// Who sent it: a client's frames must be masked, a server's must not
     #[arg(long, value_name = "END")]
-    from: End,
+    from: Side,
 
-    /// permessage-deflate was negotiated (RFC 7692): inflate what is marked as compressed
+    /// permessage-deflate was negotiated (RFC 7692): inflate compressed messages
     #[arg(long)]
     inflate: bool,
 
@@ -55,16 +55,16 @@ pub(super) struct DecodeArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum End {
+enum Side {
     Client,
     Server,
 }
 
-pub(super) fn run(args: &DecodeArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &DecodeArgs) -> Result<(), CommandFailure> {
     let stream = stream(args)?;
     let from = match args.from {
-        End::Client => Role::Client,
-        End::Server => Role::Server,
+        Side::Client => Role::Client,
+        Side::Server => Role::Server,
     };
     let reading = Reading { from, inflate: args.inflate };
     let mut out = BufWriter::new(io::stdout().lock());
@@ -72,13 +72,13 @@ pub(super) fn run(args: &DecodeArgs) -> Result<(), Failure> {
     match print(&stream, reading, &mut out).and_then(|()| out.flush()) {
         // Whoever reads has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::new(format!("cannot write: {error}"))),
+        Err(error) => Err(CommandFailure::new(format!("cannot write: {error}"))),
         Ok(()) => Ok(()),
     }
 }
 
 /// The bytes that the options name.
-fn stream(args: &DecodeArgs) -> Result<Vec<u8>, Failure> {
+fn stream(args: &DecodeArgs) -> Result<Vec<u8>, CommandFailure> {
     let mut bytes = Vec::new();
     let (name, read) = match args.file.as_deref().filter(|path| path.as_os_str() != "-") {
         Some(path) => {
@@ -91,17 +91,18 @@ fn stream(args: &DecodeArgs) -> Result<Vec<u8>, Failure> {
             ("standard input".to_owned(), read)
         }
     };
-    let len = read.map_err(|error| Failure::new(format!("cannot read {name}: {error}")))?;
+    let len = read.map_err(|error| CommandFailure::new(format!("cannot read {name}: {error}")))?;
     if len as u64 > INPUT_BYTES_MAX {
         let message = format!("{name} has more than {INPUT_BYTES_MAX} bytes: decode a part of it");
-        return Err(Failure::usage(message));
+        return Err(CommandFailure::usage(message));
     }
     if args.hex {
         from_hex(&bytes)
-            .map_err(|what| Failure::usage(format!("{name} is not hexadecimal: {what}")))
+            .map_err(|what| CommandFailure::usage(format!("{name} is not hexadecimal: {what}")))
     } else if args.base64 {
         bytes.retain(|byte| !byte.is_ascii_whitespace());
-        from_base64(&bytes).map_err(|what| Failure::usage(format!("{name} is not base64: {what}")))
+        from_base64(&bytes)
+            .map_err(|what| CommandFailure::usage(format!("{name} is not base64: {what}")))
     } else {
         Ok(bytes)
     }
@@ -146,7 +147,7 @@ fn from_base64(text: &[u8]) -> Result<Vec<u8>, String> {
 
 /// The listing of a stream, and the events that it comes to.
 fn print_text(stream: &[u8], reading: Reading, out: &mut dyn Write) -> io::Result<()> {
-    let mut columns = Columns { offset: 0, bytes: 10, meaning: 33 };
+    let mut columns = ColumnWidths { offset: 0, bytes: 10, meaning: 33 };
     annotate(stream, reading, &mut |note| {
         if let Some(row) = Row::of(&note, stream.len()) {
             columns.widen(&row, matches!(note, Note::Bytes { .. }));
@@ -228,13 +229,13 @@ impl Row {
 }
 
 /// Widths of the listing's columns, in characters.
-struct Columns {
+struct ColumnWidths {
     offset: usize,
     bytes: usize,
     meaning: usize,
 }
 
-impl Columns {
+impl ColumnWidths {
     /// Makes room for a row; not for the sentences of those that are not about bytes.
     fn widen(&mut self, row: &Row, is_of_bytes: bool) {
         /// What is longer than this moves its own line's clause alone.
@@ -258,7 +259,7 @@ impl Columns {
         if !named.is_empty() {
             *document = named;
         }
-        let Columns { offset, bytes, meaning } = *self;
+        let ColumnWidths { offset, bytes, meaning } = *self;
         let line = format!(
             "{:<offset$}  {:<bytes$}  {:<meaning$}  {clause}",
             row.offset, row.bytes, row.meaning

@@ -1,7 +1,7 @@
 //! The program's log, whose filter and form can be exchanged while it runs.
 
 use super::log_line;
-use crate::server::config::LogFormat;
+use crate::config::LogFormat;
 use env_logger::Logger;
 use log::{Log, Metadata, Record};
 use std::io::Write;

@@ -2,7 +2,7 @@
 //! it, none is without an end, and no terminal is told anything.
 
 use crate::base::limits::{LOG_MESSAGE_BYTES_MAX, LOG_VALUE_BYTES_MAX};
-use crate::server::json::Writer;
+use crate::wire::json::Writer;
 use log::Record;
 use log::kv::{Error, Key, Value, VisitSource, VisitValue};
 use std::fmt::Write as _;
@@ -20,9 +20,9 @@ pub(super) fn text(ts: &str, level: &str, record: &Record<'_>) -> String {
     }
     each_field(record, |name, value| {
         let value = match value {
-            Field::Number(number) => number,
-            Field::Text(text) if !text.is_empty() && text.chars().all(is_of_a_word) => text,
-            Field::Text(text) => format!("{text:?}"),
+            FieldValue::Number(number) => number,
+            FieldValue::Text(text) if !text.is_empty() && text.chars().all(is_of_a_word) => text,
+            FieldValue::Text(text) => format!("{text:?}"),
         };
         // Writing to a string does not fail.
         let _ = write!(line, " {name}={value}");
@@ -41,8 +41,8 @@ pub(super) fn json(ts: &str, record: &Record<'_>) -> String {
         w.text("target", record.target());
         w.text("message", cut(&message, LOG_MESSAGE_BYTES_MAX));
         each_field(record, |name, value| match value {
-            Field::Number(number) => w.raw(name, &number),
-            Field::Text(text) => w.text(name, &text),
+            FieldValue::Number(number) => w.raw(name, &number),
+            FieldValue::Text(text) => w.text(name, &text),
         });
     });
     let mut line = writer.finish();
@@ -51,7 +51,7 @@ pub(super) fn json(ts: &str, record: &Record<'_>) -> String {
 }
 
 /// The value of a field.
-enum Field {
+enum FieldValue {
     /// An integer or a flag.
     Number(String),
     /// Anything else.
@@ -59,9 +59,9 @@ enum Field {
 }
 
 /// Tells each field that has a value, in order.
-fn each_field(record: &Record<'_>, tell: impl FnMut(&str, Field)) {
-    struct Fields<F>(F);
-    impl<'kvs, F: FnMut(&str, Field)> VisitSource<'kvs> for Fields<F> {
+fn each_field(record: &Record<'_>, tell: impl FnMut(&str, FieldValue)) {
+    struct FieldVisitor<F>(F);
+    impl<'kvs, F: FnMut(&str, FieldValue)> VisitSource<'kvs> for FieldVisitor<F> {
         fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
             let mut read = Read(None);
             value.visit(&mut read)?;
@@ -72,16 +72,16 @@ fn each_field(record: &Record<'_>, tell: impl FnMut(&str, Field)) {
         }
     }
     // Nothing here fails.
-    let _ = record.key_values().visit(&mut Fields(tell));
+    let _ = record.key_values().visit(&mut FieldVisitor(tell));
 }
 
 /// A value, read; none where there is none.
-struct Read(Option<Field>);
+struct Read(Option<FieldValue>);
 
 impl<'v> VisitValue<'v> for Read {
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), Error> {
         let text = value.to_string();
-        self.0 = Some(Field::Text(cut(&text, LOG_VALUE_BYTES_MAX).to_owned()));
+        self.0 = Some(FieldValue::Text(cut(&text, LOG_VALUE_BYTES_MAX).to_owned()));
         Ok(())
     }
 
@@ -90,17 +90,17 @@ impl<'v> VisitValue<'v> for Read {
     }
 
     fn visit_u64(&mut self, value: u64) -> Result<(), Error> {
-        self.0 = Some(Field::Number(value.to_string()));
+        self.0 = Some(FieldValue::Number(value.to_string()));
         Ok(())
     }
 
     fn visit_i64(&mut self, value: i64) -> Result<(), Error> {
-        self.0 = Some(Field::Number(value.to_string()));
+        self.0 = Some(FieldValue::Number(value.to_string()));
         Ok(())
     }
 
     fn visit_bool(&mut self, value: bool) -> Result<(), Error> {
-        self.0 = Some(Field::Number(value.to_string()));
+        self.0 = Some(FieldValue::Number(value.to_string()));
         Ok(())
     }
 }

@@ -8,8 +8,8 @@ mod log_line;
 mod serve;
 mod token;
 
-use crate::server::auth::{KeyProblem, Secret};
-use crate::server::config::SECRET_VARIABLE;
+use crate::auth::{KeyProblem, Secret};
+use crate::config::SECRET_VARIABLE;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,22 +22,22 @@ use std::process::ExitCode;
 #[command(name = "parlor", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
     #[command(flatten)]
     serve: serve::ServeArgs,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Serve: the chat, its page and /healthz on one port
     Serve(serve::ServeArgs),
-    /// Print a commented configuration with every key, or check what is configured
+    /// Print a commented configuration with every key, or check a configuration
     Config(config::ConfigArgs),
-    /// Make a token that says who somebody is, or a link that signs in to the page
+    /// Make a token that identifies a user, or a link that signs in to the page
     Token(token::TokenArgs),
-    /// Check, move, back up, bring back and repair the data
+    /// Check, move, back up, restore and repair the data
     Data(data::DataArgs),
-    /// Say what every byte of a WebSocket stream means, with the clause of the RFC
+    /// Explain every byte of a WebSocket stream, with the clause of the RFC
     Decode(decode::DecodeArgs),
 }
 
@@ -47,15 +47,15 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         None => serve::run(cli.serve),
-        Some(Command::Serve(args)) => serve::run(args),
-        Some(Command::Config(args)) => config::run(args),
-        Some(Command::Token(args)) => token::run(&args),
-        Some(Command::Data(args)) => data::run(args),
-        Some(Command::Decode(args)) => decode::run(&args),
+        Some(CliCommand::Serve(args)) => serve::run(args),
+        Some(CliCommand::Config(args)) => config::run(args),
+        Some(CliCommand::Token(args)) => token::run(&args),
+        Some(CliCommand::Data(args)) => data::run(args),
+        Some(CliCommand::Decode(args)) => decode::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure { message, is_usage }) => {
+        Err(CommandFailure { message, is_usage }) => {
             eprintln!("parlor: {message}");
             ExitCode::from(if is_usage { 2 } else { 1 })
         }
@@ -64,32 +64,32 @@ pub fn main() -> ExitCode {
 
 /// Why a command failed.
 #[derive(Debug)]
-struct Failure {
+struct CommandFailure {
     message: String,
     /// It was asked for wrongly: status 2.
     is_usage: bool,
 }
 
-impl Failure {
-    fn new(message: impl ToString) -> Failure {
-        Failure { message: message.to_string(), is_usage: false }
+impl CommandFailure {
+    fn new(message: impl ToString) -> CommandFailure {
+        CommandFailure { message: message.to_string(), is_usage: false }
     }
 
-    fn usage(message: impl ToString) -> Failure {
-        Failure { message: message.to_string(), is_usage: true }
+    fn usage(message: impl ToString) -> CommandFailure {
+        CommandFailure { message: message.to_string(), is_usage: true }
     }
 }
 
 /// The secret that the environment variable gives.
-fn secret_of_environment() -> Result<Option<Secret>, Failure> {
+fn secret_of_environment() -> Result<Option<Secret>, CommandFailure> {
     let Some(text) = std::env::var_os(SECRET_VARIABLE) else { return Ok(None) };
     Secret::new(text.as_encoded_bytes()).map(Some).map_err(|len| {
-        Failure::usage(format!("{SECRET_VARIABLE}: {}", KeyProblem::SecretShort(len)))
+        CommandFailure::usage(format!("{SECRET_VARIABLE}: {}", KeyProblem::SecretShort(len)))
     })
 }
 
 /// The directory of the XDG Base Directory Specification.
-fn default_data() -> Result<PathBuf, Failure> {
+fn default_data() -> Result<PathBuf, CommandFailure> {
     let absolute =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     if let Some(data) = absolute("XDG_DATA_HOME") {
@@ -97,7 +97,7 @@ fn default_data() -> Result<PathBuf, Failure> {
     }
     match absolute("HOME") {
         Some(home) => Ok(home.join(".local/share/parlor")),
-        None => Err(Failure::usage(
+        None => Err(CommandFailure::usage(
             "there is no home directory: say with --data where to keep the data",
         )),
     }

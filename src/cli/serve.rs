@@ -1,10 +1,10 @@
 //! `parlor serve`.
 
-use super::Failure;
+use super::CommandFailure;
 use super::config::SourceArgs;
 use super::log::ProgramLog;
+use crate::config::{ConfigSources, keys_and_defaults};
 use crate::reactor::{SIGINT, SIGTERM, on_signal};
-use crate::server::config::{Sources, keys_and_defaults};
 use crate::server::{Reloaded, Reloader, Server, ServerError};
 use crate::store::Place;
 use clap::Args;
@@ -21,13 +21,13 @@ pub(super) struct ServeArgs {
     sources: SourceArgs,
 }
 
-pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
+pub(super) fn run(args: ServeArgs) -> Result<(), CommandFailure> {
     if args.sources.asks_for_keys() {
         println!("keys and their defaults:\n{}", keys_and_defaults());
         return Ok(());
     }
     let sources = args.sources.sources();
-    let config = sources.read().map_err(Failure::usage)?.config;
+    let config = sources.read().map_err(CommandFailure::usage)?.config;
     let log = ProgramLog::start(&config.log_level, config.log_format);
     if let Some(file) = &sources.file {
         log::info!("configuration: {}", file.display());
@@ -36,10 +36,10 @@ pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
     let (has_backend, has_keys) = (config.auth_url.is_some(), !config.key_sources().is_empty());
     let ways = WaysIn { is_open, has_backend, has_keys };
     // A write beyond the file size limit is then an error of the write, and not the process's end.
-    on_signal(&[SIGXFSZ], |_| {}).map_err(Failure::new)?;
+    on_signal(&[SIGXFSZ], |_| {}).map_err(CommandFailure::new)?;
     let server = Server::bind(config).map_err(|error| match error {
-        ServerError::Config(_) => Failure::usage(error),
-        _ => Failure::new(error),
+        ServerError::Config(_) => CommandFailure::usage(error),
+        _ => CommandFailure::new(error),
     })?;
     let (stopper, reloader) = (server.stopper(), server.reloader());
     // In open mode without a file there is nothing to read again, and a terminal that is closed ends
@@ -53,13 +53,13 @@ pub(super) fn run(args: ServeArgs) -> Result<(), Failure> {
         SIGTERM => drop(stopper.restart()),
         _ => drop(stopper.stop()),
     })
-    .map_err(Failure::new)?;
+    .map_err(CommandFailure::new)?;
     greet(ways, &data, server.local_addr());
-    server.run().map_err(Failure::new)
+    server.run().map_err(CommandFailure::new)
 }
 
 /// Reads the configuration and the keys again, and says in the log what came of it.
-fn read_again(sources: &Sources, reloader: &Reloader, log: &ProgramLog) {
+fn read_again(sources: &ConfigSources, reloader: &Reloader, log: &ProgramLog) {
     let config = match sources.read() {
         Ok(loaded) => loaded.config,
         Err(faults) => {

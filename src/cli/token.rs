@@ -1,12 +1,12 @@
 //! `parlor token`.
 
-use super::{Failure, SECRET_VARIABLE, secret_of_environment};
+use super::{CommandFailure, SECRET_VARIABLE, secret_of_environment};
+use crate::auth::{Claims, SigningKey};
 use crate::base::limits::{JTI_BYTES_MAX, KID_BYTES_MAX};
+use crate::base::pattern::Pattern;
 use crate::base::user_limits::NotALimit;
 use crate::base::{Limits, UserId, UserLimit, UserLimits};
-use crate::hub::streams::Pattern;
 use crate::reactor::Clock;
-use crate::server::auth::{Claims, SigningKey};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(super) struct TokenArgs {
     #[arg(long, value_name = "ID")]
     user: String,
 
-    /// How long it is good, as 90s, 15m, 1h, 7d; a number alone is seconds. With --url: how long one stays signed in
+    /// How long it is valid, as 90s, 15m, 1h, 7d; a number alone means seconds. With --url: how long the user stays signed in
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_time)]
     ttl: Duration,
 
@@ -34,21 +34,21 @@ pub(super) struct TokenArgs {
     #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
     publish: Vec<String>,
 
-    /// Let the user watch streams of this pattern alone (may be repeated)
+    /// Let the user watch only streams of this pattern (may be repeated)
     #[arg(long, value_name = "PATTERN", value_parser = parse_pattern)]
     subscribe: Vec<String>,
 
-    /// Ask for a limit for this user, as `burst=100`: less than for others, or more where the server's
-    /// limits.claims lets it (may be repeated)
+    /// Set a limit for this user, as `burst=100`: lower than for others, or higher if the
+    /// server's limits.claims allows it (may be repeated)
     #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = parse_limit)]
     limits: Vec<(String, u32)>,
 
-    /// Print a link that signs one browser in to the page of the server at this address, once; without one, at
+    /// Print a link that signs in one browser, once, at the server with this address, or at
     /// http://127.0.0.1:8080/
     #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "http://127.0.0.1:8080/")]
     url: Option<String>,
 
-    /// With --url: for how long the link can be opened
+    /// With --url: how long the link can be opened
     #[arg(long, value_name = "TIME", default_value = "1d", value_parser = parse_time, requires = "url")]
     open_within: Duration,
 
@@ -56,49 +56,51 @@ pub(super) struct TokenArgs {
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 
-    /// In place of a secret: a PEM file with a private key, which signs with RS256, ES256 or EdDSA
-    /// by its kind
+    /// In place of a secret: a PEM file with a private key; it signs with RS256, ES256 or
+    /// EdDSA, by the kind of key
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 
-    /// The name of the key, by which the server finds it
+    /// The key's name (kid), by which the server finds its public key
     #[arg(long, value_name = "KID")]
     kid: Option<String>,
 
-    /// Whom the token is for (may be repeated)
+    /// The token's audience (may be repeated)
     #[arg(long, value_name = "AUDIENCE")]
     aud: Vec<String>,
 
-    /// Whom the token is from
+    /// The token's issuer
     #[arg(long, value_name = "ISSUER")]
     iss: Option<String>,
 
-    /// The token's own id, by which it can be revoked
+    /// The token's id, by which it can be revoked
     #[arg(long, value_name = "ID")]
     jti: Option<String>,
 }
 
-pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &TokenArgs) -> Result<(), CommandFailure> {
     let key = key(args)?;
     let user = UserId::parse(&args.user)
-        .map_err(|error| Failure::usage(format!("--user {:?} {error}", args.user)))?;
+        .map_err(|error| CommandFailure::usage(format!("--user {:?} {error}", args.user)))?;
     let name_max = Limits::default().title_bytes as usize;
     if args.name.as_ref().is_some_and(|name| name.len() > name_max) {
-        return Err(Failure::usage(format!("--name has at most {name_max} bytes")));
+        return Err(CommandFailure::usage(format!("--name has at most {name_max} bytes")));
     }
     let is_kid = |kid: &String| (1..=KID_BYTES_MAX).contains(&kid.len());
     if args.kid.as_ref().is_some_and(|kid| !is_kid(kid)) {
-        return Err(Failure::usage(format!("--kid has 1 to {KID_BYTES_MAX} bytes")));
+        return Err(CommandFailure::usage(format!("--kid has 1 to {KID_BYTES_MAX} bytes")));
     }
     if args.jti.as_ref().is_some_and(|jti| jti.len() > JTI_BYTES_MAX) {
-        return Err(Failure::usage(format!("--jti has at most {JTI_BYTES_MAX} bytes")));
+        return Err(CommandFailure::usage(format!("--jti has at most {JTI_BYTES_MAX} bytes")));
     }
     let is_url = |url: &String| {
         let host = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
         host.is_some_and(|host| !host.is_empty()) && !url.contains('#')
     };
     if args.url.as_ref().is_some_and(|url| !is_url(url)) {
-        return Err(Failure::usage("--url is a server's address, as http://127.0.0.1:8080/"));
+        return Err(CommandFailure::usage(
+            "--url is a server's address, as http://127.0.0.1:8080/",
+        ));
     }
     let now = Clock::timestamp().seconds();
     let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
@@ -133,7 +135,7 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
             named.collect()
         }),
     };
-    let token = key.sign(&claims, args.kid.as_deref()).map_err(Failure::new)?;
+    let token = key.sign(&claims, args.kid.as_deref()).map_err(CommandFailure::new)?;
     match &args.url {
         // In the fragment, which is not sent to the server and is in no log.
         Some(url) => println!("{}/#code={token}", url.trim_end_matches('/')),
@@ -143,9 +145,9 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), Failure> {
 }
 
 /// An id that no other code has.
-fn made_id() -> Result<String, Failure> {
+fn made_id() -> Result<String, CommandFailure> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(Failure::new)?;
+    getrandom::fill(&mut bytes).map_err(CommandFailure::new)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -165,25 +167,25 @@ fn parse_limit(text: &str) -> Result<(String, u32), String> {
 }
 
 /// What signs: one of a private key, a secret's file, and the secret of the environment.
-fn key(args: &TokenArgs) -> Result<SigningKey, Failure> {
+fn key(args: &TokenArgs) -> Result<SigningKey, CommandFailure> {
     let variable = secret_of_environment()?;
     let key = match (&args.key, &args.secret_file, &variable) {
         (Some(path), None, None) => SigningKey::from_file(path),
         (None, Some(path), None) => SigningKey::from_secret_file(path),
         (None, None, Some(secret)) => Ok(SigningKey::from_secret(secret)),
         (None, None, None) => {
-            return Err(Failure::usage(format!(
+            return Err(CommandFailure::usage(format!(
                 "a token is signed with the server's secret, or with a private key: give \
                  --secret-file, {SECRET_VARIABLE} or --key"
             )));
         }
         _ => {
-            return Err(Failure::usage(format!(
+            return Err(CommandFailure::usage(format!(
                 "of --key, --secret-file and {SECRET_VARIABLE} several are given: give one"
             )));
         }
     };
-    key.map_err(Failure::usage)
+    key.map_err(CommandFailure::usage)
 }
 
 fn parse_time(text: &str) -> Result<Duration, String> {

@@ -1,10 +1,8 @@
 //! Entries that are on disk, taken into the state and shown to those who follow their room.
 
-use super::effect::Effects;
 use super::hub::Hub;
-use super::input::Now;
 use super::room::{Life, Room, RoomIx};
-use crate::base::{Entry, EntryKind, MemberState, RoomState, UserId};
+use crate::base::{Effects, Entry, EntryKind, MemberState, Now, RoomState, UserId};
 use std::rc::Rc;
 
 impl Hub {
@@ -43,7 +41,7 @@ impl Hub {
                 self.add_room(Room::new(RoomState { head, ..state.clone() }))
             }
         };
-        self.rooms[ix.0 as usize].owner = state.owner;
+        self.rooms[ix].owner = state.owner;
         for entry in entries {
             self.apply(now, ix, Rc::new(entry), by_themselves, effects);
         }
@@ -62,7 +60,7 @@ impl Hub {
         self.newest = self.newest.max(entry.ts);
         match &entry.kind {
             EntryKind::Message { from, .. } => {
-                let of_room = &mut self.rooms[room.0 as usize];
+                let of_room = &mut self.rooms[room];
                 of_room.append(&entry, &self.settings);
                 let messages = of_room.messages;
                 if let Some(member) = of_room.members.get_mut(from) {
@@ -72,16 +70,16 @@ impl Hub {
                     let is_first = !std::mem::replace(&mut member.has_written, true);
                     let user = member.user;
                     if is_first && entry.room.is_direct() {
-                        self.users[user.0 as usize].direct_rooms += 1;
+                        self.users[user].direct_rooms += 1;
                     }
                     self.stop_typing(now, room, user, effects);
                 }
             }
             EntryKind::Edited { .. } | EntryKind::Reacted { .. } => {
-                self.rooms[room.0 as usize].append(&entry, &self.settings);
+                self.rooms[room].append(&entry, &self.settings);
             }
             EntryKind::Deleted { target, .. } => {
-                let of_room = &mut self.rooms[room.0 as usize];
+                let of_room = &mut self.rooms[room];
                 of_room.append(&entry, &self.settings);
                 for member in of_room.members.values_mut().filter(|member| member.read < *target) {
                     member.deleted_unread += 1;
@@ -90,7 +88,7 @@ impl Hub {
             EntryKind::Joined { user, by } => {
                 self.drop_invite(room, user);
                 let ix = self.user_ix(user);
-                let of_room = &mut self.rooms[room.0 as usize];
+                let of_room = &mut self.rooms[room];
                 let member = MemberState {
                     joined: entry.seq,
                     read: entry.seq,
@@ -111,15 +109,15 @@ impl Hub {
                         self.halt(conn, room);
                     }
                 }
-                self.rooms[room.0 as usize].append(&entry, &self.settings);
+                self.rooms[room].append(&entry, &self.settings);
                 self.add_member(room, ix, &member);
-                if let Some(member) = self.rooms[room.0 as usize].members.get_mut(user) {
+                if let Some(member) = self.rooms[room].members.get_mut(user) {
                     member.endings = bans_in_flight;
                 }
                 self.tell_of_newcomer(now, room, ix, effects);
             }
             EntryKind::Left { .. } => {
-                self.rooms[room.0 as usize].append(&entry, &self.settings);
+                self.rooms[room].append(&entry, &self.settings);
             }
         }
         self.keep(room);

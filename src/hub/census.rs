@@ -4,7 +4,7 @@ use super::hub::Hub;
 
 /// How much there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct HubCounts {
     /// Connections that have said whose they are.
     pub connections: usize,
     /// Users who are online.
@@ -13,7 +13,7 @@ pub struct Counts {
     pub rooms: usize,
     /// Rooms in which cursors of connections are behind.
     pub behind: usize,
-    /// Streams that there are now.
+    /// Streams.
     pub streams: usize,
     /// How many streams the connections watch, all together.
     pub subscriptions: usize,
@@ -51,9 +51,9 @@ pub struct Census {
 impl Hub {
     /// How much there is.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> HubCounts {
         let (streams, subscriptions) = self.streams.counts();
-        Counts {
+        HubCounts {
             connections: self.connected,
             online: self.presence.online.len(),
             rooms: self.live_rooms,

@@ -1,26 +1,23 @@
 //! What becomes of a message after it was sent: edits, deletion, reactions. Whether it is there, and
 //! whose it is, the store knows, which changes it in the same transaction.
 
-use super::effect::{Answer, Effects, Refusal};
 use super::hub::Hub;
+use super::manage::Progress;
 use super::pending::Pending;
-use super::request::Asker;
+use super::request::Requester;
 use super::room::{Room, RoomIx};
-use crate::base::{Record, RoomId};
+use crate::base::{Effects, Record, Refusal, RoomId};
 use std::sync::Arc;
-
-/// What became of a request so far: an answer, or none yet as the store is asked.
-type Done = Result<Option<Answer>, Refusal>;
 
 impl Hub {
     pub(super) fn edit(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         name: &RoomId,
         target: u64,
         text: Arc<str>,
         effects: &mut Effects,
-    ) -> Done {
+    ) -> Progress {
         let room = self.room_of_message(asker, name, target)?;
         let by = asker.user.clone();
         let record = Record::Edit { room: name.clone(), target, text, by };
@@ -29,11 +26,11 @@ impl Hub {
 
     pub(super) fn delete(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         name: &RoomId,
         target: u64,
         effects: &mut Effects,
-    ) -> Done {
+    ) -> Progress {
         // Admins may delete what they cannot read.
         let room = if asker.is_admin {
             let (room, of_room) = self.room(name).ok_or(asker.stranger())?;
@@ -42,7 +39,7 @@ impl Hub {
         } else {
             self.room_of_message(asker, name, target)?
         };
-        let is_owner = self.rooms[room.0 as usize].is_owner(&asker.user);
+        let is_owner = self.rooms[room].is_owner(&asker.user);
         let is_moderator = is_owner || asker.is_admin;
         let by = asker.user.clone();
         let record = Record::Delete { room: name.clone(), target, by, is_moderator };
@@ -51,13 +48,13 @@ impl Hub {
 
     pub(super) fn react(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         name: &RoomId,
         target: u64,
         emoji: Arc<str>,
         on: bool,
         effects: &mut Effects,
-    ) -> Done {
+    ) -> Progress {
         let room = self.room_of_message(asker, name, target)?;
         let by = asker.user.clone();
         let record = Record::React { room: name.clone(), target, emoji, on, by };
@@ -66,7 +63,7 @@ impl Hub {
 
     fn room_of_message(
         &self,
-        asker: &Asker,
+        asker: &Requester,
         name: &RoomId,
         target: u64,
     ) -> Result<RoomIx, Refusal> {
@@ -77,11 +74,11 @@ impl Hub {
 
     fn change(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         room: RoomIx,
         record: Record,
         effects: &mut Effects,
-    ) -> Done {
+    ) -> Progress {
         let pending = Pending::Change {
             origin: asker.origin.clone(),
             room,

@@ -1,14 +1,14 @@
 //! What became of records and pages: only now is anything shown to anybody.
 
-use super::effect::{Answer, Effect, Effects, Refusal, RefusalCode};
 use super::hub::Hub;
-use super::input::{Now, Origin, Part};
 use super::manage::Reason;
 use super::pending::Pending;
-use super::request::{Asker, answered};
+use super::request::{Requester, answered};
 use super::room::{Life, RoomIx};
-use crate::base::limits::REACTIONS_PER_MESSAGE_MAX;
-use crate::base::{ConnId, Outcome, UserId};
+use crate::base::request::Part;
+use crate::base::{
+    Answer, ConnId, Effect, Effects, Now, Origin, Outcome, Refusal, RefusalCode, Revocation, UserId,
+};
 use std::rc::Rc;
 
 impl Hub {
@@ -20,197 +20,225 @@ impl Hub {
         effects: &mut Effects,
     ) {
         let Some(pending) = self.pending.remove(&ticket) else { return };
-        match pending {
-            Pending::Nobody => {}
-            Pending::Seek { conn } => self.sought(conn, outcome, effects),
+        let (origin, answer) = match pending {
+            Pending::Nobody => return,
+            Pending::Seek { conn } => return self.places_found(conn, outcome, effects),
             Pending::Feed { conn, room } => {
-                let page = match outcome {
-                    Outcome::Page(page) => Some(page),
-                    _ => None,
-                };
-                self.loaded_for_feeding(now, conn, room, page, effects);
+                let page = if let Outcome::Page(page) = outcome { Some(page) } else { None };
+                return self.loaded_for_feeding(now, conn, room, page, effects);
             }
             Pending::History { asker, room, part, limit } => {
-                let of_room = &self.rooms[room.0 as usize];
-                let may_read = match asker.is_program {
-                    true => of_room.life == Life::Live,
-                    false => of_room.member(&asker.user).is_some(),
-                };
-                let first = of_room.first;
-                let is_gone = matches!(part, Part::After(seq) if seq.saturating_add(1) < first);
-                let answer = match outcome {
-                    _ if !may_read => Err(Refusal::NOT_MEMBER),
-                    // It has been removed while it was asked for.
-                    _ if is_gone => Err(Refusal::gone(first)),
-                    Outcome::Page(page) => {
-                        let entries = self.page_of_now(room, page, part, limit);
-                        Ok(self.history_answer(&asker, room, entries, part))
-                    }
-                    other => Err(refusal(&other)),
-                };
-                effects.push(answered(&asker, answer));
-                if let Some(conn) = asker.conn {
-                    self.tell_missed_updates(conn, effects);
-                }
-                self.page_came(now, asker.conn, effects);
+                return self.history_read(now, &asker, room, (part, limit), outcome, effects);
             }
             Pending::Send { origin, author, is_first } => {
-                let asker = self.asker(author, origin);
                 if is_first {
-                    self.first_message_came(&asker.user);
+                    self.first_message_finished(&author);
                 }
-                let answer = self.committed(now, &asker.user, outcome, effects);
-                effects.push(answered(&asker, answer));
-                self.write_came(now, asker.conn, effects);
+                (origin, self.committed(now, &author, outcome, effects))
             }
             Pending::Change { origin, room, asker, is_admin } => {
-                let asker = Asker { is_admin, ..self.asker(asker, origin) };
+                let asker = Requester { is_admin, ..self.asker(asker, origin) };
                 let answer = self.changed(now, room, &asker, outcome, effects);
-                effects.push(answered(&asker, answer));
-                self.write_came(now, asker.conn, effects);
+                (asker.origin, answer)
             }
             Pending::Join { origin, user, room, by_themselves, invited, added } => {
-                let asker = self.asker(user, origin);
-                if room.is_none() {
-                    self.pending_rooms -= 1;
-                    self.invites_came(&invited, &asker.user);
-                    if !matches!(outcome, Outcome::Room { .. }) {
-                        self.makers.give_back(now.moment, &asker.user);
-                    }
-                }
-                if let Some(room) = room {
-                    self.rooms[room.0 as usize].pending_members -= 1;
-                }
-                for user in &added {
-                    let Some(ix) = self.user_by_id.get(user).copied() else { continue };
-                    let user = &mut self.users[ix.0 as usize];
-                    user.pending_added_rooms = user.pending_added_rooms.saturating_sub(1);
-                    self.forget_if_unneeded(ix);
-                }
-                let ix = self.user_by_id.get(&asker.user).copied();
-                if let Some(ix) = ix.filter(|_| by_themselves) {
-                    let user = &mut self.users[ix.0 as usize];
-                    user.pending_rooms = user.pending_rooms.saturating_sub(1);
-                    self.forget_if_unneeded(ix);
-                }
-                let answer = match outcome {
-                    Outcome::Room { room, entries } => {
-                        let ix = self.changed_room(now, room, entries, by_themselves, effects);
-                        for user in &invited {
-                            self.invited(ix, user.clone(), &asker.user, effects);
-                        }
-                        let summary = self.rooms[ix.0 as usize].summary(&asker.user);
-                        Ok(Answer::Joined(summary, invited))
-                    }
-                    other => Err(refusal(&other)),
-                };
-                effects.push(answered(&asker, answer));
-                self.write_came(now, asker.conn, effects);
+                self.join_finished(now, &user, (room, by_themselves), &added, &invited, &outcome);
+                (origin, self.joined(now, &user, by_themselves, invited, outcome, effects))
             }
             Pending::Leave { origin, room, user, by, reason } => {
-                let asker = self.asker(user.clone(), origin);
-                let answer = match outcome {
-                    Outcome::Room { room: state, entries } => {
-                        let name = state.room.clone();
-                        if reason == Reason::Banned {
-                            self.ban_came_back(room, &user, true);
-                            self.invite_ended(room, &user, by.clone(), reason, effects);
-                        }
-                        self.changed_room(now, state, entries, reason == Reason::Left, effects);
-                        self.membership_ended(now, room, &user, by, reason, effects);
-                        let is_other = reason != Reason::Left;
-                        Ok(Answer::Done { room: name, user: is_other.then_some(user) })
-                    }
-                    other => {
-                        if reason == Reason::Banned {
-                            self.ban_came_back(room, &user, false);
-                        }
-                        self.stays(room, &user, effects);
-                        Err(refusal(&other))
-                    }
-                };
-                effects.push(answered(&asker, answer));
-                self.write_came(now, asker.conn, effects);
+                (origin, self.leave_finished(now, room, user, (by, reason), outcome, effects))
             }
             Pending::Invite { origin, room, user, by } => {
-                let asker = self.asker(by.clone(), origin);
-                self.invites_came(std::slice::from_ref(&user), &by);
-                self.rooms[room.0 as usize].pending_invites -= 1;
-                let answer = match outcome {
-                    Outcome::Done => Ok(self.invited(room, user, &by, effects)),
-                    other => Err(refusal(&other)),
-                };
-                effects.push(answered(&asker, answer));
-                self.write_came(now, asker.conn, effects);
+                self.return_invites(std::slice::from_ref(&user), &by);
+                self.rooms[room].pending_invites -= 1;
+                (origin, done(&outcome).map(|()| self.invited(room, user, &by, effects)))
             }
             Pending::Uninvite { origin, room, user, by } => {
-                let asker = self.asker(user.clone(), origin);
-                let answer = match outcome {
-                    Outcome::Done => Ok(self.uninvited(room, &user, by, effects)),
-                    other => Err(refusal(&other)),
-                };
-                effects.push(answered(&asker, answer));
-                self.write_came(now, asker.conn, effects);
+                (origin, done(&outcome).map(|()| self.uninvited(room, &user, by, effects)))
             }
             Pending::Unban { origin, room, user } => {
-                let asker = self.asker(user.clone(), origin);
-                let answer = match outcome {
-                    Outcome::Done => {
-                        self.lift_ban(room, &user);
-                        let room = self.rooms[room.0 as usize].name.clone();
-                        Ok(Answer::Done { room, user: Some(user) })
-                    }
-                    other => Err(refusal(&other)),
-                };
-                effects.push(answered(&asker, answer));
-                self.write_came(now, asker.conn, effects);
+                (origin, done(&outcome).map(|()| self.unbanned(room, user)))
             }
-            Pending::Update { origin, user, by } => {
-                let asker = self.asker(user, origin);
-                let answer = match outcome {
-                    Outcome::Room { room, .. } => Ok(self.updated(&asker.user, by, room, effects)),
-                    other => Err(refusal(&other)),
-                };
-                effects.push(answered(&asker, answer));
-                self.write_came(now, asker.conn, effects);
-            }
+            Pending::Update { origin, user, by } => match outcome {
+                Outcome::Room { room, .. } => (origin, Ok(self.updated(&user, by, room, effects))),
+                other => (origin, Err(Refusal::from(&other))),
+            },
             Pending::End { origin, room, by } => {
-                let conn = origin.conn();
-                let answer = self.ended(now, room, by, &outcome, effects);
-                effects.push(Effect::Answer { origin, answer });
-                self.write_came(now, conn, effects);
-                self.trim_due(now, effects);
+                return self.end_finished(now, origin, room, by, &outcome, effects);
             }
             Pending::Delivered { origin, user, marks } => {
-                let asker = self.asker(user, origin);
-                let answer = match outcome {
-                    Outcome::Done => Ok(self.delivered(&asker.user, marks, effects)),
-                    other => Err(refusal(&other)),
-                };
-                effects.push(answered(&asker, answer));
-                self.write_came(now, asker.conn, effects);
+                (origin, done(&outcome).map(|()| self.delivered(&user, marks, effects)))
             }
             Pending::Revoke { origin, revocation } => {
-                let conn = origin.conn();
-                effects.push(match outcome {
-                    Outcome::Done => Effect::Revoked { origin, revocation },
-                    Outcome::Conflict => {
-                        let refusal = Refusal::new(RefusalCode::Conflict, "this was used before");
-                        Effect::Answer { origin, answer: Err(refusal) }
-                    }
-                    other => Effect::Answer { origin, answer: Err(refusal(&other)) },
-                });
-                self.write_came(now, conn, effects);
+                return self.revocation_stored(now, origin, revocation, &outcome, effects);
             }
             Pending::Publish { origin, publication } => {
-                self.event_stored(now, origin, publication, &outcome, effects);
+                return self.event_stored(now, origin, publication, &outcome, effects);
             }
-            Pending::Trim { room } => self.trimmed(now, room, &outcome, effects),
+            Pending::Trim { room } => return self.trimmed(now, room, &outcome, effects),
             Pending::Read { origin, room, user } => {
-                let asker = self.asker(user, origin);
-                let answer = self.read_mark(room, &asker.user, outcome, effects);
-                effects.push(answered(&asker, answer));
-                self.write_came(now, asker.conn, effects);
+                (origin, self.read_mark(room, &user, outcome, effects))
+            }
+        };
+        let conn = origin.conn();
+        effects.push(Effect::Answer { origin, answer });
+        self.write_finished(now, conn, effects);
+    }
+
+    fn end_finished(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        room: RoomIx,
+        by: Option<UserId>,
+        outcome: &Outcome,
+        effects: &mut Effects,
+    ) {
+        let conn = origin.conn();
+        let answer = self.ended(now, room, by, outcome, effects);
+        effects.push(Effect::Answer { origin, answer });
+        self.write_finished(now, conn, effects);
+        self.trim_due(now, effects);
+    }
+
+    fn revocation_stored(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        revocation: Revocation,
+        outcome: &Outcome,
+        effects: &mut Effects,
+    ) {
+        let conn = origin.conn();
+        effects.push(match revoked(outcome) {
+            Ok(()) => Effect::Revoked { origin, revocation },
+            Err(refusal) => Effect::Answer { origin, answer: Err(refusal) },
+        });
+        self.write_finished(now, conn, effects);
+    }
+
+    fn unbanned(&mut self, room: RoomIx, user: UserId) -> Answer {
+        self.lift_ban(room, &user);
+        let room = self.rooms[room].name.clone();
+        Answer::Done { room, user: Some(user) }
+    }
+
+    fn history_read(
+        &mut self,
+        now: Now,
+        asker: &Requester,
+        room: RoomIx,
+        (part, limit): (Part, usize),
+        outcome: Outcome,
+        effects: &mut Effects,
+    ) {
+        let of_room = &self.rooms[room];
+        let may_read = match asker.is_program {
+            true => of_room.life == Life::Live,
+            false => of_room.member(&asker.user).is_some(),
+        };
+        let first = of_room.first;
+        let is_gone = matches!(part, Part::After(seq) if seq.saturating_add(1) < first);
+        let answer = match outcome {
+            _ if !may_read => Err(Refusal::NOT_MEMBER),
+            // It has been removed while it was asked for.
+            _ if is_gone => Err(Refusal::gone(first)),
+            Outcome::Page(page) => {
+                let entries = self.page_of_now(room, page, part, limit);
+                Ok(self.history_answer(asker, room, entries, part))
+            }
+            other => Err(Refusal::from(&other)),
+        };
+        effects.push(answered(asker, answer));
+        if let Some(conn) = asker.conn {
+            self.tell_missed_updates(conn, effects);
+        }
+        self.page_read(now, asker.conn, effects);
+    }
+
+    /// Gives back what was held while somebody's joining, or making of a room, was with the store.
+    fn join_finished(
+        &mut self,
+        now: Now,
+        user: &UserId,
+        (room, by_themselves): (Option<RoomIx>, bool),
+        added: &[UserId],
+        invited: &[UserId],
+        outcome: &Outcome,
+    ) {
+        match room {
+            Some(room) => self.rooms[room].pending_members -= 1,
+            None => {
+                self.pending_rooms -= 1;
+                self.return_invites(invited, user);
+                if !matches!(outcome, Outcome::Room { .. }) {
+                    self.makers.give_back(now.moment, user);
+                }
+            }
+        }
+        for one in added {
+            let Some(ix) = self.user_by_id.get(one).copied() else { continue };
+            let user = &mut self.users[ix];
+            user.pending_added_rooms = user.pending_added_rooms.saturating_sub(1);
+            self.forget_if_unneeded(ix);
+        }
+        let ix = self.user_by_id.get(user).copied();
+        if let Some(ix) = ix.filter(|_| by_themselves) {
+            let user = &mut self.users[ix];
+            user.pending_rooms = user.pending_rooms.saturating_sub(1);
+            self.forget_if_unneeded(ix);
+        }
+    }
+
+    /// Somebody has joined a room, or made one, or has not.
+    fn joined(
+        &mut self,
+        now: Now,
+        user: &UserId,
+        by_themselves: bool,
+        invited: Vec<UserId>,
+        outcome: Outcome,
+        effects: &mut Effects,
+    ) -> Result<Answer, Refusal> {
+        let (room, entries) = match outcome {
+            Outcome::Room { room, entries } => (room, entries),
+            other => return Err(Refusal::from(&other)),
+        };
+        let ix = self.changed_room(now, room, entries, by_themselves, effects);
+        for one in &invited {
+            self.invited(ix, one.clone(), user, effects);
+        }
+        Ok(Answer::Joined(self.rooms[ix].summary(user), invited))
+    }
+
+    /// Somebody is no member any more, or still is.
+    fn leave_finished(
+        &mut self,
+        now: Now,
+        room: RoomIx,
+        user: UserId,
+        (by, reason): (Option<UserId>, Reason),
+        outcome: Outcome,
+        effects: &mut Effects,
+    ) -> Result<Answer, Refusal> {
+        match outcome {
+            Outcome::Room { room: state, entries } => {
+                let name = state.room.clone();
+                if reason == Reason::Banned {
+                    self.ban_finished(room, &user, true);
+                    self.invite_ended(room, &user, by.clone(), reason, effects);
+                }
+                self.changed_room(now, state, entries, reason == Reason::Left, effects);
+                self.membership_ended(now, room, &user, by, reason, effects);
+                let is_other = reason != Reason::Left;
+                Ok(Answer::Done { room: name, user: is_other.then_some(user) })
+            }
+            other => {
+                if reason == Reason::Banned {
+                    self.ban_finished(room, &user, false);
+                }
+                self.stays(room, &user, effects);
+                Err(Refusal::from(&other))
             }
         }
     }
@@ -225,15 +253,14 @@ impl Hub {
     ) -> Result<Answer, Refusal> {
         let (entry, is_duplicate, is_first) = match outcome {
             Outcome::Message { entry, is_duplicate, is_first } => (entry, is_duplicate, is_first),
-            other => return Err(refusal(&other)),
+            other => return Err(Refusal::from(&other)),
         };
         if is_first {
             self.new_direct_room(now, &entry, effects);
         }
         let room = self.room_ix(&entry.room);
         // Membership is checked again before an old result is told.
-        let is_member =
-            room.is_some_and(|room| self.rooms[room.0 as usize].member(author).is_some());
+        let is_member = room.is_some_and(|room| self.rooms[room].member(author).is_some());
         if is_duplicate && !is_member {
             return Err(Refusal::NOT_MEMBER);
         }
@@ -254,34 +281,34 @@ impl Hub {
         &mut self,
         now: Now,
         room: RoomIx,
-        asker: &Asker,
+        asker: &Requester,
         outcome: Outcome,
         effects: &mut Effects,
     ) -> Result<Answer, Refusal> {
-        let name = self.rooms[room.0 as usize].name.clone();
+        let name = self.rooms[room].name.clone();
         match outcome {
             Outcome::Changed { entry, target } => {
                 let (seq, ts) = (entry.seq, entry.ts);
-                self.rooms[room.0 as usize].replace(target);
+                self.rooms[room].replace(target);
                 self.apply(now, room, Rc::new(entry), true, effects);
                 Ok(Answer::Changed { room: name, seq, ts, duplicate: false })
             }
             Outcome::Unchanged { seq, ts } => {
                 // Membership is checked again before an old result is told.
-                let is_member = self.rooms[room.0 as usize].member(&asker.user).is_some();
+                let is_member = self.rooms[room].member(&asker.user).is_some();
                 if !is_member && !asker.is_admin {
                     return Err(Refusal::NOT_MEMBER);
                 }
                 Ok(Answer::Changed { room: name, seq, ts, duplicate: true })
             }
             Outcome::Forbidden => {
-                Err(Refusal::new(RefusalCode::Forbidden, "the message is another's"))
+                Err(Refusal::new(RefusalCode::Forbidden, "the message is somebody else's"))
             }
-            other => Err(refusal(&other)),
+            other => Err(Refusal::from(&other)),
         }
     }
 
-    pub(super) fn write_came(&mut self, now: Now, conn: Option<ConnId>, effects: &mut Effects) {
+    pub(super) fn write_finished(&mut self, now: Now, conn: Option<ConnId>, effects: &mut Effects) {
         let Some(conn) = conn else { return };
         if let Some(connection) = self.connection_mut(conn) {
             connection.writes = connection.writes.saturating_sub(1);
@@ -289,7 +316,7 @@ impl Hub {
         }
     }
 
-    fn page_came(&mut self, now: Now, conn: Option<ConnId>, effects: &mut Effects) {
+    fn page_read(&mut self, now: Now, conn: Option<ConnId>, effects: &mut Effects) {
         let Some(conn) = conn else { return };
         if let Some(connection) = self.connection_mut(conn) {
             connection.pages = connection.pages.saturating_sub(1);
@@ -297,53 +324,22 @@ impl Hub {
         }
     }
 
-    pub(super) fn asker(&self, user: UserId, origin: Origin) -> Asker {
+    pub(super) fn asker(&self, user: UserId, origin: Origin) -> Requester {
         let conn = origin.conn();
-        Asker { user, conn, origin, is_admin: false, is_program: false }
+        Requester { user, conn, origin, is_admin: false, is_program: false }
     }
 }
 
-pub(super) fn refusal(outcome: &Outcome) -> Refusal {
+fn revoked(outcome: &Outcome) -> Result<(), Refusal> {
     match outcome {
-        Outcome::NoSuchMessage => Refusal::NO_SUCH_MESSAGE,
-        Outcome::Forbidden => Refusal::BANNED,
-        Outcome::Full => Refusal::quota(
-            "reactions",
-            "the message has as many different reactions as one may have, or leaves those to others",
-            REACTIONS_PER_MESSAGE_MAX as u64,
-        ),
-        Outcome::Damaged => Refusal::new(
-            RefusalCode::Internal,
-            "what is needed for this is damaged on the server's disk",
-        ),
-        Outcome::Mismatch => Refusal::new(
-            RefusalCode::DuplicateMismatch,
-            "this cid was used before for another message",
-        ),
-        Outcome::OverQuota { limit, retry_after_ms } => {
-            Refusal { retry_after_ms: Some(*retry_after_ms), ..Refusal::stored_too_much(*limit) }
-        }
-        Outcome::Conflict => Refusal::new(RefusalCode::Conflict, "a room of this name exists"),
-        Outcome::NotMember => Refusal::NOT_MEMBER,
-        Outcome::Overloaded => Refusal::new(
-            RefusalCode::Overloaded,
-            "too much waits for the store; nothing was stored",
-        ),
-        Outcome::Unavailable => Refusal::new(
-            RefusalCode::Unavailable,
-            "the store cannot be used for now; nothing was stored",
-        ),
-        Outcome::Message { .. }
-        | Outcome::Changed { .. }
-        | Outcome::Unchanged { .. }
-        | Outcome::Room { .. }
-        | Outcome::Read { .. }
-        | Outcome::Done
-        | Outcome::Event { .. }
-        | Outcome::Trimmed { .. }
-        | Outcome::Page(_)
-        | Outcome::Positions(_) => {
-            Refusal::new(RefusalCode::Internal, "the store answered what was not asked")
-        }
+        Outcome::Conflict => Err(Refusal::new(RefusalCode::Conflict, "this was used before")),
+        other => done(other),
+    }
+}
+
+fn done(outcome: &Outcome) -> Result<(), Refusal> {
+    match outcome {
+        Outcome::Done => Ok(()),
+        other => Err(Refusal::from(other)),
     }
 }

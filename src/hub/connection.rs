@@ -1,22 +1,22 @@
 //! A connection that has said whose it is: coming, going, and the order of its requests.
 
 use super::cursor::Cursor;
-use super::effect::{Effect, Effects, RoomPage};
 use super::hub::Hub;
-use super::input::{Now, Request, RequestId, Target};
 use super::pending::Pending;
 use super::room::RoomIx;
 use super::user::UserIx;
+use crate::base::answer::RoomPage;
 use crate::base::limits::{
     PAGES_IN_FLIGHT_MAX, REQUESTS_IN_FLIGHT_MAX, UNWRITTEN_DIRECT_ROOMS_MAX,
 };
-use crate::base::{ConnId, Record, RoomId, UserId};
+use crate::base::request::Target;
+use crate::base::{ConnId, Effect, Effects, Now, Record, Request, RequestId, RoomId, UserId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What the hub knows of a connection.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct HubConnection {
     pub(super) conn: ConnId,
     pub(super) user: UserIx,
     /// A `resume` was announced, and its last piece has not come.
@@ -54,13 +54,13 @@ impl Hub {
     ) {
         let ix = self.user_ix(&id);
         let connections_max = self.quotas_of(&id).connections;
-        if self.users[ix.0 as usize].conns.as_slice().len() >= connections_max as usize {
+        if self.users[ix].conns.as_slice().len() >= connections_max as usize {
             self.forget_quotas(ix);
             self.forget_if_unneeded(ix);
             effects.push(Effect::TooMany { conn });
             return;
         }
-        let user = &mut self.users[ix.0 as usize];
+        let user = &mut self.users[ix];
         if !user.is_online() {
             user.since = now.timestamp;
         }
@@ -74,7 +74,7 @@ impl Hub {
             let ticket = self.ticket(Pending::Nobody);
             effects.push(Effect::Persist { ticket, record });
         }
-        self.put_connection(Connection {
+        self.put_connection(HubConnection {
             conn,
             user: ix,
             is_resuming: resumes,
@@ -89,10 +89,10 @@ impl Hub {
             deferred: None,
         });
         // What is told of the rooms and the start of following are one moment.
-        let rooms = self.users[ix.0 as usize].rooms.as_slice().to_vec();
+        let rooms = self.users[ix].rooms.as_slice().to_vec();
         for &room in &rooms {
             // Not one that they are leaving: that holds already.
-            if self.rooms[room.0 as usize].member(&id).is_some() {
+            if self.rooms[room].member(&id).is_some() {
                 self.follow(conn, room, resumes);
             }
         }
@@ -100,13 +100,13 @@ impl Hub {
         let invites = self.invites_of(&id);
         effects.push(Effect::Greet { conn, rooms, invites });
         self.trim_due(now, effects);
-        self.came(now, ix, effects);
+        self.connection_opened(now, ix, effects);
     }
 
     /// The rooms of a user, as a `hello` lists them.
     pub(super) fn rooms_of(&self, user: &UserId, after: Option<&RoomId>) -> RoomPage {
         let Some(ix) = self.user_by_id.get(user) else { return RoomPage::default() };
-        let user = &self.users[ix.0 as usize];
+        let user = &self.users[*ix];
         self.greeted_rooms(&user.id, user.rooms.as_slice(), after)
     }
 
@@ -116,7 +116,7 @@ impl Hub {
         let mut listed = Vec::with_capacity(rooms.len());
         let mut unwritten = Vec::new();
         for ix in rooms {
-            let room = &self.rooms[ix.0 as usize];
+            let room = &self.rooms[*ix];
             let Some(member) = room.member(id) else { continue };
             if room.name.is_direct() && !member.has_written {
                 unwritten.push(room);
@@ -135,7 +135,7 @@ impl Hub {
 
     /// Lets a connection follow a room from its head, or wait there for its `resume`.
     pub(super) fn follow(&mut self, conn: ConnId, room: RoomIx, waits: bool) {
-        let room = &mut self.rooms[room.0 as usize];
+        let room = &mut self.rooms[room];
         let cursor = if waits { Cursor::Waiting { from: room.head } } else { Cursor::Live };
         room.followers.insert(conn, cursor);
     }
@@ -143,19 +143,19 @@ impl Hub {
     pub(super) fn disconnected(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
         let Some(connection) = self.take_connection(conn) else { return };
         let ix = connection.user;
-        let user = &mut self.users[ix.0 as usize];
+        let user = &mut self.users[ix];
         user.conns.retain(|one| *one != conn);
         let is_last = !user.is_online();
         let rooms = user.rooms.as_slice().to_vec();
         for &room in &rooms {
-            self.rooms[room.0 as usize].followers.remove(&conn);
+            self.rooms[room].followers.remove(&conn);
             if is_last {
                 self.stop_typing(now, room, ix, effects);
             }
         }
         if is_last {
             self.forget_quotas(ix);
-            self.went(now, ix, effects);
+            self.last_connection_closed(now, ix, effects);
         }
     }
 
@@ -223,17 +223,17 @@ impl Hub {
         }
     }
 
-    pub(super) fn connection(&self, conn: ConnId) -> Option<&Connection> {
+    pub(super) fn connection(&self, conn: ConnId) -> Option<&HubConnection> {
         let connection = self.connections.get(conn.index())?.as_ref();
         connection.filter(|connection| connection.conn == conn)
     }
 
-    pub(super) fn connection_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
+    pub(super) fn connection_mut(&mut self, conn: ConnId) -> Option<&mut HubConnection> {
         let connection = self.connections.get_mut(conn.index())?.as_mut();
         connection.filter(|connection| connection.conn == conn)
     }
 
-    fn put_connection(&mut self, connection: Connection) {
+    fn put_connection(&mut self, connection: HubConnection) {
         let index = connection.conn.index();
         if self.connections.len() <= index {
             self.connections.resize_with(index + 1, || None);
@@ -242,7 +242,7 @@ impl Hub {
         self.connected += 1;
     }
 
-    fn take_connection(&mut self, conn: ConnId) -> Option<Connection> {
+    fn take_connection(&mut self, conn: ConnId) -> Option<HubConnection> {
         let place = self.connections.get_mut(conn.index())?;
         let connection = place.take_if(|connection| connection.conn == conn)?;
         self.connected -= 1;
@@ -251,6 +251,6 @@ impl Hub {
     }
 
     pub(super) fn user_of(&self, conn: ConnId) -> Option<&UserId> {
-        self.connection(conn).map(|connection| &self.users[connection.user.0 as usize].id)
+        self.connection(conn).map(|connection| &self.users[connection.user].id)
     }
 }

@@ -4,13 +4,11 @@
 //! they are fed from memory or the store as fast as they read, a page whenever their outbox has
 //! drained, and go live in the very turn in which the cursor reaches the head.
 
-use super::effect::{Effect, Effects};
 use super::fan_out::entry_notice;
 use super::hub::Hub;
-use super::input::Now;
 use super::pending::Pending;
 use super::room::RoomIx;
-use crate::base::{ConnId, Entry, Query, Timestamp};
+use crate::base::{ConnId, Effect, Effects, Entry, Now, Query, Timestamp};
 use std::rc::Rc;
 
 /// A connection's place in a room's log.
@@ -61,7 +59,7 @@ impl Hub {
 
     /// Lets a connection follow a room from the entry after `seq`.
     pub(super) fn follow_after(&mut self, conn: ConnId, room: RoomIx, seq: u64) {
-        let head = self.rooms[room.0 as usize].head;
+        let head = self.rooms[room].head;
         let Some(cursor) = self.cursor(conn, room) else { return };
         if seq >= head {
             *cursor = Cursor::Live;
@@ -75,7 +73,7 @@ impl Hub {
 
     /// Stops a cursor where it is, as the membership is to end.
     pub(super) fn halt(&mut self, conn: ConnId, room: RoomIx) {
-        let head = self.rooms[room.0 as usize].head;
+        let head = self.rooms[room].head;
         self.drop_behind(conn, room);
         let is_live = self.cursor(conn, room).is_some_and(|cursor| *cursor == Cursor::Live);
         let newest = is_live.then_some(self.newest);
@@ -94,7 +92,7 @@ impl Hub {
     pub(super) fn go_on(&mut self, conn: ConnId, room: RoomIx, effects: &mut Effects) {
         let Some(&mut Cursor::Leaving { next, was }) = self.cursor(conn, room) else { return };
         // Another end, of the membership or of the room, may be on its way to the store.
-        let of_room = &self.rooms[room.0 as usize];
+        let of_room = &self.rooms[room];
         if self.user_of(conn).is_none_or(|user| of_room.member(user).is_none()) {
             return;
         }
@@ -133,7 +131,7 @@ impl Hub {
                 self.drop_behind(conn, room);
                 continue;
             };
-            let of_room = &self.rooms[room.0 as usize];
+            let of_room = &self.rooms[room];
             if next < of_room.first {
                 effects.push(Effect::TooSlow { conn });
                 return;
@@ -166,7 +164,7 @@ impl Hub {
             return;
         }
         connection.is_loading = true;
-        let of_room = &self.rooms[room.0 as usize];
+        let of_room = &self.rooms[room];
         let query = Query {
             room: of_room.name.clone(),
             first: next,
@@ -196,7 +194,7 @@ impl Hub {
             Some(&mut Cursor::Behind { next }) => Some(next),
             _ => None,
         };
-        if next.is_some_and(|next| next < self.rooms[room.0 as usize].first) {
+        if next.is_some_and(|next| next < self.rooms[room].first) {
             effects.push(Effect::TooSlow { conn });
             return;
         }
@@ -235,7 +233,7 @@ impl Hub {
         for entry in page {
             effects.deliver(entry_notice(&entry, room, &user, None), [conn]);
         }
-        let head = self.rooms[room.0 as usize].head;
+        let head = self.rooms[room].head;
         if let Some(cursor) = self.cursor(conn, room) {
             *cursor = if last >= head { Cursor::Live } else { Cursor::Behind { next: last + 1 } };
         }

@@ -1,14 +1,14 @@
 //! Memberships and rooms that end. An end holds from the moment on in which it is decided: nothing more is
 //! told. Should the store not be able to remember it, it comes to nothing, and all goes on where it was.
 
-use super::effect::{Answer, Effect, Effects, Notice, Refusal};
 use super::hub::Hub;
-use super::input::Now;
-use super::manage::{Done, Reason};
+use super::manage::{Progress, Reason};
 use super::pending::Pending;
-use super::request::Asker;
+use super::request::Requester;
 use super::room::{Life, Member, RoomIx};
-use crate::base::{ConnId, Outcome, Record, RoomId, UserId};
+use crate::base::{
+    Answer, ConnId, Effect, Effects, Notice, Now, Outcome, Record, Refusal, RoomId, UserId,
+};
 
 impl Hub {
     /// Ends a membership. It holds from here: nothing more of the room is told to the member's
@@ -16,7 +16,7 @@ impl Hub {
     #[allow(clippy::too_many_arguments)]
     pub(super) fn end_membership(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         room: RoomIx,
         user: UserId,
         by: Option<UserId>,
@@ -27,7 +27,7 @@ impl Hub {
         for conn in self.connections_of(&user).to_vec() {
             self.halt(conn, room);
         }
-        if let Some(member) = self.rooms[room.0 as usize].members.get_mut(&user) {
+        if let Some(member) = self.rooms[room].members.get_mut(&user) {
             member.endings += 1;
         }
         let origin = asker.origin.clone();
@@ -45,21 +45,21 @@ impl Hub {
         reason: Reason,
         effects: &mut Effects,
     ) {
-        let Some(member) = self.rooms[room.0 as usize].members.remove(user) else { return };
+        let Some(member) = self.rooms[room].members.remove(user) else { return };
         self.stop_typing(now, room, member.user, effects);
         let conns = self.connections_of(user).to_vec();
         for &conn in &conns {
             self.drop_untold(conn, room);
-            self.rooms[room.0 as usize].followers.remove(&conn);
+            self.rooms[room].followers.remove(&conn);
             self.drop_behind(conn, room);
             // What is queued is theirs no more, either.
             effects.push(Effect::TakeBack { conn, source: room.0 });
         }
-        let name = self.rooms[room.0 as usize].name.clone();
+        let name = self.rooms[room].name.clone();
         let notice = Notice::Removed { room: name, by, reason: reason.as_str() };
         effects.deliver(notice, conns);
         self.no_member_of(room, &member);
-        let mut members = self.rooms[room.0 as usize].members.values();
+        let mut members = self.rooms[room].members.values();
         if member.is_own && !members.any(|member| member.is_own) {
             self.left_rooms.add(room, user.clone());
         }
@@ -67,23 +67,28 @@ impl Hub {
 
     /// A membership was to end, and the store could not remember it: it goes on where it was.
     pub(super) fn stays(&mut self, room: RoomIx, user: &UserId, effects: &mut Effects) {
-        if let Some(member) = self.rooms[room.0 as usize].members.get_mut(user) {
+        if let Some(member) = self.rooms[room].members.get_mut(user) {
             member.endings = member.endings.saturating_sub(1);
         }
         for conn in self.connections_of(user).to_vec() {
             self.go_on(conn, room, effects);
         }
-        self.end_the_wrongly_told(room, user, effects);
+        self.end_misinformed(room, user, effects);
     }
 
     /// Ends a room. It holds from here, as [`Hub::end_membership`] for all of its members.
-    pub(super) fn end_room(&mut self, asker: &Asker, name: &RoomId, effects: &mut Effects) -> Done {
+    pub(super) fn end_room(
+        &mut self,
+        asker: &Requester,
+        name: &RoomId,
+        effects: &mut Effects,
+    ) -> Progress {
         let (room, of_room) = self.managed_room(asker, name)?;
         let followers: Vec<ConnId> = of_room.followers.keys().copied().collect();
         for conn in followers {
             self.halt(conn, room);
         }
-        self.rooms[room.0 as usize].life = Life::Ending;
+        self.rooms[room].life = Life::Ending;
         let record = Record::End { room: name.clone() };
         let pending = Pending::End { origin: asker.origin.clone(), room, by: asker.by() };
         self.persist(asker, record, pending, true, effects);
@@ -99,26 +104,24 @@ impl Hub {
         outcome: &Outcome,
         effects: &mut Effects,
     ) -> Result<Answer, Refusal> {
-        let followers: Vec<ConnId> =
-            self.rooms[room.0 as usize].followers.keys().copied().collect();
+        let followers: Vec<ConnId> = self.rooms[room].followers.keys().copied().collect();
         let Outcome::Room { .. } = outcome else {
-            self.rooms[room.0 as usize].life = Life::Live;
+            self.rooms[room].life = Life::Live;
             for conn in followers {
                 self.go_on(conn, room, effects);
             }
-            let members: Vec<UserId> =
-                self.rooms[room.0 as usize].members.keys().cloned().collect();
+            let members: Vec<UserId> = self.rooms[room].members.keys().cloned().collect();
             for member in members {
-                self.end_the_wrongly_told(room, &member, effects);
+                self.end_misinformed(room, &member, effects);
             }
-            return Err(super::commit::refusal(outcome));
+            return Err(Refusal::from(outcome));
         };
         for &conn in &followers {
             self.drop_untold(conn, room);
             self.drop_behind(conn, room);
             effects.push(Effect::TakeBack { conn, source: room.0 });
         }
-        let of_room = &mut self.rooms[room.0 as usize];
+        let of_room = &mut self.rooms[room];
         let name = of_room.name.clone();
         let members = std::mem::take(&mut of_room.members);
         let permits = of_room.permits.take();
@@ -137,7 +140,7 @@ impl Hub {
         }
         for user in invited {
             if let Some(&ix) = self.user_by_id.get(&user) {
-                self.users[ix.0 as usize].invites.retain(|one| *one != room);
+                self.users[ix].invites.retain(|one| *one != room);
                 self.forget_if_unneeded(ix);
             }
         }
@@ -148,19 +151,19 @@ impl Hub {
 
     /// A room is none of a user's any more.
     fn no_member_of(&mut self, room: RoomIx, member: &Member) {
-        let of_user = &mut self.users[member.user.0 as usize];
+        let of_user = &mut self.users[member.user];
         of_user.rooms.retain(|one| *one != room);
         of_user.own_rooms -= u32::from(member.is_own);
         // Rooms of direct messages do not end.
         of_user.added_rooms -= u32::from(!member.is_own);
-        self.went_out_of(room, member.user);
+        self.member_left(room, member.user);
         self.forget_if_unneeded(member.user);
     }
 
     /// Ends the connections that came, or resumed, while the membership was to end: they know nothing of
     /// a room that is their user's after all, and nothing tells of it later.
-    fn end_the_wrongly_told(&mut self, room: RoomIx, user: &UserId, effects: &mut Effects) {
-        let of_room = &self.rooms[room.0 as usize];
+    fn end_misinformed(&mut self, room: RoomIx, user: &UserId, effects: &mut Effects) {
+        let of_room = &self.rooms[room];
         // Another end may be on its way to the store.
         if of_room.member(user).is_none() {
             return;

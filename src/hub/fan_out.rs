@@ -1,17 +1,16 @@
 //! Who gets an entry: every connection that follows its room and is at the head.
 
 use super::cursor::Cursor;
-use super::effect::{Effects, Notice};
 use super::hub::Hub;
 use super::room::RoomIx;
-use crate::base::{ConnId, Entry, EntryKind, Timestamp, UserId};
+use crate::base::{ConnId, Effects, Entry, EntryKind, Notice, Timestamp, UserId};
 use std::rc::Rc;
 
 impl Hub {
     /// Delivers a room's newest entry. The author's own connections are told the author's own id
     /// for it, the others are not: two frames at most, however many recipients.
     pub(super) fn fan_out(&self, room: RoomIx, entry: &Rc<Entry>, effects: &mut Effects) {
-        let of_room = &self.rooms[room.0 as usize];
+        let of_room = &self.rooms[room];
         let live = of_room
             .followers
             .iter()

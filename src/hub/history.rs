@@ -1,20 +1,19 @@
 //! Pages of a room's log for those who ask: from memory where they are there, from the store else.
 
 use super::cursor::Cursor;
-use super::effect::{Answer, Effect, Effects, Refusal};
 use super::hub::Hub;
-use super::input::Part;
 use super::pending::Pending;
-use super::request::Asker;
+use super::request::Requester;
 use super::room::{Room, RoomIx};
-use crate::base::{Entry, Query, RoomId};
+use crate::base::request::Part;
+use crate::base::{Answer, Effect, Effects, Entry, Query, Refusal, RoomId};
 use std::rc::Rc;
 
 impl Hub {
     /// The room, if the asker may read its log: a member, or the embedding program.
     pub(super) fn room_of_reader(
         &self,
-        asker: &Asker,
+        asker: &Requester,
         id: &RoomId,
     ) -> Result<(RoomIx, &Room), Refusal> {
         if asker.is_program {
@@ -25,7 +24,7 @@ impl Hub {
 
     pub(super) fn history(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         name: &RoomId,
         part: Part,
         limit: usize,
@@ -79,7 +78,7 @@ impl Hub {
         part: Part,
         limit: usize,
     ) -> Vec<Rc<Entry>> {
-        let of_room = &self.rooms[room.0 as usize];
+        let of_room = &self.rooms[room];
         let kept = page.into_iter().filter(|entry| entry.seq >= of_room.first);
         let mut entries: Vec<Rc<Entry>> = kept.map(Rc::new).collect();
         if part == Part::Newest
@@ -103,7 +102,7 @@ impl Hub {
     /// head that it tells.
     pub(super) fn history_answer(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         room: RoomIx,
         entries: Vec<Rc<Entry>>,
         part: Part,
@@ -114,7 +113,7 @@ impl Hub {
         {
             *cursor = Cursor::Live;
         }
-        let of_room = &self.rooms[room.0 as usize];
+        let of_room = &self.rooms[room];
         let more = match part {
             Part::Newest | Part::Before(_) => {
                 entries.first().is_some_and(|entry| entry.seq > of_room.first)

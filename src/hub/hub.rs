@@ -1,22 +1,22 @@
 //! The state, and one match over the input.
 
-use super::connection::Connection;
+use super::connection::HubConnection;
 use super::daily::Daily;
-use super::effect::{Effects, Refusal};
-use super::input::{Input, Now, Origin};
+use super::input::Input;
 use super::keep::{Keeping, Retentions};
 use super::left_rooms::LeftRooms;
 use super::pending::Pending;
 use super::position::Position;
 use super::presence::{Presence, Scope};
 use super::quotas::Quotas;
-use super::request::Asker;
+use super::request::Requester;
 use super::room::{Ban, Life, Room, RoomIx};
 use super::streams::{Publication, StreamSettings, Streams};
 use super::user::{User, UserIx};
 use crate::base::limits::{FIRST_MESSAGES_A_DAY, ROOMS_MADE_A_DAY};
 use crate::base::{
-    Chance, ConnId, Limits, MemberState, RoomId, SeededHash, Snapshot, Timestamp, UserId,
+    Chance, ConnId, Effects, Limits, MemberState, Now, Origin, Refusal, RoomId, SeededHash,
+    Snapshot, Timestamp, UserId,
 };
 use slab::Slab;
 use std::collections::{BTreeMap, HashMap};
@@ -119,7 +119,7 @@ pub struct Hub {
     /// Those that anybody may join, in the order of lists.
     pub(super) open_rooms: BTreeMap<RoomId, RoomIx>,
     /// By the index of a [`ConnId`].
-    pub(super) connections: Vec<Option<Connection>>,
+    pub(super) connections: Vec<Option<HubConnection>>,
     pub(super) connected: usize,
     pub(super) pending: HashMap<u64, Pending, SeededHash>,
     pub(super) presence: Presence,
@@ -195,31 +195,31 @@ impl Hub {
         }
         for (room, user, state) in snapshot.members {
             // One that has ended has none, whatever is on disk.
-            let is_live = |room: &&RoomIx| hub.rooms[room.0 as usize].life == Life::Live;
+            let is_live = |room: &&RoomIx| hub.rooms[**room].life == Life::Live;
             let Some(&room) = hub.room_by_id.get(&room).filter(is_live) else { continue };
             let ix = hub.user_ix(&user);
             hub.add_member(room, ix, &state);
         }
         for (user, name) in snapshot.names {
             if let Some(ix) = hub.user_by_id.get(&user) {
-                hub.users[ix.0 as usize].name = Some(name);
+                hub.users[*ix].name = Some(name);
             }
         }
         for invite in snapshot.invites {
-            let is_live = |room: &&RoomIx| hub.rooms[room.0 as usize].life == Life::Live;
+            let is_live = |room: &&RoomIx| hub.rooms[**room].life == Life::Live;
             if let Some(&room) = hub.room_by_id.get(&invite.room).filter(is_live) {
                 hub.add_invite(room, &invite.user, invite.by);
             }
         }
         for (room, user) in snapshot.bans {
             if let Some(room) = hub.room_by_id.get(&room) {
-                let bans = &mut hub.rooms[room.0 as usize].permits().bans;
+                let bans = &mut hub.rooms[*room].permits().bans;
                 bans.insert(user, Ban { is_stored: true, in_flight: 0 });
             }
         }
         let rooms: Vec<RoomIx> = hub.room_by_id.values().copied().collect();
         for room in rooms {
-            match hub.rooms[room.0 as usize].life {
+            match hub.rooms[room].life {
                 Life::Ended => hub.trim_later(room),
                 Life::Live | Life::Ending => hub.keep(room),
             }
@@ -247,7 +247,7 @@ impl Hub {
             Input::Disconnected { conn } => {
                 self.positions.remove(&conn);
                 self.disconnected(now, conn, effects);
-                self.streams.gone(now, conn, effects);
+                self.streams.connection_closed(now, conn, effects);
             }
             Input::Request { conn, is_admin, id, request } => {
                 self.requested(now, conn, is_admin, id, request, effects);
@@ -278,7 +278,7 @@ impl Hub {
             Input::Publish { origin, publisher, stream, data, id } => {
                 self.publish(now, origin, &publisher, Publication { stream, data, id }, effects);
             }
-            Input::Heard { stream } => self.streams.heard(now, &stream, effects),
+            Input::Heard { stream } => self.streams.note_news(now, &stream, effects),
             Input::AgeMissed { conn, source } => self.streams.age_missed(conn, source),
             Input::RightsChanged { conn, rights, holder } => {
                 self.streams.rights_changed(now, conn, &rights, holder, effects);
@@ -333,13 +333,13 @@ impl Hub {
 
     pub(super) fn room(&self, id: &RoomId) -> Option<(RoomIx, &Room)> {
         let ix = self.room_ix(id)?;
-        Some((ix, &self.rooms[ix.0 as usize])).filter(|(_, room)| room.life == Life::Live)
+        Some((ix, &self.rooms[ix])).filter(|(_, room)| room.life == Life::Live)
     }
 
     /// The room, if the asker is a member; a stranger cannot tell whether it exists.
     pub(super) fn room_of_member(
         &self,
-        asker: &Asker,
+        asker: &Requester,
         id: &RoomId,
     ) -> Result<(RoomIx, &Room), Refusal> {
         let Some((ix, room)) = self.room(id) else { return Err(asker.stranger()) };
@@ -361,8 +361,8 @@ impl Hub {
     }
 
     pub(super) fn add_member(&mut self, room: RoomIx, user: UserIx, state: &MemberState) {
-        let id = self.users[user.0 as usize].id.clone();
-        let of_room = &mut self.rooms[room.0 as usize];
+        let id = self.users[user].id.clone();
+        let of_room = &mut self.rooms[room];
         let is_new = !of_room.members.contains_key(&id);
         let is_direct = of_room.name.is_direct();
         let has_written = is_direct && state.has_written;
@@ -371,12 +371,12 @@ impl Hub {
             self.left_rooms.remove(room);
         }
         if is_new {
-            let of_user = &mut self.users[user.0 as usize];
+            let of_user = &mut self.users[user];
             of_user.rooms.push(room);
             of_user.own_rooms += u32::from(state.is_own);
             of_user.direct_rooms += u32::from(has_written);
             of_user.added_rooms += u32::from(!state.is_own && !is_direct);
-            self.came_into(room, user);
+            self.member_joined(room, user);
         }
     }
 
@@ -391,7 +391,7 @@ impl Hub {
     }
 
     pub(super) fn forget_if_unneeded(&mut self, ix: UserIx) {
-        if self.users[ix.0 as usize].is_forgettable() {
+        if self.users[ix].is_forgettable() {
             let user = self.users.remove(ix.0 as usize);
             self.user_by_id.remove(&user.id);
         }

@@ -1,13 +1,11 @@
 //! Coming into rooms: making one, joining one, being brought into one, writing to somebody for the first time.
 
-use super::effect::{Answer, Effects, Refusal, RefusalCode};
 use super::hub::Hub;
-use super::input::Now;
 use super::pending::Pending;
-use super::request::Asker;
+use super::request::Requester;
 use super::room::{Member, RoomIx};
 use crate::base::limits::FIRST_MESSAGES_A_DAY;
-use crate::base::{Record, RoomId, UserId};
+use crate::base::{Answer, Effects, Now, Record, Refusal, RefusalCode, RoomId, UserId};
 use std::sync::Arc;
 
 impl Hub {
@@ -15,7 +13,7 @@ impl Hub {
     pub(super) fn create(
         &mut self,
         now: Now,
-        asker: &Asker,
+        asker: &Requester,
         room: Option<RoomId>,
         title: Option<Arc<str>>,
         open: bool,
@@ -24,7 +22,7 @@ impl Hub {
     ) -> Result<Option<Answer>, Refusal> {
         const NAME_LEN: usize = 12;
         if !self.settings.anyone_creates && !asker.is_admin {
-            let message = "rooms are made by admins here";
+            let message = "only admins can create rooms here";
             return Err(Refusal::new(RefusalCode::Forbidden, message));
         }
         let room = match room {
@@ -76,7 +74,7 @@ impl Hub {
         let added = if asker.is_admin { Vec::new() } else { members.clone() };
         for user in &added {
             let ix = self.user_ix(user);
-            self.users[ix.0 as usize].pending_added_rooms += 1;
+            self.users[ix].pending_added_rooms += 1;
         }
         let owner = asker.user.clone();
         let told = invited.clone();
@@ -92,7 +90,7 @@ impl Hub {
     pub(super) fn join(
         &mut self,
         now: Now,
-        asker: &Asker,
+        asker: &Requester,
         name: &RoomId,
         effects: &mut Effects,
     ) -> Result<Option<Answer>, Refusal> {
@@ -138,13 +136,13 @@ impl Hub {
     /// A user is on their way to the store to become a member of a room that is there.
     fn count_pending_member(&mut self, name: &RoomId) -> Option<RoomIx> {
         let room = self.room_ix(name)?;
-        self.rooms[room.0 as usize].pending_members += 1;
+        self.rooms[room].pending_members += 1;
         Some(room)
     }
 
     pub(super) fn add(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         name: RoomId,
         user: UserId,
         effects: &mut Effects,
@@ -179,24 +177,24 @@ impl Hub {
     fn check_quota(&self, user: &UserId) -> Result<(), Refusal> {
         let limit = self.quotas_of(user).rooms;
         let ix = self.user_by_id.get(user);
-        let user = ix.map(|ix| &self.users[ix.0 as usize]);
+        let user = ix.map(|ix| &self.users[*ix]);
         // Those on their way to the store count: asking twenty times at once gives no twenty rooms.
         if user.is_some_and(|user| user.own_rooms + user.pending_rooms >= limit) {
-            let message = "you are in as many rooms as one may be";
+            let message = "you are in as many rooms as a user may be in";
             return Err(Refusal::quota("rooms", message, u64::from(limit)));
         }
         Ok(())
     }
 
     /// Somebody is about to make a room. Admins may make as many as there is room for.
-    fn check_made(&mut self, now: Now, asker: &Asker) -> Result<(), Refusal> {
+    fn check_made(&mut self, now: Now, asker: &Requester) -> Result<(), Refusal> {
         if asker.is_admin || self.makers.may_take(now.moment, &asker.user) {
             return Ok(());
         }
         let limit = self.settings.rooms_a_day();
         Err(Refusal::quota(
             "rooms",
-            "you have made as many rooms as one may in a day",
+            "you have created as many rooms as a user may create in a day",
             u64::from(limit),
         ))
     }
@@ -204,21 +202,21 @@ impl Hub {
     /// A room that a user asked for is on its way to the store.
     fn count_pending(&mut self, user: &UserId) {
         let ix = self.user_ix(user);
-        self.users[ix.0 as usize].pending_rooms += 1;
+        self.users[ix].pending_rooms += 1;
     }
 
     /// A message goes to the store with which a room of two is to come into being.
     pub(super) fn first_message_comes(&mut self, author: &UserId) {
         self.pending_rooms += 1;
         let ix = self.user_ix(author);
-        self.users[ix.0 as usize].pending_direct_rooms += 1;
+        self.users[ix].pending_direct_rooms += 1;
     }
 
     /// A message is back with which a room of two was to come into being.
-    pub(super) fn first_message_came(&mut self, author: &UserId) {
+    pub(super) fn first_message_finished(&mut self, author: &UserId) {
         self.pending_rooms -= 1;
         if let Some(ix) = self.user_by_id.get(author).copied() {
-            let user = &mut self.users[ix.0 as usize];
+            let user = &mut self.users[ix];
             user.pending_direct_rooms = user.pending_direct_rooms.saturating_sub(1);
             self.forget_if_unneeded(ix);
         }
@@ -226,19 +224,19 @@ impl Hub {
 
     /// Whether there is room for one more room, of somebody: nobody is in more that they made, joined, began or
     /// left empty than are free.
-    fn check_all_rooms(&self, asker: &Asker) -> Result<(), Refusal> {
+    fn check_all_rooms(&self, asker: &Requester) -> Result<(), Refusal> {
         let limit = self.settings.all_rooms;
         let free = limit.saturating_sub(self.live_rooms + self.pending_rooms);
         let ix = self.user_by_id.get(&asker.user).filter(|_| !asker.is_admin);
         let own = ix.map_or(0, |ix| {
-            let user = &self.users[ix.0 as usize];
+            let user = &self.users[*ix];
             user.own_rooms + user.pending_rooms + user.direct_rooms + user.pending_direct_rooms
         });
         let left = if asker.is_admin { 0 } else { self.left_rooms.of(&asker.user) };
         if u64::from(own) + left >= free as u64 {
             let message = match free {
-                0 => "this server has as many rooms as it may have",
-                _ => "this server leaves the rooms that it may still have to others",
+                0 => "the server's limit of rooms is reached",
+                _ => "the few rooms that are left are for other users",
             };
             return Err(Refusal::quota("all_rooms", message, limit as u64));
         }
@@ -248,7 +246,7 @@ impl Hub {
     fn check_members(&self, members: usize) -> Result<(), Refusal> {
         let limit = self.settings.room_members;
         if members > limit {
-            let message = "the room has as many members as one may have";
+            let message = "the room has as many members as a room may have";
             return Err(Refusal::quota("room_members", message, limit as u64));
         }
         Ok(())
@@ -258,15 +256,15 @@ impl Hub {
     pub(super) fn check_first_message(
         &mut self,
         now: Now,
-        asker: &Asker,
+        asker: &Requester,
         to: Option<&UserId>,
     ) -> Result<(), Refusal> {
         self.check_all_rooms(asker)?;
         let limit = self.quotas_of(&asker.user).direct_rooms;
         let ix = self.user_by_id.get(&asker.user);
-        let written = ix.map(|ix| &self.users[ix.0 as usize]);
+        let written = ix.map(|ix| &self.users[*ix]);
         if written.is_some_and(|user| user.direct_rooms + user.pending_direct_rooms >= limit) {
-            let message = "you write to as many people as one may";
+            let message = "you have as many direct conversations as a user may have";
             return Err(Refusal::quota("direct_rooms", message, u64::from(limit)));
         }
         if asker.is_admin || to.is_none_or(|user| self.is_known(user)) {
@@ -275,26 +273,27 @@ impl Hub {
         if self.first_messages.may_take(now.moment, &asker.user) {
             return Ok(());
         }
-        let message = "you have written to as many people who were never here as one may in a day";
+        let message =
+            "you have written to as many people who were never here as a user may in a day";
         Err(Refusal::quota("first_messages", message, FIRST_MESSAGES_A_DAY.into()))
     }
 
     /// Whether somebody was here: they are online, or have made or joined a room, or written to somebody.
     fn is_known(&self, user: &UserId) -> bool {
         let ix = self.user_by_id.get(user);
-        ix.map(|ix| &self.users[ix.0 as usize])
+        ix.map(|ix| &self.users[*ix])
             .is_some_and(|user| user.is_online() || user.own_rooms > 0 || user.direct_rooms > 0)
     }
 
     /// Who of those that somebody names comes into a room without being asked, and who gets an invitation: whoever
     /// shares no room with them, or was brought into many already, unless admins or the embedding program do it.
-    fn with_consent(&self, asker: &Asker, named: Vec<UserId>) -> (Vec<UserId>, Vec<UserId>) {
+    fn with_consent(&self, asker: &Requester, named: Vec<UserId>) -> (Vec<UserId>, Vec<UserId>) {
         if asker.is_admin {
             return (named, Vec::new());
         }
         let rooms_of = |user: &UserId| {
             let ix = self.user_by_id.get(user);
-            ix.map(|ix| self.users[ix.0 as usize].rooms.as_slice()).unwrap_or_default()
+            ix.map(|ix| self.users[*ix].rooms.as_slice()).unwrap_or_default()
         };
         let own = rooms_of(&asker.user);
         let shares = |user: &UserId| {
@@ -302,7 +301,7 @@ impl Hub {
             let theirs = rooms_of(user);
             let ix = self.user_by_id.get(user);
             let brought = ix.map_or(0, |ix| {
-                let user = &self.users[ix.0 as usize];
+                let user = &self.users[*ix];
                 user.added_rooms + user.pending_added_rooms
             });
             if brought >= self.settings.added_rooms {
@@ -310,7 +309,7 @@ impl Hub {
             }
             let shorter = if theirs.len() < own.len() { theirs } else { own };
             shorter.iter().any(|room| {
-                let room = &self.rooms[room.0 as usize];
+                let room = &self.rooms[*room];
                 // Whoever was only written to has agreed to nothing.
                 let has_agreed = |member: &Member| !room.name.is_direct() || member.has_written;
                 room.member(&asker.user).is_some() && room.member(user).is_some_and(has_agreed)

@@ -1,12 +1,10 @@
 //! How much of a room's log is kept: by count and by age. What is not kept is shown to nobody from
 //! the moment on in which that is decided; the store removes it later, some at a time.
 
-use super::effect::Effects;
 use super::hub::Hub;
-use super::input::Now;
 use super::pending::Pending;
 use super::room::{Life, RoomIx};
-use crate::base::{Outcome, Record, RoomId, Timestamp};
+use crate::base::{Effect, Effects, Now, Outcome, Record, RoomId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How much of a log is kept.
@@ -69,7 +67,7 @@ const SLACK_SHARE: u64 = 16;
 impl Hub {
     /// A room's log has grown, or been read at the start: its oldest entries may have to go.
     pub(super) fn keep(&mut self, room: RoomIx) {
-        let of_room = &mut self.rooms[room.0 as usize];
+        let of_room = &mut self.rooms[room];
         let kept = self.settings.retentions.of(&of_room.name);
         let newest = of_room.head.saturating_sub(kept.entries).saturating_add(1);
         of_room.first = of_room.first.max(newest);
@@ -82,7 +80,7 @@ impl Hub {
 
     /// Remembers when the oldest entry of a room is too old.
     fn watch_age(&mut self, room: RoomIx) {
-        let of_room = &self.rooms[room.0 as usize];
+        let of_room = &self.rooms[room];
         let kept = self.settings.retentions.of(&of_room.name);
         if kept.age_ms == u64::MAX || of_room.life == Life::Ended {
             return;
@@ -109,7 +107,7 @@ impl Hub {
             if due > now.age_by {
                 let left = u64::try_from(due.0.saturating_sub(now.age_by.0)).unwrap_or(0);
                 let wake = now.moment.plus_millis(left.min(LOOK_AGAIN_MS));
-                effects.push(super::effect::Effect::WakeAt(wake));
+                effects.push(Effect::WakeAt(wake));
                 break;
             }
             self.keeping.aging.pop_first();
@@ -119,7 +117,7 @@ impl Hub {
             && let Some(room) = self.keeping.due.pop_front()
         {
             self.keeping.in_flight += 1;
-            let of_room = &self.rooms[room.0 as usize];
+            let of_room = &self.rooms[room];
             let kept = self.settings.retentions.of(&of_room.name);
             let age_ms = i64::try_from(kept.age_ms).unwrap_or(i64::MAX);
             let record = Record::Trim {
@@ -128,7 +126,7 @@ impl Hub {
                 older_than: Timestamp(now.age_by.0.saturating_sub(age_ms)),
             };
             let ticket = self.ticket(Pending::Trim { room });
-            effects.push(super::effect::Effect::Persist { ticket, record });
+            effects.push(Effect::Persist { ticket, record });
         }
     }
 
@@ -152,7 +150,7 @@ impl Hub {
             }
             if of_room.is_trimming || waiting.contains(&room) {
                 self.keeping.buried_later.push(room);
-                effects.push(super::effect::Effect::WakeAt(now.moment.plus_millis(RETRY_MS)));
+                effects.push(Effect::WakeAt(now.moment.plus_millis(RETRY_MS)));
                 continue;
             }
             let of_room = self.rooms.remove(room.0 as usize);
@@ -170,16 +168,16 @@ impl Hub {
         effects: &mut Effects,
     ) {
         self.keeping.in_flight -= 1;
-        self.rooms[room.0 as usize].is_trimming = false;
+        self.rooms[room].is_trimming = false;
         let Outcome::Trimmed { first, kept_from, first_ts, messages, deleted } = *outcome else {
             // It is tried again, unless the room cannot be read at all.
             if !matches!(outcome, Outcome::Damaged) {
                 self.trim_later(room);
-                effects.push(super::effect::Effect::WakeAt(now.moment.plus_millis(RETRY_MS)));
+                effects.push(Effect::WakeAt(now.moment.plus_millis(RETRY_MS)));
             }
             return;
         };
-        let of_room = &mut self.rooms[room.0 as usize];
+        let of_room = &mut self.rooms[room];
         let has_moved = first > of_room.stored_first;
         of_room.stored_first = first;
         of_room.first_ts = first_ts;
@@ -196,7 +194,7 @@ impl Hub {
                 Life::Live | Life::Ending => self.keep(room),
             }
         }
-        if self.rooms[room.0 as usize].life == Life::Ended {
+        if self.rooms[room].life == Life::Ended {
             self.bury(now, room, effects);
         }
         self.trim_due(now, effects);

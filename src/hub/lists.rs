@@ -1,29 +1,28 @@
 //! Lists: rooms and members, in pages, in the order of names.
 
-use super::effect::{Answer, MemberInfo, Refusal, RoomSummary};
 use super::hub::Hub;
 use super::presence::Scope;
-use super::request::Asker;
+use super::request::Requester;
 use super::room::Room;
-use crate::base::{RoomId, UserId};
+use crate::base::answer::{MemberInfo, RoomSummary};
+use crate::base::{Answer, Refusal, RoomId, UserId};
 use std::ops::Bound;
 
 impl Hub {
     pub(super) fn list_rooms(
         &self,
-        asker: &Asker,
+        asker: &Requester,
         open: bool,
         after: Option<RoomId>,
         limit: usize,
     ) -> Answer {
         let limit = limit.min(self.settings.page);
         let is_after = |room: &Room| after.as_ref().is_none_or(|after| room.name > *after);
-        let of_user =
-            self.user_by_id.get(&asker.user).map(|ix| self.users[ix.0 as usize].rooms.as_slice());
+        let of_user = self.user_by_id.get(&asker.user).map(|ix| self.users[*ix].rooms.as_slice());
         let mut found: Vec<&Room> = of_user
             .into_iter()
             .flatten()
-            .map(|ix| &self.rooms[ix.0 as usize])
+            .map(|ix| &self.rooms[*ix])
             .filter(|room| room.member(&asker.user).is_some() && is_after(room))
             .filter(|room| !(open && room.name.is_direct()))
             .collect();
@@ -32,7 +31,7 @@ impl Hub {
             let others = self
                 .open_rooms
                 .range::<RoomId, _>((start, Bound::Unbounded))
-                .map(|(_, ix)| &self.rooms[ix.0 as usize])
+                .map(|(_, ix)| &self.rooms[*ix])
                 .filter(|room| room.life == super::room::Life::Live)
                 .filter(|room| room.member(&asker.user).is_none() && !room.is_banned(&asker.user));
             found.extend(others.take(limit + 1));
@@ -45,7 +44,7 @@ impl Hub {
     }
 
     /// What a room is like, for its members, those who may join and admins.
-    pub(super) fn room_info(&self, asker: &Asker, name: &RoomId) -> Result<Answer, Refusal> {
+    pub(super) fn room_info(&self, asker: &Requester, name: &RoomId) -> Result<Answer, Refusal> {
         let Some((_, room)) = self.room(name) else { return Err(asker.stranger()) };
         let user = &asker.user;
         let may_join = (room.is_open || room.is_invited(user)) && !room.is_banned(user);
@@ -57,7 +56,7 @@ impl Hub {
 
     pub(super) fn list_members(
         &self,
-        asker: &Asker,
+        asker: &Requester,
         room: &RoomId,
         after: Option<UserId>,
         limit: usize,
@@ -71,7 +70,7 @@ impl Hub {
             .by_ref()
             .take(limit)
             .map(|(id, member)| {
-                let user = &self.users[member.user.0 as usize];
+                let user = &self.users[member.user];
                 MemberInfo {
                     user: id.clone(),
                     name: user.name.clone(),

@@ -1,9 +1,9 @@
 //! What the server itself may see of the hub: for its pushes, its lists for admins, its answers.
 
-use super::effect::PresenceInfo;
 use super::hub::Hub;
 use super::presence_list::page;
 use super::user::UserIx;
+use crate::base::answer::PresenceInfo;
 use crate::base::{ConnId, RoomId, UserId};
 
 impl Hub {
@@ -11,13 +11,13 @@ impl Hub {
     #[must_use]
     pub fn name_of(&self, user: &UserId) -> Option<&str> {
         let ix = self.user_by_id.get(user)?;
-        self.users[ix.0 as usize].name.as_deref()
+        self.users[*ix].name.as_deref()
     }
 
     /// The connections of a user.
     #[must_use]
     pub fn connections_of(&self, user: &UserId) -> &[ConnId] {
-        self.user_by_id.get(user).map_or(&[], |ix| self.users[ix.0 as usize].conns.as_slice())
+        self.user_by_id.get(user).map_or(&[], |ix| self.users[*ix].conns.as_slice())
     }
 
     /// All connections that have said whose they are.
@@ -59,7 +59,7 @@ impl Hub {
     }
 
     pub(super) fn presence_of(&self, ix: UserIx) -> PresenceInfo {
-        let user = &self.users[ix.0 as usize];
+        let user = &self.users[ix];
         PresenceInfo {
             user: user.id.clone(),
             name: user.name.clone(),

@@ -1,21 +1,21 @@
 //! What owners and admins do: who may come in, who must go, what a room is like, and its end.
 
-use super::effect::{Answer, Effects, InviteInfo, Notice, Refusal, RefusalCode};
 use super::hub::Hub;
 use super::pending::Pending;
-use super::request::Asker;
+use super::request::Requester;
 use super::room::{Life, Room, RoomIx};
-use crate::base::{Record, RoomId, UserId};
+use crate::base::answer::InviteInfo;
+use crate::base::{Answer, Effects, Notice, Record, Refusal, RefusalCode, RoomId, UserId};
 use std::sync::Arc;
 
 /// What became of a request so far: an answer, or none yet as the store is asked.
-pub(super) type Done = Result<Option<Answer>, Refusal>;
+pub(super) type Progress = Result<Option<Answer>, Refusal>;
 
 impl Hub {
     /// A room that the asker may manage: their own, or any for an admin.
     pub(super) fn managed_room(
         &self,
-        asker: &Asker,
+        asker: &Requester,
         name: &RoomId,
     ) -> Result<(RoomIx, &Room), Refusal> {
         let Some((ix, room)) = self.room(name) else { return Err(asker.stranger()) };
@@ -27,7 +27,7 @@ impl Hub {
             return Err(Refusal::DIRECT);
         }
         if !asker.is_admin && !room.is_owner(&asker.user) {
-            let message = "this is for the room's owner";
+            let message = "only the room's owner may do this";
             return Err(Refusal::new(RefusalCode::Forbidden, message));
         }
         Ok((ix, room))
@@ -35,11 +35,11 @@ impl Hub {
 
     pub(super) fn invite(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         name: &RoomId,
         user: UserId,
         effects: &mut Effects,
-    ) -> Done {
+    ) -> Progress {
         let (room, of_room) = self.managed_room(asker, name)?;
         if of_room.is_banned(&user) {
             let message = "the user is banned from this room";
@@ -51,13 +51,13 @@ impl Hub {
         let limit = self.settings.room_members;
         let of_room_invites = of_room.permits.as_ref().map_or(0, |permits| permits.invites.len());
         if of_room_invites + of_room.pending_invites as usize >= limit {
-            let message = "the room has as many invitations as one may have";
+            let message = "the room has as many invitations as a room may have";
             return Err(Refusal::quota("room_members", message, limit as u64));
         }
         self.check_invites(asker, &user)?;
         let by = asker.user.clone();
         self.invites_come(std::slice::from_ref(&user), &by);
-        self.rooms[room.0 as usize].pending_invites += 1;
+        self.rooms[room].pending_invites += 1;
         let record = Record::Invite { room: name.clone(), user: user.clone(), by: by.clone() };
         let pending = Pending::Invite { origin: asker.origin.clone(), room, user, by };
         self.persist(asker, record, pending, true, effects);
@@ -72,7 +72,7 @@ impl Hub {
     }
 
     /// They are back.
-    pub(super) fn invites_came(&mut self, users: &[UserId], by: &UserId) {
+    pub(super) fn return_invites(&mut self, users: &[UserId], by: &UserId) {
         for user in users {
             let Some(coming) = self.pending_invites.get_mut(user) else { continue };
             if let Some(place) = coming.iter().position(|one| one == by) {
@@ -85,12 +85,12 @@ impl Hub {
     }
 
     /// Whether somebody may have one more invitation, of whoever asks for it: nobody's are more than are free.
-    pub(super) fn check_invites(&self, asker: &Asker, user: &UserId) -> Result<(), Refusal> {
+    pub(super) fn check_invites(&self, asker: &Requester, user: &UserId) -> Result<(), Refusal> {
         let limit = self.settings.invites;
         let ix = self.user_by_id.get(user);
-        let rooms = ix.map(|ix| self.users[ix.0 as usize].invites.as_slice()).unwrap_or_default();
+        let rooms = ix.map(|ix| self.users[*ix].invites.as_slice()).unwrap_or_default();
         let is_theirs = |room: &&RoomIx| {
-            let permits = self.rooms[room.0 as usize].permits.as_ref();
+            let permits = self.rooms[**room].permits.as_ref();
             permits.is_some_and(|permits| permits.invites.get(user) == Some(&asker.user))
         };
         let coming = self.pending_invites.get(user).map(Vec::as_slice).unwrap_or_default();
@@ -100,8 +100,8 @@ impl Hub {
         let own = if asker.is_admin { 0 } else { own };
         if own >= free {
             let message = match free {
-                0 => "the user has as many invitations as one may have",
-                _ => "the user has as many invitations of yours as one may have",
+                0 => "the user has as many invitations as a user may have",
+                _ => "the user has as many invitations from you as they may have",
             };
             return Err(Refusal::quota("invites", message, limit as u64));
         }
@@ -116,12 +116,9 @@ impl Hub {
         by: &UserId,
         effects: &mut Effects,
     ) -> Answer {
-        let answer = Answer::Done {
-            room: self.rooms[room.0 as usize].name.clone(),
-            user: Some(user.clone()),
-        };
+        let answer = Answer::Done { room: self.rooms[room].name.clone(), user: Some(user.clone()) };
         // Meanwhile they may have come in another way, or the room have ended.
-        let of_room = &self.rooms[room.0 as usize];
+        let of_room = &self.rooms[room];
         if of_room.life != Life::Live || of_room.members.contains_key(&user) {
             return answer;
         }
@@ -133,8 +130,8 @@ impl Hub {
 
     pub(super) fn add_invite(&mut self, room: RoomIx, user: &UserId, by: UserId) {
         let ix = self.user_ix(user);
-        self.rooms[room.0 as usize].permits().invites.insert(user.clone(), by);
-        let of_user = &mut self.users[ix.0 as usize].invites;
+        self.rooms[room].permits().invites.insert(user.clone(), by);
+        let of_user = &mut self.users[ix].invites;
         if !of_user.as_slice().contains(&room) {
             of_user.push(room);
         }
@@ -142,20 +139,20 @@ impl Hub {
 
     /// An invitation is used, or void.
     pub(super) fn drop_invite(&mut self, room: RoomIx, user: &UserId) {
-        let Some(permits) = &mut self.rooms[room.0 as usize].permits else { return };
+        let Some(permits) = &mut self.rooms[room].permits else { return };
         permits.invites.remove(user);
         if permits.invites.is_empty() && permits.bans.is_empty() {
-            self.rooms[room.0 as usize].permits = None;
+            self.rooms[room].permits = None;
         }
         if let Some(&ix) = self.user_by_id.get(user) {
-            self.users[ix.0 as usize].invites.retain(|one| *one != room);
+            self.users[ix].invites.retain(|one| *one != room);
             self.forget_if_unneeded(ix);
         }
     }
 
     fn uninvite(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         room: RoomIx,
         name: &RoomId,
         user: UserId,
@@ -178,7 +175,7 @@ impl Hub {
         let reason = if by.is_some() { Reason::Removed } else { Reason::Left };
         let is_other = by.is_some();
         self.invite_ended(room, user, by, reason, effects);
-        let name = self.rooms[room.0 as usize].name.clone();
+        let name = self.rooms[room].name.clone();
         Answer::Done { room: name, user: is_other.then(|| user.clone()) }
     }
 
@@ -191,7 +188,7 @@ impl Hub {
         reason: Reason,
         effects: &mut Effects,
     ) {
-        let of_room = &self.rooms[room.0 as usize];
+        let of_room = &self.rooms[room];
         // Meanwhile they may have come in.
         if of_room.is_invited(user) && !of_room.members.contains_key(user) {
             let name = of_room.name.clone();
@@ -203,10 +200,10 @@ impl Hub {
 
     pub(super) fn invites_of(&self, user: &UserId) -> Vec<InviteInfo> {
         let Some(ix) = self.user_by_id.get(user) else { return Vec::new() };
-        let invites = self.users[ix.0 as usize].invites.as_slice().iter();
+        let invites = self.users[*ix].invites.as_slice().iter();
         let mut invites: Vec<InviteInfo> = invites
             .filter_map(|room| {
-                let of_room = &self.rooms[room.0 as usize];
+                let of_room = &self.rooms[*room];
                 let by = of_room.permits.as_ref()?.invites.get(user)?;
                 (of_room.life == Life::Live).then(|| self.invite_info(*room, by))
             })
@@ -216,12 +213,17 @@ impl Hub {
     }
 
     fn invite_info(&self, room: RoomIx, by: &UserId) -> InviteInfo {
-        let of_room = &self.rooms[room.0 as usize];
+        let of_room = &self.rooms[room];
         let (name, title) = (of_room.name.clone(), Arc::clone(&of_room.title));
         InviteInfo { room: name, title, by: by.clone() }
     }
 
-    pub(super) fn leave(&mut self, asker: &Asker, name: &RoomId, effects: &mut Effects) -> Done {
+    pub(super) fn leave(
+        &mut self,
+        asker: &Requester,
+        name: &RoomId,
+        effects: &mut Effects,
+    ) -> Progress {
         // Whoever is invited, and does not want to come, says so by leaving.
         if let Some((room, of_room)) = self.room(name)
             && of_room.member(&asker.user).is_none()
@@ -242,11 +244,11 @@ impl Hub {
 
     pub(super) fn remove(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         name: &RoomId,
         user: UserId,
         effects: &mut Effects,
-    ) -> Done {
+    ) -> Progress {
         let (room, of_room) = self.managed_room(asker, name)?;
         if of_room.member(&user).is_none() && of_room.is_invited(&user) {
             self.uninvite(asker, room, name, user, asker.by(), effects);
@@ -268,14 +270,14 @@ impl Hub {
 
     pub(super) fn ban(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         name: &RoomId,
         user: UserId,
         effects: &mut Effects,
-    ) -> Done {
+    ) -> Progress {
         let (room, of_room) = self.managed_room(asker, name)?;
         if user == asker.user {
-            return Err(Refusal::bad_request("user", "one cannot ban oneself"));
+            return Err(Refusal::bad_request("user", "you cannot ban yourself"));
         }
         let is_stored = of_room.ban(&user).is_some_and(|ban| ban.is_stored);
         if is_stored && !of_room.members.contains_key(&user) {
@@ -283,13 +285,13 @@ impl Hub {
         }
         let limit = self.settings.room_members;
         if of_room.permits.as_ref().is_some_and(|permits| permits.bans.len() >= limit) {
-            let message = "the room has as many bans as one may have";
+            let message = "the room has as many bans as a room may have";
             return Err(Refusal::quota("room_members", message, limit as u64));
         }
         let by = asker.user.clone();
         let record = Record::Ban { room: name.clone(), user: user.clone(), by: by.clone() };
         // It holds from here.
-        let bans = &mut self.rooms[room.0 as usize].permits().bans;
+        let bans = &mut self.rooms[room].permits().bans;
         bans.entry(user.clone()).or_default().in_flight += 1;
         self.end_membership(asker, room, user, Some(by), Reason::Banned, record, effects);
         Ok(None)
@@ -297,11 +299,11 @@ impl Hub {
 
     pub(super) fn unban(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         name: &RoomId,
         user: UserId,
         effects: &mut Effects,
-    ) -> Done {
+    ) -> Progress {
         let (room, of_room) = self.managed_room(asker, name)?;
         if !of_room.is_banned(&user) {
             return Ok(Some(Answer::Done { room: name.clone(), user: Some(user) }));
@@ -313,8 +315,8 @@ impl Hub {
     }
 
     /// A ban is on disk, or could not be put there.
-    pub(super) fn ban_came_back(&mut self, room: RoomIx, user: &UserId, is_stored: bool) {
-        let Some(permits) = &mut self.rooms[room.0 as usize].permits else { return };
+    pub(super) fn ban_finished(&mut self, room: RoomIx, user: &UserId, is_stored: bool) {
+        let Some(permits) = &mut self.rooms[room].permits else { return };
         let Some(ban) = permits.bans.get_mut(user) else { return };
         ban.in_flight = ban.in_flight.saturating_sub(1);
         ban.is_stored |= is_stored;
@@ -323,7 +325,7 @@ impl Hub {
 
     /// The end of a ban is on disk. One that was decided since holds.
     pub(super) fn lift_ban(&mut self, room: RoomIx, user: &UserId) {
-        let Some(permits) = &mut self.rooms[room.0 as usize].permits else { return };
+        let Some(permits) = &mut self.rooms[room].permits else { return };
         if let Some(ban) = permits.bans.get_mut(user) {
             ban.is_stored = false;
             self.drop_void_ban(room, user);
@@ -331,7 +333,7 @@ impl Hub {
     }
 
     fn drop_void_ban(&mut self, room: RoomIx, user: &UserId) {
-        let of_room = &mut self.rooms[room.0 as usize];
+        let of_room = &mut self.rooms[room];
         let Some(permits) = &mut of_room.permits else { return };
         if permits.bans.get(user).is_some_and(|ban| !ban.is_stored && ban.in_flight == 0) {
             permits.bans.remove(user);

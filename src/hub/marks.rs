@@ -2,18 +2,17 @@
 //! disk before anybody is told.
 
 use super::cursor::Cursor;
-use super::effect::{Answer, Effects, Notice, Refusal};
 use super::hub::Hub;
 use super::pending::Pending;
-use super::request::Asker;
+use super::request::Requester;
 use super::room::RoomIx;
 use crate::base::limits::MARKS_MEMBERS_MAX;
-use crate::base::{ConnId, Outcome, Record, RoomId, UserId};
+use crate::base::{Answer, ConnId, Effects, Notice, Outcome, Record, Refusal, RoomId, UserId};
 
 impl Hub {
     pub(super) fn read(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         name: &RoomId,
         seq: u64,
         effects: &mut Effects,
@@ -42,9 +41,9 @@ impl Hub {
     ) -> Result<Answer, Refusal> {
         let (seq, messages, deleted) = match outcome {
             Outcome::Read { seq, messages, deleted } => (seq, messages, deleted),
-            other => return Err(super::commit::refusal(&other)),
+            other => return Err(Refusal::from(&other)),
         };
-        let of_room = &mut self.rooms[room.0 as usize];
+        let of_room = &mut self.rooms[room];
         let Some(member) = of_room.members.get_mut(user) else { return Err(Refusal::NOT_MEMBER) };
         let has_moved = seq > member.read;
         if has_moved {
@@ -52,13 +51,13 @@ impl Hub {
             member.read_messages = messages;
             member.deleted_unread = deleted;
         }
-        let of_room = &self.rooms[room.0 as usize];
+        let of_room = &self.rooms[room];
         let Some(member) = of_room.member(user) else { return Err(Refusal::NOT_MEMBER) };
         let (seq, unread) = (of_room.read_of(member), of_room.unread(member));
         let name = of_room.name.clone();
         if has_moved {
             let tells_others = of_room.members.len() <= MARKS_MEMBERS_MAX;
-            let told = self.told_of_mark(room, user, tells_others);
+            let told = self.recipients_of_mark(room, user, tells_others);
             let notice =
                 Notice::Read { room: name.clone(), user: user.clone(), seq, source: room.0 };
             effects.deliver(notice, told);
@@ -68,7 +67,7 @@ impl Hub {
 
     pub(super) fn ack(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         marks: Vec<(RoomId, u64)>,
         is_one: bool,
         effects: &mut Effects,
@@ -106,14 +105,14 @@ impl Hub {
     ) -> Answer {
         for (name, seq) in marks {
             let Some(room) = self.room_ix(&name) else { continue };
-            let of_room = &mut self.rooms[room.0 as usize];
+            let of_room = &mut self.rooms[room];
             let Some(member) = of_room.members.get_mut(user) else { continue };
             if seq <= member.delivered {
                 continue;
             }
             member.delivered = seq;
             if of_room.members.len() <= MARKS_MEMBERS_MAX && of_room.member(user).is_some() {
-                let told = self.told_of_mark(room, user, true);
+                let told = self.recipients_of_mark(room, user, true);
                 let notice =
                     Notice::Delivered { room: name, user: user.clone(), seq, source: room.0 };
                 effects.deliver(notice, told);
@@ -122,8 +121,8 @@ impl Hub {
         Answer::Noted
     }
 
-    fn told_of_mark(&self, room: RoomIx, user: &UserId, tells_others: bool) -> Vec<ConnId> {
-        let followers = &self.rooms[room.0 as usize].followers;
+    fn recipients_of_mark(&self, room: RoomIx, user: &UserId, tells_others: bool) -> Vec<ConnId> {
+        let followers = &self.rooms[room].followers;
         let is_told = |cursor: &Cursor| matches!(cursor, Cursor::Live | Cursor::Behind { .. });
         if tells_others {
             followers.iter().filter(|(_, cursor)| is_told(cursor)).map(|(conn, _)| *conn).collect()

@@ -12,7 +12,7 @@ mod commit;
 mod connection;
 mod cursor;
 mod daily;
-mod effect;
+pub(crate) mod durable_streams;
 mod endings;
 mod fan_out;
 mod history;
@@ -39,13 +39,9 @@ mod typing;
 mod updates;
 mod user;
 
-pub use census::{Census, Counts};
-pub use effect::{
-    Answer, Effect, Effects, InviteInfo, MemberInfo, NotResumed, Notice, PresenceInfo, Refusal,
-    RefusalCode, Resumed, RoomPage, RoomSummary,
-};
+pub use census::{Census, HubCounts};
 pub use hub::{Hub, Settings};
-pub use input::{Input, Now, Origin, Part, Request, RequestId, Rights, Target};
+pub use input::{Input, Rights};
 pub use keep::{Retention, Retentions};
 pub use presence::Scope;
 pub use quotas::Quotas;

@@ -1,11 +1,11 @@
 //! What is on its way to the store, and back.
 
-use super::input::{Origin, Part};
 use super::manage::Reason;
-use super::request::Asker;
+use super::request::Requester;
 use super::room::RoomIx;
 use super::streams::Publication;
-use crate::base::{ConnId, Revocation, RoomId, UserId};
+use crate::base::request::Part;
+use crate::base::{ConnId, Origin, Revocation, RoomId, UserId};
 
 /// What waits for an outcome of the store.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub(super) enum Pending {
     /// A read mark.
     Read { origin: Origin, room: RoomIx, user: UserId },
     /// A page for who asked for it.
-    History { asker: Asker, room: RoomIx, part: Part, limit: usize },
+    History { asker: Requester, room: RoomIx, part: Part, limit: usize },
     /// Where rooms were at a time.
     Seek { conn: ConnId },
     /// A page for a cursor that is behind.

@@ -6,14 +6,15 @@
 //! `Last-Event-ID` of Server-Sent Events needs: a few bytes, however many rooms there are.
 
 use super::cursor::{Cursor, Standing};
-use super::effect::{Answer, Effect, Effects, Refusal, RefusalCode, Resumed};
 use super::hub::Hub;
-use super::input::Origin;
 use super::pending::Pending;
-use super::request::{Asker, answered};
+use super::request::{Requester, answered};
 use super::room::RoomIx;
+use crate::base::answer::Resumed;
 use crate::base::limits::SEEK_ROOMS_MAX;
-use crate::base::{ConnId, Outcome, RoomId, Timestamp};
+use crate::base::{
+    Answer, ConnId, Effect, Effects, Origin, Outcome, Refusal, RefusalCode, RoomId, Timestamp,
+};
 use std::collections::BTreeMap;
 
 /// What is remembered of a connection that is told its position.
@@ -97,7 +98,7 @@ impl Hub {
     /// Lets a connection that has announced it go on at a time, in all of its rooms.
     pub(super) fn resume_at(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         epoch: &str,
         since: Timestamp,
         effects: &mut Effects,
@@ -112,8 +113,8 @@ impl Hub {
         };
         let mut seeking = Seeking { since, ..Seeking::default() };
         let is_of_this_life = epoch == &*self.epoch && since <= self.newest;
-        for ix in self.users[connection.user.0 as usize].rooms.as_slice() {
-            let room = &self.rooms[ix.0 as usize];
+        for ix in self.users[connection.user].rooms.as_slice() {
+            let room = &self.rooms[*ix];
             if !is_of_this_life {
                 // Behind every head: nobody has been there.
                 seeking.found.push((room.name.clone(), u64::MAX));
@@ -132,7 +133,7 @@ impl Hub {
     }
 
     /// Looks some more rooms up in the store; when all are, goes on.
-    fn seek_on(&mut self, asker: &Asker, conn: ConnId, epoch: &str, effects: &mut Effects) {
+    fn seek_on(&mut self, asker: &Requester, conn: ConnId, epoch: &str, effects: &mut Effects) {
         let position = self.positions.get_mut(&conn);
         let Some(seeking) = position.and_then(|position| position.seeking.as_mut()) else { return };
         let count = seeking.rooms.len().min(SEEK_ROOMS_MAX);
@@ -151,7 +152,7 @@ impl Hub {
         let mut resumed = Resumed::default();
         for (room, seq) in found {
             if is_of_this_life && self.resume_halted(conn, &room, seq) {
-                let head = self.room_ix(&room).map_or(seq, |ix| self.rooms[ix.0 as usize].head);
+                let head = self.room_ix(&room).map_or(seq, |ix| self.rooms[ix].head);
                 resumed.rooms.push((room, seq, head));
                 continue;
             }
@@ -183,7 +184,7 @@ impl Hub {
     }
 
     /// Places have been looked up.
-    pub(super) fn sought(&mut self, conn: ConnId, outcome: Outcome, effects: &mut Effects) {
+    pub(super) fn places_found(&mut self, conn: ConnId, outcome: Outcome, effects: &mut Effects) {
         let Some(user) = self.user_of(conn).cloned() else { return };
         let asker = self.asker(user, Origin::Conn(conn, None));
         match outcome {
@@ -196,7 +197,7 @@ impl Hub {
                 self.seek_on(&asker, conn, &epoch, effects);
             }
             // It stays as it is, and comes again: no part of a gap is told.
-            other => effects.push(answered(&asker, Err(super::commit::refusal(&other)))),
+            other => effects.push(answered(&asker, Err(Refusal::from(&other)))),
         }
     }
 }

@@ -2,13 +2,11 @@
 //! in a window, however many changes there were; a count alone where they are many.
 
 use super::cursor::Cursor;
-use super::effect::{Effect, Effects, Notice};
 use super::hub::Hub;
-use super::input::Now;
 use super::room::RoomIx;
 use super::user::UserIx;
 use crate::base::limits::PRESENCE_WINDOW_MS_MAX;
-use crate::base::{ConnId, Moment, UserId};
+use crate::base::{ConnId, Effect, Effects, Moment, Notice, Now, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Who is told who is online.
@@ -65,7 +63,7 @@ pub(super) struct Tally {
 }
 
 /// What becomes of an announcement.
-enum Form {
+enum AnnouncementForm {
     Lists,
     /// Only the number.
     Count,
@@ -80,27 +78,27 @@ impl Tally {
     }
 
     /// How an audience of so many is told; with some slack, so that it does not go back and forth.
-    fn form(&mut self, people_max: usize) -> Form {
+    fn form(&mut self, people_max: usize) -> AnnouncementForm {
         let was_counting = self.is_counting;
         let back_below = people_max - people_max / 10;
         self.is_counting =
             if was_counting { self.announced >= back_below } else { self.announced > people_max };
         match (was_counting, self.is_counting) {
-            (_, true) => Form::Count,
-            (true, false) => Form::Reset,
-            (false, false) => Form::Lists,
+            (_, true) => AnnouncementForm::Count,
+            (true, false) => AnnouncementForm::Reset,
+            (false, false) => AnnouncementForm::Lists,
         }
     }
 }
 
 /// Who came and who went.
 #[derive(Default)]
-struct Changes {
+struct PresenceChanges {
     online: Vec<UserId>,
     offline: Vec<UserId>,
 }
 
-impl Changes {
+impl PresenceChanges {
     fn add(&mut self, user: &UserId, is_online: bool) {
         if is_online { &mut self.online } else { &mut self.offline }.push(user.clone());
     }
@@ -108,14 +106,14 @@ impl Changes {
 
 impl Hub {
     /// A connection of a user came; if it is their first, they are online.
-    pub(super) fn came(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {
-        let user = &mut self.users[ix.0 as usize];
+    pub(super) fn connection_opened(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {
+        let user = &mut self.users[ix];
         if user.conns.as_slice().len() > 1 {
             return;
         }
         self.presence.online.insert(user.id.clone(), ix);
         for room in user.rooms.as_slice() {
-            self.rooms[room.0 as usize].online.insert(user.id.clone(), ix);
+            self.rooms[*room].online.insert(user.id.clone(), ix);
         }
         if user.grace != Moment::NEVER {
             self.presence.graced.remove(&(user.grace, ix));
@@ -130,12 +128,12 @@ impl Hub {
     }
 
     /// The last connection of a user went; it is told after the grace.
-    pub(super) fn went(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {
+    pub(super) fn last_connection_closed(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {
         let grace = now.moment.plus_millis(self.settings.grace_ms);
-        let user = &mut self.users[ix.0 as usize];
+        let user = &mut self.users[ix];
         self.presence.online.remove(&user.id);
         for room in user.rooms.as_slice() {
-            self.rooms[room.0 as usize].online.remove(&user.id);
+            self.rooms[*room].online.remove(&user.id);
         }
         if !user.is_changed {
             user.lists_before = self.presence.lists;
@@ -146,9 +144,9 @@ impl Hub {
     }
 
     /// Somebody has become a member of a room.
-    pub(super) fn came_into(&mut self, room: RoomIx, ix: UserIx) {
-        let user = &self.users[ix.0 as usize];
-        let of_room = &mut self.rooms[room.0 as usize];
+    pub(super) fn member_joined(&mut self, room: RoomIx, ix: UserIx) {
+        let user = &self.users[ix];
+        let of_room = &mut self.rooms[room];
         if user.is_online() {
             of_room.online.insert(user.id.clone(), ix);
         }
@@ -165,16 +163,16 @@ impl Hub {
         ix: UserIx,
         effects: &mut Effects,
     ) {
-        if self.settings.presence == Scope::Rooms && self.users[ix.0 as usize].is_announced {
+        if self.settings.presence == Scope::Rooms && self.users[ix].is_announced {
             self.presence.joined.insert((room, ix));
             self.open_window(now, effects);
         }
     }
 
     /// Somebody is no member of a room any more.
-    pub(super) fn went_out_of(&mut self, room: RoomIx, ix: UserIx) {
-        let user = &self.users[ix.0 as usize];
-        let of_room = &mut self.rooms[room.0 as usize];
+    pub(super) fn member_left(&mut self, room: RoomIx, ix: UserIx) {
+        let user = &self.users[ix];
+        let of_room = &mut self.rooms[room];
         of_room.online.remove(&user.id);
         if user.is_announced {
             of_room.tally.count(false);
@@ -183,7 +181,7 @@ impl Hub {
     }
 
     fn mark_changed(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {
-        let user = &mut self.users[ix.0 as usize];
+        let user = &mut self.users[ix];
         if std::mem::replace(&mut user.is_changed, true) {
             return;
         }
@@ -215,7 +213,7 @@ impl Hub {
                 break;
             }
             self.presence.graced.pop_first();
-            self.users[ix.0 as usize].grace = Moment::NEVER;
+            self.users[ix].grace = Moment::NEVER;
             self.mark_changed(now, ix, effects);
         }
         match self.presence.window_end {
@@ -227,17 +225,17 @@ impl Hub {
 
     fn announce(&mut self, effects: &mut Effects) {
         self.presence.window_end = None;
-        let mut of_all = Changes::default();
-        let mut of_rooms: BTreeMap<RoomIx, Changes> = BTreeMap::new();
+        let mut of_all = PresenceChanges::default();
+        let mut of_rooms: BTreeMap<RoomIx, PresenceChanges> = BTreeMap::new();
         for (room, ix) in std::mem::take(&mut self.presence.joined) {
-            let user = &self.users[ix.0 as usize];
+            let user = &self.users[ix];
             // Whoever has changed since is in the list below.
             if !user.is_changed && user.is_announced {
                 of_rooms.entry(room).or_default().add(&user.id, true);
             }
         }
         for ix in std::mem::take(&mut self.presence.changed) {
-            let user = &mut self.users[ix.0 as usize];
+            let user = &mut self.users[ix];
             user.is_changed = false;
             // Within the grace one counts as online: one's going is told at its end.
             let is_online = user.is_online() || user.grace != Moment::NEVER;
@@ -248,7 +246,7 @@ impl Hub {
             if is_new {
                 self.presence.tally.count(is_online);
                 for room in user.rooms.as_slice() {
-                    self.rooms[room.0 as usize].tally.count(is_online);
+                    self.rooms[*room].tally.count(is_online);
                 }
             }
             match self.settings.presence {
@@ -270,7 +268,7 @@ impl Hub {
             self.tell_changes(None, of_all, form, online, &audience, effects);
         }
         for (room, changes) in of_rooms {
-            let of_room = &mut self.rooms[room.0 as usize];
+            let of_room = &mut self.rooms[room];
             let (form, online) = (of_room.tally.form(people_max), of_room.tally.announced);
             let audience: Vec<ConnId> = of_room
                 .followers
@@ -285,8 +283,8 @@ impl Hub {
     fn tell_changes(
         &mut self,
         room: Option<RoomIx>,
-        mut changes: Changes,
-        form: Form,
+        mut changes: PresenceChanges,
+        form: AnnouncementForm,
         online: usize,
         audience: &[ConnId],
         effects: &mut Effects,
@@ -294,10 +292,10 @@ impl Hub {
         if changes.online.is_empty() && changes.offline.is_empty() {
             return;
         }
-        let room = room.map(|room| (self.rooms[room.0 as usize].name.clone(), room.0));
+        let room = room.map(|room| (self.rooms[room].name.clone(), room.0));
         let mut tell = |notice: Notice| effects.deliver(notice, audience.iter().copied());
         match form {
-            Form::Lists => {
+            AnnouncementForm::Lists => {
                 changes.online.sort();
                 changes.offline.sort();
                 if !changes.offline.is_empty() {
@@ -311,12 +309,12 @@ impl Hub {
                     tell(Notice::Online { users, version, reset: false, room });
                 }
             }
-            Form::Count => {
+            AnnouncementForm::Count => {
                 self.presence.version += 1;
                 let version = self.presence.version;
                 tell(Notice::Count { online, version, again: false, room });
             }
-            Form::Reset => {
+            AnnouncementForm::Reset => {
                 self.presence.version += 1;
                 let version = self.presence.version;
                 tell(Notice::Online { users: Vec::new(), version, reset: true, room });

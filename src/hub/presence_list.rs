@@ -1,11 +1,10 @@
 //! Who is online now, for those who ask: a page at a time, in the order of ids.
 
-use super::effect::{Answer, Refusal, RefusalCode};
 use super::hub::Hub;
 use super::presence::Scope;
-use super::request::Asker;
+use super::request::Requester;
 use super::user::UserIx;
-use crate::base::{RoomId, UserId};
+use crate::base::{Answer, Refusal, RefusalCode, RoomId, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
@@ -14,7 +13,7 @@ impl Hub {
     /// even if nothing differs then: the asker has seen what the others have not.
     pub(super) fn list_presence(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         room: Option<RoomId>,
         after: Option<UserId>,
         limit: usize,
@@ -38,7 +37,10 @@ impl Hub {
             (None, Scope::Off) => Vec::new(),
         };
         if self.settings.presence == Scope::Off {
-            return Err(Refusal::new(RefusalCode::Forbidden, "who is online is not told here"));
+            return Err(Refusal::new(
+                RefusalCode::Forbidden,
+                "this server does not tell who is online",
+            ));
         }
         self.presence.lists += 1;
         let more = found.len() > limit;
@@ -52,15 +54,14 @@ impl Hub {
     /// many rooms with the same people.
     fn known_people(&self, user: &UserId, after: Option<&UserId>, most: usize) -> Vec<UserIx> {
         let Some(own) = self.user_by_id.get(user) else { return Vec::new() };
-        let of_user = self.users[own.0 as usize].rooms.as_slice();
-        let is_in =
-            |room: &&super::room::RoomIx| self.rooms[room.0 as usize].member(user).is_some();
+        let of_user = self.users[*own].rooms.as_slice();
+        let is_in = |room: &&super::room::RoomIx| self.rooms[**room].member(user).is_some();
         let rooms: BTreeSet<super::room::RoomIx> = of_user.iter().filter(is_in).copied().collect();
         let of_rooms: usize =
-            rooms.iter().map(|room| self.rooms[room.0 as usize].online.len().min(most)).sum();
+            rooms.iter().map(|room| self.rooms[*room].online.len().min(most)).sum();
         if of_rooms > self.presence.online.len() {
             let shares = |ix: &UserIx| {
-                let theirs = self.users[ix.0 as usize].rooms.as_slice();
+                let theirs = self.users[*ix].rooms.as_slice();
                 ix == own || theirs.iter().any(|room| rooms.contains(room))
             };
             let online = page(&self.presence.online, after, usize::MAX).map(|(_, ix)| *ix);
@@ -68,12 +69,12 @@ impl Hub {
         }
         let mut all: BTreeMap<&UserId, UserIx> = BTreeMap::new();
         for room in rooms {
-            let online = &self.rooms[room.0 as usize].online;
+            let online = &self.rooms[room].online;
             all.extend(page(online, after, most).map(|(id, ix)| (id, *ix)));
         }
         // Alone in no room one is still online.
         if self.presence.online.contains_key(user) && after.is_none_or(|after| user > after) {
-            all.insert(&self.users[own.0 as usize].id, *own);
+            all.insert(&self.users[*own].id, *own);
         }
         all.into_values().take(most).collect()
     }

@@ -51,7 +51,7 @@ impl Hub {
 
     /// A user has no connection any more, or has got none: then an exception ends.
     pub(super) fn forget_quotas(&mut self, ix: UserIx) {
-        let user = &self.users[ix.0 as usize];
+        let user = &self.users[ix];
         if !user.is_online() && !self.quotas.is_empty() {
             self.quotas.remove(&user.id);
         }

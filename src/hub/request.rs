@@ -1,15 +1,18 @@
 //! What users ask for: who may, and what comes of it.
 
-use super::effect::{Answer, Effect, Effects, Refusal, RefusalCode};
 use super::hub::Hub;
-use super::input::{Now, Origin, Request, RequestId, Rights, Target};
+use super::input::Rights;
 use super::pending::Pending;
-use crate::base::{Body, ConnId, Record, Revocation, RoomId, UserId};
+use crate::base::request::Target;
+use crate::base::{
+    Answer, Body, ConnId, Effect, Effects, Now, Origin, Record, Refusal, RefusalCode, Request,
+    RequestId, Revocation, RoomId, UserId,
+};
 use std::sync::Arc;
 
 /// Who asks, and who waits for the answer.
 #[derive(Clone, Debug)]
-pub(super) struct Asker {
+pub(super) struct Requester {
     pub(super) user: UserId,
     pub(super) conn: Option<ConnId>,
     pub(super) origin: Origin,
@@ -18,7 +21,7 @@ pub(super) struct Asker {
     pub(super) is_program: bool,
 }
 
-impl Asker {
+impl Requester {
     /// The refusal of a room that the asker cannot know of: admins and the program are told the truth.
     pub(super) const fn stranger(&self) -> Refusal {
         if self.is_admin { Refusal::NO_SUCH_ROOM } else { Refusal::NOT_MEMBER }
@@ -42,7 +45,7 @@ impl Hub {
     ) {
         let Some(user) = self.user_of(conn).cloned() else { return };
         let origin = Origin::Conn(conn, id);
-        let asker = Asker { user, conn: Some(conn), origin, is_admin, is_program: false };
+        let asker = Requester { user, conn: Some(conn), origin, is_admin, is_program: false };
         self.dispatch(now, &asker, request, effects);
         // It may follow a room from here on, by a `resume` or by having read its history.
         self.tell_missed_updates(conn, effects);
@@ -62,11 +65,12 @@ impl Hub {
             Rights::Admin => (true, false),
             Rights::Program => (true, true),
         };
-        let asker = Asker { user, conn: None, origin: Origin::Call(call), is_admin, is_program };
+        let asker =
+            Requester { user, conn: None, origin: Origin::Call(call), is_admin, is_program };
         self.dispatch(now, &asker, request, effects);
     }
 
-    fn dispatch(&mut self, now: Now, asker: &Asker, request: Request, effects: &mut Effects) {
+    fn dispatch(&mut self, now: Now, asker: &Requester, request: Request, effects: &mut Effects) {
         let done = match request {
             Request::Send { target, body, cid } => {
                 self.send(now, asker, target, body, cid, effects)
@@ -134,7 +138,7 @@ impl Hub {
     fn send(
         &mut self,
         now: Now,
-        asker: &Asker,
+        asker: &Requester,
         target: Target,
         body: Body,
         cid: Option<Arc<str>>,
@@ -143,7 +147,7 @@ impl Hub {
         let (room, to) = match target {
             Target::Room(room) => (room, None),
             Target::User(user) if user == asker.user => {
-                return Err(Refusal::bad_request("to", "a direct message is to another"));
+                return Err(Refusal::bad_request("to", "a direct message goes to another user"));
             }
             Target::User(_) if asker.user.is_of_server() => {
                 let message = "a direct message is from a user: say whose, by ?user=";
@@ -178,7 +182,7 @@ impl Hub {
 
     fn revoke(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         revocation: Revocation,
         once: bool,
         effects: &mut Effects,
@@ -194,7 +198,7 @@ impl Hub {
 
     pub(super) fn persist(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         record: Record,
         pending: Pending,
         is_barrier: bool,
@@ -209,6 +213,6 @@ impl Hub {
     }
 }
 
-pub(super) fn answered(asker: &Asker, answer: Result<Answer, Refusal>) -> Effect {
+pub(super) fn answered(asker: &Requester, answer: Result<Answer, Refusal>) -> Effect {
     Effect::Answer { origin: asker.origin.clone(), answer }
 }

@@ -2,15 +2,15 @@
 //! part of a gap.
 
 use super::cursor::{Cursor, Standing};
-use super::effect::{Answer, Effects, NotResumed, Refusal, RefusalCode, Resumed};
 use super::hub::Hub;
-use super::request::{Asker, answered};
-use crate::base::{ConnId, RoomId};
+use super::request::{Requester, answered};
+use crate::base::answer::{NotResumed, Resumed};
+use crate::base::{Answer, ConnId, Effects, Refusal, RefusalCode, RoomId};
 
 impl Hub {
     pub(super) fn resume(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         epoch: &str,
         rooms: Vec<(RoomId, u64)>,
         more: bool,
@@ -40,7 +40,7 @@ impl Hub {
 
     pub(super) fn resume_room(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         conn: ConnId,
         name: RoomId,
         seq: u64,
@@ -57,7 +57,7 @@ impl Hub {
             {
                 *was = Standing::Refused;
                 if is_same_life {
-                    self.rooms[ix.0 as usize].followers.remove(&conn);
+                    self.rooms[ix].followers.remove(&conn);
                     self.drop_untold(conn, ix);
                 }
             }
@@ -97,7 +97,7 @@ impl Hub {
         let Some(connection) = self.connection_mut(conn) else { return };
         connection.is_resuming = false;
         let user = connection.user;
-        for ix in self.users[user.0 as usize].rooms.as_slice().to_vec() {
+        for ix in self.users[user].rooms.as_slice().to_vec() {
             if let Some(&mut Cursor::Waiting { from }) = self.cursor(conn, ix) {
                 self.follow_after(conn, ix, from);
             }

@@ -1,20 +1,36 @@
 //! A room: its members, the end of its log, and who follows it from where.
 
 use super::cursor::Cursor;
-use super::effect::RoomSummary;
 use super::hub::Settings;
 use super::presence::Tally;
 use super::user::UserIx;
+use crate::base::answer::RoomSummary;
 use crate::base::{
     ConnId, Entry, EntryKind, MemberState, Moment, RoomId, RoomState, Timestamp, UserId,
 };
+use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// The place of a room in the hub's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct RoomIx(pub(super) u32);
+
+impl Index<RoomIx> for Slab<Room> {
+    type Output = Room;
+
+    fn index(&self, ix: RoomIx) -> &Room {
+        &self[ix.0 as usize]
+    }
+}
+
+impl IndexMut<RoomIx> for Slab<Room> {
+    fn index_mut(&mut self, ix: RoomIx) -> &mut Room {
+        &mut self[ix.0 as usize]
+    }
+}
 
 /// A room.
 #[derive(Debug)]

@@ -1,20 +1,18 @@
 //! Who is typing: told to the others in the room, never stored, never certain.
 
 use super::cursor::Cursor;
-use super::effect::{Answer, Effects, Notice, Refusal};
 use super::hub::Hub;
-use super::input::Now;
-use super::request::Asker;
+use super::request::Requester;
 use super::room::RoomIx;
 use super::user::UserIx;
-use crate::base::RoomId;
 use crate::base::limits::{TYPING_EVERY_MS, TYPING_LASTS_MS, TYPING_MEMBERS_MAX};
+use crate::base::{Answer, Effects, Notice, Now, Refusal, RoomId};
 
 impl Hub {
     pub(super) fn typing(
         &mut self,
         now: Now,
-        asker: &Asker,
+        asker: &Requester,
         name: &RoomId,
         typing: bool,
         effects: &mut Effects,
@@ -31,7 +29,7 @@ impl Hub {
     }
 
     fn start_typing(&mut self, now: Now, room: RoomIx, user: UserIx, effects: &mut Effects) {
-        let typing = &mut self.rooms[room.0 as usize].typing;
+        let typing = &mut self.rooms[room].typing;
         typing.retain(|(_, told)| now.moment.millis_since(*told) < TYPING_LASTS_MS);
         match typing.iter_mut().find(|(one, _)| *one == user) {
             // More often than needed is answered and not told.
@@ -50,7 +48,7 @@ impl Hub {
         user: UserIx,
         effects: &mut Effects,
     ) {
-        let typing = &mut self.rooms[room.0 as usize].typing;
+        let typing = &mut self.rooms[room].typing;
         let Some(place) = typing.iter().position(|(one, _)| *one == user) else { return };
         let (_, told) = typing.swap_remove(place);
         // Who was told so longer ago has forgotten it.
@@ -60,8 +58,8 @@ impl Hub {
     }
 
     fn tell_typing(&self, room: RoomIx, user: UserIx, typing: bool, effects: &mut Effects) {
-        let of_room = &self.rooms[room.0 as usize];
-        let user = &self.users[user.0 as usize];
+        let of_room = &self.rooms[room];
+        let user = &self.users[user];
         let others = of_room
             .followers
             .iter()

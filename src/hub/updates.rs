@@ -2,25 +2,26 @@
 //! change, or of the newest one as soon as it may be told and has room for it.
 
 use super::cursor::Cursor;
-use super::effect::{Answer, Effects, Notice, Refusal, RefusalCode};
 use super::hub::Hub;
-use super::manage::Done;
+use super::manage::Progress;
 use super::pending::Pending;
-use super::request::Asker;
+use super::request::Requester;
 use super::room::RoomIx;
-use crate::base::{ConnId, Record, RoomId, RoomState, UserId};
+use crate::base::{
+    Answer, ConnId, Effects, Notice, Record, Refusal, RefusalCode, RoomId, RoomState, UserId,
+};
 use std::sync::Arc;
 
 impl Hub {
     pub(super) fn update(
         &mut self,
-        asker: &Asker,
+        asker: &Requester,
         name: &RoomId,
         title: Option<Arc<str>>,
         open: Option<bool>,
         owner: Option<UserId>,
         effects: &mut Effects,
-    ) -> Done {
+    ) -> Progress {
         let (_, of_room) = self.managed_room(asker, name)?;
         if let Some(owner) = &owner
             && of_room.member(owner).is_none()
@@ -46,7 +47,7 @@ impl Hub {
         effects: &mut Effects,
     ) -> Answer {
         let Some(ix) = self.room_ix(&state.room) else { return Answer::Noted };
-        let of_room = &mut self.rooms[ix.0 as usize];
+        let of_room = &mut self.rooms[ix];
         let before = (&of_room.title, &of_room.owner, of_room.is_open);
         let is_other = before != (&state.title, &state.owner, state.is_open);
         of_room.title = state.title;
@@ -60,12 +61,12 @@ impl Hub {
         if is_other {
             self.tell_update(ix, by, effects);
         }
-        Answer::Room(self.rooms[ix.0 as usize].summary(user))
+        Answer::Room(self.rooms[ix].summary(user))
     }
 
     /// Tells those who follow a room what it is like; of who may not be told now, it is remembered.
     fn tell_update(&mut self, room: RoomIx, by: Option<UserId>, effects: &mut Effects) {
-        let followers = &self.rooms[room.0 as usize].followers;
+        let followers = &self.rooms[room].followers;
         let (told, others): (Vec<_>, Vec<_>) =
             followers.iter().partition(|(_, cursor)| is_told(cursor));
         let ids = |some: Vec<(&ConnId, &Cursor)>| -> Vec<ConnId> {
@@ -79,7 +80,7 @@ impl Hub {
     }
 
     fn update_notice(&self, room: RoomIx, by: Option<UserId>) -> Notice {
-        let of_room = &self.rooms[room.0 as usize];
+        let of_room = &self.rooms[room];
         Notice::Updated {
             room: of_room.name.clone(),
             title: Arc::clone(&of_room.title),

@@ -1,11 +1,27 @@
 //! A user: their connections, their rooms, and what was announced of them.
 
 use crate::base::{ConnId, Few, Moment, Timestamp, UserId};
+use slab::Slab;
+use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
 /// The place of a user in the hub's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct UserIx(pub(super) u32);
+
+impl Index<UserIx> for Slab<User> {
+    type Output = User;
+
+    fn index(&self, ix: UserIx) -> &User {
+        &self[ix.0 as usize]
+    }
+}
+
+impl IndexMut<UserIx> for Slab<User> {
+    fn index_mut(&mut self, ix: UserIx) -> &mut User {
+        &mut self[ix.0 as usize]
+    }
+}
 
 /// Somebody who is online, or a member of a room.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use crate::protocol::{Opcode, Violation};
 /// The kind of message that is being assembled and what is there of it.
 #[derive(Debug, Default)]
 pub struct Assembler {
-    state: State,
+    state: AssemblyState,
     bytes: Vec<u8>,
     utf8: Utf8Validator,
     fragments: u32,
@@ -17,7 +17,7 @@ pub struct Assembler {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum AssemblyState {
     #[default]
     Empty,
     Begun(Opcode),
@@ -28,10 +28,10 @@ enum State {
 impl Assembler {
     /// The kind of the message that has begun and not ended, if there is one.
     #[must_use]
-    pub fn begun(&self) -> Option<Opcode> {
+    pub fn current_opcode(&self) -> Option<Opcode> {
         match self.state {
-            State::Begun(opcode) => Some(opcode),
-            State::Empty | State::Whole => None,
+            AssemblyState::Begun(opcode) => Some(opcode),
+            AssemblyState::Empty | AssemblyState::Whole => None,
         }
     }
 
@@ -64,8 +64,8 @@ impl Assembler {
     /// [`Violation::TooManyFragments`] when it is one more than `fragments_max`; a message has at
     /// least one.
     pub fn begin_frame(&mut self, opcode: Opcode, fragments_max: u32) -> Result<(), Violation> {
-        if self.begun().is_none() {
-            self.state = State::Begun(opcode);
+        if self.current_opcode().is_none() {
+            self.state = AssemblyState::Begun(opcode);
         }
         // RFC 6455 §5.4 lets a message have any number of fragments, empty ones too; each costs
         // work (§10.4), so that they have a limit of their own.
@@ -81,7 +81,7 @@ impl Assembler {
     /// # Errors
     /// [`Violation::TextNotUtf8`] at the first byte that no text can have there.
     pub fn append(&mut self, piece: &[u8]) -> Result<(), Violation> {
-        if self.state == State::Begun(Opcode::Text) && !self.is_compressed {
+        if self.state == AssemblyState::Begun(Opcode::Text) && !self.is_compressed {
             self.utf8.feed(piece).map_err(|_| Violation::TextNotUtf8)?;
         }
         self.bytes.extend_from_slice(piece);
@@ -95,11 +95,12 @@ impl Assembler {
     pub fn finish(&mut self) -> Result<Opcode, Violation> {
         // RFC 6455 §8.1 concerns the message, not the frame: a fragment may end anywhere.
         let text_ends_early = !self.utf8.is_complete();
-        let opcode = self.begun().expect("a message ends that has not begun: the caller's fault");
+        let opcode =
+            self.current_opcode().expect("a message ends that has not begun: the caller's fault");
         if text_ends_early {
             return Err(Violation::TextNotUtf8);
         }
-        self.state = State::Whole;
+        self.state = AssemblyState::Whole;
         Ok(opcode)
     }
 
@@ -111,18 +112,18 @@ impl Assembler {
 
     /// Puts a message in the place of the one that has ended: the same, inflated.
     pub fn put_whole(&mut self, bytes: Vec<u8>) {
-        *self = Assembler { state: State::Whole, bytes, ..Assembler::default() };
+        *self = Assembler { state: AssemblyState::Whole, bytes, ..Assembler::default() };
     }
 
     /// Lets go of a message that was handed out: its bytes, if there is one.
     pub fn forget_whole(&mut self) -> Option<Vec<u8>> {
-        (self.state == State::Whole).then(|| std::mem::take(self).bytes)
+        (self.state == AssemblyState::Whole).then(|| std::mem::take(self).bytes)
     }
 
     /// Whether nothing is here that must be kept.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.state == State::Empty
+        self.state == AssemblyState::Empty
     }
 }
 

@@ -5,11 +5,11 @@
 //! (RFC 7692). How they go together in a server of one's own: `examples/serve_blocking.rs`.
 //! What a proxy in front may say before all of it is [`proxy_header`].
 
-pub mod annotate;
 pub mod assembler;
 pub mod close;
 pub mod deflate;
 pub mod endpoint;
+pub mod extensions;
 pub mod frame_header;
 pub mod handshake;
 pub mod mask;
@@ -19,6 +19,7 @@ pub mod utf8;
 pub mod violation;
 
 pub use close::CloseCode;
+pub use endpoint::annotate;
 pub use endpoint::{Endpoint, EndpointLimits, Event, MaskKeys, Message, Received, Role};
 pub use frame_header::FrameHeader;
 pub use mask::MaskKey;

@@ -1,8 +1,8 @@
 //! Taking in new connections, in bounded portions.
 
-use super::connection::Socket;
+use super::connection::OpenSocket;
 use super::io::Handler;
-use super::listener::Accepted;
+use super::listener::AcceptResult;
 use super::reactor::Reactor;
 use super::system::{Machine, System};
 use crate::base::ConnId;
@@ -28,11 +28,11 @@ impl Reactor<Machine> {
                 return;
             }
             match listener.accept(self.io.now) {
-                Accepted::Connection(stream, peer) => {
+                AcceptResult::Connection(stream, peer) => {
                     self.take_in(handler, stream, peer);
                 }
-                Accepted::Nothing => return,
-                Accepted::Exhausted(error) => {
+                AcceptResult::Nothing => return,
+                AcceptResult::Exhausted(error) => {
                     self.log_exhausted(&format!(
                         "those that wait are taken when others go: {error}"
                     ));
@@ -59,12 +59,10 @@ impl<S: System> Reactor<S> {
         if self.sockets.len() <= conn.index() {
             self.sockets.resize_with(conn.index() + 1, || None);
         }
-        self.sockets[conn.index()] = Some(Socket::new(stream));
+        self.sockets[conn.index()] = Some(OpenSocket::new(stream));
         if self.io.table.len() - self.turned_away.len() > self.io.connections_max {
             self.turned_away.push(conn);
-            self.log_exhausted(
-                "there are as many as there may be, limits.connections or open files",
-            );
+            self.log_exhausted("the limit is reached: limits.connections, or open files");
             self.guarded(handler, conn, |handler, io| handler.turned_away(io, conn, peer));
         } else {
             self.guarded(handler, conn, |handler, io| handler.opened(io, conn, peer));

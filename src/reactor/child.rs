@@ -30,7 +30,7 @@ pub(crate) enum ProgramError {
     Status(ExitStatus),
     /// It took too long.
     Timeout,
-    /// It has written more than it may.
+    /// It wrote more output than it may.
     TooLarge,
     /// Nobody wants it any more.
     Stopped,
@@ -43,8 +43,8 @@ impl fmt::Display for ProgramError {
             ProgramError::Read(error) => write!(f, "cannot be read: {error}"),
             ProgramError::Status(status) => write!(f, "{status}"),
             ProgramError::Timeout => f.write_str("took too long"),
-            ProgramError::TooLarge => f.write_str("has written more than it may"),
-            ProgramError::Stopped => f.write_str("is not wanted any more"),
+            ProgramError::TooLarge => f.write_str("wrote more output than it may"),
+            ProgramError::Stopped => f.write_str("is no longer needed"),
         }
     }
 }
@@ -52,9 +52,9 @@ impl fmt::Display for ProgramError {
 impl std::error::Error for ProgramError {}
 
 /// Ends a program that is dropped before it has ended by itself.
-struct Running(Child);
+struct KillOnDrop(Child);
 
-impl Drop for Running {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         // Both fail only if it is over.
         let _ = self.0.kill();
@@ -87,7 +87,7 @@ pub(crate) fn output(
         None => of_ours(text),
     });
     command.envs(of_ours("PATH").into_iter().chain(named));
-    let mut running = Running(command.spawn().map_err(ProgramError::Start)?);
+    let mut running = KillOnDrop(command.spawn().map_err(ProgramError::Start)?);
     let left = || {
         if is_stopping() {
             return Err(ProgramError::Stopped);
@@ -97,7 +97,7 @@ pub(crate) fn output(
     };
     let mut bytes = Vec::new();
     if let Some(stdout) = running.0.stdout.take() {
-        let read = Reader::new(Receiver::from(stdout)).map_err(ProgramError::Read)?;
+        let read = PipeReader::new(Receiver::from(stdout)).map_err(ProgramError::Read)?;
         read.all(&mut bytes, bytes_max, &left)?;
     }
     loop {
@@ -109,18 +109,18 @@ pub(crate) fn output(
 }
 
 /// Reads a pipe without being held by it.
-struct Reader {
+struct PipeReader {
     pipe: Receiver,
     poll: Poll,
     events: Events,
 }
 
-impl Reader {
-    fn new(mut pipe: Receiver) -> io::Result<Reader> {
+impl PipeReader {
+    fn new(mut pipe: Receiver) -> io::Result<PipeReader> {
         let poll = Poll::new()?;
         pipe.set_nonblocking(true)?;
         poll.registry().register(&mut pipe, Token(0), Interest::READABLE)?;
-        Ok(Reader { pipe, poll, events: Events::with_capacity(1) })
+        Ok(PipeReader { pipe, poll, events: Events::with_capacity(1) })
     }
 
     fn all(

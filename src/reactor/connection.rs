@@ -2,7 +2,7 @@
 
 /// The reactor's own side of a connection; what a handler sees of it is in `io`.
 #[derive(Debug)]
-pub(super) struct Socket<T> {
+pub(super) struct OpenSocket<T> {
     pub(super) stream: T,
     /// The handler has not used up all that was read: the rest is in the reactor's map.
     pub(super) has_unread: bool,
@@ -24,9 +24,9 @@ pub(super) struct Socket<T> {
     pub(super) is_told: bool,
 }
 
-impl<T> Socket<T> {
-    pub(super) fn new(stream: T) -> Socket<T> {
-        Socket {
+impl<T> OpenSocket<T> {
+    pub(super) fn new(stream: T) -> OpenSocket<T> {
+        OpenSocket {
             stream,
             has_unread: false,
             is_readable: false,
@@ -43,7 +43,7 @@ impl<T> Socket<T> {
 
 /// Bytes that were read and not used up yet: those from `start` on.
 #[derive(Debug)]
-pub(super) struct Unread {
+pub(super) struct UnreadBytes {
     pub(super) bytes: Vec<u8>,
     pub(super) start: usize,
 }

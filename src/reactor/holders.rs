@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 
 /// Whom connections belong to that count together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Holder {
+enum ConnectionHolder {
     /// Several connections' one.
     Many(NonZeroU32),
     /// A connection for itself.
@@ -44,12 +44,14 @@ impl Io {
 
     /// Cuts connections until there is room: of whoever holds most, the one that holds most.
     pub(super) fn make_room(&mut self) {
-        let mut holders: BTreeMap<Holder, Vec<(usize, ConnId)>> = BTreeMap::new();
+        let mut holders: BTreeMap<ConnectionHolder, Vec<(usize, ConnId)>> = BTreeMap::new();
         for (index, slot) in &self.table {
             let conn = ConnId::new(index as u32, slot.generation);
             let held = slot.outbox.held_bytes();
             if held > 0 && !matches!(slot.phase, Phase::Cut(_)) {
-                let holder = slot.holder.map_or(Holder::One(conn.to_u64()), Holder::Many);
+                let holder = slot
+                    .holder
+                    .map_or(ConnectionHolder::One(conn.to_u64()), ConnectionHolder::Many);
                 holders.entry(holder).or_default().push((held, conn));
             }
         }

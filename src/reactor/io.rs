@@ -6,7 +6,8 @@ use super::timers::Timers;
 use crate::base::limits::{ALL_OUTBOXES_BYTES, CONNECTIONS_RESERVED};
 use crate::base::outbox::Storage;
 use crate::base::{
-    Budget, Buffer, Class, ConnId, Frame, Limits, LoopCounters, Moment, Outbox, Refused, Timestamp,
+    Budget, Buffer, Class, ConnId, Frame, Limits, LoopCounters, Moment, Outbox, OutboxFull,
+    Timestamp,
 };
 use slab::Slab;
 use std::collections::VecDeque;
@@ -208,7 +209,7 @@ impl Io {
     /// Queues a frame for a connection.
     ///
     /// # Errors
-    /// [`Refused`] when there was no room for its class, and then
+    /// [`OutboxFull`] when there was no room for its class, and then
     /// [`Handler::drained`] will be called when there is; also when the connection is gone.
     pub fn push(
         &mut self,
@@ -216,8 +217,8 @@ impl Io {
         frame: Frame,
         class: Class,
         source: u32,
-    ) -> Result<(), Refused> {
-        let pushed = self.outbox(conn).ok_or(Refused)?.push(frame, class, source);
+    ) -> Result<(), OutboxFull> {
+        let pushed = self.outbox(conn).ok_or(OutboxFull)?.push(frame, class, source);
         if pushed.is_err() {
             self.refused(conn);
         }
@@ -533,7 +534,7 @@ mod tests {
         let new = io.open();
         assert_eq!(new.index(), old.index());
         let frame = Frame::Own(b"late"[..].into());
-        assert_eq!(io.push(old, frame, Class::Reply, NO_SOURCE), Err(Refused));
+        assert_eq!(io.push(old, frame, Class::Reply, NO_SOURCE), Err(OutboxFull));
         io.cut(old);
         io.set_deadline(old, Moment::from_millis(1));
         assert!(io.may_read(new) && io.ends.is_empty() && io.outbox_bytes(new) == 0);

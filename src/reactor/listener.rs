@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 
 /// What became of a try to accept.
-pub(super) enum Accepted {
+pub(super) enum AcceptResult {
     Connection(TcpStream, SocketAddr),
     /// The backlog is empty.
     Nothing,
@@ -44,14 +44,14 @@ impl Listener {
         Ok(Listener { socket, is_ready: true, paused_until: None })
     }
 
-    pub(super) fn accept(&mut self, now: Moment) -> Accepted {
+    pub(super) fn accept(&mut self, now: Moment) -> AcceptResult {
         loop {
             match self.socket.accept() {
-                Ok((stream, peer)) => return Accepted::Connection(stream, peer),
+                Ok((stream, peer)) => return AcceptResult::Connection(stream, peer),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
                         self.is_ready = false;
-                        return Accepted::Nothing;
+                        return AcceptResult::Nothing;
                     }
                     // Gone again before it was accepted, or a signal: the next one.
                     io::ErrorKind::ConnectionAborted
@@ -59,7 +59,7 @@ impl Listener {
                     | io::ErrorKind::Interrupted => {}
                     _ => {
                         self.pause(now);
-                        return Accepted::Exhausted(error);
+                        return AcceptResult::Exhausted(error);
                     }
                 },
             }

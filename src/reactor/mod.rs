@@ -27,5 +27,5 @@ pub use io::{Handler, Io};
 pub use listener::file_limit;
 pub use reactor::{Reactor, ReactorConfig};
 pub use slot::CloseCause;
-pub use system::{Machine, Stream, System};
+pub use system::{Machine, System, Transport};
 pub use wake::{SIGINT, SIGTERM, Wake, on_signal};

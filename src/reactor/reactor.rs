@@ -2,13 +2,13 @@
 //! most and bounded, so that none starves the others.
 
 use super::clock::Clock;
-use super::connection::{Socket, Unread};
+use super::connection::{OpenSocket, UnreadBytes};
 use super::io::{Handler, Io};
 use super::listener::{Listener, file_limit};
 use super::memory::all_outboxes_bytes;
 use super::read::Drains;
 use super::slot::{CloseCause, Phase};
-use super::system::{Machine, Readiness, Stream, System};
+use super::system::{IoReadiness, Machine, System, Transport};
 use super::wake::Wake;
 use crate::base::limits::{
     CLOCK_JUMP_MS, CONNECTIONS_RESERVED, FILES_FEW, FILES_RESERVED, READ_BUFFER_BYTES,
@@ -45,7 +45,7 @@ pub struct Reactor<S: System = Machine> {
     pub(super) wake: Wake,
     pub(super) io: Io,
     /// By the index of a [`ConnId`], as the table in `io`.
-    pub(super) sockets: Vec<Option<Socket<S::Stream>>>,
+    pub(super) sockets: Vec<Option<OpenSocket<S::Stream>>>,
     /// Connections with something to read; those that their budget has stopped come last.
     pub(super) ready: VecDeque<ConnId>,
     /// What all outboxes may hold follows from the memory that there is.
@@ -53,7 +53,7 @@ pub struct Reactor<S: System = Machine> {
     /// Connections that wait for the budget of all outboxes.
     pub(super) starved: Vec<ConnId>,
     /// What handlers have not used up yet: of paused connections, and of those that said much.
-    pub(super) unread: BTreeMap<ConnId, Unread>,
+    pub(super) unread: BTreeMap<ConnId, UnreadBytes>,
     pub(super) drains: Drains,
     pub(super) due: Vec<ConnId>,
     pub(super) read_buffer: Vec<u8>,
@@ -190,7 +190,7 @@ impl Reactor<Machine> {
                 }
                 Token(token) => {
                     let conn = ConnId::from_u64(token as u64);
-                    let readiness = Readiness {
+                    let readiness = IoReadiness {
                         is_readable: event.is_readable(),
                         is_writable: event.is_writable(),
                         is_read_closed: event.is_read_closed(),
@@ -261,13 +261,13 @@ impl<S: System> Reactor<S> {
         timers.min(self.io.tick_at).min(self.io.stop_at.unwrap_or(Moment::NEVER))
     }
 
-    pub(super) fn note_one(&mut self, conn: ConnId, readiness: Readiness) {
+    pub(super) fn note_one(&mut self, conn: ConnId, readiness: IoReadiness) {
         // The connection may be gone, its place taken by another: a late event.
         if self.io.slot(conn).is_none() {
             return;
         }
         let Some(Some(socket)) = self.sockets.get_mut(conn.index()) else { return };
-        let Readiness { is_readable, is_writable, is_read_closed, is_write_closed, is_error } =
+        let IoReadiness { is_readable, is_writable, is_read_closed, is_write_closed, is_error } =
             readiness;
         socket.is_read_closed |= is_read_closed;
         socket.is_hung_up |= is_error || is_read_closed && is_write_closed;
@@ -402,7 +402,7 @@ impl<S: System> Reactor<S> {
             Ok(returned) => Some(returned),
             Err(panic) if !S::CATCHES_PANICS || handler.is_poisoned() => resume_unwind(panic),
             Err(_) => {
-                log::error!("{conn}: a fault in handling this connection; it is cut");
+                log::error!("{conn}: internal error while handling this connection; it is cut");
                 self.io.cut(conn);
                 None
             }

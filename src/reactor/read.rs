@@ -1,7 +1,7 @@
 //! Reading, fairly: every ready connection has one read in a turn, and what that leaves unread is
 //! remembered; who may not be read keeps its bytes in the kernel.
 
-use super::connection::Unread;
+use super::connection::UnreadBytes;
 use super::io::Handler;
 use super::reactor::Reactor;
 use super::slot::{CloseCause, Phase};
@@ -72,7 +72,7 @@ impl<S: System> Reactor<S> {
         }
         if is_open && std::mem::take(&mut socket.has_unread) {
             if let Some(mut unread) = self.unread.remove(&conn) {
-                let Unread { bytes, start } = &mut unread;
+                let UnreadBytes { bytes, start } = &mut unread;
                 *start += self.hand_over(handler, conn, &mut bytes[*start..]);
                 if *start < bytes.len() {
                     self.keep_unread(conn, unread);
@@ -96,7 +96,7 @@ impl<S: System> Reactor<S> {
                         let used = self.hand_over(handler, conn, &mut buffer[..len]);
                         if used < len {
                             let bytes = buffer[used..len].to_vec();
-                            self.keep_unread(conn, Unread { bytes, start: 0 });
+                            self.keep_unread(conn, UnreadBytes { bytes, start: 0 });
                         }
                         self.read_buffer = buffer;
                         self.come_again(conn);
@@ -160,7 +160,7 @@ impl<S: System> Reactor<S> {
     }
 
     /// Keeps what was not used up, for as long as the connection is open.
-    fn keep_unread(&mut self, conn: ConnId, unread: Unread) {
+    fn keep_unread(&mut self, conn: ConnId, unread: UnreadBytes) {
         if self.io.slot(conn).is_some_and(|slot| slot.phase == Phase::Open)
             && let Some(Some(socket)) = self.sockets.get_mut(conn.index())
         {

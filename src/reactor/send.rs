@@ -1,13 +1,13 @@
 //! An outbox onto a socket: one call for all that waits, as a rule.
 
-use super::system::Stream;
+use super::system::Transport;
 use crate::base::limits::{JOINED_FRAME_BYTES_MAX, SEND_PIECES_MAX};
 use crate::base::{Buffer, Outbox};
 use std::io::{self, IoSlice};
 
 /// What became of an outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sent {
+pub(super) struct SendResult {
     pub(super) bytes: usize,
     /// The system takes no more for now.
     pub(super) is_blocked: bool,
@@ -16,11 +16,11 @@ pub(super) struct Sent {
 /// Sends what waits until it is all gone or the system takes no more. Small frames are joined in
 /// `joined` (its capacity is the bound), large ones go by reference.
 pub(super) fn send(
-    stream: &mut impl Stream,
+    stream: &mut impl Transport,
     outbox: &mut Outbox,
     joined: &mut Buffer,
-) -> io::Result<Sent> {
-    let mut sent = Sent { bytes: 0, is_blocked: false };
+) -> io::Result<SendResult> {
+    let mut sent = SendResult { bytes: 0, is_blocked: false };
     while !outbox.is_empty() {
         let (result, offered) = send_once(stream, outbox, joined);
         match result {
@@ -46,7 +46,7 @@ pub(super) fn send(
 }
 
 /// Sends bytes in one call: how many the system took.
-pub(super) fn send_bytes(stream: &mut impl Stream, bytes: &[u8]) -> io::Result<usize> {
+pub(super) fn send_bytes(stream: &mut impl Transport, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match stream.write(bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
@@ -58,7 +58,7 @@ pub(super) fn send_bytes(stream: &mut impl Stream, bytes: &[u8]) -> io::Result<u
 
 /// One call, and how many bytes it was offered.
 fn send_once(
-    stream: &mut impl Stream,
+    stream: &mut impl Transport,
     outbox: &Outbox,
     joined: &mut Buffer,
 ) -> (io::Result<usize>, usize) {
@@ -79,7 +79,7 @@ fn send_once(
     (stream.write(joined.content()), joined.content().len())
 }
 
-fn send_by_reference(stream: &mut impl Stream, outbox: &Outbox) -> (io::Result<usize>, usize) {
+fn send_by_reference(stream: &mut impl Transport, outbox: &Outbox) -> (io::Result<usize>, usize) {
     let mut slices: [IoSlice<'_>; SEND_PIECES_MAX] = std::array::from_fn(|_| IoSlice::new(&[]));
     let mut count = 0;
     let mut offered = 0;

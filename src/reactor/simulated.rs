@@ -5,7 +5,7 @@
 use super::clock::Clock;
 use super::io::{Handler, Io};
 use super::reactor::Reactor;
-use super::system::{Readiness, Stream, System};
+use super::system::{IoReadiness, System, Transport};
 use super::wake::Wake;
 use crate::base::{ConnId, Limits, Moment, Timestamp};
 use std::cell::RefCell;
@@ -84,7 +84,7 @@ impl Write for SimulatedStream {
     }
 }
 
-impl Stream for SimulatedStream {
+impl Transport for SimulatedStream {
     fn write_pieces(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut taken = 0;
         for piece in pieces {
@@ -206,7 +206,7 @@ impl SimulatedReactor {
             }
             wire.arrived.extend(bytes);
         }
-        self.reactor.note_one(conn, Readiness { is_readable: true, ..Readiness::default() });
+        self.reactor.note_one(conn, IoReadiness { is_readable: true, ..IoReadiness::default() });
     }
 
     /// The peer sends nothing more.
@@ -214,7 +214,7 @@ impl SimulatedReactor {
         let Some(wire) = self.wires.get(&conn) else { return };
         wire.borrow_mut().peer_ended = true;
         let readiness =
-            Readiness { is_readable: true, is_read_closed: true, ..Readiness::default() };
+            IoReadiness { is_readable: true, is_read_closed: true, ..IoReadiness::default() };
         self.reactor.note_one(conn, readiness);
     }
 
@@ -222,7 +222,7 @@ impl SimulatedReactor {
     pub fn reset(&mut self, conn: ConnId) {
         let Some(wire) = self.wires.get(&conn) else { return };
         wire.borrow_mut().is_reset = true;
-        let readiness = Readiness {
+        let readiness = IoReadiness {
             is_readable: true,
             is_writable: true,
             is_read_closed: true,
@@ -242,7 +242,8 @@ impl SimulatedReactor {
             was_full && wire.is_watched_for_writing
         };
         if tells {
-            self.reactor.note_one(conn, Readiness { is_writable: true, ..Readiness::default() });
+            self.reactor
+                .note_one(conn, IoReadiness { is_writable: true, ..IoReadiness::default() });
         }
     }
 

@@ -10,7 +10,7 @@ use std::net::Shutdown;
 use std::time::Duration;
 
 /// One connection's bytes. Reading and writing never block.
-pub trait Stream: Read + Write + fmt::Debug {
+pub trait Transport: Read + Write + fmt::Debug {
     /// Sends several pieces in one call: how many bytes were taken.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ pub trait Stream: Read + Write + fmt::Debug {
 /// What tells the loop of its connections.
 pub trait System {
     /// Its connections.
-    type Stream: Stream;
+    type Stream: Transport;
     /// Whether a panic in one connection's event is caught. A simulator wants to see it.
     const CATCHES_PANICS: bool;
 
@@ -50,7 +50,7 @@ pub trait System {
 
 /// What the system says of a connection.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Readiness {
+pub(super) struct IoReadiness {
     pub(super) is_readable: bool,
     pub(super) is_writable: bool,
     /// The peer sends nothing more.
@@ -85,7 +85,7 @@ fn token(conn: ConnId) -> Token {
     Token(conn.to_u64() as usize)
 }
 
-impl Stream for TcpStream {
+impl Transport for TcpStream {
     // `TcpStream::write` is `send` with MSG_NOSIGNAL; `write_vectored` would be `writev`, which
     // raises SIGPIPE in a host that embeds this.
     fn write_pieces(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -1,14 +1,10 @@
 //! Another configuration for a server that runs: all of it or nothing. Files are read on the caller's
 //! thread, as that waits for the disk; the reactor's thread is handed what came of it.
 
-use super::auth::Keys;
-use super::chat::Chat;
-use super::config::{Config, ConfigError, Effect, keys};
-use super::handle_error::HandleError;
-use super::shared::{Command, Shared};
-use super::web::Net;
-use crate::hub::{Input, Origin};
-use crate::store::Backend;
+use super::embed::handle_error::HandleError;
+use super::embed::shared::{Command, Shared};
+use crate::auth::Keys;
+use crate::config::{Config, ConfigError, TakesEffect, keys};
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
@@ -21,7 +17,7 @@ pub struct Reloader {
 /// What came of another configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reloaded {
-    /// What has changed and is gone by.
+    /// What has changed and takes effect.
     pub taken: Vec<Change>,
     /// What has changed and needs a restart: the server goes on with what it had.
     pub waiting: Vec<Change>,
@@ -40,11 +36,13 @@ pub struct Change {
 }
 
 /// Why a configuration was not taken: nothing has changed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// It contradicts itself, or the keys that judge tokens cannot be read.
+    #[error(transparent)]
     Config(ConfigError),
     /// The server has stopped, or too many calls wait for it.
+    #[error(transparent)]
     Server(HandleError),
 }
 
@@ -59,8 +57,8 @@ impl Reloader {
         self.shared.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes what can be changed while the server runs ([`Effect`]), and reads all key files again.
-    /// From the reactor's next turn on it is gone by: who was let in stays. With [`Reloader::config`]
+    /// Takes what can be changed while the server runs ([`TakesEffect`]), and reads all key files again.
+    /// It takes effect from the reactor's next turn on: who was let in stays. With [`Reloader::config`]
     /// as it is, it reads the keys again and nothing else. It waits for the disk: not on the
     /// reactor's thread.
     ///
@@ -104,7 +102,7 @@ fn merge(running: &Config, new: &Config) -> Merged {
         let Some(what) = key.change(running, new) else { continue };
         let change = Change { key: key.name(), what };
         let decides_mode = matches!(change.key, "auth.secret_file" | "auth.key_files");
-        if key.effect() == Effect::Restart || (decides_mode && !is_same_mode) {
+        if key.effect() == TakesEffect::Restart || (decides_mode && !is_same_mode) {
             merged.waiting.push(change);
         } else {
             key.copy(new, &mut merged.config);
@@ -114,51 +112,8 @@ fn merge(running: &Config, new: &Config) -> Merged {
     merged
 }
 
-impl<S: Backend> Chat<S> {
-    /// Goes by another configuration, whose keys are these.
-    pub(super) fn reconfigure(&mut self, net: &mut Net<'_>, config: Config, keys: Keys) {
-        self.verifier.replace_keys(keys);
-        self.verifier.expect(config.expected());
-        self.hub.reconfigure(config.settings());
-        self.shared.set_limits(&config.limits);
-        net.set_limits(&config.limits, &config.proxies);
-        let undeclared = self.remotes.declare(&config.limits, &config.handlers);
-        self.turn_all_away(net, &undeclared);
-        self.outbound.reconfigure(&config.limits);
-        self.config = config;
-        self.settle_all_limits();
-        self.looking.look_anew();
-        self.declare_sources(net);
-        self.decide(net, Input::Redeclared);
-        self.judge_rights(net);
-    }
-
-    /// Who may watch a stream may be others now, and how much may be published to it: what somebody may
-    /// not watch any more ends.
-    fn judge_rights(&mut self, net: &mut Net<'_>) {
-        let here = self.sessions.iter().flatten();
-        let known = here.filter_map(|one| Some((one.conn, one.known()?.rights.clone())));
-        for (conn, rights) in known.collect::<Vec<_>>() {
-            self.widen(net, conn);
-            let holder = self.holder(net, &Origin::Conn(conn, None), &rights);
-            self.decide(net, Input::RightsChanged { conn, rights, holder });
-        }
-    }
-}
-
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.key, self.what)
     }
 }
-
-impl fmt::Display for ReloadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ReloadError::Config(error) => error.fmt(f),
-            ReloadError::Server(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ReloadError {}

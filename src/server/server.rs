@@ -1,17 +1,17 @@
 //! A server put together: reactor, store, hub, chat.
 
-use super::auth::cookie_secret;
-use super::calls::FailCallsOnDrop;
 use super::chat::Chat;
-use super::config::{Config, ConfigError};
-use super::handle::{Handle, Stopper};
+use super::embed::handle::{Handle, Stopper};
+use super::embed::shared::FailCallsOnDrop;
 use super::reload::Reloader;
-use super::web::Web;
+use crate::auth::cookie_secret;
 use crate::base::{Chance, StreamId};
+use crate::config::{Config, ConfigError};
 use crate::reactor::{Reactor, ReactorConfig, SIGINT, SIGTERM, on_signal};
 use crate::store::{EventsWanted, LockError, OpenError, Store};
+use crate::web::Web;
 use std::net::SocketAddr;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::{fmt, io};
 
@@ -60,9 +60,7 @@ impl fmt::Display for ServerError {
             ),
             ServerError::Store(error) => error.fmt(f),
             ServerError::System(error) => error.fmt(f),
-            ServerError::Panicked => {
-                f.write_str("the server has met a fault of its own and stopped")
-            }
+            ServerError::Panicked => f.write_str("the server stopped after an internal error"),
         }
     }
 }
@@ -127,7 +125,7 @@ impl Server {
         let (wake, started) = (reactor.wake(), reactor.io().now());
         // Once at the beginning, see `Chat::woken`.
         wake.wake();
-        let secret = cookie_secret(&config.data).map_err(ServerError::System)?;
+        let secret = cookie_secret(config.data.directory()).map_err(ServerError::System)?;
         let mut web = Chat::build(config, keys, opened, wake, started, chance.next_u64());
         web.application_mut().sign_browsers_in_with(secret);
         Ok(Server { reactor, web, address })
@@ -142,20 +140,20 @@ impl Server {
     /// A handle for other threads, good before and while it runs.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle::new(&self.web.application().shared)
+        Handle::new(self.web.application().shared())
     }
 
     /// What stops it and does nothing else: it costs less than a [`Handle`], for which the server
     /// keeps an index of who is online.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        Stopper { shared: std::sync::Arc::clone(&self.web.application().shared) }
+        Stopper { shared: Arc::clone(self.web.application().shared()) }
     }
 
     /// What changes its configuration while it runs, and reads its keys again.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
-        Reloader::new(std::sync::Arc::clone(&self.web.application().shared))
+        Reloader::new(Arc::clone(self.web.application().shared()))
     }
 
     /// Serves on this thread until [`Handle::stop`]. What was acknowledged is on disk when it
@@ -164,15 +162,12 @@ impl Server {
     /// # Errors
     /// [`ServerError::System`] when waiting for events fails.
     pub fn run(mut self) -> Result<(), ServerError> {
-        let shared = std::sync::Arc::clone(&self.web.application().shared);
+        let shared = Arc::clone(self.web.application().shared());
         let _ = shared.reactor_thread.set(std::thread::current().id());
-        let _guard = FailCallsOnDrop(std::sync::Arc::clone(&shared));
+        let _guard = FailCallsOnDrop(Arc::clone(&shared));
         log::info!(address:% = self.address, version = env!("CARGO_PKG_VERSION"); "started");
         let result = self.reactor.run(&mut self.web);
-        let chat = self.web.application_mut();
-        chat.outbound.stop();
-        chat.store.close();
-        chat.fail_calls();
+        self.web.application_mut().end();
         log::info!("stopped");
         result.map_err(ServerError::System)
     }

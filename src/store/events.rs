@@ -3,7 +3,9 @@
 use super::repeats::{self, is_really_new};
 use super::rows::{check, count_one, damaged, parsed, unsigned};
 use crate::base::limits::TRIM_ENTRIES_MAX;
-use crate::base::{Data, Event, Outcome, PublicationId, StreamId, StreamState, Timestamp, UserId};
+use crate::base::{
+    Data, Outcome, PublicationId, StreamEvent, StreamId, StreamState, Timestamp, UserId,
+};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Result, Row, ToSql, params};
 use std::sync::Arc;
@@ -69,7 +71,7 @@ macro_rules! event_columns {
 pub(super) use event_columns;
 
 /// Reads the columns of `event_columns!`.
-pub(super) fn event(row: &Row<'_>) -> Result<Event> {
+pub(super) fn event(row: &Row<'_>) -> Result<StreamEvent> {
     check(row, 5, "an event")?;
     let id = match (row.get_ref(3)?.as_str_or_null()?, row.get_ref(4)?.as_str_or_null()?) {
         (None, None) => None,
@@ -86,7 +88,7 @@ pub(super) fn event(row: &Row<'_>) -> Result<Event> {
             return Err(damaged("an event that is neither JSON nor bytes".into()));
         }
     };
-    Ok(Event { seq: unsigned(row, 0)?, ts: Timestamp(row.get(1)?), data, id })
+    Ok(StreamEvent { seq: unsigned(row, 0)?, ts: Timestamp(row.get(1)?), data, id })
 }
 
 /// Data as a column has them.
@@ -121,8 +123,8 @@ pub(super) fn append(
     };
     // A repeat is found here, in the transaction that would add it, as one of a message is.
     match repeat_in(db, &row, data, keep, id)? {
-        Some(Found::Kept(repeat)) => Ok(repeat),
-        Some(Found::Gone(seq)) => {
+        Some(SameId::Kept(repeat)) => Ok(repeat),
+        Some(SameId::Gone(seq)) => {
             // It is only not removed yet: its id is free again.
             forget_id(db, row.id, seq)?;
             append_new(db, now, row, data, keep, id)
@@ -141,13 +143,13 @@ pub(super) fn repeat(
 ) -> Result<Option<Outcome>> {
     let Some(row) = find_stream(db, name)? else { return Ok(None) };
     Ok(match repeat_in(db, &row, data, keep, id)? {
-        Some(Found::Kept(repeat)) => Some(repeat),
-        Some(Found::Gone(_)) | None => None,
+        Some(SameId::Kept(repeat)) => Some(repeat),
+        Some(SameId::Gone(_)) | None => None,
     })
 }
 
 /// An event with the same id.
-enum Found {
+enum SameId {
     /// What comes of the second one.
     Kept(Outcome),
     /// The first one's number, which is kept no more.
@@ -160,16 +162,16 @@ fn repeat_in(
     data: &Data,
     keep: u64,
     id: Option<&Arc<PublicationId>>,
-) -> Result<Option<Found>> {
+) -> Result<Option<SameId>> {
     let Some(id) = id else { return Ok(None) };
     let Some(first) = find_repeat(db, row, id)? else { return Ok(None) };
-    let Event { seq, ts, data: of_first, .. } = first;
+    let StreamEvent { seq, ts, data: of_first, .. } = first;
     if seq.saturating_add(keep.max(1)) <= row.head {
-        return Ok(Some(Found::Gone(seq)));
+        return Ok(Some(SameId::Gone(seq)));
     }
     let epoch = Arc::clone(&row.epoch);
     let duplicate = Outcome::Event { epoch, seq, ts, is_duplicate: true };
-    Ok(Some(Found::Kept(if of_first == *data { duplicate } else { Outcome::Mismatch })))
+    Ok(Some(SameId::Kept(if of_first == *data { duplicate } else { Outcome::Mismatch })))
 }
 
 fn find_stream(db: &Connection, name: &StreamId) -> Result<Option<StreamRow>> {
@@ -189,7 +191,7 @@ fn append_new(
     row.head += 1;
     row.ts = row.ts.max(now);
     let (data, id) = (data.clone(), id.cloned());
-    insert_event(db, row.id, &Event { seq: row.head, ts: row.ts, data, id })?;
+    insert_event(db, row.id, &StreamEvent { seq: row.head, ts: row.ts, data, id })?;
     let kept_from = (row.head + 1).saturating_sub(keep.max(1)).max(row.first);
     let excess = kept_from - row.first;
     if excess > 0 && excess >= keep / SLACK_SHARE {
@@ -202,7 +204,11 @@ fn append_new(
 }
 
 /// The event that was published with this id, if it is still there.
-fn find_repeat(db: &Connection, row: &StreamRow, id: &Arc<PublicationId>) -> Result<Option<Event>> {
+fn find_repeat(
+    db: &Connection,
+    row: &StreamRow,
+    id: &Arc<PublicationId>,
+) -> Result<Option<StreamEvent>> {
     let found = db
         .prepare_cached(concat!(
             "SELECT ",
@@ -254,7 +260,7 @@ pub(super) fn save_stream(db: &Connection, row: &StreamRow) -> Result<()> {
 }
 
 /// Writes an event's row.
-pub(super) fn insert_event(db: &Connection, stream: i64, event: &Event) -> Result<()> {
+pub(super) fn insert_event(db: &Connection, stream: i64, event: &StreamEvent) -> Result<()> {
     db.prepare_cached(
         "INSERT INTO events (stream, seq, ts, data, by, id, sum) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_sum('events', ?1, ?2, ?3, ?4, ?5, ?6))",
@@ -282,7 +288,7 @@ pub(super) fn streams(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Vec<
     for row in rows {
         let keep = (wanted.keep)(&row.name);
         let events = newest(db, &row, keep, wanted.stream_bytes.min(left))?;
-        left -= events.iter().map(Event::bytes).sum::<usize>().min(left);
+        left -= events.iter().map(StreamEvent::bytes).sum::<usize>().min(left);
         let StreamRow { name: stream, epoch, head, ts, .. } = row;
         streams.push(StreamState { stream, epoch, head, ts, events });
     }
@@ -290,7 +296,12 @@ pub(super) fn streams(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Vec<
 }
 
 /// The newest events of a stream, oldest first.
-fn newest(db: &Connection, row: &StreamRow, keep: u64, bytes_max: usize) -> Result<Vec<Event>> {
+fn newest(
+    db: &Connection,
+    row: &StreamRow,
+    keep: u64,
+    bytes_max: usize,
+) -> Result<Vec<StreamEvent>> {
     let mut statement = db.prepare_cached(concat!(
         "SELECT ",
         event_columns!(),

@@ -24,14 +24,14 @@ pub struct Space {
 
 /// What the reactor is told of the files.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct FilesStatus {
     is_lost: AtomicBool,
     free: AtomicU64,
     /// 0 as long as it is not known.
     total: AtomicU64,
 }
 
-impl Seen {
+impl FilesStatus {
     pub(super) fn is_lost(&self) -> bool {
         self.is_lost.load(Ordering::Relaxed)
     }
@@ -44,17 +44,17 @@ impl Seen {
 
 /// A file by its name, and which it was when it was opened; none that was not there.
 #[derive(Debug)]
-struct Named {
+struct NamedFile {
     path: PathBuf,
     known: Option<(u64, u64)>,
     /// It has at least so many bytes.
     bytes_min: u64,
 }
 
-impl Named {
-    fn new(path: PathBuf) -> Named {
+impl NamedFile {
+    fn new(path: PathBuf) -> NamedFile {
         let found = path.metadata().ok();
-        Named { path, known: found.map(|found| (found.dev(), found.ino())), bytes_min: 0 }
+        NamedFile { path, known: found.map(|found| (found.dev(), found.ino())), bytes_min: 0 }
     }
 
     /// Whether its name means another file, or none. Where the system does not say so it may still be there.
@@ -69,24 +69,24 @@ impl Named {
 
 /// The files of a store that is open.
 #[derive(Debug)]
-pub(super) struct Held {
-    lock: Named,
+pub(super) struct OpenFiles {
+    lock: NamedFile,
     /// By the name that it has in the directory, which may be a link.
-    file: Named,
+    file: NamedFile,
     /// Beside the file itself. It is there from the first commit on, and until the end.
-    log: Named,
-    seen: Arc<Seen>,
+    log: NamedFile,
+    seen: Arc<FilesStatus>,
 }
 
-impl Held {
+impl OpenFiles {
     /// Those of a directory that is held, and whose database is open.
-    pub(super) fn new(lock: &Path, file: &Path, seen: Arc<Seen>) -> Held {
+    pub(super) fn new(lock: &Path, file: &Path, seen: Arc<FilesStatus>) -> OpenFiles {
         // SQLite has the log beside the file that a link leads to.
         let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-        let held = Held {
-            lock: Named::new(lock.to_owned()),
-            file: Named::new(file.to_owned()),
-            log: Named::new(with(&real, WAL)),
+        let held = OpenFiles {
+            lock: NamedFile::new(lock.to_owned()),
+            file: NamedFile::new(file.to_owned()),
+            log: NamedFile::new(with(&real, WAL)),
             seen,
         };
         held.look_for_space();
@@ -108,7 +108,7 @@ impl Held {
         let lost = [&self.lock, &self.file, &self.log].into_iter().find(|named| named.is_lost());
         let was_lost = self.seen.is_lost.swap(lost.is_some(), Ordering::Relaxed);
         match lost {
-            Some(Named { path, .. }) if !was_lost => log::error!(
+            Some(NamedFile { path, .. }) if !was_lost => log::error!(
                 "{} is not the file any more that this server has open: it was moved, removed, cut or replaced. Nothing is \
                  stored until it is back; otherwise stop the server, and bring back what is missing",
                 path.display()
@@ -126,7 +126,7 @@ impl Held {
     /// Something was committed: it is in the log, which is cut by nobody but SQLite, and not to less than this.
     pub(super) fn committed(&mut self) {
         if self.log.known.is_none() {
-            self.log = Named::new(std::mem::take(&mut self.log.path));
+            self.log = NamedFile::new(std::mem::take(&mut self.log.path));
         }
         if let Ok(found) = self.log.path.metadata() {
             self.log.bytes_min = found.len().min(u64::from(LOG_KEPT_BYTES));
@@ -153,7 +153,7 @@ mod tests {
         }
         symlink(at("real/x.db"), at("data/parlor.db")).unwrap();
         let flag = Arc::default();
-        let mut held = Held::new(&at("data/parlor.lock"), &at("data/parlor.db"), flag);
+        let mut held = OpenFiles::new(&at("data/parlor.lock"), &at("data/parlor.db"), flag);
         assert!(!held.is_lost());
         fs::set_permissions(at("data"), fs::Permissions::from_mode(0o000)).unwrap();
         assert!(!held.is_lost());
@@ -172,8 +172,8 @@ mod tests {
         for name in ["parlor.lock", "parlor.db"] {
             fs::write(at(name), name).unwrap();
         }
-        let seen = Arc::new(Seen::default());
-        let mut held = Held::new(&at("parlor.lock"), &at("parlor.db"), Arc::clone(&seen));
+        let seen = Arc::new(FilesStatus::default());
+        let mut held = OpenFiles::new(&at("parlor.lock"), &at("parlor.db"), Arc::clone(&seen));
         let Some(Space { free, total }) = seen.space() else { panic!("a disk has a size") };
         assert!(free <= total);
         assert!(!held.is_lost());

@@ -1,16 +1,17 @@
 //! One process holds a data directory: a second one refuses and names the first.
 
-use super::data::FILE_NAME;
+use super::whole::FILE_NAME;
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::{fmt, process};
+use std::process;
 
 /// Why the directory could not be had.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process holds it.
+    #[error("the data in {} is in use by {}", .directory.display(), holder(*.pid))]
     Held {
         /// The directory.
         directory: PathBuf,
@@ -18,34 +19,12 @@ pub enum LockError {
         pid: Option<u32>,
     },
     /// A file has other names, under which another server could write to it.
+    #[error("{} is a link or has other names (hard links), under which another server could write to it: copy it to a file of its own, or link the whole directory", .0.display())]
     NotAlone(PathBuf),
     /// The system says no.
+    #[error("cannot use {}: {}", .0.display(), .1)]
     Io(PathBuf, io::Error),
 }
-
-impl fmt::Display for LockError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LockError::Held { directory, pid: Some(pid) } => {
-                write!(f, "the data in {} is in use by process {pid}", directory.display())
-            }
-            LockError::Held { directory, pid: None } => {
-                write!(f, "the data in {} is in use by another process", directory.display())
-            }
-            LockError::NotAlone(path) => {
-                let path = path.display();
-                write!(
-                    f,
-                    "{path} is a link or has other names (hard links), under which another server could write to it: \
-                     copy it to a file of its own, or link the whole directory"
-                )
-            }
-            LockError::Io(path, error) => write!(f, "cannot use {}: {error}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for LockError {}
 
 /// Holds the directory until it is dropped; the system lets go of it when the process ends,
 /// however it ends.
@@ -128,6 +107,10 @@ fn names_in(directory: &Path, file: &Metadata) -> u64 {
     let is_it = |other: &Metadata| (other.dev(), other.ino()) == (file.dev(), file.ino());
     let others = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
     others.filter_map(|other| other.metadata().ok()).filter(is_it).count() as u64
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 //! The database counts its commits, and says whether a server has it open, so that a log must be
 //! there; the [mark](super::mark) says how many commits there were.
 
-use super::mark::{self, Found, Heads};
+use super::mark::{self, Heads, MarkState};
 use super::rows::{self, check, damaged, meta, parsed};
-use super::whole::{self, Fault, WAL, with};
+use super::whole::{self, NotWhole, WAL, with};
 use crate::base::{RoomId, StreamId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Result};
 use std::fmt::{self, Write};
@@ -105,18 +105,18 @@ fn count_in_file(file: &Path) -> Option<Count> {
 
 /// What is told of a store beside its database: looked at before that, as it may be in use.
 #[derive(Debug)]
-pub(super) struct Seen {
-    mark: Found,
+pub(super) struct StoreTraces {
+    mark: MarkState,
     in_file: Option<Count>,
     has_log: bool,
 }
 
-impl Seen {
-    pub(super) fn look(file: &Path) -> io::Result<Seen> {
+impl StoreTraces {
+    pub(super) fn look(file: &Path) -> io::Result<StoreTraces> {
         let mark = mark::read(file)?;
         let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
         let has_log = with(&real, WAL).metadata().is_ok_and(|log| log.len() > 0);
-        Ok(Seen { mark, in_file: count_in_file(file), has_log })
+        Ok(StoreTraces { mark, in_file: count_in_file(file), has_log })
     }
 
     /// How many commits the file has without its log, at least, and whether it says that it needs one.
@@ -126,28 +126,28 @@ impl Seen {
 
     /// Whether the file and its log are of different times: then pages of both would be taken for one
     /// database.
-    pub(super) fn mixture(&self, db: &Connection, file: &Path) -> Result<Option<Fault>> {
+    pub(super) fn mixture(&self, db: &Connection, file: &Path) -> Result<Option<NotWhole>> {
         let (Some(in_file), true) = (self.in_file, self.has_log) else { return Ok(None) };
         let found = count(db)?;
         if found.commits < in_file.commits {
-            return Ok(Some(Fault::OlderLog(with(file, WAL))));
+            return Ok(Some(NotWhole::OlderLog(with(file, WAL))));
         }
         let is_older = match &self.mark {
-            Found::Mark(marked) => {
+            MarkState::Mark(marked) => {
                 found.commits > in_file.commits
                     && in_file.commits < marked.in_file
                     && marked.epoch == meta(db, "epoch")?
             }
-            Found::Nothing | Found::Damaged => false,
+            MarkState::Nothing | MarkState::Damaged => false,
         };
-        Ok(is_older.then(|| Fault::OlderFile(with(file, WAL))))
+        Ok(is_older.then(|| NotWhole::OlderFile(with(file, WAL))))
     }
 
     /// What a database has lost, with its log.
     pub(super) fn loss(&self, db: &Connection) -> Result<Option<Loss>> {
         let Count { commits, calls_for_log } = count(db)?;
         let no_mark = match &self.mark {
-            Found::Mark(marked) if marked.epoch == meta(db, "epoch")? => {
+            MarkState::Mark(marked) if marked.epoch == meta(db, "epoch")? => {
                 let missing = missing(db, &marked.heads)?;
                 if commits >= marked.commits && missing.is_empty() {
                     return Ok(None);
@@ -159,9 +159,9 @@ impl Seen {
                     missing,
                 }));
             }
-            Found::Mark(_) => "is of another store",
-            Found::Damaged => "is damaged",
-            Found::Nothing => "is not there",
+            MarkState::Mark(_) => "is of another store",
+            MarkState::Damaged => "is damaged",
+            MarkState::Nothing => "is not there",
         };
         Ok(calls_for_log.then_some(Loss::Unknown(no_mark)))
     }
@@ -169,9 +169,9 @@ impl Seen {
     /// A mark that is of no use, where nothing is lost by it.
     pub(super) fn has_strange_mark(&self, epoch: &str) -> bool {
         match &self.mark {
-            Found::Mark(marked) => marked.epoch != epoch,
-            Found::Damaged => true,
-            Found::Nothing => false,
+            MarkState::Mark(marked) => marked.epoch != epoch,
+            MarkState::Damaged => true,
+            MarkState::Nothing => false,
         }
     }
 }
@@ -181,13 +181,15 @@ fn missing(db: &Connection, heads: &Heads) -> Result<Vec<Missing>> {
     let mut missing = Vec::new();
     for (name, head) in heads {
         let log = match name.split_once(':') {
-            Some(("room", name)) => Log::Room(parsed(RoomId::parse(name))?),
-            Some(("stream", name)) => Log::Stream(parsed(StreamId::parse(name))?),
+            Some(("room", name)) => LogName::Room(parsed(RoomId::parse(name))?),
+            Some(("stream", name)) => LogName::Stream(parsed(StreamId::parse(name))?),
             _ => continue,
         };
         let (sql, name) = match &log {
-            Log::Room(room) => ("SELECT head FROM rooms WHERE name = ?1", room.as_str()),
-            Log::Stream(stream) => ("SELECT head FROM streams WHERE name = ?1", stream.as_str()),
+            LogName::Room(room) => ("SELECT head FROM rooms WHERE name = ?1", room.as_str()),
+            LogName::Stream(stream) => {
+                ("SELECT head FROM streams WHERE name = ?1", stream.as_str())
+            }
         };
         let found = db.prepare_cached(sql)?.query_row([name], |row| rows::unsigned(row, 0));
         let found = found.optional()?.unwrap_or(0);
@@ -200,7 +202,7 @@ fn missing(db: &Connection, heads: &Heads) -> Result<Vec<Missing>> {
 
 /// A room's log, or a durable stream's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Log {
+pub(super) enum LogName {
     Room(RoomId),
     Stream(StreamId),
 }
@@ -208,7 +210,7 @@ pub(super) enum Log {
 /// What is not in a log any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Missing {
-    pub(super) log: Log,
+    pub(super) log: LogName,
     first: u64,
     last: u64,
 }
@@ -216,8 +218,8 @@ pub(super) struct Missing {
 impl Missing {
     pub(super) fn room(&self) -> Option<&RoomId> {
         match &self.log {
-            Log::Room(room) => Some(room),
-            Log::Stream(_) => None,
+            LogName::Room(room) => Some(room),
+            LogName::Stream(_) => None,
         }
     }
 }
@@ -225,8 +227,8 @@ impl Missing {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (one, several) = match &self.log {
-            Log::Room(_) => ("entry", "entries"),
-            Log::Stream(stream) => {
+            LogName::Room(_) => ("entry", "entries"),
+            LogName::Stream(stream) => {
                 write!(f, "stream {stream}: ")?;
                 ("event", "events")
             }

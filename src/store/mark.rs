@@ -83,7 +83,7 @@ pub(super) struct Marked {
 
 /// What lies where a mark should be.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum MarkState {
     Nothing,
     /// Its first line is not what was written.
     Damaged,
@@ -91,19 +91,19 @@ pub(super) enum Found {
 }
 
 /// Reads the mark of the database `file`.
-pub(super) fn read(file: &Path) -> io::Result<Found> {
+pub(super) fn read(file: &Path) -> io::Result<MarkState> {
     match File::open(file.with_extension(ENDING)) {
         Ok(mark) => parse(&mut BufReader::new(mark)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Nothing),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(MarkState::Nothing),
         Err(error) => Err(error),
     }
 }
 
-fn parse(mark: &mut impl BufRead) -> io::Result<Found> {
+fn parse(mark: &mut impl BufRead) -> io::Result<MarkState> {
     let mut line = Vec::new();
     let mut marked = match next_line(mark, &mut line)?.and_then(first_line) {
         Some(marked) => marked,
-        None => return Ok(Found::Damaged),
+        None => return Ok(MarkState::Damaged),
     };
     while !line.is_empty() {
         let Some(text) = next_line(mark, &mut line)? else { continue };
@@ -116,7 +116,7 @@ fn parse(mark: &mut impl BufRead) -> io::Result<Found> {
             *known = head.max(*known);
         }
     }
-    Ok(Found::Mark(marked))
+    Ok(MarkState::Mark(marked))
 }
 
 /// A line without its checksum, if it is whole. At the end `line` is empty.
@@ -237,10 +237,10 @@ impl Mark {
         } else {
             let Marked { in_file, begun, .. } = self.said;
             read(&self.of).map(|found| match found {
-                Found::Mark(Marked { heads, .. }) => {
+                MarkState::Mark(Marked { heads, .. }) => {
                     Marked { epoch, in_file, begun, commits, heads }
                 }
-                Found::Nothing | Found::Damaged => {
+                MarkState::Nothing | MarkState::Damaged => {
                     Marked { epoch, in_file, begun: commits, commits, heads: Heads::new() }
                 }
             })
@@ -295,18 +295,18 @@ mod tests {
     fn it_says_what_the_newest_commit_was() {
         let folder = tempfile::tempdir().unwrap();
         let of = folder.path().join("parlor.db");
-        assert_eq!(read(&of).unwrap(), Found::Nothing);
+        assert_eq!(read(&of).unwrap(), MarkState::Nothing);
         let db = Connection::open_in_memory().unwrap();
         let mut mark = mark(&of);
-        assert_eq!(read(&of).unwrap(), Found::Mark(marked(5, &[])));
+        assert_eq!(read(&of).unwrap(), MarkState::Mark(marked(5, &[])));
         mark.committed(&db, &BTreeMap::from([(("room", "dm:a:b"), 4), (("stream", "a"), 2)]));
         mark.committed(&db, &BTreeMap::from([(("room", "dm:a:b"), 6)]));
         mark.committed(&db, &BTreeMap::new());
         let expected = marked(8, &[("room:dm:a:b", 6), ("stream:a", 2)]);
-        assert_eq!(read(&of).unwrap(), Found::Mark(expected));
+        assert_eq!(read(&of).unwrap(), MarkState::Mark(expected));
         remove(&of).unwrap();
         remove(&of).unwrap();
-        assert_eq!(read(&of).unwrap(), Found::Nothing);
+        assert_eq!(read(&of).unwrap(), MarkState::Nothing);
     }
 
     #[test]
@@ -323,11 +323,11 @@ mod tests {
         let line = (bytes.len() - first - 1) / 4;
         for len in 0..bytes.len() {
             let expected = match len.checked_sub(first + 1) {
-                None => Found::Damaged,
-                Some(more) if more < line => Found::Mark(marked(5, &[])),
+                None => MarkState::Damaged,
+                Some(more) if more < line => MarkState::Mark(marked(5, &[])),
                 Some(more) => {
                     let lines = (more / line) as u64;
-                    Found::Mark(marked(5 + lines, &[("room:tea", lines)]))
+                    MarkState::Mark(marked(5 + lines, &[("room:tea", lines)]))
                 }
             };
             assert_eq!(parse(&mut &bytes[..len]).unwrap(), expected, "cut at {len}");
@@ -338,12 +338,12 @@ mod tests {
             let mut changed = bytes.clone();
             changed[len] ^= 2;
             match parse(&mut &changed[..]).unwrap() {
-                Found::Damaged => assert!(len <= first, "changed at {len}"),
-                Found::Mark(Marked { commits, .. }) => {
+                MarkState::Damaged => assert!(len <= first, "changed at {len}"),
+                MarkState::Mark(Marked { commits, .. }) => {
                     let is_of_last = len >= bytes.len() - line - 1;
                     assert!(len > first && (commits == 9 || is_of_last && commits >= 7), "{len}");
                 }
-                Found::Nothing => panic!("at {len}"),
+                MarkState::Nothing => panic!("at {len}"),
             }
         }
     }
@@ -358,13 +358,13 @@ mod tests {
         let file = std::mem::replace(&mut mark.file, only_to_read);
         mark.committed(&db, &BTreeMap::from([(("room", "tea"), 1)]));
         assert!(mark.has_failed);
-        assert_eq!(read(&of).unwrap(), Found::Mark(marked(5, &[])));
+        assert_eq!(read(&of).unwrap(), MarkState::Mark(marked(5, &[])));
         // Half of it was.
         file.write_all_at(b"6 room:tea=1 0123456789abcdef and more", mark.at).unwrap();
         mark.file = file;
         mark.committed(&db, &BTreeMap::from([(("room", "den"), 3)]));
         assert!(!mark.has_failed);
-        assert_eq!(read(&of).unwrap(), Found::Mark(marked(7, &[("room:den", 3)])));
+        assert_eq!(read(&of).unwrap(), MarkState::Mark(marked(7, &[("room:den", 3)])));
     }
 
     #[test]
@@ -381,7 +381,7 @@ mod tests {
                 mark.committed(&db, &heads);
                 assert!(of.with_extension(ENDING).metadata().unwrap().len() < MARK_BYTES + 10_000);
             }
-            let Found::Mark(found) = read(&of).unwrap() else { panic!("it is damaged") };
+            let MarkState::Mark(found) = read(&of).unwrap() else { panic!("it is damaged") };
             assert_eq!((found.commits, &found.heads.len()), (mark.said.commits, &100));
             found
         };

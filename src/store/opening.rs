@@ -1,12 +1,11 @@
 //! Opening a database: what of its files and its mark is looked at before, and what is said of what is
 //! lost.
 
-use super::data::FILE_NAME;
 use super::events::EventsWanted;
-use super::lost::{self, Seen};
+use super::lost::{self, StoreTraces};
 use super::mark::{Heads, Mark, Marked};
 use super::store::OpenError;
-use super::whole::{self, Served};
+use super::whole::{self, FILE_NAME, Served};
 use super::{pages, rows, schema};
 use crate::base::Snapshot;
 use crate::base::limits::LOST_TOLD_MAX;
@@ -20,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// What is known of a database's files before SQLite has seen them.
 pub(super) struct Files {
     file: PathBuf,
-    seen: Seen,
+    seen: StoreTraces,
     log_damaged_at: Option<u64>,
     /// It was said that something is lost: the mark that was there is known to be of another epoch.
     is_loss_told: Cell<bool>,
@@ -146,7 +145,7 @@ pub(super) fn open_in(directory: &Path) -> Result<(Connection, Served, Files), O
     }
     let has_log = whole::log_beside(&file).is_some();
     let log_damaged_at = whole::log_damaged_at(&file).map_err(failed)?;
-    let seen = Seen::look(&file).map_err(failed)?;
+    let seen = StoreTraces::look(&file).map_err(failed)?;
     // Made here, as SQLite would let everybody read it; its other files follow it.
     File::options().append(true).create(true).mode(0o600).open(&file).map_err(failed)?;
     let db = Connection::open(&file)?;

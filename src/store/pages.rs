@@ -184,7 +184,7 @@ pub(super) fn snapshot(db: &Connection, wanted: &EventsWanted<'_>) -> Result<Sna
             return Err(damaged(format!("room {name} is not found by its name")));
         }
     }
-    let mut people = People::new(&rooms);
+    let mut people = PeopleRows::new(&rooms);
     let members = people.read(
         db,
         "SELECT room, user, joined, read, read_messages, deleted_unread, delivered, has_written, \
@@ -251,14 +251,14 @@ fn are_all<T: PartialOrd>(
 
 /// The rows of members, invites and bans: what is missing is noticed, as their rooms know how many
 /// there are.
-struct People<'a> {
+struct PeopleRows<'a> {
     rooms: &'a [RoomRow],
     counts: Vec<u64>,
 }
 
-impl<'a> People<'a> {
-    fn new(rooms: &'a [RoomRow]) -> People<'a> {
-        People { rooms, counts: vec![0; rooms.len()] }
+impl<'a> PeopleRows<'a> {
+    fn new(rooms: &'a [RoomRow]) -> PeopleRows<'a> {
+        PeopleRows { rooms, counts: vec![0; rooms.len()] }
     }
 
     /// Reads a table whose first columns are the room and the user, in their order.

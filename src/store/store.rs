@@ -1,20 +1,18 @@
 //! The reactor's end of the store: commands in, outcomes out, neither ever blocks.
 
-use super::data::FILE_NAME;
 use super::events::EventsWanted;
-use super::held::{Held, Seen, Space};
+use super::held::{FilesStatus, OpenFiles, Space};
 use super::lock::{DirectoryLock, LockError};
 use super::opening::{begin, open_in};
-use super::whole::Served;
-use super::worker::{Answer, Command, Worker};
+use super::whole::{FILE_NAME, Served};
+use super::worker::{StoreCommand, Worker, WorkerAnswer};
 use super::{rows, schema};
 use crate::base::limits::{STORE_QUEUE_BYTES_MAX, STORE_QUEUE_MAX};
 use crate::base::{Outcome, Query, Record, RoomId, Snapshot, StoreCounters, Timestamp};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use std::fmt;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -29,71 +27,56 @@ pub enum Place {
     Memory,
 }
 
+impl Place {
+    /// The directory, if it is one.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            Place::Directory(directory) => Some(directory),
+            Place::Memory => None,
+        }
+    }
+}
+
 /// Why a store could not be opened.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The place of the data is a file.
+    #[error("cannot keep data in {}: it is a file, and not a directory", .0.display())]
     NoDirectory(PathBuf),
     /// The directory or the file could not be made.
+    #[error("cannot keep data in {}: {}", .0.display(), .1)]
     Directory(PathBuf, std::io::Error),
     /// The directory could not be locked.
+    #[error(transparent)]
     Lock(LockError),
     /// The file was written by a newer parlor.
+    #[error(
+        "the data was written by a newer parlor (schema version {version}, this one knows {}): use that one, or another --data",
+        schema::VERSION
+    )]
     Newer {
         /// The file's version.
         version: u32,
     },
     /// The file was written before the first release.
+    #[error(
+        "the data was written before the first release (schema version {version}), and cannot be read any more: use another --data"
+    )]
     Older {
         /// The file's version.
         version: u32,
     },
     /// The file is not what was written: what is wrong. Nothing of it is shown to anybody.
+    #[error("{} is damaged: {}. Nothing was changed. Bring back a backup (`parlor data restore`), or keep what is sound (`parlor data repair`): docs/store.md", .0.display(), .1)]
     Damaged(PathBuf, String),
     /// SQLite says no.
+    #[error("cannot open the database: {0}")]
     Database(rusqlite::Error),
     /// The thread could not be started.
+    #[error("cannot start the store's thread: {0}")]
     Thread(std::io::Error),
 }
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            OpenError::Directory(path, error) => {
-                write!(f, "cannot keep data in {}: {error}", path.display())
-            }
-            OpenError::NoDirectory(path) => {
-                write!(
-                    f,
-                    "cannot keep data in {}: it is a file, and not a directory",
-                    path.display()
-                )
-            }
-            OpenError::Lock(error) => error.fmt(f),
-            OpenError::Newer { version } => write!(
-                f,
-                "the data was written by a newer parlor (schema version {version}, this one knows {}): \
-                 use that one, or another --data",
-                schema::VERSION
-            ),
-            OpenError::Older { version } => write!(
-                f,
-                "the data was written before the first release (schema version {version}), and \
-                 cannot be read any more: use another --data"
-            ),
-            OpenError::Damaged(file, what) => write!(
-                f,
-                "{} is damaged: {what}. Nothing was changed. Bring back a backup (`parlor data \
-                 restore`), or keep what is sound (`parlor data repair`): docs/store.md",
-                file.display()
-            ),
-            OpenError::Database(error) => write!(f, "cannot open the database: {error}"),
-            OpenError::Thread(error) => write!(f, "cannot start the store's thread: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}
 
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> OpenError {
@@ -130,21 +113,21 @@ impl<W: Fn()> Drop for Farewell<W> {
 
 /// What the thread has told, and was not fetched yet.
 #[derive(Debug, Default)]
-struct Told {
-    answers: Vec<Answer>,
+struct WorkerOutput {
+    answers: Vec<WorkerAnswer>,
     counters: StoreCounters,
 }
 
 /// A store, open for one server.
 #[derive(Debug)]
 pub struct Store {
-    commands: Option<Sender<Command>>,
-    told: Arc<Mutex<Told>>,
+    commands: Option<Sender<StoreCommand>>,
+    told: Arc<Mutex<WorkerOutput>>,
     waiting: usize,
     waiting_bytes: usize,
     failures_heard: u64,
     thread: Option<JoinHandle<()>>,
-    seen: Arc<Seen>,
+    seen: Arc<FilesStatus>,
     _served: Option<Served>,
     _lock: Option<DirectoryLock>,
 }
@@ -209,10 +192,10 @@ impl Store {
 
         // Bounded by `submit`: a bounded channel would own the memory of its full length.
         let (commands, receiver) = channel();
-        let told = Arc::new(Mutex::new(Told::default()));
+        let told = Arc::new(Mutex::new(WorkerOutput::default()));
         let to_reactor = Arc::clone(&told);
         let wake_at_end = wake.clone();
-        let answer = move |new: Vec<Answer>, counters: &StoreCounters| {
+        let answer = move |new: Vec<WorkerAnswer>, counters: &StoreCounters| {
             let mut told = to_reactor.lock().unwrap_or_else(PoisonError::into_inner);
             told.answers.extend(new);
             told.counters.clone_from(counters);
@@ -222,11 +205,11 @@ impl Store {
         let of_rooms = snapshot.rooms.iter().map(|room| room.ts);
         let of_streams = snapshot.streams.iter().map(|stream| stream.ts);
         let newest = of_rooms.chain(of_streams).max().unwrap_or_default();
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(FilesStatus::default());
         let held = match (place, &lock) {
             (Place::Directory(directory), Some(lock)) => {
                 let file = directory.join(FILE_NAME);
-                Some(Held::new(lock.path(), &file, Arc::clone(&seen)))
+                Some(OpenFiles::new(lock.path(), &file, Arc::clone(&seen)))
             }
             (Place::Directory(_) | Place::Memory, _) => None,
         };
@@ -273,7 +256,7 @@ impl Store {
     /// [`NotTaken`]: nothing will be stored.
     pub fn write(&mut self, ticket: u64, now: Timestamp, record: Record) -> Result<(), NotTaken> {
         let failures_heard = self.failures_heard;
-        self.submit(Command::Write { ticket, now, record, failures_heard })
+        self.submit(StoreCommand::Write { ticket, now, record, failures_heard })
     }
 
     /// Asks for a page; it comes with `ticket`.
@@ -281,7 +264,7 @@ impl Store {
     /// # Errors
     /// As [`Store::write`].
     pub fn read(&mut self, ticket: u64, now: Timestamp, query: Query) -> Result<(), NotTaken> {
-        self.submit(Command::Read { ticket, now, query })
+        self.submit(StoreCommand::Read { ticket, now, query })
     }
 
     /// Asks for the last entry before a time of each of some rooms, of which there are at most
@@ -297,10 +280,10 @@ impl Store {
         rooms: Vec<RoomId>,
         since: Timestamp,
     ) -> Result<(), NotTaken> {
-        self.submit(Command::Seek { ticket, now, rooms, since })
+        self.submit(StoreCommand::Seek { ticket, now, rooms, since })
     }
 
-    fn submit(&mut self, command: Command) -> Result<(), NotTaken> {
+    fn submit(&mut self, command: StoreCommand) -> Result<(), NotTaken> {
         let weight = command.weight();
         if self.waiting >= STORE_QUEUE_MAX || self.waiting_bytes + weight > STORE_QUEUE_BYTES_MAX {
             return Err(NotTaken::Overloaded);

@@ -64,7 +64,7 @@ fn pages_of(log: &mut impl Read, file_bytes: u64) -> io::Result<Option<Committed
     if !filled(log, &mut head)? {
         return Ok(None);
     }
-    let Some(mut frames) = Frames::new(log, &head) else { return Ok(None) };
+    let Some(mut frames) = WalFrames::new(log, &head) else { return Ok(None) };
     let page_bytes = frames.page_bytes();
     let in_file = file_bytes / page_bytes;
     let (mut beyond, mut of_transaction) = (BTreeSet::new(), Vec::new());
@@ -86,7 +86,7 @@ fn damage_of(log: &mut impl Read) -> io::Result<Option<([u8; HEAD_BYTES], u64)>>
     if !filled(log, &mut head)? {
         return Ok(None);
     }
-    let Some(mut frames) = Frames::new(log, &head) else {
+    let Some(mut frames) = WalFrames::new(log, &head) else {
         // It is written at once, before any frame. Nothing but zeros was never written.
         let has_frames = filled(log, &mut [0; FRAME_HEAD_BYTES])?;
         return Ok((has_frames && head != [0; HEAD_BYTES]).then_some((head, 0)));
@@ -105,7 +105,7 @@ fn damage_of(log: &mut impl Read) -> io::Result<Option<([u8; HEAD_BYTES], u64)>>
 }
 
 /// One frame of a log.
-struct Frame {
+struct WalFrame {
     page: u32,
     /// Pages of the database after it, if it ends a transaction.
     pages_after: u32,
@@ -116,7 +116,7 @@ struct Frame {
 }
 
 /// The frames behind a head, one after the other.
-struct Frames<'a, R> {
+struct WalFrames<'a, R> {
     log: &'a mut R,
     salts: [u8; 8],
     sum: Sum,
@@ -125,9 +125,9 @@ struct Frames<'a, R> {
     frame: Vec<u8>,
 }
 
-impl<'a, R: Read> Frames<'a, R> {
+impl<'a, R: Read> WalFrames<'a, R> {
     /// None if the head is not what SQLite writes.
-    fn new(log: &'a mut R, head: &[u8; HEAD_BYTES]) -> Option<Frames<'a, R>> {
+    fn new(log: &'a mut R, head: &[u8; HEAD_BYTES]) -> Option<WalFrames<'a, R>> {
         let page_bytes = number(head, 8);
         let is_size = page_bytes.is_power_of_two() && (512..=65_536).contains(&page_bytes);
         if number(head, 0) & !1 != MAGIC || !is_size || number(head, 4) != FORMAT {
@@ -137,7 +137,7 @@ impl<'a, R: Read> Frames<'a, R> {
         sum.add(&head[..24]);
         let salts = *head[16..].first_chunk()?;
         let frame = vec![0; FRAME_HEAD_BYTES + page_bytes as usize];
-        sum.is(&head[24..]).then_some(Frames { log, salts, sum, is_right: true, frame })
+        sum.is(&head[24..]).then_some(WalFrames { log, salts, sum, is_right: true, frame })
     }
 
     fn page_bytes(&self) -> u64 {
@@ -145,7 +145,7 @@ impl<'a, R: Read> Frames<'a, R> {
     }
 
     /// None at the end, also within a frame.
-    fn next(&mut self) -> io::Result<Option<Frame>> {
+    fn next(&mut self) -> io::Result<Option<WalFrame>> {
         if !filled(self.log, &mut self.frame)? {
             return Ok(None);
         }
@@ -154,7 +154,7 @@ impl<'a, R: Read> Frames<'a, R> {
         self.sum.add(&head[..8]);
         self.sum.add(page);
         self.is_right &= number(head, 0) > 0 && is_of_this_log && self.sum.is(&head[16..]);
-        Ok(Some(Frame {
+        Ok(Some(WalFrame {
             page: number(head, 0),
             pages_after: number(head, 4),
             is_of_this_log,

@@ -24,7 +24,7 @@ const LOCKS_AT: u64 = 0x4000_0000;
 
 /// Why files are not a whole store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum NotWhole {
     /// The file is not there, and its log is.
     Gone(PathBuf),
     /// The file is empty, and its log is not.
@@ -39,30 +39,30 @@ pub(super) enum Fault {
     Cut(u64),
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for NotWhole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Gone(log) => {
+            NotWhole::Gone(log) => {
                 write!(f, "it is not there, and its log {} is", name_of(log))
             }
-            Fault::Empty(log) => write!(f, "it is empty, and its log {} is not", name_of(log)),
-            Fault::NotItsLog(log) => write!(
+            NotWhole::Empty(log) => write!(f, "it is empty, and its log {} is not", name_of(log)),
+            NotWhole::NotItsLog(log) => write!(
                 f,
                 "{} beside it is the log of another file, and must be moved away",
                 name_of(log)
             ),
-            Fault::OlderLog(log) => write!(
+            NotWhole::OlderLog(log) => write!(
                 f,
                 "{} beside it is an older log than its own, and must be moved away",
                 name_of(log)
             ),
-            Fault::OlderFile(log) => write!(
+            NotWhole::OlderFile(log) => write!(
                 f,
                 "it is older than {} beside it, which does not go on where it ends and must be \
                  moved away",
                 name_of(log)
             ),
-            Fault::Cut(bytes) => write!(f, "its last {bytes} bytes are not there"),
+            NotWhole::Cut(bytes) => write!(f, "its last {bytes} bytes are not there"),
         }
     }
 }
@@ -86,28 +86,28 @@ pub(super) fn log_beside(file: &Path) -> Option<PathBuf> {
 
 /// What is wrong with a database's files; None if nothing is, or there is none. Also while a
 /// server uses them.
-pub(super) fn fault(file: &Path) -> io::Result<Option<Fault>> {
+pub(super) fn fault(file: &Path) -> io::Result<Option<NotWhole>> {
     // SQLite looks for the log beside the file that a link leads to.
     let file = &file.canonicalize().unwrap_or_else(|_| file.to_owned());
     if Served::is(file) {
         return Ok(None);
     }
     // In this order: what a server moves from the log to the file meanwhile is found in one of them.
-    let head = Head::read(file)?;
+    let head = DatabaseHeader::read(file)?;
     let bytes_before = bytes_of(file)?.unwrap_or(0);
     let log = with(file, WAL);
     let committed = wal::committed(&log, bytes_before)?;
     let bytes = match (bytes_of(file)?, log_beside(file)) {
-        (None, log) => return Ok(log.map(Fault::Gone)),
+        (None, log) => return Ok(log.map(NotWhole::Gone)),
         // While a file is made, it is empty and has a journal.
-        (Some(0), Some(found)) if found == log => return Ok(Some(Fault::Empty(log))),
+        (Some(0), Some(found)) if found == log => return Ok(Some(NotWhole::Empty(log))),
         (Some(0), _) => return Ok(None),
         (Some(bytes), _) => bytes,
     };
     let needed = match (committed, head) {
         // Looked at once more: a server may have given it its first log meanwhile.
         (Some(_), Some(head)) if head.never_had_a_log && is_without_log(file)? => {
-            return Ok(Some(Fault::NotItsLog(log)));
+            return Ok(Some(NotWhole::NotItsLog(log)));
         }
         // What the log has need not be in the file: a kill may come when it was half brought there.
         (Some(log), _) => {
@@ -122,7 +122,7 @@ pub(super) fn fault(file: &Path) -> io::Result<Option<Fault>> {
         (None, Some(head)) => head.file_bytes,
         (None, None) => 0,
     };
-    Ok(needed.checked_sub(bytes).filter(|missing| *missing > 0).map(Fault::Cut))
+    Ok(needed.checked_sub(bytes).filter(|missing| *missing > 0).map(NotWhole::Cut))
 }
 
 /// Where the log beside a file is not what was written, so that what was committed behind that is
@@ -138,7 +138,7 @@ pub(super) fn log_damaged_at(file: &Path) -> io::Result<Option<u64>> {
 /// Ends what a kill has interrupted when a new store had just taken the place of an old one: the
 /// old one's log, which has its other name already, leaves the new file.
 pub(super) fn settle(file: &Path) -> io::Result<()> {
-    let Some(Fault::NotItsLog(log)) = fault(file)? else { return Ok(()) };
+    let Some(NotWhole::NotItsLog(log)) = fault(file)? else { return Ok(()) };
     let (Some(folder), Some(own)) = (log.parent(), identity(&log)) else { return Ok(()) };
     for entry in folder.read_dir()? {
         let other = entry?.path();
@@ -163,7 +163,7 @@ fn metadata(file: &Path) -> io::Result<Option<Metadata>> {
 }
 
 fn is_without_log(file: &Path) -> io::Result<bool> {
-    Ok(Head::read(file)?.is_some_and(|head| head.never_had_a_log))
+    Ok(DatabaseHeader::read(file)?.is_some_and(|head| head.never_had_a_log))
 }
 
 fn bytes_of(file: &Path) -> io::Result<Option<u64>> {
@@ -171,16 +171,16 @@ fn bytes_of(file: &Path) -> io::Result<Option<u64>> {
 }
 
 /// What the head of a database says (SQLite's file format, 1.3).
-struct Head {
+struct DatabaseHeader {
     /// Nothing was ever written to it by way of a write-ahead log.
     never_had_a_log: bool,
     /// How long the file was when the head was written; 0 if that is not said.
     file_bytes: u64,
 }
 
-impl Head {
+impl DatabaseHeader {
     /// None if there is none.
-    fn read(file: &Path) -> io::Result<Option<Head>> {
+    fn read(file: &Path) -> io::Result<Option<DatabaseHeader>> {
         if !metadata(file)?.is_some_and(|file| file.is_file()) {
             return Ok(None);
         }
@@ -196,7 +196,10 @@ impl Head {
         // The count of pages is right where these two are equal.
         let is_right = number(&head, 24) == number(&head, 92);
         let pages = if is_right { u64::from(number(&head, 28)) } else { 0 };
-        Ok(Some(Head { never_had_a_log: head[18..20] == [1, 1], file_bytes: pages * page_bytes }))
+        Ok(Some(DatabaseHeader {
+            never_had_a_log: head[18..20] == [1, 1],
+            file_bytes: pages * page_bytes,
+        }))
     }
 }
 
@@ -228,3 +231,6 @@ impl Drop for Served {
         place.map(|place| served.swap_remove(place));
     }
 }
+
+/// The database's name in a data directory.
+pub(crate) const FILE_NAME: &str = "parlor.db";

@@ -1,6 +1,6 @@
 //! The store's thread: takes what waits, commits it together, answers.
 
-use super::held::Held;
+use super::held::OpenFiles;
 use super::mark::{Mark, heads_of};
 use super::{lost, pages, rows, seek, write};
 use crate::base::limits::{
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// What the thread is asked.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum StoreCommand {
     Write {
         ticket: u64,
         now: Timestamp,
@@ -36,19 +36,19 @@ pub(super) enum Command {
     },
 }
 
-impl Command {
+impl StoreCommand {
     pub(super) fn weight(&self) -> usize {
         match self {
-            Command::Write { record, .. } => record.weight(),
-            Command::Read { query, .. } => query.bytes_max / READ_WEIGHT_SHARE,
-            Command::Seek { rooms, .. } => rooms.len() * SEEK_WEIGHT,
+            StoreCommand::Write { record, .. } => record.weight(),
+            StoreCommand::Read { query, .. } => query.bytes_max / READ_WEIGHT_SHARE,
+            StoreCommand::Seek { rooms, .. } => rooms.len() * SEEK_WEIGHT,
         }
     }
 }
 
 /// What the thread answers.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct WorkerAnswer {
     pub(super) ticket: u64,
     pub(super) outcome: Outcome,
     /// Of the command, see [`Command::weight`].
@@ -57,11 +57,11 @@ pub(super) struct Answer {
     pub(super) failures: u64,
 }
 
-type AnswerFn = dyn Fn(Vec<Answer>, &StoreCounters) + Send;
+type AnswerFn = dyn Fn(Vec<WorkerAnswer>, &StoreCounters) + Send;
 
 pub(super) struct Worker {
     pub(super) db: Connection,
-    pub(super) commands: Receiver<Command>,
+    pub(super) commands: Receiver<StoreCommand>,
     /// Hands answers to the reactor, with what was counted by then, and wakes it.
     pub(super) answer: Box<AnswerFn>,
     /// How long ago it began; only differences count.
@@ -72,7 +72,7 @@ pub(super) struct Worker {
     /// When the next failure is logged.
     failure_log: Timestamp,
     /// Its files; none of a store in memory.
-    held: Option<Held>,
+    held: Option<OpenFiles>,
     /// What is said of its commits outside of its log.
     mark: Option<Mark>,
 }
@@ -80,11 +80,11 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(
         db: Connection,
-        commands: Receiver<Command>,
+        commands: Receiver<StoreCommand>,
         answer: Box<AnswerFn>,
         clock: Box<dyn Fn() -> Duration + Send>,
         newest: Timestamp,
-        (held, mark): (Option<Held>, Option<Mark>),
+        (held, mark): (Option<OpenFiles>, Option<Mark>),
     ) -> Worker {
         let counters = StoreCounters::default();
         let failure_log = Timestamp(i64::MIN);
@@ -105,8 +105,10 @@ impl Worker {
             let more = std::iter::from_fn(|| self.commands.try_recv().ok());
             for command in first.into_iter().chain(more).take(BATCH_RECORDS_MAX) {
                 match command {
-                    Command::Write { .. } => batch.push(command),
-                    Command::Read { .. } | Command::Seek { .. } => reads.push_back(command),
+                    StoreCommand::Write { .. } => batch.push(command),
+                    StoreCommand::Read { .. } | StoreCommand::Seek { .. } => {
+                        reads.push_back(command)
+                    }
                 }
             }
             // Records first, and answered at once: nobody's message waits for others' pages. A page
@@ -116,7 +118,8 @@ impl Worker {
                 (self.answer)(answers, &self.counters);
             }
             let count = reads.len().min(READS_PER_BATCH);
-            let pages: Vec<Answer> = reads.drain(..count).map(|read| self.read(read)).collect();
+            let pages: Vec<WorkerAnswer> =
+                reads.drain(..count).map(|read| self.read(read)).collect();
             if !pages.is_empty() {
                 (self.answer)(pages, &self.counters);
             }
@@ -131,7 +134,7 @@ impl Worker {
     }
 
     /// Waits for something to do, and looks after the files meanwhile; none at the end.
-    fn next(&mut self) -> Option<Command> {
+    fn next(&mut self) -> Option<StoreCommand> {
         let Some(held) = &mut self.held else { return self.commands.recv().ok() };
         let every = Duration::from_millis(FILES_LOOKED_AT_MS);
         loop {
@@ -145,17 +148,17 @@ impl Worker {
         }
     }
 
-    fn read(&mut self, command: Command) -> Answer {
+    fn read(&mut self, command: StoreCommand) -> WorkerAnswer {
         let weight = command.weight();
         let (ticket, now, room, read) = match command {
-            Command::Read { ticket, now, query } => {
+            StoreCommand::Read { ticket, now, query } => {
                 let page = pages::read(&self.db, &query);
                 (ticket, now, Some(query.room), page)
             }
-            Command::Seek { ticket, now, rooms, since } => {
+            StoreCommand::Seek { ticket, now, rooms, since } => {
                 (ticket, now, None, seek::seek(&self.db, &rooms, since))
             }
-            Command::Write { .. } => unreachable!("records are not among the reads"),
+            StoreCommand::Write { .. } => unreachable!("records are not among the reads"),
         };
         let outcome = match read {
             Ok(outcome) => outcome,
@@ -167,37 +170,37 @@ impl Worker {
             }
         };
         self.counters.pages += 1;
-        Answer { ticket, outcome, weight, failures: self.counters.failures }
+        WorkerAnswer { ticket, outcome, weight, failures: self.counters.failures }
     }
 
-    fn write(&mut self, batch: &mut Vec<Command>) -> Vec<Answer> {
+    fn write(&mut self, batch: &mut Vec<StoreCommand>) -> Vec<WorkerAnswer> {
         let outcomes = self.outcomes(batch);
         let failures = self.counters.failures;
         let answers = batch.drain(..).zip(outcomes).map(|(command, outcome)| {
             let weight = command.weight();
-            let (Command::Write { ticket, .. }
-            | Command::Read { ticket, .. }
-            | Command::Seek { ticket, .. }) = command;
-            Answer { ticket, outcome, weight, failures }
+            let (StoreCommand::Write { ticket, .. }
+            | StoreCommand::Read { ticket, .. }
+            | StoreCommand::Seek { ticket, .. }) = command;
+            WorkerAnswer { ticket, outcome, weight, failures }
         });
         answers.collect()
     }
 
     /// One outcome for each record, in order. If one cannot be committed, none is.
-    fn outcomes(&mut self, batch: &[Command]) -> Vec<Outcome> {
+    fn outcomes(&mut self, batch: &[StoreCommand]) -> Vec<Outcome> {
         let records: Vec<_> = batch
             .iter()
             .filter_map(|command| match command {
-                Command::Write { now, record, failures_heard, .. } => {
+                StoreCommand::Write { now, record, failures_heard, .. } => {
                     Some((*now, record, *failures_heard))
                 }
-                Command::Read { .. } | Command::Seek { .. } => None,
+                StoreCommand::Read { .. } | StoreCommand::Seek { .. } => None,
             })
             .collect();
         if records.is_empty() {
             return Vec::new();
         }
-        if self.held.as_mut().is_some_and(Held::is_lost) {
+        if self.held.as_mut().is_some_and(OpenFiles::is_lost) {
             self.counters.failures += 1;
             return vec![Outcome::Unavailable; records.len()];
         }

@@ -36,48 +36,11 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
         }
         Record::End { room } => end(db, room),
         Record::Join { room, user, by, is_own } => join(db, now, room, user, by.as_ref(), *is_own),
-        Record::Invite { room, user, by } => {
-            let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-            // They may have come in another way, or been banned, after this was decided.
-            let is_void =
-                find_member(db, row.id, user)?.is_some() || has(db, Permit::Ban, row.id, user)?;
-            if !is_void {
-                put(db, Permit::Invite, &mut row, user, by)?;
-                save_room(db, &row)?;
-            }
-            Ok(Outcome::Done)
-        }
-        Record::Uninvite { room, user } => {
-            let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-            take(db, Permit::Invite, &mut row, user)?;
-            save_room(db, &row)?;
-            Ok(Outcome::Done)
-        }
-        Record::Leave { room, user, by } => {
-            let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-            if find_member(db, row.id, user)?.is_none() {
-                return Ok(Outcome::NotMember);
-            }
-            let entries = vec![leave(db, now, &mut row, user, by.as_ref())?];
-            Ok(Outcome::Room { room: row.state, entries })
-        }
-        Record::Ban { room, user, by } => {
-            let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-            let entries = match find_member(db, row.id, user)? {
-                Some(_) => vec![leave(db, now, &mut row, user, Some(by))?],
-                None => Vec::new(),
-            };
-            take(db, Permit::Invite, &mut row, user)?;
-            put(db, Permit::Ban, &mut row, user, by)?;
-            save_room(db, &row)?;
-            Ok(Outcome::Room { room: row.state, entries })
-        }
-        Record::Unban { room, user } => {
-            let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
-            take(db, Permit::Ban, &mut row, user)?;
-            save_room(db, &row)?;
-            Ok(Outcome::Done)
-        }
+        Record::Invite { room, user, by } => invite(db, room, user, by),
+        Record::Uninvite { room, user } => withdraw(db, Permit::Invite, room, user),
+        Record::Leave { room, user, by } => remove(db, now, room, user, by.as_ref()),
+        Record::Ban { room, user, by } => ban(db, now, room, user, by),
+        Record::Unban { room, user } => withdraw(db, Permit::Ban, room, user),
         Record::Read { room, user, seq } => marks::read(db, room, user, *seq),
         Record::Delivered { user, marks } => marks::delivered(db, user, marks),
         Record::Trim { room, before, older_than } => marks::trim(db, room, *before, *older_than),
@@ -86,34 +49,92 @@ pub(super) fn write(db: &Connection, now: Timestamp, record: &Record) -> Result<
         }
         Record::Repeat { of, limit, retry_after_ms } => {
             let over = Outcome::OverQuota { limit: *limit, retry_after_ms: *retry_after_ms };
-            let repeat = match &**of {
-                Record::Message { room, from, body, cid, .. } => {
-                    messages::repeat(db, room, from, body, cid.as_ref())?
-                }
-                Record::Event { stream, data, keep, id, .. } => {
-                    events::repeat(db, stream, data, *keep, id.as_ref())?
-                }
-                _ => None,
-            };
-            Ok(repeat.unwrap_or(over))
+            Ok(repeat(db, of)?.unwrap_or(over))
         }
         Record::Revoke { revocation, once } => revocations::revoke(db, now, revocation, *once),
-        Record::Name { user, name } => {
-            let known: Option<i64> = db
-                .prepare_cached("SELECT sum FROM users WHERE id = ?1")?
-                .query_row([user.as_str()], |row| row.get(0))
-                .optional()?;
-            if known.is_none() {
-                count_one(db, "users")?;
-            }
-            db.prepare_cached(
-                "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2)) \
-                 ON CONFLICT (id) DO UPDATE SET name = excluded.name, sum = excluded.sum",
-            )?
-            .execute(params![user.as_str(), &**name])?;
-            Ok(Outcome::Done)
-        }
+        Record::Name { user, name } => self::name(db, user, name),
     }
+}
+
+/// What was stored before under the same id, if a record is only a repeat of it.
+fn repeat(db: &Connection, of: &Record) -> Result<Option<Outcome>> {
+    match of {
+        Record::Message { room, from, body, cid, .. } => {
+            messages::repeat(db, room, from, body, cid.as_ref())
+        }
+        Record::Event { stream, data, keep, id, .. } => {
+            events::repeat(db, stream, data, *keep, id.as_ref())
+        }
+        _ => Ok(None),
+    }
+}
+
+fn name(db: &Connection, user: &UserId, name: &str) -> Result<Outcome> {
+    let known: Option<i64> = db
+        .prepare_cached("SELECT sum FROM users WHERE id = ?1")?
+        .query_row([user.as_str()], |row| row.get(0))
+        .optional()?;
+    if known.is_none() {
+        count_one(db, "users")?;
+    }
+    db.prepare_cached(
+        "INSERT INTO users (id, name, sum) VALUES (?1, ?2, row_sum('users', ?1, ?2)) \
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, sum = excluded.sum",
+    )?
+    .execute(params![user.as_str(), name])?;
+    Ok(Outcome::Done)
+}
+
+fn invite(db: &Connection, room: &RoomId, user: &UserId, by: &UserId) -> Result<Outcome> {
+    let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
+    // They may have come in another way, or been banned, after this was decided.
+    let is_void = find_member(db, row.id, user)?.is_some() || has(db, Permit::Ban, row.id, user)?;
+    if !is_void {
+        put(db, Permit::Invite, &mut row, user, by)?;
+        save_room(db, &row)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Takes back an invitation or a ban.
+fn withdraw(db: &Connection, permit: Permit, room: &RoomId, user: &UserId) -> Result<Outcome> {
+    let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
+    take(db, permit, &mut row, user)?;
+    save_room(db, &row)?;
+    Ok(Outcome::Done)
+}
+
+fn remove(
+    db: &Connection,
+    now: Timestamp,
+    room: &RoomId,
+    user: &UserId,
+    by: Option<&UserId>,
+) -> Result<Outcome> {
+    let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
+    if find_member(db, row.id, user)?.is_none() {
+        return Ok(Outcome::NotMember);
+    }
+    let entries = vec![leave(db, now, &mut row, user, by)?];
+    Ok(Outcome::Room { room: row.state, entries })
+}
+
+fn ban(
+    db: &Connection,
+    now: Timestamp,
+    room: &RoomId,
+    user: &UserId,
+    by: &UserId,
+) -> Result<Outcome> {
+    let Some(mut row) = find_live_room(db, room)? else { return Ok(Outcome::NotMember) };
+    let entries = match find_member(db, row.id, user)? {
+        Some(_) => vec![leave(db, now, &mut row, user, Some(by))?],
+        None => Vec::new(),
+    };
+    take(db, Permit::Invite, &mut row, user)?;
+    put(db, Permit::Ban, &mut row, user, by)?;
+    save_room(db, &row)?;
+    Ok(Outcome::Room { room: row.state, entries })
 }
 
 fn create(

@@ -19,7 +19,7 @@ scene('two people see each other, each other\'s typing and each other\'s message
   await ada.locator('.person', { hasText: 'bob' }).waitFor();
   await bob.locator('.person', { hasText: 'ada' }).waitFor();
   for (const page of [ada, bob]) {
-    await page.locator('.note').filter({ hasText: /^ada and bob came in$/ }).waitFor();
+    await page.locator('.note').filter({ hasText: /^ada and bob joined$/ }).waitFor();
     await page.locator('#room-note').filter({ hasText: /^2 members$/ }).waitFor();
   }
 
@@ -316,7 +316,7 @@ scene('a room\'s new title is seen at once by whoever is in it', {}, async ({ se
     ask('room:create', { room: 'den', title: 'The den', open: true });
     await page.getByRole('button', { name: 'Open or join a room' }).click();
     await page.getByLabel('Its name').fill('den');
-    await page.getByRole('button', { name: 'Go in' }).click();
+    await page.locator('#room-dialog').getByRole('button', { name: 'Join' }).click();
     await inRoom(page, 'The den');
     ask('room:update', { room: 'den', title: 'The attic' });
     await inRoom(page, 'The attic');

@@ -92,8 +92,9 @@ for (const [name, launch] of [['Firefox', firefox], ['WebKit', webkit]]) {
       await say(other, 'from the second');
       await server.start();
       for (const window of [one, other]) {
-        await acknowledged(window);
+        // It waits longer from one attempt to the next.
         await live(window);
+        await acknowledged(window);
       }
       for (const window of [one, other]) {
         await window.sees(MESSAGES, 'from the first');

@@ -177,7 +177,7 @@ export function live(page, ms = 15_000) {
 export async function joinRoom(page, room) {
   await page.getByRole('button', { name: 'Open or join a room' }).click();
   await page.getByLabel('Its name').fill(room);
-  await page.getByRole('button', { name: 'Go in' }).click();
+  await page.locator('#room-dialog').getByRole('button', { name: 'Join' }).click();
   await inRoom(page, room);
 }
 

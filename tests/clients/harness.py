@@ -407,6 +407,8 @@ class Raw:
     def __init__(self, server, path="/", fields=FIELDS, open=True, receive_buffer=None):
         self.socket = socket.socket()
         if receive_buffer is not None:
+            # Before it connects: where a window is taken back that was promised, the kernel drops what comes, and the
+            # sender waits for seconds before it tries again.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(PATIENCE)
         self.socket.connect((HOST, server.port))

@@ -341,16 +341,16 @@ class TestReadingAgain:
         path = config_file(servers, 'log.level = "warn"\n')
         server = serve(servers, path)
         assert " INFO " not in server.output()
-        path.write_text('log.level = "info,parlor::server=debug"\n')
+        path.write_text('log.level = "info,parlor::web=debug"\n')
         hang_up(server, "configuration, read again: 1 taken")
         with Chat(server, "ada") as ada:
             ada.settle()
         deadline = time.monotonic() + PATIENCE
-        while " DEBUG parlor::server" not in server.output() and time.monotonic() < deadline:
+        while " DEBUG parlor::web" not in server.output() and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert " DEBUG parlor::server" in server.output()
+        assert " DEBUG parlor::web" in server.output()
         path.write_text('log.level = "off"\n')
-        hang_up(server, 'log.level: "off", was "info,parlor::server=debug"')
+        hang_up(server, 'log.level: "off", was "info,parlor::web=debug"')
 
     def test_limits_of_users_and_of_addresses_are_for_who_comes_then(self, servers):
         path = config_file(servers)

@@ -897,8 +897,7 @@ class TestSlow:
         with opened(server, "ida") as ida, opened(server, "joe") as joe:
             ida.join("slow")
             joe.join("slow")
-            slow = socket.create_connection((harness.HOST, server.port))
-            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+            slow = harness.Raw(server, open=False, receive_buffer=16 * 1024).socket
             token = harness.token("ida")
             slow.sendall(f"GET /api/v1/events?token={token} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
             joe.say("slow", "warm")
@@ -1017,8 +1016,7 @@ class TestStream:
 
     def test_a_slow_reader_of_pictures_skips(self, server):
         with publisher(server) as pat:
-            slow = socket.create_connection((harness.HOST, server.port))
-            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+            slow = harness.Raw(server, open=False, receive_buffer=64 * 1024).socket
             slow.sendall(b"GET /api/v1/streams/cam?multipart=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
             for n in range(200):
                 pat.socket.send(b"\x03cam\xff\xd8\xff" + bytes([n]) * 100_000)

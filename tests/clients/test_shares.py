@@ -813,7 +813,7 @@ class TestPools:
             second = [come("192.0.2.2", anonymous=1) for _ in range(10)]
             assert watch(second, range(100, 130)) == 225, "as many as the first has in the end"
             told = first[0].push("notice")
-            assert told["code"] == "unsubscribed" and told["message"].startswith("you watch most streams")
+            assert told["code"] == "unsubscribed" and told["message"].startswith("you watch the most streams")
             modest = come("192.0.2.3", token=token("bob"))
             assert watch([modest], range(200, 233)) == 0, "half of a third at least"
             assert limited(server, "streams") > 400

@@ -164,7 +164,7 @@ class TestPolled:
             ((200, b"\xff"), "it is not UTF-8"),
             ((200, b"{"), "the message is not JSON"),
             ((200, {"b": 1}), "the pointer leads nowhere"),
-            ((200, b"x" * 1_100_000), "more came than may"),
+            ((200, b"x" * 1_100_000), "the answer is too large"),
         ],
     )
     def test_what_is_no_data_is_a_failure(self, backend, start, answer, error):

@@ -19,12 +19,12 @@ from keys import EdDsa, Es256, Hs256, Rs256, compact, jwks, kept, signed_by
 AUDIENCE, ISSUER = "chat.example", "https://id.example"
 
 INVALID = "the token is not valid here"
-UNKNOWN_KEY = "the token names no key that is known here"
+UNKNOWN_KEY = "the token names a key that this server does not have"
 EXPIRED = "the token has expired"
 NOT_YET = "the token is not valid yet"
 NO_EXPIRY = "the token has no exp"
-WRONG_AUDIENCE = "the token is for somebody else: see its aud"
-WRONG_ISSUER = "the token is from somebody else: see its iss"
+WRONG_AUDIENCE = "the token is for another audience: see its aud"
+WRONG_ISSUER = "the token is from another issuer: see its iss"
 
 #: The keys of the server under attack: two PEM files, a set of keys, and a secret.
 NAMED = {
@@ -356,7 +356,7 @@ class TestTwoTokens:
 
     def test_five_are_too_many(self, server):
         query = "&".join([f"token={good(NAMED['EdDSA'])}"] * 5)
-        refused_before_the_upgrade(upgrade(server, f"/ws?{query}"), "these are too many tokens")
+        refused_before_the_upgrade(upgrade(server, f"/ws?{query}"), "there are too many tokens")
         assert upgrade(server, f"/ws?{query.partition('&')[2]}").status == 101
 
 

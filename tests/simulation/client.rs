@@ -8,7 +8,7 @@ use super::streams::{Named, Position};
 use super::world::World;
 use parlor::base::Outbox;
 use parlor::protocol::deflate::{Codecs, CodecsConfig, Deflate, Offer};
-use parlor::protocol::handshake::client::{ClientHandshake, Request};
+use parlor::protocol::handshake::client::{ClientHandshake, ClientRequest};
 use parlor::protocol::{CloseCode, Endpoint, Event, Message, Received};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -180,8 +180,13 @@ impl World {
         let offer = [Offer::default()];
         let deflate = if self.dice.one_in(2) { &offer[..] } else { &[] };
         let host = "localhost";
-        let request =
-            Request { host, target: &target, protocols: &protocols, deflate, fields: &fields };
+        let request = ClientRequest {
+            host,
+            target: &target,
+            protocols: &protocols,
+            deflate,
+            fields: &fields,
+        };
         let nonce = [self.dice.below(256) as u8; 16];
         let handshake = ClientHandshake::new(request, nonce).expect("a request");
         self.sends(link, handshake.request().to_vec());
@@ -692,7 +697,7 @@ impl World {
                 assert_ne!(code, "duplicate_mismatch", "{number} was always the same");
                 self.streams.refused(*number);
             }
-            // What is never granted is not wanted any more.
+            // What is never granted is no longer needed.
             What::Subscribe { asks } if !is_worth_it => {
                 for ask in asks {
                     if !client.session.watches.contains_key(&ask.stream) {

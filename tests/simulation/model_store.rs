@@ -7,8 +7,8 @@ use parlor::base::limits::{
     FORGOTTEN_AFTER_MS, REACTION_USERS_MAX, REACTIONS_PER_MESSAGE_MAX, TRIM_ENTRIES_MAX,
 };
 use parlor::base::{
-    Body, Changes, Data, Entry, EntryKind, Event, Invite, MemberState, Outcome, PublicationId,
-    Query, Record, Revocation, RoomId, RoomState, Snapshot, StreamId, StreamState, Timestamp,
+    Body, Changes, Data, Entry, EntryKind, Invite, MemberState, Outcome, PublicationId, Query,
+    Record, Revocation, RoomId, RoomState, Snapshot, StreamEvent, StreamId, StreamState, Timestamp,
     UserId,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -301,7 +301,7 @@ impl ModelStore {
             ts: now,
             events: Vec::new(),
         });
-        let is_repeat = |event: &&mut Event| id.is_some() && event.id.as_ref() == id;
+        let is_repeat = |event: &&mut StreamEvent| id.is_some() && event.id.as_ref() == id;
         if let Some(first) = stream.events.iter_mut().find(is_repeat)
             && first.seq + keep <= stream.head
         {
@@ -318,7 +318,7 @@ impl ModelStore {
         stream.head += 1;
         stream.ts = stream.ts.max(now);
         let (seq, ts) = (stream.head, stream.ts);
-        stream.events.push(Event { seq, ts, data: data.clone(), id: id.cloned() });
+        stream.events.push(StreamEvent { seq, ts, data: data.clone(), id: id.cloned() });
         let excess = (stream.events.len() as u64).saturating_sub(keep);
         if excess > 0 && excess >= keep / 16 {
             stream.events.drain(..excess.min(TRIM_ENTRIES_MAX) as usize);

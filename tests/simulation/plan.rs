@@ -4,7 +4,7 @@
 use super::dice::Dice;
 use super::streams;
 use parlor::base::Limits;
-use parlor::hub::streams::Declaration;
+use parlor::base::declaration::Declaration;
 use parlor::hub::{Retention, Scope};
 
 #[derive(Debug)]

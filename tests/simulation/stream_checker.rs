@@ -3,8 +3,8 @@
 //! something is missing can only be said at the end, when all that was told to anybody is known.
 
 use super::coverage::Coverage;
+use parlor::base::declaration::{Declaration, Keep};
 use parlor::base::{Data, StreamState};
-use parlor::hub::streams::{Declaration, Keep};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 

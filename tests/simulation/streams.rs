@@ -6,7 +6,8 @@ use super::dice::Dice;
 use super::stream_checker::{Choice, Wanted};
 use super::world::World;
 use parlor::base::Priority;
-use parlor::hub::streams::{Declaration, Keep, Kind, Member, Pattern};
+use parlor::base::declaration::{DataMember, Declaration, Keep, Kind};
+use parlor::base::pattern::Pattern;
 use parlor::protocol::Message;
 use serde_json::{Value, json};
 
@@ -45,7 +46,7 @@ pub(crate) fn declared(dice: &mut Dice) -> Vec<Declaration> {
         ..stream("state", Keep::Latest, Priority::High)
     };
     let log = Keep::Log(*dice.pick(&[3, 12, 1_000]));
-    let members = vec![Member { name: "n".into(), kind: Kind::Integer }];
+    let members = vec![DataMember { name: "n".into(), kind: Kind::Integer }];
     let log = Declaration { members, ack: true, ..stream("log", log, Priority::Normal) };
     let paced = Declaration {
         max_rate: Some(*dice.pick(&[1, 4, 30])),

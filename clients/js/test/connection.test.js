@@ -40,7 +40,7 @@ test('it does not come back before the server says that it may', async () => {
   for (const [told, least] of [[7_000, 7_000], [undefined, 0]]) {
     const { client, server, clock } = begin({ backoff: { jitter: 'none', min: 1_000 } });
     await clock.advance(100);
-    server.push('error', { code: 'rate', message: 'too much is to be done for you at once', close: 4103, ...(told && { retry_after_ms: told }) });
+    server.push('error', { code: 'rate', message: 'you ask for too much work at once', close: 4103, ...(told && { retry_after_ms: told }) });
     server.cut(4103);
     await clock.advance(10);
     assert.deepEqual([client.state.name, client.state.code], ['waiting', 4103]);

@@ -139,7 +139,7 @@ test('what stands there as printed by why() is what is printed', async (t) => {
   await told(begin(`${silence}/ws`, { env: { setTimeout: quick } }), 'waiting', 'no answer in time', 1006, 'connecting');
   await told(begin(`${open.url}/ws?user=ada`, { token: 'any' }), 'waiting', 'ParlorError: a resume must be announced', 1006);
   await told(begin(`${keyed.url}/ws?token=${token('--user', 'ada')}`, { token: 'any' }), 'waiting', 'ParlorError: a resume must be announced', 1006);
-  await told(begin(`${keyed.url}/ws`, { token: () => null }), 'failed', 'auth_timeout: no token came in time', 4002, 'authenticating');
+  await told(begin(`${keyed.url}/ws`, { token: () => null }), 'failed', 'auth_timeout: no token arrived in time', 4002, 'authenticating');
   await told(begin(`${keyed.url}/ws`, { token: 'any' }), 'failed', 'unauthorized: the token is not valid here', 4001);
   const unlucky = async () => { throw new Error('503 from /token'); };
   await told(begin(`${keyed.url}/ws`, { token: unlucky }), 'waiting', 'no token: 503 from /token', undefined);

@@ -4,61 +4,16 @@
 //! The store numbers them, as it does rooms' entries: what fails uses up no number, and of two that
 //! are published at once the one that was decided first comes first.
 
-use super::publish::{MISMATCH, NewEvent, Publication, Publisher, Taken};
+use super::publish::{MISMATCH, NewEvent, Publication};
 use super::stale::Heard;
 use super::stream::{Stream, StreamIx};
 use super::table::Streams;
-use crate::base::{Data, Outcome, PublicationId, Record, StreamState};
-use crate::hub::Hub;
-use crate::hub::commit::refusal;
-use crate::hub::effect::{Answer, Effect, Effects, Refusal};
-use crate::hub::input::{Now, Origin};
-use crate::hub::pending::Pending;
+use crate::base::{
+    Answer, Data, Effects, Now, Outcome, PublicationId, Record, Refusal, StreamState,
+};
+
 use std::rc::Rc;
 use std::sync::Arc;
-
-impl Hub {
-    pub(in crate::hub) fn publish(
-        &mut self,
-        now: Now,
-        origin: Origin,
-        publisher: &Publisher,
-        publication: Publication,
-        effects: &mut Effects,
-    ) {
-        let taken = self.streams.publish(now, publisher, &publication, effects);
-        let record = match taken {
-            Ok(Taken::ToStore(record)) => record,
-            Ok(Taken::Told(answer)) => {
-                return effects.push(Effect::Answer { origin, answer: Ok(answer) });
-            }
-            Err(refusal) => return effects.push(Effect::Answer { origin, answer: Err(refusal) }),
-        };
-        let conn = origin.conn();
-        let ticket = self.ticket(Pending::Publish { origin, publication });
-        effects.push(Effect::Persist { ticket, record });
-        if let Some(conn) = conn
-            && let Some(connection) = self.connection_mut(conn)
-        {
-            connection.writes += 1;
-            self.settle_hold(conn, effects);
-        }
-    }
-
-    pub(in crate::hub) fn event_stored(
-        &mut self,
-        now: Now,
-        origin: Origin,
-        publication: Publication,
-        outcome: &Outcome,
-        effects: &mut Effects,
-    ) {
-        let conn = origin.conn();
-        let answer = self.streams.stored(now, publication, outcome, effects);
-        effects.push(Effect::Answer { origin, answer });
-        self.write_came(now, conn, effects);
-    }
-}
 
 impl Streams {
     /// What the store has of a stream: it goes on there if it is declared, and else its numbers are
@@ -103,7 +58,7 @@ impl Streams {
         data: Data,
         id: Option<Arc<PublicationId>>,
     ) -> Record {
-        let stream = &self.streams[ix.0 as usize];
+        let stream = &self.streams[ix];
         *self.in_flight.entry(stream.name.clone()).or_insert(0) += 1;
         let record = Record::Event {
             stream: stream.name.clone(),
@@ -117,7 +72,7 @@ impl Streams {
     }
 
     /// What the store has made of an event: only now is it told.
-    fn stored(
+    pub(in crate::hub) fn stored(
         &mut self,
         now: Now,
         Publication { stream: name, data, id }: Publication,
@@ -131,7 +86,7 @@ impl Streams {
                 self.in_flight.remove(name);
             }
         }
-        let ix = self.ix(name).filter(|ix| self.streams[ix.0 as usize].declaration.durable);
+        let ix = self.ix(name).filter(|ix| self.streams[*ix].declaration.durable);
         let Outcome::Event { epoch, seq, ts, is_duplicate } = outcome else {
             if let Some(ix) = ix {
                 self.touch(now.moment, ix);
@@ -139,7 +94,7 @@ impl Streams {
             }
             return Err(match outcome {
                 Outcome::Mismatch => MISMATCH,
-                other => refusal(other),
+                other => Refusal::from(other),
             });
         };
         let (seq, duplicate) = (*seq, *is_duplicate);
@@ -152,7 +107,7 @@ impl Streams {
         }
         match ix {
             Some(ix) => {
-                let stream = &mut self.streams[ix.0 as usize];
+                let stream = &mut self.streams[ix];
                 assert_eq!((&*stream.epoch, stream.head + 1), (&**epoch, seq), "of {name}");
                 match (&data, stream.declaration.binary) {
                     (Data::Json(text), false) => {

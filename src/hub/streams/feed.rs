@@ -1,13 +1,11 @@
 //! Feeding those who are not at the head: held back by their rate, too slow, or newly come.
 
-use super::declaration::Keep;
 use super::stream::StreamIx;
 use super::subscribe::of_source;
 use super::table::Streams;
+use crate::base::declaration::Keep;
 use crate::base::limits::ANSWER_BYTES_PER_WORK;
-use crate::base::{ConnId, Event, Priority, Tree};
-use crate::hub::effect::{Effect, Effects};
-use crate::hub::input::Now;
+use crate::base::{ConnId, Effect, Effects, Now, Priority, StreamEvent, Tree};
 use std::cmp::Reverse;
 use std::rc::Rc;
 
@@ -130,7 +128,7 @@ impl Streams {
         effects: &mut Effects,
     ) {
         if self.is_looked_into(conn, ix) {
-            let stream = &self.streams[ix.0 as usize];
+            let stream = &self.streams[ix];
             if stream.subscribers.get(&conn).is_some_and(|one| one.position < stream.head) {
                 self.queue_behind(conn, ix);
                 self.ask_to_look(conn, effects);
@@ -186,10 +184,10 @@ impl Streams {
                 return Fed::More;
             }
             // Also what is only looked into has its price.
-            let weight = self.streams[ix.0 as usize].weight(&event, filter);
+            let weight = self.streams[ix].weight(&event, filter);
             if filter.is_some() && !is_state {
                 let tree = self.look_into(conn, &event, weight);
-                if !self.streams[ix.0 as usize].passes(filter, tree.as_ref()) {
+                if !self.streams[ix].passes(filter, tree.as_ref()) {
                     if let Some(subscription) = self.subscription(conn, ix) {
                         subscription.position = event.seq;
                     }
@@ -210,7 +208,12 @@ impl Streams {
     }
 
     /// What an event says, for a filter of somebody who is not at the head: that is work for them alone.
-    pub(super) fn look_into(&mut self, conn: ConnId, event: &Event, weight: usize) -> Option<Tree> {
+    pub(super) fn look_into(
+        &mut self,
+        conn: ConnId,
+        event: &StreamEvent,
+        weight: usize,
+    ) -> Option<Tree> {
         self.watching.entry(conn).or_default().looked_into += weight;
         self.tree(event)
     }

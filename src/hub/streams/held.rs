@@ -3,7 +3,7 @@
 //! Streams that are watched, stored or declared by their name stay. Streams of a family that nobody watches are idle:
 //! they go where room is needed, first of whoever has most of them.
 
-use super::held_bytes::{HeldBytes, Kept};
+use super::held_bytes::{HeldBytes, KeptBytes};
 use super::stream::StreamIx;
 use crate::base::{Moment, Shares};
 use std::cmp::Reverse;
@@ -16,7 +16,7 @@ pub type Holder = Option<NonZeroU32>;
 
 /// As what a stream is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct StreamHolding {
     /// Who has begun its events.
     pub(super) made_by: Holder,
     /// Who has published the newest of them: for them what is kept of it counts.
@@ -38,9 +38,9 @@ pub(super) struct Held {
 /// Whether it is idle, its bytes, since when it is idle.
 type BySize = (bool, usize, Reverse<Moment>, Reverse<StreamIx>);
 
-impl Held {
-    fn kept(&self) -> Kept {
-        Kept { all: self.bytes, fixed: self.fixed }
+impl StreamHolding {
+    fn kept(&self) -> KeptBytes {
+        KeptBytes { all: self.bytes, fixed: self.fixed }
     }
 
     /// As what its place counts: one that is idle is whose events are kept.
@@ -101,7 +101,12 @@ pub(super) struct Holdings {
 
 impl Holdings {
     /// A stream counts otherwise than before; none: not any more.
-    pub(super) fn settle(&mut self, ix: StreamIx, before: Option<Held>, after: Option<Held>) {
+    pub(super) fn settle(
+        &mut self,
+        ix: StreamIx,
+        before: Option<StreamHolding>,
+        after: Option<StreamHolding>,
+    ) {
         if before == after {
             return;
         }
@@ -138,7 +143,7 @@ impl Holdings {
         }
     }
 
-    fn change_bytes(&mut self, ix: StreamIx, before: &Held, after: &Held) {
+    fn change_bytes(&mut self, ix: StreamIx, before: &StreamHolding, after: &StreamHolding) {
         self.bytes.change(after.filled_by, before.kept(), after.kept());
         if before.passed_bytes != after.passed_bytes {
             self.passed_bytes = self.passed_bytes - before.passed_bytes + after.passed_bytes;
@@ -147,7 +152,8 @@ impl Holdings {
                 self.passed.insert((after.passed_bytes, ix));
             }
         }
-        let by_size = |held: &Held| (held.bytes > held.fixed).then(|| held.place_by_size(ix));
+        let by_size =
+            |held: &StreamHolding| (held.bytes > held.fixed).then(|| held.place_by_size(ix));
         let (before, after) = (by_size(before), by_size(after));
         if before != after {
             before.map(|before| self.by_size.remove(&before));
@@ -155,8 +161,8 @@ impl Holdings {
         }
     }
 
-    fn add_bytes(&mut self, ix: StreamIx, held: &Held) {
-        self.bytes.change(held.filled_by, Kept::default(), held.kept());
+    fn add_bytes(&mut self, ix: StreamIx, held: &StreamHolding) {
+        self.bytes.change(held.filled_by, KeptBytes::default(), held.kept());
         self.passed_bytes += held.passed_bytes;
         if held.passed_bytes > 0 {
             self.passed.insert((held.passed_bytes, ix));
@@ -166,8 +172,8 @@ impl Holdings {
         }
     }
 
-    fn remove_bytes(&mut self, ix: StreamIx, held: &Held) {
-        self.bytes.change(held.filled_by, held.kept(), Kept::default());
+    fn remove_bytes(&mut self, ix: StreamIx, held: &StreamHolding) {
+        self.bytes.change(held.filled_by, held.kept(), KeptBytes::default());
         self.passed_bytes -= held.passed_bytes;
         self.passed.remove(&(held.passed_bytes, ix));
         if held.bytes > held.fixed {
@@ -175,7 +181,7 @@ impl Holdings {
         }
     }
 
-    fn add_place(&mut self, ix: StreamIx, held: &Held) {
+    fn add_place(&mut self, ix: StreamIx, held: &StreamHolding) {
         let (holder, is_stored, idle_since) = held.place();
         if let Some(since) = idle_since {
             self.idle.add(&holder, 1);
@@ -186,7 +192,7 @@ impl Holdings {
         }
     }
 
-    fn remove_place(&mut self, ix: StreamIx, held: &Held) {
+    fn remove_place(&mut self, ix: StreamIx, held: &StreamHolding) {
         let (holder, is_stored, idle_since) = held.place();
         let Some(since) = idle_since else {
             self.staying -= 1;

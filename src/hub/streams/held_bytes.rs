@@ -5,35 +5,35 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of what is kept for one, and how many of them stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Kept {
+pub(super) struct KeptBytes {
     pub(super) all: usize,
     pub(super) fixed: usize,
 }
 
-impl Kept {
+impl KeptBytes {
     /// What may go.
     pub(super) fn loose(self) -> usize {
         self.all - self.fixed
     }
 
-    fn changed(self, before: Kept, after: Kept) -> Kept {
+    fn changed(self, before: KeptBytes, after: KeptBytes) -> KeptBytes {
         let (all, fixed) = (self.all - before.all, self.fixed - before.fixed);
-        Kept { all: all + after.all, fixed: fixed + after.fixed }
+        KeptBytes { all: all + after.all, fixed: fixed + after.fixed }
     }
 }
 
 /// Those of everybody. A change takes time in proportion to the logarithm of the number of holders.
 #[derive(Debug, Default)]
 pub(super) struct HeldBytes {
-    held: BTreeMap<Holder, Kept>,
-    total: Kept,
+    held: BTreeMap<Holder, KeptBytes>,
+    total: KeptBytes,
     /// Those of whom some may go, by what they have.
     loose: BTreeSet<(usize, Holder)>,
 }
 
 impl HeldBytes {
     /// Of what is kept for a holder, something is another now than before.
-    pub(super) fn change(&mut self, holder: Holder, before: Kept, after: Kept) {
+    pub(super) fn change(&mut self, holder: Holder, before: KeptBytes, after: KeptBytes) {
         if before == after {
             return;
         }
@@ -42,7 +42,7 @@ impl HeldBytes {
         let was = *held;
         *held = was.changed(before, after);
         let is = *held;
-        if is == Kept::default() {
+        if is == KeptBytes::default() {
             self.held.remove(&holder);
         }
         if was.loose() > 0 {
@@ -53,11 +53,11 @@ impl HeldBytes {
         }
     }
 
-    pub(super) fn of(&self, holder: Holder) -> Kept {
+    pub(super) fn of(&self, holder: Holder) -> KeptBytes {
         self.held.get(&holder).copied().unwrap_or_default()
     }
 
-    pub(super) fn total(&self) -> Kept {
+    pub(super) fn total(&self) -> KeptBytes {
         self.total
     }
 

@@ -9,32 +9,21 @@
 //! What is kept is in memory. Of a durable stream it is in the store, too, and before anybody is
 //! told: its numbers go on where they were when the server begins anew.
 
-mod declaration;
 mod durable;
 mod feed;
-mod filter;
 mod held;
 mod held_bytes;
-mod pattern;
 mod places;
 mod publish;
 mod query;
 mod rate;
-mod rights;
 mod stale;
 mod stream;
 mod subscribe;
 mod table;
 
-pub use declaration::{Declaration, Keep, Kind, Member, Readers, declared};
-pub use filter::{Compare, Condition, Filter, Order};
 pub use held::Holder;
-pub use pattern::{Pattern, PatternError};
-pub(super) use publish::Publication;
 pub use publish::Publisher;
-pub use query::{StreamInfo, StreamQuery, SubscriberInfo};
-pub use rights::{StreamClaims, StreamRights};
-pub use stale::Stale;
-pub use subscribe::{Ask, Form, Snapshot, Subscribed};
+pub(super) use publish::{Publication, PublishResult};
 pub(crate) use table::NO_SUCH_STREAM;
 pub use table::{StreamSettings, Streams};

@@ -3,9 +3,7 @@
 use super::held::{Holder, Takeable};
 use super::stream::{Stream, StreamIx};
 use super::table::{NO_SUCH_STREAM, Streams};
-use crate::base::{ConnId, StreamId};
-use crate::hub::effect::{Effects, Notice, Refusal};
-use crate::hub::input::Now;
+use crate::base::{ConnId, Effects, Notice, Now, Refusal, StreamId};
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::rc::Rc;
@@ -22,11 +20,11 @@ const TAKEN_HOLDERS_MAX: usize = 8;
 /// The same of connections: each time that one of them comes or goes, all are looked at.
 const TAKEN_WATCHERS_MAX: usize = 256;
 
-const ALL_STREAMS: &str = "there are as many streams as there may be";
-const OWN_STREAMS: &str = "as many streams are yours as may be while so few are left for others";
-const ALL_STREAM_BYTES: &str = "as much is kept of all streams as may be";
+const ALL_STREAMS: &str = "the limit of streams is reached";
+const OWN_STREAMS: &str = "you have as many streams as you may have while few are left for others";
+const ALL_STREAM_BYTES: &str = "the limit of kept events is reached";
 const OWN_STREAM_BYTES: &str =
-    "as much of yours is kept for good as may be while so little is left for others";
+    "you have as many durable events as you may have while little space is left for others";
 
 impl Streams {
     /// The streams of these names, of which those of a family come into being: all of them, or none. Of a family no
@@ -51,14 +49,13 @@ impl Streams {
         let wanted = each.iter().filter(|name| self.will_hold(holder, name, purpose)).count();
         let named: Vec<StreamIx> = each.iter().filter_map(|name| self.ix(name)).collect();
         let new = each.len() - named.len();
-        let is_idle = |ix: &&StreamIx| {
-            self.streams[ix.0 as usize].held.is_some_and(|held| held.idle_since.is_some())
-        };
+        let is_idle =
+            |ix: &&StreamIx| self.streams[**ix].held.is_some_and(|held| held.idle_since.is_some());
         let staying = self.holdings.staying().0 + named.iter().filter(is_idle).count();
         let over = (staying + new).saturating_sub(all).min(new);
         let (count, wanted) = (beyond.max(over), wanted.max(1));
         for &ix in &named {
-            self.streams[ix.0 as usize].is_obtained = true;
+            self.streams[ix].is_obtained = true;
             // None of them goes for another of them.
             if count + new > 0 {
                 self.touch(now.moment, ix);
@@ -67,7 +64,7 @@ impl Streams {
         let holders = |ix: StreamIx| self.holders_of(ix);
         let Some(taken) = self.holdings.to_take((holder, wanted), count, holders, &named) else {
             for ix in named {
-                self.let_go(now, ix);
+                self.release(now, ix);
             }
             let message = if beyond > 0 { OWN_STREAMS } else { ALL_STREAMS };
             return Err(Refusal::quota("streams", message, all as u64));
@@ -81,7 +78,7 @@ impl Streams {
             None => {
                 let declaration = Rc::clone(self.declaration(name)?);
                 let ix = self.add((*name).clone(), declaration);
-                self.streams[ix.0 as usize].is_obtained = true;
+                self.streams[ix].is_obtained = true;
                 self.touch(now.moment, ix);
                 Some(ix)
             }
@@ -91,7 +88,7 @@ impl Streams {
 
     fn begins_to_stay(&self, name: &StreamId, purpose: Purpose) -> bool {
         let Some(declaration) = self.declaration(name) else { return false };
-        let stream = self.ix(name).map(|ix| &self.streams[ix.0 as usize]);
+        let stream = self.ix(name).map(|ix| &self.streams[ix]);
         // Those that are declared by their name are there, whoever comes.
         declaration.pattern.is_open()
             && match purpose {
@@ -106,8 +103,7 @@ impl Streams {
     fn will_hold(&self, holder: Holder, name: &StreamId, purpose: Purpose) -> bool {
         match self.ix(name) {
             Some(ix) if purpose == Purpose::Watch => {
-                self.streams[ix.0 as usize].is_for_watchers()
-                    && !self.holdings.watches_it(holder, ix)
+                self.streams[ix].is_for_watchers() && !self.holdings.watches_it(holder, ix)
             }
             _ => self.begins_to_stay(name, purpose),
         }
@@ -115,14 +111,14 @@ impl Streams {
 
     /// Whose a stream is that may be taken.
     fn holders_of(&self, ix: StreamIx) -> BTreeSet<NonZeroU32> {
-        let takeable = self.streams[ix.0 as usize].takeable.as_ref();
+        let takeable = self.streams[ix].takeable.as_ref();
         takeable.map(|takeable| takeable.holders.clone()).unwrap_or_default()
     }
 
     /// Sees whether a stream may be taken, after those who watch it are others than before: few do, and each of them
     /// has a share.
     pub(super) fn count_watchers(&mut self, ix: StreamIx) {
-        let stream = &mut self.streams[ix.0 as usize];
+        let stream = &mut self.streams[ix];
         let watchers = stream.subscribers.len();
         let is_for_few = stream.is_for_watchers() && (1..=TAKEN_WATCHERS_MAX).contains(&watchers);
         let mut holders = is_for_few.then(BTreeSet::new);
@@ -145,13 +141,13 @@ impl Streams {
 
     /// Ends the watching of a stream by all who do.
     fn take(&mut self, now: Now, ix: StreamIx, effects: &mut Effects) {
-        let stream = &self.streams[ix.0 as usize];
+        let stream = &self.streams[ix];
         let conns: Vec<ConnId> = stream.subscribers.keys().copied().collect();
         let streams = vec![stream.name.clone()];
         for &conn in &conns {
             self.end(now, conn, ix, effects);
         }
-        let message = "you watch most streams, and others are to have one, too";
+        let message = "you watch the most streams, and another user needs one";
         effects.deliver(Notice::Unsubscribed { streams, message }, conns);
     }
 
@@ -173,7 +169,7 @@ impl Streams {
         (holder, bytes): (Holder, usize),
     ) -> Result<usize, Refusal> {
         let max = self.settings.all_streams_bytes;
-        let stream = self.ix(name).map(|ix| &self.streams[ix.0 as usize]);
+        let stream = self.ix(name).map(|ix| &self.streams[ix]);
         // What is replaced goes on being kept for filters.
         let more = match stream.filter(|stream| stream.filters.is_empty()) {
             Some(stream) => stream.grows_by(bytes, self.settings.stream_bytes),
@@ -228,7 +224,7 @@ impl Streams {
                     None => return false,
                 },
             };
-            let stream = &mut self.streams[ix.0 as usize];
+            let stream = &mut self.streams[ix];
             let least = usize::from(stream.is_for_good());
             self.cut_events += stream.shrink(bytes, least);
             let idle_since = stream.held.and_then(|held| held.idle_since);

@@ -2,13 +2,14 @@
 
 use super::held::Holder;
 use super::places::Purpose;
-use super::rights::StreamRights;
 use super::stream::{FilterIx, Stream, StreamIx};
-use super::subscribe::{Form, source};
+use super::subscribe::source;
 use super::table::Streams;
-use crate::base::{ConnId, Data, Event, PublicationId, Record, StreamId, Timestamp, Tree};
-use crate::hub::effect::{Answer, Effect, Effects, Notice, Refusal, RefusalCode};
-use crate::hub::input::Now;
+use crate::base::subscription::Form;
+use crate::base::{
+    Answer, ConnId, Data, Effect, Effects, Notice, Now, PublicationId, Record, Refusal,
+    RefusalCode, StreamEvent, StreamId, StreamRights, Timestamp, Tree,
+};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ pub(super) const MISMATCH: Refusal =
 
 /// What became of an event that was taken.
 #[derive(Debug)]
-pub(in crate::hub) enum Taken {
+pub(in crate::hub) enum PublishResult {
     /// It is told, and this is the answer.
     Told(Answer),
     /// It is told when this is stored.
@@ -74,7 +75,7 @@ impl Streams {
         publisher: &Publisher,
         publication: &Publication,
         effects: &mut Effects,
-    ) -> Result<Taken, Refusal> {
+    ) -> Result<PublishResult, Refusal> {
         let Publication { stream: name, data, id } = publication;
         let declaration = match publisher {
             Publisher::Client(rights, _) | Publisher::Again(rights) => {
@@ -88,15 +89,15 @@ impl Streams {
         let tree = declaration.judge(data, self.settings.read_json)?;
         let is_for_good = declaration.is_for_good();
         if let Some(answer) = self.repeated(now, publication)? {
-            return Ok(Taken::Told(answer));
+            return Ok(PublishResult::Told(answer));
         }
         if matches!(publisher, Publisher::Again(_)) {
             // Nothing is taken from anybody for what adds nothing, and what is not there was never stored.
             let ix = self.ix(name).ok_or(super::table::NO_SUCH_STREAM)?;
-            return Ok(Taken::ToStore(self.hand_over(now, ix, data.clone(), id.clone())));
+            return Ok(PublishResult::ToStore(self.hand_over(now, ix, data.clone(), id.clone())));
         }
         let holder = publisher.holder();
-        let bytes = Event::bytes_of(data, id.as_deref());
+        let bytes = StreamEvent::bytes_of(data, id.as_deref());
         let more = self.check_room(name, is_for_good, (holder, bytes))?;
         let ix = match self.there_already(name) {
             Some(ix) => ix,
@@ -106,10 +107,10 @@ impl Streams {
             }
         };
         if let Err(refusal) = self.make_room(now, ix, (holder, more)) {
-            self.let_go(now, ix);
+            self.release(now, ix);
             return Err(refusal);
         }
-        let stream = &mut self.streams[ix.0 as usize];
+        let stream = &mut self.streams[ix];
         stream.is_obtained = false;
         stream.filled_by = holder;
         let is_begun = stream.is_begun && (stream.head > 0 || self.in_flight.contains_key(name));
@@ -117,25 +118,25 @@ impl Streams {
             (stream.made_by, stream.is_begun) = (holder, true);
         }
         if stream.declaration.durable {
-            return Ok(Taken::ToStore(self.hand_over(now, ix, data.clone(), id.clone())));
+            return Ok(PublishResult::ToStore(self.hand_over(now, ix, data.clone(), id.clone())));
         }
         let new = NewEvent { ts: now.timestamp, data: data.clone(), id: id.clone(), tree };
         let event = self.append(now, ix, new, effects);
         let (stream, seq, ts) = (name.clone(), event.seq, event.ts);
-        Ok(Taken::Told(Answer::Published { stream, seq, ts, duplicate: false }))
+        Ok(PublishResult::Told(Answer::Published { stream, seq, ts, duplicate: false }))
     }
 
     /// A stream that is there, and takes no place that it has not.
     fn there_already(&mut self, name: &StreamId) -> Option<StreamIx> {
         let ix = self.ix(name)?;
-        let stream = &self.streams[ix.0 as usize];
+        let stream = &self.streams[ix];
         let begins_to_stay = stream.declaration.durable
             && stream.declaration.pattern.is_open()
             && !self.is_stored(stream);
         if begins_to_stay {
             return None;
         }
-        self.streams[ix.0 as usize].is_obtained = true;
+        self.streams[ix].is_obtained = true;
         Some(ix)
     }
 
@@ -143,7 +144,7 @@ impl Streams {
     fn repeated(&mut self, now: Now, publication: &Publication) -> Result<Option<Answer>, Refusal> {
         let Publication { stream, data, id } = publication;
         let (Some(id), Some(ix)) = (id, self.ix(stream)) else { return Ok(None) };
-        let Some(first) = self.streams[ix.0 as usize].published(id) else { return Ok(None) };
+        let Some(first) = self.streams[ix].published(id) else { return Ok(None) };
         if first.data != *data {
             return Err(MISMATCH);
         }
@@ -158,10 +159,10 @@ impl Streams {
         ix: StreamIx,
         NewEvent { ts, data, id, tree }: NewEvent,
         effects: &mut Effects,
-    ) -> Rc<Event> {
+    ) -> Rc<StreamEvent> {
         self.hear(now, ix, effects);
         let bytes_max = self.settings.stream_bytes;
-        let stream = &mut self.streams[ix.0 as usize];
+        let stream = &mut self.streams[ix];
         let before = stream.head;
         let (event, cut) = stream.append(ts, data, id, bytes_max);
         self.cut_events += cut;
@@ -215,15 +216,21 @@ impl Streams {
         for conn in held {
             self.hold_back(conn, ix, effects);
         }
-        let filled_by = self.streams[ix.0 as usize].filled_by;
+        let filled_by = self.streams[ix].filled_by;
         self.touch(now.moment, ix);
         // Where several were on their way to the store, each was let through by itself.
         self.shrink_to(self.settings.all_streams_bytes, Some((filled_by, 0)));
         event
     }
 
-    pub(super) fn notice(&self, ix: StreamIx, event: &Rc<Event>, prev: u64, form: Form) -> Notice {
-        let stream = &self.streams[ix.0 as usize];
+    pub(super) fn notice(
+        &self,
+        ix: StreamIx,
+        event: &Rc<StreamEvent>,
+        prev: u64,
+        form: Form,
+    ) -> Notice {
+        let stream = &self.streams[ix];
         Notice::Event {
             stream: stream.name.clone(),
             declaration: Rc::clone(&stream.declaration),
@@ -235,13 +242,13 @@ impl Streams {
     }
 
     /// An event's JSON, read; `None` for bytes.
-    pub(super) fn tree(&self, event: &Event) -> Option<Tree> {
+    pub(super) fn tree(&self, event: &StreamEvent) -> Option<Tree> {
         read(event, self.settings.read_json)
     }
 }
 
 /// As [`Streams::tree`].
-pub(super) fn read(event: &Event, read_json: fn(&str) -> Option<Tree>) -> Option<Tree> {
+pub(super) fn read(event: &StreamEvent, read_json: fn(&str) -> Option<Tree>) -> Option<Tree> {
     match &event.data {
         Data::Json(text) => read_json(text),
         Data::Binary(_) => None,

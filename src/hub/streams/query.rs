@@ -1,68 +1,13 @@
 //! Looking at streams without watching them: which there are, the newest of one, who watches it.
 
-use super::declaration::Declaration;
-use super::rights::StreamRights;
 use super::stream::{Stream, Subscription};
 use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
-use crate::base::{ConnId, Event, StreamId};
-use crate::hub::effect::{Answer, Effect, Effects, Refusal, RefusalCode};
-use crate::hub::input::Origin;
+use crate::base::subscription::{StreamInfo, StreamQuery, SubscriberInfo};
+use crate::base::{
+    Answer, ConnId, Effect, Effects, Origin, Refusal, RefusalCode, StreamId, StreamRights,
+};
 use std::ops::Bound;
 use std::rc::Rc;
-
-/// What somebody wants to know.
-#[derive(Clone, Debug)]
-pub enum StreamQuery {
-    /// Which streams there are that one may watch.
-    List {
-        /// Only those after this name.
-        after: Option<StreamId>,
-        /// Most streams.
-        limit: usize,
-    },
-    /// The newest event of one.
-    Newest(StreamId),
-    /// Who watches one, and how far they are: for admins.
-    Subscribers {
-        /// Which.
-        stream: StreamId,
-        /// Only those after this connection.
-        after: Option<ConnId>,
-        /// Most subscribers.
-        limit: usize,
-    },
-}
-
-/// A stream, as it is now.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StreamInfo {
-    /// Its name.
-    pub stream: StreamId,
-    /// What it is declared to be.
-    pub declaration: Rc<Declaration>,
-    /// The number of its newest event; 0 if there was none.
-    pub seq: u64,
-    /// Its life; none of a family's that is not there yet.
-    pub epoch: Option<Rc<str>>,
-    /// Its newest event.
-    pub newest: Option<Rc<Event>>,
-    /// How many watch it.
-    pub subscribers: usize,
-}
-
-/// Somebody who watches a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SubscriberInfo {
-    /// On which connection.
-    pub conn: ConnId,
-    /// The last event that was sent to it.
-    pub sent: u64,
-    /// Up to where it says that it has come, if the stream asks for it.
-    pub acked: Option<u64>,
-    /// How many events it is behind the newest, of those that are kept: since the one that it has
-    /// acknowledged, if there is more that it could acknowledge, or else since the one that was sent.
-    pub lag: u64,
-}
 
 impl Streams {
     pub(in crate::hub) fn look(
@@ -87,7 +32,7 @@ impl Streams {
         let from = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         let named = self.by_name.range::<StreamId, _>(from);
         let mut seen = named
-            .map(|(_, ix)| &self.streams[ix.0 as usize])
+            .map(|(_, ix)| &self.streams[*ix])
             .filter(|stream| rights.may_watch(&stream.declaration, stream.name.as_str()));
         let streams = seen.by_ref().take(limit).map(Stream::info).collect();
         Answer::Streams { streams, more: seen.next().is_some() }
@@ -99,7 +44,7 @@ impl Streams {
             return Err(FORBIDDEN);
         }
         let info = match self.ix(name) {
-            Some(ix) => self.streams[ix.0 as usize].info(),
+            Some(ix) => self.streams[ix].info(),
             None => StreamInfo {
                 stream: name.clone(),
                 declaration: Rc::clone(declaration),
@@ -126,7 +71,7 @@ impl Streams {
         let limit = limit.min(self.settings.page);
         let mut subscribers = Vec::new();
         let mut more = false;
-        let stream = self.ix(name).map(|ix| &self.streams[ix.0 as usize]);
+        let stream = self.ix(name).map(|ix| &self.streams[ix]);
         for (conn, subscription) in stream.into_iter().flat_map(|stream| &stream.subscribers) {
             if after.is_some_and(|after| *conn <= after) {
                 continue;

@@ -5,11 +5,10 @@
 //! the time comes, it is seen how long it really was.
 
 use super::stream::{StreamIx, Subscription};
-use super::subscribe::{Form, of_source, source};
+use super::subscribe::{of_source, source};
 use super::table::Streams;
-use crate::base::{ConnId, Moment, StreamId, Timestamp};
-use crate::hub::effect::{Effect, Effects, Notice};
-use crate::hub::input::Now;
+use crate::base::subscription::{Form, Stale};
+use crate::base::{ConnId, Effect, Effects, Moment, Notice, Now, StreamId, Timestamp};
 use std::rc::Rc;
 
 /// When a stream was heard of last.
@@ -19,15 +18,6 @@ pub(super) struct Heard {
     /// How long ago that was at a moment, in ms; none if nobody has asked for it since the server began. From then on
     /// the wall clock may jump.
     age: Option<(Moment, u64)>,
-}
-
-/// Since when nothing was heard of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stale {
-    /// When it was heard of last; if it never was, since when somebody waits for it.
-    pub since: Timestamp,
-    /// How long ago that was, in ms.
-    pub age_ms: u64,
 }
 
 impl Heard {
@@ -50,18 +40,18 @@ impl Heard {
 impl Streams {
     /// Something was heard of a stream: it is not stale.
     pub(super) fn hear(&mut self, now: Now, ix: StreamIx, effects: &mut Effects) {
-        let stream = &mut self.streams[ix.0 as usize];
+        let stream = &mut self.streams[ix];
         stream.heard = Some(Heard::now(now));
         if std::mem::take(&mut stream.is_stale) {
             self.tell_age(now, ix, None, effects);
-            if !self.streams[ix.0 as usize].subscribers.is_empty() {
+            if !self.streams[ix].subscribers.is_empty() {
                 self.see_age(now, ix, effects);
             }
         }
     }
 
     /// A source has answered, and had nothing new.
-    pub(in crate::hub) fn heard(&mut self, now: Now, name: &StreamId, effects: &mut Effects) {
+    pub(in crate::hub) fn note_news(&mut self, now: Now, name: &StreamId, effects: &mut Effects) {
         if let Some(ix) = self.ix(name) {
             self.hear(now, ix, effects);
         }
@@ -75,7 +65,7 @@ impl Streams {
         ix: StreamIx,
         effects: &mut Effects,
     ) -> Option<Stale> {
-        let stream = &mut self.streams[ix.0 as usize];
+        let stream = &mut self.streams[ix];
         let after_ms = stream.declaration.stale_after_ms()?;
         let age = stream.heard.get_or_insert(Heard::now(now)).age(now);
         let is_stale = age.age_ms >= after_ms;
@@ -103,7 +93,7 @@ impl Streams {
                 return;
             }
             self.stale_due.pop_first();
-            let stream = &mut self.streams[ix.0 as usize];
+            let stream = &mut self.streams[ix];
             stream.stale_due = None;
             self.see_age(now, ix, effects);
         }
@@ -112,26 +102,26 @@ impl Streams {
     /// Goes by what a stream declares now of its age.
     pub(super) fn age_anew(&mut self, now: Now, ix: StreamIx, effects: &mut Effects) {
         self.forget_age(ix);
-        let stream = &mut self.streams[ix.0 as usize];
+        let stream = &mut self.streams[ix];
         let was_stale = stream.is_stale;
         if stream.subscribers.is_empty() {
             stream.is_stale = false;
             return;
         }
         if self.see_age(now, ix, effects).is_none() && was_stale {
-            self.streams[ix.0 as usize].is_stale = false;
+            self.streams[ix].is_stale = false;
             self.tell_age(now, ix, None, effects);
         }
     }
 
     pub(super) fn forget_age(&mut self, ix: StreamIx) {
-        if let Some(at) = self.streams[ix.0 as usize].stale_due.take() {
+        if let Some(at) = self.streams[ix].stale_due.take() {
             self.stale_due.remove(&(at, ix));
         }
     }
 
     fn tell_age(&self, now: Now, ix: StreamIx, age: Option<Stale>, effects: &mut Effects) {
-        let stream = &self.streams[ix.0 as usize];
+        let stream = &self.streams[ix];
         for form in [Form::Envelope, Form::Plain] {
             let is_told = |(_, one): &(&ConnId, &Subscription)| one.form == form;
             let conns = stream.subscribers.iter().filter(is_told).map(|(conn, _)| *conn);
@@ -145,7 +135,7 @@ impl Streams {
     }
 
     fn age_notice(&self, now: Now, ix: StreamIx, age: Option<Stale>, form: Form) -> Notice {
-        let stream = &self.streams[ix.0 as usize];
+        let stream = &self.streams[ix];
         Notice::Age {
             stream: stream.name.clone(),
             declaration: Rc::clone(&stream.declaration),

@@ -1,21 +1,37 @@
 //! One stream: what is kept of it, and who watches it.
 
-use super::declaration::{Declaration, Keep};
-use super::filter::Filter;
-use super::held::{Held, Holder, Takeable};
+use super::held::{Holder, StreamHolding, Takeable};
 use super::rate::Pace;
 use super::stale::Heard;
-use super::subscribe::Form;
-use crate::base::{ConnId, Data, Event, Moment, PublicationId, StreamId, Timestamp, Tree};
-use crate::hub::effect::{Effect, Effects};
+use crate::base::declaration::{Declaration, Keep};
+use crate::base::filter::Filter;
+use crate::base::subscription::Form;
+use crate::base::{
+    ConnId, Data, Effect, Effects, Moment, PublicationId, StreamEvent, StreamId, Timestamp, Tree,
+};
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// The place of a stream in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct StreamIx(pub(super) u32);
+
+impl Index<StreamIx> for Slab<Stream> {
+    type Output = Stream;
+
+    fn index(&self, ix: StreamIx) -> &Stream {
+        &self[ix.0 as usize]
+    }
+}
+
+impl IndexMut<StreamIx> for Slab<Stream> {
+    fn index_mut(&mut self, ix: StreamIx) -> &mut Stream {
+        &mut self[ix.0 as usize]
+    }
+}
 
 /// The place of a filter among a stream's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +51,7 @@ pub(super) struct Stream {
     pub(super) head: u64,
     /// When the newest event came, also where it is not kept: times do not go back.
     newest_ts: Timestamp,
-    events: VecDeque<Rc<Event>>,
+    events: VecDeque<Rc<StreamEvent>>,
     /// Those of the events that are kept whose publishers have named them. Of a durable stream the store knows them.
     published: BTreeMap<Arc<PublicationId>, u64>,
     bytes: usize,
@@ -53,7 +69,7 @@ pub(super) struct Stream {
     /// Somebody is about to watch it, or to publish to it.
     pub(super) is_obtained: bool,
     /// As what it is counted.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<StreamHolding>,
     /// As what it is counted where it may be taken.
     pub(super) takeable: Option<Takeable>,
     pub(super) heard: Option<Heard>,
@@ -72,7 +88,7 @@ pub(super) struct SharedFilter {
     pub(super) made_by: Holder,
     /// Of a state the newest event that passes. A later one that does not pass takes its place as the state, but
     /// whoever is held back by a rate, or reads slowly, is still told of this one.
-    pub(super) newest: Option<Rc<Event>>,
+    pub(super) newest: Option<Rc<StreamEvent>>,
 }
 
 /// Somebody who watches a stream.
@@ -140,7 +156,7 @@ impl Stream {
     }
 
     /// Goes on where the store's log ends, with what was read of it.
-    pub(super) fn go_on(&mut self, head: u64, events: Vec<Event>, bytes_max: usize) {
+    pub(super) fn go_on(&mut self, head: u64, events: Vec<StreamEvent>, bytes_max: usize) {
         self.head = head;
         self.newest_ts = events.last().map_or(self.newest_ts, |newest| newest.ts);
         let ids = events.iter().filter_map(|event| Some((event.id.clone()?, event.seq)));
@@ -201,7 +217,11 @@ impl Stream {
 
     /// The event that comes next for whoever is at `position`: of a state the newest that passes their filter, of a
     /// log the one behind it.
-    pub(super) fn next_for(&self, position: u64, filter: Option<FilterIx>) -> Option<&Rc<Event>> {
+    pub(super) fn next_for(
+        &self,
+        position: u64,
+        filter: Option<FilterIx>,
+    ) -> Option<&Rc<StreamEvent>> {
         if !self.is_state() {
             return self.after(position);
         }
@@ -251,23 +271,23 @@ impl Stream {
         self.head + 1 - self.events.len() as u64
     }
 
-    pub(super) fn newest(&self) -> Option<&Rc<Event>> {
+    pub(super) fn newest(&self) -> Option<&Rc<StreamEvent>> {
         self.events.back()
     }
 
     /// The first event after `seq` that is kept.
-    pub(super) fn after(&self, seq: u64) -> Option<&Rc<Event>> {
+    pub(super) fn after(&self, seq: u64) -> Option<&Rc<StreamEvent>> {
         let skip = (seq + 1).saturating_sub(self.first());
         self.events.get(usize::try_from(skip).ok()?)
     }
 
     /// The event that was published with this id, if it is kept.
-    pub(super) fn published(&self, id: &Arc<PublicationId>) -> Option<&Rc<Event>> {
+    pub(super) fn published(&self, id: &Arc<PublicationId>) -> Option<&Rc<StreamEvent>> {
         self.after(self.published.get(id)? - 1)
     }
 
     /// The newest events, newest first.
-    pub(super) fn newest_first(&self) -> impl Iterator<Item = &Rc<Event>> {
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = &Rc<StreamEvent>> {
         self.events.iter().rev()
     }
 
@@ -278,14 +298,14 @@ impl Stream {
         data: Data,
         id: Option<Arc<PublicationId>>,
         bytes_max: usize,
-    ) -> (Rc<Event>, u64) {
+    ) -> (Rc<StreamEvent>, u64) {
         let ts = self.newest_ts.max(ts);
         self.newest_ts = ts;
         self.head += 1;
         if let Some(id) = &id {
             self.published.insert(Arc::clone(id), self.head);
         }
-        let event = Rc::new(Event { seq: self.head, ts, data, id });
+        let event = Rc::new(StreamEvent { seq: self.head, ts, data, id });
         self.bytes += event.bytes();
         self.events.push_back(Rc::clone(&event));
         let cut = self.trim(bytes_max);
@@ -293,7 +313,7 @@ impl Stream {
     }
 
     /// The event that is too many when one more comes, behind so many that come before it, if as many are kept as may be.
-    pub(super) fn replaces(&self, before: usize) -> Option<&Event> {
+    pub(super) fn replaces(&self, before: usize) -> Option<&StreamEvent> {
         let is_full = self.events.len() >= self.declaration.keep.events();
         self.events.get(before).filter(|_| is_full).map(|oldest| &**oldest)
     }
@@ -468,8 +488,9 @@ impl Subscription {
 mod tests {
     use super::*;
     use crate::base::UserId;
+    use crate::base::declaration::Keep;
     use crate::base::limits::{EVENT_BYTES, PUBLICATION_ID_BYTES};
-    use crate::hub::streams::{Keep, Pattern};
+    use crate::base::pattern::Pattern;
 
     #[test]
     fn of_a_log_the_newest_are_kept_by_number_and_by_bytes() {

@@ -1,75 +1,23 @@
 //! Beginning and ending to watch.
 
-use super::filter::Filter;
 use super::held::Holder;
 use super::places::Purpose;
 use super::rate::Pace;
-use super::rights::StreamRights;
-use super::stale::Stale;
 use super::stream::{FilterIx, Stream, StreamIx, Subscription};
 use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
-use crate::base::{ConnId, Data, Event, StreamId};
-use crate::hub::effect::{Answer, Effect, Effects, Notice, Refusal, RefusalCode};
-use crate::hub::input::{Now, Origin};
+use crate::base::filter::Filter;
+use crate::base::subscription::{Ask, Form, StreamSnapshot, Subscribed};
+use crate::base::{
+    Answer, ConnId, Data, Effect, Effects, Notice, Now, Origin, Refusal, RefusalCode, StreamEvent,
+    StreamId, StreamRights,
+};
 use std::rc::Rc;
-
-/// What somebody wants of a stream.
-#[derive(Clone, Debug)]
-pub struct Ask {
-    /// Which stream.
-    pub stream: StreamId,
-    /// Only these events.
-    pub filter: Option<Rc<Filter>>,
-    /// At most so many a second, from 1 on.
-    pub max_rate: Option<u32>,
-    /// From the event after this one on.
-    pub since: Option<u64>,
-    /// The life of the stream in which `since` was known; none: this one.
-    pub epoch: Option<Box<str>>,
-}
-
-/// How a subscriber is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// In the wire's envelope.
-    Envelope,
-    /// By a stream's own path, for those who speak nothing.
-    Plain,
-}
-
-/// A subscription, as its reply tells.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Subscribed {
-    /// The stream.
-    pub stream: StreamId,
-    /// Its newest event.
-    pub seq: u64,
-    /// Its life.
-    pub epoch: Rc<str>,
-    /// The subscriber has what is up to here, and what is not kept any more; the rest follows.
-    pub position: u64,
-    /// What is kept of it, where that comes with the reply.
-    pub snapshot: Option<Snapshot>,
-    /// Whether what was missed since a position follows, where one was asked for.
-    pub replayed: Option<bool>,
-    /// Nothing was heard of it for too long.
-    pub stale: Option<Stale>,
-}
-
-/// What is kept of a stream.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Snapshot {
-    /// The newest event of a state.
-    Latest(Rc<Event>),
-    /// The newest events of a log, oldest first.
-    Log(Vec<Rc<Event>>),
-}
 
 /// About what an event takes in JSON beside its data.
 const EVENT_JSON_BYTES: usize = 48;
 
 /// What an event weighs of a page.
-fn weight(event: &Event) -> usize {
+fn weight(event: &StreamEvent) -> usize {
     event.data.len() + EVENT_JSON_BYTES
 }
 
@@ -78,7 +26,7 @@ const VALUE_BYTES: usize = 16;
 
 impl Stream {
     /// What an event weighs of a page for somebody with this filter: more where it is to be read and asked about.
-    pub(super) fn weight(&self, event: &Event, filter: Option<FilterIx>) -> usize {
+    pub(super) fn weight(&self, event: &StreamEvent, filter: Option<FilterIx>) -> usize {
         let Some(FilterIx(ix)) = filter.filter(|_| !self.is_state()) else { return weight(event) };
         let values = match &event.data {
             Data::Json(text) => text.bytes().filter(|byte| b",[{".contains(byte)).count(),
@@ -149,16 +97,15 @@ impl Streams {
                 return Err(Refusal::bad_request("filter", message));
             }
             let ix = self.ix(&ask.stream);
-            let before = ix.and_then(|ix| self.streams[ix.0 as usize].subscribers.get(&conn));
+            let before = ix.and_then(|ix| self.streams[ix].subscribers.get(&conn));
             subscriptions += usize::from(before.is_none());
             let had_filter = before.is_some_and(|before| before.filter.is_some());
             filters = filters + usize::from(ask.filter.is_some()) - usize::from(had_filter);
             let max = self.settings.stream_filters;
             if let (Some(filter), Some(ix)) = (&ask.filter, ix)
-                && !self.streams[ix.0 as usize].may_filter(filter, (conn, holder), max)
+                && !self.streams[ix].may_filter(filter, (conn, holder), max)
             {
-                let message =
-                    "this stream has as many filters as it may, or leaves those to others";
+                let message = "this stream has as many filters as it may have, or leaves the rest to other users";
                 return Err(Refusal::quota("stream_filters", message, max as u64));
             }
         }
@@ -166,15 +113,30 @@ impl Streams {
             let limit = self.settings.filters as u64;
             return Err(Refusal::quota(
                 "filters",
-                "as many filters as a connection may have",
+                "this connection has as many filters as it may have",
                 limit,
             ));
         }
         if subscriptions > most {
-            let message = "as many streams as a connection may watch";
+            let message = "this connection watches as many streams as it may watch";
             return Err(Refusal::quota("subscriptions", message, most as u64));
         }
         Ok(())
+    }
+
+    /// A filter of a stream's, which is asked about the newest event, if it is new and the stream is a state.
+    fn use_filter(
+        &mut self,
+        conn: ConnId,
+        holder: Holder,
+        ix: StreamIx,
+        filter: Rc<Filter>,
+    ) -> FilterIx {
+        let stream = &self.streams[ix];
+        let is_asked = stream.is_state() && !stream.has_filter(&filter);
+        let newest = stream.newest().filter(|_| is_asked).cloned();
+        let tree = newest.and_then(|newest| self.look_into(conn, &newest, weight(&newest)));
+        self.streams[ix].use_filter(filter, holder, tree.as_ref())
     }
 
     fn begin(
@@ -188,13 +150,8 @@ impl Streams {
     ) -> Subscribed {
         // What waits of an earlier subscription would come behind the snapshot of this one.
         self.end_only(now, conn, ix, effects);
-        let stream = &self.streams[ix.0 as usize];
-        let is_new = |filter: &Rc<Filter>| !stream.has_filter(filter);
-        let is_asked = stream.is_state() && ask.filter.as_ref().is_some_and(is_new);
-        let newest = stream.newest().filter(|_| is_asked).cloned();
-        let tree = newest.and_then(|newest| self.look_into(conn, &newest, weight(&newest)));
-        let stream = &mut self.streams[ix.0 as usize];
-        let filter = ask.filter.map(|filter| stream.use_filter(filter, holder, tree.as_ref()));
+        let filter = ask.filter.map(|filter| self.use_filter(conn, holder, ix, filter));
+        let stream = &self.streams[ix];
         let is_this_life = ask.epoch.as_deref().is_none_or(|epoch| *epoch == *stream.epoch);
         let replayed = ask
             .since
@@ -218,10 +175,9 @@ impl Streams {
                 subscription.acked = since;
             }
             _ => {
-                let is_in_reply =
-                    form == Form::Envelope && !self.streams[ix.0 as usize].declaration.binary;
+                let is_in_reply = form == Form::Envelope && !self.streams[ix].declaration.binary;
                 let whole = if is_in_reply { self.snapshot(conn, ix, filter, room) } else { None };
-                let stream = &self.streams[ix.0 as usize];
+                let stream = &self.streams[ix];
                 if let Some(whole) = whole {
                     subscription.position = stream.head;
                     subscription.sent = if whole.is_some() { stream.head } else { 0 };
@@ -237,7 +193,7 @@ impl Streams {
         let position = subscription.position;
         // Those who watch it already are told, if it has just become stale.
         let stale = self.see_age(now, ix, effects);
-        let stream = &mut self.streams[ix.0 as usize];
+        let stream = &mut self.streams[ix];
         stream.is_obtained = false;
         stream.subscribers.insert(conn, subscription);
         if stream.is_for_watchers() {
@@ -245,7 +201,7 @@ impl Streams {
         }
         stream.settle_payer(effects);
         self.count_watchers(ix);
-        let stream = &self.streams[ix.0 as usize];
+        let stream = &self.streams[ix];
         let subscribed = Subscribed {
             stream: stream.name.clone(),
             seq: stream.head,
@@ -271,8 +227,8 @@ impl Streams {
         ix: StreamIx,
         filter: Option<FilterIx>,
         room: &mut usize,
-    ) -> Option<Option<Snapshot>> {
-        let stream = &self.streams[ix.0 as usize];
+    ) -> Option<Option<StreamSnapshot>> {
+        let stream = &self.streams[ix];
         let is_state = stream.is_state();
         let (mut page, mut left) = (self.settings.page_bytes, *room);
         let mut events = Vec::new();
@@ -289,20 +245,20 @@ impl Streams {
         *room = left;
         if is_state {
             let newest = events.pop().filter(|newest| {
-                let passed = self.streams[ix.0 as usize].next_for(0, filter);
+                let passed = self.streams[ix].next_for(0, filter);
                 passed.is_some_and(|passed| passed.seq == newest.seq)
             });
-            return Some(newest.map(Snapshot::Latest));
+            return Some(newest.map(StreamSnapshot::Latest));
         }
         if filter.is_some() {
             events.retain(|event| {
-                let weight = self.streams[ix.0 as usize].weight(event, filter);
+                let weight = self.streams[ix].weight(event, filter);
                 let tree = self.look_into(conn, event, weight);
-                self.streams[ix.0 as usize].passes(filter, tree.as_ref())
+                self.streams[ix].passes(filter, tree.as_ref())
             });
         }
         events.reverse();
-        Some((!events.is_empty()).then_some(Snapshot::Log(events)))
+        Some((!events.is_empty()).then_some(StreamSnapshot::Log(events)))
     }
 
     /// Ends the watching of streams; of those that are not watched nothing is said.
@@ -334,7 +290,7 @@ impl Streams {
     ) -> bool {
         let has_ended = self.end_only(now, conn, ix, effects);
         if has_ended {
-            self.streams[ix.0 as usize].settle_payer(effects);
+            self.streams[ix].settle_payer(effects);
             self.forget_if_empty(ix);
         }
         has_ended
@@ -348,7 +304,7 @@ impl Streams {
         ix: StreamIx,
         effects: &mut Effects,
     ) -> bool {
-        let stream = &mut self.streams[ix.0 as usize];
+        let stream = &mut self.streams[ix];
         let Some(subscription) = stream.remove_subscriber(conn) else { return false };
         if stream.is_for_watchers() {
             self.holdings.unwatch(subscription.holder, ix);
@@ -366,7 +322,7 @@ impl Streams {
             }
         }
         effects.push(Effect::TakeBack { conn, source: source(ix) });
-        if self.streams[ix.0 as usize].subscribers.is_empty() {
+        if self.streams[ix].subscribers.is_empty() {
             self.forget_age(ix);
         }
         self.touch(now.moment, ix);
@@ -374,7 +330,12 @@ impl Streams {
     }
 
     /// A connection is over.
-    pub(in crate::hub) fn gone(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
+    pub(in crate::hub) fn connection_closed(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        effects: &mut Effects,
+    ) {
         let Some(watching) = self.watching.get(&conn) else { return };
         for ix in watching.streams.clone() {
             self.end(now, conn, ix, effects);
@@ -393,7 +354,7 @@ impl Streams {
         let Some(watching) = self.watching.get(&conn) else { return };
         let watched = watching.streams.clone();
         for &ix in &watched {
-            let stream = &mut self.streams[ix.0 as usize];
+            let stream = &mut self.streams[ix];
             let is_for_watchers = stream.is_for_watchers();
             let Some(subscription) = stream.subscribers.get_mut(&conn) else { continue };
             let before = std::mem::replace(&mut subscription.holder, holder);
@@ -405,17 +366,17 @@ impl Streams {
             }
         }
         let is_lost = |ix: &StreamIx| {
-            let stream = &self.streams[ix.0 as usize];
+            let stream = &self.streams[*ix];
             !rights.may_watch(&stream.declaration, stream.name.as_str())
         };
         let lost: Vec<StreamIx> = watched.into_iter().filter(is_lost).collect();
         let mut streams = Vec::with_capacity(lost.len());
         for ix in lost {
-            streams.push(self.streams[ix.0 as usize].name.clone());
+            streams.push(self.streams[ix].name.clone());
             self.end(now, conn, ix, effects);
         }
         if !streams.is_empty() {
-            let message = "you may not watch these streams any more";
+            let message = "you may no longer watch these streams";
             effects.deliver(Notice::Unsubscribed { streams, message }, [conn]);
         }
     }
@@ -434,7 +395,7 @@ impl Streams {
 
     fn acked(&mut self, conn: ConnId, name: &StreamId, seq: u64) -> Result<(), Refusal> {
         let ix = self.ix(name).ok_or(NO_SUCH_STREAM)?;
-        let Stream { declaration, subscribers, .. } = &mut self.streams[ix.0 as usize];
+        let Stream { declaration, subscribers, .. } = &mut self.streams[ix];
         let not_watched = Refusal::new(RefusalCode::Conflict, "you do not watch this stream");
         let subscription = subscribers.get_mut(&conn).ok_or(not_watched)?;
         if !declaration.ack {

@@ -1,15 +1,13 @@
 //! The table of streams, and of what each connection watches.
 
-use super::declaration::{Declaration, declared};
-use super::held::{Held, Holdings};
+use super::held::{Holdings, StreamHolding};
 use super::publish::read;
-use super::rights::StreamRights;
 use super::stream::{Stream, StreamIx, Subscription};
+use crate::base::declaration::{Declaration, declared};
 use crate::base::{
-    Chance, ConnId, Limits, Moment, SeededHash, StreamId, StreamState, Timestamp, Tree,
+    Chance, ConnId, Effects, Limits, Moment, Notice, Now, Refusal, RefusalCode, SeededHash,
+    StreamId, StreamRights, StreamState, Timestamp, Tree,
 };
-use crate::hub::effect::{Effects, Notice, Refusal, RefusalCode};
-use crate::hub::input::Now;
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
@@ -158,7 +156,7 @@ impl Streams {
                     self.touch(now.moment, ix);
                     self.age_anew(now, ix, effects);
                     // What polls it is perhaps another, and has not heard of them.
-                    let stream = &mut self.streams[ix.0 as usize];
+                    let stream = &mut self.streams[ix];
                     stream.payer = stream.next_payer();
                     if stream.payer.is_some() {
                         stream.tell_payer(effects);
@@ -171,8 +169,9 @@ impl Streams {
                     for &conn in &conns {
                         self.end_only(now, conn, ix, effects);
                     }
-                    self.streams[ix.0 as usize].settle_payer(effects);
-                    let message = "these streams are declared no more, or otherwise";
+                    self.streams[ix].settle_payer(effects);
+                    let message =
+                        "these streams are no longer declared, or are declared differently";
                     effects.deliver(Notice::Unsubscribed { streams, message }, conns);
                     self.forget(ix);
                 }
@@ -217,7 +216,7 @@ impl Streams {
     #[must_use]
     pub fn epoch(&self, name: &StreamId) -> Option<&Rc<str>> {
         match self.by_name.get(name) {
-            Some(ix) => Some(&self.streams[ix.0 as usize].epoch),
+            Some(ix) => Some(&self.streams[*ix].epoch),
             None => self.dormant.get(name).map(|(epoch, _)| epoch),
         }
     }
@@ -226,7 +225,7 @@ impl Streams {
     #[must_use]
     pub fn declaration(&self, name: &StreamId) -> Option<&Rc<Declaration>> {
         if let Some(ix) = self.by_name.get(name) {
-            return Some(&self.streams[ix.0 as usize].declaration);
+            return Some(&self.streams[*ix].declaration);
         }
         declared(&self.settings.declarations, name.as_str())
     }
@@ -265,7 +264,7 @@ impl Streams {
         self.to_publish(name, rights).ok().filter(|declaration| declaration.durable)?;
         // Those that are on their way to the store replace the first ones.
         let before = self.in_flight.get(name).copied().unwrap_or(0);
-        let replaces = self.ix(name).and_then(|ix| self.streams[ix.0 as usize].replaces(before));
+        let replaces = self.ix(name).and_then(|ix| self.streams[ix].replaces(before));
         match replaces {
             Some(oldest) if oldest.data.len() >= bytes => None,
             Some(oldest) => Some(bytes - oldest.data.len()),
@@ -278,7 +277,7 @@ impl Streams {
     }
 
     /// Of what was obtained nothing has come.
-    pub(super) fn let_go(&mut self, now: Now, ix: StreamIx) {
+    pub(super) fn release(&mut self, now: Now, ix: StreamIx) {
         // Who names a stream twice has let go of it already.
         let Some(stream) = self.streams.get_mut(ix.0 as usize) else { return };
         stream.is_obtained = false;
@@ -303,7 +302,7 @@ impl Streams {
 
     /// Takes note that a stream was used; whether it is idle from now on is seen by who watches it.
     pub(super) fn touch(&mut self, now: Moment, ix: StreamIx) {
-        let stream = &self.streams[ix.0 as usize];
+        let stream = &self.streams[ix];
         let stays = !stream.declaration.pattern.is_open()
             || stream.is_obtained
             || !stream.subscribers.is_empty()
@@ -312,10 +311,10 @@ impl Streams {
     }
 
     pub(super) fn count(&mut self, ix: StreamIx, idle_since: Option<Moment>) {
-        let is_stored = self.is_stored(&self.streams[ix.0 as usize]);
-        let stream = &mut self.streams[ix.0 as usize];
+        let is_stored = self.is_stored(&self.streams[ix]);
+        let stream = &mut self.streams[ix];
         let is_for_watchers = stream.declaration.pattern.is_open() && !is_stored;
-        let held = Held {
+        let held = StreamHolding {
             made_by: stream.made_by,
             filled_by: stream.filled_by,
             bytes: stream.bytes() - stream.passed_bytes(),
@@ -340,7 +339,7 @@ impl Streams {
 
     /// Forgets a stream that nobody watches and that has no events.
     pub(super) fn forget_if_empty(&mut self, ix: StreamIx) {
-        let stream = &self.streams[ix.0 as usize];
+        let stream = &self.streams[ix];
         if stream.head == 0 && stream.is_idle() {
             self.forget(ix);
         }

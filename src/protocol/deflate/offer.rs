@@ -3,7 +3,7 @@
 //! Does not read header fields: `handshake::extensions` does.
 
 use super::{Codecs, NAME};
-use crate::protocol::handshake::extensions::Extension;
+use crate::protocol::extensions::Extension;
 use std::fmt;
 
 /// The smallest window, as the exponent of its size (RFC 7692 §7.1.2).

@@ -3,8 +3,7 @@
 use super::compress::compress_for_many;
 use super::offer::{self, Direction};
 use super::*;
-use crate::protocol::Violation;
-use crate::protocol::handshake::extensions;
+use crate::protocol::{Violation, extensions};
 use proptest::prelude::*;
 
 const ALL: Direction = Direction { no_context_takeover: false, max_window_bits: 15 };

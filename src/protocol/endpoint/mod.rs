@@ -6,6 +6,7 @@
 //!
 //! Does not read, write or look at a clock; does not do the opening handshake (`handshake` does).
 
+pub mod annotate;
 mod closing;
 mod receive;
 mod send;
@@ -19,9 +20,9 @@ pub use closing::Closing;
 pub use receive::{Receive, Received};
 pub use send::{Broadcast, Message, NotSent, Send};
 
+use super::deflate::Deflate;
+use super::{CloseCode, MaskKey, ProtocolError};
 use crate::base::{Moment, Outbox};
-use crate::protocol::deflate::Deflate;
-use crate::protocol::{CloseCode, MaskKey, ProtocolError};
 use std::sync::Arc;
 
 /// Which end this is. RFC 6455 §5.1: a client masks every frame, a server none.

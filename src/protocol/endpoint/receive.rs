@@ -60,7 +60,7 @@ pub struct Receive {
     limits: Arc<EndpointLimits>,
     /// Where the frame that is being read begins, counted from the first byte after the handshake.
     frame_offset: u64,
-    stage: Stage,
+    stage: ReceiveStage,
     role: Role,
     /// Where permessage-deflate was negotiated.
     inflater: Option<Box<Inflater>>,
@@ -68,7 +68,7 @@ pub struct Receive {
 }
 
 #[derive(Debug)]
-enum Stage {
+enum ReceiveStage {
     /// A header comes next; what there is of it is in `pieces`.
     Header,
     /// The rest of a frame's payload comes next; which frame is in `pieces`.
@@ -99,12 +99,12 @@ struct BegunFrame {
 /// A message or a control frame that is whole and unmasked.
 struct Complete {
     opcode: Opcode,
-    place: Place,
+    place: PayloadPlace,
     /// Bytes of its last frame, header included.
     frame_len: u64,
 }
 
-enum Place {
+enum PayloadPlace {
     Input(Range<usize>),
     Control,
     Message,
@@ -115,7 +115,7 @@ impl Receive {
         Receive {
             limits,
             frame_offset: 0,
-            stage: Stage::Header,
+            stage: ReceiveStage::Header,
             role,
             inflater: None,
             pieces: None,
@@ -135,8 +135,11 @@ impl Receive {
     /// Whether a frame or a message has begun and not ended.
     #[must_use]
     pub fn is_within_message(&self) -> bool {
-        matches!(self.stage, Stage::Payload)
-            || self.pieces.as_ref().is_some_and(|p| p.header_len > 0 || p.message.begun().is_some())
+        matches!(self.stage, ReceiveStage::Payload)
+            || self
+                .pieces
+                .as_ref()
+                .is_some_and(|p| p.header_len > 0 || p.message.current_opcode().is_some())
     }
 
     /// Whether nothing is kept between two inputs: no part of a frame, no message that was handed
@@ -164,12 +167,14 @@ impl Receive {
         let frame_offset = self.frame_offset;
         self.frame_offset += complete.frame_len;
         if complete.opcode == Opcode::Close {
-            self.stage = Stage::Discard;
+            self.stage = ReceiveStage::Discard;
         }
         let payload = match complete.place {
-            Place::Input(range) => &input.bytes[range],
-            Place::Control => self.pieces.as_ref().map_or(&[][..], |pieces| &pieces.control),
-            Place::Message => self.pieces.as_ref().map_or(&[][..], |pieces| pieces.message.whole()),
+            PayloadPlace::Input(range) => &input.bytes[range],
+            PayloadPlace::Control => self.pieces.as_ref().map_or(&[][..], |pieces| &pieces.control),
+            PayloadPlace::Message => {
+                self.pieces.as_ref().map_or(&[][..], |pieces| pieces.message.whole())
+            }
         };
         match judged(complete.opcode, payload) {
             Ok(event) => {
@@ -177,7 +182,7 @@ impl Receive {
                 Ok(Some(event))
             }
             Err(violation) => {
-                self.stage = Stage::Discard;
+                self.stage = ReceiveStage::Discard;
                 send.fail(violation.close_code(), violation.sentence(), out);
                 Err(ProtocolError { violation, frame_offset })
             }
@@ -186,7 +191,7 @@ impl Receive {
 
     /// Lets go of the bytes of the last event, which the next call would do: for an end that is not
     /// going to ask for it soon.
-    pub fn let_go(&mut self) {
+    pub fn release(&mut self) {
         let Some(pieces) = &mut self.pieces else { return };
         let is_inflated = self.inflater.is_some() && !pieces.message.is_compressed();
         if let Some(bytes) = pieces.message.forget_whole()
@@ -195,22 +200,22 @@ impl Receive {
         {
             inflater.give_back(bytes);
         }
-        if matches!(self.stage, Stage::Header) {
+        if matches!(self.stage, ReceiveStage::Header) {
             pieces.control = Vec::new();
         }
     }
 
     /// Goes through `input` to the end of the next message or control frame.
     fn advance(&mut self, input: &mut Received<'_>) -> Result<Option<Complete>, Violation> {
-        self.let_go();
+        self.release();
         loop {
             match self.stage {
-                Stage::Discard => {
+                ReceiveStage::Discard => {
                     input.take(u64::MAX);
                     self.pieces = None;
                     return Ok(None);
                 }
-                Stage::Header => {
+                ReceiveStage::Header => {
                     let Some((header, header_len)) = self.next_header(input)? else {
                         self.release_when_idle();
                         return Ok(None);
@@ -225,27 +230,26 @@ impl Receive {
                         let place = if is_compressed(&header) {
                             let message = self.inflated(&input.bytes[range])?;
                             self.pieces.get_or_insert_default().message.put_whole(message);
-                            Place::Message
+                            PayloadPlace::Message
                         } else {
-                            Place::Input(range)
+                            PayloadPlace::Input(range)
                         };
                         return Ok(Some(Complete { opcode: header.opcode, place, frame_len }));
                     }
-                    let fragments_max = self.limits.fragments;
                     let pieces = self.pieces.get_or_insert_default();
                     if !header.opcode.is_control() {
-                        pieces.message.begin_frame(header.opcode, fragments_max)?;
+                        pieces.message.begin_frame(header.opcode, self.limits.fragments)?;
                         if is_compressed(&header) {
                             pieces.message.mark_compressed();
                         }
                     }
                     pieces.frame = Some(BegunFrame { header, header_len, done: 0 });
-                    self.stage = Stage::Payload;
+                    self.stage = ReceiveStage::Payload;
                 }
-                Stage::Payload => {
+                ReceiveStage::Payload => {
                     let pieces = self.pieces.get_or_insert_default();
                     let Some(frame) = &mut pieces.frame else {
-                        self.stage = Stage::Header;
+                        self.stage = ReceiveStage::Header;
                         continue;
                     };
                     let BegunFrame { header, header_len, done } = *frame;
@@ -263,20 +267,21 @@ impl Receive {
                         return Ok(None);
                     }
                     pieces.frame = None;
-                    self.stage = Stage::Header;
+                    self.stage = ReceiveStage::Header;
                     let frame_len = u64::from(header_len) + header.payload_len;
-                    if header.opcode.is_control() {
-                        let place = Place::Control;
-                        return Ok(Some(Complete { opcode: header.opcode, place, frame_len }));
-                    }
-                    if header.fin {
+                    let (opcode, place) = if header.opcode.is_control() {
+                        (header.opcode, PayloadPlace::Control)
+                    } else if header.fin {
                         let opcode = pieces.message.finish()?;
                         if pieces.message.is_compressed() {
                             self.inflate_whole()?;
                         }
-                        return Ok(Some(Complete { opcode, place: Place::Message, frame_len }));
-                    }
-                    self.frame_offset += frame_len;
+                        (opcode, PayloadPlace::Message)
+                    } else {
+                        self.frame_offset += frame_len;
+                        continue;
+                    };
+                    return Ok(Some(Complete { opcode, place, frame_len }));
                 }
             }
         }
@@ -335,7 +340,7 @@ impl Receive {
             return Ok(());
         }
         let message = self.pieces.as_ref().map(|pieces| &pieces.message);
-        let is_begun = message.is_some_and(|message| message.begun().is_some());
+        let is_begun = message.is_some_and(|message| message.current_opcode().is_some());
         // RFC 6455 §5.4: the fragments of one message are not interleaved with another's.
         match (header.opcode, is_begun) {
             (Opcode::Continuation, false) => return Err(Violation::ContinuationWithoutStart),
@@ -377,7 +382,7 @@ impl Receive {
     }
 
     fn fail(&mut self, violation: Violation, send: &mut Send, out: &mut Outbox) -> ProtocolError {
-        self.stage = Stage::Discard;
+        self.stage = ReceiveStage::Discard;
         self.pieces = None;
         send.fail(violation.close_code(), violation.sentence(), out);
         ProtocolError { violation, frame_offset: self.frame_offset }

@@ -3,9 +3,9 @@
 //! Redirects and demands for authentication are reported, not followed.
 
 use super::accept_key::{accept_key, key};
-use super::extensions;
-use super::server::is_token;
+use crate::http1::head::is_token;
 use crate::protocol::deflate::{Offer, Parameters, offer};
+use crate::protocol::extensions;
 use std::fmt;
 
 /// A request for a WebSocket, and what the answer must be.
@@ -19,7 +19,7 @@ pub struct ClientHandshake {
 
 /// What to ask for.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
+pub struct ClientRequest<'a> {
     /// Host and port, as in the URL (RFC 6455 §4.1, 4).
     pub host: &'a str,
     /// Path and query, beginning with `/`.
@@ -104,10 +104,13 @@ impl ClientHandshake {
     ///
     /// # Errors
     /// [`ClientError::BadRequest`] for what cannot stand in a head: no injection of lines.
-    pub fn new(request: Request<'_>, nonce: [u8; 16]) -> Result<ClientHandshake, ClientError> {
+    pub fn new(
+        request: ClientRequest<'_>,
+        nonce: [u8; 16],
+    ) -> Result<ClientHandshake, ClientError> {
         let bad = |what| Err(ClientError::BadRequest(what));
         let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-        if request.host.is_empty() || !request.host.bytes().all(super::request::is_host_byte) {
+        if request.host.is_empty() || !request.host.bytes().all(crate::http1::head::is_host_byte) {
             return bad("the host is empty or has characters that must not stand in a head");
         }
         // RFC 6455 §3: a WebSocket's URI has no fragment.
@@ -264,7 +267,7 @@ mod tests {
     use std::sync::Arc;
 
     fn handshake() -> ClientHandshake {
-        let request = Request {
+        let request = ClientRequest {
             host: "server.example.com",
             target: "/chat",
             protocols: &["chat", "superchat"],
@@ -291,7 +294,7 @@ mod tests {
     #[test]
     fn the_request_is_one_that_our_server_accepts() {
         let handshake = handshake();
-        let head = super::super::RequestHead::parse(handshake.request(), 64).unwrap();
+        let head = crate::http1::RequestHead::parse(handshake.request(), 64).unwrap();
         let upgrade = super::super::Upgrade::judge(&head).unwrap();
         assert_eq!(upgrade.accept(Some("chat"), None).answer, ANSWER.as_bytes());
     }
@@ -349,7 +352,8 @@ mod tests {
 
     #[test]
     fn the_key_is_the_nonce_and_the_answer_is_to_that_key_to_the_letter() {
-        let request = Request { host: "a", target: "/", protocols: &[], deflate: &[], fields: &[] };
+        let request =
+            ClientRequest { host: "a", target: "/", protocols: &[], deflate: &[], fields: &[] };
         let other = ClientHandshake::new(request, [7; 16]).unwrap();
         let line = b"\r\nSec-WebSocket-Key: BwcHBwcHBwcHBwcHBwcHBw==\r\n";
         assert!(other.request().windows(line.len()).any(|bytes| bytes == line));
@@ -364,7 +368,8 @@ mod tests {
     fn a_subprotocol_that_is_no_token_is_not_asked_for() {
         for protocol in ["", "a b", "a,b", "a=b", "\"a\"", "caf\u{e9}"] {
             let protocols = &["chat", protocol];
-            let request = Request { host: "a", target: "/", protocols, deflate: &[], fields: &[] };
+            let request =
+                ClientRequest { host: "a", target: "/", protocols, deflate: &[], fields: &[] };
             let refused = ClientHandshake::new(request, [0; 16]).unwrap_err();
             assert!(matches!(refused, ClientError::BadRequest(_)), "{protocol}");
         }
@@ -373,7 +378,7 @@ mod tests {
     #[test]
     fn nothing_is_asked_for_twice() {
         let new = |protocols: &[&str], fields: &[(&str, &str)]| {
-            let request = Request { host: "a", target: "/", protocols, deflate: &[], fields };
+            let request = ClientRequest { host: "a", target: "/", protocols, deflate: &[], fields };
             ClientHandshake::new(request, [0; 16]).map(drop)
         };
         assert!(new(&["chat", "Chat"], &[("Origin", "a"), ("Cookie", "b")]).is_ok());
@@ -397,7 +402,7 @@ mod tests {
     fn agreed(field: &str) -> Result<Option<Parameters>, ClientError> {
         let offers = &[Offer { client_max_window_bits: Some(None), ..Offer::default() }];
         let request =
-            Request { host: "a", target: "/", protocols: &[], deflate: offers, fields: &[] };
+            ClientRequest { host: "a", target: "/", protocols: &[], deflate: offers, fields: &[] };
         let handshake = ClientHandshake::new(request, *b"the sample nonce").unwrap();
         let asked = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
         assert!(handshake.request().windows(asked.len()).any(|line| line == asked));
@@ -487,7 +492,7 @@ mod tests {
     fn nothing_is_injected_into_the_request() {
         let new = |host, target, fields: &[(&str, &str)]| {
             ClientHandshake::new(
-                Request { host, target, protocols: &[], deflate: &[], fields },
+                ClientRequest { host, target, protocols: &[], deflate: &[], fields },
                 [0; 16],
             )
             .is_err()

@@ -4,12 +4,7 @@
 
 pub mod accept_key;
 pub mod client;
-pub mod extensions;
-pub mod request;
-pub mod response;
 pub mod server;
 
 pub use accept_key::accept_key;
-pub use request::{HeadError, HeadReader, RequestHead};
-pub use response::{Manner, Refusal, Response, Status};
 pub use server::{Accepted, Upgrade};

@@ -1,11 +1,14 @@
 //! The server's end of the opening handshake (RFC 6455 §4.2).
 
 use super::accept_key::{accept_key, is_key};
-use super::extensions::{self, Extension};
-use super::request::{HeadError, RequestHead};
-use super::response::{self, Refusal, Status};
+use crate::http1::head::is_token;
+use crate::http1::{HeadError, RequestHead};
+use crate::protocol::extensions::{self, Extension};
+
 use crate::base::limits::SUBPROTOCOLS_MAX;
+use crate::http1::{HttpRefusal, Status};
 use crate::protocol::deflate::{Codecs, Deflate, offer};
+use std::fmt::Write;
 use std::sync::Arc;
 
 const VERSION: &str = "13";
@@ -40,14 +43,14 @@ impl<'b> Upgrade<'b> {
     /// Judges a request by RFC 6455 §4.2.1.
     ///
     /// # Errors
-    /// The [`Refusal`] to answer with; the TCP connection must be ended after it.
-    pub fn judge(head: &RequestHead<'b>) -> Result<Upgrade<'b>, Refusal> {
+    /// The [`HttpRefusal`] to answer with; the TCP connection must be ended after it.
+    pub fn judge(head: &RequestHead<'b>) -> Result<Upgrade<'b>, HttpRefusal> {
         // §4.2.1, 1: a GET request of HTTP 1.1 or higher.
         if head.is_http_1_0 {
             return Err(bad("the HTTP version is not 1.1"));
         }
         if head.method != "GET" {
-            let mut refusal = Refusal::new(
+            let mut refusal = HttpRefusal::new(
                 Status::MethodNotAllowed,
                 "bad_request",
                 "a WebSocket begins with GET",
@@ -56,7 +59,7 @@ impl<'b> Upgrade<'b> {
             return Err(refusal);
         }
         if !Upgrade::is_asked_for(head) {
-            let mut refusal = Refusal::new(
+            let mut refusal = HttpRefusal::new(
                 Status::UpgradeRequired,
                 "bad_request",
                 "this is a WebSocket's path: ask for an upgrade",
@@ -79,7 +82,7 @@ impl<'b> Upgrade<'b> {
         match only(head, "sec-websocket-version")? {
             Some(VERSION) => {}
             Some(_) => {
-                let mut refusal = Refusal::new(
+                let mut refusal = HttpRefusal::new(
                     Status::UpgradeRequired,
                     "unsupported",
                     "only version 13 of WebSocket is spoken here",
@@ -126,13 +129,13 @@ impl<'b> Upgrade<'b> {
             .and_then(|codecs| Some((codecs, offer::answer(&self.extensions, codecs)?)))
             .map(|(codecs, (agreed, field))| (Deflate::server(&agreed, codecs), field));
         let (deflate, field) = agreed.unzip();
-        let answer = response::switching_protocols(&self.accept_key, offered, field.as_deref());
+        let answer = switching_protocols(&self.accept_key, offered, field.as_deref());
         Accepted { answer, deflate }
     }
 }
 
 /// RFC 6455 §9.1: a field that does not keep to the grammar fails the connection.
-fn extensions<'b>(head: &RequestHead<'b>) -> Result<Vec<Extension<'b>>, Refusal> {
+fn extensions<'b>(head: &RequestHead<'b>) -> Result<Vec<Extension<'b>>, HttpRefusal> {
     let mut all = Vec::new();
     for line in head.lines("sec-websocket-extensions") {
         let list = extensions::parse(line?).map_err(|malformed| bad(&malformed.to_string()))?;
@@ -142,7 +145,7 @@ fn extensions<'b>(head: &RequestHead<'b>) -> Result<Vec<Extension<'b>>, Refusal>
 }
 
 /// RFC 6455 §4.1, 10: the offered subprotocols are tokens and each is offered once.
-fn protocols<'b>(head: &RequestHead<'b>) -> Result<Vec<&'b str>, Refusal> {
+fn protocols<'b>(head: &RequestHead<'b>) -> Result<Vec<&'b str>, HttpRefusal> {
     let mut protocols = Vec::new();
     for line in head.lines("sec-websocket-protocol") {
         let before = protocols.len();
@@ -169,33 +172,61 @@ fn protocols<'b>(head: &RequestHead<'b>) -> Result<Vec<&'b str>, Refusal> {
     Ok(protocols)
 }
 
-/// RFC 9110 §5.6.2.
-pub(super) fn is_token(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(allowed)
+fn only<'b>(head: &RequestHead<'b>, name: &'static str) -> Result<Option<&'b str>, HttpRefusal> {
+    head.only(name).map_err(HttpRefusal::from)
 }
 
-fn only<'b>(head: &RequestHead<'b>, name: &'static str) -> Result<Option<&'b str>, Refusal> {
-    head.only(name).map_err(Refusal::from)
+fn bad(message: &str) -> HttpRefusal {
+    HttpRefusal::new(Status::BadRequest, "bad_request", message)
 }
 
-fn bad(message: &str) -> Refusal {
-    Refusal::new(Status::BadRequest, "bad_request", message)
-}
-
-impl From<HeadError> for Refusal {
-    fn from(error: HeadError) -> Refusal {
+impl From<HeadError> for HttpRefusal {
+    fn from(error: HeadError) -> HttpRefusal {
         let status = match error {
             HeadError::TooLong | HeadError::TooManyHeaders => Status::HeaderFieldsTooLarge,
             HeadError::Malformed(_) => Status::BadRequest,
         };
-        Refusal::new(status, "bad_request", error.to_string())
+        HttpRefusal::new(status, "bad_request", error.to_string())
     }
+}
+
+/// RFC 6455 §4.2.2: the answer that opens the WebSocket. `protocol` must be one that the client
+/// offered, `extensions` what answers its offers.
+fn switching_protocols(
+    accept_key: &str,
+    protocol: Option<&str>,
+    extensions: Option<&str>,
+) -> Vec<u8> {
+    let mut head = String::with_capacity(256);
+    head.push_str(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: ",
+    );
+    head.push_str(accept_key);
+    head.push_str("\r\n");
+    if let Some(protocol) = protocol {
+        let _ = write!(head, "Sec-WebSocket-Protocol: {protocol}\r\n");
+    }
+    if let Some(extensions) = extensions {
+        let _ = write!(head, "Sec-WebSocket-Extensions: {extensions}\r\n");
+    }
+    head.push_str("\r\n");
+    head.into_bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_answer_of_section_1_3() {
+        let answer = switching_protocols("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", Some("chat"), None);
+        assert_eq!(
+            String::from_utf8(answer).unwrap(),
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n"
+        );
+    }
 
     const GOOD: &[(&str, &str)] = &[
         ("Host", "server.example.com"),
@@ -221,7 +252,7 @@ mod tests {
         }
         text += "\r\n";
         let answer = RequestHead::parse(text.as_bytes(), 64)
-            .map_err(Refusal::from)
+            .map_err(HttpRefusal::from)
             .and_then(|head| Upgrade::judge(&head).map(|upgrade| upgrade.accept(None, None).answer))
             .unwrap_or_else(|refusal| refusal.to_bytes());
         String::from_utf8(answer).unwrap()

@@ -1,9 +1,8 @@
 //! Where somebody is who is sent events: in all rooms by a time, in each stream by its `seq`, in one `id`.
 
-use crate::base::StreamId;
 use crate::base::limits::{EVENT_ID_BYTES_MAX, LISTENED_STREAMS_MAX};
-use crate::base::{Priority, Timestamp};
-use crate::hub::streams::{Ask, Subscribed};
+use crate::base::subscription::{Ask, Subscribed};
+use crate::base::{Priority, StreamId, Timestamp};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha1::{Digest, Sha1};
@@ -42,7 +41,7 @@ fn tag(stream: &StreamId, epoch: &str) -> Tag {
 #[derive(Debug, Default)]
 pub(in crate::server) struct Places {
     /// None until they have begun: before that no `id` may stand for them.
-    streams: Option<Vec<Place>>,
+    streams: Option<Vec<StreamPlace>>,
     /// They are asked for now: what is refused is that.
     is_asking: bool,
     /// The lowest priority of what may wait: those above it go before it.
@@ -50,7 +49,7 @@ pub(in crate::server) struct Places {
 }
 
 #[derive(Debug)]
-struct Place {
+struct StreamPlace {
     stream: StreamId,
     tag: Tag,
     seq: u64,
@@ -58,18 +57,18 @@ struct Place {
 
 impl Places {
     /// They are asked for.
-    pub(super) fn ask(&mut self) {
+    pub(in crate::server) fn ask(&mut self) {
         self.is_asking = true;
     }
 
-    pub(super) fn are_asked_for(&self) -> bool {
+    pub(in crate::server) fn are_asked_for(&self) -> bool {
         self.is_asking
     }
 
     /// They have begun.
-    pub(super) fn begin(&mut self, streams: &[Subscribed]) {
+    pub(in crate::server) fn begin(&mut self, streams: &[Subscribed]) {
         self.is_asking = false;
-        let place = |one: &Subscribed| Place {
+        let place = |one: &Subscribed| StreamPlace {
             stream: one.stream.clone(),
             tag: tag(&one.stream, &one.epoch),
             seq: one.position,
@@ -78,14 +77,14 @@ impl Places {
     }
 
     /// Some are not watched any more.
-    pub(super) fn end(&mut self, streams: &[StreamId]) {
+    pub(in crate::server) fn end(&mut self, streams: &[StreamId]) {
         if let Some(places) = &mut self.streams {
             places.retain(|place| !streams.contains(&place.stream));
         }
     }
 
     /// An event of a stream is handed over; returns the place before, for one that was refused.
-    pub(super) fn hand(&mut self, stream: &StreamId, seq: u64) -> u64 {
+    pub(in crate::server) fn hand(&mut self, stream: &StreamId, seq: u64) -> u64 {
         let mut places = self.streams.iter_mut().flatten();
         let place = places.find(|place| place.stream == *stream);
         place.map_or(0, |place| std::mem::replace(&mut place.seq, seq))
@@ -93,14 +92,14 @@ impl Places {
 
     /// An event of a priority is to be handed over, while others wait or not: whether its `id` may stand
     /// for all before it. It may not go before one of them.
-    pub(super) fn is_last(&mut self, priority: Priority, others_wait: bool) -> bool {
+    pub(in crate::server) fn is_last(&mut self, priority: Priority, others_wait: bool) -> bool {
         let lowest = self.lowest.filter(|_| others_wait);
         self.lowest = Some(lowest.map_or(priority, |lowest| lowest.min(priority)));
         lowest.is_none_or(|lowest| priority <= lowest)
     }
 
     /// Whether an `id` may stand for them.
-    pub(super) fn are_known(&self) -> bool {
+    pub(in crate::server) fn are_known(&self) -> bool {
         self.streams.is_some()
     }
 
@@ -115,7 +114,7 @@ impl Places {
 }
 
 /// `epoch.time`, or `epoch.time.places`.
-pub(super) fn id(epoch: &str, time: Timestamp, places: Option<&Places>) -> String {
+pub(in crate::server) fn id(epoch: &str, time: Timestamp, places: Option<&Places>) -> String {
     let mut id = format!("{epoch}.{}", time.0);
     if let Some(places) = places {
         // Writing to a text does not fail.
@@ -127,8 +126,8 @@ pub(super) fn id(epoch: &str, time: Timestamp, places: Option<&Places>) -> Strin
 /// What a client says that it has seen last.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::server) struct LastSeen {
-    pub(super) epoch: Box<str>,
-    pub(super) time: Timestamp,
+    pub(in crate::server) epoch: Box<str>,
+    pub(in crate::server) time: Timestamp,
     /// None of those that did not come along.
     places: Vec<(Tag, u64)>,
 }
@@ -136,7 +135,7 @@ pub(in crate::server) struct LastSeen {
 impl LastSeen {
     /// Reads an `id`. What is none is taken for one that nobody knows: then everything is told to be
     /// gone, and nothing is missed in silence.
-    pub(super) fn of(id: &str) -> LastSeen {
+    pub(in crate::server) fn of(id: &str) -> LastSeen {
         LastSeen::parse(id).unwrap_or(LastSeen {
             epoch: "".into(),
             time: Timestamp(i64::MAX),
@@ -156,7 +155,11 @@ impl LastSeen {
 
     /// Lets streams go on where they were; `epoch` tells the life of one that there is. One that was not
     /// among them, or has another life, is told to have a gap.
-    pub(super) fn go_on(&self, asks: &mut [Ask], epoch: impl Fn(&StreamId) -> Option<Box<str>>) {
+    pub(in crate::server) fn go_on(
+        &self,
+        asks: &mut [Ask],
+        epoch: impl Fn(&StreamId) -> Option<Box<str>>,
+    ) {
         for ask in asks {
             let known = epoch(&ask.stream);
             let own = known.as_ref().map(|epoch| tag(&ask.stream, epoch));
@@ -171,7 +174,7 @@ impl LastSeen {
 
 /// Reads the `id` of a single stream's event: its life, and its `seq`. What is none is a place that nobody
 /// knows, behind all that is kept.
-pub(super) fn of_one(id: &str) -> (Box<str>, u64) {
+pub(in crate::server) fn of_one(id: &str) -> (Box<str>, u64) {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let parts = id.split_once('.').filter(|(_, seq)| is_number(seq));
     let parsed = parts.and_then(|(epoch, seq)| Some((epoch.into(), seq.parse().ok()?)));

@@ -1,9 +1,8 @@
 //! Tickets: what lets an `EventSource` in, which can send no header, without a token in an address.
 
+use crate::auth::{Identity, Verifier};
 use crate::base::limits::{TICKET_MS, TICKETS_MAX, TICKETS_PER_ADDRESS_MAX, TICKETS_PER_USER_MAX};
-use crate::base::{Moment, Shares, Timestamp, UserId};
-use crate::server::auth::{Identity, Verifier};
-use crate::server::web::Address;
+use crate::base::{Address, Moment, Shares, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Before a ticket, so that it is not taken for a token.
@@ -14,7 +13,7 @@ const PREFIX: &str = "ticket.";
 #[derive(Debug, Default)]
 pub(in crate::server) struct Tickets {
     /// By number, in the order of their ends.
-    given: BTreeMap<u64, Given>,
+    given: BTreeMap<u64, IssuedTicket>,
     numbers: HashMap<Box<str>, u64>,
     of_users: BTreeMap<UserId, BTreeSet<u64>>,
     of_addresses: BTreeMap<Address, BTreeSet<u64>>,
@@ -23,7 +22,7 @@ pub(in crate::server) struct Tickets {
 }
 
 #[derive(Debug)]
-struct Given {
+struct IssuedTicket {
     ticket: Box<str>,
     identity: Identity,
     address: Address,
@@ -39,7 +38,7 @@ impl Tickets {
     /// A ticket for somebody at an address, good for [`TICKET_MS`] and once. If they have as many as there may be,
     /// their oldest goes; if there are as many as there may be in all, the oldest of the address that has most: whether one
     /// went is told, too. `secret` is nothing that somebody could guess.
-    pub(super) fn give(
+    pub(in crate::server) fn give(
         &mut self,
         identity: Identity,
         address: Address,
@@ -69,7 +68,7 @@ impl Tickets {
         self.of_addresses.entry(address).or_default().insert(number);
         self.addresses.add(&address, 1);
         let end = now.plus_millis(TICKET_MS);
-        let given = Given { ticket: ticket.as_str().into(), identity, address, end };
+        let given = IssuedTicket { ticket: ticket.as_str().into(), identity, address, end };
         self.given.insert(number, given);
         (ticket, is_beyond)
     }
@@ -80,7 +79,7 @@ impl Tickets {
     }
 
     /// Whose ticket it is; from then on it is nobody's. What it stands for must hold still.
-    pub(super) fn redeem(
+    pub(in crate::server) fn redeem(
         &mut self,
         ticket: &str,
         (now, timestamp): (Moment, Timestamp),
@@ -93,7 +92,7 @@ impl Tickets {
     }
 
     /// Whose ticket it is, and stays.
-    pub(super) fn owner(
+    pub(in crate::server) fn owner(
         &mut self,
         ticket: &str,
         (now, timestamp): (Moment, Timestamp),
@@ -109,7 +108,7 @@ impl Tickets {
     }
 
     /// Takes one out.
-    fn take(&mut self, number: Option<u64>) -> Option<Given> {
+    fn take(&mut self, number: Option<u64>) -> Option<IssuedTicket> {
         let number = number?;
         let given = self.given.remove(&number)?;
         self.numbers.remove(&given.ticket);
@@ -150,20 +149,11 @@ fn holds_still(identity: &Identity, timestamp: Timestamp, verifier: &Verifier) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::streams::StreamRights;
-    use crate::server::auth::{Expected, Keys};
+    use crate::auth::{Expected, Keys};
+    use crate::base::StreamRights;
 
     fn identity(name: &str) -> Identity {
-        Identity {
-            user: UserId::parse(name).unwrap(),
-            name: None,
-            admin: false,
-            rights: StreamRights::default(),
-            expires: None,
-            jti: None,
-            issued: None,
-            limits: None,
-        }
+        Identity::without_token(UserId::parse(name).unwrap(), StreamRights::default())
     }
 
     fn at(millis: u64) -> (Moment, Timestamp) {

@@ -1,29 +1,30 @@
 //! A call of the API: from a request of HTTP to a request that a WebSocket could have sent.
 
-use super::identity::{Caller, caller, unauthorized};
-use super::origin::{Whence, check_origin, preflight, shared_with, whence};
-use super::route::{Rules, other_methods};
-use super::routes::{Choice, Found, Route, find};
+use super::identity::{HttpCaller, caller, unauthorized};
+use super::origin::{PageOrigin, check_origin, page_origin, preflight, shared_with};
+use super::route::Rules;
+use crate::auth::Person;
+use crate::base::declaration::{DataMember, Kind};
 use crate::base::limits::JSON_DEPTH_MAX;
-use crate::base::{RoomId, StreamId};
+use crate::base::{RoomId, StreamId, StreamRights};
+use crate::http1::head::percent_decoded_path;
+use crate::http1::response::other_methods;
+use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::hub::Hub;
-use crate::hub::streams::{Kind, Member, StreamRights};
-use crate::protocol::handshake::request::percent_decoded_path;
-use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
-use crate::server::dispatch::Person;
-use crate::server::json::{Object, Writer, scan, string};
-use crate::server::request::Fault;
+use crate::routes::table::{Choice, Route, RouteMatch, find};
+use crate::wire::json::{Object, Writer, scan, string};
+use crate::wire::request::Fault;
 use serde::de::IgnoredAny;
 
 /// A call whose head was judged.
 #[derive(Debug)]
 pub(in crate::server) struct ApiCall {
-    pub(super) route: &'static Route,
+    pub(in crate::server) route: &'static Route,
     /// What stands for the braces of the path.
     params: Vec<(&'static str, String)>,
-    pub(super) caller: Caller,
+    pub(in crate::server) caller: HttpCaller,
     /// The origin that may see the answer, where that is not this host's own.
-    pub(super) shared_with: Option<Box<str>>,
+    pub(in crate::server) shared_with: Option<Box<str>>,
 }
 
 /// Judges the head of a call; `path` is what follows the prefix. An error is the whole answer.
@@ -32,9 +33,9 @@ pub(super) fn judge(
     path: &str,
     rules: Rules<'_>,
 ) -> Result<ApiCall, Box<Response>> {
-    let origin = match whence(head, rules.allowed_origins) {
-        Ok(Whence::Allowed(origin)) => Some(origin),
-        Ok(Whence::Own | Whence::Foreign) | Err(_) => None,
+    let origin = match page_origin(head, rules.allowed_origins) {
+        Ok(PageOrigin::Allowed(origin)) => Some(origin),
+        Ok(PageOrigin::Own | PageOrigin::Foreign) | Err(_) => None,
     };
     let judged = judge_head(head, path, rules);
     judged
@@ -47,16 +48,16 @@ fn judge_head(
     path: &str,
     rules: Rules<'_>,
 ) -> Result<ApiCall, Box<Response>> {
-    let refused = |refusal: Refusal| Box::new(Response::from(refusal));
+    let refused = |refusal: HttpRefusal| Box::new(Response::from(refusal));
     let (route, params) = match find(head.method, path) {
-        Found::Call(route, params) => (route, params),
-        Found::Other(methods) if head.method == "OPTIONS" => {
+        RouteMatch::Call(route, params) => (route, params),
+        RouteMatch::Other(methods) if head.method == "OPTIONS" => {
             let answer = preflight(head, rules.allowed_origins, &methods);
             return Err(Box::new(answer.unwrap_or_else(Response::from)));
         }
-        Found::Other(methods) => return Err(Box::new(other_methods(&methods))),
-        Found::Nothing => {
-            let refusal = Refusal::new(Status::NotFound, "not_found", "there is nothing here");
+        RouteMatch::Other(methods) => return Err(Box::new(other_methods(&methods))),
+        RouteMatch::Nothing => {
+            let refusal = HttpRefusal::new(Status::NotFound, "not_found", "there is nothing here");
             return Err(refused(refusal));
         }
     };
@@ -68,7 +69,7 @@ fn judge_head(
     }
     let caller = caller(head, rules).map_err(refused)?;
     // What is for everybody only a handler of the embedding program says.
-    if caller == Caller::Nobody && route.choice != Choice::Path {
+    if caller == HttpCaller::Nobody && route.choice != Choice::Path {
         let message = if rules.verifier.is_open() {
             "in open mode say who you are: ?user=NAME"
         } else {
@@ -79,7 +80,7 @@ fn judge_head(
     let decoded = |(name, text): (&'static str, String)| {
         let text = percent_decoded_path(&text).map(|text| (name, text.into_owned()));
         let message = "a segment of the path is not UTF-8, percent-encoded";
-        text.ok_or_else(|| refused(Refusal::new(Status::BadRequest, "bad_request", message)))
+        text.ok_or_else(|| refused(HttpRefusal::new(Status::BadRequest, "bad_request", message)))
     };
     let params = params.into_iter().map(decoded).collect::<Result<_, _>>()?;
     Ok(ApiCall { route, params, caller, shared_with: None })
@@ -87,7 +88,7 @@ fn judge_head(
 
 impl ApiCall {
     /// Which request it is.
-    pub(super) fn kind(&self, hub: &Hub) -> &str {
+    pub(in crate::server) fn kind(&self, hub: &Hub) -> &str {
         let types = self.route.types;
         let at = |place: usize| types.get(place).copied().unwrap_or_default();
         let person = self.caller.person();
@@ -118,7 +119,7 @@ impl ApiCall {
     ///
     /// # Errors
     /// A [`Fault`] of the query, or of the content.
-    pub(super) fn payload(
+    pub(in crate::server) fn payload(
         &self,
         head: &RequestHead<'_>,
         body: &str,
@@ -180,7 +181,7 @@ impl ApiCall {
 
 impl ApiCall {
     /// The stream that the content goes to as it is, if it publishes to one.
-    pub(super) fn stream(&self) -> Option<&str> {
+    pub(in crate::server) fn stream(&self) -> Option<&str> {
         (self.route.types == ["publish"]).then(|| self.param("stream"))
     }
 
@@ -218,7 +219,7 @@ const NAME_CHARS_TOLD: usize = 64;
 /// the stream declares, each as its kind.
 fn queried_data(
     head: &RequestHead<'_>,
-    members: &[Member],
+    members: &[DataMember],
     is_empty: bool,
 ) -> Result<Option<String>, Fault> {
     let fault = |message: String| Fault::bad_request("data", message);
@@ -279,7 +280,7 @@ fn query(
 
 /// The caller's own id of what it sends, where it comes in the head: `Idempotency-Key: "…"`, with or without quotes.
 /// The request has it as its member `name`.
-pub(super) fn idempotency_key(
+pub(in crate::server) fn idempotency_key(
     head: &RequestHead<'_>,
     name: &'static str,
 ) -> Result<Option<String>, Fault> {

@@ -1,18 +1,15 @@
 //! Who sends a request: by a token, in open mode by a name.
 
-use super::browser::SIGN_IN_PATH;
-use super::openapi;
-use super::own::is_own;
-use super::route::{METRICS_PATH, Rules};
-use super::routes::PREFIX;
-use crate::base::UserId;
+use super::listen::is_for_events;
+use super::route::Rules;
+use crate::auth::{Identity, Person, TOO_MANY_FAILED, TokenError};
 use crate::base::limits::TOKENS_PER_REQUEST_MAX;
-use crate::hub::streams::StreamRights;
-use crate::protocol::handshake::{Refusal, RequestHead, Status, Upgrade};
-use crate::server::auth::{Identity, TOO_MANY_FAILED, TokenError};
-use crate::server::dispatch::Person;
-use crate::server::display_name;
-use crate::server::events::{Tickets, is_for_events};
+use crate::base::{StreamRights, UserId};
+use crate::http1::{HttpRefusal, RequestHead, Status};
+use crate::protocol::handshake::Upgrade;
+use crate::routes::own::{METRICS_PATH, OPENAPI_PATH, PREFIX, SIGN_IN_PATH, is_own};
+use crate::server::events::Tickets;
+use crate::wire::display_name;
 
 /// Before a token among the offered subprotocols. Never echoed.
 const BEARER_PREFIX: &str = "bearer.";
@@ -21,7 +18,7 @@ const JWT_PARTS: usize = 3;
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Caller {
+pub(in crate::server) enum HttpCaller {
     /// Somebody who has not said who they are.
     Nobody,
     /// The same, where guests are let in.
@@ -32,11 +29,13 @@ pub(in crate::server) enum Caller {
     Token(Person),
 }
 
-impl Caller {
+impl HttpCaller {
     pub(in crate::server) fn person(&self) -> Option<&Person> {
         match self {
-            Caller::Nobody => None,
-            Caller::Guest(person) | Caller::User(person) | Caller::Token(person) => Some(person),
+            HttpCaller::Nobody => None,
+            HttpCaller::Guest(person) | HttpCaller::User(person) | HttpCaller::Token(person) => {
+                Some(person)
+            }
         }
     }
 }
@@ -46,16 +45,16 @@ impl Caller {
 pub(in crate::server) fn caller(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
-) -> Result<Caller, Refusal> {
+) -> Result<HttpCaller, HttpRefusal> {
     if let Some(Identity { user, admin, rights, limits, .. }) = rules.proven {
         let (user, is_admin, streams) = (user.clone(), *admin, rights.clone());
         let limits = rules.limits_of(&user, limits.as_deref());
-        return Ok(Caller::User(Person { user, is_admin, is_guest: false, streams, limits }));
+        return Ok(HttpCaller::User(Person { user, is_admin, is_guest: false, streams, limits }));
     }
     if let Some(Identity { user, rights, .. }) = admin(head, rules)? {
         let (streams, limits) = (rights, rules.limits_of(&user, None));
         let is_admin = true;
-        return Ok(Caller::Token(Person { user, is_admin, is_guest: false, streams, limits }));
+        return Ok(HttpCaller::Token(Person { user, is_admin, is_guest: false, streams, limits }));
     }
     let token = bearer(head)?;
     // Without keys there is nothing that a token could be judged by: whoever is asked has said nothing of it.
@@ -63,13 +62,13 @@ pub(in crate::server) fn caller(
     match identity {
         Some(Identity { user, admin, rights: streams, limits, .. }) => {
             let limits = rules.limits_of(&user, limits.as_deref());
-            Ok(Caller::User(Person { user, is_admin: admin, is_guest: false, streams, limits }))
+            Ok(HttpCaller::User(Person { user, is_admin: admin, is_guest: false, streams, limits }))
         }
         None if rules.verifier.is_open() => Ok(match user_of_query(head)? {
             Some(user) => {
                 let streams = rights_in_open_mode();
                 let limits = rules.limits_of(&user, None);
-                Caller::User(Person { user, is_admin: false, is_guest: false, streams, limits })
+                HttpCaller::User(Person { user, is_admin: false, is_guest: false, streams, limits })
             }
             None => nobody(rules),
         }),
@@ -81,7 +80,7 @@ pub(in crate::server) fn caller(
 pub(in crate::server) fn admin(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
-) -> Result<Option<Identity>, Refusal> {
+) -> Result<Option<Identity>, HttpRefusal> {
     let is_it = |token| rules.admin_token.is_some_and(|admin| admin.is(token));
     if !bearer(head)?.is_some_and(is_it) {
         return Ok(None);
@@ -108,7 +107,7 @@ pub(in crate::server) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -
     let is_asked = head.path != SIGN_IN_PATH || ["GET", "HEAD"].contains(&head.method);
     // A webhook below the prefix is signed, and nobody stands for it.
     let is_of_api = head.path.starts_with(PREFIX) && is_own(head.path);
-    let is_call = is_of_api && head.path != openapi::PATH && is_asked;
+    let is_call = is_of_api && head.path != OPENAPI_PATH && is_asked;
     let is_metrics = head.path == METRICS_PATH && !rules.are_metrics_public;
     let is_program = rules.paths.find_http(head.method, head.path).is_some();
     let is_any = is_upgrade || is_call || is_metrics || is_program;
@@ -128,15 +127,15 @@ pub(in crate::server) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -
 }
 
 /// Who says nothing of themselves.
-fn nobody(rules: Rules<'_>) -> Caller {
+fn nobody(rules: Rules<'_>) -> HttpCaller {
     if !rules.lets_guests_in {
-        return Caller::Nobody;
+        return HttpCaller::Nobody;
     }
     let (user, streams) = (UserId::guest(None), StreamRights::default());
-    Caller::Guest(Person { user, is_admin: false, is_guest: true, streams, limits: None })
+    HttpCaller::Guest(Person { user, is_admin: false, is_guest: true, streams, limits: None })
 }
 
-fn user_of_query(head: &RequestHead<'_>) -> Result<Option<UserId>, Refusal> {
+fn user_of_query(head: &RequestHead<'_>) -> Result<Option<UserId>, HttpRefusal> {
     let Some(name) = head.query_value("user") else { return Ok(None) };
     let name = name.map_err(|error| bad(error.to_string()))?;
     let user =
@@ -144,35 +143,26 @@ fn user_of_query(head: &RequestHead<'_>) -> Result<Option<UserId>, Refusal> {
     Ok(Some(user))
 }
 
-fn bad(why: String) -> Refusal {
-    Refusal::new(Status::BadRequest, "bad_request", why)
+fn bad(why: String) -> HttpRefusal {
+    HttpRefusal::new(Status::BadRequest, "bad_request", why)
 }
 
 /// Open mode: everybody is who they say.
-pub(in crate::server) fn named(head: &RequestHead<'_>) -> Result<Identity, Refusal> {
+pub(in crate::server) fn named(head: &RequestHead<'_>) -> Result<Identity, HttpRefusal> {
     if !tokens(head, &[])?.is_empty() {
         return Err(unauthorized(&TokenError::OpenMode.to_string()));
     }
     let user = user_of_query(head)?;
     let user = user.ok_or_else(|| unauthorized("in open mode say who you are: ?user=NAME"))?;
     let rights = rights_in_open_mode();
-    Ok(Identity {
-        user,
-        name: None,
-        admin: false,
-        rights,
-        limits: None,
-        expires: None,
-        jti: None,
-        issued: None,
-    })
+    Ok(Identity::without_token(user, rights))
 }
 
 /// Open mode, for who connects: they are called what they say, too.
 pub(in crate::server) fn named_and_called(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
-) -> Result<Identity, Refusal> {
+) -> Result<Identity, HttpRefusal> {
     let identity = named(head)?;
     let Some(name) = head.query_value("name") else { return Ok(identity) };
     let name = name.map_err(|error| bad(error.to_string()))?;
@@ -195,14 +185,14 @@ pub(super) fn proved(
     head: &RequestHead<'_>,
     upgrade: &Upgrade<'_>,
     rules: Rules<'_>,
-) -> Result<Option<Identity>, Refusal> {
+) -> Result<Option<Identity>, HttpRefusal> {
     if let Some(identity) = rules.proven {
         return Ok(Some(identity.clone()));
     }
     let mut first = None;
     let tokens = tokens(head, upgrade.protocols())?;
     if tokens.len() > TOKENS_PER_REQUEST_MAX {
-        return Err(unauthorized("these are too many tokens"));
+        return Err(unauthorized("there are too many tokens"));
     }
     for token in tokens {
         let identity = rules.verify(&token)?;
@@ -216,7 +206,7 @@ pub(super) fn proved(
 pub(in crate::server) fn tokens(
     head: &RequestHead<'_>,
     protocols: &[&str],
-) -> Result<Vec<String>, Refusal> {
+) -> Result<Vec<String>, HttpRefusal> {
     let first = bearer(head)?.map(str::to_owned);
     Ok(first.into_iter().chain(tokens_beside(head, protocols)).collect())
 }
@@ -239,26 +229,30 @@ fn tokens_beside(head: &RequestHead<'_>, protocols: &[&str]) -> impl Iterator<It
 
 /// The token of the `Authorization` field, which comes once (RFC 9110 §5.3). Another scheme than
 /// `Bearer` (RFC 6750 §2.1) is for somebody else, a proxy perhaps.
-pub(in crate::server) fn bearer<'b>(head: &RequestHead<'b>) -> Result<Option<&'b str>, Refusal> {
-    let Some(value) = head.only("authorization").map_err(Refusal::from)? else { return Ok(None) };
+pub(in crate::server) fn bearer<'b>(
+    head: &RequestHead<'b>,
+) -> Result<Option<&'b str>, HttpRefusal> {
+    let Some(value) = head.only("authorization").map_err(HttpRefusal::from)? else {
+        return Ok(None);
+    };
     let (scheme, token) = value.split_once([' ', '\t']).unwrap_or((value, ""));
     Ok(scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()))
 }
 
 /// A token that is no good, or was not looked at.
-pub(in crate::server) fn denied(error: TokenError) -> Refusal {
+pub(in crate::server) fn denied(error: TokenError) -> HttpRefusal {
     match error {
         // At least one a second may fail.
-        TokenError::TooManyFailed(_) => Refusal {
+        TokenError::TooManyFailed(_) => HttpRefusal {
             fields: &[("Retry-After", "1")],
-            ..Refusal::new(Status::TooManyRequests, "rate_limited", TOO_MANY_FAILED)
+            ..HttpRefusal::new(Status::TooManyRequests, "rate_limited", TOO_MANY_FAILED)
         },
         error => unauthorized(&error.to_string()),
     }
 }
 
-pub(in crate::server) fn unauthorized(message: &str) -> Refusal {
-    let mut refusal = Refusal::new(Status::Unauthorized, "unauthorized", message);
+pub(in crate::server) fn unauthorized(message: &str) -> HttpRefusal {
+    let mut refusal = HttpRefusal::new(Status::Unauthorized, "unauthorized", message);
     refusal.fields = &[("WWW-Authenticate", "Bearer")];
     refusal
 }

@@ -2,21 +2,19 @@
 
 use std::sync::LazyLock;
 
-/// Where it is served.
-pub(super) const PATH: &str = "/api/v1/openapi.json";
-
 /// The document.
 pub(super) const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
 
 /// Its entity tag.
-pub(super) static TAG: LazyLock<String> = LazyLock::new(|| super::assets::tag(DOCUMENT.as_bytes()));
+pub(super) static TAG: LazyLock<String> =
+    LazyLock::new(|| crate::routes::assets::tag(DOCUMENT.as_bytes()));
 
 #[cfg(test)]
 mod tests {
-    use super::super::browser::{METHODS, SIGN_IN_PATH};
-    use super::super::routes::{PREFIX, ROUTES};
     use super::*;
-    use crate::server::events::TICKET_PATH;
+    use crate::routes::own::{OPENAPI_PATH, PREFIX, SIGN_IN_PATH, TICKET_PATH};
+    use crate::routes::table::ROUTES;
+    use crate::server::http::browser::METHODS;
     use std::collections::BTreeSet;
 
     #[test]
@@ -31,7 +29,7 @@ mod tests {
             }
         }
         let calls = ROUTES.iter().map(|route| format!("{} {PREFIX}{}", route.method, route.path));
-        let others = [PATH, "/healthz", "/readyz", super::super::route::METRICS_PATH]
+        let others = [OPENAPI_PATH, "/healthz", "/readyz", crate::routes::own::METRICS_PATH]
             .map(|path| format!("GET {path}"));
         // What does not end is not described: a program that tries all would wait for ever.
         let ticket = [format!("POST {TICKET_PATH}")];

@@ -1,15 +1,15 @@
 //! Who may open a WebSocket: of the chat, of a stream's own path, of a path of the embedding program's.
 
 use super::identity::{named, named_and_called, proved, unauthorized};
+use super::listen::{Watch, WatchForm};
 use super::origin::check_origin;
 use super::route::{Routed, Rules};
-use crate::base::StreamId;
-use crate::hub::streams::{Declaration, StreamRights};
-use crate::protocol::handshake::{Refusal, RequestHead, Status, Upgrade};
-use crate::server::events::{Watch, WatchForm};
-use crate::server::handler::Access;
-use crate::server::paths::{OwnPath, OwnSocket, Params};
-use crate::server::session::Beside;
+use crate::auth::Access;
+use crate::base::declaration::Declaration;
+use crate::base::{StreamId, StreamRights};
+use crate::http1::{HttpRefusal, RequestHead, Status};
+use crate::protocol::handshake::Upgrade;
+use crate::server::embed::{OwnPath, OwnSocket, Params};
 use std::borrow::Cow;
 
 /// The subprotocol that is spoken here.
@@ -20,7 +20,7 @@ pub(super) fn open<'b>(
     head: &RequestHead<'b>,
     rules: Rules<'_>,
     watched: Option<(StreamId, &Declaration)>,
-) -> Result<Routed<'b>, Refusal> {
+) -> Result<Routed<'b>, HttpRefusal> {
     let upgrade = Upgrade::judge(head)?;
     check_origin(head, rules.allowed_origins)?;
     let may_be_guest = rules.lets_guests_in && (watched.is_some() || is_set(head, "anonymous"));
@@ -44,7 +44,7 @@ pub(super) fn open<'b>(
         if is_known && !rights.may_watch(declaration, stream.as_str()) {
             let message = "you may not watch this stream";
             return Err(match identity {
-                Some(_) => Refusal::new(Status::Forbidden, "forbidden", message),
+                Some(_) => HttpRefusal::new(Status::Forbidden, "forbidden", message),
                 None => unauthorized("this stream is not public: say who you are"),
             });
         }
@@ -52,9 +52,9 @@ pub(super) fn open<'b>(
     let speaks_it = upgrade.protocols().contains(&SUBPROTOCOL);
     let protocol = speaks_it.then_some(Cow::Borrowed(SUBPROTOCOL));
     let resumes = is_set(head, "resume");
-    let watch = |(stream, _)| Box::new(Beside::Watch(Watch { stream, form: WatchForm::Plain }));
-    let beside = watched.map(watch);
-    Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes, beside })
+    let watch = |(stream, _)| Box::new(Visitor::Watch(Watch { stream, form: WatchForm::Plain }));
+    let visitor = watched.map(watch);
+    Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes, visitor })
 }
 
 /// Whether the query says `name=1`.
@@ -68,7 +68,7 @@ pub(super) fn open_own<'b>(
     rules: Rules<'_>,
     path: &OwnPath,
     params: Params,
-) -> Result<Routed<'b>, Refusal> {
+) -> Result<Routed<'b>, HttpRefusal> {
     let upgrade = Upgrade::judge(head)?;
     check_origin(head, rules.allowed_origins)?;
     let is_public = path.path.asked_access() == Access::Public;
@@ -83,7 +83,7 @@ pub(super) fn open_own<'b>(
         (Access::Public, _) | (Access::User, Some(_)) => {}
         (Access::Admin, Some(identity)) if identity.admin => {}
         (Access::Admin, Some(_)) => {
-            return Err(Refusal::new(Status::Forbidden, "forbidden", "this is for admins"));
+            return Err(HttpRefusal::new(Status::Forbidden, "forbidden", "this is for admins"));
         }
         (Access::User | Access::Admin, None) => {
             return Err(unauthorized("say who you are"));
@@ -91,6 +91,15 @@ pub(super) fn open_own<'b>(
     }
     let protocol = path.path.agreed(upgrade.protocols()).map(|own| Cow::Owned(own.to_owned()));
     let is_guest = identity.is_none();
-    let beside = Some(Box::new(Beside::Own(OwnSocket::new(path, params, head.query))));
-    Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes: false, beside })
+    let visitor = Some(Box::new(Visitor::Own(OwnSocket::new(path, params, head.query))));
+    Ok(Routed::Open { upgrade, protocol, identity, is_guest, resumes: false, visitor })
+}
+
+/// What somebody came for whom the hub does not know.
+#[derive(Clone, Debug)]
+pub(in crate::server) enum Visitor {
+    /// A stream, on whose own path they came, or which they alone asked for: they speak nothing.
+    Watch(Watch),
+    /// A path of the embedding program's: they speak its protocol.
+    Own(OwnSocket),
 }

@@ -1,10 +1,10 @@
 //! From which page a request comes (RFC 6454), and what a page elsewhere is told (CORS).
 
-use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
+use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 
 /// From where a request comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Whence<'b> {
+pub(in crate::server) enum PageOrigin<'b> {
     /// From a program, which sends no `Origin`, or from a page of this host.
     Own,
     /// From a page elsewhere that may.
@@ -13,22 +13,24 @@ pub(in crate::server) enum Whence<'b> {
     Foreign,
 }
 
-impl<'b> Whence<'b> {
+impl<'b> PageOrigin<'b> {
     /// The page elsewhere that may see the answer.
     pub(in crate::server) fn allowed(self) -> Option<&'b str> {
         match self {
-            Whence::Allowed(origin) => Some(origin),
-            Whence::Own | Whence::Foreign => None,
+            PageOrigin::Allowed(origin) => Some(origin),
+            PageOrigin::Own | PageOrigin::Foreign => None,
         }
     }
 }
 
 /// From where a request comes; `null` is a page of nowhere.
-pub(in crate::server) fn whence<'b>(
+pub(in crate::server) fn page_origin<'b>(
     head: &RequestHead<'b>,
     allowed: &[String],
-) -> Result<Whence<'b>, Refusal> {
-    let Some(origin) = head.only("origin").map_err(Refusal::from)? else { return Ok(Whence::Own) };
+) -> Result<PageOrigin<'b>, HttpRefusal> {
+    let Some(origin) = head.only("origin").map_err(HttpRefusal::from)? else {
+        return Ok(PageOrigin::Own);
+    };
     // A scheme's own port may be named or not.
     let is_own = [("http://", ":80"), ("https://", ":443")].iter().any(|(scheme, port)| {
         let bare = |host: &'_ str| host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
@@ -37,9 +39,9 @@ pub(in crate::server) fn whence<'b>(
     let is_allowed =
         origin != "null" && allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin));
     Ok(match (is_own, is_allowed) {
-        (true, _) => Whence::Own,
-        (false, true) => Whence::Allowed(origin),
-        (false, false) => Whence::Foreign,
+        (true, _) => PageOrigin::Own,
+        (false, true) => PageOrigin::Allowed(origin),
+        (false, false) => PageOrigin::Foreign,
     })
 }
 
@@ -48,25 +50,15 @@ pub(in crate::server) fn whence<'b>(
 pub(in crate::server) fn check_origin(
     head: &RequestHead<'_>,
     allowed: &[String],
-) -> Result<(), Refusal> {
-    match whence(head, allowed)? {
-        Whence::Own | Whence::Allowed(_) => Ok(()),
-        Whence::Foreign => Err(foreign()),
+) -> Result<(), HttpRefusal> {
+    match page_origin(head, allowed)? {
+        PageOrigin::Own | PageOrigin::Allowed(_) => Ok(()),
+        PageOrigin::Foreign => Err(foreign()),
     }
 }
 
-fn foreign() -> Refusal {
-    Refusal::new(Status::Forbidden, "forbidden", "this origin may not connect here")
-}
-
-/// What a page of an allowed origin is let see of an answer of the embedding program, which says
-/// itself whether it may be kept.
-pub(in crate::server) fn readable_by(response: Response, origin: Option<&str>) -> Response {
-    let response = response.with("Vary", "Origin");
-    match origin {
-        None => response,
-        Some(origin) => response.with("Access-Control-Allow-Origin", origin.to_owned()),
-    }
+fn foreign() -> HttpRefusal {
+    HttpRefusal::new(Status::Forbidden, "forbidden", "this origin may not connect here")
 }
 
 /// What a page of an allowed origin is let see of an answer of the API, and nobody may keep.
@@ -114,7 +106,7 @@ pub(super) fn is_embedded_elsewhere(head: &RequestHead<'_>, allowed: &[String]) 
     };
     says("sec-fetch-site", &["cross-site", "same-site"])
         && (!says("sec-fetch-mode", &["navigate"]) || says("sec-fetch-dest", FRAMES))
-        && !matches!(whence(head, allowed), Ok(Whence::Allowed(_)))
+        && !matches!(page_origin(head, allowed), Ok(PageOrigin::Allowed(_)))
 }
 
 /// The answer to `OPTIONS`, for a path with these methods: a browser asks so before a page's call.
@@ -122,16 +114,16 @@ pub(in crate::server) fn preflight(
     head: &RequestHead<'_>,
     allowed: &[String],
     methods: &str,
-) -> Result<Response, Refusal> {
+) -> Result<Response, HttpRefusal> {
     let response =
         Response::new(Status::NoContent, "text/plain", &[][..]).with("Allow", methods.to_owned());
     if head.only("access-control-request-method")?.is_none() {
         return Ok(response);
     }
-    match whence(head, allowed)? {
-        Whence::Foreign => Err(foreign()),
+    match page_origin(head, allowed)? {
+        PageOrigin::Foreign => Err(foreign()),
         // No credentials: a token is in a header that the page itself sets.
-        Whence::Own | Whence::Allowed(_) => Ok(response
+        PageOrigin::Own | PageOrigin::Allowed(_) => Ok(response
             .with("Access-Control-Allow-Methods", methods.to_owned())
             .with(
                 "Access-Control-Allow-Headers",

@@ -1,12 +1,13 @@
 //! What is there to be read by everybody, or nearly: the page, `/healthz`, the document of the API;
 //! and who may read the metrics.
 
-use super::assets::{CONTENT_SECURITY_POLICY, asset};
 use super::identity::{caller, unauthorized};
 use super::openapi;
 use super::route::Rules;
-use crate::protocol::handshake::{Refusal, RequestHead, Response, Status};
-use crate::server::json::Writer;
+use crate::http1::{HttpRefusal, RequestHead, Response, Status};
+use crate::routes::assets::{CONTENT_SECURITY_POLICY, asset};
+use crate::routes::own::OPENAPI_PATH;
+use crate::wire::json::Writer;
 
 /// Whether the server can do what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +25,12 @@ pub(in crate::server) enum Readiness {
 
 impl Readiness {
     /// Why no more calls are taken, if none are.
-    pub(in crate::server) fn stopping(self) -> Option<Refusal> {
+    pub(in crate::server) fn stopping(self) -> Option<HttpRefusal> {
         self.refusal().filter(|_| self == Readiness::Stopping)
     }
 
     /// Why it cannot, if it cannot.
-    pub(super) fn refusal(self) -> Option<Refusal> {
+    pub(in crate::server) fn refusal(self) -> Option<HttpRefusal> {
         let message = match self {
             Readiness::Ready => return None,
             Readiness::Stopping => "the server stops",
@@ -39,7 +40,7 @@ impl Readiness {
                 "the source of a stream that is required is down, or polled too late"
             }
         };
-        let mut refusal = Refusal::new(Status::ServiceUnavailable, "unavailable", message);
+        let mut refusal = HttpRefusal::new(Status::ServiceUnavailable, "unavailable", message);
         refusal.fields = &[("Retry-After", "1")];
         Some(refusal)
     }
@@ -52,7 +53,7 @@ pub(super) fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> 
         let response = Response::new(Status::Ok, "application/json", body);
         return Some(response.with("Cache-Control", "no-store"));
     }
-    if head.path == openapi::PATH {
+    if head.path == OPENAPI_PATH {
         let status = if has_it(head, &openapi::TAG) { Status::NotModified } else { Status::Ok };
         let response = Response::new(status, "application/json", openapi::DOCUMENT.as_bytes());
         return Some(
@@ -78,7 +79,10 @@ pub(super) fn get(head: &RequestHead<'_>, rules: Rules<'_>) -> Option<Response> 
 
 /// Admins may read the metrics; everybody in open mode, which is on a loopback address alone, and
 /// where the configuration says so.
-pub(super) fn may_read_metrics(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<(), Refusal> {
+pub(super) fn may_read_metrics(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+) -> Result<(), HttpRefusal> {
     if rules.are_metrics_public {
         return Ok(());
     }
@@ -86,7 +90,7 @@ pub(super) fn may_read_metrics(head: &RequestHead<'_>, rules: Rules<'_>) -> Resu
     match caller.person() {
         Some(person) if person.is_admin => Ok(()),
         _ if rules.verifier.is_open() => Ok(()),
-        Some(_) => Err(Refusal::new(Status::Forbidden, "forbidden", "this is for admins")),
+        Some(_) => Err(HttpRefusal::new(Status::Forbidden, "forbidden", "this is for admins")),
         None => Err(unauthorized("say who you are: Authorization: Bearer TOKEN")),
     }
 }

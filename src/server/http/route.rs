@@ -1,35 +1,31 @@
 //! Where a request goes: to what can be read, to a call of the API, to a WebSocket …; and by what it is judged.
 
 use super::api::{ApiCall, judge};
-use super::browser::SIGN_IN_PATH;
-use super::identity::{Caller, caller, denied, unauthorized};
-use super::openapi;
-use super::opening::{open, open_own};
+use super::identity::{HttpCaller, caller, denied, unauthorized};
+use super::listen::{Listening, listen};
+use super::opening::{Visitor, open, open_own};
 use super::origin::{
-    Whence, check_origin, is_embedded_elsewhere, preflight, public, readable_by, whence,
+    PageOrigin, check_origin, is_embedded_elsewhere, page_origin, preflight, public,
 };
 use super::reading::{Readiness, get, may_read_metrics};
-use super::routes::{CALL_PATH, PREFIX};
+use crate::auth::failed_proofs::ProofPayer;
+use crate::auth::{Access, AdminToken, Identity, Verifier};
+use crate::base::declaration::Declaration;
 use crate::base::{Limits, Timestamp, UserId, UserLimits};
-use crate::hub::streams::Declaration;
-use crate::protocol::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
-use crate::server::auth::{AdminToken, Identity, Verifier};
-use crate::server::config::{Exceptions, Feed};
-use crate::server::events::{EVENTS_PATH, Listening, STREAMS_PATH, listen};
-use crate::server::failed_proofs::Payer;
-use crate::server::handler::Access;
-use crate::server::paths::{HttpPath, Params, Paths, ProgramCall};
-use crate::server::session::Beside;
+use crate::config::{Exceptions, Feed};
+use crate::http1::response::{other_methods, readable_by};
+use crate::http1::{HttpRefusal, RequestHead, Response, Status};
+use crate::protocol::handshake::Upgrade;
+use crate::routes::own::{
+    CALL_PATH, EVENTS_PATH, METRICS_PATH, OPENAPI_PATH, PREFIX, READY_PATH, SIGN_IN_PATH,
+    SOCKET_PATH, STREAMS_PATH,
+};
+use crate::routes::stream_path::stream_at;
+use crate::server::embed::{HttpPath, Params, Paths};
 use crate::server::sources::{Hook, hook_at};
-use crate::server::streams::stream_at;
 use std::borrow::Cow;
 use std::rc::Rc;
 
-/// Where WebSockets are, and nothing else.
-pub(super) const SOCKET_PATH: &str = "/ws";
-/// Where the metrics are.
-pub(super) const METRICS_PATH: &str = "/metrics";
-pub(super) const READY_PATH: &str = "/readyz";
 /// In open mode a request must be for one of these: no page elsewhere can make a name of its own
 /// point here (DNS rebinding).
 const OPEN_HOSTS: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
@@ -39,7 +35,7 @@ const OPEN_HOSTS: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
 pub(in crate::server) struct Rules<'a> {
     pub(in crate::server) verifier: &'a Verifier,
     /// Who pays for tokens that are no good.
-    pub(in crate::server) payer: Payer<'a>,
+    pub(in crate::server) payer: ProofPayer<'a>,
     pub(in crate::server) admin_token: Option<&'a AdminToken>,
     pub(in crate::server) allowed_origins: &'a [String],
     pub(in crate::server) now: Timestamp,
@@ -64,7 +60,7 @@ pub(in crate::server) struct Rules<'a> {
 
 impl Rules<'_> {
     /// Who a token says that somebody is.
-    pub(in crate::server) fn verify(&self, token: &str) -> Result<Identity, Refusal> {
+    pub(in crate::server) fn verify(&self, token: &str) -> Result<Identity, HttpRefusal> {
         self.verifier.verify_for(Some(self.payer), token, self.now).map_err(denied)
     }
 
@@ -106,7 +102,7 @@ pub(in crate::server) enum Routed<'b> {
         identity: Option<Identity>,
         is_guest: bool,
         resumes: bool,
-        beside: Option<Box<Beside>>,
+        visitor: Option<Box<Visitor>>,
     },
 }
 
@@ -146,7 +142,7 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
         } else {
             "in open mode this server answers to localhost alone"
         };
-        let refusal = Refusal::new(Status::Forbidden, "forbidden", message);
+        let refusal = HttpRefusal::new(Status::Forbidden, "forbidden", message);
         // Whoever asks for another host may be led here by a name that is not ours.
         return Routed::Respond(Response { ends: true, ..refusal.into() });
     }
@@ -211,7 +207,7 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     }
     // What is below the API's prefix and nobody else's is answered by the API, also that there is nothing.
     if let Some(path) = head.path.strip_prefix(PREFIX)
-        && head.path != openapi::PATH
+        && head.path != OPENAPI_PATH
     {
         return match judge(head, path, rules) {
             Ok(call) => Routed::Call(Box::new(call)),
@@ -224,15 +220,8 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     Routed::Respond(if is_read { response } else { other_methods("GET, HEAD") })
 }
 
-/// A path has other methods than that of the request.
-pub(in crate::server) fn other_methods(methods: &str) -> Response {
-    let message = format!("this path has other methods: {methods}");
-    let refusal = Refusal::new(Status::MethodNotAllowed, "bad_request", &message);
-    Response::from(refusal).with("Allow", methods.to_owned())
-}
-
 fn refuse(status: Status, code: &'static str, message: &str) -> Routed<'static> {
-    Routed::Respond(Refusal::new(status, code, message).into())
+    Routed::Respond(HttpRefusal::new(status, code, message).into())
 }
 
 /// A request on a path of the embedding program's.
@@ -241,9 +230,9 @@ fn program(
     rules: Rules<'_>,
     found: Result<(&HttpPath, Params), String>,
 ) -> Result<ProgramCall, Box<Response>> {
-    let origin = whence(head, rules.allowed_origins).ok().and_then(Whence::allowed);
+    let origin = page_origin(head, rules.allowed_origins).ok().and_then(PageOrigin::allowed);
     let judge = || {
-        let refused = |refusal: Refusal| Response::from(refusal);
+        let refused = |refusal: HttpRefusal| Response::from(refusal);
         let (path, params) = match found {
             Ok(found) => found,
             Err(methods) if head.method == "OPTIONS" => {
@@ -259,7 +248,7 @@ fn program(
             check_origin(head, rules.allowed_origins).map_err(refused)?;
         }
         let caller = caller(head, rules).map_err(refused)?;
-        let is_user = matches!(caller, Caller::User(_) | Caller::Token(_));
+        let is_user = matches!(caller, HttpCaller::User(_) | HttpCaller::Token(_));
         let is_admin = caller.person().is_some_and(|person| person.is_admin);
         match path.access {
             Access::Public => {}
@@ -268,7 +257,7 @@ fn program(
             }
             Access::Admin if !is_admin => {
                 let message = "this is for admins";
-                return Err(refused(Refusal::new(Status::Forbidden, "forbidden", message)));
+                return Err(refused(HttpRefusal::new(Status::Forbidden, "forbidden", message)));
             }
             Access::User | Access::Admin => {}
         }
@@ -286,15 +275,23 @@ fn is_open_host(host: &str) -> bool {
     OPEN_HOSTS.iter().any(|open| name.eq_ignore_ascii_case(open))
 }
 
+/// A request for a path of the program's, judged.
+#[derive(Debug)]
+pub(in crate::server) struct ProgramCall {
+    pub(in crate::server) path: HttpPath,
+    pub(in crate::server) params: Params,
+    pub(in crate::server) caller: HttpCaller,
+    /// The page elsewhere that may see the answer.
+    pub(in crate::server) origin: Option<Box<str>>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Limits;
-    use crate::base::Moment;
+    use crate::auth::failed_proofs::FailedProofs;
+    use crate::auth::{Claims, Expected, Keys, Secret};
     use crate::base::limits::TOKENS_PER_REQUEST_MAX;
-    use crate::server::auth::{Claims, Expected, Keys, Secret};
-    use crate::server::failed_proofs::FailedProofs;
-    use crate::server::web::Address;
+    use crate::base::{Address, Limits, Moment};
     use std::sync::LazyLock;
 
     static PATHS: LazyLock<Paths> = LazyLock::new(Paths::default);

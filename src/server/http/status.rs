@@ -1,6 +1,7 @@
 //! What a refusal's code is in HTTP.
 
-use crate::protocol::handshake::Status;
+use crate::http1::{Response, Status};
+use crate::wire::error::{ErrorDetail, error_body};
 
 /// Each code that is no 400, and its status.
 const STATUSES: &[(&str, Status)] = &[
@@ -31,4 +32,31 @@ const STATUSES: &[(&str, Status)] = &[
 pub(in crate::server) fn status_of(code: &str) -> Status {
     let known = STATUSES.iter().find(|(known, _)| *known == code);
     known.map_or(Status::BadRequest, |(_, status)| *status)
+}
+
+/// The answer to one call too many.
+pub(in crate::server) fn overloaded() -> Response {
+    let detail = ErrorDetail { retry_after_ms: Some(1_000), ..ErrorDetail::default() };
+    refused("overloaded", "too many calls wait", detail)
+}
+
+/// A refusal, with the same members as on a socket, and what HTTP says beside them.
+pub(in crate::server) fn refused(code: &str, message: &str, detail: ErrorDetail) -> Response {
+    let status = status_of(code);
+    let response = json(status, error_body(code, message, &detail));
+    let response = match detail.retry_after_ms {
+        // RFC 9110 §10.2.3: whole seconds.
+        Some(millis) => response.with("Retry-After", millis.div_ceil(1_000).max(1).to_string()),
+        None => response,
+    };
+    // RFC 9110 §15.5.2.
+    if status == Status::Unauthorized {
+        return response.with("WWW-Authenticate", "Bearer");
+    }
+    response
+}
+
+pub(in crate::server) fn json(status: Status, mut text: String) -> Response {
+    text.push('\n');
+    Response::new(status, "application/json", text.into_bytes())
 }

@@ -1,12 +1,11 @@
 //! What the chat server counts: plain numbers in closed sets. No name that a client chose is among
 //! them.
 
-use crate::base::Outcome;
-use crate::hub::{Refusal, RefusalCode};
-use crate::server::chat::SLOW;
-use crate::server::error::ErrorDetail;
-use crate::server::web::Over;
+use crate::base::{Outcome, Refusal, RefusalCode};
 use crate::store::NotTaken;
+use crate::web::SocketEnd;
+use crate::wire::close_codes::SLOW;
+use crate::wire::error::ErrorDetail;
 
 /// The close codes that are told apart: those of RFC 6455 §7.4.1 and §11.7, and the wire's own
 /// (`docs/protocol.md`, "Closing").
@@ -49,7 +48,7 @@ const LOST: u16 = 1006;
 
 /// Numbers of WebSockets that are over, by their code.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Closes {
+pub(in crate::server) struct Closes {
     of_code: [u64; CLOSE_CODES.len()],
     other: u64,
 }
@@ -62,7 +61,7 @@ impl Closes {
     }
 
     /// Each code, `None` for all others, and how many there were.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Option<u16>, u64)> {
+    pub(in crate::server) fn iter(&self) -> impl Iterator<Item = (Option<u16>, u64)> {
         let known = CLOSE_CODES.iter().copied().map(Some).zip(self.of_code);
         known.chain([(None, self.other)])
     }
@@ -72,27 +71,27 @@ impl Closes {
 #[derive(Clone, Debug, Default)]
 pub(in crate::server) struct Counters {
     /// Requests that were answered well.
-    pub(super) requests_ok: u64,
+    pub(in crate::server) requests_ok: u64,
     /// Requests that were refused, by [`RefusalCode::ALL`].
     refused: [u64; RefusalCode::ALL.len()],
     /// Those that were refused with a code that a handler of the embedding program made up.
-    pub(super) refused_otherwise: u64,
+    pub(in crate::server) refused_otherwise: u64,
     /// How often each of [`LIMITS`] bit.
     limited: [u64; LIMITS.len()],
     /// WebSockets that were closed from the other end, or lost.
-    pub(super) closed_by_client: Closes,
+    pub(in crate::server) closed_by_client: Closes,
     /// WebSockets that were closed from this end.
-    pub(super) closed_by_server: Closes,
+    pub(in crate::server) closed_by_server: Closes,
     /// Ephemeral pushes that did not fit an outbox.
     pub(in crate::server) dropped_pushes: u64,
     /// Events of states that were skipped, as their subscriber was too slow.
     pub(in crate::server) skipped_events: u64,
     /// What the store did not take: too much waited.
-    pub(super) store_overloaded: u64,
+    pub(in crate::server) store_overloaded: u64,
     /// What the store could not write or read.
-    pub(super) store_unavailable: u64,
+    pub(in crate::server) store_unavailable: u64,
     /// What the store found damaged.
-    pub(super) store_damaged: u64,
+    pub(in crate::server) store_damaged: u64,
     /// How often the wall clock has jumped forward, and backward.
     clock_jumps: [u64; 2],
 }
@@ -120,7 +119,7 @@ impl Counters {
     }
 
     /// Each code, and how many requests were refused with it.
-    pub(super) fn refusals(&self) -> impl Iterator<Item = (RefusalCode, u64)> {
+    pub(in crate::server) fn refusals(&self) -> impl Iterator<Item = (RefusalCode, u64)> {
         RefusalCode::ALL.iter().copied().zip(self.refused)
     }
 
@@ -140,7 +139,7 @@ impl Counters {
     }
 
     /// Each limit, and how often it bit.
-    pub(super) fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(in crate::server) fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
         LIMITS.into_iter().zip(self.limited)
     }
 
@@ -151,7 +150,7 @@ impl Counters {
     }
 
     /// Each direction, and how often the wall clock has jumped there.
-    pub(super) fn clock_jumps(
+    pub(in crate::server) fn clock_jumps(
         &self,
     ) -> impl Iterator<Item = ([(&'static str, &'static str); 1], u64)> {
         let directions = ["forward", "backward"].map(|direction| [("direction", direction)]);
@@ -159,19 +158,19 @@ impl Counters {
     }
 
     /// A WebSocket is over.
-    pub(in crate::server) fn closed(&mut self, over: Over) {
+    pub(in crate::server) fn closed(&mut self, over: SocketEnd) {
         match over {
-            Over::ClosedByPeer(code) => {
+            SocketEnd::ClosedByPeer(code) => {
                 self.closed_by_client.count(code.map_or(NO_CODE, |code| code.0));
             }
-            Over::ClosedByUs(code) => self.closed_by_server.count(code.0),
-            Over::HeldMost => self.closed_by_server.count(SLOW.0.0),
-            Over::Lost => self.closed_by_client.count(LOST),
+            SocketEnd::ClosedByUs(code) => self.closed_by_server.count(code.0),
+            SocketEnd::HeldMost => self.closed_by_server.count(SLOW.code),
+            SocketEnd::Lost => self.closed_by_client.count(LOST),
         }
     }
 
     /// The store has not taken something.
-    pub(in crate::server) fn not_taken(&mut self, reason: NotTaken) {
+    pub(in crate::server) fn count_not_taken(&mut self, reason: NotTaken) {
         match reason {
             NotTaken::Overloaded => self.store_overloaded += 1,
             NotTaken::Unavailable => self.store_unavailable += 1,
@@ -179,7 +178,7 @@ impl Counters {
     }
 
     /// The store has answered.
-    pub(in crate::server) fn came_of_it(&mut self, outcome: &Outcome) {
+    pub(in crate::server) fn count_outcome(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Unavailable => self.store_unavailable += 1,
             Outcome::Damaged => self.store_damaged += 1,
@@ -205,10 +204,10 @@ mod tests {
             [RefusalCode::RateLimited]
         );
         assert_eq!(counters.refused_otherwise, 1);
-        counters.closed(Over::ClosedByPeer(Some(CloseCode(4999))));
-        counters.closed(Over::ClosedByPeer(None));
-        counters.closed(Over::Lost);
-        counters.closed(Over::ClosedByUs(CloseCode(4103)));
+        counters.closed(SocketEnd::ClosedByPeer(Some(CloseCode(4999))));
+        counters.closed(SocketEnd::ClosedByPeer(None));
+        counters.closed(SocketEnd::Lost);
+        counters.closed(SocketEnd::ClosedByUs(CloseCode(4103)));
         let of = |closes: &Closes| closes.iter().filter(|(_, n)| *n > 0).collect::<Vec<_>>();
         assert_eq!(of(&counters.closed_by_client), [(Some(1005), 1), (Some(1006), 1), (None, 1)]);
         assert_eq!(of(&counters.closed_by_server), [(Some(4103), 1)]);

@@ -1,10 +1,11 @@
-//! What is counted for whoever watches the server, and its text for Prometheus. `docs/operations.md`
+//! What is counted for whoever watches the server, and its text for Prometheus. `docs/metrics.md`
 //! lists all of it.
 
-mod counters;
-mod page;
-mod remotes;
-mod shared;
-mod snapshot;
+pub(super) mod counters;
+pub(super) mod page;
+pub(super) mod pools;
+pub(super) mod remotes;
+pub(super) mod shared;
+pub(super) mod snapshot;
 
 pub(super) use counters::Counters;

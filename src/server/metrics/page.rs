@@ -8,7 +8,8 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use std::fmt::Error;
 
 /// The `Content-Type` of the text.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(in crate::server) const CONTENT_TYPE: &str =
+    "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const NO_EXEMPLAR: Option<&Exemplar<NoLabelSet, u64>> = None;
 const US_PER_SECOND: f64 = 1_000_000.0;
@@ -16,18 +17,23 @@ const US_PER_SECOND: f64 = 1_000_000.0;
 /// Writes metrics one after the other. Names are without the prefix of all, and those of counters
 /// without `_total`.
 #[derive(Debug)]
-pub(super) struct Page<'a>(pub(super) DescriptorEncoder<'a>);
+pub(in crate::server) struct Page<'a>(pub(in crate::server) DescriptorEncoder<'a>);
 
 impl Page<'_> {
     /// A number that only grows.
-    pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
+    pub(in crate::server) fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        value: u64,
+    ) -> Result<(), Error> {
         self.0
             .encode_descriptor(name, help, None, MetricType::Counter)?
             .encode_counter(&value, NO_EXEMPLAR)
     }
 
     /// Numbers that only grow, each with its labels.
-    pub(super) fn counters<L: EncodeLabelSet>(
+    pub(in crate::server) fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,
         help: &str,
@@ -41,12 +47,17 @@ impl Page<'_> {
     }
 
     /// How much of something there is now.
-    pub(super) fn gauge(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
+    pub(in crate::server) fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        value: u64,
+    ) -> Result<(), Error> {
         self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
     }
 
     /// The same of several things, each with its labels.
-    pub(super) fn gauges<L: EncodeLabelSet>(
+    pub(in crate::server) fn gauges<L: EncodeLabelSet>(
         &mut self,
         name: &str,
         help: &str,
@@ -60,7 +71,12 @@ impl Page<'_> {
     }
 
     /// A duration of now, in seconds.
-    pub(super) fn seconds(&mut self, name: &str, help: &str, millis: u64) -> Result<(), Error> {
+    pub(in crate::server) fn seconds(
+        &mut self,
+        name: &str,
+        help: &str,
+        millis: u64,
+    ) -> Result<(), Error> {
         let seconds = millis as f64 / 1_000.0;
         self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&seconds)
     }
@@ -80,7 +96,7 @@ impl Page<'_> {
     }
 
     /// How numbers are spread.
-    pub(super) fn histogram<const N: usize>(
+    pub(in crate::server) fn histogram<const N: usize>(
         &mut self,
         name: &str,
         help: &str,
@@ -90,7 +106,7 @@ impl Page<'_> {
     }
 
     /// How durations are spread that were counted in µs: in seconds.
-    pub(super) fn durations<const N: usize>(
+    pub(in crate::server) fn durations<const N: usize>(
         &mut self,
         name: &str,
         help: &str,

@@ -5,7 +5,10 @@ use crate::server::remote::RemoteMetrics;
 use std::fmt::Error;
 
 /// What becomes of requests for the application's backend.
-pub(super) fn remotes(remotes: &[RemoteMetrics], page: &mut Page<'_>) -> Result<(), Error> {
+pub(in crate::server) fn remotes(
+    remotes: &[RemoteMetrics],
+    page: &mut Page<'_>,
+) -> Result<(), Error> {
     if remotes.is_empty() {
         return Ok(());
     }
@@ -16,22 +19,22 @@ pub(super) fn remotes(remotes: &[RemoteMetrics], page: &mut Page<'_>) -> Result<
     });
     page.counters(
         "handler_requests",
-        "Requests for the application's backend, by the first type of their handler and what became of them: ok, refused, failed, or not_asked, as it is left alone or whoever asked has gone.",
+        "Requests to the application's backend, by the first type of their handler and by outcome: ok, refused, failed, or not_asked (the circuit is open, or the client has gone).",
         outcomes,
     )?;
     page.gauges(
         "handler_requests_under_way",
-        "Those that wait for an answer.",
+        "Requests waiting for an answer.",
         remotes.iter().map(|one| ([of_one(one)], one.under_way)),
     )?;
     page.gauges(
         "handler_requests_waiting",
-        "Those that wait for a place at the backend.",
+        "Requests waiting for a place at the backend.",
         remotes.iter().map(|one| ([of_one(one)], one.waiting)),
     )?;
     page.counters(
         "handler_requests_waited",
-        "Those that were asked after they had waited for a place.",
+        "Requests sent after waiting for a place.",
         remotes.iter().map(|one| ([of_one(one)], one.waited)),
     )?;
     let turned_away = remotes.iter().flat_map(|one| {
@@ -40,12 +43,12 @@ pub(super) fn remotes(remotes: &[RemoteMetrics], page: &mut Page<'_>) -> Result<
     });
     page.counters(
         "handler_requests_turned_away",
-        "Those that got no place: the line was full, or they had waited too long.",
+        "Requests that got no place: too many were waiting, or they waited too long.",
         turned_away,
     )?;
     page.gauges(
         "handler_down",
-        "1 while a handler is left alone, as its backend has failed again and again.",
+        "1 while a handler's circuit is open, because its backend kept failing.",
         remotes.iter().map(|one| ([of_one(one)], one.is_down.into())),
     )
 }

@@ -1,23 +1,23 @@
 //! The numbers of what is shared by all: pools, and the sources of streams.
 
 use super::page::Page;
-use crate::server::pools::{POOLS, Used};
+use super::pools::{POOLS, Used};
 use crate::server::sources::SourceMetrics;
 use std::fmt::Error;
 
 /// How much is taken of what there is for all.
-pub(super) fn pools(used: &[Used], page: &mut Page<'_>) -> Result<(), Error> {
+pub(in crate::server) fn pools(used: &[Used], page: &mut Page<'_>) -> Result<(), Error> {
     let of_each = |value: fn(&Used) -> u64| {
         let all = POOLS.iter().zip(used);
         all.filter(|(_, used)| used.max > 0)
             .map(move |(pool, used)| ([("pool", pool.name)], value(used)))
     };
-    page.gauges("pool_taken", "What is taken of a pool.", of_each(|used| used.taken))?;
-    page.gauges("pool_size", "What a pool has, taken or not.", of_each(|used| used.max))
+    page.gauges("pool_taken", "How much of a pool is in use.", of_each(|used| used.taken))?;
+    page.gauges("pool_size", "The size of a pool.", of_each(|used| used.max))
 }
 
 /// How what feeds streams is.
-pub(super) fn sources(
+pub(in crate::server) fn sources(
     sources: &[SourceMetrics],
     ages_ms: &[(String, u64)],
     page: &mut Page<'_>,
@@ -26,7 +26,7 @@ pub(super) fn sources(
     if !ages_ms.is_empty() {
         page.all_seconds(
             "stream_event_age_seconds",
-            "Age of the newest event of each declared stream that had one, of a family of the newest of all.",
+            "Age of the newest event of each declared stream that has one; for a family, of its newest event in all.",
             ages_ms.iter().map(|(stream, age_ms)| ([of_stream(stream)], *age_ms)),
         )?;
     }
@@ -46,7 +46,7 @@ pub(super) fn sources(
     )?;
     page.counters(
         "source_refused",
-        "Data of a source that the stream has not taken, or that were none.",
+        "Data from a source that the stream did not accept, or that could not be read.",
         sources.iter().map(|one| ([of_stream(&one.stream)], one.refused)),
     )
 }
@@ -59,12 +59,12 @@ fn polls(sources: &[SourceMetrics], page: &mut Page<'_>) -> Result<(), Error> {
     }
     page.all_seconds(
         "source_poll_age_seconds",
-        "How long ago a polled source was polled, of a family the stream that waits longest.",
+        "Time since a polled source was last polled; for a family, of the stream that waits longest.",
         polled().map(|one| ([of_stream(&one.stream)], one.late.longest_ms)),
     )?;
     page.gauges(
         "source_late_streams",
-        "Streams of a polled source that were not polled for thrice their interval and the time-out.",
+        "Streams of a polled source that were not polled for three intervals and the time-out.",
         polled().map(|one| ([of_stream(&one.stream)], one.late.streams)),
     )
 }

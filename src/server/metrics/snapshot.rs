@@ -1,18 +1,17 @@
 //! All numbers of a moment, and what they are called.
 
-use super::counters::{Closes, Counters};
-use super::page::{CONTENT_TYPE, Page};
-use super::remotes::remotes;
-use super::shared::{pools, sources};
-use crate::base::{LoopCounters, StoreCounters, Timestamp};
-use crate::hub::Counts;
-use crate::protocol::handshake::{Response, Status};
-use crate::server::chat::Chat;
-use crate::server::pools::Used;
+use crate::base::{LoopCounters, StoreCounters};
+use crate::http1::Status;
+use crate::hub::HubCounts;
+use crate::server::metrics::Counters;
+use crate::server::metrics::counters::Closes;
+use crate::server::metrics::page::Page;
+use crate::server::metrics::pools::Used;
+use crate::server::metrics::remotes::remotes;
+use crate::server::metrics::shared::{pools, sources};
 use crate::server::remote::RemoteMetrics;
 use crate::server::sources::SourceMetrics;
-use crate::server::web::{Level, Net, WebCounters};
-use crate::store::Backend;
+use crate::web::{Level, WebCounters};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
@@ -24,56 +23,26 @@ const PREFIX: &str = "parlor";
 
 /// What was counted by now, and how much there is.
 #[derive(Debug, Default)]
-struct Snapshot {
-    of_loop: LoopCounters,
-    of_web: WebCounters,
-    of_chat: Counters,
-    of_store: StoreCounters,
-    counts: Counts,
-    pools: Vec<Used>,
-    connections: u64,
-    waiting_bytes: u64,
-    waiting_at_store: u64,
-    uptime_ms: u64,
-    sources: Vec<SourceMetrics>,
-    remotes: Vec<RemoteMetrics>,
+pub(in crate::server) struct MetricsSnapshot {
+    pub(in crate::server) of_loop: LoopCounters,
+    pub(in crate::server) of_web: WebCounters,
+    pub(in crate::server) of_chat: Counters,
+    pub(in crate::server) of_store: StoreCounters,
+    pub(in crate::server) counts: HubCounts,
+    pub(in crate::server) pools: Vec<Used>,
+    pub(in crate::server) connections: u64,
+    pub(in crate::server) waiting_bytes: u64,
+    pub(in crate::server) waiting_at_store: u64,
+    pub(in crate::server) uptime_ms: u64,
+    pub(in crate::server) sources: Vec<SourceMetrics>,
+    pub(in crate::server) remotes: Vec<RemoteMetrics>,
     /// How old the newest event is of each declared stream that had one, in ms.
-    ages_ms: Vec<(String, u64)>,
+    pub(in crate::server) ages_ms: Vec<(String, u64)>,
 }
 
-impl<S: Backend> Chat<S> {
-    /// The answer to `GET /metrics`.
-    pub(in crate::server) fn metrics(&self, net: &Net<'_>) -> Response {
-        let snapshot = Snapshot {
-            of_loop: net.loop_counters().clone(),
-            of_web: net.counters().clone(),
-            of_chat: self.counters.clone(),
-            of_store: self.store.counters(),
-            counts: self.hub.counts(),
-            pools: self.pools_used(net).to_vec(),
-            connections: net.connections() as u64,
-            waiting_bytes: net.all_waiting_bytes() as u64,
-            waiting_at_store: self.at_store as u64,
-            uptime_ms: net.now().millis_since(self.started),
-            sources: self.sources.metrics(),
-            remotes: self.remotes.metrics(),
-            ages_ms: self.stream_ages_ms(net.timestamp()),
-        };
-        let body = snapshot.text().into_bytes();
-        Response::new(Status::Ok, CONTENT_TYPE, body).with("Cache-Control", "no-store")
-    }
-}
-
-impl<S: Backend> Chat<S> {
-    fn stream_ages_ms(&self, now: Timestamp) -> Vec<(String, u64)> {
-        let times = self.hub.streams().newest_times().into_iter();
-        let age = |ts: Timestamp| u64::try_from(now.0.saturating_sub(ts.0)).unwrap_or_default();
-        times.map(|(stream, ts)| (stream.to_owned(), age(ts))).collect()
-    }
-}
-
-impl Snapshot {
-    fn text(self) -> String {
+impl MetricsSnapshot {
+    /// All of it, as the metrics are written.
+    pub(in crate::server) fn text(self) -> String {
         let mut registry = Registry::with_prefix(PREFIX);
         registry.register_collector(Box::new(self));
         let mut text = String::new();
@@ -88,7 +57,7 @@ impl Snapshot {
         let WebCounters { websockets, websockets_opened, endless, .. } = self.of_web;
         page.gauges(
             "connections",
-            "Connections that are open, by what they speak. Those that are ending are counted.",
+            "Open connections, by what they speak. Connections that are closing count.",
             [
                 ([("kind", "websocket")], websockets),
                 ([("kind", "events")], endless),
@@ -102,7 +71,7 @@ impl Snapshot {
         )?;
         page.counters(
             "connections_refused",
-            "Connections that were refused: there are too many (limit), their address has too many, or opened too many in a minute, a proxy has not said from where they come as it should, or for this reason there is no WebSocket.",
+            "Refused connections, by reason: too many in all (limit), too many from one address or opened in a minute by it, a missing or wrong proxy header, or the reason why a WebSocket was refused.",
             [
                 ("limit", self.of_web.over_limit),
                 ("address_limit", self.of_web.over_address_limit),
@@ -115,7 +84,7 @@ impl Snapshot {
         )?;
         page.counter(
             "idle_connections_ended",
-            "Connections without a request under way that were ended as hardly a place was left, those of the busiest address first.",
+            "Idle connections closed because few places were left, those of the busiest address first.",
             self.of_web.idle_ended,
         )?;
         page.counter("websockets_opened", "WebSockets that were opened.", websockets_opened)?;
@@ -133,7 +102,7 @@ impl Snapshot {
         closed.extend(closes("server", &self.of_chat.closed_by_server));
         page.counters(
             "websockets_closed",
-            "WebSockets, and answers with events that have no end, that are over, by who ended them and the close code: 1005 a Close without a code, 1006 no Close.",
+            "Closed WebSockets and event streams, by who closed them and by close code: 1005 is a Close without a code, 1006 is no Close.",
             closed,
         )?;
         self.health(page)
@@ -144,17 +113,17 @@ impl Snapshot {
             &self.of_web;
         page.durations(
             "round_trip_seconds",
-            "Round trips of pings, one for each WebSocket and heartbeat.",
+            "Round-trip times of pings, one per WebSocket and heartbeat.",
             round_trips,
         )?;
         page.durations(
             "jitter_seconds",
-            "How much the round trips of a WebSocket differ, smoothed, with each of them.",
+            "Smoothed variation of a WebSocket's round-trip times, one sample per round trip.",
             jitters,
         )?;
         page.histogram(
             "stability_points",
-            "The stability of a WebSocket, 0 to 100, with each of its round trips.",
+            "Stability of a WebSocket, 0 to 100, one sample per round trip.",
             stabilities,
         )?;
         self.over(page)?;
@@ -162,7 +131,7 @@ impl Snapshot {
         let unknown = websockets.saturating_sub(levels.iter().sum());
         page.gauges(
             "websockets_by_level",
-            "WebSockets that are open, by the level of their smoothed round trip; unknown where no ping was answered.",
+            "Open WebSockets, by the level of their smoothed round trip; unknown if no ping was answered yet.",
             known.chain([("unknown", unknown)]).map(|(level, count)| ([("level", level)], count)),
         )
     }
@@ -172,17 +141,17 @@ impl Snapshot {
         for (name, help, histogram) in [
             (
                 "connection_round_trip_min_seconds",
-                "The shortest round trip of a WebSocket, at its end.",
+                "Shortest round trip of a WebSocket, recorded when it closes.",
                 &over.shortest,
             ),
             (
                 "connection_round_trip_mean_seconds",
-                "The mean round trip of a WebSocket, at its end.",
+                "Mean round trip of a WebSocket, recorded when it closes.",
                 &over.mean,
             ),
             (
                 "connection_round_trip_max_seconds",
-                "The longest round trip of a WebSocket, at its end.",
+                "Longest round trip of a WebSocket, recorded when it closes.",
                 &over.longest,
             ),
         ] {
@@ -191,22 +160,22 @@ impl Snapshot {
         for (name, help, histogram) in [
             (
                 "connection_sent_messages",
-                "Messages that were queued for a WebSocket or a reader of events, at its end.",
+                "Messages queued for a WebSocket or an event stream, recorded when it closes.",
                 &over.sent,
             ),
             (
                 "connection_received_messages",
-                "Messages that came whole from one, at its end.",
+                "Complete messages received from a WebSocket, recorded when it closes.",
                 &over.received,
             ),
             (
                 "connection_errors",
-                "Refusals and errors that one was told, at its end.",
+                "Refusals and errors sent to a connection, recorded when it closes.",
                 &over.errors,
             ),
             (
                 "connection_drops",
-                "Pushes that one did not get as it read too slowly, at its end.",
+                "Pushes dropped for a connection because it read too slowly, recorded when it closes.",
                 &over.drops,
             ),
         ] {
@@ -237,43 +206,43 @@ impl Snapshot {
     fn traffic(&self, page: &mut Page<'_>) -> Result<(), Error> {
         page.counter(
             "messages_received",
-            "WebSocket messages that came whole.",
+            "Complete WebSocket messages received.",
             self.of_web.messages_received,
         )?;
         page.counter(
             "messages_sent",
-            "WebSocket messages that were queued to be sent, for each recipient.",
+            "WebSocket messages queued to be sent, counted per recipient.",
             self.of_web.messages_sent,
         )?;
         page.counter(
             "received_bytes",
-            "Bytes read from connections, of all that they speak.",
+            "Bytes read from connections, in all protocols.",
             self.of_loop.bytes_received,
         )?;
         page.counter(
             "sent_bytes",
-            "Bytes sent on connections, of all that they speak.",
+            "Bytes sent on connections, in all protocols.",
             self.of_loop.bytes_sent,
         )?;
         page.gauge(
             "outbox_waiting_bytes",
-            "Bytes that wait to be sent on all connections; what is the same for many counts once.",
+            "Bytes waiting to be sent on all connections; a message to many counts once.",
             self.waiting_bytes,
         )?;
         page.counter(
             "outbox_cut_connections",
-            "Connections that were cut because all outboxes were full, and most waited for them.",
+            "Connections cut because the outboxes together were full; those with most waiting go first.",
             self.of_loop.cut_for_room,
         )?;
         page.gauge(
             "cursors_behind",
-            "Places of connections in rooms' logs that are behind, and are fed.",
+            "Positions of connections in rooms' logs that are behind and catching up.",
             self.counts.behind as u64,
         )?;
         let of_chat = &self.of_chat;
         page.counters(
             "pushes_dropped",
-            "Pushes that a connection did not get as it read too slowly: ephemeral ones (presence, typing, marks), and events of states that were skipped.",
+            "Pushes dropped because a connection read too slowly: ephemeral ones (presence, typing, marks) and skipped events of states.",
             [
                 ([("kind", "ephemeral")], of_chat.dropped_pushes),
                 ([("kind", "state")], of_chat.skipped_events),
@@ -286,17 +255,17 @@ impl Snapshot {
             .chain([("other", of_chat.refused_otherwise)]);
         page.counters(
             "requests",
-            "Requests on WebSockets, over HTTP and of an embedding program, by their outcome: ok, or the code of the refusal; other for the refusals of a handler.",
+            "Requests from WebSockets, HTTP and the embedding program, by outcome: ok or the refusal's code; other for a handler's refusals.",
             outcomes.map(|(outcome, count)| ([("outcome", outcome)], count)),
         )?;
         page.counters(
             "limited",
-            "How often a limit bit, by the last part of its key: requests and guests that were refused for it, and reads that were put off.",
+            "How often a limit applied, by the last part of its key: requests and guests refused, and reads delayed.",
             of_chat.limits().map(|(limit, count)| ([("limit", limit)], count)),
         )?;
         page.counters(
             "http_responses",
-            "Answers to requests of HTTP, by status.",
+            "HTTP responses, by status.",
             self.of_web
                 .responses
                 .iter()
@@ -305,18 +274,18 @@ impl Snapshot {
     }
 
     fn state(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        let Counts { online, rooms, streams, subscriptions, .. } = self.counts;
+        let HubCounts { online, rooms, streams, subscriptions, .. } = self.counts;
         page.gauge("users_online", "Users who are online.", online as u64)?;
         page.gauge("rooms", "Rooms.", rooms as u64)?;
-        page.gauge("streams", "Streams that there are now.", streams as u64)?;
+        page.gauge("streams", "Streams.", streams as u64)?;
         page.gauge(
             "subscriptions",
-            "Streams that are watched, counted for each connection.",
+            "Subscriptions to streams, counted per connection.",
             subscriptions as u64,
         )?;
         page.counter(
             "stream_events_cut",
-            "Events that streams have let go of for their bytes (limits.stream_bytes, limits.all_streams_bytes), with fewer than they keep.",
+            "Events dropped from streams because of their size (limits.stream_bytes, limits.all_streams_bytes) before their number required it.",
             self.counts.cut_events,
         )
     }
@@ -325,21 +294,21 @@ impl Snapshot {
         let StoreCounters { batches, commits, failures, pages } = &self.of_store;
         page.gauge(
             "store_queue",
-            "Records and pages that the store was asked for and has not answered.",
+            "Records and pages requested from the store and not answered yet.",
             self.waiting_at_store,
         )?;
-        page.histogram("store_batch_records", "Records of a transaction.", batches)?;
+        page.histogram("store_batch_records", "Records per transaction.", batches)?;
         page.durations(
             "store_commit_seconds",
-            "Time of a transaction, from its beginning to its commit.",
+            "Duration of a transaction, from its beginning to its commit.",
             commits,
         )?;
-        page.counter("store_failures", "Transactions that could not be committed.", *failures)?;
-        page.counter("store_pages_read", "Pages of logs that were read.", *pages)?;
+        page.counter("store_failures", "Transactions that failed to commit.", *failures)?;
+        page.counter("store_pages_read", "Pages of logs read.", *pages)?;
         let Counters { store_overloaded, store_unavailable, store_damaged, .. } = self.of_chat;
         page.counters(
             "store_refusals",
-            "Records and pages that the store has refused: too much waited, it failed, or the data is damaged.",
+            "Records and pages that the store refused because its queue was full, it failed, or the data is damaged.",
             [
                 ([("reason", "overloaded")], store_overloaded),
                 ([("reason", "unavailable")], store_unavailable),
@@ -349,11 +318,11 @@ impl Snapshot {
     }
 
     fn process(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        let help = "How often the system's clock was set by more than a minute.";
+        let help = "How often the system clock jumped by more than a minute.";
         page.counters("clock_jumps", help, self.of_chat.clock_jumps())?;
         page.durations(
             "loop_turn_seconds",
-            "Time of a turn of the loop without its wait: for so long everybody else waits.",
+            "Duration of a turn of the loop, without its wait; everybody else waits for that long.",
             &self.of_loop.turns,
         )?;
         page.seconds("uptime_seconds", "Time since the server was started.", self.uptime_ms)?;
@@ -370,7 +339,7 @@ fn number(status: Status) -> &'static str {
     status.line().split(' ').next().unwrap_or_default()
 }
 
-impl Collector for Snapshot {
+impl Collector for MetricsSnapshot {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let page = &mut Page(encoder);
         self.connections(page)?;
@@ -420,23 +389,19 @@ mod tests {
         let remotes = vec![RemoteMetrics::default()];
         let pools = vec![Used { max: 1, ..Used::default() }];
         let sources = vec![source];
-        let snapshot = Snapshot { sources, pools, remotes, ages_ms, ..Snapshot::default() };
+        let snapshot =
+            MetricsSnapshot { sources, pools, remotes, ages_ms, ..MetricsSnapshot::default() };
         let rows = rows(&snapshot.text());
         assert!(rows.len() > 20, "{rows:?}");
-        let document = include_str!("../../../docs/operations.md");
+        let document = include_str!("../../../docs/metrics.md");
         let described: Vec<&str> =
             document.lines().filter(|line| line.starts_with("| `parlor_")).collect();
-        assert_eq!(
-            described,
-            rows,
-            "the table of docs/operations.md is to be:\n{}",
-            rows.join("\n")
-        );
+        assert_eq!(described, rows, "the table of docs/metrics.md is to be:\n{}", rows.join("\n"));
     }
 
     #[test]
     fn a_histogram_is_cumulative_and_in_seconds() {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = MetricsSnapshot::default();
         snapshot.of_store.commits = Histogram::new(&crate::base::counters::DURATION_BOUNDS_US);
         for took_us in [40, 50, 60, 2_000_000, 20_000_000] {
             snapshot.of_store.commits.observe(took_us);

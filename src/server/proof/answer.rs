@@ -1,15 +1,15 @@
 //! What the backend has answered → who sends a request, or a refusal.
 
-use super::hook::Proof;
-use crate::protocol::handshake::{Refusal, Response, Status};
-use crate::server::backend::{Failure, Got, JobResult};
+use crate::auth::Proof;
+use crate::backend::{Failure, Got, JobResult};
+use crate::http1::{HttpRefusal, Response, Status};
 use crate::server::http::unauthorized;
 use serde::Deserialize;
 use std::time::Duration;
 
 /// `{"user":{"id","name"?,"admin"?},"publish"?,"subscribe"?,"expires_in"?}`
 #[derive(Deserialize)]
-struct Said {
+struct ProofJson {
     user: SaidUser,
     #[serde(default)]
     publish: Option<Vec<String>>,
@@ -39,7 +39,7 @@ enum Id {
 
 /// What the backend says.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(in crate::server) enum ProofVerdict {
     Is(Proof),
     Refuse(Response),
     /// It has failed.
@@ -47,32 +47,32 @@ pub(super) enum Verdict {
 }
 
 /// Judges what came.
-pub(super) fn judge(outcome: JobResult) -> Verdict {
+pub(in crate::server) fn judge(outcome: JobResult) -> ProofVerdict {
     match outcome {
         Ok(Got::Answer { status: 200..=299, body, .. }) => match proof(&body) {
-            Some(proof) => Verdict::Is(proof),
-            None => Verdict::Fail(unavailable("the backend does not say who you are")),
+            Some(proof) => ProofVerdict::Is(proof),
+            None => ProofVerdict::Fail(unavailable("the backend does not say who you are")),
         },
         Ok(Got::Answer { status: status @ (401 | 403), fields, body }) => {
-            Verdict::Refuse(handed_on(status, fields, body))
+            ProofVerdict::Refuse(handed_on(status, fields, body))
         }
         // What somebody has shown is none of its: a redirect to a login, a field that it cannot read, too many
         // tries. That tells of them, and not of the backend.
         Ok(Got::Answer { status: 429, .. }) => {
-            Verdict::Refuse(unavailable("the backend wants to be asked later"))
+            ProofVerdict::Refuse(unavailable("the backend wants to be asked later"))
         }
         Ok(Got::Answer { status: 300..=499, .. }) => {
-            Verdict::Refuse(unauthorized("the backend does not say who you are").into())
+            ProofVerdict::Refuse(unauthorized("the backend does not say who you are").into())
         }
-        Err(Failure::Full) => {
-            Verdict::Fail(unavailable("too many wait for the backend to say who they are"))
-        }
-        Ok(_) | Err(_) => Verdict::Fail(unavailable("the backend cannot say who you are now")),
+        Err(Failure::Full) => ProofVerdict::Fail(unavailable(
+            "too many connections wait for the backend to identify them",
+        )),
+        Ok(_) | Err(_) => ProofVerdict::Fail(unavailable("the backend cannot say who you are now")),
     }
 }
 
 fn proof(body: &[u8]) -> Option<Proof> {
-    let Said { user, publish, subscribe, expires_in } = serde_json::from_slice(body).ok()?;
+    let ProofJson { user, publish, subscribe, expires_in } = serde_json::from_slice(body).ok()?;
     let id = match user.id {
         Id::Text(id) => id,
         Id::Integer(id) => id.to_string(),
@@ -99,7 +99,7 @@ fn handed_on(status: u16, fields: Vec<(String, String)>, body: Vec<u8>) -> Respo
         }
         Some(_) | None => {
             let code = if status == Status::Unauthorized { "unauthorized" } else { "forbidden" };
-            Refusal::new(status, code, "the backend does not let you in").into()
+            HttpRefusal::new(status, code, "the backend does not let you in").into()
         }
     };
     match (status, of("www-authenticate")) {
@@ -110,8 +110,8 @@ fn handed_on(status: u16, fields: Vec<(String, String)>, body: Vec<u8>) -> Respo
     }
 }
 
-pub(super) fn unavailable(message: &'static str) -> Response {
-    let mut refusal = Refusal::new(Status::ServiceUnavailable, "unavailable", message);
+pub(in crate::server) fn unavailable(message: &'static str) -> Response {
+    let mut refusal = HttpRefusal::new(Status::ServiceUnavailable, "unavailable", message);
     refusal.fields = &[("Retry-After", "1")];
     refusal.into()
 }
@@ -120,7 +120,7 @@ pub(super) fn unavailable(message: &'static str) -> Response {
 mod tests {
     use super::*;
 
-    fn said(status: u16, body: &str) -> Verdict {
+    fn said(status: u16, body: &str) -> ProofVerdict {
         let fields = vec![
             ("content-type".to_owned(), "application/json".to_owned()),
             ("www-authenticate".to_owned(), "Basic realm=\"x\"".to_owned()),
@@ -131,29 +131,31 @@ mod tests {
     #[test]
     fn who_is_let_in_is_who_the_backend_says() {
         let whole = r#"{"user":{"id":"ada","name":"Ada","admin":true},"publish":["a:*"],"subscribe":[],"expires_in":60,"more":1}"#;
-        let Verdict::Is(proof) = said(200, whole) else { panic!("not let in") };
+        let ProofVerdict::Is(proof) = said(200, whole) else { panic!("not let in") };
         assert_eq!(
             (proof.user.as_str(), proof.name.as_deref(), proof.admin),
             ("ada", Some("Ada"), true)
         );
         assert_eq!(proof.expires_in, Some(Duration::from_secs(60)));
         assert_eq!((proof.publish.unwrap().len(), proof.subscribe.unwrap().len()), (1, 0));
-        let Verdict::Is(proof) = said(200, r#"{"user":{"id":7}}"#) else { panic!("not let in") };
+        let ProofVerdict::Is(proof) = said(200, r#"{"user":{"id":7}}"#) else {
+            panic!("not let in")
+        };
         assert_eq!(proof, Proof::user("7"));
         for wrong in
             ["", "{}", r#"{"user":"ada"}"#, r#"{"user":{"id":null}}"#, r#"{"user":{"id":-1}}"#]
         {
-            assert!(matches!(said(200, wrong), Verdict::Fail(_)), "{wrong}");
+            assert!(matches!(said(200, wrong), ProofVerdict::Fail(_)), "{wrong}");
         }
     }
 
     #[test]
     fn a_refusal_is_handed_on_and_a_failure_is_503() {
-        let Verdict::Refuse(response) = said(401, r#"{"why":"expired"}"#) else { panic!() };
+        let ProofVerdict::Refuse(response) = said(401, r#"{"why":"expired"}"#) else { panic!() };
         assert_eq!(response.status, Status::Unauthorized);
         let field = response.fields.iter().find(|(name, _)| *name == "WWW-Authenticate");
         assert_eq!(field.unwrap().1, "Basic realm=\"x\"");
-        let Verdict::Refuse(response) = said(403, "{}") else { panic!() };
+        let ProofVerdict::Refuse(response) = said(403, "{}") else { panic!() };
         assert_eq!(response.status, Status::Forbidden);
         // What somebody shows is theirs: it does not make the backend one that has failed.
         for (status, expected) in [
@@ -162,13 +164,13 @@ mod tests {
             (431, Status::Unauthorized),
             (429, Status::ServiceUnavailable),
         ] {
-            let Verdict::Refuse(response) = said(status, "{}") else { panic!("{status}") };
+            let ProofVerdict::Refuse(response) = said(status, "{}") else { panic!("{status}") };
             assert_eq!(response.status, expected);
         }
         for status in [500, 503] {
-            let Verdict::Fail(response) = said(status, "{}") else { panic!("{status}") };
+            let ProofVerdict::Fail(response) = said(status, "{}") else { panic!("{status}") };
             assert_eq!(response.status, Status::ServiceUnavailable);
         }
-        assert!(matches!(judge(Err(Failure::Timeout)), Verdict::Fail(_)));
+        assert!(matches!(judge(Err(Failure::Timeout)), ProofVerdict::Fail(_)));
     }
 }

@@ -1,11 +1,11 @@
 //! Those who wait for the backend to say who they are: addresses take turns, and none has more places than are free.
 
+use crate::auth::Identity;
+use crate::backend::{Cause, Circuit, CircuitSettings, FairQueue, HttpRequest, Pass, QueueBounds};
 use crate::base::limits::PROOFS_WAITING_MAX;
-use crate::base::{ConnId, Limits, Moment, Shares};
-use crate::protocol::handshake::Response;
-use crate::server::auth::Identity;
-use crate::server::backend::{Cause, Circuit, CircuitSettings, HttpRequest, Line, Pass, Room};
-use crate::server::web::{Address, Exchange};
+use crate::base::{Address, ConnId, Limits, Moment, Shares};
+use crate::http1::Response;
+use crate::web::Exchange;
 use std::collections::BTreeMap;
 
 /// What was found out for requests that wait, and which of them the backend is asked for.
@@ -14,34 +14,34 @@ pub(in crate::server) struct Proofs {
     /// For those that are handed over again in this turn.
     found: BTreeMap<Exchange, Result<Box<Identity>, Response>>,
     circuit: Circuit,
-    line: Line<Address, Asking>,
+    line: FairQueue<Address, ProofRequest>,
     under_way: Shares<Address>,
     under_way_max: u64,
 }
 
 /// A request, for which the backend is to be asked.
 #[derive(Debug)]
-pub(super) struct Asking {
-    pub(super) exchange: Exchange,
-    pub(super) request: HttpRequest,
+pub(in crate::server) struct ProofRequest {
+    pub(in crate::server) exchange: Exchange,
+    pub(in crate::server) request: HttpRequest,
     /// When nobody waits for it any more.
-    pub(super) until: Moment,
+    pub(in crate::server) until: Moment,
 }
 
 /// A place among those for whom the backend is asked.
 #[derive(Debug)]
-pub(in crate::server) struct Place {
-    pub(super) address: Address,
+pub(in crate::server) struct ProofPlace {
+    pub(in crate::server) address: Address,
     pass: Pass,
 }
 
 /// The next for whom there is a place.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(in crate::server) enum NextProof {
     /// The backend is asked: the place is taken until [`Proofs::done`] or [`Proofs::not_asked`].
-    Ask(Place, Asking),
+    Ask(ProofPlace, ProofRequest),
     /// The backend has failed again and again.
-    LeftAlone(Asking),
+    LeftAlone(ProofRequest),
 }
 
 impl Proofs {
@@ -49,13 +49,13 @@ impl Proofs {
         Proofs {
             found: BTreeMap::new(),
             circuit: Circuit::default(),
-            line: Line::default(),
+            line: FairQueue::default(),
             under_way: Shares::default(),
             under_way_max: limits.auth_url_threads.into(),
         }
     }
 
-    pub(super) fn keep_found(
+    pub(in crate::server) fn keep_found(
         &mut self,
         exchange: Exchange,
         found: Result<Box<Identity>, Response>,
@@ -63,7 +63,7 @@ impl Proofs {
         self.found.insert(exchange, found);
     }
 
-    pub(super) fn take_found(
+    pub(in crate::server) fn take_found(
         &mut self,
         exchange: Exchange,
     ) -> Option<Result<Box<Identity>, Response>> {
@@ -85,62 +85,66 @@ impl Proofs {
     }
 
     /// Where as many wait as may, those leave their places who have gone.
-    pub(super) fn make_room(&mut self, is_gone: impl Fn(ConnId) -> bool) {
+    pub(in crate::server) fn make_room(&mut self, is_gone: impl Fn(ConnId) -> bool) {
         if self.line.len() >= PROOFS_WAITING_MAX {
             self.line.forget(|asking| is_gone(asking.exchange.conn()));
         }
     }
 
     /// In how many ms the backend may be tried, if it is left alone till then.
-    pub(super) fn left_alone_ms(&self, now: Moment) -> Option<u64> {
+    pub(in crate::server) fn left_alone_ms(&self, now: Moment) -> Option<u64> {
         self.circuit.left_alone_ms(now)
     }
 
     /// Has a request of an address wait for a place, of which there may be one already: [`Proofs::next`]. Returns
     /// those that find no place in the line.
-    pub(super) fn wait(&mut self, address: Address, asking: Asking) -> Vec<Asking> {
+    pub(in crate::server) fn wait(
+        &mut self,
+        address: Address,
+        asking: ProofRequest,
+    ) -> Vec<ProofRequest> {
         let until = asking.until;
-        let room = Room { len: PROOFS_WAITING_MAX, bytes: usize::MAX };
+        let room = QueueBounds { len: PROOFS_WAITING_MAX, bytes: usize::MAX };
         self.line.push(address, (asking, 0), until, room)
     }
 
     /// The next for whom there is a place.
-    pub(super) fn next(&mut self, now: Moment) -> Option<Next> {
+    pub(in crate::server) fn next(&mut self, now: Moment) -> Option<NextProof> {
         if self.circuit.left_alone_ms(now).is_some() {
-            return self.line.pop().map(Next::LeftAlone);
+            return self.line.pop().map(NextProof::LeftAlone);
         }
         let (under_way, max) = (&self.under_way, self.under_way_max);
         let (address, asking) = self.line.pop_of(|address| under_way.may_add(address, max))?;
-        let Ok(pass) = self.circuit.pass(now) else { return Some(Next::LeftAlone(asking)) };
+        let Ok(pass) = self.circuit.pass(now) else { return Some(NextProof::LeftAlone(asking)) };
         self.under_way.add(&address, 1);
-        Some(Next::Ask(Place { address, pass }, asking))
+        Some(NextProof::Ask(ProofPlace { address, pass }, asking))
     }
 
     /// Those that have waited as long as they may.
-    pub(super) fn late(&mut self, now: Moment) -> Vec<Asking> {
+    pub(in crate::server) fn late(&mut self, now: Moment) -> Vec<ProofRequest> {
         self.line.late(now)
     }
 
     /// When the next has waited as long as it may.
-    pub(super) fn next_late(&self) -> Option<Moment> {
+    pub(in crate::server) fn next_late(&self) -> Option<Moment> {
         self.line.next_late()
     }
 
     /// The backend was not asked after all.
-    pub(super) fn not_asked(&mut self, place: &Place) {
+    pub(in crate::server) fn not_asked(&mut self, place: &ProofPlace) {
         self.under_way.remove(&place.address, 1);
         self.circuit.unused(&place.pass);
     }
 
     /// The backend has answered, or failed.
-    pub(super) fn done(
+    pub(in crate::server) fn done(
         &mut self,
-        place: &Place,
+        place: &ProofPlace,
         now: Moment,
         limits: &Limits,
         failed: Option<Cause>,
     ) {
-        let (settings, Place { address, pass }) = (CircuitSettings::from(limits), place);
+        let (settings, ProofPlace { address, pass }) = (CircuitSettings::from(limits), place);
         self.under_way.remove(address, 1);
         let has_opened =
             failed.is_some_and(|cause| self.circuit.failed((pass, cause), now, settings));
@@ -155,12 +159,12 @@ impl Proofs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::backend::Method;
+    use crate::backend::Method;
     use proptest::prelude::*;
 
-    fn asking(number: usize) -> Asking {
-        Asking {
-            exchange: Exchange::of_test(ConnId::new(number as u32, 0)),
+    fn asking(number: usize) -> ProofRequest {
+        ProofRequest {
+            exchange: Exchange { conn: ConnId::new(number as u32, 0), number: 0 },
             request: HttpRequest {
                 method: Method::Get,
                 url: "http://a/".into(),
@@ -188,7 +192,7 @@ mod tests {
             let (askers, modest) = (greedy + 1, greedy);
             let fair = f64::from(places) / askers as f64;
             let mut outstanding = vec![0; askers];
-            let mut under_way = Vec::<(u64, Place)>::new();
+            let mut under_way = Vec::<(u64, ProofPlace)>::new();
             let (mut begun, mut held) = (0, 0u64);
             for now in (0..END).step_by(STEP as usize) {
                 let moment = Moment::from_millis(now);
@@ -208,11 +212,11 @@ mod tests {
                         *outstanding += 1;
                     }
                 }
-                while let Some(Next::Ask(place, _)) = proofs.next(moment) {
+                while let Some(NextProof::Ask(place, _)) = proofs.next(moment) {
                     begun += 1;
                     under_way.push((now + takes[begun % takes.len()], place));
                 }
-                let is_modest = |(_, place): &&(u64, Place)| place.address == address(modest);
+                let is_modest = |(_, place): &&(u64, ProofPlace)| place.address == address(modest);
                 held += under_way.iter().filter(is_modest).count() as u64 * STEP;
             }
             let had = held as f64 / END as f64;

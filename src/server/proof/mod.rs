@@ -5,12 +5,7 @@
 //! metrics. What they say stands in the place of a token. The backend takes time: the request waits whole in the
 //! meantime, and is handled again when the answer has come.
 
-mod answer;
-mod ask;
-mod hook;
-mod line;
+pub(super) mod answer;
+pub(super) mod line;
 
-pub use hook::{Authenticate, Denied, Head, Proof};
-
-pub(super) use ask::Asked;
-pub(super) use line::{Place, Proofs};
+pub(super) use line::{ProofPlace, Proofs};

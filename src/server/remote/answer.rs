@@ -1,55 +1,55 @@
 //! What a backend has answered → a reply, or a refusal.
 
+use crate::backend::{Failure, Got, JobResult};
+use crate::base::RefusalCode;
 use crate::base::limits::JSON_DEPTH_MAX;
-use crate::hub::RefusalCode;
-use crate::server::backend::{Failure, Got, JobResult};
-use crate::server::error::Refused;
-use crate::server::json::{self, Object};
+use crate::wire::error::HandlerRefusal;
+use crate::wire::json::{self, Object};
 
 /// In which case it is worth trying again after so long, in ms.
 const RETRY_AFTER_MS: u64 = 1_000;
 
 /// What becomes of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::server) enum BackendReply {
     /// It is answered with this payload, an object.
     Reply(String),
     /// The backend has refused it.
-    Refuse(Refused),
+    Refuse(HandlerRefusal),
     /// The backend has failed.
-    Fail(Refused),
+    Fail(HandlerRefusal),
 }
 
 /// Judges what came of a request.
-pub(super) fn judge(outcome: JobResult) -> Verdict {
+pub(in crate::server) fn judge(outcome: JobResult) -> BackendReply {
     let (status, body) = match outcome {
         Ok(Got::Answer { status, body, .. }) => (status, body),
-        Ok(Got::Data(_) | Got::Nothing) => return Verdict::Fail(no_answer()),
+        Ok(Got::Data(_) | Got::Nothing) => return BackendReply::Fail(no_answer()),
         Err(Failure::TooLarge) => {
             let message = "the backend's answer is larger than it may be";
-            return Verdict::Fail(Refused::by_parlor(RefusalCode::Internal, message));
+            return BackendReply::Fail(HandlerRefusal::by_parlor(RefusalCode::Internal, message));
         }
         Err(Failure::Broken(_)) => {
             let message = "the exchange with the backend broke";
-            return Verdict::Fail(unavailable(message));
+            return BackendReply::Fail(unavailable(message));
         }
         Err(Failure::Timeout) => {
-            return Verdict::Fail(unavailable("the backend has not answered in time"));
+            return BackendReply::Fail(unavailable("the backend has not answered in time"));
         }
-        Err(_) => return Verdict::Fail(unavailable("the backend cannot be reached")),
+        Err(_) => return BackendReply::Fail(unavailable("the backend cannot be reached")),
     };
     let text = str::from_utf8(&body).ok();
     match status {
-        200..=299 if body.trim_ascii().is_empty() => Verdict::Reply("{}".to_owned()),
+        200..=299 if body.trim_ascii().is_empty() => BackendReply::Reply("{}".to_owned()),
         200..=299 => match text.and_then(payload) {
-            Some(payload) => Verdict::Reply(payload.to_owned()),
-            None => Verdict::Fail(no_answer()),
+            Some(payload) => BackendReply::Reply(payload.to_owned()),
+            None => BackendReply::Fail(no_answer()),
         },
-        400..=499 => Verdict::Refuse(text.and_then(worded).unwrap_or_else(|| {
-            Refused::by_parlor(RefusalCode::BadRequest, "the backend has refused it")
+        400..=499 => BackendReply::Refuse(text.and_then(worded).unwrap_or_else(|| {
+            HandlerRefusal::by_parlor(RefusalCode::BadRequest, "the backend has refused it")
         })),
-        _ => Verdict::Fail(text.and_then(worded).unwrap_or_else(|| {
-            Refused::by_parlor(RefusalCode::Internal, "the backend has failed")
+        _ => BackendReply::Fail(text.and_then(worded).unwrap_or_else(|| {
+            HandlerRefusal::by_parlor(RefusalCode::Internal, "the backend has failed")
         })),
     }
 }
@@ -61,22 +61,22 @@ fn payload(text: &str) -> Option<&str> {
 }
 
 /// `{"error":{"code","message","retry_after_ms"?,"data"?}}`: the backend's own words.
-fn worded(text: &str) -> Option<Refused> {
+fn worded(text: &str) -> Option<HandlerRefusal> {
     let whole = Object::parse(payload(text)?).ok()??;
     let error = Object::parse(whole.get("error")?).ok()??;
     let code = json::string(error.get("code")?)?;
     let message = error.get("message").and_then(json::string).unwrap_or_default();
-    let mut refused = Refused::by_application(&code, &message, error.get("data"))?;
+    let mut refused = HandlerRefusal::by_application(&code, &message, error.get("data"))?;
     refused.detail.retry_after_ms = error.get("retry_after_ms").and_then(|raw| raw.parse().ok());
     Some(refused)
 }
 
-fn no_answer() -> Refused {
-    Refused::by_parlor(RefusalCode::Internal, "the backend's answer is no object of JSON")
+fn no_answer() -> HandlerRefusal {
+    HandlerRefusal::by_parlor(RefusalCode::Internal, "the backend's answer is no object of JSON")
 }
 
-fn unavailable(message: &'static str) -> Refused {
-    let mut refused = Refused::by_parlor(RefusalCode::Unavailable, message);
+fn unavailable(message: &'static str) -> HandlerRefusal {
+    let mut refused = HandlerRefusal::by_parlor(RefusalCode::Unavailable, message);
     refused.detail.retry_after_ms = Some(RETRY_AFTER_MS);
     refused
 }
@@ -85,25 +85,25 @@ fn unavailable(message: &'static str) -> Refused {
 mod tests {
     use super::*;
     use crate::base::limits::{REFUSAL_DATA_BYTES_MAX, REFUSAL_MESSAGE_BYTES_MAX};
-    use crate::server::error::ErrorDetail;
+    use crate::wire::error::ErrorDetail;
 
-    fn answered(status: u16, body: &str) -> Verdict {
+    fn answered(status: u16, body: &str) -> BackendReply {
         judge(Ok(Got::Answer { status, fields: Vec::new(), body: body.as_bytes().to_vec() }))
     }
 
-    fn code(verdict: &Verdict) -> (&'static str, &str) {
+    fn code(verdict: &BackendReply) -> (&'static str, &str) {
         match verdict {
-            Verdict::Reply(_) => ("reply", "ok"),
-            Verdict::Refuse(refused) => ("refuse", &refused.code),
-            Verdict::Fail(refused) => ("fail", &refused.code),
+            BackendReply::Reply(_) => ("reply", "ok"),
+            BackendReply::Refuse(refused) => ("refuse", &refused.code),
+            BackendReply::Fail(refused) => ("fail", &refused.code),
         }
     }
 
     #[test]
     fn an_object_is_a_reply_as_it_came() {
         let body = r#" {"a": 1.50, "b": [ ]} "#;
-        assert_eq!(answered(200, body), Verdict::Reply(body.trim().to_owned()));
-        assert_eq!(answered(204, ""), Verdict::Reply("{}".to_owned()));
+        assert_eq!(answered(200, body), BackendReply::Reply(body.trim().to_owned()));
+        assert_eq!(answered(204, ""), BackendReply::Reply("{}".to_owned()));
         for wrong in ["[]", "7", "{", "\"\\ud800\"", r#"{"a":1,"a":2}"#] {
             assert_eq!(code(&answered(200, wrong)), ("fail", "internal"), "{wrong}");
         }
@@ -115,7 +115,7 @@ mod tests {
     fn a_refusal_is_in_the_backends_own_words() {
         let own =
             r#"{"error":{"code":"no_such_sign_7","message":"é","retry_after_ms":7,"data":[1.50]}}"#;
-        let Verdict::Refuse(refused) = answered(404, own) else { panic!("not refused") };
+        let BackendReply::Refuse(refused) = answered(404, own) else { panic!("not refused") };
         assert_eq!((refused.code.as_ref(), refused.message.as_ref()), ("no_such_sign_7", "é"));
         let detail = ErrorDetail {
             is_by_application: true,
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(code(&answered(422, own)), ("refuse", "no_such_sign_7"));
         assert_eq!(code(&answered(503, own)), ("fail", "no_such_sign_7"));
         let parlors = r#"{"error":{"code":"rate_limited"}}"#;
-        let Verdict::Refuse(refused) = answered(429, parlors) else { panic!("not refused") };
+        let BackendReply::Refuse(refused) = answered(429, parlors) else { panic!("not refused") };
         assert!(refused.detail.is_by_application && refused.detail.retry_after_ms.is_none());
     }
 
@@ -151,7 +151,9 @@ mod tests {
             ] {
                 let verdict = answered(status, other);
                 assert_eq!(code(&verdict), told, "{other}");
-                let (Verdict::Refuse(refused) | Verdict::Fail(refused)) = verdict else { panic!() };
+                let (BackendReply::Refuse(refused) | BackendReply::Fail(refused)) = verdict else {
+                    panic!()
+                };
                 assert!(!refused.detail.is_by_application, "{other}");
             }
         }
@@ -163,7 +165,7 @@ mod tests {
             let (message, data) = ("é".repeat(message / 2), "x".repeat(data - 2));
             let own =
                 format!(r#"{{"error":{{"code":"c","message":"{message}","data":"{data}"}}}}"#);
-            let Verdict::Refuse(refused) = answered(409, &own) else { panic!("not refused") };
+            let BackendReply::Refuse(refused) = answered(409, &own) else { panic!("not refused") };
             (refused.message.len(), refused.detail.data.map(|data| data.len()))
         };
         let (message, data) = (REFUSAL_MESSAGE_BYTES_MAX, REFUSAL_DATA_BYTES_MAX);

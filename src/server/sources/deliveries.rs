@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The deliveries of a webhook that are remembered.
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
-    known: BTreeMap<Delivery, State>,
+    known: BTreeMap<Delivery, DeliveryState>,
     /// In the order in which they came.
     order: VecDeque<(Moment, Delivery)>,
 }
@@ -20,7 +20,7 @@ pub(in crate::server) type Delivery = (StreamId, Arc<str>);
 
 /// How far a delivery is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(in crate::server) enum DeliveryState {
     /// It waits for the stream.
     UnderWay,
     /// It was published as the event of this number, then.
@@ -29,7 +29,7 @@ pub(super) enum State {
 
 impl Deliveries {
     /// A delivery comes. If it has come before: how far that is.
-    pub(super) fn begin(&mut self, now: Moment, delivery: &Delivery) -> Option<State> {
+    pub(super) fn begin(&mut self, now: Moment, delivery: &Delivery) -> Option<DeliveryState> {
         let is_over = |came: Moment| came.plus_millis(DELIVERY_MEMORY_MS) <= now;
         while self.order.front().is_some_and(|(came, _)| is_over(*came)) {
             self.forget_oldest();
@@ -40,7 +40,7 @@ impl Deliveries {
         if self.order.len() >= DELIVERIES_MAX {
             self.forget_oldest();
         }
-        self.known.insert(delivery.clone(), State::UnderWay);
+        self.known.insert(delivery.clone(), DeliveryState::UnderWay);
         self.order.push_back((now, delivery.clone()));
         None
     }
@@ -55,7 +55,7 @@ impl Deliveries {
     pub(super) fn done(&mut self, delivery: &Delivery, published: Option<(u64, Timestamp)>) {
         let Some(state) = self.known.get_mut(delivery) else { return };
         if let Some((seq, ts)) = published {
-            *state = State::Published(seq, ts);
+            *state = DeliveryState::Published(seq, ts);
             return;
         }
         self.known.remove(delivery);
@@ -83,10 +83,10 @@ mod tests {
         let mut all = Deliveries::default();
         let (one, other) = (delivery("a", "1"), delivery("b", "1"));
         assert_eq!(all.begin(at(0), &one), None);
-        assert_eq!(all.begin(at(1), &one), Some(State::UnderWay));
+        assert_eq!(all.begin(at(1), &one), Some(DeliveryState::UnderWay));
         assert_eq!(all.begin(at(1), &other), None);
         all.done(&one, Some((7, Timestamp(70))));
-        let published = Some(State::Published(7, Timestamp(70)));
+        let published = Some(DeliveryState::Published(7, Timestamp(70)));
         assert_eq!(all.begin(at(DELIVERY_MEMORY_MS - 1), &one), published);
         assert_eq!(all.begin(at(DELIVERY_MEMORY_MS), &one), None);
     }

@@ -1,23 +1,23 @@
 //! A stream's placeholders, filled into what is polled for it.
 
-use crate::hub::streams::Pattern;
-use crate::server::backend::PollFrom;
-use crate::server::config::{Program, Target};
+use crate::backend::PollFrom;
+use crate::base::pattern::Pattern;
+use crate::config::{FeedTarget, Program};
 use std::fmt::Write;
 
 /// What is asked for the stream of a family with this name. `None` if a value would mean something else
 /// there than a name: a path's `.` and `..`, or an option of a program.
-pub(super) fn filled(target: &Target, pattern: &Pattern, stream: &str) -> Option<PollFrom> {
+pub(super) fn filled(target: &FeedTarget, pattern: &Pattern, stream: &str) -> Option<PollFrom> {
     let values = pattern.bind(stream)?;
     let is_dots = |value: &str| value.bytes().all(|byte| byte == b'.');
     match target {
-        Target::Url(_) if values.iter().any(|(_, value)| is_dots(value)) => None,
-        Target::Url(url) => {
+        FeedTarget::Url(_) if values.iter().any(|(_, value)| is_dots(value)) => None,
+        FeedTarget::Url(url) => {
             let values: Vec<(&str, String)> =
                 values.into_iter().map(|(name, value)| (name, percent_encoded(value))).collect();
             Some(PollFrom::Url(replaced(url, |name| value_of(&values, name))?))
         }
-        Target::Command(Program { parts, env }) => {
+        FeedTarget::Command(Program { parts, env }) => {
             let part = |part: &std::sync::Arc<str>| {
                 let filled = replaced(part, |name| value_of(&values, name))?;
                 let becomes_option = filled.starts_with('-') && !part.starts_with('-');
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     fn url(pattern: &str, url: &str, stream: &str) -> Option<String> {
-        match filled(&Target::Url(url.into()), &Pattern::parse(pattern).unwrap(), stream)? {
+        match filled(&FeedTarget::Url(url.into()), &Pattern::parse(pattern).unwrap(), stream)? {
             PollFrom::Url(url) => Some(url),
             other => panic!("{other:?}"),
         }
@@ -83,7 +83,7 @@ mod tests {
             let parts = ["show", "-n{id}", "{id}"].map(Into::into).to_vec();
             let pattern = Pattern::parse("s:{id}").unwrap();
             let program = Program { parts, env: Vec::new() };
-            match filled(&Target::Command(program), &pattern, stream)? {
+            match filled(&FeedTarget::Command(program), &pattern, stream)? {
                 PollFrom::Command(parts, _) => Some(parts),
                 other => panic!("{other:?}"),
             }

@@ -1,11 +1,11 @@
 //! What is wrong with what feeds streams, as a whole: which are down, and which are not polled as often as they
 //! are to be.
 
-use super::running::Running;
+use super::running::RunningFeed;
 use super::table::Sources;
+use crate::backend::CircuitState;
 use crate::base::limits::LATE_POLLS_LOOKED_AT_MS;
 use crate::base::{Moment, StreamId};
-use crate::server::backend::CircuitState;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(in crate::server) struct Late {
 impl Sources {
     /// Looks which streams are late, if that was not done a moment ago; says so in the log where it has changed.
     /// Returns when to look again, if there is anything to look at.
-    pub(super) fn look_for_late(&mut self, now: Moment) -> Option<Moment> {
+    pub(in crate::server) fn look_for_late(&mut self, now: Moment) -> Option<Moment> {
         if self.polled.is_empty() && self.feeds.values().all(|running| running.late.streams == 0) {
             return None;
         }
@@ -79,13 +79,18 @@ impl Sources {
 
     /// Whether one is down, or late, without which the server is not ready.
     pub(in crate::server) fn lacks_required(&self) -> bool {
-        let is_required = |name: &str| self.feeds.get(name).is_some_and(Running::is_required);
-        let is_late = |running: &Running| running.is_required() && running.late.streams > 0;
+        let is_required = |name: &str| self.feeds.get(name).is_some_and(RunningFeed::is_required);
+        let is_late = |running: &RunningFeed| running.is_required() && running.late.streams > 0;
         self.down().any(|(name, _)| is_required(name)) || self.feeds.values().any(is_late)
     }
 
     /// Pauses what feeds a stream, by its declared name, or lets it go on. `None` if nothing feeds it.
-    pub(super) fn pause(&mut self, now: Moment, name: &str, is_paused: bool) -> Option<&Running> {
+    pub(in crate::server) fn pause(
+        &mut self,
+        now: Moment,
+        name: &str,
+        is_paused: bool,
+    ) -> Option<&RunningFeed> {
         let running = self.feeds.get_mut(name)?;
         if std::mem::replace(&mut running.is_paused, is_paused) != is_paused {
             log::info!("the source of {name} {}", if is_paused { "is paused" } else { "goes on" });

@@ -1,18 +1,17 @@
 //! What feeds streams beside clients: URLs, commands and functions that are polled, and webhooks.
 //!
 //! [`Sources`] knows what is declared, which streams are to be polled when, and how each of them is; it
-//! asks nothing itself. `drive` asks, on the reactor's thread, and publishes what came.
+//! asks nothing itself: the chat does, on the reactor's thread, and publishes what came (`server/chat/sources.rs`).
 
-mod deliveries;
-mod drive;
-mod fill;
-mod late;
-mod operate;
-mod polled;
-mod running;
-mod table;
-mod turns;
-mod webhook;
+pub(super) mod deliveries;
+pub(super) mod fill;
+pub(super) mod late;
+pub(super) mod operate;
+pub(super) mod polled;
+pub(super) mod running;
+pub(super) mod table;
+pub(super) mod turns;
+pub(super) mod webhook;
 
 pub(super) use operate::{Overview, SourceMetrics};
 pub(super) use running::FunctionPoll;

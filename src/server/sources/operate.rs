@@ -2,22 +2,17 @@
 
 use super::late::Late;
 use super::polled::Polled;
-use super::running::Running;
+use super::running::RunningFeed;
 use super::table::Sources;
-use crate::base::{StreamId, Timestamp};
-use crate::hub::Origin;
-use crate::hub::streams::StreamInfo;
-use crate::server::backend::CircuitState;
-use crate::server::chat::Chat;
-use crate::server::json::Writer;
-use crate::server::web::Net;
-use crate::store::Backend;
+use crate::backend::CircuitState;
+use crate::base::subscription::StreamInfo;
+use crate::wire::json::Writer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How a source is.
-const RUNNING: &str = "running";
-const PAUSED: &str = "paused";
+pub(in crate::server) const RUNNING: &str = "running";
+pub(in crate::server) const PAUSED: &str = "paused";
 const OPEN: &str = "open";
 const HALF_OPEN: &str = "half-open";
 
@@ -59,7 +54,7 @@ impl Sources {
             BTreeSet::new()
         };
         let down: BTreeMap<&str, usize> = self.down().collect();
-        let of_feed = |(name, running): (&'_ Arc<str>, &Running)| {
+        let of_feed = |(name, running): (&'_ Arc<str>, &RunningFeed)| {
             let down = down.get(&**name).copied().unwrap_or(0);
             let circuit = match down {
                 0 => CircuitState::Closed,
@@ -79,7 +74,7 @@ impl Sources {
 
     /// What is counted of all.
     pub(in crate::server) fn metrics(&self) -> Vec<SourceMetrics> {
-        let of_feed = |running: &Running| {
+        let of_feed = |running: &RunningFeed| {
             let name = running.pattern.as_str();
             let mut states = [(RUNNING, 0), (PAUSED, 0), (OPEN, 0), (HALF_OPEN, 0)];
             let mut count = |state: &str| {
@@ -106,7 +101,7 @@ impl Sources {
     }
 
     /// Writes how the source of a stream is, if it has one.
-    fn write(&self, w: &mut Writer, info: &StreamInfo) {
+    pub(in crate::server) fn write(&self, w: &mut Writer, info: &StreamInfo) {
         let Some(running) = self.feeds.get(info.declaration.pattern.as_str()) else { return };
         let polled = self.polled.get(&info.stream);
         let circuit = polled.map_or(CircuitState::Closed, |polled| polled.state());
@@ -121,53 +116,11 @@ impl Sources {
     }
 }
 
-fn state(running: &Running, circuit: CircuitState) -> &'static str {
+fn state(running: &RunningFeed, circuit: CircuitState) -> &'static str {
     match circuit {
         _ if running.is_paused => PAUSED,
         CircuitState::Closed => RUNNING,
         CircuitState::Open => OPEN,
         CircuitState::HalfOpen => HALF_OPEN,
-    }
-}
-
-impl<S: Backend> Chat<S> {
-    /// Writes what admins are told of a stream beside what everybody is: how old its newest event is,
-    /// and how its source is.
-    pub(in crate::server) fn source_info(&self, w: &mut Writer, now: Timestamp, info: &StreamInfo) {
-        if let Some(newest) = &info.newest {
-            w.number("age_ms", now.0.saturating_sub(newest.ts.0).max(0));
-        }
-        self.sources.write(w, info);
-    }
-
-    /// Pauses what feeds a stream, or lets it go on.
-    pub(in crate::server) fn pause_source(
-        &mut self,
-        net: &mut Net<'_>,
-        origin: &Origin,
-        name: &str,
-        is_paused: bool,
-    ) {
-        match self.sources.pause(net.now(), name, is_paused) {
-            Some(running) => {
-                let state = if running.is_paused { PAUSED } else { RUNNING };
-                self.reply(net, origin, |w| {
-                    w.text("stream", name);
-                    w.text("state", state);
-                });
-                self.ask_sources(net);
-            }
-            None => {
-                let is_known = StreamId::parse(name)
-                    .is_ok_and(|stream| self.hub.streams().declaration(&stream).is_some());
-                if is_known {
-                    let message =
-                        "no source feeds this stream; that of a family has its declared name";
-                    self.refuse(net, origin, "conflict", message);
-                } else {
-                    self.refuse(net, origin, "no_such_stream", "there is no such stream");
-                }
-            }
-        }
     }
 }

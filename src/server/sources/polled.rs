@@ -1,13 +1,13 @@
 //! One stream that is polled: when it is next, what it had last, and how its circuit is.
 
-use super::turns::Payer;
+use crate::backend::{Cause, Circuit, CircuitSettings, CircuitState, Failure, JobId, Pass};
+use crate::base::rates::Payer;
 use crate::base::{Data, Moment};
-use crate::server::backend::{Cause, Circuit, CircuitSettings, CircuitState, Failure, JobId, Pass};
 use std::sync::Arc;
 
 /// A stream that is polled.
 #[derive(Debug)]
-pub(super) struct Polled {
+pub(in crate::server) struct Polled {
     /// The name of what feeds it, as it is declared.
     pub(super) feed: Arc<str>,
     /// Somebody watches it, or it is polled anyway.

@@ -4,12 +4,13 @@
 use super::deliveries::Deliveries;
 use super::fill::filled;
 use super::late::Late;
+use crate::backend::{Pick, PollFn, PollFrom, Task};
 use crate::base::StreamId;
+use crate::base::declaration::Declaration;
 use crate::base::limits::LATE_POLLS;
+use crate::base::pattern::Pattern;
 use crate::base::tree::pointer;
-use crate::hub::streams::{Declaration, Pattern};
-use crate::server::backend::{Pick, PollFn, PollFrom, Task};
-use crate::server::config::Feed;
+use crate::config::Feed;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,15 +19,15 @@ const FUNCTION_TIMEOUT_MS: u64 = 24 * 3_600 * 1_000;
 
 /// What feeds a stream, or a family of them.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(in crate::server) struct RunningFeed {
     pub(super) pattern: Pattern,
     pub(super) declared: Option<Feed>,
     pub(super) function: Option<FunctionPoll>,
     /// What its stream is: as another kind it begins anew.
-    pub(super) kind: Kind,
+    pub(super) kind: FeedKind,
     /// The largest data of the stream.
     pub(super) max_bytes: usize,
-    pub(super) is_paused: bool,
+    pub(in crate::server) is_paused: bool,
     /// Its streams that were not polled for too long, as it was looked last.
     pub(super) late: Late,
     /// Polls that failed, with all their retries.
@@ -40,15 +41,15 @@ pub(super) struct Running {
 
 /// What of a stream cannot change while it goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Kind {
+pub(super) struct FeedKind {
     pub(super) is_binary: bool,
     is_durable: bool,
 }
 
-impl Kind {
+impl FeedKind {
     /// That of a stream by its declaration, which the embedding program's own may lack.
-    pub(super) fn of(declaration: Option<&Declaration>) -> Kind {
-        declaration.map_or(Kind::default(), |declaration| Kind {
+    pub(super) fn of(declaration: Option<&Declaration>) -> FeedKind {
+        declaration.map_or(FeedKind::default(), |declaration| FeedKind {
             is_binary: declaration.binary,
             is_durable: declaration.durable,
         })
@@ -62,13 +63,13 @@ pub(in crate::server) struct FunctionPoll {
     pub(in crate::server) run: Arc<PollFn>,
 }
 
-impl Running {
-    pub(super) fn new(pattern: Pattern) -> Running {
-        Running {
+impl RunningFeed {
+    pub(super) fn new(pattern: Pattern) -> RunningFeed {
+        RunningFeed {
             pattern,
             declared: None,
             function: None,
-            kind: Kind::default(),
+            kind: FeedKind::default(),
             max_bytes: 0,
             is_paused: false,
             late: Late::default(),
@@ -110,7 +111,7 @@ impl Running {
 }
 
 /// What of an answer are the data of a stream.
-pub(super) fn picks(is_binary: bool, path: Option<&str>) -> Pick {
+pub(in crate::server) fn picks(is_binary: bool, path: Option<&str>) -> Pick {
     if is_binary {
         return Pick::Bytes;
     }

@@ -2,15 +2,15 @@
 //! knows no clock: moments come in.
 
 use super::polled::{Polled, Turn};
-use super::running::{FunctionPoll, Kind, Running};
-use super::turns::{Payer, Turns};
+use super::running::{FeedKind, FunctionPoll, RunningFeed};
+use super::turns::Turns;
+use crate::backend::{CircuitSettings, CircuitState, Failure, Got, JobId, JobResult, Pass, Task};
+use crate::base::declaration::Declaration;
 use crate::base::limits::{POLL_LINGER_MS, SOURCE_BYTES_MAX};
+use crate::base::pattern::Pattern;
+use crate::base::rates::Payer;
 use crate::base::{Data, Limits, Moment, Shares, StreamId};
-use crate::hub::streams::{Declaration, Pattern};
-use crate::server::backend::{
-    CircuitSettings, CircuitState, Failure, Got, JobId, JobResult, Pass, Task,
-};
-use crate::server::config::Feed;
+use crate::config::Feed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(in crate::server) struct Sources {
     /// By the name of the stream, as it is declared.
-    pub(super) feeds: BTreeMap<Arc<str>, Running>,
+    pub(super) feeds: BTreeMap<Arc<str>, RunningFeed>,
     pub(super) polled: BTreeMap<StreamId, Polled>,
     due: BTreeSet<(Moment, StreamId)>,
     /// Those that are due, and wait for a thread.
     pub(super) turns: Turns,
     /// Streams of families, by those for whom they are polled.
-    pub(super) payers: Shares<Payer>,
+    pub(in crate::server) payers: Shares<Payer>,
     settings: CircuitSettings,
     /// How many streams of each feed are down, where some are.
     pub(super) down: BTreeMap<Arc<str>, usize>,
@@ -34,17 +34,17 @@ pub(in crate::server) struct Sources {
 
 /// A poll that is due.
 #[derive(Debug)]
-pub(super) struct DuePoll {
-    pub(super) stream: StreamId,
-    pub(super) task: Task,
+pub(in crate::server) struct DuePoll {
+    pub(in crate::server) stream: StreamId,
+    pub(in crate::server) task: Task,
     /// How long it may take, in ms, and how many bytes may come.
-    pub(super) bounds: (u64, usize),
-    pub(super) pass: Pass,
+    pub(in crate::server) bounds: (u64, usize),
+    pub(in crate::server) pass: Pass,
 }
 
 /// What has come of a poll.
 #[derive(Debug)]
-pub(super) enum Came {
+pub(in crate::server) enum PollResult {
     /// Data that are to be published, of the embedding program or not.
     Fresh { data: Data, is_programs: bool, id: JobId },
     /// Nothing new: what the stream has is what there is.
@@ -79,24 +79,24 @@ impl Sources {
         for feed in feeds {
             let name: Arc<str> = feed.pattern.as_str().into();
             let declaration = streams.iter().find(|stream| stream.pattern == feed.pattern);
-            let kind = Kind::of(declaration);
+            let kind = FeedKind::of(declaration);
             let max_bytes = declaration.map_or(0, |declaration| declaration.max_bytes as usize);
             let old = before.remove(&name);
             let running = match old {
                 Some(old) if old.declared.as_ref() == Some(feed) && old.kind == kind => {
-                    Running { max_bytes, ..old }
+                    RunningFeed { max_bytes, ..old }
                 }
                 old => {
                     let (function, deliveries) =
                         old.map(|old| (old.function, old.deliveries)).unwrap_or_default();
                     self.end_polls(&name);
-                    Running {
+                    RunningFeed {
                         declared: Some(feed.clone()),
                         function,
                         deliveries,
                         kind,
                         max_bytes,
-                        ..Running::new(feed.pattern.clone())
+                        ..RunningFeed::new(feed.pattern.clone())
                     }
                 }
             };
@@ -106,17 +106,18 @@ impl Sources {
             match old.function {
                 Some(function) if old.declared.is_none() => {
                     let declaration = streams.iter().find(|stream| stream.pattern == old.pattern);
-                    let kind = Kind::of(declaration);
+                    let kind = FeedKind::of(declaration);
                     if old.kind != kind {
                         self.end_polls(&name);
                     }
-                    let kept = Running { function: Some(function), kind, ..old };
+                    let kept = RunningFeed { function: Some(function), kind, ..old };
                     self.feeds.insert(name, kept);
                 }
                 Some(function) => {
                     self.end_polls(&name);
                     let function = Some(function);
-                    self.feeds.insert(name, Running { function, ..Running::new(old.pattern) });
+                    self.feeds
+                        .insert(name, RunningFeed { function, ..RunningFeed::new(old.pattern) });
                 }
                 None => self.end_polls(&name),
             }
@@ -134,7 +135,7 @@ impl Sources {
     ) {
         let name: Arc<str> = pattern.as_str().into();
         self.end_polls(&name);
-        let running = self.feeds.entry(name).or_insert_with(|| Running::new(pattern));
+        let running = self.feeds.entry(name).or_insert_with(|| RunningFeed::new(pattern));
         running.function = Some(function);
         self.begin_named(now);
     }
@@ -143,7 +144,7 @@ impl Sources {
     fn begin_named(&mut self, now: Moment) {
         self.turns.expect(self.feeds.values().filter(|one| one.every_ms().is_some()).count());
         let is_named =
-            |running: &&Running| !running.pattern.is_open() && running.every_ms().is_some();
+            |running: &&RunningFeed| !running.pattern.is_open() && running.every_ms().is_some();
         let named: Vec<Arc<str>> = self
             .feeds
             .values()
@@ -193,7 +194,11 @@ impl Sources {
     }
 
     /// Whether a stream, that of a family, would begin to be polled if somebody watched it.
-    pub(super) fn would_begin(&self, stream: &StreamId, declaration: &Declaration) -> bool {
+    pub(in crate::server) fn would_begin(
+        &self,
+        stream: &StreamId,
+        declaration: &Declaration,
+    ) -> bool {
         let feed = || self.feeds.get(declaration.pattern.as_str());
         declaration.pattern.is_open()
             && !self.polled.get(stream).is_some_and(|polled| polled.is_watched)
@@ -202,7 +207,7 @@ impl Sources {
 
     /// Somebody watches the stream of a family, for whom it counts from now on, or nobody does any more. It is polled as
     /// soon as it is its turn, or not any more but for a moment in which somebody may come back.
-    pub(super) fn watched(
+    pub(in crate::server) fn watched(
         &mut self,
         now: Moment,
         stream: &StreamId,
@@ -250,7 +255,7 @@ impl Sources {
     }
 
     /// When something is due next.
-    pub(super) fn next_due(&self) -> Option<Moment> {
+    pub(in crate::server) fn next_due(&self) -> Option<Moment> {
         self.due.first().map(|(at, _)| *at)
     }
 
@@ -270,7 +275,7 @@ impl Sources {
     }
 
     /// The next poll that is due, if there is a thread for it.
-    pub(super) fn take_due(&mut self, now: Moment) -> Option<DuePoll> {
+    pub(in crate::server) fn take_due(&mut self, now: Moment) -> Option<DuePoll> {
         self.line_up(now);
         while let Some(stream) = self.turns.next() {
             let Some(polled) = self.polled.get_mut(&stream) else { continue };
@@ -305,7 +310,13 @@ impl Sources {
         None
     }
 
-    pub(super) fn began(&mut self, now: Moment, stream: &StreamId, id: JobId, pass: Pass) {
+    pub(in crate::server) fn began(
+        &mut self,
+        now: Moment,
+        stream: &StreamId,
+        id: JobId,
+        pass: Pass,
+    ) {
         if let Some(polled) = self.polled.get_mut(stream) {
             polled.began(now, id, pass);
             self.turns.began(&polled.feed, id);
@@ -313,7 +324,7 @@ impl Sources {
     }
 
     /// A poll could not be begun.
-    pub(super) fn not_begun(
+    pub(in crate::server) fn not_begun(
         &mut self,
         now: Moment,
         stream: &StreamId,
@@ -327,13 +338,13 @@ impl Sources {
     }
 
     /// What came of a poll; nothing if it failed, or the stream has not taken the same before.
-    pub(super) fn came(
+    pub(in crate::server) fn take_result(
         &mut self,
         now: Moment,
         stream: &StreamId,
         id: JobId,
         outcome: JobResult,
-    ) -> Option<Came> {
+    ) -> Option<PollResult> {
         self.turns.over(id);
         let polled = self.polled.get_mut(stream)?;
         let (pass, begun) = polled.take_job(id)?;
@@ -360,10 +371,10 @@ impl Sources {
         }
         match got {
             Got::Data(data) if polled.has_changed(&data, id) => {
-                Some(Came::Fresh { data, is_programs, id })
+                Some(PollResult::Fresh { data, is_programs, id })
             }
             Got::Data(_) | Got::Nothing | Got::Answer { .. } => {
-                polled.is_taken().then_some(Came::Same)
+                polled.is_taken().then_some(PollResult::Same)
             }
         }
     }
@@ -415,7 +426,7 @@ impl Sources {
     }
 
     /// Whether what feeds a stream is paused.
-    pub(super) fn is_paused(&self, name: &str) -> bool {
+    pub(in crate::server) fn is_paused(&self, name: &str) -> bool {
         self.feeds.get(name).is_some_and(|running| running.is_paused)
     }
 
@@ -427,7 +438,7 @@ impl Sources {
     }
 
     /// A stream has not taken data of what feeds it.
-    pub(super) fn note_refused(&mut self, name: &str, why: &str) {
+    pub(in crate::server) fn note_refused(&mut self, name: &str, why: &str) {
         if let Some(running) = self.feeds.get_mut(name) {
             running.refused += 1;
             running.last_error = Some(why.into());

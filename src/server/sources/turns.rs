@@ -1,18 +1,15 @@
 //! Whose poll is next, of those that are due.
 
+use crate::backend::{FairQueue, JobId, QueueBounds};
+use crate::base::rates::Payer;
 use crate::base::{Moment, Shares, StreamId};
-use crate::server::backend::{JobId, Line, Room};
-use crate::server::rates::Asker;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-
-/// For whom a stream is polled: a user or guests of an address; nobody for one that is polled anyway.
-pub(super) type Payer = Option<Asker>;
 
 /// Streams whose poll is due: declarations take turns, within one those for whom it is polled, of each their streams.
 #[derive(Debug)]
 pub(super) struct Turns {
-    waiting: BTreeMap<Arc<str>, Line<Payer, StreamId>>,
+    waiting: BTreeMap<Arc<str>, FairQueue<Payer, StreamId>>,
     /// Declarations of which streams wait, in the order of their turns.
     feeds: VecDeque<Arc<str>>,
     /// What is polled now, and for which declaration.
@@ -41,7 +38,7 @@ impl Turns {
         if line.is_empty() {
             self.feeds.push_back(Arc::clone(feed));
         }
-        let ample = Room { len: usize::MAX, bytes: usize::MAX };
+        let ample = QueueBounds { len: usize::MAX, bytes: usize::MAX };
         let _nobody_goes_for_it = line.push(payer, (stream, 0), Moment::NEVER, ample);
     }
 
@@ -104,7 +101,7 @@ impl Turns {
 
     /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.waiting.values().map(Line::len).sum()
+        self.waiting.values().map(FairQueue::len).sum()
     }
 }
 

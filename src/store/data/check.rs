@@ -24,14 +24,14 @@ const SQLITE_FAULTS_MAX: u32 = 1_000;
 
 /// A rule that a store breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct BrokenRule {
     /// In which room, if it is in one.
     pub room: Option<String>,
     /// What is wrong.
     pub what: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for BrokenRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.room {
             Some(room) => write!(f, "{room}: {}", self.what),
@@ -64,7 +64,7 @@ pub struct Checked {
 ///
 /// # Errors
 /// [`DataError`], if it cannot be read for another reason than damage; damage is a fault.
-pub fn check(path: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
+pub fn check(path: &Path, report: &mut dyn FnMut(BrokenRule)) -> Result<Checked> {
     let file = database_of(path)?;
     let mut checker = Checker { report, done: Checked::default() };
     what_is_lost(&file)?.into_iter().for_each(|fault| checker.found(fault));
@@ -86,19 +86,19 @@ pub fn check(path: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
 }
 
 /// What was acknowledged and is missing, by the write-ahead log and by the mark: nothing else of the data shows it.
-pub(super) fn what_is_lost(file: &Path) -> Result<Vec<Fault>> {
+pub(super) fn what_is_lost(file: &Path) -> Result<Vec<BrokenRule>> {
     let mut lost = Vec::new();
     if let Some(at) = log_damaged_at(file)? {
         let what = format!(
             "the write-ahead log is damaged at byte {at}, and what was committed behind that is lost"
         );
-        lost.push(Fault { room: None, what });
+        lost.push(BrokenRule { room: None, what });
     }
     if let Some(loss) = loss_of(file)? {
-        lost.push(Fault { room: None, what: loss.to_string() });
+        lost.push(BrokenRule { room: None, what: loss.to_string() });
         for missing in loss.missing() {
             let room = missing.room().map(|room| room.as_str().to_owned());
-            lost.push(Fault { room, what: missing.to_string() });
+            lost.push(BrokenRule { room, what: missing.to_string() });
         }
     }
     Ok(lost)
@@ -141,16 +141,16 @@ fn loss_of(file: &Path) -> Result<Option<Loss>> {
 
 /// What the parts of a check share.
 pub(super) struct Checker<'a> {
-    report: &'a mut dyn FnMut(Fault),
+    report: &'a mut dyn FnMut(BrokenRule),
     pub(super) done: Checked,
 }
 
 impl Checker<'_> {
     pub(super) fn fault(&mut self, room: Option<&RoomId>, what: String) {
-        self.found(Fault { room: room.map(|room| room.as_str().to_owned()), what });
+        self.found(BrokenRule { room: room.map(|room| room.as_str().to_owned()), what });
     }
 
-    fn found(&mut self, fault: Fault) {
+    fn found(&mut self, fault: BrokenRule) {
         self.done.faults += 1;
         (self.report)(fault);
     }

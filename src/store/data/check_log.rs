@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 
 /// What a log says of its people.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    pub(super) users: BTreeMap<UserId, Person>,
+pub(super) struct LogSummary {
+    pub(super) users: BTreeMap<UserId, LoggedPerson>,
     /// Numbers of the messages that are deleted, in order.
     pub(super) deleted: Vec<u64>,
     /// Whether all of it could be read.
@@ -21,7 +21,7 @@ pub(super) struct Seen {
 
 /// What a log says of somebody.
 #[derive(Debug, Default)]
-pub(super) struct Person {
+pub(super) struct LoggedPerson {
     /// The entry by which they came last.
     pub(super) joined: Option<u64>,
     /// Whether they are a member; None: the log begins later than that.
@@ -31,15 +31,19 @@ pub(super) struct Person {
 }
 
 /// Reads a room's log from its beginning to its end.
-pub(super) fn check_log(checker: &mut Checker<'_>, db: &Connection, row: &RoomRow) -> Result<Seen> {
-    let mut log = Log {
+pub(super) fn check_log(
+    checker: &mut Checker<'_>,
+    db: &Connection,
+    row: &RoomRow,
+) -> Result<LogSummary> {
+    let mut log = LogChecker {
         checker,
         db,
         row,
         expected: row.state.first,
         ts: Timestamp(i64::MIN),
         messages: Some(row.state.first_messages),
-        seen: Seen { is_whole: true, ..Seen::default() },
+        seen: LogSummary { is_whole: true, ..LogSummary::default() },
     };
     let mut statement = db.prepare_cached(concat!(
         "SELECT ",
@@ -54,7 +58,7 @@ pub(super) fn check_log(checker: &mut Checker<'_>, db: &Connection, row: &RoomRo
     Ok(log.seen)
 }
 
-struct Log<'a, 'b> {
+struct LogChecker<'a, 'b> {
     checker: &'a mut Checker<'b>,
     db: &'a Connection,
     row: &'a RoomRow,
@@ -62,10 +66,10 @@ struct Log<'a, 'b> {
     ts: Timestamp,
     /// How many messages there are up to here; None behind an entry that could not be read.
     messages: Option<u64>,
-    seen: Seen,
+    seen: LogSummary,
 }
 
-impl Log<'_, '_> {
+impl LogChecker<'_, '_> {
     fn fault(&mut self, what: String) {
         self.checker.fault(Some(&self.row.state.room), what);
     }
@@ -105,7 +109,7 @@ impl Log<'_, '_> {
             EntryKind::Joined { user, .. } => {
                 let person = self.seen.users.entry(user.clone()).or_default();
                 let was_in = person.is_in == Some(true);
-                *person = Person { joined: Some(seq), is_in: Some(true), wrote: false };
+                *person = LoggedPerson { joined: Some(seq), is_in: Some(true), wrote: false };
                 if was_in {
                     self.fault(format!("entry {seq}: {user} comes, and was there"));
                 }
@@ -115,7 +119,7 @@ impl Log<'_, '_> {
                 let person = self.seen.users.entry(user.clone()).or_default();
                 let was_out = person.is_in == Some(false)
                     || (person.is_in.is_none() && is_from_the_beginning);
-                *person = Person { joined: None, is_in: Some(false), wrote: false };
+                *person = LoggedPerson { joined: None, is_in: Some(false), wrote: false };
                 if was_out {
                     self.fault(format!("entry {seq}: {user} goes, and was not there"));
                 }

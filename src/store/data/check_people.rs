@@ -1,7 +1,7 @@
 //! Who is in a room, by its rows and by its log.
 
 use super::check::{Checker, shown, text_of};
-use super::check_log::{Person, Seen};
+use super::check_log::{LogSummary, LoggedPerson};
 use super::check_values::is_short;
 use crate::base::{MemberState, RoomId, UserId};
 use crate::store::rows::{RoomRow, check, member, parsed, unsigned};
@@ -13,9 +13,10 @@ pub(super) fn check_people(
     checker: &mut Checker<'_>,
     db: &Connection,
     row: &RoomRow,
-    seen: Option<&Seen>,
+    seen: Option<&LogSummary>,
 ) -> Result<()> {
-    let mut people = People { checker, db, row, seen, owner_is_in: false, rows: 0, members: 0 };
+    let mut people =
+        PeopleChecker { checker, db, row, seen, owner_is_in: false, rows: 0, members: 0 };
     people.members()?;
     people.permits(
         "an invitation",
@@ -34,17 +35,17 @@ pub(super) fn check_people(
     Ok(())
 }
 
-struct People<'a, 'b> {
+struct PeopleChecker<'a, 'b> {
     checker: &'a mut Checker<'b>,
     db: &'a Connection,
     row: &'a RoomRow,
-    seen: Option<&'a Seen>,
+    seen: Option<&'a LogSummary>,
     owner_is_in: bool,
     rows: u64,
     members: u64,
 }
 
-impl People<'_, '_> {
+impl PeopleChecker<'_, '_> {
     fn fault(&mut self, what: String) {
         self.checker.fault(Some(&self.row.state.room), what);
     }
@@ -80,7 +81,7 @@ impl People<'_, '_> {
             && seen.is_whole
             && !self.row.state.is_ended
         {
-            let is_missing = |(user, person): &(&UserId, &Person)| {
+            let is_missing = |(user, person): &(&UserId, &LoggedPerson)| {
                 person.is_in == Some(true) && sound.binary_search(user).is_err()
             };
             for (user, _) in seen.users.iter().filter(is_missing) {
@@ -134,7 +135,7 @@ impl People<'_, '_> {
     fn by_the_log(&mut self, user: &UserId, member: &MemberState) {
         let Some(seen) = self.seen.filter(|seen| seen.is_whole) else { return };
         let state = &self.row.state;
-        let nobody = Person::default();
+        let nobody = LoggedPerson::default();
         let person = seen.users.get(user).unwrap_or(&nobody);
         let is_direct = state.room.is_direct();
         let joined = member.joined;

@@ -32,18 +32,18 @@ pub fn export(path: &Path, out: &mut dyn Write) -> Result<Counts> {
     let db = open_sound(&file)?;
     // All that is read from here on is of one moment.
     db.execute_batch("BEGIN")?;
-    let mut writer = Writer { out, line: Vec::new(), counts: Counts::default() };
+    let mut writer = LineWriter { out, line: Vec::new(), counts: Counts::default() };
     writer.store(&db).map_err(|error| damaged(&file, error))?;
     Ok(writer.counts)
 }
 
-struct Writer<'a> {
+struct LineWriter<'a> {
     out: &'a mut dyn Write,
     line: Vec<u8>,
     counts: Counts,
 }
 
-impl Writer<'_> {
+impl LineWriter<'_> {
     fn put(&mut self, line: &Line<'_>) -> Result<()> {
         line.write(&mut self.line).map_err(|error| DataError::Output(error.into()))?;
         self.out.write_all(&self.line).map_err(DataError::Output)

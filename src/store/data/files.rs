@@ -1,10 +1,10 @@
 //! Files that take a store's place, and copies of stores.
 
 use super::aside::Aside;
-use super::check::{Checked, Fault, check, what_is_lost};
-use super::{DataError, FILE_NAME, Result, damaged, database_of, open_sound};
+use super::check::{BrokenRule, Checked, check, what_is_lost};
+use super::{DataError, Result, damaged, database_of, open_sound};
 use crate::store::lock::DirectoryLock;
-use crate::store::whole::{self, INDEX, JOURNAL, WAL, identity, with};
+use crate::store::whole::{self, FILE_NAME, INDEX, JOURNAL, WAL, identity, with};
 use crate::store::{lost, mark, rows, schema};
 use rusqlite::Connection;
 use std::fs::File;
@@ -38,7 +38,7 @@ impl NewStore {
     }
 
     /// In a directory that has a store, or none.
-    pub(super) fn begin_beside(directory: &Path) -> Result<NewStore> {
+    pub(super) fn begin_in(directory: &Path) -> Result<NewStore> {
         let new = NewStore::hold(directory)?;
         let file = directory.join(FILE_NAME);
         whole::settle(&file).map_err(|error| DataError::File(file, error))?;
@@ -96,7 +96,7 @@ impl NewStore {
 
     /// Whether it keeps the rules, by [`check`].
     pub(super) fn check(&self) -> Result<Checked> {
-        let mut first: Vec<Fault> = Vec::new();
+        let mut first: Vec<BrokenRule> = Vec::new();
         let checked = check(self.file(), &mut |fault| {
             if first.len() < FAULTS_TOLD_MAX {
                 first.push(fault);
@@ -211,7 +211,7 @@ fn open_alone(file: &Path) -> Result<Connection> {
 ///
 /// # Errors
 /// [`DataError`]; then there is no copy. One with faults is kept: there may be no better one.
-pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(Fault)) -> Result<Checked> {
+pub fn backup(from: &Path, to: &Path, report: &mut dyn FnMut(BrokenRule)) -> Result<Checked> {
     let from = database_of(from)?;
     refuse_what_is_there(to)?;
     let copy = Aside::begin(to)?;
@@ -250,7 +250,7 @@ pub fn restore(backup: &Path, directory: &Path, epoch: &str) -> Result<Restored>
             return Err(DataError::Itself(backup));
         }
     }
-    let mut new = NewStore::begin_beside(directory)?;
+    let mut new = NewStore::begin_in(directory)?;
     new.copy(&backup, epoch)?;
     let checked = new.check()?;
     Ok(Restored { checked, old: new.take_its_place()? })

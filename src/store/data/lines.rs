@@ -13,7 +13,7 @@ pub(super) const FORMAT: u32 = 1;
 /// Bytes of a line that is read: more than the largest message has, escaped, by any limits.
 pub(super) const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-type Text<'a> = Cow<'a, str>;
+type LineText<'a> = Cow<'a, str>;
 
 /// One line: an object with one member, which says what it is.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,25 +49,25 @@ pub(super) enum Line<'a> {
 pub(super) struct StoreLine<'a> {
     pub(super) format: u32,
     #[serde(borrow)]
-    pub(super) epoch: Text<'a>,
+    pub(super) epoch: LineText<'a>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UserLine<'a> {
     #[serde(borrow)]
-    pub(super) id: Text<'a>,
+    pub(super) id: LineText<'a>,
     #[serde(borrow)]
-    pub(super) name: Text<'a>,
+    pub(super) name: LineText<'a>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RevocationLine<'a> {
     #[serde(borrow)]
-    pub(super) kind: Text<'a>,
+    pub(super) kind: LineText<'a>,
     #[serde(borrow)]
-    pub(super) key: Text<'a>,
+    pub(super) key: LineText<'a>,
     pub(super) before: i64,
 }
 
@@ -75,9 +75,9 @@ pub(super) struct RevocationLine<'a> {
 #[serde(deny_unknown_fields)]
 pub(super) struct StreamLine<'a> {
     #[serde(borrow)]
-    pub(super) stream: Text<'a>,
+    pub(super) stream: LineText<'a>,
     #[serde(borrow)]
-    pub(super) epoch: Text<'a>,
+    pub(super) epoch: LineText<'a>,
     pub(super) head: u64,
     pub(super) ts: i64,
     pub(super) first: u64,
@@ -88,31 +88,31 @@ pub(super) struct StreamLine<'a> {
 #[serde(deny_unknown_fields)]
 pub(super) struct EventLine<'a> {
     #[serde(borrow)]
-    pub(super) stream: Text<'a>,
+    pub(super) stream: LineText<'a>,
     pub(super) seq: u64,
     pub(super) ts: i64,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub(super) data: Option<Text<'a>>,
+    pub(super) data: Option<LineText<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub(super) bytes: Option<Text<'a>>,
+    pub(super) bytes: Option<LineText<'a>>,
     /// Whose the id is, if it is a user's.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub(super) by: Option<Text<'a>>,
+    pub(super) by: Option<LineText<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub(super) id: Option<Text<'a>>,
+    pub(super) id: Option<LineText<'a>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RoomLine<'a> {
     #[serde(borrow)]
-    pub(super) room: Text<'a>,
+    pub(super) room: LineText<'a>,
     #[serde(borrow)]
-    pub(super) title: Text<'a>,
+    pub(super) title: LineText<'a>,
     pub(super) open: bool,
     pub(super) ended: bool,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub(super) owner: Option<Text<'a>>,
+    pub(super) owner: Option<LineText<'a>>,
     pub(super) head: i64,
     pub(super) messages: i64,
     pub(super) ts: i64,
@@ -125,9 +125,9 @@ pub(super) struct RoomLine<'a> {
 #[serde(deny_unknown_fields)]
 pub(super) struct MemberLine<'a> {
     #[serde(borrow)]
-    pub(super) room: Text<'a>,
+    pub(super) room: LineText<'a>,
     #[serde(borrow)]
-    pub(super) user: Text<'a>,
+    pub(super) user: LineText<'a>,
     pub(super) joined: i64,
     pub(super) read: i64,
     pub(super) read_messages: i64,
@@ -142,43 +142,43 @@ pub(super) struct MemberLine<'a> {
 #[serde(deny_unknown_fields)]
 pub(super) struct PermitLine<'a> {
     #[serde(borrow)]
-    pub(super) room: Text<'a>,
+    pub(super) room: LineText<'a>,
     #[serde(borrow)]
-    pub(super) user: Text<'a>,
+    pub(super) user: LineText<'a>,
     #[serde(borrow)]
-    pub(super) by: Text<'a>,
+    pub(super) by: LineText<'a>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EntryLine<'a> {
     #[serde(borrow)]
-    pub(super) room: Text<'a>,
+    pub(super) room: LineText<'a>,
     pub(super) seq: i64,
     pub(super) ts: i64,
     #[serde(borrow)]
-    pub(super) kind: Text<'a>,
+    pub(super) kind: LineText<'a>,
     #[serde(borrow)]
-    pub(super) user: Text<'a>,
+    pub(super) user: LineText<'a>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub(super) by: Option<Text<'a>>,
+    pub(super) by: Option<LineText<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub(super) text: Option<Text<'a>>,
+    pub(super) text: Option<LineText<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub(super) data: Option<Text<'a>>,
+    pub(super) data: Option<LineText<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reply_to: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) target: Option<i64>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub(super) emoji: Option<Text<'a>>,
+    pub(super) emoji: Option<LineText<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) on: Option<bool>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub(super) cid: Option<Text<'a>>,
+    pub(super) cid: Option<LineText<'a>>,
     /// In hexadecimal digits: JSON's numbers are not exact in all programs.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub(super) digest: Option<Text<'a>>,
+    pub(super) digest: Option<LineText<'a>>,
     pub(super) messages: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) edited: Option<i64>,

@@ -23,7 +23,7 @@ mod streams;
 mod tolerant;
 
 pub use aside::Aside;
-pub use check::{Checked, Fault, check};
+pub use check::{BrokenRule, Checked, check};
 pub use export::export;
 pub use files::{Restored, backup, restore};
 pub use import::import;
@@ -31,100 +31,78 @@ pub use lines::Counts;
 pub use repair::{Repaired, repair};
 
 use super::lock::LockError;
-use super::lost::Seen;
+use super::lost::StoreTraces;
 use super::store::OpenError;
-use super::whole::{self, Fault as FileFault};
+use super::whole::{self, FILE_NAME, NotWhole};
 use super::{rows, schema};
 use rusqlite::{Connection, OpenFlags};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fmt, io};
 
-/// The database's name in a data directory.
-pub(in crate::store) const FILE_NAME: &str = "parlor.db";
 /// Pages kept in memory while all of a store is read, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
 
 /// Why something could not be done to a store.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// There is no store there.
+    #[error("there is no store in {}", .0.display())]
     NoStore(PathBuf),
     /// A file is there already, and is never written over.
+    #[error("{} is there already, and is not written over", .0.display())]
     Exists(PathBuf),
     /// A log is there already, of a file that is gone.
+    #[error("{} is left of a store whose file is gone, and would be taken for the new one's: move it away", .0.display())]
     LeftOver(PathBuf),
     /// What is to be brought back is a part of what it would take the place of.
+    #[error("{} is a part of the data that it would take the place of: copy it elsewhere first", .0.display())]
     Itself(PathBuf),
     /// A file or a directory could not be used.
+    #[error("{}: {}", .0.display(), .1)]
     File(PathBuf, io::Error),
     /// The output could not be written.
+    #[error("cannot write: {0}")]
     Output(io::Error),
     /// It could not be opened, or another process holds it.
+    #[error(transparent)]
     Open(OpenError),
     /// It is damaged: what is wrong.
+    #[error("{} is damaged: {}", .0.display(), .1)]
     Damaged(PathBuf, String),
     /// The new store would break the rules: the first faults, and how many there are.
-    Faults(Vec<Fault>, u64),
+    #[error("nothing was changed, as the data break the rules of a store:{}", list(.0, *.1))]
+    Faults(Vec<BrokenRule>, u64),
     /// Something that was acknowledged is missing: the first that is known of it, and how much there is.
-    Lost(Vec<Fault>, u64),
+    #[error("nothing is exported, as something that was acknowledged is missing. A server that starts with the data begins a new epoch, and then they can be:{}", list(.0, *.1))]
+    Lost(Vec<BrokenRule>, u64),
     /// A line of an import is not what it should be.
+    #[error("line {0}: {1}")]
     Line(u64, String),
     /// SQLite says no.
+    #[error("the database: {}", rows::what(.0))]
     Database(rusqlite::Error),
 }
 
-impl fmt::Display for DataError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DataError::NoStore(path) => write!(f, "there is no store in {}", path.display()),
-            DataError::Exists(path) => {
-                write!(f, "{} is there already, and is not written over", path.display())
-            }
-            DataError::LeftOver(path) => write!(
-                f,
-                "{} is left of a store whose file is gone, and would be taken for the new one's: \
-                 move it away",
-                path.display()
-            ),
-            DataError::Itself(path) => write!(
-                f,
-                "{} is a part of the data that it would take the place of: copy it elsewhere first",
-                path.display()
-            ),
-            DataError::File(path, error) => write!(f, "{}: {error}", path.display()),
-            DataError::Output(error) => write!(f, "cannot write: {error}"),
-            DataError::Open(error) => error.fmt(f),
-            DataError::Damaged(path, what) => write!(f, "{} is damaged: {what}", path.display()),
-            DataError::Faults(first, count) => {
-                write!(f, "nothing was changed, as the data break the rules of a store:")?;
-                list(f, first, *count)
-            }
-            DataError::Lost(first, count) => {
-                write!(
-                    f,
-                    "nothing is exported, as something that was acknowledged is missing. A server that starts with \
-                     the data begins a new epoch, and then they can be:"
-                )?;
-                list(f, first, *count)
-            }
-            DataError::Line(number, what) => write!(f, "line {number}: {what}"),
-            DataError::Database(error) => write!(f, "the database: {}", rows::what(error)),
-        }
-    }
-}
-
 /// The first faults, each in a line, and how many more there are.
-fn list(f: &mut fmt::Formatter<'_>, first: &[Fault], count: u64) -> fmt::Result {
-    for fault in first {
-        write!(f, "\n  {fault}")?;
-    }
+fn list(first: &[BrokenRule], count: u64) -> String {
+    let mut lines: String = first
+        .iter()
+        .map(|fault| {
+            format!(
+                "
+  {fault}"
+            )
+        })
+        .collect();
     match count.saturating_sub(first.len() as u64) {
-        0 => Ok(()),
-        more => write!(f, "\n  and {more} more"),
+        0 => {}
+        more => lines.push_str(&format!(
+            "
+  and {more} more"
+        )),
     }
+    lines
 }
-
-impl std::error::Error for DataError {}
 
 impl From<rusqlite::Error> for DataError {
     fn from(error: rusqlite::Error) -> DataError {
@@ -155,7 +133,7 @@ fn database_of(path: &Path) -> Result<PathBuf> {
 }
 
 /// What is wrong with the files of a database, before SQLite sees them.
-fn fault_of_files(file: &Path) -> Result<Option<FileFault>> {
+fn fault_of_files(file: &Path) -> Result<Option<NotWhole>> {
     whole::fault(file).map_err(|error| DataError::File(file.to_owned(), error))
 }
 
@@ -172,12 +150,12 @@ fn open_read_only(file: &Path) -> Result<Connection> {
 }
 
 /// What lies beside a database.
-fn look(file: &Path) -> Result<Seen> {
-    Seen::look(file).map_err(|error| DataError::File(file.to_owned(), error))
+fn look(file: &Path) -> Result<StoreTraces> {
+    StoreTraces::look(file).map_err(|error| DataError::File(file.to_owned(), error))
 }
 
 /// A file and a log that are of different times are not read together.
-fn refuse_mixture(seen: &Seen, db: &Connection, file: &Path) -> Result<()> {
+fn refuse_mixture(seen: &StoreTraces, db: &Connection, file: &Path) -> Result<()> {
     if !matches!(schema::version(db)?, schema::VERSION) {
         return Ok(());
     }

@@ -4,14 +4,13 @@
 //! piece without a hole. What its members and messages say, and the log does not any more, is
 //! written at its end again: somebody came or went, a text was changed or deleted.
 
-use super::check::{Checked, Fault};
+use super::check::{BrokenRule, Checked};
 use super::derived::derive;
 use super::files::NewStore;
 use super::salvage::{Salvage, salvage_file};
-use super::{
-    DataError, FILE_NAME, FileFault, Result, database_of, fault_of_files, look, refuse_mixture,
-};
+use super::{DataError, NotWhole, Result, database_of, fault_of_files, look, refuse_mixture};
 use crate::store::rows;
+use crate::store::whole::FILE_NAME;
 use std::path::{Path, PathBuf};
 
 /// What was repaired.
@@ -28,18 +27,16 @@ pub struct Repaired {
 ///
 /// # Errors
 /// [`DataError`]; then nothing is changed.
-pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(Fault)) -> Result<Repaired> {
+pub fn repair(directory: &Path, epoch: &str, lost: &mut dyn FnMut(BrokenRule)) -> Result<Repaired> {
     let file = database_of(&directory.join(FILE_NAME))?;
-    let mut new = NewStore::begin_beside(directory)?;
+    let mut new = NewStore::begin_in(directory)?;
     match fault_of_files(&file)? {
         // What is before the cut may be sound.
-        None | Some(FileFault::Cut(_)) => {}
-        Some(
-            fault @ (FileFault::NotItsLog(_) | FileFault::OlderLog(_) | FileFault::OlderFile(_)),
-        ) => {
+        None | Some(NotWhole::Cut(_)) => {}
+        Some(fault @ (NotWhole::NotItsLog(_) | NotWhole::OlderLog(_) | NotWhole::OlderFile(_))) => {
             return Err(DataError::Damaged(file, fault.to_string()));
         }
-        Some(fault @ (FileFault::Gone(_) | FileFault::Empty(_))) => {
+        Some(fault @ (NotWhole::Gone(_) | NotWhole::Empty(_))) => {
             return Err(DataError::Damaged(file, format!("{fault}; nothing can be kept")));
         }
     }

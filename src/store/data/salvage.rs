@@ -1,7 +1,7 @@
 //! What can be kept of one room of a damaged store.
 
-use super::check::{Fault, shown};
-use super::check_log::Person;
+use super::check::{BrokenRule, shown};
+use super::check_log::LoggedPerson;
 use super::import::INSERT_ENTRY;
 use super::tolerant::{Skip, Sql, each, tolerated};
 use super::{DataError, of_this_version, open_untouched, set_up};
@@ -39,7 +39,7 @@ pub(super) fn salvage_file(file: &Path) -> Sql<Connection> {
 pub(super) struct Salvage<'a> {
     pub(super) old: &'a Connection,
     pub(super) new: &'a Connection,
-    pub(super) lost: &'a mut dyn FnMut(Fault),
+    pub(super) lost: &'a mut dyn FnMut(BrokenRule),
 }
 
 /// A piece of a log without a hole.
@@ -62,7 +62,7 @@ impl Piece {
 
 impl Salvage<'_> {
     pub(super) fn lost(&mut self, room: Option<&RoomId>, what: String) {
-        (self.lost)(Fault { room: room.map(|room| room.as_str().to_owned()), what });
+        (self.lost)(BrokenRule { room: room.map(|room| room.as_str().to_owned()), what });
     }
 
     /// Copies what is sound, for a store with this epoch.
@@ -77,7 +77,7 @@ impl Salvage<'_> {
         while let Some(from) = skip.next_start() {
             let read = each(self.old, sql, &[&from], |row| {
                 let id: i64 = row.get(0)?;
-                skip.came_to(id);
+                skip.reached(id);
                 rooms.push(id);
                 Ok(())
             });
@@ -187,7 +187,7 @@ impl Salvage<'_> {
             ..old.state.clone()
         };
         let row = RoomRow { id: self.new.last_insert_rowid(), state, people: 0 };
-        let mut room = Room {
+        let mut room = SalvagedRoom {
             old_id: id,
             row,
             end: piece.to,
@@ -228,7 +228,7 @@ impl Salvage<'_> {
         while let Some(from) = skip.next_start() {
             let read = each(self.old, SQL, &[&old.id, &from], |row| {
                 if let Ok(seq) = row.get(0) {
-                    skip.came_to(seq);
+                    skip.reached(seq);
                 }
                 let found = entry(&old.state.room, row).and_then(|found| {
                     Ok((unsigned(row, 0)?, row.get(1)?, found.messages, found.entry.is_message()))
@@ -267,7 +267,7 @@ impl Salvage<'_> {
         Ok(best.filter(|piece| piece.from > 0))
     }
 
-    fn copy_log(&mut self, room: &mut Room, piece: Piece) -> Sql<()> {
+    fn copy_log(&mut self, room: &mut SalvagedRoom, piece: Piece) -> Sql<()> {
         if piece.len() == 0 {
             return Ok(());
         }
@@ -305,11 +305,12 @@ impl Salvage<'_> {
                     }
                 }
                 EntryKind::Joined { user, .. } => {
-                    let joined = Person { joined: Some(seq), is_in: Some(true), wrote: false };
+                    let joined =
+                        LoggedPerson { joined: Some(seq), is_in: Some(true), wrote: false };
                     room.users.insert(user, joined);
                 }
                 EntryKind::Left { user, .. } => {
-                    let left = Person { joined: None, is_in: Some(false), wrote: false };
+                    let left = LoggedPerson { joined: None, is_in: Some(false), wrote: false };
                     room.users.insert(user, left);
                 }
                 EntryKind::Edited { .. }
@@ -326,18 +327,18 @@ impl Salvage<'_> {
 }
 
 /// A room of the new store.
-pub(super) struct Room {
+pub(super) struct SalvagedRoom {
     pub(super) old_id: i64,
     pub(super) row: RoomRow,
     /// The last entry that is kept of the old log.
     pub(super) end: u64,
     pub(super) is_tail_whole: bool,
-    pub(super) users: BTreeMap<UserId, Person>,
+    pub(super) users: BTreeMap<UserId, LoggedPerson>,
     /// Entries that are written at the end.
     again: Vec<EntryKind>,
 }
 
-impl Room {
+impl SalvagedRoom {
     /// Gives the number that the entry will have.
     pub(super) fn write_again(&mut self, kind: EntryKind) -> i64 {
         self.again.push(kind);

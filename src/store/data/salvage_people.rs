@@ -1,7 +1,7 @@
 //! What can be kept of the people of a room of a damaged store.
 
 use super::check::shown;
-use super::salvage::{Room, Salvage};
+use super::salvage::{Salvage, SalvagedRoom};
 use super::tolerant::{Sql, each, tolerated};
 use crate::base::{EntryKind, MemberState, UserId};
 use crate::store::rows::{check, member, parsed, save_member};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 impl Salvage<'_> {
     /// Members, invitations and bans whose rows are what was written, and members of whom the log
     /// says so.
-    pub(super) fn people(&mut self, room: &mut Room) -> Sql<()> {
+    pub(super) fn people(&mut self, room: &mut SalvagedRoom) -> Sql<()> {
         let name = room.row.state.room.clone();
         let (mut members, mut damaged) = (BTreeMap::new(), Vec::new());
         let read = each(
@@ -57,12 +57,12 @@ impl Salvage<'_> {
     /// not known of rows that are damaged.
     fn by_the_log(
         &mut self,
-        room: &mut Room,
+        room: &mut SalvagedRoom,
         members: &mut BTreeMap<UserId, MemberState>,
         damaged: &[String],
     ) {
         let name = room.row.state.room.clone();
-        let of_log = |room: &Room, user: &UserId| {
+        let of_log = |room: &SalvagedRoom, user: &UserId| {
             let person = room.users.get(user);
             person.filter(|person| person.is_in == Some(true)).and_then(|person| person.joined)
         };
@@ -92,7 +92,7 @@ impl Salvage<'_> {
         }
     }
 
-    fn permits(&mut self, room: &Room, members: &BTreeMap<UserId, MemberState>) -> Sql<()> {
+    fn permits(&mut self, room: &SalvagedRoom, members: &BTreeMap<UserId, MemberState>) -> Sql<()> {
         let mut lost = Vec::new();
         let new = self.new;
         for (what, select, insert) in [

@@ -3,7 +3,7 @@
 use super::check::shown;
 use super::salvage::Salvage;
 use super::tolerant::{Sql, each, tolerated};
-use crate::base::Event;
+use crate::base::StreamEvent;
 use crate::store::events::{
     StreamRow, event, event_columns, insert_event, insert_stream, save_stream, stream_columns,
     stream_row,
@@ -55,7 +55,7 @@ impl Salvage<'_> {
                 is_over = next.is_some();
                 return Ok(());
             };
-            let Event { seq, .. } = event;
+            let StreamEvent { seq, .. } = event;
             let is_next = next.is_none_or(|next| next == seq);
             if is_over || !is_next || seq < old.first || seq > old.head {
                 is_over |= next.is_some();

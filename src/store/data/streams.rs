@@ -4,7 +4,7 @@ use super::check::{Checker, shown};
 use super::check_values::{is_epoch, is_short};
 use super::lines::{EventLine, Line, StreamLine, is_data};
 use super::{DataError, Result};
-use crate::base::{Data, Event, PublicationId, StreamId, Timestamp, UserId};
+use crate::base::{Data, PublicationId, StreamEvent, StreamId, Timestamp, UserId};
 use crate::store::events::{
     StreamRow, event, event_columns, insert_event, insert_stream, save_stream, stream_columns,
     stream_row,
@@ -130,7 +130,7 @@ pub(super) fn export(
         let mut rows = statement.query([stream.id])?;
         let mut expected = stream.first;
         while let Some(row) = rows.next()? {
-            let Event { seq, ts, data, id } = event(row)?;
+            let StreamEvent { seq, ts, data, id } = event(row)?;
             if seq != expected {
                 break;
             }
@@ -189,6 +189,6 @@ pub(super) fn put_event(db: &Connection, line: &EventLine<'_>) -> Result<()> {
         .query_row([&*line.stream], |row| row.get(0))
         .optional()?;
     let stream = stream.ok_or_else(|| wrong("its stream has not come yet"))?;
-    insert_event(db, stream, &Event { seq: line.seq, ts: Timestamp(line.ts), data, id })?;
+    insert_event(db, stream, &StreamEvent { seq: line.seq, ts: Timestamp(line.ts), data, id })?;
     Ok(())
 }

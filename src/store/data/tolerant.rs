@@ -22,7 +22,7 @@ impl Skip {
         self.start
     }
 
-    pub(super) fn came_to(&mut self, key: i64) {
+    pub(super) fn reached(&mut self, key: i64) {
         if key > self.last {
             (self.last, self.step) = (key, 1);
         }

@@ -1,8 +1,8 @@
 //! Sources by their moments: the backend is the test, and answers as it wants.
 
 use super::*;
-use crate::server::backend::PollFn;
-use crate::server::config::{Poll, Target};
+use crate::backend::PollFn;
+use crate::config::{FeedTarget, Poll};
 
 const EVERY_MS: u64 = 1_000;
 
@@ -19,7 +19,7 @@ fn stream(name: &str) -> StreamId {
 }
 
 fn feed(name: &str, url: &str) -> Feed {
-    let target = Target::Url(url.into());
+    let target = FeedTarget::Url(url.into());
     let poll = Poll { target, every_ms: EVERY_MS, timeout_ms: 100, pointer: None };
     Feed { pattern: pattern(name), poll: Some(poll), webhook: None, is_required: false }
 }
@@ -60,15 +60,15 @@ impl Rig {
 
     fn came(&mut self, now: Moment, name: &str, id: JobId, data: &str) -> Option<String> {
         let got = Ok(Got::Data(Data::Json(data.into())));
-        match self.sources.came(now, &stream(name), id, got)? {
-            Came::Fresh { data: Data::Json(text), .. } => Some(text.to_string()),
-            Came::Fresh { data: Data::Binary(_), .. } => panic!("bytes"),
-            Came::Same => None,
+        match self.sources.take_result(now, &stream(name), id, got)? {
+            PollResult::Fresh { data: Data::Json(text), .. } => Some(text.to_string()),
+            PollResult::Fresh { data: Data::Binary(_), .. } => panic!("bytes"),
+            PollResult::Same => None,
         }
     }
 
     fn fail(&mut self, now: Moment, name: &str, id: JobId) {
-        let fresh = self.sources.came(now, &stream(name), id, Err(Failure::Timeout));
+        let fresh = self.sources.take_result(now, &stream(name), id, Err(Failure::Timeout));
         assert!(fresh.is_none());
     }
 
@@ -96,10 +96,10 @@ fn a_stream_is_polled_at_once_and_then_every_so_often_and_told_what_has_changed(
 fn heard(rig: &mut Rig, now: u64, data: Option<&str>) -> Option<String> {
     let (name, id) = rig.begin(at(now)).remove(0);
     let got = data.map_or(Got::Nothing, |data| Got::Data(Data::Json(data.into())));
-    rig.sources.came(at(now), &name, id, Ok(got)).map(|came| match came {
-        Came::Fresh { data: Data::Json(text), .. } => text.to_string(),
-        Came::Fresh { data: Data::Binary(_), .. } => panic!("bytes"),
-        Came::Same => "the same".to_owned(),
+    rig.sources.take_result(at(now), &name, id, Ok(got)).map(|came| match came {
+        PollResult::Fresh { data: Data::Json(text), .. } => text.to_string(),
+        PollResult::Fresh { data: Data::Binary(_), .. } => panic!("bytes"),
+        PollResult::Same => "the same".to_owned(),
     })
 }
 
@@ -279,7 +279,7 @@ fn a_function_stays_whatever_is_declared() {
 
 fn guest(last: u8) -> Payer {
     let peer = std::net::Ipv4Addr::new(127, 0, 0, last);
-    Some(crate::server::rates::Asker::Address(crate::server::web::Address::of(peer.into())))
+    Some(crate::base::rates::Asker::Address(crate::base::Address::of(peer.into())))
 }
 
 /// Polls until `end`, each for `takes_ms` on one of `threads`, and counts them by stream.
@@ -290,7 +290,7 @@ fn polled_until(rig: &mut Rig, takes_ms: u64, end: u64) -> BTreeMap<String, u32>
             let is_over = *until <= now;
             if is_over {
                 let got = Ok(Got::Data(Data::Json(now.to_string().into())));
-                rig.sources.came(at(now), stream, *id, got);
+                rig.sources.take_result(at(now), stream, *id, got);
                 *counts.entry(stream.as_str().to_owned()).or_insert(0) += 1;
             }
             !is_over

@@ -1,0 +1,185 @@
+//! What a token says, and who that makes somebody.
+
+use crate::base::{StreamRights, Timestamp, UserId, UserLimits};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Number, Value};
+use std::fmt;
+use std::sync::Arc;
+
+/// Times further away than this, in ms from 1970 either way, are taken as this: what JavaScript
+/// counts exactly, some 285,000 years.
+const TIME_MS_MAX: i64 = (1 << 53) - 1;
+
+/// What a token says. Others' claims are ignored; one of these twice makes a token invalid.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Claims {
+    /// The user's id: a string, or an integer that is read as its digits.
+    pub sub: Value,
+    /// Until when it is good, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exp: Option<Number>,
+    /// From when on it is good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<Number>,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iat: Option<Number>,
+    /// Whom it is for: a string, or a list of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aud: Option<Value>,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
+    /// Its own id, by which it can be revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
+    /// Display name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether the user may do what admins may.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub admin: bool,
+    /// Streams that they may publish to: a list of patterns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<Vec<String>>,
+    /// Streams that they may watch: a list of patterns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscribe: Option<Vec<String>>,
+    /// It is a code that signs a browser in, once, for so many seconds, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<Number>,
+    /// Limits that are to hold for them, by the last part of their keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Map<String, Value>>,
+}
+
+/// Claims that are an object, as RFC 7519 §4 has them: `Claims` alone can also be read from a list.
+#[derive(Debug)]
+pub(super) struct ClaimsSet(pub(super) Claims);
+
+impl<'de> Deserialize<'de> for ClaimsSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ClaimsSet, D::Error> {
+        struct OfObject;
+
+        impl<'de> Visitor<'de> for OfObject {
+            type Value = ClaimsSet;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with claims")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ClaimsSet, A::Error> {
+                Claims::deserialize(MapAccessDeserializer::new(map)).map(ClaimsSet)
+            }
+        }
+
+        deserializer.deserialize_map(OfObject)
+    }
+}
+
+/// Who somebody has proved to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Their id.
+    pub user: UserId,
+    /// Their display name.
+    pub name: Option<Arc<str>>,
+    /// Whether they may do what admins may.
+    pub admin: bool,
+    /// What they may do with streams.
+    pub rights: StreamRights,
+    /// The limits that their token asks for.
+    pub limits: Option<Arc<UserLimits>>,
+    /// Until when that holds; none in open mode.
+    pub expires: Option<Timestamp>,
+    /// The id of the token that they proved it with.
+    pub jti: Option<Arc<str>>,
+    /// When that token was made.
+    pub issued: Option<Timestamp>,
+}
+
+impl Identity {
+    /// Somebody who has shown no token.
+    pub(crate) fn without_token(user: UserId, rights: StreamRights) -> Identity {
+        Identity {
+            user,
+            name: None,
+            admin: false,
+            rights,
+            limits: None,
+            expires: None,
+            jti: None,
+            issued: None,
+        }
+    }
+}
+
+/// Seconds, which may have a fraction, in whole milliseconds.
+pub(super) fn millis(seconds: &Number) -> i64 {
+    let millis = match seconds.as_i64() {
+        Some(whole) => whole.saturating_mul(1_000),
+        // JSON has no NaN, and a cast of a float saturates.
+        None => seconds.as_f64().map_or(i64::MAX, |seconds| (seconds * 1_000.0) as i64),
+    };
+    millis.clamp(-TIME_MS_MAX, TIME_MS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(text: &str) -> Number {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn times_have_fractions_and_do_not_overflow() {
+        for (text, expected) in [
+            ("0", 0),
+            ("1800000060", 1_800_000_060_000),
+            ("1800000060.5", 1_800_000_060_500),
+            ("-1.25", -1_250),
+            ("1e3", 1_000_000),
+            ("9223372036854775807", TIME_MS_MAX),
+            ("-9223372036854775808", -TIME_MS_MAX),
+            ("18446744073709551615", TIME_MS_MAX),
+            ("99999999999999999999999", TIME_MS_MAX),
+            ("1.7976931348623157e308", TIME_MS_MAX),
+            ("-1.7976931348623157e308", -TIME_MS_MAX),
+            ("5e-324", 0),
+        ] {
+            assert_eq!(millis(&number(text)), expected, "{text}");
+        }
+        assert!(serde_json::from_str::<Number>("1e999").is_err());
+    }
+
+    #[test]
+    fn a_claim_twice_and_one_of_another_kind_is_refused() {
+        for wrong in [
+            r#"{"sub":"a","sub":"b"}"#,
+            r#"{"sub":"a","admin":false,"admin":true}"#,
+            r#"{"sub":"a","exp":1,"exp":2}"#,
+            r#"{"sub":"a","exp":"1"}"#,
+            r#"{"sub":"a","iat":"1"}"#,
+            r#"{"sub":"a","jti":7}"#,
+            r#"{"sub":"a","iss":["x"]}"#,
+            r#"{"sub":"a","admin":"true"}"#,
+            r#"{"sub":"a","admin":1}"#,
+            r#"{"sub":"a","name":7}"#,
+            r#"{"sub":"a","publish":"x"}"#,
+            r#"{"sub":"a","subscribe":[7]}"#,
+            r#"{"sub":"a","subscribe":7}"#,
+            r#"{"sub":"a","limits":7}"#,
+            r#"{"sub":"a","limits":[1]}"#,
+            r#"{}"#,
+            r#"["a",1]"#,
+            "null",
+        ] {
+            assert!(serde_json::from_str::<ClaimsSet>(wrong).is_err(), "{wrong}");
+        }
+        let others = r#"{"sub":"a","roles":{"admin":true},"scope":7}"#;
+        assert!(!serde_json::from_str::<ClaimsSet>(others).unwrap().0.admin);
+    }
+}

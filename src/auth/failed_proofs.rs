@@ -1,0 +1,160 @@
+//! Who pays for proofs that fail: tokens, codes, cookies and signatures that are wrong.
+//!
+//! To find out that a signature is wrong costs a hundred times what it costs to send one, and who sends it is
+//! nobody yet. So the address pays before the signature is looked at, and has it back if it was good: who proves
+//! themselves pays nothing, however many of them share an address.
+
+use crate::base::limits::{FAILED_PROOF_ADDRESSES_MAX, SIGNED_BYTES_PER_PROOF};
+use crate::base::rates::{Allowance, Asker, Rates};
+use crate::base::{Address, Limits, Moment};
+use std::cell::{Cell, RefCell};
+
+/// The last part of the limit's key.
+pub(crate) const LIMIT: &str = "failed_proofs_per_second";
+
+/// The budgets of all addresses.
+#[derive(Debug)]
+pub(crate) struct FailedProofs {
+    rates: RefCell<Rates>,
+    /// Signatures that were looked at since this was last asked for.
+    looked_at: Cell<u32>,
+    /// Whether a proof was not looked at since this was last asked for.
+    is_over: Cell<bool>,
+}
+
+impl FailedProofs {
+    pub(crate) fn new(seed: u64) -> FailedProofs {
+        let rates = RefCell::new(Rates::new(FAILED_PROOF_ADDRESSES_MAX, seed));
+        FailedProofs { rates, looked_at: Cell::new(0), is_over: Cell::new(false) }
+    }
+
+    /// Who pays for what comes from an address.
+    pub(crate) fn payer(&self, address: Address, now: Moment, limits: &Limits) -> ProofPayer<'_> {
+        let allowance = Allowance {
+            per_second: limits.failed_proofs_per_second,
+            burst: limits.failed_proofs_burst,
+            per_minute: 0,
+        };
+        ProofPayer { proofs: self, address, now, allowance }
+    }
+
+    /// How many signatures were looked at since the last call, and whether one was not, as its address had failed
+    /// too often.
+    pub(crate) fn take_notes(&self) -> (u32, bool) {
+        (self.looked_at.take(), self.is_over.take())
+    }
+}
+
+/// Whoever has sent a proof.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProofPayer<'a> {
+    proofs: &'a FailedProofs,
+    address: Address,
+    now: Moment,
+    allowance: Allowance,
+}
+
+/// As many proofs of an address have failed as may; another one may come in so many ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooManyFailed(pub(crate) u64);
+
+/// What was paid for a proof: lost, unless the proof was good.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub(crate) struct Paid {
+    weight: u32,
+}
+
+impl ProofPayer<'_> {
+    /// Pays for a proof that signs so many bytes, before it is looked at.
+    pub(crate) fn pay(self, signed_bytes: usize) -> Result<Paid, TooManyFailed> {
+        let weight = weight(signed_bytes);
+        let asker = Asker::Address(self.address);
+        let taken = self.proofs.rates.borrow_mut().take(asker, self.now, weight, self.allowance);
+        match taken {
+            Ok(()) => {
+                self.proofs.looked_at.set(self.proofs.looked_at.get().saturating_add(1));
+                Ok(Paid { weight })
+            }
+            Err(held) => {
+                self.proofs.is_over.set(true);
+                Err(TooManyFailed(held.wait_ms()))
+            }
+        }
+    }
+
+    /// The proof was good.
+    pub(crate) fn give_back(self, paid: Paid) {
+        let asker = Asker::Address(self.address);
+        self.proofs.rates.borrow_mut().give_back(&asker, paid.weight, self.allowance);
+    }
+
+    /// Whether a proof could be paid for now, if it came.
+    pub(crate) fn can_pay(self) -> Result<(), TooManyFailed> {
+        let weight = weight(0);
+        let asker = Asker::Address(self.address);
+        let mut rates = self.proofs.rates.borrow_mut();
+        match rates.take(asker.clone(), self.now, weight, self.allowance) {
+            Ok(()) => {
+                rates.give_back(&asker, weight, self.allowance);
+                Ok(())
+            }
+            Err(held) => {
+                self.proofs.is_over.set(true);
+                Err(TooManyFailed(held.wait_ms()))
+            }
+        }
+    }
+}
+
+/// A proof weighs 1, and as much again for each so many bytes that it signs.
+fn weight(signed_bytes: usize) -> u32 {
+    u32::try_from(signed_bytes / SIGNED_BYTES_PER_PROOF).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits { failed_proofs_per_second: 1, failed_proofs_burst: 3, ..Limits::default() }
+    }
+
+    fn address(text: &str) -> Address {
+        Address::of(text.parse().unwrap())
+    }
+
+    #[test]
+    fn who_fails_pays_and_who_is_right_does_not() {
+        let (proofs, limits) = (FailedProofs::new(0), limits());
+        let at = Moment::from_millis;
+        let payer = |millis| proofs.payer(address("10.0.0.1"), at(millis), &limits);
+        for _ in 0..100 {
+            let paid = payer(1_000).pay(0).unwrap();
+            payer(1_000).give_back(paid);
+        }
+        assert_eq!(proofs.take_notes(), (100, false));
+        for _ in 0..3 {
+            let _ = payer(1_000).pay(0).unwrap();
+        }
+        assert_eq!(payer(1_000).can_pay(), Err(TooManyFailed(1_000)));
+        assert_eq!(payer(1_001).pay(0).unwrap_err(), TooManyFailed(999));
+        assert_eq!(proofs.take_notes(), (3, true));
+        assert_eq!(proofs.take_notes(), (0, false));
+        let other = proofs.payer(address("10.0.0.2"), at(1_001), &limits);
+        assert!(other.can_pay().is_ok() && other.pay(0).is_ok());
+        assert!(payer(2_000).pay(0).is_ok());
+    }
+
+    #[test]
+    fn a_proof_of_much_weighs_as_much() {
+        let (proofs, limits) = (FailedProofs::new(0), limits());
+        let payer = proofs.payer(address("2001:db8::1"), Moment::from_millis(1_000), &limits);
+        let _ = payer.pay(SIGNED_BYTES_PER_PROOF).unwrap();
+        assert_eq!(payer.pay(SIGNED_BYTES_PER_PROOF).unwrap_err(), TooManyFailed(1_000));
+        assert!(payer.pay(SIGNED_BYTES_PER_PROOF - 1).is_ok());
+        // What weighs more than a burst passes where nothing has failed.
+        let other = proofs.payer(address("10.0.0.2"), Moment::from_millis(1_000), &limits);
+        assert!(other.pay(usize::MAX).is_ok());
+    }
+}

@@ -1,0 +1,137 @@
+//! What was judged lately: whoever comes again with the same token costs no signature.
+
+use super::{Claims, TokenError};
+use crate::base::Timestamp;
+use crate::base::limits::{JUDGED_BYTES_MAX, JUDGED_MAX, JUDGED_MS};
+use aws_lc_rs::digest::{SHA256, digest};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The SHA-256 of a token: nobody finds a second one that has it.
+type Hash = [u8; 32];
+
+/// What tokens say that were judged lately by one set of keys, the good ones apart from the others: who sends bad
+/// ones makes none of the good forgotten. Times, audience and revocations are not part of it: they are judged anew
+/// each time.
+#[derive(Clone, Default)]
+pub(super) struct JudgedTokens {
+    good: Lately<Claims>,
+    bad: Lately<TokenError>,
+}
+
+impl JudgedTokens {
+    /// What became of a token, if that is remembered.
+    pub(super) fn find(&self, hash: &Hash, now: Timestamp) -> Option<Result<Claims, TokenError>> {
+        let good = self.good.find(hash, now).map(|claims| Ok(claims.clone()));
+        good.or_else(|| self.bad.find(hash, now).map(|error| Err(*error)))
+    }
+
+    /// Remembers what became of a token that has so many bytes.
+    pub(super) fn put(
+        &mut self,
+        hash: Hash,
+        bytes: usize,
+        judged: &Result<Claims, TokenError>,
+        now: Timestamp,
+    ) {
+        match judged {
+            Ok(claims) => self.good.put(hash, bytes, claims.clone(), now),
+            Err(error) => self.bad.put(hash, HASH_BYTES, *error, now),
+        }
+    }
+}
+
+const HASH_BYTES: usize = 32;
+
+/// By which a token is remembered.
+pub(super) fn hash(token: &str) -> Option<Hash> {
+    digest(&SHA256, token.as_bytes()).as_ref().try_into().ok()
+}
+
+impl fmt::Debug for JudgedTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Judged(…)")
+    }
+}
+
+/// What came within [`JUDGED_MS`], and some of the time before, in two halves: the older one is forgotten whole.
+#[derive(Clone)]
+struct Lately<T> {
+    young: BTreeMap<Hash, T>,
+    old: BTreeMap<Hash, T>,
+    since: Timestamp,
+    /// Of the tokens of the young half.
+    bytes: usize,
+}
+
+impl<T> Default for Lately<T> {
+    fn default() -> Lately<T> {
+        Lately { young: BTreeMap::new(), old: BTreeMap::new(), since: Timestamp(0), bytes: 0 }
+    }
+}
+
+impl<T> Lately<T> {
+    fn find(&self, hash: &Hash, now: Timestamp) -> Option<&T> {
+        let age_ms = now.0.abs_diff(self.since.0);
+        let young = self.young.get(hash).filter(|_| age_ms < 2 * JUDGED_MS);
+        young.or_else(|| self.old.get(hash).filter(|_| age_ms < JUDGED_MS))
+    }
+
+    fn put(&mut self, hash: Hash, bytes: usize, value: T, now: Timestamp) {
+        let age_ms = now.0.abs_diff(self.since.0);
+        let is_full = self.young.len() >= JUDGED_MAX || self.bytes + bytes > JUDGED_BYTES_MAX;
+        if age_ms >= JUDGED_MS || is_full {
+            self.old = std::mem::take(&mut self.young);
+            if age_ms >= 2 * JUDGED_MS {
+                self.old.clear();
+            }
+            (self.since, self.bytes) = (now, 0);
+        }
+        self.young.insert(hash, value);
+        self.bytes += bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp(1_800_000_000_000 + i64::try_from(millis).unwrap())
+    }
+
+    #[test]
+    fn what_was_judged_is_remembered_for_a_while() {
+        let mut lately = Lately::default();
+        let one = hash("one").unwrap();
+        lately.put(one, 1, 1, at(0));
+        assert_eq!(lately.find(&one, at(JUDGED_MS)), Some(&1));
+        assert_eq!(lately.find(&hash("two").unwrap(), at(0)), None);
+        assert_eq!(lately.find(&one, at(2 * JUDGED_MS)), None, "nothing came since");
+        lately.put(hash("two").unwrap(), 1, 2, at(JUDGED_MS));
+        assert_eq!(lately.find(&one, at(2 * JUDGED_MS - 1)), Some(&1));
+        lately.put(hash("three").unwrap(), 1, 3, at(2 * JUDGED_MS));
+        assert_eq!(lately.find(&one, at(2 * JUDGED_MS)), None);
+        lately.put(hash("four").unwrap(), 1, 4, at(10 * JUDGED_MS));
+        assert_eq!(lately.find(&hash("three").unwrap(), at(10 * JUDGED_MS)), None);
+        lately.put(hash("three").unwrap(), 1, 3, at(10 * JUDGED_MS));
+        // A clock that is set back by much is no reason to believe for long.
+        assert_eq!(lately.find(&hash("three").unwrap(), at(0)), None);
+    }
+
+    #[test]
+    fn it_has_a_bound_in_number_and_in_bytes() {
+        let mut lately = Lately::default();
+        let hash = |number: usize| hash(&number.to_string()).unwrap();
+        for number in 0..3 * JUDGED_MAX {
+            lately.put(hash(number), 1, number, at(0));
+            assert!(lately.young.len() <= JUDGED_MAX && lately.old.len() <= JUDGED_MAX);
+        }
+        assert_eq!(lately.find(&hash(0), at(0)), None);
+        assert_eq!(lately.find(&hash(3 * JUDGED_MAX - 1), at(0)), Some(&(3 * JUDGED_MAX - 1)));
+        for number in 0..10 {
+            lately.put(hash(number), JUDGED_BYTES_MAX / 3, number, at(0));
+            assert!(lately.bytes <= JUDGED_BYTES_MAX && lately.young.len() <= 3);
+        }
+    }
+}

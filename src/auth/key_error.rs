@@ -1,0 +1,145 @@
+//! What is wrong with a key or with a file of keys. No message has anything of a key in it but its
+//! `kid`.
+
+use super::key::Algorithm;
+use super::secret::SECRET_BYTES_MIN;
+use crate::base::limits::{KEY_FILE_BYTES_MAX, KEY_FILES_MAX, KEYS_MAX, KID_BYTES_MAX};
+use std::{fmt, io};
+
+/// What is wrong with a key, and where that was found.
+#[derive(Debug)]
+pub struct KeyError {
+    /// The file, or what else gave the key.
+    pub origin: String,
+    /// The key's `kid`, if it has one, or its place in a JWKS, from 1.
+    pub key: Option<String>,
+    /// What.
+    pub problem: KeyProblem,
+}
+
+/// What is wrong with a key or with a file of keys.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyProblem {
+    /// The file cannot be read.
+    #[error("cannot be read: {0}")]
+    Read(io::Error),
+    /// The file has more than [`KEY_FILE_BYTES_MAX`] bytes.
+    #[error("has more than {KEY_FILE_BYTES_MAX} bytes: this is no key file")]
+    FileSize,
+    /// There are more than [`KEY_FILES_MAX`] files.
+    #[error("there are more than {KEY_FILES_MAX} key files")]
+    Files,
+    /// There are more than [`KEYS_MAX`] keys.
+    #[error("there are more than {KEYS_MAX} keys")]
+    Keys,
+    /// The file is neither PEM nor a JWKS.
+    #[error(r#"is neither PEM (-----BEGIN …) nor a JWKS ({{"keys":[…]}})"#)]
+    Format,
+    /// The file has no key.
+    #[error("has no key")]
+    Empty,
+    /// A PEM file has several blocks.
+    #[error("has several PEM blocks: give each key a file of its own, or all of them in a JWKS")]
+    Blocks,
+    /// A PEM block has no end, or is not base64.
+    #[error("has a PEM block without its end, or that is not base64")]
+    Block,
+    /// A PEM block is of another kind.
+    #[error("has a PEM block {0:?}, which is not a supported key")]
+    Label(String),
+    /// A private key, where only public ones belong.
+    #[error(
+        "is a private key, and tokens are checked with the public key: make it with `openssl pkey -in FILE -pubout`"
+    )]
+    Private,
+    /// A private JWK.
+    #[error("is a private key (it has a d), and tokens are checked with the public key")]
+    PrivateMember,
+    /// A public key, where a private one is needed to sign.
+    #[error("is a public key, and tokens are signed with the private key")]
+    Public,
+    /// A private key that is encrypted.
+    #[error("is encrypted: decrypt it with `openssl pkey -in FILE -out OTHER`")]
+    Encrypted,
+    /// A certificate.
+    #[error("is a certificate: take its key with `openssl x509 -in FILE -noout -pubkey`")]
+    Certificate,
+    /// A key of another kind than those that are known.
+    #[error("is no key of RSA, of EC P-256 or of Ed25519")]
+    Kind,
+    /// A key that is none: a point that is not on its curve, a modulus that is even.
+    #[error("is no valid key of its kind")]
+    Broken,
+    /// An RSA key of another size.
+    #[error("is an RSA key of {bits} bits, and needs {min} to {max}")]
+    RsaBits {
+        /// Its bits.
+        bits: usize,
+        /// The fewest.
+        min: usize,
+        /// The most.
+        max: usize,
+    },
+    /// A secret with so many bytes, fewer than [`SECRET_BYTES_MIN`].
+    #[error(
+        "the secret has {0} bytes, and needs at least {SECRET_BYTES_MIN}: make one with `openssl rand -hex 32`"
+    )]
+    SecretShort(usize),
+    /// The environment has no variable of this name.
+    #[error(
+        "the environment has no such variable: it holds a secret, as `openssl rand -hex 32` makes one"
+    )]
+    VariableMissing,
+    /// Two keys have the same `kid`.
+    #[error("another key has this kid, too")]
+    KidTwice,
+    /// Two keys of one algorithm have no `kid`.
+    #[error("is the second key of {0} without a kid: name it (KID=FILE)")]
+    NamelessTwice(Algorithm),
+    /// A `kid` is empty, or longer than [`KID_BYTES_MAX`].
+    #[error("a kid has 1 to {KID_BYTES_MAX} bytes")]
+    Kid,
+    /// `KID=` before a JWKS, which names its keys itself.
+    #[error("is a JWKS, which names its keys itself: leave KID= out")]
+    KidOfSet,
+    /// A JWKS is not JSON, or not a set of keys; the line and the column.
+    #[error("is no JWKS: see line {0}, column {1}")]
+    Json(usize, usize),
+    /// A JWK's `kty` is another.
+    #[error("has the kty {0:?}, and not oct, RSA, EC or OKP")]
+    Type(String),
+    /// A JWK's `crv` is another.
+    #[error("has the crv {0:?}: EC is for P-256, and OKP for Ed25519")]
+    Curve(String),
+    /// A JWK's `alg` is not that of its kind.
+    #[error("has the alg {said:?}, but it is a key for {is}")]
+    Alg {
+        /// What it says.
+        said: String,
+        /// What it is.
+        is: Algorithm,
+    },
+    /// A JWK's `use` is not `sig`, or its `key_ops` are without `verify`.
+    #[error("is not for signatures: see its use and its key_ops")]
+    Use,
+    /// A JWK has not this member, or it is not base64url.
+    #[error("has no {0:?}, or one that is not base64url")]
+    Member(&'static str),
+}
+
+impl KeyError {
+    pub(super) fn new(origin: impl fmt::Display, problem: KeyProblem) -> KeyError {
+        KeyError { origin: origin.to_string(), key: None, problem }
+    }
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.key {
+            Some(key) => write!(f, "{}: key {key}: {}", self.origin, self.problem),
+            None => write!(f, "{}: {}", self.origin, self.problem),
+        }
+    }
+}
+
+impl std::error::Error for KeyError {}

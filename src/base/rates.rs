@@ -1,0 +1,250 @@
+//! How much somebody may do who is known by more than one connection: a user, or an address.
+
+use super::{Address, Moment, PerMinute, Rate, SeededHash, UserId};
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::num::NonZeroU32;
+
+/// Whose doings are counted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Asker {
+    /// A user, on all their connections.
+    User(UserId),
+    /// Somebody who has not said who they are.
+    Address(Address),
+    /// All addresses together for which there is no room: they share one place.
+    Others,
+}
+
+/// In whose turn something is done. Nobody's is what the embedding program or an administrator asks for, and a stream
+/// that is polled whether or not anybody watches it: shares do not bound that.
+pub type Payer = Option<Asker>;
+
+/// The rates of all who have asked lately.
+#[derive(Debug)]
+pub struct Rates {
+    rates: HashMap<Asker, AskerUsage, SeededHash>,
+    /// How many of them are no users.
+    addresses: usize,
+    max: usize,
+    swept: Moment,
+}
+
+#[derive(Debug, Default)]
+struct AskerUsage {
+    rate: Rate,
+    minute: PerMinute,
+}
+
+impl AskerUsage {
+    fn is_at_rest(&self, now: Moment) -> bool {
+        self.rate.is_at_rest(now) && self.minute.is_at_rest(now)
+    }
+}
+
+/// How much passes.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// From then on, each second.
+    pub per_second: u32,
+    /// At once, after a pause.
+    pub burst: u32,
+    /// 0: as many as the others let pass.
+    pub per_minute: u32,
+}
+
+/// By what somebody is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateBound {
+    /// By the rate; the next one may come in so many ms.
+    Second(u64),
+    /// By those of the last minute.
+    Minute(u64),
+}
+
+impl RateBound {
+    /// In how many ms the next one may come.
+    pub fn wait_ms(self) -> u64 {
+        let (RateBound::Second(wait_ms) | RateBound::Minute(wait_ms)) = self;
+        wait_ms
+    }
+}
+
+/// How often those are looked for of whom nothing is remembered.
+const SWEEP_EVERY_MS: u64 = 1_000;
+
+impl Rates {
+    /// For at most `max` users at one time, and as many addresses: strangers, who can be as many as they like, take no
+    /// user's place.
+    pub fn new(max: usize, seed: u64) -> Rates {
+        let rates = HashMap::with_hasher(SeededHash::new(seed));
+        Rates { rates, addresses: 0, max, swept: Moment::ZERO }
+    }
+
+    /// A number for somebody, which two may have.
+    pub fn number_of(&self, asker: &Asker) -> NonZeroU32 {
+        let hash = self.rates.hasher().hash_one(asker);
+        NonZeroU32::new((hash >> 32) as u32).unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// Counts what weighs so much, or tells by what it is held back.
+    pub fn take(
+        &mut self,
+        asker: Asker,
+        now: Moment,
+        weight: u32,
+        allowance: Allowance,
+    ) -> Result<(), RateBound> {
+        let asker = self.placed(asker, now)?;
+        let Allowance { per_second, burst, per_minute } = allowance;
+        let counted = self.entry(asker);
+        counted.rate.take(now, weight, per_second, burst).map_err(RateBound::Second)?;
+        match per_minute {
+            0 => Ok(()),
+            per_minute => counted.minute.take(now, per_minute).map_err(RateBound::Minute),
+        }
+    }
+
+    /// Counts what has been done already, and weighs so much: whoever it is for waits the longer later.
+    pub fn spend(&mut self, asker: Asker, now: Moment, weight: u32, allowance: Allowance) {
+        // One for whom there is no room was held back before.
+        if let Ok(asker) = self.placed(asker, now) {
+            let Allowance { per_second, burst, .. } = allowance;
+            self.entry(asker).rate.spend(now, u64::from(weight), per_second, burst);
+        }
+    }
+
+    /// In how many ms somebody owes for nothing any more, if they owe.
+    pub fn owes(&self, asker: &Asker, now: Moment, allowance: Allowance) -> Option<u64> {
+        let mut rate = self.rates.get(asker)?.rate;
+        rate.take(now, 0, allowance.per_second, allowance.burst).err()
+    }
+
+    /// Gives back what was taken.
+    pub fn give_back(&mut self, asker: &Asker, weight: u32, allowance: Allowance) {
+        let Allowance { per_second, burst, .. } = allowance;
+        let place = if self.rates.contains_key(asker) { asker } else { &Asker::Others };
+        if let Some(counted) = self.rates.get_mut(place) {
+            counted.rate.give_back(weight, per_second, burst);
+        }
+    }
+
+    /// Where somebody is counted.
+    fn placed(&mut self, asker: Asker, now: Moment) -> Result<Asker, RateBound> {
+        if self.rates.contains_key(&asker) || self.has_room(&asker) {
+            return Ok(asker);
+        }
+        if now.millis_since(self.swept) >= SWEEP_EVERY_MS {
+            self.swept = now;
+            self.rates.retain(|_, counted| !counted.is_at_rest(now));
+            let is_stranger = |asker: &&Asker| !matches!(asker, Asker::User(_));
+            self.addresses = self.rates.keys().filter(is_stranger).count();
+        }
+        match asker {
+            asker if self.has_room(&asker) => Ok(asker),
+            Asker::Address(_) | Asker::Others => Ok(Asker::Others),
+            Asker::User(_) => Err(RateBound::Second(SWEEP_EVERY_MS)),
+        }
+    }
+
+    fn has_room(&self, asker: &Asker) -> bool {
+        match asker {
+            Asker::User(_) => self.rates.len() - self.addresses < self.max,
+            Asker::Address(_) => self.addresses < self.max,
+            Asker::Others => true,
+        }
+    }
+
+    fn entry(&mut self, asker: Asker) -> &mut AskerUsage {
+        let is_stranger = !matches!(asker, Asker::User(_));
+        let addresses = &mut self.addresses;
+        self.rates.entry(asker).or_insert_with(|| {
+            *addresses += usize::from(is_stranger);
+            AskerUsage::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE_OF_TEN: Allowance = Allowance { per_second: 10, burst: 1, per_minute: 0 };
+    const ONE: Allowance = Allowance { per_second: 1, burst: 1, per_minute: 0 };
+
+    fn user(name: &str) -> Asker {
+        Asker::User(UserId::parse(name).unwrap())
+    }
+
+    fn address(text: &str) -> Asker {
+        Asker::Address(Address::of(text.parse().unwrap()))
+    }
+
+    #[test]
+    fn each_user_has_a_rate_and_an_address_is_as_large_as_its_owner() {
+        let mut rates = Rates::new(100, 0);
+        let at = Moment::from_millis(1_000);
+        assert_eq!(rates.take(user("a"), at, 1, ONE_OF_TEN), Ok(()));
+        assert_eq!(rates.take(user("a"), at, 1, ONE_OF_TEN), Err(RateBound::Second(100)));
+        assert_eq!(rates.take(user("b"), at, 1, ONE_OF_TEN), Ok(()));
+        assert_eq!(address("2001:db8::1"), address("2001:db8::ffff:1"));
+        assert_ne!(address("2001:db8::1"), address("2001:db8:0:1::1"));
+    }
+
+    #[test]
+    fn a_minute_holds_back_whom_the_rate_lets_pass() {
+        let mut rates = Rates::new(100, 0);
+        let allowance = Allowance { per_second: 10, burst: 10, per_minute: 2 };
+        let at = Moment::from_millis;
+        assert_eq!(rates.take(user("a"), at(1_000), 1, allowance), Ok(()));
+        assert_eq!(rates.take(user("a"), at(2_000), 1, allowance), Ok(()));
+        let held = RateBound::Minute(58_000 + 30_000);
+        assert_eq!(rates.take(user("a"), at(3_000), 1, allowance), Err(held));
+    }
+
+    #[test]
+    fn what_was_done_already_is_waited_for() {
+        let mut rates = Rates::new(100, 0);
+        let allowance = Allowance { per_second: 10, burst: 10, per_minute: 0 };
+        let at = Moment::from_millis;
+        rates.spend(user("a"), at(1_000), 25, allowance);
+        assert_eq!(rates.take(user("a"), at(1_000), 1, allowance), Err(RateBound::Second(1_600)));
+        assert_eq!(rates.owes(&user("a"), at(1_000), allowance), Some(1_500));
+        assert_eq!(rates.owes(&user("b"), at(1_000), allowance), None);
+        assert_eq!(rates.take(user("a"), at(2_600), 1, allowance), Ok(()));
+        assert_eq!(rates.owes(&user("a"), at(2_600), allowance), None);
+    }
+
+    #[test]
+    fn no_more_are_remembered_than_there_is_room_for() {
+        let mut rates = Rates::new(2, 0);
+        let at = Moment::from_millis(10_000);
+        let full = Err(RateBound::Second(SWEEP_EVERY_MS));
+        assert_eq!(rates.take(user("a"), at, 1, ONE_OF_TEN), Ok(()));
+        assert_eq!(rates.take(user("b"), at, 1, ONE), Ok(()));
+        assert_eq!(rates.take(user("c"), at, 1, ONE), full);
+        let known = rates.take(user("b"), at, 1, ONE);
+        assert_eq!(known, Err(RateBound::Second(1_000)), "who is known is counted on");
+        let later = at.plus_millis(SWEEP_EVERY_MS);
+        assert_eq!(rates.take(user("c"), later, 1, ONE), Ok(()));
+        assert!(rates.rates.len() <= 2);
+    }
+
+    #[test]
+    fn strangers_take_no_users_place_and_beyond_all_of_theirs_share_one() {
+        let mut rates = Rates::new(2, 0);
+        let at = Moment::from_millis(10_000);
+        let held = Err(RateBound::Second(1_000));
+        for one in ["10.0.0.1", "10.0.0.2", "10.0.0.3"] {
+            assert_eq!(rates.take(address(one), at, 1, ONE), Ok(()), "{one}");
+        }
+        assert_eq!(rates.take(address("10.0.0.4"), at, 1, ONE), held, "as the third one");
+        rates.give_back(&address("10.0.0.4"), 1, ONE);
+        assert_eq!(rates.take(address("10.0.0.5"), at, 1, ONE), Ok(()));
+        assert_eq!(rates.take(user("a"), at, 1, ONE), Ok(()));
+        assert_eq!(rates.take(user("b"), at, 1, ONE), Ok(()));
+        let later = at.plus_millis(2 * SWEEP_EVERY_MS);
+        assert_eq!(rates.take(address("10.0.0.6"), later, 1, ONE), Ok(()));
+        assert_eq!(rates.rates.len(), 1, "the others were at rest");
+    }
+}

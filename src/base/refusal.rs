@@ -1,0 +1,178 @@
+//! Why a request is refused: the wire's codes, and what stands beside them.
+
+use super::limits::REACTIONS_PER_MESSAGE_MAX;
+use super::record::Outcome;
+use std::borrow::Cow;
+
+/// Why a request was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The wire's code.
+    pub code: RefusalCode,
+    /// A sentence for people.
+    pub message: &'static str,
+    /// Which member of the payload is wrong.
+    pub field: Option<Cow<'static, str>>,
+    /// Which limit, where it is one.
+    pub limit: Option<u64>,
+    /// Which one that is: the last part of its key, or its own name.
+    pub limit_name: Option<&'static str>,
+    /// The oldest entry that is kept, where older ones are asked for.
+    pub first: Option<u64>,
+    /// In how many ms it would be done, where that is known.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Refusal {
+    /// A refusal with a code and a sentence, and nothing beside them.
+    #[must_use]
+    pub const fn new(code: RefusalCode, message: &'static str) -> Refusal {
+        Refusal {
+            code,
+            message,
+            field: None,
+            limit: None,
+            limit_name: None,
+            first: None,
+            retry_after_ms: None,
+        }
+    }
+
+    /// An entry that is not in the log.
+    pub const NO_SUCH_MESSAGE: Refusal =
+        Refusal::new(RefusalCode::NoSuchMessage, "there is no such message, or not any more");
+
+    /// For admins and the embedding program: others are told [`Refusal::NOT_MEMBER`].
+    pub const NO_SUCH_ROOM: Refusal =
+        Refusal::new(RefusalCode::NoSuchRoom, "there is no such room");
+
+    /// Of the rooms that two people have for themselves.
+    pub const DIRECT: Refusal =
+        Refusal::new(RefusalCode::Forbidden, "a direct conversation always has its two members");
+
+    /// Of a room whose owner has banned the user.
+    pub const BANNED: Refusal = Refusal::new(RefusalCode::Forbidden, "banned from this room");
+
+    /// A member of the payload is wrong.
+    #[must_use]
+    pub fn bad_request(field: &'static str, message: &'static str) -> Refusal {
+        let field = Some(Cow::Borrowed(field));
+        Refusal { field, ..Refusal::new(RefusalCode::BadRequest, message) }
+    }
+
+    /// Of what one may store in a day.
+    #[must_use]
+    pub fn stored_too_much(limit: u64) -> Refusal {
+        let message = "you have stored as much as a user may store in a day";
+        Refusal::quota("stored_bytes_per_day", message, limit)
+    }
+
+    /// As many of something as one may have; `name` is the last part of the limit's key.
+    #[must_use]
+    pub fn quota(name: &'static str, message: &'static str, limit: u64) -> Refusal {
+        let (limit, limit_name) = (Some(limit), Some(name));
+        Refusal { limit, limit_name, ..Refusal::new(RefusalCode::Quota, message) }
+    }
+
+    /// A page that begins before `first`, the oldest entry that is kept.
+    #[must_use]
+    pub fn gone(first: u64) -> Refusal {
+        let message = "entries this old are no longer kept";
+        Refusal { first: Some(first), ..Refusal::new(RefusalCode::Gone, message) }
+    }
+
+    /// The same to everybody who is no member, whether or not the room exists.
+    pub const NOT_MEMBER: Refusal =
+        Refusal::new(RefusalCode::NotMember, "you are not a member of this room");
+}
+
+macro_rules! codes {
+    ($($name:ident, $text:literal, $doc:literal;)+) => {
+        /// The wire's codes of refusals.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum RefusalCode { $(#[doc = $doc] $name,)+ }
+
+        impl RefusalCode {
+            /// The code's name on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(RefusalCode::$name => $text,)+ }
+            }
+
+            /// All codes.
+            pub const ALL: &[RefusalCode] = &[$(RefusalCode::$name),+];
+        }
+    };
+}
+
+codes! {
+    BadJson, "bad_json", "Not JSON, or ambiguous JSON.";
+    BadRequest, "bad_request", "JSON, but not the payload that this request needs.";
+    UnknownType, "unknown_type", "There is no request with this name.";
+    Unauthorized, "unauthorized", "The client must sign in first.";
+    Forbidden, "forbidden", "The user's rights do not allow it.";
+    NotMember, "not_member", "Not a member of this room, whether or not it exists.";
+    NoSuchRoom, "no_such_room", "There is no such room: for admins and the embedding program.";
+    NoSuchUser, "no_such_user", "No such user is meant here.";
+    NoSuchStream, "no_such_stream", "No stream with this name is declared.";
+    NoSuchConnection, "no_such_connection", "There is no such connection.";
+    NoSuchMessage, "no_such_message", "The room has no such message.";
+    TooLarge, "too_large", "More than a limit allows.";
+    RateLimited, "rate_limited", "Too many requests; try again later.";
+    Quota, "quota", "As many as one may have.";
+    Conflict, "conflict", "It exists already, or this is not the time for it.";
+    DuplicateMismatch, "duplicate_mismatch", "The same `cid`, or the same `id` of a publication, was used for something else.";
+    EpochChanged, "epoch_changed", "The positions are from another epoch of the store.";
+    Gone, "gone", "Not in the log.";
+    Unavailable, "unavailable", "The store cannot write at the moment; nothing was stored.";
+    Overloaded, "overloaded", "Too much waits; nothing was stored.";
+    Internal, "internal", "A fault of this server.";
+}
+
+/// What a request is refused with whose outcome is no success.
+impl From<&Outcome> for Refusal {
+    fn from(outcome: &Outcome) -> Refusal {
+        match outcome {
+            Outcome::NoSuchMessage => Refusal::NO_SUCH_MESSAGE,
+            Outcome::Forbidden => Refusal::BANNED,
+            Outcome::Full => Refusal::quota(
+                "reactions",
+                "the message has as many different reactions as it may have, or leaves the rest to other users",
+                REACTIONS_PER_MESSAGE_MAX as u64,
+            ),
+            Outcome::Damaged => Refusal::new(
+                RefusalCode::Internal,
+                "data needed for this is damaged on the server's disk",
+            ),
+            Outcome::Mismatch => Refusal::new(
+                RefusalCode::DuplicateMismatch,
+                "this cid was used before for another message",
+            ),
+            Outcome::OverQuota { limit, retry_after_ms } => Refusal {
+                retry_after_ms: Some(*retry_after_ms),
+                ..Refusal::stored_too_much(*limit)
+            },
+            Outcome::Conflict => Refusal::new(RefusalCode::Conflict, "a room of this name exists"),
+            Outcome::NotMember => Refusal::NOT_MEMBER,
+            Outcome::Overloaded => {
+                Refusal::new(RefusalCode::Overloaded, "the store is overloaded; nothing was stored")
+            }
+            Outcome::Unavailable => Refusal::new(
+                RefusalCode::Unavailable,
+                "the store is unavailable; nothing was stored",
+            ),
+            Outcome::Message { .. }
+            | Outcome::Changed { .. }
+            | Outcome::Unchanged { .. }
+            | Outcome::Room { .. }
+            | Outcome::Read { .. }
+            | Outcome::Done
+            | Outcome::Event { .. }
+            | Outcome::Trimmed { .. }
+            | Outcome::Page(_)
+            | Outcome::Positions(_) => {
+                Refusal::new(RefusalCode::Internal, "the store answered what was not asked")
+            }
+        }
+    }
+}

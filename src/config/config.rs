@@ -1,0 +1,323 @@
+//! What a server needs to know, and what must hold between the values.
+
+use super::error::{ConfigError, HANDLERS_TABLE, STREAMS_TABLE};
+use super::feed::Feed;
+use super::handlers::{self, BackendHandler};
+use super::key::{ConfigKey, RawValue};
+use super::keys::{find, keys, nearest};
+use super::streams;
+use super::user_limits::Exceptions;
+use crate::auth::{
+    AdminToken, Authenticate, Expected, KeyError, KeyFile, KeySource, KeySources, Keys, Secret,
+};
+use crate::base::declaration::{Declaration, declared};
+use crate::base::{Limits, StreamId};
+use crate::hub::streams::StreamSettings;
+use crate::hub::{Retentions, Scope, Settings};
+use crate::protocol::deflate::CodecsConfig;
+use crate::store::Place;
+use crate::web::Proxies;
+use crate::wire::json::tree;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// What a server needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 for one that is free.
+    pub listen: SocketAddr,
+    /// Where the data is kept.
+    pub data: Place,
+    /// Whether open mode is asked for expressly: then it is an error if there is a key.
+    pub is_open_asked: bool,
+    /// A secret that signs tokens. Without it and without a file below it is open mode.
+    pub secret: Option<Secret>,
+    /// A file with that secret.
+    pub secret_file: Option<PathBuf>,
+    /// Files with the public keys of those who sign tokens, or with sets of keys.
+    pub key_files: Vec<KeyFile>,
+    /// The token of those who run the server, for calls over HTTP.
+    pub admin_token: Option<AdminToken>,
+    /// A file with that token.
+    pub admin_token_file: Option<PathBuf>,
+    /// Whom tokens must be for (`aud`); none: for anybody.
+    pub audience: Option<String>,
+    /// Whom tokens must be from (`iss`); none: from anybody.
+    pub issuer: Option<String>,
+    /// A function that says who sends a request, where no token does.
+    pub authenticate: Option<Authenticate>,
+    /// The backend that is asked for that, and which fields of the request it is handed.
+    pub auth_url: Option<String>,
+    /// See [`Config::auth_url`]; in lower case.
+    pub auth_url_headers: Vec<String>,
+    /// Whether those are let in who do not say who they are: as guests, to what is public.
+    pub lets_guests_in: bool,
+    /// Origins of web pages that may connect beside the server's own, as `https://example.com`.
+    pub allowed_origins: Vec<String>,
+    /// Who in front is believed when they say from where a connection or a request comes.
+    pub proxies: Proxies,
+    /// Whether everybody may read the metrics, and not admins alone.
+    pub metrics_public: bool,
+    /// permessage-deflate (RFC 7692).
+    pub compression: Compression,
+    /// Who is told who is online.
+    pub presence: Scope,
+    /// Who may create rooms.
+    pub rooms_create: Creators,
+    /// How much of the rooms' logs is kept.
+    pub retention: Retentions,
+    /// Streams. The one with the very name counts, or else the first pattern that it fits.
+    pub streams: Vec<Declaration>,
+    /// What feeds some of them beside clients and the embedding program.
+    pub feeds: Vec<Feed>,
+    /// Types of requests that the application's backend answers, in the order in which one is looked for.
+    pub handlers: Vec<BackendHandler>,
+    /// What is logged, as `info,parlor::store=debug`. It is for the program that sets a logger, as
+    /// `parlor` does; the library itself sets none.
+    pub log_level: String,
+    /// How it is written; for the same program.
+    pub log_format: LogFormat,
+    /// All limits.
+    pub limits: Limits,
+    /// Those that hold for some users otherwise.
+    pub exceptions: Exceptions,
+}
+
+/// Who may create rooms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Creators {
+    /// Everybody.
+    #[default]
+    Anyone,
+    /// Admins.
+    Admin,
+}
+
+/// How lines of the log are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object of JSON on each line.
+    Json,
+}
+
+/// Whether messages are compressed for clients that offer it, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compression {
+    /// Whether it is agreed to.
+    pub enabled: bool,
+    /// How.
+    pub codecs: CodecsConfig,
+}
+
+impl Config {
+    /// A server on `listen` with `data`, without a secret, with default limits.
+    #[must_use]
+    pub fn new(listen: SocketAddr, data: Place) -> Config {
+        Config {
+            listen,
+            data,
+            is_open_asked: false,
+            secret: None,
+            secret_file: None,
+            key_files: Vec::new(),
+            admin_token: None,
+            admin_token_file: None,
+            audience: None,
+            issuer: None,
+            authenticate: None,
+            auth_url: None,
+            auth_url_headers: vec!["authorization".to_owned(), "cookie".to_owned()],
+            lets_guests_in: false,
+            allowed_origins: Vec::new(),
+            proxies: Proxies::default(),
+            metrics_public: false,
+            compression: Compression::default(),
+            presence: Scope::default(),
+            rooms_create: Creators::default(),
+            retention: Retentions::default(),
+            streams: Vec::new(),
+            feeds: Vec::new(),
+            handlers: Vec::new(),
+            log_level: "info".to_owned(),
+            log_format: LogFormat::default(),
+            limits: Limits::default(),
+            exceptions: Exceptions::default(),
+        }
+    }
+
+    /// Whether everybody is who they say.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.key_sources().is_empty() && self.authenticate.is_none() && self.auth_url.is_none()
+    }
+
+    /// Where the keys come from that tokens are judged by.
+    #[must_use]
+    pub fn key_sources(&self) -> KeySources {
+        KeySources {
+            secret: self.secret.clone(),
+            secret_file: self.secret_file.clone(),
+            key_files: self.key_files.clone(),
+        }
+    }
+
+    /// The admin token, if there is one. It waits for the disk.
+    ///
+    /// # Errors
+    /// [`KeyError`]: what is wrong with its file.
+    pub fn read_admin_token(&self) -> Result<Option<AdminToken>, KeyError> {
+        match &self.admin_token_file {
+            Some(path) => AdminToken::read(path).map(Some),
+            None => Ok(self.admin_token.clone()),
+        }
+    }
+
+    /// Reads the secrets that are shared with the application's backend and others. It waits for the disk.
+    ///
+    /// # Errors
+    /// [`ConfigError::Keys`]: what is wrong with the first that cannot be read.
+    pub fn read_secrets(&mut self) -> Result<(), ConfigError> {
+        self.read_all_secrets().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// The same, and what is wrong with each.
+    pub(super) fn read_all_secrets(&mut self) -> Vec<ConfigError> {
+        let of_hooks = self.feeds.iter_mut().filter_map(|feed| {
+            let read = feed.webhook.as_mut()?.secret.read();
+            Some((STREAMS_TABLE, feed.pattern.to_string(), read))
+        });
+        let of_handlers = self.handlers.iter_mut().enumerate().filter_map(|(place, handler)| {
+            Some((HANDLERS_TABLE, place.to_string(), handler.secret.as_mut()?.read()))
+        });
+        let all = of_hooks.chain(of_handlers);
+        let fault = |(key, entry, read): (_, _, Result<(), KeyError>)| {
+            read.err().map(|error| ConfigError::Keys { key, entry, error })
+        };
+        all.filter_map(fault).collect()
+    }
+
+    /// The keys that judge tokens, and all that is wrong with them, with the admin token, and with secrets.
+    pub(super) fn read_all_keys(&mut self) -> (Keys, Vec<ConfigError>) {
+        let (keys, faults) = self.key_sources().read_all();
+        let of = |source| match source {
+            KeySource::Secret => "",
+            KeySource::SecretFile => "auth.secret_file",
+            KeySource::KeyFiles => "auth.key_files",
+        };
+        let of_tokens = faults.into_iter().map(|(source, error)| (of(source), error));
+        let of_admin = self.read_admin_token().err().map(|error| ("auth.admin_token_file", error));
+        let faults = of_tokens.chain(of_admin);
+        let fault = |(key, error)| ConfigError::Keys { key, entry: String::new(), error };
+        let mut faults: Vec<ConfigError> = faults.map(fault).collect();
+        faults.extend(self.read_all_secrets());
+        (keys, faults)
+    }
+
+    /// What is expected of a token beside its signature.
+    #[must_use]
+    pub fn expected(&self) -> Expected {
+        Expected {
+            audience: self.audience.clone(),
+            issuer: self.issuer.clone(),
+            leeway_ms: self.limits.auth_leeway_ms,
+            name_bytes_max: self.limits.title_bytes as usize,
+        }
+    }
+
+    /// What of it the hub goes by.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let settings = Settings::from(&self.limits);
+        let declare = |declaration: &Declaration| {
+            let has_feed = self.feeds.iter().any(|feed| feed.pattern == declaration.pattern);
+            Rc::new(Declaration { has_feed, ..declaration.clone() })
+        };
+        let declarations = self.streams.iter().map(declare).collect();
+        let streams = StreamSettings::new(declarations, tree, &self.limits);
+        let settings = settings.presence(self.presence).keep(self.retention.clone());
+        let settings = settings.streams(streams);
+        match self.rooms_create {
+            Creators::Anyone => settings,
+            Creators::Admin => settings.admins_create(),
+        }
+    }
+
+    /// How many events of a stream are kept in the store; 0 of one that is not durable.
+    pub(crate) fn kept_on_disk(&self, stream: &StreamId) -> u64 {
+        let declared = declared(&self.streams, stream.as_str());
+        declared.filter(|one| one.durable).map_or(0, |one| one.keep.events() as u64)
+    }
+
+    /// All that contradicts itself, or is out of its bounds.
+    #[must_use]
+    pub fn contradictions(&self) -> Vec<ConfigError> {
+        let mut found = Vec::new();
+        let is_elsewhere = !self.listen.ip().to_canonical().is_loopback();
+        if self.is_open() && is_elsewhere {
+            found.push(match self.is_open_asked {
+                true => ConfigError::OpenAskedElsewhere(self.listen),
+                false => ConfigError::OpenElsewhere(self.listen),
+            });
+        }
+        if self.is_open_asked && !self.is_open() {
+            found.push(ConfigError::OpenWithKeys);
+        }
+        if self.secret.is_some() && self.secret_file.is_some() {
+            found.push(ConfigError::TwoSecrets);
+        }
+        if self.admin_token.is_some() && self.admin_token_file.is_some() {
+            found.push(ConfigError::TwoAdminTokens);
+        }
+        if matches!(&self.data, Place::Directory(directory) if directory.as_path() == Path::new(""))
+        {
+            found.push(ConfigError::NoData);
+        }
+        found.extend(streams::contradictions(&self.streams, &self.feeds));
+        found.extend(handlers::contradictions(&self.handlers));
+        // An embedding program sets them without `set`.
+        let outside = keys().iter().filter(|key| !key.is_within(self));
+        found.extend(
+            outside.map(|key| ConfigError::BadValue { key: key.name, value: key.redacted(self) }),
+        );
+        found
+    }
+
+    /// Checks what must hold between the values.
+    ///
+    /// # Errors
+    /// The first of [`Config::contradictions`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.contradictions().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Sets a value by its key, as `limits.burst=100`.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: nothing has changed.
+    pub fn set(&mut self, assignment: &str) -> Result<(), ConfigError> {
+        let (key, given) = split(assignment)?;
+        key.assign(self, &given)?;
+        self.settle();
+        Ok(())
+    }
+
+    /// The low mark is below the limit, or nothing would ever be above it.
+    pub(super) fn settle(&mut self) {
+        self.limits.outbox_low_bytes =
+            self.limits.outbox_low_bytes.min(self.limits.outbox_bytes / 2);
+    }
+}
+
+/// A key and its value, of `KEY=VALUE`.
+pub(super) fn split(assignment: &str) -> Result<(&'static ConfigKey, RawValue), ConfigError> {
+    let (name, value) =
+        assignment.split_once('=').ok_or_else(|| ConfigError::NoValue(assignment.to_owned()))?;
+    let name = name.trim();
+    let unknown = || ConfigError::UnknownKey { name: name.to_owned(), nearest: nearest(name) };
+    let key = find(name).ok_or_else(unknown)?;
+    Ok((key, RawValue::Text(value.trim().to_owned())))
+}

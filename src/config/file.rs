@@ -1,0 +1,117 @@
+//! `parlor.toml`: one walk over the parsed document, which hands values to the table of keys.
+
+use super::config::Config;
+use super::error::{ConfigError, ConfigFaults};
+use super::keys::{find, is_table, nearest};
+use super::origin::{Origins, ValueOrigin};
+use crate::auth::small_file;
+use crate::base::limits::CONFIG_FILE_BYTES_MAX;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use toml::de::{DeTable, DeValue};
+
+/// A file that is being read: who finds something wrong in it says so here.
+#[derive(Debug)]
+pub(super) struct Document<'a> {
+    path: &'a Arc<Path>,
+    text: &'a str,
+    origins: &'a mut Origins,
+    faults: &'a mut ConfigFaults,
+}
+
+impl Document<'_> {
+    /// What is wrong at these bytes.
+    pub(super) fn fault(&mut self, span: Range<usize>, error: ConfigError) {
+        self.faults.push(self.origin(span), error);
+    }
+
+    /// A member of an entry of a key's table stands at these bytes; an empty one is the entry itself.
+    pub(super) fn stands(
+        &mut self,
+        (key, entry, member): (&'static str, &str, &str),
+        span: Range<usize>,
+    ) {
+        let place = (key, entry.to_owned(), member.to_owned());
+        self.origins.insert_member(place, self.origin(span));
+    }
+
+    fn origin(&self, span: Range<usize>) -> ValueOrigin {
+        ValueOrigin::in_file(self.path, self.text, span.start)
+    }
+
+    /// A table: of the whole file if `table` is empty.
+    fn walk(&mut self, table: &str, values: &DeTable<'_>, config: &mut Config) {
+        for (name, value) in values {
+            let full = joined(table, name.get_ref());
+            if let Some(key) = find(&full) {
+                self.origins.insert(key.name, self.origin(name.span()));
+                key.read(config, value, self);
+                continue;
+            }
+            match value.get_ref() {
+                // As deep as the names of keys are, and no deeper.
+                DeValue::Table(inner) if is_table(&full) => {
+                    self.walk(&full, inner, config);
+                }
+                _ => {
+                    let nearest = nearest(&full);
+                    self.fault(name.span(), ConfigError::UnknownKey { name: full, nearest });
+                }
+            }
+        }
+    }
+}
+
+/// `table.name`; a name with a dot of its own is no path.
+fn joined(table: &str, name: &str) -> String {
+    let name = if name.contains('.') { format!("{name:?}") } else { name.to_owned() };
+    if table.is_empty() { name } else { format!("{table}.{name}") }
+}
+
+/// Reads a file into `config`, and where each value stands into `origins`.
+pub(super) fn read_file(
+    path: &Arc<Path>,
+    config: &mut Config,
+    origins: &mut Origins,
+    faults: &mut ConfigFaults,
+) {
+    let read = small_file::read(path, CONFIG_FILE_BYTES_MAX);
+    let bytes = match read {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            return faults.push(ValueOrigin::WholeFile(path.clone()), ConfigError::FileSize);
+        }
+        Err(error) => {
+            return faults.push(ValueOrigin::WholeFile(path.clone()), ConfigError::Read(error));
+        }
+    };
+    match str::from_utf8(&bytes) {
+        Ok(text) => read_text(path, text, config, origins, faults),
+        Err(error) => {
+            let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let origin = ValueOrigin::in_file(path, &before, before.len());
+            faults.push(origin, ConfigError::Syntax("it is not UTF-8".to_owned()));
+        }
+    }
+}
+
+/// Reads a file's text.
+pub(super) fn read_text(
+    path: &Arc<Path>,
+    text: &str,
+    config: &mut Config,
+    origins: &mut Origins,
+    faults: &mut ConfigFaults,
+) {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut document = Document { path, text, origins, faults };
+    // What is left of a broken file says nothing that could be trusted.
+    if errors.is_empty() {
+        return document.walk("", table.get_ref(), config);
+    }
+    for error in errors {
+        let span = error.span().unwrap_or_default();
+        document.fault(span, ConfigError::Syntax(error.message().replace('\n', ", ")));
+    }
+}

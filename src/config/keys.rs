@@ -1,0 +1,313 @@
+//! The one table of all keys. A key is a row; the tables of `parlor.toml` are written in this order.
+
+use super::key::TakesEffect::{Live, Opened, Restart};
+use super::key::{ConfigKey, ValueKind};
+use super::own_keys::{CREATORS, DATA, LISTEN, ORIGINS, SCOPE};
+use super::{auth, handlers, logging, proxies, retention, streams, suggest, user_limits};
+
+/// All keys, in the order in which they are listed.
+#[must_use]
+pub fn keys() -> &'static [ConfigKey] {
+    KEYS
+}
+
+/// The key of a name.
+pub(super) fn find(name: &str) -> Option<&'static ConfigKey> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// Whether there are keys in this table.
+pub(super) fn is_table(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// The key or the table that somebody most likely meant.
+pub(super) fn nearest(name: &str) -> Option<String> {
+    let tables = KEYS.iter().filter_map(|key| key.name.rsplit_once('.')).map(|(table, _)| table);
+    let names = KEYS.iter().map(|key| key.name).chain(tables);
+    suggest::nearest(name, names).map(str::to_owned)
+}
+
+/// A number, in one of the fields of the configuration.
+macro_rules! number {
+    ($name:literal, $effect:ident, $unit:literal,
+     $($field:ident).+: $type:ident, $min:literal $(..= $max:literal)?, $about:literal) => {
+        ConfigKey {
+            name: $name,
+            effect: $effect,
+            about: $about,
+            kind: ValueKind::Number {
+                unit: $unit,
+                min: $min,
+                max: number!(@max $type $($max)?),
+                get: |config| config.$($field).+ as u64,
+                // Within the type's range: whoever sets it has compared it with `max`.
+                set: |config, number| config.$($field).+ = number as $type,
+            },
+        }
+    };
+    (@max $type:ident) => { $type::MAX as u64 };
+    (@max $type:ident $max:literal) => { $max };
+}
+
+macro_rules! flag {
+    ($name:literal, $effect:ident, $($field:ident).+, $about:literal) => {
+        ConfigKey {
+            name: $name,
+            effect: $effect,
+            about: $about,
+            kind: ValueKind::Flag {
+                get: |config| config.$($field).+,
+                set: |config, flag| config.$($field).+ = flag,
+            },
+        }
+    };
+}
+
+/// A text that may be missing: an empty one takes it away.
+macro_rules! option {
+    ($name:literal, $effect:ident, $wants:literal, $field:ident, $about:literal) => {
+        ConfigKey {
+            name: $name,
+            effect: $effect,
+            about: $about,
+            kind: ValueKind::Text {
+                wants: $wants,
+                get: |config| {
+                    config.$field.iter().map(|value| crate::config::keys::text(value)).collect()
+                },
+                set: |config, text| {
+                    config.$field = (!text.is_empty()).then(|| text.into());
+                    Some(())
+                },
+            },
+        }
+    };
+}
+
+pub(super) fn text(value: &(impl AsRef<std::ffi::OsStr> + ?Sized)) -> String {
+    value.as_ref().to_string_lossy().into_owned()
+}
+
+#[rustfmt::skip]
+const KEYS: &[ConfigKey] = &[
+    LISTEN,
+    DATA,
+    number!("limits.requests_per_second", Live, "requests", limits.requests_per_second: u32, 1,
+        "Requests that a connection may send per second."),
+    number!("limits.burst", Live, "requests", limits.burst: u32, 1,
+        "Requests that a connection may send in one burst."),
+    number!("limits.messages_per_minute", Live, "messages", limits.messages_per_minute: u32, 0,
+        "Messages that a connection may send per minute, and calls that a user may make over HTTP. 0: no limit beside the rate."),
+    number!("limits.user_requests_per_second", Live, "requests", limits.user_requests_per_second: u32, 0,
+        "Requests that a user may send per second, over all connections and HTTP together. 0: no limit beside each connection's."),
+    number!("limits.user_burst", Live, "requests", limits.user_burst: u32, 1,
+        "Requests that a user may send in one burst, over all connections and HTTP together."),
+    number!("limits.user_work_per_second", Live, "units", limits.user_work_per_second: u32, 0,
+        "Units of work that the server does for a user per second: 4 KiB of a request or 16 KiB of an answer are one. 0: no limit."),
+    number!("limits.user_work_burst", Live, "units", limits.user_work_burst: u32, 1,
+        "Units of work that the server does for a user in one burst."),
+    number!("limits.address_work_per_second", Live, "units", limits.address_work_per_second: u32, 0,
+        "The same for an address (IPv6: a /64), for everybody who is not signed in: guests, and readers of the page."),
+    number!("limits.address_work_burst", Live, "units", limits.address_work_burst: u32, 1,
+        "Units of work that the server does for an address in one burst."),
+    number!("limits.bytes_per_second", Live, "bytes", limits.bytes_per_second: u32, 0,
+        "Bytes that the server reads from a WebSocket per second; the rest waits. 0: no limit."),
+    number!("limits.bytes_burst", Live, "bytes", limits.bytes_burst: u32, 1,
+        "Bytes that the server reads from a WebSocket in one burst."),
+    number!("limits.malformed_requests", Live, "requests", limits.malformed_requests: u32, 1,
+        "A connection is closed after so many malformed requests within abuse_window_ms."),
+    number!("limits.limited_requests", Live, "requests", limits.limited_requests: u32, 1,
+        "A connection is closed after so many requests over its rate within abuse_window_ms."),
+    number!("limits.abuse_window_ms", Live, "ms", limits.abuse_window_ms: u64, 1,
+        "The time window in which malformed_requests and limited_requests are counted."),
+    number!("limits.message_bytes", Opened, "bytes", limits.message_bytes: u64, 1,
+        "Largest message from a client, before and after decompression."),
+    number!("limits.text_bytes", Live, "bytes", limits.text_bytes: u32, 0,
+        "Largest text of a chat message, after JSON unescaping."),
+    number!("limits.data_bytes", Live, "bytes", limits.data_bytes: u32, 0,
+        "Largest `data` of a chat message, as the client wrote it."),
+    number!("limits.cid_bytes", Live, "bytes", limits.cid_bytes: u32, 1..=4_096,
+        "Longest client id of a message or a publication."),
+    number!("limits.emoji_bytes", Live, "bytes", limits.emoji_bytes: u32, 1..=4_096,
+        "A reaction."),
+    number!("limits.title_bytes", Live, "bytes", limits.title_bytes: u32, 0..=4_096,
+        "Longest title of a room and display name of a user."),
+    number!("limits.fragments", Opened, "fragments", limits.fragments: u32, 1,
+        "Most fragments that one message may have."),
+    number!("limits.connections", Restart, "connections", limits.connections: u32, 1,
+        "Most connections at a time; the limit on open files may allow fewer."),
+    number!("limits.connections_per_user", Live, "connections", limits.connections_per_user: u32, 1,
+        "Most connections of one user, of any kind. Lowering it closes none."),
+    number!("limits.connections_per_address", Live, "connections", limits.connections_per_address: u32, 1,
+        "Most connections from one address (IPv6: a /64). Lowering it closes none."),
+    number!("limits.failed_proofs_per_second", Live, "proofs", limits.failed_proofs_per_second: u32, 1,
+        "Failed tokens, codes, cookies and webhook signatures allowed from one address (IPv6: a /64) per second."),
+    number!("limits.failed_proofs_burst", Live, "proofs", limits.failed_proofs_burst: u32, 1,
+        "Failed proofs allowed from one address in one burst."),
+    number!("limits.connections_per_address_minute", Live, "connections", limits.connections_per_address_minute: u32, 0,
+        "Connections that one address (IPv6: a /64) may open per minute. 0: no limit."),
+    number!("limits.rooms", Live, "rooms", limits.rooms: u32, 0,
+        "Most rooms that a user has created or joined. A user may create as many per day, and at least 1000."),
+    number!("limits.direct_rooms", Live, "rooms", limits.direct_rooms: u32, 0,
+        "Most direct conversations in which a user has written."),
+    number!("limits.stored_bytes_per_day", Live, "bytes", limits.stored_bytes_per_day: u32, 0,
+        "Bytes that a user may store per day, counted by the size of their requests; all guests of an address count as one user. 0: no limit."),
+    number!("limits.disk_reserve_bytes", Live, "bytes", limits.disk_reserve_bytes: u64, 0,
+        "Free space to keep on the disk. When less is left, only admins can store anything. 0: none."),
+    number!("limits.added_rooms", Live, "rooms", limits.added_rooms: u32, 0,
+        "Most rooms to which others have added a user, not counting direct messages. Beyond that, adding becomes inviting."),
+    number!("limits.all_rooms", Live, "rooms", limits.all_rooms: u32, 1,
+        "Most rooms on the server, with direct conversations, without rooms that have ended."),
+    number!("limits.room_members", Live, "members", limits.room_members: u32, 1,
+        "Most members of a room; also its most invitations and most bans."),
+    number!("limits.invites", Live, "rooms", limits.invites: u32, 0,
+        "Most open invitations of a user."),
+    number!("limits.create_members", Live, "members", limits.create_members: u32, 0,
+        "Most members that one `room:create` may name."),
+    number!("limits.guests", Live, "connections", limits.guests: u32, 0,
+        "Most guests at a time, with auth.anonymous."),
+    number!("limits.guest_requests_per_second", Live, "requests", limits.guest_requests_per_second: u32, 1,
+        "Requests that a guest's connection may send per second."),
+    number!("limits.guest_burst", Live, "requests", limits.guest_burst: u32, 1,
+        "Requests that a guest's connection may send in one burst."),
+    number!("limits.subscriptions", Live, "streams", limits.subscriptions: u32, 0,
+        "Most streams that a connection can watch."),
+    number!("limits.filters", Live, "filters", limits.filters: u32, 0,
+        "Most of these that a connection can watch through a filter."),
+    number!("limits.stream_filters", Live, "filters", limits.stream_filters: u32, 0,
+        "Most different filters on one stream."),
+    number!("limits.filter_values", Live, "values", limits.filter_values: u32, 1,
+        "Most values of an `in` condition of a filter."),
+    number!("limits.filter_depth", Live, "names", limits.filter_depth: u32, 1,
+        "Most names in a JSON pointer of a filter."),
+    number!("limits.streams", Live, "streams", limits.streams: u32, 0,
+        "Most streams on the server, including those of families."),
+    number!("limits.polled_streams_per_user", Live, "streams", limits.polled_streams_per_user: u32, 0,
+        "Most streams of families that are polled because one user watches them."),
+    number!("limits.polled_streams_per_address", Live, "streams", limits.polled_streams_per_address: u32, 0,
+        "Most streams of families that are polled because guests from one address watch them."),
+    number!("limits.stream_bytes", Live, "bytes", limits.stream_bytes: u32, 1,
+        "Most bytes of one stream's events that are kept. The newest event is kept whatever its size."),
+    number!("limits.all_streams_bytes", Live, "bytes", limits.all_streams_bytes: usize, 1_024,
+        "Most bytes of all streams' events together that are kept in memory."),
+    number!("limits.page", Live, "entries", limits.page: u32, 1,
+        "Most entries on one page of a log or a list."),
+    number!("limits.listed_rooms", Live, "rooms", limits.listed_rooms: u32, 1,
+        "Most rooms in one `hello` or answer to `info`; clients ask for the rest."),
+    number!("limits.page_bytes", Live, "bytes", limits.page_bytes: u32, 1,
+        "Most bytes on one page of a log, unless a single entry is larger."),
+    number!("limits.tail_entries", Live, "entries", limits.tail_entries: u32, 0,
+        "Newest entries of each room that are kept in memory."),
+    number!("limits.tail_bytes", Live, "bytes", limits.tail_bytes: u32, 0,
+        "Most bytes of these entries."),
+    number!("limits.outbox_bytes", Restart, "bytes", limits.outbox_bytes: u32, 1_024,
+        "Most bytes that may wait to be sent to one connection."),
+    number!("limits.outbox_low_bytes", Restart, "bytes", limits.outbox_low_bytes: u32, 1,
+        "When less than this waits, a connection that fell behind is sent more. At most half of outbox_bytes."),
+    number!("limits.all_outboxes_bytes", Restart, "bytes", limits.all_outboxes_bytes: usize, 0,
+        "Most bytes that may wait for all connections together; a message to many counts once. 0: a quarter of the memory available at the start (by the limits of the process, its cgroup and the machine), at most 256 MiB. If it stays full for 2 s or is exceeded by a quarter, the connections that hold most are cut first."),
+    number!("limits.stall_timeout_ms", Live, "ms", limits.stall_timeout_ms: u64, 1,
+        "A connection is closed if it takes neither 64 KiB nor all that waits for it in this time."),
+    number!("limits.head_bytes", Live, "bytes", limits.head_bytes: u32, 64,
+        "Largest head of an HTTP request."),
+    number!("limits.headers", Live, "fields", limits.headers: u32, 1,
+        "Most fields in the head of an HTTP request."),
+    user_limits::USERS,
+    user_limits::CLAIMS,
+    number!("handshake.timeout_ms", Live, "ms", limits.handshake_timeout_ms: u64, 1,
+        "Longest time from the TCP connection to the end of the request's head."),
+    flag!("auth.open", Restart, is_open_asked,
+        "Explicit open mode: everybody is who they say they are. It is an error to combine it with a key, or with an address that is not loopback."),
+    option!("auth.secret_file", Live, "a file's name, or empty for none", secret_file,
+        "A file with the secret that signs tokens (HS256), of at least 32 bytes."),
+    auth::KEY_FILES,
+    option!("auth.admin_token_file", Restart, "a file's name, or empty for none", admin_token_file,
+        "A file with the administrators' token for HTTP calls, of at least 32 bytes."),
+    option!("auth.audience", Live, "a text, or empty for anybody", audience,
+        "The audience (aud) that tokens must name."),
+    option!("auth.issuer", Live, "a text, or empty for anybody", issuer,
+        "The issuer (iss) that tokens must name."),
+    auth::AUTH_URL,
+    auth::AUTH_URL_HEADERS,
+    number!("auth.url_timeout_ms", Live, "ms", limits.auth_url_timeout_ms: u64, 1..=60_000,
+        "How long to wait for the answer."),
+    number!("auth.url_threads", Restart, "threads", limits.auth_url_threads: u32, 1..=256,
+        "Threads that ask it."),
+    number!("auth.leeway_ms", Live, "ms", limits.auth_leeway_ms: u64, 0,
+        "Allowed clock difference when a token's times are checked."),
+    number!("auth.timeout_ms", Live, "ms", limits.auth_timeout_ms: u64, 1,
+        "Longest time from the upgrade to a valid `auth`."),
+    flag!("auth.anonymous", Live, lets_guests_in,
+        "Whether to let in guests: connections with ?anonymous=1, and connections without a token on streams' own paths. Guests see only what is public."),
+    ORIGINS,
+    number!("http.body_bytes", Live, "bytes", limits.http_body_bytes: u32, 0,
+        "Largest content of an HTTP request."),
+    number!("http.body_timeout_ms", Live, "ms", limits.http_body_timeout_ms: u64, 1,
+        "Longest time from the head of an HTTP request to the end of its content."),
+    number!("http.idle_timeout_ms", Live, "ms", limits.http_idle_timeout_ms: u64, 1,
+        "Longest time from an answer to the next request on an HTTP connection."),
+    proxies::TRUSTED,
+    proxies::PROTOCOL,
+    number!("backend.poll_threads", Restart, "threads", limits.backend_poll_threads: u32, 1..=256,
+        "Threads that poll streams' sources."),
+    number!("backend.call_threads", Restart, "threads", limits.backend_call_threads: u32, 1..=1_024,
+        "Threads that call the application's backend for waiting clients. When all are busy, requests are refused with `overloaded`."),
+    number!("backend.retries", Live, "times", limits.backend_retries: u32, 0..=10,
+        "How often a failed call is retried: polls always, other calls only if the backend cannot have received them."),
+    number!("backend.backoff_ms", Live, "ms", limits.backend_backoff_ms: u64, 1..=10_000,
+        "Longest wait before the first retry; it doubles with each further retry. Half of each wait is random."),
+    number!("backend.circuit_failures", Live, "failures", limits.backend_circuit_failures: u32, 1,
+        "Failures in a row after which a source, a handler or auth.url is not called for a while."),
+    number!("backend.circuit_open_ms", Live, "ms", limits.backend_circuit_open_ms: u64, 1,
+        "How long it is not called; then one call tries it again."),
+    flag!("metrics.public", Live, metrics_public,
+        "Whether everybody may read /metrics. Without it only admins may, and everybody in open mode."),
+    number!("heartbeat.interval_ms", Live, "ms", limits.heartbeat_interval_ms: u64, 10,
+        "Time without any input from a connection, after which the server sends a ping."),
+    number!("heartbeat.timeout_ms", Live, "ms", limits.heartbeat_timeout_ms: u64, 1,
+        "How long to wait for the answer."),
+    number!("heartbeat.message_timeout_ms", Live, "ms", limits.message_timeout_ms: u64, 1,
+        "Longest time from a message's first byte to its last."),
+    number!("closing.timeout_ms", Live, "ms", limits.closing_timeout_ms: u64, 1,
+        "Longest time for the closing handshake and reading what follows it, together."),
+    SCOPE,
+    number!("presence.grace_ms", Live, "ms", limits.presence_grace_ms: u64, 0,
+        "Time from the end of a user's last connection until others are told."),
+    number!("presence.window_ms", Live, "ms", limits.presence_window_ms: u64, 1,
+        "Shortest time between two presence announcements. It grows with the number of people who are told."),
+    number!("presence.listed_people", Live, "people", limits.presence_listed_people: u32, 1,
+        "With more people online than this, only their number is announced."),
+    CREATORS,
+    retention::DEFAULT,
+    ConfigKey {
+        name: "retention.rooms",
+        effect: Restart,
+        about: "How much of the log of single rooms is kept, in place of retention.default.",
+        kind: ValueKind::Section(retention::ROOMS),
+    },
+    ConfigKey {
+        name: "streams",
+        effect: Live,
+        about: "Streams: named sources of updates that people only watch (docs/streams.md).",
+        kind: ValueKind::Section(streams::STREAMS),
+    },
+    ConfigKey {
+        name: "handlers",
+        effect: Live,
+        about: "Types of requests that the application's backend answers over HTTP (docs/handlers.md).",
+        kind: ValueKind::Section(handlers::HANDLERS),
+    },
+    flag!("compression.enabled", Restart, compression.enabled,
+        "Whether messages are compressed for clients that offer it (permessage-deflate, RFC 7692)."),
+    number!("compression.level", Restart, "", compression.codecs.level: u8, 0..=9,
+        "Level: 0 (stored), 1 (fast) to 9 (small)."),
+    number!("compression.threshold_bytes", Restart, "bytes", compression.codecs.threshold_bytes: u32, 0,
+        "Messages smaller than this are not compressed."),
+    flag!("compression.context_takeover", Restart, compression.codecs.context_takeover,
+        "Whether a message is compressed with the context of the messages before it (context takeover)."),
+    number!("compression.windows_bytes", Restart, "bytes", compression.codecs.windows_bytes: usize, 0,
+        "Most bytes for the windows of all connections together. Beyond it, no context is taken over."),
+    logging::LEVEL,
+    logging::FORMAT,
+];

@@ -1,0 +1,46 @@
+//! The configuration: its keys, what must hold between them, and the sources that they come from.
+//!
+//! [`keys`] is the one table of all keys. `parlor.toml`, the environment and the flags of the program
+//! are read by it, the commented example and the reference are written by it. [`ConfigSources`] puts a
+//! [`Config`] together, and tells of all that is wrong, and where that stands.
+
+mod auth;
+#[allow(clippy::module_inception)]
+mod config;
+mod environment;
+mod error;
+mod example;
+mod feed;
+mod fields;
+mod file;
+mod handlers;
+mod inline;
+mod key;
+mod keys;
+mod logging;
+mod origin;
+mod overlaps;
+mod own_keys;
+mod proxies;
+mod retention;
+mod sources;
+mod streams;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod told;
+mod user_limits;
+mod webhook;
+
+pub use config::{Compression, Config, Creators, LogFormat};
+pub use environment::{ADMIN_TOKEN_VARIABLE, CONFIG_VARIABLE, SECRET_VARIABLE, variable};
+pub use error::{ConfigError, ConfigFault, ConfigFaults};
+pub use example::{example, keys_and_defaults};
+pub use feed::{Feed, FeedTarget, Poll, Program};
+pub use handlers::BackendHandler;
+pub use key::{ConfigKey, RawValue, TakesEffect};
+pub use keys::keys;
+pub use origin::{Origins, ValueOrigin};
+pub use sources::{Assignment, ConfigSources, Loaded};
+pub use user_limits::Exceptions;
+pub use webhook::Webhook;

@@ -1,0 +1,44 @@
+//! `[proxies]`: who in front is believed when they say from where a connection or a request comes.
+
+use super::config::Config;
+use super::key::{ConfigKey, TakesEffect, ValueKind};
+use crate::web::{Network, Proxies};
+
+const WANTS: &str = "a list of at most 256 addresses and networks, as 127.0.0.1, ::1 or 10.0.0.0/8";
+
+/// Whose `X-Forwarded-For` counts.
+pub(super) const TRUSTED: ConfigKey = ConfigKey {
+    name: "proxies.trusted",
+    effect: TakesEffect::Opened,
+    about: "Proxies whose X-Forwarded-For is trusted. Their own addresses are not limited.",
+    kind: ValueKind::List {
+        wants: WANTS,
+        get: |config| texts(&config.proxies.trusted),
+        set: |config, items| set(config, items, |proxies| &mut proxies.trusted),
+    },
+};
+
+/// Whose connections begin with a header of the PROXY protocol.
+pub(super) const PROTOCOL: ConfigKey = ConfigKey {
+    name: "proxies.protocol",
+    effect: TakesEffect::Opened,
+    about: "Proxies whose connections must begin with a PROXY protocol header, version 2. Nobody else may send one.",
+    kind: ValueKind::List {
+        wants: WANTS,
+        get: |config| texts(&config.proxies.protocol),
+        set: |config, items| set(config, items, |proxies| &mut proxies.protocol),
+    },
+};
+
+fn texts(networks: &[Network]) -> Vec<String> {
+    networks.iter().map(Network::to_string).collect()
+}
+
+fn set(
+    config: &mut Config,
+    items: &[&str],
+    of: fn(&mut Proxies) -> &mut Vec<Network>,
+) -> Option<()> {
+    *of(&mut config.proxies) = Proxies::list(items)?;
+    Some(())
+}

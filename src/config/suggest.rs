@@ -1,0 +1,55 @@
+//! The name that somebody most likely meant.
+
+/// Longer names are not compared: no name of ours is half as long.
+const NAME_BYTES_MAX: usize = 96;
+
+/// The one of `names` that is most like `name`, if one is like it at all: one that ends in it (as
+/// `burst` where `limits.burst` belongs), or else the one with the fewest letters to change.
+pub(super) fn nearest<'a>(
+    name: &str,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Option<&'a str> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        return None;
+    }
+    let last = |name: &str| name.rsplit('.').next().map(str::to_owned);
+    let mut ending = names.clone().filter(|known| known.contains('.') && last(known) == last(name));
+    if let (Some(one), None) = (ending.next(), ending.next()) {
+        return Some(one);
+    }
+    let far = 1 + name.len() / 5;
+    names
+        .map(|known| (strsim::levenshtein(name, known), known))
+        .filter(|(distance, _)| *distance <= far)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
+/// What is said of a name that is none of these.
+pub(super) fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
+    let hint = nearest(name, names.clone()).map(|known| format!("; did you mean {known}?"));
+    let all: Vec<&str> = names.collect();
+    format!("{name:?} is none of {}{}", all.join(", "), hint.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 5] =
+        ["listen", "limits.burst", "limits.rooms", "retention.rooms", "log.level"];
+
+    #[test]
+    fn the_nearest_name_is_found_and_what_is_like_none_has_none() {
+        let nearest = |name: &str| nearest(name, NAMES.iter().copied());
+        assert_eq!(nearest("limits.bursts"), Some("limits.burst"));
+        assert_eq!(nearest("limit.burst"), Some("limits.burst"));
+        assert_eq!(nearest("burst"), Some("limits.burst"), "it stands in another table");
+        assert_eq!(nearest("log.burst"), Some("limits.burst"));
+        assert_eq!(nearest("limits.room"), Some("limits.rooms"));
+        assert_eq!(nearest("listne"), Some("listen"));
+        for like_none in ["", "secret", "x", &"limits.burst".repeat(9)] {
+            assert_eq!(nearest(like_none), None, "{like_none}");
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! The head of an HTTP/1.1 request (RFC 9112): found in the bytes, parsed, its fields looked up.
+//!
+//! Knows no WebSocket: `server` judges whether a head asks for one.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Why bytes are no request head that this end takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// It is longer than the limit.
+    TooLong,
+    /// It has more fields than the limit.
+    TooManyHeaders,
+    /// It breaks the grammar of RFC 9112.
+    Malformed(&'static str),
+}
+
+impl fmt::Display for HeadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HeadError::TooLong => "the request head is too long",
+            HeadError::TooManyHeaders => "the request head has too many header fields",
+            HeadError::Malformed(what) => what,
+        })
+    }
+}
+
+impl std::error::Error for HeadError {}
+
+/// Finds the end of a head that comes in pieces, each byte looked at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadReader {
+    looked_at: usize,
+}
+
+impl HeadReader {
+    /// The length of the head at the beginning of `bytes`, the empty line included; `Ok(None)` if
+    /// it is not all there. `bytes` are those of the last call and more behind them.
+    ///
+    /// # Errors
+    /// [`HeadError::TooLong`] when it does not end within `bytes_max`;
+    /// [`HeadError::Malformed`] at a line that ends in LF alone, or a NUL: what two readers could
+    /// read in two ways is not read at all (RFC 9112 §2.2, §11.2).
+    pub fn find_end(&mut self, bytes: &[u8], bytes_max: usize) -> Result<Option<usize>, HeadError> {
+        let here = &bytes[..bytes.len().min(bytes_max)];
+        let mut place = self.looked_at.min(here.len());
+        while place < here.len() {
+            let line_end = here[place..].iter().position(|byte| *byte == b'\n');
+            let looked_at = line_end.map_or(here.len(), |len| place + len + 1);
+            if here[place..looked_at].contains(&0) {
+                return Err(HeadError::Malformed("the head has a NUL"));
+            }
+            if line_end.is_some() && !here[..looked_at].ends_with(b"\r\n") {
+                return Err(HeadError::Malformed("a line of the head does not end in CR LF"));
+            }
+            if here[..looked_at].ends_with(b"\r\n\r\n") {
+                return Ok(Some(looked_at));
+            }
+            place = looked_at;
+        }
+        self.looked_at = place;
+        if bytes.len() > bytes_max { Err(HeadError::TooLong) } else { Ok(None) }
+    }
+}
+
+/// A parsed head.
+#[derive(Debug)]
+pub struct RequestHead<'b> {
+    /// The method, as `GET`.
+    pub method: &'b str,
+    /// The path, without its query; still percent-encoded.
+    pub path: &'b str,
+    /// What follows the path's `?`; may be empty.
+    pub query: &'b str,
+    /// The host that the request is for: of `Host`, which is also that of an absolute-form target;
+    /// empty where HTTP/1.0 has none.
+    pub host: &'b str,
+    /// Whether the version is HTTP/1.0, and not 1.1.
+    pub is_http_1_0: bool,
+    fields: Vec<httparse::Header<'b>>,
+}
+
+impl<'b> RequestHead<'b> {
+    /// Parses a head that [`HeadReader::find_end`] found whole.
+    ///
+    /// # Errors
+    /// [`HeadError`], `TooManyHeaders` with more than `headers_max` fields.
+    pub fn parse(bytes: &'b [u8], headers_max: usize) -> Result<RequestHead<'b>, HeadError> {
+        // Room for as many as there may be, and nothing written into it before they are.
+        let mut room = Box::new_uninit_slice(headers_max);
+        let mut request = httparse::Request::new(&mut []);
+        match request.parse_with_uninit_headers(bytes, &mut room) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Ok(httparse::Status::Partial) => {
+                return Err(HeadError::Malformed("the head is not whole"));
+            }
+            Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooManyHeaders),
+            Err(_) => {
+                return Err(HeadError::Malformed("the head is not that of an HTTP request"));
+            }
+        }
+        let is_http_1_0 = request.version == Some(0);
+        let (Some(method), Some(target)) = (request.method, request.path) else {
+            return Err(HeadError::Malformed("the request line is not whole"));
+        };
+        let fields = request.headers.to_vec();
+        let mut head = RequestHead { method, path: "", query: "", host: "", is_http_1_0, fields };
+        // RFC 9112 §3.2: only HTTP/1.0 may do without.
+        let host = match head.only("host")? {
+            Some(host) => host,
+            None if is_http_1_0 => "",
+            None => return Err(HeadError::Malformed("the Host field is missing")),
+        };
+        // RFC 9112 §3.2: a host that cannot be one is refused, as a missing one is.
+        if !host.bytes().all(is_host_byte) {
+            return Err(HeadError::Malformed("Host is no host"));
+        }
+        // RFC 9112 §3.2: a target has no fragment, and nothing that is not ASCII.
+        if target.contains('#') || !target.is_ascii() {
+            return Err(HeadError::Malformed("the request target has what no URI may have there"));
+        }
+        let (authority, target) = split_target(target)?;
+        // RFC 9112 §3.2.2: an absolute-form target names the host again; two names would be two
+        // requests, to two readers.
+        if authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(host)) {
+            return Err(HeadError::Malformed("Host is not the host of the target"));
+        }
+        head.host = host;
+        (head.path, head.query) = target.split_once('?').unwrap_or((target, ""));
+        // RFC 9112 §3.2.1: an absolute-form target without a path asks for "/".
+        if head.path.is_empty() {
+            head.path = "/";
+        }
+        Ok(head)
+    }
+
+    /// The value of a cookie (RFC 6265 §4.2.1): of several of its name the first. What other cookies have in them,
+    /// and whether that is ASCII, is their own affair.
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<&'b str> {
+        let fields = self.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("cookie"));
+        let mut cookies = fields.flat_map(|field| field.value.split(|byte| *byte == b';'));
+        let value = cookies.find_map(|cookie| {
+            cookie.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")
+        });
+        value.and_then(|value| str::from_utf8(value).ok())
+    }
+
+    /// The values of a field, in order; `name` in lower case. Values that are no visible ASCII are
+    /// left out.
+    pub fn all(&self, name: &'static str) -> impl Iterator<Item = &'b str> {
+        self.fields
+            .iter()
+            .filter(move |field| field.name.eq_ignore_ascii_case(name))
+            .filter_map(|field| std::str::from_utf8(field.value).ok())
+            .filter(|value| value.is_ascii())
+            .map(str::trim)
+    }
+
+    /// As [`RequestHead::all`], of a field whose name is not known before; in any case.
+    pub fn named(&self, name: &str) -> impl Iterator<Item = &'b str> {
+        self.fields
+            .iter()
+            .filter(move |field| field.name.eq_ignore_ascii_case(name))
+            .filter_map(|field| std::str::from_utf8(field.value).ok())
+            .filter(|value| value.is_ascii())
+            .map(str::trim)
+    }
+
+    /// The values of a field, in order, one for each of its lines; `name` in lower case.
+    pub fn lines(&self, name: &'static str) -> impl Iterator<Item = Result<&'b str, HeadError>> {
+        let lines = self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
+        lines.map(|line| ascii(line.value))
+    }
+
+    /// The value of a field that must not come twice.
+    ///
+    /// # Errors
+    /// [`HeadError::Malformed`] if it does, or if it is no visible ASCII.
+    pub fn only(&self, name: &'static str) -> Result<Option<&'b str>, HeadError> {
+        let mut lines = self.fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+        let Some(line) = lines.next() else {
+            return Ok(None);
+        };
+        if lines.next().is_some() {
+            return Err(HeadError::Malformed("a field comes twice that may come once"));
+        }
+        ascii(line.value).map(Some)
+    }
+
+    /// Whether the list that a field is, over all of its lines, has `token`, in any case.
+    /// (`notupgrade` is not `upgrade`.)
+    #[must_use]
+    pub fn list_has(&self, name: &'static str, token: &str) -> bool {
+        self.all(name)
+            .flat_map(|value| value.split(','))
+            .any(|item| item.trim().eq_ignore_ascii_case(token))
+    }
+
+    /// Whether the connection goes on after the answer, if that is for the client to say (RFC 9112
+    /// §9.3): one of HTTP/1.0 has one request.
+    #[must_use]
+    pub fn keeps_alive(&self) -> bool {
+        !self.is_http_1_0 && !self.list_has("connection", "close")
+    }
+
+    /// Whether the head announces a body (RFC 9112 §6).
+    #[must_use]
+    pub fn announces_body(&self) -> bool {
+        let has_length = self
+            .fields
+            .iter()
+            .filter(|field| field.name.eq_ignore_ascii_case("content-length"))
+            .any(|field| field.value != b"0");
+        has_length
+            || self.fields.iter().any(|field| field.name.eq_ignore_ascii_case("transfer-encoding"))
+    }
+
+    /// All fields whose values are ASCII, in order.
+    pub fn fields(&self) -> impl Iterator<Item = (&'b str, &'b str)> {
+        self.fields.iter().filter_map(|field| Some((field.name, ascii(field.value).ok()?)))
+    }
+
+    /// The decoded value of the first `name=…` of the query, if there is one.
+    ///
+    /// # Errors
+    /// [`HeadError::Malformed`] within, if it is not UTF-8 in percent-encoding.
+    #[must_use]
+    pub fn query_value(&self, name: &str) -> Option<Result<Cow<'b, str>, HeadError>> {
+        self.query_values(name).next()
+    }
+
+    /// The decoded values of all `name=…` of the query, in order.
+    ///
+    /// # Errors
+    /// As [`RequestHead::query_value`].
+    pub fn query_values(
+        &self,
+        name: &str,
+    ) -> impl Iterator<Item = Result<Cow<'b, str>, HeadError>> {
+        query_values(self.query, name)
+    }
+
+    /// All names and values of the query, decoded, in order.
+    ///
+    /// # Errors
+    /// As [`RequestHead::query_value`].
+    pub fn query_pairs(
+        &self,
+    ) -> impl Iterator<Item = Result<(Cow<'b, str>, Cow<'b, str>), HeadError>> {
+        let malformed = HeadError::Malformed("the query is not UTF-8, percent-encoded");
+        self.query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            percent_decoded(name).zip(percent_decoded(value)).ok_or(malformed)
+        })
+    }
+}
+
+fn query_values<'q>(
+    query: &'q str,
+    name: &str,
+) -> impl Iterator<Item = Result<Cow<'q, str>, HeadError>> {
+    let pairs = query.split('&').filter_map(move |pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (key == name).then_some(value)
+    });
+    let malformed = HeadError::Malformed("a value of the query is not UTF-8, percent-encoded");
+    pairs.map(move |value| percent_decoded(value).ok_or(malformed))
+}
+
+/// As [`RequestHead::query_value`], of a query alone.
+///
+/// # Errors
+/// As there.
+#[must_use]
+pub fn query_value<'q>(query: &'q str, name: &str) -> Option<Result<Cow<'q, str>, HeadError>> {
+    query_values(query, name).next()
+}
+
+/// RFC 3986 §3.2.2, §3.2.3: what a host and its port are written with.
+pub(crate) fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
+}
+
+fn ascii(value: &[u8]) -> Result<&str, HeadError> {
+    match std::str::from_utf8(value) {
+        Ok(value) if value.is_ascii() => Ok(value.trim()),
+        _ => Err(HeadError::Malformed("the value of a field is not ASCII")),
+    }
+}
+
+/// The authority of an absolute-form target; the path, which may be empty there, and the query.
+fn split_target(target: &str) -> Result<(Option<&str>, &str), HeadError> {
+    if target.starts_with('/') {
+        return Ok((None, target));
+    }
+    let scheme_end = target.find("://").filter(|end| {
+        ["http", "https"].iter().any(|scheme| target[..*end].eq_ignore_ascii_case(scheme))
+    });
+    let Some(scheme_end) = scheme_end else {
+        return Err(HeadError::Malformed("the request target is neither a path nor an http URI"));
+    };
+    let rest = &target[scheme_end + 3..];
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    Ok((Some(&rest[..end]), &rest[end..]))
+}
+
+/// A segment of a path, decoded (RFC 3986 §2.1); `None` if it is not UTF-8 in percent-encoding. A `+` is
+/// one there.
+#[must_use]
+pub fn percent_decoded_path(text: &str) -> Option<Cow<'_, str>> {
+    decoded(text, b'+')
+}
+
+fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
+    decoded(text, b' ')
+}
+
+fn decoded(text: &str, plus: u8) -> Option<Cow<'_, str>> {
+    if !text.contains(['%', '+']) {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        match first {
+            b'%' => {
+                let (digits, after) = rest.split_first_chunk::<2>()?;
+                let value = |digit: u8| (digit as char).to_digit(16);
+                bytes.push((value(digits[0])? * 16 + value(digits[1])?) as u8);
+                rest = after;
+            }
+            b'+' => bytes.push(plus),
+            other => bytes.push(*other),
+        }
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+/// RFC 9110 §5.6.2.
+pub(crate) fn is_token(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(head: &str) -> Result<RequestHead<'_>, HeadError> {
+        RequestHead::parse(head.as_bytes(), 8)
+    }
+
+    #[test]
+    fn the_end_is_found_at_every_cut_and_each_byte_is_looked_at_once() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let bytes = [&head[..], b"more"].concat();
+        for cut in 0..bytes.len() {
+            let mut reader = HeadReader::default();
+            let early = reader.find_end(&bytes[..cut], 100).unwrap();
+            let found = early.or(reader.find_end(&bytes, 100).unwrap());
+            assert_eq!(found, Some(head.len()), "cut at {cut}");
+        }
+        let mut reader = HeadReader::default();
+        assert_eq!(reader.find_end(&bytes[..20], 100), Ok(None));
+        assert_eq!(reader.looked_at, 20);
+    }
+
+    #[test]
+    fn a_head_has_a_length_and_one_kind_of_line_end() {
+        let find = |bytes: &[u8], max| HeadReader::default().find_end(bytes, max);
+        let head = b"GET / HTTP/1.1\r\n\r\n";
+        assert_eq!(find(head, head.len()), Ok(Some(head.len())));
+        assert_eq!(find(head, head.len() - 1), Err(HeadError::TooLong));
+        assert!(matches!(find(b"GET / HTTP/1.1\nHost: a\n\n", 99), Err(HeadError::Malformed(_))));
+        assert!(matches!(find(b"GET / HTTP/1.1\r\n\n", 99), Err(HeadError::Malformed(_))));
+        assert!(matches!(find(b"GET /\0 HTTP/1.1\r\n", 99), Err(HeadError::Malformed(_))));
+        assert!(matches!(find(b"\n", 99), Err(HeadError::Malformed(_))));
+    }
+
+    #[test]
+    fn the_target_is_taken_apart() {
+        let head = parse("GET /ws?user=a%20b&token=x&x HTTP/1.1\r\nHost: h:1\r\n\r\n").unwrap();
+        assert_eq!((head.path, head.host), ("/ws", "h:1"));
+        assert_eq!(head.query_value("user"), Some(Ok("a b".into())));
+        assert_eq!(head.query_value("x"), Some(Ok("".into())));
+        assert_eq!(head.query_value("use"), None);
+        for wrong in ["%f0%zz", "%ff", "a%c3", "%ed%a0%80", "%c0%af"] {
+            let text = format!("GET /?user={wrong} HTTP/1.1\r\nHost: h\r\n\r\n");
+            let bad = parse(&text).unwrap();
+            assert!(
+                matches!(bad.query_value("user"), Some(Err(HeadError::Malformed(_)))),
+                "{wrong}"
+            );
+        }
+        let absolute = parse("GET HTTP://h/a?b HTTP/1.1\r\nHost: H\r\n\r\n").unwrap();
+        assert_eq!((absolute.path, absolute.query), ("/a", "b"));
+        let no_path = parse("GET http://h?token=x HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        assert_eq!((no_path.path, no_path.query), ("/", "token=x"));
+        assert!(parse("GET http://other/ HTTP/1.1\r\nHost: h\r\n\r\n").is_err());
+        assert!(parse("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn what_is_ambiguous_is_refused() {
+        for head in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+            "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.2\r\nHost: a\r\n\r\n",
+            "GET /\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n folded\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: \u{e4}\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
+            "GET /#a HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /\u{e4} HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / /x HTTP/1.1\r\nHost: a\r\n\r\n",
+        ] {
+            assert!(matches!(parse(head), Err(HeadError::Malformed(_))), "{head}");
+        }
+        let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: 1\r\n".repeat(8));
+        assert_eq!(parse(&many).unwrap_err(), HeadError::TooManyHeaders);
+    }
+
+    #[test]
+    fn the_version_and_the_client_say_whether_the_connection_goes_on() {
+        let with = |text: &str| parse(text).unwrap().keeps_alive();
+        assert!(with("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert!(!with("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n"));
+        assert!(!with("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
+        let old = parse("GET / HTTP/1.0\r\n\r\n").unwrap();
+        assert!(old.is_http_1_0 && old.host.is_empty());
+    }
+
+    #[test]
+    fn a_list_is_read_over_all_of_its_lines() {
+        let head = parse("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive,\tUPGRADE\r\nConnection: x\r\n\r\n").unwrap();
+        assert!(head.list_has("connection", "upgrade") && head.list_has("connection", "x"));
+        let head = parse("GET / HTTP/1.1\r\nHost: a\r\nConnection: notupgrade\r\n\r\n").unwrap();
+        assert!(!head.list_has("connection", "upgrade"));
+    }
+
+    #[test]
+    fn a_body_is_seen() {
+        let with = |field: &str| {
+            parse(&format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n"))
+                .unwrap()
+                .announces_body()
+        };
+        assert!(with("Content-Length: 1") && with("Transfer-Encoding: chunked"));
+        assert!(!with("Content-Length: 0") && !with("X: y"));
+    }
+}

@@ -1,0 +1,49 @@
+//! Durable streams: what comes of events that are with the store.
+
+use super::hub::Hub;
+use super::pending::Pending;
+use super::streams::{Publication, PublishResult, Publisher};
+use crate::base::{Effect, Effects, Now, Origin, Outcome};
+
+impl Hub {
+    pub(super) fn publish(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        publisher: &Publisher,
+        publication: Publication,
+        effects: &mut Effects,
+    ) {
+        let taken = self.streams.publish(now, publisher, &publication, effects);
+        let record = match taken {
+            Ok(PublishResult::ToStore(record)) => record,
+            Ok(PublishResult::Told(answer)) => {
+                return effects.push(Effect::Answer { origin, answer: Ok(answer) });
+            }
+            Err(refusal) => return effects.push(Effect::Answer { origin, answer: Err(refusal) }),
+        };
+        let conn = origin.conn();
+        let ticket = self.ticket(Pending::Publish { origin, publication });
+        effects.push(Effect::Persist { ticket, record });
+        if let Some(conn) = conn
+            && let Some(connection) = self.connection_mut(conn)
+        {
+            connection.writes += 1;
+            self.settle_hold(conn, effects);
+        }
+    }
+
+    pub(super) fn event_stored(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        publication: Publication,
+        outcome: &Outcome,
+        effects: &mut Effects,
+    ) {
+        let conn = origin.conn();
+        let answer = self.streams.stored(now, publication, outcome, effects);
+        effects.push(Effect::Answer { origin, answer });
+        self.write_finished(now, conn, effects);
+    }
+}

@@ -1,0 +1,144 @@
+//! The embedded page and the headers that keep it safe.
+
+use sha1::{Digest, Sha1};
+use std::sync::LazyLock;
+
+/// Nothing from elsewhere, nothing inline: what users write cannot become a program.
+pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
+    style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
+    form-action 'none'; frame-ancestors 'none'";
+
+/// A file of the page.
+pub(crate) struct Asset {
+    pub(crate) path: &'static str,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: &'static [u8],
+}
+
+macro_rules! assets {
+    ($($path:literal, $file:literal, $content_type:ident;)+) => {
+        /// Every file of the page.
+        pub(crate) const ASSETS: &[Asset] = &[$(Asset {
+            path: $path,
+            content_type: $content_type,
+            body: include_bytes!(concat!("../../", $file)),
+        },)+];
+    };
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+// Those below `/client/` are the very files of the client in JavaScript.
+assets! {
+    "/app.js", "web/app.js", JS;
+    "/chatlog.js", "web/chatlog.js", JS;
+    "/client/base.js", "clients/js/src/base.js", JS;
+    "/client/client.js", "clients/js/src/client.js", JS;
+    "/client/connection.js", "clients/js/src/connection.js", JS;
+    "/client/entries.js", "clients/js/src/entries.js", JS;
+    "/client/env.js", "clients/js/src/env.js", JS;
+    "/client/errors.js", "clients/js/src/errors.js", JS;
+    "/client/hint.js", "clients/js/src/hint.js", JS;
+    "/client/index.js", "clients/js/src/index.js", JS;
+    "/client/indexeddb.js", "clients/js/src/indexeddb.js", JS;
+    "/client/outbox.js", "clients/js/src/outbox.js", JS;
+    "/client/presence.js", "clients/js/src/presence.js", JS;
+    "/client/requests.js", "clients/js/src/requests.js", JS;
+    "/client/room.js", "clients/js/src/room.js", JS;
+    "/client/sse.js", "clients/js/src/sse.js", JS;
+    "/client/stream.js", "clients/js/src/stream.js", JS;
+    "/client/streams.js", "clients/js/src/streams.js", JS;
+    "/client/tokens.js", "clients/js/src/tokens.js", JS;
+    "/client/world.js", "clients/js/src/world.js", JS;
+    "/composer.js", "web/composer.js", JS;
+    "/door.js", "web/door.js", JS;
+    "/drafts.js", "web/drafts.js", JS;
+    "/house.js", "web/house.js", JS;
+    "/icon.svg", "web/icon.svg", SVG;
+    "/", "web/index.html", HTML;
+    "/lists.js", "web/lists.js", JS;
+    "/log.js", "web/log.js", JS;
+    "/names.js", "web/names.js", JS;
+    "/notify.js", "web/notify.js", JS;
+    "/plan.js", "web/plan.js", JS;
+    "/presence.js", "web/presence.js", JS;
+    "/rooms.js", "web/rooms.js", JS;
+    "/rows.js", "web/rows.js", JS;
+    "/said.js", "web/said.js", JS;
+    "/search.js", "web/search.js", JS;
+    "/session.js", "web/session.js", JS;
+    "/style.css", "web/style.css", CSS;
+    "/text.js", "web/text.js", JS;
+    "/theme.js", "web/theme.js", JS;
+    "/tools.js", "web/tools.js", JS;
+    "/unsent.js", "web/unsent.js", JS;
+    "/virtual.js", "web/virtual.js", JS;
+    "/words.js", "web/words.js", JS;
+}
+
+/// A strong validator of each file's content (RFC 9110 §8.8.3), in the order of [`ASSETS`].
+static TAGS: LazyLock<Vec<String>> =
+    LazyLock::new(|| ASSETS.iter().map(|asset| tag(asset.body)).collect());
+
+/// A strong entity tag of a content.
+pub(crate) fn tag(content: &[u8]) -> String {
+    let digits: String = Sha1::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{digits}\"")
+}
+
+/// The file at a path, and its entity tag.
+pub(crate) fn asset(path: &str) -> Option<(&'static Asset, &'static str)> {
+    let place = ASSETS.iter().position(|asset| asset.path == path)?;
+    Some((&ASSETS[place], TAGS.get(place)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_page_is_embedded() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
+        let mut count = 0;
+        for file in std::fs::read_dir(folder).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            let path = if name == "index.html" { "/".to_owned() } else { format!("/{name}") };
+            assert!(asset(&path).is_some(), "web/{name} is not in the table");
+            count += 1;
+        }
+        let of_client = ASSETS.iter().filter(|asset| asset.path.starts_with("/client/")).count();
+        assert_eq!(count + of_client, ASSETS.len());
+    }
+
+    /// The paths of the modules that a module asks for, from where it is.
+    fn imports(asset: &'static Asset) -> Vec<String> {
+        let text = std::str::from_utf8(asset.body).unwrap();
+        let (folder, _) = asset.path.rsplit_once('/').unwrap();
+        let named = text.lines().filter(|line| !line.trim_start().starts_with(['/', '*']));
+        let asked = |line: &'static str| {
+            let at = ["from './", "await import('./", "void import('./"]
+                .iter()
+                .find_map(|how| line.split_once(how));
+            at?.1.split_once('\'')
+        };
+        named.filter_map(asked).map(|(name, _)| format!("{folder}/{name}")).collect()
+    }
+
+    #[test]
+    fn every_module_that_another_imports_is_embedded() {
+        let mut wanted = std::collections::HashSet::new();
+        for module in ASSETS.iter().filter(|asset| asset.content_type == JS) {
+            for path in imports(module) {
+                assert!(asset(&path).is_some(), "{} imports {path}", module.path);
+                wanted.insert(path);
+            }
+        }
+        // And no file of the client is served that the page has no use for.
+        for module in ASSETS.iter().filter(|asset| asset.path.starts_with("/client/")) {
+            assert!(wanted.contains(module.path), "nobody imports {}", module.path);
+        }
+    }
+}

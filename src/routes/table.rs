@@ -1,0 +1,166 @@
+//! The table of the API: each call of HTTP is a request that a WebSocket may send, too.
+
+/// A row of the table.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    /// Below [`PREFIX`]; what stands in braces is a member of the payload, but for `{type}`, which
+    /// is the request itself.
+    pub(crate) path: &'static str,
+    /// The request that it is; of several, [`Choice`] says which.
+    pub(crate) types: &'static [&'static str],
+    pub(crate) choice: Choice,
+    /// Members of the payload that come from the query: texts, and numbers and flags.
+    pub(crate) texts: &'static [&'static str],
+    pub(crate) plain: &'static [&'static str],
+    /// Whether the content is the payload.
+    pub(crate) has_body: bool,
+    /// Whether it makes something that was not there.
+    pub(crate) creates: bool,
+}
+
+/// Which of a row's requests it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// The only one.
+    One,
+    /// That which the path names.
+    Path,
+    /// The first for admins, the second for others.
+    ByRights,
+    /// The first for a room that is not there, the second for one that is.
+    ByRoom,
+    /// The first for oneself, the second for another; a third is an admin's for whomever.
+    ByUser,
+}
+
+macro_rules! routes {
+    ($($method:ident $path:literal $choice:ident [$($type:literal),*] $([$($text:literal)*; $($number:literal)*])?
+       $($body:ident)? $(+ $creates:ident)?;)+) => {
+        /// All calls.
+        pub(crate) const ROUTES: &[Route] = &[$(Route {
+            method: stringify!($method),
+            path: $path,
+            types: &[$($type),*],
+            choice: Choice::$choice,
+            texts: &[$($($text),*)?],
+            plain: &[$($($number),*)?],
+            has_body: routes!(@is $($body)?),
+            creates: routes!(@is $($creates)?),
+        },)+];
+    };
+    (@is) => { false };
+    (@is $word:ident) => { true };
+}
+
+routes! {
+    GET    "info"                         One      ["info"] ["after";];
+    GET    "connections"                  One      ["admin:connections"] ["after"; "limit"];
+    DELETE "connections/{connection}"     One      ["admin:disconnect"];
+    POST   "connections/{connection}/push" One     ["admin:push"] body;
+    GET    "users"                        ByRights ["admin:users", "presence:list"] ["after"; "limit"];
+    GET    "users/{user}"                 One      ["admin:user"];
+    DELETE "users/{user}/connections"     One      ["admin:disconnect"];
+    POST   "users/{user}/push"            One      ["admin:push"] body;
+    POST   "push"                         One      ["admin:push"] body;
+    POST   "call/{type}"                  Path     [] body;
+    GET    "rooms"                        One      ["room:list"] ["after"; "limit" "open"];
+    GET    "rooms/{room}"                 One      ["room:info"];
+    PUT    "rooms/{room}"                 ByRoom   ["room:create", "room:update"] body + creates;
+    DELETE "rooms/{room}"                 One      ["room:delete"];
+    GET    "rooms/{room}/members"         One      ["room:members"] ["after"; "limit"];
+    PUT    "rooms/{room}/members/{user}"  ByUser   ["room:join", "room:invite", "admin:add"];
+    DELETE "rooms/{room}/members/{user}"  ByUser   ["room:leave", "room:remove"];
+    GET    "rooms/{room}/messages"        One      ["chat:history"] [; "after" "before" "limit"];
+    POST   "rooms/{room}/messages"        One      ["chat:send"] body + creates;
+    GET    "streams"                      One      ["stream:list"] ["after"; "limit"];
+    GET    "streams/{stream}"             One      ["stream:get"];
+    POST   "streams/{stream}"             One      ["publish"] body;
+    POST   "streams/{stream}/pause"       One      ["admin:pause"];
+    POST   "streams/{stream}/resume"      One      ["admin:resume"];
+    GET    "streams/{stream}/subscribers" One      ["stream:subscribers"] ["after"; "limit"];
+}
+
+/// What a path comes to.
+#[derive(Debug)]
+pub(crate) enum RouteMatch {
+    /// A call, and the segments that its braces stand for, as they came.
+    Call(&'static Route, Vec<(&'static str, String)>),
+    /// The path is there, with these methods.
+    Other(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// Looks a path up that begins with [`PREFIX`]; the rest of it, still percent-encoded, is `path`.
+pub(crate) fn find(method: &str, path: &str) -> RouteMatch {
+    let mut methods = Vec::new();
+    for route in ROUTES {
+        let Some(params) = params(route.path, path) else { continue };
+        if route.method == method || (route.method == "GET" && method == "HEAD") {
+            return RouteMatch::Call(route, params);
+        }
+        methods.push(route.method);
+        if route.method == "GET" {
+            methods.push("HEAD");
+        }
+    }
+    if methods.is_empty() {
+        return RouteMatch::Nothing;
+    }
+    methods.push("OPTIONS");
+    RouteMatch::Other(methods.join(", "))
+}
+
+fn params(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
+    let (mut of_pattern, mut of_path) = (pattern.split('/'), path.split('/'));
+    let mut params = Vec::new();
+    loop {
+        match (of_pattern.next(), of_path.next()) {
+            (None, None) => return Some(params),
+            (Some(wanted), Some(given)) => {
+                match wanted.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+                    Some(name) => params.push((name, given.to_owned())),
+                    None if wanted == given => {}
+                    None => return None,
+                }
+            }
+            (Some(_), None) | (None, Some(_)) => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::request::{ADMIN_PREFIX, TYPES};
+
+    #[test]
+    fn every_call_is_a_request_and_every_request_of_admins_is_a_call() {
+        for route in ROUTES {
+            assert_eq!(route.types.is_empty(), route.choice == Choice::Path, "{}", route.path);
+            assert_eq!(route.types.len() == 1, route.choice == Choice::One, "{}", route.path);
+            for kind in route.types {
+                assert!(TYPES.contains(kind), "{kind} is no request");
+            }
+        }
+        for kind in TYPES.iter().filter(|kind| kind.starts_with(ADMIN_PREFIX)) {
+            let is_call = ROUTES.iter().any(|route| route.types.contains(kind));
+            assert!(is_call, "{kind} is no call of HTTP");
+        }
+    }
+
+    #[test]
+    fn a_path_is_found_with_its_method_or_with_those_that_it_has() {
+        let RouteMatch::Call(route, params) = find("PUT", "rooms/a%2fb/members/") else { panic!() };
+        assert_eq!(route.path, "rooms/{room}/members/{user}");
+        assert_eq!(params, [("room", "a%2fb".to_owned()), ("user", String::new())]);
+        let RouteMatch::Call(route, _) = find("HEAD", "rooms/a") else { panic!() };
+        assert_eq!(route.types, ["room:info"]);
+        let RouteMatch::Other(methods) = find("PATCH", "rooms/a") else { panic!() };
+        assert_eq!(methods, "GET, HEAD, PUT, DELETE, OPTIONS");
+        for nothing in ["", "info/", "rooms//", "rooms/a/b", "Info"] {
+            assert!(matches!(find("GET", nothing), RouteMatch::Nothing), "{nothing}");
+        }
+    }
+}

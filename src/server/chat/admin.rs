@@ -1,0 +1,301 @@
+//! What admins ask of the server itself: who is here, on which connections, a push, an end.
+
+use super::chat::Chat;
+use super::deliver::hand;
+use super::session::SignedIn;
+use crate::base::limits::PUSH_USERS_MAX;
+use crate::base::{Class, ConnId, Origin, RefusalCode, RoomId, UserId};
+use crate::protocol::Message;
+use crate::protocol::endpoint::Broadcast;
+use crate::server::embed::handle::check_push;
+use crate::server::embed::shared::Whom;
+use crate::server::http::opening::Visitor;
+use crate::store::Backend;
+use crate::web::{Net, Traffic};
+use crate::wire::close_codes::KICKED;
+use crate::wire::encode;
+use crate::wire::json::Writer;
+use crate::wire::request::{Envelope, Fault, Fields, connection};
+
+/// Something that an admin asks for.
+#[derive(Debug)]
+enum Operation {
+    Connections {
+        after: Option<ConnId>,
+        limit: usize,
+    },
+    Disconnect(Whom),
+    /// Pause the source of a stream, or let it go on.
+    Pause {
+        stream: String,
+        is_paused: bool,
+    },
+    Push {
+        to: Whom,
+        kind: String,
+        payload: String,
+    },
+    User(UserId),
+    Users {
+        after: Option<UserId>,
+        limit: usize,
+    },
+}
+
+impl<S: Backend> Chat<S> {
+    /// Carries out what an admin asks for.
+    pub(super) fn administer(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        kind: &str,
+        envelope: &Envelope<'_>,
+    ) {
+        let fields = envelope.fields(&self.config.limits, net.timestamp());
+        match operation(kind, &fields) {
+            Ok(Some(Operation::Connections { after, limit })) => {
+                self.list_connections(net, origin, after, limit);
+            }
+            Ok(Some(Operation::Disconnect(whom))) => self.disconnect(net, origin, &whom),
+            Ok(Some(Operation::Pause { stream, is_paused })) => {
+                self.pause_source(net, origin, &stream, is_paused);
+            }
+            Ok(Some(Operation::Push { to, kind, payload })) => {
+                let text = encode::push_raw(&kind, &payload);
+                match self.recipients(&to) {
+                    Ok(conns) => {
+                        let reached = push_to(net, &conns, &text);
+                        self.reply(net, origin, |w| w.number("reached", reached as u64));
+                    }
+                    Err((code, message)) => self.refuse(net, origin, code.as_str(), message),
+                }
+            }
+            Ok(Some(Operation::User(user))) => self.show_user(net, origin, &user),
+            Ok(Some(Operation::Users { after, limit })) => {
+                let (users, more) = self.hub.online(after.as_ref(), limit);
+                self.reply(net, origin, |w| {
+                    w.array("users", &users, |w, user| w.object(|w| encode::presence(w, user)));
+                    w.flag("more", more);
+                });
+            }
+            Ok(None) => {
+                let code = RefusalCode::UnknownType.as_str();
+                self.refuse(net, origin, code, "no request has this type");
+            }
+            Err(fault) => self.fault(net, origin, &fault),
+        }
+    }
+
+    fn list_connections(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        after: Option<ConnId>,
+        limit: usize,
+    ) {
+        let limit = limit.min(self.config.limits.page as usize);
+        let start = after.map_or(0, |conn| conn.index() + 1);
+        let here = self.sessions.get(start..).into_iter().flatten().flatten();
+        let mut here = here.filter_map(|session| Some((session.conn, session.signed_in()?)));
+        let listed: Vec<_> = here.by_ref().take(limit).collect();
+        let mut payload = Writer::new();
+        payload.object(|w| {
+            w.array("connections", listed, |w, (conn, known)| {
+                w.object(|w| {
+                    w.text("connection", &conn.to_string());
+                    w.text("user", known.user.as_str());
+                    w.flag("admin", known.admin);
+                    w.text("kind", if net.is_endless(conn) { "events" } else { "websocket" });
+                    if let Some(Visitor::Watch(watch)) = known.visitor.as_deref() {
+                        w.text("stream", watch.stream.as_str());
+                    }
+                    if let Some(address) = net.address(conn) {
+                        w.text("address", &address.to_string());
+                    }
+                    w.number("waiting_bytes", net.waiting_bytes(conn) as u64);
+                    health(w, net, conn);
+                });
+            });
+            w.flag("more", here.next().is_some());
+        });
+        self.reply_raw(net, origin, payload.finish());
+    }
+
+    /// Ends connections, of whatever kind.
+    fn disconnect(&mut self, net: &mut Net<'_>, origin: &Origin, whom: &Whom) {
+        match self.connections_of(whom) {
+            Ok(conns) => {
+                // Before one's own end.
+                self.reply(net, origin, |w| w.number("closed", conns.len() as u64));
+                for conn in conns {
+                    self.close_with(net, conn, KICKED, "an admin has ended this connection");
+                }
+            }
+            Err((code, message)) => self.refuse(net, origin, code.as_str(), message),
+        }
+    }
+
+    fn show_user(&mut self, net: &mut Net<'_>, origin: &Origin, user: &UserId) {
+        let Some(info) = self.hub.known_user(user) else {
+            let code = RefusalCode::NoSuchUser.as_str();
+            self.refuse(net, origin, code, "no user with this id is online or in a room");
+            return;
+        };
+        let conns = self.hub.connections_of(user).to_vec();
+        self.reply(net, origin, |w| {
+            w.text("user", user.as_str());
+            w.text("name", info.name.as_deref().unwrap_or(user.as_str()));
+            w.flag("online", !conns.is_empty());
+            if !conns.is_empty() {
+                w.number("since", info.since.0);
+            }
+            w.array("connections", &conns, |w, conn| w.item(&conn.to_string()));
+        });
+    }
+
+    /// The connections of somebody, or the one that is named, whatever they came for.
+    fn connections_of(&self, whom: &Whom) -> Result<Vec<ConnId>, Unknown> {
+        let here = self.sessions.iter().flatten();
+        let known = here.filter_map(|session| Some((session.conn, session.signed_in()?)));
+        match whom {
+            Whom::Users(users) => {
+                let own = known.filter(|(_, known)| users.contains(&known.user));
+                Ok(own.map(|(conn, _)| conn).collect())
+            }
+            Whom::Connection(conn) => match self.signed_in(*conn) {
+                Some(_) => Ok(vec![*conn]),
+                None => Err((RefusalCode::NoSuchConnection, "there is no such connection")),
+            },
+            Whom::All | Whom::Room(_) => self.recipients(whom),
+        }
+    }
+
+    /// The connections that are told all that is for somebody: not those for one stream alone, nor of the
+    /// embedding program's protocols, to whom the wire's messages say nothing.
+    pub(super) fn recipients(&self, whom: &Whom) -> Result<Vec<ConnId>, Unknown> {
+        let is_told = |known: &SignedIn| known.visitor.is_none();
+        match whom {
+            Whom::All => {
+                let here = self.sessions.iter().flatten();
+                let told = here.filter(|session| session.signed_in().is_some_and(is_told));
+                Ok(told.map(|session| session.conn).collect())
+            }
+            Whom::Users(users) => {
+                let of_users = users.iter().flat_map(|user| self.hub.connections_of(user));
+                let guest = |user: &UserId| {
+                    let conn = user.connection_of_guest()?;
+                    let known = self.signed_in(conn)?;
+                    (known.is_guest && is_told(known)).then_some(conn)
+                };
+                let guests = users.iter().filter_map(guest);
+                Ok(of_users.copied().chain(guests).collect())
+            }
+            Whom::Connection(conn) => {
+                let conns = self.connections_of(&Whom::Connection(*conn))?;
+                let told = |conn: &ConnId| self.signed_in(*conn).is_some_and(is_told);
+                Ok(conns.into_iter().filter(told).collect())
+            }
+            Whom::Room(room) => {
+                let followers = self.hub.followers_of(room).map(Iterator::collect);
+                followers.ok_or((RefusalCode::NoSuchRoom, "there is no such room"))
+            }
+        }
+    }
+}
+
+/// Why there are no connections, where there should be.
+type Unknown = (RefusalCode, &'static str);
+
+/// Writes how well a connection's peer is reached, and what went each way.
+fn health(w: &mut Writer, net: &mut Net<'_>, conn: ConnId) {
+    let Traffic { sent, received, errors, drops } = net.traffic(conn);
+    let (received_bytes, sent_bytes) = net.bytes_each_way(conn);
+    w.number("sent", sent);
+    w.number("received", received);
+    w.number("sent_bytes", sent_bytes);
+    w.number("received_bytes", received_bytes);
+    w.number("errors", errors);
+    w.number("drops", drops);
+    let Some(quality) = net.quality(conn) else { return };
+    w.object_in("quality", |w| {
+        w.text("level", quality.level.as_str());
+        w.tenths("rtt_ms", quality.round_trip_ms);
+        w.number("min_ms", quality.min_ms);
+        w.tenths("mean_ms", quality.mean_ms);
+        w.number("max_ms", quality.max_ms);
+        w.tenths("jitter_ms", quality.jitter_ms);
+        w.number("stability", quality.stability);
+    });
+}
+
+/// Hands a push to connections; tells how many have taken it. One that is full, or whose closing has
+/// begun, does not.
+fn push_to(net: &mut Net<'_>, conns: &[ConnId], text: &str) -> usize {
+    let mut broadcast = Broadcast::new(Message::Text(text));
+    let reach = |conn: &&ConnId| hand(net, **conn, &mut broadcast, text, Class::Durable).is_ok();
+    conns.iter().filter(reach).count()
+}
+
+fn operation(kind: &str, fields: &Fields<'_, '_>) -> Result<Option<Operation>, Fault> {
+    Ok(Some(match kind {
+        "admin:connections" => {
+            Operation::Connections { after: connection(fields, "after")?, limit: fields.limit()? }
+        }
+        "admin:disconnect" => match (connection(fields, "connection")?, user(fields)?) {
+            (Some(conn), None) => Operation::Disconnect(Whom::Connection(conn)),
+            (None, Some(user)) => Operation::Disconnect(Whom::Users(vec![user])),
+            _ => {
+                return Err(Fault::bad_request("user", "either this or connection is needed"));
+            }
+        },
+        "admin:pause" | "admin:resume" => {
+            let stream = fields.text("stream")?;
+            let stream = stream.ok_or(Fault::bad_request("stream", "this is needed"))?;
+            Operation::Pause { stream: stream.into_owned(), is_paused: kind == "admin:pause" }
+        }
+        "admin:push" => push(fields)?,
+        "admin:user" => Operation::User(fields.user()?),
+        "admin:users" => Operation::Users {
+            after: fields.name("after", UserId::parse_any)?,
+            limit: fields.limit()?,
+        },
+        _ => return Ok(None),
+    }))
+}
+
+fn push(fields: &Fields<'_, '_>) -> Result<Operation, Fault> {
+    let kind = fields.text("type")?.unwrap_or_default().into_owned();
+    if check_push(&kind).is_err() {
+        let message = "this is a type of at most 64 bytes, all visible, and none of the wire's own";
+        return Err(Fault::bad_request("type", message));
+    }
+    let payload = fields.payload.get("payload").unwrap_or("{}");
+    if !payload.starts_with('{') {
+        return Err(Fault::bad_request("payload", "the payload is an object"));
+    }
+    let limit = fields.limits.message_bytes;
+    if (kind.len() + payload.len()) as u64 > limit {
+        return Err(Fault::too_large("payload", limit));
+    }
+    let mut whom = Vec::new();
+    whom.extend(connection(fields, "connection")?.map(Whom::Connection));
+    whom.extend(user(fields)?.map(|user| Whom::Users(vec![user])));
+    whom.extend(fields.names("users", PUSH_USERS_MAX, UserId::parse_any)?.map(|mut users| {
+        users.sort();
+        users.dedup();
+        Whom::Users(users)
+    }));
+    whom.extend(fields.name("room", RoomId::parse)?.map(Whom::Room));
+    whom.extend(fields.flag("all")?.filter(|all| *all).map(|_| Whom::All));
+    match (whom.pop(), whom.is_empty()) {
+        (Some(to), true) => Ok(Operation::Push { to, kind, payload: payload.to_owned() }),
+        _ => Err(Fault::bad_request(
+            "users",
+            "one of connection, user, users, room and all is needed",
+        )),
+    }
+}
+
+fn user(fields: &Fields<'_, '_>) -> Result<Option<UserId>, Fault> {
+    fields.name("user", UserId::parse_any)
+}

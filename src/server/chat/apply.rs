@@ -1,0 +1,302 @@
+//! The hub's effects, carried out: answers, deliveries, records.
+
+use super::chat::Chat;
+use super::deliver::EncodedNotice;
+use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
+use crate::base::{
+    Answer, Class, ConnId, Effect, Effects, Moment, Notice, Origin, Outcome, Record, Refusal,
+    UserId,
+};
+use crate::hub::Input;
+use crate::protocol::Message;
+use crate::protocol::endpoint::Broadcast;
+use crate::store::{Backend, NotTaken};
+use crate::web::Net;
+use crate::wire::close_codes::{KICKED, OVERLOADED, SLOW, TOO_MANY};
+use crate::wire::encode::{self, WireBody};
+use std::collections::BTreeSet;
+
+impl<S: Backend> Chat<S> {
+    /// Hands an input to the hub and carries out what it wants, and what comes of that.
+    pub(super) fn decide(&mut self, net: &mut Net<'_>, input: Input) {
+        self.inputs.push_back(input);
+        while let Some(input) = self.inputs.pop_front().or_else(|| self.next_look(net)) {
+            let now = self.look_at_clocks(net);
+            // A panic in here leaves the hub in doubt: then the process ends, and what was
+            // acknowledged is on disk.
+            self.is_deciding = true;
+            let mut effects = std::mem::take(&mut self.effects);
+            self.hub.handle(now, input, &mut effects);
+            self.apply(net, &effects);
+            effects.clear();
+            self.effects = effects;
+            self.is_deciding = false;
+            self.count_nothing();
+        }
+        self.look_at_pools(net);
+    }
+
+    /// A connection is told why it does not have what it has asked for.
+    pub(super) fn refused_on(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        id: Option<&str>,
+        refusal: &Refusal,
+    ) {
+        self.counters.limited_by(refusal);
+        let detail = encode::refusal_detail(refusal);
+        self.error(net, conn, id, refusal.code.as_str(), refusal.message, &detail);
+    }
+
+    fn apply(&mut self, net: &mut Net<'_>, effects: &Effects) {
+        // Entries of a room after the first that did not fit must not overtake it.
+        let mut refused: BTreeSet<(ConnId, u32)> = BTreeSet::new();
+        for effect in &effects.list {
+            match effect {
+                Effect::Answer { origin: Origin::Call(call), answer } => {
+                    self.call_answered(net, *call, answer);
+                }
+                Effect::Answer { origin: origin @ Origin::Conn(conn, id), answer } => {
+                    self.answer_on(net, (*conn, id.as_deref()), origin, answer);
+                }
+                Effect::Greet { conn, rooms, invites } => {
+                    let origin = Origin::Conn(*conn, None);
+                    self.index_arrival(*conn);
+                    self.greet(net, &origin, rooms, invites);
+                }
+                Effect::Deliver { recipients, notice } => {
+                    let recipients = &effects.recipients[recipients.clone()];
+                    self.deliver(net, recipients, notice, &mut refused);
+                }
+                Effect::TakeBack { conn, source } => net.take_back(*conn, *source),
+                Effect::Watched { stream, by } => self.stream_watched(net, stream, *by),
+                Effect::Skipped { conn } => {
+                    net.count_drop(*conn);
+                    self.counters.skipped_events += 1;
+                }
+                Effect::AskToLook { conn } => self.wait_to_look(net, *conn),
+                Effect::LookedInto { conn, bytes } => {
+                    self.looking.count(net.now(), *bytes);
+                    self.pay_for_answer(net, &Origin::Conn(*conn, None), *bytes);
+                }
+                Effect::TellDrained { conn } => net.tell_drained(*conn),
+                Effect::Persist { ticket, record } => self.persist(net, *ticket, record),
+                Effect::Load { ticket, query } => {
+                    self.at_store += 1;
+                    let now = net.timestamp();
+                    if let Err(reason) = self.store.read(*ticket, now, query.clone()) {
+                        self.write_refused(net.now(), *ticket, reason);
+                    }
+                }
+                Effect::Seek { ticket, rooms, since } => {
+                    self.at_store += 1;
+                    let now = net.timestamp();
+                    let (rooms, since) = (rooms.clone(), *since);
+                    if let Err(reason) = self.store.seek(*ticket, now, rooms, since) {
+                        self.write_refused(net.now(), *ticket, reason);
+                    }
+                }
+                Effect::Hold { conn } | Effect::Release { conn } => {
+                    let holds = matches!(effect, Effect::Hold { .. });
+                    if let Some(session) = self.session_mut(*conn) {
+                        session.is_held = holds;
+                    }
+                    self.settle_pause(net, *conn);
+                }
+                Effect::TooMany { conn } => {
+                    self.close_with(net, *conn, TOO_MANY, "you have too many connections");
+                }
+                Effect::Revoked { origin, revocation } => self.revoked(net, origin, revocation),
+                Effect::TooSlow { conn } => {
+                    let message = "what you have not read is no longer kept";
+                    self.close_with(net, *conn, SLOW, message);
+                }
+                Effect::ToldWrong { conn } => {
+                    let message = "leaving a room failed: you will hear of it when you reconnect";
+                    self.close_with(net, *conn, OVERLOADED, message);
+                }
+                Effect::WakeAt(moment) => net.wake_at(*moment),
+            }
+        }
+    }
+
+    fn answer_on(
+        &mut self,
+        net: &mut Net<'_>,
+        (conn, id): (ConnId, Option<&str>),
+        origin: &Origin,
+        answer: &Result<Answer, Refusal>,
+    ) {
+        if answer.is_ok() {
+            self.counters.answered();
+        }
+        match (answer, id) {
+            (Ok(answer), Some(id)) => {
+                let text = encode::reply(id, |w| self.answer(w, net, origin, answer));
+                self.pay_for_answer(net, origin, text.len());
+                self.say(net, conn, &text);
+            }
+            (Ok(Answer::Subscribed(streams)), None) => self.has_subscribed(net, conn, streams),
+            (Err(refusal), None) if self.is_watching(conn) => {
+                self.cannot_watch(net, conn, refusal);
+                self.end_watching(net, conn);
+            }
+            (answer, None) if net.is_endless(conn) => self.has_resumed(net, conn, answer),
+            (Ok(_), None) => {}
+            (Err(refusal), id) => self.refused_on(net, conn, id, refusal),
+        }
+    }
+
+    fn persist(&mut self, net: &mut Net<'_>, ticket: u64, record: &Record) {
+        self.at_store += 1;
+        let record = self.count_for(ticket, record.clone());
+        let now = self.look_at_clocks(net);
+        // Of a revocation that is old enough to be forgotten: it has no date of its own.
+        let is_revocation = matches!(record, Record::Revoke { .. });
+        let now = if is_revocation { now.age_by } else { now.timestamp };
+        if let Err(reason) = self.store.write(ticket, now, record) {
+            self.write_refused(net.now(), ticket, reason);
+        }
+    }
+
+    /// Encodes a notice once and hands it to all its recipients.
+    fn deliver(
+        &mut self,
+        net: &mut Net<'_>,
+        recipients: &[ConnId],
+        notice: &Notice,
+        refused: &mut BTreeSet<(ConnId, u32)>,
+    ) {
+        let encoded = encode::notice(notice);
+        let mut broadcast = Broadcast::new(match &encoded.body {
+            WireBody::Text(text) => Message::Text(text),
+            WireBody::Binary(bytes) => Message::Binary(bytes),
+        });
+        self.deliveries += recipients.len();
+        let mut told = EncodedNotice::new(notice, &encoded);
+        for &conn in recipients {
+            if let Notice::Unsubscribed { message, .. } = notice
+                && self.is_watching(conn)
+            {
+                self.close_with(net, conn, KICKED, message);
+                continue;
+            }
+            if refused.contains(&(conn, encoded.source)) {
+                self.inputs.extend(missed(conn, notice));
+                continue;
+            }
+            if net.broadcast(conn, &mut broadcast, encoded.class, encoded.source).is_ok() {
+                continue;
+            }
+            if net.is_endless(conn) {
+                let misses_some = refused.range((conn, 0)..=(conn, u32::MAX)).next().is_some();
+                if self.piece(net, conn, &mut told, misses_some).is_ok() {
+                    continue;
+                }
+            }
+            if encoded.class == Class::Ephemeral && net.is_open(conn) {
+                net.count_drop(conn);
+                self.counters.dropped_pushes += 1;
+            }
+            match notice {
+                Notice::Entry { entry, source, .. } => {
+                    refused.insert((conn, *source));
+                    let behind =
+                        Input::Behind { conn, source: *source, seq: entry.seq, ts: entry.ts };
+                    self.inputs.push_back(behind);
+                }
+                Notice::Event { event, prev, source, .. } => {
+                    refused.insert((conn, *source));
+                    let (source, seq, prev) = (*source, event.seq, *prev);
+                    self.inputs.push_back(Input::EventMissed { conn, source, seq, prev });
+                }
+                _ => self.inputs.extend(missed(conn, notice)),
+            }
+        }
+    }
+
+    /// Takes what the store has answered.
+    pub(super) fn take_outcomes(&mut self, net: &mut Net<'_>) {
+        assert!(!self.store.has_died(), "the store's thread ended after an internal error");
+        self.outcomes.extend(self.store.outcomes());
+        self.deliveries = 0;
+        while self.deliveries < DELIVERIES_PER_TURN {
+            let Some((ticket, outcome)) = self.outcomes.pop_front() else { return };
+            self.at_store -= 1;
+            self.counters.count_outcome(&outcome);
+            self.settle_count(net.now(), ticket, &outcome);
+            match outcome {
+                Outcome::Unavailable => self.store_refused = Some(net.now()),
+                Outcome::Page(_) | Outcome::Positions(_) => {}
+                _ => self.store_refused = None,
+            }
+            self.decide(net, Input::Outcome { ticket, outcome });
+        }
+        // The rest in the next turn, when these have been sent.
+        self.shared.wake.wake();
+    }
+
+    fn write_refused(&mut self, now: Moment, ticket: u64, reason: NotTaken) {
+        self.at_store -= 1;
+        self.counters.count_not_taken(reason);
+        let outcome = reason.into();
+        self.settle_count(now, ticket, &outcome);
+        self.inputs.push_back(Input::Outcome { ticket, outcome });
+    }
+
+    /// Reads from a connection, or not: not while the hub holds it, while too many of its calls
+    /// wait for handlers, while it has sent too many bytes, or while the server stops.
+    pub(super) fn settle_pause(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let (is_stopping, now) = (self.is_stopping(), net.now());
+        let Some(session) = self.session_mut(conn) else { return };
+        let is_busy = session.is_held || session.calls >= REQUESTS_IN_FLIGHT_MAX;
+        if is_busy || session.unread_until() > now || is_stopping {
+            net.pause(conn);
+        } else {
+            net.resume(conn);
+        }
+    }
+
+    /// Takes note for the handles of a connection that was let in.
+    fn index_arrival(&mut self, conn: ConnId) {
+        let user = self.session_mut(conn).and_then(|session| {
+            session.is_counted = true;
+            session.signed_in().map(|known| known.user.clone())
+        });
+        if let Some(user) = user.filter(|_| self.shared.has_handles()) {
+            *self.shared.online().entry(user).or_insert(0) += 1;
+        }
+    }
+
+    /// Takes note for the handles of a connection that is over.
+    pub(super) fn index_departure(&self, user: &UserId) {
+        let mut online = self.shared.online();
+        if let Some(count) = online.get_mut(user) {
+            *count -= 1;
+            if *count == 0 {
+                online.remove(user);
+            }
+        }
+    }
+}
+
+/// How the hub is told that a connection had no room for a notice, where that is not a place in a log or a stream.
+fn missed(conn: ConnId, notice: &Notice) -> Option<Input> {
+    match notice {
+        Notice::Online { .. } | Notice::Offline { .. } | Notice::Count { .. } => {
+            Some(Input::PresenceMissed { conn })
+        }
+        Notice::Updated { source, .. } => Some(Input::UpdateMissed { conn, source: *source }),
+        Notice::Age { source, .. } => Some(Input::AgeMissed { conn, source: *source }),
+        // The newest state wins, the connection is gone, or a cursor goes on where it was.
+        Notice::Typing { .. }
+        | Notice::Read { .. }
+        | Notice::Delivered { .. }
+        | Notice::Unsubscribed { .. }
+        | Notice::Invited(_)
+        | Notice::Removed { .. }
+        | Notice::Entry { .. }
+        | Notice::Event { .. } => None,
+    }
+}

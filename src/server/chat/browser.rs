@@ -1,0 +1,186 @@
+//! Signing in and out by a cookie (`docs/http.md`).
+
+use crate::auth::{Code, Identity, Secret};
+use crate::base::limits::SIGN_IN_COOKIE_BYTES_MAX;
+use crate::base::{Address, Request, Revocation};
+use crate::http1::Response;
+use crate::http1::response::other_methods;
+use crate::hub::{Input, Rights};
+use crate::server::chat::calls::CallWaiter;
+use crate::server::chat::chat::Chat;
+use crate::server::chat::http_call::HttpCall;
+use crate::server::http::browser::{
+    CookieAnswer, METHODS, code_of, cookie_name, is_own_page, json, json_of, set_cookie, user,
+};
+use crate::server::http::identity::caller;
+use crate::server::http::status::refused;
+use crate::server::http::{
+    HttpCaller, Rules, bearer, check_origin, denied, shared_with, signed_in,
+};
+use crate::store::Backend;
+use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
+use crate::wire::encode::{self, ErrorDetail};
+use crate::wire::json::Writer;
+
+impl<S: Backend> Chat<S> {
+    /// Has browsers signed in by cookies that are signed with this secret.
+    pub(in crate::server) fn sign_browsers_in_with(&mut self, secret: Secret) {
+        self.verifier.set_cookie_secret(secret);
+    }
+
+    /// A request at [`SIGN_IN_PATH`]; `proven` is who sends it, if another than a token says so.
+    pub(super) fn browser_call(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        request: &WebRequest<'_>,
+        proven: Option<Box<Identity>>,
+    ) -> HttpAnswer {
+        let (head, proven) = (request.head, proven.as_deref());
+        let answered = match head.method {
+            "GET" | "HEAD" => self.who_is_signed_in(net, request, proven).map(Some),
+            "POST" => self.exchange_code(net, exchange, request).map(|()| None),
+            "DELETE" => self.sign_out(net, exchange, request),
+            _ => Err(other_methods(METHODS)),
+        };
+        match answered {
+            Ok(None) => HttpAnswer::Later,
+            Ok(Some(response)) | Err(response) => HttpAnswer::Respond(shared_with(response, None)),
+        }
+    }
+
+    fn who_is_signed_in(
+        &self,
+        net: &Net<'_>,
+        request: &WebRequest<'_>,
+        proven: Option<&Identity>,
+    ) -> Result<Response, Response> {
+        let (head, address) = (request.head, Address::of(request.peer));
+        let rules = Rules { proven, ..self.rules(net, address, false) };
+        let by_cookie = signed_in(head, rules)?;
+        let has_token = bearer(head).ok().flatten().is_some();
+        let by = match (&by_cookie, proven) {
+            (Some(_), _) if !has_token => "link",
+            (_, Some(_)) => "application",
+            (_, None) => "token",
+        };
+        let mut writer = Writer::new();
+        match caller(head, rules).map_err(Response::from)? {
+            HttpCaller::Nobody | HttpCaller::Guest(_) => writer.object(|w| w.raw("user", "null")),
+            HttpCaller::User(person) | HttpCaller::Token(person) => {
+                let known = by_cookie.as_ref().or(proven).filter(|_| by != "token");
+                let name = known.and_then(|identity| identity.name.as_deref());
+                let expires = known.and_then(|identity| identity.expires);
+                writer.object(|w| {
+                    user(w, person.user.as_str(), name, person.is_admin);
+                    w.text("by", by);
+                    if let Some(expires) = expires {
+                        w.number("expires", expires.0);
+                    }
+                });
+            }
+        }
+        Ok(json(writer))
+    }
+
+    /// Uses a code up; what it is answered with goes out when that is on disk.
+    fn exchange_code(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        request: &WebRequest<'_>,
+    ) -> Result<(), Response> {
+        let head = request.head;
+        check_origin(head, &[])?;
+        self.count_for_program(net, request, &HttpCaller::Nobody)?;
+        let text = code_of(request.body)?;
+        let limits = &self.config.limits;
+        let payer = self.failed_proofs.payer(Address::of(request.peer), net.now(), limits);
+        let code = self.verifier.judge_code(&text, net.timestamp(), Some(payer)).map_err(denied)?;
+        let revocation = Revocation::Token(code.jti.clone(), Some(code.until));
+        if !self.verifier.revocations().has_room_for(&revocation) {
+            let message = "too many links were used lately";
+            return Err(refused("quota", message, ErrorDetail::default()));
+        }
+        let Code { identity, .. } = &code;
+        let (who, name, admin) = (identity.user.clone(), identity.name.clone(), identity.admin);
+        let made = self.verifier.cookie(code, net.timestamp()).map_err(denied)?;
+        let (value, expires) = made;
+        let seconds = expires.0.saturating_sub(net.timestamp().0) / 1_000;
+        let cookie = set_cookie(head, &value, seconds);
+        if cookie.len() > SIGN_IN_COOKIE_BYTES_MAX {
+            let limit = Some(SIGN_IN_COOKIE_BYTES_MAX as u64);
+            let detail = ErrorDetail { limit, ..ErrorDetail::default() };
+            let message = "the rights in this link are more than a cookie can have";
+            return Err(refused("too_large", message, detail));
+        }
+        let mut writer = Writer::new();
+        writer.object(|w| {
+            user(w, who.as_str(), name.as_deref(), admin);
+            w.text("by", "link");
+            w.number("expires", expires.0);
+        });
+        let answer = CookieAnswer { payload: writer.finish(), cookie };
+        self.revoke_for(net, exchange, who, (revocation, true), answer);
+        Ok(())
+    }
+
+    fn sign_out(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        request: &WebRequest<'_>,
+    ) -> Result<Option<Response>, Response> {
+        let head = request.head;
+        check_origin(head, &[])?;
+        // To say that it is done would be untrue.
+        let has_cookie = head.cookie(&cookie_name(head.host)).is_some();
+        if has_cookie && !is_own_page(head) {
+            let message = "a sign-in is ended by this server's own page: Origin says so";
+            return Err(refused("forbidden", message, ErrorDetail::default()));
+        }
+        if !has_cookie && bearer(head).ok().flatten().is_some() {
+            let message = "a token is not signed out: auth:revoke ends it";
+            return Err(refused("bad_request", message, ErrorDetail::default()));
+        }
+        let cookie = set_cookie(head, "", 0);
+        let payload = encode::payload(|_| {});
+        let rules = self.rules(net, Address::of(request.peer), false);
+        let Some(identity) = signed_in(head, rules)? else {
+            // Whatever is there is none that is good.
+            return Ok(Some(json_of(payload).with("Set-Cookie", cookie)));
+        };
+        self.count_for_program(net, request, &HttpCaller::Nobody)?;
+        let is_everywhere = head.query_value("everywhere").is_some_and(|value| {
+            value.is_ok_and(|value| ["", "1", "true"].contains(&value.as_ref()))
+        });
+        let jti = identity.jti.filter(|_| !is_everywhere);
+        let revocation = match jti {
+            Some(jti) => Revocation::Token(jti, identity.expires),
+            None => Revocation::User(identity.user.clone(), net.timestamp()),
+        };
+        if !self.verifier.revocations().has_room_for(&revocation) {
+            let message = "the limit of revocations is reached: nothing has changed";
+            return Err(refused("quota", message, ErrorDetail::default()));
+        }
+        let answer = CookieAnswer { payload, cookie };
+        self.revoke_for(net, exchange, identity.user, (revocation, false), answer);
+        Ok(None)
+    }
+
+    fn revoke_for(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        user: crate::base::UserId,
+        (revocation, once): (Revocation, bool),
+        answer: CookieAnswer,
+    ) {
+        let now = self.look_at_clocks(net);
+        self.verifier.revocations_mut().forget(now.age_by);
+        let call =
+            self.new_call(CallWaiter::Http(Box::new(HttpCall::of_browser(exchange, answer))));
+        let request = Request::Revoke { revocation, once };
+        self.decide(net, Input::Call { call, user, rights: Rights::Program, request });
+    }
+}

@@ -1,0 +1,198 @@
+//! What the embedding program asks of the reactor's thread.
+
+use super::chat::Chat;
+use super::deliver::hand;
+use super::http_call::HttpCall;
+use crate::backend::JobId;
+use crate::base::limits::CALLS_PER_TURN;
+use crate::base::{Class, Origin, RefusalCode, StreamId};
+use crate::hub::streams::Publisher;
+use crate::hub::{Input, Rights};
+use crate::protocol::Message;
+use crate::protocol::endpoint::Broadcast;
+use crate::server::embed::HandleError;
+use crate::server::embed::handler::HandlerWaiter;
+use crate::server::embed::shared::{Command, Shared, Whom};
+use crate::server::embed::ticket::{Answered, TicketState};
+use crate::store::Backend;
+use crate::web::Net;
+use crate::wire::encode::{self, ErrorDetail};
+use crate::wire::error::HandlerRefusal;
+use std::sync::Arc;
+
+const NO_SUCH_CONNECTION: HandleError =
+    HandleError::refused(RefusalCode::NoSuchConnection, "there is no such connection");
+const OUTBOX_FULL: HandleError =
+    HandleError::refused(RefusalCode::Overloaded, "the connection reads too slowly, or is closing");
+
+/// Who waits for the answer to a call.
+#[derive(Debug)]
+pub(super) enum CallWaiter {
+    /// The embedding program.
+    Ticket(Arc<TicketState>),
+    /// The embedding program has published to a stream, and does not wait.
+    Program(StreamId),
+    /// The source of a stream.
+    Source(StreamId, JobId),
+    /// A request of HTTP.
+    Http(Box<HttpCall>),
+}
+
+impl<S: Backend> Chat<S> {
+    /// A number for a call.
+    pub(super) fn new_call(&mut self, waiting: CallWaiter) -> u64 {
+        self.next_call += 1;
+        self.calls.insert(self.next_call, waiting);
+        self.next_call
+    }
+
+    /// Carries out calls of other threads, a bounded number in a turn.
+    pub(super) fn take_calls(&mut self, net: &mut Net<'_>) {
+        self.take_answers(net);
+        self.take_path_answers(net);
+        for _ in 0..CALLS_PER_TURN {
+            let command = self.shared.queue().pop();
+            match command {
+                Some(command) => self.carry_out(net, command),
+                None => return,
+            }
+        }
+        self.shared.wake.wake();
+    }
+
+    pub(super) fn carry_out(&mut self, net: &mut Net<'_>, command: Command) {
+        match command {
+            Command::Push { to, kind, payload } => {
+                let text = encode::push_raw(&kind, &payload);
+                let mut broadcast = Broadcast::new(Message::Text(&text));
+                // A room may not be there; these always are.
+                for conn in self.recipients(&to).unwrap_or_default() {
+                    // A connection that is full, or that has gone since the call counted it, is
+                    // not reached.
+                    let _ = hand(net, conn, &mut broadcast, &text, Class::Durable);
+                }
+            }
+            Command::Ask { user, request, ticket } => {
+                let call = self.new_call(CallWaiter::Ticket(ticket));
+                self.decide(net, Input::Call { call, user, rights: Rights::Program, request });
+            }
+            Command::PushOne { conn, kind, payload, ticket } => {
+                let text = encode::push_raw(&kind, &payload);
+                let mut broadcast = Broadcast::new(Message::Text(&text));
+                let told = match self.recipients(&Whom::Connection(conn)) {
+                    Ok(conns) if conns.is_empty() => Err(NO_SUCH_CONNECTION),
+                    Ok(_) => hand(net, conn, &mut broadcast, &text, Class::Durable)
+                        .map_err(|_| OUTBOX_FULL),
+                    Err((code, message)) => Err(HandleError::refused(code, message)),
+                };
+                ticket.answer(told.map(|()| Answered::Nothing));
+            }
+            Command::Publish { stream, data, id } => {
+                let call = self.new_call(CallWaiter::Program(stream.clone()));
+                let (origin, publisher) = (Origin::Call(call), Publisher::Program);
+                self.decide(net, Input::Publish { origin, publisher, stream, data, id });
+            }
+            Command::Register { kind, handler } => {
+                self.handlers.insert(kind, handler);
+            }
+            Command::RegisterHttp(path) => self.paths.add_http(path),
+            Command::RegisterSocket(path) => self.paths.add_socket(path),
+            Command::Say { to, said } => self.say_own(net, &to, &said),
+            Command::Close { conn, code, reason, ticket } => {
+                let is_known = self.signed_in(conn).is_some() || self.is_own(conn);
+                if is_known {
+                    net.close(conn, code, &reason);
+                }
+                if let Some(ticket) = ticket {
+                    ticket.answer(if is_known {
+                        Ok(Answered::Nothing)
+                    } else {
+                        Err(NO_SUCH_CONNECTION)
+                    });
+                }
+            }
+            Command::Poll { pattern, function } => {
+                self.sources.add_function(net.now(), pattern, function);
+                // It is told of those who watch already.
+                self.decide(net, Input::Redeclared);
+                self.ask_sources(net);
+            }
+            Command::Reconfigure(config, keys) => self.reconfigure(net, *config, keys),
+            Command::Stop(end) => self.stop(net, end),
+        }
+    }
+
+    /// Hands on what handlers have answered.
+    pub(super) fn take_answers(&mut self, net: &mut Net<'_>) {
+        let answers = std::mem::take(&mut self.shared.queue().answers);
+        for (asking, result) in answers {
+            let (conn, id) = match asking {
+                HandlerWaiter::Conn(conn, id) => (conn, id),
+                HandlerWaiter::Call(call) => {
+                    self.call_handled(net, call, &result);
+                    continue;
+                }
+            };
+            if let Some(session) = self.session_mut(conn) {
+                session.calls = session.calls.saturating_sub(1);
+                self.settle_pause(net, conn);
+            }
+            match result {
+                Ok(payload) => {
+                    self.counters.answered();
+                    if let Some(id) = id {
+                        self.say(net, conn, &encode::reply_raw(&id, &payload));
+                    }
+                }
+                Err(HandlerRefusal { code, message, detail }) => {
+                    self.error(net, conn, id.as_deref(), &code, &message, &detail);
+                }
+            }
+        }
+    }
+
+    /// Refuses the calls over HTTP that still wait, for a handler, when the server ends.
+    pub(super) fn refuse_http_calls(&mut self, net: &mut Net<'_>) {
+        let is_http = |(call, waiting): (&u64, &CallWaiter)| {
+            matches!(waiting, CallWaiter::Http(_)).then_some(*call)
+        };
+        let mut left: Vec<u64> = self.calls.iter().filter_map(is_http).collect();
+        left.sort_unstable();
+        for call in left {
+            let detail = ErrorDetail { retry_after_ms: Some(1_000), ..ErrorDetail::default() };
+            self.call_refused(net, call, "unavailable", "the server stops", detail);
+        }
+    }
+
+    /// What other threads share with the server.
+    pub(in crate::server) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// After the loop: what was acknowledged is on disk, and every call that was not carried out is told so.
+    pub(in crate::server) fn end(&mut self) {
+        self.outbound.stop();
+        self.store.close();
+        self.fail_calls();
+    }
+
+    fn fail_calls(&mut self) {
+        let left = self.shared.queue().stop();
+        for command in left {
+            if let Command::Ask { ticket, .. }
+            | Command::PushOne { ticket, .. }
+            | Command::Close { ticket: Some(ticket), .. } = command
+            {
+                ticket.answer(Err(HandleError::Stopped));
+            }
+        }
+        for (_, waiting) in self.calls.drain() {
+            match waiting {
+                CallWaiter::Ticket(ticket) => ticket.answer(Err(HandleError::Stopped)),
+                // Its connection has ended with the loop, or nobody waits.
+                CallWaiter::Http(_) | CallWaiter::Program(_) | CallWaiter::Source(..) => {}
+            }
+        }
+        self.shared.online().clear();
+    }
+}

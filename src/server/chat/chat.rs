@@ -1,0 +1,433 @@
+//! The chat server as an application of WebSockets: sessions between the wire and the hub.
+
+use super::calls::CallWaiter;
+use super::drain::Stopping;
+use super::errands::JobPurpose;
+use super::journal::Journal;
+use super::looking::Looking;
+use super::ready::ToldReady;
+use super::session::{Session, SessionPhase, SignedIn};
+use super::storing::Stored;
+use crate::auth::failed_proofs::FailedProofs;
+use crate::auth::{Keys, Verifier};
+use crate::backend::{Finish, Outbound};
+use crate::base::limits::{HTTP_RATES_MAX, USER_RATES_MAX, WORKERS_MAX};
+use crate::base::rates::Rates;
+use crate::base::{Chance, ConnId, Effects, Moment, Outcome, Snapshot, UserId, WallClock};
+use crate::config::Config;
+use crate::http1::{RequestHead, Response};
+use crate::hub::{Hub, Input};
+use crate::reactor::Wake;
+use crate::server::embed::Paths;
+use crate::server::embed::handler::Registered;
+use crate::server::embed::shared::Shared;
+use crate::server::events::Tickets;
+use crate::server::http::opening::Visitor;
+use crate::server::http::{sealed, with_fallback};
+use crate::server::metrics::Counters;
+use crate::server::metrics::pools::Pools;
+use crate::server::proof::Proofs;
+use crate::server::remote::Remotes;
+use crate::server::sources::Sources;
+use crate::store::{Backend, Store};
+use crate::web::{
+    Application, Exchange, HttpAnswer, Message, Net, SocketEnd, Web, WebConfig, WebRequest,
+};
+use crate::wire::close_codes::{AUTH_TIMEOUT, SLOW, TOKEN_EXPIRED};
+use crate::wire::encode;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// How long before a token's end it is announced.
+const EXPIRY_NOTICE_MS: i64 = 60_000;
+
+/// The chat server, on a store: [`Server`](super::super::Server) puts it on the real one, and on sockets.
+#[derive(Debug)]
+pub struct Chat<S = Store> {
+    pub(super) config: Config,
+    pub(super) verifier: Verifier,
+    pub(super) hub: Hub,
+    pub(super) store: S,
+    pub(super) shared: Arc<Shared>,
+    pub(super) handlers: HashMap<String, Registered>,
+    /// By the index of a [`ConnId`].
+    pub(super) sessions: Vec<Option<Session>>,
+    pub(super) inputs: VecDeque<Input>,
+    pub(super) effects: Effects,
+    /// How many connections users have beside the chat, for one stream alone or for a protocol of the
+    /// embedding program's: the hub does not know whose they are.
+    pub(super) visitors: HashMap<UserId, u32>,
+    /// How many guests are here.
+    pub(super) guests: usize,
+    /// Calls that came on no connection and wait for an answer.
+    pub(super) calls: HashMap<u64, CallWaiter>,
+    pub(super) next_call: u64,
+    /// Of calls over HTTP.
+    pub(super) rates: Rates,
+    /// Of users, over all that they send.
+    pub(super) user_rates: Rates,
+    /// Of addresses, for what they send that proves nothing.
+    pub(super) failed_proofs: FailedProofs,
+    /// What is done for users, and for addresses.
+    pub(super) work: Rates,
+    /// Who waits for what is looked into for their filters.
+    pub(super) looking: Looking,
+    /// What they store.
+    pub(super) stored: Stored,
+    /// What there is for all, and whether it fills.
+    pub(super) pools: Pools,
+    pub(super) tickets: Tickets,
+    /// Paths of the embedding program's, and its answers that are still to come.
+    pub(super) paths: Paths,
+    pub(super) program_calls: usize,
+    pub(super) program_bytes: usize,
+    /// What feeds streams beside clients.
+    pub(super) sources: Sources,
+    /// Who sends requests, where tokens do not say it.
+    pub(super) proofs: Proofs,
+    /// Handlers of requests at the application's backend.
+    pub(super) remotes: Remotes,
+    /// What the application's backend was asked for.
+    pub(super) outbound: Outbound<JobPurpose>,
+    /// When the store last refused to write, if it has taken nothing since.
+    pub(super) store_refused: Option<Moment>,
+    /// As `/readyz` told them last.
+    pub(super) told_ready: Option<ToldReady>,
+    pub(super) counters: Counters,
+    pub(super) journal: Journal,
+    /// What the store has answered and the hub has not heard yet.
+    pub(super) outcomes: VecDeque<(u64, Outcome)>,
+    /// Frames that were handed to connections in this turn.
+    pub(super) deliveries: usize,
+    /// The hub has looked once for what is due since before the start.
+    has_begun: bool,
+    /// Records and pages that the store has not answered.
+    pub(super) at_store: usize,
+    pub(super) stopping: Option<Stopping>,
+    /// The hub or the store is at work: a panic now leaves them in doubt.
+    pub(super) is_deciding: bool,
+    pub(super) started: Moment,
+    pub(super) wall_clock: WallClock,
+}
+
+impl<S: Backend> Chat<S> {
+    /// What answers requests and speaks with WebSockets, from what the store remembers: everything
+    /// but the sockets and the store's own work. `config` has been checked, `keys` are what its
+    /// sources have; `started` is now. `seed` is for hashing, jitter and made-up names: with the same
+    /// one and the same calls it does the same.
+    pub fn build(
+        config: Config,
+        keys: Keys,
+        (store, snapshot): (S, Snapshot),
+        wake: Wake,
+        started: Moment,
+        seed: u64,
+    ) -> Web<Chat<S>> {
+        let mut verifier = Verifier::new(keys, config.expected());
+        verifier.set_others(config.authenticate.is_some() || config.auth_url.is_some());
+        for revocation in &snapshot.revocations {
+            verifier.revocations_mut().insert(revocation);
+        }
+        let mut chance = Chance::new(seed);
+        let of_rooms = snapshot.rooms.iter().map(|room| room.ts);
+        let of_streams = snapshot.streams.iter().map(|stream| stream.ts);
+        // One without an entry is dated 0.
+        let newest = of_rooms.chain(of_streams).filter(|ts| ts.0 > 0).max();
+        let hub = Hub::new(config.settings(), snapshot, chance.next_u64());
+        let shared = Shared::new(wake, &config);
+        let web_config = WebConfig {
+            limits: config.limits.clone(),
+            compression: config.compression.enabled.then_some(config.compression.codecs),
+            proxies: config.proxies.clone(),
+        };
+        let web_seed = chance.next_u64();
+        let rates_seed = chance.next_u64();
+        let of_jobs = Arc::clone(&shared);
+        let finish: Arc<Finish> = Arc::new(move |id, outcome| {
+            of_jobs.queue().outcomes.push((id, outcome));
+            of_jobs.wake.wake();
+        });
+        let outbound = Outbound::new(&config.limits, finish, chance.next_u64());
+        let mut chat = Chat::new(config, verifier, hub, store, shared, (rates_seed, outbound));
+        chat.started = started;
+        chat.wall_clock = WallClock::new(newest);
+        Web::new(chat, web_config, web_seed)
+    }
+
+    /// Its store.
+    pub fn store(&mut self) -> &mut S {
+        &mut self.store
+    }
+
+    /// The state of rooms and users.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    fn new(
+        config: Config,
+        verifier: Verifier,
+        hub: Hub,
+        store: S,
+        shared: Arc<Shared>,
+        (rates_seed, outbound): (u64, Outbound<JobPurpose>),
+    ) -> Chat<S> {
+        let sources = Sources::new(&config.limits);
+        let remotes = Remotes::new(&config.limits, &config.handlers);
+        let proofs = Proofs::new(&config.limits);
+        Chat {
+            verifier,
+            config,
+            hub,
+            store,
+            shared,
+            handlers: HashMap::new(),
+            sessions: Vec::new(),
+            inputs: VecDeque::new(),
+            effects: Effects::default(),
+            visitors: HashMap::new(),
+            guests: 0,
+            calls: HashMap::new(),
+            next_call: 0,
+            rates: Rates::new(HTTP_RATES_MAX, rates_seed),
+            user_rates: Rates::new(USER_RATES_MAX, rates_seed),
+            failed_proofs: FailedProofs::new(rates_seed),
+            work: Rates::new(WORKERS_MAX, rates_seed),
+            looking: Looking::default(),
+            stored: Stored::new(rates_seed),
+            pools: Pools::default(),
+            tickets: Tickets::default(),
+            paths: Paths::default(),
+            program_calls: 0,
+            program_bytes: 0,
+            sources,
+            proofs,
+            remotes,
+            outbound,
+            store_refused: None,
+            told_ready: None,
+            counters: Counters::default(),
+            journal: Journal::default(),
+            outcomes: VecDeque::new(),
+            deliveries: 0,
+            has_begun: false,
+            at_store: 0,
+            stopping: None,
+            is_deciding: false,
+            started: Moment::ZERO,
+            wall_clock: WallClock::default(),
+        }
+    }
+
+    pub(super) fn put_session(&mut self, session: Session) {
+        let index = session.conn.index();
+        if self.sessions.len() <= index {
+            self.sessions.resize_with(index + 1, || None);
+        }
+        self.sessions[index] = Some(session);
+    }
+
+    pub(super) fn session(&self, conn: ConnId) -> Option<&Session> {
+        let session = self.sessions.get(conn.index())?.as_ref();
+        session.filter(|session| session.conn == conn)
+    }
+
+    /// Whoever is on a connection, if they have said who they are.
+    pub(super) fn signed_in(&self, conn: ConnId) -> Option<&SignedIn> {
+        self.session(conn)?.signed_in()
+    }
+
+    pub(super) fn session_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
+        let session = self.sessions.get_mut(conn.index())?.as_mut();
+        session.filter(|session| session.conn == conn)
+    }
+
+    /// Sets a session's next deadline.
+    pub(super) fn arm(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let (now, timestamp) = (net.now(), net.timestamp());
+        let leeway_ms = self.verifier.leeway_ms();
+        let Some(session) = self.session_mut(conn) else { return };
+        let of_phase = match &session.phase {
+            SessionPhase::Anonymous { deadline, .. } => *deadline,
+            SessionPhase::Arriving(_) => Moment::NEVER,
+            SessionPhase::Known(known) => match known.expires {
+                None => Moment::NEVER,
+                Some(expires) => {
+                    let last = if known.is_expiry_told { leeway_ms } else { -EXPIRY_NOTICE_MS };
+                    let left = expires.0.saturating_add(last).saturating_sub(timestamp.0);
+                    now.plus_millis(u64::try_from(left).unwrap_or(0))
+                }
+            },
+        };
+        let unread_until = Some(session.unread_until()).filter(|until| *until > now);
+        let deadline = of_phase.min(session.anonymous_deadline());
+        let deadline = unread_until.map_or(deadline, |until| deadline.min(until));
+        if deadline != Moment::NEVER {
+            net.set_deadline(conn, deadline);
+        }
+    }
+}
+
+impl<S: Backend> Application for Chat<S> {
+    fn request(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        request: &WebRequest<'_>,
+    ) -> HttpAnswer {
+        self.answered(net, exchange, request)
+    }
+
+    fn body_bytes_max(&self, head: &RequestHead<'_>, usual: usize) -> usize {
+        self.content_bytes_max(head, usual)
+    }
+
+    fn before_body(
+        &mut self,
+        net: &mut Net<'_>,
+        peer: IpAddr,
+        head: &RequestHead<'_>,
+    ) -> Option<Response> {
+        self.refused_before_body(net, peer, head)
+    }
+
+    fn unheard(&self, response: Response) -> Response {
+        with_fallback(response)
+    }
+
+    fn sealed(&self, response: Response) -> Response {
+        sealed(response)
+    }
+
+    fn opened(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let Some(session) = self.session_mut(conn) else { return };
+        let resumes = session.is_announcing_resume;
+        let SessionPhase::Arriving(arriving) = &mut session.phase else {
+            self.arm(net, conn);
+            return;
+        };
+        let identity = arriving.identity.clone();
+        let (is_guest, visitor) = (arriving.is_guest, arriving.visitor.take());
+        let asks_for = arriving.asks_for.take();
+        let known = SignedIn { is_guest, visitor, ..SignedIn::from(&identity) };
+        session.phase = SessionPhase::Known(known);
+        self.arrived(net, conn, identity.limits.clone());
+        match asks_for {
+            None => self.let_in(net, conn, identity, resumes),
+            Some(what) => self.begin_events(net, conn, identity, what),
+        }
+    }
+
+    fn message(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
+        if self.is_watching(conn) {
+            return self.overhear(net, conn);
+        }
+        if self.is_own(conn) {
+            return self.own_message(net, conn, message);
+        }
+        self.received(net, conn, message);
+    }
+
+    fn took_bytes(&mut self, net: &mut Net<'_>, conn: ConnId, bytes: usize) {
+        self.spend_bytes(net, conn, bytes);
+    }
+
+    fn closed(&mut self, net: &mut Net<'_>, conn: ConnId, over: SocketEnd) {
+        self.note_departure(net, conn, over);
+        self.counters.closed(over);
+        let place = self.sessions.get_mut(conn.index());
+        let session = place.and_then(|place| place.take_if(|session| session.conn == conn));
+        self.guests -= usize::from(session.as_ref().is_some_and(Session::is_guest));
+        self.visitor_left(session.as_ref());
+        let visitor = session.as_ref().and_then(|session| session.signed_in()?.visitor.as_deref());
+        if let Some(Visitor::Own(own)) = visitor {
+            self.own_closed(net, own, over);
+        }
+        let counted = session.filter(|session| session.is_counted);
+        if let Some(known) = counted.as_ref().and_then(Session::signed_in) {
+            self.index_departure(&known.user);
+        }
+        self.remotes.forget(conn);
+        self.looking.forget(conn);
+        self.decide(net, Input::Disconnected { conn });
+    }
+
+    fn deadline(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let (now, timestamp) = (net.now(), net.timestamp());
+        let leeway_ms = self.verifier.leeway_ms();
+        let Some(session) = self.session_mut(conn) else { return };
+        let due = session.due_anonymous(now);
+        let mut tells_expiry = None;
+        match &mut session.phase {
+            SessionPhase::Anonymous { deadline, .. } if *deadline <= now => {
+                self.close_with(net, conn, AUTH_TIMEOUT, "no token arrived in time");
+                return;
+            }
+            SessionPhase::Anonymous { .. } | SessionPhase::Arriving(_) => {}
+            SessionPhase::Known(known) => {
+                if let Some(expires) = known.expires {
+                    if timestamp.0 >= expires.0.saturating_add(leeway_ms) {
+                        self.close_with(net, conn, TOKEN_EXPIRED, "the token has expired");
+                        return;
+                    }
+                    if timestamp.0 >= expires.0.saturating_sub(EXPIRY_NOTICE_MS)
+                        && !known.is_expiry_told
+                    {
+                        known.is_expiry_told = true;
+                        tells_expiry = Some(expires);
+                    }
+                }
+            }
+        }
+        // It may have been left unread until now.
+        self.settle_pause(net, conn);
+        if let Some((code, message, detail)) = due {
+            self.say(net, conn, &encode::error(None, &code, &message, &detail));
+        }
+        let speaks = !self.is_own(conn) && !self.speaks_nothing(net, conn);
+        if let Some(expires) = tells_expiry.filter(|_| speaks) {
+            let text = encode::push("notice", |w| {
+                w.text("code", "token_expiring");
+                w.text("message", "send auth with a new token");
+                w.number("expires", expires.0);
+            });
+            self.say(net, conn, &text);
+        }
+        self.arm(net, conn);
+    }
+
+    fn beat(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        self.keep_alive(net, conn);
+    }
+
+    fn drained(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        self.decide(net, Input::Drained { conn });
+    }
+
+    fn stalled(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        self.close_with(net, conn, SLOW, "you have not read what waits for you for too long");
+    }
+
+    fn woken(&mut self, net: &mut Net<'_>) {
+        // The first time before anybody is greeted: what became too old while nobody served goes.
+        if !std::mem::replace(&mut self.has_begun, true) {
+            self.decide(net, Input::Woken);
+            self.declare_sources(net);
+        }
+        self.take_outcomes(net);
+        self.take_calls(net);
+        self.run_errands(net);
+        self.go_on_stopping(net);
+    }
+
+    fn ticked(&mut self, net: &mut Net<'_>) {
+        self.decide(net, Input::Woken);
+        self.run_errands(net);
+        self.go_on_stopping(net);
+    }
+
+    fn is_poisoned(&self) -> bool {
+        self.is_deciding
+    }
+}

@@ -1,0 +1,276 @@
+//! What is told to those who are sent events or parts.
+
+use super::chat::Chat;
+use super::session::Session;
+use crate::base::answer::{InviteInfo, RoomPage};
+use crate::base::limits::{EVENT_WITH_PLACES_BYTES_MAX, RETRY_REFUSED_MS};
+use crate::base::outbox::NO_SOURCE;
+use crate::base::subscription::Subscribed;
+use crate::base::{Answer, Class, ConnId, Frame, Notice, Origin, OutboxFull, Refusal, Timestamp};
+use crate::protocol::endpoint::Broadcast;
+use crate::server::events::Places;
+use crate::server::events::places::id;
+use crate::server::http::listen::WatchForm;
+use crate::server::http::opening::Visitor;
+use crate::store::Backend;
+use crate::web::Net;
+use crate::wire::close_codes::KICKED;
+use crate::wire::encode::{self, Encoded, WireBody};
+use crate::wire::sse::{event, part, retry};
+use crate::wire::stream_encode::subscribed;
+
+/// A notice, and its bytes for those who are sent events or parts, made once.
+pub(super) struct EncodedNotice<'a> {
+    notice: &'a Notice,
+    encoded: &'a Encoded,
+    with_id: Option<Frame>,
+    without_id: Option<Frame>,
+    part: Option<Frame>,
+}
+
+impl<'a> EncodedNotice<'a> {
+    pub(super) fn new(notice: &'a Notice, encoded: &'a Encoded) -> EncodedNotice<'a> {
+        EncodedNotice { notice, encoded, with_id: None, without_id: None, part: None }
+    }
+
+    fn without_id(&mut self, text: &str) -> Frame {
+        self.without_id.get_or_insert_with(|| Frame::shared(event(None, text))).clone()
+    }
+}
+
+/// Hands a message that many get to one of them, by whichever way it is told.
+pub(super) fn hand(
+    net: &mut Net<'_>,
+    conn: ConnId,
+    broadcast: &mut Broadcast<'_>,
+    text: &str,
+    class: Class,
+) -> Result<(), OutboxFull> {
+    if net.is_endless(conn) {
+        return net.piece(conn, Frame::Own(event(None, text).into()), class, NO_SOURCE);
+    }
+    net.broadcast(conn, broadcast, class, NO_SOURCE)
+}
+
+impl<S: Backend> Chat<S> {
+    /// How a connection is told that is sent events or parts.
+    pub(super) fn form(&self, conn: ConnId) -> WatchForm {
+        match self.signed_in(conn).and_then(|known| known.visitor.as_deref()) {
+            Some(Visitor::Watch(watch)) => watch.form,
+            Some(Visitor::Own(_)) | None => WatchForm::Events,
+        }
+    }
+
+    /// Tells something to a connection that is sent events, with where it is then; never refused.
+    pub(super) fn tell(&self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>, text: &str) {
+        if net.is_endless(conn) && self.form(conn) != WatchForm::Parts {
+            // Refused only when it has ended.
+            let _ = net.piece(conn, Frame::Own(event(id, text).into()), Class::Reply, NO_SOURCE);
+        }
+    }
+
+    /// Hands a notice to a connection that is sent events or parts. One that `misses_some` of what was
+    /// before it is not told where it is.
+    pub(super) fn piece(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        told: &mut EncodedNotice<'_>,
+        misses_some: bool,
+    ) -> Result<(), OutboxFull> {
+        let (notice, encoded) = (told.notice, told.encoded);
+        let (class, source) = (encoded.class, encoded.source);
+        let text = match (&encoded.body, self.form(conn)) {
+            (WireBody::Binary(data), WatchForm::Parts) => {
+                let frame = told.part.get_or_insert_with(|| Frame::shared(part(data)));
+                return net.piece(conn, frame.clone(), class, source);
+            }
+            (WireBody::Text(text), WatchForm::Events) => text,
+            // Nothing of the other kind is for it.
+            _ => return Ok(()),
+        };
+        if self.places(conn).is_some() {
+            return self.piece_with_places(net, conn, text, told, misses_some);
+        }
+        let id = if misses_some { None } else { self.id(conn, notice) };
+        let frame = match id {
+            Some(id) => {
+                let make = || Frame::shared(event(Some(&id), text));
+                told.with_id.get_or_insert_with(make).clone()
+            }
+            None => told.without_id(text),
+        };
+        net.piece(conn, frame, class, source)
+    }
+
+    /// Hands a notice to a connection that streams come along to: where it is, is nobody else's.
+    fn piece_with_places(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        text: &str,
+        told: &mut EncodedNotice<'_>,
+        misses_some: bool,
+    ) -> Result<(), OutboxFull> {
+        let (notice, encoded) = (told.notice, told.encoded);
+        let others_wait = net.waiting_bytes(conn) > 0;
+        let (mut before, mut is_last) = (None, true);
+        if let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut()) {
+            match notice {
+                Notice::Event { stream, event, .. } => {
+                    before = Some((stream, places.hand(stream, event.seq)));
+                    if let Class::Stream(priority) = encoded.class {
+                        is_last = places.is_last(priority, others_wait);
+                    }
+                }
+                Notice::Unsubscribed { streams, .. } => places.end(streams),
+                _ => {}
+            }
+        }
+        let id = match notice {
+            // An empty outbox takes any frame: a large one is not kept once for each of them.
+            _ if misses_some || text.len() > EVENT_WITH_PLACES_BYTES_MAX => None,
+            Notice::Entry { position, .. } => {
+                position.and_then(|time| self.place_at(conn, Some(time)))
+            }
+            Notice::Event { .. } if is_last => self.place(conn),
+            _ => None,
+        };
+        let frame = match id {
+            Some(id) => Frame::Own(event(Some(&id), text).into()),
+            None => told.without_id(text),
+        };
+        let handed = net.piece(conn, frame, encoded.class, encoded.source);
+        if let (Err(OutboxFull), Some((stream, seq))) = (&handed, before)
+            && let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut())
+        {
+            places.hand(stream, seq);
+        }
+        handed
+    }
+
+    fn places(&self, conn: ConnId) -> Option<&Places> {
+        self.session(conn)?.places.as_deref()
+    }
+
+    /// Where a connection is that is told all that its user is, if it can be said now.
+    pub(super) fn place(&self, conn: ConnId) -> Option<String> {
+        self.place_at(conn, self.hub.position_of(conn))
+    }
+
+    fn place_at(&self, conn: ConnId, time: Option<Timestamp>) -> Option<String> {
+        let places = self.places(conn);
+        if !places.is_none_or(Places::are_known) {
+            return None;
+        }
+        // A guest has no rooms, in which it would be somewhere.
+        let is_guest = || self.session(conn).is_some_and(Session::is_guest);
+        let time = time.or_else(|| (places.is_some() && is_guest()).then_some(Timestamp(0)))?;
+        Some(id(self.hub.epoch(), time, places))
+    }
+
+    /// Where a connection is with a notice.
+    fn id(&self, conn: ConnId, notice: &Notice) -> Option<String> {
+        match notice {
+            Notice::Entry { position, .. } => {
+                position.map(|position| id(self.hub.epoch(), position, None))
+            }
+            Notice::Event { stream, event, .. } if self.is_watching(conn) => {
+                let epoch = self.hub.streams().epoch(stream)?;
+                Some(format!("{epoch}.{}", event.seq))
+            }
+            _ => None,
+        }
+    }
+
+    /// Greets whoever was let in: by `hello`, or by the event `connected`, which says the same.
+    pub(super) fn greet(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        rooms: &RoomPage,
+        invites: &[InviteInfo],
+    ) {
+        let Origin::Conn(conn, _) = origin else { return };
+        if net.is_endless(*conn) {
+            let text = encode::push("connected", |w| self.greeting(w, net, origin, rooms, invites));
+            self.pay_for_answer(net, origin, text.len());
+            self.tell(net, *conn, self.place(*conn).as_deref(), &text);
+        } else {
+            let text = encode::push("hello", |w| self.greeting(w, net, origin, rooms, invites));
+            self.pay_for_answer(net, origin, text.len());
+            self.say(net, *conn, &text);
+        }
+    }
+
+    /// A connection watches streams from now on, and did not ask by a request with an `id`.
+    pub(super) fn has_subscribed(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        streams: &[Subscribed],
+    ) {
+        let text = || encode::push("subscribed", |w| subscribed(w, streams));
+        if let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut()) {
+            places.begin(streams);
+            self.tell(net, conn, self.place(conn).as_deref(), &text());
+        } else if !self.is_watching(conn) {
+            self.say(net, conn, &text());
+        } else if net.is_endless(conn) {
+            let id = streams.first().map(|one| format!("{}.{}", one.epoch, one.position));
+            self.tell(net, conn, id.as_deref(), &text());
+        }
+    }
+
+    /// A connection that is sent events cannot watch what it asked for: it is told why, and if that was all
+    /// that it wanted, not to come back at once.
+    pub(super) fn cannot_watch(&mut self, net: &mut Net<'_>, conn: ConnId, refusal: &Refusal) {
+        if !net.is_endless(conn) {
+            return;
+        }
+        self.counters.refused(refusal.code.as_str());
+        self.counters.limited_by(refusal);
+        if let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut()) {
+            // What these streams had meanwhile is missed, and is told to be when they are asked for again.
+            places.begin(&[]);
+        }
+        if self.is_watching(conn) {
+            let retry = Frame::Own(retry(RETRY_REFUSED_MS).into());
+            // Refused only when it has ended.
+            let _ = net.piece(conn, retry, Class::Control, NO_SOURCE);
+        }
+        let mut detail = encode::refusal_detail(refusal);
+        // Then it ends.
+        detail.close = self.is_watching(conn).then_some(KICKED.code);
+        let text = encode::error(None, refusal.code.as_str(), refusal.message, &detail);
+        self.tell(net, conn, None, &text);
+    }
+
+    /// A connection that is sent events was answered something that it asked for in its head.
+    pub(super) fn has_resumed(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        answer: &Result<Answer, Refusal>,
+    ) {
+        match answer {
+            Ok(answer) => {
+                let text = encode::push("resumed", |w| encode::answer(w, answer));
+                self.tell(net, conn, None, &text);
+            }
+            // Its rooms go on; the streams that it asked for do not begin.
+            Err(refusal)
+                if self.places(conn).is_some_and(Places::are_asked_for)
+                    || !self.hub.is_resuming(conn) =>
+            {
+                self.cannot_watch(net, conn, refusal);
+            }
+            // It comes again, as it is in order for it to do, and is where it was.
+            Err(refusal) => {
+                self.counters.refused(refusal.code.as_str());
+                let message = refusal.message;
+                self.close_with(net, conn, crate::wire::close_codes::OVERLOADED, message);
+            }
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! A client's requests, on a connection or by a call: who may send them now, and where they go.
+
+use super::calls::CallWaiter;
+use super::chat::Chat;
+use super::storing::stored_bytes;
+use crate::auth::{Access, Person};
+use crate::base::answer::{InviteInfo, RoomPage};
+use crate::base::limits::REVOCATIONS_MAX;
+use crate::base::{Answer, ConnId, Origin, RefusalCode, Request};
+use crate::hub::{Input, Quotas, Rights, Scope};
+use crate::protocol::CloseCode;
+use crate::server::embed::handler::HandlerWaiter;
+use crate::server::embed::{Call, Caller, Reply};
+use crate::store::Backend;
+use crate::web::{Message, Net};
+use crate::wire::close_codes::BAD_CLIENT;
+use crate::wire::encode::{self, ErrorDetail};
+use crate::wire::json::Writer;
+use crate::wire::request::{
+    ADMIN_PREFIX, Envelope, Fault, OF_A_CONNECTION, OF_GUESTS, TYPES, is_for_admins,
+};
+use crate::wire::stream_encode::stream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+impl<S: Backend> Chat<S> {
+    pub(super) fn received(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
+        let rate = self.take_message(net.now(), conn);
+        let (text, bytes) = match message {
+            Message::Text(text) => (text, None),
+            Message::Binary(bytes) => ("", Some(bytes)),
+            Message::Ping(_) => return,
+        };
+        // Whoever publishes bytes may send more than this, but no more of text than others.
+        if text.len() as u64 > self.config.limits.message_bytes {
+            net.close(conn, CloseCode::TOO_BIG, "");
+            return;
+        }
+        if let (Some(bytes), Ok(())) = (bytes, &rate)
+            && self.publish_bytes(net, conn, bytes)
+        {
+            return;
+        }
+        let envelope = if bytes.is_none() { Envelope::parse(text) } else { Err((None, binary())) };
+        if let Err(too_soon) = rate {
+            let id = match &envelope {
+                Ok(envelope) => envelope.id.clone(),
+                Err((id, _)) => id.clone(),
+            };
+            self.over_rate(net, conn, id, too_soon);
+            return;
+        }
+        match envelope {
+            Ok(envelope) => {
+                let origin = Origin::Conn(conn, envelope.id.clone());
+                self.dispatch(net, &origin, &envelope);
+            }
+            Err((id, fault)) => self.fault(net, &Origin::Conn(conn, id), &fault),
+        }
+    }
+
+    pub(super) fn fault(&mut self, net: &mut Net<'_>, origin: &Origin, fault: &Fault) {
+        let detail = encode::fault_detail(fault);
+        self.refuse_with(net, origin, fault.code.as_str(), &fault.message, detail);
+        let is_malformed = matches!(fault.code, RefusalCode::BadJson | RefusalCode::BadRequest);
+        if let Origin::Conn(conn, _) = origin
+            && is_malformed
+        {
+            let now = net.now();
+            let (max, window_ms) =
+                (self.config.limits.malformed_requests, self.config.limits.abuse_window_ms);
+            if self.session_mut(*conn).is_some_and(|session| session.malformed(now, max, window_ms))
+            {
+                self.close_with(net, *conn, BAD_CLIENT, "too many malformed requests");
+            }
+        }
+    }
+
+    /// Who asks; none who has not said who they are.
+    pub(super) fn person(&self, origin: &Origin) -> Option<Person> {
+        match origin {
+            Origin::Conn(conn, _) => {
+                let session = self.session(*conn)?;
+                let (known, limits) = (session.signed_in()?, session.own_limits().cloned());
+                let streams = known.rights.clone();
+                let (user, is_guest) = (known.user.clone(), known.is_guest);
+                Some(Person { user, is_admin: known.admin, is_guest, streams, limits })
+            }
+            Origin::Call(call) => match self.calls.get(call)? {
+                CallWaiter::Http(call) => call.caller.clone(),
+                CallWaiter::Ticket(_) | CallWaiter::Program(_) | CallWaiter::Source(..) => None,
+            },
+        }
+    }
+
+    /// Carries out a request, on a connection or by a call: whoever has sent it, and however.
+    pub(super) fn dispatch(&mut self, net: &mut Net<'_>, origin: &Origin, envelope: &Envelope<'_>) {
+        let person = self.person(origin);
+        let is_known = person.as_ref().is_some_and(|person| !person.is_guest);
+        let is_admin = person.as_ref().is_some_and(|person| person.is_admin);
+        if let Some(handler) = self.handlers.get(envelope.kind.as_ref()) {
+            let handler = handler.clone();
+            match refused(handler.access, is_known, is_admin) {
+                Some((code, message)) => self.refuse(net, origin, code, message),
+                None => {
+                    let person = person.filter(|person| !person.is_guest);
+                    self.call_handler(net, origin, person, envelope, &handler.run);
+                }
+            }
+            return;
+        }
+        if let Some(handler) = self.remotes.find(&envelope.kind) {
+            match refused(handler.access, is_known, is_admin) {
+                Some((code, message)) => self.refuse(net, origin, code, message),
+                None => self.call_remote(net, origin, person.as_ref(), envelope, &handler),
+            }
+            return;
+        }
+        match (envelope.kind.as_ref(), origin) {
+            (kind, Origin::Call(_)) if OF_A_CONNECTION.contains(&kind) => {
+                let field = Some("type".into());
+                let detail = ErrorDetail { field, ..ErrorDetail::default() };
+                let message = "this request acts on a WebSocket's own connection";
+                self.refuse_with(net, origin, "bad_request", message, detail);
+            }
+            ("auth", Origin::Conn(conn, id)) => match envelope.auth() {
+                Ok((token, resumes)) => {
+                    self.authenticate(net, *conn, id.as_deref(), &token, resumes);
+                }
+                Err(fault) => self.fault(net, origin, &fault),
+            },
+            (kind, _) => match person {
+                Some(_) if self.is_beyond_budget(net, origin, person.as_ref(), envelope) => {}
+                Some(person) if person.is_guest => {
+                    self.guest_request(net, origin, &person, envelope);
+                }
+                Some(person) => self.request(net, origin, &person, kind, envelope),
+                None => self.refuse(net, origin, "unauthorized", "sign in first"),
+            },
+        }
+    }
+
+    fn request(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        person: &Person,
+        kind: &str,
+        envelope: &Envelope<'_>,
+    ) {
+        let is_admin = person.is_admin;
+        match kind {
+            "ping" => {
+                let ts = net.timestamp().0;
+                self.reply(net, origin, |w| w.number("ts", ts));
+            }
+            _ if kind.starts_with(ADMIN_PREFIX) && !is_admin => {
+                self.refuse(net, origin, "forbidden", "this is for admins");
+            }
+            _ if stored_bytes(kind, envelope)
+                .is_some_and(|adds| self.is_beyond_store(net, origin, person, adds)) => {}
+            _ => match envelope.request(self.limits_for(person), net.timestamp()) {
+                Ok(Some(Request::Revoke { revocation, .. }))
+                    if is_admin && !self.verifier.revocations().has_room_for(&revocation) =>
+                {
+                    let limit = Some(REVOCATIONS_MAX as u64);
+                    let detail = ErrorDetail { limit, ..ErrorDetail::default() };
+                    let message = "the limit of revocations is reached";
+                    let code = RefusalCode::Quota.as_str();
+                    self.refuse_with(net, origin, code, message, detail);
+                }
+                Ok(Some(request)) => self.ask_hub(net, origin, person, request),
+                Ok(None) => self.stream_request(net, origin, person, envelope),
+                Err(fault) => self.fault(net, origin, &fault),
+            },
+        }
+        self.count_nothing();
+    }
+
+    fn ask_hub(&mut self, net: &mut Net<'_>, origin: &Origin, person: &Person, request: Request) {
+        let is_admin = person.is_admin;
+        let input = match origin {
+            Origin::Conn(conn, id) => {
+                Input::Request { conn: *conn, is_admin, id: id.clone(), request }
+            }
+            Origin::Call(call) => {
+                let rights = if is_admin { Rights::Admin } else { Rights::User };
+                let user = person.user.clone();
+                let quotas = person.limits.as_deref().map(Quotas::from);
+                let before = self.hub.set_quotas(&user, quotas);
+                let call = Input::Call { call: *call, user: user.clone(), rights, request };
+                self.decide(net, call);
+                // What a token asks for a call is for this call.
+                self.hub.set_quotas(&user, before);
+                return;
+            }
+        };
+        self.decide(net, input);
+    }
+
+    /// Writes an answer of the hub.
+    pub(super) fn answer(&self, w: &mut Writer, net: &Net<'_>, origin: &Origin, answer: &Answer) {
+        let is_admin = || self.person(origin).is_some_and(|person| person.is_admin);
+        match answer {
+            Answer::Info { rooms, invites } => self.info(w, net, origin, rooms, invites),
+            Answer::Streams { streams, more } if is_admin() => {
+                w.array("streams", streams, |w, info| {
+                    w.object(|w| {
+                        crate::wire::stream_encode::info(w, info);
+                        self.source_info(w, net.timestamp(), info);
+                    });
+                });
+                w.flag("more", *more);
+            }
+            Answer::Stream(info) if is_admin() => {
+                crate::wire::stream_encode::newest(w, info);
+                self.source_info(w, net.timestamp(), info);
+            }
+            answer => encode::answer(w, answer),
+        }
+    }
+
+    /// Writes what `info` answers.
+    fn info(
+        &self,
+        w: &mut Writer,
+        net: &Net<'_>,
+        origin: &Origin,
+        rooms: &RoomPage,
+        invites: &[InviteInfo],
+    ) {
+        let is_admin = self.person(origin).is_some_and(|person| person.is_admin);
+        let counts = self.hub.counts();
+        self.greeting(w, net, origin, rooms, invites);
+        let person = self.person(origin);
+        w.array("types", self.types(person.as_ref()), |w, kind| w.item(kind));
+        let streams = person.as_ref().map(|person| self.streams_for(person)).unwrap_or_default();
+        w.array("streams", &streams, |w, one| w.object(|w| stream(w, one)));
+        w.number("uptime_ms", net.now().millis_since(self.started));
+        w.object_in("counts", |w| {
+            w.number("connections", counts.connections as u64);
+            if is_admin || self.config.presence != Scope::Off {
+                w.number("online", counts.online as u64);
+            }
+            w.number("rooms", counts.rooms as u64);
+            if is_admin {
+                w.number("waiting_at_store", self.at_store as u64);
+                w.number("waiting_bytes", net.all_waiting_bytes() as u64);
+            }
+        });
+    }
+
+    /// The types of requests that somebody may send: the wire's, and those of handlers.
+    fn types(&self, person: Option<&Person>) -> Vec<&str> {
+        let is_known = person.is_some_and(|person| !person.is_guest);
+        let is_admin = person.is_some_and(|person| person.is_admin);
+        let may_call = |access: Access| refused(access, is_known, is_admin).is_none();
+        let own = self.handlers.iter().filter(|(_, handler)| may_call(handler.access));
+        let remote = self.remotes.declared().filter(|handler| may_call(handler.access));
+        let remote = remote.flat_map(|handler| &handler.types).map(AsRef::as_ref);
+        let mut types: Vec<&str> = own.map(|(kind, _)| kind.as_str()).chain(remote).collect();
+        let publishes = person.is_some_and(|person| self.may_publish(person));
+        types.extend(TYPES.iter().copied().filter(|kind| {
+            let is_theirs = is_known || OF_GUESTS.contains(kind);
+            match *kind {
+                "publish" => is_theirs && publishes,
+                kind if is_for_admins(kind) => is_admin,
+                _ => is_theirs,
+            }
+        }));
+        types.sort_unstable();
+        types.dedup();
+        types
+    }
+
+    fn call_handler(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        person: Option<Person>,
+        envelope: &Envelope<'_>,
+        run: &Arc<dyn Fn(Call, Reply) + Send + Sync>,
+    ) {
+        let Some(payload) = envelope.payload() else {
+            self.refuse(net, origin, "bad_json", "the payload cannot be read");
+            return;
+        };
+        let (asking, connection) = match origin {
+            Origin::Conn(conn, id) => {
+                if let Some(session) = self.session_mut(*conn) {
+                    session.calls += 1;
+                }
+                self.settle_pause(net, *conn);
+                (HandlerWaiter::Conn(*conn, id.as_deref().map(str::to_owned)), Some(*conn))
+            }
+            Origin::Call(call) => (HandlerWaiter::Call(*call), None),
+        };
+        let reply = Reply::new(Arc::clone(&self.shared), asking);
+        let caller = person.map(|person| Caller {
+            name: self.hub.name_of(&person.user).map(Arc::from),
+            admin: person.is_admin,
+            user: person.user,
+        });
+        let kind = envelope.kind.clone().into_owned();
+        let call = Call { kind, payload, caller, connection };
+        // A handler's panic is its own: its reply, which is dropped by it, answers `internal`.
+        if catch_unwind(AssertUnwindSafe(|| run(call, reply))).is_err() {
+            log::error!("the handler of {:?} has panicked", envelope.kind);
+        }
+        self.take_answers(net);
+    }
+
+    /// Answers a request.
+    pub(super) fn reply(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        payload: impl FnOnce(&mut Writer),
+    ) {
+        match origin {
+            Origin::Conn(conn, id) => {
+                self.counters.answered();
+                if let Some(id) = id {
+                    let text = encode::reply(id, payload);
+                    self.pay_for_answer(net, origin, text.len());
+                    self.say(net, *conn, &text);
+                }
+            }
+            Origin::Call(call) => self.call_replied(net, *call, encode::payload(payload)),
+        }
+    }
+
+    /// As [`Chat::reply`], with a payload that is JSON already.
+    pub(super) fn reply_raw(&mut self, net: &mut Net<'_>, origin: &Origin, payload: String) {
+        match origin {
+            Origin::Conn(conn, id) => {
+                self.counters.answered();
+                if let Some(id) = id {
+                    self.pay_for_answer(net, origin, payload.len());
+                    self.say(net, *conn, &encode::reply_raw(id, &payload));
+                }
+            }
+            Origin::Call(call) => self.call_replied(net, *call, payload),
+        }
+    }
+
+    /// Refuses a request.
+    pub(super) fn refuse(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        code: &'static str,
+        message: &str,
+    ) {
+        self.refuse_with(net, origin, code, message, ErrorDetail::default());
+    }
+
+    /// Refuses a request, with more than a code and a sentence.
+    pub(super) fn refuse_with(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        code: &str,
+        message: &str,
+        detail: ErrorDetail,
+    ) {
+        match origin {
+            Origin::Conn(conn, id) => self.error(net, *conn, id.as_deref(), code, message, &detail),
+            Origin::Call(call) => self.call_refused(net, *call, code, message, detail),
+        }
+    }
+
+    /// Sends an error: at once where it answers an `id`, at most one a second where it does not.
+    pub(super) fn error(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        id: Option<&str>,
+        code: &str,
+        message: &str,
+        detail: &ErrorDetail,
+    ) {
+        let now = net.now();
+        self.counters.refused_with(code, detail);
+        net.count_error(conn);
+        let Some(session) = self.session_mut(conn) else { return };
+        if id.is_some() || session.anonymous_error(now, code, message, detail) {
+            self.say(net, conn, &encode::error(id, code, message, detail));
+        } else {
+            self.arm(net, conn);
+        }
+    }
+}
+
+/// Why somebody may not call a handler, if they may not.
+fn refused(access: Access, is_known: bool, is_admin: bool) -> Option<(&'static str, &'static str)> {
+    match (access, is_known) {
+        (Access::Public, _) | (Access::User, true) => None,
+        (Access::User | Access::Admin, false) => Some(("unauthorized", "sign in first")),
+        (Access::Admin, true) if is_admin => None,
+        (Access::Admin, true) => Some(("forbidden", "this is for admins")),
+    }
+}
+
+fn binary() -> Fault {
+    Fault {
+        code: RefusalCode::BadRequest,
+        message:
+            "a binary message publishes to a stream of bytes: n, n bytes of its name, the data"
+                .into(),
+        field: Some("type"),
+        limit: None,
+    }
+}

@@ -1,0 +1,61 @@
+//! What the application's backend is asked for, and where what came of it goes.
+
+use super::chat::Chat;
+use super::remote::RemoteCall;
+use crate::auth::failed_proofs::Paid;
+use crate::backend::{JobId, JobResult};
+use crate::base::StreamId;
+use crate::server::proof::ProofPlace;
+use crate::store::Backend;
+use crate::web::{Exchange, Net};
+
+/// What a job is for.
+#[derive(Debug)]
+pub(super) enum JobPurpose {
+    /// The data of a stream.
+    Poll(StreamId),
+    /// A request of a client.
+    Remote(RemoteCall),
+    /// Who sends a request.
+    Proof { exchange: Exchange, place: ProofPlace, paid: Paid },
+}
+
+impl<S: Backend> Chat<S> {
+    /// Takes what came of jobs, and begins what is due.
+    pub(super) fn run_errands(&mut self, net: &mut Net<'_>) {
+        let now = net.now();
+        self.proofs.forget_found();
+        let outcomes = std::mem::take(&mut self.shared.queue().outcomes);
+        for (id, outcome) in outcomes {
+            if let Some((purpose, outcome)) = self.outbound.take_result(now, id, outcome) {
+                self.errand_done(net, id, purpose, outcome);
+            }
+        }
+        for (id, purpose, failure) in self.outbound.go_on(now) {
+            self.errand_done(net, id, purpose, Err(failure));
+        }
+        if let Some(at) = self.outbound.next_due() {
+            net.wake_at(at);
+        }
+        self.look_at_pools(net);
+        self.ask_remotes(net);
+        self.ask_who(net);
+        self.ask_sources(net);
+    }
+
+    fn errand_done(
+        &mut self,
+        net: &mut Net<'_>,
+        id: JobId,
+        purpose: JobPurpose,
+        outcome: JobResult,
+    ) {
+        match purpose {
+            JobPurpose::Poll(stream) => self.poll_finished(net, &stream, id, outcome),
+            JobPurpose::Remote(call) => self.remote_finished(net, call, outcome),
+            JobPurpose::Proof { exchange, place, paid } => {
+                self.proof_finished(net, exchange, (&place, paid), outcome);
+            }
+        }
+    }
+}

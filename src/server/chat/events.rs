@@ -1,0 +1,263 @@
+//! The beginning of events, and what keeps them alive.
+
+use super::chat::Chat;
+use super::drain::restarting;
+use super::session::{Arrival, Session, SessionPhase};
+use super::watch::{guest, too_many_guests};
+use crate::auth::Identity;
+use crate::base::answer::RoomPage;
+use crate::base::limits::{RETRY_MS, TICKET_MS};
+use crate::base::outbox::NO_SOURCE;
+use crate::base::rates::Asker;
+use crate::base::subscription::{Ask, Form};
+use crate::base::{Address, Class, ConnId, Frame, Origin, Request, StreamRights};
+use crate::http1::{HttpRefusal, Response, Status};
+use crate::hub::Input;
+use crate::server::events::places::LastSeen;
+use crate::server::http::listen::{Listening, Watch, WatchForm, What, Who, judge_watch};
+use crate::server::http::opening::Visitor;
+use crate::server::http::{public, shared_with, unauthorized};
+use crate::store::Backend;
+use crate::web::{Exchange, HttpAnswer, Net};
+use crate::wire::encode;
+use crate::wire::sse::{before_parts, retry};
+
+/// Spreads what all are told by their places, so that no two near each other are told the same.
+const SPREAD: u64 = 397;
+
+impl<S: Backend> Chat<S> {
+    /// Answers a request for events, or for a ticket.
+    pub(super) fn listen(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        address: Address,
+        listening: Listening,
+    ) -> HttpAnswer {
+        let origin = listening.origin.clone();
+        self.begin_listening(net, exchange.conn(), address, listening).unwrap_or_else(|refusal| {
+            self.counters.refused(refusal.code);
+            HttpAnswer::Respond(shared_with(refusal.into(), origin.as_deref()))
+        })
+    }
+
+    fn begin_listening(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        address: Address,
+        listening: Listening,
+    ) -> Result<HttpAnswer, HttpRefusal> {
+        let Listening { who, what, response, is_head, .. } = listening;
+        if self.is_draining() {
+            return Err(restarting());
+        }
+        if is_head {
+            // RFC 9110 §9.2.1: it changes nothing, and so leaves a ticket as it is.
+            if let Who::Ticket(ticket) = &who {
+                let now = (net.now(), net.timestamp());
+                let owner = self.tickets.owner(ticket, now, &self.verifier);
+                let rights = owner.map(|identity| identity.rights.clone());
+                self.judge_streams(net, &rights.ok_or_else(bad_ticket)?, &what)?;
+            }
+            return Ok(HttpAnswer::Respond(response));
+        }
+        let has_rate = !matches!(who, Who::Token(_));
+        // A page elsewhere may have it, and embed what it is for.
+        let is_by_ticket = matches!(who, Who::Ticket(_));
+        let identity = match who {
+            Who::User(identity) | Who::Token(identity) => Some(identity),
+            Who::Guest => None,
+            Who::Ticket(ticket) => {
+                let now = (net.now(), net.timestamp());
+                let identity = self.tickets.redeem(&ticket, now, &self.verifier);
+                let identity = identity.ok_or_else(bad_ticket)?;
+                self.judge_streams(net, &identity.rights, &what)?;
+                Some(identity)
+            }
+        };
+        let is_guest = identity.is_none();
+        let is_public = is_guest || is_by_ticket;
+        let (visitor, what) = match what {
+            What::Ticket => return self.give_ticket(net, identity, address, has_rate, response),
+            What::Stream { ask, form } => {
+                let watch = Watch { stream: ask.stream.clone(), form };
+                (Some(Box::new(Visitor::Watch(watch))), What::Stream { ask, form })
+            }
+            all @ What::All { .. } => (None, all),
+        };
+        if let (Some(identity), None) = (&identity, &visitor) {
+            self.owed_by(net, identity)?;
+        }
+        if is_guest && !self.take_guest() {
+            self.counters.limited("guests");
+            return Err(too_many_guests());
+        }
+        // A guest's name is made of the connection's, and fits.
+        let identity = identity.or_else(|| guest(conn)).ok_or_else(too_many_guests)?;
+        let asks_for = Some(what);
+        let response = if is_public { public(response) } else { response };
+        let arriving = Arrival { identity, is_guest, visitor, asks_for };
+        self.put_session(Session::new(conn, SessionPhase::Arriving(Box::new(arriving))));
+        Ok(HttpAnswer::Endless(response))
+    }
+
+    /// Whether the owner of a ticket may watch what they ask for.
+    fn judge_streams(
+        &self,
+        net: &Net<'_>,
+        rights: &StreamRights,
+        what: &What,
+    ) -> Result<(), HttpRefusal> {
+        let rules = self.rules(net, Address::UNKNOWN, false);
+        let judge = |ask: &Ask, form| judge_watch(rules, rights, true, &ask.stream, form);
+        match what {
+            What::All { streams, .. } => {
+                streams.iter().try_for_each(|ask| judge(ask, WatchForm::Events))
+            }
+            What::Stream { ask, form } => judge(ask, *form),
+            What::Ticket => Ok(()),
+        }
+    }
+
+    fn give_ticket(
+        &mut self,
+        net: &Net<'_>,
+        identity: Option<Identity>,
+        address: Address,
+        has_rate: bool,
+        response: Response,
+    ) -> Result<HttpAnswer, HttpRefusal> {
+        let identity = identity.ok_or_else(|| unauthorized("say who you are"))?;
+        // A call as others are: nobody takes all tickets that there may be.
+        let asker = Asker::User(identity.user.clone());
+        let (limits, asked) = (&self.config.limits, identity.limits.as_deref());
+        let own = self.config.exceptions.limits_of(limits, &identity.user, asked);
+        if has_rate && let Err(too_soon) = self.take_call(net.now(), asker, own.as_deref()) {
+            self.counters.limited(too_soon.limit);
+            self.counters.refused("rate_limited");
+            let seconds = too_soon.retry_after_ms.div_ceil(1_000).max(1).to_string();
+            let refusal =
+                HttpRefusal::new(Status::TooManyRequests, "rate_limited", too_soon.message);
+            let refused = Response::from(refusal);
+            let response = Response { fields: response.fields, ..refused };
+            return Ok(HttpAnswer::Respond(response.with("Retry-After", seconds)));
+        }
+        let unavailable =
+            |message| HttpRefusal::new(Status::ServiceUnavailable, "overloaded", message);
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret)
+            .map_err(|_| unavailable("the system has no randomness for a ticket"))?;
+        let expires = net.timestamp().0.saturating_add(TICKET_MS as i64);
+        let secret = u128::from_le_bytes(secret);
+        let (ticket, is_beyond) = self.tickets.give(identity, address, net.now(), secret);
+        if is_beyond {
+            self.counters.limited("tickets");
+        }
+        let body = encode::payload(|w| {
+            w.text("ticket", &ticket);
+            w.number("expires", expires);
+        });
+        let kind = "application/json".into();
+        Ok(HttpAnswer::Respond(Response {
+            content_type: kind,
+            body: body.into_bytes().into(),
+            ..response
+        }))
+    }
+
+    /// The head was sent: says who is spoken to, and begins.
+    pub(super) fn begin_events(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        identity: Identity,
+        what: What,
+    ) {
+        self.arm(net, conn);
+        let is_guest = self.signed_in(conn).is_some_and(|known| known.is_guest);
+        let Identity { user, name, admin, rights, .. } = identity;
+        let origin = Origin::Conn(conn, None);
+        let by = (conn, None);
+        match what {
+            What::Ticket => {}
+            What::Stream { ask, form } => {
+                if !self.admit(net, conn) {
+                    return;
+                }
+                let form = if form == WatchForm::Parts {
+                    begin(net, conn, before_parts());
+                    Form::Plain
+                } else {
+                    begin(net, conn, retry(spread(conn, RETRY_MS)));
+                    self.greet(net, &origin, &RoomPage::default(), &[]);
+                    Form::Envelope
+                };
+                self.subscribe(net, by, rights, form, vec![*ask]);
+            }
+            What::All { mut streams, last } => {
+                if !streams.is_empty()
+                    && let Some(session) = self.session_mut(conn)
+                {
+                    session.places = Some(Box::default());
+                }
+                begin(net, conn, retry(spread(conn, RETRY_MS)));
+                if is_guest {
+                    self.greet(net, &origin, &RoomPage::default(), &[]);
+                } else {
+                    if !self.admit(net, conn) {
+                        return;
+                    }
+                    self.decide(net, Input::TellPosition { conn });
+                    let resumes = last.is_some();
+                    self.decide(net, Input::Connected { conn, user, name, resumes });
+                }
+                if let Some(last) = &last {
+                    let epoch =
+                        |stream: &_| self.hub.streams().epoch(stream).map(|own| (**own).into());
+                    last.go_on(&mut streams, epoch);
+                }
+                if let Some(LastSeen { epoch, time: since, .. }) = last.filter(|_| !is_guest) {
+                    let request = Request::ResumeAt { epoch, since };
+                    let id = None;
+                    self.decide(net, Input::Request { conn, is_admin: admin, id, request });
+                }
+                if !streams.is_empty() && net.is_open(conn) {
+                    if let Some(places) = self.session_mut(conn).and_then(|one| one.places.as_mut())
+                    {
+                        places.ask();
+                    }
+                    self.subscribe(net, by, rights, Form::Envelope, streams);
+                }
+            }
+        }
+    }
+
+    /// Nothing was told to a connection for a heartbeat's time.
+    pub(super) fn keep_alive(&self, net: &mut Net<'_>, conn: ConnId) {
+        let text = encode::push("keepalive", |w| w.number("ts", net.timestamp().0));
+        self.tell(net, conn, self.place(conn).as_deref(), &text);
+    }
+
+    /// Tells a connection when to come back, which is to end soon with all others.
+    pub(super) fn spread_return(&self, net: &mut Net<'_>, conn: ConnId, ms: u64) {
+        if self.form(conn) == WatchForm::Events {
+            begin(net, conn, retry(spread(conn, ms)));
+        }
+    }
+}
+
+fn bad_ticket() -> HttpRefusal {
+    unauthorized("this ticket was used already, or has expired")
+}
+
+fn begin(net: &mut Net<'_>, conn: ConnId, bytes: Vec<u8>) {
+    // Refused only when it has ended.
+    let _ = net.piece(conn, Frame::Own(bytes.into()), Class::Control, NO_SOURCE);
+}
+
+/// A time within `ms`, and half a second or more.
+fn spread(conn: ConnId, ms: u64) -> u64 {
+    const MS_MIN: u64 = 500;
+    MS_MIN + (conn.index() as u64).wrapping_mul(SPREAD) % ms.max(1)
+}

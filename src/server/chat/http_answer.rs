@@ -1,0 +1,131 @@
+//! A request on its way to whoever answers it: who sends it, where it goes, and what its address pays for that.
+
+use super::chat::Chat;
+use super::drain::restarting;
+use super::journal::Limited;
+use super::proof::SenderState;
+use super::session::{Arrival, Session, SessionPhase};
+use super::watch::{guest, too_many_guests};
+use crate::base::Address;
+use crate::http1::{RequestHead, Response};
+use crate::protocol::handshake::Upgrade;
+use crate::server::http::route::{Routed, route};
+use crate::server::http::{Rules, sealed, shared_with, with_fallback};
+use crate::store::Backend;
+use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
+use std::net::IpAddr;
+
+impl<S: Backend> Chat<S> {
+    /// Answers a request, or sees to it that it is answered.
+    pub(super) fn answered(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        request: &WebRequest<'_>,
+    ) -> HttpAnswer {
+        let answer = self.answer_to(net, exchange, request);
+        let address = Some(Address::of(request.peer));
+        let is_over = self.note_proofs(net, Limited { conn: None, user: None, address });
+        match answer {
+            // Whoever fails again and again has to come again for each try.
+            HttpAnswer::Respond(response) => {
+                let ends = response.ends || is_over;
+                HttpAnswer::Respond(Response { ends, ..sealed(response) })
+            }
+            HttpAnswer::Endless(response) => HttpAnswer::Endless(sealed(response)),
+            answer @ (HttpAnswer::Open(_) | HttpAnswer::Later | HttpAnswer::Again) => answer,
+        }
+    }
+
+    /// Answers a request.
+    fn answer_to(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        request: &WebRequest<'_>,
+    ) -> HttpAnswer {
+        let conn = exchange.conn();
+        let is_elsewhere = request.is_by_proxy && !request.peer.is_loopback();
+        let proven = match self.prove(net, exchange, request) {
+            SenderState::NotNeeded => None,
+            SenderState::Is(identity) => Some(identity),
+            SenderState::Refuse(response) if Upgrade::is_asked_for(request.head) => {
+                return with_fallback(response).into();
+            }
+            SenderState::Refuse(response) => {
+                return HttpAnswer::Respond(shared_with(response, None));
+            }
+            SenderState::Waits => return HttpAnswer::Again,
+        };
+        let address = Address::of(request.peer);
+        let rules = Rules { proven: proven.as_deref(), ..self.rules(net, address, is_elsewhere) };
+        let (answer, opening) = match route(request.head, rules) {
+            Routed::Respond(response) => {
+                let is_head = request.head.method == "HEAD";
+                let paid = self.paid_by_address(net, address, (is_head, response));
+                return HttpAnswer::Respond(paid);
+            }
+            Routed::Metrics => return HttpAnswer::Respond(self.paid_metrics(net, address)),
+            Routed::Ready => return HttpAnswer::Respond(self.readyz(net)),
+            Routed::Call(call) => return self.call(net, exchange, request, &call),
+            Routed::SignIn => return self.browser_call(net, exchange, request, proven),
+            Routed::Listen(listening) => return self.listen(net, exchange, address, *listening),
+            Routed::Program(call) => return self.call_program(net, exchange, request, *call),
+            Routed::Hook(hook) => return self.hook(net, exchange, request, *hook),
+            Routed::Open { .. } if self.is_draining() => {
+                return with_fallback(restarting().into()).into();
+            }
+            Routed::Open { is_guest: true, .. } if !self.take_guest() => {
+                self.counters.limited("guests");
+                return with_fallback(too_many_guests().into()).into();
+            }
+            Routed::Open { upgrade, protocol, identity, is_guest, resumes, visitor } => {
+                let identity = if is_guest { guest(conn) } else { identity };
+                let answer = net.accept(&upgrade, protocol.as_deref());
+                (answer, (identity, is_guest, resumes, visitor))
+            }
+        };
+        let (identity, is_guest, resumes, visitor) = opening;
+        let deadline = net.now().plus_millis(self.config.limits.auth_timeout_ms);
+        let phase = match identity {
+            Some(identity) => SessionPhase::Arriving(Box::new(Arrival {
+                identity,
+                is_guest,
+                visitor,
+                asks_for: None,
+            })),
+            None => SessionPhase::Anonymous { deadline, resumes, visitor },
+        };
+        self.put_session(Session::new(conn, phase).announcing_resume(resumes));
+        answer
+    }
+
+    /// The answer to a request whose content need not come.
+    pub(super) fn refused_before_body(
+        &mut self,
+        net: &mut Net<'_>,
+        peer: IpAddr,
+        head: &RequestHead<'_>,
+    ) -> Option<Response> {
+        // Nobody's content is waited for but of those who may make a call; who that is may be found out only
+        // when it is here.
+        if self.shows_proof(head) && self.may_ask_for(net, head) {
+            return None;
+        }
+        let address = Address::of(peer);
+        let refused = match route(head, self.rules(net, address, false)) {
+            Routed::Respond(response) => Some(response),
+            Routed::Call(call) => self.judge_publish(&call),
+            // Nor for what would not be looked at.
+            Routed::Hook(_) => self.cannot_pay(net, address),
+            Routed::Listen(_)
+            | Routed::Open { .. }
+            | Routed::Program(_)
+            | Routed::SignIn
+            | Routed::Metrics
+            | Routed::Ready => None,
+        };
+        self.note_proofs(net, Limited { conn: None, user: None, address: Some(address) });
+        refused
+    }
+}

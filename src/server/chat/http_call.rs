@@ -1,0 +1,336 @@
+//! Calls of the API on their way: begun here, answered when the hub or a handler has.
+
+use super::calls::CallWaiter;
+use super::chat::Chat;
+use super::http_streams::bytes_of;
+use super::journal::Limited;
+use crate::auth::Person;
+use crate::base::limits::HTTP_CALLS_MAX;
+use crate::base::rates::Asker;
+use crate::base::{Address, Answer, Moment, Origin, Refusal, RefusalCode, Timestamp};
+use crate::http1::{Response, Status};
+use crate::server::embed::handler::HandlerResult;
+use crate::server::http::api::ApiCall;
+use crate::server::http::browser::CookieAnswer;
+use crate::server::http::status::{json, refused};
+use crate::server::http::{HttpCaller, public, sealed, shared_with};
+use crate::server::sources::HookCall;
+use crate::store::Backend;
+use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
+use crate::wire::encode::{self, ErrorDetail};
+use crate::wire::error::HandlerRefusal;
+use crate::wire::request::{Envelope, Fault};
+use std::borrow::Cow;
+
+/// A call that waits for its answer.
+#[derive(Debug)]
+pub(super) struct HttpCall {
+    pub(super) exchange: Exchange,
+    pub(super) caller: Option<Person>,
+    /// Who pays for it; none for whoever has the admin token.
+    pub(super) payer: Option<Asker>,
+    /// The status of a good answer.
+    pub(super) success: Status,
+    pub(super) shared_with: Option<Box<str>>,
+    /// It came to a webhook.
+    hook: Option<HookCall>,
+    /// A browser signs in or out.
+    cookie: Option<CookieAnswer>,
+}
+
+impl HttpCall {
+    /// A call of the API, whose good answer has status 200.
+    pub(super) fn of_api(exchange: Exchange, request: &WebRequest<'_>, call: &ApiCall) -> HttpCall {
+        HttpCall {
+            exchange,
+            caller: call.caller.person().cloned(),
+            payer: asker(&call.caller, request),
+            success: Status::Ok,
+            shared_with: call.shared_with.clone(),
+            hook: None,
+            cookie: None,
+        }
+    }
+
+    /// A browser's sign-in, or its end.
+    pub(super) fn of_browser(exchange: Exchange, answer: CookieAnswer) -> HttpCall {
+        HttpCall {
+            exchange,
+            caller: None,
+            payer: None,
+            success: Status::Ok,
+            shared_with: None,
+            hook: None,
+            cookie: Some(answer),
+        }
+    }
+
+    /// A message to a webhook.
+    pub(super) fn of_hook(exchange: Exchange, hook: HookCall) -> HttpCall {
+        HttpCall {
+            exchange,
+            caller: None,
+            payer: None,
+            success: Status::Ok,
+            shared_with: None,
+            hook: Some(hook),
+            cookie: None,
+        }
+    }
+}
+
+impl<S: Backend> Chat<S> {
+    /// Makes a call; its answer comes when there is one.
+    pub(super) fn call(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        request: &WebRequest<'_>,
+        call: &ApiCall,
+    ) -> HttpAnswer {
+        match self.begin_call(net, exchange, request, call) {
+            Ok(()) => HttpAnswer::Later,
+            Err(unfit) => {
+                let CallFault { code, message, detail } = *unfit;
+                self.counters.refused(code);
+                let response = refused(code, &message, detail);
+                HttpAnswer::Respond(shared_with(response, call.shared_with.as_deref()))
+            }
+        }
+    }
+
+    fn begin_call(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        request: &WebRequest<'_>,
+        call: &ApiCall,
+    ) -> Result<(), Box<CallFault>> {
+        self.count_call(net, request, &call.caller)?;
+        let takes_key = call.route.types == ["chat:send"] || call.stream().is_some();
+        if !takes_key && request.head.all("idempotency-key").next().is_some() {
+            let message = "this call takes no Idempotency-Key: a repeat is carried out again";
+            return Err(CallFault::new("bad_request", message, ErrorDetail::default()));
+        }
+        if self.begin_publish(net, exchange, request, call)? {
+            return Ok(());
+        }
+        let body = str::from_utf8(request.body).map_err(|_| {
+            let message = "the request's content is not UTF-8";
+            CallFault::new("bad_json", message, ErrorDetail::default())
+        })?;
+        let kind = call.kind(&self.hub).to_owned();
+        let payload = call.payload(request.head, body, &self.hub)?;
+        let envelope = Envelope::of_call(&kind, &payload)?;
+        let success = match kind.as_str() {
+            "room:create" | "chat:send" if call.route.creates => Status::Created,
+            // They are asked, and are no member yet.
+            "room:invite" if !call.route.types.is_empty() => Status::Accepted,
+            _ => Status::Ok,
+        };
+        let http_call = HttpCall { success, ..HttpCall::of_api(exchange, request, call) };
+        let number = self.new_call(CallWaiter::Http(Box::new(http_call)));
+        self.dispatch(net, &Origin::Call(number), &envelope);
+        Ok(())
+    }
+
+    /// Counts a call towards the rate of whoever makes it. The admin token has none.
+    fn count_call(
+        &mut self,
+        net: &Net<'_>,
+        request: &WebRequest<'_>,
+        caller: &HttpCaller,
+    ) -> Result<(), Box<CallFault>> {
+        if self.calls.len() >= HTTP_CALLS_MAX {
+            let detail = ErrorDetail { retry_after_ms: Some(1_000), ..ErrorDetail::default() };
+            return Err(CallFault::new("overloaded", "too many calls wait", detail));
+        }
+        let limits = caller.person().and_then(|person| person.limits.clone());
+        let Some(asker) = asker(caller, request) else { return Ok(()) };
+        self.take_call(net.now(), asker, limits.as_deref()).map_err(|too_soon| {
+            self.counters.limited(too_soon.limit);
+            let (user, address) = (caller.person().map(|one| &one.user), Address::of(request.peer));
+            let who = Limited { conn: None, user, address: Some(address) };
+            self.note_limited(net.now(), too_soon.limit, who);
+            let retry_after_ms = Some(too_soon.retry_after_ms);
+            let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
+            CallFault::new("rate_limited", too_soon.message, detail)
+        })
+    }
+
+    /// Counts a call of the embedding program's own path, or answers it.
+    pub(super) fn count_for_program(
+        &mut self,
+        net: &Net<'_>,
+        request: &WebRequest<'_>,
+        caller: &HttpCaller,
+    ) -> Result<(), Response> {
+        self.count_call(net, request, caller).map_err(|unfit| {
+            let CallFault { code, message, detail } = *unfit;
+            self.counters.refused(code);
+            refused(code, &message, detail)
+        })
+    }
+
+    /// The hub has answered a call.
+    pub(super) fn call_answered(
+        &mut self,
+        net: &mut Net<'_>,
+        call: u64,
+        answer: &Result<Answer, Refusal>,
+    ) {
+        if let Some(CallWaiter::Ticket(_)) = self.calls.get(&call) {
+            match answer {
+                Ok(_) => self.counters.answered(),
+                Err(refusal) => self.counters.refused(refusal.code.as_str()),
+            }
+            if let Some(CallWaiter::Ticket(ticket)) = self.calls.remove(&call) {
+                ticket.answer_with(answer.clone());
+            }
+            return;
+        }
+        match answer {
+            Ok(Answer::Stream(info)) if info.declaration.binary => {
+                self.finish(net, call, |_| bytes_of(info));
+            }
+            Ok(answer) => {
+                if let Answer::Published { seq, ts, .. } = answer {
+                    self.note_hook(call, Some((*seq, *ts)));
+                }
+                // It was there before: nothing was created.
+                if let Answer::Sent { duplicate: true, .. } = answer
+                    && let Some(CallWaiter::Http(call)) = self.calls.get_mut(&call)
+                {
+                    call.success = Status::Ok;
+                }
+                let origin = Origin::Call(call);
+                let payload = encode::payload(|w| self.answer(w, net, &origin, answer));
+                self.call_replied(net, call, payload);
+            }
+            Err(refusal) => {
+                self.counters.limited_by(refusal);
+                self.note_source(net.now(), call, refusal);
+                self.note_hook(call, None);
+                let detail = encode::refusal_detail(refusal);
+                self.call_refused(net, call, refusal.code.as_str(), refusal.message, detail);
+            }
+        }
+    }
+
+    /// A call is answered with a payload.
+    pub(super) fn call_replied(&mut self, net: &mut Net<'_>, call: u64, payload: String) {
+        self.counters.answered();
+        self.pay_for_answer(net, &Origin::Call(call), payload.len());
+        self.finish(net, call, |call| match (&call.cookie, &call.hook) {
+            (None, None) => json(call.success, payload),
+            (None, Some(hook)) => hook.answer(payload),
+            (Some(CookieAnswer { payload, cookie }), _) => {
+                json(call.success, payload.clone()).with("Set-Cookie", cookie.clone())
+            }
+        });
+    }
+
+    /// A call is refused.
+    pub(super) fn call_refused(
+        &mut self,
+        net: &mut Net<'_>,
+        call: u64,
+        code: &str,
+        message: &str,
+        detail: ErrorDetail,
+    ) {
+        self.counters.refused_with(code, &detail);
+        self.finish(net, call, |_| refused(code, message, detail));
+    }
+
+    /// A handler of the embedding program has answered a call.
+    pub(super) fn call_handled(&mut self, net: &mut Net<'_>, call: u64, result: &HandlerResult) {
+        match result {
+            Ok(payload) => self.call_replied(net, call, payload.clone()),
+            Err(HandlerRefusal { code, message, detail }) => {
+                self.call_refused(net, call, code, message, detail.clone());
+            }
+        }
+    }
+
+    /// Takes note of what a stream has not taken of its source.
+    fn note_source(&mut self, now: Moment, call: u64, refusal: &Refusal) {
+        let stream = match self.calls.get(&call) {
+            Some(CallWaiter::Program(stream)) => {
+                let stream = stream.clone();
+                self.note_unpublished(now, &stream, refusal);
+                return;
+            }
+            Some(CallWaiter::Source(stream, id)) => {
+                use RefusalCode::{Overloaded, Quota, Unavailable};
+                let later = matches!(refusal.code, Overloaded | Quota | Unavailable);
+                self.sources.refuse(stream, *id, later);
+                stream.clone()
+            }
+            Some(CallWaiter::Http(call)) => match &call.hook {
+                Some(hook) => hook.stream.clone(),
+                None => return,
+            },
+            Some(CallWaiter::Ticket(_)) | None => return,
+        };
+        let why = match &refusal.field {
+            Some(field) => format!("{field}: {}", refusal.message),
+            None => refusal.message.to_owned(),
+        };
+        self.source_refused(&stream, &why);
+    }
+
+    /// Takes note of what became of a delivery to a webhook.
+    fn note_hook(&mut self, call: u64, published: Option<(u64, Timestamp)>) {
+        if let Some(CallWaiter::Http(call)) = self.calls.get(&call)
+            && let Some(hook) = &call.hook
+        {
+            self.sources.hook_done(hook, published);
+        }
+    }
+
+    pub(super) fn finish(
+        &mut self,
+        net: &mut Net<'_>,
+        call: u64,
+        response: impl FnOnce(&HttpCall) -> Response,
+    ) {
+        if let Some(CallWaiter::Http(call)) = self.calls.remove(&call) {
+            let response = shared_with(response(&call), call.shared_with.as_deref());
+            let is_guest = call.caller.as_ref().is_some_and(|caller| caller.is_guest);
+            let response = if is_guest { public(response) } else { response };
+            net.answer(call.exchange, sealed(response));
+        }
+    }
+}
+
+/// As whom a call is counted; none for the admin token, which has no rate.
+fn asker(caller: &HttpCaller, request: &WebRequest<'_>) -> Option<Asker> {
+    match caller {
+        HttpCaller::Token(_) => None,
+        HttpCaller::User(person) => Some(Asker::User(person.user.clone())),
+        HttpCaller::Nobody | HttpCaller::Guest(_) => {
+            Some(Asker::Address(Address::of(request.peer)))
+        }
+    }
+}
+
+/// Why a call does not even reach the hub or a handler.
+struct CallFault {
+    code: &'static str,
+    message: Cow<'static, str>,
+    detail: ErrorDetail,
+}
+
+impl CallFault {
+    fn new(code: &'static str, message: &'static str, detail: ErrorDetail) -> Box<CallFault> {
+        Box::new(CallFault { code, message: message.into(), detail })
+    }
+}
+
+impl From<Fault> for Box<CallFault> {
+    fn from(fault: Fault) -> Box<CallFault> {
+        let detail = encode::fault_detail(&fault);
+        Box::new(CallFault { code: fault.code.as_str(), message: fault.message, detail })
+    }
+}

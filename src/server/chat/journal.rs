@@ -1,0 +1,176 @@
+//! What the log says of connections: who comes and goes, and who is limited. Nothing for a message, no
+//! token, and so many lines a second at most of each kind: see `docs/operations.md`, "The log".
+
+use super::chat::Chat;
+use crate::auth::failed_proofs;
+use crate::base::limits::{LOG_ARRIVALS_PER_SECOND, LOG_REFUSALS_PER_SECOND, REQUESTS_PER_PROOF};
+use crate::base::{Address, ConnId, LineRate, Moment, Refusal, StreamId, UserId};
+use crate::store::Backend;
+use crate::web::{Net, SocketEnd};
+use crate::wire::close_codes;
+
+/// Those of RFC 6455 §7.4.1 and §11.7, and 4102, which is the heartbeat's. 1005 and 1006 are on no wire.
+const OTHERS: [(u16, &str); 13] = [
+    (1000, "normal"),
+    (1001, "going_away"),
+    (1002, "protocol_error"),
+    (1003, "unsupported_data"),
+    (1005, "no_code"),
+    (1006, "lost"),
+    (1007, "invalid_data"),
+    (1008, "policy"),
+    (1009, "too_big"),
+    (1011, "internal"),
+    (1012, "restart"),
+    (1013, "try_again"),
+    (4102, "heartbeat"),
+];
+
+/// How many lines of each kind there may be.
+#[derive(Debug)]
+pub(super) struct Journal {
+    came: LineRate,
+    went: LineRate,
+    limited: LineRate,
+    unpublished: LineRate,
+}
+
+impl Default for Journal {
+    fn default() -> Journal {
+        Journal {
+            came: LineRate::new(LOG_ARRIVALS_PER_SECOND),
+            went: LineRate::new(LOG_ARRIVALS_PER_SECOND),
+            limited: LineRate::new(LOG_REFUSALS_PER_SECOND),
+            unpublished: LineRate::new(LOG_REFUSALS_PER_SECOND),
+        }
+    }
+}
+
+/// Who was limited, as far as that is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limited<'a> {
+    pub(super) conn: Option<ConnId>,
+    pub(super) user: Option<&'a UserId>,
+    pub(super) address: Option<Address>,
+}
+
+impl<S: Backend> Chat<S> {
+    /// Somebody has said who they are, or need not.
+    pub(super) fn note_arrival(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        if !log::log_enabled!(log::Level::Info) {
+            return;
+        }
+        let Some(left_out) = self.journal.came.take(net.now()) else { return };
+        note_left_out(left_out, "connections that came");
+        let (kind, address) = (kind(net, conn), net.address(conn).map(|one| one.to_string()));
+        let Some(known) = self.signed_in(conn) else { return };
+        log::info!(connection:% = conn, user = known.user.as_str(), kind, address = address.as_deref();
+            "connected");
+    }
+
+    /// A connection is over. Its session is still there, if it had one.
+    pub(super) fn note_departure(&mut self, net: &mut Net<'_>, conn: ConnId, over: SocketEnd) {
+        if !log::log_enabled!(log::Level::Info) {
+            return;
+        }
+        let Some(left_out) = self.journal.went.take(net.now()) else { return };
+        note_left_out(left_out, "connections that went");
+        let (kind, address) = (kind(net, conn), net.address(conn).map(|one| one.to_string()));
+        let user = self.signed_in(conn).map(|known| known.user.as_str());
+        let (by, code) = match over {
+            SocketEnd::ClosedByPeer(code) => ("client", code.map_or(1005, |code| code.0)),
+            SocketEnd::ClosedByUs(code) => ("server", code.0),
+            SocketEnd::HeldMost => ("server", close_codes::SLOW.code),
+            SocketEnd::Lost => ("client", 1006),
+        };
+        log::info!(connection:% = conn, user, kind, address = address.as_deref(), by, code, why = name(code);
+            "disconnected");
+    }
+
+    /// Something was refused for a rate.
+    pub(super) fn note_limited(&mut self, now: Moment, limit: &str, who: Limited<'_>) {
+        if !log::log_enabled!(log::Level::Info) {
+            return;
+        }
+        let Some(left_out) = self.journal.limited.take(now) else { return };
+        note_left_out(left_out, "rates that bit");
+        let Limited { conn, user, address } = who;
+        let connection = conn.map(|conn| conn.to_string());
+        let (user, address) = (user.map(UserId::as_str), address.map(|one| one.to_string()));
+        let (connection, address) = (connection.as_deref(), address.as_deref());
+        log::info!(limit, connection, user, address; "limited");
+    }
+
+    /// An event of the embedding program's was not published, after its call had come back.
+    pub(super) fn note_unpublished(&mut self, now: Moment, stream: &StreamId, refusal: &Refusal) {
+        let Some(left_out) = self.journal.unpublished.take(now) else { return };
+        note_left_out(left_out, "events that were not published");
+        let (stream, code) = (stream.as_str(), refusal.code.as_str());
+        log::warn!(stream, code; "not published: {}", refusal.message);
+    }
+
+    /// The same of a connection.
+    pub(super) fn note_limited_on(&mut self, net: &Net<'_>, conn: ConnId, limit: &str) {
+        let user = self.signed_in(conn).map(|known| known.user.clone());
+        let who = Limited { conn: Some(conn), user: user.as_ref(), address: None };
+        self.note_limited(net.now(), limit, who);
+    }
+}
+
+/// Says of how many there is no line.
+fn note_left_out(count: u64, what: &str) {
+    if count > 0 {
+        log::info!(count; "{what}: there were more than a second's lines");
+    }
+}
+
+fn kind(net: &mut Net<'_>, conn: ConnId) -> &'static str {
+    if net.is_endless(conn) { "events" } else { "websocket" }
+}
+
+/// What a close code is called.
+fn name(code: u16) -> &'static str {
+    let own = close_codes::ALL.iter().find(|one| one.code == code).map(|one| one.name);
+    let other = || OTHERS.iter().find(|(known, _)| *known == code).map(|(_, name)| *name);
+    own.or_else(other).unwrap_or("other")
+}
+
+impl<S: Backend> Chat<S> {
+    /// Takes note of the proofs that were looked at for a request: what they weigh in the turn of its connection, and
+    /// whether there was one that was not looked at.
+    pub(super) fn note_proofs(&mut self, net: &mut Net<'_>, who: Limited<'_>) -> bool {
+        let (looked_at, is_over) = self.failed_proofs.take_notes();
+        net.weigh(looked_at as usize * REQUESTS_PER_PROOF);
+        if is_over {
+            self.counters.limited(failed_proofs::LIMIT);
+            self.note_limited(net.now(), failed_proofs::LIMIT, who);
+        }
+        is_over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_close_code_of_the_wire_has_the_name_that_the_documents_give_it() {
+        let document = include_str!("../../../docs/protocol.md");
+        let (_, closing) = document.split_once("\n## Closing").unwrap();
+        let mut seen = 0;
+        for row in closing.lines().take_while(|line| !line.starts_with("## ")) {
+            let Some((code, rest)) = row.strip_prefix("| ").and_then(|row| row.split_once(" | "))
+            else {
+                continue;
+            };
+            let Ok(code) = code.parse::<u16>() else { continue };
+            assert_ne!(name(code), "other", "{code}");
+            if code >= 4_000 {
+                assert!(rest.starts_with(&format!("`{}`", name(code))), "{row}");
+                seen += 1;
+            }
+        }
+        assert!(seen >= 10, "{seen}");
+        assert_eq!(name(4_999), "other");
+    }
+}

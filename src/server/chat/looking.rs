@@ -1,0 +1,204 @@
+//! Whose events are looked into for their filters: of those who are behind in logs, a page after the other, in turns by
+//! who pays. Who owes for work waits until it is paid off, and all together have [`LOOKED_INTO_PER_TURN_BYTES`] of a turn,
+//! and at most a page more.
+
+use super::chat::Chat;
+use crate::base::limits::LOOKED_INTO_PER_TURN_BYTES;
+use crate::base::{ConnId, Moment};
+use crate::hub::Input;
+use crate::store::Backend;
+use crate::web::Net;
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+/// Where a connection waits.
+#[derive(Clone, Copy, Debug)]
+enum WaitingPlace {
+    /// It may not go on before this moment.
+    Later(Moment, u64),
+    /// It goes on in this round.
+    Ready(u64, u64),
+}
+
+/// Those who wait, each once.
+#[derive(Debug, Default)]
+pub(super) struct Looking {
+    places: BTreeMap<ConnId, WaitingPlace>,
+    later: BTreeMap<(Moment, u64), (ConnId, NonZeroU32)>,
+    /// In each round everybody who pays has one turn, however many connections they have.
+    ready: BTreeMap<(u64, u64), (ConnId, NonZeroU32)>,
+    /// The last round that each who pays has a turn in: no more of them than wait.
+    rounds: BTreeMap<NonZeroU32, u64>,
+    round: u64,
+    next: u64,
+    /// The turn of the loop in which was last looked, by its time, and how many bytes.
+    turn: Moment,
+    bytes: usize,
+}
+
+impl Looking {
+    /// Lets a connection wait for its turn; one that waits goes on waiting.
+    fn put(&mut self, conn: ConnId, payer: NonZeroU32) {
+        if self.places.contains_key(&conn) {
+            return;
+        }
+        let last = self.rounds.entry(payer).or_insert(self.round);
+        *last += 1;
+        let key = (*last, self.next);
+        self.next += 1;
+        self.ready.insert(key, (conn, payer));
+        self.places.insert(conn, WaitingPlace::Ready(key.0, key.1));
+    }
+
+    /// Lets a connection wait for its turn from a moment on.
+    fn put_later(&mut self, conn: ConnId, payer: NonZeroU32, from: Moment) {
+        let key = (from, self.next);
+        self.next += 1;
+        self.later.insert(key, (conn, payer));
+        self.places.insert(conn, WaitingPlace::Later(key.0, key.1));
+    }
+
+    /// A connection is over.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        match self.places.remove(&conn) {
+            Some(WaitingPlace::Later(from, at)) => {
+                self.later.remove(&(from, at));
+            }
+            Some(WaitingPlace::Ready(round, at)) => {
+                if let Some((_, payer)) = self.ready.remove(&(round, at)) {
+                    self.end_round(payer, round);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// So many bytes were looked into.
+    pub(super) fn count(&mut self, now: Moment, bytes: usize) {
+        if self.turn != now {
+            (self.turn, self.bytes) = (now, 0);
+        }
+        self.bytes += bytes;
+    }
+
+    /// Those who wait for a moment wait for their turn: what they owe for is perhaps another thing now.
+    pub(super) fn look_anew(&mut self) {
+        self.let_in(Moment::NEVER);
+    }
+
+    fn let_in(&mut self, now: Moment) {
+        while let Some(first) = self.later.first_entry()
+            && first.key().0 <= now
+        {
+            let (conn, payer) = first.remove();
+            self.places.remove(&conn);
+            self.put(conn, payer);
+        }
+    }
+
+    /// When somebody may go on; none if nobody waits.
+    fn due(&mut self, now: Moment) -> Option<Moment> {
+        self.let_in(now);
+        if self.ready.is_empty() {
+            return self.later.first_key_value().map(|((from, _), _)| *from);
+        }
+        let is_turn_over = self.turn == now && self.bytes >= LOOKED_INTO_PER_TURN_BYTES;
+        Some(if is_turn_over { now.plus_millis(1) } else { now })
+    }
+
+    fn take(&mut self) -> Option<(ConnId, NonZeroU32)> {
+        let ((round, _), (conn, payer)) = self.ready.pop_first()?;
+        self.round = round;
+        self.places.remove(&conn);
+        self.end_round(payer, round);
+        Some((conn, payer))
+    }
+
+    fn end_round(&mut self, payer: NonZeroU32, round: u64) {
+        if self.rounds.get(&payer) == Some(&round) {
+            self.rounds.remove(&payer);
+        }
+    }
+}
+
+impl<S: Backend> Chat<S> {
+    /// A connection waits to have looked into what it has not had.
+    pub(super) fn wait_to_look(&mut self, net: &Net<'_>, conn: ConnId) {
+        let payer = self.rates.number_of(&self.payer_on(net, conn));
+        self.looking.put(conn, payer);
+    }
+
+    /// The next connection for which may be looked now.
+    pub(super) fn next_look(&mut self, net: &mut Net<'_>) -> Option<Input> {
+        let now = net.now();
+        loop {
+            let due = self.looking.due(now)?;
+            if due > now {
+                net.wake_at(due);
+                return None;
+            }
+            let (conn, payer) = self.looking.take()?;
+            match self.owed_on(net, conn) {
+                Some((wait_ms, _)) => {
+                    self.looking.put_later(conn, payer, now.plus_millis(wait_ms.max(1)));
+                }
+                None => return Some(Input::Look { conn }),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Moment {
+        Moment::from_millis(ms)
+    }
+
+    fn of(number: u32) -> NonZeroU32 {
+        NonZeroU32::new(number).unwrap()
+    }
+
+    #[test]
+    fn those_who_pay_take_turns_however_many_connections_they_have() {
+        let mut looking = Looking::default();
+        for number in 0..100 {
+            looking.put(ConnId::new(number, 1), of(1));
+        }
+        let took = |looking: &mut Looking| looking.take().map(|(conn, _)| conn.index());
+        assert_eq!([took(&mut looking), took(&mut looking)], [Some(0), Some(1)]);
+        looking.put(ConnId::new(200, 1), of(2));
+        looking.put(ConnId::new(201, 1), of(3));
+        looking.put(ConnId::new(0, 1), of(1));
+        let order = [(); 4].map(|()| took(&mut looking));
+        assert_eq!(order, [Some(2), Some(200), Some(201), Some(3)]);
+        looking.forget(ConnId::new(0, 1));
+        while took(&mut looking).is_some_and(|conn| conn != 0) {}
+        let left = (looking.places.len(), looking.ready.len(), looking.rounds.len());
+        assert_eq!(left, (0, 0, 0));
+    }
+
+    #[test]
+    fn a_turn_has_its_bytes_and_who_owes_waits() {
+        let mut looking = Looking::default();
+        let [a, b, c] = [1, 2, 3].map(|of| ConnId::new(of, 1));
+        assert_eq!(looking.due(at(5)), None);
+        looking.put(a, of(1));
+        looking.put(a, of(1));
+        looking.put_later(b, of(2), at(7));
+        looking.put_later(c, of(3), at(9));
+        assert_eq!(looking.due(at(5)), Some(at(5)));
+        looking.count(at(5), LOOKED_INTO_PER_TURN_BYTES - 1);
+        assert_eq!(looking.due(at(5)), Some(at(5)), "there is a byte left");
+        looking.count(at(5), 1);
+        assert_eq!(looking.due(at(5)), Some(at(6)), "the turn has had its bytes");
+        assert_eq!(looking.due(at(6)), Some(at(6)), "the next one has its own");
+        assert_eq!((looking.take(), looking.due(at(6))), (Some((a, of(1))), Some(at(7))));
+        assert_eq!((looking.due(at(7)), looking.take()), (Some(at(7)), Some((b, of(2)))));
+        looking.look_anew();
+        assert_eq!(looking.due(at(7)), Some(at(7)));
+        looking.forget(c);
+        assert_eq!((looking.due(at(9)), looking.places.len()), (None, 0));
+    }
+}

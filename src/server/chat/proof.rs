@@ -1,0 +1,262 @@
+//! Asks who sends a request: a function at once, the backend while the request waits.
+
+use super::chat::Chat;
+use super::errands::JobPurpose;
+use super::journal::Limited;
+use crate::auth::failed_proofs::{Paid, TooManyFailed};
+use crate::auth::{Denied, ExternalIdentity, Head, Identity, Proof, TokenError};
+use crate::backend::{Cause, Failure, HttpRequest, JobResult, Method, Task};
+use crate::base::Address;
+use crate::http1::{HttpRefusal, RequestHead, Response, Status};
+use crate::server::http::{check_origin, denied, needs_proof, signed_in, without_sign_ins};
+use crate::server::proof::ProofPlace;
+use crate::server::proof::answer::{ProofVerdict, judge, unavailable};
+use crate::server::proof::line::{NextProof, ProofRequest};
+use crate::store::Backend;
+use crate::web::{Exchange, Net, WebRequest};
+
+/// What may come as an answer, in bytes: a user, and patterns of streams.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+const TOO_MANY: &str = "too many connections wait for the backend to identify them";
+const LEFT_ALONE: &str = "the backend that identifies users is down";
+
+/// What is known of who sends a request.
+#[derive(Debug)]
+pub(super) enum SenderState {
+    /// Its tokens say it, or nobody needs to know.
+    NotNeeded,
+    /// It is they.
+    Is(Box<Identity>),
+    /// It is refused.
+    Refuse(Response),
+    /// The backend is asked: the request is to be kept until then.
+    Waits,
+}
+
+impl<S: Backend> Chat<S> {
+    /// Finds out who sends a request, where tokens do not say it.
+    pub(super) fn prove(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        request: &WebRequest<'_>,
+    ) -> SenderState {
+        if let Some(found) = self.proofs.take_found(exchange) {
+            return found.map_or_else(SenderState::Refuse, SenderState::Is);
+        }
+        let head = request.head;
+        let address = Address::of(request.peer);
+        let rules = self.rules(net, address, false);
+        if needs_proof(head, rules) {
+            match signed_in(head, rules) {
+                Ok(Some(identity)) => return SenderState::Is(Box::new(identity)),
+                Ok(None) => {}
+                Err(refusal) => return SenderState::Refuse(refusal.into()),
+            }
+        }
+        if !self.may_ask_for(net, head) {
+            return SenderState::NotNeeded;
+        }
+        if let Some(hook) = self.config.authenticate.clone() {
+            match hook.ask(&Head::new(head, request.peer)) {
+                Ok(Some(proof)) => {
+                    return self
+                        .vouched(net, proof)
+                        .map_or_else(SenderState::Refuse, SenderState::Is);
+                }
+                Ok(None) => {}
+                Err(denied) => return SenderState::Refuse(refusal(denied).into()),
+            }
+        }
+        self.ask_backend(net, exchange, request)
+    }
+
+    /// Whether somebody other than the keys is to say who sends a request.
+    pub(super) fn may_ask_for(&self, net: &Net<'_>, head: &RequestHead<'_>) -> bool {
+        let is_configured = self.config.authenticate.is_some() || self.config.auth_url.is_some();
+        is_configured && needs_proof(head, self.rules(net, Address::UNKNOWN, false))
+    }
+
+    /// Whether there is anything in a head by which somebody could say who sends it.
+    pub(super) fn shows_proof(&self, head: &RequestHead<'_>) -> bool {
+        let has = |name: &String| head.named(name).next().is_some();
+        let is_for_backend =
+            self.config.auth_url.is_some() && self.config.auth_url_headers.iter().any(has);
+        is_for_backend || self.config.authenticate.is_some()
+    }
+
+    fn ask_backend(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        request: &WebRequest<'_>,
+    ) -> SenderState {
+        let (head, now, address) = (request.head, net.now(), Address::of(request.peer));
+        let Some(url) = self.config.auth_url.as_deref() else { return SenderState::NotNeeded };
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for name in &self.config.auth_url_headers {
+            let is_cookie = name.eq_ignore_ascii_case("cookie");
+            let values = head.named(name).filter_map(|value| match is_cookie {
+                true => without_sign_ins(value),
+                false => Some(value.to_owned()),
+            });
+            fields.extend(values.map(|value| (name.clone(), value)));
+        }
+        // Who shows nothing is nobody.
+        if fields.is_empty() {
+            return SenderState::NotNeeded;
+        }
+        // A browser sends cookies by itself, for whatever page: only ours may use them, to read as well.
+        let has_cookie = fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+        if has_cookie && let Err(refusal) = check_origin(head, &self.config.allowed_origins) {
+            return SenderState::Refuse(refusal.into());
+        }
+        if self.proofs.left_alone_ms(now).is_some() {
+            return SenderState::Refuse(unavailable(LEFT_ALONE));
+        }
+        fields.push(("X-Original-Method".to_owned(), head.method.to_owned()));
+        fields.push(("X-Original-URI".to_owned(), head.path.to_owned()));
+        fields.push(("X-Forwarded-For".to_owned(), request.peer.to_canonical().to_string()));
+        fields.push(("Accept".to_owned(), "application/json".to_owned()));
+        let (method, url) = (Method::Get, url.into());
+        let request = HttpRequest { method, url, fields, body: Vec::new() };
+        let until = now.plus_millis(self.config.limits.auth_url_timeout_ms);
+        let asking = ProofRequest { exchange, request, until };
+        self.proofs.make_room(|conn| !net.is_there(conn));
+        for asking in self.proofs.wait(address, asking) {
+            if asking.exchange == exchange {
+                return SenderState::Refuse(unavailable(TOO_MANY));
+            }
+            self.found(net, asking.exchange, Err(unavailable(TOO_MANY)));
+        }
+        self.ask_who(net);
+        // It may be known already that nobody is asked.
+        match self.proofs.take_found(exchange) {
+            Some(found) => found.map_or_else(SenderState::Refuse, SenderState::Is),
+            None => SenderState::Waits,
+        }
+    }
+
+    /// Asks the backend for those whose turn it is.
+    pub(super) fn ask_who(&mut self, net: &mut Net<'_>) {
+        let now = net.now();
+        for asking in self.proofs.late(now) {
+            self.found(net, asking.exchange, Err(unavailable(TOO_MANY)));
+        }
+        while let Some(next) = self.proofs.next(now) {
+            match next {
+                NextProof::LeftAlone(asking) => {
+                    self.found(net, asking.exchange, Err(unavailable(LEFT_ALONE)));
+                }
+                NextProof::Ask(place, asking) => self.ask_for(net, place, asking),
+            }
+        }
+        if let Some(at) = self.proofs.next_late() {
+            net.wake_at(at);
+        }
+    }
+
+    /// Asks for one request. Its address pays for it before, and has it back unless what it has shown is nobody's.
+    fn ask_for(&mut self, net: &mut Net<'_>, place: ProofPlace, asking: ProofRequest) {
+        let (now, ProofRequest { exchange, request, .. }) = (net.now(), asking);
+        // Nobody waits for it any more.
+        if !net.is_there(exchange.conn()) {
+            return self.proofs.not_asked(&place);
+        }
+        let address = place.address;
+        let paid = self.failed_proofs.payer(address, now, &self.config.limits).pay(0);
+        let who = Limited { conn: None, user: None, address: Some(address) };
+        self.note_proofs(net, who);
+        let paid = match paid {
+            Ok(paid) => paid,
+            Err(TooManyFailed(wait_ms)) => {
+                self.proofs.not_asked(&place);
+                let refusal: Response = denied(TokenError::TooManyFailed(wait_ms)).into();
+                return self.found(net, exchange, Err(Response { ends: true, ..refusal }));
+            }
+        };
+        // All of it, however long it has waited for its turn: who is given no time says nothing of the backend.
+        let bounds = (self.config.limits.auth_url_timeout_ms, ANSWER_BYTES_MAX);
+        let purpose = JobPurpose::Proof { exchange, place, paid };
+        let begun = self.outbound.prove(now, Task::Call(request), bounds, purpose);
+        if let Err((JobPurpose::Proof { exchange, place, paid }, failure)) = begun {
+            self.proof_over(net, exchange, (&place, paid), Err(failure));
+        }
+    }
+
+    /// The backend has said who sends a request.
+    pub(super) fn proof_finished(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        paid_place: (&ProofPlace, Paid),
+        outcome: JobResult,
+    ) {
+        self.proof_over(net, exchange, paid_place, outcome);
+        self.ask_who(net);
+    }
+
+    fn proof_over(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        (place, paid): (&ProofPlace, Paid),
+        outcome: JobResult,
+    ) {
+        let now = net.now();
+        if matches!(&outcome, Err(Failure::Full | Failure::Stopped)) {
+            self.proofs.not_asked(place);
+            self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(paid);
+            return self.found(net, exchange, Err(unavailable(TOO_MANY)));
+        }
+        let cause = Cause::of(&outcome, &place.address);
+        let verdict = judge(outcome);
+        let failed = matches!(verdict, ProofVerdict::Fail(_)).then_some(cause);
+        self.proofs.done(place, now, &self.config.limits, failed);
+        let is_nobody = matches!(verdict, ProofVerdict::Refuse(_))
+            || failed.is_some_and(|cause| cause != Cause::Backend);
+        if !is_nobody {
+            self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(paid);
+        }
+        let found = match verdict {
+            ProofVerdict::Is(proof) => self.vouched(net, proof),
+            ProofVerdict::Refuse(response) | ProofVerdict::Fail(response) => Err(response),
+        };
+        self.found(net, exchange, found);
+    }
+
+    /// Hands a request over again, about which something was found out.
+    fn found(
+        &mut self,
+        net: &mut Net<'_>,
+        exchange: Exchange,
+        found: Result<Box<Identity>, Response>,
+    ) {
+        self.proofs.keep_found(exchange, found);
+        net.ask_again(exchange);
+    }
+
+    fn vouched(&self, net: &Net<'_>, proof: Proof) -> Result<Box<Identity>, Response> {
+        let Proof { user, name, admin, publish, subscribe, expires_in } = proof;
+        let expires_ms = expires_in.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
+        let vouched = ExternalIdentity { user, name, admin, publish, subscribe, expires_ms };
+        self.verifier.vouch(vouched, net.timestamp()).map(Box::new).map_err(|error| {
+            log::warn!("whoever says who somebody is says what cannot be: {error}");
+            unavailable("nothing can be made of who you are said to be")
+        })
+    }
+}
+
+fn refusal(denied: Denied) -> HttpRefusal {
+    let message = "the application does not let you in";
+    match denied {
+        Denied::Unauthorized => {
+            let mut refusal = HttpRefusal::new(Status::Unauthorized, "unauthorized", message);
+            // RFC 9110 §15.5.2.
+            refusal.fields = &[("WWW-Authenticate", "Bearer")];
+            refusal
+        }
+        Denied::Forbidden => HttpRefusal::new(Status::Forbidden, "forbidden", message),
+    }
+}

@@ -1,0 +1,41 @@
+//! Another configuration for a server that runs.
+
+use crate::auth::Keys;
+use crate::base::Origin;
+use crate::config::Config;
+use crate::hub::Input;
+use crate::server::chat::chat::Chat;
+use crate::store::Backend;
+use crate::web::Net;
+
+impl<S: Backend> Chat<S> {
+    /// Goes by another configuration, whose keys are these.
+    pub(super) fn reconfigure(&mut self, net: &mut Net<'_>, config: Config, keys: Keys) {
+        self.verifier.replace_keys(keys);
+        self.verifier.expect(config.expected());
+        self.hub.reconfigure(config.settings());
+        self.shared.set_limits(&config.limits);
+        net.set_limits(&config.limits, &config.proxies);
+        let undeclared = self.remotes.declare(&config.limits, &config.handlers);
+        self.turn_all_away(net, &undeclared);
+        self.outbound.reconfigure(&config.limits);
+        self.config = config;
+        self.settle_all_limits();
+        self.looking.look_anew();
+        self.declare_sources(net);
+        self.decide(net, Input::Redeclared);
+        self.judge_rights(net);
+    }
+
+    /// Who may watch a stream may be others now, and how much may be published to it: what somebody may
+    /// not watch any more ends.
+    fn judge_rights(&mut self, net: &mut Net<'_>) {
+        let here = self.sessions.iter().flatten();
+        let known = here.filter_map(|one| Some((one.conn, one.signed_in()?.rights.clone())));
+        for (conn, rights) in known.collect::<Vec<_>>() {
+            self.widen(net, conn);
+            let holder = self.holder(net, &Origin::Conn(conn, None), &rights);
+            self.decide(net, Input::RightsChanged { conn, rights, holder });
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! A request of a client, to the application's backend and back.
+
+use super::chat::Chat;
+use super::errands::JobPurpose;
+use crate::auth::Person;
+use crate::backend::{Cause, Failure, HttpRequest, JobResult, Method, Task};
+use crate::base::{ConnId, Origin};
+use crate::config::BackendHandler;
+use crate::server::remote::answer::{BackendReply, judge};
+use crate::server::remote::table::{BackendRequest, CallOutcome, NextRequest, RequestPlace};
+use crate::store::Backend;
+use crate::web::Net;
+use crate::wire::encode::ErrorDetail;
+use crate::wire::json::Writer;
+use crate::wire::request::Envelope;
+
+const OVERLOADED: &str = "too many requests wait for the backend";
+const LEFT_ALONE: &str = "the backend keeps failing, and is not called for now";
+const LATE: &str = "the backend was busy for as long as this request may wait";
+const UNDECLARED: &str = "the configuration changed while this request waited";
+const OVERLOADED_RETRY_MS: u64 = 1_000;
+
+/// A request that the backend was asked.
+#[derive(Debug)]
+pub(super) struct RemoteCall {
+    place: RequestPlace,
+    origin: Origin,
+}
+
+impl<S: Backend> Chat<S> {
+    /// Hands a request to the application's backend.
+    pub(super) fn call_remote(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        person: Option<&Person>,
+        envelope: &Envelope<'_>,
+        handler: &BackendHandler,
+    ) {
+        let body = self.remote_body(origin, person, envelope);
+        let mut fields = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+        let secret = handler.secret.as_ref();
+        let signature = secret.and_then(|secret| secret.sign(body.as_bytes()));
+        fields.extend(signature.map(|text| ("X-Hub-Signature-256".to_owned(), text)));
+        let (method, url) = (Method::Post, handler.url.clone());
+        let request = HttpRequest { method, url, fields, body: body.into_bytes() };
+        let bounds = (handler.timeout_ms, handler.body_bytes as usize);
+        let asking = BackendRequest { request, bounds, origin: origin.clone(), since: net.now() };
+        let payer = self.payer(net, origin);
+        self.owe(net, origin, true);
+        for asking in self.remotes.wait(&envelope.kind, payer, asking) {
+            self.turn_away(net, &asking, OVERLOADED);
+        }
+        self.ask_remotes(net);
+    }
+
+    /// Asks what there is a place for, and tells those who have waited for one too long.
+    pub(super) fn ask_remotes(&mut self, net: &mut Net<'_>) {
+        let now = net.now();
+        for asking in self.remotes.late(now) {
+            self.turn_away(net, &asking, LATE);
+        }
+        while let Some(next) = self.remotes.next(now) {
+            match next {
+                NextRequest::LeftAlone(asking, retry_after_ms) => {
+                    self.not_asked(net, &asking, ("unavailable", LEFT_ALONE), retry_after_ms);
+                }
+                NextRequest::Ask(place, asking) => self.ask_remote(net, place, asking),
+            }
+        }
+        if let Some(at) = self.remotes.next_late() {
+            net.wake_at(at);
+        }
+    }
+
+    fn ask_remote(&mut self, net: &mut Net<'_>, place: RequestPlace, asking: BackendRequest) {
+        let now = net.now();
+        // Nobody waits for it any more.
+        let is_gone = match &asking.origin {
+            Origin::Conn(conn, _) => self.session_mut(*conn).is_none(),
+            Origin::Call(call) => !self.calls.contains_key(call),
+        };
+        if is_gone {
+            return self.remotes.done(now, &place, CallOutcome::NotAsked, Cause::Backend);
+        }
+        let BackendRequest { request, bounds, origin, since } = asking;
+        self.remotes.note_asked(now, place.remote, since);
+        let purpose = JobPurpose::Remote(RemoteCall { place, origin });
+        let begun = self.outbound.call(now, Task::Call(request), bounds, purpose);
+        if let Err((JobPurpose::Remote(call), failure)) = begun {
+            self.remote_over(net, call, Err(failure));
+        }
+    }
+
+    /// There was no place for a request.
+    fn turn_away(&mut self, net: &mut Net<'_>, asking: &BackendRequest, message: &'static str) {
+        self.not_asked(net, asking, ("overloaded", message), OVERLOADED_RETRY_MS);
+    }
+
+    /// Whoever waited for an answer is told that the backend was not asked.
+    fn not_asked(
+        &mut self,
+        net: &mut Net<'_>,
+        asking: &BackendRequest,
+        (code, message): (&'static str, &'static str),
+        retry_after_ms: u64,
+    ) {
+        let detail = ErrorDetail { retry_after_ms: Some(retry_after_ms), ..ErrorDetail::default() };
+        self.refuse_with(net, &asking.origin, code, message, detail);
+        self.owe(net, &asking.origin, false);
+    }
+
+    /// What waited for handlers that are declared no more.
+    pub(super) fn turn_all_away(&mut self, net: &mut Net<'_>, waiting: &[BackendRequest]) {
+        for asking in waiting {
+            self.turn_away(net, asking, UNDECLARED);
+        }
+    }
+
+    /// What the backend is sent: the request as it came, and who sends it.
+    fn remote_body(
+        &self,
+        origin: &Origin,
+        person: Option<&Person>,
+        envelope: &Envelope<'_>,
+    ) -> String {
+        let mut writer = Writer::new();
+        writer.object(|w| {
+            w.text("type", &envelope.kind);
+            if let Some(id) = &envelope.id {
+                w.raw("id", id);
+            }
+            match person {
+                Some(person) => {
+                    let id = person.user.as_str();
+                    w.object_in("user", |w| {
+                        w.text("id", id);
+                        w.text("name", self.hub.name_of(&person.user).unwrap_or(id));
+                        w.flag("admin", person.is_admin);
+                        w.flag("anonymous", person.is_guest);
+                    });
+                    w.object_in("rights", |w| rights(w, person));
+                }
+                None => w.raw("user", "null"),
+            }
+            if let Origin::Conn(conn, _) = origin {
+                w.text("connection", &conn.to_string());
+            }
+            w.raw("payload", envelope.raw_payload);
+        });
+        writer.finish()
+    }
+
+    /// A connection waits for one more answer of a handler, or for one less.
+    fn owe(&mut self, net: &mut Net<'_>, origin: &Origin, is_more: bool) {
+        let Origin::Conn(conn, _) = origin else { return };
+        let conn: ConnId = *conn;
+        if let Some(session) = self.session_mut(conn) {
+            let calls = session.calls;
+            session.calls = if is_more { calls.saturating_add(1) } else { calls.saturating_sub(1) };
+        }
+        self.settle_pause(net, conn);
+    }
+
+    /// What the backend has answered.
+    pub(super) fn remote_finished(
+        &mut self,
+        net: &mut Net<'_>,
+        call: RemoteCall,
+        outcome: JobResult,
+    ) {
+        self.remote_over(net, call, outcome);
+        self.ask_remotes(net);
+    }
+
+    fn remote_over(&mut self, net: &mut Net<'_>, call: RemoteCall, outcome: JobResult) {
+        let RemoteCall { place, origin } = call;
+        let is_ours = matches!(&outcome, Err(Failure::Full | Failure::Stopped));
+        let cause = Cause::of(&outcome, &place.payer);
+        let verdict = judge(outcome);
+        let noted = match &verdict {
+            BackendReply::Reply(_) => CallOutcome::Ok,
+            BackendReply::Refuse(_) => CallOutcome::Refused,
+            BackendReply::Fail(_) if is_ours => CallOutcome::NotAsked,
+            BackendReply::Fail(_) => CallOutcome::Failed,
+        };
+        self.remotes.done(net.now(), &place, noted, cause);
+        match verdict {
+            BackendReply::Reply(payload) => self.reply_raw(net, &origin, payload),
+            BackendReply::Refuse(refused) | BackendReply::Fail(refused) => {
+                self.refuse_with(net, &origin, &refused.code, &refused.message, refused.detail);
+            }
+        }
+        self.owe(net, &origin, false);
+    }
+}
+
+/// What somebody may do with streams, as patterns of their names.
+fn rights(w: &mut Writer, person: &Person) {
+    const ALL: &str = "*";
+    let streams = &person.streams;
+    let claims = streams.claims.as_deref();
+    let publish = claims.and_then(|claims| claims.publish.as_ref());
+    let subscribe = claims.and_then(|claims| claims.subscribe.as_ref());
+    match publish {
+        Some(patterns) => w.array("publish", patterns, |w, one| w.item(one.as_str())),
+        None => w.array("publish", streams.publishes_all.then_some(ALL), |w, all| w.item(all)),
+    }
+    match subscribe {
+        Some(patterns) => w.array("subscribe", patterns, |w, one| w.item(one.as_str())),
+        None => w.array("subscribe", [ALL], |w, all| w.item(all)),
+    }
+}

@@ -1,0 +1,363 @@
+//! What the server remembers of one WebSocket: who it is, how much it may ask, and what it did
+//! wrong.
+
+use crate::auth::Identity;
+use crate::base::limits::ANONYMOUS_ERROR_EVERY_MS;
+use crate::base::{
+    ConnId, Limits, Moment, PerMinute, Rate, StreamRights, Timestamp, UserId, UserLimits,
+};
+use crate::server::events::Places;
+use crate::server::http::listen::What;
+use crate::server::http::opening::Visitor;
+use crate::wire::encode::ErrorDetail;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) conn: ConnId,
+    pub(super) phase: SessionPhase,
+    rate: Rate,
+    /// The hub takes no more requests for now.
+    pub(super) is_held: bool,
+    /// The URL announced a `resume`.
+    pub(super) is_announcing_resume: bool,
+    /// It is counted as one that its user has beside the chat.
+    pub(super) is_counted_visitor: bool,
+    /// The handles count it among those online.
+    pub(super) is_counted: bool,
+    /// Calls of handlers that have not been answered.
+    pub(super) calls: u16,
+    /// The streams that come along with all that it is told as Server-Sent Events.
+    pub(super) places: Option<Box<Places>>,
+    /// Most connections have none.
+    tally: Option<Box<LimitTally>>,
+    anonymous: Option<Box<Anonymous>>,
+}
+
+/// How far a session is.
+#[derive(Debug)]
+pub(super) enum SessionPhase {
+    /// It must say who it is by then; on a stream's own path it will watch that.
+    Anonymous { deadline: Moment, resumes: bool, visitor: Option<Box<Visitor>> },
+    /// It has said so in the request's head.
+    Arriving(Box<Arrival>),
+    /// It has said so, and the hub has heard of it.
+    Known(SignedIn),
+}
+
+/// Somebody who is let in as soon as the WebSocket is open.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) identity: Identity,
+    /// It is a guest: the identity is a name that was made up.
+    pub(super) is_guest: bool,
+    /// What it came for, if not for the chat.
+    pub(super) visitor: Option<Box<Visitor>>,
+    /// What it asked for, if that is events.
+    pub(super) asks_for: Option<What>,
+}
+
+/// Somebody who has said who they are. Their display name is the hub's.
+#[derive(Clone, Debug)]
+pub(super) struct SignedIn {
+    pub(super) user: UserId,
+    pub(super) admin: bool,
+    /// What they may do with streams.
+    pub(super) rights: StreamRights,
+    /// They have not said who they are, and were let in as a guest. The hub does not know them.
+    pub(super) is_guest: bool,
+    /// What they came for, if not for the chat: the hub does not know them.
+    pub(super) visitor: Option<Box<Visitor>>,
+    /// How large its messages may be, if that is more than others' may: 0 if it is not.
+    pub(super) widened_to: u64,
+    /// The end of the token was announced.
+    pub(super) is_expiry_told: bool,
+    pub(super) expires: Option<Timestamp>,
+    /// Of the token on which this stands.
+    pub(super) jti: Option<Arc<str>>,
+    pub(super) issued: Option<Timestamp>,
+}
+
+impl From<&Identity> for SignedIn {
+    fn from(identity: &Identity) -> SignedIn {
+        SignedIn {
+            user: identity.user.clone(),
+            admin: identity.admin,
+            rights: identity.rights.clone(),
+            is_guest: false,
+            visitor: None,
+            widened_to: 0,
+            is_expiry_told: false,
+            expires: identity.expires,
+            jti: identity.jti.clone(),
+            issued: identity.issued,
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn new(conn: ConnId, phase: SessionPhase) -> Session {
+        Session {
+            conn,
+            phase,
+            rate: Rate::default(),
+            is_held: false,
+            is_announcing_resume: false,
+            is_counted_visitor: false,
+            is_counted: false,
+            calls: 0,
+            places: None,
+            tally: None,
+            anonymous: None,
+        }
+    }
+
+    /// It will say where it wants to go on, if it `resumes`.
+    pub(super) fn announcing_resume(self, resumes: bool) -> Session {
+        Session { is_announcing_resume: resumes, ..self }
+    }
+
+    pub(super) fn signed_in(&self) -> Option<&SignedIn> {
+        match &self.phase {
+            SessionPhase::Anonymous { .. } | SessionPhase::Arriving(_) => None,
+            SessionPhase::Known(known) => Some(known),
+        }
+    }
+
+    pub(super) fn visitor_mut(&mut self) -> Option<&mut Visitor> {
+        match &mut self.phase {
+            SessionPhase::Anonymous { .. } | SessionPhase::Arriving(_) => None,
+            SessionPhase::Known(known) => known.visitor.as_deref_mut(),
+        }
+    }
+
+    /// Whether it is a guest's.
+    pub(super) fn is_guest(&self) -> bool {
+        match &self.phase {
+            SessionPhase::Anonymous { .. } => false,
+            SessionPhase::Arriving(arriving) => arriving.is_guest,
+            SessionPhase::Known(known) => known.is_guest,
+        }
+    }
+
+    /// Counts a request; over the rate it tells in how many ms the next one may come.
+    pub(super) fn take_request(
+        &mut self,
+        now: Moment,
+        per_second: u32,
+        burst: u32,
+    ) -> Result<(), u64> {
+        self.rate.take(now, 1, per_second, burst)
+    }
+
+    /// The limits that its token has asked for.
+    pub(super) fn asked_limits(&self) -> Option<&Arc<UserLimits>> {
+        self.tally.as_ref()?.asked.as_ref()
+    }
+
+    /// The limits that hold for it, if they are not those of all.
+    pub(super) fn own_limits(&self) -> Option<&Rc<Limits>> {
+        self.tally.as_ref()?.own.as_ref()
+    }
+
+    /// From now on these hold for it, as its token has asked for those.
+    pub(super) fn set_limits(&mut self, asked: Option<Arc<UserLimits>>, own: Option<Rc<Limits>>) {
+        if self.tally.is_some() || asked.is_some() || own.is_some() {
+            let tally = self.tally.get_or_insert_default();
+            (tally.asked, tally.own) = (asked, own);
+        }
+    }
+
+    /// Counts a malformed request; tells whether it was one too many.
+    pub(super) fn malformed(&mut self, now: Moment, max: u32, window_ms: u64) -> bool {
+        let abuse = self.abuse(now, window_ms);
+        abuse.malformed = abuse.malformed.saturating_add(1);
+        abuse.malformed >= max
+    }
+
+    /// Counts a request over the rate; tells whether it was one too many.
+    pub(super) fn over_rate(&mut self, now: Moment, max: u32, window_ms: u64) -> bool {
+        let abuse = self.abuse(now, window_ms);
+        abuse.over_rate = abuse.over_rate.saturating_add(1);
+        abuse.over_rate >= max
+    }
+
+    fn abuse(&mut self, now: Moment, window_ms: u64) -> &mut Abuse {
+        let abuse = &mut self.tally.get_or_insert_default().abuse;
+        if now.millis_since(abuse.since) >= window_ms {
+            *abuse = Abuse { since: now, malformed: 0, over_rate: 0 };
+        }
+        abuse
+    }
+
+    /// Counts a message towards those of a minute, where they are limited; over it it tells in how many
+    /// ms the next one may come.
+    pub(super) fn take_message(&mut self, now: Moment, per_minute: u32) -> Result<(), u64> {
+        if per_minute == 0 {
+            return Ok(());
+        }
+        self.tally.get_or_insert_default().minute.take(now, per_minute)
+    }
+
+    /// Counts bytes that were read; tells whether nothing is to be read for a while because of them.
+    pub(super) fn spend_bytes(
+        &mut self,
+        now: Moment,
+        bytes: usize,
+        per_second: u32,
+        burst: u32,
+    ) -> bool {
+        let tally = self.tally.get_or_insert_default();
+        let wait_ms = tally.bytes.spend(now, bytes as u64, per_second, burst);
+        tally.unread_until = now.plus_millis(wait_ms);
+        wait_ms > 0
+    }
+
+    /// Until when nothing is read from it, as it has sent too many bytes.
+    pub(super) fn unread_until(&self) -> Moment {
+        self.tally.as_ref().map_or(Moment::ZERO, |tally| tally.unread_until)
+    }
+
+    /// An error that answers a request without an `id`: whether to send it now. If not, it is kept
+    /// for the end of the second, with a count.
+    pub(super) fn anonymous_error(
+        &mut self,
+        now: Moment,
+        code: &str,
+        message: &str,
+        detail: &ErrorDetail,
+    ) -> bool {
+        match &mut self.anonymous {
+            Some(anonymous) if anonymous.until > now => {
+                anonymous.count += 1;
+                anonymous.code = code.into();
+                anonymous.message = message.into();
+                anonymous.detail = detail.clone();
+                false
+            }
+            _ => {
+                let until = now.plus_millis(ANONYMOUS_ERROR_EVERY_MS);
+                self.anonymous = Some(Box::new(Anonymous { until, ..Anonymous::default() }));
+                true
+            }
+        }
+    }
+
+    /// The errors that were kept, when their second is over.
+    pub(super) fn due_anonymous(
+        &mut self,
+        now: Moment,
+    ) -> Option<(Arc<str>, Arc<str>, ErrorDetail)> {
+        let anonymous = self.anonymous.as_mut().filter(|anonymous| anonymous.until <= now)?;
+        if anonymous.count == 0 {
+            self.anonymous = None;
+            return None;
+        }
+        let detail = ErrorDetail { count: Some(anonymous.count), ..anonymous.detail.clone() };
+        let due = (Arc::clone(&anonymous.code), Arc::clone(&anonymous.message), detail);
+        anonymous.count = 0;
+        anonymous.until = now.plus_millis(ANONYMOUS_ERROR_EVERY_MS);
+        Some(due)
+    }
+
+    /// When errors that were kept are due.
+    pub(super) fn anonymous_deadline(&self) -> Moment {
+        match &self.anonymous {
+            Some(anonymous) if anonymous.count > 0 => anonymous.until,
+            _ => Moment::NEVER,
+        }
+    }
+}
+
+/// What is counted of a connection that is not as quiet as most, or is limited in more ways.
+#[derive(Debug, Default)]
+struct LimitTally {
+    abuse: Abuse,
+    minute: PerMinute,
+    bytes: Rate,
+    /// So many bytes came that nothing is read before then.
+    unread_until: Moment,
+    /// The limits that its token has asked for.
+    asked: Option<Arc<UserLimits>>,
+    /// The limits that hold for it, where they are not those of all.
+    own: Option<Rc<Limits>>,
+}
+
+#[derive(Debug, Default)]
+struct Abuse {
+    since: Moment,
+    malformed: u32,
+    over_rate: u32,
+}
+
+#[derive(Debug, Default)]
+struct Anonymous {
+    until: Moment,
+    count: u32,
+    code: Arc<str>,
+    message: Arc<str>,
+    /// Of the newest.
+    detail: ErrorDetail,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Moment {
+        Moment::from_millis(millis)
+    }
+
+    fn session() -> Session {
+        let phase =
+            SessionPhase::Anonymous { deadline: Moment::NEVER, resumes: false, visitor: None };
+        Session::new(ConnId::new(0, 0), phase)
+    }
+
+    #[test]
+    fn a_quiet_connection_owns_no_tally() {
+        let mut session = session();
+        assert_eq!(session.take_message(at(0), 0), Ok(()));
+        assert!(session.tally.is_none() && session.unread_until() == Moment::ZERO);
+        assert_eq!(session.take_message(at(0), 1), Ok(()));
+        assert!(session.take_message(at(0), 1).is_err());
+    }
+
+    #[test]
+    fn abuse_is_counted_within_its_window() {
+        let mut session = session();
+        let mut malformed = |millis| session.malformed(at(millis), 50, 10_000);
+        for _ in 1..50 {
+            assert!(!malformed(20_000));
+        }
+        assert!(!malformed(30_000), "a new window");
+        for _ in 2..50 {
+            assert!(!malformed(30_001));
+        }
+        assert!(malformed(30_002));
+    }
+
+    #[test]
+    fn anonymous_errors_come_once_a_second_with_a_count() {
+        let count = |count| ErrorDetail { count: Some(count), ..ErrorDetail::default() };
+        let mut session = session();
+        assert!(session.anonymous_error(at(0), "bad_json", "a", &ErrorDetail::default()));
+        assert!(!session.anonymous_error(at(1), "bad_json", "b", &ErrorDetail::default()));
+        assert!(!session.anonymous_error(at(2), "bad_request", "c", &ErrorDetail::default()));
+        assert_eq!(session.anonymous_deadline(), at(1_000));
+        assert_eq!(session.due_anonymous(at(999)), None);
+        assert_eq!(
+            session.due_anonymous(at(1_000)),
+            Some(("bad_request".into(), "c".into(), count(2)))
+        );
+        assert!(!session.anonymous_error(at(1_500), "bad_json", "d", &ErrorDetail::default()));
+        assert_eq!(
+            session.due_anonymous(at(2_000)),
+            Some(("bad_json".into(), "d".into(), count(1)))
+        );
+        assert_eq!(session.due_anonymous(at(3_000)), None);
+        assert!(session.anonymous_error(at(3_001), "bad_json", "e", &ErrorDetail::default()));
+    }
+}

@@ -1,0 +1,111 @@
+//! Tokens that come as messages, and letting in whom they are of.
+
+use super::chat::Chat;
+use super::journal::Limited;
+use super::session::{SessionPhase, SignedIn};
+use crate::auth::{Identity, TokenError};
+use crate::base::{Address, ConnId, Origin, RefusalCode};
+use crate::hub::Input;
+use crate::store::Backend;
+use crate::web::Net;
+use crate::wire::close_codes::{RATE, UNAUTHORIZED};
+use crate::wire::encode;
+
+impl<S: Backend> Chat<S> {
+    /// Lets somebody in whose identity is known.
+    pub(super) fn let_in(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        identity: Identity,
+        resumes: bool,
+    ) {
+        self.arm(net, conn);
+        self.widen(net, conn);
+        if self.let_in_visitor(net, conn) {
+            return;
+        }
+        if !self.admit(net, conn) || !self.may_be_greeted(net, conn) {
+            return;
+        }
+        let Identity { user, name, .. } = identity;
+        self.decide(net, Input::Connected { conn, user, name, resumes });
+    }
+
+    /// A token that came as a message.
+    pub(super) fn authenticate(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        id: Option<&str>,
+        token: &str,
+        resumes: bool,
+    ) {
+        let address = net.address(conn).unwrap_or(Address::UNKNOWN);
+        let payer = self.failed_proofs.payer(address, net.now(), &self.config.limits);
+        let verified = self.verifier.verify_for(Some(payer), token, net.timestamp());
+        let is_over =
+            self.note_proofs(net, Limited { conn: Some(conn), user: None, address: Some(address) });
+        if is_over && let Err(error @ TokenError::TooManyFailed(wait_ms)) = verified {
+            if self.signed_in(conn).is_none() {
+                return self.close_until(net, conn, RATE, &error.to_string(), Some(wait_ms));
+            }
+            let retry_after_ms = Some(wait_ms);
+            let detail = encode::ErrorDetail { retry_after_ms, ..encode::ErrorDetail::default() };
+            let code = RefusalCode::RateLimited.as_str();
+            return self.error(net, conn, id, code, &error.to_string(), &detail);
+        }
+        let Some(session) = self.session_mut(conn) else { return };
+        let known = session.signed_in().map(|known| known.user.clone());
+        let (code, detail) = (UNAUTHORIZED.name, encode::ErrorDetail::default());
+        match (verified, known) {
+            (Ok(identity), Some(known)) if identity.user == known => {
+                // The new token's rights replace the old ones, downwards too.
+                let widened_to = session.signed_in().map_or(0, |known| known.widened_to);
+                let known = SignedIn { widened_to, ..SignedIn::from(&identity) };
+                let rights = known.rights.clone();
+                session.phase = SessionPhase::Known(known);
+                self.settle_limits(conn, identity.limits.clone());
+                self.arm(net, conn);
+                self.reply_to_auth(net, conn, id);
+                self.widen(net, conn);
+                let holder = self.holder(net, &Origin::Conn(conn, None), &rights);
+                self.decide(net, Input::RightsChanged { conn, rights, holder });
+            }
+            // A refresh that fails changes nothing.
+            (Ok(_), Some(_)) => {
+                self.error(net, conn, id, code, "the token belongs to another user", &detail);
+            }
+            (Err(error), Some(_)) => {
+                self.error(net, conn, id, code, &error.to_string(), &detail);
+            }
+            (Ok(identity), None) => {
+                let SessionPhase::Anonymous { resumes: announced, visitor, .. } =
+                    &mut session.phase
+                else {
+                    return;
+                };
+                let (announced, visitor) = (*announced, visitor.take());
+                session.phase =
+                    SessionPhase::Known(SignedIn { visitor, ..SignedIn::from(&identity) });
+                self.arrived(net, conn, identity.limits.clone());
+                self.reply_to_auth(net, conn, id);
+                self.let_in(net, conn, identity, resumes || announced);
+            }
+            (Err(error), None) => self.close_with(net, conn, UNAUTHORIZED, &error.to_string()),
+        }
+    }
+
+    fn reply_to_auth(&mut self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>) {
+        self.counters.answered();
+        let Some(id) = id else { return };
+        let Some(known) = self.signed_in(conn) else { return };
+        let text = encode::reply(id, |w| {
+            w.text("user", known.user.as_str());
+            if let Some(expires) = known.expires {
+                w.number("expires", expires.0);
+            }
+        });
+        self.say(net, conn, &text);
+    }
+}

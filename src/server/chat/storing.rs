@@ -1,0 +1,241 @@
+//! Who may still store something: what a user stores in a day has a bound, and what the disk has left a reserve.
+
+use super::chat::Chat;
+use super::journal::Limited;
+use crate::auth::Person;
+use crate::base::limits::{NAMED_BYTES_STORED, STORED_BYTES_PER_REQUEST, STORERS_MAX};
+use crate::base::rates::{Allowance, Asker, Rates};
+use crate::base::{ConnId, Moment, Origin, Outcome, Record, Refusal, StreamId, StreamRights};
+use crate::hub::streams::Publisher;
+use crate::store::Backend;
+use crate::web::Net;
+use crate::wire::error::{ErrorDetail, refusal_detail};
+use crate::wire::request::Envelope;
+use std::collections::HashMap;
+
+/// The last part of the limit's key.
+const LIMIT: &str = "stored_bytes_per_day";
+
+/// What a user may store in a day is so many parts, which come back evenly, so many in a second.
+const PARTS_PER_SECOND: u32 = 10_000;
+const PARTS_PER_DAY: u32 = 24 * 60 * 60 * PARTS_PER_SECOND;
+const ALLOWANCE: Allowance =
+    Allowance { per_second: PARTS_PER_SECOND, burst: PARTS_PER_DAY, per_minute: 0 };
+
+/// How many parts of a day's bytes some bytes are.
+fn parts(bytes: usize, most: u32) -> u32 {
+    let parts = (bytes as u64).saturating_mul(PARTS_PER_DAY.into()).div_ceil(most.max(1).into());
+    u32::try_from(parts).unwrap_or(u32::MAX)
+}
+
+const DISK_IS_FULL: &str = "the server's disk is nearly full: nothing more is stored";
+/// Nobody knows when somebody will have made room.
+const DISK_RETRY_MS: u64 = 60_000;
+
+/// Requests that add to the store. What only overwrites, as a mark, and what takes away goes on.
+const STORED: &[&str] = &[
+    "chat:edit",
+    "chat:react",
+    "chat:send",
+    "room:ban",
+    "room:create",
+    "room:invite",
+    "room:join",
+    "room:update",
+];
+
+/// About how many bytes a request adds to the store, and whether it has an id, so that it may have been stored before;
+/// none that adds nothing.
+pub(super) fn stored_bytes(kind: &str, envelope: &Envelope<'_>) -> Option<(usize, bool)> {
+    let factor = if kind == "room:create" { NAMED_BYTES_STORED } else { 1 };
+    let has_id = kind == "chat:send" && envelope.has("cid");
+    let bytes = envelope.raw_payload.len().saturating_mul(factor);
+    STORED.contains(&kind).then_some((bytes, has_id))
+}
+
+/// What was counted for a request, until it is known whether it has added something to the store.
+#[derive(Debug)]
+enum StorageCharge {
+    /// So many parts.
+    Parts { payer: Asker, weight: u32 },
+    /// Nothing, as there is nothing left of the day: it may only be a repeat.
+    OverQuota { payer: Asker, limit: u64, retry_after_ms: u64 },
+}
+
+/// What everybody stores.
+#[derive(Debug)]
+pub(super) struct Stored {
+    rates: Rates,
+    /// For the request in hand.
+    counted: Option<StorageCharge>,
+    /// For records that are on their way to the store, by their tickets: no more than `STORE_QUEUE_MAX`.
+    at_store: HashMap<u64, StorageCharge>,
+}
+
+impl Stored {
+    pub(super) fn new(seed: u64) -> Stored {
+        let rates = Rates::new(STORERS_MAX, seed);
+        Stored { rates, counted: None, at_store: HashMap::new() }
+    }
+}
+
+/// Whether nothing was added: it was there before, or is refused.
+fn adds_nothing(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Message { is_duplicate, .. } | Outcome::Event { is_duplicate, .. } => {
+            *is_duplicate
+        }
+        Outcome::Unchanged { .. }
+        | Outcome::Mismatch
+        | Outcome::NoSuchMessage
+        | Outcome::Forbidden
+        | Outcome::Full
+        | Outcome::Conflict
+        | Outcome::OverQuota { .. }
+        | Outcome::NotMember
+        | Outcome::Damaged
+        | Outcome::Unavailable
+        | Outcome::Overloaded => true,
+        // What a room is like, and bans of strangers, come without an entry.
+        _ => false,
+    }
+}
+
+impl<S: Backend> Chat<S> {
+    /// The request in hand has made this record: what was counted for it counts for that. Returns what goes to the
+    /// store.
+    pub(super) fn count_for(&mut self, ticket: u64, record: Record) -> Record {
+        let Some(counted) = self.stored.counted.take() else { return record };
+        let record = match counted {
+            StorageCharge::Parts { .. } => record,
+            StorageCharge::OverQuota { limit, retry_after_ms, .. } => {
+                Record::Repeat { of: Box::new(record), limit, retry_after_ms }
+            }
+        };
+        self.stored.at_store.insert(ticket, counted);
+        record
+    }
+
+    /// The request in hand has stored nothing: what was counted for it is given back.
+    pub(super) fn count_nothing(&mut self) {
+        if let Some(StorageCharge::Parts { payer, weight }) = self.stored.counted.take() {
+            self.stored.rates.give_back(&payer, weight, ALLOWANCE);
+        }
+    }
+
+    /// What was counted for a record is given back, if it has added nothing.
+    pub(super) fn settle_count(&mut self, now: Moment, ticket: u64, outcome: &Outcome) {
+        match self.stored.at_store.remove(&ticket) {
+            Some(StorageCharge::Parts { payer, weight }) if adds_nothing(outcome) => {
+                self.stored.rates.give_back(&payer, weight, ALLOWANCE);
+            }
+            Some(StorageCharge::OverQuota { payer, .. })
+                if matches!(outcome, Outcome::OverQuota { .. }) =>
+            {
+                self.note_too_much(now, &payer, None);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    fn note_too_much(&mut self, now: Moment, payer: &Asker, conn: Option<ConnId>) {
+        let user = match payer {
+            Asker::User(user) => Some(user),
+            Asker::Address(_) | Asker::Others => None,
+        };
+        self.note_limited(now, LIMIT, Limited { conn, user, address: None });
+    }
+
+    /// Whether the disk has too little left for all but admins.
+    pub(super) fn disk_is_reserved(&self) -> bool {
+        let reserve = self.config.limits.disk_reserve_bytes;
+        self.store.space().is_some_and(|space| space.free < reserve)
+    }
+
+    /// Who publishes something of so many bytes, with an id or without one. Where a durable stream would become larger
+    /// by it than somebody may store, they may only have a repeat answered; none if they are refused.
+    pub(super) fn publisher(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        (stream, rights, bytes): (&StreamId, StreamRights, usize),
+        has_id: bool,
+    ) -> Option<Publisher> {
+        let grows_by = self.hub.streams().grows_on_disk_by(stream, &rights, bytes);
+        if let Some((bytes, person)) = grows_by.zip(self.person(origin)) {
+            // What was never published to was stored by nobody.
+            let has_id = has_id && self.hub.streams().epoch(stream).is_some();
+            if self.is_beyond_store(net, origin, &person, (bytes, has_id)) {
+                return None;
+            }
+            if let Some(StorageCharge::OverQuota { .. }) = self.stored.counted {
+                return Some(Publisher::Again(rights));
+            }
+        }
+        let holder = self.holder(net, origin, &rights);
+        Some(Publisher::Client(rights, holder))
+    }
+
+    /// Counts what a request adds to the store, with so many bytes of payload, or refuses it. Where it has an id, and
+    /// there is nothing left of the day, the store is asked whether it is a repeat.
+    pub(super) fn is_beyond_store(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        person: &Person,
+        (bytes, has_id): (usize, bool),
+    ) -> bool {
+        if !person.is_admin && self.disk_is_reserved() {
+            let retry_after_ms = Some(DISK_RETRY_MS);
+            let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
+            self.refuse_with(net, origin, "unavailable", DISK_IS_FULL, detail);
+            return true;
+        }
+        let most = self.limits_for(person).stored_bytes_per_day;
+        let Some(payer) = self.payer(net, origin).filter(|_| most > 0) else { return false };
+        let weight = parts(bytes.saturating_add(STORED_BYTES_PER_REQUEST), most);
+        let taken = self.stored.rates.take(payer.clone(), net.now(), weight, ALLOWANCE);
+        let Err(held) = taken else {
+            self.stored.counted = Some(StorageCharge::Parts { payer, weight });
+            return false;
+        };
+        let (limit, retry_after_ms) = (most.into(), held.wait_ms());
+        if has_id {
+            self.stored.counted = Some(StorageCharge::OverQuota { payer, limit, retry_after_ms });
+            return false;
+        }
+        self.counters.limited(LIMIT);
+        self.note_too_much(net.now(), &payer, origin.conn());
+        let refusal =
+            Refusal { retry_after_ms: Some(retry_after_ms), ..Refusal::stored_too_much(limit) };
+        let detail = refusal_detail(&refusal);
+        self.refuse_with(net, origin, refusal.code.as_str(), refusal.message, detail);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::UserId;
+
+    #[test]
+    fn a_day_has_so_many_bytes_however_few_or_many_they_are() {
+        for most in [1_000, 86_399, 172_799, 268_435_456, u32::MAX] {
+            let mut rates = Rates::new(1, 1);
+            let ada = Asker::User(UserId::parse("ada").unwrap());
+            let piece = (most as usize / 100).max(1);
+            let mut stored = 0;
+            // Tries each half minute, for ten days.
+            for tick in 0..10 * 2_880 {
+                let now = Moment::from_millis(1 + tick * 30_000);
+                if rates.take(ada.clone(), now, parts(piece, most), ALLOWANCE).is_ok() {
+                    stored += piece as u64;
+                }
+            }
+            // What is there at once, and that of ten days.
+            let due = 11 * u64::from(most);
+            assert!(stored <= due && stored >= due / 100 * 95, "{stored} of {due}");
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! The thread-safe end of a running server: calls go into a bounded queue, the reactor carries them
+//! out. No call waits for the reactor but [`Ticket::wait`], so that all of them may be made inside
+//! a handler, too.
+
+use super::handle_error::HandleError;
+use super::handler::{Call, Registered, Reply};
+use super::shared::{Command, Shared, Whom};
+use super::ticket::{Ticket, TicketState};
+use super::{
+    HttpPath, OutgoingMessage, OwnPath, PathReply, PathRequest, Socket, SocketHandler, SocketPath,
+};
+use crate::auth::Access;
+use crate::base::limits::{EVERY_MS_MAX, EVERY_MS_MIN, PUSH_TYPE_BYTES_MAX};
+use crate::base::pattern::Pattern;
+use crate::base::request::Target;
+use crate::base::{Body, ConnId, Data, PublicationId, Request, RoomId, StreamId, UserId};
+use crate::protocol::{CloseCode, Message};
+use crate::server::embed::shared::End;
+use crate::server::sources::FunctionPoll;
+use crate::wire::types::{EVENT_NAMES, is_free_type};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A running server, from any thread. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(in crate::server) shared: Arc<Shared>,
+}
+
+/// Stops a server, from any thread, and can do nothing else.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    pub(in crate::server) shared: Arc<Shared>,
+}
+
+impl Stopper {
+    /// As [`Handle::stop`].
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`] if it has stopped already.
+    pub fn stop(&self) -> Result<(), HandleError> {
+        self.shared.stop(End::ForGood)
+    }
+
+    /// As [`Handle::restart`].
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`] if it has stopped already.
+    pub fn restart(&self) -> Result<(), HandleError> {
+        self.shared.stop(End::Restart)
+    }
+}
+
+impl Handle {
+    pub(in crate::server) fn new(shared: &Arc<Shared>) -> Handle {
+        shared.keep_online();
+        Handle { shared: Arc::clone(shared) }
+    }
+
+    /// Registers a function for a message type. It may replace one of the wire's own requests; from then on you may
+    /// send pushes whose types begin as that one does. It
+    /// runs on the reactor's thread: what takes long belongs on another, with the [`Reply`].
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Type`] for an empty type.
+    pub fn handle(
+        &self,
+        kind: &str,
+        access: Access,
+        run: impl Fn(Call, Reply) + Send + Sync + 'static,
+    ) -> Result<(), HandleError> {
+        if kind.is_empty() {
+            return Err(HandleError::Type);
+        }
+        let handler = Registered { access, run: Arc::new(run) };
+        self.shared.call(Command::Register { kind: kind.to_owned(), handler })?;
+        self.shared.take_over(kind);
+        Ok(())
+    }
+
+    /// Answers requests of HTTP on a path of your own, as `/queue` or `/queue/{id}`: `method` is one of
+    /// `GET` (and `HEAD` with it), `POST`, `PUT`, `PATCH` and `DELETE`. What changes something is refused to
+    /// pages of an `Origin` that may not connect. It runs on the reactor's thread: what takes long belongs on
+    /// another, with the [`PathReply`].
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Path`] for a path that cannot be
+    /// yours, as that of a webhook; [`HandleError::Type`] for another method.
+    pub fn answer_path(
+        &self,
+        method: &str,
+        path: &str,
+        access: Access,
+        run: impl Fn(PathRequest, PathReply) + Send + Sync + 'static,
+    ) -> Result<(), HandleError> {
+        const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
+        let method = METHODS.iter().find(|one| **one == method).ok_or(HandleError::Type)?;
+        self.shared.take_path(path, false, || {
+            Command::RegisterHttp(HttpPath::new(method, path, access, run))
+        })
+    }
+
+    /// Speaks a protocol of your own on the WebSockets of a path: every message is handed over as it
+    /// came, and what you send leaves as it is. Limits, heartbeat, outboxes and the ends of tokens are the
+    /// server's.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Path`] for a path that cannot be
+    /// yours, as that of a stream.
+    pub fn own_socket_path(
+        &self,
+        path: SocketPath,
+        handler: impl SocketHandler,
+    ) -> Result<(), HandleError> {
+        let template = path.template().to_owned();
+        self.shared
+            .take_path(&template, true, || Command::RegisterSocket(OwnPath::new(path, handler)))
+    }
+
+    /// Sends a message to many [`Socket`]s of your own; it is encoded once. One whose outbox is full is
+    /// closed with 4101.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Type`] for a ping, which the
+    /// server sends.
+    pub fn send_to_sockets<'s>(
+        &self,
+        sockets: impl IntoIterator<Item = &'s Socket>,
+        message: Message<'_>,
+    ) -> Result<(), HandleError> {
+        let said = OutgoingMessage::of(message).ok_or(HandleError::Type)?;
+        let to = sockets.into_iter().map(Socket::id).collect();
+        self.shared.call(Command::Say { to, said })
+    }
+
+    /// Sends a message of a type of your own to all connections of a user. Returns how many that
+    /// are: 0 if the user is not online.
+    ///
+    /// # Errors
+    /// [`HandleError`]: nothing was sent.
+    pub fn send_to_user(
+        &self,
+        user: &str,
+        kind: &str,
+        payload: &Value,
+    ) -> Result<usize, HandleError> {
+        self.send_to_users(&[user], kind, payload)
+    }
+
+    /// Sends a message of a type of your own to all connections of some users. Returns how many
+    /// that are.
+    ///
+    /// # Errors
+    /// [`HandleError`]: nothing was sent.
+    pub fn send_to_users(
+        &self,
+        users: &[&str],
+        kind: &str,
+        payload: &Value,
+    ) -> Result<usize, HandleError> {
+        self.check_push(kind)?;
+        let mut ids =
+            users.iter().map(|user| UserId::parse_any(user)).collect::<Result<Vec<_>, _>>()?;
+        ids.sort();
+        ids.dedup();
+        let reached = {
+            let online = self.shared.online();
+            ids.iter().filter_map(|id| online.get(id)).sum()
+        };
+        let (kind, payload) = (kind.to_owned(), payload.to_string());
+        self.shared.call(Command::Push { to: Whom::Users(ids), kind, payload })?;
+        Ok(reached)
+    }
+
+    /// Sends a message of a type of your own to everybody who is online. Returns how many
+    /// connections that are, without those of guests, who get it, too.
+    ///
+    /// # Errors
+    /// [`HandleError`]: nothing was sent.
+    pub fn broadcast(&self, kind: &str, payload: &Value) -> Result<usize, HandleError> {
+        self.check_push(kind)?;
+        let reached = self.shared.online().values().sum();
+        let (kind, payload) = (kind.to_owned(), payload.to_string());
+        self.shared.call(Command::Push { to: Whom::All, kind, payload })?;
+        Ok(reached)
+    }
+
+    /// Sends a message of a type of your own to one connection, as [`Call::connection`] names it.
+    ///
+    /// # Errors
+    /// [`HandleError`]; the ticket tells whether the connection has taken it: `no_such_connection` if it is over,
+    /// or speaks another protocol than the wire's; `overloaded` if its outbox is full, or it is being closed.
+    ///
+    /// [`Call::connection`]: super::super::Call::connection
+    pub fn send_to_connection(
+        &self,
+        connection: ConnId,
+        kind: &str,
+        payload: &Value,
+    ) -> Result<Ticket<()>, HandleError> {
+        self.check_push(kind)?;
+        let (kind, payload) = (kind.to_owned(), payload.to_string());
+        self.await_nothing(|ticket| Command::PushOne { conn: connection, kind, payload, ticket })
+    }
+
+    /// Closes one connection, with a code that may stand in a frame (RFC 6455 §7.4) and a reason of at most 123
+    /// bytes; more are cut. Clients go by the code's range: `docs/protocol.md`, "Closing".
+    ///
+    /// # Errors
+    /// [`HandleError`]: [`HandleError::Type`] for another code; the ticket tells `no_such_connection`.
+    pub fn close_connection(
+        &self,
+        connection: ConnId,
+        code: CloseCode,
+        reason: &str,
+    ) -> Result<Ticket<()>, HandleError> {
+        if !code.may_be_sent() {
+            return Err(HandleError::Type);
+        }
+        let reason = reason.to_owned();
+        self.await_nothing(|ticket| {
+            let ticket = Some(ticket);
+            Command::Close { conn: connection, code, reason, ticket }
+        })
+    }
+
+    fn await_nothing(
+        &self,
+        command: impl FnOnce(Arc<TicketState>) -> Command,
+    ) -> Result<Ticket<()>, HandleError> {
+        let state = Arc::new(TicketState::default());
+        self.shared.call(command(Arc::clone(&state)))?;
+        Ok(Ticket::new(state, Arc::clone(&self.shared), |_| Ok(())))
+    }
+
+    /// Whether a user has a connection.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`], [`HandleError::Name`].
+    pub fn is_online(&self, user: &str) -> Result<bool, HandleError> {
+        let id = UserId::parse_any(user)?;
+        self.check_running()?;
+        Ok(self.shared.online().contains_key(&id))
+    }
+
+    /// Who has a connection, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub fn online_users(&self) -> Result<Vec<UserId>, HandleError> {
+        self.check_running()?;
+        Ok(self.shared.online().keys().cloned().collect())
+    }
+
+    /// Publishes a chat message in a user's name, who must be a member of the room. `cid` makes a
+    /// repeat harmless: it gives the first result.
+    ///
+    /// # Errors
+    /// [`HandleError`]; the ticket tells what the store says.
+    pub fn publish(
+        &self,
+        room: &str,
+        user: &str,
+        text: &str,
+        cid: Option<&str>,
+    ) -> Result<Ticket, HandleError> {
+        let user = UserId::parse_any(user)?;
+        let target = Target::Room(RoomId::parse(room)?);
+        let (text_max, cid_max) = self.shared.text_and_cid_bytes_max();
+        if text.len() > text_max {
+            return Err(HandleError::Size { what: "text", limit: text_max });
+        }
+        if cid.is_some_and(|cid| cid.is_empty() || cid.len() > cid_max) {
+            return Err(HandleError::Size { what: "cid", limit: cid_max });
+        }
+        let body = Body { text: text.into(), data: None, reply_to: None };
+        self.change(user, Request::Send { target, body, cid: cid.map(Arc::from) })
+    }
+
+    /// Publishes an event to a stream that is declared with `program`. What the server cannot take later, as there
+    /// are too many streams, or the store cannot write, is counted and logged.
+    ///
+    /// # Errors
+    /// [`HandleError`]: nothing was published; [`HandleError::Event`] if no stream of this name is declared, it is
+    /// not the program's, or the data are not what it declares.
+    pub fn publish_event(&self, stream: &str, data: &Value) -> Result<(), HandleError> {
+        self.publish_data(stream, Data::Json(data.to_string().into()), None)
+    }
+
+    /// As [`Handle::publish_event`], once: what was published with this `id` and is still kept is not published again.
+    /// The same id with other data is logged as `not published`. Of a durable stream it outlives the program.
+    ///
+    /// # Errors
+    /// As there; [`HandleError::Size`] for an id that is empty, or longer than `limits.cid_bytes`.
+    pub fn publish_event_once(
+        &self,
+        stream: &str,
+        data: &Value,
+        id: &str,
+    ) -> Result<(), HandleError> {
+        let (_, limit) = self.shared.text_and_cid_bytes_max();
+        if id.is_empty() || id.len() > limit {
+            return Err(HandleError::Size { what: "id", limit });
+        }
+        self.publish_data(stream, Data::Json(data.to_string().into()), Some(id))
+    }
+
+    fn publish_data(&self, stream: &str, data: Data, id: Option<&str>) -> Result<(), HandleError> {
+        let stream = StreamId::parse(stream)?;
+        self.shared.judge_event(&stream, &data).map_err(|refusal| HandleError::Event {
+            stream: stream.clone(),
+            code: refusal.code.as_str(),
+            message: match refusal.field {
+                Some(field) => format!("{field}: {}", refusal.message),
+                None => refusal.message.to_owned(),
+            },
+        })?;
+        let id = id.map(|id| Arc::new(PublicationId { by: None, id: id.into() }));
+        self.shared.call(Command::Publish { stream, data, id })
+    }
+
+    /// As [`Handle::publish_event`], to a stream of bytes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn publish_bytes(&self, stream: &str, bytes: &[u8]) -> Result<(), HandleError> {
+        self.publish_data(stream, Data::Binary(bytes.into()), None)
+    }
+
+    /// Calls a function again and again, for the data of a stream that is declared with `program`: at once, and
+    /// then every `every`, of which it is told the name. Of a family it is called for each stream that
+    /// somebody watches. What it returns is published if it has changed. It runs on a thread of its own, one
+    /// call of a stream at a time, and should end by itself: nothing ends it, and a stop does not wait for
+    /// it. One that fails, or panics, is tried again as any [source](crate::config::Feed). It takes the
+    /// place of what polled the stream before.
+    ///
+    /// # Errors
+    /// [`HandleError::Stream`] if this is not how a stream can be declared; [`HandleError::Stopped`],
+    /// [`HandleError::Full`].
+    pub fn poll<E: Into<Box<dyn std::error::Error>>>(
+        &self,
+        stream: &str,
+        every: Duration,
+        run: impl Fn(&StreamId) -> Result<Value, E> + Send + Sync + 'static,
+    ) -> Result<(), HandleError> {
+        self.poll_data(stream, every, move |stream| {
+            let value = run(stream).map_err(Into::into)?;
+            Ok(Data::Json(value.to_string().into()))
+        })
+    }
+
+    /// As [`Handle::poll`], for a stream of bytes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn poll_bytes<E: Into<Box<dyn std::error::Error>>>(
+        &self,
+        stream: &str,
+        every: Duration,
+        run: impl Fn(&StreamId) -> Result<Vec<u8>, E> + Send + Sync + 'static,
+    ) -> Result<(), HandleError> {
+        self.poll_data(stream, every, move |stream| {
+            Ok(Data::Binary(run(stream).map_err(Into::into)?.into()))
+        })
+    }
+
+    fn poll_data(
+        &self,
+        stream: &str,
+        every: Duration,
+        run: impl Fn(&StreamId) -> Result<Data, Box<dyn std::error::Error>> + Send + Sync + 'static,
+    ) -> Result<(), HandleError> {
+        let pattern = Pattern::parse(stream).map_err(HandleError::Stream)?;
+        let every_ms = u64::try_from(every.as_millis()).unwrap_or(EVERY_MS_MAX);
+        let every_ms = every_ms.clamp(EVERY_MS_MIN, EVERY_MS_MAX);
+        let function = FunctionPoll { every_ms, run: Arc::new(run) };
+        self.shared.call(Command::Poll { pattern, function })
+    }
+
+    /// Stops the server: in order, within five seconds. Calls made before it are carried out.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`] if it has stopped already.
+    pub fn stop(&self) -> Result<(), HandleError> {
+        self.shared.stop(End::ForGood)
+    }
+
+    /// Stops the server for another to take its place: as [`Handle::stop`], but everybody is told
+    /// before (`notice draining`) over how much time to come back, and closed with 1012.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`] if it has stopped already.
+    pub fn restart(&self) -> Result<(), HandleError> {
+        self.shared.stop(End::Restart)
+    }
+
+    fn check_push(&self, kind: &str) -> Result<(), HandleError> {
+        if self.shared.is_taken_over(kind) { check_name(kind) } else { check_push(kind) }
+    }
+
+    fn check_running(&self) -> Result<(), HandleError> {
+        if self.shared.has_stopped() { Err(HandleError::Stopped) } else { Ok(()) }
+    }
+}
+
+/// A push of the application's is told from all that the server itself says, on a WebSocket and as an event
+/// of Server-Sent Events, which has its type as its name.
+pub(in crate::server) fn check_push(kind: &str) -> Result<(), HandleError> {
+    check_name(kind)?;
+    if EVENT_NAMES.contains(&kind) { Err(HandleError::Type) } else { check_kind(kind) }
+}
+
+fn check_name(kind: &str) -> Result<(), HandleError> {
+    let is_name = kind.len() <= PUSH_TYPE_BYTES_MAX && !kind.chars().any(char::is_control);
+    if is_name { Ok(()) } else { Err(HandleError::Type) }
+}
+
+/// A type of requests of the application's has none of the wire's own names or prefixes.
+pub(in crate::server) fn check_kind(kind: &str) -> Result<(), HandleError> {
+    if is_free_type(kind) { Ok(()) } else { Err(HandleError::Type) }
+}

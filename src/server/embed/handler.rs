@@ -1,0 +1,137 @@
+//! Functions of the embedding program for message types of its own, and how they answer.
+
+use super::handle_error::HandleError;
+use super::shared::Shared;
+use crate::auth::Access;
+use crate::base::limits::REFUSAL_DATA_BYTES_MAX;
+use crate::base::{ConnId, RefusalCode, UserId};
+use crate::wire::error::HandlerRefusal;
+use serde_json::Value;
+use std::fmt;
+use std::sync::Arc;
+
+/// Whoever calls a handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Their id.
+    pub user: UserId,
+    /// Their display name.
+    pub name: Option<Arc<str>>,
+    /// Whether they are an admin.
+    pub admin: bool,
+}
+
+/// A message for a handler.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The message's type.
+    pub kind: String,
+    /// Its payload, an object.
+    pub payload: Value,
+    /// Who sent it; none before `auth`.
+    pub caller: Option<Caller>,
+    /// On which connection; none if it came as a request of HTTP.
+    pub connection: Option<ConnId>,
+}
+
+type HandlerFn = dyn Fn(Call, Reply) + Send + Sync;
+
+/// A function for a message type of the application's own.
+#[derive(Clone)]
+pub(in crate::server) struct Registered {
+    pub(in crate::server) access: Access,
+    pub(in crate::server) run: Arc<HandlerFn>,
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registered").field("access", &self.access).finish_non_exhaustive()
+    }
+}
+
+/// Answers one message, at once or later, from any thread. Dropped without an answer it answers
+/// with `internal`.
+#[derive(Debug)]
+pub struct Reply {
+    shared: Arc<Shared>,
+    to: HandlerWaiter,
+    is_answered: bool,
+}
+
+impl Reply {
+    pub(in crate::server) fn new(shared: Arc<Shared>, to: HandlerWaiter) -> Reply {
+        Reply { shared, to, is_answered: false }
+    }
+
+    /// Answers with a payload, an object.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub fn ok(mut self, payload: Value) -> Result<(), HandleError> {
+        self.answer(Ok(payload.to_string()))
+    }
+
+    /// Refuses, with a code for programs and a sentence for people, of which the first 1,024 bytes are sent.
+    /// The error says that it is the application's (`by`), also where the code is one of parlor's.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`]; [`HandleError::Code`], and the answer is `internal`.
+    pub fn error(self, code: &str, message: &str) -> Result<(), HandleError> {
+        self.refuse(code, message, None)
+    }
+
+    /// As [`Reply::error`], with data for programs.
+    ///
+    /// # Errors
+    /// As [`Reply::error`]; [`HandleError::Size`] of data of more than 16 KiB, and the answer is `internal`.
+    pub fn error_with(self, code: &str, message: &str, data: &Value) -> Result<(), HandleError> {
+        let data = data.to_string();
+        if data.len() > REFUSAL_DATA_BYTES_MAX {
+            return Err(HandleError::Size {
+                what: "refusal's data",
+                limit: REFUSAL_DATA_BYTES_MAX,
+            });
+        }
+        self.refuse(code, message, Some(&data))
+    }
+
+    fn refuse(mut self, code: &str, message: &str, data: Option<&str>) -> Result<(), HandleError> {
+        let refused =
+            HandlerRefusal::by_application(code, message, data).ok_or(HandleError::Code)?;
+        self.answer(Err(refused))
+    }
+
+    fn answer(&mut self, result: HandlerResult) -> Result<(), HandleError> {
+        self.is_answered = true;
+        let mut queue = self.shared.queue();
+        if queue.is_stopped {
+            return Err(HandleError::Stopped);
+        }
+        // Not counted against the queue: there is a bounded number of these in flight.
+        queue.answers.push((self.to.clone(), result));
+        drop(queue);
+        self.shared.wake.wake();
+        Ok(())
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            let message = "the handler has not answered";
+            let _ = self.answer(Err(HandlerRefusal::by_parlor(RefusalCode::Internal, message)));
+        }
+    }
+}
+
+/// Who waits for a handler's answer, as another thread may know it.
+#[derive(Clone, Debug)]
+pub(in crate::server) enum HandlerWaiter {
+    /// A connection, and its own name for the request, if it wants an answer.
+    Conn(ConnId, Option<String>),
+    /// A call, by its number.
+    Call(u64),
+}
+
+/// A payload as JSON, or a refusal.
+pub(in crate::server) type HandlerResult = Result<String, HandlerRefusal>;

@@ -1,0 +1,23 @@
+//! What an embedding program holds: the handle to a server that runs, handlers of its own requests, and its own paths,
+//! which answer requests of HTTP or speak a protocol of its own on WebSockets.
+
+pub(super) mod handle;
+pub(super) mod handle_error;
+pub(super) mod handler;
+pub(super) mod http_path;
+pub(super) mod paths;
+pub(super) mod rooms;
+pub(super) mod shared;
+pub(super) mod socket;
+pub(super) mod ticket;
+
+pub use handle::{Handle, Stopper};
+pub use handle_error::HandleError;
+pub use handler::{Call, Caller, Reply};
+pub(super) use http_path::HttpPath;
+pub use http_path::{PathAnswer, PathReply, PathRequest};
+pub(super) use paths::{Params, Paths, fault, taken_by};
+pub use rooms::{NewRoom, RoomChange};
+pub(super) use socket::{OutgoingMessage, OwnPath, OwnSocket};
+pub use socket::{Socket, SocketHandler, SocketPath};
+pub use ticket::{History, Members, Ticket, Unread};

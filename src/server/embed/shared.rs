@@ -1,0 +1,295 @@
+//! What the reactor's thread and all others have in common: a bounded queue of calls, the answers of
+//! handlers, and who is online.
+
+use super::handle_error::HandleError;
+use super::handler::{HandlerResult, HandlerWaiter, Registered};
+use super::ticket::TicketState;
+use super::{HttpPath, OutgoingMessage, OwnPath, fault, taken_by};
+use crate::auth::Keys;
+use crate::backend::{JobId, JobResult};
+use crate::base::declaration::declared;
+use crate::base::limits::{CALL_BYTES_WAITING_MAX, CALLS_WAITING_MAX};
+use crate::base::pattern::Pattern;
+use crate::base::{
+    ConnId, Data, Limits, PublicationId, Refusal, Request, RoomId, StreamId, UserId,
+};
+use crate::config::{Config, ConfigError};
+use crate::http1::Response;
+use crate::hub::streams::NO_SUCH_STREAM;
+use crate::protocol::CloseCode;
+use crate::reactor::Wake;
+use crate::server::sources::FunctionPoll;
+use crate::web::Exchange;
+use crate::wire::json::tree;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::ThreadId;
+
+/// What other threads ask of the reactor's.
+#[derive(Debug)]
+pub(in crate::server) enum Command {
+    Push { to: Whom, kind: String, payload: String },
+    PushOne { conn: ConnId, kind: String, payload: String, ticket: Arc<TicketState> },
+    Ask { user: UserId, request: Request, ticket: Arc<TicketState> },
+    Publish { stream: StreamId, data: Data, id: Option<Arc<PublicationId>> },
+    Register { kind: String, handler: Registered },
+    RegisterHttp(HttpPath),
+    RegisterSocket(OwnPath),
+    Say { to: Vec<ConnId>, said: OutgoingMessage },
+    Close { conn: ConnId, code: CloseCode, reason: String, ticket: Option<Arc<TicketState>> },
+    Poll { pattern: Pattern, function: FunctionPoll },
+    Reconfigure(Box<Config>, Keys),
+    Stop(End),
+}
+
+/// A path of the embedding program's.
+#[derive(Debug, PartialEq, Eq)]
+struct OwnTemplate {
+    template: String,
+    is_socket: bool,
+}
+
+/// Whose connections are meant.
+#[derive(Debug)]
+pub(in crate::server) enum Whom {
+    All,
+    Connection(ConnId),
+    Users(Vec<UserId>),
+    Room(RoomId),
+}
+
+#[derive(Debug, Default)]
+pub(in crate::server) struct CallQueue {
+    pub(in crate::server) commands: VecDeque<Command>,
+    pub(in crate::server) answers: Vec<(HandlerWaiter, HandlerResult)>,
+    pub(in crate::server) path_answers: Vec<(Exchange, Response, usize)>,
+    /// What came of jobs: there is a bounded number of those.
+    pub(in crate::server) outcomes: Vec<(JobId, JobResult)>,
+    bytes: usize,
+    pub(in crate::server) is_stopped: bool,
+}
+
+impl CallQueue {
+    pub(in crate::server) fn pop(&mut self) -> Option<Command> {
+        let command = self.commands.pop_front()?;
+        self.bytes -= weight(&command);
+        Some(command)
+    }
+
+    /// From here on every call fails; returns what has not been carried out.
+    pub(in crate::server) fn stop(&mut self) -> VecDeque<Command> {
+        self.is_stopped = true;
+        std::mem::take(&mut self.commands)
+    }
+}
+
+fn weight(command: &Command) -> usize {
+    match command {
+        Command::Push { to: Whom::Users(users), kind, payload } => {
+            users.len() * 16 + kind.len() + payload.len()
+        }
+        Command::Push { kind, payload, .. } | Command::PushOne { kind, payload, .. } => {
+            kind.len() + payload.len()
+        }
+        Command::Ask { request: Request::Send { body, .. }, .. } => body.text.len(),
+        Command::Ask { request: Request::Create { members, .. }, .. } => 64 + members.len() * 80,
+        Command::Publish { data, .. } => 64 + data.len(),
+        Command::Say { to, said } => 64 + to.len() * 8 + said.len(),
+        Command::Close { reason, .. } => 64 + reason.len(),
+        Command::Ask { .. }
+        | Command::Register { .. }
+        | Command::RegisterHttp(_)
+        | Command::RegisterSocket(_)
+        | Command::Poll { .. }
+        | Command::Reconfigure(..)
+        | Command::Stop(_) => 64,
+    }
+}
+
+/// What the reactor's thread and all handles have in common.
+#[derive(Debug)]
+pub(in crate::server) struct Shared {
+    queue: Mutex<CallQueue>,
+    /// Who is online, with how many connections: kept by the reactor's thread, read by any.
+    online: Mutex<BTreeMap<UserId, usize>>,
+    pub(in crate::server) wake: Wake,
+    pub(in crate::server) reactor_thread: OnceLock<ThreadId>,
+    /// The configuration, as of the last call that changes it. Whoever changes it holds it until
+    /// the call is in the queue: two changes come one after the other.
+    pub(in crate::server) config: Mutex<Config>,
+    /// The embedding program's paths: changed only by who holds the configuration.
+    own_paths: Mutex<Vec<OwnTemplate>>,
+    text_bytes_max: AtomicU32,
+    cid_bytes_max: AtomicU32,
+    title_bytes_max: AtomicU32,
+    /// Families of pushes that the embedding program has taken over: bits of [`FAMILIES`].
+    taken_over: AtomicU8,
+    /// Whether anybody can ask who is online.
+    has_handles: AtomicBool,
+}
+
+/// What pushes begin with that a program may send once it answers a request of theirs; who is online goes by two names.
+const FAMILIES: [(&str, u8); 4] = [("chat:", 1), ("room:", 2), ("user:", 4), ("presence:", 4)];
+
+fn family(kind: &str) -> u8 {
+    let own = FAMILIES.iter().find(|(prefix, _)| kind.starts_with(prefix));
+    own.map_or(0, |(_, bit)| *bit)
+}
+
+impl Shared {
+    /// The embedding program answers requests of this type.
+    pub(in crate::server) fn take_over(&self, kind: &str) {
+        self.taken_over.fetch_or(family(kind), Ordering::Relaxed);
+    }
+
+    /// Whether pushes of this type are the program's, as it answers requests of that family.
+    pub(in crate::server) fn is_taken_over(&self, kind: &str) -> bool {
+        self.taken_over.load(Ordering::Relaxed) & family(kind) != 0
+    }
+
+    pub(in crate::server) fn new(wake: Wake, config: &Config) -> Arc<Shared> {
+        Arc::new(Shared {
+            queue: Mutex::default(),
+            online: Mutex::default(),
+            wake,
+            reactor_thread: OnceLock::new(),
+            config: Mutex::new(config.clone()),
+            own_paths: Mutex::default(),
+            text_bytes_max: AtomicU32::new(config.limits.text_bytes),
+            cid_bytes_max: AtomicU32::new(config.limits.cid_bytes),
+            title_bytes_max: AtomicU32::new(config.limits.title_bytes),
+            taken_over: AtomicU8::new(0),
+            has_handles: AtomicBool::new(false),
+        })
+    }
+
+    // A thread that panicked while it held one of these has left nothing half done: each holds it
+    // for a push or a look.
+    pub(in crate::server) fn queue(&self) -> MutexGuard<'_, CallQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(in crate::server) fn online(&self) -> MutexGuard<'_, BTreeMap<UserId, usize>> {
+        self.online.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Most bytes of a text, and of a `cid`.
+    pub(in crate::server) fn text_and_cid_bytes_max(&self) -> (usize, usize) {
+        let bytes = |of: &AtomicU32| of.load(Ordering::Relaxed) as usize;
+        (bytes(&self.text_bytes_max), bytes(&self.cid_bytes_max))
+    }
+
+    /// Most bytes of a room's title.
+    pub(in crate::server) fn title_bytes_max(&self) -> usize {
+        self.title_bytes_max.load(Ordering::Relaxed) as usize
+    }
+
+    /// Whether a stream takes an event of the embedding program's, as far as its declaration tells.
+    pub(in crate::server) fn judge_event(
+        &self,
+        stream: &StreamId,
+        data: &Data,
+    ) -> Result<(), Refusal> {
+        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let declaration = declared(&config.streams, stream.as_str()).ok_or(NO_SUCH_STREAM)?;
+        declaration.of_program()?.judge(data, tree).map(|_| ())
+    }
+
+    pub(in crate::server) fn set_limits(&self, limits: &Limits) {
+        self.text_bytes_max.store(limits.text_bytes, Ordering::Relaxed);
+        self.cid_bytes_max.store(limits.cid_bytes, Ordering::Relaxed);
+        self.title_bytes_max.store(limits.title_bytes, Ordering::Relaxed);
+    }
+
+    /// Who is online is kept for handles only. All of them stem from one that was made before the
+    /// server began to run.
+    pub(in crate::server) fn has_handles(&self) -> bool {
+        self.has_handles.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::server) fn keep_online(&self) {
+        self.has_handles.store(true, Ordering::Relaxed);
+    }
+
+    /// Has a path served by the embedding program, if it can be; only then it is taken.
+    pub(in crate::server) fn take_path(
+        &self,
+        template: &str,
+        is_socket: bool,
+        command: impl FnOnce() -> Command,
+    ) -> Result<(), HandleError> {
+        if let Some(fault) = fault(template, is_socket) {
+            return Err(HandleError::Path(fault));
+        }
+        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken_by(template, is_socket, &config).is_some() {
+            return Err(HandleError::Path("this path is that of a stream, or of its webhook"));
+        }
+        self.call(command())?;
+        let own = OwnTemplate { template: template.to_owned(), is_socket };
+        let mut paths = self.own_paths.lock().unwrap_or_else(PoisonError::into_inner);
+        if !paths.contains(&own) {
+            paths.push(own);
+        }
+        Ok(())
+    }
+
+    /// Whether a configuration that is about to take effect takes a path of the embedding program's.
+    pub(in crate::server) fn check_paths(&self, config: &Config) -> Result<(), ConfigError> {
+        let paths = self.own_paths.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = |OwnTemplate { template, is_socket }: &OwnTemplate| {
+            let (stream, member) = taken_by(template, *is_socket, config)?;
+            let wants = format!("its path is {template}, which is the embedding program's");
+            Some(ConfigError::BadStream { stream: stream.to_string(), member, wants })
+        };
+        paths.iter().find_map(taken).map_or(Ok(()), Err)
+    }
+
+    pub(in crate::server) fn has_stopped(&self) -> bool {
+        self.queue().is_stopped
+    }
+
+    pub(in crate::server) fn stop(&self, why: End) -> Result<(), HandleError> {
+        self.call(Command::Stop(why))
+    }
+
+    pub(in crate::server) fn call(&self, command: Command) -> Result<(), HandleError> {
+        let mut queue = self.queue();
+        if queue.is_stopped {
+            return Err(HandleError::Stopped);
+        }
+        let bytes = queue.bytes + weight(&command);
+        if queue.commands.len() >= CALLS_WAITING_MAX || bytes > CALL_BYTES_WAITING_MAX {
+            return Err(HandleError::Full);
+        }
+        queue.bytes = bytes;
+        queue.commands.push_back(command);
+        drop(queue);
+        self.wake.wake();
+        Ok(())
+    }
+}
+
+/// Why a server ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum End {
+    /// It does not come back: 1001.
+    ForGood,
+    /// Another takes its place: everybody is told in how much time to come back, then 1012.
+    Restart,
+}
+
+/// A server that has panicked answers its callers all the same.
+pub(in crate::server) struct FailCallsOnDrop(pub(in crate::server) Arc<Shared>);
+
+impl Drop for FailCallsOnDrop {
+    fn drop(&mut self) {
+        for command in self.0.queue().stop() {
+            if let Command::Ask { ticket, .. } = command {
+                ticket.answer(Err(HandleError::Stopped));
+            }
+        }
+        self.0.online().clear();
+    }
+}

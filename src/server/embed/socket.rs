@@ -1,0 +1,253 @@
+//! WebSockets that speak a protocol of the embedding program's own.
+
+use super::handle_error::HandleError;
+use super::handler::Caller;
+use super::paths::Params;
+use super::shared::{Command, Shared};
+use crate::auth::Access;
+use crate::base::ConnId;
+use crate::http1::head::query_value;
+use crate::protocol::{CloseCode, Message};
+use std::fmt;
+use std::sync::Arc;
+
+/// A path on which WebSockets speak a protocol of the program's own.
+#[derive(Clone, Debug)]
+pub struct SocketPath {
+    pub(super) template: String,
+    pub(super) access: Access,
+    pub(super) subprotocol: Option<String>,
+    pub(in crate::server) message_bytes: Option<u64>,
+}
+
+impl SocketPath {
+    /// A path, as `/ws/queue` or `/ws/queue/{id}`; for everybody.
+    #[must_use]
+    pub fn new(template: &str) -> SocketPath {
+        let template = template.to_owned();
+        SocketPath { template, access: Access::Public, subprotocol: None, message_bytes: None }
+    }
+
+    pub(in crate::server) fn template(&self) -> &str {
+        &self.template
+    }
+
+    pub(in crate::server) fn asked_access(&self) -> Access {
+        self.access
+    }
+
+    /// What is agreed to of the subprotocols that a client offers.
+    pub(in crate::server) fn agreed(&self, offered: &[&str]) -> Option<&str> {
+        self.subprotocol.as_deref().filter(|own| offered.contains(own))
+    }
+
+    /// Who may connect. Whoever has a token presents it with the request.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> SocketPath {
+        self.access = access;
+        self
+    }
+
+    /// The subprotocol that is agreed to if a client offers it (RFC 6455 §1.9).
+    #[must_use]
+    pub fn subprotocol(mut self, name: &str) -> SocketPath {
+        self.subprotocol = Some(name.to_owned());
+        self
+    }
+
+    /// Lets clients send messages of up to so many bytes, if that is more than `limits.message_bytes`.
+    #[must_use]
+    pub fn message_bytes(mut self, bytes: u64) -> SocketPath {
+        self.message_bytes = Some(bytes);
+        self
+    }
+}
+
+/// What the program does with the WebSockets of a path. All calls come from the reactor's thread: what
+/// takes long belongs on another, with the [`Socket`].
+pub trait SocketHandler: Send + Sync + 'static {
+    /// One is open.
+    fn opened(&self, socket: &Socket) {
+        let _ = socket;
+    }
+
+    /// A text came, whole.
+    fn text(&self, socket: &Socket, text: &str);
+
+    /// Bytes came, whole. The default closes with 1003.
+    fn binary(&self, socket: &Socket, bytes: &[u8]) {
+        let _ = bytes;
+        let _ = socket.close(CloseCode::UNSUPPORTED_DATA, "only text messages are understood here");
+    }
+
+    /// One is over: by a close with this code, or without one. Nothing more is sent to it.
+    fn closed(&self, socket: &Socket, code: Option<CloseCode>) {
+        let _ = (socket, code);
+    }
+
+    /// A message was over the client's rate and is not handed on; the next one may come in so many ms.
+    /// Who does not stop is closed with 4103.
+    fn limited(&self, socket: &Socket, retry_after_ms: u64) {
+        let _ = (socket, retry_after_ms);
+    }
+
+    /// The server restarts: the client should come back at a random time within so many ms. It is
+    /// closed with 1012 half a second later.
+    fn draining(&self, socket: &Socket, spread_ms: u64) {
+        let _ = (socket, spread_ms);
+    }
+}
+
+/// A WebSocket on a path of the program's own. Cheap to clone, and good on any thread.
+#[derive(Clone)]
+pub struct Socket(Arc<SocketState>);
+
+#[derive(Debug)]
+pub(in crate::server) struct SocketState {
+    pub(in crate::server) conn: ConnId,
+    pub(in crate::server) params: Params,
+    pub(in crate::server) query: String,
+    pub(in crate::server) caller: Option<Caller>,
+    pub(in crate::server) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Socket({})", self.0.conn)
+    }
+}
+
+impl Socket {
+    pub(in crate::server) fn new(inner: SocketState) -> Socket {
+        Socket(Arc::new(inner))
+    }
+
+    /// Its connection's name, as it stands in the server's log.
+    #[must_use]
+    pub fn id(&self) -> ConnId {
+        self.0.conn
+    }
+
+    /// Who it is, if they have said so.
+    #[must_use]
+    pub fn caller(&self) -> Option<&Caller> {
+        self.0.caller.as_ref()
+    }
+
+    /// What stands for `{name}` of the path.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.0.params.iter().find(|(one, _)| one == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter of the query, decoded; `None` if it is not there, or cannot be decoded.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<String> {
+        Some(query_value(&self.0.query, name)?.ok()?.into_owned())
+    }
+
+    /// Sends a text.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`], [`HandleError::Full`].
+    pub fn text(&self, text: &str) -> Result<(), HandleError> {
+        self.send(OutgoingMessage::Text(text.into()))
+    }
+
+    /// Sends bytes.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`], [`HandleError::Full`].
+    pub fn binary(&self, bytes: &[u8]) -> Result<(), HandleError> {
+        self.send(OutgoingMessage::Binary(bytes.into()))
+    }
+
+    /// Closes it, with a code that may stand in a frame (RFC 6455 §7.4) and a reason of at most 123
+    /// bytes; more are cut.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`], [`HandleError::Full`]; [`HandleError::Type`] for another code.
+    pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), HandleError> {
+        if !code.may_be_sent() {
+            return Err(HandleError::Type);
+        }
+        let (conn, reason) = (self.0.conn, reason.to_owned());
+        self.0.shared.call(Command::Close { conn, code, reason, ticket: None })
+    }
+
+    fn send(&self, said: OutgoingMessage) -> Result<(), HandleError> {
+        self.0.shared.call(Command::Say { to: vec![self.0.conn], said })
+    }
+}
+
+/// A message of the program's.
+#[derive(Debug)]
+pub(in crate::server) enum OutgoingMessage {
+    Text(Box<str>),
+    Binary(Box<[u8]>),
+}
+
+impl OutgoingMessage {
+    pub(in crate::server) fn of(message: Message<'_>) -> Option<OutgoingMessage> {
+        match message {
+            Message::Text(text) => Some(OutgoingMessage::Text(text.into())),
+            Message::Binary(bytes) => Some(OutgoingMessage::Binary(bytes.into())),
+            Message::Ping(_) => None,
+        }
+    }
+
+    pub(in crate::server) fn message(&self) -> Message<'_> {
+        match self {
+            OutgoingMessage::Text(text) => Message::Text(text),
+            OutgoingMessage::Binary(bytes) => Message::Binary(bytes),
+        }
+    }
+
+    pub(in crate::server) fn len(&self) -> usize {
+        match self {
+            OutgoingMessage::Text(text) => text.len(),
+            OutgoingMessage::Binary(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// A path, and what the program does there.
+#[derive(Clone)]
+pub(in crate::server) struct OwnPath {
+    pub(in crate::server) path: SocketPath,
+    pub(in crate::server) handler: Arc<dyn SocketHandler>,
+}
+
+impl OwnPath {
+    pub(in crate::server) fn new(path: SocketPath, handler: impl SocketHandler) -> OwnPath {
+        OwnPath { path, handler: Arc::new(handler) }
+    }
+}
+
+impl fmt::Debug for OwnPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnPath").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// A WebSocket of the program's that is about to be opened, or is.
+#[derive(Clone)]
+pub(in crate::server) struct OwnSocket {
+    pub(in crate::server) path: OwnPath,
+    pub(in crate::server) params: Params,
+    pub(in crate::server) query: String,
+    /// From when it is open.
+    pub(in crate::server) socket: Option<Socket>,
+}
+
+impl fmt::Debug for OwnSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnSocket").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl OwnSocket {
+    pub(in crate::server) fn new(path: &OwnPath, params: Params, query: &str) -> OwnSocket {
+        OwnSocket { path: path.clone(), params, query: query.to_owned(), socket: None }
+    }
+}

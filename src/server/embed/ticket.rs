@@ -1,0 +1,139 @@
+//! A call of the embedding program that is on its way to the reactor's thread, and often to the disk.
+
+use super::handle_error::HandleError;
+use super::shared::Shared;
+use crate::base::answer::{MemberInfo, RoomSummary};
+use crate::base::{Answer, Entry, Refusal, RoomId};
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What became of a call, as any thread may have it.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::server) enum Answered {
+    /// A room, and an entry in it or 0.
+    Place(RoomId, u64),
+    /// A room as a user sees it.
+    Room(RoomSummary),
+    Members(Members),
+    History(History),
+    /// It is done.
+    Nothing,
+}
+
+/// Some members of a room, in the order of their ids.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Members {
+    /// Who.
+    pub members: Vec<MemberInfo>,
+    /// Whether there are more after the last one.
+    pub more: bool,
+}
+
+/// A page of a room's log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct History {
+    /// The entries, oldest first.
+    pub entries: Vec<Entry>,
+    /// The room's newest entry.
+    pub head: u64,
+    /// Whether there is more in the direction that was asked for.
+    pub more: bool,
+}
+
+/// How far a member has read a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Up to which entry.
+    pub read: u64,
+    /// How many messages of others come after it, without those that are deleted.
+    pub unread: u64,
+}
+
+/// What becomes of a call.
+#[derive(Debug, Default)]
+pub(in crate::server) struct TicketState {
+    result: Mutex<Option<Result<Answered, HandleError>>>,
+    answered: Condvar,
+}
+
+impl TicketState {
+    pub(in crate::server) fn answer(&self, result: Result<Answered, HandleError>) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        self.answered.notify_all();
+    }
+
+    pub(in crate::server) fn answer_with(&self, answer: Result<Answer, Refusal>) {
+        self.answer(match answer {
+            Ok(Answer::Sent { room, seq, .. }) => Ok(Answered::Place(room, seq)),
+            Ok(Answer::Joined(room, _)) => Ok(Answered::Place(room.room, room.head)),
+            Ok(Answer::Done { room, .. }) => Ok(Answered::Place(room, 0)),
+            Ok(Answer::Room(room)) => Ok(Answered::Room(room)),
+            Ok(Answer::Members { members, more }) => {
+                Ok(Answered::Members(Members { members, more }))
+            }
+            Ok(Answer::History { entries, head, more, .. }) => {
+                let entries = entries.into_iter().map(|entry| (*entry).clone()).collect();
+                Ok(Answered::History(History { entries, head, more }))
+            }
+            Ok(_) => Err(NOT_ASKED),
+            Err(refusal) => Err(HandleError::refused(refusal.code, refusal.message)),
+        });
+    }
+}
+
+pub(in crate::server) const NOT_ASKED: HandleError =
+    HandleError::Refused { code: "internal", message: "an answer to what was not asked" };
+
+/// A call that the server has not answered yet. Dropping it does not take the call back.
+#[must_use = "the call may still fail: wait for it, or drop it knowingly"]
+pub struct Ticket<T = (RoomId, u64)> {
+    state: Arc<TicketState>,
+    shared: Arc<Shared>,
+    read: fn(Answered) -> Result<T, HandleError>,
+}
+
+impl<T> fmt::Debug for Ticket<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl<T> Ticket<T> {
+    pub(in crate::server) fn new(
+        state: Arc<TicketState>,
+        shared: Arc<Shared>,
+        read: fn(Answered) -> Result<T, HandleError>,
+    ) -> Ticket<T> {
+        Ticket { state, shared, read }
+    }
+
+    /// Waits for the answer; of what is to be stored, until it is on disk. A call that puts something into a
+    /// room gives the room and, for a message, its `seq`, for a membership the room's newest one.
+    ///
+    /// # Errors
+    /// Why it came to nothing; [`HandleError::WouldDeadlock`] at once, when called inside a handler.
+    pub fn wait(&self, timeout: Duration) -> Result<T, HandleError> {
+        if self.shared.reactor_thread.get() == Some(&std::thread::current().id()) {
+            return self.try_wait().unwrap_or(Err(HandleError::WouldDeadlock));
+        }
+        let result = self.state.result.lock().unwrap_or_else(PoisonError::into_inner);
+        let (result, _) = self
+            .state
+            .answered
+            .wait_timeout_while(result, timeout, |result| result.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        result.clone().map_or(Err(HandleError::Timeout), |result| self.read(result))
+    }
+
+    /// What became of it, if that is known.
+    #[must_use]
+    pub fn try_wait(&self) -> Option<Result<T, HandleError>> {
+        let result = self.state.result.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        result.map(|result| self.read(result))
+    }
+
+    fn read(&self, result: Result<Answered, HandleError>) -> Result<T, HandleError> {
+        (self.read)(result?)
+    }
+}

@@ -1,0 +1,403 @@
+//! Who asks for events, and for which: judged by the request's head alone.
+
+use super::{
+    Rules, admin, bearer, check_origin, is_set, named_and_called, page_origin, preflight,
+    shared_with, status_of, tokens, unauthorized,
+};
+use crate::auth::Identity;
+use crate::base::declaration::declared;
+use crate::base::limits::{JSON_DEPTH_MAX, LISTENED_STREAMS_MAX, TOKENS_PER_REQUEST_MAX};
+use crate::base::subscription::Ask;
+use crate::base::{Limits, StreamId, StreamRights, Timestamp};
+use crate::http1::head::percent_decoded_path;
+use crate::http1::response::other_methods;
+use crate::http1::{HttpRefusal, RequestHead, Response, Status};
+use crate::routes::own::{EVENTS_PATH, STREAMS_PATH, TICKET_PATH};
+use crate::server::events::Tickets;
+use crate::server::events::places::{LastSeen, of_one};
+use crate::wire::json::{Writer, scan};
+use crate::wire::request::{Envelope, Fault};
+use crate::wire::sse::{EVENTS, PARTS};
+use crate::wire::stream_request::asks;
+
+/// A request for events, or for a ticket.
+#[derive(Debug)]
+pub(in crate::server) struct Listening {
+    pub(in crate::server) who: Who,
+    pub(in crate::server) what: What,
+    /// The page elsewhere that may see the answer.
+    pub(in crate::server) origin: Option<Box<str>>,
+    /// The head of a good answer.
+    pub(in crate::server) response: Response,
+    pub(in crate::server) is_head: bool,
+}
+
+/// Who asks.
+#[derive(Debug)]
+pub(in crate::server) enum Who {
+    User(Identity),
+    /// Whoever has the admin token, in a user's name.
+    Token(Identity),
+    Guest,
+    /// Whoever has this ticket, who was asked for nothing else.
+    Ticket(String),
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub(in crate::server) enum What {
+    /// All that the user's WebSocket would be pushed, and these streams.
+    All { streams: Vec<Ask>, last: Option<LastSeen> },
+    /// One stream alone.
+    Stream { ask: Box<Ask>, form: WatchForm },
+    /// A ticket.
+    Ticket,
+}
+
+/// A stream that is watched without another word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::server) struct Watch {
+    pub(in crate::server) stream: StreamId,
+    pub(in crate::server) form: WatchForm,
+}
+
+/// How whoever only watches is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum WatchForm {
+    /// By messages on the stream's own path.
+    Plain,
+    /// By Server-Sent Events.
+    Events,
+    /// By the parts of an answer, each of which replaces the one before.
+    Parts,
+}
+
+/// Whether a request is for events, so that its address may say who sends it.
+pub(in crate::server) fn is_for_events(head: &RequestHead<'_>) -> bool {
+    let is_stream = head.path.starts_with(STREAMS_PATH) && form_of_stream(head).is_some();
+    head.path == EVENTS_PATH || is_stream
+}
+
+/// Judges a request if it is one for events or for a ticket; an error is the whole answer.
+pub(in crate::server) fn listen(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+) -> Option<Result<Box<Listening>, Response>> {
+    let is_get = ["GET", "HEAD"].contains(&head.method);
+    let wanted = match head.path {
+        EVENTS_PATH => Wanted::All,
+        TICKET_PATH => Wanted::Ticket,
+        path => {
+            let name = path.strip_prefix(STREAMS_PATH).filter(|_| is_get)?;
+            Wanted::Stream(name, form_of_stream(head)?)
+        }
+    };
+    let origin = match page_origin(head, rules.allowed_origins) {
+        Ok(whence) => whence.allowed(),
+        Err(_) => None,
+    };
+    let judged = methods(head, rules, &wanted).and_then(|()| {
+        judge(head, rules, &wanted).map(|(who, what)| {
+            let kind =
+                if let Wanted::Stream(_, WatchForm::Parts) = wanted { PARTS } else { EVENTS };
+            let response = shared_with(Response::new(Status::Ok, kind, Vec::new()), origin)
+                // Proxies hand each event on as it comes.
+                .with("X-Accel-Buffering", "no")
+                .with("X-Content-Type-Options", "nosniff");
+            let (is_head, origin) = (head.method == "HEAD", origin.map(Box::from));
+            Box::new(Listening { who, what, origin, response, is_head })
+        })
+    });
+    Some(judged.map_err(|response| shared_with(*response, origin)))
+}
+
+enum Wanted<'p> {
+    All,
+    Ticket,
+    Stream(&'p str, WatchForm),
+}
+
+/// How a stream is asked for, if it is not for its newest value alone.
+fn form_of_stream(head: &RequestHead<'_>) -> Option<WatchForm> {
+    let accepts = |kind: &str| {
+        let mut items = head.all("accept").flat_map(|line| line.split(','));
+        items.any(|item| {
+            let mut parts = item.split(';').map(str::trim);
+            let is_it = parts.next().is_some_and(|one| one.eq_ignore_ascii_case(kind));
+            is_it && !parts.any(is_weight_of_nothing)
+        })
+    };
+    // An <img> says of what it accepts only that it is a picture: it is asked for in the address.
+    if is_set(head, "multipart") {
+        Some(WatchForm::Parts)
+    } else if accepts(EVENTS) {
+        Some(WatchForm::Events)
+    } else if accepts("multipart/x-mixed-replace") {
+        Some(WatchForm::Parts)
+    } else {
+        None
+    }
+}
+
+/// RFC 9110 §12.4.2: what has the weight 0 is not accepted.
+fn is_weight_of_nothing(parameter: &str) -> bool {
+    let (name, value) = parameter.split_once('=').unwrap_or_default();
+    name.eq_ignore_ascii_case("q") && matches!(value, "0" | "0." | "0.0" | "0.00" | "0.000")
+}
+
+/// Whether the path has this method.
+fn methods(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+    wanted: &Wanted<'_>,
+) -> Result<(), Box<Response>> {
+    let (is_it, methods) = match wanted {
+        Wanted::Ticket => (head.method == "POST", "POST, OPTIONS"),
+        Wanted::All | Wanted::Stream(..) => {
+            (["GET", "HEAD"].contains(&head.method), "GET, HEAD, OPTIONS")
+        }
+    };
+    if is_it {
+        return Ok(());
+    }
+    if head.method == "OPTIONS" {
+        let answer = preflight(head, rules.allowed_origins, methods);
+        return Err(Box::new(answer.unwrap_or_else(Response::from)));
+    }
+    Err(Box::new(other_methods(methods)))
+}
+
+fn judge(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+    wanted: &Wanted<'_>,
+) -> Result<(Who, What), Box<Response>> {
+    let refused = |refusal: HttpRefusal| Box::new(Response::from(refusal));
+    if let Some(refusal) = rules.readiness.stopping() {
+        return Err(refused(refusal));
+    }
+    // As for a WebSocket: to be here is to be seen, by whichever page one was brought.
+    check_origin(head, rules.allowed_origins).map_err(refused)?;
+    let who = who(head, rules, matches!(wanted, Wanted::Ticket)).map_err(refused)?;
+    let what = match wanted {
+        Wanted::Ticket => What::Ticket,
+        Wanted::All => {
+            let last = last_event_id(head).map_err(refused)?.map(|id| LastSeen::of(&id));
+            let streams = match head.query_value("streams") {
+                None => Vec::new(),
+                Some(names) => {
+                    let names = names.map_err(|_| refused(bad_query("streams")))?;
+                    listened(rules.limits.0, &names).map_err(|fault| refused(of_fault(&fault)))?
+                }
+            };
+            What::All { streams, last }
+        }
+        Wanted::Stream(name, form) => {
+            let ask = ask(head, rules.limits.0, name).map_err(|fault| refused(of_fault(&fault)))?;
+            let last = last_event_id(head).map_err(refused)?;
+            let (epoch, since) = last.as_deref().map(of_one).unzip();
+            What::Stream { ask: Box::new(Ask { since, epoch, ..ask }), form: *form }
+        }
+    };
+    match &what {
+        What::All { streams, .. } => {
+            for ask in streams {
+                may_watch(rules, &who, &ask.stream, WatchForm::Events).map_err(refused)?;
+            }
+        }
+        What::Stream { ask, form } => {
+            may_watch(rules, &who, &ask.stream, *form).map_err(refused)?
+        }
+        What::Ticket => {}
+    }
+    Ok((who, what))
+}
+
+/// Who asks: by `Authorization`, or by `?token=`, which may be a ticket; in open mode by `?user=`.
+fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<Who, HttpRefusal> {
+    let may_be_guest = rules.lets_guests_in && !is_for_ticket;
+    let mut tokens = tokens(head, &[])?;
+    if is_for_ticket {
+        // Who has a token in an address needs no ticket.
+        tokens = bearer(head)?.map(str::to_owned).into_iter().collect();
+    }
+    if tokens.len() > TOKENS_PER_REQUEST_MAX {
+        return Err(unauthorized("there are too many tokens"));
+    }
+    if let [ticket] = &*tokens
+        && Tickets::is_one(ticket)
+        && !is_for_ticket
+    {
+        return Ok(Who::Ticket(ticket.clone()));
+    }
+    if let Some(identity) = rules.proven {
+        is_asked_from_here(head)?;
+        return Ok(Who::User(identity.clone()));
+    }
+    // Nor are a token and its address' budget spent by a page elsewhere, which has tickets for that.
+    if !tokens.is_empty() {
+        is_asked_from_here(head)?;
+    }
+    if let Some(identity) = admin(head, rules)? {
+        // A bad token is not made good by another that is right.
+        return match tokens.len() {
+            1 => Ok(Who::Token(identity)),
+            _ => Err(unauthorized("there are too many tokens")),
+        };
+    }
+    if rules.verifier.is_open() {
+        let is_nameless = head.query_value("user").is_none() && tokens.is_empty();
+        return if may_be_guest && is_nameless {
+            Ok(Who::Guest)
+        } else {
+            is_asked_from_here(head)?;
+            named_and_called(head, rules).map(Who::User)
+        };
+    }
+    let mut first = None;
+    for token in tokens {
+        let identity = rules.verify(&token)?;
+        first = first.or(Some(identity));
+    }
+    match first {
+        Some(identity) => Ok(Who::User(identity)),
+        None if may_be_guest => Ok(Who::Guest),
+        None => Err(unauthorized("say who you are: Authorization: Bearer TOKEN, or ?token=")),
+    }
+}
+
+/// A picture or a script of a page elsewhere is asked for without an `Origin`, in the name of whoever looks
+/// at the page (Fetch Metadata). Where a ticket says who it is nobody else's page has it.
+fn is_asked_from_here(head: &RequestHead<'_>) -> Result<(), HttpRefusal> {
+    let has_origin = head.all("origin").next().is_some();
+    let is_elsewhere = |site: &str| ["cross-site", "same-site"].contains(&site.trim());
+    if !has_origin && head.all("sec-fetch-site").any(is_elsewhere) {
+        let message = "a page from elsewhere may not listen in somebody's name";
+        return Err(HttpRefusal::new(Status::Forbidden, "forbidden", message));
+    }
+    Ok(())
+}
+
+/// Whether somebody may watch a stream so; a ticket's owner is judged when it is known who that is.
+fn may_watch(
+    rules: Rules<'_>,
+    who: &Who,
+    stream: &StreamId,
+    form: WatchForm,
+) -> Result<(), HttpRefusal> {
+    let nobody = StreamRights::default();
+    let rights = match who {
+        Who::User(identity) | Who::Token(identity) => &identity.rights,
+        Who::Guest => &nobody,
+        Who::Ticket(_) => return Ok(()),
+    };
+    judge_watch(rules, rights, !matches!(who, Who::Guest), stream, form)
+}
+
+pub(in crate::server) fn judge_watch(
+    rules: Rules<'_>,
+    rights: &StreamRights,
+    is_user: bool,
+    stream: &StreamId,
+    form: WatchForm,
+) -> Result<(), HttpRefusal> {
+    let name = stream.as_str();
+    let Some(declaration) = declared(rules.streams, name) else {
+        let message = "there is no such stream";
+        return Err(HttpRefusal::new(Status::NotFound, "no_such_stream", message));
+    };
+    if !rights.may_watch(declaration, name) {
+        return Err(if is_user {
+            HttpRefusal::new(Status::Forbidden, "forbidden", "you may not watch this stream")
+        } else {
+            unauthorized("this stream is not public: say who you are")
+        });
+    }
+    let message = match (form, declaration.binary) {
+        (WatchForm::Parts, true) | (WatchForm::Plain | WatchForm::Events, false) => return Ok(()),
+        (WatchForm::Parts, false) => "parts are for streams of bytes: accept text/event-stream",
+        (WatchForm::Plain | WatchForm::Events, true) => {
+            "events are text: a stream of bytes comes by WebSocket, or with ?multipart=1"
+        }
+    };
+    Err(HttpRefusal::new(Status::BadRequest, "bad_request", message))
+}
+
+/// What a client has seen last: what its `EventSource` says, or what its address says, where a page
+/// begins anew.
+fn last_event_id(head: &RequestHead<'_>) -> Result<Option<String>, HttpRefusal> {
+    if let Some(id) = head.only("last-event-id").map_err(HttpRefusal::from)? {
+        return Ok(Some(id.to_owned()).filter(|id| !id.is_empty()));
+    }
+    match head.query_value("last_event_id") {
+        None => Ok(None),
+        Some(Ok(id)) => Ok(Some(id.into_owned()).filter(|id| !id.is_empty())),
+        Some(Err(_)) => Err(bad_query("last_event_id")),
+    }
+}
+
+/// What the query asks of a stream: as `subscribe` would, but for the position.
+fn ask(head: &RequestHead<'_>, limits: &Limits, name: &str) -> Result<Ask, Fault> {
+    let of_query = |name: &'static str| match head.query_value(name) {
+        None => Ok(None),
+        Some(Ok(value)) => Ok(Some(value)),
+        Some(Err(_)) => Err(Fault::bad_request(name, "this is not what it should be in a query")),
+    };
+    let name = percent_decoded_path(name)
+        .ok_or_else(|| Fault::bad_request("stream", "this is not UTF-8, percent-encoded"))?;
+    let (filter, max_rate) = (of_query("filter")?, of_query("max_rate")?);
+    if let Some(filter) = &filter {
+        scan(filter, JSON_DEPTH_MAX - 1).map_err(Fault::bad_json)?;
+    }
+    // As JSON has it: without a zero before it.
+    let is_number = |text: &str| {
+        let has_zero = text.len() > 1 && text.starts_with('0');
+        !text.is_empty() && !has_zero && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if max_rate.as_ref().is_some_and(|rate| !is_number(rate)) {
+        return Err(Fault::bad_request("max_rate", "this is a number of events a second"));
+    }
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("stream", &name);
+        for (name, value) in [("filter", &filter), ("max_rate", &max_rate)] {
+            if let Some(value) = value {
+                w.raw(name, value);
+            }
+        }
+    });
+    let payload = writer.finish();
+    let mut asked = asked(limits, &payload)?;
+    asked.pop().ok_or_else(|| Fault::bad_request("stream", "this is needed"))
+}
+
+/// The streams that a query names: `a,b,c`.
+fn listened(limits: &Limits, names: &str) -> Result<Vec<Ask>, Fault> {
+    let names: Vec<&str> = names.split(',').filter(|name| !name.is_empty()).collect();
+    if names.len() > LISTENED_STREAMS_MAX {
+        return Err(Fault::too_large("streams", LISTENED_STREAMS_MAX as u64));
+    }
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut writer = Writer::new();
+    writer.object(|w| w.array("streams", names, |w, name| w.item(name)));
+    asked(limits, &writer.finish())
+}
+
+fn asked(limits: &Limits, payload: &str) -> Result<Vec<Ask>, Fault> {
+    let envelope = Envelope::of_call("subscribe", payload)?;
+    asks(&envelope.fields(limits, Timestamp(0)))
+}
+
+fn bad_query(name: &'static str) -> HttpRefusal {
+    of_fault(&Fault::bad_request(name, "this is not what it should be in a query"))
+}
+
+fn of_fault(fault: &Fault) -> HttpRefusal {
+    HttpRefusal::new(
+        status_of(fault.code.as_str()),
+        fault.code.as_str(),
+        fault.message.clone().into_owned(),
+    )
+}

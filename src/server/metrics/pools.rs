@@ -1,0 +1,219 @@
+//! What there is of something for everybody: how much of it is taken, and whether that is told.
+
+use crate::base::Moment;
+use crate::base::limits::{
+    DISK_FILLS_PERCENT, POOL_FILLS_PERCENT, POOL_HAS_ROOM_PERCENT, POOL_TOLD_EVERY_MS,
+    POOLS_LOOKED_AT_MS,
+};
+
+/// A pool, as the log, the metrics and the documents name it.
+#[derive(Debug)]
+pub(in crate::server) struct NamedPool {
+    pub(in crate::server) name: &'static str,
+    /// The key or the constant that bounds it.
+    pub(in crate::server) bound: &'static str,
+    /// What one account, one address or one declaration gets of it.
+    #[cfg_attr(not(test), allow(dead_code))]
+    share: &'static str,
+    /// What happens to who asks for more than that, or comes when it is full.
+    #[cfg_attr(not(test), allow(dead_code))]
+    beyond: &'static str,
+    fills_percent: u64,
+}
+
+const fn pool(
+    name: &'static str,
+    bound: &'static str,
+    share: &'static str,
+    beyond: &'static str,
+) -> NamedPool {
+    NamedPool { name, bound, share, beyond, fills_percent: POOL_FILLS_PERCENT }
+}
+
+/// All pools, in the order of [`Chat::pools_used`].
+pub(in crate::server) const POOLS: [NamedPool; 14] = [
+    pool(
+        "connections",
+        "`limits.connections`, and the limit on open files",
+        "`limits.connections_per_user`, `limits.connections_per_address`",
+        "4004, 429; of the last eighth an idle connection of the address that has most goes; then 503",
+    ),
+    pool("guests", "`limits.guests`", "`limits.connections_per_address`", "429"),
+    pool(
+        "rooms",
+        "`limits.all_rooms`",
+        "no more than are free, those among them that one was the last to leave; `limits.rooms`, `limits.direct_rooms`, 1,000 made and 200 first messages in a day",
+        "`quota`",
+    ),
+    pool(
+        "streams",
+        "`limits.streams`",
+        "of those that are watched or stored no more than are free; `limits.subscriptions` of a connection",
+        "of whoever has most that nobody watches the longest idle one goes; then whoever watches most loses one; `quota`",
+    ),
+    pool(
+        "stream_bytes",
+        "`limits.all_streams_bytes`",
+        "of the newest events of those that are durable, or declared by their name, no more than is free; `limits.stream_bytes` of a stream",
+        "events of whoever has most go: of what nobody watches, then the oldest of their largest stream; `quota`",
+    ),
+    pool(
+        "polls",
+        "`backend.poll_threads`",
+        "turns by declaration, by whom it is polled for, by stream; `limits.polled_streams_per_user`, `limits.polled_streams_per_address`",
+        "it waits, and is late; `quota`",
+    ),
+    pool(
+        "handler_calls",
+        "`backend.call_threads`, `concurrency` of each handler",
+        "no more than are free; turns",
+        "it waits, then `overloaded`",
+    ),
+    pool(
+        "proofs",
+        "`auth.url_threads`, and 1,024 that wait",
+        "of an address no more than are free; turns",
+        "it waits, then 503",
+    ),
+    pool(
+        "tickets",
+        "10,000",
+        "64 of a user, 2,500 of an address",
+        "the oldest goes: one's own, or of the address that has most",
+    ),
+    pool(
+        "outbox_bytes",
+        "`limits.all_outboxes_bytes`",
+        "`limits.outbox_bytes` of a connection",
+        "who is slow is fed later; who reads is served; full for 2 s, or over by a quarter: the connections of \
+         who holds most are cut",
+    ),
+    pool("http_calls", "16,384 that wait for an answer", "one of a connection", "`overloaded`"),
+    pool(
+        "store_queue",
+        "16,384 records and pages, 64 MiB",
+        "64 of a connection, 2 of them pages; rates",
+        "`overloaded`",
+    ),
+    pool("revocations", "100,000", "for admins alone", "`quota`"),
+    NamedPool {
+        name: "disk",
+        bound: "what it has, less `limits.disk_reserve_bytes`",
+        share: "`limits.stored_bytes_per_day` of a user",
+        beyond: "`quota`; below the reserve `unavailable`, but for admins",
+        fills_percent: DISK_FILLS_PERCENT,
+    },
+];
+
+/// How much of a pool is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::server) struct Used {
+    pub(in crate::server) taken: u64,
+    pub(in crate::server) max: u64,
+    /// It is there to be taken whole, and nobody waits.
+    pub(in crate::server) is_enough: bool,
+}
+
+impl Used {
+    pub(in crate::server) fn new(taken: usize, max: usize) -> Used {
+        Used { taken: taken as u64, max: max as u64, is_enough: false }
+    }
+
+    /// Of places that are given back in a moment: to have all in use is well, as long as nobody waits for one.
+    pub(in crate::server) fn of_places(taken: usize, max: usize, waiting: usize) -> Used {
+        Used { is_enough: waiting == 0, ..Used::new(taken, max) }
+    }
+
+    /// In parts of a hundred; of nothing nothing is taken.
+    fn percent(self) -> u64 {
+        self.taken.saturating_mul(100).checked_div(self.max).unwrap_or_default()
+    }
+}
+
+/// What was told of the pools.
+#[derive(Debug, Default)]
+pub(in crate::server) struct Pools {
+    looked_at: Option<Moment>,
+    /// Those that fill, and when one of each was told last.
+    told: [Announced; POOLS.len()],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Announced {
+    fills: bool,
+    at: Option<Moment>,
+}
+
+impl Pools {
+    /// Whether it is time to look again; else when it will be.
+    pub(in crate::server) fn is_due(&mut self, now: Moment) -> Result<(), Moment> {
+        let next = self.looked_at.map(|at| at.plus_millis(POOLS_LOOKED_AT_MS));
+        if let Some(next) = next.filter(|next| now < *next) {
+            return Err(next);
+        }
+        self.looked_at = Some(now);
+        Ok(())
+    }
+
+    /// Says in the log which pools fill, and which have room again.
+    pub(in crate::server) fn look(&mut self, now: Moment, used: &[Used; POOLS.len()]) {
+        for ((pool, used), told) in POOLS.iter().zip(used).zip(&mut self.told) {
+            let NamedPool { name, bound, fills_percent, .. } = pool;
+            let (percent, Used { taken, max, is_enough }) = (used.percent(), *used);
+            let has_room = percent <= POOL_HAS_ROOM_PERCENT.max(fills_percent - 10);
+            let was_told = told.at.is_some_and(|at| now.millis_since(at) < POOL_TOLD_EVERY_MS);
+            if !told.fills && percent >= *fills_percent && !is_enough && !was_told {
+                *told = Announced { fills: true, at: Some(now) };
+                log::warn!("{name}: {percent} % are taken, {taken} of {max} ({bound})");
+            } else if told.fills && has_room {
+                told.fills = false;
+                log::info!("{name}: there is room again, {taken} of {max} are taken");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_have_the_table_of_pools() {
+        let row = |pool: &NamedPool| {
+            let NamedPool { name, bound, share, beyond, .. } = pool;
+            format!("| {name} | {bound} | {share} | {beyond} |")
+        };
+        let rows: Vec<String> = POOLS.iter().map(row).collect();
+        let document = include_str!("../../../docs/operations.md");
+        let (_, table) = document
+            .split_once("| pool | bound | of one | beyond it |\n| --- | --- | --- | --- |\n")
+            .unwrap();
+        let described: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
+        assert_eq!(
+            described,
+            rows,
+            "the table of docs/operations.md is to be:\n{}",
+            rows.join("\n")
+        );
+    }
+
+    #[test]
+    fn a_pool_that_fills_is_told_once_until_it_has_room() {
+        let mut pools = Pools::default();
+        let at = Moment::from_millis;
+        let mut look = |now, taken| {
+            let mut used = [Used::default(); POOLS.len()];
+            used[2] = Used::new(taken, 10);
+            used[5] = Used::of_places(8, 8, 0);
+            pools.look(at(now), &used);
+            assert!(!pools.told[5].fills, "nobody waits");
+            (pools.told[2].fills, pools.told[2].at)
+        };
+        assert_eq!(look(0, 7), (false, None));
+        assert_eq!(look(1, 8), (true, Some(at(1))));
+        assert_eq!(look(2, 9), (true, Some(at(1))));
+        assert_eq!(look(3, 7), (false, Some(at(1))));
+        assert_eq!(look(4, 10), (false, Some(at(1))), "not with every burst");
+        assert_eq!(look(60_001, 10), (true, Some(at(60_001))));
+    }
+}

@@ -1,0 +1,450 @@
+//! The life of a connection: requests → WebSocket → closing handshake → end.
+
+use super::admission::Admission;
+use super::body_room::BodyRoom;
+use super::endless::Endless;
+use super::exchange::{Http, say};
+use super::idle::Idle;
+use super::net::{ConnectionChange, Half, Net, Sending, Sockets};
+use super::proxies::Proxies;
+use super::{Application, SocketEnd, WebConfig};
+use crate::base::limits::{
+    ANSWER_BYTES_PER_WORK, BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX, CONNECTIONS_RESERVED,
+    EVENTS_PER_READ, MESSAGE_BYTES_PER_READ,
+};
+use crate::base::{Chance, ConnId, Limits, Moment};
+use crate::protocol::endpoint::Receive;
+use crate::protocol::handshake::Accepted;
+use crate::protocol::{CloseCode, Endpoint, EndpointLimits, Event, Message, Received};
+use crate::reactor::{CloseCause, Handler, Io};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// An application on the reactor.
+#[derive(Debug)]
+pub struct Web<A> {
+    pub(super) application: A,
+    pub(super) connections: Vec<Option<Connection>>,
+    pub(super) sockets: Sockets,
+    pub(super) admission: Admission,
+    pub(super) idle: Idle,
+    pub(super) proxies: Proxies,
+    pub(super) limits: Limits,
+    endpoint_limits: Arc<EndpointLimits>,
+    /// For the bodies of requests that are not whole.
+    pub(super) body_room: BodyRoom,
+    pub(super) chance: Chance,
+    /// Whether [`Stop::stop`](super::Stop::stop) was called.
+    pub(super) stop_is_asked: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) conn: ConnId,
+    pub(super) stage: Stage,
+}
+
+#[derive(Debug)]
+pub(super) enum Stage {
+    Http(Box<Http>),
+    Open(Open),
+    /// An answer without an end is being sent.
+    Endless(Endless),
+    /// An HTTP answer or a Close was sent, or the peer has gone: what still comes is nobody's.
+    Over,
+}
+
+/// An open WebSocket's receiving side.
+#[derive(Debug)]
+pub(super) struct Open {
+    receive: Receive,
+    /// Whether the application has been told that it is over.
+    is_told: bool,
+    // Not within `expected`: it would make the struct a word larger.
+    pub(super) expected: ExpectedOfPeer,
+    pub(super) since: Moment,
+}
+
+/// What is expected of the peer, since [`Open::since`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ExpectedOfPeer {
+    /// Nothing yet: the last complete message or control frame came then.
+    Nothing,
+    /// An answer to the ping that was sent then.
+    Answer,
+    /// The rest of a message that has begun then.
+    Rest,
+}
+
+impl<A: Application> Web<A> {
+    /// `application`, with `seed` for jitter and for hashing.
+    pub fn new(application: A, config: WebConfig, seed: u64) -> Web<A> {
+        let sockets = Sockets::new(&config);
+        let limits = config.limits;
+        let mut chance = Chance::new(seed);
+        Web {
+            application,
+            connections: Vec::with_capacity(CONNECTIONS_RESERVED),
+            sockets,
+            admission: Admission::new(&limits, chance.next_u64()),
+            idle: Idle::default(),
+            proxies: config.proxies,
+            endpoint_limits: of_endpoints(&limits),
+            body_room: BodyRoom::new(BODIES_BYTES_MAX, BODIES_PER_ADDRESS_BYTES_MAX),
+            limits,
+            chance,
+            stop_is_asked: Arc::default(),
+        }
+    }
+
+    /// The application.
+    pub fn application(&self) -> &A {
+        &self.application
+    }
+
+    /// The application, for what is to be done before or after the loop.
+    pub fn application_mut(&mut self) -> &mut A {
+        &mut self.application
+    }
+
+    fn set_limits(&mut self, limits: Limits) {
+        self.admission.set_limits(&limits);
+        self.endpoint_limits = of_endpoints(&limits);
+        self.limits = limits;
+    }
+
+    pub(super) fn open(&mut self, io: &mut Io, conn: ConnId, accepted: Accepted) {
+        let now = io.now();
+        let Accepted { answer, deflate } = accepted;
+        let mut endpoint = Endpoint::server(Arc::clone(&self.endpoint_limits));
+        if let Some(deflate) = deflate {
+            endpoint = endpoint.with_deflate(deflate);
+        }
+        let Endpoint { receive, send } = endpoint;
+        if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
+            connection.stage = Stage::Open(Open {
+                receive,
+                is_told: false,
+                expected: ExpectedOfPeer::Nothing,
+                since: now,
+            });
+        }
+        self.sockets.put(conn, Half::Frames(send), now);
+        match self.sockets.address(conn) {
+            Some(address) => log::debug!("{conn}: a WebSocket, from {address}"),
+            None => log::debug!("{conn}: a WebSocket, from a proxy that names nobody"),
+        }
+        say(io, conn, &answer, b"");
+        io.set_deadline(
+            conn,
+            now.plus_millis(self.chance.about(self.limits.heartbeat_interval_ms)),
+        );
+        self.application.opened(&mut Net { io, sockets: &mut self.sockets }, conn);
+        self.settle(io);
+    }
+
+    /// Reads frames, and tells the application of how many bytes; returns their number.
+    fn take_frames(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
+        let used = self.read_frames(io, conn, bytes);
+        if used > 0 {
+            self.application.took_bytes(&mut Net { io, sockets: &mut self.sockets }, conn, used);
+        }
+        used
+    }
+
+    /// Reads frames; returns how many of `bytes` were used up.
+    fn read_frames(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
+        let all = bytes.len();
+        let now = io.now();
+        let mut input = Received::new(bytes);
+        let (mut has_messages, mut message_bytes) = (false, 0);
+        self.sockets.take_weight();
+        for _ in 0..EVENTS_PER_READ {
+            let Some(out) = io.outbox_to_read(conn) else {
+                // It may be long until it is read on.
+                self.release_memory(conn);
+                break;
+            };
+            let Some(Some(Connection { stage: Stage::Open(open), .. })) =
+                self.connections.get_mut(conn.index())
+            else {
+                break;
+            };
+            let Some(Sending { half: Half::Frames(half), health, .. }) = self.sockets.get(conn)
+            else {
+                break;
+            };
+            let over = match open.receive.next_event(half, &mut input, out) {
+                Ok(Some(event @ (Event::Text(_) | Event::Binary(_)))) => {
+                    let (message, bytes) = match event {
+                        Event::Text(text) => (Message::Text(text), text.len()),
+                        Event::Binary(bytes) => (Message::Binary(bytes), bytes.len()),
+                        Event::Ping(_) | Event::Pong(_) | Event::Closed { .. } => continue,
+                    };
+                    message_bytes += bytes;
+                    (open.expected, open.since) = (ExpectedOfPeer::Nothing, now);
+                    if !open.is_told {
+                        has_messages = true;
+                        health.received();
+                        self.sockets.counters.messages_received += 1;
+                        let mut net = Net { io, sockets: &mut self.sockets };
+                        self.application.message(&mut net, conn, message);
+                    }
+                    None
+                }
+                Ok(Some(event @ (Event::Ping(_) | Event::Pong(_)))) => {
+                    if let Event::Pong(payload) = event {
+                        self.sockets.answered(conn, now, payload);
+                    }
+                    // Control frames between fragments do not make a message's time longer.
+                    if !open.receive.is_within_message() {
+                        (open.expected, open.since) = (ExpectedOfPeer::Nothing, now);
+                    }
+                    None
+                }
+                Ok(Some(Event::Closed { code, .. })) => Some(SocketEnd::ClosedByPeer(code)),
+                Ok(None) => {
+                    if open.receive.is_within_message() && open.expected != ExpectedOfPeer::Rest {
+                        (open.expected, open.since) = (ExpectedOfPeer::Rest, now);
+                        io.advance_deadline(conn, now.plus_millis(self.limits.message_timeout_ms));
+                    }
+                    break;
+                }
+                Err(error) => {
+                    log::debug!("{conn}: {error}");
+                    Some(SocketEnd::ClosedByUs(error.violation.close_code()))
+                }
+            };
+            // A large answer takes as long as a large message.
+            message_bytes += self.sockets.take_weight() * ANSWER_BYTES_PER_WORK;
+            // The next call would only say so.
+            let is_done = input.used() == all && open.receive.keeps_nothing();
+            self.settle(io);
+            if let Some(over) = over {
+                self.caught_up(io, conn, has_messages);
+                self.end_reading(io, conn, over, input.used() == all);
+                return all;
+            }
+            if is_done {
+                break;
+            }
+            if message_bytes >= MESSAGE_BYTES_PER_READ {
+                self.release_memory(conn);
+                break;
+            }
+        }
+        self.caught_up(io, conn, has_messages);
+        input.used()
+    }
+
+    /// RFC 6455 §7.1.1: in order, and what may still come is thrown away. After a Close nothing does.
+    fn end_reading(&mut self, io: &mut Io, conn: ConnId, over: SocketEnd, is_all_read: bool) {
+        self.is_over(io, conn, over);
+        match over {
+            SocketEnd::ClosedByPeer(_) if is_all_read => io.close(conn),
+            SocketEnd::ClosedByPeer(_)
+            | SocketEnd::ClosedByUs(_)
+            | SocketEnd::HeldMost
+            | SocketEnd::Lost => {
+                io.end(conn);
+            }
+        }
+    }
+
+    fn release_memory(&mut self, conn: ConnId) {
+        if let Some(Some(Connection { stage: Stage::Open(open), .. })) =
+            self.connections.get_mut(conn.index())
+        {
+            open.receive.release();
+        }
+    }
+
+    fn caught_up(&mut self, io: &mut Io, conn: ConnId, has_messages: bool) {
+        if has_messages {
+            self.application.caught_up(&mut Net { io, sockets: &mut self.sockets }, conn);
+            self.settle(io);
+        }
+    }
+
+    /// Sees to what the application has done to connections in its last call: it is told of the
+    /// WebSockets that it has closed itself, and its answers leave.
+    pub(super) fn settle(&mut self, io: &mut Io) {
+        while let Some(done) = self.sockets.done.pop_front() {
+            match done {
+                ConnectionChange::Closed(conn, code) => {
+                    self.is_over(io, conn, SocketEnd::ClosedByUs(code));
+                    self.end_endless(io, conn);
+                }
+                ConnectionChange::Widened(conn, bytes) => self.widen(conn, bytes),
+                ConnectionChange::Answered(exchange, response) => {
+                    self.answered(io, exchange, &response)
+                }
+                ConnectionChange::AskAgain(exchange) => self.ask_again(io, exchange),
+                ConnectionChange::EndOthers => self.sockets.end_others(io),
+            }
+        }
+    }
+
+    fn widen(&mut self, conn: ConnId, bytes: u64) {
+        if let Some(Some(Connection { stage: Stage::Open(open), conn: own, .. })) =
+            self.connections.get_mut(conn.index())
+            && *own == conn
+        {
+            let usual = &self.endpoint_limits;
+            open.receive.set_limits(if bytes <= usual.message_bytes {
+                Arc::clone(usual)
+            } else {
+                let fragments = usual.fragments;
+                Arc::new(EndpointLimits { frame_bytes: bytes, message_bytes: bytes, fragments })
+            });
+        }
+    }
+
+    fn is_over(&mut self, io: &mut Io, conn: ConnId, over: SocketEnd) {
+        let connection = self.connections.get_mut(conn.index()).and_then(Option::as_mut);
+        let is_told = match connection.map(|connection| &mut connection.stage) {
+            Some(Stage::Open(open)) => &mut open.is_told,
+            Some(Stage::Endless(endless)) => &mut endless.is_told,
+            Some(Stage::Http(_) | Stage::Over) | None => return,
+        };
+        if !std::mem::replace(is_told, true) {
+            // The application cannot take anything back any more, whatever becomes of the rights of
+            // whom it is for. When the server stops, nothing becomes of them.
+            let is_stopping = [CloseCode::GOING_AWAY, CloseCode::RESTART];
+            if !is_stopping.map(SocketEnd::ClosedByUs).contains(&over)
+                && let Some(out) = io.outbox(conn)
+            {
+                out.take_back_all();
+            }
+            self.application.closed(&mut Net { io, sockets: &mut self.sockets }, conn, over);
+        }
+    }
+}
+
+fn of_endpoints(limits: &Limits) -> Arc<EndpointLimits> {
+    Arc::new(EndpointLimits {
+        frame_bytes: limits.message_bytes,
+        message_bytes: limits.message_bytes,
+        fragments: limits.fragments,
+    })
+}
+
+impl<A: Application> Handler for Web<A> {
+    fn opened(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr) {
+        if self.connections.len() <= conn.index() {
+            self.connections.resize_with(conn.index() + 1, || None);
+        }
+        let peer = peer.ip();
+        let deadline = io.now().plus_millis(self.limits.handshake_timeout_ms);
+        let is_named_later = self.proxies.speaks_protocol(peer);
+        let http = Http::new(peer, deadline, is_named_later);
+        self.connections[conn.index()] =
+            Some(Connection { conn, stage: Stage::Http(Box::new(http)) });
+        self.sockets.arrived(conn);
+        io.set_deadline(conn, deadline);
+        if !is_named_later {
+            self.arrived(io, conn, peer);
+        }
+        self.make_room(io, conn);
+    }
+
+    fn turned_away(&mut self, io: &mut Io, conn: ConnId, peer: SocketAddr) {
+        self.sockets.arrived(conn);
+        self.refuse_beyond_all(io, conn, peer.ip());
+    }
+
+    fn received(&mut self, io: &mut Io, conn: ConnId, bytes: &mut [u8]) -> usize {
+        let Some(Some(connection)) = self.connections.get_mut(conn.index()) else {
+            return bytes.len();
+        };
+        match connection.stage {
+            Stage::Http(_) => {
+                let used = self.read_requests(io, conn, bytes);
+                match self.connections.get(conn.index()) {
+                    Some(Some(Connection { stage: Stage::Http(_), .. })) => used,
+                    // What a client sends before it has our answer lies behind the head.
+                    Some(Some(Connection { stage: Stage::Open(_), .. })) => {
+                        let early = &mut bytes[used..];
+                        used + if early.is_empty() { 0 } else { self.take_frames(io, conn, early) }
+                    }
+                    // Nobody asks for more behind an answer without an end.
+                    Some(
+                        Some(Connection { stage: Stage::Endless(_) | Stage::Over, .. }) | None,
+                    )
+                    | None => bytes.len(),
+                }
+            }
+            Stage::Open(_) => self.take_frames(io, conn, bytes),
+            Stage::Endless(_) => {
+                self.overhear(io, conn, bytes.len());
+                bytes.len()
+            }
+            Stage::Over => bytes.len(),
+        }
+    }
+
+    fn drained(&mut self, io: &mut Io, conn: ConnId) {
+        self.application.drained(&mut Net { io, sockets: &mut self.sockets }, conn);
+        self.settle(io);
+    }
+
+    fn stalled(&mut self, io: &mut Io, conn: ConnId) {
+        if let Some(Some(Connection { stage: Stage::Http(_), .. })) =
+            self.connections.get(conn.index())
+        {
+            // Nobody waits for an answer that is not read.
+            io.cut(conn);
+            return;
+        }
+        self.application.stalled(&mut Net { io, sockets: &mut self.sockets }, conn);
+        self.settle(io);
+    }
+
+    fn deadline(&mut self, io: &mut Io, conn: ConnId) {
+        match self.connections.get(conn.index()) {
+            Some(Some(Connection { stage: Stage::Http(_), .. })) => self.deadline_of_http(io, conn),
+            Some(Some(Connection { stage: Stage::Open(_), .. })) => self.deadline_of_open(io, conn),
+            Some(Some(Connection { stage: Stage::Endless(_), .. })) => {
+                self.deadline_of_endless(io, conn);
+            }
+            Some(Some(Connection { stage: Stage::Over, .. }) | None) | None => {}
+        }
+    }
+
+    fn closed(&mut self, io: &mut Io, conn: ConnId, cause: CloseCause) {
+        self.idle.leave(conn);
+        let held_most = cause == CloseCause::HeldMost;
+        self.is_over(io, conn, if held_most { SocketEnd::HeldMost } else { SocketEnd::Lost });
+        self.settle(io);
+        self.sockets.forget(conn);
+        let place = self.connections.get_mut(conn.index());
+        if place.and_then(|place| place.take_if(|one| one.conn == conn)).is_some()
+            && let Some(address) = self.sockets.count_out(conn)
+        {
+            self.admission.leave(address);
+        }
+    }
+
+    fn woken(&mut self, io: &mut Io) {
+        let mut net = Net { io, sockets: &mut self.sockets };
+        if self.stop_is_asked.load(Ordering::Acquire) {
+            net.stop(CloseCode::GOING_AWAY, "the server stops");
+        }
+        self.application.woken(&mut net);
+        if let Some((limits, proxies)) = self.sockets.new_limits.take().map(|new| *new) {
+            self.set_limits(limits);
+            self.proxies = proxies;
+        }
+        self.settle(io);
+    }
+
+    fn ticked(&mut self, io: &mut Io) {
+        self.application.ticked(&mut Net { io, sockets: &mut self.sockets });
+        self.settle(io);
+    }
+
+    fn is_poisoned(&self) -> bool {
+        self.application.is_poisoned()
+    }
+}

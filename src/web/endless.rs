@@ -1,0 +1,99 @@
+//! Answers without an end (RFC 9112 §6.3, 8): a head, and pieces for as long as both ends wish.
+//!
+//! What the pieces say is the application's. They wait in the same outbox, by the same classes, as the
+//! messages of a WebSocket, and a reader who is slow is judged by the same rules.
+
+use super::connection::{Connection, Stage, Web};
+use super::exchange::say;
+use super::net::Half;
+use super::{Application, Net};
+use crate::base::{ConnId, Moment};
+use crate::http1::Response;
+use crate::http1::date::http_date;
+use crate::reactor::Io;
+
+/// The state of a connection that is sent pieces.
+#[derive(Debug)]
+pub(super) struct Endless {
+    /// Whether the application has been told that it is over.
+    pub(super) is_told: bool,
+    /// Bytes that came although nobody asked for them.
+    overheard: u32,
+    /// When the next beat is due.
+    beat: Moment,
+}
+
+impl<A: Application> Web<A> {
+    /// Sends the head, and lets the application begin.
+    pub(super) fn begin_endless(&mut self, io: &mut Io, conn: ConnId, response: &Response) {
+        let interval_ms = self.limits.heartbeat_interval_ms;
+        let beat = io.now().plus_millis(self.chance.about(interval_ms));
+        let Some(Some(connection)) = self.connections.get_mut(conn.index()) else { return };
+        connection.stage = Stage::Endless(Endless { is_told: false, overheard: 0, beat });
+        self.sockets.counters.responses.count(response.status);
+        self.sockets.put(conn, Half::Pieces { is_over: false }, io.now());
+        let date = http_date(io.timestamp());
+        say(io, conn, &response.head_of_endless(&date), b"");
+        io.set_deadline(conn, beat);
+        // It may have waited for who asks: that the client goes is to be heard.
+        io.resume(conn);
+        self.application.opened(&mut Net { io, sockets: &mut self.sockets }, conn);
+    }
+
+    fn endless(&mut self, conn: ConnId) -> Option<&mut Endless> {
+        match self.connections.get_mut(conn.index()) {
+            Some(Some(Connection { stage: Stage::Endless(endless), conn: own, .. }))
+                if *own == conn =>
+            {
+                Some(endless)
+            }
+            _ => None,
+        }
+    }
+
+    /// What a client sends while it is answered is not read as requests; one that does not stop is
+    /// cut.
+    pub(super) fn overhear(&mut self, io: &mut Io, conn: ConnId, bytes: usize) {
+        let bytes_max = self.limits.head_bytes;
+        let Some(endless) = self.endless(conn) else { return };
+        endless.overheard =
+            endless.overheard.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        if u64::from(endless.overheard) > u64::from(bytes_max) {
+            io.cut(conn);
+        }
+    }
+
+    /// Ends an answer that the application has ended: what waits is sent.
+    pub(super) fn end_endless(&mut self, io: &mut Io, conn: ConnId) {
+        if self.endless(conn).is_some() {
+            io.end(conn);
+        }
+    }
+
+    /// What is due for an answer without an end: a beat, or something of the application's.
+    pub(super) fn deadline_of_endless(&mut self, io: &mut Io, conn: ConnId) {
+        let now = io.now();
+        let next = now.plus_millis(self.chance.about(self.limits.heartbeat_interval_ms));
+        let Some(endless) = self.endless(conn) else { return };
+        let is_beat = endless.beat <= now;
+        if is_beat {
+            endless.beat = next;
+        }
+        let beat = endless.beat;
+        let Some(sending) = self.sockets.get(conn) else { return };
+        let is_due = sending.deadline <= now;
+        if is_due {
+            sending.deadline = Moment::NEVER;
+        }
+        io.set_deadline(conn, beat.min(sending.deadline));
+        let is_slow = io.outbox_bytes(conn) > self.limits.outbox_low_bytes as usize;
+        let net = &mut Net { io, sockets: &mut self.sockets };
+        if is_due {
+            self.application.deadline(net, conn);
+        }
+        if is_beat && !is_slow {
+            self.application.beat(net, conn);
+        }
+        self.settle(io);
+    }
+}

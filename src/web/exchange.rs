@@ -1,0 +1,480 @@
+//! A connection while it speaks HTTP/1.1 (RFC 9112): requests in, one after the other, and their
+//! answers out in the same order.
+//!
+//! While a request is being answered nothing more of its connection is parsed. What a request means
+//! is the application's.
+
+use super::body_room::KeptBody;
+use super::connection::{Connection, Stage, Web};
+use super::unreadable::Unreadable;
+use super::{Application, HttpAnswer, Net};
+use crate::base::limits::REQUESTS_PER_READ;
+use crate::base::{Address, Class, ConnId, Moment};
+use crate::http1::{
+    BodyError, BodyReader, Framing, HeadReader, HttpRefusal, Manner, RequestHead, Response, Status,
+    http_date,
+};
+use crate::protocol::ProxyHeader;
+use crate::protocol::handshake::Upgrade;
+use crate::reactor::Io;
+use std::net::IpAddr;
+
+/// Names one request and its answer: an answer for a request that is gone reaches nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Exchange {
+    pub(crate) conn: ConnId,
+    /// Which request of the connection it is.
+    pub(crate) number: u32,
+}
+
+impl Exchange {
+    /// The connection. It is that of the WebSocket, if the request opens one.
+    #[must_use]
+    pub const fn conn(self) -> ConnId {
+        self.conn
+    }
+}
+
+/// A request, whole.
+#[derive(Debug)]
+pub struct WebRequest<'b> {
+    /// From where it came: whom a proxy names that is believed, or the other end.
+    pub peer: IpAddr,
+    /// Whether a proxy has named it.
+    pub is_by_proxy: bool,
+    /// Its head.
+    pub head: &'b RequestHead<'b>,
+    /// Its content, of at most `http.body_bytes`; empty for one that asks for an upgrade.
+    pub body: &'b [u8],
+}
+
+/// The state of a connection that speaks HTTP.
+#[derive(Debug)]
+pub(super) struct Http {
+    /// The other end, or whom it named before the first request.
+    pub(super) peer: IpAddr,
+    pub(super) is_by_proxy: bool,
+    /// How many requests have come.
+    pub(super) count: u32,
+    pub(super) step: Step,
+    /// The head and the content of a request that the application wants again.
+    kept: Option<Box<(Vec<u8>, KeptBody)>>,
+    deadline: Moment,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// The header of a proxy that begins with one, of which this has come.
+    Proxy(Vec<u8>),
+    /// A head, of which this has come.
+    Head(HeadReader, Vec<u8>),
+    /// The body that belongs to this head.
+    Body(Vec<u8>, BodyReader, KeptBody),
+    /// The answer, which the application owes.
+    Answer(Owed),
+}
+
+/// How an answer is to be sent that the application owes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owed {
+    is_head: bool,
+    ends: bool,
+}
+
+impl Step {
+    pub(super) fn begin() -> Step {
+        Step::Head(HeadReader::default(), Vec::new())
+    }
+}
+
+impl Http {
+    /// A connection whose first request is to have its head by `deadline`, and which begins with the
+    /// header of a proxy or not.
+    pub(super) fn new(peer: IpAddr, deadline: Moment, has_proxy_header: bool) -> Http {
+        let step = if has_proxy_header { Step::Proxy(Vec::new()) } else { Step::begin() };
+        Http { peer, is_by_proxy: false, count: 0, step, kept: None, deadline }
+    }
+}
+
+impl<A: Application> Web<A> {
+    pub(super) fn http(&mut self, conn: ConnId) -> Option<&mut Http> {
+        match self.connections.get_mut(conn.index()) {
+            // An answer may come for one that has gone, whose place is another's now.
+            Some(Some(Connection { stage: Stage::Http(http), conn: own, .. })) if *own == conn => {
+                Some(http)
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads requests; returns how many of `bytes` were used up. What is left belongs to a WebSocket,
+    /// or waits until what came before it is answered.
+    pub(super) fn read_requests(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
+        let (mut used, mut weight) = (0, 0);
+        self.sockets.take_weight();
+        while weight < REQUESTS_PER_READ {
+            if used == bytes.len() || !io.may_read(conn) {
+                break;
+            }
+            let rest = &bytes[used..];
+            used += match self.http(conn).map(|http| &http.step) {
+                Some(Step::Proxy(_)) => self.read_proxy_header(io, conn, rest),
+                Some(Step::Head(..)) => self.read_head(io, conn, rest),
+                Some(Step::Body(..)) => self.read_body(io, conn, rest),
+                Some(Step::Answer(_)) | None => break,
+            };
+            weight += 1 + self.sockets.take_weight();
+        }
+        used
+    }
+
+    /// Reads a head; returns how many of `bytes` belong to the request, as far as it is read here.
+    fn read_head(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
+        let bytes_max = self.limits.head_bytes as usize;
+        let deadline = io.now().plus_millis(self.limits.handshake_timeout_ms);
+        self.idle.leave(conn);
+        let Some(http) = self.http(conn) else { return bytes.len() };
+        let Step::Head(reader, kept) = &mut http.step else { return 0 };
+        let before = kept.len();
+        if before == 0 && http.count == 0 && ProxyHeader::begins(bytes) {
+            return self.refuse_proxy(io, conn, bytes);
+        }
+        // A head that comes whole, as most do, is read where it lies.
+        let mut joined = std::mem::take(kept);
+        let here = if before == 0 {
+            bytes
+        } else {
+            // Of what came, no more is kept than a head may have.
+            joined.extend_from_slice(&bytes[..bytes.len().min(bytes_max + 1 - before)]);
+            &joined
+        };
+        match reader.find_end(here, bytes_max) {
+            Ok(Some(end)) => {
+                let used = end - before;
+                used + self.head_complete(io, conn, &here[..end], &bytes[used..])
+            }
+            Ok(None) => {
+                *kept = if before == 0 { bytes.to_vec() } else { joined };
+                // The first one's time began with the connection.
+                if before == 0 && http.count > 0 {
+                    http.deadline = deadline;
+                    io.set_deadline(conn, deadline);
+                }
+                bytes.len()
+            }
+            Err(error) => self.refuse_unheard(io, conn, error, bytes),
+        }
+    }
+
+    /// A head is whole; `rest` follows it. Returns how much of that is its body.
+    fn head_complete(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8], rest: &[u8]) -> usize {
+        let head = match RequestHead::parse(bytes, self.limits.headers as usize) {
+            Ok(head) => head,
+            Err(error) => return self.refuse_unheard(io, conn, error, rest),
+        };
+        if let Some(http) = self.http(conn) {
+            http.count = http.count.wrapping_add(1);
+        }
+        // What follows is frames, or nothing that is read.
+        if Upgrade::is_asked_for(&head) {
+            self.ask(io, conn, bytes, &head, b"");
+            return 0;
+        }
+        let expects = match expects_continue(&head) {
+            Ok(expects) => expects,
+            Err(refusal) => return self.refuse(io, conn, refusal, rest),
+        };
+        match Framing::of(&head) {
+            Ok(Framing::Length(0)) => {
+                self.ask(io, conn, bytes, &head, b"");
+                0
+            }
+            // A body that came whole is read where it lies.
+            Ok(Framing::Length(len))
+                if len <= rest.len().min(self.body_bytes_max(&head)) as u64 =>
+            {
+                let len = len as usize;
+                self.ask(io, conn, bytes, &head, &rest[..len]);
+                len
+            }
+            Ok(framing) => {
+                let asks_for_it = expects && rest.is_empty();
+                match self.begin_body(io, conn, bytes, &head, framing, asks_for_it) {
+                    Ok(()) => 0,
+                    Err(response) => self.refuse(io, conn, *response, rest),
+                }
+            }
+            Err(refusal) => self.refuse(io, conn, refusal, rest),
+        }
+    }
+
+    fn body_bytes_max(&self, head: &RequestHead<'_>) -> usize {
+        self.application.body_bytes_max(head, self.limits.http_body_bytes as usize)
+    }
+
+    /// Waits for a body, if it is one that the application will want.
+    fn begin_body(
+        &mut self,
+        io: &mut Io,
+        conn: ConnId,
+        bytes: &[u8],
+        head: &RequestHead<'_>,
+        framing: Framing,
+        asks_for_it: bool,
+    ) -> Result<(), Box<Response>> {
+        let (peer, _) = self.client_of(conn, head).map_err(Box::new)?;
+        let content = self.body_room.body(Address::of(peer));
+        let body = BodyReader::new(framing, self.body_bytes_max(head))
+            .map_err(|error| Box::new(HttpRefusal::from(error).into()))?;
+        let deadline = io.now().plus_millis(self.limits.http_body_timeout_ms);
+        let net = &mut Net { io, sockets: &mut self.sockets };
+        if let Some(response) = self.application.before_body(net, peer, head) {
+            return Err(Box::new(response));
+        }
+        if asks_for_it {
+            // RFC 9110 §10.1.1: the client waits for this before it sends the body.
+            say(io, conn, b"HTTP/1.1 100 Continue\r\n\r\n", b"");
+        }
+        if let Some(http) = self.http(conn) {
+            http.step = Step::Body(bytes.to_vec(), body, content);
+            http.deadline = deadline;
+            io.set_deadline(conn, deadline);
+        }
+        Ok(())
+    }
+
+    /// Reads a body; returns how many of `bytes` belong to it.
+    fn read_body(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
+        let headers_max = self.limits.headers as usize;
+        let Some(http) = self.http(conn) else { return bytes.len() };
+        let Step::Body(_, body, content) = &mut http.step else { return 0 };
+        let used = match body.read(bytes, |piece| content.keep(piece)) {
+            Ok(used) => used,
+            Err(error) => return self.refuse(io, conn, HttpRefusal::from(error), bytes),
+        };
+        if body.is_whole()
+            && let Step::Body(raw, _, content) = std::mem::replace(&mut http.step, Step::begin())
+        {
+            match RequestHead::parse(&raw, headers_max) {
+                Ok(head) => self.ask(io, conn, &raw, &head, content.bytes()),
+                Err(error) => return self.refuse(io, conn, error, bytes),
+            }
+        }
+        used
+    }
+
+    /// A request is whole: the application answers it, at once or later.
+    fn ask(&mut self, io: &mut Io, conn: ConnId, raw: &[u8], head: &RequestHead<'_>, body: &[u8]) {
+        let Some(http) = self.http(conn) else { return };
+        http.step = Step::Answer(Owed {
+            is_head: head.method == "HEAD",
+            // A refused upgrade ends the connection: a proxy may have begun to tunnel.
+            ends: !head.keeps_alive() || Upgrade::is_asked_for(head),
+        });
+        http.deadline = Moment::NEVER;
+        self.hand_over(io, conn, raw, head, body);
+        self.settle(io);
+        if self.http(conn).is_some_and(|http| matches!(http.step, Step::Answer(_))) {
+            io.pause(conn);
+        }
+    }
+
+    /// Hands a request to the application.
+    fn hand_over(
+        &mut self,
+        io: &mut Io,
+        conn: ConnId,
+        raw: &[u8],
+        head: &RequestHead<'_>,
+        body: &[u8],
+    ) {
+        let Some(http) = self.http(conn) else { return };
+        let exchange = Exchange { conn, number: http.count };
+        let (peer, is_by_proxy) = match self.admit_request(io, conn, head) {
+            Ok(client) => client,
+            Err(response) => {
+                return self.respond_sealed(io, conn, self.application.unheard(*response));
+            }
+        };
+        let net = &mut Net { io, sockets: &mut self.sockets };
+        let request = WebRequest { peer, is_by_proxy, head, body };
+        match self.application.request(net, exchange, &request) {
+            HttpAnswer::Open(accepted) => self.open(io, conn, accepted),
+            HttpAnswer::Endless(response) => self.begin_endless(io, conn, &response),
+            HttpAnswer::Respond(response) => {
+                if Upgrade::is_asked_for(head) {
+                    let now = io.now();
+                    self.sockets.counters.upgrades_refused.count(response.status);
+                    self.sockets.note_refusal(now, conn, &peer, response.status.line());
+                }
+                self.respond(io, conn, &response);
+            }
+            HttpAnswer::Later => {}
+            HttpAnswer::Again => {
+                let mut kept = self.body_room.body(Address::of(peer));
+                if !kept.keep(body) {
+                    let no_room = HttpRefusal::from(BodyError::NoRoom);
+                    return self.respond_sealed(io, conn, no_room.into());
+                }
+                if let Some(http) = self.http(conn) {
+                    http.kept = Some(Box::new((raw.to_vec(), kept)));
+                }
+            }
+        }
+    }
+
+    /// Sends a refusal that the application has not made.
+    fn respond_sealed(&mut self, io: &mut Io, conn: ConnId, refusal: Response) {
+        self.respond(io, conn, &self.application.sealed(refusal));
+    }
+
+    /// The application wants a request again that it has let be kept.
+    pub(super) fn ask_again(&mut self, io: &mut Io, exchange: Exchange) {
+        let Exchange { conn, number } = exchange;
+        let headers_max = self.limits.headers as usize;
+        let is_waiting =
+            |http: &&mut Http| http.count == number && matches!(http.step, Step::Answer(_));
+        let kept = self.http(conn).filter(is_waiting).and_then(|http| http.kept.take());
+        let Some((raw, body)) = kept.map(|kept| *kept) else { return };
+        // It has been parsed before.
+        let Ok(head) = RequestHead::parse(&raw, headers_max) else { return };
+        self.hand_over(io, conn, &raw, &head, body.bytes());
+        if let Some(Some(Connection { stage: Stage::Open(_), .. })) =
+            self.connections.get(conn.index())
+        {
+            // The first frames may wait.
+            io.resume(conn);
+        }
+    }
+
+    /// The application has answered a request that waits for it, or has waited.
+    pub(super) fn answered(&mut self, io: &mut Io, exchange: Exchange, response: &Response) {
+        let Exchange { conn, number } = exchange;
+        if self
+            .http(conn)
+            .is_some_and(|http| http.count == number && matches!(http.step, Step::Answer(_)))
+        {
+            self.respond(io, conn, response);
+        }
+    }
+
+    /// Refuses what cannot be read as a request: what follows could be anything, and is not looked
+    /// at. Returns how many of `bytes` that uses up: all.
+    pub(super) fn refuse(
+        &mut self,
+        io: &mut Io,
+        conn: ConnId,
+        why: impl Into<Unreadable>,
+        bytes: &[u8],
+    ) -> usize {
+        let response = self.application.sealed(why.into().0);
+        self.respond(io, conn, &Response { ends: true, ..response });
+        bytes.len()
+    }
+
+    /// Answers somebody whose request could not be read.
+    pub(super) fn refuse_unheard(
+        &mut self,
+        io: &mut Io,
+        conn: ConnId,
+        why: impl Into<Unreadable>,
+        bytes: &[u8],
+    ) -> usize {
+        let Unreadable(response) = why.into();
+        let response = self.application.unheard(response);
+        self.refuse(io, conn, response, bytes)
+    }
+
+    /// Sends an answer. Then the next request may come, or the connection ends: in order, so that the
+    /// answer is not lost to a reset (RFC 9112 §9.6).
+    fn respond(&mut self, io: &mut Io, conn: ConnId, response: &Response) {
+        let (now, idle_timeout_ms) = (io.now(), self.limits.http_idle_timeout_ms);
+        // RFC 6455 §7.1.7: what fails before there is a WebSocket is logged, too.
+        log::debug!("{conn}: answered {}", response.status.line());
+        self.sockets.counters.responses.count(response.status);
+        let Some(http) = self.http(conn) else { return };
+        let owed = match http.step {
+            Step::Answer(owed) => owed,
+            Step::Proxy(_) | Step::Head(..) | Step::Body(..) => Owed { is_head: false, ends: true },
+        };
+        let ends = owed.ends || response.ends;
+        let date = http_date(io.timestamp());
+        let manner = Manner { is_head: owed.is_head, ends, date: Some(&date) };
+        let (head, content) = response.pieces(manner);
+        say(io, conn, &head, content);
+        if ends {
+            self.end_http(io, conn);
+            return;
+        }
+        (http.step, http.kept) = (Step::begin(), None);
+        http.deadline = now.plus_millis(idle_timeout_ms);
+        io.set_deadline(conn, http.deadline);
+        io.resume(conn);
+        self.is_idle(io, conn);
+    }
+
+    fn end_http(&mut self, io: &mut Io, conn: ConnId) {
+        self.forget_http(conn);
+        io.end(conn);
+    }
+
+    /// What still comes on a connection is nobody's.
+    pub(super) fn forget_http(&mut self, conn: ConnId) {
+        self.idle.leave(conn);
+        if let Some(Some(connection)) = self.connections.get_mut(conn.index()) {
+            connection.stage = Stage::Over;
+        }
+    }
+
+    /// What is due for a connection that speaks HTTP: the rest of a head or a body, or another
+    /// request.
+    pub(super) fn deadline_of_http(&mut self, io: &mut Io, conn: ConnId) {
+        let now = io.now();
+        let idle_timeout_ms = self.limits.http_idle_timeout_ms;
+        let Some(http) = self.http(conn) else { return };
+        if http.deadline <= now && (!io.may_read(conn) || io.outbox_bytes(conn) > 0) {
+            // It is busy with an answer, or we do not listen: whether that moves is watched elsewhere.
+            http.deadline = now.plus_millis(idle_timeout_ms);
+        }
+        if http.deadline > now {
+            io.set_deadline(conn, http.deadline);
+            return;
+        }
+        let late = match &http.step {
+            // It said nothing: it is told nothing.
+            Step::Proxy(bytes) if bytes.is_empty() => return io.cut(conn),
+            Step::Proxy(_) => "the PROXY header took too long",
+            Step::Head(_, bytes) if bytes.is_empty() && http.count == 0 => return io.cut(conn),
+            Step::Head(_, bytes) if bytes.is_empty() => return self.end_http(io, conn),
+            Step::Head(..) => "the request head took too long",
+            Step::Body(..) => "the request body took too long",
+            Step::Answer(_) => return,
+        };
+        let refusal = HttpRefusal::new(Status::RequestTimeout, "bad_request", late);
+        self.refuse_unheard(io, conn, refusal, b"");
+    }
+}
+
+/// Whether the client waits for a word before it sends the body (RFC 9110 §10.1.1).
+fn expects_continue(head: &RequestHead<'_>) -> Result<bool, HttpRefusal> {
+    match head.only("expect")? {
+        None => Ok(false),
+        Some(expected) if expected.eq_ignore_ascii_case("100-continue") => Ok(!head.is_http_1_0),
+        Some(_) => Err(HttpRefusal::new(
+            Status::ExpectationFailed,
+            "bad_request",
+            "the only supported expectation is 100-continue",
+        )),
+    }
+}
+
+/// Sends a head and what follows it.
+pub(super) fn say(io: &mut Io, conn: ConnId, head: &[u8], content: &[u8]) {
+    if let Some(out) = io.outbox(conn) {
+        out.push_own(head.len() + content.len(), Class::Control, |bytes| {
+            bytes.extend_from_slice(head);
+            bytes.extend_from_slice(content);
+        });
+    }
+}

@@ -1,0 +1,147 @@
+//! Connections on which no request is under way: kept by their clients for the next one, or opened for nothing yet.
+//! When the table is nearly full they make room for those who come.
+
+use super::Application;
+use super::connection::Web;
+use super::exchange::Step;
+use crate::base::limits::CONNECTIONS_KEPT_FREE_SHARE;
+use crate::base::{Address, ConnId, Moment, Shares};
+use crate::reactor::Io;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Idle connections by address. Those of trusted proxies, which are many clients', are not among them.
+#[derive(Debug, Default)]
+pub(super) struct Idle {
+    of: BTreeMap<ConnId, (Address, Moment)>,
+    /// Of each address the longest idle first.
+    by_address: BTreeMap<Address, BTreeSet<(Moment, ConnId)>>,
+    shares: Shares<Address>,
+}
+
+impl Idle {
+    /// From now on a connection is idle.
+    pub(super) fn enter(&mut self, conn: ConnId, address: Address, now: Moment) {
+        self.leave(conn);
+        self.of.insert(conn, (address, now));
+        self.by_address.entry(address).or_default().insert((now, conn));
+        self.shares.add(&address, 1);
+    }
+
+    /// A connection is idle no more, or gone.
+    pub(super) fn leave(&mut self, conn: ConnId) {
+        let Some((address, since)) = self.of.remove(&conn) else { return };
+        self.shares.remove(&address, 1);
+        if let Some(of_address) = self.by_address.get_mut(&address) {
+            of_address.remove(&(since, conn));
+            if of_address.is_empty() {
+                self.by_address.remove(&address);
+            }
+        }
+    }
+
+    /// The longest idle one of the address that has most.
+    fn first_to_go(&self) -> Option<(ConnId, Address)> {
+        let (address, _) = self.shares.largest()?;
+        let (_, conn) = self.by_address.get(address)?.first()?;
+        Some((*conn, *address))
+    }
+}
+
+impl<A: Application> Web<A> {
+    /// A connection waits for its next request.
+    pub(super) fn is_idle(&mut self, io: &Io, conn: ConnId) {
+        let waits = self.http(conn).is_some_and(|http| matches!(http.step, Step::Head(..)));
+        if let Some(address) = self.sockets.address(conn).filter(|_| waits) {
+            self.idle.enter(conn, address, io.now());
+        }
+    }
+
+    /// Somebody has come. Where hardly a place is left another connection goes for it, if one is idle.
+    pub(super) fn make_room(&mut self, io: &mut Io, newcomer: ConnId) {
+        let free = io.connections_max().saturating_sub(io.connections());
+        if free >= io.connections_max() / CONNECTIONS_KEPT_FREE_SHARE {
+            return;
+        }
+        // One whose answer is still being read is busy, and comes back with its next request.
+        let is_busy = |conn| !io.may_read(conn) || io.outbox_bytes(conn) > 0;
+        let (conn, address) = loop {
+            match self.idle.first_to_go() {
+                None => return,
+                Some((conn, _)) if conn == newcomer => return,
+                Some((conn, _)) if is_busy(conn) => self.idle.leave(conn),
+                Some(first) => break first,
+            }
+        };
+        self.sockets.counters.idle_ended += 1;
+        let message = "idle, and few connections are left for others";
+        self.sockets.note(io.now(), conn, &address, message, "ended");
+        // It has nothing to say or to hear: it need not be waited for.
+        self.forget_http(conn);
+        io.close(conn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn address(text: &str) -> Address {
+        Address::of(text.parse().unwrap())
+    }
+
+    #[test]
+    fn the_longest_idle_connection_of_whoever_has_most_goes_first() {
+        let (mut idle, at) = (Idle::default(), Moment::from_millis);
+        let conn = |index| ConnId::new(index, 0);
+        assert_eq!(idle.first_to_go(), None);
+        let (one, other) = (address("10.0.0.1"), address("10.0.0.2"));
+        for (index, address, millis) in
+            [(0, other, 1), (1, one, 9), (2, one, 5), (3, other, 7), (4, one, 6)]
+        {
+            idle.enter(conn(index), address, at(millis));
+        }
+        assert_eq!(idle.first_to_go(), Some((conn(2), one)));
+        // It had another request.
+        idle.enter(conn(2), one, at(10));
+        assert_eq!(idle.first_to_go(), Some((conn(4), one)));
+        idle.leave(conn(4));
+        idle.leave(conn(4));
+        idle.leave(conn(1));
+        assert_eq!(idle.first_to_go(), Some((conn(0), other)));
+        for index in 0..5 {
+            idle.leave(conn(index));
+        }
+        assert!(idle.of.is_empty() && idle.by_address.is_empty() && idle.shares.holders() == 0);
+    }
+
+    proptest! {
+        /// Whoever comes and goes, in any order: the first to go is of an address that has most, and the longest idle one
+        /// of it, so that an address with no more than a fair share loses none while another has more.
+        #[test]
+        fn the_first_to_go_is_of_whoever_has_most(
+            steps in prop::collection::vec((0u8..4, 0u8..6, 0u32..40), 1..300),
+        ) {
+            let (mut idle, mut model) = (Idle::default(), BTreeMap::<ConnId, (u8, u64)>::new());
+            for (now, (what, who, index)) in steps.into_iter().enumerate() {
+                let conn = ConnId::new(index, 0);
+                if what == 0 {
+                    idle.leave(conn);
+                    model.remove(&conn);
+                } else {
+                    idle.enter(conn, address(&format!("10.0.0.{who}")), Moment::from_millis(now as u64));
+                    model.insert(conn, (who, now as u64));
+                }
+                let count = |who: u8| model.values().filter(|(one, _)| *one == who).count();
+                let most = (0..6).map(count).max().unwrap();
+                let first = idle.first_to_go();
+                prop_assert_eq!(first.is_some(), !model.is_empty());
+                if let Some((conn, _)) = first {
+                    let (who, since) = model[&conn];
+                    prop_assert_eq!(count(who), most);
+                    prop_assert!(model.values().all(|(one, other)| *one != who || *other >= since));
+                }
+            }
+        }
+    }
+}

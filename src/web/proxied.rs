@@ -1,0 +1,159 @@
+//! From where connections and requests come, and whether they may: counted by address, once that is
+//! known. Behind a proxy that is believed it is the client's, not the proxy's.
+
+use super::Application;
+use super::admission::TooMany;
+use super::connection::Web;
+use super::exchange::{Step, say};
+use crate::base::limits::{PROXY_HEADER_BYTES_MAX, REFUSED_END_MS};
+use crate::base::{Address, ConnId};
+use crate::http1::{HttpRefusal, Manner, RequestHead, Response, Status};
+use crate::protocol::ProxyHeader;
+use crate::protocol::handshake::Upgrade;
+use crate::reactor::Io;
+use std::net::{IpAddr, Ipv4Addr};
+
+impl<A: Application> Web<A> {
+    /// A connection's other end is known. Unless it is a proxy that will name others, it is counted;
+    /// if it is one too many, it is told so before anything is read, and ends.
+    pub(super) fn arrived(&mut self, io: &mut Io, conn: ConnId, peer: IpAddr) {
+        if self.proxies.is_trusted(peer) {
+            return;
+        }
+        let Err(response) = self.admit(io, conn, peer) else { return self.is_idle(io, conn) };
+        self.forget_http(conn);
+        self.end_unheard(io, conn, *response);
+    }
+
+    /// A connection is one more than there may be in all; it is told so before anything is read, and ends.
+    pub(super) fn refuse_beyond_all(&mut self, io: &mut Io, conn: ConnId, peer: IpAddr) {
+        let message = "the limit of connections is reached";
+        self.sockets.counters.over_limit += 1;
+        self.sockets.note_refusal(io.now(), conn, &peer, message);
+        let mut refusal = HttpRefusal::new(Status::ServiceUnavailable, "overloaded", message);
+        refusal.fields = &[("Retry-After", "10")];
+        self.end_unheard(io, conn, refusal.into());
+    }
+
+    /// Answers a connection of which nothing was read, and ends it.
+    fn end_unheard(&mut self, io: &mut Io, conn: ConnId, response: Response) {
+        let response = self.application.unheard(response);
+        let response = self.application.sealed(response);
+        self.sockets.counters.responses.count(response.status);
+        let manner = Manner { is_head: false, ends: true, date: None };
+        say(io, conn, &response.to_bytes(manner), b"");
+        // Not for long: or those whom one address may not have would fill the table.
+        io.end_by(conn, io.now().plus_millis(REFUSED_END_MS));
+    }
+
+    /// Counts a connection as its address's; an error is the answer to one that is too many.
+    fn admit(&mut self, io: &Io, conn: ConnId, peer: IpAddr) -> Result<(), Box<Response>> {
+        /// Connections end when they end.
+        const RETRY_AFTER_OPEN_MS: u64 = 10_000;
+        let address = Address::of(peer);
+        self.sockets.set_address(conn, address);
+        let Err(too_many) = self.admission.enter(address, io.now()) else { return Ok(()) };
+        let counters = &mut self.sockets.counters;
+        let (count, message, retry_after_ms) = match too_many {
+            TooMany::Open => (
+                &mut counters.over_address_limit,
+                "too many connections from your address",
+                RETRY_AFTER_OPEN_MS,
+            ),
+            TooMany::InAMinute(wait_ms) => (
+                &mut counters.over_address_minute_limit,
+                "too many new connections from your address within a minute",
+                wait_ms,
+            ),
+        };
+        *count += 1;
+        self.sockets.note_refusal(io.now(), conn, &address, message);
+        let refusal = HttpRefusal::new(Status::TooManyRequests, "rate_limited", message);
+        // RFC 9110 §10.2.3: whole seconds.
+        let seconds = retry_after_ms.div_ceil(1_000).to_string();
+        Err(Box::new(Response::from(refusal).with("Retry-After", seconds)))
+    }
+
+    /// Reads the header of a proxy that begins with one; returns how many of `bytes` were used up.
+    pub(super) fn read_proxy_header(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
+        let Some(http) = self.http(conn) else { return bytes.len() };
+        let Step::Proxy(kept) = &mut http.step else { return 0 };
+        let before = kept.len();
+        kept.extend_from_slice(&bytes[..bytes.len().min(PROXY_HEADER_BYTES_MAX - before)]);
+        match ProxyHeader::decode(kept) {
+            Ok(None) => bytes.len(),
+            Ok(Some((header, len))) => {
+                http.step = Step::begin();
+                // Those of health checks are the proxy's own, which is not counted.
+                if let Some(source) = header.source {
+                    (http.peer, http.is_by_proxy) = (source, true);
+                    self.arrived(io, conn, source);
+                }
+                len - before
+            }
+            Err(error) => self.bad_proxy_header(io, conn, &error.to_string(), bytes),
+        }
+    }
+
+    /// A header of the PROXY protocol from somebody who is not believed.
+    pub(super) fn refuse_proxy(&mut self, io: &mut Io, conn: ConnId, bytes: &[u8]) -> usize {
+        let message = "a PROXY header from an address that proxies.protocol does not name";
+        self.bad_proxy_header(io, conn, message, bytes)
+    }
+
+    fn bad_proxy_header(
+        &mut self,
+        io: &mut Io,
+        conn: ConnId,
+        message: &str,
+        bytes: &[u8],
+    ) -> usize {
+        self.sockets.counters.bad_proxy_headers += 1;
+        let peer = self.http(conn).map(|http| http.peer);
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        self.sockets.note_refusal(io.now(), conn, &peer, message);
+        let refusal = HttpRefusal::new(Status::BadRequest, "bad_request", message);
+        self.refuse_unheard(io, conn, refusal, bytes)
+    }
+
+    /// From where a request comes, and whether a proxy says so; an error is the answer to one of
+    /// which that cannot be read.
+    pub(super) fn client_of(
+        &mut self,
+        conn: ConnId,
+        head: &RequestHead<'_>,
+    ) -> Result<(IpAddr, bool), Response> {
+        let gone =
+            || HttpRefusal::new(Status::BadRequest, "bad_request", "the connection has gone");
+        let Some((peer, is_by_proxy)) = self.http(conn).map(|http| (http.peer, http.is_by_proxy))
+        else {
+            return Err(gone().into());
+        };
+        if !self.proxies.is_trusted(peer) {
+            return Ok((peer, is_by_proxy));
+        }
+        match self.proxies.client(head) {
+            Ok(Some(client)) => Ok((client, true)),
+            Ok(None) => Ok((peer, is_by_proxy)),
+            Err(error) => {
+                self.sockets.counters.bad_proxy_headers += 1;
+                Err(HttpRefusal::from(error).into())
+            }
+        }
+    }
+
+    /// As [`Web::client_of`]; and a WebSocket that comes by a proxy is counted as its client's: what
+    /// carries other requests is the proxy's, and one client's after another's.
+    pub(super) fn admit_request(
+        &mut self,
+        io: &Io,
+        conn: ConnId,
+        head: &RequestHead<'_>,
+    ) -> Result<(IpAddr, bool), Box<Response>> {
+        let (peer, is_by_proxy) = self.client_of(conn, head).map_err(Box::new)?;
+        if is_by_proxy && Upgrade::is_asked_for(head) && self.sockets.address(conn).is_none() {
+            self.admit(io, conn, peer)?;
+        }
+        Ok((peer, is_by_proxy))
+    }
+}

@@ -1,0 +1,24 @@
+//! What came is no request: the answer to that.
+
+use crate::http1::{HeadError, HttpRefusal, Response};
+
+/// Why bytes are no request, as an answer.
+pub(super) struct Unreadable(pub(super) Response);
+
+impl From<HeadError> for Unreadable {
+    fn from(error: HeadError) -> Unreadable {
+        HttpRefusal::from(error).into()
+    }
+}
+
+impl From<HttpRefusal> for Unreadable {
+    fn from(refusal: HttpRefusal) -> Unreadable {
+        Unreadable(refusal.into())
+    }
+}
+
+impl From<Response> for Unreadable {
+    fn from(response: Response) -> Unreadable {
+        Unreadable(response)
+    }
+}

@@ -1,0 +1,389 @@
+//! What the hub says → the wire's JSON, once for all recipients.
+
+use super::entry::entry;
+use super::json::Writer;
+use super::stream_encode;
+use crate::base::answer::{
+    InviteInfo, MemberInfo, NotResumed, PresenceInfo, Resumed, RoomPage, RoomSummary,
+};
+use crate::base::outbox::NO_SOURCE;
+use crate::base::{
+    Answer, Class, Entry, EntryKind, Limits, Notice, RefusalCode, RoomId, Timestamp, UserId,
+};
+
+pub(crate) use super::error::{ErrorDetail, error, fault_detail, refusal_detail};
+
+/// A notice on the wire: its message, and what may happen to it while it waits.
+pub(crate) struct Encoded {
+    pub(crate) body: WireBody,
+    pub(crate) class: Class,
+    pub(crate) source: u32,
+}
+
+/// What a message of ours says.
+pub(crate) enum WireBody {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+/// A push.
+pub(crate) fn notice(notice: &Notice) -> Encoded {
+    let (text, class, source) = match notice {
+        Notice::Event { stream, declaration, event, prev, form, source } => {
+            return stream_encode::event(stream, declaration, event, *prev, *form, *source);
+        }
+        Notice::Age { stream, declaration, age, at, form, source } => {
+            return stream_encode::age(stream, declaration, *age, (*at, *form), *source);
+        }
+        Notice::Unsubscribed { streams, message } => {
+            return stream_encode::unsubscribed(streams, message);
+        }
+        Notice::Entry { entry: of_log, with_cid, source, .. } => {
+            (entry(of_log, *with_cid), Class::Durable, *source)
+        }
+        Notice::Online { users, version, reset, room } => {
+            let text = push("user:online", |w| {
+                people(w, room, users, *version);
+                if *reset {
+                    w.flag("reset", true);
+                }
+            });
+            // It says that one was refused, and must not be refused for ever: while all outboxes
+            // together are full nothing passing passes, and it would be tried again in each turn.
+            let class = if *reset { Class::Durable } else { Class::Ephemeral };
+            (text, class, presence_source(room))
+        }
+        Notice::Offline { users, version, room } => {
+            let text = push("user:offline", |w| people(w, room, users, *version));
+            (text, Class::Ephemeral, presence_source(room))
+        }
+        Notice::Count { online, version, again, room } => {
+            let text = push("user:count", |w| {
+                presence_room(w, room);
+                w.number("online", *online as u64);
+                w.number("version", *version);
+            });
+            let class = if *again { Class::Durable } else { Class::Ephemeral };
+            (text, class, presence_source(room))
+        }
+        Notice::Typing { room, user, typing, source } => {
+            let text = of_member("chat:typing", room, user, |w| w.flag("typing", *typing));
+            (text, Class::Ephemeral, *source)
+        }
+        Notice::Read { room, user, seq, source } => {
+            let text = of_member("chat:read", room, user, |w| w.number("seq", *seq));
+            (text, Class::Ephemeral, *source)
+        }
+        Notice::Delivered { room, user, seq, source } => {
+            let text = of_member("chat:delivered", room, user, |w| w.number("seq", *seq));
+            (text, Class::Ephemeral, *source)
+        }
+        Notice::Updated { room, title, open, owner, by, source } => {
+            let text = push("room:updated", |w| {
+                w.text("room", room.as_str());
+                w.text("title", title);
+                w.flag("open", *open);
+                if let Some(owner) = owner {
+                    w.text("owner", owner.as_str());
+                }
+                if let Some(by) = by {
+                    w.text("by", by.as_str());
+                }
+            });
+            (text, Class::Durable, *source)
+        }
+        Notice::Invited(info) => {
+            (push("room:invited", |w| invite(w, info)), Class::Reply, NO_SOURCE)
+        }
+        Notice::Removed { room, by, reason } => {
+            let text = push("room:removed", |w| {
+                w.text("room", room.as_str());
+                if let Some(by) = by {
+                    w.text("by", by.as_str());
+                }
+                w.text("reason", reason);
+            });
+            (text, Class::Reply, NO_SOURCE)
+        }
+    };
+    Encoded { body: WireBody::Text(text), class, source }
+}
+
+fn people(w: &mut Writer, room: &Option<(RoomId, u32)>, users: &[UserId], version: u64) {
+    presence_room(w, room);
+    w.array("users", users, |w, user| w.item(user.as_str()));
+    w.number("version", version);
+}
+
+/// What somebody does in a room.
+fn of_member(kind: &str, room: &RoomId, user: &UserId, what: impl FnOnce(&mut Writer)) -> String {
+    push(kind, |w| {
+        w.text("room", room.as_str());
+        w.text("user", user.as_str());
+        what(w);
+    })
+}
+
+fn presence_room(w: &mut Writer, room: &Option<(RoomId, u32)>) {
+    if let Some((room, _)) = room {
+        w.text("room", room.as_str());
+    }
+}
+
+fn presence_source(room: &Option<(RoomId, u32)>) -> u32 {
+    room.as_ref().map_or(NO_SOURCE, |(_, source)| *source)
+}
+
+/// `{"type":…,"payload":{…}}`
+pub(crate) fn push(kind: &str, payload: impl FnOnce(&mut Writer)) -> String {
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("type", kind);
+        w.object_in("payload", payload);
+    });
+    writer.finish()
+}
+
+/// `{"type":…,"payload":…}`, with a payload that is JSON already.
+pub(crate) fn push_raw(kind: &str, payload: &str) -> String {
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("type", kind);
+        w.raw("payload", payload);
+    });
+    writer.finish()
+}
+
+/// `{"type":"reply","id":…,"payload":{…}}`
+pub(crate) fn reply(id: &str, payload: impl FnOnce(&mut Writer)) -> String {
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("type", "reply");
+        w.raw("id", id);
+        w.object_in("payload", payload);
+    });
+    writer.finish()
+}
+
+/// `{…}`: a reply's payload alone.
+pub(crate) fn payload(payload: impl FnOnce(&mut Writer)) -> String {
+    let mut writer = Writer::new();
+    writer.object(payload);
+    writer.finish()
+}
+
+/// As [`reply`], with a payload that is JSON already.
+pub(crate) fn reply_raw(id: &str, payload: &str) -> String {
+    let mut writer = Writer::new();
+    writer.object(|w| {
+        w.text("type", "reply");
+        w.raw("id", id);
+        w.raw("payload", payload);
+    });
+    writer.finish()
+}
+
+/// The payload of a reply.
+pub(crate) fn answer(w: &mut Writer, answer: &Answer) {
+    match answer {
+        Answer::Sent { room, seq, ts, duplicate }
+        | Answer::Changed { room, seq, ts, duplicate } => {
+            w.text("room", room.as_str());
+            stored(w, *seq, *ts, *duplicate);
+        }
+        Answer::Room(room) => summary(w, room),
+        Answer::Joined(room, invited) => {
+            summary(w, room);
+            if !invited.is_empty() {
+                w.array("invited", invited, |w, user| w.item(user.as_str()));
+            }
+        }
+        Answer::Done { room, user } => {
+            w.text("room", room.as_str());
+            if let Some(user) = user {
+                w.text("user", user.as_str());
+            }
+        }
+        Answer::Rooms { rooms, more } => {
+            w.array("rooms", rooms, |w, room| w.object(|w| summary(w, room)));
+            w.flag("more", *more);
+        }
+        Answer::Members { members, more } => {
+            w.array("members", members, |w, one| w.object(|w| member(w, one)));
+            w.flag("more", *more);
+        }
+        Answer::History { room, entries, asker, head, more } => {
+            w.text("room", room.as_str());
+            w.array("entries", entries, |w, one| w.raw_item(&entry(one, is_by(one, asker))));
+            w.number("head", *head);
+            w.flag("more", *more);
+        }
+        Answer::Info { rooms, invites } => {
+            room_page(w, rooms);
+            w.array("invites", invites, |w, one| w.object(|w| invite(w, one)));
+        }
+        Answer::Noted => {}
+        Answer::Read { room, seq, unread } => {
+            w.text("room", room.as_str());
+            w.number("seq", *seq);
+            w.number("unread", *unread);
+        }
+        Answer::Presence { users, version, more } => {
+            w.array("users", users, |w, user| w.object(|w| presence(w, user)));
+            w.number("version", *version);
+            w.flag("more", *more);
+        }
+        Answer::Resumed(resumed) => crate::wire::encode::resumed(w, resumed),
+        Answer::Subscribed(subscribed) => stream_encode::subscribed(w, subscribed),
+        Answer::Unsubscribed(ended) => {
+            w.array("streams", ended, |w, stream| w.item(stream.as_str()));
+        }
+        Answer::Streams { streams, more } => {
+            w.array("streams", streams, |w, one| w.object(|w| stream_encode::info(w, one)));
+            w.flag("more", *more);
+        }
+        Answer::Stream(stream) => stream_encode::newest(w, stream),
+        Answer::Subscribers { stream, seq, subscribers, more } => {
+            w.text("stream", stream.as_str());
+            w.number("seq", *seq);
+            w.array("subscribers", subscribers, |w, one| {
+                w.object(|w| stream_encode::subscriber(w, one));
+            });
+            w.flag("more", *more);
+        }
+        Answer::Published { stream, seq, ts, duplicate } => {
+            w.text("stream", stream.as_str());
+            stored(w, *seq, *ts, *duplicate);
+        }
+    }
+}
+
+/// Whether somebody wrote a message: then they are told the id that they gave it.
+fn is_by(entry: &Entry, asker: &UserId) -> bool {
+    match &entry.kind {
+        EntryKind::Message { from, .. } => from == asker,
+        EntryKind::Edited { .. }
+        | EntryKind::Deleted { .. }
+        | EntryKind::Reacted { .. }
+        | EntryKind::Joined { .. }
+        | EntryKind::Left { .. } => false,
+    }
+}
+
+/// What has a number in a log now, or had one already.
+fn stored(w: &mut Writer, seq: u64, ts: Timestamp, is_duplicate: bool) {
+    w.number("seq", seq);
+    w.number("ts", ts.0);
+    if is_duplicate {
+        w.flag("duplicate", true);
+    }
+}
+
+fn member(w: &mut Writer, member: &MemberInfo) {
+    w.text("user", member.user.as_str());
+    w.text("name", member.name.as_deref().unwrap_or(member.user.as_str()));
+    if let Some(online) = member.online {
+        w.flag("online", online);
+    }
+    w.text("role", if member.owner { "owner" } else { "member" });
+    w.number("read", member.read);
+    w.number("delivered", member.delivered);
+}
+
+/// Somebody who is online.
+pub(crate) fn presence(w: &mut Writer, user: &PresenceInfo) {
+    w.text("user", user.user.as_str());
+    w.text("name", user.name.as_deref().unwrap_or(user.user.as_str()));
+    w.number("connections", user.connections as u64);
+    w.number("since", user.since.0);
+}
+
+fn resumed(w: &mut Writer, resumed: &Resumed) {
+    w.object_in("rooms", |w| {
+        for (room, from, head) in &resumed.rooms {
+            w.object_in(room.as_str(), |w| {
+                w.number("from", *from);
+                w.number("head", *head);
+            });
+        }
+    });
+    w.object_in("refused", |w| {
+        for NotResumed { room, code, kept } in &resumed.refused {
+            w.object_in(room.as_str(), |w| {
+                w.text("code", code.as_str());
+                if let Some((first, head)) = kept {
+                    if *code == RefusalCode::Gone {
+                        w.number("first", *first);
+                    }
+                    w.number("head", *head);
+                }
+            });
+        }
+    });
+}
+
+/// A room as one user sees it.
+pub(crate) fn room_page(w: &mut Writer, page: &RoomPage) {
+    w.array("rooms", &page.rooms, |w, room| w.object(|w| summary(w, room)));
+    if let Some(last) = page.rooms.last().filter(|_| page.more) {
+        w.text("after", last.room.as_str());
+    }
+}
+
+pub(crate) fn summary(w: &mut Writer, room: &RoomSummary) {
+    w.text("room", room.room.as_str());
+    w.text("title", &room.title);
+    w.flag("open", room.open);
+    w.number("members", room.members as u64);
+    w.number("head", room.head);
+    if let Some((read, unread)) = room.read {
+        w.number("read", read);
+        w.number("unread", unread);
+    }
+}
+
+/// An invitation.
+pub(crate) fn invite(w: &mut Writer, invite: &InviteInfo) {
+    w.text("room", invite.room.as_str());
+    w.text("title", &invite.title);
+    w.text("by", invite.by.as_str());
+}
+
+/// The limits that a client can meet.
+pub(crate) fn limits(w: &mut Writer, limits: &Limits) {
+    w.number("message_bytes", limits.message_bytes);
+    w.number("text_bytes", limits.text_bytes);
+    w.number("data_bytes", limits.data_bytes);
+    w.number("cid_bytes", limits.cid_bytes);
+    w.number("emoji_bytes", limits.emoji_bytes);
+    w.number("title_bytes", limits.title_bytes);
+    w.number("page", limits.page);
+    w.number("requests_per_second", limits.requests_per_second);
+    w.number("burst", limits.burst);
+    w.number("connections_per_user", limits.connections_per_user);
+    w.number("rooms", limits.rooms);
+    w.number("direct_rooms", limits.direct_rooms);
+    w.number("room_members", limits.room_members);
+    w.number("create_members", limits.create_members);
+    w.number("invites", limits.invites);
+    w.number("fragments", limits.fragments);
+    w.number("subscriptions", limits.subscriptions);
+    w.number("filters", limits.filters);
+    w.number("filter_values", limits.filter_values);
+    w.number("filter_depth", limits.filter_depth);
+    if limits.messages_per_minute > 0 {
+        w.number("messages_per_minute", limits.messages_per_minute);
+    }
+    if limits.user_requests_per_second > 0 {
+        w.number("user_requests_per_second", limits.user_requests_per_second);
+        w.number("user_burst", limits.user_burst);
+    }
+    if limits.user_work_per_second > 0 {
+        w.number("user_work_per_second", limits.user_work_per_second);
+        w.number("user_work_burst", limits.user_work_burst);
+    }
+    if limits.bytes_per_second > 0 {
+        w.number("bytes_per_second", limits.bytes_per_second);
+        w.number("bytes_burst", limits.bytes_burst);
+    }
+}

@@ -1,0 +1,83 @@
+//! An entry of a room's log → the wire's JSON.
+
+use super::encode::push;
+use super::json::Writer;
+use crate::base::{Changes, Entry, EntryKind};
+
+/// An entry of a log: the same envelope when it is pushed, replayed and in a history.
+pub(crate) fn entry(entry: &Entry, with_cid: bool) -> String {
+    let (kind, who) = match &entry.kind {
+        EntryKind::Message { from, .. } => ("chat:message", from),
+        EntryKind::Edited { by, .. } => ("chat:edited", by),
+        EntryKind::Deleted { by, .. } => ("chat:deleted", by),
+        EntryKind::Reacted { by, .. } => ("chat:reacted", by),
+        EntryKind::Joined { user, .. } => ("room:joined", user),
+        EntryKind::Left { user, .. } => ("room:left", user),
+    };
+    push(kind, |w| {
+        w.text("room", entry.room.as_str());
+        w.number("seq", entry.seq);
+        match &entry.kind {
+            EntryKind::Message { body, cid, changes, .. } => {
+                w.text("from", who.as_str());
+                let changes = changes.as_deref();
+                if changes.is_some_and(|changes| changes.deleted.is_some()) {
+                    w.flag("deleted", true);
+                } else {
+                    w.text("text", &body.text);
+                    if let Some(data) = &body.data {
+                        w.raw("data", data);
+                    }
+                }
+                if let Some(changes) = changes {
+                    crate::wire::entry::changes(w, changes);
+                }
+                if let Some(reply_to) = body.reply_to {
+                    w.number("reply_to", reply_to);
+                }
+                if let Some(cid) = cid.as_ref().filter(|_| with_cid) {
+                    w.text("cid", cid);
+                }
+            }
+            EntryKind::Edited { target, text, .. } => {
+                w.number("target", *target);
+                match text {
+                    Some(text) => w.text("text", text),
+                    None => w.flag("deleted", true),
+                }
+                w.text("by", who.as_str());
+            }
+            EntryKind::Deleted { target, .. } => {
+                w.number("target", *target);
+                w.text("by", who.as_str());
+            }
+            EntryKind::Reacted { target, emoji, on, .. } => {
+                w.number("target", *target);
+                w.text("emoji", emoji);
+                w.flag("on", *on);
+                w.text("by", who.as_str());
+            }
+            EntryKind::Joined { by, .. } | EntryKind::Left { by, .. } => {
+                w.text("user", who.as_str());
+                if let Some(by) = by {
+                    w.text("by", by.as_str());
+                }
+            }
+        }
+        w.number("ts", entry.ts.0);
+    })
+}
+
+/// What became of a message since it was sent.
+fn changes(w: &mut Writer, changes: &Changes) {
+    if let Some(edited) = changes.edited {
+        w.number("edited", edited);
+    }
+    if !changes.reactions.is_empty() {
+        w.object_in("reactions", |w| {
+            for (emoji, users) in &changes.reactions {
+                w.array(emoji, users, |w, user| w.item(user.as_str()));
+            }
+        });
+    }
+}

@@ -1,0 +1,15 @@
+//! JSON of the protocol: requests, answers, what is told, and the frames of Server-Sent Events
+//! (`docs/protocol.md`). It knows `base` alone, so that a client can use it.
+
+pub(crate) mod close_codes;
+pub(crate) mod display_name;
+pub(crate) mod encode;
+pub(crate) mod entry;
+pub(crate) mod error;
+pub(crate) mod filter;
+pub(crate) mod json;
+pub mod request;
+pub(crate) mod sse;
+pub(crate) mod stream_encode;
+pub(crate) mod stream_request;
+pub(crate) mod types;

@@ -1,0 +1,567 @@
+//! A client's message → what it asks for (`docs/protocol.md`).
+
+use super::display_name;
+use super::json::{NotJson, Object, scan, string, value};
+use crate::base::limits::{JSON_DEPTH_MAX, JTI_BYTES_MAX, REQUEST_ID_BYTES_MAX};
+use crate::base::request::{Part, Target};
+use crate::base::{
+    Body, ConnId, Limits, NameError, RefusalCode, Request, RequestId, Revocation, RoomId,
+    Timestamp, UserId,
+};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+pub use super::types::TYPES;
+pub(crate) use super::types::{ADMIN_PREFIX, OF_A_CONNECTION, OF_GUESTS, is_for_admins};
+
+/// Why a request is refused before anybody decides about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// For programs.
+    pub code: RefusalCode,
+    /// For people.
+    pub message: Cow<'static, str>,
+    /// Which member of the payload is wrong.
+    pub field: Option<&'static str>,
+    /// Which limit, where it is one.
+    pub limit: Option<u64>,
+}
+
+impl Fault {
+    pub(crate) fn bad_request(field: &'static str, message: impl Into<Cow<'static, str>>) -> Fault {
+        let field = Some(field);
+        Fault { code: RefusalCode::BadRequest, message: message.into(), field, limit: None }
+    }
+
+    pub(crate) fn too_large(field: &'static str, limit: u64) -> Fault {
+        let message = Cow::Borrowed("this is larger than it may be");
+        Fault { code: RefusalCode::TooLarge, message, field: Some(field), limit: Some(limit) }
+    }
+
+    pub(crate) fn bad_json(not_json: NotJson) -> Fault {
+        let message = Cow::Borrowed(not_json.message());
+        Fault { code: RefusalCode::BadJson, message, field: None, limit: None }
+    }
+}
+
+/// A message's envelope.
+#[derive(Debug)]
+pub struct Envelope<'a> {
+    /// Its `id`, if it has one: then it is answered.
+    pub id: RequestId,
+    /// Its `type`.
+    pub kind: Cow<'a, str>,
+    payload: Object<'a>,
+    /// The payload as it came.
+    pub raw_payload: &'a str,
+}
+
+/// A fault, and the `id` of the request that has it, where it has one.
+pub type Faulty = (RequestId, Fault);
+
+impl<'a> Envelope<'a> {
+    /// Whether its payload has such a member.
+    pub(crate) fn has(&self, member: &str) -> bool {
+        self.payload.get(member).is_some()
+    }
+
+    /// Reads an envelope.
+    ///
+    /// # Errors
+    /// A [`Fault`]: `bad_json` for what is no JSON, is nested deeper than
+    /// [`JSON_DEPTH_MAX`], names a member twice or has half of a surrogate pair; `bad_request` for
+    /// what is no request.
+    pub fn parse(text: &'a str) -> Result<Envelope<'a>, Faulty> {
+        let bad_json = |not_json| (None, Fault::bad_json(not_json));
+        scan(text, JSON_DEPTH_MAX).map_err(bad_json)?;
+        let envelope = Object::parse(text).map_err(bad_json)?;
+        let not_object = || (None, Fault::bad_request("type", "a request is a JSON object"));
+        let envelope = envelope.ok_or_else(not_object)?;
+        let id = match envelope.get("id") {
+            Some(raw) => Some(checked_id(raw).map_err(|fault| (None, fault))?),
+            None => None,
+        };
+        let fail = |fault| (id.clone(), fault);
+        let kind = envelope.get("type").and_then(string);
+        let kind =
+            kind.ok_or_else(|| fail(Fault::bad_request("type", "a request has a type, a string")))?;
+        let raw_payload = envelope.get("payload").unwrap_or("{}");
+        let payload =
+            Object::parse(raw_payload).map_err(|not_json| fail(Fault::bad_json(not_json)))?;
+        let payload = payload
+            .ok_or_else(|| fail(Fault::bad_request("payload", "the payload is an object")))?;
+        Ok(Envelope { id, kind, payload, raw_payload })
+    }
+
+    /// The envelope of a call: a type, and the payload as it came; nothing is an empty one.
+    ///
+    /// # Errors
+    /// As [`Envelope::parse`], of which the payload's own nesting is one level less.
+    pub fn of_call(kind: &'a str, payload: &'a str) -> Result<Envelope<'a>, Fault> {
+        let payload = if payload.trim_ascii().is_empty() { "{}" } else { payload };
+        scan(payload, JSON_DEPTH_MAX - 1).map_err(Fault::bad_json)?;
+        let members = Object::parse(payload).map_err(Fault::bad_json)?;
+        let not_object = || Fault::bad_request("payload", "the payload is an object");
+        let members = members.ok_or_else(not_object)?;
+        Ok(Envelope { id: None, kind: kind.into(), payload: members, raw_payload: payload })
+    }
+
+    /// What the hub is asked for; `Ok(None)` if no request of the hub has this name.
+    ///
+    /// # Errors
+    /// A [`Fault`]: `bad_request` for a member that is missing or not what it should be,
+    /// `too_large` for one that is over its limit.
+    pub fn request(&self, limits: &Limits, now: Timestamp) -> Result<Option<Request>, Fault> {
+        let fields = self.fields(limits, now);
+        Ok(Some(match self.kind.as_ref() {
+            "chat:send" => fields.send()?,
+            "chat:edit" => fields.edit()?,
+            "chat:delete" => {
+                Request::Delete { room: fields.room()?, seq: fields.needed_number("seq")? }
+            }
+            "chat:react" => fields.react()?,
+            "chat:history" => fields.history()?,
+            "chat:typing" => {
+                Request::Typing(fields.room()?, fields.flag("typing")?.unwrap_or(true))
+            }
+            "chat:read" => Request::Read(fields.room()?, fields.needed_number("seq")?),
+            "chat:ack" => fields.ack()?,
+            "auth:revoke" => fields.revoke()?,
+            "room:create" => fields.create()?,
+            "admin:add" => Request::Add(fields.room()?, fields.user()?),
+            "info" => Request::Info { after: fields.name("after", RoomId::parse)? },
+            "room:info" => Request::Room(fields.room()?),
+            "room:join" => Request::Join(fields.room()?),
+            "room:leave" => Request::Leave(fields.room()?),
+            "room:invite" => Request::Invite(fields.room()?, fields.user()?),
+            "room:remove" => Request::Remove(fields.room()?, fields.user()?),
+            "room:ban" => Request::Ban(fields.room()?, fields.user()?),
+            "room:unban" => Request::Unban(fields.room()?, fields.user()?),
+            "room:update" => Request::Update {
+                room: fields.room()?,
+                title: fields.title()?,
+                open: fields.flag("open")?,
+                owner: fields.name("owner", UserId::parse)?,
+            },
+            "room:delete" => Request::End(fields.room()?),
+            "room:list" => Request::ListRooms {
+                open: fields.flag("open")?.unwrap_or(false),
+                after: fields.name("after", RoomId::parse)?,
+                limit: fields.limit()?,
+            },
+            "room:members" => Request::ListMembers {
+                room: fields.room()?,
+                after: fields.name("after", UserId::parse_any)?,
+                limit: fields.limit()?,
+            },
+            "presence:list" => Request::ListPresence {
+                room: fields.name("room", RoomId::parse)?,
+                after: fields.name("after", UserId::parse_any)?,
+                limit: fields.limit()?,
+            },
+            "resume" => fields.resume()?,
+            _ => return Ok(None),
+        }))
+    }
+
+    /// The payload's members, to be checked.
+    pub(crate) fn fields<'p>(&'p self, limits: &'p Limits, now: Timestamp) -> Fields<'p, 'a> {
+        Fields { payload: &self.payload, limits, now }
+    }
+
+    /// The payload, for a handler of the embedding program; `None` if a number in it is no double.
+    #[must_use]
+    pub fn payload(&self) -> Option<serde_json::Value> {
+        value(self.raw_payload)
+    }
+
+    /// The token of an `auth`, and whether a `resume` will follow.
+    pub(crate) fn auth(&self) -> Result<(Cow<'a, str>, bool), Fault> {
+        let token = self.payload.get("token").and_then(string);
+        let token =
+            token.ok_or_else(|| Fault::bad_request("token", "auth needs a token, a string"))?;
+        let resumes = match self.payload.get("resume") {
+            None | Some("null" | "false") => false,
+            Some("true") => true,
+            Some(_) => return Err(Fault::bad_request("resume", "this is true or false")),
+        };
+        Ok((token, resumes))
+    }
+}
+
+/// An `id` is a string of at most 64 bytes or an integer that every JSON reader holds exactly. It
+/// is kept as it came.
+fn checked_id(raw: &str) -> Result<std::rc::Rc<str>, Fault> {
+    const INTEGER_MAX: i64 = (1 << 53) - 1;
+    let is_good = if raw.starts_with('"') {
+        string(raw).is_some_and(|text| text.len() <= REQUEST_ID_BYTES_MAX)
+    } else {
+        raw.parse::<i64>().is_ok_and(|number| (-INTEGER_MAX..=INTEGER_MAX).contains(&number))
+    };
+    let message = "an id is a string of at most 64 bytes or an integer within 2^53 - 1";
+    if is_good { Ok(raw.into()) } else { Err(Fault::bad_request("id", message)) }
+}
+
+/// What a client calls what it sends, checked.
+pub(crate) fn own_id(name: &'static str, id: &str, limits: &Limits) -> Result<Arc<str>, Fault> {
+    if id.is_empty() {
+        return Err(Fault::bad_request(name, "this is not empty, or not there"));
+    }
+    if id.len() > limits.cid_bytes as usize {
+        return Err(Fault::too_large(name, u64::from(limits.cid_bytes)));
+    }
+    Ok(id.into())
+}
+
+/// A payload's members, checked.
+pub(crate) struct Fields<'p, 'a> {
+    pub(crate) payload: &'p Object<'a>,
+    pub(crate) limits: &'p Limits,
+    now: Timestamp,
+}
+
+impl<'a> Fields<'_, 'a> {
+    fn send(&self) -> Result<Request, Fault> {
+        let room = self.name("room", RoomId::parse)?;
+        let to = self.name("to", UserId::parse)?;
+        let target = match (room, to) {
+            (Some(room), None) => Target::Room(room),
+            (None, Some(user)) => Target::User(user),
+            (Some(_), Some(_)) => {
+                return Err(Fault::bad_request("to", "a message goes to a room or to a user"));
+            }
+            (None, None) => return Err(Fault::bad_request("room", "this is needed")),
+        };
+        let text = self.message_text()?;
+        let data = self.payload.get("data");
+        self.within("data", data.map_or(0, str::len), self.limits.data_bytes)?;
+        let body = Body { text, data: data.map(Arc::from), reply_to: self.number("reply_to")? };
+        Ok(Request::Send { target, body, cid: self.own_id("cid")? })
+    }
+
+    /// What the client itself calls what it sends.
+    pub(crate) fn own_id(&self, name: &'static str) -> Result<Option<Arc<str>>, Fault> {
+        self.text(name)?.map(|id| own_id(name, &id, self.limits)).transpose()
+    }
+
+    /// What somebody says.
+    fn message_text(&self) -> Result<Arc<str>, Fault> {
+        let text = self.text("text")?.ok_or(Fault::bad_request("text", "this is needed"))?;
+        self.within("text", text.len(), self.limits.text_bytes)?;
+        Ok(text.as_ref().into())
+    }
+
+    fn edit(&self) -> Result<Request, Fault> {
+        let (room, seq) = (self.room()?, self.needed_number("seq")?);
+        Ok(Request::Edit { room, seq, text: self.message_text()? })
+    }
+
+    fn react(&self) -> Result<Request, Fault> {
+        let (room, seq) = (self.room()?, self.needed_number("seq")?);
+        let emoji = self.text("emoji")?.ok_or(Fault::bad_request("emoji", "this is needed"))?;
+        self.within("emoji", emoji.len(), self.limits.emoji_bytes)?;
+        if emoji.is_empty() || emoji.chars().any(char::is_control) {
+            let message = "this is not empty and has no control characters";
+            return Err(Fault::bad_request("emoji", message));
+        }
+        let on = self.flag("on")?.unwrap_or(true);
+        Ok(Request::React { room, seq, emoji: emoji.as_ref().into(), on })
+    }
+
+    fn ack(&self) -> Result<Request, Fault> {
+        if self.payload.get("rooms").is_none() {
+            let marks = vec![(self.room()?, self.needed_number("seq")?)];
+            return Ok(Request::Ack { marks, is_one: true });
+        }
+        if self.payload.get("room").is_some() {
+            return Err(Fault::bad_request("rooms", "an ack is of one room or of several"));
+        }
+        Ok(Request::Ack { marks: self.positions()?, is_one: false })
+    }
+
+    /// What is to be revoked; of a user's tokens those issued until now, if it is not said.
+    fn revoke(&self) -> Result<Request, Fault> {
+        let (jti, user) = (self.text("jti")?, self.name("user", UserId::parse)?);
+        let before = self.number("before")?;
+        let revocation = match (jti, user) {
+            (Some(jti), None) => {
+                self.within("jti", jti.len(), JTI_BYTES_MAX as u32)?;
+                if before.is_some() {
+                    return Err(Fault::bad_request("before", "this is of a user's tokens"));
+                }
+                Revocation::Token(jti.as_ref().into(), None)
+            }
+            (None, Some(user)) => {
+                let before = before.map(|ms| Timestamp(i64::try_from(ms).unwrap_or(i64::MAX)));
+                Revocation::User(user, before.unwrap_or(self.now))
+            }
+            (Some(_), Some(_)) => {
+                return Err(Fault::bad_request("user", "a revocation is of a token or of a user"));
+            }
+            (None, None) => return Err(Fault::bad_request("jti", "this or user is needed")),
+        };
+        Ok(Request::Revoke { revocation, once: false })
+    }
+
+    fn title(&self) -> Result<Option<Arc<str>>, Fault> {
+        let Some(title) = self.text("title")? else { return Ok(None) };
+        let title = display_name::asked(&title).map_err(|why| Fault::bad_request("title", why))?;
+        self.within("title", title.len(), self.limits.title_bytes)?;
+        Ok(Some(title.into()))
+    }
+
+    fn create(&self) -> Result<Request, Fault> {
+        let limit = self.limits.create_members as usize;
+        let members = self.names("members", limit, UserId::parse)?.unwrap_or_default();
+        Ok(Request::Create {
+            room: self.name("room", RoomId::parse)?,
+            title: self.title()?,
+            open: self.flag("open")?.unwrap_or(false),
+            members,
+        })
+    }
+
+    fn history(&self) -> Result<Request, Fault> {
+        let part = match (self.number("after")?, self.number("before")?) {
+            (None, None) => Part::Newest,
+            (Some(seq), None) => Part::After(seq),
+            (None, Some(seq)) => Part::Before(seq),
+            (Some(_), Some(_)) => {
+                return Err(Fault::bad_request("before", "a page is after an entry or before one"));
+            }
+        };
+        Ok(Request::History { room: self.room()?, part, limit: self.limit()? })
+    }
+
+    fn resume(&self) -> Result<Request, Fault> {
+        let epoch = self.text("epoch")?.ok_or(Fault::bad_request("epoch", "this is needed"))?;
+        let rooms = self.positions()?;
+        let more = self.flag("more")?.unwrap_or(false);
+        Ok(Request::Resume { epoch: epoch.into_owned(), rooms, more })
+    }
+
+    /// Rooms, and an entry of each.
+    fn positions(&self) -> Result<Vec<(RoomId, u64)>, Fault> {
+        let message = "this is an object of rooms and positions";
+        let raw = self.payload.get("rooms").unwrap_or("{}");
+        let positions = match Object::parse(raw) {
+            Ok(Some(positions)) => positions,
+            Ok(None) => return Err(Fault::bad_request("rooms", message)),
+            Err(not_json) => return Err(Fault::bad_json(not_json)),
+        };
+        let mut rooms = Vec::new();
+        for (name, seq) in positions.members() {
+            let room = RoomId::parse(name).map_err(|error| bad_name("rooms", error))?;
+            let seq = seq.parse().map_err(|_| Fault::bad_request("rooms", message))?;
+            rooms.push((room, seq));
+        }
+        Ok(rooms)
+    }
+
+    pub(crate) fn user(&self) -> Result<UserId, Fault> {
+        self.name("user", UserId::parse_any)?.ok_or(Fault::bad_request("user", "this is needed"))
+    }
+
+    pub(crate) fn room(&self) -> Result<RoomId, Fault> {
+        self.name("room", RoomId::parse)?.ok_or(Fault::bad_request("room", "this is needed"))
+    }
+
+    pub(crate) fn limit(&self) -> Result<usize, Fault> {
+        match self.number("limit")? {
+            Some(0) => Err(Fault::bad_request("limit", "this is at least 1")),
+            Some(limit) => Ok(usize::try_from(limit).unwrap_or(usize::MAX)),
+            None => Ok(usize::MAX),
+        }
+    }
+
+    /// A list of names.
+    pub(crate) fn names<T>(
+        &self,
+        field: &'static str,
+        limit: usize,
+        parse: impl Fn(&str) -> Result<T, NameError>,
+    ) -> Result<Option<Vec<T>>, Fault> {
+        let names: Vec<Cow<'_, str>> = match self.payload.get(field) {
+            None | Some("null") => return Ok(None),
+            Some(raw) => serde_json::from_str(raw)
+                .map_err(|_| Fault::bad_request(field, "this is a list of names"))?,
+        };
+        if names.len() > limit {
+            return Err(Fault::too_large(field, limit as u64));
+        }
+        let names = names.iter().map(|name| parse(name).map_err(|error| bad_name(field, error)));
+        names.collect::<Result<_, _>>().map(Some)
+    }
+
+    pub(crate) fn name<T>(
+        &self,
+        field: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, NameError>,
+    ) -> Result<Option<T>, Fault> {
+        let Some(text) = self.text(field)? else { return Ok(None) };
+        parse(&text).map(Some).map_err(|error| bad_name(field, error))
+    }
+
+    pub(crate) fn text(&self, field: &'static str) -> Result<Option<Cow<'a, str>>, Fault> {
+        match self.payload.get(field) {
+            None | Some("null") => Ok(None),
+            Some(raw) => match string(raw) {
+                Some(text) => Ok(Some(text)),
+                None => Err(Fault::bad_request(field, "this is a string")),
+            },
+        }
+    }
+
+    pub(crate) fn number(&self, field: &'static str) -> Result<Option<u64>, Fault> {
+        match self.payload.get(field) {
+            None | Some("null") => Ok(None),
+            Some(raw) => match raw.parse::<i64>() {
+                Ok(number) if number >= 0 => Ok(Some(number as u64)),
+                _ => Err(Fault::bad_request(field, "this is an integer from 0 on")),
+            },
+        }
+    }
+
+    pub(crate) fn needed_number(&self, field: &'static str) -> Result<u64, Fault> {
+        self.number(field)?.ok_or(Fault::bad_request(field, "this is needed"))
+    }
+
+    pub(crate) fn flag(&self, field: &'static str) -> Result<Option<bool>, Fault> {
+        match self.payload.get(field) {
+            None | Some("null") => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(Fault::bad_request(field, "this is true or false")),
+        }
+    }
+
+    pub(crate) fn within(&self, field: &'static str, len: usize, limit: u32) -> Result<(), Fault> {
+        if len > limit as usize { Err(Fault::too_large(field, u64::from(limit))) } else { Ok(()) }
+    }
+}
+
+pub(crate) fn bad_name(field: &'static str, error: NameError) -> Fault {
+    Fault::bad_request(field, format!("a name {error}"))
+}
+
+pub(crate) fn connection(
+    fields: &Fields<'_, '_>,
+    field: &'static str,
+) -> Result<Option<ConnId>, Fault> {
+    let Some(text) = fields.text(field)? else { return Ok(None) };
+    let conn = ConnId::parse(&text);
+    conn.map(Some).ok_or(Fault::bad_request(field, "this is a connection, as hello names it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str) -> Result<Option<Request>, Fault> {
+        Envelope::parse(text).map_err(|(_, fault)| fault)?.request(&Limits::default(), Timestamp(0))
+    }
+
+    fn fault_of(text: &str) -> (&'static str, Option<&'static str>) {
+        let fault = request(text).unwrap_err();
+        (fault.code.as_str(), fault.field)
+    }
+
+    #[test]
+    fn every_type_that_is_named_is_known() {
+        for kind in TYPES {
+            let text = format!(r#"{{"type":"{kind}"}}"#);
+            let envelope = Envelope::parse(&text).unwrap();
+            let request = envelope.request(&Limits::default(), Timestamp(0));
+            let is_admins = kind.starts_with(ADMIN_PREFIX) && *kind != "admin:add";
+            let is_elsewhere = ["auth", "ping", "publish", "subscribe", "unsubscribe"]
+                .contains(kind)
+                || kind.starts_with("stream:")
+                || is_admins;
+            assert_eq!(matches!(request, Ok(None)), is_elsewhere, "{kind}");
+        }
+        assert!(TYPES.is_sorted(), "in the order of names");
+    }
+
+    #[test]
+    fn what_stands_in_a_text_is_no_json_whatever_its_name() {
+        // serde_json's own reader of values takes such an object for what its text says, past every
+        // rule, and as deep as the stack is.
+        let inner = r#"{"$serde_json::private::RawValue":"[1,{\"a\":1,\"a\":2}]"}"#;
+        let text = format!(r#"{{"type":"x","payload":{{"a":{inner}}}}}"#);
+        let payload = Envelope::parse(&text).unwrap().payload().unwrap();
+        let member = payload["a"].as_object().and_then(|object| object.values().next());
+        assert_eq!(member.and_then(|text| text.as_str()), Some(r#"[1,{"a":1,"a":2}]"#));
+    }
+
+    #[test]
+    fn an_id_comes_back_as_it_came() {
+        for id in [r#""a""#, r#""\u0061""#, "7", "-9007199254740991", "9007199254740991", "-0"] {
+            let text = format!(r#"{{"type":"ping","id":{id}}}"#);
+            assert_eq!(Envelope::parse(&text).unwrap().id.as_deref(), Some(id));
+        }
+        let long = format!(r#""{}""#, "x".repeat(65));
+        for id in ["9007199254740992", "1.0", "1e3", "null", "true", "{}", "[]", long.as_str()] {
+            let text = format!(r#"{{"type":"ping","id":{id}}}"#);
+            let (id, fault) = Envelope::parse(&text).unwrap_err();
+            assert_eq!((id, fault.code, fault.field), (None, RefusalCode::BadRequest, Some("id")));
+        }
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_refused_by_its_name() {
+        assert_eq!(fault_of("{"), ("bad_json", None));
+        assert_eq!(fault_of(r#"{"type":"ping","type":"ping"}"#), ("bad_json", None));
+        assert_eq!(fault_of(r#"{"type":"ping","payload":{"a":1,"a":2}}"#), ("bad_json", None));
+        assert_eq!(
+            fault_of(r#"{"type":"chat:send","payload":{"data":"\ud800"}}"#),
+            ("bad_json", None)
+        );
+        assert_eq!(fault_of(&format!(r#"{{"payload":{}}}"#, "[".repeat(40))), ("bad_json", None));
+        assert_eq!(fault_of("[]"), ("bad_request", Some("type")));
+        assert_eq!(fault_of("{}"), ("bad_request", Some("type")));
+        assert_eq!(fault_of(r#"{"type":7}"#), ("bad_request", Some("type")));
+        assert_eq!(fault_of(r#"{"type":"ping","payload":[]}"#), ("bad_request", Some("payload")));
+        let (id, _) = Envelope::parse(r#"{"id":3,"type":"ping","payload":7}"#).unwrap_err();
+        assert_eq!(id.as_deref(), Some("3"));
+    }
+
+    #[test]
+    fn each_member_of_a_payload_is_checked() {
+        let send =
+            |payload: &str| fault_of(&format!(r#"{{"type":"chat:send","payload":{payload}}}"#));
+        assert_eq!(send("{}"), ("bad_request", Some("room")));
+        assert_eq!(send(r#"{"room":"a b","text":""}"#), ("bad_request", Some("room")));
+        assert_eq!(send(r#"{"room":"a","to":"b","text":""}"#), ("bad_request", Some("to")));
+        assert_eq!(send(r#"{"room":"a"}"#), ("bad_request", Some("text")));
+        assert_eq!(send(r#"{"room":"a","text":7}"#), ("bad_request", Some("text")));
+        assert_eq!(send(r#"{"room":"a","text":"","cid":""}"#), ("bad_request", Some("cid")));
+        assert_eq!(
+            send(r#"{"room":"a","text":"","reply_to":-1}"#),
+            ("bad_request", Some("reply_to"))
+        );
+        let long = format!(r#"{{"room":"a","text":"{}"}}"#, "x".repeat(16_385));
+        assert_eq!(send(&long), ("too_large", Some("text")));
+        let escaped = format!(
+            r#"{{"type":"chat:send","payload":{{"room":"a","text":"{}"}}}}"#,
+            "\\n".repeat(16_384)
+        );
+        assert!(request(&escaped).is_ok(), "bytes are counted after unescaping");
+        let history =
+            |payload: &str| fault_of(&format!(r#"{{"type":"chat:history","payload":{payload}}}"#));
+        assert_eq!(
+            history(r#"{"room":"a","after":1,"before":2}"#),
+            ("bad_request", Some("before"))
+        );
+        assert_eq!(history(r#"{"room":"a","limit":0}"#), ("bad_request", Some("limit")));
+    }
+
+    #[test]
+    fn data_is_handed_on_as_it_came() {
+        let text = r#"{"type":"chat:send","payload":{"room":"a","text":"\u00e4","data":{"b":1.50, "a":[]}}}"#;
+        let Ok(Some(Request::Send { body, .. })) = request(text) else { panic!("no message") };
+        assert_eq!(
+            (body.text.as_ref(), body.data.as_deref()),
+            ("ä", Some(r#"{"b":1.50, "a":[]}"#))
+        );
+    }
+}
