@@ -16,8 +16,8 @@ function needed(paths, what, mend) {
 /** What every window can do; `run(script, …args)` runs the body of a function in the page. */
 class Window {
   /** Waits until an element is shown that has a text, or has none of it (`isThere` false). */
-  sees(selector, text = '', isThere = true) {
-    return eventually(`${selector} ${isThere ? 'shows' : 'does not show'} ${JSON.stringify(text)}`, async () => (await this.#shown(selector, text)) === isThere);
+  sees(selector, text = '', isThere = true, ms = undefined) {
+    return eventually(`${selector} ${isThere ? 'shows' : 'does not show'} ${JSON.stringify(text)}`, async () => (await this.#shown(selector, text)) === isThere, ms);
   }
 
   #shown(selector, text) {
@@ -58,7 +58,7 @@ class FirefoxWindow extends Window {
   }
 
   async click(selector) {
-    await (await this.page.waitForSelector(selector, { visible: true, timeout: 15_000 })).click();
+    await (await this.page.waitForSelector(selector, { visible: true, timeout: 30_000 })).click();
   }
 
   /** Writes into a field, and sends it off by the Enter key. */

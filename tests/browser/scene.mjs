@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Server, allTexts, eventually, launch, texts } from './support.mjs';
 
-export const LIMIT = { timeout: 90_000 };
+export const LIMIT = { timeout: 180_000 };
 // What Chromium itself writes to the console while there is no server.
 const WHILE_DOWN = /WebSocket connection to .* failed|net::ERR_|Failed to load resource/;
 

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import WebSocket from 'ws';
 import { Example, eventually, launch, temporaryDirectory } from './support.mjs';
 
-const LIMIT = { timeout: 90_000 };
+const LIMIT = { timeout: 180_000 };
 const WHILE_DOWN = /WebSocket connection to .* failed|net::ERR_|Failed to load resource/;
 let browser;
 let built;

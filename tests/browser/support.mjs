@@ -56,7 +56,7 @@ export function temporaryDirectory() {
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Asks again until it is true, or fails with a sentence that says what never came. */
-export async function eventually(what, condition, ms = 15_000) {
+export async function eventually(what, condition, ms = 30_000) {
   const end = Date.now() + ms;
   let last;
   while (Date.now() < end) {
@@ -170,7 +170,7 @@ export async function atDoor(page, name) {
   await live(page);
 }
 
-export function live(page, ms = 15_000) {
+export function live(page, ms = 30_000) {
   return page.locator('#state[data-state="online"]').waitFor({ timeout: ms });
 }
 

@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Server, eventually, freePort, launch, temporaryDirectory } from './support.mjs';
 
-const LIMIT = { timeout: 90_000 };
+const LIMIT = { timeout: 180_000 };
 const TAC = fileURLToPath(new URL('../../examples/tac/', import.meta.url));
 const WHILE_DOWN = /WebSocket connection to .* failed|net::ERR_|Failed to load resource/;
 const SECRET = randomBytes(32).toString('hex');
