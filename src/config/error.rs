@@ -236,6 +236,10 @@ impl ConfigFaults {
         self.list.is_empty()
     }
 
+    pub(super) fn into_first(self) -> Option<ConfigError> {
+        self.list.into_iter().next().map(|fault| fault.error)
+    }
+
     pub(super) fn push(&mut self, origin: ValueOrigin, error: ConfigError) {
         if self.list.len() < CONFIG_FAULTS_MAX {
             self.list.push(ConfigFault { origin, error });

@@ -51,7 +51,7 @@ pub fn example() -> String {
         if let ValueKind::Section(section) = &key.kind {
             members(text, section);
             // An array of tables is empty where it is not there.
-            let _ = match section.is_list {
+            let _ = match section.is_list() {
                 true => writeln!(text, "#   [[{}]]", key.name),
                 false => writeln!(text, "[{}]", key.name),
             };
@@ -68,12 +68,9 @@ pub fn example() -> String {
 
 /// What the entries of a section have.
 fn members(text: &mut String, section: &Section) {
-    for (of, fields) in section.fields {
-        let dot = if of.is_empty() { "" } else { "." };
-        for field in *fields {
-            for (place, line) in wrapped(&format!("{of}{dot}{field}")).into_iter().enumerate() {
-                let _ = writeln!(text, "# {}{line}", if place == 0 { "- " } else { "" });
-            }
+    for (name, about) in (section.members)() {
+        for (place, line) in wrapped(&format!("{name}: {about}")).into_iter().enumerate() {
+            let _ = writeln!(text, "# {}{line}", if place == 0 { "- " } else { "" });
         }
     }
 }
@@ -89,14 +86,14 @@ pub(super) fn whole(config: &Config, origins: &Origins) -> String {
         // A comment of TOML has none.
         let origin = origin.replace(char::is_control, "?");
         if let ValueKind::Section(section) = &key.kind {
-            if !section.is_list {
+            if !section.is_list() {
                 let _ = writeln!(text, "\n[{}]{origin}", key.name);
             }
-            for line in (section.write)(config) {
-                if section.is_list {
+            for (_, lines) in (section.entries)(config) {
+                if section.is_list() {
                     let _ = writeln!(text, "\n[[{}]]{origin}", key.name);
                 }
-                let _ = writeln!(text, "{line}");
+                let _ = writeln!(text, "{}", lines.join("\n"));
             }
             return;
         }

@@ -1,19 +1,14 @@
 //! What feeds a stream beside clients and the embedding program: a URL or a command that is asked again and
 //! again, a webhook. They are members of the stream's own table.
 
-use super::example::quoted;
-use super::key::{described, integer};
-use super::streams::text;
-use super::webhook::{self, Webhook};
-use crate::auth::HookSecret;
-use crate::base::limits::{
-    COMMAND_PARTS_MAX, EVERY_MS_MAX, EVERY_MS_MIN, POINTER_DEPTH_MAX, URL_BYTES_MAX,
-};
+use super::fields::{text, texts};
+use super::key::described;
+use super::webhook::Webhook;
+use crate::base::limits::{COMMAND_PARTS_MAX, POINTER_DEPTH_MAX, URL_BYTES_MAX};
 use crate::base::pattern::Pattern;
 use crate::base::tree::pointer;
-use std::fmt::Write;
 use std::sync::Arc;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 /// What feeds a stream, or a family of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,38 +60,20 @@ const TIMEOUT_MS: u64 = 5_000;
 /// A member, and what is wrong with it.
 pub(super) type Wrong = (&'static str, &'static str);
 
-/// What was read of those members.
+/// Those members, as a table has them.
 #[derive(Debug, Default)]
 pub(super) struct FeedMembers {
-    url: Option<Arc<str>>,
-    command: Option<Vec<Arc<str>>>,
-    env: Option<Vec<Arc<str>>>,
-    every_ms: Option<u64>,
-    timeout_ms: Option<u64>,
-    pointer: Option<Arc<str>>,
-    webhook: Option<Webhook>,
-    required: bool,
+    pub(super) url: Option<Arc<str>>,
+    pub(super) command: Option<Vec<Arc<str>>>,
+    pub(super) env: Option<Vec<Arc<str>>>,
+    pub(super) every_ms: Option<u64>,
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) pointer: Option<Arc<str>>,
+    pub(super) webhook: Option<Webhook>,
+    pub(super) required: bool,
 }
 
 impl FeedMembers {
-    /// Reads one of [`FEED`](super::fields::FEED).
-    pub(super) fn read(&mut self, name: &str, value: &DeValue<'_>) -> Result<(), String> {
-        match name {
-            "url" => self.url = Some(url(value)?),
-            "command" => self.command = Some(command(value)?),
-            "env" => self.env = Some(env(value)?),
-            "every_ms" => self.every_ms = Some(millis(name, EVERY_MS_MIN, value)?),
-            "timeout_ms" => self.timeout_ms = Some(millis(name, 1, value)?),
-            "pointer" => self.pointer = Some(json_pointer(value)?),
-            "webhook" => self.webhook = Some(webhook::read(value)?),
-            _ => match value {
-                DeValue::Boolean(flag) => self.required = *flag,
-                _ => return Err(format!("{name} is true or false; not {}", described(value))),
-            },
-        }
-        Ok(())
-    }
-
     /// What they come to; `None` if nothing of them was given.
     pub(super) fn feed(self, pattern: &Pattern) -> Result<Option<Feed>, Wrong> {
         if self.env.is_some() && self.command.is_none() {
@@ -165,50 +142,35 @@ pub(super) fn is_url(text: &str) -> bool {
     is_plain && text.len() <= URL_BYTES_MAX && authority.is_some_and(is_host)
 }
 
-fn command(value: &DeValue<'_>) -> Result<Vec<Arc<str>>, String> {
-    let DeValue::Array(parts) = value else {
-        // It may have a secret among its arguments.
+pub(super) fn command(value: &DeValue<'_>) -> Result<Vec<Arc<str>>, String> {
+    // Its arguments may be secrets, so that no error shows them.
+    if !value.is_array() {
         return Err("command is a list of texts, a program and its arguments".to_owned());
-    };
-    let parts: Option<Vec<Arc<str>>> =
-        parts.iter().map(|part| part.get_ref().as_str().map(Arc::from)).collect();
+    }
     let is_sound = |parts: &Vec<Arc<str>>| {
         let program = parts.first().is_some_and(|name| !name.is_empty() && !name.contains('{'));
         let has_nul = parts.iter().any(|part| part.contains('\0'));
         program && !has_nul && parts.len() <= COMMAND_PARTS_MAX
     };
-    parts.filter(is_sound).ok_or_else(|| {
+    texts(value).filter(is_sound).ok_or_else(|| {
         format!("command has a program without placeholders and up to {COMMAND_PARTS_MAX} texts")
     })
 }
 
-fn env(value: &DeValue<'_>) -> Result<Vec<Arc<str>>, String> {
+pub(super) fn env(value: &DeValue<'_>) -> Result<Vec<Arc<str>>, String> {
+    // Its values may be secrets, so that no error shows them.
     let wants = || {
         format!(
             "env is a list of up to {COMMAND_PARTS_MAX} texts, NAME or NAME=VALUE, no name of which begins with PARLOR_"
         )
     };
-    // It may have a secret among its values.
-    let DeValue::Array(variables) = value else { return Err(wants()) };
-    let texts: Option<Vec<Arc<str>>> =
-        variables.iter().map(|one| one.get_ref().as_str().map(Arc::from)).collect();
     let is_sound = |text: &Arc<str>| {
         let name = text.split_once('=').map_or(&**text, |(name, _)| name);
         !name.is_empty() && !name.starts_with("PARLOR_") && !text.contains('\0')
     };
     let are_sound =
         |texts: &Vec<Arc<str>>| texts.len() <= COMMAND_PARTS_MAX && texts.iter().all(is_sound);
-    texts.filter(are_sound).ok_or_else(wants)
-}
-
-pub(super) fn millis(name: &str, min: u64, value: &DeValue<'_>) -> Result<u64, String> {
-    let read = match value {
-        DeValue::Integer(number) => integer(number),
-        _ => None,
-    };
-    read.filter(|number| (min..=EVERY_MS_MAX).contains(number)).ok_or_else(|| {
-        format!("{name} is an integer from {min} to {EVERY_MS_MAX}; not {}", described(value))
-    })
+    texts(value).filter(are_sound).ok_or_else(wants)
 }
 
 pub(super) fn json_pointer(value: &DeValue<'_>) -> Result<Arc<str>, String> {
@@ -222,71 +184,25 @@ fn is_pointer(text: &str) -> bool {
     pointer(text).is_some_and(|tokens| tokens.len() <= POINTER_DEPTH_MAX)
 }
 
-/// The secret that a table names, by a file or a variable; or which member is wrong, and why.
-pub(super) fn secret(members: &DeTable<'_>) -> Result<Option<HookSecret>, (&'static str, String)> {
-    let named = |name| {
-        let text = members.get(name).map(|value| text(name, value.get_ref())).transpose();
-        text.map_err(|wants| (name, wants))
-    };
-    match (named("secret_file")?, named("secret_env")?) {
-        (Some(_), Some(_)) => {
-            Err(("secret_env", "give a secret_file or a secret_env, not both".to_owned()))
-        }
-        (Some(path), None) => Ok(Some(HookSecret::of_file(&*path))),
-        (None, Some(name)) if name.starts_with("PARLOR_") => {
-            let wants =
-                "a variable that begins with PARLOR_ is a key: give secret_env another name";
-            Err(("secret_env", wants.to_owned()))
-        }
-        (None, Some(name)) => Ok(Some(HookSecret::of_variable(&*name))),
-        (None, None) => Ok(None),
-    }
-}
-
-/// Writes where a secret stands, behind what a table has already.
-pub(super) fn write_secret(into: &mut String, secret: &HookSecret) {
-    // Writing to a text does not fail.
-    if let Some(path) = secret.file() {
-        let _ = write!(into, ", secret_file = {}", quoted(&path.to_string_lossy()));
-    } else if let Some(name) = secret.variable() {
-        let _ = write!(into, ", secret_env = {}", quoted(name));
-    }
-}
-
-/// Writes where the data are, behind what a table has already.
-pub(super) fn write_pointer(into: &mut String, pointer: Option<&str>) {
-    if let Some(pointer) = pointer {
-        // Writing to a text does not fail.
-        let _ = write!(into, ", pointer = {}", quoted(pointer));
-    }
-}
-
-/// Writes a feed, behind what a stream's table has already.
-pub(super) fn write(into: &mut String, feed: &Feed) {
-    // Writing to a text does not fail.
-    if let Some(poll) = &feed.poll {
-        let _ = match &poll.target {
-            FeedTarget::Url(url) => write!(into, ", url = {}", quoted(url)),
-            FeedTarget::Command(Program { parts, env }) => {
-                let list = |texts: &[Arc<str>]| {
-                    texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")
-                };
-                let _ = write!(into, ", command = [{}]", list(parts));
-                match env.is_empty() {
-                    true => Ok(()),
-                    false => write!(into, ", env = [{}]", list(env)),
-                }
-            }
+impl From<Feed> for FeedMembers {
+    fn from(feed: Feed) -> FeedMembers {
+        let mut members = FeedMembers {
+            webhook: feed.webhook,
+            required: feed.is_required,
+            ..FeedMembers::default()
         };
-        let Poll { every_ms, timeout_ms, .. } = poll;
-        let _ = write!(into, ", every_ms = {every_ms}, timeout_ms = {timeout_ms}");
-        write_pointer(into, poll.pointer.as_deref());
-    }
-    if let Some(webhook) = &feed.webhook {
-        webhook::write(into, webhook);
-    }
-    if feed.is_required {
-        into.push_str(", required = true");
+        let Some(poll) = feed.poll else { return members };
+        match poll.target {
+            FeedTarget::Url(url) => members.url = Some(url),
+            FeedTarget::Command(Program { parts, env }) => {
+                members.command = Some(parts);
+                members.env = (!env.is_empty()).then_some(env);
+            }
+        }
+        members.every_ms = Some(poll.every_ms);
+        members.timeout_ms = Some(poll.timeout_ms);
+        members.pointer = poll.pointer;
+        members
     }
 }
 

@@ -1,153 +1,245 @@
-//! The members of the tables that a section has: one row each, by which they are documented, and known.
+//! The members of the tables that a section has: one row each, by which they are documented, read and written.
 
-use crate::base::limits::{
-    COMMAND_PARTS_MAX, EVERY_MS_MAX, EVERY_MS_MIN, HANDLER_ANSWER_BYTES_MAX,
-    HANDLER_CONCURRENCY_MAX, HANDLER_TIMEOUT_MS_MAX, HANDLER_TYPES_MAX, HANDLER_WAITING_MAX,
-    HANDLER_WAITING_MS_MAX, STALE_MS_MAX, STREAM_EVENTS_MAX, STREAM_RATE_MAX,
-};
+use super::example::quoted;
+use super::key::{described, integer};
+use super::suggest;
 use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use toml::de::{DeTable, DeValue};
 
-/// A member of a table.
-#[derive(Debug)]
-pub(super) struct Field {
-    pub(super) name: &'static str,
-    values: Values,
+/// A member of a table that is read into a `T`.
+pub(super) struct Field<T: 'static> {
+    name: &'static str,
+    values: Values<T>,
     /// What is so without it; empty where it cannot be missing.
     default: &'static str,
     about: &'static str,
 }
 
-#[derive(Debug)]
-enum Values {
-    Flag,
+/// What a member's values are, and where in a `T` they stand.
+enum Values<T: 'static> {
+    Flag(fn(&mut T) -> &mut bool),
     /// An integer within bounds, and its unit.
-    Range(u64, u64, &'static str),
-    /// The same, or a word.
-    RangeOr(u64, u64, &'static str, &'static str),
-    /// A list of at most so many.
-    List(usize, &'static str),
-    Text(&'static str),
+    Number((u64, u64, &'static str), fn(&mut T) -> &mut dyn Number),
+    Other {
+        wants: Wants,
+        read: Read<T>,
+        write: fn(&T) -> Option<String>,
+    },
 }
 
-use Values::{Flag, List, Range, RangeOr, Text};
+type Read<T> = fn(&mut T, &str, &DeValue<'_>) -> Result<(), String>;
 
-const fn field(
+/// `true` or `false`; without it, `false`.
+pub(super) const fn flag<T>(
     name: &'static str,
-    values: Values,
+    at: fn(&mut T) -> &mut bool,
+    about: &'static str,
+) -> Field<T> {
+    Field { name, values: Values::Flag(at), default: "false", about }
+}
+
+/// An integer within bounds, and its unit.
+pub(super) const fn number<T>(
+    name: &'static str,
+    bounds: (u64, u64, &'static str),
+    at: fn(&mut T) -> &mut dyn Number,
     default: &'static str,
     about: &'static str,
-) -> Field {
-    Field { name, values, default, about }
+) -> Field<T> {
+    Field { name, values: Values::Number(bounds, at), default, about }
 }
 
-/// Of a stream.
-#[rustfmt::skip]
-pub(super) const STREAM: &[Field] = &[
-    field("keep", RangeOr(1, STREAM_EVENTS_MAX as u64, "events", "\"latest\""), "\"latest\"",
-        "What is kept: only the newest event (a state), or a log of so many events."),
-    field("durable", Flag, "false", "Whether what is kept is also on disk and survives a restart."),
-    field("publish", Flag, "false", "Whether clients may publish: those whose token names the stream, and admins."),
-    field("program", Flag, "false",
-        "Whether the program that embeds the server publishes. `parlor` itself accepts this only beside another source."),
-    field("read", Text("\"public\", \"users\" or \"admin\""), "\"users\"", "Who may watch it."),
-    field("binary", Flag, "false", "Whether its data is bytes in place of JSON."),
-    field("ack", Flag, "false", "Whether subscribers acknowledge what they have received."),
-    field("priority", Text("\"low\", \"normal\" or \"high\""), "\"normal\"",
-        "Which streams are sent first to a slow connection."),
-    field("max_rate", Range(1, STREAM_RATE_MAX as u64, "events a second"), "all",
-        "Most events per second for a subscriber that does not ask for a rate."),
-    field("max_rate_ceiling", Range(1, STREAM_RATE_MAX as u64, "events a second"), "all",
-        "Most events per second for any subscriber."),
-    field("max_bytes", Range(1, u32::MAX as u64, "bytes"), "65536", "Largest data of one event."),
-    field("stale_ms", Range(0, STALE_MS_MAX as u64, "ms"), "3 × every_ms + timeout_ms where that is, else 0",
-        "Subscribers are told when nothing was published for so long. 0: never."),
-    field("members", Text("{ NAME = KIND, … }, each of any, boolean, number, integer, string, array, object"), "none",
-        "Members that its data must have."),
-    field("path", Text("a path with each {name} of the stream's, as \"/ws/sensor/{id}\", of 1 to 128 bytes"), "none",
-        "A WebSocket path of its own, for clients that only listen."),
-    field("type", Text("a text of 1 to 128 bytes"), "the stream's name", "The `type` of its events on that path."),
-];
-
-/// Of a stream: what feeds it.
-#[rustfmt::skip]
-pub(super) const FEED: &[Field] = &[
-    field("url", Text("http://… or https://…, with each {name} of the stream's in its path or query"), "none",
-        "The URL that is polled for the data."),
-    field("command", List(COMMAND_PARTS_MAX, "texts, with each {name} of the stream's"), "none",
-        "A program and its arguments, run again and again for the data in place of a url."),
-    field("env", List(COMMAND_PARTS_MAX, "texts, NAME=VALUE, or NAME for a variable of the server's own"), "none",
-        "The command's environment, beside PATH. It gets no other variable of the server's."),
-    field("every_ms", Range(EVERY_MS_MIN, EVERY_MS_MAX, "ms"), "none",
-        "How often the url is polled or the command run; required with these."),
-    field("timeout_ms", Range(1, EVERY_MS_MAX, "ms"), "5000", "How long to wait for the answer."),
-    field("pointer", Text("a JSON pointer, as \"/data\""), "the whole answer", "Where the data is in the answer."),
-    field("webhook", Text("{ path = …, secret_file = … or secret_env = …, pointer = …, status = …, body = …, delivery = … }"), "none",
-        "Others post the data to this server."),
-    field("required", Flag, "false",
-        "Whether /readyz fails while the url or the command keeps failing. Not for families."),
-];
-
-/// Of a stream's `webhook`.
-#[rustfmt::skip]
-pub(super) const WEBHOOK: &[Field] = &[
-    field("path", Text("a path with each {name} of the stream's, of 1 to 128 bytes"), "", "The path to which it is posted."),
-    field("secret_file", Text("a file's name"), "none",
-        "A file with the secret, at least 32 bytes, that signs what is posted. Either this or secret_env."),
-    field("secret_env", Text("a name that does not begin with PARLOR_"), "none",
-        "An environment variable with the secret."),
-    field("pointer", Text("a JSON pointer, as \"/data\""), "the whole content", "Where the data is in the content."),
-    field("status", Text("200, 201, 202 or 204"), "202", "The status of the answer after the data was published."),
-    field("body", Text("a text of at most 4096 bytes"), "{stream, seq, ts} as JSON", "The content of this answer."),
-    field("delivery", Text("the name of a header field"), "\"X-GitHub-Delivery\"",
-        "The field that identifies a delivery; a repeated delivery is published once."),
-];
-
-/// Of a handler.
-#[rustfmt::skip]
-pub(super) const HANDLER: &[Field] = &[
-    field("types", List(HANDLER_TYPES_MAX, "types of requests, or what they begin with and a star"), "",
-        "The types that it answers. If several handlers match a type, the first one answers it."),
-    field("url", Text("http://… or https://…"), "", "The URL to which requests are posted."),
-    field("rights", Text("\"public\", \"users\" or \"admin\""), "\"users\"", "Who may send them."),
-    field("timeout_ms", Range(1, HANDLER_TIMEOUT_MS_MAX as u64, "ms"), "5000", "How long to wait for an answer."),
-    field("concurrency", Range(1, HANDLER_CONCURRENCY_MAX as u64, "requests"), "8", "Most requests under way at a time."),
-    field("waiting", Range(0, HANDLER_WAITING_MAX as u64, "requests"), "256", "Most requests that wait while concurrency is used up."),
-    field("waiting_ms", Range(1, HANDLER_WAITING_MS_MAX as u64, "ms"), "2000", "How long a request may wait for that."),
-    field("body_bytes", Range(1, HANDLER_ANSWER_BYTES_MAX as u64, "bytes"), "65536", "Largest content of an answer."),
-    field("secret_file", Text("a file's name"), "none",
-        "A file with the secret, at least 32 bytes, that signs the requests. Either this or secret_env."),
-    field("secret_env", Text("a name that does not begin with PARLOR_"), "none",
-        "An environment variable with the secret."),
-];
-
-/// Of how much is kept of a room's log.
-#[rustfmt::skip]
-pub(super) const KEPT: &[Field] = &[
-    field("entries", RangeOr(1, u64::MAX, "entries", "\"all\""), "\"all\"", "The newest that are kept."),
-    field("age_ms", RangeOr(1, u64::MAX, "ms", "\"all\""), "\"all\"", "How old what is kept may be."),
-];
-
-/// The names of tables' members.
-pub(super) fn names(
-    tables: &'static [&'static [Field]],
-) -> impl Iterator<Item = &'static str> + Clone {
-    tables.iter().flat_map(|fields| fields.iter()).map(|field| field.name)
+/// Anything else; `write` gives the value in TOML, or nothing where the member is left out.
+pub(super) const fn other<T>(
+    name: &'static str,
+    wants: Wants,
+    default: &'static str,
+    about: &'static str,
+    read: Read<T>,
+    write: fn(&T) -> Option<String>,
+) -> Field<T> {
+    Field { name, values: Values::Other { wants, read, write }, default, about }
 }
 
-impl fmt::Display for Field {
+/// What other values are.
+pub(super) enum Wants {
+    Text(&'static str),
+    /// A list of at most so many.
+    List(usize, &'static str),
+    /// An integer within bounds, its unit, and what else may be given.
+    Range(u64, u64, &'static str, &'static str),
+}
+
+/// A number of a table, which may be missing.
+pub(super) trait Number {
+    fn get(&self) -> Option<u64>;
+    /// Whoever calls it has compared the number with the bounds of its field.
+    fn set(&mut self, number: u64);
+}
+
+impl Number for u32 {
+    fn get(&self) -> Option<u64> {
+        Some((*self).into())
+    }
+    fn set(&mut self, number: u64) {
+        *self = u32::try_from(number).unwrap_or(u32::MAX);
+    }
+}
+
+impl Number for u64 {
+    fn get(&self) -> Option<u64> {
+        Some(*self)
+    }
+    fn set(&mut self, number: u64) {
+        *self = number;
+    }
+}
+
+impl<N: Number + Default> Number for Option<N> {
+    fn get(&self) -> Option<u64> {
+        self.as_ref()?.get()
+    }
+    fn set(&mut self, number: u64) {
+        self.get_or_insert_default().set(number);
+    }
+}
+
+/// All that is wrong with a table, each with its bytes in the file.
+pub(super) type Faults = Vec<(Range<usize>, String)>;
+
+/// Reads the members of a table.
+pub(super) fn read<T>(fields: &[Field<T>], into: &mut T, table: &DeTable<'_>) -> Faults {
+    let mut faults = Faults::new();
+    for (name, value) in table {
+        match fields.iter().find(|field| field.name == name.get_ref()) {
+            Some(field) => {
+                let wrong = field.read(into, value.get_ref()).err();
+                faults.extend(wrong.map(|wants| (value.span(), wants)));
+            }
+            None => {
+                let known = fields.iter().map(|field| field.name);
+                faults.push((name.span(), suggest::unknown(name.get_ref(), known)));
+            }
+        }
+    }
+    faults
+}
+
+/// Writes the members of a table, each as `name = value`.
+pub(super) fn write<T>(fields: &[Field<T>], mut from: T) -> Vec<String> {
+    let member = |field: &Field<T>| {
+        let value = match &field.values {
+            Values::Flag(at) => (*at(&mut from)).then(|| "true".to_owned()),
+            Values::Number(_, at) => at(&mut from).get().map(|number| number.to_string()),
+            Values::Other { write, .. } => write(&from),
+        };
+        value.map(|value| format!("{} = {value}", field.name))
+    };
+    fields.iter().filter_map(member).collect()
+}
+
+/// The names of members and what each is; `of` stands before each name.
+pub(super) fn documented<T>(of: &str, fields: &[Field<T>]) -> Vec<(String, String)> {
+    let described = |field: &Field<T>| (format!("{of}{}", field.name), field.to_string());
+    fields.iter().map(described).collect()
+}
+
+/// Sets a value to what was read.
+pub(super) fn put<V, R: Into<V>>(into: &mut V, read: Result<R, String>) -> Result<(), String> {
+    *into = read?.into();
+    Ok(())
+}
+
+/// One of some words, each of which stands for a value.
+pub(super) fn word<V: Copy>(
+    name: &str,
+    all: &[(&str, V)],
+    value: &DeValue<'_>,
+) -> Result<V, String> {
+    let known = all.iter().find(|(known, _)| Some(*known) == value.as_str());
+    known.map(|(_, one)| *one).ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+        format!("{name} is one of {}; not {}", names.join(", "), described(value))
+    })
+}
+
+/// The word for a value.
+pub(super) fn word_of<V: PartialEq>(all: &[(&str, V)], value: &V) -> Option<String> {
+    all.iter().find(|(_, one)| one == value).map(|(name, _)| quoted(name))
+}
+
+/// A path, or a type of messages.
+const TEXT_BYTES_MAX: usize = 128;
+
+pub(super) fn text(name: &str, value: &DeValue<'_>) -> Result<Arc<str>, String> {
+    let text = value.as_str().filter(|text| (1..=TEXT_BYTES_MAX).contains(&text.len()));
+    let wants =
+        || format!("{name} is a text of 1 to {TEXT_BYTES_MAX} bytes; not {}", described(value));
+    text.map(Arc::from).ok_or_else(wants)
+}
+
+/// A text in TOML, where there is one.
+pub(super) fn written(text: &Option<Arc<str>>) -> Option<String> {
+    text.as_deref().map(quoted)
+}
+
+/// A list of texts; none if it is no list, or has something else.
+pub(super) fn texts(value: &DeValue<'_>) -> Option<Vec<Arc<str>>> {
+    value.as_array()?.iter().map(|item| item.get_ref().as_str().map(Arc::from)).collect()
+}
+
+/// A list of texts in TOML.
+pub(super) fn written_list(texts: &[Arc<str>]) -> String {
+    format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
+}
+
+/// An integer of a file within bounds.
+pub(super) fn within(value: &DeValue<'_>, min: u64, max: u64) -> Option<u64> {
+    let DeValue::Integer(number) = value else { return None };
+    integer(number).filter(|number| (min..=max).contains(number))
+}
+
+impl<T> Field<T> {
+    fn read(&self, into: &mut T, value: &DeValue<'_>) -> Result<(), String> {
+        let name = self.name;
+        match &self.values {
+            Values::Flag(at) => match value {
+                DeValue::Boolean(flag) => {
+                    *at(into) = *flag;
+                    Ok(())
+                }
+                _ => Err(format!("{name} is true or false; not {}", described(value))),
+            },
+            Values::Number((min, max, _), at) => {
+                let number = within(value, *min, *max).ok_or_else(|| {
+                    let given = described(value);
+                    format!("{name} is an integer from {min} to {max}; not {given}")
+                })?;
+                at(into).set(number);
+                Ok(())
+            }
+            Values::Other { read, .. } => read(into, name, value),
+        }
+    }
+}
+
+impl<T> fmt::Display for Field<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.name)?;
         match self.values {
-            Flag => f.write_str("true or false")?,
-            Range(min, max, unit) => write!(f, "an integer from {min} to {max} ({unit})")?,
-            RangeOr(min, u64::MAX, unit, word) => {
-                write!(f, "an integer from {min} on ({unit}), or {word}")?;
+            Values::Flag(_) => f.write_str("true or false")?,
+            Values::Number((min, max, unit), _) => {
+                write!(f, "an integer from {min} to {max} ({unit})")?;
             }
-            RangeOr(min, max, unit, word) => {
-                write!(f, "an integer from {min} to {max} ({unit}), or {word}")?;
-            }
-            List(max, of) => write!(f, "a list of 1 to {max} {of}")?,
-            Text(wants) => f.write_str(wants)?,
+            Values::Other { ref wants, .. } => match wants {
+                Wants::Text(wants) => f.write_str(wants)?,
+                Wants::List(max, of) => write!(f, "a list of 1 to {max} {of}")?,
+                Wants::Range(min, max, unit, other) => {
+                    let max = if *max == u64::MAX { "on".to_owned() } else { format!("to {max}") };
+                    write!(f, "an integer from {min} {max} ({unit}){other}")?;
+                }
+            },
         }
         match self.default {
             "" => f.write_str("; needed. ")?,
@@ -160,21 +252,28 @@ impl fmt::Display for Field {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::key::ValueKind;
+    use crate::config::keys::find;
 
     #[test]
     fn a_member_says_what_it_is_in_which_unit_how_far_and_by_default() {
-        let shown = |table: &'static [Field], name: &str| {
-            table.iter().find(|field| field.name == name).unwrap().to_string()
+        let shown = |key: &str, name: &str| {
+            let ValueKind::Section(section) = &find(key).unwrap().kind else {
+                panic!("{key} is a section");
+            };
+            let found = (section.members)().into_iter().find(|(member, _)| member == name);
+            found.unwrap().1
         };
         assert_eq!(
-            shown(HANDLER, "timeout_ms"),
-            "timeout_ms: an integer from 1 to 60000 (ms); default 5000. How long to wait for an answer."
+            shown("handlers", "timeout_ms"),
+            "an integer from 1 to 60000 (ms); default 5000. How long to wait for an answer."
         );
+        assert!(shown("streams", "program").starts_with("true or false; default false. Whether"));
+        assert!(shown("streams", "webhook.path").contains("bytes; needed. The path"));
         assert!(
-            shown(STREAM, "program").starts_with("program: true or false; default false. Whether")
+            shown("retention.rooms", "age_ms")
+                .contains("an integer from 1 on (ms), or \"all\"; default")
         );
-        assert!(shown(WEBHOOK, "path").contains("bytes; needed. The path"));
-        assert!(shown(KEPT, "age_ms").contains("an integer from 1 on (ms), or \"all\"; default"));
-        assert!(shown(FEED, "command").contains("a list of 1 to 64 texts"));
+        assert!(shown("streams", "command").contains("a list of 1 to 64 texts"));
     }
 }

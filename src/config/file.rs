@@ -14,10 +14,10 @@ use toml::de::{DeTable, DeValue};
 /// A file that is being read: who finds something wrong in it says so here.
 #[derive(Debug)]
 pub(super) struct Document<'a> {
-    path: &'a Arc<Path>,
-    text: &'a str,
-    origins: &'a mut Origins,
-    faults: &'a mut ConfigFaults,
+    pub(super) path: &'a Arc<Path>,
+    pub(super) text: &'a str,
+    pub(super) origins: &'a mut Origins,
+    pub(super) faults: &'a mut ConfigFaults,
 }
 
 impl Document<'_> {

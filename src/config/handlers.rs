@@ -3,13 +3,15 @@
 use super::config::Config;
 use super::error::{ConfigError, HANDLERS_TABLE};
 use super::example::quoted;
-use super::feed::{secret, url, write_secret};
-use super::fields::{HANDLER, names};
+use super::feed::url;
+use super::fields::{
+    self, Faults, Field, Wants, documented, number, other, put, text, texts, word, word_of,
+    written, written_list,
+};
 use super::file::Document;
-use super::inline::inline;
-use super::key::{Section, described, integer};
+use super::key::{Section, SectionRead, described};
+use super::secret_members::{SECRET_ENV, SECRET_FILE, SecretMembers};
 use super::streams::note_members;
-use super::suggest;
 use crate::auth::{Access, HookSecret};
 use crate::base::limits::{
     HANDLER_ANSWER_BYTES_MAX, HANDLER_CONCURRENCY_MAX, HANDLER_TIMEOUT_MS_MAX, HANDLER_TYPES_MAX,
@@ -17,10 +19,9 @@ use crate::base::limits::{
 };
 use crate::wire::request::TYPES;
 use crate::wire::types::is_free_type;
-use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeArray, DeValue};
 
 /// Types of requests that the application's backend answers, over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,156 +76,116 @@ impl BackendHandler {
 pub(super) const HANDLERS: Section = Section {
     wants: "a list of tables, each with types, url, rights, timeout_ms, concurrency, waiting, waiting_ms, body_bytes, \
             secret_file, secret_env; elsewhere the same as an inline array of TOML",
-    fields: &[("", HANDLER)],
+    members: || documented("", HANDLER),
     example: &[
         "types = [\"queue.*\"]",
         "url = \"http://127.0.0.1:9000/parlor\"",
         "timeout_ms = 1000",
     ],
-    is_list: true,
-    read,
-    write: |config| config.handlers.iter().map(|one| members(one).join("\n")).collect(),
-    entries: Some(|config| {
-        let entry = |one: &BackendHandler| (one.types.join(","), members(one).join(", "));
+    read: SectionRead::List(read),
+    entries: |config| {
+        let entry = |one: &BackendHandler| (one.types.join(","), written_members(one));
         config.handlers.iter().map(entry).collect()
-    }),
-    get: |config| {
-        let tables = config.handlers.iter().map(|one| format!("{{ {} }}", members(one).join(", ")));
-        let tables: Vec<String> = tables.collect();
-        if tables.is_empty() { String::new() } else { format!("[{}]", tables.join(", ")) }
     },
-    set: |config, text| {
-        config.handlers = inline(text, list)?;
-        Ok(())
-    },
+    is_private: true,
+    short: None,
 };
 
 const RIGHTS: &[(&str, Access)] =
     &[("public", Access::Public), ("users", Access::User), ("admin", Access::Admin)];
 
-fn read(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Document<'_>) {
-    let DeValue::Array(tables) = value.get_ref() else {
-        let value_text = described(value.get_ref());
-        let error = ConfigError::BadValue { key: HANDLERS_TABLE, value: value_text };
-        return document.fault(value.span(), error);
-    };
+/// A handler's table.
+struct HandlerTable {
+    handler: BackendHandler,
+    secret: SecretMembers,
+}
+
+#[rustfmt::skip]
+const HANDLER: &[Field<HandlerTable>] = &[
+    other("types", Wants::List(HANDLER_TYPES_MAX, "types of requests, or what they begin with and a star"), "",
+        "The types that it answers. If several handlers match a type, the first one answers it.",
+        |table, _, value| put(&mut table.handler.types, types(value)),
+        |table| Some(written_list(&table.handler.types))),
+    other("url", Wants::Text("http://… or https://…"), "",
+        "The URL to which requests are posted.",
+        |table, _, value| put(&mut table.handler.url, url(value)),
+        |table| Some(quoted(&table.handler.url))),
+    other("rights", Wants::Text("\"public\", \"users\" or \"admin\""), "\"users\"",
+        "Who may send them.",
+        |table, name, value| put(&mut table.handler.access, word(name, RIGHTS, value)),
+        |table| word_of(RIGHTS, &table.handler.access)),
+    number("timeout_ms", (1, HANDLER_TIMEOUT_MS_MAX as u64, "ms"), |table| &mut table.handler.timeout_ms, "5000",
+        "How long to wait for an answer."),
+    number("concurrency", (1, HANDLER_CONCURRENCY_MAX as u64, "requests"), |table| &mut table.handler.concurrency, "8",
+        "Most requests under way at a time."),
+    number("waiting", (0, HANDLER_WAITING_MAX as u64, "requests"), |table| &mut table.handler.waiting, "256",
+        "Most requests that wait while concurrency is used up."),
+    number("waiting_ms", (1, HANDLER_WAITING_MS_MAX as u64, "ms"), |table| &mut table.handler.waiting_ms, "2000",
+        "How long a request may wait for that."),
+    number("body_bytes", (1, HANDLER_ANSWER_BYTES_MAX as u64, "bytes"), |table| &mut table.handler.body_bytes, "65536",
+        "Largest content of an answer."),
+    other("secret_file", SECRET_FILE, "none",
+        "A file with the secret, at least 32 bytes, that signs the requests. Either this or secret_env.",
+        |table, name, value| put(&mut table.secret.file, text(name, value)),
+        |table| written(&table.secret.file)),
+    other("secret_env", SECRET_ENV, "none",
+        "An environment variable with the secret.",
+        |table, name, value| put(&mut table.secret.variable, text(name, value)),
+        |table| written(&table.secret.variable)),
+];
+
+fn read(config: &mut Config, tables: &DeArray<'_>, document: &mut Document<'_>) {
     config.handlers.clear();
     for (number, table) in tables.iter().enumerate() {
         let entry = number.to_string();
         document.stands((HANDLERS_TABLE, &entry, ""), table.span());
         note_members(document, HANDLERS_TABLE, &entry, table.get_ref());
-        match handler(table.get_ref()) {
+        match handler(table) {
             Ok(handler) => config.handlers.push(handler),
-            Err((span, wants)) => {
-                let error = ConfigError::BadHandler { place: None, wants };
-                document.fault(span.unwrap_or(table.span()), error);
+            Err(faults) => {
+                for (span, wants) in faults {
+                    document.fault(span, ConfigError::BadHandler { place: None, wants });
+                }
             }
         }
     }
 }
 
-/// The whole list, or the first that is wrong.
-fn list(value: &DeValue<'_>) -> Result<Vec<BackendHandler>, ConfigError> {
-    let DeValue::Array(tables) = value else {
-        return Err(ConfigError::BadValue { key: HANDLERS_TABLE, value: described(value) });
+/// One, or all that is wrong with it.
+fn handler(value: &Spanned<DeValue<'_>>) -> Result<BackendHandler, Faults> {
+    let whole = |wants: &str| vec![(value.span(), wants.to_owned())];
+    let DeValue::Table(members) = value.get_ref() else {
+        return Err(whole("a handler is a table with types and url"));
     };
-    let wrong = |(_, wants)| ConfigError::BadHandler { place: None, wants };
-    tables.iter().map(|table| handler(table.get_ref()).map_err(wrong)).collect()
-}
-
-/// One, or what is wrong with it, and where.
-fn handler(value: &DeValue<'_>) -> Result<BackendHandler, (Option<Range<usize>>, String)> {
-    let DeValue::Table(members) = value else {
-        return Err((None, "a handler is a table with types and url".to_owned()));
-    };
-    let mut handler = BackendHandler::new(&[], "");
-    for (name, value) in members {
-        let at = |wants| (Some(value.span()), wants);
-        let (text, value) = (name.get_ref().as_ref(), value.get_ref());
-        match text {
-            "types" => handler.types = types(value).map_err(at)?,
-            "url" => handler.url = url(value).map_err(at)?,
-            "rights" => handler.access = rights(value).map_err(at)?,
-            "timeout_ms" => {
-                handler.timeout_ms =
-                    number(text, 1..=HANDLER_TIMEOUT_MS_MAX, value).map_err(at)?.into();
-            }
-            "concurrency" => {
-                handler.concurrency =
-                    number(text, 1..=HANDLER_CONCURRENCY_MAX, value).map_err(at)?;
-            }
-            "waiting" => {
-                handler.waiting = number(text, 0..=HANDLER_WAITING_MAX, value).map_err(at)?;
-            }
-            "waiting_ms" => {
-                handler.waiting_ms =
-                    number(text, 1..=HANDLER_WAITING_MS_MAX, value).map_err(at)?.into();
-            }
-            "body_bytes" => {
-                handler.body_bytes =
-                    number(text, 1..=HANDLER_ANSWER_BYTES_MAX, value).map_err(at)?;
-            }
-            "secret_file" | "secret_env" => {}
-            other => {
-                return Err((Some(name.span()), suggest::unknown(other, names(&[HANDLER]))));
-            }
-        }
+    let secret = SecretMembers::default();
+    let mut table = HandlerTable { handler: BackendHandler::new(&[], ""), secret };
+    let faults = fields::read(HANDLER, &mut table, members);
+    if !faults.is_empty() {
+        return Err(faults);
     }
-    handler.secret = secret(members)
-        .map_err(|(member, wants)| (members.get(member).map(Spanned::span), wants))?;
+    let HandlerTable { mut handler, secret } = table;
+    handler.secret = secret.secret().map_err(|(member, wants)| {
+        let span = members.get(member).map_or(value.span(), Spanned::span);
+        vec![(span, wants.to_owned())]
+    })?;
     if handler.types.is_empty() || handler.url.is_empty() {
-        return Err((None, "a handler has types and a url".to_owned()));
+        return Err(whole("a handler has types and a url"));
     }
     Ok(handler)
 }
 
 fn types(value: &DeValue<'_>) -> Result<Vec<Arc<str>>, String> {
-    let DeValue::Array(items) = value else {
+    if !value.is_array() {
         return Err(format!("types is a list of texts; not {}", described(value)));
-    };
-    let texts: Option<Vec<Arc<str>>> =
-        items.iter().map(|item| item.get_ref().as_str().map(Arc::from)).collect();
-    let texts = texts.filter(|texts| (1..=HANDLER_TYPES_MAX).contains(&texts.len()));
+    }
+    let texts = texts(value).filter(|texts| (1..=HANDLER_TYPES_MAX).contains(&texts.len()));
     texts.ok_or_else(|| format!("types is a list of 1 to {HANDLER_TYPES_MAX} texts"))
 }
 
-fn rights(value: &DeValue<'_>) -> Result<Access, String> {
-    let known = RIGHTS.iter().find(|(name, _)| Some(*name) == value.as_str());
-    known
-        .map(|(_, access)| *access)
-        .ok_or_else(|| format!("rights is one of public, users, admin; not {}", described(value)))
-}
-
-fn number(name: &str, bounds: RangeInclusive<u32>, value: &DeValue<'_>) -> Result<u32, String> {
-    let read = match value {
-        DeValue::Integer(number) => integer(number).and_then(|number| u32::try_from(number).ok()),
-        _ => None,
-    };
-    let (min, max) = (bounds.start(), bounds.end());
-    let wants = || format!("{name} is an integer from {min} to {max}; not {}", described(value));
-    read.filter(|number| bounds.contains(number)).ok_or_else(wants)
-}
-
-/// The members of a handler's table.
-fn members(handler: &BackendHandler) -> Vec<String> {
-    let types: Vec<String> = handler.types.iter().map(|one| quoted(one)).collect();
-    let rights = RIGHTS.iter().find(|(_, access)| *access == handler.access);
-    let mut members = vec![
-        format!("types = [{}]", types.join(", ")),
-        format!("url = {}", quoted(&handler.url)),
-        format!("rights = \"{}\"", rights.map_or("", |(name, _)| *name)),
-        format!("timeout_ms = {}", handler.timeout_ms),
-        format!("concurrency = {}", handler.concurrency),
-        format!("waiting = {}", handler.waiting),
-        format!("waiting_ms = {}", handler.waiting_ms),
-        format!("body_bytes = {}", handler.body_bytes),
-    ];
-    if let Some(secret) = &handler.secret {
-        let mut text = String::new();
-        write_secret(&mut text, secret);
-        members.push(text.trim_start_matches(", ").to_owned());
-    }
-    members
+/// The members of a handler's table, as a file has them.
+fn written_members(handler: &BackendHandler) -> Vec<String> {
+    let secret = handler.secret.as_ref().map(SecretMembers::from).unwrap_or_default();
+    fields::write(HANDLER, HandlerTable { handler: handler.clone(), secret })
 }
 
 /// What could never be answered, or is the server's own.
@@ -271,16 +232,21 @@ fn type_fault(kind: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn listed(text: &str) -> Result<Vec<BackendHandler>, ConfigError> {
+        let mut config = crate::config::example::defaults();
+        config.set(&format!("{HANDLERS_TABLE}={text}")).map(|()| config.handlers)
+    }
+
     #[test]
     fn what_is_written_is_read() {
         let text = r#"[{ types = ["queue.*", "app.now"], url = "https://b.example/x", rights = "public", timeout_ms = 70, concurrency = 2, body_bytes = 100, secret_file = "s" }, { types = ["a"], url = "http://b/", secret_env = "S" }]"#;
-        let read = inline(text, list).unwrap();
+        let read = listed(text).unwrap();
         assert_eq!((read[0].access, read[0].timeout_ms), (Access::Public, 70));
         assert_eq!((read[1].access, read[1].concurrency), (Access::User, 8));
         assert!(contradictions(&read).is_empty());
-        let mut config = crate::config::example::defaults();
-        config.handlers = read.clone();
-        assert_eq!(inline(&(HANDLERS.get)(&config), list).unwrap(), read);
+        let tables: Vec<String> =
+            read.iter().map(|one| format!("{{ {} }}", written_members(one).join(", "))).collect();
+        assert_eq!(listed(&format!("[{}]", tables.join(", "))).unwrap(), read);
         assert!(
             read[0].takes("queue.") && read[0].takes("queue.pause") && read[0].takes("app.now")
         );
@@ -304,13 +270,13 @@ mod tests {
             let text = format!("h = {{ {table} }}");
             let (read, _) = toml::de::DeTable::parse_recoverable(&text);
             let (_, value) = read.get_ref().iter().next().unwrap();
-            let (_, wants) = handler(value.get_ref()).unwrap_err();
-            assert!(wants.contains(wanted), "{table}: {wants}");
+            let faults = handler(value).unwrap_err();
+            assert!(faults[0].1.contains(wanted), "{table}: {faults:?}");
         }
         for (text, wanted) in
             [("{}", "not a table"), ("[7]", "a handler is a table"), ("[] x", "not TOML")]
         {
-            let error = inline(text, list).unwrap_err().to_string();
+            let error = listed(text).unwrap_err().to_string();
             assert!(error.contains(wanted), "{text}: {error}");
         }
     }

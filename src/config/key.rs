@@ -1,14 +1,14 @@
-//! A key of the configuration: what it is for, which values it takes, when a change of it is gone
-//! by. Which keys there are stands in the table beside this.
+//! A key of the configuration: what it is for, which values it takes, and when a change of it takes
+//! effect. The table beside this has all keys.
 
 use super::config::Config;
 use super::error::ConfigError;
-use super::fields::Field;
 use super::file::Document;
+use super::inline::inline;
 use super::told::masked;
 use std::fmt;
 use toml::Spanned;
-use toml::de::{DeInteger, DeValue};
+use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
 /// A key.
 #[derive(Debug)]
@@ -76,26 +76,59 @@ pub(super) enum ValueKind {
 #[derive(Debug)]
 pub(super) struct Section {
     pub(super) wants: &'static str,
-    /// The members of its entries, and those of a member that is a table, by its name.
-    pub(super) fields: &'static [(&'static str, &'static [Field])],
+    /// The names of its entries' members, with what each is.
+    pub(super) members: fn() -> Vec<(String, String)>,
     /// Entries as an example, a line each; of an array of tables the lines of one.
     pub(super) example: &'static [&'static str],
-    /// Whether it is an array of tables, each of which is an entry.
-    pub(super) is_list: bool,
-    /// Reads the table, or the array of them. What is wrong is told to the document, with its place.
-    pub(super) read: fn(&mut Config, &Spanned<DeValue<'_>>, &mut Document<'_>),
-    /// Writes the entries: of a table a line each, of an array of tables the lines of each.
-    pub(super) write: fn(&Config) -> Vec<String>,
-    /// The name of each entry and what it is, where only the names may be told.
-    pub(super) entries: Option<NamedEntries>,
-    /// The whole in one text, as other sources give it.
-    pub(super) get: fn(&Config) -> String,
-    /// Says of what it cannot take what is wrong with it, and has changed nothing then.
-    pub(super) set: fn(&mut Config, &str) -> Result<(), ConfigError>,
+    pub(super) read: SectionRead,
+    pub(super) entries: fn(&Config) -> Vec<SectionEntry>,
+    /// Whether only the names of entries may be told.
+    pub(super) is_private: bool,
+    /// How flags and variables give it, if that is not TOML.
+    pub(super) short: Option<ShortForm>,
 }
 
-/// Entries, each with its name.
-pub(super) type NamedEntries = fn(&Config) -> Vec<(String, String)>;
+/// Reads a section in place of what there is. What is wrong is told to the document, with its place.
+#[derive(Debug)]
+pub(super) enum SectionRead {
+    Table(fn(&mut Config, &DeTable<'_>, &mut Document<'_>)),
+    /// An array of tables, each of which is an entry.
+    List(fn(&mut Config, &DeArray<'_>, &mut Document<'_>)),
+}
+
+/// An entry's name and its lines: of a table one, of an array of tables one for each member.
+pub(super) type SectionEntry = (String, Vec<String>);
+
+/// The whole of a section in one text.
+#[derive(Debug)]
+pub(super) struct ShortForm {
+    pub(super) get: fn(&Config) -> String,
+    pub(super) set: fn(&mut Config, &str) -> Option<()>,
+}
+
+impl Section {
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.read, SectionRead::List(_))
+    }
+
+    /// The whole in one text, as flags and variables give it.
+    fn shown(&self, config: &Config) -> String {
+        if let Some(short) = &self.short {
+            return (short.get)(config);
+        }
+        let entries = (self.entries)(config);
+        let entry = |(_, lines): &SectionEntry| match self.is_list() {
+            true => format!("{{ {} }}", lines.join(", ")),
+            false => lines.join(", "),
+        };
+        let entries: Vec<String> = entries.iter().map(entry).collect();
+        match (entries.is_empty(), self.is_list()) {
+            (true, _) => String::new(),
+            (false, true) => format!("[{}]", entries.join(", ")),
+            (false, false) => format!("{{ {} }}", entries.join(", ")),
+        }
+    }
+}
 
 /// A value as a flag or a variable gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +184,7 @@ impl ConfigKey {
             ValueKind::Flag { get, .. } => get(config).to_string(),
             ValueKind::Text { get, .. } => get(config),
             ValueKind::List { get, .. } => get(config).join(","),
-            ValueKind::Section(section) => (section.get)(config),
+            ValueKind::Section(section) => section.shown(config),
         }
     }
 
@@ -166,8 +199,19 @@ impl ConfigKey {
                 text.parse().ok().map(|flag| set(config, flag))
             }
             (ValueKind::Text { set, .. }, RawValue::Text(text)) => set(config, text),
+            (ValueKind::Section(Section { short: Some(short), .. }), RawValue::Text(text)) => {
+                (short.set)(config, text)
+            }
             (ValueKind::Section(section), RawValue::Text(text)) => {
-                return (section.set)(config, text);
+                let text = match (text.as_str(), section.is_list()) {
+                    ("", true) => "[]",
+                    ("", false) => "{}",
+                    (text, _) => text,
+                };
+                let mut read = config.clone();
+                inline(text, |value, document| self.read(&mut read, value, document))?;
+                *config = read;
+                Some(())
             }
             (ValueKind::List { set, .. }, RawValue::Text(text)) => {
                 let items: Vec<&str> =
@@ -190,9 +234,17 @@ impl ConfigKey {
         document: &mut Document<'_>,
     ) {
         let done = match (&self.kind, value.get_ref()) {
-            (ValueKind::Section(section), _) => {
-                (section.read)(config, value, document);
-                return;
+            (
+                ValueKind::Section(Section { read: SectionRead::Table(read), .. }),
+                DeValue::Table(table),
+            ) => {
+                return read(config, table, document);
+            }
+            (
+                ValueKind::Section(Section { read: SectionRead::List(read), .. }),
+                DeValue::Array(tables),
+            ) => {
+                return read(config, tables, document);
             }
             (ValueKind::Number { min, max, set, .. }, DeValue::Integer(number)) => {
                 let number = integer(number).filter(|number| (min..=max).contains(&number));
@@ -212,7 +264,8 @@ impl ConfigKey {
                 ValueKind::Number { .. }
                 | ValueKind::Flag { .. }
                 | ValueKind::Text { .. }
-                | ValueKind::List { .. },
+                | ValueKind::List { .. }
+                | ValueKind::Section(_),
                 _,
             ) => None,
         };
@@ -237,7 +290,7 @@ impl ConfigKey {
                 let items = get(from);
                 set(to, &items.iter().map(String::as_str).collect::<Vec<_>>())
             }
-            ValueKind::Section(section) => (section.set)(to, &(section.get)(from)).ok(),
+            ValueKind::Section(_) => self.assign(to, &RawValue::Text(self.shown(from))).ok(),
         };
         debug_assert!(done.is_some(), "{} does not take what it shows", self.name);
     }

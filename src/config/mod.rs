@@ -23,7 +23,9 @@ mod overlaps;
 mod own_keys;
 mod proxies;
 mod retention;
+mod secret_members;
 mod sources;
+mod stream_members;
 mod streams;
 mod suggest;
 #[cfg(test)]

@@ -4,13 +4,11 @@
 use super::config::Config;
 use super::error::ConfigError;
 use super::example::quoted;
-use super::fields::{KEPT, names};
+use super::fields::{self, Faults, Field, Wants, documented, other, put, within};
 use super::file::Document;
-use super::key::{ConfigKey, Section, TakesEffect, ValueKind, described, integer};
-use super::suggest;
+use super::key::{ConfigKey, Section, SectionRead, ShortForm, TakesEffect, ValueKind};
 use crate::base::RoomId;
 use crate::hub::Retention;
-use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -33,94 +31,87 @@ pub(super) const DEFAULT: ConfigKey = ConfigKey {
 pub(super) const ROOMS: Section = Section {
     wants: "a table of rooms, each with { entries = …, age_ms = … } or \"ENTRIES/AGE_MS\"; elsewhere a \
             list of ROOM=ENTRIES/AGE_MS with commas between them",
-    fields: &[("", KEPT)],
+    members: || documented("", KEPT),
     example: &["lobby = { entries = 1000, age_ms = 86400000 }"],
-    is_list: false,
-    read,
-    write,
-    entries: None,
-    get: |config| {
-        let rooms = config.retention.rooms.iter();
-        let rooms = rooms.map(|(room, of_room)| format!("{room}={}", kept_text(*of_room)));
-        rooms.collect::<Vec<_>>().join(",")
+    read: SectionRead::Table(read),
+    entries: |config| {
+        let entry = |(room, of_room): (&RoomId, &Retention)| {
+            let (name, text) = (quoted(room.as_str()), quoted(&kept_text(*of_room)));
+            (room.to_string(), vec![format!("{name} = {text}")])
+        };
+        config.retention.rooms.iter().map(entry).collect()
     },
-    set: |config, text| {
-        let rooms = text.split(',').filter(|_| !text.is_empty()).map(|one| {
-            let (room, of_room) = one.trim().split_once('=')?;
-            Some((RoomId::parse(room).ok()?, kept(of_room)?))
-        });
-        let bad = || ConfigError::BadValue { key: TABLE, value: format!("{text:?}") };
-        config.retention.rooms = rooms.collect::<Option<_>>().ok_or_else(bad)?;
-        Ok(())
-    },
+    is_private: false,
+    short: Some(ShortForm {
+        get: |config| {
+            let rooms = config.retention.rooms.iter();
+            let rooms = rooms.map(|(room, of_room)| format!("{room}={}", kept_text(*of_room)));
+            rooms.collect::<Vec<_>>().join(",")
+        },
+        set: |config, text| {
+            let rooms = text.split(',').filter(|_| !text.is_empty()).map(|one| {
+                let (room, of_room) = one.trim().split_once('=')?;
+                Some((RoomId::parse(room).ok()?, kept(of_room)?))
+            });
+            config.retention.rooms = rooms.collect::<Option<_>>()?;
+            Some(())
+        },
+    }),
 };
 
-const TABLE: &str = "retention.rooms";
+const WANTS: &str = "{ entries = …, age_ms = … } is needed, each a number from 1 on or \"all\"";
 
-fn read(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Document<'_>) {
-    let DeValue::Table(rooms) = value.get_ref() else {
-        let value_text = described(value.get_ref());
-        let error = ConfigError::BadValue { key: TABLE, value: value_text };
-        return document.fault(value.span(), error);
-    };
+#[rustfmt::skip]
+const KEPT: &[Field<Retention>] = &[
+    other("entries", Wants::Range(1, u64::MAX, "entries", ", or \"all\""), "\"all\"",
+        "The newest that are kept.",
+        |kept, _, value| put(&mut kept.entries, number(value)),
+        |kept| Some(number_text(kept.entries))),
+    other("age_ms", Wants::Range(1, u64::MAX, "ms", ", or \"all\""), "\"all\"",
+        "How old what is kept may be.",
+        |kept, _, value| put(&mut kept.age_ms, number(value)),
+        |kept| Some(number_text(kept.age_ms))),
+];
+
+fn read(config: &mut Config, rooms: &DeTable<'_>, document: &mut Document<'_>) {
     config.retention.rooms.clear();
     for (name, of_room) in rooms {
-        let bad = |wants| ConfigError::BadEntry {
-            table: TABLE,
-            entry: name.get_ref().to_string(),
-            wants,
+        let kept = match RoomId::parse(name.get_ref()) {
+            Ok(room) => kept_value(of_room).map(|kept| (room, kept)),
+            Err(_) => Err(vec![(name.span(), "a room's name is needed".to_owned())]),
         };
-        let Ok(room) = RoomId::parse(name.get_ref()) else {
-            document.fault(name.span(), bad("a room's name is needed".to_owned()));
-            continue;
-        };
-        match kept_value(of_room.get_ref()) {
-            Ok(kept) => drop(config.retention.rooms.insert(room, kept)),
-            Err((span, wants)) => document.fault(span.unwrap_or(of_room.span()), bad(wants)),
-        }
-    }
-}
-
-/// `"1000/all"`, or `{ entries = 1000 }`: what is not said is all. Or what is wrong, and where.
-fn kept_value(value: &DeValue<'_>) -> Result<Retention, (Option<Range<usize>>, String)> {
-    const WANTS: &str = "{ entries = …, age_ms = … } is needed, each a number from 1 on or \"all\"";
-    let known = || names(&[KEPT]);
-    let read = match value {
-        DeValue::String(text) => kept(text),
-        DeValue::Table(members) => {
-            let is_unknown = |name: &str| known().all(|known| known != name);
-            if let Some((name, _)) = members.iter().find(|(name, _)| is_unknown(name.get_ref())) {
-                return Err((Some(name.span()), suggest::unknown(name.get_ref(), known())));
+        match kept {
+            Ok((room, kept)) => drop(config.retention.rooms.insert(room, kept)),
+            Err(faults) => {
+                for (span, wants) in faults {
+                    let entry = name.get_ref().to_string();
+                    let table = "retention.rooms";
+                    document.fault(span, ConfigError::BadEntry { table, entry, wants });
+                }
             }
-            let of_member = |name| member(members, name);
-            let both = of_member("entries").zip(of_member("age_ms"));
-            both.filter(|_| !members.is_empty())
-                .map(|(entries, age_ms)| Retention { entries, age_ms })
         }
-        DeValue::Integer(_)
-        | DeValue::Float(_)
-        | DeValue::Boolean(_)
-        | DeValue::Datetime(_)
-        | DeValue::Array(_) => None,
-    };
-    read.ok_or_else(|| (None, WANTS.to_owned()))
-}
-
-fn member(members: &DeTable<'_>, name: &str) -> Option<u64> {
-    match members.get(name).map(Spanned::get_ref) {
-        None => Some(u64::MAX),
-        Some(DeValue::Integer(number)) => integer(number).filter(|number| *number > 0),
-        Some(DeValue::String(text)) if text == "all" => Some(u64::MAX),
-        Some(_) => None,
     }
 }
 
-fn write(config: &Config) -> Vec<String> {
-    let rooms = config.retention.rooms.iter();
-    let line = |(room, of_room): (&RoomId, &Retention)| {
-        format!("{} = {}", quoted(room.as_str()), quoted(&kept_text(*of_room)))
-    };
-    rooms.map(line).collect()
+/// `"1000/all"`, or `{ entries = 1000 }`: what is not said is all.
+fn kept_value(value: &Spanned<DeValue<'_>>) -> Result<Retention, Faults> {
+    let wanted = || vec![(value.span(), WANTS.to_owned())];
+    match value.get_ref() {
+        DeValue::String(text) => kept(text).ok_or_else(wanted),
+        DeValue::Table(members) if !members.is_empty() => {
+            let mut kept = Retention { entries: u64::MAX, age_ms: u64::MAX };
+            let faults = fields::read(KEPT, &mut kept, members);
+            if faults.is_empty() { Ok(kept) } else { Err(faults) }
+        }
+        _ => Err(wanted()),
+    }
+}
+
+fn number(value: &DeValue<'_>) -> Result<u64, String> {
+    match value {
+        DeValue::String(text) if text == "all" => Ok(u64::MAX),
+        _ => within(value, 1, u64::MAX).ok_or_else(|| WANTS.to_owned()),
+    }
 }
 
 fn kept(text: &str) -> Option<Retention> {
@@ -134,11 +125,11 @@ fn kept(text: &str) -> Option<Retention> {
 
 /// Writes one.
 fn kept_text(kept: Retention) -> String {
-    let text = |number: u64| match number {
-        u64::MAX => "all".to_owned(),
-        number => number.to_string(),
-    };
-    format!("{}/{}", text(kept.entries), text(kept.age_ms))
+    format!("{}/{}", number_text(kept.entries), number_text(kept.age_ms))
+}
+
+fn number_text(number: u64) -> String {
+    if number == u64::MAX { "all".to_owned() } else { number.to_string() }
 }
 
 #[cfg(test)]

@@ -51,15 +51,15 @@ impl ConfigKey {
     fn entries(&self, config: &Config) -> Option<Entries> {
         let ValueKind::Section(section) = &self.kind else { return None };
         let mut entries = Entries::new();
-        for (name, entry) in section.entries?(config) {
-            entries.entry(name).or_default().push(entry);
+        for (name, lines) in (section.entries)(config) {
+            entries.entry(name).or_default().push(lines);
         }
-        Some(entries)
+        section.is_private.then_some(entries)
     }
 }
 
 /// By their names, which several may have.
-type Entries = BTreeMap<String, Vec<String>>;
+type Entries = BTreeMap<String, Vec<Vec<String>>>;
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut names: Vec<String> = names.map(|name| format!("{name:?}")).collect();

@@ -4,16 +4,15 @@
 use super::config::Config;
 use super::error::ConfigError;
 use super::example::quoted;
+use super::fields::{Faults, within};
 use super::file::Document;
-use super::inline::inline;
-use super::key::{ConfigKey, Section, TakesEffect, ValueKind, described, integer};
+use super::key::{ConfigKey, Section, SectionRead, TakesEffect, ValueKind, described};
 use super::suggest;
 use crate::base::limits::USER_EXCEPTIONS_MAX;
 use crate::base::user_limits::NotALimit;
 use crate::base::{Limits, UserId, UserLimit, UserLimits};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::rc::Rc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -58,24 +57,23 @@ pub(super) const USERS: ConfigKey = ConfigKey {
     effect: TakesEffect::Live,
     about: "Limits for single users, in place of the limits of the same names for everybody.",
     kind: ValueKind::Section(Section {
-        is_list: false,
         wants: "a table of users, each a table of requests_per_second, burst, messages_per_minute, \
                 user_requests_per_second, user_burst, user_work_per_second, user_work_burst, bytes_per_second, \
                 bytes_burst, text_bytes, data_bytes, connections_per_user, rooms, direct_rooms, subscriptions, \
                 stored_bytes_per_day; elsewhere the same as an inline table of TOML",
-        fields: &[],
+        members: Vec::new,
         example: &["\"bot\" = { requests_per_second = 100, burst = 300 }"],
-        read: read_users,
-        write: |config| config.exceptions.users.iter().map(line).collect(),
-        entries: None,
-        get: |config| braced(config.exceptions.users.iter().map(line)),
-        set: |config, text| {
-            config.exceptions.users = inline(text, |value| {
-                let users = of_table("limits.users", value)?.iter().map(user);
-                users.collect::<Result<BTreeMap<_, _>, _>>().and_then(bounded)
-            })?;
-            Ok(())
+        read: SectionRead::Table(read_users),
+        entries: |config| {
+            let entry = |(user, limits): (&UserId, &UserLimits)| {
+                let limits: Vec<String> = limits.iter().map(assignment).collect();
+                let line = format!("{} = {{ {} }}", quoted(user.as_str()), limits.join(", "));
+                (user.to_string(), vec![line])
+            };
+            config.exceptions.users.iter().map(entry).collect()
         },
+        is_private: false,
+        short: None,
     }),
 };
 
@@ -85,83 +83,60 @@ pub(super) const CLAIMS: ConfigKey = ConfigKey {
     effect: TakesEffect::Live,
     about: "How far the claim `limits` of a token may raise its user's limits. It may always lower them.",
     kind: ValueKind::Section(Section {
-        is_list: false,
         wants: "a table of the same names as those of a user in limits.users; elsewhere an inline table of TOML",
-        fields: &[],
+        members: Vec::new,
         example: &["requests_per_second = 1000"],
-        read: read_ceilings,
-        write: |config| config.exceptions.ceilings.iter().map(assignment).collect(),
-        entries: None,
-        get: |config| braced(config.exceptions.ceilings.iter().map(assignment)),
-        set: |config, text| {
-            config.exceptions.ceilings = inline(text, |value| {
-                limits(of_table("limits.claims", value)?).map_err(|faults| first("claims", faults))
-            })?;
-            Ok(())
+        read: SectionRead::Table(|config, values, document| match limits(values) {
+            Ok(ceilings) => config.exceptions.ceilings = ceilings,
+            Err(faults) => tell(faults, "claims", document),
+        }),
+        entries: |config| {
+            let entry = |limit: (&str, u32)| (limit.0.to_owned(), vec![assignment(limit)]);
+            config.exceptions.ceilings.iter().map(entry).collect()
         },
+        is_private: false,
+        short: None,
     }),
 };
 
-const NEEDS_TABLE: &str = "a table is needed, as { burst = 100 }";
-
-fn read_users(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Document<'_>) {
-    let DeValue::Table(users) = value.get_ref() else {
-        return not_a_table("limits.users", value, document);
-    };
+fn read_users(config: &mut Config, users: &DeTable<'_>, document: &mut Document<'_>) {
     config.exceptions.users.clear();
     for (name, value) in users {
-        let bad =
-            |wants: String| ConfigError::BadLimits { entry: name.get_ref().to_string(), wants };
-        let of_user = match (UserId::parse(name.get_ref()), value.get_ref()) {
-            (Err(error), _) => Err(vec![(name.span(), format!("a user's id {error}"))]),
-            (Ok(_), DeValue::Table(values)) => limits(values),
-            (Ok(_), _) => Err(vec![(value.span(), NEEDS_TABLE.to_owned())]),
-        };
-        match (of_user, UserId::parse(name.get_ref())) {
-            (Ok(_), _) if config.exceptions.users.len() >= USER_EXCEPTIONS_MAX => {
+        match user(name, value) {
+            Ok(_) if config.exceptions.users.len() >= USER_EXCEPTIONS_MAX => {
                 let wants = format!("these are more than {USER_EXCEPTIONS_MAX} users");
-                return document.fault(name.span(), bad(wants));
+                return tell(vec![(name.span(), wants)], name.get_ref(), document);
             }
-            (Ok(limits), Ok(user)) => {
-                config.exceptions.users.insert(user, limits);
-            }
-            (Err(faults), _) => {
-                faults.into_iter().for_each(|(span, wants)| document.fault(span, bad(wants)));
-            }
-            (Ok(_), Err(_)) => {}
+            Ok((user, limits)) => drop(config.exceptions.users.insert(user, limits)),
+            Err(faults) => tell(faults, name.get_ref(), document),
         }
     }
 }
 
-fn read_ceilings(config: &mut Config, value: &Spanned<DeValue<'_>>, document: &mut Document<'_>) {
+fn tell(faults: Faults, entry: &str, document: &mut Document<'_>) {
+    for (span, wants) in faults {
+        document.fault(span, ConfigError::BadLimits { entry: entry.to_owned(), wants });
+    }
+}
+
+fn user(
+    name: &Spanned<Cow<'_, str>>,
+    value: &Spanned<DeValue<'_>>,
+) -> Result<(UserId, UserLimits), Faults> {
+    let user = UserId::parse(name.get_ref());
+    let user = user.map_err(|error| vec![(name.span(), format!("a user's id {error}"))])?;
     let DeValue::Table(values) = value.get_ref() else {
-        return not_a_table("limits.claims", value, document);
+        return Err(vec![(value.span(), "a table is needed, as { burst = 100 }".to_owned())]);
     };
-    match limits(values) {
-        Ok(ceilings) => config.exceptions.ceilings = ceilings,
-        Err(faults) => {
-            for (span, wants) in faults {
-                document.fault(span, ConfigError::BadLimits { entry: "claims".to_owned(), wants });
-            }
-        }
-    }
-}
-
-fn not_a_table(key: &'static str, value: &Spanned<DeValue<'_>>, document: &mut Document<'_>) {
-    let value_text = described(value.get_ref());
-    document.fault(value.span(), ConfigError::BadValue { key, value: value_text });
+    Ok((user, limits(values)?))
 }
 
 /// The limits of a table, or all that is wrong with them, and where.
-fn limits(values: &DeTable<'_>) -> Result<UserLimits, Vec<(Range<usize>, String)>> {
-    let (mut limits, mut faults) = (UserLimits::default(), Vec::new());
+fn limits(values: &DeTable<'_>) -> Result<UserLimits, Faults> {
+    let (mut limits, mut faults) = (UserLimits::default(), Faults::new());
     for (name, value) in values {
-        let number = match value.get_ref() {
-            DeValue::Integer(number) => {
-                integer(number).and_then(|number| u32::try_from(number).ok())
-            }
-            _ => None,
-        };
+        let number = within(value.get_ref(), 0, u32::MAX.into());
+        let number = number.and_then(|number| u32::try_from(number).ok());
         let min = match number.map(|number| limits.set(name.get_ref(), number)) {
             Some(Ok(())) => continue,
             Some(Err(NotALimit::Unknown)) => {
@@ -179,51 +154,6 @@ fn limits(values: &DeTable<'_>) -> Result<UserLimits, Vec<(Range<usize>, String)
     if faults.is_empty() { Ok(limits) } else { Err(faults) }
 }
 
-fn of_table<'t, 'v>(
-    key: &'static str,
-    value: &'t DeValue<'v>,
-) -> Result<&'t DeTable<'v>, ConfigError> {
-    match value {
-        DeValue::Table(table) => Ok(table),
-        other => Err(ConfigError::BadValue { key, value: described(other) }),
-    }
-}
-
-/// A user's limits of an inline table, or the first that is wrong with them.
-fn user(
-    (name, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>),
-) -> Result<(UserId, UserLimits), ConfigError> {
-    let bad = |wants: String| ConfigError::BadLimits { entry: name.get_ref().to_string(), wants };
-    let user =
-        UserId::parse(name.get_ref()).map_err(|error| bad(format!("a user's id {error}")))?;
-    let DeValue::Table(values) = value.get_ref() else { return Err(bad(NEEDS_TABLE.to_owned())) };
-    Ok((user, limits(values).map_err(|faults| first(name.get_ref(), faults))?))
-}
-
-fn bounded(
-    users: BTreeMap<UserId, UserLimits>,
-) -> Result<BTreeMap<UserId, UserLimits>, ConfigError> {
-    if let Some(user) = users.keys().nth(USER_EXCEPTIONS_MAX) {
-        let wants = format!("these are more than {USER_EXCEPTIONS_MAX} users");
-        return Err(ConfigError::BadLimits { entry: user.to_string(), wants });
-    }
-    Ok(users)
-}
-
-fn first(entry: &str, faults: Vec<(Range<usize>, String)>) -> ConfigError {
-    let wants = faults.into_iter().next().map(|(_, wants)| wants).unwrap_or_default();
-    ConfigError::BadLimits { entry: entry.to_owned(), wants }
-}
-
-fn line((user, limits): (&UserId, &UserLimits)) -> String {
-    format!("{} = {}", quoted(user.as_str()), braced(limits.iter().map(assignment)))
-}
-
-fn assignment((name, value): (&'static str, u32)) -> String {
+fn assignment((name, value): (&str, u32)) -> String {
     format!("{name} = {value}")
-}
-
-fn braced(items: impl Iterator<Item = String>) -> String {
-    let items: Vec<String> = items.collect();
-    if items.is_empty() { String::new() } else { format!("{{ {} }}", items.join(", ")) }
 }

@@ -1,19 +1,15 @@
 //! A stream's webhook: the path to which others post, what they sign with, how a delivery is known that comes
 //! again, and what they are answered.
 
-use super::example::quoted;
-use super::feed::{json_pointer, secret, write_pointer, write_secret};
-use super::fields::{WEBHOOK, names};
-use super::key::{described, integer};
-use super::streams::text;
-use super::suggest;
+use super::feed::json_pointer;
+use super::fields::{self, Field, Wants, other, put, text, within, written};
+use super::key::described;
+use super::secret_members::{SECRET_ENV, SECRET_FILE, SecretMembers};
 use crate::auth::HookSecret;
 use crate::base::limits::WEBHOOK_ANSWER_BYTES_MAX;
 use crate::base::names::NAME_BYTES_MAX;
 use crate::http1::Status;
-use std::fmt::Write;
 use std::sync::Arc;
-use toml::Spanned;
 use toml::de::DeValue;
 
 /// A path to which others post.
@@ -36,42 +32,91 @@ pub struct Webhook {
 /// The field that names a delivery, as GitHub has it.
 const DELIVERY: &str = "X-GitHub-Delivery";
 /// What may be declared; the first is the default.
-const STATUSES: [(i64, Status); 4] =
+const STATUSES: [(u64, Status); 4] =
     [(202, Status::Accepted), (200, Status::Ok), (201, Status::Created), (204, Status::NoContent)];
+
+pub(super) const WANTS: &str = "{ path = …, secret_file = … or secret_env = …, pointer = …, status = …, body = …, delivery = … }";
+
+/// The members of a webhook's table.
+#[derive(Debug, Default)]
+pub(super) struct WebhookMembers {
+    path: Option<Arc<str>>,
+    secret: SecretMembers,
+    pointer: Option<Arc<str>>,
+    status: Option<Status>,
+    body: Option<Arc<str>>,
+    delivery: Option<Arc<str>>,
+}
+
+#[rustfmt::skip]
+pub(super) const WEBHOOK: &[Field<WebhookMembers>] = &[
+    other("path", Wants::Text("a path with each {name} of the stream's, of 1 to 128 bytes"), "",
+        "The path to which it is posted.",
+        |table, name, value| put(&mut table.path, text(name, value)),
+        |table| written(&table.path)),
+    other("secret_file", SECRET_FILE, "none",
+        "A file with the secret, at least 32 bytes, that signs what is posted. Either this or secret_env.",
+        |table, name, value| put(&mut table.secret.file, text(name, value)),
+        |table| written(&table.secret.file)),
+    other("secret_env", SECRET_ENV, "none",
+        "An environment variable with the secret.",
+        |table, name, value| put(&mut table.secret.variable, text(name, value)),
+        |table| written(&table.secret.variable)),
+    other("pointer", Wants::Text("a JSON pointer, as \"/data\""), "the whole content",
+        "Where the data is in the content.",
+        |table, _, value| put(&mut table.pointer, json_pointer(value)),
+        |table| written(&table.pointer)),
+    other("status", Wants::Text("200, 201, 202 or 204"), "202",
+        "The status of the answer after the data was published.",
+        |table, _, value| put(&mut table.status, status(value)),
+        |table| STATUSES[1..].iter().find(|(_, one)| Some(*one) == table.status).map(|(number, _)| number.to_string())),
+    other("body", Wants::Text("a text of at most 4096 bytes"), "{stream, seq, ts} as JSON",
+        "The content of this answer.",
+        |table, _, value| put(&mut table.body, body(value)),
+        |table| written(&table.body)),
+    other("delivery", Wants::Text("the name of a header field"), "\"X-GitHub-Delivery\"",
+        "The field that identifies a delivery; a repeated delivery is published once.",
+        |table, _, value| put(&mut table.delivery, delivery(value)),
+        |table| written(&table.delivery)),
+];
 
 /// Reads one.
 pub(super) fn read(value: &DeValue<'_>) -> Result<Webhook, String> {
-    let wants = || {
-        "webhook is { path = …, secret_file = … or secret_env = …, pointer = …, status = …, body = …, delivery = … }"
-            .to_owned()
-    };
+    let wants = || format!("webhook is {WANTS}");
     let DeValue::Table(members) = value else { return Err(wants()) };
-    let known = || names(&[WEBHOOK]);
-    let is_unknown = |name: &&str| known().all(|known| known != *name);
-    if let Some(name) = members.iter().map(|(name, _)| name.get_ref().as_ref()).find(is_unknown) {
-        return Err(format!("webhook: {}", suggest::unknown(name, known())));
+    let mut table = WebhookMembers::default();
+    if let Some((_, wrong)) = fields::read(WEBHOOK, &mut table, members).into_iter().next() {
+        return Err(format!("webhook: {wrong}"));
     }
-    let member = |name: &str| members.get(name).map(Spanned::get_ref);
-    let path = text("path", member("path").ok_or_else(wants)?)?;
-    let secret = secret(members).map_err(|(_, wants)| wants)?.ok_or_else(wants)?;
-    let pointer = member("pointer").map(json_pointer).transpose()?;
-    let status = member("status").map(status).transpose()?.unwrap_or(Status::Accepted);
-    let body = member("body").map(body).transpose()?;
+    let WebhookMembers { path, secret, pointer, status, body, delivery } = table;
+    let path = path.ok_or_else(wants)?;
+    let secret = secret.secret().map_err(|(_, wants)| wants.to_owned())?.ok_or_else(wants)?;
+    let status = status.unwrap_or(Status::Accepted);
     if status == Status::NoContent && body.as_ref().is_some_and(|body| !body.is_empty()) {
         return Err("webhook: an answer of status 204 has no body".to_owned());
     }
-    let delivery = member("delivery").map(delivery).transpose()?;
     let delivery = delivery.unwrap_or_else(|| DELIVERY.into());
     Ok(Webhook { path, secret, pointer, status, body, delivery })
 }
 
-fn status(value: &DeValue<'_>) -> Result<Status, String> {
-    let number = match value {
-        DeValue::Integer(number) => integer(number),
-        _ => None,
+/// Writes one, as an inline table of TOML.
+pub(super) fn write(webhook: &Webhook) -> String {
+    let Webhook { path, secret, pointer, status, body, delivery } = webhook.clone();
+    let members = WebhookMembers {
+        path: Some(path),
+        secret: SecretMembers::from(&secret),
+        pointer,
+        status: Some(status),
+        body,
+        delivery: Some(delivery).filter(|name| &**name != DELIVERY),
     };
-    let is_it = |(status, _): &&(i64, Status)| number == u64::try_from(*status).ok();
-    let found = STATUSES.iter().find(is_it).map(|(_, status)| *status);
+    format!("{{ {} }}", fields::write(WEBHOOK, members).join(", "))
+}
+
+fn status(value: &DeValue<'_>) -> Result<Status, String> {
+    let number = within(value, 200, 204);
+    let found = STATUSES.iter().find(|(status, _)| number == Some(*status));
+    let found = found.map(|(_, status)| *status);
     found.ok_or_else(|| format!("status is 200, 201, 202 or 204; not {}", described(value)))
 }
 
@@ -94,22 +139,4 @@ fn delivery(value: &DeValue<'_>) -> Result<Arc<str>, String> {
     value.as_str().filter(is_name).map(Arc::from).ok_or_else(|| {
         format!("delivery is the name of a field, as \"X-Request-Id\"; not {}", described(value))
     })
-}
-
-/// Writes one, behind what a stream's table has already.
-pub(super) fn write(into: &mut String, webhook: &Webhook) {
-    // Writing to a text does not fail.
-    let _ = write!(into, ", webhook = {{ path = {}", quoted(&webhook.path));
-    write_secret(into, &webhook.secret);
-    write_pointer(into, webhook.pointer.as_deref());
-    if let Some((number, _)) = STATUSES[1..].iter().find(|(_, status)| *status == webhook.status) {
-        let _ = write!(into, ", status = {number}");
-    }
-    if let Some(body) = &webhook.body {
-        let _ = write!(into, ", body = {}", quoted(body));
-    }
-    if &*webhook.delivery != DELIVERY {
-        let _ = write!(into, ", delivery = {}", quoted(&webhook.delivery));
-    }
-    into.push_str(" }");
 }
