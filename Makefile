@@ -29,6 +29,7 @@ lint: ## formatting, lints and documentation, warnings denied
 	cargo fmt --check --manifest-path benches/peers/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --lib --example parse_frames --example serve_blocking -- -D warnings
+	cargo clippy --locked --no-default-features --features wire --lib -- -D warnings
 	cargo clippy --locked --no-default-features --features reactor --lib --example echo --example fan_out --example autobahn_client -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
@@ -81,7 +82,7 @@ autobahn: binaries ## all of the Autobahn testsuite; writes the table of docs/co
 
 test-fuzz: ## each fuzz target for 15 s, where there is a nightly toolchain
 	@mkdir -p target && rm -f target/left-out.fuzz
-	sh fuzz/run.sh $(FUZZ_SECONDS) || { status=$$?; [ $$status -eq 3 ] || exit $$status; \
+	JOBS=2 sh fuzz/run.sh $(FUZZ_SECONDS) || { status=$$?; [ $$status -eq 3 ] || exit $$status; \
 	    printf '; left out: the fuzz targets, which need the nightly toolchain' >target/left-out.fuzz; }
 
 fuzz: ## each fuzz target, or TARGETS, for SECONDS (60)

@@ -2,6 +2,8 @@
 # Runs fuzz targets for some seconds each, and prints how often each was executed, as the rows of a
 # table: fuzz/run.sh SECONDS [TARGET…]
 #
+# JOBS (1) targets run at a time.
+#
 # Without a TARGET it is all of them: fuzz/fuzz_targets has one file for each. They are built as
 # cargo-fuzz builds them, with AddressSanitizer and the coverage that libFuzzer reads, but by cargo
 # alone: cargo-fuzz itself would have to be compiled first. Building takes some minutes the first
@@ -51,25 +53,39 @@ RUSTFLAGS="$(echo $coverage) --cfg fuzzing -Zsanitizer=address -Cdebug-assertion
     exit 1
 }
 
-printf '%s\n' '| target | executions | in |' '| --- | ---: | ---: |'
-for target in "$@"; do
+run() {
+    target=$1
     found=fuzz/target/corpus/$target
     log=fuzz/target/$target.log
     words=fuzz/dictionaries/$target.dict
     [ -e "$words" ] && words=-dict=$words || words=
     mkdir -p "$found"
     status=0
-    # Two globals of one name within SQLite are no fault of ours.
     # shellcheck disable=SC2086 # $words is one word or none
-    ASAN_OPTIONS=detect_odr_violation=0 "fuzz/target/$host/release/$target" "$found" "fuzz/corpus/$target" \
+    "fuzz/target/$host/release/$target" "$found" "fuzz/corpus/$target" \
         -artifact_prefix="fuzz/artifacts/$target-" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
         -print_final_stats=1 $words >"$log" 2>&1 || status=$?
     if [ "$status" -ne 0 ]; then
         cat "$log" >&2
         echo "$target: failed" >&2
-        exit 1
+        return 1
     fi
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" |
         sed -e ':a' -e 's/\([0-9]\)\([0-9]\{3\}\)\($\|,\)/\1,\2\3/' -e 'ta')
     echo "| \`$target\` | $executions | $seconds s |"
+}
+
+printf '%s\n' '| target | executions | in |' '| --- | ---: | ---: |'
+while [ $# -gt 0 ]; do
+    pids=
+    for _ in $(seq "${JOBS:-1}"); do
+        [ $# -gt 0 ] || break
+        run "$1" &
+        pids="$pids $!"
+        shift
+    done
+    for pid in $pids; do
+        wait "$pid" || failed=1
+    done
+    [ -z "${failed:-}" ] || exit 1
 done

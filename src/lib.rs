@@ -10,10 +10,14 @@
            - [`web`]: HTTP and WebSockets on the reactor, as applications see them"
 )]
 #![cfg_attr(
+    feature = "wire",
+    doc = "- [`wire`]: JSON of the protocol\n\
+           - [`decode`]: what every byte of a WebSocket stream means"
+)]
+#![cfg_attr(
     feature = "server",
     doc = "- [`hub`]: rooms, presence, streams: decides, without I/O and without a clock\n\
            - [`store`]: remembers: SQLite, one worker thread\n\
-           - [`wire`]: JSON of the protocol\n\
            - [`auth`]: who somebody is: tokens, keys, cookies\n\
            - [`config`]: what the operator wants\n\
            - [`server`]: the chat server\n\
@@ -31,6 +35,8 @@ pub mod cli;
 pub mod client;
 #[cfg(feature = "server")]
 pub mod config;
+#[cfg(feature = "wire")]
+pub mod decode;
 pub mod http1;
 #[cfg(feature = "server")]
 pub mod hub;
@@ -45,7 +51,8 @@ pub mod server;
 pub mod store;
 #[cfg(feature = "reactor")]
 pub mod web;
-#[cfg(feature = "server")]
+#[cfg(feature = "wire")]
+#[cfg_attr(not(feature = "server"), allow(unused, reason = "only the server uses all of it"))]
 pub mod wire;
 
 // The programs in the documents compile.

@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["base"]),
     ("reactor", &["base"]),
     ("wire", &["base"]),
+    ("decode", &["protocol", "wire"]),
     ("web", &["base", "http1", "protocol", "reactor"]),
     ("routes", &["base", "http1"]),
     ("auth", &["base", "http1", "wire"]),
@@ -89,7 +90,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["base", "store", "reactor", "web", "auth", "config", "server/embed", "server/chat"],
     ),
     ("client", &["protocol"]),
-    ("cli", &["base", "protocol", "store", "reactor", "wire", "auth", "config", "server"]),
+    (
+        "cli",
+        &["base", "protocol", "store", "reactor", "wire", "decode", "auth", "config", "server"],
+    ),
 ];
 
 /// A word, and the only places below `src/` in which it may stand.

@@ -7,7 +7,7 @@
 //! ```
 
 use parlor::base::Outbox;
-use parlor::cli::decode::decode as print;
+use parlor::decode::decode as print;
 use parlor::protocol::annotate::{INFLATED_BYTES_MAX, Note, Reading, annotate};
 use parlor::protocol::deflate::{Codecs, CodecsConfig, Deflate, Parameters};
 use parlor::protocol::{

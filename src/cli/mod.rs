@@ -2,7 +2,7 @@
 
 mod config;
 mod data;
-pub mod decode;
+mod decode;
 mod log;
 mod log_line;
 mod serve;

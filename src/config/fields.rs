@@ -24,12 +24,12 @@ enum Values<T: 'static> {
     Number((u64, u64, &'static str), fn(&mut T) -> &mut dyn Number),
     Other {
         wants: Wants,
-        read: Read<T>,
+        read: ReadMember<T>,
         write: fn(&T) -> Option<String>,
     },
 }
 
-type Read<T> = fn(&mut T, &str, &DeValue<'_>) -> Result<(), String>;
+type ReadMember<T> = fn(&mut T, &str, &DeValue<'_>) -> Result<(), String>;
 
 /// `true` or `false`; without it, `false`.
 pub(super) const fn flag<T>(
@@ -57,7 +57,7 @@ pub(super) const fn other<T>(
     wants: Wants,
     default: &'static str,
     about: &'static str,
-    read: Read<T>,
+    read: ReadMember<T>,
     write: fn(&T) -> Option<String>,
 ) -> Field<T> {
     Field { name, values: Values::Other { wants, read, write }, default, about }
@@ -251,7 +251,6 @@ impl<T> fmt::Display for Field<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::key::ValueKind;
     use crate::config::keys::find;
 

@@ -1,0 +1,116 @@
+//! The same as one JSON object, for programs.
+
+use crate::protocol::Event;
+use crate::protocol::endpoint::annotate::{Note, Reading, annotate};
+use crate::wire::json::Writer;
+use std::io::{self, Write};
+
+/// One JSON object, written as it comes.
+pub(super) fn print(stream: &[u8], reading: Reading, out: &mut dyn Write) -> io::Result<()> {
+    write!(out, "{{\"bytes\":{},\"annotations\":[", stream.len())?;
+    let mut list = List { out, is_begun: false, done: Ok(()) };
+    annotate(stream, reading, &mut |note| {
+        if let Note::Bytes { offset, bytes, meaning, clause } = note {
+            list.item(|w| {
+                w.number("offset", offset);
+                w.text("bytes", &all_hex(bytes));
+                w.text("meaning", &meaning);
+                w.text("clause", clause);
+            });
+        }
+    });
+    list.done?;
+    write!(out, "],\"events\":[")?;
+    let mut list = List { out, is_begun: false, done: Ok(()) };
+    let mut end = Writer::new();
+    let mut ends = Vec::new();
+    annotate(stream, reading, &mut |note| match note {
+        Note::Event(event) => list.item(|w| event_to_json(w, event)),
+        Note::Violation(error) => ends.push((
+            "violation",
+            object(|w| {
+                let violation = error.violation;
+                w.text("name", &format!("{violation:?}"));
+                w.text("sentence", violation.sentence());
+                w.text("clause", violation.clause());
+                w.number("close_code", violation.close_code().0);
+                w.number("frame_offset", error.frame_offset);
+            }),
+        )),
+        Note::Unfinished(what) => ends.push(("unfinished", object(|w| w.text("what", &what)))),
+        Note::Ignored { offset, len, .. } => ends.push((
+            "ignored",
+            object(|w| {
+                w.number("offset", offset);
+                w.number("bytes", len);
+            }),
+        )),
+        Note::Bytes { .. } => {}
+    });
+    list.done?;
+    end.object(|w| {
+        for name in ["violation", "unfinished", "ignored"] {
+            let value = ends.iter().find(|(of, _)| *of == name).map(|(_, value)| value.as_str());
+            w.raw(name, value.unwrap_or("null"));
+        }
+    });
+    // The members of one object go on in the other.
+    writeln!(out, "],{}", &end.finish()[1..])
+}
+
+fn event_to_json(w: &mut Writer, event: &Event<'_>) {
+    match event {
+        Event::Text(text) => {
+            w.text("event", "text");
+            w.text("text", text);
+        }
+        Event::Binary(bytes) => {
+            w.text("event", "binary");
+            w.text("bytes", &all_hex(bytes));
+        }
+        Event::Ping(bytes) => {
+            w.text("event", "ping");
+            w.text("bytes", &all_hex(bytes));
+        }
+        Event::Pong(bytes) => {
+            w.text("event", "pong");
+            w.text("bytes", &all_hex(bytes));
+        }
+        Event::Closed { code, reason } => {
+            w.text("event", "closed");
+            match code {
+                Some(code) => w.number("code", code.0),
+                None => w.raw("code", "null"),
+            }
+            w.text("reason", reason);
+        }
+    }
+}
+
+/// The items of an array, each written when it is there.
+struct List<'o> {
+    out: &'o mut dyn Write,
+    is_begun: bool,
+    done: io::Result<()>,
+}
+
+impl List<'_> {
+    fn item(&mut self, fill: impl FnOnce(&mut Writer)) {
+        let comma = if std::mem::replace(&mut self.is_begun, true) { "," } else { "" };
+        if self.done.is_ok() {
+            self.done = write!(self.out, "{comma}{}", object(fill));
+        }
+    }
+}
+
+fn object(fill: impl FnOnce(&mut Writer)) -> String {
+    let mut writer = Writer::new();
+    writer.object(fill);
+    writer.finish()
+}
+
+fn all_hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS[usize::from(nibble & 0x0F)] as char;
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+}
