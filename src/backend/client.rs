@@ -8,7 +8,7 @@ use crate::base::Data;
 use crate::base::limits::{
     BACKEND_HEAD_BYTES_MAX, BACKEND_IDLE_CONNECTION_MS, BACKEND_REASON_BYTES_MAX, JSON_DEPTH_MAX,
 };
-use crate::reactor::child::{self, ProgramError};
+use super::child::{self, ProgramError};
 use crate::wire::json;
 use std::io;
 use std::sync::{Arc, OnceLock};

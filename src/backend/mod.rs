@@ -6,6 +6,7 @@
 //! says whether to ask at all. What came of a job reaches the reactor's thread as the answers of handlers do.
 
 mod backoff;
+mod child;
 mod circuit;
 mod client;
 mod job;

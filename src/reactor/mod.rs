@@ -3,8 +3,6 @@
 //! [`Handler`]'s, who sees the world through [`Io`] and can run on a simulated one.
 
 mod accept;
-#[cfg(feature = "server")]
-pub(crate) mod child;
 mod clock;
 mod connection;
 mod flush;

@@ -5,7 +5,7 @@
 //! it gets `PATH` and what is named alone: secrets may be in others. It is ended, and no zombie is left,
 //! whatever happens; what it has started itself is its own to end.
 
-use super::Clock;
+use crate::reactor::Clock;
 use mio::unix::pipe::Receiver;
 use mio::{Events, Interest, Poll, Token};
 use std::fmt;
@@ -21,7 +21,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// Why a program's output was not had.
 #[derive(Debug)]
-pub(crate) enum ProgramError {
+pub(super) enum ProgramError {
     /// It cannot be started.
     Start(io::Error),
     /// What it writes cannot be read.
@@ -68,7 +68,7 @@ impl Drop for KillOnDrop {
 ///
 /// # Errors
 /// [`ProgramError`]; the program has ended then, too.
-pub(crate) fn output(
+pub(super) fn output(
     (command, env): (&[String], &[String]),
     timeout: Duration,
     bytes_max: usize,
