@@ -1,4 +1,4 @@
-//! Who may use whom, and words with one home: the table of `ARCHITECTURE.md`, held.
+//! Checks the table of layers in `ARCHITECTURE.md`, and the words that belong to one module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! The system's clock jumps, and starts wrong: the whole server with its store, on made-up clocks.
+//! The system's clock jumps or starts wrong: the whole server with its store, on simulated clocks.
 
 use parlor::auth::{Claims, Secret};
 use parlor::base::limits::CLOCK_HELD_MS;

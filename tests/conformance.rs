@@ -1,5 +1,5 @@
-//! `docs/conformance.md` names for each duty of RFC 6455 and RFC 7692 the functions that keep it and
-//! the tests that prove it: they are there, no duty is left out, and what it counts is right.
+//! Checks `docs/conformance.md`: for each duty of RFC 6455 and RFC 7692 it names functions that
+//! keep it and tests that prove it. They exist, no duty is missing, and the counts are right.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,10 +1,10 @@
-//! Replays `fuzz/corpus` without a fuzzer: everything that the targets assert is asserted of each
-//! file, and together the files reach every row of the table of violations, every refusal of the
-//! opening handshake, every way in which DEFLATE data can be wrong, and every request of the chat.
+//! Replays `fuzz/corpus` without a fuzzer. Everything that the targets assert is asserted for each
+//! file. Together the files reach every row of the table of violations, every refusal of the
+//! opening handshake, every error in DEFLATE data, and every request of the chat.
 //!
-//! A file is named after its meaning; `length_not_minimal.bin` is the one that must fail with
-//! [`Violation::LengthNotMinimal`]. What a fuzzer has found beside these, each for something that no
-//! other file reaches, is in `found`, named after its hash.
+//! A file is named after its meaning: `length_not_minimal.bin` must fail with
+//! [`Violation::LengthNotMinimal`]. Files found by a fuzzer, each for something that no other file
+//! reaches, are in `found`, named by hash.
 
 #[path = "../fuzz/bodies/conversation.rs"]
 mod conversation;

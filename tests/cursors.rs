@@ -1,6 +1,6 @@
-//! The hub and the real store under random users: whatever they do, however slow they read and
-//! whatever fails, each connection sees each of its rooms' logs in order, without a hole and
-//! without a repeat, nothing before its commit and nothing of a room that is not theirs.
+//! The hub and the real store under random users. Whatever they do, however slowly they read and
+//! whatever fails, each connection sees the logs of its rooms in order, without a gap or repeat,
+//! nothing before its commit and nothing of other rooms.
 
 use parlor::base::request::{Part, Target};
 use parlor::base::{

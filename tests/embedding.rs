@@ -1,5 +1,5 @@
-//! The library's side: a server on a thread, its handle, handlers of one's own. The client is the
-//! protocol's own endpoint over a plain socket; foreign clients are in `tests/clients`.
+//! The library: a server on a thread, its handle, and an application's handlers. The client is the
+//! protocol's own endpoint on a plain socket; third-party clients are in `tests/clients`.
 
 use parlor::auth::{Claims, Secret};
 use parlor::base::{ConnId, Outbox, StreamId};

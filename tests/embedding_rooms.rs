@@ -1,5 +1,5 @@
-//! What a program that embeds the server does in rooms, by its handle, and what strangers with a good name can
-//! do with what it has made. The clients are tungstenite's.
+//! What an embedding program can do in rooms with its handle, and what strangers who know a room's
+//! name can do there. The clients are tungstenite's.
 
 use parlor::base::declaration::{DataMember, Declaration, Keep, Kind};
 use parlor::base::pattern::Pattern;

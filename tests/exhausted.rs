@@ -1,5 +1,5 @@
-//! A process without a file descriptor left. It has a test program of its own, as it takes them
-//! all.
+//! A process without a free file descriptor. It is a test program of its own, because it uses up
+//! all of them.
 
 use parlor::base::{ConnId, Limits};
 use parlor::reactor::{Reactor, ReactorConfig};

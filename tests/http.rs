@@ -1,5 +1,5 @@
-//! HTTP/1.1 on the reactor: whatever comes, however it is cut, is the same requests and answers as a
-//! slow and obvious reader makes of it, which knows none of the code that is tried here.
+//! HTTP/1.1 on the reactor. However the bytes are split, requests and answers are those of a slow
+//! and obvious parser, which shares no code with the tested one.
 
 use parlor::base::{ConnId, Limits, Moment, Timestamp};
 use parlor::http1::{Response, Status};

@@ -1,5 +1,5 @@
-//! The hub's rules, one by one, against a store that answers at once. What random users make of
-//! them together is in `tests/cursors.rs`.
+//! The hub's rules, one by one, with a store that answers at once. `tests/cursors.rs` tests them
+//! together, with random users.
 
 #[path = "simulation/model_store.rs"]
 mod model_store;

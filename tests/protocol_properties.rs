@@ -1,6 +1,6 @@
-//! The protocol, tried with conversations that nobody thought of: an endpoint says the same
-//! however its bytes are cut, it says what a slow and plain model of RFC 6455 and RFC 7692 says
-//! (`fuzz/bodies/model.rs`) and hears what somebody else's implementation hears
+//! The protocol under random conversations. An endpoint's output does not depend on how its input
+//! is split. It sends what a slow and plain model of RFC 6455 and RFC 7692 sends
+//! (`fuzz/bodies/model.rs`), it receives what an independent implementation receives
 //! (`fuzz/bodies/independent.rs`), and two endpoints understand each other.
 
 #[path = "../fuzz/bodies/conversation.rs"]

@@ -1,4 +1,4 @@
-//! The reactor through real sockets, with plain `std` ones at the other end.
+//! The reactor on real sockets, with plain `std` sockets at the other end.
 
 use parlor::base::limits::{
     DRAIN_BYTES_PER_PERIOD, DRAIN_BYTES_PER_TURN, DRAIN_PERIOD_MS, DRAIN_READ_BYTES,

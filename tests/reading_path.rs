@@ -1,6 +1,6 @@
-//! Every output in `docs/reading-path.md` is what `parlor decode` says.
+//! Every output in `docs/reading-path.md` is that of `parlor decode`.
 //!
-//! With `PARLOR_WRITE_OUTPUTS=1` in the environment the outputs are written into the document.
+//! With `PARLOR_WRITE_OUTPUTS=1` in the environment, the outputs are written into the document.
 
 use std::path::Path;
 use std::process::Command;

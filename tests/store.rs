@@ -1,4 +1,4 @@
-//! The store through its own interface: numbers, repeats, failures, what survives.
+//! The store's own interface: numbers, repeats, failures, and what survives.
 
 use parlor::base::{
     Body, EntryKind, MemberState, Outcome, Query, Record, Revocation, RoomId, Snapshot, Timestamp,

@@ -1,6 +1,6 @@
-//! Damaged files: whatever is read of them is what was written, or an error.
+//! Damaged files: every read returns what was written, or an error.
 //!
-//! `PARLOR_SEED` is the seed of the places, `PARLOR_FLIPS` how many there are.
+//! `PARLOR_SEED` seeds the places of the damage; `PARLOR_FLIPS` is their number.
 
 use parlor::base::{
     Body, Chance, Data, Outcome, PublicationId, Query, Record, Revocation, RoomId, Snapshot,

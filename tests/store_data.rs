@@ -1,4 +1,4 @@
-//! A store as a whole: checked, moved as lines of JSON, copied, brought back, repaired.
+//! A whole store: checked, moved as lines of JSON, copied, restored, repaired.
 
 #[path = "simulation/any_record.rs"]
 mod any_record;

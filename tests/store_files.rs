@@ -1,5 +1,5 @@
-//! The files of a store: which belong together, what is told when they do not, and that nothing is
-//! changed then.
+//! The files of a store: which belong together, which error says that they do not, and that nothing
+//! is changed then.
 
 use parlor::base::{Body, Record, RoomId, Timestamp, UserId};
 use parlor::store::data::{self, BrokenRule, DataError};

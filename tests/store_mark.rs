@@ -1,5 +1,5 @@
-//! The write-ahead log is missing, cut, emptied or an older one, or the mark is: that is said, and no number is given
-//! twice in one epoch. What is whole is never said to have lost anything.
+//! The write-ahead log or the mark is missing, cut, emptied or an older one. The store reports it,
+//! and uses no number twice in one epoch. It never reports a loss for intact files.
 
 use parlor::base::{Body, Chance, Data, Outcome, Record, RoomId, StreamId, Timestamp, UserId};
 use parlor::store::data::{self, BrokenRule};

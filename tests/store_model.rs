@@ -1,5 +1,5 @@
-//! The real store against its model: whatever records come, in whatever batches, with ends and
-//! crashes between them, both say the same.
+//! The real store against its model: for all records and batches, with stops and crashes between
+//! them, both give the same.
 
 #[path = "simulation/any_record.rs"]
 mod any_record;

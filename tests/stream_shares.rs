@@ -1,5 +1,5 @@
-//! Shares of streams, against a slow, obvious model: whoever takes as much as they can, in any order and of any kind,
-//! leaves the others theirs.
+//! Shares of streams, against a slow, obvious model: a holder that takes as much as it can, in any
+//! order and of any kind, leaves the others their share.
 
 use parlor::base::declaration::{Declaration, Keep};
 use parlor::base::filter::{Compare, Condition, Filter};

@@ -1,5 +1,5 @@
-//! Streams against a slow, obvious model: whoever watches a stream gets a snapshot and then every
-//! change in order, with gaps only where they are declared.
+//! Streams against a slow, obvious model: each subscriber gets a snapshot and then every change in
+//! order, with gaps only where they are declared.
 
 use parlor::base::declaration::{Declaration, Keep};
 use parlor::base::filter::{Compare, Condition, Filter};

@@ -1,4 +1,4 @@
-//! The layer of WebSockets on the reactor, driven without one: plain calls, no socket.
+//! The WebSocket layer, which runs on the reactor, driven without one: plain calls, no socket.
 
 use parlor::base::{Class, ConnId, Limits, Moment, Timestamp};
 use parlor::protocol::deflate::{Codecs, CodecsConfig, Deflate, Parameters};

@@ -3,9 +3,9 @@
 /// Who may call a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody, also before `auth`.
+    /// Everybody, even before `auth`.
     Public,
-    /// Whoever has said who they are.
+    /// Signed-in users.
     User,
     /// Admins.
     Admin,

@@ -1,4 +1,4 @@
-//! The token of those who run the server, for calls over HTTP: a secret that is shown as it is.
+//! The operators' token for HTTP calls: a secret that is sent as it is.
 
 use super::key_error::{KeyError, KeyProblem};
 use super::key_sources::read_bounded;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub struct AdminToken(Arc<[u8]>);
 
 impl AdminToken {
-    /// Takes a token; white space around it, as a file's last newline, does not belong to it.
+    /// Takes a token. White space around it, such as a file's last newline, is not part of it.
     ///
     /// # Errors
     /// The number of its bytes, if there are fewer than [`SECRET_BYTES_MIN`].
@@ -33,7 +33,7 @@ impl AdminToken {
         token.map_err(|why| KeyError::new(path.display(), why))
     }
 
-    /// Whether this is it. How long that takes tells nothing but the lengths.
+    /// Whether this is the token. The time that it takes reveals only the lengths.
     #[must_use]
     pub fn is(&self, presented: &str) -> bool {
         verify_slices_are_equal(&self.0, presented.as_bytes()).is_ok()

@@ -1,4 +1,4 @@
-//! A function of the embedding program that says who sends a request.
+//! The embedding program's function that authenticates requests.
 
 use crate::http1::RequestHead;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The head of a request, for whoever says who sends it.
+/// The head of a request, for the function that authenticates it.
 #[derive(Debug)]
 pub struct Head<'a> {
     head: &'a RequestHead<'a>,
@@ -18,20 +18,20 @@ impl<'a> Head<'a> {
         Head { head, peer }
     }
 
-    /// The method, as `GET`.
+    /// The method, such as `GET`.
     #[must_use]
     pub fn method(&self) -> &'a str {
         self.head.method
     }
 
-    /// The path, without its query; still percent-encoded.
+    /// The path without its query, still percent-encoded.
     #[must_use]
     pub fn path(&self) -> &'a str {
         self.head.path
     }
 
-    /// The values of a field, in order; `name` in any case. Values that are no visible ASCII are left
-    /// out.
+    /// The values of a field, in order; `name` in any case. Values that are not visible ASCII are
+    /// left out.
     pub fn fields(&self, name: &str) -> impl Iterator<Item = &'a str> {
         self.head.named(name)
     }
@@ -42,7 +42,7 @@ impl<'a> Head<'a> {
         Some(self.head.query_value(name)?.ok()?.into_owned())
     }
 
-    /// The other end's address: a proxy's, if there is one between.
+    /// The peer's address; with a proxy, the proxy's.
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.peer
@@ -52,23 +52,23 @@ impl<'a> Head<'a> {
 /// Who sends a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proof {
-    /// Their id.
+    /// Their user id.
     pub user: String,
     /// Their display name.
     pub name: Option<String>,
-    /// Whether they may do what admins may.
+    /// Whether they have an admin's rights.
     pub admin: bool,
-    /// Patterns of the streams that they may publish to; none: nothing, and admins to all.
+    /// Patterns of streams that they may publish to. `None`: none, or all for admins.
     pub publish: Option<Vec<String>>,
-    /// Patterns of the streams that they may watch; none: all that the declarations allow.
+    /// Patterns of streams that they may watch. `None`: all that the declarations allow.
     pub subscribe: Option<Vec<String>>,
-    /// For how long that is so: then a WebSocket is closed with 4200, when `auth.leeway_ms` is over, too.
-    /// None: until its end.
+    /// How long the proof is valid. After that and `auth.leeway_ms`, a WebSocket is closed with
+    /// 4200. `None`: until the connection ends.
     pub expires_in: Option<Duration>,
 }
 
 impl Proof {
-    /// A user who may do what users may.
+    /// A user without special rights.
     #[must_use]
     pub fn user(id: &str) -> Proof {
         Proof { user: id.to_owned(), ..Proof::default() }
@@ -78,22 +78,22 @@ impl Proof {
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// Who sends it does not prove who they are: 401.
+    /// The sender does not prove who they are: 401.
     Unauthorized,
-    /// They are known, and may not: 403.
+    /// They are known, but not allowed: 403.
     Forbidden,
 }
 
 type HookFn = dyn Fn(&Head<'_>) -> Result<Option<Proof>, Denied> + Send + Sync;
 
-/// A function that says who sends a request.
+/// A function that authenticates requests.
 #[derive(Clone)]
 pub struct Authenticate(Arc<HookFn>);
 
 impl Authenticate {
-    /// Asks `run` of each request that somebody must stand for: an upgrade, a call of the API, the metrics.
-    /// `Ok(None)` leaves it to tokens, or to guests. It runs on the reactor's thread, where everybody
-    /// waits for it: it must not block.
+    /// Calls `run` for each request that needs authentication: an upgrade, an API call, the
+    /// metrics. `Ok(None)` leaves it to tokens, or to guests. `run` is called on the reactor's
+    /// thread, where everybody waits for it, so it must not block.
     pub fn new(
         run: impl Fn(&Head<'_>) -> Result<Option<Proof>, Denied> + Send + Sync + 'static,
     ) -> Authenticate {

@@ -1,5 +1,5 @@
-//! How a browser is signed in: a code, which is a token that is good for one exchange, and the cookie that it is
-//! exchanged for, which is a token of the server's own.
+//! Sign-in of browsers: a code (a token that is valid for one exchange) is exchanged for a cookie
+//! (a token of the server's own).
 
 use super::claims::millis;
 use super::failed_proofs::ProofPayer;
@@ -10,39 +10,39 @@ use crate::base::limits::{JTI_BYTES_MAX, SIGN_IN_MS_MAX};
 use serde_json::Number;
 use std::sync::Arc;
 
-/// Before the id of a code in that of its cookie.
+/// Precedes a code's id in the id of its cookie.
 const COOKIE_ID_PREFIX: &str = "sign-in:";
 
-/// What signs and judges the cookies of browsers.
+/// Signs and verifies browsers' cookies.
 #[derive(Clone, Debug)]
 pub(super) struct Cookies {
     secret: Secret,
     book: Book,
 }
 
-/// A code that is good, and was not used up as far as is known.
+/// A valid code that was not used, as far as is known.
 #[derive(Debug)]
 pub(crate) struct Code {
     claims: Claims,
     pub(crate) identity: Identity,
-    /// Its own id, by which it is used up.
+    /// Its own id. Using the code up revokes this id.
     pub(crate) jti: Arc<str>,
-    /// When its own time is over.
+    /// When it expires.
     pub(crate) until: Timestamp,
     lasts_ms: i64,
 }
 
 impl Verifier {
-    /// Has browsers signed in by cookies that are signed with this secret.
+    /// Signs browsers in with cookies that this secret signs.
     pub(crate) fn set_cookie_secret(&mut self, secret: Secret) {
         let book = Book::from(Keys::from_secret(&secret));
         self.cookies = Some(Cookies { secret, book });
     }
 
-    /// Judges a code at `now`.
+    /// Verifies a code at `now`.
     ///
     /// # Errors
-    /// [`TokenError`]; [`TokenError::NotACode`] for another token.
+    /// [`TokenError`]; [`TokenError::NotACode`] for any other token.
     pub(crate) fn judge_code(
         &self,
         code: &str,
@@ -62,11 +62,11 @@ impl Verifier {
         Ok(Code { claims, identity, jti: jti.into(), until, lasts_ms })
     }
 
-    /// The cookie for a code, from `now` on, and until when it is good. Its `jti` is that of the code behind
-    /// [`COOKIE_ID_PREFIX`], as each code is exchanged once.
+    /// The cookie for a code, valid from `now` on, and when it expires. Its `jti` is the code's
+    /// after [`COOKIE_ID_PREFIX`], because each code is exchanged once.
     ///
     /// # Errors
-    /// [`TokenError::Invalid`] where no cookie can be made.
+    /// [`TokenError::Invalid`] if no cookie can be made.
     pub(crate) fn cookie(
         &self,
         code: Code,
@@ -90,7 +90,7 @@ impl Verifier {
         Ok((signed, expires))
     }
 
-    /// Judges a cookie at `now`.
+    /// Verifies a cookie at `now`.
     ///
     /// # Errors
     /// [`TokenError`].
@@ -215,7 +215,7 @@ mod tests {
         let user = crate::base::UserId::parse("ada").unwrap();
         verifier.revocations_mut().insert(&Revocation::User(user, NOW));
         assert_eq!(verifier.judge_cookie(&cookie, NOW, None), Err(TokenError::Revoked));
-        // Used up, a code is good no more.
+        // A used code is no longer valid.
         let jti = Revocation::Token("c-1".into(), Some(expires));
         signed_out.revocations_mut().insert(&jti);
         let again = signed_out.judge_code(&code(json!({})), NOW, None);

@@ -1,4 +1,4 @@
-//! What a token says, and who that makes somebody.
+//! The claims of a token, and the identity that they give.
 
 use crate::base::{StreamRights, Timestamp, UserId, UserLimits};
 use serde::de::value::MapAccessDeserializer;
@@ -8,54 +8,56 @@ use serde_json::{Map, Number, Value};
 use std::fmt;
 use std::sync::Arc;
 
-/// Times further away than this, in ms from 1970 either way, are taken as this: what JavaScript
-/// counts exactly, some 285,000 years.
+/// Times further from 1970, in ms, are clamped to this: what JavaScript counts exactly, some
+/// 285,000 years.
 const TIME_MS_MAX: i64 = (1 << 53) - 1;
 
-/// What a token says. Others' claims are ignored; one of these twice makes a token invalid.
+/// The claims of a token. Unknown claims are ignored; a repeated known one makes the token invalid.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Claims {
-    /// The user's id: a string, or an integer that is read as its digits.
+    /// The user's id: a string, or an integer, which is read as its digits.
     pub sub: Value,
-    /// Until when it is good, in seconds since 1970.
+    /// When it expires, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exp: Option<Number>,
-    /// From when on it is good.
+    /// When it becomes valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<Number>,
-    /// When it was made.
+    /// When it was issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iat: Option<Number>,
-    /// Whom it is for: a string, or a list of them.
+    /// The audience: a string or a list of strings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aud: Option<Value>,
-    /// Who made it.
+    /// The issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
-    /// Its own id, by which it can be revoked.
+    /// The token's id, by which it can be revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
     /// Display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Whether the user may do what admins may.
+    /// Whether the user has an admin's rights.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub admin: bool,
-    /// Streams that they may publish to: a list of patterns.
+    /// Patterns of streams that they may publish to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<Vec<String>>,
-    /// Streams that they may watch: a list of patterns.
+    /// Patterns of streams that they may watch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscribe: Option<Vec<String>>,
-    /// It is a code that signs a browser in, once, for so many seconds, and nothing else.
+    /// Set if it is a code, which signs a browser in once, for this many seconds, and is valid for
+    /// nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<Number>,
-    /// Limits that are to hold for them, by the last part of their keys.
+    /// Limits for them, by the last part of their keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Map<String, Value>>,
 }
 
-/// Claims that are an object, as RFC 7519 §4 has them: `Claims` alone can also be read from a list.
+/// Claims that are a JSON object, as RFC 7519 §4 requires: `Claims` alone can also be read from a
+/// list.
 #[derive(Debug)]
 pub(super) struct ClaimsSet(pub(super) Claims);
 
@@ -79,29 +81,29 @@ impl<'de> Deserialize<'de> for ClaimsSet {
     }
 }
 
-/// Who somebody has proved to be.
+/// A proved identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Their id.
+    /// The user's id.
     pub user: UserId,
     /// Their display name.
     pub name: Option<Arc<str>>,
-    /// Whether they may do what admins may.
+    /// Whether they have an admin's rights.
     pub admin: bool,
-    /// What they may do with streams.
+    /// Their rights on streams.
     pub rights: StreamRights,
     /// The limits that their token asks for.
     pub limits: Option<Arc<UserLimits>>,
-    /// Until when that holds; none in open mode.
+    /// When it expires; `None` in open mode.
     pub expires: Option<Timestamp>,
-    /// The id of the token that they proved it with.
+    /// The id of their token.
     pub jti: Option<Arc<str>>,
-    /// When that token was made.
+    /// When that token was issued.
     pub issued: Option<Timestamp>,
 }
 
 impl Identity {
-    /// Somebody who has shown no token.
+    /// A user without a token.
     pub(crate) fn without_token(user: UserId, rights: StreamRights) -> Identity {
         Identity {
             user,
@@ -116,11 +118,11 @@ impl Identity {
     }
 }
 
-/// Seconds, which may have a fraction, in whole milliseconds.
+/// Converts seconds, perhaps with a fraction, to whole milliseconds.
 pub(super) fn millis(seconds: &Number) -> i64 {
     let millis = match seconds.as_i64() {
         Some(whole) => whole.saturating_mul(1_000),
-        // JSON has no NaN, and a cast of a float saturates.
+        // JSON has no NaN, and a cast from a float saturates.
         None => seconds.as_f64().map_or(i64::MAX, |seconds| (seconds * 1_000.0) as i64),
     };
     millis.clamp(-TIME_MS_MAX, TIME_MS_MAX)

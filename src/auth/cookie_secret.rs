@@ -1,4 +1,4 @@
-//! The secret that signs the cookies of browsers: made at the first start, and kept beside the data.
+//! The secret that signs browsers' cookies: created at the first start and stored beside the data.
 
 use super::Secret;
 use std::fs::{File, OpenOptions};
@@ -6,15 +6,16 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Its name in the directory of the data. It is in no backup: who restores one elsewhere has everybody sign in again.
+/// Its name in the data directory. Backups do not include it: after a restore elsewhere, everybody
+/// signs in again.
 const FILE_NAME: &str = "sign-in.key";
 const BYTES: usize = 32;
 const FILE_BYTES_MAX: u64 = 1_024;
 
-/// The secret beside the data in a directory; without one a new one.
+/// The secret in the data directory; without a directory, a new one.
 ///
 /// # Errors
-/// What the system says; [`ErrorKind::InvalidData`] for a file that is too short.
+/// The system's error; [`ErrorKind::InvalidData`] if the file is too short.
 pub(crate) fn cookie_secret(directory: Option<&Path>) -> io::Result<Secret> {
     let Some(directory) = directory else { return secret(made()?.as_bytes()) };
     let path = directory.join(FILE_NAME);
@@ -40,7 +41,8 @@ fn made() -> io::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Written aside and given its name when it is whole: a crash leaves all of it or nothing.
+/// Writes a temporary file and renames it when it is complete, so that a crash leaves all of it or
+/// nothing.
 fn make(directory: &Path, path: &Path) -> io::Result<Secret> {
     let text = made()?;
     let aside = path.with_extension("key.new");

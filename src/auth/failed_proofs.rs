@@ -1,8 +1,8 @@
-//! Who pays for proofs that fail: tokens, codes, cookies and signatures that are wrong.
+//! Who pays for failed proofs: wrong tokens, codes, cookies and signatures.
 //!
-//! To find out that a signature is wrong costs a hundred times what it costs to send one, and who sends it is
-//! nobody yet. So the address pays before the signature is looked at, and has it back if it was good: who proves
-//! themselves pays nothing, however many of them share an address.
+//! Checking a signature costs a hundred times what sending one costs, and its sender is still
+//! unknown. So the address pays before the check and is paid back if the signature was valid.
+//! Senders of valid proofs pay nothing, however many share an address.
 
 use crate::base::limits::{FAILED_PROOF_ADDRESSES_MAX, SIGNED_BYTES_PER_PROOF};
 use crate::base::rates::{Allowance, Asker, Rates};
@@ -16,9 +16,9 @@ pub(crate) const LIMIT: &str = "failed_proofs_per_second";
 #[derive(Debug)]
 pub(crate) struct FailedProofs {
     rates: RefCell<Rates>,
-    /// Signatures that were looked at since this was last asked for.
+    /// Signatures checked since the last [`FailedProofs::take_notes`].
     looked_at: Cell<u32>,
-    /// Whether a proof was not looked at since this was last asked for.
+    /// Whether a proof was rejected unchecked since then.
     is_over: Cell<bool>,
 }
 
@@ -28,7 +28,7 @@ impl FailedProofs {
         FailedProofs { rates, looked_at: Cell::new(0), is_over: Cell::new(false) }
     }
 
-    /// Who pays for what comes from an address.
+    /// The payer for an address.
     pub(crate) fn payer(&self, address: Address, now: Moment, limits: &Limits) -> ProofPayer<'_> {
         let allowance = Allowance {
             per_second: limits.failed_proofs_per_second,
@@ -38,14 +38,14 @@ impl FailedProofs {
         ProofPayer { proofs: self, address, now, allowance }
     }
 
-    /// How many signatures were looked at since the last call, and whether one was not, as its address had failed
-    /// too often.
+    /// How many signatures were checked since the last call, and whether one was rejected unchecked
+    /// because its address had failed too often.
     pub(crate) fn take_notes(&self) -> (u32, bool) {
         (self.looked_at.take(), self.is_over.take())
     }
 }
 
-/// Whoever has sent a proof.
+/// The sender of a proof.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ProofPayer<'a> {
     proofs: &'a FailedProofs,
@@ -54,11 +54,11 @@ pub(crate) struct ProofPayer<'a> {
     allowance: Allowance,
 }
 
-/// As many proofs of an address have failed as may; another one may come in so many ms.
+/// The address has reached its limit of failed proofs. It may send another in this many ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooManyFailed(pub(crate) u64);
 
-/// What was paid for a proof: lost, unless the proof was good.
+/// The price of a proof. It is lost unless the proof was valid.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub(crate) struct Paid {
@@ -66,7 +66,7 @@ pub(crate) struct Paid {
 }
 
 impl ProofPayer<'_> {
-    /// Pays for a proof that signs so many bytes, before it is looked at.
+    /// Pays for a proof that signs this many bytes, before it is checked.
     pub(crate) fn pay(self, signed_bytes: usize) -> Result<Paid, TooManyFailed> {
         let weight = weight(signed_bytes);
         let asker = Asker::Address(self.address);
@@ -83,13 +83,13 @@ impl ProofPayer<'_> {
         }
     }
 
-    /// The proof was good.
+    /// Returns the price of a valid proof.
     pub(crate) fn give_back(self, paid: Paid) {
         let asker = Asker::Address(self.address);
         self.proofs.rates.borrow_mut().give_back(&asker, paid.weight, self.allowance);
     }
 
-    /// Whether a proof could be paid for now, if it came.
+    /// Whether the address could pay for a proof now.
     pub(crate) fn can_pay(self) -> Result<(), TooManyFailed> {
         let weight = weight(0);
         let asker = Asker::Address(self.address);
@@ -107,7 +107,7 @@ impl ProofPayer<'_> {
     }
 }
 
-/// A proof weighs 1, and as much again for each so many bytes that it signs.
+/// A proof costs 1, and once more for each [`SIGNED_BYTES_PER_PROOF`] that it signs.
 fn weight(signed_bytes: usize) -> u32 {
     u32::try_from(signed_bytes / SIGNED_BYTES_PER_PROOF).unwrap_or(u32::MAX).saturating_add(1)
 }
@@ -153,7 +153,7 @@ mod tests {
         let _ = payer.pay(SIGNED_BYTES_PER_PROOF).unwrap();
         assert_eq!(payer.pay(SIGNED_BYTES_PER_PROOF).unwrap_err(), TooManyFailed(1_000));
         assert!(payer.pay(SIGNED_BYTES_PER_PROOF - 1).is_ok());
-        // What weighs more than a burst passes where nothing has failed.
+        // A price above a burst passes if nothing has failed.
         let other = proofs.payer(address("10.0.0.2"), Moment::from_millis(1_000), &limits);
         assert!(other.pay(usize::MAX).is_ok());
     }

@@ -1,5 +1,5 @@
-//! The secret that a message's sender and its receiver share, and what is signed with it: HMAC-SHA256 over
-//! the content, as `X-Hub-Signature-256` has it.
+//! The secret shared by a webhook's sender and receiver, and its signatures: HMAC-SHA256 over the
+//! body, as in `X-Hub-Signature-256`.
 
 use super::key_error::{KeyError, KeyProblem};
 use super::key_sources::read_bounded;
@@ -10,11 +10,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Before the digits of a signature.
+/// Precedes the digits of a signature.
 const PREFIX: &str = "sha256=";
 const SHA256_BYTES: usize = 32;
 
-/// A secret, and where it comes from. It signs and judges only when it has been read.
+/// A secret and its source. It signs and verifies only after it was read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HookSecret {
     origin: SecretOrigin,
@@ -29,19 +29,19 @@ enum SecretOrigin {
 }
 
 impl HookSecret {
-    /// One that stands in a file.
+    /// A secret in a file.
     #[must_use]
     pub fn of_file(path: impl Into<PathBuf>) -> HookSecret {
         HookSecret { origin: SecretOrigin::File(path.into()), bytes: None }
     }
 
-    /// One that stands in a variable of the environment.
+    /// A secret in an environment variable.
     #[must_use]
     pub fn of_variable(name: impl Into<String>) -> HookSecret {
         HookSecret { origin: SecretOrigin::Variable(name.into()), bytes: None }
     }
 
-    /// Takes a secret; white space around it, as a file's last newline, does not belong to it.
+    /// Takes a secret. White space around it, such as a file's last newline, is not part of it.
     ///
     /// # Errors
     /// The number of its bytes, if there are fewer than [`SECRET_BYTES_MIN`].
@@ -49,10 +49,10 @@ impl HookSecret {
         Ok(HookSecret { origin: SecretOrigin::Given, bytes: Some(judged(bytes)?) })
     }
 
-    /// Reads it, again if it was read before. It waits for the disk.
+    /// Reads the secret, or reads it again. Waits for the disk.
     ///
     /// # Errors
-    /// [`KeyError`], as of a file with a secret: it is what it was.
+    /// [`KeyError`], as for a file with a secret; the secret is then unchanged.
     pub fn read(&mut self) -> Result<(), KeyError> {
         let (bytes, origin) = match &self.origin {
             SecretOrigin::Given => return Ok(()),
@@ -67,7 +67,7 @@ impl HookSecret {
         Ok(())
     }
 
-    /// The file that it stands in.
+    /// The file with the secret.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         match &self.origin {
@@ -76,7 +76,7 @@ impl HookSecret {
         }
     }
 
-    /// The variable that it stands in.
+    /// The variable with the secret.
     #[must_use]
     pub fn variable(&self) -> Option<&str> {
         match &self.origin {
@@ -85,20 +85,20 @@ impl HookSecret {
         }
     }
 
-    /// The signature of a content; `None` if the secret has not been read.
+    /// The signature of a body; `None` if the secret has not been read.
     pub(crate) fn sign(&self, content: &[u8]) -> Option<String> {
         use std::fmt::Write;
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.bytes.as_ref()?);
         let mut text = String::from(PREFIX);
         for byte in hmac::sign(&key, content).as_ref() {
-            // Writing to a text does not fail.
+            // Writing to a `String` does not fail.
             let _ = write!(text, "{byte:02x}");
         }
         Some(text)
     }
 
-    /// Whether this is the signature of a content. How long that takes tells nothing of what the right
-    /// one would be.
+    /// Whether this is the signature of a body. The time that it takes does not reveal the right
+    /// one.
     pub(crate) fn has_signed(&self, content: &[u8], signature: &str) -> bool {
         let (Some(secret), Some(tag)) = (&self.bytes, digits(signature)) else { return false };
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_signature_is_that_of_one_content_and_one_secret() {
-        // GitHub's own example has a shorter secret; this was computed with OpenSSL.
+        // GitHub's own example has a shorter secret. OpenSSL computed this one.
         let secret = HookSecret::new(b"It's a Secret to Everybody, to all of them\n").unwrap();
         let signed = secret.sign(b"Hello, World!").unwrap();
         assert_eq!(signed.len(), PREFIX.len() + 2 * SHA256_BYTES);

@@ -1,4 +1,4 @@
-//! What was judged lately: whoever comes again with the same token costs no signature.
+//! A cache of verified tokens, so that a repeated token costs no signature check.
 
 use super::{Claims, TokenError};
 use crate::base::Timestamp;
@@ -7,12 +7,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The SHA-256 of a token: nobody finds a second one that has it.
+/// The SHA-256 of a token. Nobody can find a second token with the same hash.
 type Hash = [u8; 32];
 
-/// What tokens say that were judged lately by one set of keys, the good ones apart from the others: who sends bad
-/// ones makes none of the good forgotten. Times, audience and revocations are not part of it: they are judged anew
-/// each time.
+/// The content of tokens verified lately with one set of keys. Valid and invalid tokens are
+/// separate, so that invalid ones never displace valid ones. Times, audience and revocations are
+/// not cached: they are checked each time.
 #[derive(Clone, Default)]
 pub(super) struct JudgedTokens {
     good: Lately<Claims>,
@@ -20,13 +20,13 @@ pub(super) struct JudgedTokens {
 }
 
 impl JudgedTokens {
-    /// What became of a token, if that is remembered.
+    /// The cached result for a token, if there is one.
     pub(super) fn find(&self, hash: &Hash, now: Timestamp) -> Option<Result<Claims, TokenError>> {
         let good = self.good.find(hash, now).map(|claims| Ok(claims.clone()));
         good.or_else(|| self.bad.find(hash, now).map(|error| Err(*error)))
     }
 
-    /// Remembers what became of a token that has so many bytes.
+    /// Caches the result for a token of this many bytes.
     pub(super) fn put(
         &mut self,
         hash: Hash,
@@ -43,7 +43,7 @@ impl JudgedTokens {
 
 const HASH_BYTES: usize = 32;
 
-/// By which a token is remembered.
+/// The cache key of a token.
 pub(super) fn hash(token: &str) -> Option<Hash> {
     digest(&SHA256, token.as_bytes()).as_ref().try_into().ok()
 }
@@ -54,13 +54,14 @@ impl fmt::Debug for JudgedTokens {
     }
 }
 
-/// What came within [`JUDGED_MS`], and some of the time before, in two halves: the older one is forgotten whole.
+/// Entries of the last [`JUDGED_MS`] and some of the time before, in two halves. The older half is
+/// dropped as a whole.
 #[derive(Clone)]
 struct Lately<T> {
     young: BTreeMap<Hash, T>,
     old: BTreeMap<Hash, T>,
     since: Timestamp,
-    /// Of the tokens of the young half.
+    /// Bytes of the tokens in the young half.
     bytes: usize,
 }
 
@@ -115,7 +116,7 @@ mod tests {
         lately.put(hash("four").unwrap(), 1, 4, at(10 * JUDGED_MS));
         assert_eq!(lately.find(&hash("three").unwrap(), at(10 * JUDGED_MS)), None);
         lately.put(hash("three").unwrap(), 1, 3, at(10 * JUDGED_MS));
-        // A clock that is set back by much is no reason to believe for long.
+        // A clock set back far does not make entries last long.
         assert_eq!(lately.find(&hash("three").unwrap(), at(0)), None);
     }
 

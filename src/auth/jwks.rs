@@ -1,7 +1,7 @@
-//! JWKS files (RFC 7517): a set of keys in JSON, each with its kind and mostly its `kid`.
+//! JWKS files (RFC 7517): a set of keys in JSON, each with its type and usually its `kid`.
 //!
-//! Strict: a key that is not understood is an error and not left out, as whoever wrote it into the
-//! file expects its tokens to be taken.
+//! Strict: a key that is not understood is an error and is not skipped, because whoever put it into
+//! the file expects its tokens to be accepted.
 
 use super::key::{Algorithm, Key};
 use super::key_error::KeyProblem;
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// Whether a file means to be a JWKS.
+/// Whether a file looks like a JWKS.
 pub(super) fn is_jwks(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }
@@ -21,7 +21,7 @@ struct Set {
     keys: Vec<Jwk>,
 }
 
-/// A JSON Web Key. Other members are ignored, as RFC 7517 §4 asks.
+/// A JSON Web Key. Other members are ignored, as RFC 7517 §4 requires.
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -39,9 +39,9 @@ struct Jwk {
     d: Option<IgnoredAny>,
 }
 
-/// Reads a file: the keys, or what is wrong, with the `kid` of the key or its place, from 1.
+/// Parses a file: the keys, or the error with the `kid` of the key or its number, from 1.
 pub(super) fn keys(text: &str) -> Result<Vec<Key>, (Option<String>, KeyProblem)> {
-    // The parser's own words may repeat what stands there: a key.
+    // The parser's message may contain file content, which is a key.
     let set: Set = serde_json::from_str(text)
         .map_err(|error| (None, KeyProblem::Json(error.line(), error.column())))?;
     if set.keys.is_empty() {
@@ -88,7 +88,7 @@ impl Jwk {
         Ok(key.named(self.kid.as_deref().map(Into::into)))
     }
 
-    /// What the key is for: its kind alone decides.
+    /// The algorithm of the key. Only its type decides.
     fn algorithm(&self) -> Result<Algorithm, KeyProblem> {
         let curve = |wanted, algorithm| match self.crv.as_deref() {
             Some(crv) if crv == wanted => Ok(algorithm),
@@ -113,7 +113,7 @@ fn bytes(name: &'static str, member: &Option<String>) -> Result<Vec<u8>, KeyProb
 mod tests {
     use super::*;
 
-    // Of RFC 7517 §A.1, RFC 8037 §A.2, and a secret.
+    // From RFC 7517 §A.1, RFC 8037 §A.2, and a secret.
     const EC: &str = r#"{"kty":"EC","crv":"P-256","kid":"ec","use":"sig","alg":"ES256",
         "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}"#;
     const RSA: &str = r#"{"kty":"RSA","kid":"rsa","alg":"RS256","e":"AQAB","key_ops":["verify"],

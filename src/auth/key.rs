@@ -1,6 +1,7 @@
-//! One key that judges signatures: an algorithm, pinned, and what the cryptographic library needs.
+//! One key that verifies signatures: its only algorithm, and the cryptographic library's form of
+//! it.
 //!
-//! A key is looked at once, when it is read; from then on it is right.
+//! A key is checked once, when it is read.
 
 use super::claims::ClaimsSet;
 use super::key_error::KeyProblem;
@@ -15,18 +16,18 @@ use jsonwebtoken::{DecodingKey, Validation};
 use std::fmt;
 use std::sync::Arc;
 
-/// An RSA key that is smaller does not protect anything (RFC 7518 §3.3), in bits.
+/// The smallest RSA key, in bits. Smaller ones are not secure (RFC 7518 §3.3).
 const RSA_BITS_MIN: usize = 2_048;
-/// One that is larger takes too long to judge by, in bits.
+/// The largest RSA key, in bits. Larger ones take too long to verify with.
 const RSA_BITS_MAX: usize = 8_192;
 /// A coordinate of P-256 (RFC 7518 §6.2.1.2), and a public key of Ed25519 (RFC 8032 §5.1.5), in
 /// bytes.
 const POINT_BYTES: usize = 32;
 
-/// How a token is signed. There are no others: `none` is not one, either.
+/// Signature algorithms of tokens. There are no others, and not `none` either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// HMAC with SHA-256, by a secret that both sides know.
+    /// HMAC with SHA-256 and a shared secret.
     Hs256,
     /// RSA, PKCS #1 v1.5, with SHA-256.
     Rs256,
@@ -69,7 +70,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A key that judges signatures of its one algorithm.
+/// A key that verifies signatures of its one algorithm.
 #[derive(Clone)]
 pub(super) struct Key {
     pub(super) kid: Option<Arc<str>>,
@@ -86,14 +87,14 @@ impl Key {
         Ok(Key::new(Algorithm::Hs256, DecodingKey::from_secret(bytes)))
     }
 
-    /// A public key as PEM files have it, of which kind it says itself (SubjectPublicKeyInfo,
-    /// RFC 5280 §4.1.2.7; for RSA also RSAPublicKey, RFC 8017 §A.1.1).
+    /// A public key as in PEM files; its content says which kind (SubjectPublicKeyInfo, RFC 5280
+    /// §4.1.2.7; for RSA also RSAPublicKey, RFC 8017 §A.1.1).
     pub(super) fn public(der: &[u8]) -> Result<Key, KeyProblem> {
         if let Ok(key) = rsa::PublicKey::from_der(der) {
             return Key::rsa(&key);
         }
-        // The library also takes a bare point or key, without the envelope that says what it is: a
-        // DER sequence.
+        // The library also accepts a bare point or key, without the envelope (a DER sequence) that
+        // names its kind.
         if der.first() == Some(&0x30) && der.len() > POINT_BYTES {
             if ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, der).is_ok() {
                 return Ok(Key::new(Algorithm::Es256, DecodingKey::from_ec_der(der)));
@@ -108,7 +109,7 @@ impl Key {
     /// RS256: modulus and exponent, big-endian.
     pub(super) fn rsa_components(n: &[u8], e: &[u8]) -> Result<Key, KeyProblem> {
         let components = RsaPublicKeyComponents { n, e };
-        // By way of DER, as only that is looked at closely.
+        // Via DER, because only DER is checked thoroughly.
         let parsed = components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256);
         let parsed = parsed.map_err(|_| KeyProblem::Broken)?;
         let key = rsa::PublicKey::from_der(parsed.as_ref()).map_err(|_| KeyProblem::Broken)?;
@@ -133,7 +134,7 @@ impl Key {
         if x.len() != POINT_BYTES || y.len() != POINT_BYTES {
             return Err(KeyProblem::Broken);
         }
-        // SEC 1 §2.3.3: a point that is not compressed.
+        // SEC 1 §2.3.3: an uncompressed point.
         let point = [&[4], x, y].concat();
         ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point).map_err(|_| KeyProblem::Broken)?;
         Ok(Key::new(Algorithm::Es256, DecodingKey::from_ec_der(&point)))
@@ -155,10 +156,10 @@ impl Key {
         Key { kid, ..self }
     }
 
-    /// What a token says, if this key signed it.
+    /// The claims of a token, if this key signed it.
     pub(super) fn open(&self, token: &str) -> Result<Claims, TokenError> {
         let mut validation = Validation::new(self.algorithm.of_library());
-        // The verifier judges the claims, and the times against the time that it is handed.
+        // The verifier checks the claims, and the times against the time that it is given.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;

@@ -1,23 +1,22 @@
-//! What is wrong with a key or with a file of keys. No message has anything of a key in it but its
-//! `kid`.
+//! Errors in keys and key files. No message contains anything of a key except its `kid`.
 
 use super::key::Algorithm;
 use super::secret::SECRET_BYTES_MIN;
 use crate::base::limits::{KEY_FILE_BYTES_MAX, KEY_FILES_MAX, KEYS_MAX, KID_BYTES_MAX};
 use std::{fmt, io};
 
-/// What is wrong with a key, and where that was found.
+/// An error in a key, and where it was found.
 #[derive(Debug)]
 pub struct KeyError {
-    /// The file, or what else gave the key.
+    /// The file or other source of the key.
     pub origin: String,
-    /// The key's `kid`, if it has one, or its place in a JWKS, from 1.
+    /// The key's `kid`, or its number in a JWKS, from 1.
     pub key: Option<String>,
-    /// What.
+    /// The error.
     pub problem: KeyProblem,
 }
 
-/// What is wrong with a key or with a file of keys.
+/// An error in a key or key file.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyProblem {
     /// The file cannot be read.
@@ -44,10 +43,10 @@ pub enum KeyProblem {
     /// A PEM block has no end, or is not base64.
     #[error("has a PEM block without its end, or that is not base64")]
     Block,
-    /// A PEM block is of another kind.
+    /// A PEM block of an unsupported kind.
     #[error("has a PEM block {0:?}, which is not a supported key")]
     Label(String),
-    /// A private key, where only public ones belong.
+    /// A private key, where only public keys belong.
     #[error(
         "is a private key, and tokens are checked with the public key: make it with `openssl pkey -in FILE -pubout`"
     )]
@@ -58,29 +57,29 @@ pub enum KeyProblem {
     /// A public key, where a private one is needed to sign.
     #[error("is a public key, and tokens are signed with the private key")]
     Public,
-    /// A private key that is encrypted.
+    /// An encrypted private key.
     #[error("is encrypted: decrypt it with `openssl pkey -in FILE -out OTHER`")]
     Encrypted,
     /// A certificate.
     #[error("is a certificate: take its key with `openssl x509 -in FILE -noout -pubkey`")]
     Certificate,
-    /// A key of another kind than those that are known.
+    /// A key of an unsupported kind.
     #[error("is no key of RSA, of EC P-256 or of Ed25519")]
     Kind,
-    /// A key that is none: a point that is not on its curve, a modulus that is even.
+    /// An invalid key: a point not on its curve, or an even modulus.
     #[error("is no valid key of its kind")]
     Broken,
-    /// An RSA key of another size.
+    /// An RSA key of an unsupported size.
     #[error("is an RSA key of {bits} bits, and needs {min} to {max}")]
     RsaBits {
         /// Its bits.
         bits: usize,
-        /// The fewest.
+        /// The minimum.
         min: usize,
-        /// The most.
+        /// The maximum.
         max: usize,
     },
-    /// A secret with so many bytes, fewer than [`SECRET_BYTES_MIN`].
+    /// A secret with this many bytes, fewer than [`SECRET_BYTES_MIN`].
     #[error(
         "the secret has {0} bytes, and needs at least {SECRET_BYTES_MIN}: make one with `openssl rand -hex 32`"
     )]
@@ -99,30 +98,30 @@ pub enum KeyProblem {
     /// A `kid` is empty, or longer than [`KID_BYTES_MAX`].
     #[error("a kid has 1 to {KID_BYTES_MAX} bytes")]
     Kid,
-    /// `KID=` before a JWKS, which names its keys itself.
+    /// `KID=` before a JWKS, which names its own keys.
     #[error("is a JWKS, which names its keys itself: leave KID= out")]
     KidOfSet,
-    /// A JWKS is not JSON, or not a set of keys; the line and the column.
+    /// Not JSON, or no set of keys: line and column.
     #[error("is no JWKS: see line {0}, column {1}")]
     Json(usize, usize),
-    /// A JWK's `kty` is another.
+    /// A JWK with an unsupported `kty`.
     #[error("has the kty {0:?}, and not oct, RSA, EC or OKP")]
     Type(String),
-    /// A JWK's `crv` is another.
+    /// A JWK with an unsupported `crv`.
     #[error("has the crv {0:?}: EC is for P-256, and OKP for Ed25519")]
     Curve(String),
-    /// A JWK's `alg` is not that of its kind.
+    /// A JWK's `alg` does not match its kind.
     #[error("has the alg {said:?}, but it is a key for {is}")]
     Alg {
-        /// What it says.
+        /// Its `alg`.
         said: String,
-        /// What it is.
+        /// The key's algorithm.
         is: Algorithm,
     },
-    /// A JWK's `use` is not `sig`, or its `key_ops` are without `verify`.
+    /// A JWK's `use` is not `sig`, or its `key_ops` lack `verify`.
     #[error("is not for signatures: see its use and its key_ops")]
     Use,
-    /// A JWK has not this member, or it is not base64url.
+    /// A JWK lacks this member, or it is not base64url.
     #[error("has no {0:?}, or one that is not base64url")]
     Member(&'static str),
 }

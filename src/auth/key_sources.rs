@@ -1,5 +1,5 @@
-//! Where the keys come from. They are read at the start, and again when asked: a secret that was
-//! given as such stays as it is.
+//! The sources of keys. Files are read at the start, and again on request; a secret that was given
+//! directly stays.
 
 use super::key::Key;
 use super::key_error::{KeyError, KeyProblem};
@@ -8,28 +8,28 @@ use crate::base::limits::{KEY_FILE_BYTES_MAX, KEY_FILES_MAX};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Where the keys come from.
+/// The sources of keys.
 #[derive(Clone, Debug, Default)]
 pub struct KeySources {
     /// A secret.
     pub secret: Option<Secret>,
     /// A file with a secret.
     pub secret_file: Option<PathBuf>,
-    /// Files with public keys, or with sets of keys.
+    /// Files with public keys or sets of keys.
     pub key_files: Vec<KeyFile>,
 }
 
 /// A PEM file with a public key, or a JWKS file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFile {
-    /// The name of a PEM file's key; a JWKS names its keys itself.
+    /// The name of a PEM file's key. A JWKS names its own keys.
     pub kid: Option<String>,
     /// The file.
     pub path: PathBuf,
 }
 
 impl KeyFile {
-    /// Reads `FILE` or `KID=FILE`. What has a `/` before its first `=` is a file's name alone.
+    /// Parses `FILE` or `KID=FILE`. Text with a `/` before its first `=` is only a file name.
     #[must_use]
     pub fn parse(text: &str) -> Option<KeyFile> {
         let (kid, path) = match text.split_once('=') {
@@ -53,11 +53,11 @@ impl fmt::Display for KeyFile {
 /// One of the [`KeySources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeySource {
-    /// The secret that is given.
+    /// The secret itself.
     Secret,
     /// The file with a secret.
     SecretFile,
-    /// One of the files with public keys.
+    /// A file with public keys.
     KeyFiles,
 }
 
@@ -68,16 +68,16 @@ impl KeySources {
         self.secret.is_none() && self.secret_file.is_none() && self.key_files.is_empty()
     }
 
-    /// Reads all files. It waits for the disk: not for the reactor's thread while it serves.
+    /// Reads all files. Waits for the disk, so do not call it on the serving reactor's thread.
     ///
     /// # Errors
-    /// [`KeyError`]: what is wrong with which file, and which key. Half of the keys are none.
+    /// [`KeyError`], with the file and the key. A part of the keys is never returned.
     pub fn read(&self) -> Result<Keys, KeyError> {
         let (keys, faults) = self.read_all();
         faults.into_iter().next().map_or(Ok(keys), |(_, error)| Err(error))
     }
 
-    /// Reads all files, and says of each what is wrong with it. It waits for the disk.
+    /// Reads all files, and returns the error of each. Waits for the disk.
     pub(crate) fn read_all(&self) -> (Keys, Vec<(KeySource, KeyError)>) {
         let (mut keys, mut faults) = (Keys::none(), Vec::new());
         if let Some(secret) = &self.secret {
@@ -118,7 +118,7 @@ impl KeyFile {
         };
         let bytes = read_bounded(&self.path).map_err(|why| failed(None, why))?;
         let text = str::from_utf8(&bytes).map_err(|_| failed(None, KeyProblem::Format))?;
-        // A byte order mark, as some editors leave it.
+        // A byte order mark, which some editors write.
         let text = text.trim_start_matches('\u{feff}');
         if !jwks::is_jwks(text) {
             let key = pem::public_key(text).map_err(|why| failed(None, why))?;
@@ -131,7 +131,7 @@ impl KeyFile {
     }
 }
 
-/// A whole file, if it is as small as a key file is.
+/// A whole file, if it is small enough for a key file.
 pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, KeyProblem> {
     let read = small_file::read(path, KEY_FILE_BYTES_MAX).map_err(KeyProblem::Read)?;
     read.ok_or(KeyProblem::FileSize)
@@ -148,7 +148,7 @@ mod tests {
     const SET: &str =
         r#"{"keys":[{"kty":"oct","kid":"a","k":"YW4gZXhhbXBsZSBzZWNyZXQgb2YgMzIgYnl0ZXMuLi4"}]}"#;
 
-    /// Keys of files with these contents, named `0`, `1` …
+    /// The keys of files with these contents, named `0`, `1` …
     fn read(files: &[(Option<&str>, &str)]) -> Result<String, String> {
         let folder = tempfile::tempdir().unwrap();
         let mut sources = KeySources::default();

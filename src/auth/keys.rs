@@ -1,4 +1,4 @@
-//! The keys that tokens are judged by, and which of them a token means.
+//! The keys that verify tokens, and the selection of one for a token.
 
 use super::key::{Algorithm, Key};
 use super::key_error::KeyProblem;
@@ -6,26 +6,26 @@ use super::{Secret, TokenError};
 use crate::base::limits::{KEYS_MAX, KID_BYTES_MAX};
 use std::fmt;
 
-/// The keys that tokens are judged by: at most [`KEYS_MAX`], no two with the same `kid`, and for
-/// each algorithm at most one without. So a token means one key, and one signature is checked.
+/// The keys that verify tokens: at most [`KEYS_MAX`], no two with the same `kid`, and at most one
+/// without a `kid` per algorithm. So a token selects one key, and only one signature is checked.
 #[derive(Clone, Debug, Default)]
 pub struct Keys(Vec<Key>);
 
 impl Keys {
-    /// None: open mode.
+    /// No keys: open mode.
     #[must_use]
     pub fn none() -> Keys {
         Keys::default()
     }
 
-    /// A secret alone, without a `kid`.
+    /// Only a secret, without a `kid`.
     #[must_use]
     pub fn from_secret(secret: &Secret) -> Keys {
-        // A secret has its length already.
+        // A `Secret` always has a valid length.
         Keys(Key::secret(secret.bytes()).into_iter().collect())
     }
 
-    /// How many there are.
+    /// The number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
@@ -56,11 +56,11 @@ impl Keys {
         Ok(())
     }
 
-    /// The key that a token means, by what its header says.
+    /// Selects the key for a token by its header.
     ///
-    /// With a `kid` it is the key of that name or none. Without one it is the key of its algorithm
-    /// that has no name, or the only one of its algorithm. RFC 8725 §3.1: the key must be for the
-    /// algorithm that the header names; so the public half of an RSA key is never a secret.
+    /// With a `kid`, only the key of that name fits. Without one, it is the nameless key of its
+    /// algorithm, or else the only key of its algorithm. RFC 8725 §3.1: the key must be for the
+    /// algorithm in the header, so the public half of an RSA key is never used as a secret.
     pub(super) fn select(
         &self,
         algorithm: Algorithm,
@@ -84,7 +84,7 @@ impl Keys {
     }
 }
 
-/// What there is: algorithms and `kid`s, nothing of the keys.
+/// Shows algorithms and `kid`s, and nothing of the keys themselves.
 impl fmt::Display for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.len())?;
@@ -117,7 +117,7 @@ mod tests {
         keys
     }
 
-    /// What is selected, as it is shown.
+    /// The selected key, as shown.
     fn selected(keys: &Keys, algorithm: Algorithm, kid: Option<&str>) -> String {
         keys.select(algorithm, kid).map_or_else(|error| format!("{error:?}"), Key::to_string)
     }

@@ -1,10 +1,10 @@
-//! Who somebody is: JSON Web Tokens (RFC 7519), checked and made.
+//! Identity: JSON Web Tokens (RFC 7519), verified and issued.
 //!
-//! [`KeySources`] says where keys are, and reads them: a secret, PEM files, JWKS files. [`Keys`] are
-//! what came of it; a token selects one of them, and the key decides which algorithm it is for,
-//! never the token. [`Verifier`] judges a token by the keys, by its claims and by
-//! [`Revocations`]; browsers are signed in by cookies of the server's own; a token's times are judged against the time that is handed in. [`SigningKey`]
-//! makes tokens. Nothing here follows an address that stands in a token.
+//! [`KeySources`] names the sources of keys (a secret, PEM files, JWKS files) and reads them into
+//! [`Keys`]. A token selects one of them; the key, never the token, decides the algorithm.
+//! [`Verifier`] checks a token with the keys, its claims and [`Revocations`], at a time that the
+//! caller passes in. Browsers sign in with cookies of the server's own. [`SigningKey`] issues
+//! tokens. Nothing here follows a URL in a token.
 
 mod access;
 mod admin_token;

@@ -1,5 +1,4 @@
-//! PEM files (RFC 7468): one block between its lines, base64. What is in the block is not looked at
-//! here.
+//! PEM files (RFC 7468): one base64 block. The content of the block is not checked here.
 
 use super::key::Key;
 use super::key_error::KeyProblem;
@@ -10,20 +9,20 @@ const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 
-/// A PEM file's one block.
+/// A PEM file's only block.
 #[derive(Debug)]
 pub(super) struct Pem<'a> {
     pub(super) label: &'a str,
     pub(super) der: Vec<u8>,
 }
 
-/// Whether a file has a PEM block, good or not.
+/// Whether a file has a PEM block, valid or not.
 pub(super) fn is_pem(text: &str) -> bool {
     text.contains(BEGIN)
 }
 
 impl<'a> Pem<'a> {
-    /// Reads a file. Text around the block is a comment, as `openssl` writes it.
+    /// Parses a file. Text around the block is a comment, as `openssl` writes it.
     pub(super) fn parse(text: &'a str) -> Result<Pem<'a>, KeyProblem> {
         let (_, text) = text.split_once(BEGIN).ok_or(KeyProblem::Format)?;
         let (label, text) = text.split_once(DASHES).ok_or(KeyProblem::Block)?;
@@ -108,7 +107,7 @@ mod tests {
             let text = STANDARD.encode(der);
             format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n")
         };
-        // Without its envelope nothing says what a key is, good as it may be.
+        // Without its envelope a key has no kind, even if it is valid.
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let point = pair.public_key().as_ref();
         assert!(matches!(public_key(&block(point)), Err(KeyProblem::Kind)));

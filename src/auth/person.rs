@@ -1,17 +1,17 @@
-//! Who asks for something.
+//! The sender of a request.
 
 use crate::base::{Limits, StreamRights, UserId};
 use std::rc::Rc;
 
-/// Who asks for something.
+/// The sender of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Person {
     pub(crate) user: UserId,
     pub(crate) is_admin: bool,
-    /// They have not said who they are.
+    /// They are not signed in.
     pub(crate) is_guest: bool,
-    /// What they may do with streams.
+    /// Their rights on streams.
     pub(crate) streams: StreamRights,
-    /// The limits that hold for them, where they are not those of all.
+    /// Their limits, if they differ from everybody's.
     pub(crate) limits: Option<Rc<Limits>>,
 }

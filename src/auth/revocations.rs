@@ -1,34 +1,34 @@
-//! Tokens that are good no more before their time is over: an index in memory, which knows nothing
-//! of where revocations are kept.
+//! Tokens revoked before they expire: an index in memory, which does not know where revocations are
+//! stored.
 
 use crate::base::limits::{FORGOTTEN_AFTER_MS, REVOCATIONS_MAX};
 use crate::base::{Revocation, Timestamp, UserId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What was revoked: single tokens by their `jti`, and users' tokens by the time of issue.
+/// Revocations: of single tokens by `jti`, and of users' tokens by the time of issue.
 ///
-/// Whoever asks for one more asks [`Revocations::has_room_for`] first, which bounds both together by
-/// [`REVOCATIONS_MAX`]; what is stored is taken in any case: those that were on their way to the store
-/// at the same time may come to more. Nothing falls out but what says when the token's own time is over, a day
-/// after that: a revocation that is forgotten too soon lets a token in again.
+/// Callers check [`Revocations::has_room_for`] before they request a new one, which bounds both
+/// kinds together by [`REVOCATIONS_MAX`]. Stored ones are always accepted, so those in flight
+/// together may exceed it. A revocation is forgotten only if it names its token's expiry, a day
+/// after that: forgetting earlier would make the token valid again.
 #[derive(Clone, Debug, Default)]
 pub struct Revocations {
     tokens: BTreeMap<Arc<str>, Option<Timestamp>>,
-    /// Of tokens: when their own time is over, and they may be forgotten.
+    /// When revoked tokens expire and may be forgotten.
     ends: BTreeSet<(Timestamp, Arc<str>)>,
-    /// All tokens of a user that were issued at or before this time.
+    /// All tokens of a user issued at or before this time.
     users: BTreeMap<UserId, Timestamp>,
 }
 
 impl Revocations {
-    /// Takes a revocation that is stored. Of two times of a user the later one holds: what is revoked
-    /// stays revoked.
+    /// Adds a stored revocation. Of two times for a user the later one counts: revoked tokens stay
+    /// revoked.
     pub fn insert(&mut self, revocation: &Revocation) {
         match revocation {
             Revocation::Token(jti, until) => {
                 let known = self.tokens.entry(Arc::clone(jti)).or_insert(*until);
-                // None is for ever.
+                // `None` means for ever.
                 let longer = known.zip(*until).map(|(known, until)| known.max(until));
                 if let Some(until) = std::mem::replace(known, longer) {
                     self.ends.remove(&(until, Arc::clone(jti)));
@@ -42,7 +42,7 @@ impl Revocations {
         }
     }
 
-    /// Whether there is room for one more, or it is there already.
+    /// Whether there is room for this one, or it is already there.
     #[must_use]
     pub fn has_room_for(&self, revocation: &Revocation) -> bool {
         let is_there = match revocation {
@@ -52,8 +52,8 @@ impl Revocations {
         is_there || self.len() < REVOCATIONS_MAX
     }
 
-    /// Whether a token of `user` with this `jti`, issued then, is revoked. One that does not say
-    /// when it was issued counts as issued in 1970: it could hide from a revocation otherwise.
+    /// Whether a token of `user` with this `jti` and issue time is revoked. A token without an
+    /// issue time counts as issued in 1970; otherwise it could escape a revocation.
     #[must_use]
     pub fn is_revoked(&self, user: &UserId, jti: Option<&str>, issued: Option<Timestamp>) -> bool {
         let issued = issued.unwrap_or(Timestamp(0));
@@ -61,7 +61,7 @@ impl Revocations {
             || self.users.get(user).is_some_and(|before| issued <= *before)
     }
 
-    /// Forgets those of tokens whose own time is over since a day.
+    /// Forgets revocations of tokens that expired more than a day ago.
     pub fn forget(&mut self, now: Timestamp) {
         let end = Timestamp(now.0.saturating_sub(FORGOTTEN_AFTER_MS));
         while let Some((until, _)) = self.ends.first()
@@ -72,7 +72,7 @@ impl Revocations {
         }
     }
 
-    /// How many there are.
+    /// The number of revocations.
     #[must_use]
     pub fn len(&self) -> usize {
         self.tokens.len() + self.users.len()
@@ -117,7 +117,7 @@ mod tests {
         for (jti, until) in [("a", Some(10)), ("b", None), ("c", Some(20)), ("c", Some(5))] {
             revocations.insert(&token(jti, until));
         }
-        // What is revoked for ever stays so, whatever else is said of it.
+        // A token revoked for ever stays revoked, whatever else arrives.
         for (jti, until) in [("b", Some(5)), ("d", Some(5)), ("d", None)] {
             revocations.insert(&token(jti, until));
         }
@@ -170,7 +170,7 @@ mod tests {
         assert!(!revocations.has_room_for(&Revocation::User(other, Timestamp(1))));
         assert!(revocations.has_room_for(&token("1")));
         assert!(revocations.has_room_for(&Revocation::User(user("ada"), Timestamp(2))));
-        // It was on its way to the store when the last room was taken: it holds all the same.
+        // It was in flight when the last place was taken. It is in force all the same.
         revocations.insert(&token("more"));
         assert!(revocations.is_revoked(&user("bob"), Some("more"), None));
     }

@@ -1,4 +1,4 @@
-//! The secret that signs tokens with HS256, and judges them.
+//! The secret that signs and verifies tokens with HS256.
 
 use super::{Claims, SignError, SigningKey};
 use std::fmt;
@@ -12,7 +12,7 @@ pub const SECRET_BYTES_MIN: usize = 32;
 pub struct Secret(Arc<[u8]>);
 
 impl Secret {
-    /// Takes a secret; white space around it, as a file's last newline, does not belong to it.
+    /// Takes a secret. White space around it, such as a file's last newline, is not part of it.
     ///
     /// # Errors
     /// The number of its bytes, if there are fewer than [`SECRET_BYTES_MIN`].
@@ -21,10 +21,10 @@ impl Secret {
         if bytes.len() < SECRET_BYTES_MIN { Err(bytes.len()) } else { Ok(Secret(bytes.into())) }
     }
 
-    /// Makes a token.
+    /// Signs a token.
     ///
     /// # Errors
-    /// [`SignError`], if the claims cannot be written down.
+    /// [`SignError`], if the claims cannot be encoded.
     pub fn sign(&self, claims: &Claims) -> Result<String, SignError> {
         SigningKey::from_secret(self).sign(claims, None)
     }

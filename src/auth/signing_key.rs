@@ -1,5 +1,5 @@
-//! What makes tokens: a secret or a private key. The server has no use for it; `parlor token` and
-//! embedding programs have.
+//! Keys that sign tokens: a secret or a private key. The server does not use them; `parlor token`
+//! and embedding programs do.
 
 use super::key::{Algorithm, Key};
 use super::key_error::{KeyError, KeyProblem};
@@ -20,7 +20,7 @@ pub struct SigningKey {
     inner: EncodingKey,
 }
 
-/// A token could not be signed: its claims cannot be written as JSON, or the system has no random
+/// A token could not be signed: its claims cannot be encoded as JSON, or the system has no random
 /// numbers.
 #[derive(Debug, thiserror::Error)]
 #[error("the token cannot be signed: {0}")]
@@ -34,7 +34,7 @@ impl SigningKey {
         SigningKey { algorithm: Algorithm::Hs256, inner }
     }
 
-    /// RS256, ES256 or EdDSA, as the private key of a PEM file is.
+    /// RS256, ES256 or EdDSA, depending on the private key in a PEM file.
     ///
     /// # Errors
     /// [`KeyError`], with the file's name.
@@ -56,7 +56,7 @@ impl SigningKey {
         Ok(SigningKey::from_secret(&secret))
     }
 
-    /// As [`SigningKey::from_file`], of the file's text.
+    /// As [`SigningKey::from_file`], for the file's text.
     ///
     /// # Errors
     /// [`KeyProblem`].
@@ -80,22 +80,22 @@ impl SigningKey {
             let inner = EncodingKey::from_ec_der(pkcs8.as_ref());
             return Ok(SigningKey { algorithm: Algorithm::Es256, inner });
         }
-        // PKCS #1 is what the library signs with, and what PKCS #8 has inside.
+        // The library signs with PKCS #1, which is inside PKCS #8.
         let der = content_of_pkcs8(der).unwrap_or(der);
         let pair = RsaKeyPair::from_der(der).map_err(|_| KeyProblem::Kind)?;
-        // A key that no server would take signs nothing.
+        // Reject a key that no server would accept.
         Key::public(pair.public_key().as_ref())?;
         let inner = EncodingKey::from_rsa_der(der);
         Ok(SigningKey { algorithm: Algorithm::Rs256, inner })
     }
 
-    /// What it signs with.
+    /// The algorithm.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Makes a token, with the `kid` of the key that judges it, if that has one.
+    /// Signs a token, with the `kid` of the verifying key, if it has one.
     ///
     /// # Errors
     /// [`SignError`].
@@ -117,7 +117,7 @@ fn content_of_pkcs8(der: &[u8]) -> Option<&[u8]> {
     element(rest, OCTET_STRING).map(|(content, _)| content)
 }
 
-/// An element of DER (X.690 §8.1) with this tag: its content, and what follows it.
+/// An element of DER (X.690 §8.1) with this tag: its content, and the rest.
 fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (found, rest) = der.split_first()?;
     let (first, rest) = rest.split_first()?;

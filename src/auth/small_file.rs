@@ -1,16 +1,16 @@
-//! Files of the operator's that are small: keys, secrets, the configuration.
+//! Small files of the operator: keys, secrets, the configuration.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// A whole file; `None` if it has more than `bytes_max` bytes. It waits for the disk.
+/// A whole file; `None` if it has more than `bytes_max` bytes. Waits for the disk.
 ///
 /// # Errors
-/// What the system says; also of what is no regular file.
+/// The system's error; also for anything but a regular file.
 pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
-    // Nobody may ever write to the other end of a pipe, and who waits for that cannot stop.
+    // Non-blocking, because the path may be a pipe that nobody ever writes to.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no regular file"));

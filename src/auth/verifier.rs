@@ -1,5 +1,5 @@
-//! The judge of tokens: the signature by the keys, the claims by what is expected of them, and
-//! whether it was revoked.
+//! Verifies tokens: the signature with the keys, the claims against what is expected, and
+//! revocations.
 
 use super::browser::Cookies;
 use super::claims::millis;
@@ -18,9 +18,9 @@ use std::sync::Arc;
 /// What is expected of a token beside its signature.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// Whom it must be for; none: for anybody.
+    /// The required audience; `None` for any.
     pub audience: Option<String>,
-    /// Whom it must be from; none: from anybody.
+    /// The required issuer; `None` for any.
     pub issuer: Option<String>,
     /// How far its times may be off, in ms.
     pub leeway_ms: u64,
@@ -28,20 +28,20 @@ pub struct Expected {
     pub name_bytes_max: usize,
 }
 
-/// Judges tokens.
+/// Verifies tokens.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     book: Book,
     pub(super) expected: Expected,
     leeway_ms: i64,
     revocations: Revocations,
-    /// What browsers are signed in by; none: not at all.
+    /// Signs browsers in; `None` if they cannot.
     pub(super) cookies: Option<Cookies>,
-    /// Somebody else says who people are, where tokens do not.
+    /// A function or the backend authenticates requests without a token.
     has_others: bool,
 }
 
-/// Who somebody is, as somebody says whom the server believes: no token.
+/// An identity from a trusted source other than a token.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExternalIdentity {
     pub(crate) user: String,
@@ -49,12 +49,13 @@ pub(crate) struct ExternalIdentity {
     pub(crate) admin: bool,
     pub(crate) publish: Option<Vec<String>>,
     pub(crate) subscribe: Option<Vec<String>>,
-    /// For how long.
+    /// How long it is valid.
     pub(crate) expires_ms: Option<i64>,
 }
 
 impl Verifier {
-    /// Takes tokens signed with one of `keys`; with none it is open mode, which takes no tokens.
+    /// Accepts tokens signed with one of `keys`. With none it is open mode, which accepts no
+    /// tokens.
     #[must_use]
     pub fn new(keys: Keys, expected: Expected) -> Verifier {
         let leeway_ms = leeway_ms(&expected);
@@ -69,52 +70,54 @@ impl Verifier {
         self.expected.name_bytes_max
     }
 
-    /// Whether somebody else says who people are, where tokens do not: then there is no open mode.
+    /// Sets whether a function or the backend also authenticates requests. Then there is no open
+    /// mode.
     pub(crate) fn set_others(&mut self, has_others: bool) {
         self.has_others = has_others;
     }
 
-    /// Whether tokens can be judged.
+    /// Whether tokens can be verified.
     pub(crate) fn has_keys(&self) -> bool {
         !self.book.keys.is_empty()
     }
 
-    /// Judges by other keys from now on. Who was let in by the old ones stays, and what was revoked
-    /// stays revoked.
+    /// Verifies with other keys from now on. Clients let in by the old ones stay, and revoked
+    /// tokens stay revoked.
     pub fn replace_keys(&mut self, keys: Keys) {
         self.book = Book::from(keys);
     }
 
-    /// Expects something else of tokens from now on. Who was let in stays.
+    /// Changes what is expected of tokens from now on. Clients that were let in stay.
     pub fn expect(&mut self, expected: Expected) {
         self.leeway_ms = leeway_ms(&expected);
         self.expected = expected;
     }
 
-    /// What was revoked.
+    /// The revocations.
     #[must_use]
     pub fn revocations(&self) -> &Revocations {
         &self.revocations
     }
 
-    /// What was revoked, to revoke more.
+    /// The revocations, to add more.
     pub fn revocations_mut(&mut self) -> &mut Revocations {
         &mut self.revocations
     }
 
-    /// Whether there is no key, so that everybody is who they say.
+    /// Whether there is no key, so that any name is accepted.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.book.keys.is_empty() && !self.has_others
     }
 
-    /// How long a token is good after its `exp`, in ms.
+    /// How long a token stays valid after its `exp`, in ms.
     #[must_use]
     pub fn leeway_ms(&self) -> i64 {
         self.leeway_ms
     }
 
-    /// Judges a token at `now`: at most one signature is checked, and none if the same token was judged lately.
+    /// Verifies a token at `now`. It checks at most one signature, and none if the same token was
+    /// verified lately.
     ///
     /// # Errors
     /// [`TokenError`].
@@ -122,7 +125,7 @@ impl Verifier {
         self.verify_for(None, token, now)
     }
 
-    /// As [`Verifier::verify`], at the expense of whoever has sent it, if somebody is to pay.
+    /// As [`Verifier::verify`]; the sender pays, if there is a payer.
     ///
     /// # Errors
     /// [`TokenError`].
@@ -139,7 +142,7 @@ impl Verifier {
         self.judge(claims, now, &self.expected)
     }
 
-    /// What a token says whose signature is good.
+    /// The claims of a token with a valid signature.
     pub(super) fn open(
         &self,
         token: &str,
@@ -152,7 +155,7 @@ impl Verifier {
         self.book.open(token, now, payer)
     }
 
-    /// Who the claims make somebody at `now`, if they are what is expected.
+    /// The identity that the claims give at `now`, if they are as expected.
     pub(super) fn judge(
         &self,
         claims: Claims,
@@ -188,10 +191,10 @@ impl Verifier {
         self.identity(user, claims, Some(Timestamp(expires)), issued)
     }
 
-    /// Who somebody is of whom another than a token says it.
+    /// The identity from a source other than a token.
     ///
     /// # Errors
-    /// [`TokenError`]: what is said cannot be, or the user's rights were revoked for a time to come.
+    /// [`TokenError`]: it is invalid, or the user's rights are revoked up to a future time.
     pub(crate) fn vouch(
         &self,
         vouched: ExternalIdentity,
@@ -211,7 +214,7 @@ impl Verifier {
         expires: Option<Timestamp>,
         issued: Option<Timestamp>,
     ) -> Result<Identity, TokenError> {
-        // Whom an application calls so is let in, under what of it is a name.
+        // A name with bad characters is not an error: the valid part is used.
         let name = claims.name.as_deref().map(plain).filter(|name| !name.is_empty());
         if name.as_ref().is_some_and(|name| name.len() > self.expected.name_bytes_max) {
             return Err(TokenError::Name);
@@ -235,7 +238,7 @@ impl Verifier {
     }
 }
 
-/// Keys, and what was lately judged by them.
+/// Keys, and the cache of tokens verified with them.
 #[derive(Clone, Debug)]
 pub(super) struct Book {
     keys: Keys,
@@ -249,8 +252,8 @@ impl From<Keys> for Book {
 }
 
 impl Book {
-    /// What a token says whose signature is good by one of the keys. Who sends it pays before that is looked at,
-    /// and has it back if it is so.
+    /// The claims of a token with a valid signature by one of the keys. The sender pays before the
+    /// check, and is paid back if it is valid.
     pub(super) fn open(
         &self,
         token: &str,
@@ -277,11 +280,11 @@ impl Book {
     }
 }
 
-/// The key that is to judge a token: that is said by its header, and costs no signature.
+/// The key for a token. Only its header decides, which costs no signature check.
 fn selected<'k>(keys: &'k Keys, token: &str) -> Result<&'k Key, TokenError> {
-    // Nothing of the header is believed but which key is meant: not its jwk, jku, x5c or x5u.
+    // The header only selects the key. Its jwk, jku, x5c and x5u are not trusted.
     let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
-    // RFC 7515 §4.1.11: what is critical must be understood, and no extension is.
+    // RFC 7515 §4.1.11: critical extensions must be understood, and none is.
     if header.crit.is_some() {
         return Err(TokenError::Invalid);
     }
@@ -293,7 +296,7 @@ fn leeway_ms(expected: &Expected) -> i64 {
     i64::try_from(expected.leeway_ms).unwrap_or(i64::MAX)
 }
 
-/// What the claims say of streams, if they say anything.
+/// The stream claims, if there are any.
 fn stream_claims(
     publish: Option<Vec<String>>,
     subscribe: Option<Vec<String>>,
@@ -304,7 +307,7 @@ fn stream_claims(
     Ok(Some(StreamClaims { publish: patterns(publish)?, subscribe: patterns(subscribe)? }))
 }
 
-/// A claim that lists patterns of streams.
+/// A claim that lists stream patterns.
 fn patterns(claim: Option<Vec<String>>) -> Result<Option<Vec<Pattern>>, TokenError> {
     let Some(texts) = claim else { return Ok(None) };
     if texts.len() > CLAIM_PATTERNS_MAX {
@@ -314,7 +317,7 @@ fn patterns(claim: Option<Vec<String>>) -> Result<Option<Vec<Pattern>>, TokenErr
     patterns.collect::<Result<_, _>>().map(Some).map_err(|_| TokenError::Streams)
 }
 
-/// The limits that a token asks for. Names that are none of a user's limits are others' matter.
+/// The limits that a token asks for. Unknown names are ignored.
 fn asked_limits(claim: Option<Map<String, Value>>) -> Result<Option<UserLimits>, TokenError> {
     let Some(claim) = claim else { return Ok(None) };
     let mut limits = UserLimits::default();
@@ -331,7 +334,7 @@ fn asked_limits(claim: Option<Map<String, Value>>) -> Result<Option<UserLimits>,
     Ok(Some(limits).filter(|limits| !limits.is_empty()))
 }
 
-/// RFC 7519 §4.1.3: `aud` is one, or a list of them.
+/// RFC 7519 §4.1.3: `aud` is a string or a list of strings.
 fn is_for(aud: Option<&Value>, audience: &str) -> bool {
     match aud {
         Some(Value::String(one)) => one == audience,

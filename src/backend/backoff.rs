@@ -1,20 +1,20 @@
-//! How long to wait before something that failed is tried again.
+//! How long to wait before a retry.
 
 use crate::base::Chance;
 use crate::base::limits::BACKOFF_MS_MAX;
 
-/// How often something is tried again, and after how long: each time twice as long as before, of which
-/// half is chance, so that not all come back at once.
+/// How often to retry, and after how long. Each wait is twice the last one, and half of it is
+/// random, so that retries do not come all at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Backoff {
-    /// How often.
+    /// The number of retries.
     pub(crate) retries: u32,
     /// The longest first wait, in ms.
     pub(crate) first_ms: u64,
 }
 
 impl Backoff {
-    /// The wait after so many failures, the first of which is 1; `None` if it was the last try.
+    /// The wait after this many failures, counted from 1; `None` if there is no retry left.
     pub(super) fn wait_ms(self, failures: u32, chance: &mut Chance) -> Option<u64> {
         if failures > self.retries {
             return None;

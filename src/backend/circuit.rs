@@ -1,4 +1,4 @@
-//! Whether to ask a backend at all: one that failed again and again is left alone for a while, and then
+//! Circuit breakers: a backend that failed again and again is not called for a while, and then
 //! tried once.
 
 use super::job::JobResult;
@@ -8,7 +8,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// When a circuit opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CircuitSettings {
-    /// Failures in a row that open it, if they are the backend's alone or of several askers.
+    /// Failures in a row that open it, if they are the backend's fault alone or those of several
+    /// askers.
     pub(crate) failures: u32,
     /// How long it stays open, in ms.
     pub(crate) open_ms: u64,
@@ -23,21 +24,21 @@ impl From<&Limits> for CircuitSettings {
     }
 }
 
-/// A circuit. Who wants to ask takes a [`Pass`], and gives it back with what came of it.
+/// A circuit. A caller takes a [`Pass`] and returns it with the outcome.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Circuit {
     state: CircuitPhase,
-    /// Rises with each change: what was asked before it says nothing any more.
+    /// Rises with each change, so that outcomes of earlier calls are ignored.
     generation: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CircuitPhase {
-    /// It is asked; what failures came in a row.
+    /// Calls pass; counts the failures in a row.
     Closed { failures: Failures },
-    /// It is not asked until then.
+    /// No calls pass until then.
     Open { until: Moment },
-    /// It is tried once; whether that is under way.
+    /// One trial passes; says whether it is in progress.
     HalfOpen { is_trying: bool },
 }
 
@@ -47,18 +48,18 @@ impl Default for CircuitPhase {
     }
 }
 
-/// Whose doing a failure may be.
+/// Who may have caused a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// The backend's alone: it could not be reached, or took too long.
+    /// Only the backend: it could not be reached, or took too long.
     Backend,
-    /// The backend's, or that of whoever had it asked, by a hash of who that is: a question that breaks a backend can
-    /// be made on purpose.
+    /// The backend or the asker (a hash of who that is): a request that breaks a backend can be
+    /// made on purpose.
     Asker(u64),
 }
 
 impl Cause {
-    /// That of a failure for somebody.
+    /// The cause of a failure of an asker's call.
     pub(crate) fn of(outcome: &JobResult, asker: &impl Hash) -> Cause {
         match outcome {
             Err(failure) if failure.is_backends_alone() => Cause::Backend,
@@ -74,13 +75,13 @@ impl Cause {
 /// Failures in a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Failures {
-    /// All.
+    /// All failures.
     all: u32,
-    /// Those that were the backend's alone.
+    /// Those that only the backend can have caused.
     of_backend: u32,
-    /// Who had one, if anybody.
+    /// One asker who had a failure.
     asker: Option<u64>,
-    /// Others had one, too.
+    /// Whether others had one too.
     are_several: bool,
 }
 
@@ -96,14 +97,14 @@ impl Failures {
         }
     }
 
-    /// Whether they are many enough, and not one asker's own doing.
+    /// Whether there are enough, and not only from one asker.
     fn suffice(&self, settings: CircuitSettings) -> bool {
         let is_enough = |count| count >= settings.failures;
         is_enough(self.of_backend) || is_enough(self.all) && self.are_several
     }
 }
 
-/// Leave to ask once.
+/// Permission for one call.
 #[derive(Debug)]
 #[must_use = "a pass is given back with what came of it"]
 pub(crate) struct Pass {
@@ -112,7 +113,7 @@ pub(crate) struct Pass {
     pub(crate) is_trial: bool,
 }
 
-/// How a circuit is, for whoever looks at it.
+/// The state of a circuit, for observers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CircuitState {
     Closed,
@@ -121,7 +122,6 @@ pub(crate) enum CircuitState {
 }
 
 impl Circuit {
-    /// How it is.
     pub(crate) fn state(&self) -> CircuitState {
         match self.state {
             CircuitPhase::Closed { .. } => CircuitState::Closed,
@@ -130,13 +130,13 @@ impl Circuit {
         }
     }
 
-    /// In how many ms it may be tried, if it is left alone till then.
+    /// In how many ms it may be tried, if it is open.
     pub(crate) fn left_alone_ms(&self, now: Moment) -> Option<u64> {
         let CircuitPhase::Open { until } = self.state else { return None };
         Some(until.millis_since(now)).filter(|left| *left > 0)
     }
 
-    /// Leave to ask once.
+    /// Takes permission for one call.
     ///
     /// # Errors
     /// In how many ms it may be tried, at least 1.
@@ -160,7 +160,7 @@ impl Circuit {
         }
     }
 
-    /// It went well. Returns whether that has closed it.
+    /// The call succeeded. Returns whether that has closed the circuit.
     pub(crate) fn succeeded(&mut self, pass: &Pass) -> bool {
         if pass.generation != self.generation {
             return false;
@@ -176,8 +176,8 @@ impl Circuit {
         false
     }
 
-    /// It failed. Returns whether that has opened it. A trial that may have failed by its asker's doing leaves it
-    /// closed until somebody else fails next.
+    /// The call failed. Returns whether that has opened the circuit. A failed trial that its asker
+    /// may have caused closes the circuit until somebody else's next failure.
     pub(crate) fn failed(
         &mut self,
         (pass, cause): (&Pass, Cause),
@@ -208,7 +208,7 @@ impl Circuit {
         opens
     }
 
-    /// Nothing was asked with it: another may have it.
+    /// The pass was not used: another caller may have it.
     pub(crate) fn unused(&mut self, pass: &Pass) {
         if let CircuitPhase::HalfOpen { is_trying } = &mut self.state
             && pass.generation == self.generation

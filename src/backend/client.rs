@@ -1,7 +1,7 @@
-//! Does one job, on a thread that may wait: a request by `ureq`, a program, a function.
+//! Runs one job, on a thread that may block: an HTTP request with `ureq`, a program, or a function.
 //!
-//! No redirects are followed, no proxy of the environment is asked, no more is read than may come, and a job
-//! is over when its time is, whatever the other end does.
+//! It follows no redirects, uses no proxy from the environment, and reads no more than its limit. A
+//! job ends at its timeout, whatever the other end does.
 
 use super::job::{Failure, Got, HttpRequest, JobResult, Method, Pick, PollFrom, Task};
 use crate::base::Data;
@@ -17,18 +17,18 @@ use ureq::http::{Request, Response};
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body};
 
-/// Around the data of an event there are two objects: the envelope and its payload.
+/// Two objects enclose the data of an event: the envelope and its payload.
 const AROUND_DATA: usize = 2;
 
-/// What does jobs. It keeps connections for a while.
+/// Runs jobs. It keeps connections for a while.
 #[derive(Debug, Default)]
 pub(super) struct Client {
     plain: OnceLock<Agent>,
-    /// The system's roots are read when they are needed first.
+    /// The system's root certificates are read on first use.
     secure: OnceLock<Agent>,
 }
 
-/// How long a job may take, and how much may come.
+/// A job's timeout and its most bytes of input.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) timeout: Duration,
@@ -36,7 +36,7 @@ pub(super) struct Bounds {
 }
 
 impl Client {
-    /// Does a job. `is_stopping` is asked again and again by what can be ended in between.
+    /// Runs a job. Jobs that can be interrupted poll `is_stopping`.
     pub(super) fn run(
         &self,
         task: &Task,
@@ -141,7 +141,7 @@ fn answer(mut response: Response<Body>, bytes_max: usize) -> JobResult {
         Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
     });
     let fields = fields.collect();
-    // To it a limit that is reached is one that is passed.
+    // `ureq` treats a limit that is exactly reached as exceeded.
     let body = response.body_mut().with_config().limit(bytes_max as u64 + 1).read_to_vec();
     Ok(Got::Answer { status, fields, body: body.map_err(failure)? })
 }
@@ -182,7 +182,7 @@ impl From<ProgramError> for Failure {
     }
 }
 
-/// The data that are in what came.
+/// The data in the received bytes.
 ///
 /// # Errors
 /// [`Failure::NoData`].
@@ -199,7 +199,7 @@ pub(crate) fn picked(bytes: Vec<u8>, pick: &Pick) -> Result<Data, Failure> {
     }
 }
 
-/// A reason as people are told it: what others say has a bound.
+/// Cuts a reason to its limit, because others' text may be of any length.
 fn cut(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(BACKEND_REASON_BYTES_MAX));
     text

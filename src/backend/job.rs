@@ -1,32 +1,32 @@
-//! A job of the application's backend, and what can come of it.
+//! A job for the application's backend, and its outcome.
 
 use crate::base::{Data, StreamId};
 use std::fmt;
 use std::sync::Arc;
 
-/// A job's number: none comes twice.
+/// A job's number, which is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct JobId(pub(super) u64);
 
-/// What is to be done, by a thread that may wait for it.
+/// What to do, on a thread that may block.
 #[derive(Clone, Debug)]
 pub(crate) enum Task {
-    /// The data of a stream are fetched.
+    /// Fetch the data of a stream.
     Poll { from: PollFrom, pick: Pick },
-    /// A request, whose answer somebody waits for.
+    /// Send a request for a waiting client.
     Call(HttpRequest),
 }
 
-/// A function of the embedding program that knows a stream's data.
+/// A function of the embedding program that returns a stream's data.
 pub(crate) type PollFn =
     dyn Fn(&StreamId) -> Result<Data, Box<dyn std::error::Error>> + Send + Sync;
 
-/// Where data come from.
+/// The source of data.
 #[derive(Clone)]
 pub(crate) enum PollFrom {
     /// A URL, by `GET`.
     Url(String),
-    /// What a program writes to its standard output: its name and its arguments, and its environment.
+    /// A program's standard output: its name and arguments, and its environment.
     Command(Vec<String>, Vec<String>),
     /// A function.
     Function(Arc<PollFn>, StreamId),
@@ -42,12 +42,12 @@ impl fmt::Debug for PollFrom {
     }
 }
 
-/// What of the bytes that came are the data.
+/// Which of the received bytes are the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Pick {
-    /// All, as they are.
+    /// All of them, unchanged.
     Bytes,
-    /// The JSON at this pointer (RFC 6901): its reference tokens.
+    /// The JSON at this pointer (RFC 6901), as reference tokens.
     Json(Arc<[Box<str>]>),
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct HttpRequest {
     pub(crate) method: Method,
     pub(crate) url: Arc<str>,
     pub(crate) fields: Vec<(String, String)>,
-    /// The content of a `POST`.
+    /// The body of a `POST`.
     pub(crate) body: Vec<u8>,
 }
 
@@ -67,47 +67,47 @@ pub(crate) enum Method {
     Post,
 }
 
-/// What came of a job.
+/// The result of a job.
 #[derive(Clone, Debug)]
 pub(crate) enum Got {
     /// Data of a stream.
     Data(Data),
-    /// There are none now (204).
+    /// No data now (204).
     Nothing,
     /// An answer, whatever its status.
     Answer { status: u16, fields: Vec<(String, String)>, body: Vec<u8> },
 }
 
-/// What came of a job, or why nothing did.
+/// The outcome of a job.
 pub(crate) type JobResult = Result<Got, Failure>;
 
-/// Why nothing came of a job. No text of it has anything of a URL or a secret.
+/// Why a job failed. The texts contain nothing of a URL or a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The backend cannot be reached: nothing was sent.
+    /// The backend cannot be reached; nothing was sent.
     Unreached(String),
     /// It took too long.
     Timeout,
-    /// More came than may.
+    /// It sent more than the limit.
     TooLarge,
-    /// A status that is no success.
+    /// A status that is not a success.
     Status(u16),
-    /// What came is no data: not UTF-8, no JSON, or the pointer leads nowhere.
+    /// No data: not UTF-8, not JSON, or the pointer matches nothing.
     NoData(&'static str),
-    /// The program could not be run, or has failed.
+    /// The program did not start, or failed.
     Program(String),
-    /// The connection broke, or what came is no HTTP.
+    /// The connection broke, or the answer is not HTTP.
     Broken(String),
-    /// The function has failed.
+    /// The function failed.
     Function(String),
-    /// As many jobs wait as may.
+    /// The queue of jobs is full.
     Full,
-    /// The server stops.
+    /// The server is stopping.
     Stopped,
 }
 
 impl Failure {
-    /// Whether it is certain that the backend has not heard of it.
+    /// Whether the backend certainly received nothing.
     pub(super) fn is_unheard(&self) -> bool {
         match self {
             Failure::Unreached(_) => true,
@@ -123,13 +123,13 @@ impl Failure {
         }
     }
 
-    /// Whether it counts for the backend, whatever that was asked: it was not reached, or took too long. That it breaks
-    /// off may be a question's doing.
+    /// Whether only the backend can be the cause: it was not reached, or took too long. A request
+    /// may make it break off.
     pub(super) fn is_backends_alone(&self) -> bool {
         matches!(self, Failure::Unreached(_) | Failure::Timeout)
     }
 
-    /// Whether the fault is the backend's, and counts for its circuit.
+    /// Whether it counts for the backend's circuit.
     pub(crate) fn is_backends(&self) -> bool {
         !matches!(self, Failure::Full | Failure::Stopped)
     }

@@ -1,17 +1,17 @@
-//! A waiting line: bounded, fair between those who wait, and left by who has waited too long.
+//! A bounded queue with deadlines, fair between its askers.
 
 use crate::base::Moment;
 use std::collections::{BTreeMap, VecDeque};
 
-/// What waits, in the order of each asker's own; askers take turns.
+/// Waiting items, in order per asker. Askers take turns.
 #[derive(Debug)]
 pub(crate) struct FairQueue<K, T> {
     waiting: BTreeMap<K, VecDeque<Waiting<T>>>,
-    /// Those who wait, in the order of their turns.
+    /// The askers, in the order of their turns.
     turns: VecDeque<K>,
     len: usize,
     bytes: usize,
-    /// None is late before.
+    /// No deadline is earlier.
     earliest: Moment,
 }
 
@@ -22,7 +22,7 @@ struct Waiting<T> {
     until: Moment,
 }
 
-/// How many may wait, and how many bytes.
+/// Bounds of a queue: items and bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QueueBounds {
     pub(crate) len: usize,
@@ -45,9 +45,9 @@ impl<K: Ord + Clone, T> FairQueue<K, T> {
         self.len == 0
     }
 
-    /// Lets something wait, until a moment. Where there is no room for it, the newest of whoever has most goes, in
-    /// places or in bytes, whichever there is too little of: returns what does not wait. That is `item` alone where
-    /// nobody has more than its asker would have.
+    /// Queues an item until a deadline. If there is no room, the newest items of the largest asker
+    /// are dropped, by items or bytes, whichever is short. Returns the dropped items: only `item`
+    /// itself if nobody has more than its asker would have.
     pub(crate) fn push(
         &mut self,
         asker: K,
@@ -68,7 +68,8 @@ impl<K: Ord + Clone, T> FairQueue<K, T> {
         out
     }
 
-    /// Whose newest make room, in the order in which they go. Nothing is taken before it is certain that it does.
+    /// The askers whose newest items make room, in order. Nothing is dropped before it is certain
+    /// to suffice.
     fn victims(&self, asker: &K, bytes: usize, room: QueueBounds) -> Option<Vec<K>> {
         let mut victims = Vec::new();
         let (mut len, mut all) = (self.len, self.bytes.saturating_add(bytes));
@@ -97,13 +98,13 @@ impl<K: Ord + Clone, T> FairQueue<K, T> {
         Some(victims)
     }
 
-    /// The next whose turn it is.
+    /// The next item by turns.
     pub(crate) fn pop(&mut self) -> Option<T> {
         self.pop_of(|_| true).map(|(_, item)| item)
     }
 
-    /// The next whose turn it is, of those who may have one, and whose it is. Takes time in proportion to those who
-    /// may not.
+    /// The next item by turns, of the askers that `may`, and its asker. Takes time in proportion to
+    /// those that may not.
     pub(crate) fn pop_of(&mut self, may: impl Fn(&K) -> bool) -> Option<(K, T)> {
         let place = self.turns.iter().position(may)?;
         let asker = self.turns.remove(place)?;
@@ -112,19 +113,19 @@ impl<K: Ord + Clone, T> FairQueue<K, T> {
         Some((asker, item))
     }
 
-    /// Those that have waited until now, and are to wait no longer.
+    /// Removes the items whose deadline has passed.
     pub(crate) fn late(&mut self, now: Moment) -> Vec<T> {
         if now < self.earliest {
             return Vec::new();
         }
         let late = self.leave(|waiting| waiting.until <= now);
-        // All wait as long: of one asker's own none is late before the one ahead of it.
+        // All wait equally long, so within an asker's queue the front is the earliest.
         let fronts = self.waiting.values().filter_map(|queue| Some(queue.front()?.until));
         self.earliest = fronts.min().unwrap_or(Moment::NEVER);
         late
     }
 
-    /// Takes out those for which nobody waits any more.
+    /// Removes the items for which nobody waits any more.
     pub(crate) fn forget(&mut self, is_gone: impl Fn(&T) -> bool) -> Vec<T> {
         self.leave(|waiting| is_gone(&waiting.item))
     }
@@ -147,12 +148,12 @@ impl<K: Ord + Clone, T> FairQueue<K, T> {
         left
     }
 
-    /// When the first is late, or before: then [`Line::late`] finds none.
+    /// The earliest deadline or a moment before it. Until then [`FairQueue::late`] finds nothing.
     pub(crate) fn next_late(&self) -> Option<Moment> {
         (self.len > 0).then_some(self.earliest)
     }
 
-    /// All, in the order of their turns.
+    /// Removes all items, in the order of their turns.
     pub(crate) fn drain(&mut self) -> Vec<T> {
         std::iter::from_fn(|| self.pop()).collect()
     }
@@ -166,7 +167,7 @@ impl<K: Ord + Clone, T> FairQueue<K, T> {
         let taken = end(queue);
         if queue.is_empty() {
             self.waiting.remove(asker);
-            // Whoever has just had a turn is the last.
+            // An asker who has just had a turn is the last.
             if self.turns.back() == Some(asker) {
                 self.turns.pop_back();
             } else {
@@ -263,8 +264,8 @@ mod tests {
     }
 
     proptest! {
-        /// Beside a plain list: nothing is lost, nothing comes twice, each asker's own stay in order, the bound holds, and all who
-        /// wait have a turn before any has a second one.
+        /// Against a plain list: nothing is lost or repeated, each asker's items stay in order, the
+        /// bound holds, and every asker has a turn before any has a second one.
         #[test]
         fn it_is_a_fair_list(steps in prop::collection::vec((0u8..5, 0u8..4), 1..200)) {
             let room = QueueBounds { len: 8, bytes: 1_000 };

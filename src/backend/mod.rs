@@ -1,9 +1,10 @@
-//! The way out: what this server asks of the application's backend, over HTTP, of a program, or of a
-//! function of the embedding program. It blocks, and so it is done on threads of its own.
+//! Outgoing calls: to the application's backend over HTTP, to a program, or to a function of the
+//! embedding program. They block, so they run on threads of their own.
 //!
-//! [`Outbound`] is the reactor's end: it hands jobs to two [`Pool`](pool::Pool)s, one for what is polled and one for
-//! what somebody waits for, tries again what failed ([`Backoff`]), and never waits. A [`Circuit`]
-//! says whether to ask at all. What came of a job reaches the reactor's thread as the answers of handlers do.
+//! [`Outbound`] is the reactor's end. It gives jobs to a [`Pool`](pool::Pool) per purpose (polls,
+//! calls of waiting clients, authentication), retries failed ones ([`Backoff`]), and never blocks.
+//! A [`Circuit`] decides whether to call at all. Outcomes reach the reactor's thread in the same
+//! way as handlers' answers.
 
 mod backoff;
 mod child;

@@ -1,4 +1,4 @@
-//! The reactor's end of the way out: which jobs are under way, for what, and which are tried again when.
+//! The reactor's end of outgoing calls: the jobs in progress, their purposes and their retries.
 
 use super::backoff::Backoff;
 use super::job::{Failure, JobId, JobResult, Task};
@@ -7,7 +7,7 @@ use crate::base::{Chance, Limits, Moment};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Jobs under way, each for something of the caller's, `P`.
+/// Jobs in progress, each with a purpose `P` of the caller.
 #[derive(Debug)]
 pub(crate) struct Outbound<P> {
     polls: Pool,
@@ -15,10 +15,9 @@ pub(crate) struct Outbound<P> {
     proofs: Pool,
     last_id: u64,
     sent: BTreeMap<JobId, SentJob<P>>,
-    /// Those that failed, and when they are tried again.
+    /// Failed jobs, and when to retry them.
     due: BTreeSet<(Moment, JobId)>,
     chance: Chance,
-    /// How often, and after how long, what failed is tried again.
     backoff: Backoff,
 }
 
@@ -33,7 +32,7 @@ struct SentJob<P> {
     lane: Lane,
 }
 
-/// By which threads a job is done: one kind does not wait for another.
+/// Which threads run a job, so that one kind does not wait for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lane {
     Polls,
@@ -41,26 +40,27 @@ enum Lane {
     Proofs,
 }
 
-/// What is tried again.
+/// Which failures are retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Retries {
-    /// Every failure: to ask twice does no harm.
+    /// Every failure: calling twice does no harm.
     Always,
-    /// What the backend has not heard of, until then.
+    /// Failures where the backend received nothing, until then.
     Unheard { until: Moment },
-    /// Nothing: once is all.
+    /// None.
     Never,
 }
 
 impl<P> Outbound<P> {
-    /// With as many threads as the limits say, none of which is begun yet. `finish` hands on what came of a
-    /// job, to [`Outbound::take_result`].
+    /// Uses as many threads as the limits say, and starts none yet. `finish` passes a job's outcome
+    /// to [`Outbound::take_result`].
     pub(crate) fn new(limits: &Limits, finish: Arc<Finish>, seed: u64) -> Outbound<P> {
         let (polls, calls) =
             (limits.backend_poll_threads as usize, limits.backend_call_threads as usize);
         let proofs = limits.auth_url_threads as usize;
         Outbound {
-            // A thread that has said what came of a job is free a moment later: no more jobs are begun than there are threads.
+            // A thread becomes idle only shortly after it reports an outcome, so one job per thread
+            // may wait. No more jobs are started than there are threads.
             polls: Pool::new("parlor-polls", polls, polls, Arc::clone(&finish)),
             calls: Pool::new("parlor-calls", calls, calls, Arc::clone(&finish)),
             proofs: Pool::new("parlor-auth", proofs, proofs, finish),
@@ -72,15 +72,15 @@ impl<P> Outbound<P> {
         }
     }
 
-    /// Goes by other limits.
+    /// Applies other limits.
     pub(crate) fn reconfigure(&mut self, limits: &Limits) {
         self.backoff = backoff(limits);
     }
 
-    /// Begins a job; what failed is tried again, unless it is a trial.
+    /// Starts a job. Failures are retried, unless it is a trial.
     ///
     /// # Errors
-    /// [`Failure::Full`], [`Failure::Stopped`]: nothing was begun, and the purpose comes back.
+    /// [`Failure::Full`], [`Failure::Stopped`]: nothing was started, and the purpose comes back.
     pub(crate) fn poll(
         &mut self,
         task: Task,
@@ -93,8 +93,8 @@ impl<P> Outbound<P> {
         self.begin(SentJob { purpose, task, timeout_ms, bytes_max, failures: 0, retries, lane })
     }
 
-    /// Begins a job that somebody waits for: it is over in `timeout_ms`. Only what the backend has not heard
-    /// of is tried again.
+    /// Starts a job for a waiting client, which ends within `timeout_ms`. It is retried only if the
+    /// backend received nothing.
     ///
     /// # Errors
     /// As of [`Outbound::poll`].
@@ -108,7 +108,7 @@ impl<P> Outbound<P> {
         self.awaited(Lane::Calls, now, task, bounds, purpose)
     }
 
-    /// As [`Outbound::call`], for who sends a request.
+    /// As [`Outbound::call`], to authenticate a request.
     ///
     /// # Errors
     /// As of [`Outbound::poll`].
@@ -154,7 +154,7 @@ impl<P> Outbound<P> {
         }
     }
 
-    /// Takes what came of a job. Returns whom it is for, unless it is tried again.
+    /// Takes the outcome of a job. Returns it with the purpose, unless the job is retried.
     pub(crate) fn take_result(
         &mut self,
         now: Moment,
@@ -170,7 +170,7 @@ impl<P> Outbound<P> {
         self.sent.remove(&id).map(|sent| (sent.purpose, outcome))
     }
 
-    /// When a job is tried again, if it is.
+    /// When to retry a job, if at all.
     fn next_try(&mut self, now: Moment, id: JobId, failure: &Failure) -> Option<Moment> {
         let sent = self.sent.get_mut(&id)?;
         sent.failures += 1;
@@ -183,7 +183,7 @@ impl<P> Outbound<P> {
         is_tried.then_some(at)
     }
 
-    /// Begins what is to be tried again. Returns what cannot be.
+    /// Starts the retries that are due. Returns those that cannot be started.
     pub(crate) fn go_on(&mut self, now: Moment) -> Vec<(JobId, P, Failure)> {
         let mut failed = Vec::new();
         while let Some(&(at, id)) = self.due.first().filter(|(at, _)| *at <= now) {
@@ -203,12 +203,12 @@ impl<P> Outbound<P> {
         failed
     }
 
-    /// When something is to be tried again.
+    /// When the next retry is due.
     pub(crate) fn next_due(&self) -> Option<Moment> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Takes no more jobs, and ends programs that run. It waits for those, and not for long.
+    /// Accepts no more jobs, and terminates running programs. Waits for those, but not long.
     pub(crate) fn stop(&self) {
         self.polls.stop();
         self.calls.stop();
@@ -239,7 +239,7 @@ mod tests {
         (Outbound::new(limits, Arc::new(finish), 7), came)
     }
 
-    /// Lets jobs be done until one is over; the time of the reactor is made up.
+    /// Runs jobs until one is over, with an invented time of the reactor.
     fn until_over(
         outbound: &mut Outbound<u8>,
         came: &Receiver<(JobId, JobResult)>,

@@ -1,5 +1,5 @@
-//! Threads that do jobs: begun when there is something to do, ended when there was nothing for a while.
-//! Nobody waits for them in the end, but for the programs that they run.
+//! Threads that run jobs: started when needed, ended when idle for a while. Shutdown waits only for
+//! programs that they run.
 
 use super::client::{Bounds, Client};
 use super::job::{Failure, JobId, JobResult, Task};
@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What takes the outcome of a job, on the thread that has done it.
+/// Takes the outcome of a job, on the thread that ran it.
 pub(crate) type Finish = dyn Fn(JobId, JobResult) + Send + Sync;
 
-/// A number of threads that do jobs.
+/// A bounded set of threads that run jobs.
 pub(crate) struct Pool {
     inner: Arc<PoolShared>,
     name: &'static str,
@@ -25,9 +25,9 @@ pub(crate) struct Pool {
 
 struct PoolShared {
     state: Mutex<PoolState>,
-    /// There is a job, or it is over.
+    /// There is a job, or the pool is stopping.
     changed: Condvar,
-    /// A thread has ended its job.
+    /// A thread has finished a program.
     rested: Condvar,
     is_stopping: AtomicBool,
     client: Client,
@@ -41,7 +41,7 @@ struct PoolState {
     threads: usize,
     /// Threads that wait for a job.
     idle: usize,
-    /// Programs that run.
+    /// Running programs.
     commands: usize,
 }
 
@@ -49,12 +49,12 @@ struct Queued {
     id: JobId,
     task: Arc<Task>,
     bytes_max: usize,
-    /// By the pool's clock: from here on it is too late.
+    /// The deadline, by the pool's clock.
     until: Duration,
 }
 
 impl Pool {
-    /// At most `threads_max` threads, for which `waiting_max` jobs may wait when all are busy.
+    /// At most `threads_max` threads; `waiting_max` jobs may wait when all are busy.
     pub(crate) fn new(
         name: &'static str,
         threads_max: usize,
@@ -73,10 +73,10 @@ impl Pool {
         Pool { inner: Arc::new(inner), name, threads_max, waiting_max }
     }
 
-    /// Hands a job over. It never waits.
+    /// Submits a job. It never blocks.
     ///
     /// # Errors
-    /// [`Failure::Full`] if as many wait as may, or the system has no thread more;
+    /// [`Failure::Full`] if the queue is full, or the system has no thread left;
     /// [`Failure::Stopped`].
     pub(super) fn submit(
         &self,
@@ -107,11 +107,11 @@ impl Pool {
         Ok(())
     }
 
-    /// Takes no more jobs, and ends the programs that run; waits for those alone, and not for long.
+    /// Accepts no more jobs and terminates running programs. Waits only for those, but not long.
     pub(super) fn stop(&self) {
         let state = self.inner.close();
         let patience = Duration::from_millis(COMMANDS_END_MS);
-        // Whoever has not ended by then is ended with the process, or ends later.
+        // A program still running then ends with the process, or later.
         let _ = self
             .inner
             .rested
@@ -122,18 +122,18 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // Nobody waits for the last ones.
+        // Nobody waits for the remaining jobs.
         drop(self.inner.close());
     }
 }
 
 impl PoolShared {
-    // A thread that panicked while it held it has left nothing half done.
+    // A thread that panicked while it held the lock left nothing half done.
     fn state(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes no more jobs, and lets threads end.
+    /// Accepts no more jobs, and lets threads end.
     fn close(&self) -> MutexGuard<'_, PoolState> {
         self.is_stopping.store(true, Ordering::Release);
         let mut state = self.state();
@@ -146,7 +146,6 @@ impl PoolShared {
         self.is_stopping.load(Ordering::Acquire)
     }
 
-    /// What a thread does.
     fn work(&self) {
         while let Some(queued) = self.next() {
             let Queued { id, task, bytes_max, until } = queued;
@@ -157,7 +156,8 @@ impl PoolShared {
             let outcome = if timeout.is_zero() {
                 Err(Failure::Timeout)
             } else {
-                // A panic in a function of the embedding program is that source's failure, and no more.
+                // A panic in a function of the embedding program counts as that source's failure
+                // only.
                 let outcome = catch_unwind(AssertUnwindSafe(run));
                 outcome.unwrap_or_else(|_| Err(Failure::Function("it has panicked".to_owned())))
             };
@@ -169,7 +169,7 @@ impl PoolShared {
         }
     }
 
-    /// The next job; none when the thread is to end.
+    /// The next job; `None` when the thread is to end.
     fn next(&self) -> Option<Queued> {
         let mut state = self.state();
         state.idle += 1;
@@ -243,7 +243,7 @@ mod tests {
             Ok(Data::Json("1".into()))
         });
         pool.submit(JobId(1), Arc::clone(&held), (60_000, 100)).unwrap();
-        // Until the thread has taken it, it waits itself.
+        // Until the thread has taken it, the job itself waits.
         while !pool.inner.state().jobs.is_empty() {
             std::thread::yield_now();
         }

@@ -4,18 +4,18 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
 
-/// An address as it is counted: an IPv4 address, or the /64 of an IPv6 one, as one host owns
-/// all of a /64. One more than the number that they come to, so that none is 0.
+/// An IPv4 address, or the /64 of an IPv6 address, since one host owns a whole /64. The number is
+/// one more than the address's, so that it is never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address(NonZeroU64);
 
 impl Address {
     // ffff::/16 is multicast: no peer comes from there.
     const IPV4: u64 = 0xFFFF << 48;
-    /// Of whoever comes by a trusted proxy that has named nobody: `0.0.0.0`.
+    /// `0.0.0.0`: a trusted proxy named no client.
     pub const UNKNOWN: Address = Address(NonZeroU64::MIN.saturating_add(Address::IPV4));
 
-    /// That of a peer.
+    /// The address of a peer.
     #[must_use]
     pub fn of(peer: IpAddr) -> Address {
         let number = match peer.to_canonical() {

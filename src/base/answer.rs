@@ -1,4 +1,4 @@
-//! What requests are answered with.
+//! The answers to requests.
 
 use super::subscription::{StreamInfo, Subscribed, SubscriberInfo};
 use super::{Entry, RefusalCode, RoomId, StreamId, Timestamp, UserId};
@@ -10,126 +10,126 @@ use std::sync::Arc;
 pub enum Answer {
     /// A message is in the log.
     Sent {
-        /// Where.
+        /// The room.
         room: RoomId,
         /// Its number.
         seq: u64,
-        /// When.
+        /// When it was committed.
         ts: Timestamp,
-        /// Whether it was there before.
+        /// Whether it is a repeat.
         duplicate: bool,
     },
-    /// One is a member.
+    /// The user is a member. Also lists the users whom they invited.
     Joined(RoomSummary, Vec<UserId>),
-    /// A message is changed, or needed no change.
+    /// A message was changed, or needed no change.
     Changed {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// The entry that made it so.
+        /// The entry that changed it.
         seq: u64,
         /// When that was committed.
         ts: Timestamp,
         /// Whether it was so before.
         duplicate: bool,
     },
-    /// A user is no member of a room any more, or invited, or banned, or banned no more.
+    /// A membership ended, or a user was invited, banned or unbanned.
     Done {
-        /// Which room.
+        /// The room.
         room: RoomId,
-        /// The user, where it is another.
+        /// The user, if it is not the asker.
         user: Option<UserId>,
     },
     /// The room, as it is now.
     Room(RoomSummary),
     /// Rooms.
     Rooms {
-        /// Which.
+        /// The rooms.
         rooms: Vec<RoomSummary>,
         /// Whether there are more.
         more: bool,
     },
     /// Members of a room.
     Members {
-        /// Who.
+        /// The members.
         members: Vec<MemberInfo>,
         /// Whether there are more.
         more: bool,
     },
     /// A page of a room's log.
     History {
-        /// Which room.
+        /// The room.
         room: RoomId,
         /// The entries, oldest first.
         entries: Vec<Rc<Entry>>,
-        /// Who asks: their own `cid`s are told.
+        /// The asker, who also gets their own `cid`s.
         asker: UserId,
-        /// The room's newest entry.
+        /// The `seq` of the room's newest entry.
         head: u64,
         /// Whether there is more in the direction asked for.
         more: bool,
     },
-    /// The asker's rooms and invitations, as a greeting has them.
+    /// The asker's rooms and invitations, as in a greeting.
     Info {
         /// Rooms.
         rooms: RoomPage,
         /// Invitations.
         invites: Vec<InviteInfo>,
     },
-    /// Taken note of.
+    /// The request was noted.
     Noted,
-    /// One's read mark.
+    /// The asker's read mark.
     Read {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Up to which entry.
+        /// The last entry read.
         seq: u64,
-        /// How many messages are unread.
+        /// The number of unread messages.
         unread: u64,
     },
     /// Who is online.
     Presence {
-        /// Who.
+        /// The users.
         users: Vec<PresenceInfo>,
-        /// Of the last change that was announced.
+        /// The version of the last announced change.
         version: u64,
         /// Whether there are more.
         more: bool,
     },
-    /// Where the rooms go on, and those that do not.
+    /// The rooms that continue, and those that do not.
     Resumed(Resumed),
-    /// Streams that are watched from here on.
+    /// The new subscriptions.
     Subscribed(Vec<Subscribed>),
-    /// Streams that are not watched any more.
+    /// Streams that are no longer watched.
     Unsubscribed(Vec<StreamId>),
     /// Streams.
     Streams {
-        /// Which.
+        /// The streams.
         streams: Vec<StreamInfo>,
         /// Whether there are more.
         more: bool,
     },
     /// One stream, with its newest event.
     Stream(Box<StreamInfo>),
-    /// Who watches a stream.
+    /// The subscribers of a stream.
     Subscribers {
-        /// Which.
+        /// The stream.
         stream: StreamId,
-        /// Its newest event.
+        /// The `seq` of its newest event.
         seq: u64,
-        /// Who.
+        /// The subscribers.
         subscribers: Vec<SubscriberInfo>,
         /// Whether there are more.
         more: bool,
     },
     /// An event is in its stream.
     Published {
-        /// Which.
+        /// The stream.
         stream: StreamId,
         /// Its number.
         seq: u64,
-        /// When.
+        /// When it was published.
         ts: Timestamp,
-        /// Whether it was there before.
+        /// Whether it is a repeat.
         duplicate: bool,
     },
 }
@@ -139,27 +139,27 @@ pub enum Answer {
 pub struct Resumed {
     /// Room, position, newest entry.
     pub rooms: Vec<(RoomId, u64, u64)>,
-    /// Rooms that do not go on.
+    /// Rooms that do not continue.
     pub refused: Vec<NotResumed>,
 }
 
-/// A room that does not go on from where the asker was.
+/// A room that does not continue from where the asker was.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotResumed {
-    /// Which.
+    /// The room.
     pub room: RoomId,
-    /// Why.
+    /// The reason.
     pub code: RefusalCode,
-    /// The oldest entry that is kept and the newest one, where the asker may know them.
+    /// The oldest kept entry and the newest one, if the asker may know them.
     pub kept: Option<(u64, u64)>,
 }
 
-/// Some of the rooms of a list, in the order of names.
+/// A part of a list of rooms, in the order of names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RoomPage {
     /// Rooms.
     pub rooms: Vec<RoomSummary>,
-    /// Whether there are more, behind the last of them.
+    /// Whether there are more after the last one.
     pub more: bool,
 }
 
@@ -174,10 +174,9 @@ pub struct RoomSummary {
     pub open: bool,
     /// How many members it has.
     pub members: usize,
-    /// Its newest entry.
+    /// The `seq` of its newest entry.
     pub head: u64,
-    /// Where the user is a member: up to which entry they have read, and how many messages are
-    /// unread.
+    /// For a member: the last entry that they have read, and the number of unread messages.
     pub read: Option<(u64, u64)>,
 }
 
@@ -188,36 +187,36 @@ pub struct InviteInfo {
     pub room: RoomId,
     /// Its title; may be empty.
     pub title: Arc<str>,
-    /// Who has invited them.
+    /// Who invited them.
     pub by: UserId,
 }
 
 /// A member of a room.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemberInfo {
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// Their display name, where it is not their id.
+    /// Their display name, if it differs from their id.
     pub name: Option<Arc<str>>,
-    /// Whether they are online; none where nobody is told who is.
+    /// Whether they are online; `None` if the server does not tell.
     pub online: Option<bool>,
-    /// Whether the room is theirs.
+    /// Whether they own the room.
     pub owner: bool,
-    /// Up to which entry they have read.
+    /// The last entry that they have read.
     pub read: u64,
-    /// Up to which entry they have received the log.
+    /// The last entry that they have received.
     pub delivered: u64,
 }
 
-/// Somebody who is online.
+/// A user who is online.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PresenceInfo {
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// Their display name, where it is not their id.
+    /// Their display name, if it differs from their id.
     pub name: Option<Arc<str>>,
-    /// By how many connections.
+    /// The number of their connections.
     pub connections: usize,
-    /// Since when.
+    /// When they came online.
     pub since: Timestamp,
 }

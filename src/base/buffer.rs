@@ -1,6 +1,6 @@
-//! A byte buffer of fixed size that several write into, one after the other.
+//! A byte buffer of fixed size that several writers fill one after the other.
 
-/// Bytes, at most as many as it was made for, and a mark among them.
+/// Bytes, up to a fixed capacity, and a mark among them.
 #[derive(Debug, Default)]
 pub struct Buffer {
     bytes: Vec<u8>,
@@ -14,7 +14,7 @@ impl Buffer {
         Buffer { bytes: Vec::with_capacity(capacity), mark: 0 }
     }
 
-    /// What is in it.
+    /// The bytes in it.
     #[must_use]
     pub fn content(&self) -> &[u8] {
         &self.bytes
@@ -26,29 +26,29 @@ impl Buffer {
         self.bytes.capacity() - self.bytes.len()
     }
 
-    /// For appending, no more than there is [room](Buffer::room) for.
+    /// For appending at most [`Buffer::room`] bytes.
     pub fn vec(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 
-    /// Forgets what is in it, and the mark.
+    /// Removes all bytes and the mark.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.mark = 0;
     }
 
-    /// Marks the place behind what is in it.
+    /// Sets the mark at the end.
     pub fn mark(&mut self) {
         self.mark = self.bytes.len();
     }
 
-    /// What was appended behind the mark.
+    /// The bytes after the mark.
     #[must_use]
     pub fn marked(&self) -> &[u8] {
         &self.bytes[self.mark..]
     }
 
-    /// Forgets what was appended behind the mark.
+    /// Removes the bytes after the mark.
     pub fn clear_marked(&mut self) {
         self.bytes.truncate(self.mark);
     }

@@ -1,9 +1,9 @@
-//! Chance that comes in as an argument: a small generator (SplitMix64) from a seed.
+//! Randomness as an argument: a small generator (SplitMix64) with a seed.
 //!
-//! For jitter and for names that need not be secret; masking keys and tokens come from the
-//! system's source.
+//! For jitter and for names that need not be secret. Masking keys and tokens come from the system's
+//! source.
 
-/// Numbers that look random and are the same for the same seed.
+/// Pseudo-random numbers; the same seed gives the same numbers.
 #[derive(Clone, Debug)]
 pub struct Chance(u64);
 
@@ -23,7 +23,7 @@ impl Chance {
         bits ^ (bits >> 31)
     }
 
-    /// A number below `end`; 0 if that is 0.
+    /// A number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(end)) >> 64) as u64
     }

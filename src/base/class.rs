@@ -1,6 +1,6 @@
-//! What may happen to a frame while it waits to be sent.
+//! How the outbox may treat a frame that waits to be sent.
 
-/// What may happen to a frame when the outbox fills.
+/// How the outbox treats a frame when it fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// Ends or keeps the connection (Close, Ping, an HTTP answer): never refused.
@@ -18,7 +18,7 @@ pub enum Class {
     Stream(Priority),
 }
 
-/// What of several streams goes first when a connection is slow, and what is given up last.
+/// Which stream's events are sent first and given up last when a connection is slow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     /// Given up first.
@@ -26,7 +26,7 @@ pub enum Priority {
     /// In between.
     #[default]
     Normal,
-    /// Before the events of others.
+    /// Sent before the events of others.
     High,
 }
 

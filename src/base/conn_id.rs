@@ -1,12 +1,11 @@
-//! The name of a connection: a place in the connection table and the generation of its tenant.
+//! The id of a connection: its index in the connection table, and a generation.
 
 use std::fmt;
 
 /// Names one connection for the life of the process.
 ///
-/// The index is the connection's place in the reactor's table, which is used again when the
-/// connection is gone; the generation then differs, so that a late event or a late effect reaches
-/// nobody instead of somebody else.
+/// The index is used again after the connection has closed. The generation then differs, so a late
+/// event or effect reaches nobody instead of another connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
     index: u32,
@@ -14,25 +13,25 @@ pub struct ConnId {
 }
 
 impl ConnId {
-    /// The connection at `index` of the table whose generation is `generation`.
+    /// The connection at `index` of the table, with this generation.
     #[must_use]
     pub const fn new(index: u32, generation: u32) -> ConnId {
         ConnId { index, generation }
     }
 
-    /// The place in the connection table.
+    /// The index in the connection table.
     #[must_use]
     pub const fn index(self) -> usize {
         self.index as usize
     }
 
-    /// The tenant of that place.
+    /// The generation at that index.
     #[must_use]
     pub const fn generation(self) -> u32 {
         self.generation
     }
 
-    /// The inverse of its text, as in `7-1a2b3c`.
+    /// Parses text such as `7-1a2b3c`, as `Display` writes it.
     #[must_use]
     pub fn parse(text: &str) -> Option<ConnId> {
         let (index, generation) = text.split_once('-')?;
@@ -40,7 +39,7 @@ impl ConnId {
             index: index.parse().ok()?,
             generation: u32::from_str_radix(generation, 16).ok()?,
         };
-        // Each has one text.
+        // Only one text per id is valid.
         (conn.to_string() == text).then_some(conn)
     }
 

@@ -1,6 +1,6 @@
-//! What is counted for whoever watches a server: plain numbers of the thread that counts them.
+//! Counters for monitoring: plain numbers of the thread that counts.
 //!
-//! Counting costs an addition, and no more. How the numbers are shown is not known here.
+//! Counting costs one addition. This module does not know how they are shown.
 
 /// Upper bounds of durations in microseconds: 50 µs to 10 s.
 pub const DURATION_BOUNDS_US: [u64; 16] = [
@@ -11,18 +11,18 @@ pub const DURATION_BOUNDS_US: [u64; 16] = [
 /// Upper bounds of the records of a transaction.
 pub const BATCH_BOUNDS: [u64; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
-/// How many values fell within each of some bounds, and their sum.
+/// A histogram: how many values fell within each bound, and their sum.
 #[derive(Clone, Debug)]
 pub struct Histogram<const N: usize> {
     bounds: &'static [u64; N],
-    /// Of each bound: values that are above the one before it, and not above this one.
+    /// Per bound: values above the previous bound and not above this one.
     within: [u64; N],
     above: u64,
     sum: u64,
 }
 
 impl<const N: usize> Histogram<N> {
-    /// Nothing was counted yet. `bounds` rise.
+    /// An empty histogram. `bounds` must rise.
     #[must_use]
     pub const fn new(bounds: &'static [u64; N]) -> Histogram<N> {
         Histogram { bounds, within: [0; N], above: 0, sum: 0 }
@@ -46,23 +46,23 @@ impl<const N: usize> Histogram<N> {
         self.above
     }
 
-    /// All values together.
+    /// The sum of all values.
     #[must_use]
     pub const fn sum(&self) -> u64 {
         self.sum
     }
 }
 
-/// What the loop counts.
+/// Counters of the reactor's loop.
 #[derive(Clone, Debug)]
 pub struct LoopCounters {
-    /// Connections that were accepted.
+    /// Connections accepted.
     pub accepted: u64,
-    /// Bytes that were read from connections.
+    /// Bytes read from connections.
     pub bytes_received: u64,
-    /// Bytes that the system took to be sent.
+    /// Bytes that the system accepted for sending.
     pub bytes_sent: u64,
-    /// Connections that were cut because all outboxes together were full, and most waited for them.
+    /// Connections cut because all outboxes together were full and theirs held most.
     pub cut_for_room: u64,
     /// How long turns took without their wait, in µs.
     pub turns: Histogram<16>,
@@ -80,16 +80,16 @@ impl Default for LoopCounters {
     }
 }
 
-/// What a store counts.
+/// Counters of a store.
 #[derive(Clone, Debug)]
 pub struct StoreCounters {
-    /// Records of the transactions.
+    /// Records per transaction.
     pub batches: Histogram<10>,
-    /// How long the transactions took, in µs.
+    /// How long transactions took, in µs.
     pub commits: Histogram<16>,
     /// Transactions that failed to commit.
     pub failures: u64,
-    /// Pages that were read.
+    /// Pages read.
     pub pages: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What a stream is: declared once, by the configuration or the embedding program.
+//! Declarations of streams, by the configuration or the embedding program.
 
 use super::pattern::Pattern;
 use super::refusal::{Refusal, RefusalCode};
@@ -6,22 +6,22 @@ use super::{Data, Priority, Tree};
 use std::borrow::Borrow;
 use std::sync::Arc;
 
-/// A declared stream, or, by a pattern, a family of them.
+/// A declared stream, or a family of streams if the name is an open pattern.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Declaration {
     /// Its name.
     pub pattern: Pattern,
-    /// What is kept of it.
+    /// Which events are kept.
     pub keep: Keep,
-    /// The path at which those who speak nothing watch it, with the placeholders of its name.
+    /// The path for plain subscribers, with the placeholders of its name.
     pub path: Option<Arc<str>>,
-    /// The `type` of its events there; none: its name.
+    /// The `type` of its events there; `None` for its name.
     pub kind: Option<Arc<str>>,
-    /// Whether its data is bytes in place of JSON.
+    /// Whether its data are bytes instead of JSON.
     pub binary: bool,
-    /// Whether its subscribers say up to where they have come (`stream:ack`).
+    /// Whether its subscribers acknowledge events (`stream:ack`).
     pub ack: bool,
-    /// Whether its events are in the store before anybody is told, so that they outlive the server.
+    /// Whether events are stored before anybody receives them, so that they survive a restart.
     pub durable: bool,
     /// Who may watch it.
     pub read: Readers,
@@ -29,40 +29,42 @@ pub struct Declaration {
     pub publish: bool,
     /// Whether the embedding program publishes.
     pub program: bool,
-    /// Whether a source of the server's own feeds it: what is polled, or a webhook.
+    /// Whether a source of the server feeds it: a poll or a webhook.
     pub has_feed: bool,
-    /// Its place among what waits for a connection.
+    /// Its priority in outboxes.
     pub priority: Priority,
-    /// Most events a second for a subscriber who does not ask for a rate; none: all.
+    /// Most events a second for a subscriber that asks for no rate; `None` for all.
     pub max_rate: Option<u32>,
-    /// Most events a second for any subscriber; none: all.
+    /// Most events a second for any subscriber; `None` for all.
     pub max_rate_ceiling: Option<u32>,
     /// Largest data, in bytes.
     pub max_bytes: u32,
     /// Members that its data must have.
     pub members: Vec<DataMember>,
-    /// When nothing was heard of it for so long, in ms, whoever watches it is told that it is stale; none or 0: never.
+    /// Subscribers are told that it is stale when nothing was heard of it for this long, in ms;
+    /// `None` or 0 for never.
     pub stale_ms: Option<u32>,
 }
 
-/// What a stream of this name is declared to be: by its own name, or else by the first pattern that it fits.
+/// The declaration for a name: the one with exactly this name, or else the first whose pattern
+/// fits.
 pub fn declared<'d, D: Borrow<Declaration>>(declarations: &'d [D], name: &str) -> Option<&'d D> {
     let pattern = |one: &'d D| -> &'d Pattern { &one.borrow().pattern };
     let own = declarations.iter().find(|one| pattern(one).as_str() == name);
     own.or_else(|| declarations.iter().find(|one| pattern(one).fits(name)))
 }
 
-/// What is kept of a stream.
+/// Which events of a stream are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// The newest event: a state.
     Latest,
-    /// The newest so many: a log.
+    /// The newest events, up to this number: a log.
     Log(u32),
 }
 
 impl Keep {
-    /// How many events.
+    /// The number of events.
     #[must_use]
     pub const fn events(self) -> usize {
         match self {
@@ -72,12 +74,12 @@ impl Keep {
     }
 }
 
-/// Who may watch a stream, unless their token says less.
+/// Who may watch a stream, unless their token allows less.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Readers {
     /// Everybody, guests included.
     Public,
-    /// Whoever has said who they are.
+    /// Signed-in users.
     #[default]
     Users,
     /// Admins.
@@ -87,16 +89,16 @@ pub enum Readers {
 /// A member that a stream's data must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataMember {
-    /// Its name, for whoever is told that it is missing.
+    /// Its name, for the error when it is missing.
     pub name: Arc<str>,
-    /// What it must be.
+    /// The kind of value that it must have.
     pub kind: Kind,
 }
 
-/// The kinds of JSON.
+/// The kinds of JSON values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Any of them.
+    /// Any value.
     Any,
     /// `true` or `false`.
     Bool,
@@ -113,7 +115,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All, by their names in the configuration.
+    /// All kinds, with their names in the configuration.
     pub const ALL: &[(&str, Kind)] = &[
         ("any", Kind::Any),
         ("boolean", Kind::Bool),
@@ -152,7 +154,7 @@ impl Kind {
 }
 
 impl Declaration {
-    /// A state that users may watch and nobody feeds yet.
+    /// A state that users may watch and nothing feeds yet.
     #[must_use]
     pub fn new(pattern: Pattern) -> Declaration {
         Declaration {
@@ -182,18 +184,18 @@ impl Declaration {
         self.publish || self.program || self.has_feed
     }
 
-    /// After how many ms without an event its watchers are told; none: never.
+    /// After how many ms without an event its subscribers are told; `None` for never.
     #[must_use]
     pub fn stale_after_ms(&self) -> Option<u64> {
         self.stale_ms.filter(|ms| *ms > 0).map(u64::from)
     }
 
-    /// Whether it may be polled while somebody watches it: then it is told who does.
+    /// Whether it may be polled while watched, so that its source must know whether it is.
     pub fn tells_watchers(&self) -> bool {
         self.has_feed || self.program
     }
 
-    /// The member that data lack, or that is of another kind there.
+    /// The first member that the data lack, or have with another kind.
     #[must_use]
     pub fn missing(&self, data: &Tree) -> Option<&DataMember> {
         self.members
@@ -201,12 +203,13 @@ impl Declaration {
             .find(|member| !data.member(&member.name).is_some_and(|value| member.kind.has(value)))
     }
 
-    /// Whether the newest event goes for nothing else: of what is durable, or declared by its name.
+    /// Whether the newest event is never dropped for others: for durable streams and those declared
+    /// by name.
     pub fn is_for_good(&self) -> bool {
         self.durable || !self.pattern.is_open()
     }
 
-    /// This, if the embedding program publishes to it.
+    /// This declaration, if the embedding program may publish to it.
     ///
     /// # Errors
     /// `forbidden`.
@@ -215,10 +218,10 @@ impl Declaration {
         if self.program { Ok(self) } else { Err(Refusal::new(RefusalCode::Forbidden, message)) }
     }
 
-    /// Whether data are what the stream wants; JSON comes back read.
+    /// Checks data against the declaration. Returns JSON parsed.
     ///
     /// # Errors
-    /// `too_large`; `bad_request` with the member that is missing, or of another kind.
+    /// `too_large`; `bad_request` with the member that is missing or of another kind.
     pub fn judge(
         &self,
         data: &Data,
@@ -248,7 +251,7 @@ impl Declaration {
         }
     }
 
-    /// The rate of a subscriber who asks for `asked` events a second.
+    /// The rate of a subscriber that asks for `asked` events a second.
     pub fn rate(&self, asked: Option<u32>) -> Option<u32> {
         let wanted = asked.or(self.max_rate);
         match (wanted, self.max_rate_ceiling) {

@@ -1,4 +1,4 @@
-//! What the hub wants done.
+//! The effects that the hub asks for.
 
 use super::answer::{Answer, InviteInfo, RoomPage};
 use super::conn_id::ConnId;
@@ -10,28 +10,28 @@ use super::refusal::Refusal;
 use super::request::Origin;
 use std::ops::Range;
 
-/// The effects of one input, in order. Reused from input to input.
+/// The effects of one input, in order. Reused for each input.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// What is to be done.
+    /// The effects.
     pub list: Vec<Effect>,
-    /// The recipients of all deliveries; each has a range of them.
+    /// The recipients of all deliveries; each delivery has a range of them.
     pub recipients: Vec<ConnId>,
 }
 
 impl Effects {
-    /// Forgets what has been done.
+    /// Removes all effects.
     pub fn clear(&mut self) {
         self.list.clear();
         self.recipients.clear();
     }
 
-    /// Adds one thing to do.
+    /// Adds an effect.
     pub fn push(&mut self, effect: Effect) {
         self.list.push(effect);
     }
 
-    /// Hands a notice to some connections.
+    /// Delivers a notice to connections.
     pub fn deliver(&mut self, notice: Notice, to: impl IntoIterator<Item = ConnId>) {
         let start = self.recipients.len();
         self.recipients.extend(to);
@@ -42,30 +42,30 @@ impl Effects {
     }
 }
 
-/// One thing to do.
+/// One effect.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
     /// Answer a request.
     Answer {
         /// Who waits for it.
         origin: Origin,
-        /// What.
+        /// The answer or the refusal.
         answer: Result<Answer, Refusal>,
     },
-    /// Greet a connection, which has just been let in.
+    /// Greet a connection that has just been let in.
     Greet {
-        /// Which.
+        /// The connection.
         conn: ConnId,
         /// The first of its user's rooms.
         rooms: RoomPage,
         /// The rooms to which its user is invited.
         invites: Vec<InviteInfo>,
     },
-    /// Hand a notice to connections: of [`Effects::recipients`], this range.
+    /// Deliver a notice to this range of [`Effects::recipients`].
     Deliver {
         /// The range.
         recipients: Range<usize>,
-        /// What.
+        /// The notice.
         notice: Notice,
     },
     /// Take back what waits for a connection from a room.
@@ -75,91 +75,92 @@ pub enum Effect {
         /// The room.
         source: u32,
     },
-    /// Somebody watches a stream that may be polled, somebody else does in their place, or nobody does any more.
+    /// The connection for which a stream is to be polled has changed, or nobody watches it any
+    /// more.
     Watched {
-        /// Which stream.
+        /// The stream.
         stream: StreamId,
-        /// One of those who do, if somebody does: it is polled for them.
+        /// The connection for which it is polled, if anybody watches it.
         by: Option<ConnId>,
     },
-    /// A connection reads too slowly for a state: a newer event has taken the place of one that it is never told.
+    /// A slow connection will never receive an event of a state, because a newer one replaced it.
     Skipped {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
     },
-    /// A connection is behind in logs that it watches by a filter: say with `Input::Look` when a
-    /// page of what it has not had may be looked into: once, however often it has asked before.
+    /// A connection is behind in logs that it watches with a filter. Give `Input::Look` once,
+    /// however often this is asked, when a page of its missed events may be looked into.
     AskToLook {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
     },
-    /// So many more bytes of events were looked into for the filters of a connection that was not at the head.
+    /// More bytes of events were looked into for the filters of a connection that is behind.
     LookedInto {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
-        /// How many.
+        /// The number of bytes.
         bytes: usize,
     },
-    /// Say when there is room in a connection's outbox.
+    /// Tell when there is room in a connection's outbox.
     TellDrained {
-        /// Which connection.
+        /// The connection.
         conn: ConnId,
     },
-    /// Remember a record.
+    /// Store a record.
     Persist {
         /// For the outcome.
         ticket: u64,
-        /// What.
+        /// The record.
         record: Record,
     },
     /// Read a page.
     Load {
         /// For the outcome.
         ticket: u64,
-        /// Which.
+        /// The page.
         query: Query,
     },
-    /// Look up where rooms were at a time: the answer is
+    /// Look up the places of rooms at a time. The outcome is
     /// [`Outcome::Positions`](crate::base::Outcome::Positions).
     Seek {
         /// For the outcome.
         ticket: u64,
-        /// Which.
+        /// The rooms.
         rooms: Vec<RoomId>,
         /// The time.
         since: Timestamp,
     },
     /// Take no more requests from a connection.
     Hold {
-        /// Which.
+        /// The connection.
         conn: ConnId,
     },
     /// Take requests from a connection again.
     Release {
-        /// Which.
+        /// The connection.
         conn: ConnId,
     },
-    /// The user has as many connections as they may have: end this one.
+    /// The user has as many connections as they may have: close this one.
     TooMany {
-        /// Which.
+        /// The connection.
         conn: ConnId,
     },
-    /// Tokens are good no more: see to it, and answer with how many connections have ended by it.
+    /// Tokens were revoked: apply that, and answer with how many connections it has closed.
     Revoked {
         /// Who waits for the answer.
         origin: Origin,
-        /// Which.
+        /// The revoked tokens.
         revocation: Revocation,
     },
-    /// The connection has fallen behind what a room keeps: end it.
+    /// The connection has fallen behind what is kept: close it.
     TooSlow {
-        /// Which.
+        /// The connection.
         conn: ConnId,
     },
-    /// The connection was told that a room is none of its user's, which is not so: end it. When it comes
-    /// again it is told what is.
+    /// The connection was wrongly told that its user is no member of a room: close it. When the
+    /// client returns, it is told the truth.
     ToldWrong {
-        /// Which.
+        /// The connection.
         conn: ConnId,
     },
     /// Give `Input::Woken` at this moment.

@@ -1,105 +1,105 @@
-//! An entry of a room's log: what must survive.
+//! An entry of a room's log.
 //!
-//! The store numbers it, the hub hands it on, the server encodes it; none of them changes it.
+//! The store numbers it, the hub delivers it, the server encodes it. None of them changes it.
 
 use crate::base::{RoomId, Timestamp, UserId};
 use std::sync::Arc;
 
-/// One entry of one room's log, committed to the store.
+/// One committed entry of a room's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The room.
     pub room: RoomId,
-    /// Its place in the log: 1, 2, 3 … without a hole.
+    /// Its number in the log: 1, 2, 3 … without a gap.
     pub seq: u64,
-    /// When it was committed; never falls within a room.
+    /// When it was committed. Times never decrease within a room.
     pub ts: Timestamp,
     /// What happened.
     pub kind: EntryKind,
 }
 
-/// What an entry says.
+/// The kinds of entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {
-    /// Somebody said something.
+    /// A message.
     Message {
-        /// Who said it.
+        /// The author.
         from: UserId,
-        /// What. Boxed, as the other kinds have nothing of its size.
+        /// The content. Boxed because the other kinds are much smaller.
         body: Box<Body>,
-        /// The author's own id for it, for repeats.
+        /// The author's own id for it, which makes a repeat harmless.
         cid: Option<Arc<str>>,
-        /// What became of it since; none while it is as it was sent.
+        /// What has changed since; `None` if nothing.
         changes: Option<Box<Changes>>,
     },
-    /// A message's author has changed its text.
+    /// The author has edited a message.
     Edited {
         /// The message's `seq`.
         target: u64,
-        /// The new text; none once the message is deleted.
+        /// The new text; `None` once the message is deleted.
         text: Option<Arc<str>>,
-        /// Who.
+        /// The author.
         by: UserId,
     },
     /// A message was deleted.
     Deleted {
         /// The message's `seq`.
         target: u64,
-        /// Who: the author, the room's owner or an admin.
+        /// Who deleted it: the author, the room's owner or an admin.
         by: UserId,
     },
-    /// A user has reacted to a message, or taken that back.
+    /// A user has reacted to a message, or withdrawn a reaction.
     Reacted {
         /// The message's `seq`.
         target: u64,
-        /// With what.
+        /// The reaction.
         emoji: Arc<str>,
-        /// Whether it holds from here on.
+        /// Whether the reaction is set or withdrawn.
         on: bool,
-        /// Who.
+        /// The user.
         by: UserId,
     },
     /// A user became a member.
     Joined {
-        /// Who.
+        /// The user.
         user: UserId,
-        /// Who brought them, if it was another.
+        /// Who added them, if another did.
         by: Option<UserId>,
     },
     /// A user is no longer a member.
     Left {
-        /// Who.
+        /// The user.
         user: UserId,
-        /// Who removed them, if it was another.
+        /// Who removed them, if another did.
         by: Option<UserId>,
     },
 }
 
-/// What a message says: what a repeat must say again to be one.
+/// The content of a message. A repeat must have the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
     /// The text; may be empty.
     pub text: Arc<str>,
-    /// JSON of the application's own, as it came: digits and order kept.
+    /// The application's own JSON, unchanged: digits and order are kept.
     pub data: Option<Arc<str>>,
-    /// The `seq` of the entry that it answers.
+    /// The `seq` of the entry to which it replies.
     pub reply_to: Option<u64>,
 }
 
-/// What became of a message after it was sent: with it a message in a history has its newest state.
+/// What has changed since a message was sent. In a history, a message has its newest state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// The `seq` of its newest edit. The text is that edit's.
     pub edited: Option<u64>,
-    /// The `seq` of the entry that deleted it. Text and data are gone, and so are reactions.
+    /// The `seq` of the entry that deleted it. Text, data and reactions are gone.
     pub deleted: Option<u64>,
-    /// Reactions in the order in which their first came; of each the first
+    /// Reactions, in the order of their first use; of each the first
     /// [`REACTION_USERS_MAX`](super::limits::REACTION_USERS_MAX) users.
     pub reactions: Vec<(Arc<str>, Vec<UserId>)>,
 }
 
 impl Entry {
-    /// Bytes that this entry takes as JSON, about; for budgets of pages.
+    /// About how many bytes this entry takes as JSON, for budgets of pages.
     #[must_use]
     pub fn weight(&self) -> usize {
         const ENVELOPE: usize = 160;
@@ -115,7 +115,7 @@ impl Entry {
         ENVELOPE + body
     }
 
-    /// Whether it is a message, which counts as unread to others.
+    /// Whether it is a message, which counts as unread for others.
     #[must_use]
     pub fn is_message(&self) -> bool {
         matches!(self.kind, EntryKind::Message { .. })

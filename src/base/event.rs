@@ -1,4 +1,4 @@
-//! An event of a stream: a newer state, or the next of a log.
+//! An event of a stream.
 
 use crate::base::limits::{EVENT_BYTES, PUBLICATION_ID_BYTES};
 use crate::base::{Timestamp, UserId};
@@ -7,13 +7,13 @@ use std::sync::Arc;
 /// One event of one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamEvent {
-    /// Its place in the stream: 1, 2, 3 … without a hole, within an epoch.
+    /// Its number in the stream: 1, 2, 3 … without a gap within an epoch.
     pub seq: u64,
-    /// When it was published; never falls within a stream.
+    /// When it was published. Times never decrease within a stream.
     pub ts: Timestamp,
-    /// What.
+    /// The data.
     pub data: Data,
-    /// What its publisher calls it, where a repeat of it is to be known.
+    /// The publisher's id for it, which makes a repeat harmless.
     pub id: Option<Arc<PublicationId>>,
 }
 
@@ -24,7 +24,7 @@ impl StreamEvent {
         StreamEvent::bytes_of(&self.data, self.id.as_deref())
     }
 
-    /// Bytes of memory that an event takes that says this.
+    /// Bytes of memory that an event with this content takes.
     #[must_use]
     pub fn bytes_of(data: &Data, id: Option<&PublicationId>) -> usize {
         let of_id = id.map_or(0, |id| id.bytes() + PUBLICATION_ID_BYTES);
@@ -32,40 +32,40 @@ impl StreamEvent {
     }
 }
 
-/// What a publisher calls an event. Two publishers may use the same words.
+/// A publisher's id for an event. Two publishers may use the same text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublicationId {
-    /// Whose publication it is; nobody's if the embedding program publishes.
+    /// The publisher; `None` for the embedding program.
     pub by: Option<UserId>,
-    /// Their word for it.
+    /// The publisher's text.
     pub id: Arc<str>,
 }
 
 impl PublicationId {
-    /// Whose it is, as a column has it: empty if it is no user's.
+    /// The publisher, as in the store's column: empty if it is no user.
     #[must_use]
     pub fn publisher(&self) -> &str {
         self.by.as_ref().map_or("", UserId::as_str)
     }
 
-    /// How many bytes it has.
+    /// Its bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.publisher().len() + self.id.len()
     }
 }
 
-/// What an event says.
+/// The data of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// JSON, as it came.
+    /// JSON, unchanged.
     Json(Arc<str>),
-    /// Bytes that mean nothing here.
+    /// Bytes that the server does not interpret.
     Binary(Arc<[u8]>),
 }
 
 impl Data {
-    /// How many bytes it has.
+    /// The length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -74,7 +74,7 @@ impl Data {
         }
     }
 
-    /// Whether it has none.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,7 +1,7 @@
-//! A list that mostly has one item: a user's connections, a user's rooms. It owns memory from the
-//! second item on.
+//! A list that usually has one item, such as a user's connections or rooms. It allocates only from
+//! the second item on.
 
-/// None, one, or a list.
+/// A list optimized for at most one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Few<T>(Inner<T>);
 
@@ -9,12 +9,12 @@ pub struct Few<T>(Inner<T>);
 enum Inner<T> {
     None,
     One(T),
-    // Boxed once more, so that the common case pays for a pointer and not for a list.
+    // Boxed again, so that the common case is the size of a pointer and not of a `Vec`.
     #[allow(clippy::box_collection)]
     Many(Box<Vec<T>>),
 }
 
-// Derived, it would ask for a `Default` of the items.
+// Not derived, because that would require `T: Default`.
 impl<T> Default for Few<T> {
     fn default() -> Few<T> {
         Few::new()
@@ -28,7 +28,7 @@ impl<T> Few<T> {
         Few(Inner::None)
     }
 
-    /// The items, in the order in which they came.
+    /// The items, in the order in which they were added.
     #[must_use]
     pub fn as_slice(&self) -> &[T] {
         match &self.0 {
@@ -50,7 +50,7 @@ impl<T> Few<T> {
         };
     }
 
-    /// Removes the items that `keep` does not keep.
+    /// Keeps only the items for which `keep` is true.
     pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
         self.0 = match std::mem::replace(&mut self.0, Inner::None) {
             Inner::One(item) if keep(&item) => Inner::One(item),

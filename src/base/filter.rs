@@ -1,5 +1,5 @@
-//! Filters: what of a stream's events a subscriber wants, judged here, once for each filter that
-//! differs and each event.
+//! Filters: which events of a stream a subscriber wants. Each distinct filter is evaluated once per
+//! event.
 
 use super::Tree;
 use super::tree::pointer;
@@ -9,31 +9,31 @@ use std::cmp::Ordering;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter {
     conditions: Vec<Condition>,
-    /// As so many bytes of an event it costs to ask it.
+    /// What evaluating it costs, as bytes of an event.
     pub weight: usize,
 }
 
 /// A condition on one member of the data.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
-    /// Where it lies: a JSON pointer's reference tokens (RFC 6901).
+    /// The member: a JSON pointer's reference tokens (RFC 6901).
     pub pointer: Vec<Box<str>>,
-    /// What it is compared with.
+    /// The comparison.
     pub compare: Compare,
 }
 
-/// A comparison. What is not there, or cannot be compared, fits none but [`Compare::NotEqual`].
+/// A comparison. A value that is missing or cannot be compared matches only [`Compare::NotEqual`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Compare {
     /// `eq`: the same value.
     Equal(Tree),
-    /// `ne`: another value, or none.
+    /// `ne`: another value, or no value.
     NotEqual(Tree),
-    /// `lt`, `le`, `gt`, `ge`: of two numbers, or of two strings by their code points.
+    /// `lt`, `le`, `gt`, `ge`: of two numbers, or of two strings by code points.
     Ordered(Order, Tree),
     /// `in`: one of these values.
     OneOf(Vec<Tree>),
-    /// `prefix`: a string that begins so.
+    /// `prefix`: a string with this beginning.
     Prefix(Box<str>),
 }
 
@@ -51,10 +51,10 @@ pub enum Order {
 }
 
 impl Filter {
-    /// A filter of conditions, in whichever order.
+    /// A filter with these conditions, in any order.
     #[must_use]
     pub fn new(conditions: Vec<Condition>) -> Filter {
-        /// Of a name that is looked up, and of a value that is compared.
+        /// The weight of a name to look up, and of a value to compare.
         const NAME: usize = 16;
         const VALUE: usize = 2;
         let weight = |condition: &Condition| {
@@ -107,7 +107,7 @@ impl Condition {
     }
 }
 
-/// Numbers by their value, objects whatever their order.
+/// Compares numbers by value, and objects regardless of order.
 fn is_same(one: &Tree, other: &Tree) -> bool {
     match (one, other) {
         (Tree::Null, Tree::Null) => true,
@@ -146,12 +146,12 @@ fn whole(value: &Tree) -> Option<i128> {
     }
 }
 
-/// An integer and a double, exactly: the integer may have more bits than a double holds.
+/// Compares an integer and a double exactly: the integer may have more bits than a double holds.
 fn mixed(integer: i128, double: f64) -> Option<Ordering> {
     if double.is_nan() {
         return None;
     }
-    // What is beyond i128 stays beyond every integer here.
+    // A double outside of i128 stays outside of all integers here.
     let (whole, fraction) = (double.trunc(), double.fract());
     Some(integer.cmp(&(whole as i128)).then(0.0.partial_cmp(&fraction)?))
 }

@@ -1,28 +1,27 @@
-//! Bytes that wait to be sent, of one connection or the same for many, and what they count for.
+//! Bytes that wait to be sent, for one connection or shared by many, and how they are counted.
 
 use super::limits::{OUTBOXES_BEYOND_BYTES, OUTBOXES_BEYOND_SHARE};
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
-/// What a waiting frame costs beside its bytes, counted towards the limits, so that many tiny
-/// frames are not free.
+/// What a waiting frame counts beside its bytes, so that many tiny frames are not free.
 pub const FRAME_OVERHEAD_BYTES: usize = 48;
 
 /// Bytes ready for the wire.
 #[derive(Clone, Debug)]
 pub enum Frame {
-    /// This connection's alone.
+    /// For this connection only.
     Own(Box<[u8]>),
     /// Encoded once for many connections.
     Shared(Rc<SharedBytes>),
 }
 
-/// Bytes that wait for many connections and lie in memory once: the budget of all outboxes counts
-/// them once, each outbox counts them towards its own limit.
+/// Bytes that wait for many connections and are in memory once. The budget of all outboxes counts
+/// them once; each outbox counts them towards its own limit.
 #[derive(Debug)]
 pub struct SharedBytes {
     bytes: Vec<u8>,
-    /// The budget that counts them, from the first outbox on.
+    /// The budget that counts them, set by the first outbox.
     budget: OnceCell<Rc<Budget>>,
 }
 
@@ -35,7 +34,7 @@ impl Drop for SharedBytes {
 }
 
 impl Frame {
-    /// A frame for many connections: its clones share the bytes.
+    /// A frame for many connections. Clones share the bytes.
     #[must_use]
     pub fn shared(bytes: Vec<u8>) -> Frame {
         Frame::Shared(Rc::new(SharedBytes { bytes, budget: OnceCell::new() }))
@@ -50,7 +49,7 @@ impl Frame {
         }
     }
 
-    /// Lets the first budget that such a frame meets count the bytes that are shared: once.
+    /// Counts shared bytes once, in the first budget that meets them.
     pub(super) fn count_bytes_in(&self, budget: &Rc<Budget>) {
         if let Frame::Shared(shared) = self {
             shared.budget.get_or_init(|| {
@@ -68,7 +67,7 @@ impl Frame {
         }
     }
 
-    /// Bytes that are not this frame's alone.
+    /// Bytes that other frames share.
     fn shared_len(&self) -> usize {
         match self {
             Frame::Own(_) => 0,
@@ -77,7 +76,7 @@ impl Frame {
     }
 }
 
-/// The bytes that all outboxes together hold, and may hold.
+/// The bytes that all outboxes hold together, and their limit.
 #[derive(Debug)]
 pub struct Budget {
     used: Cell<usize>,
@@ -91,13 +90,13 @@ impl Budget {
         Rc::new(Budget { used: Cell::new(0), limit: Cell::new(limit) })
     }
 
-    /// Bytes that may be used.
+    /// The limit in bytes.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.limit.get()
     }
 
-    /// From now on so many may.
+    /// Changes the limit.
     pub fn set_limit(&self, limit: usize) {
         self.limit.set(limit);
     }
@@ -108,13 +107,14 @@ impl Budget {
         self.used.get()
     }
 
-    /// Whether all is used up.
+    /// Whether the limit is reached.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         self.used.get() >= self.limit.get()
     }
 
-    /// Whether so much more is used, by what is never refused, that somebody has to go.
+    /// Whether frames that are never refused exceed the limit so far that a connection must be
+    /// closed.
     #[must_use]
     pub fn is_over(&self) -> bool {
         let limit = self.limit.get();
@@ -122,7 +122,7 @@ impl Budget {
         self.used.get() > limit.saturating_add(beyond)
     }
 
-    /// Whether there is room again, and not for the next frame alone.
+    /// Whether there is room again for more than the next frame.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.used.get() <= self.limit.get() / 4 * 3
@@ -137,8 +137,8 @@ impl Budget {
     }
 }
 
-/// What frames count for: all of it towards an outbox's own limit, what is not shared towards the
-/// budget of all.
+/// What a frame counts: all of it towards its outbox's own limit, and what is not shared towards
+/// the budget of all.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cost {
     pub(super) waiting: usize,

@@ -1,20 +1,20 @@
-//! What is demanded of JSON beside its grammar.
+//! Requirements on JSON beyond its grammar.
 
-/// Why a text is not taken as JSON.
+/// Why a text is not accepted as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotJson {
     /// It breaks the grammar.
     Grammar,
     /// It is nested deeper than the limit.
     TooDeep,
-    /// A name comes twice.
+    /// A name appears twice in an object.
     NameTwice,
     /// A `\uD800`–`\uDFFF` without its other half.
     LoneSurrogate,
 }
 
 impl NotJson {
-    /// What is wrong.
+    /// A sentence for people.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
@@ -26,11 +26,11 @@ impl NotJson {
     }
 }
 
-/// Looks once over a text: no deeper than `depth_max`, no lone surrogates. Says nothing of the
+/// Checks a text for depth (`depth_max`) and lone surrogates, in one pass. It does not check the
 /// grammar.
 ///
 /// # Errors
-/// [`NotJson`], which of the two it is.
+/// [`NotJson::TooDeep`] or [`NotJson::LoneSurrogate`].
 pub fn scan(text: &str, depth_max: usize) -> Result<(), NotJson> {
     let bytes = text.as_bytes();
     let mut depth = 0usize;
@@ -73,7 +73,7 @@ pub fn scan(text: &str, depth_max: usize) -> Result<(), NotJson> {
     Ok(())
 }
 
-/// The number of the `uXXXX` at `place`, if one is there.
+/// The number of the `uXXXX` at `place`, if there is one.
 fn escaped_unit(bytes: &[u8], place: usize) -> Option<u32> {
     let [b'u', digits @ ..] = bytes.get(place..place + 5)? else { return None };
     let digits = std::str::from_utf8(digits).ok()?;

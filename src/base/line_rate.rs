@@ -1,8 +1,9 @@
-//! How many lines of a kind a log may have in a second: whoever knocks very often shall not fill a disk.
+//! Limits how many lines of a kind a log gets per second, so that a client that connects very often
+//! cannot fill the disk.
 
 use crate::base::Moment;
 
-/// Lines of one kind, counted by the second.
+/// Counts lines of one kind per second.
 #[derive(Debug)]
 pub struct LineRate {
     per_second: u32,
@@ -12,13 +13,14 @@ pub struct LineRate {
 }
 
 impl LineRate {
-    /// So many lines a second.
+    /// Allows `per_second` lines a second.
     #[must_use]
     pub const fn new(per_second: u32) -> LineRate {
         LineRate { per_second, second: 0, lines: 0, left_out: 0 }
     }
 
-    /// Counts a line. If it is to be written: how many before it were not, since the last one that was.
+    /// Counts a line. If it may be written, returns how many were left out since the last one;
+    /// otherwise `None`.
     pub fn take(&mut self, now: Moment) -> Option<u64> {
         let second = now.as_millis() / 1_000;
         if second != self.second {

@@ -1,6 +1,6 @@
-//! What every layer shares: moments, connection ids, names, entries of a room's log, outboxes,
-//! limits; and, as types without bytes, what clients ask for and what they are answered and told.
-//! It uses nothing of the project and does no I/O.
+//! What all layers share: moments, connection ids, names, log entries, outboxes and limits; and
+//! requests, answers and notices as types without encoding. It uses nothing else of the project and
+//! does no I/O.
 
 mod address;
 pub mod answer;

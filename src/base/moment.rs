@@ -5,24 +5,24 @@
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A point on the monotonic clock, in milliseconds since the process began. Deadlines, windows
-/// and rates are counted in it.
+/// A point on the monotonic clock, in milliseconds since the process began. Used for deadlines,
+/// windows and rates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u64);
 
 impl Moment {
-    /// The moment at which the clock began.
+    /// The clock's start.
     pub const ZERO: Moment = Moment(0);
     /// A moment that never comes.
     pub const NEVER: Moment = Moment(u64::MAX);
 
-    /// The moment `millis` milliseconds after the clock began.
+    /// The moment `millis` milliseconds after the clock's start.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Moment {
         Moment(millis)
     }
 
-    /// Milliseconds since the clock began.
+    /// Milliseconds since the clock's start.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
         self.0
@@ -34,7 +34,7 @@ impl Moment {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// This moment and `millis` milliseconds more.
+    /// This moment plus `millis` milliseconds.
     #[must_use]
     pub const fn plus_millis(self, millis: u64) -> Moment {
         Moment(self.0.saturating_add(millis))
@@ -73,9 +73,10 @@ impl Timestamp {
 pub struct Now {
     /// For windows and graces.
     pub moment: Moment,
-    /// For what people see.
+    /// For people.
     pub timestamp: Timestamp,
-    /// By what entries age: no later than `timestamp`, and behind it while the wall clock is not believed.
+    /// For the age of entries: at most `timestamp`, and behind it while the wall clock is not
+    /// trusted.
     pub age_by: Timestamp,
 }
 

@@ -1,18 +1,18 @@
-//! Names of users, rooms and streams, checked once where they come in.
+//! Names of users, rooms and streams, checked once on entry.
 
 use super::ConnId;
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-/// Longest user id, longest name of a stream and of a room that is no direct message, in bytes.
+/// Longest user id, stream name and name of a room that is not direct, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
-/// Longest name of a direct message's room: `dm:`, two user ids and a `:`, in bytes.
+/// Longest name of a direct room: `dm:`, two user ids and a `:`, in bytes.
 pub const DM_BYTES_MAX: usize = 3 + NAME_BYTES_MAX + 1 + NAME_BYTES_MAX;
-/// How the server's own ids begin, and those of guests.
+/// Prefixes of the server's own ids and of guests' ids.
 const OF_SERVER: char = ':';
 const GUEST_PREFIX: &str = ":guest-";
-/// How the names of direct messages' rooms begin.
+/// Prefix of the names of direct rooms.
 pub const DM_PREFIX: &str = "dm:";
 
 /// Why a name was refused.
@@ -20,11 +20,11 @@ pub const DM_PREFIX: &str = "dm:";
 pub enum NameError {
     /// It has no bytes.
     Empty,
-    /// It has more bytes than its kind may have, which is said.
+    /// It has more than this number of bytes.
     TooLong(usize),
-    /// It has a character outside of its alphabet.
+    /// It has a character outside its alphabet.
     Character,
-    /// It consists of dots alone, which a path would take for a folder.
+    /// It consists only of dots, which a path would take for a directory.
     DotsAlone,
 }
 
@@ -43,12 +43,12 @@ impl fmt::Display for NameError {
 
 impl std::error::Error for NameError {}
 
-/// A user's id: 1–64 of `A–Z a–z 0–9 _ . @ -`, not of dots alone. Ids differ by case.
+/// A user's id: 1–64 of `A–Z a–z 0–9 _ . @ -`, not only dots. Ids are case-sensitive.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(Arc<str>);
 
-/// A room's name: as a user's id, and `:`. Those that begin with `dm:` belong to direct messages
-/// and may have 132 bytes.
+/// A room's name: as a user's id, and `:`. Names that begin with `dm:` belong to direct rooms and
+/// may have 132 bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomId(Arc<str>);
 
@@ -57,13 +57,13 @@ pub struct RoomId(Arc<str>);
 pub struct StreamId(Arc<str>);
 
 impl StreamId {
-    /// Checks `text` and makes it a stream's name.
+    /// Parses a stream's name.
     pub fn parse(text: &str) -> Result<StreamId, NameError> {
         check(text, NAME_BYTES_MAX, true)?;
         Ok(StreamId(text.into()))
     }
 
-    /// The stream's name.
+    /// The name's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -71,37 +71,38 @@ impl StreamId {
 }
 
 impl UserId {
-    /// Whoever stands for the embedding program where it asks in nobody's name.
+    /// The embedding program, where it acts in no user's name.
     #[must_use]
     pub fn program() -> UserId {
         UserId(":program".into())
     }
 
-    /// Whoever has the admin token and names nobody.
+    /// The holder of the admin token, where no user is named.
     #[must_use]
     pub fn admin() -> UserId {
         UserId(":admin".into())
     }
 
-    /// The guest on a connection, or all who are on none.
+    /// The guest on a connection, or all guests without one.
     #[must_use]
     pub fn guest(conn: Option<ConnId>) -> UserId {
         UserId(conn.map_or(":guest".into(), |conn| format!("{GUEST_PREFIX}{conn}").into()))
     }
 
-    /// Whether it is one of the server's own, which begin with `:`, as no user's does: it is in no direct conversation.
+    /// Whether it is one of the server's own ids, which begin with `:`. No user's id does. Such ids
+    /// take part in no direct conversation.
     #[must_use]
     pub fn is_of_server(&self) -> bool {
         self.0.starts_with(OF_SERVER)
     }
 
-    /// The connection of a guest, if it is one's.
+    /// The connection of a guest, if this is a guest's id.
     #[must_use]
     pub fn connection_of_guest(&self) -> Option<ConnId> {
         ConnId::parse(self.0.strip_prefix(GUEST_PREFIX)?)
     }
 
-    /// As [`UserId::parse`], for what may be one of the server's own, too.
+    /// As [`UserId::parse`], but also accepts the server's own ids.
     ///
     /// # Errors
     /// As of [`UserId::parse`].
@@ -110,7 +111,7 @@ impl UserId {
         Ok(UserId(text.into()))
     }
 
-    /// Checks `text` and makes it an id.
+    /// Parses a user's id.
     pub fn parse(text: &str) -> Result<UserId, NameError> {
         check(text, NAME_BYTES_MAX, false)?;
         Ok(UserId(text.into()))
@@ -124,27 +125,27 @@ impl UserId {
 }
 
 impl RoomId {
-    /// Checks `text` and makes it a room's name.
+    /// Parses a room's name.
     pub fn parse(text: &str) -> Result<RoomId, NameError> {
         let max = if text.starts_with(DM_PREFIX) { DM_BYTES_MAX } else { NAME_BYTES_MAX };
         check(text, max, true)?;
         Ok(RoomId(text.into()))
     }
 
-    /// The room of the direct messages between two users: the same whoever writes first.
+    /// The direct room of two users, the same in either order.
     #[must_use]
     pub fn direct(one: &UserId, other: &UserId) -> RoomId {
         let (first, second) = if one <= other { (one, other) } else { (other, one) };
         RoomId(format!("{DM_PREFIX}{}:{}", first.as_str(), second.as_str()).into())
     }
 
-    /// Whether this is a direct message's room.
+    /// Whether this is a direct room.
     #[must_use]
     pub fn is_direct(&self) -> bool {
         self.0.starts_with(DM_PREFIX)
     }
 
-    /// The room's name.
+    /// The name's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! What connections are told without having asked.
+//! Notices: what connections receive without having asked.
 
 use super::answer::InviteInfo;
 use super::declaration::Declaration;
@@ -7,147 +7,146 @@ use super::{Entry, RoomId, StreamEvent, StreamId, Timestamp, UserId};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What is told without being asked.
+/// A notice.
 #[derive(Debug, PartialEq)]
 pub enum Notice {
     /// An entry of a room's log.
     Entry {
         /// The entry.
         entry: Rc<Entry>,
-        /// Whether the author's own id is told: to their own connections.
+        /// Whether the recipients get the `cid`: the author's own connections do.
         with_cid: bool,
         /// The room, for `Input::Behind` and `Effect::TakeBack`.
         source: u32,
-        /// Where the recipients are with it, if they are told (`Hub::position_of`).
+        /// The recipients' position, if they are told it (`Hub::position_of`).
         position: Option<Timestamp>,
     },
     /// Users are online.
     Online {
-        /// Who.
+        /// The users.
         users: Vec<UserId>,
         /// Rises with each change.
         version: u64,
-        /// Whether the recipient should list again, as it missed a change, or as lists are back
-        /// where only counts were told.
+        /// Whether the recipient should list again: it missed a change, or lists are told again
+        /// after counts.
         reset: bool,
-        /// The room in which that is told, with its source; none if it is told to everybody.
+        /// The room in which that is told, with its source; `None` if everybody is told.
         room: Option<(RoomId, u32)>,
     },
     /// Users are offline.
     Offline {
-        /// Who.
+        /// The users.
         users: Vec<UserId>,
         /// Rises with each change.
         version: u64,
-        /// As of [`Notice::Online`].
+        /// As in [`Notice::Online`].
         room: Option<(RoomId, u32)>,
     },
     /// So many users are online that only their number is told.
     Count {
-        /// How many.
+        /// The number of users.
         online: usize,
         /// Rises with each change.
         version: u64,
         /// Whether the recipient missed one.
         again: bool,
-        /// As of [`Notice::Online`].
+        /// As in [`Notice::Online`].
         room: Option<(RoomId, u32)>,
     },
-    /// A user is typing, or no longer.
+    /// A user has started or stopped typing.
     Typing {
-        /// Where.
-        room: RoomId,
-        /// Who.
-        user: UserId,
-        /// Whether.
-        typing: bool,
         /// The room.
+        room: RoomId,
+        /// The user.
+        user: UserId,
+        /// Whether they are typing.
+        typing: bool,
+        /// The room's source.
         source: u32,
     },
     /// A user has read up to an entry.
     Read {
-        /// Where.
-        room: RoomId,
-        /// Who.
-        user: UserId,
-        /// Up to which.
-        seq: u64,
         /// The room.
+        room: RoomId,
+        /// The user.
+        user: UserId,
+        /// The entry.
+        seq: u64,
+        /// The room's source.
         source: u32,
     },
     /// A user has received a room up to an entry.
     Delivered {
-        /// Where.
-        room: RoomId,
-        /// Who.
-        user: UserId,
-        /// Up to which.
-        seq: u64,
         /// The room.
+        room: RoomId,
+        /// The user.
+        user: UserId,
+        /// The entry.
+        seq: u64,
+        /// The room's source.
         source: u32,
     },
     /// An event of a stream.
     Event {
         /// The stream.
         stream: StreamId,
-        /// What it is declared to be.
+        /// Its declaration.
         declaration: Rc<Declaration>,
         /// The event.
         event: Rc<StreamEvent>,
-        /// The `seq` that was sent to the recipients before; 0 if none was.
+        /// The `seq` sent to the recipients before; 0 if none.
         prev: u64,
-        /// How they are told.
+        /// How it is sent.
         form: Form,
-        /// The stream, for `Input::EventMissed` and
-        /// `Effect::TakeBack`.
+        /// The stream, for `Input::EventMissed` and `Effect::TakeBack`.
         source: u32,
     },
-    /// The recipient watches some streams no more, and did not ask for that.
+    /// Subscriptions of the recipient have ended without its asking.
     Unsubscribed {
-        /// Which.
+        /// The streams.
         streams: Vec<StreamId>,
-        /// Why: a sentence for people.
+        /// The reason: a sentence for people.
         message: &'static str,
     },
-    /// A stream that the recipients watch is stale, or not any more.
+    /// A stream that the recipients watch is stale, or no longer is.
     Age {
-        /// Which.
+        /// The stream.
         stream: StreamId,
-        /// What it is declared to be.
+        /// Its declaration.
         declaration: Rc<Declaration>,
-        /// Since when nothing was heard of it; none if something was.
+        /// Since when nothing was heard of it; `None` if it is no longer stale.
         age: Option<Stale>,
-        /// Now.
+        /// The time of this notice.
         at: Timestamp,
-        /// How they are told.
+        /// How it is sent.
         form: Form,
         /// The stream, for `Input::AgeMissed`.
         source: u32,
     },
-    /// What a room is like has changed.
+    /// A room's properties have changed.
     Updated {
-        /// Which.
+        /// The room.
         room: RoomId,
         /// Its title; may be empty.
         title: Arc<str>,
         /// Whether anybody may join.
         open: bool,
-        /// Whose it is, if it is somebody's.
+        /// Its owner, if it has one.
         owner: Option<UserId>,
-        /// Who has changed it; none if it was the embedding program, or several may have.
+        /// Who changed it; `None` for the embedding program, or if several may have.
         by: Option<UserId>,
         /// The room, for `Input::UpdateMissed`.
         source: u32,
     },
     /// The recipient's user may join a room.
     Invited(InviteInfo),
-    /// The recipient's user is no member of a room any more.
+    /// The recipient's user is no longer a member of a room.
     Removed {
-        /// Which.
+        /// The room.
         room: RoomId,
-        /// By whom, if by another.
+        /// Who removed them, if another did.
         by: Option<UserId>,
-        /// Why: `left`, `removed`, `banned` or `deleted`.
+        /// The reason: `left`, `removed`, `banned` or `deleted`.
         reason: &'static str,
     },
 }

@@ -1,12 +1,12 @@
-//! What waits to be sent on one connection: whole frames, own or shared, in order.
+//! The outbox: frames that wait to be sent on one connection, own or shared, in order.
 //!
-//! While a connection's input is handled its outbox has the loop's one buffer for sending, and what
-//! it answers is written there, one behind the other: no memory of its own, one call for all.
+//! While a connection's input is handled, its outbox holds the loop's only send buffer, and answers
+//! are written there one after the other. They need no memory of their own, and one call sends them
+//! all.
 //!
-//! A frame keeps its class and its source while it waits, so that it can be refused, replaced or
-//! taken back; only one whose first byte has left must be finished. Knows nothing of sockets or of
-//! WebSocket: the reactor takes bytes from the front, whoever has something to say pushes at the
-//! back.
+//! A frame keeps its class and source while it waits, so that it can be refused, replaced or taken
+//! back. Only a frame whose first byte has left must be finished. The outbox knows neither sockets
+//! nor WebSocket: the reactor takes bytes from the front, and everyone else pushes at the back.
 
 use super::Buffer;
 use super::class::Class;
@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
 use std::rc::Rc;
 
-/// Frames that an event of a higher priority may go before: what it costs is bounded.
+/// The most frames that an event of a higher priority may overtake, which bounds the cost.
 const OVERTAKEN_FRAMES_MAX: usize = 256;
 
 /// The source of frames that belong to no room and no stream.
@@ -32,43 +32,42 @@ struct Item {
     source: u32,
 }
 
-/// The storage of frames that wait. An outbox owns one only while something waits.
+/// The storage of waiting frames. An outbox owns one only while something waits.
 ///
-/// Invariants: `front_sent` is less than the length of the first frame, or 0 if there is none; at
+/// Invariants: `front_sent` is less than the length of the first frame, or 0 if there is none. At
 /// most one frame of [`Class::Pong`] has not begun to leave.
 #[derive(Debug, Default)]
 pub struct Storage {
     items: VecDeque<Item>,
     front_sent: usize,
-    /// How many frames have left the front, ever: a frame's place in the queue is its number less
+    /// How many frames have ever left the front. A frame's index in the queue is its number less
     /// this.
     popped: u64,
-    /// The number of the pong that waits. Its place is known, so that a flood of pings does not
-    /// search the queue.
+    /// The number of the waiting pong, so that a flood of pings does not search the queue.
     pong: Option<u64>,
     /// A buffer that was lent before anything was queued.
     lent: Option<Box<Buffer>>,
 }
 
-/// What waits. A fan-out gives one frame to each of many connections: that one needs no storage.
+/// The queue. A fan-out gives each of many connections one frame, which needs no storage.
 #[derive(Debug, Default)]
 enum Queue {
     #[default]
     Empty,
     /// Nothing is queued, and the connection's input is being handled.
     Lent(Box<Buffer>),
-    /// None of its bytes has left.
+    /// One frame, none of whose bytes has left.
     One(Item),
     Many(Box<Storage>),
 }
 
-/// The queue of one connection. `waiting` is the sum of all frames' lengths and overheads, but for
-/// what is in the lent buffer: that lies before all that is in the queue.
+/// The queue of one connection. `waiting` is the sum of all frames' lengths and overheads, without
+/// the lent buffer, which goes before the queue.
 #[derive(Debug)]
 pub struct Outbox {
     queue: Queue,
     waiting: usize,
-    /// Of these, the bytes of shared frames.
+    /// The part of `waiting` that is shared bytes.
     shared: usize,
     budget: Rc<Budget>,
     limit: u32,
@@ -81,17 +80,17 @@ impl Outbox {
         Outbox { queue: Queue::Empty, waiting: 0, shared: 0, budget, limit }
     }
 
-    /// An outbox with a limit of its own and no other beside it.
+    /// An outbox with its own limit and no shared budget.
     #[must_use]
     pub fn alone(limit: u32) -> Outbox {
         Outbox::new(limit, Budget::new(usize::MAX))
     }
 
-    /// Queues a frame. `source` is the place that the frame is about (see
-    /// [`Outbox::take_back`]), or [`NO_SOURCE`].
+    /// Queues a frame. `source` is the room or stream that it is about (see [`Outbox::take_back`]),
+    /// or [`NO_SOURCE`].
     ///
     /// # Errors
-    /// [`OutboxFull`] when there is no room for this class; nothing was queued. Frames of the classes
+    /// [`OutboxFull`] if there is no room for this class; nothing was queued. Frames of the classes
     /// `Control`, `Pong` and `Reply` are always taken.
     pub fn push(&mut self, frame: Frame, class: Class, source: u32) -> Result<(), OutboxFull> {
         let bytes = frame.bytes().len();
@@ -113,8 +112,8 @@ impl Outbox {
                 storage.pong = Some(storage.popped + storage.items.len() as u64);
             }
             Class::Durable => {
-                // When nothing else waits a frame passes: one that is larger than the whole limit
-                // would never, and whoever reads must not pay for those who do not.
+                // If nothing else waits, a frame passes. Otherwise one larger than the limit never
+                // would, and fast readers would pay for slow ones.
                 let over =
                     self.waiting + cost.waiting > self.limit as usize || self.budget.is_spent();
                 if over && self.waiting > 0 {
@@ -146,8 +145,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Queues a frame of this connection's own, of a class that is never refused. `write` appends its
-    /// `len` bytes to what is there.
+    /// Queues a frame for this connection only, of a class that is never refused. `write` appends
+    /// its `len` bytes to the given vector.
     #[inline]
     pub fn push_own(&mut self, len: usize, class: Class, write: impl FnOnce(&mut Vec<u8>)) {
         debug_assert!(matches!(class, Class::Control | Class::Pong | Class::Reply));
@@ -164,15 +163,15 @@ impl Outbox {
     }
 
     fn queue_own(&mut self, len: usize, class: Class, write: impl FnOnce(&mut Vec<u8>)) {
-        // Exactly as long as it will be: no byte is moved when it becomes a frame.
+        // Exactly the final length, so that no byte is moved when it becomes a frame.
         let mut bytes = Vec::with_capacity(len);
         write(&mut bytes);
         // These classes are never refused.
         let _ = self.push(Frame::Own(bytes.into()), class, NO_SOURCE);
     }
 
-    /// Lends a buffer for what is answered next, if nothing waits: its capacity is the bound. What
-    /// is in it is somebody else's: what is this connection's begins at the buffer's mark.
+    /// Lends a buffer for the next answers if nothing waits. Its capacity is the bound. Its content
+    /// belongs to others: this connection's bytes begin at the mark.
     pub fn lend_buffer(&mut self, buffer: &mut Option<Box<Buffer>>) {
         if !self.is_queue_empty() || self.lent().is_some() {
             return;
@@ -185,8 +184,8 @@ impl Outbox {
         }
     }
 
-    /// Takes the lent buffer back, with what was answered: it must be sent before what is queued,
-    /// or be put back.
+    /// Takes the lent buffer back, with the answers in it. They must be sent before the queue, or
+    /// be put back.
     pub fn take_buffer(&mut self) -> Option<Box<Buffer>> {
         match &mut self.queue {
             Queue::Lent(_) => match std::mem::take(&mut self.queue) {
@@ -198,8 +197,8 @@ impl Outbox {
         }
     }
 
-    /// Queues before everything else what the system did not take of a lent buffer. The first of it
-    /// may be the rest of a frame: it is never taken back.
+    /// Queues the unsent part of a lent buffer before everything else. It may begin with the rest
+    /// of a frame, so it is never taken back.
     pub fn put_back(&mut self, unsent: &[u8]) {
         if unsent.is_empty() {
             return;
@@ -216,7 +215,7 @@ impl Outbox {
         storage.pong = storage.pong.map(|number| number + 1);
     }
 
-    /// Whether nothing is queued, whatever is in a lent buffer.
+    /// Whether nothing is queued, regardless of a lent buffer.
     #[must_use]
     pub fn is_queue_empty(&self) -> bool {
         self.waiting == 0
@@ -234,13 +233,13 @@ impl Outbox {
         self.waiting == 0 && self.lent().is_none_or(|lent| lent.marked().is_empty())
     }
 
-    /// Bytes that wait, each frame's overhead included.
+    /// Bytes that wait, including each frame's overhead.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
         self.waiting + self.lent().map_or(0, |lent| lent.marked().len())
     }
 
-    /// The memory that what waits takes, in bytes: of what waits for many, its part.
+    /// The memory that waiting frames take, in bytes; of shared frames, their part.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         let held = |item: &Item| item.frame.part() + FRAME_OVERHEAD_BYTES;
@@ -251,7 +250,7 @@ impl Outbox {
         }
     }
 
-    /// What waits, in order: each piece is a frame, the first without what has already left.
+    /// The waiting bytes, in order: one piece per frame, the first without what has already left.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let (one, storage) = match &self.queue {
             Queue::Empty | Queue::Lent(_) => (None, None),
@@ -271,13 +270,13 @@ impl Outbox {
         lent.chain(queued)
     }
 
-    /// Takes note that `sent` bytes have left, of what is queued.
+    /// Removes `sent` bytes, which have left, from the queue.
     ///
     /// # Panics
     /// If that is more than waits.
     pub fn advance(&mut self, sent: usize) {
         debug_assert!(self.lent().is_none_or(|lent| lent.marked().is_empty()));
-        // All of it, as a rule.
+        // Usually all of it.
         let is_all = match &self.queue {
             Queue::Empty | Queue::Lent(_) => sent == 0,
             Queue::One(item) => item.frame.bytes().len() == sent,
@@ -296,8 +295,8 @@ impl Outbox {
         }
     }
 
-    /// Writes what waits, for a connection that nobody else takes from. What `to` does not take still
-    /// waits, and may be tried again.
+    /// Writes what waits, for a connection that no reactor serves. What `to` does not take still
+    /// waits and may be tried again.
     ///
     /// # Errors
     /// As [`Write::write`]; [`ErrorKind::WriteZero`] if it takes nothing.
@@ -315,17 +314,17 @@ impl Outbox {
         }
     }
 
-    /// Takes back all that waits from `source`, but for a frame that has begun to leave.
+    /// Takes back all frames from `source`, except one that has begun to leave.
     pub fn take_back(&mut self, source: u32) {
         self.retain(|item| item.source != source);
     }
 
-    /// Takes back all that waits from any source, but for a frame that has begun to leave.
+    /// Takes back all frames with a source, except one that has begun to leave.
     pub fn take_back_all(&mut self) {
         self.retain(|item| item.source == NO_SOURCE);
     }
 
-    /// Drops everything, also a frame that has begun to leave.
+    /// Drops everything, even a frame that has begun to leave.
     pub fn clear(&mut self) {
         self.count_out(Cost { waiting: self.waiting, shared: self.shared });
         match &mut self.queue {
@@ -335,8 +334,7 @@ impl Outbox {
         }
     }
 
-    /// Gives an outbox in which a frame waits the storage of another that is done with it, for
-    /// those that come behind it.
+    /// Gives an outbox with one waiting frame a pooled storage for those that follow.
     pub fn lend_storage(&mut self, pool: &mut Vec<Box<Storage>>) {
         if matches!(self.queue, Queue::One(_))
             && let Some(storage) = pool.pop()
@@ -347,8 +345,7 @@ impl Outbox {
 
     /// Takes the storage of an empty outbox, so that an idle connection owns none.
     pub fn reclaim_storage(&mut self, pool: &mut Vec<Box<Storage>>) {
-        /// Those that are kept for the next turn: as many as it may take to tell a large room, with
-        /// 1.3 KiB each.
+        /// How many are kept for the next turn: enough for a large room, at 1.3 KiB each.
         const POOL_MAX: usize = 2_048;
         /// Larger ones go back to the allocator.
         const ITEMS_MAX: usize = 32;
@@ -362,7 +359,7 @@ impl Outbox {
         }
     }
 
-    /// The buffer that is lent, if one is.
+    /// The lent buffer, if there is one.
     fn lent(&self) -> Option<&Buffer> {
         match &self.queue {
             Queue::Lent(lent) => Some(lent),
@@ -371,7 +368,7 @@ impl Outbox {
         }
     }
 
-    /// The storage, which is made if there is none.
+    /// The storage, created if needed.
     fn storage(&mut self) -> &mut Storage {
         if !matches!(self.queue, Queue::Many(_)) {
             self.move_into(Box::default());
@@ -437,8 +434,8 @@ impl Drop for Outbox {
 }
 
 impl Storage {
-    /// Queues an item: at the end, or before the events at the end that are of a lower priority. Those
-    /// of one stream keep their order, also where it has another priority now.
+    /// Queues an item at the end, or before events of a lower priority at the end. Events of one
+    /// stream keep their order, even if its priority has changed.
     fn add(&mut self, item: Item) {
         let mut place = self.items.len();
         if let Class::Stream(priority) = item.class {
@@ -464,7 +461,7 @@ impl Storage {
         }
     }
 
-    /// Takes `sent` bytes off the front; returns what the frames that are gone have counted.
+    /// Takes `sent` bytes off the front. Returns what the removed frames counted.
     fn advance(&mut self, mut sent: usize) -> Cost {
         let mut freed = Cost::default();
         while sent > 0 {
@@ -487,7 +484,7 @@ impl Storage {
         freed
     }
 
-    /// The pong that a newer one may replace: not one that has begun to leave.
+    /// The pong that a newer one may replace, unless it has begun to leave.
     fn waiting_pong(&mut self) -> Option<&mut Frame> {
         let place = usize::try_from(self.pong? - self.popped).ok()?;
         if place == 0 && self.front_sent > 0 {
@@ -758,7 +755,7 @@ mod tests {
         outbox.advance(7);
         assert!(outbox.is_empty());
         assert_eq!(budget.used(), 0);
-        // Nothing is lent to one in which something waits; and what is dropped is dropped there, too.
+        // No buffer is lent while something waits, and dropped bytes are dropped there too.
         outbox.put_back(b"x");
         let mut buffer = Some(sent);
         outbox.lend_buffer(&mut buffer);

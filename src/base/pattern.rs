@@ -1,23 +1,23 @@
-//! Patterns of streams' names: in declarations, and in what tokens grant.
+//! Patterns of stream names, in declarations and in tokens.
 
 use super::names::NAME_BYTES_MAX;
 use std::fmt;
 use std::sync::Arc;
 
-/// A pattern of names: segments between colons, of which each is a text, or `{name}` for any one
-/// segment; a `*` at the end is for all that may follow, nothing included.
+/// A pattern of names: segments between colons. Each is a text, or `{name}` for any one segment. A
+/// `*` at the end matches any rest, even an empty one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: Arc<str>,
     segments: Vec<Segment>,
-    /// What the names begin with behind the last of `segments`, if it ends with `*`.
+    /// If it ends with `*`: how the rest of the name after `segments` begins.
     open_end: Option<Box<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
     Text(Box<str>),
-    /// Any one segment, by this name.
+    /// Any one segment, with this placeholder name.
     Any(Box<str>),
 }
 
@@ -26,9 +26,9 @@ enum Segment {
 pub enum PatternError {
     /// It is empty, or longer than a name may be.
     Length,
-    /// It has a character that no name has, or a brace or a star in a wrong place.
+    /// It has a character that no name has, or a brace or star in a wrong place.
     Character,
-    /// Two placeholders have one name.
+    /// Two placeholders have the same name.
     Twice,
 }
 
@@ -48,7 +48,7 @@ impl fmt::Display for PatternError {
 impl std::error::Error for PatternError {}
 
 impl Pattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
     /// [`PatternError`].
@@ -80,7 +80,7 @@ impl Pattern {
         }
         let mut open_end = None;
         if is_open {
-            // What stands before the star is the beginning of a segment.
+            // The text before the star is the beginning of a segment.
             match segments.pop() {
                 Some(Segment::Text(beginning)) => open_end = Some(beginning),
                 _ => return Err(PatternError::Character),
@@ -95,14 +95,14 @@ impl Pattern {
         &self.text
     }
 
-    /// Whether it is for more than one name.
+    /// Whether it fits more than one name.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.open_end.is_some()
             || self.segments.iter().any(|segment| matches!(segment, Segment::Any(_)))
     }
 
-    /// The names of its placeholders, in their order.
+    /// The names of its placeholders, in order.
     pub fn placeholders(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Text(_) => None,
@@ -116,7 +116,7 @@ impl Pattern {
         self.bind(name).is_some()
     }
 
-    /// What the placeholders stand for in a name that fits, in their order.
+    /// The values of the placeholders in a name that fits, in order.
     #[must_use]
     pub fn bind<'a>(&'a self, name: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
         let mut bound = Vec::new();
@@ -140,7 +140,7 @@ impl Pattern {
         }
     }
 
-    /// Whether a name could fit both.
+    /// Whether some name fits both.
     #[must_use]
     pub fn overlaps(&self, other: &Pattern) -> bool {
         let (short, long) =
@@ -153,13 +153,13 @@ impl Pattern {
                 (Some(one), None, Some(other)) => {
                     one.starts_with(&**other) || other.starts_with(&**one)
                 }
-                // One of the two wants a segment more than the other has.
+                // One of the two needs more segments than the other has.
                 (None, Some(_), _) | (None, None, Some(_)) | (Some(_), None, None) => false,
             }
     }
 
-    /// The name that it has with these values in the placeholders' places, in their order; `None`
-    /// if they are not as many, or it ends with a star.
+    /// The name with these values for the placeholders, in order; `None` if their number differs,
+    /// or if it ends with a star.
     #[must_use]
     pub fn fill<'a>(&self, values: impl IntoIterator<Item = &'a str>) -> Option<String> {
         if self.open_end.is_some() {
@@ -178,7 +178,7 @@ impl Pattern {
 }
 
 impl Segment {
-    /// Whether one text could be both.
+    /// Whether one text fits both.
     fn meets(&self, other: &Segment) -> bool {
         match (self, other) {
             (Segment::Text(one), Segment::Text(other)) => one == other,
@@ -277,7 +277,7 @@ mod tests {
         }
     }
 
-    // A slow and obvious model: names of all segments that could matter, of which each is tried.
+    // A slow and obvious model: tries each name made of all segments that could matter.
     #[test]
     fn patterns_overlap_as_all_names_of_three_segments_say() {
         let parts = ["a", "ab", "b"];

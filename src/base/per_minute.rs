@@ -1,17 +1,17 @@
-//! How many there were in the last minute, of which there may be so many.
+//! Limits how many events may happen in a minute.
 
 use super::Moment;
 
 const MINUTE_MS: u64 = 60_000;
 
-/// Counts by minutes, and takes the minute before as spread evenly over its time: of two minutes that
-/// touch, the last sixty seconds never have twice as many as may be, and nothing is kept of each.
+/// Counts per minute, and takes the minute before as spread evenly over its time. So the last sixty
+/// seconds never have twice the maximum, and no single event is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PerMinute {
-    /// When the minute began that is being counted.
+    /// When the current minute began.
     since: Moment,
     count: u32,
-    /// Of the minute before.
+    /// The count of the minute before.
     before: u32,
 }
 
@@ -31,7 +31,7 @@ impl PerMinute {
         let elapsed_ms = now.millis_since(self.since);
         let wait_ms = match max.saturating_sub(1).checked_sub(self.count) {
             Some(room) => fades_after_ms(self.before, room).saturating_sub(elapsed_ms),
-            // Not in this minute any more.
+            // No more in this minute.
             None => MINUTE_MS - elapsed_ms + fades_after_ms(self.count, max.saturating_sub(1)),
         };
         if wait_ms > 0 {
@@ -48,7 +48,7 @@ impl PerMinute {
     }
 }
 
-/// How far a minute must be for `before`, of the one before it, to count as `room` at most.
+/// How far into a minute the `before` events of the previous one count as at most `room`.
 fn fades_after_ms(before: u32, room: u32) -> u64 {
     if before <= room {
         return 0;

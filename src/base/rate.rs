@@ -1,25 +1,25 @@
-//! How much of something may be done in a second, with a burst.
+//! Limits how much may be done in a second, with a burst.
 
 use super::Moment;
 
-/// A rate with a burst, as one number: when what was done so far would have been spread out
-/// (the generic cell rate algorithm).
+/// A rate with a burst, as one number: the time until which the work done so far is spread out (the
+/// generic cell rate algorithm).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rate {
     spread_until_us: u64,
 }
 
 impl Rate {
-    /// Whether its burst is whole: then it remembers nothing.
+    /// Whether its whole burst is available, so that it remembers nothing.
     #[must_use]
     pub fn is_at_rest(&self, now: Moment) -> bool {
         self.spread_until_us <= us(now)
     }
 
-    /// Pays `weight` ahead, of at most a whole burst: what weighs more than that passes after a pause.
+    /// Takes `weight` in advance, at most a whole burst. A heavier request passes after a pause.
     ///
     /// # Errors
-    /// In how many ms as much may be paid. Nothing was.
+    /// In how many ms the weight may be taken. Nothing was taken.
     pub fn take(
         &mut self,
         now: Moment,
@@ -38,13 +38,13 @@ impl Rate {
         Ok(())
     }
 
-    /// Has `weight` back that was paid by [`Rate::take`] with the same burst.
+    /// Returns `weight` that [`Rate::take`] took with the same burst.
     pub fn give_back(&mut self, weight: u32, per_second: u32, burst: u32) {
         let cost_us = interval_us(per_second) * u64::from(weight.min(burst));
         self.spread_until_us = self.spread_until_us.saturating_sub(cost_us);
     }
 
-    /// Counts an amount that has come already; tells for how many ms no more may.
+    /// Counts an amount that has already arrived. Returns for how many ms no more may.
     pub fn spend(&mut self, now: Moment, amount: u64, per_second: u32, burst: u32) -> u64 {
         let us_of =
             |amount: u64| amount.saturating_mul(1_000_000).div_ceil(u64::from(per_second.max(1)));

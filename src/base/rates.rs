@@ -1,30 +1,30 @@
-//! How much somebody may do who is known by more than one connection: a user, or an address.
+//! Limits for users and addresses, across all of their connections.
 
 use super::{Address, Moment, PerMinute, Rate, SeededHash, UserId};
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::num::NonZeroU32;
 
-/// Whose doings are counted.
+/// Whose requests are counted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Asker {
-    /// A user, on all their connections.
+    /// A user, on all connections.
     User(UserId),
-    /// Somebody who has not said who they are.
+    /// A guest's address.
     Address(Address),
-    /// All addresses together for which there is no room: they share one place.
+    /// All addresses for which there is no room: they share one entry.
     Others,
 }
 
-/// In whose turn something is done. Nobody's is what the embedding program or an administrator asks for, and a stream
-/// that is polled whether or not anybody watches it: shares do not bound that.
+/// In whose turn something is done. `None` for the embedding program, admins, and streams that are
+/// polled whether or not they are watched: shares do not bound those.
 pub type Payer = Option<Asker>;
 
-/// The rates of all who have asked lately.
+/// The rates of everybody who sent requests lately.
 #[derive(Debug)]
 pub struct Rates {
     rates: HashMap<Asker, AskerUsage, SeededHash>,
-    /// How many of them are no users.
+    /// How many of them are not users.
     addresses: usize,
     max: usize,
     swept: Moment,
@@ -42,23 +42,23 @@ impl AskerUsage {
     }
 }
 
-/// How much passes.
+/// How much is allowed.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
-    /// From then on, each second.
+    /// After a burst, each second.
     pub per_second: u32,
     /// At once, after a pause.
     pub burst: u32,
-    /// 0: as many as the others let pass.
+    /// Per minute; 0 for no such limit.
     pub per_minute: u32,
 }
 
-/// By what somebody is held back.
+/// Which rate is exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateBound {
-    /// By the rate; the next one may come in so many ms.
+    /// The rate per second; the next request may come in this many ms.
     Second(u64),
-    /// By those of the last minute.
+    /// The limit of the last minute, with the same wait.
     Minute(u64),
 }
 
@@ -70,24 +70,24 @@ impl RateBound {
     }
 }
 
-/// How often those are looked for of whom nothing is remembered.
+/// How often idle entries are removed.
 const SWEEP_EVERY_MS: u64 = 1_000;
 
 impl Rates {
-    /// For at most `max` users at one time, and as many addresses: strangers, who can be as many as they like, take no
-    /// user's place.
+    /// Rates for at most `max` users at one time, and as many addresses. Addresses never take a
+    /// user's place, because there may be any number of them.
     pub fn new(max: usize, seed: u64) -> Rates {
         let rates = HashMap::with_hasher(SeededHash::new(seed));
         Rates { rates, addresses: 0, max, swept: Moment::ZERO }
     }
 
-    /// A number for somebody, which two may have.
+    /// A number for an asker; two may share one.
     pub fn number_of(&self, asker: &Asker) -> NonZeroU32 {
         let hash = self.rates.hasher().hash_one(asker);
         NonZeroU32::new((hash >> 32) as u32).unwrap_or(NonZeroU32::MIN)
     }
 
-    /// Counts what weighs so much, or tells by what it is held back.
+    /// Counts `weight`, or returns which rate it exceeds.
     pub fn take(
         &mut self,
         asker: Asker,
@@ -105,16 +105,16 @@ impl Rates {
         }
     }
 
-    /// Counts what has been done already, and weighs so much: whoever it is for waits the longer later.
+    /// Counts work that is already done. The asker waits longer later.
     pub fn spend(&mut self, asker: Asker, now: Moment, weight: u32, allowance: Allowance) {
-        // One for whom there is no room was held back before.
+        // An asker without room was refused before.
         if let Ok(asker) = self.placed(asker, now) {
             let Allowance { per_second, burst, .. } = allowance;
             self.entry(asker).rate.spend(now, u64::from(weight), per_second, burst);
         }
     }
 
-    /// In how many ms somebody owes for nothing any more, if they owe.
+    /// In how many ms an asker no longer owes anything; `None` if they owe nothing.
     pub fn owes(&self, asker: &Asker, now: Moment, allowance: Allowance) -> Option<u64> {
         let mut rate = self.rates.get(asker)?.rate;
         rate.take(now, 0, allowance.per_second, allowance.burst).err()
@@ -129,7 +129,7 @@ impl Rates {
         }
     }
 
-    /// Where somebody is counted.
+    /// The entry under which an asker is counted.
     fn placed(&mut self, asker: Asker, now: Moment) -> Result<Asker, RateBound> {
         if self.rates.contains_key(&asker) || self.has_room(&asker) {
             return Ok(asker);

@@ -1,62 +1,61 @@
-//! What is asked of a store, and what it answers: the language between the hub, which decides, and
-//! the store, which remembers, who do not know each other.
+//! The records, queries and outcomes between the hub, which decides, and the store, which
+//! remembers. Neither knows the other.
 
 use crate::base::{
     Body, Data, Entry, PublicationId, RoomId, StreamEvent, StreamId, Timestamp, UserId,
 };
 use std::sync::Arc;
 
-/// A change to remember. The store numbers its entries, within the transaction that commits it.
+/// A change to store. The store numbers its entries within the transaction that commits it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// A message in a room. If the room is that of direct messages, it comes into being by the
-    /// first one, with its two members.
+    /// A message in a room. The first message in a direct room creates it, with its two members.
     Message {
         /// The room.
         room: RoomId,
         /// The author.
         from: UserId,
-        /// The other of a direct message.
+        /// The other user, for a direct message.
         to: Option<UserId>,
-        /// What is said.
+        /// The content.
         body: Body,
-        /// The author's own id for it: a second record with the same room, author and id is
-        /// answered with the first one's entry.
+        /// The author's own id for it. A second record with the same room, author and id gets the
+        /// first one's entry.
         cid: Option<Arc<str>>,
     },
     /// A message's author changes its text.
     Edit {
         /// The room.
         room: RoomId,
-        /// The message.
+        /// The message's `seq`.
         target: u64,
         /// The new text.
         text: Arc<str>,
-        /// Who.
+        /// The author.
         by: UserId,
     },
     /// A message is deleted.
     Delete {
         /// The room.
         room: RoomId,
-        /// The message.
+        /// The message's `seq`.
         target: u64,
-        /// Who.
+        /// The user.
         by: UserId,
-        /// Whether they may delete others' messages, too.
+        /// Whether they may delete others' messages too.
         is_moderator: bool,
     },
-    /// A user reacts to a message, or takes that back.
+    /// A user sets or withdraws a reaction to a message.
     React {
         /// The room.
         room: RoomId,
-        /// The message.
+        /// The message's `seq`.
         target: u64,
-        /// With what.
+        /// The reaction.
         emoji: Arc<str>,
-        /// Whether it is to hold.
+        /// Whether it is set.
         on: bool,
-        /// Who.
+        /// The user.
         by: UserId,
     },
     /// A new room.
@@ -71,12 +70,12 @@ pub enum Record {
         owner: UserId,
         /// Further members.
         members: Vec<UserId>,
-        /// Those whom the owner invites.
+        /// Users whom the owner invites.
         invited: Vec<UserId>,
-        /// Whether it counts towards the owner's quota: not if a program makes it.
+        /// Whether it counts towards the owner's quota. A room that a program creates does not.
         is_own: bool,
     },
-    /// What a room is like changes; what is not there stays.
+    /// Changes a room's properties; `None` leaves one as it is.
     Update {
         /// The room.
         room: RoomId,
@@ -87,134 +86,135 @@ pub enum Record {
         /// Its owner, a member.
         owner: Option<UserId>,
     },
-    /// A room ends. Its name stays taken, as its numbers must not be used twice.
+    /// Ends a room. Its name stays taken, because its numbers must not be used twice.
     End {
         /// The room.
         room: RoomId,
     },
-    /// A user becomes a member of a room. A room that does not exist becomes an open one of theirs, if they
-    /// come by themselves.
+    /// Makes a user a member. If the room does not exist and they come by themselves, it is created
+    /// as an open one of theirs.
     Join {
         /// The room.
         room: RoomId,
-        /// Who.
+        /// The user.
         user: UserId,
-        /// Who brings them, if it is another.
+        /// Who adds them, if another does.
         by: Option<UserId>,
-        /// Whether they come by themselves: then the room must be open or they invited, and it
+        /// Whether they come by themselves. Then the room must be open or they invited, and it
         /// counts towards their quota.
         is_own: bool,
     },
-    /// A user may join a room that is not open.
+    /// Invites a user to a room that is not open.
     Invite {
         /// The room.
         room: RoomId,
-        /// Who.
+        /// The user.
         user: UserId,
-        /// Who says so.
+        /// Who invites them.
         by: UserId,
     },
-    /// An invitation is declined, or taken back.
+    /// An invitation is declined or taken back.
     Uninvite {
         /// The room.
         room: RoomId,
-        /// Who was invited.
+        /// The invited user.
         user: UserId,
     },
     /// A user is no longer a member of a room.
     Leave {
         /// The room.
         room: RoomId,
-        /// Who.
+        /// The user.
         user: UserId,
-        /// Who removes them, if it is another.
+        /// Who removes them, if another does.
         by: Option<UserId>,
     },
-    /// A user is no longer a member of a room, nor invited, and cannot join it.
+    /// Ends a user's membership and invitation, and keeps them from joining.
     Ban {
         /// The room.
         room: RoomId,
-        /// Who.
+        /// The user.
         user: UserId,
-        /// Who says so.
+        /// Who bans them.
         by: UserId,
     },
     /// A user can join a room again.
     Unban {
         /// The room.
         room: RoomId,
-        /// Who.
+        /// The user.
         user: UserId,
     },
     /// A user has read a room up to an entry.
     Read {
         /// The room.
         room: RoomId,
-        /// Who.
+        /// The user.
         user: UserId,
-        /// Up to which entry.
+        /// The entry.
         seq: u64,
     },
-    /// A user's connection has received rooms up to an entry each.
+    /// A user's connection has received rooms, each up to an entry.
     Delivered {
-        /// Who.
+        /// The user.
         user: UserId,
         /// The rooms and the entries.
         marks: Vec<(RoomId, u64)>,
     },
     /// A user's display name.
     Name {
-        /// Who.
+        /// The user.
         user: UserId,
         /// The name.
         name: Arc<str>,
     },
-    /// Tokens are good no more, although their time is not over.
+    /// Revokes tokens before they expire.
     Revoke {
-        /// Which.
+        /// The tokens.
         revocation: Revocation,
-        /// Whether it is refused ([`Outcome::Conflict`]) if it was revoked before: of what is good once.
+        /// Whether to refuse ([`Outcome::Conflict`]) if it was revoked before, for tokens that are
+        /// valid once.
         once: bool,
     },
-    /// The next event of a durable stream. Those that are more than `keep` are not kept any more,
-    /// and go some at a time.
+    /// The next event of a durable stream. Events beyond `keep` are no longer kept, and are removed
+    /// some at a time.
     Event {
         /// The stream.
         stream: StreamId,
-        /// Its life, if it comes into being by this.
+        /// Its epoch, if this event creates it.
         epoch: Arc<str>,
-        /// What.
+        /// The data.
         data: Data,
-        /// How many of the newest are kept, this one included; at least 1.
+        /// How many of the newest events are kept, including this one; at least 1.
         keep: u64,
-        /// What its publisher calls it: a second record with the same stream and id is answered with the first one's
+        /// The publisher's id. A second record with the same stream and id gets the first one's
         /// event.
         id: Option<Arc<PublicationId>>,
     },
-    /// A message or an event of somebody who may store nothing more: what came of it if it is there already, and else
-    /// [`Outcome::OverQuota`]. It adds nothing.
+    /// A message or event of a sender who may store nothing more: returns the earlier outcome if it
+    /// is already stored, and [`Outcome::OverQuota`] otherwise. It stores nothing.
     Repeat {
-        /// What was perhaps stored before.
+        /// The record that may be stored already.
         of: Box<Record>,
-        /// How many bytes one may store in a day.
+        /// How many bytes a user may store in a day.
         limit: u64,
-        /// In how many ms this would be stored.
+        /// In how many ms this could be stored.
         retry_after_ms: u64,
     },
-    /// The oldest entries of a room are not kept any more: some at a time
+    /// Removes the oldest entries of a room, some at a time
     /// ([`TRIM_ENTRIES_MAX`](super::limits::TRIM_ENTRIES_MAX)).
     Trim {
         /// The room.
         room: RoomId,
-        /// Those before this entry.
+        /// Entries before this one.
         before: u64,
-        /// And those that were committed no later than this.
+        /// And entries committed no later than this.
         older_than: Timestamp,
     },
 }
 
 impl Record {
-    /// Bytes that it takes while it waits, about.
+    /// About how many bytes it takes while it waits.
     #[must_use]
     pub fn weight(&self) -> usize {
         const FIXED: usize = 256;
@@ -256,111 +256,111 @@ pub struct Query {
     pub room: RoomId,
     /// The first entry that may be in it.
     pub first: u64,
-    /// The last one.
+    /// The last entry that may be in it.
     pub last: u64,
     /// Most entries.
     pub entries_max: usize,
     /// Most bytes by [`Entry::weight`], unless one entry alone has more.
     pub bytes_max: usize,
-    /// Whether to fill the page from the last entry backward; the page's order is that of the log
+    /// Whether to fill the page from the last entry backward. The page is in the order of the log
     /// in any case.
     pub from_end: bool,
 }
 
-/// What became of a record or a query.
+/// The outcome of a record or a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The message is in the log.
     Message {
         /// Its entry.
         entry: Entry,
-        /// Whether it was there before.
+        /// Whether it is a repeat.
         is_duplicate: bool,
-        /// Whether the room came into being by it.
+        /// Whether it created the room.
         is_first: bool,
     },
-    /// The same id was used for another message, or for another event.
+    /// The same id was used for another message or event.
     Mismatch,
     /// A message was changed.
     Changed {
-        /// The entry that says so.
+        /// The entry of the change.
         entry: Entry,
         /// The message as it is now.
         target: Entry,
     },
-    /// Nothing had to change: this entry made it so.
+    /// Nothing had to change, because of this earlier entry.
     Unchanged {
         /// Its number.
         seq: u64,
         /// When it was committed.
         ts: Timestamp,
     },
-    /// The room has no such message, or not any more.
+    /// The room has no such message, or no longer.
     NoSuchMessage,
-    /// The message is another's.
+    /// The message is somebody else's.
     Forbidden,
-    /// The message has as many different reactions as it may have.
+    /// The message has the maximum of different reactions.
     Full,
-    /// The room, as it is now, and the entries that made it so.
+    /// The room as it is now, and the entries of the change.
     Room {
         /// The room.
         room: RoomState,
         /// The new entries; none if nothing had to change.
         entries: Vec<Entry>,
     },
-    /// It is not there already, and its sender may store nothing more.
+    /// It is not stored yet, and its sender may store nothing more.
     OverQuota {
-        /// As [`Record::Repeat`] has it.
+        /// As in [`Record::Repeat`].
         limit: u64,
-        /// As [`Record::Repeat`] has it.
+        /// As in [`Record::Repeat`].
         retry_after_ms: u64,
     },
-    /// A room of this name exists already, or did.
+    /// A room of this name exists, or existed.
     Conflict,
-    /// The room does not exist, or the user is no member of it.
+    /// The room does not exist, or the user is not a member.
     NotMember,
     /// The read mark.
     Read {
-        /// Up to which entry.
+        /// The entry.
         seq: u64,
-        /// How many messages there are up to that entry.
+        /// Messages up to that entry.
         messages: u64,
-        /// How many of those after it are deleted.
+        /// Deleted messages after it.
         deleted: u64,
     },
-    /// It is remembered.
+    /// It is stored.
     Done,
     /// The event is in the stream's log.
     Event {
-        /// The stream's life.
+        /// The stream's epoch.
         epoch: Arc<str>,
         /// Its number.
         seq: u64,
-        /// When it was committed; never falls within a stream.
+        /// When it was committed. Times never decrease within a stream.
         ts: Timestamp,
-        /// Whether it was there before.
+        /// Whether it is a repeat.
         is_duplicate: bool,
     },
-    /// What is left of a room's log.
+    /// The rest of a room's log.
     Trimmed {
-        /// The `seq` of the oldest entry that is there; one more than the head if there is none.
+        /// The `seq` of the oldest entry on disk; one more than the head if there is none.
         first: u64,
-        /// That of the oldest one that is to be kept: what is before it goes next.
+        /// The `seq` of the oldest entry to keep. Earlier ones are removed next.
         kept_from: u64,
         /// When that was committed.
         first_ts: Timestamp,
-        /// How many messages there were before it.
+        /// Messages before it.
         messages: u64,
-        /// How many of the messages from it on are deleted.
+        /// Deleted messages from it on.
         deleted: u64,
     },
-    /// For each room the last entry before the time that was asked for; 0 if none is kept.
+    /// For each room, the last entry before the time in question; 0 if none is kept.
     Positions(Vec<(RoomId, u64)>),
-    /// The entries of a page, in the order of the log, without a hole.
+    /// The entries of a page, in the order of the log, without a gap.
     Page(Vec<Entry>),
-    /// What is asked for is damaged on the disk, and not shown to anybody.
+    /// The requested data are damaged on disk, and shown to nobody.
     Damaged,
-    /// Nothing was stored: the store cannot write, or read, for now.
+    /// Nothing was stored: the store cannot write or read for now.
     Unavailable,
     /// Nothing was stored: too much waits for the store.
     Overloaded,
@@ -375,26 +375,26 @@ pub struct RoomState {
     pub title: Arc<str>,
     /// Whether anybody may join.
     pub is_open: bool,
-    /// It has ended: only its name and its numbers are left.
+    /// It has ended: only its name and numbers are left.
     pub is_ended: bool,
-    /// Its owner; none for direct messages, and when the last member has left.
+    /// Its owner; `None` for direct rooms, and when the last member has left.
     pub owner: Option<UserId>,
-    /// The `seq` of its newest entry; 0 with none.
+    /// The `seq` of its newest entry; 0 if none.
     pub head: u64,
-    /// How many of its entries are messages, those included that are not kept any more.
+    /// How many of its entries are messages, including those no longer kept.
     pub messages: u64,
     /// When its newest entry was committed.
     pub ts: Timestamp,
-    /// The `seq` of its oldest entry that is kept; one more than `head` if there is none.
+    /// The `seq` of its oldest kept entry; one more than `head` if there is none.
     pub first: u64,
     /// When that was committed.
     pub first_ts: Timestamp,
-    /// How many messages there were before it.
+    /// Messages before it.
     pub first_messages: u64,
 }
 
 impl RoomState {
-    /// A room without an entry.
+    /// A room without entries.
     #[must_use]
     pub fn new(room: RoomId, title: Arc<str>, is_open: bool, owner: Option<UserId>) -> RoomState {
         RoomState {
@@ -416,15 +416,15 @@ impl RoomState {
 /// A member of a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemberState {
-    /// The `seq` of the entry by which they became one; 0 for direct messages.
+    /// The `seq` of the entry that made them a member; 0 for direct rooms.
     pub joined: u64,
-    /// Up to which entry they have read.
+    /// The last entry that they have read.
     pub read: u64,
-    /// How many messages there are up to that entry.
+    /// Messages up to that entry.
     pub read_messages: u64,
-    /// How many messages after it are deleted.
+    /// Deleted messages after it.
     pub deleted_unread: u64,
-    /// Up to which entry a connection of theirs has received the log.
+    /// The last entry that a connection of theirs has received.
     pub delivered: u64,
     /// Whether they ever wrote there.
     pub has_written: bool,
@@ -432,45 +432,45 @@ pub struct MemberState {
     pub is_own: bool,
 }
 
-/// Somebody may join a room that is not open.
+/// An invitation to a room that is not open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invite {
     /// The room.
     pub room: RoomId,
-    /// Who.
+    /// The invited user.
     pub user: UserId,
-    /// Who says so.
+    /// Who invited them.
     pub by: UserId,
 }
 
-/// Tokens that are good no more.
+/// Revoked tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revocation {
-    /// The one with this `jti`; the revocation may be forgotten a day after this time, as the token's own is over
-    /// then.
+    /// The token with this `jti`. The revocation may be forgotten a day after this time, because
+    /// the token itself has expired by then.
     Token(Arc<str>, Option<Timestamp>),
-    /// Those of a user that were issued at this time or before it.
+    /// A user's tokens that were issued at this time or before.
     User(UserId, Timestamp),
 }
 
-/// What a store remembers beside the logs: what a hub begins with.
+/// What a store remembers beside the logs. A hub starts from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Names the store's life: it changes only when a log was really lost or cut.
+    /// Names the store's epoch. It changes only when a log was really lost or cut.
     pub epoch: String,
-    /// All rooms, also those that have ended.
+    /// All rooms, including ended ones.
     pub rooms: Vec<RoomState>,
     /// All members.
     pub members: Vec<(RoomId, UserId, MemberState)>,
     /// Display names.
     pub names: Vec<(UserId, Arc<str>)>,
-    /// Who may join rooms that are not open.
+    /// Invitations to rooms that are not open.
     pub invites: Vec<Invite>,
-    /// Who cannot join which room.
+    /// Bans.
     pub bans: Vec<(RoomId, UserId)>,
-    /// Tokens that are good no more.
+    /// Revoked tokens.
     pub revocations: Vec<Revocation>,
-    /// All durable streams, also those that are declared no more.
+    /// All durable streams, including those no longer declared.
     pub streams: Vec<StreamState>,
 }
 
@@ -479,12 +479,12 @@ pub struct Snapshot {
 pub struct StreamState {
     /// Its name.
     pub stream: StreamId,
-    /// Names its life: it changes only when its log was really lost or cut.
+    /// Its epoch. It changes only when its log was really lost or cut.
     pub epoch: Arc<str>,
-    /// The `seq` of its newest event; 0 with none.
+    /// The `seq` of its newest event; 0 if none.
     pub head: u64,
     /// When that was committed.
     pub ts: Timestamp,
-    /// The newest of its events, up to `head`, oldest first: as many as were asked for.
+    /// The newest events up to `head`, oldest first: as many as were asked for.
     pub events: Vec<StreamEvent>,
 }

@@ -1,4 +1,4 @@
-//! Why a request is refused: the wire's codes, and what stands beside them.
+//! Refusals of requests: the wire's codes and their details.
 
 use super::limits::REACTIONS_PER_MESSAGE_MAX;
 use super::record::Outcome;
@@ -11,20 +11,20 @@ pub struct Refusal {
     pub code: RefusalCode,
     /// A sentence for people.
     pub message: &'static str,
-    /// Which member of the payload is wrong.
+    /// The member of the payload that is wrong.
     pub field: Option<Cow<'static, str>>,
-    /// Which limit, where it is one.
+    /// The value of the limit, if one was reached.
     pub limit: Option<u64>,
-    /// Which one that is: the last part of its key, or its own name.
+    /// The limit's name: the last part of its key, or its own name.
     pub limit_name: Option<&'static str>,
-    /// The oldest entry that is kept, where older ones are asked for.
+    /// The oldest kept entry, if older ones were asked for.
     pub first: Option<u64>,
-    /// In how many ms it would be done, where that is known.
+    /// In how many ms the request would succeed, if known.
     pub retry_after_ms: Option<u64>,
 }
 
 impl Refusal {
-    /// A refusal with a code and a sentence, and nothing beside them.
+    /// A refusal with a code and a sentence, and no details.
     #[must_use]
     pub const fn new(code: RefusalCode, message: &'static str) -> Refusal {
         Refusal {
@@ -42,15 +42,15 @@ impl Refusal {
     pub const NO_SUCH_MESSAGE: Refusal =
         Refusal::new(RefusalCode::NoSuchMessage, "there is no such message, or not any more");
 
-    /// For admins and the embedding program: others are told [`Refusal::NOT_MEMBER`].
+    /// For admins and the embedding program. Others get [`Refusal::NOT_MEMBER`].
     pub const NO_SUCH_ROOM: Refusal =
         Refusal::new(RefusalCode::NoSuchRoom, "there is no such room");
 
-    /// Of the rooms that two people have for themselves.
+    /// For direct rooms.
     pub const DIRECT: Refusal =
         Refusal::new(RefusalCode::Forbidden, "a direct conversation always has its two members");
 
-    /// Of a room whose owner has banned the user.
+    /// The room's owner has banned the user.
     pub const BANNED: Refusal = Refusal::new(RefusalCode::Forbidden, "banned from this room");
 
     /// A member of the payload is wrong.
@@ -60,28 +60,28 @@ impl Refusal {
         Refusal { field, ..Refusal::new(RefusalCode::BadRequest, message) }
     }
 
-    /// Of what one may store in a day.
+    /// The user has stored as much as they may in a day.
     #[must_use]
     pub fn stored_too_much(limit: u64) -> Refusal {
         let message = "you have stored as much as a user may store in a day";
         Refusal::quota("stored_bytes_per_day", message, limit)
     }
 
-    /// As many of something as one may have; `name` is the last part of the limit's key.
+    /// A limit is reached; `name` is the last part of its key.
     #[must_use]
     pub fn quota(name: &'static str, message: &'static str, limit: u64) -> Refusal {
         let (limit, limit_name) = (Some(limit), Some(name));
         Refusal { limit, limit_name, ..Refusal::new(RefusalCode::Quota, message) }
     }
 
-    /// A page that begins before `first`, the oldest entry that is kept.
+    /// A page begins before `first`, the oldest kept entry.
     #[must_use]
     pub fn gone(first: u64) -> Refusal {
         let message = "entries this old are no longer kept";
         Refusal { first: Some(first), ..Refusal::new(RefusalCode::Gone, message) }
     }
 
-    /// The same to everybody who is no member, whether or not the room exists.
+    /// The same for every non-member, whether or not the room exists.
     pub const NOT_MEMBER: Refusal =
         Refusal::new(RefusalCode::NotMember, "you are not a member of this room");
 }
@@ -129,7 +129,7 @@ codes! {
     Internal, "internal", "A fault of this server.";
 }
 
-/// What a request is refused with whose outcome is no success.
+/// The refusal for an outcome that is not a success.
 impl From<&Outcome> for Refusal {
     fn from(outcome: &Outcome) -> Refusal {
         match outcome {

@@ -1,4 +1,4 @@
-//! What clients ask for.
+//! Requests of clients.
 
 use super::conn_id::ConnId;
 use super::moment::Timestamp;
@@ -6,51 +6,51 @@ use super::{Body, Revocation, RoomId, UserId};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A client's own name for its request, as it stood in its JSON; none if it wants no answer.
+/// A client's id for its request, as it stood in its JSON; `None` if it wants no answer.
 pub type RequestId = Option<Rc<str>>;
 
-/// What a user asks for. Names and sizes have been checked.
+/// A user's request. Names and sizes have been checked.
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// Say something in a room.
+    /// Send a message.
     Send {
-        /// Where.
+        /// The room or user.
         target: Target,
-        /// What.
+        /// The content.
         body: Body,
         /// The author's own id for it.
         cid: Option<Arc<str>>,
     },
-    /// Change what one has said.
+    /// Edit one's own message.
     Edit {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Which message.
+        /// The message's `seq`.
         seq: u64,
-        /// What it says from here on.
+        /// The new text.
         text: Arc<str>,
     },
     /// Delete a message.
     Delete {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Which message.
+        /// The message's `seq`.
         seq: u64,
     },
-    /// React to a message, or take that back.
+    /// Set or withdraw a reaction to a message.
     React {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// To which message.
+        /// The message's `seq`.
         seq: u64,
-        /// With what.
+        /// The reaction.
         emoji: Arc<str>,
-        /// Whether it is to hold.
+        /// Whether it is set.
         on: bool,
     },
-    /// Make a room.
+    /// Create a room.
     Create {
-        /// Its name; one is made up if there is none.
+        /// Its name; `None` to have one generated.
         room: Option<RoomId>,
         /// Its title.
         title: Option<Arc<str>>,
@@ -59,23 +59,23 @@ pub enum Request {
         /// First members beside the owner.
         members: Vec<UserId>,
     },
-    /// Become a member.
+    /// Join a room.
     Join(RoomId),
-    /// Be no member any more.
+    /// Leave a room.
     Leave(RoomId),
-    /// Let another join a room that is not open.
+    /// Invite a user to a room that is not open.
     Invite(RoomId, UserId),
-    /// Make another a member. (For admins and the embedding program.)
+    /// Make a user a member. (For admins and the embedding program.)
     Add(RoomId, UserId),
-    /// Make another no member any more.
+    /// Remove a member.
     Remove(RoomId, UserId),
-    /// Make another no member any more, and keep them from joining.
+    /// Remove a member and keep them from joining.
     Ban(RoomId, UserId),
-    /// Let another join again.
+    /// Let a banned user join again.
     Unban(RoomId, UserId),
-    /// Change what a room is like.
+    /// Change a room's properties.
     Update {
-        /// Which room.
+        /// The room.
         room: RoomId,
         /// Its title, if it changes.
         title: Option<Arc<str>>,
@@ -86,11 +86,11 @@ pub enum Request {
     },
     /// End a room.
     End(RoomId),
-    /// Say what a room is like.
+    /// Get a room's summary.
     Room(RoomId),
     /// List rooms.
     ListRooms {
-        /// All that one may join or is in, in place of one's own.
+        /// All that the asker is in or may join, instead of only those that they are in.
         open: bool,
         /// Only those after this name.
         after: Option<RoomId>,
@@ -99,7 +99,7 @@ pub enum Request {
     },
     /// List members of a room.
     ListMembers {
-        /// Which room.
+        /// The room.
         room: RoomId,
         /// Only those after this id.
         after: Option<UserId>,
@@ -108,35 +108,35 @@ pub enum Request {
     },
     /// Read a room's log.
     History {
-        /// Which room.
+        /// The room.
         room: RoomId,
-        /// Which part of it.
+        /// The part of the log.
         part: Part,
         /// Most entries.
         limit: usize,
     },
-    /// Tell that one is typing, or no longer.
+    /// Tell others that one has started or stopped typing.
     Typing(RoomId, bool),
-    /// Tell up to which entry one has read.
+    /// Set the read mark.
     Read(RoomId, u64),
-    /// Tell up to which entries one has received rooms.
+    /// Acknowledge received entries, per room.
     Ack {
         /// The rooms and the entries.
         marks: Vec<(RoomId, u64)>,
-        /// Whether it is about one room, of which one must be a member; of several, those of which
-        /// one is none are passed over.
+        /// Whether it names one room, of which the asker must be a member. Of several, those of
+        /// which they are not are skipped.
         is_one: bool,
     },
-    /// Make tokens good no more.
+    /// Revoke tokens.
     Revoke {
-        /// Which.
+        /// The tokens.
         revocation: Revocation,
-        /// Whether it is refused if it was revoked before.
+        /// Whether to refuse if it was revoked before.
         once: bool,
     },
-    /// Say what a greeting says, as of now.
+    /// Get the content of a greeting, as of now.
     Info {
-        /// Of the rooms those behind this name.
+        /// Only rooms after this name.
         after: Option<RoomId>,
     },
     /// List who is online.
@@ -148,25 +148,25 @@ pub enum Request {
         /// Most users.
         limit: usize,
     },
-    /// Go on at a time, in all rooms (`Input::TellPosition`).
+    /// Continue from a time, in all rooms (`Input::TellPosition`).
     ResumeAt {
         /// The epoch in which the position was told.
         epoch: Box<str>,
         /// The position.
         since: Timestamp,
     },
-    /// Say where each room is to go on.
+    /// Continue each room from a position.
     Resume {
-        /// The epoch in which the positions were known.
+        /// The epoch of the positions.
         epoch: String,
-        /// The last `seq` that is known of each room.
+        /// The last known `seq` of each room.
         rooms: Vec<(RoomId, u64)>,
-        /// Whether another piece follows.
+        /// Whether another part follows.
         more: bool,
     },
 }
 
-/// Where a message goes.
+/// The target of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// To a room.
@@ -175,7 +175,7 @@ pub enum Target {
     User(UserId),
 }
 
-/// Which part of a room's log.
+/// A part of a room's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// The newest page.
@@ -191,7 +191,7 @@ pub enum Part {
 pub enum Origin {
     /// A connection.
     Conn(ConnId, RequestId),
-    /// Whoever has made a call that came on no connection, by its number.
+    /// The caller without a connection, by its number.
     Call(u64),
 }
 

@@ -1,8 +1,7 @@
-//! SipHash whose key comes in as an argument.
+//! SipHash with its key as an argument.
 //!
-//! Names come from outside, so that the hash must be keyed against crafted collisions; the
-//! standard library's own key differs in each process, so that a simulator's seed would not
-//! replay.
+//! Names come from clients, so the hash must be keyed against crafted collisions. The standard
+//! library's key differs per process, so a simulator's seed would not replay.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{BuildHasher, Hasher};

@@ -1,9 +1,9 @@
-//! Who holds how much of something that there is for all.
+//! Counts who holds how much of a shared resource.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How much each holder has; one that has nothing is not remembered. A change takes time in proportion to the
-/// logarithm of the number of holders.
+/// How much each holder has. A holder with nothing is not stored. A change takes time in proportion
+/// to the logarithm of the number of holders.
 #[derive(Clone, Debug)]
 pub struct Shares<K> {
     held: BTreeMap<K, u64>,
@@ -18,50 +18,50 @@ impl<K> Default for Shares<K> {
 }
 
 impl<K: Ord + Clone> Shares<K> {
-    /// A holder has so much more.
+    /// Adds to a holder's amount.
     pub fn add(&mut self, holder: &K, amount: u64) {
         let before = self.of(holder);
         self.set(holder, before, before.saturating_add(amount));
     }
 
-    /// A holder has so much less.
+    /// Subtracts from a holder's amount.
     pub fn remove(&mut self, holder: &K, amount: u64) {
         let before = self.of(holder);
         self.set(holder, before, before.saturating_sub(amount));
     }
 
-    /// What a holder has.
+    /// A holder's amount.
     #[must_use]
     pub fn of(&self, holder: &K) -> u64 {
         self.held.get(holder).copied().unwrap_or(0)
     }
 
-    /// What all have.
+    /// The amount of all holders.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Whether a holder may have one more of `max`: only while they have less than is free. So whoever comes first
-    /// leaves half to the others, and whoever comes next half of that: there is always something for one more.
-    /// (The rule is known from the buffers of switches, as "dynamic thresholds".)
+    /// Whether a holder may have one more of `max`: only while they have less than is free. So the
+    /// first holder leaves half to the others, the next one half of that, and something is always
+    /// left for one more. (Buffers of switches use this rule as "dynamic thresholds".)
     #[must_use]
     pub fn may_add(&self, holder: &K, max: u64) -> bool {
         self.of(holder) < max.saturating_sub(self.total)
     }
 
-    /// Whoever has most, if anybody has something; of several the last one in their order.
+    /// The holder with most, if anybody has something; among equals the last in order.
     #[must_use]
     pub fn largest(&self) -> Option<(&K, u64)> {
         self.by_size.last().map(|(size, holder)| (holder, *size))
     }
 
-    /// All who have something, whoever has most first.
+    /// All holders, the largest first.
     pub fn largest_first(&self) -> impl Iterator<Item = (&K, u64)> {
         self.by_size.iter().rev().map(|(size, holder)| (holder, *size))
     }
 
-    /// How many have something.
+    /// The number of holders.
     #[must_use]
     pub fn holders(&self) -> usize {
         self.held.len()
@@ -108,8 +108,8 @@ mod tests {
     }
 
     proptest! {
-        /// Of what comes free again: whoever asks for a share has at least half of what would be fair, whatever the
-        /// others hold, as soon as each place was given back once.
+        /// Each holder that asks gets at least half of a fair share, whatever the others hold, as
+        /// soon as each place was given back once.
         #[test]
         fn nobody_is_kept_from_half_of_a_fair_share(
             places in 4u64..64,
@@ -120,7 +120,8 @@ mod tests {
             let mut held = Vec::new();
             let mut had = 0;
             for (step, index) in order.iter().enumerate() {
-                // The modest one comes when all others have what they could get; who gives back is by chance.
+                // The modest holder comes when all others have what they could get. Who gives back
+                // is random.
                 let comers = if step < 200 { greedy } else { greedy + 1 };
                 for turn in 0..comers {
                     let comer = (turn + index.index(usize::from(comers)) as u8) % comers;
@@ -138,7 +139,7 @@ mod tests {
             prop_assert!(had >= (fair / 2).max(1).min(places), "{had} of {fair}");
         }
 
-        /// Against a table that is looked through.
+        /// Against a table that is searched.
         #[test]
         fn it_knows_who_has_most(steps in prop::collection::vec((0u8..6, 0u64..5, any::<bool>()), 0..80)) {
             let (mut shares, mut model) = (Shares::default(), BTreeMap::<u8, u64>::new());

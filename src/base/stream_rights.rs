@@ -1,42 +1,42 @@
-//! What somebody may do with streams.
+//! Rights on streams.
 
 use super::declaration::{Declaration, Readers};
 use super::pattern::Pattern;
 use std::sync::Arc;
 
-/// What somebody may do with streams, by who they are and by what their token says.
+/// The rights of a user or guest on streams, from who they are and from their token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamRights {
-    /// They have said who they are: no guest.
+    /// They are signed in: not a guest.
     pub is_user: bool,
     /// They have an admin's rights.
     pub is_admin: bool,
-    /// Where their token does not say otherwise they may publish to all: admins, and everybody in
-    /// open mode.
+    /// If their token does not say otherwise, they may publish to all streams: admins, and
+    /// everybody in open mode.
     pub publishes_all: bool,
-    /// What their token says. Most say nothing of streams: each connection holds one of these.
+    /// What their token says. Shared, because each connection holds one; most tokens say nothing of
+    /// streams.
     pub claims: Option<Arc<StreamClaims>>,
 }
 
 /// What a token says of streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamClaims {
-    /// Streams that they may publish to (the claim `publish`).
+    /// Streams that they may publish to (claim `publish`).
     pub publish: Option<Vec<Pattern>>,
-    /// Streams that they may watch (the claim `subscribe`). Without it: all that the declarations
-    /// allow.
+    /// Streams that they may watch (claim `subscribe`). `None`: all that the declarations allow.
     pub subscribe: Option<Vec<Pattern>>,
 }
 
 impl StreamRights {
-    /// Whether they may watch a stream of this name.
+    /// Whether they may watch this stream.
     #[must_use]
     pub fn may_watch(&self, declaration: &Declaration, name: &str) -> bool {
         let listed = self.listed_to_watch();
         self.is_reader(declaration) && listed.is_none_or(|patterns| any_fits(patterns, name))
     }
 
-    /// Whether they may watch a declared stream, or one at least of a family.
+    /// Whether they may watch a declared stream, or at least one of a family.
     #[must_use]
     pub fn may_watch_one(&self, declaration: &Declaration) -> bool {
         let listed = self.listed_to_watch();
@@ -52,7 +52,7 @@ impl StreamRights {
         }
     }
 
-    /// Whether they may publish to a stream of this name.
+    /// Whether they may publish to this stream.
     #[must_use]
     pub fn may_publish(&self, declaration: &Declaration, name: &str) -> bool {
         declaration.publish
@@ -62,7 +62,7 @@ impl StreamRights {
             }
     }
 
-    /// Whether they may publish to a declared stream, or to one at least of a family.
+    /// Whether they may publish to a declared stream, or to at least one of a family.
     #[must_use]
     pub fn may_publish_to_one(&self, declaration: &Declaration) -> bool {
         declaration.publish

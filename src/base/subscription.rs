@@ -1,54 +1,54 @@
-//! What is asked and answered about streams.
+//! Requests and answers about streams.
 
 use super::declaration::Declaration;
 use super::filter::Filter;
 use super::{ConnId, StreamEvent, StreamId, Timestamp};
 use std::rc::Rc;
 
-/// What somebody wants of a stream.
+/// A request to watch a stream.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// Which stream.
+    /// The stream.
     pub stream: StreamId,
-    /// Only these events.
+    /// Only events that pass this filter.
     pub filter: Option<Rc<Filter>>,
-    /// At most so many a second, from 1 on.
+    /// At most this many events a second; at least 1.
     pub max_rate: Option<u32>,
-    /// From the event after this one on.
+    /// Start after this event.
     pub since: Option<u64>,
-    /// The life of the stream in which `since` was known; none: this one.
+    /// The epoch to which `since` belongs; `None` for the current one.
     pub epoch: Option<Box<str>>,
 }
 
-/// How a subscriber is told.
+/// How events are sent to a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// In the wire's envelope.
     Envelope,
-    /// By a stream's own path, for those who speak nothing.
+    /// As plain data on the stream's own path, without a protocol.
     Plain,
 }
 
-/// A subscription, as its reply tells.
+/// A subscription, as in its reply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subscribed {
     /// The stream.
     pub stream: StreamId,
-    /// Its newest event.
+    /// The `seq` of its newest event.
     pub seq: u64,
-    /// Its life.
+    /// Its epoch.
     pub epoch: Rc<str>,
-    /// The subscriber has what is up to here, and what is not kept any more; the rest follows.
+    /// The subscriber has everything up to here, except events no longer kept. The rest follows.
     pub position: u64,
-    /// What is kept of it, where that comes with the reply.
+    /// The kept events, if they come with the reply.
     pub snapshot: Option<StreamSnapshot>,
-    /// Whether what was missed since a position follows, where one was asked for.
+    /// Whether the missed events since a position follow, if one was given.
     pub replayed: Option<bool>,
-    /// Nothing was heard of it for too long.
+    /// Set if nothing was heard of it for too long.
     pub stale: Option<Stale>,
 }
 
-/// What is kept of a stream.
+/// The kept events of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StreamSnapshot {
     /// The newest event of a state.
@@ -60,16 +60,16 @@ pub enum StreamSnapshot {
 /// Since when nothing was heard of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stale {
-    /// When it was heard of last; if it never was, since when somebody waits for it.
+    /// When it was last heard of. If it never was, since when somebody has waited for it.
     pub since: Timestamp,
     /// How long ago that was, in ms.
     pub age_ms: u64,
 }
 
-/// What somebody wants to know.
+/// A query about streams.
 #[derive(Clone, Debug)]
 pub enum StreamQuery {
-    /// Which streams there are that one may watch.
+    /// The streams that the asker may watch.
     List {
         /// Only those after this name.
         after: Option<StreamId>,
@@ -78,9 +78,9 @@ pub enum StreamQuery {
     },
     /// The newest event of one.
     Newest(StreamId),
-    /// Who watches one, and how far they are: for admins.
+    /// The subscribers of one, and how far they are: for admins.
     Subscribers {
-        /// Which.
+        /// The stream.
         stream: StreamId,
         /// Only those after this connection.
         after: Option<ConnId>,
@@ -94,28 +94,28 @@ pub enum StreamQuery {
 pub struct StreamInfo {
     /// Its name.
     pub stream: StreamId,
-    /// What it is declared to be.
+    /// Its declaration.
     pub declaration: Rc<Declaration>,
-    /// The number of its newest event; 0 if there was none.
+    /// The `seq` of its newest event; 0 if none.
     pub seq: u64,
-    /// Its life; none of a family's that is not there yet.
+    /// Its epoch; `None` for a stream of a family that does not exist yet.
     pub epoch: Option<Rc<str>>,
     /// Its newest event.
     pub newest: Option<Rc<StreamEvent>>,
-    /// How many watch it.
+    /// The number of its subscribers.
     pub subscribers: usize,
 }
 
-/// Somebody who watches a stream.
+/// A subscriber of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubscriberInfo {
-    /// On which connection.
+    /// Its connection.
     pub conn: ConnId,
     /// The last event that was sent to it.
     pub sent: u64,
-    /// Up to where it says that it has come, if the stream asks for it.
+    /// The last event that it acknowledged, if the stream asks for that.
     pub acked: Option<u64>,
-    /// How many events it is behind the newest, of those that are kept: since the one that it has
-    /// acknowledged, if there is more that it could acknowledge, or else since the one that was sent.
+    /// How many kept events it is behind the newest: since the one it acknowledged, if it could
+    /// acknowledge more, or else since the one sent.
     pub lag: u64,
 }

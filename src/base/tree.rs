@@ -1,4 +1,4 @@
-//! JSON as a value, for whoever looks into it: who reads it and by which library is not said here.
+//! JSON as a value, independent of the library that parses it.
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
@@ -7,9 +7,9 @@ pub enum Tree {
     Null,
     /// `true` or `false`
     Bool(bool),
-    /// An integer that fits. Kept apart from doubles, which have no more than 53 bits.
+    /// An integer that fits. Separate from doubles, which have only 53 bits.
     Integer(i64),
-    /// An integer beyond that, up to 2^64.
+    /// A larger integer, below 2^64.
     Natural(u64),
     /// Any other number, as the nearest double.
     Double(f64),
@@ -17,13 +17,13 @@ pub enum Tree {
     Text(Box<str>),
     /// An array.
     Array(Vec<Tree>),
-    /// An object, by its names, each of them once: see [`Tree::object`].
+    /// An object, sorted by name, without repeats: see [`Tree::object`].
     Object(Vec<(Box<str>, Tree)>),
 }
 
 impl Tree {
-    /// An object of members in whichever order. What comes twice counts as it came last, as clients' readers have it
-    /// (RFC 8259 §4).
+    /// An object of members in any order. Of a repeated name the last one counts, as in clients'
+    /// parsers (RFC 8259 §4).
     #[must_use]
     pub fn object(mut members: Vec<(Box<str>, Tree)>) -> Tree {
         members.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -37,7 +37,7 @@ impl Tree {
         Tree::Object(members)
     }
 
-    /// A member of an object. It takes time in proportion to the logarithm of their number.
+    /// A member of an object. Takes time in proportion to the logarithm of their number.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<&Tree> {
         let Tree::Object(members) = self else { return None };
@@ -45,7 +45,8 @@ impl Tree {
         members.get(place).map(|(_, value)| value)
     }
 
-    /// What a pointer leads to (RFC 6901): its reference tokens, unescaped; none for the whole.
+    /// The value at a JSON pointer (RFC 6901), given as unescaped reference tokens; no tokens for
+    /// the whole.
     #[must_use]
     pub fn at(&self, pointer: &[Box<str>]) -> Option<&Tree> {
         pointer.iter().try_fold(self, |value, token| match value {
@@ -61,7 +62,7 @@ impl Tree {
     }
 }
 
-/// The place in an array that a reference token names (RFC 6901 §4): digits without a leading zero.
+/// The array index that a reference token names (RFC 6901 §4): digits without a leading zero.
 #[must_use]
 pub fn index(token: &str) -> Option<usize> {
     let is_index = token.bytes().all(|byte| byte.is_ascii_digit())
@@ -69,7 +70,7 @@ pub fn index(token: &str) -> Option<usize> {
     if is_index { token.parse().ok() } else { None }
 }
 
-/// The reference tokens of a JSON pointer (RFC 6901 §3), unescaped; `None` if it is none.
+/// The unescaped reference tokens of a JSON pointer (RFC 6901 §3); `None` if it is not one.
 #[must_use]
 pub fn pointer(text: &str) -> Option<Vec<Box<str>>> {
     if text.is_empty() {

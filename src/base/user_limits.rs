@@ -1,8 +1,8 @@
-//! The limits that may hold for one user otherwise than for all others.
+//! Limits that may differ for single users.
 
 use super::limits::Limits;
 
-/// A limit that hold for a user, and may be another for one of them: a row of [`UserLimit::ALL`].
+/// A limit of a user that may differ for single users: a row of [`UserLimit::ALL`].
 #[derive(Debug)]
 pub struct UserLimit {
     name: &'static str,
@@ -11,14 +11,14 @@ pub struct UserLimit {
     set: fn(&mut Limits, u32),
 }
 
-/// What 0 is as a value.
+/// The meaning of the value 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Zero {
-    /// None may pass.
+    /// Nothing may pass.
     Nothing,
     /// There is no limit.
     Unlimited,
-    /// No value.
+    /// Not a valid value.
     Refused,
 }
 
@@ -58,19 +58,19 @@ user_limits! {
 }
 
 impl UserLimit {
-    /// The last part of its key, as `burst`.
+    /// The last part of its key, such as `burst`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The smallest value that it takes.
+    /// The smallest valid value.
     #[must_use]
     pub fn min(&self) -> u32 {
         u32::from(self.zero == Zero::Refused)
     }
 
-    /// A value in the order of what it lets pass.
+    /// Orders values by how much they let pass.
     fn rank(&self, value: u32) -> u64 {
         match (self.zero, value) {
             (Zero::Unlimited, 0) => u64::MAX,
@@ -79,13 +79,13 @@ impl UserLimit {
     }
 }
 
-/// Values for some of the limits of a user; the others are as they are for all.
+/// Values for some limits of a user. The others stay as they are for everybody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserLimits {
     values: [Option<u32>; COUNT],
 }
 
-/// Why a value was not taken.
+/// Why a value was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotALimit {
     /// No limit of a user has this name.
@@ -95,7 +95,7 @@ pub enum NotALimit {
 }
 
 impl UserLimits {
-    /// Sets one by its name, as `burst`.
+    /// Sets a limit by its name, such as `burst`.
     ///
     /// # Errors
     /// [`NotALimit`]: nothing has changed.
@@ -109,7 +109,7 @@ impl UserLimits {
         Ok(())
     }
 
-    /// Those that are set, by name.
+    /// The limits that are set, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u32)> {
         UserLimit::ALL.iter().zip(self.values).filter_map(|(row, value)| Some((row.name, value?)))
     }
@@ -120,7 +120,7 @@ impl UserLimits {
         self.values.iter().all(Option::is_none)
     }
 
-    /// Puts what is set in the place of what `limits` has.
+    /// Replaces the values in `limits` by those that are set.
     pub fn replace(&self, limits: &mut Limits) {
         for (row, value) in UserLimit::ALL.iter().zip(self.values) {
             if let Some(value) = value {
@@ -129,7 +129,7 @@ impl UserLimits {
         }
     }
 
-    /// As [`UserLimits::replace`], but each lets no more pass than `limits` does, or than the same of
+    /// As [`UserLimits::replace`], but no value lets more pass than `limits` does, or than
     /// `ceilings` if that lets more pass.
     pub fn ask(&self, limits: &mut Limits, ceilings: &UserLimits) {
         let rows = UserLimit::ALL.iter().zip(self.values).zip(ceilings.values);

@@ -1,54 +1,53 @@
-//! How far the wall clock is believed.
+//! How far the wall clock is trusted.
 //!
-//! It is set by people and programs, also to times that are wrong. What is kept by age would be gone
-//! for ever then, and entries would be dated into the future. So it is compared with the monotonic
-//! clock, and a jump is believed when it has held for [`CLOCK_HELD_MS`]. Tokens go by what the system
-//! says.
+//! People and programs set it, sometimes wrongly. Entries kept by age would then be lost for ever,
+//! and others dated into the future. So it is compared with the monotonic clock, and a jump is
+//! trusted only after it has held for [`CLOCK_HELD_MS`]. Tokens use the system's time directly.
 
 use super::limits::{CLOCK_HELD_MS, CLOCK_JUMP_MS};
 use super::{Moment, Timestamp};
 
-/// Both clocks of a server, as it has seen them.
+/// Both clocks of a server, as observed.
 #[derive(Debug, Default)]
 pub struct WallClock {
-    /// Of the newest entry when the server began, if there was one.
+    /// The time of the newest entry at the server's start, if there was one.
     newest: Option<Timestamp>,
     seen: Option<ClockOffsets>,
 }
 
-/// Each an offset: a wall clock's time less the moment.
+/// Offsets: wall-clock time less the moment.
 #[derive(Debug)]
 struct ClockOffsets {
-    /// When it was looked at last.
+    /// At the last look.
     last: i64,
-    /// That by which entries are dated.
+    /// For dating entries.
     believed: i64,
-    /// That by which they age. Until a clock was believed it knows no more than that the newest entry
-    /// was there when the server began.
+    /// For the age of entries. Until a clock was trusted, all that is known is that the newest
+    /// entry existed at the server's start.
     ages: i64,
-    /// Since when it has not jumped.
+    /// Since when the clock has not jumped.
     since: Moment,
 }
 
-/// What became of the wall clock.
+/// A change of the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockChange {
-    /// At the start it is so much behind the newest entry, in ms.
+    /// At the start it is this far behind the newest entry, in ms.
     Behind(i64),
-    /// It has jumped by so much, in ms; below 0 backwards.
+    /// It has jumped by this much, in ms; negative for backward.
     Jumped(i64),
-    /// It is believed, and that by so much other than before, in ms.
+    /// It is now trusted, and differs by this much from before, in ms.
     Believed(i64),
 }
 
 impl WallClock {
-    /// Of a server that begins, with what its store remembers: when its newest entry was committed.
+    /// For a server that starts; `newest` is when its store's newest entry was committed.
     #[must_use]
     pub fn new(newest: Option<Timestamp>) -> WallClock {
         WallClock { newest, seen: None }
     }
 
-    /// What the clocks are now. The moment is that of a clock that also goes on while the machine
+    /// Looks at the clocks. The moment must be from a clock that also runs while the machine
     /// sleeps.
     pub fn look(&mut self, moment: Moment, wall: Timestamp) -> Option<ClockChange> {
         let now = offset(moment, wall);
@@ -66,7 +65,7 @@ impl WallClock {
         }
         let ahead = now.saturating_sub(seen.believed);
         if ahead.saturating_abs() <= CLOCK_JUMP_MS {
-            // It is adjusted by a little now and then, and both follow.
+            // Small adjustments happen; both offsets follow.
             seen.believed = now;
             seen.ages = seen.ages.saturating_add(ahead).min(now);
         }
@@ -81,15 +80,15 @@ impl WallClock {
         (ahead != 0).then_some(ClockChange::Believed(ahead))
     }
 
-    /// When an entry is that comes now: no later than what the system says, and than what is
-    /// believed.
+    /// The time of an entry that is made now: no later than the system's time, and than the trusted
+    /// one.
     #[must_use]
     pub fn date(&self, moment: Moment, wall: Timestamp) -> Timestamp {
         let Some(seen) = &self.seen else { return wall };
         wall.min(at(moment, seen.believed))
     }
 
-    /// What entries age by: nothing is older than this less its own time.
+    /// The time for the age of entries: nothing is older than this less its own time.
     #[must_use]
     pub fn age_by(&self, moment: Moment, wall: Timestamp) -> Timestamp {
         let Some(seen) = &self.seen else { return wall };
@@ -113,7 +112,7 @@ mod tests {
     const START: i64 = 20_000 * DAY;
     const HELD: u64 = CLOCK_HELD_MS;
 
-    /// A clock that has been believed, and when.
+    /// A clock that has been trusted, and when.
     fn believed() -> (WallClock, u64) {
         let mut clock = WallClock::new(None);
         assert_eq!(look(&mut clock, 5, START + 5), None);
@@ -125,7 +124,7 @@ mod tests {
         clock.look(Moment::from_millis(ms), Timestamp(wall))
     }
 
-    /// By what entries are dated, and age, from the start.
+    /// What entries are dated by, and what they age by, from the start.
     fn by(clock: &WallClock, ms: u64, wall: i64) -> (i64, i64) {
         let (moment, wall) = (Moment::from_millis(ms), Timestamp(wall));
         (clock.date(moment, wall).0 - START, clock.age_by(moment, wall).0 - START)
@@ -195,7 +194,7 @@ mod tests {
         assert_eq!(look(&mut clock, 7, START), None);
         assert_eq!(by(&clock, 7, START), (0, -30 * DAY));
         assert_eq!(by(&clock, 1_007, START + 1_000), (1_000, 1_000 - 30 * DAY));
-        // It is mended meanwhile: no entry is dated later than it says.
+        // The clock was corrected meanwhile: no entry is dated later than it says.
         let wall = START - 20 * DAY;
         assert_eq!(look(&mut clock, 1_007, wall), Some(ClockChange::Jumped(-20 * DAY - 1_000)));
         assert_eq!(by(&clock, 1_007, wall), (-20 * DAY, 1_000 - 30 * DAY));

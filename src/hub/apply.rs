@@ -1,4 +1,4 @@
-//! Entries that are on disk, taken into the state and shown to those who follow their room.
+//! Applies committed entries to the state and delivers them to the room's followers.
 
 use super::hub::Hub;
 use super::room::{Life, Room, RoomIx};
@@ -6,7 +6,7 @@ use crate::base::{Effects, Entry, EntryKind, MemberState, Now, RoomState, UserId
 use std::rc::Rc;
 
 impl Hub {
-    /// The room of two users' direct messages has come into being by the first of them.
+    /// The first direct message has created its room.
     pub(super) fn new_direct_room(&mut self, now: Now, first: &Entry, effects: &mut Effects) {
         let state = RoomState::new(first.room.clone(), "".into(), false, None);
         let room = self.add_room(Room::new(RoomState { ts: first.ts, ..state }));
@@ -25,7 +25,7 @@ impl Hub {
         }
     }
 
-    /// A room was made, or its members have changed: by themselves, or by the embedding program.
+    /// `by_themselves` is false if the embedding program or another user did it.
     pub(super) fn changed_room(
         &mut self,
         now: Now,
@@ -48,7 +48,7 @@ impl Hub {
         ix
     }
 
-    /// An entry is on disk: the state follows it, and those who follow the room get it.
+    /// Applies a committed entry and delivers it to the room's followers.
     pub(super) fn apply(
         &mut self,
         now: Now,
@@ -98,8 +98,8 @@ impl Hub {
                     has_written: false,
                     is_own: by_themselves && by.is_none(),
                 };
-                // A ban, or the room's end, was decided meanwhile and holds already. Should it come to
-                // nothing, the cursors go on with this entry.
+                // A ban or the room's end was decided meanwhile and is already in force. If it
+                // fails, the cursors continue here.
                 let bans_in_flight = of_room.ban(user).map_or(0, |ban| ban.in_flight);
                 let is_ending = bans_in_flight > 0 || of_room.life == Life::Ending;
                 for conn in self.connections_of(user).to_vec() {

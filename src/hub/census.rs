@@ -1,55 +1,55 @@
-//! How much there is.
+//! Counts of what the hub holds.
 
 use super::hub::Hub;
 
-/// How much there is.
+/// Counts for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HubCounts {
-    /// Connections that have said whose they are.
+    /// Connections whose user is known.
     pub connections: usize,
     /// Users who are online.
     pub online: usize,
     /// Rooms.
     pub rooms: usize,
-    /// Rooms in which cursors of connections are behind.
+    /// Pairs of a connection and a room whose cursor is behind.
     pub behind: usize,
     /// Streams.
     pub streams: usize,
-    /// How many streams the connections watch, all together.
+    /// Subscriptions of all connections together.
     pub subscriptions: usize,
-    /// Events that streams have let go of for their bytes, not for their number.
+    /// Events that streams dropped for their bytes, not for their number.
     pub cut_events: u64,
 }
 
-/// All that a hub holds, by its kinds: what stays when everybody has gone is a leak.
+/// Counts of all that a hub holds. Anything left after all users have gone is a leak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Users who are online, or members or invited somewhere.
     pub users: usize,
     /// Connections.
     pub connections: usize,
-    /// Rooms, also those that have ended and whose logs are still on disk.
+    /// Rooms, including ended ones whose logs are still on disk.
     pub rooms: usize,
     /// Members of all rooms.
     pub members: usize,
     /// Cursors in all rooms.
     pub followers: usize,
-    /// Rooms in which cursors of connections are behind.
+    /// Pairs of a connection and a room whose cursor is behind.
     pub behind: usize,
     /// Requests that wait for the store.
     pub pending: usize,
     /// Invitations and bans.
     pub permits: usize,
-    /// Whoever is typing.
+    /// Users who are typing, per room.
     pub typing: usize,
     /// Subscriptions to streams.
     pub subscriptions: usize,
-    /// What else is remembered for them: filters, connections that watch, rates that hold back.
+    /// Other state of subscriptions: filters, watching connections, rates.
     pub of_subscriptions: usize,
 }
 
 impl Hub {
-    /// How much there is.
+    /// Counts for metrics, without walking the state.
     #[must_use]
     pub fn counts(&self) -> HubCounts {
         let (streams, subscriptions) = self.streams.counts();
@@ -64,7 +64,7 @@ impl Hub {
         }
     }
 
-    /// All that there is, counted through.
+    /// Counts everything by walking the state.
     #[must_use]
     pub fn census(&self) -> Census {
         let (subscriptions, of_subscriptions) = self.streams.census();

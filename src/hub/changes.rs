@@ -1,5 +1,5 @@
-//! What becomes of a message after it was sent: edits, deletion, reactions. Whether it is there, and
-//! whose it is, the store knows, which changes it in the same transaction.
+//! Edits, deletions and reactions. The store changes the message, and checks in the same
+//! transaction that it exists and whose it is.
 
 use super::hub::Hub;
 use super::manage::Progress;
@@ -31,7 +31,7 @@ impl Hub {
         target: u64,
         effects: &mut Effects,
     ) -> Progress {
-        // Admins may delete what they cannot read.
+        // Admins may delete messages that they cannot read.
         let room = if asker.is_admin {
             let (room, of_room) = self.room(name).ok_or(asker.stranger())?;
             has_entry(of_room, target)?;

@@ -1,4 +1,4 @@
-//! What became of records and pages: only now is anything shown to anybody.
+//! Handles the outcomes of records and pages. Nothing is delivered before this point.
 
 use super::hub::Hub;
 use super::manage::Reason;
@@ -141,7 +141,7 @@ impl Hub {
         let is_gone = matches!(part, Part::After(seq) if seq.saturating_add(1) < first);
         let answer = match outcome {
             _ if !may_read => Err(Refusal::NOT_MEMBER),
-            // It has been removed while it was asked for.
+            // The entries were removed while the request waited.
             _ if is_gone => Err(Refusal::gone(first)),
             Outcome::Page(page) => {
                 let entries = self.page_of_now(room, page, part, limit);
@@ -156,7 +156,7 @@ impl Hub {
         self.page_read(now, asker.conn, effects);
     }
 
-    /// Gives back what was held while somebody's joining, or making of a room, was with the store.
+    /// Releases what was reserved while a join or creation was in flight.
     fn join_finished(
         &mut self,
         now: Now,
@@ -190,7 +190,6 @@ impl Hub {
         }
     }
 
-    /// Somebody has joined a room, or made one, or has not.
     fn joined(
         &mut self,
         now: Now,
@@ -211,7 +210,6 @@ impl Hub {
         Ok(Answer::Joined(self.rooms[ix].summary(user), invited))
     }
 
-    /// Somebody is no member any more, or still is.
     fn leave_finished(
         &mut self,
         now: Now,
@@ -243,7 +241,6 @@ impl Hub {
         }
     }
 
-    /// A message is on disk: it is shown, and answered.
     fn committed(
         &mut self,
         now: Now,
@@ -276,7 +273,6 @@ impl Hub {
         Ok(answer)
     }
 
-    /// A message was changed, or was as it should be already.
     fn changed(
         &mut self,
         now: Now,

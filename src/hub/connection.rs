@@ -1,4 +1,4 @@
-//! A connection that has said whose it is: coming, going, and the order of its requests.
+//! Connections whose user is known: opening, closing, and the order of their requests.
 
 use super::cursor::Cursor;
 use super::hub::Hub;
@@ -19,26 +19,26 @@ use std::sync::Arc;
 pub(super) struct HubConnection {
     pub(super) conn: ConnId,
     pub(super) user: UserIx,
-    /// A `resume` was announced, and its last piece has not come.
+    /// The client announced a `resume`; its last part has not arrived.
     pub(super) is_resuming: bool,
-    /// A page to feed it with is on its way.
+    /// A page for feeding was requested from the store.
     pub(super) is_loading: bool,
-    /// A presence change did not reach it.
+    /// A presence change did not fit its outbox.
     pub(super) misses_presence: bool,
     /// No more requests are taken from it.
     is_held: bool,
-    /// A change of membership is among what waits for the store.
+    /// A change of membership is among its records in flight.
     pub(super) has_barrier: bool,
-    /// Records and pages of its requests that wait for the store.
+    /// Records and pages in flight for its requests.
     pub(super) writes: u16,
     pub(super) pages: u16,
     /// Rooms in which its cursor is behind, in the order of feeding.
     #[allow(clippy::box_collection)]
     pub(super) behind: Option<Box<VecDeque<RoomIx>>>,
-    /// Rooms of which it does not know what they are like now.
+    /// Rooms whose latest update did not reach it.
     #[allow(clippy::box_collection)]
     pub(super) untold: Option<Box<Vec<RoomIx>>>,
-    /// A request that must see what those before it do.
+    /// A request that must wait for those before it.
     deferred: Option<Box<(bool, RequestId, Request)>>,
 }
 
@@ -88,10 +88,10 @@ impl Hub {
             untold: None,
             deferred: None,
         });
-        // What is told of the rooms and the start of following are one moment.
+        // The greeting's list and the start of following must be in the same turn.
         let rooms = self.users[ix].rooms.as_slice().to_vec();
         for &room in &rooms {
-            // Not one that they are leaving: that holds already.
+            // Skip a room that they are leaving: the end is already in force.
             if self.rooms[room].member(&id).is_some() {
                 self.follow(conn, room, resumes);
             }
@@ -103,15 +103,14 @@ impl Hub {
         self.connection_opened(now, ix, effects);
     }
 
-    /// The rooms of a user, as a `hello` lists them.
     pub(super) fn rooms_of(&self, user: &UserId, after: Option<&RoomId>) -> RoomPage {
         let Some(ix) = self.user_by_id.get(user) else { return RoomPage::default() };
         let user = &self.users[*ix];
         self.greeted_rooms(&user.id, user.rooms.as_slice(), after)
     }
 
-    /// A page of the rooms of a `hello`: of those direct messages in which one never wrote only the
-    /// newest are among them.
+    /// A page of the rooms of a `hello`. Of direct rooms in which the user never wrote, only the
+    /// newest.
     fn greeted_rooms(&self, id: &UserId, rooms: &[RoomIx], after: Option<&RoomId>) -> RoomPage {
         let mut listed = Vec::with_capacity(rooms.len());
         let mut unwritten = Vec::new();
@@ -133,7 +132,7 @@ impl Hub {
         RoomPage { rooms, more: listed.len() > max }
     }
 
-    /// Lets a connection follow a room from its head, or wait there for its `resume`.
+    /// Makes a connection follow a room from its head, or wait there for its `resume`.
     pub(super) fn follow(&mut self, conn: ConnId, room: RoomIx, waits: bool) {
         let room = &mut self.rooms[room];
         let cursor = if waits { Cursor::Waiting { from: room.head } } else { Cursor::Live };
@@ -159,9 +158,9 @@ impl Hub {
         }
     }
 
-    /// Takes a request, or lets it wait for those before it: what one connection sends without
-    /// waiting is handled as if in order. Messages may go side by side, the store keeps their
-    /// order; whatever shows or changes more waits until they are committed.
+    /// Handles a request, or defers it until earlier ones are committed, so that pipelined requests
+    /// take effect in order. Messages may be in flight together because the store keeps their
+    /// order; any other request waits.
     pub(super) fn requested(
         &mut self,
         now: Now,
@@ -182,8 +181,8 @@ impl Hub {
         self.settle_hold(conn, effects);
     }
 
-    /// Whether a request means the same before as after what is on its way to the store: those about
-    /// entries that are not there yet do not.
+    /// Whether a request means the same before and after the records in flight. One about an entry
+    /// that does not exist yet does not.
     fn goes_along(&self, conn: ConnId, request: &Request) -> bool {
         let head = |room: &RoomId| self.room(room).map_or(0, |(_, room)| room.head);
         match request {
@@ -199,7 +198,7 @@ impl Hub {
         }
     }
 
-    /// Something of a connection has come back from the store: what waited for it goes on.
+    /// A record or page has come back from the store: handles the deferred request.
     pub(super) fn settled(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
         let Some(connection) = self.connection_mut(conn) else { return };
         if connection.writes == 0 {

@@ -1,8 +1,8 @@
-//! A connection's place in a room's log, and how one that is behind is fed.
+//! A connection's place in a room's log, and feeding of connections that are behind.
 //!
-//! A client that resumes and one that reads too slowly are the same case: their cursor is behind,
-//! they are fed from memory or the store as fast as they read, a page whenever their outbox has
-//! drained, and go live in the very turn in which the cursor reaches the head.
+//! A client that resumes and a client that reads too slowly are the same case: their cursor is
+//! behind. The hub feeds them from memory or the store as fast as they read, one page whenever the
+//! outbox has drained. The cursor goes live in the same turn in which it reaches the head.
 
 use super::fan_out::entry_notice;
 use super::hub::Hub;
@@ -16,32 +16,30 @@ use std::rc::Rc;
 pub(super) enum Cursor {
     /// At the head: new entries are delivered as they are committed.
     Live,
-    /// `next` and all after it are still to be delivered.
+    /// `next` and all later entries are still to be delivered.
     Behind { next: u64 },
-    /// The connection has announced a `resume` and not named this room yet; `from` is the head that
-    /// it was told.
+    /// The client announced a `resume` and has not named this room yet; `from` is the head that it
+    /// was told.
     Waiting { from: u64 },
-    /// The `resume` of this room was refused: nothing is delivered until the client has read its
-    /// history.
+    /// The `resume` was refused: nothing is delivered until the client has read the history.
     Refused,
-    /// The membership is to end, which is not committed: nothing is delivered. If it does not end,
-    /// the cursor goes on at `next`, as it `was`.
+    /// The end of the membership is in flight: nothing is delivered. If it fails, the cursor
+    /// continues at `next`, as it `was`.
     Leaving { next: u64, was: Standing },
 }
 
-/// What a cursor was before its membership was to end.
+/// A cursor's state before the membership was to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Live or behind.
     Following,
     /// Waiting for the `resume`, from the entry before `next`.
     Waiting,
-    /// Refused.
     Refused,
 }
 
 impl Hub {
-    /// An entry did not fit: from there on the connection is fed.
+    /// An entry did not fit the outbox: feeds from there on.
     pub(super) fn fell_behind(&mut self, conn: ConnId, room: RoomIx, seq: u64, ts: Timestamp) {
         self.hold_position(conn, room, Some(ts));
         let Some(cursor) = self.cursor(conn, room) else { return };
@@ -57,7 +55,7 @@ impl Hub {
         self.queue_for_feeding(conn, room);
     }
 
-    /// Lets a connection follow a room from the entry after `seq`.
+    /// Makes a connection follow a room from the entry after `seq`.
     pub(super) fn follow_after(&mut self, conn: ConnId, room: RoomIx, seq: u64) {
         let head = self.rooms[room].head;
         let Some(cursor) = self.cursor(conn, room) else { return };
@@ -71,7 +69,7 @@ impl Hub {
         }
     }
 
-    /// Stops a cursor where it is, as the membership is to end.
+    /// Stops a cursor: the membership is to end.
     pub(super) fn halt(&mut self, conn: ConnId, room: RoomIx) {
         let head = self.rooms[room].head;
         self.drop_behind(conn, room);
@@ -88,10 +86,10 @@ impl Hub {
         };
     }
 
-    /// Lets a cursor go on, as the membership has not ended.
+    /// Restarts a cursor: the membership did not end.
     pub(super) fn go_on(&mut self, conn: ConnId, room: RoomIx, effects: &mut Effects) {
         let Some(&mut Cursor::Leaving { next, was }) = self.cursor(conn, room) else { return };
-        // Another end, of the membership or of the room, may be on its way to the store.
+        // Another end of the membership or of the room may be in flight.
         let of_room = &self.rooms[room];
         if self.user_of(conn).is_none_or(|user| of_room.member(user).is_none()) {
             return;
@@ -100,7 +98,7 @@ impl Hub {
         let stands = match was {
             Standing::Waiting if is_resuming => Cursor::Waiting { from: next - 1 },
             Standing::Refused => Cursor::Refused,
-            // Also one whose last piece of a `resume` came meanwhile and did not name the room.
+            // `Waiting` here: the `resume` ended meanwhile without naming the room.
             Standing::Following | Standing::Waiting => {
                 self.follow_after(conn, room, next - 1);
                 self.tell_missed_updates(conn, effects);
@@ -177,7 +175,6 @@ impl Hub {
         effects.push(Effect::Load { ticket, query });
     }
 
-    /// A page for feeding has come.
     pub(super) fn loaded_for_feeding(
         &mut self,
         now: Now,
@@ -189,7 +186,7 @@ impl Hub {
         const RETRY_MS: u64 = 1_000;
         let Some(connection) = self.connection_mut(conn) else { return };
         connection.is_loading = false;
-        // What the cursor needs is not there when the store cannot read for now: it stays.
+        // If the store cannot read for now, the cursor stays and retries.
         let next = match self.cursor(conn, room) {
             Some(&mut Cursor::Behind { next }) => Some(next),
             _ => None,
@@ -206,7 +203,7 @@ impl Hub {
             effects.push(Effect::WakeAt(now.moment.plus_millis(RETRY_MS)));
             return;
         };
-        // Meanwhile the membership may have ended, or the cursor have moved.
+        // Meanwhile the membership may have ended, or the cursor may have moved.
         if let Some(&mut Cursor::Behind { next }) = self.cursor(conn, room) {
             let fitting = page.into_iter().skip_while(|entry| entry.seq < next);
             let page: Vec<_> = fitting.map(Rc::new).collect();
@@ -240,7 +237,7 @@ impl Hub {
         self.move_position(conn, room, (last < head).then_some(newest.ts));
         let position = self.position_of(conn);
         effects.deliver(entry_notice(&newest, room, &user, position), [conn]);
-        // To the end of the line: no room of many keeps the others waiting.
+        // To the end of the queue, so that a long log does not delay the other rooms.
         self.drop_behind(conn, room);
         if last < head {
             self.queue_for_feeding(conn, room);

@@ -1,5 +1,5 @@
-//! How often somebody may do something in a day that stays, as to make a room: whoever makes one and leaves it has
-//! used it up, as the room and its name stay.
+//! Limits how often a user may do something permanent in a day, such as creating a room. Leaving a
+//! room gives nothing back, because the room and its name stay.
 
 use crate::base::limits::MAKERS_MAX;
 use crate::base::{Moment, SeededHash, UserId};
@@ -7,19 +7,17 @@ use std::collections::HashMap;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
-/// Who has done it of late.
 #[derive(Debug)]
 pub(super) struct Daily {
-    /// When each has done as little again as if they had done nothing: every time moves it on by a day's
-    /// share, and no more than a day ahead.
+    /// When each user's allowance is full again. Each use adds a share of a day; it is never more
+    /// than a day ahead.
     until: HashMap<UserId, Moment, SeededHash>,
     share_ms: u64,
-    /// At so many those who have waited long enough are looked for.
+    /// At this size, full allowances are removed.
     prune_at: usize,
 }
 
 impl Daily {
-    /// So many in a day, for each user.
     pub(super) fn new(a_day: u32, hash: SeededHash) -> Daily {
         const PRUNE_AT_FIRST: usize = 1_024;
         Daily {
@@ -29,19 +27,19 @@ impl Daily {
         }
     }
 
-    /// So many from now on. What was done counts as it did then.
+    /// Changes the allowance. Earlier uses keep the cost that they had.
     pub(super) fn set_a_day(&mut self, a_day: u32) {
         self.share_ms = share_ms(a_day);
     }
 
-    /// It came to nothing.
+    /// Gives back a use that failed.
     pub(super) fn give_back(&mut self, now: Moment, user: &UserId) {
         if let Some(until) = self.until.get_mut(user) {
             *until = now.plus_millis(until.millis_since(now).saturating_sub(self.share_ms));
         }
     }
 
-    /// Counts one; tells whether it may be done.
+    /// Counts a use, if it is allowed.
     pub(super) fn may_take(&mut self, now: Moment, user: &UserId) -> bool {
         let from = self.until.get(user).copied().unwrap_or(now).max(now);
         let until = from.plus_millis(self.share_ms);
@@ -60,7 +58,7 @@ impl Daily {
     }
 }
 
-/// What of a day each of them takes.
+/// The part of a day that each use costs.
 fn share_ms(a_day: u32) -> u64 {
     DAY_MS / u64::from(a_day.max(1))
 }

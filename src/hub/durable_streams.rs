@@ -1,4 +1,4 @@
-//! Durable streams: what comes of events that are with the store.
+//! Durable streams: publications on their way to the store and back.
 
 use super::hub::Hub;
 use super::pending::Pending;

@@ -1,5 +1,6 @@
-//! Memberships and rooms that end. An end holds from the moment on in which it is decided: nothing more is
-//! told. Should the store not be able to remember it, it comes to nothing, and all goes on where it was.
+//! The ends of memberships and rooms. An end is in force as soon as it is decided: nothing more is
+//! delivered. If the store cannot write it, the end is undone and delivery continues where it
+//! stopped.
 
 use super::hub::Hub;
 use super::manage::{Progress, Reason};
@@ -11,8 +12,8 @@ use crate::base::{
 };
 
 impl Hub {
-    /// Ends a membership. It holds from here: nothing more of the room is told to the member's
-    /// connections, unless the store cannot remember it.
+    /// Ends a membership. It is in force at once: the member's connections get nothing more of the
+    /// room, unless the store cannot write the end.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn end_membership(
         &mut self,
@@ -65,7 +66,7 @@ impl Hub {
         }
     }
 
-    /// A membership was to end, and the store could not remember it: it goes on where it was.
+    /// The store could not write the end: the membership continues where it was.
     pub(super) fn stays(&mut self, room: RoomIx, user: &UserId, effects: &mut Effects) {
         if let Some(member) = self.rooms[room].members.get_mut(user) {
             member.endings = member.endings.saturating_sub(1);
@@ -76,7 +77,7 @@ impl Hub {
         self.end_misinformed(room, user, effects);
     }
 
-    /// Ends a room. It holds from here, as [`Hub::end_membership`] for all of its members.
+    /// Ends a room. It is in force at once, as [`Hub::end_membership`] for all members.
     pub(super) fn end_room(
         &mut self,
         asker: &Requester,
@@ -95,7 +96,6 @@ impl Hub {
         Ok(None)
     }
 
-    /// What became of a room's end.
     pub(super) fn ended(
         &mut self,
         now: Now,
@@ -149,22 +149,22 @@ impl Hub {
         Ok(Answer::Done { room: name, user: None })
     }
 
-    /// A room is none of a user's any more.
+    /// Removes a room from a member's user.
     fn no_member_of(&mut self, room: RoomIx, member: &Member) {
         let of_user = &mut self.users[member.user];
         of_user.rooms.retain(|one| *one != room);
         of_user.own_rooms -= u32::from(member.is_own);
-        // Rooms of direct messages do not end.
+        // Direct rooms do not end.
         of_user.added_rooms -= u32::from(!member.is_own);
         self.member_left(room, member.user);
         self.forget_if_unneeded(member.user);
     }
 
-    /// Ends the connections that came, or resumed, while the membership was to end: they know nothing of
-    /// a room that is their user's after all, and nothing tells of it later.
+    /// Closes connections that opened or resumed while the membership was to end: they were not
+    /// told of the room, and would not be later.
     fn end_misinformed(&mut self, room: RoomIx, user: &UserId, effects: &mut Effects) {
         let of_room = &self.rooms[room];
-        // Another end may be on its way to the store.
+        // Another end may be in flight.
         if of_room.member(user).is_none() {
             return;
         }

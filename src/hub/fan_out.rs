@@ -1,4 +1,4 @@
-//! Who gets an entry: every connection that follows its room and is at the head.
+//! The receivers of an entry: every connection that follows its room and is at the head.
 
 use super::cursor::Cursor;
 use super::hub::Hub;
@@ -7,8 +7,8 @@ use crate::base::{ConnId, Effects, Entry, EntryKind, Notice, Timestamp, UserId};
 use std::rc::Rc;
 
 impl Hub {
-    /// Delivers a room's newest entry. The author's own connections are told the author's own id
-    /// for it, the others are not: two frames at most, however many recipients.
+    /// Delivers a room's newest entry. Only the author's own connections get its `cid`, so there
+    /// are at most two frames, however many receivers.
     pub(super) fn fan_out(&self, room: RoomIx, entry: &Rc<Entry>, effects: &mut Effects) {
         let of_room = &self.rooms[room];
         let live = of_room
@@ -54,7 +54,7 @@ fn notice(entry: &Rc<Entry>, room: RoomIx, with_cid: bool, position: Option<Time
     Notice::Entry { entry: Rc::clone(entry), with_cid, source: room.0, position }
 }
 
-/// An entry as one user is told it.
+/// An entry as one user receives it.
 pub(super) fn entry_notice(
     entry: &Rc<Entry>,
     room: RoomIx,

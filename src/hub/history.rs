@@ -1,4 +1,4 @@
-//! Pages of a room's log for those who ask: from memory where they are there, from the store else.
+//! Pages of a room's log, read from memory if possible and from the store otherwise.
 
 use super::cursor::Cursor;
 use super::hub::Hub;
@@ -10,7 +10,7 @@ use crate::base::{Answer, Effect, Effects, Entry, Query, Refusal, RoomId};
 use std::rc::Rc;
 
 impl Hub {
-    /// The room, if the asker may read its log: a member, or the embedding program.
+    /// The room, if the asker may read its log (a member or the embedding program).
     pub(super) fn room_of_reader(
         &self,
         asker: &Requester,
@@ -42,7 +42,7 @@ impl Hub {
         if first > last {
             return Ok(Some(self.history_answer(asker, room, Vec::new(), part)));
         }
-        // The newest page is in memory as a rule.
+        // The newest page is usually in memory.
         let oldest = of_room.oldest_recent();
         let from =
             if from_end { first.max((last + 1).saturating_sub(limit as u64)) } else { first };
@@ -69,8 +69,7 @@ impl Hub {
         Ok(None)
     }
 
-    /// A page has come from the store. The newest one reaches up to the head of now, where what was
-    /// said since is in memory.
+    /// A page has come from the store. The newest page is extended to the current head from memory.
     pub(super) fn page_of_now(
         &self,
         room: RoomIx,
@@ -98,8 +97,8 @@ impl Hub {
         entries
     }
 
-    /// A page for who asked, of now: with it a room whose `resume` was refused goes live, from the
-    /// head that it tells.
+    /// Answers with a page. A room whose `resume` was refused goes live from the head in this
+    /// answer.
     pub(super) fn history_answer(
         &mut self,
         asker: &Requester,

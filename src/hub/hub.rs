@@ -22,7 +22,7 @@ use slab::Slab;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-/// What of the configuration the hub goes by.
+/// The part of the configuration that the hub uses.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(super) quotas: Quotas,
@@ -30,11 +30,10 @@ pub struct Settings {
     pub(super) added_rooms: u32,
     pub(super) room_members: usize,
     pub(super) invites: usize,
-    /// Whether everybody may make rooms, or admins alone.
+    /// Whether everybody may create rooms, or only admins.
     pub(super) anyone_creates: bool,
     pub(super) retentions: Retentions,
     pub(super) page: usize,
-    /// Rooms of a greeting.
     pub(super) listed_rooms: usize,
     pub(super) tail_entries: usize,
     pub(super) tail_bytes: usize,
@@ -42,7 +41,7 @@ pub struct Settings {
     pub(super) grace_ms: u64,
     pub(super) window_ms: u64,
     pub(super) presence: Scope,
-    /// Above so many people only their number is told.
+    /// Above this many people, the hub tells only their number.
     pub(super) listed_people: usize,
     pub(super) streams: StreamSettings,
 }
@@ -72,33 +71,32 @@ impl From<&Limits> for Settings {
 }
 
 impl Settings {
-    /// Lets admins alone make rooms.
+    /// Lets only admins create rooms.
     #[must_use]
     pub fn admins_create(mut self) -> Settings {
         self.anyone_creates = false;
         self
     }
 
-    /// Says who is told who is online.
+    /// Sets who is told who is online.
     #[must_use]
     pub fn presence(mut self, scope: Scope) -> Settings {
         self.presence = scope;
         self
     }
 
-    /// Rooms that a user may make in a day.
     pub(super) fn rooms_a_day(&self) -> u32 {
         self.quotas.rooms.max(ROOMS_MADE_A_DAY)
     }
 
-    /// Says which streams there are.
+    /// Sets which streams there are.
     #[must_use]
     pub fn streams(mut self, streams: StreamSettings) -> Settings {
         self.streams = streams;
         self
     }
 
-    /// Says how much of the rooms' logs is kept.
+    /// Sets how much of the rooms' logs is kept.
     #[must_use]
     pub fn keep(mut self, retentions: Retentions) -> Settings {
         self.retentions = retentions;
@@ -106,7 +104,7 @@ impl Settings {
     }
 }
 
-/// Users, rooms, presence: who may do what, and who gets what.
+/// Users, rooms and presence: decides who may do what, and who receives what.
 #[derive(Debug)]
 pub struct Hub {
     pub(super) settings: Settings,
@@ -116,40 +114,41 @@ pub struct Hub {
     pub(super) user_by_id: HashMap<UserId, UserIx, SeededHash>,
     pub(super) rooms: Slab<Room>,
     pub(super) room_by_id: HashMap<RoomId, RoomIx, SeededHash>,
-    /// Those that anybody may join, in the order of lists.
+    /// Rooms that anybody may join, in the order of lists.
     pub(super) open_rooms: BTreeMap<RoomId, RoomIx>,
     /// By the index of a [`ConnId`].
     pub(super) connections: Vec<Option<HubConnection>>,
     pub(super) connected: usize,
     pub(super) pending: HashMap<u64, Pending, SeededHash>,
     pub(super) presence: Presence,
-    /// Connections whose feeding is to be tried again.
+    /// Connections to feed again after the store failed to read.
     pub(super) feed_retries: Vec<ConnId>,
     pub(super) keeping: Keeping,
-    /// Of connections that are told where they are.
+    /// Of connections that are told their position.
     pub(super) positions: HashMap<ConnId, Position, SeededHash>,
-    /// The time of the newest entry of all.
+    /// The time of the newest entry of all rooms.
     pub(super) newest: Timestamp,
-    /// How many rooms somebody makes, and to how many people who were never here they write.
+    /// Daily limits of rooms created, and of first messages to people who were never here.
     pub(super) makers: Daily,
     pub(super) first_messages: Daily,
     pub(super) streams: Streams,
-    /// Those for whom other quotas hold than for all.
+    /// Users with quotas of their own.
     pub(super) quotas: HashMap<UserId, Quotas, SeededHash>,
     /// Rooms that have not ended.
     pub(super) live_rooms: usize,
     pub(super) left_rooms: LeftRooms,
-    /// Rooms that come into being when the store has them.
+    /// Rooms whose creation is in flight.
     pub(super) pending_rooms: usize,
-    /// Who is invited when the store has it, and by whom: as many as the store's queue has.
+    /// Invitations in flight: each invited user, with those who invite them. The store's queue
+    /// bounds them.
     pub(super) pending_invites: BTreeMap<UserId, Vec<UserId>>,
-    /// See [`Counts::behind`](super::Counts::behind).
+    /// See [`HubCounts::behind`](super::HubCounts::behind).
     pub(super) behind: usize,
     next_ticket: u64,
 }
 
 impl Hub {
-    /// A hub that goes on where `snapshot` says, with `seed` for hashing and made-up names.
+    /// Continues from `snapshot`; `seed` is for hashing and generated names.
     #[must_use]
     pub fn new(settings: Settings, snapshot: Snapshot, seed: u64) -> Hub {
         let mut chance = Chance::new(seed);
@@ -187,14 +186,14 @@ impl Hub {
         };
         for state in snapshot.rooms {
             hub.newest = hub.newest.max(state.ts);
-            // The store alone knows the names of those of which nothing else is left.
+            // The room has ended and its log is gone: only the store remembers the name.
             if state.is_ended && state.first > state.head {
                 continue;
             }
             hub.add_room(Room::new(state));
         }
         for (room, user, state) in snapshot.members {
-            // One that has ended has none, whatever is on disk.
+            // An ended room has no members, whatever is on disk.
             let is_live = |room: &&RoomIx| hub.rooms[**room].life == Life::Live;
             let Some(&room) = hub.room_by_id.get(&room).filter(is_live) else { continue };
             let ix = hub.user_ix(&user);
@@ -227,9 +226,9 @@ impl Hub {
         hub
     }
 
-    /// Goes by other settings from now on: whoever is in stays in. How much of logs is kept and who is
-    /// told of presence stay as they were, as what is there was made by them. The streams that are
-    /// there go by theirs from [`Input::Redeclared`] on.
+    /// Uses other settings from now on. Whoever is in stays in. Retention and the presence scope do
+    /// not change, because existing state depends on them. Existing streams change at
+    /// [`Input::Redeclared`].
     pub fn reconfigure(&mut self, settings: Settings) {
         self.makers.set_a_day(settings.rooms_a_day());
         let retentions = std::mem::take(&mut self.settings.retentions);
@@ -237,7 +236,7 @@ impl Hub {
         self.settings = Settings { presence: self.settings.presence, retentions, ..settings };
     }
 
-    /// Takes an input, and adds what is to be done to `effects`. It never fails.
+    /// Handles an input, and appends the effects. It never fails.
     pub fn handle(&mut self, now: Now, input: Input, effects: &mut Effects) {
         match input {
             Input::Connected { conn, user, name, resumes } => {
@@ -298,13 +297,13 @@ impl Hub {
         }
     }
 
-    /// The store's life.
+    /// The epoch of the store.
     #[must_use]
     pub fn epoch(&self) -> &str {
         &self.epoch
     }
 
-    /// The streams, and who watches them.
+    /// The streams and their subscribers.
     #[must_use]
     pub fn streams(&self) -> &Streams {
         &self.streams
@@ -326,7 +325,7 @@ impl Hub {
         self.next_ticket
     }
 
-    /// The place of a room, also of one that is ending or has ended.
+    /// The index of a room, even if it is ending or has ended.
     pub(super) fn room_ix(&self, id: &RoomId) -> Option<RoomIx> {
         self.room_by_id.get(id).copied()
     }
@@ -336,7 +335,7 @@ impl Hub {
         Some((ix, &self.rooms[ix])).filter(|(_, room)| room.life == Life::Live)
     }
 
-    /// The room, if the asker is a member; a stranger cannot tell whether it exists.
+    /// The room, if the asker is a member. A stranger cannot tell whether it exists.
     pub(super) fn room_of_member(
         &self,
         asker: &Requester,
@@ -380,7 +379,7 @@ impl Hub {
         }
     }
 
-    /// The place of a user, who gets one if they have none.
+    /// The index of a user, who is added if unknown.
     pub(super) fn user_ix(&mut self, id: &UserId) -> UserIx {
         if let Some(ix) = self.user_by_id.get(id) {
             return *ix;

@@ -1,4 +1,4 @@
-//! What the hub is told.
+//! The inputs of the hub.
 
 use super::streams::{Holder, Publisher};
 use crate::base::subscription::{Ask, Form, StreamQuery};
@@ -8,14 +8,15 @@ use crate::base::{
 };
 use std::sync::Arc;
 
-/// With which rights a call is made that comes on no connection.
+/// The rights of a call, which comes on no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rights {
-    /// A user's own.
+    /// A user's own rights.
     User,
-    /// An admin's.
+    /// An admin's rights.
     Admin,
-    /// The embedding program's: those of an admin, and nobody in person is told to have used them.
+    /// The embedding program's rights: those of an admin, and no person is named as the one who
+    /// used them.
     Program,
 }
 
@@ -26,168 +27,169 @@ pub enum Input {
     Connected {
         /// The connection.
         conn: ConnId,
-        /// Who.
+        /// The user.
         user: UserId,
         /// The display name that came with the proof.
         name: Option<Arc<str>>,
-        /// Whether the connection will say where it wants to go on.
+        /// Whether the client will say where to continue.
         resumes: bool,
     },
-    /// A connection, which will be let in next, is to be told with its entries where it is.
+    /// A connection, which will be let in next, is to receive its position with its entries.
     TellPosition {
-        /// Which.
+        /// The connection.
         conn: ConnId,
     },
-    /// A connection is over. One that the hub does not know is ignored.
+    /// A connection has closed. An unknown one is ignored.
     Disconnected {
         /// The connection.
         conn: ConnId,
     },
-    /// A connection asks for something.
+    /// A connection sent a request.
     Request {
-        /// Which.
+        /// The connection.
         conn: ConnId,
         /// Whether its user has an admin's rights.
         is_admin: bool,
         /// For the answer.
         id: RequestId,
-        /// What.
+        /// The request.
         request: Request,
     },
-    /// Somebody asks for something on no connection: the embedding program, or a request of HTTP.
+    /// A request without a connection: from the embedding program or over HTTP.
     Call {
         /// For the answer.
         call: u64,
-        /// In whose name.
+        /// The user in whose name it is made.
         user: UserId,
-        /// With which rights.
+        /// The rights that it has.
         rights: Rights,
-        /// What.
+        /// The request.
         request: Request,
     },
-    /// A connection wants to watch streams. It need not be a user's.
+    /// A connection wants to watch streams. It need not belong to a user.
     Subscribe {
-        /// Which, and for the answer.
+        /// The connection and request, for the answer.
         by: (ConnId, RequestId),
         /// What it may watch.
         rights: StreamRights,
-        /// Whose the streams are that nobody else watches.
+        /// Who holds the streams that nobody else watches.
         holder: Holder,
-        /// How it is told.
+        /// How events are delivered.
         form: Form,
-        /// What it wants.
+        /// The streams that it wants.
         asks: Vec<Ask>,
     },
-    /// A connection wants to watch streams no more.
+    /// A connection no longer wants to watch streams.
     Unsubscribe {
-        /// Which, and for the answer.
+        /// The connection and request, for the answer.
         by: (ConnId, RequestId),
         /// The streams.
         streams: Vec<StreamId>,
     },
-    /// A subscriber says up to where they have come in a stream.
+    /// A subscriber acknowledges a stream's events up to one.
     StreamAck {
-        /// Which, and for the answer.
+        /// The connection and request, for the answer.
         by: (ConnId, RequestId),
         /// The stream.
         stream: StreamId,
-        /// The event.
+        /// The event's number.
         seq: u64,
     },
-    /// Somebody wants to know something of streams.
+    /// A query about streams.
     LookAtStreams {
         /// Who waits for the answer.
         origin: Origin,
         /// What they may watch.
         rights: StreamRights,
-        /// What they want to know.
+        /// The query.
         query: StreamQuery,
     },
     /// An event for a stream.
     Publish {
         /// Who waits for the answer.
         origin: Origin,
-        /// By whose right.
+        /// The publisher and its rights.
         publisher: Publisher,
         /// The stream.
         stream: StreamId,
-        /// The event's data: JSON that is sound, or bytes.
+        /// The event's data: valid JSON, or bytes.
         data: Data,
-        /// What the publisher calls it: a second one is answered as the first was, for as long as the stream keeps that.
+        /// The publisher's id. A repeat gets the first one's answer, as long as the stream keeps
+        /// the id.
         id: Option<Arc<PublicationId>>,
     },
-    /// What feeds a stream has answered, and had nothing new.
+    /// The source of a stream has answered, and had nothing new.
     Heard {
         /// The stream.
         stream: StreamId,
     },
-    /// How old a stream is was not told to a connection: it did not fit its outbox.
+    /// The notice of a stream's age did not fit a connection's outbox.
     AgeMissed {
-        /// Which.
+        /// The connection.
         conn: ConnId,
         /// The stream, as [`Effect::Deliver`](crate::base::Effect::Deliver) gave its source.
         source: u32,
     },
     /// What a connection may watch has changed.
     RightsChanged {
-        /// Which.
+        /// The connection.
         conn: ConnId,
         /// What it may watch now.
         rights: StreamRights,
-        /// Whose the streams are from now on that it watches.
+        /// Who holds the streams that it watches from now on.
         holder: Holder,
     },
-    /// Streams may be declared otherwise than they were.
+    /// The declarations of streams may have changed.
     Redeclared,
-    /// An event did not fit the outbox of a connection.
+    /// An event did not fit a connection's outbox.
     EventMissed {
-        /// Which.
+        /// The connection.
         conn: ConnId,
         /// The stream, as [`Effect::Deliver`](crate::base::Effect::Deliver) gave its source.
         source: u32,
-        /// The event.
+        /// The event's number.
         seq: u64,
-        /// The one that it had before.
+        /// The number of the event before it.
         prev: u64,
     },
-    /// What became of an [`Effect::Persist`](crate::base::Effect::Persist) or
+    /// The outcome of an [`Effect::Persist`](crate::base::Effect::Persist) or
     /// [`Effect::Load`](crate::base::Effect::Load).
     Outcome {
         /// Its ticket.
         ticket: u64,
-        /// What became of it.
+        /// The outcome.
         outcome: Outcome,
     },
-    /// An entry did not fit the outbox of a connection: that cursor stays behind.
+    /// An entry did not fit a connection's outbox: its cursor stays behind.
     Behind {
         /// The connection.
         conn: ConnId,
         /// The room, as [`Effect::Deliver`](crate::base::Effect::Deliver) gave its source.
         source: u32,
-        /// The entry.
+        /// The entry's `seq`.
         seq: u64,
-        /// Its time.
+        /// The entry's time.
         ts: Timestamp,
     },
-    /// A presence change did not fit the outbox of a connection.
+    /// A presence change did not fit a connection's outbox.
     PresenceMissed {
         /// The connection.
         conn: ConnId,
     },
-    /// What a room is like did not fit the outbox of a connection.
+    /// A room's update did not fit a connection's outbox.
     UpdateMissed {
         /// The connection.
         conn: ConnId,
         /// The room, as [`Notice::Updated`](crate::base::Notice::Updated) gave it.
         source: u32,
     },
-    /// There is room in the outbox of a connection that was behind.
+    /// There is room again in the outbox of a connection that was behind.
     Drained {
         /// The connection.
         conn: ConnId,
     },
-    /// A page of what a connection has not had may be looked into, as [`Effect::AskToLook`](crate::base::Effect::AskToLook)
-    /// has asked.
+    /// A connection may have a page of its missed events looked through, as
+    /// [`Effect::AskToLook`](crate::base::Effect::AskToLook) asked.
     Look {
         /// The connection.
         conn: ConnId,

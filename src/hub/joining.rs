@@ -1,4 +1,4 @@
-//! Coming into rooms: making one, joining one, being brought into one, writing to somebody for the first time.
+//! Coming into rooms: creating one, joining one, being added to one, and a first direct message.
 
 use super::hub::Hub;
 use super::pending::Pending;
@@ -64,7 +64,7 @@ impl Hub {
                 return Err(Refusal { field, ..refusal });
             }
         }
-        // What a program makes counts towards nobody's number of rooms.
+        // A room that the program creates counts towards no user's number of rooms.
         let is_own = !asker.is_program;
         if is_own {
             self.count_pending(&asker.user);
@@ -109,7 +109,7 @@ impl Hub {
                 let members = room.members.len() + room.pending_members as usize;
                 self.check_members(members + 1)?;
             }
-            // Its name stays taken.
+            // The name of an ended room stays taken.
             None if self.room_ix(name).is_some() => return Err(Refusal::NOT_MEMBER),
             None if name.is_direct() => return Err(asker.stranger()),
             None if !self.settings.anyone_creates && !asker.is_admin => {
@@ -133,7 +133,7 @@ impl Hub {
         Ok(None)
     }
 
-    /// A user is on their way to the store to become a member of a room that is there.
+    /// Counts a user whose joining of an existing room is in flight.
     fn count_pending_member(&mut self, name: &RoomId) -> Option<RoomIx> {
         let room = self.room_ix(name)?;
         self.rooms[room].pending_members += 1;
@@ -161,8 +161,7 @@ impl Hub {
                 let members = room.members.len() + room.pending_members as usize;
                 self.check_members(members + 1)?;
             }
-            // Whoever brings another has made the room before: a room that came into being here would be
-            // open to everybody by accident.
+            // The room must exist: one created here would be open to everybody by accident.
             None => return Err(Refusal::NO_SUCH_ROOM),
         }
         let room = self.count_pending_member(&name);
@@ -178,7 +177,7 @@ impl Hub {
         let limit = self.quotas_of(user).rooms;
         let ix = self.user_by_id.get(user);
         let user = ix.map(|ix| &self.users[*ix]);
-        // Those on their way to the store count: asking twenty times at once gives no twenty rooms.
+        // Rooms in flight count too, so that twenty requests at once do not exceed the limit.
         if user.is_some_and(|user| user.own_rooms + user.pending_rooms >= limit) {
             let message = "you are in as many rooms as a user may be in";
             return Err(Refusal::quota("rooms", message, u64::from(limit)));
@@ -186,7 +185,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Somebody is about to make a room. Admins may make as many as there is room for.
+    /// Checks the daily limit before a room is created. Admins have none.
     fn check_made(&mut self, now: Now, asker: &Requester) -> Result<(), Refusal> {
         if asker.is_admin || self.makers.may_take(now.moment, &asker.user) {
             return Ok(());
@@ -199,20 +198,20 @@ impl Hub {
         ))
     }
 
-    /// A room that a user asked for is on its way to the store.
+    /// Counts a room that a user asked for and that is in flight.
     fn count_pending(&mut self, user: &UserId) {
         let ix = self.user_ix(user);
         self.users[ix].pending_rooms += 1;
     }
 
-    /// A message goes to the store with which a room of two is to come into being.
+    /// Counts a message in flight that is to create a direct room.
     pub(super) fn first_message_comes(&mut self, author: &UserId) {
         self.pending_rooms += 1;
         let ix = self.user_ix(author);
         self.users[ix].pending_direct_rooms += 1;
     }
 
-    /// A message is back with which a room of two was to come into being.
+    /// A message that was to create a direct room has come back.
     pub(super) fn first_message_finished(&mut self, author: &UserId) {
         self.pending_rooms -= 1;
         if let Some(ix) = self.user_by_id.get(author).copied() {
@@ -222,8 +221,8 @@ impl Hub {
         }
     }
 
-    /// Whether there is room for one more room, of somebody: nobody is in more that they made, joined, began or
-    /// left empty than are free.
+    /// Whether the asker may have one more room. A user's rooms (created, joined, begun or left
+    /// empty) must be fewer than the free ones.
     fn check_all_rooms(&self, asker: &Requester) -> Result<(), Refusal> {
         let limit = self.settings.all_rooms;
         let free = limit.saturating_sub(self.live_rooms + self.pending_rooms);
@@ -252,7 +251,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Somebody is about to write to somebody else for the first time, which makes a room of the two.
+    /// Checks the limits before the first message between two users, which creates their room.
     pub(super) fn check_first_message(
         &mut self,
         now: Now,
@@ -278,15 +277,17 @@ impl Hub {
         Err(Refusal::quota("first_messages", message, FIRST_MESSAGES_A_DAY.into()))
     }
 
-    /// Whether somebody was here: they are online, or have made or joined a room, or written to somebody.
+    /// Whether a user was ever here: they are online, or have created or joined a room, or have
+    /// written to somebody.
     fn is_known(&self, user: &UserId) -> bool {
         let ix = self.user_by_id.get(user);
         ix.map(|ix| &self.users[*ix])
             .is_some_and(|user| user.is_online() || user.own_rooms > 0 || user.direct_rooms > 0)
     }
 
-    /// Who of those that somebody names comes into a room without being asked, and who gets an invitation: whoever
-    /// shares no room with them, or was brought into many already, unless admins or the embedding program do it.
+    /// Splits the named users into those who are added directly and those who are invited instead.
+    /// A user is invited if they share no room with the asker, or were already added to many rooms.
+    /// Admins and the embedding program add everybody directly.
     fn with_consent(&self, asker: &Requester, named: Vec<UserId>) -> (Vec<UserId>, Vec<UserId>) {
         if asker.is_admin {
             return (named, Vec::new());
@@ -297,7 +298,8 @@ impl Hub {
         };
         let own = rooms_of(&asker.user);
         let shares = |user: &UserId| {
-            // The shorter list: somebody may be in thousands, and name hundreds.
+            // Walk the shorter list: a user may be in thousands of rooms and name hundreds of
+            // users.
             let theirs = rooms_of(user);
             let ix = self.user_by_id.get(user);
             let brought = ix.map_or(0, |ix| {
@@ -310,7 +312,7 @@ impl Hub {
             let shorter = if theirs.len() < own.len() { theirs } else { own };
             shorter.iter().any(|room| {
                 let room = &self.rooms[*room];
-                // Whoever was only written to has agreed to nothing.
+                // A user who only received direct messages has agreed to nothing.
                 let has_agreed = |member: &Member| !room.name.is_direct() || member.has_written;
                 room.member(&asker.user).is_some() && room.member(user).is_some_and(has_agreed)
             })

@@ -1,5 +1,5 @@
-//! How much of a room's log is kept: by count and by age. What is not kept is shown to nobody from
-//! the moment on in which that is decided; the store removes it later, some at a time.
+//! How much of a room's log is kept, by count and by age. Entries beyond that are shown to nobody
+//! as soon as that is decided; the store removes them later, some at a time.
 
 use super::hub::Hub;
 use super::pending::Pending;
@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// How much of a log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Newest entries.
+    /// The number of newest entries.
     pub entries: u64,
-    /// How old an entry may become, in ms.
+    /// The age that an entry may reach, in ms.
     pub age_ms: u64,
 }
 
@@ -24,9 +24,9 @@ impl Retention {
 /// How much of each room's log is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retentions {
-    /// Of those without their own.
+    /// For rooms without their own.
     pub default: Retention,
-    /// Of some rooms, by name.
+    /// For some rooms, by name.
     pub rooms: BTreeMap<RoomId, Retention>,
 }
 
@@ -45,27 +45,26 @@ impl Retentions {
 /// What is still to be removed.
 #[derive(Debug, Default)]
 pub(super) struct Keeping {
-    /// Rooms with entries on disk that are not kept any more.
+    /// Rooms with entries on disk that are no longer kept.
     due: VecDeque<RoomIx>,
     in_flight: usize,
-    /// Rooms that have ended and of which nothing is on disk but their names, and which something on its way to the
-    /// store still names.
+    /// Ended rooms with only their name left on disk, which a record in flight still names.
     buried_later: Vec<RoomIx>,
-    /// When the oldest entry of each room whose entries age is too old.
+    /// When each room's oldest entry becomes too old.
     aging: BTreeSet<(Timestamp, RoomIx)>,
 }
 
 /// Rooms from which the store removes entries at the same time.
 const TRIMS_IN_FLIGHT_MAX: usize = 4;
-/// How long a wait for an entry's age may be, as clocks jump; and after a failure.
+/// The longest wait for an entry's age, because clocks jump; and the wait after a failure.
 const LOOK_AGAIN_MS: u64 = 60_000;
 const RETRY_MS: u64 = 1_000;
-/// So much of what is kept may be removed later: a removal for every entry would double the
-/// store's work.
+/// Removal waits until this share of what is kept is due: one per entry would double the store's
+/// work.
 const SLACK_SHARE: u64 = 16;
 
 impl Hub {
-    /// A room's log has grown, or been read at the start: its oldest entries may have to go.
+    /// A room's log has grown, or was read at the start.
     pub(super) fn keep(&mut self, room: RoomIx) {
         let of_room = &mut self.rooms[room];
         let kept = self.settings.retentions.of(&of_room.name);
@@ -78,7 +77,6 @@ impl Hub {
         self.watch_age(room);
     }
 
-    /// Remembers when the oldest entry of a room is too old.
     fn watch_age(&mut self, room: RoomIx) {
         let of_room = &self.rooms[room];
         let kept = self.settings.retentions.of(&of_room.name);
@@ -93,7 +91,7 @@ impl Hub {
     }
 
     pub(super) fn trim_later(&mut self, room: RoomIx) {
-        // It may have ended long ago.
+        // The room may be gone already.
         let Some(of_room) = self.rooms.get_mut(room.0 as usize) else { return };
         if !of_room.is_trimming && of_room.stored_first <= of_room.head {
             of_room.is_trimming = true;
@@ -101,7 +99,6 @@ impl Hub {
         }
     }
 
-    /// Asks the store to remove what is due.
     pub(super) fn trim_due(&mut self, now: Now, effects: &mut Effects) {
         while let Some(&(due, room)) = self.keeping.aging.first() {
             if due > now.age_by {
@@ -130,14 +127,14 @@ impl Hub {
         }
     }
 
-    /// Forgets a room that has ended, once nothing of its log is left on disk: the store alone knows its name, and lets
-    /// nobody take it.
+    /// Forgets an ended room once its log is gone from disk. The store keeps its name, so that
+    /// nobody takes it.
     pub(super) fn bury(&mut self, now: Now, room: RoomIx, effects: &mut Effects) {
         self.keeping.buried_later.push(room);
         self.bury_those(now, effects);
     }
 
-    /// Forgets those that could not be before.
+    /// Forgets the ended rooms that could not be forgotten before.
     pub(super) fn bury_those(&mut self, now: Now, effects: &mut Effects) {
         if self.keeping.buried_later.is_empty() {
             return;
@@ -159,7 +156,6 @@ impl Hub {
         }
     }
 
-    /// What is left of a room's log.
     pub(super) fn trimmed(
         &mut self,
         now: Now,
@@ -170,7 +166,7 @@ impl Hub {
         self.keeping.in_flight -= 1;
         self.rooms[room].is_trimming = false;
         let Outcome::Trimmed { first, kept_from, first_ts, messages, deleted } = *outcome else {
-            // It is tried again, unless the room cannot be read at all.
+            // Try again, unless the room cannot be read at all.
             if !matches!(outcome, Outcome::Damaged) {
                 self.trim_later(room);
                 effects.push(Effect::WakeAt(now.moment.plus_millis(RETRY_MS)));
@@ -187,7 +183,7 @@ impl Hub {
             member.read_messages = messages;
             member.deleted_unread = deleted;
         }
-        // Were nothing to go any more, to ask again at once would be to ask for ever.
+        // If nothing was removed, asking again at once would loop forever.
         if has_moved {
             match of_room.life {
                 Life::Ended => self.trim_later(room),

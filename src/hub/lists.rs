@@ -1,4 +1,4 @@
-//! Lists: rooms and members, in pages, in the order of names.
+//! Pages of rooms and of members, in the order of names.
 
 use super::hub::Hub;
 use super::presence::Scope;
@@ -43,7 +43,7 @@ impl Hub {
         Answer::Rooms { rooms, more }
     }
 
-    /// What a room is like, for its members, those who may join and admins.
+    /// A room's summary, for its members, those who may join, and admins.
     pub(super) fn room_info(&self, asker: &Requester, name: &RoomId) -> Result<Answer, Refusal> {
         let Some((_, room)) = self.room(name) else { return Err(asker.stranger()) };
         let user = &asker.user;

@@ -1,4 +1,4 @@
-//! What the server itself may see of the hub: for its pushes, its lists for admins, its answers.
+//! What the server reads from the hub, for its pushes, lists for admins, and answers.
 
 use super::hub::Hub;
 use super::presence_list::page;
@@ -7,7 +7,7 @@ use crate::base::answer::PresenceInfo;
 use crate::base::{ConnId, RoomId, UserId};
 
 impl Hub {
-    /// A user's display name, where it is not their id.
+    /// A user's display name, if it differs from their id.
     #[must_use]
     pub fn name_of(&self, user: &UserId) -> Option<&str> {
         let ix = self.user_by_id.get(user)?;
@@ -20,12 +20,12 @@ impl Hub {
         self.user_by_id.get(user).map_or(&[], |ix| self.users[*ix].conns.as_slice())
     }
 
-    /// All connections that have said whose they are.
+    /// All connections whose user is known.
     pub fn all_connections(&self) -> impl Iterator<Item = ConnId> {
         self.connections.iter().flatten().map(|connection| connection.conn)
     }
 
-    /// The connections that follow a room; none if there is no such room.
+    /// The connections that follow a room; `None` if there is no such room.
     pub fn followers_of(&self, room: &RoomId) -> Option<impl Iterator<Item = ConnId>> {
         self.room(room).map(|(_, room)| room.followers.keys().copied())
     }
@@ -36,14 +36,14 @@ impl Hub {
         self.room(room).is_some()
     }
 
-    /// Whose connection this is.
+    /// The user of a connection.
     #[must_use]
     pub fn user_on(&self, conn: ConnId) -> Option<&UserId> {
         self.user_of(conn)
     }
 
-    /// Who is online, in the order of ids, and whether there are more than `limit`, whoever else is
-    /// told so.
+    /// The users who are online, in the order of ids, and whether there are more than `limit`. The
+    /// presence scope does not apply.
     #[must_use]
     pub fn online(&self, after: Option<&UserId>, limit: usize) -> (Vec<PresenceInfo>, bool) {
         let limit = limit.min(self.settings.page);

@@ -1,4 +1,4 @@
-//! What owners and admins do: who may come in, who must go, what a room is like, and its end.
+//! Requests of owners and admins: invitations, removals, bans, a room's properties and its end.
 
 use super::hub::Hub;
 use super::pending::Pending;
@@ -8,7 +8,7 @@ use crate::base::answer::InviteInfo;
 use crate::base::{Answer, Effects, Notice, Record, Refusal, RefusalCode, RoomId, UserId};
 use std::sync::Arc;
 
-/// What became of a request so far: an answer, or none yet as the store is asked.
+/// A request's result so far: an answer, or `None` while the store works on it.
 pub(super) type Progress = Result<Option<Answer>, Refusal>;
 
 impl Hub {
@@ -64,14 +64,12 @@ impl Hub {
         Ok(None)
     }
 
-    /// Invitations are on their way to the store.
     pub(super) fn invites_come(&mut self, users: &[UserId], by: &UserId) {
         for user in users {
             self.pending_invites.entry(user.clone()).or_default().push(by.clone());
         }
     }
 
-    /// They are back.
     pub(super) fn return_invites(&mut self, users: &[UserId], by: &UserId) {
         for user in users {
             let Some(coming) = self.pending_invites.get_mut(user) else { continue };
@@ -84,7 +82,8 @@ impl Hub {
         }
     }
 
-    /// Whether somebody may have one more invitation, of whoever asks for it: nobody's are more than are free.
+    /// Checks that a user may have one more invitation. The asker's invitations to that user must
+    /// be fewer than the free ones.
     pub(super) fn check_invites(&self, asker: &Requester, user: &UserId) -> Result<(), Refusal> {
         let limit = self.settings.invites;
         let ix = self.user_by_id.get(user);
@@ -117,7 +116,7 @@ impl Hub {
         effects: &mut Effects,
     ) -> Answer {
         let answer = Answer::Done { room: self.rooms[room].name.clone(), user: Some(user.clone()) };
-        // Meanwhile they may have come in another way, or the room have ended.
+        // Meanwhile they may have joined, or the room may have ended.
         let of_room = &self.rooms[room];
         if of_room.life != Life::Live || of_room.members.contains_key(&user) {
             return answer;
@@ -137,7 +136,6 @@ impl Hub {
         }
     }
 
-    /// An invitation is used, or void.
     pub(super) fn drop_invite(&mut self, room: RoomIx, user: &UserId) {
         let Some(permits) = &mut self.rooms[room].permits else { return };
         permits.invites.remove(user);
@@ -179,7 +177,7 @@ impl Hub {
         Answer::Done { room: name, user: is_other.then(|| user.clone()) }
     }
 
-    /// An invitation has ended otherwise than by coming in: whom it was for is told.
+    /// An invitation has ended without a join: tells the user.
     pub(super) fn invite_ended(
         &mut self,
         room: RoomIx,
@@ -189,7 +187,7 @@ impl Hub {
         effects: &mut Effects,
     ) {
         let of_room = &self.rooms[room];
-        // Meanwhile they may have come in.
+        // Meanwhile they may have joined.
         if of_room.is_invited(user) && !of_room.members.contains_key(user) {
             let name = of_room.name.clone();
             let notice = Notice::Removed { room: name, by, reason: reason.as_str() };
@@ -224,7 +222,7 @@ impl Hub {
         name: &RoomId,
         effects: &mut Effects,
     ) -> Progress {
-        // Whoever is invited, and does not want to come, says so by leaving.
+        // An invited user declines by leaving.
         if let Some((room, of_room)) = self.room(name)
             && of_room.member(&asker.user).is_none()
             && of_room.is_invited(&asker.user)
@@ -290,7 +288,7 @@ impl Hub {
         }
         let by = asker.user.clone();
         let record = Record::Ban { room: name.clone(), user: user.clone(), by: by.clone() };
-        // It holds from here.
+        // The ban is in force from here.
         let bans = &mut self.rooms[room].permits().bans;
         bans.entry(user.clone()).or_default().in_flight += 1;
         self.end_membership(asker, room, user, Some(by), Reason::Banned, record, effects);
@@ -314,7 +312,7 @@ impl Hub {
         Ok(None)
     }
 
-    /// A ban is on disk, or could not be put there.
+    /// A ban is on disk, or could not be written.
     pub(super) fn ban_finished(&mut self, room: RoomIx, user: &UserId, is_stored: bool) {
         let Some(permits) = &mut self.rooms[room].permits else { return };
         let Some(ban) = permits.bans.get_mut(user) else { return };
@@ -323,7 +321,7 @@ impl Hub {
         self.drop_void_ban(room, user);
     }
 
-    /// The end of a ban is on disk. One that was decided since holds.
+    /// The end of a ban is on disk. A ban decided since stays in force.
     pub(super) fn lift_ban(&mut self, room: RoomIx, user: &UserId) {
         let Some(permits) = &mut self.rooms[room].permits else { return };
         if let Some(ban) = permits.bans.get_mut(user) {
@@ -344,7 +342,6 @@ impl Hub {
     }
 }
 
-/// Why somebody is no member of a room any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     Left,

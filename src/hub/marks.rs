@@ -1,5 +1,5 @@
-//! How far members have read and received a room's log. Marks only ever move forward, and are on
-//! disk before anybody is told.
+//! How far members have read and received a room's log. Marks only move forward, and are on disk
+//! before anybody is told.
 
 use super::cursor::Cursor;
 use super::hub::Hub;
@@ -31,7 +31,6 @@ impl Hub {
         Ok(None)
     }
 
-    /// What became of a read mark.
     pub(super) fn read_mark(
         &mut self,
         room: RoomIx,
@@ -82,7 +81,7 @@ impl Hub {
                     }
                 }
                 Err(refusal) if is_one => return Err(refusal),
-                // They may have left it, or been removed, while this was on its way.
+                // They may have left or been removed meanwhile.
                 Err(_) => {}
             }
         }

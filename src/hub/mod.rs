@@ -1,6 +1,7 @@
-//! Decides: users, rooms, cursors, presence, typing. A pure state machine: an input and the time
-//! go in, effects come out. It never fails, does no I/O and knows no clock and no chance of its
-//! own, so that the same inputs give the same effects, in a simulator as in the server.
+//! Decides about users, rooms, cursors, presence and typing. It is a pure state machine: an input
+//! and the time go in, effects come out. It never fails, does no I/O, and has no clock and no
+//! randomness of its own, so that the same inputs give the same effects in a simulator and in the
+//! server.
 //!
 //! To find who gets a chat message: [`Hub::handle`] → `commit::Hub::committed` →
 //! `fan_out::Hub::fan_out`.

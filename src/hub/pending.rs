@@ -1,4 +1,4 @@
-//! What is on its way to the store, and back.
+//! Requests whose records or queries are with the store.
 
 use super::manage::Reason;
 use super::request::Requester;
@@ -10,46 +10,46 @@ use crate::base::{ConnId, Origin, Revocation, RoomId, UserId};
 /// What waits for an outcome of the store.
 #[derive(Debug)]
 pub(super) enum Pending {
-    /// A message; the first one between two, with which their room comes into being, if `is_first`.
+    /// A message. If `is_first`, it also creates the direct room.
     Send { origin: Origin, author: UserId, is_first: bool },
     /// A change of a message.
     Change { origin: Origin, room: RoomIx, asker: UserId, is_admin: bool },
-    /// A room that is created, or joined: then it was there already if it is named.
+    /// A creation or a join; `room` is the joined room if it already existed.
     Join {
         origin: Origin,
         user: UserId,
         room: Option<RoomIx>,
         by_themselves: bool,
-        /// Those who are invited to one that is created.
+        /// Users invited to a created room.
         invited: Vec<UserId>,
-        /// Those whom somebody brings into one that is created.
+        /// Users added to a created room.
         added: Vec<UserId>,
     },
-    /// A membership that ends.
+    /// The end of a membership.
     Leave { origin: Origin, room: RoomIx, user: UserId, by: Option<UserId>, reason: Reason },
     /// An invitation.
     Invite { origin: Origin, room: RoomIx, user: UserId, by: UserId },
-    /// The end of an invitation, by whom it was for or by another.
+    /// The end of an invitation, by the user or another.
     Uninvite { origin: Origin, room: RoomIx, user: UserId, by: Option<UserId> },
     /// The end of a ban.
     Unban { origin: Origin, room: RoomIx, user: UserId },
-    /// What a room is like.
+    /// A change of a room's properties.
     Update { origin: Origin, user: UserId, by: Option<UserId> },
     /// The end of a room.
     End { origin: Origin, room: RoomIx, by: Option<UserId> },
     /// Marks of delivery.
     Delivered { origin: Origin, user: UserId, marks: Vec<(RoomId, u64)> },
-    /// Tokens that are good no more.
+    /// The revocation of tokens.
     Revoke { origin: Origin, revocation: Revocation },
     /// An event of a durable stream.
     Publish { origin: Origin, publication: Publication },
-    /// Entries that are not kept any more.
+    /// The removal of entries that are no longer kept.
     Trim { room: RoomIx },
     /// A read mark.
     Read { origin: Origin, room: RoomIx, user: UserId },
-    /// A page for who asked for it.
+    /// A page for the asker.
     History { asker: Requester, room: RoomIx, part: Part, limit: usize },
-    /// Where rooms were at a time.
+    /// Places of rooms at a time.
     Seek { conn: ConnId },
     /// A page for a cursor that is behind.
     Feed { conn: ConnId, room: RoomIx },
@@ -58,7 +58,7 @@ pub(super) enum Pending {
 }
 
 impl Pending {
-    /// Somebody comes into a room, alone.
+    /// A join, or an addition of one user.
     pub(super) fn join(
         origin: Origin,
         user: UserId,
@@ -69,7 +69,6 @@ impl Pending {
         Pending::Join { origin, user, room, by_themselves, invited, added }
     }
 
-    /// The room that it is about.
     pub(super) fn room(&self) -> Option<RoomIx> {
         match self {
             Pending::Change { room, .. }

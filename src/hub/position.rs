@@ -1,9 +1,11 @@
-//! Positions in time: one moment that stands for a connection's place in all of its rooms' logs.
+//! Positions in time: one timestamp that stands for a connection's place in the logs of all its
+//! rooms.
 //!
-//! The store's times never fall, from one entry to the next of whichever room. So a time stands for a
-//! place in every log: whoever was handed all entries before it may go on with those of that time and
-//! later. Entries of that very time may come again, and are known by their `seq`. It is what
-//! `Last-Event-ID` of Server-Sent Events needs: a few bytes, however many rooms there are.
+//! The store's times never decrease from one entry to the next, across all rooms. So a time stands
+//! for a place in every log: a client that received all entries before it may continue with the
+//! entries of that time and later. Entries of that very time may arrive twice; the client knows
+//! them by their `seq`. `Last-Event-ID` of Server-Sent Events needs this: a few bytes, however many
+//! rooms there are.
 
 use super::cursor::{Cursor, Standing};
 use super::hub::Hub;
@@ -17,13 +19,13 @@ use crate::base::{
 };
 use std::collections::BTreeMap;
 
-/// What is remembered of a connection that is told its position.
+/// State of a connection that is told its position.
 #[derive(Debug)]
 pub(super) struct Position {
-    /// Of no room that it follows an entry before this is still to be handed over.
+    /// All entries before this were delivered, in every room.
     since: Timestamp,
-    /// Rooms whose cursor is behind, or halted, and up to before which time their entries were handed
-    /// over.
+    /// Rooms whose cursor is behind or halted, each with the time before which all entries were
+    /// delivered.
     behind: BTreeMap<RoomIx, Timestamp>,
     seeking: Option<Box<Seeking>>,
 }
@@ -34,19 +36,19 @@ struct Seeking {
     since: Timestamp,
     /// Rooms still to be looked up in the store.
     rooms: Vec<RoomId>,
-    /// Places that were found: the last entry before that time.
+    /// The places found: the last entry before that time.
     found: Vec<(RoomId, u64)>,
 }
 
 impl Hub {
-    /// Lets a connection, which is not yet let in, be told its position with its entries.
+    /// Tracks the position of a connection that is not let in yet.
     pub(super) fn track_position(&mut self, conn: ConnId) {
         let since = self.newest;
         self.positions.insert(conn, Position { since, behind: BTreeMap::new(), seeking: None });
     }
 
-    /// Where a connection is: no entry before this is still to be handed over to it. None for one that
-    /// is not told, or whose `resume` is under way.
+    /// A connection's position: all entries before it were delivered. `None` if it is not tracked,
+    /// or its `resume` is under way.
     #[must_use]
     pub fn position_of(&self, conn: ConnId) -> Option<Timestamp> {
         let position = self.positions.get(&conn)?;
@@ -67,7 +69,7 @@ impl Hub {
         self.connection(conn).is_some_and(|connection| connection.is_resuming)
     }
 
-    /// Those who are told that they have all entries before the newest one's time, and the others.
+    /// Splits off the connections that have all entries before the newest one's time.
     pub(super) fn by_position(
         &self,
         conns: impl Iterator<Item = ConnId>,
@@ -75,8 +77,8 @@ impl Hub {
         conns.partition(|conn| self.position_of(*conn) == Some(self.newest))
     }
 
-    /// A cursor is not live any more: its room's entries before `ts` were handed over. Without a time
-    /// it is the one that holds for all rooms: what is known may be of an earlier membership.
+    /// A cursor is no longer live: its room's entries before `ts` were delivered. Without `ts`,
+    /// uses the time for all rooms, since what is known may be of an earlier membership.
     pub(super) fn hold_position(&mut self, conn: ConnId, room: RoomIx, ts: Option<Timestamp>) {
         if let Some(position) = self.positions.get_mut(&conn) {
             let ts = ts.unwrap_or(position.since);
@@ -85,7 +87,7 @@ impl Hub {
         }
     }
 
-    /// A page was handed over: up to `ts`, or up to the head.
+    /// A page was delivered: up to `ts`, or up to the head if `None`.
     pub(super) fn move_position(&mut self, conn: ConnId, room: RoomIx, ts: Option<Timestamp>) {
         if let Some(position) = self.positions.get_mut(&conn) {
             match ts {
@@ -95,7 +97,7 @@ impl Hub {
         }
     }
 
-    /// Lets a connection that has announced it go on at a time, in all of its rooms.
+    /// Resumes a connection from a time, in all of its rooms.
     pub(super) fn resume_at(
         &mut self,
         asker: &Requester,
@@ -116,7 +118,7 @@ impl Hub {
         for ix in self.users[connection.user].rooms.as_slice() {
             let room = &self.rooms[*ix];
             if !is_of_this_life {
-                // Behind every head: nobody has been there.
+                // Beyond every head: no client has been there.
                 seeking.found.push((room.name.clone(), u64::MAX));
             } else if room.head > 0 && room.ts >= since {
                 match room.last_before(since) {
@@ -132,7 +134,7 @@ impl Hub {
         self.seek_on(asker, conn, epoch, effects);
     }
 
-    /// Looks some more rooms up in the store; when all are, goes on.
+    /// Looks up more rooms in the store; continues when all are found.
     fn seek_on(&mut self, asker: &Requester, conn: ConnId, epoch: &str, effects: &mut Effects) {
         let position = self.positions.get_mut(&conn);
         let Some(seeking) = position.and_then(|position| position.seeking.as_mut()) else { return };
@@ -158,8 +160,8 @@ impl Hub {
             }
             self.resume_room(asker, conn, room, seq, is_of_this_life, &mut resumed);
         }
-        // Nobody can ask for a history on such a connection: what is refused goes live from the head
-        // that is told.
+        // Such a connection cannot ask for a history: a refused room goes live from the head in the
+        // answer.
         for refused in &resumed.refused {
             if let Some(ix) = self.room_ix(&refused.room)
                 && let Some(cursor @ Cursor::Refused) = self.cursor(conn, ix)
@@ -173,8 +175,8 @@ impl Hub {
         self.feed(conn, effects);
     }
 
-    /// A room that the user is leaving goes on at its place if that comes to nothing: nobody can ask to
-    /// come in again on such a connection. Tells whether it is one.
+    /// Moves the place of a room that the user is leaving, in case the end fails: such a connection
+    /// could not ask for the room again. Returns whether it is such a room.
     fn resume_halted(&mut self, conn: ConnId, room: &RoomId, seq: u64) -> bool {
         let Some(ix) = self.room_ix(room) else { return false };
         let Some(Cursor::Leaving { next, was }) = self.cursor(conn, ix) else { return false };
@@ -183,7 +185,6 @@ impl Hub {
         true
     }
 
-    /// Places have been looked up.
     pub(super) fn places_found(&mut self, conn: ConnId, outcome: Outcome, effects: &mut Effects) {
         let Some(user) = self.user_of(conn).cloned() else { return };
         let asker = self.asker(user, Origin::Conn(conn, None));
@@ -196,7 +197,7 @@ impl Hub {
                 let epoch = std::rc::Rc::clone(&self.epoch);
                 self.seek_on(&asker, conn, &epoch, effects);
             }
-            // It stays as it is, and comes again: no part of a gap is told.
+            // The client must come again: it never gets part of a gap.
             other => effects.push(answered(&asker, Err(Refusal::from(&other)))),
         }
     }

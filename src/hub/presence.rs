@@ -1,5 +1,5 @@
-//! Who is online, told as changes: at most one list of those who came and one of those who went
-//! in a window, however many changes there were; a count alone where they are many.
+//! Who is online, told as changes. However many changes there were in a window, there is at most
+//! one list of those who came and one of those who went, or only a count where they are many.
 
 use super::cursor::Cursor;
 use super::hub::Hub;
@@ -15,7 +15,7 @@ pub enum Scope {
     /// Everybody.
     #[default]
     Everyone,
-    /// Those who share a room with them.
+    /// Users who share a room with them.
     Rooms,
     /// Nobody.
     Off,
@@ -33,28 +33,28 @@ impl Scope {
     }
 }
 
-/// What the hub remembers of presence, beside each user's and each room's own.
+/// Presence state of no single user or room.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
-    /// Who has a connection, in the order of lists.
+    /// Users with a connection, in the order of lists.
     pub(super) online: BTreeMap<UserId, UserIx>,
-    /// Who is to be told in the next announcement.
+    /// Users who are part of the next announcement.
     changed: Vec<UserIx>,
-    /// Who has come into a room since, where that is told.
+    /// Users who have joined a room since, if the scope is rooms.
     joined: BTreeSet<(RoomIx, UserIx)>,
-    /// Who has gone, and until when that is not told.
+    /// Users who have gone, and when their grace ends.
     graced: BTreeSet<(Moment, UserIx)>,
     /// When the window of the changes closes.
     window_end: Option<Moment>,
     /// Of the last announcement.
     pub(super) version: u64,
-    /// How often somebody has listed who is online.
+    /// How often clients have listed who is online.
     pub(super) lists: u64,
-    /// As it was announced.
+    /// As announced.
     tally: Tally,
 }
 
-/// How many are online in an audience, as it was announced.
+/// Users online in an audience, as announced.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
     announced: usize,
@@ -62,12 +62,11 @@ pub(super) struct Tally {
     is_counting: bool,
 }
 
-/// What becomes of an announcement.
 enum AnnouncementForm {
     Lists,
     /// Only the number.
     Count,
-    /// The lists are back, and are to be asked for.
+    /// Lists are told again; clients must ask for them.
     Reset,
 }
 
@@ -77,7 +76,7 @@ impl Tally {
             if is_online { self.announced + 1 } else { self.announced.saturating_sub(1) };
     }
 
-    /// How an audience of so many is told; with some slack, so that it does not go back and forth.
+    /// Chooses the form, with a margin against going back and forth.
     fn form(&mut self, people_max: usize) -> AnnouncementForm {
         let was_counting = self.is_counting;
         let back_below = people_max - people_max / 10;
@@ -91,7 +90,6 @@ impl Tally {
     }
 }
 
-/// Who came and who went.
 #[derive(Default)]
 struct PresenceChanges {
     online: Vec<UserId>,
@@ -105,7 +103,7 @@ impl PresenceChanges {
 }
 
 impl Hub {
-    /// A connection of a user came; if it is their first, they are online.
+    /// A connection opened. The user's first one brings them online.
     pub(super) fn connection_opened(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {
         let user = &mut self.users[ix];
         if user.conns.as_slice().len() > 1 {
@@ -121,13 +119,13 @@ impl Hub {
         } else if !user.is_changed {
             user.lists_before = self.presence.lists;
         }
-        // Back within the grace: nobody saw them go, unless they listed meanwhile.
+        // Back within the grace: nobody saw them go, unless someone listed meanwhile.
         if !user.is_announced || self.presence.lists > user.lists_before {
             self.mark_changed(now, ix, effects);
         }
     }
 
-    /// The last connection of a user went; it is told after the grace.
+    /// A user's last connection closed. It is told after the grace.
     pub(super) fn last_connection_closed(&mut self, now: Now, ix: UserIx, effects: &mut Effects) {
         let grace = now.moment.plus_millis(self.settings.grace_ms);
         let user = &mut self.users[ix];
@@ -143,7 +141,6 @@ impl Hub {
         effects.push(Effect::WakeAt(grace));
     }
 
-    /// Somebody has become a member of a room.
     pub(super) fn member_joined(&mut self, room: RoomIx, ix: UserIx) {
         let user = &self.users[ix];
         let of_room = &mut self.rooms[room];
@@ -155,7 +152,7 @@ impl Hub {
         }
     }
 
-    /// That they are online is told to those who are in the room already.
+    /// Tells a room's members that a new member is online.
     pub(super) fn tell_of_newcomer(
         &mut self,
         now: Now,
@@ -169,7 +166,6 @@ impl Hub {
         }
     }
 
-    /// Somebody is no member of a room any more.
     pub(super) fn member_left(&mut self, room: RoomIx, ix: UserIx) {
         let user = &self.users[ix];
         let of_room = &mut self.rooms[room];
@@ -197,7 +193,7 @@ impl Hub {
         }
     }
 
-    /// The window grows with the audience: what is told costs a frame for each of them.
+    /// The window grows with the audience: an announcement costs a frame per connection.
     fn window_ms(&self) -> u64 {
         const AUDIENCE_PER_WINDOW: u64 = 100;
         let shortest = self.settings.window_ms;
@@ -205,7 +201,7 @@ impl Hub {
         grown.clamp(shortest, PRESENCE_WINDOW_MS_MAX.max(shortest))
     }
 
-    /// Tells what is due: goings whose grace is over, and changes whose window has closed.
+    /// Announces users whose grace is over, and changes whose window has closed.
     pub(super) fn presence_due(&mut self, now: Now, effects: &mut Effects) {
         while let Some(&(grace, ix)) = self.presence.graced.first() {
             if grace > now.moment {
@@ -229,7 +225,7 @@ impl Hub {
         let mut of_rooms: BTreeMap<RoomIx, PresenceChanges> = BTreeMap::new();
         for (room, ix) in std::mem::take(&mut self.presence.joined) {
             let user = &self.users[ix];
-            // Whoever has changed since is in the list below.
+            // Changed users are in the list below.
             if !user.is_changed && user.is_announced {
                 of_rooms.entry(room).or_default().add(&user.id, true);
             }
@@ -237,10 +233,10 @@ impl Hub {
         for ix in std::mem::take(&mut self.presence.changed) {
             let user = &mut self.users[ix];
             user.is_changed = false;
-            // Within the grace one counts as online: one's going is told at its end.
+            // Within the grace a user counts as online; their going is told at its end.
             let is_online = user.is_online() || user.grace != Moment::NEVER;
             let is_new = is_online != user.is_announced;
-            // Somebody may have listed what was true for a moment.
+            // Someone may have listed a state that was true only for a moment.
             let is_told = is_new || self.presence.lists > user.lists_before;
             user.is_announced = is_online;
             if is_new {
@@ -322,7 +318,7 @@ impl Hub {
         }
     }
 
-    /// A change did not reach a connection: it is to list again when there is room.
+    /// A change did not reach a connection: it must list again when there is room.
     pub(super) fn presence_missed(&mut self, conn: ConnId) {
         if let Some(connection) = self.connection_mut(conn) {
             connection.misses_presence = true;
@@ -335,7 +331,7 @@ impl Hub {
         {
             let Tally { announced: online, is_counting } = self.presence.tally;
             let is_counting = is_counting && self.settings.presence == Scope::Everyone;
-            // A number is taken for news by its version, also where another one had room since.
+            // Clients accept a number only with a newer version.
             self.presence.version += u64::from(is_counting);
             let version = self.presence.version;
             let notice = if is_counting {

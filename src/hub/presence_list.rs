@@ -1,4 +1,4 @@
-//! Who is online now, for those who ask: a page at a time, in the order of ids.
+//! Lists who is online now, a page at a time, in the order of ids.
 
 use super::hub::Hub;
 use super::presence::Scope;
@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 impl Hub {
-    /// Who is online now. Whoever changes within the window, or is in the grace, is told of again
-    /// even if nothing differs then: the asker has seen what the others have not.
+    /// Lists who is online now. Users who change within the window or are in the grace are
+    /// announced again even if nothing differs then: the asker has seen what others have not.
     pub(super) fn list_presence(
         &mut self,
         asker: &Requester,
@@ -49,9 +49,9 @@ impl Hub {
         Ok(Answer::Presence { users, version: self.presence.version, more })
     }
 
-    /// Those who are online and share a room with somebody, and they themselves. Of two ways the
-    /// shorter one: through all who are online, or through the pages of each room, as one may be in
-    /// many rooms with the same people.
+    /// The online users who share a room with `user`, and `user` themselves. Takes the shorter way:
+    /// through all online users, or through the pages of each room (a user may share many rooms
+    /// with the same people).
     fn known_people(&self, user: &UserId, after: Option<&UserId>, most: usize) -> Vec<UserIx> {
         let Some(own) = self.user_by_id.get(user) else { return Vec::new() };
         let of_user = self.users[*own].rooms.as_slice();
@@ -72,7 +72,7 @@ impl Hub {
             let online = &self.rooms[room].online;
             all.extend(page(online, after, most).map(|(id, ix)| (id, *ix)));
         }
-        // Alone in no room one is still online.
+        // A user in no room is still online.
         if self.presence.online.contains_key(user) && after.is_none_or(|after| user > after) {
             all.insert(&self.users[*own].id, *own);
         }

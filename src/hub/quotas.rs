@@ -1,4 +1,5 @@
-//! How many connections, rooms and subscriptions a user may have: as many as all, or by an exception of their own.
+//! How many connections, rooms and subscriptions a user may have: the general limits, or an
+//! exception of their own.
 
 use super::hub::Hub;
 use super::user::UserIx;
@@ -11,7 +12,7 @@ pub struct Quotas {
     pub connections: u32,
     /// Rooms that they created or joined.
     pub rooms: u32,
-    /// Rooms of direct messages in which they wrote.
+    /// Direct rooms in which they wrote.
     pub direct_rooms: u32,
     /// Streams that each of their connections watches.
     pub subscriptions: u32,
@@ -29,9 +30,9 @@ impl From<&Limits> for Quotas {
 }
 
 impl Hub {
-    /// Lets other quotas hold for a user than for all, until they are set again or the user's last
-    /// connection is over; `None` for those of all. Returns what was set before. Whoever sets them for
-    /// somebody who has no connection and will have none sets them back.
+    /// Sets a user's own quotas, until they are set again or the user's last connection closes;
+    /// `None` for the general ones. Returns the previous exception. A caller that sets them for a
+    /// user without a connection, who will have none, must reset them.
     pub fn set_quotas(&mut self, user: &UserId, quotas: Option<Quotas>) -> Option<Quotas> {
         match quotas {
             Some(quotas) => self.quotas.insert(user.clone(), quotas),
@@ -43,13 +44,13 @@ impl Hub {
         self.quotas.get(user).copied().unwrap_or(self.settings.quotas)
     }
 
-    /// How many streams a connection may watch; it need not be a user's.
+    /// How many streams a connection may watch. It need not belong to a user.
     pub(super) fn subscriptions_on(&self, conn: ConnId) -> usize {
         let quotas = self.user_on(conn).map_or(self.settings.quotas, |user| self.quotas_of(user));
         quotas.subscriptions as usize
     }
 
-    /// A user has no connection any more, or has got none: then an exception ends.
+    /// Removes an exception: the user has no connection any more, or was refused one.
     pub(super) fn forget_quotas(&mut self, ix: UserIx) {
         let user = &self.users[ix];
         if !user.is_online() && !self.quotas.is_empty() {

@@ -1,4 +1,4 @@
-//! What users ask for: who may, and what comes of it.
+//! Requests of users: checks the rights and carries them out.
 
 use super::hub::Hub;
 use super::input::Rights;
@@ -22,12 +22,13 @@ pub(super) struct Requester {
 }
 
 impl Requester {
-    /// The refusal of a room that the asker cannot know of: admins and the program are told the truth.
+    /// The refusal for a room that the asker may not know of. Admins and the program learn that it
+    /// does not exist.
     pub(super) const fn stranger(&self) -> Refusal {
         if self.is_admin { Refusal::NO_SUCH_ROOM } else { Refusal::NOT_MEMBER }
     }
 
-    /// Who has done it; nobody in person if it is the embedding program.
+    /// The user who did it; `None` for the embedding program.
     pub(super) fn by(&self) -> Option<UserId> {
         (!self.is_program).then(|| self.user.clone())
     }
@@ -47,7 +48,7 @@ impl Hub {
         let origin = Origin::Conn(conn, id);
         let asker = Requester { user, conn: Some(conn), origin, is_admin, is_program: false };
         self.dispatch(now, &asker, request, effects);
-        // It may follow a room from here on, by a `resume` or by having read its history.
+        // After a `resume` or a history, the connection may follow a room from here on.
         self.tell_missed_updates(conn, effects);
     }
 
@@ -167,7 +168,7 @@ impl Hub {
                 "there is no such entry to reply to",
             ));
         }
-        // A direct message's room comes into being by its first message: rights widen.
+        // The first direct message creates its room and so widens rights: later requests must wait.
         let is_barrier = known.is_none();
         if is_barrier {
             self.check_first_message(now, asker, to.as_ref())?;

@@ -1,5 +1,5 @@
-//! `resume`: each room goes on from where the client was, or is refused with the reason; never a
-//! part of a gap.
+//! `resume`: each room continues from where the client was, or is refused with the reason. A client
+//! never gets part of a gap.
 
 use super::cursor::{Cursor, Standing};
 use super::hub::Hub;
@@ -50,8 +50,8 @@ impl Hub {
         let Ok((ix, room)) = self.room_of_member(asker, &name) else {
             let code =
                 if is_same_life { RefusalCode::NotMember } else { RefusalCode::EpochChanged };
-            // One that the user is leaving stays refused, also if the leaving comes to nothing: to a
-            // client that was told that it is no member it is a room to join, else one to read anew.
+            // A room that the user is leaving stays refused, even if the end fails. To a client
+            // told that it is no member it is a room to join, otherwise one to read anew.
             if let Some(ix) = self.room_ix(&name)
                 && let Some(Cursor::Leaving { was, .. }) = self.cursor(conn, ix)
             {
@@ -67,12 +67,12 @@ impl Hub {
         let (first, head) = (room.first, room.head);
         let waits = matches!(room.followers.get(&conn), Some(Cursor::Waiting { .. }));
         let refused = if !waits {
-            // Named before: a position is taken once.
+            // Named before: a position is taken only once.
             Some(RefusalCode::Conflict)
         } else if !is_same_life {
             Some(RefusalCode::EpochChanged)
         } else if seq > head || seq.saturating_add(1) < first {
-            // This log never had it, or has a part of the gap not any more.
+            // This log never had it, or no longer has all of the gap.
             Some(RefusalCode::Gone)
         } else {
             None
@@ -92,7 +92,7 @@ impl Hub {
         }
     }
 
-    /// After the last piece, rooms never named go on from the heads that `hello` gave.
+    /// After the last part, rooms that were not named continue from the heads in `hello`.
     pub(super) fn resume_the_rest(&mut self, conn: ConnId) {
         let Some(connection) = self.connection_mut(conn) else { return };
         connection.is_resuming = false;

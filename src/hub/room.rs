@@ -1,4 +1,4 @@
-//! A room: its members, the end of its log, and who follows it from where.
+//! A room: its members, the end of its log, and its followers with their cursors.
 
 use super::cursor::Cursor;
 use super::hub::Settings;
@@ -14,7 +14,7 @@ use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The place of a room in the hub's table.
+/// The index of a room in the hub's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct RoomIx(pub(super) u32);
 
@@ -32,7 +32,6 @@ impl IndexMut<RoomIx> for Slab<Room> {
     }
 }
 
-/// A room.
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) name: RoomId,
@@ -42,74 +41,69 @@ pub(super) struct Room {
     pub(super) head: u64,
     pub(super) messages: u64,
     pub(super) ts: Timestamp,
-    /// The oldest entry that is kept; those before it are shown to nobody.
+    /// The oldest entry that is kept. Earlier ones are shown to nobody.
     pub(super) first: u64,
-    /// The oldest entry that is on disk, and when it was committed.
+    /// The oldest entry on disk, and when it was committed.
     pub(super) stored_first: u64,
     pub(super) first_ts: Timestamp,
     /// Entries are being removed from its beginning.
     pub(super) is_trimming: bool,
     pub(super) life: Life,
-    /// Users who are on their way to the store to become members.
     pub(super) pending_members: u32,
-    /// Invitations of which the store was told, and has not answered.
     pub(super) pending_invites: u32,
     pub(super) permits: Option<Box<Permits>>,
     pub(super) members: BTreeMap<UserId, Member>,
     /// The connections of its members, each with its place in the log.
     pub(super) followers: BTreeMap<ConnId, Cursor>,
-    /// Members who are online, in the order of lists, and how many that were announced.
+    /// Members who are online, in the order of lists, and how many were announced.
     pub(super) online: BTreeMap<UserId, UserIx>,
     pub(super) tally: Tally,
-    /// The newest entries, without a hole up to `head`.
+    /// The newest entries, without a gap up to `head`.
     tail: VecDeque<Rc<Entry>>,
     tail_bytes: usize,
-    /// Who is typing, and when it was told last.
+    /// Users who are typing, and when that was last told.
     pub(super) typing: Vec<(UserIx, Moment)>,
 }
 
-/// Whether there is a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
-    /// There is.
     Live,
-    /// Its end was decided, and is not committed: rights that narrow hold from the decision.
+    /// Its end was decided and is not committed. Rights that narrow are in force from the decision.
     Ending,
     /// Only its name is left, which stays taken.
     Ended,
 }
 
-/// Who may join although the room is not open, and who may not although it is.
+/// Exceptions for single users: invitations to a closed room, and bans.
 #[derive(Debug, Default)]
 pub(super) struct Permits {
-    /// Who, and by whom.
+    /// Each invited user, and who invited them.
     pub(super) invites: BTreeMap<UserId, UserId>,
     pub(super) bans: BTreeMap<UserId, Ban>,
 }
 
-/// A ban, which holds from the moment on in which it is decided.
+/// A ban. It is in force as soon as it is decided.
 #[derive(Debug, Default)]
 pub(super) struct Ban {
     pub(super) is_stored: bool,
-    /// How often it is on its way to the store.
+    /// How many records of it are in flight.
     pub(super) in_flight: u32,
 }
 
-/// A member.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) user: UserIx,
     pub(super) read: u64,
-    /// How many messages there are up to `read`.
+    /// Messages up to `read`.
     pub(super) read_messages: u64,
     pub(super) has_written: bool,
-    /// How many messages after `read` are deleted.
+    /// Deleted messages after `read`.
     pub(super) deleted_unread: u64,
     pub(super) delivered: u64,
-    /// They came by themselves: the room counts towards their quota.
+    /// They joined by themselves: the room counts towards their quota.
     pub(super) is_own: bool,
-    /// So many ends of the membership are decided and not committed: rights that narrow hold from
-    /// the decision.
+    /// Ends of the membership decided and not committed. Rights that narrow are in force from the
+    /// decision.
     pub(super) endings: u32,
 }
 
@@ -123,7 +117,7 @@ impl Room {
             head: state.head,
             messages: state.messages,
             ts: state.ts,
-            // Of one that has ended nothing is kept, whatever is still on disk.
+            // An ended room keeps nothing, whatever is still on disk.
             first: if state.is_ended { state.head + 1 } else { state.first },
             stored_first: state.first,
             first_ts: state.first_ts,
@@ -156,7 +150,7 @@ impl Room {
         self.members.insert(id, member);
     }
 
-    /// The member, unless they are leaving, or the room is ending.
+    /// The member, unless they are leaving or the room is ending.
     pub(super) fn member(&self, user: &UserId) -> Option<&Member> {
         let is_live = self.life == Life::Live;
         self.members.get(user).filter(|member| is_live && member.endings == 0)
@@ -182,7 +176,7 @@ impl Room {
         self.permits.get_or_insert_default()
     }
 
-    /// A message in memory has changed: this is what it is now. Its edits lose their text with it.
+    /// Replaces a changed message in memory. If it was deleted, its edits lose their text too.
     pub(super) fn replace(&mut self, target: Entry) {
         let is_deleted = matches!(&target.kind,
             EntryKind::Message { changes: Some(changes), .. } if changes.deleted.is_some());
@@ -207,7 +201,7 @@ impl Room {
         }
     }
 
-    /// Forgets all but the name and the numbers.
+    /// Forgets everything but the name and the numbers.
     pub(super) fn end(&mut self) {
         self.life = Life::Ended;
         self.title = "".into();
@@ -224,7 +218,7 @@ impl Room {
         self.first = self.head + 1;
     }
 
-    /// Adds the newest entry; of those in memory the oldest make room for it.
+    /// Adds the newest entry; the oldest in memory make room.
     pub(super) fn append(&mut self, entry: &Rc<Entry>, settings: &Settings) {
         debug_assert_eq!(entry.seq, self.head + 1, "the store numbers without a hole");
         if self.stored_first == entry.seq {
@@ -248,7 +242,7 @@ impl Room {
         Some(self.tail.iter().skip(skip))
     }
 
-    /// The last entry before a time, if what is in memory tells; 0 if none is kept.
+    /// The last entry before a time, if memory can tell; 0 if none is kept.
     pub(super) fn last_before(&self, ts: Timestamp) -> Option<u64> {
         let since = self.tail.iter().rev().take_while(|entry| entry.ts >= ts).count() as u64;
         let (last, oldest) = (self.head - since, self.oldest_recent());
@@ -260,15 +254,15 @@ impl Room {
         self.head + 1 - self.tail.len() as u64
     }
 
-    /// How many messages after a member's read mark there are that are not deleted. One's own are never after
-    /// it: sending moves the mark.
+    /// Undeleted messages after a member's read mark. Their own are never after it: sending moves
+    /// the mark.
     pub(super) fn unread(&self, member: &Member) -> u64 {
         let unread = self.messages.saturating_sub(member.read_messages);
-        // What is not kept any more is not unread, also while the store still has it.
+        // Entries no longer kept are not unread, even while the store still has them.
         unread.saturating_sub(member.deleted_unread).min(self.head + 1 - self.first)
     }
 
-    /// Up to which entry a member has read: never before what is kept.
+    /// The last entry read; never before what is kept.
     pub(super) fn read_of(&self, member: &Member) -> u64 {
         member.read.max(self.first - 1)
     }

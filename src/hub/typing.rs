@@ -1,4 +1,4 @@
-//! Who is typing: told to the others in the room, never stored, never certain.
+//! Who is typing: told to the others in the room, never stored, never guaranteed.
 
 use super::cursor::Cursor;
 use super::hub::Hub;
@@ -32,7 +32,7 @@ impl Hub {
         let typing = &mut self.rooms[room].typing;
         typing.retain(|(_, told)| now.moment.millis_since(*told) < TYPING_LASTS_MS);
         match typing.iter_mut().find(|(one, _)| *one == user) {
-            // More often than needed is answered and not told.
+            // A repeat that comes too soon is answered but not told.
             Some((_, told)) if now.moment.millis_since(*told) < TYPING_EVERY_MS => return,
             Some((_, told)) => *told = now.moment,
             None => typing.push((user, now.moment)),
@@ -40,7 +40,7 @@ impl Hub {
         self.tell_typing(room, user, true, effects);
     }
 
-    /// Typing ends: by word, by a message, with the last connection or with the membership.
+    /// Typing ends by request, by a message, with the last connection or with the membership.
     pub(super) fn stop_typing(
         &mut self,
         now: Now,
@@ -51,7 +51,7 @@ impl Hub {
         let typing = &mut self.rooms[room].typing;
         let Some(place) = typing.iter().position(|(one, _)| *one == user) else { return };
         let (_, told) = typing.swap_remove(place);
-        // Who was told so longer ago has forgotten it.
+        // Clients have forgotten an older notice by themselves.
         if now.moment.millis_since(told) < TYPING_LASTS_MS {
             self.tell_typing(room, user, false, effects);
         }

@@ -1,5 +1,5 @@
-//! What a room is like: its title, whether it is open, whose it is. Every connection of every member is told of a
-//! change, or of the newest one as soon as it may be told and has room for it.
+//! A room's properties: its title, whether it is open, its owner. Every connection of every member
+//! receives each change, or the newest one as soon as it may be told and has room.
 
 use super::cursor::Cursor;
 use super::hub::Hub;
@@ -38,7 +38,7 @@ impl Hub {
         Ok(None)
     }
 
-    /// What a room is like is on disk.
+    /// A change of a room's properties is on disk.
     pub(super) fn updated(
         &mut self,
         user: &UserId,
@@ -64,7 +64,7 @@ impl Hub {
         Answer::Room(self.rooms[ix].summary(user))
     }
 
-    /// Tells those who follow a room what it is like; of who may not be told now, it is remembered.
+    /// Tells followers a room's properties, and remembers those who may not be told yet.
     fn tell_update(&mut self, room: RoomIx, by: Option<UserId>, effects: &mut Effects) {
         let followers = &self.rooms[room].followers;
         let (told, others): (Vec<_>, Vec<_>) =
@@ -91,7 +91,7 @@ impl Hub {
         }
     }
 
-    /// A connection does not know what a room is like: it had no room for that, or may not be told yet.
+    /// A connection has missed an update: its outbox was full, or it may not be told yet.
     pub(super) fn update_missed(&mut self, conn: ConnId, room: RoomIx) {
         if self.cursor(conn, room).is_none() {
             return;
@@ -104,7 +104,7 @@ impl Hub {
         }
     }
 
-    /// A connection is told of the changes that it missed, of those rooms that it may be told of now.
+    /// Sends a connection the updates that it missed, for rooms of which it may be told now.
     pub(super) fn tell_missed_updates(&mut self, conn: ConnId, effects: &mut Effects) {
         let untold = self.connection_mut(conn).and_then(|connection| connection.untold.take());
         let Some(mut untold) = untold else { return };
@@ -120,7 +120,6 @@ impl Hub {
         }
     }
 
-    /// A connection follows a room no more.
     pub(super) fn drop_untold(&mut self, conn: ConnId, room: RoomIx) {
         if let Some(connection) = self.connection_mut(conn)
             && let Some(untold) = &mut connection.untold

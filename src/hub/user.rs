@@ -5,7 +5,7 @@ use slab::Slab;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
-/// The place of a user in the hub's table.
+/// The index of a user in the hub's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct UserIx(pub(super) u32);
 
@@ -23,39 +23,37 @@ impl IndexMut<UserIx> for Slab<User> {
     }
 }
 
-/// Somebody who is online, or a member of a room.
+/// A user who is online, or is a member of a room or invited to one.
 #[derive(Debug)]
 pub(super) struct User {
     pub(super) id: UserId,
-    /// Their display name, where it is not their id.
+    /// Their display name, if it differs from their id.
     pub(super) name: Option<Arc<str>>,
     pub(super) conns: Few<ConnId>,
     pub(super) rooms: Few<super::room::RoomIx>,
     /// Rooms that they created or joined themselves.
     pub(super) own_rooms: u32,
-    /// Rooms that they asked to create or join, which is not committed.
+    /// Rooms that they are creating or joining, in flight.
     pub(super) pending_rooms: u32,
-    /// Rooms of direct messages in which they wrote.
+    /// Direct rooms in which they wrote.
     pub(super) direct_rooms: u32,
-    /// First messages of theirs, with which such rooms come into being, that are not committed.
+    /// Their first direct messages in flight.
     pub(super) pending_direct_rooms: u32,
-    /// Rooms that others brought them into, those of direct messages apart.
+    /// Rooms to which others added them, except direct rooms.
     pub(super) added_rooms: u32,
-    /// Such rooms that are on their way to the store.
+    /// Such rooms in flight.
     pub(super) pending_added_rooms: u32,
-    /// Rooms to which they are invited.
     pub(super) invites: Few<super::room::RoomIx>,
-    /// Of the first of their connections.
+    /// When they came online.
     pub(super) since: Timestamp,
     /// What others were told last.
     pub(super) is_announced: bool,
-    /// They stand in the list of changes.
+    /// They are in the list of changes.
     pub(super) is_changed: bool,
-    /// How often had been listed who is online when they last came or went out of quiet: if it was
-    /// since, they are told even if nothing differs, as somebody has seen what was true for a
-    /// moment.
+    /// The count of presence lists when they last came or went. If someone has listed since, they
+    /// are announced even if nothing differs: a list may have shown a momentary state.
     pub(super) lists_before: u64,
-    /// Until when their going is not told; [`Moment::NEVER`] while they are online or it was told.
+    /// Until when their going is not told; [`Moment::NEVER`] while online, or once told.
     pub(super) grace: Moment,
 }
 

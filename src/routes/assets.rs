@@ -1,9 +1,9 @@
-//! The embedded page and the headers that keep it safe.
+//! The embedded page, and the headers that protect it.
 
 use sha1::{Digest, Sha1};
 use std::sync::LazyLock;
 
-/// Nothing from elsewhere, nothing inline: what users write cannot become a program.
+/// No foreign sources and no inline code, so that users' text cannot become a program.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
     style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
@@ -31,7 +31,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-// Those below `/client/` are the very files of the client in JavaScript.
+// Files below `/client/` are those of the JavaScript client itself.
 assets! {
     "/app.js", "web/app.js", JS;
     "/chatlog.js", "web/chatlog.js", JS;
@@ -79,11 +79,11 @@ assets! {
     "/words.js", "web/words.js", JS;
 }
 
-/// A strong validator of each file's content (RFC 9110 §8.8.3), in the order of [`ASSETS`].
+/// A strong validator per file (RFC 9110 §8.8.3), in the order of [`ASSETS`].
 static TAGS: LazyLock<Vec<String>> =
     LazyLock::new(|| ASSETS.iter().map(|asset| tag(asset.body)).collect());
 
-/// A strong entity tag of a content.
+/// A strong entity tag for this content.
 pub(crate) fn tag(content: &[u8]) -> String {
     let digits: String = Sha1::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("\"{digits}\"")
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(count + of_client, ASSETS.len());
     }
 
-    /// The paths of the modules that a module asks for, from where it is.
+    /// The paths of the modules that a module imports, resolved from its own path.
     fn imports(asset: &'static Asset) -> Vec<String> {
         let text = std::str::from_utf8(asset.body).unwrap();
         let (folder, _) = asset.path.rsplit_once('/').unwrap();
@@ -136,7 +136,7 @@ mod tests {
                 wanted.insert(path);
             }
         }
-        // And no file of the client is served that the page has no use for.
+        // And every served file of the client is used by the page.
         for module in ASSETS.iter().filter(|asset| asset.path.starts_with("/client/")) {
             assert!(wanted.contains(module.path), "nobody imports {}", module.path);
         }

@@ -1,4 +1,4 @@
-//! Which paths there are, and what each is: the table of the API, the files of the page, the paths of streams.
+//! The paths and what each is: the table of the API, the files of the page, the paths of streams.
 
 pub(crate) mod assets;
 pub(crate) mod own;

@@ -1,46 +1,46 @@
-//! Which paths are the server's own, so that nobody else's shadows one: those of today, and a few names that are
-//! kept for later (`docs/http.md`, "Paths").
+//! The server's own paths, so that no other path shadows one: today's, and some names reserved for
+//! later (`docs/http.md`, "Paths").
 
 use super::assets::ASSETS;
 use super::table::ROUTES;
 use super::template::{overlap, placeholder};
 
-/// Where WebSockets are, and nothing else.
+/// WebSockets, and nothing else.
 pub(crate) const SOCKET_PATH: &str = "/ws";
-/// Where the metrics are.
+/// The metrics.
 pub(crate) const METRICS_PATH: &str = "/metrics";
 /// Whether the server takes requests.
 pub(crate) const READY_PATH: &str = "/readyz";
-/// Where browsers sign in.
+/// The sign-in of browsers.
 pub(crate) const SIGN_IN_PATH: &str = "/api/v1/sign-in";
-/// All that a user's WebSocket would be pushed.
+/// Everything that a user's WebSocket would be pushed.
 pub(crate) const EVENTS_PATH: &str = "/api/v1/events";
-/// Where tickets are given.
+/// Issues tickets.
 pub(crate) const TICKET_PATH: &str = "/api/v1/ticket";
-/// Below it are the streams, and nothing below them is published to.
+/// The streams. Nobody can publish to paths below them.
 pub(crate) const STREAMS_PATH: &str = "/api/v1/streams/";
-/// Where the description of the API is.
+/// The description of the API.
 pub(crate) const OPENAPI_PATH: &str = "/api/v1/openapi.json";
-/// Under which all calls are.
+/// The prefix of all calls.
 pub(crate) const PREFIX: &str = "/api/v1/";
-/// Below it any request is a call, by its type.
+/// Any request, called by its type.
 pub(crate) const CALL_PATH: &str = "/api/v1/call/";
-/// What is there beside the page and the API, and the API's own root, where nothing is yet.
+/// Paths beside the page and the API, and the roots of the API, which are still empty.
 const OWN: &[&str] = &[SOCKET_PATH, "/healthz", READY_PATH, METRICS_PATH, "/api/v1", "/api/v2"];
-/// The versions of the API: the one that there is, and the next.
+/// Versions of the API: the current one and the next.
 const VERSIONS: &[&str] = &["v1", "v2"];
-/// What the API has beside its table.
+/// Names of the API outside its table.
 const BESIDE: &[&str] = &["events", "openapi.json", "sign-in", "ticket"];
-/// What it may have later.
+/// Names reserved for later.
 const LATER: &[&str] =
     &["admin", "files", "handlers", "invites", "messages", "presence", "search", "sources"];
 
-/// Whether a path is the server's own, or a name in braces could stand for a part of one.
+/// Whether a template can match one of the server's own paths.
 pub(crate) fn is_own(template: &str) -> bool {
     OWN.iter().any(|own| overlap(template, own)) || is_of_api(template)
 }
 
-/// Below `/api/v1/` the first segment decides.
+/// Below `/api/v1/`, the first segment decides.
 fn is_of_api(template: &str) -> bool {
     let mut segments = template.split('/');
     let mut next_is = |fits: &dyn Fn(&str) -> bool| {
@@ -56,7 +56,7 @@ fn is_of_api(template: &str) -> bool {
         && next_is(&is_name)
 }
 
-/// Whether it is, or could be, a file of the page, which an embedding program may replace.
+/// Whether a template can match a file of the page, which an embedding program may replace.
 pub(crate) fn is_of_page(template: &str) -> bool {
     ASSETS.iter().any(|asset| overlap(template, asset.path))
 }

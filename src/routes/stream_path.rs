@@ -1,4 +1,4 @@
-//! Streams' own paths, for those who speak nothing: `/ws/adw-state/{id}` is `adw-state:{id}`.
+//! Streams' own paths, for plain subscribers: `/ws/adw-state/{id}` is `adw-state:{id}`.
 
 use super::own::{is_of_page, is_own};
 use super::template::{bind, placeholder};
@@ -6,7 +6,7 @@ use crate::base::StreamId;
 use crate::base::declaration::{Declaration, declared};
 use crate::base::pattern::Pattern;
 
-/// The stream that a path is of, and what it is declared to be.
+/// The stream at a path, and its declaration.
 pub(crate) fn stream_at<'d>(
     path: &str,
     declarations: &'d [Declaration],
@@ -18,8 +18,8 @@ pub(crate) fn stream_at<'d>(
     })
 }
 
-/// The stream of a family that a path is of, by the path's template. What is declared by a name of its own is
-/// none of the family's.
+/// The stream of a family at a path, by the path's template. A stream that is declared by its own
+/// name does not belong to the family.
 pub(crate) fn stream_of(
     template: &str,
     path: &str,
@@ -31,7 +31,7 @@ pub(crate) fn stream_of(
     declared(declarations, stream.as_str()).is_some_and(is_its).then_some(stream)
 }
 
-/// The name that a path stands for.
+/// The name for a path.
 pub(crate) fn named_by(template: &str, path: &str, pattern: &Pattern) -> Option<StreamId> {
     let bound = bind(template, path)?;
     let values: Option<Vec<&str>> = pattern
@@ -40,13 +40,13 @@ pub(crate) fn named_by(template: &str, path: &str, pattern: &Pattern) -> Option<
         .collect();
     let name = pattern.fill(values?)?;
     let stream = StreamId::parse(&name).ok()?;
-    // A value with a colon of its own would be another stream.
+    // A value with a colon would name another stream.
     pattern.fits(&name).then_some(stream)
 }
 
-/// What is wrong with a path of a stream's own, or of its webhook, if something is.
+/// The error in a stream's own path or its webhook's, if there is one.
 pub(crate) fn path_fault(path: &str, pattern: &Pattern) -> Option<&'static str> {
-    // RFC 3986 §5.2.4: whoever asks for a path leaves out segments of dots alone, and never asks for these.
+    // RFC 3986 §5.2.4: clients remove dot segments, so they never ask for such a path.
     let is_plain = |segment: &str| {
         let is_of_path = |byte: u8| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte);
         segment.bytes().all(is_of_path) && ![".", ".."].contains(&segment)

@@ -1,36 +1,36 @@
-//! The table of the API: each call of HTTP is a request that a WebSocket may send, too.
+//! The table of the API. Each HTTP call is a request that a WebSocket may also send.
 
 /// A row of the table.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) method: &'static str,
-    /// Below [`PREFIX`]; what stands in braces is a member of the payload, but for `{type}`, which
-    /// is the request itself.
+    /// Below [`PREFIX`]. A name in braces is a member of the payload, except `{type}`, which is the
+    /// request itself.
     pub(crate) path: &'static str,
-    /// The request that it is; of several, [`Choice`] says which.
+    /// The request. If there are several, [`Choice`] selects one.
     pub(crate) types: &'static [&'static str],
     pub(crate) choice: Choice,
-    /// Members of the payload that come from the query: texts, and numbers and flags.
+    /// Members of the payload from the query: texts, and then numbers and flags.
     pub(crate) texts: &'static [&'static str],
     pub(crate) plain: &'static [&'static str],
-    /// Whether the content is the payload.
+    /// Whether the body is the payload.
     pub(crate) has_body: bool,
-    /// Whether it makes something that was not there.
+    /// Whether it creates something.
     pub(crate) creates: bool,
 }
 
-/// Which of a row's requests it is.
+/// How a row's request is selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     /// The only one.
     One,
-    /// That which the path names.
+    /// The one that the path names.
     Path,
     /// The first for admins, the second for others.
     ByRights,
-    /// The first for a room that is not there, the second for one that is.
+    /// The first if the room does not exist, the second if it does.
     ByRoom,
-    /// The first for oneself, the second for another; a third is an admin's for whomever.
+    /// The first for oneself, the second for another; a third is for admins, for anybody.
     ByUser,
 }
 
@@ -81,18 +81,18 @@ routes! {
     GET    "streams/{stream}/subscribers" One      ["stream:subscribers"] ["after"; "limit"];
 }
 
-/// What a path comes to.
+/// The result of looking up a path.
 #[derive(Debug)]
 pub(crate) enum RouteMatch {
-    /// A call, and the segments that its braces stand for, as they came.
+    /// A call, and the raw segments for the braces.
     Call(&'static Route, Vec<(&'static str, String)>),
-    /// The path is there, with these methods.
+    /// The path exists, with these methods.
     Other(String),
     /// Nothing.
     Nothing,
 }
 
-/// Looks a path up that begins with [`PREFIX`]; the rest of it, still percent-encoded, is `path`.
+/// Looks up a path that begins with [`PREFIX`]. `path` is the rest of it, still percent-encoded.
 pub(crate) fn find(method: &str, path: &str) -> RouteMatch {
     let mut methods = Vec::new();
     for route in ROUTES {

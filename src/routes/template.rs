@@ -1,8 +1,8 @@
-//! Templates of paths: some of their segments are a name in braces, which stands for any one segment.
+//! Path templates: a segment may be a name in braces, which stands for any one segment.
 
 use crate::http1::head::percent_decoded_path;
 
-/// What stands for a template's placeholders, percent-decoded.
+/// The values of a template's placeholders, percent-decoded.
 pub(crate) fn bind<'t>(template: &'t str, path: &str) -> Option<Vec<(&'t str, String)>> {
     let (mut wanted, mut given) = (template.split('/'), path.split('/'));
     let mut bound = Vec::new();
@@ -19,7 +19,7 @@ pub(crate) fn bind<'t>(template: &'t str, path: &str) -> Option<Vec<(&'t str, St
     }
 }
 
-/// Whether a path could be of both templates.
+/// Whether some path fits both templates.
 pub(crate) fn overlap(one: &str, other: &str) -> bool {
     let (mut of_one, mut of_other) = (one.split('/'), other.split('/'));
     loop {

@@ -32,7 +32,7 @@ fn claims(json: &str) -> Claims {
     serde_json::from_str(json).unwrap()
 }
 
-/// A token with this header and these claims, whatever they are, signed with HS256.
+/// A token with this header and these claims, valid or not, signed with HS256.
 fn token(header: &str, claims: &str) -> String {
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let key = EncodingKey::from_secret(SECRET);
@@ -160,7 +160,7 @@ fn another_key_another_algorithm_and_none_are_refused() {
         r#""hs256""#,
     ] {
         let header = format!(r#"{{"alg":{alg}}}"#);
-        // Also with a signature that would be right for HS256.
+        // Also with a signature that would be valid for HS256.
         for token in [unsigned(&header), token(&header, GOOD)] {
             assert_eq!(verifier().verify(&token, NOW), Err(TokenError::Invalid), "{alg}");
         }
@@ -258,7 +258,7 @@ fn pem(label: &str, der: impl AsRef<[u8]>) -> String {
 
 const ASYMMETRIC: [&str; 3] = ["RS256", "ES256", "EdDSA"];
 
-/// A new pair of PEM files for an algorithm: private and public.
+/// New PEM files for an algorithm: private and public key.
 fn pair(alg: &str) -> (String, String) {
     let both =
         |private: &[u8], public: &[u8]| (pem("PRIVATE KEY", private), pem("PUBLIC KEY", public));
@@ -305,7 +305,7 @@ fn a_private_key_signs_what_its_public_half_judges_and_no_other() {
         let stranger = SigningKey::from_pem(&pair(alg).0).unwrap();
         let forged = stranger.sign(&claims(GOOD), Some(alg)).unwrap();
         assert_eq!(verifier.verify(&forged, NOW), Err(TokenError::Invalid), "{alg}");
-        // The public half, which everybody may know, taken for a secret: as PEM, and as DER.
+        // The public half, which everybody may know, used as a secret: as PEM, and as DER.
         let der = STANDARD.decode(public.lines().nth(1).unwrap()).unwrap();
         for secret in [public.as_bytes(), &der] {
             let forger = SigningKey::from_secret(&Secret::new(secret).unwrap());

@@ -1,8 +1,7 @@
-//! Durable streams: their events are committed before anybody is told, and go on when the server
-//! begins anew.
+//! Durable streams: their events are committed before anybody receives them, and survive a restart.
 //!
-//! The store numbers them, as it does rooms' entries: what fails uses up no number, and of two that
-//! are published at once the one that was decided first comes first.
+//! The store numbers the events, as it does rooms' entries. A failed publication uses no number,
+//! and publications in flight together keep the order in which they were decided.
 
 use super::publish::{MISMATCH, NewEvent, Publication};
 use super::stale::Heard;
@@ -16,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 impl Streams {
-    /// What the store has of a stream: it goes on there if it is declared, and else its numbers are
+    /// Takes over a stream from the store. If it is no longer declared, only its epoch and head are
     /// remembered.
     pub(super) fn restore(&mut self, state: StreamState) {
         let StreamState { stream: name, epoch, head, ts, events } = state;
@@ -26,7 +25,7 @@ impl Streams {
             self.dormant.insert(name, (epoch, head));
             return;
         };
-        // It may have been one of bytes before, or of JSON.
+        // The stream may have had the other kind of data before.
         let is_of_kind = |data: &Data| matches!(data, Data::Binary(_)) == declaration.binary;
         let fit = events.iter().rev().take_while(|event| is_of_kind(&event.data)).count();
         let mut left = self.settings.all_streams_bytes.saturating_sub(self.holdings.all_bytes());
@@ -45,12 +44,11 @@ impl Streams {
         self.count(ix, None);
     }
 
-    /// Whether a stream's numbers stand in the store, or are about to: then it is not forgotten.
+    /// Whether the store has a stream's numbers, or will: then it is not forgotten.
     pub(super) fn is_stored(&self, stream: &Stream) -> bool {
         stream.declaration.durable && (stream.head > 0 || self.in_flight.contains_key(&stream.name))
     }
 
-    /// An event of a durable stream, for the store.
     pub(super) fn hand_over(
         &mut self,
         now: Now,
@@ -71,7 +69,7 @@ impl Streams {
         record
     }
 
-    /// What the store has made of an event: only now is it told.
+    /// Handles an event's outcome. Only now do subscribers receive it.
     pub(in crate::hub) fn stored(
         &mut self,
         now: Now,
@@ -118,14 +116,14 @@ impl Streams {
                         let new = NewEvent { ts: *ts, data, id, tree: None };
                         self.append(now, ix, new, effects);
                     }
-                    // It was declared anew meanwhile, as one of another kind.
+                    // The kind of data was redeclared meanwhile.
                     (Data::Json(_), true) | (Data::Binary(_), false) => {
                         stream.pass_over(seq);
                         self.touch(now.moment, ix);
                     }
                 }
             }
-            // It was declared no more meanwhile: nobody watches it.
+            // The declaration was removed meanwhile, so nobody watches.
             None => {
                 self.dormant.insert(name.clone(), (Rc::from(&**epoch), seq));
             }

@@ -1,4 +1,4 @@
-//! Feeding those who are not at the head: held back by their rate, too slow, or newly come.
+//! Feeds subscribers that are not at the head: held back by their rate, too slow, or new.
 
 use super::stream::StreamIx;
 use super::subscribe::of_source;
@@ -9,19 +9,18 @@ use crate::base::{ConnId, Effect, Effects, Now, Priority, StreamEvent, Tree};
 use std::cmp::Reverse;
 use std::rc::Rc;
 
-/// What became of feeding a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fed {
     /// It is at the head, or its rate holds it back.
     Done,
-    /// There is more, for when the outbox has drained.
+    /// There is more to send when the outbox has drained.
     More,
-    /// What it needs is not kept any more.
+    /// The next events are no longer kept.
     TooSlow,
 }
 
 impl Streams {
-    /// An event did not fit the outbox of a connection: it goes on from there when there is room.
+    /// An event did not fit a connection's outbox: feeding continues from there.
     pub(in crate::hub) fn missed(&mut self, conn: ConnId, source: u32, seq: u64, prev: u64) {
         let ix = of_source(source);
         let Some(subscription) = self.subscription(conn, ix) else { return };
@@ -39,7 +38,6 @@ impl Streams {
         }
     }
 
-    /// There is room in a connection's outbox.
     pub(in crate::hub) fn drained(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
         self.feed_behind(now, conn, false, effects);
         let Some(watching) = self.watching.get(&conn) else { return };
@@ -48,22 +46,23 @@ impl Streams {
         }
     }
 
-    /// What a connection has not had may be looked into: a page of it.
+    /// Looks through a page of a connection's missed events.
     pub(in crate::hub) fn look_behind(&mut self, now: Now, conn: ConnId, effects: &mut Effects) {
         let Some(watching) = self.watching.get_mut(&conn) else { return };
         watching.asks_to_look = false;
         self.feed_behind(now, conn, true, effects);
     }
 
-    /// Feeds a connection a page of the streams in which it is behind: of those whose events are looked into, or of
-    /// the others.
+    /// Feeds a connection a page of the streams in which it is behind: those whose events must be
+    /// looked into if `looks`, else the others.
     fn feed_behind(&mut self, now: Now, conn: ConnId, looks: bool, effects: &mut Effects) {
         let Some(watching) = self.watching.get_mut(&conn) else { return };
         if watching.behind.is_empty() {
             return;
         }
         let mut behind: Vec<StreamIx> = std::mem::take(&mut watching.behind).into();
-        // Stable: those of one priority keep their order, so that no stream of many starves another.
+        // The sort is stable: streams of one priority keep their order, so that none starves
+        // another.
         behind.sort_by_key(|ix| Reverse(self.priority(*ix)));
         let mut room = self.settings.page_bytes;
         let (mut left, mut has_more) = (Vec::new(), false);
@@ -71,7 +70,7 @@ impl Streams {
             let is_meant = self.is_looked_into(conn, ix) == looks;
             if room == 0 || !is_meant {
                 left.push(ix);
-                // What was looked into when it was asked for is perhaps declared otherwise now.
+                // A redeclaration may have changed which streams need looking into.
                 has_more |= is_meant || looks;
                 continue;
             }
@@ -97,8 +96,8 @@ impl Streams {
         }
     }
 
-    /// Whether events are read to know whether somebody who is not at the head has them: those of a log, by a filter.
-    /// What passes of a state is known.
+    /// Whether events must be read to know which of them a subscriber behind the head gets: so for
+    /// a log with a filter. For a state it is known.
     fn is_looked_into(&self, conn: ConnId, ix: StreamIx) -> bool {
         let Some(stream) = self.streams.get(ix.0 as usize).filter(|one| !one.is_state()) else {
             return false;
@@ -118,7 +117,7 @@ impl Streams {
         self.streams.get(ix.0 as usize).map_or(Priority::Low, |stream| stream.declaration.priority)
     }
 
-    /// Feeds a subscription that has just begun, or whose time has come.
+    /// Feeds a new subscription, or one whose time has come.
     pub(super) fn catch_up(
         &mut self,
         now: Now,
@@ -145,7 +144,7 @@ impl Streams {
         }
     }
 
-    /// Sends what is kept after a subscription's position: a page at most, by its rate.
+    /// Sends kept events after a subscription's position: a page at most, at its rate.
     fn feed(
         &mut self,
         now: Now,
@@ -164,7 +163,7 @@ impl Streams {
             }
             let is_state = keep == Keep::Latest;
             if !is_state && subscription.position + 1 < first {
-                // What has a rate skips; else nothing is left out in silence.
+                // Only a subscription with a rate may lose events silently.
                 if subscription.pace.is_none() {
                     return Fed::TooSlow;
                 }
@@ -174,7 +173,7 @@ impl Streams {
             let is_due = subscription.is_due(now.moment);
             let next = stream.next_for(position, filter).cloned();
             let Some(event) = next else {
-                // Nothing of a state is left that is for it.
+                // A state has no newer event for this filter.
                 if let Some(subscription) = self.subscription(conn, ix) {
                     subscription.position = head;
                 }
@@ -207,7 +206,7 @@ impl Streams {
         }
     }
 
-    /// What an event says, for a filter of somebody who is not at the head: that is work for them alone.
+    /// Parses an event for the filter of a subscriber behind the head, and counts that work.
     pub(super) fn look_into(
         &mut self,
         conn: ConnId,
@@ -218,7 +217,7 @@ impl Streams {
         self.tree(event)
     }
 
-    /// Says how much was looked into for a connection, as soon as that is a unit of work.
+    /// Reports the bytes looked into, once they make a unit of work.
     pub(super) fn tell_looked_into(&mut self, conn: ConnId, effects: &mut Effects) {
         let Some(watching) = self.watching.get_mut(&conn) else { return };
         let rest = watching.looked_into % ANSWER_BYTES_PER_WORK;
@@ -228,7 +227,6 @@ impl Streams {
         }
     }
 
-    /// Lets a subscription wait until its rate lets it go on.
     pub(super) fn hold_back(&mut self, conn: ConnId, ix: StreamIx, effects: &mut Effects) {
         let Some(subscription) = self.subscription(conn, ix) else { return };
         let Some(pace) = subscription.pace.filter(|_| subscription.due.is_none()) else { return };
@@ -238,7 +236,6 @@ impl Streams {
         effects.push(Effect::WakeAt(at));
     }
 
-    /// Feeds those whose time has come.
     pub(in crate::hub) fn wake(&mut self, now: Now, effects: &mut Effects) {
         self.wake_stale(now, effects);
         while let Some(&(at, conn, ix)) = self.due.first() {
@@ -250,7 +247,7 @@ impl Streams {
             if let Some(subscription) = self.subscription(conn, ix) {
                 subscription.due = None;
             }
-            // Whoever is too slow waits for room, not for time.
+            // A connection with a full outbox waits for room, not for time.
             let is_behind =
                 self.watching.get(&conn).is_some_and(|watching| watching.behind.contains(&ix));
             if !is_behind {

@@ -1,7 +1,7 @@
-//! Whose the streams are: what each holder has of the places for streams, and of the bytes of what is kept.
+//! The shares of holders: their part of the places for streams, and of the bytes of kept events.
 //!
-//! Streams that are watched, stored or declared by their name stay. Streams of a family that nobody watches are idle:
-//! they go where room is needed, first of whoever has most of them.
+//! Streams that are watched, stored or declared by name stay. Streams of a family that nobody
+//! watches are idle: they are dropped when room is needed, first those of the holder with most.
 
 use super::held_bytes::{HeldBytes, KeptBytes};
 use super::stream::StreamIx;
@@ -10,28 +10,29 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::num::NonZeroU32;
 
-/// Whose a stream is: a number for a user or for an address of guests, which two may have. Nobody's is what an
-/// administrator, the embedding program or a source begins, and what was there at the start: it has no share.
+/// A holder of streams: a number for a user or a guests' address; two may share one. `None` for
+/// streams that an admin, the embedding program or a source began, and for those from before the
+/// start: they have no share.
 pub type Holder = Option<NonZeroU32>;
 
-/// As what a stream is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StreamHolding {
-    /// Who has begun its events.
+    /// Who began its events.
     pub(super) made_by: Holder,
-    /// Who has published the newest of them: for them what is kept of it counts.
+    /// Who published its newest event. The stream's bytes count for them.
     pub(super) filled_by: Holder,
-    /// What is kept of it, but for what is kept for filters alone.
+    /// Bytes of kept events, except those kept only for filters.
     pub(super) bytes: usize,
-    /// What is kept for filters alone.
+    /// Bytes kept only for filters.
     pub(super) passed_bytes: usize,
-    /// Of these, what does not go for others: the newest event of a stream that is durable, or declared by its name.
+    /// The part of `bytes` never dropped for others: the newest event of a stream that is durable
+    /// or declared by name.
     pub(super) fixed: usize,
-    /// Its numbers stand in the store.
+    /// The store has its numbers.
     pub(super) is_stored: bool,
-    /// Whoever watches it holds it.
+    /// Its watchers hold it.
     pub(super) is_for_watchers: bool,
-    /// Since when nobody has used it, if it may go.
+    /// Since when it is unused, if it may be dropped.
     pub(super) idle_since: Option<Moment>,
 }
 
@@ -43,7 +44,7 @@ impl StreamHolding {
         KeptBytes { all: self.bytes, fixed: self.fixed }
     }
 
-    /// As what its place counts: one that is idle is whose events are kept.
+    /// Under whom its place counts: for an idle stream, whoever's events it keeps.
     fn place(&self) -> (Holder, bool, Option<Moment>) {
         let holder = if self.idle_since.is_some() { self.filled_by } else { self.made_by };
         (holder, self.is_stored, self.idle_since)
@@ -55,52 +56,47 @@ impl StreamHolding {
     }
 }
 
-/// A stream that may be taken from those who watch it.
+/// A stream that may be taken from its watchers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Takeable {
-    /// By how many connections it is watched.
     pub(super) watchers: usize,
-    /// Whose they are.
     pub(super) holders: BTreeSet<NonZeroU32>,
 }
 
-/// Of so many who have most it is seen whether there is something to take.
+/// Of this many largest holders at most, something to take is sought.
 const HOLDERS_LOOKED_AT_MAX: usize = 1_024;
-/// At how many streams of one holder is looked beyond those that are taken, where others watch them who have less.
+/// Per holder, this many streams at most are skipped because holders with less watch them too.
 const TAKEN_LOOKED_AT_MAX: usize = 256;
-/// One part of so many of what is too much goes at once, at least, so that steps stay few.
+/// Each step drops at least this share of the excess, so that steps stay few.
 const SHRINK_STEPS: usize = 16;
 
-/// What the holders have.
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
-    /// How many streams stay.
     staying: usize,
-    /// Bytes of what is kept.
     bytes: HeldBytes,
-    /// What is kept for filters alone is nobody's.
+    /// They count for nobody.
     passed_bytes: usize,
-    /// Where there is such, by how much.
+    /// The streams with such bytes, and how many.
     passed: BTreeSet<(usize, StreamIx)>,
-    /// The streams that have others: of each holder those that are idle last, of these the largest, of those that are as
-    /// large the longest idle.
+    /// Streams with droppable bytes. Per holder, idle ones come last; among these the largest;
+    /// among equals the longest idle.
     by_size: BTreeSet<(Holder, BySize)>,
-    /// Streams that are stored, by who has begun them.
+    /// Stored streams, by who began them.
     stored: Shares<Holder>,
-    /// On how many connections somebody watches a stream of a family that is not stored.
+    /// The connections of a holder that watch a stream of a family that is not stored.
     watches: BTreeMap<(NonZeroU32, StreamIx), u32>,
-    /// How many such streams somebody watches.
+    /// How many such streams each holder watches.
     watched: Shares<NonZeroU32>,
-    /// Which of these may be taken, those first that the fewest watch.
+    /// Those of them that may be taken, the least watched first.
     takeable: BTreeSet<(NonZeroU32, usize, StreamIx)>,
-    /// Streams that are idle, by whose events are kept.
+    /// Idle streams, by whose events are kept.
     idle: Shares<Holder>,
-    /// Which, the longest idle first.
+    /// The idle streams, the longest idle first.
     idle_streams: BTreeMap<Holder, BTreeSet<(Moment, StreamIx)>>,
 }
 
 impl Holdings {
-    /// A stream counts otherwise than before; none: not any more.
+    /// Updates how a stream counts; `after` is `None` when the stream is gone.
     pub(super) fn settle(
         &mut self,
         ix: StreamIx,
@@ -111,7 +107,7 @@ impl Holdings {
             return;
         }
         match (before, after) {
-            // Most events of a stream change its bytes alone, and since when it is idle.
+            // Most events change only bytes and idle time.
             (Some(before), Some(after)) if before.filled_by == after.filled_by => {
                 self.change_bytes(ix, &before, &after);
             }
@@ -207,7 +203,7 @@ impl Holdings {
         }
     }
 
-    /// A connection of somebody watches a stream that is held by this.
+    /// A connection of `holder` begins to watch a stream of a family.
     pub(super) fn watch(&mut self, holder: Holder, ix: StreamIx) {
         let Some(holder) = holder else { return };
         let conns = self.watches.entry((holder, ix)).or_insert(0);
@@ -217,7 +213,7 @@ impl Holdings {
         }
     }
 
-    /// A connection of somebody watches such a stream no more.
+    /// A connection of `holder` stops watching it.
     pub(super) fn unwatch(&mut self, holder: Holder, ix: StreamIx) {
         let Some(holder) = holder else { return };
         let Some(conns) = self.watches.get_mut(&(holder, ix)) else { return };
@@ -232,22 +228,21 @@ impl Holdings {
         self.watched.of(&holder) + self.stored.of(&Some(holder))
     }
 
-    /// How many of so many more streams may not stay for a holder, of `max` for all: nobody has more than are free, as
-    /// with [`Shares::may_add`].
+    /// How many of `wanted` more streams a holder may not keep, with `max` for all: nobody has more
+    /// than are free, as with [`Shares::may_add`].
     pub(super) fn beyond_share(&self, holder: Holder, wanted: usize, max: usize) -> usize {
         let free = max.saturating_sub(self.staying);
         let held = holder.map_or(0, |holder| self.held_by(holder) as usize);
-        // Each that they get is one less of those that are free.
+        // Each stream that they get leaves one fewer free.
         let within = if holder.is_some() { (free.saturating_sub(held)).div_ceil(2) } else { free };
         wanted.saturating_sub(within)
     }
 
-    /// Whether somebody watches a stream that is held by this.
+    /// Whether a connection of `holder` watches the stream.
     pub(super) fn watches_it(&self, holder: Holder, ix: StreamIx) -> bool {
         holder.is_some_and(|holder| self.watches.contains_key(&(holder, ix)))
     }
 
-    /// Whether, and how, a stream may be taken is otherwise than before.
     pub(super) fn settle_takeable(
         &mut self,
         ix: StreamIx,
@@ -264,8 +259,9 @@ impl Holdings {
         }
     }
 
-    /// Which streams go for so many that somebody wants: one after the other of whoever watches most then, if that
-    /// leaves each who watches it no fewer than the other has with what is wanted. None, if there are not so many.
+    /// Chooses `count` streams to take for a holder who wants `wanted` more, each from whoever
+    /// watches most at that point. Each watcher must still have no fewer than the holder will have.
+    /// `None` if there are not so many.
     pub(super) fn to_take(
         &self,
         (holder, wanted): (Holder, usize),
@@ -275,11 +271,12 @@ impl Holdings {
     ) -> Option<BTreeSet<StreamIx>> {
         let enough = holder.map_or(0, |holder| self.held_by(holder)) + wanted as u64;
         let mut taken = BTreeSet::new();
-        // How many fewer each will have; up to where each was looked through, and at how many.
+        // Per holder: how many fewer they will have; the last stream looked at, and how many were
+        // skipped.
         let mut fewer: BTreeMap<NonZeroU32, u64> = BTreeMap::new();
         let mut looked: BTreeMap<NonZeroU32, (Option<(usize, StreamIx)>, usize)> = BTreeMap::new();
         let mut nothing_of = 0;
-        // Those who have most, with what they had when they were last seen: they may have fewer now.
+        // The largest holders, with the number last seen; they may have fewer by now.
         let mut larger = self.watched.largest_first().peekable();
         let mut seen_with = BinaryHeap::new();
         while taken.len() < count {
@@ -328,33 +325,33 @@ impl Holdings {
         Some(taken)
     }
 
-    /// Whether so many bytes more may be fixed for a holder, of `max` for all: no more than are free.
+    /// Whether `more` bytes may become fixed for a holder, with `max` for all: no more than are
+    /// free.
     pub(super) fn may_fix(&self, holder: Holder, more: usize, max: usize) -> bool {
         let has = if holder.is_some() { self.bytes.of(holder).fixed } else { 0 };
         has.saturating_add(more) <= max.saturating_sub(self.bytes.total().fixed)
     }
 
-    /// The idle stream that goes first: the longest idle one of whoever has most.
+    /// The idle stream to drop first: the longest idle one of the holder with most.
     pub(super) fn first_to_go(&self) -> Option<StreamIx> {
         let (holder, _) = self.idle.largest()?;
         self.idle_streams.get(holder)?.first().map(|(_, ix)| *ix)
     }
 
-    /// Those of whom something may go, and who have more than somebody has with so many bytes more, or anything where
-    /// nobody in particular wants some; whoever has most first.
+    /// Holders with droppable bytes and more than the wanting holder will have, largest first; all
+    /// of them if nobody in particular wants bytes.
     fn larger_than(&self, wants: Option<(Holder, usize)>) -> impl Iterator<Item = (Holder, usize)> {
         let own = self.with_wanted(wants);
         let larger = self.bytes.largest_first().take_while(move |(_, size)| *size > own);
         larger.filter(move |(one, _)| wants.is_none_or(|(holder, _)| holder != *one))
     }
 
-    /// What somebody will have who wants so many bytes more.
     fn with_wanted(&self, wants: Option<(Holder, usize)>) -> usize {
         wants.map_or(0, |(holder, more)| self.bytes.of(holder).all.saturating_add(more))
     }
 
-    /// Whether so many bytes could go where a holder is to have so many more: of those who have more what they have
-    /// beyond that, and the holder's own; what is fixed stays.
+    /// Whether `bytes` could be dropped so that a holder gets `more`: what larger holders have
+    /// beyond that, and the holder's own; fixed bytes stay.
     pub(super) fn could_go(&self, holder: Holder, more: usize, bytes: usize) -> bool {
         let own = self.with_wanted(Some((holder, more)));
         let mut enough = self.passed_bytes.saturating_add(self.bytes.of(holder).loose());
@@ -366,8 +363,8 @@ impl Holdings {
         true
     }
 
-    /// Of which stream how many bytes go next, of so many that are too many, where perhaps somebody is to have more: of
-    /// whoever has most, down to what the next one has, and of these the largest that is idle, or the largest.
+    /// The next stream to shrink, and by how many of the `beyond` bytes too many: of the largest
+    /// holder, down to the next one's size, the largest idle stream, or else the largest.
     pub(super) fn first_to_shrink(
         &self,
         wants: Option<(Holder, usize)>,
@@ -390,22 +387,21 @@ impl Holdings {
         Some((first_of(holder)?, beyond))
     }
 
-    /// The stream that keeps most for filters alone, if one does.
+    /// The stream that keeps most bytes only for filters, if any does.
     pub(super) fn first_to_forget_passed(&self) -> Option<StreamIx> {
         self.passed.last().map(|(_, ix)| *ix)
     }
 
-    /// How many streams stay, and the bytes of what is kept of all.
+    /// The number of streams that stay, and the bytes of all kept events.
     pub(super) fn staying(&self) -> (usize, usize) {
         (self.staying, self.all_bytes())
     }
 
-    /// The bytes of what is kept of all streams.
     pub(super) fn all_bytes(&self) -> usize {
         self.bytes.total().all.saturating_add(self.passed_bytes)
     }
 
-    /// For a census: what is remembered of those who watch.
+    /// For a census: the state kept for watchers.
     pub(super) fn watches(&self) -> usize {
         self.watches.len() + self.watched.holders() + self.takeable.len()
     }

@@ -1,9 +1,9 @@
-//! Whose bytes are kept, and of whom some may go.
+//! Counts kept bytes by holder, and whose may be dropped.
 
 use super::held::Holder;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Bytes of what is kept for one, and how many of them stay.
+/// Bytes of kept events, and how many of them stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeptBytes {
     pub(super) all: usize,
@@ -11,7 +11,6 @@ pub(super) struct KeptBytes {
 }
 
 impl KeptBytes {
-    /// What may go.
     pub(super) fn loose(self) -> usize {
         self.all - self.fixed
     }
@@ -22,17 +21,18 @@ impl KeptBytes {
     }
 }
 
-/// Those of everybody. A change takes time in proportion to the logarithm of the number of holders.
+/// The bytes of all holders. A change takes time in proportion to the logarithm of the number of
+/// holders.
 #[derive(Debug, Default)]
 pub(super) struct HeldBytes {
     held: BTreeMap<Holder, KeptBytes>,
     total: KeptBytes,
-    /// Those of whom some may go, by what they have.
+    /// Holders with droppable bytes, by all that they have.
     loose: BTreeSet<(usize, Holder)>,
 }
 
 impl HeldBytes {
-    /// Of what is kept for a holder, something is another now than before.
+    /// Replaces `before` by `after` in a holder's bytes.
     pub(super) fn change(&mut self, holder: Holder, before: KeptBytes, after: KeptBytes) {
         if before == after {
             return;
@@ -61,7 +61,7 @@ impl HeldBytes {
         self.total
     }
 
-    /// Those of whom some may go, and what they have: whoever has most first.
+    /// The holders with droppable bytes and what they have, largest first.
     pub(super) fn largest_first(&self) -> impl Iterator<Item = (Holder, usize)> {
         self.loose.iter().rev().map(|(all, holder)| (*holder, *all))
     }

@@ -1,13 +1,13 @@
-//! Streams: named sources of updates that people only watch. One table of them and of who watches
-//! what, beside rooms, users and presence, of which it knows nothing.
+//! Streams: named sources of events that clients watch. This is one table of streams and their
+//! subscriptions; it knows nothing of rooms, users and presence.
 //!
-//! A subscription is a position, as a cursor is one in a room's log: whoever is at the head is told
-//! each event as it is published, whoever is not (too slow, or held back by a rate) is fed from
-//! what is kept, and goes live in the very turn in which the position reaches the head. Of a state
-//! only the newest event is kept, so that a slow subscriber skips to it.
+//! A subscription is a position in a stream, as a cursor is one in a room's log. A subscriber at
+//! the head receives each event as it is published. Any other (too slow, or held back by a rate) is
+//! fed from the kept events, and goes live in the same turn in which its position reaches the head.
+//! A state keeps only its newest event, so a slow subscriber skips to it.
 //!
-//! What is kept is in memory. Of a durable stream it is in the store, too, and before anybody is
-//! told: its numbers go on where they were when the server begins anew.
+//! Kept events are in memory. Those of a durable stream are also in the store before anybody
+//! receives them, and its numbers continue after a restart.
 
 mod durable;
 mod feed;

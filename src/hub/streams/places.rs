@@ -1,4 +1,4 @@
-//! Room for one more stream, and for one more event: what goes for them, and of whom.
+//! Makes room for one more stream or one more event: decides what is dropped, and whose.
 
 use super::held::{Holder, Takeable};
 use super::stream::{Stream, StreamIx};
@@ -8,16 +8,15 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::rc::Rc;
 
-/// What a stream is obtained for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Watch,
     Publish,
 }
 
-/// A stream that more users, or guests of other addresses, watch is taken from nobody: they would all lose it for one.
+/// A stream watched by more holders than this is never taken: all of them would lose it for one.
 const TAKEN_HOLDERS_MAX: usize = 8;
-/// The same of connections: each time that one of them comes or goes, all are looked at.
+/// The same for connections: each that comes or goes makes the hub look at all.
 const TAKEN_WATCHERS_MAX: usize = 256;
 
 const ALL_STREAMS: &str = "the limit of streams is reached";
@@ -27,10 +26,10 @@ const OWN_STREAM_BYTES: &str =
     "you have as many durable events as you may have while little space is left for others";
 
 impl Streams {
-    /// The streams of these names, of which those of a family come into being: all of them, or none. Of a family no
-    /// more begin to stay for somebody than are free; beyond that, or where there are as many as there may be, whoever
-    /// watches most gives way, for each of them one. They do not go for others until they are [let go
-    /// of](Self::let_go), watched, or published to.
+    /// The streams of these names, creating those of families: all or none. A holder's streams of
+    /// families must stay fewer than the free places. Beyond that, or when all places are taken,
+    /// whoever watches most gives up one for each. They are not dropped until
+    /// [released](Self::release), watched, or published to.
     pub(super) fn obtain(
         &mut self,
         now: Now,
@@ -56,7 +55,7 @@ impl Streams {
         let (count, wanted) = (beyond.max(over), wanted.max(1));
         for &ix in &named {
             self.streams[ix].is_obtained = true;
-            // None of them goes for another of them.
+            // None of them may be dropped for another of them.
             if count + new > 0 {
                 self.touch(now.moment, ix);
             }
@@ -89,7 +88,7 @@ impl Streams {
     fn begins_to_stay(&self, name: &StreamId, purpose: Purpose) -> bool {
         let Some(declaration) = self.declaration(name) else { return false };
         let stream = self.ix(name).map(|ix| &self.streams[ix]);
-        // Those that are declared by their name are there, whoever comes.
+        // Streams declared by name always exist.
         declaration.pattern.is_open()
             && match purpose {
                 Purpose::Watch => stream.is_none_or(Stream::is_idle),
@@ -99,7 +98,6 @@ impl Streams {
             }
     }
 
-    /// Whether somebody will hold a stream who does not hold it yet.
     fn will_hold(&self, holder: Holder, name: &StreamId, purpose: Purpose) -> bool {
         match self.ix(name) {
             Some(ix) if purpose == Purpose::Watch => {
@@ -109,14 +107,12 @@ impl Streams {
         }
     }
 
-    /// Whose a stream is that may be taken.
     fn holders_of(&self, ix: StreamIx) -> BTreeSet<NonZeroU32> {
         let takeable = self.streams[ix].takeable.as_ref();
         takeable.map(|takeable| takeable.holders.clone()).unwrap_or_default()
     }
 
-    /// Sees whether a stream may be taken, after those who watch it are others than before: few do, and each of them
-    /// has a share.
+    /// Updates whether a stream may be taken: only if its watchers are few and each has a share.
     pub(super) fn count_watchers(&mut self, ix: StreamIx) {
         let stream = &mut self.streams[ix];
         let watchers = stream.subscribers.len();
@@ -124,7 +120,7 @@ impl Streams {
         let mut holders = is_for_few.then(BTreeSet::new);
         for subscription in stream.subscribers.values() {
             let Some(some) = &mut holders else { break };
-            // What an administrator watches is no one's share.
+            // Admins have no share.
             let Some(holder) = subscription.holder else {
                 holders = None;
                 break;
@@ -139,7 +135,7 @@ impl Streams {
         self.holdings.settle_takeable(ix, before.as_ref(), stream.takeable.as_ref());
     }
 
-    /// Ends the watching of a stream by all who do.
+    /// Ends all subscriptions to a stream.
     fn take(&mut self, now: Now, ix: StreamIx, effects: &mut Effects) {
         let stream = &self.streams[ix];
         let conns: Vec<ConnId> = stream.subscribers.keys().copied().collect();
@@ -151,17 +147,17 @@ impl Streams {
         effects.deliver(Notice::Unsubscribed { streams, message }, conns);
     }
 
-    /// Forgets an idle stream: should it come again, it has another epoch.
+    /// Forgets an idle stream. If it comes again, it has another epoch.
     fn drop_idle(&mut self) -> bool {
         let Some(ix) = self.holdings.first_to_go() else { return false };
         self.forget(ix);
         true
     }
 
-    /// By how many bytes a stream would grow by an event, if there could be room for that.
+    /// The bytes by which an event would make a stream grow, if there could be room for it.
     ///
     /// # Errors
-    /// `quota`: nothing has been taken from anybody.
+    /// `quota`; nothing has been dropped then.
     pub(super) fn check_room(
         &self,
         name: &StreamId,
@@ -170,12 +166,12 @@ impl Streams {
     ) -> Result<usize, Refusal> {
         let max = self.settings.all_streams_bytes;
         let stream = self.ix(name).map(|ix| &self.streams[ix]);
-        // What is replaced goes on being kept for filters.
+        // Filters may still keep the replaced event.
         let more = match stream.filter(|stream| stream.filters.is_empty()) {
             Some(stream) => stream.grows_by(bytes, self.settings.stream_bytes),
             None => bytes,
         };
-        // As the newest event it is one of those that do not go for others.
+        // The newest event is fixed: it is not dropped for others.
         let own = stream.filter(|stream| stream.filled_by == holder).map_or(0, Stream::fixed_bytes);
         let fixes = bytes.saturating_sub(own);
         if is_for_good && fixes > 0 && !self.holdings.may_fix(holder, fixes, max) {
@@ -189,8 +185,8 @@ impl Streams {
         Ok(more)
     }
 
-    /// Makes room for so many bytes more in a stream that has been obtained for whoever publishes: the oldest events of
-    /// whoever has most go for them.
+    /// Makes room for `more` bytes in an obtained stream: drops the oldest events of the largest
+    /// holders.
     pub(super) fn make_room(
         &mut self,
         now: Now,
@@ -201,7 +197,7 @@ impl Streams {
         if self.holdings.all_bytes().saturating_add(more) <= max {
             return Ok(());
         }
-        // It does not go for its own event.
+        // The stream is not dropped for its own event.
         self.touch(now.moment, ix);
         match self.shrink_to(max.saturating_sub(more), Some((holder, more))) {
             true => Ok(()),
@@ -209,8 +205,8 @@ impl Streams {
         }
     }
 
-    /// Lets go of what is kept, first of what is for filters alone, then of whoever has most, until it is so much:
-    /// perhaps somebody is to have more. Whether that is enough.
+    /// Drops kept events down to `max` bytes: first those kept only for filters, then those of the
+    /// largest holders. `wants` names who is to have more. Returns whether that was enough.
     pub(super) fn shrink_to(&mut self, max: usize, wants: Option<(Holder, usize)>) -> bool {
         loop {
             let beyond = self.holdings.all_bytes().saturating_sub(max);

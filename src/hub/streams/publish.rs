@@ -1,4 +1,4 @@
-//! An event comes: it is kept, and told to whoever is at the head.
+//! Publishing: keeps the event and delivers it to subscribers at the head.
 
 use super::held::Holder;
 use super::places::Purpose;
@@ -17,13 +17,14 @@ use std::sync::Arc;
 /// Who publishes.
 #[derive(Clone, Debug)]
 pub enum Publisher {
-    /// A client, with these rights, and whose the stream is if it is the first.
+    /// A client, with its rights and the holder of a stream that it begins.
     Client(StreamRights, Holder),
-    /// A client that may store nothing more, and publishes again what is there perhaps: it is told what came of that.
+    /// A client that may store nothing more, and perhaps repeats an earlier publication: it gets
+    /// the first one's answer.
     Again(StreamRights),
-    /// The embedding program, where the stream takes it from there.
+    /// The embedding program, if the stream accepts its events.
     Program,
-    /// A source of the server's own that is declared with the stream.
+    /// A source that is declared with the stream.
     Source,
 }
 
@@ -36,39 +37,37 @@ impl Publisher {
     }
 }
 
-/// What is published.
 #[derive(Debug)]
 pub(in crate::hub) struct Publication {
     pub(in crate::hub) stream: StreamId,
     pub(in crate::hub) data: Data,
-    /// What its publisher calls it.
+    /// The publisher's id for it.
     pub(in crate::hub) id: Option<Arc<PublicationId>>,
 }
 
 pub(super) const MISMATCH: Refusal =
     Refusal::new(RefusalCode::DuplicateMismatch, "this id was used before for another event");
 
-/// What became of an event that was taken.
 #[derive(Debug)]
 pub(in crate::hub) enum PublishResult {
-    /// It is told, and this is the answer.
+    /// It was delivered, and this is the answer.
     Told(Answer),
-    /// It is told when this is stored.
+    /// It is delivered once this record is stored.
     ToStore(Record),
 }
 
-/// An event that is about to be one of its stream.
 #[derive(Debug)]
 pub(super) struct NewEvent {
     pub(super) ts: Timestamp,
     pub(super) data: Data,
     pub(super) id: Option<Arc<PublicationId>>,
-    /// What the data say, if they are JSON.
+    /// The parsed data, if they are JSON.
     pub(super) tree: Option<Tree>,
 }
 
 impl Streams {
-    /// Takes an event. That of a durable stream comes back: it is to be stored before anybody is told.
+    /// Handles a publication. For a durable stream it returns a record, to store before anybody
+    /// receives the event.
     pub(in crate::hub) fn publish(
         &mut self,
         now: Now,
@@ -92,7 +91,8 @@ impl Streams {
             return Ok(PublishResult::Told(answer));
         }
         if matches!(publisher, Publisher::Again(_)) {
-            // Nothing is taken from anybody for what adds nothing, and what is not there was never stored.
+            // A repeat adds nothing, so nothing is dropped for it. Without the stream, the event
+            // was never stored.
             let ix = self.ix(name).ok_or(super::table::NO_SUCH_STREAM)?;
             return Ok(PublishResult::ToStore(self.hand_over(now, ix, data.clone(), id.clone())));
         }
@@ -126,7 +126,7 @@ impl Streams {
         Ok(PublishResult::Told(Answer::Published { stream, seq, ts, duplicate: false }))
     }
 
-    /// A stream that is there, and takes no place that it has not.
+    /// The stream, if it exists and needs no new place.
     fn there_already(&mut self, name: &StreamId) -> Option<StreamIx> {
         let ix = self.ix(name)?;
         let stream = &self.streams[ix];
@@ -140,7 +140,7 @@ impl Streams {
         Some(ix)
     }
 
-    /// The answer to what was published before, if its stream keeps it.
+    /// The answer to an earlier publication with this id, if the stream keeps it.
     fn repeated(&mut self, now: Now, publication: &Publication) -> Result<Option<Answer>, Refusal> {
         let Publication { stream, data, id } = publication;
         let (Some(id), Some(ix)) = (id, self.ix(stream)) else { return Ok(None) };
@@ -166,7 +166,7 @@ impl Streams {
         let before = stream.head;
         let (event, cut) = stream.append(ts, data, id, bytes_max);
         self.cut_events += cut;
-        // Each filter is asked once, however many have it.
+        // Each filter is evaluated once, however many subscribers have it.
         let passes: Vec<Option<bool>> = {
             let most = stream.filters.iter().map(|(ix, _)| ix + 1).max().unwrap_or(0);
             let mut passes = vec![None; most];
@@ -182,7 +182,7 @@ impl Streams {
         let mut groups: BTreeMap<(u64, bool), Vec<ConnId>> = BTreeMap::new();
         let Stream { subscribers, filters, .. } = stream;
         for (conn, subscription) in subscribers {
-            // Whoever is behind is fed, by their rate or when their outbox has drained.
+            // A subscriber behind is fed, by its rate or when its outbox has drained.
             if subscription.position != before {
                 let replaced = match subscription.filter {
                     None => before,
@@ -191,7 +191,7 @@ impl Streams {
                     }
                     Some(_) => 0,
                 };
-                // What a rate leaves out was asked for; what a slow reader is never told, was not.
+                // A rate's skips were asked for; a slow reader's were not.
                 if is_state && subscription.pace.is_none() && replaced > subscription.position {
                     effects.push(Effect::Skipped { conn: *conn });
                 }
@@ -218,7 +218,7 @@ impl Streams {
         }
         let filled_by = self.streams[ix].filled_by;
         self.touch(now.moment, ix);
-        // Where several were on their way to the store, each was let through by itself.
+        // Those in flight together were each admitted alone.
         self.shrink_to(self.settings.all_streams_bytes, Some((filled_by, 0)));
         event
     }
@@ -241,7 +241,7 @@ impl Streams {
         }
     }
 
-    /// An event's JSON, read; `None` for bytes.
+    /// An event's JSON, parsed; `None` for bytes.
     pub(super) fn tree(&self, event: &StreamEvent) -> Option<Tree> {
         read(event, self.settings.read_json)
     }

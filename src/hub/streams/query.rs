@@ -1,4 +1,4 @@
-//! Looking at streams without watching them: which there are, the newest of one, who watches it.
+//! Queries about streams without watching them: the list, the newest event of one, its subscribers.
 
 use super::stream::{Stream, Subscription};
 use super::table::{FORBIDDEN, NO_SUCH_STREAM, Streams};
@@ -91,11 +91,10 @@ impl Streams {
 }
 
 impl Stream {
-    /// How far a subscriber is behind the newest event, of what is kept.
+    /// How many kept events a subscriber is behind.
     fn lag(&self, subscription: &Subscription) -> u64 {
         let owes = self.declaration.ack && subscription.acked < subscription.sent;
-        // Whoever has acknowledged all that was sent is as far as this: what a filter or a rate left out
-        // is nothing that they could acknowledge.
+        // All that was sent is acknowledged: what a filter or a rate left out cannot be.
         let reached = if owes { subscription.acked } else { subscription.position };
         self.head - reached.max(self.first() - 1).min(self.head)
     }

@@ -1,12 +1,12 @@
-//! How often a subscriber is told.
+//! The rate at which a subscriber receives events.
 
 use crate::base::Moment;
 
-/// So late may the wake-up come that was asked for: a tick of the reactor's timers.
+/// The wake-up may be this late: one tick of the reactor's timers.
 const LATE_US: u64 = 32_000;
 
-/// At most so many events a second, evenly: the moment from which on the next may go. A tick that comes late is made up
-/// for by the one after it; a pause is not.
+/// At most this many events a second, evenly spaced. The next tick makes up for a late one, but not
+/// for a pause.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     interval_us: u64,
@@ -23,7 +23,7 @@ impl Pace {
         self.interval_us == other.interval_us
     }
 
-    /// When the next may go; now, if it has come.
+    /// When the next event may go, or a moment that has passed.
     pub(super) fn next(&self) -> Moment {
         Moment::from_millis(self.next_us.div_ceil(1_000))
     }
@@ -32,7 +32,7 @@ impl Pace {
         self.next() <= now
     }
 
-    /// One goes now.
+    /// Counts an event that goes now.
     pub(super) fn take(&mut self, now: Moment) {
         let now_us = now.as_millis().saturating_mul(1_000);
         let earliest = now_us.saturating_sub(self.interval_us.min(LATE_US));
@@ -48,7 +48,7 @@ mod tests {
     fn thirty_a_second_are_thirty_although_ticks_come_late() {
         let mut pace = Pace::new(30);
         let mut gone = 0;
-        // Ticks of 32 ms, as the reactor's wheel has them.
+        // Ticks of 32 ms, as in the reactor's wheel.
         for now in (0..10_000).step_by(32).map(Moment::from_millis) {
             if pace.is_due(now) {
                 pace.take(now);

@@ -1,8 +1,8 @@
-//! How old what a stream says is: whoever watches it is told when nothing has been heard of it for longer than it declares,
-//! and when that is over.
+//! The age of streams: subscribers are told when nothing was heard of a stream for longer than it
+//! declares, and when that is over.
 //!
-//! Heard of is a stream with each event, and with each poll that found nothing new. That costs an event no timer: when
-//! the time comes, it is seen how long it really was.
+//! A stream is heard of with each event, and with each poll that found nothing new. Events set no
+//! timer: when the timer fires, the hub computes the true age.
 
 use super::stream::{StreamIx, Subscription};
 use super::subscribe::{of_source, source};
@@ -11,12 +11,12 @@ use crate::base::subscription::{Form, Stale};
 use crate::base::{ConnId, Effect, Effects, Moment, Notice, Now, StreamId, Timestamp};
 use std::rc::Rc;
 
-/// When a stream was heard of last.
+/// When a stream was last heard of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heard {
     ts: Timestamp,
-    /// How long ago that was at a moment, in ms; none if nobody has asked for it since the server began. From then on
-    /// the wall clock may jump.
+    /// Its age in ms at a moment; `None` if nobody has asked since the start. From then on the wall
+    /// clock may jump.
     age: Option<(Moment, u64)>,
 }
 
@@ -25,7 +25,7 @@ impl Heard {
         Heard { ts: now.timestamp, age: Some((now.moment, 0)) }
     }
 
-    /// In an earlier life of the server.
+    /// A time from before the server's start.
     pub(super) fn before(ts: Timestamp) -> Heard {
         Heard { ts, age: None }
     }
@@ -50,15 +50,14 @@ impl Streams {
         }
     }
 
-    /// A source has answered, and had nothing new.
     pub(in crate::hub) fn note_news(&mut self, now: Now, name: &StreamId, effects: &mut Effects) {
         if let Some(ix) = self.ix(name) {
             self.hear(now, ix, effects);
         }
     }
 
-    /// How old a stream is, if that is too old: whoever watches it is told when it has become so. Sees to be called when
-    /// it may be.
+    /// A stream's age, if it is stale. Tells subscribers when it has just become so; otherwise sets
+    /// the timer.
     pub(super) fn see_age(
         &mut self,
         now: Now,
@@ -85,7 +84,6 @@ impl Streams {
         None
     }
 
-    /// Tells of the streams of which nothing was heard for too long.
     pub(super) fn wake_stale(&mut self, now: Now, effects: &mut Effects) {
         while let Some(&(at, ix)) = self.stale_due.first() {
             if at > now.moment {
@@ -99,7 +97,7 @@ impl Streams {
         }
     }
 
-    /// Goes by what a stream declares now of its age.
+    /// Applies a changed declaration of a stream's age limit.
     pub(super) fn age_anew(&mut self, now: Now, ix: StreamIx, effects: &mut Effects) {
         self.forget_age(ix);
         let stream = &mut self.streams[ix];
@@ -126,7 +124,7 @@ impl Streams {
             let is_told = |(_, one): &(&ConnId, &Subscription)| one.form == form;
             let conns = stream.subscribers.iter().filter(is_told).map(|(conn, _)| *conn);
             let conns: Vec<ConnId> = conns.collect();
-            // Whoever speaks nothing and reads bytes would take it for some.
+            // A plain subscriber of a stream of bytes would take the notice for data.
             let is_for_them = form == Form::Envelope || !stream.declaration.binary;
             if is_for_them && !conns.is_empty() {
                 effects.deliver(self.age_notice(now, ix, age, form), conns);
@@ -146,7 +144,8 @@ impl Streams {
         }
     }
 
-    /// What a connection was to be told of a stream's age did not fit its outbox: it is told how it is when there is room.
+    /// A notice of a stream's age did not fit the outbox: the current age follows when there is
+    /// room.
     pub(in crate::hub) fn age_missed(&mut self, conn: ConnId, source: u32) {
         let ix = of_source(source);
         if let Some(subscription) = self.subscription(conn, ix) {
@@ -155,7 +154,7 @@ impl Streams {
         }
     }
 
-    /// Whoever speaks nothing has no answer that tells how old a stream is: it is told behind what is kept.
+    /// A plain subscriber gets no answer with a stream's age: a notice follows the kept events.
     pub(super) fn owe_age(&mut self, now: Now, conn: ConnId, ix: StreamIx, effects: &mut Effects) {
         let Some(stream) = self.streams.get_mut(ix.0 as usize) else { return };
         let (head, is_told) = (stream.head, stream.is_stale && !stream.declaration.binary);
@@ -167,7 +166,6 @@ impl Streams {
         }
     }
 
-    /// Tells a connection how a stream is, if it was not told.
     pub(super) fn tell_owed_age(
         &mut self,
         now: Now,

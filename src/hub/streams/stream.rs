@@ -1,4 +1,4 @@
-//! One stream: what is kept of it, and who watches it.
+//! One stream: its kept events and its subscribers.
 
 use super::held::{Holder, StreamHolding, Takeable};
 use super::rate::Pace;
@@ -15,7 +15,6 @@ use std::ops::{Index, IndexMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The place of a stream in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct StreamIx(pub(super) u32);
 
@@ -33,83 +32,76 @@ impl IndexMut<StreamIx> for Slab<Stream> {
     }
 }
 
-/// The place of a filter among a stream's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FilterIx(pub(super) usize);
 
-/// Among so many who watch a stream another connection of its payer is looked for.
+/// At most this many subscribers are searched for another connection of the payer.
 const PAYERS_LOOKED_AT_MAX: usize = 256;
 
 /// A stream.
 ///
-/// Invariant: the events that are kept are those after `head - events.len()`, without a hole.
+/// Invariant: the kept events are those after `head - events.len()`, without a gap.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) name: StreamId,
     pub(super) declaration: Rc<Declaration>,
     pub(super) epoch: Rc<str>,
     pub(super) head: u64,
-    /// When the newest event came, also where it is not kept: times do not go back.
+    /// The time of the newest event, even if it is not kept: times do not go back.
     newest_ts: Timestamp,
     events: VecDeque<Rc<StreamEvent>>,
-    /// Those of the events that are kept whose publishers have named them. Of a durable stream the store knows them.
+    /// Kept events with a publisher's id. For a durable stream the store knows the ids.
     published: BTreeMap<Arc<PublicationId>, u64>,
     bytes: usize,
-    /// Bytes of events that are kept for filters alone.
+    /// Bytes of events that are kept only for filters.
     passed_bytes: usize,
     pub(super) filters: Slab<SharedFilter>,
     pub(super) subscribers: BTreeMap<ConnId, Subscription>,
-    /// The connection for which it is polled, and whose that is, if it may be polled and somebody watches it.
+    /// The connection for which it is polled, and its holder, if it may be polled and is watched.
     pub(super) payer: Option<(ConnId, Holder)>,
-    /// Who has published its first event since the start, and whether somebody has.
+    /// Who published its first event since the start, and whether anybody has.
     pub(super) made_by: Holder,
     pub(super) is_begun: bool,
-    /// Who has published its newest event.
     pub(super) filled_by: Holder,
-    /// Somebody is about to watch it, or to publish to it.
+    /// Somebody is about to watch it or to publish to it.
     pub(super) is_obtained: bool,
-    /// As what it is counted.
+    /// How it is counted.
     pub(super) held: Option<StreamHolding>,
-    /// As what it is counted where it may be taken.
+    /// How it is counted as one that may be taken.
     pub(super) takeable: Option<Takeable>,
     pub(super) heard: Option<Heard>,
     /// Nothing was heard of it for longer than it declares.
     pub(super) is_stale: bool,
-    /// When to see whether it is; it is among what is due then.
+    /// When to check whether it is stale; also in the table's `stale_due`.
     pub(super) stale_due: Option<Moment>,
 }
 
-/// A filter, and how many subscribers have it.
 #[derive(Debug)]
 pub(super) struct SharedFilter {
     pub(super) filter: Rc<Filter>,
     pub(super) users: usize,
-    /// For whom it counts: who asked for it first, or another who has it.
+    /// For whom it counts: whoever used it first, or another who has it.
     pub(super) made_by: Holder,
-    /// Of a state the newest event that passes. A later one that does not pass takes its place as the state, but
-    /// whoever is held back by a rate, or reads slowly, is still told of this one.
+    /// Of a state, the newest event that passes. A later one that does not pass becomes the state,
+    /// but subscribers held back by a rate or reading slowly still receive this one.
     pub(super) newest: Option<Rc<StreamEvent>>,
 }
 
-/// Somebody who watches a stream.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    /// Whose it is.
     pub(super) holder: Holder,
     pub(super) form: Form,
     pub(super) filter: Option<FilterIx>,
-    /// What it wanted, within what the declaration allows.
+    /// The rate that the client asked for; the declaration bounds it.
     pub(super) asked_rate: Option<u32>,
     pub(super) pace: Option<Pace>,
-    /// Up to where the stream was looked through for it: at the head it is live.
+    /// Up to where it was searched; live at the head.
     pub(super) position: u64,
-    /// The last event that was sent to it.
     pub(super) sent: u64,
-    /// Up to where it says that it has come.
     pub(super) acked: u64,
-    /// When it is to be fed, as its rate says; it is among what is due then.
+    /// When its rate allows the next event; also in the table's `due`.
     pub(super) due: Option<Moment>,
-    /// It is to be told how old the stream is, when there is room.
+    /// A notice of the stream's age is still to be sent.
     pub(super) owes_age: bool,
 }
 
@@ -140,7 +132,7 @@ impl Stream {
         }
     }
 
-    /// Goes by the rates that are declared now; who is told as often as before keeps its pace.
+    /// Applies the rates declared now. A subscriber whose rate is unchanged keeps its pace.
     pub(super) fn pace_anew(&mut self) {
         for subscription in self.subscribers.values_mut() {
             let pace = self.declaration.rate(subscription.asked_rate).map(Pace::new);
@@ -155,7 +147,7 @@ impl Stream {
         }
     }
 
-    /// Goes on where the store's log ends, with what was read of it.
+    /// Continues from the head of the store's log, with the events read from it.
     pub(super) fn go_on(&mut self, head: u64, events: Vec<StreamEvent>, bytes_max: usize) {
         self.head = head;
         self.newest_ts = events.last().map_or(self.newest_ts, |newest| newest.ts);
@@ -166,7 +158,7 @@ impl Stream {
         self.trim(bytes_max);
     }
 
-    /// A number is used by what nobody is told of.
+    /// Skips a number whose event nobody receives.
     pub(super) fn pass_over(&mut self, seq: u64) {
         let before = std::mem::replace(&mut self.head, seq);
         self.events.clear();
@@ -179,44 +171,42 @@ impl Stream {
         }
     }
 
-    /// Bytes of what is kept.
     pub(super) fn bytes(&self) -> usize {
         self.bytes + self.passed_bytes
     }
 
-    /// Of these, what is kept for filters alone.
+    /// The part of these that is kept only for filters.
     pub(super) fn passed_bytes(&self) -> usize {
         self.passed_bytes
     }
 
-    /// Nobody watches it, and it goes where room is needed.
+    /// Whether nobody watches it and it may be dropped.
     pub(super) fn is_idle(&self) -> bool {
         self.held.is_some_and(|held| held.idle_since.is_some())
     }
 
-    /// Whether it does not end when nobody watches it: it is stored, or declared by its name.
+    /// Whether it outlives its watchers: it is stored, or declared by name.
     pub(super) fn is_for_good(&self) -> bool {
         self.declaration.is_for_good()
     }
 
-    /// Bytes of what goes for nothing else: of its newest event, if it is for good.
+    /// Bytes never dropped for others: its newest event's, if it is for good.
     pub(super) fn fixed_bytes(&self) -> usize {
         let newest = self.newest().filter(|_| self.is_for_good());
         newest.map_or(0, |newest| newest.bytes())
     }
 
-    /// Whether whoever watches it holds it: it is one of a family, and not stored.
+    /// Whether its watchers hold it: it belongs to a family and is not stored.
     pub(super) fn is_for_watchers(&self) -> bool {
         self.held.is_some_and(|held| held.is_for_watchers)
     }
 
-    /// Whether the newest event is all that counts.
     pub(super) fn is_state(&self) -> bool {
         self.declaration.keep == Keep::Latest
     }
 
-    /// The event that comes next for whoever is at `position`: of a state the newest that passes their filter, of a
-    /// log the one behind it.
+    /// The next event after `position`: of a state the newest that passes the filter, of a log the
+    /// next.
     pub(super) fn next_for(
         &self,
         position: u64,
@@ -232,8 +222,8 @@ impl Stream {
         newest.filter(|event| event.seq > position)
     }
 
-    /// Takes note of the filters that the newest event of a state passes; returns how many events were let go of, as
-    /// what is kept for filters does not fit `bytes_max` any more.
+    /// Records which filters a state's newest event passes. Returns how many events were dropped
+    /// because those for filters no longer fit `bytes_max`.
     pub(super) fn note_passed(&mut self, passes: &[Option<bool>], bytes_max: usize) -> u64 {
         let Some(newest) = self.newest().filter(|_| self.is_state()).cloned() else { return 0 };
         for (ix, shared) in &mut self.filters {
@@ -245,7 +235,7 @@ impl Stream {
         if self.bytes() <= bytes_max { 0 } else { self.forget_passed() }
     }
 
-    /// Nothing but the events themselves is kept; returns how many were kept for filters alone.
+    /// Drops the events kept only for filters, and returns how many.
     pub(super) fn forget_passed(&mut self) -> u64 {
         let first = self.first();
         let mut gone = 0;
@@ -266,7 +256,7 @@ impl Stream {
         self.passed_bytes = older.values().sum();
     }
 
-    /// The oldest event that is kept; beyond the head if none is.
+    /// The oldest kept event; beyond the head if there is none.
     pub(super) fn first(&self) -> u64 {
         self.head + 1 - self.events.len() as u64
     }
@@ -275,7 +265,7 @@ impl Stream {
         self.events.back()
     }
 
-    /// The first event after `seq` that is kept.
+    /// The first kept event after `seq`.
     pub(super) fn after(&self, seq: u64) -> Option<&Rc<StreamEvent>> {
         let skip = (seq + 1).saturating_sub(self.first());
         self.events.get(usize::try_from(skip).ok()?)
@@ -286,12 +276,12 @@ impl Stream {
         self.after(self.published.get(id)? - 1)
     }
 
-    /// The newest events, newest first.
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &Rc<StreamEvent>> {
         self.events.iter().rev()
     }
 
-    /// Adds an event, and lets go of those that are too many; tells how many of these for their bytes.
+    /// Adds an event and drops those that are too many. Returns how many were dropped for their
+    /// bytes.
     pub(super) fn append(
         &mut self,
         ts: Timestamp,
@@ -312,13 +302,13 @@ impl Stream {
         (event, cut)
     }
 
-    /// The event that is too many when one more comes, behind so many that come before it, if as many are kept as may be.
+    /// The event that another one replaces, after `before` others, if the stream is full.
     pub(super) fn replaces(&self, before: usize) -> Option<&StreamEvent> {
         let is_full = self.events.len() >= self.declaration.keep.events();
         self.events.get(before).filter(|_| is_full).map(|oldest| &**oldest)
     }
 
-    /// By how much it grows in memory by an event of so many bytes.
+    /// By how many bytes an event of `bytes` makes it grow in memory.
     pub(super) fn grows_by(&self, bytes: usize, bytes_max: usize) -> usize {
         let is_full = self.events.len() >= self.declaration.keep.events()
             || self.bytes.saturating_add(bytes) > bytes_max;
@@ -326,7 +316,7 @@ impl Stream {
         bytes.saturating_sub(oldest)
     }
 
-    /// Lets go of the events that are too many; tells how many of these for their bytes.
+    /// Drops the events that are too many. Returns how many were dropped for their bytes.
     pub(super) fn trim(&mut self, bytes_max: usize) -> u64 {
         let mut cut = 0;
         loop {
@@ -364,7 +354,8 @@ impl Stream {
             || self.filters.iter().filter(|(_, known)| is_own(known)).count() < free
     }
 
-    /// Lets go of so many bytes at least, but for so many of the newest events; returns how many events went.
+    /// Drops at least `bytes` bytes, but keeps the newest `least` events. Returns how many events
+    /// were dropped.
     pub(super) fn shrink(&mut self, bytes: usize, least: usize) -> u64 {
         let most = self.bytes().saturating_sub(bytes);
         let mut gone = self.forget_passed();
@@ -372,17 +363,16 @@ impl Stream {
             self.drop_oldest();
             gone += 1;
         }
-        // What went is not kept for filters, either.
+        // Dropped events are not kept for filters either.
         self.forget_passed();
         gone
     }
 
-    /// Whether somebody watches by this filter.
     pub(super) fn has_filter(&self, filter: &Rc<Filter>) -> bool {
         self.filters.iter().any(|(_, known)| known.filter == *filter)
     }
 
-    /// The place of a filter; it counts as used once more. `tree` is what the newest event says.
+    /// The index of a filter, with one more use. `tree` is the newest event, parsed.
     pub(super) fn use_filter(
         &mut self,
         filter: Rc<Filter>,
@@ -399,7 +389,7 @@ impl Stream {
         FilterIx(self.filters.insert(SharedFilter { filter, users: 1, made_by, newest }))
     }
 
-    /// Has what is kept for filters follow from the newest event alone, as after a new declaration.
+    /// Recomputes what is kept for filters from the newest event alone, as after a redeclaration.
     pub(super) fn pass_anew(&mut self, tree: Option<&Tree>) {
         let newest = self.newest().filter(|_| self.is_state()).cloned();
         for (_, SharedFilter { filter, newest: of_filter, .. }) in &mut self.filters {
@@ -417,7 +407,7 @@ impl Stream {
                 self.filters.remove(ix);
                 self.count_passed();
             } else if self.filters[ix].made_by == subscription.holder {
-                // It counts for one of those who have it.
+                // It now counts for one of those who have it.
                 let mut others = self.subscribers.values();
                 let heir = others.find(|other| other.filter == subscription.filter);
                 self.filters[ix].made_by = heir.map_or(subscription.holder, |heir| heir.holder);
@@ -426,7 +416,6 @@ impl Stream {
         Some(subscription)
     }
 
-    /// Says for which connection it is polled, if that has changed.
     pub(super) fn settle_payer(&mut self, effects: &mut Effects) {
         let payer = self.next_payer();
         if std::mem::replace(&mut self.payer, payer) != payer {
@@ -434,19 +423,18 @@ impl Stream {
         }
     }
 
-    /// Says for which connection it is polled.
     pub(super) fn tell_payer(&self, effects: &mut Effects) {
         let by = self.payer.map(|(conn, _)| conn);
         effects.push(Effect::Watched { stream: self.name.clone(), by });
     }
 
-    /// For which connection it is to be polled: that of whoever watched it first, while they do on this or another; then
-    /// that of somebody else who watches it. So nobody pays for what they have left to others.
+    /// For which connection to poll: the first watcher's, on this connection or another; then
+    /// another watcher's. So nobody pays for a stream that they have left.
     pub(super) fn next_payer(&self) -> Option<(ConnId, Holder)> {
         if !self.declaration.tells_watchers() {
             return None;
         }
-        // Where many connections end in the order of their numbers, the last one is not the next to end.
+        // If many connections end in the order of their numbers, the last one stays longest.
         let last = self.subscribers.last_key_value();
         let last = last.map(|(conn, subscription)| (*conn, subscription.holder));
         let Some((conn, holder)) = self.payer else { return last };
@@ -459,7 +447,6 @@ impl Stream {
         theirs.map(|(conn, _)| (*conn, holder)).or(here).or(last)
     }
 
-    /// Whether an event is for whoever has this filter.
     pub(super) fn passes(&self, filter: Option<FilterIx>, data: Option<&Tree>) -> bool {
         match (filter, data) {
             (None, _) => true,
@@ -474,7 +461,7 @@ impl Subscription {
         self.pace.is_none_or(|pace| pace.is_due(now))
     }
 
-    /// An event goes to it; returns the one before.
+    /// An event goes to it. Returns the `seq` of the event before.
     pub(super) fn send(&mut self, seq: u64, now: Moment) -> u64 {
         self.position = seq;
         if let Some(pace) = &mut self.pace {

@@ -1,4 +1,4 @@
-//! Beginning and ending to watch.
+//! Subscribing and unsubscribing.
 
 use super::held::Holder;
 use super::places::Purpose;
@@ -16,16 +16,16 @@ use std::rc::Rc;
 /// About what an event takes in JSON beside its data.
 const EVENT_JSON_BYTES: usize = 48;
 
-/// What an event weighs of a page.
+/// What an event weighs in a page.
 fn weight(event: &StreamEvent) -> usize {
     event.data.len() + EVENT_JSON_BYTES
 }
 
-/// As so many bytes a value of an event's JSON counts beside its own, as it is made into a part of a tree.
+/// What each JSON value counts beside its bytes, for its part of a tree.
 const VALUE_BYTES: usize = 16;
 
 impl Stream {
-    /// What an event weighs of a page for somebody with this filter: more where it is to be read and asked about.
+    /// As [`weight`], but more if a filter must be evaluated.
     pub(super) fn weight(&self, event: &StreamEvent, filter: Option<FilterIx>) -> usize {
         let Some(FilterIx(ix)) = filter.filter(|_| !self.is_state()) else { return weight(event) };
         let values = match &event.data {
@@ -38,7 +38,7 @@ impl Stream {
 }
 
 impl Streams {
-    /// Lets a connection watch streams, `most` of them together: all that it asks for, or none.
+    /// Subscribes a connection to all that it asks for, or to nothing; `most` streams in all.
     pub(in crate::hub) fn subscribe(
         &mut self,
         now: Now,
@@ -60,7 +60,7 @@ impl Streams {
                 return;
             }
         };
-        // A snapshot is a part of the reply as long as the reply stays small; else it is the first event.
+        // Snapshots are in the reply while it stays small; otherwise they are the first events.
         let mut room = self.settings.page_bytes;
         let begin = |(ask, ix): (Ask, &StreamIx)| {
             self.begin(now, (conn, holder), form, (ask, *ix), &mut room, effects)
@@ -124,7 +124,7 @@ impl Streams {
         Ok(())
     }
 
-    /// A filter of a stream's, which is asked about the newest event, if it is new and the stream is a state.
+    /// Adds a use of a filter. A new one is evaluated on a state's newest event.
     fn use_filter(
         &mut self,
         conn: ConnId,
@@ -148,7 +148,7 @@ impl Streams {
         room: &mut usize,
         effects: &mut Effects,
     ) -> Subscribed {
-        // What waits of an earlier subscription would come behind the snapshot of this one.
+        // Queued events of an earlier subscription would follow this snapshot.
         self.end_only(now, conn, ix, effects);
         let filter = ask.filter.map(|filter| self.use_filter(conn, holder, ix, filter));
         let stream = &self.streams[ix];
@@ -191,7 +191,7 @@ impl Streams {
             }
         }
         let position = subscription.position;
-        // Those who watch it already are told, if it has just become stale.
+        // Existing subscribers are told if it has just become stale.
         let stale = self.see_age(now, ix, effects);
         let stream = &mut self.streams[ix];
         stream.is_obtained = false;
@@ -218,9 +218,8 @@ impl Streams {
         subscribed
     }
 
-    /// What is kept of a stream and passes a subscription's filter: of a log among the newest events that fit a page.
-    /// None if that is more than there is `room` for, which it takes of: so no more than a page is ever looked into at
-    /// once.
+    /// The kept events that pass the filter; of a log, among the newest that fit a page. They use
+    /// up `room`; `None` if it is too small. So no more than a page is looked into at once.
     fn snapshot(
         &mut self,
         conn: ConnId,
@@ -261,7 +260,7 @@ impl Streams {
         Some((!events.is_empty()).then_some(StreamSnapshot::Log(events)))
     }
 
-    /// Ends the watching of streams; of those that are not watched nothing is said.
+    /// Ends subscriptions. The answer leaves out streams that were not watched.
     pub(in crate::hub) fn unsubscribe(
         &mut self,
         now: Now,
@@ -280,7 +279,7 @@ impl Streams {
         effects.push(Effect::Answer { origin, answer: Ok(Answer::Unsubscribed(ended)) });
     }
 
-    /// Ends a subscription, and the stream if nothing is left of it; whether there was one.
+    /// Ends a subscription, and an empty stream. Returns whether there was a subscription.
     pub(super) fn end(
         &mut self,
         now: Now,
@@ -296,7 +295,7 @@ impl Streams {
         has_ended
     }
 
-    /// Ends a subscription, and says nothing of whether somebody still watches the stream.
+    /// Ends a subscription, without choosing a new payer.
     pub(super) fn end_only(
         &mut self,
         now: Now,
@@ -329,7 +328,6 @@ impl Streams {
         true
     }
 
-    /// A connection is over.
     pub(in crate::hub) fn connection_closed(
         &mut self,
         now: Now,
@@ -342,7 +340,8 @@ impl Streams {
         }
     }
 
-    /// The rights of a connection are others: what it may not watch any more ends, and it is told so.
+    /// Applies changed rights: ends the subscriptions that are no longer allowed, and tells the
+    /// client.
     pub(in crate::hub) fn rights_changed(
         &mut self,
         now: Now,
@@ -381,7 +380,6 @@ impl Streams {
         }
     }
 
-    /// A subscriber says up to where they have come.
     pub(in crate::hub) fn ack(
         &mut self,
         (conn, origin): (ConnId, Origin),
@@ -410,12 +408,11 @@ impl Streams {
     }
 }
 
-/// The source of a stream's frames in an outbox. Rooms have the other half.
+/// A stream as the source of frames in an outbox. Rooms have the other half.
 pub(super) const fn source(ix: StreamIx) -> u32 {
     STREAM_SOURCES | ix.0
 }
 
-/// The stream whose frames have this source.
 pub(super) const fn of_source(source: u32) -> StreamIx {
     StreamIx(source & !STREAM_SOURCES)
 }

@@ -1,4 +1,4 @@
-//! The table of streams, and of what each connection watches.
+//! The table of streams and of each connection's subscriptions.
 
 use super::held::{Holdings, StreamHolding};
 use super::publish::read;
@@ -12,14 +12,14 @@ use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
-/// What of the configuration the streams go by.
+/// The part of the configuration that the streams use.
 #[derive(Clone, Debug)]
 pub struct StreamSettings {
-    /// What is declared, in the order in which a name is looked for.
+    /// The declarations, in the order in which a name is looked up.
     pub declarations: Vec<Rc<Declaration>>,
-    /// Reads JSON that is known to be sound. An argument, so that no library is bound to here.
+    /// Parses valid JSON. An argument, so that the hub depends on no library.
     pub read_json: fn(&str) -> Option<Tree>,
-    /// Of a connection.
+    /// Per connection.
     pub(super) filters: usize,
     pub(super) stream_filters: usize,
     pub(super) all_streams: usize,
@@ -51,48 +51,46 @@ impl StreamSettings {
     }
 }
 
-/// What a connection watches.
+/// The subscriptions of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Watching {
     pub(super) streams: BTreeSet<StreamIx>,
-    /// Those whose events did not fit its outbox, to be fed when it has drained.
+    /// Streams whose events did not fit its outbox, to be fed when it has drained.
     pub(super) behind: VecDeque<StreamIx>,
-    /// How many of its subscriptions have a filter.
     pub(super) filters: usize,
-    /// It waits for its turn to have looked into what it has not had.
+    /// It waits for its turn to look into missed events.
     pub(super) asks_to_look: bool,
-    /// Bytes of events that were looked into for its filters, and not told.
+    /// Bytes of events looked into for its filters and not yet reported.
     pub(super) looked_into: usize,
 }
 
-/// All streams, and who watches them.
+/// All streams and their subscriptions.
 #[derive(Debug)]
 pub struct Streams {
     pub(in crate::hub) settings: StreamSettings,
     pub(super) chance: Chance,
     pub(super) streams: Slab<Stream>,
     pub(super) holdings: Holdings,
-    /// Durable streams that are not declared any more: their life and their newest event. Their names
-    /// may be declared again, and their numbers must not be used twice.
+    /// Epoch and newest number of durable streams that are no longer declared. They may be declared
+    /// again, and no number may be used twice.
     pub(super) dormant: BTreeMap<StreamId, (Rc<str>, u64)>,
-    /// How many events of each durable stream are on their way to the store.
+    /// Events of each durable stream in flight.
     pub(super) in_flight: BTreeMap<StreamId, usize>,
-    /// In the order in which they are listed.
+    /// In the order of lists.
     pub(super) by_name: BTreeMap<StreamId, StreamIx>,
     pub(super) watching: HashMap<ConnId, Watching, SeededHash>,
-    /// How many streams they watch, all together.
+    /// Subscriptions of all connections together.
     pub(super) subscriptions: usize,
-    /// Subscriptions that their rate holds back, and until when.
+    /// Subscriptions held back by their rate, and until when.
     pub(super) due: BTreeSet<(Moment, ConnId, StreamIx)>,
-    /// When to see how old which stream is.
+    /// When to check which stream's age.
     pub(super) stale_due: BTreeSet<(Moment, StreamIx)>,
-    /// Events that were let go of for their bytes.
+    /// Events dropped for their bytes.
     pub(super) cut_events: u64,
 }
 
 impl Streams {
-    /// The streams that are declared by their name, each with a life of its own, and those that the
-    /// store has.
+    /// The streams declared by name, each with its own epoch, and those of the store.
     #[must_use]
     pub(in crate::hub) fn new(
         settings: StreamSettings,
@@ -122,7 +120,6 @@ impl Streams {
         streams
     }
 
-    /// The streams that are declared by their name are there from the beginning.
     fn add_named(&mut self) {
         for declaration in self.settings.declarations.clone() {
             if !declaration.pattern.is_open()
@@ -135,8 +132,9 @@ impl Streams {
         }
     }
 
-    /// Goes by the declarations of now. A stream that is declared no more, or has turned from JSON to
-    /// bytes or from one in memory to a durable one, ends with all that is kept of it, and whoever watches it is told so.
+    /// Applies the current declarations. A stream ends, with all kept events, if it is no longer
+    /// declared, or changed between JSON and bytes, or between memory and durable. Its subscribers
+    /// are told.
     pub(in crate::hub) fn redeclare(&mut self, now: Now, effects: &mut Effects) {
         let all: Vec<StreamIx> = self.streams.iter().map(|(ix, _)| StreamIx(ix as u32)).collect();
         for ix in all {
@@ -155,7 +153,7 @@ impl Streams {
                     stream.pass_anew(tree.as_ref());
                     self.touch(now.moment, ix);
                     self.age_anew(now, ix, effects);
-                    // What polls it is perhaps another, and has not heard of them.
+                    // A new source does not know the payer yet.
                     let stream = &mut self.streams[ix];
                     stream.payer = stream.next_payer();
                     if stream.payer.is_some() {
@@ -165,7 +163,7 @@ impl Streams {
                 Some(_) | None => {
                     let conns: Vec<ConnId> = stream.subscribers.keys().copied().collect();
                     let streams = vec![stream.name.clone()];
-                    // None of them is to have it polled while the others end.
+                    // No subscriber becomes the payer while the others are removed.
                     for &conn in &conns {
                         self.end_only(now, conn, ix, effects);
                     }
@@ -181,7 +179,7 @@ impl Streams {
         self.shrink_to(self.settings.all_streams_bytes, None);
     }
 
-    /// When the newest event came of each declared stream, of a family of any of its streams.
+    /// The time of the newest event of each declaration; for a family, of any of its streams.
     #[must_use]
     pub fn newest_times(&self) -> BTreeMap<&str, Timestamp> {
         let mut times = BTreeMap::new();
@@ -194,7 +192,7 @@ impl Streams {
         times
     }
 
-    /// How many events were let go of for their bytes.
+    /// How many events were dropped for their bytes.
     #[must_use]
     pub fn cut_events(&self) -> u64 {
         self.cut_events
@@ -206,13 +204,13 @@ impl Streams {
         (self.streams.len(), self.subscriptions)
     }
 
-    /// How many of the streams stay, as nothing else may take their place, and the bytes of what is kept of all.
+    /// How many streams stay and cannot be displaced, and the bytes of all kept events.
     #[must_use]
     pub fn staying(&self) -> (usize, usize) {
         self.holdings.staying()
     }
 
-    /// The life of a stream that is there, or that will go on when it is asked for.
+    /// The epoch of a stream that exists, or will continue on demand.
     #[must_use]
     pub fn epoch(&self, name: &StreamId) -> Option<&Rc<str>> {
         match self.by_name.get(name) {
@@ -221,7 +219,7 @@ impl Streams {
         }
     }
 
-    /// What a stream of this name is declared to be.
+    /// The declaration for a stream of this name.
     #[must_use]
     pub fn declaration(&self, name: &StreamId) -> Option<&Rc<Declaration>> {
         if let Some(ix) = self.by_name.get(name) {
@@ -230,7 +228,7 @@ impl Streams {
         declared(&self.settings.declarations, name.as_str())
     }
 
-    /// What a stream of this name is declared to be, for somebody who wants to publish to it.
+    /// The declaration for a stream of this name, for a client that wants to publish to it.
     ///
     /// # Errors
     /// `no_such_stream`; `forbidden` without the right.
@@ -243,7 +241,7 @@ impl Streams {
         if rights.may_publish(declaration, name.as_str()) {
             return Ok(declaration);
         }
-        // Whoever may not even watch it is not told that it is there.
+        // A client that may not watch it does not learn that it exists.
         Err(if rights.may_watch(declaration, name.as_str()) {
             Refusal::new(RefusalCode::Forbidden, "you may not publish to this stream")
         } else {
@@ -251,9 +249,9 @@ impl Streams {
         })
     }
 
-    /// By how many bytes a durable stream grows on the disk when somebody publishes so many: where the oldest event
-    /// goes for it, by what it has more than that one, and none if it has no more. Where memory has not all of the
-    /// events that the disk has, nobody knows how large the oldest one is, and all of them count.
+    /// By how many bytes a publication makes a durable stream grow on disk: what it has more than
+    /// the oldest event, if it replaces that one; `None` if no more. If memory lacks events that
+    /// are on disk, the oldest one's size is unknown, and all `bytes` count.
     #[must_use]
     pub fn grows_on_disk_by(
         &self,
@@ -262,7 +260,7 @@ impl Streams {
         bytes: usize,
     ) -> Option<usize> {
         self.to_publish(name, rights).ok().filter(|declaration| declaration.durable)?;
-        // Those that are on their way to the store replace the first ones.
+        // Publications in flight replace the first ones.
         let before = self.in_flight.get(name).copied().unwrap_or(0);
         let replaces = self.ix(name).and_then(|ix| self.streams[ix].replaces(before));
         match replaces {
@@ -276,9 +274,9 @@ impl Streams {
         self.by_name.get(name).copied()
     }
 
-    /// Of what was obtained nothing has come.
+    /// Nothing came of obtaining a stream.
     pub(super) fn release(&mut self, now: Now, ix: StreamIx) {
-        // Who names a stream twice has let go of it already.
+        // A request may name a stream twice.
         let Some(stream) = self.streams.get_mut(ix.0 as usize) else { return };
         stream.is_obtained = false;
         self.touch(now.moment, ix);
@@ -300,7 +298,7 @@ impl Streams {
         ix
     }
 
-    /// Takes note that a stream was used; whether it is idle from now on is seen by who watches it.
+    /// A stream was used. If it is not to stay, it is idle from now on.
     pub(super) fn touch(&mut self, now: Moment, ix: StreamIx) {
         let stream = &self.streams[ix];
         let stays = !stream.declaration.pattern.is_open()
@@ -355,12 +353,11 @@ impl Streams {
         }
     }
 
-    /// The subscription of a connection to a stream.
     pub(super) fn subscription(&mut self, conn: ConnId, ix: StreamIx) -> Option<&mut Subscription> {
         self.streams.get_mut(ix.0 as usize)?.subscribers.get_mut(&conn)
     }
 
-    /// For a census: subscriptions, and what else is remembered for them.
+    /// For a census: subscriptions, and other state kept for them.
     pub(in crate::hub) fn census(&self) -> (usize, usize) {
         let subscriptions = self.streams.iter().map(|(_, stream)| stream.subscribers.len()).sum();
         let filters: usize = self.streams.iter().map(|(_, stream)| stream.filters.len()).sum();
