@@ -24,7 +24,7 @@ use crate::wire::json::Writer;
 
 impl<S: Backend> Chat<S> {
     /// Has browsers signed in by cookies that are signed with this secret.
-    pub(in crate::server) fn sign_browsers_in_with(&mut self, secret: Secret) {
+    pub(crate) fn sign_browsers_in_with(&mut self, secret: Secret) {
         self.verifier.set_cookie_secret(secret);
     }
 

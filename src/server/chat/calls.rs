@@ -165,12 +165,12 @@ impl<S: Backend> Chat<S> {
     }
 
     /// What other threads share with the server.
-    pub(in crate::server) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
     /// After the loop: what was acknowledged is on disk, and every call that was not carried out is told so.
-    pub(in crate::server) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.outbound.stop();
         self.store.close();
         self.fail_calls();

@@ -66,10 +66,7 @@ pub enum HandleError {
 }
 
 impl HandleError {
-    pub(in crate::server) const fn refused(
-        code: RefusalCode,
-        message: &'static str,
-    ) -> HandleError {
+    pub(crate) const fn refused(code: RefusalCode, message: &'static str) -> HandleError {
         HandleError::Refused { code: code.as_str(), message }
     }
 }

@@ -38,9 +38,9 @@ type HandlerFn = dyn Fn(Call, Reply) + Send + Sync;
 
 /// A function for a message type of the application's own.
 #[derive(Clone)]
-pub(in crate::server) struct Registered {
-    pub(in crate::server) access: Access,
-    pub(in crate::server) run: Arc<HandlerFn>,
+pub(crate) struct Registered {
+    pub(crate) access: Access,
+    pub(crate) run: Arc<HandlerFn>,
 }
 
 impl fmt::Debug for Registered {
@@ -59,7 +59,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(in crate::server) fn new(shared: Arc<Shared>, to: HandlerWaiter) -> Reply {
+    pub(crate) fn new(shared: Arc<Shared>, to: HandlerWaiter) -> Reply {
         Reply { shared, to, is_answered: false }
     }
 
@@ -126,7 +126,7 @@ impl Drop for Reply {
 
 /// Who waits for a handler's answer, as another thread may know it.
 #[derive(Clone, Debug)]
-pub(in crate::server) enum HandlerWaiter {
+pub(crate) enum HandlerWaiter {
     /// A connection, and its own name for the request, if it wants an answer.
     Conn(ConnId, Option<String>),
     /// A call, by its number.
@@ -134,4 +134,4 @@ pub(in crate::server) enum HandlerWaiter {
 }
 
 /// A payload as JSON, or a refusal.
-pub(in crate::server) type HandlerResult = Result<String, HandlerRefusal>;
+pub(crate) type HandlerResult = Result<String, HandlerRefusal>;

@@ -144,7 +144,7 @@ pub struct PathReply {
 }
 
 impl PathReply {
-    pub(in crate::server) fn new(
+    pub(crate) fn new(
         shared: Arc<Shared>,
         to: Exchange,
         origin: Option<Box<str>>,
@@ -191,15 +191,15 @@ type HttpFn = dyn Fn(PathRequest, PathReply) + Send + Sync;
 
 /// A function of the program's for a path.
 #[derive(Clone)]
-pub(in crate::server) struct HttpPath {
-    pub(in crate::server) method: &'static str,
-    pub(in crate::server) template: String,
-    pub(in crate::server) access: Access,
-    pub(in crate::server) run: Arc<HttpFn>,
+pub(crate) struct HttpPath {
+    pub(crate) method: &'static str,
+    pub(crate) template: String,
+    pub(crate) access: Access,
+    pub(crate) run: Arc<HttpFn>,
 }
 
 impl HttpPath {
-    pub(in crate::server) fn new(
+    pub(crate) fn new(
         method: &'static str,
         template: &str,
         access: Access,

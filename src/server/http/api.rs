@@ -18,13 +18,13 @@ use serde::de::IgnoredAny;
 
 /// A call whose head was judged.
 #[derive(Debug)]
-pub(in crate::server) struct ApiCall {
-    pub(in crate::server) route: &'static Route,
+pub(crate) struct ApiCall {
+    pub(crate) route: &'static Route,
     /// What stands for the braces of the path.
     params: Vec<(&'static str, String)>,
-    pub(in crate::server) caller: HttpCaller,
+    pub(crate) caller: HttpCaller,
     /// The origin that may see the answer, where that is not this host's own.
-    pub(in crate::server) shared_with: Option<Box<str>>,
+    pub(crate) shared_with: Option<Box<str>>,
 }
 
 /// Judges the head of a call; `path` is what follows the prefix. An error is the whole answer.
@@ -88,7 +88,7 @@ fn judge_head(
 
 impl ApiCall {
     /// Which request it is.
-    pub(in crate::server) fn kind(&self, hub: &Hub) -> &str {
+    pub(crate) fn kind(&self, hub: &Hub) -> &str {
         let types = self.route.types;
         let at = |place: usize| types.get(place).copied().unwrap_or_default();
         let person = self.caller.person();
@@ -119,7 +119,7 @@ impl ApiCall {
     ///
     /// # Errors
     /// A [`Fault`] of the query, or of the content.
-    pub(in crate::server) fn payload(
+    pub(crate) fn payload(
         &self,
         head: &RequestHead<'_>,
         body: &str,
@@ -181,7 +181,7 @@ impl ApiCall {
 
 impl ApiCall {
     /// The stream that the content goes to as it is, if it publishes to one.
-    pub(in crate::server) fn stream(&self) -> Option<&str> {
+    pub(crate) fn stream(&self) -> Option<&str> {
         (self.route.types == ["publish"]).then(|| self.param("stream"))
     }
 
@@ -280,7 +280,7 @@ fn query(
 
 /// The caller's own id of what it sends, where it comes in the head: `Idempotency-Key: "…"`, with or without quotes.
 /// The request has it as its member `name`.
-pub(in crate::server) fn idempotency_key(
+pub(crate) fn idempotency_key(
     head: &RequestHead<'_>,
     name: &'static str,
 ) -> Result<Option<String>, Fault> {

@@ -18,7 +18,7 @@ const JWT_PARTS: usize = 3;
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::server) enum HttpCaller {
+pub(crate) enum HttpCaller {
     /// Somebody who has not said who they are.
     Nobody,
     /// The same, where guests are let in.
@@ -30,7 +30,7 @@ pub(in crate::server) enum HttpCaller {
 }
 
 impl HttpCaller {
-    pub(in crate::server) fn person(&self) -> Option<&Person> {
+    pub(crate) fn person(&self) -> Option<&Person> {
         match self {
             HttpCaller::Nobody => None,
             HttpCaller::Guest(person) | HttpCaller::User(person) | HttpCaller::Token(person) => {
@@ -42,10 +42,7 @@ impl HttpCaller {
 
 /// Who makes a call of the API. Only the `Authorization` field counts, and in open mode the name in
 /// the query.
-pub(in crate::server) fn caller(
-    head: &RequestHead<'_>,
-    rules: Rules<'_>,
-) -> Result<HttpCaller, HttpRefusal> {
+pub(crate) fn caller(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<HttpCaller, HttpRefusal> {
     if let Some(Identity { user, admin, rights, limits, .. }) = rules.proven {
         let (user, is_admin, streams) = (user.clone(), *admin, rights.clone());
         let limits = rules.limits_of(&user, limits.as_deref());
@@ -77,7 +74,7 @@ pub(in crate::server) fn caller(
 }
 
 /// Whoever has the admin token, in the name of the user whom the query names.
-pub(in crate::server) fn admin(
+pub(crate) fn admin(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
 ) -> Result<Option<Identity>, HttpRefusal> {
@@ -101,7 +98,7 @@ pub(in crate::server) fn admin(
 
 /// Whether somebody must stand for a request whom its tokens do not name: an upgrade, a call of the API, the
 /// metrics. A JWT is judged by the keys, if there are any; the admin token is itself.
-pub(in crate::server) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
+pub(crate) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
     let is_upgrade = Upgrade::is_asked_for(head);
     // Who exchanges a code, or signs out, need be nobody.
     let is_asked = head.path != SIGN_IN_PATH || ["GET", "HEAD"].contains(&head.method);
@@ -148,7 +145,7 @@ fn bad(why: String) -> HttpRefusal {
 }
 
 /// Open mode: everybody is who they say.
-pub(in crate::server) fn named(head: &RequestHead<'_>) -> Result<Identity, HttpRefusal> {
+pub(crate) fn named(head: &RequestHead<'_>) -> Result<Identity, HttpRefusal> {
     if !tokens(head, &[])?.is_empty() {
         return Err(unauthorized(&TokenError::OpenMode.to_string()));
     }
@@ -159,7 +156,7 @@ pub(in crate::server) fn named(head: &RequestHead<'_>) -> Result<Identity, HttpR
 }
 
 /// Open mode, for who connects: they are called what they say, too.
-pub(in crate::server) fn named_and_called(
+pub(crate) fn named_and_called(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
 ) -> Result<Identity, HttpRefusal> {
@@ -203,7 +200,7 @@ pub(super) fn proved(
 
 /// The tokens of a request, in their order of rank. Each that is there counts, however often its way
 /// is used: whoever looks at another one than we do must not be led astray.
-pub(in crate::server) fn tokens(
+pub(crate) fn tokens(
     head: &RequestHead<'_>,
     protocols: &[&str],
 ) -> Result<Vec<String>, HttpRefusal> {
@@ -229,9 +226,7 @@ fn tokens_beside(head: &RequestHead<'_>, protocols: &[&str]) -> impl Iterator<It
 
 /// The token of the `Authorization` field, which comes once (RFC 9110 §5.3). Another scheme than
 /// `Bearer` (RFC 6750 §2.1) is for somebody else, a proxy perhaps.
-pub(in crate::server) fn bearer<'b>(
-    head: &RequestHead<'b>,
-) -> Result<Option<&'b str>, HttpRefusal> {
+pub(crate) fn bearer<'b>(head: &RequestHead<'b>) -> Result<Option<&'b str>, HttpRefusal> {
     let Some(value) = head.only("authorization").map_err(HttpRefusal::from)? else {
         return Ok(None);
     };
@@ -240,7 +235,7 @@ pub(in crate::server) fn bearer<'b>(
 }
 
 /// A token that is no good, or was not looked at.
-pub(in crate::server) fn denied(error: TokenError) -> HttpRefusal {
+pub(crate) fn denied(error: TokenError) -> HttpRefusal {
     match error {
         // At least one a second may fail.
         TokenError::TooManyFailed(_) => HttpRefusal {
@@ -251,7 +246,7 @@ pub(in crate::server) fn denied(error: TokenError) -> HttpRefusal {
     }
 }
 
-pub(in crate::server) fn unauthorized(message: &str) -> HttpRefusal {
+pub(crate) fn unauthorized(message: &str) -> HttpRefusal {
     let mut refusal = HttpRefusal::new(Status::Unauthorized, "unauthorized", message);
     refusal.fields = &[("WWW-Authenticate", "Bearer")];
     refusal

@@ -22,19 +22,19 @@ use crate::wire::stream_request::asks;
 
 /// A request for events, or for a ticket.
 #[derive(Debug)]
-pub(in crate::server) struct Listening {
-    pub(in crate::server) who: Who,
-    pub(in crate::server) what: What,
+pub(crate) struct Listening {
+    pub(crate) who: Who,
+    pub(crate) what: What,
     /// The page elsewhere that may see the answer.
-    pub(in crate::server) origin: Option<Box<str>>,
+    pub(crate) origin: Option<Box<str>>,
     /// The head of a good answer.
-    pub(in crate::server) response: Response,
-    pub(in crate::server) is_head: bool,
+    pub(crate) response: Response,
+    pub(crate) is_head: bool,
 }
 
 /// Who asks.
 #[derive(Debug)]
-pub(in crate::server) enum Who {
+pub(crate) enum Who {
     User(Identity),
     /// Whoever has the admin token, in a user's name.
     Token(Identity),
@@ -45,7 +45,7 @@ pub(in crate::server) enum Who {
 
 /// What is asked for.
 #[derive(Debug)]
-pub(in crate::server) enum What {
+pub(crate) enum What {
     /// All that the user's WebSocket would be pushed, and these streams.
     All { streams: Vec<Ask>, last: Option<LastSeen> },
     /// One stream alone.
@@ -56,14 +56,14 @@ pub(in crate::server) enum What {
 
 /// A stream that is watched without another word.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::server) struct Watch {
-    pub(in crate::server) stream: StreamId,
-    pub(in crate::server) form: WatchForm,
+pub(crate) struct Watch {
+    pub(crate) stream: StreamId,
+    pub(crate) form: WatchForm,
 }
 
 /// How whoever only watches is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum WatchForm {
+pub(crate) enum WatchForm {
     /// By messages on the stream's own path.
     Plain,
     /// By Server-Sent Events.
@@ -73,13 +73,13 @@ pub(in crate::server) enum WatchForm {
 }
 
 /// Whether a request is for events, so that its address may say who sends it.
-pub(in crate::server) fn is_for_events(head: &RequestHead<'_>) -> bool {
+pub(crate) fn is_for_events(head: &RequestHead<'_>) -> bool {
     let is_stream = head.path.starts_with(STREAMS_PATH) && form_of_stream(head).is_some();
     head.path == EVENTS_PATH || is_stream
 }
 
 /// Judges a request if it is one for events or for a ticket; an error is the whole answer.
-pub(in crate::server) fn listen(
+pub(crate) fn listen(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
 ) -> Option<Result<Box<Listening>, Response>> {
@@ -294,7 +294,7 @@ fn may_watch(
     judge_watch(rules, rights, !matches!(who, Who::Guest), stream, form)
 }
 
-pub(in crate::server) fn judge_watch(
+pub(crate) fn judge_watch(
     rules: Rules<'_>,
     rights: &StreamRights,
     is_user: bool,

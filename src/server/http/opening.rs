@@ -58,7 +58,7 @@ pub(super) fn open<'b>(
 }
 
 /// Whether the query says `name=1`.
-pub(in crate::server) fn is_set(head: &RequestHead<'_>, name: &str) -> bool {
+pub(crate) fn is_set(head: &RequestHead<'_>, name: &str) -> bool {
     head.query_value(name).is_some_and(|value| value.is_ok_and(|value| value == "1"))
 }
 
@@ -97,7 +97,7 @@ pub(super) fn open_own<'b>(
 
 /// What somebody came for whom the hub does not know.
 #[derive(Clone, Debug)]
-pub(in crate::server) enum Visitor {
+pub(crate) enum Visitor {
     /// A stream, on whose own path they came, or which they alone asked for: they speak nothing.
     Watch(Watch),
     /// A path of the embedding program's: they speak its protocol.

@@ -11,7 +11,7 @@ use crate::wire::json::Writer;
 
 /// Whether the server can do what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Readiness {
+pub(crate) enum Readiness {
     Ready,
     /// It is about to end.
     Stopping,
@@ -25,12 +25,12 @@ pub(in crate::server) enum Readiness {
 
 impl Readiness {
     /// Why no more calls are taken, if none are.
-    pub(in crate::server) fn stopping(self) -> Option<HttpRefusal> {
+    pub(crate) fn stopping(self) -> Option<HttpRefusal> {
         self.refusal().filter(|_| self == Readiness::Stopping)
     }
 
     /// Why it cannot, if it cannot.
-    pub(in crate::server) fn refusal(self) -> Option<HttpRefusal> {
+    pub(crate) fn refusal(self) -> Option<HttpRefusal> {
         let message = match self {
             Readiness::Ready => return None,
             Readiness::Stopping => "the server stops",

@@ -32,40 +32,40 @@ const OPEN_HOSTS: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
 
 /// What a request's head is judged by.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::server) struct Rules<'a> {
-    pub(in crate::server) verifier: &'a Verifier,
+pub(crate) struct Rules<'a> {
+    pub(crate) verifier: &'a Verifier,
     /// Who pays for tokens that are no good.
-    pub(in crate::server) payer: ProofPayer<'a>,
-    pub(in crate::server) admin_token: Option<&'a AdminToken>,
-    pub(in crate::server) allowed_origins: &'a [String],
-    pub(in crate::server) now: Timestamp,
+    pub(crate) payer: ProofPayer<'a>,
+    pub(crate) admin_token: Option<&'a AdminToken>,
+    pub(crate) allowed_origins: &'a [String],
+    pub(crate) now: Timestamp,
     /// A proxy says that it comes from another machine.
-    pub(in crate::server) is_elsewhere: bool,
+    pub(crate) is_elsewhere: bool,
     /// The limits of all users, and of those for whom others hold.
-    pub(in crate::server) limits: (&'a Limits, &'a Exceptions),
+    pub(crate) limits: (&'a Limits, &'a Exceptions),
     /// The streams, some of which have paths of their own.
-    pub(in crate::server) streams: &'a [Declaration],
+    pub(crate) streams: &'a [Declaration],
     /// Whether guests are let in.
-    pub(in crate::server) lets_guests_in: bool,
-    pub(in crate::server) readiness: Readiness,
+    pub(crate) lets_guests_in: bool,
+    pub(crate) readiness: Readiness,
     /// The embedding program's paths.
-    pub(in crate::server) paths: &'a Paths,
+    pub(crate) paths: &'a Paths,
     /// Whether everybody may read the metrics.
-    pub(in crate::server) are_metrics_public: bool,
+    pub(crate) are_metrics_public: bool,
     /// Who sends it, if another than a token has said so.
-    pub(in crate::server) proven: Option<&'a Identity>,
+    pub(crate) proven: Option<&'a Identity>,
     /// What feeds streams; some of it by webhooks.
-    pub(in crate::server) feeds: &'a [Feed],
+    pub(crate) feeds: &'a [Feed],
 }
 
 impl Rules<'_> {
     /// Who a token says that somebody is.
-    pub(in crate::server) fn verify(&self, token: &str) -> Result<Identity, HttpRefusal> {
+    pub(crate) fn verify(&self, token: &str) -> Result<Identity, HttpRefusal> {
         self.verifier.verify_for(Some(self.payer), token, self.now).map_err(denied)
     }
 
     /// The limits that hold for a user, if they are not those of all.
-    pub(in crate::server) fn limits_of(
+    pub(crate) fn limits_of(
         &self,
         user: &UserId,
         asked: Option<&UserLimits>,
@@ -77,7 +77,7 @@ impl Rules<'_> {
 
 /// What a request comes to.
 #[derive(Debug)]
-pub(in crate::server) enum Routed<'b> {
+pub(crate) enum Routed<'b> {
     /// A whole answer.
     Respond(Response),
     /// The metrics, for somebody who may read them.
@@ -107,7 +107,7 @@ pub(in crate::server) enum Routed<'b> {
 }
 
 /// Judges a request.
-pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
+pub(crate) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     match judged(head, rules) {
         Routed::Respond(response)
             if Upgrade::is_asked_for(head)
@@ -121,7 +121,7 @@ pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> 
 }
 
 /// A refused upgrade, with the way that is left where no WebSocket gets through.
-pub(in crate::server) fn with_fallback(response: Response) -> Response {
+pub(crate) fn with_fallback(response: Response) -> Response {
     let link = format!("<{EVENTS_PATH}>; rel=\"alternate\"; type=\"text/event-stream\"");
     // A page elsewhere may find out that there is a server: it would have had its answer in a WebSocket.
     let mut response = public(response.with("Link", link));
@@ -277,12 +277,12 @@ fn is_open_host(host: &str) -> bool {
 
 /// A request for a path of the program's, judged.
 #[derive(Debug)]
-pub(in crate::server) struct ProgramCall {
-    pub(in crate::server) path: HttpPath,
-    pub(in crate::server) params: Params,
-    pub(in crate::server) caller: HttpCaller,
+pub(crate) struct ProgramCall {
+    pub(crate) path: HttpPath,
+    pub(crate) params: Params,
+    pub(crate) caller: HttpCaller,
     /// The page elsewhere that may see the answer.
-    pub(in crate::server) origin: Option<Box<str>>,
+    pub(crate) origin: Option<Box<str>>,
 }
 
 #[cfg(test)]

@@ -29,19 +29,19 @@ const STATUSES: &[(&str, Status)] = &[
 ];
 
 /// The status of a code, also of one that a handler of the embedding program has made up.
-pub(in crate::server) fn status_of(code: &str) -> Status {
+pub(crate) fn status_of(code: &str) -> Status {
     let known = STATUSES.iter().find(|(known, _)| *known == code);
     known.map_or(Status::BadRequest, |(_, status)| *status)
 }
 
 /// The answer to one call too many.
-pub(in crate::server) fn overloaded() -> Response {
+pub(crate) fn overloaded() -> Response {
     let detail = ErrorDetail { retry_after_ms: Some(1_000), ..ErrorDetail::default() };
     refused("overloaded", "too many calls wait", detail)
 }
 
 /// A refusal, with the same members as on a socket, and what HTTP says beside them.
-pub(in crate::server) fn refused(code: &str, message: &str, detail: ErrorDetail) -> Response {
+pub(crate) fn refused(code: &str, message: &str, detail: ErrorDetail) -> Response {
     let status = status_of(code);
     let response = json(status, error_body(code, message, &detail));
     let response = match detail.retry_after_ms {
@@ -56,7 +56,7 @@ pub(in crate::server) fn refused(code: &str, message: &str, detail: ErrorDetail)
     response
 }
 
-pub(in crate::server) fn json(status: Status, mut text: String) -> Response {
+pub(crate) fn json(status: Status, mut text: String) -> Response {
     text.push('\n');
     Response::new(status, "application/json", text.into_bytes())
 }

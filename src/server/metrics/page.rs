@@ -8,8 +8,7 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use std::fmt::Error;
 
 /// The `Content-Type` of the text.
-pub(in crate::server) const CONTENT_TYPE: &str =
-    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const NO_EXEMPLAR: Option<&Exemplar<NoLabelSet, u64>> = None;
 const US_PER_SECOND: f64 = 1_000_000.0;
@@ -17,23 +16,18 @@ const US_PER_SECOND: f64 = 1_000_000.0;
 /// Writes metrics one after the other. Names are without the prefix of all, and those of counters
 /// without `_total`.
 #[derive(Debug)]
-pub(in crate::server) struct Page<'a>(pub(in crate::server) DescriptorEncoder<'a>);
+pub(crate) struct Page<'a>(pub(in crate::server) DescriptorEncoder<'a>);
 
 impl Page<'_> {
     /// A number that only grows.
-    pub(in crate::server) fn counter(
-        &mut self,
-        name: &str,
-        help: &str,
-        value: u64,
-    ) -> Result<(), Error> {
+    pub(crate) fn counter(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
         self.0
             .encode_descriptor(name, help, None, MetricType::Counter)?
             .encode_counter(&value, NO_EXEMPLAR)
     }
 
     /// Numbers that only grow, each with its labels.
-    pub(in crate::server) fn counters<L: EncodeLabelSet>(
+    pub(crate) fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,
         help: &str,
@@ -47,17 +41,12 @@ impl Page<'_> {
     }
 
     /// How much of something there is now.
-    pub(in crate::server) fn gauge(
-        &mut self,
-        name: &str,
-        help: &str,
-        value: u64,
-    ) -> Result<(), Error> {
+    pub(crate) fn gauge(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
         self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
     }
 
     /// The same of several things, each with its labels.
-    pub(in crate::server) fn gauges<L: EncodeLabelSet>(
+    pub(crate) fn gauges<L: EncodeLabelSet>(
         &mut self,
         name: &str,
         help: &str,
@@ -71,12 +60,7 @@ impl Page<'_> {
     }
 
     /// A duration of now, in seconds.
-    pub(in crate::server) fn seconds(
-        &mut self,
-        name: &str,
-        help: &str,
-        millis: u64,
-    ) -> Result<(), Error> {
+    pub(crate) fn seconds(&mut self, name: &str, help: &str, millis: u64) -> Result<(), Error> {
         let seconds = millis as f64 / 1_000.0;
         self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&seconds)
     }
@@ -96,7 +80,7 @@ impl Page<'_> {
     }
 
     /// How numbers are spread.
-    pub(in crate::server) fn histogram<const N: usize>(
+    pub(crate) fn histogram<const N: usize>(
         &mut self,
         name: &str,
         help: &str,
@@ -106,7 +90,7 @@ impl Page<'_> {
     }
 
     /// How durations are spread that were counted in µs: in seconds.
-    pub(in crate::server) fn durations<const N: usize>(
+    pub(crate) fn durations<const N: usize>(
         &mut self,
         name: &str,
         help: &str,

@@ -5,10 +5,7 @@ use crate::server::remote::RemoteMetrics;
 use std::fmt::Error;
 
 /// What becomes of requests for the application's backend.
-pub(in crate::server) fn remotes(
-    remotes: &[RemoteMetrics],
-    page: &mut Page<'_>,
-) -> Result<(), Error> {
+pub(crate) fn remotes(remotes: &[RemoteMetrics], page: &mut Page<'_>) -> Result<(), Error> {
     if remotes.is_empty() {
         return Ok(());
     }

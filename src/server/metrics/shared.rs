@@ -6,7 +6,7 @@ use crate::server::sources::SourceMetrics;
 use std::fmt::Error;
 
 /// How much is taken of what there is for all.
-pub(in crate::server) fn pools(used: &[Used], page: &mut Page<'_>) -> Result<(), Error> {
+pub(crate) fn pools(used: &[Used], page: &mut Page<'_>) -> Result<(), Error> {
     let of_each = |value: fn(&Used) -> u64| {
         let all = POOLS.iter().zip(used);
         all.filter(|(_, used)| used.max > 0)
@@ -17,7 +17,7 @@ pub(in crate::server) fn pools(used: &[Used], page: &mut Page<'_>) -> Result<(),
 }
 
 /// How what feeds streams is.
-pub(in crate::server) fn sources(
+pub(crate) fn sources(
     sources: &[SourceMetrics],
     ages_ms: &[(String, u64)],
     page: &mut Page<'_>,

@@ -23,26 +23,26 @@ const PREFIX: &str = "parlor";
 
 /// What was counted by now, and how much there is.
 #[derive(Debug, Default)]
-pub(in crate::server) struct MetricsSnapshot {
-    pub(in crate::server) of_loop: LoopCounters,
-    pub(in crate::server) of_web: WebCounters,
-    pub(in crate::server) of_chat: Counters,
-    pub(in crate::server) of_store: StoreCounters,
-    pub(in crate::server) counts: HubCounts,
-    pub(in crate::server) pools: Vec<Used>,
-    pub(in crate::server) connections: u64,
-    pub(in crate::server) waiting_bytes: u64,
-    pub(in crate::server) waiting_at_store: u64,
-    pub(in crate::server) uptime_ms: u64,
-    pub(in crate::server) sources: Vec<SourceMetrics>,
-    pub(in crate::server) remotes: Vec<RemoteMetrics>,
+pub(crate) struct MetricsSnapshot {
+    pub(crate) of_loop: LoopCounters,
+    pub(crate) of_web: WebCounters,
+    pub(crate) of_chat: Counters,
+    pub(crate) of_store: StoreCounters,
+    pub(crate) counts: HubCounts,
+    pub(crate) pools: Vec<Used>,
+    pub(crate) connections: u64,
+    pub(crate) waiting_bytes: u64,
+    pub(crate) waiting_at_store: u64,
+    pub(crate) uptime_ms: u64,
+    pub(crate) sources: Vec<SourceMetrics>,
+    pub(crate) remotes: Vec<RemoteMetrics>,
     /// How old the newest event is of each declared stream that had one, in ms.
-    pub(in crate::server) ages_ms: Vec<(String, u64)>,
+    pub(crate) ages_ms: Vec<(String, u64)>,
 }
 
 impl MetricsSnapshot {
     /// All of it, as the metrics are written.
-    pub(in crate::server) fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         let mut registry = Registry::with_prefix(PREFIX);
         registry.register_collector(Box::new(self));
         let mut text = String::new();

@@ -11,7 +11,7 @@ const RETRY_AFTER_MS: u64 = 1_000;
 
 /// What becomes of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::server) enum BackendReply {
+pub(crate) enum BackendReply {
     /// It is answered with this payload, an object.
     Reply(String),
     /// The backend has refused it.
@@ -21,7 +21,7 @@ pub(in crate::server) enum BackendReply {
 }
 
 /// Judges what came of a request.
-pub(in crate::server) fn judge(outcome: JobResult) -> BackendReply {
+pub(crate) fn judge(outcome: JobResult) -> BackendReply {
     let (status, body) = match outcome {
         Ok(Got::Answer { status, body, .. }) => (status, body),
         Ok(Got::Data(_) | Got::Nothing) => return BackendReply::Fail(no_answer()),

@@ -11,17 +11,17 @@ use std::sync::Arc;
 
 /// How long the streams of a declaration were not polled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::server) struct Late {
+pub(crate) struct Late {
     /// How many were not for too long.
-    pub(in crate::server) streams: u64,
+    pub(crate) streams: u64,
     /// For how long the one was not that waits longest, in ms.
-    pub(in crate::server) longest_ms: u64,
+    pub(crate) longest_ms: u64,
 }
 
 impl Sources {
     /// Looks which streams are late, if that was not done a moment ago; says so in the log where it has changed.
     /// Returns when to look again, if there is anything to look at.
-    pub(in crate::server) fn look_for_late(&mut self, now: Moment) -> Option<Moment> {
+    pub(crate) fn look_for_late(&mut self, now: Moment) -> Option<Moment> {
         if self.polled.is_empty() && self.feeds.values().all(|running| running.late.streams == 0) {
             return None;
         }
@@ -62,30 +62,30 @@ impl Sources {
     }
 
     /// How many wait to be polled.
-    pub(in crate::server) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.turns.len()
     }
 
     /// How many are polled now.
-    pub(in crate::server) fn under_way(&self) -> usize {
+    pub(crate) fn under_way(&self) -> usize {
         self.turns.under_way()
     }
 
     /// The feeds of which streams are down, and how many. What an operator has paused is not left alone.
-    pub(in crate::server) fn down(&self) -> impl Iterator<Item = (&str, usize)> {
+    pub(crate) fn down(&self) -> impl Iterator<Item = (&str, usize)> {
         let down = self.down.iter().map(|(name, count)| (&**name, *count));
         down.filter(|(name, _)| !self.is_paused(name))
     }
 
     /// Whether one is down, or late, without which the server is not ready.
-    pub(in crate::server) fn lacks_required(&self) -> bool {
+    pub(crate) fn lacks_required(&self) -> bool {
         let is_required = |name: &str| self.feeds.get(name).is_some_and(RunningFeed::is_required);
         let is_late = |running: &RunningFeed| running.is_required() && running.late.streams > 0;
         self.down().any(|(name, _)| is_required(name)) || self.feeds.values().any(is_late)
     }
 
     /// Pauses what feeds a stream, by its declared name, or lets it go on. `None` if nothing feeds it.
-    pub(in crate::server) fn pause(
+    pub(crate) fn pause(
         &mut self,
         now: Moment,
         name: &str,

@@ -11,42 +11,42 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How a source is.
-pub(in crate::server) const RUNNING: &str = "running";
-pub(in crate::server) const PAUSED: &str = "paused";
+pub(crate) const RUNNING: &str = "running";
+pub(crate) const PAUSED: &str = "paused";
 const OPEN: &str = "open";
 const HALF_OPEN: &str = "half-open";
 
 /// What is counted of what feeds a stream, or a family of them.
 #[derive(Clone, Debug, Default)]
-pub(in crate::server) struct SourceMetrics {
+pub(crate) struct SourceMetrics {
     /// The stream, as it is declared.
-    pub(in crate::server) stream: String,
+    pub(crate) stream: String,
     /// How many sources are in each state.
-    pub(in crate::server) states: [(&'static str, u64); 4],
+    pub(crate) states: [(&'static str, u64); 4],
     /// How often each stream is polled, if it is.
-    pub(in crate::server) every_ms: Option<u64>,
-    pub(in crate::server) late: Late,
-    pub(in crate::server) failures: u64,
-    pub(in crate::server) refused: u64,
+    pub(crate) every_ms: Option<u64>,
+    pub(crate) late: Late,
+    pub(crate) failures: u64,
+    pub(crate) refused: u64,
 }
 
 /// How what feeds a declared stream is: of a family the worst of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) struct Overview {
-    pub(in crate::server) state: &'static str,
+pub(crate) struct Overview {
+    pub(crate) state: &'static str,
     /// Without it the server is not ready.
-    pub(in crate::server) is_required: bool,
+    pub(crate) is_required: bool,
     /// How many of its streams are left alone, or are being tried.
-    pub(in crate::server) down: usize,
+    pub(crate) down: usize,
     /// How often each is polled, if it is.
-    pub(in crate::server) every_ms: Option<u64>,
+    pub(crate) every_ms: Option<u64>,
     /// How long they were not polled.
-    pub(in crate::server) late: Late,
+    pub(crate) late: Late,
 }
 
 impl Sources {
     /// How all are, by the names that are declared.
-    pub(in crate::server) fn overviews(&self) -> BTreeMap<&str, Overview> {
+    pub(crate) fn overviews(&self) -> BTreeMap<&str, Overview> {
         let is_open = |polled: &&Polled| polled.state() == CircuitState::Open;
         let open: BTreeSet<&str> = if self.down().next().is_some() {
             self.polled.values().filter(is_open).map(|polled| &*polled.feed).collect()
@@ -73,7 +73,7 @@ impl Sources {
     }
 
     /// What is counted of all.
-    pub(in crate::server) fn metrics(&self) -> Vec<SourceMetrics> {
+    pub(crate) fn metrics(&self) -> Vec<SourceMetrics> {
         let of_feed = |running: &RunningFeed| {
             let name = running.pattern.as_str();
             let mut states = [(RUNNING, 0), (PAUSED, 0), (OPEN, 0), (HALF_OPEN, 0)];
@@ -101,7 +101,7 @@ impl Sources {
     }
 
     /// Writes how the source of a stream is, if it has one.
-    pub(in crate::server) fn write(&self, w: &mut Writer, info: &StreamInfo) {
+    pub(crate) fn write(&self, w: &mut Writer, info: &StreamInfo) {
         let Some(running) = self.feeds.get(info.declaration.pattern.as_str()) else { return };
         let polled = self.polled.get(&info.stream);
         let circuit = polled.map_or(CircuitState::Closed, |polled| polled.state());

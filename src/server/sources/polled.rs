@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// A stream that is polled.
 #[derive(Debug)]
-pub(in crate::server) struct Polled {
+pub(crate) struct Polled {
     /// The name of what feeds it, as it is declared.
     pub(super) feed: Arc<str>,
     /// Somebody watches it, or it is polled anyway.
