@@ -1,70 +1,77 @@
-//! The numbers of what is shared by all: pools, and the sources of streams.
+//! The numbers of what is shared by all: pools, the sources of streams, and the handlers at the backend.
 
-use super::page::Page;
+use super::page::{Page, seconds};
 use super::pools::{POOLS, Used};
+use crate::server::remote::RemoteMetrics;
 use crate::server::sources::SourceMetrics;
-use std::fmt::Error;
+use std::fmt;
 
 /// How much is taken of what there is for all.
-pub(crate) fn pools(used: &[Used], page: &mut Page<'_>) -> Result<(), Error> {
+pub(super) fn pools(used: &[Used], page: &mut Page<'_>) -> fmt::Result {
     let of_each = |value: fn(&Used) -> u64| {
         let all = POOLS.iter().zip(used);
         all.filter(|(_, used)| used.max > 0)
             .map(move |(pool, used)| ([("pool", pool.name)], value(used)))
     };
-    page.gauges("pool_taken", "How much of a pool is in use.", of_each(|used| used.taken))?;
-    page.gauges("pool_size", "The size of a pool.", of_each(|used| used.max))
+    page.gauges("pool_taken", of_each(|used| used.taken))?;
+    page.gauges("pool_size", of_each(|used| used.max))
 }
 
 /// How what feeds streams is.
-pub(crate) fn sources(
+pub(super) fn sources(
     sources: &[SourceMetrics],
     ages_ms: &[(String, u64)],
     page: &mut Page<'_>,
-) -> Result<(), Error> {
-    let of_stream = |name: &String| ("stream", name.clone());
+) -> fmt::Result {
     if !ages_ms.is_empty() {
-        page.all_seconds(
-            "stream_event_age_seconds",
-            "Age of the newest event of each declared stream that has one; for a family, of its newest event in all.",
-            ages_ms.iter().map(|(stream, age_ms)| ([of_stream(stream)], *age_ms)),
-        )?;
+        let ages = ages_ms.iter();
+        let ages = ages.map(|(stream, ms)| ([("stream", stream.clone())], seconds(*ms)));
+        page.gauges("stream_event_age_seconds", ages)?;
     }
     if sources.is_empty() {
         return Ok(());
     }
-    let states = sources.iter().flat_map(|source| {
-        let labels = |state: &str| [of_stream(&source.stream), ("state", state.to_owned())];
-        source.states.map(|(state, count)| (labels(state), count))
+    let of_one = |one: &SourceMetrics| ("stream", one.stream.clone());
+    let states = sources.iter().flat_map(|one| {
+        let labels = |state: &str| [of_one(one), ("state", state.to_owned())];
+        one.states.map(|(state, count)| (labels(state), count))
     });
-    page.gauges("sources", "Sources of streams: polled ones, functions and webhooks.", states)?;
-    polls(sources, page)?;
-    page.counters(
-        "source_failures",
-        "Polls of a source that failed, with all their retries.",
-        sources.iter().map(|one| ([of_stream(&one.stream)], one.failures)),
-    )?;
-    page.counters(
-        "source_refused",
-        "Data from a source that the stream did not accept, or that could not be read.",
-        sources.iter().map(|one| ([of_stream(&one.stream)], one.refused)),
-    )
+    page.gauges("sources", states)?;
+    let polled = || sources.iter().filter(|one| one.every_ms.is_some());
+    if polled().next().is_some() {
+        let ages = polled().map(|one| ([of_one(one)], seconds(one.late.longest_ms)));
+        page.gauges("source_poll_age_seconds", ages)?;
+        let late = polled().map(|one| ([of_one(one)], one.late.streams));
+        page.gauges("source_late_streams", late)?;
+    }
+    let of_each = |value: fn(&SourceMetrics) -> u64| {
+        sources.iter().map(move |one| ([of_one(one)], value(one)))
+    };
+    page.counters("source_failures", of_each(|one| one.failures))?;
+    page.counters("source_refused", of_each(|one| one.refused))
 }
 
-fn polls(sources: &[SourceMetrics], page: &mut Page<'_>) -> Result<(), Error> {
-    let of_stream = |name: &String| ("stream", name.clone());
-    let polled = || sources.iter().filter(|one| one.every_ms.is_some());
-    if polled().next().is_none() {
+/// What becomes of requests for the application's backend.
+pub(super) fn remotes(remotes: &[RemoteMetrics], page: &mut Page<'_>) -> fmt::Result {
+    if remotes.is_empty() {
         return Ok(());
     }
-    page.all_seconds(
-        "source_poll_age_seconds",
-        "Time since a polled source was last polled; for a family, of the stream that waits longest.",
-        polled().map(|one| ([of_stream(&one.stream)], one.late.longest_ms)),
-    )?;
-    page.gauges(
-        "source_late_streams",
-        "Streams of a polled source that were not polled for three intervals and the time-out.",
-        polled().map(|one| ([of_stream(&one.stream)], one.late.streams)),
-    )
+    let of_one = |one: &RemoteMetrics| ("handler", one.handler.clone());
+    let of_each = |value: fn(&RemoteMetrics) -> u64| {
+        remotes.iter().map(move |one| ([of_one(one)], value(one)))
+    };
+    let outcomes = remotes.iter().flat_map(|one| {
+        let labels = |outcome: &str| [of_one(one), ("outcome", outcome.to_owned())];
+        one.outcomes.map(|(outcome, count)| (labels(outcome), count))
+    });
+    page.counters("handler_requests", outcomes)?;
+    page.gauges("handler_requests_under_way", of_each(|one| one.under_way))?;
+    page.gauges("handler_requests_waiting", of_each(|one| one.waiting))?;
+    page.counters("handler_requests_waited", of_each(|one| one.waited))?;
+    let turned_away = remotes.iter().flat_map(|one| {
+        let labels = |why: &str| [of_one(one), ("why", why.to_owned())];
+        one.turned_away.map(|(why, count)| (labels(why), count))
+    });
+    page.counters("handler_requests_turned_away", turned_away)?;
+    page.gauges("handler_down", of_each(|one| one.is_down.into()))
 }
