@@ -36,19 +36,6 @@ impl<S: Backend> Chat<S> {
         self.look_at_pools(net);
     }
 
-    /// A connection is told why it does not have what it has asked for.
-    pub(super) fn refused_on(
-        &mut self,
-        net: &mut Net<'_>,
-        conn: ConnId,
-        id: Option<&str>,
-        refusal: &Refusal,
-    ) {
-        self.counters.limited_by(refusal);
-        let detail = encode::refusal_detail(refusal);
-        self.error(net, conn, id, refusal.code.as_str(), refusal.message, &detail);
-    }
-
     fn apply(&mut self, net: &mut Net<'_>, effects: &Effects) {
         // Entries of a room after the first that did not fit must not overtake it.
         let mut refused: BTreeSet<(ConnId, u32)> = BTreeSet::new();
@@ -144,7 +131,7 @@ impl<S: Backend> Chat<S> {
             }
             (answer, None) if net.is_endless(conn) => self.has_resumed(net, conn, answer),
             (Ok(_), None) => {}
-            (Err(refusal), id) => self.refused_on(net, conn, id, refusal),
+            (Err(refusal), _) => self.refused(net, origin, refusal),
         }
     }
 
@@ -179,7 +166,7 @@ impl<S: Backend> Chat<S> {
             if let Notice::Unsubscribed { message, .. } = notice
                 && self.is_watching(conn)
             {
-                self.close_with(net, conn, KICKED, message);
+                self.close_with(net, conn, KICKED, *message);
                 continue;
             }
             if refused.contains(&(conn, encoded.source)) {

@@ -2,7 +2,7 @@
 
 use crate::auth::{Code, Identity, Secret};
 use crate::base::limits::SIGN_IN_COOKIE_BYTES_MAX;
-use crate::base::{Address, Request, Revocation};
+use crate::base::{Address, RefusalCode, Request, Revocation};
 use crate::http1::Response;
 use crate::http1::response::other_methods;
 use crate::hub::{Input, Rights};
@@ -13,13 +13,13 @@ use crate::server::http::browser::{
     CookieAnswer, METHODS, code_of, cookie_name, is_own_page, json, json_of, set_cookie, user,
 };
 use crate::server::http::identity::caller;
-use crate::server::http::status::refused;
 use crate::server::http::{
     HttpCaller, Rules, bearer, check_origin, denied, shared_with, signed_in,
 };
 use crate::store::Backend;
 use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
-use crate::wire::encode::{self, ErrorDetail};
+use crate::wire::encode;
+use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
 
 impl<S: Backend> Chat<S> {
@@ -100,7 +100,7 @@ impl<S: Backend> Chat<S> {
         let revocation = Revocation::Token(code.jti.clone(), Some(code.until));
         if !self.verifier.revocations().has_room_for(&revocation) {
             let message = "too many links were used lately";
-            return Err(refused("quota", message, ErrorDetail::default()));
+            return Err(ErrorReply::new(RefusalCode::Quota, message).into());
         }
         let Code { identity, .. } = &code;
         let (who, name, admin) = (identity.user.clone(), identity.name.clone(), identity.admin);
@@ -109,10 +109,9 @@ impl<S: Backend> Chat<S> {
         let seconds = expires.0.saturating_sub(net.timestamp().0) / 1_000;
         let cookie = set_cookie(head, &value, seconds);
         if cookie.len() > SIGN_IN_COOKIE_BYTES_MAX {
-            let limit = Some(SIGN_IN_COOKIE_BYTES_MAX as u64);
-            let detail = ErrorDetail { limit, ..ErrorDetail::default() };
             let message = "the rights in this link are more than a cookie can have";
-            return Err(refused("too_large", message, detail));
+            let error = ErrorReply::new(RefusalCode::TooLarge, message);
+            return Err(error.limited_to(SIGN_IN_COOKIE_BYTES_MAX as u64).into());
         }
         let mut writer = Writer::new();
         writer.object(|w| {
@@ -137,11 +136,11 @@ impl<S: Backend> Chat<S> {
         let has_cookie = head.cookie(&cookie_name(head.host)).is_some();
         if has_cookie && !is_own_page(head) {
             let message = "a sign-in is ended by this server's own page: Origin says so";
-            return Err(refused("forbidden", message, ErrorDetail::default()));
+            return Err(ErrorReply::new(RefusalCode::Forbidden, message).into());
         }
         if !has_cookie && bearer(head).ok().flatten().is_some() {
             let message = "a token is not signed out: auth:revoke ends it";
-            return Err(refused("bad_request", message, ErrorDetail::default()));
+            return Err(ErrorReply::new(RefusalCode::BadRequest, message).into());
         }
         let cookie = set_cookie(head, "", 0);
         let payload = encode::payload(|_| {});
@@ -161,7 +160,7 @@ impl<S: Backend> Chat<S> {
         };
         if !self.verifier.revocations().has_room_for(&revocation) {
             let message = "the limit of revocations is reached: nothing has changed";
-            return Err(refused("quota", message, ErrorDetail::default()));
+            return Err(ErrorReply::new(RefusalCode::Quota, message).into());
         }
         let answer = CookieAnswer { payload, cookie };
         self.revoke_for(net, exchange, identity.user, (revocation, false), answer);

@@ -382,8 +382,8 @@ impl<S: Backend> Application for Chat<S> {
         }
         // It may have been left unread until now.
         self.settle_pause(net, conn);
-        if let Some((code, message, detail)) = due {
-            self.say(net, conn, &encode::error(None, &code, &message, &detail));
+        if let Some(error) = due {
+            self.say(net, conn, &error.to_message(None));
         }
         let speaks = !self.is_own(conn) && !self.speaks_nothing(net, conn);
         if let Some(expires) = tells_expiry.filter(|_| speaks) {

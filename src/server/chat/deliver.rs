@@ -16,6 +16,7 @@ use crate::store::Backend;
 use crate::web::Net;
 use crate::wire::close_codes::KICKED;
 use crate::wire::encode::{self, Encoded, WireBody};
+use crate::wire::error::ErrorReply;
 use crate::wire::sse::{event, part, retry};
 use crate::wire::stream_encode::subscribed;
 
@@ -239,11 +240,10 @@ impl<S: Backend> Chat<S> {
             // Refused only when it has ended.
             let _ = net.piece(conn, retry, Class::Control, NO_SOURCE);
         }
-        let mut detail = encode::refusal_detail(refusal);
+        let mut error = ErrorReply::from(refusal);
         // Then it ends.
-        detail.close = self.is_watching(conn).then_some(KICKED.code);
-        let text = encode::error(None, refusal.code.as_str(), refusal.message, &detail);
-        self.tell(net, conn, None, &text);
+        error.detail.close = self.is_watching(conn).then_some(KICKED.code);
+        self.tell(net, conn, None, &error.to_message(None));
     }
 
     /// A connection that is sent events was answered something that it asked for in its head.

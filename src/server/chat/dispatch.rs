@@ -6,7 +6,7 @@ use super::storing::stored_bytes;
 use crate::auth::{Access, Person};
 use crate::base::answer::{InviteInfo, RoomPage};
 use crate::base::limits::REVOCATIONS_MAX;
-use crate::base::{Answer, ConnId, Origin, RefusalCode, Request};
+use crate::base::{Answer, ConnId, Origin, Refusal, RefusalCode, Request};
 use crate::hub::{Input, Quotas, Rights, Scope};
 use crate::protocol::CloseCode;
 use crate::server::embed::handler::HandlerWaiter;
@@ -14,7 +14,8 @@ use crate::server::embed::{Call, Caller, Reply};
 use crate::store::Backend;
 use crate::web::{Message, Net};
 use crate::wire::close_codes::BAD_CLIENT;
-use crate::wire::encode::{self, ErrorDetail};
+use crate::wire::encode;
+use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
 use crate::wire::request::{
     ADMIN_PREFIX, Envelope, Fault, OF_A_CONNECTION, OF_GUESTS, TYPES, is_for_admins,
@@ -47,7 +48,7 @@ impl<S: Backend> Chat<S> {
                 Ok(envelope) => envelope.id.clone(),
                 Err((id, _)) => id.clone(),
             };
-            self.over_rate(net, conn, id, too_soon);
+            self.over_rate(net, &Origin::Conn(conn, id), too_soon);
             return;
         }
         match envelope {
@@ -55,14 +56,13 @@ impl<S: Backend> Chat<S> {
                 let origin = Origin::Conn(conn, envelope.id.clone());
                 self.dispatch(net, &origin, &envelope);
             }
-            Err((id, fault)) => self.fault(net, &Origin::Conn(conn, id), &fault),
+            Err((id, fault)) => self.fault(net, &Origin::Conn(conn, id), fault),
         }
     }
 
-    pub(super) fn fault(&mut self, net: &mut Net<'_>, origin: &Origin, fault: &Fault) {
-        let detail = encode::fault_detail(fault);
-        self.refuse_with(net, origin, fault.code.as_str(), &fault.message, detail);
+    pub(super) fn fault(&mut self, net: &mut Net<'_>, origin: &Origin, fault: Fault) {
         let is_malformed = matches!(fault.code, RefusalCode::BadJson | RefusalCode::BadRequest);
+        self.refuse(net, origin, fault.into());
         if let Origin::Conn(conn, _) = origin
             && is_malformed
         {
@@ -101,7 +101,7 @@ impl<S: Backend> Chat<S> {
         if let Some(handler) = self.handlers.get(envelope.kind.as_ref()) {
             let handler = handler.clone();
             match refused(handler.access, is_known, is_admin) {
-                Some((code, message)) => self.refuse(net, origin, code, message),
+                Some(refusal) => self.refuse(net, origin, (&refusal).into()),
                 None => {
                     let person = person.filter(|person| !person.is_guest);
                     self.call_handler(net, origin, person, envelope, &handler.run);
@@ -111,23 +111,19 @@ impl<S: Backend> Chat<S> {
         }
         if let Some(handler) = self.remotes.find(&envelope.kind) {
             match refused(handler.access, is_known, is_admin) {
-                Some((code, message)) => self.refuse(net, origin, code, message),
+                Some(refusal) => self.refuse(net, origin, (&refusal).into()),
                 None => self.call_remote(net, origin, person.as_ref(), envelope, &handler),
             }
             return;
         }
         match (envelope.kind.as_ref(), origin) {
             (kind, Origin::Call(_)) if OF_A_CONNECTION.contains(&kind) => {
-                let field = Some("type".into());
-                let detail = ErrorDetail { field, ..ErrorDetail::default() };
-                let message = "this request acts on a WebSocket's own connection";
-                self.refuse_with(net, origin, "bad_request", message, detail);
+                let refusal = Refusal::bad_request("type", ACTS_ON_A_CONNECTION);
+                self.refuse(net, origin, (&refusal).into());
             }
-            ("auth", Origin::Conn(conn, id)) => match envelope.auth() {
-                Ok((token, resumes)) => {
-                    self.authenticate(net, *conn, id.as_deref(), &token, resumes);
-                }
-                Err(fault) => self.fault(net, origin, &fault),
+            ("auth", Origin::Conn(conn, _)) => match envelope.auth() {
+                Ok((token, resumes)) => self.authenticate(net, *conn, origin, &token, resumes),
+                Err(fault) => self.fault(net, origin, fault),
             },
             (kind, _) => match person {
                 Some(_) if self.is_beyond_budget(net, origin, person.as_ref(), envelope) => {}
@@ -135,7 +131,7 @@ impl<S: Backend> Chat<S> {
                     self.guest_request(net, origin, &person, envelope);
                 }
                 Some(person) => self.request(net, origin, &person, kind, envelope),
-                None => self.refuse(net, origin, "unauthorized", "sign in first"),
+                None => self.refuse(net, origin, (&SIGN_IN_FIRST).into()),
             },
         }
     }
@@ -155,7 +151,7 @@ impl<S: Backend> Chat<S> {
                 self.reply(net, origin, |w| w.number("ts", ts));
             }
             _ if kind.starts_with(ADMIN_PREFIX) && !is_admin => {
-                self.refuse(net, origin, "forbidden", "this is for admins");
+                self.refuse(net, origin, (&FOR_ADMINS).into());
             }
             _ if stored_bytes(kind, envelope)
                 .is_some_and(|adds| self.is_beyond_store(net, origin, person, adds)) => {}
@@ -163,15 +159,13 @@ impl<S: Backend> Chat<S> {
                 Ok(Some(Request::Revoke { revocation, .. }))
                     if is_admin && !self.verifier.revocations().has_room_for(&revocation) =>
                 {
-                    let limit = Some(REVOCATIONS_MAX as u64);
-                    let detail = ErrorDetail { limit, ..ErrorDetail::default() };
                     let message = "the limit of revocations is reached";
-                    let code = RefusalCode::Quota.as_str();
-                    self.refuse_with(net, origin, code, message, detail);
+                    let error = ErrorReply::new(RefusalCode::Quota, message);
+                    self.refuse(net, origin, error.limited_to(REVOCATIONS_MAX as u64));
                 }
                 Ok(Some(request)) => self.ask_hub(net, origin, person, request),
                 Ok(None) => self.stream_request(net, origin, person, envelope),
-                Err(fault) => self.fault(net, origin, &fault),
+                Err(fault) => self.fault(net, origin, fault),
             },
         }
         self.count_nothing();
@@ -282,15 +276,12 @@ impl<S: Backend> Chat<S> {
         run: &Arc<dyn Fn(Call, Reply) + Send + Sync>,
     ) {
         let Some(payload) = envelope.payload() else {
-            self.refuse(net, origin, "bad_json", "the payload cannot be read");
-            return;
+            let error = ErrorReply::new(RefusalCode::BadJson, "the payload cannot be read");
+            return self.refuse(net, origin, error);
         };
         let (asking, connection) = match origin {
             Origin::Conn(conn, id) => {
-                if let Some(session) = self.session_mut(*conn) {
-                    session.calls += 1;
-                }
-                self.settle_pause(net, *conn);
+                self.owe(net, *conn, true);
                 (HandlerWaiter::Conn(*conn, id.as_deref().map(str::to_owned)), Some(*conn))
             }
             Origin::Call(call) => (HandlerWaiter::Call(*call), None),
@@ -344,61 +335,42 @@ impl<S: Backend> Chat<S> {
         }
     }
 
-    /// Refuses a request.
-    pub(super) fn refuse(
-        &mut self,
-        net: &mut Net<'_>,
-        origin: &Origin,
-        code: &'static str,
-        message: &str,
-    ) {
-        self.refuse_with(net, origin, code, message, ErrorDetail::default());
-    }
-
-    /// Refuses a request, with more than a code and a sentence.
-    pub(super) fn refuse_with(
-        &mut self,
-        net: &mut Net<'_>,
-        origin: &Origin,
-        code: &str,
-        message: &str,
-        detail: ErrorDetail,
-    ) {
-        match origin {
-            Origin::Conn(conn, id) => self.error(net, *conn, id.as_deref(), code, message, &detail),
-            Origin::Call(call) => self.call_refused(net, *call, code, message, detail),
-        }
-    }
-
-    /// Sends an error: at once where it answers an `id`, at most one a second where it does not.
-    pub(super) fn error(
-        &mut self,
-        net: &mut Net<'_>,
-        conn: ConnId,
-        id: Option<&str>,
-        code: &str,
-        message: &str,
-        detail: &ErrorDetail,
-    ) {
+    /// Refuses a request: on a connection at once where it has an `id`, at most once a second where it has none.
+    pub(super) fn refuse(&mut self, net: &mut Net<'_>, origin: &Origin, error: ErrorReply) {
+        let (conn, id) = match origin {
+            Origin::Conn(conn, id) => (*conn, id.as_deref()),
+            Origin::Call(call) => return self.call_refused(net, *call, &error),
+        };
         let now = net.now();
-        self.counters.refused_with(code, detail);
+        self.counters.refused_with(&error);
         net.count_error(conn);
         let Some(session) = self.session_mut(conn) else { return };
-        if id.is_some() || session.anonymous_error(now, code, message, detail) {
-            self.say(net, conn, &encode::error(id, code, message, detail));
+        if id.is_some() || session.anonymous_error(now, &error) {
+            self.say(net, conn, &error.to_message(id));
         } else {
             self.arm(net, conn);
         }
     }
+
+    /// Refuses what the hub, or a limit of the hub's, does not let pass.
+    pub(super) fn refused(&mut self, net: &mut Net<'_>, origin: &Origin, refusal: &Refusal) {
+        self.counters.limited_by(refusal);
+        self.refuse(net, origin, refusal.into());
+    }
 }
 
+/// Whoever has not said who they are.
+const SIGN_IN_FIRST: Refusal = Refusal::new(RefusalCode::Unauthorized, "sign in first");
+const FOR_ADMINS: Refusal = Refusal::new(RefusalCode::Forbidden, "this is for admins");
+pub(super) const ACTS_ON_A_CONNECTION: &str = "this request acts on a WebSocket's own connection";
+
 /// Why somebody may not call a handler, if they may not.
-fn refused(access: Access, is_known: bool, is_admin: bool) -> Option<(&'static str, &'static str)> {
+fn refused(access: Access, is_known: bool, is_admin: bool) -> Option<Refusal> {
     match (access, is_known) {
         (Access::Public, _) | (Access::User, true) => None,
-        (Access::User | Access::Admin, false) => Some(("unauthorized", "sign in first")),
+        (Access::User | Access::Admin, false) => Some(SIGN_IN_FIRST),
         (Access::Admin, true) if is_admin => None,
-        (Access::Admin, true) => Some(("forbidden", "this is for admins")),
+        (Access::Admin, true) => Some(FOR_ADMINS),
     }
 }
 

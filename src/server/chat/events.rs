@@ -136,12 +136,11 @@ impl<S: Backend> Chat<S> {
         if has_rate && let Err(too_soon) = self.take_call(net.now(), asker, own.as_deref()) {
             self.counters.limited(too_soon.limit);
             self.counters.refused("rate_limited");
-            let seconds = too_soon.retry_after_ms.div_ceil(1_000).max(1).to_string();
             let refusal =
                 HttpRefusal::new(Status::TooManyRequests, "rate_limited", too_soon.message);
             let refused = Response::from(refusal);
             let response = Response { fields: response.fields, ..refused };
-            return Ok(HttpAnswer::Respond(response.with("Retry-After", seconds)));
+            return Ok(HttpAnswer::Respond(response.with_retry_after(too_soon.retry_after_ms)));
         }
         let unavailable =
             |message| HttpRefusal::new(Status::ServiceUnavailable, "overloaded", message);

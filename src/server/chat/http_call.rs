@@ -17,10 +17,9 @@ use crate::server::http::{HttpCaller, public, sealed, shared_with};
 use crate::server::sources::HookCall;
 use crate::store::Backend;
 use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
-use crate::wire::encode::{self, ErrorDetail};
-use crate::wire::error::HandlerRefusal;
-use crate::wire::request::{Envelope, Fault};
-use std::borrow::Cow;
+use crate::wire::encode;
+use crate::wire::error::ErrorReply;
+use crate::wire::request::Envelope;
 
 /// A call that waits for its answer.
 #[derive(Debug)]
@@ -90,10 +89,9 @@ impl<S: Backend> Chat<S> {
     ) -> HttpAnswer {
         match self.begin_call(net, exchange, request, call) {
             Ok(()) => HttpAnswer::Later,
-            Err(unfit) => {
-                let CallFault { code, message, detail } = *unfit;
-                self.counters.refused(code);
-                let response = refused(code, &message, detail);
+            Err(error) => {
+                self.counters.refused(&error.code);
+                let response = refused(&error);
                 HttpAnswer::Respond(shared_with(response, call.shared_with.as_deref()))
             }
         }
@@ -105,19 +103,19 @@ impl<S: Backend> Chat<S> {
         exchange: Exchange,
         request: &WebRequest<'_>,
         call: &ApiCall,
-    ) -> Result<(), Box<CallFault>> {
+    ) -> Result<(), Box<ErrorReply>> {
         self.count_call(net, request, &call.caller)?;
         let takes_key = call.route.types == ["chat:send"] || call.stream().is_some();
         if !takes_key && request.head.all("idempotency-key").next().is_some() {
             let message = "this call takes no Idempotency-Key: a repeat is carried out again";
-            return Err(CallFault::new("bad_request", message, ErrorDetail::default()));
+            return Err(ErrorReply::new(RefusalCode::BadRequest, message).into());
         }
         if self.begin_publish(net, exchange, request, call)? {
             return Ok(());
         }
         let body = str::from_utf8(request.body).map_err(|_| {
             let message = "the request's content is not UTF-8";
-            CallFault::new("bad_json", message, ErrorDetail::default())
+            ErrorReply::new(RefusalCode::BadJson, message)
         })?;
         let kind = call.kind(&self.hub).to_owned();
         let payload = call.payload(request.head, body, &self.hub)?;
@@ -140,10 +138,9 @@ impl<S: Backend> Chat<S> {
         net: &Net<'_>,
         request: &WebRequest<'_>,
         caller: &HttpCaller,
-    ) -> Result<(), Box<CallFault>> {
+    ) -> Result<(), Box<ErrorReply>> {
         if self.calls.len() >= HTTP_CALLS_MAX {
-            let detail = ErrorDetail { retry_after_ms: Some(1_000), ..ErrorDetail::default() };
-            return Err(CallFault::new("overloaded", "too many calls wait", detail));
+            return Err(too_many_wait().into());
         }
         let limits = caller.person().and_then(|person| person.limits.clone());
         let Some(asker) = asker(caller, request) else { return Ok(()) };
@@ -152,9 +149,7 @@ impl<S: Backend> Chat<S> {
             let (user, address) = (caller.person().map(|one| &one.user), Address::of(request.peer));
             let who = Limited { conn: None, user, address: Some(address) };
             self.note_limited(net.now(), too_soon.limit, who);
-            let retry_after_ms = Some(too_soon.retry_after_ms);
-            let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
-            CallFault::new("rate_limited", too_soon.message, detail)
+            Box::new(too_soon.into())
         })
     }
 
@@ -165,10 +160,9 @@ impl<S: Backend> Chat<S> {
         request: &WebRequest<'_>,
         caller: &HttpCaller,
     ) -> Result<(), Response> {
-        self.count_call(net, request, caller).map_err(|unfit| {
-            let CallFault { code, message, detail } = *unfit;
-            self.counters.refused(code);
-            refused(code, &message, detail)
+        self.count_call(net, request, caller).map_err(|error| {
+            self.counters.refused(&error.code);
+            refused(&error)
         })
     }
 
@@ -211,8 +205,7 @@ impl<S: Backend> Chat<S> {
                 self.counters.limited_by(refusal);
                 self.note_source(net.now(), call, refusal);
                 self.note_hook(call, None);
-                let detail = encode::refusal_detail(refusal);
-                self.call_refused(net, call, refusal.code.as_str(), refusal.message, detail);
+                self.call_refused(net, call, &refusal.into());
             }
         }
     }
@@ -231,25 +224,16 @@ impl<S: Backend> Chat<S> {
     }
 
     /// A call is refused.
-    pub(super) fn call_refused(
-        &mut self,
-        net: &mut Net<'_>,
-        call: u64,
-        code: &str,
-        message: &str,
-        detail: ErrorDetail,
-    ) {
-        self.counters.refused_with(code, &detail);
-        self.finish(net, call, |_| refused(code, message, detail));
+    pub(super) fn call_refused(&mut self, net: &mut Net<'_>, call: u64, error: &ErrorReply) {
+        self.counters.refused_with(error);
+        self.finish(net, call, |_| refused(error));
     }
 
     /// A handler of the embedding program has answered a call.
-    pub(super) fn call_handled(&mut self, net: &mut Net<'_>, call: u64, result: &HandlerResult) {
+    pub(super) fn call_handled(&mut self, net: &mut Net<'_>, call: u64, result: HandlerResult) {
         match result {
-            Ok(payload) => self.call_replied(net, call, payload.clone()),
-            Err(HandlerRefusal { code, message, detail }) => {
-                self.call_refused(net, call, code, message, detail.clone());
-            }
+            Ok(payload) => self.call_replied(net, call, payload),
+            Err(error) => self.call_refused(net, call, &error),
         }
     }
 
@@ -315,22 +299,7 @@ fn asker(caller: &HttpCaller, request: &WebRequest<'_>) -> Option<Asker> {
     }
 }
 
-/// Why a call does not even reach the hub or a handler.
-struct CallFault {
-    code: &'static str,
-    message: Cow<'static, str>,
-    detail: ErrorDetail,
-}
-
-impl CallFault {
-    fn new(code: &'static str, message: &'static str, detail: ErrorDetail) -> Box<CallFault> {
-        Box::new(CallFault { code, message: message.into(), detail })
-    }
-}
-
-impl From<Fault> for Box<CallFault> {
-    fn from(fault: Fault) -> Box<CallFault> {
-        let detail = encode::fault_detail(&fault);
-        Box::new(CallFault { code: fault.code.as_str(), message: fault.message, detail })
-    }
+/// The answer to one call too many.
+pub(super) fn too_many_wait() -> ErrorReply {
+    ErrorReply::new(RefusalCode::Overloaded, "too many calls wait").retry_after(1_000)
 }

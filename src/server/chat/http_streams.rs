@@ -17,7 +17,6 @@ use crate::server::http::status::refused;
 use crate::server::sources::{hooked, is_form};
 use crate::store::Backend;
 use crate::web::{Exchange, Net, WebRequest};
-use crate::wire::encode::refusal_detail;
 use crate::wire::request::{Fault, own_id};
 
 impl<S: Backend> Chat<S> {
@@ -50,8 +49,7 @@ impl<S: Backend> Chat<S> {
         let rights = call.caller.person().map_or(&nobody, |person| &person.streams);
         let refusal = self.hub.streams().to_publish(&stream, rights).err()?;
         self.counters.refused(refusal.code.as_str());
-        let response = refused(refusal.code.as_str(), refusal.message, refusal_detail(&refusal));
-        Some(shared_with(response, call.shared_with.as_deref()))
+        Some(shared_with(refused(&(&refusal).into()), call.shared_with.as_deref()))
     }
 
     /// Publishes a content of any type to a stream of bytes. Returns whether the call is for that.

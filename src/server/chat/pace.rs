@@ -8,13 +8,13 @@ use super::chat::Chat;
 use super::session::Session;
 use crate::auth::Person;
 use crate::base::rates::{Allowance, Asker, RateBound};
-use crate::base::{ConnId, Limits, Moment, RefusalCode, RequestId, UserId, UserLimits};
+use crate::base::{ConnId, Limits, Moment, Origin, RefusalCode, UserId, UserLimits};
 use crate::config::Config;
 use crate::hub::Quotas;
 use crate::store::Backend;
 use crate::web::Net;
 use crate::wire::close_codes::RATE;
-use crate::wire::encode::ErrorDetail;
+use crate::wire::error::ErrorReply;
 use std::sync::Arc;
 
 /// What a request is refused for that came too soon.
@@ -35,6 +35,13 @@ impl TooSoon {
     fn of_a_minute(retry_after_ms: u64) -> TooSoon {
         let message = "too many messages within a minute";
         TooSoon::new("messages_per_minute", message, retry_after_ms)
+    }
+}
+
+impl From<TooSoon> for ErrorReply {
+    fn from(too_soon: TooSoon) -> ErrorReply {
+        let error = ErrorReply::new(RefusalCode::RateLimited, too_soon.message);
+        error.retry_after(too_soon.retry_after_ms)
     }
 }
 
@@ -126,27 +133,17 @@ impl<S: Backend> Chat<S> {
         }
     }
 
-    /// Refuses a request that came too soon; one too many of these ends its connection.
-    pub(super) fn over_rate(
-        &mut self,
-        net: &mut Net<'_>,
-        conn: ConnId,
-        id: RequestId,
-        too_soon: TooSoon,
-    ) {
-        let now = net.now();
-        let TooSoon { limit, message, retry_after_ms } = too_soon;
-        self.counters.limited(limit);
-        self.note_limited_on(net, conn, limit);
-        let is_one_too_many = self.is_over_rate_too_often(now, conn);
-        if is_one_too_many {
-            self.counters.refused(RefusalCode::RateLimited.as_str());
-            self.close_with(net, conn, RATE, "you kept sending while limited");
-            return;
+    /// Refuses a request that came too soon; one too many of these on a connection ends it.
+    pub(super) fn over_rate(&mut self, net: &mut Net<'_>, origin: &Origin, too_soon: TooSoon) {
+        self.counters.limited(too_soon.limit);
+        if let Origin::Conn(conn, _) = origin {
+            self.note_limited_on(net, *conn, too_soon.limit);
+            if self.is_over_rate_too_often(net.now(), *conn) {
+                self.counters.refused(RefusalCode::RateLimited.as_str());
+                return self.close_with(net, *conn, RATE, "you kept sending while limited");
+            }
         }
-        let detail = ErrorDetail { retry_after_ms: Some(retry_after_ms), ..ErrorDetail::default() };
-        let code = RefusalCode::RateLimited.as_str();
-        self.error(net, conn, id.as_deref(), code, message, &detail);
+        self.refuse(net, origin, too_soon.into());
     }
 
     /// Counts a message that came too soon; tells whether it was one too many.

@@ -8,6 +8,7 @@ use crate::http1::{RequestHead, Response};
 use crate::protocol::endpoint::Broadcast;
 use crate::protocol::{CloseCode, Message};
 use crate::server::chat::chat::Chat;
+use crate::server::chat::http_call::too_many_wait;
 use crate::server::embed::socket::SocketState;
 use crate::server::embed::{
     Caller, OutgoingMessage, OwnSocket, PathReply, PathRequest, Socket, SocketHandler,
@@ -77,7 +78,7 @@ impl<S: Backend> Chat<S> {
     ) -> Result<(), Response> {
         let bytes = self.program_bytes.saturating_add(request.body.len());
         if self.program_calls >= HTTP_CALLS_MAX || bytes > BODIES_BYTES_MAX {
-            return Err(crate::server::http::status::overloaded());
+            return Err(too_many_wait().into());
         }
         self.count_for_program(net, request, caller)
     }

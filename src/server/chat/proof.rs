@@ -8,7 +8,9 @@ use crate::auth::{Denied, ExternalIdentity, Head, Identity, Proof, TokenError};
 use crate::backend::{Cause, Failure, HttpRequest, JobResult, Method, Task};
 use crate::base::Address;
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
-use crate::server::http::{check_origin, denied, needs_proof, signed_in, without_sign_ins};
+use crate::server::http::{
+    check_origin, denied, needs_proof, signed_in, unauthorized, without_sign_ins,
+};
 use crate::server::proof::ProofPlace;
 use crate::server::proof::answer::{ProofVerdict, judge, unavailable};
 use crate::server::proof::line::{NextProof, ProofRequest};
@@ -251,12 +253,7 @@ impl<S: Backend> Chat<S> {
 fn refusal(denied: Denied) -> HttpRefusal {
     let message = "the application does not let you in";
     match denied {
-        Denied::Unauthorized => {
-            let mut refusal = HttpRefusal::new(Status::Unauthorized, "unauthorized", message);
-            // RFC 9110 §15.5.2.
-            refusal.fields = &[("WWW-Authenticate", "Bearer")];
-            refusal
-        }
+        Denied::Unauthorized => unauthorized(message),
         Denied::Forbidden => HttpRefusal::new(Status::Forbidden, "forbidden", message),
     }
 }

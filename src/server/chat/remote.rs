@@ -4,13 +4,13 @@ use super::chat::Chat;
 use super::errands::JobPurpose;
 use crate::auth::Person;
 use crate::backend::{Cause, Failure, HttpRequest, JobResult, Method, Task};
-use crate::base::{ConnId, Origin};
+use crate::base::{ConnId, Origin, RefusalCode};
 use crate::config::BackendHandler;
 use crate::server::remote::answer::{BackendReply, judge};
 use crate::server::remote::table::{BackendRequest, CallOutcome, NextRequest, RequestPlace};
 use crate::store::Backend;
 use crate::web::Net;
-use crate::wire::encode::ErrorDetail;
+use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
 use crate::wire::request::Envelope;
 
@@ -47,7 +47,7 @@ impl<S: Backend> Chat<S> {
         let bounds = (handler.timeout_ms, handler.body_bytes as usize);
         let asking = BackendRequest { request, bounds, origin: origin.clone(), since: net.now() };
         let payer = self.payer(net, origin);
-        self.owe(net, origin, true);
+        self.owe_to(net, origin, true);
         for asking in self.remotes.wait(&envelope.kind, payer, asking) {
             self.turn_away(net, &asking, OVERLOADED);
         }
@@ -63,7 +63,8 @@ impl<S: Backend> Chat<S> {
         while let Some(next) = self.remotes.next(now) {
             match next {
                 NextRequest::LeftAlone(asking, retry_after_ms) => {
-                    self.not_asked(net, &asking, ("unavailable", LEFT_ALONE), retry_after_ms);
+                    let error = ErrorReply::new(RefusalCode::Unavailable, LEFT_ALONE);
+                    self.not_asked(net, &asking, error.retry_after(retry_after_ms));
                 }
                 NextRequest::Ask(place, asking) => self.ask_remote(net, place, asking),
             }
@@ -94,20 +95,14 @@ impl<S: Backend> Chat<S> {
 
     /// There was no place for a request.
     fn turn_away(&mut self, net: &mut Net<'_>, asking: &BackendRequest, message: &'static str) {
-        self.not_asked(net, asking, ("overloaded", message), OVERLOADED_RETRY_MS);
+        let error = ErrorReply::new(RefusalCode::Overloaded, message);
+        self.not_asked(net, asking, error.retry_after(OVERLOADED_RETRY_MS));
     }
 
     /// Whoever waited for an answer is told that the backend was not asked.
-    fn not_asked(
-        &mut self,
-        net: &mut Net<'_>,
-        asking: &BackendRequest,
-        (code, message): (&'static str, &'static str),
-        retry_after_ms: u64,
-    ) {
-        let detail = ErrorDetail { retry_after_ms: Some(retry_after_ms), ..ErrorDetail::default() };
-        self.refuse_with(net, &asking.origin, code, message, detail);
-        self.owe(net, &asking.origin, false);
+    fn not_asked(&mut self, net: &mut Net<'_>, asking: &BackendRequest, error: ErrorReply) {
+        self.refuse(net, &asking.origin, error);
+        self.owe_to(net, &asking.origin, false);
     }
 
     /// What waited for handlers that are declared no more.
@@ -152,9 +147,13 @@ impl<S: Backend> Chat<S> {
     }
 
     /// A connection waits for one more answer of a handler, or for one less.
-    fn owe(&mut self, net: &mut Net<'_>, origin: &Origin, is_more: bool) {
-        let Origin::Conn(conn, _) = origin else { return };
-        let conn: ConnId = *conn;
+    fn owe_to(&mut self, net: &mut Net<'_>, origin: &Origin, is_more: bool) {
+        if let Origin::Conn(conn, _) = origin {
+            self.owe(net, *conn, is_more);
+        }
+    }
+
+    pub(super) fn owe(&mut self, net: &mut Net<'_>, conn: ConnId, is_more: bool) {
         if let Some(session) = self.session_mut(conn) {
             let calls = session.calls;
             session.calls = if is_more { calls.saturating_add(1) } else { calls.saturating_sub(1) };
@@ -187,11 +186,11 @@ impl<S: Backend> Chat<S> {
         self.remotes.done(net.now(), &place, noted, cause);
         match verdict {
             BackendReply::Reply(payload) => self.reply_raw(net, &origin, payload),
-            BackendReply::Refuse(refused) | BackendReply::Fail(refused) => {
-                self.refuse_with(net, &origin, &refused.code, &refused.message, refused.detail);
+            BackendReply::Refuse(error) | BackendReply::Fail(error) => {
+                self.refuse(net, &origin, error);
             }
         }
-        self.owe(net, &origin, false);
+        self.owe_to(net, &origin, false);
     }
 }
 

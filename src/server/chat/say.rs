@@ -9,7 +9,9 @@ use crate::store::Backend;
 use crate::web::{Message, Net};
 use crate::wire::close_codes::Close;
 use crate::wire::encode;
+use crate::wire::error::{ErrorDetail, ErrorReply};
 use crate::wire::json::Writer;
+use std::borrow::Cow;
 
 impl<S: Backend> Chat<S> {
     /// Sends a text that is never refused.
@@ -27,7 +29,7 @@ impl<S: Backend> Chat<S> {
         net: &mut Net<'_>,
         conn: ConnId,
         why: Close,
-        message: &str,
+        message: impl Into<Cow<'static, str>>,
     ) {
         self.close_until(net, conn, why, message, None);
     }
@@ -38,16 +40,16 @@ impl<S: Backend> Chat<S> {
         net: &mut Net<'_>,
         conn: ConnId,
         why: Close,
-        message: &str,
+        message: impl Into<Cow<'static, str>>,
         retry_after_ms: Option<u64>,
     ) {
         // Not where another protocol is spoken, or none.
         if !self.is_own(conn) && !self.speaks_nothing(net, conn) {
             let close = Some(why.code);
-            let detail =
-                encode::ErrorDetail { close, retry_after_ms, ..encode::ErrorDetail::default() };
+            let detail = ErrorDetail { close, retry_after_ms, ..ErrorDetail::default() };
+            let error = ErrorReply { code: why.name.into(), message: message.into(), detail };
             net.count_error(conn);
-            self.say(net, conn, &encode::error(None, why.name, message, &detail));
+            self.say(net, conn, &error.to_message(None));
         }
         net.close(conn, CloseCode(why.code), why.name);
     }

@@ -1,11 +1,13 @@
 //! What admins ask about the sources of streams.
 
 use crate::base::subscription::StreamInfo;
-use crate::base::{Origin, StreamId, Timestamp};
+use crate::base::{Origin, RefusalCode, StreamId, Timestamp};
+use crate::hub::streams::NO_SUCH_STREAM;
 use crate::server::chat::chat::Chat;
 use crate::server::sources::operate::{PAUSED, RUNNING};
 use crate::store::Backend;
 use crate::web::Net;
+use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
 
 impl<S: Backend> Chat<S> {
@@ -41,9 +43,9 @@ impl<S: Backend> Chat<S> {
                 if is_known {
                     let message =
                         "no source feeds this stream; a family's source has the declared name";
-                    self.refuse(net, origin, "conflict", message);
+                    self.refuse(net, origin, ErrorReply::new(RefusalCode::Conflict, message));
                 } else {
-                    self.refuse(net, origin, "no_such_stream", "there is no such stream");
+                    self.refuse(net, origin, (&NO_SUCH_STREAM).into());
                 }
             }
         }

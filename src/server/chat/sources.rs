@@ -67,7 +67,7 @@ impl<S: Backend> Chat<S> {
             if self.sources.payers.of(&Some(payer)) + begun > most.into() {
                 let message = "the limit of streams polled for you is reached";
                 let refusal = Refusal::quota(limit, message, most.into());
-                return self.refused_on(net, by.0, by.1.as_deref(), &refusal);
+                return self.refused(net, &Origin::Conn(by.0, by.1), &refusal);
             }
         }
         let holder = self.holder(net, &Origin::Conn(by.0, None), &rights);

@@ -5,11 +5,13 @@ use super::journal::Limited;
 use crate::auth::Person;
 use crate::base::limits::{NAMED_BYTES_STORED, STORED_BYTES_PER_REQUEST, STORERS_MAX};
 use crate::base::rates::{Allowance, Asker, Rates};
-use crate::base::{ConnId, Moment, Origin, Outcome, Record, Refusal, StreamId, StreamRights};
+use crate::base::{
+    ConnId, Moment, Origin, Outcome, Record, Refusal, RefusalCode, StreamId, StreamRights,
+};
 use crate::hub::streams::Publisher;
 use crate::store::Backend;
 use crate::web::Net;
-use crate::wire::error::{ErrorDetail, refusal_detail};
+use crate::wire::error::ErrorReply;
 use crate::wire::request::Envelope;
 use std::collections::HashMap;
 
@@ -186,9 +188,8 @@ impl<S: Backend> Chat<S> {
         (bytes, has_id): (usize, bool),
     ) -> bool {
         if !person.is_admin && self.disk_is_reserved() {
-            let retry_after_ms = Some(DISK_RETRY_MS);
-            let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
-            self.refuse_with(net, origin, "unavailable", DISK_IS_FULL, detail);
+            let error = ErrorReply::new(RefusalCode::Unavailable, DISK_IS_FULL);
+            self.refuse(net, origin, error.retry_after(DISK_RETRY_MS));
             return true;
         }
         let most = self.limits_for(person).stored_bytes_per_day;
@@ -208,8 +209,7 @@ impl<S: Backend> Chat<S> {
         self.note_too_much(net.now(), &payer, origin.conn());
         let refusal =
             Refusal { retry_after_ms: Some(retry_after_ms), ..Refusal::stored_too_much(limit) };
-        let detail = refusal_detail(&refusal);
-        self.refuse_with(net, origin, refusal.code.as_str(), refusal.message, detail);
+        self.refuse(net, origin, (&refusal).into());
         true
     }
 }

@@ -1,15 +1,17 @@
 //! Requests about streams: from the wire to the hub.
 
 use super::chat::Chat;
+use super::dispatch::ACTS_ON_A_CONNECTION;
 use super::session::SessionPhase;
 use crate::auth::Person;
 use crate::base::declaration::Declaration;
 use crate::base::names::NAME_BYTES_MAX;
 use crate::base::subscription::Form;
-use crate::base::{ConnId, Data, Origin, PublicationId, StreamId};
+use crate::base::{ConnId, Data, Origin, PublicationId, RefusalCode, StreamId};
 use crate::hub::Input;
 use crate::store::Backend;
 use crate::web::Net;
+use crate::wire::error::ErrorReply;
 use crate::wire::request::Envelope;
 use crate::wire::stream_encode::Usable;
 use crate::wire::stream_request::{StreamRequest, stream_request};
@@ -34,8 +36,13 @@ impl<S: Backend> Chat<S> {
         let fields = envelope.fields(self.limits_for(person), net.timestamp());
         let request = match stream_request(envelope, &fields) {
             Ok(Some(request)) => request,
-            Ok(None) => return self.administer(net, origin, &envelope.kind, envelope),
-            Err(fault) => return self.fault(net, origin, &fault),
+            Ok(None) => {
+                if let Err(fault) = self.administer(net, origin, envelope) {
+                    self.fault(net, origin, fault);
+                }
+                return;
+            }
+            Err(fault) => return self.fault(net, origin, fault),
         };
         let rights = person.streams.clone();
         let input = match (request, origin) {
@@ -61,8 +68,8 @@ impl<S: Backend> Chat<S> {
                 Input::StreamAck { by: (*conn, id.clone()), stream, seq }
             }
             (_, Origin::Call(_)) => {
-                let message = "this request acts on a WebSocket's own connection";
-                return self.refuse(net, origin, "bad_request", message);
+                let error = ErrorReply::new(RefusalCode::BadRequest, ACTS_ON_A_CONNECTION);
+                return self.refuse(net, origin, error);
             }
         };
         self.decide(net, input);

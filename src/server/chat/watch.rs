@@ -5,7 +5,7 @@ use super::session::{Session, SignedIn};
 use crate::auth::{Identity, Person};
 use crate::base::answer::RoomPage;
 use crate::base::subscription::{Ask, Form};
-use crate::base::{Answer, ConnId, Origin, StreamRights, UserId};
+use crate::base::{Answer, ConnId, Origin, RefusalCode, StreamRights, UserId};
 use crate::http1::{HttpRefusal, Status};
 use crate::protocol::CloseCode;
 use crate::server::http::listen::WatchForm;
@@ -14,6 +14,7 @@ use crate::store::Backend;
 use crate::web::Net;
 use crate::wire::close_codes::{KICKED, RATE, TOO_MANY};
 use crate::wire::encode;
+use crate::wire::error::ErrorReply;
 use crate::wire::request::Envelope;
 
 /// The name of a guest: their connection's, so that no two have one.
@@ -24,9 +25,8 @@ pub(super) fn guest(conn: ConnId) -> Option<Identity> {
 /// Why no more guests are let in.
 pub(super) fn too_many_guests() -> HttpRefusal {
     let message = "the limit of guests is reached";
-    let mut refusal = HttpRefusal::new(Status::TooManyRequests, "rate_limited", message);
-    refusal.fields = &[("Retry-After", "10")];
-    refusal
+    HttpRefusal::new(Status::TooManyRequests, "rate_limited", message)
+        .with(&[("Retry-After", "10")])
 }
 
 impl<S: Backend> Chat<S> {
@@ -134,7 +134,7 @@ impl<S: Backend> Chat<S> {
             }
             "info" => {
                 if let Err(fault) = envelope.request(self.limits_for(person), net.timestamp()) {
-                    return self.fault(net, origin, &fault);
+                    return self.fault(net, origin, fault);
                 }
                 let nothing = Answer::Info { rooms: RoomPage::default(), invites: Vec::new() };
                 let payload = encode::payload(|w| self.answer(w, net, origin, &nothing));
@@ -145,7 +145,10 @@ impl<S: Backend> Chat<S> {
             {
                 self.stream_request(net, origin, person, envelope);
             }
-            _ => self.refuse(net, origin, "forbidden", "guests may only watch public streams"),
+            _ => {
+                let message = "guests may only watch public streams";
+                self.refuse(net, origin, ErrorReply::new(RefusalCode::Forbidden, message));
+            }
         }
     }
 

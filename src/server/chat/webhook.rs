@@ -44,7 +44,7 @@ impl<S: Backend> Chat<S> {
         }
         payer.give_back(paid);
         if self.sources.is_paused(feed.pattern.as_str()) {
-            return later("this webhook is paused", &[("Retry-After", "60")]).into();
+            return later("this webhook is paused").with(&[("Retry-After", "60")]).into();
         }
         let declaration = self.hub.streams().declaration(&stream);
         let is_binary = declaration.is_some_and(|declaration| declaration.binary);
@@ -71,7 +71,7 @@ impl<S: Backend> Chat<S> {
                 HttpAnswer::Respond(call.answer(again(&call, seq, ts)))
             }
             Some(DeliveryState::UnderWay) => {
-                later("this delivery is being published", &[("Retry-After", "1")]).into()
+                later("this delivery is being published").with(&[("Retry-After", "1")]).into()
             }
             None => {
                 let stream = call.stream.clone();

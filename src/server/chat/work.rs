@@ -14,13 +14,12 @@ use crate::base::limits::{
     ANSWER_BYTES_PER_WORK, METRICS_WORK, NAMED_BYTES_PER_WORK, WRITTEN_BYTES_PER_WORK,
 };
 use crate::base::rates::{Allowance, Asker};
-use crate::base::{Address, ConnId, Limits, Moment, Origin, RefusalCode, StreamRights};
+use crate::base::{Address, ConnId, Limits, Moment, Origin, StreamRights};
 use crate::http1::{HttpRefusal, Response, Status};
 use crate::hub::streams::Holder;
 use crate::store::Backend;
 use crate::web::Net;
 use crate::wire::close_codes::RATE;
-use crate::wire::encode::ErrorDetail;
 use crate::wire::request::Envelope;
 
 /// Requests whose answers may be large.
@@ -129,16 +128,7 @@ impl<S: Backend> Chat<S> {
     ) -> bool {
         let size = (envelope.kind.as_ref(), envelope.raw_payload.len());
         let Err(too_soon) = self.pay_ahead(net, origin, person, size) else { return false };
-        match origin {
-            Origin::Conn(conn, id) => self.over_rate(net, *conn, id.clone(), too_soon),
-            Origin::Call(_) => {
-                self.counters.limited(too_soon.limit);
-                let retry_after_ms = Some(too_soon.retry_after_ms);
-                let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
-                let code = RefusalCode::RateLimited.as_str();
-                self.refuse_with(net, origin, code, too_soon.message, detail);
-            }
-        }
+        self.over_rate(net, origin, too_soon);
         true
     }
 
@@ -192,7 +182,7 @@ impl<S: Backend> Chat<S> {
         let message = too_soon(limit, wait_ms).message;
         let refusal = HttpRefusal::new(Status::TooManyRequests, "rate_limited", message);
         // Who owes for a greeting owes some seconds.
-        Err(HttpRefusal { fields: &[("Retry-After", "5")], ..refusal })
+        Err(refusal.with(&[("Retry-After", "5")]))
     }
 
     /// Has an answer paid for by the address that has asked for it, before it is made.
@@ -215,8 +205,7 @@ impl<S: Backend> Chat<S> {
             );
             let TooSoon { message, retry_after_ms, .. } = too_soon(limit, held.wait_ms());
             let refusal = HttpRefusal::new(Status::TooManyRequests, "rate_limited", message);
-            let seconds = retry_after_ms.div_ceil(1_000).max(1).to_string();
-            Response::from(refusal).with("Retry-After", seconds)
+            Response::from(refusal).with_retry_after(retry_after_ms)
         })
     }
 

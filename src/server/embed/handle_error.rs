@@ -1,7 +1,7 @@
 //! Why a call of the embedding program's came to nothing.
 
 use crate::base::pattern::PatternError;
-use crate::base::{NameError, RefusalCode, StreamId};
+use crate::base::{NameError, Refusal, RefusalCode, StreamId};
 
 /// Why a call came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum HandleError {
     Full,
     /// A name is no user id or room name.
     #[error("a name {0}")]
-    Name(NameError),
+    Name(#[from] NameError),
     /// A stream cannot have this name, nor a family of them.
     #[error("a stream's name {0}")]
     Stream(PatternError),
@@ -71,9 +71,9 @@ impl HandleError {
     }
 }
 
-impl From<NameError> for HandleError {
-    fn from(error: NameError) -> HandleError {
-        HandleError::Name(error)
+impl From<Refusal> for HandleError {
+    fn from(refusal: Refusal) -> HandleError {
+        HandleError::refused(refusal.code, refusal.message)
     }
 }
 

@@ -77,7 +77,7 @@ impl TicketState {
                 Ok(Answered::History(History { entries, head, more }))
             }
             Ok(_) => Err(NOT_ASKED),
-            Err(refusal) => Err(HandleError::refused(refusal.code, refusal.message)),
+            Err(refusal) => Err(refusal.into()),
         });
     }
 }

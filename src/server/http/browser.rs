@@ -8,10 +8,10 @@ use super::identity::denied;
 use super::origin::{PageOrigin, page_origin};
 use super::route::Rules;
 use crate::auth::{Identity, TokenError};
+use crate::base::RefusalCode;
 use crate::base::limits::JSON_DEPTH_MAX;
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
-use crate::server::http::status::refused;
-use crate::wire::encode::ErrorDetail;
+use crate::wire::error::ErrorReply;
 use crate::wire::json::{Object, Writer, scan, string};
 
 /// How the names of cookies begin.
@@ -90,13 +90,14 @@ pub(crate) fn user(w: &mut Writer, id: &str, name: Option<&str>, is_admin: bool)
 
 /// The code in a request's content, `{"code":"…"}`.
 pub(crate) fn code_of(body: &[u8]) -> Result<String, Response> {
-    let bad = |code, message: &str| refused(code, message, ErrorDetail::default());
-    let text = str::from_utf8(body).map_err(|_| bad("bad_json", "the content is not UTF-8"))?;
-    scan(text, JSON_DEPTH_MAX).map_err(|_| bad("bad_json", "the content is not JSON"))?;
+    let bad_json = |message: &'static str| ErrorReply::new(RefusalCode::BadJson, message);
+    let text = str::from_utf8(body).map_err(|_| bad_json("the content is not UTF-8"))?;
+    scan(text, JSON_DEPTH_MAX).map_err(|_| bad_json("the content is not JSON"))?;
     let members = Object::parse(text).ok().flatten();
     let code = members.and_then(|members| members.get("code").and_then(string));
     let code = code.map(|code| code.into_owned());
-    code.ok_or_else(|| bad("bad_request", "the content is an object with code, a string"))
+    let message = "the content is an object with code, a string";
+    code.ok_or_else(|| ErrorReply::new(RefusalCode::BadRequest, message).into())
 }
 
 pub(crate) fn json(writer: Writer) -> Response {

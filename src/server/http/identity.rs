@@ -238,16 +238,16 @@ pub(crate) fn bearer<'b>(head: &RequestHead<'b>) -> Result<Option<&'b str>, Http
 pub(crate) fn denied(error: TokenError) -> HttpRefusal {
     match error {
         // At least one a second may fail.
-        TokenError::TooManyFailed(_) => HttpRefusal {
-            fields: &[("Retry-After", "1")],
-            ..HttpRefusal::new(Status::TooManyRequests, "rate_limited", TOO_MANY_FAILED)
-        },
+        TokenError::TooManyFailed(_) => {
+            HttpRefusal::new(Status::TooManyRequests, "rate_limited", TOO_MANY_FAILED)
+                .with(&[("Retry-After", "1")])
+        }
         error => unauthorized(&error.to_string()),
     }
 }
 
 pub(crate) fn unauthorized(message: &str) -> HttpRefusal {
-    let mut refusal = HttpRefusal::new(Status::Unauthorized, "unauthorized", message);
-    refusal.fields = &[("WWW-Authenticate", "Bearer")];
-    refusal
+    // RFC 9110 §15.5.2: it says how.
+    HttpRefusal::new(Status::Unauthorized, "unauthorized", message)
+        .with(&[("WWW-Authenticate", "Bearer")])
 }

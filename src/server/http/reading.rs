@@ -40,9 +40,8 @@ impl Readiness {
                 "the source of a stream that is required is down, or polled too late"
             }
         };
-        let mut refusal = HttpRefusal::new(Status::ServiceUnavailable, "unavailable", message);
-        refusal.fields = &[("Retry-After", "1")];
-        Some(refusal)
+        let refusal = HttpRefusal::new(Status::ServiceUnavailable, "unavailable", message);
+        Some(refusal.with(&[("Retry-After", "1")]))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a refusal's code is in HTTP.
 
 use crate::http1::{Response, Status};
-use crate::wire::error::{ErrorDetail, error_body};
+use crate::wire::error::ErrorReply;
 
 /// Each code that is no 400, and its status.
 const STATUSES: &[(&str, Status)] = &[
@@ -34,19 +34,12 @@ pub(crate) fn status_of(code: &str) -> Status {
     known.map_or(Status::BadRequest, |(_, status)| *status)
 }
 
-/// The answer to one call too many.
-pub(crate) fn overloaded() -> Response {
-    let detail = ErrorDetail { retry_after_ms: Some(1_000), ..ErrorDetail::default() };
-    refused("overloaded", "too many calls wait", detail)
-}
-
 /// A refusal, with the same members as on a socket, and what HTTP says beside them.
-pub(crate) fn refused(code: &str, message: &str, detail: ErrorDetail) -> Response {
-    let status = status_of(code);
-    let response = json(status, error_body(code, message, &detail));
-    let response = match detail.retry_after_ms {
-        // RFC 9110 §10.2.3: whole seconds.
-        Some(millis) => response.with("Retry-After", millis.div_ceil(1_000).max(1).to_string()),
+pub(crate) fn refused(error: &ErrorReply) -> Response {
+    let status = status_of(&error.code);
+    let response = json(status, error.to_body());
+    let response = match error.detail.retry_after_ms {
+        Some(millis) => response.with_retry_after(millis),
         None => response,
     };
     // RFC 9110 §15.5.2.
@@ -54,6 +47,12 @@ pub(crate) fn refused(code: &str, message: &str, detail: ErrorDetail) -> Respons
         return response.with("WWW-Authenticate", "Bearer");
     }
     response
+}
+
+impl From<ErrorReply> for Response {
+    fn from(error: ErrorReply) -> Response {
+        refused(&error)
+    }
 }
 
 pub(crate) fn json(status: Status, mut text: String) -> Response {

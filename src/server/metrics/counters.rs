@@ -5,7 +5,7 @@ use crate::base::{Outcome, Refusal, RefusalCode};
 use crate::store::NotTaken;
 use crate::web::SocketEnd;
 use crate::wire::close_codes::SLOW;
-use crate::wire::error::ErrorDetail;
+use crate::wire::error::ErrorReply;
 
 /// The close codes that are told apart: those of RFC 6455 §7.4.1 and §11.7, and the wire's own
 /// (`docs/protocol.md`, "Closing").
@@ -110,11 +110,11 @@ impl Counters {
     }
 
     /// As [`Counters::refused`], by the application perhaps, whose codes are not told apart.
-    pub(crate) fn refused_with(&mut self, code: &str, detail: &ErrorDetail) {
-        if detail.is_by_application {
+    pub(crate) fn refused_with(&mut self, error: &ErrorReply) {
+        if error.detail.is_by_application {
             self.refused_otherwise += 1;
         } else {
-            self.refused(code);
+            self.refused(&error.code);
         }
     }
 
@@ -196,8 +196,8 @@ mod tests {
     fn what_is_in_no_closed_set_is_other() {
         let mut counters = Counters::default();
         counters.refused("rate_limited");
-        let detail = ErrorDetail { is_by_application: true, ..ErrorDetail::default() };
-        counters.refused_with("rate_limited", &detail);
+        let by_application = ErrorReply::by_application("rate_limited", "", None).unwrap();
+        counters.refused_with(&by_application);
         let limited = |(code, count): (RefusalCode, u64)| (count > 0).then_some(code);
         assert_eq!(
             counters.refusals().filter_map(limited).collect::<Vec<_>>(),

@@ -111,9 +111,8 @@ fn handed_on(status: u16, fields: Vec<(String, String)>, body: Vec<u8>) -> Respo
 }
 
 pub(crate) fn unavailable(message: &'static str) -> Response {
-    let mut refusal = HttpRefusal::new(Status::ServiceUnavailable, "unavailable", message);
-    refusal.fields = &[("Retry-After", "1")];
-    refusal.into()
+    let refusal = HttpRefusal::new(Status::ServiceUnavailable, "unavailable", message);
+    refusal.with(&[("Retry-After", "1")]).into()
 }
 
 #[cfg(test)]

@@ -127,8 +127,7 @@ impl Sources {
 
 pub(crate) fn too_many_failed(TooManyFailed(wait_ms): TooManyFailed) -> Response {
     let refusal = HttpRefusal::new(Status::TooManyRequests, "rate_limited", TOO_MANY_FAILED);
-    let seconds = wait_ms.div_ceil(1_000).max(1).to_string();
-    Response { ends: true, ..Response::from(refusal).with("Retry-After", seconds) }
+    Response { ends: true, ..Response::from(refusal).with_retry_after(wait_ms) }
 }
 
 /// What a delivery is called, if it says so.
@@ -153,8 +152,6 @@ pub(crate) fn again(call: &HookCall, seq: u64, ts: Timestamp) -> String {
     })
 }
 
-pub(crate) fn later(message: &str, fields: &'static [(&'static str, &'static str)]) -> HttpRefusal {
-    let mut refusal = HttpRefusal::new(Status::ServiceUnavailable, "unavailable", message);
-    refusal.fields = fields;
-    refusal
+pub(crate) fn later(message: &str) -> HttpRefusal {
+    HttpRefusal::new(Status::ServiceUnavailable, "unavailable", message)
 }
