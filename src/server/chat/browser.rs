@@ -12,10 +12,8 @@ use crate::server::chat::http_call::HttpCall;
 use crate::server::http::browser::{
     CookieAnswer, METHODS, code_of, cookie_name, is_own_page, json, json_of, set_cookie, user,
 };
-use crate::server::http::identity::caller;
-use crate::server::http::{
-    HttpCaller, Rules, bearer, check_origin, denied, shared_with, signed_in,
-};
+use crate::server::http::identity::{caller, known};
+use crate::server::http::{Rules, bearer, check_origin, denied, shared_with, signed_in};
 use crate::store::Backend;
 use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
 use crate::wire::encode;
@@ -65,12 +63,13 @@ impl<S: Backend> Chat<S> {
             (_, None) => "token",
         };
         let mut writer = Writer::new();
-        match caller(head, rules).map_err(Response::from)? {
-            HttpCaller::Nobody | HttpCaller::Guest(_) => writer.object(|w| w.raw("user", "null")),
-            HttpCaller::User(person) | HttpCaller::Token(person) => {
-                let known = by_cookie.as_ref().or(proven).filter(|_| by != "token");
-                let name = known.and_then(|identity| identity.name.as_deref());
-                let expires = known.and_then(|identity| identity.expires);
+        let caller = caller(head, rules)?;
+        match known(caller.as_ref()) {
+            None => writer.object(|w| w.raw("user", "null")),
+            Some(person) => {
+                let identity = by_cookie.as_ref().or(proven).filter(|_| by != "token");
+                let name = identity.and_then(|identity| identity.name.as_deref());
+                let expires = identity.and_then(|identity| identity.expires);
                 writer.object(|w| {
                     user(w, person.user.as_str(), name, person.is_admin);
                     w.text("by", by);
@@ -92,7 +91,7 @@ impl<S: Backend> Chat<S> {
     ) -> Result<(), Response> {
         let head = request.head;
         check_origin(head, &[])?;
-        self.count_for_program(net, request, &HttpCaller::Nobody)?;
+        self.count_for_program(net, request, None)?;
         let text = code_of(request.body)?;
         let limits = &self.config.limits;
         let payer = self.failed_proofs.payer(Address::of(request.peer), net.now(), limits);
@@ -149,7 +148,7 @@ impl<S: Backend> Chat<S> {
             // Whatever is there is none that is good.
             return Ok(Some(json_of(payload).with("Set-Cookie", cookie)));
         };
-        self.count_for_program(net, request, &HttpCaller::Nobody)?;
+        self.count_for_program(net, request, None)?;
         let is_everywhere = head.query_value("everywhere").is_some_and(|value| {
             value.is_ok_and(|value| ["", "1", "true"].contains(&value.as_ref()))
         });
@@ -177,8 +176,8 @@ impl<S: Backend> Chat<S> {
     ) {
         let now = self.look_at_clocks(net);
         self.verifier.revocations_mut().forget(now.age_by);
-        let call =
-            self.new_call(CallWaiter::Http(Box::new(HttpCall::of_browser(exchange, answer))));
+        let call = HttpCall { cookie: Some(answer), ..HttpCall::new(exchange) };
+        let call = self.new_call(CallWaiter::Http(Box::new(call)));
         let request = Request::Revoke { revocation, once };
         self.decide(net, Input::Call { call, user, rights: Rights::Program, request });
     }

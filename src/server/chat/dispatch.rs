@@ -3,7 +3,7 @@
 use super::calls::CallWaiter;
 use super::chat::Chat;
 use super::storing::stored_bytes;
-use crate::auth::{Access, Person};
+use crate::auth::{Access, Denied, Person};
 use crate::base::answer::{InviteInfo, RoomPage};
 use crate::base::limits::REVOCATIONS_MAX;
 use crate::base::{Answer, ConnId, Origin, Refusal, RefusalCode, Request};
@@ -82,9 +82,9 @@ impl<S: Backend> Chat<S> {
             Origin::Conn(conn, _) => {
                 let session = self.session(*conn)?;
                 let (known, limits) = (session.signed_in()?, session.own_limits().cloned());
-                let streams = known.rights.clone();
-                let (user, is_guest) = (known.user.clone(), known.is_guest);
-                Some(Person { user, is_admin: known.admin, is_guest, streams, limits })
+                let (user, streams) = (known.user.clone(), known.rights.clone());
+                let (is_admin, is_guest, has_no_rate) = (known.admin, known.is_guest, false);
+                Some(Person { user, is_admin, is_guest, has_no_rate, streams, limits })
             }
             Origin::Call(call) => match self.calls.get(call)? {
                 CallWaiter::Http(call) => call.caller.clone(),
@@ -366,12 +366,10 @@ pub(super) const ACTS_ON_A_CONNECTION: &str = "this request acts on a WebSocket'
 
 /// Why somebody may not call a handler, if they may not.
 fn refused(access: Access, is_known: bool, is_admin: bool) -> Option<Refusal> {
-    match (access, is_known) {
-        (Access::Public, _) | (Access::User, true) => None,
-        (Access::User | Access::Admin, false) => Some(SIGN_IN_FIRST),
-        (Access::Admin, true) if is_admin => None,
-        (Access::Admin, true) => Some(FOR_ADMINS),
-    }
+    access.judge(is_known, is_admin).err().map(|denied| match denied {
+        Denied::Unauthorized => SIGN_IN_FIRST,
+        Denied::Forbidden => FOR_ADMINS,
+    })
 }
 
 fn binary() -> Fault {

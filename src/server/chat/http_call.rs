@@ -12,8 +12,9 @@ use crate::http1::{Response, Status};
 use crate::server::embed::handler::HandlerResult;
 use crate::server::http::api::ApiCall;
 use crate::server::http::browser::CookieAnswer;
+use crate::server::http::identity::known;
 use crate::server::http::status::{json, refused};
-use crate::server::http::{HttpCaller, public, sealed, shared_with};
+use crate::server::http::{public, sealed, shared_with};
 use crate::server::sources::HookCall;
 use crate::store::Backend;
 use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
@@ -32,48 +33,25 @@ pub(super) struct HttpCall {
     pub(super) success: Status,
     pub(super) shared_with: Option<Box<str>>,
     /// It came to a webhook.
-    hook: Option<HookCall>,
+    pub(super) hook: Option<HookCall>,
     /// A browser signs in or out.
-    cookie: Option<CookieAnswer>,
+    pub(super) cookie: Option<CookieAnswer>,
 }
 
 impl HttpCall {
-    /// A call of the API, whose good answer has status 200.
+    /// A call of nobody, whose good answer has status 200.
+    pub(super) fn new(exchange: Exchange) -> HttpCall {
+        let (caller, payer, shared_with, hook, cookie) = (None, None, None, None, None);
+        HttpCall { exchange, caller, payer, success: Status::Ok, shared_with, hook, cookie }
+    }
+
+    /// A call of the API.
     pub(super) fn of_api(exchange: Exchange, request: &WebRequest<'_>, call: &ApiCall) -> HttpCall {
         HttpCall {
-            exchange,
-            caller: call.caller.person().cloned(),
-            payer: asker(&call.caller, request),
-            success: Status::Ok,
+            caller: call.caller.clone(),
+            payer: asker(call.caller.as_ref(), request),
             shared_with: call.shared_with.clone(),
-            hook: None,
-            cookie: None,
-        }
-    }
-
-    /// A browser's sign-in, or its end.
-    pub(super) fn of_browser(exchange: Exchange, answer: CookieAnswer) -> HttpCall {
-        HttpCall {
-            exchange,
-            caller: None,
-            payer: None,
-            success: Status::Ok,
-            shared_with: None,
-            hook: None,
-            cookie: Some(answer),
-        }
-    }
-
-    /// A message to a webhook.
-    pub(super) fn of_hook(exchange: Exchange, hook: HookCall) -> HttpCall {
-        HttpCall {
-            exchange,
-            caller: None,
-            payer: None,
-            success: Status::Ok,
-            shared_with: None,
-            hook: Some(hook),
-            cookie: None,
+            ..HttpCall::new(exchange)
         }
     }
 }
@@ -104,7 +82,7 @@ impl<S: Backend> Chat<S> {
         request: &WebRequest<'_>,
         call: &ApiCall,
     ) -> Result<(), Box<ErrorReply>> {
-        self.count_call(net, request, &call.caller)?;
+        self.count_call(net, request, call.caller.as_ref())?;
         let takes_key = call.route.types == ["chat:send"] || call.stream().is_some();
         if !takes_key && request.head.all("idempotency-key").next().is_some() {
             let message = "this call takes no Idempotency-Key: a repeat is carried out again";
@@ -137,16 +115,16 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &Net<'_>,
         request: &WebRequest<'_>,
-        caller: &HttpCaller,
+        caller: Option<&Person>,
     ) -> Result<(), Box<ErrorReply>> {
         if self.calls.len() >= HTTP_CALLS_MAX {
             return Err(too_many_wait().into());
         }
-        let limits = caller.person().and_then(|person| person.limits.clone());
+        let limits = caller.and_then(|person| person.limits.as_deref());
         let Some(asker) = asker(caller, request) else { return Ok(()) };
-        self.take_call(net.now(), asker, limits.as_deref()).map_err(|too_soon| {
+        self.take_call(net.now(), asker, limits).map_err(|too_soon| {
             self.counters.limited(too_soon.limit);
-            let (user, address) = (caller.person().map(|one| &one.user), Address::of(request.peer));
+            let (user, address) = (caller.map(|one| &one.user), Address::of(request.peer));
             let who = Limited { conn: None, user, address: Some(address) };
             self.note_limited(net.now(), too_soon.limit, who);
             Box::new(too_soon.into())
@@ -158,7 +136,7 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &Net<'_>,
         request: &WebRequest<'_>,
-        caller: &HttpCaller,
+        caller: Option<&Person>,
     ) -> Result<(), Response> {
         self.count_call(net, request, caller).map_err(|error| {
             self.counters.refused(&error.code);
@@ -289,13 +267,11 @@ impl<S: Backend> Chat<S> {
 }
 
 /// As whom a call is counted; none for the admin token, which has no rate.
-fn asker(caller: &HttpCaller, request: &WebRequest<'_>) -> Option<Asker> {
-    match caller {
-        HttpCaller::Token(_) => None,
-        HttpCaller::User(person) => Some(Asker::User(person.user.clone())),
-        HttpCaller::Nobody | HttpCaller::Guest(_) => {
-            Some(Asker::Address(Address::of(request.peer)))
-        }
+fn asker(caller: Option<&Person>, request: &WebRequest<'_>) -> Option<Asker> {
+    match known(caller) {
+        Some(person) if person.has_no_rate => None,
+        Some(person) => Some(Asker::User(person.user.clone())),
+        None => Some(Asker::Address(Address::of(request.peer))),
     }
 }
 

@@ -46,7 +46,7 @@ impl<S: Backend> Chat<S> {
     pub(super) fn judge_publish(&mut self, call: &ApiCall) -> Option<Response> {
         let stream = StreamId::parse(call.stream()?).ok()?;
         let nobody = StreamRights::default();
-        let rights = call.caller.person().map_or(&nobody, |person| &person.streams);
+        let rights = call.caller.as_ref().map_or(&nobody, |person| &person.streams);
         let refusal = self.hub.streams().to_publish(&stream, rights).err()?;
         self.counters.refused(refusal.code.as_str());
         Some(shared_with(refused(&(&refusal).into()), call.shared_with.as_deref()))
@@ -65,7 +65,7 @@ impl<S: Backend> Chat<S> {
             self.hub.streams().declaration(stream).is_some_and(|declaration| declaration.binary)
         };
         let Some(stream) = stream.filter(is_binary) else { return Ok(false) };
-        let person = call.caller.person();
+        let person = call.caller.as_ref();
         let id = idempotency_key(request.head, "id")?;
         let id = id.map(|id| own_id("id", &id, &self.config.limits)).transpose()?;
         let id = person.zip(id).map(|(person, id)| person.publication(id));

@@ -13,9 +13,10 @@ use crate::server::embed::socket::SocketState;
 use crate::server::embed::{
     Caller, OutgoingMessage, OwnSocket, PathReply, PathRequest, Socket, SocketHandler,
 };
+use crate::server::http::identity::known;
 use crate::server::http::opening::Visitor;
 use crate::server::http::route::ProgramCall;
-use crate::server::http::{HttpCaller, shared_with};
+use crate::server::http::shared_with;
 use crate::store::Backend;
 use crate::web::{Exchange, HttpAnswer, Net, SocketEnd, WebRequest};
 use crate::wire::close_codes::{RATE, SLOW};
@@ -40,13 +41,9 @@ impl<S: Backend> Chat<S> {
         call: ProgramCall,
     ) -> HttpAnswer {
         let ProgramCall { path, params, caller, origin } = call;
-        if let Err(response) = self.may_call(net, request, &caller) {
+        if let Err(response) = self.may_call(net, request, caller.as_ref()) {
             return HttpAnswer::Respond(shared_with(response, origin.as_deref()));
         }
-        let person = match &caller {
-            HttpCaller::User(person) | HttpCaller::Token(person) => Some(person),
-            HttpCaller::Guest(_) | HttpCaller::Nobody => None,
-        };
         let head = request.head;
         let of_program = PathRequest {
             method: head.method.to_owned(),
@@ -55,7 +52,7 @@ impl<S: Backend> Chat<S> {
             query: head.query.to_owned(),
             fields: fields(head),
             body: request.body.to_vec(),
-            caller: person.map(|person| self.program_caller(person)),
+            caller: known(caller.as_ref()).map(|person| self.program_caller(person)),
             address: request.peer,
         };
         self.program_calls += 1;
@@ -74,7 +71,7 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &Net<'_>,
         request: &WebRequest<'_>,
-        caller: &HttpCaller,
+        caller: Option<&Person>,
     ) -> Result<(), Response> {
         let bytes = self.program_bytes.saturating_add(request.body.len());
         if self.program_calls >= HTTP_CALLS_MAX || bytes > BODIES_BYTES_MAX {

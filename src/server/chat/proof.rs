@@ -4,7 +4,7 @@ use super::chat::Chat;
 use super::errands::JobPurpose;
 use super::journal::Limited;
 use crate::auth::failed_proofs::{Paid, TooManyFailed};
-use crate::auth::{Denied, ExternalIdentity, Head, Identity, Proof, TokenError};
+use crate::auth::{Denied, Head, Identity, Proof, TokenError};
 use crate::backend::{Cause, Failure, HttpRequest, JobResult, Method, Task};
 use crate::base::Address;
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
@@ -240,10 +240,7 @@ impl<S: Backend> Chat<S> {
     }
 
     fn vouched(&self, net: &Net<'_>, proof: Proof) -> Result<Box<Identity>, Response> {
-        let Proof { user, name, admin, publish, subscribe, expires_in } = proof;
-        let expires_ms = expires_in.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
-        let vouched = ExternalIdentity { user, name, admin, publish, subscribe, expires_ms };
-        self.verifier.vouch(vouched, net.timestamp()).map(Box::new).map_err(|error| {
+        self.verifier.vouch(proof, net.timestamp()).map(Box::new).map_err(|error| {
             log::warn!("whoever says who somebody is says what cannot be: {error}");
             unavailable("nothing can be made of who you are said to be")
         })

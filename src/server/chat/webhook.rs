@@ -75,7 +75,7 @@ impl<S: Backend> Chat<S> {
             }
             None => {
                 let stream = call.stream.clone();
-                let call = HttpCall::of_hook(exchange, call);
+                let call = HttpCall { hook: Some(call), ..HttpCall::new(exchange) };
                 let origin = Origin::Call(self.new_call(CallWaiter::Http(Box::new(call))));
                 let publisher = Publisher::Source;
                 self.decide(net, Input::Publish { origin, publisher, stream, data, id: None });

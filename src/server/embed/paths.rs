@@ -6,7 +6,7 @@ use crate::base::declaration::Declaration;
 use crate::base::pattern::Pattern;
 use crate::config::{Config, Feed};
 use crate::routes::own::is_own;
-use crate::routes::template::{bind, overlap, placeholder};
+use crate::routes::template::{self, bind, overlap, placeholder};
 
 /// What stands for the braces of a path.
 pub(crate) type Params = Vec<(String, String)>;
@@ -38,22 +38,8 @@ impl Paths {
         method: &str,
         path: &str,
     ) -> Option<Result<(&HttpPath, Params), String>> {
-        let mut methods = Vec::new();
-        for one in &self.http {
-            let Some(params) = bound(&one.template, path) else { continue };
-            if one.method == method || (one.method == "GET" && method == "HEAD") {
-                return Some(Ok((one, params)));
-            }
-            methods.push(one.method);
-            if one.method == "GET" {
-                methods.push("HEAD");
-            }
-        }
-        if methods.is_empty() {
-            return None;
-        }
-        methods.push("OPTIONS");
-        Some(Err(methods.join(", ")))
+        let paths = self.http.iter().map(|one| (one.method, one));
+        template::find(paths, method, |one| bound(&one.template, path))
     }
 
     /// The path of WebSockets for a request.

@@ -1,17 +1,16 @@
 //! A call of the API: from a request of HTTP to a request that a WebSocket could have sent.
 
-use super::identity::{HttpCaller, caller, unauthorized};
-use super::origin::{PageOrigin, check_origin, page_origin, preflight, shared_with};
-use super::route::Rules;
+use super::identity::{caller_of, unauthorized};
+use super::origin::{PageOrigin, other_method, page_origin, shared_with};
+use super::route::{Rules, SAY_WHO};
 use crate::auth::Person;
 use crate::base::declaration::{DataMember, Kind};
 use crate::base::limits::JSON_DEPTH_MAX;
 use crate::base::{RoomId, StreamId, StreamRights};
 use crate::http1::head::percent_decoded_path;
-use crate::http1::response::other_methods;
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::hub::Hub;
-use crate::routes::table::{Choice, Route, RouteMatch, find};
+use crate::routes::table::{Choice, Route, find};
 use crate::wire::json::{Object, Writer, scan, string};
 use crate::wire::request::Fault;
 use serde::de::IgnoredAny;
@@ -22,7 +21,8 @@ pub(crate) struct ApiCall {
     pub(crate) route: &'static Route,
     /// What stands for the braces of the path.
     params: Vec<(&'static str, String)>,
-    pub(crate) caller: HttpCaller,
+    /// Who has said who they are, or a guest.
+    pub(crate) caller: Option<Person>,
     /// The origin that may see the answer, where that is not this host's own.
     pub(crate) shared_with: Option<Box<str>>,
 }
@@ -32,57 +32,31 @@ pub(super) fn judge(
     head: &RequestHead<'_>,
     path: &str,
     rules: Rules<'_>,
-) -> Result<ApiCall, Box<Response>> {
-    let origin = match page_origin(head, rules.allowed_origins) {
-        Ok(PageOrigin::Allowed(origin)) => Some(origin),
-        Ok(PageOrigin::Own | PageOrigin::Foreign) | Err(_) => None,
-    };
-    let judged = judge_head(head, path, rules);
-    judged
+) -> Result<ApiCall, Response> {
+    let origin = page_origin(head, rules.allowed_origins).ok().and_then(PageOrigin::allowed);
+    judge_head(head, path, rules)
         .map(|call| ApiCall { shared_with: origin.map(Box::from), ..call })
-        .map_err(|response| Box::new(shared_with(*response, origin)))
+        .map_err(|response| shared_with(response, origin))
 }
 
-fn judge_head(
-    head: &RequestHead<'_>,
-    path: &str,
-    rules: Rules<'_>,
-) -> Result<ApiCall, Box<Response>> {
-    let refused = |refusal: HttpRefusal| Box::new(Response::from(refusal));
-    let (route, params) = match find(head.method, path) {
-        RouteMatch::Call(route, params) => (route, params),
-        RouteMatch::Other(methods) if head.method == "OPTIONS" => {
-            let answer = preflight(head, rules.allowed_origins, &methods);
-            return Err(Box::new(answer.unwrap_or_else(Response::from)));
-        }
-        RouteMatch::Other(methods) => return Err(Box::new(other_methods(&methods))),
-        RouteMatch::Nothing => {
-            let refusal = HttpRefusal::new(Status::NotFound, "not_found", "there is nothing here");
-            return Err(refused(refusal));
-        }
-    };
-    if let Some(refusal) = rules.readiness.stopping() {
-        return Err(refused(refusal));
-    }
-    if route.method != "GET" {
-        check_origin(head, rules.allowed_origins).map_err(refused)?;
-    }
-    let caller = caller(head, rules).map_err(refused)?;
+fn judge_head(head: &RequestHead<'_>, path: &str, rules: Rules<'_>) -> Result<ApiCall, Response> {
+    let found = find(head.method, path)
+        .ok_or_else(|| HttpRefusal::new(Status::NotFound, "not_found", "there is nothing here"))?;
+    let (route, params) =
+        found.map_err(|methods| other_method(head, rules.allowed_origins, &methods))?;
+    let caller = caller_of(head, rules, route.method)?;
     // What is for everybody only a handler of the embedding program says.
-    if caller == HttpCaller::Nobody && route.choice != Choice::Path {
-        let message = if rules.verifier.is_open() {
-            "in open mode say who you are: ?user=NAME"
-        } else {
-            "say who you are: Authorization: Bearer TOKEN"
-        };
-        return Err(refused(unauthorized(message)));
+    if caller.is_none() && route.choice != Choice::Path {
+        let is_open = rules.verifier.is_open();
+        let message = if is_open { "in open mode say who you are: ?user=NAME" } else { SAY_WHO };
+        return Err(unauthorized(message).into());
     }
-    let decoded = |(name, text): (&'static str, String)| {
-        let text = percent_decoded_path(&text).map(|text| (name, text.into_owned()));
+    let decoded =
+        |(name, text): (&'static str, &str)| Some((name, percent_decoded_path(text)?.into_owned()));
+    let params = params.into_iter().map(decoded).collect::<Option<_>>().ok_or_else(|| {
         let message = "a segment of the path is not UTF-8, percent-encoded";
-        text.ok_or_else(|| refused(HttpRefusal::new(Status::BadRequest, "bad_request", message)))
-    };
-    let params = params.into_iter().map(decoded).collect::<Result<_, _>>()?;
+        HttpRefusal::new(Status::BadRequest, "bad_request", message)
+    })?;
     Ok(ApiCall { route, params, caller, shared_with: None })
 }
 
@@ -91,7 +65,7 @@ impl ApiCall {
     pub(crate) fn kind(&self, hub: &Hub) -> &str {
         let types = self.route.types;
         let at = |place: usize| types.get(place).copied().unwrap_or_default();
-        let person = self.caller.person();
+        let person = self.caller.as_ref();
         let is_admin = person.is_some_and(|person| person.is_admin);
         match self.route.choice {
             Choice::One => at(0),
@@ -131,7 +105,7 @@ impl ApiCall {
             let stream = StreamId::parse(self.param("stream")).ok();
             let declaration = stream.as_ref().and_then(|stream| hub.streams().declaration(stream));
             let members = declaration.map_or(&[][..], |declaration| &declaration.members);
-            let rights = self.caller.person().map(|person| &person.streams);
+            let rights = self.caller.as_ref().map(|person| &person.streams);
             let may = stream.is_some_and(|stream| {
                 hub.streams()
                     .to_publish(&stream, rights.unwrap_or(&StreamRights::default()))

@@ -1,8 +1,9 @@
 //! Who sends a request: by a token, in open mode by a name.
 
 use super::listen::is_for_events;
+use super::origin::check_origin;
 use super::route::Rules;
-use crate::auth::{Identity, Person, TOO_MANY_FAILED, TokenError};
+use crate::auth::{Access, Denied, Identity, Person, TOO_MANY_FAILED, TokenError};
 use crate::base::limits::TOKENS_PER_REQUEST_MAX;
 use crate::base::{StreamRights, UserId};
 use crate::http1::{HttpRefusal, RequestHead, Status};
@@ -16,61 +17,61 @@ const BEARER_PREFIX: &str = "bearer.";
 /// A JWT has so many parts, with dots between them (RFC 7519 §3).
 const JWT_PARTS: usize = 3;
 
-/// Who calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum HttpCaller {
-    /// Somebody who has not said who they are.
-    Nobody,
-    /// The same, where guests are let in.
-    Guest(Person),
-    /// A user.
-    User(Person),
-    /// Whoever has the admin token, in a user's name.
-    Token(Person),
+/// Who makes a call of this method, where calls are taken.
+pub(super) fn caller_of(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+    method: &str,
+) -> Result<Option<Person>, HttpRefusal> {
+    if let Some(refusal) = rules.readiness.stopping() {
+        return Err(refusal);
+    }
+    if method != "GET" {
+        check_origin(head, rules.allowed_origins)?;
+    }
+    caller(head, rules)
 }
 
-impl HttpCaller {
-    pub(crate) fn person(&self) -> Option<&Person> {
-        match self {
-            HttpCaller::Nobody => None,
-            HttpCaller::Guest(person) | HttpCaller::User(person) | HttpCaller::Token(person) => {
-                Some(person)
-            }
-        }
+/// Who makes a call of the API: nobody who has not said who they are, but where guests are let in. Only the
+/// `Authorization` field counts, and in open mode the name in the query.
+pub(crate) fn caller(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+) -> Result<Option<Person>, HttpRefusal> {
+    if let Some(identity) = rules.proven {
+        return Ok(Some(rules.person(identity.clone())));
     }
-}
-
-/// Who makes a call of the API. Only the `Authorization` field counts, and in open mode the name in
-/// the query.
-pub(crate) fn caller(head: &RequestHead<'_>, rules: Rules<'_>) -> Result<HttpCaller, HttpRefusal> {
-    if let Some(Identity { user, admin, rights, limits, .. }) = rules.proven {
-        let (user, is_admin, streams) = (user.clone(), *admin, rights.clone());
-        let limits = rules.limits_of(&user, limits.as_deref());
-        return Ok(HttpCaller::User(Person { user, is_admin, is_guest: false, streams, limits }));
-    }
-    if let Some(Identity { user, rights, .. }) = admin(head, rules)? {
-        let (streams, limits) = (rights, rules.limits_of(&user, None));
-        let is_admin = true;
-        return Ok(HttpCaller::Token(Person { user, is_admin, is_guest: false, streams, limits }));
+    if let Some(identity) = admin(head, rules)? {
+        return Ok(Some(Person { has_no_rate: true, ..rules.person(identity) }));
     }
     let token = bearer(head)?;
     // Without keys there is nothing that a token could be judged by: whoever is asked has said nothing of it.
-    let identity = token.map(|token| rules.verify(token)).transpose()?;
-    match identity {
-        Some(Identity { user, admin, rights: streams, limits, .. }) => {
-            let limits = rules.limits_of(&user, limits.as_deref());
-            Ok(HttpCaller::User(Person { user, is_admin: admin, is_guest: false, streams, limits }))
+    let identity = match token.map(|token| rules.verify(token)).transpose()? {
+        None if rules.verifier.is_open() => {
+            user_of_query(head)?.map(|user| Identity::without_token(user, rights_in_open_mode()))
         }
-        None if rules.verifier.is_open() => Ok(match user_of_query(head)? {
-            Some(user) => {
-                let streams = rights_in_open_mode();
-                let limits = rules.limits_of(&user, None);
-                HttpCaller::User(Person { user, is_admin: false, is_guest: false, streams, limits })
-            }
-            None => nobody(rules),
-        }),
-        None => Ok(nobody(rules)),
-    }
+        identity => identity,
+    };
+    let person = identity.map(|identity| rules.person(identity));
+    Ok(person.or_else(|| rules.lets_guests_in.then(Person::guest)))
+}
+
+/// Who of them has said who they are.
+pub(crate) fn known(caller: Option<&Person>) -> Option<&Person> {
+    caller.filter(|person| !person.is_guest)
+}
+
+/// Whether somebody may have what is for some alone.
+pub(super) fn check_access(
+    access: Access,
+    is_user: bool,
+    is_admin: bool,
+    say_who: &str,
+) -> Result<(), HttpRefusal> {
+    access.judge(is_user, is_admin).map_err(|denied| match denied {
+        Denied::Unauthorized => unauthorized(say_who),
+        Denied::Forbidden => HttpRefusal::new(Status::Forbidden, "forbidden", "this is for admins"),
+    })
 }
 
 /// Whoever has the admin token, in the name of the user whom the query names.
@@ -92,8 +93,7 @@ pub(crate) fn admin(
         publishes_all: true,
         ..StreamRights::default()
     };
-    let (name, expires, jti, issued, limits) = (None, None, None, None, None);
-    Ok(Some(Identity { user, name, admin: true, rights, expires, jti, issued, limits }))
+    Ok(Some(Identity { admin: true, ..Identity::without_token(user, rights) }))
 }
 
 /// Whether somebody must stand for a request whom its tokens do not name: an upgrade, a call of the API, the
@@ -121,15 +121,6 @@ pub(crate) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
     let counts = |token: String| has_keys || Tickets::is_one(&token);
     let has_others = (is_upgrade || is_for_events(head)) && tokens_beside(head, &[]).any(counts);
     !has_bearer && !has_others
-}
-
-/// Who says nothing of themselves.
-fn nobody(rules: Rules<'_>) -> HttpCaller {
-    if !rules.lets_guests_in {
-        return HttpCaller::Nobody;
-    }
-    let (user, streams) = (UserId::guest(None), StreamRights::default());
-    HttpCaller::Guest(Person { user, is_admin: false, is_guest: true, streams, limits: None })
 }
 
 fn user_of_query(head: &RequestHead<'_>) -> Result<Option<UserId>, HttpRefusal> {

@@ -14,9 +14,8 @@ pub(super) mod status;
 
 pub(super) use browser::{signed_in, without_sign_ins};
 pub(super) use identity::{
-    HttpCaller, admin, bearer, denied, named_and_called, needs_proof, tokens, unauthorized,
+    admin, bearer, denied, named_and_called, needs_proof, tokens, unauthorized,
 };
 pub(super) use opening::is_set;
-pub(super) use origin::{check_origin, page_origin, preflight, public, sealed, shared_with};
+pub(super) use origin::{check_origin, page_origin, public, sealed, shared_with};
 pub(super) use route::{Rules, with_fallback};
-pub(super) use status::status_of;

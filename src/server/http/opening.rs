@@ -1,6 +1,6 @@
 //! Who may open a WebSocket: of the chat, of a stream's own path, of a path of the embedding program's.
 
-use super::identity::{named, named_and_called, proved, unauthorized};
+use super::identity::{check_access, named, named_and_called, proved, unauthorized};
 use super::listen::{Watch, WatchForm};
 use super::origin::check_origin;
 use super::route::{Routed, Rules};
@@ -79,16 +79,8 @@ pub(super) fn open_own<'b>(
     } else {
         Some(named(head)?)
     };
-    match (path.path.asked_access(), &identity) {
-        (Access::Public, _) | (Access::User, Some(_)) => {}
-        (Access::Admin, Some(identity)) if identity.admin => {}
-        (Access::Admin, Some(_)) => {
-            return Err(HttpRefusal::new(Status::Forbidden, "forbidden", "this is for admins"));
-        }
-        (Access::User | Access::Admin, None) => {
-            return Err(unauthorized("say who you are"));
-        }
-    }
+    let is_admin = identity.as_ref().is_some_and(|identity| identity.admin);
+    check_access(path.path.asked_access(), identity.is_some(), is_admin, "say who you are")?;
     let protocol = path.path.agreed(upgrade.protocols()).map(|own| Cow::Owned(own.to_owned()));
     let is_guest = identity.is_none();
     let visitor = Some(Box::new(Visitor::Own(OwnSocket::new(path, params, head.query))));

@@ -1,5 +1,6 @@
 //! From which page a request comes (RFC 6454), and what a page elsewhere is told (CORS).
 
+use crate::http1::response::other_methods;
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 
 /// From where a request comes.
@@ -106,8 +107,16 @@ pub(super) fn is_embedded_elsewhere(head: &RequestHead<'_>, allowed: &[String]) 
         && !matches!(page_origin(head, allowed), Ok(PageOrigin::Allowed(_)))
 }
 
+/// The answer to a method that a path does not have: `OPTIONS` asks which it has.
+pub(super) fn other_method(head: &RequestHead<'_>, allowed: &[String], methods: &str) -> Response {
+    if head.method != "OPTIONS" {
+        return other_methods(methods);
+    }
+    preflight(head, allowed, methods).unwrap_or_else(Response::from)
+}
+
 /// The answer to `OPTIONS`, for a path with these methods: a browser asks so before a page's call.
-pub(crate) fn preflight(
+fn preflight(
     head: &RequestHead<'_>,
     allowed: &[String],
     methods: &str,

@@ -3,7 +3,7 @@
 
 use super::identity::{caller, unauthorized};
 use super::openapi;
-use super::route::Rules;
+use super::route::{Rules, SAY_WHO};
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::routes::assets::{CONTENT_SECURITY_POLICY, asset};
 use crate::routes::own::OPENAPI_PATH;
@@ -85,12 +85,11 @@ pub(super) fn may_read_metrics(
     if rules.are_metrics_public {
         return Ok(());
     }
-    let caller = caller(head, rules)?;
-    match caller.person() {
+    match caller(head, rules)? {
         Some(person) if person.is_admin => Ok(()),
         _ if rules.verifier.is_open() => Ok(()),
         Some(_) => Err(HttpRefusal::new(Status::Forbidden, "forbidden", "this is for admins")),
-        None => Err(unauthorized("say who you are: Authorization: Bearer TOKEN")),
+        None => Err(unauthorized(SAY_WHO)),
     }
 }
 

@@ -1,17 +1,15 @@
 //! Where a request goes: to what can be read, to a call of the API, to a WebSocket …; and by what it is judged.
 
 use super::api::{ApiCall, judge};
-use super::identity::{HttpCaller, caller, denied, unauthorized};
+use super::identity::{caller_of, check_access, denied, known};
 use super::listen::{Listening, listen};
 use super::opening::{Visitor, open, open_own};
-use super::origin::{
-    PageOrigin, check_origin, is_embedded_elsewhere, page_origin, preflight, public,
-};
+use super::origin::{PageOrigin, is_embedded_elsewhere, other_method, page_origin, public};
 use super::reading::{Readiness, get, may_read_metrics};
 use crate::auth::failed_proofs::ProofPayer;
-use crate::auth::{Access, AdminToken, Identity, Verifier};
+use crate::auth::{AdminToken, Identity, Person, Verifier};
 use crate::base::declaration::Declaration;
-use crate::base::{Limits, Timestamp, UserId, UserLimits};
+use crate::base::{Limits, Timestamp};
 use crate::config::{Exceptions, Feed};
 use crate::http1::response::{other_methods, readable_by};
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
@@ -24,11 +22,13 @@ use crate::routes::stream_path::stream_at;
 use crate::server::embed::{HttpPath, Params, Paths};
 use crate::server::sources::{Hook, hook_at};
 use std::borrow::Cow;
-use std::rc::Rc;
 
 /// In open mode a request must be for one of these: no page elsewhere can make a name of its own
 /// point here (DNS rebinding).
 const OPEN_HOSTS: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
+
+/// How somebody says who they are, where a call of HTTP needs to know it.
+pub(super) const SAY_WHO: &str = "say who you are: Authorization: Bearer TOKEN";
 
 /// What a request's head is judged by.
 #[derive(Clone, Copy, Debug)]
@@ -64,14 +64,12 @@ impl Rules<'_> {
         self.verifier.verify_for(Some(self.payer), token, self.now).map_err(denied)
     }
 
-    /// The limits that hold for a user, if they are not those of all.
-    pub(crate) fn limits_of(
-        &self,
-        user: &UserId,
-        asked: Option<&UserLimits>,
-    ) -> Option<Rc<Limits>> {
+    /// Whoever has proved to be somebody, with the limits that hold for them.
+    pub(super) fn person(&self, identity: Identity) -> Person {
         let (limits, exceptions) = self.limits;
-        exceptions.limits_of(limits, user, asked)
+        let asked = identity.limits.as_deref();
+        let own = exceptions.limits_of(limits, &identity.user, asked);
+        Person::of(identity, own)
     }
 }
 
@@ -202,7 +200,7 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     if let Some(found) = rules.paths.find_http(head.method, head.path) {
         return match program(head, rules, found) {
             Ok(call) => Routed::Program(Box::new(call)),
-            Err(response) => Routed::Respond(*response),
+            Err(response) => Routed::Respond(response),
         };
     }
     // What is below the API's prefix and nobody else's is answered by the API, also that there is nothing.
@@ -211,7 +209,7 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     {
         return match judge(head, path, rules) {
             Ok(call) => Routed::Call(Box::new(call)),
-            Err(response) => Routed::Respond(*response),
+            Err(response) => Routed::Respond(response),
         };
     }
     let Some(response) = get(head, rules) else {
@@ -229,42 +227,18 @@ fn program(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
     found: Result<(&HttpPath, Params), String>,
-) -> Result<ProgramCall, Box<Response>> {
+) -> Result<ProgramCall, Response> {
     let origin = page_origin(head, rules.allowed_origins).ok().and_then(PageOrigin::allowed);
     let judge = || {
-        let refused = |refusal: HttpRefusal| Response::from(refusal);
-        let (path, params) = match found {
-            Ok(found) => found,
-            Err(methods) if head.method == "OPTIONS" => {
-                let answer = preflight(head, rules.allowed_origins, &methods);
-                return Err(answer.unwrap_or_else(Response::from));
-            }
-            Err(methods) => return Err(other_methods(&methods)),
-        };
-        if let Some(refusal) = rules.readiness.stopping() {
-            return Err(refused(refusal));
-        }
-        if path.method != "GET" {
-            check_origin(head, rules.allowed_origins).map_err(refused)?;
-        }
-        let caller = caller(head, rules).map_err(refused)?;
-        let is_user = matches!(caller, HttpCaller::User(_) | HttpCaller::Token(_));
-        let is_admin = caller.person().is_some_and(|person| person.is_admin);
-        match path.access {
-            Access::Public => {}
-            Access::User | Access::Admin if !is_user => {
-                return Err(refused(unauthorized("say who you are: Authorization: Bearer TOKEN")));
-            }
-            Access::Admin if !is_admin => {
-                let message = "this is for admins";
-                return Err(refused(HttpRefusal::new(Status::Forbidden, "forbidden", message)));
-            }
-            Access::User | Access::Admin => {}
-        }
-        let (path, origin) = (path.clone(), origin.map(Box::from));
-        Ok(ProgramCall { path, params, caller, origin })
+        let (path, params) =
+            found.map_err(|methods| other_method(head, rules.allowed_origins, &methods))?;
+        let caller = caller_of(head, rules, path.method)?;
+        let known = known(caller.as_ref());
+        let is_admin = known.is_some_and(|person| person.is_admin);
+        check_access(path.access, known.is_some(), is_admin, SAY_WHO)?;
+        Ok(ProgramCall { path: path.clone(), params, caller, origin: origin.map(Box::from) })
     };
-    judge().map_err(|response| Box::new(readable_by(response, origin)))
+    judge().map_err(|response| readable_by(response, origin))
 }
 
 fn is_open_host(host: &str) -> bool {
@@ -280,7 +254,7 @@ fn is_open_host(host: &str) -> bool {
 pub(crate) struct ProgramCall {
     pub(crate) path: HttpPath,
     pub(crate) params: Params,
-    pub(crate) caller: HttpCaller,
+    pub(crate) caller: Option<Person>,
     /// The page elsewhere that may see the answer.
     pub(crate) origin: Option<Box<str>>,
 }

@@ -1,7 +1,8 @@
 //! What a refusal's code is in HTTP.
 
-use crate::http1::{Response, Status};
+use crate::http1::{HttpRefusal, Response, Status};
 use crate::wire::error::ErrorReply;
+use crate::wire::request::Fault;
 
 /// Each code that is no 400, and its status.
 const STATUSES: &[(&str, Status)] = &[
@@ -58,4 +59,11 @@ impl From<ErrorReply> for Response {
 pub(crate) fn json(status: Status, mut text: String) -> Response {
     text.push('\n');
     Response::new(status, "application/json", text.into_bytes())
+}
+
+impl From<Fault> for HttpRefusal {
+    fn from(fault: Fault) -> HttpRefusal {
+        let code = fault.code.as_str();
+        HttpRefusal::new(status_of(code), code, fault.message)
+    }
 }
