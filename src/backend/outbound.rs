@@ -35,7 +35,7 @@ struct SentJob<P> {
 
 /// By which threads a job is done: one kind does not wait for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lane {
+pub(crate) enum Lane {
     Polls,
     Calls,
     Proofs,
@@ -93,36 +93,12 @@ impl<P> Outbound<P> {
         self.begin(SentJob { purpose, task, timeout_ms, bytes_max, failures: 0, retries, lane })
     }
 
-    /// Begins a job that somebody waits for: it is over in `timeout_ms`. Only what the backend has not heard
-    /// of is tried again.
+    /// Begins a job that somebody waits for, a client's call or who sends a request: it is over in `timeout_ms`. Only
+    /// what the backend has not heard of is tried again.
     ///
     /// # Errors
     /// As of [`Outbound::poll`].
     pub(crate) fn call(
-        &mut self,
-        now: Moment,
-        task: Task,
-        bounds: (u64, usize),
-        purpose: P,
-    ) -> Result<JobId, (P, Failure)> {
-        self.awaited(Lane::Calls, now, task, bounds, purpose)
-    }
-
-    /// As [`Outbound::call`], for who sends a request.
-    ///
-    /// # Errors
-    /// As of [`Outbound::poll`].
-    pub(crate) fn prove(
-        &mut self,
-        now: Moment,
-        task: Task,
-        bounds: (u64, usize),
-        purpose: P,
-    ) -> Result<JobId, (P, Failure)> {
-        self.awaited(Lane::Proofs, now, task, bounds, purpose)
-    }
-
-    fn awaited(
         &mut self,
         lane: Lane,
         now: Moment,
@@ -296,11 +272,11 @@ mod tests {
         };
         let unheard = || Err(Failure::Unreached("refused".into()));
         let now = Moment::ZERO;
-        let id = outbound.call(now, request(), (1_000, 10), 1).unwrap();
+        let id = outbound.call(Lane::Calls, now, request(), (1_000, 10), 1).unwrap();
         assert!(outbound.take_result(now, id, unheard()).is_none());
         let late = Moment::from_millis(999);
         assert!(outbound.take_result(late, id, unheard()).is_some(), "its time would be over");
-        let id = outbound.call(now, request(), (1_000, 10), 2).unwrap();
+        let id = outbound.call(Lane::Calls, now, request(), (1_000, 10), 2).unwrap();
         let over = outbound.take_result(now, id, Err(Failure::Timeout));
         assert_eq!(over.map(|(purpose, _)| purpose), Some(2), "it may have been heard");
         assert!(outbound.take_result(now, id, unheard()).is_none(), "it is over");

@@ -4,7 +4,7 @@ use super::chat::Chat;
 use super::deliver::EncodedNotice;
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
 use crate::base::{
-    Answer, Class, ConnId, Effect, Effects, Moment, Notice, Origin, Outcome, Record, Refusal,
+    Answer, Class, ConnId, Effect, Effects, Moment, Notice, Now, Origin, Outcome, Record, Refusal,
     UserId,
 };
 use crate::hub::Input;
@@ -27,7 +27,7 @@ impl<S: Backend> Chat<S> {
             self.is_deciding = true;
             let mut effects = std::mem::take(&mut self.effects);
             self.hub.handle(now, input, &mut effects);
-            self.apply(net, &effects);
+            self.apply(net, now, &effects);
             effects.clear();
             self.effects = effects;
             self.is_deciding = false;
@@ -36,7 +36,7 @@ impl<S: Backend> Chat<S> {
         self.look_at_pools(net);
     }
 
-    fn apply(&mut self, net: &mut Net<'_>, effects: &Effects) {
+    fn apply(&mut self, net: &mut Net<'_>, now: Now, effects: &Effects) {
         // Entries of a room after the first that did not fit must not overtake it.
         let mut refused: BTreeSet<(ConnId, u32)> = BTreeSet::new();
         for effect in &effects.list {
@@ -68,7 +68,7 @@ impl<S: Backend> Chat<S> {
                     self.pay_for_answer(net, &Origin::Conn(*conn, None), *bytes);
                 }
                 Effect::TellDrained { conn } => net.tell_drained(*conn),
-                Effect::Persist { ticket, record } => self.persist(net, *ticket, record),
+                Effect::Persist { ticket, record } => self.persist(net, now, *ticket, record),
                 Effect::Load { ticket, query } => {
                     self.at_store += 1;
                     let now = net.timestamp();
@@ -135,10 +135,9 @@ impl<S: Backend> Chat<S> {
         }
     }
 
-    fn persist(&mut self, net: &mut Net<'_>, ticket: u64, record: &Record) {
+    fn persist(&mut self, net: &mut Net<'_>, now: Now, ticket: u64, record: &Record) {
         self.at_store += 1;
         let record = self.count_for(ticket, record.clone());
-        let now = self.look_at_clocks(net);
         // Of a revocation that is old enough to be forgotten: it has no date of its own.
         let is_revocation = matches!(record, Record::Revoke { .. });
         let now = if is_revocation { now.age_by } else { now.timestamp };

@@ -3,16 +3,17 @@
 use crate::auth::{Code, Identity, Secret};
 use crate::base::limits::SIGN_IN_COOKIE_BYTES_MAX;
 use crate::base::{Address, RefusalCode, Request, Revocation};
-use crate::http1::Response;
 use crate::http1::response::other_methods;
+use crate::http1::{Response, Status};
 use crate::hub::{Input, Rights};
 use crate::server::chat::calls::CallWaiter;
 use crate::server::chat::chat::Chat;
 use crate::server::chat::http_call::HttpCall;
 use crate::server::http::browser::{
-    CookieAnswer, METHODS, code_of, cookie_name, is_own_page, json, json_of, set_cookie, user,
+    CookieAnswer, METHODS, code_of, cookie_name, is_own_page, set_cookie, user,
 };
 use crate::server::http::identity::{caller, known};
+use crate::server::http::status::json;
 use crate::server::http::{Rules, bearer, check_origin, denied, shared_with, signed_in};
 use crate::store::Backend;
 use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
@@ -79,7 +80,7 @@ impl<S: Backend> Chat<S> {
                 });
             }
         }
-        Ok(json(writer))
+        Ok(json(Status::Ok, writer.finish()))
     }
 
     /// Uses a code up; what it is answered with goes out when that is on disk.
@@ -146,7 +147,7 @@ impl<S: Backend> Chat<S> {
         let rules = self.rules(net, Address::of(request.peer), false);
         let Some(identity) = signed_in(head, rules)? else {
             // Whatever is there is none that is good.
-            return Ok(Some(json_of(payload).with("Set-Cookie", cookie)));
+            return Ok(Some(json(Status::Ok, payload).with("Set-Cookie", cookie)));
         };
         self.count_for_program(net, request, None)?;
         let is_everywhere = head.query_value("everywhere").is_some_and(|value| {

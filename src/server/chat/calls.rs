@@ -171,19 +171,7 @@ impl<S: Backend> Chat<S> {
     pub(crate) fn end(&mut self) {
         self.outbound.stop();
         self.store.close();
-        self.fail_calls();
-    }
-
-    fn fail_calls(&mut self) {
-        let left = self.shared.queue().stop();
-        for command in left {
-            if let Command::Ask { ticket, .. }
-            | Command::PushOne { ticket, .. }
-            | Command::Close { ticket: Some(ticket), .. } = command
-            {
-                ticket.answer(Err(HandleError::Stopped));
-            }
-        }
+        self.shared.fail_calls();
         for (_, waiting) in self.calls.drain() {
             match waiting {
                 CallWaiter::Ticket(ticket) => ticket.answer(Err(HandleError::Stopped)),
@@ -191,6 +179,5 @@ impl<S: Backend> Chat<S> {
                 CallWaiter::Http(_) | CallWaiter::Program(_) | CallWaiter::Source(..) => {}
             }
         }
-        self.shared.online().clear();
     }
 }

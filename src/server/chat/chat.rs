@@ -320,13 +320,11 @@ impl<S: Backend> Application for Chat<S> {
     }
 
     fn message(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
-        if self.is_watching(conn) {
-            return self.overhear(net, conn);
+        match self.visitor(conn) {
+            Some(Visitor::Watch(_)) => self.overhear(net, conn),
+            Some(Visitor::Own(_)) => self.own_message(net, conn, message),
+            None => self.received(net, conn, message),
         }
-        if self.is_own(conn) {
-            return self.own_message(net, conn, message);
-        }
-        self.received(net, conn, message);
     }
 
     fn took_bytes(&mut self, net: &mut Net<'_>, conn: ConnId, bytes: usize) {
@@ -385,8 +383,7 @@ impl<S: Backend> Application for Chat<S> {
         if let Some(error) = due {
             self.say(net, conn, &error.to_message(None));
         }
-        let speaks = !self.is_own(conn) && !self.speaks_nothing(net, conn);
-        if let Some(expires) = tells_expiry.filter(|_| speaks) {
+        if let Some(expires) = tells_expiry.filter(|_| !self.speaks_nothing(net, conn)) {
             let text = encode::push("notice", |w| {
                 w.text("code", "token_expiring");
                 w.text("message", "send auth with a new token");

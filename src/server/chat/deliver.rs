@@ -56,7 +56,7 @@ pub(super) fn hand(
 impl<S: Backend> Chat<S> {
     /// How a connection is told that is sent events or parts.
     pub(super) fn form(&self, conn: ConnId) -> WatchForm {
-        match self.signed_in(conn).and_then(|known| known.visitor.as_deref()) {
+        match self.visitor(conn) {
             Some(Visitor::Watch(watch)) => watch.form,
             Some(Visitor::Own(_)) | None => WatchForm::Events,
         }
@@ -116,7 +116,7 @@ impl<S: Backend> Chat<S> {
         let (notice, encoded) = (told.notice, told.encoded);
         let others_wait = net.waiting_bytes(conn) > 0;
         let (mut before, mut is_last) = (None, true);
-        if let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut()) {
+        if let Some(places) = self.places_mut(conn) {
             match notice {
                 Notice::Event { stream, event, .. } => {
                     before = Some((stream, places.hand(stream, event.seq)));
@@ -143,7 +143,7 @@ impl<S: Backend> Chat<S> {
         };
         let handed = net.piece(conn, frame, encoded.class, encoded.source);
         if let (Err(OutboxFull), Some((stream, seq))) = (&handed, before)
-            && let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut())
+            && let Some(places) = self.places_mut(conn)
         {
             places.hand(stream, seq);
         }
@@ -152,6 +152,10 @@ impl<S: Backend> Chat<S> {
 
     fn places(&self, conn: ConnId) -> Option<&Places> {
         self.session(conn)?.places.as_deref()
+    }
+
+    pub(super) fn places_mut(&mut self, conn: ConnId) -> Option<&mut Places> {
+        self.session_mut(conn)?.places.as_deref_mut()
     }
 
     /// Where a connection is that is told all that its user is, if it can be said now.
@@ -212,7 +216,7 @@ impl<S: Backend> Chat<S> {
         streams: &[Subscribed],
     ) {
         let text = || encode::push("subscribed", |w| subscribed(w, streams));
-        if let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut()) {
+        if let Some(places) = self.places_mut(conn) {
             places.begin(streams);
             self.tell(net, conn, self.place(conn).as_deref(), &text());
         } else if !self.is_watching(conn) {
@@ -231,7 +235,7 @@ impl<S: Backend> Chat<S> {
         }
         self.counters.refused(refusal.code.as_str());
         self.counters.limited_by(refusal);
-        if let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut()) {
+        if let Some(places) = self.places_mut(conn) {
             // What these streams had meanwhile is missed, and is told to be when they are asked for again.
             places.begin(&[]);
         }

@@ -222,8 +222,7 @@ impl<S: Backend> Chat<S> {
                     self.decide(net, Input::Request { conn, is_admin: admin, id, request });
                 }
                 if !streams.is_empty() && net.is_open(conn) {
-                    if let Some(places) = self.session_mut(conn).and_then(|one| one.places.as_mut())
-                    {
+                    if let Some(places) = self.places_mut(conn) {
                         places.ask();
                     }
                     self.subscribe(net, by, rights, Form::Envelope, streams);

@@ -10,7 +10,7 @@ use crate::base::Address;
 use crate::http1::{RequestHead, Response};
 use crate::protocol::handshake::Upgrade;
 use crate::server::http::route::{Routed, route};
-use crate::server::http::{Rules, sealed, shared_with, with_fallback};
+use crate::server::http::{Rules, needs_proof, sealed, shared_with, with_fallback};
 use crate::store::Backend;
 use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
 use std::net::IpAddr;
@@ -24,8 +24,7 @@ impl<S: Backend> Chat<S> {
         request: &WebRequest<'_>,
     ) -> HttpAnswer {
         let answer = self.answer_to(net, exchange, request);
-        let address = Some(Address::of(request.peer));
-        let is_over = self.note_proofs(net, Limited { conn: None, user: None, address });
+        let is_over = self.note_proofs(net, Limited::at(Address::of(request.peer)));
         match answer {
             // Whoever fails again and again has to come again for each try.
             HttpAnswer::Respond(response) => {
@@ -109,11 +108,12 @@ impl<S: Backend> Chat<S> {
     ) -> Option<Response> {
         // Nobody's content is waited for but of those who may make a call; who that is may be found out only
         // when it is here.
-        if self.shows_proof(head) && self.may_ask_for(net, head) {
+        let address = Address::of(peer);
+        let rules = self.rules(net, address, false);
+        if self.shows_proof(head) && needs_proof(head, rules) {
             return None;
         }
-        let address = Address::of(peer);
-        let refused = match route(head, self.rules(net, address, false)) {
+        let refused = match route(head, rules) {
             Routed::Respond(response) => Some(response),
             Routed::Call(call) => self.judge_publish(&call),
             // Nor for what would not be looked at.
@@ -125,7 +125,7 @@ impl<S: Backend> Chat<S> {
             | Routed::Metrics
             | Routed::Ready => None,
         };
-        self.note_proofs(net, Limited { conn: None, user: None, address: Some(address) });
+        self.note_proofs(net, Limited::at(address));
         refused
     }
 }

@@ -7,7 +7,7 @@ use super::journal::Limited;
 use crate::auth::Person;
 use crate::base::limits::HTTP_CALLS_MAX;
 use crate::base::rates::Asker;
-use crate::base::{Address, Answer, Moment, Origin, Refusal, RefusalCode, Timestamp};
+use crate::base::{Address, Answer, Moment, Origin, Refusal, RefusalCode};
 use crate::http1::{Response, Status};
 use crate::server::embed::handler::HandlerResult;
 use crate::server::http::api::ApiCall;
@@ -151,40 +151,60 @@ impl<S: Backend> Chat<S> {
         call: u64,
         answer: &Result<Answer, Refusal>,
     ) {
-        if let Some(CallWaiter::Ticket(_)) = self.calls.get(&call) {
-            match answer {
-                Ok(_) => self.counters.answered(),
-                Err(refusal) => self.counters.refused(refusal.code.as_str()),
-            }
-            if let Some(CallWaiter::Ticket(ticket)) = self.calls.remove(&call) {
-                ticket.answer_with(answer.clone());
-            }
-            return;
+        let Some(CallWaiter::Http(waiting)) = self.calls.get_mut(&call) else {
+            return self.call_ended(net.now(), call, answer);
+        };
+        // It was there before: nothing was created.
+        if let Ok(Answer::Sent { duplicate: true, .. }) = answer {
+            waiting.success = Status::Ok;
+        }
+        if let Some(hook) = &waiting.hook {
+            let published = match answer {
+                Ok(Answer::Published { seq, ts, .. }) => Some((*seq, *ts)),
+                Ok(_) | Err(_) => None,
+            };
+            self.sources.hook_done(hook, published);
         }
         match answer {
             Ok(Answer::Stream(info)) if info.declaration.binary => {
                 self.finish(net, call, |_| bytes_of(info));
             }
             Ok(answer) => {
-                if let Answer::Published { seq, ts, .. } = answer {
-                    self.note_hook(call, Some((*seq, *ts)));
-                }
-                // It was there before: nothing was created.
-                if let Answer::Sent { duplicate: true, .. } = answer
-                    && let Some(CallWaiter::Http(call)) = self.calls.get_mut(&call)
-                {
-                    call.success = Status::Ok;
-                }
                 let origin = Origin::Call(call);
                 let payload = encode::payload(|w| self.answer(w, net, &origin, answer));
                 self.call_replied(net, call, payload);
             }
             Err(refusal) => {
+                if let Some(hook) = &waiting.hook {
+                    let stream = hook.stream.clone();
+                    self.source_refused(&stream, &why(refusal));
+                }
                 self.counters.limited_by(refusal);
-                self.note_source(net.now(), call, refusal);
-                self.note_hook(call, None);
                 self.call_refused(net, call, &refusal.into());
             }
+        }
+    }
+
+    /// The hub has answered a call of the embedding program's, or of a source's, for whom nothing is encoded.
+    fn call_ended(&mut self, now: Moment, call: u64, answer: &Result<Answer, Refusal>) {
+        match answer {
+            Ok(_) => self.counters.answered(),
+            Err(refusal) => self.counters.refused(refusal.code.as_str()),
+        }
+        match (self.calls.remove(&call), answer) {
+            (Some(CallWaiter::Ticket(ticket)), answer) => ticket.answer_with(answer.clone()),
+            (Some(CallWaiter::Program(stream)), Err(refusal)) => {
+                self.counters.limited_by(refusal);
+                self.note_unpublished(now, &stream, refusal);
+            }
+            (Some(CallWaiter::Source(stream, id)), Err(refusal)) => {
+                use RefusalCode::{Overloaded, Quota, Unavailable};
+                self.counters.limited_by(refusal);
+                let later = matches!(refusal.code, Overloaded | Quota | Unavailable);
+                self.sources.refuse(&stream, id, later);
+                self.source_refused(&stream, &why(refusal));
+            }
+            (_, Ok(_)) | (Some(CallWaiter::Http(_)) | None, Err(_)) => {}
         }
     }
 
@@ -215,42 +235,6 @@ impl<S: Backend> Chat<S> {
         }
     }
 
-    /// Takes note of what a stream has not taken of its source.
-    fn note_source(&mut self, now: Moment, call: u64, refusal: &Refusal) {
-        let stream = match self.calls.get(&call) {
-            Some(CallWaiter::Program(stream)) => {
-                let stream = stream.clone();
-                self.note_unpublished(now, &stream, refusal);
-                return;
-            }
-            Some(CallWaiter::Source(stream, id)) => {
-                use RefusalCode::{Overloaded, Quota, Unavailable};
-                let later = matches!(refusal.code, Overloaded | Quota | Unavailable);
-                self.sources.refuse(stream, *id, later);
-                stream.clone()
-            }
-            Some(CallWaiter::Http(call)) => match &call.hook {
-                Some(hook) => hook.stream.clone(),
-                None => return,
-            },
-            Some(CallWaiter::Ticket(_)) | None => return,
-        };
-        let why = match &refusal.field {
-            Some(field) => format!("{field}: {}", refusal.message),
-            None => refusal.message.to_owned(),
-        };
-        self.source_refused(&stream, &why);
-    }
-
-    /// Takes note of what became of a delivery to a webhook.
-    fn note_hook(&mut self, call: u64, published: Option<(u64, Timestamp)>) {
-        if let Some(CallWaiter::Http(call)) = self.calls.get(&call)
-            && let Some(hook) = &call.hook
-        {
-            self.sources.hook_done(hook, published);
-        }
-    }
-
     pub(super) fn finish(
         &mut self,
         net: &mut Net<'_>,
@@ -263,6 +247,14 @@ impl<S: Backend> Chat<S> {
             let response = if is_guest { public(response) } else { response };
             net.answer(call.exchange, sealed(response));
         }
+    }
+}
+
+/// Why a stream has not taken what its source had.
+fn why(refusal: &Refusal) -> String {
+    match &refusal.field {
+        Some(field) => format!("{field}: {}", refusal.message),
+        None => refusal.message.to_owned(),
     }
 }
 

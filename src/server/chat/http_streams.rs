@@ -9,7 +9,6 @@ use crate::base::subscription::StreamInfo;
 use crate::base::{Data, Origin, StreamId, StreamRights};
 use crate::http1::head::percent_decoded_path;
 use crate::http1::{RequestHead, Response, Status};
-use crate::hub::Input;
 use crate::routes::own::STREAMS_PATH;
 use crate::server::http::api::{ApiCall, idempotency_key};
 use crate::server::http::shared_with;
@@ -72,21 +71,8 @@ impl<S: Backend> Chat<S> {
         let rights = person.map_or_else(StreamRights::default, |person| person.streams.clone());
         let number =
             self.new_call(CallWaiter::Http(Box::new(HttpCall::of_api(exchange, request, call))));
-        let origin = Origin::Call(number);
-        let what = (&stream, rights, request.body.len());
-        let Some(publisher) = self.publisher(net, &origin, what, id.is_some()) else {
-            return Ok(true);
-        };
-        self.decide(
-            net,
-            Input::Publish {
-                origin,
-                publisher,
-                stream,
-                data: Data::Binary(request.body.into()),
-                id,
-            },
-        );
+        let data = Data::Binary(request.body.into());
+        self.publish(net, Origin::Call(number), rights, stream, data, id);
         Ok(true)
     }
 }

@@ -91,7 +91,7 @@ impl<S: Backend> Chat<S> {
     }
 
     fn own_socket(&self, conn: ConnId) -> Option<&OwnSocket> {
-        match self.signed_in(conn)?.visitor.as_deref()? {
+        match self.visitor(conn)? {
             Visitor::Own(own) => Some(own),
             Visitor::Watch(_) => None,
         }
@@ -99,7 +99,7 @@ impl<S: Backend> Chat<S> {
 
     /// Whether a connection speaks a protocol of the program's.
     pub(super) fn is_own(&self, conn: ConnId) -> bool {
-        self.own_socket(conn).is_some()
+        matches!(self.visitor(conn), Some(Visitor::Own(_)))
     }
 
     /// A WebSocket of the program's is open.

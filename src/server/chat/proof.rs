@@ -5,7 +5,7 @@ use super::errands::JobPurpose;
 use super::journal::Limited;
 use crate::auth::failed_proofs::{Paid, TooManyFailed};
 use crate::auth::{Denied, Head, Identity, Proof, TokenError};
-use crate::backend::{Cause, Failure, HttpRequest, JobResult, Method, Task};
+use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Method, Task};
 use crate::base::Address;
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::server::http::{
@@ -50,15 +50,13 @@ impl<S: Backend> Chat<S> {
         let head = request.head;
         let address = Address::of(request.peer);
         let rules = self.rules(net, address, false);
-        if needs_proof(head, rules) {
-            match signed_in(head, rules) {
-                Ok(Some(identity)) => return SenderState::Is(Box::new(identity)),
-                Ok(None) => {}
-                Err(refusal) => return SenderState::Refuse(refusal.into()),
-            }
-        }
-        if !self.may_ask_for(net, head) {
+        if !needs_proof(head, rules) {
             return SenderState::NotNeeded;
+        }
+        match signed_in(head, rules) {
+            Ok(Some(identity)) => return SenderState::Is(Box::new(identity)),
+            Ok(None) => {}
+            Err(refusal) => return SenderState::Refuse(refusal.into()),
         }
         if let Some(hook) = self.config.authenticate.clone() {
             match hook.ask(&Head::new(head, request.peer)) {
@@ -72,12 +70,6 @@ impl<S: Backend> Chat<S> {
             }
         }
         self.ask_backend(net, exchange, request)
-    }
-
-    /// Whether somebody other than the keys is to say who sends a request.
-    pub(super) fn may_ask_for(&self, net: &Net<'_>, head: &RequestHead<'_>) -> bool {
-        let is_configured = self.config.authenticate.is_some() || self.config.auth_url.is_some();
-        is_configured && needs_proof(head, self.rules(net, Address::UNKNOWN, false))
     }
 
     /// Whether there is anything in a head by which somebody could say who sends it.
@@ -168,8 +160,7 @@ impl<S: Backend> Chat<S> {
         }
         let address = place.address;
         let paid = self.failed_proofs.payer(address, now, &self.config.limits).pay(0);
-        let who = Limited { conn: None, user: None, address: Some(address) };
-        self.note_proofs(net, who);
+        self.note_proofs(net, Limited::at(address));
         let paid = match paid {
             Ok(paid) => paid,
             Err(TooManyFailed(wait_ms)) => {
@@ -181,7 +172,7 @@ impl<S: Backend> Chat<S> {
         // All of it, however long it has waited for its turn: who is given no time says nothing of the backend.
         let bounds = (self.config.limits.auth_url_timeout_ms, ANSWER_BYTES_MAX);
         let purpose = JobPurpose::Proof { exchange, place, paid };
-        let begun = self.outbound.prove(now, Task::Call(request), bounds, purpose);
+        let begun = self.outbound.call(Lane::Proofs, now, Task::Call(request), bounds, purpose);
         if let Err((JobPurpose::Proof { exchange, place, paid }, failure)) = begun {
             self.proof_over(net, exchange, (&place, paid), Err(failure));
         }

@@ -3,7 +3,7 @@
 use super::chat::Chat;
 use super::errands::JobPurpose;
 use crate::auth::Person;
-use crate::backend::{Cause, Failure, HttpRequest, JobResult, Method, Task};
+use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Method, Task};
 use crate::base::{ConnId, Origin, RefusalCode};
 use crate::config::BackendHandler;
 use crate::server::remote::answer::{BackendReply, judge};
@@ -87,7 +87,7 @@ impl<S: Backend> Chat<S> {
         let BackendRequest { request, bounds, origin, since } = asking;
         self.remotes.note_asked(now, place.remote, since);
         let purpose = JobPurpose::Remote(RemoteCall { place, origin });
-        let begun = self.outbound.call(now, Task::Call(request), bounds, purpose);
+        let begun = self.outbound.call(Lane::Calls, now, Task::Call(request), bounds, purpose);
         if let Err((JobPurpose::Remote(call), failure)) = begun {
             self.remote_over(net, call, Err(failure));
         }

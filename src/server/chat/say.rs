@@ -44,7 +44,7 @@ impl<S: Backend> Chat<S> {
         retry_after_ms: Option<u64>,
     ) {
         // Not where another protocol is spoken, or none.
-        if !self.is_own(conn) && !self.speaks_nothing(net, conn) {
+        if !self.speaks_nothing(net, conn) {
             let close = Some(why.code);
             let detail = ErrorDetail { close, retry_after_ms, ..ErrorDetail::default() };
             let error = ErrorReply { code: why.name.into(), message: message.into(), detail };

@@ -47,12 +47,8 @@ impl<S: Backend> Chat<S> {
         let rights = person.streams.clone();
         let input = match (request, origin) {
             (StreamRequest::Publish(stream, data, id), _) => {
-                let what = (&stream, rights, data.len());
-                let Some(publisher) = self.publisher(net, origin, what, id.is_some()) else {
-                    return;
-                };
                 let id = id.map(|id| person.publication(id));
-                Input::Publish { origin: origin.clone(), publisher, stream, data, id }
+                return self.publish(net, origin.clone(), rights, stream, data, id);
             }
             (StreamRequest::Look(query), _) => {
                 Input::LookAtStreams { origin: origin.clone(), rights, query }
@@ -102,15 +98,8 @@ impl<S: Backend> Chat<S> {
             return false;
         };
         let Some((stream, data)) = named(message) else { return false };
-        let origin = Origin::Conn(conn, None);
-        let what = (&stream, rights, data.len());
-        let Some(publisher) = self.publisher(net, &origin, what, false) else {
-            return true;
-        };
-        self.decide(
-            net,
-            Input::Publish { origin, publisher, stream, data: Data::Binary(data.into()), id: None },
-        );
+        let data = Data::Binary(data.into());
+        self.publish(net, Origin::Conn(conn, None), rights, stream, data, None);
         true
     }
 

@@ -92,15 +92,24 @@ impl<S: Backend> Chat<S> {
         }
     }
 
-    /// Whether a connection only watches a stream, by its own path.
-    pub(super) fn is_watching(&self, conn: ConnId) -> bool {
-        let visitor = self.signed_in(conn).and_then(|known| known.visitor.as_deref());
-        matches!(visitor, Some(Visitor::Watch(_)))
+    /// What a connection came for, if not for the chat.
+    pub(super) fn visitor(&self, conn: ConnId) -> Option<&Visitor> {
+        self.signed_in(conn)?.visitor.as_deref()
     }
 
-    /// Whether a connection knows nothing of the wire's envelopes: it gets a stream's own form, or pictures.
+    /// Whether a connection only watches a stream, by its own path.
+    pub(super) fn is_watching(&self, conn: ConnId) -> bool {
+        matches!(self.visitor(conn), Some(Visitor::Watch(_)))
+    }
+
+    /// Whether a connection knows nothing of the wire's envelopes: it speaks a protocol of the program's, or gets a
+    /// stream's own form, or pictures.
     pub(super) fn speaks_nothing(&self, net: &mut Net<'_>, conn: ConnId) -> bool {
-        self.is_watching(conn) && (!net.is_endless(conn) || self.form(conn) == WatchForm::Parts)
+        match self.visitor(conn) {
+            Some(Visitor::Watch(watch)) => !net.is_endless(conn) || watch.form == WatchForm::Parts,
+            Some(Visitor::Own(_)) => true,
+            None => false,
+        }
     }
 
     /// What somebody sends who speaks nothing: it counts towards the rate, and is ignored.

@@ -198,11 +198,7 @@ impl<S: Backend> Chat<S> {
         };
         self.work.take(payer, now, weight, allowance).map_err(|held| {
             self.counters.limited(limit);
-            self.note_limited(
-                now,
-                limit,
-                Limited { conn: None, user: None, address: Some(address) },
-            );
+            self.note_limited(now, limit, Limited::at(address));
             let TooSoon { message, retry_after_ms, .. } = too_soon(limit, held.wait_ms());
             let refusal = HttpRefusal::new(Status::TooManyRequests, "rate_limited", message);
             Response::from(refusal).with_retry_after(retry_after_ms)

@@ -136,11 +136,11 @@ fn is_value(value: &str) -> bool {
 #[derive(Debug)]
 pub struct PathReply {
     shared: Arc<Shared>,
-    to: Exchange,
+    /// Until it is answered.
+    to: Option<Exchange>,
     origin: Option<Box<str>>,
     /// Of the request's content, which counts until it is answered.
     bytes: usize,
-    is_answered: bool,
 }
 
 impl PathReply {
@@ -150,7 +150,7 @@ impl PathReply {
         origin: Option<Box<str>>,
         bytes: usize,
     ) -> PathReply {
-        PathReply { shared, to, origin, bytes, is_answered: false }
+        PathReply { shared, to: Some(to), origin, bytes }
     }
 
     /// Sends the answer. Whoever has asked may have gone meanwhile.
@@ -162,14 +162,14 @@ impl PathReply {
     }
 
     fn answer(&mut self, answer: PathAnswer) -> Result<(), HandleError> {
-        self.is_answered = true;
+        let to = self.to.take();
         let mut queue = self.shared.queue();
         if queue.is_stopped {
             return Err(HandleError::Stopped);
         }
         // Not counted against the queue: there is a bounded number of these in flight.
         let response = readable_by(answer.into_response(), self.origin.as_deref());
-        queue.path_answers.push((self.to, response, self.bytes));
+        queue.path_answers.extend(to.map(|to| (to, response, self.bytes)));
         drop(queue);
         self.shared.wake.wake();
         Ok(())
@@ -178,7 +178,7 @@ impl PathReply {
 
 impl Drop for PathReply {
     fn drop(&mut self) {
-        if !self.is_answered {
+        if self.to.is_some() {
             let error = serde_json::json!({
                 "error": { "code": "internal", "message": "the handler has not answered" },
             });

@@ -242,6 +242,20 @@ impl Shared {
         paths.iter().find_map(taken).map_or(Ok(()), Err)
     }
 
+    /// Every call that was not carried out is told so, and nobody is online any more.
+    pub(crate) fn fail_calls(&self) {
+        let left = self.queue().stop();
+        for command in left {
+            if let Command::Ask { ticket, .. }
+            | Command::PushOne { ticket, .. }
+            | Command::Close { ticket: Some(ticket), .. } = command
+            {
+                ticket.answer(Err(HandleError::Stopped));
+            }
+        }
+        self.online().clear();
+    }
+
     pub(crate) fn has_stopped(&self) -> bool {
         self.queue().is_stopped
     }
@@ -281,11 +295,6 @@ pub(crate) struct FailCallsOnDrop(pub(in crate::server) Arc<Shared>);
 
 impl Drop for FailCallsOnDrop {
     fn drop(&mut self) {
-        for command in self.0.queue().stop() {
-            if let Command::Ask { ticket, .. } = command {
-                ticket.answer(Err(HandleError::Stopped));
-            }
-        }
-        self.0.online().clear();
+        self.0.fail_calls();
     }
 }

@@ -10,7 +10,7 @@ use super::route::Rules;
 use crate::auth::{Identity, TokenError};
 use crate::base::RefusalCode;
 use crate::base::limits::JSON_DEPTH_MAX;
-use crate::http1::{HttpRefusal, RequestHead, Response, Status};
+use crate::http1::{HttpRefusal, RequestHead, Response};
 use crate::wire::error::ErrorReply;
 use crate::wire::json::{Object, Writer, scan, string};
 
@@ -98,15 +98,6 @@ pub(crate) fn code_of(body: &[u8]) -> Result<String, Response> {
     let code = code.map(|code| code.into_owned());
     let message = "the content is an object with code, a string";
     code.ok_or_else(|| ErrorReply::new(RefusalCode::BadRequest, message).into())
-}
-
-pub(crate) fn json(writer: Writer) -> Response {
-    json_of(writer.finish())
-}
-
-pub(crate) fn json_of(mut text: String) -> Response {
-    text.push('\n');
-    Response::new(Status::Ok, "application/json", text.into_bytes())
 }
 
 #[cfg(test)]
