@@ -2,12 +2,13 @@
 
 use crate::auth::{Code, Identity, Secret};
 use crate::base::limits::SIGN_IN_COOKIE_BYTES_MAX;
-use crate::base::{Address, RefusalCode, Request, Revocation};
+use crate::base::{RefusalCode, Request, Revocation};
 use crate::http1::response::other_methods;
 use crate::http1::{Response, Status};
 use crate::hub::{Input, Rights};
 use crate::server::chat::calls::CallWaiter;
 use crate::server::chat::chat::Chat;
+use crate::server::chat::http_answer::Incoming;
 use crate::server::chat::http_call::HttpCall;
 use crate::server::http::browser::{
     CookieAnswer, METHODS, code_of, cookie_name, is_own_page, set_cookie, user,
@@ -16,7 +17,7 @@ use crate::server::http::identity::{caller, known};
 use crate::server::http::status::json;
 use crate::server::http::{Rules, bearer, check_origin, denied, shared_with, signed_in};
 use crate::store::Backend;
-use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
+use crate::web::{Exchange, HttpAnswer, Net};
 use crate::wire::encode;
 use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
@@ -31,15 +32,14 @@ impl<S: Backend> Chat<S> {
     pub(super) fn browser_call(
         &mut self,
         net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
         proven: Option<Box<Identity>>,
     ) -> HttpAnswer {
-        let (head, proven) = (request.head, proven.as_deref());
+        let (head, proven) = (asked.head, proven.as_deref());
         let answered = match head.method {
-            "GET" | "HEAD" => self.who_is_signed_in(net, request, proven).map(Some),
-            "POST" => self.exchange_code(net, exchange, request).map(|()| None),
-            "DELETE" => self.sign_out(net, exchange, request),
+            "GET" | "HEAD" => self.who_is_signed_in(net, asked, proven).map(Some),
+            "POST" => self.exchange_code(net, asked).map(|()| None),
+            "DELETE" => self.sign_out(net, asked),
             _ => Err(other_methods(METHODS)),
         };
         match answered {
@@ -51,10 +51,10 @@ impl<S: Backend> Chat<S> {
     fn who_is_signed_in(
         &self,
         net: &Net<'_>,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
         proven: Option<&Identity>,
     ) -> Result<Response, Response> {
-        let (head, address) = (request.head, Address::of(request.peer));
+        let (head, address) = (asked.head, asked.address());
         let rules = Rules { proven, ..self.rules(net, address, false) };
         let by_cookie = signed_in(head, rules)?;
         let has_token = bearer(head).ok().flatten().is_some();
@@ -84,18 +84,13 @@ impl<S: Backend> Chat<S> {
     }
 
     /// Uses a code up; what it is answered with goes out when that is on disk.
-    fn exchange_code(
-        &mut self,
-        net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
-    ) -> Result<(), Response> {
-        let head = request.head;
+    fn exchange_code(&mut self, net: &mut Net<'_>, asked: Incoming<'_>) -> Result<(), Response> {
+        let head = asked.head;
         check_origin(head, &[])?;
-        self.count_for_program(net, request, None)?;
-        let text = code_of(request.body)?;
+        self.count_for_program(net, asked, None)?;
+        let text = code_of(asked.body)?;
         let limits = &self.config.limits;
-        let payer = self.failed_proofs.payer(Address::of(request.peer), net.now(), limits);
+        let payer = self.failed_proofs.payer(asked.address(), net.now(), limits);
         let code = self.verifier.judge_code(&text, net.timestamp(), Some(payer)).map_err(denied)?;
         let revocation = Revocation::Token(code.jti.clone(), Some(code.until));
         if !self.verifier.revocations().has_room_for(&revocation) {
@@ -120,17 +115,16 @@ impl<S: Backend> Chat<S> {
             w.number("expires", expires.0);
         });
         let answer = CookieAnswer { payload: writer.finish(), cookie };
-        self.revoke_for(net, exchange, who, (revocation, true), answer);
+        self.revoke_for(net, asked.exchange, who, (revocation, true), answer);
         Ok(())
     }
 
     fn sign_out(
         &mut self,
         net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
     ) -> Result<Option<Response>, Response> {
-        let head = request.head;
+        let head = asked.head;
         check_origin(head, &[])?;
         // To say that it is done would be untrue.
         let has_cookie = head.cookie(&cookie_name(head.host)).is_some();
@@ -144,12 +138,12 @@ impl<S: Backend> Chat<S> {
         }
         let cookie = set_cookie(head, "", 0);
         let payload = encode::payload(|_| {});
-        let rules = self.rules(net, Address::of(request.peer), false);
+        let rules = self.rules(net, asked.address(), false);
         let Some(identity) = signed_in(head, rules)? else {
             // Whatever is there is none that is good.
             return Ok(Some(json(Status::Ok, payload).with("Set-Cookie", cookie)));
         };
-        self.count_for_program(net, request, None)?;
+        self.count_for_program(net, asked, None)?;
         let is_everywhere = head.query_value("everywhere").is_some_and(|value| {
             value.is_ok_and(|value| ["", "1", "true"].contains(&value.as_ref()))
         });
@@ -163,7 +157,7 @@ impl<S: Backend> Chat<S> {
             return Err(ErrorReply::new(RefusalCode::Quota, message).into());
         }
         let answer = CookieAnswer { payload, cookie };
-        self.revoke_for(net, exchange, identity.user, (revocation, false), answer);
+        self.revoke_for(net, asked.exchange, identity.user, (revocation, false), answer);
         Ok(None)
     }
 

@@ -197,13 +197,13 @@ impl<S: Backend> Chat<S> {
         invites: &[InviteInfo],
     ) {
         let Origin::Conn(conn, _) = origin else { return };
-        if net.is_endless(*conn) {
-            let text = encode::push("connected", |w| self.greeting(w, net, origin, rooms, invites));
-            self.pay_for_answer(net, origin, text.len());
+        let is_endless = net.is_endless(*conn);
+        let kind = if is_endless { "connected" } else { "hello" };
+        let text = encode::push(kind, |w| self.greeting(w, net, origin, rooms, invites));
+        self.pay_for_answer(net, origin, text.len());
+        if is_endless {
             self.tell(net, *conn, self.place(*conn).as_deref(), &text);
         } else {
-            let text = encode::push("hello", |w| self.greeting(w, net, origin, rooms, invites));
-            self.pay_for_answer(net, origin, text.len());
             self.say(net, *conn, &text);
         }
     }

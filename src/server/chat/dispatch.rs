@@ -9,8 +9,9 @@ use crate::base::limits::REVOCATIONS_MAX;
 use crate::base::{Answer, ConnId, Origin, Refusal, RefusalCode, Request};
 use crate::hub::{Input, Quotas, Rights, Scope};
 use crate::protocol::CloseCode;
-use crate::server::embed::handler::HandlerWaiter;
-use crate::server::embed::{Call, Caller, Reply};
+use crate::server::embed::handler::{HandlerFn, HandlerWaiter};
+use crate::server::embed::{Call, Reply};
+use crate::server::http::identity::known;
 use crate::store::Backend;
 use crate::web::{Message, Net};
 use crate::wire::close_codes::BAD_CLIENT;
@@ -23,6 +24,15 @@ use crate::wire::request::{
 use crate::wire::stream_encode::stream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+/// A client's request that is in hand: by which way it came, who sends it, and what it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'r> {
+    pub(super) origin: &'r Origin,
+    /// None who has not said who they are, and is no guest.
+    pub(super) person: Option<&'r Person>,
+    pub(super) envelope: &'r Envelope<'r>,
+}
 
 impl<S: Backend> Chat<S> {
     pub(super) fn received(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
@@ -96,23 +106,21 @@ impl<S: Backend> Chat<S> {
     /// Carries out a request, on a connection or by a call: whoever has sent it, and however.
     pub(super) fn dispatch(&mut self, net: &mut Net<'_>, origin: &Origin, envelope: &Envelope<'_>) {
         let person = self.person(origin);
-        let is_known = person.as_ref().is_some_and(|person| !person.is_guest);
-        let is_admin = person.as_ref().is_some_and(|person| person.is_admin);
+        let person = person.as_ref();
+        let asked = Asked { origin, person, envelope };
+        let (is_known, is_admin) = (known(person).is_some(), is_admin(person));
         if let Some(handler) = self.handlers.get(envelope.kind.as_ref()) {
             let handler = handler.clone();
             match refused(handler.access, is_known, is_admin) {
                 Some(refusal) => self.refuse(net, origin, (&refusal).into()),
-                None => {
-                    let person = person.filter(|person| !person.is_guest);
-                    self.call_handler(net, origin, person, envelope, &handler.run);
-                }
+                None => self.call_handler(net, asked, &*handler.run),
             }
             return;
         }
         if let Some(handler) = self.remotes.find(&envelope.kind) {
             match refused(handler.access, is_known, is_admin) {
                 Some(refusal) => self.refuse(net, origin, (&refusal).into()),
-                None => self.call_remote(net, origin, person.as_ref(), envelope, &handler),
+                None => self.call_remote(net, asked, &handler),
             }
             return;
         }
@@ -125,26 +133,18 @@ impl<S: Backend> Chat<S> {
                 Ok((token, resumes)) => self.authenticate(net, *conn, origin, &token, resumes),
                 Err(fault) => self.fault(net, origin, fault),
             },
-            (kind, _) => match person {
-                Some(_) if self.is_beyond_budget(net, origin, person.as_ref(), envelope) => {}
-                Some(person) if person.is_guest => {
-                    self.guest_request(net, origin, &person, envelope);
-                }
-                Some(person) => self.request(net, origin, &person, kind, envelope),
+            _ => match person {
+                Some(_) if self.is_beyond_budget(net, asked) => {}
+                Some(person) if person.is_guest => self.guest_request(net, asked, person),
+                Some(person) => self.request(net, asked, person),
                 None => self.refuse(net, origin, (&SIGN_IN_FIRST).into()),
             },
         }
     }
 
-    fn request(
-        &mut self,
-        net: &mut Net<'_>,
-        origin: &Origin,
-        person: &Person,
-        kind: &str,
-        envelope: &Envelope<'_>,
-    ) {
-        let is_admin = person.is_admin;
+    fn request(&mut self, net: &mut Net<'_>, asked: Asked<'_>, person: &Person) {
+        let Asked { origin, envelope, .. } = asked;
+        let (kind, is_admin) = (&*envelope.kind, person.is_admin);
         match kind {
             "ping" => {
                 let ts = net.timestamp().0;
@@ -164,7 +164,7 @@ impl<S: Backend> Chat<S> {
                     self.refuse(net, origin, error.limited_to(REVOCATIONS_MAX as u64));
                 }
                 Ok(Some(request)) => self.ask_hub(net, origin, person, request),
-                Ok(None) => self.stream_request(net, origin, person, envelope),
+                Ok(None) => self.stream_request(net, asked, person),
                 Err(fault) => self.fault(net, origin, fault),
             },
         }
@@ -194,7 +194,7 @@ impl<S: Backend> Chat<S> {
 
     /// Writes an answer of the hub.
     pub(super) fn answer(&self, w: &mut Writer, net: &Net<'_>, origin: &Origin, answer: &Answer) {
-        let is_admin = || self.person(origin).is_some_and(|person| person.is_admin);
+        let is_admin = || is_admin(self.person(origin).as_ref());
         match answer {
             Answer::Info { rooms, invites } => self.info(w, net, origin, rooms, invites),
             Answer::Streams { streams, more } if is_admin() => {
@@ -223,12 +223,13 @@ impl<S: Backend> Chat<S> {
         rooms: &RoomPage,
         invites: &[InviteInfo],
     ) {
-        let is_admin = self.person(origin).is_some_and(|person| person.is_admin);
         let counts = self.hub.counts();
         self.greeting(w, net, origin, rooms, invites);
         let person = self.person(origin);
-        w.array("types", self.types(person.as_ref()), |w, kind| w.item(kind));
-        let streams = person.as_ref().map(|person| self.streams_for(person)).unwrap_or_default();
+        let person = person.as_ref();
+        let is_admin = is_admin(person);
+        w.array("types", self.types(person), |w, kind| w.item(kind));
+        let streams = person.map(|person| self.streams_for(person)).unwrap_or_default();
         w.array("streams", &streams, |w, one| w.object(|w| stream(w, one)));
         w.number("uptime_ms", net.now().millis_since(self.started));
         w.object_in("counts", |w| {
@@ -246,8 +247,7 @@ impl<S: Backend> Chat<S> {
 
     /// The types of requests that somebody may send: the wire's, and those of handlers.
     fn types(&self, person: Option<&Person>) -> Vec<&str> {
-        let is_known = person.is_some_and(|person| !person.is_guest);
-        let is_admin = person.is_some_and(|person| person.is_admin);
+        let (is_known, is_admin) = (known(person).is_some(), is_admin(person));
         let may_call = |access: Access| refused(access, is_known, is_admin).is_none();
         let own = self.handlers.iter().filter(|(_, handler)| may_call(handler.access));
         let remote = self.remotes.declared().filter(|handler| may_call(handler.access));
@@ -267,14 +267,8 @@ impl<S: Backend> Chat<S> {
         types
     }
 
-    fn call_handler(
-        &mut self,
-        net: &mut Net<'_>,
-        origin: &Origin,
-        person: Option<Person>,
-        envelope: &Envelope<'_>,
-        run: &Arc<dyn Fn(Call, Reply) + Send + Sync>,
-    ) {
+    fn call_handler(&mut self, net: &mut Net<'_>, asked: Asked<'_>, run: &HandlerFn) {
+        let Asked { origin, person, envelope } = asked;
         let Some(payload) = envelope.payload() else {
             let error = ErrorReply::new(RefusalCode::BadJson, "the payload cannot be read");
             return self.refuse(net, origin, error);
@@ -287,11 +281,7 @@ impl<S: Backend> Chat<S> {
             Origin::Call(call) => (HandlerWaiter::Call(*call), None),
         };
         let reply = Reply::new(Arc::clone(&self.shared), asking);
-        let caller = person.map(|person| Caller {
-            name: self.hub.name_of(&person.user).map(Arc::from),
-            admin: person.is_admin,
-            user: person.user,
-        });
+        let caller = known(person).map(|person| self.program_caller(person));
         let kind = envelope.kind.clone().into_owned();
         let call = Call { kind, payload, caller, connection };
         // A handler's panic is its own: its reply, which is dropped by it, answers `internal`.
@@ -357,6 +347,10 @@ impl<S: Backend> Chat<S> {
         self.counters.limited_by(refusal);
         self.refuse(net, origin, refusal.into());
     }
+}
+
+fn is_admin(person: Option<&Person>) -> bool {
+    person.is_some_and(|person| person.is_admin)
 }
 
 /// Whoever has not said who they are.

@@ -2,6 +2,7 @@
 
 use super::chat::Chat;
 use super::drain::restarting;
+use super::http_answer::Incoming;
 use super::session::{Arrival, Session, SessionPhase};
 use super::watch::{guest, too_many_guests};
 use crate::auth::Identity;
@@ -18,7 +19,7 @@ use crate::server::http::listen::{Listening, Watch, WatchForm, What, Who, judge_
 use crate::server::http::opening::Visitor;
 use crate::server::http::{public, shared_with, unauthorized};
 use crate::store::Backend;
-use crate::web::{Exchange, HttpAnswer, Net};
+use crate::web::{HttpAnswer, Net};
 use crate::wire::encode;
 use crate::wire::sse::{before_parts, retry};
 
@@ -30,12 +31,11 @@ impl<S: Backend> Chat<S> {
     pub(super) fn listen(
         &mut self,
         net: &mut Net<'_>,
-        exchange: Exchange,
-        address: Address,
+        asked: Incoming<'_>,
         listening: Listening,
     ) -> HttpAnswer {
         let origin = listening.origin.clone();
-        self.begin_listening(net, exchange.conn(), address, listening).unwrap_or_else(|refusal| {
+        self.begin_listening(net, asked, listening).unwrap_or_else(|refusal| {
             self.counters.refused(refusal.code);
             HttpAnswer::Respond(shared_with(refusal.into(), origin.as_deref()))
         })
@@ -44,10 +44,10 @@ impl<S: Backend> Chat<S> {
     fn begin_listening(
         &mut self,
         net: &mut Net<'_>,
-        conn: ConnId,
-        address: Address,
+        asked: Incoming<'_>,
         listening: Listening,
     ) -> Result<HttpAnswer, HttpRefusal> {
+        let (conn, address) = (asked.exchange.conn(), asked.address());
         let Listening { who, what, response, is_head, .. } = listening;
         if self.is_draining() {
             return Err(restarting());

@@ -2,12 +2,13 @@
 
 use super::calls::CallWaiter;
 use super::chat::Chat;
+use super::http_answer::Incoming;
 use super::http_streams::bytes_of;
 use super::journal::Limited;
 use crate::auth::Person;
 use crate::base::limits::HTTP_CALLS_MAX;
 use crate::base::rates::Asker;
-use crate::base::{Address, Answer, Moment, Origin, Refusal, RefusalCode};
+use crate::base::{Answer, Moment, Origin, Refusal, RefusalCode};
 use crate::http1::{Response, Status};
 use crate::server::embed::handler::HandlerResult;
 use crate::server::http::api::ApiCall;
@@ -17,7 +18,7 @@ use crate::server::http::status::{json, refused};
 use crate::server::http::{public, sealed, shared_with};
 use crate::server::sources::HookCall;
 use crate::store::Backend;
-use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
+use crate::web::{Exchange, HttpAnswer, Net};
 use crate::wire::encode;
 use crate::wire::error::ErrorReply;
 use crate::wire::request::Envelope;
@@ -46,12 +47,12 @@ impl HttpCall {
     }
 
     /// A call of the API.
-    pub(super) fn of_api(exchange: Exchange, request: &WebRequest<'_>, call: &ApiCall) -> HttpCall {
+    pub(super) fn of_api(asked: Incoming<'_>, call: &ApiCall) -> HttpCall {
         HttpCall {
             caller: call.caller.clone(),
-            payer: asker(call.caller.as_ref(), request),
+            payer: asker(call.caller.as_ref(), asked),
             shared_with: call.shared_with.clone(),
-            ..HttpCall::new(exchange)
+            ..HttpCall::new(asked.exchange)
         }
     }
 }
@@ -61,11 +62,10 @@ impl<S: Backend> Chat<S> {
     pub(super) fn call(
         &mut self,
         net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
         call: &ApiCall,
     ) -> HttpAnswer {
-        match self.begin_call(net, exchange, request, call) {
+        match self.begin_call(net, asked, call) {
             Ok(()) => HttpAnswer::Later,
             Err(error) => {
                 self.counters.refused(&error.code);
@@ -78,25 +78,24 @@ impl<S: Backend> Chat<S> {
     fn begin_call(
         &mut self,
         net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
         call: &ApiCall,
     ) -> Result<(), Box<ErrorReply>> {
-        self.count_call(net, request, call.caller.as_ref())?;
+        self.count_call(net, asked, call.caller.as_ref())?;
         let takes_key = call.route.types == ["chat:send"] || call.stream().is_some();
-        if !takes_key && request.head.all("idempotency-key").next().is_some() {
+        if !takes_key && asked.head.all("idempotency-key").next().is_some() {
             let message = "this call takes no Idempotency-Key: a repeat is carried out again";
             return Err(ErrorReply::new(RefusalCode::BadRequest, message).into());
         }
-        if self.begin_publish(net, exchange, request, call)? {
+        if self.begin_publish(net, asked, call)? {
             return Ok(());
         }
-        let body = str::from_utf8(request.body).map_err(|_| {
+        let body = str::from_utf8(asked.body).map_err(|_| {
             let message = "the request's content is not UTF-8";
             ErrorReply::new(RefusalCode::BadJson, message)
         })?;
         let kind = call.kind(&self.hub).to_owned();
-        let payload = call.payload(request.head, body, &self.hub)?;
+        let payload = call.payload(asked.head, body, &self.hub)?;
         let envelope = Envelope::of_call(&kind, &payload)?;
         let success = match kind.as_str() {
             "room:create" | "chat:send" if call.route.creates => Status::Created,
@@ -104,7 +103,7 @@ impl<S: Backend> Chat<S> {
             "room:invite" if !call.route.types.is_empty() => Status::Accepted,
             _ => Status::Ok,
         };
-        let http_call = HttpCall { success, ..HttpCall::of_api(exchange, request, call) };
+        let http_call = HttpCall { success, ..HttpCall::of_api(asked, call) };
         let number = self.new_call(CallWaiter::Http(Box::new(http_call)));
         self.dispatch(net, &Origin::Call(number), &envelope);
         Ok(())
@@ -114,17 +113,17 @@ impl<S: Backend> Chat<S> {
     fn count_call(
         &mut self,
         net: &Net<'_>,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
         caller: Option<&Person>,
     ) -> Result<(), Box<ErrorReply>> {
         if self.calls.len() >= HTTP_CALLS_MAX {
             return Err(too_many_wait().into());
         }
         let limits = caller.and_then(|person| person.limits.as_deref());
-        let Some(asker) = asker(caller, request) else { return Ok(()) };
+        let Some(asker) = asker(caller, asked) else { return Ok(()) };
         self.take_call(net.now(), asker, limits).map_err(|too_soon| {
             self.counters.limited(too_soon.limit);
-            let (user, address) = (caller.map(|one| &one.user), Address::of(request.peer));
+            let (user, address) = (caller.map(|one| &one.user), asked.address());
             let who = Limited { conn: None, user, address: Some(address) };
             self.note_limited(net.now(), too_soon.limit, who);
             Box::new(too_soon.into())
@@ -135,10 +134,10 @@ impl<S: Backend> Chat<S> {
     pub(super) fn count_for_program(
         &mut self,
         net: &Net<'_>,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
         caller: Option<&Person>,
     ) -> Result<(), Response> {
-        self.count_call(net, request, caller).map_err(|error| {
+        self.count_call(net, asked, caller).map_err(|error| {
             self.counters.refused(&error.code);
             refused(&error)
         })
@@ -259,11 +258,11 @@ fn why(refusal: &Refusal) -> String {
 }
 
 /// As whom a call is counted; none for the admin token, which has no rate.
-fn asker(caller: Option<&Person>, request: &WebRequest<'_>) -> Option<Asker> {
+fn asker(caller: Option<&Person>, asked: Incoming<'_>) -> Option<Asker> {
     match known(caller) {
         Some(person) if person.has_no_rate => None,
         Some(person) => Some(Asker::User(person.user.clone())),
-        None => Some(Asker::Address(Address::of(request.peer))),
+        None => Some(Asker::Address(asked.address())),
     }
 }
 

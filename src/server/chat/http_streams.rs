@@ -2,6 +2,7 @@
 
 use super::calls::CallWaiter;
 use super::chat::Chat;
+use super::http_answer::Incoming;
 use super::http_call::HttpCall;
 use crate::base::declaration::{Declaration, declared};
 use crate::base::limits::AROUND_DATA_BYTES_MAX;
@@ -15,7 +16,7 @@ use crate::server::http::shared_with;
 use crate::server::http::status::refused;
 use crate::server::sources::{hooked, is_form};
 use crate::store::Backend;
-use crate::web::{Exchange, Net, WebRequest};
+use crate::web::Net;
 use crate::wire::request::{Fault, own_id};
 
 impl<S: Backend> Chat<S> {
@@ -55,8 +56,7 @@ impl<S: Backend> Chat<S> {
     pub(super) fn begin_publish(
         &mut self,
         net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
         call: &ApiCall,
     ) -> Result<bool, Fault> {
         let stream = call.stream().and_then(|name| StreamId::parse(name).ok());
@@ -65,13 +65,12 @@ impl<S: Backend> Chat<S> {
         };
         let Some(stream) = stream.filter(is_binary) else { return Ok(false) };
         let person = call.caller.as_ref();
-        let id = idempotency_key(request.head, "id")?;
+        let id = idempotency_key(asked.head, "id")?;
         let id = id.map(|id| own_id("id", &id, &self.config.limits)).transpose()?;
         let id = person.zip(id).map(|(person, id)| person.publication(id));
         let rights = person.map_or_else(StreamRights::default, |person| person.streams.clone());
-        let number =
-            self.new_call(CallWaiter::Http(Box::new(HttpCall::of_api(exchange, request, call))));
-        let data = Data::Binary(request.body.into());
+        let number = self.new_call(CallWaiter::Http(Box::new(HttpCall::of_api(asked, call))));
+        let data = Data::Binary(asked.body.into());
         self.publish(net, Origin::Call(number), rights, stream, data, id);
         Ok(true)
     }

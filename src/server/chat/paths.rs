@@ -8,6 +8,7 @@ use crate::http1::{RequestHead, Response};
 use crate::protocol::endpoint::Broadcast;
 use crate::protocol::{CloseCode, Message};
 use crate::server::chat::chat::Chat;
+use crate::server::chat::http_answer::Incoming;
 use crate::server::chat::http_call::too_many_wait;
 use crate::server::embed::socket::SocketState;
 use crate::server::embed::{
@@ -18,13 +19,13 @@ use crate::server::http::opening::Visitor;
 use crate::server::http::route::ProgramCall;
 use crate::server::http::shared_with;
 use crate::store::Backend;
-use crate::web::{Exchange, HttpAnswer, Net, SocketEnd, WebRequest};
+use crate::web::{HttpAnswer, Net, SocketEnd};
 use crate::wire::close_codes::{RATE, SLOW};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 impl<S: Backend> Chat<S> {
-    fn program_caller(&self, person: &Person) -> Caller {
+    pub(super) fn program_caller(&self, person: &Person) -> Caller {
         Caller {
             name: self.hub.name_of(&person.user).map(Arc::from),
             admin: person.is_admin,
@@ -36,29 +37,28 @@ impl<S: Backend> Chat<S> {
     pub(super) fn call_program(
         &mut self,
         net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
         call: ProgramCall,
     ) -> HttpAnswer {
         let ProgramCall { path, params, caller, origin } = call;
-        if let Err(response) = self.may_call(net, request, caller.as_ref()) {
+        if let Err(response) = self.may_call(net, asked, caller.as_ref()) {
             return HttpAnswer::Respond(shared_with(response, origin.as_deref()));
         }
-        let head = request.head;
+        let head = asked.head;
         let of_program = PathRequest {
             method: head.method.to_owned(),
             path: head.path.to_owned(),
             params,
             query: head.query.to_owned(),
             fields: fields(head),
-            body: request.body.to_vec(),
+            body: asked.body.to_vec(),
             caller: known(caller.as_ref()).map(|person| self.program_caller(person)),
-            address: request.peer,
+            address: asked.peer,
         };
         self.program_calls += 1;
-        self.program_bytes += request.body.len();
-        let bytes = request.body.len();
-        let reply = PathReply::new(Arc::clone(&self.shared), exchange, origin, bytes);
+        self.program_bytes += asked.body.len();
+        let bytes = asked.body.len();
+        let reply = PathReply::new(Arc::clone(&self.shared), asked.exchange, origin, bytes);
         // A panic is the program's own: its reply, which is dropped by it, answers 500.
         if catch_unwind(AssertUnwindSafe(|| (path.run)(of_program, reply))).is_err() {
             log::error!("the handler of {} {} has panicked", path.method, path.template);
@@ -70,14 +70,14 @@ impl<S: Backend> Chat<S> {
     fn may_call(
         &mut self,
         net: &Net<'_>,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
         caller: Option<&Person>,
     ) -> Result<(), Response> {
-        let bytes = self.program_bytes.saturating_add(request.body.len());
+        let bytes = self.program_bytes.saturating_add(asked.body.len());
         if self.program_calls >= HTTP_CALLS_MAX || bytes > BODIES_BYTES_MAX {
             return Err(too_many_wait().into());
         }
-        self.count_for_program(net, request, caller)
+        self.count_for_program(net, asked, caller)
     }
 
     /// Sends what the program has answered.

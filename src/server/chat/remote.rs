@@ -1,6 +1,7 @@
 //! A request of a client, to the application's backend and back.
 
 use super::chat::Chat;
+use super::dispatch::Asked;
 use super::errands::JobPurpose;
 use crate::auth::Person;
 use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Method, Task};
@@ -12,7 +13,6 @@ use crate::store::Backend;
 use crate::web::Net;
 use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
-use crate::wire::request::Envelope;
 
 const OVERLOADED: &str = "too many requests wait for the backend";
 const LEFT_ALONE: &str = "the backend keeps failing, and is not called for now";
@@ -32,12 +32,11 @@ impl<S: Backend> Chat<S> {
     pub(super) fn call_remote(
         &mut self,
         net: &mut Net<'_>,
-        origin: &Origin,
-        person: Option<&Person>,
-        envelope: &Envelope<'_>,
+        asked: Asked<'_>,
         handler: &BackendHandler,
     ) {
-        let body = self.remote_body(origin, person, envelope);
+        let body = self.remote_body(asked);
+        let origin = asked.origin;
         let mut fields = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         let secret = handler.secret.as_ref();
         let signature = secret.and_then(|secret| secret.sign(body.as_bytes()));
@@ -48,7 +47,7 @@ impl<S: Backend> Chat<S> {
         let asking = BackendRequest { request, bounds, origin: origin.clone(), since: net.now() };
         let payer = self.payer(net, origin);
         self.owe_to(net, origin, true);
-        for asking in self.remotes.wait(&envelope.kind, payer, asking) {
+        for asking in self.remotes.wait(&asked.envelope.kind, payer, asking) {
             self.turn_away(net, &asking, OVERLOADED);
         }
         self.ask_remotes(net);
@@ -113,12 +112,8 @@ impl<S: Backend> Chat<S> {
     }
 
     /// What the backend is sent: the request as it came, and who sends it.
-    fn remote_body(
-        &self,
-        origin: &Origin,
-        person: Option<&Person>,
-        envelope: &Envelope<'_>,
-    ) -> String {
+    fn remote_body(&self, asked: Asked<'_>) -> String {
+        let Asked { origin, person, envelope } = asked;
         let mut writer = Writer::new();
         writer.object(|w| {
             w.text("type", &envelope.kind);

@@ -40,7 +40,7 @@ pub(super) struct Session {
 #[derive(Debug)]
 pub(super) enum SessionPhase {
     /// It must say who it is by then; on a stream's own path it will watch that.
-    Anonymous { deadline: Moment, resumes: bool, visitor: Option<Box<Visitor>> },
+    Anonymous { deadline: Moment, visitor: Option<Box<Visitor>> },
     /// It has said so in the request's head.
     Arriving(Box<Arrival>),
     /// It has said so, and the hub has heard of it.
@@ -297,8 +297,7 @@ mod tests {
     }
 
     fn session() -> Session {
-        let phase =
-            SessionPhase::Anonymous { deadline: Moment::NEVER, resumes: false, visitor: None };
+        let phase = SessionPhase::Anonymous { deadline: Moment::NEVER, visitor: None };
         Session::new(ConnId::new(0, 0), phase)
     }
 

@@ -79,12 +79,9 @@ impl<S: Backend> Chat<S> {
                 self.refuse(net, origin, ErrorReply::new(RefusalCode::Unauthorized, message));
             }
             (Ok(identity), None) => {
-                let SessionPhase::Anonymous { resumes: announced, visitor, .. } =
-                    &mut session.phase
-                else {
-                    return;
-                };
-                let (announced, visitor) = (*announced, visitor.take());
+                let announced = session.is_announcing_resume;
+                let SessionPhase::Anonymous { visitor, .. } = &mut session.phase else { return };
+                let visitor = visitor.take();
                 session.phase =
                     SessionPhase::Known(SignedIn { visitor, ..SignedIn::from(&identity) });
                 self.arrived(net, conn, identity.limits.clone());

@@ -1,7 +1,7 @@
 //! Requests about streams: from the wire to the hub.
 
 use super::chat::Chat;
-use super::dispatch::ACTS_ON_A_CONNECTION;
+use super::dispatch::{ACTS_ON_A_CONNECTION, Asked};
 use super::session::SessionPhase;
 use crate::auth::Person;
 use crate::base::declaration::Declaration;
@@ -12,7 +12,6 @@ use crate::hub::Input;
 use crate::store::Backend;
 use crate::web::Net;
 use crate::wire::error::ErrorReply;
-use crate::wire::request::Envelope;
 use crate::wire::stream_encode::Usable;
 use crate::wire::stream_request::{StreamRequest, stream_request};
 use std::sync::Arc;
@@ -26,13 +25,8 @@ impl Person {
 
 impl<S: Backend> Chat<S> {
     /// A request that is none of the hub's other ones.
-    pub(super) fn stream_request(
-        &mut self,
-        net: &mut Net<'_>,
-        origin: &Origin,
-        person: &Person,
-        envelope: &Envelope<'_>,
-    ) {
+    pub(super) fn stream_request(&mut self, net: &mut Net<'_>, asked: Asked<'_>, person: &Person) {
+        let Asked { origin, envelope, .. } = asked;
         let fields = envelope.fields(self.limits_for(person), net.timestamp());
         let request = match stream_request(envelope, &fields) {
             Ok(Some(request)) => request,

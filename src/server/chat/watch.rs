@@ -1,6 +1,7 @@
 //! Those who only watch: clients of a stream's own path, who speak nothing, and guests.
 
 use super::chat::Chat;
+use super::dispatch::Asked;
 use super::session::{Session, SignedIn};
 use crate::auth::{Identity, Person};
 use crate::base::answer::RoomPage;
@@ -15,7 +16,6 @@ use crate::web::Net;
 use crate::wire::close_codes::{KICKED, RATE, TOO_MANY};
 use crate::wire::encode;
 use crate::wire::error::ErrorReply;
-use crate::wire::request::Envelope;
 
 /// The name of a guest: their connection's, so that no two have one.
 pub(super) fn guest(conn: ConnId) -> Option<Identity> {
@@ -129,13 +129,8 @@ impl<S: Backend> Chat<S> {
     }
 
     /// A request of a guest, who may look at what is public.
-    pub(super) fn guest_request(
-        &mut self,
-        net: &mut Net<'_>,
-        origin: &Origin,
-        person: &Person,
-        envelope: &Envelope<'_>,
-    ) {
+    pub(super) fn guest_request(&mut self, net: &mut Net<'_>, asked: Asked<'_>, person: &Person) {
+        let Asked { origin, envelope, .. } = asked;
         match envelope.kind.as_ref() {
             "ping" => {
                 let ts = net.timestamp().0;
@@ -152,7 +147,7 @@ impl<S: Backend> Chat<S> {
             kind if ["subscribe", "unsubscribe", "publish"].contains(&kind)
                 || kind.starts_with("stream:") =>
             {
-                self.stream_request(net, origin, person, envelope);
+                self.stream_request(net, asked, person);
             }
             _ => {
                 let message = "guests may only watch public streams";

@@ -7,13 +7,14 @@ use crate::hub::Input;
 use crate::hub::streams::Publisher;
 use crate::server::chat::calls::CallWaiter;
 use crate::server::chat::chat::Chat;
+use crate::server::chat::http_answer::Incoming;
 use crate::server::chat::http_call::HttpCall;
 use crate::server::sources::deliveries::DeliveryState;
 use crate::server::sources::running::picks;
 use crate::server::sources::webhook::{again, delivery, later, of_form, too_many_failed, unsigned};
 use crate::server::sources::{Hook, HookCall};
 use crate::store::Backend;
-use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
+use crate::web::{HttpAnswer, Net};
 
 impl<S: Backend> Chat<S> {
     /// Why a content that is signed need not come from an address, if none would be looked at.
@@ -26,20 +27,19 @@ impl<S: Backend> Chat<S> {
     pub(super) fn hook(
         &mut self,
         net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
         hook: Hook,
     ) -> HttpAnswer {
         let Hook { stream, feed, signature } = hook;
         let Some(feed) = self.config.feeds.get(feed) else { return unsigned().into() };
         let Some(webhook) = &feed.webhook else { return unsigned().into() };
         let limits = &self.config.limits;
-        let payer = self.failed_proofs.payer(Address::of(request.peer), net.now(), limits);
-        let paid = match payer.pay(request.body.len()) {
+        let payer = self.failed_proofs.payer(asked.address(), net.now(), limits);
+        let paid = match payer.pay(asked.body.len()) {
             Ok(paid) => paid,
             Err(too_many) => return HttpAnswer::Respond(too_many_failed(too_many)),
         };
-        if !webhook.secret.has_signed(request.body, &signature) {
+        if !webhook.secret.has_signed(asked.body, &signature) {
             return unsigned().into();
         }
         payer.give_back(paid);
@@ -48,11 +48,11 @@ impl<S: Backend> Chat<S> {
         }
         let declaration = self.hub.streams().declaration(&stream);
         let is_binary = declaration.is_some_and(|declaration| declaration.binary);
-        let form = if is_binary { None } else { of_form(request.head, request.body) };
-        let content = form.unwrap_or_else(|| request.body.to_vec());
+        let form = if is_binary { None } else { of_form(asked.head, asked.body) };
+        let content = form.unwrap_or_else(|| asked.body.to_vec());
         let data = picked(content, &picks(is_binary, webhook.pointer.as_deref()));
         let data = data.map_err(|failure| failure.to_string());
-        let named = delivery(request.head, &webhook.delivery);
+        let named = delivery(asked.head, &webhook.delivery);
         let (data, delivery) = match data.and_then(|data| Ok((data, named?))) {
             Ok(read) => read,
             Err(why) => {
@@ -75,7 +75,7 @@ impl<S: Backend> Chat<S> {
             }
             None => {
                 let stream = call.stream.clone();
-                let call = HttpCall { hook: Some(call), ..HttpCall::new(exchange) };
+                let call = HttpCall { hook: Some(call), ..HttpCall::new(asked.exchange) };
                 let origin = Origin::Call(self.new_call(CallWaiter::Http(Box::new(call))));
                 let publisher = Publisher::Source;
                 self.decide(net, Input::Publish { origin, publisher, stream, data, id: None });

@@ -7,9 +7,10 @@
 
 use super::calls::CallWaiter;
 use super::chat::Chat;
+use super::dispatch::Asked;
 use super::journal::Limited;
 use super::pace::TooSoon;
-use crate::auth::{Identity, Person};
+use crate::auth::Identity;
 use crate::base::limits::{
     ANSWER_BYTES_PER_WORK, METRICS_WORK, NAMED_BYTES_PER_WORK, WRITTEN_BYTES_PER_WORK,
 };
@@ -20,7 +21,6 @@ use crate::hub::streams::Holder;
 use crate::store::Backend;
 use crate::web::Net;
 use crate::wire::close_codes::RATE;
-use crate::wire::request::Envelope;
 
 /// Requests whose answers may be large.
 const LARGE_ANSWERS: &[&str] = &[
@@ -100,14 +100,9 @@ impl<S: Backend> Chat<S> {
     }
 
     /// Has a request paid for ahead, as far as it weighs more than others.
-    fn pay_ahead(
-        &mut self,
-        net: &Net<'_>,
-        origin: &Origin,
-        person: Option<&Person>,
-        (kind, bytes): (&str, usize),
-    ) -> Result<(), TooSoon> {
-        let weight = ahead(kind, bytes);
+    fn pay_ahead(&mut self, net: &Net<'_>, asked: Asked<'_>) -> Result<(), TooSoon> {
+        let Asked { origin, person, envelope } = asked;
+        let weight = ahead(&envelope.kind, envelope.raw_payload.len());
         if weight == 0 {
             return Ok(());
         }
@@ -119,16 +114,9 @@ impl<S: Backend> Chat<S> {
     }
 
     /// Has a request paid for that weighs more than others, or refuses it.
-    pub(super) fn is_beyond_budget(
-        &mut self,
-        net: &mut Net<'_>,
-        origin: &Origin,
-        person: Option<&Person>,
-        envelope: &Envelope<'_>,
-    ) -> bool {
-        let size = (envelope.kind.as_ref(), envelope.raw_payload.len());
-        let Err(too_soon) = self.pay_ahead(net, origin, person, size) else { return false };
-        self.over_rate(net, origin, too_soon);
+    pub(super) fn is_beyond_budget(&mut self, net: &mut Net<'_>, asked: Asked<'_>) -> bool {
+        let Err(too_soon) = self.pay_ahead(net, asked) else { return false };
+        self.over_rate(net, asked.origin, too_soon);
         true
     }
 

@@ -34,7 +34,7 @@ pub struct Call {
     pub connection: Option<ConnId>,
 }
 
-type HandlerFn = dyn Fn(Call, Reply) + Send + Sync;
+pub(crate) type HandlerFn = dyn Fn(Call, Reply) + Send + Sync;
 
 /// A function for a message type of the application's own.
 #[derive(Clone)]

@@ -29,17 +29,6 @@ pub(crate) struct Polled {
     is_refused: bool,
 }
 
-/// What a poll has changed about its stream's circuit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// It was closed by this.
-    Closed,
-    /// It was opened by this.
-    Opened,
-    /// Nothing.
-    Same,
-}
-
 impl Polled {
     pub(super) fn new(feed: Arc<str>, payer: Payer, due: Moment) -> Polled {
         Polled {
@@ -86,25 +75,24 @@ impl Polled {
         Some((pass, begun))
     }
 
-    pub(super) fn succeeded(&mut self, pass: &Pass) -> Turn {
-        if self.circuit.succeeded(pass) { Turn::Closed } else { Turn::Same }
+    /// Whether its circuit is closed by this.
+    pub(super) fn succeeded(&mut self, pass: &Pass) -> bool {
+        self.circuit.succeeded(pass)
     }
 
+    /// Whether its circuit is opened by this.
     pub(super) fn failed(
         &mut self,
-        (pass, failure): (&Pass, &Failure),
+        pass: &Pass,
+        failure: &Failure,
         now: Moment,
         settings: CircuitSettings,
-    ) -> Turn {
+    ) -> bool {
         if !failure.is_backends() {
             self.circuit.unused(pass);
-            return Turn::Same;
+            return false;
         }
-        if self.circuit.failed((pass, Cause::Backend), now, settings) {
-            Turn::Opened
-        } else {
-            Turn::Same
-        }
+        self.circuit.failed((pass, Cause::Backend), now, settings)
     }
 
     /// Whether data are others than the last.

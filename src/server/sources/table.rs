@@ -1,7 +1,7 @@
 //! What is declared to feed streams, and which of them are to be polled when. It asks nothing itself, and
 //! knows no clock: moments come in.
 
-use super::polled::{Polled, Turn};
+use super::polled::Polled;
 use super::running::{FeedKind, FunctionPoll, RunningFeed};
 use super::turns::Turns;
 use crate::backend::{CircuitSettings, CircuitState, Failure, Got, JobId, JobResult, Pass, Task};
@@ -344,7 +344,7 @@ impl Sources {
             }
         };
         let feed = Arc::clone(&polled.feed);
-        if polled.succeeded(&pass) == Turn::Closed {
+        if polled.succeeded(&pass) {
             log::info!("the source of {stream} answers again");
             self.count_down(&feed, false);
         }
@@ -373,24 +373,23 @@ impl Sources {
         failure: &Failure,
     ) {
         let Some(polled) = self.polled.get_mut(stream) else { return };
-        let turn = polled.failed((pass, failure), now, self.settings);
+        let has_opened = polled.failed(pass, failure, now, self.settings);
         let feed = Arc::clone(&polled.feed);
         let Some(running) = self.feeds.get_mut(&feed) else { return };
         running.failures += 1;
         running.last_error = Some(failure.to_string().into());
         let every_ms = running.every_ms().unwrap_or_default();
-        let at = match turn {
-            Turn::Opened => {
-                let open_ms = self.settings.open_ms;
-                if pass.is_trial {
-                    log::debug!("the source of {stream} still fails: {failure}");
-                } else {
-                    log::warn!("the source of {stream} is left alone for {open_ms} ms: {failure}");
-                    self.count_down(&feed, true);
-                }
-                now.plus_millis(open_ms)
+        let at = if has_opened {
+            let open_ms = self.settings.open_ms;
+            if pass.is_trial {
+                log::debug!("the source of {stream} still fails: {failure}");
+            } else {
+                log::warn!("the source of {stream} is left alone for {open_ms} ms: {failure}");
+                self.count_down(&feed, true);
             }
-            Turn::Closed | Turn::Same => begun.plus_millis(every_ms).max(now.plus_millis(1)),
+            now.plus_millis(open_ms)
+        } else {
+            begun.plus_millis(every_ms).max(now.plus_millis(1))
         };
         self.look_again(at, now, stream);
     }
