@@ -1,11 +1,11 @@
-//! The hub's effects, carried out: answers, deliveries, records.
+//! The hub's effects, carried out: answers, deliveries, records; and the time at which it decides.
 
 use super::chat::Chat;
 use super::deliver::EncodedNotice;
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
 use crate::base::{
-    Answer, Class, ConnId, Effect, Effects, Moment, Notice, Now, Origin, Outcome, Record, Refusal,
-    UserId,
+    Answer, Class, ClockChange, ConnId, Effect, Effects, Moment, Notice, Now, Origin, Outcome,
+    Record, Refusal, UserId,
 };
 use crate::hub::Input;
 use crate::protocol::Message;
@@ -15,6 +15,26 @@ use crate::web::Net;
 use crate::wire::close_codes::{KICKED, OVERLOADED, SLOW, TOO_MANY};
 use crate::wire::encode::{self, WireBody};
 use std::collections::BTreeSet;
+
+/// How the hub is told that a connection had no room for a notice, where that is not a place in a log or a stream.
+fn missed(conn: ConnId, notice: &Notice) -> Option<Input> {
+    match notice {
+        Notice::Online { .. } | Notice::Offline { .. } | Notice::Count { .. } => {
+            Some(Input::PresenceMissed { conn })
+        }
+        Notice::Updated { source, .. } => Some(Input::UpdateMissed { conn, source: *source }),
+        Notice::Age { source, .. } => Some(Input::AgeMissed { conn, source: *source }),
+        // The newest state wins, the connection is gone, or a cursor goes on where it was.
+        Notice::Typing { .. }
+        | Notice::Read { .. }
+        | Notice::Delivered { .. }
+        | Notice::Unsubscribed { .. }
+        | Notice::Invited(_)
+        | Notice::Removed { .. }
+        | Notice::Entry { .. }
+        | Notice::Event { .. } => None,
+    }
+}
 
 impl<S: Backend> Chat<S> {
     /// Hands an input to the hub and carries out what it wants, and what comes of that.
@@ -265,24 +285,32 @@ impl<S: Backend> Chat<S> {
             }
         }
     }
-}
 
-/// How the hub is told that a connection had no room for a notice, where that is not a place in a log or a stream.
-fn missed(conn: ConnId, notice: &Notice) -> Option<Input> {
-    match notice {
-        Notice::Online { .. } | Notice::Offline { .. } | Notice::Count { .. } => {
-            Some(Input::PresenceMissed { conn })
+    /// The time of what is decided now. Says so when the wall clock has jumped.
+    pub(super) fn look_at_clocks(&mut self, net: &Net<'_>) -> Now {
+        let (moment, wall) = (net.now(), net.timestamp());
+        // Asleep, too, time goes on.
+        let since_start = moment.plus_millis(net.slept_ms());
+        match self.wall_clock.look(since_start, wall) {
+            None => {}
+            Some(ClockChange::Behind(by_ms)) => log::warn!(
+                by_ms; "the system's clock is behind the newest entry: times stand still until it has caught up"
+            ),
+            Some(ClockChange::Jumped(by_ms)) => {
+                self.counters.clock_jumped(by_ms);
+                log::warn!(
+                    by_ms; "the system's clock has jumped: nothing is removed by age for that, and no entry is dated \
+                    ahead, until it has held for an hour"
+                );
+            }
+            Some(ClockChange::Believed(by_ms)) => {
+                log::warn!(by_ms; "the system's clock has held for an hour, and entries go by it");
+            }
         }
-        Notice::Updated { source, .. } => Some(Input::UpdateMissed { conn, source: *source }),
-        Notice::Age { source, .. } => Some(Input::AgeMissed { conn, source: *source }),
-        // The newest state wins, the connection is gone, or a cursor goes on where it was.
-        Notice::Typing { .. }
-        | Notice::Read { .. }
-        | Notice::Delivered { .. }
-        | Notice::Unsubscribed { .. }
-        | Notice::Invited(_)
-        | Notice::Removed { .. }
-        | Notice::Entry { .. }
-        | Notice::Event { .. } => None,
+        Now {
+            moment,
+            timestamp: self.wall_clock.date(since_start, wall),
+            age_by: self.wall_clock.age_by(since_start, wall),
+        }
     }
 }

@@ -3,8 +3,8 @@
 use super::chat::Chat;
 use super::drain::restarting;
 use super::http_answer::Incoming;
+use super::paths::{guest, too_many_guests};
 use super::session::{Arrival, Session, SessionPhase};
-use super::watch::{guest, too_many_guests};
 use crate::auth::Identity;
 use crate::base::answer::RoomPage;
 use crate::base::limits::{RETRY_MS, TICKET_MS};

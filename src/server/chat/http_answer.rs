@@ -3,9 +3,9 @@
 use super::chat::Chat;
 use super::drain::restarting;
 use super::journal::Limited;
+use super::paths::{guest, too_many_guests};
 use super::proof::SenderState;
 use super::session::{Arrival, Session, SessionPhase};
-use super::watch::{guest, too_many_guests};
 use crate::base::Address;
 use crate::http1::{RequestHead, Response};
 use crate::protocol::handshake::Upgrade;

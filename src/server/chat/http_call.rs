@@ -3,8 +3,8 @@
 use super::calls::CallWaiter;
 use super::chat::Chat;
 use super::http_answer::Incoming;
-use super::http_streams::bytes_of;
 use super::journal::Limited;
+use super::streams::bytes_of;
 use crate::auth::Person;
 use crate::base::limits::HTTP_CALLS_MAX;
 use crate::base::rates::Asker;

@@ -1,14 +1,14 @@
-//! Tokens that come as messages, and letting in whom they are of.
+//! Tokens that come as messages, letting in whom they are of, and ending whoever stands on one that is good no more.
 
 use super::chat::Chat;
 use super::journal::Limited;
-use super::session::{SessionPhase, SignedIn};
+use super::session::{Session, SessionPhase, SignedIn};
 use crate::auth::{Identity, TokenError};
-use crate::base::{Address, ConnId, Origin, RefusalCode};
+use crate::base::{Address, ConnId, Origin, RefusalCode, Revocation};
 use crate::hub::Input;
 use crate::store::Backend;
 use crate::web::Net;
-use crate::wire::close_codes::{RATE, UNAUTHORIZED};
+use crate::wire::close_codes::{RATE, TOKEN_REVOKED, UNAUTHORIZED};
 use crate::wire::error::ErrorReply;
 
 impl<S: Backend> Chat<S> {
@@ -101,5 +101,25 @@ impl<S: Backend> Chat<S> {
                 w.number("expires", expires.0);
             }
         });
+    }
+
+    /// A revocation is on disk: nobody comes in by such a token any more, and who did goes.
+    pub(super) fn revoked(&mut self, net: &mut Net<'_>, origin: &Origin, revocation: &Revocation) {
+        self.verifier.revocations_mut().insert(revocation);
+        let revocations = self.verifier.revocations();
+        let stands_on_it = |session: &&Session| {
+            session.signed_in().is_some_and(|known| {
+                // Whoever is vouched for may have no end; in open mode, and for guests, there is none of them.
+                let is_token =
+                    known.expires.is_some() || known.issued.is_some() || known.jti.is_some();
+                is_token && revocations.is_revoked(&known.user, known.jti.as_deref(), known.issued)
+            })
+        };
+        let sessions = self.sessions.iter().flatten();
+        let ended: Vec<ConnId> = sessions.filter(stands_on_it).map(|one| one.conn).collect();
+        self.reply(net, origin, |w| w.number("closed", ended.len() as u64));
+        for conn in ended {
+            self.close_with(net, conn, TOKEN_REVOKED, "the token was revoked");
+        }
     }
 }

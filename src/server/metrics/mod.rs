@@ -4,7 +4,6 @@
 pub(super) mod counters;
 pub(super) mod page;
 pub(super) mod pools;
-pub(super) mod shared;
 pub(super) mod snapshot;
 
 pub(super) use counters::Counters;
