@@ -86,8 +86,8 @@ routes! {
 /// The call at a path, and the segments that its braces stand for, as they came.
 pub(crate) type RouteMatch<'p> = (&'static Route, Vec<(&'static str, &'p str)>);
 
-/// Looks a path up that begins with [`PREFIX`](super::own::PREFIX); the rest of it, still percent-encoded, is `path`. An error are the methods that
-/// the path has.
+/// Looks a path up that begins with [`PREFIX`](super::own::PREFIX); the rest of it, still percent-encoded, is `path`.
+/// An error are the methods that the path has.
 pub(crate) fn find<'p>(method: &str, path: &'p str) -> Option<Result<RouteMatch<'p>, String>> {
     let routes = ROUTES.iter().map(|route| (route.method, route));
     template::find(routes, method, |route| segments(route.path, path))

@@ -10,12 +10,10 @@ use crate::server::chat::calls::CallWaiter;
 use crate::server::chat::chat::Chat;
 use crate::server::chat::http_answer::Incoming;
 use crate::server::chat::http_call::HttpCall;
-use crate::server::http::browser::{
-    CookieAnswer, METHODS, code_of, cookie_name, is_own_page, set_cookie, user,
+use crate::server::http::browser::{METHODS, code_of, cookie_name, is_own_page, set_cookie, user};
+use crate::server::http::{
+    CookieAnswer, Rules, bearer, caller, check_origin, denied, json, known, shared_with, signed_in,
 };
-use crate::server::http::identity::{caller, known};
-use crate::server::http::status::json;
-use crate::server::http::{Rules, bearer, check_origin, denied, shared_with, signed_in};
 use crate::store::Backend;
 use crate::web::{Exchange, HttpAnswer, Net};
 use crate::wire::encode;

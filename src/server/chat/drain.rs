@@ -70,7 +70,7 @@ impl<S: Backend> Chat<S> {
         for conn in conns {
             // Once for each, so that it is bounded; whoever is slow is told, too.
             if self.is_own(conn) {
-                self.own_draining(net, conn, spread_ms);
+                self.with_own(net, conn, |handler, socket| handler.draining(socket, spread_ms));
                 continue;
             }
             if self.speaks_nothing(net, conn) {

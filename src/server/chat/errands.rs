@@ -51,8 +51,14 @@ impl<S: Backend> Chat<S> {
     ) {
         match purpose {
             JobPurpose::Poll(stream) => self.poll_finished(net, &stream, id, outcome),
-            JobPurpose::Remote(call) => self.remote_finished(net, call, outcome),
-            JobPurpose::Proof(job) => self.proof_finished(net, job, outcome),
+            JobPurpose::Remote(call) => {
+                self.remote_over(net, call, outcome);
+                self.ask_remotes(net);
+            }
+            JobPurpose::Proof(job) => {
+                self.proof_over(net, job, outcome);
+                self.ask_who(net);
+            }
         }
     }
 }

@@ -15,9 +15,9 @@ use crate::base::{Address, Class, ConnId, Frame, Origin, Request, StreamRights};
 use crate::http1::{HttpRefusal, Response, Status};
 use crate::hub::Input;
 use crate::server::events::places::LastSeen;
-use crate::server::http::listen::{Listening, Watch, WatchForm, What, Who, judge_watch};
-use crate::server::http::opening::Visitor;
-use crate::server::http::{public, shared_with, unauthorized};
+use crate::server::http::{
+    Listening, Visitor, Watch, WatchForm, What, Who, judge_watch, public, shared_with, unauthorized,
+};
 use crate::store::Backend;
 use crate::web::{HttpAnswer, Net};
 use crate::wire::encode;

@@ -11,11 +11,9 @@ use crate::base::rates::Asker;
 use crate::base::{Answer, Moment, Origin, Refusal, RefusalCode};
 use crate::http1::{Response, Status};
 use crate::server::embed::handler::HandlerResult;
-use crate::server::http::api::ApiCall;
-use crate::server::http::browser::CookieAnswer;
-use crate::server::http::identity::known;
-use crate::server::http::status::{json, refused};
-use crate::server::http::{public, sealed, shared_with};
+use crate::server::http::{
+    ApiCall, CookieAnswer, json, known, public, refused, sealed, shared_with,
+};
 use crate::server::sources::HookCall;
 use crate::store::Backend;
 use crate::web::{Exchange, HttpAnswer, Net};

@@ -27,6 +27,5 @@ mod sources;
 mod state;
 mod storing;
 mod streams;
-mod work;
 
 pub use chat::Chat;

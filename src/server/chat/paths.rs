@@ -19,11 +19,7 @@ use crate::server::embed::socket::SocketState;
 use crate::server::embed::{
     Caller, OutgoingMessage, OwnSocket, PathReply, PathRequest, Socket, SocketHandler,
 };
-use crate::server::http::identity::known;
-use crate::server::http::listen::WatchForm;
-use crate::server::http::opening::Visitor;
-use crate::server::http::route::ProgramCall;
-use crate::server::http::shared_with;
+use crate::server::http::{ProgramCall, Visitor, WatchForm, known, shared_with};
 use crate::store::Backend;
 use crate::web::{HttpAnswer, Net, SocketEnd};
 use crate::wire::close_codes::{KICKED, RATE, SLOW, TOO_MANY};
@@ -186,13 +182,8 @@ impl<S: Backend> Chat<S> {
         self.take_calls(net);
     }
 
-    /// The server restarts.
-    pub(super) fn own_draining(&mut self, net: &mut Net<'_>, conn: ConnId, spread_ms: u64) {
-        self.with_own(net, conn, |handler, socket| handler.draining(socket, spread_ms));
-    }
-
     /// Calls the program, and carries out what it asks for.
-    fn with_own(
+    pub(super) fn with_own(
         &mut self,
         net: &mut Net<'_>,
         conn: ConnId,

@@ -178,12 +178,7 @@ impl<S: Backend> Chat<S> {
     }
 
     /// The backend has said who sends a request.
-    pub(super) fn proof_finished(&mut self, net: &mut Net<'_>, job: ProofJob, outcome: JobResult) {
-        self.proof_over(net, job, outcome);
-        self.ask_who(net);
-    }
-
-    fn proof_over(&mut self, net: &mut Net<'_>, job: ProofJob, outcome: JobResult) {
+    pub(super) fn proof_over(&mut self, net: &mut Net<'_>, job: ProofJob, outcome: JobResult) {
         let ProofJob { exchange, place, paid } = job;
         let now = net.now();
         if matches!(&outcome, Err(Failure::Full | Failure::Stopped)) {

@@ -17,7 +17,7 @@ use crate::wire::json::Writer;
 const OVERLOADED: &str = "too many requests wait for the backend";
 const LEFT_ALONE: &str = "the backend keeps failing, and is not called for now";
 const LATE: &str = "the backend was busy for as long as this request may wait";
-const UNDECLARED: &str = "the configuration changed while this request waited";
+pub(super) const UNDECLARED: &str = "the configuration changed while this request waited";
 const OVERLOADED_RETRY_MS: u64 = 1_000;
 
 /// A request that the backend was asked.
@@ -93,7 +93,12 @@ impl<S: Backend> Chat<S> {
     }
 
     /// There was no place for a request.
-    fn turn_away(&mut self, net: &mut Net<'_>, asking: &BackendRequest, message: &'static str) {
+    pub(super) fn turn_away(
+        &mut self,
+        net: &mut Net<'_>,
+        asking: &BackendRequest,
+        message: &'static str,
+    ) {
         let error = ErrorReply::new(RefusalCode::Overloaded, message);
         self.not_asked(net, asking, error.retry_after(OVERLOADED_RETRY_MS));
     }
@@ -102,13 +107,6 @@ impl<S: Backend> Chat<S> {
     fn not_asked(&mut self, net: &mut Net<'_>, asking: &BackendRequest, error: ErrorReply) {
         self.refuse(net, &asking.origin, error);
         self.owe_to(net, &asking.origin, false);
-    }
-
-    /// What waited for handlers that are declared no more.
-    pub(super) fn turn_all_away(&mut self, net: &mut Net<'_>, waiting: &[BackendRequest]) {
-        for asking in waiting {
-            self.turn_away(net, asking, UNDECLARED);
-        }
     }
 
     /// What the backend is sent: the request as it came, and who sends it.
@@ -157,17 +155,7 @@ impl<S: Backend> Chat<S> {
     }
 
     /// What the backend has answered.
-    pub(super) fn remote_finished(
-        &mut self,
-        net: &mut Net<'_>,
-        call: RemoteCall,
-        outcome: JobResult,
-    ) {
-        self.remote_over(net, call, outcome);
-        self.ask_remotes(net);
-    }
-
-    fn remote_over(&mut self, net: &mut Net<'_>, call: RemoteCall, outcome: JobResult) {
+    pub(super) fn remote_over(&mut self, net: &mut Net<'_>, call: RemoteCall, outcome: JobResult) {
         let RemoteCall { place, origin } = call;
         let is_ours = matches!(&outcome, Err(Failure::Full | Failure::Stopped));
         let cause = Cause::of(&outcome, &place.payer);

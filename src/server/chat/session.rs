@@ -7,8 +7,7 @@ use crate::base::{
     ConnId, Limits, Moment, PerMinute, Rate, StreamRights, Timestamp, UserId, UserLimits,
 };
 use crate::server::events::Places;
-use crate::server::http::listen::What;
-use crate::server::http::opening::Visitor;
+use crate::server::http::{Visitor, What};
 use crate::wire::error::ErrorReply;
 use std::rc::Rc;
 use std::sync::Arc;

@@ -7,8 +7,7 @@ use crate::base::limits::{
 };
 use crate::base::{Address, Moment, Timestamp};
 use crate::http1::{Response, Status};
-use crate::server::http::Rules;
-use crate::server::http::reading::Readiness;
+use crate::server::http::{Readiness, Rules};
 use crate::server::metrics::page::CONTENT_TYPE;
 use crate::server::metrics::pools::{POOLS, Used};
 use crate::server::metrics::snapshot::MetricsSnapshot;
@@ -117,18 +116,12 @@ impl<S: Backend> Chat<S> {
         Rules {
             verifier: &self.verifier,
             payer: self.failed_proofs.payer(address, net.now(), &self.config.limits),
-            admin_token: self.config.admin_token.as_ref(),
-            allowed_origins: &self.config.allowed_origins,
+            config: &self.config,
             now: net.timestamp(),
             is_elsewhere,
-            limits: (&self.config.limits, &self.config.exceptions),
-            streams: &self.config.streams,
-            lets_guests_in: self.config.lets_guests_in,
             readiness: self.readiness(net),
             paths: &self.paths,
-            are_metrics_public: self.config.metrics_public,
             proven: None,
-            feeds: &self.config.feeds,
         }
     }
 

@@ -33,7 +33,8 @@ pub(super) fn judge(
     path: &str,
     rules: Rules<'_>,
 ) -> Result<ApiCall, Response> {
-    let origin = page_origin(head, rules.allowed_origins).ok().and_then(PageOrigin::allowed);
+    let origin =
+        page_origin(head, &rules.config.allowed_origins).ok().and_then(PageOrigin::allowed);
     judge_head(head, path, rules)
         .map(|call| ApiCall { shared_with: origin.map(Box::from), ..call })
         .map_err(|response| shared_with(response, origin))
@@ -43,7 +44,7 @@ fn judge_head(head: &RequestHead<'_>, path: &str, rules: Rules<'_>) -> Result<Ap
     let found = find(head.method, path)
         .ok_or_else(|| HttpRefusal::new(Status::NotFound, "not_found", "there is nothing here"))?;
     let (route, params) =
-        found.map_err(|methods| other_method(head, rules.allowed_origins, &methods))?;
+        found.map_err(|methods| other_method(head, &rules.config.allowed_origins, &methods))?;
     let caller = caller_of(head, rules, route.method)?;
     // What is for everybody only a handler of the embedding program says.
     if caller.is_none() && route.choice != Choice::Path {

@@ -27,7 +27,7 @@ pub(super) fn caller_of(
         return Err(refusal);
     }
     if method != "GET" {
-        check_origin(head, rules.allowed_origins)?;
+        check_origin(head, &rules.config.allowed_origins)?;
     }
     caller(head, rules)
 }
@@ -53,7 +53,7 @@ pub(crate) fn caller(
         identity => identity,
     };
     let person = identity.map(|identity| rules.person(identity));
-    Ok(person.or_else(|| rules.lets_guests_in.then(Person::guest)))
+    Ok(person.or_else(|| rules.config.lets_guests_in.then(Person::guest)))
 }
 
 /// Who of them has said who they are.
@@ -79,7 +79,7 @@ pub(crate) fn admin(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
 ) -> Result<Option<Identity>, HttpRefusal> {
-    let is_it = |token| rules.admin_token.is_some_and(|admin| admin.is(token));
+    let is_it = |token| rules.config.admin_token.as_ref().is_some_and(|admin| admin.is(token));
     if !bearer(head)?.is_some_and(is_it) {
         return Ok(None);
     }
@@ -105,7 +105,7 @@ pub(crate) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
     // A webhook below the prefix is signed, and nobody stands for it.
     let is_of_api = head.path.starts_with(PREFIX) && is_own(head.path);
     let is_call = is_of_api && head.path != OPENAPI_PATH && is_asked;
-    let is_metrics = head.path == METRICS_PATH && !rules.are_metrics_public;
+    let is_metrics = head.path == METRICS_PATH && !rules.config.metrics_public;
     let is_program = rules.paths.find_http(head.method, head.path).is_some();
     let is_any = is_upgrade || is_call || is_metrics || is_program;
     if head.method == "OPTIONS" || !is_any {
@@ -113,7 +113,7 @@ pub(crate) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
     }
     let has_keys = rules.verifier.has_keys();
     let is_token = |token: &str| {
-        rules.admin_token.is_some_and(|admin| admin.is(token))
+        rules.config.admin_token.as_ref().is_some_and(|admin| admin.is(token))
             || (has_keys && token.split('.').count() == JWT_PARTS)
     };
     // What comes twice is refused later.

@@ -93,13 +93,14 @@ pub(crate) fn listen(
             Wanted::Stream(name, form_of_stream(head)?)
         }
     };
-    let origin = page_origin(head, rules.allowed_origins).ok().and_then(PageOrigin::allowed);
+    let origin =
+        page_origin(head, &rules.config.allowed_origins).ok().and_then(PageOrigin::allowed);
     let (is_it, methods) = match wanted {
         Wanted::Ticket => (head.method == "POST", "POST, OPTIONS"),
         Wanted::All | Wanted::Stream(..) => (is_get, "GET, HEAD, OPTIONS"),
     };
     if !is_it {
-        let response = other_method(head, rules.allowed_origins, methods);
+        let response = other_method(head, &rules.config.allowed_origins, methods);
         return Some(Err(shared_with(response, origin)));
     }
     let judged = judge(head, rules, &wanted).map(|(who, what)| {
@@ -157,7 +158,7 @@ fn judge(
         return Err(refusal);
     }
     // As for a WebSocket: to be here is to be seen, by whichever page one was brought.
-    check_origin(head, rules.allowed_origins)?;
+    check_origin(head, &rules.config.allowed_origins)?;
     let who = who(head, rules, matches!(wanted, Wanted::Ticket))?;
     let what = match wanted {
         Wanted::Ticket => What::Ticket,
@@ -165,7 +166,7 @@ fn judge(
             let last = last_event_id(head)?.map(|id| LastSeen::of(&id));
             let names = of_query(head, "streams")?;
             let streams = names
-                .map(|names| listened(rules.limits.0, &names))
+                .map(|names| listened(&rules.config.limits, &names))
                 .transpose()?
                 .unwrap_or_default();
             for ask in &streams {
@@ -174,7 +175,7 @@ fn judge(
             What::All { streams, last }
         }
         Wanted::Stream(name, form) => {
-            let ask = ask(head, rules.limits.0, name)?;
+            let ask = ask(head, &rules.config.limits, name)?;
             let last = last_event_id(head)?;
             let (epoch, since) = last.as_deref().map(of_one).unzip();
             may_watch(rules, &who, &ask.stream, *form)?;
@@ -186,7 +187,7 @@ fn judge(
 
 /// Who asks: by `Authorization`, or by `?token=`, which may be a ticket; in open mode by `?user=`.
 fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<Who, HttpRefusal> {
-    let may_be_guest = rules.lets_guests_in && !is_for_ticket;
+    let may_be_guest = rules.config.lets_guests_in && !is_for_ticket;
     let mut tokens = tokens(head, &[])?;
     if is_for_ticket {
         // Who has a token in an address needs no ticket.
@@ -273,7 +274,7 @@ pub(crate) fn judge_watch(
     form: WatchForm,
 ) -> Result<(), HttpRefusal> {
     let name = stream.as_str();
-    let Some(declaration) = declared(rules.streams, name) else {
+    let Some(declaration) = declared(&rules.config.streams, name) else {
         let message = "there is no such stream";
         return Err(HttpRefusal::new(Status::NotFound, "no_such_stream", message));
     };

@@ -22,8 +22,9 @@ pub(super) fn open<'b>(
     watched: Option<(StreamId, &Declaration)>,
 ) -> Result<Routed<'b>, HttpRefusal> {
     let upgrade = Upgrade::judge(head)?;
-    check_origin(head, rules.allowed_origins)?;
-    let may_be_guest = rules.lets_guests_in && (watched.is_some() || is_set(head, "anonymous"));
+    check_origin(head, &rules.config.allowed_origins)?;
+    let may_be_guest =
+        rules.config.lets_guests_in && (watched.is_some() || is_set(head, "anonymous"));
     let identity = if !rules.verifier.is_open() {
         proved(head, &upgrade, rules)?
     } else if may_be_guest && head.query_value("user").is_none() {
@@ -70,7 +71,7 @@ pub(super) fn open_own<'b>(
     params: Params,
 ) -> Result<Routed<'b>, HttpRefusal> {
     let upgrade = Upgrade::judge(head)?;
-    check_origin(head, rules.allowed_origins)?;
+    check_origin(head, &rules.config.allowed_origins)?;
     let is_public = path.path.asked_access() == Access::Public;
     let identity = if !rules.verifier.is_open() {
         proved(head, &upgrade, rules)?

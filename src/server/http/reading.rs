@@ -82,7 +82,7 @@ pub(super) fn may_read_metrics(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
 ) -> Result<(), HttpRefusal> {
-    if rules.are_metrics_public {
+    if rules.config.metrics_public {
         return Ok(());
     }
     match caller(head, rules)? {

@@ -7,10 +7,9 @@ use super::opening::{Visitor, open, open_own};
 use super::origin::{PageOrigin, is_embedded_elsewhere, other_method, page_origin, public};
 use super::reading::{Readiness, get, may_read_metrics};
 use crate::auth::failed_proofs::ProofPayer;
-use crate::auth::{AdminToken, Identity, Person, Verifier};
-use crate::base::declaration::Declaration;
-use crate::base::{Limits, Timestamp};
-use crate::config::{Exceptions, Feed};
+use crate::auth::{Identity, Person, Verifier};
+use crate::base::Timestamp;
+use crate::config::Config;
 use crate::http1::response::{other_methods, readable_by};
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::protocol::handshake::Upgrade;
@@ -36,26 +35,15 @@ pub(crate) struct Rules<'a> {
     pub(crate) verifier: &'a Verifier,
     /// Who pays for tokens that are no good.
     pub(crate) payer: ProofPayer<'a>,
-    pub(crate) admin_token: Option<&'a AdminToken>,
-    pub(crate) allowed_origins: &'a [String],
+    pub(crate) config: &'a Config,
     pub(crate) now: Timestamp,
     /// A proxy says that it comes from another machine.
     pub(crate) is_elsewhere: bool,
-    /// The limits of all users, and of those for whom others hold.
-    pub(crate) limits: (&'a Limits, &'a Exceptions),
-    /// The streams, some of which have paths of their own.
-    pub(crate) streams: &'a [Declaration],
-    /// Whether guests are let in.
-    pub(crate) lets_guests_in: bool,
     pub(crate) readiness: Readiness,
     /// The embedding program's paths.
     pub(crate) paths: &'a Paths,
-    /// Whether everybody may read the metrics.
-    pub(crate) are_metrics_public: bool,
     /// Who sends it, if another than a token has said so.
     pub(crate) proven: Option<&'a Identity>,
-    /// What feeds streams; some of it by webhooks.
-    pub(crate) feeds: &'a [Feed],
 }
 
 impl Rules<'_> {
@@ -66,8 +54,7 @@ impl Rules<'_> {
 
     /// Whoever has proved to be somebody, with the limits that hold for them.
     pub(super) fn person(&self, identity: Identity) -> Person {
-        let (limits, exceptions) = self.limits;
-        let asked = identity.limits.as_deref();
+        let (Config { limits, exceptions, .. }, asked) = (self.config, identity.limits.as_deref());
         let own = exceptions.limits_of(limits, &identity.user, asked);
         Person::of(identity, own)
     }
@@ -144,24 +131,20 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
         // Whoever asks for another host may be led here by a name that is not ours.
         return Routed::Respond(Response { ends: true, ..refusal.into() });
     }
+    // Whatever was wanted there, it was no HTTP.
+    let ended = |refusal: HttpRefusal| Routed::Respond(Response { ends: true, ..refusal.into() });
     let is_root = head.path == "/";
     let asks = Upgrade::is_asked_for(head);
     // A webhook may have the path of a stream, as it is posted to, and so may the embedding program.
     let has_other = || rules.paths.find_http(head.method, head.path).is_some();
     let is_for_web_socket = asks || (["GET", "HEAD"].contains(&head.method) && !has_other());
-    let watched = if is_for_web_socket { stream_at(head.path, rules.streams) } else { None };
+    let watched =
+        if is_for_web_socket { stream_at(head.path, &rules.config.streams) } else { None };
     if head.path == SOCKET_PATH || (is_root && asks) || watched.is_some() {
-        return match open(head, rules, watched) {
-            Ok(opened) => opened,
-            // Whatever was wanted here, it was no HTTP.
-            Err(refusal) => Routed::Respond(Response { ends: true, ..refusal.into() }),
-        };
+        return open(head, rules, watched).unwrap_or_else(ended);
     }
     if asks && let Some((path, params)) = rules.paths.find_socket(head.path) {
-        return match open_own(head, rules, path, params) {
-            Ok(opened) => opened,
-            Err(refusal) => Routed::Respond(Response { ends: true, ..refusal.into() }),
-        };
+        return open_own(head, rules, path, params).unwrap_or_else(ended);
     }
     // RFC 6455 §4.2.2, 4: a service that is not there is an HTTP error, not the page.
     if asks {
@@ -172,17 +155,21 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     }
     let is_read = ["GET", "HEAD"].contains(&head.method);
     // What guests are shown is public.
-    let is_public = rules.lets_guests_in
+    let is_public = rules.config.lets_guests_in
         && head.path.starts_with(STREAMS_PATH)
         && head.query_value("user").is_none();
-    if is_read && !is_public && !has_other() && is_embedded_elsewhere(head, rules.allowed_origins) {
+    if is_read
+        && !is_public
+        && !has_other()
+        && is_embedded_elsewhere(head, &rules.config.allowed_origins)
+    {
         let message = "a page elsewhere may not embed this: its origin is not allowed";
         return refuse(Status::Forbidden, "forbidden", message);
     }
     if head.path == SIGN_IN_PATH {
         return Routed::SignIn;
     }
-    match hook_at(head, rules.feeds, rules.streams) {
+    match hook_at(head, &rules.config.feeds, &rules.config.streams) {
         Some(Ok(hook)) => return Routed::Hook(Box::new(hook)),
         Some(Err(response)) => return Routed::Respond(response),
         None => {}
@@ -228,10 +215,11 @@ fn program(
     rules: Rules<'_>,
     found: Result<(&HttpPath, Params), String>,
 ) -> Result<ProgramCall, Response> {
-    let origin = page_origin(head, rules.allowed_origins).ok().and_then(PageOrigin::allowed);
+    let origin =
+        page_origin(head, &rules.config.allowed_origins).ok().and_then(PageOrigin::allowed);
     let judge = || {
         let (path, params) =
-            found.map_err(|methods| other_method(head, rules.allowed_origins, &methods))?;
+            found.map_err(|methods| other_method(head, &rules.config.allowed_origins, &methods))?;
         let caller = caller_of(head, rules, path.method)?;
         let known = known(caller.as_ref());
         let is_admin = known.is_some_and(|person| person.is_admin);
@@ -270,30 +258,27 @@ mod tests {
 
     static PATHS: LazyLock<Paths> = LazyLock::new(Paths::default);
     static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
-    static EXCEPTIONS: LazyLock<Exceptions> = LazyLock::new(Exceptions::default);
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+    fn config() -> Config {
+        Config::new(([127, 0, 0, 1], 0).into(), crate::store::Place::Memory)
+    }
 
     fn rules<'a>(
         verifier: &'a Verifier,
         proofs: &'a FailedProofs,
-        allowed_origins: &'a [String],
+        config: &'a Config,
     ) -> Rules<'a> {
         let readiness = Readiness::Ready;
         Rules {
             verifier,
             payer: proofs.payer(Address::UNKNOWN, Moment::ZERO, &LIMITS),
-            admin_token: None,
-            allowed_origins,
+            config,
             now: NOW,
             is_elsewhere: false,
-            limits: (&LIMITS, &EXCEPTIONS),
-            streams: &[],
-            lets_guests_in: false,
             readiness,
             paths: &PATHS,
-            are_metrics_public: false,
             proven: None,
-            feeds: &[],
         }
     }
 
@@ -331,8 +316,9 @@ mod tests {
         let keys = secret.map_or(Keys::none(), Keys::from_secret);
         let verifier = Verifier::new(keys, expected);
         let proofs = FailedProofs::new(0);
-        let allowed_origins = vec!["https://app.example".to_owned()];
-        let rules = rules(&verifier, &proofs, &allowed_origins);
+        let mut config = config();
+        config.allowed_origins = vec!["https://app.example".to_owned()];
+        let rules = rules(&verifier, &proofs, &config);
         match route(&head, rules) {
             Routed::Respond(response) => (response.status.line()[..3].to_owned(), None),
             Routed::Call(_) | Routed::Hook(_) | Routed::Program(_) | Routed::SignIn => {
@@ -503,7 +489,8 @@ mod tests {
         assert_eq!(status(None, "/../Cargo.toml", &[]), "404");
         let verifier = Verifier::new(Keys::none(), Expected::default());
         let proofs = FailedProofs::new(0);
-        let rules = rules(&verifier, &proofs, &[]);
+        let config = config();
+        let rules = rules(&verifier, &proofs, &config);
         let get = |method: &str, fields: &str| {
             let text = format!("{method} / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
             let head = RequestHead::parse(text.as_bytes(), 64).unwrap();

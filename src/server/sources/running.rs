@@ -3,7 +3,7 @@
 
 use super::deliveries::Deliveries;
 use super::fill::filled;
-use super::late::Late;
+use super::operate::Late;
 use crate::backend::{Pick, PollFn, PollFrom, Task};
 use crate::base::StreamId;
 use crate::base::declaration::Declaration;

@@ -103,23 +103,16 @@ impl Sources {
             self.feeds.insert(name, running);
         }
         for (name, old) in before {
-            match old.function {
-                Some(function) if old.declared.is_none() => {
-                    let declaration = streams.iter().find(|stream| stream.pattern == old.pattern);
-                    let kind = FeedKind::of(declaration);
-                    if old.kind != kind {
-                        self.end_polls(&name);
-                    }
-                    let kept = RunningFeed { function: Some(function), kind, ..old };
-                    self.feeds.insert(name, kept);
-                }
-                Some(function) => {
-                    self.end_polls(&name);
-                    let function = Some(function);
-                    self.feeds
-                        .insert(name, RunningFeed { function, ..RunningFeed::new(old.pattern) });
-                }
-                None => self.end_polls(&name),
+            let declaration = streams.iter().find(|stream| stream.pattern == old.pattern);
+            let kind = FeedKind::of(declaration);
+            let was_declared = old.declared.is_some();
+            if was_declared || old.function.is_none() || old.kind != kind {
+                self.end_polls(&name);
+            }
+            let function = old.function.clone();
+            if function.is_some() {
+                let kept = if was_declared { RunningFeed::new(old.pattern) } else { old };
+                self.feeds.insert(name, RunningFeed { function, kind, ..kept });
             }
         }
         self.polled.values_mut().for_each(Polled::offer_again);
