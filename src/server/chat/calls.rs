@@ -126,22 +126,19 @@ impl<S: Backend> Chat<S> {
     pub(super) fn take_answers(&mut self, net: &mut Net<'_>) {
         let answers = std::mem::take(&mut self.shared.queue().answers);
         for (asking, result) in answers {
-            let (conn, id) = match asking {
-                HandlerWaiter::Conn(conn, id) => (conn, id),
-                HandlerWaiter::Call(call) => {
-                    self.call_handled(net, call, result);
-                    continue;
-                }
-            };
-            self.owe(net, conn, false);
-            match result {
-                Ok(payload) => {
+            if let HandlerWaiter::Conn(conn, _) = asking {
+                self.owe(net, conn, false);
+            }
+            match (asking, result) {
+                (HandlerWaiter::Call(call), Ok(payload)) => self.call_replied(net, call, payload),
+                (HandlerWaiter::Call(call), Err(error)) => self.call_refused(net, call, &error),
+                (HandlerWaiter::Conn(conn, id), Ok(payload)) => {
                     self.counters.answered();
                     if let Some(id) = id {
                         self.say(net, conn, &encode::reply_raw(&id, &payload));
                     }
                 }
-                Err(error) => {
+                (HandlerWaiter::Conn(conn, id), Err(error)) => {
                     let origin = Origin::Conn(conn, id.as_deref().map(Rc::from));
                     self.refuse(net, &origin, error);
                 }

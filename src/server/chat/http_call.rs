@@ -10,7 +10,6 @@ use crate::base::limits::HTTP_CALLS_MAX;
 use crate::base::rates::Asker;
 use crate::base::{Answer, Moment, Origin, Refusal, RefusalCode};
 use crate::http1::{Response, Status};
-use crate::server::embed::handler::HandlerResult;
 use crate::server::http::{
     ApiCall, CookieAnswer, json, known, public, refused, sealed, shared_with,
 };
@@ -222,14 +221,6 @@ impl<S: Backend> Chat<S> {
     pub(super) fn call_refused(&mut self, net: &mut Net<'_>, call: u64, error: &ErrorReply) {
         self.counters.refused_with(error);
         self.finish(net, call, |_| refused(error));
-    }
-
-    /// A handler of the embedding program has answered a call.
-    pub(super) fn call_handled(&mut self, net: &mut Net<'_>, call: u64, result: HandlerResult) {
-        match result {
-            Ok(payload) => self.call_replied(net, call, payload),
-            Err(error) => self.call_refused(net, call, &error),
-        }
     }
 
     pub(super) fn finish(

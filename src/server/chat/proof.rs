@@ -11,9 +11,9 @@ use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::server::http::{
     check_origin, denied, needs_proof, signed_in, unauthorized, without_sign_ins,
 };
-use crate::server::proof::ProofPlace;
 use crate::server::proof::answer::{ProofVerdict, judge, unavailable};
 use crate::server::proof::line::{NextProof, ProofRequest};
+use crate::server::proof::{Found, ProofPlace};
 use crate::store::Backend;
 use crate::web::{Exchange, Net};
 
@@ -203,17 +203,12 @@ impl<S: Backend> Chat<S> {
     }
 
     /// Hands a request over again, about which something was found out.
-    fn found(
-        &mut self,
-        net: &mut Net<'_>,
-        exchange: Exchange,
-        found: Result<Box<Identity>, Response>,
-    ) {
+    fn found(&mut self, net: &mut Net<'_>, exchange: Exchange, found: Found) {
         self.proofs.keep_found(exchange, found);
         net.ask_again(exchange);
     }
 
-    fn vouched(&self, net: &Net<'_>, proof: Proof) -> Result<Box<Identity>, Response> {
+    fn vouched(&self, net: &Net<'_>, proof: Proof) -> Found {
         self.verifier.vouch(proof, net.timestamp()).map(Box::new).map_err(|error| {
             log::warn!("whoever says who somebody is says what cannot be: {error}");
             unavailable("nothing can be made of who you are said to be")

@@ -8,11 +8,14 @@ use crate::http1::Response;
 use crate::web::Exchange;
 use std::collections::BTreeMap;
 
+/// What was found out of a request: who sends it, or the answer that it has for that.
+pub(crate) type Found = Result<Box<Identity>, Response>;
+
 /// What was found out for requests that wait, and which of them the backend is asked for.
 #[derive(Debug)]
 pub(crate) struct Proofs {
     /// For those that are handed over again in this turn.
-    found: BTreeMap<Exchange, Result<Box<Identity>, Response>>,
+    found: BTreeMap<Exchange, Found>,
     circuit: Circuit,
     line: FairQueue<Address, ProofRequest>,
     under_way: Shares<Address>,
@@ -55,18 +58,11 @@ impl Proofs {
         }
     }
 
-    pub(crate) fn keep_found(
-        &mut self,
-        exchange: Exchange,
-        found: Result<Box<Identity>, Response>,
-    ) {
+    pub(crate) fn keep_found(&mut self, exchange: Exchange, found: Found) {
         self.found.insert(exchange, found);
     }
 
-    pub(crate) fn take_found(
-        &mut self,
-        exchange: Exchange,
-    ) -> Option<Result<Box<Identity>, Response>> {
+    pub(crate) fn take_found(&mut self, exchange: Exchange) -> Option<Found> {
         self.found.remove(&exchange)
     }
 
