@@ -47,5 +47,4 @@ pub use secret::{SECRET_BYTES_MIN, Secret};
 pub use signing_key::{SignError, SigningKey};
 pub(crate) use token_error::TOO_MANY_FAILED;
 pub use token_error::TokenError;
-pub(crate) use verifier::ExternalIdentity;
 pub use verifier::{Expected, Verifier};

@@ -1,5 +1,6 @@
 //! The sender of a request.
 
+use super::claims::Identity;
 use crate::base::{Limits, StreamRights, UserId};
 use std::rc::Rc;
 
@@ -10,8 +11,24 @@ pub(crate) struct Person {
     pub(crate) is_admin: bool,
     /// They are not signed in.
     pub(crate) is_guest: bool,
+    /// They have the admin token, which has no rate.
+    pub(crate) has_no_rate: bool,
     /// Their rights on streams.
     pub(crate) streams: StreamRights,
     /// Their limits, if they differ from everybody's.
     pub(crate) limits: Option<Rc<Limits>>,
+}
+
+impl Person {
+    /// A user with a proof, and their own limits.
+    pub(crate) fn of(identity: Identity, limits: Option<Rc<Limits>>) -> Person {
+        let Identity { user, admin: is_admin, rights: streams, .. } = identity;
+        Person { user, is_admin, is_guest: false, has_no_rate: false, streams, limits }
+    }
+
+    /// A user without one.
+    pub(crate) fn guest() -> Person {
+        let identity = Identity::without_token(UserId::guest(None), StreamRights::default());
+        Person { is_guest: true, ..Person::of(identity, None) }
+    }
 }

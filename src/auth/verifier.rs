@@ -1,6 +1,7 @@
 //! Verifies tokens: the signature with the keys, the claims against what is expected, and
 //! revocations.
 
+use super::authenticate::Proof;
 use super::browser::Cookies;
 use super::claims::millis;
 use super::failed_proofs::{ProofPayer, TooManyFailed};
@@ -39,18 +40,6 @@ pub struct Verifier {
     pub(super) cookies: Option<Cookies>,
     /// A function or the backend authenticates requests without a token.
     has_others: bool,
-}
-
-/// An identity from a trusted source other than a token.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ExternalIdentity {
-    pub(crate) user: String,
-    pub(crate) name: Option<String>,
-    pub(crate) admin: bool,
-    pub(crate) publish: Option<Vec<String>>,
-    pub(crate) subscribe: Option<Vec<String>>,
-    /// How long it is valid.
-    pub(crate) expires_ms: Option<i64>,
 }
 
 impl Verifier {
@@ -195,13 +184,10 @@ impl Verifier {
     ///
     /// # Errors
     /// [`TokenError`]: it is invalid, or the user's rights are revoked up to a future time.
-    pub(crate) fn vouch(
-        &self,
-        vouched: ExternalIdentity,
-        now: Timestamp,
-    ) -> Result<Identity, TokenError> {
-        let ExternalIdentity { user, name, admin, publish, subscribe, expires_ms } = vouched;
+    pub(crate) fn vouch(&self, proof: Proof, now: Timestamp) -> Result<Identity, TokenError> {
+        let Proof { user, name, admin, publish, subscribe, expires_in } = proof;
         let user = UserId::parse(&user).map_err(TokenError::Subject)?;
+        let expires_ms = expires_in.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
         let expires = expires_ms.map(|millis| Timestamp(now.0.saturating_add(millis)));
         let claims = Claims { name, admin, publish, subscribe, ..Claims::default() };
         self.identity(user, claims, expires, Some(now))

@@ -3,12 +3,12 @@
 //! It follows no redirects, uses no proxy from the environment, and reads no more than its limit. A
 //! job ends at its timeout, whatever the other end does.
 
+use super::child::{self, ProgramError};
 use super::job::{Failure, Got, HttpRequest, JobResult, Method, Pick, PollFrom, Task};
 use crate::base::Data;
 use crate::base::limits::{
     BACKEND_HEAD_BYTES_MAX, BACKEND_IDLE_CONNECTION_MS, BACKEND_REASON_BYTES_MAX, JSON_DEPTH_MAX,
 };
-use super::child::{self, ProgramError};
 use crate::wire::json;
 use std::io;
 use std::sync::{Arc, OnceLock};

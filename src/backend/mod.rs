@@ -21,5 +21,5 @@ pub(crate) use job::{
     Failure, Got, HttpRequest, JobId, JobResult, Method, Pick, PollFn, PollFrom, Task,
 };
 pub(crate) use line::{FairQueue, QueueBounds};
-pub(crate) use outbound::Outbound;
+pub(crate) use outbound::{Lane, Outbound};
 pub(crate) use pool::Finish;

@@ -34,7 +34,7 @@ struct SentJob<P> {
 
 /// Which threads run a job, so that one kind does not wait for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lane {
+pub(crate) enum Lane {
     Polls,
     Calls,
     Proofs,
@@ -93,36 +93,12 @@ impl<P> Outbound<P> {
         self.begin(SentJob { purpose, task, timeout_ms, bytes_max, failures: 0, retries, lane })
     }
 
-    /// Starts a job for a waiting client, which ends within `timeout_ms`. It is retried only if the
+    /// Starts a job that somebody waits for, which ends within `timeout_ms`. It is retried only if the
     /// backend received nothing.
     ///
     /// # Errors
     /// As of [`Outbound::poll`].
     pub(crate) fn call(
-        &mut self,
-        now: Moment,
-        task: Task,
-        bounds: (u64, usize),
-        purpose: P,
-    ) -> Result<JobId, (P, Failure)> {
-        self.awaited(Lane::Calls, now, task, bounds, purpose)
-    }
-
-    /// As [`Outbound::call`], to authenticate a request.
-    ///
-    /// # Errors
-    /// As of [`Outbound::poll`].
-    pub(crate) fn prove(
-        &mut self,
-        now: Moment,
-        task: Task,
-        bounds: (u64, usize),
-        purpose: P,
-    ) -> Result<JobId, (P, Failure)> {
-        self.awaited(Lane::Proofs, now, task, bounds, purpose)
-    }
-
-    fn awaited(
         &mut self,
         lane: Lane,
         now: Moment,
@@ -296,11 +272,11 @@ mod tests {
         };
         let unheard = || Err(Failure::Unreached("refused".into()));
         let now = Moment::ZERO;
-        let id = outbound.call(now, request(), (1_000, 10), 1).unwrap();
+        let id = outbound.call(Lane::Calls, now, request(), (1_000, 10), 1).unwrap();
         assert!(outbound.take_result(now, id, unheard()).is_none());
         let late = Moment::from_millis(999);
         assert!(outbound.take_result(late, id, unheard()).is_some(), "its time would be over");
-        let id = outbound.call(now, request(), (1_000, 10), 2).unwrap();
+        let id = outbound.call(Lane::Calls, now, request(), (1_000, 10), 2).unwrap();
         let over = outbound.take_result(now, id, Err(Failure::Timeout));
         assert_eq!(over.map(|(purpose, _)| purpose), Some(2), "it may have been heard");
         assert!(outbound.take_result(now, id, unheard()).is_none(), "it is over");

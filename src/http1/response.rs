@@ -87,6 +87,12 @@ impl HttpRefusal {
         HttpRefusal { status, code, message: message.into(), fields: &[] }
     }
 
+    /// With these header fields.
+    #[must_use]
+    pub fn with(self, fields: &'static [(&'static str, &'static str)]) -> HttpRefusal {
+        HttpRefusal { fields, ..self }
+    }
+
     /// The whole answer, with a JSON body `{"error":{"code","message"}}`; the connection ends after
     /// it.
     #[must_use]
@@ -143,6 +149,12 @@ impl Response {
     ) -> Response {
         self.fields.push((name.into(), value.into()));
         self
+    }
+
+    /// Worth another try after so many ms: RFC 9110 §10.2.3 has whole seconds.
+    #[must_use]
+    pub fn with_retry_after(self, millis: u64) -> Response {
+        self.with("Retry-After", millis.div_ceil(1_000).max(1).to_string())
     }
 
     /// The bytes of the head, the empty line included, and those of the content that follows it.

@@ -1,5 +1,7 @@
 //! The table of the API. Each HTTP call is a request that a WebSocket may also send.
 
+use super::template::{self, segments};
+
 /// A row of the table.
 #[derive(Debug)]
 pub(crate) struct Route {
@@ -81,53 +83,14 @@ routes! {
     GET    "streams/{stream}/subscribers" One      ["stream:subscribers"] ["after"; "limit"];
 }
 
-/// The result of looking up a path.
-#[derive(Debug)]
-pub(crate) enum RouteMatch {
-    /// A call, and the raw segments for the braces.
-    Call(&'static Route, Vec<(&'static str, String)>),
-    /// The path exists, with these methods.
-    Other(String),
-    /// Nothing.
-    Nothing,
-}
+/// The call at a path, and the raw segments for the braces.
+pub(crate) type RouteMatch<'p> = (&'static Route, Vec<(&'static str, &'p str)>);
 
-/// Looks up a path that begins with [`PREFIX`]. `path` is the rest of it, still percent-encoded.
-pub(crate) fn find(method: &str, path: &str) -> RouteMatch {
-    let mut methods = Vec::new();
-    for route in ROUTES {
-        let Some(params) = params(route.path, path) else { continue };
-        if route.method == method || (route.method == "GET" && method == "HEAD") {
-            return RouteMatch::Call(route, params);
-        }
-        methods.push(route.method);
-        if route.method == "GET" {
-            methods.push("HEAD");
-        }
-    }
-    if methods.is_empty() {
-        return RouteMatch::Nothing;
-    }
-    methods.push("OPTIONS");
-    RouteMatch::Other(methods.join(", "))
-}
-
-fn params(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
-    let (mut of_pattern, mut of_path) = (pattern.split('/'), path.split('/'));
-    let mut params = Vec::new();
-    loop {
-        match (of_pattern.next(), of_path.next()) {
-            (None, None) => return Some(params),
-            (Some(wanted), Some(given)) => {
-                match wanted.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-                    Some(name) => params.push((name, given.to_owned())),
-                    None if wanted == given => {}
-                    None => return None,
-                }
-            }
-            (Some(_), None) | (None, Some(_)) => return None,
-        }
-    }
+/// Looks up a path that begins with [`PREFIX`](super::own::PREFIX). `path` is the rest of it, still percent-encoded.
+/// An error has the methods of the path.
+pub(crate) fn find<'p>(method: &str, path: &'p str) -> Option<Result<RouteMatch<'p>, String>> {
+    let routes = ROUTES.iter().map(|route| (route.method, route));
+    template::find(routes, method, |route| segments(route.path, path))
 }
 
 #[cfg(test)]
@@ -152,15 +115,15 @@ mod tests {
 
     #[test]
     fn a_path_is_found_with_its_method_or_with_those_that_it_has() {
-        let RouteMatch::Call(route, params) = find("PUT", "rooms/a%2fb/members/") else { panic!() };
+        let Some(Ok((route, params))) = find("PUT", "rooms/a%2fb/members/") else { panic!() };
         assert_eq!(route.path, "rooms/{room}/members/{user}");
-        assert_eq!(params, [("room", "a%2fb".to_owned()), ("user", String::new())]);
-        let RouteMatch::Call(route, _) = find("HEAD", "rooms/a") else { panic!() };
+        assert_eq!(params, [("room", "a%2fb"), ("user", "")]);
+        let Some(Ok((route, _))) = find("HEAD", "rooms/a") else { panic!() };
         assert_eq!(route.types, ["room:info"]);
-        let RouteMatch::Other(methods) = find("PATCH", "rooms/a") else { panic!() };
+        let Some(Err(methods)) = find("PATCH", "rooms/a") else { panic!() };
         assert_eq!(methods, "GET, HEAD, PUT, DELETE, OPTIONS");
         for nothing in ["", "info/", "rooms//", "rooms/a/b", "Info"] {
-            assert!(matches!(find("GET", nothing), RouteMatch::Nothing), "{nothing}");
+            assert!(find("GET", nothing).is_none(), "{nothing}");
         }
     }
 }

@@ -17,19 +17,26 @@ use std::{fmt, io};
 
 /// Why a server could not start, or did not end well. For people in `Debug` form, too: a program whose
 /// `main` returns it shows that.
+#[derive(thiserror::Error)]
 pub enum ServerError {
     /// The configuration contradicts itself.
+    #[error("{0}")]
     Config(ConfigError),
     /// The address cannot be listened on.
+    #[error("{}", cannot_listen(*.0, .1))]
     Listen(SocketAddr, io::Error),
     /// The address cannot be listened on, and another process holds the data: most likely this server
     /// runs already.
+    #[error("{}", twice(*.0, .1))]
     Twice(SocketAddr, LockError),
     /// The data cannot be opened.
+    #[error("{0}")]
     Store(OpenError),
     /// The system has no random numbers, or no thread, or the event loop failed.
+    #[error("{0}")]
     System(io::Error),
     /// The server's thread has panicked.
+    #[error("the server stopped after an internal error")]
     Panicked,
 }
 
@@ -39,33 +46,23 @@ impl fmt::Debug for ServerError {
     }
 }
 
-impl fmt::Display for ServerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ServerError::Config(error) => error.fmt(f),
-            ServerError::Listen(address, error) if error.kind() == io::ErrorKind::AddrInUse => {
-                write!(
-                    f,
-                    "{address} is in use by another program: end that one, or listen elsewhere, for \
-                 instance on {} (--listen)",
-                    suggestion(*address)
-                )
-            }
-            ServerError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
-            ServerError::Twice(address, held) => write!(
-                f,
-                "{held}, and {address} is in use: this server runs already. Another one beside it \
-                 needs another --data and another port, for instance --listen {}",
-                suggestion(*address)
-            ),
-            ServerError::Store(error) => error.fmt(f),
-            ServerError::System(error) => error.fmt(f),
-            ServerError::Panicked => f.write_str("the server stopped after an internal error"),
-        }
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::AddrInUse {
+        return format!("cannot listen on {address}: {error}");
     }
+    let other = suggestion(address);
+    format!(
+        "{address} is in use by another program: end that one, or listen elsewhere, for instance on {other} (--listen)"
+    )
 }
 
-impl std::error::Error for ServerError {}
+fn twice(address: SocketAddr, held: &LockError) -> String {
+    let other = suggestion(address);
+    format!(
+        "{held}, and {address} is in use: this server runs already. Another one beside it needs another --data and \
+         another port, for instance --listen {other}"
+    )
+}
 
 /// The next port, as another than the one that is taken.
 fn suggestion(address: SocketAddr) -> SocketAddr {

@@ -11,8 +11,6 @@ use crate::base::{
     Answer, Class, Entry, EntryKind, Limits, Notice, RefusalCode, RoomId, Timestamp, UserId,
 };
 
-pub(crate) use super::error::{ErrorDetail, error, fault_detail, refusal_detail};
-
 /// A notice on the wire: its message, and what may happen to it while it waits.
 pub(crate) struct Encoded {
     pub(crate) body: WireBody,

@@ -25,19 +25,31 @@ pub(crate) struct ErrorDetail {
     pub(crate) data: Option<Arc<str>>,
 }
 
-/// Why a handler's request is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HandlerRefusal {
+/// Why a request is refused, as it is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ErrorReply {
     pub(crate) code: Cow<'static, str>,
     pub(crate) message: Cow<'static, str>,
     pub(crate) detail: ErrorDetail,
 }
 
-impl HandlerRefusal {
-    /// Refused by parlor.
-    pub(crate) fn by_parlor(code: RefusalCode, message: &'static str) -> HandlerRefusal {
+impl ErrorReply {
+    /// A code and a sentence, and nothing beside them.
+    pub(crate) fn new(code: RefusalCode, message: impl Into<Cow<'static, str>>) -> ErrorReply {
         let detail = ErrorDetail::default();
-        HandlerRefusal { code: code.as_str().into(), message: message.into(), detail }
+        ErrorReply { code: code.as_str().into(), message: message.into(), detail }
+    }
+
+    /// Worth another try after so many ms.
+    pub(crate) fn retry_after(mut self, millis: u64) -> ErrorReply {
+        self.detail.retry_after_ms = Some(millis);
+        self
+    }
+
+    /// For a limit, which is this.
+    pub(crate) fn limited_to(mut self, limit: u64) -> ErrorReply {
+        self.detail.limit = Some(limit);
+        self
     }
 
     /// Refused by the application, with a code that may be its own; none if this is no code. A message that is
@@ -46,66 +58,67 @@ impl HandlerRefusal {
         code: &str,
         message: &str,
         data: Option<&str>,
-    ) -> Option<HandlerRefusal> {
+    ) -> Option<ErrorReply> {
         let is_code = (1..=REFUSAL_CODE_BYTES_MAX).contains(&code.len())
             && code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
         let message = message.get(..message.floor_char_boundary(REFUSAL_MESSAGE_BYTES_MAX))?;
         let data = data.filter(|data| data.len() <= REFUSAL_DATA_BYTES_MAX).map(Arc::from);
         let detail = ErrorDetail { is_by_application: true, data, ..ErrorDetail::default() };
-        is_code.then(|| HandlerRefusal {
+        is_code.then(|| ErrorReply {
             code: code.to_owned().into(),
             message: message.to_owned().into(),
             detail,
         })
     }
-}
 
-/// `{"type":"error","id"?:…,"payload":{"code","message",…}}`
-pub(crate) fn error(id: Option<&str>, code: &str, message: &str, detail: &ErrorDetail) -> String {
-    let mut writer = Writer::new();
-    writer.object(|w| {
-        w.text("type", "error");
-        if let Some(id) = id {
-            w.raw("id", id);
+    /// `{"type":"error","id"?:…,"payload":{"code","message",…}}`
+    pub(crate) fn to_message(&self, id: Option<&str>) -> String {
+        let mut writer = Writer::new();
+        writer.object(|w| {
+            w.text("type", "error");
+            if let Some(id) = id {
+                w.raw("id", id);
+            }
+            w.object_in("payload", |w| self.write(w));
+        });
+        writer.finish()
+    }
+
+    /// `{"error":{"code","message",…}}`, as HTTP has it.
+    pub(crate) fn to_body(&self) -> String {
+        let mut writer = Writer::new();
+        writer.object(|w| w.object_in("error", |w| self.write(w)));
+        writer.finish()
+    }
+
+    fn write(&self, w: &mut Writer) {
+        let ErrorReply { code, message, detail } = self;
+        w.text("code", code);
+        w.text("message", message);
+        if detail.is_by_application {
+            w.text("by", "application");
         }
-        w.object_in("payload", |w| members(w, code, message, detail));
-    });
-    writer.finish()
-}
-
-/// `{"error":{"code","message",…}}`, as HTTP has it.
-pub(crate) fn error_body(code: &str, message: &str, detail: &ErrorDetail) -> String {
-    let mut writer = Writer::new();
-    writer.object(|w| w.object_in("error", |w| members(w, code, message, detail)));
-    writer.finish()
-}
-
-fn members(w: &mut Writer, code: &str, message: &str, detail: &ErrorDetail) {
-    w.text("code", code);
-    w.text("message", message);
-    if detail.is_by_application {
-        w.text("by", "application");
-    }
-    if let Some(field) = &detail.field {
-        w.text("field", field);
-    }
-    if let Some(limit) = detail.limit {
-        w.number("limit", limit);
-    }
-    if let Some(retry_after_ms) = detail.retry_after_ms {
-        w.number("retry_after_ms", retry_after_ms);
-    }
-    if let Some(first) = detail.first {
-        w.number("first", first);
-    }
-    if let Some(count) = detail.count {
-        w.number("count", count);
-    }
-    if let Some(close) = detail.close {
-        w.number("close", close);
-    }
-    if let Some(data) = &detail.data {
-        w.raw("data", data);
+        if let Some(field) = &detail.field {
+            w.text("field", field);
+        }
+        if let Some(limit) = detail.limit {
+            w.number("limit", limit);
+        }
+        if let Some(retry_after_ms) = detail.retry_after_ms {
+            w.number("retry_after_ms", retry_after_ms);
+        }
+        if let Some(first) = detail.first {
+            w.number("first", first);
+        }
+        if let Some(count) = detail.count {
+            w.number("count", count);
+        }
+        if let Some(close) = detail.close {
+            w.number("close", close);
+        }
+        if let Some(data) = &detail.data {
+            w.raw("data", data);
+        }
     }
 }
 
@@ -115,20 +128,32 @@ pub(crate) fn retry_after_ms(code: RefusalCode) -> Option<u64> {
     matches!(code, RefusalCode::Unavailable | RefusalCode::Overloaded).then_some(STORE_RETRY_MS)
 }
 
-pub(crate) fn refusal_detail(refusal: &Refusal) -> ErrorDetail {
-    ErrorDetail {
-        field: refusal.field.clone(),
-        limit: refusal.limit,
-        first: refusal.first,
-        retry_after_ms: refusal.retry_after_ms.or_else(|| retry_after_ms(refusal.code)),
-        ..ErrorDetail::default()
+impl From<&Refusal> for ErrorReply {
+    fn from(refusal: &Refusal) -> ErrorReply {
+        let detail = ErrorDetail {
+            field: refusal.field.clone(),
+            limit: refusal.limit,
+            first: refusal.first,
+            retry_after_ms: refusal.retry_after_ms.or_else(|| retry_after_ms(refusal.code)),
+            ..ErrorDetail::default()
+        };
+        ErrorReply { detail, ..ErrorReply::new(refusal.code, refusal.message) }
     }
 }
 
-pub(crate) fn fault_detail(fault: &Fault) -> ErrorDetail {
-    ErrorDetail {
-        field: fault.field.map(Cow::Borrowed),
-        limit: fault.limit,
-        ..ErrorDetail::default()
+impl From<Fault> for ErrorReply {
+    fn from(fault: Fault) -> ErrorReply {
+        let detail = ErrorDetail {
+            field: fault.field.map(Cow::Borrowed),
+            limit: fault.limit,
+            ..ErrorDetail::default()
+        };
+        ErrorReply { detail, ..ErrorReply::new(fault.code, fault.message) }
+    }
+}
+
+impl From<Fault> for Box<ErrorReply> {
+    fn from(fault: Fault) -> Box<ErrorReply> {
+        Box::new(fault.into())
     }
 }

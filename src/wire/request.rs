@@ -213,6 +213,14 @@ pub(crate) fn own_id(name: &'static str, id: &str, limits: &Limits) -> Result<Ar
     Ok(id.into())
 }
 
+/// An integer from 0 on.
+pub(crate) fn whole_number(field: &'static str, raw: &str) -> Result<u64, Fault> {
+    match raw.parse::<i64>() {
+        Ok(number) if number >= 0 => Ok(number as u64),
+        _ => Err(Fault::bad_request(field, "this is an integer from 0 on")),
+    }
+}
+
 /// A payload's members, checked.
 pub(crate) struct Fields<'p, 'a> {
     pub(crate) payload: &'p Object<'a>,
@@ -415,10 +423,7 @@ impl<'a> Fields<'_, 'a> {
     pub(crate) fn number(&self, field: &'static str) -> Result<Option<u64>, Fault> {
         match self.payload.get(field) {
             None | Some("null") => Ok(None),
-            Some(raw) => match raw.parse::<i64>() {
-                Ok(number) if number >= 0 => Ok(Some(number as u64)),
-                _ => Err(Fault::bad_request(field, "this is an integer from 0 on")),
-            },
+            Some(raw) => whole_number(field, raw).map(Some),
         }
     }
 

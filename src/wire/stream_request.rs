@@ -3,9 +3,10 @@
 use super::filter::filter;
 use super::json::tree;
 use super::request::{Envelope, Fault, Fields, bad_name, connection};
+use crate::base::filter::Filter;
 use crate::base::limits::{FILTER_BYTES_MAX, STREAM_RATE_MAX};
 use crate::base::subscription::{Ask, StreamQuery};
-use crate::base::{Data, StreamId};
+use crate::base::{Data, Limits, StreamId};
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -63,44 +64,57 @@ fn streams(fields: &Fields<'_, '_>) -> Result<(Vec<StreamId>, bool), Fault> {
     }
     let names: Vec<Cow<'_, str>> = serde_json::from_str(raw)
         .map_err(|_| Fault::bad_request("streams", "this is a list of names of streams"))?;
-    let limit = fields.limits.subscriptions;
-    if names.len() > limit as usize {
-        return Err(Fault::too_large("streams", u64::from(limit)));
-    }
-    let mut streams: Vec<StreamId> = Vec::with_capacity(names.len());
-    for name in names {
-        let stream = StreamId::parse(&name).map_err(|error| bad_name("streams", error))?;
-        if !streams.contains(&stream) {
-            streams.push(stream);
-        }
-    }
+    let streams = named_streams(&names, fields.limits)?;
     if streams.is_empty() {
         return Err(Fault::bad_request("streams", "this has a name at least"));
     }
     Ok((streams, false))
 }
 
-pub(crate) fn asks(fields: &Fields<'_, '_>) -> Result<Vec<Ask>, Fault> {
+/// The streams of these names, each once.
+pub(crate) fn named_streams(
+    names: &[impl AsRef<str>],
+    limits: &Limits,
+) -> Result<Vec<StreamId>, Fault> {
+    let limit = limits.subscriptions;
+    if names.len() > limit as usize {
+        return Err(Fault::too_large("streams", u64::from(limit)));
+    }
+    let mut streams: Vec<StreamId> = Vec::with_capacity(names.len());
+    for name in names {
+        let stream = StreamId::parse(name.as_ref()).map_err(|error| bad_name("streams", error))?;
+        if !streams.contains(&stream) {
+            streams.push(stream);
+        }
+    }
+    Ok(streams)
+}
+
+/// What of the events is asked for, as JSON; `null` is all.
+pub(crate) fn asked_filter(
+    raw: Option<&str>,
+    limits: &Limits,
+) -> Result<Option<Rc<Filter>>, Fault> {
+    let Some(raw) = raw.filter(|raw| *raw != "null") else { return Ok(None) };
+    if raw.len() > FILTER_BYTES_MAX {
+        return Err(Fault::too_large("filter", FILTER_BYTES_MAX as u64));
+    }
+    let read = tree(raw).ok_or(Fault::bad_request("filter", "a number is too large"))?;
+    Ok(Some(Rc::new(filter(read, limits)?)))
+}
+
+/// How many events a second are asked for at most.
+pub(crate) fn asked_rate(rate: Option<u64>) -> Result<Option<u32>, Fault> {
+    let Some(rate) = rate else { return Ok(None) };
+    let rate = u32::try_from(rate).ok().filter(|rate| (1..=STREAM_RATE_MAX).contains(rate));
+    let message = "this is a number of events a second, from 1 to 1,000";
+    rate.map(Some).ok_or(Fault::bad_request("max_rate", message))
+}
+
+fn asks(fields: &Fields<'_, '_>) -> Result<Vec<Ask>, Fault> {
     let (streams, is_one) = streams(fields)?;
-    let filter = match fields.payload.get("filter") {
-        None | Some("null") => None,
-        Some(raw) => {
-            if raw.len() > FILTER_BYTES_MAX {
-                return Err(Fault::too_large("filter", FILTER_BYTES_MAX as u64));
-            }
-            let read = tree(raw).ok_or(Fault::bad_request("filter", "a number is too large"))?;
-            Some(Rc::new(filter(read, fields.limits)?))
-        }
-    };
-    let max_rate = match fields.number("max_rate")? {
-        None => None,
-        Some(rate) => {
-            let rate = u32::try_from(rate).ok();
-            let rate = rate.filter(|rate| (1..=STREAM_RATE_MAX).contains(rate));
-            let message = "this is a number of events a second, from 1 to 1,000";
-            Some(rate.ok_or(Fault::bad_request("max_rate", message))?)
-        }
-    };
+    let filter = asked_filter(fields.payload.get("filter"), fields.limits)?;
+    let max_rate = asked_rate(fields.number("max_rate")?)?;
     let (since, epoch) = (fields.number("since")?, fields.text("epoch")?);
     if since.is_some() && !is_one {
         return Err(Fault::bad_request("since", "this is a position in one stream"));

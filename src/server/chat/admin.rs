@@ -4,7 +4,7 @@ use super::chat::Chat;
 use super::deliver::hand;
 use super::session::SignedIn;
 use crate::base::limits::PUSH_USERS_MAX;
-use crate::base::{Class, ConnId, Origin, RefusalCode, RoomId, UserId};
+use crate::base::{Class, ConnId, Origin, Refusal, RefusalCode, RoomId, UserId};
 use crate::protocol::Message;
 use crate::protocol::endpoint::Broadcast;
 use crate::server::embed::handle::check_push;
@@ -14,76 +14,62 @@ use crate::store::Backend;
 use crate::web::{Net, Traffic};
 use crate::wire::close_codes::KICKED;
 use crate::wire::encode;
+use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
 use crate::wire::request::{Envelope, Fault, Fields, connection};
 
-/// Something that an admin asks for.
-#[derive(Debug)]
-enum Operation {
-    Connections {
-        after: Option<ConnId>,
-        limit: usize,
-    },
-    Disconnect(Whom),
-    /// Pause the source of a stream, or let it go on.
-    Pause {
-        stream: String,
-        is_paused: bool,
-    },
-    Push {
-        to: Whom,
-        kind: String,
-        payload: String,
-    },
-    User(UserId),
-    Users {
-        after: Option<UserId>,
-        limit: usize,
-    },
-}
-
 impl<S: Backend> Chat<S> {
     /// Carries out what an admin asks for.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the request: nothing was done.
     pub(super) fn administer(
         &mut self,
         net: &mut Net<'_>,
         origin: &Origin,
-        kind: &str,
         envelope: &Envelope<'_>,
-    ) {
-        let fields = envelope.fields(&self.config.limits, net.timestamp());
-        match operation(kind, &fields) {
-            Ok(Some(Operation::Connections { after, limit })) => {
+    ) -> Result<(), Fault> {
+        let fields = &envelope.fields(&self.config.limits, net.timestamp());
+        match &*envelope.kind {
+            "admin:connections" => {
+                let (after, limit) = (connection(fields, "after")?, fields.limit()?);
                 self.list_connections(net, origin, after, limit);
             }
-            Ok(Some(Operation::Disconnect(whom))) => self.disconnect(net, origin, &whom),
-            Ok(Some(Operation::Pause { stream, is_paused })) => {
-                self.pause_source(net, origin, &stream, is_paused);
-            }
-            Ok(Some(Operation::Push { to, kind, payload })) => {
-                let text = encode::push_raw(&kind, &payload);
-                match self.recipients(&to) {
-                    Ok(conns) => {
-                        let reached = push_to(net, &conns, &text);
-                        self.reply(net, origin, |w| w.number("reached", reached as u64));
+            "admin:disconnect" => {
+                let whom = match (connection(fields, "connection")?, user(fields)?) {
+                    (Some(conn), None) => Whom::Connection(conn),
+                    (None, Some(user)) => Whom::Users(vec![user]),
+                    _ => {
+                        let message = "either this or connection is needed";
+                        return Err(Fault::bad_request("user", message));
                     }
-                    Err((code, message)) => self.refuse(net, origin, code.as_str(), message),
-                }
+                };
+                self.disconnect(net, origin, &whom);
             }
-            Ok(Some(Operation::User(user))) => self.show_user(net, origin, &user),
-            Ok(Some(Operation::Users { after, limit })) => {
-                let (users, more) = self.hub.online(after.as_ref(), limit);
+            kind @ ("admin:pause" | "admin:resume") => {
+                let stream = fields.text("stream")?;
+                let stream = stream.ok_or(Fault::bad_request("stream", "this is needed"))?;
+                self.pause_source(net, origin, &stream, kind == "admin:pause");
+            }
+            "admin:push" => self.push(net, origin, envelope)?,
+            "admin:user" => {
+                let user = fields.user()?;
+                self.show_user(net, origin, &user);
+            }
+            "admin:users" => {
+                let after = fields.name("after", UserId::parse_any)?;
+                let (users, more) = self.hub.online(after.as_ref(), fields.limit()?);
                 self.reply(net, origin, |w| {
                     w.array("users", &users, |w, user| w.object(|w| encode::presence(w, user)));
                     w.flag("more", more);
                 });
             }
-            Ok(None) => {
-                let code = RefusalCode::UnknownType.as_str();
-                self.refuse(net, origin, code, "no request has this type");
+            _ => {
+                let message = "no request has this type";
+                self.refuse(net, origin, ErrorReply::new(RefusalCode::UnknownType, message));
             }
-            Err(fault) => self.fault(net, origin, &fault),
         }
+        Ok(())
     }
 
     fn list_connections(
@@ -131,15 +117,15 @@ impl<S: Backend> Chat<S> {
                     self.close_with(net, conn, KICKED, "an admin has ended this connection");
                 }
             }
-            Err((code, message)) => self.refuse(net, origin, code.as_str(), message),
+            Err(refusal) => self.refuse(net, origin, (&refusal).into()),
         }
     }
 
     fn show_user(&mut self, net: &mut Net<'_>, origin: &Origin, user: &UserId) {
         let Some(info) = self.hub.known_user(user) else {
-            let code = RefusalCode::NoSuchUser.as_str();
-            self.refuse(net, origin, code, "no user with this id is online or in a room");
-            return;
+            let message = "no user with this id is online or in a room";
+            let error = ErrorReply::new(RefusalCode::NoSuchUser, message);
+            return self.refuse(net, origin, error);
         };
         let conns = self.hub.connections_of(user).to_vec();
         self.reply(net, origin, |w| {
@@ -153,8 +139,40 @@ impl<S: Backend> Chat<S> {
         });
     }
 
+    /// Sends a message of the application's to connections.
+    fn push(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        envelope: &Envelope<'_>,
+    ) -> Result<(), Fault> {
+        let fields = &envelope.fields(&self.config.limits, net.timestamp());
+        let kind = fields.text("type")?.unwrap_or_default();
+        if check_push(&kind).is_err() {
+            let message =
+                "this is a type of at most 64 bytes, all visible, and none of the wire's own";
+            return Err(Fault::bad_request("type", message));
+        }
+        let payload = fields.payload.get("payload").unwrap_or("{}");
+        if !payload.starts_with('{') {
+            return Err(Fault::bad_request("payload", "the payload is an object"));
+        }
+        let limit = fields.limits.message_bytes;
+        if (kind.len() + payload.len()) as u64 > limit {
+            return Err(Fault::too_large("payload", limit));
+        }
+        match self.recipients(&pushed_to(fields)?) {
+            Ok(conns) => {
+                let reached = push_to(net, &conns, &encode::push_raw(&kind, payload));
+                self.reply(net, origin, |w| w.number("reached", reached as u64));
+            }
+            Err(refusal) => self.refuse(net, origin, (&refusal).into()),
+        }
+        Ok(())
+    }
+
     /// The connections of somebody, or the one that is named, whatever they came for.
-    fn connections_of(&self, whom: &Whom) -> Result<Vec<ConnId>, Unknown> {
+    fn connections_of(&self, whom: &Whom) -> Result<Vec<ConnId>, Refusal> {
         let here = self.sessions.iter().flatten();
         let known = here.filter_map(|session| Some((session.conn, session.signed_in()?)));
         match whom {
@@ -164,7 +182,7 @@ impl<S: Backend> Chat<S> {
             }
             Whom::Connection(conn) => match self.signed_in(*conn) {
                 Some(_) => Ok(vec![*conn]),
-                None => Err((RefusalCode::NoSuchConnection, "there is no such connection")),
+                None => Err(NO_SUCH_CONNECTION),
             },
             Whom::All | Whom::Room(_) => self.recipients(whom),
         }
@@ -172,7 +190,7 @@ impl<S: Backend> Chat<S> {
 
     /// The connections that are told all that is for somebody: not those for one stream alone, nor of the
     /// embedding program's protocols, to whom the wire's messages say nothing.
-    pub(super) fn recipients(&self, whom: &Whom) -> Result<Vec<ConnId>, Unknown> {
+    pub(super) fn recipients(&self, whom: &Whom) -> Result<Vec<ConnId>, Refusal> {
         let is_told = |known: &SignedIn| known.visitor.is_none();
         match whom {
             Whom::All => {
@@ -197,14 +215,15 @@ impl<S: Backend> Chat<S> {
             }
             Whom::Room(room) => {
                 let followers = self.hub.followers_of(room).map(Iterator::collect);
-                followers.ok_or((RefusalCode::NoSuchRoom, "there is no such room"))
+                followers.ok_or(Refusal::NO_SUCH_ROOM)
             }
         }
     }
 }
 
-/// Why there are no connections, where there should be.
-type Unknown = (RefusalCode, &'static str);
+/// There is no connection of this name.
+pub(super) const NO_SUCH_CONNECTION: Refusal =
+    Refusal::new(RefusalCode::NoSuchConnection, "there is no such connection");
 
 /// Writes how well a connection's peer is reached, and what went each way.
 fn health(w: &mut Writer, net: &mut Net<'_>, conn: ConnId) {
@@ -236,47 +255,8 @@ fn push_to(net: &mut Net<'_>, conns: &[ConnId], text: &str) -> usize {
     conns.iter().filter(reach).count()
 }
 
-fn operation(kind: &str, fields: &Fields<'_, '_>) -> Result<Option<Operation>, Fault> {
-    Ok(Some(match kind {
-        "admin:connections" => {
-            Operation::Connections { after: connection(fields, "after")?, limit: fields.limit()? }
-        }
-        "admin:disconnect" => match (connection(fields, "connection")?, user(fields)?) {
-            (Some(conn), None) => Operation::Disconnect(Whom::Connection(conn)),
-            (None, Some(user)) => Operation::Disconnect(Whom::Users(vec![user])),
-            _ => {
-                return Err(Fault::bad_request("user", "either this or connection is needed"));
-            }
-        },
-        "admin:pause" | "admin:resume" => {
-            let stream = fields.text("stream")?;
-            let stream = stream.ok_or(Fault::bad_request("stream", "this is needed"))?;
-            Operation::Pause { stream: stream.into_owned(), is_paused: kind == "admin:pause" }
-        }
-        "admin:push" => push(fields)?,
-        "admin:user" => Operation::User(fields.user()?),
-        "admin:users" => Operation::Users {
-            after: fields.name("after", UserId::parse_any)?,
-            limit: fields.limit()?,
-        },
-        _ => return Ok(None),
-    }))
-}
-
-fn push(fields: &Fields<'_, '_>) -> Result<Operation, Fault> {
-    let kind = fields.text("type")?.unwrap_or_default().into_owned();
-    if check_push(&kind).is_err() {
-        let message = "this is a type of at most 64 bytes, all visible, and none of the wire's own";
-        return Err(Fault::bad_request("type", message));
-    }
-    let payload = fields.payload.get("payload").unwrap_or("{}");
-    if !payload.starts_with('{') {
-        return Err(Fault::bad_request("payload", "the payload is an object"));
-    }
-    let limit = fields.limits.message_bytes;
-    if (kind.len() + payload.len()) as u64 > limit {
-        return Err(Fault::too_large("payload", limit));
-    }
+/// To whom a push goes: the request names them in one of five ways.
+fn pushed_to(fields: &Fields<'_, '_>) -> Result<Whom, Fault> {
     let mut whom = Vec::new();
     whom.extend(connection(fields, "connection")?.map(Whom::Connection));
     whom.extend(user(fields)?.map(|user| Whom::Users(vec![user])));
@@ -288,11 +268,11 @@ fn push(fields: &Fields<'_, '_>) -> Result<Operation, Fault> {
     whom.extend(fields.name("room", RoomId::parse)?.map(Whom::Room));
     whom.extend(fields.flag("all")?.filter(|all| *all).map(|_| Whom::All));
     match (whom.pop(), whom.is_empty()) {
-        (Some(to), true) => Ok(Operation::Push { to, kind, payload: payload.to_owned() }),
-        _ => Err(Fault::bad_request(
-            "users",
-            "one of connection, user, users, room and all is needed",
-        )),
+        (Some(to), true) => Ok(to),
+        _ => {
+            let message = "one of connection, user, users, room and all is needed";
+            Err(Fault::bad_request("users", message))
+        }
     }
 }
 

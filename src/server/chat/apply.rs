@@ -1,11 +1,11 @@
-//! The hub's effects, carried out: answers, deliveries, records.
+//! The hub's effects, carried out: answers, deliveries, records; and the time at which it decides.
 
 use super::chat::Chat;
 use super::deliver::EncodedNotice;
 use crate::base::limits::{DELIVERIES_PER_TURN, REQUESTS_IN_FLIGHT_MAX};
 use crate::base::{
-    Answer, Class, ConnId, Effect, Effects, Moment, Notice, Origin, Outcome, Record, Refusal,
-    UserId,
+    Answer, Class, ClockChange, ConnId, Effect, Effects, Moment, Notice, Now, Origin, Outcome,
+    Record, Refusal, UserId,
 };
 use crate::hub::Input;
 use crate::protocol::Message;
@@ -15,6 +15,26 @@ use crate::web::Net;
 use crate::wire::close_codes::{KICKED, OVERLOADED, SLOW, TOO_MANY};
 use crate::wire::encode::{self, WireBody};
 use std::collections::BTreeSet;
+
+/// How the hub is told that a connection had no room for a notice, where that is not a place in a log or a stream.
+fn missed(conn: ConnId, notice: &Notice) -> Option<Input> {
+    match notice {
+        Notice::Online { .. } | Notice::Offline { .. } | Notice::Count { .. } => {
+            Some(Input::PresenceMissed { conn })
+        }
+        Notice::Updated { source, .. } => Some(Input::UpdateMissed { conn, source: *source }),
+        Notice::Age { source, .. } => Some(Input::AgeMissed { conn, source: *source }),
+        // The newest state wins, the connection is gone, or a cursor goes on where it was.
+        Notice::Typing { .. }
+        | Notice::Read { .. }
+        | Notice::Delivered { .. }
+        | Notice::Unsubscribed { .. }
+        | Notice::Invited(_)
+        | Notice::Removed { .. }
+        | Notice::Entry { .. }
+        | Notice::Event { .. } => None,
+    }
+}
 
 impl<S: Backend> Chat<S> {
     /// Hands an input to the hub and carries out what it wants, and what comes of that.
@@ -27,7 +47,7 @@ impl<S: Backend> Chat<S> {
             self.is_deciding = true;
             let mut effects = std::mem::take(&mut self.effects);
             self.hub.handle(now, input, &mut effects);
-            self.apply(net, &effects);
+            self.apply(net, now, &effects);
             effects.clear();
             self.effects = effects;
             self.is_deciding = false;
@@ -36,20 +56,7 @@ impl<S: Backend> Chat<S> {
         self.look_at_pools(net);
     }
 
-    /// A connection is told why it does not have what it has asked for.
-    pub(super) fn refused_on(
-        &mut self,
-        net: &mut Net<'_>,
-        conn: ConnId,
-        id: Option<&str>,
-        refusal: &Refusal,
-    ) {
-        self.counters.limited_by(refusal);
-        let detail = encode::refusal_detail(refusal);
-        self.error(net, conn, id, refusal.code.as_str(), refusal.message, &detail);
-    }
-
-    fn apply(&mut self, net: &mut Net<'_>, effects: &Effects) {
+    fn apply(&mut self, net: &mut Net<'_>, now: Now, effects: &Effects) {
         // Entries of a room after the first that did not fit must not overtake it.
         let mut refused: BTreeSet<(ConnId, u32)> = BTreeSet::new();
         for effect in &effects.list {
@@ -81,7 +88,7 @@ impl<S: Backend> Chat<S> {
                     self.pay_for_answer(net, &Origin::Conn(*conn, None), *bytes);
                 }
                 Effect::TellDrained { conn } => net.tell_drained(*conn),
-                Effect::Persist { ticket, record } => self.persist(net, *ticket, record),
+                Effect::Persist { ticket, record } => self.persist(net, now, *ticket, record),
                 Effect::Load { ticket, query } => {
                     self.at_store += 1;
                     let now = net.timestamp();
@@ -144,14 +151,13 @@ impl<S: Backend> Chat<S> {
             }
             (answer, None) if net.is_endless(conn) => self.has_resumed(net, conn, answer),
             (Ok(_), None) => {}
-            (Err(refusal), id) => self.refused_on(net, conn, id, refusal),
+            (Err(refusal), _) => self.refused(net, origin, refusal),
         }
     }
 
-    fn persist(&mut self, net: &mut Net<'_>, ticket: u64, record: &Record) {
+    fn persist(&mut self, net: &mut Net<'_>, now: Now, ticket: u64, record: &Record) {
         self.at_store += 1;
         let record = self.count_for(ticket, record.clone());
-        let now = self.look_at_clocks(net);
         // Of a revocation that is old enough to be forgotten: it has no date of its own.
         let is_revocation = matches!(record, Record::Revoke { .. });
         let now = if is_revocation { now.age_by } else { now.timestamp };
@@ -179,7 +185,7 @@ impl<S: Backend> Chat<S> {
             if let Notice::Unsubscribed { message, .. } = notice
                 && self.is_watching(conn)
             {
-                self.close_with(net, conn, KICKED, message);
+                self.close_with(net, conn, KICKED, *message);
                 continue;
             }
             if refused.contains(&(conn, encoded.source)) {
@@ -279,24 +285,32 @@ impl<S: Backend> Chat<S> {
             }
         }
     }
-}
 
-/// How the hub is told that a connection had no room for a notice, where that is not a place in a log or a stream.
-fn missed(conn: ConnId, notice: &Notice) -> Option<Input> {
-    match notice {
-        Notice::Online { .. } | Notice::Offline { .. } | Notice::Count { .. } => {
-            Some(Input::PresenceMissed { conn })
+    /// The time of what is decided now. Says so when the wall clock has jumped.
+    pub(super) fn look_at_clocks(&mut self, net: &Net<'_>) -> Now {
+        let (moment, wall) = (net.now(), net.timestamp());
+        // Asleep, too, time goes on.
+        let since_start = moment.plus_millis(net.slept_ms());
+        match self.wall_clock.look(since_start, wall) {
+            None => {}
+            Some(ClockChange::Behind(by_ms)) => log::warn!(
+                by_ms; "the system's clock is behind the newest entry: times stand still until it has caught up"
+            ),
+            Some(ClockChange::Jumped(by_ms)) => {
+                self.counters.clock_jumped(by_ms);
+                log::warn!(
+                    by_ms; "the system's clock has jumped: nothing is removed by age for that, and no entry is dated \
+                    ahead, until it has held for an hour"
+                );
+            }
+            Some(ClockChange::Believed(by_ms)) => {
+                log::warn!(by_ms; "the system's clock has held for an hour, and entries go by it");
+            }
         }
-        Notice::Updated { source, .. } => Some(Input::UpdateMissed { conn, source: *source }),
-        Notice::Age { source, .. } => Some(Input::AgeMissed { conn, source: *source }),
-        // The newest state wins, the connection is gone, or a cursor goes on where it was.
-        Notice::Typing { .. }
-        | Notice::Read { .. }
-        | Notice::Delivered { .. }
-        | Notice::Unsubscribed { .. }
-        | Notice::Invited(_)
-        | Notice::Removed { .. }
-        | Notice::Entry { .. }
-        | Notice::Event { .. } => None,
+        Now {
+            moment,
+            timestamp: self.wall_clock.date(since_start, wall),
+            age_by: self.wall_clock.age_by(since_start, wall),
+        }
     }
 }

@@ -2,29 +2,27 @@
 
 use crate::auth::{Code, Identity, Secret};
 use crate::base::limits::SIGN_IN_COOKIE_BYTES_MAX;
-use crate::base::{Address, Request, Revocation};
-use crate::http1::Response;
+use crate::base::{RefusalCode, Request, Revocation};
 use crate::http1::response::other_methods;
+use crate::http1::{Response, Status};
 use crate::hub::{Input, Rights};
 use crate::server::chat::calls::CallWaiter;
 use crate::server::chat::chat::Chat;
+use crate::server::chat::http_answer::Incoming;
 use crate::server::chat::http_call::HttpCall;
-use crate::server::http::browser::{
-    CookieAnswer, METHODS, code_of, cookie_name, is_own_page, json, json_of, set_cookie, user,
-};
-use crate::server::http::identity::caller;
-use crate::server::http::status::refused;
+use crate::server::http::browser::{METHODS, code_of, cookie_name, is_own_page, set_cookie, user};
 use crate::server::http::{
-    HttpCaller, Rules, bearer, check_origin, denied, shared_with, signed_in,
+    CookieAnswer, Rules, bearer, caller, check_origin, denied, json, known, shared_with, signed_in,
 };
 use crate::store::Backend;
-use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
-use crate::wire::encode::{self, ErrorDetail};
+use crate::web::{Exchange, HttpAnswer, Net};
+use crate::wire::encode;
+use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
 
 impl<S: Backend> Chat<S> {
     /// Has browsers signed in by cookies that are signed with this secret.
-    pub(in crate::server) fn sign_browsers_in_with(&mut self, secret: Secret) {
+    pub(crate) fn sign_browsers_in_with(&mut self, secret: Secret) {
         self.verifier.set_cookie_secret(secret);
     }
 
@@ -32,15 +30,14 @@ impl<S: Backend> Chat<S> {
     pub(super) fn browser_call(
         &mut self,
         net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
         proven: Option<Box<Identity>>,
     ) -> HttpAnswer {
-        let (head, proven) = (request.head, proven.as_deref());
+        let (head, proven) = (asked.head, proven.as_deref());
         let answered = match head.method {
-            "GET" | "HEAD" => self.who_is_signed_in(net, request, proven).map(Some),
-            "POST" => self.exchange_code(net, exchange, request).map(|()| None),
-            "DELETE" => self.sign_out(net, exchange, request),
+            "GET" | "HEAD" => self.who_is_signed_in(net, asked, proven).map(Some),
+            "POST" => self.exchange_code(net, asked).map(|()| None),
+            "DELETE" => self.sign_out(net, asked),
             _ => Err(other_methods(METHODS)),
         };
         match answered {
@@ -52,10 +49,10 @@ impl<S: Backend> Chat<S> {
     fn who_is_signed_in(
         &self,
         net: &Net<'_>,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
         proven: Option<&Identity>,
     ) -> Result<Response, Response> {
-        let (head, address) = (request.head, Address::of(request.peer));
+        let (head, address) = (asked.head, asked.address());
         let rules = Rules { proven, ..self.rules(net, address, false) };
         let by_cookie = signed_in(head, rules)?;
         let has_token = bearer(head).ok().flatten().is_some();
@@ -65,12 +62,13 @@ impl<S: Backend> Chat<S> {
             (_, None) => "token",
         };
         let mut writer = Writer::new();
-        match caller(head, rules).map_err(Response::from)? {
-            HttpCaller::Nobody | HttpCaller::Guest(_) => writer.object(|w| w.raw("user", "null")),
-            HttpCaller::User(person) | HttpCaller::Token(person) => {
-                let known = by_cookie.as_ref().or(proven).filter(|_| by != "token");
-                let name = known.and_then(|identity| identity.name.as_deref());
-                let expires = known.and_then(|identity| identity.expires);
+        let caller = caller(head, rules)?;
+        match known(caller.as_ref()) {
+            None => writer.object(|w| w.raw("user", "null")),
+            Some(person) => {
+                let identity = by_cookie.as_ref().or(proven).filter(|_| by != "token");
+                let name = identity.and_then(|identity| identity.name.as_deref());
+                let expires = identity.and_then(|identity| identity.expires);
                 writer.object(|w| {
                     user(w, person.user.as_str(), name, person.is_admin);
                     w.text("by", by);
@@ -80,27 +78,22 @@ impl<S: Backend> Chat<S> {
                 });
             }
         }
-        Ok(json(writer))
+        Ok(json(Status::Ok, writer.finish()))
     }
 
     /// Uses a code up; what it is answered with goes out when that is on disk.
-    fn exchange_code(
-        &mut self,
-        net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
-    ) -> Result<(), Response> {
-        let head = request.head;
+    fn exchange_code(&mut self, net: &mut Net<'_>, asked: Incoming<'_>) -> Result<(), Response> {
+        let head = asked.head;
         check_origin(head, &[])?;
-        self.count_for_program(net, request, &HttpCaller::Nobody)?;
-        let text = code_of(request.body)?;
+        self.count_for_program(net, asked, None)?;
+        let text = code_of(asked.body)?;
         let limits = &self.config.limits;
-        let payer = self.failed_proofs.payer(Address::of(request.peer), net.now(), limits);
+        let payer = self.failed_proofs.payer(asked.address(), net.now(), limits);
         let code = self.verifier.judge_code(&text, net.timestamp(), Some(payer)).map_err(denied)?;
         let revocation = Revocation::Token(code.jti.clone(), Some(code.until));
         if !self.verifier.revocations().has_room_for(&revocation) {
             let message = "too many links were used lately";
-            return Err(refused("quota", message, ErrorDetail::default()));
+            return Err(ErrorReply::new(RefusalCode::Quota, message).into());
         }
         let Code { identity, .. } = &code;
         let (who, name, admin) = (identity.user.clone(), identity.name.clone(), identity.admin);
@@ -109,10 +102,9 @@ impl<S: Backend> Chat<S> {
         let seconds = expires.0.saturating_sub(net.timestamp().0) / 1_000;
         let cookie = set_cookie(head, &value, seconds);
         if cookie.len() > SIGN_IN_COOKIE_BYTES_MAX {
-            let limit = Some(SIGN_IN_COOKIE_BYTES_MAX as u64);
-            let detail = ErrorDetail { limit, ..ErrorDetail::default() };
             let message = "the rights in this link are more than a cookie can have";
-            return Err(refused("too_large", message, detail));
+            let error = ErrorReply::new(RefusalCode::TooLarge, message);
+            return Err(error.limited_to(SIGN_IN_COOKIE_BYTES_MAX as u64).into());
         }
         let mut writer = Writer::new();
         writer.object(|w| {
@@ -121,36 +113,35 @@ impl<S: Backend> Chat<S> {
             w.number("expires", expires.0);
         });
         let answer = CookieAnswer { payload: writer.finish(), cookie };
-        self.revoke_for(net, exchange, who, (revocation, true), answer);
+        self.revoke_for(net, asked.exchange, who, (revocation, true), answer);
         Ok(())
     }
 
     fn sign_out(
         &mut self,
         net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
     ) -> Result<Option<Response>, Response> {
-        let head = request.head;
+        let head = asked.head;
         check_origin(head, &[])?;
         // To say that it is done would be untrue.
         let has_cookie = head.cookie(&cookie_name(head.host)).is_some();
         if has_cookie && !is_own_page(head) {
             let message = "a sign-in is ended by this server's own page: Origin says so";
-            return Err(refused("forbidden", message, ErrorDetail::default()));
+            return Err(ErrorReply::new(RefusalCode::Forbidden, message).into());
         }
         if !has_cookie && bearer(head).ok().flatten().is_some() {
             let message = "a token is not signed out: auth:revoke ends it";
-            return Err(refused("bad_request", message, ErrorDetail::default()));
+            return Err(ErrorReply::new(RefusalCode::BadRequest, message).into());
         }
         let cookie = set_cookie(head, "", 0);
         let payload = encode::payload(|_| {});
-        let rules = self.rules(net, Address::of(request.peer), false);
+        let rules = self.rules(net, asked.address(), false);
         let Some(identity) = signed_in(head, rules)? else {
             // Whatever is there is none that is good.
-            return Ok(Some(json_of(payload).with("Set-Cookie", cookie)));
+            return Ok(Some(json(Status::Ok, payload).with("Set-Cookie", cookie)));
         };
-        self.count_for_program(net, request, &HttpCaller::Nobody)?;
+        self.count_for_program(net, asked, None)?;
         let is_everywhere = head.query_value("everywhere").is_some_and(|value| {
             value.is_ok_and(|value| ["", "1", "true"].contains(&value.as_ref()))
         });
@@ -161,10 +152,10 @@ impl<S: Backend> Chat<S> {
         };
         if !self.verifier.revocations().has_room_for(&revocation) {
             let message = "the limit of revocations is reached: nothing has changed";
-            return Err(refused("quota", message, ErrorDetail::default()));
+            return Err(ErrorReply::new(RefusalCode::Quota, message).into());
         }
         let answer = CookieAnswer { payload, cookie };
-        self.revoke_for(net, exchange, identity.user, (revocation, false), answer);
+        self.revoke_for(net, asked.exchange, identity.user, (revocation, false), answer);
         Ok(None)
     }
 
@@ -178,8 +169,8 @@ impl<S: Backend> Chat<S> {
     ) {
         let now = self.look_at_clocks(net);
         self.verifier.revocations_mut().forget(now.age_by);
-        let call =
-            self.new_call(CallWaiter::Http(Box::new(HttpCall::of_browser(exchange, answer))));
+        let call = HttpCall { cookie: Some(answer), ..HttpCall::new(exchange) };
+        let call = self.new_call(CallWaiter::Http(Box::new(call)));
         let request = Request::Revoke { revocation, once };
         self.decide(net, Input::Call { call, user, rights: Rights::Program, request });
     }

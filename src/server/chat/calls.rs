@@ -1,5 +1,6 @@
 //! What the embedding program asks of the reactor's thread.
 
+use super::admin::NO_SUCH_CONNECTION;
 use super::chat::Chat;
 use super::deliver::hand;
 use super::http_call::HttpCall;
@@ -16,12 +17,11 @@ use crate::server::embed::shared::{Command, Shared, Whom};
 use crate::server::embed::ticket::{Answered, TicketState};
 use crate::store::Backend;
 use crate::web::Net;
-use crate::wire::encode::{self, ErrorDetail};
-use crate::wire::error::HandlerRefusal;
+use crate::wire::encode;
+use crate::wire::error::ErrorReply;
+use std::rc::Rc;
 use std::sync::Arc;
 
-const NO_SUCH_CONNECTION: HandleError =
-    HandleError::refused(RefusalCode::NoSuchConnection, "there is no such connection");
 const OUTBOX_FULL: HandleError =
     HandleError::refused(RefusalCode::Overloaded, "the connection reads too slowly, or is closing");
 
@@ -80,10 +80,10 @@ impl<S: Backend> Chat<S> {
                 let text = encode::push_raw(&kind, &payload);
                 let mut broadcast = Broadcast::new(Message::Text(&text));
                 let told = match self.recipients(&Whom::Connection(conn)) {
-                    Ok(conns) if conns.is_empty() => Err(NO_SUCH_CONNECTION),
+                    Ok(conns) if conns.is_empty() => Err(NO_SUCH_CONNECTION.into()),
                     Ok(_) => hand(net, conn, &mut broadcast, &text, Class::Durable)
                         .map_err(|_| OUTBOX_FULL),
-                    Err((code, message)) => Err(HandleError::refused(code, message)),
+                    Err(refusal) => Err(refusal.into()),
                 };
                 ticket.answer(told.map(|()| Answered::Nothing));
             }
@@ -107,7 +107,7 @@ impl<S: Backend> Chat<S> {
                     ticket.answer(if is_known {
                         Ok(Answered::Nothing)
                     } else {
-                        Err(NO_SUCH_CONNECTION)
+                        Err(NO_SUCH_CONNECTION.into())
                     });
                 }
             }
@@ -126,26 +126,21 @@ impl<S: Backend> Chat<S> {
     pub(super) fn take_answers(&mut self, net: &mut Net<'_>) {
         let answers = std::mem::take(&mut self.shared.queue().answers);
         for (asking, result) in answers {
-            let (conn, id) = match asking {
-                HandlerWaiter::Conn(conn, id) => (conn, id),
-                HandlerWaiter::Call(call) => {
-                    self.call_handled(net, call, &result);
-                    continue;
-                }
-            };
-            if let Some(session) = self.session_mut(conn) {
-                session.calls = session.calls.saturating_sub(1);
-                self.settle_pause(net, conn);
+            if let HandlerWaiter::Conn(conn, _) = asking {
+                self.owe(net, conn, false);
             }
-            match result {
-                Ok(payload) => {
+            match (asking, result) {
+                (HandlerWaiter::Call(call), Ok(payload)) => self.call_replied(net, call, payload),
+                (HandlerWaiter::Call(call), Err(error)) => self.call_refused(net, call, &error),
+                (HandlerWaiter::Conn(conn, id), Ok(payload)) => {
                     self.counters.answered();
                     if let Some(id) = id {
                         self.say(net, conn, &encode::reply_raw(&id, &payload));
                     }
                 }
-                Err(HandlerRefusal { code, message, detail }) => {
-                    self.error(net, conn, id.as_deref(), &code, &message, &detail);
+                (HandlerWaiter::Conn(conn, id), Err(error)) => {
+                    let origin = Origin::Conn(conn, id.as_deref().map(Rc::from));
+                    self.refuse(net, &origin, error);
                 }
             }
         }
@@ -159,33 +154,21 @@ impl<S: Backend> Chat<S> {
         let mut left: Vec<u64> = self.calls.iter().filter_map(is_http).collect();
         left.sort_unstable();
         for call in left {
-            let detail = ErrorDetail { retry_after_ms: Some(1_000), ..ErrorDetail::default() };
-            self.call_refused(net, call, "unavailable", "the server stops", detail);
+            let error = ErrorReply::new(RefusalCode::Unavailable, "the server stops");
+            self.call_refused(net, call, &error.retry_after(1_000));
         }
     }
 
     /// What other threads share with the server.
-    pub(in crate::server) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
     /// After the loop: what was acknowledged is on disk, and every call that was not carried out is told so.
-    pub(in crate::server) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.outbound.stop();
         self.store.close();
-        self.fail_calls();
-    }
-
-    fn fail_calls(&mut self) {
-        let left = self.shared.queue().stop();
-        for command in left {
-            if let Command::Ask { ticket, .. }
-            | Command::PushOne { ticket, .. }
-            | Command::Close { ticket: Some(ticket), .. } = command
-            {
-                ticket.answer(Err(HandleError::Stopped));
-            }
-        }
+        self.shared.fail_calls();
         for (_, waiting) in self.calls.drain() {
             match waiting {
                 CallWaiter::Ticket(ticket) => ticket.answer(Err(HandleError::Stopped)),
@@ -193,6 +176,5 @@ impl<S: Backend> Chat<S> {
                 CallWaiter::Http(_) | CallWaiter::Program(_) | CallWaiter::Source(..) => {}
             }
         }
-        self.shared.online().clear();
     }
 }

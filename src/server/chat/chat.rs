@@ -5,8 +5,8 @@ use super::drain::Stopping;
 use super::errands::JobPurpose;
 use super::journal::Journal;
 use super::looking::Looking;
-use super::ready::ToldReady;
 use super::session::{Session, SessionPhase, SignedIn};
+use super::state::ToldReady;
 use super::storing::Stored;
 use crate::auth::failed_proofs::FailedProofs;
 use crate::auth::{Keys, Verifier};
@@ -22,8 +22,7 @@ use crate::server::embed::Paths;
 use crate::server::embed::handler::Registered;
 use crate::server::embed::shared::Shared;
 use crate::server::events::Tickets;
-use crate::server::http::opening::Visitor;
-use crate::server::http::{sealed, with_fallback};
+use crate::server::http::{Visitor, sealed, with_fallback};
 use crate::server::metrics::Counters;
 use crate::server::metrics::pools::Pools;
 use crate::server::proof::Proofs;
@@ -320,13 +319,11 @@ impl<S: Backend> Application for Chat<S> {
     }
 
     fn message(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
-        if self.is_watching(conn) {
-            return self.overhear(net, conn);
+        match self.visitor(conn) {
+            Some(Visitor::Watch(_)) => self.overhear(net, conn),
+            Some(Visitor::Own(_)) => self.own_message(net, conn, message),
+            None => self.received(net, conn, message),
         }
-        if self.is_own(conn) {
-            return self.own_message(net, conn, message);
-        }
-        self.received(net, conn, message);
     }
 
     fn took_bytes(&mut self, net: &mut Net<'_>, conn: ConnId, bytes: usize) {
@@ -382,11 +379,10 @@ impl<S: Backend> Application for Chat<S> {
         }
         // It may have been left unread until now.
         self.settle_pause(net, conn);
-        if let Some((code, message, detail)) = due {
-            self.say(net, conn, &encode::error(None, &code, &message, &detail));
+        if let Some(error) = due {
+            self.say(net, conn, &error.to_message(None));
         }
-        let speaks = !self.is_own(conn) && !self.speaks_nothing(net, conn);
-        if let Some(expires) = tells_expiry.filter(|_| speaks) {
+        if let Some(expires) = tells_expiry.filter(|_| !self.speaks_nothing(net, conn)) {
             let text = encode::push("notice", |w| {
                 w.text("code", "token_expiring");
                 w.text("message", "send auth with a new token");

@@ -1,4 +1,4 @@
-//! What is told to those who are sent events or parts.
+//! What is told to a connection by itself, as a message, an event or a part: a text, a greeting, why it is closed.
 
 use super::chat::Chat;
 use super::session::Session;
@@ -7,17 +7,21 @@ use crate::base::limits::{EVENT_WITH_PLACES_BYTES_MAX, RETRY_REFUSED_MS};
 use crate::base::outbox::NO_SOURCE;
 use crate::base::subscription::Subscribed;
 use crate::base::{Answer, Class, ConnId, Frame, Notice, Origin, OutboxFull, Refusal, Timestamp};
+use crate::protocol::CloseCode;
 use crate::protocol::endpoint::Broadcast;
+use crate::routes::own::{CALL_PATH, EVENTS_PATH};
 use crate::server::events::Places;
 use crate::server::events::places::id;
-use crate::server::http::listen::WatchForm;
-use crate::server::http::opening::Visitor;
+use crate::server::http::{Visitor, WatchForm};
 use crate::store::Backend;
-use crate::web::Net;
-use crate::wire::close_codes::KICKED;
+use crate::web::{Message, Net};
+use crate::wire::close_codes::{Close, KICKED};
 use crate::wire::encode::{self, Encoded, WireBody};
+use crate::wire::error::{ErrorDetail, ErrorReply};
+use crate::wire::json::Writer;
 use crate::wire::sse::{event, part, retry};
 use crate::wire::stream_encode::subscribed;
+use std::borrow::Cow;
 
 /// A notice, and its bytes for those who are sent events or parts, made once.
 pub(super) struct EncodedNotice<'a> {
@@ -55,7 +59,7 @@ pub(super) fn hand(
 impl<S: Backend> Chat<S> {
     /// How a connection is told that is sent events or parts.
     pub(super) fn form(&self, conn: ConnId) -> WatchForm {
-        match self.signed_in(conn).and_then(|known| known.visitor.as_deref()) {
+        match self.visitor(conn) {
             Some(Visitor::Watch(watch)) => watch.form,
             Some(Visitor::Own(_)) | None => WatchForm::Events,
         }
@@ -115,7 +119,7 @@ impl<S: Backend> Chat<S> {
         let (notice, encoded) = (told.notice, told.encoded);
         let others_wait = net.waiting_bytes(conn) > 0;
         let (mut before, mut is_last) = (None, true);
-        if let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut()) {
+        if let Some(places) = self.places_mut(conn) {
             match notice {
                 Notice::Event { stream, event, .. } => {
                     before = Some((stream, places.hand(stream, event.seq)));
@@ -142,7 +146,7 @@ impl<S: Backend> Chat<S> {
         };
         let handed = net.piece(conn, frame, encoded.class, encoded.source);
         if let (Err(OutboxFull), Some((stream, seq))) = (&handed, before)
-            && let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut())
+            && let Some(places) = self.places_mut(conn)
         {
             places.hand(stream, seq);
         }
@@ -151,6 +155,10 @@ impl<S: Backend> Chat<S> {
 
     fn places(&self, conn: ConnId) -> Option<&Places> {
         self.session(conn)?.places.as_deref()
+    }
+
+    pub(super) fn places_mut(&mut self, conn: ConnId) -> Option<&mut Places> {
+        self.session_mut(conn)?.places.as_deref_mut()
     }
 
     /// Where a connection is that is told all that its user is, if it can be said now.
@@ -192,13 +200,13 @@ impl<S: Backend> Chat<S> {
         invites: &[InviteInfo],
     ) {
         let Origin::Conn(conn, _) = origin else { return };
-        if net.is_endless(*conn) {
-            let text = encode::push("connected", |w| self.greeting(w, net, origin, rooms, invites));
-            self.pay_for_answer(net, origin, text.len());
+        let is_endless = net.is_endless(*conn);
+        let kind = if is_endless { "connected" } else { "hello" };
+        let text = encode::push(kind, |w| self.greeting(w, net, origin, rooms, invites));
+        self.pay_for_answer(net, origin, text.len());
+        if is_endless {
             self.tell(net, *conn, self.place(*conn).as_deref(), &text);
         } else {
-            let text = encode::push("hello", |w| self.greeting(w, net, origin, rooms, invites));
-            self.pay_for_answer(net, origin, text.len());
             self.say(net, *conn, &text);
         }
     }
@@ -211,7 +219,7 @@ impl<S: Backend> Chat<S> {
         streams: &[Subscribed],
     ) {
         let text = || encode::push("subscribed", |w| subscribed(w, streams));
-        if let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut()) {
+        if let Some(places) = self.places_mut(conn) {
             places.begin(streams);
             self.tell(net, conn, self.place(conn).as_deref(), &text());
         } else if !self.is_watching(conn) {
@@ -230,7 +238,7 @@ impl<S: Backend> Chat<S> {
         }
         self.counters.refused(refusal.code.as_str());
         self.counters.limited_by(refusal);
-        if let Some(places) = self.session_mut(conn).and_then(|session| session.places.as_mut()) {
+        if let Some(places) = self.places_mut(conn) {
             // What these streams had meanwhile is missed, and is told to be when they are asked for again.
             places.begin(&[]);
         }
@@ -239,11 +247,10 @@ impl<S: Backend> Chat<S> {
             // Refused only when it has ended.
             let _ = net.piece(conn, retry, Class::Control, NO_SOURCE);
         }
-        let mut detail = encode::refusal_detail(refusal);
+        let mut error = ErrorReply::from(refusal);
         // Then it ends.
-        detail.close = self.is_watching(conn).then_some(KICKED.code);
-        let text = encode::error(None, refusal.code.as_str(), refusal.message, &detail);
-        self.tell(net, conn, None, &text);
+        error.detail.close = self.is_watching(conn).then_some(KICKED.code);
+        self.tell(net, conn, None, &error.to_message(None));
     }
 
     /// A connection that is sent events was answered something that it asked for in its head.
@@ -272,5 +279,85 @@ impl<S: Backend> Chat<S> {
                 self.close_with(net, conn, crate::wire::close_codes::OVERLOADED, message);
             }
         }
+    }
+
+    /// Sends a text that is never refused.
+    pub(super) fn say(&self, net: &mut Net<'_>, conn: ConnId, text: &str) {
+        // Refused only when the WebSocket is not open any more, then nobody listens, or when it is none.
+        if net.send(conn, Message::Text(text)).is_err() {
+            self.tell(net, conn, None, text);
+        }
+    }
+
+    /// Says why a connection is closed, and closes it. Some proxies swallow the code: it is told
+    /// in an error before.
+    pub(super) fn close_with(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        why: Close,
+        message: impl Into<Cow<'static, str>>,
+    ) {
+        self.close_until(net, conn, why, message, None);
+    }
+
+    /// The same, and says in how many ms the client may come back, where that is known.
+    pub(super) fn close_until(
+        &mut self,
+        net: &mut Net<'_>,
+        conn: ConnId,
+        why: Close,
+        message: impl Into<Cow<'static, str>>,
+        retry_after_ms: Option<u64>,
+    ) {
+        // Not where another protocol is spoken, or none.
+        if !self.speaks_nothing(net, conn) {
+            let close = Some(why.code);
+            let detail = ErrorDetail { close, retry_after_ms, ..ErrorDetail::default() };
+            let error = ErrorReply { code: why.name.into(), message: message.into(), detail };
+            net.count_error(conn);
+            self.say(net, conn, &error.to_message(None));
+        }
+        net.close(conn, CloseCode(why.code), why.name);
+    }
+
+    /// Writes what `hello` and `info` say.
+    pub(super) fn greeting(
+        &self,
+        w: &mut Writer,
+        net: &Net<'_>,
+        origin: &Origin,
+        rooms: &RoomPage,
+        invites: &[InviteInfo],
+    ) {
+        let Some(person) = self.person(origin) else { return };
+        w.number("protocol", 1);
+        w.text("server", concat!("parlor/", env!("CARGO_PKG_VERSION")));
+        if let Origin::Conn(conn, _) = origin {
+            w.text("connection", &conn.to_string());
+        }
+        w.text("epoch", self.hub.epoch());
+        w.number("ts", net.timestamp().0);
+        w.object_in("user", |w| {
+            let id = person.user.as_str();
+            w.text("id", id);
+            w.text("name", self.hub.name_of(&person.user).unwrap_or(id));
+            w.flag("admin", person.is_admin);
+            if person.is_guest {
+                w.flag("anonymous", true);
+            }
+        });
+        // For whoever no WebSocket reaches, next time.
+        w.object_in("http", |w| {
+            w.text("events", EVENTS_PATH);
+            w.text("call", CALL_PATH);
+        });
+        w.number("heartbeat_ms", self.config.limits.heartbeat_interval_ms);
+        w.object_in("limits", |w| encode::limits(w, &self.announced_limits(&person)));
+        let is_durable = self.config.data != crate::store::Place::Memory;
+        w.text("durability", if is_durable { "disk" } else { "memory" });
+        w.text("presence", self.config.presence.as_str());
+        encode::room_page(w, rooms);
+        w.array("invites", invites, |w, invite| w.object(|w| encode::invite(w, invite)));
     }
 }

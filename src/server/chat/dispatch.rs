@@ -3,18 +3,20 @@
 use super::calls::CallWaiter;
 use super::chat::Chat;
 use super::storing::stored_bytes;
-use crate::auth::{Access, Person};
+use crate::auth::{Access, Denied, Person};
 use crate::base::answer::{InviteInfo, RoomPage};
 use crate::base::limits::REVOCATIONS_MAX;
-use crate::base::{Answer, ConnId, Origin, RefusalCode, Request};
+use crate::base::{Answer, ConnId, Origin, Refusal, RefusalCode, Request};
 use crate::hub::{Input, Quotas, Rights, Scope};
 use crate::protocol::CloseCode;
-use crate::server::embed::handler::HandlerWaiter;
-use crate::server::embed::{Call, Caller, Reply};
+use crate::server::embed::handler::{HandlerFn, HandlerWaiter};
+use crate::server::embed::{Call, Reply};
+use crate::server::http::identity::known;
 use crate::store::Backend;
 use crate::web::{Message, Net};
 use crate::wire::close_codes::BAD_CLIENT;
-use crate::wire::encode::{self, ErrorDetail};
+use crate::wire::encode;
+use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
 use crate::wire::request::{
     ADMIN_PREFIX, Envelope, Fault, OF_A_CONNECTION, OF_GUESTS, TYPES, is_for_admins,
@@ -22,6 +24,15 @@ use crate::wire::request::{
 use crate::wire::stream_encode::stream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+/// A client's request that is in hand: by which way it came, who sends it, and what it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'r> {
+    pub(super) origin: &'r Origin,
+    /// None who has not said who they are, and is no guest.
+    pub(super) person: Option<&'r Person>,
+    pub(super) envelope: &'r Envelope<'r>,
+}
 
 impl<S: Backend> Chat<S> {
     pub(super) fn received(&mut self, net: &mut Net<'_>, conn: ConnId, message: Message<'_>) {
@@ -47,7 +58,7 @@ impl<S: Backend> Chat<S> {
                 Ok(envelope) => envelope.id.clone(),
                 Err((id, _)) => id.clone(),
             };
-            self.over_rate(net, conn, id, too_soon);
+            self.over_rate(net, &Origin::Conn(conn, id), too_soon);
             return;
         }
         match envelope {
@@ -55,14 +66,13 @@ impl<S: Backend> Chat<S> {
                 let origin = Origin::Conn(conn, envelope.id.clone());
                 self.dispatch(net, &origin, &envelope);
             }
-            Err((id, fault)) => self.fault(net, &Origin::Conn(conn, id), &fault),
+            Err((id, fault)) => self.fault(net, &Origin::Conn(conn, id), fault),
         }
     }
 
-    pub(super) fn fault(&mut self, net: &mut Net<'_>, origin: &Origin, fault: &Fault) {
-        let detail = encode::fault_detail(fault);
-        self.refuse_with(net, origin, fault.code.as_str(), &fault.message, detail);
+    pub(super) fn fault(&mut self, net: &mut Net<'_>, origin: &Origin, fault: Fault) {
         let is_malformed = matches!(fault.code, RefusalCode::BadJson | RefusalCode::BadRequest);
+        self.refuse(net, origin, fault.into());
         if let Origin::Conn(conn, _) = origin
             && is_malformed
         {
@@ -82,9 +92,9 @@ impl<S: Backend> Chat<S> {
             Origin::Conn(conn, _) => {
                 let session = self.session(*conn)?;
                 let (known, limits) = (session.signed_in()?, session.own_limits().cloned());
-                let streams = known.rights.clone();
-                let (user, is_guest) = (known.user.clone(), known.is_guest);
-                Some(Person { user, is_admin: known.admin, is_guest, streams, limits })
+                let (user, streams) = (known.user.clone(), known.rights.clone());
+                let (is_admin, is_guest, has_no_rate) = (known.admin, known.is_guest, false);
+                Some(Person { user, is_admin, is_guest, has_no_rate, streams, limits })
             }
             Origin::Call(call) => match self.calls.get(call)? {
                 CallWaiter::Http(call) => call.caller.clone(),
@@ -96,66 +106,52 @@ impl<S: Backend> Chat<S> {
     /// Carries out a request, on a connection or by a call: whoever has sent it, and however.
     pub(super) fn dispatch(&mut self, net: &mut Net<'_>, origin: &Origin, envelope: &Envelope<'_>) {
         let person = self.person(origin);
-        let is_known = person.as_ref().is_some_and(|person| !person.is_guest);
-        let is_admin = person.as_ref().is_some_and(|person| person.is_admin);
+        let person = person.as_ref();
+        let asked = Asked { origin, person, envelope };
+        let (is_known, is_admin) = (known(person).is_some(), is_admin(person));
         if let Some(handler) = self.handlers.get(envelope.kind.as_ref()) {
             let handler = handler.clone();
             match refused(handler.access, is_known, is_admin) {
-                Some((code, message)) => self.refuse(net, origin, code, message),
-                None => {
-                    let person = person.filter(|person| !person.is_guest);
-                    self.call_handler(net, origin, person, envelope, &handler.run);
-                }
+                Some(refusal) => self.refuse(net, origin, (&refusal).into()),
+                None => self.call_handler(net, asked, &*handler.run),
             }
             return;
         }
         if let Some(handler) = self.remotes.find(&envelope.kind) {
             match refused(handler.access, is_known, is_admin) {
-                Some((code, message)) => self.refuse(net, origin, code, message),
-                None => self.call_remote(net, origin, person.as_ref(), envelope, &handler),
+                Some(refusal) => self.refuse(net, origin, (&refusal).into()),
+                None => self.call_remote(net, asked, &handler),
             }
             return;
         }
         match (envelope.kind.as_ref(), origin) {
             (kind, Origin::Call(_)) if OF_A_CONNECTION.contains(&kind) => {
-                let field = Some("type".into());
-                let detail = ErrorDetail { field, ..ErrorDetail::default() };
-                let message = "this request acts on a WebSocket's own connection";
-                self.refuse_with(net, origin, "bad_request", message, detail);
+                let refusal = Refusal::bad_request("type", ACTS_ON_A_CONNECTION);
+                self.refuse(net, origin, (&refusal).into());
             }
-            ("auth", Origin::Conn(conn, id)) => match envelope.auth() {
-                Ok((token, resumes)) => {
-                    self.authenticate(net, *conn, id.as_deref(), &token, resumes);
-                }
-                Err(fault) => self.fault(net, origin, &fault),
+            ("auth", Origin::Conn(conn, _)) => match envelope.auth() {
+                Ok((token, resumes)) => self.authenticate(net, *conn, origin, &token, resumes),
+                Err(fault) => self.fault(net, origin, fault),
             },
-            (kind, _) => match person {
-                Some(_) if self.is_beyond_budget(net, origin, person.as_ref(), envelope) => {}
-                Some(person) if person.is_guest => {
-                    self.guest_request(net, origin, &person, envelope);
-                }
-                Some(person) => self.request(net, origin, &person, kind, envelope),
-                None => self.refuse(net, origin, "unauthorized", "sign in first"),
+            _ => match person {
+                Some(_) if self.is_beyond_budget(net, asked) => {}
+                Some(person) if person.is_guest => self.guest_request(net, asked, person),
+                Some(person) => self.request(net, asked, person),
+                None => self.refuse(net, origin, (&SIGN_IN_FIRST).into()),
             },
         }
     }
 
-    fn request(
-        &mut self,
-        net: &mut Net<'_>,
-        origin: &Origin,
-        person: &Person,
-        kind: &str,
-        envelope: &Envelope<'_>,
-    ) {
-        let is_admin = person.is_admin;
+    fn request(&mut self, net: &mut Net<'_>, asked: Asked<'_>, person: &Person) {
+        let Asked { origin, envelope, .. } = asked;
+        let (kind, is_admin) = (&*envelope.kind, person.is_admin);
         match kind {
             "ping" => {
                 let ts = net.timestamp().0;
                 self.reply(net, origin, |w| w.number("ts", ts));
             }
             _ if kind.starts_with(ADMIN_PREFIX) && !is_admin => {
-                self.refuse(net, origin, "forbidden", "this is for admins");
+                self.refuse(net, origin, (&FOR_ADMINS).into());
             }
             _ if stored_bytes(kind, envelope)
                 .is_some_and(|adds| self.is_beyond_store(net, origin, person, adds)) => {}
@@ -163,15 +159,13 @@ impl<S: Backend> Chat<S> {
                 Ok(Some(Request::Revoke { revocation, .. }))
                     if is_admin && !self.verifier.revocations().has_room_for(&revocation) =>
                 {
-                    let limit = Some(REVOCATIONS_MAX as u64);
-                    let detail = ErrorDetail { limit, ..ErrorDetail::default() };
                     let message = "the limit of revocations is reached";
-                    let code = RefusalCode::Quota.as_str();
-                    self.refuse_with(net, origin, code, message, detail);
+                    let error = ErrorReply::new(RefusalCode::Quota, message);
+                    self.refuse(net, origin, error.limited_to(REVOCATIONS_MAX as u64));
                 }
                 Ok(Some(request)) => self.ask_hub(net, origin, person, request),
-                Ok(None) => self.stream_request(net, origin, person, envelope),
-                Err(fault) => self.fault(net, origin, &fault),
+                Ok(None) => self.stream_request(net, asked, person),
+                Err(fault) => self.fault(net, origin, fault),
             },
         }
         self.count_nothing();
@@ -200,7 +194,7 @@ impl<S: Backend> Chat<S> {
 
     /// Writes an answer of the hub.
     pub(super) fn answer(&self, w: &mut Writer, net: &Net<'_>, origin: &Origin, answer: &Answer) {
-        let is_admin = || self.person(origin).is_some_and(|person| person.is_admin);
+        let is_admin = || is_admin(self.person(origin).as_ref());
         match answer {
             Answer::Info { rooms, invites } => self.info(w, net, origin, rooms, invites),
             Answer::Streams { streams, more } if is_admin() => {
@@ -229,12 +223,13 @@ impl<S: Backend> Chat<S> {
         rooms: &RoomPage,
         invites: &[InviteInfo],
     ) {
-        let is_admin = self.person(origin).is_some_and(|person| person.is_admin);
         let counts = self.hub.counts();
         self.greeting(w, net, origin, rooms, invites);
         let person = self.person(origin);
-        w.array("types", self.types(person.as_ref()), |w, kind| w.item(kind));
-        let streams = person.as_ref().map(|person| self.streams_for(person)).unwrap_or_default();
+        let person = person.as_ref();
+        let is_admin = is_admin(person);
+        w.array("types", self.types(person), |w, kind| w.item(kind));
+        let streams = person.map(|person| self.streams_for(person)).unwrap_or_default();
         w.array("streams", &streams, |w, one| w.object(|w| stream(w, one)));
         w.number("uptime_ms", net.now().millis_since(self.started));
         w.object_in("counts", |w| {
@@ -252,8 +247,7 @@ impl<S: Backend> Chat<S> {
 
     /// The types of requests that somebody may send: the wire's, and those of handlers.
     fn types(&self, person: Option<&Person>) -> Vec<&str> {
-        let is_known = person.is_some_and(|person| !person.is_guest);
-        let is_admin = person.is_some_and(|person| person.is_admin);
+        let (is_known, is_admin) = (known(person).is_some(), is_admin(person));
         let may_call = |access: Access| refused(access, is_known, is_admin).is_none();
         let own = self.handlers.iter().filter(|(_, handler)| may_call(handler.access));
         let remote = self.remotes.declared().filter(|handler| may_call(handler.access));
@@ -273,34 +267,21 @@ impl<S: Backend> Chat<S> {
         types
     }
 
-    fn call_handler(
-        &mut self,
-        net: &mut Net<'_>,
-        origin: &Origin,
-        person: Option<Person>,
-        envelope: &Envelope<'_>,
-        run: &Arc<dyn Fn(Call, Reply) + Send + Sync>,
-    ) {
+    fn call_handler(&mut self, net: &mut Net<'_>, asked: Asked<'_>, run: &HandlerFn) {
+        let Asked { origin, person, envelope } = asked;
         let Some(payload) = envelope.payload() else {
-            self.refuse(net, origin, "bad_json", "the payload cannot be read");
-            return;
+            let error = ErrorReply::new(RefusalCode::BadJson, "the payload cannot be read");
+            return self.refuse(net, origin, error);
         };
         let (asking, connection) = match origin {
             Origin::Conn(conn, id) => {
-                if let Some(session) = self.session_mut(*conn) {
-                    session.calls += 1;
-                }
-                self.settle_pause(net, *conn);
+                self.owe(net, *conn, true);
                 (HandlerWaiter::Conn(*conn, id.as_deref().map(str::to_owned)), Some(*conn))
             }
             Origin::Call(call) => (HandlerWaiter::Call(*call), None),
         };
         let reply = Reply::new(Arc::clone(&self.shared), asking);
-        let caller = person.map(|person| Caller {
-            name: self.hub.name_of(&person.user).map(Arc::from),
-            admin: person.is_admin,
-            user: person.user,
-        });
+        let caller = known(person).map(|person| self.program_caller(person));
         let kind = envelope.kind.clone().into_owned();
         let call = Call { kind, payload, caller, connection };
         // A handler's panic is its own: its reply, which is dropped by it, answers `internal`.
@@ -344,62 +325,45 @@ impl<S: Backend> Chat<S> {
         }
     }
 
-    /// Refuses a request.
-    pub(super) fn refuse(
-        &mut self,
-        net: &mut Net<'_>,
-        origin: &Origin,
-        code: &'static str,
-        message: &str,
-    ) {
-        self.refuse_with(net, origin, code, message, ErrorDetail::default());
-    }
-
-    /// Refuses a request, with more than a code and a sentence.
-    pub(super) fn refuse_with(
-        &mut self,
-        net: &mut Net<'_>,
-        origin: &Origin,
-        code: &str,
-        message: &str,
-        detail: ErrorDetail,
-    ) {
-        match origin {
-            Origin::Conn(conn, id) => self.error(net, *conn, id.as_deref(), code, message, &detail),
-            Origin::Call(call) => self.call_refused(net, *call, code, message, detail),
-        }
-    }
-
-    /// Sends an error: at once where it answers an `id`, at most one a second where it does not.
-    pub(super) fn error(
-        &mut self,
-        net: &mut Net<'_>,
-        conn: ConnId,
-        id: Option<&str>,
-        code: &str,
-        message: &str,
-        detail: &ErrorDetail,
-    ) {
+    /// Refuses a request: on a connection at once where it has an `id`, at most once a second where it has none.
+    pub(super) fn refuse(&mut self, net: &mut Net<'_>, origin: &Origin, error: ErrorReply) {
+        let (conn, id) = match origin {
+            Origin::Conn(conn, id) => (*conn, id.as_deref()),
+            Origin::Call(call) => return self.call_refused(net, *call, &error),
+        };
         let now = net.now();
-        self.counters.refused_with(code, detail);
+        self.counters.refused_with(&error);
         net.count_error(conn);
         let Some(session) = self.session_mut(conn) else { return };
-        if id.is_some() || session.anonymous_error(now, code, message, detail) {
-            self.say(net, conn, &encode::error(id, code, message, detail));
+        if id.is_some() || session.anonymous_error(now, &error) {
+            self.say(net, conn, &error.to_message(id));
         } else {
             self.arm(net, conn);
         }
     }
+
+    /// Refuses what the hub, or a limit of the hub's, does not let pass.
+    pub(super) fn refused(&mut self, net: &mut Net<'_>, origin: &Origin, refusal: &Refusal) {
+        self.counters.limited_by(refusal);
+        self.refuse(net, origin, refusal.into());
+    }
 }
 
+fn is_admin(person: Option<&Person>) -> bool {
+    person.is_some_and(|person| person.is_admin)
+}
+
+/// Whoever has not said who they are.
+const SIGN_IN_FIRST: Refusal = Refusal::new(RefusalCode::Unauthorized, "sign in first");
+const FOR_ADMINS: Refusal = Refusal::new(RefusalCode::Forbidden, "this is for admins");
+pub(super) const ACTS_ON_A_CONNECTION: &str = "this request acts on a WebSocket's own connection";
+
 /// Why somebody may not call a handler, if they may not.
-fn refused(access: Access, is_known: bool, is_admin: bool) -> Option<(&'static str, &'static str)> {
-    match (access, is_known) {
-        (Access::Public, _) | (Access::User, true) => None,
-        (Access::User | Access::Admin, false) => Some(("unauthorized", "sign in first")),
-        (Access::Admin, true) if is_admin => None,
-        (Access::Admin, true) => Some(("forbidden", "this is for admins")),
-    }
+fn refused(access: Access, is_known: bool, is_admin: bool) -> Option<Refusal> {
+    access.judge(is_known, is_admin).err().map(|denied| match denied {
+        Denied::Unauthorized => SIGN_IN_FIRST,
+        Denied::Forbidden => FOR_ADMINS,
+    })
 }
 
 fn binary() -> Fault {

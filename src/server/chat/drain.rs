@@ -6,14 +6,15 @@ use super::deliver::hand;
 use crate::base::limits::{
     DRAIN_NOTICE_MS, RETURNS_PER_SECOND, SPREAD_MS_MAX, SPREAD_MS_MIN, STOP_MS_MAX,
 };
-use crate::base::{Class, ConnId, Moment};
+use crate::base::{Class, ConnId, Moment, RefusalCode};
 use crate::http1::{HttpRefusal, Status};
 use crate::protocol::endpoint::Broadcast;
 use crate::protocol::{CloseCode, Message};
 use crate::server::embed::shared::End;
 use crate::store::Backend;
 use crate::web::Net;
-use crate::wire::encode::{self, ErrorDetail};
+use crate::wire::encode;
+use crate::wire::error::ErrorReply;
 
 /// How far an orderly end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl<S: Backend> Chat<S> {
         for conn in conns {
             // Once for each, so that it is bounded; whoever is slow is told, too.
             if self.is_own(conn) {
-                self.own_draining(net, conn, spread_ms);
+                self.with_own(net, conn, |handler, socket| handler.draining(socket, spread_ms));
                 continue;
             }
             if self.speaks_nothing(net, conn) {
@@ -117,8 +118,9 @@ impl<S: Backend> Chat<S> {
                     End::ForGood => (CloseCode::GOING_AWAY, "the server stops"),
                     End::Restart => (CloseCode::RESTART, "the server restarts"),
                 };
-                let detail = ErrorDetail { close: Some(code.0), ..ErrorDetail::default() };
-                let text = encode::error(None, "unavailable", reason, &detail);
+                let mut error = ErrorReply::new(RefusalCode::Unavailable, reason);
+                error.detail.close = Some(code.0);
+                let text = error.to_message(None);
                 for conn in self.conns() {
                     // A WebSocket's Close says it.
                     if net.is_endless(conn) {
@@ -148,9 +150,8 @@ fn spread_ms(connections: usize) -> u64 {
 /// Nobody new is let in: another server will be here soon.
 pub(super) fn restarting() -> HttpRefusal {
     let message = "the server restarts: reconnect in a moment";
-    let mut refusal = HttpRefusal::new(Status::ServiceUnavailable, "overloaded", message);
-    refusal.fields = &[("Retry-After", "2")];
-    refusal
+    HttpRefusal::new(Status::ServiceUnavailable, "overloaded", message)
+        .with(&[("Retry-After", "2")])
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! What the application's backend is asked for, and where what came of it goes.
 
 use super::chat::Chat;
+use super::proof::ProofJob;
 use super::remote::RemoteCall;
-use crate::auth::failed_proofs::Paid;
 use crate::backend::{JobId, JobResult};
 use crate::base::StreamId;
-use crate::server::proof::ProofPlace;
 use crate::store::Backend;
-use crate::web::{Exchange, Net};
+use crate::web::Net;
 
 /// What a job is for.
 #[derive(Debug)]
@@ -17,7 +16,7 @@ pub(super) enum JobPurpose {
     /// A request of a client.
     Remote(RemoteCall),
     /// Who sends a request.
-    Proof { exchange: Exchange, place: ProofPlace, paid: Paid },
+    Proof(ProofJob),
 }
 
 impl<S: Backend> Chat<S> {
@@ -52,9 +51,13 @@ impl<S: Backend> Chat<S> {
     ) {
         match purpose {
             JobPurpose::Poll(stream) => self.poll_finished(net, &stream, id, outcome),
-            JobPurpose::Remote(call) => self.remote_finished(net, call, outcome),
-            JobPurpose::Proof { exchange, place, paid } => {
-                self.proof_finished(net, exchange, (&place, paid), outcome);
+            JobPurpose::Remote(call) => {
+                self.remote_over(net, call, outcome);
+                self.ask_remotes(net);
+            }
+            JobPurpose::Proof(job) => {
+                self.proof_over(net, job, outcome);
+                self.ask_who(net);
             }
         }
     }

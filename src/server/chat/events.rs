@@ -2,8 +2,9 @@
 
 use super::chat::Chat;
 use super::drain::restarting;
+use super::http_answer::Incoming;
+use super::paths::{guest, too_many_guests};
 use super::session::{Arrival, Session, SessionPhase};
-use super::watch::{guest, too_many_guests};
 use crate::auth::Identity;
 use crate::base::answer::RoomPage;
 use crate::base::limits::{RETRY_MS, TICKET_MS};
@@ -14,11 +15,11 @@ use crate::base::{Address, Class, ConnId, Frame, Origin, Request, StreamRights};
 use crate::http1::{HttpRefusal, Response, Status};
 use crate::hub::Input;
 use crate::server::events::places::LastSeen;
-use crate::server::http::listen::{Listening, Watch, WatchForm, What, Who, judge_watch};
-use crate::server::http::opening::Visitor;
-use crate::server::http::{public, shared_with, unauthorized};
+use crate::server::http::{
+    Listening, Visitor, Watch, WatchForm, What, Who, judge_watch, public, shared_with, unauthorized,
+};
 use crate::store::Backend;
-use crate::web::{Exchange, HttpAnswer, Net};
+use crate::web::{HttpAnswer, Net};
 use crate::wire::encode;
 use crate::wire::sse::{before_parts, retry};
 
@@ -30,12 +31,11 @@ impl<S: Backend> Chat<S> {
     pub(super) fn listen(
         &mut self,
         net: &mut Net<'_>,
-        exchange: Exchange,
-        address: Address,
+        asked: Incoming<'_>,
         listening: Listening,
     ) -> HttpAnswer {
         let origin = listening.origin.clone();
-        self.begin_listening(net, exchange.conn(), address, listening).unwrap_or_else(|refusal| {
+        self.begin_listening(net, asked, listening).unwrap_or_else(|refusal| {
             self.counters.refused(refusal.code);
             HttpAnswer::Respond(shared_with(refusal.into(), origin.as_deref()))
         })
@@ -44,10 +44,10 @@ impl<S: Backend> Chat<S> {
     fn begin_listening(
         &mut self,
         net: &mut Net<'_>,
-        conn: ConnId,
-        address: Address,
+        asked: Incoming<'_>,
         listening: Listening,
     ) -> Result<HttpAnswer, HttpRefusal> {
+        let (conn, address) = (asked.exchange.conn(), asked.address());
         let Listening { who, what, response, is_head, .. } = listening;
         if self.is_draining() {
             return Err(restarting());
@@ -136,12 +136,11 @@ impl<S: Backend> Chat<S> {
         if has_rate && let Err(too_soon) = self.take_call(net.now(), asker, own.as_deref()) {
             self.counters.limited(too_soon.limit);
             self.counters.refused("rate_limited");
-            let seconds = too_soon.retry_after_ms.div_ceil(1_000).max(1).to_string();
             let refusal =
                 HttpRefusal::new(Status::TooManyRequests, "rate_limited", too_soon.message);
             let refused = Response::from(refusal);
             let response = Response { fields: response.fields, ..refused };
-            return Ok(HttpAnswer::Respond(response.with("Retry-After", seconds)));
+            return Ok(HttpAnswer::Respond(response.with_retry_after(too_soon.retry_after_ms)));
         }
         let unavailable =
             |message| HttpRefusal::new(Status::ServiceUnavailable, "overloaded", message);
@@ -223,8 +222,7 @@ impl<S: Backend> Chat<S> {
                     self.decide(net, Input::Request { conn, is_admin: admin, id, request });
                 }
                 if !streams.is_empty() && net.is_open(conn) {
-                    if let Some(places) = self.session_mut(conn).and_then(|one| one.places.as_mut())
-                    {
+                    if let Some(places) = self.places_mut(conn) {
                         places.ask();
                     }
                     self.subscribe(net, by, rights, Form::Envelope, streams);

@@ -3,17 +3,35 @@
 use super::chat::Chat;
 use super::drain::restarting;
 use super::journal::Limited;
+use super::paths::{guest, too_many_guests};
 use super::proof::SenderState;
 use super::session::{Arrival, Session, SessionPhase};
-use super::watch::{guest, too_many_guests};
 use crate::base::Address;
 use crate::http1::{RequestHead, Response};
 use crate::protocol::handshake::Upgrade;
-use crate::server::http::route::{Routed, route};
-use crate::server::http::{Rules, sealed, shared_with, with_fallback};
+use crate::server::http::route::route;
+use crate::server::http::{Routed, Rules, needs_proof, sealed, shared_with, with_fallback};
 use crate::store::Backend;
 use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
 use std::net::IpAddr;
+
+/// A request of HTTP that is in hand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Incoming<'r> {
+    pub(super) exchange: Exchange,
+    pub(super) head: &'r RequestHead<'r>,
+    pub(super) body: &'r [u8],
+    pub(super) peer: IpAddr,
+    /// A proxy says that it comes from another machine.
+    is_elsewhere: bool,
+}
+
+impl Incoming<'_> {
+    /// From where it comes.
+    pub(super) fn address(self) -> Address {
+        Address::of(self.peer)
+    }
+}
 
 impl<S: Backend> Chat<S> {
     /// Answers a request, or sees to it that it is answered.
@@ -23,9 +41,11 @@ impl<S: Backend> Chat<S> {
         exchange: Exchange,
         request: &WebRequest<'_>,
     ) -> HttpAnswer {
-        let answer = self.answer_to(net, exchange, request);
-        let address = Some(Address::of(request.peer));
-        let is_over = self.note_proofs(net, Limited { conn: None, user: None, address });
+        let WebRequest { peer, is_by_proxy, head, body } = *request;
+        let is_elsewhere = is_by_proxy && !peer.is_loopback();
+        let asked = Incoming { exchange, head, body, peer, is_elsewhere };
+        let answer = self.answer_to(net, asked);
+        let is_over = self.note_proofs(net, Limited::at(asked.address()));
         match answer {
             // Whoever fails again and again has to come again for each try.
             HttpAnswer::Respond(response) => {
@@ -38,18 +58,12 @@ impl<S: Backend> Chat<S> {
     }
 
     /// Answers a request.
-    fn answer_to(
-        &mut self,
-        net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
-    ) -> HttpAnswer {
-        let conn = exchange.conn();
-        let is_elsewhere = request.is_by_proxy && !request.peer.is_loopback();
-        let proven = match self.prove(net, exchange, request) {
+    fn answer_to(&mut self, net: &mut Net<'_>, asked: Incoming<'_>) -> HttpAnswer {
+        let conn = asked.exchange.conn();
+        let proven = match self.prove(net, asked) {
             SenderState::NotNeeded => None,
             SenderState::Is(identity) => Some(identity),
-            SenderState::Refuse(response) if Upgrade::is_asked_for(request.head) => {
+            SenderState::Refuse(response) if Upgrade::is_asked_for(asked.head) => {
                 return with_fallback(response).into();
             }
             SenderState::Refuse(response) => {
@@ -57,21 +71,22 @@ impl<S: Backend> Chat<S> {
             }
             SenderState::Waits => return HttpAnswer::Again,
         };
-        let address = Address::of(request.peer);
-        let rules = Rules { proven: proven.as_deref(), ..self.rules(net, address, is_elsewhere) };
-        let (answer, opening) = match route(request.head, rules) {
+        let address = asked.address();
+        let rules =
+            Rules { proven: proven.as_deref(), ..self.rules(net, address, asked.is_elsewhere) };
+        let (answer, opening) = match route(asked.head, rules) {
             Routed::Respond(response) => {
-                let is_head = request.head.method == "HEAD";
+                let is_head = asked.head.method == "HEAD";
                 let paid = self.paid_by_address(net, address, (is_head, response));
                 return HttpAnswer::Respond(paid);
             }
             Routed::Metrics => return HttpAnswer::Respond(self.paid_metrics(net, address)),
             Routed::Ready => return HttpAnswer::Respond(self.readyz(net)),
-            Routed::Call(call) => return self.call(net, exchange, request, &call),
-            Routed::SignIn => return self.browser_call(net, exchange, request, proven),
-            Routed::Listen(listening) => return self.listen(net, exchange, address, *listening),
-            Routed::Program(call) => return self.call_program(net, exchange, request, *call),
-            Routed::Hook(hook) => return self.hook(net, exchange, request, *hook),
+            Routed::Call(call) => return self.call(net, asked, &call),
+            Routed::SignIn => return self.browser_call(net, asked, proven),
+            Routed::Listen(listening) => return self.listen(net, asked, *listening),
+            Routed::Program(call) => return self.call_program(net, asked, *call),
+            Routed::Hook(hook) => return self.hook(net, asked, *hook),
             Routed::Open { .. } if self.is_draining() => {
                 return with_fallback(restarting().into()).into();
             }
@@ -94,7 +109,7 @@ impl<S: Backend> Chat<S> {
                 visitor,
                 asks_for: None,
             })),
-            None => SessionPhase::Anonymous { deadline, resumes, visitor },
+            None => SessionPhase::Anonymous { deadline, visitor },
         };
         self.put_session(Session::new(conn, phase).announcing_resume(resumes));
         answer
@@ -109,11 +124,12 @@ impl<S: Backend> Chat<S> {
     ) -> Option<Response> {
         // Nobody's content is waited for but of those who may make a call; who that is may be found out only
         // when it is here.
-        if self.shows_proof(head) && self.may_ask_for(net, head) {
+        let address = Address::of(peer);
+        let rules = self.rules(net, address, false);
+        if self.shows_proof(head) && needs_proof(head, rules) {
             return None;
         }
-        let address = Address::of(peer);
-        let refused = match route(head, self.rules(net, address, false)) {
+        let refused = match route(head, rules) {
             Routed::Respond(response) => Some(response),
             Routed::Call(call) => self.judge_publish(&call),
             // Nor for what would not be looked at.
@@ -125,7 +141,7 @@ impl<S: Backend> Chat<S> {
             | Routed::Metrics
             | Routed::Ready => None,
         };
-        self.note_proofs(net, Limited { conn: None, user: None, address: Some(address) });
+        self.note_proofs(net, Limited::at(address));
         refused
     }
 }

@@ -2,25 +2,23 @@
 
 use super::calls::CallWaiter;
 use super::chat::Chat;
-use super::http_streams::bytes_of;
+use super::http_answer::Incoming;
 use super::journal::Limited;
+use super::streams::bytes_of;
 use crate::auth::Person;
 use crate::base::limits::HTTP_CALLS_MAX;
 use crate::base::rates::Asker;
-use crate::base::{Address, Answer, Moment, Origin, Refusal, RefusalCode, Timestamp};
+use crate::base::{Answer, Moment, Origin, Refusal, RefusalCode};
 use crate::http1::{Response, Status};
-use crate::server::embed::handler::HandlerResult;
-use crate::server::http::api::ApiCall;
-use crate::server::http::browser::CookieAnswer;
-use crate::server::http::status::{json, refused};
-use crate::server::http::{HttpCaller, public, sealed, shared_with};
+use crate::server::http::{
+    ApiCall, CookieAnswer, json, known, public, refused, sealed, shared_with,
+};
 use crate::server::sources::HookCall;
 use crate::store::Backend;
-use crate::web::{Exchange, HttpAnswer, Net, WebRequest};
-use crate::wire::encode::{self, ErrorDetail};
-use crate::wire::error::HandlerRefusal;
-use crate::wire::request::{Envelope, Fault};
-use std::borrow::Cow;
+use crate::web::{Exchange, HttpAnswer, Net};
+use crate::wire::encode;
+use crate::wire::error::ErrorReply;
+use crate::wire::request::Envelope;
 
 /// A call that waits for its answer.
 #[derive(Debug)]
@@ -33,48 +31,25 @@ pub(super) struct HttpCall {
     pub(super) success: Status,
     pub(super) shared_with: Option<Box<str>>,
     /// It came to a webhook.
-    hook: Option<HookCall>,
+    pub(super) hook: Option<HookCall>,
     /// A browser signs in or out.
-    cookie: Option<CookieAnswer>,
+    pub(super) cookie: Option<CookieAnswer>,
 }
 
 impl HttpCall {
-    /// A call of the API, whose good answer has status 200.
-    pub(super) fn of_api(exchange: Exchange, request: &WebRequest<'_>, call: &ApiCall) -> HttpCall {
+    /// A call of nobody, whose good answer has status 200.
+    pub(super) fn new(exchange: Exchange) -> HttpCall {
+        let (caller, payer, shared_with, hook, cookie) = (None, None, None, None, None);
+        HttpCall { exchange, caller, payer, success: Status::Ok, shared_with, hook, cookie }
+    }
+
+    /// A call of the API.
+    pub(super) fn of_api(asked: Incoming<'_>, call: &ApiCall) -> HttpCall {
         HttpCall {
-            exchange,
-            caller: call.caller.person().cloned(),
-            payer: asker(&call.caller, request),
-            success: Status::Ok,
+            caller: call.caller.clone(),
+            payer: asker(call.caller.as_ref(), asked),
             shared_with: call.shared_with.clone(),
-            hook: None,
-            cookie: None,
-        }
-    }
-
-    /// A browser's sign-in, or its end.
-    pub(super) fn of_browser(exchange: Exchange, answer: CookieAnswer) -> HttpCall {
-        HttpCall {
-            exchange,
-            caller: None,
-            payer: None,
-            success: Status::Ok,
-            shared_with: None,
-            hook: None,
-            cookie: Some(answer),
-        }
-    }
-
-    /// A message to a webhook.
-    pub(super) fn of_hook(exchange: Exchange, hook: HookCall) -> HttpCall {
-        HttpCall {
-            exchange,
-            caller: None,
-            payer: None,
-            success: Status::Ok,
-            shared_with: None,
-            hook: Some(hook),
-            cookie: None,
+            ..HttpCall::new(asked.exchange)
         }
     }
 }
@@ -84,16 +59,14 @@ impl<S: Backend> Chat<S> {
     pub(super) fn call(
         &mut self,
         net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
         call: &ApiCall,
     ) -> HttpAnswer {
-        match self.begin_call(net, exchange, request, call) {
+        match self.begin_call(net, asked, call) {
             Ok(()) => HttpAnswer::Later,
-            Err(unfit) => {
-                let CallFault { code, message, detail } = *unfit;
-                self.counters.refused(code);
-                let response = refused(code, &message, detail);
+            Err(error) => {
+                self.counters.refused(&error.code);
+                let response = refused(&error);
                 HttpAnswer::Respond(shared_with(response, call.shared_with.as_deref()))
             }
         }
@@ -102,25 +75,24 @@ impl<S: Backend> Chat<S> {
     fn begin_call(
         &mut self,
         net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
         call: &ApiCall,
-    ) -> Result<(), Box<CallFault>> {
-        self.count_call(net, request, &call.caller)?;
+    ) -> Result<(), Box<ErrorReply>> {
+        self.count_call(net, asked, call.caller.as_ref())?;
         let takes_key = call.route.types == ["chat:send"] || call.stream().is_some();
-        if !takes_key && request.head.all("idempotency-key").next().is_some() {
+        if !takes_key && asked.head.all("idempotency-key").next().is_some() {
             let message = "this call takes no Idempotency-Key: a repeat is carried out again";
-            return Err(CallFault::new("bad_request", message, ErrorDetail::default()));
+            return Err(ErrorReply::new(RefusalCode::BadRequest, message).into());
         }
-        if self.begin_publish(net, exchange, request, call)? {
+        if self.begin_publish(net, asked, call)? {
             return Ok(());
         }
-        let body = str::from_utf8(request.body).map_err(|_| {
+        let body = str::from_utf8(asked.body).map_err(|_| {
             let message = "the request's content is not UTF-8";
-            CallFault::new("bad_json", message, ErrorDetail::default())
+            ErrorReply::new(RefusalCode::BadJson, message)
         })?;
         let kind = call.kind(&self.hub).to_owned();
-        let payload = call.payload(request.head, body, &self.hub)?;
+        let payload = call.payload(asked.head, body, &self.hub)?;
         let envelope = Envelope::of_call(&kind, &payload)?;
         let success = match kind.as_str() {
             "room:create" | "chat:send" if call.route.creates => Status::Created,
@@ -128,7 +100,7 @@ impl<S: Backend> Chat<S> {
             "room:invite" if !call.route.types.is_empty() => Status::Accepted,
             _ => Status::Ok,
         };
-        let http_call = HttpCall { success, ..HttpCall::of_api(exchange, request, call) };
+        let http_call = HttpCall { success, ..HttpCall::of_api(asked, call) };
         let number = self.new_call(CallWaiter::Http(Box::new(http_call)));
         self.dispatch(net, &Origin::Call(number), &envelope);
         Ok(())
@@ -138,23 +110,20 @@ impl<S: Backend> Chat<S> {
     fn count_call(
         &mut self,
         net: &Net<'_>,
-        request: &WebRequest<'_>,
-        caller: &HttpCaller,
-    ) -> Result<(), Box<CallFault>> {
+        asked: Incoming<'_>,
+        caller: Option<&Person>,
+    ) -> Result<(), Box<ErrorReply>> {
         if self.calls.len() >= HTTP_CALLS_MAX {
-            let detail = ErrorDetail { retry_after_ms: Some(1_000), ..ErrorDetail::default() };
-            return Err(CallFault::new("overloaded", "too many calls wait", detail));
+            return Err(too_many_wait().into());
         }
-        let limits = caller.person().and_then(|person| person.limits.clone());
-        let Some(asker) = asker(caller, request) else { return Ok(()) };
-        self.take_call(net.now(), asker, limits.as_deref()).map_err(|too_soon| {
+        let limits = caller.and_then(|person| person.limits.as_deref());
+        let Some(asker) = asker(caller, asked) else { return Ok(()) };
+        self.take_call(net.now(), asker, limits).map_err(|too_soon| {
             self.counters.limited(too_soon.limit);
-            let (user, address) = (caller.person().map(|one| &one.user), Address::of(request.peer));
+            let (user, address) = (caller.map(|one| &one.user), asked.address());
             let who = Limited { conn: None, user, address: Some(address) };
             self.note_limited(net.now(), too_soon.limit, who);
-            let retry_after_ms = Some(too_soon.retry_after_ms);
-            let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
-            CallFault::new("rate_limited", too_soon.message, detail)
+            Box::new(too_soon.into())
         })
     }
 
@@ -162,13 +131,12 @@ impl<S: Backend> Chat<S> {
     pub(super) fn count_for_program(
         &mut self,
         net: &Net<'_>,
-        request: &WebRequest<'_>,
-        caller: &HttpCaller,
+        asked: Incoming<'_>,
+        caller: Option<&Person>,
     ) -> Result<(), Response> {
-        self.count_call(net, request, caller).map_err(|unfit| {
-            let CallFault { code, message, detail } = *unfit;
-            self.counters.refused(code);
-            refused(code, &message, detail)
+        self.count_call(net, asked, caller).map_err(|error| {
+            self.counters.refused(&error.code);
+            refused(&error)
         })
     }
 
@@ -179,41 +147,60 @@ impl<S: Backend> Chat<S> {
         call: u64,
         answer: &Result<Answer, Refusal>,
     ) {
-        if let Some(CallWaiter::Ticket(_)) = self.calls.get(&call) {
-            match answer {
-                Ok(_) => self.counters.answered(),
-                Err(refusal) => self.counters.refused(refusal.code.as_str()),
-            }
-            if let Some(CallWaiter::Ticket(ticket)) = self.calls.remove(&call) {
-                ticket.answer_with(answer.clone());
-            }
-            return;
+        let Some(CallWaiter::Http(waiting)) = self.calls.get_mut(&call) else {
+            return self.call_ended(net.now(), call, answer);
+        };
+        // It was there before: nothing was created.
+        if let Ok(Answer::Sent { duplicate: true, .. }) = answer {
+            waiting.success = Status::Ok;
+        }
+        if let Some(hook) = &waiting.hook {
+            let published = match answer {
+                Ok(Answer::Published { seq, ts, .. }) => Some((*seq, *ts)),
+                Ok(_) | Err(_) => None,
+            };
+            self.sources.hook_done(hook, published);
         }
         match answer {
             Ok(Answer::Stream(info)) if info.declaration.binary => {
                 self.finish(net, call, |_| bytes_of(info));
             }
             Ok(answer) => {
-                if let Answer::Published { seq, ts, .. } = answer {
-                    self.note_hook(call, Some((*seq, *ts)));
-                }
-                // It was there before: nothing was created.
-                if let Answer::Sent { duplicate: true, .. } = answer
-                    && let Some(CallWaiter::Http(call)) = self.calls.get_mut(&call)
-                {
-                    call.success = Status::Ok;
-                }
                 let origin = Origin::Call(call);
                 let payload = encode::payload(|w| self.answer(w, net, &origin, answer));
                 self.call_replied(net, call, payload);
             }
             Err(refusal) => {
+                if let Some(hook) = &waiting.hook {
+                    let stream = hook.stream.clone();
+                    self.source_refused(&stream, &why(refusal));
+                }
                 self.counters.limited_by(refusal);
-                self.note_source(net.now(), call, refusal);
-                self.note_hook(call, None);
-                let detail = encode::refusal_detail(refusal);
-                self.call_refused(net, call, refusal.code.as_str(), refusal.message, detail);
+                self.call_refused(net, call, &refusal.into());
             }
+        }
+    }
+
+    /// The hub has answered a call of the embedding program's, or of a source's, for whom nothing is encoded.
+    fn call_ended(&mut self, now: Moment, call: u64, answer: &Result<Answer, Refusal>) {
+        match answer {
+            Ok(_) => self.counters.answered(),
+            Err(refusal) => self.counters.refused(refusal.code.as_str()),
+        }
+        match (self.calls.remove(&call), answer) {
+            (Some(CallWaiter::Ticket(ticket)), answer) => ticket.answer_with(answer.clone()),
+            (Some(CallWaiter::Program(stream)), Err(refusal)) => {
+                self.counters.limited_by(refusal);
+                self.note_unpublished(now, &stream, refusal);
+            }
+            (Some(CallWaiter::Source(stream, id)), Err(refusal)) => {
+                use RefusalCode::{Overloaded, Quota, Unavailable};
+                self.counters.limited_by(refusal);
+                let later = matches!(refusal.code, Overloaded | Quota | Unavailable);
+                self.sources.refuse(&stream, id, later);
+                self.source_refused(&stream, &why(refusal));
+            }
+            (_, Ok(_)) | (Some(CallWaiter::Http(_)) | None, Err(_)) => {}
         }
     }
 
@@ -231,62 +218,9 @@ impl<S: Backend> Chat<S> {
     }
 
     /// A call is refused.
-    pub(super) fn call_refused(
-        &mut self,
-        net: &mut Net<'_>,
-        call: u64,
-        code: &str,
-        message: &str,
-        detail: ErrorDetail,
-    ) {
-        self.counters.refused_with(code, &detail);
-        self.finish(net, call, |_| refused(code, message, detail));
-    }
-
-    /// A handler of the embedding program has answered a call.
-    pub(super) fn call_handled(&mut self, net: &mut Net<'_>, call: u64, result: &HandlerResult) {
-        match result {
-            Ok(payload) => self.call_replied(net, call, payload.clone()),
-            Err(HandlerRefusal { code, message, detail }) => {
-                self.call_refused(net, call, code, message, detail.clone());
-            }
-        }
-    }
-
-    /// Takes note of what a stream has not taken of its source.
-    fn note_source(&mut self, now: Moment, call: u64, refusal: &Refusal) {
-        let stream = match self.calls.get(&call) {
-            Some(CallWaiter::Program(stream)) => {
-                let stream = stream.clone();
-                self.note_unpublished(now, &stream, refusal);
-                return;
-            }
-            Some(CallWaiter::Source(stream, id)) => {
-                use RefusalCode::{Overloaded, Quota, Unavailable};
-                let later = matches!(refusal.code, Overloaded | Quota | Unavailable);
-                self.sources.refuse(stream, *id, later);
-                stream.clone()
-            }
-            Some(CallWaiter::Http(call)) => match &call.hook {
-                Some(hook) => hook.stream.clone(),
-                None => return,
-            },
-            Some(CallWaiter::Ticket(_)) | None => return,
-        };
-        let why = match &refusal.field {
-            Some(field) => format!("{field}: {}", refusal.message),
-            None => refusal.message.to_owned(),
-        };
-        self.source_refused(&stream, &why);
-    }
-
-    /// Takes note of what became of a delivery to a webhook.
-    fn note_hook(&mut self, call: u64, published: Option<(u64, Timestamp)>) {
-        if let Some(CallWaiter::Http(call)) = self.calls.get(&call)
-            && let Some(hook) = &call.hook
-        {
-            self.sources.hook_done(hook, published);
-        }
+    pub(super) fn call_refused(&mut self, net: &mut Net<'_>, call: u64, error: &ErrorReply) {
+        self.counters.refused_with(error);
+        self.finish(net, call, |_| refused(error));
     }
 
     pub(super) fn finish(
@@ -304,33 +238,24 @@ impl<S: Backend> Chat<S> {
     }
 }
 
+/// Why a stream has not taken what its source had.
+fn why(refusal: &Refusal) -> String {
+    match &refusal.field {
+        Some(field) => format!("{field}: {}", refusal.message),
+        None => refusal.message.to_owned(),
+    }
+}
+
 /// As whom a call is counted; none for the admin token, which has no rate.
-fn asker(caller: &HttpCaller, request: &WebRequest<'_>) -> Option<Asker> {
-    match caller {
-        HttpCaller::Token(_) => None,
-        HttpCaller::User(person) => Some(Asker::User(person.user.clone())),
-        HttpCaller::Nobody | HttpCaller::Guest(_) => {
-            Some(Asker::Address(Address::of(request.peer)))
-        }
+fn asker(caller: Option<&Person>, asked: Incoming<'_>) -> Option<Asker> {
+    match known(caller) {
+        Some(person) if person.has_no_rate => None,
+        Some(person) => Some(Asker::User(person.user.clone())),
+        None => Some(Asker::Address(asked.address())),
     }
 }
 
-/// Why a call does not even reach the hub or a handler.
-struct CallFault {
-    code: &'static str,
-    message: Cow<'static, str>,
-    detail: ErrorDetail,
-}
-
-impl CallFault {
-    fn new(code: &'static str, message: &'static str, detail: ErrorDetail) -> Box<CallFault> {
-        Box::new(CallFault { code, message: message.into(), detail })
-    }
-}
-
-impl From<Fault> for Box<CallFault> {
-    fn from(fault: Fault) -> Box<CallFault> {
-        let detail = encode::fault_detail(&fault);
-        Box::new(CallFault { code: fault.code.as_str(), message: fault.message, detail })
-    }
+/// The answer to one call too many.
+pub(super) fn too_many_wait() -> ErrorReply {
+    ErrorReply::new(RefusalCode::Overloaded, "too many calls wait").retry_after(1_000)
 }

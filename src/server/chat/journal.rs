@@ -54,6 +54,13 @@ pub(super) struct Limited<'a> {
     pub(super) address: Option<Address>,
 }
 
+impl Limited<'_> {
+    /// Somebody at an address.
+    pub(super) fn at(address: Address) -> Limited<'static> {
+        Limited { conn: None, user: None, address: Some(address) }
+    }
+}
+
 impl<S: Backend> Chat<S> {
     /// Somebody has said who they are, or need not.
     pub(super) fn note_arrival(&mut self, net: &mut Net<'_>, conn: ConnId) {

@@ -1,28 +1,54 @@
-//! The embedding program's own paths, served.
+//! Those who came for something else than the chat: clients of a stream's own path, who speak nothing, guests, and clients
+//! of the embedding program's own paths.
 
-use crate::auth::Person;
+use super::chat::Chat;
+use super::dispatch::Asked;
+use super::http_answer::Incoming;
+use super::http_call::too_many_wait;
+use super::session::{Session, SignedIn};
+use crate::auth::{Identity, Person};
+use crate::base::answer::RoomPage;
 use crate::base::limits::{BODIES_BYTES_MAX, HTTP_CALLS_MAX};
 use crate::base::outbox::NO_SOURCE;
-use crate::base::{Class, ConnId, Origin};
-use crate::http1::{RequestHead, Response};
+use crate::base::subscription::{Ask, Form};
+use crate::base::{Answer, Class, ConnId, Origin, RefusalCode, StreamRights, UserId};
+use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::protocol::endpoint::Broadcast;
 use crate::protocol::{CloseCode, Message};
-use crate::server::chat::chat::Chat;
 use crate::server::embed::socket::SocketState;
 use crate::server::embed::{
     Caller, OutgoingMessage, OwnSocket, PathReply, PathRequest, Socket, SocketHandler,
 };
-use crate::server::http::opening::Visitor;
-use crate::server::http::route::ProgramCall;
-use crate::server::http::{HttpCaller, shared_with};
+use crate::server::http::{ProgramCall, Visitor, WatchForm, known, shared_with};
 use crate::store::Backend;
-use crate::web::{Exchange, HttpAnswer, Net, SocketEnd, WebRequest};
-use crate::wire::close_codes::{RATE, SLOW};
+use crate::web::{HttpAnswer, Net, SocketEnd};
+use crate::wire::close_codes::{KICKED, RATE, SLOW, TOO_MANY};
+use crate::wire::encode;
+use crate::wire::error::ErrorReply;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+/// The fields of a head that a function of the program's may see: tokens are the server's.
+pub(super) fn fields(head: &RequestHead<'_>) -> Vec<(String, String)> {
+    const TOKENS: &[&str] = &["authorization", "sec-websocket-protocol"];
+    let fields = head.fields().map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
+    fields.filter(|(name, _)| !TOKENS.contains(&name.as_str())).collect()
+}
+
+/// The name of a guest: their connection's, so that no two have one.
+pub(super) fn guest(conn: ConnId) -> Option<Identity> {
+    Some(Identity::without_token(UserId::guest(Some(conn)), StreamRights::default()))
+}
+
+/// Why no more guests are let in.
+pub(super) fn too_many_guests() -> HttpRefusal {
+    let message = "the limit of guests is reached";
+    HttpRefusal::new(Status::TooManyRequests, "rate_limited", message)
+        .with(&[("Retry-After", "10")])
+}
+
 impl<S: Backend> Chat<S> {
-    fn program_caller(&self, person: &Person) -> Caller {
+    pub(super) fn program_caller(&self, person: &Person) -> Caller {
         Caller {
             name: self.hub.name_of(&person.user).map(Arc::from),
             admin: person.is_admin,
@@ -34,33 +60,28 @@ impl<S: Backend> Chat<S> {
     pub(super) fn call_program(
         &mut self,
         net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
+        asked: Incoming<'_>,
         call: ProgramCall,
     ) -> HttpAnswer {
         let ProgramCall { path, params, caller, origin } = call;
-        if let Err(response) = self.may_call(net, request, &caller) {
+        if let Err(response) = self.may_call(net, asked, caller.as_ref()) {
             return HttpAnswer::Respond(shared_with(response, origin.as_deref()));
         }
-        let person = match &caller {
-            HttpCaller::User(person) | HttpCaller::Token(person) => Some(person),
-            HttpCaller::Guest(_) | HttpCaller::Nobody => None,
-        };
-        let head = request.head;
+        let head = asked.head;
         let of_program = PathRequest {
             method: head.method.to_owned(),
             path: head.path.to_owned(),
             params,
             query: head.query.to_owned(),
             fields: fields(head),
-            body: request.body.to_vec(),
-            caller: person.map(|person| self.program_caller(person)),
-            address: request.peer,
+            body: asked.body.to_vec(),
+            caller: known(caller.as_ref()).map(|person| self.program_caller(person)),
+            address: asked.peer,
         };
         self.program_calls += 1;
-        self.program_bytes += request.body.len();
-        let bytes = request.body.len();
-        let reply = PathReply::new(Arc::clone(&self.shared), exchange, origin, bytes);
+        self.program_bytes += asked.body.len();
+        let bytes = asked.body.len();
+        let reply = PathReply::new(Arc::clone(&self.shared), asked.exchange, origin, bytes);
         // A panic is the program's own: its reply, which is dropped by it, answers 500.
         if catch_unwind(AssertUnwindSafe(|| (path.run)(of_program, reply))).is_err() {
             log::error!("the handler of {} {} has panicked", path.method, path.template);
@@ -72,14 +93,14 @@ impl<S: Backend> Chat<S> {
     fn may_call(
         &mut self,
         net: &Net<'_>,
-        request: &WebRequest<'_>,
-        caller: &HttpCaller,
+        asked: Incoming<'_>,
+        caller: Option<&Person>,
     ) -> Result<(), Response> {
-        let bytes = self.program_bytes.saturating_add(request.body.len());
+        let bytes = self.program_bytes.saturating_add(asked.body.len());
         if self.program_calls >= HTTP_CALLS_MAX || bytes > BODIES_BYTES_MAX {
-            return Err(crate::server::http::status::overloaded());
+            return Err(too_many_wait().into());
         }
-        self.count_for_program(net, request, caller)
+        self.count_for_program(net, asked, caller)
     }
 
     /// Sends what the program has answered.
@@ -93,7 +114,7 @@ impl<S: Backend> Chat<S> {
     }
 
     fn own_socket(&self, conn: ConnId) -> Option<&OwnSocket> {
-        match self.signed_in(conn)?.visitor.as_deref()? {
+        match self.visitor(conn)? {
             Visitor::Own(own) => Some(own),
             Visitor::Watch(_) => None,
         }
@@ -101,7 +122,7 @@ impl<S: Backend> Chat<S> {
 
     /// Whether a connection speaks a protocol of the program's.
     pub(super) fn is_own(&self, conn: ConnId) -> bool {
-        self.own_socket(conn).is_some()
+        matches!(self.visitor(conn), Some(Visitor::Own(_)))
     }
 
     /// A WebSocket of the program's is open.
@@ -161,13 +182,8 @@ impl<S: Backend> Chat<S> {
         self.take_calls(net);
     }
 
-    /// The server restarts.
-    pub(super) fn own_draining(&mut self, net: &mut Net<'_>, conn: ConnId, spread_ms: u64) {
-        self.with_own(net, conn, |handler, socket| handler.draining(socket, spread_ms));
-    }
-
     /// Calls the program, and carries out what it asks for.
-    fn with_own(
+    pub(super) fn with_own(
         &mut self,
         net: &mut Net<'_>,
         conn: ConnId,
@@ -196,11 +212,137 @@ impl<S: Backend> Chat<S> {
             }
         }
     }
-}
 
-/// The fields of a head that a function of the program's may see: tokens are the server's.
-pub(super) fn fields(head: &RequestHead<'_>) -> Vec<(String, String)> {
-    const TOKENS: &[&str] = &["authorization", "sec-websocket-protocol"];
-    let fields = head.fields().map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
-    fields.filter(|(name, _)| !TOKENS.contains(&name.as_str())).collect()
+    /// Lets in somebody whom the hub does not know: whoever watches by a stream's own path, and
+    /// guests. Returns whether it is one of them.
+    pub(super) fn let_in_visitor(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
+        let Some(known) = self.signed_in(conn).cloned() else { return false };
+        let SignedIn { visitor, is_guest, rights, .. } = known;
+        if visitor.is_some() && !self.admit(net, conn) {
+            return true;
+        }
+        if let Some(Visitor::Own(_)) = visitor.as_deref() {
+            self.own_opened(net, conn);
+        } else if let Some(Visitor::Watch(watch)) = visitor.map(|visitor| *visitor) {
+            let ask = Ask {
+                stream: watch.stream,
+                filter: None,
+                max_rate: None,
+                since: None,
+                epoch: None,
+            };
+            self.subscribe(net, (conn, None), rights, Form::Plain, vec![ask]);
+        } else if is_guest {
+            let origin = Origin::Conn(conn, None);
+            self.greet(net, &origin, &RoomPage::default(), &[]);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Whether a connection's user may have one more. If so, it counts; if not, it is closed.
+    pub(super) fn admit(&mut self, net: &mut Net<'_>, conn: ConnId) -> bool {
+        let Some(known) = self.signed_in(conn).filter(|known| !known.is_guest) else { return true };
+        let (user, is_visitor) = (known.user.clone(), known.visitor.is_some());
+        let visitors = self.visitors.get(&user).copied().unwrap_or(0);
+        if !is_visitor && visitors == 0 {
+            // The hub counts those that it knows of.
+            return true;
+        }
+        let most = self.limits_on(conn).connections_per_user as usize;
+        if self.hub.connections_of(&user).len() + visitors as usize >= most {
+            self.counters.limited("connections_per_user");
+            self.close_with(net, conn, TOO_MANY, "you have too many connections");
+            return false;
+        }
+        if is_visitor && let Some(session) = self.session_mut(conn) {
+            session.is_counted_visitor = true;
+            self.visitors.insert(user, visitors + 1);
+        }
+        true
+    }
+
+    /// A connection is over, which may have been one beside the chat.
+    pub(super) fn visitor_left(&mut self, session: Option<&Session>) {
+        let Some(session) = session.filter(|session| session.is_counted_visitor) else { return };
+        let Some(known) = session.signed_in() else { return };
+        if let Some(count) = self.visitors.get_mut(&known.user) {
+            *count -= 1;
+            if *count == 0 {
+                self.visitors.remove(&known.user);
+            }
+        }
+    }
+
+    /// What a connection came for, if not for the chat.
+    pub(super) fn visitor(&self, conn: ConnId) -> Option<&Visitor> {
+        self.signed_in(conn)?.visitor.as_deref()
+    }
+
+    /// Whether a connection only watches a stream, by its own path.
+    pub(super) fn is_watching(&self, conn: ConnId) -> bool {
+        matches!(self.visitor(conn), Some(Visitor::Watch(_)))
+    }
+
+    /// Whether a connection knows nothing of the wire's envelopes: it speaks a protocol of the program's, or gets a
+    /// stream's own form, or pictures.
+    pub(super) fn speaks_nothing(&self, net: &mut Net<'_>, conn: ConnId) -> bool {
+        match self.visitor(conn) {
+            Some(Visitor::Watch(watch)) => !net.is_endless(conn) || watch.form == WatchForm::Parts,
+            Some(Visitor::Own(_)) => true,
+            None => false,
+        }
+    }
+
+    /// What somebody sends who speaks nothing: it counts towards the rate, and is ignored.
+    pub(super) fn overhear(&mut self, net: &mut Net<'_>, conn: ConnId) {
+        let now = net.now();
+        let Err(too_soon) = self.take_message(now, conn) else { return };
+        self.counters.limited(too_soon.limit);
+        self.note_limited_on(net, conn, too_soon.limit);
+        if self.is_over_rate_too_often(now, conn) {
+            net.close(conn, CloseCode(RATE.code), RATE.name);
+        }
+    }
+
+    /// The stream has ended, or cannot be watched: who speaks nothing has nothing more to wait for.
+    pub(super) fn end_watching(&self, net: &mut Net<'_>, conn: ConnId) {
+        net.close(conn, CloseCode(KICKED.code), KICKED.name);
+    }
+
+    /// A request of a guest, who may look at what is public.
+    pub(super) fn guest_request(&mut self, net: &mut Net<'_>, asked: Asked<'_>, person: &Person) {
+        let Asked { origin, envelope, .. } = asked;
+        match envelope.kind.as_ref() {
+            "ping" => {
+                let ts = net.timestamp().0;
+                self.reply(net, origin, |w| w.number("ts", ts));
+            }
+            "info" => {
+                if let Err(fault) = envelope.request(self.limits_for(person), net.timestamp()) {
+                    return self.fault(net, origin, fault);
+                }
+                let nothing = Answer::Info { rooms: RoomPage::default(), invites: Vec::new() };
+                let payload = encode::payload(|w| self.answer(w, net, origin, &nothing));
+                self.reply_raw(net, origin, payload);
+            }
+            kind if ["subscribe", "unsubscribe", "publish"].contains(&kind)
+                || kind.starts_with("stream:") =>
+            {
+                self.stream_request(net, asked, person);
+            }
+            _ => {
+                let message = "guests may only watch public streams";
+                self.refuse(net, origin, ErrorReply::new(RefusalCode::Forbidden, message));
+            }
+        }
+    }
+
+    /// Whether one more guest may come; then they count.
+    pub(super) fn take_guest(&mut self) -> bool {
+        let has_room = self.guests < self.config.limits.guests as usize;
+        self.guests += usize::from(has_room);
+        has_room
+    }
 }

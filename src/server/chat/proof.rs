@@ -2,24 +2,35 @@
 
 use super::chat::Chat;
 use super::errands::JobPurpose;
+use super::http_answer::Incoming;
 use super::journal::Limited;
 use crate::auth::failed_proofs::{Paid, TooManyFailed};
-use crate::auth::{Denied, ExternalIdentity, Head, Identity, Proof, TokenError};
-use crate::backend::{Cause, Failure, HttpRequest, JobResult, Method, Task};
-use crate::base::Address;
+use crate::auth::{Denied, Head, Identity, Proof, TokenError};
+use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Method, Task};
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
-use crate::server::http::{check_origin, denied, needs_proof, signed_in, without_sign_ins};
-use crate::server::proof::ProofPlace;
+use crate::server::http::{
+    check_origin, denied, needs_proof, signed_in, unauthorized, without_sign_ins,
+};
 use crate::server::proof::answer::{ProofVerdict, judge, unavailable};
 use crate::server::proof::line::{NextProof, ProofRequest};
+use crate::server::proof::{Found, ProofPlace};
 use crate::store::Backend;
-use crate::web::{Exchange, Net, WebRequest};
+use crate::web::{Exchange, Net};
 
 /// What may come as an answer, in bytes: a user, and patterns of streams.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 const TOO_MANY: &str = "too many connections wait for the backend to identify them";
 const LEFT_ALONE: &str = "the backend that identifies users is down";
+
+/// Who sends a request, as the backend is asked.
+#[derive(Debug)]
+pub(super) struct ProofJob {
+    exchange: Exchange,
+    place: ProofPlace,
+    /// What its address has paid for it.
+    paid: Paid,
+}
 
 /// What is known of who sends a request.
 #[derive(Debug)]
@@ -36,30 +47,23 @@ pub(super) enum SenderState {
 
 impl<S: Backend> Chat<S> {
     /// Finds out who sends a request, where tokens do not say it.
-    pub(super) fn prove(
-        &mut self,
-        net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
-    ) -> SenderState {
-        if let Some(found) = self.proofs.take_found(exchange) {
+    pub(super) fn prove(&mut self, net: &mut Net<'_>, asked: Incoming<'_>) -> SenderState {
+        if let Some(found) = self.proofs.take_found(asked.exchange) {
             return found.map_or_else(SenderState::Refuse, SenderState::Is);
         }
-        let head = request.head;
-        let address = Address::of(request.peer);
+        let head = asked.head;
+        let address = asked.address();
         let rules = self.rules(net, address, false);
-        if needs_proof(head, rules) {
-            match signed_in(head, rules) {
-                Ok(Some(identity)) => return SenderState::Is(Box::new(identity)),
-                Ok(None) => {}
-                Err(refusal) => return SenderState::Refuse(refusal.into()),
-            }
-        }
-        if !self.may_ask_for(net, head) {
+        if !needs_proof(head, rules) {
             return SenderState::NotNeeded;
         }
+        match signed_in(head, rules) {
+            Ok(Some(identity)) => return SenderState::Is(Box::new(identity)),
+            Ok(None) => {}
+            Err(refusal) => return SenderState::Refuse(refusal.into()),
+        }
         if let Some(hook) = self.config.authenticate.clone() {
-            match hook.ask(&Head::new(head, request.peer)) {
+            match hook.ask(&Head::new(head, asked.peer)) {
                 Ok(Some(proof)) => {
                     return self
                         .vouched(net, proof)
@@ -69,13 +73,7 @@ impl<S: Backend> Chat<S> {
                 Err(denied) => return SenderState::Refuse(refusal(denied).into()),
             }
         }
-        self.ask_backend(net, exchange, request)
-    }
-
-    /// Whether somebody other than the keys is to say who sends a request.
-    pub(super) fn may_ask_for(&self, net: &Net<'_>, head: &RequestHead<'_>) -> bool {
-        let is_configured = self.config.authenticate.is_some() || self.config.auth_url.is_some();
-        is_configured && needs_proof(head, self.rules(net, Address::UNKNOWN, false))
+        self.ask_backend(net, asked)
     }
 
     /// Whether there is anything in a head by which somebody could say who sends it.
@@ -86,13 +84,8 @@ impl<S: Backend> Chat<S> {
         is_for_backend || self.config.authenticate.is_some()
     }
 
-    fn ask_backend(
-        &mut self,
-        net: &mut Net<'_>,
-        exchange: Exchange,
-        request: &WebRequest<'_>,
-    ) -> SenderState {
-        let (head, now, address) = (request.head, net.now(), Address::of(request.peer));
+    fn ask_backend(&mut self, net: &mut Net<'_>, asked: Incoming<'_>) -> SenderState {
+        let (head, now, address) = (asked.head, net.now(), asked.address());
         let Some(url) = self.config.auth_url.as_deref() else { return SenderState::NotNeeded };
         let mut fields: Vec<(String, String)> = Vec::new();
         for name in &self.config.auth_url_headers {
@@ -117,22 +110,22 @@ impl<S: Backend> Chat<S> {
         }
         fields.push(("X-Original-Method".to_owned(), head.method.to_owned()));
         fields.push(("X-Original-URI".to_owned(), head.path.to_owned()));
-        fields.push(("X-Forwarded-For".to_owned(), request.peer.to_canonical().to_string()));
+        fields.push(("X-Forwarded-For".to_owned(), asked.peer.to_canonical().to_string()));
         fields.push(("Accept".to_owned(), "application/json".to_owned()));
         let (method, url) = (Method::Get, url.into());
         let request = HttpRequest { method, url, fields, body: Vec::new() };
         let until = now.plus_millis(self.config.limits.auth_url_timeout_ms);
-        let asking = ProofRequest { exchange, request, until };
+        let asking = ProofRequest { exchange: asked.exchange, request, until };
         self.proofs.make_room(|conn| !net.is_there(conn));
         for asking in self.proofs.wait(address, asking) {
-            if asking.exchange == exchange {
+            if asking.exchange == asked.exchange {
                 return SenderState::Refuse(unavailable(TOO_MANY));
             }
             self.found(net, asking.exchange, Err(unavailable(TOO_MANY)));
         }
         self.ask_who(net);
         // It may be known already that nobody is asked.
-        match self.proofs.take_found(exchange) {
+        match self.proofs.take_found(asked.exchange) {
             Some(found) => found.map_or_else(SenderState::Refuse, SenderState::Is),
             None => SenderState::Waits,
         }
@@ -166,8 +159,7 @@ impl<S: Backend> Chat<S> {
         }
         let address = place.address;
         let paid = self.failed_proofs.payer(address, now, &self.config.limits).pay(0);
-        let who = Limited { conn: None, user: None, address: Some(address) };
-        self.note_proofs(net, who);
+        self.note_proofs(net, Limited::at(address));
         let paid = match paid {
             Ok(paid) => paid,
             Err(TooManyFailed(wait_ms)) => {
@@ -178,42 +170,26 @@ impl<S: Backend> Chat<S> {
         };
         // All of it, however long it has waited for its turn: who is given no time says nothing of the backend.
         let bounds = (self.config.limits.auth_url_timeout_ms, ANSWER_BYTES_MAX);
-        let purpose = JobPurpose::Proof { exchange, place, paid };
-        let begun = self.outbound.prove(now, Task::Call(request), bounds, purpose);
-        if let Err((JobPurpose::Proof { exchange, place, paid }, failure)) = begun {
-            self.proof_over(net, exchange, (&place, paid), Err(failure));
+        let purpose = JobPurpose::Proof(ProofJob { exchange, place, paid });
+        let begun = self.outbound.call(Lane::Proofs, now, Task::Call(request), bounds, purpose);
+        if let Err((JobPurpose::Proof(job), failure)) = begun {
+            self.proof_over(net, job, Err(failure));
         }
     }
 
     /// The backend has said who sends a request.
-    pub(super) fn proof_finished(
-        &mut self,
-        net: &mut Net<'_>,
-        exchange: Exchange,
-        paid_place: (&ProofPlace, Paid),
-        outcome: JobResult,
-    ) {
-        self.proof_over(net, exchange, paid_place, outcome);
-        self.ask_who(net);
-    }
-
-    fn proof_over(
-        &mut self,
-        net: &mut Net<'_>,
-        exchange: Exchange,
-        (place, paid): (&ProofPlace, Paid),
-        outcome: JobResult,
-    ) {
+    pub(super) fn proof_over(&mut self, net: &mut Net<'_>, job: ProofJob, outcome: JobResult) {
+        let ProofJob { exchange, place, paid } = job;
         let now = net.now();
         if matches!(&outcome, Err(Failure::Full | Failure::Stopped)) {
-            self.proofs.not_asked(place);
+            self.proofs.not_asked(&place);
             self.failed_proofs.payer(place.address, now, &self.config.limits).give_back(paid);
             return self.found(net, exchange, Err(unavailable(TOO_MANY)));
         }
         let cause = Cause::of(&outcome, &place.address);
         let verdict = judge(outcome);
         let failed = matches!(verdict, ProofVerdict::Fail(_)).then_some(cause);
-        self.proofs.done(place, now, &self.config.limits, failed);
+        self.proofs.done(&place, now, &self.config.limits, failed);
         let is_nobody = matches!(verdict, ProofVerdict::Refuse(_))
             || failed.is_some_and(|cause| cause != Cause::Backend);
         if !is_nobody {
@@ -227,21 +203,13 @@ impl<S: Backend> Chat<S> {
     }
 
     /// Hands a request over again, about which something was found out.
-    fn found(
-        &mut self,
-        net: &mut Net<'_>,
-        exchange: Exchange,
-        found: Result<Box<Identity>, Response>,
-    ) {
+    fn found(&mut self, net: &mut Net<'_>, exchange: Exchange, found: Found) {
         self.proofs.keep_found(exchange, found);
         net.ask_again(exchange);
     }
 
-    fn vouched(&self, net: &Net<'_>, proof: Proof) -> Result<Box<Identity>, Response> {
-        let Proof { user, name, admin, publish, subscribe, expires_in } = proof;
-        let expires_ms = expires_in.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
-        let vouched = ExternalIdentity { user, name, admin, publish, subscribe, expires_ms };
-        self.verifier.vouch(vouched, net.timestamp()).map(Box::new).map_err(|error| {
+    fn vouched(&self, net: &Net<'_>, proof: Proof) -> Found {
+        self.verifier.vouch(proof, net.timestamp()).map(Box::new).map_err(|error| {
             log::warn!("whoever says who somebody is says what cannot be: {error}");
             unavailable("nothing can be made of who you are said to be")
         })
@@ -251,12 +219,7 @@ impl<S: Backend> Chat<S> {
 fn refusal(denied: Denied) -> HttpRefusal {
     let message = "the application does not let you in";
     match denied {
-        Denied::Unauthorized => {
-            let mut refusal = HttpRefusal::new(Status::Unauthorized, "unauthorized", message);
-            // RFC 9110 §15.5.2.
-            refusal.fields = &[("WWW-Authenticate", "Bearer")];
-            refusal
-        }
+        Denied::Unauthorized => unauthorized(message),
         Denied::Forbidden => HttpRefusal::new(Status::Forbidden, "forbidden", message),
     }
 }

@@ -5,6 +5,7 @@ use crate::base::Origin;
 use crate::config::Config;
 use crate::hub::Input;
 use crate::server::chat::chat::Chat;
+use crate::server::chat::remote::UNDECLARED;
 use crate::store::Backend;
 use crate::web::Net;
 
@@ -16,8 +17,9 @@ impl<S: Backend> Chat<S> {
         self.hub.reconfigure(config.settings());
         self.shared.set_limits(&config.limits);
         net.set_limits(&config.limits, &config.proxies);
-        let undeclared = self.remotes.declare(&config.limits, &config.handlers);
-        self.turn_all_away(net, &undeclared);
+        for asking in self.remotes.declare(&config.limits, &config.handlers) {
+            self.turn_away(net, &asking, UNDECLARED);
+        }
         self.outbound.reconfigure(&config.limits);
         self.config = config;
         self.settle_all_limits();

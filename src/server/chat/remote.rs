@@ -1,23 +1,23 @@
 //! A request of a client, to the application's backend and back.
 
 use super::chat::Chat;
+use super::dispatch::Asked;
 use super::errands::JobPurpose;
 use crate::auth::Person;
-use crate::backend::{Cause, Failure, HttpRequest, JobResult, Method, Task};
-use crate::base::{ConnId, Origin};
+use crate::backend::{Cause, Failure, HttpRequest, JobResult, Lane, Method, Task};
+use crate::base::{ConnId, Origin, RefusalCode};
 use crate::config::BackendHandler;
 use crate::server::remote::answer::{BackendReply, judge};
 use crate::server::remote::table::{BackendRequest, CallOutcome, NextRequest, RequestPlace};
 use crate::store::Backend;
 use crate::web::Net;
-use crate::wire::encode::ErrorDetail;
+use crate::wire::error::ErrorReply;
 use crate::wire::json::Writer;
-use crate::wire::request::Envelope;
 
 const OVERLOADED: &str = "too many requests wait for the backend";
 const LEFT_ALONE: &str = "the backend keeps failing, and is not called for now";
 const LATE: &str = "the backend was busy for as long as this request may wait";
-const UNDECLARED: &str = "the configuration changed while this request waited";
+pub(super) const UNDECLARED: &str = "the configuration changed while this request waited";
 const OVERLOADED_RETRY_MS: u64 = 1_000;
 
 /// A request that the backend was asked.
@@ -32,12 +32,11 @@ impl<S: Backend> Chat<S> {
     pub(super) fn call_remote(
         &mut self,
         net: &mut Net<'_>,
-        origin: &Origin,
-        person: Option<&Person>,
-        envelope: &Envelope<'_>,
+        asked: Asked<'_>,
         handler: &BackendHandler,
     ) {
-        let body = self.remote_body(origin, person, envelope);
+        let body = self.remote_body(asked);
+        let origin = asked.origin;
         let mut fields = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         let secret = handler.secret.as_ref();
         let signature = secret.and_then(|secret| secret.sign(body.as_bytes()));
@@ -47,8 +46,8 @@ impl<S: Backend> Chat<S> {
         let bounds = (handler.timeout_ms, handler.body_bytes as usize);
         let asking = BackendRequest { request, bounds, origin: origin.clone(), since: net.now() };
         let payer = self.payer(net, origin);
-        self.owe(net, origin, true);
-        for asking in self.remotes.wait(&envelope.kind, payer, asking) {
+        self.owe_to(net, origin, true);
+        for asking in self.remotes.wait(&asked.envelope.kind, payer, asking) {
             self.turn_away(net, &asking, OVERLOADED);
         }
         self.ask_remotes(net);
@@ -63,7 +62,8 @@ impl<S: Backend> Chat<S> {
         while let Some(next) = self.remotes.next(now) {
             match next {
                 NextRequest::LeftAlone(asking, retry_after_ms) => {
-                    self.not_asked(net, &asking, ("unavailable", LEFT_ALONE), retry_after_ms);
+                    let error = ErrorReply::new(RefusalCode::Unavailable, LEFT_ALONE);
+                    self.not_asked(net, &asking, error.retry_after(retry_after_ms));
                 }
                 NextRequest::Ask(place, asking) => self.ask_remote(net, place, asking),
             }
@@ -86,44 +86,32 @@ impl<S: Backend> Chat<S> {
         let BackendRequest { request, bounds, origin, since } = asking;
         self.remotes.note_asked(now, place.remote, since);
         let purpose = JobPurpose::Remote(RemoteCall { place, origin });
-        let begun = self.outbound.call(now, Task::Call(request), bounds, purpose);
+        let begun = self.outbound.call(Lane::Calls, now, Task::Call(request), bounds, purpose);
         if let Err((JobPurpose::Remote(call), failure)) = begun {
             self.remote_over(net, call, Err(failure));
         }
     }
 
     /// There was no place for a request.
-    fn turn_away(&mut self, net: &mut Net<'_>, asking: &BackendRequest, message: &'static str) {
-        self.not_asked(net, asking, ("overloaded", message), OVERLOADED_RETRY_MS);
-    }
-
-    /// Whoever waited for an answer is told that the backend was not asked.
-    fn not_asked(
+    pub(super) fn turn_away(
         &mut self,
         net: &mut Net<'_>,
         asking: &BackendRequest,
-        (code, message): (&'static str, &'static str),
-        retry_after_ms: u64,
+        message: &'static str,
     ) {
-        let detail = ErrorDetail { retry_after_ms: Some(retry_after_ms), ..ErrorDetail::default() };
-        self.refuse_with(net, &asking.origin, code, message, detail);
-        self.owe(net, &asking.origin, false);
+        let error = ErrorReply::new(RefusalCode::Overloaded, message);
+        self.not_asked(net, asking, error.retry_after(OVERLOADED_RETRY_MS));
     }
 
-    /// What waited for handlers that are declared no more.
-    pub(super) fn turn_all_away(&mut self, net: &mut Net<'_>, waiting: &[BackendRequest]) {
-        for asking in waiting {
-            self.turn_away(net, asking, UNDECLARED);
-        }
+    /// Whoever waited for an answer is told that the backend was not asked.
+    fn not_asked(&mut self, net: &mut Net<'_>, asking: &BackendRequest, error: ErrorReply) {
+        self.refuse(net, &asking.origin, error);
+        self.owe_to(net, &asking.origin, false);
     }
 
     /// What the backend is sent: the request as it came, and who sends it.
-    fn remote_body(
-        &self,
-        origin: &Origin,
-        person: Option<&Person>,
-        envelope: &Envelope<'_>,
-    ) -> String {
+    fn remote_body(&self, asked: Asked<'_>) -> String {
+        let Asked { origin, person, envelope } = asked;
         let mut writer = Writer::new();
         writer.object(|w| {
             w.text("type", &envelope.kind);
@@ -152,9 +140,13 @@ impl<S: Backend> Chat<S> {
     }
 
     /// A connection waits for one more answer of a handler, or for one less.
-    fn owe(&mut self, net: &mut Net<'_>, origin: &Origin, is_more: bool) {
-        let Origin::Conn(conn, _) = origin else { return };
-        let conn: ConnId = *conn;
+    fn owe_to(&mut self, net: &mut Net<'_>, origin: &Origin, is_more: bool) {
+        if let Origin::Conn(conn, _) = origin {
+            self.owe(net, *conn, is_more);
+        }
+    }
+
+    pub(super) fn owe(&mut self, net: &mut Net<'_>, conn: ConnId, is_more: bool) {
         if let Some(session) = self.session_mut(conn) {
             let calls = session.calls;
             session.calls = if is_more { calls.saturating_add(1) } else { calls.saturating_sub(1) };
@@ -163,17 +155,7 @@ impl<S: Backend> Chat<S> {
     }
 
     /// What the backend has answered.
-    pub(super) fn remote_finished(
-        &mut self,
-        net: &mut Net<'_>,
-        call: RemoteCall,
-        outcome: JobResult,
-    ) {
-        self.remote_over(net, call, outcome);
-        self.ask_remotes(net);
-    }
-
-    fn remote_over(&mut self, net: &mut Net<'_>, call: RemoteCall, outcome: JobResult) {
+    pub(super) fn remote_over(&mut self, net: &mut Net<'_>, call: RemoteCall, outcome: JobResult) {
         let RemoteCall { place, origin } = call;
         let is_ours = matches!(&outcome, Err(Failure::Full | Failure::Stopped));
         let cause = Cause::of(&outcome, &place.payer);
@@ -187,11 +169,11 @@ impl<S: Backend> Chat<S> {
         self.remotes.done(net.now(), &place, noted, cause);
         match verdict {
             BackendReply::Reply(payload) => self.reply_raw(net, &origin, payload),
-            BackendReply::Refuse(refused) | BackendReply::Fail(refused) => {
-                self.refuse_with(net, &origin, &refused.code, &refused.message, refused.detail);
+            BackendReply::Refuse(error) | BackendReply::Fail(error) => {
+                self.refuse(net, &origin, error);
             }
         }
-        self.owe(net, &origin, false);
+        self.owe_to(net, &origin, false);
     }
 }
 

@@ -7,9 +7,8 @@ use crate::base::{
     ConnId, Limits, Moment, PerMinute, Rate, StreamRights, Timestamp, UserId, UserLimits,
 };
 use crate::server::events::Places;
-use crate::server::http::listen::What;
-use crate::server::http::opening::Visitor;
-use crate::wire::encode::ErrorDetail;
+use crate::server::http::{Visitor, What};
+use crate::wire::error::ErrorReply;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -40,7 +39,7 @@ pub(super) struct Session {
 #[derive(Debug)]
 pub(super) enum SessionPhase {
     /// It must say who it is by then; on a stream's own path it will watch that.
-    Anonymous { deadline: Moment, resumes: bool, visitor: Option<Box<Visitor>> },
+    Anonymous { deadline: Moment, visitor: Option<Box<Visitor>> },
     /// It has said so in the request's head.
     Arriving(Box<Arrival>),
     /// It has said so, and the hub has heard of it.
@@ -222,19 +221,11 @@ impl Session {
 
     /// An error that answers a request without an `id`: whether to send it now. If not, it is kept
     /// for the end of the second, with a count.
-    pub(super) fn anonymous_error(
-        &mut self,
-        now: Moment,
-        code: &str,
-        message: &str,
-        detail: &ErrorDetail,
-    ) -> bool {
+    pub(super) fn anonymous_error(&mut self, now: Moment, error: &ErrorReply) -> bool {
         match &mut self.anonymous {
             Some(anonymous) if anonymous.until > now => {
                 anonymous.count += 1;
-                anonymous.code = code.into();
-                anonymous.message = message.into();
-                anonymous.detail = detail.clone();
+                anonymous.newest = error.clone();
                 false
             }
             _ => {
@@ -246,18 +237,14 @@ impl Session {
     }
 
     /// The errors that were kept, when their second is over.
-    pub(super) fn due_anonymous(
-        &mut self,
-        now: Moment,
-    ) -> Option<(Arc<str>, Arc<str>, ErrorDetail)> {
+    pub(super) fn due_anonymous(&mut self, now: Moment) -> Option<ErrorReply> {
         let anonymous = self.anonymous.as_mut().filter(|anonymous| anonymous.until <= now)?;
         if anonymous.count == 0 {
             self.anonymous = None;
             return None;
         }
-        let detail = ErrorDetail { count: Some(anonymous.count), ..anonymous.detail.clone() };
-        let due = (Arc::clone(&anonymous.code), Arc::clone(&anonymous.message), detail);
-        anonymous.count = 0;
+        let mut due = std::mem::take(&mut anonymous.newest);
+        due.detail.count = Some(std::mem::take(&mut anonymous.count));
         anonymous.until = now.plus_millis(ANONYMOUS_ERROR_EVERY_MS);
         Some(due)
     }
@@ -296,23 +283,20 @@ struct Abuse {
 struct Anonymous {
     until: Moment,
     count: u32,
-    code: Arc<str>,
-    message: Arc<str>,
-    /// Of the newest.
-    detail: ErrorDetail,
+    newest: ErrorReply,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::RefusalCode::{BadJson, BadRequest};
 
     fn at(millis: u64) -> Moment {
         Moment::from_millis(millis)
     }
 
     fn session() -> Session {
-        let phase =
-            SessionPhase::Anonymous { deadline: Moment::NEVER, resumes: false, visitor: None };
+        let phase = SessionPhase::Anonymous { deadline: Moment::NEVER, visitor: None };
         Session::new(ConnId::new(0, 0), phase)
     }
 
@@ -341,23 +325,22 @@ mod tests {
 
     #[test]
     fn anonymous_errors_come_once_a_second_with_a_count() {
-        let count = |count| ErrorDetail { count: Some(count), ..ErrorDetail::default() };
+        let error = |code, message: &'static str| ErrorReply::new(code, message);
+        let due = |code, message, count| {
+            let mut due = error(code, message);
+            due.detail.count = Some(count);
+            Some(due)
+        };
         let mut session = session();
-        assert!(session.anonymous_error(at(0), "bad_json", "a", &ErrorDetail::default()));
-        assert!(!session.anonymous_error(at(1), "bad_json", "b", &ErrorDetail::default()));
-        assert!(!session.anonymous_error(at(2), "bad_request", "c", &ErrorDetail::default()));
+        assert!(session.anonymous_error(at(0), &error(BadJson, "a")));
+        assert!(!session.anonymous_error(at(1), &error(BadJson, "b")));
+        assert!(!session.anonymous_error(at(2), &error(BadRequest, "c")));
         assert_eq!(session.anonymous_deadline(), at(1_000));
         assert_eq!(session.due_anonymous(at(999)), None);
-        assert_eq!(
-            session.due_anonymous(at(1_000)),
-            Some(("bad_request".into(), "c".into(), count(2)))
-        );
-        assert!(!session.anonymous_error(at(1_500), "bad_json", "d", &ErrorDetail::default()));
-        assert_eq!(
-            session.due_anonymous(at(2_000)),
-            Some(("bad_json".into(), "d".into(), count(1)))
-        );
+        assert_eq!(session.due_anonymous(at(1_000)), due(BadRequest, "c", 2));
+        assert!(!session.anonymous_error(at(1_500), &error(BadJson, "d")));
+        assert_eq!(session.due_anonymous(at(2_000)), due(BadJson, "d", 1));
         assert_eq!(session.due_anonymous(at(3_000)), None);
-        assert!(session.anonymous_error(at(3_001), "bad_json", "e", &ErrorDetail::default()));
+        assert!(session.anonymous_error(at(3_001), &error(BadJson, "e")));
     }
 }

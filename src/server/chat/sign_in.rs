@@ -1,15 +1,15 @@
-//! Tokens that come as messages, and letting in whom they are of.
+//! Tokens that come as messages, letting in whom they are of, and ending whoever stands on one that is good no more.
 
 use super::chat::Chat;
 use super::journal::Limited;
-use super::session::{SessionPhase, SignedIn};
+use super::session::{Session, SessionPhase, SignedIn};
 use crate::auth::{Identity, TokenError};
-use crate::base::{Address, ConnId, Origin, RefusalCode};
+use crate::base::{Address, ConnId, Origin, RefusalCode, Revocation};
 use crate::hub::Input;
 use crate::store::Backend;
 use crate::web::Net;
-use crate::wire::close_codes::{RATE, UNAUTHORIZED};
-use crate::wire::encode;
+use crate::wire::close_codes::{RATE, TOKEN_REVOKED, UNAUTHORIZED};
+use crate::wire::error::ErrorReply;
 
 impl<S: Backend> Chat<S> {
     /// Lets somebody in whose identity is known.
@@ -37,7 +37,7 @@ impl<S: Backend> Chat<S> {
         &mut self,
         net: &mut Net<'_>,
         conn: ConnId,
-        id: Option<&str>,
+        origin: &Origin,
         token: &str,
         resumes: bool,
     ) {
@@ -48,16 +48,13 @@ impl<S: Backend> Chat<S> {
             self.note_proofs(net, Limited { conn: Some(conn), user: None, address: Some(address) });
         if is_over && let Err(error @ TokenError::TooManyFailed(wait_ms)) = verified {
             if self.signed_in(conn).is_none() {
-                return self.close_until(net, conn, RATE, &error.to_string(), Some(wait_ms));
+                return self.close_until(net, conn, RATE, error.to_string(), Some(wait_ms));
             }
-            let retry_after_ms = Some(wait_ms);
-            let detail = encode::ErrorDetail { retry_after_ms, ..encode::ErrorDetail::default() };
-            let code = RefusalCode::RateLimited.as_str();
-            return self.error(net, conn, id, code, &error.to_string(), &detail);
+            let error = ErrorReply::new(RefusalCode::RateLimited, error.to_string());
+            return self.refuse(net, origin, error.retry_after(wait_ms));
         }
         let Some(session) = self.session_mut(conn) else { return };
         let known = session.signed_in().map(|known| known.user.clone());
-        let (code, detail) = (UNAUTHORIZED.name, encode::ErrorDetail::default());
         match (verified, known) {
             (Ok(identity), Some(known)) if identity.user == known => {
                 // The new token's rights replace the old ones, downwards too.
@@ -67,45 +64,62 @@ impl<S: Backend> Chat<S> {
                 session.phase = SessionPhase::Known(known);
                 self.settle_limits(conn, identity.limits.clone());
                 self.arm(net, conn);
-                self.reply_to_auth(net, conn, id);
+                self.reply_to_auth(net, conn, origin);
                 self.widen(net, conn);
                 let holder = self.holder(net, &Origin::Conn(conn, None), &rights);
                 self.decide(net, Input::RightsChanged { conn, rights, holder });
             }
             // A refresh that fails changes nothing.
             (Ok(_), Some(_)) => {
-                self.error(net, conn, id, code, "the token belongs to another user", &detail);
+                let message = "the token belongs to another user";
+                self.refuse(net, origin, ErrorReply::new(RefusalCode::Unauthorized, message));
             }
             (Err(error), Some(_)) => {
-                self.error(net, conn, id, code, &error.to_string(), &detail);
+                let message = error.to_string();
+                self.refuse(net, origin, ErrorReply::new(RefusalCode::Unauthorized, message));
             }
             (Ok(identity), None) => {
-                let SessionPhase::Anonymous { resumes: announced, visitor, .. } =
-                    &mut session.phase
-                else {
-                    return;
-                };
-                let (announced, visitor) = (*announced, visitor.take());
+                let announced = session.is_announcing_resume;
+                let SessionPhase::Anonymous { visitor, .. } = &mut session.phase else { return };
+                let visitor = visitor.take();
                 session.phase =
                     SessionPhase::Known(SignedIn { visitor, ..SignedIn::from(&identity) });
                 self.arrived(net, conn, identity.limits.clone());
-                self.reply_to_auth(net, conn, id);
+                self.reply_to_auth(net, conn, origin);
                 self.let_in(net, conn, identity, resumes || announced);
             }
-            (Err(error), None) => self.close_with(net, conn, UNAUTHORIZED, &error.to_string()),
+            (Err(error), None) => self.close_with(net, conn, UNAUTHORIZED, error.to_string()),
         }
     }
 
-    fn reply_to_auth(&mut self, net: &mut Net<'_>, conn: ConnId, id: Option<&str>) {
-        self.counters.answered();
-        let Some(id) = id else { return };
-        let Some(known) = self.signed_in(conn) else { return };
-        let text = encode::reply(id, |w| {
-            w.text("user", known.user.as_str());
-            if let Some(expires) = known.expires {
+    fn reply_to_auth(&mut self, net: &mut Net<'_>, conn: ConnId, origin: &Origin) {
+        let known = self.signed_in(conn).map(|known| (known.user.clone(), known.expires));
+        let Some((user, expires)) = known else { return };
+        self.reply(net, origin, |w| {
+            w.text("user", user.as_str());
+            if let Some(expires) = expires {
                 w.number("expires", expires.0);
             }
         });
-        self.say(net, conn, &text);
+    }
+
+    /// A revocation is on disk: nobody comes in by such a token any more, and who did goes.
+    pub(super) fn revoked(&mut self, net: &mut Net<'_>, origin: &Origin, revocation: &Revocation) {
+        self.verifier.revocations_mut().insert(revocation);
+        let revocations = self.verifier.revocations();
+        let stands_on_it = |session: &&Session| {
+            session.signed_in().is_some_and(|known| {
+                // Whoever is vouched for may have no end; in open mode, and for guests, there is none of them.
+                let is_token =
+                    known.expires.is_some() || known.issued.is_some() || known.jti.is_some();
+                is_token && revocations.is_revoked(&known.user, known.jti.as_deref(), known.issued)
+            })
+        };
+        let sessions = self.sessions.iter().flatten();
+        let ended: Vec<ConnId> = sessions.filter(stands_on_it).map(|one| one.conn).collect();
+        self.reply(net, origin, |w| w.number("closed", ended.len() as u64));
+        for conn in ended {
+            self.close_with(net, conn, TOKEN_REVOKED, "the token was revoked");
+        }
     }
 }

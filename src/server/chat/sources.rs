@@ -1,17 +1,29 @@
-//! Asks what is due, takes what came, publishes what has changed.
+//! What feeds streams: asks what is due, takes what is posted to webhooks, publishes what has changed, and tells admins.
 
 use super::calls::CallWaiter;
 use super::chat::Chat;
 use super::errands::JobPurpose;
-use crate::backend::{JobId, JobResult};
+use super::http_answer::Incoming;
+use super::http_call::HttpCall;
+use crate::backend::{JobId, JobResult, picked};
 use crate::base::rates::Asker;
-use crate::base::subscription::{Ask, Form};
-use crate::base::{ConnId, Origin, Refusal, RequestId, StreamId, StreamRights};
+use crate::base::subscription::{Ask, Form, StreamInfo};
+use crate::base::{
+    Address, ConnId, Origin, Refusal, RefusalCode, RequestId, StreamId, StreamRights, Timestamp,
+};
+use crate::http1::{HttpRefusal, Response, Status};
 use crate::hub::Input;
-use crate::hub::streams::Publisher;
+use crate::hub::streams::{NO_SUCH_STREAM, Publisher};
+use crate::server::sources::deliveries::DeliveryState;
+use crate::server::sources::operate::{PAUSED, RUNNING};
+use crate::server::sources::running::picks;
 use crate::server::sources::table::{DuePoll, PollResult};
+use crate::server::sources::webhook::{again, delivery, later, of_form, too_many_failed, unsigned};
+use crate::server::sources::{Hook, HookCall};
 use crate::store::Backend;
-use crate::web::Net;
+use crate::web::{HttpAnswer, Net};
+use crate::wire::error::ErrorReply;
+use crate::wire::json::Writer;
 
 impl<S: Backend> Chat<S> {
     /// Goes by what is declared to feed streams.
@@ -67,7 +79,7 @@ impl<S: Backend> Chat<S> {
             if self.sources.payers.of(&Some(payer)) + begun > most.into() {
                 let message = "the limit of streams polled for you is reached";
                 let refusal = Refusal::quota(limit, message, most.into());
-                return self.refused_on(net, by.0, by.1.as_deref(), &refusal);
+                return self.refused(net, &Origin::Conn(by.0, by.1), &refusal);
             }
         }
         let holder = self.holder(net, &Origin::Conn(by.0, None), &rights);
@@ -115,6 +127,113 @@ impl<S: Backend> Chat<S> {
         let declaration = self.hub.streams().declaration(stream);
         if let Some(name) = declaration.map(|declaration| declaration.pattern.as_str().to_owned()) {
             self.sources.note_refused(&name, why);
+        }
+    }
+
+    /// Writes what admins are told of a stream beside what everybody is: how old its newest event is,
+    /// and how its source is.
+    pub(super) fn source_info(&self, w: &mut Writer, now: Timestamp, info: &StreamInfo) {
+        if let Some(newest) = &info.newest {
+            w.number("age_ms", now.0.saturating_sub(newest.ts.0).max(0));
+        }
+        self.sources.write(w, info);
+    }
+
+    /// Pauses what feeds a stream, or lets it go on.
+    pub(super) fn pause_source(
+        &mut self,
+        net: &mut Net<'_>,
+        origin: &Origin,
+        name: &str,
+        is_paused: bool,
+    ) {
+        match self.sources.pause(net.now(), name, is_paused) {
+            Some(running) => {
+                let state = if running.is_paused { PAUSED } else { RUNNING };
+                self.reply(net, origin, |w| {
+                    w.text("stream", name);
+                    w.text("state", state);
+                });
+                self.ask_sources(net);
+            }
+            None => {
+                let is_known = StreamId::parse(name)
+                    .is_ok_and(|stream| self.hub.streams().declaration(&stream).is_some());
+                if is_known {
+                    let message =
+                        "no source feeds this stream; a family's source has the declared name";
+                    self.refuse(net, origin, ErrorReply::new(RefusalCode::Conflict, message));
+                } else {
+                    self.refuse(net, origin, (&NO_SUCH_STREAM).into());
+                }
+            }
+        }
+    }
+
+    /// Why a content that is signed need not come from an address, if none would be looked at.
+    pub(super) fn cannot_pay(&self, net: &Net<'_>, address: Address) -> Option<Response> {
+        let payer = self.failed_proofs.payer(address, net.now(), &self.config.limits);
+        payer.can_pay().err().map(too_many_failed)
+    }
+
+    /// Publishes what was posted to a webhook.
+    pub(super) fn hook(
+        &mut self,
+        net: &mut Net<'_>,
+        asked: Incoming<'_>,
+        hook: Hook,
+    ) -> HttpAnswer {
+        let Hook { stream, feed, signature } = hook;
+        let Some(feed) = self.config.feeds.get(feed) else { return unsigned().into() };
+        let Some(webhook) = &feed.webhook else { return unsigned().into() };
+        let limits = &self.config.limits;
+        let payer = self.failed_proofs.payer(asked.address(), net.now(), limits);
+        let paid = match payer.pay(asked.body.len()) {
+            Ok(paid) => paid,
+            Err(too_many) => return HttpAnswer::Respond(too_many_failed(too_many)),
+        };
+        if !webhook.secret.has_signed(asked.body, &signature) {
+            return unsigned().into();
+        }
+        payer.give_back(paid);
+        if self.sources.is_paused(feed.pattern.as_str()) {
+            return later("this webhook is paused").with(&[("Retry-After", "60")]).into();
+        }
+        let declaration = self.hub.streams().declaration(&stream);
+        let is_binary = declaration.is_some_and(|declaration| declaration.binary);
+        let form = if is_binary { None } else { of_form(asked.head, asked.body) };
+        let content = form.unwrap_or_else(|| asked.body.to_vec());
+        let data = picked(content, &picks(is_binary, webhook.pointer.as_deref()));
+        let data = data.map_err(|failure| failure.to_string());
+        let named = delivery(asked.head, &webhook.delivery);
+        let (data, delivery) = match data.and_then(|data| Ok((data, named?))) {
+            Ok(read) => read,
+            Err(why) => {
+                self.counters.refused("bad_request");
+                self.source_refused(&stream, &why);
+                return HttpRefusal::new(Status::BadRequest, "bad_request", why).into();
+            }
+        };
+        let delivery = delivery.map(|id| (stream.clone(), id));
+        let (status, body) = (webhook.status, webhook.body.clone());
+        let (pattern, now) = (feed.pattern.clone(), net.now());
+        let call = HookCall { stream, pattern, delivery, status, body };
+        let delivery = call.delivery.as_ref();
+        match delivery.and_then(|one| self.sources.begin_delivery(now, &call.pattern, one)) {
+            Some(DeliveryState::Published(seq, ts)) => {
+                HttpAnswer::Respond(call.answer(again(&call, seq, ts)))
+            }
+            Some(DeliveryState::UnderWay) => {
+                later("this delivery is being published").with(&[("Retry-After", "1")]).into()
+            }
+            None => {
+                let stream = call.stream.clone();
+                let call = HttpCall { hook: Some(call), ..HttpCall::new(asked.exchange) };
+                let origin = Origin::Call(self.new_call(CallWaiter::Http(Box::new(call))));
+                let publisher = Publisher::Source;
+                self.decide(net, Input::Publish { origin, publisher, stream, data, id: None });
+                HttpAnswer::Later
+            }
         }
     }
 }

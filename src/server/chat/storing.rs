@@ -5,13 +5,18 @@ use super::journal::Limited;
 use crate::auth::Person;
 use crate::base::limits::{NAMED_BYTES_STORED, STORED_BYTES_PER_REQUEST, STORERS_MAX};
 use crate::base::rates::{Allowance, Asker, Rates};
-use crate::base::{ConnId, Moment, Origin, Outcome, Record, Refusal, StreamId, StreamRights};
+use crate::base::{
+    ConnId, Data, Moment, Origin, Outcome, PublicationId, Record, Refusal, RefusalCode, StreamId,
+    StreamRights,
+};
+use crate::hub::Input;
 use crate::hub::streams::Publisher;
 use crate::store::Backend;
 use crate::web::Net;
-use crate::wire::error::{ErrorDetail, refusal_detail};
+use crate::wire::error::ErrorReply;
 use crate::wire::request::Envelope;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The last part of the limit's key.
 const LIMIT: &str = "stored_bytes_per_day";
@@ -152,28 +157,32 @@ impl<S: Backend> Chat<S> {
         self.store.space().is_some_and(|space| space.free < reserve)
     }
 
-    /// Who publishes something of so many bytes, with an id or without one. Where a durable stream would become larger
-    /// by it than somebody may store, they may only have a repeat answered; none if they are refused.
-    pub(super) fn publisher(
+    /// Has somebody with these rights publish an event. Where a durable stream would become larger by it than they may
+    /// store, they may only have a repeat answered, or are refused.
+    pub(super) fn publish(
         &mut self,
         net: &mut Net<'_>,
-        origin: &Origin,
-        (stream, rights, bytes): (&StreamId, StreamRights, usize),
-        has_id: bool,
-    ) -> Option<Publisher> {
-        let grows_by = self.hub.streams().grows_on_disk_by(stream, &rights, bytes);
-        if let Some((bytes, person)) = grows_by.zip(self.person(origin)) {
+        origin: Origin,
+        rights: StreamRights,
+        stream: StreamId,
+        data: Data,
+        id: Option<Arc<PublicationId>>,
+    ) {
+        let grows_by = self.hub.streams().grows_on_disk_by(&stream, &rights, data.len());
+        if let Some((bytes, person)) = grows_by.zip(self.person(&origin)) {
             // What was never published to was stored by nobody.
-            let has_id = has_id && self.hub.streams().epoch(stream).is_some();
-            if self.is_beyond_store(net, origin, &person, (bytes, has_id)) {
-                return None;
-            }
-            if let Some(StorageCharge::OverQuota { .. }) = self.stored.counted {
-                return Some(Publisher::Again(rights));
+            let has_id = id.is_some() && self.hub.streams().epoch(&stream).is_some();
+            if self.is_beyond_store(net, &origin, &person, (bytes, has_id)) {
+                return;
             }
         }
-        let holder = self.holder(net, origin, &rights);
-        Some(Publisher::Client(rights, holder))
+        let publisher = if let Some(StorageCharge::OverQuota { .. }) = self.stored.counted {
+            Publisher::Again(rights)
+        } else {
+            let holder = self.holder(net, &origin, &rights);
+            Publisher::Client(rights, holder)
+        };
+        self.decide(net, Input::Publish { origin, publisher, stream, data, id });
     }
 
     /// Counts what a request adds to the store, with so many bytes of payload, or refuses it. Where it has an id, and
@@ -186,9 +195,8 @@ impl<S: Backend> Chat<S> {
         (bytes, has_id): (usize, bool),
     ) -> bool {
         if !person.is_admin && self.disk_is_reserved() {
-            let retry_after_ms = Some(DISK_RETRY_MS);
-            let detail = ErrorDetail { retry_after_ms, ..ErrorDetail::default() };
-            self.refuse_with(net, origin, "unavailable", DISK_IS_FULL, detail);
+            let error = ErrorReply::new(RefusalCode::Unavailable, DISK_IS_FULL);
+            self.refuse(net, origin, error.retry_after(DISK_RETRY_MS));
             return true;
         }
         let most = self.limits_for(person).stored_bytes_per_day;
@@ -208,8 +216,7 @@ impl<S: Backend> Chat<S> {
         self.note_too_much(net.now(), &payer, origin.conn());
         let refusal =
             Refusal { retry_after_ms: Some(retry_after_ms), ..Refusal::stored_too_much(limit) };
-        let detail = refusal_detail(&refusal);
-        self.refuse_with(net, origin, refusal.code.as_str(), refusal.message, detail);
+        self.refuse(net, origin, (&refusal).into());
         true
     }
 }

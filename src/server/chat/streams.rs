@@ -1,16 +1,27 @@
-//! Requests about streams: from the wire to the hub.
+//! Requests about streams, and contents over HTTP that are no JSON: from the wire to the hub.
 
+use super::calls::CallWaiter;
 use super::chat::Chat;
+use super::dispatch::{ACTS_ON_A_CONNECTION, Asked};
+use super::http_answer::Incoming;
+use super::http_call::HttpCall;
 use super::session::SessionPhase;
 use crate::auth::Person;
-use crate::base::declaration::Declaration;
+use crate::base::declaration::{Declaration, declared};
+use crate::base::limits::AROUND_DATA_BYTES_MAX;
 use crate::base::names::NAME_BYTES_MAX;
-use crate::base::subscription::Form;
-use crate::base::{ConnId, Data, Origin, PublicationId, StreamId};
+use crate::base::subscription::{Form, StreamInfo};
+use crate::base::{ConnId, Data, Origin, PublicationId, RefusalCode, StreamId, StreamRights};
+use crate::http1::head::percent_decoded_path;
+use crate::http1::{RequestHead, Response, Status};
 use crate::hub::Input;
+use crate::routes::own::STREAMS_PATH;
+use crate::server::http::{ApiCall, idempotency_key, refused, shared_with};
+use crate::server::sources::{hooked, is_form};
 use crate::store::Backend;
 use crate::web::Net;
-use crate::wire::request::Envelope;
+use crate::wire::error::ErrorReply;
+use crate::wire::request::{Fault, own_id};
 use crate::wire::stream_encode::Usable;
 use crate::wire::stream_request::{StreamRequest, stream_request};
 use std::sync::Arc;
@@ -22,30 +33,43 @@ impl Person {
     }
 }
 
+fn named(message: &[u8]) -> Option<(StreamId, &[u8])> {
+    let (len, rest) = message.split_first()?;
+    let (name, data) = rest.split_at_checked(usize::from(*len))?;
+    Some((StreamId::parse(std::str::from_utf8(name).ok()?).ok()?, data))
+}
+
+/// The newest data of a stream of bytes, with its number; nothing, if there was none.
+pub(super) fn bytes_of(info: &StreamInfo) -> Response {
+    let bytes = match info.newest.as_ref().map(|newest| &newest.data) {
+        Some(Data::Binary(bytes)) => bytes.to_vec(),
+        Some(Data::Json(_)) | None => Vec::new(),
+    };
+    let status = if info.newest.is_some() { Status::Ok } else { Status::NoContent };
+    let response = Response::new(status, "application/octet-stream", bytes);
+    response.with("Parlor-Seq", info.seq.to_string()).with("X-Content-Type-Options", "nosniff")
+}
+
 impl<S: Backend> Chat<S> {
     /// A request that is none of the hub's other ones.
-    pub(super) fn stream_request(
-        &mut self,
-        net: &mut Net<'_>,
-        origin: &Origin,
-        person: &Person,
-        envelope: &Envelope<'_>,
-    ) {
+    pub(super) fn stream_request(&mut self, net: &mut Net<'_>, asked: Asked<'_>, person: &Person) {
+        let Asked { origin, envelope, .. } = asked;
         let fields = envelope.fields(self.limits_for(person), net.timestamp());
         let request = match stream_request(envelope, &fields) {
             Ok(Some(request)) => request,
-            Ok(None) => return self.administer(net, origin, &envelope.kind, envelope),
-            Err(fault) => return self.fault(net, origin, &fault),
+            Ok(None) => {
+                if let Err(fault) = self.administer(net, origin, envelope) {
+                    self.fault(net, origin, fault);
+                }
+                return;
+            }
+            Err(fault) => return self.fault(net, origin, fault),
         };
         let rights = person.streams.clone();
         let input = match (request, origin) {
             (StreamRequest::Publish(stream, data, id), _) => {
-                let what = (&stream, rights, data.len());
-                let Some(publisher) = self.publisher(net, origin, what, id.is_some()) else {
-                    return;
-                };
                 let id = id.map(|id| person.publication(id));
-                Input::Publish { origin: origin.clone(), publisher, stream, data, id }
+                return self.publish(net, origin.clone(), rights, stream, data, id);
             }
             (StreamRequest::Look(query), _) => {
                 Input::LookAtStreams { origin: origin.clone(), rights, query }
@@ -61,8 +85,8 @@ impl<S: Backend> Chat<S> {
                 Input::StreamAck { by: (*conn, id.clone()), stream, seq }
             }
             (_, Origin::Call(_)) => {
-                let message = "this request acts on a WebSocket's own connection";
-                return self.refuse(net, origin, "bad_request", message);
+                let error = ErrorReply::new(RefusalCode::BadRequest, ACTS_ON_A_CONNECTION);
+                return self.refuse(net, origin, error);
             }
         };
         self.decide(net, input);
@@ -95,15 +119,8 @@ impl<S: Backend> Chat<S> {
             return false;
         };
         let Some((stream, data)) = named(message) else { return false };
-        let origin = Origin::Conn(conn, None);
-        let what = (&stream, rights, data.len());
-        let Some(publisher) = self.publisher(net, &origin, what, false) else {
-            return true;
-        };
-        self.decide(
-            net,
-            Input::Publish { origin, publisher, stream, data: Data::Binary(data.into()), id: None },
-        );
+        let data = Data::Binary(data.into());
+        self.publish(net, Origin::Conn(conn, None), rights, stream, data, None);
         true
     }
 
@@ -121,12 +138,61 @@ impl<S: Backend> Chat<S> {
             net.take_messages_up_to(conn, widened_to.max(usual));
         }
     }
-}
 
-fn named(message: &[u8]) -> Option<(StreamId, &[u8])> {
-    let (len, rest) = message.split_first()?;
-    let (name, data) = rest.split_at_checked(usize::from(*len))?;
-    Some((StreamId::parse(std::str::from_utf8(name).ok()?).ok()?, data))
+    /// The largest content of a request: where it publishes to a stream, what that takes.
+    pub(super) fn content_bytes_max(&self, head: &RequestHead<'_>, usual: usize) -> usize {
+        if head.method != "POST" {
+            return usual;
+        }
+        let named = || {
+            let name = percent_decoded_path(head.path.strip_prefix(STREAMS_PATH)?)?;
+            StreamId::parse(&name).ok()
+        };
+        let (streams, feeds) = (&self.config.streams, &self.config.feeds);
+        let hook = || Some(hooked(head.path, feeds, streams)?.1);
+        let (stream, times) = match named() {
+            Some(stream) => (Some(stream), 1),
+            // A form has up to three bytes for each of the data.
+            None => (hook(), if is_form(head) { 3 } else { 1 }),
+        };
+        let declaration = stream.and_then(|stream| declared(streams, stream.as_str()));
+        let content =
+            |data: &Declaration| (data.max_bytes as usize) * times + AROUND_DATA_BYTES_MAX;
+        declaration.map_or(usual, |declaration| usual.max(content(declaration)))
+    }
+
+    /// Why somebody may not publish what they are about to send, if they may not.
+    pub(super) fn judge_publish(&mut self, call: &ApiCall) -> Option<Response> {
+        let stream = StreamId::parse(call.stream()?).ok()?;
+        let nobody = StreamRights::default();
+        let rights = call.caller.as_ref().map_or(&nobody, |person| &person.streams);
+        let refusal = self.hub.streams().to_publish(&stream, rights).err()?;
+        self.counters.refused(refusal.code.as_str());
+        Some(shared_with(refused(&(&refusal).into()), call.shared_with.as_deref()))
+    }
+
+    /// Publishes a content of any type to a stream of bytes. Returns whether the call is for that.
+    pub(super) fn begin_publish(
+        &mut self,
+        net: &mut Net<'_>,
+        asked: Incoming<'_>,
+        call: &ApiCall,
+    ) -> Result<bool, Fault> {
+        let stream = call.stream().and_then(|name| StreamId::parse(name).ok());
+        let is_binary = |stream: &StreamId| {
+            self.hub.streams().declaration(stream).is_some_and(|declaration| declaration.binary)
+        };
+        let Some(stream) = stream.filter(is_binary) else { return Ok(false) };
+        let person = call.caller.as_ref();
+        let id = idempotency_key(asked.head, "id")?;
+        let id = id.map(|id| own_id("id", &id, &self.config.limits)).transpose()?;
+        let id = person.zip(id).map(|(person, id)| person.publication(id));
+        let rights = person.map_or_else(StreamRights::default, |person| person.streams.clone());
+        let number = self.new_call(CallWaiter::Http(Box::new(HttpCall::of_api(asked, call))));
+        let data = Data::Binary(asked.body.into());
+        self.publish(net, Origin::Call(number), rights, stream, data, id);
+        Ok(true)
+    }
 }
 
 #[cfg(test)]

@@ -25,13 +25,13 @@ use std::time::Duration;
 /// A running server, from any thread. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    pub(in crate::server) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// Stops a server, from any thread, and can do nothing else.
 #[derive(Clone, Debug)]
 pub struct Stopper {
-    pub(in crate::server) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Stopper {
@@ -53,7 +53,7 @@ impl Stopper {
 }
 
 impl Handle {
-    pub(in crate::server) fn new(shared: &Arc<Shared>) -> Handle {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Handle {
         shared.keep_online();
         Handle { shared: Arc::clone(shared) }
     }
@@ -406,7 +406,7 @@ impl Handle {
 
 /// A push of the application's is told from all that the server itself says, on a WebSocket and as an event
 /// of Server-Sent Events, which has its type as its name.
-pub(in crate::server) fn check_push(kind: &str) -> Result<(), HandleError> {
+pub(crate) fn check_push(kind: &str) -> Result<(), HandleError> {
     check_name(kind)?;
     if EVENT_NAMES.contains(&kind) { Err(HandleError::Type) } else { check_kind(kind) }
 }
@@ -417,6 +417,6 @@ fn check_name(kind: &str) -> Result<(), HandleError> {
 }
 
 /// A type of requests of the application's has none of the wire's own names or prefixes.
-pub(in crate::server) fn check_kind(kind: &str) -> Result<(), HandleError> {
+pub(crate) fn check_kind(kind: &str) -> Result<(), HandleError> {
     if is_free_type(kind) { Ok(()) } else { Err(HandleError::Type) }
 }

@@ -1,7 +1,7 @@
 //! Why a call of the embedding program's came to nothing.
 
 use crate::base::pattern::PatternError;
-use crate::base::{NameError, RefusalCode, StreamId};
+use crate::base::{NameError, Refusal, RefusalCode, StreamId};
 
 /// Why a call came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum HandleError {
     Full,
     /// A name is no user id or room name.
     #[error("a name {0}")]
-    Name(NameError),
+    Name(#[from] NameError),
     /// A stream cannot have this name, nor a family of them.
     #[error("a stream's name {0}")]
     Stream(PatternError),
@@ -66,17 +66,14 @@ pub enum HandleError {
 }
 
 impl HandleError {
-    pub(in crate::server) const fn refused(
-        code: RefusalCode,
-        message: &'static str,
-    ) -> HandleError {
+    pub(crate) const fn refused(code: RefusalCode, message: &'static str) -> HandleError {
         HandleError::Refused { code: code.as_str(), message }
     }
 }
 
-impl From<NameError> for HandleError {
-    fn from(error: NameError) -> HandleError {
-        HandleError::Name(error)
+impl From<Refusal> for HandleError {
+    fn from(refusal: Refusal) -> HandleError {
+        HandleError::refused(refusal.code, refusal.message)
     }
 }
 

@@ -5,7 +5,7 @@ use super::shared::Shared;
 use crate::auth::Access;
 use crate::base::limits::REFUSAL_DATA_BYTES_MAX;
 use crate::base::{ConnId, RefusalCode, UserId};
-use crate::wire::error::HandlerRefusal;
+use crate::wire::error::ErrorReply;
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
@@ -34,13 +34,13 @@ pub struct Call {
     pub connection: Option<ConnId>,
 }
 
-type HandlerFn = dyn Fn(Call, Reply) + Send + Sync;
+pub(crate) type HandlerFn = dyn Fn(Call, Reply) + Send + Sync;
 
 /// A function for a message type of the application's own.
 #[derive(Clone)]
-pub(in crate::server) struct Registered {
-    pub(in crate::server) access: Access,
-    pub(in crate::server) run: Arc<HandlerFn>,
+pub(crate) struct Registered {
+    pub(crate) access: Access,
+    pub(crate) run: Arc<HandlerFn>,
 }
 
 impl fmt::Debug for Registered {
@@ -54,13 +54,13 @@ impl fmt::Debug for Registered {
 #[derive(Debug)]
 pub struct Reply {
     shared: Arc<Shared>,
-    to: HandlerWaiter,
-    is_answered: bool,
+    /// Until it is answered.
+    to: Option<HandlerWaiter>,
 }
 
 impl Reply {
-    pub(in crate::server) fn new(shared: Arc<Shared>, to: HandlerWaiter) -> Reply {
-        Reply { shared, to, is_answered: false }
+    pub(crate) fn new(shared: Arc<Shared>, to: HandlerWaiter) -> Reply {
+        Reply { shared, to: Some(to) }
     }
 
     /// Answers with a payload, an object.
@@ -96,19 +96,18 @@ impl Reply {
     }
 
     fn refuse(mut self, code: &str, message: &str, data: Option<&str>) -> Result<(), HandleError> {
-        let refused =
-            HandlerRefusal::by_application(code, message, data).ok_or(HandleError::Code)?;
+        let refused = ErrorReply::by_application(code, message, data).ok_or(HandleError::Code)?;
         self.answer(Err(refused))
     }
 
     fn answer(&mut self, result: HandlerResult) -> Result<(), HandleError> {
-        self.is_answered = true;
+        let to = self.to.take();
         let mut queue = self.shared.queue();
         if queue.is_stopped {
             return Err(HandleError::Stopped);
         }
         // Not counted against the queue: there is a bounded number of these in flight.
-        queue.answers.push((self.to.clone(), result));
+        queue.answers.extend(to.map(|to| (to, result)));
         drop(queue);
         self.shared.wake.wake();
         Ok(())
@@ -117,16 +116,16 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if !self.is_answered {
+        if self.to.is_some() {
             let message = "the handler has not answered";
-            let _ = self.answer(Err(HandlerRefusal::by_parlor(RefusalCode::Internal, message)));
+            let _ = self.answer(Err(ErrorReply::new(RefusalCode::Internal, message)));
         }
     }
 }
 
 /// Who waits for a handler's answer, as another thread may know it.
-#[derive(Clone, Debug)]
-pub(in crate::server) enum HandlerWaiter {
+#[derive(Debug)]
+pub(crate) enum HandlerWaiter {
     /// A connection, and its own name for the request, if it wants an answer.
     Conn(ConnId, Option<String>),
     /// A call, by its number.
@@ -134,4 +133,4 @@ pub(in crate::server) enum HandlerWaiter {
 }
 
 /// A payload as JSON, or a refusal.
-pub(in crate::server) type HandlerResult = Result<String, HandlerRefusal>;
+pub(crate) type HandlerResult = Result<String, ErrorReply>;

@@ -136,21 +136,21 @@ fn is_value(value: &str) -> bool {
 #[derive(Debug)]
 pub struct PathReply {
     shared: Arc<Shared>,
-    to: Exchange,
+    /// Until it is answered.
+    to: Option<Exchange>,
     origin: Option<Box<str>>,
     /// Of the request's content, which counts until it is answered.
     bytes: usize,
-    is_answered: bool,
 }
 
 impl PathReply {
-    pub(in crate::server) fn new(
+    pub(crate) fn new(
         shared: Arc<Shared>,
         to: Exchange,
         origin: Option<Box<str>>,
         bytes: usize,
     ) -> PathReply {
-        PathReply { shared, to, origin, bytes, is_answered: false }
+        PathReply { shared, to: Some(to), origin, bytes }
     }
 
     /// Sends the answer. Whoever has asked may have gone meanwhile.
@@ -162,14 +162,14 @@ impl PathReply {
     }
 
     fn answer(&mut self, answer: PathAnswer) -> Result<(), HandleError> {
-        self.is_answered = true;
+        let to = self.to.take();
         let mut queue = self.shared.queue();
         if queue.is_stopped {
             return Err(HandleError::Stopped);
         }
         // Not counted against the queue: there is a bounded number of these in flight.
         let response = readable_by(answer.into_response(), self.origin.as_deref());
-        queue.path_answers.push((self.to, response, self.bytes));
+        queue.path_answers.extend(to.map(|to| (to, response, self.bytes)));
         drop(queue);
         self.shared.wake.wake();
         Ok(())
@@ -178,7 +178,7 @@ impl PathReply {
 
 impl Drop for PathReply {
     fn drop(&mut self) {
-        if !self.is_answered {
+        if self.to.is_some() {
             let error = serde_json::json!({
                 "error": { "code": "internal", "message": "the handler has not answered" },
             });
@@ -191,15 +191,15 @@ type HttpFn = dyn Fn(PathRequest, PathReply) + Send + Sync;
 
 /// A function of the program's for a path.
 #[derive(Clone)]
-pub(in crate::server) struct HttpPath {
-    pub(in crate::server) method: &'static str,
-    pub(in crate::server) template: String,
-    pub(in crate::server) access: Access,
-    pub(in crate::server) run: Arc<HttpFn>,
+pub(crate) struct HttpPath {
+    pub(crate) method: &'static str,
+    pub(crate) template: String,
+    pub(crate) access: Access,
+    pub(crate) run: Arc<HttpFn>,
 }
 
 impl HttpPath {
-    pub(in crate::server) fn new(
+    pub(crate) fn new(
         method: &'static str,
         template: &str,
         access: Access,

@@ -6,58 +6,44 @@ use crate::base::declaration::Declaration;
 use crate::base::pattern::Pattern;
 use crate::config::{Config, Feed};
 use crate::routes::own::is_own;
-use crate::routes::template::{bind, overlap, placeholder};
+use crate::routes::template::{self, bind, overlap, placeholder};
 
 /// What stands for the braces of a path.
-pub(in crate::server) type Params = Vec<(String, String)>;
+pub(crate) type Params = Vec<(String, String)>;
 
 /// The paths that were registered.
 #[derive(Debug, Default)]
-pub(in crate::server) struct Paths {
+pub(crate) struct Paths {
     http: Vec<HttpPath>,
     sockets: Vec<OwnPath>,
 }
 
 impl Paths {
     /// Adds a path of HTTP, or replaces what was registered for it and its method.
-    pub(in crate::server) fn add_http(&mut self, path: HttpPath) {
+    pub(crate) fn add_http(&mut self, path: HttpPath) {
         self.http.retain(|one| (&one.template, one.method) != (&path.template, path.method));
         self.http.push(path);
     }
 
     /// Adds a path of WebSockets, or replaces what was registered for it: those that are open stay
     /// with what they have.
-    pub(in crate::server) fn add_socket(&mut self, path: OwnPath) {
+    pub(crate) fn add_socket(&mut self, path: OwnPath) {
         self.sockets.retain(|one| one.path.template != path.path.template);
         self.sockets.push(path);
     }
 
     /// The path of HTTP for a request; or, if the path is there with others, its methods.
-    pub(in crate::server) fn find_http(
+    pub(crate) fn find_http(
         &self,
         method: &str,
         path: &str,
     ) -> Option<Result<(&HttpPath, Params), String>> {
-        let mut methods = Vec::new();
-        for one in &self.http {
-            let Some(params) = bound(&one.template, path) else { continue };
-            if one.method == method || (one.method == "GET" && method == "HEAD") {
-                return Some(Ok((one, params)));
-            }
-            methods.push(one.method);
-            if one.method == "GET" {
-                methods.push("HEAD");
-            }
-        }
-        if methods.is_empty() {
-            return None;
-        }
-        methods.push("OPTIONS");
-        Some(Err(methods.join(", ")))
+        let paths = self.http.iter().map(|one| (one.method, one));
+        template::find(paths, method, |one| bound(&one.template, path))
     }
 
     /// The path of WebSockets for a request.
-    pub(in crate::server) fn find_socket(&self, path: &str) -> Option<(&OwnPath, Params)> {
+    pub(crate) fn find_socket(&self, path: &str) -> Option<(&OwnPath, Params)> {
         self.sockets.iter().find_map(|one| Some((one, bound(&one.path.template, path)?)))
     }
 }
@@ -68,7 +54,7 @@ fn bound(template: &str, path: &str) -> Option<Params> {
 }
 
 /// What is wrong with a path of the program's, if something is. `/` can be one for HTTP.
-pub(in crate::server) fn fault(template: &str, is_socket: bool) -> Option<&'static str> {
+pub(crate) fn fault(template: &str, is_socket: bool) -> Option<&'static str> {
     let is_plain = |segment: &str| {
         // RFC 3986 §5.2.4: nobody asks for segments of dots alone.
         ![".", ".."].contains(&segment)
@@ -94,7 +80,7 @@ pub(in crate::server) fn fault(template: &str, is_socket: bool) -> Option<&'stat
 
 /// The stream for whose path, or whose webhook's, a request could be, which would go before the program's;
 /// and the member that has it.
-pub(in crate::server) fn taken_by<'a>(
+pub(crate) fn taken_by<'a>(
     template: &str,
     is_socket: bool,
     config: &'a Config,

@@ -176,11 +176,7 @@ impl Handle {
     }
 
     /// Asks for something that is answered with a room.
-    pub(in crate::server) fn change(
-        &self,
-        user: UserId,
-        request: Request,
-    ) -> Result<Ticket, HandleError> {
+    pub(crate) fn change(&self, user: UserId, request: Request) -> Result<Ticket, HandleError> {
         self.ask(user, request, |answered| match answered {
             Answered::Place(room, seq) => Ok((room, seq)),
             _ => Err(NOT_ASKED),

@@ -28,7 +28,7 @@ use std::thread::ThreadId;
 
 /// What other threads ask of the reactor's.
 #[derive(Debug)]
-pub(in crate::server) enum Command {
+pub(crate) enum Command {
     Push { to: Whom, kind: String, payload: String },
     PushOne { conn: ConnId, kind: String, payload: String, ticket: Arc<TicketState> },
     Ask { user: UserId, request: Request, ticket: Arc<TicketState> },
@@ -52,7 +52,7 @@ struct OwnTemplate {
 
 /// Whose connections are meant.
 #[derive(Debug)]
-pub(in crate::server) enum Whom {
+pub(crate) enum Whom {
     All,
     Connection(ConnId),
     Users(Vec<UserId>),
@@ -60,25 +60,25 @@ pub(in crate::server) enum Whom {
 }
 
 #[derive(Debug, Default)]
-pub(in crate::server) struct CallQueue {
-    pub(in crate::server) commands: VecDeque<Command>,
-    pub(in crate::server) answers: Vec<(HandlerWaiter, HandlerResult)>,
-    pub(in crate::server) path_answers: Vec<(Exchange, Response, usize)>,
+pub(crate) struct CallQueue {
+    pub(crate) commands: VecDeque<Command>,
+    pub(crate) answers: Vec<(HandlerWaiter, HandlerResult)>,
+    pub(crate) path_answers: Vec<(Exchange, Response, usize)>,
     /// What came of jobs: there is a bounded number of those.
-    pub(in crate::server) outcomes: Vec<(JobId, JobResult)>,
+    pub(crate) outcomes: Vec<(JobId, JobResult)>,
     bytes: usize,
-    pub(in crate::server) is_stopped: bool,
+    pub(crate) is_stopped: bool,
 }
 
 impl CallQueue {
-    pub(in crate::server) fn pop(&mut self) -> Option<Command> {
+    pub(crate) fn pop(&mut self) -> Option<Command> {
         let command = self.commands.pop_front()?;
         self.bytes -= weight(&command);
         Some(command)
     }
 
     /// From here on every call fails; returns what has not been carried out.
-    pub(in crate::server) fn stop(&mut self) -> VecDeque<Command> {
+    pub(crate) fn stop(&mut self) -> VecDeque<Command> {
         self.is_stopped = true;
         std::mem::take(&mut self.commands)
     }
@@ -109,15 +109,15 @@ fn weight(command: &Command) -> usize {
 
 /// What the reactor's thread and all handles have in common.
 #[derive(Debug)]
-pub(in crate::server) struct Shared {
+pub(crate) struct Shared {
     queue: Mutex<CallQueue>,
     /// Who is online, with how many connections: kept by the reactor's thread, read by any.
     online: Mutex<BTreeMap<UserId, usize>>,
-    pub(in crate::server) wake: Wake,
-    pub(in crate::server) reactor_thread: OnceLock<ThreadId>,
+    pub(crate) wake: Wake,
+    pub(crate) reactor_thread: OnceLock<ThreadId>,
     /// The configuration, as of the last call that changes it. Whoever changes it holds it until
     /// the call is in the queue: two changes come one after the other.
-    pub(in crate::server) config: Mutex<Config>,
+    pub(crate) config: Mutex<Config>,
     /// The embedding program's paths: changed only by who holds the configuration.
     own_paths: Mutex<Vec<OwnTemplate>>,
     text_bytes_max: AtomicU32,
@@ -139,16 +139,16 @@ fn family(kind: &str) -> u8 {
 
 impl Shared {
     /// The embedding program answers requests of this type.
-    pub(in crate::server) fn take_over(&self, kind: &str) {
+    pub(crate) fn take_over(&self, kind: &str) {
         self.taken_over.fetch_or(family(kind), Ordering::Relaxed);
     }
 
     /// Whether pushes of this type are the program's, as it answers requests of that family.
-    pub(in crate::server) fn is_taken_over(&self, kind: &str) -> bool {
+    pub(crate) fn is_taken_over(&self, kind: &str) -> bool {
         self.taken_over.load(Ordering::Relaxed) & family(kind) != 0
     }
 
-    pub(in crate::server) fn new(wake: Wake, config: &Config) -> Arc<Shared> {
+    pub(crate) fn new(wake: Wake, config: &Config) -> Arc<Shared> {
         Arc::new(Shared {
             queue: Mutex::default(),
             online: Mutex::default(),
@@ -166,37 +166,33 @@ impl Shared {
 
     // A thread that panicked while it held one of these has left nothing half done: each holds it
     // for a push or a look.
-    pub(in crate::server) fn queue(&self) -> MutexGuard<'_, CallQueue> {
+    pub(crate) fn queue(&self) -> MutexGuard<'_, CallQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(in crate::server) fn online(&self) -> MutexGuard<'_, BTreeMap<UserId, usize>> {
+    pub(crate) fn online(&self) -> MutexGuard<'_, BTreeMap<UserId, usize>> {
         self.online.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Most bytes of a text, and of a `cid`.
-    pub(in crate::server) fn text_and_cid_bytes_max(&self) -> (usize, usize) {
+    pub(crate) fn text_and_cid_bytes_max(&self) -> (usize, usize) {
         let bytes = |of: &AtomicU32| of.load(Ordering::Relaxed) as usize;
         (bytes(&self.text_bytes_max), bytes(&self.cid_bytes_max))
     }
 
     /// Most bytes of a room's title.
-    pub(in crate::server) fn title_bytes_max(&self) -> usize {
+    pub(crate) fn title_bytes_max(&self) -> usize {
         self.title_bytes_max.load(Ordering::Relaxed) as usize
     }
 
     /// Whether a stream takes an event of the embedding program's, as far as its declaration tells.
-    pub(in crate::server) fn judge_event(
-        &self,
-        stream: &StreamId,
-        data: &Data,
-    ) -> Result<(), Refusal> {
+    pub(crate) fn judge_event(&self, stream: &StreamId, data: &Data) -> Result<(), Refusal> {
         let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let declaration = declared(&config.streams, stream.as_str()).ok_or(NO_SUCH_STREAM)?;
         declaration.of_program()?.judge(data, tree).map(|_| ())
     }
 
-    pub(in crate::server) fn set_limits(&self, limits: &Limits) {
+    pub(crate) fn set_limits(&self, limits: &Limits) {
         self.text_bytes_max.store(limits.text_bytes, Ordering::Relaxed);
         self.cid_bytes_max.store(limits.cid_bytes, Ordering::Relaxed);
         self.title_bytes_max.store(limits.title_bytes, Ordering::Relaxed);
@@ -204,16 +200,16 @@ impl Shared {
 
     /// Who is online is kept for handles only. All of them stem from one that was made before the
     /// server began to run.
-    pub(in crate::server) fn has_handles(&self) -> bool {
+    pub(crate) fn has_handles(&self) -> bool {
         self.has_handles.load(Ordering::Relaxed)
     }
 
-    pub(in crate::server) fn keep_online(&self) {
+    pub(crate) fn keep_online(&self) {
         self.has_handles.store(true, Ordering::Relaxed);
     }
 
     /// Has a path served by the embedding program, if it can be; only then it is taken.
-    pub(in crate::server) fn take_path(
+    pub(crate) fn take_path(
         &self,
         template: &str,
         is_socket: bool,
@@ -236,7 +232,7 @@ impl Shared {
     }
 
     /// Whether a configuration that is about to take effect takes a path of the embedding program's.
-    pub(in crate::server) fn check_paths(&self, config: &Config) -> Result<(), ConfigError> {
+    pub(crate) fn check_paths(&self, config: &Config) -> Result<(), ConfigError> {
         let paths = self.own_paths.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = |OwnTemplate { template, is_socket }: &OwnTemplate| {
             let (stream, member) = taken_by(template, *is_socket, config)?;
@@ -246,15 +242,29 @@ impl Shared {
         paths.iter().find_map(taken).map_or(Ok(()), Err)
     }
 
-    pub(in crate::server) fn has_stopped(&self) -> bool {
+    /// Every call that was not carried out is told so, and nobody is online any more.
+    pub(crate) fn fail_calls(&self) {
+        let left = self.queue().stop();
+        for command in left {
+            if let Command::Ask { ticket, .. }
+            | Command::PushOne { ticket, .. }
+            | Command::Close { ticket: Some(ticket), .. } = command
+            {
+                ticket.answer(Err(HandleError::Stopped));
+            }
+        }
+        self.online().clear();
+    }
+
+    pub(crate) fn has_stopped(&self) -> bool {
         self.queue().is_stopped
     }
 
-    pub(in crate::server) fn stop(&self, why: End) -> Result<(), HandleError> {
+    pub(crate) fn stop(&self, why: End) -> Result<(), HandleError> {
         self.call(Command::Stop(why))
     }
 
-    pub(in crate::server) fn call(&self, command: Command) -> Result<(), HandleError> {
+    pub(crate) fn call(&self, command: Command) -> Result<(), HandleError> {
         let mut queue = self.queue();
         if queue.is_stopped {
             return Err(HandleError::Stopped);
@@ -273,7 +283,7 @@ impl Shared {
 
 /// Why a server ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum End {
+pub(crate) enum End {
     /// It does not come back: 1001.
     ForGood,
     /// Another takes its place: everybody is told in how much time to come back, then 1012.
@@ -281,15 +291,10 @@ pub(in crate::server) enum End {
 }
 
 /// A server that has panicked answers its callers all the same.
-pub(in crate::server) struct FailCallsOnDrop(pub(in crate::server) Arc<Shared>);
+pub(crate) struct FailCallsOnDrop(pub(in crate::server) Arc<Shared>);
 
 impl Drop for FailCallsOnDrop {
     fn drop(&mut self) {
-        for command in self.0.queue().stop() {
-            if let Command::Ask { ticket, .. } = command {
-                ticket.answer(Err(HandleError::Stopped));
-            }
-        }
-        self.0.online().clear();
+        self.0.fail_calls();
     }
 }

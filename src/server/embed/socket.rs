@@ -17,7 +17,7 @@ pub struct SocketPath {
     pub(super) template: String,
     pub(super) access: Access,
     pub(super) subprotocol: Option<String>,
-    pub(in crate::server) message_bytes: Option<u64>,
+    pub(crate) message_bytes: Option<u64>,
 }
 
 impl SocketPath {
@@ -28,16 +28,16 @@ impl SocketPath {
         SocketPath { template, access: Access::Public, subprotocol: None, message_bytes: None }
     }
 
-    pub(in crate::server) fn template(&self) -> &str {
+    pub(crate) fn template(&self) -> &str {
         &self.template
     }
 
-    pub(in crate::server) fn asked_access(&self) -> Access {
+    pub(crate) fn asked_access(&self) -> Access {
         self.access
     }
 
     /// What is agreed to of the subprotocols that a client offers.
-    pub(in crate::server) fn agreed(&self, offered: &[&str]) -> Option<&str> {
+    pub(crate) fn agreed(&self, offered: &[&str]) -> Option<&str> {
         self.subprotocol.as_deref().filter(|own| offered.contains(own))
     }
 
@@ -103,12 +103,12 @@ pub trait SocketHandler: Send + Sync + 'static {
 pub struct Socket(Arc<SocketState>);
 
 #[derive(Debug)]
-pub(in crate::server) struct SocketState {
-    pub(in crate::server) conn: ConnId,
-    pub(in crate::server) params: Params,
-    pub(in crate::server) query: String,
-    pub(in crate::server) caller: Option<Caller>,
-    pub(in crate::server) shared: Arc<Shared>,
+pub(crate) struct SocketState {
+    pub(crate) conn: ConnId,
+    pub(crate) params: Params,
+    pub(crate) query: String,
+    pub(crate) caller: Option<Caller>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl fmt::Debug for Socket {
@@ -118,7 +118,7 @@ impl fmt::Debug for Socket {
 }
 
 impl Socket {
-    pub(in crate::server) fn new(inner: SocketState) -> Socket {
+    pub(crate) fn new(inner: SocketState) -> Socket {
         Socket(Arc::new(inner))
     }
 
@@ -182,13 +182,13 @@ impl Socket {
 
 /// A message of the program's.
 #[derive(Debug)]
-pub(in crate::server) enum OutgoingMessage {
+pub(crate) enum OutgoingMessage {
     Text(Box<str>),
     Binary(Box<[u8]>),
 }
 
 impl OutgoingMessage {
-    pub(in crate::server) fn of(message: Message<'_>) -> Option<OutgoingMessage> {
+    pub(crate) fn of(message: Message<'_>) -> Option<OutgoingMessage> {
         match message {
             Message::Text(text) => Some(OutgoingMessage::Text(text.into())),
             Message::Binary(bytes) => Some(OutgoingMessage::Binary(bytes.into())),
@@ -196,14 +196,14 @@ impl OutgoingMessage {
         }
     }
 
-    pub(in crate::server) fn message(&self) -> Message<'_> {
+    pub(crate) fn message(&self) -> Message<'_> {
         match self {
             OutgoingMessage::Text(text) => Message::Text(text),
             OutgoingMessage::Binary(bytes) => Message::Binary(bytes),
         }
     }
 
-    pub(in crate::server) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             OutgoingMessage::Text(text) => text.len(),
             OutgoingMessage::Binary(bytes) => bytes.len(),
@@ -213,13 +213,13 @@ impl OutgoingMessage {
 
 /// A path, and what the program does there.
 #[derive(Clone)]
-pub(in crate::server) struct OwnPath {
-    pub(in crate::server) path: SocketPath,
-    pub(in crate::server) handler: Arc<dyn SocketHandler>,
+pub(crate) struct OwnPath {
+    pub(crate) path: SocketPath,
+    pub(crate) handler: Arc<dyn SocketHandler>,
 }
 
 impl OwnPath {
-    pub(in crate::server) fn new(path: SocketPath, handler: impl SocketHandler) -> OwnPath {
+    pub(crate) fn new(path: SocketPath, handler: impl SocketHandler) -> OwnPath {
         OwnPath { path, handler: Arc::new(handler) }
     }
 }
@@ -232,12 +232,12 @@ impl fmt::Debug for OwnPath {
 
 /// A WebSocket of the program's that is about to be opened, or is.
 #[derive(Clone)]
-pub(in crate::server) struct OwnSocket {
-    pub(in crate::server) path: OwnPath,
-    pub(in crate::server) params: Params,
-    pub(in crate::server) query: String,
+pub(crate) struct OwnSocket {
+    pub(crate) path: OwnPath,
+    pub(crate) params: Params,
+    pub(crate) query: String,
     /// From when it is open.
-    pub(in crate::server) socket: Option<Socket>,
+    pub(crate) socket: Option<Socket>,
 }
 
 impl fmt::Debug for OwnSocket {
@@ -247,7 +247,7 @@ impl fmt::Debug for OwnSocket {
 }
 
 impl OwnSocket {
-    pub(in crate::server) fn new(path: &OwnPath, params: Params, query: &str) -> OwnSocket {
+    pub(crate) fn new(path: &OwnPath, params: Params, query: &str) -> OwnSocket {
         OwnSocket { path: path.clone(), params, query: query.to_owned(), socket: None }
     }
 }

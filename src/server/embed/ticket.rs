@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// What became of a call, as any thread may have it.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::server) enum Answered {
+pub(crate) enum Answered {
     /// A room, and an entry in it or 0.
     Place(RoomId, u64),
     /// A room as a user sees it.
@@ -52,18 +52,18 @@ pub struct Unread {
 
 /// What becomes of a call.
 #[derive(Debug, Default)]
-pub(in crate::server) struct TicketState {
+pub(crate) struct TicketState {
     result: Mutex<Option<Result<Answered, HandleError>>>,
     answered: Condvar,
 }
 
 impl TicketState {
-    pub(in crate::server) fn answer(&self, result: Result<Answered, HandleError>) {
+    pub(crate) fn answer(&self, result: Result<Answered, HandleError>) {
         *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         self.answered.notify_all();
     }
 
-    pub(in crate::server) fn answer_with(&self, answer: Result<Answer, Refusal>) {
+    pub(crate) fn answer_with(&self, answer: Result<Answer, Refusal>) {
         self.answer(match answer {
             Ok(Answer::Sent { room, seq, .. }) => Ok(Answered::Place(room, seq)),
             Ok(Answer::Joined(room, _)) => Ok(Answered::Place(room.room, room.head)),
@@ -77,12 +77,12 @@ impl TicketState {
                 Ok(Answered::History(History { entries, head, more }))
             }
             Ok(_) => Err(NOT_ASKED),
-            Err(refusal) => Err(HandleError::refused(refusal.code, refusal.message)),
+            Err(refusal) => Err(refusal.into()),
         });
     }
 }
 
-pub(in crate::server) const NOT_ASKED: HandleError =
+pub(crate) const NOT_ASKED: HandleError =
     HandleError::Refused { code: "internal", message: "an answer to what was not asked" };
 
 /// A call that the server has not answered yet. Dropping it does not take the call back.
@@ -100,7 +100,7 @@ impl<T> fmt::Debug for Ticket<T> {
 }
 
 impl<T> Ticket<T> {
-    pub(in crate::server) fn new(
+    pub(crate) fn new(
         state: Arc<TicketState>,
         shared: Arc<Shared>,
         read: fn(Answered) -> Result<T, HandleError>,

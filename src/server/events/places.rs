@@ -39,7 +39,7 @@ fn tag(stream: &StreamId, epoch: &str) -> Tag {
 
 /// The streams that come along with all that a user is told, and up to where each was handed over.
 #[derive(Debug, Default)]
-pub(in crate::server) struct Places {
+pub(crate) struct Places {
     /// None until they have begun: before that no `id` may stand for them.
     streams: Option<Vec<StreamPlace>>,
     /// They are asked for now: what is refused is that.
@@ -57,16 +57,16 @@ struct StreamPlace {
 
 impl Places {
     /// They are asked for.
-    pub(in crate::server) fn ask(&mut self) {
+    pub(crate) fn ask(&mut self) {
         self.is_asking = true;
     }
 
-    pub(in crate::server) fn are_asked_for(&self) -> bool {
+    pub(crate) fn are_asked_for(&self) -> bool {
         self.is_asking
     }
 
     /// They have begun.
-    pub(in crate::server) fn begin(&mut self, streams: &[Subscribed]) {
+    pub(crate) fn begin(&mut self, streams: &[Subscribed]) {
         self.is_asking = false;
         let place = |one: &Subscribed| StreamPlace {
             stream: one.stream.clone(),
@@ -77,14 +77,14 @@ impl Places {
     }
 
     /// Some are not watched any more.
-    pub(in crate::server) fn end(&mut self, streams: &[StreamId]) {
+    pub(crate) fn end(&mut self, streams: &[StreamId]) {
         if let Some(places) = &mut self.streams {
             places.retain(|place| !streams.contains(&place.stream));
         }
     }
 
     /// An event of a stream is handed over; returns the place before, for one that was refused.
-    pub(in crate::server) fn hand(&mut self, stream: &StreamId, seq: u64) -> u64 {
+    pub(crate) fn hand(&mut self, stream: &StreamId, seq: u64) -> u64 {
         let mut places = self.streams.iter_mut().flatten();
         let place = places.find(|place| place.stream == *stream);
         place.map_or(0, |place| std::mem::replace(&mut place.seq, seq))
@@ -92,14 +92,14 @@ impl Places {
 
     /// An event of a priority is to be handed over, while others wait or not: whether its `id` may stand
     /// for all before it. It may not go before one of them.
-    pub(in crate::server) fn is_last(&mut self, priority: Priority, others_wait: bool) -> bool {
+    pub(crate) fn is_last(&mut self, priority: Priority, others_wait: bool) -> bool {
         let lowest = self.lowest.filter(|_| others_wait);
         self.lowest = Some(lowest.map_or(priority, |lowest| lowest.min(priority)));
         lowest.is_none_or(|lowest| priority <= lowest)
     }
 
     /// Whether an `id` may stand for them.
-    pub(in crate::server) fn are_known(&self) -> bool {
+    pub(crate) fn are_known(&self) -> bool {
         self.streams.is_some()
     }
 
@@ -114,7 +114,7 @@ impl Places {
 }
 
 /// `epoch.time`, or `epoch.time.places`.
-pub(in crate::server) fn id(epoch: &str, time: Timestamp, places: Option<&Places>) -> String {
+pub(crate) fn id(epoch: &str, time: Timestamp, places: Option<&Places>) -> String {
     let mut id = format!("{epoch}.{}", time.0);
     if let Some(places) = places {
         // Writing to a text does not fail.
@@ -125,9 +125,9 @@ pub(in crate::server) fn id(epoch: &str, time: Timestamp, places: Option<&Places
 
 /// What a client says that it has seen last.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::server) struct LastSeen {
-    pub(in crate::server) epoch: Box<str>,
-    pub(in crate::server) time: Timestamp,
+pub(crate) struct LastSeen {
+    pub(crate) epoch: Box<str>,
+    pub(crate) time: Timestamp,
     /// None of those that did not come along.
     places: Vec<(Tag, u64)>,
 }
@@ -135,7 +135,7 @@ pub(in crate::server) struct LastSeen {
 impl LastSeen {
     /// Reads an `id`. What is none is taken for one that nobody knows: then everything is told to be
     /// gone, and nothing is missed in silence.
-    pub(in crate::server) fn of(id: &str) -> LastSeen {
+    pub(crate) fn of(id: &str) -> LastSeen {
         LastSeen::parse(id).unwrap_or(LastSeen {
             epoch: "".into(),
             time: Timestamp(i64::MAX),
@@ -155,11 +155,7 @@ impl LastSeen {
 
     /// Lets streams go on where they were; `epoch` tells the life of one that there is. One that was not
     /// among them, or has another life, is told to have a gap.
-    pub(in crate::server) fn go_on(
-        &self,
-        asks: &mut [Ask],
-        epoch: impl Fn(&StreamId) -> Option<Box<str>>,
-    ) {
+    pub(crate) fn go_on(&self, asks: &mut [Ask], epoch: impl Fn(&StreamId) -> Option<Box<str>>) {
         for ask in asks {
             let known = epoch(&ask.stream);
             let own = known.as_ref().map(|epoch| tag(&ask.stream, epoch));
@@ -174,7 +170,7 @@ impl LastSeen {
 
 /// Reads the `id` of a single stream's event: its life, and its `seq`. What is none is a place that nobody
 /// knows, behind all that is kept.
-pub(in crate::server) fn of_one(id: &str) -> (Box<str>, u64) {
+pub(crate) fn of_one(id: &str) -> (Box<str>, u64) {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let parts = id.split_once('.').filter(|(_, seq)| is_number(seq));
     let parsed = parts.and_then(|(epoch, seq)| Some((epoch.into(), seq.parse().ok()?)));

@@ -11,7 +11,7 @@ const PREFIX: &str = "ticket.";
 /// Tickets that were given out and not used. A user and an address have a share of all; whoever wants more than that
 /// gives up their oldest.
 #[derive(Debug, Default)]
-pub(in crate::server) struct Tickets {
+pub(crate) struct Tickets {
     /// By number, in the order of their ends.
     given: BTreeMap<u64, IssuedTicket>,
     numbers: HashMap<Box<str>, u64>,
@@ -31,14 +31,14 @@ struct IssuedTicket {
 
 impl Tickets {
     /// How many were given and not used.
-    pub(in crate::server) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.given.len()
     }
 
     /// A ticket for somebody at an address, good for [`TICKET_MS`] and once. If they have as many as there may be,
     /// their oldest goes; if there are as many as there may be in all, the oldest of the address that has most: whether one
     /// went is told, too. `secret` is nothing that somebody could guess.
-    pub(in crate::server) fn give(
+    pub(crate) fn give(
         &mut self,
         identity: Identity,
         address: Address,
@@ -74,12 +74,12 @@ impl Tickets {
     }
 
     /// Whether a token is a ticket, good or not.
-    pub(in crate::server) fn is_one(token: &str) -> bool {
+    pub(crate) fn is_one(token: &str) -> bool {
         token.starts_with(PREFIX)
     }
 
     /// Whose ticket it is; from then on it is nobody's. What it stands for must hold still.
-    pub(in crate::server) fn redeem(
+    pub(crate) fn redeem(
         &mut self,
         ticket: &str,
         (now, timestamp): (Moment, Timestamp),
@@ -92,7 +92,7 @@ impl Tickets {
     }
 
     /// Whose ticket it is, and stays.
-    pub(in crate::server) fn owner(
+    pub(crate) fn owner(
         &mut self,
         ticket: &str,
         (now, timestamp): (Moment, Timestamp),

@@ -1,30 +1,30 @@
 //! A call of the API: from a request of HTTP to a request that a WebSocket could have sent.
 
-use super::identity::{HttpCaller, caller, unauthorized};
-use super::origin::{PageOrigin, check_origin, page_origin, preflight, shared_with};
-use super::route::Rules;
+use super::identity::{caller_of, unauthorized};
+use super::origin::{PageOrigin, other_method, page_origin, shared_with};
+use super::route::{Rules, SAY_WHO};
 use crate::auth::Person;
 use crate::base::declaration::{DataMember, Kind};
 use crate::base::limits::JSON_DEPTH_MAX;
 use crate::base::{RoomId, StreamId, StreamRights};
 use crate::http1::head::percent_decoded_path;
-use crate::http1::response::other_methods;
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::hub::Hub;
-use crate::routes::table::{Choice, Route, RouteMatch, find};
+use crate::routes::table::{Choice, Route, find};
 use crate::wire::json::{Object, Writer, scan, string};
 use crate::wire::request::Fault;
 use serde::de::IgnoredAny;
 
 /// A call whose head was judged.
 #[derive(Debug)]
-pub(in crate::server) struct ApiCall {
-    pub(in crate::server) route: &'static Route,
+pub(crate) struct ApiCall {
+    pub(crate) route: &'static Route,
     /// What stands for the braces of the path.
     params: Vec<(&'static str, String)>,
-    pub(in crate::server) caller: HttpCaller,
+    /// Who has said who they are, or a guest.
+    pub(crate) caller: Option<Person>,
     /// The origin that may see the answer, where that is not this host's own.
-    pub(in crate::server) shared_with: Option<Box<str>>,
+    pub(crate) shared_with: Option<Box<str>>,
 }
 
 /// Judges the head of a call; `path` is what follows the prefix. An error is the whole answer.
@@ -32,66 +32,41 @@ pub(super) fn judge(
     head: &RequestHead<'_>,
     path: &str,
     rules: Rules<'_>,
-) -> Result<ApiCall, Box<Response>> {
-    let origin = match page_origin(head, rules.allowed_origins) {
-        Ok(PageOrigin::Allowed(origin)) => Some(origin),
-        Ok(PageOrigin::Own | PageOrigin::Foreign) | Err(_) => None,
-    };
-    let judged = judge_head(head, path, rules);
-    judged
+) -> Result<ApiCall, Response> {
+    let origin =
+        page_origin(head, &rules.config.allowed_origins).ok().and_then(PageOrigin::allowed);
+    judge_head(head, path, rules)
         .map(|call| ApiCall { shared_with: origin.map(Box::from), ..call })
-        .map_err(|response| Box::new(shared_with(*response, origin)))
+        .map_err(|response| shared_with(response, origin))
 }
 
-fn judge_head(
-    head: &RequestHead<'_>,
-    path: &str,
-    rules: Rules<'_>,
-) -> Result<ApiCall, Box<Response>> {
-    let refused = |refusal: HttpRefusal| Box::new(Response::from(refusal));
-    let (route, params) = match find(head.method, path) {
-        RouteMatch::Call(route, params) => (route, params),
-        RouteMatch::Other(methods) if head.method == "OPTIONS" => {
-            let answer = preflight(head, rules.allowed_origins, &methods);
-            return Err(Box::new(answer.unwrap_or_else(Response::from)));
-        }
-        RouteMatch::Other(methods) => return Err(Box::new(other_methods(&methods))),
-        RouteMatch::Nothing => {
-            let refusal = HttpRefusal::new(Status::NotFound, "not_found", "there is nothing here");
-            return Err(refused(refusal));
-        }
-    };
-    if let Some(refusal) = rules.readiness.stopping() {
-        return Err(refused(refusal));
-    }
-    if route.method != "GET" {
-        check_origin(head, rules.allowed_origins).map_err(refused)?;
-    }
-    let caller = caller(head, rules).map_err(refused)?;
+fn judge_head(head: &RequestHead<'_>, path: &str, rules: Rules<'_>) -> Result<ApiCall, Response> {
+    let found = find(head.method, path)
+        .ok_or_else(|| HttpRefusal::new(Status::NotFound, "not_found", "there is nothing here"))?;
+    let (route, params) =
+        found.map_err(|methods| other_method(head, &rules.config.allowed_origins, &methods))?;
+    let caller = caller_of(head, rules, route.method)?;
     // What is for everybody only a handler of the embedding program says.
-    if caller == HttpCaller::Nobody && route.choice != Choice::Path {
-        let message = if rules.verifier.is_open() {
-            "in open mode say who you are: ?user=NAME"
-        } else {
-            "say who you are: Authorization: Bearer TOKEN"
-        };
-        return Err(refused(unauthorized(message)));
+    if caller.is_none() && route.choice != Choice::Path {
+        let is_open = rules.verifier.is_open();
+        let message = if is_open { "in open mode say who you are: ?user=NAME" } else { SAY_WHO };
+        return Err(unauthorized(message).into());
     }
-    let decoded = |(name, text): (&'static str, String)| {
-        let text = percent_decoded_path(&text).map(|text| (name, text.into_owned()));
+    let decoded =
+        |(name, text): (&'static str, &str)| Some((name, percent_decoded_path(text)?.into_owned()));
+    let params = params.into_iter().map(decoded).collect::<Option<_>>().ok_or_else(|| {
         let message = "a segment of the path is not UTF-8, percent-encoded";
-        text.ok_or_else(|| refused(HttpRefusal::new(Status::BadRequest, "bad_request", message)))
-    };
-    let params = params.into_iter().map(decoded).collect::<Result<_, _>>()?;
+        HttpRefusal::new(Status::BadRequest, "bad_request", message)
+    })?;
     Ok(ApiCall { route, params, caller, shared_with: None })
 }
 
 impl ApiCall {
     /// Which request it is.
-    pub(in crate::server) fn kind(&self, hub: &Hub) -> &str {
+    pub(crate) fn kind(&self, hub: &Hub) -> &str {
         let types = self.route.types;
         let at = |place: usize| types.get(place).copied().unwrap_or_default();
-        let person = self.caller.person();
+        let person = self.caller.as_ref();
         let is_admin = person.is_some_and(|person| person.is_admin);
         match self.route.choice {
             Choice::One => at(0),
@@ -119,7 +94,7 @@ impl ApiCall {
     ///
     /// # Errors
     /// A [`Fault`] of the query, or of the content.
-    pub(in crate::server) fn payload(
+    pub(crate) fn payload(
         &self,
         head: &RequestHead<'_>,
         body: &str,
@@ -131,7 +106,7 @@ impl ApiCall {
             let stream = StreamId::parse(self.param("stream")).ok();
             let declaration = stream.as_ref().and_then(|stream| hub.streams().declaration(stream));
             let members = declaration.map_or(&[][..], |declaration| &declaration.members);
-            let rights = self.caller.person().map(|person| &person.streams);
+            let rights = self.caller.as_ref().map(|person| &person.streams);
             let may = stream.is_some_and(|stream| {
                 hub.streams()
                     .to_publish(&stream, rights.unwrap_or(&StreamRights::default()))
@@ -181,7 +156,7 @@ impl ApiCall {
 
 impl ApiCall {
     /// The stream that the content goes to as it is, if it publishes to one.
-    pub(in crate::server) fn stream(&self) -> Option<&str> {
+    pub(crate) fn stream(&self) -> Option<&str> {
         (self.route.types == ["publish"]).then(|| self.param("stream"))
     }
 
@@ -280,7 +255,7 @@ fn query(
 
 /// The caller's own id of what it sends, where it comes in the head: `Idempotency-Key: "…"`, with or without quotes.
 /// The request has it as its member `name`.
-pub(in crate::server) fn idempotency_key(
+pub(crate) fn idempotency_key(
     head: &RequestHead<'_>,
     name: &'static str,
 ) -> Result<Option<String>, Fault> {

@@ -8,25 +8,25 @@ use super::identity::denied;
 use super::origin::{PageOrigin, page_origin};
 use super::route::Rules;
 use crate::auth::{Identity, TokenError};
+use crate::base::RefusalCode;
 use crate::base::limits::JSON_DEPTH_MAX;
-use crate::http1::{HttpRefusal, RequestHead, Response, Status};
-use crate::server::http::status::refused;
-use crate::wire::encode::ErrorDetail;
+use crate::http1::{HttpRefusal, RequestHead, Response};
+use crate::wire::error::ErrorReply;
 use crate::wire::json::{Object, Writer, scan, string};
 
 /// How the names of cookies begin.
 const COOKIE: &str = "parlor_sign_in";
-pub(in crate::server) const METHODS: &str = "DELETE, GET, HEAD, POST";
+pub(crate) const METHODS: &str = "DELETE, GET, HEAD, POST";
 
 /// What a browser's sign-in, or its end, is answered with when the store has it.
 #[derive(Debug)]
-pub(in crate::server) struct CookieAnswer {
-    pub(in crate::server) payload: String,
-    pub(in crate::server) cookie: String,
+pub(crate) struct CookieAnswer {
+    pub(crate) payload: String,
+    pub(crate) cookie: String,
 }
 
 /// The cookie's name: that of another server on this host is another.
-pub(in crate::server) fn cookie_name(host: &str) -> String {
+pub(crate) fn cookie_name(host: &str) -> String {
     match host.rsplit_once(':') {
         Some((_, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
             format!("{COOKIE}_{port}")
@@ -36,7 +36,7 @@ pub(in crate::server) fn cookie_name(host: &str) -> String {
 }
 
 /// A field `Cookie` without the cookies of sign-ins, which are for nobody but this server; none if nothing is left.
-pub(in crate::server) fn without_sign_ins(cookies: &str) -> Option<String> {
+pub(crate) fn without_sign_ins(cookies: &str) -> Option<String> {
     let others = cookies.split(';').map(str::trim);
     let others: Vec<&str> = others.filter(|one| !one.starts_with(COOKIE)).collect();
     (!others.is_empty()).then(|| others.join("; "))
@@ -44,7 +44,7 @@ pub(in crate::server) fn without_sign_ins(cookies: &str) -> Option<String> {
 
 /// Who is signed in by the cookie of a request; nobody where it comes from a page elsewhere. It is an error only
 /// where the cookie was not looked at.
-pub(in crate::server) fn signed_in(
+pub(crate) fn signed_in(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
 ) -> Result<Option<Identity>, HttpRefusal> {
@@ -62,7 +62,7 @@ pub(in crate::server) fn signed_in(
 
 /// Whether a request is one that this host's own page has sent: a browser sends cookies along for pages of other
 /// ports of this host, too, and names them in one of two ways (RFC 6454 §7; W3C Fetch Metadata §2.3).
-pub(in crate::server) fn is_own_page(head: &RequestHead<'_>) -> bool {
+pub(crate) fn is_own_page(head: &RequestHead<'_>) -> bool {
     let is_own = matches!(page_origin(head, &[]), Ok(PageOrigin::Own));
     let has_origin = head.all("origin").next().is_some();
     let site = head.all("sec-fetch-site").next();
@@ -73,14 +73,14 @@ pub(in crate::server) fn is_own_page(head: &RequestHead<'_>) -> bool {
         && site.is_none_or(|site| ["same-origin", "none"].contains(&site))
 }
 
-pub(in crate::server) fn set_cookie(head: &RequestHead<'_>, value: &str, seconds: i64) -> String {
+pub(crate) fn set_cookie(head: &RequestHead<'_>, value: &str, seconds: i64) -> String {
     let name = cookie_name(head.host);
     let is_https = head.all("origin").any(|origin| origin.starts_with("https://"));
     let secure = if is_https { "; Secure" } else { "" };
     format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")
 }
 
-pub(in crate::server) fn user(w: &mut Writer, id: &str, name: Option<&str>, is_admin: bool) {
+pub(crate) fn user(w: &mut Writer, id: &str, name: Option<&str>, is_admin: bool) {
     w.object_in("user", |w| {
         w.text("id", id);
         w.text("name", name.unwrap_or(id));
@@ -89,23 +89,15 @@ pub(in crate::server) fn user(w: &mut Writer, id: &str, name: Option<&str>, is_a
 }
 
 /// The code in a request's content, `{"code":"…"}`.
-pub(in crate::server) fn code_of(body: &[u8]) -> Result<String, Response> {
-    let bad = |code, message: &str| refused(code, message, ErrorDetail::default());
-    let text = str::from_utf8(body).map_err(|_| bad("bad_json", "the content is not UTF-8"))?;
-    scan(text, JSON_DEPTH_MAX).map_err(|_| bad("bad_json", "the content is not JSON"))?;
+pub(crate) fn code_of(body: &[u8]) -> Result<String, Response> {
+    let bad_json = |message: &'static str| ErrorReply::new(RefusalCode::BadJson, message);
+    let text = str::from_utf8(body).map_err(|_| bad_json("the content is not UTF-8"))?;
+    scan(text, JSON_DEPTH_MAX).map_err(|_| bad_json("the content is not JSON"))?;
     let members = Object::parse(text).ok().flatten();
     let code = members.and_then(|members| members.get("code").and_then(string));
     let code = code.map(|code| code.into_owned());
-    code.ok_or_else(|| bad("bad_request", "the content is an object with code, a string"))
-}
-
-pub(in crate::server) fn json(writer: Writer) -> Response {
-    json_of(writer.finish())
-}
-
-pub(in crate::server) fn json_of(mut text: String) -> Response {
-    text.push('\n');
-    Response::new(Status::Ok, "application/json", text.into_bytes())
+    let message = "the content is an object with code, a string";
+    code.ok_or_else(|| ErrorReply::new(RefusalCode::BadRequest, message).into())
 }
 
 #[cfg(test)]

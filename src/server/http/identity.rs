@@ -1,8 +1,9 @@
 //! Who sends a request: by a token, in open mode by a name.
 
 use super::listen::is_for_events;
+use super::origin::check_origin;
 use super::route::Rules;
-use crate::auth::{Identity, Person, TOO_MANY_FAILED, TokenError};
+use crate::auth::{Access, Denied, Identity, Person, TOO_MANY_FAILED, TokenError};
 use crate::base::limits::TOKENS_PER_REQUEST_MAX;
 use crate::base::{StreamRights, UserId};
 use crate::http1::{HttpRefusal, RequestHead, Status};
@@ -16,72 +17,69 @@ const BEARER_PREFIX: &str = "bearer.";
 /// A JWT has so many parts, with dots between them (RFC 7519 §3).
 const JWT_PARTS: usize = 3;
 
-/// Who calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::server) enum HttpCaller {
-    /// Somebody who has not said who they are.
-    Nobody,
-    /// The same, where guests are let in.
-    Guest(Person),
-    /// A user.
-    User(Person),
-    /// Whoever has the admin token, in a user's name.
-    Token(Person),
-}
-
-impl HttpCaller {
-    pub(in crate::server) fn person(&self) -> Option<&Person> {
-        match self {
-            HttpCaller::Nobody => None,
-            HttpCaller::Guest(person) | HttpCaller::User(person) | HttpCaller::Token(person) => {
-                Some(person)
-            }
-        }
-    }
-}
-
-/// Who makes a call of the API. Only the `Authorization` field counts, and in open mode the name in
-/// the query.
-pub(in crate::server) fn caller(
+/// Who makes a call of this method, where calls are taken.
+pub(super) fn caller_of(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
-) -> Result<HttpCaller, HttpRefusal> {
-    if let Some(Identity { user, admin, rights, limits, .. }) = rules.proven {
-        let (user, is_admin, streams) = (user.clone(), *admin, rights.clone());
-        let limits = rules.limits_of(&user, limits.as_deref());
-        return Ok(HttpCaller::User(Person { user, is_admin, is_guest: false, streams, limits }));
+    method: &str,
+) -> Result<Option<Person>, HttpRefusal> {
+    if let Some(refusal) = rules.readiness.stopping() {
+        return Err(refusal);
     }
-    if let Some(Identity { user, rights, .. }) = admin(head, rules)? {
-        let (streams, limits) = (rights, rules.limits_of(&user, None));
-        let is_admin = true;
-        return Ok(HttpCaller::Token(Person { user, is_admin, is_guest: false, streams, limits }));
+    if method != "GET" {
+        check_origin(head, &rules.config.allowed_origins)?;
+    }
+    caller(head, rules)
+}
+
+/// Who makes a call of the API: nobody who has not said who they are, but where guests are let in. Only the
+/// `Authorization` field counts, and in open mode the name in the query.
+pub(crate) fn caller(
+    head: &RequestHead<'_>,
+    rules: Rules<'_>,
+) -> Result<Option<Person>, HttpRefusal> {
+    if let Some(identity) = rules.proven {
+        return Ok(Some(rules.person(identity.clone())));
+    }
+    if let Some(identity) = admin(head, rules)? {
+        return Ok(Some(Person { has_no_rate: true, ..rules.person(identity) }));
     }
     let token = bearer(head)?;
     // Without keys there is nothing that a token could be judged by: whoever is asked has said nothing of it.
-    let identity = token.map(|token| rules.verify(token)).transpose()?;
-    match identity {
-        Some(Identity { user, admin, rights: streams, limits, .. }) => {
-            let limits = rules.limits_of(&user, limits.as_deref());
-            Ok(HttpCaller::User(Person { user, is_admin: admin, is_guest: false, streams, limits }))
+    let identity = match token.map(|token| rules.verify(token)).transpose()? {
+        None if rules.verifier.is_open() => {
+            user_of_query(head)?.map(|user| Identity::without_token(user, rights_in_open_mode()))
         }
-        None if rules.verifier.is_open() => Ok(match user_of_query(head)? {
-            Some(user) => {
-                let streams = rights_in_open_mode();
-                let limits = rules.limits_of(&user, None);
-                HttpCaller::User(Person { user, is_admin: false, is_guest: false, streams, limits })
-            }
-            None => nobody(rules),
-        }),
-        None => Ok(nobody(rules)),
-    }
+        identity => identity,
+    };
+    let person = identity.map(|identity| rules.person(identity));
+    Ok(person.or_else(|| rules.config.lets_guests_in.then(Person::guest)))
+}
+
+/// Who of them has said who they are.
+pub(crate) fn known(caller: Option<&Person>) -> Option<&Person> {
+    caller.filter(|person| !person.is_guest)
+}
+
+/// Whether somebody may have what is for some alone.
+pub(super) fn check_access(
+    access: Access,
+    is_user: bool,
+    is_admin: bool,
+    say_who: &str,
+) -> Result<(), HttpRefusal> {
+    access.judge(is_user, is_admin).map_err(|denied| match denied {
+        Denied::Unauthorized => unauthorized(say_who),
+        Denied::Forbidden => HttpRefusal::new(Status::Forbidden, "forbidden", "this is for admins"),
+    })
 }
 
 /// Whoever has the admin token, in the name of the user whom the query names.
-pub(in crate::server) fn admin(
+pub(crate) fn admin(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
 ) -> Result<Option<Identity>, HttpRefusal> {
-    let is_it = |token| rules.admin_token.is_some_and(|admin| admin.is(token));
+    let is_it = |token| rules.config.admin_token.as_ref().is_some_and(|admin| admin.is(token));
     if !bearer(head)?.is_some_and(is_it) {
         return Ok(None);
     }
@@ -95,20 +93,19 @@ pub(in crate::server) fn admin(
         publishes_all: true,
         ..StreamRights::default()
     };
-    let (name, expires, jti, issued, limits) = (None, None, None, None, None);
-    Ok(Some(Identity { user, name, admin: true, rights, expires, jti, issued, limits }))
+    Ok(Some(Identity { admin: true, ..Identity::without_token(user, rights) }))
 }
 
 /// Whether somebody must stand for a request whom its tokens do not name: an upgrade, a call of the API, the
 /// metrics. A JWT is judged by the keys, if there are any; the admin token is itself.
-pub(in crate::server) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
+pub(crate) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -> bool {
     let is_upgrade = Upgrade::is_asked_for(head);
     // Who exchanges a code, or signs out, need be nobody.
     let is_asked = head.path != SIGN_IN_PATH || ["GET", "HEAD"].contains(&head.method);
     // A webhook below the prefix is signed, and nobody stands for it.
     let is_of_api = head.path.starts_with(PREFIX) && is_own(head.path);
     let is_call = is_of_api && head.path != OPENAPI_PATH && is_asked;
-    let is_metrics = head.path == METRICS_PATH && !rules.are_metrics_public;
+    let is_metrics = head.path == METRICS_PATH && !rules.config.metrics_public;
     let is_program = rules.paths.find_http(head.method, head.path).is_some();
     let is_any = is_upgrade || is_call || is_metrics || is_program;
     if head.method == "OPTIONS" || !is_any {
@@ -116,7 +113,7 @@ pub(in crate::server) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -
     }
     let has_keys = rules.verifier.has_keys();
     let is_token = |token: &str| {
-        rules.admin_token.is_some_and(|admin| admin.is(token))
+        rules.config.admin_token.as_ref().is_some_and(|admin| admin.is(token))
             || (has_keys && token.split('.').count() == JWT_PARTS)
     };
     // What comes twice is refused later.
@@ -124,15 +121,6 @@ pub(in crate::server) fn needs_proof(head: &RequestHead<'_>, rules: Rules<'_>) -
     let counts = |token: String| has_keys || Tickets::is_one(&token);
     let has_others = (is_upgrade || is_for_events(head)) && tokens_beside(head, &[]).any(counts);
     !has_bearer && !has_others
-}
-
-/// Who says nothing of themselves.
-fn nobody(rules: Rules<'_>) -> HttpCaller {
-    if !rules.lets_guests_in {
-        return HttpCaller::Nobody;
-    }
-    let (user, streams) = (UserId::guest(None), StreamRights::default());
-    HttpCaller::Guest(Person { user, is_admin: false, is_guest: true, streams, limits: None })
 }
 
 fn user_of_query(head: &RequestHead<'_>) -> Result<Option<UserId>, HttpRefusal> {
@@ -148,7 +136,7 @@ fn bad(why: String) -> HttpRefusal {
 }
 
 /// Open mode: everybody is who they say.
-pub(in crate::server) fn named(head: &RequestHead<'_>) -> Result<Identity, HttpRefusal> {
+pub(crate) fn named(head: &RequestHead<'_>) -> Result<Identity, HttpRefusal> {
     if !tokens(head, &[])?.is_empty() {
         return Err(unauthorized(&TokenError::OpenMode.to_string()));
     }
@@ -159,7 +147,7 @@ pub(in crate::server) fn named(head: &RequestHead<'_>) -> Result<Identity, HttpR
 }
 
 /// Open mode, for who connects: they are called what they say, too.
-pub(in crate::server) fn named_and_called(
+pub(crate) fn named_and_called(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
 ) -> Result<Identity, HttpRefusal> {
@@ -203,7 +191,7 @@ pub(super) fn proved(
 
 /// The tokens of a request, in their order of rank. Each that is there counts, however often its way
 /// is used: whoever looks at another one than we do must not be led astray.
-pub(in crate::server) fn tokens(
+pub(crate) fn tokens(
     head: &RequestHead<'_>,
     protocols: &[&str],
 ) -> Result<Vec<String>, HttpRefusal> {
@@ -229,9 +217,7 @@ fn tokens_beside(head: &RequestHead<'_>, protocols: &[&str]) -> impl Iterator<It
 
 /// The token of the `Authorization` field, which comes once (RFC 9110 §5.3). Another scheme than
 /// `Bearer` (RFC 6750 §2.1) is for somebody else, a proxy perhaps.
-pub(in crate::server) fn bearer<'b>(
-    head: &RequestHead<'b>,
-) -> Result<Option<&'b str>, HttpRefusal> {
+pub(crate) fn bearer<'b>(head: &RequestHead<'b>) -> Result<Option<&'b str>, HttpRefusal> {
     let Some(value) = head.only("authorization").map_err(HttpRefusal::from)? else {
         return Ok(None);
     };
@@ -240,19 +226,19 @@ pub(in crate::server) fn bearer<'b>(
 }
 
 /// A token that is no good, or was not looked at.
-pub(in crate::server) fn denied(error: TokenError) -> HttpRefusal {
+pub(crate) fn denied(error: TokenError) -> HttpRefusal {
     match error {
         // At least one a second may fail.
-        TokenError::TooManyFailed(_) => HttpRefusal {
-            fields: &[("Retry-After", "1")],
-            ..HttpRefusal::new(Status::TooManyRequests, "rate_limited", TOO_MANY_FAILED)
-        },
+        TokenError::TooManyFailed(_) => {
+            HttpRefusal::new(Status::TooManyRequests, "rate_limited", TOO_MANY_FAILED)
+                .with(&[("Retry-After", "1")])
+        }
         error => unauthorized(&error.to_string()),
     }
 }
 
-pub(in crate::server) fn unauthorized(message: &str) -> HttpRefusal {
-    let mut refusal = HttpRefusal::new(Status::Unauthorized, "unauthorized", message);
-    refusal.fields = &[("WWW-Authenticate", "Bearer")];
-    refusal
+pub(crate) fn unauthorized(message: &str) -> HttpRefusal {
+    // RFC 9110 §15.5.2: it says how.
+    HttpRefusal::new(Status::Unauthorized, "unauthorized", message)
+        .with(&[("WWW-Authenticate", "Bearer")])
 }

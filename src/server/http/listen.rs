@@ -1,40 +1,41 @@
 //! Who asks for events, and for which: judged by the request's head alone.
 
+use super::origin::{PageOrigin, other_method};
 use super::{
-    Rules, admin, bearer, check_origin, is_set, named_and_called, page_origin, preflight,
-    shared_with, status_of, tokens, unauthorized,
+    Rules, admin, bearer, check_origin, is_set, named_and_called, page_origin, shared_with, tokens,
+    unauthorized,
 };
 use crate::auth::Identity;
 use crate::base::declaration::declared;
 use crate::base::limits::{JSON_DEPTH_MAX, LISTENED_STREAMS_MAX, TOKENS_PER_REQUEST_MAX};
 use crate::base::subscription::Ask;
-use crate::base::{Limits, StreamId, StreamRights, Timestamp};
+use crate::base::{Limits, StreamId, StreamRights};
 use crate::http1::head::percent_decoded_path;
-use crate::http1::response::other_methods;
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::routes::own::{EVENTS_PATH, STREAMS_PATH, TICKET_PATH};
 use crate::server::events::Tickets;
 use crate::server::events::places::{LastSeen, of_one};
-use crate::wire::json::{Writer, scan};
-use crate::wire::request::{Envelope, Fault};
+use crate::wire::json::scan;
+use crate::wire::request::{Fault, bad_name, whole_number};
 use crate::wire::sse::{EVENTS, PARTS};
-use crate::wire::stream_request::asks;
+use crate::wire::stream_request::{asked_filter, asked_rate, named_streams};
+use std::borrow::Cow;
 
 /// A request for events, or for a ticket.
 #[derive(Debug)]
-pub(in crate::server) struct Listening {
-    pub(in crate::server) who: Who,
-    pub(in crate::server) what: What,
+pub(crate) struct Listening {
+    pub(crate) who: Who,
+    pub(crate) what: What,
     /// The page elsewhere that may see the answer.
-    pub(in crate::server) origin: Option<Box<str>>,
+    pub(crate) origin: Option<Box<str>>,
     /// The head of a good answer.
-    pub(in crate::server) response: Response,
-    pub(in crate::server) is_head: bool,
+    pub(crate) response: Response,
+    pub(crate) is_head: bool,
 }
 
 /// Who asks.
 #[derive(Debug)]
-pub(in crate::server) enum Who {
+pub(crate) enum Who {
     User(Identity),
     /// Whoever has the admin token, in a user's name.
     Token(Identity),
@@ -45,7 +46,7 @@ pub(in crate::server) enum Who {
 
 /// What is asked for.
 #[derive(Debug)]
-pub(in crate::server) enum What {
+pub(crate) enum What {
     /// All that the user's WebSocket would be pushed, and these streams.
     All { streams: Vec<Ask>, last: Option<LastSeen> },
     /// One stream alone.
@@ -56,14 +57,14 @@ pub(in crate::server) enum What {
 
 /// A stream that is watched without another word.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::server) struct Watch {
-    pub(in crate::server) stream: StreamId,
-    pub(in crate::server) form: WatchForm,
+pub(crate) struct Watch {
+    pub(crate) stream: StreamId,
+    pub(crate) form: WatchForm,
 }
 
 /// How whoever only watches is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum WatchForm {
+pub(crate) enum WatchForm {
     /// By messages on the stream's own path.
     Plain,
     /// By Server-Sent Events.
@@ -73,13 +74,13 @@ pub(in crate::server) enum WatchForm {
 }
 
 /// Whether a request is for events, so that its address may say who sends it.
-pub(in crate::server) fn is_for_events(head: &RequestHead<'_>) -> bool {
+pub(crate) fn is_for_events(head: &RequestHead<'_>) -> bool {
     let is_stream = head.path.starts_with(STREAMS_PATH) && form_of_stream(head).is_some();
     head.path == EVENTS_PATH || is_stream
 }
 
 /// Judges a request if it is one for events or for a ticket; an error is the whole answer.
-pub(in crate::server) fn listen(
+pub(crate) fn listen(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
 ) -> Option<Result<Box<Listening>, Response>> {
@@ -92,23 +93,26 @@ pub(in crate::server) fn listen(
             Wanted::Stream(name, form_of_stream(head)?)
         }
     };
-    let origin = match page_origin(head, rules.allowed_origins) {
-        Ok(whence) => whence.allowed(),
-        Err(_) => None,
+    let origin =
+        page_origin(head, &rules.config.allowed_origins).ok().and_then(PageOrigin::allowed);
+    let (is_it, methods) = match wanted {
+        Wanted::Ticket => (head.method == "POST", "POST, OPTIONS"),
+        Wanted::All | Wanted::Stream(..) => (is_get, "GET, HEAD, OPTIONS"),
     };
-    let judged = methods(head, rules, &wanted).and_then(|()| {
-        judge(head, rules, &wanted).map(|(who, what)| {
-            let kind =
-                if let Wanted::Stream(_, WatchForm::Parts) = wanted { PARTS } else { EVENTS };
-            let response = shared_with(Response::new(Status::Ok, kind, Vec::new()), origin)
-                // Proxies hand each event on as it comes.
-                .with("X-Accel-Buffering", "no")
-                .with("X-Content-Type-Options", "nosniff");
-            let (is_head, origin) = (head.method == "HEAD", origin.map(Box::from));
-            Box::new(Listening { who, what, origin, response, is_head })
-        })
+    if !is_it {
+        let response = other_method(head, &rules.config.allowed_origins, methods);
+        return Some(Err(shared_with(response, origin)));
+    }
+    let judged = judge(head, rules, &wanted).map(|(who, what)| {
+        let kind = if let Wanted::Stream(_, WatchForm::Parts) = wanted { PARTS } else { EVENTS };
+        let response = shared_with(Response::new(Status::Ok, kind, Vec::new()), origin)
+            // Proxies hand each event on as it comes.
+            .with("X-Accel-Buffering", "no")
+            .with("X-Content-Type-Options", "nosniff");
+        let (is_head, origin) = (head.method == "HEAD", origin.map(Box::from));
+        Box::new(Listening { who, what, origin, response, is_head })
     });
-    Some(judged.map_err(|response| shared_with(*response, origin)))
+    Some(judged.map_err(|refusal| shared_with(refusal.into(), origin)))
 }
 
 enum Wanted<'p> {
@@ -145,77 +149,45 @@ fn is_weight_of_nothing(parameter: &str) -> bool {
     name.eq_ignore_ascii_case("q") && matches!(value, "0" | "0." | "0.0" | "0.00" | "0.000")
 }
 
-/// Whether the path has this method.
-fn methods(
-    head: &RequestHead<'_>,
-    rules: Rules<'_>,
-    wanted: &Wanted<'_>,
-) -> Result<(), Box<Response>> {
-    let (is_it, methods) = match wanted {
-        Wanted::Ticket => (head.method == "POST", "POST, OPTIONS"),
-        Wanted::All | Wanted::Stream(..) => {
-            (["GET", "HEAD"].contains(&head.method), "GET, HEAD, OPTIONS")
-        }
-    };
-    if is_it {
-        return Ok(());
-    }
-    if head.method == "OPTIONS" {
-        let answer = preflight(head, rules.allowed_origins, methods);
-        return Err(Box::new(answer.unwrap_or_else(Response::from)));
-    }
-    Err(Box::new(other_methods(methods)))
-}
-
 fn judge(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
     wanted: &Wanted<'_>,
-) -> Result<(Who, What), Box<Response>> {
-    let refused = |refusal: HttpRefusal| Box::new(Response::from(refusal));
+) -> Result<(Who, What), HttpRefusal> {
     if let Some(refusal) = rules.readiness.stopping() {
-        return Err(refused(refusal));
+        return Err(refusal);
     }
     // As for a WebSocket: to be here is to be seen, by whichever page one was brought.
-    check_origin(head, rules.allowed_origins).map_err(refused)?;
-    let who = who(head, rules, matches!(wanted, Wanted::Ticket)).map_err(refused)?;
+    check_origin(head, &rules.config.allowed_origins)?;
+    let who = who(head, rules, matches!(wanted, Wanted::Ticket))?;
     let what = match wanted {
         Wanted::Ticket => What::Ticket,
         Wanted::All => {
-            let last = last_event_id(head).map_err(refused)?.map(|id| LastSeen::of(&id));
-            let streams = match head.query_value("streams") {
-                None => Vec::new(),
-                Some(names) => {
-                    let names = names.map_err(|_| refused(bad_query("streams")))?;
-                    listened(rules.limits.0, &names).map_err(|fault| refused(of_fault(&fault)))?
-                }
-            };
+            let last = last_event_id(head)?.map(|id| LastSeen::of(&id));
+            let names = of_query(head, "streams")?;
+            let streams = names
+                .map(|names| listened(&rules.config.limits, &names))
+                .transpose()?
+                .unwrap_or_default();
+            for ask in &streams {
+                may_watch(rules, &who, &ask.stream, WatchForm::Events)?;
+            }
             What::All { streams, last }
         }
         Wanted::Stream(name, form) => {
-            let ask = ask(head, rules.limits.0, name).map_err(|fault| refused(of_fault(&fault)))?;
-            let last = last_event_id(head).map_err(refused)?;
+            let ask = ask(head, &rules.config.limits, name)?;
+            let last = last_event_id(head)?;
             let (epoch, since) = last.as_deref().map(of_one).unzip();
+            may_watch(rules, &who, &ask.stream, *form)?;
             What::Stream { ask: Box::new(Ask { since, epoch, ..ask }), form: *form }
         }
     };
-    match &what {
-        What::All { streams, .. } => {
-            for ask in streams {
-                may_watch(rules, &who, &ask.stream, WatchForm::Events).map_err(refused)?;
-            }
-        }
-        What::Stream { ask, form } => {
-            may_watch(rules, &who, &ask.stream, *form).map_err(refused)?
-        }
-        What::Ticket => {}
-    }
     Ok((who, what))
 }
 
 /// Who asks: by `Authorization`, or by `?token=`, which may be a ticket; in open mode by `?user=`.
 fn who(head: &RequestHead<'_>, rules: Rules<'_>, is_for_ticket: bool) -> Result<Who, HttpRefusal> {
-    let may_be_guest = rules.lets_guests_in && !is_for_ticket;
+    let may_be_guest = rules.config.lets_guests_in && !is_for_ticket;
     let mut tokens = tokens(head, &[])?;
     if is_for_ticket {
         // Who has a token in an address needs no ticket.
@@ -294,7 +266,7 @@ fn may_watch(
     judge_watch(rules, rights, !matches!(who, Who::Guest), stream, form)
 }
 
-pub(in crate::server) fn judge_watch(
+pub(crate) fn judge_watch(
     rules: Rules<'_>,
     rights: &StreamRights,
     is_user: bool,
@@ -302,7 +274,7 @@ pub(in crate::server) fn judge_watch(
     form: WatchForm,
 ) -> Result<(), HttpRefusal> {
     let name = stream.as_str();
-    let Some(declaration) = declared(rules.streams, name) else {
+    let Some(declaration) = declared(&rules.config.streams, name) else {
         let message = "there is no such stream";
         return Err(HttpRefusal::new(Status::NotFound, "no_such_stream", message));
     };
@@ -329,25 +301,23 @@ fn last_event_id(head: &RequestHead<'_>) -> Result<Option<String>, HttpRefusal> 
     if let Some(id) = head.only("last-event-id").map_err(HttpRefusal::from)? {
         return Ok(Some(id.to_owned()).filter(|id| !id.is_empty()));
     }
-    match head.query_value("last_event_id") {
-        None => Ok(None),
-        Some(Ok(id)) => Ok(Some(id.into_owned()).filter(|id| !id.is_empty())),
-        Some(Err(_)) => Err(bad_query("last_event_id")),
-    }
+    let id = of_query(head, "last_event_id")?.map(Cow::into_owned);
+    Ok(id.filter(|id| !id.is_empty()))
+}
+
+/// A member that the query has.
+fn of_query<'b>(head: &RequestHead<'b>, name: &'static str) -> Result<Option<Cow<'b, str>>, Fault> {
+    let malformed = |_| Fault::bad_request(name, "this is not what it should be in a query");
+    head.query_value(name).transpose().map_err(malformed)
 }
 
 /// What the query asks of a stream: as `subscribe` would, but for the position.
 fn ask(head: &RequestHead<'_>, limits: &Limits, name: &str) -> Result<Ask, Fault> {
-    let of_query = |name: &'static str| match head.query_value(name) {
-        None => Ok(None),
-        Some(Ok(value)) => Ok(Some(value)),
-        Some(Err(_)) => Err(Fault::bad_request(name, "this is not what it should be in a query")),
-    };
     let name = percent_decoded_path(name)
         .ok_or_else(|| Fault::bad_request("stream", "this is not UTF-8, percent-encoded"))?;
-    let (filter, max_rate) = (of_query("filter")?, of_query("max_rate")?);
+    let (filter, max_rate) = (of_query(head, "filter")?, of_query(head, "max_rate")?);
     if let Some(filter) = &filter {
-        scan(filter, JSON_DEPTH_MAX - 1).map_err(Fault::bad_json)?;
+        scan(filter, JSON_DEPTH_MAX - AROUND_A_FILTER).map_err(Fault::bad_json)?;
     }
     // As JSON has it: without a zero before it.
     let is_number = |text: &str| {
@@ -357,19 +327,14 @@ fn ask(head: &RequestHead<'_>, limits: &Limits, name: &str) -> Result<Ask, Fault
     if max_rate.as_ref().is_some_and(|rate| !is_number(rate)) {
         return Err(Fault::bad_request("max_rate", "this is a number of events a second"));
     }
-    let mut writer = Writer::new();
-    writer.object(|w| {
-        w.text("stream", &name);
-        for (name, value) in [("filter", &filter), ("max_rate", &max_rate)] {
-            if let Some(value) = value {
-                w.raw(name, value);
-            }
-        }
-    });
-    let payload = writer.finish();
-    let mut asked = asked(limits, &payload)?;
-    asked.pop().ok_or_else(|| Fault::bad_request("stream", "this is needed"))
+    let stream = StreamId::parse(&name).map_err(|error| bad_name("stream", error))?;
+    let filter = asked_filter(filter.as_deref().map(str::trim_ascii), limits)?;
+    let rate = max_rate.map(|rate| whole_number("max_rate", &rate)).transpose()?;
+    Ok(Ask { stream, filter, max_rate: asked_rate(rate)?, since: None, epoch: None })
 }
+
+/// In a request on a socket a filter is a member of the payload of an envelope.
+const AROUND_A_FILTER: usize = 2;
 
 /// The streams that a query names: `a,b,c`.
 fn listened(limits: &Limits, names: &str) -> Result<Vec<Ask>, Fault> {
@@ -377,27 +342,6 @@ fn listened(limits: &Limits, names: &str) -> Result<Vec<Ask>, Fault> {
     if names.len() > LISTENED_STREAMS_MAX {
         return Err(Fault::too_large("streams", LISTENED_STREAMS_MAX as u64));
     }
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut writer = Writer::new();
-    writer.object(|w| w.array("streams", names, |w, name| w.item(name)));
-    asked(limits, &writer.finish())
-}
-
-fn asked(limits: &Limits, payload: &str) -> Result<Vec<Ask>, Fault> {
-    let envelope = Envelope::of_call("subscribe", payload)?;
-    asks(&envelope.fields(limits, Timestamp(0)))
-}
-
-fn bad_query(name: &'static str) -> HttpRefusal {
-    of_fault(&Fault::bad_request(name, "this is not what it should be in a query"))
-}
-
-fn of_fault(fault: &Fault) -> HttpRefusal {
-    HttpRefusal::new(
-        status_of(fault.code.as_str()),
-        fault.code.as_str(),
-        fault.message.clone().into_owned(),
-    )
+    let ask = |stream| Ask { stream, filter: None, max_rate: None, since: None, epoch: None };
+    Ok(named_streams(&names, limits)?.into_iter().map(ask).collect())
 }

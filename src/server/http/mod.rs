@@ -12,11 +12,14 @@ pub(super) mod reading;
 pub(super) mod route;
 pub(super) mod status;
 
-pub(super) use browser::{signed_in, without_sign_ins};
+pub(super) use api::{ApiCall, idempotency_key};
+pub(super) use browser::{CookieAnswer, signed_in, without_sign_ins};
 pub(super) use identity::{
-    HttpCaller, admin, bearer, denied, named_and_called, needs_proof, tokens, unauthorized,
+    admin, bearer, caller, denied, known, named_and_called, needs_proof, tokens, unauthorized,
 };
-pub(super) use opening::is_set;
-pub(super) use origin::{check_origin, page_origin, preflight, public, sealed, shared_with};
-pub(super) use route::{Rules, with_fallback};
-pub(super) use status::status_of;
+pub(super) use listen::{Listening, Watch, WatchForm, What, Who, judge_watch};
+pub(super) use opening::{Visitor, is_set};
+pub(super) use origin::{check_origin, page_origin, public, sealed, shared_with};
+pub(super) use reading::Readiness;
+pub(super) use route::{ProgramCall, Routed, Rules, with_fallback};
+pub(super) use status::{json, refused};

@@ -1,6 +1,6 @@
 //! Who may open a WebSocket: of the chat, of a stream's own path, of a path of the embedding program's.
 
-use super::identity::{named, named_and_called, proved, unauthorized};
+use super::identity::{check_access, named, named_and_called, proved, unauthorized};
 use super::listen::{Watch, WatchForm};
 use super::origin::check_origin;
 use super::route::{Routed, Rules};
@@ -22,8 +22,9 @@ pub(super) fn open<'b>(
     watched: Option<(StreamId, &Declaration)>,
 ) -> Result<Routed<'b>, HttpRefusal> {
     let upgrade = Upgrade::judge(head)?;
-    check_origin(head, rules.allowed_origins)?;
-    let may_be_guest = rules.lets_guests_in && (watched.is_some() || is_set(head, "anonymous"));
+    check_origin(head, &rules.config.allowed_origins)?;
+    let may_be_guest =
+        rules.config.lets_guests_in && (watched.is_some() || is_set(head, "anonymous"));
     let identity = if !rules.verifier.is_open() {
         proved(head, &upgrade, rules)?
     } else if may_be_guest && head.query_value("user").is_none() {
@@ -58,7 +59,7 @@ pub(super) fn open<'b>(
 }
 
 /// Whether the query says `name=1`.
-pub(in crate::server) fn is_set(head: &RequestHead<'_>, name: &str) -> bool {
+pub(crate) fn is_set(head: &RequestHead<'_>, name: &str) -> bool {
     head.query_value(name).is_some_and(|value| value.is_ok_and(|value| value == "1"))
 }
 
@@ -70,7 +71,7 @@ pub(super) fn open_own<'b>(
     params: Params,
 ) -> Result<Routed<'b>, HttpRefusal> {
     let upgrade = Upgrade::judge(head)?;
-    check_origin(head, rules.allowed_origins)?;
+    check_origin(head, &rules.config.allowed_origins)?;
     let is_public = path.path.asked_access() == Access::Public;
     let identity = if !rules.verifier.is_open() {
         proved(head, &upgrade, rules)?
@@ -79,16 +80,8 @@ pub(super) fn open_own<'b>(
     } else {
         Some(named(head)?)
     };
-    match (path.path.asked_access(), &identity) {
-        (Access::Public, _) | (Access::User, Some(_)) => {}
-        (Access::Admin, Some(identity)) if identity.admin => {}
-        (Access::Admin, Some(_)) => {
-            return Err(HttpRefusal::new(Status::Forbidden, "forbidden", "this is for admins"));
-        }
-        (Access::User | Access::Admin, None) => {
-            return Err(unauthorized("say who you are"));
-        }
-    }
+    let is_admin = identity.as_ref().is_some_and(|identity| identity.admin);
+    check_access(path.path.asked_access(), identity.is_some(), is_admin, "say who you are")?;
     let protocol = path.path.agreed(upgrade.protocols()).map(|own| Cow::Owned(own.to_owned()));
     let is_guest = identity.is_none();
     let visitor = Some(Box::new(Visitor::Own(OwnSocket::new(path, params, head.query))));
@@ -97,7 +90,7 @@ pub(super) fn open_own<'b>(
 
 /// What somebody came for whom the hub does not know.
 #[derive(Clone, Debug)]
-pub(in crate::server) enum Visitor {
+pub(crate) enum Visitor {
     /// A stream, on whose own path they came, or which they alone asked for: they speak nothing.
     Watch(Watch),
     /// A path of the embedding program's: they speak its protocol.

@@ -1,10 +1,11 @@
 //! From which page a request comes (RFC 6454), and what a page elsewhere is told (CORS).
 
+use crate::http1::response::other_methods;
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 
 /// From where a request comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum PageOrigin<'b> {
+pub(crate) enum PageOrigin<'b> {
     /// From a program, which sends no `Origin`, or from a page of this host.
     Own,
     /// From a page elsewhere that may.
@@ -15,7 +16,7 @@ pub(in crate::server) enum PageOrigin<'b> {
 
 impl<'b> PageOrigin<'b> {
     /// The page elsewhere that may see the answer.
-    pub(in crate::server) fn allowed(self) -> Option<&'b str> {
+    pub(crate) fn allowed(self) -> Option<&'b str> {
         match self {
             PageOrigin::Allowed(origin) => Some(origin),
             PageOrigin::Own | PageOrigin::Foreign => None,
@@ -24,7 +25,7 @@ impl<'b> PageOrigin<'b> {
 }
 
 /// From where a request comes; `null` is a page of nowhere.
-pub(in crate::server) fn page_origin<'b>(
+pub(crate) fn page_origin<'b>(
     head: &RequestHead<'b>,
     allowed: &[String],
 ) -> Result<PageOrigin<'b>, HttpRefusal> {
@@ -47,10 +48,7 @@ pub(in crate::server) fn page_origin<'b>(
 
 /// A page may connect to the host that it came from, or from an origin that is allowed, and so it may
 /// change something.
-pub(in crate::server) fn check_origin(
-    head: &RequestHead<'_>,
-    allowed: &[String],
-) -> Result<(), HttpRefusal> {
+pub(crate) fn check_origin(head: &RequestHead<'_>, allowed: &[String]) -> Result<(), HttpRefusal> {
     match page_origin(head, allowed)? {
         PageOrigin::Own | PageOrigin::Allowed(_) => Ok(()),
         PageOrigin::Foreign => Err(foreign()),
@@ -62,7 +60,7 @@ fn foreign() -> HttpRefusal {
 }
 
 /// What a page of an allowed origin is let see of an answer of the API, and nobody may keep.
-pub(in crate::server) fn shared_with(response: Response, origin: Option<&str>) -> Response {
+pub(crate) fn shared_with(response: Response, origin: Option<&str>) -> Response {
     // The answer to another origin is another.
     let response = response.with("Cache-Control", "no-store").with("Vary", "Origin");
     match origin {
@@ -76,7 +74,7 @@ pub(in crate::server) fn shared_with(response: Response, origin: Option<&str>) -
 /// What an answer says that comes from the server itself, unless it says otherwise: it is of no other type than it says
 /// (Fetch, "X-Content-Type-Options"), no page elsewhere embeds it (Fetch, "Cross-Origin-Resource-Policy"), and nobody
 /// keeps it (RFC 9111 §5.2.2.5).
-pub(in crate::server) fn sealed(response: Response) -> Response {
+pub(crate) fn sealed(response: Response) -> Response {
     let fields = [
         ("X-Content-Type-Options", "nosniff"),
         (EMBEDDED_BY, "same-origin"),
@@ -91,7 +89,7 @@ pub(in crate::server) fn sealed(response: Response) -> Response {
 const EMBEDDED_BY: &str = "Cross-Origin-Resource-Policy";
 
 /// An answer that anybody may see, and pages elsewhere embed: a guest's.
-pub(in crate::server) fn public(response: Response) -> Response {
+pub(crate) fn public(response: Response) -> Response {
     response.with(EMBEDDED_BY, "cross-origin")
 }
 
@@ -109,8 +107,16 @@ pub(super) fn is_embedded_elsewhere(head: &RequestHead<'_>, allowed: &[String]) 
         && !matches!(page_origin(head, allowed), Ok(PageOrigin::Allowed(_)))
 }
 
+/// The answer to a method that a path does not have: `OPTIONS` asks which it has.
+pub(super) fn other_method(head: &RequestHead<'_>, allowed: &[String], methods: &str) -> Response {
+    if head.method != "OPTIONS" {
+        return other_methods(methods);
+    }
+    preflight(head, allowed, methods).unwrap_or_else(Response::from)
+}
+
 /// The answer to `OPTIONS`, for a path with these methods: a browser asks so before a page's call.
-pub(in crate::server) fn preflight(
+fn preflight(
     head: &RequestHead<'_>,
     allowed: &[String],
     methods: &str,

@@ -3,7 +3,7 @@
 
 use super::identity::{caller, unauthorized};
 use super::openapi;
-use super::route::Rules;
+use super::route::{Rules, SAY_WHO};
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::routes::assets::{CONTENT_SECURITY_POLICY, asset};
 use crate::routes::own::OPENAPI_PATH;
@@ -11,7 +11,7 @@ use crate::wire::json::Writer;
 
 /// Whether the server can do what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Readiness {
+pub(crate) enum Readiness {
     Ready,
     /// It is about to end.
     Stopping,
@@ -25,12 +25,12 @@ pub(in crate::server) enum Readiness {
 
 impl Readiness {
     /// Why no more calls are taken, if none are.
-    pub(in crate::server) fn stopping(self) -> Option<HttpRefusal> {
+    pub(crate) fn stopping(self) -> Option<HttpRefusal> {
         self.refusal().filter(|_| self == Readiness::Stopping)
     }
 
     /// Why it cannot, if it cannot.
-    pub(in crate::server) fn refusal(self) -> Option<HttpRefusal> {
+    pub(crate) fn refusal(self) -> Option<HttpRefusal> {
         let message = match self {
             Readiness::Ready => return None,
             Readiness::Stopping => "the server stops",
@@ -40,9 +40,8 @@ impl Readiness {
                 "the source of a stream that is required is down, or polled too late"
             }
         };
-        let mut refusal = HttpRefusal::new(Status::ServiceUnavailable, "unavailable", message);
-        refusal.fields = &[("Retry-After", "1")];
-        Some(refusal)
+        let refusal = HttpRefusal::new(Status::ServiceUnavailable, "unavailable", message);
+        Some(refusal.with(&[("Retry-After", "1")]))
     }
 }
 
@@ -83,15 +82,14 @@ pub(super) fn may_read_metrics(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
 ) -> Result<(), HttpRefusal> {
-    if rules.are_metrics_public {
+    if rules.config.metrics_public {
         return Ok(());
     }
-    let caller = caller(head, rules)?;
-    match caller.person() {
+    match caller(head, rules)? {
         Some(person) if person.is_admin => Ok(()),
         _ if rules.verifier.is_open() => Ok(()),
         Some(_) => Err(HttpRefusal::new(Status::Forbidden, "forbidden", "this is for admins")),
-        None => Err(unauthorized("say who you are: Authorization: Bearer TOKEN")),
+        None => Err(unauthorized(SAY_WHO)),
     }
 }
 

@@ -1,18 +1,15 @@
 //! Where a request goes: to what can be read, to a call of the API, to a WebSocket …; and by what it is judged.
 
 use super::api::{ApiCall, judge};
-use super::identity::{HttpCaller, caller, denied, unauthorized};
+use super::identity::{caller_of, check_access, denied, known};
 use super::listen::{Listening, listen};
 use super::opening::{Visitor, open, open_own};
-use super::origin::{
-    PageOrigin, check_origin, is_embedded_elsewhere, page_origin, preflight, public,
-};
+use super::origin::{PageOrigin, is_embedded_elsewhere, other_method, page_origin, public};
 use super::reading::{Readiness, get, may_read_metrics};
 use crate::auth::failed_proofs::ProofPayer;
-use crate::auth::{Access, AdminToken, Identity, Verifier};
-use crate::base::declaration::Declaration;
-use crate::base::{Limits, Timestamp, UserId, UserLimits};
-use crate::config::{Exceptions, Feed};
+use crate::auth::{Identity, Person, Verifier};
+use crate::base::Timestamp;
+use crate::config::Config;
 use crate::http1::response::{other_methods, readable_by};
 use crate::http1::{HttpRefusal, RequestHead, Response, Status};
 use crate::protocol::handshake::Upgrade;
@@ -24,60 +21,48 @@ use crate::routes::stream_path::stream_at;
 use crate::server::embed::{HttpPath, Params, Paths};
 use crate::server::sources::{Hook, hook_at};
 use std::borrow::Cow;
-use std::rc::Rc;
 
 /// In open mode a request must be for one of these: no page elsewhere can make a name of its own
 /// point here (DNS rebinding).
 const OPEN_HOSTS: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
 
+/// How somebody says who they are, where a call of HTTP needs to know it.
+pub(super) const SAY_WHO: &str = "say who you are: Authorization: Bearer TOKEN";
+
 /// What a request's head is judged by.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::server) struct Rules<'a> {
-    pub(in crate::server) verifier: &'a Verifier,
+pub(crate) struct Rules<'a> {
+    pub(crate) verifier: &'a Verifier,
     /// Who pays for tokens that are no good.
-    pub(in crate::server) payer: ProofPayer<'a>,
-    pub(in crate::server) admin_token: Option<&'a AdminToken>,
-    pub(in crate::server) allowed_origins: &'a [String],
-    pub(in crate::server) now: Timestamp,
+    pub(crate) payer: ProofPayer<'a>,
+    pub(crate) config: &'a Config,
+    pub(crate) now: Timestamp,
     /// A proxy says that it comes from another machine.
-    pub(in crate::server) is_elsewhere: bool,
-    /// The limits of all users, and of those for whom others hold.
-    pub(in crate::server) limits: (&'a Limits, &'a Exceptions),
-    /// The streams, some of which have paths of their own.
-    pub(in crate::server) streams: &'a [Declaration],
-    /// Whether guests are let in.
-    pub(in crate::server) lets_guests_in: bool,
-    pub(in crate::server) readiness: Readiness,
+    pub(crate) is_elsewhere: bool,
+    pub(crate) readiness: Readiness,
     /// The embedding program's paths.
-    pub(in crate::server) paths: &'a Paths,
-    /// Whether everybody may read the metrics.
-    pub(in crate::server) are_metrics_public: bool,
+    pub(crate) paths: &'a Paths,
     /// Who sends it, if another than a token has said so.
-    pub(in crate::server) proven: Option<&'a Identity>,
-    /// What feeds streams; some of it by webhooks.
-    pub(in crate::server) feeds: &'a [Feed],
+    pub(crate) proven: Option<&'a Identity>,
 }
 
 impl Rules<'_> {
     /// Who a token says that somebody is.
-    pub(in crate::server) fn verify(&self, token: &str) -> Result<Identity, HttpRefusal> {
+    pub(crate) fn verify(&self, token: &str) -> Result<Identity, HttpRefusal> {
         self.verifier.verify_for(Some(self.payer), token, self.now).map_err(denied)
     }
 
-    /// The limits that hold for a user, if they are not those of all.
-    pub(in crate::server) fn limits_of(
-        &self,
-        user: &UserId,
-        asked: Option<&UserLimits>,
-    ) -> Option<Rc<Limits>> {
-        let (limits, exceptions) = self.limits;
-        exceptions.limits_of(limits, user, asked)
+    /// Whoever has proved to be somebody, with the limits that hold for them.
+    pub(super) fn person(&self, identity: Identity) -> Person {
+        let (Config { limits, exceptions, .. }, asked) = (self.config, identity.limits.as_deref());
+        let own = exceptions.limits_of(limits, &identity.user, asked);
+        Person::of(identity, own)
     }
 }
 
 /// What a request comes to.
 #[derive(Debug)]
-pub(in crate::server) enum Routed<'b> {
+pub(crate) enum Routed<'b> {
     /// A whole answer.
     Respond(Response),
     /// The metrics, for somebody who may read them.
@@ -107,7 +92,7 @@ pub(in crate::server) enum Routed<'b> {
 }
 
 /// Judges a request.
-pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
+pub(crate) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     match judged(head, rules) {
         Routed::Respond(response)
             if Upgrade::is_asked_for(head)
@@ -121,7 +106,7 @@ pub(in crate::server) fn route<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> 
 }
 
 /// A refused upgrade, with the way that is left where no WebSocket gets through.
-pub(in crate::server) fn with_fallback(response: Response) -> Response {
+pub(crate) fn with_fallback(response: Response) -> Response {
     let link = format!("<{EVENTS_PATH}>; rel=\"alternate\"; type=\"text/event-stream\"");
     // A page elsewhere may find out that there is a server: it would have had its answer in a WebSocket.
     let mut response = public(response.with("Link", link));
@@ -146,24 +131,20 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
         // Whoever asks for another host may be led here by a name that is not ours.
         return Routed::Respond(Response { ends: true, ..refusal.into() });
     }
+    // Whatever was wanted there, it was no HTTP.
+    let ended = |refusal: HttpRefusal| Routed::Respond(Response { ends: true, ..refusal.into() });
     let is_root = head.path == "/";
     let asks = Upgrade::is_asked_for(head);
     // A webhook may have the path of a stream, as it is posted to, and so may the embedding program.
     let has_other = || rules.paths.find_http(head.method, head.path).is_some();
     let is_for_web_socket = asks || (["GET", "HEAD"].contains(&head.method) && !has_other());
-    let watched = if is_for_web_socket { stream_at(head.path, rules.streams) } else { None };
+    let watched =
+        if is_for_web_socket { stream_at(head.path, &rules.config.streams) } else { None };
     if head.path == SOCKET_PATH || (is_root && asks) || watched.is_some() {
-        return match open(head, rules, watched) {
-            Ok(opened) => opened,
-            // Whatever was wanted here, it was no HTTP.
-            Err(refusal) => Routed::Respond(Response { ends: true, ..refusal.into() }),
-        };
+        return open(head, rules, watched).unwrap_or_else(ended);
     }
     if asks && let Some((path, params)) = rules.paths.find_socket(head.path) {
-        return match open_own(head, rules, path, params) {
-            Ok(opened) => opened,
-            Err(refusal) => Routed::Respond(Response { ends: true, ..refusal.into() }),
-        };
+        return open_own(head, rules, path, params).unwrap_or_else(ended);
     }
     // RFC 6455 §4.2.2, 4: a service that is not there is an HTTP error, not the page.
     if asks {
@@ -174,17 +155,21 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     }
     let is_read = ["GET", "HEAD"].contains(&head.method);
     // What guests are shown is public.
-    let is_public = rules.lets_guests_in
+    let is_public = rules.config.lets_guests_in
         && head.path.starts_with(STREAMS_PATH)
         && head.query_value("user").is_none();
-    if is_read && !is_public && !has_other() && is_embedded_elsewhere(head, rules.allowed_origins) {
+    if is_read
+        && !is_public
+        && !has_other()
+        && is_embedded_elsewhere(head, &rules.config.allowed_origins)
+    {
         let message = "a page elsewhere may not embed this: its origin is not allowed";
         return refuse(Status::Forbidden, "forbidden", message);
     }
     if head.path == SIGN_IN_PATH {
         return Routed::SignIn;
     }
-    match hook_at(head, rules.feeds, rules.streams) {
+    match hook_at(head, &rules.config.feeds, &rules.config.streams) {
         Some(Ok(hook)) => return Routed::Hook(Box::new(hook)),
         Some(Err(response)) => return Routed::Respond(response),
         None => {}
@@ -202,7 +187,7 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     if let Some(found) = rules.paths.find_http(head.method, head.path) {
         return match program(head, rules, found) {
             Ok(call) => Routed::Program(Box::new(call)),
-            Err(response) => Routed::Respond(*response),
+            Err(response) => Routed::Respond(response),
         };
     }
     // What is below the API's prefix and nobody else's is answered by the API, also that there is nothing.
@@ -211,7 +196,7 @@ fn judged<'b>(head: &RequestHead<'b>, rules: Rules<'_>) -> Routed<'b> {
     {
         return match judge(head, path, rules) {
             Ok(call) => Routed::Call(Box::new(call)),
-            Err(response) => Routed::Respond(*response),
+            Err(response) => Routed::Respond(response),
         };
     }
     let Some(response) = get(head, rules) else {
@@ -229,42 +214,19 @@ fn program(
     head: &RequestHead<'_>,
     rules: Rules<'_>,
     found: Result<(&HttpPath, Params), String>,
-) -> Result<ProgramCall, Box<Response>> {
-    let origin = page_origin(head, rules.allowed_origins).ok().and_then(PageOrigin::allowed);
+) -> Result<ProgramCall, Response> {
+    let origin =
+        page_origin(head, &rules.config.allowed_origins).ok().and_then(PageOrigin::allowed);
     let judge = || {
-        let refused = |refusal: HttpRefusal| Response::from(refusal);
-        let (path, params) = match found {
-            Ok(found) => found,
-            Err(methods) if head.method == "OPTIONS" => {
-                let answer = preflight(head, rules.allowed_origins, &methods);
-                return Err(answer.unwrap_or_else(Response::from));
-            }
-            Err(methods) => return Err(other_methods(&methods)),
-        };
-        if let Some(refusal) = rules.readiness.stopping() {
-            return Err(refused(refusal));
-        }
-        if path.method != "GET" {
-            check_origin(head, rules.allowed_origins).map_err(refused)?;
-        }
-        let caller = caller(head, rules).map_err(refused)?;
-        let is_user = matches!(caller, HttpCaller::User(_) | HttpCaller::Token(_));
-        let is_admin = caller.person().is_some_and(|person| person.is_admin);
-        match path.access {
-            Access::Public => {}
-            Access::User | Access::Admin if !is_user => {
-                return Err(refused(unauthorized("say who you are: Authorization: Bearer TOKEN")));
-            }
-            Access::Admin if !is_admin => {
-                let message = "this is for admins";
-                return Err(refused(HttpRefusal::new(Status::Forbidden, "forbidden", message)));
-            }
-            Access::User | Access::Admin => {}
-        }
-        let (path, origin) = (path.clone(), origin.map(Box::from));
-        Ok(ProgramCall { path, params, caller, origin })
+        let (path, params) =
+            found.map_err(|methods| other_method(head, &rules.config.allowed_origins, &methods))?;
+        let caller = caller_of(head, rules, path.method)?;
+        let known = known(caller.as_ref());
+        let is_admin = known.is_some_and(|person| person.is_admin);
+        check_access(path.access, known.is_some(), is_admin, SAY_WHO)?;
+        Ok(ProgramCall { path: path.clone(), params, caller, origin: origin.map(Box::from) })
     };
-    judge().map_err(|response| Box::new(readable_by(response, origin)))
+    judge().map_err(|response| readable_by(response, origin))
 }
 
 fn is_open_host(host: &str) -> bool {
@@ -277,12 +239,12 @@ fn is_open_host(host: &str) -> bool {
 
 /// A request for a path of the program's, judged.
 #[derive(Debug)]
-pub(in crate::server) struct ProgramCall {
-    pub(in crate::server) path: HttpPath,
-    pub(in crate::server) params: Params,
-    pub(in crate::server) caller: HttpCaller,
+pub(crate) struct ProgramCall {
+    pub(crate) path: HttpPath,
+    pub(crate) params: Params,
+    pub(crate) caller: Option<Person>,
     /// The page elsewhere that may see the answer.
-    pub(in crate::server) origin: Option<Box<str>>,
+    pub(crate) origin: Option<Box<str>>,
 }
 
 #[cfg(test)]
@@ -296,30 +258,27 @@ mod tests {
 
     static PATHS: LazyLock<Paths> = LazyLock::new(Paths::default);
     static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
-    static EXCEPTIONS: LazyLock<Exceptions> = LazyLock::new(Exceptions::default);
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+    fn config() -> Config {
+        Config::new(([127, 0, 0, 1], 0).into(), crate::store::Place::Memory)
+    }
 
     fn rules<'a>(
         verifier: &'a Verifier,
         proofs: &'a FailedProofs,
-        allowed_origins: &'a [String],
+        config: &'a Config,
     ) -> Rules<'a> {
         let readiness = Readiness::Ready;
         Rules {
             verifier,
             payer: proofs.payer(Address::UNKNOWN, Moment::ZERO, &LIMITS),
-            admin_token: None,
-            allowed_origins,
+            config,
             now: NOW,
             is_elsewhere: false,
-            limits: (&LIMITS, &EXCEPTIONS),
-            streams: &[],
-            lets_guests_in: false,
             readiness,
             paths: &PATHS,
-            are_metrics_public: false,
             proven: None,
-            feeds: &[],
         }
     }
 
@@ -357,8 +316,9 @@ mod tests {
         let keys = secret.map_or(Keys::none(), Keys::from_secret);
         let verifier = Verifier::new(keys, expected);
         let proofs = FailedProofs::new(0);
-        let allowed_origins = vec!["https://app.example".to_owned()];
-        let rules = rules(&verifier, &proofs, &allowed_origins);
+        let mut config = config();
+        config.allowed_origins = vec!["https://app.example".to_owned()];
+        let rules = rules(&verifier, &proofs, &config);
         match route(&head, rules) {
             Routed::Respond(response) => (response.status.line()[..3].to_owned(), None),
             Routed::Call(_) | Routed::Hook(_) | Routed::Program(_) | Routed::SignIn => {
@@ -529,7 +489,8 @@ mod tests {
         assert_eq!(status(None, "/../Cargo.toml", &[]), "404");
         let verifier = Verifier::new(Keys::none(), Expected::default());
         let proofs = FailedProofs::new(0);
-        let rules = rules(&verifier, &proofs, &[]);
+        let config = config();
+        let rules = rules(&verifier, &proofs, &config);
         let get = |method: &str, fields: &str| {
             let text = format!("{method} / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
             let head = RequestHead::parse(text.as_bytes(), 64).unwrap();

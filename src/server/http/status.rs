@@ -1,7 +1,8 @@
 //! What a refusal's code is in HTTP.
 
-use crate::http1::{Response, Status};
-use crate::wire::error::{ErrorDetail, error_body};
+use crate::http1::{HttpRefusal, Response, Status};
+use crate::wire::error::ErrorReply;
+use crate::wire::request::Fault;
 
 /// Each code that is no 400, and its status.
 const STATUSES: &[(&str, Status)] = &[
@@ -29,24 +30,17 @@ const STATUSES: &[(&str, Status)] = &[
 ];
 
 /// The status of a code, also of one that a handler of the embedding program has made up.
-pub(in crate::server) fn status_of(code: &str) -> Status {
+pub(crate) fn status_of(code: &str) -> Status {
     let known = STATUSES.iter().find(|(known, _)| *known == code);
     known.map_or(Status::BadRequest, |(_, status)| *status)
 }
 
-/// The answer to one call too many.
-pub(in crate::server) fn overloaded() -> Response {
-    let detail = ErrorDetail { retry_after_ms: Some(1_000), ..ErrorDetail::default() };
-    refused("overloaded", "too many calls wait", detail)
-}
-
 /// A refusal, with the same members as on a socket, and what HTTP says beside them.
-pub(in crate::server) fn refused(code: &str, message: &str, detail: ErrorDetail) -> Response {
-    let status = status_of(code);
-    let response = json(status, error_body(code, message, &detail));
-    let response = match detail.retry_after_ms {
-        // RFC 9110 §10.2.3: whole seconds.
-        Some(millis) => response.with("Retry-After", millis.div_ceil(1_000).max(1).to_string()),
+pub(crate) fn refused(error: &ErrorReply) -> Response {
+    let status = status_of(&error.code);
+    let response = json(status, error.to_body());
+    let response = match error.detail.retry_after_ms {
+        Some(millis) => response.with_retry_after(millis),
         None => response,
     };
     // RFC 9110 §15.5.2.
@@ -56,7 +50,20 @@ pub(in crate::server) fn refused(code: &str, message: &str, detail: ErrorDetail)
     response
 }
 
-pub(in crate::server) fn json(status: Status, mut text: String) -> Response {
+impl From<ErrorReply> for Response {
+    fn from(error: ErrorReply) -> Response {
+        refused(&error)
+    }
+}
+
+pub(crate) fn json(status: Status, mut text: String) -> Response {
     text.push('\n');
     Response::new(status, "application/json", text.into_bytes())
+}
+
+impl From<Fault> for HttpRefusal {
+    fn from(fault: Fault) -> HttpRefusal {
+        let code = fault.code.as_str();
+        HttpRefusal::new(status_of(code), code, fault.message)
+    }
 }

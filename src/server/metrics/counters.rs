@@ -5,7 +5,7 @@ use crate::base::{Outcome, Refusal, RefusalCode};
 use crate::store::NotTaken;
 use crate::web::SocketEnd;
 use crate::wire::close_codes::SLOW;
-use crate::wire::error::ErrorDetail;
+use crate::wire::error::ErrorReply;
 
 /// The close codes that are told apart: those of RFC 6455 §7.4.1 and §11.7, and the wire's own
 /// (`docs/protocol.md`, "Closing").
@@ -48,7 +48,7 @@ const LOST: u16 = 1006;
 
 /// Numbers of WebSockets that are over, by their code.
 #[derive(Clone, Debug, Default)]
-pub(in crate::server) struct Closes {
+pub(crate) struct Closes {
     of_code: [u64; CLOSE_CODES.len()],
     other: u64,
 }
@@ -61,7 +61,7 @@ impl Closes {
     }
 
     /// Each code, `None` for all others, and how many there were.
-    pub(in crate::server) fn iter(&self) -> impl Iterator<Item = (Option<u16>, u64)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Option<u16>, u64)> {
         let known = CLOSE_CODES.iter().copied().map(Some).zip(self.of_code);
         known.chain([(None, self.other)])
     }
@@ -69,62 +69,62 @@ impl Closes {
 
 /// What was counted since the start.
 #[derive(Clone, Debug, Default)]
-pub(in crate::server) struct Counters {
+pub(crate) struct Counters {
     /// Requests that were answered well.
-    pub(in crate::server) requests_ok: u64,
+    pub(crate) requests_ok: u64,
     /// Requests that were refused, by [`RefusalCode::ALL`].
     refused: [u64; RefusalCode::ALL.len()],
     /// Those that were refused with a code that a handler of the embedding program made up.
-    pub(in crate::server) refused_otherwise: u64,
+    pub(crate) refused_otherwise: u64,
     /// How often each of [`LIMITS`] bit.
     limited: [u64; LIMITS.len()],
     /// WebSockets that were closed from the other end, or lost.
-    pub(in crate::server) closed_by_client: Closes,
+    pub(crate) closed_by_client: Closes,
     /// WebSockets that were closed from this end.
-    pub(in crate::server) closed_by_server: Closes,
+    pub(crate) closed_by_server: Closes,
     /// Ephemeral pushes that did not fit an outbox.
-    pub(in crate::server) dropped_pushes: u64,
+    pub(crate) dropped_pushes: u64,
     /// Events of states that were skipped, as their subscriber was too slow.
-    pub(in crate::server) skipped_events: u64,
+    pub(crate) skipped_events: u64,
     /// What the store did not take: too much waited.
-    pub(in crate::server) store_overloaded: u64,
+    pub(crate) store_overloaded: u64,
     /// What the store could not write or read.
-    pub(in crate::server) store_unavailable: u64,
+    pub(crate) store_unavailable: u64,
     /// What the store found damaged.
-    pub(in crate::server) store_damaged: u64,
+    pub(crate) store_damaged: u64,
     /// How often the wall clock has jumped forward, and backward.
     clock_jumps: [u64; 2],
 }
 
 impl Counters {
     /// A request was answered well.
-    pub(in crate::server) fn answered(&mut self) {
+    pub(crate) fn answered(&mut self) {
         self.requests_ok += 1;
     }
 
     /// A request was refused.
-    pub(in crate::server) fn refused(&mut self, code: &str) {
+    pub(crate) fn refused(&mut self, code: &str) {
         let place = RefusalCode::ALL.iter().position(|known| known.as_str() == code);
         let count = place.and_then(|place| self.refused.get_mut(place));
         *count.unwrap_or(&mut self.refused_otherwise) += 1;
     }
 
     /// As [`Counters::refused`], by the application perhaps, whose codes are not told apart.
-    pub(in crate::server) fn refused_with(&mut self, code: &str, detail: &ErrorDetail) {
-        if detail.is_by_application {
+    pub(crate) fn refused_with(&mut self, error: &ErrorReply) {
+        if error.detail.is_by_application {
             self.refused_otherwise += 1;
         } else {
-            self.refused(code);
+            self.refused(&error.code);
         }
     }
 
     /// Each code, and how many requests were refused with it.
-    pub(in crate::server) fn refusals(&self) -> impl Iterator<Item = (RefusalCode, u64)> {
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = (RefusalCode, u64)> {
         RefusalCode::ALL.iter().copied().zip(self.refused)
     }
 
     /// A limit bit: the last part of its key. One that is not told apart is not counted here.
-    pub(in crate::server) fn limited(&mut self, limit: &str) {
+    pub(crate) fn limited(&mut self, limit: &str) {
         let place = LIMITS.iter().position(|known| *known == limit);
         if let Some(count) = place.and_then(|place| self.limited.get_mut(place)) {
             *count += 1;
@@ -132,25 +132,25 @@ impl Counters {
     }
 
     /// A request was refused: perhaps for a limit.
-    pub(in crate::server) fn limited_by(&mut self, refusal: &Refusal) {
+    pub(crate) fn limited_by(&mut self, refusal: &Refusal) {
         if let Some(limit) = refusal.limit_name {
             self.limited(limit);
         }
     }
 
     /// Each limit, and how often it bit.
-    pub(in crate::server) fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(crate) fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
         LIMITS.into_iter().zip(self.limited)
     }
 
     /// The wall clock has jumped by so much, backward below 0.
-    pub(in crate::server) fn clock_jumped(&mut self, by_ms: i64) {
+    pub(crate) fn clock_jumped(&mut self, by_ms: i64) {
         let [forward, backward] = &mut self.clock_jumps;
         *(if by_ms < 0 { backward } else { forward }) += 1;
     }
 
     /// Each direction, and how often the wall clock has jumped there.
-    pub(in crate::server) fn clock_jumps(
+    pub(crate) fn clock_jumps(
         &self,
     ) -> impl Iterator<Item = ([(&'static str, &'static str); 1], u64)> {
         let directions = ["forward", "backward"].map(|direction| [("direction", direction)]);
@@ -158,7 +158,7 @@ impl Counters {
     }
 
     /// A WebSocket is over.
-    pub(in crate::server) fn closed(&mut self, over: SocketEnd) {
+    pub(crate) fn closed(&mut self, over: SocketEnd) {
         match over {
             SocketEnd::ClosedByPeer(code) => {
                 self.closed_by_client.count(code.map_or(NO_CODE, |code| code.0));
@@ -170,7 +170,7 @@ impl Counters {
     }
 
     /// The store has not taken something.
-    pub(in crate::server) fn count_not_taken(&mut self, reason: NotTaken) {
+    pub(crate) fn count_not_taken(&mut self, reason: NotTaken) {
         match reason {
             NotTaken::Overloaded => self.store_overloaded += 1,
             NotTaken::Unavailable => self.store_unavailable += 1,
@@ -178,7 +178,7 @@ impl Counters {
     }
 
     /// The store has answered.
-    pub(in crate::server) fn count_outcome(&mut self, outcome: &Outcome) {
+    pub(crate) fn count_outcome(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Unavailable => self.store_unavailable += 1,
             Outcome::Damaged => self.store_damaged += 1,
@@ -196,8 +196,8 @@ mod tests {
     fn what_is_in_no_closed_set_is_other() {
         let mut counters = Counters::default();
         counters.refused("rate_limited");
-        let detail = ErrorDetail { is_by_application: true, ..ErrorDetail::default() };
-        counters.refused_with("rate_limited", &detail);
+        let by_application = ErrorReply::by_application("rate_limited", "", None).unwrap();
+        counters.refused_with(&by_application);
         let limited = |(code, count): (RefusalCode, u64)| (count > 0).then_some(code);
         assert_eq!(
             counters.refusals().filter_map(limited).collect::<Vec<_>>(),

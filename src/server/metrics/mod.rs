@@ -4,8 +4,6 @@
 pub(super) mod counters;
 pub(super) mod page;
 pub(super) mod pools;
-pub(super) mod remotes;
-pub(super) mod shared;
 pub(super) mod snapshot;
 
 pub(super) use counters::Counters;

@@ -2,44 +2,65 @@
 //! Prometheus reads.
 
 use crate::base::Histogram;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, MetricEncoder, NoLabelSet,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
-use std::fmt::Error;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::LazyLock;
 
 /// The `Content-Type` of the text.
-pub(in crate::server) const CONTENT_TYPE: &str =
-    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Before the name of each metric.
+pub(super) const PREFIX: &str = "parlor";
 
 const NO_EXEMPLAR: Option<&Exemplar<NoLabelSet, u64>> = None;
 const US_PER_SECOND: f64 = 1_000_000.0;
 
+/// What each metric is, by its name without the prefix and `_total`: the last column of the table in `docs/metrics.md`,
+/// so that the page and the document cannot differ.
+static HELP: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+    let row = |line: &'static str| {
+        let (name, rest) = line.strip_prefix("| `parlor_")?.split_once("` |")?;
+        let (_, help) = rest.strip_suffix(" |")?.rsplit_once("| ")?;
+        Some((name.strip_suffix("_total").unwrap_or(name), help))
+    };
+    include_str!("../../../docs/metrics.md").lines().filter_map(row).collect()
+});
+
+/// Milliseconds as seconds.
+pub(super) fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1_000.0
+}
+
 /// Writes metrics one after the other. Names are without the prefix of all, and those of counters
 /// without `_total`.
 #[derive(Debug)]
-pub(in crate::server) struct Page<'a>(pub(in crate::server) DescriptorEncoder<'a>);
+pub(super) struct Page<'a>(pub(super) DescriptorEncoder<'a>);
 
 impl Page<'_> {
-    /// A number that only grows.
-    pub(in crate::server) fn counter(
+    fn metric(
         &mut self,
-        name: &str,
-        help: &str,
-        value: u64,
-    ) -> Result<(), Error> {
-        self.0
-            .encode_descriptor(name, help, None, MetricType::Counter)?
-            .encode_counter(&value, NO_EXEMPLAR)
+        name: &'static str,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'_>, fmt::Error> {
+        self.0.encode_descriptor(name, HELP.get(name).copied().unwrap_or_default(), None, kind)
+    }
+
+    /// A number that only grows.
+    pub(super) fn counter(&mut self, name: &'static str, value: u64) -> fmt::Result {
+        self.metric(name, MetricType::Counter)?.encode_counter(&value, NO_EXEMPLAR)
     }
 
     /// Numbers that only grow, each with its labels.
-    pub(in crate::server) fn counters<L: EncodeLabelSet>(
+    pub(super) fn counters<L: EncodeLabelSet>(
         &mut self,
-        name: &str,
-        help: &str,
+        name: &'static str,
         values: impl IntoIterator<Item = (L, u64)>,
-    ) -> Result<(), Error> {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+    ) -> fmt::Result {
+        let mut family = self.metric(name, MetricType::Counter)?;
         for (labels, value) in values {
             family.encode_family(&labels)?.encode_counter(&value, NO_EXEMPLAR)?;
         }
@@ -47,87 +68,56 @@ impl Page<'_> {
     }
 
     /// How much of something there is now.
-    pub(in crate::server) fn gauge(
+    pub(super) fn gauge(
         &mut self,
-        name: &str,
-        help: &str,
-        value: u64,
-    ) -> Result<(), Error> {
-        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+        name: &'static str,
+        value: impl EncodeGaugeValue,
+    ) -> fmt::Result {
+        self.metric(name, MetricType::Gauge)?.encode_gauge(&value)
     }
 
     /// The same of several things, each with its labels.
-    pub(in crate::server) fn gauges<L: EncodeLabelSet>(
+    pub(super) fn gauges<L: EncodeLabelSet>(
         &mut self,
-        name: &str,
-        help: &str,
-        values: impl IntoIterator<Item = (L, u64)>,
-    ) -> Result<(), Error> {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        name: &'static str,
+        values: impl IntoIterator<Item = (L, impl EncodeGaugeValue)>,
+    ) -> fmt::Result {
+        let mut family = self.metric(name, MetricType::Gauge)?;
         for (labels, value) in values {
             family.encode_family(&labels)?.encode_gauge(&value)?;
         }
         Ok(())
     }
 
-    /// A duration of now, in seconds.
-    pub(in crate::server) fn seconds(
-        &mut self,
-        name: &str,
-        help: &str,
-        millis: u64,
-    ) -> Result<(), Error> {
-        let seconds = millis as f64 / 1_000.0;
-        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&seconds)
-    }
-
-    /// Durations of now of several things, in seconds, each with its labels.
-    pub(super) fn all_seconds<L: EncodeLabelSet>(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl IntoIterator<Item = (L, u64)>,
-    ) -> Result<(), Error> {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, millis) in values {
-            family.encode_family(&labels)?.encode_gauge(&(millis as f64 / 1_000.0))?;
-        }
-        Ok(())
-    }
-
     /// How numbers are spread.
-    pub(in crate::server) fn histogram<const N: usize>(
+    pub(super) fn histogram<const N: usize>(
         &mut self,
-        name: &str,
-        help: &str,
+        name: &'static str,
         histogram: &Histogram<N>,
-    ) -> Result<(), Error> {
-        self.buckets(name, help, histogram, 1.0)
+    ) -> fmt::Result {
+        self.buckets(name, histogram, 1.0)
     }
 
     /// How durations are spread that were counted in µs: in seconds.
-    pub(in crate::server) fn durations<const N: usize>(
+    pub(super) fn durations<const N: usize>(
         &mut self,
-        name: &str,
-        help: &str,
+        name: &'static str,
         histogram: &Histogram<N>,
-    ) -> Result<(), Error> {
-        self.buckets(name, help, histogram, US_PER_SECOND)
+    ) -> fmt::Result {
+        self.buckets(name, histogram, US_PER_SECOND)
     }
 
     fn buckets<const N: usize>(
         &mut self,
-        name: &str,
-        help: &str,
+        name: &'static str,
         histogram: &Histogram<N>,
         per_unit: f64,
-    ) -> Result<(), Error> {
+    ) -> fmt::Result {
         let below = histogram.buckets().map(|(bound, count)| (bound as f64 / per_unit, count));
         let buckets: Vec<(f64, u64)> = below.chain([(f64::INFINITY, histogram.above())]).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
         let sum = histogram.sum() as f64 / per_unit;
-        self.0
-            .encode_descriptor(name, help, None, MetricType::Histogram)?
+        self.metric(name, MetricType::Histogram)?
             .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 }

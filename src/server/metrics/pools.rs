@@ -8,10 +8,10 @@ use crate::base::limits::{
 
 /// A pool, as the log, the metrics and the documents name it.
 #[derive(Debug)]
-pub(in crate::server) struct NamedPool {
-    pub(in crate::server) name: &'static str,
+pub(crate) struct NamedPool {
+    pub(crate) name: &'static str,
     /// The key or the constant that bounds it.
-    pub(in crate::server) bound: &'static str,
+    pub(crate) bound: &'static str,
     /// What one account, one address or one declaration gets of it.
     #[cfg_attr(not(test), allow(dead_code))]
     share: &'static str,
@@ -31,7 +31,7 @@ const fn pool(
 }
 
 /// All pools, in the order of [`Chat::pools_used`].
-pub(in crate::server) const POOLS: [NamedPool; 14] = [
+pub(crate) const POOLS: [NamedPool; 14] = [
     pool(
         "connections",
         "`limits.connections`, and the limit on open files",
@@ -107,20 +107,20 @@ pub(in crate::server) const POOLS: [NamedPool; 14] = [
 
 /// How much of a pool is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::server) struct Used {
-    pub(in crate::server) taken: u64,
-    pub(in crate::server) max: u64,
+pub(crate) struct Used {
+    pub(crate) taken: u64,
+    pub(crate) max: u64,
     /// It is there to be taken whole, and nobody waits.
-    pub(in crate::server) is_enough: bool,
+    pub(crate) is_enough: bool,
 }
 
 impl Used {
-    pub(in crate::server) fn new(taken: usize, max: usize) -> Used {
+    pub(crate) fn new(taken: usize, max: usize) -> Used {
         Used { taken: taken as u64, max: max as u64, is_enough: false }
     }
 
     /// Of places that are given back in a moment: to have all in use is well, as long as nobody waits for one.
-    pub(in crate::server) fn of_places(taken: usize, max: usize, waiting: usize) -> Used {
+    pub(crate) fn of_places(taken: usize, max: usize, waiting: usize) -> Used {
         Used { is_enough: waiting == 0, ..Used::new(taken, max) }
     }
 
@@ -132,7 +132,7 @@ impl Used {
 
 /// What was told of the pools.
 #[derive(Debug, Default)]
-pub(in crate::server) struct Pools {
+pub(crate) struct Pools {
     looked_at: Option<Moment>,
     /// Those that fill, and when one of each was told last.
     told: [Announced; POOLS.len()],
@@ -146,7 +146,7 @@ struct Announced {
 
 impl Pools {
     /// Whether it is time to look again; else when it will be.
-    pub(in crate::server) fn is_due(&mut self, now: Moment) -> Result<(), Moment> {
+    pub(crate) fn is_due(&mut self, now: Moment) -> Result<(), Moment> {
         let next = self.looked_at.map(|at| at.plus_millis(POOLS_LOOKED_AT_MS));
         if let Some(next) = next.filter(|next| now < *next) {
             return Err(next);
@@ -156,7 +156,7 @@ impl Pools {
     }
 
     /// Says in the log which pools fill, and which have room again.
-    pub(in crate::server) fn look(&mut self, now: Moment, used: &[Used; POOLS.len()]) {
+    pub(crate) fn look(&mut self, now: Moment, used: &[Used; POOLS.len()]) {
         for ((pool, used), told) in POOLS.iter().zip(used).zip(&mut self.told) {
             let NamedPool { name, bound, fills_percent, .. } = pool;
             let (percent, Used { taken, max, is_enough }) = (used.percent(), *used);

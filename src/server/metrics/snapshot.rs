@@ -5,10 +5,8 @@ use crate::http1::Status;
 use crate::hub::HubCounts;
 use crate::server::metrics::Counters;
 use crate::server::metrics::counters::Closes;
-use crate::server::metrics::page::Page;
-use crate::server::metrics::pools::Used;
-use crate::server::metrics::remotes::remotes;
-use crate::server::metrics::shared::{pools, sources};
+use crate::server::metrics::page::{PREFIX, Page, seconds};
+use crate::server::metrics::pools::{POOLS, Used};
 use crate::server::remote::RemoteMetrics;
 use crate::server::sources::SourceMetrics;
 use crate::web::{Level, WebCounters};
@@ -16,33 +14,30 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
 use std::borrow::Cow;
-use std::fmt::Error;
-
-/// Before the name of each metric.
-const PREFIX: &str = "parlor";
+use std::fmt;
 
 /// What was counted by now, and how much there is.
 #[derive(Debug, Default)]
-pub(in crate::server) struct MetricsSnapshot {
-    pub(in crate::server) of_loop: LoopCounters,
-    pub(in crate::server) of_web: WebCounters,
-    pub(in crate::server) of_chat: Counters,
-    pub(in crate::server) of_store: StoreCounters,
-    pub(in crate::server) counts: HubCounts,
-    pub(in crate::server) pools: Vec<Used>,
-    pub(in crate::server) connections: u64,
-    pub(in crate::server) waiting_bytes: u64,
-    pub(in crate::server) waiting_at_store: u64,
-    pub(in crate::server) uptime_ms: u64,
-    pub(in crate::server) sources: Vec<SourceMetrics>,
-    pub(in crate::server) remotes: Vec<RemoteMetrics>,
+pub(crate) struct MetricsSnapshot {
+    pub(crate) of_loop: LoopCounters,
+    pub(crate) of_web: WebCounters,
+    pub(crate) of_chat: Counters,
+    pub(crate) of_store: StoreCounters,
+    pub(crate) counts: HubCounts,
+    pub(crate) pools: Vec<Used>,
+    pub(crate) connections: u64,
+    pub(crate) waiting_bytes: u64,
+    pub(crate) waiting_at_store: u64,
+    pub(crate) uptime_ms: u64,
+    pub(crate) sources: Vec<SourceMetrics>,
+    pub(crate) remotes: Vec<RemoteMetrics>,
     /// How old the newest event is of each declared stream that had one, in ms.
-    pub(in crate::server) ages_ms: Vec<(String, u64)>,
+    pub(crate) ages_ms: Vec<(String, u64)>,
 }
 
 impl MetricsSnapshot {
     /// All of it, as the metrics are written.
-    pub(in crate::server) fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         let mut registry = Registry::with_prefix(PREFIX);
         registry.register_collector(Box::new(self));
         let mut text = String::new();
@@ -53,25 +48,19 @@ impl MetricsSnapshot {
         text
     }
 
-    fn connections(&self, page: &mut Page<'_>) -> Result<(), Error> {
+    fn connections(&self, page: &mut Page<'_>) -> fmt::Result {
         let WebCounters { websockets, websockets_opened, endless, .. } = self.of_web;
         page.gauges(
             "connections",
-            "Open connections, by what they speak. Connections that are closing count.",
             [
                 ([("kind", "websocket")], websockets),
                 ([("kind", "events")], endless),
                 ([("kind", "http")], self.connections.saturating_sub(websockets + endless)),
             ],
         )?;
-        page.counter(
-            "connections_accepted",
-            "TCP connections that were accepted.",
-            self.of_loop.accepted,
-        )?;
+        page.counter("connections_accepted", self.of_loop.accepted)?;
         page.counters(
             "connections_refused",
-            "Refused connections, by reason: too many in all (limit), too many from one address or opened in a minute by it, a missing or wrong proxy header, or the reason why a WebSocket was refused.",
             [
                 ("limit", self.of_web.over_limit),
                 ("address_limit", self.of_web.over_address_limit),
@@ -82,12 +71,8 @@ impl MetricsSnapshot {
             .chain(self.upgrades_refused())
             .map(|(reason, count)| ([("reason", reason)], count)),
         )?;
-        page.counter(
-            "idle_connections_ended",
-            "Idle connections closed because few places were left, those of the busiest address first.",
-            self.of_web.idle_ended,
-        )?;
-        page.counter("websockets_opened", "WebSockets that were opened.", websockets_opened)?;
+        page.counter("idle_connections_ended", self.of_web.idle_ended)?;
+        page.counter("websockets_opened", websockets_opened)?;
         let closes = |by: &'static str, closes: &Closes| {
             let of_code = |code: Option<u16>| match code {
                 Some(code) => Cow::Owned(code.to_string()),
@@ -100,88 +85,34 @@ impl MetricsSnapshot {
         };
         let mut closed = closes("client", &self.of_chat.closed_by_client);
         closed.extend(closes("server", &self.of_chat.closed_by_server));
-        page.counters(
-            "websockets_closed",
-            "Closed WebSockets and event streams, by who closed them and by close code: 1005 is a Close without a code, 1006 is no Close.",
-            closed,
-        )?;
+        page.counters("websockets_closed", closed)?;
         self.health(page)
     }
 
-    fn health(&self, page: &mut Page<'_>) -> Result<(), Error> {
+    fn health(&self, page: &mut Page<'_>) -> fmt::Result {
         let WebCounters { websockets, levels, round_trips, jitters, stabilities, .. } =
             &self.of_web;
-        page.durations(
-            "round_trip_seconds",
-            "Round-trip times of pings, one per WebSocket and heartbeat.",
-            round_trips,
-        )?;
-        page.durations(
-            "jitter_seconds",
-            "Smoothed variation of a WebSocket's round-trip times, one sample per round trip.",
-            jitters,
-        )?;
-        page.histogram(
-            "stability_points",
-            "Stability of a WebSocket, 0 to 100, one sample per round trip.",
-            stabilities,
-        )?;
+        page.durations("round_trip_seconds", round_trips)?;
+        page.durations("jitter_seconds", jitters)?;
+        page.histogram("stability_points", stabilities)?;
         self.over(page)?;
         let known = Level::ALL.iter().map(|level| level.as_str()).zip(*levels);
         let unknown = websockets.saturating_sub(levels.iter().sum());
         page.gauges(
             "websockets_by_level",
-            "Open WebSockets, by the level of their smoothed round trip; unknown if no ping was answered yet.",
             known.chain([("unknown", unknown)]).map(|(level, count)| ([("level", level)], count)),
         )
     }
 
-    fn over(&self, page: &mut Page<'_>) -> Result<(), Error> {
+    fn over(&self, page: &mut Page<'_>) -> fmt::Result {
         let over = &self.of_web.over;
-        for (name, help, histogram) in [
-            (
-                "connection_round_trip_min_seconds",
-                "Shortest round trip of a WebSocket, recorded when it closes.",
-                &over.shortest,
-            ),
-            (
-                "connection_round_trip_mean_seconds",
-                "Mean round trip of a WebSocket, recorded when it closes.",
-                &over.mean,
-            ),
-            (
-                "connection_round_trip_max_seconds",
-                "Longest round trip of a WebSocket, recorded when it closes.",
-                &over.longest,
-            ),
-        ] {
-            page.durations(name, help, histogram)?;
-        }
-        for (name, help, histogram) in [
-            (
-                "connection_sent_messages",
-                "Messages queued for a WebSocket or an event stream, recorded when it closes.",
-                &over.sent,
-            ),
-            (
-                "connection_received_messages",
-                "Complete messages received from a WebSocket, recorded when it closes.",
-                &over.received,
-            ),
-            (
-                "connection_errors",
-                "Refusals and errors sent to a connection, recorded when it closes.",
-                &over.errors,
-            ),
-            (
-                "connection_drops",
-                "Pushes dropped for a connection because it read too slowly, recorded when it closes.",
-                &over.drops,
-            ),
-        ] {
-            page.histogram(name, help, histogram)?;
-        }
-        Ok(())
+        page.durations("connection_round_trip_min_seconds", &over.shortest)?;
+        page.durations("connection_round_trip_mean_seconds", &over.mean)?;
+        page.durations("connection_round_trip_max_seconds", &over.longest)?;
+        page.histogram("connection_sent_messages", &over.sent)?;
+        page.histogram("connection_received_messages", &over.received)?;
+        page.histogram("connection_errors", &over.errors)?;
+        page.histogram("connection_drops", &over.drops)
     }
 
     /// Why there was no WebSocket, by what the status of the answer says.
@@ -203,46 +134,17 @@ impl MetricsSnapshot {
         reasons.chain([("other", other)])
     }
 
-    fn traffic(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        page.counter(
-            "messages_received",
-            "Complete WebSocket messages received.",
-            self.of_web.messages_received,
-        )?;
-        page.counter(
-            "messages_sent",
-            "WebSocket messages queued to be sent, counted per recipient.",
-            self.of_web.messages_sent,
-        )?;
-        page.counter(
-            "received_bytes",
-            "Bytes read from connections, in all protocols.",
-            self.of_loop.bytes_received,
-        )?;
-        page.counter(
-            "sent_bytes",
-            "Bytes sent on connections, in all protocols.",
-            self.of_loop.bytes_sent,
-        )?;
-        page.gauge(
-            "outbox_waiting_bytes",
-            "Bytes waiting to be sent on all connections; a message to many counts once.",
-            self.waiting_bytes,
-        )?;
-        page.counter(
-            "outbox_cut_connections",
-            "Connections cut because the outboxes together were full; those with most waiting go first.",
-            self.of_loop.cut_for_room,
-        )?;
-        page.gauge(
-            "cursors_behind",
-            "Positions of connections in rooms' logs that are behind and catching up.",
-            self.counts.behind as u64,
-        )?;
+    fn traffic(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.counter("messages_received", self.of_web.messages_received)?;
+        page.counter("messages_sent", self.of_web.messages_sent)?;
+        page.counter("received_bytes", self.of_loop.bytes_received)?;
+        page.counter("sent_bytes", self.of_loop.bytes_sent)?;
+        page.gauge("outbox_waiting_bytes", self.waiting_bytes)?;
+        page.counter("outbox_cut_connections", self.of_loop.cut_for_room)?;
+        page.gauge("cursors_behind", self.counts.behind as u64)?;
         let of_chat = &self.of_chat;
         page.counters(
             "pushes_dropped",
-            "Pushes dropped because a connection read too slowly: ephemeral ones (presence, typing, marks) and skipped events of states.",
             [
                 ([("kind", "ephemeral")], of_chat.dropped_pushes),
                 ([("kind", "state")], of_chat.skipped_events),
@@ -255,17 +157,14 @@ impl MetricsSnapshot {
             .chain([("other", of_chat.refused_otherwise)]);
         page.counters(
             "requests",
-            "Requests from WebSockets, HTTP and the embedding program, by outcome: ok or the refusal's code; other for a handler's refusals.",
             outcomes.map(|(outcome, count)| ([("outcome", outcome)], count)),
         )?;
         page.counters(
             "limited",
-            "How often a limit applied, by the last part of its key: requests and guests refused, and reads delayed.",
             of_chat.limits().map(|(limit, count)| ([("limit", limit)], count)),
         )?;
         page.counters(
             "http_responses",
-            "HTTP responses, by status.",
             self.of_web
                 .responses
                 .iter()
@@ -273,42 +172,25 @@ impl MetricsSnapshot {
         )
     }
 
-    fn state(&self, page: &mut Page<'_>) -> Result<(), Error> {
+    fn state(&self, page: &mut Page<'_>) -> fmt::Result {
         let HubCounts { online, rooms, streams, subscriptions, .. } = self.counts;
-        page.gauge("users_online", "Users who are online.", online as u64)?;
-        page.gauge("rooms", "Rooms.", rooms as u64)?;
-        page.gauge("streams", "Streams.", streams as u64)?;
-        page.gauge(
-            "subscriptions",
-            "Subscriptions to streams, counted per connection.",
-            subscriptions as u64,
-        )?;
-        page.counter(
-            "stream_events_cut",
-            "Events dropped from streams because of their size (limits.stream_bytes, limits.all_streams_bytes) before their number required it.",
-            self.counts.cut_events,
-        )
+        page.gauge("users_online", online as u64)?;
+        page.gauge("rooms", rooms as u64)?;
+        page.gauge("streams", streams as u64)?;
+        page.gauge("subscriptions", subscriptions as u64)?;
+        page.counter("stream_events_cut", self.counts.cut_events)
     }
 
-    fn store(&self, page: &mut Page<'_>) -> Result<(), Error> {
+    fn store(&self, page: &mut Page<'_>) -> fmt::Result {
         let StoreCounters { batches, commits, failures, pages } = &self.of_store;
-        page.gauge(
-            "store_queue",
-            "Records and pages requested from the store and not answered yet.",
-            self.waiting_at_store,
-        )?;
-        page.histogram("store_batch_records", "Records per transaction.", batches)?;
-        page.durations(
-            "store_commit_seconds",
-            "Duration of a transaction, from its beginning to its commit.",
-            commits,
-        )?;
-        page.counter("store_failures", "Transactions that failed to commit.", *failures)?;
-        page.counter("store_pages_read", "Pages of logs read.", *pages)?;
+        page.gauge("store_queue", self.waiting_at_store)?;
+        page.histogram("store_batch_records", batches)?;
+        page.durations("store_commit_seconds", commits)?;
+        page.counter("store_failures", *failures)?;
+        page.counter("store_pages_read", *pages)?;
         let Counters { store_overloaded, store_unavailable, store_damaged, .. } = self.of_chat;
         page.counters(
             "store_refusals",
-            "Records and pages that the store refused because its queue was full, it failed, or the data is damaged.",
             [
                 ([("reason", "overloaded")], store_overloaded),
                 ([("reason", "unavailable")], store_unavailable),
@@ -317,20 +199,11 @@ impl MetricsSnapshot {
         )
     }
 
-    fn process(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        let help = "How often the system clock jumped by more than a minute.";
-        page.counters("clock_jumps", help, self.of_chat.clock_jumps())?;
-        page.durations(
-            "loop_turn_seconds",
-            "Duration of a turn of the loop, without its wait; everybody else waits for that long.",
-            &self.of_loop.turns,
-        )?;
-        page.seconds("uptime_seconds", "Time since the server was started.", self.uptime_ms)?;
-        page.gauges(
-            "build_info",
-            "1, with the version as a label.",
-            [([("version", env!("CARGO_PKG_VERSION"))], 1)],
-        )
+    fn process(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.counters("clock_jumps", self.of_chat.clock_jumps())?;
+        page.durations("loop_turn_seconds", &self.of_loop.turns)?;
+        page.gauge("uptime_seconds", seconds(self.uptime_ms))?;
+        page.gauges("build_info", [([("version", env!("CARGO_PKG_VERSION"))], 1)])
     }
 }
 
@@ -340,7 +213,7 @@ fn number(status: Status) -> &'static str {
 }
 
 impl Collector for MetricsSnapshot {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let page = &mut Page(encoder);
         self.connections(page)?;
         self.traffic(page)?;
@@ -351,6 +224,76 @@ impl Collector for MetricsSnapshot {
         self.store(page)?;
         self.process(page)
     }
+}
+
+/// How much is taken of what there is for all.
+pub(super) fn pools(used: &[Used], page: &mut Page<'_>) -> fmt::Result {
+    let of_each = |value: fn(&Used) -> u64| {
+        let all = POOLS.iter().zip(used);
+        all.filter(|(_, used)| used.max > 0)
+            .map(move |(pool, used)| ([("pool", pool.name)], value(used)))
+    };
+    page.gauges("pool_taken", of_each(|used| used.taken))?;
+    page.gauges("pool_size", of_each(|used| used.max))
+}
+
+/// How what feeds streams is.
+pub(super) fn sources(
+    sources: &[SourceMetrics],
+    ages_ms: &[(String, u64)],
+    page: &mut Page<'_>,
+) -> fmt::Result {
+    if !ages_ms.is_empty() {
+        let ages = ages_ms.iter();
+        let ages = ages.map(|(stream, ms)| ([("stream", stream.clone())], seconds(*ms)));
+        page.gauges("stream_event_age_seconds", ages)?;
+    }
+    if sources.is_empty() {
+        return Ok(());
+    }
+    let of_one = |one: &SourceMetrics| ("stream", one.stream.clone());
+    let states = sources.iter().flat_map(|one| {
+        let labels = |state: &str| [of_one(one), ("state", state.to_owned())];
+        one.states.map(|(state, count)| (labels(state), count))
+    });
+    page.gauges("sources", states)?;
+    let polled = || sources.iter().filter(|one| one.every_ms.is_some());
+    if polled().next().is_some() {
+        let ages = polled().map(|one| ([of_one(one)], seconds(one.late.longest_ms)));
+        page.gauges("source_poll_age_seconds", ages)?;
+        let late = polled().map(|one| ([of_one(one)], one.late.streams));
+        page.gauges("source_late_streams", late)?;
+    }
+    let of_each = |value: fn(&SourceMetrics) -> u64| {
+        sources.iter().map(move |one| ([of_one(one)], value(one)))
+    };
+    page.counters("source_failures", of_each(|one| one.failures))?;
+    page.counters("source_refused", of_each(|one| one.refused))
+}
+
+/// What becomes of requests for the application's backend.
+pub(super) fn remotes(remotes: &[RemoteMetrics], page: &mut Page<'_>) -> fmt::Result {
+    if remotes.is_empty() {
+        return Ok(());
+    }
+    let of_one = |one: &RemoteMetrics| ("handler", one.handler.clone());
+    let of_each = |value: fn(&RemoteMetrics) -> u64| {
+        remotes.iter().map(move |one| ([of_one(one)], value(one)))
+    };
+    let outcomes = remotes.iter().flat_map(|one| {
+        let labels = |outcome: &str| [of_one(one), ("outcome", outcome.to_owned())];
+        one.outcomes.map(|(outcome, count)| (labels(outcome), count))
+    });
+    page.counters("handler_requests", outcomes)?;
+    page.gauges("handler_requests_under_way", of_each(|one| one.under_way))?;
+    page.gauges("handler_requests_waiting", of_each(|one| one.waiting))?;
+    page.counters("handler_requests_waited", of_each(|one| one.waited))?;
+    let turned_away = remotes.iter().flat_map(|one| {
+        let labels = |why: &str| [of_one(one), ("why", why.to_owned())];
+        one.turned_away.map(|(why, count)| (labels(why), count))
+    });
+    page.counters("handler_requests_turned_away", turned_away)?;
+    page.gauges("handler_down", of_each(|one| one.is_down.into()))
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ enum Id {
 
 /// What the backend says.
 #[derive(Debug)]
-pub(in crate::server) enum ProofVerdict {
+pub(crate) enum ProofVerdict {
     Is(Proof),
     Refuse(Response),
     /// It has failed.
@@ -47,7 +47,7 @@ pub(in crate::server) enum ProofVerdict {
 }
 
 /// Judges what came.
-pub(in crate::server) fn judge(outcome: JobResult) -> ProofVerdict {
+pub(crate) fn judge(outcome: JobResult) -> ProofVerdict {
     match outcome {
         Ok(Got::Answer { status: 200..=299, body, .. }) => match proof(&body) {
             Some(proof) => ProofVerdict::Is(proof),
@@ -110,10 +110,9 @@ fn handed_on(status: u16, fields: Vec<(String, String)>, body: Vec<u8>) -> Respo
     }
 }
 
-pub(in crate::server) fn unavailable(message: &'static str) -> Response {
-    let mut refusal = HttpRefusal::new(Status::ServiceUnavailable, "unavailable", message);
-    refusal.fields = &[("Retry-After", "1")];
-    refusal.into()
+pub(crate) fn unavailable(message: &'static str) -> Response {
+    let refusal = HttpRefusal::new(Status::ServiceUnavailable, "unavailable", message);
+    refusal.with(&[("Retry-After", "1")]).into()
 }
 
 #[cfg(test)]

@@ -8,11 +8,14 @@ use crate::http1::Response;
 use crate::web::Exchange;
 use std::collections::BTreeMap;
 
+/// What was found out of a request: who sends it, or the answer that it has for that.
+pub(crate) type Found = Result<Box<Identity>, Response>;
+
 /// What was found out for requests that wait, and which of them the backend is asked for.
 #[derive(Debug)]
-pub(in crate::server) struct Proofs {
+pub(crate) struct Proofs {
     /// For those that are handed over again in this turn.
-    found: BTreeMap<Exchange, Result<Box<Identity>, Response>>,
+    found: BTreeMap<Exchange, Found>,
     circuit: Circuit,
     line: FairQueue<Address, ProofRequest>,
     under_way: Shares<Address>,
@@ -21,23 +24,23 @@ pub(in crate::server) struct Proofs {
 
 /// A request, for which the backend is to be asked.
 #[derive(Debug)]
-pub(in crate::server) struct ProofRequest {
-    pub(in crate::server) exchange: Exchange,
-    pub(in crate::server) request: HttpRequest,
+pub(crate) struct ProofRequest {
+    pub(crate) exchange: Exchange,
+    pub(crate) request: HttpRequest,
     /// When nobody waits for it any more.
-    pub(in crate::server) until: Moment,
+    pub(crate) until: Moment,
 }
 
 /// A place among those for whom the backend is asked.
 #[derive(Debug)]
-pub(in crate::server) struct ProofPlace {
-    pub(in crate::server) address: Address,
+pub(crate) struct ProofPlace {
+    pub(crate) address: Address,
     pass: Pass,
 }
 
 /// The next for whom there is a place.
 #[derive(Debug)]
-pub(in crate::server) enum NextProof {
+pub(crate) enum NextProof {
     /// The backend is asked: the place is taken until [`Proofs::done`] or [`Proofs::not_asked`].
     Ask(ProofPlace, ProofRequest),
     /// The backend has failed again and again.
@@ -45,7 +48,7 @@ pub(in crate::server) enum NextProof {
 }
 
 impl Proofs {
-    pub(in crate::server) fn new(limits: &Limits) -> Proofs {
+    pub(crate) fn new(limits: &Limits) -> Proofs {
         Proofs {
             found: BTreeMap::new(),
             circuit: Circuit::default(),
@@ -55,28 +58,21 @@ impl Proofs {
         }
     }
 
-    pub(in crate::server) fn keep_found(
-        &mut self,
-        exchange: Exchange,
-        found: Result<Box<Identity>, Response>,
-    ) {
+    pub(crate) fn keep_found(&mut self, exchange: Exchange, found: Found) {
         self.found.insert(exchange, found);
     }
 
-    pub(in crate::server) fn take_found(
-        &mut self,
-        exchange: Exchange,
-    ) -> Option<Result<Box<Identity>, Response>> {
+    pub(crate) fn take_found(&mut self, exchange: Exchange) -> Option<Found> {
         self.found.remove(&exchange)
     }
 
     /// Those who went meanwhile do not want to know any more.
-    pub(in crate::server) fn forget_found(&mut self) {
+    pub(crate) fn forget_found(&mut self) {
         self.found.clear();
     }
 
     /// How many are asked for or wait, and how many there may be.
-    pub(in crate::server) fn used(&self) -> (usize, usize) {
+    pub(crate) fn used(&self) -> (usize, usize) {
         let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         (
             count(self.under_way.total()) + self.line.len(),
@@ -85,31 +81,27 @@ impl Proofs {
     }
 
     /// Where as many wait as may, those leave their places who have gone.
-    pub(in crate::server) fn make_room(&mut self, is_gone: impl Fn(ConnId) -> bool) {
+    pub(crate) fn make_room(&mut self, is_gone: impl Fn(ConnId) -> bool) {
         if self.line.len() >= PROOFS_WAITING_MAX {
             self.line.forget(|asking| is_gone(asking.exchange.conn()));
         }
     }
 
     /// In how many ms the backend may be tried, if it is left alone till then.
-    pub(in crate::server) fn left_alone_ms(&self, now: Moment) -> Option<u64> {
+    pub(crate) fn left_alone_ms(&self, now: Moment) -> Option<u64> {
         self.circuit.left_alone_ms(now)
     }
 
     /// Has a request of an address wait for a place, of which there may be one already: [`Proofs::next`]. Returns
     /// those that find no place in the line.
-    pub(in crate::server) fn wait(
-        &mut self,
-        address: Address,
-        asking: ProofRequest,
-    ) -> Vec<ProofRequest> {
+    pub(crate) fn wait(&mut self, address: Address, asking: ProofRequest) -> Vec<ProofRequest> {
         let until = asking.until;
         let room = QueueBounds { len: PROOFS_WAITING_MAX, bytes: usize::MAX };
         self.line.push(address, (asking, 0), until, room)
     }
 
     /// The next for whom there is a place.
-    pub(in crate::server) fn next(&mut self, now: Moment) -> Option<NextProof> {
+    pub(crate) fn next(&mut self, now: Moment) -> Option<NextProof> {
         if self.circuit.left_alone_ms(now).is_some() {
             return self.line.pop().map(NextProof::LeftAlone);
         }
@@ -121,23 +113,23 @@ impl Proofs {
     }
 
     /// Those that have waited as long as they may.
-    pub(in crate::server) fn late(&mut self, now: Moment) -> Vec<ProofRequest> {
+    pub(crate) fn late(&mut self, now: Moment) -> Vec<ProofRequest> {
         self.line.late(now)
     }
 
     /// When the next has waited as long as it may.
-    pub(in crate::server) fn next_late(&self) -> Option<Moment> {
+    pub(crate) fn next_late(&self) -> Option<Moment> {
         self.line.next_late()
     }
 
     /// The backend was not asked after all.
-    pub(in crate::server) fn not_asked(&mut self, place: &ProofPlace) {
+    pub(crate) fn not_asked(&mut self, place: &ProofPlace) {
         self.under_way.remove(&place.address, 1);
         self.circuit.unused(&place.pass);
     }
 
     /// The backend has answered, or failed.
-    pub(in crate::server) fn done(
+    pub(crate) fn done(
         &mut self,
         place: &ProofPlace,
         now: Moment,

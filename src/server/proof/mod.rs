@@ -8,4 +8,4 @@
 pub(super) mod answer;
 pub(super) mod line;
 
-pub(super) use line::{ProofPlace, Proofs};
+pub(super) use line::{Found, ProofPlace, Proofs};

@@ -3,7 +3,7 @@
 use crate::backend::{Failure, Got, JobResult};
 use crate::base::RefusalCode;
 use crate::base::limits::JSON_DEPTH_MAX;
-use crate::wire::error::HandlerRefusal;
+use crate::wire::error::ErrorReply;
 use crate::wire::json::{self, Object};
 
 /// In which case it is worth trying again after so long, in ms.
@@ -11,23 +11,23 @@ const RETRY_AFTER_MS: u64 = 1_000;
 
 /// What becomes of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::server) enum BackendReply {
+pub(crate) enum BackendReply {
     /// It is answered with this payload, an object.
     Reply(String),
     /// The backend has refused it.
-    Refuse(HandlerRefusal),
+    Refuse(ErrorReply),
     /// The backend has failed.
-    Fail(HandlerRefusal),
+    Fail(ErrorReply),
 }
 
 /// Judges what came of a request.
-pub(in crate::server) fn judge(outcome: JobResult) -> BackendReply {
+pub(crate) fn judge(outcome: JobResult) -> BackendReply {
     let (status, body) = match outcome {
         Ok(Got::Answer { status, body, .. }) => (status, body),
         Ok(Got::Data(_) | Got::Nothing) => return BackendReply::Fail(no_answer()),
         Err(Failure::TooLarge) => {
             let message = "the backend's answer is larger than it may be";
-            return BackendReply::Fail(HandlerRefusal::by_parlor(RefusalCode::Internal, message));
+            return BackendReply::Fail(ErrorReply::new(RefusalCode::Internal, message));
         }
         Err(Failure::Broken(_)) => {
             let message = "the exchange with the backend broke";
@@ -46,11 +46,13 @@ pub(in crate::server) fn judge(outcome: JobResult) -> BackendReply {
             None => BackendReply::Fail(no_answer()),
         },
         400..=499 => BackendReply::Refuse(text.and_then(worded).unwrap_or_else(|| {
-            HandlerRefusal::by_parlor(RefusalCode::BadRequest, "the backend has refused it")
+            ErrorReply::new(RefusalCode::BadRequest, "the backend has refused it")
         })),
-        _ => BackendReply::Fail(text.and_then(worded).unwrap_or_else(|| {
-            HandlerRefusal::by_parlor(RefusalCode::Internal, "the backend has failed")
-        })),
+        _ => {
+            BackendReply::Fail(text.and_then(worded).unwrap_or_else(|| {
+                ErrorReply::new(RefusalCode::Internal, "the backend has failed")
+            }))
+        }
     }
 }
 
@@ -61,24 +63,22 @@ fn payload(text: &str) -> Option<&str> {
 }
 
 /// `{"error":{"code","message","retry_after_ms"?,"data"?}}`: the backend's own words.
-fn worded(text: &str) -> Option<HandlerRefusal> {
+fn worded(text: &str) -> Option<ErrorReply> {
     let whole = Object::parse(payload(text)?).ok()??;
     let error = Object::parse(whole.get("error")?).ok()??;
     let code = json::string(error.get("code")?)?;
     let message = error.get("message").and_then(json::string).unwrap_or_default();
-    let mut refused = HandlerRefusal::by_application(&code, &message, error.get("data"))?;
+    let mut refused = ErrorReply::by_application(&code, &message, error.get("data"))?;
     refused.detail.retry_after_ms = error.get("retry_after_ms").and_then(|raw| raw.parse().ok());
     Some(refused)
 }
 
-fn no_answer() -> HandlerRefusal {
-    HandlerRefusal::by_parlor(RefusalCode::Internal, "the backend's answer is no object of JSON")
+fn no_answer() -> ErrorReply {
+    ErrorReply::new(RefusalCode::Internal, "the backend's answer is no object of JSON")
 }
 
-fn unavailable(message: &'static str) -> HandlerRefusal {
-    let mut refused = HandlerRefusal::by_parlor(RefusalCode::Unavailable, message);
-    refused.detail.retry_after_ms = Some(RETRY_AFTER_MS);
-    refused
+fn unavailable(message: &'static str) -> ErrorReply {
+    ErrorReply::new(RefusalCode::Unavailable, message).retry_after(RETRY_AFTER_MS)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// All of them, in the order in which a type is looked for.
 #[derive(Debug)]
-pub(in crate::server) struct Remotes {
+pub(crate) struct Remotes {
     list: Vec<Remote>,
     /// Which is looked at first when a place comes free.
     turn: usize,
@@ -39,7 +39,7 @@ pub(super) struct Remote {
 
 /// Names a handler for as long as it is declared as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) struct RemoteId(u64);
+pub(crate) struct RemoteId(u64);
 
 /// What became of requests, as the metrics name it, in the order of [`Outcome`].
 const OUTCOMES: [&str; 4] = ["ok", "refused", "failed", "not_asked"];
@@ -49,7 +49,7 @@ const TURNED_AWAY: [&str; 2] = ["full", "late"];
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum CallOutcome {
+pub(crate) enum CallOutcome {
     /// The backend has answered it.
     Ok = 0,
     /// The backend has refused it.
@@ -62,7 +62,7 @@ pub(in crate::server) enum CallOutcome {
 
 /// The next request for which there is a place.
 #[derive(Debug)]
-pub(in crate::server) enum NextRequest {
+pub(crate) enum NextRequest {
     /// It is asked: it counts as under way until [`Remotes::done`].
     Ask(RequestPlace, BackendRequest),
     /// The backend has failed again and again: it is tried in so many ms.
@@ -71,29 +71,29 @@ pub(in crate::server) enum NextRequest {
 
 /// A place that a request has at a handler.
 #[derive(Debug)]
-pub(in crate::server) struct RequestPlace {
-    pub(in crate::server) remote: RemoteId,
-    pub(in crate::server) payer: Payer,
+pub(crate) struct RequestPlace {
+    pub(crate) remote: RemoteId,
+    pub(crate) payer: Payer,
     pass: Pass,
 }
 
 /// What is counted of a handler.
 #[derive(Clone, Debug, Default)]
-pub(in crate::server) struct RemoteMetrics {
+pub(crate) struct RemoteMetrics {
     /// Its first type.
-    pub(in crate::server) handler: String,
-    pub(in crate::server) outcomes: [(&'static str, u64); OUTCOMES.len()],
-    pub(in crate::server) under_way: u64,
-    pub(in crate::server) waiting: u64,
+    pub(crate) handler: String,
+    pub(crate) outcomes: [(&'static str, u64); OUTCOMES.len()],
+    pub(crate) under_way: u64,
+    pub(crate) waiting: u64,
     /// Those that have waited, and were asked.
-    pub(in crate::server) waited: u64,
-    pub(in crate::server) turned_away: [(&'static str, u64); TURNED_AWAY.len()],
+    pub(crate) waited: u64,
+    pub(crate) turned_away: [(&'static str, u64); TURNED_AWAY.len()],
     /// It is left alone, or tried.
-    pub(in crate::server) is_down: bool,
+    pub(crate) is_down: bool,
 }
 
 impl Remotes {
-    pub(in crate::server) fn new(limits: &Limits, declared: &[BackendHandler]) -> Remotes {
+    pub(crate) fn new(limits: &Limits, declared: &[BackendHandler]) -> Remotes {
         let settings = CircuitSettings::from(limits);
         let under_way_max = limits.backend_call_threads;
         let (turn, under_way, last_id) = (0, Shares::default(), 0);
@@ -104,7 +104,7 @@ impl Remotes {
     }
 
     /// Goes by what is declared now. What is declared as before goes on; returns what waited for what is not.
-    pub(in crate::server) fn declare(
+    pub(crate) fn declare(
         &mut self,
         limits: &Limits,
         declared: &[BackendHandler],
@@ -132,13 +132,13 @@ impl Remotes {
     }
 
     /// The handler that is for a type: the first that takes it.
-    pub(in crate::server) fn find(&self, kind: &str) -> Option<Arc<BackendHandler>> {
+    pub(crate) fn find(&self, kind: &str) -> Option<Arc<BackendHandler>> {
         let remote = self.list.iter().find(|remote| remote.declared.takes(kind));
         remote.map(|remote| Arc::clone(&remote.declared))
     }
 
     /// All that are declared.
-    pub(in crate::server) fn declared(&self) -> impl Iterator<Item = &BackendHandler> {
+    pub(crate) fn declared(&self) -> impl Iterator<Item = &BackendHandler> {
         self.list.iter().map(|remote| &*remote.declared)
     }
 
@@ -148,7 +148,7 @@ impl Remotes {
 
     /// Has a request wait for a place, of which there may be one already: [`Remotes::next`]. Returns those that
     /// find no place in the line.
-    pub(in crate::server) fn wait(
+    pub(crate) fn wait(
         &mut self,
         kind: &str,
         payer: Payer,
@@ -172,7 +172,7 @@ impl Remotes {
 
     /// The next request for which there is a place. Handlers take turns, and so do those who ask; nobody has more
     /// places than are free.
-    pub(in crate::server) fn next(&mut self, now: Moment) -> Option<NextRequest> {
+    pub(crate) fn next(&mut self, now: Moment) -> Option<NextRequest> {
         // Whom nobody is asked need not wait for a place to be told so.
         for remote in &mut self.list {
             let Some(retry_after_ms) = remote.circuit.left_alone_ms(now) else { continue };
@@ -205,14 +205,14 @@ impl Remotes {
     }
 
     /// A request is asked that came then: if that is some time ago, it has waited.
-    pub(in crate::server) fn note_asked(&mut self, now: Moment, id: RemoteId, since: Moment) {
+    pub(crate) fn note_asked(&mut self, now: Moment, id: RemoteId, since: Moment) {
         if let Some(remote) = self.get(id) {
             remote.waited += u64::from(since < now);
         }
     }
 
     /// Somebody has gone: what waits for them leaves its place.
-    pub(in crate::server) fn forget(&mut self, conn: ConnId) {
+    pub(crate) fn forget(&mut self, conn: ConnId) {
         for remote in self.list.iter_mut().filter(|remote| !remote.line.is_empty()) {
             let gone = remote.line.forget(|asking| asking.is_of(conn));
             remote.counts[CallOutcome::NotAsked as usize] += gone.len() as u64;
@@ -220,7 +220,7 @@ impl Remotes {
     }
 
     /// Those that have waited for a place as long as they may.
-    pub(in crate::server) fn late(&mut self, now: Moment) -> Vec<BackendRequest> {
+    pub(crate) fn late(&mut self, now: Moment) -> Vec<BackendRequest> {
         let of_one = |remote: &mut Remote| {
             let late = remote.line.late(now);
             remote.turned_away[1] += late.len() as u64;
@@ -230,12 +230,12 @@ impl Remotes {
     }
 
     /// When the next has waited as long as it may.
-    pub(in crate::server) fn next_late(&self) -> Option<Moment> {
+    pub(crate) fn next_late(&self) -> Option<Moment> {
         self.list.iter().filter_map(|remote| remote.line.next_late()).min()
     }
 
     /// A request is over. Of a handler that is declared no more nothing is noted.
-    pub(in crate::server) fn done(
+    pub(crate) fn done(
         &mut self,
         now: Moment,
         place: &RequestPlace,
@@ -264,17 +264,17 @@ impl Remotes {
     }
 
     /// How many requests wait for a place.
-    pub(in crate::server) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.list.iter().map(|remote| remote.line.len()).sum()
     }
 
     /// How many requests are under way.
-    pub(in crate::server) fn under_way(&self) -> usize {
+    pub(crate) fn under_way(&self) -> usize {
         usize::try_from(self.under_way.total()).unwrap_or(usize::MAX)
     }
 
     /// What is counted of all.
-    pub(in crate::server) fn metrics(&self) -> Vec<RemoteMetrics> {
+    pub(crate) fn metrics(&self) -> Vec<RemoteMetrics> {
         let of_one = |remote: &Remote| {
             let mut outcomes = OUTCOMES.map(|name| (name, 0));
             for ((_, count), counted) in outcomes.iter_mut().zip(remote.counts) {
@@ -317,28 +317,28 @@ fn may_add(under_way: &Shares<Payer>, payer: &Payer, max: u32) -> bool {
 
 /// A request that the backend is to be asked, once there is a place.
 #[derive(Debug)]
-pub(in crate::server) struct BackendRequest {
-    pub(in crate::server) request: HttpRequest,
+pub(crate) struct BackendRequest {
+    pub(crate) request: HttpRequest,
     /// How long an answer is waited for, in ms, and how large it may be.
-    pub(in crate::server) bounds: (u64, usize),
-    pub(in crate::server) origin: Origin,
+    pub(crate) bounds: (u64, usize),
+    pub(crate) origin: Origin,
     /// When it came.
-    pub(in crate::server) since: Moment,
+    pub(crate) since: Moment,
 }
 
 impl BackendRequest {
     /// About what it takes to keep.
-    pub(in crate::server) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         size_of::<BackendRequest>() + self.request.body.len()
     }
 
     /// Whether its answer would go to this connection.
-    pub(in crate::server) fn is_of(&self, conn: ConnId) -> bool {
+    pub(crate) fn is_of(&self, conn: ConnId) -> bool {
         matches!(self.origin, Origin::Conn(one, _) if one == conn)
     }
 
     #[cfg(test)]
-    pub(in crate::server) fn of_test(url: &str, since: Moment) -> BackendRequest {
+    pub(crate) fn of_test(url: &str, since: Moment) -> BackendRequest {
         let (method, fields, body) = (crate::backend::Method::Post, Vec::new(), Vec::new());
         let request = HttpRequest { method, url: url.into(), fields, body };
         BackendRequest { request, bounds: (0, 0), origin: Origin::Call(0), since }

@@ -16,11 +16,11 @@ pub(super) struct Deliveries {
 }
 
 /// A delivery: the stream that it is for, and what its sender calls it.
-pub(in crate::server) type Delivery = (StreamId, Arc<str>);
+pub(crate) type Delivery = (StreamId, Arc<str>);
 
 /// How far a delivery is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum DeliveryState {
+pub(crate) enum DeliveryState {
     /// It waits for the stream.
     UnderWay,
     /// It was published as the event of this number, then.

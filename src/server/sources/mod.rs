@@ -5,7 +5,6 @@
 
 pub(super) mod deliveries;
 pub(super) mod fill;
-pub(super) mod late;
 pub(super) mod operate;
 pub(super) mod polled;
 pub(super) mod running;

@@ -1,52 +1,54 @@
-//! What operators see of sources and do to them.
+//! What operators see of sources and do to them: which are down, which are not polled as often as they are to be, and
+//! pausing.
 
-use super::late::Late;
 use super::polled::Polled;
 use super::running::RunningFeed;
 use super::table::Sources;
 use crate::backend::CircuitState;
+use crate::base::limits::LATE_POLLS_LOOKED_AT_MS;
 use crate::base::subscription::StreamInfo;
+use crate::base::{Moment, StreamId};
 use crate::wire::json::Writer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How a source is.
-pub(in crate::server) const RUNNING: &str = "running";
-pub(in crate::server) const PAUSED: &str = "paused";
+pub(crate) const RUNNING: &str = "running";
+pub(crate) const PAUSED: &str = "paused";
 const OPEN: &str = "open";
 const HALF_OPEN: &str = "half-open";
 
 /// What is counted of what feeds a stream, or a family of them.
 #[derive(Clone, Debug, Default)]
-pub(in crate::server) struct SourceMetrics {
+pub(crate) struct SourceMetrics {
     /// The stream, as it is declared.
-    pub(in crate::server) stream: String,
+    pub(crate) stream: String,
     /// How many sources are in each state.
-    pub(in crate::server) states: [(&'static str, u64); 4],
+    pub(crate) states: [(&'static str, u64); 4],
     /// How often each stream is polled, if it is.
-    pub(in crate::server) every_ms: Option<u64>,
-    pub(in crate::server) late: Late,
-    pub(in crate::server) failures: u64,
-    pub(in crate::server) refused: u64,
+    pub(crate) every_ms: Option<u64>,
+    pub(crate) late: Late,
+    pub(crate) failures: u64,
+    pub(crate) refused: u64,
 }
 
 /// How what feeds a declared stream is: of a family the worst of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) struct Overview {
-    pub(in crate::server) state: &'static str,
+pub(crate) struct Overview {
+    pub(crate) state: &'static str,
     /// Without it the server is not ready.
-    pub(in crate::server) is_required: bool,
+    pub(crate) is_required: bool,
     /// How many of its streams are left alone, or are being tried.
-    pub(in crate::server) down: usize,
+    pub(crate) down: usize,
     /// How often each is polled, if it is.
-    pub(in crate::server) every_ms: Option<u64>,
+    pub(crate) every_ms: Option<u64>,
     /// How long they were not polled.
-    pub(in crate::server) late: Late,
+    pub(crate) late: Late,
 }
 
 impl Sources {
     /// How all are, by the names that are declared.
-    pub(in crate::server) fn overviews(&self) -> BTreeMap<&str, Overview> {
+    pub(crate) fn overviews(&self) -> BTreeMap<&str, Overview> {
         let is_open = |polled: &&Polled| polled.state() == CircuitState::Open;
         let open: BTreeSet<&str> = if self.down().next().is_some() {
             self.polled.values().filter(is_open).map(|polled| &*polled.feed).collect()
@@ -73,7 +75,7 @@ impl Sources {
     }
 
     /// What is counted of all.
-    pub(in crate::server) fn metrics(&self) -> Vec<SourceMetrics> {
+    pub(crate) fn metrics(&self) -> Vec<SourceMetrics> {
         let of_feed = |running: &RunningFeed| {
             let name = running.pattern.as_str();
             let mut states = [(RUNNING, 0), (PAUSED, 0), (OPEN, 0), (HALF_OPEN, 0)];
@@ -101,7 +103,7 @@ impl Sources {
     }
 
     /// Writes how the source of a stream is, if it has one.
-    pub(in crate::server) fn write(&self, w: &mut Writer, info: &StreamInfo) {
+    pub(crate) fn write(&self, w: &mut Writer, info: &StreamInfo) {
         let Some(running) = self.feeds.get(info.declaration.pattern.as_str()) else { return };
         let polled = self.polled.get(&info.stream);
         let circuit = polled.map_or(CircuitState::Closed, |polled| polled.state());
@@ -122,5 +124,110 @@ fn state(running: &RunningFeed, circuit: CircuitState) -> &'static str {
         CircuitState::Closed => RUNNING,
         CircuitState::Open => OPEN,
         CircuitState::HalfOpen => HALF_OPEN,
+    }
+}
+
+/// How long the streams of a declaration were not polled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Late {
+    /// How many were not for too long.
+    pub(crate) streams: u64,
+    /// For how long the one was not that waits longest, in ms.
+    pub(crate) longest_ms: u64,
+}
+
+impl Sources {
+    /// Looks which streams are late, if that was not done a moment ago; says so in the log where it has changed.
+    /// Returns when to look again, if there is anything to look at.
+    pub(crate) fn look_for_late(&mut self, now: Moment) -> Option<Moment> {
+        if self.polled.is_empty() && self.feeds.values().all(|running| running.late.streams == 0) {
+            return None;
+        }
+        let next = self.late_looked_at.plus_millis(LATE_POLLS_LOOKED_AT_MS);
+        if now < next {
+            return Some(next);
+        }
+        self.late_looked_at = now;
+        let mut late: BTreeMap<Arc<str>, Late> = BTreeMap::new();
+        for polled in self.polled.values() {
+            let Some(running) = self.feeds.get(&polled.feed) else { continue };
+            if polled.is_watched && !running.is_paused {
+                let age_ms = now.millis_since(polled.polled_at);
+                let late = late.entry(Arc::clone(&polled.feed)).or_default();
+                // What is left alone is told otherwise.
+                let is_late = polled.state() == CircuitState::Closed
+                    && running.late_after_ms().is_some_and(|most| age_ms > most);
+                late.streams += u64::from(is_late);
+                late.longest_ms = late.longest_ms.max(age_ms);
+            }
+        }
+        let waiting = self.turns.len();
+        for (name, running) in &mut self.feeds {
+            let late = late.remove(name).unwrap_or_default();
+            let before = std::mem::replace(&mut running.late, late);
+            let every_ms = running.every_ms().unwrap_or_default();
+            let Late { streams, longest_ms } = late;
+            if before.streams == 0 && streams > 0 {
+                log::warn!(
+                    "{streams} of {name} are polled too late: every {every_ms} ms is asked for, {longest_ms} ms is \
+                     the longest; {waiting} polls wait for backend.poll_threads"
+                );
+            } else if before.streams > 0 && streams == 0 {
+                log::info!("{name} is polled in time again");
+            }
+        }
+        Some(now.plus_millis(LATE_POLLS_LOOKED_AT_MS))
+    }
+
+    /// How many wait to be polled.
+    pub(crate) fn waiting(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// How many are polled now.
+    pub(crate) fn under_way(&self) -> usize {
+        self.turns.under_way()
+    }
+
+    /// The feeds of which streams are down, and how many. What an operator has paused is not left alone.
+    pub(crate) fn down(&self) -> impl Iterator<Item = (&str, usize)> {
+        let down = self.down.iter().map(|(name, count)| (&**name, *count));
+        down.filter(|(name, _)| !self.is_paused(name))
+    }
+
+    /// Whether one is down, or late, without which the server is not ready.
+    pub(crate) fn lacks_required(&self) -> bool {
+        let is_required = |name: &str| self.feeds.get(name).is_some_and(RunningFeed::is_required);
+        let is_late = |running: &RunningFeed| running.is_required() && running.late.streams > 0;
+        self.down().any(|(name, _)| is_required(name)) || self.feeds.values().any(is_late)
+    }
+
+    /// Pauses what feeds a stream, by its declared name, or lets it go on. `None` if nothing feeds it.
+    pub(crate) fn pause(
+        &mut self,
+        now: Moment,
+        name: &str,
+        is_paused: bool,
+    ) -> Option<&RunningFeed> {
+        let running = self.feeds.get_mut(name)?;
+        if std::mem::replace(&mut running.is_paused, is_paused) != is_paused {
+            log::info!("the source of {name} {}", if is_paused { "is paused" } else { "goes on" });
+        }
+        if !is_paused {
+            let waiting: Vec<StreamId> = self
+                .polled
+                .iter()
+                .filter(|(_, polled)| *polled.feed == *name && polled.due == Moment::NEVER)
+                .map(|(stream, _)| stream.clone())
+                .collect();
+            for stream in waiting {
+                self.look_at(now, &stream);
+            }
+            // While it was paused nobody waited for it.
+            for polled in self.polled.values_mut().filter(|polled| *polled.feed == *name) {
+                polled.polled_at = now;
+            }
+        }
+        self.feeds.get(name)
     }
 }

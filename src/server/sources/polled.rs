@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// A stream that is polled.
 #[derive(Debug)]
-pub(in crate::server) struct Polled {
+pub(crate) struct Polled {
     /// The name of what feeds it, as it is declared.
     pub(super) feed: Arc<str>,
     /// Somebody watches it, or it is polled anyway.
@@ -27,17 +27,6 @@ pub(in crate::server) struct Polled {
     last: Option<(Data, JobId)>,
     /// The stream has not taken that.
     is_refused: bool,
-}
-
-/// What a poll has changed about its stream's circuit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// It was closed by this.
-    Closed,
-    /// It was opened by this.
-    Opened,
-    /// Nothing.
-    Same,
 }
 
 impl Polled {
@@ -86,25 +75,24 @@ impl Polled {
         Some((pass, begun))
     }
 
-    pub(super) fn succeeded(&mut self, pass: &Pass) -> Turn {
-        if self.circuit.succeeded(pass) { Turn::Closed } else { Turn::Same }
+    /// Whether its circuit is closed by this.
+    pub(super) fn succeeded(&mut self, pass: &Pass) -> bool {
+        self.circuit.succeeded(pass)
     }
 
+    /// Whether its circuit is opened by this.
     pub(super) fn failed(
         &mut self,
-        (pass, failure): (&Pass, &Failure),
+        pass: &Pass,
+        failure: &Failure,
         now: Moment,
         settings: CircuitSettings,
-    ) -> Turn {
+    ) -> bool {
         if !failure.is_backends() {
             self.circuit.unused(pass);
-            return Turn::Same;
+            return false;
         }
-        if self.circuit.failed((pass, Cause::Backend), now, settings) {
-            Turn::Opened
-        } else {
-            Turn::Same
-        }
+        self.circuit.failed((pass, Cause::Backend), now, settings)
     }
 
     /// Whether data are others than the last.

@@ -3,7 +3,7 @@
 
 use super::deliveries::Deliveries;
 use super::fill::filled;
-use super::late::Late;
+use super::operate::Late;
 use crate::backend::{Pick, PollFn, PollFrom, Task};
 use crate::base::StreamId;
 use crate::base::declaration::Declaration;
@@ -19,7 +19,7 @@ const FUNCTION_TIMEOUT_MS: u64 = 24 * 3_600 * 1_000;
 
 /// What feeds a stream, or a family of them.
 #[derive(Debug)]
-pub(in crate::server) struct RunningFeed {
+pub(crate) struct RunningFeed {
     pub(super) pattern: Pattern,
     pub(super) declared: Option<Feed>,
     pub(super) function: Option<FunctionPoll>,
@@ -27,7 +27,7 @@ pub(in crate::server) struct RunningFeed {
     pub(super) kind: FeedKind,
     /// The largest data of the stream.
     pub(super) max_bytes: usize,
-    pub(in crate::server) is_paused: bool,
+    pub(crate) is_paused: bool,
     /// Its streams that were not polled for too long, as it was looked last.
     pub(super) late: Late,
     /// Polls that failed, with all their retries.
@@ -58,9 +58,9 @@ impl FeedKind {
 
 /// A function of the embedding program that is polled.
 #[derive(Clone)]
-pub(in crate::server) struct FunctionPoll {
-    pub(in crate::server) every_ms: u64,
-    pub(in crate::server) run: Arc<PollFn>,
+pub(crate) struct FunctionPoll {
+    pub(crate) every_ms: u64,
+    pub(crate) run: Arc<PollFn>,
 }
 
 impl RunningFeed {
@@ -111,7 +111,7 @@ impl RunningFeed {
 }
 
 /// What of an answer are the data of a stream.
-pub(in crate::server) fn picks(is_binary: bool, path: Option<&str>) -> Pick {
+pub(crate) fn picks(is_binary: bool, path: Option<&str>) -> Pick {
     if is_binary {
         return Pick::Bytes;
     }

@@ -1,7 +1,7 @@
 //! What is declared to feed streams, and which of them are to be polled when. It asks nothing itself, and
 //! knows no clock: moments come in.
 
-use super::polled::{Polled, Turn};
+use super::polled::Polled;
 use super::running::{FeedKind, FunctionPoll, RunningFeed};
 use super::turns::Turns;
 use crate::backend::{CircuitSettings, CircuitState, Failure, Got, JobId, JobResult, Pass, Task};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// All that feeds streams.
 #[derive(Debug)]
-pub(in crate::server) struct Sources {
+pub(crate) struct Sources {
     /// By the name of the stream, as it is declared.
     pub(super) feeds: BTreeMap<Arc<str>, RunningFeed>,
     pub(super) polled: BTreeMap<StreamId, Polled>,
@@ -24,7 +24,7 @@ pub(in crate::server) struct Sources {
     /// Those that are due, and wait for a thread.
     pub(super) turns: Turns,
     /// Streams of families, by those for whom they are polled.
-    pub(in crate::server) payers: Shares<Payer>,
+    pub(crate) payers: Shares<Payer>,
     settings: CircuitSettings,
     /// How many streams of each feed are down, where some are.
     pub(super) down: BTreeMap<Arc<str>, usize>,
@@ -34,17 +34,17 @@ pub(in crate::server) struct Sources {
 
 /// A poll that is due.
 #[derive(Debug)]
-pub(in crate::server) struct DuePoll {
-    pub(in crate::server) stream: StreamId,
-    pub(in crate::server) task: Task,
+pub(crate) struct DuePoll {
+    pub(crate) stream: StreamId,
+    pub(crate) task: Task,
     /// How long it may take, in ms, and how many bytes may come.
-    pub(in crate::server) bounds: (u64, usize),
-    pub(in crate::server) pass: Pass,
+    pub(crate) bounds: (u64, usize),
+    pub(crate) pass: Pass,
 }
 
 /// What has come of a poll.
 #[derive(Debug)]
-pub(in crate::server) enum PollResult {
+pub(crate) enum PollResult {
     /// Data that are to be published, of the embedding program or not.
     Fresh { data: Data, is_programs: bool, id: JobId },
     /// Nothing new: what the stream has is what there is.
@@ -52,7 +52,7 @@ pub(in crate::server) enum PollResult {
 }
 
 impl Sources {
-    pub(in crate::server) fn new(limits: &Limits) -> Sources {
+    pub(crate) fn new(limits: &Limits) -> Sources {
         Sources {
             feeds: BTreeMap::new(),
             polled: BTreeMap::new(),
@@ -67,7 +67,7 @@ impl Sources {
 
     /// Goes by what is declared now: what has stayed goes on, what is others begins anew, what has gone
     /// ends. Functions of the embedding program stay.
-    pub(in crate::server) fn declare(
+    pub(crate) fn declare(
         &mut self,
         now: Moment,
         limits: &Limits,
@@ -103,23 +103,16 @@ impl Sources {
             self.feeds.insert(name, running);
         }
         for (name, old) in before {
-            match old.function {
-                Some(function) if old.declared.is_none() => {
-                    let declaration = streams.iter().find(|stream| stream.pattern == old.pattern);
-                    let kind = FeedKind::of(declaration);
-                    if old.kind != kind {
-                        self.end_polls(&name);
-                    }
-                    let kept = RunningFeed { function: Some(function), kind, ..old };
-                    self.feeds.insert(name, kept);
-                }
-                Some(function) => {
-                    self.end_polls(&name);
-                    let function = Some(function);
-                    self.feeds
-                        .insert(name, RunningFeed { function, ..RunningFeed::new(old.pattern) });
-                }
-                None => self.end_polls(&name),
+            let declaration = streams.iter().find(|stream| stream.pattern == old.pattern);
+            let kind = FeedKind::of(declaration);
+            let was_declared = old.declared.is_some();
+            if was_declared || old.function.is_none() || old.kind != kind {
+                self.end_polls(&name);
+            }
+            let function = old.function.clone();
+            if function.is_some() {
+                let kept = if was_declared { RunningFeed::new(old.pattern) } else { old };
+                self.feeds.insert(name, RunningFeed { function, kind, ..kept });
             }
         }
         self.polled.values_mut().for_each(Polled::offer_again);
@@ -127,12 +120,7 @@ impl Sources {
     }
 
     /// Polls a function for a stream, or for each of a family that somebody watches.
-    pub(in crate::server) fn add_function(
-        &mut self,
-        now: Moment,
-        pattern: Pattern,
-        function: FunctionPoll,
-    ) {
+    pub(crate) fn add_function(&mut self, now: Moment, pattern: Pattern, function: FunctionPoll) {
         let name: Arc<str> = pattern.as_str().into();
         self.end_polls(&name);
         let running = self.feeds.entry(name).or_insert_with(|| RunningFeed::new(pattern));
@@ -194,11 +182,7 @@ impl Sources {
     }
 
     /// Whether a stream, that of a family, would begin to be polled if somebody watched it.
-    pub(in crate::server) fn would_begin(
-        &self,
-        stream: &StreamId,
-        declaration: &Declaration,
-    ) -> bool {
+    pub(crate) fn would_begin(&self, stream: &StreamId, declaration: &Declaration) -> bool {
         let feed = || self.feeds.get(declaration.pattern.as_str());
         declaration.pattern.is_open()
             && !self.polled.get(stream).is_some_and(|polled| polled.is_watched)
@@ -207,7 +191,7 @@ impl Sources {
 
     /// Somebody watches the stream of a family, for whom it counts from now on, or nobody does any more. It is polled as
     /// soon as it is its turn, or not any more but for a moment in which somebody may come back.
-    pub(in crate::server) fn watched(
+    pub(crate) fn watched(
         &mut self,
         now: Moment,
         stream: &StreamId,
@@ -255,7 +239,7 @@ impl Sources {
     }
 
     /// When something is due next.
-    pub(in crate::server) fn next_due(&self) -> Option<Moment> {
+    pub(crate) fn next_due(&self) -> Option<Moment> {
         self.due.first().map(|(at, _)| *at)
     }
 
@@ -275,7 +259,7 @@ impl Sources {
     }
 
     /// The next poll that is due, if there is a thread for it.
-    pub(in crate::server) fn take_due(&mut self, now: Moment) -> Option<DuePoll> {
+    pub(crate) fn take_due(&mut self, now: Moment) -> Option<DuePoll> {
         self.line_up(now);
         while let Some(stream) = self.turns.next() {
             let Some(polled) = self.polled.get_mut(&stream) else { continue };
@@ -310,13 +294,7 @@ impl Sources {
         None
     }
 
-    pub(in crate::server) fn began(
-        &mut self,
-        now: Moment,
-        stream: &StreamId,
-        id: JobId,
-        pass: Pass,
-    ) {
+    pub(crate) fn began(&mut self, now: Moment, stream: &StreamId, id: JobId, pass: Pass) {
         if let Some(polled) = self.polled.get_mut(stream) {
             polled.began(now, id, pass);
             self.turns.began(&polled.feed, id);
@@ -324,7 +302,7 @@ impl Sources {
     }
 
     /// A poll could not be begun.
-    pub(in crate::server) fn not_begun(
+    pub(crate) fn not_begun(
         &mut self,
         now: Moment,
         stream: &StreamId,
@@ -338,7 +316,7 @@ impl Sources {
     }
 
     /// What came of a poll; nothing if it failed, or the stream has not taken the same before.
-    pub(in crate::server) fn take_result(
+    pub(crate) fn take_result(
         &mut self,
         now: Moment,
         stream: &StreamId,
@@ -359,7 +337,7 @@ impl Sources {
             }
         };
         let feed = Arc::clone(&polled.feed);
-        if polled.succeeded(&pass) == Turn::Closed {
+        if polled.succeeded(&pass) {
             log::info!("the source of {stream} answers again");
             self.count_down(&feed, false);
         }
@@ -388,24 +366,23 @@ impl Sources {
         failure: &Failure,
     ) {
         let Some(polled) = self.polled.get_mut(stream) else { return };
-        let turn = polled.failed((pass, failure), now, self.settings);
+        let has_opened = polled.failed(pass, failure, now, self.settings);
         let feed = Arc::clone(&polled.feed);
         let Some(running) = self.feeds.get_mut(&feed) else { return };
         running.failures += 1;
         running.last_error = Some(failure.to_string().into());
         let every_ms = running.every_ms().unwrap_or_default();
-        let at = match turn {
-            Turn::Opened => {
-                let open_ms = self.settings.open_ms;
-                if pass.is_trial {
-                    log::debug!("the source of {stream} still fails: {failure}");
-                } else {
-                    log::warn!("the source of {stream} is left alone for {open_ms} ms: {failure}");
-                    self.count_down(&feed, true);
-                }
-                now.plus_millis(open_ms)
+        let at = if has_opened {
+            let open_ms = self.settings.open_ms;
+            if pass.is_trial {
+                log::debug!("the source of {stream} still fails: {failure}");
+            } else {
+                log::warn!("the source of {stream} is left alone for {open_ms} ms: {failure}");
+                self.count_down(&feed, true);
             }
-            Turn::Closed | Turn::Same => begun.plus_millis(every_ms).max(now.plus_millis(1)),
+            now.plus_millis(open_ms)
+        } else {
+            begun.plus_millis(every_ms).max(now.plus_millis(1))
         };
         self.look_again(at, now, stream);
     }
@@ -426,19 +403,19 @@ impl Sources {
     }
 
     /// Whether what feeds a stream is paused.
-    pub(in crate::server) fn is_paused(&self, name: &str) -> bool {
+    pub(crate) fn is_paused(&self, name: &str) -> bool {
         self.feeds.get(name).is_some_and(|running| running.is_paused)
     }
 
     /// A stream has not taken what a job had; it may `later`.
-    pub(in crate::server) fn refuse(&mut self, stream: &StreamId, id: JobId, later: bool) {
+    pub(crate) fn refuse(&mut self, stream: &StreamId, id: JobId, later: bool) {
         if let Some(polled) = self.polled.get_mut(stream) {
             polled.refuse(id, later);
         }
     }
 
     /// A stream has not taken data of what feeds it.
-    pub(in crate::server) fn note_refused(&mut self, name: &str, why: &str) {
+    pub(crate) fn note_refused(&mut self, name: &str, why: &str) {
         if let Some(running) = self.feeds.get_mut(name) {
             running.refused += 1;
             running.last_error = Some(why.into());

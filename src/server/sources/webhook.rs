@@ -21,16 +21,16 @@ const SIGNATURE: &str = "x-hub-signature-256";
 
 /// A message to a webhook, whose head was judged.
 #[derive(Debug)]
-pub(in crate::server) struct Hook {
+pub(crate) struct Hook {
     /// The stream that it is for.
-    pub(in crate::server) stream: StreamId,
+    pub(crate) stream: StreamId,
     /// The place of its feed in the configuration.
-    pub(in crate::server) feed: usize,
-    pub(in crate::server) signature: String,
+    pub(crate) feed: usize,
+    pub(crate) signature: String,
 }
 
 /// The webhook at a path, if there is one; or why this is no message to it.
-pub(in crate::server) fn hook_at(
+pub(crate) fn hook_at(
     head: &RequestHead<'_>,
     feeds: &[Feed],
     streams: &[Declaration],
@@ -47,7 +47,7 @@ pub(in crate::server) fn hook_at(
 }
 
 /// The place of the feed whose webhook is at a path, and the stream that it is for.
-pub(in crate::server) fn hooked(
+pub(crate) fn hooked(
     path: &str,
     feeds: &[Feed],
     streams: &[Declaration],
@@ -58,26 +58,26 @@ pub(in crate::server) fn hooked(
     })
 }
 
-pub(in crate::server) fn unsigned() -> HttpRefusal {
+pub(crate) fn unsigned() -> HttpRefusal {
     let message = "X-Hub-Signature-256 is not the signature of the content";
     HttpRefusal::new(Status::Unauthorized, "unauthorized", message)
 }
 
 /// A message to a webhook that waits for the stream.
 #[derive(Debug)]
-pub(in crate::server) struct HookCall {
-    pub(in crate::server) stream: StreamId,
+pub(crate) struct HookCall {
+    pub(crate) stream: StreamId,
     /// The stream as it is declared.
-    pub(in crate::server) pattern: Pattern,
+    pub(crate) pattern: Pattern,
     /// What its sender calls it.
-    pub(in crate::server) delivery: Option<Delivery>,
-    pub(in crate::server) status: Status,
-    pub(in crate::server) body: Option<Arc<str>>,
+    pub(crate) delivery: Option<Delivery>,
+    pub(crate) status: Status,
+    pub(crate) body: Option<Arc<str>>,
 }
 
 impl HookCall {
     /// The answer, where the usual one is `payload`.
-    pub(in crate::server) fn answer(&self, mut payload: String) -> Response {
+    pub(crate) fn answer(&self, mut payload: String) -> Response {
         let Some(body) = &self.body else {
             payload.push('\n');
             return Response::new(self.status, JSON, payload.into_bytes());
@@ -91,7 +91,7 @@ const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// Whether a content is said to be a form.
-pub(in crate::server) fn is_form(head: &RequestHead<'_>) -> bool {
+pub(crate) fn is_form(head: &RequestHead<'_>) -> bool {
     let kind = head.only("content-type").ok().flatten().unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
@@ -99,7 +99,7 @@ pub(in crate::server) fn is_form(head: &RequestHead<'_>) -> bool {
 
 /// The content's member with the data, where it is a form: GitHub's default. A content that begins as JSON does is
 /// no form, whatever its type: `curl` calls all that it posts one.
-pub(in crate::server) fn of_form(head: &RequestHead<'_>, content: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn of_form(head: &RequestHead<'_>, content: &[u8]) -> Option<Vec<u8>> {
     let is_json = matches!(content.trim_ascii_start().first(), Some(b'{' | b'['));
     let form = str::from_utf8(content).ok().filter(|_| is_form(head) && !is_json)?;
     Some(query_value(form, "payload")?.ok()?.into_owned().into_bytes())
@@ -107,7 +107,7 @@ pub(in crate::server) fn of_form(head: &RequestHead<'_>, content: &[u8]) -> Opti
 
 impl Sources {
     /// A delivery comes to a webhook. If it has come before: how far that is.
-    pub(in crate::server) fn begin_delivery(
+    pub(crate) fn begin_delivery(
         &mut self,
         now: Moment,
         pattern: &Pattern,
@@ -117,11 +117,7 @@ impl Sources {
     }
 
     /// What has come to a webhook is published, or not.
-    pub(in crate::server) fn hook_done(
-        &mut self,
-        call: &HookCall,
-        published: Option<(u64, Timestamp)>,
-    ) {
+    pub(crate) fn hook_done(&mut self, call: &HookCall, published: Option<(u64, Timestamp)>) {
         let running = self.feeds.get_mut(call.pattern.as_str());
         if let (Some(running), Some(delivery)) = (running, &call.delivery) {
             running.deliveries.done(delivery, published);
@@ -129,17 +125,13 @@ impl Sources {
     }
 }
 
-pub(in crate::server) fn too_many_failed(TooManyFailed(wait_ms): TooManyFailed) -> Response {
+pub(crate) fn too_many_failed(TooManyFailed(wait_ms): TooManyFailed) -> Response {
     let refusal = HttpRefusal::new(Status::TooManyRequests, "rate_limited", TOO_MANY_FAILED);
-    let seconds = wait_ms.div_ceil(1_000).max(1).to_string();
-    Response { ends: true, ..Response::from(refusal).with("Retry-After", seconds) }
+    Response { ends: true, ..Response::from(refusal).with_retry_after(wait_ms) }
 }
 
 /// What a delivery is called, if it says so.
-pub(in crate::server) fn delivery(
-    head: &RequestHead<'_>,
-    field: &str,
-) -> Result<Option<Arc<str>>, String> {
+pub(crate) fn delivery(head: &RequestHead<'_>, field: &str) -> Result<Option<Arc<str>>, String> {
     let mut ids = head.named(field);
     match (ids.next(), ids.next()) {
         (None | Some(""), None) => Ok(None),
@@ -151,7 +143,7 @@ pub(in crate::server) fn delivery(
 }
 
 /// The usual answer to a delivery that was published before.
-pub(in crate::server) fn again(call: &HookCall, seq: u64, ts: Timestamp) -> String {
+pub(crate) fn again(call: &HookCall, seq: u64, ts: Timestamp) -> String {
     encode::payload(|w| {
         w.text("stream", call.stream.as_str());
         w.number("seq", seq);
@@ -160,11 +152,6 @@ pub(in crate::server) fn again(call: &HookCall, seq: u64, ts: Timestamp) -> Stri
     })
 }
 
-pub(in crate::server) fn later(
-    message: &str,
-    fields: &'static [(&'static str, &'static str)],
-) -> HttpRefusal {
-    let mut refusal = HttpRefusal::new(Status::ServiceUnavailable, "unavailable", message);
-    refusal.fields = fields;
-    refusal
+pub(crate) fn later(message: &str) -> HttpRefusal {
+    HttpRefusal::new(Status::ServiceUnavailable, "unavailable", message)
 }

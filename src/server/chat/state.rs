@@ -1,0 +1,202 @@
+//! How the server is: what requests are judged by now, what `/readyz` and `/metrics` tell, and whether a pool fills.
+
+use super::chat::Chat;
+use crate::base::limits::{
+    HTTP_CALLS_MAX, READINESS_STREAMS_MS, REVOCATIONS_MAX, STORE_QUEUE_MAX, STORE_REFUSED_MS,
+    TICKETS_MAX,
+};
+use crate::base::{Address, Moment, Timestamp};
+use crate::http1::{Response, Status};
+use crate::server::http::{Readiness, Rules};
+use crate::server::metrics::page::CONTENT_TYPE;
+use crate::server::metrics::pools::{POOLS, Used};
+use crate::server::metrics::snapshot::MetricsSnapshot;
+use crate::server::sources::Overview;
+use crate::store::Backend;
+use crate::web::Net;
+use crate::wire::json::Writer;
+
+/// What `/readyz` told a moment ago: whoever asks again and again does not have all streams looked through
+/// each time.
+#[derive(Debug)]
+pub(super) struct ToldReady {
+    at: Moment,
+    readiness: Readiness,
+    body: Vec<u8>,
+}
+
+impl<S: Backend> Chat<S> {
+    /// Answers whether the server is ready, with the state of each stream.
+    pub(super) fn readyz(&mut self, net: &Net<'_>) -> Response {
+        let now = net.now();
+        let readiness = self.readiness(net);
+        let is_told = |told: &&ToldReady| {
+            told.readiness == readiness && now.millis_since(told.at) < READINESS_STREAMS_MS
+        };
+        let body = match self.told_ready.as_ref().filter(is_told) {
+            Some(told) => told.body.clone(),
+            None => {
+                let body = self.write_readiness(net, readiness).into_bytes();
+                let told = ToldReady { at: now, readiness, body: body.clone() };
+                self.told_ready = Some(told);
+                body
+            }
+        };
+        let response = match readiness.refusal() {
+            None => Response::new(Status::Ok, "application/json", body),
+            Some(refusal) => Response { body: body.into(), ..refusal.into() },
+        };
+        response.with("Cache-Control", "no-store")
+    }
+
+    fn write_readiness(&self, net: &Net<'_>, readiness: Readiness) -> String {
+        let timestamp = net.timestamp();
+        let mut writer = Writer::new();
+        writer.object(|w| {
+            match readiness.refusal() {
+                None => w.text("status", "ready"),
+                Some(refusal) => w.object_in("error", |w| {
+                    w.text("code", refusal.code);
+                    w.text("message", &refusal.message);
+                }),
+            }
+            // Nobody needs to know them of a server that ends.
+            if readiness == Readiness::Stopping || self.config.streams.is_empty() {
+                return;
+            }
+            let newest = self.hub.streams().newest_times();
+            let overviews = self.sources.overviews();
+            w.array("streams", &*self.config.streams, |w, declaration| {
+                let name = declaration.pattern.as_str();
+                w.object(|w| {
+                    w.text("stream", name);
+                    if let Some(Overview { state, is_required, down, every_ms, late }) =
+                        overviews.get(name)
+                    {
+                        w.text("state", state);
+                        if *is_required {
+                            w.flag("required", true);
+                        }
+                        if *down > 0 {
+                            w.number("down", *down as u64);
+                        }
+                        if let Some(every_ms) = every_ms {
+                            w.number("every_ms", *every_ms);
+                            w.number("polled_ms", late.longest_ms);
+                        }
+                        if late.streams > 0 {
+                            w.number("late", late.streams);
+                        }
+                    }
+                    if let Some(newest) = newest.get(name) {
+                        w.number("age_ms", timestamp.0.saturating_sub(newest.0).max(0));
+                    }
+                });
+            });
+        });
+        writer.finish()
+    }
+
+    /// Whether the server can do what it is for.
+    pub(super) fn readiness(&self, net: &Net<'_>) -> Readiness {
+        let refused_lately = |at: Moment| net.now().millis_since(at) < STORE_REFUSED_MS;
+        match (self.stopping, self.store_refused) {
+            (Some(_), _) => Readiness::Stopping,
+            (None, _) if self.store.has_lost_files() => Readiness::StoreRefuses,
+            (None, _) if self.disk_is_reserved() => Readiness::DiskIsFull,
+            (None, Some(at)) if refused_lately(at) => Readiness::StoreRefuses,
+            (None, _) if self.sources.lacks_required() => Readiness::SourceDown,
+            (None, _) => Readiness::Ready,
+        }
+    }
+
+    /// What a request's head is judged by now; `is_elsewhere` if a proxy says that it comes from another
+    /// machine, and `address` pays for tokens that are no good.
+    pub(super) fn rules(&self, net: &Net<'_>, address: Address, is_elsewhere: bool) -> Rules<'_> {
+        Rules {
+            verifier: &self.verifier,
+            payer: self.failed_proofs.payer(address, net.now(), &self.config.limits),
+            config: &self.config,
+            now: net.timestamp(),
+            is_elsewhere,
+            readiness: self.readiness(net),
+            paths: &self.paths,
+            proven: None,
+        }
+    }
+
+    /// How much of each of [`POOLS`] is taken.
+    pub(super) fn pools_used(&self, net: &Net<'_>) -> [Used; POOLS.len()] {
+        let limits = &self.config.limits;
+        let counts = self.hub.counts();
+        let (streams, stream_bytes) = self.hub.streams().staying();
+        let disk = self.store.space().map_or(Used::default(), |space| Used {
+            taken: space.total.saturating_sub(space.free),
+            max: space.total.saturating_sub(limits.disk_reserve_bytes).max(1),
+            is_enough: false,
+        });
+        let (proofs, proofs_max) = self.proofs.used();
+        [
+            Used::new(net.connections(), net.connections_max()),
+            Used::new(self.guests, limits.guests as usize),
+            Used::new(counts.rooms, limits.all_rooms as usize),
+            Used::new(streams, limits.streams as usize),
+            Used::new(stream_bytes, limits.all_streams_bytes),
+            Used::of_places(
+                self.sources.under_way(),
+                limits.backend_poll_threads as usize,
+                self.sources.waiting(),
+            ),
+            Used::of_places(
+                self.remotes.under_way(),
+                limits.backend_call_threads as usize,
+                self.remotes.waiting(),
+            ),
+            Used::new(proofs, proofs_max),
+            Used::new(self.tickets.len(), TICKETS_MAX),
+            Used::new(net.all_waiting_bytes(), net.all_waiting_bytes_max()),
+            Used::new(self.calls.len(), HTTP_CALLS_MAX),
+            Used::new(self.at_store, STORE_QUEUE_MAX),
+            Used::new(self.verifier.revocations().len(), REVOCATIONS_MAX),
+            disk,
+        ]
+    }
+
+    /// Looks whether a pool fills: at once, or a moment after the last time.
+    pub(super) fn look_at_pools(&mut self, net: &mut Net<'_>) {
+        match self.pools.is_due(net.now()) {
+            Ok(()) => {
+                let used = self.pools_used(net);
+                self.pools.look(net.now(), &used);
+            }
+            Err(next) => net.wake_at(next),
+        }
+    }
+
+    /// The answer to `GET /metrics`.
+    pub(super) fn metrics(&self, net: &Net<'_>) -> Response {
+        let snapshot = MetricsSnapshot {
+            of_loop: net.loop_counters().clone(),
+            of_web: net.counters().clone(),
+            of_chat: self.counters.clone(),
+            of_store: self.store.counters(),
+            counts: self.hub.counts(),
+            pools: self.pools_used(net).to_vec(),
+            connections: net.connections() as u64,
+            waiting_bytes: net.all_waiting_bytes() as u64,
+            waiting_at_store: self.at_store as u64,
+            uptime_ms: net.now().millis_since(self.started),
+            sources: self.sources.metrics(),
+            remotes: self.remotes.metrics(),
+            ages_ms: self.stream_ages_ms(net.timestamp()),
+        };
+        let body = snapshot.text().into_bytes();
+        Response::new(Status::Ok, CONTENT_TYPE, body).with("Cache-Control", "no-store")
+    }
+
+    fn stream_ages_ms(&self, now: Timestamp) -> Vec<(String, u64)> {
+        let times = self.hub.streams().newest_times().into_iter();
+        let age = |ts: Timestamp| u64::try_from(now.0.saturating_sub(ts.0)).unwrap_or_default();
+        times.map(|(stream, ts)| (stream.to_owned(), age(ts))).collect()
+    }
+}
