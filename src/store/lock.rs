@@ -1,5 +1,6 @@
 //! One process holds a data directory: a second one refuses and names the first.
 
+use super::disk::if_there;
 use super::whole::FILE_NAME;
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -90,16 +91,11 @@ fn be_alone(
     found: io::Result<Metadata>,
     names_max: impl FnOnce(&Metadata) -> u64,
 ) -> Result<(), LockError> {
-    match found {
-        Ok(found)
-            if found.is_file() && (found.nlink() <= 1 || found.nlink() <= names_max(&found)) =>
-        {
-            Ok(())
-        }
-        Ok(_) => Err(LockError::NotAlone(path.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(LockError::Io(path.to_owned(), error)),
-    }
+    let found = if_there(found).map_err(|error| LockError::Io(path.to_owned(), error))?;
+    let is_alone = found.is_none_or(|found| {
+        found.is_file() && (found.nlink() <= 1 || found.nlink() <= names_max(&found))
+    });
+    if is_alone { Ok(()) } else { Err(LockError::NotAlone(path.to_owned())) }
 }
 
 /// How many names a file has in a directory.

@@ -5,6 +5,7 @@
 
 mod backend;
 pub mod data;
+mod disk;
 mod events;
 mod held;
 mod lock;

@@ -37,8 +37,7 @@ impl Files {
         let Some(loss) = self.seen.loss(db)? else { return Ok(self.log_damaged_at.is_some()) };
         log::error!("{loss}. The epoch is a new one, as numbers may be used again");
         for missing in loss.missing().iter().take(LOST_TOLD_MAX) {
-            let room = missing.room().map(|room| format!("{room}: ")).unwrap_or_default();
-            log::error!("{room}{missing}");
+            log::error!("{missing}");
         }
         match loss.missing().len().saturating_sub(LOST_TOLD_MAX) {
             0 => {}

@@ -72,16 +72,10 @@ pub enum OpenError {
     Damaged(PathBuf, String),
     /// SQLite says no.
     #[error("cannot open the database: {0}")]
-    Database(rusqlite::Error),
+    Database(#[from] rusqlite::Error),
     /// The thread could not be started.
     #[error("cannot start the store's thread: {0}")]
     Thread(std::io::Error),
-}
-
-impl From<rusqlite::Error> for OpenError {
-    fn from(error: rusqlite::Error) -> OpenError {
-        OpenError::Database(error)
-    }
 }
 
 /// Why a store takes nothing.

@@ -7,38 +7,19 @@
 use super::check_log::check_log;
 use super::check_people::check_people;
 use super::check_values::{is_epoch, is_short};
-use super::{DataError, Result, database_of, look, of_this_version, open_read_only};
+use super::{DataError, Result, database_of, failed, look, of_this_version, open_read_only};
 use crate::base::limits::JTI_BYTES_MAX;
 use crate::base::{Revocation, RoomId, UserId};
-use crate::store::lost::Loss;
+use crate::store::lost::{BrokenRule, Loss};
 use crate::store::revocations::{revocation, revocation_columns};
 use crate::store::rows::{self, RoomRow, meta, parsed, room_columns, room_row};
 use crate::store::{schema, whole};
 use rusqlite::{Connection, Row};
-use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 /// Faults that SQLite's own check tells at most.
 const SQLITE_FAULTS_MAX: u32 = 1_000;
-
-/// A rule that a store breaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BrokenRule {
-    /// In which room, if it is in one.
-    pub room: Option<String>,
-    /// What is wrong.
-    pub what: String,
-}
-
-impl fmt::Display for BrokenRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.room {
-            Some(room) => write!(f, "{room}: {}", self.what),
-            None => f.write_str(&self.what),
-        }
-    }
-}
 
 /// What was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,10 +77,7 @@ pub(super) fn what_is_lost(file: &Path) -> Result<Vec<BrokenRule>> {
     }
     if let Some(loss) = loss_of(file)? {
         lost.push(BrokenRule { room: None, what: loss.to_string() });
-        for missing in loss.missing() {
-            let room = missing.room().map(|room| room.as_str().to_owned());
-            lost.push(BrokenRule { room, what: missing.to_string() });
-        }
+        lost.extend_from_slice(loss.missing());
     }
     Ok(lost)
 }
@@ -109,10 +87,7 @@ pub(super) fn what_is_lost(file: &Path) -> Result<Vec<BrokenRule>> {
 fn log_damaged_at(file: &Path) -> Result<Option<u64>> {
     const LOOKS: u32 = 8;
     const PAUSE: Duration = Duration::from_millis(20);
-    let look = || {
-        let found = whole::log_damaged_at(file);
-        found.map_err(|error| DataError::File(file.to_owned(), error))
-    };
+    let look = || whole::log_damaged_at(file).map_err(failed(file));
     let mut damaged_at = look()?;
     for _ in 1..LOOKS {
         if damaged_at.is_none() {

@@ -2,6 +2,7 @@
 
 use super::check::{Checker, shown};
 use crate::base::{Entry, EntryKind, Timestamp, UserId};
+use crate::store::lost::are;
 use crate::store::rows::{
     EntryRow, RoomRow, entry, entry_columns, find_entry, is_damage, unsigned,
 };
@@ -83,11 +84,7 @@ impl LogChecker<'_, '_> {
         let Ok(seq) = unsigned(found, 0) else { return Ok(()) };
         if seq > self.expected {
             let (first, last) = (self.expected, seq - 1);
-            self.fault(if first == last {
-                format!("entry {first} is not there")
-            } else {
-                format!("entries {first} to {last} are not there")
-            });
+            self.fault(format!("{} not there", are("entry", "entries", first, last)));
             (self.messages, self.seen.is_whole) = (None, false);
         } else if seq < self.expected {
             self.fault(format!("entry {seq} is before the first, or out of order"));

@@ -1,11 +1,12 @@
 //! Files that take a store's place, and copies of stores.
 
 use super::aside::Aside;
-use super::check::{BrokenRule, Checked, check, what_is_lost};
-use super::{DataError, Result, damaged, database_of, open_sound};
+use super::check::{Checked, check, what_is_lost};
+use super::{DataError, Result, damaged, database_of, exists_or_failed, failed, open_sound};
 use crate::store::lock::DirectoryLock;
-use crate::store::whole::{self, FILE_NAME, INDEX, JOURNAL, WAL, identity, with};
-use crate::store::{lost, mark, rows, schema};
+use crate::store::lost::BrokenRule;
+use crate::store::whole::{self, FILE_NAME, INDEX, JOURNAL, WAL, with};
+use crate::store::{disk, lost, mark, rows, schema};
 use rusqlite::Connection;
 use std::fs::File;
 use std::io;
@@ -41,15 +42,14 @@ impl NewStore {
     pub(super) fn begin_in(directory: &Path) -> Result<NewStore> {
         let new = NewStore::hold(directory)?;
         let file = directory.join(FILE_NAME);
-        whole::settle(&file).map_err(|error| DataError::File(file, error))?;
+        whole::settle(&file).map_err(failed(&file))?;
         new.begin()
     }
 
     fn hold(directory: &Path) -> Result<NewStore> {
         let is_directory_new = !directory.exists();
         let mut builder = std::fs::DirBuilder::new();
-        let made = builder.recursive(true).mode(0o700).create(directory);
-        made.map_err(|error| DataError::File(directory.to_owned(), error))?;
+        builder.recursive(true).mode(0o700).create(directory).map_err(failed(directory))?;
         let mut new =
             NewStore { directory: directory.to_owned(), file: None, is_directory_new, lock: None };
         // Nobody else uses the directory until the new store is in its place.
@@ -123,16 +123,15 @@ impl NewStore {
         if place.exists() && matches!(whole::fault(&place), Ok(None)) {
             fold_log(&place);
         }
-        let forgotten = |error| DataError::File(place.clone(), error);
         if !place.exists() {
             // It may have the epoch of what was there, as an import can.
-            mark::remove(&place).map_err(forgotten)?;
+            mark::remove(&place).map_err(failed(&place))?;
         }
         let aside = self.put_aside(&place)?;
-        std::fs::rename(&new, &place).map_err(|error| DataError::File(place.clone(), error))?;
+        std::fs::rename(&new, &place).map_err(failed(&place))?;
         self.file = None;
         sync(&self.directory)?;
-        mark::remove(&place).map_err(forgotten)?;
+        mark::remove(&place).map_err(failed(&place))?;
         for ending in [WAL, INDEX] {
             remove(&with(&place, ending))?;
         }
@@ -155,7 +154,7 @@ impl NewStore {
             match std::fs::hard_link(&from, &to) {
                 // By a run that was killed: see `aside`.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                other => other.map_err(|error| DataError::File(from, error))?,
+                other => other.map_err(failed(&from))?,
             }
         }
         sync(&self.directory)?;
@@ -170,8 +169,8 @@ impl NewStore {
         let is_usable = |name: &PathBuf| {
             ["", WAL, JOURNAL, INDEX].into_iter().all(|ending| {
                 let (old, now) = (with(name, ending), with(place, ending));
-                old.symlink_metadata().is_err()
-                    || (identity(&old).is_some() && identity(&old) == identity(&now))
+                let own = disk::identity(&old);
+                old.symlink_metadata().is_err() || (own.is_some() && own == disk::identity(&now))
             })
         };
         let mut names =
@@ -246,7 +245,8 @@ pub struct Restored {
 pub fn restore(backup: &Path, directory: &Path, epoch: &str) -> Result<Restored> {
     let backup = database_of(backup)?;
     for own in [FILE_NAME, NEW_NAME] {
-        if identity(&backup).is_some_and(|file| identity(&directory.join(own)) == Some(file)) {
+        let file = disk::identity(&backup);
+        if file.is_some() && file == disk::identity(&directory.join(own)) {
             return Err(DataError::Itself(backup));
         }
     }
@@ -259,9 +259,8 @@ pub fn restore(backup: &Path, directory: &Path, epoch: &str) -> Result<Restored>
 /// Copies all that is in a database to an empty file.
 fn vacuum(from: &Path, to: &Path) -> Result<()> {
     let db = open_sound(from)?;
-    let name = to.to_str().ok_or_else(|| {
-        DataError::File(to.to_owned(), io::Error::other("its name is not in UTF-8"))
-    })?;
+    let not_text = || failed(to)(io::Error::other("its name is not in UTF-8"));
+    let name = to.to_str().ok_or_else(not_text)?;
     db.execute("VACUUM INTO ?1", [name]).map_err(|error| damaged(from, error.into()))?;
     Ok(())
 }
@@ -285,26 +284,14 @@ fn refuse_what_is_there(file: &Path) -> Result<()> {
 
 fn create_private(file: &Path) -> Result<()> {
     let created = File::options().write(true).create_new(true).mode(0o600).open(file);
-    match created {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(DataError::Exists(file.to_owned()))
-        }
-        Err(error) => Err(DataError::File(file.to_owned(), error)),
-    }
+    created.map(|_| ()).map_err(exists_or_failed(file))
 }
 
 fn remove(file: &Path) -> Result<()> {
-    match std::fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(DataError::File(file.to_owned(), error))
-        }
-        _ => Ok(()),
-    }
+    disk::remove(file).map_err(failed(file))
 }
 
 /// What was written is on the disk. Also for directories: a name is then, too.
 fn sync(path: &Path) -> Result<()> {
-    let synced = File::open(path).and_then(|file| file.sync_all());
-    synced.map_err(|error| DataError::File(path.to_owned(), error))
+    disk::sync(path).map_err(failed(path))
 }

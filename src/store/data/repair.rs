@@ -4,11 +4,12 @@
 //! piece without a hole. What its members and messages say, and the log does not any more, is
 //! written at its end again: somebody came or went, a text was changed or deleted.
 
-use super::check::{BrokenRule, Checked};
+use super::check::Checked;
 use super::derived::derive;
 use super::files::NewStore;
 use super::salvage::{Salvage, salvage_file};
 use super::{DataError, NotWhole, Result, database_of, fault_of_files, look, refuse_mixture};
+use crate::store::lost::BrokenRule;
 use crate::store::rows;
 use crate::store::whole::FILE_NAME;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,12 @@
 //! What can be kept of one room of a damaged store.
 
-use super::check::{BrokenRule, shown};
+use super::check::shown;
 use super::check_log::LoggedPerson;
 use super::import::INSERT_ENTRY;
 use super::tolerant::{Skip, Sql, each, tolerated};
 use super::{DataError, of_this_version, open_untouched, set_up};
 use crate::base::{EntryKind, MemberState, RoomId, RoomState, Timestamp, UserId};
+use crate::store::lost::{BrokenRule, are};
 use crate::store::rows::{
     RoomRow, check, damaged, entry, entry_columns, is_damage, room_columns, room_row, save_room,
     unsigned,
@@ -169,10 +170,13 @@ impl Salvage<'_> {
         };
         let (first, head) = (old.state.first, old.state.head);
         if is_sound && piece.from > first {
-            self.lost(Some(&name), entries(first, piece.from - 1));
+            self.lost(
+                Some(&name),
+                format!("{} lost", are("entry", "entries", first, piece.from - 1)),
+            );
         }
         if is_sound && piece.to < head {
-            self.lost(Some(&name), entries(piece.to + 1, head));
+            self.lost(Some(&name), format!("{} lost", are("entry", "entries", piece.to + 1, head)));
         }
         self.new
             .prepare_cached("INSERT INTO rooms (name, sum) VALUES (?1, 0)")?
@@ -411,13 +415,5 @@ impl SalvagedRoom {
         let is_new = member.joined > self.end;
         member.has_written = !is_new && (wrote || (member.has_written && !is_kept));
         Ok(())
-    }
-}
-
-fn entries(first: u64, last: u64) -> String {
-    if first == last {
-        format!("entry {first} is lost")
-    } else {
-        format!("entries {first} to {last} are lost")
     }
 }
